@@ -1,4 +1,4 @@
-"""Encode once: H.264 and AAC, into packets that every sink shares (`templates` are copied from a master container)."""
+"""The program's H.264 and AAC encoders; every sink gets the same packets."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
 AUDIO_TIME_BASE = Fraction(1, SAMPLE_RATE)
 AAC_FRAME = 1024
 MIX_TITLE = "Mix"
-"""What players call the program's sound where it is not the only track."""
+"""Title of the mixed audio track in players, where other audio tracks exist."""
 
 
 @dataclass(frozen=True, slots=True)
 class AudioSettings:
-    """What the AAC encoder is asked for: channels (1 or 2) and bits a second, at SAMPLE_RATE."""
+    """Settings of the AAC encoder: channels (1 or 2) and bits a second, at SAMPLE_RATE."""
 
     channels: int
     bit_rate: int
@@ -42,15 +42,15 @@ class AudioSettings:
 
 type EncodesPictures = PictureStream | HardwarePictures
 type OpenX264 = Callable[[int], PictureStream]
-"""Opens x264 for a stream that goes on at a decoding time."""
+"""Opens x264 for a stream that continues at a decode timestamp (VIDEO_TIME_BASE)."""
 
 
 type Elsewhere = tuple[bytes, Callable[[OpenX264], EncodesPictures]]
-"""Something else than x264 that encodes pictures: its parameter sets, and how to begin with it."""
+"""An external video encoder: its parameter sets, and a function that starts it with x264 as its fallback."""
 
 
 class Encoder:
-    """The program's encoders; video and audio may be fed from two threads, each track from one."""
+    """The encoders of a session. One thread per track may feed it."""
 
     def __init__(
         self,
@@ -59,13 +59,16 @@ class Encoder:
         own_sounds: Mapping[str, AudioSettings] = {},
         elsewhere: Elsewhere | None = None,
     ) -> None:
-        """Open the encoders, with one for each of `own_sounds`. x264 may have to take over from `elsewhere`."""
+        """Open the encoders, with one for each of `own_sounds`. Raises EncoderError.
+
+        x264 takes over when the encoder `elsewhere` fails.
+        """
         self._master = av.open(os.devnull, "w", format="null")
         self._settings = video
         self._video: VideoStream | None = None
         self.may_change_form = elsewhere is not None
-        """Whether packets of the picture may become ones of another form, or have become so."""
-        self._later: list[tuple[OutputContainer, VideoStream]] = []  # of the forms after the first
+        """Whether video packets may change their stream format, or have done so."""
+        self._later: list[tuple[OutputContainer, VideoStream]] = []  # master and stream of each format after the first
         self._sounds: dict[TrackId, AudioStream] = {}
         if audio:
             self._sounds[Track.AUDIO] = self._add_audio(audio, MIX_TITLE if own_sounds else None)
@@ -78,7 +81,7 @@ class Encoder:
             context = None
             if video:
                 self._video, context = open_video(self._master, small(video) if elsewhere else video)
-                if elsewhere:  # its stream says what it is to those who copy from it
+                if elsewhere:  # sinks copy the parameter sets from this stream
                     self._video.codec_context.extradata = elsewhere[0]
             self._master.start_encoding()
         except (FFmpegError, ValueError) as error:
@@ -96,7 +99,7 @@ class Encoder:
         return elsewhere[1](self._take_over)
 
     def _take_over(self, begins: int) -> PictureStream:
-        """Open x264 for the next form of the picture, which `begins` at a decoding time; raises EncoderError."""
+        """Open x264 for the next stream format; `begins` is its first decode timestamp. Raises EncoderError."""
         settings = self._settings
         assert settings is not None  # noqa: S101 - there are pictures
         master = av.open(os.devnull, "w", format="null")
@@ -119,39 +122,39 @@ class Encoder:
 
     @property
     def form(self) -> int:
-        """The form of the newest packets of the picture."""
+        """Format number of the newest video packets."""
         return len(self._later)
 
     @property
     def templates(self) -> Mapping[TrackId, Stream]:
-        """The streams that sinks copy their codec parameters and titles from; valid until `close`."""
+        """The streams from which sinks copy codec parameters and titles; valid until `close`."""
         return self.templates_of(self.form)
 
     def templates_of(self, form: int) -> Mapping[TrackId, Stream]:
-        """Return those of packets of that form."""
+        """Return the streams for packets of format number `form`."""
         streams: dict[TrackId, Stream] = {}
         if self._video:
             streams[Track.VIDEO] = self._later[form - 1][1] if form else self._video
         return streams | self._sounds
 
     def set_bit_rate(self, bit_rate: int) -> None:
-        """Make the picture `bit_rate` bits a second, and the most at any moment; from the thread that encodes it."""
+        """Set the mean and the peak rate of the video. Call it from the thread that encodes."""
         context = self._picture_stream.context
         context.bit_rate = context.max_bit_rate = bit_rate
         context.rc_buffer_size = round(bit_rate * self._buffer_s)
 
     def change_video(self, settings: VideoSettings) -> None:
-        """Encode with `settings` from the next picture on, a keyframe; from the thread that encodes it.
+        """Encode with `settings` from the next frame on, which is a keyframe. Call it from the thread that encodes.
 
-        Raises EncoderError where the parameter sets would be others, or x264 refuses; then everything stays as it is.
+        Raises EncoderError if x264 refuses them or would change the parameter sets; the old settings then stay.
         """
-        if self.is_elsewhere:  # nothing is to be had there; x264 begins with them if it has to take over
+        if self.is_elsewhere:  # the external encoder cannot change; x264 uses these settings if it takes over
             self._settings = settings
             return
         pictures, now = self._picture_stream, self._parameter_sets
         context = av.CodecContext.create("libx264", "w")
         assert isinstance(context, av.VideoCodecContext)  # noqa: S101 - it is a codec of pictures
-        # x264 would find the level by the rate.
+        # Without this option x264 derives the level from the rate.
         context.options = options(settings, f"level={level(now)}")
         configure(context, settings)
         try:
@@ -165,7 +168,7 @@ class Encoder:
 
     @property
     def is_elsewhere(self) -> bool:
-        """Whether it is not x264 that encodes the picture."""
+        """Whether an external encoder, not x264, encodes the video."""
         return self._pictures is not None and self._pictures.by_x264 is None
 
     @property
@@ -181,11 +184,11 @@ class Encoder:
         return (stream.codec_context.extradata if isinstance(stream, VideoStream) else None) or b""
 
     def keyframe_is_due(self, pts: int) -> bool:
-        """Return whether a picture shown from `pts` on would be a keyframe because it is time for one."""
+        """Return whether the keyframe interval has passed at `pts`."""
         return pts >= self._next_keyframe
 
     def encode_video(self, picture: av.VideoFrame, pts: int) -> list[EncodedPacket]:
-        """Encode a yuv420p picture shown from `pts` on (VIDEO_TIME_BASE), copied by x264; raises EncoderError."""
+        """Encode a yuv420p frame at `pts` (VIDEO_TIME_BASE); x264 copies it. Raises EncoderError."""
         pictures = self._pictures
         if pictures is None:
             raise EncoderError("this session has no picture to encode")
@@ -201,7 +204,7 @@ class Encoder:
         return pictures.encode(picture, pts)
 
     def encode_audio(self, samples: Samples, pts: int, track: TrackId = Track.AUDIO) -> list[EncodedPacket]:
-        """Encode (n, channels) int16 samples of a track of sound, from its sample `pts` on. Raises EncoderError."""
+        """Encode (n, channels) int16 samples from sample number `pts` on. Raises EncoderError."""
         stream = self._sounds.get(track)
         if stream is None:
             raise EncoderError(f"this session has no {track} to encode")
@@ -212,7 +215,7 @@ class Encoder:
         return self._encode(track, stream, frame)
 
     def flush(self, track: TrackId) -> list[EncodedPacket]:
-        """Return what the encoder of `track` still holds; it takes nothing after this. Raises EncoderError."""
+        """Return the remaining packets of `track`; encode nothing on it afterwards. Raises EncoderError."""
         if track == Track.VIDEO:
             return self._pictures.flush() if self._pictures else []
         stream = self._sounds.get(track)
@@ -237,13 +240,13 @@ class Encoder:
         ]
 
     def close(self) -> None:
-        """Free the codecs; sinks that copied the templates must be closed before."""
+        """Free the codecs. Close all sinks that copied the templates first."""
         if self._pictures:
             self._pictures.close()
         self._master.close()
         for master, _ in self._later:
             master.close()
-        # Whoever still has this keeps no codec with it: a hundred megabytes of pictures and more.
+        # Others may still hold this object; without its codecs it keeps no hundred megabytes of frames.
         del self._master
         self._video, self._pictures, self._sounds, self._later = None, None, {}, []
 

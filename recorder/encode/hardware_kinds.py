@@ -1,6 +1,6 @@
-"""The kinds of encoders in hardware: FFmpeg's name of each, its options, its device, and why it cannot be used.
+"""The kinds of hardware encoders: FFmpeg's name, options, device nodes, and reasons for failure.
 
-None of them may hold pictures back beyond what a kill may cost, so none is asked for B-frames or a look-ahead.
+No kind uses B-frames or look-ahead: frames in the encoder are lost in a kill.
 """
 
 import re
@@ -19,7 +19,7 @@ WORKER: Sequence[str] = (sys.executable, "-P", "-m", "recorder.encode.hardware_w
 
 
 class Kind(StrEnum):
-    """The names that the settings have for them. x264 is the one that all else falls back to."""
+    """Values of `[video] encoder`. All others fall back to x264."""
 
     NVENC = "nvenc"
     QSV = "qsv"
@@ -29,32 +29,32 @@ class Kind(StrEnum):
 
 
 class Reason(StrEnum):
-    """Part of the command line's contract, so never renamed."""
+    """Why an encoder cannot be used; scripts read these values, so they never change."""
 
     NOT_IN_BUILD = "not-in-build"
-    """The FFmpeg that Liput comes with has no such encoder."""
+    """Liput's FFmpeg has no such encoder."""
     NO_DEVICE = "no-device"
     NO_DRIVER = "no-driver"
     CANNOT_OPEN = "cannot-open"
-    """It refuses the session's settings, or gives no reason."""
+    """The encoder refuses the session's settings, or gives no reason."""
     CRASHED = "crashed"
     FAILED = "failed"
     SILENT = "silent"
-    """It takes pictures and gives nothing, or does not answer."""
+    """The encoder takes frames and gives no packets, or does not answer."""
     TOO_SLOW = "too-slow"
     HOLDS_BACK = "holds-back"
-    """More pictures wait in it than a kill may cost."""
+    """The encoder holds more frames than a kill may cost."""
     WRONG_STREAM = "wrong-stream"
-    """What it gives is no H.264 of these pictures: sizes, times, order, keyframes, parameter sets."""
+    """The packets are no valid H.264 of these frames: sizes, times, order, keyframes, parameter sets."""
     WRONG_PICTURES = "wrong-pictures"
-    """It can be decoded, and shows something else."""
+    """The packets decode to other images."""
 
 
 SENTENCES = words("encoders")
 
 
 class HardwareFailed(EncoderError):
-    """An encoder in hardware is of no use; `detail` is what is known beyond the reason, in its driver's words."""
+    """A hardware encoder failed; `detail` is the driver's own message."""
 
     def __init__(self, reason: Reason, detail: str = "") -> None:
         super().__init__(told(reason, detail))
@@ -63,16 +63,16 @@ class HardwareFailed(EncoderError):
 
 
 def told(reason: Reason, detail: str = "") -> str:
-    """Return the reason as part of a sentence."""
+    """Return the reason and the detail as part of a sentence."""
     said = SENTENCES[reason].english
     return f"{said} ({detail})" if detail else said
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
-    """What was found of an encoder; `reason` is None where it may be used.
+    """The result of a trial; `reason` is None for a usable encoder.
 
-    `psnr_db`: how alike what it made is, of the plane that is least so. `held`: how many pictures went in before the
-    first came out. `speed`: seconds of pictures it makes in a second.
+    `psnr_db` is that of the worst plane, `held` the number of frames before the first packet, `speed` seconds of video
+    encoded per second.
     """
 
     kind: Kind
@@ -85,13 +85,13 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_good(self) -> bool:
-        """Whether a session may use it."""
+        """Whether a session may use the encoder."""
         return self.reason is None
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """One kind: `nodes` are globs below the root, one of which must be there; `pixels` are tried in their order."""
+    """One kind. One of `nodes`, globs below the root, must exist; `pixels` are tried in order."""
 
     title: str
     codec: str
@@ -119,17 +119,17 @@ MODELS: Mapping[Kind, Model] = {
     ),
 }  # fmt: skip
 HARDWARE = (Kind.NVENC, Kind.QSV, Kind.VAAPI, Kind.V4L2M2M)
-"""In the order in which `auto` tries them."""
+"""`auto` tries them in this order."""
 
 _TOLD = (
     (re.compile(r"cannot load|MFX session: -9|libva|dlopen", re.IGNORECASE), Reason.NO_DRIVER),
     (re.compile(r"valid device|capable devices|NO_DEVICE|VA display|No such device", re.IGNORECASE), Reason.NO_DEVICE),
 )
-"""What the encoders say in FFmpeg's log when they cannot be opened."""
+"""Patterns in FFmpeg's log of an encoder that does not open."""
 
 
 def missing_node(kind: Kind, root: Path = Path("/")) -> str | None:
-    """Return where its device would be, if there is none."""
+    """Return the missing device nodes as text; None if a node exists or none is needed."""
     nodes = MODELS[kind].nodes
     if not nodes or any(next(root.glob(node), None) is not None for node in nodes):
         return None
@@ -137,5 +137,5 @@ def missing_node(kind: Kind, root: Path = Path("/")) -> str | None:
 
 
 def reason_of(log: str) -> Reason:
-    """Return what an encoder means that could not be opened and said `log`."""
+    """Return the reason that an encoder's `log` tells."""
     return next((reason for pattern, reason in _TOLD if pattern.search(log)), Reason.CANNOT_OPEN)

@@ -1,4 +1,7 @@
-"""The encoder of one session: chosen, with the reason, opened, and replaced by x264 where it fails."""
+"""Chooses a session's video encoder, opens it, and replaces it with x264 when it fails.
+
+The file `encoders.json` keeps verdicts until the next boot: a session has no time for trials.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -20,17 +23,17 @@ from recorder.model.status import EncoderLine
 type Verdicts = dict[str, Verdict]
 
 PASSING = frozenset({Reason.NOT_IN_BUILD, Reason.NO_DEVICE, Reason.NO_DRIVER, Reason.CANNOT_OPEN})
-"""What may be otherwise by the next session, and takes little time to find: a module that is loaded late, another
-program that has all encoders at the moment."""
+"""Reasons that may pass before the next session and are quick to find: a driver module that loads late, or another
+program that uses all encoders."""
 
 
 def verdicts() -> Store[Verdicts]:
-    """Return what was found, by what was asked and when."""
+    """Return the file of verdicts, keyed by encoder, settings, version and boot."""
     return Store(state_folder() / "encoders.json", Verdicts.__value__, {})
 
 
 def remembered(kind: Kind, settings: VideoSettings) -> Verdict | None:
-    """Return what is known of an encoder since this PC was started; None where that is nothing."""
+    """Return the verdict since the last boot; None if there is none or the file cannot be read."""
     try:
         return verdicts().read().get(_place(kind, settings))
     except StateError:
@@ -38,7 +41,7 @@ def remembered(kind: Kind, settings: VideoSettings) -> Verdict | None:
 
 
 def remember(verdict: Verdict, settings: VideoSettings) -> None:
-    """Keep it, and forget what is from before this PC was started; where it cannot be kept, it is found again."""
+    """Keep a verdict and drop those from before the last boot. Ignores a file that cannot be written."""
     now = _now()
     with suppress(StateError):
         verdicts().change(
@@ -50,10 +53,10 @@ def remember(verdict: Verdict, settings: VideoSettings) -> None:
 
 
 def verdict_of(kind: Kind, settings: VideoSettings) -> Verdict:
-    """Return what is known of an encoder; where that is nothing that lasts, it is tried, which takes some seconds."""
+    """Return the verdict on an encoder. Blocks some seconds for a trial if no lasting verdict is known."""
     known = remembered(kind, settings)
     if known is None or known.reason in PASSING:
-        # Only now: what draws and compares pictures is of no use to a session that knows.
+        # Imported late: most sessions have a verdict and need no trial.
         from recorder.encode.hardware_probe import probe
 
         known = probe(kind, settings)
@@ -76,12 +79,13 @@ type Judge = Callable[[Kind, VideoSettings], Verdict]
 
 
 type Why = Literal["set", "tried", "refused", "failed"]
-"""Part of the command line's contract: as the settings have it, tried with real pictures, not usable, failed since."""
+"""Part of the command line's contract: named in the settings, passed a trial, all others refused, failed while in use.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class EncoderPlan:
-    """What is wished for: `[video] encoder`; who says what can be used, and the command that encodes in hardware."""
+    """The encoder setting `[video] encoder`, the function that judges an encoder, and the worker's command."""
 
     wish: str = Kind.X264.value
     judge: Judge = verdict_of
@@ -90,7 +94,7 @@ class EncoderPlan:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What was chosen, why, and what was found of those that were asked about, in order."""
+    """The chosen encoder, the reason, and the verdicts in the order of asking."""
 
     kind: Kind
     why: Why
@@ -98,7 +102,7 @@ class Choice:
 
     @property
     def reason(self) -> str | None:
-        """What was wrong with those that were not chosen; None where there were none."""
+        """The faults of the refused encoders; None if none was refused."""
         refused = (
             f"{MODELS[verdict.kind].title}: {told(verdict.reason, verdict.detail)}"
             for verdict in self.verdicts
@@ -108,7 +112,7 @@ class Choice:
 
 
 def candidates(wish: str) -> Sequence[Kind]:
-    """Return the encoders in hardware that are wished for, in the order in which they are asked about."""
+    """Return the hardware encoders that a setting allows, in the order of trial."""
     if wish == AUTO:
         return HARDWARE
     kind = Kind(wish)
@@ -116,7 +120,7 @@ def candidates(wish: str) -> Sequence[Kind]:
 
 
 def choose(wish: str, settings: VideoSettings, judge: Judge) -> Choice:
-    """Return what encodes a session with `settings`; `judge` is asked until one that is wished for can be used."""
+    """Return the encoder for `settings`; `judge` is called until it accepts a kind."""
     verdicts: list[Verdict] = []
     for kind in candidates(wish):
         verdicts.append(judge(kind, settings))
@@ -126,10 +130,10 @@ def choose(wish: str, settings: VideoSettings, judge: Judge) -> Choice:
 
 
 class PictureEncoder:
-    """Says what encodes a session's picture; `line` may be asked from any thread."""
+    """Opens and replaces the video encoder of one session. `line` is thread-safe."""
 
     def __init__(self, plan: EncoderPlan, *, clock: Clock, emit: Emit) -> None:
-        """Choose nothing yet."""
+        """Nothing is chosen before `open`."""
         self._plan = plan
         self._clock = clock
         self._emit = emit
@@ -139,13 +143,13 @@ class PictureEncoder:
     def open(
         self, video: VideoSettings, audio: AudioSettings | None, own_sounds: Mapping[str, AudioSettings] = {}
     ) -> Encoder:
-        """Return the session's encoder, tried for some seconds where it is not known; raises EncoderError."""
+        """Return the session's encoder; blocks some seconds for a trial of unknown hardware. Raises EncoderError."""
         wish = self._plan.wish if video.x264_params is None else Kind.X264.value
         self._choice = choose(wish, video, self._plan.judge)
         self._reason = self._choice.reason
         if self._choice.kind is Kind.X264:
             return Encoder(video, audio, own_sounds)
-        # Only now: most sessions are x264's.
+        # Imported late: most sessions use x264.
         from recorder.encode.hardware_process import EncoderProcess, HardwarePictures
 
         try:
@@ -183,16 +187,16 @@ class PictureEncoder:
             encoded_again=count,
             goes_on=Kind.X264.value,
         )
-        with suppress(RuntimeError):  # there are too many threads; a disk may hang, so it is not asked here
+        with suppress(RuntimeError):  # too many threads; a disk may hang, so another thread writes
             verdict = Verdict(kind=choice.kind, reason=error.reason, detail=error.detail)
             threads.start(remember, verdict, settings, name="encoder-memory")
 
     def line(self) -> EncoderLine | None:
-        """Return what encodes; None before that is known."""
+        """Return the encoder's status; None before `open`."""
         choice = self._choice
         return EncoderLine(name=choice.kind.value, why=choice.why, reason=self._reason) if choice else None
 
     def facts(self) -> dict[str, object]:
-        """Return what the event log should say of it."""
+        """Return the encoder's fields for the event log."""
         line = self.line()
         return {"encoder": line.name, "encoder_why": line.why, "encoder_reason": line.reason} if line else {}

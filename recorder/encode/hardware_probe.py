@@ -1,6 +1,6 @@
-"""Whether an encoder in hardware can be trusted: it encodes real pictures as a session would, and those are looked at.
+"""Trial of a hardware encoder: it encodes synthetic video as a session would, and the decoded frames are compared.
 
-It runs in the same kind of process as in a session, so a driver that crashes or hangs costs nothing but the answer.
+The trial uses the session's worker process, so a driver that crashes or hangs costs only its verdict.
 """
 
 import time
@@ -22,18 +22,18 @@ from recorder.encode.x264 import VIDEO_TIME_BASE, VideoSettings
 from recorder.model.packet import EncodedPacket
 
 LEAST_DB = 27.0
-"""How alike, as peak signal-to-noise ratio, each plane must be over all pictures..."""
+"""The least peak signal-to-noise ratio of each plane over all frames."""
 LEAST_DB_OF_ONE = 18.0
-"""...and luma of each single one: what shows something else, or is green or torn, has less than 15."""
+"""The least ratio of a single frame's luma. Other, green or torn images have less than 15 dB."""
 IDENTICAL_DB = 99.0
 SEQUENCE_BYTES = 120_000_000
-"""Of pictures that are drawn at most; after them the first comes again."""
+"""Memory for drawn frames; a longer trial repeats them."""
 MEDIA_S = 1.2
 ALTOGETHER_S = 12.0
 
 
 def probe(kind: Kind, settings: VideoSettings, *, command: Sequence[str] = WORKER) -> Verdict:
-    """Return whether the encoder of `kind` does what x264 would do with `settings`; never raises HardwareFailed."""
+    """Return a verdict on the encoder of `kind` with `settings`; never raises HardwareFailed."""
     if MODELS[kind].codec not in av.codecs_available:
         return Verdict(kind=kind, reason=Reason.NOT_IN_BUILD, detail=MODELS[kind].codec)
     if (nodes := missing_node(kind)) is not None:
@@ -51,7 +51,7 @@ def tried(
     altogether_s: float = ALTOGETHER_S,
     realtime: float = 1.0,
 ) -> Verdict:
-    """Try an encoder, its device there or not, within seconds; `realtime` is the time for a second of pictures."""
+    """Try an encoder without looking for its device; `realtime` is the allowed time for a second of video."""
     try:
         process = EncoderProcess(kind, settings, command=command, open_s=open_s, patience_s=patience_s)
         with closing(process):
@@ -69,13 +69,13 @@ class _Trial:
         self._count = max(ceil(MEDIA_S * rate), int(MOST_HELD_S * rate) + 3)
         painter = Painter(settings.width, settings.height, rate)
         drawn = max(2, min(self._count, SEQUENCE_BYTES // settings.picture_bytes))
-        # The synthetic speaker moves, the clock goes on, and each picture has its number.
+        # Each frame differs: the synthetic speaker moves, the clock runs, and frames carry their number.
         self._pictures = [_own(painter.draw(number)) for number in range(drawn)]
         self._taken: list[EncodedPacket] = []
         self._until_s = time.monotonic() + altogether_s
 
     def run(self, kind: Kind) -> Verdict:
-        """Return what was found; raises HardwareFailed."""
+        """Return the verdict; raises HardwareFailed."""
         held = self._begin()
         began_s, began = time.monotonic(), len(self._taken)
         for number in range(held, self._count):
@@ -98,7 +98,7 @@ class _Trial:
         )
 
     def _begin(self) -> int:
-        """Give pictures as they come in a session until the first is out; return how many that took."""
+        """Give frames at the session's rate until the first packet; return the number given."""
         most = int(MOST_HELD_S * self._settings.rate)
         for number in range(max(1, most)):
             self._give(number)
@@ -131,7 +131,7 @@ class _Trial:
             raise self._process.error
 
     def _compare(self) -> float:
-        """Return how alike the pictures are that came of it; raises HardwareFailed."""
+        """Return the PSNR of the worst plane; raises HardwareFailed."""
         shown = _decoded(self._process.header, self._taken)
         missing = [number for number in range(self._count) if self._pts(number) not in shown]
         if missing or len(shown) != self._count:
@@ -149,7 +149,7 @@ class _Trial:
 
 
 def _own(picture: av.VideoFrame) -> av.VideoFrame:
-    """Return a copy of a picture that is drawn over."""
+    """Return a copy; the painter draws over its frame."""
     own = av.VideoFrame(picture.width, picture.height, "yuv420p")
     for target, source in zip(plane_views(own), plane_views(picture), strict=True):
         np.copyto(target, source)
@@ -173,7 +173,7 @@ def _decoded(header: bytes, taken: Sequence[EncodedPacket]) -> Mapping[int, av.V
 
 
 def _errors(given: av.VideoFrame, shown: av.VideoFrame) -> tuple[float, ...]:
-    """Return the mean squared error of each plane; raises HardwareFailed where they are of another form."""
+    """Return the mean squared error of each plane; raises HardwareFailed if size or format differ."""
     if (shown.width, shown.height, shown.format.name) != (given.width, given.height, "yuv420p"):
         raise HardwareFailed(Reason.WRONG_PICTURES, f"{shown.width}x{shown.height} {shown.format.name}")
     return tuple(

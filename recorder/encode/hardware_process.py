@@ -1,4 +1,4 @@
-"""An encoder in a process of its own, which may hang or crash: pictures stay in shared memory until they are out."""
+"""Hardware encoding in a child process, which may hang or crash; shared memory keeps its frames."""
 
 import mmap
 import os
@@ -26,19 +26,19 @@ from recorder.model.packet import EncodedPacket, Track
 
 OPEN_S = 5.0
 MOST_HELD_S = 0.45
-"""So much of what it is given may wait in it, counted in pictures: more than in x264, which is told how much."""
+"""Seconds of frames that may wait in the encoder. x264 gets a smaller budget, which it obeys."""
 PATIENCE_S = 1.0
-"""An encoder that has given nothing for so long, while more pictures wait in it than may, is given up."""
+"""An encoder that holds too many frames and gives no packet for so long has failed."""
 ROOM_S = 0.5
-"""So much more than PATIENCE_S is room for."""
+"""Shared memory holds frames of so much more than PATIENCE_S."""
 END_S = 2.0
 OVER_S = 2.0
 MOST_TIMES = 3
-"""The most bits in OVER_S: so many times what is asked for. Hardware keeps to it less closely than x264 does."""
+"""The most bits over OVER_S, as a multiple of the rate. Hardware follows the rate less closely than x264."""
 
 
 class EncoderProcess:
-    """Used by one thread, which must outlive it: the kernel kills the process when the thread that made it ends."""
+    """The encoder process, for one thread; the kernel kills the process when that thread ends."""
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class EncoderProcess:
         patience_s: float = PATIENCE_S,
         open_s: float = OPEN_S,
     ) -> None:
-        """Start it and wait until it is open; raises HardwareFailed."""
+        """Start the process and wait until the encoder is open. Raises HardwareFailed."""
         self._settings = settings
         self._clock = clock or SystemClock()
         self.patience_s = patience_s
@@ -60,16 +60,16 @@ class EncoderProcess:
         self._came = threading.Condition()
         self._out: deque[Coded] = deque()
         self._header: bytes | None = None
-        self._over: HardwareFailed | None = None  # why nothing more comes
+        self._over: HardwareFailed | None = None  # set by the reader when no more packets come
         self._is_finished = False
         self.error: HardwareFailed | None = None
-        """Why it is of no use any more; all that `take` has returned is good."""
+        """Why the encoder failed; packets that `take` returned are good."""
         count = self._most_held + ceil((patience_s + ROOM_S) * settings.rate) + 1
         descriptor = os.memfd_create("liput-pictures", os.MFD_CLOEXEC)
         try:
             os.ftruncate(descriptor, count * settings.picture_bytes)
             self._pictures = Pictures(mmap.mmap(descriptor, 0), settings)
-            self._free = list(range(count - 1, -1, -1))  # the one used last first: most of the memory is never touched
+            self._free = list(range(count - 1, -1, -1))  # reversed: reuses the first slots
             self._start(command, Open(kind, settings, descriptor))
         except (OSError, RuntimeError) as error:
             raise HardwareFailed(Reason.CANNOT_OPEN, str(error)) from error
@@ -93,11 +93,11 @@ class EncoderProcess:
 
     @property
     def held(self) -> int:
-        """How many pictures have not come out."""
+        """Number of frames without a packet yet."""
         return len(self._given)
 
     def give(self, picture: av.VideoFrame, pts: int, *, is_key: bool) -> bool:
-        """Let it encode a copy of `picture`, shown from `pts` on; return False where there is no room for it now."""
+        """Copy `picture` to the encoder, shown from `pts` on; return False if no slot is free."""
         if not self._free or self.error is not None:
             return False
         if not self._given:
@@ -110,7 +110,7 @@ class EncoderProcess:
         return True
 
     def take(self, next_pts: int | None = None) -> list[EncodedPacket]:
-        """Return new packets; look at `error` then. `next_pts` is the time of the picture that is given next."""
+        """Return new packets; check `error` afterwards. `next_pts` is the time of the next frame to be given."""
         good: list[EncodedPacket] = []
         while self.error is None and self._out:
             coded = self._out.popleft()
@@ -125,7 +125,7 @@ class EncoderProcess:
                     track=Track.VIDEO,
                     data=coded.data,
                     pts=coded.pts,
-                    dts=coded.pts,  # there are no B-frames
+                    dts=coded.pts,  # no B-frames
                     duration=interval(self._settings) if until is None else until - coded.pts,
                     time_base=VIDEO_TIME_BASE,
                     is_keyframe=has_keyframe(coded.data),
@@ -143,37 +143,37 @@ class EncoderProcess:
         return None
 
     def wait(self, timeout_s: float) -> None:
-        """Wait until there is something to be taken, or it is over."""
+        """Wait for packets or the end of the process."""
         self._wait(lambda: bool(self._out) or self._over is not None, timeout_s)
 
     def finish(self) -> None:
-        """Let it encode what it holds back; `take` that until `held` is 0 or there is an `error`."""
+        """Let the encoder flush; call `take` until `held` is 0 or `error` is set."""
         self._is_finished = True
         self._since_ns = self._clock.now_ns()
         self._tell(None)
 
     def left(self) -> Iterator[tuple[av.VideoFrame, int, bool]]:
-        """Give the pictures that it has swallowed, each with its time and whether it was to be a keyframe."""
+        """Yield the frames without packets: frame, pts, whether it should be a keyframe."""
         for given in self._given:
             yield self._pictures.frame(given.slot), given.pts, given.is_key
 
     def close(self) -> None:
-        """End it, whatever it does."""
+        """End the process, also one that hangs; blocks some seconds at most."""
         self.child.close_input()
         if not self.child.wait(0 if self._given or self.error else END_S):
             self.child.send(signal.SIGKILL)
-        self._reader.join(REAP_S)  # whose pipe is not closed before it has left it
+        self._reader.join(REAP_S)  # the reader must leave the pipe before it closes
         self.child.end()
 
     def _tell(self, message: Asked) -> None:
-        with suppress(OSError):  # it has gone; the reader finds out why
+        with suppress(OSError):  # the process died; the reader finds the reason
             self.child.give(encoded(message))
 
     def _wait(self, until: Callable[[], bool], timeout_s: float) -> bool:
         with self._came:
             return self._came.wait_for(until, timeout_s)
 
-    # The thread that reads
+    # Reader thread
 
     def _read(self) -> None:
         over = None
@@ -205,7 +205,7 @@ class EncoderProcess:
 
 
 class Sanity:
-    """Looks at one encoder's stream without decoding. Pictures come out as they went in: there are no B-frames."""
+    """Checks packets without decoding. Packets come in the order of frames: there are no B-frames."""
 
     def __init__(self, settings: VideoSettings, header: bytes) -> None:
         self._header = parameter_sets(header)
@@ -216,7 +216,7 @@ class Sanity:
         self._recent_bytes = 0
 
     def problem(self, coded: Coded, given: Give | None) -> str | None:
-        """Return what is wrong with the next one that comes out, if anything is; `given` is the oldest that went in."""
+        """Return a packet's fault, or None; `given` is the oldest frame without a packet."""
         if given is None:
             return "a picture more than it was given"
         data = coded.data
@@ -244,32 +244,34 @@ class Sanity:
 
 WAIT_S = 0.05
 BY_X264 = 1
-"""The form of the packets that x264 makes; those of the hardware have 0."""
+"""Format number of x264's packets; hardware packets have 0."""
 
 type TakeOver = Callable[[HardwareFailed, int, int], PictureStream]
-"""Opens x264 because of a failure, for a stream in which decoding is at a time so far; the last is how many pictures
-are encoded again."""
+"""Opens x264 after a failure. Takes the error, the first decode timestamp, and the number of frames to encode again."""
 
 type _Picture = tuple[av.VideoFrame, int, bool]
-"""A picture, when it is shown, and whether it is to be a keyframe."""
+"""A frame, its pts, and whether it is a keyframe."""
 
 
 class HardwarePictures:
-    """Encodes the pictures of a session; used by one thread. It looks as PictureStream does."""
+    """Encodes the frames of a session, with PictureStream's interface; for one thread.
+
+    After the first failure x264 encodes all frames without a packet again, in another stream format.
+    """
 
     def __init__(self, process: EncoderProcess, take_over: TakeOver) -> None:
-        """Begin with an encoder that is open."""
+        """Take over an open encoder process."""
         self._process = process
         self._take_over = take_over
         self.by_x264: PictureStream | None = None
-        """What encodes since the hardware has failed."""
+        """The x264 stream after a failure; None before it."""
 
     def encode(self, picture: av.VideoFrame, pts: int) -> list[EncodedPacket]:
-        """Encode a picture shown from `pts` on, which grows. Raises EncoderError where x264 fails, too."""
+        """Encode a frame; `pts` grows. Raises EncoderError if x264 fails, too."""
         if self.by_x264 is not None:
             return [_of_x264(packet) for packet in self.by_x264.encode(picture, pts)]
         is_key = picture.pict_type == PictureType.I
-        # Taken before the next one is given: of all that comes out now it is known how long it lasts.
+        # Taken before the next frame goes in: `pts` ends the last packet's duration.
         packets = self._process.take(pts)
         while not (is_given := self._process.give(picture, pts, is_key=is_key)) and self._process.error is None:
             self._process.wait(WAIT_S)
@@ -279,7 +281,7 @@ class HardwarePictures:
         return packets + self._fall_back(self._process.error, None if is_given else (picture, pts, is_key))
 
     def flush(self) -> list[EncodedPacket]:
-        """Return all that is held back; nothing may be encoded after this. Raises EncoderError."""
+        """Return all remaining packets; encode nothing afterwards. Raises EncoderError."""
         packets: list[EncodedPacket] = []
         if self.by_x264 is None:
             self._process.finish()
@@ -294,13 +296,13 @@ class HardwarePictures:
         return packets
 
     def close(self) -> None:
-        """End whatever encodes."""
+        """End the process and x264."""
         self._process.close()
         if self.by_x264 is not None:
             self.by_x264.close()
 
     def _fall_back(self, error: HardwareFailed, also: _Picture | None) -> list[EncodedPacket]:
-        """Go on with x264, from the first picture that has not come out on; `also` is one that was not even given."""
+        """Encode the frames without packets by x264; `also` is a frame that the process never got."""
         left = chain(self._process.left(), [also] if also else [])
         count = self._process.held + (also is not None)
         packets: list[EncodedPacket] = []

@@ -1,4 +1,8 @@
-"""An encoder in its own process (`python -m recorder.encode.hardware_worker`): a driver that crashes ends only it."""
+"""Child process of a hardware encoder (`python -m recorder.encode.hardware_worker`), and its messages.
+
+A driver that crashes ends only this process. A message is a length of four bytes and MessagePack; frames are in shared
+memory.
+"""
 
 import mmap
 import os
@@ -26,11 +30,11 @@ from recorder.encode.x264 import LIMITED_RANGE, VIDEO_TIME_BASE, VideoSettings
 _LENGTH = struct.Struct("<I")
 READ_BYTES = 65_536
 LONGEST = 64 << 20
-"""More than any encoded picture has."""
+"""Bytes; no encoded frame is larger."""
 
 
 class Open(msgspec.Struct, frozen=True, tag="open"):
-    """The first message. `descriptor` is the file that holds the pictures, each as yuv420p without padding."""
+    """The first message. `descriptor` is the file of shared frames, each yuv420p without padding."""
 
     kind: Kind
     settings: VideoSettings
@@ -38,7 +42,7 @@ class Open(msgspec.Struct, frozen=True, tag="open"):
 
 
 class Give(msgspec.Struct, frozen=True, tag="give"):
-    """Encode what is in place `slot`, shown from `pts` (90,000 a second) on."""
+    """Encode the frame in `slot`, shown from `pts` (90,000 a second) on."""
 
     slot: int
     pts: int
@@ -46,7 +50,7 @@ class Give(msgspec.Struct, frozen=True, tag="give"):
 
 
 class Coded(msgspec.Struct, frozen=True):
-    """An encoded picture."""
+    """An encoded frame."""
 
     pts: int
     dts: int
@@ -54,22 +58,22 @@ class Coded(msgspec.Struct, frozen=True):
 
 
 type Asked = Open | Give | None
-"""None: encode what is held back; nothing more comes."""
+"""None asks for a flush; no message follows it."""
 type Told = bytes | Coded | tuple[Reason, str]
-"""The stream's parameter sets, once it is open; pictures; why it failed, after which nothing more comes."""
+"""Parameter sets when the encoder is open; packets; or a failure, which ends the stream."""
 
 ASKED = msgspec.msgpack.Decoder[Asked](Asked.__value__, dec_hook=lambda _kind, rate: Fraction(rate))
 TOLD = msgspec.msgpack.Decoder[Told](Told.__value__)
-_ENCODER = msgspec.msgpack.Encoder(enc_hook=str)  # of the rate, a fraction
+_ENCODER = msgspec.msgpack.Encoder(enc_hook=str)  # for the frame rate, a fraction
 
 
 def encoded(message: Asked | Told) -> bytes:
-    """Return a message as it goes through a pipe."""
+    """Return a message as bytes for the pipe."""
     return block(_ENCODER.encode(message), _LENGTH)
 
 
 def received[T](read: Callable[[], bytes | None], decoder: msgspec.msgpack.Decoder[T]) -> Iterator[T]:
-    """Give the messages that `read` waits for, until the other end has gone. Raises ValueError for what is none."""
+    """Yield messages until the pipe closes; `read` blocks. Raises ValueError for invalid data."""
     buffer = ReceiveBuffer(LONGEST)
     while data := read():
         buffer.add(data)
@@ -78,7 +82,7 @@ def received[T](read: Callable[[], bytes | None], decoder: msgspec.msgpack.Decod
 
 
 class Pictures:
-    """The places, numbered from 0; pictures are copied in and out."""
+    """Slots for frames in shared memory, numbered from 0."""
 
     def __init__(self, memory: mmap.mmap, settings: VideoSettings) -> None:
         self._width, self._height, self._matrix = settings.width, settings.height, settings.matrix
@@ -86,11 +90,11 @@ class Pictures:
         self._memory = memory
 
     def fill(self, slot: int, picture: av.VideoFrame) -> None:
-        """Copy a yuv420p picture into a place."""
+        """Copy a yuv420p frame into a slot."""
         copy_planes(plane_views(picture), self._planes(slot))
 
     def frame(self, slot: int) -> av.VideoFrame:
-        """Return a copy of the picture in a place."""
+        """Return a copy of the frame in a slot."""
         picture = av.VideoFrame(self._width, self._height, "yuv420p")
         copy_planes(self._planes(slot), plane_views(picture))
         return tagged(picture, self._matrix)
@@ -105,7 +109,7 @@ class Pictures:
 
 STDIN, STDOUT, STDERR = 0, 1, 2
 HEADER_PICTURES = 16
-"""After so many pictures an encoder has said what its stream is, if it ever does."""
+"""An encoder gives its parameter sets within so many frames, or never."""
 
 
 class LibavCodec:
@@ -118,7 +122,7 @@ class LibavCodec:
         self.header = parameter_sets(self._context.extradata or b"") or self._found_header(kind, settings)
 
     def _found_header(self, kind: Kind, settings: VideoSettings) -> bytes:
-        """Return the parameter sets of an encoder that says them with its first picture only: of another one of it."""
+        """Return the parameter sets of an encoder that sends them with its first packet; opens it a second time."""
         picture = tagged(av.VideoFrame(settings.width, settings.height, "yuv420p"), settings.matrix)
         for plane in plane_views(picture):
             plane[:] = 128
@@ -137,7 +141,7 @@ class LibavCodec:
         return found
 
     def encode(self, picture: av.VideoFrame | None) -> Sequence[Coded]:
-        """Encode a picture, or with None all that is held back. Raises FFmpegError or ValueError."""
+        """Encode a frame; None flushes. Raises FFmpegError or ValueError."""
         if picture is not None and self._pixels != "yuv420p":
             pts, kind = picture.pts, picture.pict_type
             picture = self._reformatter.reformat(picture, format=self._pixels)
@@ -183,13 +187,13 @@ type Make = Callable[[Kind, VideoSettings], LibavCodec]
 
 
 def run(make: Make) -> None:
-    """Encode for whoever holds the other end of standard input and output, until that is closed."""
+    """Serve the parent through standard input and output until it closes them."""
     end_with_parent()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     av.logging.set_level(av.logging.ERROR)
     av.logging.set_skip_repeated(False)
     answers = os.dup(STDOUT)
-    os.dup2(STDERR, STDOUT)  # for drivers that say something
+    os.dup2(STDERR, STDOUT)  # some drivers print to standard output
 
     def tell(message: Told) -> None:
         left = memoryview(encoded(message))

@@ -1,4 +1,7 @@
-"""One stream of H.264 by one encoder after the other, a keyframe between; the former finishes on its own thread."""
+"""One H.264 stream from successive x264 encoders.
+
+Each encoder begins with a keyframe. The old one flushes on a thread of its own.
+"""
 
 import threading
 from bisect import bisect_right
@@ -16,20 +19,20 @@ from recorder.model.packet import EncodedPacket, Track, TrackId
 
 
 class DecodingSteps:
-    """How long each of x264's pictures lasts in decoding order; x264 does not say. All times are in the same units.
+    """Durations of x264's packets in decode order; x264 gives none. All times have the same units.
 
-    FFmpeg's MP4 muxer believes a duration until it sees the next packet: a wrong one moves the next picture. x264 uses
-    the times of pictures that went in, in their order, as decoding times; before the first it goes back by the delay of
-    its B-frames. So the next decoding time is known.
+    FFmpeg's MP4 muxer believes a duration until the next packet: a wrong one moves the next frame. x264 takes decode
+    timestamps from the times of incoming frames, in order. The first ones lie before them by the delay of its B-frames.
+    So the next decode timestamp is known.
     """
 
     def __init__(self) -> None:
-        self._times: list[int] = []  # decoding times that are still to come, growing
+        self._times: list[int] = []  # future decode timestamps, ascending
         self._first: int | None = None
-        self._ahead: int | None = None  # how far decoding runs ahead of what is shown, at the start
+        self._ahead: int | None = None  # lead of decoding over presentation at the start
 
     def given(self, pts: int) -> None:
-        """Take note of a picture that goes in; `pts` grows."""
+        """Note an incoming frame; `pts` grows."""
         if self._first is None:
             self._first = pts
         self._times.append(pts)
@@ -37,7 +40,7 @@ class DecodingSteps:
             self._insert(early)
 
     def after(self, dts: int) -> int | None:
-        """Return how long it is from `dts`, of a packet that has come out, to the next one's; None if unknown."""
+        """Return the time from `dts`, of a new packet, to the next decode timestamp; None if unknown."""
         if self._first is None:
             return None
         if self._ahead is None:
@@ -55,44 +58,47 @@ class DecodingSteps:
 
 
 class PictureStream:
-    """Encodes the pictures of a session; used by one thread. All times are in units of `time_base`."""
+    """Encodes the frames of a session; for one thread. All times are in units of `time_base`."""
 
     def __init__(
         self, context: av.VideoCodecContext, time_base: Fraction, interval: int, begins: int | None = None
     ) -> None:
-        """Begin with one encoder, pictures nominally every `interval`, or go on from a decoding time (`begins`)."""
+        """Start with one encoder and frames every `interval`.
+
+        A continued stream begins at the decode timestamp `begins`.
+        """
         self._time_base = time_base
         first = _Encoder(context, time_base, interval)
         if begins is not None:
             first.begin(begins)
-        # The last one gets the pictures; those before it still have some.
+        # The last encoder gets the frames; the others flush.
         self._encoders = deque([first])
         self._next: _Encoder | None = None
 
     @property
     def by_x264(self) -> "PictureStream":
-        """This: it is x264 that encodes."""
+        """This stream: x264 encodes it."""
         return self
 
     @property
     def context(self) -> av.VideoCodecContext:
-        """The encoder that gets the next picture."""
+        """The encoder of the next frame."""
         return (self._next or self._encoders[-1]).context
 
     @property
     def is_changing(self) -> bool:
-        """Whether another encoder begins with the next picture."""
+        """Whether another encoder begins with the next frame."""
         return self._next is not None
 
     def change(self, context: av.VideoCodecContext, interval: int) -> None:
-        """Go on with another open encoder, of the same parameter sets, from the next picture on."""
+        """Use another open encoder with the same parameter sets from the next frame on."""
         self._next = _Encoder(context, self._time_base, interval)
 
     def encode(self, picture: av.VideoFrame, pts: int) -> list[EncodedPacket]:
-        """Encode a picture shown from `pts` on, which grows. Raises EncoderError."""
+        """Encode a frame; `pts` grows. Raises EncoderError."""
         if self._next is not None:
             former = self._encoders[-1]
-            former.given(pts)  # what follows the last packet of that one
+            former.given(pts)  # ends the duration of its last packet
             former.finish()
             self._encoders.append(self._next)
             self._next = None
@@ -101,24 +107,24 @@ class PictureStream:
         return self._packets(waits=False)
 
     def flush(self) -> list[EncodedPacket]:
-        """Return all that is held back; nothing may be encoded after this. Raises EncoderError."""
+        """Return all remaining packets; encode nothing afterwards. Raises EncoderError."""
         last = self._encoders[-1]
         last.encode(None)
         packets = self._packets(waits=True)
         if packets:
-            # The MP4 muxer takes the end of the last packet for the end of the track; that packet may be a B-frame,
-            # shown before others. Without this the picture that is shown last is cut off.
+            # The MP4 muxer ends the track with the last packet. That may be a B-frame, shown before others; without
+            # this the last frame shown is cut off.
             end = packets[-1]
             packets[-1] = replace(end, duration=max(end.duration, last.shown_until - end.pts))
         return packets
 
     def close(self) -> None:
-        """Wait until nothing is encoded any more."""
+        """Wait until no encoder flushes."""
         for encoder in self._encoders:
             encoder.wait()
 
     def _packets(self, *, waits: bool) -> list[EncodedPacket]:
-        """Return the packets that come next in the stream and are there, or with `waits` all. Raises EncoderError."""
+        """Return the next finished packets in stream order, or with `waits` all. Raises EncoderError."""
         packets = []
         while len(self._encoders) > 1 and (waits or not self._encoders[0].is_finishing):
             former = self._encoders.popleft()
@@ -130,7 +136,7 @@ class PictureStream:
 
 
 class _Encoder:
-    """One encoder and the packets of it that have not left yet: when each is decoded, and how long it lasts."""
+    """One encoder and its packets, with decode timestamps and durations."""
 
     def __init__(self, context: av.VideoCodecContext, time_base: Fraction, interval: int) -> None:
         self._context: av.VideoCodecContext | None = context
@@ -139,57 +145,55 @@ class _Encoder:
         self._steps = DecodingSteps()
         self._follows = False
         self.least: int | None = None
-        """The earliest that the next packet may be decoded; None before the first."""
+        """The least decode timestamp of the next packet; None before the first."""
         self.shown_until = 0
-        """When the picture that is shown last, of those that are out, ends."""
+        """End of the last frame shown so far."""
         self._packets: list[av.Packet[Stream]] = []
         self._error: EncoderError | None = None
         self._thread: threading.Thread | None = None
 
     @property
     def context(self) -> av.VideoCodecContext:
-        """The encoder itself, until it gets no more."""
+        """The encoder, until `finish`."""
         assert self._context is not None  # noqa: S101 - it is asked of the last one only
         return self._context
 
     def given(self, pts: int) -> None:
-        """Take note of a picture that goes in."""
         self._steps.given(pts)
 
     def follow(self, former: "_Encoder") -> None:
-        """Begin where the packets of `former` end."""
+        """Continue where the packets of `former` end."""
         self.begin(former.least)
 
     def begin(self, least: int | None) -> None:
-        """Begin at that decoding time."""
+        """Start at that decode timestamp."""
         self.least, self._follows = least, True
 
     def encode(self, picture: av.VideoFrame | None) -> None:
-        """Encode a picture, or with None all that it has. Raises EncoderError."""
+        """Encode a frame; None flushes. Raises EncoderError."""
         try:
             self._packets += self.context.encode(picture)
         except (FFmpegError, ValueError) as error:
             raise encoder_failed(Track.VIDEO, error) from error
 
     def finish(self) -> None:
-        """Begin to encode what it has: it gets no more."""
+        """Flush on another thread; no frame follows."""
         try:
             self._thread = threads.start(self._finish, name="former-encoder")
-        except RuntimeError:  # there are too many threads
+        except RuntimeError:  # too many threads
             self._finish()
 
     @property
     def is_finishing(self) -> bool:
-        """Whether it still encodes what it had when it got no more."""
+        """Whether it flushes."""
         return self._thread is not None and self._thread.is_alive()
 
     def wait(self) -> None:
-        """Wait until it is through with that."""
         if self._thread is not None:
             self._thread.join()
 
     def take(self) -> list[EncodedPacket]:
-        """Return its packets that have not been returned before, once it is through. Raises EncoderError."""
+        """Return new packets; waits for a flush. Raises EncoderError."""
         self.wait()
         if self._error is not None:
             raise self._error
@@ -197,17 +201,17 @@ class _Encoder:
         return [self._timed(packet) for packet in packets]
 
     def _timed(self, raw: "av.Packet[Stream]") -> EncodedPacket:
-        """Return a packet that has come out, the next in decoding order.
+        """Return the next packet in decode order.
 
-        The first one behind another encoder's begins where those end; the next ones come right after it, before they
-        are shown.
+        After a change of encoders the first packet begins where the old ones end. The next ones follow at once, before
+        their frames are shown.
         """
         pts, wanted = int(raw.pts or 0), int(raw.dts or 0)
         dts = wanted
         if self.least is not None:
             dts = self.least if self._follows else max(wanted, self.least)
         self._follows = False
-        step = self._steps.after(wanted)  # x264 does not say
+        step = self._steps.after(wanted)  # x264 gives no duration
         self.least = dts + 1 if step is None else max(dts + 1, wanted + step)
         self.shown_until = max(self.shown_until, pts + self._interval)
         return EncodedPacket(
@@ -230,5 +234,5 @@ class _Encoder:
 
 
 def encoder_failed(track: TrackId, error: Exception) -> EncoderError:
-    """Return what is raised of a track whose encoder has failed with `error`."""
+    """Return the error of a failed encoder of `track`."""
     return EncoderError(f"the {track} encoder failed: {error}", hint="the recording up to here is kept")

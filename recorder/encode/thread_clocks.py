@@ -1,7 +1,7 @@
-"""The CPU clocks of this process's threads and of its children, as Linux has them (posix-cpu-timers.h).
+"""CPU clocks of this process's threads and children (Linux, posix-cpu-timers.h).
 
-Reading one is one call of the system and no file. Threads that Python does not know, x264's above all, have the name
-that they inherited from whoever started them: see `called`.
+Reading a clock is one system call and no file. Threads unknown to Python, such as x264's, inherit the name of the
+thread that starts them: see `called`.
 """
 
 import ctypes
@@ -15,9 +15,9 @@ from pathlib import Path
 from devices.host.process_stat import parent_of
 
 _OF_PROCESS, _OF_THREAD = 2, 6
-"""CPUCLOCK_SCHED, and that of one thread (CPUCLOCK_PERTHREAD_MASK)."""
+"""CPUCLOCK_SCHED, and the same of one thread (CPUCLOCK_PERTHREAD_MASK)."""
 _LONGEST = 15
-"""Bytes of a thread's name (TASK_COMM_LEN without the end of the text)."""
+"""Bytes of a thread name (TASK_COMM_LEN without the terminator)."""
 OF_LIBRARY = " (library)"
 _SET_NAME, _GET_NAME = 15, 16
 _TASKS, _PROC = Path("/proc/self/task"), Path("/proc")
@@ -25,12 +25,12 @@ _MODULE = "-m"
 
 
 def thread_ns(number: int) -> int | None:
-    """Return what a thread of this process has taken; None when it has ended."""
+    """Return the CPU nanoseconds of a thread of this process; None if it has ended."""
     return _read(number, _OF_THREAD)
 
 
 def process_ns(number: int) -> int | None:
-    """Return what a process and its threads have taken, without its children; None when it is no more."""
+    """Return the CPU nanoseconds of a process without its children; None if it has ended."""
     return _read(number, _OF_PROCESS)
 
 
@@ -43,7 +43,7 @@ def _read(number: int, kind: int) -> int | None:
 
 @contextmanager
 def called(name: str) -> Iterator[None]:
-    """Have the threads that this one starts meanwhile called `name`, 15 bytes of it; never fails."""
+    """Give threads that this thread starts meanwhile the first 15 bytes of `name`; never fails."""
     before = ctypes.create_string_buffer(_LONGEST + 1)
     _name(_GET_NAME, before)
     _name(_SET_NAME, ctypes.create_string_buffer(name.encode()[:_LONGEST]))
@@ -58,9 +58,9 @@ def _name(what: int, text: "ctypes.Array[ctypes.c_char]") -> None:
 
 
 def thread_names(known: dict[int, str]) -> Mapping[int, str]:
-    """Return this process's threads by their numbers: Python's name of each, else the system's and OF_LIBRARY.
+    """Return the names of this process's threads by thread id; OF_LIBRARY marks threads unknown to Python.
 
-    Until 3.14 Python does not tell the system its names: it is done here, once for each that is `known`.
+    Before 3.14 Python does not tell the kernel its thread names. This does, once for each, and notes it in `known`.
     """
     try:
         numbers = [int(name) for name in os.listdir(_TASKS)]  # noqa: PTH208 - numbers, not paths
@@ -70,7 +70,7 @@ def thread_names(known: dict[int, str]) -> Mapping[int, str]:
         number = thread.native_id
         if number is not None and known.get(number) != thread.name:
             known[number] = thread.name
-            if number != os.getpid():  # whose name is the process's
+            if number != os.getpid():  # the main thread's name is the process's
                 with suppress(OSError):
                     (_TASKS / str(number) / "comm").write_bytes(thread.name.encode()[:_LONGEST])
     return {number: known.get(number) or _name_of(number) + OF_LIBRARY for number in numbers}
@@ -84,14 +84,14 @@ def _name_of(number: int) -> str:
 
 
 def child_programs(others: set[int]) -> Mapping[int, str]:
-    """Return the module or program of each child, by number; `others` are known to be no children."""
+    """Return the module or program of each child by process id; `others` caches processes that are no children."""
     ours, parent, seen = {}, os.getpid(), set()
     for name in os.listdir(_PROC):  # noqa: PTH208 - numbers, not paths
         if not name.isdigit():
             continue
         number = int(name)
         if number in others or parent_of(number) != parent:
-            seen.add(number)  # what is another's child does not become ours
+            seen.add(number)  # a foreign process never becomes our child
         else:
             ours[number] = _program(number)
     others.clear()
@@ -100,7 +100,7 @@ def child_programs(others: set[int]) -> Mapping[int, str]:
 
 
 def _program(number: int) -> str:
-    """Return `package.module` of `python -m`, else the name of the program; "" for one that is gone."""
+    """Return `package.module` of `python -m`, else the program's name; "" if the process has ended."""
     try:
         words = (_PROC / str(number) / "cmdline").read_text(errors="replace").split("\0")
     except OSError:

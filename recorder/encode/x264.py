@@ -1,6 +1,6 @@
-"""The settings of x264: a chosen delay, the cores of this machine, and streams that may change their encoder.
+"""Settings of x264: its delay, its threads, and streams that change their encoder.
 
-A `kill -9` costs the encoder's delay: `x264_settings` keeps it under DELAY_S at every frame rate and number of cores.
+A `kill -9` loses the frames in the encoder. `x264_settings` keeps them under DELAY_S at any frame rate and core count.
 """
 
 import os
@@ -18,22 +18,22 @@ from recorder.encode.thread_clocks import called
 
 VIDEO_TIME_BASE = Fraction(1, 90_000)
 STILL_RATE = Fraction(5)
-"""Pictures a second that are encoded of what stands still: what waits for the next one is lost in a kill."""
+"""Encoded frames a second of a static picture; a kill loses the time since the last one."""
 DELAY_S = 0.4
-"""The most that pictures may wait in the encoder, in seconds."""
+"""Seconds of frames that may wait in the encoder."""
 MOST_LOOKAHEAD = 7
-"""More pictures than this ahead do not look better, and cost delay (docs/decisions/0059)."""
+"""More frames do not look better, and add delay (docs/decisions/0059)."""
 LIMITED_RANGE = 1
 MOST_THREADS = 4
-"""More frame threads than this buy no speed at 1080p30 and cost a frame of delay each."""
+"""More frame threads add no speed at 1080p30, and a frame of delay each."""
 LEAN_BASE = "veryfast"
 LEAN_PARAMS = "me=dia:subme=1:partitions=i8x8,i4x4:deadzone-inter=16:aq-strength=0.7:qpmin=15"
-"""What makes the preset LEAN of LEAN_BASE, with no B-frames: less CPU at no lower a VMAF (docs/decisions/0050)."""
+"""The preset LEAN is LEAN_BASE with these and no B-frames: less CPU at the same VMAF (docs/decisions/0050)."""
 
 
 @dataclass(frozen=True, slots=True)
 class VideoSettings:
-    """What the H.264 encoder is asked for: pixels, nominal frames a second, bits a second, seconds."""
+    """Settings of the H.264 encoder: pixels, nominal frames a second, bits a second, seconds."""
 
     width: int
     height: int
@@ -45,30 +45,30 @@ class VideoSettings:
     keyframe_s: float = 2.0
     delay_s: float = DELAY_S
     low_latency: bool = False
-    """Whether none waits: each picture is a packet before the next one goes in."""
+    """Whether each frame is a packet before the next one goes in."""
     slowest: Fraction | None = None
-    """How few pictures a second may come for a while; None where they come at `rate`."""
+    """The lowest frame rate for a while; None for a constant `rate`."""
     buffer_s: float = 1.0
-    """Seconds of `max_rate` that a burst may have: the size of the encoder's buffer model (VBV)."""
+    """Size of the buffer model (VBV), in seconds of `max_rate`."""
     x264_params: str | None = None
-    """Overrides the delay settings, for pictures of which no delay matters, and comparisons with others' defaults."""
+    """Overrides the delay settings; for trials where delay does not matter, and for comparisons."""
     more_params: str = ""
-    """x264 parameters behind all others (`NAME=VALUE:...`), which change none of the parameter sets."""
+    """Further x264 parameters (`NAME=VALUE:...`); none of them changes the parameter sets."""
     thread_name: str = "x264"
-    """What its threads are called: it is told which encoder takes what of the processor."""
+    """Name of its threads; the profiler counts CPU by it."""
 
     @property
     def picture_bytes(self) -> int:
-        """Bytes of a yuv420p picture without padding."""
+        """Bytes of a yuv420p frame without padding."""
         return self.width * self.height * 3 // 2
 
 
 @dataclass(frozen=True, slots=True)
 class X264Settings:
-    """The settings that decide x264's delay; `delay_frames` is their sum.
+    """The settings that decide x264's delay, `delay_frames`.
 
-    Threads take a picture each, or with `slices` a part of one. With `at_once` x264 does not wait for the next picture,
-    which tells it how long one lasts: all are to last the same.
+    Threads encode a frame each, or with `slices` a part of one. With `at_once` x264 does not wait for the next frame to
+    learn a duration; all frames then last the same.
     """
 
     threads: int
@@ -85,7 +85,7 @@ class X264Settings:
 
     @property
     def options(self) -> dict[str, str]:
-        """The settings as FFmpeg's options: with `at_once` x264's own tuning, else the parameters one by one."""
+        """FFmpeg's options: the tuning `zerolatency` with `at_once`, else single parameters."""
         if self.at_once:
             return {"tune": "zerolatency"}
         return {"x264-params": f"rc-lookahead={self.lookahead}:sync-lookahead=0:bframes={self.b_frames}"}
@@ -99,9 +99,10 @@ def x264_settings(
     low_latency: bool = False,
     slowest: Fraction | None = None,
 ) -> X264Settings:
-    """Return the settings that use this machine's cores and keep the delay within `delay_s` at `rate`, or at none.
+    """Return settings that use the cores and keep the delay within `delay_s` at `rate`.
 
-    Where pictures may come at the `slowest` rate, one may wait, and no thread keeps any: delay is counted in pictures.
+    With `low_latency` no frame waits. With a `slowest` rate one frame may wait, and no thread holds any: delay counts
+    in frames.
     """
     cores = cores or os.cpu_count() or 2
     if low_latency or slowest is not None:
@@ -114,9 +115,9 @@ def x264_settings(
 
 
 def open_video(master: OutputContainer, settings: VideoSettings) -> tuple[VideoStream, av.VideoCodecContext]:
-    """Open x264; return a stream of `master` that says what it makes, and what encodes.
+    """Open x264; return a stream of `master` with its parameters, and the encoder.
 
-    The stream is a copy without an encoder of its own: it stays to the end, whichever encoders follow the first.
+    The stream has no encoder of its own: it stays to the end, across all changes of encoders.
     """
     with av.open(os.devnull, "w", format="null") as opened, called(settings.thread_name):
         stream = opened.add_stream("libx264", rate=settings.rate, options=options(settings))
@@ -126,13 +127,13 @@ def open_video(master: OutputContainer, settings: VideoSettings) -> tuple[VideoS
 
 
 def small(settings: VideoSettings) -> VideoSettings:
-    """Return settings for an x264 that only stands for another encoder: it takes next to no memory."""
+    """Return settings for an idle x264 that stands in for an external encoder; it needs little memory."""
     plain = "rc-lookahead=0:sync-lookahead=0:bframes=0:threads=1"
     return replace(settings, preset="ultrafast", low_latency=False, x264_params=plain)
 
 
 def options(settings: VideoSettings, *more: str) -> dict[str, str]:
-    """Return what x264 is asked for beyond what FFmpeg's contexts have fields for; `more` are parameters of its own."""
+    """Return x264's options that FFmpeg's context has no fields for; `more` are x264 parameters."""
     asked = {
         "preset": LEAN_BASE if settings.preset == LEAN else settings.preset,
         "profile": "high",
@@ -153,7 +154,7 @@ def options(settings: VideoSettings, *more: str) -> dict[str, str]:
 
 
 def video_settings(profile: Profile, video: VideoFormat) -> VideoSettings:
-    """Return what the encoder is asked for: the profile's rates, the size and meaning of what the source gives."""
+    """Return the settings for a profile's rates and a source's size and matrix."""
     return VideoSettings(
         width=video.width,
         height=video.height,
@@ -168,7 +169,7 @@ def video_settings(profile: Profile, video: VideoFormat) -> VideoSettings:
 
 
 def configure(context: av.VideoCodecContext, settings: VideoSettings) -> None:
-    """Ask for `settings`, before it is opened."""
+    """Set the fields of an encoder before it opens."""
     context.width, context.height, context.pix_fmt = settings.width, settings.height, "yuv420p"
     context.time_base = VIDEO_TIME_BASE
     context.framerate = settings.rate
@@ -177,7 +178,7 @@ def configure(context: av.VideoCodecContext, settings: VideoSettings) -> None:
     context.color_range, context.colorspace = LIMITED_RANGE, settings.matrix
     context.flags |= Flags.global_header
     tuned = _tuned(settings)
-    # SLICE, PyAV's default, makes x264 cut each picture into slices: 5 % more bits.
+    # PyAV's default, SLICE, makes x264 cut each frame into slices: 5 % more bits.
     context.thread_type = "SLICE" if tuned.slices else "FRAME"
     context.thread_count = tuned.threads
 
@@ -190,11 +191,11 @@ def _tuned(settings: VideoSettings) -> X264Settings:
 
 
 def interval(settings: VideoSettings) -> int:
-    """Return how long a picture nominally lasts, in VIDEO_TIME_BASE."""
+    """Return the nominal duration of a frame, in VIDEO_TIME_BASE."""
     return round(1 / settings.rate / VIDEO_TIME_BASE)
 
 
 def level(parameter_sets: bytes) -> int:
-    """Return the level that a sequence parameter set states (`level_idc`), ten times what people call it."""
-    # Behind a start code and the head of the unit: profile, constraints, level. ISO/IEC 14496-10, 7.3.2.1.1.
+    """Return `level_idc` of a sequence parameter set: ten times the common level number."""
+    # After a start code and the unit's header: profile, constraints, level. ISO/IEC 14496-10, 7.3.2.1.1.
     return parameter_sets[parameter_sets.index(b"\x00\x00\x01\x67") + 6]
