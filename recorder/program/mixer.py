@@ -1,4 +1,4 @@
-"""Mutes and gains, too slow to click, and sums of lanes; one lane at 0 dB passes as it is."""
+"""The parts of the mix: gains and mutes without clicks, sums, limiter, meters. One input at 0 dB passes unchanged."""
 
 import math
 from collections import deque
@@ -18,32 +18,31 @@ from recorder.program.resampler import Floats
 
 @dataclass(frozen=True, slots=True)
 class SoundInput:
-    """One input: the `name` people call it by, unique in its session, and where its sound comes from.
+    """One input; its `name` is unique in the session.
 
-    `gain_db` is how much it is turned up (or down, below 0) in the mix. With `own_track` it is also recorded apart,
-    as it came, beside the mix; while it is muted both are silent.
+    `gain_db` is its gain in the mix. `own_track` also records it apart, without gain. A mute silences both.
     """
 
     name: str
     source: AudioSource
     supervision: Supervision | None = None
-    """Of a device, which may go and come back."""
+    """Of a device, which may reconnect."""
     gain_db: float = 0.0
     own_track: bool = False
     is_muted: bool = False
-    """From its first sample on."""
+    """Whether it begins muted."""
 
 
 RAMP = SAMPLE_RATE // 100
-"""Samples (10 ms) that a mute takes."""
+"""Samples (10 ms) of a mute's ramp."""
 
 type Heard = Samples | Floats | None
-"""Samples, (n, channels); None where nothing is to be heard."""
+"""Samples, (n, channels); None is silence."""
 
 
 @dataclass(slots=True)
 class Ramp:
-    """A factor that goes where it is told within RAMP samples."""
+    """A factor that reaches its target within RAMP samples."""
 
     target: float
     now: float = field(init=False)
@@ -52,7 +51,7 @@ class Ramp:
         self.now = self.target
 
     def apply(self, samples: Heard) -> Heard:
-        """Return `samples` by the factor: themselves where that is 1, None where it is 0."""
+        """Return `samples` times the factor: the same array for 1, None for 0."""
         target = self.target  # another thread may set it at any moment
         if self.now == target:
             if samples is None or target == 1:
@@ -68,9 +67,9 @@ class Ramp:
 
 
 def total_of(parts: Iterable[Heard]) -> Heard:
-    """Return the sum of `parts`, which stay as they are; a single one is the sum itself."""
+    """Return the sum of `parts`, which stay unchanged; a single part is returned itself."""
     total: Heard = None
-    is_ours = False  # nobody else has the array of the sum: it can be added to in place
+    is_ours = False  # whether `total` is a new array, which may grow in place
     for part in parts:
         if part is None:
             continue
@@ -90,30 +89,33 @@ def linear(gain_db: float) -> float:
 
 CEILING_DBFS = -1.0
 CEILING = math.floor(32_768 * 10 ** (CEILING_DBFS / 20))
-"""Sample peaks stay below it. AAC makes some of them a little higher: hence not full scale."""
+"""Sample peaks stay below it. AAC raises some peaks a little: hence not full scale."""
 PIECE = 64
 AHEAD = 4
-"""Pieces: 5.3 ms, over which it is turned down."""
+"""Pieces (5.3 ms) in which the gain falls before a peak."""
 HELD = PIECE * AHEAD
 RELEASE_S = 0.15
-"""After so long a peak's effect is down to 37 %."""
+"""Time in which the gain recovers to 37 % of its cut."""
 _RELEASE = float(np.exp(-PIECE / SAMPLE_RATE / RELEASE_S))
 _NEARLY_ONE = 0.9999
 
 
 class Limiter:
-    """Takes whole pieces, and gives them HELD samples later; all channels are turned down together."""
+    """Keeps samples below CEILING without distortion; all channels share one gain.
+
+    It works in pieces, looks 5 ms ahead and delays by HELD samples. Samples below the ceiling pass unchanged.
+    """
 
     def __init__(self, channels: int) -> None:
         self._channels = channels
         self._held: Samples | Floats = np.zeros((0, channels), np.int16)
-        self._needed: deque[float] = deque()  # the highest gain that each held piece may have
-        self._last_needed = 1.0  # of the piece that was given last
+        self._needed: deque[float] = deque()  # highest gain allowed for each held piece
+        self._last_needed = 1.0  # of the last returned piece
         self._gain = 1.0  # at the end of that piece
         self._begins = True
 
     def process(self, samples: Samples | Floats, *, is_last: bool = False) -> Samples:
-        """Take (n, channels), n a multiple of PIECE, and return HELD samples older; with the last ones all of it."""
+        """Take (n, channels), n a multiple of PIECE; return samples HELD older, with `is_last` all of them."""
         self._needed.extend(self._needs(samples))
         whole = np.concatenate([self._held, samples]) if len(self._held) else samples
         count = len(whole) if is_last else max(0, len(whole) - HELD)
@@ -128,7 +130,7 @@ class Limiter:
         return [min(1.0, CEILING / highest) if highest else 1.0 for highest in peaks]
 
     def _limit(self, samples: Samples | Floats) -> Samples:
-        """Turn down `samples`, the oldest that are held, and round them; drop what was needed for them."""
+        """Limit and round `samples`, the oldest held, and drop their entries in `_needed`."""
         pieces = -(-len(samples) // PIECE)
         if self._begins and pieces:
             self._begins, self._gain = False, self._wanted()
@@ -142,50 +144,50 @@ class Limiter:
         return rounded(samples * gains[:, None])
 
     def _next_gain(self) -> float:
-        """Return the gain at the end of the oldest piece: as low as it and those after it need, else rising slowly."""
+        """Return the gain at the end of the oldest piece: as low as the next pieces need, else slowly rising."""
         self._last_needed = self._needed.popleft()
         risen = 1 - (1 - self._gain) * _RELEASE
         self._gain = min(self._wanted(), self._last_needed, risen if risen < _NEARLY_ONE else 1.0)
         return self._gain
 
     def _wanted(self) -> float:
-        """Return the gain before the oldest piece by which all that follow can be reached in a straight line."""
+        """Return the gain from which a straight line reaches the gains of all next pieces."""
         pieces = zip(range(AHEAD), self._needed, strict=False)
         return min((1 - (1 - needed) * (1 - away / AHEAD) for away, needed in pieces), default=1.0)
 
 
 def peak(samples: Samples | Floats) -> float:
-    """Return the highest absolute value of any sample."""
+    """Return the highest absolute sample."""
     return max(float(samples.max()), -float(samples.min())) if samples.size else 0.0
 
 
 def rounded(samples: Samples | Floats) -> Samples:
-    """Return samples as 16-bit numbers; those that are already are not touched."""
+    """Return int16 samples; int16 input is returned itself."""
     if samples.dtype == np.int16:
         return samples  # type: ignore[return-value] # its dtype says so
     return np.rint(samples).clip(-32_768, 32_767).astype(np.int16)
 
 
 GATE_LUFS = -70.0
-"""What is softer counts as silence; the filter says so for what it could not measure at all."""
+"""Anything softer is silence; the filter also gives it before it has measured."""
 
 STEP = SAMPLE_RATE // 10
-"""Samples (0.1 s) for which the filter gives one reading; it is given no less at a time."""
+"""Samples (0.1 s) of one reading of the filter; it gets no fewer at a time."""
 
 
 FLOOR_DBFS = -90.0
 FALL_DB = 0.5
-"""How much the level falls with each AAC frame (about 23 dB a second) after a peak."""
+"""Decay for each AAC frame after a peak, about 23 dB a second."""
 
 
 class PeakMeter:
-    """The peak level of each channel in dBFS, fed with an AAC frame at a time. Read from any thread."""
+    """The peak level of each channel in dBFS; any thread may read it."""
 
     def __init__(self, channels: int) -> None:
         self.levels_dbfs = [FLOOR_DBFS] * channels
 
     def feed(self, samples: Samples | Floats) -> None:
-        """Take a frame, (n, channels)."""
+        """Take one AAC frame, (n, channels)."""
         if not len(samples):
             return
         for channel, level in enumerate(self.levels_dbfs):
@@ -196,7 +198,7 @@ class PeakMeter:
 
 
 class LoudnessMeter:
-    """Fed with the program's samples; `reading` is replaced ten times a second, and may be read from any thread."""
+    """Loudness (EBU R128) by FFmpeg's filter; `reading` changes ten times a second, and any thread may read it."""
 
     def __init__(self, channels: int) -> None:
         self.reading = Loudness()
@@ -216,7 +218,7 @@ class LoudnessMeter:
         graph.configure()
 
     def feed(self, samples: Samples) -> None:
-        """Take (n, channels) samples."""
+        """Take samples, (n, channels)."""
         self._waiting.append(samples)
         self._waiting_samples += len(samples)
         if self._waiting_samples >= STEP:

@@ -1,7 +1,7 @@
-"""One input of the program's sound: counted in samples against the session clock, with silence where there is none.
+"""One audio input of the program: its blocks in place on the session clock, with silence in the gaps.
 
-Sample n belongs to media time n / 48000. Clocks that drift apart are resampled, a gap becomes silence of its length.
-A lane always advances, so it never holds up the mix for longer than its patience.
+Sample n belongs to media time n / 48000. Drift is resampled; a gap becomes silence of its length. The input always
+advances, so it never holds up the mix for longer than its patience.
 """
 
 from collections import deque
@@ -22,21 +22,25 @@ from recorder.program.timeline import RunContext, StallDetector
 CELL = 2 * SAMPLE_RATE
 MOST_CELLS = 150
 CELLS_FOR_A_SLOPE = 10
-"""Before there are so many (20 s) the slope is that of before, and 0 at first."""
+"""With fewer cells (20 s) the slope stays as before; at first it is 0."""
 STEP = SAMPLE_RATE // 125
-"""A cell this far (8 ms) from the line is not on it: one is left out, two are a step."""
+"""A cell farther (8 ms) from the line is an outlier. Two of them are a step."""
 OUTLIERS = 4.0
-"""Cells farther from the line than so many times the median distance do not count."""
+"""The fit ignores cells at so many times the median distance."""
 
 
 class DriftMeter:
-    """The clock of one device that gives samples without a gap; `restart` after each gap."""
+    """Measures a device clock against the session clock; call `restart` after each gap.
+
+    A line is fitted through five minutes of cells. A cell is the median offset of two seconds, since timestamps jitter
+    by milliseconds. The slope is the drift. The line begins anew after a step (lost audio).
+    """
 
     def __init__(self) -> None:
         self.ppm: float | None = None
-        """How much faster than the session clock it runs, in millionths; None until that is known."""
-        self._slope = 0.0  # of (where a sample belongs, minus its number) over its number
-        self._level = 0.0  # of the same, at sample number 0
+        """Speed against the session clock in ppm; None until known."""
+        self._slope = 0.0  # (place - number) / number
+        self._level = 0.0  # place - number of sample 0
         self._cells: deque[tuple[float, float]] = deque(maxlen=MOST_CELLS)
         self._stray: tuple[float, float] | None = None
         self._offsets: list[float] = []
@@ -44,18 +48,18 @@ class DriftMeter:
 
     @property
     def rate(self) -> float:
-        """Samples that the device gives while the session clock counts one."""
+        """Device samples per sample of the session clock."""
         return 1 / (1 + self._slope)
 
     def restart(self) -> None:
-        """Forget where samples belonged, and keep how fast the clock runs. The next sample has number 0."""
+        """Forget the places, keep the slope. The next sample has number 0."""
         self._cells.clear()
         self._offsets = []
         self._stray = None
         self._cell_start = 0
 
     def add(self, number: int, belongs: float) -> bool:
-        """Take the stamp of sample `number`, as a place in samples; return whether the line is another one now."""
+        """Take the timestamp of sample `number` as a place in samples; return whether the line changed."""
         self._offsets.append(belongs - number)
         if number - self._cell_start < CELL:
             return False
@@ -66,7 +70,7 @@ class DriftMeter:
         return True
 
     def belongs(self, number: int) -> float:
-        """Return where in the program the device's sample `number` belongs; of use once a cell is complete."""
+        """Return the place of the device's sample `number`; valid once a cell is complete."""
         return number + self._level + self._slope * number
 
     def _keep(self, cell: tuple[float, float]) -> None:
@@ -96,42 +100,42 @@ class DriftMeter:
 
 
 def _median(values: Sequence[float] | NDArray[np.float64]) -> float:
-    """Return the median, as numpy's would; that one loads masked arrays first, in every session."""
+    """Return the median. numpy.median loads masked arrays, in every session."""
     ordered, count = np.sort(values), len(values)
     return float((ordered[(count - 1) // 2] + ordered[count // 2]) / 2)
 
 
 PATIENCE_NS = 300_000_000
-"""How long a live source may give nothing before silence is put in its place."""
+"""Silence fills in for a live source after this time without samples."""
 IDLE_S = 0.05
 GAP_SAMPLES = SAMPLE_RATE // 10
-"""An offset from the clock of more than this is a gap or an overlap, a smaller one is drift."""
+"""A larger offset from the clock is a gap or an overlap, a smaller one drift."""
 LEFT_ALONE = SAMPLE_RATE // 200
-"""As long as a device is no more than this (5 ms) from where it belongs, its samples are not touched."""
+"""Offset (5 ms) up to which samples pass unchanged."""
 RETURN_SAMPLES = 30 * SAMPLE_RATE
-"""Over how many samples (30 s) an offset is taken back, beside the drift itself."""
+"""Samples (30 s) in which an offset is corrected, besides the drift."""
 MOST_RETURN = 1000e-6
 MOST_STEP = 2000e-6
-"""A pitch that is off by this is off by 3.5 cents; people hear 5."""
+"""This pitch change is 3.5 cents; people hear 5."""
 
 
 class Lane:
-    """One input's blocks, ready in the program's channels. One thread; `mute.target` and the figures are for any."""
+    """Blocks of one input in the program's channels. For one thread; `mute.target` and the figures are thread-safe."""
 
     def __init__(self, sound_input: SoundInput, worker: AudioWorker, run: RunContext, *, channels: int) -> None:
         self.name = sound_input.name
         self.own_track = sound_track(self.name) if sound_input.own_track else None
-        """The track in which it is recorded apart."""
+        """Its own track; None without one."""
         self.mute = Ramp(0.0 if sound_input.is_muted else 1.0)
         self.gain = Ramp(linear(sound_input.gain_db))
         self.meter = PeakMeter(channels)
         self.position = 0
-        """Up to which sample of the program there is sound or silence."""
+        """Program sample up to which there is audio or silence."""
         self.silence = 0
-        """How many of these samples are silence put in."""
+        """Samples of silence filled in so far."""
         self.resampled = 0
         self.ppm: float | None = None
-        """How much faster than the session clock the device's clock runs, in millionths; None until that is known."""
+        """Speed of the device clock against the session clock in ppm; None until known."""
         self._worker = worker
         self._queue = worker.queue
         self._timeline = run.timeline
@@ -140,52 +144,52 @@ class Lane:
         self._is_missing = False
         self._ready: list[Samples | Floats] = []
         self.ready = 0
-        """How many samples can be taken."""
+        """Samples ready for `take`."""
         self._resampler = Resampler(channels)
         self._drift = DriftMeter()
-        self._given = 0  # samples of the device since the last gap
-        self._filling = False  # silence stands for a source that gives nothing
-        self._adrift = True  # the next samples belong where their stamp says, not behind those before them
+        self._given = 0  # device samples since the last gap
+        self._filling = False  # silence stands for a quiet source
+        self._adrift = True  # the next block goes to the place of its timestamp
         self._standstill = StallDetector()
-        self._lost = -worker.queue.dropped  # what was dropped before the session began is not missing
+        self._lost = -worker.queue.dropped  # drops before the session do not count
 
     @property
     def is_muted(self) -> bool:
-        """Whether it is, or is about to be, silent."""
+        """Whether it is muted, or about to be."""
         return self.mute.target == 0
 
     @property
     def is_over(self) -> bool:
-        """Whether the source gives nothing more."""
+        """Whether the source has ended."""
         return self._queue.is_over
 
     @property
     def has_reached_end(self) -> bool:
-        """Whether it has come to the end of the session."""
+        """Whether it has reached the end of the session."""
         end = self._end()
         return end is not None and self.position >= end
 
     @property
     def lost(self) -> int:
-        """How often sound was lost on the way; may be asked from any thread."""
+        """How often audio was lost before the mix; thread-safe."""
         return self._lost + self._queue.dropped
 
     def begin(self, *, is_late: bool = False) -> None:
-        """Tell at once what is not there, or `is_late`: it was waited for in vain. All else has its patience."""
+        """Report a missing device at once, and with `is_late` also a quiet one: it has used up its patience."""
         if is_late or self._worker.outage:
             self._tell_silence()
             self._filling = True
 
     def wait_s(self) -> float:
-        """Return how long to wait for the source before silence is due, at most IDLE_S."""
+        """Return the seconds until silence is due, at most IDLE_S."""
         if not self._timeline.live or self._is_excused:
             return IDLE_S
         return max(0.0, min((self.position - self._due()) / SAMPLE_RATE, IDLE_S))
 
     def pull(self, timeout_s: float, others_at: int = 0) -> bool:
-        """Take the next block, or put in the silence that is due; return whether a block came within `timeout_s`.
+        """Take the next block, or add the silence that is due; return whether a block came within `timeout_s`.
 
-        `others_at` is how far the furthest other lane is: that far a source that is over has given silence.
+        A source that has ended gives silence up to `others_at`, the position of the furthest other input.
         """
         block = self._queue.get(timeout_s)
         self._standstill.look(self._timeline.now_ns(), came=block is not None)
@@ -196,7 +200,7 @@ class Lane:
         return block is not None
 
     def take(self, count: int) -> Samples | Floats:
-        """Return the next `count` samples, (count, channels); `count` is not more than `ready`."""
+        """Return the next `count` samples, (count, channels); `count` is at most `ready`."""
         if not count:
             return np.zeros((0, self._channels), np.int16)
         whole: Samples | Floats = self._ready[0]
@@ -215,21 +219,21 @@ class Lane:
         return None if end_ns is None else end_ns * SAMPLE_RATE // NANOSECONDS
 
     def _due(self) -> int:
-        """Return up to which sample silence is due: behind the clock, for a returning source to find its place."""
+        """Return the position up to which silence is due; a returning source needs a free place behind the clock."""
         has_an_end = self._queue.is_over and self._timeline.end_ns is not None
         patience_ns = PATIENCE_NS if self._timeline.live and not has_an_end else 0
         return (self._timeline.now_ns() - patience_ns) * SAMPLE_RATE // NANOSECONDS
 
     @property
     def _is_excused(self) -> bool:
-        """Whether no silence is due yet: sound of while this PC stood still may be on its way."""
+        """Whether no silence is due yet: after a stall of this PC, captured audio may still arrive."""
         return self._standstill.is_excused and not self._queue.is_over
 
     # A block came
 
     def _take(self, block: AudioBlock) -> None:
         belongs = self._timeline.program_ns(block.timestamp_ns) * SAMPLE_RATE / NANOSECONDS
-        self._lost += block.lost and belongs > 0  # what was lost before the session began is not missing
+        self._lost += block.lost and belongs > 0  # losses before the session do not count
         offset = round(belongs - self.position - self._resampler.held)
         samples = self._with_channels(block.samples)
         if self._adrift or abs(offset) > GAP_SAMPLES or ((block.lost or block.jumps) and offset > LEFT_ALONE):
@@ -246,7 +250,7 @@ class Lane:
         self._append(made)
 
     def _place(self, samples: Samples, belongs: float) -> Samples:
-        """Fill the gap before `samples`, or cut off what the lane has already gone past; return what is left."""
+        """Fill the gap before `samples`, or cut off an overlap; return the rest."""
         self._end_run()
         offset = round(belongs) - self.position
         if offset < 0:
@@ -270,7 +274,7 @@ class Lane:
 
     def _steer(self) -> None:
         self.ppm = self._drift.ppm
-        # Where the device's next sample belongs, and where it would come to stand.
+        # Distance between the place of the next device sample and its position.
         error = self._drift.belongs(self._given) - self.position - self._resampler.held
         if self._resampler.is_active or abs(error) > LEFT_ALONE:
             back = max(-MOST_RETURN, min(MOST_RETURN, error / RETURN_SAMPLES))
@@ -297,11 +301,11 @@ class Lane:
             self._tell_silence()
         self._end_run()
         self._filling = self._adrift = True
-        # In whole AAC frames when the clock leads: this is looked at once for each.
+        # Whole AAC frames if the clock leads: this runs once for each.
         self._append_silence(due - self.position + (AAC_FRAME if live else 0))
 
     def _tell_silence(self) -> None:
-        """Tell once that silence stands for it, and why, where its device is not there."""
+        """Report once that silence stands for the input, and why its device is missing."""
         outage = self._worker.outage
         if outage is not None and not self._is_missing:
             self._is_missing = True

@@ -1,4 +1,4 @@
-"""The last seconds of packets while armed: they come in *program time* and leave in *media time*."""
+"""The last seconds of packets of an armed session: in *program time* until the start, then in *media time*."""
 
 import threading
 from collections.abc import Callable
@@ -9,18 +9,18 @@ from devices.host.clock import NANOSECONDS
 from recorder.model.packet import MOST_BYTES, EncodedPacket, KeptPackets, Track
 
 AT_ONCE = Fraction(3, 10)
-"""Seconds of pictures that a recording begins with: more than a fragment, so that the first is on disk at once."""
+"""Seconds of frames at the start of a recording: more than a fragment, so the first is on disk at once."""
 
 
 class PreRoll:
-    """Keeps packets until `open`, then hands them on. `put` from the encoding threads, the rest from any."""
+    """Keeps packets until `open`, then passes them on. `put` is for the encoding threads; all else is thread-safe."""
 
     def __init__(self, keep_s: float) -> None:
         self.keep_s = keep_s
         self.holds = False
-        """Whether it forgets nothing, however old, but for want of memory: the recording is about to begin."""
+        """Whether packets of any age stay, up to MOST_BYTES: the recording is about to begin."""
         self.skipped = 0
-        """Pictures that were encoded and are not in the recording, because they are from before it."""
+        """Encoded frames older than the recording."""
         self._lock = threading.Lock()
         self._kept = KeptPackets()
         self._origin = Fraction(0)
@@ -28,12 +28,12 @@ class PreRoll:
 
     @property
     def is_open(self) -> bool:
-        """Whether packets are handed on."""
+        """Whether packets are passed on."""
         return self._hand_on is not None
 
     @property
     def seconds(self) -> float:
-        """How far back a start can reach now."""
+        """Seconds that a start can reach back now."""
         if self._hand_on is not None:
             return 0.0
         with self._lock:
@@ -41,17 +41,17 @@ class PreRoll:
 
     @property
     def bytes(self) -> int:
-        """How much memory its packets take."""
+        """Memory of the kept packets."""
         return self._kept.bytes
 
     @property
     def form(self) -> int:
-        """The form of the pictures that are kept; 0 while there are none."""
+        """Format number of the kept frames; 0 without any."""
         with self._lock:
             return self._kept.leaders[-1].form if self._kept.leaders else 0
 
     def put(self, packet: EncodedPacket) -> None:
-        """Take a packet in program time; waits as long as who it is handed on to, and nobody else does."""
+        """Take a packet in program time. Blocks as long as the receiver; no other caller waits."""
         with self._lock:
             hand_on = self._hand_on
             if hand_on is None:
@@ -79,9 +79,10 @@ class PreRoll:
             self.skipped += second
 
     def open(self, hand_on: Callable[[EncodedPacket], None], wanted_ns: int) -> int:
-        """Hand on all packets from the last keyframe at or before `wanted_ns` (program time), or else from the first.
+        """Pass on all packets from the last keyframe at or before `wanted_ns` (program time), else from the first.
 
-        From the keyframe before that if it is less than AT_ONCE old. Returns media time 0 in program time, nanoseconds.
+        The recording begins one keyframe earlier if that keyframe is less than AT_ONCE old. Returns media time 0 in
+        program time, nanoseconds.
         """
         with self._lock:
             kept = self._kept
@@ -98,7 +99,7 @@ class PreRoll:
             return round(self._origin * NANOSECONDS)
 
     def in_media_time(self, packet: EncodedPacket) -> EncodedPacket:
-        """Return a packet in program time as one in media time; what that is, is known once it is open."""
+        """Return a packet of program time in media time; valid once open."""
         if not self._origin:
             return packet
         shift = round(self._origin / packet.time_base)

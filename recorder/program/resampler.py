@@ -1,9 +1,8 @@
-"""Continuous resampling by a ratio close to 1 that may change at any time without a click.
+"""Continuous resampling by a ratio close to 1, which may change at any time without a click.
 
-Each new sample is the sum of 32 old ones, weighted by a windowed sinc that is centred where the new one lies between
-them. The weights are polynomials of that place (Farrow's structure), so that a whole block is one product of two
-matrices. At places that are whole samples the weights are 1 and zeros: going from unchanged sound to resampled sound
-is seamless, and what is not resampled is not touched at all.
+Each new sample is the sum of 32 old ones, weighted by a windowed sinc around its place between them. The weights are
+polynomials of that place (Farrow's structure), so a whole block is one matrix product. At the place of an old sample
+the weights are 1 and zeros: the change from unchanged to resampled audio is seamless.
 """
 
 import math
@@ -20,17 +19,17 @@ type Floats = NDArray[np.float32]
 TAPS = 32
 HALF = TAPS // 2
 TERMS = 8
-"""Coefficients of each weight's polynomial: enough that the filter's own error stays below -100 dB."""
+"""Coefficients of each polynomial; the filter's own error stays below -100 dB."""
 BETA = 10.0
-"""Of the Kaiser window: what is not the sound itself stays 100 dB below it, up to 19 kHz."""
+"""Of the Kaiser window: artefacts stay 100 dB below the signal, up to 19 kHz."""
 PIECE = 1024
 """Samples made at once: a product of this size stays on one thread of the linear algebra library."""
 
 
 @cache
 def weights() -> Floats:
-    """Return the polynomials' coefficients, shape (TERMS, TAPS), in u = 2 * place - 1, the lowest power first."""
-    u = np.cos(np.pi * (np.arange(64) + 0.5) / 64)  # Chebyshev's nodes: the error is spread evenly
+    """Return the coefficients, shape (TERMS, TAPS), in u = 2 * place - 1, the lowest power first."""
+    u = np.cos(np.pi * (np.arange(64) + 0.5) / 64)  # Chebyshev's nodes spread the error evenly
     distance = (u[:, None] + 1) / 2 - (np.arange(TAPS)[None, :] - HALF + 1)
     window = np.i0(BETA * np.sqrt(np.clip(1 - (distance / HALF) ** 2, 0, None))) / np.i0(BETA)
     values = np.sinc(distance) * window
@@ -38,32 +37,32 @@ def weights() -> Floats:
 
 
 class Resampler:
-    """Resamples one input, block by block, by `step`: old samples for each new one.
+    """Resamples one input in blocks by `step`, the number of old samples per new one.
 
-    It stays out of the way until `step` is first set to something else than 1. From then on it holds back HALF
-    samples, since they are needed on both sides of each new one.
+    Samples pass unchanged until `step` first differs from 1. From then on it holds HALF samples back: a new sample
+    needs them on both sides.
     """
 
     def __init__(self, channels: int) -> None:
         self.step = 1.0
         self._channels = channels
         self._active = False
-        self._tail: Samples = np.zeros((HALF, channels), np.int16)  # of what passed while it was out of the way
+        self._tail: Samples = np.zeros((HALF, channels), np.int16)  # the last samples passed unchanged
         self._old: Floats = np.zeros((channels, 0), np.float32)
-        self._at = 0.0  # where in _old the next new sample lies
+        self._at = 0.0  # place of the next new sample in _old
 
     @property
     def is_active(self) -> bool:
-        """Whether samples are resampled, in contrast to handed on."""
+        """Whether samples are resampled, not passed unchanged."""
         return self._active
 
     @property
     def held(self) -> float:
-        """How many new samples it will make of those that it holds back."""
+        """Number of new samples in the held ones."""
         return (self._old.shape[1] - self._at) / self.step if self._active else 0.0
 
     def process(self, samples: Samples) -> Samples | Floats:
-        """Take old samples, (n, channels), and return the new ones that they make possible."""
+        """Take old samples, (n, channels); return the new ones."""
         if not self._active:
             if self.step == 1:
                 self._tail = np.concatenate([self._tail, samples])[-HALF:] if len(samples) < HALF else samples[-HALF:]
@@ -75,7 +74,7 @@ class Resampler:
         return self._make(math.ceil((self._old.shape[1] - HALF - self._at) / self.step))
 
     def flush(self) -> Samples | Floats:
-        """Return what is held back, as if silence followed; what comes next has nothing to do with it."""
+        """Return the held samples as if silence followed; the next ones start anew."""
         made: Samples | Floats = np.zeros((0, self._channels), np.int16)
         if self._active:
             count = math.ceil(self.held)
@@ -89,17 +88,17 @@ class Resampler:
 
     def _append(self, samples: Samples) -> None:
         before = self._old.shape[1]
-        old = np.empty((self._channels, before + len(samples)), np.float32)  # each channel in one run of memory
+        old = np.empty((self._channels, before + len(samples)), np.float32)  # one run of memory per channel
         old[:, :before], old[:, before:] = self._old, samples.T
         self._old = old
 
     def _make(self, count: int) -> Floats:
-        """Make `count` new samples, and let go of the old ones that are not needed any more."""
+        """Make `count` new samples and drop the old ones no longer needed."""
         made = np.empty((max(0, count), self._channels), np.float32)
         done = 0
         while done < count:
             first = math.floor(self._at)
-            # As many as lie behind consecutive old samples: until the places between them wrap around.
+            # As many as lie between consecutive old samples, until the place wraps around.
             places = self._at - first + np.arange(min(PIECE, count - done)) * (self.step - 1)
             inside = int(np.argmax((places < 0) | (places >= 1))) or len(places)
             self._interpolate(first - HALF + 1, places[:inside], made[done : done + inside])
@@ -111,10 +110,10 @@ class Resampler:
         return made
 
     def _interpolate(self, first: int, places: NDArray[np.floating], made: Floats) -> None:
-        """Write new samples that lie `places` behind consecutive old ones; `first` is the first tap of the first."""
+        """Write new samples at `places` after consecutive old ones; `first` is the first tap of the first."""
         count, u = len(places), (2 * places - 1).astype(np.float32)
         for channel, old in enumerate(self._old):
-            # Row n of what is multiplied is `old` from its sample first + n on.
+            # Row n is `old` from sample first + n on, without a copy.
             size = old.itemsize
             rows: Floats = np.ndarray((TAPS, count), old.dtype, old, first * size, (size, size))
             terms = weights() @ np.ascontiguousarray(rows)

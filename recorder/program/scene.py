@@ -1,4 +1,4 @@
-"""What the program shows: its inputs in the places of a layout, a slate for each that is missing, or a card."""
+"""The program's frames: inputs in a layout, slates for missing inputs, or a card."""
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -24,13 +24,13 @@ from recorder.program.timeline import RunContext
 from recorder.program.video_input import VideoInput
 
 type Offer = Callable[[str, av.VideoFrame], object]
-"""Takes a picture for previews, by the name of its input, or PROGRAM; returns at once, True if it was wanted."""
+"""Takes a preview frame by the name of its input, or PROGRAM; returns at once, True if somebody wants it."""
 
 PROGRAM = "program"
 
 
 def check_layout(name: str, layouts: Mapping[str, LayoutSettings], inputs: Sequence[str]) -> Layout | None:
-    """Return the layout called `name`, None for a card; raises UsageError for what cannot be shown with `inputs`."""
+    """Return the layout called `name`, None for a card. Raises UsageError if `inputs` cannot fill it."""
     if name in layouts:
         layout = Layout(name, layouts[name])
         layout.shown(inputs)
@@ -43,7 +43,7 @@ def check_layout(name: str, layouts: Mapping[str, LayoutSettings], inputs: Seque
 
 @dataclass(frozen=True, slots=True)
 class Appearance:
-    """How a session's pictures are to look: layouts, what lies over the picture, and the words that are drawn."""
+    """Layouts, overlays, title and language of a session's frames."""
 
     layouts: Mapping[str, LayoutSettings]
     program: Program
@@ -52,7 +52,7 @@ class Appearance:
 
 
 class View:
-    """One way to show the inputs: a layout, or a card in place of all of them."""
+    """One way to show the inputs: a layout, or a card."""
 
     def __init__(self, name: str, layout: Layout | None, shown: frozenset[str], card: av.VideoFrame | None) -> None:
         self.name = name
@@ -62,7 +62,7 @@ class View:
         self._places: tuple[tuple[object, ...], dict[str, Rect]] | None = None
 
     def places(self, size: Shape, inputs: Sequence[str], shapes: Mapping[str, Shape]) -> dict[str, Rect]:
-        """Return where what is shown; worked out again only when a shape has changed."""
+        """Return the rectangle of each shown input; computed again only after a change of shapes."""
         if self._layout is None:
             return {}
         key = tuple(shapes.items())
@@ -72,29 +72,29 @@ class View:
 
 
 class Shown(Protocol):
-    """One input as whoever shows it needs it; a VideoInput is one. `within` is told at which size it is shown."""
+    """An input of a stage, such as a VideoInput. The stage sets `within`, the size on screen."""
 
     name: str
     within: Size | None
 
     @property
     def picture(self) -> av.VideoFrame | None:
-        """What it shows now, None before the first; `version` counts its changes."""
+        """The current frame, None before the first."""
         ...
 
     @property
     def version(self) -> int:
-        """How often `picture` was another one."""
+        """Counts the changes of `picture`."""
         ...
 
     @property
     def outage(self) -> SourceOutage | None:
-        """Why a slate stands in its place."""
+        """Why a slate stands for it; None while it gives frames."""
         ...
 
 
 class Stage:
-    """Puts together what is shown of inputs: layouts, slates, cards, and what lies over them; used by one thread."""
+    """Draws layouts, slates, cards and overlays; for one thread."""
 
     def __init__(self, inputs: Sequence[Shown], form: VideoFormat, appearance: Appearance) -> None:
         self.form = form
@@ -102,10 +102,10 @@ class Stage:
         self._names = [one.name for one in inputs]
         self._appearance = appearance
         self._overlays = tuple(self._drawn_over(appearance.program))
-        self._slates: dict[str, tuple[tuple[OutageKind, Shape], av.VideoFrame]] = {}  # the newest of each input
+        self._slates: dict[str, tuple[tuple[OutageKind, Shape], av.VideoFrame]] = {}  # newest slate of each input
         self._compositor = Compositor(form.width, form.height, form.matrix)
         self.version = 0
-        """Counts the changes of what is shown."""
+        """Counts the changes of the drawn frame."""
         self._shown: Sequence[Piece] = ()
 
     def _drawn_over(self, program: Program) -> Sequence[Overlay]:
@@ -121,7 +121,7 @@ class Stage:
         return overlays
 
     def slate(self, name: str, kind: OutageKind, size: Shape) -> av.VideoFrame:
-        """Return the slate of the input called `name`, of `size`; it may stay for hours, so it is kept."""
+        """Return the input's slate of `size`; cached, since it may stay for hours."""
         kept = self._slates.get(name)
         if kept is None or kept[0] != (kind, size):
             reason = picture_text(kind, self._appearance.language)
@@ -130,7 +130,7 @@ class Stage:
         return kept[1]
 
     def view(self, name: str) -> View:
-        """Return the layout or card called `name`; raises UsageError for what cannot be shown of the inputs."""
+        """Return the layout or card called `name`; raises UsageError if the inputs cannot fill it."""
         layout = check_layout(name, self._appearance.layouts, self._names)
         if layout is None:
             return View(name, None, frozenset(), self._card(Card(name)))
@@ -142,7 +142,7 @@ class Stage:
         return card(form.width, form.height, title=words, line=self._appearance.title, matrix=form.matrix)
 
     def show(self, view: View) -> av.VideoFrame | None:
-        """Return the picture of `view` now, valid until the next call but one; None before there is any."""
+        """Draw `view`; the frame is valid until the next call but one. None before any input gave a frame."""
         size = self.form.width, self.form.height
         if view.card is not None:
             self._note([Piece(Rect(0, 0, *size), view.card)])
@@ -154,7 +154,7 @@ class Stage:
         }
         places = view.places(size, self._names, shapes)
         if not any(name in shapes for name in places) and not any(one.outage for one in self._inputs):
-            return None  # the first pictures are still to come, or could not be decoded
+            return None  # no frame came yet, or none could be decoded
         by_name = dict(zip(self._names, self._inputs, strict=True))
         for name, rect in places.items():
             by_name[name].within = None if rect.size == size else rect.size
@@ -163,20 +163,20 @@ class Stage:
         return self._compositor.compose(pieces, self._overlays)
 
     def _note(self, pieces: Sequence[Piece]) -> None:
-        """Find out whether `pieces` show what was shown before: the same pictures in the same places."""
+        """Count a change unless `pieces` are the same frames in the same places."""
         if pieces != self._shown:
             self.version += 1
             self._shown = pieces
 
     def _piece(self, one: Shown, rect: Rect) -> Piece:
-        outage = one.outage  # read once: a conference's comes from another thread
+        outage = one.outage  # read once: another thread sets a conference's
         if outage is not None:
             return Piece(rect, self.slate(one.name, outage.kind, rect.size))
         return Piece(rect, one.picture, one.version)
 
 
 class Scene:
-    """The inputs of a program and how they are shown. Used by the picture track's thread, but for `switch`."""
+    """The inputs of a program and its view. For the video track's thread; `switch` is thread-safe."""
 
     def __init__(
         self,
@@ -198,23 +198,23 @@ class Scene:
 
     @property
     def rate(self) -> Fraction:
-        """Pictures of the program a second."""
+        """Frames of the program a second."""
         return self._stage.form.rate
 
     @property
     def layout(self) -> str:
-        """The layout that is shown, or will be with the next picture."""
+        """The layout of the next frame."""
         return (self._next or self._view).name
 
     def switch(self, name: str) -> None:
-        """Show the layout, or card, called `name` from the next picture on; raises UsageError. From any thread."""
+        """Show the layout or card called `name` from the next frame on. Raises UsageError; thread-safe."""
         view = self._stage.view(name)
         with self._switching:
             self._next = view
 
     @property
     def driver(self) -> VideoInput:
-        """The input whose pictures the program follows: the first that is shown and gives any, or else the first."""
+        """The input that sets the program's times: the first shown one without an outage, else the first."""
         with self._switching:
             if self._next is not None:
                 self._view, self._next = self._next, None
@@ -225,28 +225,28 @@ class Scene:
 
     @property
     def version(self) -> int:
-        """Counts the changes of what `picture` returns."""
+        """Counts the changes of the frame that `picture` returns."""
         return self._stage.version
 
     def begin(self) -> None:
-        """Have patience with the inputs from now on; those that are missing already are."""
+        """Start the patience with all inputs, and report the missing ones."""
         for one in self._inputs:
             one.begin()
         self.look(0)
 
     def excuse(self, stood_ns: int) -> None:
-        """Do not take any input for silent because nobody asked for `stood_ns`."""
+        """Extend the patience with all inputs by `stood_ns`: nobody looked at them."""
         for one in self._inputs:
             one.excuse(stood_ns)
 
     def look(self, at_ns: int, fresh: VideoInput | None = None) -> None:
-        """Find out which inputs are missing at `at_ns` of program time; the `fresh` one is not."""
+        """Find missing inputs at `at_ns` of program time; the `fresh` one just gave a frame."""
         for one in self._inputs:
             if one is not fresh:
                 one.look(at_ns)
 
     def picture(self, at_ns: int, driver: VideoInput, *, is_fresh: bool = False) -> av.VideoFrame | None:
-        """Return the picture at `at_ns` of program time, valid until the next call but one; None before any."""
+        """Return the frame at `at_ns` of program time, valid until the next call but one; None before any."""
         for one in self._inputs:
             if one is not driver:
                 is_shown = one.is_tapped or one.name in self._view.shown

@@ -1,11 +1,10 @@
-"""The program's sound: lanes, mixed, kept below a ceiling, measured, and encoded in AAC frames.
+"""The program's audio: inputs are mixed, limited, measured, and encoded in AAC frames, on one thread.
 
     SourceQueue -> Lane -+-> mute -+-> gain -+-> sum -> Limiter -> meters -> AAC: the program
                               |         +-> the conference's bus, if there is one
                               +-> AAC: a track of its own, if asked
 
-All of it happens on one thread. Lanes are taken from in turn; the mix goes as far as the lane that is furthest behind,
-which is behind the clock by its patience at most.
+The mix goes as far as the slowest input, which is behind the clock by its patience at most.
 """
 
 from collections.abc import Callable, Container, Sequence
@@ -28,21 +27,18 @@ from recorder.program.resampler import Floats
 from recorder.program.timeline import RunContext
 
 MOST_AHEAD = SAMPLE_RATE
-"""Samples that a lane may be ahead of the others before nothing more is taken from it."""
+"""Samples that an input may be ahead of the others; then it waits."""
 
 type Inputs = Sequence[tuple[SoundInput, AudioWorker]]
 
 
 type Bus = Callable[[Sequence[Heard], int], None]
-"""A mix of its own for somebody beside the program (recorder/features/conference/bus.py).
-
-Takes so many samples of each input, muted and turned as in the program, not to be written to. Returns at once, and
-never raises.
-"""
+"""Takes the samples of each input, muted and with gain, and their number; must not write to them. Returns at once, and
+never raises (recorder/features/conference/bus.py)."""
 
 
 class ProgramSound:
-    """Runs on a thread of its own until the session ends; all but `run` is thread-safe."""
+    """Runs on its own thread until the session ends; all but `run` is thread-safe."""
 
     def __init__(
         self,
@@ -54,10 +50,10 @@ class ProgramSound:
         put: Callable[[EncodedPacket], None],
         bus: Bus | None = None,
     ) -> None:
-        """`bus` hears each input too."""
+        """`bus` also gets the samples of each input."""
         self.lanes = [Lane(sound_input, worker, run, channels=channels) for sound_input, worker in inputs]
         self.samples = 0
-        """How many were encoded."""
+        """Number of encoded samples."""
         self._encode_audio = run.timing(CpuStage.ENCODE_SOUND, encoder.encode_audio)
         self._flush = run.timing(CpuStage.ENCODE_SOUND, encoder.flush)
         self._timeline = run.timeline
@@ -68,10 +64,10 @@ class ProgramSound:
         self._limiter = Limiter(channels)
         self._meter = PeakMeter(channels)
         self._loudness: LoudnessMeter | None = LoudnessMeter(channels)
-        self._begins = False  # and the loudness is to be measured anew
-        self._waiting: list[Samples] = []  # not a whole AAC frame yet
+        self._begins = False  # whether to restart the loudness meter
+        self._waiting: list[Samples] = []  # less than an AAC frame
         self._waiting_samples = 0
-        self._mixed = 0  # samples taken from the lanes
+        self._mixed = 0  # samples taken from the inputs
         self._losses = [
             LossReporter(
                 "sound-lost",
@@ -83,7 +79,7 @@ class ProgramSound:
             for lane in self.lanes
         ]
 
-    # What others ask of it
+    # Requests and status
 
     @property
     def levels_dbfs(self) -> list[float]:
@@ -91,7 +87,7 @@ class ProgramSound:
         return self._meter.levels_dbfs
 
     def mute(self, name: str | None, *, on: bool) -> None:
-        """Mute the input called `name` (None: all), or let it be heard again; raises UsageError for a wrong name."""
+        """Mute or unmute the input called `name`, None for all. Raises UsageError for an unknown name."""
         muted = [lane for lane in self.lanes if name is None or lane.name == name]
         if name is not None and not muted:
             names = [lane.name for lane in self.lanes]
@@ -104,11 +100,11 @@ class ProgramSound:
 
     @property
     def loudness(self) -> Loudness:
-        """How loud the program is to people, now and in all."""
+        """Loudness of the program, now and in all."""
         return self._loudness.reading if self._loudness else Loudness()
 
     def lines(self) -> list[SoundLine]:
-        """Return how each input is; its levels are those before mute and gain."""
+        """Return the status of each input; levels are before mute and gain."""
         return [
             SoundLine(
                 name=lane.name,
@@ -120,7 +116,7 @@ class ProgramSound:
         ]
 
     def facts(self) -> dict[str, object]:
-        """Return what the event log keeps: loudness in LUFS and LU, the drift of each input in ppm."""
+        """Return fields for the event log: loudness in LUFS and LU, drift of each input in ppm."""
         return {
             "loudness_lufs": self.loudness.integrated_lufs,
             "loudness_range_lu": self.loudness.range_lu,
@@ -128,23 +124,23 @@ class ProgramSound:
         }
 
     def look(self, late: Container[str]) -> None:
-        """Tell which inputs are not there, those that are `late` among them; before it runs."""
+        """Report missing inputs, with the `late` ones; call it before `run`."""
         for lane in self.lanes:
             lane.begin(is_late=lane.name in late)
 
     def begin(self) -> None:
-        """Measure from here on: the recording begins."""
+        """Restart the loudness meter: the recording begins."""
         self._begins = True
 
     def report_losses(self, *, final: bool = False) -> None:
-        """Tell of what was lost on the way since the last time; for the thread that watches over the session."""
+        """Report audio lost since the last call, from the session's thread."""
         for lane, losses in zip(self.lanes, self._losses, strict=True):
             losses.update(lane.lost, final=final)
 
-    # The run
+    # The audio thread
 
     def run(self) -> None:
-        """Take sound from media time 0 until the session ends, then flush the encoders."""
+        """Encode from media time 0 until the session ends, then flush."""
         ready = 0
         while not all(lane.has_reached_end for lane in self.lanes):
             self._gather()
@@ -159,12 +155,12 @@ class ProgramSound:
                 self._hand_on(self._flush(lane.own_track))
 
     def _gather(self) -> None:
-        """Take what the lanes' sources have given; wait a little for the lane that is furthest behind, if none has."""
+        """Pull from all inputs; if none had a block, wait a little for the slowest."""
         furthest = max(lane.position for lane in self.lanes)
         if all(lane.is_over for lane in self.lanes):
             self._timeline.advance(Track.AUDIO, furthest * NANOSECONDS // SAMPLE_RATE)
             self._timeline.source_ended(Track.AUDIO)
-        going = [lane for lane in self.lanes if not lane.has_reached_end]  # what comes after the end is no gap
+        going = [lane for lane in self.lanes if not lane.has_reached_end]  # audio after the end is no gap
         if not going:
             return
         last = min(going, key=lambda lane: (lane.is_over, lane.position))
@@ -175,7 +171,7 @@ class ProgramSound:
         last.pull(wait_s, furthest)
 
     def _mix(self, count: int) -> Samples | Floats:
-        """Return the next `count` samples of the sum of all lanes; those with a track of their own are encoded too."""
+        """Return the next `count` samples of the sum, and encode the inputs with their own track."""
         unmuted: list[Heard] = []
         for lane in self.lanes:
             samples = lane.take(count)
@@ -217,14 +213,14 @@ class ProgramSound:
         self._timeline.advance(Track.AUDIO, self.samples * NANOSECONDS // SAMPLE_RATE)
 
     def _measure(self, samples: Samples) -> None:
-        """Measure how loud it is. A meter that fails is switched off: the sound in hand is worth more."""
+        """Measure the loudness. A failing meter is switched off; the audio goes on."""
         try:
             if self._begins:
                 self._begins = False
                 self._loudness = LoudnessMeter(self._channels)
             if self._loudness:
                 self._loudness.feed(samples)
-        except Exception as error:  # of whatever kind
+        except Exception as error:  # any error
             self._loudness = None
             told = as_ours(error, what="the loudness is not measured any more")
             self._emit("meter-failed", "loudness", told.message, hint=told.hint)

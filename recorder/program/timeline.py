@@ -1,7 +1,10 @@
-"""Program time and media time: where the session is, how far each track has come, and where it ends.
+"""Program time, media time, and stalls of this PC.
 
-Program time 0 is the capture time of an armed session's first picture, media time 0 where its recording begins. Time
-passes with the session clock; in a session without one it is where the furthest track is.
+Program time 0 is the capture time of an armed session's first frame; media time 0 is the start of its recording. In a
+live session time passes with the session clock, else with the furthest track.
+
+After a stall or a sleep, captured data waits in a queue or the kernel, and its place must stay free. A source that gave
+nothing meanwhile was not silent.
 """
 
 import threading
@@ -15,7 +18,7 @@ from recorder.model.packet import Track
 
 
 class Timeline:
-    """Shared by the tracks and the session; all times are nanoseconds of program time, unless they say `media`."""
+    """Times of a session in nanoseconds of program time, or of media time if so named; thread-safe."""
 
     def __init__(
         self,
@@ -26,20 +29,20 @@ class Timeline:
         ending: Iterable[Track],
         release: Callable[[str], None] | None = None,
     ) -> None:
-        """Begin with nothing encoded; the session ends with the last of the `ending` tracks' sources.
+        """Start with nothing encoded; the session ends with the sources of all `ending` tracks.
 
-        `release` hears of each track whose source has ended, once the end is known: until then a pace holds the tracks
+        `release` gets each track with an ended source, once the end is known: until then a pace holds the tracks
         together.
         """
         self.live = live
         self.origin_ns = 0
-        """Where media time 0 lies in program time."""
+        """Program time of media time 0."""
         self._release = release
         self._clock = clock
         self._lock = threading.Lock()
         self._zero_ns: int | None = None
         self.end_ns: int | None = None
-        """Where the session ends; None while it is not decided."""
+        """End of the session; None while undecided."""
         self._positions = dict.fromkeys(tracks, 0)
         self._ending = frozenset(ending)
         self._running = set(self._ending)
@@ -50,24 +53,24 @@ class Timeline:
 
     @property
     def zero_ns(self) -> int:
-        """The session-clock time that is program time 0; 0 before `start`."""
+        """Session-clock time of program time 0; 0 before `start`."""
         return self._zero_ns or 0
 
     def program_ns(self, timestamp_ns: int) -> int:
-        """Return the program time of a moment of the session clock."""
+        """Return a session-clock time as program time."""
         return timestamp_ns - self.zero_ns
 
     def media_now_ns(self) -> int:
-        """Return where the recording is now, or where it ended; negative before it begins."""
+        """Return the current media time, at most the end; negative before the recording."""
         now_ns = self.now_ns()
         return (now_ns if self.end_ns is None else min(now_ns, self.end_ns)) - self.origin_ns
 
     def media_position_ns(self) -> int:
-        """Return up to where every track of the recording is encoded."""
+        """Return the media time up to which all tracks are encoded."""
         return max(0, self.position_ns() - self.origin_ns)
 
     def now_ns(self) -> int:
-        """Return where the session is now."""
+        """Return the current program time."""
         if self._zero_ns is None:
             return 0
         if self.live:
@@ -76,22 +79,22 @@ class Timeline:
             return max(self._positions.values())
 
     def advance(self, track: Track, position_ns: int) -> None:
-        """Say that `track` is encoded up to `position_ns`."""
+        """Note that `track` is encoded up to `position_ns`."""
         with self._lock:
             self._positions[track] = position_ns
 
     def position_ns(self) -> int:
-        """Return up to where every track is encoded."""
+        """Return the time up to which all tracks are encoded."""
         with self._lock:
             return min(self._positions.values())
 
     def end_at(self, end_ns: int) -> None:
-        """End the session there, unless it ends earlier already."""
+        """End the session at `end_ns`, unless it ends earlier."""
         with self._lock:
             self.end_ns = end_ns if self.end_ns is None else min(self.end_ns, end_ns)
 
     def source_ended(self, track: Track) -> None:
-        """Say that the source of `track`, encoded up to there, gives no more; the last one ends the session."""
+        """Note that the source of `track` has ended; the last one ends the session at the longest track."""
         with self._lock:
             if track in self._running:
                 self._running.remove(track)
@@ -104,7 +107,7 @@ class Timeline:
 
 @dataclass(frozen=True, slots=True)
 class RunContext:
-    """The time and the event log that all parts of one run share; `timing` accounts for their CPU."""
+    """Clock, timeline and event log of one run; `timing` accounts for CPU."""
 
     timeline: Timeline
     clock: Clock
@@ -113,17 +116,17 @@ class RunContext:
 
 
 class SleepWatch:
-    """Tells once of each sleep of the PC that the recording reaches across. For the session's thread."""
+    """Reports each sleep of the PC within the recording, once. For the session's thread."""
 
     def __init__(self, emit: Emit, clock: Clock, slept: Callable[[], int] = slept_ns) -> None:
-        """`slept` returns for how long the PC has slept so far, in nanoseconds."""
+        """`slept` returns the nanoseconds that the PC has slept so far."""
         self._emit = emit
         self._clock = clock
         self._slept = Sleep(slept)
-        self._before: tuple[int, int] | None = None  # the last one before it recorded: when it was over, and its length
+        self._before: tuple[int, int] | None = None  # last sleep before the recording: end, length
 
     def look(self, media_s: float | None) -> None:
-        """Tell if the PC has slept since this was called last; `media_s` is where in the recording, None before it."""
+        """Report a sleep since the last call; `media_s` is the media time, None before the recording."""
         now_ns, asleep_ns = self._clock.now_ns(), self._slept.since_ns()
         if asleep_ns and media_s is None:
             self._before = now_ns, asleep_ns
@@ -132,7 +135,7 @@ class SleepWatch:
         if media_s is not None and self._before is not None:
             woke_ns, earlier_ns = self._before
             self._before = None
-            if (ago_s := (now_ns - woke_ns) / NANOSECONDS) < media_s:  # it begins with what was kept from before
+            if (ago_s := (now_ns - woke_ns) / NANOSECONDS) < media_s:  # the pre-roll reaches across it
                 self._tell(media_s - ago_s, earlier_ns)
 
     def _tell(self, media_s: float, asleep_ns: int) -> None:
@@ -148,31 +151,30 @@ class SleepWatch:
 
 
 STOOD_NS = 300_000_000
-"""If it takes so long from one look at a source to the next, that is not the source's silence."""
+"""A longer time between two looks at a source is a stall of this PC."""
 IN_VAIN_NS = 100_000_000
-"""A source that was waited for so long in vain has nothing on its way any more..."""
+"""After a wait of so long without data, nothing is on its way."""
 LOOK_NS = 50_000_000
-"""...of which no look counts for more than this: it takes several, between which others have their turn."""
+"""One look counts for no more of that wait: the data needs several, between which other threads run."""
 MOST_EXCUSED_NS = 1_000_000_000
-"""So long after this PC stood still a source that gives only little by little is taken for what it is."""
+"""So long after a stall a slow source is no longer excused."""
 
 
 class StallDetector:
-    """Takes note of each look at one source; used by one thread."""
+    """Excuses one source after a stall; for one thread."""
 
     def __init__(self) -> None:
-        """Begin with no look."""
         self._looked_ns: int | None = None
         self._excused_ns = 0
         self._in_vain_ns = 0
 
     @property
     def is_excused(self) -> bool:
-        """Whether a source that gives nothing may have something on its way, so that its place is left free."""
+        """Whether data of a quiet source may still arrive."""
         return self._excused_ns > 0
 
     def look(self, now_ns: int, *, came: bool) -> int:
-        """Take note of a look until `now_ns`, and whether something came; return for how long this PC stood still."""
+        """Note a look at `now_ns`, and whether data `came`; return the length of a stall, or 0."""
         passed_ns = 0 if self._looked_ns is None else now_ns - self._looked_ns
         self._looked_ns = now_ns
         if passed_ns > STOOD_NS:

@@ -1,4 +1,4 @@
-"""One source of pictures in the program: what it gave last, whether it still gives, and what is wrong if not."""
+"""One video source of the program: its newest frame, and its outage."""
 
 from fractions import Fraction
 from typing import Protocol
@@ -14,45 +14,45 @@ from devices.host.clock import NANOSECONDS
 from recorder.program.timeline import RunContext
 
 QUIET_FRAMES = 3
-"""For so many intervals it may give nothing before that is told."""
+"""Frame intervals without a frame before the source is reported as silent."""
 GLANCE_S = 1.0
 MUCH_FASTER = Fraction(102, 100)
-"""A source this much faster than the program has pictures left out; a little faster is a clock that runs fast."""
+"""Frames of a source this much faster than the program are left out; a smaller excess is clock drift."""
 
 
 class Thinning:
-    """Chooses which pictures of a faster source to take: on the average one in each interval of the program."""
+    """Chooses frames of a faster source: on average one per interval of the program."""
 
     def __init__(self, interval_ns: int) -> None:
         self._interval_ns = interval_ns
         self._due_ns = 0
 
     def wants(self, at_ns: int) -> bool:
-        """Return whether the picture captured at `at_ns` is to be taken."""
+        """Return whether to take the frame captured at `at_ns`."""
         if at_ns < self._due_ns - self._interval_ns // 4:  # cameras jitter
             return False
-        # The schedule stands whatever single pictures do; only after a pause does it begin anew.
+        # Single frames do not move the schedule; it restarts after a pause only.
         self._due_ns = max(self._due_ns, at_ns - self._interval_ns) + self._interval_ns
         return True
 
 
 class Tap(Protocol):
-    """Another viewer of this input, beside the program (recorder/features/conference/camera.py)."""
+    """A second viewer of an input (recorder/features/conference/camera.py)."""
 
     @property
     def wanted(self) -> Size | None:
-        """At which size a picture is wanted now; None while none is."""
+        """Size of the frame wanted now; None if none is."""
         ...
 
     def take(self, picture: av.VideoFrame) -> None:
-        """Take a copy of `picture`; returns at once, and never raises."""
+        """Copy `picture`; returns at once, and never raises."""
         ...
 
 
 class VideoInput:
-    """A source and its queue, as the picture track uses them; by that thread only, except `name` and `damaged`.
+    """A source and its queue, for the video track's thread; `name` and `damaged` are thread-safe.
 
-    `picture` is what it shows now: the last one that could be decoded. `outage` is why a slate stands in its place.
+    `picture` is the last decoded frame. `outage` is the reason for a slate in its place.
     """
 
     def __init__(
@@ -65,17 +65,17 @@ class VideoInput:
         program_rate: Fraction,
         is_late: bool = False,
     ) -> None:
-        """Both rates are in pictures a second, nominal. A source that `is_late` was waited for in vain."""
+        """Both rates are nominal frames a second. A source that `is_late` has used up its patience."""
         self.name = name
         self.queue = worker.queue
         self.damaged = 0
-        """How many pictures could not be decoded, whatever was to blame."""
+        """Number of frames that failed to decode."""
         self.picture: av.VideoFrame | None = None
         self.version = 0
         """Counts the changes of `picture`."""
         self.outage: SourceOutage | None = None
         self.within: Size | None = None
-        """The size at which it is shown; None for the program's."""
+        """Size on screen; None for the program's size."""
         self.tap: Tap | None = None
         self._decode = run.timing(CpuStage.DECODE, worker.decode)
         self.worker = worker
@@ -91,14 +91,14 @@ class VideoInput:
         self._heard_ns = run.clock.now_ns()
 
     def _adapt(self, rate: Fraction) -> None:
-        """Take pictures as they come at `rate`: as many as the program needs, and with patience for a slow source."""
+        """Set the thinning and the patience for a source at `rate`."""
         interval_ns = round(NANOSECONDS / self._program_rate)
         self._thinning = Thinning(interval_ns) if rate > self._program_rate * MUCH_FASTER else None
         self._patience_ns = max(round(SILENT_S * NANOSECONDS), round(SILENT_FRAMES * NANOSECONDS / rate))
         self._quiet_ns = round(QUIET_FRAMES * NANOSECONDS / rate)
 
     def wants(self, at_ns: int) -> bool:
-        """Return whether the picture captured at `at_ns` is to be encoded; not all are of a source that is faster."""
+        """Return whether to encode the frame captured at `at_ns`; a faster source is thinned."""
         form = self.worker.form
         if form is not None and form is not self._form:
             self._form = form
@@ -106,15 +106,15 @@ class VideoInput:
         return self._thinning is None or self._thinning.wants(at_ns)
 
     def begin(self) -> None:
-        """Have patience with it from now on, unless there was no more."""
+        """Start the patience with the source; a late one has none left."""
         self._heard_ns = self._clock.now_ns() - (self._patience_ns + 1 if self._is_late else 0)
 
     def excuse(self, stood_ns: int) -> None:
-        """Do not take it for silent because nobody asked it for `stood_ns`."""
+        """Extend the patience by `stood_ns`: nobody looked at the source."""
         self._heard_ns = min(self._clock.now_ns(), self._heard_ns + stood_ns)
 
     def take(self, frame: Frame) -> bool:
-        """Show `frame`, or the picture before a damaged one; return whether there is any."""
+        """Show `frame`, or keep the previous one if it is damaged; return whether there is a frame."""
         picture = self._decoded(frame)
         if picture is None and self.picture is None:
             return False
@@ -129,11 +129,11 @@ class VideoInput:
 
     @property
     def is_tapped(self) -> bool:
-        """Whether somebody beside the program is shown it now."""
+        """Whether the second viewer wants a frame now."""
         return self.tap is not None and self.tap.wanted is not None
 
     def _size(self) -> Size | None:
-        """Return the size at which it is decoded: what is enough for everybody who is shown it."""
+        """Return the size for decoding: enough for all viewers."""
         wanted = self.tap.wanted if self.tap else None
         if wanted is None or self.within is None:
             return self.within
@@ -142,14 +142,14 @@ class VideoInput:
     def _decoded(self, frame: Frame) -> av.VideoFrame | None:
         try:
             return self._decode(frame, self._size())
-        except Exception as error:  # of whatever kind: a library that fails costs a picture, not the session
+        except Exception as error:  # any error: a failing library costs a frame, not the session
             self._count_damaged(error)
             return None
 
     def catch_up(self, until_ns: int, at_ns: int, *, is_shown: bool = True) -> None:
-        """Take the newest picture that was captured at `until_ns` (session clock) or before; `at_ns` is program time.
+        """Take the newest frame captured by `until_ns` (session clock); `at_ns` is program time.
 
-        One that is not shown is only glanced at, once in GLANCE_S: its watch judges what is decoded.
+        A hidden input is decoded once in GLANCE_S only, for its detectors.
         """
         frame = self.queue.newest(lambda frame: frame.timestamp_ns <= until_ns)
         if frame is None:
@@ -161,13 +161,13 @@ class VideoInput:
             self._heard_ns = self._clock.now_ns()
 
     def look(self, at_ns: int) -> None:
-        """Find out whether it is missing, at `at_ns` of program time; that is told once."""
+        """Find an outage at `at_ns` of program time, and report it once."""
         outage = self._found_outage()
         if outage is None:
             return
-        if self.outage is not None:  # what is missing returns with a picture, not before
+        if self.outage is not None:  # a missing source returns with a frame, not before
             if outage.kind is not OutageKind.SILENT:
-                self.outage = outage  # the newest reason, for its slate
+                self.outage = outage  # its slate shows the newest reason
             return
         self.outage = outage
         self._emit(
@@ -179,7 +179,7 @@ class VideoInput:
         )
 
     def fell_silent(self, at_ns: int) -> None:
-        """Tell that its last picture is repeated from `at_ns` (program time) on, unless it is as slow as that."""
+        """Report once that the last frame repeats from `at_ns` (program time) on, unless the source is that slow."""
         is_quiet = self._clock.now_ns() - self._heard_ns >= self._quiet_ns
         if is_quiet and not self._is_silent and self.outage is None and not self.queue.is_over:
             self._is_silent = True
@@ -203,7 +203,7 @@ class VideoInput:
         if self.queue.is_over:
             return SourceOutage(OutageKind.LOST, f"{self.name} has gone", "", self._heard_ns)
         is_late = self._clock.now_ns() - self._heard_ns > self._patience_ns
-        if is_late and not (self.queue.has_items and self.picture is not None):  # else we are late, not the source
+        if is_late and not (self.queue.has_items and self.picture is not None):  # else this PC is late, not the source
             return SourceOutage(OutageKind.SILENT, f"{self.name} gives no picture", "", self._heard_ns)
         return None
 
@@ -213,11 +213,11 @@ class VideoInput:
     def _count_damaged(self, error: Exception) -> None:
         self.damaged += 1
         count = self.damaged
-        if count & (count - 1):  # told are the 1st, 2nd, 4th, 8th, …
+        if count & (count - 1):  # reports the 1st, 2nd, 4th, 8th, ... one
             return
         reason = error.message if isinstance(error, MediaError) else repr(error)
         so_far = f"({count} so far); the one before it stays"
-        if isinstance(error, MemoryError):  # of these are counted those that are new
+        if isinstance(error, MemoryError):  # counts the new ones
             new, message = count - count // 2, f"this PC has no memory for a picture of {self.name} {so_far}"
             self._emit("frames-dropped", self.name, message, count=new)
         else:

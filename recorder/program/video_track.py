@@ -1,7 +1,7 @@
-"""The program's picture: encodes what its scene shows, once, and never leaves a gap.
+"""The program's video: encodes the frames of its scene, once, without a gap.
 
-It follows one input, its driver, whose pictures keep the kernel's times. When none comes for PATIENCE_S the shown
-picture is repeated, that far behind the clock: the muxer waits for a quiet track, and would hold the others back.
+The track follows one input, the driver, and keeps the kernel's times. After PATIENCE_S without a frame it repeats the
+last one, that far behind the clock: the muxer waits for a quiet track, and would hold back the others.
 """
 
 from collections.abc import Callable
@@ -20,38 +20,37 @@ from recorder.program.timeline import RunContext, StallDetector
 from recorder.program.video_input import Thinning, VideoInput
 
 PATIENCE_S = 0.3
-"""How long a live source may give nothing before its last picture is repeated; part of what a kill may cost."""
+"""Wait before the last frame of a live source repeats; a kill may lose this time."""
 PATIENCE_FRAMES = 3
 LEAST_STEP_NS = 1_000_000
-"""Two pictures closer together than this (the resolution of FLV's times) are one too many."""
+"""Of two frames closer than this (FLV's resolution) one is dropped."""
 MOST_MISSING = 1.25
-"""Intervals; a larger hole before a picture is filled with the one before it, however short it is."""
+"""Intervals; a longer hole before a frame is filled, even before PATIENCE_S."""
 IDLE_S = 0.05
-"""How often a track that waits for something other than its source looks again."""
+"""Longest wait between two looks at the session's end."""
 
 
 SETTLE = 2
-"""Pictures encoded after a new one whatever they show: x264 hands that out at once, and mends what was coarse."""
+"""Frames encoded after a change: x264 then gives out the change, and refines it."""
 
 _STILL_NS = round(NANOSECONDS / STILL_RATE)
 
 
 class StaticFrameSkipper:
-    """Encodes a standing program STILL_RATE times a second, and a change with a few pictures after it."""
+    """Encodes a static program STILL_RATE times a second, and each change with SETTLE further frames."""
 
     def __init__(self) -> None:
-        """Begin with nothing encoded."""
         self._version: int | None = None
         self._settling = 0
         self._encoded_ns = 0
 
     def wants(self, version: int, at_ns: int, interval_ns: int, *, is_due: bool) -> bool:
-        """Return whether to encode the picture at `at_ns`: it is another `version`, `is_due`, or the last in time."""
+        """Return whether to encode the frame at `at_ns`: a new `version`, a keyframe `is_due`, or STILL_RATE."""
         if version != self._version:
             self._version, self._settling = version, SETTLE
         elif self._settling:
             self._settling -= 1
-        elif not is_due and at_ns + interval_ns // 2 < self._encoded_ns + _STILL_NS:  # the next would be too late
+        elif not is_due and at_ns + interval_ns // 2 < self._encoded_ns + _STILL_NS:  # the next frame would be too late
             return False
         self._encoded_ns = at_ns
         return True
@@ -59,9 +58,9 @@ class StaticFrameSkipper:
 
 @dataclass(slots=True)
 class PictureCounts:
-    """Pictures encoded, of these repeated; missing as too late, or not taken from a queue; not encoded.
+    """Frames encoded, repeated among them; dropped as late, or in a full queue; not encoded.
 
-    Not encoded: `left_out` for want of time (load shedding), `still` as they show the picture before them.
+    Not encoded are `left_out` by load shedding and `still`, equal to the frame before.
     """
 
     frames: int = 0
@@ -73,11 +72,11 @@ class PictureCounts:
 
     @property
     def dropped(self) -> int:
-        """How many are missing."""
+        """Number of dropped frames."""
         return self.late + self.not_taken
 
     def since(self, before: "PictureCounts") -> "PictureCounts":
-        """Return what has come up since `before`."""
+        """Return the counts since `before`."""
         return PictureCounts(*(now - then for now, then in zip(astuple(self), astuple(before), strict=True)))
 
 
@@ -89,7 +88,7 @@ Returns n where the track encodes one frame of n.
 
 
 class VideoTrack:
-    """Runs on a thread of its own from the first picture to the end of the session."""
+    """Runs on its own thread from the first frame to the end of the session."""
 
     def __init__(
         self,
@@ -102,9 +101,9 @@ class VideoTrack:
         spacing: ChooseSpacing | None = None,
         stillness: StaticFrameSkipper | None = None,
     ) -> None:
-        """`also` takes each picture and its time (units of the encoder) beside the encoder; it returns at once.
+        """`also` gets each frame and its pts beside the encoder; it returns at once.
 
-        `spacing` decides how many pictures are encoded; `stillness` chooses among them where the program stands still.
+        `spacing` lowers the frame rate; `stillness` skips frames of a static program.
         """
         self.counts = PictureCounts()
         self._scene = scene
@@ -116,20 +115,20 @@ class VideoTrack:
         self._also = also
         self._choose_spacing = spacing
         self._stillness = stillness
-        self._unencoded: tuple[av.VideoFrame, int] | None = None  # the last picture and its time, if it was left out
+        self._unencoded: tuple[av.VideoFrame, int] | None = None  # the last frame and its pts, if skipped
         self._spacing = 1
         self._thinning: Thinning | None = None
         self._nominal_ns = self._interval_ns = round(NANOSECONDS / scene.rate)
         self._patience_ns = max(int(PATIENCE_S * NANOSECONDS), PATIENCE_FRAMES * self._interval_ns)
         self._driver = scene.driver
         self._has_picture = False
-        self._position_ns = 0  # when the next picture is due
+        self._position_ns = 0  # time of the next frame
         self._filling = False
         self._is_new_driver = False
         self._standstill = StallDetector()
 
     def run(self, first: tuple[VideoInput, Frame] | None) -> None:
-        """Encode from the `first` picture on, or from slates, to the session's end, then flush. The scene has begun."""
+        """Encode from the `first` frame on, or from slates, to the session's end; then flush. The scene has begun."""
         self._standstill.look(self._timeline.now_ns(), came=True)
         if first is not None:
             self._driver, frame = first
@@ -142,7 +141,7 @@ class VideoTrack:
                 self._take(came)
             else:
                 self._go_without()
-        if self._unencoded is not None:  # the last one says how long what stands still is shown
+        if self._unencoded is not None:  # it ends the duration of the static frame
             self.counts.still -= 1
             self._hand_over(*self._unencoded)
         self._hand_on(self._flush(Track.VIDEO))
@@ -154,7 +153,7 @@ class VideoTrack:
         before_ns = self._timeline.now_ns()
         came = queue.get(self._wait_s())
         end_ns, now_ns = self._timeline.end_ns, self._timeline.now_ns()
-        if end_ns is not None and now_ns >= end_ns:  # what is left has all the time it takes
+        if end_ns is not None and now_ns >= end_ns:  # frames left at the end have time
             return came
         spacing = self._choose_spacing(now_ns - before_ns, queue.filled)
         if spacing != self._spacing:
@@ -168,23 +167,23 @@ class VideoTrack:
         self._thinning = Thinning(interval_ns) if spacing > 1 else None
 
     def _excuse(self, *, came: bool) -> None:
-        """Hold no source to be silent for as long as this PC stood still, or was busy with what it had missed."""
+        """Excuse the inputs for a stall of this PC, or for the time spent on its backlog."""
         if stood_ns := self._standstill.look(self._timeline.now_ns(), came=came):
             self._scene.excuse(stood_ns)
 
     def _follow(self) -> None:
-        """Go over to another driver if the one so far is missing, or is not shown any more."""
+        """Change the driver if it is missing or hidden."""
         driver = self._scene.driver
         if driver is not self._driver:
             self._driver = driver
-            # What it gave before was shown with the driver before it; up to what it gives next, pictures are due.
+            # Its earlier frames were shown with the old driver; until its next one frames are due.
             last_ns = self._position_ns - self._interval_ns
             driver.catch_up(self._timeline.zero_ns + last_ns, last_ns)
             self._filling = self._is_new_driver = True
 
     def _has_reached_end(self) -> bool:
         end = self._timeline.end_ns
-        # Half an interval: the end of a session is not on the grid of its pictures.
+        # Half an interval: a session's end is not on the grid of frames.
         return end is not None and self._position_ns > end - self._interval_ns // 2
 
     def _wait_s(self) -> float:
@@ -194,11 +193,11 @@ class VideoTrack:
 
     @property
     def _is_excused(self) -> bool:
-        """Whether pictures of while this PC stood still may come. Not while filling in, which takes long itself."""
+        """Whether frames of a stall may still arrive. Not while filling in, which takes long itself."""
         return self._standstill.is_excused and not self._filling
 
     def _due_ns(self) -> int:
-        """Up to where repeated pictures are due: behind the clock, so that a returning source finds its places free."""
+        """Time up to which repeated frames are due: behind the clock, so a returning source finds its places free."""
         has_an_end = self._driver.queue.is_over and self._timeline.end_ns is not None
         return self._timeline.now_ns() - (0 if has_an_end else self._patience_ns)
 
@@ -216,7 +215,7 @@ class VideoTrack:
             self.counts.left_out += 1
             return
         if self._has_picture and at_ns < self._position_ns - self._interval_ns + LEAST_STEP_NS:
-            # Those that a new driver has had on their way are not missing: their moments have been shown.
+            # A new driver's waiting frames are not dropped: their moments have been shown.
             self.counts.late += not self._is_new_driver
             return
         self._is_new_driver = False
@@ -226,20 +225,20 @@ class VideoTrack:
         self._encode(at_ns, is_fresh=driver.take(frame))
 
     def _leaves_a_hole(self, at_ns: int) -> bool:
-        """Return whether more than a picture would be missing before one at `at_ns`: no player likes that."""
+        """Return whether more than one frame would be missing before `at_ns`; players stumble over that."""
         return (
             self._timeline.live and self._has_picture and at_ns - self._position_ns > MOST_MISSING * self._interval_ns
         )
 
     def _go_without(self) -> None:
-        """No picture came: repeat the last one where one is due."""
+        """Repeat the last frame if one is due."""
         if self._driver.queue.is_over:
             self._timeline.source_ended(Track.VIDEO)
         elif self._is_excused:
-            return  # what was captured meanwhile is on its way, and must not find its moments filled
+            return  # frames of the stall need their places
         if self._timeline.live:
             if (due_ns := self._due_ns()) >= self._position_ns:
-                self._scene.look(self._position_ns)  # what is lost is not silent
+                self._scene.look(self._position_ns)  # a lost source is not silent
                 self._driver.fell_silent(self._position_ns)
                 self._filling = True
                 self._repeat_until(due_ns)
@@ -247,10 +246,10 @@ class VideoTrack:
             self._repeat_until(self._timeline.now_ns() - self._interval_ns // 2)
 
     def _repeat_until(self, until_ns: int) -> None:
-        """Encode what is shown at each moment of the grid up to `until_ns`, and not past the end."""
+        """Encode the scene at each step of the grid up to `until_ns`, and not past the end."""
         before = self.counts.frames
         while self._position_ns <= until_ns and not self._has_reached_end():
-            if not self._encode(self._position_ns):  # there is nothing to be shown yet
+            if not self._encode(self._position_ns):  # nothing to show yet
                 self._position_ns = max(self._position_ns, until_ns + self._interval_ns)
                 break
         self.counts.repeated += self.counts.frames - before
