@@ -1,4 +1,4 @@
-"""The sources of one session: opened and read by workers, and let go of."""
+"""Opens, reads and closes the sources of one session."""
 
 import threading
 from collections.abc import Sequence
@@ -19,22 +19,22 @@ from recorder.recording.iso import IsoRecording, Where, file_names
 from recorder.session.plan import SessionPlan
 
 OPEN_S = 20.0
-"""How long opening may take: a sound server may be started for it, and the kernel gives up on a camera after 5 s."""
+"""A sound server may have to start, and the kernel gives up on a camera after 5 s."""
 FIRST_PICTURE_S = 10.0
-"""How long a source may take to its first picture: a USB camera needs up to 5 s to say that it will not."""
+"""A USB camera needs up to 5 s to report a failed stream."""
 MISSED_S = 3.0
 GRACE_S = 1.0
-"""Where sources may be missing, it is begun without those that take longer: the first of all, and the others then."""
+"""If sources may be missing, the session starts GRACE_S after the first frame, and after MISSED_S in any case."""
 FAST_QUEUE = 8
 AUDIO_QUEUE = 256
 STOPPED = "stopped before the first picture came; nothing was recorded"
 PLUG_AGAIN = "unplug it and plug it in again"
 WATCH_S = 0.002
-"""How often is looked whether they are open, and whether the first picture is there: a start waits for both."""
+"""Poll interval while sources open; a start waits for them."""
 
 
 class _Reporter(SourceEvents):
-    """Tells the session's log of one source; `failure` is why it gives nothing more."""
+    """Reports the events of one source; `failure` is its last error."""
 
     def __init__(self, name: str, clock: Clock, emit: Emit) -> None:
         self.failure: LiputError | None = None
@@ -43,11 +43,9 @@ class _Reporter(SourceEvents):
         self._emit = emit
 
     def lost(self, outage: SourceOutage) -> None:
-        """Tell of an outage."""
         self._emit("source-lost", self._name, outage.reason, hint=outage.hint, clock_ns=outage.since_ns)
 
     def found(self, outage: SourceOutage, located: Located) -> None:
-        """Tell of the end of an outage."""
         device = located.device
         where = f" in port {device.port}" if device.port else ""
         doubt = "" if located.is_certain else "; it has no serial number, so it may be another of its make"
@@ -63,7 +61,6 @@ class _Reporter(SourceEvents):
         )
 
     def hung(self, closings: int) -> None:
-        """Tell of a device that hangs."""
         self._emit(
             "source-hung",
             self._name,
@@ -73,23 +70,22 @@ class _Reporter(SourceEvents):
         )
 
     def failed(self, error: LiputError) -> None:
-        """Tell of a source that gives nothing more."""
         self.failure = error
         kind = "file-broken" if isinstance(error, MediaError) else "source-lost"
         self._emit(kind, self._name, error.message, hint=error.hint)
 
 
 class SessionInputs:
-    """Owns the sources and their readers; used by the session's thread."""
+    """Owns the sources and their workers; for the session's thread."""
 
     def __init__(self, plan: SessionPlan, *, clock: Clock, emit: Emit) -> None:
         self.pictures: list[tuple[ChosenSource[VideoSource], VideoFormat, VideoWorker]] = []
-        """Each source of pictures with what it gives (what is wanted of it, while it is missing), and its worker."""
+        """Each video source with its format (the wanted one while it is missing) and its worker."""
         self.sounds: list[tuple[SoundInput, AudioWorker]] = []
         self.late: set[str] = set()
-        """Sources of pictures that have given nothing when the session begins, and were waited for."""
+        """Names of video sources without a frame when the session begins."""
         self.late_sounds: set[str] = set()
-        """Sources of sound that are not open by then."""
+        """Names of audio sources not open when the session begins."""
         self._plan = plan
         self._clock = clock
         self._emit = emit
@@ -98,12 +94,12 @@ class SessionInputs:
         self._reporters: dict[str, _Reporter] = {}
         self._videos: list[VideoWorker] = []
         self._isos: list[IsoRecording] = []
-        # BT.601 is what cameras, sticks and screens give: a piece of another matrix costs a conversion.
+        # Cameras, sticks and screens use BT.601; another matrix costs a conversion.
         self._wanted = VideoFormat(plan.profile.width, plan.profile.height, plan.profile.fps, Matrix.BT601)
 
     @property
     def form(self) -> VideoFormat:
-        """The program's form: its one source's, else the profile's in the first's matrix; a resumed session's own."""
+        """A single source's format, else the profile's with the first one's matrix; a resumed session keeps its own."""
         if self._plan.resume and self._plan.resume.form:
             return self._plan.resume.form
         ((_, form, _), *others) = self.pictures
@@ -112,14 +108,14 @@ class SessionInputs:
 
     @property
     def dropped(self) -> int:
-        """How many pictures came and were not taken in time, in all."""
+        """Dropped frames in all queues."""
         return sum(worker.queue.dropped for _, _, worker in self.pictures)
 
     def open(self, stack: ExitStack, stopping: threading.Event) -> None:
-        """Open every source on the thread of its worker, pictures in their order unless one takes long.
+        """Open each source on its worker's thread, video sources in order unless one is slow.
 
-        Those that may be missing and take long are begun without. Raises the LiputError of another that cannot be
-        opened, and LiputError when `stopping` is set before.
+        Blocks. Sources that may be missing are not waited for long. Raises the LiputError of any other source, and
+        LiputError if `stopping` is set.
         """
         for sound in self._plan.sounds:
             listener = SourceWorker(
@@ -134,7 +130,7 @@ class SessionInputs:
         for worker in self._workers:
             stack.callback(worker.close)
         for _, listener in self.sounds:
-            # Its thread goes before the others of its process, but not before its child was started.
+            # Its thread takes priority in this process, but only after its child has started.
             listener.start(self._go, keeps_early=True, then=put_first)
         before: VideoWorker | None = None
         for video in self._videos:
@@ -172,7 +168,7 @@ class SessionInputs:
         return max(FAST_QUEUE, round(form.rate * LIVE_QUEUE_S)) if self._plan.live else FAST_QUEUE
 
     def _wait_until_open(self, stopping: threading.Event) -> None:
-        """Wait until all are open, but for those that may be missing: it is begun without them where they take long."""
+        """Wait for all sources, but not long for those that may be missing."""
         self._began_ns = self._clock.now_ns()
         a_picture_ns: int | None = None
         while True:
@@ -196,26 +192,26 @@ class SessionInputs:
                 raise LiputError(STOPPED)
 
     def start(self) -> None:
-        """Begin to queue their items."""
+        """Begin to queue frames and blocks."""
         self._plan.pace.begin()
         self._go.set()
 
     def isolate(self, stack: ExitStack, where: Where, zero_ns: int) -> None:
-        """Record each source of pictures apart too, from now on; `zero_ns` is the clock's time at media time 0."""
+        """Start an iso recording of each video source; `zero_ns` is the session-clock time of media time 0."""
         files = file_names(iso.name for iso in self._isos)
         for iso in self._isos:
             stack.callback(iso.close)
             iso.begin(where, zero_ns, files[iso.name], self._plan.recording.sync_s)
 
     def stop(self, timeout_s: float = 1.0) -> None:
-        """Read no more; what hangs is left to itself after `timeout_s` each."""
+        """Stop reading; abandons a hanging source after `timeout_s` each."""
         for worker in self._workers:
             worker.stop(timeout_s)
 
     def first(self, stopping: threading.Event) -> tuple[int, Frame] | None:
-        """Wait for the first picture of the first source, or of any where it may be missing; return its place, and it.
+        """Return the index and the first frame of the first source, or of any if that may be missing. Blocks.
 
-        Returns None without a picture where the first source may be missing; else raises why there is none.
+        Returns None if the first source may be missing and no frame came; else raises the reason.
         """
         index = self._first_that_gives(stopping)
         frame = None if index is None else self.pictures[index][2].queue.get(0.0)
@@ -236,7 +232,7 @@ class SessionInputs:
         )
 
     def _first_that_gives(self, stopping: threading.Event) -> int | None:
-        """Return the place of the source that the session begins with; note the sources that are late for that."""
+        """Return the index of the source that begins the session; note the late sources."""
         clock, may_miss = self._clock, self._first_may_miss
         limit_ns = clock.now_ns() + round((GRACE_S if may_miss else FIRST_PICTURE_S) * NANOSECONDS)
         if may_miss:

@@ -1,4 +1,4 @@
-"""Where a session's packets go: the recording first, then every live destination; each on threads of its own."""
+"""Outputs of a session: the recording, the live destinations, and the encode of their own."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -32,15 +32,14 @@ def _of_program(templates: Templates) -> Templates:
 
 
 class Outputs:
-    """The recording of one session and its live destinations. They use the encoder's templates: close them before it.
+    """The recording and the live destinations. Close them before the encoder: they use its templates.
 
-    Destinations get the recording's packets of the program. Those of a track that is encoded for them apart (`connect`)
-    come by `put_live`. When the form of the picture changes, the recording goes on in other files, and destinations are
-    connected anew.
+    Destinations get the recording's packets, or those of their own encode by `put_live`. A new stream format continues
+    the recording in other files and reconnects the destinations.
     """
 
     def __init__(self, recording: Failover, form: int, templates_of: TemplatesOf, *, live: Destinations) -> None:
-        """Take `live`, and a `recording` that has begun; its pictures are of `form`, each with its templates."""
+        """Take a started `recording`; its video packets have the format number `form`."""
         self._recording = recording
         self._program = _of_program(templates_of(form))
         self._form = form
@@ -50,13 +49,13 @@ class Outputs:
         self._apart: frozenset[TrackId] = frozenset(PROGRAM)
 
     def connect(self, live_templates: Templates | None = None) -> None:
-        """Begin to connect the destinations, from any thread; `live_templates` are encoded for them apart."""
+        """Begin to connect the destinations, with `live_templates` of their own encode. Thread-safe."""
         with self._connecting:
             self._apart = frozenset(live_templates or ())
             self._live.begin({**self._program, **(live_templates or {})})
 
     def put(self, packet: EncodedPacket) -> None:
-        """Give a packet to the recording first, then to every destination."""
+        """Give a packet to the recording, then to the destinations."""
         if packet.form != self._form and packet.track == Track.VIDEO:
             self._change(packet)
         self._recording.put(packet)
@@ -73,38 +72,38 @@ class Outputs:
                 self._live.begin(self._program)
 
     def put_live(self, packet: EncodedPacket) -> None:
-        """Give a packet of a track of `live_templates` to the live destinations; never blocks, never fails."""
+        """Give a packet of the live encode to the destinations; never blocks, never fails."""
         self._live.put(packet)
 
     def share(self) -> None:
-        """Give live destinations the recording's packets from here on: nothing is encoded apart for them any more."""
+        """Give the recording's packets to the destinations from here on."""
         with self._connecting:
             self._live.begin(self._program)
-            self._apart = frozenset()  # last: nobody gets packets of both
+            self._apart = frozenset()  # last, so no destination gets packets of both
 
     def close(self, marks: Sequence[Mark] = (), title: str = "") -> None:
-        """Finish the recording with its marks as chapters, and meanwhile stop all destinations at once."""
+        """Finish the recording, with marks as chapters, and stop all destinations meanwhile."""
         with ExitStack() as stack:
             stack.callback(self._live.close)
             stack.callback(self._recording.close, marks, title)
             self._live.stop()
-        self._program = {}  # with them, the encoder would be kept
+        self._program = {}  # the templates hold the encoder
 
 
 LATE_S = 0.25
-"""A child tells of its link eight times a second; one that is later than this is held up giving what it has away."""
+"""A child reports its link eight times a second; a later report means that it cannot send."""
 STALE_S = 0.8
-"""One that is held up for so long is delivered nothing."""
+"""After so long without a report the link delivers nothing."""
 TOLD = 0.15
-"""By which part the rate must have changed since it was told last to be told again."""
+"""Least change of the rate, as a part of the last reported one, that is reported."""
 UP_EVERY_S, DOWN_EVERY_S = 10.0, 2.0
 FREE_S = 0.5
-"""How long the end of a session waits for a picture that is encoded; then its encoder is left as it is."""
+"""The session's end waits so long for a frame in the live encoder."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Heard:
-    """What is known of a destination: its child's last report and when that came; a sample and when it was taken."""
+    """A destination's last report, its last sample, and their times."""
 
     report: Sent | None
     reported_ns: int
@@ -113,15 +112,19 @@ class _Heard:
 
 
 class LiveSide:
-    """Between the pictures of a session and its destinations. `offer` from the picture's thread, the rest from one."""
+    """Live destinations' own encode of the program's frames, and its bit rate (recorder/live_encode/rate.py).
+
+    It runs while anybody streams. It never makes the recording wait, and never raises there. `offer` is for the video
+    track, all else for one thread.
+    """
 
     def __init__(self, plan: StreamPlan, destinations: Destinations, *, clock: Clock, emit: Emit) -> None:
-        """Look for what is known of this PC, beside the devices' opening: who makes it waits for nothing."""
+        """Begin to look up the headroom of this PC; returns at once."""
         self._plan = plan
         self._destinations = destinations
         self._clock = clock
         self._emit = emit
-        # Which encode the destinations get, or would get, and why; None before the recording begins.
+        # Mode and reason; None before the recording begins.
         self._choice: tuple[Encode, Why] | None = None
         self._recorded_rate = 0
         self._question = plan.question if plan.encode == AUTO else None
@@ -139,26 +142,26 @@ class LiveSide:
         self._told_ns = -UP_EVERY_S * NANOSECONDS
 
     def arm(self) -> None:
-        """Use the time until the start to measure what this PC can do, where nobody knows yet."""
+        """Measure the headroom until the start, if it is unknown."""
         if self._question and self._finding and self._finding.found is None and self._destinations.names:
             self._finding = Measurement().look_up(self._question, measures=True)
 
     def open(self, outputs: Outputs, recorded: VideoSettings) -> None:
-        """Choose, and have `outputs` connect the destinations; `recorded` is the settings of the recording's encoder.
+        """Choose the encode, and have `outputs` connect the destinations; `recorded` is the recording's settings.
 
-        Returns at once and never raises. An encode of their own is opened beside, and stays open until `free`.
+        Returns at once and never raises. A separate encoder opens on its own thread and stays open until `free`.
         """
         self._recorded_rate = recorded.bit_rate
         self._share = outputs.share
         if self._finding:
-            self._finding.stop()  # the recording is to have all of the PC
+            self._finding.stop()  # the recording gets the whole PC
         self._choice = choose(self._plan.encode, self._finding.found if self._finding else None)
         if self._choice[0] == SHARED:
             outputs.connect()
             return
         try:
             self._opener = threads.start(self._open, outputs, recorded, name="stream-open")
-        except RuntimeError as error:  # there are too many threads
+        except RuntimeError as error:  # too many threads
             self._do_without(error)
             outputs.connect()
 
@@ -173,7 +176,7 @@ class LiveSide:
                 on_failure=self._fall_back,
             )
             encode.start()
-        except Exception as error:  # of whatever kind: a live picture is worth no recording
+        except Exception as error:  # any error: the recording goes on
             self._do_without(error)
             outputs.connect()
         else:
@@ -188,44 +191,44 @@ class LiveSide:
         self._emit("stream-encode-failed", SUBJECT, f"{reason}; what is recorded is streamed", goes_on="shared")
 
     def begin(self, outputs: Outputs, in_media_time: Callable[[EncodedPacket], EncodedPacket]) -> None:
-        """Encode from the next picture on, while there is any destination; packets go to `outputs` in media time."""
+        """Encode from the next frame on while anybody streams; packets go to `outputs` in media time."""
         self._put = lambda packet: outputs.put_live(in_media_time(packet))
 
     def offer(self, picture: av.VideoFrame, pts: int) -> bool:
-        """Take a picture of the program, and return whether it is wanted; never waits, and never raises."""
+        """Take a program frame; return whether it is wanted. Never waits, never raises."""
         if self._put is None or self._encode is None or not self._destinations.streaming:
             return False
         self._encode.offer(picture, pts)
         return True
 
     def simplify(self, more_params: str, spacing: int) -> None:
-        """Have an encode of its own look for less, as the recording's does; see StreamEncode. Returns at once."""
+        """Encode more cheaply, as the recording does; see StreamEncode. Returns at once."""
         self._simplified = (more_params, spacing)
-        if self._encode is not None:  # else it begins with that
+        if self._encode is not None:  # else the encode starts with it
             self._encode.simplify(more_params, spacing)
 
     def end(self) -> None:
-        """Take no more pictures; returns at once."""
+        """Take no more frames; returns at once."""
         if self._encode is not None:
             self._encode.close(0.0)
 
     def free(self) -> None:
-        """Free what was opened, once nobody uses it any more."""
+        """Free the encoder after all destinations have closed."""
         if self._finding:
             self._finding.stop()
         if self._opener is not None and self._opener.is_alive():
             self._opener.join(OPEN_S)
-        if self._opened is not None:  # also one that was not open in time, and is not used
+        if self._opened is not None:  # also one that opened too late
             self._opened.close(FREE_S)
             self._opened.free()
 
     def facts(self) -> dict[str, object]:
-        """Return what the event log should say of it: whose encode is streamed, and why."""
+        """Return fields for the event log: the mode and its reason."""
         choice = self._choice
         return {"stream_encode": choice[0], "stream_why": choice[1]} if choice else {}
 
     def line(self) -> StreamLine | None:
-        """Return how it is, once it has begun and while there is somebody to stream to."""
+        """Return the status; None before the recording and without destinations."""
         if self._choice is None or not self._destinations.names:
             return None
         encode, why = self._choice
@@ -239,7 +242,7 @@ class LiveSide:
             late=self._encode.late if self._encode else 0,
         )
 
-    # From the thread that encodes
+    # Encoder thread
 
     def _hand_on(self, packet: EncodedPacket) -> None:
         if self._put is not None:
@@ -258,11 +261,11 @@ class LiveSide:
             self._tell(self._rate.bit_rate, slowest, now_ns)
 
     def _hear(self, destination: LiveDestination, now_ns: int) -> "_Heard":
-        """Return the newest of a destination: a sample as its child has reported, or when the report is late."""
+        """Return a destination's newest sample: from a new report, or because the report is late."""
         link, before = destination.link, self._heard.get(destination.name)
         tells_nothing = link is not None and link.rtt_ms is None and link.delivered_bps is None
         if before is not None and tells_nothing and self._standstill.is_excused:
-            return before  # else the time in which this PC stood still would be the folder's
+            return before  # else a folder would answer for this PC's stall
         if before is None or link is not before.report:
             return _Heard(link, now_ns, now_ns, _sample(destination, link, now_ns))
         if now_ns - before.sampled_ns < LATE_S * NANOSECONDS:
@@ -293,7 +296,7 @@ class LiveSide:
 
 
 def _sample(destination: LiveDestination, link: Sent | None, now_ns: int, *, is_stale: bool = False) -> Sample:
-    """Return how a destination is now; what was delivered is known no more where its child's report `is_stale`."""
+    """Return a destination's sample; a stale report gives no delivered rate."""
     status = destination.status()
     delivered_bps = link.delivered_bps if link else None
     return Sample(

@@ -1,4 +1,4 @@
-"""What a session is asked to be: everything that is decided before it starts."""
+"""The plan of a session: all decisions before it starts."""
 
 import threading
 from collections.abc import Mapping, Sequence
@@ -36,11 +36,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionPlan:
-    """A session to be run. The session opens and closes its sources, and sets `stop`, which they wait on.
+    """A planned session. It opens and closes its sources, and sets `stop`, on which they wait.
 
-    `live` sessions run as time passes, others as fast as they can. The first of the `archives` is written to; the
-    others follow when a disk fails. `ends` are the tracks whose source ends by itself. It ends after `duration_s`, or
-    when it is stopped.
+    `live` sessions run in real time, others as fast as they can. The first of the `archives` gets the recording; the
+    others follow if a disk fails. `ends` are the tracks with a finite source.
     """
 
     title: str
@@ -59,38 +58,37 @@ class SessionPlan:
     recording: RecordingSettings
     context: SessionContext
     board: HealthBoard
-    """Where the watches of its sources say how they are."""
+    """Health of its sources."""
     isolate: bool
-    """Whether each source is also recorded apart (recorder/recording/iso.py)."""
+    """Whether to make iso recordings (recorder/recording/iso.py)."""
     language: str
-    """Of what is written into the picture."""
+    """Of slates and cards."""
     layout: str
     layouts: Mapping[str, LayoutSettings]
     program: Program
-    """What lies over the picture."""
+    """Title line and logo."""
     encoder: EncoderPlan
-    """What is to encode the picture."""
+    """The choice of the video encoder."""
     steps_down: bool
-    """Whether it needs less of a PC that does not keep up (recorder/features/load_shedding)."""
+    """Whether load shedding is on (recorder/features/load_shedding)."""
     adaptive_rate: bool
-    """Whether what stands still is encoded at STILL_RATE only (recorder/program/video_track.py)."""
+    """Whether a static picture is encoded at STILL_RATE (recorder/program/video_track.py)."""
     conference: "ConferencePlan | None" = None
-    """What a two-way conference gets, if there is one."""
     resume: "Resumption | None" = None
-    """The session that is gone on with, if its recorder was killed; its parts are locked."""
+    """The killed session that it continues; its parts are locked."""
     x264_params: str | None = None
     """See recorder.encode.x264.VideoSettings."""
 
     @property
     def appearance(self) -> Appearance:
-        """How its pictures are to look."""
+        """How its frames look."""
         return Appearance(self.layouts, self.program, self.title, self.language)
 
 
 def encoder_settings(
     plan: SessionPlan, video: VideoFormat
 ) -> tuple[VideoSettings, AudioSettings | None, dict[str, AudioSettings]]:
-    """Return the settings of the encoders: picture, sound, and the inputs of sound with a track of their own."""
+    """Return the settings for video, the mix, and each input with its own track."""
     profile = plan.profile
     sound = AudioSettings(profile.audio_channels, profile.audio_bitrate)
     return (
@@ -105,7 +103,7 @@ def encoder_settings(
 
 
 def live_facts(plan: SessionPlan, video: VideoFormat) -> dict[str, object]:
-    """Return what the event log should say of a session's beginning: what is recorded, how, and to where."""
+    """Return the event log's fields for a session's beginning: sources, format and destinations."""
     return {
         "title": plan.title,
         "picture": ", ".join(picture.name for picture in plan.pictures),
@@ -121,7 +119,7 @@ def live_facts(plan: SessionPlan, video: VideoFormat) -> dict[str, object]:
 
 
 def storage_task(plan: SessionPlan, began_ns: int, clock: Clock, destinations: Sequence[str]) -> StorageTask:
-    """Return what a recording asks of its disks that began at `began_ns` on the session clock, or goes on."""
+    """Return the storage task of a recording that began at `began_ns` on the session clock, or is resumed."""
     back_ns = clock.now_ns() - began_ns if plan.live else 0
     began = clock.now() - timedelta(seconds=back_ns / NANOSECONDS)
     task = StorageTask(

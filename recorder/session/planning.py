@@ -1,4 +1,4 @@
-"""From what was asked on the command line, and the settings, to a plan that can be run."""
+"""Makes a session's plan from the request and the settings."""
 
 import contextlib
 import threading
@@ -48,20 +48,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """A session that can be run, and what to tell the operator of it."""
+    """A plan, and notes for the operator."""
 
     plan: SessionPlan
     notes: Sequence[str]
     again: Asked
-    """What asks for the very same sources again."""
+    """A request for the very same sources."""
     supervisions: Mapping[str, Supervision]
-    """Those of the sources that are devices, by their ids."""
+    """Device sources by device id."""
     forgotten: Mapping[str, str] = field(default_factory=dict)
-    """The destinations that are gone on without, by name, each with the reason."""
+    """Destinations left out, with the reason."""
     unknown: Mapping[str, str] = field(default_factory=dict)
-    """The profile and the layout that were asked for and cannot be had, by name, each with the reason."""
+    """Profile and layout replaced by others, with the reason."""
     no_conference: UsageError | None = None
-    """What is wrong with the conference that the settings want, or that an earlier recorder had."""
+    """Error of a conference that nobody asked for just now: of the settings, or of an earlier recorder."""
 
 
 def plan_session(
@@ -74,10 +74,10 @@ def plan_session(
     unattended: bool = False,
     timing: Timing = untimed,
 ) -> Planned:
-    """Decide everything that can be decided before a device is opened; raises LiputErrors for what cannot be done.
+    """Plan a session without opening a device; raises LiputErrors.
 
-    `record` takes the findings of its watches, `listing` says which devices there are while it runs. An `unattended`
-    session begins without destinations, profile, layout or conference that cannot be had.
+    `record` takes the health findings, `listing` lists the devices while it runs. An `unattended` session leaves out
+    destinations, profile, layout and conference that cannot be had.
     """
     asked, unknown, forgotten = _with_what_is_known(asked, settings) if unattended else (asked, {}, {})
     profile = settings.profile(asked.profile or settings.video.profile)
@@ -149,7 +149,7 @@ def _source_context(
 
 def _places(asked: Asked, settings: Settings, clock: Clock) -> list[Archive]:
     reserve = settings.archive.reserve if asked.reserve is None else asked.reserve
-    if asked.resume:  # a session that runs takes what there is
+    if asked.resume:  # a running session uses the reserve
         reserve = min(reserve, settings.storage.keep_free)
     places = session_archives(settings, clock, folder=asked.archive, reserve=reserve)
     check_places(places, settings.storage, clock)
@@ -179,7 +179,7 @@ def _supervisions(chosen: Chosen) -> dict[str, Supervision]:
 
 
 def _encoder(settings: Settings) -> EncoderPlan:
-    # Hardware holds back as many pictures as it likes: those that stand still would be seconds late.
+    # Hardware holds back any number of frames: static ones would be seconds late.
     return EncoderPlan(Kind.X264.value if settings.video.adaptive_rate else settings.video.encoder)
 
 
@@ -201,7 +201,7 @@ def _slowed(plan: SessionPlan) -> Sequence[str]:
 
 
 def _resumption(archives: Sequence[Archive], folder: Path, clock: Clock) -> "Resumption":
-    from recorder.recovery.resume import take_up  # a session that begins needs nothing of it
+    from recorder.recovery.resume import take_up  # loaded for a resumed session only
 
     return take_up(archives, folder, clock)
 
@@ -209,7 +209,7 @@ def _resumption(archives: Sequence[Archive], folder: Path, clock: Clock) -> "Res
 def _conference(
     asked: Asked, settings: Settings, chosen: Chosen, *, unattended: bool
 ) -> "tuple[ConferencePlan | None, UsageError | None]":
-    """Return what a conference gets, if there is one; or what is wrong with one that nobody has just asked for."""
+    """Return the conference's plan, if any; or the error of one that nobody asked for just now."""
     is_wanted = settings.conference.always if asked.conference is None else asked.conference
     if is_wanted and not asked.live:
         if asked.conference is None:
@@ -224,7 +224,7 @@ def _conference(
     except UsageError as error:
         if asked.conference and not unattended:
             raise
-        return None, error  # the recording goes first
+        return None, error  # the recording comes first
 
 
 def _again(asked: Asked, chosen: Chosen) -> Asked:
@@ -237,7 +237,7 @@ def _again(asked: Asked, chosen: Chosen) -> Asked:
 
 
 def _sound_inputs(chosen: Chosen, settings: Settings, asked: Asked) -> list[SoundInput]:
-    """Return the inputs of sound by the settings; `asked.isolate` gives each of several a track of its own."""
+    """Return the audio inputs with their settings; `asked.isolate` gives each of several its own track."""
     several = len(chosen.sounds) > 1
     inputs = []
     for sound in chosen.sounds:
@@ -263,7 +263,7 @@ def _stream(settings: Settings, profile: Profile, *, is_live: bool) -> StreamPla
 
 
 def _with_what_is_known(asked: Asked, settings: Settings) -> tuple[Asked, dict[str, str], dict[str, str]]:
-    """Return the request without what the settings do not have; then profile and destinations left out, and why."""
+    """Return the request without an unknown profile and unknown destinations, and the reasons."""
     unknown: dict[str, str] = {}
     try:
         settings.profile(asked.profile)
@@ -275,7 +275,7 @@ def _with_what_is_known(asked: Asked, settings: Settings) -> tuple[Asked, dict[s
 
 
 def _layout(asked: Asked, settings: Settings, chosen: Chosen, *, unattended: bool) -> tuple[str, dict[str, str]]:
-    """Return the layout, and which one cannot be shown, and why, where another has to do."""
+    """Return the layout; for an unattended session also the unusable one with its reason."""
     inputs = [picture.name for picture in chosen.pictures]
     wished = settings.program.layout if asked.layout is None else asked.layout
     try:
@@ -290,7 +290,7 @@ def _layout(asked: Asked, settings: Settings, chosen: Chosen, *, unattended: boo
 
 
 def _without_lost(asked: Asked, settings: Settings) -> tuple[Asked, dict[str, str]]:
-    """Return what is asked without the destinations whose address is not found, and why each is not."""
+    """Return the request without destinations of unknown address, and the reasons."""
     forgotten: dict[str, str] = {}
     kept = []
     for word in asked.streams:
@@ -298,13 +298,13 @@ def _without_lost(asked: Asked, settings: Settings) -> tuple[Asked, dict[str, st
             parse_live_url(stream_target(settings, word).url.reveal())
             kept.append(word)
         except LiputError as error:
-            name = "an address" if "://" in word else stream_name(word)  # which may have a key in it
+            name = "an address" if "://" in word else stream_name(word)  # an address may hold a key
             forgotten[storable(name)] = error.message
     return msgspec.structs.replace(asked, streams=tuple(kept)), forgotten
 
 
 def _targets(asked: Asked, settings: Settings) -> list[StreamTarget]:
-    """Return the destinations, each with an address that can be one and a name of its own."""
+    """Return the destinations with valid addresses and unique names."""
     named = (stream_target(settings, stream) for stream in dict.fromkeys(asked.streams))
     targets = [msgspec.structs.replace(target, name=storable(target.name)) for target in (*asked.targets, *named)]
     for target in targets:
@@ -328,18 +328,18 @@ def _ends(chosen: Chosen) -> frozenset[Track]:
 
 
 _ACROSS, _DOWN = 1920, 1080
-"""A picture in which places are worked out; slides are taken to be of its shape."""
+"""Size for the areas of slides, in a slide's shape."""
 
 
 def wishes_of(settings: Settings, pictures: Sequence[str], layout: str, *, isolate: bool) -> Wishes | None:
-    """Return what the settings want made of a session with these inputs of pictures, which begins with `layout`."""
+    """Return the wishes for sealing: slides and report of a session that begins with `layout`."""
     slides = _slides(settings, pictures, layout, isolate=isolate)
     report = report_wishes(settings)
     return Wishes(language=settings.general.language, slides=slides, report=report) if slides or report else None
 
 
 def report_wishes(settings: Settings) -> ReportWishes | None:
-    """Return how a report is to look; None where none is wanted."""
+    """Return the report's settings; None without a report."""
     report = settings.report
     if not report.made:
         return None
@@ -369,7 +369,7 @@ def _views(layouts: Mapping[str, LayoutSettings], pictures: Sequence[str], slide
     for name, settings in layouts.items():
         try:
             places = Layout(name, settings).places(_ACROSS, _DOWN, pictures)
-        except UsageError:  # names inputs that this session does not have
+        except UsageError:  # it names an input that this session lacks
             continue
         if slides not in places:
             continue

@@ -1,4 +1,4 @@
-"""The program: a session's picture and sound, from what its sources give to packets, a thread for each track."""
+"""The program of a session: from its sources' frames and blocks to packets, one thread per track."""
 
 import threading
 from collections.abc import Callable
@@ -30,10 +30,10 @@ if TYPE_CHECKING:
     from recorder.features.conference.conference import Conference
 
 SOUND_EVERY_S = 60.0
-"""How often is told how loud the program is and how its inputs drift."""
+"""Interval of the events about loudness and drift."""
 
 RATE_S = 3.0
-"""Over how long pictures a second are counted."""
+"""Period of the frame rate."""
 
 type OnFailure = Callable[[LiputError], None]
 
@@ -60,8 +60,8 @@ class Program:
         self._on_failure = on_failure
         self._emit = run.emit
         self.fps = 0.0
-        """Pictures of the program a second over the last RATE_S, encoded or not."""
-        self._readings: list[tuple[float, int]] = []  # how many pictures there had been at which time
+        """Program frames a second over the last RATE_S, encoded or not."""
+        self._readings: list[tuple[float, int]] = []  # time and number of frames
         self._before = PictureCounts()
         self._pre_roll = pre_roll
         self._sound_ns = run.clock.now_ns()
@@ -134,7 +134,7 @@ class Program:
         )
 
     def start(self, first: tuple[int, Frame] | None) -> None:
-        """Tell what is missing, and start the tracks. `first` is a first picture, and the place of its input."""
+        """Report missing sources, and start the tracks. `first` is the first frame with its input's index."""
         begin = (self._videos[first[0]], first[1]) if first else None
         self.scene.begin()
         if self.sound:
@@ -148,10 +148,10 @@ class Program:
             self._conference.start()
 
     def _guarded(self, track: Track, run: Callable[[], None]) -> None:
-        """Run a track; whatever stops it early ends the session in order, with what was recorded."""
+        """Run a track; an error ends the session in order, with the recording so far."""
         try:
             if track is Track.AUDIO:
-                put_first()  # before the picture, which may be stepped down
+                put_first()  # before the video track, which may step down
             run()
         except Exception as error:
             self._on_failure(as_ours(error, what=f"the {track} track failed"))
@@ -160,24 +160,24 @@ class Program:
             self._changed.set()
 
     def join(self) -> None:
-        """Wait for both tracks, which end with the timeline; then the conference begins to end, too."""
+        """Wait for both tracks; then begin to end the conference."""
         for thread in self._threads:
             thread.join()
         self.stop_conference()
 
     def stop_conference(self) -> None:
-        """Begin to end the conference, if there is one; returns at once, from any thread."""
+        """Begin to end the conference, if any; returns at once. Thread-safe."""
         if self._conference:
             self._conference.stop()
 
     def close(self) -> None:
-        """Wait for the conference's end, not long; the recording need not wait for this."""
+        """Wait a little for the conference's end, after the recording's."""
         if self._conference:
             self._conference.close()
 
     @property
     def is_running(self) -> bool:
-        """Whether a track has not come to its end."""
+        """Whether a track still runs."""
         return any(thread.is_alive() for thread in self._threads)
 
     def wake(self) -> None:
@@ -185,10 +185,10 @@ class Program:
         self._changed.set()
 
     def wait(self, timeout_s: float) -> None:
-        """Wait until a track ends or somebody calls `wake`, and take stock."""
+        """Wait for a track's end or a call of `wake`; then update rate and losses."""
         self._changed.wait(timeout_s)
         self._changed.clear()
-        counts = self._video.counts  # what stands still is shown all the same
+        counts = self._video.counts  # static frames count as shown
         self._measure_rate(self._clock.now_ns() / NANOSECONDS, counts.frames + counts.still)
         self.report_losses()
         self._report_sound()
@@ -199,14 +199,14 @@ class Program:
         self.fps = (count - first) / (at_s - first_s) if at_s > first_s else 0.0
 
     def _report_sound(self) -> None:
-        """Tell now and then how the recorded sound is: a recorder that is killed cannot say so at its end."""
+        """Report loudness and drift now and then: a killed recorder cannot do so at its end."""
         now_ns = self._clock.now_ns()
         if self.sound and self._pre_roll.is_open and now_ns >= self._sound_ns + SOUND_EVERY_S * NANOSECONDS:
             self._sound_ns = now_ns
             self._emit("sound-measured", "program", "How loud the sound was so far", **self.sound.facts())
 
     def begin(self, skipped: int = 0) -> None:
-        """Count from here on: the recording begins, with the picture after `skipped` of those that were encoded."""
+        """Restart the counts: the recording begins, after `skipped` encoded frames."""
         counts = self._counts()
         self._before = replace(counts, frames=skipped)
         self._pictures_lost.begin(counts.dropped)
@@ -215,13 +215,13 @@ class Program:
             self.sound.begin()
 
     def show(self, layout: str, media_s: float | None) -> None:
-        """Show the layout or card called `layout` from the next picture on, and tell of it; raises UsageError."""
+        """Show the layout or card called `layout` from the next frame on, and report it. Raises UsageError."""
         before = self.scene.layout
         self.scene.switch(layout)
         self._emit("layout-changed", layout, f"Layout: {layout}", before=before, media_s=media_s)
 
     def mute(self, name: str | None, media_s: float | None, *, on: bool) -> None:
-        """Mute one input of sound, or all, or let it be heard again, and tell of it; raises UsageError."""
+        """Mute or unmute one audio input, or all, and report it. Raises UsageError."""
         if self.sound is None:
             raise UsageError("this session has no sound to mute")
         self.sound.mute(name, on=on)
@@ -233,12 +233,12 @@ class Program:
 
     @property
     def counts(self) -> PictureCounts:
-        """What has been counted since the recording began."""
+        """Counts since the recording began."""
         return self._counts().since(self._before)
 
     @property
     def load(self) -> LoadLine | None:
-        """How this PC gets on, where that is looked at."""
+        """Load and steps; None without load shedding."""
         relief = self._relief
         if relief is None:
             return None
@@ -251,14 +251,14 @@ class Program:
 
     @property
     def conference(self) -> ConferenceLine | None:
-        """How the conference is, if there is one."""
+        """Status of the conference, if any."""
         return self._conference.line if self._conference else None
 
     def _counts(self) -> PictureCounts:
         return replace(self._video.counts, not_taken=self._inputs.dropped)
 
     def report_losses(self, *, final: bool = False) -> None:
-        """Tell of what was lost between the sources and the encoder since the last time."""
+        """Report frames and audio lost before the encoder since the last call."""
         counts = self._counts()
         self._pictures_lost.update(
             counts.dropped, final=final, late_in_all=counts.late, not_taken_in_all=counts.not_taken

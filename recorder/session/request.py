@@ -1,4 +1,4 @@
-"""What a person asked a session to be. Light to import: the clients of a recorder need it and no media library."""
+"""A person's request for a session. Loads no media library: clients of recorders import it."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,45 +13,42 @@ from recorder.package.request import CarriedRequest
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
-    """What a person asked for; None where the best, or the settings', is meant."""
+    """A request; None stands for the settings' value, or the best."""
 
     title: str
     videos: tuple[str, ...] = ()
-    """Words for sources of pictures, the first of them the program's main one; none: the best that is plugged in."""
+    """Words for video sources, the main one first; empty for the best one plugged in."""
     audios: tuple[str, ...] = ()
-    """The same for sound; the word `none` for no sound."""
+    """Words for audio sources; `none` for no audio."""
     allow_missing: bool = False
-    """Whether a slate, or silence, may stand from the start for what was named and is not there.
-
-    It always may for what nobody named.
-    """
+    """Whether named sources may be missing at the start; sources chosen by Liput always may."""
     layout: str | None = None
     muted: tuple[str, ...] = ()
-    """Inputs of sound that are not heard from the beginning."""
+    """Audio inputs muted from the beginning."""
     conference: bool | None = None
-    """Whether a conference gets a picture and sound of its own; None as the settings have it."""
+    """Whether a conference gets video and audio; None for the settings' value."""
     isolate: bool = False
-    """Whether each source is also recorded apart."""
+    """Whether to make iso recordings."""
     duration_s: float | None = None
     live: bool = True
     streams: Sequence[str] = ()
     targets: Sequence[StreamTarget] = ()
-    """Destinations beside those that `streams` names."""
+    """Destinations besides `streams`."""
     profile: str | None = None
     archive: Path | None = None
     reserve: int | None = None
     """Bytes that must stay free."""
     resume: Path | None = None
-    """A work folder of the session that is gone on with: its recorder was killed (recorder.recovery.resume)."""
+    """A work folder of the killed session to continue (recorder.recovery.resume)."""
     checked: Mapping[str, Any] | None = None
-    """What the check before it found, as `liput check --json` says it."""
+    """Findings of the check before it, as in `liput check --json`."""
     request: CarriedRequest | None = None
-    """The request that it is for."""
+    """The office's request for this session."""
     records: Mapping[str, str] = {}
-    """What records management says of this session alone: fields of recorder.package.manifest.Records."""
+    """Records management of this session alone: fields of recorder.package.manifest.Records."""
     consent: Consent = Consent()
-    """Whether the speakers agreed to being recorded."""
+    """The speakers' consent to the recording."""
     profile_stages: bool = False
-    """Whether it is told what the processor's time went into (recorder/features/profiler)."""
+    """Whether to profile its CPU (recorder/features/profiler)."""
     known: tuple[Device, ...] = ()
-    """Devices among the sources, as its recorder knew them: they are known again when they are not there now."""
+    """Devices among the sources as an earlier recorder knew them; they may be missing now."""

@@ -1,4 +1,4 @@
-"""One session, from devices that are opened to the sealed package; its states are in recorder/model/status.py.
+"""One session, from opening devices to the sealed package; recorder/model/status.py has its states.
 
     sources --workers--> queues --track threads--> encoder --packets--> pre-roll --> recording (writer, syncer)
                                                                                       +---> live destinations
@@ -52,7 +52,7 @@ from recorder.session.program import Program
 
 WATCH_S = 0.2
 LET_GO_NS = 3 * NANOSECONDS
-"""How long after its end a source may take to give what was captured before it."""
+"""After its end a session waits so long for earlier frames of a source."""
 FROM_THE_FIRST_PICTURE = math.inf
 
 
@@ -62,11 +62,11 @@ class _Armed:
     encoder: Encoder
     live: LiveSide
     writing: ExitStack
-    """Ends what the recording began; unwound when the tracks have ended, and before the encoder is closed."""
+    """Ends what the recording began; unwound after the tracks and before the encoder."""
 
 
 class Session:
-    """A session that is run once."""
+    """One session; run it once."""
 
     def __init__(
         self,
@@ -78,7 +78,7 @@ class Session:
         offer: Offer | None = None,
         timing: Timing = untimed,
     ) -> None:
-        """`progress` is told how far sealing is; `offer` takes pictures for previews."""
+        """`progress` gets the progress of sealing; `offer` takes frames for previews."""
         self._plan = plan
         self._clock = clock
         self._listener = listener
@@ -89,7 +89,7 @@ class Session:
         plan.board.listen(fault_reporter(self.emit))
         self.destinations = Destinations(plan.targets, clock=clock, emit=self.emit)
         self._machine = StateMachine()
-        self._starting: float | None = None  # how many seconds of pre-roll were asked for
+        self._starting: float | None = None  # seconds of pre-roll of a requested start
         self._stopping = threading.Event()
         self._stopped_ns = 0
         self._failure: LiputError | None = None
@@ -111,10 +111,10 @@ class Session:
         if self._listener:
             self._listener(event)
 
-    # What others ask
+    # Requests and status
 
     def start(self, pre_roll_s: float = 0.0) -> None:
-        """Begin to record, once armed, at the keyframe `pre_roll_s` seconds ago; LiputError after the end."""
+        """Begin to record once armed, at the keyframe `pre_roll_s` seconds ago. Raises LiputError after the end."""
         if self._stopping.is_set():
             raise LiputError("the session has ended", hint="arm another one")
         if self._starting is None:
@@ -123,31 +123,31 @@ class Session:
             self._armed.program.wake()
 
     def stop(self) -> None:
-        """End the session here, or disarm it; returns at once. Asking again changes nothing."""
+        """End or disarm the session; returns at once. A second call changes nothing."""
         if not self._stopping.is_set():
             self._stopped_ns = self._clock.now_ns()
             self._end_now()
             self.destinations.ending()
             if self._armed:
                 self._armed.program.stop_conference()
-            if self._recording is not None:  # so that nobody goes on with it if it is killed before its end
+            if self._recording is not None:  # no recovery resumes it if it is killed before its end
                 self.emit("session-stopping", self._recording.work.name, "Ending.")
             self._stopping.set()
         if self._armed:
             self._armed.program.wake()
 
     def mark(self, text: str) -> Mark:
-        """Mark this moment: a chapter of the recording. Raises UsageError for an empty text, and unless it records."""
+        """Add a chapter mark at this moment. Raises UsageError for an empty text, and unless it records."""
         if self._machine.state not in RECORDS:
             raise UsageError("nothing is being recorded, so there is nothing to mark", hint="liput start begins it")
         return self._marks.add(text, self._media_s() or 0.0)
 
     def layout(self, name: str) -> None:
-        """Show the layout or card called `name` from the next picture on; raises LiputErrors, also before armed."""
+        """Show the layout or card called `name` from the next frame on. Raises LiputErrors, also before armed."""
         self._shown().show(name, self._media_s())
 
     def mute(self, name: str | None, *, on: bool) -> None:
-        """Mute the sound input called `name`, or all, or let it be heard; raises LiputErrors, also before armed."""
+        """Mute or unmute the audio input called `name`, None for all. Raises LiputErrors, also before armed."""
         self._shown().mute(name, self._media_s(), on=on)
 
     def _shown(self) -> Program:
@@ -159,7 +159,7 @@ class Session:
         return round(max(0, self._timeline.media_now_ns()) / NANOSECONDS, 3) if self._recording else None
 
     def status(self) -> SessionStatus:
-        """Return what is true now; bytes and media time are those found on disk."""
+        """Return the current status; bytes and media time are those found on disk."""
         on_disk = self._recording.on_disk if self._recording else OnDisk()
         armed, troubles = self._armed, self._troubles.now
         program = armed.program if armed else None
@@ -192,17 +192,17 @@ class Session:
             still=counts.still,
         )
 
-    # The run
+    # The session's thread
 
     def run(self) -> SessionResult:
-        """Arm, record from the start to the end, and seal. Raises a LiputError when nothing could be recorded."""
+        """Arm, record from start to end, and seal. Raises a LiputError if nothing could be recorded."""
         try:
             with ExitStack() as stack:
                 self._run(stack)
             self.emit.close()
         except BaseException as error:
             if self._stopping.is_set() and self._machine.state is SessionState.IDLE and isinstance(error, LiputError):
-                return self._without_package()  # ended while its devices were opened
+                return self._without_package()  # stopped while its devices opened
             if self._machine.state in BEFORE:
                 self._machine.to(SessionState.FAILED)
             raise
@@ -213,7 +213,7 @@ class Session:
                 raise self._failure
             self._machine.to(SessionState.IDLE)
             return self._without_package()
-        is_new = self._plan.resume is None  # else something was recorded before, whatever has come since
+        is_new = self._plan.resume is None  # a resumed session has earlier recordings
         if is_new and not armed.program.counts.frames and _is_discarded(recording):
             raise self._failure or LiputError(f"{self._plan.pictures[0].name} gave no picture; nothing was recorded")
         return self._seal(recording, armed.program)
@@ -222,35 +222,35 @@ class Session:
         check_places(self._plan.archives, self._plan.storage, self._clock)
         armed, first = self._arm(stack)
         at_once = self._starting is not None
-        if at_once and not self._plan.live:  # what runs as fast as it can would run ahead of its recording
+        if at_once and not self._plan.live:  # a fast session would run ahead of its recording
             self._begin(armed)
         stack.callback(armed.program.join)
-        stack.callback(self._end_now)  # whatever goes wrong from here on, both tracks end
+        stack.callback(self._end_now)  # any error from here on ends both tracks
         armed.program.start(first)
         if not at_once:
             armed.live.arm()
             facts = live_facts(self._plan, self._inputs.form) | self._picture_encoder.facts()
             self.emit("session-armed", self._plan.title, "Armed.", **facts)
         try:
-            if at_once and self._plan.live:  # what its disk takes to open is kept in memory meanwhile
+            if at_once and self._plan.live:  # memory holds the packets while the disk opens
                 self._starting = FROM_THE_FIRST_PICTURE
                 self._begin(armed)
             self._look_after(armed)
         except Exception as error:
             if self._recording is None:
                 raise
-            # A mistake of ours: what was recorded is sealed all the same.
+            # A bug of ours: the recording so far is sealed.
             self._fail(as_ours(error))
             self._inputs.stop(0.0)
             armed.program.join()
-        # Nobody takes from the readers any more: what they drop from here on is not missing.
+        # Nothing reads the queues any more: later drops are no losses.
         self._plan.stop.set()
         self._inputs.stop()
         if self._recording is not None:
             self._tell_end(armed.program)
 
     def _arm(self, stack: ExitStack) -> tuple["_Armed", tuple[int, Frame] | None]:
-        """Open the sources and the encoder; return with them the first picture, if any, and the place of its input."""
+        """Open sources and encoder; return the first frame, if any, with its input's index."""
         plan, inputs = self._plan, self._inputs
         stack.callback(plan.stop.set)
         live = LiveSide(plan.stream, self.destinations, clock=self._clock, emit=self.emit)
@@ -259,7 +259,7 @@ class Session:
         encoder = self._picture_encoder.open(*encoder_settings(plan, inputs.form))
         stack.callback(encoder.close)
         inputs.start()
-        stack.callback(plan.stop.set)  # unwound before the readers are stopped: it wakes them
+        stack.callback(plan.stop.set)  # runs before the workers stop: it wakes them
         first = inputs.first(self._stopping)
         program = Program(
             plan,
@@ -279,20 +279,20 @@ class Session:
         return armed, first
 
     def _look_after(self, armed: "_Armed") -> None:
-        """Begin the recording when somebody asks for it, and see how the session is, until its tracks have ended."""
+        """Begin the recording on request, and judge the session until its tracks end."""
         asleep = SleepWatch(self.emit, self._clock)
         while armed.program.is_running:
             armed.program.wait(WATCH_S)
-            if self._plan.live:  # else only what comes counts, however long it takes
+            if self._plan.live:  # a fast session has no clock
                 asleep.look(self._media_s())
             if self._starting is not None and self._recording is None and not self._stopping.is_set():
                 self._try_to_begin(armed)
             self._machine.judge(is_troubled=bool(self._troubles.now))
             if self._is_long_over():
-                self._inputs.stop(0.0)  # one hangs, or gives more than this PC gets away with
+                self._inputs.stop(0.0)  # a source hangs, or this PC is too slow for it
 
     def _is_long_over(self) -> bool:
-        """Return whether the last pictures and sound have had time to come; without a clock, after a stop only."""
+        """Return whether the last frames have had time to come; in a fast session, after a stop only."""
         if self._stopping.is_set() and self._clock.now_ns() > self._stopped_ns + LET_GO_NS:
             return True
         end_ns = self._timeline.end_ns
@@ -302,7 +302,7 @@ class Session:
         self._timeline.end_at(self._timeline.now_ns())
 
     def _try_to_begin(self, armed: "_Armed") -> None:
-        """Begin, or stay armed and say why not: whoever frees some space can start again."""
+        """Begin, or stay armed and report the reason: the operator may free space and start again."""
         try:
             self._begin(armed, counts_anew=True)
         except LiputError as error:
@@ -339,12 +339,12 @@ class Session:
         facts["destinations"] = list(self.destinations.names)
         work = recording.work
         self.emit("session-live", work.name, "Recording.", clock_ns=zero_ns, folder=str(work.path), **facts)
-        self._inputs.isolate(armed.writing, recording.beside, zero_ns)  # what comes of it is of the recording
-        if self._stopping.is_set():  # meanwhile, when there was no log to say so in
+        self._inputs.isolate(armed.writing, recording.beside, zero_ns)  # its events belong to the recording
+        if self._stopping.is_set():  # stopped meanwhile, when no log was open
             self.emit("session-stopping", work.name, "Ending.")
 
     def _opened(self, encoder: Encoder, task: StorageTask) -> tuple[Failover, Outputs]:
-        """Make the work folder and start the writers; destinations are not connected yet. Raises LiputErrors."""
+        """Make the work folder and start the writers; destinations connect later. Raises LiputErrors."""
         form, resume = self._pre_roll.form, self._plan.resume
         recording = Failover(
             task,
@@ -388,23 +388,23 @@ class Session:
                 **({"still": counts.still} if self._plan.adaptive_rate else {}),
                 **(program.sound.facts() if program.sound else {}),
             )
-        except Exception as error:  # a mistake of ours: it is sealed all the same
+        except Exception as error:  # a bug of ours: the recording is sealed
             told = as_ours(error)
             self.emit("session-failed", "session", told.message, hint=told.hint)
         finally:
             self._machine.to(SessionState.SEALING)
 
     def _seal(self, recording: Failover, program: Program) -> SessionResult:
-        """Turn the work folder into a package; what cannot be sealed stays where it is, with the reason."""
+        """Seal the work folder as a package; after an error it stays, with the reason."""
         try:
             packages = recording.seal(self._facts(program), self._progress)
-        except Exception as error:  # of whatever kind: people must hear where the recording is
+        except Exception as error:  # any error: people must learn where the recording is
             told, work = as_ours(error), recording.joined or recording.work
             self.emit("sealing-failed", work.name, told.message, hint=told.hint)
             self._machine.to(SessionState.FAILED)
             return self._without_package(str(work.path), self._encoded_s, program.counts.frames)
         self._machine.to(SessionState.SEALED)
-        # One copy, in all its parts; what sealing itself found wrong with the media stands in the packages only.
+        # One copy with all its parts; only the packages tell media faults found by sealing.
         parts = [package for package in packages if package.copy == packages[0].copy]
         described = [package.recording for package in parts if package.recording]
         return SessionResult(
@@ -444,7 +444,7 @@ class Session:
 
 
 def _is_discarded(recording: Failover) -> bool:
-    """Remove work folders without a picture in them, and return whether that was done: sound is kept."""
+    """Remove work folders without a frame and return True; audio is kept."""
     try:
         recording.discard()
     except LiputError:
