@@ -1,8 +1,8 @@
-"""A second H.264 encode of the program's pictures, for live destinations only: its bit rate may change at any time.
+"""A second H.264 encode of the program, for live destinations only, with a variable bit rate.
 
-`offer` copies a picture and returns; pictures are left out when the encoding thread is behind. It and its x264 are
-nicer than the recording's threads. x264 follows a change of `bit_rate` only where it began at a constant rate
-(ratecontrol.c: "if the stream starts as CBR, keep it CBR"); a keyframe takes at most about BUFFER_S of the link.
+`offer` copies a frame and returns; frames are left out if the encoder thread is behind. That thread and its x264 have a
+lower priority than the recording's. x264 follows a change of `bit_rate` only if it began at a constant rate
+(ratecontrol.c: "if the stream starts as CBR, keep it CBR"). A keyframe takes about BUFFER_S of the link at most.
 """
 
 import queue
@@ -27,26 +27,26 @@ from recorder.model.packet import EncodedPacket, Track, TrackId
 
 QUEUE = 3
 NICE = 5
-"""A third of the recording's share of a core that both want. Much more, and whoever waits for a lock that this thread
-holds would wait long."""
+"""A third of the recording's share of a contended core. With much less, a thread that waits for a lock of this one
+would wait long."""
 DELAY_S = 0.2
 BUFFER_S = 0.5
 THREAD_NAME = "x264-live"
 OPEN_S = 1.0
 TURN_S = 0.1
 LATE_EVERY_S = 10.0
-"""At most one event about pictures left out in this time."""
+"""Least time between two events about frames left out."""
 AGAIN_S = 60.0
-"""An encoder that fails is opened again, but not twice in this time."""
+"""A failed encoder is opened again, but not twice in this time."""
 PAUSE_PICTURES = 10
-"""Where more than a keyframe's interval, and so many pictures' time, is missing, nobody was streamed to meanwhile."""
+"""After a gap of a keyframe interval and so many frames the encoder restarts: nobody streamed meanwhile."""
 
 SUBJECT = "live picture"
 
 
 def stream_settings(recorded: VideoSettings, most: int) -> VideoSettings:
-    """Return what the live side's encoder is asked for, beside a recording with `recorded`, at `most` bits a second."""
-    # It gets every picture, also those that the recording leaves out.
+    """Return settings for a live encode beside the encode `recorded`, at `most` bits a second."""
+    # It gets all frames, also those that the recording skips.
     return replace(
         recorded,
         bit_rate=most,
@@ -60,7 +60,7 @@ def stream_settings(recorded: VideoSettings, most: int) -> VideoSettings:
 
 
 class Slot:
-    """A picture of our own, and the time (units of the encoder) at which it is shown."""
+    """A frame of its own and its pts (encoder's units)."""
 
     def __init__(self, width: int, height: int) -> None:
         self.picture = av.VideoFrame(width, height, "yuv420p")
@@ -68,14 +68,14 @@ class Slot:
         self.pts = 0
 
     def fill(self, picture: av.VideoFrame, pts: int) -> None:
-        """Copy a picture of the same size that is shown from `pts` on."""
+        """Copy a frame of the same size, shown from `pts` on."""
         copy_planes(plane_views(picture), self._planes)
         self.picture.color_range, self.picture.colorspace = picture.color_range, picture.colorspace
         self.pts = pts
 
 
 class StreamEncode:
-    """Encodes what it is offered from `start` to `close`, on a thread of its own."""
+    """Encodes offered frames from `start` to `close`, on its own thread."""
 
     def __init__(
         self,
@@ -88,7 +88,7 @@ class StreamEncode:
         on_failure: Callable[[], None] = lambda: None,
         encoder: Callable[[VideoSettings, None], Encoder] = Encoder,
     ) -> None:
-        """Packets go to `put`; `on_turn` comes often, `on_failure` once. All three from the thread that encodes."""
+        """`put` takes packets, `on_turn` runs often, `on_failure` once; all on the encoder thread."""
         self._settings = self._wanted = self._asked = settings
         self._put = put
         self._clock = clock
@@ -97,11 +97,11 @@ class StreamEncode:
         self._on_failure = on_failure
         self._make = encoder
         self._free = deque(Slot(settings.width, settings.height) for _ in range(QUEUE + 1))
-        self._waiting: queue.SimpleQueue[Slot | None] = queue.SimpleQueue()  # None: it is to end
+        self._waiting: queue.SimpleQueue[Slot | None] = queue.SimpleQueue()  # None ends the thread
         self._ending = False
         self._opened = threading.Event()
         self._encoder: Encoder | None = None
-        self._first: Encoder | None = None  # destinations copy from its streams, also when it is not used any more
+        self._first: Encoder | None = None  # destinations copy its streams to the end
         self._problem: Exception | None = None
         self.bit_rate = settings.bit_rate
         self._in_force = settings.bit_rate
@@ -110,13 +110,13 @@ class StreamEncode:
         self._pause = max(settings.keyframe_s, float(PAUSE_PICTURES / settings.rate)) / VIDEO_TIME_BASE
         self._failed_ns: int | None = None
         self.late = 0
-        """Pictures that were left out because the encoder was behind."""
+        """Frames left out because the encoder was behind."""
         self._told_late = 0
         self._told_ns: int | None = None
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Open the encoder; raises EncoderError where that fails or takes longer than OPEN_S."""
+        """Open the encoder; raises EncoderError if that fails or takes longer than OPEN_S."""
         self._thread = threads.start(self._run, name="stream-encode")
         if not self._opened.wait(OPEN_S) or self._encoder is None:
             self._end()
@@ -125,17 +125,17 @@ class StreamEncode:
 
     @property
     def templates(self) -> Mapping[TrackId, Stream]:
-        """The stream that destinations copy their codec parameters from; valid until `free`."""
+        """The stream from which destinations copy codec parameters; valid until `free`."""
         return {} if self._first is None else self._first.templates
 
     def simplify(self, more_params: str, spacing: int) -> None:
-        """Encode with `more_params` of x264 from the next picture on; of `spacing` pictures one is offered."""
+        """Use x264's `more_params` from the next frame on; one of `spacing` frames is offered."""
         self._wanted = replace(self._settings, rate=self._settings.rate / spacing, more_params=more_params)
 
     def offer(self, picture: av.VideoFrame, pts: int) -> None:
-        """Take a copy of a picture shown from `pts` on; returns at once, and never raises. From one thread.
+        """Copy a frame shown from `pts` on; returns at once, never raises. For one thread.
 
-        It takes no lock: whoever holds one and is nicer may be made to wait by others, and would hold up the recording.
+        It takes no lock: a holder of lower priority could wait long, and hold up the recording.
         """
         if self._ending:
             return
@@ -145,20 +145,20 @@ class StreamEncode:
         slot = self._free.popleft()
         try:
             slot.fill(picture, pts)
-        except Exception:  # it is of another size, or none: no reason to trouble the recording
+        except Exception:  # another size, or no frame; the recording goes on
             self._free.append(slot)
             self.late += 1
             return
         self._waiting.put(slot)
 
     def close(self, timeout_s: float = 2.0) -> None:
-        """Encode what waits, and end; after `timeout_s` it is left to itself. Idempotent."""
+        """Encode waiting frames, and end; abandons the thread after `timeout_s`. Idempotent."""
         self._end()
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(timeout_s)
 
     def free(self) -> None:
-        """Free the codecs; whoever copies the templates must have ended. What hangs is not freed."""
+        """Free the codecs after all copies of the templates. A hanging thread keeps them."""
         if self._thread is None or not self._thread.is_alive():
             for encoder in {self._first, self._encoder}:
                 if encoder is not None:
@@ -169,7 +169,7 @@ class StreamEncode:
         self._ending = True
         self._waiting.put(None)
 
-    # The thread
+    # Encoder thread
 
     def _run(self) -> None:
         be_nicer(NICE)
@@ -186,7 +186,7 @@ class StreamEncode:
                 self._tell_late()
             self._hand_on(self._encoder.flush(Track.VIDEO))
             self._tell_late(final=True)
-        except Exception as error:  # whatever it is, it costs the live side only
+        except Exception as error:  # any error costs the live stream only
             self._give_up(error)
 
     def _turn(self) -> bool:
@@ -208,7 +208,7 @@ class StreamEncode:
         if self._encoder is None:
             return
         before, self._newest = self._newest, slot.pts
-        # With B-frames it would have this one decoded at the time of those from before that it still holds.
+        # With B-frames x264 would give this frame the decode timestamp of frames before the gap.
         if before is not None and slot.pts - before > self._pause and not self._begin_anew():
             raise EncoderError("what follows a pause would be another stream")
         if self._wanted != self._asked:
@@ -219,7 +219,7 @@ class StreamEncode:
         self._hand_on(self._encoder.encode_video(slot.picture, slot.pts))
 
     def _change(self, encoder: Encoder) -> None:
-        """Encode with what is wanted, where that makes the same stream; else go on as it was."""
+        """Change the settings, if the parameter sets stay; else go on as before."""
         self._asked = wanted = self._wanted
         try:
             encoder.change_video(wanted)
@@ -230,19 +230,19 @@ class StreamEncode:
 
     def _hand_on(self, packets: list[EncodedPacket]) -> None:
         for packet in packets:
-            if self._last_dts is not None and packet.dts <= self._last_dts:  # of an encoder that was opened again
+            if self._last_dts is not None and packet.dts <= self._last_dts:  # a reopened encoder starts earlier
                 packet = replace(packet, dts=min(self._last_dts + 1, packet.pts))
             self._last_dts = packet.dts
             self._put(packet)
 
     def _open_again(self, error: Exception) -> None:
-        """Go on with a new encoder, which makes the same stream; raises what went wrong if that does not help."""
+        """Reopen the encoder with the same parameter sets; raises the error if that fails."""
         now_ns = self._clock.now_ns()
         if self._failed_ns is not None and now_ns - self._failed_ns < AGAIN_S * NANOSECONDS:
             raise error
         self._failed_ns = now_ns
         if not self._begin_anew():
-            raise error  # those who watch could not decode what follows
+            raise error  # viewers could not decode another stream
         self._emit(
             "stream-encode-failed",
             SUBJECT,
@@ -251,7 +251,7 @@ class StreamEncode:
         )
 
     def _begin_anew(self) -> bool:
-        """Go on with a new encoder, without what the former still holds; return whether it makes the same stream."""
+        """Replace the encoder, and drop the frames in the old one; return whether the parameter sets are the same."""
         encoder, former = self._make(self._settings, None), self._encoder
         self._encoder, self._in_force, self._asked = encoder, self._settings.bit_rate, self._settings
         if former is not None and former is not self._first:

@@ -1,4 +1,4 @@
-"""The headroom of this PC as it was measured: remembered from session to session, measured beside an armed one."""
+"""Headroom of this PC: measured in a child process, kept in a file, and used to choose the live encode."""
 
 import os
 import signal
@@ -19,10 +19,10 @@ from devices.host.child import ChildProcess, python_module
 
 
 class Question(msgspec.Struct, frozen=True):
-    """A session's encodes: by `profile`, with at most `most` bits a second for its live side.
+    """The encodes of a session: by `profile`, with at most `most` bits a second for the live encode.
 
-    `videos` are the words for its sources, () for the best that is plugged in, None for a synthetic camera. The file
-    `settings` has the controls of cameras.
+    `videos` are words for its sources: () for the best one plugged in, None for a synthetic camera. The file `settings`
+    has the cameras' controls.
     """
 
     profile: Profile
@@ -32,16 +32,16 @@ class Question(msgspec.Struct, frozen=True):
 
 
 def encode_question(asked: Question) -> bytes:
-    """Return `asked` as JSON."""
-    return msgspec.json.encode(asked, enc_hook=str)  # of the rate, a fraction
+    """Return the question as JSON."""
+    return msgspec.json.encode(asked, enc_hook=str)  # for the frame rate, a fraction
 
 
 SPARE = 0.3
-"""Of all cores: what must be left over with two encodes, for whatever else a PC does."""
+"""Part of all cores that two encodes must leave to other programs."""
 
 
 class Headroom(msgspec.Struct, frozen=True, kw_only=True):
-    """CPU seconds for a second of media with one and two encodes; `real_sources` gave their own pictures."""
+    """CPU seconds per second of media with one and two encodes, and the number of real sources used."""
 
     one_encode: float
     two_encodes: float
@@ -50,41 +50,41 @@ class Headroom(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def spare(self) -> float:
-        """Which part of all cores is left with two encodes; below 0 there are too few."""
+        """Part of all cores left by two encodes; negative with too few cores."""
         return 1 - self.two_encodes / self.cores
 
     @property
     def spare_of_one(self) -> float:
-        """The same with one encode."""
+        """Part of all cores left by one encode."""
         return 1 - self.one_encode / self.cores
 
     @property
     def affords_two(self) -> bool:
-        """Whether the live side may have an encode of its own."""
+        """Whether a separate live encode is affordable."""
         return self.spare >= SPARE
 
 
 def cores() -> int:
-    """Return how many cores this process may use."""
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0))
 
 
 LONGEST_S = 300.0
-"""On a PC that has nothing to spare it takes as long as it takes; after that it has nothing to spare."""
+"""A measurement that takes longer means no headroom."""
 
 NOTHING_TO_SPARE = Headroom(one_encode=cores(), two_encodes=2 * cores(), cores=cores())
-"""What is remembered of a PC that is not done in time: else each session that is armed would try again."""
+"""Result of a measurement that was too slow; kept, else each armed session would try again."""
 
 type Figures = dict[str, Headroom]
 
 
 def figures() -> Store[Figures]:
-    """Return what was measured, by what was asked and where."""
+    """Return the file of results, keyed by question, CPU and version."""
     return Store(state_folder() / "headroom.json", Figures.__value__, {})
 
 
 def remembered(asked: Question) -> Headroom | None:
-    """Return the figure for `asked` on this PC with this program; None where there is none that can be read."""
+    """Return the known result; None if there is none or the file cannot be read."""
     try:
         return figures().read().get(_place(asked))
     except StateError:
@@ -92,12 +92,12 @@ def remembered(asked: Question) -> Headroom | None:
 
 
 def remember(asked: Question, found: Headroom) -> None:
-    """Keep a figure. Raises StateError."""
+    """Keep a result. Raises StateError."""
     figures().change(lambda before: {**before, _place(asked): found})
 
 
 def measure(asked: Question) -> Headroom:
-    """Measure and remember it; raises LiputError."""
+    """Measure and keep the result. Blocks; raises LiputError."""
     found = Measurement().run(asked)
     remember(asked, found)
     return found
@@ -108,14 +108,14 @@ class Measurement:
 
     def __init__(self) -> None:
         self.found: Headroom | None = None
-        """The figure that was looked up, once it is known."""
+        """Result of `look_up`; None until known."""
         self._lock = threading.Lock()
         self._is_stopped = False
         self._thread: threading.Thread | None = None
         self.child: ChildProcess | None = None
 
     def run(self, asked: Question) -> Headroom:
-        """Return what was found; raises LiputError where nothing was."""
+        """Return the result. Blocks; raises LiputError without one."""
         try:
             child = self._begun()
             try:
@@ -143,15 +143,15 @@ class Measurement:
             return self.child
 
     def stop(self) -> None:
-        """End it; returns at once."""
+        """Kill the child; returns at once."""
         with self._lock:
             self._is_stopped = True
             if self.child is not None:
                 self.child.send(signal.SIGKILL)
 
     def look_up(self, asked: Question, *, measures: bool) -> Self:
-        """Begin to look a figure up on a thread, or with `measures` to measure it; that never raises."""
-        with suppress(RuntimeError):  # there are too many threads
+        """Look up a result on a thread, and measure it if `measures` and unknown; never raises."""
+        with suppress(RuntimeError):  # too many threads
             self._thread = threads.start(self._find, asked, measures, name="headroom")
         return self
 
@@ -163,13 +163,13 @@ class Measurement:
                 remember(asked, self.found)
 
     def join(self, timeout_s: float) -> None:
-        """Wait for the end of looking up."""
+        """Wait for the end of `look_up`."""
         if self._thread is not None:
             self._thread.join(timeout_s)
 
 
 def _place(asked: Question) -> str:
-    """Return what the figure depends on; the bit rates hardly matter."""
+    """Return the key of a result; bit rates hardly matter."""
     profile = asked.profile
     what = f"{profile.width}x{profile.height} {profile.fps}/s {profile.preset}"
     return f"{what}; {_cpu()}; {cores()} cores; liput {VERSION}"
@@ -191,7 +191,7 @@ SEPARATE: Final = "separate"
 
 @dataclass(frozen=True, slots=True)
 class StreamPlan:
-    """The live side as asked for: bits a second of picture and sound, and the `question` to ask of this PC."""
+    """Plan of the live encode: mode, bits a second of video and audio, and the `question` for this PC."""
 
     encode: str
     least: int
@@ -201,13 +201,13 @@ class StreamPlan:
 
 
 type Encode = Literal["shared", "separate"]
-"""Whose packets live destinations get."""
+"""Destinations get the recording's packets, or those of a separate encode."""
 type Why = Literal["set", "headroom", "no-headroom", "not-measured", "failed"]
-"""Why it is so; part of the command line's contract, so never renamed."""
+"""Reason of the choice; part of the command line's contract."""
 
 
 def choose(wish: str, headroom: Headroom | None) -> tuple[Encode, Why]:
-    """Return the encode of a session that begins now, and why; `wish` is `[video] stream_encode`."""
+    """Return the encode of a session that begins now, and the reason; `wish` is `[video] stream_encode`."""
     if wish != AUTO:
         return SEPARATE if wish == SEPARATE else SHARED, "set"
     if headroom is None:

@@ -1,4 +1,4 @@
-"""Measures the headroom of this PC in idle time: `python -m recorder.live_encode.measure`, a Question on its input."""
+"""Child process that measures headroom: `python -m recorder.live_encode.measure`, a Question on standard input."""
 
 import os
 import resource
@@ -31,14 +31,14 @@ def main() -> None:
     with suppress(OSError):
         os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_CPU, (MOST_CPU_S, MOST_CPU_S + 1))  # the first ends it by SIGXCPU
+    resource.setrlimit(resource.RLIMIT_CPU, (MOST_CPU_S, MOST_CPU_S + 1))  # SIGXCPU at the first limit
     text = sys.stdin.buffer.read()
     asked = msgspec.json.decode(text, type=Question, dec_hook=lambda _kind, rate: Fraction(rate))
     sys.stdout.buffer.write(msgspec.json.encode(_answer(asked)))
 
 
 def _answer(asked: Question) -> Headroom:
-    # Only now: what loads the media libraries is to be as modest as what uses them.
+    # Imported after lowering the priority: loading media libraries is work, too.
     from capture.sources.kind import SourceRequirements
     from config.settings.loading import load_settings
     from devices.host.clock import SystemClock
@@ -59,7 +59,7 @@ def _measured(
     count: int = 0,
     pictures: "Iterator[av.VideoFrame] | None" = None,
 ) -> Headroom:
-    """Measure with the pictures of `count` sources; those of a single one, of this `form`, are a session's own."""
+    """Measure with the frames of `count` sources; a single one keeps its `form`."""
     from capture.source import Matrix, VideoFormat
     from recorder.encode.encoder import AudioSettings
     from recorder.encode.x264 import video_settings

@@ -1,4 +1,4 @@
-"""Measures the headroom of this PC: CPU time of a session with one encode and with two, for a moment each."""
+"""Measures the CPU time of a session with one encode and with two, for a moment each."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -32,7 +32,7 @@ from recorder.live_encode.headroom import Headroom, cores
 from recorder.model.packet import Track
 
 FREE_WITHIN_S = 6.0
-"""How long others may still have a device: whoever looks at its picture at the same time lets go of it soon."""
+"""Time in which another program may release a device, such as a preview."""
 PICTURE_WITHIN_S = 3.0
 _LOOK_S = 0.2
 _QUEUE = 30
@@ -42,10 +42,10 @@ _QUEUE = 30
 def given_pictures(
     words: Sequence[str], asked: SourceRequirements, settings: Settings, clock: Clock
 ) -> Iterator[tuple[VideoFormat, int, Iterator[av.VideoFrame]]]:
-    """Provide size and rate of the first source, how many there are, and its pictures; all are closed at the end.
+    """Yield format, number and frames of the sources; closes them at the end.
 
-    Beside each picture the newest of every other source is decoded, as an inset. Raises a LiputError for a source that
-    cannot be opened, and MediaError for a file: it ends.
+    Each frame of the first source comes with a decoded inset of every other. Raises a LiputError for a source that does
+    not open, and MediaError for a file, which would end.
     """
     stop = Event()
     pace = RealPace(clock, stop)
@@ -69,7 +69,7 @@ def given_pictures(
 
 
 def _open(worker: VideoWorker, clock: Clock, stop: Event) -> VideoFormat:
-    """Open it; one that another has is tried again by its worker, for a while."""
+    """Open a source; retries a busy one for a while."""
     try:
         return worker.open()
     except DeviceError as error:
@@ -106,17 +106,17 @@ def _decoded(worker: VideoWorker, frame: Frame, within: Size | None) -> av.Video
     try:
         return worker.decode(frame, within)
     except MediaError:
-        return None  # a damaged picture, which a session leaves out too
+        return None  # a session skips damaged frames, too
 
 
 MEASURED_S = 3.0
 _FIRST = 4
-"""So many pictures are not counted: what is loaded, or touched, for the first time is no encode's."""
+"""The first frames do not count: they include loading and first use of memory."""
 _PREPARED_S = 1.0
 _QUALITY = 6
-"""FFmpeg's scale for MJPEG, 2 to 31: about what cameras send."""
+"""FFmpeg's scale for MJPEG, 2 to 31; about that of cameras."""
 _NOISE = 4
-"""How far, up or down, a sensor is off: it is what makes a camera's picture dear to encode."""
+"""Amplitude of a sensor's noise, which makes a camera's frames costly to encode."""
 _INSET = 4
 
 
@@ -127,10 +127,10 @@ def measure_headroom(
     pictures: Iterator[av.VideoFrame] | None = None,
     seconds: float = MEASURED_S,
 ) -> Headroom:
-    """Run `seconds` of media, one half with the recording's encode and the other with the live side's as well.
+    """Run `seconds` of media, half with one encode and half with two.
 
-    `most` is the live side's bit rate. `pictures` are of the recording's size, else of a synthetic camera; giving them
-    counts, too. The process must do nothing else meanwhile. Raises EncoderError.
+    `most` is the live bit rate. `pictures` are of the recording's size, else from a synthetic camera; producing them
+    counts. The process must do nothing else. Raises EncoderError.
     """
     source = pictures or camera_pictures(recorded)
     count = max(1, round(seconds / 2 * recorded.rate))
@@ -142,14 +142,14 @@ def measure_headroom(
 
 
 def camera_pictures(like: VideoSettings) -> Iterator[av.VideoFrame]:
-    """Give decoded MJPEG pictures of a synthetic camera, the same second again and again; each stays for two more."""
+    """Yield decoded MJPEG frames of a synthetic camera, in a loop of a second; each is valid for two more."""
     jpegs = _camera_jpegs(like)
     decoder = JpegDecoder(like.width, like.height)
     return (decoder.decode(jpeg) for jpeg in cycle(jpegs))
 
 
 def _camera_jpegs(like: VideoSettings) -> Sequence[bytes]:
-    """Return a second of a speaker's pictures with a sensor's noise."""
+    """Return a second of a synthetic speaker with sensor noise."""
     painter = Painter(like.width, like.height, like.rate)
     random = np.random.default_rng(5)
     noise = random.integers(0, 2 * _NOISE, (like.height + 16, like.width + 16), dtype=np.uint8)
@@ -180,7 +180,7 @@ def _cpu_seconds(
     source: Iterator[av.VideoFrame],
     count: int,
 ) -> float:
-    """Return what `count` pictures and their sound take from the source to packets."""
+    """Return the CPU seconds for `count` frames and their audio, from source to packets."""
     encoder, second = Encoder(recorded, sound), Encoder(streamed, None) if streamed else None
     copy = Slot(recorded.width, recorded.height)
     compositor = Compositor(recorded.width, recorded.height, recorded.matrix)
