@@ -1,9 +1,8 @@
-"""The conference's sound: a sum of its own of what is near, kept below the ceiling, played into a virtual microphone.
+"""The conference's audio: its own mix of the near inputs, limited and played into a virtual microphone.
 
-    sound track --turned lanes, by reference--> queue -> sum of the near ones -> Limiter -> Steered -> Speaker (a child)
+    audio track --samples with gain--> queue -> sum of near inputs -> Limiter -> Steering -> Speaker (a child)
 
-What is far is no part of the sum: not a sample of it is. The sound track only appends to a queue; a queue that is full
-loses its oldest.
+No sample of a far input reaches the mix. The audio track only appends to a queue; a full queue drops its oldest.
 """
 
 import os
@@ -28,46 +27,46 @@ from recorder.program.resampler import Floats, Resampler
 from recorder.program.timeline import RunContext
 
 WANTED = SAMPLE_RATE * 80 // 1000
-"""Samples that should wait: 80 ms."""
+"""Samples (80 ms) that should wait."""
 ALONE = SAMPLE_RATE * 25 // 1000
-"""As long as no more is missing or too much, nothing is touched."""
+"""Error up to which nothing is corrected."""
 MOST = SAMPLE_RATE * 160 // 1000
-"""With more than this (160 ms) waiting, sound is dropped until it is as wanted."""
+"""With more samples (160 ms) waiting, audio is dropped down to WANTED."""
 RETURN_S = 60.0
-"""Over which time what is too much is taken back."""
+"""Time in which an error is corrected."""
 MOST_STEP = 1000e-6
 SETTLES = 100
-"""Frames of sound (2 s) after a beginning, or after what was late, before anything is steered."""
+"""AAC frames (2 s) after a start or a drop, before any correction."""
 SMOOTH = 1 / 150
-"""How much each frame of sound (21 ms) counts in the mean: one of about three seconds."""
+"""Weight of each AAC frame (21 ms) in the mean, which spans about three seconds."""
 
 
 class Steering:
-    """Keeps the sound that waits to be played short: resampled against the sink's clock, dropped where it is late.
+    """Keeps the latency of playback short: resamples against the sink's clock, and drops late audio.
 
-    The sink counts by a clock of its own: a sound card's, or the system's. With a slower one sound would pile up, with
-    a faster one it would run dry. A change of rate of at most 0.1 %, which nobody hears, brings the waiting sound back.
-    After the sink stood still, late sound is dropped at once: people talk, and must not hear each other late.
+    The sink has a clock of its own: a slower one would pile up audio, a faster one run dry. A change of rate of at most
+    0.1 %, which nobody hears, restores the backlog. Late audio after a stall is dropped: people must hear each other in
+    time.
     """
 
     def __init__(self, channels: int) -> None:
         self.dropped = 0
-        """Samples that were left out because they were late."""
+        """Samples dropped as late."""
         self._resampler = Resampler(channels)
         self._cushion: Samples = np.zeros((WANTED // 2, channels), np.int16)
         self._mean = 0.0
-        self._frames = 0  # since the beginning, or since something was late
+        self._frames = 0  # since the start or the last drop
         self._late = False
 
     @property
     def step(self) -> float:
-        """Samples of ours for each one that is played."""
+        """Our samples for each one played."""
         return self._resampler.step
 
     def steered(self, samples: Samples, backlog: int | None) -> Samples:
-        """Return `samples` as they should be played while `backlog` samples wait (None: not known yet).
+        """Return `samples` as they should play, with `backlog` samples waiting (None: unknown).
 
-        The first come behind some silence, so that the next are there before these have been played.
+        The first ones follow some silence: the next must arrive before these have played.
         """
         if backlog is None:
             return samples
@@ -90,11 +89,11 @@ class Steering:
 
 PIPE_BYTES = 16_384
 WHOLE_BYTES = select.PIPE_BUF
-"""So many bytes are taken by a pipe as a whole or not at all: no sample is torn."""
+"""A pipe takes so many bytes whole or not at all: no sample is torn."""
 HUNG_S = 5.0
-"""A child that tells nothing for so long hangs, or its server does."""
+"""A child that reports nothing for so long hangs, or its server does."""
 HELD_S = 0.4
-"""More than the server holds at most (four times recorder.features.conference.playing.LATENCY_S)."""
+"""More than the server holds (four times recorder.features.conference.playing.LATENCY_S)."""
 SETUP = "liput conference setup makes it."
 
 _FAILURES = {
@@ -111,7 +110,7 @@ _FAILURES = {
 
 
 def failure(code: str, sink: str) -> ConferenceError:
-    """Return why the child cannot play into `sink`."""
+    """Return the error for the child's code."""
     if code not in _FAILURES:
         ended = "what plays into the virtual microphone has ended"
         return ConferenceError("failed", ended, hint="please report this")
@@ -120,7 +119,7 @@ def failure(code: str, sink: str) -> ConferenceError:
 
 
 class Told(msgspec.Struct, frozen=True):
-    """A line of the child: why it failed; or bytes it has taken so far, and how long the server needs to play them."""
+    """A line of the child: a failure; or bytes taken so far, and the server's latency."""
 
     failed: str | None = None
     taken: int = 0
@@ -131,18 +130,18 @@ _TOLD = msgspec.json.Decoder(Told)
 
 
 class Speaker(ChildProcess):
-    """A child (playing.py, beside this) that plays 16-bit samples at 48 kHz into `sink`; only `close` waits.
+    """A child (playing.py) that plays 16-bit samples at 48 kHz into `sink`, for one thread; only `close` waits.
 
-    The pipe to it holds a tenth of a second, so what is late cannot pile up there. For one thread.
+    Its pipe holds a tenth of a second, so late audio cannot pile up there.
     """
 
     def __init__(self, sink: str, channels: int, clock: Clock) -> None:
-        """Start it. Raises OSError."""
+        """Start the child. Raises OSError."""
         command = python_module("recorder.features.conference.playing", sink, str(channels), str(os.getpid()))
         super().__init__(command, env=finding_us(inherited()))
         self.resize_pipes(PIPE_BYTES)
         self.is_playing = False
-        """Whether there is a stream into the sink."""
+        """Whether a stream into the sink is open."""
         self.takes = False
         """Whether the sink has taken more than the server holds: it plays, and does not only fill up."""
         self._sink = sink
@@ -150,12 +149,12 @@ class Speaker(ChildProcess):
         self._clock = clock
         self._sent = 0
         self.backlog: int | None = None
-        """How many samples wait to be played, on their way and in the server; None before that is known."""
+        """Samples in the pipe and the server; None until known."""
         self._heard_ns = clock.now_ns()
         self._received = ReceiveBuffer(PIPE_BYTES)
 
     def look(self) -> bool:
-        """Take what the child has told; return whether it plays. Raises ConferenceError when it cannot, or hangs."""
+        """Read the child's reports; return whether it plays. Raises ConferenceError if it fails or hangs."""
         now_ns = self._clock.now_ns()
         received = self.read()
         if received == b"":
@@ -173,28 +172,28 @@ class Speaker(ChildProcess):
         return self.is_playing
 
     def play(self, samples: Samples) -> None:
-        """Hand on `samples`; what the pipe has no room for is dropped."""
+        """Play `samples`; drops those beyond the pipe's room."""
         data = samples.tobytes()
         for at in range(0, len(data), WHOLE_BYTES):
             taken = self.write(data[at : at + WHOLE_BYTES])
             if not taken:
-                break  # it is full, or has gone: `look` tells why
+                break  # full, or the child ended: `look` finds out
             self._sent += taken
 
     def close(self) -> None:
-        """End the child; takes a fraction of a second whatever state it is in."""
+        """End the child, also a hanging one, in a fraction of a second."""
         self.end(0.3, 0.5)
 
 
 MOST_WAITING = 12
-"""Frames of sound (a quarter of a second) that wait for this thread; older ones are dropped."""
+"""AAC frames (a quarter of a second) in the queue; older ones are dropped."""
 IDLE_S = 0.05
 
 type StartSpeaker = Callable[[str, int, Clock], Speaker]
 
 
 class ConferenceSound(Half):
-    """Plays the near lanes of the program until it is closed; `offer` is a recorder.program.sound_program.Bus."""
+    """Plays the near inputs until closed; `offer` is a recorder.program.sound_program.Bus."""
 
     def __init__(
         self,
@@ -206,7 +205,7 @@ class ConferenceSound(Half):
         run: RunContext,
         speaker: StartSpeaker = Speaker,
     ) -> None:
-        """Take the names of the program's lanes in their order, and of those that come from the `far` side."""
+        """Take the names of the program's inputs in order, and of the `far` ones."""
         super().__init__("microphone", "sound", run)
         self._near = [number for number, name in enumerate(inputs) if name not in far]
         self._sink = sink
@@ -219,12 +218,12 @@ class ConferenceSound(Half):
         self._limiter = Limiter(channels)
 
     def start(self) -> None:
-        """Begin, if anything is near; returns at once."""
+        """Begin, unless all inputs are far; returns at once."""
         if self._near:
             super().start()
 
     def offer(self, turned: Sequence[Heard], count: int) -> None:
-        """Take `count` samples of each lane, muted and turned; returns at once."""
+        """Take `count` samples of each input, muted and with gain; returns at once."""
         if self._near:
             self._queue.append(([turned[number] for number in self._near], count))
             self._came.set()
@@ -234,14 +233,11 @@ class ConferenceSound(Half):
         super().stop()
         self._came.set()
 
-    # The thread
-
     def _serve(self) -> None:
-        """Start a child and play until the end; raises why that is over."""
         speaker = self._start_speaker(self._sink, self._channels, self._clock)
         try:
             self._limiter, steering = Limiter(self._channels), Steering(self._channels)
-            self._queue.clear()  # what waited meanwhile is too old
+            self._queue.clear()  # too old after a restart
             while not self.stopped.is_set():
                 if speaker.look() and speaker.takes and self.line.state != "live":
                     self.live(f"The conference's sound goes to {self._sink}", sink=self._sink)
@@ -255,17 +251,16 @@ class ConferenceSound(Half):
             speaker.close()
 
     def _next(self) -> Samples | None:
-        """Return what was mixed since, None if nothing was."""
         try:
             turned, count = self._queue.popleft()
         except IndexError:
             return None
         mixed = near_mix(turned, count, self._channels)
-        # The limiter takes whole pieces; the last frame of a session may be less, and nobody misses it.
+        # The limiter takes whole pieces; a session's last frame may be shorter and is dropped.
         return self._limiter.process(mixed) if count % PIECE == 0 and count <= AAC_FRAME else None
 
 
 def near_mix(turned: Sequence[Heard], count: int, channels: int) -> Samples | Floats:
-    """Return the sum of what is near, (count, channels); silence where nothing is to be heard."""
+    """Return the sum, (count, channels); silence for no samples."""
     mixed = total_of(turned)
     return np.zeros((count, channels), np.int16) if mixed is None else mixed

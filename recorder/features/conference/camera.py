@@ -1,9 +1,9 @@
-"""The conference's picture: put together from what is near, and written to a virtual camera, on a thread of its own.
+"""The conference's video: a layout of the near inputs, written to a virtual camera, on its own thread.
 
-    picture track --NearInput, newest only--> stage -> Packer -> output node
+    video track --NearInput, newest only--> stage -> Packer -> output node
 
-A node that is missing, refused or gone is told once for each reason, and tried again (half.py, beside this).
-While nobody looks, where the node can say that, a picture a second keeps it a camera.
+A missing, refused or lost node is reported once per reason, and tried again (half.py). While no program reads the node,
+if it can tell, one frame a second keeps it a camera.
 """
 
 import threading
@@ -30,13 +30,13 @@ from recorder.program.timeline import RunContext
 from recorder.program.video_input import VideoInput
 
 EARLY = 0.9
-"""What comes sooner than this part of an interval after the last one is left out."""
+"""A frame sooner after the last one than this part of an interval is skipped."""
 
 
 class NearInput:
-    """One input on the conference's stage (recorder.program.scene.Shown): its newest picture, copied on demand.
+    """One input on the conference's stage (recorder.program.scene.Shown); copies frames on demand.
 
-    `take` is called by the picture track's thread, everything else by the conference's.
+    The video track calls `take`, the conference's thread all else.
     """
 
     def __init__(self, video: VideoInput, clock: Clock, on_picture: Callable[[], None]) -> None:
@@ -44,9 +44,9 @@ class NearInput:
         self.picture: av.VideoFrame | None = None
         self.version = 0
         self.size: Size | None = None
-        """The size at which it is shown; None while it is not."""
+        """Size on screen; None while hidden."""
         self.every_s = 0.0
-        """At most one picture in this time is copied."""
+        """Least time between two copies."""
         self.failure: Exception | None = None
         self._video = video
         self._whole: Size = 0, 0
@@ -60,18 +60,18 @@ class NearInput:
 
     @property
     def wanted(self) -> Size | None:
-        """The size at which a picture is wanted now; None while none is: it is not shown, or it is too soon."""
+        """Size of the frame wanted now; None while hidden, or too soon after the last one."""
         is_time = self._clock.now_ns() - self._taken_ns >= self.every_s * EARLY * NANOSECONDS
         return self.size if is_time else None
 
     def take(self, picture: av.VideoFrame) -> None:
-        """Copy `picture` if it is wanted; returns at once, and never raises."""
+        """Copy `picture` if wanted; returns at once, never raises."""
         if self.wanted is None:
             return
         self._taken_ns = self._clock.now_ns()
         try:
             self._keep(picture)
-        except Exception as error:  # of whatever kind: a conference is worth no recording
+        except Exception as error:  # any error: the recording goes on
             self.failure = error
             return
         self._on_picture()
@@ -91,7 +91,7 @@ class NearInput:
             self._newest = free
 
     def newest(self) -> av.VideoFrame | None:
-        """Return the newest picture if there is another one; it stays as it is until this returns the next."""
+        """Return a newer frame, if any; it stays unchanged until the next one is returned."""
         with self._lock:
             if self._newest is None:
                 return None
@@ -100,12 +100,12 @@ class NearInput:
 
     @property
     def outage(self) -> SourceOutage | None:
-        """Why a slate stands in its place."""
+        """Why a slate stands for it; None while it gives frames."""
         return self._video.outage
 
     @property
     def within(self) -> Size | None:
-        """The size at which it is shown; None for all of the picture."""
+        """Size on screen; None for the whole frame."""
         return None if self.size == self._whole else self.size
 
     @within.setter
@@ -113,11 +113,11 @@ class NearInput:
         self.size = size or self._whole
 
     def begin(self, whole: Size) -> None:
-        """Begin anew, in a conference's picture of the size `whole`."""
+        """Restart with frames of the size `whole`."""
         self._whole, self.picture = whole, None
 
     def look(self, *, is_shown: bool, every_s: float) -> None:
-        """Take what has come since; one that is not shown is not copied. Raises what went wrong with copying."""
+        """Take a newer frame; a hidden input asks for none. Raises the error of a failed copy."""
         self.every_s = every_s
         if not is_shown:
             self.size = None
@@ -133,17 +133,17 @@ class NearInput:
 
 
 IDLE_S = 1.0
-"""How often a picture is written while nobody looks."""
+"""Interval of frames while no program reads the node."""
 SOON = 0.6
-"""A picture that comes sooner than this part of an interval after the last one waits until then."""
+"""A frame sooner after the last one than this part of an interval waits until then."""
 LATE = 2.0
-"""Without a new one the last picture is written again after so many intervals."""
+"""Without a new frame the last one repeats after so many intervals."""
 TAKES_S = 3.0
-"""A node that takes no picture for so long is told; it may take some again."""
+"""A node that takes no frame for so long is reported; it may take some again."""
 
 
 class ConferenceCamera(Half):
-    """The conference's picture; `shows` tells which layout or card the program shows."""
+    """Writes the conference's video; `shows` returns the program's layout or card."""
 
     def __init__(
         self,
@@ -166,21 +166,19 @@ class ConferenceCamera(Half):
         self._news = threading.Event()
         self._near = []
         for one in inputs:
-            if one.name not in plan.far_pictures:  # nobody but these is asked for pictures
+            if one.name not in plan.far_pictures:  # far inputs are never asked for frames
                 one.tap = near = NearInput(one, run.clock, self._news.set)
                 self._near.append(near)
 
     def stop(self) -> None:
-        """Begin to show the last card and to let go of the node; returns at once."""
+        """Begin to show the last card and to close the node; returns at once."""
         super().stop()
         self._news.set()
 
     def close(self, timeout_s: float = CLOSE_S) -> None:
-        """Stop, and wait for the end at most `timeout_s`."""
+        """Stop, and wait `timeout_s` at most."""
         super().close(timeout_s)
         self._ask_for_nothing()
-
-    # The thread
 
     def _serve(self) -> None:
         try:
@@ -193,15 +191,15 @@ class ConferenceCamera(Half):
             one.size = None
 
     def _show(self) -> None:
-        """Find the node and write to it until the end; raises why that is over."""
+        """Write to the node until the end; raises the reason of an early end."""
         settings = self._plan.settings
         info = self._find(settings.camera)
-        # BT.601 is what cameras, sticks and screens give, and what a camera's readers expect.
+        # Cameras, sticks and screens use BT.601, and readers of a camera expect it.
         node = self._open(info, VideoFormat(settings.width, settings.height, settings.fps, Matrix.BT601))
         try:
             painter = Painter(self._plan, self._near, self._appearance, node.size, [one.name for one in self._inputs])
             packer = Packer(node.format, node.size)
-            node.write(packer.pack(painter.picture(self._shows())))  # which tells whether it is free
+            node.write(packer.pack(painter.picture(self._shows())))  # fails if the node is in use
             node.stay()
             self._tell_live(info, node)
             self._write(info, node, painter, packer)
@@ -219,12 +217,12 @@ class ConferenceCamera(Half):
         )
 
     def _write(self, info: OutputInfo, node: OutputNode, painter: "Painter", packer: Packer) -> None:
-        """Write each new picture as soon as it comes, the last one again where none does."""
+        """Write each new frame at once; repeat the last one without a new one."""
         taken_ns = self._clock.now_ns()
         packed: memoryview | None = None
         state: object = None
         while not self.stopped.is_set():
-            self._news.clear()  # before looking: what comes meanwhile is not waited for
+            self._news.clear()  # first, so no news is missed
             every_s = self._every_s(node)
             painter.look(every_s)
             picture = painter.picture(self._shows())
@@ -240,14 +238,14 @@ class ConferenceCamera(Half):
             self._wait(every_s)
 
     def _every_s(self, node: OutputNode) -> float:
-        """Return how often a picture is due."""
+        """Return the interval of frames."""
         is_idle = node.is_looked_at is False
         if not self.is_lost:
             self.line = ConferenceOutput(state="idle" if is_idle else "live")
         return IDLE_S if is_idle else float(1 / self._plan.settings.fps)
 
     def _wait(self, every_s: float) -> None:
-        """Wait for the next picture, not longer than that takes, and not less than its time."""
+        """Wait for the next frame: at least its interval, and not much longer."""
         wrote_ns = self._clock.now_ns()
         self._clock.wait(self._news, every_s * (LATE if every_s < IDLE_S else 1.0))
         early_s = every_s * SOON - (self._clock.now_ns() - wrote_ns) / NANOSECONDS
@@ -260,7 +258,7 @@ def _open(info: OutputInfo, form: VideoFormat) -> OutputNode:
 
 
 class Painter:
-    """Puts together the conference's picture; used by its thread. It knows of no input that is far."""
+    """Draws the conference's video from near inputs only; for its thread."""
 
     def __init__(
         self,
@@ -270,7 +268,7 @@ class Painter:
         size: tuple[int, int],
         inputs: Sequence[str],
     ) -> None:
-        """Take the `near` inputs, and the names of all, near and far, as layouts count them."""
+        """Take the `near` inputs, and the names of all inputs in the layouts' order."""
         self._plan = plan
         self._appearance = appearance
         form = VideoFormat(*size, plan.settings.fps, Matrix.BT601)
@@ -281,24 +279,24 @@ class Painter:
         self._layouts = near_layouts(appearance.layouts, inputs, plan.far_pictures)
         self._stage = Stage(self._near, form, replace(appearance, layouts=self._layouts))
         self._view: View | None = None
-        self._named: str | None = None  # the layout that was asked for last
+        self._named: str | None = None  # the last requested layout
         self._plain: av.VideoFrame | None = None
 
     @property
     def state(self) -> object:
-        """What the picture is made of: while it is the same, so is the picture."""
-        absences = [(one.version, one.outage) for one in self._near]  # each read once: they change meanwhile
+        """Identity of the frame: equal states show the same."""
+        absences = [(one.version, one.outage) for one in self._near]  # read once: they change meanwhile
         kinds = tuple((version, absence.kind if absence else None) for version, absence in absences)
         return self._view.name if self._view else None, kinds
 
     def look(self, every_s: float) -> None:
-        """Take what the inputs gave since, and ask for what comes in the next `every_s`."""
+        """Take the inputs' new frames, and ask for those of the next `every_s`."""
         for one in self._near:
             is_shown = self._view is not None and one.name in self._view.shown
             one.look(is_shown=is_shown, every_s=every_s)
 
     def picture(self, program: str) -> av.VideoFrame:
-        """Return what is shown while the program shows the layout, or card, called `program`."""
+        """Return the frame for a program that shows the layout or card called `program`."""
         name = self._plan.settings.layout or program
         if name != self._named:
             self._view, self._named = self._viewed(name), name
@@ -307,7 +305,7 @@ class Painter:
         return shown or self._title()
 
     def _viewed(self, name: str) -> View | None:
-        """Return the view called `name`; None where nothing near could be shown in it."""
+        """Return the view called `name`; None without near inputs for it."""
         if name in set(Card):
             return self._stage.view(name)
         if not self._near:
@@ -315,13 +313,13 @@ class Painter:
         return self._stage.view(name if name in self._layouts else SINGLE)
 
     def _title(self) -> av.VideoFrame:
-        """Return the card that stands where there is nothing to be shown: the session's title."""
+        """Return the card with the session's title."""
         if self._plain is None:
             self._plain = self._card(self._appearance.title, "")
         return self._plain
 
     def end(self) -> av.VideoFrame:
-        """Return what is left standing when the session is over."""
+        """Return the last card."""
         return self._card(picture_text(Card.END, self._appearance.language), self._appearance.title)
 
     def _card(self, title: str, line: str) -> av.VideoFrame:

@@ -1,6 +1,6 @@
-"""A two-way conference beside a session: a camera and a microphone of its own for Zoom, Meet or Jitsi.
+"""A two-way conference beside a session: a virtual camera and microphone for Zoom, Meet or Jitsi.
 
-What the far side shows and says is recorded, and never sent back: docs/decisions/0030.
+Video and audio of the far side are recorded, and never sent back (docs/decisions/0030).
 """
 
 from collections.abc import Callable, Sequence
@@ -17,7 +17,7 @@ from recorder.program.video_input import VideoInput
 
 
 class Conference:
-    """Both halves; nothing of it makes the recording wait, or raises into it."""
+    """Video and audio of a conference; it never delays the recording, and never raises into it."""
 
     def __init__(
         self,
@@ -30,7 +30,7 @@ class Conference:
         shows: Callable[[], str],
         run: RunContext,
     ) -> None:
-        """`videos` and `sounds` are all inputs of the session; `shows` tells which layout the program shows."""
+        """`videos` and `sounds` are all inputs of the session; `shows` returns the program's layout."""
         self._clock = run.clock
         self._stopped_ns: int | None = None
         self.camera = ConferenceCamera(plan, videos, appearance, shows=shows, run=run)
@@ -43,14 +43,14 @@ class Conference:
         self.sound.start()
 
     def stop(self) -> None:
-        """Begin to end both; returns at once. A second wish changes nothing."""
+        """Begin to end both; returns at once. A second call changes nothing."""
         if self._stopped_ns is None:
             self._stopped_ns = self._clock.now_ns()
         self.camera.stop()
         self.sound.stop()
 
     def close(self) -> None:
-        """Wait for the end of both, until CLOSE_S after it began, whatever hangs."""
+        """Wait for the end of both, until CLOSE_S after `stop`; abandons what hangs."""
         self.stop()
         for half in (self.camera, self.sound):
             passed_s = (self._clock.now_ns() - (self._stopped_ns or 0)) / NANOSECONDS
@@ -58,5 +58,5 @@ class Conference:
 
     @property
     def line(self) -> ConferenceLine:
-        """How both are."""
+        """Status of both."""
         return ConferenceLine(camera=self.camera.line, microphone=self.sound.line)

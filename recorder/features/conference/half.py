@@ -1,7 +1,4 @@
-"""Half of a conference, its picture or its sound: on a thread of its own, tried again until the session ends.
-
-The recording is not asked and not waited for; why nothing goes to the conference is told once for each reason.
-"""
+"""Base of a conference's video and audio: a thread that retries until the session ends, apart from the recording."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -13,7 +10,7 @@ from recorder.program.timeline import RunContext
 
 RETRY_S = 2.0
 CLOSE_S = 1.0
-"""How long the end of a session waits for a half; then it is left to itself."""
+"""The session's end waits so long; then the thread is abandoned."""
 
 
 _CODES: Mapping[Why, str] = {
@@ -26,7 +23,7 @@ _CODES: Mapping[Why, str] = {
 
 
 class ConferenceError(LiputError):
-    """Why nothing goes to the conference; `code` is stable."""
+    """Why the conference gets nothing; `code` is stable."""
 
     def __init__(self, code: str, message: str, *, hint: str) -> None:
         super().__init__(message, hint=hint)
@@ -34,17 +31,16 @@ class ConferenceError(LiputError):
 
 
 class Half(ABC):
-    """Serves again and again until it is stopped; `close` may be called more than once."""
+    """Serves again and again until stopped; `close` is idempotent. Each reason of a failure is reported once."""
 
     def __init__(self, subject: str, name: str, run: RunContext) -> None:
-        """`subject` is that of events, `camera` or `microphone`; `name` is what people call what goes there."""
+        """`subject` is that of events, `camera` or `microphone`; `name` is people's word, `picture` or `sound`."""
         self.line = ConferenceOutput(state="starting")
-        """How it is."""
         self._subject = subject
         self._name = name
         self._clock = run.clock
         self._emit = run.emit
-        self._told: str | None = None  # the reason that was told last
+        self._told: str | None = None  # the last reported reason
         self._task = BackgroundTask(
             f"conference-{subject}",
             self._serve,
@@ -56,10 +52,10 @@ class Half(ABC):
         self.stopped = self._task.stopped
 
     def start(self) -> None:
-        """Begin; returns at once. That there is no thread for it is told."""
+        """Begin; returns at once. Reports a thread that cannot start."""
         try:
             self._task.start()
-        except RuntimeError as error:  # there are too many threads
+        except RuntimeError as error:  # too many threads
             self.lost("failed", f"{error}", "end other programs")
             self._ended()
 
@@ -68,26 +64,26 @@ class Half(ABC):
         self._task.stop()
 
     def close(self, timeout_s: float = CLOSE_S) -> None:
-        """Stop, and wait for the end at most `timeout_s`."""
+        """Stop, and wait `timeout_s` at most."""
         self.stop()
         self._task.join(timeout_s)
 
     @abstractmethod
     def _serve(self) -> None:
-        """Serve until `stopped` is set, and say with `live` when something is taken; raise why it is over before."""
+        """Serve until `stopped` is set; call `live` on success; raise the reason of an early end."""
 
     @property
     def is_lost(self) -> bool:
-        """Whether it was told that nothing goes there, and not yet that something does again."""
+        """Whether a failure was reported, and no success since."""
         return self._told is not None
 
     def live(self, message: str, **detail: object) -> None:
-        """Tell that it gets pictures, or sound."""
+        """Report that frames or audio arrive."""
         self.line, self._told = ConferenceOutput(state="live"), None
         self._emit("conference-live", self._subject, message, **detail)
 
     def lost(self, code: str, message: str, hint: str) -> None:
-        """Tell why nothing goes there; of the same code nothing more until it is live."""
+        """Report why nothing arrives; the same code once only until `live`."""
         self.line = ConferenceOutput(state="waiting", reason=code)
         if code != self._told:
             self._told = code

@@ -1,4 +1,4 @@
-"""What is decided of a conference before its session begins: mostly, what comes from the far side."""
+"""The plan of a conference before its session: mostly, which inputs belong to the far side."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,12 +14,12 @@ from config.settings.schema import Conference
 from recorder.program.scene import check_layout
 
 _SCREEN, _MONITOR = "screen", ".monitor"
-"""What a screen is asked for with, and how the id of what a sound server plays ends."""
+"""The word for a screen, and the end of the id of a sound server's output."""
 
 
 @dataclass(frozen=True, slots=True)
 class ConferencePlan:
-    """A conference beside a session: its settings, and the names of the inputs that come from the far side."""
+    """A conference beside a session: its settings and the names of the far side's inputs."""
 
     settings: Conference
     far_pictures: frozenset[str] = frozenset()
@@ -27,9 +27,9 @@ class ConferencePlan:
 
 
 def plan_conference(settings: Conference, layouts: Mapping[str, LayoutSettings], chosen: Chosen) -> ConferencePlan:
-    """Decide which of the chosen sources come from the far side; adds to `chosen.notes` what people should know.
+    """Decide which chosen sources belong to the far side; adds notes for people to `chosen.notes`.
 
-    Raises UsageError for a layout that there is not, and for a source that is the conference's own output.
+    Raises UsageError for an unknown layout, and for a source that is the conference's own output.
     """
     _refuse_own_output(settings, chosen)
     plan = ConferencePlan(
@@ -50,10 +50,9 @@ def plan_conference(settings: Conference, layouts: Mapping[str, LayoutSettings],
 def near_layouts(
     layouts: Mapping[str, LayoutSettings], inputs: Sequence[str], far: Collection[str]
 ) -> dict[str, LayoutSettings]:
-    """Return `layouts` as they are for the `inputs` that are not `far`.
+    """Return `layouts` for the inputs that are not `far`; `single` is always among them.
 
-    A place that showed one of the far side goes to the next input that is not. One that names an input this session
-    does not have is left out: nobody can show it. `single` is always among them.
+    The place of a far input goes to the next near one. A layout that names an unknown input is left out.
     """
     near = {SINGLE: LayoutSettings(kind=SINGLE)}
     for name, settings in layouts.items():
@@ -66,7 +65,7 @@ def near_layouts(
 
 
 def _is_far[Source](settings: Conference, one: ChosenSource[Source]) -> bool:
-    """Return whether an input comes from the far side: it is named so, or it may do and is not named as near."""
+    """Return whether an input belongs to the far side: named so, or possibly so and not named as near."""
     return _is_named(settings.far_side, one) or (_may_be_far(one) and not _is_named(settings.near_side, one))
 
 
@@ -75,12 +74,12 @@ def _is_named[Source](names: Sequence[str], one: ChosenSource[Source]) -> bool:
 
 
 def _may_be_far[Source](one: ChosenSource[Source]) -> bool:
-    """Return whether it is a screen, where the far side's window may be, or what this PC plays: its voice, perhaps."""
+    """Return whether it may show or play the far side: a screen with its window, or this PC's output."""
     return _is_screen(one) or any(word.endswith(_MONITOR) for word in _words(one))
 
 
 def _notes(settings: Conference, chosen: Chosen) -> Iterator[str]:
-    """Give what people should know: names that mean nothing, and what is kept away although nobody has said so."""
+    """Yield notes for people: unknown names, and inputs held back by Liput's own decision."""
     inputs = (*chosen.pictures, *chosen.sounds)
     known = {word for one in inputs for word in _words(one)}
     for setting, names in (("far_side", settings.far_side), ("near_side", settings.near_side)):
@@ -99,10 +98,10 @@ def _is_screen[Source](one: ChosenSource[Source]) -> bool:
 
 
 def _words[Source](one: ChosenSource[Source]) -> Iterator[str]:
-    """Give all that an input may be called by, in small letters."""
+    """Yield all names of an input, in lower case."""
     yield one.name.lower()
     yield one.word.lower()
-    if _is_screen(one):  # whatever part of which it is
+    if _is_screen(one):  # with or without a part of the screen
         yield _SCREEN
     if one.device:
         yield from (word.lower() for word in (one.device.id, one.device.role, one.device.name) if word)

@@ -1,10 +1,11 @@
-"""Plays into the virtual microphone: `python -m recorder.features.conference.playing SINK CHANNELS RECORDER`.
+"""Child that plays into a virtual microphone: `python -m recorder.features.conference.playing SINK CHANNELS RECORDER`.
 
-Here a sound server may hang its client. Samples come through standard input; standard output tells, in lines of JSON,
-why it cannot play, or how much it has taken and the server holds. The kernel ends it with the recorder (a process id).
+A sound server may hang its client: here it hangs no one else. Samples come through standard input. Standard output gets
+lines of JSON: a failure, or the bytes taken and the server's latency. The kernel ends it with the recorder (a process
+id).
 
-Neither libpulse's simple interface nor `pacat` can forbid the server to move the stream when the sink goes: it would go
-on in the room's loudspeakers.
+Neither libpulse's simple interface nor `pacat` can keep the server from moving the stream when the sink goes. It would
+go on in the room's loudspeakers.
 """
 
 import contextlib
@@ -22,21 +23,21 @@ TURN_US = 10_000
 CONNECT_S = 5.0
 RATE = 48_000
 LATENCY_S = 0.06
-"""What the server should hold."""
+"""Latency requested from the server."""
 _S16LE = 3
 _NO_AUTOSPAWN = 1
 _READY, _FAILED = 4, 5
-"""Of a context; a stream's are READY and FAILED of its own below."""
+"""States of a context; a stream has its own below."""
 _STREAM_READY, _STREAM_FAILED = 2, 3
 _ALONE = 0xFFFFFFFF
 _FLAGS = 0x0001 | 0x0002 | 0x0008 | 0x0200 | 0x2000 | 0x10000
-"""Begins corked, interpolates its timing, updates it by itself, is never moved, has the latency that is asked for; and
-is not muted: the server would have it muted again because somebody muted the last one."""
+"""Starts corked, interpolates and updates its timing, is never moved, gets the requested latency, and is not muted: the
+server would restore the mute of an earlier stream."""
 _FULL = 0x10000
 
 
 class PlaybackError(Exception):
-    """Why nothing can be played, as a stable code."""
+    """Why nothing can play, as a stable code."""
 
 
 class _SampleSpec(ctypes.Structure):
@@ -82,9 +83,9 @@ def _library() -> ctypes.CDLL:
 
 
 class Playback:
-    """A stream into one sink, open; raises PlaybackError `no-library`, `no-server`, `no-sink`, `hung` or `lost`.
+    """An open stream into one sink; raises PlaybackError `no-library`, `no-server`, `no-sink`, `hung` or `lost`.
 
-    `wanted` is asked while the server is waited for.
+    While waiting for the server it asks `wanted` whether to go on.
     """
 
     def __init__(self, sink: str, channels: int, *, wanted: Callable[[], bool]) -> None:
@@ -98,14 +99,14 @@ class Playback:
             raise PlaybackError("no-server")
         self._await(lambda: pulse.pa_context_get_state(self._context), _READY, _FAILED, "no-server")
         self._stream = self._open(channels)
-        if self._device() != sink:  # PipeWire takes the default sink where there is none of that name
+        if self._device() != sink:  # PipeWire takes the default sink for an unknown name
             raise PlaybackError("no-sink")
         pulse.pa_stream_cork(self._stream, 0, None, None)
 
     def _open(self, channels: int) -> int:
         pulse, held = self._pulse, round(LATENCY_S * RATE) * self._frame
         spec = _SampleSpec(_S16LE, RATE, channels)
-        # As soon as a third is there it is played, also after it ran dry: more would be heard late for ever.
+        # Playback starts with a third, also after it ran dry: with more, the latency would stay.
         attributes = _BufferAttributes(4 * held, held, held // 3, _ALONE, _ALONE)
         stream: int = pulse.pa_stream_new(self._context, b"Liput conference", ctypes.byref(spec), None)
         name, volume = self._sink.encode(), ctypes.byref(_Volume(channels, (_FULL,) * 32))
@@ -132,24 +133,24 @@ class Playback:
         return name.decode() if name else ""
 
     def turn(self) -> None:
-        """Talk to the server for a moment. Raises PlaybackError when the sink is gone."""
+        """Serve the library for a moment. Raises PlaybackError when the sink is gone."""
         self._turn()
         if self._pulse.pa_stream_get_state(self._stream) != _STREAM_READY or self._device() != self._sink:
             raise PlaybackError("lost")
 
     @property
     def room(self) -> int:
-        """How many bytes the server takes now."""
+        """Bytes that the server takes now."""
         size: int = self._pulse.pa_stream_writable_size(self._stream)
         return size // self._frame * self._frame if size < 1 << 32 else 0
 
     def write(self, data: bytes) -> None:
-        """Hand on samples, no more than there is room for."""
+        """Play samples, at most `room` bytes."""
         self._pulse.pa_stream_write(self._stream, data, len(data), None, 0, 0)
 
     @property
     def latency_us(self) -> int:
-        """How long what is written now takes until it is played; 0 while that is not known."""
+        """Time until samples written now play; 0 while unknown."""
         latency, is_negative = ctypes.c_uint64(), ctypes.c_int()
         known = self._pulse.pa_stream_get_latency(self._stream, ctypes.byref(latency), ctypes.byref(is_negative))
         return latency.value if known == 0 and not is_negative.value else 0
@@ -158,26 +159,24 @@ class Playback:
 STDIN, STDOUT = 0, 1
 TELL_EVERY_S = 0.05
 STALLED_S = 2.5
-"""A sink that takes nothing for so long is gone: PipeWire keeps the stream then, and plays it nowhere.
-
-One of PulseAudio's that nobody played into may take 2 s to begin: it has played that much silence in advance.
-"""
+"""A sink that takes nothing for so long is gone: PipeWire then keeps the stream and plays it nowhere. An idle sink of
+PulseAudio may take 2 s to begin, since it has played that much silence in advance."""
 CHUNK = 4096
-"""Bytes that are read at once, and kept here at most: about 21 ms."""
+"""Bytes read at once, and held at most: about 21 ms."""
 
 
 def main() -> None:
-    """Play until standard input closes or the server takes nothing any more."""
+    """Play until standard input closes or the server fails."""
     sink, channels, recorder = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
     end_with_parent()
-    if os.getppid() != recorder:  # it was gone before that was said
+    if os.getppid() != recorder:  # the recorder ended before that took effect
         return
     os.set_blocking(STDIN, False)
     try:
         _play(Playback(sink, channels, wanted=_is_wanted))
     except PlaybackError as error:
         _tell({"failed": str(error)})
-    os._exit(0)  # without libpulse's farewell, which may wait
+    os._exit(0)  # libpulse may block at exit
 
 
 def _play(playback: Playback) -> None:
@@ -204,7 +203,7 @@ def _play(playback: Playback) -> None:
 
 
 def _is_wanted() -> bool:
-    """Return whether somebody still holds the other end of standard input."""
+    """Return whether the other end of standard input is open."""
     poll = select.poll()
     poll.register(STDIN, 0)
     return not poll.poll(0)
