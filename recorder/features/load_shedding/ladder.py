@@ -1,7 +1,7 @@
-"""When a PC that does not keep up is relieved, by which step, and when a step is taken back.
+"""Decides when a busy PC takes a step of load shedding, and when it takes one back. Pure: no clock, no effects.
 
-Down when many pictures have waited for a while and do not become fewer. Up when there has been room for long, and
-longer each time that going up has not lasted. Pure: it knows no clock, and does nothing.
+A step follows when many frames have waited for a while and do not become fewer. It is taken back after a long time with
+room; each step that had to return soon makes that time longer.
 """
 
 import math
@@ -10,79 +10,79 @@ from collections.abc import Callable, Sequence
 from enum import StrEnum
 
 BEHIND_S = 0.3
-"""So much is waiting when this PC does not keep up; a queue of a live source holds a second."""
+"""Seconds of waiting frames on a PC that does not keep up; a live source's queue holds one second."""
 HOLD_S = 0.3
-"""How long it has to have been so much, and not become less..."""
+"""So long they must wait, and not become fewer."""
 URGENT_S = 0.5
 URGENT_HOLD_S = 0.2
-"""...and how long where it is more than URGENT_S, or becomes so soon."""
+"""The same time for more than URGENT_S, or a steep growth."""
 STEEP = 0.5
-"""Seconds a second: what waits becomes more as fast as this where less than half of the work is done.
+"""Seconds a second: a growth this steep means that less than half of the work is done.
 
-A step hardly ever saves more than half of it, so two are taken at once: each may cost a new encoder, which takes time.
+A step hardly saves more than half, so two follow at once: each may cost a new encoder, which takes time.
 """
 EMPTYING = 0.1
-"""Seconds a second: where what waits becomes less as fast as this, it is worked off."""
+"""Seconds a second: a backlog that shrinks this fast needs no step."""
 SETTLES_S = 0.7
 HURRIES_S = 0.25
-"""How long a step has to take effect before the next one is taken; and where more than URGENT_S is waiting."""
+"""A step has so long to take effect; the shorter time is for more than URGENT_S."""
 CALM_S = 0.15
-"""No more than this is waiting while there is room."""
+"""At most so much waits while there is room."""
 PATIENCE_S = 30.0
 MOST_PATIENCE_S = 600.0
 SMOOTH_S = 3.0
-"""Over how long it is averaged how busy the picture's thread is."""
+"""Averaging time of the video thread's busy share."""
 
 
 class Step(StrEnum):
-    """What a session does to need less of its PC, in the order in which it is done."""
+    """Steps to save CPU, in order."""
 
     ENCODER = "encoder"
-    """x264 looks for less."""
+    """Simpler x264 parameters."""
     VIEWERS = "viewers"
-    """Previews come once a second; the live side's own encode gets every second picture."""
+    """Previews once a second; every second frame for the live encode."""
     RATE = "frame rate"
-    """Every second picture of the program is left out."""
+    """Half the program's frame rate."""
     DETAIL = "detail"
-    """x264 looks for next to nothing."""
+    """The cheapest x264 parameters."""
 
 
 ROOM = {Step.ENCODER: 0.6, Step.VIEWERS: 0.75, Step.RATE: 0.45, Step.DETAIL: 0.6}
-"""How busy the picture's thread may be when a step is taken back: without it, it is busier by what the step saves."""
+"""Busy share of the video thread at which a step is taken back; it rises by the step's saving."""
 
 
 type Move = tuple[Step, bool]
-"""A step, and whether it is to be taken; else it is taken back."""
+"""A step, and whether it is taken, else taken back."""
 
 
 class Ladder:
-    """Give it the load some ten times a second; times are seconds of any clock that never goes back."""
+    """Takes the load about ten times a second; times are seconds of any monotonic clock."""
 
     def __init__(self, is_useful: Callable[[Step], bool] = lambda _: True) -> None:
-        """`is_useful` says whether a step would change anything now; others are passed over."""
+        """`is_useful` says whether a step would change anything now; other steps are skipped."""
         self._is_useful = is_useful
         self._taken: list[Step] = []
-        self._recent: deque[tuple[float, float]] = deque()  # (at, behind_s)
-        self._began = (0.0, 0.0)  # from where it has become more, with the steps in force
+        self._recent: deque[tuple[float, float]] = deque()
+        self._began = (0.0, 0.0)  # start of the growth under the current steps
         self._stepped_s = -math.inf
-        self._busy = 1.0  # averaged
+        self._busy = 1.0
         self._at_s: float | None = None
         self._room_since_s: float | None = None
         self._raised_s: float | None = None
         self.patience_s = PATIENCE_S
-        """How long there must have been room before a step is taken back."""
+        """Time with room before a step is taken back."""
 
     @property
     def taken(self) -> Sequence[Step]:
-        """The steps in force, in the order in which they were taken."""
+        """The steps in force, in order."""
         return self._taken
 
     def update(self, at_s: float, behind_s: float, busy: float) -> Sequence[Move]:
-        """Take how much waits, and the busy part of the time; return the steps that change now."""
+        """Take the seconds of waiting frames and the busy share; return the changes to make now."""
         self._note(at_s, behind_s, busy)
         slope = self._overload()
         if slope is not None:
-            # The latest readings may be of a moment's rest: how fast it has become more all the while counts, too.
+            # The latest readings may include a short rest: the growth since its start counts, too.
             slope = max(slope, _slope([self._began, self._recent[-1]]))
             return self._down(at_s, behind_s, 2 if slope > STEEP else 1)
         if not self._has_room(behind_s):
@@ -94,11 +94,11 @@ class Ladder:
         return []
 
     def settle(self, at_s: float) -> None:
-        """Take note that a step only takes effect from `at_s` on."""
+        """Note that a step takes effect only from `at_s` on."""
         self._stepped_s = at_s
 
     def undo(self, move: Move) -> None:
-        """Take note that the last move could not be made."""
+        """Note that the last change failed."""
         step, is_down = move
         if is_down:
             self._taken.remove(step)
@@ -116,7 +116,7 @@ class Ladder:
             self._recent.popleft()
 
     def _overload(self) -> float | None:
-        """Return how fast what waits becomes more; None unless too much has for a while and does not become less."""
+        """Return the growth of the backlog, seconds a second; None unless it is too large and not shrinking."""
         readings = self._latest(URGENT_HOLD_S)
         if readings and readings[-1][1] < URGENT_S and _slope(readings) <= STEEP:
             readings = self._latest(HOLD_S)
@@ -126,7 +126,7 @@ class Ladder:
         return slope if slope > -EMPTYING else None
 
     def _latest(self, seconds: float) -> Sequence[tuple[float, float]]:
-        """Return the readings of so long and the last one before; none where nobody had looked by then."""
+        """Return the readings of so long and the one before; none if there is no earlier one."""
         began_s = self._recent[-1][0] - seconds
         before = sum(at_s <= began_s for at_s, _ in self._recent)
         return list(self._recent)[before - 1 :] if before else []
@@ -149,7 +149,7 @@ class Ladder:
         return [(step, True) for step in steps]
 
     def _learn(self, at_s: float) -> None:
-        """Have more patience if the step that was taken back last was missed soon, and less if it was not."""
+        """Double the patience if the last step taken back was needed again soon, else halve it."""
         if self._raised_s is None:
             return
         lasted_s, self._raised_s = at_s - self._raised_s, None
@@ -162,6 +162,6 @@ class Ladder:
 
 
 def _slope(readings: Sequence[tuple[float, float]]) -> float:
-    """Return by how much what waits becomes more, seconds a second."""
+    """Return the growth in seconds a second."""
     (began_s, before_s), (at_s, behind_s) = readings[0], readings[-1]
     return (behind_s - before_s) / (at_s - began_s)

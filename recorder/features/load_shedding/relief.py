@@ -1,4 +1,4 @@
-"""Takes the ladder's steps and takes them back, on the picture's thread. `Viewers` get fewer pictures, where asked."""
+"""Load shedding: takes the ladder's steps and takes them back, on the video thread."""
 
 import traceback
 from collections.abc import Callable, Collection, Sequence
@@ -19,27 +19,28 @@ from recorder.program.scene import Offer
 
 LOOK_S = 0.1
 CHEAP = "me=dia:subme=1:trellis=0:mixed-refs=0:partitions=i8x8,i4x4:b-adapt=1"
-"""What the preset superfast looks for, and nothing that a decoder would have to know beforehand."""
+"""Like the preset superfast, without a change of the stream's parameter sets."""
 CHEAPEST = "me=dia:subme=0:trellis=0:mixed-refs=0:partitions=none:b-adapt=0:mbtree=0:aq-mode=0"
-"""The least that x264 can look for in the same stream; flat parts and what moves get coarse."""
+"""The least work for the same stream; flat areas and motion get coarse."""
 CHEAP_PRESETS = frozenset({"ultrafast", "superfast", LEAN})
-"""Those that look for no more than CHEAP."""
+"""Presets no dearer than CHEAP."""
 CHEAPEST_PRESETS = CHEAP_PRESETS - {LEAN}
-"""Those of them that are not made to look for CHEAPEST."""
+"""Presets no dearer than CHEAPEST."""
 PSYCHOVISUAL_PRESETS = frozenset({"fast", "medium", "slow", "slower", "veryslow"})
-"""Those that look so closely (`subme` of 6 and more) that x264 takes two steps of quality from what chroma has."""
+"""With these presets (`subme` of 6 and more) x264 lowers the chroma QP offset by two."""
 SPACING = 2
-"""Of so many pictures one is left when the rate is lowered..."""
+"""One of so many frames is encoded at the lower rate."""
 URGENT_SPACING = 4
-"""...and while more than URGENT_S of them wait, until BEHIND_S do: left out evenly is better than dropped."""
+"""The same while more than URGENT_S wait, down to BEHIND_S: an even rate is better than drops."""
 HELPS_S = 0.3
-"""Another encoder costs 0.4 s of CPU before it saves any: it waits while what is left out helps, for so long..."""
+"""A new encoder costs 0.4 s of CPU before it saves any. It waits so long after the last progress of a lower frame rate.
+"""
 PUT_OFF_S = 1.0
-"""...after fewer pictures have waited than ever before, and for so long in all."""
+"""Limit of that wait in all."""
 ENCODERS_OWN = frozenset({Step.ENCODER, Step.DETAIL})
-"""Steps that nothing but another encoder makes."""
+"""Steps that need another encoder."""
 LEAST_RATE = Fraction(10)
-"""Pictures a second below which it is not: what would be left is too few to follow anything."""
+"""The program's frame rate is never halved below this one."""
 
 SUBJECT = "PC"
 
@@ -59,16 +60,16 @@ _UP = {
 
 PREVIEW_EVERY_S = 1.0
 LOOKED_S = 2.0
-"""So long after a picture was wanted somebody looks."""
+"""A frame wanted so long ago means a viewer."""
 
 type Also = Callable[[av.VideoFrame, int], object]
-"""Takes the program's picture and its time for a second encode; returns at once, True if it was wanted."""
+"""Takes a program frame and its pts for the live encode; returns at once, True if wanted."""
 type Simplify = Callable[[str, int], object]
-"""Has the second encode look for less: x264 parameters, and of how many pictures of the session it is given one."""
+"""Makes the live encode cheaper: x264 parameters, and n where it gets one frame of n."""
 
 
 class Viewers:
-    """Hands pictures on; used by the picture's thread."""
+    """Passes frames to previews and the live encode; for the video thread."""
 
     def __init__(
         self, offer: Offer | None, also: Also | None, clock: Clock, simplify: Simplify = lambda *_: None
@@ -85,12 +86,12 @@ class Viewers:
 
     @property
     def are_there(self) -> bool:
-        """Whether anybody looks, or watches the live side's own encode."""
+        """Whether anybody watches a preview or the live encode."""
         wanted_ns = self._wanted_ns
         return wanted_ns is not None and self._clock.now_ns() - wanted_ns <= LOOKED_S * NANOSECONDS
 
     def offer(self, name: str, picture: av.VideoFrame) -> None:
-        """Hand on a picture of the input called `name`."""
+        """Pass on a frame of the input called `name`."""
         if self._offer is None:
             return
         if self.thins_previews:
@@ -102,7 +103,7 @@ class Viewers:
             self._due_ns[name] = now_ns + round(PREVIEW_EVERY_S * NANOSECONDS)
 
     def also(self, picture: av.VideoFrame, pts: int) -> None:
-        """Hand on a picture of the program, which is shown from `pts` on."""
+        """Pass on a program frame, shown from `pts` on."""
         if self._also is None:
             return
         self._is_next_out = self.thins_encode and not self._is_next_out
@@ -111,7 +112,7 @@ class Viewers:
 
 
 def cheap_params(preset: str, taken: Collection[Step]) -> str:
-    """Return what makes x264 look for less than `preset` does, and make the same stream."""
+    """Return x264 parameters cheaper than `preset`, with the same parameter sets."""
     if Step.DETAIL in taken:
         params = CHEAPEST
     elif Step.ENCODER in taken:
@@ -122,14 +123,14 @@ def cheap_params(preset: str, taken: Collection[Step]) -> str:
 
 
 class Relief:
-    """Looks at how the picture's thread gets on, and changes what it has to do; the load may be read by any thread."""
+    """Watches the video thread's load, and lowers its work; any thread may read the load."""
 
     def __init__(
         self, settings: VideoSettings, encoder: Encoder, viewers: Viewers, *, clock: Clock, emit: Emit
     ) -> None:
-        """Begin with nothing done; `settings` are what `encoder` was opened with."""
+        """Take the `settings` with which `encoder` was opened."""
         self.behind_s = self.busy = 0.0
-        """The load at the last look: see Ladder.update."""
+        """Last load: see Ladder.update."""
         self._settings = self._in_force = settings
         self._encoder = encoder
         self._viewers = viewers
@@ -137,10 +138,10 @@ class Relief:
         self._emit = emit
         self._ladder = Ladder(self._is_useful)
         self._refused: set[Step] = set()
-        self._put_off: list[Move] = []  # whose encoder is not there yet
+        self._put_off: list[Move] = []  # their encoder is not open yet
         self._put_off_ns = self._helped_ns = self._looked_ns = clock.now_ns()
-        self._least_behind_s = self.behind_s  # since something was put off
-        self._keeps_rate = False  # because the encoder has refused a lower one
+        self._least_behind_s = self.behind_s  # since the oldest of them
+        self._keeps_rate = False  # the encoder refused a lower rate
         self._is_urgent = False
         self._waited_ns = 0
 
@@ -151,18 +152,18 @@ class Relief:
 
     @property
     def spacing(self) -> int:
-        """Of how many pictures the program takes one."""
+        """N where the program takes one frame of n."""
         return URGENT_SPACING if self._is_urgent and Step.RATE in self.taken else self._settled_spacing
 
     @property
     def _settled_spacing(self) -> int:
-        """The same, however many wait: this is what an encoder is opened for."""
+        """The same without urgency: the encoder is opened for it."""
         return SPACING if Step.RATE in self.taken else 1
 
     def look(self, waited_ns: int, filled: float) -> int:
-        """Take note that the next picture was waited for so long, and how full the queue is that it came from, 0 to 1.
+        """Take the nanoseconds waited for a frame, and the fill of its queue (0 to 1); return `spacing`.
 
-        Some ten times a second that is judged, and what has to be done is done: from the next picture on.
+        About ten times a second this judges the load and makes the changes, from the next frame on.
         """
         self._waited_ns += waited_ns
         now_ns = self._clock.now_ns()
@@ -212,13 +213,13 @@ class Relief:
             self._tell(move)
 
     def _can_wait(self, moves: Sequence[Move]) -> bool:
-        """Return whether more pictures are left out at once, so that another encoder would only be in the way."""
+        """Return whether a lower frame rate helps at once; another encoder would only delay it."""
         if Step.RATE not in self.taken or self._encoder.is_elsewhere or self.behind_s <= CALM_S:
             return False
         return self._is_urgent or bool(self._put_off) or any(step is Step.RATE for step, _ in moves)
 
     def _helps(self) -> bool:
-        """Return whether what is left out is about to be enough, without the encoder that was put off."""
+        """Return whether the lower frame rate still makes progress without another encoder."""
         if self.behind_s < self._least_behind_s:
             self._least_behind_s, self._helped_ns = self.behind_s, self._looked_ns
         return (
@@ -228,7 +229,7 @@ class Relief:
         )
 
     def _make_up(self) -> None:
-        """Begin with the encoder of the steps that were put off, or of those of them that it does not refuse."""
+        """Open the encoder of the steps put off, without those that it refuses."""
         moves, self._put_off = self._put_off, []
         self._ladder.settle(self._looked_ns / NANOSECONDS)
         is_left = True
@@ -242,7 +243,7 @@ class Relief:
                 return
 
     def _give_up(self, moves: list[Move]) -> bool:
-        """Give up half the rate, or one of `moves`, that the encoder may have refused; return whether there was any."""
+        """Give up the lower rate, or one of `moves`; return False if nothing is left to give up."""
         if not self._keeps_rate and self._wanted.rate != self._in_force.rate:
             self._keeps_rate = True
             return True
@@ -287,7 +288,7 @@ class Relief:
         return replace(self._settings, rate=rate, more_params=cheap_params(self._settings.preset, self.taken))
 
     def _change_encoder(self) -> None:
-        """Let the encoders be as the steps in force have them; raises EncoderError where the program's does not."""
+        """Set up both encoders for the steps in force; raises EncoderError if the program's refuses."""
         wanted = self._wanted
         if wanted != self._in_force:
             self._encoder.change_video(wanted)
