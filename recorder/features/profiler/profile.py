@@ -1,7 +1,7 @@
-"""Where the CPU of a session goes, looked at while it runs: by stage, by thread, by child process.
+"""CPU profile of a session: by stage, by thread, by child process.
 
-The thread `stages` reads the clock of every thread twice a second, for the stage that it works for; calls through the
-timers count for theirs. A thread that ended between two looks counts for the phase.
+The thread `stages` reads the clock of every thread twice a second, for that thread's stage. Calls through timers count
+for the timer's stage. A thread that ended between two looks counts for the phase.
 """
 
 import os
@@ -30,7 +30,10 @@ type Spent = Counter[CpuStage]
 
 
 class StageTimers:
-    """The timers of one process. `spent` may be asked from any thread."""
+    """CPU timers of one process (capture.timing.Timing); `spent` is thread-safe.
+
+    A nested stage counts alone. Each call costs two readings of the thread's clock, about 2 microseconds.
+    """
 
     def __init__(self) -> None:
         self._own = threading.local()
@@ -38,7 +41,7 @@ class StageTimers:
         self._ended: Counter[CpuStage] = Counter()
 
     def __call__[**Given, Made](self, stage: CpuStage, call: Callable[Given, Made], /) -> Callable[Given, Made]:
-        """Return what does as `call` does, and is counted."""
+        """Return `call` with a timer for `stage`."""
 
         def counted(*args: Given.args, **kwargs: Given.kwargs) -> Made:
             meter = self._meter()
@@ -51,7 +54,7 @@ class StageTimers:
         return counted
 
     def end(self, number: int) -> int:
-        """Take note that a thread has ended, and return what was counted of it (ns), which `spent` has no more."""
+        """Note the end of a thread; return its counted nanoseconds, which leave `spent`."""
         ended = [meter for meter in tuple(self._meters) if meter.thread == number]
         for meter in ended:
             self._meters.remove(meter)
@@ -59,14 +62,14 @@ class StageTimers:
         return sum(meter.spent.total() for meter in ended)
 
     def total(self) -> Spent:
-        """Return what was counted of all threads, in nanoseconds."""
+        """Return the nanoseconds of all threads."""
         total = self._ended.copy()
         for spent in self.spent().values():
             total.update(spent)
         return total
 
     def spent(self) -> Mapping[int, Spent]:
-        """Return the nanoseconds of each thread so far, by its system number, with a stage that is not over."""
+        """Return the nanoseconds of each thread by its id, with the current stage."""
         found: dict[int, Spent] = {}
         for meter in tuple(self._meters):
             of_thread = found.setdefault(meter.thread, Counter())
@@ -87,16 +90,16 @@ class StageTimers:
 
 
 class _Meter:
-    """The timer of one thread, used by it alone but for reading."""
+    """Timer of one thread; others only read it."""
 
     def __init__(self) -> None:
         self.thread = threading.get_native_id()
         self.spent: Counter[CpuStage] = Counter()
         self.now: tuple[CpuStage | None, int] = (None, 0)
-        """The stage that it is in, and what the thread had taken when that began: one value, to be read at once."""
+        """The stage, and the thread's clock at its start; one value, so readers see both."""
 
     def turn(self, stage: CpuStage | None) -> CpuStage | None:
-        """Be in `stage` from now on (None: in none), and return which it was in until now."""
+        """Enter `stage` (None: no stage); return the stage before."""
         now_ns = time.thread_time_ns()
         before, since_ns = self.now
         self.now = stage, now_ns
@@ -141,15 +144,15 @@ _PROCESSES = (
 
 @cache
 def of_thread(name: str, phase: CpuStage) -> CpuStage:
-    """Return what the thread called `name` works for, beside its timers; `phase` is that of all others now."""
-    if name.startswith("av:"):  # FFmpeg's own: those of sources, then those that look through the recording
+    """Return the stage of the thread called `name`; an unknown one counts for `phase`."""
+    if name.startswith("av:"):  # FFmpeg's threads: of sources, then of sealing
         return CpuStage.SLIDES if phase is CpuStage.SEALING else CpuStage.DECODE
     return _found(_THREADS, name) or phase
 
 
 @cache
 def of_process(name: str, phase: CpuStage) -> CpuStage:
-    """Return what a child that runs the module or program `name` works for."""
+    """Return the stage of a child that runs the module or program `name`."""
     return _found(_PROCESSES, name) or phase
 
 
@@ -159,7 +162,7 @@ def _found(places: tuple[tuple[str, CpuStage], ...], name: str) -> CpuStage | No
 
 @dataclass(slots=True)
 class _Seen:
-    """A thread or a child: its name, what it had taken at the last look, and what of that the timers counted."""
+    """A thread or child: its name, its clock at the last look, and the timers' part of it."""
 
     name: str
     taken_ns: int = 0
@@ -167,22 +170,22 @@ class _Seen:
 
 
 class _Account:
-    """Those that are there and those that have ended, and what stages they take the processor for."""
+    """Running and ended threads or children, and their CPU by stage."""
 
     def __init__(self, spent: "Counter[CpuStage]") -> None:
         self._spent = spent
         self._there: dict[int, _Seen] = {}
-        self._ended: Counter[str] = Counter()  # how many have, by their names
+        self._ended: Counter[str] = Counter()  # number of ended ones by name
         self._ended_ns: Counter[str] = Counter()
         self._unseen_ns = 0
 
     @property
     def all_ns(self) -> int:
-        """What they took together, up to the last look."""
+        """CPU of all, up to the last look."""
         return self._unseen_ns + self._ended_ns.total() + sum(one.taken_ns for one in self._there.values())
 
     def named(self) -> tuple[NamedCpu, ...]:
-        """Return what they took by their names, the largest first; what nobody has seen is not in it."""
+        """Return the CPU by name, largest first; without unseen ones."""
         counts, taken = self._ended.copy(), self._ended_ns.copy()
         for one in self._there.values():
             counts[one.name] += 1
@@ -202,16 +205,16 @@ class _Account:
 
 
 class ThreadAccount(_Account):
-    """The threads of this process; what ended between two looks is the phase's."""
+    """Threads of this process; those never seen count for the phase."""
 
     def __init__(self, timing: StageTimers, spent: "Counter[CpuStage]") -> None:
-        """Add to `spent` what each stage takes beside what `timing` counts."""
+        """Add to `spent` each stage's CPU beyond that of `timing`."""
         super().__init__(spent)
         self._timing = timing
         self._names: dict[int, str] = {}
 
     def look(self, phase: CpuStage) -> None:
-        """Take what was taken since the last look."""
+        """Count the CPU since the last look."""
         counted = {number: spent.total() for number, spent in self._timing.spent().items()}
         names = thread_names(self._names)
         for number in (self._there.keys() | counted.keys()) - names.keys():
@@ -234,23 +237,23 @@ class ThreadAccount(_Account):
         seen.taken_ns, seen.counted_ns = taken_ns, counted_ns
 
     def _end(self, number: int) -> None:
-        """Take note that a thread is no more; of its end what the timers counted is known, and nothing else."""
+        """Note the end of a thread; the timers know its last part."""
         seen = self._there.pop(number, None) or _Seen("ended")
         seen.taken_ns += self._timing.end(number) - seen.counted_ns
         self._note_ended(seen)
 
 
 class ChildAccount(_Account):
-    """The child processes, by what they run."""
+    """Child processes, by module or program."""
 
     def __init__(self, spent: "Counter[CpuStage]") -> None:
         super().__init__(spent)
         self._others: set[int] = set()
-        self._went: list[_Seen] = []  # those of the last look: the system may tell of them a little later
+        self._went: list[_Seen] = []  # ended at the last look; the kernel may account for them later
 
     def look(self, phase: CpuStage) -> None:
-        """Take what was taken since the last look; what one took before its end is its own, if it was ever seen."""
-        waited_ns = _waited_for_ns()  # first: who is waited for meanwhile must not count twice
+        """Count the CPU since the last look, with the last CPU of ended children."""
+        waited_ns = _waited_for_ns()  # first, or a child that ends meanwhile counts twice
         names = child_programs(self._others)
         for number, name in names.items():
             taken_ns = process_ns(number)
@@ -284,18 +287,18 @@ def _waited_for_ns() -> int:
 
 LOOK_S = 0.5
 CHILDREN_EVERY = 2
-"""At every so many of these looks children are looked for: all processes there are have to be gone through."""
+"""Looks between two searches for children, which read all of /proc."""
 _PHASES = {"session-armed": CpuStage.OTHER, "session-live": CpuStage.OTHER, "session-ended": CpuStage.SEALING}
-"""How far a session is: the stage that its own threads are, and those that are gone again."""
+"""Stage of the session's own threads by event."""
 
 
 class StageProfile:
-    """Counts from the beginning of this process to `close`; a context manager. `timing` may be used from the start."""
+    """A context manager that counts from the start of this process to its exit; `timing` works before it."""
 
     def __init__(self) -> None:
         self.timing = StageTimers()
         self._phase = CpuStage.START
-        self._spent: Counter[CpuStage] = Counter()  # beside what the timers count
+        self._spent: Counter[CpuStage] = Counter()  # beyond the timers
         self._threads = ThreadAccount(self.timing, self._spent)
         self._children = ChildAccount(self._spent)
         self._looking = threading.Lock()
@@ -313,11 +316,11 @@ class StageProfile:
             self._thread.join()
 
     def tell_to(self, emit: Emit) -> None:
-        """Tell what is found to `emit`."""
+        """Report to `emit`."""
         self._emit = emit
 
     def hear(self, event: Event) -> None:
-        """Take note of how far the session is; at the end of its recording, tell what that took."""
+        """Note the session's phase; report at the end of its recording."""
         phase = _PHASES.get(event.kind)
         if phase is None or phase is self._phase:
             return
@@ -327,7 +330,7 @@ class StageProfile:
         self._phase = phase
 
     def tell(self, until: str) -> None:
-        """Tell what was taken so far; `until` says how far the session has come."""
+        """Report the CPU so far; `until` names the phase."""
         if self._emit is None:
             return
         figures = self.figures()
@@ -340,7 +343,7 @@ class StageProfile:
         )
 
     def figures(self) -> StageFigures:
-        """Return what was taken until now."""
+        """Return the CPU until now."""
         self._look(with_children=True)
         with self._looking:
             spent = self._spent.copy()

@@ -1,4 +1,4 @@
-"""One rehearsal: a session like any other, whose recording goes into a scratch folder and is watched there."""
+"""A rehearsal: a session that records into a scratch folder, and a review of its recording."""
 
 import contextlib
 import fcntl
@@ -38,17 +38,17 @@ from recorder.session.request import Asked
 from recorder.session.session import Session
 
 LOOK_EVERY_S = 0.09
-"""What pictures show is judged ten times a second; all of them are decoded."""
+"""Detectors judge ten frames a second; all are decoded."""
 SYNC_S = 120.0
-"""How much of the beginning whether sound and picture agree is measured in: all of that is kept in memory."""
+"""Lip sync is measured in this first part, which stays in memory."""
 _FULL_SCALE = 32_767
 
 
 @dataclass(frozen=True, slots=True)
 class Film:
-    """A recording: its pictures, how long they last, the longest time from one to the next; what is seen and heard.
+    """A decoded recording: counts, times, and the detectors' findings.
 
-    `sync` is None where nothing was seen with its sound.
+    `sync` is None without an event in both video and audio.
     """
 
     pictures: int
@@ -61,20 +61,17 @@ class Film:
 
     @property
     def rate(self) -> float:
-        """Pictures a second."""
+        """Frames a second."""
         return self.pictures / self.duration_s if self.duration_s else 0.0
 
     @property
     def bit_rate(self) -> float:
-        """Bits a second, of everything in the file."""
+        """Bits a second of the whole file."""
         return 8 * self.bytes / self.duration_s if self.duration_s else 0.0
 
 
 def watch(path: Path, mains_hz: int, stop: threading.Event) -> Film | None:
-    """Decode every frame of the recording at `path` and return what it is, None where `stop` ended that.
-
-    Raises MediaError where it is damaged.
-    """
+    """Decode and judge the recording at `path`; None if `stop` was set. Raises MediaError for a damaged file."""
     viewer = _Viewer(mains_hz, stop)
     try:
         tracks = decode_all(path, on_frame=viewer.take)
@@ -84,11 +81,11 @@ def watch(path: Path, mains_hz: int, stop: threading.Event) -> Film | None:
 
 
 class _Stopped(Exception):
-    """Nobody waits for what is watched any more."""
+    """Ends the decoding early."""
 
 
 class _Viewer:
-    """Takes the frames of a recording as they are decoded; of its tracks of sound the first, which is the mix."""
+    """Takes decoded frames; of several audio tracks the first, the mix."""
 
     def __init__(self, mains_hz: int, stop: threading.Event) -> None:
         self._stop = stop
@@ -104,7 +101,7 @@ class _Viewer:
         self._sound: list[Samples] = []
 
     def take(self, track: int, frame: Decoded) -> None:
-        """Look at a picture, or listen to a piece of sound; raises _Stopped."""
+        """Judge a frame; raises _Stopped."""
         if self._stop.is_set():
             raise _Stopped
         at_s = frame.time or 0.0
@@ -126,7 +123,7 @@ class _Viewer:
             self._glance.see(picture, round(at_s * NANOSECONDS))
 
     def _listen(self, frame: av.AudioFrame, at_s: float) -> None:
-        planar = frame.to_ndarray()  # AAC is decoded to floats, a row for each channel
+        planar = frame.to_ndarray()  # AAC decodes to floats, a row per channel
         samples = (planar.T * _FULL_SCALE).round().clip(-_FULL_SCALE - 1, _FULL_SCALE).astype(np.int16)
         if self._listening is None:
             self._listening = Listening(samples.shape[1], self._mains_hz)
@@ -135,7 +132,7 @@ class _Viewer:
             self._sound.append(samples)
 
     def film(self, tracks: Mapping[int, Span], size: int) -> Film:
-        """Return what the frames of a file of `size` bytes were."""
+        """Return the findings for a file of `size` bytes."""
         pictures = None if self._picture_track is None else tracks.get(self._picture_track)
         return Film(
             pictures=pictures.frames if pictures else 0,
@@ -148,7 +145,7 @@ class _Viewer:
         )
 
     def _sync(self) -> Sync | None:
-        """Return how far sound and picture are apart, where something was seen with its sound."""
+        """Return the lip sync, if measurable."""
         if not self._sound:
             return None
         begun = lipsync.onsets(np.concatenate(self._sound))
@@ -160,10 +157,10 @@ _PREFIX = "rehearsal-"
 
 @contextlib.contextmanager
 def scratch() -> Iterator[Path]:
-    """Provide an empty folder; it is removed at the end with all that is in it. Raises StorageError.
+    """Yield an empty folder and remove it at the end. Raises StorageError.
 
-    It is in the state folder: on a real disk, and in no archive. A rehearsal removes the folders of those that were
-    killed; a lock, which the kernel frees, tells them apart.
+    It lies in the state folder: on a real disk, outside all archives. Folders of killed rehearsals are removed first;
+    locks, which the kernel frees, tell them apart.
     """
     home = state_folder() / "rehearsals"
     try:
@@ -185,7 +182,7 @@ def scratch() -> Iterator[Path]:
 
 
 def sweep(home: Path) -> None:
-    """Remove the folders of rehearsals that were killed."""
+    """Remove the folders of killed rehearsals."""
     for folder in home.glob(f"{_PREFIX}*"):
         with contextlib.suppress(OSError):
             lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -198,41 +195,41 @@ def sweep(home: Path) -> None:
 
 TITLE = "Rehearsal"
 RESERVE = 100_000_000
-"""Bytes that must stay free where a rehearsal records."""
+"""Bytes that must stay free."""
 ASK_S = 0.25
 LONGER_S = 60.0
-"""How much longer than it was asked to it may take: sources that are slow to open, a disk that is slow to close."""
+"""Extra time for slow sources and disks."""
 LET_GO_S = 20.0
-"""How long the session may take to end once it was asked to: what hangs is left to itself."""
+"""The session may take so long to stop; then it is abandoned."""
 
 
 @dataclass(slots=True)
 class Rehearsed:
-    """The result of a rehearsal: how the session ended, its last status, and the film; None where there is none."""
+    """Result of a rehearsal: the session's end, its last status, and the review."""
 
     result: SessionResult | None = None
     status: SessionStatus | None = None
     film: Film | None = None
     problem: LiputError | None = None
-    """Why there is no film."""
+    """Why there is no review."""
     events: list[Event] = field(default_factory=list)
     destinations: dict[str, DestinationLine] = field(default_factory=dict)
-    """Each destination as it was when it was best."""
+    """The best line of each destination."""
     devices: Mapping[str, str] = field(default_factory=dict)
-    """What kind of device each source is that is one, by the name of the source."""
+    """Kind of each device by its source's name."""
 
 
 type Stage = Callable[[str, float], None]
-"""Told what goes on (`opening`, `recording`, `watching`), and how far the whole is, 0 to 1."""
+"""Takes the current stage (`opening`, `recording`, `watching`) and the progress, 0 to 1."""
 
 
 def rehearse(
     asked: Asked, settings: Settings, clock: Clock, stop: threading.Event, *, seconds: float, stage: Stage
 ) -> Rehearsed:
-    """Run a session for `seconds` as `asked` and watch what it recorded; nothing of it is left.
+    """Run a session for `seconds` as `asked`, and review its recording; removes all of it.
 
-    `stop` ends it: what there is then is returned without being watched. Raises what keeps it from being begun: a
-    device that another session has, words that mean nothing, a folder that cannot be written.
+    `stop` ends it early, without a review. Raises LiputErrors that keep it from starting: a device in use, unknown
+    words, a folder without write access.
     """
     with scratch() as folder:
         bare = msgspec.structs.replace(
@@ -253,7 +250,7 @@ def rehearse(
         plan = plan_session(wanted, bare, clock).plan
         devices = plan.context.devices
         found = Rehearsed(devices={device.role or device.name: str(device.kind) for device in devices})
-        # It is thrown away: nothing is made of its recording.
+        # It is thrown away: no slides, no report.
         plan = replace(plan, context=msgspec.structs.replace(plan.context, wishes=None))
         session = Session(plan, clock=clock, listener=found.events.append)
         pid = os.getpid()
@@ -271,7 +268,6 @@ def rehearse(
 def _record(
     session: Session, found: Rehearsed, clock: Clock, stop: threading.Event, *, seconds: float, stage: Stage
 ) -> None:
-    """Run the session to its end."""
     over = threading.Event()
 
     def run() -> None:
@@ -309,7 +305,6 @@ def _take_note(found: Rehearsed, status: SessionStatus, seconds: float, stage: S
 
 
 def _watch(found: Rehearsed, hz: int, stop: threading.Event, stage: Stage) -> None:
-    """Watch the recording, if there is one."""
     if found.result is None or found.result.package is None:
         return
     stage("watching", 0.85)
@@ -322,7 +317,7 @@ def _watch(found: Rehearsed, hz: int, stop: threading.Event, stage: Stage) -> No
 
 
 def _better(before: DestinationLine | None, now: DestinationLine) -> DestinationLine:
-    """Return the line that says more of a destination: that it was live, else why it is not."""
+    """Return the better line of a destination: live before not live."""
     if before is not None and before.state == "live" and now.state != "live":
         return msgspec.structs.replace(before, reconnects=max(before.reconnects, now.reconnects))
     return now
