@@ -28,8 +28,7 @@ if TYPE_CHECKING:
 
 AUDIO_TIME_BASE = Fraction(1, SAMPLE_RATE)
 AAC_FRAME = 1024
-MIX_TITLE = "Mix"
-"""Title of the mixed audio track in players, where other audio tracks exist."""
+MIX_TITLE = "Mix"  # title of the mixed audio track in players, where other audio tracks exist
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,23 +31,18 @@ class Kind(StrEnum):
 class Reason(StrEnum):
     """Why an encoder cannot be used; scripts read these values, so they never change."""
 
-    NOT_IN_BUILD = "not-in-build"
-    """Liput's FFmpeg has no such encoder."""
+    NOT_IN_BUILD = "not-in-build"  # Liput's FFmpeg has no such encoder
     NO_DEVICE = "no-device"
     NO_DRIVER = "no-driver"
-    CANNOT_OPEN = "cannot-open"
-    """The encoder refuses the session's settings, or gives no reason."""
+    CANNOT_OPEN = "cannot-open"  # the encoder refuses the session's settings, or gives no reason
     CRASHED = "crashed"
     FAILED = "failed"
-    SILENT = "silent"
-    """The encoder takes frames and gives no packets, or does not answer."""
+    SILENT = "silent"  # the encoder takes frames and gives no packets, or does not answer
     TOO_SLOW = "too-slow"
-    HOLDS_BACK = "holds-back"
-    """The encoder holds more frames than a kill may cost."""
+    HOLDS_BACK = "holds-back"  # the encoder holds more frames than a kill may cost
     WRONG_STREAM = "wrong-stream"
     """The packets are no valid H.264 of these frames: sizes, times, order, keyframes, parameter sets."""
-    WRONG_PICTURES = "wrong-pictures"
-    """The packets decode to other images."""
+    WRONG_PICTURES = "wrong-pictures"  # the packets decode to other images
 
 
 SENTENCES = words("encoders")
@@ -118,8 +113,7 @@ MODELS: Mapping[Kind, Model] = {
         {"preset": "veryfast", "profile": "high", "forced-idr": "1", "tune": "zerolatency"},
     ),
 }  # fmt: skip
-HARDWARE = (Kind.NVENC, Kind.QSV, Kind.VAAPI, Kind.V4L2M2M)
-"""`auto` tries them in this order."""
+HARDWARE = (Kind.NVENC, Kind.QSV, Kind.VAAPI, Kind.V4L2M2M)  # `auto` tries them in this order
 
 _TOLD = (
     (re.compile(r"cannot load|MFX session: -9|libva|dlopen", re.IGNORECASE), Reason.NO_DRIVER),

@@ -21,13 +21,10 @@ from recorder.encode.hardware_process import MOST_HELD_S, OPEN_S, PATIENCE_S, En
 from recorder.encode.x264 import VIDEO_TIME_BASE, VideoSettings
 from recorder.model.packet import EncodedPacket
 
-LEAST_DB = 27.0
-"""The least peak signal-to-noise ratio of each plane over all frames."""
-LEAST_DB_OF_ONE = 18.0
-"""The least ratio of a single frame's luma. Other, green or torn images have less than 15 dB."""
+LEAST_DB = 27.0  # the least peak signal-to-noise ratio of each plane over all frames
+LEAST_DB_OF_ONE = 18.0  # the least ratio of a single frame's luma. Other, green or torn images have less than 15 dB
 IDENTICAL_DB = 99.0
-SEQUENCE_BYTES = 120_000_000
-"""Memory for drawn frames; a longer trial repeats them."""
+SEQUENCE_BYTES = 120_000_000  # memory for drawn frames; a longer trial repeats them
 MEDIA_S = 1.2
 ALTOGETHER_S = 12.0
 

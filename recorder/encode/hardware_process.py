@@ -25,16 +25,12 @@ from recorder.encode.x264 import VIDEO_TIME_BASE, VideoSettings, interval
 from recorder.model.packet import EncodedPacket, Track
 
 OPEN_S = 5.0
-MOST_HELD_S = 0.45
-"""Seconds of frames that may wait in the encoder. x264 gets a smaller budget, which it obeys."""
-PATIENCE_S = 1.0
-"""An encoder that holds too many frames and gives no packet for so long has failed."""
-ROOM_S = 0.5
-"""Shared memory holds frames of so much more than PATIENCE_S."""
+MOST_HELD_S = 0.45  # seconds of frames that may wait in the encoder. x264 gets a smaller budget, which it obeys
+PATIENCE_S = 1.0  # an encoder that holds too many frames and gives no packet for so long has failed
+ROOM_S = 0.5  # shared memory holds frames of so much more than PATIENCE_S
 END_S = 2.0
 OVER_S = 2.0
-MOST_TIMES = 3
-"""The most bits over OVER_S, as a multiple of the rate. Hardware follows the rate less closely than x264."""
+MOST_TIMES = 3  # the most bits over OVER_S, as a multiple of the rate. Hardware follows the rate less closely than x264
 
 
 class EncoderProcess:
@@ -62,8 +58,7 @@ class EncoderProcess:
         self._header: bytes | None = None
         self._over: HardwareFailed | None = None  # set by the reader when no more packets come
         self._is_finished = False
-        self.error: HardwareFailed | None = None
-        """Why the encoder failed; packets that `take` returned are good."""
+        self.error: HardwareFailed | None = None  # why the encoder failed; packets that `take` returned are good
         count = self._most_held + ceil((patience_s + ROOM_S) * settings.rate) + 1
         descriptor = os.memfd_create("liput-pictures", os.MFD_CLOEXEC)
         try:
@@ -243,14 +238,12 @@ class Sanity:
 
 
 WAIT_S = 0.05
-BY_X264 = 1
-"""Format number of x264's packets; hardware packets have 0."""
+BY_X264 = 1  # format number of x264's packets; hardware packets have 0
 
 type TakeOver = Callable[[HardwareFailed, int, int], PictureStream]
 """Opens x264 after a failure. Takes the error, the first decode timestamp, and the number of frames to encode again."""
 
-type _Picture = tuple[av.VideoFrame, int, bool]
-"""A frame, its pts, and whether it is a keyframe."""
+type _Picture = tuple[av.VideoFrame, int, bool]  # a frame, its pts, and whether it is a keyframe
 
 
 class HardwarePictures:
@@ -263,8 +256,7 @@ class HardwarePictures:
         """Take over an open encoder process."""
         self._process = process
         self._take_over = take_over
-        self.by_x264: PictureStream | None = None
-        """The x264 stream after a failure; None before it."""
+        self.by_x264: PictureStream | None = None  # the x264 stream after a failure; None before it
 
     def encode(self, picture: av.VideoFrame, pts: int) -> list[EncodedPacket]:
         """Encode a frame; `pts` grows. Raises EncoderError if x264 fails, too."""

@@ -29,8 +29,7 @@ from recorder.encode.x264 import LIMITED_RANGE, VIDEO_TIME_BASE, VideoSettings
 
 _LENGTH = struct.Struct("<I")
 READ_BYTES = 65_536
-LONGEST = 64 << 20
-"""Bytes; no encoded frame is larger."""
+LONGEST = 64 << 20  # bytes; no encoded frame is larger
 
 
 class Open(msgspec.Struct, frozen=True, tag="open"):
@@ -57,8 +56,7 @@ class Coded(msgspec.Struct, frozen=True):
     data: bytes
 
 
-type Asked = Open | Give | None
-"""None asks for a flush; no message follows it."""
+type Asked = Open | Give | None  # None asks for a flush; no message follows it
 type Told = bytes | Coded | tuple[Reason, str]
 """Parameter sets when the encoder is open; packets; or a failure, which ends the stream."""
 
@@ -108,8 +106,7 @@ class Pictures:
 
 
 STDIN, STDOUT, STDERR = 0, 1, 2
-HEADER_PICTURES = 16
-"""An encoder gives its parameter sets within so many frames, or never."""
+HEADER_PICTURES = 16  # an encoder gives its parameter sets within so many frames, or never
 
 
 class LibavCodec:

@@ -144,10 +144,8 @@ class _Encoder:
         self._interval = interval
         self._steps = DecodingSteps()
         self._follows = False
-        self.least: int | None = None
-        """The least decode timestamp of the next packet; None before the first."""
-        self.shown_until = 0
-        """End of the last frame shown so far."""
+        self.least: int | None = None  # the least decode timestamp of the next packet; None before the first
+        self.shown_until = 0  # end of the last frame shown so far
         self._packets: list[av.Packet[Stream]] = []
         self._error: EncoderError | None = None
         self._thread: threading.Thread | None = None

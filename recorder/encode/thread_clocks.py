@@ -14,10 +14,8 @@ from pathlib import Path
 
 from devices.host.process_stat import parent_of
 
-_OF_PROCESS, _OF_THREAD = 2, 6
-"""CPUCLOCK_SCHED, and the same of one thread (CPUCLOCK_PERTHREAD_MASK)."""
-_LONGEST = 15
-"""Bytes of a thread name (TASK_COMM_LEN without the terminator)."""
+_OF_PROCESS, _OF_THREAD = 2, 6  # CPUCLOCK_SCHED, and the same of one thread (CPUCLOCK_PERTHREAD_MASK)
+_LONGEST = 15  # bytes of a thread name (TASK_COMM_LEN without the terminator)
 OF_LIBRARY = " (library)"
 _SET_NAME, _GET_NAME = 15, 16
 _TASKS, _PROC = Path("/proc/self/task"), Path("/proc")

@@ -17,15 +17,11 @@ from config.settings.schema import LEAN, Profile
 from recorder.encode.thread_clocks import called
 
 VIDEO_TIME_BASE = Fraction(1, 90_000)
-STILL_RATE = Fraction(5)
-"""Encoded frames a second of a static picture; a kill loses the time since the last one."""
-DELAY_S = 0.4
-"""Seconds of frames that may wait in the encoder."""
-MOST_LOOKAHEAD = 7
-"""More frames do not look better, and add delay (docs/decisions/0059)."""
+STILL_RATE = Fraction(5)  # encoded frames a second of a static picture; a kill loses the time since the last one
+DELAY_S = 0.4  # seconds of frames that may wait in the encoder
+MOST_LOOKAHEAD = 7  # more frames do not look better, and add delay (docs/decisions/0059)
 LIMITED_RANGE = 1
-MOST_THREADS = 4
-"""More frame threads add no speed at 1080p30, and a frame of delay each."""
+MOST_THREADS = 4  # more frame threads add no speed at 1080p30, and a frame of delay each
 LEAN_BASE = "veryfast"
 LEAN_PARAMS = "me=dia:subme=1:partitions=i8x8,i4x4:deadzone-inter=16:aq-strength=0.7:qpmin=15"
 """The preset LEAN is LEAN_BASE with these and no B-frames: less CPU at the same VMAF (docs/decisions/0050)."""
@@ -44,18 +40,13 @@ class VideoSettings:
     preset: str = LEAN_BASE
     keyframe_s: float = 2.0
     delay_s: float = DELAY_S
-    low_latency: bool = False
-    """Whether each frame is a packet before the next one goes in."""
-    slowest: Fraction | None = None
-    """The lowest frame rate for a while; None for a constant `rate`."""
-    buffer_s: float = 1.0
-    """Size of the buffer model (VBV), in seconds of `max_rate`."""
+    low_latency: bool = False  # whether each frame is a packet before the next one goes in
+    slowest: Fraction | None = None  # the lowest frame rate for a while; None for a constant `rate`
+    buffer_s: float = 1.0  # size of the buffer model (VBV), in seconds of `max_rate`
     x264_params: str | None = None
     """Overrides the delay settings; for trials where delay does not matter, and for comparisons."""
-    more_params: str = ""
-    """Further x264 parameters (`NAME=VALUE:...`); none of them changes the parameter sets."""
-    thread_name: str = "x264"
-    """Name of its threads; the profiler counts CPU by it."""
+    more_params: str = ""  # further x264 parameters (`NAME=VALUE:...`); none of them changes the parameter sets
+    thread_name: str = "x264"  # name of its threads; the profiler counts CPU by it
 
     @property
     def picture_bytes(self) -> int:

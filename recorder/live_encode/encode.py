@@ -34,10 +34,8 @@ BUFFER_S = 0.5
 THREAD_NAME = "x264-live"
 OPEN_S = 1.0
 TURN_S = 0.1
-LATE_EVERY_S = 10.0
-"""Least time between two events about frames left out."""
-AGAIN_S = 60.0
-"""A failed encoder is opened again, but not twice in this time."""
+LATE_EVERY_S = 10.0  # least time between two events about frames left out
+AGAIN_S = 60.0  # a failed encoder is opened again, but not twice in this time
 PAUSE_PICTURES = 10
 """After a gap of a keyframe interval and so many frames the encoder restarts: nobody streamed meanwhile."""
 
@@ -109,8 +107,7 @@ class StreamEncode:
         self._newest: int | None = None
         self._pause = max(settings.keyframe_s, float(PAUSE_PICTURES / settings.rate)) / VIDEO_TIME_BASE
         self._failed_ns: int | None = None
-        self.late = 0
-        """Frames left out because the encoder was behind."""
+        self.late = 0  # frames left out because the encoder was behind
         self._told_late = 0
         self._told_ns: int | None = None
         self._thread: threading.Thread | None = None

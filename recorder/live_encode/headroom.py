@@ -36,8 +36,7 @@ def encode_question(asked: Question) -> bytes:
     return msgspec.json.encode(asked, enc_hook=str)  # for the frame rate, a fraction
 
 
-SPARE = 0.3
-"""Part of all cores that two encodes must leave to other programs."""
+SPARE = 0.3  # part of all cores that two encodes must leave to other programs
 
 
 class Headroom(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,8 +68,7 @@ def cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
-LONGEST_S = 300.0
-"""A measurement that takes longer means no headroom."""
+LONGEST_S = 300.0  # a measurement that takes longer means no headroom
 
 NOTHING_TO_SPARE = Headroom(one_encode=cores(), two_encodes=2 * cores(), cores=cores())
 """Result of a measurement that was too slow; kept, else each armed session would try again."""
@@ -107,8 +105,7 @@ class Measurement:
     """One run of recorder.live_encode.measure; `stop` ends it from another thread."""
 
     def __init__(self) -> None:
-        self.found: Headroom | None = None
-        """Result of `look_up`; None until known."""
+        self.found: Headroom | None = None  # result of `look_up`; None until known
         self._lock = threading.Lock()
         self._is_stopped = False
         self._thread: threading.Thread | None = None
@@ -200,8 +197,7 @@ class StreamPlan:
     question: Question | None = None
 
 
-type Encode = Literal["shared", "separate"]
-"""Destinations get the recording's packets, or those of a separate encode."""
+type Encode = Literal["shared", "separate"]  # destinations get the recording's packets, or those of a separate encode
 type Why = Literal["set", "headroom", "no-headroom", "not-measured", "failed"]
 """Reason of the choice; part of the command line's contract."""
 

@@ -31,8 +31,7 @@ from recorder.live_encode.encode import Slot, stream_settings
 from recorder.live_encode.headroom import Headroom, cores
 from recorder.model.packet import Track
 
-FREE_WITHIN_S = 6.0
-"""Time in which another program may release a device, such as a preview."""
+FREE_WITHIN_S = 6.0  # time in which another program may release a device, such as a preview
 PICTURE_WITHIN_S = 3.0
 _LOOK_S = 0.2
 _QUEUE = 30
@@ -110,13 +109,10 @@ def _decoded(worker: VideoWorker, frame: Frame, within: Size | None) -> av.Video
 
 
 MEASURED_S = 3.0
-_FIRST = 4
-"""The first frames do not count: they include loading and first use of memory."""
+_FIRST = 4  # the first frames do not count: they include loading and first use of memory
 _PREPARED_S = 1.0
-_QUALITY = 6
-"""FFmpeg's scale for MJPEG, 2 to 31; about that of cameras."""
-_NOISE = 4
-"""Amplitude of a sensor's noise, which makes a camera's frames costly to encode."""
+_QUALITY = 6  # FFmpeg's scale for MJPEG, 2 to 31; about that of cameras
+_NOISE = 4  # amplitude of a sensor's noise, which makes a camera's frames costly to encode
 _INSET = 4
 
 

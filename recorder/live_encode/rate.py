@@ -12,31 +12,21 @@ from itertools import takewhile
 
 from recorder.live.attempt import half_a_second
 
-CONGESTED_S = 0.6
-"""Seconds of excess delay at which a link is congested."""
-CLEAR_S = 0.3
-"""Excess delay below which a link is clear. Between the two the rate stays."""
-AHEAD_S = 0.5
-"""Look-ahead of the delay: a steep rise counts early."""
+CONGESTED_S = 0.6  # seconds of excess delay at which a link is congested
+CLEAR_S = 0.3  # excess delay below which a link is clear. Between the two the rate stays
+AHEAD_S = 0.5  # look-ahead of the delay: a steep rise counts early
 STANDING_S, SOON_S = 0.35, 0.2
 """The least delay over this time is the standing one, without spikes by keyframes and late reports. The shorter time
 serves if the delivered rate agrees."""
-USUAL_S = 30.0
-"""The least delay in this time is the usual one of reports, pipes and the link."""
-MOST_USUAL_S = 0.6
-"""Limit of the usual delay beyond the shortest round trip, which is long by satellite."""
-MEASURED_S, NEWEST_S = 1.0, 0.25
-"""Averaging times of the delivered rate."""
-ABLE_S = 5.0
-"""A link that was too slow is followed again after carrying the least rate for so long."""
+USUAL_S = 30.0  # the least delay in this time is the usual one of reports, pipes and the link
+MOST_USUAL_S = 0.6  # limit of the usual delay beyond the shortest round trip, which is long by satellite
+MEASURED_S, NEWEST_S = 1.0, 0.25  # averaging times of the delivered rate
+ABLE_S = 5.0  # a link that was too slow is followed again after carrying the least rate for so long
 AGAIN_S, FAR = 1.0, 0.75
 """Time between two cuts, since a cut shows late; a target below this part of the rate cuts earlier."""
-HOLD_S = 2.0
-"""After a cut the rate does not rise for so long."""
-DRAIN_S = 4.0
-"""A cut drains the delay in so many seconds."""
-NARROWER = 0.75
-"""A full link that delivers less than this part of the rate has become much narrower."""
+HOLD_S = 2.0  # after a cut the rate does not rise for so long
+DRAIN_S = 4.0  # a cut drains the delay in so many seconds
+NARROWER = 0.75  # a full link that delivers less than this part of the rate has become much narrower
 FULL_BYTES, FULL_RTT, FULL_S = 120_000, 1.7, 0.05
 """A link is full from this many bytes in the kernel, or this round trip: a multiple of the shortest, and seconds beyond
 it. Otherwise this PC has stalled."""
@@ -47,22 +37,15 @@ PAUSING, PAUSED_S = 5, 0.5
 """Segments in flight; every 10 s BBR drains the link to four for 0.2 s to measure it. Rates delivered then, and for so
 long after, do not count."""
 LEAST_CUT, ABRUPT_CUT, MOST_CUT = 0.1, 0.3, 0.5
-RETURN = 0.25
-"""Growth per second up to SURE of the rate that the link has carried."""
+RETURN = 0.25  # growth per second up to SURE of the rate that the link has carried
 SURE = 0.9
-FEEL = 0.03
-"""Growth per second around the last rate that was too much, which finds the limit gently."""
+FEEL = 0.03  # growth per second around the last rate that was too much, which finds the limit gently
 AROUND = 1.1
-GROW = 0.1
-"""Growth per second without a known limit."""
-PROVED, PROVED_S = 0.6, 2.5
-"""Part of the rate in use over so long; without it the link has proved nothing."""
-OVERHEAD = 1.04
-"""Overhead of FLV, RTMP and the like."""
-NOTHING = 0.05
-"""Part of the least rate; a link that delivers less is stalled, not slow."""
-REVIVED = 0.75
-"""Part of the last carried rate that a link gets after a reconnect."""
+GROW = 0.1  # growth per second without a known limit
+PROVED, PROVED_S = 0.6, 2.5  # part of the rate in use over so long; without it the link has proved nothing
+OVERHEAD = 1.04  # overhead of FLV, RTMP and the like
+NOTHING = 0.05  # part of the least rate; a link that delivers less is stalled, not slow
+REVIVED = 0.75  # part of the last carried rate that a link gets after a reconnect
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +91,7 @@ class Link:
     def __init__(self, least: int, most: int, beside: int) -> None:
         self.rate = float(most)
         self.following = Following.NOT_LIVE
-        self.excess_s = 0.0
-        """Seconds of delay beyond the usual."""
+        self.excess_s = 0.0  # seconds of delay beyond the usual
         self._soon_s = 0.0
         self._least = least
         self._most = most
@@ -280,10 +262,8 @@ class Link:
 
 
 STEP = 0.03
-FORGIVEN_S = 1.5
-"""A rate returns at once to a value of so long ago, if the link that cut it is no longer followed."""
-UNIT = 1000
-"""Bits a second: x264 counts in thousands."""
+FORGIVEN_S = 1.5  # a rate returns at once to a value of so long ago, if the link that cut it is no longer followed
+UNIT = 1000  # bits a second: x264 counts in thousands
 
 
 class RateControl:
@@ -296,8 +276,7 @@ class RateControl:
         self._beside = beside
         self._links: dict[str, Link] = {}
         self._rate = float(most)
-        self.bit_rate = most
-        """The rate in force, bits of video a second."""
+        self.bit_rate = most  # the rate in force, bits of video a second
         self._at_s: float | None = None
         self._seen: dict[str, float] = {}
         self._lately: list[tuple[float, float]] = []

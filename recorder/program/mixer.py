@@ -25,19 +25,15 @@ class SoundInput:
 
     name: str
     source: AudioSource
-    supervision: Supervision | None = None
-    """Of a device, which may reconnect."""
+    supervision: Supervision | None = None  # of a device, which may reconnect
     gain_db: float = 0.0
     own_track: bool = False
-    is_muted: bool = False
-    """Whether it begins muted."""
+    is_muted: bool = False  # whether it begins muted
 
 
-RAMP = SAMPLE_RATE // 100
-"""Samples (10 ms) of a mute's ramp."""
+RAMP = SAMPLE_RATE // 100  # samples (10 ms) of a mute's ramp
 
-type Heard = Samples | Floats | None
-"""Samples, (n, channels); None is silence."""
+type Heard = Samples | Floats | None  # samples, (n, channels); None is silence
 
 
 @dataclass(slots=True)
@@ -91,11 +87,9 @@ CEILING_DBFS = -1.0
 CEILING = math.floor(32_768 * 10 ** (CEILING_DBFS / 20))
 """Sample peaks stay below it. AAC raises some peaks a little: hence not full scale."""
 PIECE = 64
-AHEAD = 4
-"""Pieces (5.3 ms) in which the gain falls before a peak."""
+AHEAD = 4  # pieces (5.3 ms) in which the gain falls before a peak
 HELD = PIECE * AHEAD
-RELEASE_S = 0.15
-"""Time in which the gain recovers to 37 % of its cut."""
+RELEASE_S = 0.15  # time in which the gain recovers to 37 % of its cut
 _RELEASE = float(np.exp(-PIECE / SAMPLE_RATE / RELEASE_S))
 _NEARLY_ONE = 0.9999
 
@@ -168,16 +162,13 @@ def rounded(samples: Samples | Floats) -> Samples:
     return np.rint(samples).clip(-32_768, 32_767).astype(np.int16)
 
 
-GATE_LUFS = -70.0
-"""Anything softer is silence; the filter also gives it before it has measured."""
+GATE_LUFS = -70.0  # anything softer is silence; the filter also gives it before it has measured
 
-STEP = SAMPLE_RATE // 10
-"""Samples (0.1 s) of one reading of the filter; it gets no fewer at a time."""
+STEP = SAMPLE_RATE // 10  # samples (0.1 s) of one reading of the filter; it gets no fewer at a time
 
 
 FLOOR_DBFS = -90.0
-FALL_DB = 0.5
-"""Decay for each AAC frame after a peak, about 23 dB a second."""
+FALL_DB = 0.5  # decay for each AAC frame after a peak, about 23 dB a second
 
 
 class PeakMeter:

@@ -21,12 +21,9 @@ from recorder.program.timeline import RunContext, StallDetector
 
 CELL = 2 * SAMPLE_RATE
 MOST_CELLS = 150
-CELLS_FOR_A_SLOPE = 10
-"""With fewer cells (20 s) the slope stays as before; at first it is 0."""
-STEP = SAMPLE_RATE // 125
-"""A cell farther (8 ms) from the line is an outlier. Two of them are a step."""
-OUTLIERS = 4.0
-"""The fit ignores cells at so many times the median distance."""
+CELLS_FOR_A_SLOPE = 10  # with fewer cells (20 s) the slope stays as before; at first it is 0
+STEP = SAMPLE_RATE // 125  # a cell farther (8 ms) from the line is an outlier. Two of them are a step
+OUTLIERS = 4.0  # the fit ignores cells at so many times the median distance
 
 
 class DriftMeter:
@@ -37,8 +34,7 @@ class DriftMeter:
     """
 
     def __init__(self) -> None:
-        self.ppm: float | None = None
-        """Speed against the session clock in ppm; None until known."""
+        self.ppm: float | None = None  # speed against the session clock in ppm; None until known
         self._slope = 0.0  # (place - number) / number
         self._level = 0.0  # place - number of sample 0
         self._cells: deque[tuple[float, float]] = deque(maxlen=MOST_CELLS)
@@ -105,18 +101,13 @@ def _median(values: Sequence[float] | NDArray[np.float64]) -> float:
     return float((ordered[(count - 1) // 2] + ordered[count // 2]) / 2)
 
 
-PATIENCE_NS = 300_000_000
-"""Silence fills in for a live source after this time without samples."""
+PATIENCE_NS = 300_000_000  # silence fills in for a live source after this time without samples
 IDLE_S = 0.05
-GAP_SAMPLES = SAMPLE_RATE // 10
-"""A larger offset from the clock is a gap or an overlap, a smaller one drift."""
-LEFT_ALONE = SAMPLE_RATE // 200
-"""Offset (5 ms) up to which samples pass unchanged."""
-RETURN_SAMPLES = 30 * SAMPLE_RATE
-"""Samples (30 s) in which an offset is corrected, besides the drift."""
+GAP_SAMPLES = SAMPLE_RATE // 10  # a larger offset from the clock is a gap or an overlap, a smaller one drift
+LEFT_ALONE = SAMPLE_RATE // 200  # offset (5 ms) up to which samples pass unchanged
+RETURN_SAMPLES = 30 * SAMPLE_RATE  # samples (30 s) in which an offset is corrected, besides the drift
 MOST_RETURN = 1000e-6
-MOST_STEP = 2000e-6
-"""This pitch change is 3.5 cents; people hear 5."""
+MOST_STEP = 2000e-6  # this pitch change is 3.5 cents; people hear 5
 
 
 class Lane:
@@ -124,18 +115,14 @@ class Lane:
 
     def __init__(self, sound_input: SoundInput, worker: AudioWorker, run: RunContext, *, channels: int) -> None:
         self.name = sound_input.name
-        self.own_track = sound_track(self.name) if sound_input.own_track else None
-        """Its own track; None without one."""
+        self.own_track = sound_track(self.name) if sound_input.own_track else None  # its own track; None without one
         self.mute = Ramp(0.0 if sound_input.is_muted else 1.0)
         self.gain = Ramp(linear(sound_input.gain_db))
         self.meter = PeakMeter(channels)
-        self.position = 0
-        """Program sample up to which there is audio or silence."""
-        self.silence = 0
-        """Samples of silence filled in so far."""
+        self.position = 0  # program sample up to which there is audio or silence
+        self.silence = 0  # samples of silence filled in so far
         self.resampled = 0
-        self.ppm: float | None = None
-        """Speed of the device clock against the session clock in ppm; None until known."""
+        self.ppm: float | None = None  # speed of the device clock against the session clock in ppm; None until known
         self._worker = worker
         self._queue = worker.queue
         self._timeline = run.timeline
@@ -143,8 +130,7 @@ class Lane:
         self._emit = run.emit
         self._is_missing = False
         self._ready: list[Samples | Floats] = []
-        self.ready = 0
-        """Samples ready for `take`."""
+        self.ready = 0  # samples ready for `take`
         self._resampler = Resampler(channels)
         self._drift = DriftMeter()
         self._given = 0  # device samples since the last gap

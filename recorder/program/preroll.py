@@ -17,10 +17,8 @@ class PreRoll:
 
     def __init__(self, keep_s: float) -> None:
         self.keep_s = keep_s
-        self.holds = False
-        """Whether packets of any age stay, up to MOST_BYTES: the recording is about to begin."""
-        self.skipped = 0
-        """Encoded frames older than the recording."""
+        self.holds = False  # whether packets of any age stay, up to MOST_BYTES: the recording is about to begin
+        self.skipped = 0  # encoded frames older than the recording
         self._lock = threading.Lock()
         self._kept = KeptPackets()
         self._origin = Fraction(0)

@@ -18,12 +18,9 @@ type Floats = NDArray[np.float32]
 
 TAPS = 32
 HALF = TAPS // 2
-TERMS = 8
-"""Coefficients of each polynomial; the filter's own error stays below -100 dB."""
-BETA = 10.0
-"""Of the Kaiser window: artefacts stay 100 dB below the signal, up to 19 kHz."""
-PIECE = 1024
-"""Samples made at once: a product of this size stays on one thread of the linear algebra library."""
+TERMS = 8  # coefficients of each polynomial; the filter's own error stays below -100 dB
+BETA = 10.0  # of the Kaiser window: artefacts stay 100 dB below the signal, up to 19 kHz
+PIECE = 1024  # samples made at once: a product of this size stays on one thread of the linear algebra library
 
 
 @cache

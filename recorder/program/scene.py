@@ -104,8 +104,7 @@ class Stage:
         self._overlays = tuple(self._drawn_over(appearance.program))
         self._slates: dict[str, tuple[tuple[OutageKind, Shape], av.VideoFrame]] = {}  # newest slate of each input
         self._compositor = Compositor(form.width, form.height, form.matrix)
-        self.version = 0
-        """Counts the changes of the drawn frame."""
+        self.version = 0  # counts the changes of the drawn frame
         self._shown: Sequence[Piece] = ()
 
     def _drawn_over(self, program: Program) -> Sequence[Overlay]:

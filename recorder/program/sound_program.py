@@ -26,8 +26,7 @@ from recorder.program.mixer_input import Lane
 from recorder.program.resampler import Floats
 from recorder.program.timeline import RunContext
 
-MOST_AHEAD = SAMPLE_RATE
-"""Samples that an input may be ahead of the others; then it waits."""
+MOST_AHEAD = SAMPLE_RATE  # samples that an input may be ahead of the others; then it waits
 
 type Inputs = Sequence[tuple[SoundInput, AudioWorker]]
 
@@ -52,8 +51,7 @@ class ProgramSound:
     ) -> None:
         """`bus` also gets the samples of each input."""
         self.lanes = [Lane(sound_input, worker, run, channels=channels) for sound_input, worker in inputs]
-        self.samples = 0
-        """Number of encoded samples."""
+        self.samples = 0  # number of encoded samples
         self._encode_audio = run.timing(CpuStage.ENCODE_SOUND, encoder.encode_audio)
         self._flush = run.timing(CpuStage.ENCODE_SOUND, encoder.flush)
         self._timeline = run.timeline

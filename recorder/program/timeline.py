@@ -35,14 +35,12 @@ class Timeline:
         together.
         """
         self.live = live
-        self.origin_ns = 0
-        """Program time of media time 0."""
+        self.origin_ns = 0  # program time of media time 0
         self._release = release
         self._clock = clock
         self._lock = threading.Lock()
         self._zero_ns: int | None = None
-        self.end_ns: int | None = None
-        """End of the session; None while undecided."""
+        self.end_ns: int | None = None  # end of the session; None while undecided
         self._positions = dict.fromkeys(tracks, 0)
         self._ending = frozenset(ending)
         self._running = set(self._ending)
@@ -150,14 +148,11 @@ class SleepWatch:
         )
 
 
-STOOD_NS = 300_000_000
-"""A longer time between two looks at a source is a stall of this PC."""
-IN_VAIN_NS = 100_000_000
-"""After a wait of so long without data, nothing is on its way."""
+STOOD_NS = 300_000_000  # a longer time between two looks at a source is a stall of this PC
+IN_VAIN_NS = 100_000_000  # after a wait of so long without data, nothing is on its way
 LOOK_NS = 50_000_000
 """One look counts for no more of that wait: the data needs several, between which other threads run."""
-MOST_EXCUSED_NS = 1_000_000_000
-"""So long after a stall a slow source is no longer excused."""
+MOST_EXCUSED_NS = 1_000_000_000  # so long after a stall a slow source is no longer excused
 
 
 class StallDetector:

@@ -13,8 +13,7 @@ from config.errors import MediaError
 from devices.host.clock import NANOSECONDS
 from recorder.program.timeline import RunContext
 
-QUIET_FRAMES = 3
-"""Frame intervals without a frame before the source is reported as silent."""
+QUIET_FRAMES = 3  # frame intervals without a frame before the source is reported as silent
 GLANCE_S = 1.0
 MUCH_FASTER = Fraction(102, 100)
 """Frames of a source this much faster than the program are left out; a smaller excess is clock drift."""
@@ -68,14 +67,11 @@ class VideoInput:
         """Both rates are nominal frames a second. A source that `is_late` has used up its patience."""
         self.name = name
         self.queue = worker.queue
-        self.damaged = 0
-        """Number of frames that failed to decode."""
+        self.damaged = 0  # number of frames that failed to decode
         self.picture: av.VideoFrame | None = None
-        self.version = 0
-        """Counts the changes of `picture`."""
+        self.version = 0  # counts the changes of `picture`
         self.outage: SourceOutage | None = None
-        self.within: Size | None = None
-        """Size on screen; None for the program's size."""
+        self.within: Size | None = None  # size on screen; None for the program's size
         self.tap: Tap | None = None
         self._decode = run.timing(CpuStage.DECODE, worker.decode)
         self.worker = worker

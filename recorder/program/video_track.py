@@ -19,19 +19,14 @@ from recorder.program.scene import Scene
 from recorder.program.timeline import RunContext, StallDetector
 from recorder.program.video_input import Thinning, VideoInput
 
-PATIENCE_S = 0.3
-"""Wait before the last frame of a live source repeats; a kill may lose this time."""
+PATIENCE_S = 0.3  # wait before the last frame of a live source repeats; a kill may lose this time
 PATIENCE_FRAMES = 3
-LEAST_STEP_NS = 1_000_000
-"""Of two frames closer than this (FLV's resolution) one is dropped."""
-MOST_MISSING = 1.25
-"""Intervals; a longer hole before a frame is filled, even before PATIENCE_S."""
-IDLE_S = 0.05
-"""Longest wait between two looks at the session's end."""
+LEAST_STEP_NS = 1_000_000  # of two frames closer than this (FLV's resolution) one is dropped
+MOST_MISSING = 1.25  # intervals; a longer hole before a frame is filled, even before PATIENCE_S
+IDLE_S = 0.05  # longest wait between two looks at the session's end
 
 
-SETTLE = 2
-"""Frames encoded after a change: x264 then gives out the change, and refines it."""
+SETTLE = 2  # frames encoded after a change: x264 then gives out the change, and refines it
 
 _STILL_NS = round(NANOSECONDS / STILL_RATE)
 

@@ -18,10 +18,8 @@ from recorder.program.mixer import SoundInput
 from recorder.recording.iso import IsoRecording, Where, file_names
 from recorder.session.plan import SessionPlan
 
-OPEN_S = 20.0
-"""A sound server may have to start, and the kernel gives up on a camera after 5 s."""
-FIRST_PICTURE_S = 10.0
-"""A USB camera needs up to 5 s to report a failed stream."""
+OPEN_S = 20.0  # a sound server may have to start, and the kernel gives up on a camera after 5 s
+FIRST_PICTURE_S = 10.0  # a USB camera needs up to 5 s to report a failed stream
 MISSED_S = 3.0
 GRACE_S = 1.0
 """If sources may be missing, the session starts GRACE_S after the first frame, and after MISSED_S in any case."""
@@ -29,8 +27,7 @@ FAST_QUEUE = 8
 AUDIO_QUEUE = 256
 STOPPED = "stopped before the first picture came; nothing was recorded"
 PLUG_AGAIN = "unplug it and plug it in again"
-WATCH_S = 0.002
-"""Poll interval while sources open; a start waits for them."""
+WATCH_S = 0.002  # poll interval while sources open; a start waits for them
 
 
 class _Reporter(SourceEvents):
@@ -82,10 +79,8 @@ class SessionInputs:
         self.pictures: list[tuple[ChosenSource[VideoSource], VideoFormat, VideoWorker]] = []
         """Each video source with its format (the wanted one while it is missing) and its worker."""
         self.sounds: list[tuple[SoundInput, AudioWorker]] = []
-        self.late: set[str] = set()
-        """Names of video sources without a frame when the session begins."""
-        self.late_sounds: set[str] = set()
-        """Names of audio sources not open when the session begins."""
+        self.late: set[str] = set()  # names of video sources without a frame when the session begins
+        self.late_sounds: set[str] = set()  # names of audio sources not open when the session begins
         self._plan = plan
         self._clock = clock
         self._emit = emit

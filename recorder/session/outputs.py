@@ -90,15 +90,11 @@ class Outputs:
         self._program = {}  # the templates hold the encoder
 
 
-LATE_S = 0.25
-"""A child reports its link eight times a second; a later report means that it cannot send."""
-STALE_S = 0.8
-"""After so long without a report the link delivers nothing."""
-TOLD = 0.15
-"""Least change of the rate, as a part of the last reported one, that is reported."""
+LATE_S = 0.25  # a child reports its link eight times a second; a later report means that it cannot send
+STALE_S = 0.8  # after so long without a report the link delivers nothing
+TOLD = 0.15  # least change of the rate, as a part of the last reported one, that is reported
 UP_EVERY_S, DOWN_EVERY_S = 10.0, 2.0
-FREE_S = 0.5
-"""The session's end waits so long for a frame in the live encoder."""
+FREE_S = 0.5  # the session's end waits so long for a frame in the live encoder
 
 
 @dataclass(frozen=True, slots=True)

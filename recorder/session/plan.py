@@ -57,27 +57,18 @@ class SessionPlan:
     storage: StorageSettings
     recording: RecordingSettings
     context: SessionContext
-    board: HealthBoard
-    """Health of its sources."""
-    isolate: bool
-    """Whether to make iso recordings (recorder/recording/iso.py)."""
-    language: str
-    """Of slates and cards."""
+    board: HealthBoard  # health of its sources
+    isolate: bool  # whether to make iso recordings (recorder/recording/iso.py)
+    language: str  # of slates and cards
     layout: str
     layouts: Mapping[str, LayoutSettings]
-    program: Program
-    """Title line and logo."""
-    encoder: EncoderPlan
-    """The choice of the video encoder."""
-    steps_down: bool
-    """Whether load shedding is on (recorder/features/load_shedding)."""
-    adaptive_rate: bool
-    """Whether a static picture is encoded at STILL_RATE (recorder/program/video_track.py)."""
+    program: Program  # title line and logo
+    encoder: EncoderPlan  # the choice of the video encoder
+    steps_down: bool  # whether load shedding is on (recorder/features/load_shedding)
+    adaptive_rate: bool  # whether a static picture is encoded at STILL_RATE (recorder/program/video_track.py)
     conference: "ConferencePlan | None" = None
-    resume: "Resumption | None" = None
-    """The killed session that it continues; its parts are locked."""
-    x264_params: str | None = None
-    """See recorder.encode.x264.VideoSettings."""
+    resume: "Resumption | None" = None  # the killed session that it continues; its parts are locked
+    x264_params: str | None = None  # see recorder.encode.x264.VideoSettings
 
     @property
     def appearance(self) -> Appearance:

@@ -52,14 +52,10 @@ class Planned:
 
     plan: SessionPlan
     notes: Sequence[str]
-    again: Asked
-    """A request for the very same sources."""
-    supervisions: Mapping[str, Supervision]
-    """Device sources by device id."""
-    forgotten: Mapping[str, str] = field(default_factory=dict)
-    """Destinations left out, with the reason."""
-    unknown: Mapping[str, str] = field(default_factory=dict)
-    """Profile and layout replaced by others, with the reason."""
+    again: Asked  # a request for the very same sources
+    supervisions: Mapping[str, Supervision]  # device sources by device id
+    forgotten: Mapping[str, str] = field(default_factory=dict)  # destinations left out, with the reason
+    unknown: Mapping[str, str] = field(default_factory=dict)  # profile and layout replaced by others, with the reason
     no_conference: UsageError | None = None
     """Error of a conference that nobody asked for just now: of the settings, or of an earlier recorder."""
 
@@ -327,8 +323,7 @@ def _ends(chosen: Chosen) -> frozenset[Track]:
     return frozenset(track for track, does in ends.items() if does)
 
 
-_ACROSS, _DOWN = 1920, 1080
-"""Size for the areas of slides, in a slide's shape."""
+_ACROSS, _DOWN = 1920, 1080  # size for the areas of slides, in a slide's shape
 
 
 def wishes_of(settings: Settings, pictures: Sequence[str], layout: str, *, isolate: bool) -> Wishes | None:

@@ -29,11 +29,9 @@ from recorder.session.plan import SessionPlan, encoder_settings
 if TYPE_CHECKING:
     from recorder.features.conference.conference import Conference
 
-SOUND_EVERY_S = 60.0
-"""Interval of the events about loudness and drift."""
+SOUND_EVERY_S = 60.0  # interval of the events about loudness and drift
 
-RATE_S = 3.0
-"""Period of the frame rate."""
+RATE_S = 3.0  # period of the frame rate
 
 type OnFailure = Callable[[LiputError], None]
 
@@ -59,8 +57,7 @@ class Program:
         self._clock = run.clock
         self._on_failure = on_failure
         self._emit = run.emit
-        self.fps = 0.0
-        """Program frames a second over the last RATE_S, encoded or not."""
+        self.fps = 0.0  # program frames a second over the last RATE_S, encoded or not
         self._readings: list[tuple[float, int]] = []  # time and number of frames
         self._before = PictureCounts()
         self._pre_roll = pre_roll

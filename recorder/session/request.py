@@ -16,39 +16,26 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """A request; None stands for the settings' value, or the best."""
 
     title: str
-    videos: tuple[str, ...] = ()
-    """Words for video sources, the main one first; empty for the best one plugged in."""
-    audios: tuple[str, ...] = ()
-    """Words for audio sources; `none` for no audio."""
-    allow_missing: bool = False
-    """Whether named sources may be missing at the start; sources chosen by Liput always may."""
+    videos: tuple[str, ...] = ()  # words for video sources, the main one first; empty for the best one plugged in
+    audios: tuple[str, ...] = ()  # words for audio sources; `none` for no audio
+    allow_missing: bool = False  # whether named sources may be missing at the start; sources chosen by Liput always may
     layout: str | None = None
-    muted: tuple[str, ...] = ()
-    """Audio inputs muted from the beginning."""
-    conference: bool | None = None
-    """Whether a conference gets video and audio; None for the settings' value."""
-    isolate: bool = False
-    """Whether to make iso recordings."""
+    muted: tuple[str, ...] = ()  # audio inputs muted from the beginning
+    conference: bool | None = None  # whether a conference gets video and audio; None for the settings' value
+    isolate: bool = False  # whether to make iso recordings
     duration_s: float | None = None
     live: bool = True
     streams: Sequence[str] = ()
-    targets: Sequence[StreamTarget] = ()
-    """Destinations besides `streams`."""
+    targets: Sequence[StreamTarget] = ()  # destinations besides `streams`
     profile: str | None = None
     archive: Path | None = None
-    reserve: int | None = None
-    """Bytes that must stay free."""
-    resume: Path | None = None
-    """A work folder of the killed session to continue (recorder.recovery.resume)."""
-    checked: Mapping[str, Any] | None = None
-    """Findings of the check before it, as in `liput check --json`."""
-    request: CarriedRequest | None = None
-    """The office's request for this session."""
+    reserve: int | None = None  # bytes that must stay free
+    resume: Path | None = None  # a work folder of the killed session to continue (recorder.recovery.resume)
+    checked: Mapping[str, Any] | None = None  # findings of the check before it, as in `liput check --json`
+    request: CarriedRequest | None = None  # the office's request for this session
     records: Mapping[str, str] = {}
     """Records management of this session alone: fields of recorder.package.manifest.Records."""
-    consent: Consent = Consent()
-    """The speakers' consent to the recording."""
-    profile_stages: bool = False
-    """Whether to profile its CPU (recorder/features/profiler)."""
+    consent: Consent = Consent()  # the speakers' consent to the recording
+    profile_stages: bool = False  # whether to profile its CPU (recorder/features/profiler)
     known: tuple[Device, ...] = ()
     """Devices among the sources as an earlier recorder knew them; they may be missing now."""

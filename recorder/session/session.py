@@ -51,8 +51,7 @@ from recorder.session.plan import SessionPlan, encoder_settings, live_facts, sto
 from recorder.session.program import Program
 
 WATCH_S = 0.2
-LET_GO_NS = 3 * NANOSECONDS
-"""After its end a session waits so long for earlier frames of a source."""
+LET_GO_NS = 3 * NANOSECONDS  # after its end a session waits so long for earlier frames of a source
 FROM_THE_FIRST_PICTURE = math.inf
 
 
@@ -61,8 +60,7 @@ class _Armed:
     program: Program
     encoder: Encoder
     live: LiveSide
-    writing: ExitStack
-    """Ends what the recording began; unwound after the tracks and before the encoder."""
+    writing: ExitStack  # ends what the recording began; unwound after the tracks and before the encoder
 
 
 class Session:

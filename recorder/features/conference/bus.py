@@ -26,19 +26,13 @@ from recorder.program.mixer import PIECE, Heard, Limiter, rounded, total_of
 from recorder.program.resampler import Floats, Resampler
 from recorder.program.timeline import RunContext
 
-WANTED = SAMPLE_RATE * 80 // 1000
-"""Samples (80 ms) that should wait."""
-ALONE = SAMPLE_RATE * 25 // 1000
-"""Error up to which nothing is corrected."""
-MOST = SAMPLE_RATE * 160 // 1000
-"""With more samples (160 ms) waiting, audio is dropped down to WANTED."""
-RETURN_S = 60.0
-"""Time in which an error is corrected."""
+WANTED = SAMPLE_RATE * 80 // 1000  # samples (80 ms) that should wait
+ALONE = SAMPLE_RATE * 25 // 1000  # error up to which nothing is corrected
+MOST = SAMPLE_RATE * 160 // 1000  # with more samples (160 ms) waiting, audio is dropped down to WANTED
+RETURN_S = 60.0  # time in which an error is corrected
 MOST_STEP = 1000e-6
-SETTLES = 100
-"""AAC frames (2 s) after a start or a drop, before any correction."""
-SMOOTH = 1 / 150
-"""Weight of each AAC frame (21 ms) in the mean, which spans about three seconds."""
+SETTLES = 100  # AAC frames (2 s) after a start or a drop, before any correction
+SMOOTH = 1 / 150  # weight of each AAC frame (21 ms) in the mean, which spans about three seconds
 
 
 class Steering:
@@ -50,8 +44,7 @@ class Steering:
     """
 
     def __init__(self, channels: int) -> None:
-        self.dropped = 0
-        """Samples dropped as late."""
+        self.dropped = 0  # samples dropped as late
         self._resampler = Resampler(channels)
         self._cushion: Samples = np.zeros((WANTED // 2, channels), np.int16)
         self._mean = 0.0
@@ -88,12 +81,9 @@ class Steering:
 
 
 PIPE_BYTES = 16_384
-WHOLE_BYTES = select.PIPE_BUF
-"""A pipe takes so many bytes whole or not at all: no sample is torn."""
-HUNG_S = 5.0
-"""A child that reports nothing for so long hangs, or its server does."""
-HELD_S = 0.4
-"""More than the server holds (four times recorder.features.conference.playing.LATENCY_S)."""
+WHOLE_BYTES = select.PIPE_BUF  # a pipe takes so many bytes whole or not at all: no sample is torn
+HUNG_S = 5.0  # a child that reports nothing for so long hangs, or its server does
+HELD_S = 0.4  # more than the server holds (four times recorder.features.conference.playing.LATENCY_S)
 SETUP = "liput conference setup makes it."
 
 _FAILURES = {
@@ -140,16 +130,13 @@ class Speaker(ChildProcess):
         command = python_module("recorder.features.conference.playing", sink, str(channels), str(os.getpid()))
         super().__init__(command, env=finding_us(inherited()))
         self.resize_pipes(PIPE_BYTES)
-        self.is_playing = False
-        """Whether a stream into the sink is open."""
-        self.takes = False
-        """Whether the sink has taken more than the server holds: it plays, and does not only fill up."""
+        self.is_playing = False  # whether a stream into the sink is open
+        self.takes = False  # whether the sink has taken more than the server holds: it plays, and does not only fill up
         self._sink = sink
         self._bytes = 2 * channels
         self._clock = clock
         self._sent = 0
-        self.backlog: int | None = None
-        """Samples in the pipe and the server; None until known."""
+        self.backlog: int | None = None  # samples in the pipe and the server; None until known
         self._heard_ns = clock.now_ns()
         self._received = ReceiveBuffer(PIPE_BYTES)
 
@@ -185,8 +172,7 @@ class Speaker(ChildProcess):
         self.end(0.3, 0.5)
 
 
-MOST_WAITING = 12
-"""AAC frames (a quarter of a second) in the queue; older ones are dropped."""
+MOST_WAITING = 12  # AAC frames (a quarter of a second) in the queue; older ones are dropped
 IDLE_S = 0.05
 
 type StartSpeaker = Callable[[str, int, Clock], Speaker]

@@ -29,8 +29,7 @@ from recorder.program.scene import Appearance, Stage, View
 from recorder.program.timeline import RunContext
 from recorder.program.video_input import VideoInput
 
-EARLY = 0.9
-"""A frame sooner after the last one than this part of an interval is skipped."""
+EARLY = 0.9  # a frame sooner after the last one than this part of an interval is skipped
 
 
 class NearInput:
@@ -43,10 +42,8 @@ class NearInput:
         self.name = video.name
         self.picture: av.VideoFrame | None = None
         self.version = 0
-        self.size: Size | None = None
-        """Size on screen; None while hidden."""
-        self.every_s = 0.0
-        """Least time between two copies."""
+        self.size: Size | None = None  # size on screen; None while hidden
+        self.every_s = 0.0  # least time between two copies
         self.failure: Exception | None = None
         self._video = video
         self._whole: Size = 0, 0
@@ -132,14 +129,10 @@ class NearInput:
             self.version += 1
 
 
-IDLE_S = 1.0
-"""Interval of frames while no program reads the node."""
-SOON = 0.6
-"""A frame sooner after the last one than this part of an interval waits until then."""
-LATE = 2.0
-"""Without a new frame the last one repeats after so many intervals."""
-TAKES_S = 3.0
-"""A node that takes no frame for so long is reported; it may take some again."""
+IDLE_S = 1.0  # interval of frames while no program reads the node
+SOON = 0.6  # a frame sooner after the last one than this part of an interval waits until then
+LATE = 2.0  # without a new frame the last one repeats after so many intervals
+TAKES_S = 3.0  # a node that takes no frame for so long is reported; it may take some again
 
 
 class ConferenceCamera(Half):

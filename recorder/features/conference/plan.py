@@ -13,8 +13,7 @@ from config.settings.layouts import SINGLE, LayoutSettings
 from config.settings.schema import Conference
 from recorder.program.scene import check_layout
 
-_SCREEN, _MONITOR = "screen", ".monitor"
-"""The word for a screen, and the end of the id of a sound server's output."""
+_SCREEN, _MONITOR = "screen", ".monitor"  # the word for a screen, and the end of the id of a sound server's output
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,12 +22,10 @@ from devices.host.child import end_with_parent
 TURN_US = 10_000
 CONNECT_S = 5.0
 RATE = 48_000
-LATENCY_S = 0.06
-"""Latency requested from the server."""
+LATENCY_S = 0.06  # latency requested from the server
 _S16LE = 3
 _NO_AUTOSPAWN = 1
-_READY, _FAILED = 4, 5
-"""States of a context; a stream has its own below."""
+_READY, _FAILED = 4, 5  # states of a context; a stream has its own below
 _STREAM_READY, _STREAM_FAILED = 2, 3
 _ALONE = 0xFFFFFFFF
 _FLAGS = 0x0001 | 0x0002 | 0x0008 | 0x0200 | 0x2000 | 0x10000
@@ -161,8 +159,7 @@ TELL_EVERY_S = 0.05
 STALLED_S = 2.5
 """A sink that takes nothing for so long is gone: PipeWire then keeps the stream and plays it nowhere. An idle sink of
 PulseAudio may take 2 s to begin, since it has played that much silence in advance."""
-CHUNK = 4096
-"""Bytes read at once, and held at most: about 21 ms."""
+CHUNK = 4096  # bytes read at once, and held at most: about 21 ms
 
 
 def main() -> None:

@@ -9,50 +9,38 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from enum import StrEnum
 
-BEHIND_S = 0.3
-"""Seconds of waiting frames on a PC that does not keep up; a live source's queue holds one second."""
-HOLD_S = 0.3
-"""So long they must wait, and not become fewer."""
+BEHIND_S = 0.3  # seconds of waiting frames on a PC that does not keep up; a live source's queue holds one second
+HOLD_S = 0.3  # so long they must wait, and not become fewer
 URGENT_S = 0.5
-URGENT_HOLD_S = 0.2
-"""The same time for more than URGENT_S, or a steep growth."""
+URGENT_HOLD_S = 0.2  # the same time for more than URGENT_S, or a steep growth
 STEEP = 0.5
 """Seconds a second: a growth this steep means that less than half of the work is done.
 
 A step hardly saves more than half, so two follow at once: each may cost a new encoder, which takes time.
 """
-EMPTYING = 0.1
-"""Seconds a second: a backlog that shrinks this fast needs no step."""
+EMPTYING = 0.1  # seconds a second: a backlog that shrinks this fast needs no step
 SETTLES_S = 0.7
-HURRIES_S = 0.25
-"""A step has so long to take effect; the shorter time is for more than URGENT_S."""
-CALM_S = 0.15
-"""At most so much waits while there is room."""
+HURRIES_S = 0.25  # a step has so long to take effect; the shorter time is for more than URGENT_S
+CALM_S = 0.15  # at most so much waits while there is room
 PATIENCE_S = 30.0
 MOST_PATIENCE_S = 600.0
-SMOOTH_S = 3.0
-"""Averaging time of the video thread's busy share."""
+SMOOTH_S = 3.0  # averaging time of the video thread's busy share
 
 
 class Step(StrEnum):
     """Steps to save CPU, in order."""
 
-    ENCODER = "encoder"
-    """Simpler x264 parameters."""
-    VIEWERS = "viewers"
-    """Previews once a second; every second frame for the live encode."""
-    RATE = "frame rate"
-    """Half the program's frame rate."""
-    DETAIL = "detail"
-    """The cheapest x264 parameters."""
+    ENCODER = "encoder"  # simpler x264 parameters
+    VIEWERS = "viewers"  # previews once a second; every second frame for the live encode
+    RATE = "frame rate"  # half the program's frame rate
+    DETAIL = "detail"  # the cheapest x264 parameters
 
 
 ROOM = {Step.ENCODER: 0.6, Step.VIEWERS: 0.75, Step.RATE: 0.45, Step.DETAIL: 0.6}
 """Busy share of the video thread at which a step is taken back; it rises by the step's saving."""
 
 
-type Move = tuple[Step, bool]
-"""A step, and whether it is taken, else taken back."""
+type Move = tuple[Step, bool]  # a step, and whether it is taken, else taken back
 
 
 class Ladder:
@@ -69,8 +57,7 @@ class Ladder:
         self._at_s: float | None = None
         self._room_since_s: float | None = None
         self._raised_s: float | None = None
-        self.patience_s = PATIENCE_S
-        """Time with room before a step is taken back."""
+        self.patience_s = PATIENCE_S  # time with room before a step is taken back
 
     @property
     def taken(self) -> Sequence[Step]:

@@ -22,25 +22,18 @@ CHEAP = "me=dia:subme=1:trellis=0:mixed-refs=0:partitions=i8x8,i4x4:b-adapt=1"
 """Like the preset superfast, without a change of the stream's parameter sets."""
 CHEAPEST = "me=dia:subme=0:trellis=0:mixed-refs=0:partitions=none:b-adapt=0:mbtree=0:aq-mode=0"
 """The least work for the same stream; flat areas and motion get coarse."""
-CHEAP_PRESETS = frozenset({"ultrafast", "superfast", LEAN})
-"""Presets no dearer than CHEAP."""
-CHEAPEST_PRESETS = CHEAP_PRESETS - {LEAN}
-"""Presets no dearer than CHEAPEST."""
+CHEAP_PRESETS = frozenset({"ultrafast", "superfast", LEAN})  # presets no dearer than CHEAP
+CHEAPEST_PRESETS = CHEAP_PRESETS - {LEAN}  # presets no dearer than CHEAPEST
 PSYCHOVISUAL_PRESETS = frozenset({"fast", "medium", "slow", "slower", "veryslow"})
 """With these presets (`subme` of 6 and more) x264 lowers the chroma QP offset by two."""
-SPACING = 2
-"""One of so many frames is encoded at the lower rate."""
-URGENT_SPACING = 4
-"""The same while more than URGENT_S wait, down to BEHIND_S: an even rate is better than drops."""
+SPACING = 2  # one of so many frames is encoded at the lower rate
+URGENT_SPACING = 4  # the same while more than URGENT_S wait, down to BEHIND_S: an even rate is better than drops
 HELPS_S = 0.3
 """A new encoder costs 0.4 s of CPU before it saves any. It waits so long after the last progress of a lower frame rate.
 """
-PUT_OFF_S = 1.0
-"""Limit of that wait in all."""
-ENCODERS_OWN = frozenset({Step.ENCODER, Step.DETAIL})
-"""Steps that need another encoder."""
-LEAST_RATE = Fraction(10)
-"""The program's frame rate is never halved below this one."""
+PUT_OFF_S = 1.0  # limit of that wait in all
+ENCODERS_OWN = frozenset({Step.ENCODER, Step.DETAIL})  # steps that need another encoder
+LEAST_RATE = Fraction(10)  # the program's frame rate is never halved below this one
 
 SUBJECT = "PC"
 
@@ -59,8 +52,7 @@ _UP = {
 
 
 PREVIEW_EVERY_S = 1.0
-LOOKED_S = 2.0
-"""A frame wanted so long ago means a viewer."""
+LOOKED_S = 2.0  # a frame wanted within this time means a viewer
 
 type Also = Callable[[av.VideoFrame, int], object]
 """Takes a program frame and its pts for the live encode; returns at once, True if wanted."""
@@ -129,8 +121,7 @@ class Relief:
         self, settings: VideoSettings, encoder: Encoder, viewers: Viewers, *, clock: Clock, emit: Emit
     ) -> None:
         """Take the `settings` with which `encoder` was opened."""
-        self.behind_s = self.busy = 0.0
-        """Last load: see Ladder.update."""
+        self.behind_s = self.busy = 0.0  # last load: see Ladder.update
         self._settings = self._in_force = settings
         self._encoder = encoder
         self._viewers = viewers

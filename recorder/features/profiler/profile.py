@@ -25,8 +25,7 @@ from devices.host.process_stat import process_started
 from recorder.encode.thread_clocks import child_programs, process_ns, thread_names, thread_ns
 from recorder.model.status import NamedCpu, StageFigures
 
-type Spent = Counter[CpuStage]
-"""Nanoseconds of CPU by stage."""
+type Spent = Counter[CpuStage]  # nanoseconds of CPU by stage
 
 
 class StageTimers:
@@ -286,8 +285,7 @@ def _waited_for_ns() -> int:
 
 
 LOOK_S = 0.5
-CHILDREN_EVERY = 2
-"""Looks between two searches for children, which read all of /proc."""
+CHILDREN_EVERY = 2  # looks between two searches for children, which read all of /proc
 _PHASES = {"session-armed": CpuStage.OTHER, "session-live": CpuStage.OTHER, "session-ended": CpuStage.SEALING}
 """Stage of the session's own threads by event."""
 

@@ -37,10 +37,8 @@ from recorder.session.planning import plan_session
 from recorder.session.request import Asked
 from recorder.session.session import Session
 
-LOOK_EVERY_S = 0.09
-"""Detectors judge ten frames a second; all are decoded."""
-SYNC_S = 120.0
-"""Lip sync is measured in this first part, which stays in memory."""
+LOOK_EVERY_S = 0.09  # detectors judge ten frames a second; all are decoded
+SYNC_S = 120.0  # lip sync is measured in this first part, which stays in memory
 _FULL_SCALE = 32_767
 
 
@@ -194,13 +192,10 @@ def sweep(home: Path) -> None:
 
 
 TITLE = "Rehearsal"
-RESERVE = 100_000_000
-"""Bytes that must stay free."""
+RESERVE = 100_000_000  # bytes that must stay free
 ASK_S = 0.25
-LONGER_S = 60.0
-"""Extra time for slow sources and disks."""
-LET_GO_S = 20.0
-"""The session may take so long to stop; then it is abandoned."""
+LONGER_S = 60.0  # extra time for slow sources and disks
+LET_GO_S = 20.0  # the session may take so long to stop; then it is abandoned
 
 
 @dataclass(slots=True)
@@ -210,13 +205,10 @@ class Rehearsed:
     result: SessionResult | None = None
     status: SessionStatus | None = None
     film: Film | None = None
-    problem: LiputError | None = None
-    """Why there is no review."""
+    problem: LiputError | None = None  # why there is no review
     events: list[Event] = field(default_factory=list)
-    destinations: dict[str, DestinationLine] = field(default_factory=dict)
-    """The best line of each destination."""
-    devices: Mapping[str, str] = field(default_factory=dict)
-    """Kind of each device by its source's name."""
+    destinations: dict[str, DestinationLine] = field(default_factory=dict)  # the best line of each destination
+    devices: Mapping[str, str] = field(default_factory=dict)  # kind of each device by its source's name
 
 
 type Stage = Callable[[str, float], None]
