@@ -1,4 +1,4 @@
-"""One attempt to stream to one destination: its child process, its reports, and the deadlines.
+"""One attempt to stream to a destination: its child process, its reports, and the deadlines.
 
 The thread that starts the child must outlive it: the kernel kills the child when that thread ends.
 """
@@ -24,7 +24,7 @@ from recorder.live.url import parse_live_url
 from recorder.model.packet import TrackId
 
 TURN_S = 0.04
-"""How long a turn waits for the child. The encoder's thread wakes nobody, so packets are fetched this often."""
+"""The longest wait of a turn for the child. The encoder's thread wakes nobody, so packets are fetched this often."""
 
 _TOO_LATE = {
     "start": (Reason.FAILED, "its process did not start in time"),
@@ -38,39 +38,39 @@ _TOO_LATE = {
 
 
 START_S, STEP_S, STALL_S, END_S, UNREAD_S = 10.0, 3.0, 6.0, 1.0, 5.0
-"""Of the start of the child, each step of connecting, a live stream that does not move, and the end of a child that is
-done. A server may read nothing of what its kernel takes for it for UNREAD_S."""
+"""Deadlines: the child's start, each step of connecting, a live stream without progress, the end of a finished child,
+and a server whose program reads nothing of its kernel's buffer."""
 
 LEAST_BYTES, MOST_BYTES = 8_192, 65_536
 LONGEST_REPORT = 64 * 1024
 RESOLVER = "timeout:1 attempts:3"
-"""For the child's look-ups: the default asks again after 5 s, when the attempt has been given up (resolv.conf(5))."""
+"""For the child's look-ups: the default asks again after 5 s, after the attempt's deadline (resolv.conf(5))."""
 _REPORTS = msgspec.json.Decoder(Report)
 
 
 def half_a_second(bit_rate: int) -> int:
-    """Return how many bytes each place on the way to the network may hold of a stream; all there are where unknown.
+    """Return the bytes that each buffer on the way to the network may hold; the maximum for an unknown rate.
 
-    What is held there is part of how late viewers are, and cannot be dropped: there are four such places.
+    There are four such buffers. Their content delays viewers and cannot be dropped.
     """
     bytes_ = bit_rate // 16 or MOST_BYTES
-    return min(MOST_BYTES, max(LEAST_BYTES, 1 << (bytes_.bit_length() - 1)))  # the kernel rounds up
+    return min(MOST_BYTES, max(LEAST_BYTES, 1 << (bytes_.bit_length() - 1)))  # the kernel rounds up to a power of two
 
 
 class LiveChild(ChildProcess):
     """A running `python -m recorder.live.child`."""
 
     def __init__(self, pipe_bytes: int = MOST_BYTES) -> None:
-        """Start it, with pipes that hold so many bytes. Raises OSError."""
+        """Start it, with pipes of `pipe_bytes`. Raises OSError."""
         options = f"{os.environ.get('RES_OPTIONS', '')} {RESOLVER}".strip()
         super().__init__(python_module("recorder.live.child"), env=os.environ | {"RES_OPTIONS": options})
         self.resize_pipes(pipe_bytes)
         self._received = ReceiveBuffer(LONGEST_REPORT)
 
     def exchange(self, outbound: bytearray, timeout_s: float) -> list[Report] | None:
-        """Move bytes of `outbound` into the child and return what it reported; None when it has closed its end.
+        """Write bytes of `outbound` to the child and return its reports; None when it has closed its output.
 
-        Waits at most `timeout_s` seconds for either. Raises ValueError where a report is none.
+        Blocks at most `timeout_s` seconds. Raises ValueError for an invalid report.
         """
         wanting = [self.input] if outbound and not self.is_deaf else []
         readable, writable, _ = select.select([self.output], wanting, [], timeout_s)
@@ -86,7 +86,7 @@ class LiveChild(ChildProcess):
 
 
 class StopRequest:
-    """The wish that an attempt end, until when it may still send what it has, and whether the stream `goes_on`."""
+    """A request to end an attempt, with the deadline for sending the rest; the stream `goes_on` in another attempt."""
 
     def __init__(self) -> None:
         self.event = threading.Event()
@@ -94,9 +94,9 @@ class StopRequest:
         self.goes_on = False
 
     def set(self, deadline_ns: int, *, goes_on: bool = False) -> None:
-        """Wish it; where the stream `goes_on`, another attempt follows at once.
+        """Request the end; with `goes_on` another attempt follows at once.
 
-        A second wish changes nothing but this: after the wish for its end, the stream goes on no more.
+        A second request can only withdraw `goes_on`.
         """
         if self.event.is_set():
             self.goes_on = self.goes_on and goes_on
@@ -119,7 +119,7 @@ class Attempt:
         at_newest: bool,
         on_turn: Callable[[], None],
     ) -> None:
-        """`on_turn` is called as soon as the stream begins, and with each turn."""
+        """`on_turn` is called when the stream begins, and in each turn."""
         self._url = parse_live_url(target.url.reveal())
         self._ca_file = target.ca_file
         self._queue = queue
@@ -135,25 +135,25 @@ class Attempt:
         self._outbound = bytearray()
         self._most_bytes = half_a_second(bit_rate(templates))
         self.step = "start"
-        """What the child said it does (recorder.live.kind), or start or live."""
+        """The child's last step (recorder.live.kind), or start or live."""
         self._moved_ns = clock.now_ns()
         self._live_ns: int | None = None
         self._told_ns = 0
         self.link: Sent | None = None
-        """What the child last said of the link (recorder.live.kind); None before it is live."""
+        """The child's last report on the link; None before it is live."""
 
     @property
     def is_left(self) -> bool:
-        """Whether its child is still there; once it has run, that is one that could not be killed."""
+        """Whether its child still runs; after `run` that is one that could not be killed."""
         return self._child is not None and self._child.status is None
 
     @property
     def has_begun(self) -> bool:
-        """Whether there is something to be seen: the server takes the stream, and a keyframe was there."""
+        """Whether viewers get frames: the server accepts the stream, and a keyframe was sent."""
         return self._feed is not None
 
     def run(self) -> Outcome:
-        """Stream until something ends it; the child is killed when this returns, and what it did not send is back."""
+        """Stream until an outcome; blocks. Afterwards the child is dead, and unsent packets are back in the queue."""
         try:
             child = self._child = LiveChild(self._most_bytes)
         except OSError as error:
@@ -167,7 +167,7 @@ class Attempt:
         finally:
             child.end(END_S if self._over else 0.0)
             self._queue.put_back()
-            self._templates = {}  # with them, an encoder would be kept
+            self._templates = {}  # they keep an encoder alive
         return outcome
 
     def _order(self) -> bytes:
@@ -181,7 +181,7 @@ class Attempt:
         return msgspec.json.encode((self._url.scheme, self._url, bounded)) + b"\n"
 
     def _refill(self) -> Outcome | None:
-        """Fill up the bytes for the child; what libav will not pack ends the attempt."""
+        """Pack packets for the child; a muxing error ends the attempt."""
         try:
             self._pack()
         except FFmpegError as error:
@@ -191,7 +191,7 @@ class Attempt:
         return None
 
     def _pack(self) -> None:
-        """Move packets from the queue into the bytes for the child, as far as the child takes them."""
+        """Move packets from the queue into the outbound bytes, up to the child's limit."""
         if self._feed is None:
             self._begin()
         while self._feed and not self._finished and len(self._outbound) < self._most_bytes:
@@ -206,22 +206,22 @@ class Attempt:
                 break
 
     def _finish(self, feed: FlvFeed) -> None:
-        """End the stream, or break it off where the next attempt goes on with it: whoever plays it waits for that."""
+        """End the stream, or break it off where another attempt continues it: players then wait for that."""
         self._finished = True
         self._broken_off = self._stop.goes_on and kind_of(self._url.scheme).goes_on
         if not self._broken_off:
             feed.finish()
 
     def _begin(self) -> None:
-        """Begin the stream once it is wanted, and not before: with what is newest then, however long it took."""
+        """Begin the stream with the newest keyframe once the server accepts it."""
         if self._url.listens:
             self._queue.keep_newest()
         if self._live_ns is not None and (start := self._queue.start(at_newest=self._at_newest)):
             self._feed = FlvFeed(self._templates, start)
-            self._on_turn()  # not before there is anything to see; what was left out by then is told with it
+            self._on_turn()  # now viewers get frames; frames dropped until now are told too
 
     def _exchange(self, child: LiveChild) -> Outcome | None:
-        """Write what the child takes and weigh what it reports, waiting at most a turn for either."""
+        """Exchange bytes and reports with the child, for at most a turn."""
         reports = child.exchange(self._outbound, TURN_S)
         if child.is_deaf:
             self._outbound.clear()
@@ -247,7 +247,7 @@ class Attempt:
                 if self._feed is not None:
                     self._queue.sent(self._feed.start_s + report.dts_s + 0.002)  # FLV counts milliseconds
                 self._told_ns = self._clock.now_ns()
-                self.link = report  # last: who looks at it finds acknowledged what it tells of
+                self.link = report  # last: readers find its packets acknowledged
             case Outcome(reason, detail):
                 self._over = True
                 if reason is None:
@@ -256,7 +256,7 @@ class Attempt:
         return None
 
     def _judge(self) -> Outcome | None:
-        """End the attempt when something takes too long, or when it is to stop and has nothing to lose."""
+        """End the attempt at a deadline, or on a stop request with nothing left to send."""
         now_ns = self._clock.now_ns()
         if self._stop.event.is_set() and (self._feed is None or now_ns >= self._stop.deadline_ns):
             return Outcome(live_s=self._live_s())
@@ -272,7 +272,7 @@ class Attempt:
         return None
 
     def _unread_s(self, now_ns: int) -> float:
-        """Return for how long the server's program has read nothing; a child that is held up by it tells no more."""
+        """Return how long the server's program has read nothing; a blocked child reports nothing new."""
         if not self.link or not self.link.unread_s:
             return 0.0
         return self.link.unread_s + (now_ns - self._told_ns) / NANOSECONDS

@@ -1,8 +1,8 @@
-"""One connection attempt, in a process of its own: `python -m recorder.live.child`.
+"""One connection attempt in its own process: `python -m recorder.live.child`.
 
-libavformat's network calls can hang where nothing interrupts them; here they hang alone, and the destination
-kills the process. What goes in and out is described in recorder.live.kind. Nothing is ever written to standard
-error, and no report holds the address, the key or the path after the host.
+libavformat's network calls can hang uninterruptibly; here they hang alone, and the destination kills the process.
+recorder.live.kind describes its input and output. It writes nothing to standard error, and no report holds the address,
+the key or the path after the host.
 """
 
 import contextlib
@@ -23,21 +23,21 @@ PR_SET_DUMPABLE = 4
 
 
 def main() -> None:
-    """Stream standard input to the server that its first line names; the exit status says only that it is over."""
+    """Stream standard input to the server in its first line. The exit status has no meaning."""
     end_with_parent()
-    # What is in this process's memory is in no core dump, and no other process of this user may look at it.
+    # No core dump holds this process's memory, and no other process of this user can read it.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0)
     scheme, to, request = ORDERS.decode(_read_line())
     if os.getppid() != request.parent:
-        return  # the recorder died before the kernel was told to take us along
-    with contextlib.suppress(OSError):  # the recorder does not listen any more
+        return  # the recorder died before PR_SET_PDEATHSIG was set
+    with contextlib.suppress(OSError):  # the recorder is gone
         report(_stream(scheme, to, request))
-    os._exit(0)  # no destructor may touch the network again
+    os._exit(0)  # destructors must not touch the network
 
 
 def report(what: Report) -> None:
-    """Tell the destination."""
+    """Send a report to the destination."""
     os.write(STDOUT, msgspec.json.encode(what) + b"\n")
 
 
@@ -51,12 +51,12 @@ def _stream(scheme: str, to: msgspec.Raw, request: Request) -> Report:
         except OSError as error:
             return Outcome(Reason.UNKNOWN_HOST, error.strerror or "")
     report("load")
-    # Only now is libav loaded: that takes 0.1 s of CPU, which a failed look-up need not cost.
+    # libav loads in 0.1 s of CPU, so not before the look-up.
     return kind.publish(request, url, report)
 
 
 def _read_line() -> bytes:
-    """Read up to a line end and not one byte further: the rest belongs to libavformat."""
+    """Read up to a line end and no byte further: libavformat reads the rest."""
     line = bytearray()
     while not line.endswith(b"\n"):
         byte = os.read(STDIN, 1)

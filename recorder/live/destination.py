@@ -1,7 +1,7 @@
-"""A live destination: takes the session's packets, keeps streaming them to one server, and says how that goes.
+"""A live destination: streams the session's packets to one server, reconnects, and reports its state.
 
-A background task runs one attempt after the other, each with a child process of its own, and waits in between.
-Whatever the network does, `put` takes microseconds and `stop` keeps its time.
+A background task runs one attempt after the other, each with its own child process, and waits in between. The network
+delays neither `put`, which takes microseconds, nor `stop`.
 """
 
 import random
@@ -23,32 +23,32 @@ from recorder.model.packet import EncodedPacket, TrackId
 from recorder.model.status import DestinationLine
 
 CLOSE_S = 1.5
-"""How far behind the session one that keeps up may be: an encoder, a round trip and a report or two."""
+"""The delay behind the session that still keeps up: an encoder, a round trip and a report or two."""
 FOR_S = 10.0
-"""How long it must have been close, and have dropped nothing, to keep up again."""
+"""The time within CLOSE_S and without dropped frames after which a slow one keeps up again."""
 
 
 class Lag:
-    """Judges one stream while it is live; `begin` says that it is from now on."""
+    """Judges whether a live stream keeps up; `begin` starts it."""
 
     def __init__(self) -> None:
         self.is_slow = False
         self.slow_s, self.frames = 0.0, 0
-        """How long it was slow the last time, and how many frames that cost."""
+        """Duration of the last slow period, and the frames dropped in it."""
         self._dropped = 0
         self._before = 0
         self._since_ns = 0
         self._behind_ns = 0
 
     def begin(self, dropped: int) -> None:
-        """Judge what comes from now on; `dropped` frames had been dropped by then."""
+        """Start judging; `dropped` frames were dropped before."""
         self.is_slow = False
         self._dropped = dropped
 
     def look(self, now_ns: int, dropped: int, delay_s: float) -> bool:
         """Return whether `is_slow` has changed.
 
-        `dropped` frames were dropped so far, and it is `delay_s` seconds behind.
+        `dropped` is the number of frames dropped so far, `delay_s` the delay behind the session.
         """
         has_dropped, before, self._dropped = dropped > self._dropped, self._dropped, dropped
         if has_dropped or delay_s > CLOSE_S:
@@ -67,32 +67,32 @@ FIRST_S = 1.0
 GROWTH = 1.6
 LONGEST_S = 2.0
 SOON_S = (0.25, 0.5)
-"""The least there is between two attempts: each costs 0.3 s of CPU."""
+"""The shortest wait between two attempts: each costs 0.3 s of CPU."""
 
 SLOW_S = 10.0
-"""Where nothing but a person will change the answer: a wrong key, a certificate."""
+"""The wait where only a person can help: a wrong key, a certificate."""
 
 SHORT_LIFE_S = 5.0
-"""A stream that lived shorter than this counts as a failed attempt."""
+"""A stream that ends sooner counts as a failed attempt."""
 
 _NO_WAY_THERE = frozenset({Reason.TIMEOUT, Reason.UNREACHABLE, Reason.UNKNOWN_HOST})
-"""The network is to blame: the wait is counted from the attempt's start, for it has waited long enough itself."""
+"""Faults of the network: the attempt's own duration counts as part of the wait."""
 _A_PERSON_MUST_ACT = frozenset({Reason.REJECTED, Reason.CERTIFICATE})
 _PATIENCE = 3
-"""How often in a row a server that has taken this stream before may turn it away, and how often any server may
-take the stream and hang up at once (some do that with a wrong key), before we believe it."""
+"""Refusals in a row by a server that accepted this stream before, or early hang-ups by any server (some answer a wrong
+key so), before the long wait."""
 
 
 class Backoff:
     """The waits between attempts: they grow while attempts fail in a row, and jitter keeps rooms out of step.
 
     Viewers should be back within 5 s of the network's return. The worst case is an attempt whose first packet was the
-    last to be lost. Since Linux 6.5 the kernel sends another each second: live after 1 s and the way there. Before, it
-    sends them 1 s and 3 s after the first, and then the attempt's deadline (3 s a step, recorder.live.attempt) has
-    passed: 2 s lost. The next attempt begins up to SOON_S[1] = 0.5 s later, and its process needs up to 0.5 s to its
-    own first packet. RTMP takes seven round trips from there: 1.1 s at 150 ms. In all 4.1 s. A name that is looked up
-    adds 1 s at most: the child's resolver asks again each second (recorder.live.attempt). What fails at once, as it
-    does without a route, is tried again after LONGEST_S = 2 s at most: 2 + 0.5 + 1.1 = 3.6 s.
+    last one lost. Linux 6.5 and later resend it each second: the stream is live after 1 s and the round trips. Older
+    kernels resend it 1 s and 3 s after the first, at the attempt's deadline (3 s a step, recorder.live.attempt): 2 s
+    are lost. The next attempt begins up to SOON_S[1] = 0.5 s later, and its process needs up to 0.5 s to its first
+    packet. RTMP then takes seven round trips: 1.1 s at 150 ms. Together 4.1 s. A look-up adds 1 s at most: the child's
+    resolver asks again each second (recorder.live.attempt). An immediate failure, as without a route, is tried again
+    after at most LONGEST_S = 2 s: 2 + 0.5 + 1.1 = 3.6 s.
     """
 
     def __init__(self, random_source: random.Random | None = None) -> None:
@@ -103,23 +103,23 @@ class Backoff:
         self._was_live = False
 
     def forget(self) -> None:
-        """Begin anew: somebody has changed something."""
+        """Forget all failures: a person changed something."""
         self._failures = self._turned_away = self._hung_up = 0
 
     def after(self, outcome: Outcome, took_s: float = 0.0) -> float:
-        """Return how many seconds to wait after an attempt that ended so and took `took_s` seconds in all."""
+        """Return the seconds to wait after an attempt with this outcome that took `took_s` seconds in all."""
         if outcome.live_s >= SHORT_LIFE_S:
             self._failures = self._turned_away = self._hung_up = 0
             self._was_live = True
         if outcome.reason is Reason.CALLER_LEFT:
-            return 0.0  # nothing failed: the next may call at once
+            return 0.0  # no failure: the next caller may connect at once
         self._failures += 1
         self._turned_away = self._turned_away + 1 if outcome.reason in _A_PERSON_MUST_ACT else 0
         self._hung_up += outcome.live_s > 0 and outcome.reason is Reason.CLOSED
         patience = _PATIENCE if self._was_live else 0
         if self._turned_away > patience or self._hung_up > _PATIENCE:
             return SLOW_S * self._random.uniform(0.9, 1.1)
-        if outcome.reason is Reason.ALREADY_PUBLISHING:  # most often our own stream from before
+        if outcome.reason is Reason.ALREADY_PUBLISHING:  # usually this destination's own earlier stream
             return LONGEST_S * self._random.uniform(0.9, 1.0)
         wait_s = pause_s(self._failures, LONGEST_S, first_s=FIRST_S, growth=GROWTH) * self._random.uniform(0.75, 1.0)
         if outcome.reason in _NO_WAY_THERE or outcome.live_s >= SHORT_LIFE_S:
@@ -128,22 +128,22 @@ class Backoff:
 
 
 DROPPED_EVERY_S = 10.0
-"""At most one event about dropped frames in this time."""
+"""The shortest time between two events about dropped frames."""
 
 _TOO_SLOW = Outcome(Reason.TOO_SLOW)
 
 RESTART_S = 1.5
-"""How long an attempt that is to begin anew may still send what it has, and tell the server so."""
+"""The time in which a restarted attempt may still send the rest and end the stream."""
 
 _TO_REAP_S = 0.5
-"""What `stop` keeps of its time for killing a child that hangs."""
+"""The part of `stop`'s time for killing a hung child."""
 
 
 class LiveDestination:
     """Streams a session's packets to one server, caller or folder until it is stopped.
 
-    `target` has the whole address; raises UsageError where it cannot be one. `templates` are the encoder's open
-    streams, and must stay open until `stop` has returned.
+    `target` has the complete address; raises UsageError for an invalid one. `templates` are the encoder's open streams,
+    and must stay open until `stop` has returned.
     """
 
     def __init__(
@@ -155,7 +155,7 @@ class LiveDestination:
         clock: Clock,
         earlier: "LiveDestination | None" = None,
     ) -> None:
-        """Count on from what an `earlier` one of the same destination has counted."""
+        """Continue the counts of an `earlier` one of the same destination."""
         self.name = target.name
         self._target = target
         self._url = parse_live_url(target.url.reveal())
@@ -183,28 +183,28 @@ class LiveDestination:
         self._state = "connecting"
         self._since = clock.now()
         self._trouble: Outcome | None = None
-        self._believed_ns: int | None = None  # when it is live, where the server hung up soon before
+        self._believed_ns: int | None = None  # the time from which it counts as live, after an early hang-up
         self.times_live: int = earlier.times_live if earlier else 0
         """How often it became live."""
         self._dropped_earlier = self._told_dropped = earlier.dropped if earlier else 0
-        # What was dropped before there were any viewers; None until it is live, when nothing is counted.
+        # Frames dropped before the first viewers; None until it is live.
         self._not_missed: int | None = 0 if self.times_live else None
         self._told_dropped_ns = 0
 
     def start(self, after: "LiveDestination | None" = None) -> None:
-        """Begin to connect, once `after` has ended; returns at once."""
+        """Begin to connect once `after` has ended; returns at once."""
         self._after = after
         self._task.start()
 
     def put(self, packet: EncodedPacket) -> None:
-        """Take a packet, in the order of encoding; never blocks and never fails."""
+        """Queue a packet, in encoding order; never blocks, never fails."""
         if not self._task.stopped.is_set():
             self._queue.put(packet)
 
     def status(self) -> DestinationLine:
-        """Return how it is now; from any thread.
+        """Return its current state. Thread-safe.
 
-        `reason` is a stable code (recorder.live.reason) of what last went wrong, None while it is live and keeps up.
+        `reason` is the stable code (recorder.live.reason) of its last fault, None while it is live and keeps up.
         """
         state, trouble = self._state, self._trouble
         if state == "live":
@@ -230,26 +230,26 @@ class LiveDestination:
 
     @property
     def where(self) -> str:
-        """Where it leads, fit to be shown."""
+        """Its host or folder, without secrets."""
         return self._url.where
 
     @property
     def dropped(self) -> int:
-        """Video frames that viewers did not get since it was live first."""
+        """The video frames that viewers missed since it was first live."""
         if self._not_missed is None:
             return self._dropped_earlier
         return self._dropped_earlier + self._queue.dropped_frames - self._not_missed
 
     @property
     def link(self) -> Sent | None:
-        """What is known of the connection of the attempt that is live; None while there is none."""
+        """The last report on the live connection; None while there is none."""
         attempt = self._attempt
         return attempt.link if attempt and self._state == "live" else None
 
     def restart(self, target: StreamTarget | None = None) -> None:
-        """End the attempt there is, or the wait for the next, and begin anew at once; returns at once.
+        """End the current attempt or wait, and connect again at once. Returns at once.
 
-        `target` has the address to use from then on; raises UsageError where that cannot be one.
+        `target` has a new address; raises UsageError for an invalid one.
         """
         url = None if target is None else parse_live_url(target.url.reveal())
         with self._changing:
@@ -260,18 +260,18 @@ class LiveDestination:
         self._task.wake()
 
     def stop(self, timeout_s: float = 4.0) -> None:
-        """Send what is left, tell the server, and end; after `timeout_s` seconds at most, whatever hangs.
+        """Send the rest, end the stream, and stop within `timeout_s` seconds, even when something hangs.
 
-        Idempotent, from any thread but the destination's own.
+        Idempotent; callable from any thread but the destination's own.
         """
         self.end(timeout_s)
         self.join(timeout_s)
 
     def end(self, timeout_s: float, *, is_over: bool = False, goes_on: bool = False) -> None:
-        """Begin to stop, within `timeout_s` seconds; returns at once. A second wish changes nothing.
+        """Begin to stop, within `timeout_s` seconds; returns at once. A second call has no effect.
 
-        Where the session `is_over`, that it never was live is told, unless it listens for callers: nobody need call.
-        Where another destination `goes_on` with the stream, whoever plays it is not told that it has ended.
+        Where the session `is_over`, it reports that it never was live, unless it listens for callers. With `goes_on`
+        another destination continues the stream, so players are not told its end.
         """
         patience_s = max(0.0, timeout_s - _TO_REAP_S)
         with self._changing:
@@ -281,13 +281,13 @@ class LiveDestination:
             self._task.stop()
 
     def join(self, timeout_s: float | None = None) -> None:
-        """Wait until it has ended, not longer than `timeout_s`."""
+        """Wait at most `timeout_s` for its end."""
         self._task.join(timeout_s)
 
     # The task
 
     def _attend(self) -> None:
-        """Try once, and say how long it takes until the next attempt is worth it."""
+        """Make one attempt, and set the wait until the next one."""
         self._pause_s = 0.0
         if self._after:
             self._after.join()
@@ -297,18 +297,18 @@ class LiveDestination:
         self._state, self._believed_ns = "connecting", None
         began_ns = self._clock.now_ns()
         outcome = self._try_once(stop)
-        if outcome.reason is not None and not stop.event.is_set():  # else nobody wants it any more
+        if outcome.reason is not None and not stop.event.is_set():  # else the attempt was stopped on purpose
             self._lost(outcome)
             took_s = (self._clock.now_ns() - began_ns) / NANOSECONDS
             self._pause_s = self._backoff.after(outcome, took_s)
 
     def _broken(self, error: Exception) -> None:
-        """Take note of a mistake of ours; it must not leave viewers without anybody who tries again."""
+        """Report a bug in an attempt; the destination goes on."""
         self._pause_s = LONGEST_S
         self._lost(Outcome(Reason.FAILED, type(error).__name__))
 
     def _next_stop(self) -> StopRequest | None:
-        """Return the wish by which the next attempt is ended, or None when there is to be none."""
+        """Return the stop request of the next attempt, None where there is none."""
         if self._stop.event.is_set():
             self._begin_anew()
         with self._changing:
@@ -318,7 +318,7 @@ class LiveDestination:
             return self._stop
 
     def _begin_anew(self) -> None:
-        """Forget what went wrong: somebody wants it to be tried again."""
+        """Forget earlier failures, on a restart."""
         if self._state == "live":
             self._since = self._clock.now()
         self._trouble = self._attempt = None
@@ -339,11 +339,11 @@ class LiveDestination:
         )
         try:
             return attempt.run()
-        except Exception as error:  # whatever it is, the recording goes on and the next attempt may work
+        except Exception as error:  # the recording goes on, and the next attempt may work
             return Outcome(Reason.FAILED, f"{attempt.step}: {type(error).__name__}")
 
     def _is_live(self) -> None:
-        """Tell that it is live; where the server took the stream and hung up the last time, once it has lasted."""
+        """Report it live; after an early hang-up of the server, only once the stream has lasted."""
         trouble = self._trouble
         if trouble and trouble.reason is Reason.CLOSED and 0 < trouble.live_s < SHORT_LIFE_S:
             self._believed_ns = self._clock.now_ns() + round(SHORT_LIFE_S * NANOSECONDS)
@@ -370,7 +370,7 @@ class LiveDestination:
         )
 
     def _lost(self, outcome: Outcome) -> None:
-        """Say why it is not live, once for each reason until it is live again."""
+        """Report the reason why it is not live, once until the reason changes or it is live."""
         before, self._trouble = self._trouble, outcome
         if self._state == "live" or before is None:
             self._since = self._clock.now()
@@ -390,7 +390,7 @@ class LiveDestination:
         )
 
     def _look(self) -> None:
-        """Say whether it keeps up while it is live and to go on, and now and then what was dropped."""
+        """While it is live, report whether it keeps up, and now and then dropped frames."""
         now_ns = self._clock.now_ns()
         if self._believed_ns is not None and now_ns >= self._believed_ns:
             self._tell_live()
@@ -431,7 +431,7 @@ class LiveDestination:
             )
 
     def _new_drops(self) -> int:
-        """Return how many frames were dropped since this was last asked."""
+        """Return the frames dropped since the last call."""
         before, self._told_dropped = self._told_dropped, self.dropped
         return self._told_dropped - before
 

@@ -1,7 +1,7 @@
-"""The live destinations of one session, which people add, remove and start again while it runs.
+"""The live destinations of one session, which people add, remove and restart while it runs.
 
-`put` comes from the encoding threads: it takes no lock, and makes nothing. Everything else may come from any thread,
-and waits for no network: the end of a child process that hangs is left to threads of its own.
+Encoding threads call `put`, which takes no lock and allocates nothing. All other methods are thread-safe and wait for
+no network: threads of their own wait for a hung child process.
 """
 
 import threading
@@ -20,17 +20,17 @@ from recorder.model.packet import EncodedPacket, TrackId
 from recorder.model.status import DestinationLine
 
 MOST = 100
-"""Names that a session keeps count of: those streamed to so far, too."""
+"""The most names in a session, earlier ones included."""
 STOP_S = 4.0
-"""After the wish to end, all have stopped within this time, whatever hangs."""
+"""All have stopped this long after the stop request, even when something hangs."""
 LEAST_S = 1.0
-"""What each has to stop in, however long after the wish the session's sources took."""
+"""The least time for each to stop, even if the session's sources took longer to end."""
 
 type Templates = Mapping[TrackId, Stream]
 
 
 class Destinations:
-    """A session's destinations, by the names people call them."""
+    """A session's destinations, by name."""
 
     def __init__(self, targets: Sequence[StreamTarget] = (), *, clock: Clock, emit: Emit) -> None:
         self._clock = clock
@@ -49,23 +49,23 @@ class Destinations:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Those that are streamed to, or will be from the start on, in the order they were added."""
+        """The current destinations, in the order they were added."""
         with self._lock:
             return tuple(self._targets)
 
     @property
     def all_names(self) -> tuple[str, ...]:
-        """The same, and those that were streamed to and removed since."""
+        """The current destinations and the removed ones."""
         with self._lock:
             return tuple(dict.fromkeys([*self._streamed, *self._targets]))
 
-    # What people ask for
+    # Requests of people
 
     def add(self, target: StreamTarget) -> None:
-        """Stream to one more from its next keyframe on, or from the start on.
+        """Add a destination; it begins with its next keyframe, or with the recording.
 
-        Raises UsageError for a name that is there, for more than MOST names and for an address that cannot be one,
-        SessionError at the end.
+        Raises UsageError for a known name, for more than MOST names and for an invalid address, SessionError at the
+        end.
         """
         parse_live_url(target.url.reveal())
         with self._lock:
@@ -87,9 +87,9 @@ class Destinations:
         self._emit("destination-added", target.name, f"{target.name} is a destination from now on")
 
     def remove(self, name: str) -> None:
-        """Stream to it no more; it gets no packet from now on, and its connection is closed beside everything else.
+        """Remove a destination: it gets no further packet, and closes its connection in the background.
 
-        Raises UsageError for a name that is not there, SessionError at the end.
+        Raises UsageError for an unknown name, SessionError at the end.
         """
         with self._lock:
             self._refuse_after_the_end()
@@ -102,9 +102,9 @@ class Destinations:
         self._emit("destination-removed", name, f"{name} is not streamed to any more")
 
     def restart(self, name: str, target: StreamTarget | None = None) -> None:
-        """Connect anew, at once and whatever it waits for, to its new address where there is one: `target`.
+        """Reconnect a destination at once, to the address of `target` if given.
 
-        Raises UsageError for a name that is not there and an address that cannot be one, SessionError at the end.
+        Raises UsageError for an unknown name or an invalid address, SessionError at the end.
         """
         if target is not None:
             parse_live_url(target.url.reveal())
@@ -114,7 +114,7 @@ class Destinations:
             if target is not None:
                 self._targets[name] = target
             destination = self._streaming.get(name)
-            if destination is None and self._templates is not None:  # it could not be begun
+            if destination is None and self._templates is not None:  # its start failed
                 self._connect(self._targets[name], self._templates)
         self._emit("destination-restarted", name, f"{name} is connected anew")
         if destination:
@@ -135,7 +135,7 @@ class Destinations:
     # From the start of the recording to its end
 
     def begin(self, templates: Templates) -> None:
-        """Connect all; those that are streamed to already anew: the streams so far are not encoded any more.
+        """Connect all destinations; live ones reconnect, since their former streams are no longer encoded.
 
         `templates` are the encoder's open streams, and stay open until `close` has returned.
         """
@@ -150,29 +150,29 @@ class Destinations:
             for target in self._targets.values():
                 try:
                     self._connect(target, templates, before.get(target.name))
-                except Exception as error:  # as when no thread can be had: others go on
+                except Exception as error:  # such as no further thread; others go on
                     failed.append((target.name, repr(error)))
         for name, why in failed:
             self._emit("sink-failed", name, f"{name} could not be begun: {why}")
 
     def _leave(self, destination: LiveDestination, *, goes_on: bool = False) -> None:
-        """Begin to stop it. One of the same name that is still leaving ends first: this one waits for it."""
+        """Begin to stop it, after an earlier one of the same name."""
         destination.end(STOP_S, goes_on=goes_on)
-        if not goes_on and (earlier := self._leaving.get(destination.name)):  # nobody goes on with what that leaves
+        if not goes_on and (earlier := self._leaving.get(destination.name)):  # its stream ends for good
             earlier.end(STOP_S)
         self._leaving[destination.name] = destination
 
     def _connect(self, target: StreamTarget, templates: Templates, before: LiveDestination | None = None) -> None:
-        """Begin to stream; what was counted `before` is counted on from."""
+        """Begin to stream; counts continue from `before`."""
         destination = LiveDestination(target, templates, emit=self._emit, clock=self._clock, earlier=before)
         self._streamed[target.name] = None
-        # A server that still has the stream of the one before would take the next for somebody else's.
+        # A server that still has the former stream refuses the next one.
         destination.start(after=self._leaving.get(target.name))
         self._streaming[target.name] = destination
         self._taking = (*self._taking, destination)
 
     def put(self, packet: EncodedPacket) -> None:
-        """Give a packet to each; what goes wrong in one costs that one only. Returns at once."""
+        """Give a packet to each destination; an error ends that destination only. Returns at once."""
         for destination in self._taking:
             try:
                 destination.put(packet)
@@ -181,7 +181,7 @@ class Destinations:
 
     @property
     def streaming(self) -> tuple[LiveDestination, ...]:
-        """Those that get packets now; each says how far it is behind (`status`) and how its connection is (`link`)."""
+        """The destinations that get packets now."""
         return self._taking
 
     def _leave_out(self, broken: LiveDestination, error: Exception) -> None:
@@ -190,20 +190,20 @@ class Destinations:
         self._emit("sink-failed", broken.name, f"{broken.name} failed and gets no more: {error!r}")
 
     def ending(self) -> None:
-        """Take note that the end is wished for: from now on counts in which time all must have stopped."""
+        """Start the time limit for stopping all."""
         with self._lock:
             if self._stopped_by_ns is None:
                 self._stopped_by_ns = self._clock.now_ns() + round(STOP_S * NANOSECONDS)
 
     def stop(self) -> None:
-        """Begin to stop all at once: a hung one costs the others nothing. Nothing can be added from here on."""
+        """Begin to stop all at once; none waits for another. Nothing can be added afterwards."""
         self.ending()
         with self._lock:
             if not self._is_over:
                 self._is_over = True
                 for destination in self._streaming.values():
                     destination.end(max(LEAST_S, self._left_s()), is_over=True)
-                for destination in self._leaving.values():  # nobody goes on with what it leaves
+                for destination in self._leaving.values():  # its stream ends for good
                     destination.end(STOP_S)
 
     def _left_s(self) -> float:
@@ -211,9 +211,9 @@ class Destinations:
         return max(0.0, (by_ns - self._clock.now_ns()) / NANOSECONDS)
 
     def close(self) -> None:
-        """Stop all, and return once they have stopped.
+        """Stop all, and wait for their end.
 
-        At most STOP_S seconds after the end was wished for, or LEAST_S after they began to stop.
+        That takes at most STOP_S seconds from `ending`, or LEAST_S from here.
         """
         self.stop()
         least_ns = self._clock.now_ns() + round(LEAST_S * NANOSECONDS)
@@ -221,10 +221,10 @@ class Destinations:
             destination.join(max(self._left_s(), (least_ns - self._clock.now_ns()) / NANOSECONDS, 0.0))
         self._templates = None
 
-    # How they are
+    # State
 
     def lines(self) -> list[DestinationLine]:
-        """Return how each is; last those that were removed, with what they had cost by then."""
+        """Return the state of each; last the removed ones, with their counts."""
         with self._lock:
             targets, streaming, removed = list(self._targets), dict(self._streaming), list(self._removed.values())
         now = [

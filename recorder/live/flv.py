@@ -24,7 +24,7 @@ _OPTIONS = {
 
 
 class _Buffer:
-    """The file that the muxer writes to."""
+    """The muxer's output file."""
 
     def __init__(self) -> None:
         self.data = bytearray()
@@ -35,9 +35,9 @@ class _Buffer:
 
 
 class FlvFeed:
-    """An FLV muxer whose time 0 is the decoding time of `start`, a video keyframe.
+    """An FLV muxer; its time 0 is the decoding time of `start`, a video keyframe.
 
-    What was encoded for earlier than that is left out. Tracks may come in any order to each other.
+    Packets for an earlier time are dropped. Tracks may come in any order to each other.
     """
 
     def __init__(self, templates: Mapping[TrackId, Stream], start: EncodedPacket) -> None:
@@ -52,14 +52,14 @@ class FlvFeed:
 
     @property
     def data(self) -> bytearray:
-        """The bytes that were muxed and not taken yet; whoever sends some of them deletes those."""
+        """Muxed bytes; the caller deletes those it has sent."""
         return self._buffer.data
 
     def add(self, packet: EncodedPacket) -> None:
-        """Mux one packet; sound waits for the first picture.
+        """Mux one packet; audio waits for the first video packet.
 
-        Encoders hand pictures out later than sound, on a busy PC by more than the muxer waits for them. It would
-        begin with sound then, and to this muxer whatever is earlier than what it began with is an error.
+        On a busy PC encoders deliver video later than audio, by more than the muxer's own wait. The muxer would begin
+        with audio, and fail on every earlier packet.
         """
         if packet.track not in self._streams or packet.dts < self._shift(packet.time_base):
             return
@@ -72,7 +72,7 @@ class FlvFeed:
             self._early.append(packet)
 
     def finish(self) -> None:
-        """End the stream; its last bytes are in `data` then."""
+        """End the stream; its last bytes are then in `data`."""
         self._muxer.close()
 
     def _mux(self, packet: EncodedPacket) -> None:
@@ -91,7 +91,7 @@ class FlvFeed:
 
 
 def request(templates: Mapping[TrackId, Stream]) -> Request:
-    """Return what is told of an FlvFeed's stream before it begins, to a child of this process; raises FFmpegError."""
+    """Return the description of an FlvFeed's stream for a child of this process; raises FFmpegError."""
     buffer = _Buffer()
     with _muxer(buffer, templates) as muxer:
         muxer.start_encoding()
@@ -107,7 +107,7 @@ def request(templates: Mapping[TrackId, Stream]) -> Request:
 
 
 def bit_rate(templates: Mapping[TrackId, Stream]) -> int:
-    """Return the bits per second of all tracks, 0 where they do not say."""
+    """Return the bits per second that the streams' encoders were asked for; 0 where unknown."""
     return sum(getattr(template.codec_context, "bit_rate", None) or 0 for template in templates.values())
 
 
@@ -119,22 +119,21 @@ def _muxer(buffer: _Buffer, templates: Mapping[TrackId, Stream]) -> OutputContai
 
 
 SENT_EVERY_S = 0.125
-"""How often a child says how far it is. A link that has become narrow costs viewers two seconds for each second in
-which nobody knows."""
+"""The interval of a child's reports. Until a report, a narrowed link costs viewers two seconds per second."""
 
 SOURCE_OPTIONS = {"probesize": "32", "fpsprobesize": "0"}
-"""Read no further than the first picture, whatever its size and whenever the rest comes."""
+"""Read no further than the first frame, of any size, even if the rest comes late."""
 
 _STDIN = 0
 _END = bytes.fromhex("17 02 000000 00000010")
-"""The last bytes of an FLV stream with H.264: libavformat's trailer, a tag that says that the sequence has ended."""
+"""The end of an FLV stream with H.264: libavformat's trailer, an end-of-sequence tag."""
 
 
 def add_streams(sink: OutputContainer, request: Request) -> None:
-    """Announce the stream to `sink`; raises FFmpegError.
+    """Add the request's streams to `sink`; raises FFmpegError.
 
-    libavformat would take units of time for a frame rate and 44,100 for every sound, and wait for a picture to know its
-    size; all that would be told to the server.
+    libavformat would derive a frame rate from the time base, assume 44,100 Hz, and wait for a frame to know its size.
+    It would send all that to the server.
     """
     with av.open(io.BytesIO(request.head), "r", format="flv", options=SOURCE_OPTIONS) as head:
         for stream in head.streams:
@@ -148,11 +147,10 @@ def add_streams(sink: OutputContainer, request: Request) -> None:
 
 
 def packets(sink: OutputContainer) -> "Iterator[tuple[av.Packet[Stream], float]]":
-    """Yield each packet of the stream as `sink` takes it, with its decoding time in seconds; raises FFmpegError.
+    """Yield each packet of the stream for `sink`, with its decoding time in seconds; raises FFmpegError.
 
-    Where the input breaks off, this process ends without another word. The recorder was killed, or has given this
-    attempt up: the kernel is about to kill us, or it is; or it connects anew, to what waits for that. Who comes next
-    goes on with the stream, unless we end it.
+    This process exits where the input breaks off. The recorder was killed, gave the attempt up, or reconnects to a
+    place that waits for that. The next attempt then continues the stream, unless it was ended here.
     """
     incoming = _Incoming()
     source = av.open(incoming, "r", format="flv", options=SOURCE_OPTIONS)  # once it has begun
@@ -167,13 +165,13 @@ def packets(sink: OutputContainer) -> "Iterator[tuple[av.Packet[Stream], float]]
 
 
 class _Incoming:
-    """Standard input, as libavformat reads it."""
+    """Standard input as a file for libavformat."""
 
     def __init__(self) -> None:
         self._last = b""
 
     def read(self, size: int) -> bytes:
-        """Return what there is, at most `size` bytes; empty at the end."""
+        """Return available bytes, at most `size`; empty at the end."""
         data = os.read(_STDIN, size)
         if data:
             self._last = (self._last + data[-len(_END) :])[-len(_END) :]
@@ -181,5 +179,5 @@ class _Incoming:
 
     @property
     def has_ended(self) -> bool:
-        """Whether what was read ends as a whole stream does."""
+        """Whether the input ended with a complete stream."""
         return self._last == _END

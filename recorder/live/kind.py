@@ -1,7 +1,10 @@
-"""A kind of live destination: its address, how it is streamed to, and how it is tried without streaming.
+"""The contract of a kind of live destination, and its messages with the child process.
 
-One module of recorder/live/kinds for each, with a KIND; config/settings/addresses.py has the schemes of its addresses.
-A kind is loaded where an address means it, and what it takes to stream by the child that streams.
+Each kind is a module of recorder/live/kinds with a KIND; config/settings/addresses.py has its schemes. A kind is loaded
+for an address of its scheme, its streaming code in the child only.
+
+The child's standard input gets one Order as a line of JSON and, after `live`, an FLV stream. Its standard output gives
+reports, a line of JSON each. The address travels this way alone, in no argument or environment.
 """
 
 from collections.abc import Callable
@@ -20,10 +23,10 @@ if TYPE_CHECKING:
 
 
 class Request(msgspec.Struct, frozen=True):
-    """The stream, as a server is told of it before it takes any of it, and the bounds to stream it within.
+    """The description of a stream for a server, and the limits of streaming it.
 
-    `head` is how the FLV stream will begin: which tracks, and what their decoders need. It does not tell the picture's
-    `width` and `height`, nor truly its `frame_rate` (a fraction as text, such as 30000/1001) or the `sample_rate` (Hz).
+    `head` is the beginning of the FLV stream: its tracks and their decoders' data. It lacks the picture's `width` and
+    `height`, and has no reliable `frame_rate` (a fraction as text, such as 30000/1001) or `sample_rate` (Hz).
     """
 
     parent: int
@@ -38,24 +41,23 @@ class Request(msgspec.Struct, frozen=True):
     io_timeout_s: float = 6.0
     connect_timeout_s: float = 3.0
     held_bytes: int = 65_536
-    """The most that may wait in this PC's kernel to be sent."""
+    """The most unsent bytes in this PC's kernel."""
     ca_file: str | None = None
 
 
 type Order = tuple[str, msgspec.Raw, Request]
-"""The scheme of the address, the address as its kind takes it apart, and the request."""
+"""The scheme of the address, the address as its kind parses it, and the request."""
 ORDERS = msgspec.json.Decoder[Order](Order.__value__)
 
 
 class Sent(msgspec.Struct, frozen=True, tag="sent"):
-    """Everything up to `dts_s` (seconds from the start of this attempt's FLV) has been given to the network.
+    """A report: everything up to `dts_s` (seconds from the start of this attempt's FLV) was given to the network.
 
-    To TCP's, which holds half a second of it; through SRT's buffer, which may hold some seconds.
+    TCP's buffer holds half a second of it, SRT's some seconds.
 
-    What is known of the link then: `rtt_ms` there and back, `unsent_bytes` that the kernel (or SRT) still holds because
-    the other side has not acknowledged them, `delivered_bps`, the bits per second that it has acknowledged since the
-    report before, `in_flight`, how many of TCP's segments are on their way. None where nobody tells. `unread_s` is for
-    how many seconds the server's program has read nothing of what its kernel took for it.
+    `rtt_ms` is the round trip, `unsent_bytes` are unacknowledged in the kernel (or SRT), `delivered_bps` are the bits
+    per second acknowledged since the last report, `in_flight` is the number of TCP segments on their way. None where
+    unknown. The server's program has read nothing of its kernel's buffer for `unread_s` seconds.
     """
 
     dts_s: float
@@ -67,9 +69,9 @@ class Sent(msgspec.Struct, frozen=True, tag="sent"):
 
 
 class Outcome(msgspec.Struct, frozen=True, tag="outcome"):
-    """How an attempt ended: why, what more is known (redacted), and how long it was live.
+    """The end of an attempt: its reason, details (redacted), and the time it was live.
 
-    Without a reason it was told to: from the child, the stream came to its end, and the server was told so.
+    None is an end on request. From the child it means that the stream ended and the server was told so.
     """
 
     reason: Reason | None = None
@@ -78,21 +80,21 @@ class Outcome(msgspec.Struct, frozen=True, tag="outcome"):
 
 
 Report = str | Sent | Outcome
-"""How far a child is: the step that it has come to, or one of the above.
+"""The child's current step, or one of the above.
 
 For a server: resolve, load, connect, secure, handshake, application or publish; for a folder: load, folder. An SRT
-listener says `listen`, again and again, until somebody has called. For all at last `live`: the stream is accepted
-and begins only now, with the newest there is, however long it took.
+listener repeats `listen` until a caller connects. At last `live`: the server accepts the stream, which then begins with
+the newest keyframe.
 """
 
 
 type Tell = Callable[[Report], None]
 type Reached = Literal["ok", "ok-folder", "ok-listens", "port-taken", "port-forbidden", "not-here", "no-libsrt"]
-"""What trying a destination found: one of the codes of agent/checks/kinds/internet.py."""
+"""The result of trying a destination: a code of agent/checks/kinds/internet.py."""
 
 
 class LiveUrl(Protocol):
-    """The address of a destination, taken apart: a frozen msgspec.Struct, whose repr shows no secret."""
+    """A parsed address of a destination: a frozen msgspec.Struct with a redacted repr."""
 
     @property
     def scheme(self) -> str:
@@ -100,35 +102,34 @@ class LiveUrl(Protocol):
 
     @property
     def host(self) -> str:
-        """The host that is looked up before anything else; "" where there is none."""
+        """The host to look up; "" where there is none."""
 
     @property
     def port(self) -> int:
-        """Of that host."""
+        """The port of that host."""
 
     @property
     def where(self) -> str:
-        """Where it leads, fit to be shown."""
+        """The place, without secrets."""
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """Everything of it that no message may hold, in every spelling we know of."""
+        """All secrets of it, in every known spelling, for redacting."""
 
     @property
     def listens(self) -> bool:
-        """Whether it waits for somebody to call: until then nobody misses anything, so nothing counts as dropped."""
+        """Whether it waits for a caller: until then no frame counts as dropped."""
 
 
 @dataclass(frozen=True, slots=True)
 class DestinationKind[Url: LiveUrl]:
-    """One kind.
+    """One kind of destination.
 
-    `parse` takes an address apart: its scheme, what follows `://`, and the stream key where that does not stand in it;
-    it raises UsageError, whose text repeats nothing of what was given. `publish` streams what comes to standard input
-    (recorder/live/flv.py) until that ends or the connection does, tells how far it is, and returns the last
-    report; it runs in a process of its own, which is killed where it hangs. `reach` finds out without streaming whether
-    the place is there; it raises NetworkTrouble, NotLive and Stopped. What it streams to `is_here`: no network
-    carries it. A stream that breaks off there `goes_on` with the next one: it is ended only where none follows.
+    `parse` parses an address: its scheme, the rest after `://`, and the stream key if it is separate. It raises
+    UsageError without repeating any of it. `publish` streams standard input (recorder/live/flv.py) until the input or
+    the connection ends, sends reports, and returns the last one. It runs in its own process, which is killed where it
+    hangs. `reach` checks the place without streaming; it raises NetworkTrouble, NotLive and Stopped. `is_here`: no
+    network is used. `goes_on`: a broken-off stream is continued by the next one, and ended only where none follows.
     """
 
     url: type[Url]
@@ -140,7 +141,7 @@ class DestinationKind[Url: LiveUrl]:
 
 
 def kind_of(scheme: str) -> DestinationKind[Any]:
-    """Return the kind of the addresses that begin with `scheme`, one of config.settings.addresses.SCHEMES."""
+    """Return the kind for a `scheme` of config.settings.addresses.SCHEMES."""
     module = f"recorder.live.kinds.{SCHEMES[scheme].kind}"
     kind = import_module(module).KIND
     if not isinstance(kind, DestinationKind):

@@ -1,4 +1,4 @@
-"""Packets on their way to one live destination: bounded, started at a keyframe, never in the way of the encoder."""
+"""The packet queue of one live destination: bounded, starts at a keyframe, never blocks the encoder."""
 
 import threading
 from collections import deque
@@ -7,24 +7,23 @@ from collections.abc import Iterable
 from recorder.model.packet import EncodedPacket, Track
 
 LONGEST_S = 6.0
-"""How far a destination may fall behind the session before what it missed is dropped."""
+"""The longest delay behind the session; beyond it packets are dropped."""
 MEASURE_S = 2.0
 UNKNOWN_SLOWNESS, MOST_SLOWNESS = 1.0, 3.0
-"""How much longer sending is taken to last than playing: where nothing moves, and at most."""
+"""Extra sending time per second of media: where nothing moves, and at most."""
 MOVED_WITHIN_S = 1.0
-"""A way on which nothing has moved for longer is taken for dead, which is seen elsewhere, and not for slow."""
+"""A link without progress for longer counts as dead, which Attempt handles, not as slow."""
 
 
 class PacketQueue:
-    """The newest packets that have not reached the network yet, at most LONGEST_S seconds of them.
+    """The newest unsent packets, at most LONGEST_S seconds of them. Thread-safe.
 
-    What was taken and not reported as sent is in flight: it counts as waiting, and comes back (`put_back`) when the
-    attempt that took it fails. What is in flight cannot be dropped; all that waits behind it can. On a link that is too
-    slow it counts for as long as it will take to be sent, as far as that is known.
+    Packets that were taken and not reported as sent are in flight. They count as waiting, cannot be dropped, and return
+    by `put_back` when their attempt fails. On a slow link they count by their expected sending time.
 
-    What is taken first, and after every drop, belongs to a video keyframe and the time from it on (its sound may
-    stand before it, as encoders hand video out later). When the queue grows too long, only what belongs to the
-    newest keyframe stays; where that would be everything, all goes and the next keyframe starts anew.
+    At the start and after each drop, the first packet belongs to a video keyframe and the time from it on. Its audio
+    may stand before it, since encoders deliver video later. A queue that grows too long keeps only packets of the
+    newest keyframe; if those are all, it drops everything and waits for the next keyframe.
     """
 
     def __init__(self) -> None:
@@ -38,7 +37,7 @@ class PacketQueue:
         self._dropped_frames = 0
 
     def put(self, packet: EncodedPacket) -> None:
-        """Add a packet in the order of encoding; never waits for anything but a few microseconds of another thread."""
+        """Add a packet in encoding order; blocks for microseconds at most."""
         with self._lock:
             self._newest_s = packet.dts_s
             if self._awaiting_keyframe and packet.track == Track.VIDEO:
@@ -51,7 +50,7 @@ class PacketQueue:
                 self._shorten()
 
     def take(self) -> EncodedPacket | None:
-        """Return the oldest packet, which is in flight from now on, or None when there is none to send yet."""
+        """Return the oldest packet, which is then in flight; None when there is none to send."""
         with self._lock:
             if not self._packets or self._awaiting_keyframe:
                 return None
@@ -61,19 +60,19 @@ class PacketQueue:
             return packet
 
     def sent(self, up_to_s: float) -> None:
-        """Take note that the network has taken what was to be decoded up to `up_to_s`, in seconds of the session."""
+        """Mark packets as sent, up to the decoding time `up_to_s` in seconds of the session."""
         with self._lock:
             self._flight.sent(up_to_s, self._newest_s)
 
     def all_sent(self) -> None:
-        """Take note that everything in flight has arrived."""
+        """Mark all packets in flight as sent."""
         with self._lock:
             self._flight = Flight()
 
     def put_back(self) -> None:
-        """Return what is in flight, in its order: it did not reach anybody.
+        """Put the packets in flight back in order, since the attempt failed.
 
-        What is held now either follows on from it or begins at a keyframe, so it belongs in front.
+        The waiting packets follow on from them or begin at a keyframe, so they go to the front.
         """
         with self._lock:
             packets, self._flight = self._flight.packets, Flight()
@@ -85,7 +84,7 @@ class PacketQueue:
                     self._shorten()
 
     def start(self, *, at_newest: bool) -> EncodedPacket | None:
-        """Make the queue begin at its oldest or its newest keyframe and return that, or None while there is none."""
+        """Cut the queue to its oldest or newest keyframe and return that, None while there is none."""
         with self._lock:
             if self._awaiting_keyframe:
                 return None
@@ -98,7 +97,7 @@ class PacketQueue:
             return keyframe
 
     def keep_newest(self) -> None:
-        """Give up what is older than the newest keyframe, or than the next, and count none of it: nobody misses it."""
+        """Discard packets before the newest keyframe, or before the next, without counting them: there is no viewer."""
         with self._lock:
             newest = next((packet for packet in reversed(self._packets) if _is_start(packet)), None)
             if newest is None and not self._awaiting_keyframe:
@@ -110,25 +109,25 @@ class PacketQueue:
                 self._packets = deque(packet for packet in self._packets if packet.dts_s >= newest.dts_s)
 
     def clear(self) -> None:
-        """Give up everything that is held and wait for the next keyframe."""
+        """Drop all waiting packets and wait for the next keyframe."""
         with self._lock:
             self._clear()
 
     @property
     def dropped_frames(self) -> int:
-        """How many video frames were given up since the first keyframe."""
+        """The video frames dropped since the first keyframe."""
         with self._lock:
             return self._dropped_frames
 
     @property
     def delay_s(self) -> float:
-        """How many seconds the oldest packet that is held or in flight is behind the newest."""
+        """The delay of the oldest packet, waiting or in flight, behind the newest."""
         with self._lock:
             return self._delay_s()
 
     @property
     def last_taken(self) -> EncodedPacket | None:
-        """What was taken last, if it is in flight."""
+        """The last taken packet, if it is in flight."""
         with self._lock:
             return self._flight.packets[-1] if self._flight.packets else None
 
@@ -140,7 +139,7 @@ class PacketQueue:
         return max(0.0, self._newest_s - self._packets[0].dts_s) if self._packets else 0.0
 
     def _delay_s(self) -> float:
-        span_s = self._span_s()  # sound in flight may be younger than the picture that waits behind it
+        span_s = self._span_s()  # audio in flight may be younger than the video behind it
         if self._flight.packets and not self._awaiting_keyframe:
             return max(span_s, self._newest_s - self._flight.packets[0].dts_s)
         return span_s
@@ -148,11 +147,11 @@ class PacketQueue:
     def _is_too_long(self) -> bool:
         begins_s = self._flight.begins_s
         if begins_s is not None and not self._awaiting_keyframe and self._newest_s - begins_s > LONGEST_S:
-            return True  # nothing moves
+            return True  # no progress
         return self._will_wait_s() > LONGEST_S
 
     def _will_wait_s(self) -> float:
-        """Return how old what waits first will be when what is in flight has been sent."""
+        """Return the age of the first waiting packet when all in flight are sent."""
         return self._span_s() + self._flight.lasts_s(self._newest_s)
 
     def _begin_at(self, keyframe: EncodedPacket) -> None:
@@ -166,7 +165,7 @@ class PacketQueue:
                 self._packets.popleft()
             return
         newest = next((packet for packet in reversed(self._packets) if _is_start(packet)), None)
-        if newest is None:  # what waits follows on a keyframe that is in flight
+        if newest is None:  # the waiting packets follow a keyframe in flight
             if self._will_wait_s() > LONGEST_S:
                 self._clear()
             return
@@ -176,7 +175,7 @@ class PacketQueue:
             self._clear()
 
     def _keep_from(self, keyframe: EncodedPacket) -> None:
-        """Drop what was encoded for the time before `keyframe`."""
+        """Drop packets for the time before `keyframe`."""
         start = keyframe.dts_s
         self._count_dropped([packet for packet in self._packets if packet.dts_s < start])
         self._packets = deque(packet for packet in self._packets if packet.dts_s >= start)
@@ -196,22 +195,22 @@ def _is_start(packet: EncodedPacket) -> bool:
 
 
 class Flight:
-    """Packets that were taken and are not reported as sent: how long they play, and how slowly they go.
+    """Packets that were taken and not reported as sent: their duration, and how slowly they are sent.
 
-    They are in the order in which they were taken; between two of them may be what was dropped.
+    They are in the order of `take`; drops may lie between two of them.
     """
 
     def __init__(self) -> None:
         self.packets: deque[EncodedPacket] = deque()
         self._gaps: deque[tuple[float, float]] = deque()
-        """Of what was dropped: the time of what was taken next, and how long it is."""
+        """For each drop: the time of the next packet taken, and the duration of the gap."""
         self._last_video_s: float | None = None
         self._skipped_s = self._sent_s = self._moved_s = 0.0
         self._measured: tuple[float, float] | None = None
         self._slowness = self._slowness_before = 0.0
 
     def add(self, packet: EncodedPacket, *, has_gap: bool) -> None:
-        """Take note of a packet that was taken; `has_gap` where something was dropped between it and the one before."""
+        """Add a taken packet; `has_gap`: packets were dropped just before it."""
         self.packets.append(packet)
         if has_gap and self._last_video_s is not None:
             self._gaps.append((packet.dts_s, packet.dts_s - self._last_video_s))
@@ -219,7 +218,7 @@ class Flight:
             self._last_video_s = packet.dts_s
 
     def sent(self, up_to_s: float, newest_s: float) -> None:
-        """Take note of what was sent, when the session was at `newest_s`, both in seconds of the session."""
+        """Mark packets up to `up_to_s` as sent, when the session was at `newest_s`, both in seconds of the session."""
         while self.packets and self.packets[0].dts_s <= up_to_s:
             self.packets.popleft()
         while self._gaps and self._gaps[0][0] <= up_to_s:
@@ -231,28 +230,28 @@ class Flight:
 
     @property
     def begins_s(self) -> float | None:
-        """The time of the first packet after what was dropped last; None where nothing is in flight."""
+        """The time of the first packet after the last drop; None where nothing is in flight."""
         if self._gaps:
             return self._gaps[-1][0]
         return self.packets[0].dts_s if self.packets else None
 
     @property
     def plays_s(self) -> float:
-        """How long what is in flight plays."""
+        """The duration of the media in flight."""
         if not self.packets:
             return 0.0
         first_s, last_s = self.packets[0].dts_s, self.packets[-1].dts_s
         return max(0.0, last_s - first_s - sum(gap_s for after_s, gap_s in self._gaps if after_s > first_s))
 
     def lasts_s(self, newest_s: float) -> float:
-        """Return how long it will take until all of it is sent, as far as that is known at `newest_s`."""
+        """Return the expected time to send all of it, as estimated at `newest_s`."""
         if newest_s - self._moved_s > MOVED_WITHIN_S:
             return self.plays_s
-        # A narrow way is no even one: what takes turns to be slow is taken for as slow as it was.
+        # A narrow link's rate varies, so the slower of two measurements counts.
         return (1.0 + max(self._slowness, self._slowness_before)) * self.plays_s
 
     def _measure(self, sent_s: float, newest_s: float) -> None:
-        """Measure how much longer it takes to send something than to play it, every MEASURE_S of the session."""
+        """Measure the extra sending time per second of media, every MEASURE_S of the session."""
         if self._measured is None:
             self._measured = newest_s, sent_s
             return

@@ -1,7 +1,6 @@
-"""Whether a live destination can be reached, as far as can be told without streaming: nothing is published.
+"""Checks whether a live destination can be reached, without publishing anything.
 
-Of RTMP that is the handshake before anything is asked for, of SRT the answer that a listener gives before it knows of a
-connection.
+RTMP: the handshake before any request. SRT: a listener's first answer, before it knows of a connection.
 """
 
 import errno
@@ -32,7 +31,7 @@ from recorder.live.kind import Reached
 from recorder.live.url import RtmpUrl, SrtUrl
 
 PORTAL_S = 2.0
-"""What is kept of the time for asking whether a portal stands in between."""
+"""The part of the time for detecting a captive portal."""
 
 _VERSION = 3
 _HELLO_BYTES = 1536
@@ -53,13 +52,13 @@ _NO_PORT: dict[int, Reached] = {
 }
 
 _HANDSHAKE, _INDUCTION, _MAGIC = 0x80000000, 1, 0x4A17
-"""SRT's control packet for a handshake, its first kind, and what a listener of SRT puts into its answer."""
+"""SRT's handshake packet, its first kind, and the mark in a listener's answer."""
 _AGAIN_S = 0.5
 _SRT_HEAD_BYTES = 16
 
 
 def reach_rtmp(url: RtmpUrl, ca_file: Path | None, whole: Patience) -> Reached:
-    """Return once an RTMP server has said hello. Raises NetworkTrouble and Stopped."""
+    """Return after an RTMP server's handshake. Raises NetworkTrouble and Stopped."""
     patience = Patience(whole.until - PORTAL_S, whole.stop, whole.step_s)
     try:
         addresses = resolve(url.host, url.port, patience)
@@ -110,13 +109,13 @@ def _say_hello(channel: Channel, patience: Patience) -> None:
 
 
 def reach_srt(url: SrtUrl, patience: Patience) -> Reached:
-    """Return once an SRT listener has answered. Raises NetworkTrouble and Stopped.
+    """Return after an SRT listener's answer. Raises NetworkTrouble and Stopped.
 
-    It is asked for a cookie, which every caller needs; until that comes back, a listener knows of no connection.
+    The request asks for a cookie, as every caller does; a listener knows of no connection until that returns.
     """
     trouble = NetworkTrouble(Trouble.SILENT)
     addresses = resolve(url.host, url.port, patience, socket.SOCK_DGRAM)
-    patience = patience.step()  # for all of them, as where it is streamed
+    patience = patience.step()  # one step for all addresses, as in srt_publish
     for index, (family, _, _, _, address) in enumerate(addresses):
         with socket.socket(family, socket.SOCK_DGRAM) as asking:
             try:
@@ -150,7 +149,7 @@ def _ask_for_a_cookie(asking: socket.socket, address: tuple[Any, ...], patience:
 
 
 def _induction() -> tuple[int, bytes]:
-    """Return a socket's number and the packet in which it asks for a cookie (draft-sharabayko-srt, 3.2.1 and 4.3.1)."""
+    """Return a socket id and the packet that asks for a cookie (draft-sharabayko-srt, 3.2.1 and 4.3.1)."""
     number = int.from_bytes(os.urandom(4)) | 1
     head = struct.pack("!IIII", _HANDSHAKE, 0, 0, 0)
     asks = struct.pack("!IHHIIIIII16x", 4, 0, 2, 1, 1500, 8192, _INDUCTION, number, 0)
@@ -158,7 +157,7 @@ def _induction() -> tuple[int, bytes]:
 
 
 def _look_at(answer: bytes, number: int) -> None:
-    """Raise NetworkTrouble unless it is what a listener of SRT answers."""
+    """Raise NetworkTrouble unless an SRT listener sent the answer."""
     if len(answer) < _SRT_HEAD_BYTES + 32:
         raise NetworkTrouble(Trouble.FOREIGN)
     kind, _, _, to = struct.unpack_from("!IIII", answer)
@@ -168,8 +167,8 @@ def _look_at(answer: bytes, number: int) -> None:
 
 
 def try_port(url: SrtUrl, patience: Patience) -> Reached:
-    """Return whether an SRT listener may wait at its port, or why not. Raises NetworkTrouble and Stopped."""
-    for host in (url.host,) if url.host else ("::", "0.0.0.0"):  # noqa: S104 - as where it is streamed; no IPv6: IPv4
+    """Return whether an SRT listener can bind its port, or the reason. Raises NetworkTrouble and Stopped."""
+    for host in (url.host,) if url.host else ("::", "0.0.0.0"):  # noqa: S104 - as srt_publish does; no IPv6: IPv4
         family, _, _, _, address = resolve(host, url.port, patience, socket.SOCK_DGRAM)[0]
         try:
             with socket.socket(family, socket.SOCK_DGRAM) as one:

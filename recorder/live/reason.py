@@ -1,4 +1,4 @@
-"""Why a live destination is not live: stable codes for programs, sentences for people."""
+"""Reasons why a live destination is not live: stable codes for programs, sentences for people."""
 
 import errno
 import os
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Reason(StrEnum):
-    """Why an attempt to stream ended, or (TOO_SLOW) what is wrong with one that is live; never renamed: a contract."""
+    """The end of an attempt, or (TOO_SLOW) a fault of a live one; a contract, never renamed."""
 
     UNKNOWN_HOST = "unknown-host"
     REFUSED = "refused"
@@ -29,7 +29,7 @@ class Reason(StrEnum):
 
 
 class NotLive(Exception):
-    """A destination that cannot be streamed to; `detail` is what is known beyond the reason."""
+    """A destination cannot be streamed to; `detail` adds to the reason."""
 
     def __init__(self, reason: Reason, detail: str = "") -> None:
         super().__init__(reason)
@@ -64,23 +64,23 @@ _FOLDER_REASONS = {
     errno.EACCES: Reason.NOT_WRITABLE,
     errno.EPERM: Reason.NOT_WRITABLE,
     errno.EROFS: Reason.NOT_WRITABLE,
-    errno.EBADF: Reason.NOT_WRITABLE,  # flock(2) on NFS, of what may only be read
+    errno.EBADF: Reason.NOT_WRITABLE,  # flock(2) on a read-only NFS file
     errno.ENOSPC: Reason.DISK_FULL,
     errno.EDQUOT: Reason.DISK_FULL,
 }
 
 
 def sentence(reason: Reason, where: str, detail: str = "") -> str:
-    """Say what happened at `where` (host and port); `detail` is what the other side said, already redacted."""
+    """Return the sentence for `where` (host and port); `detail` is the other side's message, redacted."""
     said = _SENTENCES[reason].format(where=where)
     return f"{said} ({detail})" if detail else said
 
 
 def no_way(number: int | None) -> NotLive:
-    """Return why a server could not be connected to, from an errno that does not say that it refused."""
+    """Return the error for a failed connect by its errno, a refusal excepted."""
     return NotLive(Reason.UNREACHABLE, os.strerror(number) if number and number in _NO_WAY_THERE else "")
 
 
 def folder_reason(number: int) -> Reason:
-    """Return what it means that a folder, or its disk, has refused something with this errno."""
+    """Return the reason for a folder's or disk's errno."""
     return _FOLDER_REASONS.get(number, Reason.DISK_FAILED)

@@ -1,6 +1,6 @@
-"""A stream to nobody, for a moment, to find out whether a destination takes it: only where that harms nobody.
+"""A short test stream to a destination: only where no viewer sees it.
 
-It is a picture of one grey and silence, at exactly the bit rate that is asked for.
+It is a grey picture and silence, at exactly the requested bit rate.
 """
 
 import threading
@@ -24,23 +24,23 @@ from recorder.live.url import RtmpUrl, parse_live_url
 from recorder.model.status import DestinationLine
 
 CONNECT_S = 8.0
-"""How long it may take until the stream is live."""
+"""The longest time until the stream is live."""
 STOP_S = 0.8
 RATE = 25
 _SIZE = 320, 180
 _GREY = 100
 _EXACTLY = "nal-hrd=cbr:rc-lookahead=0:sync-lookahead=0:bframes=0"
-"""x264 fills up what so dull a picture does not take."""
+"""x264 fills the bit rate up with padding."""
 _TWITCH = (".twitch.tv", ".live-video.net")
 _TO_NOBODY = "bandwidthtest=true"
-"""With this behind the key Twitch takes a stream and shows it to nobody (its own documentation of ingest tests)."""
+"""With this after the key Twitch accepts a stream and shows it to nobody (its documentation of ingest tests)."""
 
 
 @dataclass(slots=True)
 class Trial:
-    """What came of it: `status` is how the destination was at the end of it, `live_s` for how long it was live.
+    """The result of a test stream: the last `status`, and the seconds it was live.
 
-    `delivered_bps` and `rtts_s` are what the link told meanwhile, `backlog_s` is how far it fell behind at most.
+    `delivered_bps` and `rtts_s` are the link's reports meanwhile, `backlog_s` is the largest backlog.
     """
 
     status: DestinationLine
@@ -51,12 +51,12 @@ class Trial:
 
     @property
     def was_taken(self) -> bool:
-        """Whether it was live, and still was at the end."""
+        """Whether it was live until the end."""
         return self.live_s > 0 and self.status.reason in (None, "too-slow")
 
 
 def harmless(settings: Settings, target: StreamTarget) -> StreamTarget | None:
-    """Return where a stream to `target` goes that nobody sees; None where there is no such place."""
+    """Return the target for a stream to `target` without viewers; None where there is none."""
     destination = settings.destinations.get(target.name)
     if destination is not None and destination.test:
         return target
@@ -77,9 +77,9 @@ def try_stream(
     audio_bps: int,
     seconds: float,
 ) -> Trial:
-    """Stream to a target for `seconds` once it is live, or until it fails or `stop` is set.
+    """Stream to a target for `seconds` once it is live, or until it fails or `stop` is set. Blocks.
 
-    `told` hears which share is over. Raises UsageError for an address that cannot be one, EncoderError.
+    `told` gets the finished share. Raises UsageError for an invalid address, EncoderError.
     """
     width, height = _SIZE
     video = VideoSettings(
@@ -104,7 +104,7 @@ def _stream(
     stop: threading.Event,
     told: Callable[[float], None],
 ) -> Trial:
-    """Give the destination a picture and its sound at a time, as a session would."""
+    """Give the destination frames and audio in real time."""
     picture, trial = _picture(), Trial(destination.status())
     began, live_at, sounds = time.monotonic(), 0.0, 0
     for number in range(round(RATE * (CONNECT_S + seconds))):

@@ -1,7 +1,7 @@
-"""The address of a live destination: taken apart, refused when it cannot work, and never shown.
+"""Parses the address of a live destination; refuses impossible ones, and hides secrets.
 
-A stream key is a secret, and so is everything of an RTMP address after its host, and the passphrase and stream id of
-SRT. Nothing here puts any of them into a message, and what an address becomes shows only its host.
+Secret are a stream key, all of an RTMP address after its host, and SRT's passphrase and stream id. No message here
+repeats any of them; a parsed address shows only its host.
 """
 
 import re
@@ -17,15 +17,15 @@ from recorder.live.kind import LiveUrl, kind_of
 
 EXAMPLE = "an address looks like rtmps://a.rtmps.youtube.com/live2 with its key apart, or rtmp://host/app/key"
 LONGEST = 1000
-"""Characters; libavformat cuts longer addresses without a word."""
+"""Characters; libavformat silently cuts longer addresses."""
 
 REDACTED = "[hidden]"
 
 
 def parse_live_url(url: str, key: str | None = None) -> LiveUrl:
-    """Take an address apart; `key` is the stream key where the address does not end in it.
+    """Parse an address; `key` is the stream key where the address does not end in it.
 
-    Raises UsageError, whose text repeats nothing of what was given.
+    Raises UsageError without repeating any of it.
     """
     url = url.strip()
     key = key.strip() if key is not None else None
@@ -40,7 +40,7 @@ def parse_live_url(url: str, key: str | None = None) -> LiveUrl:
 
 
 def redact(text: str, secrets: Iterable[str]) -> str:
-    """Return `text` with every one of `secrets` hidden, longest first; very short ones only as words of their own."""
+    """Return `text` with all `secrets` hidden, longest first; very short ones only as whole words."""
     for secret in sorted(secrets, key=len, reverse=True):
         pattern = re.escape(secret)
         text = re.sub(pattern if len(secret) > 3 else rf"(?<!\w){pattern}(?!\w)", REDACTED, text)
@@ -61,7 +61,7 @@ def _refuse_impossible_text(url: str, key: str) -> None:
 
 
 def host_and_port(place: str, hint: str) -> tuple[str, int | None]:
-    """Take HOST, HOST:PORT or [IPV6]:PORT apart; raises UsageError."""
+    """Parse HOST, HOST:PORT or [IPV6]:PORT; raises UsageError."""
     match = re.fullmatch(r"(\[[0-9a-fA-F:.]+\]|[^\[\]:/?#]+)(?::(\d{0,5}))?", place)
     if match is None:
         raise UsageError("a live destination's address has no host that could be read", hint=hint)
@@ -76,7 +76,7 @@ def host_and_port(place: str, hint: str) -> tuple[str, int | None]:
 
 
 def shown(host: str, port: int) -> str:
-    """Return host and port, fit to be shown, and to stand in an address."""
+    """Return host and port, for people and for an address."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
@@ -85,11 +85,11 @@ def shown(host: str, port: int) -> str:
 DEFAULT_PORTS = {"rtmp": 1935, "rtmps": 443}
 
 _LEAST_TOKEN = 4
-"""Characters of a value in an application's query that may be a secret: `live2?backup=1` has none."""
+"""Characters; shorter values in an application's query are no secrets, as in `live2?backup=1`."""
 
 
 class RtmpUrl(msgspec.Struct, frozen=True, tag="rtmp"):
-    """Where to publish: RTMP asks for `application` and `key`; `login` is user:password or ''."""
+    """An RTMP address: `application` and `key` as RTMP names them; `login` is user:password or ''."""
 
     scheme: str
     host: str
@@ -101,23 +101,23 @@ class RtmpUrl(msgspec.Struct, frozen=True, tag="rtmp"):
     listens = False
 
     def __repr__(self) -> str:
-        """Show where it leads, and no secret."""
+        """Return the server without secrets."""
         return f"RtmpUrl({self.scheme}://{self.where})"
 
     @property
     def where(self) -> str:
-        """Host and port, fit to be shown."""
+        """Host and port."""
         return shown(self.host, self.port)
 
     @property
     def server(self) -> str:
-        """The address without the key, as libavformat takes it; secret none the less."""
+        """The address without the key, for libavformat; still secret."""
         login = f"{self.login}@" if self.login else ""
         return f"{self.scheme}://{login}{self.where}/{self.application}"
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """Everything of this address that no message may hold, in every spelling we know of."""
+        """All secrets of this address, in every known spelling."""
         path = f"{self.application}/{self.key}"
         name, _, query = self.key.partition("?")
         spelled = {self.server, f"{self.server}/{self.key}", path, self.key, name, *_values(query)}
@@ -133,7 +133,7 @@ def _values(query: str) -> list[str]:
 
 
 def parse_rtmp_url(scheme: str, rest: str, key: str | None) -> RtmpUrl:
-    """Take what follows rtmp:// or rtmps:// apart; raises UsageError, whose text repeats nothing of what was given."""
+    """Parse the rest after rtmp:// or rtmps://; raises UsageError without repeating any of it."""
     place, _, path = rest.partition("/")
     login, _, place = place.rpartition("@")
     host, port = host_and_port(place, EXAMPLE)
@@ -142,7 +142,7 @@ def parse_rtmp_url(scheme: str, rest: str, key: str | None) -> RtmpUrl:
 
 
 def _names(path: str, key: str | None) -> tuple[str, str]:
-    """Split what stands after the host into application and key, as streaming programs do: at the last slash."""
+    """Split the path into application and key at the last slash, as streaming programs do."""
     path = path.rstrip("/") if key is not None else path
     if key is None:
         before_query, mark, query = path.partition("?")
@@ -162,7 +162,7 @@ def _names(path: str, key: str | None) -> tuple[str, str]:
 # SRT
 
 DEFAULT_LATENCY_MS = 500
-"""Enough for four times the round trip of a campus uplink, which is what SRT needs to mend losses."""
+"""Four round trips of a campus uplink, as SRT needs to repair losses."""
 LONGEST_LATENCY_MS = 10_000
 
 _SRT_EXAMPLE = "an SRT address looks like srt://host:9000, or srt://:9000?mode=listener to wait for a caller"
@@ -170,9 +170,9 @@ _PARAMETERS = ("mode", "latency", "passphrase", "streamid", "pbkeylen")
 
 
 class SrtUrl(msgspec.Struct, frozen=True, tag="srt"):
-    """Whom to call, or, with `mode` listener, at which of this PC's ports to wait (`host` "": at each address).
+    """An SRT address to call, or, with `mode` listener, a port of this PC (`host` "": at each of its addresses).
 
-    `latency_ms` is how long the other side holds pictures back, so that what was lost can come again.
+    The receiver delays media by `latency_ms`, so that lost packets can be resent.
     """
 
     host: str
@@ -186,28 +186,28 @@ class SrtUrl(msgspec.Struct, frozen=True, tag="srt"):
     scheme = "srt"
 
     def __repr__(self) -> str:
-        """Show where it leads, and no secret."""
+        """Return the place without secrets."""
         return f"SrtUrl({self.where})"
 
     @property
     def listens(self) -> bool:
-        """Whether it waits for somebody to call."""
+        """Whether it waits for a caller."""
         return self.mode == "listener"
 
     @property
     def where(self) -> str:
-        """Host and port, fit to be shown."""
+        """Host and port."""
         return shown(self.host, self.port) if self.host else f"port {self.port}"
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """Everything of this address that no message may hold, in every spelling we know of."""
+        """All secrets of this address, in every known spelling."""
         spelled = {change(text) for text in (self.passphrase, self.stream_id) for change in (str, quote, quote_plus)}
         return tuple(sorted(spelled - {""}, key=len, reverse=True))
 
 
 def parse_srt_url(_scheme: str, rest: str, _key: str | None) -> SrtUrl:
-    """Take what follows srt:// apart; raises UsageError, whose text repeats nothing of what was given."""
+    """Parse the rest after srt://; raises UsageError without repeating any of it."""
     place, _, query = rest.partition("?")
     given = _parameters(query)
     mode = given.get("mode", "caller")
@@ -233,7 +233,7 @@ def parse_srt_url(_scheme: str, rest: str, _key: str | None) -> SrtUrl:
 
 
 def _parameters(query: str) -> dict[str, str]:
-    """Return what stands behind the question mark; a plus is a plus here."""
+    """Return the query's parameters; a plus stays a plus."""
     given: dict[str, str] = {}
     for pair in filter(None, query.split("&")):
         name, _, value = pair.partition("=")
@@ -279,7 +279,7 @@ def _key_bytes(text: str) -> int:
 
 
 class FolderUrl(msgspec.Struct, frozen=True, tag="file"):
-    """A folder of this PC, or of a disk that is mounted on it; nothing of it is secret."""
+    """A folder of this PC or of a mounted disk; nothing of it is secret."""
 
     path: str
 
@@ -296,7 +296,7 @@ class FolderUrl(msgspec.Struct, frozen=True, tag="file"):
 
 
 def parse_folder_url(_scheme: str, rest: str, _key: str | None) -> FolderUrl:
-    """Return the folder that what follows file:// names; raises UsageError."""
+    """Return the folder after file://; raises UsageError."""
     path = unquote(rest).rstrip("/")
     if not path.startswith("/"):
         raise UsageError(

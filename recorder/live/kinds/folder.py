@@ -1,4 +1,4 @@
-"""file://: a folder that a web server shows, with HLS in it."""
+"""file://: HLS in a folder that a web server serves."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING

@@ -1,7 +1,7 @@
 """The child's work for a folder: FLV from standard input, as HLS segments and their playlist.
 
-A disk may hang; it hangs this process then, and nobody else. libavformat cuts the segments. Files are opened and
-written here, for it does not say what a disk has refused; so is the playlist (recorder.live.kinds.hls).
+A hung disk hangs this process alone. libavformat cuts the segments. This module opens and writes the files, since
+libavformat does not report a disk's errors. It also writes the playlist.
 """
 
 import contextlib
@@ -30,7 +30,7 @@ _OFFSET = re.compile(r"([+-]\d\d)(\d\d)$")
 
 @dataclass(slots=True)
 class Segment:
-    """A file of `duration_s` seconds, `live-NUMBER.ts`; `began` is its first picture's date and time (ISO 8601)."""
+    """A file of `duration_s` seconds, `live-NUMBER.ts`; `began` is the date and time of its first frame (ISO 8601)."""
 
     number: int
     duration_s: float
@@ -45,17 +45,17 @@ class Segment:
 
 @dataclass(slots=True)
 class Playlist:
-    """The newest segments, oldest first, and what players must know of those that were there before."""
+    """The newest segments, oldest first, and the count of earlier discontinuities."""
 
     segments: list[Segment] = field(default_factory=list)
     target_s: int = 2
     discontinuities: int = 0
-    """How many there were before the first segment."""
+    """Their number before the first segment."""
     has_ended: bool = False
 
     @staticmethod
     def read(text: str) -> "Playlist":
-        """Return what a playlist says; lines that are none of ours count for nothing."""
+        """Parse a playlist; unknown lines are skipped."""
         found = Playlist()
         coming = Segment(0, 0.0)
         for line in text.splitlines():
@@ -79,19 +79,19 @@ class Playlist:
         return found
 
     def add(self, segment: Segment) -> None:
-        """Add a segment that is complete."""
+        """Add a complete segment."""
         self.segments.append(segment)
         self.target_s = max(self.target_s, math.ceil(segment.duration_s - 0.5))
 
     def shorten(self, most: int) -> list[Segment]:
-        """Take out what is beyond the newest `most` segments, and return it."""
+        """Remove and return all but the newest `most` segments."""
         gone = self.segments[:-most]
         del self.segments[:-most]
         self.discontinuities += sum(segment.is_discontinuity for segment in gone)
         return gone
 
     def text(self) -> str:
-        """Return the playlist as players read it."""
+        """Return the playlist in HLS syntax."""
         lines = ["#EXTM3U", "#EXT-X-VERSION:6", f"#EXT-X-TARGETDURATION:{self.target_s}"]
         lines.append(f"#EXT-X-MEDIA-SEQUENCE:{self.segments[0].number if self.segments else 0}")
         if self.discontinuities:
@@ -111,25 +111,25 @@ class Playlist:
 
 PLAYLIST = "live.m3u8"
 LISTED = 6
-"""Segments in the playlist; at the profiles' keyframes every 2 s, 12 s of them."""
+"""Segments in the playlist; with keyframes every 2 s, as in the profiles, 12 s of them."""
 KEPT = 3
-"""Segments that stay for slow players once they are no longer listed."""
+"""Segments that stay for slow players after they leave the playlist."""
 SEGMENT_S = 1.5
-"""A segment ends at the first keyframe after this: below the keyframes' 2 s, for those come a hair early or late."""
+"""A segment ends at the first keyframe after this time. It is below the keyframes' 2 s, since they vary slightly."""
 GOES_ON_S = 60.0
-"""A playlist without an end that is younger than this is gone on with: it is a stream that broke off."""
+"""A younger playlist without an end is of a broken-off stream, and is continued."""
 
 _TO_US = "liput:playlist"
-"""The address of the muxer's playlist: of no protocol, or it would rename files by itself."""
+"""The address of the muxer's playlist: without a protocol, or libavformat would rename files by itself."""
 
 
 def publish(request: Request, url: FolderUrl, report: Tell) -> Report:
-    """Write until the input ends or the disk does; return the last report."""
+    """Write until the input ends or the disk fails; return the last report."""
     report("folder")
     os.umask(0o777 & ~READABLE)
     try:
         with held(Path(url.path)) as folder:
-            # The lock is held as long as this process lives.
+            # This process holds the lock until it ends.
             fcntl.flock(open_lock(folder), fcntl.LOCK_EX | fcntl.LOCK_NB)
             _write(request, Output(folder), report)
     except BlockingIOError:
@@ -148,7 +148,7 @@ def _write(request: Request, output: "Output", report: Tell) -> None:
         "hls_segment_filename": "live-%d.ts",
         "start_number": str(output.first),
         "hls_flags": "independent_segments+program_date_time",
-        # So that a player that does not look at the playlist's mark sees it in the stream.
+        # For players that ignore the playlist's mark.
         "hls_segment_options": "mpegts_flags=+initial_discontinuity",
     }
     sink = av.open(_TO_US, "w", format="hls", options=options, io_open=output.open)
@@ -166,37 +166,37 @@ def _write(request: Request, output: "Output", report: Tell) -> None:
 
 
 class Output:
-    """A folder: what an earlier stream left in it, what the muxer writes into it now. Raises OSError."""
+    """The folder of one stream, with the remains of earlier ones. Raises OSError."""
 
     def __init__(self, folder: Path) -> None:
-        """Remove what an earlier stream left, unless that broke off just now: then this one goes on with it."""
+        """Remove an earlier stream's files, unless it broke off just now: then this stream continues it."""
         self.folder = folder
         self._text = b""
         self._playlist = self._broken_off() or Playlist()
         listed = self._playlist.segments
-        # Numbers that no earlier stream had: nobody's cache has a segment of that name.
+        # New numbers: no cache has a segment of that name.
         self.first = listed[-1].number + 1 if listed else int(time.time())
         self._left = sorted(self._left_by_others({segment.number for segment in listed}))
 
     def open(self, url: str, _flags: int, _options: object) -> "FileIO | Output":
-        """Open what the muxer wants to write: a segment, or the playlist, which is only read here."""
+        """Open a segment for the muxer, or this object for its playlist."""
         if url == _TO_US:
             self._text = b""
             return self
         return open(make_file(self.folder / url, READABLE), "wb", buffering=0)  # noqa: PTH123 - the muxer closes it
 
     def write(self, data: bytes) -> int:
-        """Take a piece of the muxer's playlist."""
+        """Collect a piece of the muxer's playlist."""
         self._text += bytes(data)
         return len(data)
 
     def close(self) -> None:
-        """Take over the muxer's playlist, which is whole."""
+        """Take over the muxer's complete playlist."""
         with contextlib.suppress(UnicodeDecodeError):
             self._take(self._text.decode())
 
     def _take(self, text: str) -> None:
-        """Take over the segments of the muxer's playlist that are new."""
+        """Add the new segments of the muxer's playlist."""
         theirs = Playlist.read(text)
         newest = self._playlist.segments[-1].number if self._playlist.segments else 0
         for segment in theirs.segments:
@@ -220,7 +220,7 @@ class Output:
         return None
 
     def _left_by_others(self, listed: set[int]) -> list[int]:
-        """Remove what is ours and not listed; return the numbers of what a player may still want."""
+        """Remove unlisted files of streams; return the numbers that a slow player may still load."""
         left = []
         for path in self.folder.iterdir():
             found = OURS.fullmatch(path.name)

@@ -1,6 +1,6 @@
-"""A folder that a web server shows: the files that streams leave there, and whether this user may go on there.
+"""A folder of HLS files: their names, its lock, and whether this user can stream there.
 
-Light, for `liput check` asks as well: streaming is in recorder.live.kinds.hls.
+`liput check` loads this module; streaming is in recorder.live.kinds.hls, which loads libav.
 """
 
 import contextlib
@@ -17,12 +17,12 @@ from recorder.live.url import FolderUrl
 OURS = re.compile(r"live-(\d+)\.ts|live\.m3u8")
 """The names of segments, with their numbers, and of the playlist."""
 READABLE = 0o644
-"""The mode of files here: a web server is another user."""
+"""The mode of all files: the web server is another user."""
 LOCK = ".live.lock"
 
 
 def reach_folder(url: FolderUrl) -> None:
-    """Write a file without a name into the folder, and look at the files of earlier streams. Raises NotLive."""
+    """Write an unnamed file into the folder, and check the files of earlier streams. Raises NotLive."""
     try:
         with tempfile.TemporaryFile(dir=url.path, buffering=0) as file:
             file.write(bytes(4096))
@@ -33,9 +33,9 @@ def reach_folder(url: FolderUrl) -> None:
 
 
 def open_lock(folder: Path, *, make: bool = True) -> int:
-    """Return a descriptor of the folder's lock, which is made where there is none and `make` says so; raises OSError.
+    """Return a descriptor of the folder's lock, created with `make`; raises OSError.
 
-    NFS locks only what may be written. Another user's may only be read, which is enough for the disks of this PC.
+    NFS locks only writable files. Another user's lock opens read-only, which suffices on local disks.
     """
     lock = folder / LOCK
     try:
@@ -44,11 +44,11 @@ def open_lock(folder: Path, *, make: bool = True) -> int:
         try:
             return open_regular(lock)
         except FileNotFoundError:
-            raise error from None  # it may not be made here
+            raise error from None  # it cannot be created here
 
 
 def _look_over(folder: Path) -> None:
-    """Raise OSError where another user's file would keep this user from streaming; changes nothing."""
+    """Raise OSError where another user's file prevents streaming; changes nothing."""
     with contextlib.suppress(FileNotFoundError):
         os.close(open_lock(folder, make=False))
     for path in folder.iterdir():
@@ -57,9 +57,9 @@ def _look_over(folder: Path) -> None:
 
 
 def _may_be_removed(file: Path) -> None:
-    """Raise OSError where a file may not be removed: a folder with the sticky bit keeps what is others'."""
+    """Raise OSError where a file cannot be removed, as in a folder with the sticky bit."""
     try:
-        file.rmdir()  # which leaves a file where it is, and says whether it is for this that it is refused
+        file.rmdir()  # never removes a file; its errno says whether unlink is permitted
     except OSError as error:
         if error.errno not in (errno.ENOTDIR, errno.ENOENT):
             raise

@@ -1,6 +1,6 @@
-"""libsrt 1.5 by ctypes: sockets that never block, why a connection was refused, statistics.
+"""libsrt 1.5 by ctypes: non-blocking sockets, reject reasons, statistics.
 
-Names are those of srt.h. Whoever uses this waits by asking again.
+Names are those of srt.h. Callers wait by polling.
 """
 
 import contextlib
@@ -20,11 +20,11 @@ PAYLOAD = 1316
 _ONLY_WHAT_IS_CRITICAL = 2  # LOG_CRIT of syslog.h
 _EASYNCSND = 6001
 UNMEASURED_RTT_MS = 100.0
-"""The round trip, as libsrt calls it until it has measured one."""
+"""libsrt's round trip before its first measurement."""
 
 
 class Option(IntEnum):
-    """Of a socket: SRTO_..."""
+    """Socket options: SRTO_..."""
 
     SNDSYN = 1
     RCVSYN = 2
@@ -39,7 +39,7 @@ class Option(IntEnum):
 
 
 CONNECTED, BROKEN = 5, 6
-"""States of a socket: SRTS_... From BROKEN on it is connected no more."""
+"""Socket states: SRTS_... From BROKEN on it is disconnected."""
 
 type _Number = type[c_int | c_int64 | c_uint64 | c_double]
 
@@ -49,7 +49,7 @@ def _fields(*groups: tuple[_Number, str]) -> list[tuple[str, _Number]]:
 
 
 class Statistics(ctypes.Structure):
-    """SRT_TRACEBSTATS; totals since the connection began, and how it is now."""
+    """SRT_TRACEBSTATS: totals of the connection, and its current state."""
 
     _fields_ = _fields(
         (c_int64, "msTimeStamp pktSentTotal pktRecvTotal"),
@@ -74,7 +74,7 @@ class Statistics(ctypes.Structure):
         (c_int, "byteAvailSndBuf byteAvailRcvBuf"),
         (c_double, "mbpsMaxBW"),
         (c_int, "byteMSS pktSndBuf byteSndBuf msSndBuf msSndTsbPdDelay"),
-        (c_int64, " ".join(f"unused{number}" for number in range(32))),  # what is not needed, or came later
+        (c_int64, " ".join(f"unused{number}" for number in range(32))),  # unused or newer fields
     )
     pktSentTotal: int  # noqa: N815 - srt.h's own names
     pktSndLossTotal: int  # noqa: N815
@@ -90,17 +90,17 @@ class Statistics(ctypes.Structure):
 
     @property
     def heard(self) -> int:
-        """How often the other side has told what it has got or not."""
+        """The number of acknowledgements and loss reports from the other side."""
         return self.pktRecvACKTotal + self.pktRecvNAKTotal
 
     @property
     def rtt_ms(self) -> float | None:
-        """The round trip; None before one was measured."""
+        """The round trip; None before the first measurement."""
         return None if self.msRTT == UNMEASURED_RTT_MS else self.msRTT
 
 
 type Admits = Callable[[str], int]
-"""Whether a caller with this stream id is let in: 0, or the code it is refused with."""
+"""Returns 0 for a caller's stream id that is admitted, else its reject code."""
 
 _HOOK = ctypes.CFUNCTYPE(c_int, c_void_p, c_int32, c_int, c_void_p, c_char_p)
 
@@ -109,7 +109,7 @@ NOT_INSTALLED = "libsrt is not installed (Debian: libsrt1.5-gnutls)"
 
 
 def find() -> Any | None:
-    """Return libsrt as it is found; None where it is not installed."""
+    """Return the loaded libsrt; None where it is not installed."""
     for name in _NAMES:
         with contextlib.suppress(OSError):
             return ctypes.CDLL(name)
@@ -118,7 +118,7 @@ def find() -> Any | None:
 
 @functools.cache
 def library() -> Any | None:
-    """Return libsrt, ready to use; None where it is not installed."""
+    """Return the initialized libsrt; None where it is not installed."""
     found = find()
     if found is None:
         return None
@@ -131,10 +131,10 @@ def library() -> Any | None:
 
 
 class SrtSocket:
-    """A socket of libsrt that never blocks. Needs `library()`."""
+    """A non-blocking libsrt socket. Needs `library()`."""
 
     def __init__(self, number: int | None = None) -> None:
-        """Make one, or wrap one that libsrt has made."""
+        """Create a socket, or wrap an existing one."""
         found = library()
         if found is None:
             raise OSError(NOT_INSTALLED)
@@ -142,12 +142,12 @@ class SrtSocket:
         self._number = self._lib.srt_create_socket() if number is None else number
         self._hook: Any = None
         self.listener: SrtSocket | None = None
-        """Where it was accepted, kept open as long as whoever has it wants others to be answered."""
+        """The listener that accepted it, kept open so that other callers get an answer."""
         for option in (Option.SNDSYN, Option.RCVSYN):
             self.set(option, value=0)
 
     def set(self, option: Option, value: int | str) -> None:
-        """Set an option; what must be a 64-bit number, or a switch, is what srt.h says it is."""
+        """Set an option, in the type that srt.h requires."""
         if isinstance(value, str):
             raw = value.encode()
         elif option in (Option.SNDSYN, Option.RCVSYN):
@@ -159,12 +159,12 @@ class SrtSocket:
         self._check(self._lib.srt_setsockflag(self._number, int(option), raw, len(raw)))
 
     def connect(self, family: int, address: tuple[Any, ...]) -> None:
-        """Begin to call; the state tells how it goes."""
+        """Begin to connect; `state` has the progress."""
         raw = _sockaddr(family, address)
         self._check(self._lib.srt_connect(self._number, raw, len(raw)))
 
     def listen(self, family: int, address: tuple[Any, ...], admits: Admits) -> None:
-        """Wait for callers at an address of this PC; `admits` is asked on a thread of libsrt's."""
+        """Listen at an address of this PC; a libsrt thread calls `admits`."""
         raw = _sockaddr(family, address)
         self._check(self._lib.srt_bind(self._number, raw, len(raw)))
 
@@ -179,12 +179,12 @@ class SrtSocket:
         self._check(self._lib.srt_listen(self._number, 1))
 
     def accept(self) -> "SrtSocket | None":
-        """Return a caller, or None while nobody calls."""
+        """Return a caller's socket, or None."""
         number = self._lib.srt_accept(self._number, None, None)
         return SrtSocket(number) if number >= 0 else None
 
     def send(self, message: bytes) -> bool:
-        """Send a message; False when there is no room for it now. Raises OSError when the connection is gone."""
+        """Send a message; False while the buffer is full. Raises OSError when disconnected."""
         if self._lib.srt_send(self._number, message, len(message)) >= 0:
             return True
         if self._lib.srt_getlasterror(None) == _EASYNCSND:
@@ -193,23 +193,23 @@ class SrtSocket:
 
     @property
     def state(self) -> int:
-        """Where it stands: SRTS_... of srt.h."""
+        """Its state: SRTS_... of srt.h."""
         return int(self._lib.srt_getsockstate(self._number))
 
     @property
     def reject_reason(self) -> tuple[int, str]:
-        """Why the other side would not have us: the code of srt.h or access_control.h, and libsrt's word for it."""
+        """The other side's reject code (srt.h or access_control.h), and libsrt's text for it."""
         code = int(self._lib.srt_getrejectreason(self._number))
         return code, (self._lib.srt_rejectreason_str(code) or b"").decode(errors="replace")
 
     def statistics(self) -> Statistics:
-        """Return what libsrt has counted; all 0 once the connection is gone."""
+        """Return libsrt's statistics; all 0 when disconnected."""
         statistics = Statistics()
         self._lib.srt_bstats(self._number, ctypes.byref(statistics), 0)
         return statistics
 
     def close(self) -> None:
-        """Tell the other side, and be gone."""
+        """Close the connection; the other side is told."""
         self._lib.srt_close(self._number)
 
     def _check(self, result: int) -> None:
@@ -221,7 +221,7 @@ class SrtSocket:
 
 
 def _sockaddr(family: int, address: tuple[Any, ...]) -> bytes:
-    """Return an address of the socket module as the C library's sockaddr_in or sockaddr_in6."""
+    """Return a socket address as a C sockaddr_in or sockaddr_in6."""
     host, port = address[:2]
     head = struct.pack("=H", family) + struct.pack("!H", port)
     if family == socket.AF_INET:

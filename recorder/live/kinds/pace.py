@@ -1,8 +1,8 @@
-"""How fast an SRT stream may be sent: about as fast as it comes, until the link shows that it cannot take that.
+"""Congestion control for SRT: the stream's own rate, until the link shows that it cannot carry it.
 
-SRT sends whatever it is given, and again whatever was lost. On a link that is slower than the stream that makes it
-worse: more is lost, more is sent again, and viewers get ruins of pictures. So what the link takes is measured, and no
-more is given to it; the rest waits in the destination's queue, which drops to a keyframe.
+SRT sends everything it is given, and resends losses. On a link slower than the stream that makes it worse: more losses,
+more resends, and viewers get broken frames. So the link's rate is measured, and no more is sent. The rest waits in the
+destination's queue, which drops to a keyframe.
 """
 
 import time
@@ -13,58 +13,58 @@ from recorder.live.kinds.libsrt import Statistics
 
 LOOK_EVERY_S = 0.25
 TOO_LOSSY = 0.25
-"""Packets reported lost, of those sent, in about a second: a lossy link that is not full loses less, also where losses
-are told twice. One that is full makes packets wait before it loses them, unless it has no room for them to wait."""
+"""Reported losses per packet sent, in about a second. A lossy but idle link loses less, even if losses are reported
+twice. A full one delays packets before it loses them, unless it has no buffer."""
 CALM = 0.15
 WAITING_MS = 80.0
-"""How much longer than the shortest round trip one may take before something is taken to wait on the way."""
+"""Delay above the shortest round trip that counts as queueing on the way."""
 DRAINED = 0.25
-"""What waited has got away, when what still waits is so little of what may; as long as it is more, nothing is added."""
+"""The queue on the way has drained below this fraction of the allowed delay; until then the rate does not rise."""
 NOTHING_TO_SEND_S = 2 * LOOK_EVERY_S
-"""Who has not looked for so long had nothing to send."""
+"""A longer pause between looks means that there was nothing to send."""
 LEAST_LASTS_S = 10.0
-"""For how long the shortest round trip is remembered at least, twice that at most: the way may become longer."""
+"""The shortest round trip is remembered this long at least, twice that at most: routes change."""
 SETTLING_S = 0.7
-"""After a cut, what is on the way must arrive before the next can be judged, on top of a round trip."""
+"""After a cut, packets on the way must arrive before the next one, on top of a round trip."""
 ASSUMED_RTT_MS = 100.0
-"""The shortest round trip, before the way was seen empty: the first that is measured may be of one that is full."""
+"""The shortest round trip before the link was seen empty: the first one measured may be of a full link."""
 STEADY, CLEAN = 0.01, 0.02
-"""A way is empty when the round trip changes by no more from look to look, and no more than that is lost: what is full
-has a round trip that grows, or loses."""
+"""A link is empty when its round trip varies by at most STEADY between looks and losses stay below CLEAN: on a full one
+the round trip grows or packets are lost."""
 LEAST_BPS = 100_000.0
 CATCH_UP = 1.5
-"""Without a limit, what has piled up goes out at so many times the stream's own rate: never as one burst."""
+"""Without a limit, a backlog is sent at this multiple of the stream's own rate, never as one burst."""
 _CUT, _DRAIN = 0.85, 0.6
 _SMOOTH = 0.3
-_PROBE, _LEAP = 1.02, 1.05  # each look: around where it was full, and after a while
+_PROBE, _LEAP = 1.02, 1.05  # per look: near the last full rate, and later
 _A_WHILE_S = 3.0
-_FREE_AGAIN, _SPARE_LOOKS = 2.0, 16  # no limit any more, when for 4 s half of it was enough
+_FREE_AGAIN, _SPARE_LOOKS = 2.0, 16  # no limit after 4 s with half of it used
 _USED = 0.6
 _BURST_S = 0.05
 _PACKET_BITS = 1316 * 8
 
 
 class _Least:
-    """The least of the values of the last while; and of one that was assumed, until that is given up."""
+    """A moving minimum that begins with an assumed value."""
 
     def __init__(self, assumed: float, now_s: float) -> None:
         self._earlier, self._now = inf, assumed
         self._since_s = now_s
 
     def of(self, value: float, now_s: float) -> float:
-        """Return it, `value` included."""
+        """Return the minimum, `value` included."""
         if now_s - self._since_s > LEAST_LASTS_S:
             self._earlier, self._now, self._since_s = self._now, inf, now_s
         self._now = min(self._now, value)
         return min(self._earlier, self._now)
 
     def begin_at(self, value: float) -> None:
-        """Forget all others."""
+        """Forget all other values."""
         self._earlier, self._now = inf, value
 
 
 class Pace:
-    """The bits per second that may be sent: `limit_bps`, None while there is no need for one."""
+    """Limits the bits per second to send: `limit_bps`, None without congestion."""
 
     def __init__(
         self,
@@ -73,7 +73,7 @@ class Pace:
         now_s: Callable[[], float] = time.monotonic,
         rtt_ms: float | None = None,
     ) -> None:
-        """`rtt_ms` is the round trip of the empty way, where that is known."""
+        """`rtt_ms` is the round trip of the empty link, where known."""
         self._now_s = now_s
         self._room_ms = max(WAITING_MS, latency_ms * 0.3)
         self._loss = 0.0
@@ -82,7 +82,7 @@ class Pace:
         self._is_draining = False
         self._spare = 0
         self._before: tuple[float, float, Statistics] | None = None
-        """The look before: when, the round trip, and all that was counted."""
+        """The last look: time, round trip, statistics."""
         self._was_empty = rtt_ms is not None
         self._assumed_rtt_ms = ASSUMED_RTT_MS if rtt_ms is None else rtt_ms
         self._least_rtt_ms = _Least(self._assumed_rtt_ms, now_s())
@@ -93,7 +93,7 @@ class Pace:
         self._came_bits = 0
         self.limit_bps: float | None = None
         self.delivered_bps: float | None = None
-        """What the other side has got, by what it says is missing."""
+        """The rate that arrives, by the reported losses."""
 
     @property
     def bps(self) -> float:
@@ -101,24 +101,24 @@ class Pace:
         return self._free_bps if self.limit_bps is None else self.limit_bps
 
     def came(self, size: int, dts_s: float) -> None:
-        """Take note of `size` bytes of the stream, to be decoded at `dts_s` seconds since it began."""
+        """Count `size` bytes of the stream, with a decoding time of `dts_s` seconds since its beginning."""
         self._came_bits += size * 8
         self._free_bps = max(self._stream_bps, CATCH_UP * self._came_bits / max(1.0, dts_s))
 
     def wait_s(self) -> float:
-        """Return for how long nothing may be sent."""
+        """Return the seconds until the next message may be sent."""
         now_s, bps = self._now_s(), self.bps
         gained, self._allowed_s = (now_s - self._allowed_s) * bps, now_s
         self._allowance_bits = min(bps * _BURST_S, self._allowance_bits + gained)
         return max(0.0, -self._allowance_bits / bps)
 
     def given(self, size: int) -> None:
-        """Take note of a message of `size` bytes."""
+        """Count a sent message of `size` bytes."""
         self._given_bits += size * 8
         self._allowance_bits -= size * 8
 
     def look(self, counts: Statistics) -> None:
-        """Weigh what a connection has counted, at most every LOOK_EVERY_S."""
+        """Adapt the limit to a connection's statistics, at most every LOOK_EVERY_S."""
         now_s = self._now_s()
         self._charge(counts.pktRetransTotal)
         rtt_ms = self._assumed_rtt_ms if counts.rtt_ms is None else counts.rtt_ms
@@ -132,10 +132,10 @@ class Pace:
             return
         self._before = now_s, rtt_ms, counts
         given_bps, self._given_bits = self._given_bits / passed_s, 0
-        if passed_s > NOTHING_TO_SEND_S:  # what the link takes does not show, and the round trip is of back then
+        if passed_s > NOTHING_TO_SEND_S:  # no measure of the link, and an outdated round trip
             return
         sent, lost = counts.pktSentTotal - before.pktSentTotal, counts.pktSndLossTotal - before.pktSndLossTotal
-        # libsrt's round trip follows slowly: while it falls, the last cut was enough.
+        # libsrt's round trip lags: while it falls, the last cut was enough.
         is_falling = rtt_ms < before_ms * (1 - STEADY)
         self.delivered_bps = max(0, sent - lost) * _PACKET_BITS / passed_s
         self._loss += ((lost / sent if sent else 0.0) - self._loss) * _SMOOTH
@@ -156,15 +156,15 @@ class Pace:
             self._climb(given_bps, now_s - self._settled_s)
 
     def _charge(self, again: int) -> None:
-        """Let what is sent again take the place of what is new, on a link that takes no more."""
+        """Charge resent packets to the allowance while there is a limit."""
         more, self._again = again - self._again, again
         if self.limit_bps is not None:
             self._allowance_bits -= more * _PACKET_BITS
 
     def _cut(self, given_bps: float, delivered_bps: float, drain: float) -> None:
-        """Give less than what got through, and `drain` of that at first, so that what waits on the way gets away.
+        """Limit the rate below the delivered one, at first to `drain` of that so that queues on the way drain.
 
-        What got through may be more than it looks: losses are told late, and twice.
+        The lower bound is for losses that are reported late or twice: then more was delivered than measured.
         """
         least = 0.5 if self.limit_bps is None else 0.75
         given_bps = min(given_bps, self._free_bps / CATCH_UP if self.limit_bps is None else self.limit_bps)
@@ -179,6 +179,6 @@ class Pace:
         if self._spare > _SPARE_LOOKS or self.limit_bps > self._free_bps:
             self.limit_bps = None
         elif given_bps < _USED * self.limit_bps:
-            pass  # whether more would get through is not known
+            pass  # the link was not used enough to know whether it carries more
         else:
             self.limit_bps *= _LEAP if calm_s > _A_WHILE_S else _PROBE

@@ -1,8 +1,7 @@
-"""The child's work: FLV from standard input to an RTMP server, each failure with its reason.
+"""The child's work for RTMP: FLV from standard input to a server; each failure gets its reason.
 
-libavformat reports most failures of RTMP as "Input/output error"; its log tells how far it had come, and those steps
-tell failures apart. Nothing of the log is passed on but what the server itself said and, where the fault is this
-PC's own, the last error; both redacted.
+libavformat reports most RTMP failures as "Input/output error"; its log shows the step, which tells failures apart.
+Reports quote only the server's own message and, for a fault of this PC, the last error; both are redacted.
 """
 
 import contextlib
@@ -27,9 +26,9 @@ from recorder.live.reason import Reason, no_way
 from recorder.live.url import RtmpUrl, redact
 
 SOON_S = 5.0
-"""A server that hangs up sooner may do so because of the key: some take every stream first. Or its program fails."""
+"""An earlier hang-up may be caused by the key, since some servers accept every stream at first. Or the server fails."""
 LONGEST_DETAIL = 200
-"""Characters of libav's or a server's own words that are passed on."""
+"""Characters of libav's or a server's message in a report."""
 
 _STEPS = (
     ("Starting connection attempt", "connect"),
@@ -41,16 +40,16 @@ _STEPS = (
 _SERVER_SAYS = "Server error: "
 _NOT_TRUSTED = ("certificate failed verification", "does not match hostname")
 _BUSY = ("already", "busy", "in use")
-_SIOCOUTQ = 0x5411  # linux/sockios.h: bytes that were written and not acknowledged
+_SIOCOUTQ = 0x5411  # linux/sockios.h: written but unacknowledged bytes
 _SHORTEST_S = 0.1
 _JUDGED_BYTES = 32_768
-"""So much must have come before anything is judged: the room of the other side's kernel changes in steps."""
+"""Bytes between two judgements: the receiver's window changes in steps."""
 _LEAST_READ = 0.35
-"""Part of what came: some of the room that is freed is the kernel's better guess of what a packet takes."""
+"""A fraction of the new bytes: the window also grows by the kernel's better estimate of a packet's memory."""
 
 
 class Journal(logging.Handler):
-    """How far an attempt has come, from libav's log; each step is reported as it is entered."""
+    """The progress of an attempt, from libav's log; reports each step when it begins."""
 
     def __init__(self, report: Tell, secrets: tuple[str, ...]) -> None:
         super().__init__(level=1)
@@ -68,11 +67,11 @@ class Journal(logging.Handler):
         self.step = step
         self.blocking_since = self.live_since = time.monotonic()
         if step in {"connect", "live"}:
-            self.server_said = ""  # what it asks before a login is tried, or had to say of what it takes all the same
+            self.server_said = ""  # its login challenge, or warnings on a stream that it accepts
         self._report(step)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Take note of one line of the log."""
+        """Evaluate one line of the log."""
         line = record.getMessage()
         for beginning, step in _STEPS:
             if line.startswith(beginning):
@@ -85,13 +84,13 @@ class Journal(logging.Handler):
         self.not_resolved = self.not_resolved or line.startswith("Failed to resolve hostname")
 
     def _fit_to_be_told(self, words: str) -> str:
-        """Return somebody else's words without what is secret, and without what would steer a terminal."""
+        """Return a foreign message without secrets and without terminal control characters."""
         printable = "".join(character if character.isprintable() else " " for character in words.strip())
         return redact(printable, self._secrets)[:LONGEST_DETAIL]
 
 
 def publish(request: Request, url: RtmpUrl, report: Tell) -> Report:
-    """Stream until the input ends or the connection does; return the last report."""
+    """Stream until the input or the connection ends; return the last report."""
     journal = Journal(report, url.secrets)
     logger = logging.getLogger("libav")
     logger.addHandler(journal)
@@ -144,13 +143,12 @@ def _open_sink(request: Request, url: RtmpUrl) -> OutputContainer:
 
 
 def _tune_socket(held_bytes: int) -> socket.socket | None:
-    """Set what libavformat has no options for, and return the connection.
+    """Set options that libavformat lacks, and return the connection.
 
-    The kernel may hold `held_bytes` unsent: more would only hide from the destination's queue that the link is slow.
-    Small messages went out at once while the connection was set up; from here on libavformat's many small writes
-    shall fill whole segments, which saves three quarters of the packets. BBR does not take every lost packet for
-    congestion: at 3 % loss it carries several times of what CUBIC does. Only administrators can allow it
-    (net.ipv4.tcp_allowed_congestion_control).
+    The kernel may hold `held_bytes` unsent: more would hide a slow link from the destination's queue. Handshakes needed
+    small messages at once. From here on libavformat's many small writes fill whole segments, which saves three quarters
+    of the packets. BBR does not treat every lost packet as congestion: at 3 % loss it carries several times CUBIC's
+    rate. Only administrators can permit it (net.ipv4.tcp_allowed_congestion_control).
     """
     connections = tcp_sockets()
     for connection in connections:
@@ -165,7 +163,7 @@ def _tune_socket(held_bytes: int) -> socket.socket | None:
 
 
 def _failure(error: Exception, journal: Journal, request: Request, url: RtmpUrl) -> Outcome:
-    """Find the reason in what the server said, the kind of error, and the step it happened in."""
+    """Return the reason from the server's message, the kind of error, and its step."""
     if journal.server_said:
         busy = any(word in journal.server_said.lower() for word in _BUSY)
         return Outcome(Reason.ALREADY_PUBLISHING if busy else Reason.REJECTED, journal.server_said)
@@ -184,9 +182,9 @@ def _failure(error: Exception, journal: Journal, request: Request, url: RtmpUrl)
 
 
 def _reason_by_step(error: Exception, step: str, *, secure: bool) -> Outcome | None:
-    """Return what a failure in `step` means where the network or the server is to blame, or None."""
+    """Return the reason of a failure in `step` by the network or the server, or None."""
     if isinstance(error, ValueError | LookupError) and step in {"publish", "live"}:
-        return None  # connected, and libav refuses what it is given
+        return None  # connected: libav refuses the stream
     if step == "connect" or (step == "secure" and not secure):
         if isinstance(error, ConnectionRefusedError):
             return Outcome(Reason.REFUSED)
@@ -202,7 +200,7 @@ def _reason_by_step(error: Exception, step: str, *, secure: bool) -> Outcome | N
 
 
 def _own_fault(error: Exception, journal: Journal) -> str:
-    """Say in which step what went wrong, for whoever is to mend it."""
+    """Return the step and the error, for a maintainer."""
     said = journal.last_error or (error.strerror if isinstance(error, FFmpegError) else "") or type(error).__name__
     return f"{journal.step}: {said}"
 
@@ -211,12 +209,12 @@ def _own_fault(error: Exception, journal: Journal) -> str:
 
 
 def tcp_sockets() -> list[socket.socket]:
-    """Return this process's TCP sockets; they stay whose they were, so detach each, never close it."""
+    """Return this process's TCP sockets. libavformat owns them: detach each, never close it."""
     found = []
     for number in map(int, os.listdir("/proc/self/fd")):  # noqa: PTH208 - numbers, not paths
         if number <= 2:
             continue
-        with contextlib.suppress(OSError):  # not a socket, or gone by now
+        with contextlib.suppress(OSError):  # no socket, or closed meanwhile
             one = socket.socket(fileno=number)
             if one.type == socket.SOCK_STREAM and one.family in (socket.AF_INET, socket.AF_INET6):
                 found.append(one)
@@ -226,11 +224,10 @@ def tcp_sockets() -> list[socket.socket]:
 
 
 class TcpLink:
-    """The connection that libavformat has opened, of which it tells nobody the socket; None: there is none to look at.
+    """The connection that libavformat opened but does not expose; None where it was not found.
 
-    The other side's kernel takes megabytes for a program that reads nothing any more, and says how much more it has
-    room for. While its program reads, the room stays as large as it was, or grows; while it does not, nearly every byte
-    that comes makes it smaller.
+    The other kernel buffers megabytes for a program that has stopped reading, and reports its free space. While the
+    program reads, the space stays or grows; while it does not, nearly every byte shrinks it.
     """
 
     def __init__(self, connection: socket.socket | None, now_s: Callable[[], float] = time.monotonic) -> None:
@@ -239,11 +236,11 @@ class TcpLink:
         self._rated: tuple[float, int] | None = None
         self._bps: float | None = None
         self._read_s, self._read_at = now_s(), 0
-        """When something was last seen to be read, and how many bytes had come by then."""
+        """The time of the last read by the server's program, and the bytes received by then."""
         self._judged_at, self._window = 0, 0
 
     def sent(self, dts_s: float) -> Sent:
-        """Return how the connection is, with all up to `dts_s` in it; None for what the kernel does not tell."""
+        """Return a report with all up to `dts_s` written; None where the kernel does not tell."""
         if self._connection is None:
             return Sent(dts_s)
         try:
@@ -255,11 +252,11 @@ class TcpLink:
         if info.rtt_s is None or acked is None or delivered is None:
             return Sent(dts_s, unsent_bytes=held)
         unread_s = 0.0 if info.window_bytes is None else self.unread_s(acked, info.window_bytes)
-        # One lost packet keeps all after it from being acknowledged for a round trip, which is no slow link.
+        # One lost packet delays acknowledgements for a round trip, without a slow link.
         return Sent(dts_s, info.rtt_s * 1000, held, self.delivered_bps(delivered), unread_s, info.in_flight_segments)
 
     def delivered_bps(self, delivered: int) -> float | None:
-        """Return the rate since the last look, the one before where that was just now; None at the first."""
+        """Return the rate since the last call, or the former rate soon after it; None at the first."""
         now_s = self._now_s()
         before_s, before = self._rated or (now_s, delivered)
         if now_s - before_s >= _SHORTEST_S:
@@ -269,7 +266,7 @@ class TcpLink:
         return self._bps
 
     def unread_s(self, acknowledged: int, window: int) -> float:
-        """Return for how long nothing was read, from the bytes `acknowledged` in all and the `window` after them."""
+        """Return how long nothing was read, from all bytes `acknowledged` and the receive `window`."""
         now_s, came = self._now_s(), acknowledged - self._judged_at
         if came >= _JUDGED_BYTES:
             if came + window - self._window >= _LEAST_READ * came:

@@ -1,4 +1,4 @@
-"""rtmp:// and rtmps://: a live service, or a server of the campus."""
+"""rtmp:// and rtmps://: a streaming service, or a server of the campus."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""srt://: a server that is called, or a port of this PC that is called."""
+"""srt://: a server to call, or a port of this PC for callers."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING

@@ -1,7 +1,7 @@
-"""The child's work for SRT: FLV from standard input, as MPEG-TS to whoever was called or has called.
+"""The child's work for SRT: FLV from standard input, as MPEG-TS to a server or a caller.
 
-Nothing here blocks in libsrt, so that a connection that stands still is seen. What keeps a slow link from being
-flooded is told in recorder.live.kinds.pace and docs/decisions/0028.
+libsrt calls never block here, so that a stalled connection is noticed. recorder.live.kinds.pace and docs/decisions/0028
+describe the congestion control.
 """
 
 import socket
@@ -22,18 +22,17 @@ from recorder.live.reason import NotLive, Reason, no_way
 from recorder.live.url import SrtUrl, redact
 
 SILENT_S = 4.0
-"""A peer that acknowledges nothing for so long is gone. libsrt's own limit cannot be below 4.8 s."""
+"""A peer without acknowledgements for this long is gone. libsrt's own limit cannot be below 4.8 s."""
 HELD_MS = 1000
-"""What may wait in SRT's buffer, beyond the latency, before no more is given to it."""
+"""The most media in SRT's buffer, beyond the latency."""
 OVERHEAD = 2.0
-"""How much may be on the wire for what is given: as much again for what was lost.
+"""The bandwidth limit as a multiple of the rate: the same again for resends.
 
-libsrt's default is no bound at all, and its own estimate of what it is given lags behind: packets wait in it until they
-are too late.
+libsrt has no limit by default, and its own estimate of the input rate lags: packets wait in it until they are too late.
 """
 
 QUIET_S = 0.25
-"""libsrt says how long its buffer is on the average of a while: where nothing is acknowledged, it seems to shrink."""
+"""libsrt averages its buffer's duration: without acknowledgements the buffer seems to shrink."""
 
 _LOOK_S = 0.02
 _STILL_LISTENING_S = 1.0
@@ -43,11 +42,11 @@ _CONFLICT, _FORBIDDEN = 1409, 1403  # access_control.h
 _MUXER = {"flush_packets": "1", "max_interleave_delta": "1000000", "mpegts_flags": "resend_headers"}
 
 _NEXT_AFTER = (Reason.REFUSED, Reason.UNREACHABLE, Reason.TIMEOUT)
-"""Why the next address of a host is called: what answers otherwise is there, and another one would say the same."""
+"""The next address of a host is tried after these; after other reasons it would answer the same."""
 
 
 def publish(request: Request, url: SrtUrl, report: Tell) -> Report:
-    """Stream until the input ends or the connection does; return the last report."""
+    """Stream until the input or the connection ends; return the last report."""
     step = "listen" if url.listens else "connect"
     try:
         connection = _answer(request, url, report) if url.listens else _call(request, url, report)
@@ -67,7 +66,7 @@ def publish(request: Request, url: SrtUrl, report: Tell) -> Report:
 
 
 def _prepared(url: SrtUrl, family: int, request: Request) -> SrtSocket:
-    """Return a socket with what must be set before it is connected."""
+    """Return a socket with all options for before the connection."""
     one = SrtSocket()
     one.set(Option.LATENCY, url.latency_ms)
     one.set(Option.SNDDROPDELAY, HELD_MS + 500)
@@ -81,7 +80,7 @@ def _prepared(url: SrtUrl, family: int, request: Request) -> SrtSocket:
 
 
 def _call(request: Request, url: SrtUrl, report: Tell) -> SrtSocket:
-    """Return a connection to whoever listens at the first address that answers; the others have their share of time."""
+    """Return a connection to the first address that answers; the addresses share the time."""
     report("connect")
     patience, lost = Patience.of(request.connect_timeout_s, threading.Event()), NotLive(Reason.UNREACHABLE)
     addresses = with_a_way(socket.getaddrinfo(url.host, url.port, type=socket.SOCK_DGRAM))
@@ -90,8 +89,8 @@ def _call(request: Request, url: SrtUrl, report: Tell) -> SrtSocket:
         try:
             _call_at(one, family, address, url, patience.share(len(addresses) - index))
         except NotLive as why:
-            one.close()  # or it goes on calling
-            if why.reason is not Reason.UNREACHABLE:  # which says less than what became of another address
+            one.close()  # else it keeps calling
+            if why.reason is not Reason.UNREACHABLE:  # other addresses' reasons say more
                 lost = why
             if why.reason not in _NEXT_AFTER:
                 break
@@ -112,7 +111,7 @@ def _call_at(one: SrtSocket, family: int, address: Any, url: SrtUrl, patience: P
         while (state := one.state) != CONNECTED:
             if state >= BROKEN or not patience.slice_s():
                 raise _turned_away(*one.reject_reason)
-            # libsrt does not hear that nobody has the port; a socket of our own does.
+            # libsrt ignores ICMP port unreachable; a plain socket reports it.
             _ask(probe, lambda: probe.send(b"\0") if turn % 20 == 0 else probe.recv(1))  # noqa: B023 - called here
             turn += 1
             time.sleep(_LOOK_S)
@@ -131,7 +130,7 @@ def _ask(probe: socket.socket, what: Callable[[], object]) -> None:
 
 
 def _turned_away(code: int, word: str) -> NotLive:
-    """Return what libsrt's code for a connection that was not made means."""
+    """Return the reason for libsrt's reject code."""
     known = {
         5: (Reason.ALREADY_PUBLISHING, "it takes no further connection"),
         10: (Reason.REJECTED, "wrong passphrase"),
@@ -150,7 +149,7 @@ def _turned_away(code: int, word: str) -> NotLive:
 
 
 def _answer(request: Request, url: SrtUrl, report: Tell) -> SrtSocket:
-    """Return a connection to the first that calls and may; whoever calls later is turned away."""
+    """Return the first admitted caller's connection; later callers are rejected."""
     served: list[SrtSocket] = []
 
     def admits(stream_id: str) -> int:
@@ -166,13 +165,13 @@ def _answer(request: Request, url: SrtUrl, report: Tell) -> SrtSocket:
             told_s = time.monotonic()
         time.sleep(_LOOK_S)
     served.append(caller)
-    caller.listener = listener  # stays open, or others would not be told that somebody was first
+    caller.listener = listener  # stays open, to reject other callers
     return caller
 
 
 def _listener(request: Request, url: SrtUrl, admits: Admits) -> SrtSocket:
     error = ""
-    for host in (url.host,) if url.host else ("::", "0.0.0.0"):  # noqa: S104 - whoever sets no host wants all; no IPv6: IPv4
+    for host in (url.host,) if url.host else ("::", "0.0.0.0"):  # noqa: S104 - no host means all addresses; no IPv6: IPv4
         found = socket.getaddrinfo(host, url.port, type=socket.SOCK_DGRAM, flags=socket.AI_PASSIVE)
         family, _, _, _, address = found[0]
         listener = _prepared(url, family, request)
@@ -190,7 +189,7 @@ def _listener(request: Request, url: SrtUrl, admits: Admits) -> SrtSocket:
 
 
 class _Stream:
-    """What comes in, on its way into a connection."""
+    """Muxes the input, and sends it over a connection."""
 
     def __init__(self, connection: SrtSocket, request: Request, url: SrtUrl, report: Tell) -> None:
         self._connection = connection
@@ -203,12 +202,12 @@ class _Stream:
         self._held_ms = url.latency_ms + HELD_MS
         self._statistics = connection.statistics()
         self._looked_s = self._heard_s = self._surely_s = time.monotonic()
-        """When it was looked at; when the peer was heard: at a look, or as early as after the one before."""
+        """Times of the last look, of the last one with an acknowledgement, and of the one before that."""
         self._heard = self._left = 0
         self._arrived_s = 0.0
 
     def write(self, data: bytes) -> int:
-        """Take what the muxer makes."""
+        """Collect the muxer's output."""
         self._data += data
         return len(data)
 
@@ -231,7 +230,7 @@ class _Stream:
         self._drain()
 
     def _send(self, least: int) -> None:
-        """Send messages as long as there are `least` bytes for one."""
+        """Send messages while at least `least` bytes are there."""
         began = time.monotonic()
         while len(self._data) >= least:
             self._look()
@@ -252,13 +251,13 @@ class _Stream:
             time.sleep(wait_s or _LOOK_S)
 
     def _look(self) -> None:
-        """Ask libsrt now and then how the connection is; raises NotLive where it is none any more."""
+        """Read the connection's statistics now and then; raises NotLive where it is disconnected."""
         now_s = time.monotonic()
         if now_s - self._looked_s < _LOOK_S:
             return
         before_s, self._looked_s = self._looked_s, now_s
         found = self._connection.statistics()
-        if self._connection.state != CONNECTED:  # and so may the statistics be: all 0
+        if self._connection.state != CONNECTED:  # its statistics may be all 0
             raise self._gone()
         self._statistics = found
         self._pace.look(found)
@@ -266,7 +265,7 @@ class _Stream:
             self._allowed = self._pace.bps
             self._connection.set(Option.MAXBW, round(self._allowed * OVERHEAD / 8))
         left = found.pktSentTotal + found.pktSndDropTotal
-        # Where nothing has left since then, there is nothing to acknowledge.
+        # With nothing sent since then, there is nothing to acknowledge.
         if found.heard != self._heard or left == self._left:
             self._heard, self._left = found.heard, left
             self._heard_s, self._surely_s = now_s, before_s
@@ -274,19 +273,19 @@ class _Stream:
             raise self._gone()
 
     def _gone(self) -> NotLive:
-        if time.monotonic() - self._surely_s > SILENT_S:  # on a busy PC libsrt may be the first to give it up
+        if time.monotonic() - self._surely_s > SILENT_S:  # on a busy PC libsrt may disconnect first
             return NotLive(Reason.STALLED, f"nothing was acknowledged for {SILENT_S:.0f} s")
         return NotLive(Reason.CALLER_LEFT if self._listens else Reason.CLOSED)
 
     def _sent(self, dts_s: float) -> Sent:
-        """Say how far it is: what libsrt holds still waits for the network, for as long as it has waited already."""
+        """Return a report: media in libsrt's buffer counts as unsent."""
         found: Statistics = self._statistics
         if self._looked_s - self._heard_s <= QUIET_S:
             self._arrived_s = dts_s - found.msSndBuf / 1000
         return Sent(self._arrived_s, found.rtt_ms, found.byteSndBuf + len(self._data), self._pace.delivered_bps)
 
     def _drain(self) -> None:
-        """Wait until everything was acknowledged, and played: a receiver forgets what it still holds at the end."""
+        """Wait until everything is acknowledged and played: a receiver discards its buffer at the end."""
         deadline = time.monotonic() + _TO_DRAIN_S
         while (found := self._connection.statistics()).pktSndBuf and time.monotonic() < deadline:
             time.sleep(_LOOK_S)
