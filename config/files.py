@@ -60,10 +60,7 @@ def _mode_of(path: Path) -> int:
 
 
 def read_file(path: Path, most: int = MOST_BYTES, *, cut: bool = False) -> bytes:
-    """Return the content of a regular file, at most `most` bytes; a longer one raises OSError, or is cut with `cut`.
-
-    Raises NotRegular and OSError.
-    """
+    """Return a regular file's content. Over `most` bytes it raises OSError, or is cut with `cut`. Raises NotRegular."""
     with open(open_regular(path), "rb") as file:
         size = os.fstat(file.fileno()).st_size
         if size > most and not cut:
@@ -81,10 +78,7 @@ _PRIVATELY = of_mode(PRIVATE)
 
 @contextlib.contextmanager
 def held(folder: Path, below: str = "") -> Iterator[Path]:
-    """Yield a path to `below` in `folder` through an open descriptor; no link below `folder` is followed.
-
-    Raises OSError.
-    """
+    """Yield a path to `below` in `folder` by a descriptor, following no link below `folder`. Raises OSError."""
     flags = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
     descriptor = os.open(folder, flags)
     try:

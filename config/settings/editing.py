@@ -85,7 +85,7 @@ def _comments_of_the_next(table: Any) -> list[Any]:
 
 
 def _end(table: Any) -> list[Any]:
-    """Return the items of the last table in a table; an empty list for a whole document, since nothing follows."""
+    """Return the items of the last table in a table; of a whole document none, since nothing follows."""
     from tomlkit.items import Table
 
     if not isinstance(table, Table):
@@ -143,7 +143,6 @@ def change_settings(file: Path, changes: Changes, key: tuple[str, Value] | None 
 
 
 def _change_of_key(settings: Settings, name: str, value: Value) -> "_Change":
-    """Return the change of the file of keys that sets the key of destination `name`."""
     file = keys_path(settings)
     if file is None:
         raise SecretError("there is no settings file that keys could stand beside")
@@ -166,7 +165,6 @@ def _stands_in_keys(text: str, name: str) -> bool:
 
 
 def _text(file: Path) -> str | None:
-    """Return the text of `file` with its own line ends; None where there is none. Raises SettingsError."""
     try:
         return file.read_bytes().decode()
     except FileNotFoundError:

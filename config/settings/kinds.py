@@ -1,7 +1,4 @@
-"""The kinds of values that settings have: parsing from TOML, allowed range, display.
-
-A field of a settings struct carries its kind as `Annotated[int, kinds.size(0, 10)]`.
-"""
+"""Kinds of values of settings. A settings struct's field carries one: `Annotated[int, kinds.size(0, 10)]`."""
 
 import difflib
 import math
@@ -20,10 +17,7 @@ type Shown = str | int | float | bool | list[str]
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One kind of value, described by `words`.
-
-    `read` converts a raw value from TOML, or raises NotAllowed; `show` is the reverse.
-    """
+    """One kind of value, called `words`; `read` parses a raw TOML value or raises NotAllowed, `show` is the reverse."""
 
     words: str
     read: Callable[[object], Any]
@@ -129,7 +123,6 @@ def whole(least: int, most: int, *, even: bool = False) -> Kind:
 def _quantity(
     words: str, least: int, most: int, allowed: str, parse: Callable[[str | int], int], form: Callable[[int], str]
 ) -> Kind:
-    """Return the kind for a number with a unit, in the base unit."""
 
     def read(raw: object) -> int:
         if not isinstance(raw, str | int) or isinstance(raw, bool):

@@ -76,14 +76,12 @@ def _pip(asked: Asked) -> list[Box]:
 
 
 def _side_by_side(asked: Asked) -> list[Box]:
-    """Return columns of equal width."""
     gap, count = even(_GAP * asked.width), len(asked.shapes)
     width = (asked.width - (count - 1) * gap) // count & ~1
     return [(number * (width + gap), 0, width, asked.height) for number in range(count)]
 
 
 def _speaker_slides(asked: Asked) -> list[Box]:
-    """Return a wide column and a narrow one."""
     gap, narrow = even(_GAP * asked.width), even(asked.size * asked.width)
     wide = asked.width - narrow - gap
     if asked.corner.endswith("left"):

@@ -31,10 +31,7 @@ def candidates(path: Path | None = None) -> list[Path]:
 
 
 def find_file(path: Path | None = None) -> Path | None:
-    """Return the file in force, None when there is none.
-
-    A named file (by `path` or LIPUT_CONFIG) is returned whether or not it exists.
-    """
+    """Return the file in force: a named one (`path`, LIPUT_CONFIG) even if missing, else the first that exists."""
     files = candidates(path)
     return files[0] if len(files) == 1 else next(filter(os.path.exists, files), None)  # Path.exists may raise
 
@@ -71,7 +68,6 @@ def load_planned(path: Path) -> PlannedSession:
 
 
 def _text(file: Path, what: str, hint: str) -> str:
-    """Return the text of `file`; raises SettingsError that names it as `what`, with `hint` where it is missing."""
     try:
         return file.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:

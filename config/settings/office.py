@@ -28,10 +28,7 @@ _SECONDS = {
 
 
 class StandardTime(msgspec.Struct, frozen=True, kw_only=True):
-    """The time allowed for a step: whole working days, or seconds of office hours; the other is 0.
-
-    recorder/features/dossier/steps.py counts them on the calendar.
-    """
+    """The time for a step: whole working days, or seconds of office hours; the other is 0."""
 
     days: Annotated[int, Meta(ge=0, le=MOST_DAYS)] = 0
     seconds: Annotated[int, Meta(ge=0, le=MOST_HOURS * 3600)] = 0

@@ -1,7 +1,4 @@
-"""Quantities as people write them: "1h30m", "2 GB", "4.5 Mbit/s", "30000/1001".
-
-Each `parse_...` reads the output of its `format_...`, and raises NotAllowed with the allowed form.
-"""
+"""Quantities as people write them: "2 GB", "30000/1001". `parse_...` reads `format_...`, or raises NotAllowed."""
 
 import re
 from decimal import Decimal
@@ -44,10 +41,7 @@ class NotAllowed(ValueError):
 
 
 def parse_duration(text: str) -> float:
-    """Return the seconds of "90s", "1h30m", "2.5m" or "250ms": units largest first, each once.
-
-    An empty text, fractions of a millisecond, and a number without a unit are refused.
-    """
+    """Return the seconds of "1h30m", "2.5m" or "250ms": whole milliseconds above 0, units largest first, each once."""
     text = text.strip()
     total, smallest, position = Decimal(0), max(_DURATION_UNITS_MS.values()) + 1, 0
     while position < len(text):

@@ -128,7 +128,6 @@ class _Reader:
         return None if self.problems else PlannedSession(**fields)
 
     def _check_name(self, raw: Mapping[str, object], fields: Mapping[str, Any], section: str, key: str) -> None:
-        """Check that the setting `key` of `section` names one of the tables [`key`s.NAME]."""
         table, members = fields.get(section), fields[f"{key}s"]
         # A table with a problem is missing from `members`, but its name is known.
         written = raw.get(f"{key}s")

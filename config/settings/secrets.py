@@ -100,10 +100,7 @@ class StreamTarget(msgspec.Struct, frozen=True):
 
 
 def stream_target(settings: Settings, argument: str) -> StreamTarget:
-    """Return the target of `--stream ARGUMENT`: a destination, or @FILE (`@-`: stdin).
-
-    Raises UsageError and SecretError.
-    """
+    """Return the target of `--stream ARGUMENT`: a name or @FILE (`@-`: stdin). Raises UsageError, SecretError."""
     if argument.startswith("@"):
         return StreamTarget(stream_name(argument), read_url_file(argument.removeprefix("@")))
     url = destination_url(settings, argument)
@@ -243,7 +240,6 @@ def read_key(name: str, value: object, path: Path) -> Secret:
 
 
 def _srt_key(name: str, table: Mapping[str, object], path: Path) -> Secret:
-    """Return the secret of an SRT destination; raises SecretError."""
     where = f'{path}: the key "{name}"'
     passphrase, stream_id = table.get("passphrase", ""), table.get("stream_id", "")
     if not isinstance(passphrase, str) or not isinstance(stream_id, str) or not passphrase + stream_id:

@@ -357,10 +357,7 @@ TIME_OF_DAY = kinds.Kind('a time of the day, in the zone of the office; "" for n
 
 
 class Fixity(msgspec.Struct, frozen=True, kw_only=True):
-    """The time of `liput serve`'s daily round of `liput archive fixity` ("": none).
-
-    A round reads `budget` bytes of packages, at most `max_rate` bits a second.
-    """
+    """The daily time of `liput archive fixity` ("": none): it reads `budget` bytes at `max_rate` bits a second."""
 
     at: Annotated[str, TIME_OF_DAY] = "02:30"
     budget: Annotated[int, kinds.size(1_000_000, 2**60)] = 50_000_000_000

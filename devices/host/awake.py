@@ -1,8 +1,4 @@
-"""Keeps the PC from sleeping and its screen from locking, over D-Bus.
-
-logind's lock is a descriptor, a desktop's is the connection that asked. Both end with this process, even when it is
-killed.
-"""
+"""Keeps the PC awake and its screen unlocked, over D-Bus. logind's and the desktop's locks end with this process."""
 
 import os
 import threading

@@ -15,10 +15,7 @@ def pause_s(failures: int, longest_s: float, *, first_s: float = 1.0, growth: fl
 
 
 class BackgroundTask:
-    """Calls `attempt` again and again, with a pause between; an attempt that returns True is the last.
-
-    `stop` and `wake` end a pause at once.
-    """
+    """Repeats `attempt`, with a pause between, until it returns True. `stop` and `wake` end a pause at once."""
 
     def __init__(
         self,

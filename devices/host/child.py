@@ -23,10 +23,7 @@ _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def end_with_parent() -> None:
-    """Have the kernel kill this process when the thread that started it ends.
-
-    A parent that ended before this call is not noticed: compare os.getppid() after it.
-    """
+    """Have the kernel kill this process when the thread that started it ends; compare os.getppid() afterwards."""
     import ctypes  # slow to load, and no parent needs it
 
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -146,10 +143,7 @@ class ChildProcess:
         self._close(self._process.stdin)
 
     def read(self, timeout_s: float | None = 0.0, most: int = READ_BYTES) -> bytes | None:
-        """Return new output, b"" at its end, None where nothing came in `timeout_s`.
-
-        With None as `timeout_s` it blocks, which is cheapest on a thread of its own.
-        """
+        """Return new output, b"" at its end, None after `timeout_s` without any. With None as timeout it blocks."""
         if timeout_s is None:
             if not self._output_blocks:
                 os.set_blocking(self.output, True)
@@ -201,9 +195,9 @@ class ChildProcess:
             self._close(pipe)
 
     def end(self, patience_s: float = 0.0, reap_s: float = REAP_S, asked: signal.Signals | None = None) -> bool:
-        """Close its pipes, wait `patience_s` for its end, then kill it; return whether it ends within `reap_s` more.
+        """Close its pipes, wait `patience_s`, then kill it; return whether it ends within `reap_s` more.
 
-        With `asked` it gets that signal first. A thread waits for a child that the kernel cannot end.
+        `asked` is sent first. A thread waits for a child that the kernel cannot end.
         """
         self.let_go()
         if asked is not None:

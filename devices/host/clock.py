@@ -79,10 +79,7 @@ def slept_ns() -> int:
 
 
 class Sleep:
-    """Detects that the PC slept; `slept` returns its sleep since boot in nanoseconds.
-
-    After waking, every USB device may appear as newly plugged in.
-    """
+    """Detects that the PC slept, after which every USB device may appear as newly plugged in."""
 
     def __init__(self, slept: Callable[[], int] = slept_ns) -> None:
         self._slept = slept

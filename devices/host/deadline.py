@@ -94,7 +94,6 @@ class DeadlineTask[T]:
         return True
 
     def _abandon(self) -> bool:
-        """Abandon the call; return False where it has ended meanwhile."""
         with self._lock, _hanging_lock:
             if self._over.is_set() or self._results or self._error is not None:
                 return False
@@ -139,16 +138,10 @@ def hung_closings(name: str | None = None) -> int:
 
 
 class DeadlineTasks[Key, T]:
-    """Deadline tasks by key: an abandoned call is neither repeated nor waited for until it ends.
-
-    Callers do not share a running call: its answer may be older than the question.
-    """
+    """Deadline tasks by key: an abandoned call is not repeated until it ends; a running one is not shared."""
 
     def __init__(self, name: str, *, late: Callable[[], object] | None = None) -> None:
-        """`name` begins the threads' names; the key follows.
-
-        `late` is called when an abandoned call ends, on its thread. The next caller then gets its result.
-        """
+        """`name` begins threads' names. `late` is called when an abandoned call ends, on its thread."""
         self._name = name
         self._late = late
         self._lock = threading.Lock()

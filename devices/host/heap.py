@@ -27,7 +27,7 @@ def share() -> None:
 
 
 def give_back() -> None:
-    """Return all free pages to the system. Blocks allocation for less than a millisecond."""
+    """Return all free pages to the system, in less than a millisecond."""
     with suppress(AttributeError):
         _libc().malloc_trim(0)
 

@@ -75,16 +75,16 @@ def ask_for_sound(*, of_a_card: bool = True) -> str:
 def put_first() -> None:
     """Raise this thread above the others of its process: a recorder may drop frames, but no sound.
 
-    Not real-time: threads take turns at Python, so it would wait for one that gets no processor.
+    Not to real time: it would wait for Python threads that get no processor.
     """
     if _is_usual():
         _be_no_nicer_than(SOUND_NICE)
 
 
 def expect_pauses() -> None:
-    """Have the kernel end this process once a real-time thread has run SPINNING_S without a pause.
+    """Have the kernel kill this process when a real-time thread runs SPINNING_S without a pause.
 
-    PortAudio's thread busy-waits for an unplugged device, before everything else on the PC.
+    PortAudio busy-waits for an unplugged device.
     """
     _end_after(SPINNING_S)
 
@@ -141,7 +141,6 @@ def _try_realtime() -> int:
 
 
 def _end_after(seconds: tuple[float, float]) -> None:
-    """Have the kernel end real-time threads after so many CPU seconds without a pause, within the hard limit."""
     with suppress(OSError, ValueError):
         _, most = resource.getrlimit(resource.RLIMIT_RTTIME)
         soft_us, hard_us = (round(each * 1_000_000) for each in seconds)
@@ -151,14 +150,13 @@ def _end_after(seconds: tuple[float, float]) -> None:
 
 
 def _on_another_thread(act: Callable[[], int]) -> int:
-    """Return the result of `act` on a temporary thread; its scheduling ends with it."""
+    """Return the result of `act` on a temporary thread, so that no scheduling remains."""
     found: list[int] = []
     threads.start(lambda: found.append(act()), name="priority").join()
     return found[0] if found else 0
 
 
 def _may_all() -> bool:
-    """Return whether this process has CAP_SYS_NICE."""
     with suppress(OSError, AttributeError, ValueError):
         found = re.search(r"^CapEff:\s*([0-9a-f]+)", _STATUS.read_text(), re.MULTILINE)
         return bool(found and int(found[1], 16) >> _CAP_SYS_NICE & 1)

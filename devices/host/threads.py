@@ -23,8 +23,7 @@ def start(
 ) -> threading.Thread:
     """Start a thread that calls `target` with `given`, and return it.
 
-    Raises RuntimeError where the system has no further thread to give. Before that, `otherwise` takes back a place, a
-    lock or a note that was made ready for the thread.
+    Raises RuntimeError where the system has no further thread, after `otherwise` has undone its preparation.
     """
     thread = threading.Thread(target=target, args=given, name=name, daemon=daemon)
     try:

@@ -87,7 +87,6 @@ def needed_bps(mode: Mode, rate: float | None) -> int | None:
 
 
 def _nearest(rates: Sequence[float], wanted: float) -> float | None:
-    """Return the slowest of `rates` that reaches `wanted`, else the fastest."""
     reaching = [rate for rate in rates if rate >= wanted * _SLACK]
     return min(reaching) if reaching else max(rates, default=None)
 

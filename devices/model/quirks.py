@@ -10,10 +10,7 @@ from devices.model.device import DeviceKind, Mode
 
 @dataclass(frozen=True, slots=True)
 class Fake:
-    """Modes that a make lists and does not deliver: those of at least `width` x `height` pixels.
-
-    `rate` is the frames a second that it delivers in them.
-    """
+    """Modes of at least `width` x `height` pixels that a make lists, but delivers at only `rate` frames a second."""
 
     width: int
     height: int
@@ -210,10 +207,7 @@ def quirk(vid: str | None, pid: str | None) -> Quirk | None:
 
 
 def video_kind(vid: str | None, pid: str | None, *names: str, is_receiver: bool = False) -> DeviceKind:
-    """Return whether a video device is a capture card or a camera.
-
-    `names` are its own names; `is_receiver`: V4L2 reports an input for a video signal (HDMI, analogue).
-    """
+    """Return whether a video device called `names` is a capture card; V4L2 reports a signal input if `is_receiver`."""
     known = quirk(vid, pid)
     if known is not None:
         return known.kind

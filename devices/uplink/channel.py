@@ -48,10 +48,7 @@ class Channel:
         return tcp_info(self._connection)
 
     def send(self, data: bytes | memoryview) -> int:
-        """Return the number of bytes of `data` that were accepted, 0 while the buffer is full.
-
-        Raises OSError when closed.
-        """
+        """Return the number of accepted bytes of `data`, 0 while the buffer is full. Raises OSError when closed."""
         try:
             return self._connection.send(data)
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):

@@ -161,7 +161,6 @@ class Control:
             raise self._trouble(said)
 
     def _read(self, count: int, patience: Patience, *, has_begun: bool) -> bytes:
-        """Return so many bytes, fewer at the end of the connection. Raises NetworkTrouble and Stopped."""
         patience = patience.step()
         while len(self._received) < count:
             more = receive(self._channel, patience, has_begun=has_begun)
@@ -223,7 +222,7 @@ _NOT_FREE = (Trouble.BUSY, Trouble.REFUSED, Trouble.CLOSED)
 
 
 def _stream(control: Control, channel: Channel, over: threading.Event, allowance: Allowance, *, sends: bool) -> Stream:
-    """Return one open connection of a test as a Stream; the test ends before the connection closes."""
+    """Return an open connection as a Stream, which ends the test before the connection closes."""
 
     def move(stream: Stream, channel: Channel, patience: Patience) -> None:
         try:
@@ -266,10 +265,7 @@ def measure(server: Server, budget: Budget, stop: threading.Event, tell: Tell) -
 def _running(
     way: Way, budget: Budget, stop: threading.Event, seconds: float, *, down: bool
 ) -> Iterator[Callable[[float, int, Heard], Moved]]:
-    """Run a one-way test within the `with`, for at most `seconds`. Raises NetworkTrouble and Stopped.
-
-    Yields a function that fills the link for some seconds, up to some bytes, and ends the test.
-    """
+    """Run a one-way test in the `with`; yields a function that fills the link. Raises NetworkTrouble and Stopped."""
     patience = Patience.of(REACH_S, stop)
     wanted = parameters(budget.streams, seconds, down=down)
     with ExitStack() as opened, _agreed(way, wanted, patience) as control:
@@ -298,7 +294,6 @@ def _running(
 
 
 def _agreed(way: Way, wanted: Mapping[str, object], patience: Patience) -> Control:
-    """Agree on a test as soon as the server is free. Raises NetworkTrouble and Stopped."""
     for wait_s in _BETWEEN_S:
         try:
             return _agreed_now(way, wanted, patience)

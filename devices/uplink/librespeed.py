@@ -40,10 +40,7 @@ REACH_S = 7.0
 
 
 def _upload(way: Way, over: threading.Event, allowance: Allowance) -> Stream:
-    """Return a stream that sends noise, one POST after the other on the same connection.
-
-    POSTs are pipelined: waiting for each answer slows a long, lossy link down.
-    """
+    """Return a stream of pipelined POSTs of noise: waiting for each answer slows a long, lossy link down."""
     head = request(
         "POST",
         f"{way.server.path}/empty.php",
@@ -70,7 +67,6 @@ def _upload(way: Way, over: threading.Event, allowance: Allowance) -> Stream:
 
 
 def _download(way: Way, over: threading.Event, allowance: Allowance) -> Stream:
-    """Return a stream that receives noise, over a new connection each time."""
     head = request("GET", f"{way.server.path}/garbage.php?ckSize={GARBAGE_MB}", way.server.where, "Connection: close")
 
     def take(stream: Stream, channel: Channel, patience: Patience) -> None:

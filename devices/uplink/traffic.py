@@ -1,7 +1,4 @@
-"""Fills a link in one direction over several connections, and probes latency meanwhile.
-
-Bytes count once they are in the receiver's kernel.
-"""
+"""Fills a link one way over several connections, and probes latency. Bytes count once in the receiver's kernel."""
 
 import contextlib
 import os
@@ -111,10 +108,7 @@ class Stream:
         sends: bool,
         opens_again: bool = True,
     ) -> None:
-        """One that `sends` counts bytes that arrived at the other side, else those that it `received`.
-
-        `opens_again`: it connects again after the server closes.
-        """
+        """One that `sends` counts delivered bytes, else bytes it `received`. `opens_again`: after the server closes."""
         self.allowance = allowance
         self._open = open_channel
         self._move = move
@@ -296,10 +290,7 @@ _TO_END_S = 1.0
 
 
 def round_trip(addresses: Sequence[Address], patience: Patience) -> float:
-    """Return a round trip in seconds, as the kernel measures it while connecting.
-
-    Raises NetworkTrouble, Stopped and OSError.
-    """
+    """Return a round trip in seconds, measured by the kernel. Raises NetworkTrouble, Stopped and OSError."""
     with connect(addresses, patience) as connection:
         rtt_s = tcp_info(connection).rtt_s
     if not rtt_s:
@@ -308,7 +299,7 @@ def round_trip(addresses: Sequence[Address], patience: Patience) -> float:
 
 
 def round_trips(addresses: Sequence[Address], seconds: float, patience: Patience) -> list[float]:
-    """Return the round trips of probes over `seconds`, at least two. Raises NetworkTrouble, Stopped and OSError."""
+    """Return the round trips of probes for `seconds`, at least two. Raises NetworkTrouble, Stopped and OSError."""
     samples: list[float] = []
     until = time.monotonic() + seconds
     while time.monotonic() < until or len(samples) < 2:

@@ -1,4 +1,4 @@
-"""One attempt to stream to a destination: its child process, its reports, and the deadlines.
+"""One attempt to stream: its child process, its reports, its deadlines.
 
 The thread that starts the child must outlive it: the kernel kills the child when that thread ends.
 """
@@ -49,10 +49,7 @@ _REPORTS = msgspec.json.Decoder(Report)
 
 
 def half_a_second(bit_rate: int) -> int:
-    """Return the bytes that each buffer on the way to the network may hold; the maximum for an unknown rate.
-
-    There are four such buffers. Their content delays viewers and cannot be dropped.
-    """
+    """Return the bytes that each of four buffers to the network may hold: their content cannot be dropped."""
     bytes_ = bit_rate // 16 or MOST_BYTES
     return min(MOST_BYTES, max(LEAST_BYTES, 1 << (bytes_.bit_length() - 1)))  # the kernel rounds up to a power of two
 
@@ -68,10 +65,7 @@ class LiveChild(ChildProcess):
         self._received = ReceiveBuffer(LONGEST_REPORT)
 
     def exchange(self, outbound: bytearray, timeout_s: float) -> list[Report] | None:
-        """Write bytes of `outbound` to the child and return its reports; None when it has closed its output.
-
-        Blocks at most `timeout_s` seconds. Raises ValueError for an invalid report.
-        """
+        """Send `outbound` and return reports within `timeout_s`; None at the child's end. Raises ValueError."""
         wanting = [self.input] if outbound and not self.is_deaf else []
         readable, writable, _ = select.select([self.output], wanting, [], timeout_s)
         if writable:
@@ -94,10 +88,7 @@ class StopRequest:
         self.goes_on = False
 
     def set(self, deadline_ns: int, *, goes_on: bool = False) -> None:
-        """Request the end; with `goes_on` another attempt follows at once.
-
-        A second request can only withdraw `goes_on`.
-        """
+        """Request the end; with `goes_on` another attempt follows. A second request can only withdraw that."""
         if self.event.is_set():
             self.goes_on = self.goes_on and goes_on
         else:
@@ -181,7 +172,6 @@ class Attempt:
         return msgspec.json.encode((self._url.scheme, self._url, bounded)) + b"\n"
 
     def _refill(self) -> Outcome | None:
-        """Pack packets for the child; a muxing error ends the attempt."""
         try:
             self._pack()
         except FFmpegError as error:
@@ -221,7 +211,6 @@ class Attempt:
             self._on_turn()  # now viewers get frames; frames dropped until now are told too
 
     def _exchange(self, child: LiveChild) -> Outcome | None:
-        """Exchange bytes and reports with the child, for at most a turn."""
         reports = child.exchange(self._outbound, TURN_S)
         if child.is_deaf:
             self._outbound.clear()

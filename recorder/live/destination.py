@@ -46,10 +46,7 @@ class Lag:
         self._dropped = dropped
 
     def look(self, now_ns: int, dropped: int, delay_s: float) -> bool:
-        """Return whether `is_slow` has changed.
-
-        `dropped` is the number of frames dropped so far, `delay_s` the delay behind the session.
-        """
+        """Return whether `is_slow` changed, by all frames `dropped` so far and the delay behind the session."""
         has_dropped, before, self._dropped = dropped > self._dropped, self._dropped, dropped
         if has_dropped or delay_s > CLOSE_S:
             self._behind_ns = now_ns
@@ -202,10 +199,7 @@ class LiveDestination:
             self._queue.put(packet)
 
     def status(self) -> DestinationLine:
-        """Return its current state. Thread-safe.
-
-        `reason` is the stable code (recorder.live.reason) of its last fault, None while it is live and keeps up.
-        """
+        """Return its current state. Thread-safe."""
         state, trouble = self._state, self._trouble
         if state == "live":
             trouble = _TOO_SLOW if self._lag.is_slow else None
@@ -247,10 +241,7 @@ class LiveDestination:
         return attempt.link if attempt and self._state == "live" else None
 
     def restart(self, target: StreamTarget | None = None) -> None:
-        """End the current attempt or wait, and connect again at once. Returns at once.
-
-        `target` has a new address; raises UsageError for an invalid one.
-        """
+        """Reconnect at once, to `target` if given; does not block. Raises UsageError for an invalid address."""
         url = None if target is None else parse_live_url(target.url.reveal())
         with self._changing:
             goes_on = url is None or url == self._url
@@ -260,10 +251,7 @@ class LiveDestination:
         self._task.wake()
 
     def stop(self, timeout_s: float = 4.0) -> None:
-        """Send the rest, end the stream, and stop within `timeout_s` seconds, even when something hangs.
-
-        Idempotent; callable from any thread but the destination's own.
-        """
+        """Send the rest, end the stream, and stop within `timeout_s`. Idempotent; not from its own thread."""
         self.end(timeout_s)
         self.join(timeout_s)
 
@@ -287,7 +275,6 @@ class LiveDestination:
     # The task
 
     def _attend(self) -> None:
-        """Make one attempt, and set the wait until the next one."""
         self._pause_s = 0.0
         if self._after:
             self._after.join()
@@ -308,7 +295,6 @@ class LiveDestination:
         self._lost(Outcome(Reason.FAILED, type(error).__name__))
 
     def _next_stop(self) -> StopRequest | None:
-        """Return the stop request of the next attempt, None where there is none."""
         if self._stop.event.is_set():
             self._begin_anew()
         with self._changing:
@@ -318,7 +304,6 @@ class LiveDestination:
             return self._stop
 
     def _begin_anew(self) -> None:
-        """Forget earlier failures, on a restart."""
         if self._state == "live":
             self._since = self._clock.now()
         self._trouble = self._attempt = None
@@ -431,7 +416,6 @@ class LiveDestination:
             )
 
     def _new_drops(self) -> int:
-        """Return the frames dropped since the last call."""
         before, self._told_dropped = self._told_dropped, self.dropped
         return self._told_dropped - before
 

@@ -87,7 +87,7 @@ class Destinations:
         self._emit("destination-added", target.name, f"{target.name} is a destination from now on")
 
     def remove(self, name: str) -> None:
-        """Remove a destination: it gets no further packet, and closes its connection in the background.
+        """Remove a destination, and close it in the background.
 
         Raises UsageError for an unknown name, SessionError at the end.
         """
@@ -135,10 +135,7 @@ class Destinations:
     # From the start of the recording to its end
 
     def begin(self, templates: Templates) -> None:
-        """Connect all destinations; live ones reconnect, since their former streams are no longer encoded.
-
-        `templates` are the encoder's open streams, and stay open until `close` has returned.
-        """
+        """Connect all, live ones again. The encoder's open streams `templates` stay open until `close` returns."""
         failed = []
         with self._lock:
             if self._is_over:
@@ -163,7 +160,6 @@ class Destinations:
         self._leaving[destination.name] = destination
 
     def _connect(self, target: StreamTarget, templates: Templates, before: LiveDestination | None = None) -> None:
-        """Begin to stream; counts continue from `before`."""
         destination = LiveDestination(target, templates, emit=self._emit, clock=self._clock, earlier=before)
         self._streamed[target.name] = None
         # A server that still has the former stream refuses the next one.
@@ -211,10 +207,7 @@ class Destinations:
         return max(0.0, (by_ns - self._clock.now_ns()) / NANOSECONDS)
 
     def close(self) -> None:
-        """Stop all, and wait for their end.
-
-        That takes at most STOP_S seconds from `ending`, or LEAST_S from here.
-        """
+        """Stop all, and wait: at most STOP_S seconds from `ending`, or LEAST_S from here."""
         self.stop()
         least_ns = self._clock.now_ns() + round(LEAST_S * NANOSECONDS)
         for destination in (*self._streaming.values(), *self._leaving.values()):

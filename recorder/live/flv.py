@@ -35,10 +35,7 @@ class _Buffer:
 
 
 class FlvFeed:
-    """An FLV muxer; its time 0 is the decoding time of `start`, a video keyframe.
-
-    Packets for an earlier time are dropped. Tracks may come in any order to each other.
-    """
+    """An FLV muxer for tracks in any order; time 0 is the keyframe `start`, and earlier packets are dropped."""
 
     def __init__(self, templates: Mapping[TrackId, Stream], start: EncodedPacket) -> None:
         self._buffer = _Buffer()
@@ -56,11 +53,7 @@ class FlvFeed:
         return self._buffer.data
 
     def add(self, packet: EncodedPacket) -> None:
-        """Mux one packet; audio waits for the first video packet.
-
-        On a busy PC encoders deliver video later than audio, by more than the muxer's own wait. The muxer would begin
-        with audio, and fail on every earlier packet.
-        """
+        """Mux one packet; audio waits for the first video packet, since the muxer fails on packets before its first."""
         if packet.track not in self._streams or packet.dts < self._shift(packet.time_base):
             return
         if self._has_begun or packet.track == Track.VIDEO:
@@ -130,11 +123,7 @@ _END = bytes.fromhex("17 02 000000 00000010")
 
 
 def add_streams(sink: OutputContainer, request: Request) -> None:
-    """Add the request's streams to `sink`; raises FFmpegError.
-
-    libavformat would derive a frame rate from the time base, assume 44,100 Hz, and wait for a frame to know its size.
-    It would send all that to the server.
-    """
+    """Add the request's streams to `sink`, with facts that libavformat would guess. Raises FFmpegError."""
     with av.open(io.BytesIO(request.head), "r", format="flv", options=SOURCE_OPTIONS) as head:
         for stream in head.streams:
             copy = sink.add_stream_from_template(stream)

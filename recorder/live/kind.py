@@ -69,10 +69,7 @@ class Sent(msgspec.Struct, frozen=True, tag="sent"):
 
 
 class Outcome(msgspec.Struct, frozen=True, tag="outcome"):
-    """The end of an attempt: its reason, details (redacted), and the time it was live.
-
-    None is an end on request. From the child it means that the stream ended and the server was told so.
-    """
+    """The end of an attempt: reason (None on request), details (redacted), and the seconds it was live."""
 
     reason: Reason | None = None
     detail: str = ""

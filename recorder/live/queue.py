@@ -70,10 +70,7 @@ class PacketQueue:
             self._flight = Flight()
 
     def put_back(self) -> None:
-        """Put the packets in flight back in order, since the attempt failed.
-
-        The waiting packets follow on from them or begin at a keyframe, so they go to the front.
-        """
+        """Put the packets in flight back in front, since the attempt failed."""
         with self._lock:
             packets, self._flight = self._flight.packets, Flight()
             if self._awaiting_keyframe:
@@ -175,7 +172,6 @@ class PacketQueue:
             self._clear()
 
     def _keep_from(self, keyframe: EncodedPacket) -> None:
-        """Drop packets for the time before `keyframe`."""
         start = keyframe.dts_s
         self._count_dropped([packet for packet in self._packets if packet.dts_s < start])
         self._packets = deque(packet for packet in self._packets if packet.dts_s >= start)

@@ -1,7 +1,4 @@
-"""Checks whether a live destination can be reached, without publishing anything.
-
-RTMP: the handshake before any request. SRT: a listener's first answer, before it knows of a connection.
-"""
+"""Checks whether a live destination can be reached, by the first messages of RTMP or SRT; nothing is published."""
 
 import errno
 import os
@@ -90,7 +87,6 @@ def _open(url: RtmpUrl, addresses: Sequence[Address], ca_file: Path | None, pati
 
 
 def _say_hello(channel: Channel, patience: Patience) -> None:
-    """Exchange the first messages of RTMP's handshake. Raises NetworkTrouble and Stopped."""
     patience = patience.step()
     try:
         channel.send_all(bytes([_VERSION]) + bytes(8) + os.urandom(_HELLO_BYTES - 8), patience)
@@ -109,10 +105,7 @@ def _say_hello(channel: Channel, patience: Patience) -> None:
 
 
 def reach_srt(url: SrtUrl, patience: Patience) -> Reached:
-    """Return after an SRT listener's answer. Raises NetworkTrouble and Stopped.
-
-    The request asks for a cookie, as every caller does; a listener knows of no connection until that returns.
-    """
+    """Return after an SRT listener's cookie, which creates no connection. Raises NetworkTrouble and Stopped."""
     trouble = NetworkTrouble(Trouble.SILENT)
     addresses = resolve(url.host, url.port, patience, socket.SOCK_DGRAM)
     patience = patience.step()  # one step for all addresses, as in srt_publish
@@ -157,7 +150,6 @@ def _induction() -> tuple[int, bytes]:
 
 
 def _look_at(answer: bytes, number: int) -> None:
-    """Raise NetworkTrouble unless an SRT listener sent the answer."""
     if len(answer) < _SRT_HEAD_BYTES + 32:
         raise NetworkTrouble(Trouble.FOREIGN)
     kind, _, _, to = struct.unpack_from("!IIII", answer)

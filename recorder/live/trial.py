@@ -1,7 +1,4 @@
-"""A short test stream to a destination: only where no viewer sees it.
-
-It is a grey picture and silence, at exactly the requested bit rate.
-"""
+"""A short test stream that no viewer sees: grey and silence, at exactly the requested bit rate."""
 
 import threading
 import time
@@ -38,10 +35,7 @@ _TO_NOBODY = "bandwidthtest=true"
 
 @dataclass(slots=True)
 class Trial:
-    """The result of a test stream: the last `status`, and the seconds it was live.
-
-    `delivered_bps` and `rtts_s` are the link's reports meanwhile, `backlog_s` is the largest backlog.
-    """
+    """A test stream's last `status`, seconds live, largest backlog, and the link's rates and round trips."""
 
     status: DestinationLine
     live_s: float = 0.0
@@ -77,9 +71,9 @@ def try_stream(
     audio_bps: int,
     seconds: float,
 ) -> Trial:
-    """Stream to a target for `seconds` once it is live, or until it fails or `stop` is set. Blocks.
+    """Stream for `seconds` once live, until failure or `stop`; blocks. `told` gets the share.
 
-    `told` gets the finished share. Raises UsageError for an invalid address, EncoderError.
+    Raises UsageError, EncoderError.
     """
     width, height = _SIZE
     video = VideoSettings(

@@ -23,10 +23,7 @@ REDACTED = "[hidden]"
 
 
 def parse_live_url(url: str, key: str | None = None) -> LiveUrl:
-    """Parse an address; `key` is the stream key where the address does not end in it.
-
-    Raises UsageError without repeating any of it.
-    """
+    """Parse an address, `key` apart if not part of it. Raises UsageError without repeating any of it."""
     url = url.strip()
     key = key.strip() if key is not None else None
     _refuse_impossible_text(url, key or "")
@@ -101,7 +98,6 @@ class RtmpUrl(msgspec.Struct, frozen=True, tag="rtmp"):
     listens = False
 
     def __repr__(self) -> str:
-        """Return the server without secrets."""
         return f"RtmpUrl({self.scheme}://{self.where})"
 
     @property
@@ -186,7 +182,6 @@ class SrtUrl(msgspec.Struct, frozen=True, tag="srt"):
     scheme = "srt"
 
     def __repr__(self) -> str:
-        """Return the place without secrets."""
         return f"SrtUrl({self.where})"
 
     @property

@@ -1,7 +1,4 @@
-"""A folder of HLS files: their names, its lock, and whether this user can stream there.
-
-`liput check` loads this module; streaming is in recorder.live.kinds.hls, which loads libav.
-"""
+"""A folder of HLS files: names, lock, and whether this user can stream there. Loads no libav, for `liput check`."""
 
 import contextlib
 import errno
@@ -33,10 +30,7 @@ def reach_folder(url: FolderUrl) -> None:
 
 
 def open_lock(folder: Path, *, make: bool = True) -> int:
-    """Return a descriptor of the folder's lock, created with `make`; raises OSError.
-
-    NFS locks only writable files. Another user's lock opens read-only, which suffices on local disks.
-    """
+    """Return a descriptor of the folder's lock, created with `make`, read-only if another user's. Raises OSError."""
     lock = folder / LOCK
     try:
         return open_regular(lock, os.O_WRONLY | (os.O_CREAT if make else 0), READABLE)

@@ -1,7 +1,4 @@
-"""libsrt 1.5 by ctypes: non-blocking sockets, reject reasons, statistics.
-
-Names are those of srt.h. Callers wait by polling.
-"""
+"""libsrt 1.5 by ctypes: non-blocking sockets, reject reasons, statistics, with srt.h's names. Callers poll."""
 
 import contextlib
 import ctypes
@@ -221,7 +218,6 @@ class SrtSocket:
 
 
 def _sockaddr(family: int, address: tuple[Any, ...]) -> bytes:
-    """Return a socket address as a C sockaddr_in or sockaddr_in6."""
     host, port = address[:2]
     head = struct.pack("=H", family) + struct.pack("!H", port)
     if family == socket.AF_INET:

@@ -163,7 +163,6 @@ def _tune_socket(held_bytes: int) -> socket.socket | None:
 
 
 def _failure(error: Exception, journal: Journal, request: Request, url: RtmpUrl) -> Outcome:
-    """Return the reason from the server's message, the kind of error, and its step."""
     if journal.server_said:
         busy = any(word in journal.server_said.lower() for word in _BUSY)
         return Outcome(Reason.ALREADY_PUBLISHING if busy else Reason.REJECTED, journal.server_said)
@@ -200,7 +199,6 @@ def _reason_by_step(error: Exception, step: str, *, secure: bool) -> Outcome | N
 
 
 def _own_fault(error: Exception, journal: Journal) -> str:
-    """Return the step and the error, for a maintainer."""
     said = journal.last_error or (error.strerror if isinstance(error, FFmpegError) else "") or type(error).__name__
     return f"{journal.step}: {said}"
 

@@ -1,8 +1,4 @@
-"""The child's work for SRT: FLV from standard input, as MPEG-TS to a server or a caller.
-
-libsrt calls never block here, so that a stalled connection is noticed. recorder.live.kinds.pace and docs/decisions/0028
-describe the congestion control.
-"""
+"""The child's work for SRT: FLV from standard input, as MPEG-TS by non-blocking libsrt (docs/decisions/0028)."""
 
 import socket
 import threading
@@ -66,7 +62,6 @@ def publish(request: Request, url: SrtUrl, report: Tell) -> Report:
 
 
 def _prepared(url: SrtUrl, family: int, request: Request) -> SrtSocket:
-    """Return a socket with all options for before the connection."""
     one = SrtSocket()
     one.set(Option.LATENCY, url.latency_ms)
     one.set(Option.SNDDROPDELAY, HELD_MS + 500)
@@ -100,7 +95,6 @@ def _call(request: Request, url: SrtUrl, report: Tell) -> SrtSocket:
 
 
 def _call_at(one: SrtSocket, family: int, address: Any, url: SrtUrl, patience: Patience) -> None:
-    """Connect to an address; raises NotLive and OSError."""
     if url.stream_id:
         one.set(Option.STREAMID, url.stream_id)
     with socket.socket(family, socket.SOCK_DGRAM) as probe:
@@ -130,7 +124,6 @@ def _ask(probe: socket.socket, what: Callable[[], object]) -> None:
 
 
 def _turned_away(code: int, word: str) -> NotLive:
-    """Return the reason for libsrt's reject code."""
     known = {
         5: (Reason.ALREADY_PUBLISHING, "it takes no further connection"),
         10: (Reason.REJECTED, "wrong passphrase"),
@@ -230,7 +223,6 @@ class _Stream:
         self._drain()
 
     def _send(self, least: int) -> None:
-        """Send messages while at least `least` bytes are there."""
         began = time.monotonic()
         while len(self._data) >= least:
             self._look()
