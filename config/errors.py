@@ -55,7 +55,7 @@ NO_THREAD = "can't start new thread"
 
 
 def as_ours(error: BaseException, kind: type[LiputError] = LiputError, what: str = "", why: Why = "") -> LiputError:
-    """Return a LiputError unchanged, and another error as one of `kind`, with `what` before its message."""
+    """Return a LiputError unchanged, and another error as one of `kind`, prefixed by the failed action."""
     if isinstance(error, LiputError):
         return error
     before = f"{what}: " if what else ""
