@@ -112,19 +112,11 @@ UNWATCHED = timedelta(minutes=3)  # a longer gap means that nobody watched: the 
 
 _FLAPPING_WINDOW = timedelta(seconds=FLAPPING_WINDOW_S)
 
-_PLUGGED_IN = frozenset(
-    {
-        Kind.PLUGGED,
-        Kind.HUB_PLUGGED,
-        Kind.MOVED,
-        Kind.RENAMED,
-        Kind.OPENED,
-        Kind.SAMPLE,
-        Kind.CONTROLS_APPLIED,
-        Kind.CONTROL_CHANGED,
-    }
-)
-"""Kinds of line that only a plugged-in device has."""
+# Kinds of line that only a plugged-in device has
+_PLUGGED_IN = frozenset({
+    Kind.PLUGGED, Kind.HUB_PLUGGED, Kind.MOVED, Kind.RENAMED, Kind.OPENED, Kind.SAMPLE, Kind.CONTROLS_APPLIED,
+    Kind.CONTROL_CHANGED,
+})  # fmt: skip
 
 _FOUND_AGAIN = frozenset({Kind.PLUGGED, Kind.MOVED, Kind.OPENED})  # kinds of line that end `lost`
 
