@@ -1,10 +1,18 @@
-"""Ranges of sizes and rates as lists, and which mode is opened for what is wanted."""
+"""Modes of a node: ranges as lists, the choice of a mode, and asking each node once."""
+
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from config.errors import DeviceError, DeviceNotFound
+from devices.kernel.udev import PictureNode
 from devices.model.device import Mode
 from devices.model.mode_choice import ChosenMode, Wanted, choose_mode
-from devices.monitor.modes import fourcc, rates_within, sizes_within
+from devices.monitor.modes import CapabilityProber, Offer, fourcc, rates_within, sizes_within
+from tests.support.looks import OFFER
 
 HD30 = Wanted(1280, 720, 30)
 
@@ -98,3 +106,86 @@ def test_formats_and_sizes_that_cannot_be_converted_are_never_chosen() -> None:
 def test_the_slowest_rate_that_is_enough(rates: tuple[float, ...], wanted: float, expected: float) -> None:
     assert chosen(Wanted(640, 480, wanted), Mode("MJPG", 640, 480, rates)).rate == expected
     assert chosen(Wanted(640, 480, wanted), Mode("MJPG", 640, 480, ())).rate is None
+
+
+class Nodes:
+    """Files that stand for nodes, and what each answers; `hangs` answer once they are released."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.asked: Counter[str] = Counter()
+        self.refuses: set[str] = set()
+        self.hangs: set[str] = set()
+        self.release = threading.Event()
+        self.late = threading.Semaphore(0)
+
+    def make(self, name: str) -> PictureNode:
+        path = self.folder / name
+        path.unlink(missing_ok=True)
+        keep = self.folder / f"{name}.keep"  # so that the next file gets another inode
+        keep.touch()
+        path.touch()
+        keep.unlink()
+        return PictureNode(str(path), name, "usb", None, gives_pictures=True)
+
+    def ask(self, node: str, name: str) -> Offer:
+        self.asked[name] += 1
+        if name in self.hangs:
+            assert self.release.wait(60)
+        if name in self.refuses:
+            raise DeviceError(f"may not open {node}", why="denied")
+        return OFFER
+
+
+@pytest.fixture
+def nodes(tmp_path: Path) -> Iterator[Nodes]:
+    nodes = Nodes(tmp_path)
+    yield nodes
+    nodes.release.set()
+
+
+def prober(nodes: Nodes, timeout_s: float = 20.0) -> CapabilityProber:
+    return CapabilityProber(late=nodes.late.release, timeout_s=timeout_s, ask=nodes.ask)
+
+
+def test_a_node_is_asked_once_while_it_is_the_same(nodes: Nodes) -> None:
+    one, two = nodes.make("video0"), nodes.make("video2")
+    ask = prober(nodes)
+    assert ask.offers([one, two]) == {one.node: OFFER, two.node: OFFER}
+    assert ask.offers([one]) == {one.node: OFFER}
+    assert nodes.asked == {"video0": 1, "video2": 1}
+    assert ask.offers([one, two])[two.node] == OFFER
+    assert nodes.asked == {"video0": 1, "video2": 2}
+    again = nodes.make("video0")
+    ask.offers([again])
+    assert nodes.asked["video0"] == 2
+
+
+def test_a_refusal_is_not_remembered(nodes: Nodes) -> None:
+    node = nodes.make("video0")
+    nodes.refuses.add("video0")
+    ask = prober(nodes)
+    refused = ask.offers([node])[node.node]
+    assert isinstance(refused, DeviceError)
+    assert refused.why == "denied"
+    nodes.refuses.clear()
+    assert ask.offers([node]) == {node.node: OFFER}
+
+
+def test_a_node_that_has_gone_is_not_found(nodes: Nodes) -> None:
+    gone = PictureNode("/dev/is-not-there", "Camera", "usb", None, gives_pictures=True)
+    assert isinstance(prober(nodes).offers([gone])[gone.node], DeviceNotFound)
+
+
+def test_one_that_hangs_is_waited_for_once_and_its_late_answer_is_told(nodes: Nodes) -> None:
+    hung, well = nodes.make("video0"), nodes.make("video2")
+    nodes.hangs.add("video0")
+    ask = prober(nodes, timeout_s=0.05)
+    assert hung.node not in ask.offers([hung, well])
+    assert ask.offers([hung, well]) == {well.node: OFFER}
+    assert nodes.asked["video0"] == 1
+    nodes.release.set()
+    assert nodes.late.acquire(timeout=60)
+    assert ask.offers([hung, well]) == {hung.node: OFFER, well.node: OFFER}
+    assert nodes.asked["video0"] == 1
+    assert not nodes.late.acquire(blocking=False)
