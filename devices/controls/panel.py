@@ -1,7 +1,7 @@
 """The controls of a V4L2 node: lists, reads and sets them, also while another process streams.
 
-linuxpy's `Device.controls` (0.25) is not used. It sets 255 for 900 without an error, keeps focus inactive after
-automatic focus goes off, stops at a control that does not answer, and opens for writing in order to read. Codecs'
+linuxpy's `Device.controls` (0.25) is not used. It sets 255 for 900 without an error, and keeps focus inactive after
+automatic focus goes off. It stops at a control that does not answer, and opens for writing in order to read. Codecs'
 controls with structures or arrays are left out.
 """
 

@@ -56,7 +56,7 @@ class KernelRecorder:
         self._per_minute = per_minute
         self._lock = threading.Lock()
         self._seen: dict[str, tuple[Device, int | None]] = {}
-        """By id: a device, and the time until which it is remembered after its unplug; None while it is plugged in."""
+        """By id: a device, and the time until which it is remembered (None: it is plugged in)."""
         self._minutes: dict[str, _Minute] = {}
 
     def observe(self, devices: Sequence[Device]) -> None:

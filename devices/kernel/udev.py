@@ -21,10 +21,10 @@ _LEAST = {_DEVICE: 18, _CONFIGURATION: 9, _INTERFACE: 9, _ASSOCIATION: 8, _OF_CL
 def capabilities_hash(raw: bytes) -> str | None:
     """Return the hash (12 hex digits) of sysfs' file `descriptors`; None without any.
 
-    All units of a make have the same hash, on any port and link. It covers (USB 2.0, chapter 9) the device's class,
-    vendor, product and release, the interfaces' classes, and the class-specific descriptors (terminals, units, formats,
-    sizes). Indexes of strings, endpoints, alternate settings and power differ between units or link speeds, so they are
-    left out. A make that offers other modes on a slow link has another hash there.
+    All units of a make have the same hash, on any port and link. It covers (USB 2.0, chapter 9) class, vendor, product
+    and release of the device, and the interfaces' classes. It also covers class-specific descriptors: terminals, units,
+    formats, sizes. Indexes of strings, endpoints, alternate settings and power differ between units or link speeds, so
+    they are left out. A make that offers other modes on a slow link has another hash there.
     """
     counted = b"".join(_counted(raw))
     return hashlib.sha256(counted).hexdigest()[:_DIGITS] if counted else None

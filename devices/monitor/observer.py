@@ -21,7 +21,7 @@ from devices.model.device import Device
 from devices.monitor.changes import ChangeKind, DeviceChange, Key, Sight, hubs_gone, steady
 from devices.monitor.known import Known, KnownDevices, ago, with_swaps
 
-TOO_SHORT_S = 5  # a device that left with its hub or while the PC woke, and is back within this time, was not touched
+TOO_SHORT_S = 5  # untouched if back within this time: a device that left with its hub or while the PC woke
 
 type Model = tuple[str | None, str | None, str | None, str | None]
 type _Bodies = frozenset[int]
@@ -72,7 +72,7 @@ class Swaps:
             group.there[port] = group.expected[port] = self._new()
             return False
         together = frozenset(itertools.chain.from_iterable(group.absent))
-        # Any of the absent devices may be the one that came, so from now on each of them may be any.
+        # Any absent device may be the one that came, so from now on each of them may be any.
         group.absent = [together] * (len(group.absent) - 1)
         group.there[port] = together
         return group.expected.setdefault(port, together) != together

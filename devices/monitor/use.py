@@ -1,7 +1,7 @@
 """Notices when another program takes or releases a device.
 
 inotify reports each opening and closing of a node. Nothing reports the start of a stream in a program that keeps the
-node open, as desktops do with every camera. So video nodes that others have open are polled (devices/monitor/modes.py).
+node open. Desktops do so with every camera. So video nodes that others have open are polled (devices/monitor/modes.py).
 Loopbacks are not: the question would change them.
 """
 

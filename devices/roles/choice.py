@@ -61,9 +61,9 @@ def _sound_order(role: str | None) -> tuple[int, str]:
 
 
 def best_video(devices: Sequence[Device]) -> Device:
-    """Return the best video device: one with a role, a capture card, a USB device, the largest frame.
+    """Return the best video device, by role, capture card, USB and frame size in this order. Raises DeviceNotFound.
 
-    DeviceNotFound.
+    Rooms plug their good camera into a capture card.
     """
     candidates = [device for device in devices if device.node is not None and (device.modes or device.role)]
     if not candidates:

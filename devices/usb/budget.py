@@ -1,7 +1,7 @@
 """The bandwidth of USB buses: how much a stream claims, and which streams cannot run at once.
 
 Claims follow the kernel's arithmetic (usb_calc_bus_time, ehci-hcd, xhci.h). Isochronous endpoints reserve time while
-they stream. A camera chooses its alternate setting itself: at least the bandwidth of an uncompressed picture, for MJPEG
+they stream. A camera chooses its alternate setting itself: at least the bandwidth of uncompressed frames, for MJPEG
 commonly its largest. So a claim is a range.
 """
 

@@ -19,7 +19,7 @@ HINT = "Plug it into a USB 3 port (blue, or marked SS), with a cable for USB 3 a
 
 
 def slow_port(topology: Topology, device: Device) -> tuple[UsbNode, str | None] | None:
-    """Return the node of a USB 3 device that runs at USB 2 speed, with the port of the USB 2 hub above it, if any."""
+    """Return the node of a USB 3 device at USB 2 speed, with the port of a USB 2 hub above it, if any."""
     node = topology.node(device.port)
     if node is None or node.link_bps >= SUPER_SPEED or not _can_superspeed(node):
         return None
