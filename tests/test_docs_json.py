@@ -24,10 +24,9 @@ from agent.sessions.steering import SessionLine
 from config.settings.serving import MODES
 from devices.controls.changes import ControlChange
 from devices.controls.control import Control
-from devices.health.faults import FAULTS, OF_ITS_PLACE
+from devices.health.faults import FAULTS, OF_ITS_PLACE, HealthChange
 from devices.health.line import HealthLine
 from devices.health.summary import DeviceSummary
-from devices.health.tracker import HealthChange
 from devices.model.device import Device, Health
 from recorder.model.eventlog import EVENTS_LEFT_OUT, fault_reporter
 from recorder.model.status import (

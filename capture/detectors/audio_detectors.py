@@ -19,9 +19,8 @@ from numpy.typing import NDArray
 from capture.detectors.audio_measures import HUM_SECONDS, PIECE, PIECE_S, HumMeter, Piece, measure, to_dbfs
 from capture.detectors.health import NOBODY_ASKED_S, Detectors, Guard, Latch
 from capture.source import SAMPLE_RATE, AudioBlock, Samples
-from devices.health.faults import Fault
+from devices.health.faults import Fault, HealthTracker
 from devices.health.line import Kind, Level
-from devices.health.tracker import HealthTracker
 from devices.host.clock import NANOSECONDS, Clock
 
 SILENT_DBFS, HEARD_DBFS = -60.0, -55.0  # silence begins below the first level, and ends above the second

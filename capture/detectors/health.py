@@ -15,9 +15,8 @@ from capture.timing import CpuStage, Timing, untimed
 from config.errors import LiputError
 from config.settings.schema import BUILT_IN_PATIENCE, Settings
 from config.settings.schema import Patience as Setting
-from devices.health.faults import REFUSALS, Fault, refused
+from devices.health.faults import REFUSALS, Fault, HealthChange, HealthTracker, OnChange, refused
 from devices.health.line import Kind, Level, Record, nowhere
-from devices.health.tracker import HealthChange, HealthTracker, OnChange
 from devices.host.clock import NANOSECONDS, Clock
 from devices.model.device import Device, DeviceKind, Health
 

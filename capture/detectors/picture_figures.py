@@ -12,8 +12,7 @@ import numpy as np
 
 from capture.detectors.health import Latch
 from capture.media.pictures import Plane, plane_views
-from devices.health.faults import Fault
-from devices.health.tracker import HealthTracker
+from devices.health.faults import Fault, HealthTracker
 from devices.host.clock import NANOSECONDS
 
 _BARS = (8, 7)

@@ -11,9 +11,8 @@ import av
 from capture.detectors.health import NOBODY_ASKED_S, SILENT_FRAMES, SILENT_S, Detectors, Guard, Latch, Patience
 from capture.detectors.picture_figures import PictureWatch
 from capture.source import SCREEN, Frame, VideoFormat, VideoSource
-from devices.health.faults import Fault
+from devices.health.faults import Fault, HealthTracker
 from devices.health.line import Kind, Level
-from devices.health.tracker import HealthTracker
 from devices.host.clock import NANOSECONDS, Clock
 from devices.model.device import Device, DeviceKind
 

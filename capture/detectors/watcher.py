@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from capture.source import AudioBlock, AudioSource, Frame, VideoFormat, VideoSource
 from capture.timing import Timing, untimed
 from config.settings.schema import Settings
+from devices.health.faults import HealthBoard
 from devices.health.line import Kind, Level, Record, nowhere
-from devices.health.tracker import HealthBoard
 from devices.host.clock import Clock
 from devices.model.device import Device, DeviceKind
 

@@ -1,13 +1,19 @@
-"""The faults of devices and the state for each; docs/devices.md explains them. A device's health is its worst fault."""
+"""The faults of devices, their states, and the active faults of watched devices. docs/devices.md explains them.
 
-from collections.abc import Mapping
-from datetime import datetime
+A device's health is its worst active fault. Each start and each end of a fault is one line of the health log.
+"""
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 import msgspec
 
 from config.errors import LiputError, Why
-from devices.health.line import Level
+from devices.health.line import Kind, Level, Record
+from devices.host.clock import NANOSECONDS, Clock
 from devices.model.device import Device, Health, HealthState
 
 
@@ -98,3 +104,114 @@ def with_worse(device: Device, found: Health) -> Device:
     if device.health.fault is not None and rank(device.health.fault) <= rank(found.fault):
         return device
     return msgspec.structs.replace(device, health=found)
+
+
+@dataclass(frozen=True, slots=True)
+class HealthChange:
+    """A fault began (`begun`) or ended; `health` is the device's new health."""
+
+    device: str
+    name: str
+    fault: Fault
+    begun: bool
+    reason: str
+    health: Health
+
+
+type OnChange = Callable[[HealthChange], None]
+
+
+class HealthTracker:
+    """The active faults of one device.
+
+    Thread-safe. Calls `on_change` after writing the line, on the reporting thread.
+    """
+
+    def __init__(
+        self, device_id: str, name: str, *, record: Record, clock: Clock, on_change: OnChange | None = None
+    ) -> None:
+        self.device_id = device_id
+        self.name = name
+        self.record = record
+        self._clock = clock
+        self._on_change = on_change
+        self._lock = threading.Lock()
+        self._active: dict[Fault, tuple[Health, int]] = {}  # each fault's health, and its start on the session clock
+
+    @property
+    def health(self) -> Health:
+        """The worst active fault, or ok."""
+        with self._lock:
+            return self._health()
+
+    def has(self, fault: Fault) -> bool:
+        """Return whether `fault` is active."""
+        with self._lock:
+            return fault in self._active
+
+    def log(self, kind: Kind, reason: str = "", *, level: Level = Level.INFO, **detail: object) -> None:
+        """Write a line about the device."""
+        self.record(self.device_id, kind, reason, name=self.name, level=level, **detail)
+
+    def find(self, fault: Fault, reason: str, *, began_ns: int | None = None, **detail: object) -> None:
+        """Report `fault`, active since `began_ns` on the session clock. Ignored if it is already active."""
+        now_ns = self._clock.now_ns()
+        began_ns = now_ns if began_ns is None else min(began_ns, now_ns)
+        after_s = (now_ns - began_ns) / NANOSECONDS
+        with self._lock:
+            if fault in self._active:
+                return
+            since = self._clock.now() - timedelta(seconds=after_s)
+            self._active[fault] = Health(FAULTS[fault], reason, since, fault), began_ns
+            health = self._health()
+        self._tell(Kind.DEGRADED, level_of(fault), fault, reason, health, after_s=round(after_s, 3), **detail)
+
+    def clear(self, fault: Fault, **detail: object) -> None:
+        """Report the end of `fault`. Ignored if it is not active."""
+        with self._lock:
+            if fault not in self._active:
+                return
+            over, began_ns = self._active.pop(fault)
+            health = self._health()
+        lasted_s = round((self._clock.now_ns() - began_ns) / NANOSECONDS, 3)
+        self._tell(Kind.RECOVERED, Level.INFO, fault, over.reason or "", health, lasted_s=lasted_s, **detail)
+
+    def _health(self) -> Health:
+        return self._active[min(self._active, key=rank)][0] if self._active else Health()
+
+    def _tell(self, kind: Kind, level: Level, fault: Fault, reason: str, health: Health, **detail: object) -> None:
+        self.log(kind, reason, level=level, fault=fault, state=health.state, **detail)
+        if self._on_change:
+            self._on_change(HealthChange(self.device_id, self.name, fault, kind is Kind.DEGRADED, reason, health))
+
+
+class HealthBoard:
+    """The health of a session's devices; an OnChange for all their trackers. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._devices: dict[str, Device] = {}
+        self._health: dict[str, Health] = {}
+        self._listener: OnChange | None = None
+
+    def add(self, device: Device) -> None:
+        """Show `device` as healthy until a change arrives."""
+        with self._lock:
+            self._devices[device.id] = device
+            self._health[device.id] = Health()
+
+    def listen(self, listener: OnChange) -> None:
+        """Call `listener` with every later change, on the thread that reports it."""
+        self._listener = listener
+
+    def __call__(self, change: HealthChange) -> None:
+        """Keep the new health, and pass the change on."""
+        with self._lock:
+            self._health[change.device] = change.health
+        if self._listener:
+            self._listener(change)
+
+    def read(self) -> Mapping[str, tuple[Device, Health]]:
+        """Return each device with its current health, by id."""
+        with self._lock:
+            return {key: (device, self._health[key]) for key, device in self._devices.items()}

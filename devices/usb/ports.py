@@ -5,9 +5,8 @@ import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from devices.health.faults import Fault, with_health
+from devices.health.faults import Fault, HealthTracker, with_health
 from devices.health.line import Record
-from devices.health.tracker import HealthTracker
 from devices.host.clock import Clock
 from devices.model.device import Device
 from devices.model.quirks import quirk

@@ -15,7 +15,7 @@ from typing import Any
 
 from config.events import Emit, Event, encoded
 from config.files import number, open_regular
-from devices.health.tracker import HealthChange
+from devices.health.faults import HealthChange
 from devices.host.background import BackgroundTask
 from devices.host.clock import NANOSECONDS, Clock
 from devices.host.throttle import Bucket
@@ -179,7 +179,7 @@ HEAD_BYTES, TAIL_BYTES = 1 << 20, 7 << 20
 
 
 def fault_reporter(emit: Emit) -> Callable[[HealthChange], None]:
-    """Return a callback that emits an event when a fault begins or ends (devices.health.tracker.OnChange)."""
+    """Return a callback that emits an event when a fault begins or ends (devices.health.faults.OnChange)."""
 
     def tell(change: HealthChange) -> None:
         if change.fault in TOLD_BY_TRACKS:

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 import msgspec
 
-from devices.health.tracker import HealthBoard
+from devices.health.faults import HealthBoard
 from devices.model.device import Health
 
 

@@ -16,7 +16,7 @@ from config.settings.schema import Profile
 from config.settings.schema import Recording as RecordingSettings
 from config.settings.schema import Storage as StorageSettings
 from config.settings.secrets import StreamTarget
-from devices.health.tracker import HealthBoard
+from devices.health.faults import HealthBoard
 from devices.host.clock import NANOSECONDS, Clock
 from recorder.archive.archive import Archive
 from recorder.encode.encoder import AudioSettings

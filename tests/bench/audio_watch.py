@@ -9,8 +9,8 @@ import time
 
 from capture.detectors.audio_detectors import AudioDetectors
 from capture.source import SAMPLE_RATE, AudioBlock
+from devices.health.faults import HealthTracker
 from devices.health.line import nowhere
-from devices.health.tracker import HealthTracker
 from devices.host.clock import NANOSECONDS
 from tests.support.simulated import SimulatedClock
 from tests.support.speech import speech_loop

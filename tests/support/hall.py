@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 
 from config.state import VARIABLE as STATE
-from devices.health.faults import Fault
+from devices.health.faults import Fault, HealthTracker
 from devices.health.log import HealthLog
-from devices.health.tracker import HealthTracker
 from devices.host.clock import SystemClock
 from devices.model.device import Device, DeviceKind, Mode
 from recorder.running.directory import VARIABLE as RUNTIME

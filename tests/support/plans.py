@@ -5,7 +5,7 @@ from typing import Any
 
 from config.settings.schema import Settings
 from config.settings.secrets import StreamTarget
-from devices.health.tracker import HealthBoard
+from devices.health.faults import HealthBoard
 from recorder.encode.hardware_opening import EncoderPlan
 from recorder.live_encode.headroom import SHARED, StreamPlan
 from recorder.package.manifest import SessionContext

@@ -19,9 +19,8 @@ from capture.media.jpeg import JpegDecoder
 from capture.media.pictures import BySize
 from capture.source import Frame, Matrix, Size, VideoFormat, VideoSource
 from config.errors import DeviceError, MediaError
-from devices.health.faults import Fault
+from devices.health.faults import Fault, OnChange
 from devices.health.line import Record
-from devices.health.tracker import OnChange
 from devices.host.clock import NANOSECONDS
 from devices.model.device import Device, DeviceKind, Mode
 from devices.model.mode_choice import ChosenMode

@@ -11,7 +11,7 @@ from capture.synthetic.audio import SyntheticAudio
 from capture.synthetic.video import SyntheticVideo
 from config.events import Event
 from config.settings.schema import BUILT_IN_PROFILES
-from devices.health.tracker import HealthBoard
+from devices.health.faults import HealthBoard
 from devices.host.clock import SystemClock
 from recorder.archive.archive import Archive
 from recorder.model.packet import Track

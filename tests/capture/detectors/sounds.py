@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from capture.detectors.audio_detectors import AudioDetectors
 from capture.source import SAMPLE_RATE, AudioBlock, Samples
+from devices.health.faults import HealthTracker
 from devices.health.line import HealthLine, Kind
-from devices.health.tracker import HealthTracker
 from devices.host.clock import NANOSECONDS
 from tests.support.health import Recorded
 from tests.support.simulated import SimulatedClock

@@ -14,9 +14,8 @@ from config.errors import (
     LiputError,
     MediaError,
 )
-from devices.health.faults import Fault
+from devices.health.faults import Fault, HealthChange
 from devices.health.line import Kind, Level
-from devices.health.tracker import HealthChange
 from devices.host.clock import NANOSECONDS
 from devices.model.device import Device, DeviceKind, Health, HealthState
 from tests.capture.detectors.sounds import samples, speech

@@ -19,9 +19,8 @@ from capture.source import Frame
 from config.errors import DeviceError, MediaError
 from config.settings.schema import Settings
 from devices.controls import presets
-from devices.health.faults import Fault
+from devices.health.faults import Fault, HealthChange, HealthTracker
 from devices.health.line import HealthLine, Kind, Level
-from devices.health.tracker import HealthChange, HealthTracker
 from devices.model.device import Device, DeviceKind, HealthState
 from tests.capture.detectors.test_audio_health import Rig
 from tests.support import judged

@@ -5,9 +5,8 @@ import pytest
 from capture.detectors.health import Latch, Patience, patience_for
 from config.settings.schema import BUILT_IN_PATIENCE, Settings
 from config.settings.schema import Patience as Setting
-from devices.health.faults import Fault
+from devices.health.faults import Fault, HealthTracker
 from devices.health.line import Kind
-from devices.health.tracker import HealthTracker
 from devices.host.clock import NANOSECONDS
 from devices.model.device import DeviceKind
 from tests.support.health import Recorded

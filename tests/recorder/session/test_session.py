@@ -18,9 +18,8 @@ from capture.synthetic.audio import SyntheticAudio
 from capture.synthetic.video import SyntheticVideo
 from config.errors import DeviceError, LiputError, MediaError
 from config.events import Event
-from devices.health.faults import Fault
+from devices.health.faults import Fault, HealthTracker
 from devices.health.line import nowhere
-from devices.health.tracker import HealthTracker
 from devices.host.clock import NANOSECONDS, SystemClock
 from devices.model.device import Device, DeviceKind
 from recorder.model.packet import Track

@@ -16,9 +16,8 @@ from capture.sources.v4l2 import V4l2Source
 from capture.sources.worker import Supervision, VideoWorker
 from config.errors import DeviceError, DeviceNotFound, MediaError
 from config.settings.schema import Settings
-from devices.health.faults import Fault
+from devices.health.faults import Fault, HealthChange
 from devices.health.line import HealthLine, Kind, Level
-from devices.health.tracker import HealthChange
 from devices.host.clock import SystemClock
 from devices.model.device import Device, DeviceKind, HealthState
 from tests.rig.found import current, device_of
