@@ -30,7 +30,7 @@ from devices.usb.ports import SlowPorts
 
 LOCK = "watch.lock"
 RETRY_S = 2.0
-LET_GO_S = 1.0  # the longest wait, in `let_go`, for the thread that is taking the lock
+RELEASE_WAIT_S = 1.0  # the longest wait, in `release`, for the thread that is taking the lock
 _STOPS_S = 2.0  # the kernel blocks readers of a port while it is busy with a sick device there
 
 type OnChange = Callable[[DeviceChange], None]
@@ -49,7 +49,7 @@ class WatchLock:
         """Whether this process holds it."""
         return self._fd >= 0
 
-    def take(self) -> bool:
+    def acquire(self) -> bool:
         """Take the lock if it is free, without waiting; return whether this process holds it. Raises OSError."""
         with self._lock:
             if self._fd >= 0:
@@ -69,9 +69,9 @@ class WatchLock:
             os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
         return True
 
-    def let_go(self) -> None:
-        """Release the lock if this process holds it. If `take` hangs, the kernel frees the lock with the process."""
-        if self._lock.acquire(timeout=LET_GO_S):
+    def release(self) -> None:
+        """Release the lock if this process holds it. If `acquire` hangs, the kernel frees the lock with the process."""
+        if self._lock.acquire(timeout=RELEASE_WAIT_S):
             try:
                 if self._fd >= 0:
                     os.close(self._fd)
@@ -156,7 +156,7 @@ class DeviceService:
             for part in reversed(self._keeper_parts):
                 self._try("a part of the watch could not be ended", part.stop)
             self._record(PC, Kind.WATCH_STOPPED, "the devices are not watched any more", pid=os.getpid())
-        self._lock.let_go()
+        self._lock.release()
 
     def __enter__(self) -> Self:
         self.start()
@@ -171,7 +171,7 @@ class DeviceService:
             if not self._take_lock():
                 return False
             if self._task.stopped.is_set():  # the folder hung meanwhile, and `stop` did not wait
-                self._lock.let_go()
+                self._lock.release()
                 return True
             self._has_begun = True
             self._begin()
@@ -192,7 +192,7 @@ class DeviceService:
         for part in self._keeper_parts:
             self._try("a part of the watch could not be started", part.start)
         for device in devices:
-            self._presets.enumerated(device)
+            self._presets.apply_soon(device)
 
     def _look_at_ports(self) -> None:
         """Check the USB ports; not on the monitor's thread, because the kernel may block."""
@@ -202,7 +202,7 @@ class DeviceService:
         if self._task.stopped.is_set() or self._is_alone:
             return self.keeps_the_log
         try:
-            return self._lock.take()
+            return self._lock.acquire()
         except OSError as error:
             with self._alone_lock:
                 is_news, self._is_alone = not self._is_alone, True
@@ -232,7 +232,7 @@ class DeviceService:
         self._kernel.observe(change.devices)
         if self.keeps_the_log:
             if _needs_preset(change):
-                self._presets.enumerated(change.device)
+                self._presets.apply_soon(change.device)
             self._task.wake()
         if self._on_change:
             on_change = self._on_change

@@ -173,7 +173,7 @@ class PresetKeeper:
         self._busy: set[str] = set()
         self._is_over = False
 
-    def enumerated(self, device: Device) -> None:
+    def apply_soon(self, device: Device) -> None:
         """Apply the preset of `device`; returns at once."""
         if device.node is None:
             return

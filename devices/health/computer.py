@@ -124,7 +124,7 @@ class ComputerWatch:
         self._began_ns: dict[str, int] = {}
         self._failed = False
         self._task = BackgroundTask(
-            "computer", self.look, pause=EVERY_S, failed=self._record_first_failure, clock=clock
+            "computer", self.write_sample, pause=EVERY_S, failed=self._record_first_failure, clock=clock
         )
 
     def start(self) -> None:
@@ -135,7 +135,7 @@ class ComputerWatch:
         """Stop, within a second; return whether the thread has ended."""
         return self._task.stop(1.0)
 
-    def look(self) -> None:
+    def write_sample(self) -> None:
         """Write a sample and the findings that begin or end with it. A disk that hangs costs two seconds."""
         sample = read_sample(self._disk_free(), counts_cpu=not self._is_first)
         self._is_first = False

@@ -51,7 +51,7 @@ class KnownDevices:
         """Return the entry of a device."""
         return self._known.get(device_id)
 
-    def at_place(self, device: Device) -> Known | None:
+    def find_at_place(self, device: Device) -> Known | None:
         """Return the entry last seen in the place of `device` under another port name: it is the same device."""
         model = f"{device.vid}:{device.pid}@"
         found = [
@@ -61,14 +61,14 @@ class KnownDevices:
         ]
         return max(found, key=lambda known: known.last_seen, default=None) if device.place else None
 
-    def saw(self, devices: Iterable[Device], now: datetime) -> None:
+    def remember(self, devices: Iterable[Device], now: datetime) -> None:
         """Update the entries of `devices`, which are plugged in."""
         for device in devices:
             known = self._known.get(device.id) or Known(name=device.name, first_seen=now, last_seen=now)
             facts = {"name": device.name, "last_seen": now, "port": device.port, "place": device.place}
             self._set(device.id, msgspec.structs.replace(known, **facts))
 
-    def mark(self, device_id: str, swapped: str | None, now: datetime) -> None:
+    def mark_swapped(self, device_id: str, swapped: str | None, now: datetime) -> None:
         """Mark a known device as possibly swapped, with the reason; None clears the mark."""
         known = self._known.get(device_id)
         if known and known.swapped != swapped:

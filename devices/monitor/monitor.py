@@ -120,7 +120,7 @@ def looking_here(on_late: Callable[[], None], use: UseWatch | None = None) -> Lo
         offers, held = prober.offers(found.pictures), open_elsewhere(found)
         used = in_use(found, held)
         if use is not None:
-            use.saw(found, held, used)
+            use.update(found, held, used)
         return sight(found, describe(found, offers, used))
 
     return look

@@ -171,7 +171,7 @@ class Flapping:
         """Return the present episode, None if it does not flap."""
         return self._episodes.get(key)
 
-    def calmed(self) -> list[Episode]:
+    def take_ended(self) -> list[Episode]:
         """Return the episodes that have ended, once each, and forget old unplugs."""
         before_ns = self._clock.now_ns() - _WINDOW_NS
         over = [episode for episode in self._episodes.values() if episode.last_ns <= before_ns]
@@ -228,7 +228,7 @@ class PlugLines:
             unplugs=episode.unplugs, within_s=within_s,
         )  # fmt: skip
 
-    def calm(self, episode: Episode, *, is_there: bool) -> None:
+    def flapping_ended(self, episode: Episode, *, is_there: bool) -> None:
         """Log the end of flapping, with the unplugs that had no lines."""
         lasted_s = round(episode.lasted_s, 3)
         state = "plugged in" if is_there else "unplugged"
@@ -251,7 +251,7 @@ class PlugLines:
             why = "its serial number is its own again"
         self._log(new, Kind.RENAMED, f"was {old.id}; {why}", before=old.id)
 
-    def hub_gone(self, hub: Hub, lost: Collection[Device]) -> None:
+    def hub_unplugged(self, hub: Hub, lost: Collection[Device]) -> None:
         """Log that a hub went, with its devices `lost`."""
         plugs: dict[str | None, str] = {}
         for device in lost:
@@ -262,7 +262,7 @@ class PlugLines:
             name=hub.name, level=Level.WARN if lost else Level.INFO, devices=[device.id for device in lost],
         )  # fmt: skip
 
-    def hub_came(self, hub: Hub) -> None:
+    def hub_plugged(self, hub: Hub) -> None:
         """Log a hub's plug."""
         reason = f"plugged into port {hub.port}, {hub.ports} ports"
         self._record(hub.port, Kind.HUB_PLUGGED, reason, name=hub.name, ports=hub.ports, link_bps=hub.link_bps)
@@ -271,7 +271,7 @@ class PlugLines:
         """Return the kernel's former name of the port, if it renumbered the port of this device."""
         if last is not None:
             return last.port if last.place and last.place == device.place and last.port != device.port else None
-        found = self._known.at_place(device)
+        found = self._known.find_at_place(device)
         return found.port if found else None
 
     def _history(self, device: Device, last: Known | None, renumbered: str | None) -> str:
@@ -334,7 +334,7 @@ class Observer:
             self._lines.plugged(device, at_start=True)
         for device in sight.plugs().values():
             self._swaps.plugged(device)
-        self._known.saw(sight.devices, self._clock.now())
+        self._known.remember(sight.devices, self._clock.now())
         self._publish(sight)
 
     def observe(self, sight: Sight, unplugs: Mapping[str, int]) -> list[DeviceChange]:
@@ -347,20 +347,20 @@ class Observer:
         told = [*self._report_gone(gone, unplugs)]
         self._count_unseen({device.port for device in gone.values()}, new_by_key.keys() - came.keys(), after, unplugs)
         told += self._report_came(came)
-        self._known.saw((*gone.values(), *came.values()), self._clock.now())
+        self._known.remember((*gone.values(), *came.values()), self._clock.now())
         self._follow_swaps(before, after, unplugs)
         for key, new in new_by_key.items():
             old = old_by_key.get(key, new)
             if old.id != new.id:
                 self._lines.renamed(old, new)
-                self._known.saw([new], self._clock.now())
+                self._known.remember([new], self._clock.now())
         return self._publish(after, told)
 
     def tick(self) -> list[DeviceChange]:
         """End flapping episodes that are over, and take over people's confirmations."""
         there = {device.id for device in self._sight.devices} | {hub.port for hub in self._sight.hubs}
-        for episode in self._flapping.calmed():
-            self._lines.calm(episode, is_there=episode.key in there)
+        for episode in self._flapping.take_ended():
+            self._lines.flapping_ended(episode, is_there=episode.key in there)
         unclear = self._known.swapped().keys()
         if self._known.refresh():
             cleared = unclear - self._known.swapped().keys()
@@ -374,7 +374,7 @@ class Observer:
     def save(self, *, at_end: bool = False) -> None:
         """Save the known devices (`at_end`: with those present); may wait for a disk."""
         if at_end:
-            self._known.saw(self._sight.devices, self._clock.now())
+            self._known.remember(self._sight.devices, self._clock.now())
         self._known.save()
 
     def _log_hubs(self, before: Sight, after: Sight, unplugs: Mapping[str, int]) -> None:
@@ -383,11 +383,11 @@ class Observer:
             if episode := self._flapping.unplugged(hub.port, hub.name, unplugs.get(hub.port, 1)):
                 self._lines.flapping(episode)
             if not self._flapping.episode(hub.port):
-                self._lines.hub_gone(hub, [device for device in before.devices if hub.carries(device.port)])
+                self._lines.hub_unplugged(hub, [device for device in before.devices if hub.carries(device.port)])
         for hub in _topmost(hubs_gone(after, before, unplugs)):
             self._flapping.plugged(hub.port)
             if not self._flapping.episode(hub.port):
-                self._lines.hub_came(hub)
+                self._lines.hub_plugged(hub)
 
     # Unplugs
 
@@ -453,7 +453,7 @@ class Observer:
             with_its_hub = any(hub.carries(plug[0]) for hub in hubs)
             self._swaps.unplugged(old[plug], shaken=with_its_hub or is_waking)
             for device in _on(before, plug[0]):
-                self._known.mark(device.id, None, now)
+                self._known.mark_swapped(device.id, None, now)
         for plug in sorted(new.keys() - old.keys(), key=str):
             if not self._swaps.plugged(new[plug]):
                 continue
@@ -462,7 +462,7 @@ class Observer:
                 f"may have changed places with the one of port {' or '.join(twins)}: nothing tells them apart; {LOOK}"
             )
             for device in _on(after, plug[0]):
-                self._known.mark(device.id, reason, now)
+                self._known.mark_swapped(device.id, reason, now)
                 if not self._flapping.episode(device.id):
                     self._lines.swapped(device, reason, twins)
 

@@ -118,7 +118,7 @@ class UseWatch:
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
 
-    def saw(self, found: Plugged, held: Held, used: Held) -> None:
+    def update(self, found: Plugged, held: Held, used: Held) -> None:
         """Take the result of a look: `held` are the nodes that others have open, `used` those with a stream."""
         pictures = {picture.node for picture in found.pictures if not picture.is_loopback}
         shared = {node: held[node] for node in pictures & held.keys()}

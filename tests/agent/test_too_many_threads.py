@@ -108,9 +108,9 @@ def test_a_camera_is_set_when_it_is_plugged_in_the_next_time(no_thread: Once) ->
     applied: list[Device] = []
     keeper = PresetKeeper(applied.append)
     no_thread()
-    keeper.enumerated(CAMERA)
+    keeper.apply_soon(CAMERA)
     assert applied == []
-    keeper.enumerated(CAMERA)
+    keeper.apply_soon(CAMERA)
     wait_for(lambda: applied == [CAMERA])
 
 

@@ -18,7 +18,7 @@ import os, sys, time
 from pathlib import Path
 from devices.service import WatchLock
 lock = WatchLock(Path(sys.argv[1]))
-taken = lock.take()
+taken = lock.acquire()
 os.system("sleep 60 &")
 print(taken, flush=True)
 time.sleep(60)
@@ -28,17 +28,17 @@ time.sleep(60)
 def test_it_is_taken_once_and_let_go(tmp_path: Path) -> None:
     path = tmp_path / "health" / "watch.lock"
     first, second = WatchLock(path), WatchLock(path)
-    assert first.take()
-    assert first.take()
-    assert not second.take()
+    assert first.acquire()
+    assert first.acquire()
+    assert not second.acquire()
     assert (first.is_held, second.is_held) == (True, False)
     assert path.read_text() == f"{os.getpid()}\n"
-    first.let_go()
-    assert second.take()
+    first.release()
+    assert second.acquire()
     assert (first.is_held, second.is_held) == (False, True)
-    first.let_go()
-    assert not first.take()
-    second.let_go()
+    first.release()
+    assert not first.acquire()
+    second.release()
 
 
 def test_a_holder_that_is_killed_leaves_it_and_its_children_do_not_keep_it(tmp_path: Path) -> None:
@@ -48,35 +48,35 @@ def test_a_holder_that_is_killed_leaves_it_and_its_children_do_not_keep_it(tmp_p
     with subprocess.Popen(words, stdout=subprocess.PIPE, cwd=ROOT, start_new_session=True) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == b"True\n"  # its child runs by then
-        assert not lock.take()
+        assert not lock.acquire()
         holder.send_signal(signal.SIGKILL)
         holder.wait()
-        wait_for(lock.take)
+        wait_for(lock.acquire)
         os.killpg(holder.pid, signal.SIGKILL)
-    lock.let_go()
+    lock.release()
 
 
 def test_where_no_lock_can_be_kept_it_says_so(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(OSError, match="File exists"):
-        WatchLock(tmp_path / "file" / "watch.lock").take()
+        WatchLock(tmp_path / "file" / "watch.lock").acquire()
 
 
 def test_who_ends_does_not_wait_for_a_folder_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    let_go, hangs = threading.Event(), threading.Event()
+    release, hangs = threading.Event(), threading.Event()
 
     def flock(fd: int, how: int) -> None:
         hangs.set()
-        let_go.wait(60)
+        release.wait(60)
 
     monkeypatch.setattr("devices.service.fcntl.flock", flock)
     lock = WatchLock(tmp_path / "watch.lock")
-    taking = threading.Thread(target=lock.take)
+    taking = threading.Thread(target=lock.acquire)
     taking.start()
     assert hangs.wait(30)
-    lock.let_go()
+    lock.release()
     assert taking.is_alive()
-    let_go.set()
+    release.set()
     taking.join()
-    lock.let_go()
+    lock.release()
     assert not lock.is_held

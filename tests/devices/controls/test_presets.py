@@ -326,10 +326,10 @@ def test_each_enumeration_of_a_camera_is_one_setting_and_sound_is_none() -> None
     applied: list[str | None] = []
     keeper = PresetKeeper(lambda device: applied.append(device.node))
     for device in (CAMERA, SOUND, OTHER):
-        keeper.enumerated(device)
+        keeper.apply_soon(device)
     wait_for(lambda: sorted(map(str, applied)) == ["/dev/video0", "/dev/video2"])
     wait_for(lambda: not keeper._busy)
-    keeper.enumerated(moved("/dev/video0"))
+    keeper.apply_soon(moved("/dev/video0"))
     wait_for(lambda: len(applied) == 3)
     assert applied[2] == "/dev/video0"
 
@@ -344,10 +344,10 @@ def test_a_camera_that_hangs_holds_up_no_other_and_is_set_as_it_was_last_plugged
         applied.append(device.node)
 
     keeper = PresetKeeper(apply)
-    keeper.enumerated(CAMERA)
+    keeper.apply_soon(CAMERA)
     wait_for(lambda: not keeper._waiting)
     for device in (OTHER, moved("/dev/video4"), moved("/dev/video6")):
-        keeper.enumerated(device)
+        keeper.apply_soon(device)
     wait_for(lambda: applied)
     assert applied == ["/dev/video2"]
     hangs.set()
@@ -366,7 +366,7 @@ def test_a_setting_that_fails_is_reported_and_the_next_plug_is_set(monkeypatch: 
 
     keeper = PresetKeeper(apply)
     for _ in range(2):
-        keeper.enumerated(CAMERA)
+        keeper.apply_soon(CAMERA)
         wait_for(lambda: not keeper._busy)
     assert applied == ["/dev/video0", "/dev/video0"]
     assert [str(error) for error in reported] == ["no such thing"] * 2
@@ -381,11 +381,11 @@ def test_nothing_is_set_once_it_is_over() -> None:
         applied.append(device.node)
 
     keeper = PresetKeeper(apply)
-    keeper.enumerated(CAMERA)
+    keeper.apply_soon(CAMERA)
     wait_for(lambda: not keeper._waiting)
-    keeper.enumerated(moved("/dev/video4"))
+    keeper.apply_soon(moved("/dev/video4"))
     keeper.stop()
-    keeper.enumerated(OTHER)
+    keeper.apply_soon(OTHER)
     hangs.set()
     wait_for(lambda: not keeper._busy)
     assert applied == ["/dev/video0"]

@@ -43,7 +43,7 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Recorded]:
         recorded = Recorded(clock)
         watch = ComputerWatch(ARCHIVE, record=recorded, clock=clock)
         while left:
-            watch.look()
+            watch.write_sample()
             clock.advance_to(clock.now_ns() + 60 * NANOSECONDS)
         return recorded
 
@@ -55,7 +55,7 @@ def samples_of(folders: Iterable[Path], count: int) -> Iterator[ComputerSample]:
     recorded = Recorded(SimulatedClock())
     watch = ComputerWatch(dict.fromkeys(folders, 0), record=recorded, clock=SimulatedClock())
     for number in range(count):
-        watch.look()
+        watch.write_sample()
         yield msgspec.convert(recorded.of(Kind.SAMPLE)[number].detail, ComputerSample)
 
 

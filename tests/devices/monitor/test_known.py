@@ -19,10 +19,10 @@ STICK = Device(id="534d:2109@1-2", kind=DeviceKind.CAPTURE_CARD, name="Stick", p
 def test_first_and_last_time_are_kept_over_runs(tmp_path: Path) -> None:
     store = known_store(tmp_path / "devices.json")
     first = KnownDevices(store)
-    first.saw([CAMERA], NOW)
+    first.remember([CAMERA], NOW)
     first.save()
     later = KnownDevices(store)
-    later.saw([CAMERA], NOW + timedelta(days=7))
+    later.remember([CAMERA], NOW + timedelta(days=7))
     later.save()
     assert store.read() == {
         CAMERA.id: Known(name="Webcam", first_seen=NOW, last_seen=NOW + timedelta(days=7), port="1-1")
@@ -32,8 +32,8 @@ def test_first_and_last_time_are_kept_over_runs(tmp_path: Path) -> None:
 def test_two_monitors_lose_nothing_of_each_other(tmp_path: Path) -> None:
     store = known_store(tmp_path / "devices.json")
     one, two = KnownDevices(store), KnownDevices(store)
-    one.saw([CAMERA], NOW)
-    two.saw([STICK], NOW)
+    one.remember([CAMERA], NOW)
+    two.remember([STICK], NOW)
     one.save()
     two.save()
     assert store.read().keys() == {CAMERA.id, STICK.id}
@@ -47,12 +47,12 @@ def test_a_file_that_is_damaged_or_missing_costs_the_past_only(tmp_path: Path) -
     path = tmp_path / "devices.json"
     path.write_text("{")
     known = KnownDevices(known_store(path))
-    known.saw([CAMERA], NOW)
+    known.remember([CAMERA], NOW)
     known.save()
     assert path.read_text() == "{"
     assert known.get(CAMERA.id) is not None
     forgetful = KnownDevices(known_store(path / "nowhere.json"))
-    forgetful.saw([CAMERA], NOW)
+    forgetful.remember([CAMERA], NOW)
     forgetful.save()
     assert forgetful.get(CAMERA.id) is not None
 
@@ -62,7 +62,7 @@ def test_only_the_newest_are_kept(tmp_path: Path) -> None:
     known = KnownDevices(store)
     for number in range(MOST + 50):
         device = Device(id=f"dead:beef:{number}", kind=DeviceKind.CAMERA, name="")
-        known.saw([device], NOW + timedelta(hours=number))
+        known.remember([device], NOW + timedelta(hours=number))
     known.save()
     assert list(store.read()) == [f"dead:beef:{number}" for number in range(MOST + 49, 49, -1)]
     assert newest({}) == {}
@@ -73,11 +73,11 @@ def test_what_is_unclear_is_kept_and_confirmed_by_id(tmp_path: Path) -> None:
     assert confirm(store, [CAMERA.id]) == []
     assert not store.path.exists()
     known = KnownDevices(store)
-    known.saw([CAMERA, STICK], NOW)
-    known.mark(CAMERA.id, "may be another", NOW)
-    known.mark(STICK.id, "may be another", NOW)
-    known.mark("is:unknown", "may be another", NOW)
-    known.saw([CAMERA], NOW)
+    known.remember([CAMERA, STICK], NOW)
+    known.mark_swapped(CAMERA.id, "may be another", NOW)
+    known.mark_swapped(STICK.id, "may be another", NOW)
+    known.mark_swapped("is:unknown", "may be another", NOW)
+    known.remember([CAMERA], NOW)
     known.save()
     assert confirm(store, [STICK.id, "is:unknown"]) == [STICK.id]
     assert known.refresh() is True
@@ -103,14 +103,14 @@ class Crowded(Store[dict[str, Known]]):
 def test_a_confirmation_is_heard_whenever_it_comes(tmp_path: Path) -> None:
     store = known_store(tmp_path / "devices.json")
     known = KnownDevices(Crowded(store.path, lambda: confirm(store, [CAMERA.id])))
-    known.saw([CAMERA, STICK], NOW)
-    known.mark(CAMERA.id, "may be another", NOW)
-    known.mark(STICK.id, "may be another", NOW)
+    known.remember([CAMERA, STICK], NOW)
+    known.mark_swapped(CAMERA.id, "may be another", NOW)
+    known.mark_swapped(STICK.id, "may be another", NOW)
     known.save()
     assert known.swapped().keys() == {CAMERA.id, STICK.id}, "taken over without a word"
     assert known.refresh() is True
     assert known.swapped().keys() == {STICK.id}
-    known.saw([CAMERA, STICK], NOW)
+    known.remember([CAMERA, STICK], NOW)
     assert confirm(store, [STICK.id]) == [STICK.id]
     known.save()
     assert not store.read()[STICK.id].swapped, "seen again, it was marked again"

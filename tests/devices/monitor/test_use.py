@@ -73,7 +73,7 @@ class Desk:
     def look(self) -> None:
         """Take a look, as the monitor does, which takes those who have the node open for no more than that."""
         held = open_elsewhere(self._found)
-        self.watch.saw(self._found, held, {node: who for node, who in held.items() if node in self.streaming})
+        self.watch.update(self._found, held, {node: who for node, who in held.items() if node in self.streaming})
 
     def is_told(self) -> bool:
         return self.looks.get(timeout=60)
@@ -137,8 +137,8 @@ def test_what_is_asked_is_not_followed_and_a_loopback_is_neither(camera: Picture
 
     watch = UseWatch(lambda: None, openings=Followed)
     other = [Holder(1, "desktop")]
-    watch.saw(Plugged((camera, LOOPBACK), ()), {}, {})
-    watch.saw(Plugged((camera, LOOPBACK), ()), {camera.node: other, LOOPBACK.node: other}, {})
+    watch.update(Plugged((camera, LOOPBACK), ()), {}, {})
+    watch.update(Plugged((camera, LOOPBACK), ()), {camera.node: other, LOOPBACK.node: other}, {})
     assert followed == [{camera.node}, set()]
     assert watch._shared_and_streaming == ({camera.node: other}, frozenset())
     watch.stop()
