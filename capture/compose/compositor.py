@@ -44,7 +44,7 @@ class Compositor:
         overlays: Sequence[Overlay] = (),
     ) -> av.VideoFrame:
         """Return a frame of `pieces`, the first at the bottom, below `overlays`; uncovered area is black."""
-        if not overlays and pieces and (whole := self._as_all(pieces[-1])):
+        if not overlays and pieces and (whole := self._full_size(pieces[-1])):
             self._forget()
             return whole
         self._lay_out([piece.place for piece in pieces], tuple(overlays))
@@ -56,7 +56,7 @@ class Compositor:
             self._draw(state)
         return self._outputs[self._turn][0]
 
-    def _as_all(self, piece: Piece) -> av.VideoFrame | None:
+    def _full_size(self, piece: Piece) -> av.VideoFrame | None:
         """Return the piece's frame if it fills the program in size and matrix."""
         picture = piece.picture
         if picture is None or piece.place != self._whole:
@@ -139,9 +139,9 @@ class _Slot:
             return
         inside = part.moved(self._inner.x, self._inner.y)
         for number, (target, source) in enumerate(zip(planes, self._planes, strict=True)):
-            np.copyto(target[part.of_plane(number)], source[inside.of_plane(number)])
+            np.copyto(target[part.plane_slices(number)], source[inside.plane_slices(number)])
 
 
 def _fill(planes: tuple[Plane, ...], region: Rect) -> None:
     for number, (plane, level) in enumerate(zip(planes, BLACK, strict=True)):
-        plane[region.of_plane(number)] = level
+        plane[region.plane_slices(number)] = level

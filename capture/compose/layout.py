@@ -57,7 +57,7 @@ class Rect:
         x, y = min(self.x, other.x), min(self.y, other.y)
         return Rect(x, y, max(self.right, other.right) - x, max(self.bottom, other.bottom) - y)
 
-    def of_plane(self, number: int) -> tuple[slice, slice]:
+    def plane_slices(self, number: int) -> tuple[slice, slice]:
         """Return its rows and columns in plane `number` (0 is luma) of a 4:2:0 frame."""
         shift = 1 if number else 0
         return slice(self.y >> shift, self.bottom >> shift), slice(self.x >> shift, self.right >> shift)

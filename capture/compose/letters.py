@@ -97,21 +97,21 @@ def letters(text: str) -> tuple[Letter, ...]:
 
 def width_of(text: str, size: int) -> int:
     """Return the width of `text` in pixels, at letters of `size`."""
-    return round(_font(size).getlength(_bases(text)))
+    return round(_font(size).getlength(_base_letters(text)))
 
 
 def fitted(text: str, width: int, size: int, *, lines: int, least: int) -> Text:
     """Break `text` into `lines` lines of `width` pixels at most; shrink letters to `least`, then cut with "…"."""
     size, least = max(size, 1), max(min(least, size), 1)
     while True:
-        broken = _broken(text, width, size)
+        broken = _wrapped(text, width, size)
         if len(broken) <= lines and all(width_of(line, size) <= width for line in broken):
             return Text(broken, size)
         if size <= least:
             break
         size = max(least, min(size - 1, round(size * 0.92)))
     kept = [*broken[: lines - 1], " ".join(broken[lines - 1 :])]
-    return Text(tuple(_cut(line, width, size) for line in kept if line), size)
+    return Text(tuple(_ellipsized(line, width, size) for line in kept if line), size)
 
 
 def draw(text: Text) -> Mask:
@@ -131,11 +131,11 @@ def _has_marks(text: Text) -> bool:
     return any(marks for line in text.lines for _, marks in letters(line))
 
 
-def _bases(text: str) -> str:
+def _base_letters(text: str) -> str:
     return "".join(base for base, _ in letters(text))
 
 
-def _broken(text: str, width: int, size: int) -> tuple[str, ...]:
+def _wrapped(text: str, width: int, size: int) -> tuple[str, ...]:
     lines: list[str] = []
     for word in text.split():
         longer = f"{lines[-1]} {word}" if lines else word
@@ -146,7 +146,7 @@ def _broken(text: str, width: int, size: int) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def _cut(line: str, width: int, size: int) -> str:
+def _ellipsized(line: str, width: int, size: int) -> str:
     if width_of(line, size) <= width:
         return line
     while line and width_of(f"{line}…", size) > width:

@@ -163,6 +163,6 @@ class Overlay:
         """Blend the part within `region` into the limited-range 4:2:0 planes of a whole frame."""
         inside = region.moved(self.place.x, self.place.y)
         for number, target in enumerate(planes):
-            part, within = target[region.of_plane(number)], inside.of_plane(number)
+            part, within = target[region.plane_slices(number)], inside.plane_slices(number)
             cv2.multiply(part, self.kept[number][within], part, scale=1 / 255)
             cv2.add(part, self.planes[number][within], part)

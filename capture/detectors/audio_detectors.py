@@ -25,7 +25,7 @@ from devices.host.clock import NANOSECONDS, Clock
 
 SILENT_DBFS, HEARD_DBFS = -60.0, -55.0  # silence begins below the first level, and ends above the second
 NOTHING_DBFS = -80.0
-QUIET = 4
+QUIET_FACTOR = 4
 """A live microphone gives more than NOTHING_DBFS even in a quiet room. Above that it may be silent for so many times
 the patience: people pause, and many a ceremony has a minute's silence, which takes a little longer.
 """
@@ -56,8 +56,8 @@ class SilenceWatch:
             # The half second in which it fell silent is not all equal samples.
             is_nothing = self._nothing_s > self._below_s[NOTHING_DBFS] - 2 * PIECE_S
             self._find(NOTHING_DBFS, self._silence_s, is_nothing=is_nothing)
-        elif self._below_s[SILENT_DBFS] >= QUIET * self._silence_s:
-            self._find(SILENT_DBFS, QUIET * self._silence_s, is_nothing=False)
+        elif self._below_s[SILENT_DBFS] >= QUIET_FACTOR * self._silence_s:
+            self._find(SILENT_DBFS, QUIET_FACTOR * self._silence_s, is_nothing=False)
 
     def _find(self, dbfs: float, for_s: float, *, is_nothing: bool) -> None:
         reason = (
@@ -150,12 +150,12 @@ class AudioDetectors(Detectors[AudioBlock]):
         self, tracker: HealthTracker, channels: int, *, silence_s: float, clock: Clock, mains_hz: int = 50
     ) -> None:
         self.sample = SoundSample(channels)  # the half seconds since the last sample in the health log
-        self._told = SoundSample(channels)
+        self._totals = SoundSample(channels)
         self._channels = channels
         self._tracker = tracker
         self.guard = Guard(tracker.device_id, tracker.name, tracker.record)
         self._clock = clock
-        self._fed_ns = self._asked_ns = self._opened_ns = self._sampled_ns = clock.now_ns()
+        self._last_block_ns = self._last_read_ns = self._opened_ns = self._sampled_ns = clock.now_ns()
         self._blocks = 0
         self._end_ns = 0  # of the last block, by its timestamp
         self._waiting: list[Samples] = []
@@ -171,16 +171,16 @@ class AudioDetectors(Detectors[AudioBlock]):
     def read(self, item: AudioBlock | None) -> None:
         """Take the result of one read; log a sample once a minute."""
         if item is None:
-            self._look_at_the_clock()
+            self._check_timeout()
         else:
             self._blocks += 1
             self._feed(item)
         now_ns = self._clock.now_ns()
         if now_ns - self._sampled_ns >= SAMPLE_EVERY_S * NANOSECONDS:
             self._sampled_ns = now_ns
-            self.guard("samples", self._tell_sample)
+            self.guard("samples", self._log_sample)
 
-    def _tell_sample(self) -> None:
+    def _log_sample(self) -> None:
         self._tracker.log(Kind.SAMPLE, level=Level.DEBUG, **self.take_sample())
 
     def take_sample(self) -> dict[str, Any]:
@@ -188,32 +188,32 @@ class AudioDetectors(Detectors[AudioBlock]):
         detail = self.sample.detail()
         if self._hum_dbfs is not None:
             detail["hum_dbfs"] = round(self._hum_dbfs, 1)
-        self._told.join(self.sample)
+        self._totals.join(self.sample)
         self.sample = SoundSample(self._channels)
         return detail
 
-    def tell_closed(self) -> None:
+    def log_closed(self) -> None:
         """Log the totals of the opening."""
         open_s = round((self._clock.now_ns() - self._opened_ns) / NANOSECONDS, 3)
-        self._told.join(self.sample)
-        self._tracker.log(Kind.CLOSED, open_s=open_s, blocks=self._blocks, **self._told.totals())
+        self._totals.join(self.sample)
+        self._tracker.log(Kind.CLOSED, open_s=open_s, blocks=self._blocks, **self._totals.totals())
 
     def _feed(self, block: AudioBlock) -> None:
-        self._fed_ns = self._asked_ns = self._clock.now_ns()
-        self.guard("no data", self._no_data.good, self._fed_ns)
+        self._last_block_ns = self._last_read_ns = self._clock.now_ns()
+        self.guard("no data", self._no_data.good, self._last_block_ns)
         self.guard("sound", self._take, block)
 
-    def _look_at_the_clock(self) -> None:
+    def _check_timeout(self) -> None:
         now_ns = self._clock.now_ns()
-        since_ns, self._asked_ns = now_ns - self._asked_ns, now_ns
+        since_ns, self._last_read_ns = now_ns - self._last_read_ns, now_ns
         if since_ns > NOBODY_ASKED_S * NANOSECONDS:
-            self._fed_ns += since_ns
-        if now_ns - self._fed_ns >= NO_DATA_S * NANOSECONDS:
-            self.guard("no data", self._nothing_comes)
+            self._last_block_ns += since_ns
+        if now_ns - self._last_block_ns >= NO_DATA_S * NANOSECONDS:
+            self.guard("no data", self._report_no_data)
 
-    def _nothing_comes(self) -> None:
+    def _report_no_data(self) -> None:
         reason = f"{self._tracker.name} gives no sound: nothing has come for {NO_DATA_S:g} s"
-        self._no_data.bad(reason, began_ns=self._fed_ns)
+        self._no_data.bad(reason, began_ns=self._last_block_ns)
         self._hum.reset()
 
     def _take(self, block: AudioBlock) -> None:

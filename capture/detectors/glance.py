@@ -45,7 +45,7 @@ class Glance:
     """Checks the frames of one source; used by one thread."""
 
     def __init__(self) -> None:
-        self._looks: list[tuple[int, float, float, float, bool]] = []
+        self._measures: list[tuple[int, float, float, float, bool]] = []
         """Per frame: capture time, luma, light luma, burnt share, and whether it is black."""
         self._first = self._copy = np.zeros((HEIGHT, WIDTH), np.uint8)
         self._is_same = self._is_still = True
@@ -67,7 +67,7 @@ class Glance:
         self._slate = slate(*planes) if self._is_still else None
         light_luma = float(np.percentile(copy, _LIGHT_PERCENTILE))
         burnt = float(np.count_nonzero(copy >= BURNT)) / copy.size
-        self._looks.append((at_ns, float(cv2.mean(luma)[0]), light_luma, burnt, is_black(luma)))
+        self._measures.append((at_ns, float(cv2.mean(luma)[0]), light_luma, burnt, is_black(luma)))
 
     def _compare(self, copy: Plane) -> None:
         """Compare with the first frame, as PictureWatch does."""
@@ -92,17 +92,17 @@ class Glance:
         """Return the verdict, None without a frame."""
         if self._shown is None or self._settles_ns is None:
             return None
-        looks = [look for look in self._looks if look[0] >= self._settles_ns] or self._looks
+        looks = [look for look in self._measures if look[0] >= self._settles_ns] or self._measures
         _, lumas, light_lumas, burnt, are_black = zip(*looks, strict=True)
         return Seen(
-            pictures=len(self._looks),
+            pictures=len(self._measures),
             luma=median(lumas),
             light_luma=median(light_lumas),
             burnt=median(burnt),
             blur=blur(self._shown),
             is_black=all(are_black),
             slate=self._slate,
-            is_same=self._is_same and len(self._looks) > 1,
+            is_same=self._is_same and len(self._measures) > 1,
         )
 
 

@@ -171,7 +171,7 @@ class Detectors[Item](ABC):
         """Take the result of one read, None after a timeout; called on the reading thread."""
 
     @abstractmethod
-    def tell_closed(self) -> None:
+    def log_closed(self) -> None:
         """Log the totals of the opening."""
 
     def decoded(self, picture: av.VideoFrame, at_ns: int) -> None:  # noqa: B027 - sound has no pictures
@@ -233,9 +233,9 @@ class SourceHealth[Item, Opened: VideoFormat | None]:
 
     def relocate(self, device: Device) -> None:
         """Use `device` from the next opening on: the same device, at another node or port."""
-        self._guard("its patience", self._know_better, device)
+        self._guard("its patience", self._update_device, device)
 
-    def _know_better(self, found: Device) -> None:
+    def _update_device(self, found: Device) -> None:
         """Take the kind of a found device, but keep role, pairing and the kind `capture-card`.
 
         A fresh listing has no role. It may lack the other half of the plug, or the modes that tell a capture card.
@@ -249,9 +249,9 @@ class SourceHealth[Item, Opened: VideoFormat | None]:
 
     def refused(self, error: LiputError) -> None:
         """Note a failed opening."""
-        self._guard("opening", self._tell_refused, error)
+        self._guard("opening", self._log_refused, error)
 
-    def _tell_refused(self, error: LiputError) -> None:
+    def _log_refused(self, error: LiputError) -> None:
         if error.message != self._refused:  # retried every second, logged once
             self._refused = error.message
             self._tracker.log(Kind.REFUSED, error.message, level=Level.WARN, hint=error.hint)
@@ -267,7 +267,7 @@ class SourceHealth[Item, Opened: VideoFormat | None]:
 
     def opened(self, form: Opened) -> None:
         """Log the opening, and make its detectors."""
-        self._guard("opening", self._tell_opened, form)
+        self._guard("opening", self._log_opened, form)
         detectors = self._guard("everything", self._detect, self._tracker, self._device, self.patience, form)
         if detectors is not None:
             self.detectors = detectors
@@ -275,7 +275,7 @@ class SourceHealth[Item, Opened: VideoFormat | None]:
             self.decoded = self._timing(CpuStage.WATCHES, detectors.decoded)
             self.damaged = detectors.damaged
 
-    def _tell_opened(self, form: Opened) -> None:
+    def _log_opened(self, form: Opened) -> None:
         self._refused = None
         self._clear_refusals()
         self._tracker.log(Kind.OPENED, **self._source.facts(form))
@@ -290,4 +290,4 @@ class SourceHealth[Item, Opened: VideoFormat | None]:
             detectors, self.detectors = self.detectors, None
             self.read = self.decoded = self.damaged = _ignore
         if detectors is not None:
-            self._guard("closing", detectors.tell_closed)
+            self._guard("closing", detectors.log_closed)

@@ -126,7 +126,7 @@ class PictureWatch:
         if (picture.width, picture.height) == self._size:
             self._judge_stillness(at_ns)
         else:
-            self._begin_anew(picture, at_ns)
+            self._restart(picture, at_ns)
         self._judge_black(planes[0], at_ns)
         self._judge_slate(planes, at_ns)
         self.is_explained = self._black_since_ns is not None or self._slate is not None
@@ -144,7 +144,7 @@ class PictureWatch:
             self.still_since_ns = at_ns
             self._slate, self._has_looked_for_slate = None, False
 
-    def _begin_anew(self, picture: av.VideoFrame, at_ns: int) -> None:
+    def _restart(self, picture: av.VideoFrame, at_ns: int) -> None:
         """Take the first frame of a new size as the previous one: scaling alone changes every sample."""
         self._size = picture.width, picture.height
         np.copyto(self._anchor, self._y)

@@ -18,7 +18,7 @@ from devices.model.device import Device, DeviceKind
 
 FIRST_PICTURE_S = 3.0  # how long a device may take for its first frame
 _RHYTHM_S = 3.0
-_LOOKS_EVERY_S = 0.5
+_JUDGE_S = 0.5
 SLOW, FAST_ENOUGH = 0.78, 0.9
 """Shares of the nominal rate: a source is slow below the first, until it reaches the second. 24 of 30 is not slow."""
 SIGNAL_RATES = (24, 25, 30, 50, 60)
@@ -56,7 +56,7 @@ class ArrivalWatch:
         self._began_ns = 0
         self._opened_ns = opened_ns
         self._last_ns: int | None = None
-        self._next_look_ns = 0
+        self._next_judge_ns = 0
         self._silent = Latch(tracker, Fault.NO_DATA)
         self._slow = Latch(tracker, Fault.SLOW)
         self._jitter = Latch(tracker, Fault.JITTER)
@@ -69,8 +69,8 @@ class ArrivalWatch:
         self._last_ns = now_ns
         self._silent.good(now_ns)
         self._add(captured_ns)
-        if now_ns >= self._next_look_ns:
-            self._next_look_ns = now_ns + round(_LOOKS_EVERY_S * NANOSECONDS)
+        if now_ns >= self._next_judge_ns:
+            self._next_judge_ns = now_ns + round(_JUDGE_S * NANOSECONDS)
             if self._is_settled:
                 self._judge(captured_ns)
 
@@ -119,7 +119,7 @@ class ArrivalWatch:
                 return before
         return self._times[0]
 
-    def excuse(self, for_ns: int) -> None:
+    def skip_pause(self, for_ns: int) -> None:
         """Ignore a time in which nobody read."""
         self._times.clear()
         if self._last_ns is None:
@@ -131,7 +131,7 @@ class ArrivalWatch:
         """Return whether a frame is overdue."""
         return now_ns - self._waiting_since_ns() >= self._patience_ns()
 
-    def nothing_came(self, now_ns: int, *, is_explained: bool) -> None:
+    def no_frame_came(self, now_ns: int, *, is_explained: bool) -> None:
         """Take note that no frame has come in time; `is_explained` by another fault."""
         if is_explained:
             self._silent.end()
@@ -172,7 +172,7 @@ class ArrivalWatch:
 
     def _judge_rate(self, now_ns: int, *, is_even: bool) -> None:
         share = self.fps / self._nominal
-        if share >= FAST_ENOUGH or (is_even and self._is_what_it_is_given()):
+        if share >= FAST_ENOUGH or (is_even and self._has_signal_rate()):
             self._slow.good(now_ns)
         elif share < SLOW:
             why = (
@@ -190,7 +190,7 @@ class ArrivalWatch:
         else:
             self._slow.unsure()
 
-    def _is_what_it_is_given(self) -> bool:
+    def _has_signal_rate(self) -> bool:
         return self._kind is DeviceKind.CAPTURE_CARD and any(
             abs(self.fps / rate - 1) < _SIGNAL_SHARE for rate in SIGNAL_RATES
         )
@@ -211,8 +211,8 @@ class ArrivalWatch:
             self._jitter.unsure()
 
 
-_ASKS_EVERY_S = 1.0
-_SURE_AFTER = 2
+_SIGNAL_CHECK_S = 1.0
+_SURE_COMPLAINTS = 2
 """Complaints of a driver, with frames arriving, until it has no signal: a computer that changes its resolution takes a
 moment.
 """
@@ -309,7 +309,7 @@ class DamageWatch:
 
 
 _STALE_S = 2.0  # an older verdict on decoded frames no longer counts
-NEARLY = 3
+NEAR_FACTOR = 3
 """So many times the patience, a camera's picture may be nearly the same: noise reduction and strong compression make an
 empty room look so.
 """
@@ -338,7 +338,7 @@ class StillnessWatch:
         self._name = tracker.name
         self._kind = kind
         self._frozen_s = frozen_s
-        self._nearly = 1 if kind is DeviceKind.CAPTURE_CARD else NEARLY
+        self._near_factor = 1 if kind is DeviceKind.CAPTURE_CARD else NEAR_FACTOR
         # A source that may stand still shows by a single change that it is alive.
         self._moves_after_s = max(_MOVES_AFTER_S, frozen_s / 3)
         self._pictures = pictures
@@ -354,8 +354,8 @@ class StillnessWatch:
         same_ns, nearly_ns = self._since(captured_ns)
         same_s = (captured_ns - same_ns) / NANOSECONDS
         # Nearly equal frames count at the pace of their longer patience.
-        still_s = max(same_s, (captured_ns - nearly_ns) / NANOSECONDS / self._nearly)
-        if still_s < self._moves_after_s or (self._is_looked_at(captured_ns) and self._pictures.is_explained):
+        still_s = max(same_s, (captured_ns - nearly_ns) / NANOSECONDS / self._near_factor)
+        if still_s < self._moves_after_s or (self._has_verdict(captured_ns) and self._pictures.is_explained):
             self._latch.good(captured_ns)
         elif still_s < self._frozen_s:
             self._latch.unsure()
@@ -375,7 +375,7 @@ class StillnessWatch:
 
     def _since(self, captured_ns: int) -> tuple[int, int]:
         """Return since when the picture is exactly the same, and since when nearly."""
-        if not self._is_looked_at(captured_ns):
+        if not self._has_verdict(captured_ns):
             return self._same_since_ns, self._same_since_ns
         pictures = self._pictures
         # Frames since the last verdict are unknown: a PC that lags must not lengthen a standstill.
@@ -385,7 +385,7 @@ class StillnessWatch:
             return self._same_since_ns, nearly_ns
         return min(self._same_since_ns, pictures.same_since_ns + lag_ns), nearly_ns
 
-    def _is_looked_at(self, captured_ns: int) -> bool:
+    def _has_verdict(self, captured_ns: int) -> bool:
         seen_ns = self._pictures.seen_ns
         return seen_ns is not None and captured_ns - seen_ns <= _STALE_S * NANOSECONDS
 
@@ -431,10 +431,10 @@ class VideoDetectors(Detectors[Frame]):
         predicts = source.coded is not None and source.coded.codec == "h264"
         self.stillness = StillnessWatch(tracker, device.kind, patience.frozen_s, self.pictures, size, predicts=predicts)
         self._no_signal = Latch(tracker, Fault.NO_SIGNAL, takes_over=False)  # PictureWatch may have found it
-        self._asked_ns = -round(_ASKS_EVERY_S * NANOSECONDS)
+        self._signal_checked_ns = -round(_SIGNAL_CHECK_S * NANOSECONDS)
         self._no_signal_since_ns: int | None = None
-        self._times_bad = 0
-        self._was_without_pictures = False
+        self._complaints = 0
+        self._had_no_frames = False
         self._given_up = source.damaged
         self._read_ns = self._opened_ns
         self._sample_ns = self._opened_ns
@@ -445,16 +445,16 @@ class VideoDetectors(Detectors[Frame]):
         guard, frame, now_ns = self._guard, item, self._clock.now_ns()
         since_ns, self._read_ns = now_ns - self._read_ns, now_ns
         if since_ns > NOBODY_ASKED_S * NANOSECONDS:
-            guard("when pictures come", self._arrivals.excuse, since_ns)
-        guard("damaged pictures", self._ask_driver, now_ns)
+            guard("when pictures come", self._arrivals.skip_pause, since_ns)
+        guard("damaged pictures", self._count_given_up, now_ns)
         if frame is not None:
             self.frames += 1
             guard("when pictures come", self._arrivals.arrived, frame.timestamp_ns, now_ns)
             guard("standstill", self.stillness.arrived, frame.payload, frame.timestamp_ns)
-            guard("the driver's signal", self._look_at_signal, now_ns, pictures_come=True)
+            guard("the driver's signal", self._check_signal, now_ns, pictures_come=True)
         elif guard("when pictures come", self._arrivals.is_overdue, now_ns):
-            is_explained = guard("the driver's signal", self._look_at_signal, now_ns, pictures_come=False)
-            guard("when pictures come", self._arrivals.nothing_came, now_ns, is_explained=bool(is_explained))
+            is_explained = guard("the driver's signal", self._check_signal, now_ns, pictures_come=False)
+            guard("when pictures come", self._arrivals.no_frame_came, now_ns, is_explained=bool(is_explained))
         if now_ns - self._sample_ns >= SAMPLE_S * NANOSECONDS:
             guard("samples", self._sample, now_ns)
 
@@ -467,31 +467,31 @@ class VideoDetectors(Detectors[Frame]):
         """Take a frame that failed to decode, with the reason."""
         self._guard("damaged pictures", self.damage.damaged, frame.payload, why, frame.timestamp_ns)
 
-    def _look_at_signal(self, now_ns: int, *, pictures_come: bool) -> bool:
+    def _check_signal(self, now_ns: int, *, pictures_come: bool) -> bool:
         """Ask the driver once a second, and when frames stop; return whether it has no signal."""
-        just_stopped = not pictures_come and not self._was_without_pictures
-        self._was_without_pictures = not pictures_come
-        if just_stopped or now_ns - self._asked_ns >= _ASKS_EVERY_S * NANOSECONDS:
-            self._asked_ns = now_ns
+        just_stopped = not pictures_come and not self._had_no_frames
+        self._had_no_frames = not pictures_come
+        if just_stopped or now_ns - self._signal_checked_ns >= _SIGNAL_CHECK_S * NANOSECONDS:
+            self._signal_checked_ns = now_ns
             self._judge_signal(self._source.signal_problem(), now_ns, at_once=not pictures_come)
         return self._no_signal.is_on
 
     def _judge_signal(self, problem: str | None, now_ns: int, *, at_once: bool) -> None:
         if problem is None:
-            self._no_signal_since_ns, self._times_bad = None, 0
+            self._no_signal_since_ns, self._complaints = None, 0
             self._no_signal.good(now_ns)
             return
         if self._no_signal_since_ns is None:
             self._no_signal_since_ns = now_ns
-        self._times_bad += 1
-        if at_once or self._times_bad >= _SURE_AFTER:
+        self._complaints += 1
+        if at_once or self._complaints >= _SURE_COMPLAINTS:
             name = self._tracker.name
             reason = f"{name} says that it has no signal: {problem}; check the cable and the computer at its end"
             self._no_signal.bad(reason, began_ns=self._no_signal_since_ns, driver=True)
         else:
             self._no_signal.unsure()
 
-    def _ask_driver(self, now_ns: int) -> None:
+    def _count_given_up(self, now_ns: int) -> None:
         if (damaged := self._source.damaged) != self._given_up:
             count, self._given_up = damaged - self._given_up, damaged
             self.damage.gave_up(count, now_ns)
@@ -514,7 +514,7 @@ class VideoDetectors(Detectors[Frame]):
             state=self._tracker.health.state,
         )
 
-    def tell_closed(self) -> None:
+    def log_closed(self) -> None:
         """Log the totals of the opening."""
         seconds = (self._clock.now_ns() - self._opened_ns) / NANOSECONDS
         self._tracker.log(

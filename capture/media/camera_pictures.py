@@ -41,7 +41,7 @@ class IntraDecoder:
         self.width, self.height = size
         self._decoders = BySize(*size, make)
 
-    def sees(self, frame: Frame) -> None:
+    def enqueue(self, frame: Frame) -> None:
         """Do nothing."""
 
     def decode(self, frame: Frame, within: Size | None = None) -> av.VideoFrame:
@@ -56,7 +56,7 @@ def _payload(frame: Frame) -> bytes:
 
 
 class H264Decoder:
-    """Decodes every frame from the last keyframe on. The reading thread calls `sees`, another one `decode`."""
+    """Decodes every frame from the last keyframe on. The reading thread calls `enqueue`, another one `decode`."""
 
     def __init__(self, size: tuple[int, int], target: tuple[int, int], matrix: Matrix) -> None:
         self.width, self.height = fit(*size, *target)
@@ -67,7 +67,7 @@ class H264Decoder:
         self._context = _open_h264()
         self._is_whole = False  # the decoder has every frame since a keyframe
 
-    def sees(self, frame: Frame) -> None:
+    def enqueue(self, frame: Frame) -> None:
         """Queue a frame until it, or a later one, is decoded."""
         with self._lock:
             self._waiting.append(frame)

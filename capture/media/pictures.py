@@ -98,7 +98,7 @@ class PicturePool:
     def _shrunk(self, planes: Planes) -> av.VideoFrame:
         """Shrink by swscale, with range and chroma layout in the same pass, into a new frame."""
         return self._scaler.reformat(
-            self._filled(planes),
+            self._as_frame(planes),
             self.width,
             self.height,
             "yuv420p",
@@ -110,7 +110,7 @@ class PicturePool:
             threads=1,
         )
 
-    def _filled(self, planes: Planes) -> av.VideoFrame:
+    def _as_frame(self, planes: Planes) -> av.VideoFrame:
         """Copy the planes into a frame, as swscale reads frames only; gray gets neutral chroma."""
         rows, columns = planes.y.shape
         name = _layout(planes)

@@ -49,7 +49,7 @@ type _Block = tuple[int, int, bool, bytes]
 def main() -> None:
     """Serve the parent's request until it goes away."""
     asked = msgspec.json.decode(sys.stdin.buffer.readline(), type=Request)
-    threads.start(_leave_with_parent, name="parent")
+    threads.start(_exit_with_parent, name="parent")
     try:
         _serve(asked)
     except BrokenPipeError:
@@ -79,13 +79,13 @@ def _serve(asked: Request) -> None:
     return _capture(sounddevice, asked)
 
 
-def _leave_with_parent() -> None:
+def _exit_with_parent() -> None:
     while os.read(0, 4096):
         pass
     os._exit(0)
 
 
-def _leave_when_moved(source: str | None) -> None:
+def _exit_when_moved(source: str | None) -> None:
     """Exit when the sound server moves the stream to another source: the parent then sees a loss."""
     if sound_server.has_moved(source):
         os._exit(0)
@@ -111,29 +111,29 @@ def _sources() -> list[ServerSource]:
 
 def _follow() -> None:
     """Send the server's sources at each change, through server restarts, until the parent goes away."""
-    told: list[ServerSource] | None = None
+    sent: list[ServerSource] | None = None
 
     def attempt() -> bool:
-        nonlocal told
+        nonlocal sent
         try:
             for sources in sound_server.followed_sources():
-                told = _tell(sources, told)
+                sent = _send_changed(sources, sent)
         except sound_server.NoLibraryError as error:
             _answer(Failed(str(error)))
             return True
         except sound_server.NoServerError:
-            told = _tell([], told)
+            sent = _send_changed([], sent)
         return False
 
-    BackgroundTask("sources", attempt, pause=_NO_SERVER_S, failed=_leave).run()
+    BackgroundTask("sources", attempt, pause=_NO_SERVER_S, failed=_exit).run()
 
 
-def _leave(_error: Exception) -> None:
+def _exit(_error: Exception) -> None:
     os._exit(0)
 
 
-def _tell(sources: list[ServerSource], told: list[ServerSource] | None) -> list[ServerSource]:
-    if sources != told:
+def _send_changed(sources: list[ServerSource], sent: list[ServerSource] | None) -> list[ServerSource]:
+    if sources != sent:
         _answer(Listing(sources=sources))
     return sources
 
@@ -185,7 +185,7 @@ def _capture(sounddevice: Any, request: Request) -> None:
             expect_pauses()
         _answer(Opened(rate, channels, scheduled))
         if not is_card:
-            threads.start(_leave_when_moved, request.source, name="moved")
+            threads.start(_exit_when_moved, request.source, name="moved")
         return _send(blocks)
     return _answer(Failed(problem))
 

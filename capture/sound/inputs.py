@@ -24,7 +24,7 @@ _PLUGIN_INPUTS = {
 }  # fmt: skip
 """Names from ALSA's plugins, all aliases of the cards."""
 
-_AGAIN_S = 5.0  # after a child has died
+_RETRY_S = 5.0  # after a child has died
 
 
 def server_inputs(timeout_s: float = 5.0) -> list[Device]:
@@ -114,7 +114,7 @@ class SourceWatch(BackgroundTask):
     """
 
     def __init__(self, on_sources: Callable[[Sequence[ServerSource]], None]) -> None:
-        super().__init__("sound-sources", self._follow, pause=_AGAIN_S)
+        super().__init__("sound-sources", self._follow, pause=_RETRY_S)
         self._on_sources = on_sources
         self._child: SoundChild | None = None
 
@@ -137,7 +137,7 @@ class SourceWatch(BackgroundTask):
         child = self._child = SoundChild(Request(task="follow"))
         try:
             # `stop` may have been called before the child existed.
-            while not self.stopped.is_set() and (answer := child.told()) is not None:
+            while not self.stopped.is_set() and (answer := child.next_message()) is not None:
                 if not isinstance(answer, Listing):
                     return True
                 self._on_sources(answer.sources)

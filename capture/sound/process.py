@@ -154,7 +154,7 @@ class SoundChild(ChildProcess):
         answer: Answer = _ANSWERS.decode(line)
         return answer
 
-    def told(self) -> Answer | None:
+    def next_message(self) -> Answer | None:
         """Wait for the next message without limit; None once the child has ended or its input is closed."""
         while (line := self._received.line()) is None:
             if not (data := self.read(None)):

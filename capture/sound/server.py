@@ -10,8 +10,8 @@ from typing import Any
 
 from capture.sound.process import ServerSource
 
-_LOOK_S = 1.0  # interval of polling a stream beside the server's events
-_GATHERED_S = 0.5  # how long events are gathered before the sources are listed again
+_POLL_S = 1.0  # interval of polling a stream beside the server's events
+_GATHER_S = 0.5  # how long events are gathered before the sources are listed again
 _PROC = Path("/proc/asound")
 _CARD_KEYS = ("alsa.card", "api.alsa.pcm.card")
 _DEVICE_KEYS = ("alsa.device", "api.alsa.pcm.device")
@@ -36,22 +36,22 @@ def followed_sources() -> Iterator[list[ServerSource]]:
 
     The server sends an event for every volume change too, so sources are listed at most twice a second.
     """
-    is_news = False
+    has_changed = False
 
-    def hear(event: object) -> None:
-        nonlocal is_news
-        is_news = True
+    def on_event(event: object) -> None:
+        nonlocal has_changed
+        has_changed = True
         _stop_listening(event)
 
     with connected() as pulse:
-        pulse.event_callback_set(hear)
+        pulse.event_callback_set(on_event)
         pulse.event_mask_set("source", "sink", "server")
         while True:
-            is_news = False
+            has_changed = False
             yield _sources(pulse)
-            if not is_news:  # an event may arrive between answers
+            if not has_changed:  # an event may arrive between answers
                 pulse.event_listen()
-            time.sleep(_GATHERED_S)
+            time.sleep(_GATHER_S)
 
 
 def _sources(pulse: Any) -> list[ServerSource]:
@@ -90,7 +90,7 @@ def has_moved(wanted: str | None) -> bool:
             if wanted is not None and pulse.source_info(source).name != wanted:
                 return True
             while pulse.source_output_info(index).source == source:
-                pulse.event_listen(timeout=_LOOK_S)
+                pulse.event_listen(timeout=_POLL_S)
     except NoServerError:
         return is_watching
     return True

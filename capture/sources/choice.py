@@ -75,7 +75,7 @@ class SourceSelector:
                 raise unread from error
             raise
         _refuse_twice(chosen)
-        chosen.pictures, chosen.sounds = _told_apart(chosen.pictures), _told_apart(chosen.sounds)
+        chosen.pictures, chosen.sounds = _with_unique_names(chosen.pictures), _with_unique_names(chosen.sounds)
         if unread := self._unread_roles:
             chosen.notes.append(f"Roles: none. {unread.message}")
         return chosen
@@ -140,7 +140,7 @@ def _refuse_twice(chosen: Chosen) -> None:
             raise UsageError(f"{twice} is named twice", hint="name each source once")
 
 
-def _told_apart[Source](sources: Sequence[ChosenSource[Source]]) -> list[ChosenSource[Source]]:
+def _with_unique_names[Source](sources: Sequence[ChosenSource[Source]]) -> list[ChosenSource[Source]]:
     """Return `sources` with unique names: the second of a name becomes `NAME 2`."""
     named: dict[str, ChosenSource[Source]] = {}
     for source in sources:

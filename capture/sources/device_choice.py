@@ -42,10 +42,10 @@ class DeviceSelector:
         """Return the camera or capture card for `word`, the best without one; adds notes to `chosen`."""
         context, asked = self._context, self._context.requirements
 
-        def found(devices: Sequence[Device], roles: Roles) -> Device:
+        def find(devices: Sequence[Device], roles: Roles) -> Device:
             return choose_video(devices, roles) if word is None else named(find_video, devices, word, roles)
 
-        def made(device: Device) -> tuple[VideoSource, "SourceHealth[Frame, VideoFormat]"]:
+        def make(device: Device) -> tuple[VideoSource, "SourceHealth[Frame, VideoFormat]"]:
             camera = V4l2Source(
                 device,
                 width=asked.width,
@@ -57,15 +57,15 @@ class DeviceSelector:
             )
             return camera, context.watcher.video(camera, device)
 
-        meant = first_role(self._plugged()[1]) if word is None else word
+        meant = first_role(self._first_listing()[1]) if word is None else word
         note = "Picture" if word is None else None
-        return self._chosen(chosen, note, meant, DeviceKind.CAMERA, found, made)
+        return self._chosen(chosen, note, meant, DeviceKind.CAMERA, find, make)
 
     def sound(self, chosen: Chosen, word: str | None) -> ChosenSource[AudioSource]:
         """Return the sound input for `word`, also of a sound server; without a word the best, now or later."""
         picture = chosen.pictures[0].device
 
-        def found(devices: Sequence[Device], roles: Roles) -> Device:
+        def find(devices: Sequence[Device], roles: Roles) -> Device:
             if word is not None:
                 return find_sound_input(devices, word, roles)
             if (best := choose_sound(devices, roles, picture, server_inputs)) is not None:
@@ -75,12 +75,12 @@ class DeviceSelector:
                 hint="Plug one in: it is heard as soon as it is there. --audio none records no sound.",
             )
 
-        def made(device: Device) -> tuple[AudioSource, "SourceHealth[AudioBlock, None]"]:
+        def make(device: Device) -> tuple[AudioSource, "SourceHealth[AudioBlock, None]"]:
             source = SoundSource(device, channels=self._context.requirements.channels)
             return source, self._context.watcher.sound(source, device, self._plug_of)
 
-        meant = first_role(self._plugged()[1], sound=True) if word is None else word
-        return self._chosen(chosen, "Sound" if word is None else None, meant, DeviceKind.MICROPHONE, found, made)
+        meant = first_role(self._first_listing()[1], sound=True) if word is None else word
+        return self._chosen(chosen, "Sound" if word is None else None, meant, DeviceKind.MICROPHONE, find, make)
 
     def _chosen[Made](
         self,
@@ -88,19 +88,19 @@ class DeviceSelector:
         note: str | None,
         meant: str | None,
         kind: DeviceKind,
-        found: Callable[[Sequence[Device], Roles], Device],
-        made: Callable[[Device], "tuple[Made, SourceHealth[Any, Any]]"],
+        find: Callable[[Sequence[Device], Roles], Device],
+        make: Callable[[Device], "tuple[Made, SourceHealth[Any, Any]]"],
     ) -> ChosenSource[Made]:
-        """Return the source of `made` for the device of `found`; with a `note` it is a default, and may be missing."""
+        """Return the source of `make` for the device of `find`; with a `note` it is a default, and may be missing."""
         may_miss = note is not None or self._context.allow_missing
-        device, missing = self._find(meant, kind, lambda: found(*self._plugged()), may_miss=may_miss)
+        device, missing = self._find(meant, kind, lambda: find(*self._first_listing()), may_miss=may_miss)
         refuse_fast(device, live=self._context.live)
         if note is not None and missing is None:
-            chosen.notes.append(f"{note}: {_called(device)}")
+            chosen.notes.append(f"{note}: {_label(device)}")
         if missing is None or device.id in self._known:
             chosen.known.append(device)
-        locator = self._locator(device, missing, lambda: found(*self._now()))
-        source, health = made(device)
+        locator = self._locator(device, missing, lambda: find(*self._current_listing()))
+        source, health = make(device)
         # Later choices name it by its id, or by the word while it was never there.
         word = meant or device.id if missing else device.id
         supervision = Supervision(locator, health, may_miss, missing)
@@ -109,7 +109,7 @@ class DeviceSelector:
     def _plug_of(self, sound: Device) -> DeviceKind | None:
         """Return the kind of video device on the plug of `sound`, as first seen; None without one."""
         pair = sound.paired_with
-        for seen in (lambda: self._plugged()[0], self._listing):
+        for seen in (lambda: self._first_listing()[0], self._listing):
             if pair is None or pair in self._plugs:
                 break
             self._plugs |= {device.id: device.kind for device in seen() if device.id == pair}
@@ -126,13 +126,13 @@ class DeviceSelector:
         except DeviceNotFound as error:
             if not may_miss:
                 raise
-            return _stand_in(word, kind, self._plugged()[1]), error
+            return _stand_in(word, kind, self._first_listing()[1]), error
 
     def _find_again(self, known: Device, *, may_miss: bool) -> tuple[Device, DeviceNotFound | None]:
         """Return a known device, with an error while it is away."""
         if known.id.startswith(SERVER_INPUTS):
             return known, None  # opening it tells whether it is there
-        found = resolve(binding_of(known, self._clock.now()), self._plugged()[0])
+        found = resolve(binding_of(known, self._clock.now()), self._first_listing()[0])
         if isinstance(found, Device):
             return found, None
         error = DeviceNotFound(
@@ -148,7 +148,7 @@ class DeviceSelector:
         claim = Claim(self._claims)
         if missing is not None and device.id not in self._known:
             if device.role:
-                claim.expect(self._plugged()[1][device.role])
+                claim.expect(self._first_listing()[1][device.role])
             every_s = ASK_SERVERS_S if device.kind is DeviceKind.MICROPHONE else 0.0
             return NamedLocator(named, lambda found: self._bound(found, claim), self._clock, every_s)
         return self._bound(device, claim)
@@ -158,11 +158,11 @@ class DeviceSelector:
             return AlwaysThere(device)
         return BoundLocator(binding_of(device, self._clock.now()), self._listing, claim)
 
-    def _now(self) -> tuple[Sequence[Device], Roles]:
-        roles = self._plugged()[1]
+    def _current_listing(self) -> tuple[Sequence[Device], Roles]:
+        roles = self._first_listing()[1]
         return with_roles(self._listing(), roles), roles
 
-    def _plugged(self) -> tuple[list[Device], Roles]:
+    def _first_listing(self) -> tuple[list[Device], Roles]:
         """Return the devices of the first listing with their roles, and all roles."""
         if self._listed is None:
             roles: Roles = {}
@@ -183,6 +183,6 @@ def _stand_in(word: str | None, kind: DeviceKind, roles: Roles) -> Device:
     return Device(id=bound.id, kind=bound.kind, name=bound.name, vid=bound.vid, pid=bound.pid, role=role)
 
 
-def _called(device: Device) -> str:
+def _label(device: Device) -> str:
     role = f"{device.role}, " if device.role else ""
     return f"{role}{device.name} ({device.id})"

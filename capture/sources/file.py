@@ -305,14 +305,14 @@ class _Delivery[T]:
     def next(self, timeout_s: float) -> tuple[int, T] | None:
         """Return the next item and its time on the session clock, None until it is due."""
         if not self._read:
-            self._read_on()
+            self._prefetch()
         media_ns, item = self._read[0]
         if not self._pace.wait(self._track, media_ns, timeout_s):
             return None
         self._read.popleft()
         return self._pace.start_ns() + media_ns, item
 
-    def _read_on(self) -> None:
+    def _prefetch(self) -> None:
         """Read `ahead_ns` in advance; raises SourceEnded, or MediaError, after the last item."""
         try:
             for media_ns, item in self._items:

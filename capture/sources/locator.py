@@ -81,7 +81,7 @@ class BoundLocator:
         """Note the loss."""
         self._others = None
 
-    def regained(self) -> None:
+    def reopened(self) -> None:
         """Note that the device found last was opened."""
         with _claiming:
             if self._claim.tried:
@@ -149,10 +149,10 @@ class NamedLocator:
         if self._found:
             self._found.lost()
 
-    def regained(self) -> None:
+    def reopened(self) -> None:
         """Note that the device found last was opened."""
         if self._found:
-            self._found.regained()
+            self._found.reopened()
 
     def find(self) -> Located | None:
         """Return the device, None while it is away."""
@@ -179,7 +179,7 @@ class AlwaysThere:
     def lost(self) -> None:
         """Do nothing."""
 
-    def regained(self) -> None:
+    def reopened(self) -> None:
         """Do nothing."""
 
     def find(self) -> Located:

@@ -145,7 +145,7 @@ class Stamps:
         self.is_monotonic: bool | None = None
         self._last_ns = 0
 
-    def begin_anew(self) -> None:
+    def reset(self) -> None:
         """Judge the driver's clock anew after another opening."""
         self.is_monotonic = None
 
@@ -245,7 +245,7 @@ class V4l2Source(VideoSource):
         self._stream = stream
         codec = _CODED.get(self.mode.mode.format)
         self.coded = Coded(codec, *size) if codec else None  # uncompressed frames are too large to store
-        self.stamps.begin_anew()
+        self.stamps.reset()
         return VideoFormat(self._decoder.width, self._decoder.height, stream.rate or self._rate(), matrix)
 
     def _choose(self) -> ChosenMode:
@@ -292,7 +292,7 @@ class V4l2Source(VideoSource):
             return None
         frame = Frame(self.stamps.stamp(driver_ns, self._clock.now_ns()), data)
         if self._decoder is not None:
-            self._decoder.sees(frame)
+            self._decoder.enqueue(frame)
         return frame
 
     def decode(self, frame: Frame, within: Size | None = None) -> av.VideoFrame:
@@ -351,13 +351,13 @@ class _Stream:
         self.size = self._stream.codec_context.width, self._stream.codec_context.height
         rate = self._stream.average_rate
         self.rate = Fraction(rate.numerator, rate.denominator) if rate else None  # the rate that the driver agreed to
-        self._poll, self._watched = select.poll(), -1
+        self._poll, self._poll_fd = select.poll(), -1
         self._receiver: int | None = None
         with contextlib.suppress(OSError):
-            self._watched = os.open(node, os.O_RDWR | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
-            self._poll.register(self._watched, select.POLLIN)
-            self._receiver = _receiver_of(self._watched)
-        self.coding = sample_coding(self._watched) if self._watched >= 0 else (False, False)
+            self._poll_fd = os.open(node, os.O_RDWR | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+            self._poll.register(self._poll_fd, select.POLLIN)
+            self._receiver = _receiver_of(self._poll_fd)
+        self.coding = sample_coding(self._poll_fd) if self._poll_fd >= 0 else (False, False)
 
     def packet(self) -> tuple[bytes, int | None] | None:
         """Return the next packet's bytes and the driver's timestamp in nanoseconds, None without a packet."""
@@ -378,24 +378,24 @@ class _Stream:
         return holders.lost(self._name, self._node, None if error is None else _errno(error))
 
     def signal_problem(self) -> str | None:
-        return None if self._receiver is None else _signal_problem(self._watched, self._receiver)
+        return None if self._receiver is None else _signal_problem(self._poll_fd, self._receiver)
 
     def wait(self, timeout_s: float) -> None:
         for _, events in self._poll.poll(timeout_s * 1000):
             if events & _GONE and not events & select.POLLIN:
                 # Gone, as the next read reports; or a driver that notifies only the streaming descriptor.
-                self._poll.unregister(self._watched)
+                self._poll.unregister(self._poll_fd)
 
     def close(self) -> None:
         """Release the node; takes five seconds if the device hangs."""
         self.is_closed = True
-        if self._watched >= 0:
-            os.close(self._watched)
-        self._take_what_was_read_ahead()
+        if self._poll_fd >= 0:
+            os.close(self._poll_fd)
+        self._drain()
         with contextlib.suppress(av.FFmpegError, OSError):
             self._container.close()
 
-    def _take_what_was_read_ahead(self) -> None:
+    def _drain(self) -> None:
         """Drain FFmpeg's packets: it frees them after the device's state, which they use."""
         with contextlib.suppress(av.FFmpegError, OSError, ValueError, StopIteration):
             for _ in range(_MOST_READ_AHEAD):

@@ -78,7 +78,7 @@ class DeviceLocator(Protocol):
         """Return the device, None while it is away; does not block for long."""
         ...
 
-    def regained(self) -> None:
+    def reopened(self) -> None:
         """Note that the device found last was opened."""
         ...
 
@@ -166,7 +166,7 @@ class SourceWorker[Item, Opened: VideoFormat | None]:
         self._stopping = threading.Event()
         self._has_tried = threading.Event()
         self._next_ns = 0
-        self._heard_ns = clock.now_ns()
+        self._last_item_ns = clock.now_ns()
         self._stuck_s = STUCK_S
         self._thread: threading.Thread | None = None
 
@@ -197,7 +197,7 @@ class SourceWorker[Item, Opened: VideoFormat | None]:
         try:
             self.form = form = self._first_form()
             self.error = None
-            self._heard_ns = self._clock.now_ns()
+            self._last_item_ns = self._clock.now_ns()
             self._enter(SourceState.RUNNING)
         except Exception as error:
             self.error = error
@@ -205,7 +205,7 @@ class SourceWorker[Item, Opened: VideoFormat | None]:
         finally:
             self._has_tried.set()
         if self._stopping.is_set():  # `close` came before there was anything to close
-            self._let_go()
+            self._release()
         return form
 
     def _first_form(self) -> Opened:
@@ -218,7 +218,7 @@ class SourceWorker[Item, Opened: VideoFormat | None]:
                 raise missing  # noqa: TRY301 - handled like a failed opening
             return self._open()
         except Exception as error:
-            told = self._told(error)
+            told = self._translated(error)
             if isinstance(told, DeviceError):
                 self._lose(told, outage_kind(told, OutageKind.MISSING))
             if told is error:
@@ -251,12 +251,12 @@ class SourceWorker[Item, Opened: VideoFormat | None]:
         except Exception as error:
             if self.supervision is None:
                 raise
-            self._lose(self._told(error))
+            self._lose(self._translated(error))
             return None
         if self._health:
             self._health.read(item)
         if item is not None:
-            self._heard_ns = self._clock.now_ns()
+            self._last_item_ns = self._clock.now_ns()
             self._stuck_s = STUCK_S
             for listener in self.listeners:
                 listener(item)
@@ -267,10 +267,10 @@ class SourceWorker[Item, Opened: VideoFormat | None]:
     def _is_stuck(self) -> bool:
         """Return whether reopening is worth a try after so long without an item."""
         # A device with a hung closing would be busy.
-        return self._clock.now_ns() - self._heard_ns >= self._stuck_s * NANOSECONDS and not self._source.abandoned
+        return self._clock.now_ns() - self._last_item_ns >= self._stuck_s * NANOSECONDS and not self._source.abandoned
 
     def _reopen(self) -> None:
-        self._heard_ns = self._clock.now_ns()
+        self._last_item_ns = self._clock.now_ns()
         self._stuck_s = min(2 * self._stuck_s, MOST_STUCK_S)
         self._lose(DeviceError(f"{self.name} gives nothing", hint="it is opened again", why="lost"), OutageKind.SILENT)
 
@@ -288,7 +288,7 @@ class SourceWorker[Item, Opened: VideoFormat | None]:
             if self._health:
                 self._health.lost(error)
             self._events.lost(outage)
-        self._let_go()
+        self._release()
         if closings := self._source.abandoned:
             self._events.hung(closings)
 
@@ -316,12 +316,12 @@ class SourceWorker[Item, Opened: VideoFormat | None]:
         except Exception as error:
             self._refuse(error)
         else:
-            self._come_back(supervision, located)
+            self._reconnected(supervision, located)
 
     def _refuse(self, raised: Exception) -> None:
         """Note a failed opening. The health log has it already, unless the error was unforeseen."""
-        self._let_go()
-        outage, error = self.outage, self._told(raised)
+        self._release()
+        outage, error = self.outage, self._translated(raised)
         if outage is not None:
             kind = outage_kind(error, outage.kind)
             changed = replace(outage, kind=kind, reason=error.message, hint=error.hint)
@@ -330,21 +330,21 @@ class SourceWorker[Item, Opened: VideoFormat | None]:
                 self._events.lost(changed)
         self._next_ns = self._clock.now_ns() + round(REFUSED_RETRY_S * NANOSECONDS)
 
-    def _come_back(self, supervision: Supervision, located: Located) -> None:
+    def _reconnected(self, supervision: Supervision, located: Located) -> None:
         if self._stopping.is_set():
-            self._let_go()
+            self._release()
             return
-        supervision.locator.regained()
+        supervision.locator.reopened()
         outage = self.outage
-        self._heard_ns = self._clock.now_ns()
+        self._last_item_ns = self._clock.now_ns()
         self._enter(SourceState.RUNNING)
         if outage is not None:
             self._events.found(outage, located)
 
-    def _told(self, error: Exception) -> LiputError:
+    def _translated(self, error: Exception) -> LiputError:
         return as_ours(error, DeviceError, f"{self.name} failed", "lost")
 
-    def _let_go(self) -> None:
+    def _release(self) -> None:
         with contextlib.suppress(Exception):  # an open device would block the next try
             self._source.close()
         if self._health:
@@ -400,7 +400,7 @@ class SourceWorker[Item, Opened: VideoFormat | None]:
         except SourceEnded:
             came_to_end = True
         except Exception as error:  # any bug: the session must know that nothing more comes
-            self._events.failed(self._told(error))
+            self._events.failed(self._translated(error))
         self._end(came_to_end=came_to_end)
 
     def _wait_for(self, go: threading.Event, *, keeps_early: bool) -> None:

@@ -79,7 +79,7 @@ class Plug(VideoSource):
     def lost(self) -> None:
         """Nothing to note."""
 
-    def regained(self) -> None:
+    def reopened(self) -> None:
         """Nothing to note."""
 
     def find(self) -> Located | None:

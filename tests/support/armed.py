@@ -143,7 +143,7 @@ class NeverThere:
     def lost(self) -> None:
         """Nothing to note."""
 
-    def regained(self) -> None:
+    def reopened(self) -> None:
         """Nothing to note."""
 
     def find(self) -> Located | None:

@@ -14,7 +14,7 @@ class Nowhere:
     def lost(self) -> None:
         """Nothing to note."""
 
-    def regained(self) -> None:
+    def reopened(self) -> None:
         """Nothing to note."""
 
     def find(self) -> Located | None:

@@ -31,7 +31,7 @@ def noise(width: int, height: int, seed: int, matrix: Matrix = Matrix.BT601) -> 
 def samples(frame: av.VideoFrame, place: Rect | None = None) -> Samples:
     """Return copies of the planes, or of what of them is in `place`."""
     place = place or Rect(0, 0, frame.width, frame.height)
-    return tuple(plane[place.of_plane(number)].copy() for number, plane in enumerate(plane_views(frame)))
+    return tuple(plane[place.plane_slices(number)].copy() for number, plane in enumerate(plane_views(frame)))
 
 
 def equal(one: Samples, other: Samples) -> bool:

@@ -81,7 +81,7 @@ def test_other_shapes_are_letterboxed(size: tuple[int, int], inner: Rect) -> Non
     picture = compositor().compose([Piece(WHOLE, plain(*size, 90))])
     assert is_plain(samples(picture, inner), 90, 100, 150)
     luma = plane_views(picture)[0].copy()
-    luma[inner.of_plane(0)] = 16
+    luma[inner.plane_slices(0)] = 16
     assert (luma == 16).all()
     around = [Rect(0, 0, WIDTH, inner.y)] if inner.y else [Rect(0, 0, inner.x, HEIGHT)]
     assert all(is_plain(samples(picture, bar), *BLACK) for bar in around)

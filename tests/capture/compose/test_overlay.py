@@ -41,17 +41,17 @@ def test_a_title_line_is_a_dark_band_with_light_letters_at_the_lower_left() -> N
     assert line.place.y > HEIGHT / 2
     assert line.place.bottom <= HEIGHT
     luma = over(line)
-    inside = luma[line.place.of_plane(0)]
+    inside = luma[line.place.plane_slices(0)]
     assert 0.02 < np.mean(inside > 215) < 0.5
     assert 30 < np.median(inside) < 60, "darkened, and let through a little"
     outside = luma.copy()
-    outside[line.place.of_plane(0)] = 120
+    outside[line.place.plane_slices(0)] = 120
     assert (outside == 120).all()
 
 
 def test_a_title_line_lets_the_picture_through() -> None:
     line = title_line(WIDTH, HEIGHT, text="I", matrix=Matrix.BT601)
-    dark, light = (np.median(over(line, level)[line.place.of_plane(0)]) for level in (30, 220))
+    dark, light = (np.median(over(line, level)[line.place.plane_slices(0)]) for level in (30, 220))
     assert 30 < light - dark < 80
 
 
@@ -74,7 +74,7 @@ def test_a_logo_keeps_its_colour(tmp_path: Path, matrix: Matrix) -> None:
 def test_what_is_transparent_lets_the_picture_through(tmp_path: Path, alpha: int) -> None:
     file = png(tmp_path / "logo.png", square(255, 255, 255, alpha))
     found = logo(file, WIDTH, HEIGHT, corner="top-left", size=0.2, matrix=Matrix.BT601)
-    inside = over(found, 100)[found.place.of_plane(0)]
+    inside = over(found, 100)[found.place.plane_slices(0)]
     expected = 100 + (235 - 100) * alpha / 255
     assert np.abs(inside - expected).max() <= 1
 

@@ -303,7 +303,7 @@ def test_a_sample_says_how_loud_it_was_and_what_was_lost() -> None:
     assert (detail["overflows"], detail["lost_s"]) == (1, 0.25)
     assert detail["clipped_samples"] == [PIECE, PIECE]
     assert heard.watch.take_sample()["seconds"] == 0
-    heard.watch.tell_closed()
+    heard.watch.log_closed()
     assert heard.recorded.of(Kind.CLOSED)[0].detail["clipped_samples"] == [PIECE, PIECE]
 
 

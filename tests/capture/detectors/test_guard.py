@@ -94,13 +94,13 @@ def taken(watched: Watched) -> tuple[list[Frame], int, int]:
     [
         (ArrivalWatch, "arrived", "when pictures come"),
         (ArrivalWatch, "is_overdue", "when pictures come"),
-        (ArrivalWatch, "nothing_came", "when pictures come"),
+        (ArrivalWatch, "no_frame_came", "when pictures come"),
         (ArrivalWatch, "_intervals", "when pictures come"),
         (StillnessWatch, "arrived", "standstill"),
-        (VideoDetectors, "_look_at_signal", "the driver's signal"),
+        (VideoDetectors, "_check_signal", "the driver's signal"),
         (DamageWatch, "whole", "damaged pictures"),
         (DamageWatch, "damaged", "damaged pictures"),
-        (VideoDetectors, "_ask_driver", "damaged pictures"),
+        (VideoDetectors, "_count_given_up", "damaged pictures"),
         (PictureWatch, "see", "what pictures show"),
         (cv2, "resize", "what pictures show"),
         (cv2, "absdiff", "what pictures show"),
@@ -141,7 +141,7 @@ def test_a_picture_that_is_not_looked_at_any_more_explains_no_standstill(break_a
     assert [fault for _, kind, fault in watched.faults() if kind == "degraded"] == [Fault.BLACK, Fault.FROZEN]
 
 
-@pytest.mark.parametrize(("owner", "name"), [(judged, "VideoDetectors"), (VideoDetectors, "tell_closed")])
+@pytest.mark.parametrize(("owner", "name"), [(judged, "VideoDetectors"), (VideoDetectors, "log_closed")])
 def test_watches_of_pictures_that_cannot_even_begin_or_end(break_at: Break, owner: object, name: str) -> None:
     undisturbed = taken(Watched(eventful()))
     break_at(owner, name, 1)

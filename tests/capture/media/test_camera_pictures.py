@@ -56,7 +56,7 @@ def test_every_picture_of_a_sequence_is_decoded_when_it_is_asked_for() -> None:
     frames = encoded(25)
     assert [has_keyframe(bytes(frame.payload)) for frame in frames].count(True) == 3  # type: ignore[arg-type] # bytes
     for number, frame in enumerate(frames):
-        decoder.sees(frame)
+        decoder.enqueue(frame)
         assert luma(decoder, frame) == pytest.approx(level(number), abs=1.5)
 
 
@@ -65,7 +65,7 @@ def test_pictures_that_nobody_asked_for_are_decoded_on_the_way(asked: list[int])
     decoder = h264()
     frames = encoded(25)
     for frame in frames:
-        decoder.sees(frame)
+        decoder.enqueue(frame)
     for number in asked:
         assert luma(decoder, frames[number]) == pytest.approx(level(number), abs=1.5)
 
@@ -76,7 +76,7 @@ def test_after_damage_there_is_no_picture_until_a_keyframe() -> None:
     damaged = Frame(frames[3].timestamp_ns, b"\x00\x00\x01\x65\xff\xff")
     outcomes = []
     for frame in [*frames[:3], damaged, *frames[4:]]:
-        decoder.sees(frame)
+        decoder.enqueue(frame)
         try:
             outcomes.append(round(luma(decoder, frame)))
         except MediaError:
@@ -90,10 +90,10 @@ def test_a_stream_that_begins_between_keyframes_waits_for_one() -> None:
     decoder = h264()
     frames = encoded(12)
     for frame in frames[4:GOP]:
-        decoder.sees(frame)
+        decoder.enqueue(frame)
         with pytest.raises(MediaError):
             decoder.decode(frame)
-    decoder.sees(frames[GOP])
+    decoder.enqueue(frames[GOP])
     assert luma(decoder, frames[GOP]) == pytest.approx(level(GOP), abs=1.5)
 
 
@@ -103,10 +103,10 @@ def test_memory_stays_bounded_while_nobody_decodes() -> None:
     frames = encoded(12)
     for round_ in range(100):
         for frame in frames:
-            decoder.sees(Frame(round_ * 12 + frame.timestamp_ns, frame.payload))
+            decoder.enqueue(Frame(round_ * 12 + frame.timestamp_ns, frame.payload))
     assert len(decoder._waiting) <= 300
     last = Frame(100 * 12 + GOP, frames[GOP].payload)
-    decoder.sees(last)
+    decoder.enqueue(last)
     assert luma(decoder, last) == pytest.approx(level(GOP), abs=1.5)
 
 

@@ -134,8 +134,8 @@ def test_an_h264_camera_needs_its_other_pictures_whatever_the_size() -> None:
         frames = [Frame(number, bytes(packet)) for number, packet in enumerate(stream.demux(video=0)) if packet.size]
     decoder, other = camera("H264", data), camera("H264", data)
     for frame in frames:
-        decoder.sees(frame)
-        other.sees(frame)
+        decoder.enqueue(frame)
+        other.enqueue(frame)
     sizes = [decoder.decode(frame, within) for frame, within in zip(frames, ((160, 90), None, (320, 180)), strict=True)]
     assert [picture.width for picture in sizes] == [160, 640, 320]
     meant = [plane_views(other.decode(frame))[0].mean() for frame in frames]

@@ -255,7 +255,7 @@ def test_a_server_that_is_started_later_is_found_and_one_that_dies_has_nothing(
 
 
 def test_a_child_that_dies_is_followed_by_another(pulse: PulseMicrophone, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sound_inputs, "_AGAIN_S", 0.05)
+    monkeypatch.setattr(sound_inputs, "_RETRY_S", 0.05)
     with followed() as (watch, names):
         assert names() == ["mic.monitor"]
         assert watch.pid is not None
@@ -296,7 +296,7 @@ def test_a_child_that_cannot_be_started_is_tried_again(monkeypatch: pytest.Monke
         return WithoutLibpulse()
 
     monkeypatch.setattr(threading, "excepthook", lambda broken: reported.append(broken.exc_value))
-    monkeypatch.setattr(sound_inputs, "_AGAIN_S", 0.01)
+    monkeypatch.setattr(sound_inputs, "_RETRY_S", 0.01)
     monkeypatch.setattr(sound_inputs, "SoundChild", start)
     with SourceWatch(lambda sources: pytest.fail("there are none")) as watch:
         assert watch.join(60)

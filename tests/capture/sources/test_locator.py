@@ -49,7 +49,7 @@ def test_a_serial_number_is_known_in_any_port_with_any_node() -> None:
     moved = msgspec.structs.replace(CAMERA, port="1-4", place="p1-4", node="/dev/video7")
     room.append(moved)
     assert where.find() == Located(moved, moved_from="1-1")
-    where.regained()
+    where.reopened()
     room.clear()
     where.lost()
     room.append(CAMERA)
@@ -212,7 +212,7 @@ def test_one_that_was_opened_in_another_port_is_looked_for_there() -> None:
     assert where.find() is None
     room.append(stick("1-2"))
     assert where.find() == Located(stick("1-2"), moved_from="1-3", is_certain=False)
-    where.regained()
+    where.reopened()
     where.lost()
     assert where.find() == Located(stick("1-2"))
 
@@ -224,12 +224,12 @@ def test_two_that_were_moved_to_other_ports_one_by_one_are_both_found(opens: boo
     room.append(stick("2-1"))
     assert other.find() == Located(stick("2-1"), moved_from="1-3", is_certain=False)
     if opens:
-        other.regained()
+        other.reopened()
     assert one.find() is None
     room.append(stick("2-2"))
     assert one.find() == Located(stick("2-2"), moved_from="1-2", is_certain=False)
-    one.regained()
-    other.regained()
+    one.reopened()
+    other.reopened()
     for where, port in ((one, "2-2"), (other, "2-1")):
         where.lost()
         assert where.find() == Located(stick(port))
@@ -255,12 +255,12 @@ def test_picture_and_sound_of_one_stick_go_together() -> None:
     assert (picture.find(), sound.find()) == (None, None)
     assert other.find() == Located(stick("2-1"), moved_from="1-3", is_certain=False)
     for where in (other, other_sound):
-        where.regained()
+        where.reopened()
     room.extend([stick("2-2"), half("2-2")])
     assert picture.find() == Located(stick("2-2"), moved_from="1-2", is_certain=False)
     assert sound.find() == Located(half("2-2"), moved_from="1-2", is_certain=False)
     for where in (picture, sound):
-        where.regained()
+        where.reopened()
     room[:] = [stick("3-1"), half("3-1")]  # what belongs together is known where it is now, too
     for where in (picture, sound, other, other_sound):
         where.lost()

@@ -160,13 +160,13 @@ def test_a_device_that_is_opened_again_may_have_another_clock() -> None:
     """As after a reset: all its stamps lie in the past, and each would be a nanosecond after the one before."""
     stamps = Stamps()
     stamps.stamp(NOW, NOW)
-    stamps.begin_anew()
+    stamps.reset()
     later = NOW + 60_000 * MS
     assert [stamps.stamp(step * 33 * MS, later + step * 33 * MS) for step in range(3)] == [
         later, later + 33 * MS, later + 66 * MS,
     ]  # fmt: skip
     assert stamps.is_monotonic is False
-    stamps.begin_anew()
+    stamps.reset()
     assert stamps.stamp(NOW, later) == later + 66 * MS + 1, "they never go back"
 
 

@@ -79,7 +79,7 @@ class Plugged:
     def lost(self) -> None:
         """Nothing to note."""
 
-    def regained(self) -> None:
+    def reopened(self) -> None:
         self.regains += 1
 
     def find(self) -> Located | None:
@@ -190,7 +190,7 @@ def test_a_device_that_refuses_is_tried_again_once_a_second(
     began_s, kinds = told.now_s, set()
     while camera.outage is not None:
         kinds.add(camera.outage.kind)
-        assert plug.regains == 0, "what is refused has not been regained"
+        assert plug.regains == 0, "what is refused has not been reopened"
         camera.read(0.1)
     assert plug.regains == 1
     assert 5 <= told.now_s - began_s < 10
