@@ -9,7 +9,7 @@ from statistics import median
 import av
 
 from capture.detectors.health import NOBODY_ASKED_S, SILENT_FRAMES, SILENT_S, Detectors, Guard, Latch, Patience
-from capture.detectors.picture_figures import PictureWatch
+from capture.detectors.picture_measures import PictureWatch
 from capture.source import SCREEN, Frame, VideoFormat, VideoSource
 from devices.health.faults import Fault, HealthTracker
 from devices.health.line import Kind, Level

@@ -9,8 +9,8 @@ from agent.checks.check import Check, Progress, Situation, Tell
 from agent.checks.kinds import sources
 from agent.checks.kinds.sources import NotGiven
 from agent.checks.result import Result, codes, found
-from capture.detectors.glance import WITHIN, Glance, Seen
 from capture.detectors.health import SILENT_FRAMES, SILENT_S
+from capture.detectors.picture_measures import WITHIN, Glance, Seen
 from capture.media.preview import picture_of
 from capture.source import SourceEnded, VideoSource
 from capture.sources.kind import ChosenSource

@@ -18,8 +18,8 @@ import numpy as np
 from capture.detectors import lipsync
 from capture.detectors.audio_detectors import mains_hz
 from capture.detectors.audio_measures import Heard, Listening
-from capture.detectors.glance import Glance, Seen
 from capture.detectors.lipsync import Seeing, Sync
+from capture.detectors.picture_measures import Glance, Seen
 from capture.source import Samples
 from config.errors import LiputError, SessionError, StorageError
 from config.events import Event

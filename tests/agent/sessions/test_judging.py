@@ -9,8 +9,8 @@ import pytest
 from agent.checks.result import Verdict
 from agent.sessions.judging import judge
 from capture.detectors.audio_measures import Heard
-from capture.detectors.glance import Seen
 from capture.detectors.lipsync import Sync
+from capture.detectors.picture_measures import Seen
 from config.errors import DeviceError, LiputError, MediaError
 from config.events import Event
 from config.settings.schema import BUILT_IN_PROFILES

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from capture.compose.drawn import card, slate
-from capture.detectors.picture_figures import BLACK_MEAN
-from capture.detectors.picture_figures import slate as slate_of_a_stick
+from capture.detectors.picture_measures import BLACK_MEAN
+from capture.detectors.picture_measures import slate as slate_of_a_stick
 from capture.media.pictures import plane_views
 from capture.source import Matrix
 from capture.sources.worker import OutageKind

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from capture.detectors.glance import SETTLES_S, Glance, Seen
-from capture.detectors.picture_figures import Slate
+from capture.detectors.picture_measures import SETTLES_S, Glance, Seen, Slate
 from capture.media.pictures import plane_views, tagged
 from capture.source import Matrix
 from capture.synthetic.video import Painter

@@ -12,7 +12,7 @@ from capture.detectors import audio_detectors, audio_measures
 from capture.detectors.audio_detectors import SilenceWatch
 from capture.detectors.audio_measures import HumMeter
 from capture.detectors.health import Guard, Latch
-from capture.detectors.picture_figures import PictureWatch
+from capture.detectors.picture_measures import PictureWatch
 from capture.detectors.video_detectors import ArrivalWatch, DamageWatch, StillnessWatch, VideoDetectors
 from capture.detectors.watcher import Watcher
 from capture.source import Frame

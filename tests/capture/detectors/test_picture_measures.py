@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from capture.detectors.health import Patience
-from capture.detectors.picture_figures import HEIGHT, WIDTH
+from capture.detectors.picture_measures import HEIGHT, WIDTH
 from capture.media.pictures import plane_views
 from devices.health.faults import Fault
 from devices.model.device import HealthState
