@@ -26,8 +26,8 @@ from devices.host.clock import NANOSECONDS, Clock
 SILENT_DBFS, HEARD_DBFS = -60.0, -55.0  # silence begins below the first level, and ends above the second
 NOTHING_DBFS = -80.0
 QUIET_FACTOR = 4
-"""A live microphone gives more than NOTHING_DBFS even in a quiet room. Above that it may be silent for so many times
-the patience: people pause, and many a ceremony has a minute's silence, which takes a little longer.
+"""A live microphone gives more than NOTHING_DBFS even in a quiet room. Then it may be silent for so many times the
+patience: people pause, and a ceremony's minute of silence takes a little longer.
 """
 
 

@@ -122,7 +122,7 @@ class Guard:
         self._failed: set[str] = set()
 
     def __call__[**P, T](self, part: str, action: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | None:
-        """Return the result of `action`. An exception is logged, and switches `part` off: it returns None from then."""
+        """Return the result of `action`. An exception is logged and switches `part` off: later calls return None."""
         if part in self._failed:
             return None
         try:

@@ -120,7 +120,7 @@ class ArrivalWatch:
         return self._times[0]
 
     def skip_pause(self, for_ns: int) -> None:
-        """Ignore a time in which nobody read."""
+        """Exclude a time of `for_ns` in which nobody read."""
         self._times.clear()
         if self._last_ns is None:
             self._opened_ns += for_ns
@@ -151,7 +151,7 @@ class ArrivalWatch:
         return self._opened_ns if self._last_ns is None else self._last_ns
 
     def _patience_ns(self) -> int:
-        """Return the longer of SILENT_S and five intervals, measured or nominal, the longer."""
+        """Return the longest of SILENT_S and five intervals, measured and nominal."""
         if self._last_ns is None:
             return round(FIRST_PICTURE_S * NANOSECONDS)
         interval_ns = max(NANOSECONDS / self._nominal, self._interval_ns)
@@ -310,8 +310,8 @@ class DamageWatch:
 
 _STALE_S = 2.0  # an older verdict on decoded frames no longer counts
 NEAR_FACTOR = 3
-"""So many times the patience, a camera's picture may be nearly the same: noise reduction and strong compression make an
-empty room look so.
+"""A camera's picture may be nearly the same for so many times the patience: noise reduction and strong compression make
+an empty room look so.
 """
 _MOVES_AFTER_S = 1.0
 _RECOVERS_AFTER_S = 1.5  # a frozen source must move for so long, without a stop of _MOVES_AFTER_S

@@ -28,7 +28,7 @@ _RETRY_S = 5.0  # after a child has died
 
 
 def server_inputs(timeout_s: float = 5.0) -> list[Device]:
-    """Return them as microphones without an ALSA name; takes half a second, as PortAudio is asked."""
+    """Return these inputs as microphones without an ALSA name; takes half a second, as PortAudio is asked."""
     return inputs_of(list_sound_inputs(timeout_s))
 
 

@@ -1,4 +1,4 @@
-"""PulseAudio or PipeWire, for sound children only: libpulse may wait for the server without end."""
+"""PulseAudio or PipeWire, by libpulse: its calls may block forever, so they need a child process or a deadline."""
 
 import os
 import socket
@@ -108,7 +108,7 @@ def _stop_listening(_event: object) -> None:
 
 @contextmanager
 def connected() -> Iterator[Any]:
-    """Connect to the server for the context; raises NoServerError, or waits without end."""
+    """Connect to the server for the context; raises NoServerError, or blocks forever."""
     try:
         import pulsectl
     except (ImportError, OSError) as error:

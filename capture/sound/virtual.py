@@ -12,7 +12,7 @@ LABEL = "Liput"  # the name of both in applications
 
 @dataclass(frozen=True, slots=True)
 class VirtualMicrophone:
-    """Its parts in the sound server; `modules` are the indices of our modules."""
+    """The parts that exist in the sound server; `modules` are the indices of our modules."""
 
     is_pipewire: bool
     sink: bool
@@ -26,7 +26,7 @@ def source_name(sink: str) -> str:
 
 
 def modules(sink: str) -> dict[str, str]:
-    """Return its modules in order, with their arguments."""
+    """Return the modules to load, in order, with their arguments."""
     return {
         "module-null-sink": f"sink_name={sink} channels=2 rate=48000 sink_properties=device.description={LABEL}",
         "module-remap-source": (
@@ -36,7 +36,7 @@ def modules(sink: str) -> dict[str, str]:
 
 
 def look(sink: str) -> VirtualMicrophone:
-    """Return its current parts; raises NoServerError."""
+    """Return the parts that exist; raises NoServerError."""
 
     def ask() -> VirtualMicrophone:
         with connected() as pulse:
@@ -67,7 +67,7 @@ def make(sink: str) -> None:
 
 
 def unmake(sink: str) -> int:
-    """Remove it; return the number of removed modules. Raises NoServerError."""
+    """Unload it; return the number of modules unloaded. Raises NoServerError."""
     there = look(sink)
 
     def unload() -> int:

@@ -27,8 +27,7 @@ class Claim:
         self.bound: Binding | None = None
         self.tried: Binding | None = None
         self.home: object | None = None
-        """Shared by all inputs that came from one plug, wherever they are now; None for a device that was never there.
-        """
+        """Shared by all inputs from one plug, wherever they are now; None for a device that was never there."""
         self._session = [] if session is None else session
         self._session.append(self)
 
@@ -127,7 +126,7 @@ def _serial(device: Device) -> str | None:
 
 
 class NamedLocator:
-    """Finds a device that was missing when the session was armed: the first of its name, from then on that one."""
+    """Finds a device that was missing when the session was armed: the first match by name, later only that device."""
 
     def __init__(
         self,

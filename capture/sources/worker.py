@@ -93,7 +93,7 @@ STUCK_S, MOST_STUCK_S = 10.0, 80.0
 
 
 class SourceState(StrEnum):
-    """The states of a source; docs/architecture.md draws the transitions."""
+    """State of a source; docs/architecture.md draws the transitions."""
 
     OPENING = "opening"
     RUNNING = "running"
@@ -362,7 +362,7 @@ class SourceWorker[Item, Opened: VideoFormat | None]:
     ) -> None:
         """Start the thread: open the source, call `then`, and queue items from `go` on.
 
-        It opens `after` another worker, unless that takes TURN_S. Before `go` a device is read and its items are
+        The source opens `after` another worker has, for TURN_S at most. Before `go` a device is read and its items are
         dropped, unless the worker `keeps_early`; other sources are not read.
         """
 
@@ -444,11 +444,11 @@ _STATES = {
     OutageKind.LOST: SourceState.LOST,
     OutageKind.SILENT: SourceState.SILENT,
 }
-"""All other kinds are REFUSED."""
+"""All other kinds of outage are REFUSED."""
 
 
 class VideoWorker(SourceWorker[Frame, VideoFormat]):
-    """A worker of frames; decodes them too, so that the detectors see them."""
+    """A worker of a video source; it decodes too, so that the detectors see each decoded frame."""
 
     _reopens_silent = True
     _source: VideoSource

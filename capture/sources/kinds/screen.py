@@ -47,7 +47,7 @@ class ScreenArea:
 
     @property
     def id(self) -> str:
-        """The word for it."""
+        """The word that selects it; also its device id."""
         part = f"+{self.x},{self.y},{self.size[0]}x{self.size[1]}" if self.size else ""
         return f"{SCREEN}:{self.display}{part}"
 
