@@ -56,10 +56,7 @@ class History:
         return self._lines[number - self.first]
 
     def batch(self, number: int, most_bytes: int) -> tuple[bytes, int]:
-        """Return lines from `number` on, at least one and about `most_bytes`, and the number after them.
-
-        Returns no line where line `number` has been dropped.
-        """
+        """Return lines from `number` on, about `most_bytes`, and the next number; none if it was dropped."""
         with self._lock:
             there = range(number, self.first + len(self._lines)) if number >= self.first else ()
             lines = some(map(self.line, there), most_bytes)
@@ -105,8 +102,7 @@ class LossReporter:
         self._emit(self._kind, self._subject, message, count=new, **detail)
 
 
-AT_ONCE, PER_S = 200.0, 0.25
-"""The log takes this burst of one kind and subject at once, then this many a second."""
+AT_ONCE, PER_S = 200.0, 0.25  # the log takes this burst of one kind and subject at once, then this many a second
 MOST_KNOWN = 512
 """Pairs of kind and subject with a limit of their own. Beyond that, the oldest pair is forgotten."""
 EVENTS_LEFT_OUT = "events-left-out"
@@ -215,10 +211,7 @@ class KeptLines:
             self._tail.add(line)
 
     def batch(self, number: int, end: int, most_bytes: int) -> tuple[bytes, int, int]:
-        """Return lines from `number` on and before `end`: at least one, and about `most_bytes`.
-
-        Also returns the number of the next line, and the count of dropped lines before the first.
-        """
+        """Return lines before `end`, the next number, and the count of dropped lines before the first."""
         first, end = len(self._head), min(end, self.end)
         missing = 0
         if number >= first:
@@ -234,13 +227,10 @@ class KeptLines:
         return self._head[number] if number < first else self._tail.line(number - first)
 
 
-CLOSE_S = 5.0
-"""The log waits this long for a disk to take the last events."""
-LOOK_S = 1.0
-"""Interval of retries on a disk, and of checks for withheld events."""
+CLOSE_S = 5.0  # the log waits this long for a disk to take the last events
+LOOK_S = 1.0  # interval of retries on a disk, and of checks for withheld events
 BATCH = 64 * 1024
-MOST_REFUSALS = 2
-"""The log gives up the last events after this many refusals."""
+MOST_REFUSALS = 2  # the log gives up the last events after this many refusals
 SUBJECT = "event log"
 
 type Listener = Callable[[Event], None]
@@ -366,9 +356,7 @@ def _storable_value(value: object) -> object:
     return [_storable_value(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
-RECOVERED_KIND = "session-recovered"
-"""Recovery adds this event to a log."""
-
+RECOVERED_KIND = "session-recovered"  # recovery adds this event to a log
 
 type Line = Mapping[str, Any]
 

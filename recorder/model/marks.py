@@ -18,11 +18,8 @@ type Seconds = Annotated[float, Meta(ge=0, le=1e9)]
 type Uuid = Annotated[str, Meta(pattern="^[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$")]
 type Moment = Annotated[datetime, Meta(tz=True)]
 
-
-MOST = 2000
-"""Marks of one session: this bounds the cost of a program that marks in a loop."""
-MOST_TOLD = 8
-"""Marks in the status: a page has room for this many."""
+MOST = 2000  # marks of one session: this bounds the cost of a program that marks in a loop
+MOST_TOLD = 8  # marks in the status: a page has room for this many
 
 
 class Mark(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,10 +42,7 @@ class Marks:
         """The start of this recorder's media time in that of the session."""
 
     def add(self, text: str, media_s: float) -> Mark:
-        """Add a mark at `media_s` and emit an event; return it in the session's media time.
-
-        Raises UsageError for an empty text and beyond MOST marks.
-        """
+        """Add a mark and emit an event; return it in session time. Raises UsageError for no text, or too many."""
         if not text.strip():
             raise UsageError("the mark has no text", hint='say what begins here: liput mark "Pertanyaan"')
         mark = Mark(at=self._clock.now(), media_s=media_s, text=" ".join(text.split()))

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import NAMESPACE_URL, UUID, uuid5
 
-SLUG_LENGTH = 60
-"""Characters of a title in a name: readable in a file manager, far below the limits of paths."""
+SLUG_LENGTH = 60  # characters of a title in a name: readable in a file manager, far below the limits of paths
 
 NAME = re.compile(
     r"(?P<session>(?P<date>\d{4}-\d{2}-\d{2})_(?P<time>\d{4})_[a-z0-9-]+_(?P<suffix>[0-9a-f]{8}))"
@@ -16,14 +15,11 @@ NAME = re.compile(
 )
 """The form of a package's name. || `.2` is the second part of a session, `.copy2` the second copy of a mirrored
 session. Recovery joins parts in a folder `.joined`."""
-
 JOINED = ".joined"
 
 NEW, OLD = ".new", ".old"
 """Suffixes of hidden names: a corrected package before it takes its place, and the former package afterwards."""
-
-LONGEST_QUOTE = 300
-"""Characters of foreign text in a message."""
+LONGEST_QUOTE = 300  # characters of foreign text in a message
 
 _UNDECOMPOSED = str.maketrans({"ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe"})
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")

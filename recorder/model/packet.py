@@ -14,8 +14,7 @@ class Track(StrEnum):
 
 
 PROGRAM = frozenset(Track)
-RUN_IN = Fraction(1, 20)
-"""Seconds of sound before a start: an AAC decoder needs a frame or two to settle."""
+RUN_IN = Fraction(1, 20)  # seconds of sound before a start: an AAC decoder needs a frame or two to settle
 
 type TrackId = str
 """A Track, or the name of another sound track for the recording only (`sound_track`)."""
@@ -64,15 +63,11 @@ class EncodedPacket:
         return self.dts * self.time_base.numerator / self.time_base.denominator
 
 
-MOST_BYTES = 64_000_000
-"""Half a minute of 16 Mb/s, or more than a minute of 1080p60."""
+MOST_BYTES = 64_000_000  # half a minute of 16 Mb/s, or more than a minute of 1080p60
 
 
 class KeptPackets:
-    """Packets in memory, dropped in whole groups from keyframe to keyframe. Not thread-safe.
-
-    A file can begin at the keyframes of the `leading` track.
-    """
+    """Packets in memory, dropped in groups that begin at keyframes of the `leading` track. Not thread-safe."""
 
     def __init__(self, leading: TrackId = Track.VIDEO) -> None:
         self.leaders: deque[EncodedPacket] = deque()

@@ -28,7 +28,6 @@ RECORDS = (SessionState.LIVE, SessionState.DEGRADED)
 AFTER = (SessionState.SEALING, SessionState.SEALED, SessionState.FAILED)
 """The states before a session records, while it records, and afterwards."""
 
-
 TRANSITIONS: Mapping[SessionState, frozenset[SessionState]] = {
     SessionState.IDLE: frozenset({SessionState.ARMED, SessionState.FAILED}),
     SessionState.ARMED: frozenset({SessionState.LIVE, SessionState.IDLE, SessionState.FAILED}),
@@ -126,10 +125,7 @@ class SoundLine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Loudness(msgspec.Struct, frozen=True, kw_only=True):
-    """Loudness of the last 0.4 s, the last 3 s and the whole program (LUFS), and its range (LU).
-
-    None below the gate, or before there is enough sound.
-    """
+    """Loudness of 0.4 s, 3 s and the whole program (LUFS), and its range (LU); None below the gate or too early."""
 
     momentary_lufs: float | None = None
     short_term_lufs: float | None = None
@@ -138,10 +134,7 @@ class Loudness(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ConferenceOutput(msgspec.Struct, frozen=True, kw_only=True):
-    """The conference's camera or microphone.
-
-    `state` is `starting`, `live`, `idle` (no reader), `waiting` (for a retry), `off` or `stopped`.
-    """
+    """One output to the conference: `starting`, `live`, `idle` (no reader), `waiting` (retry), `off` or `stopped`."""
 
     state: str
     reason: str | None = None

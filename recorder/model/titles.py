@@ -17,11 +17,7 @@ TIME_BASE = AVRational(1, 1000)
 
 
 def chapters(marks: Iterable[Mark], end_s: float, title: str) -> "list[Chapter]":
-    """Return a chapter from each mark to the next, the last to `end_s`; none without marks.
-
-    Players want a chapter at 0: the time before the first mark gets `title`. Marks of the same millisecond share a
-    chapter.
-    """
+    """Return a chapter from each mark to the next, the first at 0 with `title`; [] without marks."""
     end = int(end_s * 1000)  # players take the longest track as the length of all, chapters included
     starts: dict[int, str] = {}
     for mark in sorted(marks, key=lambda mark: mark.media_s):

@@ -24,7 +24,6 @@ RECOVERED = "source-recovered"
 WARNINGS = frozenset(map(kind_of, LOSES_NOTHING - OF_ITS_PLACE))
 """Faults without a loss in the recording. Detectors do not find faults of a place, so sessions do not report them."""
 
-
 HARMLESS = WARNINGS | {
     "session-live", "session-ended", "destination-live", "destination-stopped", "source-returned", RECOVERED,
     "session-armed", "source-found", "mark", "layout-changed", "sound-muted", "sound-unmuted", "recording-resumed",
@@ -34,13 +33,9 @@ HARMLESS = WARNINGS | {
     "destination-keeps-up", "events-left-out",
 }  # fmt: skip
 """Kinds that do not degrade a session; every other kind does."""
-
 BEGUN = "session-live"
 """The session records. It ends faults of any subject."""
-
-HOLD_S = 10.0
-"""A loss that is over degrades a session this long, so that people see it."""
-
+HOLD_S = 10.0  # A loss that is over degrades a session this long, so that people see it
 ENDED_BY = {
     "source-lost": {"source-found", "source-returned"},  # a source found soon enough was never missed
     "source-silent": {"source-returned"},
@@ -75,13 +70,9 @@ LASTING = frozenset({
     "file-broken",
 })  # fmt: skip
 """Kinds that no event ends while the session runs."""
-
-AWAY = "source-away"
-"""The common name of all faults of a source that gives nothing."""
-REPLACED = ("source-missing", "source-silent")
-"""A slate, the last frame or silence replaces a source until it returns."""
-AWAY_KINDS = frozenset({"source-lost", *REPLACED})
-"""All kinds of one source outage."""
+AWAY = "source-away"  # the common name of all faults of a source that gives nothing
+REPLACED = ("source-missing", "source-silent")  # A slate, the last frame or silence replaces a source until it returns
+AWAY_KINDS = frozenset({"source-lost", *REPLACED})  # all kinds of one source outage
 NOT_OPENED = ("source-busy", "source-denied", "source-bus-full")
 """Reasons why a source did not open; each comes with a `source-missing`."""
 
