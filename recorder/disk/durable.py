@@ -23,16 +23,12 @@ _NOREPLACE, _EXCHANGE = 1, 2
 
 NOT_HERE = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
 """Errors of a file system without this kind of rename."""
-
-PRIVATE = 0o600
-"""The mode of files with personal data."""
+PRIVATE = 0o600  # the mode of files with personal data
 
 type BeforeStep = Callable[[str, Path], None]
 """Called before each step (write, copy, link, sync, cut, unlink, mkdir, rename, exchange) with its path."""
 
-
-ASIDE = ".*.part"
-"""The names that `aside_of` gives, for Path.rglob."""
+ASIDE = ".*.part"  # the names that `aside_of` gives, for Path.rglob
 
 
 def aside_of(path: Path) -> Path:
@@ -123,10 +119,7 @@ class Disk:
         self.sync(path.parent)
 
     def move_folder(self, source: Path, target: Path) -> None:
-        """Move a folder to a free name on the same file system.
-
-        Raises FileExistsError for a taken name. A race loses nothing: rename(2) replaces only an empty folder.
-        """
+        """Move a folder to a free name on the same file system; raises FileExistsError for a taken one."""
         if os.path.lexists(target):
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
         self._before("rename", target)

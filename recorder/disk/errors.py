@@ -52,8 +52,7 @@ def storage_error(error: Exception, path: Path) -> StorageError:
     return StorageError(f"Writing {path} failed: {reason}", hint="Check the disk; what was written is kept.")
 
 
-OPEN_S = 10.0
-"""Deadline for the answer of a disk, and for opening a file on it."""
+OPEN_S = 10.0  # deadline for the answer of a disk, and for opening a file on it
 
 _MAY_BE_GONE = frozenset({errno.EIO, errno.EROFS, errno.ENOENT, errno.EBADF})
 """Errors that a removed disk may give, too."""
@@ -94,9 +93,6 @@ def stalled(path: Path, seconds: float) -> StorageError:
 
 
 def asked[T](act: Callable[[], T], path: Path, clock: Clock) -> T:
-    """Return the result of `act` on the disk of `path`.
-
-    Raises StorageError after OPEN_S, RuntimeError if no thread can start.
-    """
+    """Return the result of `act` on the disk of `path`; StorageError after OPEN_S, RuntimeError without a thread."""
     asking = DeadlineTask(act, "storage-check", clock=clock)
     return asking.get(OPEN_S, stalled(path, OPEN_S), lambda: asking.moved_bytes)

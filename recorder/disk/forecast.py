@@ -12,20 +12,12 @@ from config.settings.schema import Storage as StorageSettings
 from devices.host.clock import NANOSECONDS
 from recorder.disk.errors import storage_error
 
-WINDOW_NS = 60 * NANOSECONDS
-"""The span over which the rate is measured."""
-
-SOON_NS = 10 * NANOSECONDS
-"""Until then the rate is the profile's: the first seconds of a recording are no measure."""
-
-INDEX_BYTES_PER_S = 3000
-"""Index bytes for a second of recording, at most: 60 frames and 47 audio frames."""
-
+WINDOW_NS = 60 * NANOSECONDS  # the span over which the rate is measured
+SOON_NS = 10 * NANOSECONDS  # until then the rate is the profile's: the first seconds of a recording are no measure
+INDEX_BYTES_PER_S = 3000  # index bytes for a second of recording, at most: 60 frames and 47 audio frames
 CLOSING_BYTES = 4_000_000
 """The package's metadata, and the seconds between the decision to leave a disk and the last write."""
-
-AGAIN = 1.2
-"""A warning is repeated only after the time left was this many times its limit."""
+AGAIN = 1.2  # a warning is repeated only after the time left was this many times its limit
 
 
 class Level(IntEnum):
@@ -83,11 +75,9 @@ class Forecast:
         return Level.ENOUGH
 
 
-PIECE_BYTES = 4_000_000
-"""The size of one synced write, like fragments of a recording."""
+PIECE_BYTES = 4_000_000  # the size of one synced write, like fragments of a recording
 MOST_BYTES = 8 * PIECE_BYTES
-PART_OF_FREE = 4
-"""At most a fourth of a small disk's free space is written."""
+PART_OF_FREE = 4  # at most a fourth of a small disk's free space is written
 
 
 def write_bps(folder: Path, longest_s: float, stop: threading.Event) -> float | None:

@@ -16,10 +16,7 @@ from recorder.disk.errors import storage_error
 
 @contextmanager
 def locked(folder: Path, *, alone: bool) -> Iterator[None]:
-    """Lock the package at `folder` against changes; `alone` locks out readers, too.
-
-    Raises PackageBusy, PackageNotFound. A file system without locks gives none.
-    """
+    """Lock a package against changes, or, if `alone`, also against readers. Raises PackageBusy, PackageNotFound."""
     descriptor = _lock(folder, alone=alone)
     try:
         yield

@@ -1,7 +1,4 @@
-"""Checks whether the archive's folder can take a session, on the disk that it belongs to.
-
-The kernel knows the mounts: no disk, and no share that hangs, is asked.
-"""
+"""Checks whether the archive's folder can take a session. Asks the kernel about mounts, never a disk."""
 
 import errno
 import os
@@ -15,17 +12,12 @@ from config.state import Store, state_folder
 from recorder.disk.errors import storage_error
 from recorder.disk.mounts import mount_points, mounted_at
 
-FSTAB = Path("/etc/fstab")
-"""The disks that this PC should have."""
+FSTAB = Path("/etc/fstab")  # the disks that this PC should have
 
 MEDIA_FOLDERS = ("/media", "/run/media", "/mnt")
 """Mount points of removable disks. A folder made right here would be on the system's disk."""
-
-MARGIN_BYTES = 10_000_000
-"""Bytes that stay free beside new files, for metadata and other programs."""
-
-PROBE_BYTES = 4096
-"""Written and removed again: some disks take names but no bytes."""
+MARGIN_BYTES = 10_000_000  # bytes that stay free beside new files, for metadata and other programs
+PROBE_BYTES = 4096  # written and removed again: some disks take names but no bytes
 
 
 def check_place(root: Path, reserve_bytes: int, fstab: Path = FSTAB) -> int:
@@ -86,10 +78,7 @@ def nearest_existing(path: Path) -> Path:
 
 
 def _refuse_missing_disk(root: Path, real: Path, fstab: Path) -> None:
-    """Refuse a folder on a disk of fstab that is not mounted; `real` is `root` without links.
-
-    Only the kernel is asked about mounts: another share may hang, and does not matter here.
-    """
+    """Refuse a folder on an unmounted disk of fstab; `real` is `root` without links."""
     points = mounted_at()
     for mount_point in reversed(mount_points(fstab)):
         if mount_point in points:
@@ -104,7 +93,6 @@ def _refuse_missing_disk(root: Path, real: Path, fstab: Path) -> None:
 
 
 def _refuse_media_folder(root: Path, base: Path) -> None:
-    """Refuse to make a folder right in /mnt, /media or a user's folder there."""
     for media in map(Path, MEDIA_FOLDERS):
         if base == media or (base.parent == media and media.name == "media" and not os.path.ismount(base)):
             raise StorageError(
