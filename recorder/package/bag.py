@@ -40,8 +40,7 @@ class BagForm(NamedTuple):
     encoding: str = "utf-8"
 
 
-FORM = BagForm()
-"""The declaration of our packages."""
+FORM = BagForm()  # the declaration of our packages
 
 
 class BagFormatError(ValueError):
@@ -131,10 +130,7 @@ def read_manifest(content: bytes, form: BagForm = FORM, digits: int = 64) -> dic
 def read_fetch(
     content: bytes, form: BagForm = FORM, refused: Callable[[str, str], object] = lambda _path, _why: None
 ) -> dict[str, int]:
-    """Return the safe paths of a fetch.txt, which are kept elsewhere, with their bytes (0 if unknown).
-
-    `refused` gets other paths and the reason. Raises BagFormatError for a malformed line or a wrong encoding.
-    """
+    """Return safe paths of a fetch.txt with their bytes (0: unknown); `refused` gets others. Raises BagFormatError."""
     found = {}
     for number, line in enumerate(re.split(_LINE_END, _text(content, form.encoding)), start=1):
         words = line.split(maxsplit=2)

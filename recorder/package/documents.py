@@ -32,10 +32,7 @@ OURS = frozenset({
 def bag_info(
     recording: Recording, payload: Mapping[str, int], bagging_date: str, kept: Mapping[str, str] | None = None
 ) -> bytes:
-    """Return bag-info.txt; `payload` has the sizes of data/, `kept` the fields of an earlier bag-info.txt.
-
-    `bagging_date` is the date of sealing: corrections keep it.
-    """
+    """Return bag-info.txt; `payload` has the sizes of data/, `kept` earlier fields. Corrections keep `bagging_date`."""
     size, records = sum(payload.values()), recording.records
     request = recording.request or RequestFacts(id="")
     fields = (

@@ -10,11 +10,8 @@ from pathlib import Path
 from config.files import open_regular
 from devices.host.clock import NANOSECONDS, Clock, SystemClock
 
-CHUNK_BYTES = 1 << 20
-"""One read: hashlib releases the GIL for it, and 1 MiB stays in the processor's cache."""
-
-LOOK_S = 1.0
-"""The interval of `go_on`."""
+CHUNK_BYTES = 1 << 20  # one read: hashlib releases the GIL for it, and 1 MiB stays in the processor's cache
+LOOK_S = 1.0  # the interval of `go_on`
 
 type Progress = Callable[[int, int], None]
 """Called with bytes done and bytes in all by the hashing thread, about once a chunk."""
@@ -45,11 +42,7 @@ class Tally:
 
 
 class Flow:
-    """Counts bytes as they move; limits their rate, and ends the work on demand.
-
-    `rate` is in bits a second, None for no limit. `go_on` is called once a second, and raises CopyError to end the
-    work.
-    """
+    """Counts bytes, limits them to `rate` (bits a second), and calls `go_on` each second to end the work."""
 
     def __init__(
         self,
@@ -85,10 +78,7 @@ class Flow:
 
 
 def sha256(path: Path, tally: Tally, *, uncached: bool = False) -> str:
-    """Return the hex SHA-256 of a regular file. Raises OSError, also for a link.
-
-    `uncached` reads from the disk and leaves nothing in the page cache, so that other programs keep theirs.
-    """
+    """Return the hex SHA-256 of a regular file; `uncached` leaves nothing in the page cache. Raises OSError."""
     return digests(path, ("sha256",), tally, uncached=uncached)["sha256"]
 
 
@@ -118,10 +108,7 @@ def hash_files(folder: Path, paths: Iterable[str], progress: Progress | None = N
 
 
 def walk(folder: Path) -> tuple[dict[str, int], list[str]]:
-    """Return the sizes of regular files below `folder`, and all paths that are neither file nor folder.
-
-    Paths are relative, with `/`. Links are not followed: they count as neither. Raises OSError.
-    """
+    """Return sizes of regular files below `folder` by path, and all other paths, such as links. Raises OSError."""
     files: dict[str, int] = {}
     others: list[str] = []
     waiting = [""]

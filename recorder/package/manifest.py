@@ -19,12 +19,9 @@ from recorder.model.marks import Count, Mark, Moment, Seconds, Uuid
 from recorder.package.request import CarriedRequest
 from recorder.package.wishes import Wishes
 
-NEWEST = 1
-"""The newest known version of recording.json and begun.json."""
-INTERRUPTED = "interrupted"
-"""A degraded reason: the recorder died before it described the recording."""
-UNREADABLE = "media-unreadable"
-"""A degraded reason: a media file cannot be read."""
+NEWEST = 1  # the newest known version of recording.json and begun.json
+INTERRUPTED = "interrupted"  # a degraded reason: the recorder died before it described the recording
+UNREADABLE = "media-unreadable"  # a degraded reason: a media file cannot be read
 
 
 class VideoTrack(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="video"):
@@ -120,11 +117,7 @@ class SessionContext(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Chapter(msgspec.Struct, frozen=True, kw_only=True):
-    """A chapter: its media time and title.
-
-    `source` is a new slide or a mark. `text` is the text of the slide, `thumbnail` the path of its image in the
-    package.
-    """
+    """A chapter from a slide or a mark; `text` is read from the slide, `thumbnail` is the path of its image."""
 
     start_s: Seconds
     title: str
@@ -156,10 +149,7 @@ class Addition(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Gap(msgspec.Struct, frozen=True, kw_only=True):
-    """A span of media time that this recording lacks; at the end it lies behind the recording.
-
-    `part` is the part of the session that has it, in another package; null where nothing was recorded.
-    """
+    """A span of media time that this recording lacks; `part` has it in another package, or is null."""
 
     start_s: Seconds
     duration_s: Seconds
@@ -168,10 +158,7 @@ class Gap(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PartFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """One part of a session: its number, its start in media time and its length.
-
-    `copy` counts the copies of a mirrored recording.
-    """
+    """One part of a session in media time; `copy` counts the copies of a mirrored recording."""
 
     part: Annotated[int, Meta(ge=1)]
     offset_s: Seconds
@@ -335,10 +322,7 @@ def _decoded[Said](decoder: msgspec.json.Decoder[Said], content: bytes) -> Said:
 
 
 class PackageState(StrEnum):
-    """`unfinished` is a work folder; `damaged` has no readable description.
-
-    The media of an `elsewhere` package are at the places in its fetch.txt.
-    """
+    """`unfinished`: a work folder. `damaged`: no readable description. `elsewhere`: media at other places."""
 
     SEALED = "sealed"
     ELSEWHERE = "elsewhere"

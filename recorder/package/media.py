@@ -14,12 +14,9 @@ from av.video.stream import VideoStream
 from config.errors import MediaError
 from recorder.package.manifest import AudioTrack, MediaFile, VideoTrack
 
-HEADER_BYTES = 4096
-"""An unreadable file up to this size is only a header, without media."""
-
+HEADER_BYTES = 4096  # an unreadable file up to this size is only a header, without media
 OPEN_SAFELY = {"protocol_whitelist": "file", "format_whitelist": "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm"}
 """Foreign packages may hold a playlist in place of media: FFmpeg must not open other files for it."""
-
 NOT_DECODED = {"skip_frame": "all"}
 """Saves 20 ms of 1080p and the decoder's memory: no frame is decoded for its pixel format."""
 
@@ -33,10 +30,7 @@ _TRANSFERS = {1: "bt709", 4: "gamma22", 5: "gamma28", 6: "smpte170m", 7: "smpte2
 
 
 def probe(path: Path, name: str) -> MediaFile:
-    """Return the description of the media file at `path`, also if it cannot be read.
-
-    `name` is its path in the package.
-    """
+    """Return the description of a media file, also if it cannot be read; `name` is its path in the package."""
     size = path.stat().st_size
     try:
         with av.open(path, options=OPEN_SAFELY) as container:

@@ -107,10 +107,7 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Disposition(msgspec.Struct, frozen=True, kw_only=True):
-    """One disposition between two roles, with its instruction, giver and time; `sheets` are files of `letters`.
-
-    `noted_at` is the time of entry: paper is often entered later.
-    """
+    """One disposition between two roles; `sheets` are files of `letters`. Paper is often entered (`noted_at`) later."""
 
     giver: str
     to: str
@@ -231,10 +228,7 @@ class RequestRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CarriedRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """The request that a session carries: the dossier's folder, its content without history, and the hours.
-
-    Sealing uses it if the dossier is out of reach.
-    """
+    """The request that a session carries, without history. Sealing uses it if the dossier is out of reach."""
 
     folder: str
     request: Request

@@ -37,11 +37,7 @@ if TYPE_CHECKING:
 
 
 class _Validation:
-    """One check of one folder; `problems` are the result.
-
-    A package of ours (`is_ours`) lists all files, and `recording.json` describes its media. Without `payload` no file
-    of `data/` is read. `uncached`: see `fixity.digests`.
-    """
+    """One check of one folder; `problems` are the result. `uncached`: see `fixity.digests`."""
 
     def __init__(
         self,
@@ -122,7 +118,6 @@ class _Validation:
             self._add(bag.DECLARATION_FILE, wrong, ProblemKind.MALFORMED)
 
     def _check_fetch(self) -> None:
-        """Note payload that fetch.txt names elsewhere; in a foreign bag it is a problem."""
         if bag.FETCH_FILE not in self._files:
             return
         try:
@@ -139,7 +134,6 @@ class _Validation:
             self._add(bag.FETCH_FILE, f"lists {path!r}, which is refused: {reason}", ProblemKind.UNSAFE)
 
     def _manifests(self) -> dict[str, str]:
-        """Return the algorithm of each manifest; an unknown one is a problem."""
         found = {}
         for name in filter(bag.MANIFEST.fullmatch, [*self._files, *self._others]):
             if (algorithm := bag.algorithm_of(name)) is not None:
@@ -149,7 +143,6 @@ class _Validation:
         return found
 
     def _listed(self) -> dict[str, dict[str, str]]:
-        """Return the digests of existing files by algorithm; note missing, extra and unsafe ones."""
         for manifest in (bag.MANIFEST_FILE, bag.TAG_MANIFEST_FILE) if self._is_ours else ():
             if manifest not in self._files:
                 self._read(manifest)
@@ -168,10 +161,7 @@ class _Validation:
         return listed
 
     def _entries(self, manifest: str, algorithm: str) -> dict[str, str] | None:
-        """Return the entries of a manifest by the names of existing files; None if it cannot be read.
-
-        Our manifests spell names exactly, and our tag manifest lists all tag files but fetch.txt.
-        """
+        """Return a manifest's entries by the names of existing files; None if it cannot be read."""
         content = self._read(manifest)
         if content is None:
             return None
@@ -190,7 +180,6 @@ class _Validation:
         return entries
 
     def _check_complete(self, manifests: Mapping[str, set[str]]) -> None:
-        """Note payload that no manifest lists, or, from BagIt 1.0 on, that one manifest lacks."""
         if not manifests and not any(bag.is_payload_manifest(problem.file) for problem in self.problems):
             self._add(".", "has no manifest of its payload", ProblemKind.MISSING)
         in_each = self._form.version >= (1, 0)
@@ -219,7 +208,6 @@ class _Validation:
                     self._add(path, f"is changed: its {name} is not the one listed{empty}", ProblemKind.CHANGED)
 
     def _check_info(self, recording: Recording | None) -> None:
-        """Compare bag-info.txt with the package; a foreign bag may lack the fields."""
         if not self._is_ours and bag.INFO_FILE not in self._files:
             return
         content = self._read(bag.INFO_FILE)
@@ -274,19 +262,13 @@ class _Validation:
             self._add(file.file, difference, ProblemKind.INCONSISTENT)
 
 
-TOLERANCE_S = 0.1
-"""Tolerance for the length of a decoded track: a few coded audio frames."""
+TOLERANCE_S = 0.1  # tolerance for the length of a decoded track: a few coded audio frames
 
-
-REORDERED = 4
-"""Frames: x264 reorders by one less."""
+REORDERED = 4  # frames: x264 reorders by one less
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
-    """The result for one package; `elsewhere`: its media were pruned and not checked.
-
-    Without `ours` it is a foreign bag.
-    """
+    """The result for one package. Media of an `elsewhere` one were not checked; without `ours` it is a foreign bag."""
 
     id: str
     ok: bool
@@ -312,9 +294,8 @@ def verify(
 ) -> list[Problem]:
     """Return all problems of the package at `folder`.
 
-    Hashes every file. `decode` also decodes every media frame, and compares them with the description. Without
-    `payload` only names and sizes of `data/` are checked. `progress` gets bytes done and in all. `uncached`: see
-    `fixity.sha256`.
+    `decode` also decodes all media and compares them with the description. Without `payload` only names and sizes of
+    `data/` are checked. `progress` gets bytes done and in all. `uncached`: see `fixity.digests`.
     """
     validation = _Validation(folder, progress, is_ours=True, payload=payload, uncached=uncached, decode=decode)
     return validation.run()
@@ -338,7 +319,6 @@ def _reordered_s(track: VideoTrack | AudioTrack) -> float:
 
 
 def _differences(file: MediaFile, decoded: "dict[int, Span]") -> list[str]:
-    """Return the differences between decoded tracks and the description."""
     wrong = [f"has {len(decoded)} tracks, not {len(file.tracks)}"] if len(decoded) != len(file.tracks) else []
     for track in file.tracks:
         real = decoded.get(track.index)

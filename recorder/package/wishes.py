@@ -4,8 +4,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-SLIDES_FOLDER = "data/slides"
-"""The folder of slide images in a package."""
+SLIDES_FOLDER = "data/slides"  # the folder of slide images in a package
 
 
 class Area(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,10 +57,7 @@ class Wishes(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Derived(msgspec.Struct, frozen=True, kw_only=True):
-    """`metadata/derived.json`: slides found, slides with text, and failures.
-
-    `language` and `report` let a correction make the report again.
-    """
+    """`metadata/derived.json`: slides, slides with text, failures, and options to make the report again."""
 
     slides: int = 0
     slides_read: int = 0

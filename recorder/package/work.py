@@ -31,8 +31,7 @@ HEALTH_FILE = "metadata/health.jsonl"
 PREMIS_FILE = "metadata/premis.jsonl"
 LEVELS_FILE = "metadata/levels.json"
 DERIVED_FILE = "metadata/derived.json"
-PART_FILE = "metadata/part.json"
-"""A copy of `begun.json` in a package of a part that may be joined to others."""
+PART_FILE = "metadata/part.json"  # A copy of `begun.json` in a package of a part that may be joined to others
 METADATA_FILES = frozenset({
     RECORDING_FILE, EVENTS_FILE, DEVICES_FILE, CHECKS_FILE, REQUEST_FILE, DUBLIN_CORE_FILE, HEALTH_FILE, PREMIS_FILE,
     LEVELS_FILE, DERIVED_FILE, PART_FILE,
@@ -40,8 +39,7 @@ METADATA_FILES = frozenset({
 """All files of `metadata/` after sealing."""
 POSTER_FILE = "data/poster.jpg"
 PROGRAM = "program.mp4"
-PROGRAM_FILES = re.compile(r"program(-\d+)?\.mp4")
-"""The program, and its further files if parts could not be joined."""
+PROGRAM_FILES = re.compile(r"program(-\d+)?\.mp4")  # the program, and its further files if parts could not be joined
 
 
 def program_files(media: Iterable[MediaFile]) -> list[MediaFile]:
@@ -70,10 +68,7 @@ class WorkFolder:
         self._locks: list[int] = []
 
     def lock(self) -> None:
-        """Take the lock. Raises PackageBusy, and OSError if the folder cannot be opened.
-
-        A file system without locks gives none, and so does a folder that is missing or may not be opened.
-        """
+        """Take the lock, if the file system has locks. Raises PackageBusy, OSError."""
         hint = "Wait until that session has ended."
         busy = PackageBusy(f"{self.name} is still being recorded by another Liput", hint=hint)
         folder = partial(os.open, self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -96,10 +91,7 @@ class WorkFolder:
         return is_regular(self.path / BEGUN_FILE)
 
     def refuse_irregular(self) -> None:
-        """Raise ArchiveError for a link, pipe or device in the folder: a write would go elsewhere.
-
-        An irregular `begun.json` counts as lost, and is replaced. Raises OSError.
-        """
+        """Raise ArchiveError for a link, pipe or device in the folder; `begun.json` may be one. Raises OSError."""
         for path in fixity.walk(self.path)[1]:
             if path != BEGUN_FILE:
                 raise ArchiveError(
@@ -124,10 +116,7 @@ def encode_begun(begun: Begun) -> bytes:
 
 
 def read_begun(folder: Path) -> Begun:
-    """Return `begun.json` of a work folder; raises ArchiveError if the folder does not say.
-
-    Without `begun.json` the package may be complete and await its rename; then its description answers.
-    """
+    """Return `begun.json`, or its content from a complete package's description; raises ArchiveError without both."""
     try:
         if is_regular(folder / BEGUN_FILE):
             return decode_begun(read_file(folder / BEGUN_FILE))
