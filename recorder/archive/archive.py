@@ -93,7 +93,6 @@ class Archive:
         return work
 
     def _furnish(self, work: WorkFolder, there: Path) -> None:
-        """Fill a new work folder, and sync it with every new folder up to `there`."""
         work.media.mkdir(parents=True)
         work.metadata.mkdir()
         work.events.touch()
@@ -203,10 +202,7 @@ class Archive:
             folder = folder.parent
 
     def reopen(self, folder: Path) -> WorkFolder:
-        """Return the work folder at `folder`, locked, to be sealed or discarded.
-
-        Raises PackageBusy if another process records into it, PackageNotFound if it is gone, OSError.
-        """
+        """Return a work folder, locked. Raises PackageBusy while it records, PackageNotFound if it is gone, OSError."""
         work = WorkFolder(folder, recall_begun(folder))
         work.lock()
         if not folder.is_dir():
@@ -235,10 +231,7 @@ class Archive:
 def session_archives(
     settings: Settings, clock: Clock, *, folder: Path | None = None, reserve: int | None = None
 ) -> list[Archive]:
-    """Return the session's archive, and those for when its disk is full, each folder once.
-
-    `folder` replaces the archive of the settings, and `reserve` (bytes) their reserve.
-    """
+    """Return the session's archive, and those for when its disk is full; `folder` and `reserve` replace settings."""
     reserve = settings.archive.reserve if reserve is None else reserve
     named = (folder or settings.archive.path, *settings.storage.paths)
     return list({archive.root: archive for archive in (Archive(path, clock, reserve) for path in named)}.values())

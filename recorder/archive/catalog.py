@@ -17,7 +17,6 @@ from recorder.package.work import PROGRAM, RECORDING_FILE, read_begun, time_of
 
 INCOMING = ".incoming"
 """The folder of work folders: in the archive, so that sealing is a rename; hidden, so that nobody lists it."""
-
 SUGGESTIONS = 5
 
 
@@ -27,7 +26,6 @@ def packages(root: Path) -> list[Package]:
 
 
 def _packages(root: Path, is_wanted: Callable[[str], bool]) -> list[Package]:
-    """Return the packages in folders with a wanted name; reads no others."""
     with _translated(root):
         found = [read_package(folder) for folder in _sealed(root) if is_wanted(folder.name)]
         found += [read_unfinished(folder) for folder in unfinished(root) if is_wanted(folder.name)]
@@ -62,10 +60,7 @@ def sealed_as(root: Path, name: str) -> list[Path]:
 
 
 def folders_of_packages(root: Path) -> list[Path]:
-    """Return the folders of all packages by date, without reading them; raises StorageError.
-
-    A package that a correction is replacing at this moment is missing: nobody may work on it.
-    """
+    """Return the folders of all packages by date, except those in correction; raises StorageError."""
     with _translated(root):
         return [folder for folder in _sealed(root) if not folder.name.startswith(".")]
 
@@ -162,10 +157,7 @@ def refuse_elsewhere(folder: Path) -> None:
 
 
 def _standing(folder: Path) -> tuple[Path, Recording | None]:
-    """Return the present path of a package and its description, None if it cannot be read.
-
-    A correction may rename the package between two looks (rebuilding.py).
-    """
+    """Return the present path of a package and its description or None: a correction may rename it meanwhile."""
     for where in (folder, folder.with_name(f".{folder.name}{names.OLD}"), folder):
         try:
             return where, read_recording(where)
@@ -195,7 +187,6 @@ def read_unfinished(folder: Path) -> Package:
 
 
 def _size(folder: Path) -> int | None:
-    """Return the bytes of a folder, None if it cannot be read."""
     for _ in range(2):  # a correction may replace it during the first look
         try:
             return sum(fixity.walk(folder)[0].values())
@@ -214,10 +205,7 @@ def _identifier(folder: Path) -> str:
 
 
 def find(root: Path, key: str) -> Package:
-    """Return the package for its name, path or UUID, or for a beginning of its name or UUID.
-
-    Raises PackageNotFound, with suggestions, unless exactly one answers; StorageError.
-    """
+    """Return the one package for a name, path, UUID or a beginning of these. Raises PackageNotFound, StorageError."""
     wanted = _name_of(root, key)
     likely = _answering(_packages(root, lambda name: _may_answer(name, wanted)), wanted)
     if len(likely) == 1:
@@ -244,7 +232,6 @@ def _may_answer(folder_name: str, wanted: str) -> bool:
 
 
 def _name_of(root: Path, key: str) -> str:
-    """Return the package's name if `key` is a path in the archive, else `key`."""
     path = Path(key)
     if "/" in key and root.resolve() in path.resolve().parents:
         return path.name

@@ -21,8 +21,7 @@ from recorder.package.wishes import SLIDES_FOLDER, Derived, SlideWishes, Wishes
 from recorder.package.work import DERIVED_FILE, LEVELS_FILE, WorkFolder
 
 SHEET_FILE = "data/thumbnails.jpg"
-CHAPTERS_SHARE = 0.5
-"""Shares of the progress of sealing."""
+CHAPTERS_SHARE = 0.5  # shares of the progress of sealing
 OVERVIEW_SHARE = 0.6
 _NICE = 10
 
@@ -93,7 +92,6 @@ class Deriving:
         self._disk.write(self._work.path / DERIVED_FILE, json_text(derived))
 
     def _has_slides(self, recording: Recording) -> bool:
-        """Return whether an earlier attempt found slides, and all their images exist."""
         slides = [chapter for chapter in recording.chapters if chapter.source == "slide"]
         pictures = {chapter.thumbnail for chapter in slides}
         return bool(slides) and all(picture and (self._work.path / picture).is_file() for picture in pictures)

@@ -46,10 +46,7 @@ def read_raw(draft: Draft) -> Raw:
 def describe(
     draft: Draft, raw: Raw, kind: EventType, now: datetime, detail: str, by: str | None = None, **more: Any
 ) -> None:
-    """Put the description `raw` into `draft`, and a PREMIS event of the change `by` a person.
-
-    `more` are further fields of the event. Raises ArchiveError if `raw` is not a valid description.
-    """
+    """Put the description `raw` and a PREMIS event into `draft`; raises ArchiveError for an invalid description."""
     try:
         recording = msgspec.convert(raw, Recording)
     except msgspec.ValidationError as error:
@@ -82,7 +79,6 @@ FIELDS = (
     "request.place",
 )  # fmt: skip
 """The fields of `Recording` that can be corrected, dotted below the top."""
-
 _SECTIONS: Mapping[str, Raw] = {
     "records": {},
     "consent": msgspec.to_builtins(Consent()),
@@ -100,10 +96,7 @@ def edit(
     disk: Disk | None = None,
     progress: Progress | None = None,
 ) -> tuple[Change, ...]:
-    """Set fields (of FIELDS) of the package at `folder`; return the changes, none if nothing changed.
-
-    `by` and `reason` go into the event. Raises as `rebuilding`, and ArchiveError for an empty title.
-    """
+    """Set FIELDS of a package; return the changes. Raises as `rebuilding`, and ArchiveError for an empty title."""
     if "title" in wanted and not one_line(str(wanted["title"])):
         raise ArchiveError("The title is empty", hint="Say what the session was.")
     with rebuilding(folder, disk or Disk(), Tally(0, progress)) as draft:

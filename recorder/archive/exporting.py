@@ -1,7 +1,7 @@
 """Hands over a package: its files, an excerpt without personal data, or one ZIP file.
 
-An excerpt is a package with its own UUID. It has only the files named here. A ZIP file is read back before it gets its
-name; media are stored uncompressed. Private files stay private in it.
+An excerpt has its own UUID and only the files named here. A ZIP file is read back before it gets its name. Media are
+stored uncompressed; private files stay private.
 """
 
 import hashlib
@@ -64,10 +64,7 @@ class Content:
 
 
 def contents(folder: Path) -> list[Content]:
-    """Return all files of the package at `folder`, the tag manifest last; readers compare media with their digests.
-
-    Raises PackageDamaged if the rest is not whole, ArchiveError if media were pruned.
-    """
+    """Return all files of a package, the tag manifest last; reads no media. Raises PackageDamaged, ArchiveError."""
     refuse_incomplete(folder)
     try:
         listed = {
@@ -158,8 +155,7 @@ def _without_place(reason: str) -> str:
     return kind if "/" in subject else reason
 
 
-_FIRST = (1980, 1, 1, 0, 0, 0)
-"""The earliest time in a ZIP file."""
+_FIRST = (1980, 1, 1, 0, 0, 0)  # the earliest time in a ZIP file
 
 
 def write_zip(

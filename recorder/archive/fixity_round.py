@@ -30,9 +30,7 @@ from recorder.package.manifest import Problem, ProblemKind
 from recorder.package.verification import verify
 
 FILE = "fixity.sqlite3"
-MOST_PROBLEMS = 100
-"""Kept for one package; the count includes all."""
-
+MOST_PROBLEMS = 100  # kept for one package; the count includes all
 _HINT = "Free space on its disk; if it is damaged move it away: packages are then read anew."
 _TABLE = """
 CREATE TABLE IF NOT EXISTS checks (
@@ -40,16 +38,12 @@ CREATE TABLE IF NOT EXISTS checks (
 CREATE INDEX IF NOT EXISTS by_package ON checks (package, at);
 """
 
-
 type Outcome = Literal["whole", "damaged", "repair-begun", "repaired", "copy-whole", "copy-damaged", "pruned"]
 """Results of reading or repairing a package."""
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="fixity"):
-    """One line of the log: time, package, bytes read, result.
-
-    `found` counts all problems; `problems` has the first MOST_PROBLEMS.
-    """
+    """One line of the log. `found` counts all problems; `problems` has the first MOST_PROBLEMS."""
 
     at: datetime
     package: str
@@ -119,10 +113,7 @@ _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
 class Round(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="round"):
-    """The result of a round: packages and bytes read, damaged packages, `left` packages.
-
-    `ended` is "done" (all were read), "budget" or "session".
-    """
+    """The result of a round; `left` packages were not read. `ended` is "done", "budget" or "session"."""
 
     packages: int
     bytes: int

@@ -1,6 +1,5 @@
-"""The search index of an archive: the descriptions of all packages in one SQLite file.
+"""The search index of an archive: one SQLite file in the state folder, made from the packages' descriptions.
 
-It is made from the packages, and may be deleted at any time. The state folder of this PC has one file for each archive.
 Times of the folders `YYYY/MM` show changes, since adding, removing or correcting a package changes them. One
 transaction updates the index, so a kill leaves it as it was. Search terms are plain words, not a query language.
 """
@@ -32,13 +31,9 @@ from recorder.package.fixity import Progress
 from recorder.package.manifest import Package, PackageState, Recording
 from recorder.package.work import RECORDING_FILE
 
-VERSION = 2
-"""The version of the tables; another version is made again."""
-BUSY_S = 30.0
-"""Another process may take this long to update the index."""
-SETTLED_NS = 5_000_000_000
-"""A younger folder is always read: its time may not change with a second change."""
-
+VERSION = 2  # the version of the tables; another version is made again
+BUSY_S = 30.0  # another process may take this long to update the index
+SETTLED_NS = 5_000_000_000  # a younger folder is always read: its time may not change with a second change
 _TABLES = """
 CREATE TABLE months (path TEXT PRIMARY KEY, stamp INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE packages (
@@ -54,7 +49,6 @@ _DAMAGED = frozenset(
     {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_SCHEMA, sqlite3.SQLITE_IOERR}
 )
 """Error codes of a file that is no usable index."""
-
 
 type Words = tuple[str, str, str, str, str, str]
 """The texts of title, request, place, marks, chapters and files."""
@@ -240,7 +234,6 @@ def _stamp(folder: Path) -> str:
 def _put(
     connection: sqlite3.Connection, key: tuple[str, str, str], row: tuple[float, str, bytes], words: Words
 ) -> None:
-    """Add a package; `key` is its month, name and stamp."""
     _remove(connection, "month = ? AND name = ?", key[:2])
     cursor = connection.execute(
         "INSERT INTO packages (month, name, stamp, started, room, document) VALUES (?, ?, ?, ?, ?, ?)",
@@ -269,10 +262,7 @@ def room_key(room: str) -> str:
 
 
 def _entry(folder: Path) -> tuple[tuple[float, str, bytes], Words]:
-    """Return the row of a package (start, room, document) and its texts.
-
-    A damaged package has its name only.
-    """
+    """Return the row of a package (start, room, document) and its texts. A damaged package has its name only."""
     package = catalog.read_package(folder)
     if package.recording and not _is_vouched_for(folder):
         package = msgspec.structs.replace(package, state=PackageState.DAMAGED)
@@ -315,13 +305,9 @@ def _lines(*texts: str) -> str:
     return "\n".join(filter(None, texts))
 
 
-MOST = 50
-"""The default number of results."""
-OPEN, CLOSE = "[", "]"
-"""Marks of a found word in a snippet."""
-
-_WEIGHTS = "100.0, 50.0, 20.0, 20.0, 1.0, 10.0"
-"""Weights of title, request, place, marks, chapters, files."""
+MOST = 50  # the default number of results
+OPEN, CLOSE = "[", "]"  # marks of a found word in a snippet
+_WEIGHTS = "100.0, 50.0, 20.0, 20.0, 1.0, 10.0"  # weights of title, request, place, marks, chapters, files
 _LETTER = re.compile(r"[^\W_]")
 
 MANY = 1000
@@ -431,10 +417,7 @@ def _chosen(connection: sqlite3.Connection, query: str, values: Mapping[str, Any
 
 
 def match(words: Sequence[str]) -> str | None:
-    """Return the FTS5 expression for all `words` as prefixes; None without a letter or digit.
-
-    Quotes disable operators. Signs separate words: `B/12/UN38` matches three in sequence.
-    """
+    """Return an FTS5 expression for all `words` as prefixes, or None. `B/12` is two words in sequence."""
     parts = [part for word in words for part in storable(word).replace("\0", " ").split() if _LETTER.search(part)]
     quoted = (part.replace('"', '""') for part in parts)
     return " ".join(f'"{part}"*' for part in quoted) or None

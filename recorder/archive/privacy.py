@@ -1,7 +1,4 @@
-"""Finds recordings that every user of the PC can read, and closes them.
-
-New files follow our umask (recorder/running/access.py). Older files, and copies by other programs, may be open.
-"""
+"""Finds recordings that every user of the PC can read, and closes them: older files and copies may be open."""
 
 import errno
 import os

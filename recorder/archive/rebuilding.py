@@ -44,10 +44,7 @@ def size_of(source: Path) -> int:
 
 
 def copy_file(source: Path, target: Path, tally: Tally) -> str:
-    """Copy content and mtime to a new synced file; return the hex SHA-256.
-
-    Raises ArchiveError if `source` is not regular or changes meanwhile, OSError if `target` exists or the disk refuses.
-    """
+    """Copy content and mtime to a new synced file; return its SHA-256. Raises ArchiveError for a changing source."""
     reading = _open(source)
     try:
         before = os.fstat(reading)
@@ -95,10 +92,7 @@ def beside(folder: Path, end: str) -> Path:
 
 
 def take_place(new: Path, folder: Path, disk: Disk) -> None:
-    """Put the package at `new` in the place of `folder`, which the caller has locked; remove the old one.
-
-    Raises OSError and changes nothing. `settle` removes leftovers of the old package later.
-    """
+    """Exchange `new` for the locked package at `folder`. Raises OSError and changes nothing."""
     with locked(new, alone=True):  # others find the name locked until we are done
         former = _exchange(new, folder, disk)
         with contextlib.suppress(OSError):
@@ -106,7 +100,6 @@ def take_place(new: Path, folder: Path, disk: Disk) -> None:
 
 
 def _exchange(new: Path, folder: Path, disk: Disk) -> Path:
-    """Return the present path of the old package."""
     try:
         disk.exchange(new, folder)
     except OSError as error:
@@ -213,10 +206,7 @@ def damaged(name: str, what: str) -> PackageDamaged:
 
 
 class Draft:
-    """A corrected package in the making at `new`; `payload` has digests and `sizes` bytes by path.
-
-    Reads the package at `folder`, and writes only below `new`.
-    """
+    """A corrected package in the making at `new`; `payload` has digests and `sizes` bytes by path."""
 
     def __init__(self, folder: Path, disk: Disk, tally: Tally) -> None:
         self.folder = folder
@@ -333,7 +323,6 @@ class Draft:
         self._copied[new_path] = digest
 
     def _expect_copies(self) -> None:
-        """Switch to copies. Raises StorageError if they do not fit."""
         size = sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file())
         free = shutil.disk_usage(self.folder).free
         if free < size:
@@ -347,7 +336,6 @@ class Draft:
         self._links = False
 
     def _place(self, path: str) -> Path:
-        """Return the target path, with its folders made."""
         target = self.new / path
         for folder in reversed(target.relative_to(self.new).parents):
             if not (self.new / folder).is_dir():
@@ -361,10 +349,7 @@ class Draft:
         folder.chmod(stat.S_IMODE((like if like.is_dir() else self.folder).stat().st_mode))
 
     def _prove(self) -> None:
-        """Read written files back from the disk before the old package is removed.
-
-        Hard links are the same files, so only their sizes are checked.
-        """
+        """Read copies back from the disk before the old package is removed; hard links are the same files."""
         refuse_damaged(self.folder.name, verify(self.new, payload=False))
         for path, digest in self._copied.items():
             if fixity.sha256(self.new / path, self._tally, uncached=True) != digest:

@@ -60,14 +60,11 @@ from recorder.package.work import (
     program_files,
 )
 
-POSTER_WIDTH = 1280
-"""Pixels, at most."""
+POSTER_WIDTH = 1280  # pixels, at most
 
 POSTER_MOMENTS = (0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.0)
 """Parts of the session to try in turn until a frame is not black."""
-
-BLACK_LUMA = 10.0
-"""Mean luma (0 is black, 255 white) of a black frame, at most."""
+BLACK_LUMA = 10.0  # mean luma (0 is black, 255 white) of a black frame, at most
 
 
 def poster(path: Path) -> bytes | None:
@@ -90,10 +87,7 @@ def poster(path: Path) -> bytes | None:
 
 
 def _picture_at(container: InputContainer, stream: VideoStream, part: float) -> av.VideoFrame | None:
-    """Return the first frame that decodes from the keyframe before `part` (0 to 1) of the session on.
-
-    Drains the decoder after each packet: otherwise it would buffer more frames before the first one.
-    """
+    """Return the first frame that decodes from the keyframe before `part` (0 to 1); drain the decoder at once."""
     decoder = stream.codec_context
     try:
         container.seek((container.start_time or 0) + int((container.duration or 0) * part))
@@ -107,7 +101,6 @@ def _picture_at(container: InputContainer, stream: VideoStream, part: float) -> 
 
 
 def _luma(picture: av.VideoFrame) -> float:
-    """Return the mean luma, from 0 to 255, of a small copy."""
     (plane,) = picture.reformat(width=64, height=36, format="gray").planes
     rows = bytes(plane)
     luma = b"".join(rows[start : start + 64] for start in range(0, plane.line_size * 36, plane.line_size))
@@ -129,8 +122,7 @@ def _jpeg(picture: av.VideoFrame) -> bytes:
     return b"".join(bytes(packet) for packet in (*encoder.encode(full), *encoder.encode(None)))
 
 
-MOST_HEALTH_LINES = 2000
-"""Bounds the log of a device that flaps all day: the first and the last half stay."""
+MOST_HEALTH_LINES = 2000  # bounds the log of a device that flaps all day: the first and the last half stay
 
 
 def health_lines(begun: Begun, recording: Recording) -> bytes:
@@ -146,7 +138,7 @@ def health_lines(begun: Begun, recording: Recording) -> bytes:
 
 
 def _bounded(lines: Iterable[HealthLine], ended_at: datetime) -> Iterator[HealthLine]:
-    """Yield the first and the last lines, with a line between them that counts those left out."""
+    """Yield the first and the last lines, with a count of those left out between."""
     rest = iter(lines)
     yield from itertools.islice(rest, MOST_HEALTH_LINES // 2)
     last: deque[HealthLine] = deque(maxlen=MOST_HEALTH_LINES // 2)
@@ -207,7 +199,6 @@ def fill(
 
 
 def _sync_media(work: WorkFolder, disk: Disk) -> list[str]:
-    """Sync the media; return their paths in the package, the program first."""
     paths = sorted(
         (path for path in work.media.iterdir() if path.is_file() and path.stat().st_size > 0),
         key=lambda path: (path.stem != Path(PROGRAM).stem, path.name),
