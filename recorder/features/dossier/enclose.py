@@ -29,10 +29,8 @@ from recorder.package.manifest import Recording, RequestFacts
 from recorder.package.request import CarriedRequest, Letter, RecordedSession, Request, RequestRecord, Step
 from recorder.package.work import REQUEST_FILE, WorkFolder
 
-PAYLOAD = "data"
-"""The folder of letters in a package, laid out as in the dossier."""
-ANSWER_S = 10.0
-"""Deadline for an answer of the dossier's disk."""
+PAYLOAD = "data"  # the folder of letters in a package, laid out as in the dossier
+ANSWER_S = 10.0  # deadline for an answer of the dossier's disk
 
 
 def carried(dossier: Dossier, request: Request, office: Office, *, history: bool = False) -> CarriedRequest:
@@ -57,10 +55,7 @@ def put_letter(package: Path, letter: Letter, content: bytes, disk: Disk) -> Non
 
 
 def carry_letters(work: Path, taken: CarriedRequest, clock: Clock) -> Callable[[], None]:
-    """Start to copy the letters into a work folder; return a function that ends the copying.
-
-    That function waits until ANSWER_S after the start. Then it blocks further writes.
-    """
+    """Start to copy the letters; return a function that waits for that until ANSWER_S, and then blocks writes."""
     writing = threading.Lock()
     until_ns = clock.now_ns() + round(ANSWER_S * NANOSECONDS)
 
@@ -87,10 +82,7 @@ _REASONS = frozenset({NOT_FOUND, NOT_NOTED, MISSING, CHANGED})
 
 
 def enclose(work: WorkFolder, recording: Recording, target: Path, now: datetime, disk: Disk) -> Recording:
-    """Write the request into the work folder, and return `recording` with it.
-
-    `target` is the package's later path. Raises OSError if the package's own disk fails.
-    """
+    """Write the request into the work folder, and return `recording` with it. Raises OSError of the package's disk."""
     taken = work.begun.context.request
     if taken is None:
         return recording
@@ -132,10 +124,7 @@ def recorded_session(
 
 
 def note(taken: CarriedRequest, recorded: RecordedSession, now: datetime) -> bool:
-    """Note a package in its dossier; return whether that succeeded.
-
-    Before it is archived it is noted as recorded. `recorder.features.dossier.store.seen` corrects a lost note.
-    """
+    """Note a package in its dossier; return whether that succeeded. `seen` corrects a lost note."""
     kind = "archived" if recorded.archived_at else "recorded"
 
     def change(request: Request) -> Request:
@@ -179,10 +168,7 @@ def _silent(taken: CarriedRequest) -> DossierError:
 def _letters(
     package: Path, taken: CarriedRequest, request: Request, missing: list[str], disk: Disk, *, answers: bool
 ) -> Iterator[Letter]:
-    """Yield the letters in the package, with their paths there; copy missing ones.
-
-    Adds failures to `missing`. A disk that did not answer is not asked again.
-    """
+    """Yield the letters in the package, and copy missing ones. A silent disk is not asked twice."""
     for letter in request.letters:
         try:
             try:
@@ -202,7 +188,6 @@ def _letters(
 
 
 def _steps(taken: CarriedRequest, request: Request, now: datetime) -> tuple[Step, ...]:
-    """Return the steps; none if hours or times of a foreign dossier cannot be computed."""
     try:
         return steps_of(request, WorkingHours(taken.office), now)
     except (ArithmeticError, ValueError):

@@ -1,7 +1,4 @@
-"""Links a sealed package and its request: letters go into the package, a note into the dossier.
-
-Such a session began without its request, or was sealed while the dossier was out of reach.
-"""
+"""Links a sealed package to its request: letters go into the package, a note into the dossier."""
 
 from datetime import datetime
 from pathlib import Path
@@ -97,7 +94,6 @@ def _put(
 
 
 def _add(draft: Draft, dossier: Path, letter: Letter) -> Letter:
-    """Copy a letter into the package if it is missing; return it with its path there."""
     path = f"{PAYLOAD}/{letter.file}"
     refuse_name(letter)
     if path not in draft.payload:

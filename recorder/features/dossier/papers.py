@@ -1,7 +1,4 @@
-"""Letters and disposition sheets: their type is told by their content, and they are verified when read.
-
-A paper is read whole, up to a limit, so that the checked bytes are the stored ones.
-"""
+"""Letters and disposition sheets: each is read whole, up to a limit, and judged by its content."""
 
 import hashlib
 import io
@@ -84,8 +81,7 @@ def _picture_type(path: Path, content: bytes) -> MediaType:
         raise DossierError(f"{path} is a damaged picture: {error}", hint="Copy or scan it again.") from None
 
 
-LETTERS = "surat"
-"""The folder of letters and disposition sheets."""
+LETTERS = "surat"  # the folder of letters and disposition sheets
 LETTER_FILE = re.compile(rf"{LETTERS}/[a-z]+-\d+\.(?:pdf|jpg|png)")
 """Valid names of papers; other names in a `request.json` are refused."""
 

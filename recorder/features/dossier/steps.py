@@ -80,13 +80,11 @@ class WorkingHours:
             day += 1
 
     def _worked(self, moment: datetime) -> timedelta:
-        """Return the working time from a fixed day to `moment`."""
         day = self._day_of(moment)
         today = sum((min(moment, end) - start for start, end in self._spans(day) if start < moment), timedelta())
         return self._sum_before(day) + today
 
     def _sum_before(self, day: int) -> timedelta:
-        """Return the working time of all cached days before `day`."""
         if not self._sums or day < self._first:
             self._first, self._sums = max(1, day - _KEPT_BEFORE), [timedelta()]
         while len(self._sums) <= day - self._first:
@@ -98,7 +96,6 @@ class WorkingHours:
         return moment.astimezone(self.zone).toordinal()
 
     def _spans(self, day: int) -> tuple[Span, ...]:
-        """Return the hours of a day (ordinal) in UTC."""
         if day not in self._days:
             on = date.fromordinal(day)
             hours = () if day in self._holidays else self._weekdays[on.weekday()]
@@ -146,10 +143,7 @@ def steps_of(request: Request, hours: WorkingHours, now: datetime) -> tuple[Step
 def _started(
     request: Request, step: ProcedureStep, before: datetime | None, known: datetime, done: datetime | None
 ) -> datetime | None:
-    """Return the start of a step's time; None if it is not known yet.
-
-    `before` is the end of the previous step, `known` the last known end.
-    """
+    """Return the start of a step's time, or None; `before` ended the previous step, `known` the last known one."""
     if step.kind is StepKind.ARCHIVE:
         return max((recorded.ended_at for recorded in request.recordings), default=None)
     if step.kind is StepKind.CARRY_OUT:
@@ -181,7 +175,6 @@ def _leads_past(disposition: Disposition, step: ProcedureStep, procedure: Proced
 def _judged(
     step: Step, started: datetime | None, done: datetime | None, hours: WorkingHours, now: datetime, *, is_over: bool
 ) -> Step:
-    """Return a bare step with its state at `now`."""
     if done is None and is_over:
         step = replace(step, state=StepState.DROPPED)
     started, done = (moment and moment.astimezone(hours.zone) for moment in (started, done))
@@ -219,10 +212,7 @@ def stage_of(request: Request) -> Stage:
 
 
 def lacks(request: Request) -> tuple[str, ...]:
-    """Return the missing parts of a request: letter, dispositions, staff, recording, check.
-
-    With all dispositions and recordings each step has its time. One check covers several recordings.
-    """
+    """Return the missing parts: letter, dispositions, staff, recording, check (one for all recordings)."""
     papers = (step for step in request.procedure.steps if step.kind in {StepKind.RECEIVE, StepKind.DISPOSE})
     passed_on = reached(request) == request.procedure.roles[-1] and all(_done(request, step) for step in papers)
     archived = bool(request.recordings) and all(recorded.archived_at for recorded in request.recordings)

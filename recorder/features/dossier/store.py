@@ -41,8 +41,7 @@ from recorder.package.request import Change, FieldChange, Letter, LetterKind, Re
 from recorder.package.work import CHECKS_FILE, PREMIS_FILE
 
 REQUEST_FILE = "request.json"
-YEARS = range(1900, 2300)
-"""Years of valid moments: a calendar is made of them."""
+YEARS = range(1900, 2300)  # years of valid moments: a calendar is made of them
 _decoder = msgspec.json.Decoder(Request)
 
 
@@ -73,10 +72,7 @@ def _moments(request: Request) -> Iterator[datetime]:
 
 
 def seen(request: Request) -> Request:
-    """Return `request` with `archived_at` for packages that are complete but not noted so.
-
-    The process that sealed them may have been killed before the note.
-    """
+    """Return `request` with `archived_at` of complete packages: a kill may have prevented the note."""
     if all(recorded.archived_at for recorded in request.recordings):
         return request
     recordings = []
@@ -90,10 +86,7 @@ def seen(request: Request) -> Request:
 
 
 def archived_at(folder: Path, zone: tzinfo | None) -> datetime:
-    """Return the time when the package was complete; raises OSError without a package.
-
-    premis.jsonl has it. File times do not: corrections and copies change them.
-    """
+    """Return the time of ingestion in premis.jsonl: corrections change file times. Raises OSError without a package."""
     changed = (folder / TAG_MANIFEST_FILE).stat().st_mtime
     return _ingested_at(folder) or datetime.fromtimestamp(changed, zone)
 
@@ -133,11 +126,9 @@ def amended(request: Request, now: datetime, kind: str, *, note: str = "", **fie
 
 
 EVENTS_FILE, TEXT_FILE = "events.jsonl", "PERMOHONAN.txt"
-FOLDER, FILE = 0o700, PRIVATE
-"""Modes: letters and names are personal data."""
+FOLDER, FILE = 0o700, PRIVATE  # modes: letters and names are personal data
 SPARE_BYTES = 1_000_000
-HALF_MADE_S = 3600.0
-"""A new dossier of this age was left by a killed process."""
+HALF_MADE_S = 3600.0  # a new dossier of this age was left by a killed process
 _NAMES: dict[LetterKind, str] = {"request": "permohonan", "disposition": "disposisi", "other": "lampiran"}
 _LOCK = ".lock"
 
@@ -157,10 +148,7 @@ class Dossier:
         return read_request(self.folder)
 
     def change(self, change: Callable[[Request], Request]) -> Request:
-        """Replace the request by the result of `change`; return it. Raises DossierError, StorageError.
-
-        After an error the dossier is as before, except for unreferenced papers.
-        """
+        """Replace the request by the result of `change`; return it. Raises DossierError, StorageError."""
         try:
             with locked(self.folder / _LOCK):
                 for part in self.folder.rglob(ASIDE):  # half written by a killed process
@@ -176,10 +164,7 @@ class Dossier:
     def keep(
         self, papers: Sequence[Paper], kind: LetterKind, taken: Iterable[Letter], now: datetime
     ) -> tuple[Letter, ...]:
-        """Store copies of `papers` durably; return the new ones. Call it within a change.
-
-        A paper in `taken` is stored again only if its copy is damaged or gone. Raises OSError.
-        """
+        """Store copies of new or damaged `papers`; return the new ones. Call it within a change. Raises OSError."""
         kept: dict[str, Letter] = {letter.sha256: letter for letter in taken}
         new = []
         for paper in papers:
@@ -249,7 +234,6 @@ class Dossier:
         return request
 
     def _make_root(self, root: Path) -> None:
-        """Make the folder of all dossiers, and sync it with its parents."""
         if root.is_dir():
             return
         for folder in reversed(root.parents):
@@ -278,8 +262,7 @@ def locked(path: Path) -> Iterator[None]:
         os.close(fd)
 
 
-REQUESTS = "permohonan"
-"""The folder in the archive, beside the years; the archive does not list it."""
+REQUESTS = "permohonan"  # the folder in the archive, beside the years; the archive does not list it
 SUGGESTIONS = 5
 LONGEST_SHOWN = 80
 
@@ -317,10 +300,7 @@ class Dossiers:
             ) from None
 
     def read(self) -> tuple[list[Request], dict[str, str]]:
-        """Return all requests, the earliest first, and errors of unreadable ones by id.
-
-        Folders without a `request.json` are no dossiers.
-        """
+        """Return all requests, the earliest first, and errors by id. Folders without `request.json` are no dossiers."""
         found, damaged = [], {}
         for identifier in self.ids():
             dossier = self.dossier(identifier)
@@ -356,10 +336,7 @@ class Dossiers:
         raise DossierError(f"No request in {self.root} is called {_shown(key)}", hint=hint, why="missing")
 
     def add(self, request: Request, papers: Sequence[Paper], now: datetime, *, may_repeat: bool) -> Request:
-        """Make the dossier of a new request; return the stored request.
-
-        Raises UsageError if another request has its letter number, unless it `may_repeat`; and as `Dossier.make`.
-        """
+        """Make a dossier. Raises UsageError for a known letter number unless it `may_repeat`; see `make`."""
 
         def refuse() -> None:
             if not may_repeat:

@@ -34,7 +34,6 @@ _STATES = {
     StepState.DROPPED: ("tidak dilaksanakan", "not done"),
 }
 
-
 _REQUEST_STATES = {
     RequestState.OPEN: ("terbuka", "open"),
     RequestState.CLOSED: ("ditutup", "closed"),
@@ -62,7 +61,6 @@ _CHANGES = {
     "reopened": "dibuka kembali",
 }
 """`recorder.package.request.Change.kind` in Indonesian."""
-
 _LABELS = {
     "id": ("Nomor dosir", "Id"),
     "state": ("Status", "State"),
@@ -85,8 +83,7 @@ _LABELS = {
     "recordings": ("Rekaman", "Recording"),
 }
 """Labels of a request's fields."""
-_TOLD = {"edited", "assigned"}
-"""Changes with former values in the text; the others need none."""
+_TOLD = {"edited", "assigned"}  # changes with former values in the text; the others need none
 
 type Say = Callable[[tuple[str, str]], str]
 """Makes one text of an Indonesian and an English one."""
@@ -213,10 +210,7 @@ HIDDEN = "[redacted]"
 
 
 def redacted(request: Request) -> Request:
-    """Return `request` without names, titles, contacts, free text, and numbers and hashes of letters.
-
-    Times, steps, roles, units, places, rooms, counts and types of papers stay.
-    """
+    """Return `request` without names, titles, contacts, free text, and numbers and hashes of letters."""
     return replace(
         request,
         id=request.uuid[:8],
