@@ -18,24 +18,16 @@ from recorder.package.wishes import Area
 type Luma = NDArray[np.uint8]
 type Blocks = NDArray[np.bool_]
 """A mask of DOWN x ACROSS blocks."""
-
-WIDTH, HEIGHT = 320, 180
-"""Size of the copies."""
+WIDTH, HEIGHT = 320, 180  # size of the copies
 BLOCK = 10
 ACROSS, DOWN = WIDTH // BLOCK, HEIGHT // BLOCK
 
-_LEVELS = 24
-"""Least difference of a pixel: above the noise of compression and capture cards."""
-_PIXELS = 6
-"""Least number of different pixels of a block's 100."""
-_CONTRAST = 32
-"""Luma range of a block with content, at least."""
-_LEAST_LOST = 0.015
-"""Least share of all blocks: the loss of a title's line. A mouse pointer is a fifth of it."""
-_LOST_OF_CONTENT = 0.12
-"""Least share of the blocks with content."""
-_LEAST_ADDED = 0.08
-"""Least share of all blocks, on an empty slide."""
+_LEVELS = 24  # least difference of a pixel: above the noise of compression and capture cards
+_PIXELS = 6  # least number of different pixels of a block's 100
+_CONTRAST = 32  # luma range of a block with content, at least
+_LEAST_LOST = 0.015  # least share of all blocks: the loss of a title's line. A mouse pointer is a fifth of it
+_LOST_OF_CONTENT = 0.12  # least share of the blocks with content
+_LEAST_ADDED = 0.08  # least share of all blocks, on an empty slide
 _REWRITTEN = 6
 """Pixels of four neighbouring blocks: the lesser of those lost and those added. In copies of slides of 720 lines:
 
@@ -45,18 +37,13 @@ _REWRITTEN = 6
 """
 _CLOCK, _TICKS = (1, 4), 0.55
 """Four changes in a row mark a clock. This many blocks below and above, and left and right, may belong to it."""
-_STILL = 0.03
-"""Most different blocks between two frames of one slide, as a share."""
-_SAME = 0.01
-"""The same for a slide that returns."""
-_LEAST_SEEN = 0.2
-"""Least share of blocks without motion: with fewer nothing is decided."""
-_AROUND = 2
-"""Frames before and after one that show the motion in it."""
+_STILL = 0.03  # most different blocks between two frames of one slide, as a share
+_SAME = 0.01  # the same for a slide that returns
+_LEAST_SEEN = 0.2  # least share of blocks without motion: with fewer nothing is decided
+_AROUND = 2  # frames before and after one that show the motion in it
 _FORGETS, _LIVELY = 0.2, 0.4
 """A block that changes most of the time is lively: a speaker or a film. A fade ends earlier."""
-_KNOWN = 200
-"""Slides in memory, to recognise one that returns."""
+_KNOWN = 200  # slides in memory, to recognise one that returns
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +67,7 @@ class Sight:
 
 @dataclass(frozen=True, slots=True)
 class Slide:
-    """A slide from `start_s` on; `place` shows it complete.
-
-    Numbers begin at 1; one that `is_back` has its former number.
-    """
+    """A slide from `start_s` on; `place` shows it complete. One that `is_back` has its former number."""
 
     start_s: float
     place: Place
@@ -92,7 +76,7 @@ class Slide:
 
 
 type _Shown = tuple[float, Sight]
-"""The start of a slide, and its newest look."""
+"""A slide from `start_s` on; `place` shows it complete. One that `is_back` has its former number, from 1 on."""
 
 
 class Changes:
@@ -234,7 +218,6 @@ def is_rewritten(before: Luma, now: Luma, counts: Blocks) -> bool:
 
 
 def _of_blocks(pixels: NDArray[np.bool_]) -> NDArray[np.int_]:
-    """Count the pixels set in each block."""
     return pixels.reshape(DOWN, BLOCK, ACROSS, BLOCK).sum(axis=(1, 3))
 
 
@@ -244,6 +227,5 @@ def _beside(blocks: NDArray[np.int_]) -> NDArray[np.int_]:
 
 
 def _share(one: Luma, other: Luma, counts: Blocks) -> float:
-    """Return the share of different blocks among those that count."""
     seen = int(counts.sum())
     return float((differ(one, other) & counts).sum()) / seen if seen else 0.0

@@ -19,12 +19,9 @@ from recorder.package.manifest import Chapter, MediaFile
 from recorder.package.wishes import SLIDES_FOLDER, SlidesView, SlideWishes
 from recorder.package.work import program_files
 
-STEP_S = 2.0
-"""The interval of looks; keyframes are as far apart, unless the profile differs."""
-FOUND = 0.7
-"""The share of progress when all slides are found; reading follows."""
-MOST = 1000
-"""Most slides of a session: faster changes are no talk with slides."""
+STEP_S = 2.0  # the interval of looks; keyframes are as far apart, unless the profile differs
+FOUND = 0.7  # the share of progress when all slides are found; reading follows
+MOST = 1000  # most slides of a session: faster changes are no talk with slides
 
 
 def _spans(wishes: SlideWishes, lines: Iterable[Line]) -> list[tuple[float, SlidesView | None]]:
@@ -94,7 +91,6 @@ class SlideChapters:
         yield from changes.end()
 
     def _view(self, at_s: float) -> SlidesView | None:
-        """Return the place of slides at `at_s` of media time; None if none are shown."""
         place = bisect_right(self._spans, at_s, key=lambda span: span[0])
         return self._spans[max(0, place - 1)][1]
 

@@ -25,8 +25,7 @@ from recorder.package.media import OPEN_SAFELY
 from recorder.package.wishes import Area, SlidesView
 from recorder.package.work import program_files
 
-_HALF_A_TICK_S = 0.0005
-"""Seeking rounds file times down."""
+_HALF_A_TICK_S = 0.0005  # seeking rounds file times down
 
 type Keyframe = tuple[float, av.VideoFrame]
 """A frame and its time in the file, in seconds."""
@@ -55,10 +54,7 @@ def keyframes(
 
 
 def pictures_at(path: Path, times: Iterable[float]) -> Iterator[av.VideoFrame | None]:
-    """Yield the keyframe at or just before each of `times`; None if it does not decode.
-
-    Opens the file once: the index of hours takes 0.1 s. Yields none of an unreadable file.
-    """
+    """Yield the keyframe at or before each of `times`, None if it does not decode; nothing of an unreadable file."""
     try:
         with _opened(path) as (container, stream):
             for at_s in times:
@@ -70,7 +66,7 @@ def pictures_at(path: Path, times: Iterable[float]) -> Iterator[av.VideoFrame | 
 
 @contextmanager
 def _opened(path: Path, *, rough: bool = False) -> Iterator[tuple[InputContainer, VideoStream]]:
-    """Open the first video track of a file; raises FFmpegError, or ValueError without one."""
+    """Open the first video track; raises FFmpegError, or ValueError without one."""
     with av.open(path, options=OPEN_SAFELY) as container:
         if not container.streams.video:
             raise ValueError(f"{path} holds no pictures")
@@ -84,7 +80,6 @@ def _opened(path: Path, *, rough: bool = False) -> Iterator[tuple[InputContainer
 
 
 def _at(container: InputContainer, stream: VideoStream, at_s: float) -> Keyframe | None:
-    """Return the keyframe at or before `at_s`; None if none decodes."""
     base, codec, first = stream.time_base, stream.codec_context, stream.start_time or 0
     try:
         container.seek(first + int(at_s / base), stream=stream)
@@ -103,17 +98,13 @@ def _at(container: InputContainer, stream: VideoStream, at_s: float) -> Keyframe
     return None
 
 
-WIDEST = 1280
-"""Pixels of a slide's image: text that a hall can read stays readable."""
+WIDEST = 1280  # pixels of a slide's image: text that a hall can read stays readable
 _QUALITY = 80
 _LUMA_FIRST = frozenset({"yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p", "gray", "nv12"})
 
 
 def sight(keyframe: Keyframe, file: Path, offset_s: float, view: SlidesView) -> Sight | None:
-    """Return the slides in a keyframe; `offset_s` is the file's start in media time.
-
-    None for a black or plain frame.
-    """
+    """Return the slides in a keyframe, None for a plain one; `offset_s` is the file's start in media time."""
     at_s, picture = keyframe
     luma = _small(picture, view.area)
     counts = _uncovered(view)
@@ -170,7 +161,6 @@ def _pixels(picture: av.VideoFrame, area: Area) -> tuple[int, int, int, int]:
 
 
 def _uncovered(view: SlidesView) -> Blocks:
-    """Return the blocks of the slides that nothing covers."""
     free = np.ones((DOWN, ACROSS), np.bool_)
     for cover in view.covered:
         left = (cover.x - view.area.x) / view.area.width * ACROSS
@@ -183,7 +173,6 @@ def _uncovered(view: SlidesView) -> Blocks:
 
 type Advance = Callable[[float], None]
 """Called with the share done, from 0 to 1."""
-
 COLUMNS, ROWS = 5, 6
 MOST_THUMBNAILS = COLUMNS * ROWS
 CELL = 320, 180

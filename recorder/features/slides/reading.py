@@ -14,15 +14,11 @@ from pathlib import Path
 from recorder.model.names import one_line, shortened
 
 PROGRAM = "tesseract"
-ONE_S = 20.0
-"""Deadline for one slide."""
-_LONGEST = 4000
-"""Characters kept of a slide."""
+ONE_S = 20.0  # deadline for one slide
+_LONGEST = 4000  # characters kept of a slide
 _TITLE = 120
-_SURE = 40.0
-"""Least confidence of 100: below, words are mostly dirt."""
-_MODEST = ("prlimit", "--as=2000000000", "nice", "-n", "15")
-"""Limits of the child, since a session may run beside it."""
+_SURE = 40.0  # least confidence of 100: below, words are mostly dirt
+_MODEST = ("prlimit", "--as=2000000000", "nice", "-n", "15")  # limits of the child, since a session may run beside it
 
 
 @functools.cache
@@ -40,10 +36,7 @@ def installed(program: str = PROGRAM) -> frozenset[str]:
 
 
 def read_slide(picture: Path, languages: Sequence[str], until_s: float, program: str = PROGRAM) -> tuple[str, str]:
-    """Return title and text of the slide in an image file, in the installed ones of `languages`.
-
-    Both are "" on failure, and after `until_s` (time.monotonic()).
-    """
+    """Return title and text of the slide in an image file; both are "" on failure or after `until_s` (monotonic)."""
     known = [language for language in languages if language in installed(program)]
     left_s = until_s - time.monotonic()
     if not known or left_s <= 0:
