@@ -26,15 +26,13 @@ NEVER_LIVE = "never-live"
 OTHER = "other"
 OF_THE_DESCRIPTION = frozenset({UNREADABLE, NOT_FOUND, NOT_NOTED, MISSING, CHANGED})
 """Reasons without an event: they arise while the session is sealed."""
-_MISSED = "source-missing"
-"""The end of this fault ends a source outage: the source is seen or heard again."""
+_MISSED = "source-missing"  # the end of this fault ends a source outage: the source is seen or heard again
 _COUNTED = {
     "frames-dropped": "count", "sound-lost": "count", "isolated-dropped": "count", "stream-encode-late": "count",
     "destination-dropped": "frames",
 }  # fmt: skip
 """Kinds with a count of new losses in this field."""
-_SO_FAR = {"picture-damaged": "count", "source-hung": "count"}
-"""Kinds with a total in this field."""
+_SO_FAR = {"picture-damaged": "count", "source-hung": "count"}  # kinds with a total in this field
 _SAMPLES_A_SECOND = 48_000
 _FIRST = {GAP: 0, "recording-gap": 0, NEVER_LIVE: 1}
 """Missing recording comes first, however short; then streams that never were live."""
@@ -42,10 +40,7 @@ _FIRST = {GAP: 0, "recording-gap": 0, NEVER_LIVE: 1}
 
 @dataclass(slots=True)
 class Incident:
-    """All incidents of one kind and subject: number, first time, total length, losses.
-
-    `seconds` and `count` are None without a figure in the log. `is_open` means it lasted to the end of the session.
-    """
+    """All incidents of one kind and subject; `seconds` and `count` are None without a figure in the log."""
 
     kind: str
     subject: str
@@ -68,10 +63,7 @@ class _Log:
 
 
 def incidents(lines: Iterable[Line], recording: Recording | None = None) -> list[Incident]:
-    """Return the incidents: missing recording first, then streams never live, then the longest ones.
-
-    `lines` are the log; foreign lines are skipped. `recording` adds gaps and reasons.
-    """
+    """Return missing recording first, then streams never live, then the longest incidents; skip foreign lines."""
     found: dict[tuple[str, str], Incident] = {}
     recorders = runs(lines)
     for run in recorders:
@@ -121,7 +113,6 @@ def _both(before: Incident | None, after: Incident) -> Incident:
 
 
 def _never_live(found: Mapping[tuple[str, str], Incident], recorders: Iterable[Run]) -> None:
-    """Turn lost destinations that never were live into NEVER_LIVE."""
     lines = [line for run in recorders for line in (*run.armed, *run.recording)]
     seen = {str(line.get("subject")) for line in lines if _says_it_was_live(line)}
     for (kind, subject), incident in found.items():
@@ -135,7 +126,6 @@ def _says_it_was_live(line: Line) -> bool:
 
 
 def _described(found: dict[tuple[str, str], Incident], recording: Recording) -> None:
-    """Add measured gaps, and reasons without an event."""
     if gaps := [gap for gap in recording.gaps if gap.part is None]:
         for key in [key for key in found if key[0] == "recording-gap"]:
             del found[key]  # the log's own entry of the gap

@@ -38,12 +38,9 @@ from recorder.package.work import (
     program_files,
 )
 
-POINTS = 360
-"""Points of a plot: more than its pixels on paper."""
-LISTENED_S = 1.0
-"""Seconds decoded at each point, at most."""
-SILENCE_DBFS = -100.0
-"""The floor of levels."""
+POINTS = 360  # points of a plot: more than its pixels on paper
+LISTENED_S = 1.0  # seconds decoded at each point, at most
+SILENCE_DBFS = -100.0  # the floor of levels
 
 
 class Levels(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,10 +52,7 @@ class Levels(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_levels(root: Path, media: Sequence[MediaFile], advance: Advance = lambda _share: None) -> Levels | None:
-    """Return the program's levels; None if no sound decodes. `root` is the package's folder.
-
-    Gaps between two files are silent.
-    """
+    """Return the program's levels, or None without sound; `root` is the package's folder. Gaps are silent."""
     files = program_files(media) or media[:1]
     length_s = max((file.offset_s + file.duration_s for file in files), default=0.0)
     points = min(POINTS, max(1, ceil(length_s)))
@@ -84,7 +78,6 @@ def read_levels(root: Path, media: Sequence[MediaFile], advance: Advance = lambd
 
 
 def _of_file(path: Path, times: Iterable[float], listen_s: float) -> Iterator[tuple[float, float]]:
-    """Yield RMS and peak at each of `times`; raises FFmpegError, or ValueError without sound."""
     with av.open(path, options=OPEN_SAFELY) as container:
         if not container.streams.audio:
             raise ValueError(f"{path} holds no sound")
@@ -127,8 +120,7 @@ def _dbfs(level: float) -> float:
     return round(max(SILENCE_DBFS, 20 * log10(level)), 1) if level > 0 else SILENCE_DBFS
 
 
-STRIP = 7
-"""Frames from beginning to end."""
+STRIP = 7  # frames from beginning to end
 _POSTER_SIZE = 720, 405
 _STRIP_SIZE = 320, 180
 _QUALITY = 75
@@ -215,7 +207,6 @@ def _poster(folder: Path) -> bytes | None:
 
 
 def _strip(folder: Path, recording: Recording) -> Iterator[tuple[str, bytes]]:
-    """Yield frames from beginning to end of the program, with their times."""
     step_s = max(recording.duration_s / STRIP, 0.1)
     for file in program_files(recording.media):
         if not is_inside(folder, folder / file.file):

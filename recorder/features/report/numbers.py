@@ -12,8 +12,7 @@ _MONTHS = (
 )  # fmt: skip
 _ZONES = {7: "WIB", 8: "WITA", 9: "WIT"}
 _UNITS = ("d", "h", "min", "s")
-_WHOLE = 0.99995
-"""From this part of a unit on, the smaller unit would show 1,000.0."""
+_WHOLE = 0.99995  # from this part of a unit on, the smaller unit would show 1,000.0
 
 
 def day(value: date, language: str) -> str:

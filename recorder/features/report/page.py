@@ -1,7 +1,4 @@
-"""The report of a session: one self-contained HTML page and its PDF.
-
-Both are tag files, so making them again touches no recorded file.
-"""
+"""The report of a session: a self-contained HTML page and its PDF. Both are tag files."""
 
 import re
 from collections.abc import Mapping
@@ -79,7 +76,6 @@ def _grid(total_s: float) -> list[str]:
 
 
 def _points(values: tuple[float, ...]) -> list[str]:
-    """Return each value in the middle of its step; the first and the last also at the ends."""
     places = [0.0, *((number + 0.5) / len(values) for number in range(len(values))), 1.0]
     shown = [values[0], *values, values[-1]]
     return [f"{_x(place):.1f},{_y(value):.1f}" for place, value in zip(places, shown, strict=True)]

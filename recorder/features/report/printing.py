@@ -7,11 +7,9 @@ import sys
 
 from config.errors import LiputError
 
-LIMIT_S = 60.0
-"""Deadline of one PDF."""
+LIMIT_S = 60.0  # deadline of one PDF
 _CPU_S = 60
-_MEMORY = 1 << 30
-"""Address space in bytes: WeasyPrint takes about 300 MB with shared libraries."""
+_MEMORY = 1 << 30  # address space in bytes: WeasyPrint takes about 300 MB with shared libraries
 _NICE = 10
 _VARIANT = "pdf/a-3b"
 

@@ -23,13 +23,11 @@ MOST_CHAPTERS = 12
 MOST_DIGESTS = 3
 _LOGO_SIZE = 400, 400
 _NEARLY_WHOLE = 0.05
-_LONGEST = 300
-"""Characters of one value; a title may be as long."""
+_LONGEST = 300  # characters of one value; a title may be as long
 _LONGEST_CHAPTER = 60
 _CODECS = {"h264": "H.264", "hevc": "H.265"}
 
 type Rows = list[tuple[str, str]]
-
 
 type Limited[Row] = tuple[Sequence[Row], int]
 """The rows that fit, and the count of the others."""
