@@ -139,7 +139,7 @@ class Deriving:
             be_at_least(_NICE)
             try:
                 made.append(make())
-            except Exception as error:  # whatever fails, the recording must be sealed
+            except Exception as error:  # any failure: the recording must be sealed
                 self._problems.append(f"{what}: {error!r}")
 
         threads.start(run, name=f"derive-{what}").join()

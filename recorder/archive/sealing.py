@@ -82,7 +82,7 @@ def poster(path: Path) -> bytes | None:
                 if found is not None and _luma(found) > BLACK_LUMA:
                     break
         return None if picture is None else _jpeg(picture)
-    except Exception:  # whatever fails, sealing is worth more than a poster
+    except Exception:  # any failure: sealing is worth more than a poster
         return None
 
 

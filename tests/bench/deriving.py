@@ -116,7 +116,7 @@ def _steps(work: WorkFolder) -> dict[str, object]:
 
 
 def _read(root: Path, wishes: Wishes) -> None:
-    from recorder.features.slides.reading import read_slide
+    from recorder.features.slides.chapters import read_slide
 
     assert wishes.slides
     until_s = time.monotonic() + wishes.slides.text_s

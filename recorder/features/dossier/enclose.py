@@ -135,7 +135,7 @@ def note(taken: CarriedRequest, recorded: RecordedSession, now: datetime) -> boo
     noting = DeadlineTask(partial(dossier.change, change), "request-note")
     try:
         noting.get(ANSWER_S, _silent(taken))
-    except Exception:  # whatever fails, a dossier must not cost the package
+    except Exception:  # any failure: a dossier must not cost the package
         return False
     return True
 
@@ -157,7 +157,7 @@ def _fresh(taken: CarriedRequest) -> tuple[Request | None, bool]:
         reading = DeadlineTask(Dossier(Path(taken.folder)).read, "request-read")
         answers = reading.wait(ANSWER_S)
         return reading.get(0.0, _silent(taken)), answers
-    except Exception:  # whatever fails, a dossier must not cost the package
+    except Exception:  # any failure: a dossier must not cost the package
         return None, answers
 
 

@@ -1,27 +1,316 @@
-"""The report of a session: a self-contained HTML page and its PDF. Both are tag files."""
+"""The report of a session: its rows of text, the self-contained HTML page and its PDF. Both are tag files."""
 
 import re
-from collections.abc import Mapping
+from base64 import b64encode
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from fractions import Fraction
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from markupsafe import Markup
 
 from config.errors import LiputError
 from config.files import read_file
+from config.locale.lookup import text, words
+from config.settings.office import format_standard
 from recorder.disk.durable import PRIVATE, Disk
-from recorder.features.report.material import SILENCE_DBFS, Levels, Material, gather
-from recorder.features.report.numbers import length
+from recorder.features.report import numbers
+from recorder.features.report.incidents import NEVER_LIVE, OTHER, Incident, incidents
+from recorder.features.report.material import SILENCE_DBFS, Levels, Material, gather, picture_of
 from recorder.features.report.printing import print_pdf
-from recorder.features.report.view import ReportView
-from recorder.model.names import one_line
+from recorder.model.names import one_line, shortened
+from recorder.package.manifest import INTERRUPTED, AudioTrack, VideoTrack
+from recorder.package.request import Step
 from recorder.package.wishes import Derived, ReportWishes
-from recorder.package.work import DERIVED_FILE
+from recorder.package.work import DERIVED_FILE, EVENTS_FILE, RECORDING_FILE
 
 if TYPE_CHECKING:
     from jinja2 import Template
+
+MOST_INCIDENTS = 16
+MOST_CHAPTERS = 12
+MOST_DIGESTS = 3
+_LOGO_SIZE = 400, 400
+_NEARLY_WHOLE = 0.05
+_LONGEST = 300  # characters of one value; a title may be as long
+_LONGEST_CHAPTER = 60
+_CODECS = {"h264": "H.264", "hevc": "H.265"}
+
+type Rows = list[tuple[str, str]]
+
+type Limited[Row] = tuple[Sequence[Row], int]
+"""The rows that fit, and the count of the others."""
+
+
+def _limited[Row](rows: Sequence[Row], most: int) -> Limited[Row]:
+    return rows[:most], max(0, len(rows) - most)
+
+
+class ReportView:
+    """The rows of a report. The template reads its properties, and texts through `t`."""
+
+    events_file, recording_file = EVENTS_FILE, RECORDING_FILE
+
+    def __init__(self, material: Material, wishes: ReportWishes, language: str) -> None:
+        self.language = language
+        self.wishes = wishes
+        self.recording = recording = material.recording
+        self.id = material.id
+        self.office = recording.office or recording.room or recording.host
+        # Images are data URIs, or "".
+        self.logo = _uri(picture_of(Path(wishes.logo), _LOGO_SIZE) if wishes.logo else None)
+        self.poster = _uri(material.poster)
+        self.pictures = [(time, _uri(picture)) for time, picture in material.pictures]
+        self.is_interrupted = recording.dropped is None or INTERRUPTED in recording.degraded
+        self.manifest_digest = material.manifest_digest
+        self.signed_on = numbers.day(self._local(recording.ended_at), language)  # unless a person writes another date
+        self.made_by = self.t("made", version=recording.software.get("liput", "?"), file=RECORDING_FILE)
+        self._material = material
+        self._request = material.request.request if material.request else None
+        self._incidents = incidents(material.events, recording)
+
+    def t(self, key: str, **facts: object) -> str:
+        """Return the page's text for `key`."""
+        return text("report", key, self.language, **facts)
+
+    def _n(self, value: float, digits: int = 0) -> str:
+        return numbers.number(value, self.language, digits)
+
+    # The event
+
+    @property
+    def event(self) -> Rows:
+        """Title, request, place and time."""
+        started, ended = self.recording.started_at, self._local(self.recording.ended_at)
+        end = numbers.time_of_day(ended, self.language)
+        if ended.date() != started.date():
+            end = f"{numbers.day(ended, self.language)}, {end}"
+        start = numbers.time_of_day(started, self.language)
+        times = self.t("until", start=start, end=end, zone=numbers.zone(started))
+        asked = self.recording.request or self._request  # the description has corrections
+        places = (asked.place if asked else "", self.recording.room)
+        rows = [
+            ("titled", self.recording.title),
+            ("letter", self._letter()),
+            ("applicant", asked.applicant if asked else ""),
+            ("unit", asked.unit if asked else ""),
+            ("place", " / ".join(dict.fromkeys(filter(None, places)))),
+            ("day", numbers.weekday(started, self.language)),
+            ("time", times),
+            ("length", numbers.length(self.recording.duration_s)),
+        ]
+        return self._labelled(rows)
+
+    def _letter(self) -> str:
+        asked = self.recording.request or self._request  # the description has corrections
+        if asked is None:
+            return self.t("no-request")
+        dated = self.t("letter-dated", date=numbers.day(asked.letter_date, self.language)) if asked.letter_date else ""
+        return " ".join(filter(None, (asked.letter_number, dated))) or asked.id
+
+    def _labelled(self, rows: Iterable[tuple[str, str]]) -> Rows:
+        return [(self.t(key), shortened(value, _LONGEST)) for key, value in rows if value]
+
+    # The procedure
+
+    @property
+    def steps(self) -> list[tuple[str, ...]]:
+        """The steps against their standard times: number, step, roles, standard, used, state, code."""
+        return [self._step(step) for step in self._material.request.steps] if self._material.request else []
+
+    def _step(self, step: Step) -> tuple[str, ...]:
+        used = numbers.office_span(step.used_s, self.language) if step.used_s is not None else ""
+        state = text("report-states", str(step.state), self.language)
+        if step.late_s:
+            state = f"{state} {numbers.office_span(step.late_s, self.language)}"
+        return (
+            str(step.number),
+            text("report-steps", str(step.kind), self.language),
+            " → ".join(filter(None, (step.by, step.to))),
+            format_standard(step.standard, self.language),
+            used,
+            state,
+            str(step.state),
+        )
+
+    @property
+    def people(self) -> Rows:
+        """Staff and equipment."""
+        devices = [
+            f"{device.name} ({', '.join(filter(None, (device.role, self._kind(str(device.kind)))))})"
+            for device in self._material.devices
+        ]
+        asked = self._request
+        return self._labelled([
+            ("staff", ", ".join(asked.staff) if asked else ""),
+            ("equipment", ", ".join(asked.equipment) if asked else ""),
+            ("devices", "; ".join(devices)),
+            ("by-hand", ", ".join(self._ticked())),
+        ])  # fmt: skip
+
+    def _kind(self, kind: str) -> str:
+        return text("report-devices", kind, self.language) if kind in words("report-devices") else kind
+
+    def _ticked(self) -> Iterator[str]:
+        for check in self._checks("by-hand"):
+            if check.get("verdict") == "ok":
+                yield str(check.get("name")).partition(":")[2].strip()
+
+    def _checks(self, name: str = "") -> list[Mapping[str, Any]]:
+        lines = self._material.checks.get("checks", [])
+        found = [line for line in lines if isinstance(line, dict)] if isinstance(lines, list) else []
+        return [line for line in found if not name or str(line.get("name")).partition(":")[0] == name]
+
+    # The result
+
+    @property
+    def result(self) -> Rows:
+        """The recording, its streams, and the check before it."""
+        recording = self.recording
+        tracks = [track for media in recording.media[:1] for track in media.tracks]
+        return self._labelled([
+            ("picture", next((self._picture(track) for track in tracks if isinstance(track, VideoTrack)), "")),
+            ("frames", self._frames()),
+            ("sound", next((self._sound(track) for track in tracks if isinstance(track, AudioTrack)), "")),
+            ("loudness", self._loudness()),
+            ("size", numbers.size(sum(media.bytes for media in recording.media), self.language)),
+            ("streamed", ", ".join(self._streamed()) or self.t("not-streamed")),
+            ("internet", self._internet()),
+            ("check", self._check()),
+        ])  # fmt: skip
+
+    def _picture(self, track: VideoTrack) -> str:
+        shown = f"{track.width} x {track.height}", self._rate(track), _CODECS.get(track.codec, track.codec.upper())
+        return ", ".join(filter(None, shown))
+
+    def _rate(self, track: VideoTrack) -> str:
+        try:
+            fps = float(Fraction(track.rate))
+        except (ValueError, ArithmeticError):
+            return ""  # a foreign package
+        shown = self._n(fps, 0 if abs(fps - round(fps)) < _NEARLY_WHOLE else 2)  # a file's mean rate is never whole
+        return self.t("rate", fps=shown)
+
+    def _sound(self, track: AudioTrack) -> str:
+        khz = track.sample_rate / 1000
+        return f"{track.layout}, {self._n(khz, 0 if khz == round(khz) else 1)} kHz, {track.codec.upper()}"
+
+    def _frames(self) -> str:
+        dropped, repeated = self.recording.dropped, self.recording.repeated
+        if dropped is None or repeated is None:
+            lost = self.t("frames-unknown")
+        else:
+            lost = self.t("frames-lost", dropped=self._n(dropped), repeated=self._n(repeated))
+        return f"{self._n(self.recording.frames)}; {lost}"
+
+    def _loudness(self) -> str:
+        if self.recording.loudness_lufs is None:
+            return ""
+        lufs = self._n(self.recording.loudness_lufs, 1)
+        if self.recording.loudness_range_lu is None:
+            return f"{lufs} LUFS"
+        return self.t("loudness-range", lufs=lufs, lu=self._n(self.recording.loudness_range_lu, 1))
+
+    def _streamed(self) -> Iterator[str]:
+        never_live = {incident.subject for incident in self._incidents if incident.kind == NEVER_LIVE}
+        for name in self.recording.destinations:
+            yield self.t("never-live", name=name) if name in never_live else name
+
+    def _internet(self) -> str:
+        for check in self._checks("uplink"):
+            measured = check.get("measured")
+            if isinstance(measured, dict) and isinstance(measured.get("up_bps"), int | float):
+                return "; ".join(self._carried(measured))
+        return self.t("not-measured")
+
+    def _carried(self, measured: Mapping[str, Any]) -> Iterator[str]:
+        up, down, need = (
+            numbers.rate(rate, self.language) if isinstance(rate, int | float) else self.t("none")
+            for rate in (measured.get(name) for name in ("up_bps", "down_bps", "need_bps"))
+        )
+        yield self.t("internet-rates", up=up, down=down)
+        if measured.get("need_bps"):
+            yield self.t("internet-needed", need=need)
+        if isinstance(idle_s := measured.get("idle_s"), int | float):
+            yield self.t("internet-latency", ms=self._n(idle_s * 1000))
+
+    def _check(self) -> str:
+        ready = self._material.checks.get("ready")
+        if not isinstance(ready, bool):
+            return self.t("no-check")
+        warnings = sum(check.get("verdict") == "warning" for check in self._checks())
+        counted = self.t("warnings", count=warnings) if warnings else ""
+        return ", ".join(filter(None, (self.t("ready" if ready else "not-ready"), counted)))
+
+    # Incidents and chapters
+
+    @property
+    def incidents(self) -> Limited[tuple[str, ...]]:
+        """Incidents: kind, subject, first time, number, length or losses."""
+        return _limited([self._incident(incident) for incident in self._incidents], MOST_INCIDENTS)
+
+    def _incident(self, incident: Incident) -> tuple[str, ...]:
+        kind = incident.kind if incident.kind in words("report-incidents") else OTHER
+        lost = "" if incident.count is None else self._n(incident.count)
+        lasted = "" if incident.seconds is None else numbers.span(incident.seconds, self.language)
+        if incident.is_open:
+            lasted = f"{lasted}, {self.t('still')}"
+        return (
+            text("report-incidents", kind, self.language),
+            shortened(incident.subject, 80),
+            self._first(incident),
+            str(incident.times),
+            ", ".join(filter(None, (lasted, lost))),
+        )
+
+    def _first(self, incident: Incident) -> str:
+        if incident.first_at is None:
+            return ""
+        return numbers.time_of_day(self._local(incident.first_at), self.language, seconds=True)
+
+    def _local(self, moment: datetime) -> datetime:
+        return moment.astimezone(self.recording.started_at.tzinfo)
+
+    @property
+    def chapters(self) -> Limited[tuple[str, str]]:
+        """Chapters: time and title."""
+        shown = [
+            (numbers.length(one.start_s), shortened(one.title, _LONGEST_CHAPTER)) for one in self.recording.chapters
+        ]
+        return _limited(shown, MOST_CHAPTERS)
+
+    # The archive
+
+    @property
+    def records(self) -> Rows:
+        """Records management and the speakers' consent."""
+        kept, consent = self.recording.records, self.recording.consent
+        both = (kept.retention_active, kept.retention_inactive)
+        said = self.t(f"consent-{consent.state}")
+        rows = [
+            ("classification", kept.classification or self.t("none")),
+            ("security", kept.security or self.t("none")),
+            ("retention", " / ".join(value or self.t("none") for value in both) if any(both) else self.t("none")),
+            ("disposition", kept.disposition or self.t("none")),
+            ("consent", f"{said}: {consent.note}" if consent.note else said),
+        ]
+        return self._labelled(rows)
+
+    @property
+    def digests(self) -> Limited[tuple[str, str]]:
+        """Checksums of the media."""
+        return _limited(list(self._material.digests.items()), MOST_DIGESTS)
+
+
+def _uri(picture: bytes | None) -> str:
+    if picture is None:
+        return ""
+    kind = "png" if picture.startswith(b"\x89PNG") else "jpeg"
+    return f"data:image/{kind};base64,{b64encode(picture).decode()}"
+
 
 WIDTH, HEIGHT = 720, 80
 _LEFT, _BOTTOM, _TOP = 26, 14, 4
@@ -69,9 +358,8 @@ def _grid(total_s: float) -> list[str]:
         x = _x(number * step_s / total_s)
         anchor = "start" if number == 0 else "end" if x > WIDTH - 20 else "middle"
         found.append(f'<line x1="{x:.1f}" y1="{_TOP}" x2="{x:.1f}" y2="{HEIGHT - _BOTTOM}" {style}/>')
-        found.append(
-            f'<text x="{x:.1f}" y="{HEIGHT - 3}" text-anchor="{anchor}" {letters}>{length(number * step_s)}</text>'
-        )
+        time = numbers.length(number * step_s)
+        found.append(f'<text x="{x:.1f}" y="{HEIGHT - 3}" text-anchor="{anchor}" {letters}>{time}</text>')
     return found
 
 

@@ -10,8 +10,7 @@ import pytest
 
 from recorder.features.report import numbers
 from recorder.features.report.material import Levels, Material
-from recorder.features.report.page import WIDTH, level_plot, report_page
-from recorder.features.report.view import MOST_CHAPTERS, MOST_INCIDENTS, ReportView
+from recorder.features.report.page import MOST_CHAPTERS, MOST_INCIDENTS, WIDTH, ReportView, level_plot, report_page
 from recorder.package.manifest import Chapter
 from recorder.package.request import Step, StepState
 from recorder.package.wishes import ReportWishes

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from recorder.features.slides.reading import installed, read_slide, slide_text
+from recorder.features.slides.chapters import installed, read_slide, slide_text
 from tests.support.slides import DECK, slide
 
 LANGUAGES = ("ind", "eng")
