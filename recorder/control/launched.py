@@ -34,14 +34,14 @@ class Unit:
         """Connect to `address`, which starts the unit. Raises OSError."""
         self._socket = access.connect(address, CONNECT_S)
         self._received = b""
-        self._says_number = True
+        self._awaits_pid = True
         self._pidfd: int | None = None
         self._pid = 0
 
     @property
     def pid(self) -> int:
         """Its pid, 0 while unknown."""
-        self._know(0.0)
+        self._read_pid(0.0)
         return self._pid
 
     def give(self, data: bytes) -> None:
@@ -58,8 +58,8 @@ class Unit:
 
     def read(self, timeout_s: float = 0.0) -> bytes | None:
         """Return output behind the pid; b"" at the end, None after `timeout_s`."""
-        self._know(timeout_s)
-        if not self._received and not self._says_number:
+        self._read_pid(timeout_s)
+        if not self._received and not self._awaits_pid:
             return self._receive(timeout_s)
         received, self._received = self._received, b""
         return received or None
@@ -70,7 +70,7 @@ class Unit:
 
     def wait(self, timeout_s: float | None = None) -> bool:
         """Wait for the process to end; return whether it did within `timeout_s`."""
-        self._know(0.0)
+        self._read_pid(0.0)
         waited = select.poll()
         if self._pidfd is not None:
             waited.register(self._pidfd, select.POLLIN)
@@ -82,14 +82,14 @@ class Unit:
 
     def send(self, number: signal.Signals) -> None:
         """Send a signal; ignored by an ended or unknown process."""
-        self._know(0.0)
+        self._read_pid(0.0)
         if self._pidfd is not None:
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self._pidfd, number)
 
     def let_go(self) -> None:
         """Close the connection, and so its standard input."""
-        self._know(0.0)
+        self._read_pid(0.0)
         self._socket.close()
 
     def __del__(self) -> None:
@@ -97,12 +97,12 @@ class Unit:
         if pidfd is not None:
             os.close(pidfd)
 
-    def _know(self, timeout_s: float) -> None:
+    def _read_pid(self, timeout_s: float) -> None:
         """Read the pid, the first line of output, once it is there."""
-        while self._says_number and self._socket.fileno() >= 0:
+        while self._awaits_pid and self._socket.fileno() >= 0:
             number, end, rest = self._received.partition(b"\n")
             if end or len(number) > LONGEST_NUMBER:
-                self._says_number = False
+                self._awaits_pid = False
                 if number.isdigit():
                     self._received = rest
                     with contextlib.suppress(OSError):
@@ -111,7 +111,7 @@ class Unit:
             elif received := self._receive(timeout_s):
                 self._received += received
             else:
-                self._says_number = received is None
+                self._awaits_pid = received is None
                 return
 
     def _receive(self, timeout_s: float) -> bytes | None:

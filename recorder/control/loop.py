@@ -86,7 +86,7 @@ class SocketLoop[Client: Channel](ABC):
     def close(self) -> None:
         """Close all connections; idempotent, blocks until the thread has ended."""
         self._task.stop()
-        self._ring()
+        self._wake_up()
         self._task.join()
         with self._wake_lock:
             if self._wake >= 0:
@@ -95,13 +95,13 @@ class SocketLoop[Client: Channel](ABC):
                 os.close(self._wake)
                 self._wake = -1
 
-    def _ring(self) -> None:
+    def _wake_up(self) -> None:
         """Wake the thread; thread-safe."""
         with self._wake_lock, contextlib.suppress(BlockingIOError):  # it is awake already
             if self._wake >= 0:
                 os.eventfd_write(self._wake, 1)
 
-    def _rung(self) -> None:
+    def _clear_wake(self) -> None:
         with contextlib.suppress(BlockingIOError):
             os.eventfd_read(self._wake)
 

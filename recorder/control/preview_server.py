@@ -55,7 +55,7 @@ class Viewer(Channel):
         if len(self._received) > LONGEST_REQUEST:  # it asks without reading answers
             raise TooLong
 
-    def answerable_in_s(self, now_s: float) -> float:
+    def request_due_in_s(self, now_s: float) -> float:
         """Return the seconds until its next request is read."""
         return self._requests.wait_s(now_s)
 
@@ -117,7 +117,7 @@ class PreviewServer(SocketLoop[Viewer]):
         """Listen. Raises OSError."""
         super().__init__(path, clock, name="preview", backlog=MOST_VIEWERS)
         self._names = list(names)
-        self._wishes: Mapping[str, Wish] = {}
+        self._demands: Mapping[str, Wish] = {}
         self._newest: dict[str, Small] = {}
         self._newest_lock = threading.Lock()
         self._number = 0
@@ -130,7 +130,7 @@ class PreviewServer(SocketLoop[Viewer]):
 
         Each name has one calling thread.
         """
-        wish = self._wishes.get(name)
+        wish = self._demands.get(name)
         if wish is None:
             return False
         every_s, width = wish
@@ -147,7 +147,7 @@ class PreviewServer(SocketLoop[Viewer]):
         with self._newest_lock:
             self._number += 1
             self._newest[name] = self._number, small
-        self._ring()
+        self._wake_up()
         return True
 
     def start(self) -> None:
@@ -158,25 +158,25 @@ class PreviewServer(SocketLoop[Viewer]):
     def close(self) -> None:
         """Drop all viewers; idempotent."""
         super().close()
-        self._wishes, self._newest = {}, {}
+        self._demands, self._newest = {}, {}
 
     def _turn(self) -> None:
         ready = self._selector.select(self._wait_s())
-        self._rung()
+        self._clear_wake()
         readable = {id(key.data) for key, mask in ready if mask & selectors.EVENT_READ}
         if any(key.fileobj is self._listener for key, _ in ready):
             self._accept()
         made: dict[tuple[int, int], bytes] = {}
         for viewer in list(self._clients):
             self._serve(viewer, made, is_readable=id(viewer) in readable)
-        self._wish()
+        self._update_demand()
 
     def _wait_s(self) -> float:
         now_s = self._now_s()
         wait_s = IDLE_S if self._clients else 3600.0
         for viewer in self._clients:
             events = selectors.EVENT_WRITE if viewer.is_sending else 0
-            again_s = viewer.answerable_in_s(now_s)
+            again_s = viewer.request_due_in_s(now_s)
             if again_s:
                 wait_s = min(wait_s, again_s)
             else:
@@ -240,13 +240,13 @@ class PreviewServer(SocketLoop[Viewer]):
             made[key] = self._writer.write(self._shrinker.again(picture, width) if width < picture.width else picture)
         return made[key]
 
-    def _wish(self) -> None:
+    def _update_demand(self) -> None:
         """Update the frames to keep to the viewers' needs."""
         wishes: dict[str, Wish] = {}
         for look in [viewer.look for viewer in self._clients if viewer.look]:
             every_s, width = wishes.get(look.source, (60.0, 0))
             wishes[look.source] = min(every_s, 1 / look.fps), max(width, look.width)
-        self._wishes = wishes
+        self._demands = wishes
         with self._newest_lock:
             for name in self._newest.keys() - wishes.keys():
                 del self._newest[name]

@@ -59,16 +59,16 @@ def main() -> int:
     handshake = Handshake()
     inbox: Inbox = queue.SimpleQueue()
     hear(inbox)
-    _call_ourselves(OURS)
+    _set_process_name(OURS)
     standing = ask()  # threads inherit it
     faulthandler.enable()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # keys are in this process's memory
     is_unit = UNIT in sys.argv[1:]
     if is_unit:
-        handshake.say_number()
+        handshake.write_pid()
     if os.environ.pop(SPARE, None) or is_unit:
-        _load()  # loads before the specification arrives
-    text = _asked()
+        _preload()  # loads before the specification arrives
+    text = _read_specification()
     if not text:
         return 0  # the starter is gone
     try:
@@ -82,7 +82,7 @@ def main() -> int:
     return 0
 
 
-def _load() -> None:
+def _preload() -> None:
     """Import the modules of a session with devices. After a failure the session imports them again, and reports."""
     for name in ("recorder.control.recorder", "capture.sources.device_choice", "devices.service"):
         try:
@@ -91,7 +91,7 @@ def _load() -> None:
             traceback.print_exc()
 
 
-def _asked() -> bytes:
+def _read_specification() -> bytes:
     """Return the specification, b"" if the starter is gone."""
     try:
         return sys.stdin.buffer.read(LONGEST)
@@ -198,7 +198,7 @@ def _take_environment(environment: Mapping[str, str]) -> None:
     os.environ.update({name: value for name, value in environment.items() if name in ENVIRONMENT} | own)
 
 
-def _call_ourselves(name: str) -> None:
+def _set_process_name(name: str) -> None:
     """Set the process name, which `fuser` and the like show for an open camera."""
     try:
         Path("/proc/self/comm").write_text(name)

@@ -75,7 +75,7 @@ class Recorder:
         self._planned = planned
         self._profile = profile
         self._spec = msgspec.structs.replace(spec, asked=planned.again)
-        self._saying = threading.Lock()
+        self._spec_lock = threading.Lock()
         self._clock = clock
         info = directory.new_info(planned.plan.title, planned.plan.archives[0].root, clock.now())
         self._info = msgspec.structs.replace(info, replaces=spec.replaces)
@@ -222,9 +222,11 @@ class Recorder:
     def _on_event(self, event: Event) -> None:
         if event.kind == "session-live":
             at_ns = event.detail["clock_ns"]
-            self._say(work=str(event.detail["folder"]), live_at=self._live_at(event), live_clock_ns=at_ns or None)
+            self._update_info(
+                work=str(event.detail["folder"]), live_at=self._live_at(event), live_clock_ns=at_ns or None
+            )
         elif event.kind == "storage-switched" and self._info.session and isinstance(event.detail["part"], int):
-            self._say(work=str(work_folder(Path(event.subject), self._info.session, event.detail["part"])))
+            self._update_info(work=str(work_folder(Path(event.subject), self._info.session, event.detail["part"])))
         elif event.kind == "layout-changed":
             self._remember(layout=event.subject)
         elif event.kind in {"sound-muted", "sound-unmuted"} and isinstance(muted := event.detail["muted"], list):
@@ -242,9 +244,9 @@ class Recorder:
         ago_ns = self._clock.now_ns() - clock_ns if isinstance(clock_ns, int) and clock_ns else 0
         return self._clock.now() - timedelta(seconds=ago_ns / NANOSECONDS)
 
-    def _say(self, **facts: object) -> None:
+    def _update_info(self, **facts: object) -> None:
         """Update recorder.json for a recorder that resumes the session."""
-        with self._saying, contextlib.suppress(OSError):  # the recording goes on without it
+        with self._spec_lock, contextlib.suppress(OSError):  # the recording goes on without it
             self._info = msgspec.structs.replace(self._info, **facts)
             self._folder.write_info(self._info)
 
@@ -255,7 +257,7 @@ class Recorder:
 
     def _change_spec(self, change: Callable[[Spec], Spec]) -> Spec:
         """Change the specification, on disk too, for a recorder that resumes the session."""
-        with self._saying:
+        with self._spec_lock:
             before, self._spec = self._spec, change(self._spec)
             if self._spec != before:
                 with contextlib.suppress(OSError):
@@ -307,16 +309,16 @@ def change_destinations(
                 raise UsageError(
                     "a live destination takes a stream as time passes", hint="this session runs --pace fast"
                 )
-            return _add(request, destinations, settings, remember)
+            return _add_destination(request, destinations, settings, remember)
         case DestinationRemove(name=name):
             destinations.remove(name)
             remember(lambda spec: without(spec, name))
             return ""
         case DestinationRestart(name=name):
-            return _restart(name, destinations, settings, remember)
+            return _restart_destination(name, destinations, settings, remember)
 
 
-def _add(
+def _add_destination(
     request: DestinationAdd, destinations: Destinations, settings: Callable[[], Settings], remember: Remember
 ) -> str:
     if remember(lambda spec: spec).asked.consent.state == "refused" and not request.although_refused:
@@ -339,10 +341,12 @@ def _add(
     return f"should this recorder be killed, whoever goes on with its session does not know where {target.name} is"
 
 
-def _restart(name: str, destinations: Destinations, settings: Callable[[], Settings], remember: Remember) -> str:
+def _restart_destination(
+    name: str, destinations: Destinations, settings: Callable[[], Settings], remember: Remember
+) -> str:
     """Reconnect a destination, to its present address in settings or file, else to the former one."""
     spec = remember(lambda spec: spec)
-    word = next((word for word in spec.asked.streams if _name(word) == name), None)
+    word = next((word for word in spec.asked.streams if _name_of_word(word) == name), None)
     target, note = None, ""
     if word is not None:
         try:
@@ -368,7 +372,7 @@ def without(spec: Spec, name: str) -> Spec:
     """Return `spec` without the destination called `name`, given in any form."""
     asked = msgspec.structs.replace(
         spec.asked,
-        streams=tuple(word for word in spec.asked.streams if _name(word) != name),
+        streams=tuple(word for word in spec.asked.streams if _name_of_word(word) != name),
         targets=tuple(target for target in spec.asked.targets if storable(target.name) != name),
     )
     return msgspec.structs.replace(
@@ -376,5 +380,5 @@ def without(spec: Spec, name: str) -> Spec:
     )
 
 
-def _name(word: str) -> str:
+def _name_of_word(word: str) -> str:
     return storable(stream_name(word))

@@ -88,8 +88,8 @@ class ControlConnection(Channel):
         self._replies = bytearray()
         self._newest: dict[str, bytes] = {}
         self._commands = Bucket(COMMANDS_AT_ONCE, COMMANDS_PER_S, now_s)
-        self._is_silent = False  # end of input
-        self._knows_the_end = False
+        self._has_hung_up = False  # end of input
+        self._has_the_end = False
         self.every_s: float | None = None
         """The interval of its status, None unless it watches."""
         self.status_due_s = now_s
@@ -97,11 +97,11 @@ class ControlConnection(Channel):
         self.awaits_reply = False
         """Whether a command is pending; the next is answered after it."""
 
-    def wants_to_be_read(self, now_s: float) -> bool:
+    def may_read(self, now_s: float) -> bool:
         """Whether to read more from the client now."""
-        return not self._is_silent and not self._has_line and self._may_ask(now_s)
+        return not self._has_hung_up and not self._has_line and self._may_send_command(now_s)
 
-    def answerable_in_s(self, now_s: float) -> float | None:
+    def answer_due_in_s(self, now_s: float) -> float | None:
         """Return the seconds until its next command may be answered, None until the client acts."""
         if len(self._replies) >= UNREAD_REPLIES or self.awaits_reply:
             return None
@@ -110,9 +110,9 @@ class ControlConnection(Channel):
 
     @property
     def _has_line(self) -> bool:
-        return self._received.has_line or (self._is_silent and bool(len(self._received)))
+        return self._received.has_line or (self._has_hung_up and bool(len(self._received)))
 
-    def _may_ask(self, now_s: float) -> bool:
+    def _may_send_command(self, now_s: float) -> bool:
         has_room = len(self._replies) < UNREAD_REPLIES and not self.awaits_reply
         return has_room and not self._commands.wait_s(now_s)
 
@@ -121,14 +121,14 @@ class ControlConnection(Channel):
         received = self._receive(CHUNK)
         if received is not None:
             self._received.add(received)
-            self._is_silent = not received
+            self._has_hung_up = not received
 
     def next_line(self, now_s: float) -> bytes | None:
         """Return the next line to answer now, None without one. Raises TooLong."""
-        if not self._may_ask(now_s):
+        if not self._may_send_command(now_s):
             return None
         line = self._received.line()
-        if line is None and self._is_silent:  # a client that hung up may leave a last line without an end
+        if line is None and self._has_hung_up:  # a client that hung up may leave a last line without an end
             line = self._received.rest() or None
         if line is not None:
             self._commands.take()
@@ -146,9 +146,9 @@ class ControlConnection(Channel):
         return self.every_s is not None
 
     @property
-    def knows_the_end(self) -> bool:
+    def has_the_end(self) -> bool:
         """Whether the session's last line has been sent to it."""
-        return self._knows_the_end and not self._sending
+        return self._has_the_end and not self._sending
 
     def reply(self, line: bytes) -> None:
         """Queue a reply. It is bounded: a client that does not read is not read."""
@@ -166,12 +166,12 @@ class ControlConnection(Channel):
         """Whether anything waits to be sent; `end` is the session's last line, None before."""
         if self._sending or self._replies:
             return True
-        tells_the_end = end is not None and not self._knows_the_end
+        tells_the_end = end is not None and not self._has_the_end
         return self.is_watching and (bool(self._newest) or self._next_event < history.end or tells_the_end)
 
     def is_done(self, history: History, end: bytes | None) -> bool:
         """Whether the client hung up and has received all replies."""
-        hung_up = self._is_silent and not len(self._received)
+        hung_up = self._has_hung_up and not len(self._received)
         return hung_up and not self.awaits_reply and not self.is_watching and not self.has_more(history, end)
 
     def send(self, history: History, end: bytes | None) -> None:
@@ -191,8 +191,8 @@ class ControlConnection(Channel):
         if not chunk and self._newest:
             chunk = b"".join(self._newest.values())
             self._newest.clear()
-        if not chunk and end is not None and not self._knows_the_end:
-            chunk, self._knows_the_end = end, True
+        if not chunk and end is not None and not self._has_the_end:
+            chunk, self._has_the_end = end, True
         return chunk
 
 
@@ -210,24 +210,24 @@ class ControlServer(SocketLoop[ControlConnection]):
         """The newest progress of sealing, until it is queued."""
         self._has_news = False
         self._end: bytes | None = None
-        self._everybody_knows = threading.Event()
-        self._someone_knows = False
+        self._all_clients_know = threading.Event()
+        self._some_client_knows = False
         self._may_connect = Bucket(CONNECTIONS_AT_ONCE, CONNECTIONS_PER_S, self._now_s())
         self._session: Session  # set by `start`
         self._change: Change
-        self._later: queue.SimpleQueue[tuple[ControlConnection, AnyRequest] | None] = queue.SimpleQueue()
+        self._changes: queue.SimpleQueue[tuple[ControlConnection, AnyRequest] | None] = queue.SimpleQueue()
         self._status: SessionStatus | None = None
         self._status_at_s = 0.0
 
     def start(self, session: "Session", change: Change) -> None:
         """Start serving; `change` changes destinations, on a thread of its own."""
         self._session, self._change = session, change
-        threads.start(self._carry_out_later, name="control-later")
+        threads.start(self._run_changes, name="control-later")
         self._begin()
 
     def close(self) -> None:
         """Drop all clients; idempotent."""
-        self._later.put(None)
+        self._changes.put(None)
         super().close()
 
     def tell(self, what: Event | Note | Sealing) -> None:
@@ -244,32 +244,32 @@ class ControlServer(SocketLoop[ControlConnection]):
         else:
             self._history.add(line)
         self._has_news = True
-        self._ring()
+        self._wake_up()
 
     def finish(self, end: SessionResult | Failure) -> None:
         """Send the session's last line; nothing follows it."""
         self._end = encode(end)
         self._has_news = True
-        self._ring()
+        self._wake_up()
 
     def wait_told(self, timeout_s: float) -> bool:
         """Wait until some client and all watching ones know the end; return whether, within `timeout_s`."""
-        return self._clock.wait(self._everybody_knows, timeout_s)
+        return self._clock.wait(self._all_clients_know, timeout_s)
 
     def _turn(self) -> None:
         ready = self._selector.select(self._wait_s())
-        self._take_in()
+        self._take_news()
         for key, mask in ready:
             if key.fileobj is self._listener:
                 self._accept()
             elif isinstance(key.data, ControlConnection):
                 self._serve(key.data, bool(mask & selectors.EVENT_READ))
         try:
-            self._say_how_it_is()
+            self._send_statuses()
         finally:
             for peer in list(self._clients):
                 self._serve(peer, readable=False)
-            self._note_who_knows()
+            self._check_end_known()
 
     def _wait_s(self) -> float:
         """Register the clients' sockets; return the seconds until the next deadline."""
@@ -277,19 +277,19 @@ class ControlServer(SocketLoop[ControlConnection]):
         wait_s = connect_s if (connect_s := self._may_connect.wait_s(now_s)) else IDLE_S
         self._listen_for(self._listener, 0 if connect_s else selectors.EVENT_READ)
         for peer in self._clients:
-            events = selectors.EVENT_READ if peer.wants_to_be_read(now_s) else 0
+            events = selectors.EVENT_READ if peer.may_read(now_s) else 0
             if peer.has_more(self._history, self._end):
                 events |= selectors.EVENT_WRITE
             self._listen_for(peer, events)
-            if (answer_s := peer.answerable_in_s(now_s)) is not None:
+            if (answer_s := peer.answer_due_in_s(now_s)) is not None:
                 wait_s = min(wait_s, answer_s)
             if peer.is_watching and self._end is None:
                 wait_s = min(wait_s, peer.status_due_s - now_s)
         return max(0.0, wait_s)
 
-    def _take_in(self) -> None:
+    def _take_news(self) -> None:
         """Queue progress of sealing and replies to changes."""
-        self._rung()
+        self._clear_wake()
         if self._has_news:
             self._has_news = False
             self._status = None  # it may have changed
@@ -361,9 +361,9 @@ class ControlServer(SocketLoop[ControlConnection]):
         if peer.has_gone and isinstance(request, Mark | Mute | Layout):
             return  # its client gave up on it and was told so
         if isinstance(request, DestinationAdd | DestinationRemove | DestinationRestart):
-            if self._later.qsize() < MOST_CHANGES:
+            if self._changes.qsize() < MOST_CHANGES:
                 peer.awaits_reply = True
-                self._later.put((peer, request))
+                self._changes.put((peer, request))
             else:
                 peer.reply(encode(Reply(id=request.id, ok=False, error=refusal(_too_many_changes()))))
             return
@@ -412,12 +412,12 @@ class ControlServer(SocketLoop[ControlConnection]):
             hint = "liput record begins another one"
             raise SessionError(f"the session is {state}: its recording has ended", hint=hint)
 
-    def _carry_out_later(self) -> None:
+    def _run_changes(self) -> None:
         """Carry out changes, which may block on a disk, one by one."""
-        while (item := self._later.get()) is not None:
+        while (item := self._changes.get()) is not None:
             peer, request = item
             self._answers.put((peer, self._answer_to(request)))
-            self._ring()
+            self._wake_up()
 
     def _watch(self, peer: ControlConnection, request: Watch) -> None:
         first, end = self._history.first, self._history.end
@@ -425,7 +425,7 @@ class ControlServer(SocketLoop[ControlConnection]):
         peer.watch(request.every_s, start, self._now_s())
 
     def _drop(self, client: ControlConnection) -> None:
-        self._someone_knows = self._someone_knows or client.knows_the_end
+        self._some_client_knows = self._some_client_knows or client.has_the_end
         super()._drop(client)
 
     def _status_now(self) -> SessionStatus:
@@ -435,7 +435,7 @@ class ControlServer(SocketLoop[ControlConnection]):
             self._status_at_s = now_s
         return self._status
 
-    def _say_how_it_is(self) -> None:
+    def _send_statuses(self) -> None:
         now_s = self._now_s()
         due = [peer for peer in self._clients if peer.every_s is not None and peer.status_due_s <= now_s]
         if not due or self._end is not None:
@@ -446,11 +446,11 @@ class ControlServer(SocketLoop[ControlConnection]):
         for peer in due:
             peer.put_newest("status", line)
 
-    def _note_who_knows(self) -> None:
+    def _check_end_known(self) -> None:
         if self._end is None:
             return
         watching = [peer for peer in self._clients if peer.is_watching]
-        if self._someone_knows or watching:
-            self._someone_knows = self._someone_knows or any(peer.knows_the_end for peer in watching)
-            if self._someone_knows and all(peer.knows_the_end for peer in watching):
-                self._everybody_knows.set()
+        if self._some_client_knows or watching:
+            self._some_client_knows = self._some_client_knows or any(peer.has_the_end for peer in watching)
+            if self._some_client_knows and all(peer.has_the_end for peer in watching):
+                self._all_clients_know.set()

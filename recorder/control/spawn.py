@@ -37,11 +37,11 @@ class Spawned:
                 f"no recorder can be started: {error.strerror}", hint="see whether memory is left"
             ) from None
         self.notes = [note] if note else []
-        self._spec = _told(spec) if spec else b""
+        self._spec = _encode_with_environment(spec) if spec else b""
 
     def give(self, spec: Spec) -> None:
         """Set the specification of a spare, before `ready`."""
-        self._spec = _told(spec)
+        self._spec = _encode_with_environment(spec)
 
     @property
     def pid(self) -> int:
@@ -57,7 +57,7 @@ class Spawned:
             self._process.give(self._spec)
             self._process.close_input()
         self._spec = b""
-        line = self._answer()
+        line = self._read_handshake()
         if line is None:
             self._process.send(signal.SIGKILL)  # it records nothing, and nobody could end it
             self._process.let_go()
@@ -78,7 +78,7 @@ class Spawned:
         self.notes = [*self.notes, *answer.notes]
         return RecorderFolder(Path(answer.folder))
 
-    def _answer(self) -> bytes | None:
+    def _read_handshake(self) -> bytes | None:
         """Return the recorder's line, incomplete at its end; None after READY_S."""
         received, until_s = ReceiveBuffer(LONGEST), time.monotonic() + READY_S
         while (line := received.line()) is None:
@@ -104,7 +104,7 @@ class Spawned:
         self._process.send(signal.SIGTERM)
 
 
-def _told(spec: Spec) -> bytes:
+def _encode_with_environment(spec: Spec) -> bytes:
     """Return the specification with the environment that the process does not inherit."""
     known = environment(ENVIRONMENT, spec.environment)
     return encode_spec(msgspec.structs.replace(spec, environment=known))

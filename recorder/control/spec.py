@@ -143,7 +143,7 @@ class Handshake:
         os.close(nowhere)
         self.is_done = False
 
-    def say_number(self) -> None:
+    def write_pid(self) -> None:
         """Write our pid, for the client of a unit."""
         os.set_blocking(STDIN, True)  # a service manager's socket may be non-blocking
         with contextlib.suppress(OSError):

@@ -50,7 +50,7 @@ class Fragments:
             if advance is not None:
                 advance(end)
         for samples in self.tracks.values():
-            samples.reach_to_the_end()
+            samples.lengthen_to_shown_end()
 
     def _fragment(self, position: int) -> int | None:
         """Add the fragment at `position`; return its end, None without a whole fragment."""
@@ -66,13 +66,13 @@ class Fragments:
         marks = {track: samples.mark() for track, samples in self.tracks.items()}
         data = data[: moof.end - position]
         try:
-            for box in _inside(data, moof.content - moof.start, len(data)):
+            for box in _boxes_inside(data, moof.content - moof.start, len(data)):
                 if box.kind == b"traf":
                     self._traf(data, box, moof.start, mdat)
         except (ValueError, OverflowError, struct.error):
             self.tracks = {track: samples for track, samples in self.tracks.items() if track in marks}
             for track, mark in marks.items():
-                self.tracks[track].go_back(mark)
+                self.tracks[track].restore(mark)
             return None
         return mdat.end
 
@@ -80,7 +80,7 @@ class Fragments:
         samples: Samples | None = None
         defaults: Defaults = ()
         base = offset = moof_start
-        for box in _inside(data, traf.content, traf.end):
+        for box in _boxes_inside(data, traf.content, traf.end):
             if box.kind == b"tfhd":
                 track, defaults, base = self._tfhd(data, box.content, moof_start)
                 if track not in self.tracks:
@@ -117,7 +117,7 @@ class Fragments:
         return track, tuple(defaults), base
 
 
-def _inside(data: bytes, position: int, end: int) -> list[Box]:
+def _boxes_inside(data: bytes, position: int, end: int) -> list[Box]:
     """Return the boxes that fill `position` to `end`. Raises ValueError."""
     found = []
     while position < end:
@@ -171,7 +171,7 @@ def plays_s(descriptor: int) -> Fraction:
     tell is read from the start.
     """
     reader = FragmentReader(descriptor)
-    reader.skip_to_the_end()
+    reader.skip_to_tail()
     reader.advance()
     if not reader.media_time_s:
         reader = FragmentReader(descriptor)
@@ -215,7 +215,7 @@ class FragmentReader:
                 self._pending = {}
             self._position = box.end
 
-    def skip_to_the_end(self) -> None:
+    def skip_to_tail(self) -> None:
         """Skip to the last TAIL_BYTES behind the head, if fragments are found there."""
         size = os.fstat(self._descriptor).st_size
         while not self._scales and (box := box_at(self._descriptor, self._position)) is not None and box.end <= size:

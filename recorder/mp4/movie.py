@@ -133,10 +133,10 @@ class Movie:
         number = max(self._numbers, default=0) + 1 if chapters else None
         for kind, content in self._old:
             if kind == b"mvhd":
-                parts += _timed(kind, content, 12, self._end, next_track=number and number + 1)
+                parts += _with_duration(kind, content, 12, self._end, next_track=number and number + 1)
             elif kind == b"trak":
                 track = self._tracks.get(track_of(content))
-                parts += self._trak(track, number) if track else box(kind, _changed(content, {b"edts": _left_out}))
+                parts += self._trak(track, number) if track else box(kind, _with_changes(content, {b"edts": _dropped}))
             elif kind == b"udta":
                 user.append(content)
             elif kind != b"mvex":
@@ -153,7 +153,7 @@ class Movie:
         if media_start < 0:  # the first sample is later than the head says
             empty += ceil(Fraction(-media_start * self._scale, scale))
             media_start = 0
-        shown = max(0, samples.shown_until - media_start)
+        shown = max(0, samples.shown_end - media_start)
         # Players end at the sum of durations. It is too early where frames are missing.
         samples.lengthen(shown - (samples.end - samples.begin))
         return _Track(trak, samples, empty, media_start, ceil(Fraction(shown * self._scale, scale)))
@@ -163,24 +163,24 @@ class Movie:
         samples = track.samples
 
         def header(content: bytes) -> Parts:
-            parts = _timed(b"tkhd", content, 16, track.end) + box(b"edts", _edit_list(track))
+            parts = _with_duration(b"tkhd", content, 16, track.end) + box(b"edts", _edit_list(track))
             return parts + (box(b"tref", box(b"chap", struct.pack(">I", chapters))) if chapters else [])
 
         def table(content: bytes) -> Parts:
-            others = _changed(content, dict.fromkeys([*REMADE, b"stsd"], _left_out))
+            others = _with_changes(content, dict.fromkeys([*REMADE, b"stsd"], _dropped))
             return box(b"stbl", sample_tables(samples, find(content, b"stsd")), others)
 
         def media(content: bytes) -> Parts:
             length = samples.end - samples.begin
-            return box(b"mdia", _changed(content, {
-                b"mdhd": lambda mdhd: _timed(b"mdhd", mdhd, 12, length),
-                b"minf": lambda minf: box(b"minf", _changed(minf, {b"stbl": table})),
+            return box(b"mdia", _with_changes(content, {
+                b"mdhd": lambda mdhd: _with_duration(b"mdhd", mdhd, 12, length),
+                b"minf": lambda minf: box(b"minf", _with_changes(minf, {b"stbl": table})),
             }))  # fmt: skip
 
-        return box(b"trak", _changed(track.trak, {b"tkhd": header, b"mdia": media, b"edts": _left_out}))
+        return box(b"trak", _with_changes(track.trak, {b"tkhd": header, b"mdia": media, b"edts": _dropped}))
 
 
-def _changed(content: bytes, changes: Mapping[bytes, Callable[[bytes], Parts]]) -> Parts:
+def _with_changes(content: bytes, changes: Mapping[bytes, Callable[[bytes], Parts]]) -> Parts:
     """Return the boxes in `content`; `changes` replaces boxes by type."""
     parts: Parts = []
     for kind, inner in boxes(content):
@@ -188,7 +188,7 @@ def _changed(content: bytes, changes: Mapping[bytes, Callable[[bytes], Parts]]) 
     return parts
 
 
-def _left_out(_content: bytes) -> Parts:
+def _dropped(_content: bytes) -> Parts:
     return []
 
 
@@ -225,7 +225,7 @@ def _edits(elst: bytes) -> tuple[int, int]:
     return empty, 0
 
 
-def _timed(kind: bytes, content: bytes, fixed: int, duration: int, next_track: int | None = None) -> Parts:
+def _with_duration(kind: bytes, content: bytes, fixed: int, duration: int, next_track: int | None = None) -> Parts:
     """Return a header with another duration, which follows two dates and `fixed` - 8 bytes in version 0.
 
     Dates and duration take 64 bits where needed. A movie's header ends with the number of the `next_track`.

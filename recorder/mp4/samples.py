@@ -103,18 +103,18 @@ class Samples:
             setattr(self, column, new)
 
     def mark(self) -> tuple[int, int, int, int]:
-        """Return the present state, for `go_back`."""
+        """Return the present state, for `restore`."""
         last = int(self._durations[self.count - 1]) if self.count else 0
         return self.count, len(self.chunk_counts), self.end, last
 
-    def go_back(self, mark: tuple[int, int, int, int]) -> None:
+    def restore(self, mark: tuple[int, int, int, int]) -> None:
         """Forget the samples added since `mark`."""
         self.count, chunks, self.end, last = mark
         if self.count:
             self._durations[self.count - 1] = last
         del self.chunk_offsets[chunks:], self.chunk_counts[chunks:]
 
-    def reach_to_the_end(self) -> None:
+    def lengthen_to_shown_end(self) -> None:
         """Let the last decoded sample last as long as the last shown one.
 
         Players take its end for the end of the track. An encoder that ends in order sees to that; a killed one cannot.
@@ -132,7 +132,7 @@ class Samples:
         self.end += max(0, time)
 
     @property
-    def shown_until(self) -> int:
+    def shown_end(self) -> int:
         """The presentation end of the last sample; 0 is `begin`."""
         return self.end - self.begin + int(self.shifts[-1])
 
@@ -155,7 +155,7 @@ def sample_tables(samples: Samples, description: bytes) -> Parts:
         *_chunks(samples),
         *_sizes(samples),
         *_offsets(samples),
-        *(_run_in(samples) if description[12:16] == AAC else []),
+        *(_roll_group(samples) if description[12:16] == AAC else []),
     ]
 
 
@@ -220,7 +220,7 @@ def _offsets(samples: Samples) -> Parts:
     return box(b"stco", VERSION_0, count, _words(offsets))
 
 
-def _run_in(samples: Samples) -> Parts:
+def _roll_group(samples: Samples) -> Parts:
     """Return the roll group: a decoder begins one AAC frame early for correct sound."""
     group = struct.pack(">4sIIh", b"roll", 2, 1, -1)
     return [

@@ -42,13 +42,13 @@ def broken(emit: Emit, error: Exception) -> None:
     emit("guard-failed", "storage", f"The watch over the disks failed: {error!r}", hint="please report this")
 
 
-def progress(emit: Emit, replica: Replica, change: ReplicaState, standing_s: float) -> None:
+def progress(emit: Emit, replica: Replica, change: ReplicaState, stalled_for_s: float) -> None:
     """Emit `recording-stalled`, or `recording-resumed`."""
     if change is ReplicaState.STALLED:
         emit(
             "recording-stalled",
             replica.folder,
-            f"Nothing has come to the disk of {replica.folder} for {standing_s:.0f} s",
+            f"Nothing has come to the disk of {replica.folder} for {stalled_for_s:.0f} s",
             media_time_s=round(replica.found_s, 3),
             hint="Check the disk, its cable, or the network to it.",
         )

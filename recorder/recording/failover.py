@@ -83,7 +83,7 @@ class _Copy:
     @property
     def on_disk(self) -> OnDisk:
         """Bytes on disk of all replicas, and the session's media time up to which they play."""
-        return OnDisk(sum(replica.on_disk.bytes for replica in self.replicas), _found_s(self.replicas))
+        return OnDisk(sum(replica.on_disk.bytes for replica in self.replicas), _end_on_disk_s(self.replicas))
 
 
 class Failover:
@@ -106,16 +106,16 @@ class Failover:
         self._clock = clock
         self._log = log
         self._on_failure = on_failure
-        self._spares = list(task.archives)
-        self._opener = Opener(task, clock=clock, log=log, on_failure=self._note)
+        self._unused_archives = list(task.archives)
+        self._opener = Opener(task, clock=clock, log=log, on_failure=self._on_replica_failure)
         self._number = task.part
-        self._given_s = 0.0  # media time of the newest packet's end, in seconds
+        self._received_s = 0.0  # media time of the newest packet's end, in seconds
         self._backlog: KeptPackets | None = None
-        self._behind: set[TrackId] = set()  # audio tracks that have not reached the last change of format
+        self._late_tracks: set[TrackId] = set()  # audio tracks that have not reached the last change of format
         self._copies: list[_Copy] = []
-        self._taking: tuple[Replica, ...] = ()
-        self._putting = threading.Lock()
-        self._faults: deque[tuple[Replica, LiputError]] = deque()
+        self._receivers: tuple[Replica, ...] = ()
+        self._put_lock = threading.Lock()
+        self._failures: deque[tuple[Replica, LiputError]] = deque()
         self._closing = False
         self._is_broken = False  # the guard, by a bug
         self._looked_ns = 0
@@ -129,7 +129,7 @@ class Failover:
         Raises the first folder's error.
         """
         for number in (1, 2) if self._task.storage.mirror else (1,):
-            copy = self._first(number)
+            copy = self._open_first(number)
             if copy is not None:  # else it was reported, and one copy is better than none
                 self._copies.append(copy)
                 copy.replica.begin()
@@ -139,7 +139,7 @@ class Failover:
                 MountMemory().check()
             except StateError as error:
                 events.not_remembered(self._log, error)
-        if self._spares or self._may_change:
+        if self._unused_archives or self._may_change:
             tracks = self._format.templates
             self._backlog = KeptPackets(Track.VIDEO if Track.VIDEO in tracks else next(iter(tracks)))
         # Without a free thread everything is undone, and other folders are not tried.
@@ -151,7 +151,7 @@ class Failover:
         for replica in self.replicas:
             undo(replica)
 
-    def _first(self, number: int) -> _Copy | None:
+    def _open_first(self, number: int) -> _Copy | None:
         """Open copy `number` in the first folder that takes it, and report refusing ones. None without a folder.
 
         A folder with a part of the session continues that part's copy. Raises the first folder's error if the first
@@ -159,9 +159,9 @@ class Failover:
         """
         faults: list[tuple[Archive, LiputError]] = []
         copy = None
-        while copy is None and self._spares:
-            archive = self._spares.pop(0)
-            which = self._number_in(archive)
+        while copy is None and self._unused_archives:
+            archive = self._unused_archives.pop(0)
+            which = self._copy_number_for(archive)
             opening = partial(self._opener.open, archive, which, self._number, Fraction(0), self._format)
             try:
                 opened = DeadlineTask(opening, "storage-open", late=undo, clock=self._clock)
@@ -174,7 +174,7 @@ class Failover:
             events.fault(self._log, str(refused.root), fault)
         return copy
 
-    def _number_in(self, archive: Archive) -> int:
+    def _copy_number_for(self, archive: Archive) -> int:
         """Return the copy that was last recorded in a folder, else the first free number."""
         there = (work.begun.copy for work in reversed(self._task.earlier) if work.archive_root == archive.root)
         taken = {copy.number for copy in self._copies}
@@ -183,9 +183,9 @@ class Failover:
     def _forecast(self) -> Forecast:
         return Forecast(self._task.storage, self._task.keep_free, self._task.bytes_per_s)
 
-    def _note(self, replica: Replica, error: LiputError) -> None:
+    def _on_replica_failure(self, replica: Replica, error: LiputError) -> None:
         """Queue a replica's fault for the guard; thread-safe."""
-        self._faults.append((replica, error))
+        self._failures.append((replica, error))
         self._woken.set()
 
     def put(self, packet: EncodedPacket) -> None:
@@ -195,23 +195,23 @@ class Failover:
         """
         if self._task.waits:
             self._wait_for_room()
-        with self._putting:
-            if self._behind and packet.track in self._behind and packet.begins >= (self._format.since or 0):
-                self._behind.discard(packet.track)
-            self._given_s = max(self._given_s, packet.ends_s)
+        with self._put_lock:
+            if self._late_tracks and packet.track in self._late_tracks and packet.begins >= (self._format.since or 0):
+                self._late_tracks.discard(packet.track)
+            self._received_s = max(self._received_s, packet.ends_s)
             if self._backlog is not None:
                 self._backlog.add(packet)
                 if self._backlog.bytes > MOST_BYTES:
                     self._backlog.drop_to(MOST_BYTES)
-            for replica in self._taking:
+            for replica in self._receivers:
                 replica.put(packet)
 
     def change(self, stream_format: StreamFormat) -> None:
         """Send packets of another format, from its first keyframe on, to new replicas; the guard opens them."""
-        with self._putting:
+        with self._put_lock:
             self._format = stream_format
-            self._behind = set(stream_format.templates) - {Track.VIDEO}
-            for replica in self._taking:
+            self._late_tracks = set(stream_format.templates) - {Track.VIDEO}
+            for replica in self._receivers:
                 replica.until = stream_format.since if replica.until is None else replica.until
             if self._backlog is not None:
                 self._backlog.forget_leaders()
@@ -226,12 +226,12 @@ class Failover:
     def _route(self) -> None:
         """Update the replicas that get packets: those in use, and those still missing audio of their pictures."""
         has_ended = all(copy.ended for copy in self._copies)
-        self._taking = tuple(
+        self._receivers = tuple(
             replica
             for copy in self._copies
             for replica in copy.replicas
             if (replica is copy.replica and (has_ended or not copy.ended))
-            or (replica.until is not None and replica.takes and self._behind)
+            or (replica.until is not None and replica.takes and self._late_tracks)
         )
 
     @property
@@ -247,7 +247,7 @@ class Failover:
     @property
     def start(self) -> Fraction:
         """The media time at which a replica opened now begins, in seconds."""
-        with self._putting:
+        with self._put_lock:
             return self._backlog.start if self._backlog is not None else Fraction(0)
 
     @property
@@ -271,49 +271,49 @@ class Failover:
             self._clock.wait(self._woken, OPENING_S if self._is_moving else WATCH_S)
             self._woken.clear()
             try:
-                self._attend()
+                self._check_all()
             except Exception as error:  # a bug must not end the guard
                 if not self._is_broken:
                     self._is_broken = True
                     events.broken(self._log, error)
 
-    def _attend(self) -> None:
+    def _check_all(self) -> None:
         self._fail_over()
-        self._see_if_all_stood_still()
+        self._excuse_process_stop()
         for copy in self._copies:
             if not copy.ended and copy.move is None and copy.replica.takes:
-                self._look(copy)
+                self._check_copy(copy)
         # While a copy moves the backlog stays: the new replica begins at its start.
         if self._backlog is not None and not self._is_moving:
-            with self._putting:
+            with self._put_lock:
                 self._backlog.confirm(min((copy.replica.found_s for copy in self._copies if not copy.ended), default=0))
 
-    def _see_if_all_stood_still(self) -> None:
+    def _excuse_process_stop(self) -> None:
         """Excuse the replicas after a stop of the whole process: this may be the first thread to run."""
         now_ns = self._clock.now_ns()
         since_ns, self._looked_ns = now_ns - self._looked_ns, now_ns
         if since_ns > STOOD_STILL_S * NANOSECONDS:
             for copy in self._copies:
-                copy.replica.growth.stood_still(now_ns, since_ns)
+                copy.replica.growth.excuse(now_ns, since_ns)
 
-    def _look(self, copy: _Copy) -> None:
+    def _check_copy(self, copy: _Copy) -> None:
         """Check a copy's progress and its disk's space; leave the disk if needed."""
-        replica, now_ns, given_s = copy.replica, self._clock.now_ns(), self._given_s
+        replica, now_ns, given_s = copy.replica, self._clock.now_ns(), self._received_s
         change = replica.look(now_ns, given_s)
-        standing_s = replica.growth.standing_s(now_ns)
+        stalled_for_s = replica.growth.stalled_for_s(now_ns)
         if change is not None:
-            events.progress(self._log, replica, change, standing_s)
+            events.progress(self._log, replica, change, stalled_for_s)
         if change is ReplicaState.WRITING:
-            self._count_again(copy)
+            self._offer_refused_again(copy)
         # Without a clock, a full queue would block for ever; a queue with room may only mean a silent source. With a
         # clock, a stalled disk may recover, unless another one takes over.
-        is_lost = replica.is_full if self._task.waits else bool(self._spares)
-        if standing_s > self._task.storage.stalled_s and is_lost:
-            error = stalled(replica.work.path, standing_s)
+        is_lost = replica.is_full if self._task.waits else bool(self._unused_archives)
+        if stalled_for_s > self._task.storage.stalled_s and is_lost:
+            error = stalled(replica.work.path, stalled_for_s)
             if self._task.waits:
                 replica.fail(error)
             else:
-                self._leave(copy, error, may_stay=True)
+                self._leave_disk(copy, error, may_stay=True)
             return
         free = replica.file.free_bytes
         if free is None:
@@ -325,7 +325,7 @@ class Failover:
         if level is not None:
             events.level(self._log, replica, forecast, planned_s, was=was)
         if level is Level.OVER:
-            self._leave(
+            self._leave_disk(
                 copy,
                 StorageError(
                     f"The disk of {replica.folder} is full, but for what has to stay free",
@@ -340,21 +340,21 @@ class Failover:
 
     def _fail_over(self) -> bool:
         """Handle opened and failed replicas, and open the next; return whether there was any."""
-        had_any = self._is_moving or bool(self._faults)
+        had_any = self._is_moving or bool(self._failures)
         for copy in self._copies:
-            self._or_end(copy, self._advance)
-        for _ in range(len(self._faults)):
-            replica, error = self._faults.popleft()
-            if not self._take_in(replica, error):
-                self._faults.append((replica, error))
+            self._end_on_error(copy, self._advance)
+        for _ in range(len(self._failures)):
+            replica, error = self._failures.popleft()
+            if not self._handle_failure(replica, error):
+                self._failures.append((replica, error))
         for copy in self._copies:
             if copy.move is None and not copy.ended and copy.replica.form != self._format.form:
                 copy.move = _Move(None, may_stay=False, told=list(copy.refused))
-                self._or_end(copy, self._try_next)
-        self._close_left()
+                self._end_on_error(copy, self._try_next)
+        self._close_unused()
         return had_any or self._is_moving
 
-    def _or_end(self, copy: _Copy, act: Callable[[_Copy], None]) -> None:
+    def _end_on_error(self, copy: _Copy, act: Callable[[_Copy], None]) -> None:
         """Call `act` for a copy; a bug in it ends the copy as if no disk were left."""
         try:
             act(copy)
@@ -362,9 +362,9 @@ class Failover:
             told = as_ours(mistake, StorageError)
             events.fault(self._log, copy.replica.folder, told)
             if copy.move is not None:
-                self._end(copy, copy.move.why or told)
+                self._end_copy(copy, copy.move.why or told)
 
-    def _take_in(self, replica: Replica, error: LiputError) -> bool:
+    def _handle_failure(self, replica: Replica, error: LiputError) -> bool:
         """Move the copy of a failed replica, if the replica was in use.
 
         Returns False if the fault must wait: the replica is not in use yet, or its copy is moving.
@@ -376,13 +376,13 @@ class Failover:
             # Damaged media are damaged on any disk, and all of them are there.
             events.fault(self._log, replica.folder, error)
         else:
-            self._leave(copy, error)
+            self._leave_disk(copy, error)
         return True
 
-    def _leave(self, copy: _Copy, error: LiputError, *, may_stay: bool = False) -> None:
+    def _leave_disk(self, copy: _Copy, error: LiputError, *, may_stay: bool = False) -> None:
         events.fault(self._log, copy.replica.folder, error)
         copy.move = _Move(error, may_stay=may_stay, told=list(copy.refused))
-        self._or_end(copy, self._try_next)
+        self._end_on_error(copy, self._try_next)
 
     def _try_next(self, copy: _Copy) -> None:
         """Open a replica in the next folder for a moving copy; without one it stays, or tries refused folders again."""
@@ -392,11 +392,11 @@ class Failover:
         if move.why is None:
             move.archive = copy.replica.archive
         else:
-            left = self._spares if self._spares or move.may_stay else copy.refused
+            left = self._unused_archives if self._unused_archives or move.may_stay else copy.refused
             if not left:
                 copy.move = None
                 if not move.may_stay:
-                    self._end(copy, move.why)
+                    self._end_copy(copy, move.why)
                 return
             move.archive = left.pop(0)
         self._number += 1
@@ -407,7 +407,7 @@ class Failover:
         try:
             move.opening = DeadlineTask(opening, "storage-open", late=undo, clock=self._clock)
         except RuntimeError as error:  # no free thread
-            self._refuse(copy, move, move.archive, error)
+            self._try_after_refusal(copy, move, move.archive, error)
 
     def _advance(self, copy: _Copy) -> None:
         move = copy.move
@@ -418,11 +418,11 @@ class Failover:
         try:
             replica = move.opening.get(0.0, stalled(move.archive.root, OPEN_S))
         except Exception as error:  # the next folder is tried
-            self._refuse(copy, move, move.archive, error)
+            self._try_after_refusal(copy, move, move.archive, error)
         else:
-            self._adopt(copy, move, replica)
+            self._continue_in(copy, move, replica)
 
-    def _refuse(self, copy: _Copy, move: _Move, archive: Archive, error: Exception) -> None:
+    def _try_after_refusal(self, copy: _Copy, move: _Move, archive: Archive, error: Exception) -> None:
         """Report a refusing folder, and try the next; a copy that may stay remembers it."""
         fault = as_ours(error, StorageError)
         if archive not in move.told:
@@ -433,15 +433,15 @@ class Failover:
             copy.refused.append(archive)
         self._try_next(copy)
 
-    def _adopt(self, copy: _Copy, move: _Move, new: Replica) -> None:
+    def _continue_in(self, copy: _Copy, move: _Move, new: Replica) -> None:
         """Continue a copy in an opened replica, from the backlog on; the former replica is closed."""
         old, is_another_form = copy.replica, move.why is None
         try:
-            with self._putting:
-                begins_s = self._hand_over(copy, new)
+            with self._put_lock:
+                begins_s = self._start_with_backlog(copy, new)
                 old.is_void = is_another_form and not old.has_pictures
                 if not is_another_form and (move.may_stay or old.state is ReplicaState.FAILED):
-                    old.give_way()  # it accepts nothing, or too little
+                    old.drop_queue()  # it accepts nothing, or too little
                 copy.move = None
                 self._route()
         except Exception:
@@ -449,12 +449,12 @@ class Failover:
             raise
         if is_another_form:
             return
-        self._count_again(copy)
+        self._offer_refused_again(copy)
         if old.growth.is_stalled:
             events.progress(self._log, old, ReplicaState.WRITING, 0.0)
-        events.switched(self._log, old.folder, new, _found_s(copy.replicas[:-1]), begins_s)
+        events.switched(self._log, old.folder, new, _end_on_disk_s(copy.replicas[:-1]), begins_s)
 
-    def _hand_over(self, copy: _Copy, new: Replica) -> float:
+    def _start_with_backlog(self, copy: _Copy, new: Replica) -> float:
         """Put a replica into use with the backlog of its format; return its first media time in seconds."""
         begins_s = 0.0
         new.begin()
@@ -469,24 +469,24 @@ class Failover:
         copy.forecast = self._forecast()
         return begins_s
 
-    def _count_again(self, copy: _Copy) -> None:
+    def _offer_refused_again(self, copy: _Copy) -> None:
         """Offer folders again that refused during a stall that is over."""
-        self._spares += copy.refused
+        self._unused_archives += copy.refused
         copy.refused.clear()
 
-    def _end(self, copy: _Copy, error: LiputError) -> None:
+    def _end_copy(self, copy: _Copy, error: LiputError) -> None:
         """End a copy without a disk. The last one is reported, and takes packets while it can."""
-        with self._putting:
+        with self._put_lock:
             copy.ended, copy.move = True, None
             self._route()
         if all(each.ended for each in self._copies):
             self._on_failure(error)
 
-    def _close_left(self) -> None:
+    def _close_unused(self) -> None:
         """Close replicas that get no more packets."""
-        with self._putting:
+        with self._put_lock:
             self._route()
-            left = [replica for replica in self.replicas if replica not in self._taking and not replica.is_closing]
+            left = [replica for replica in self.replicas if replica not in self._receivers and not replica.is_closing]
         for replica in left:
             with suppress(RuntimeError):  # no free thread: at the next look
                 replica.close()
@@ -499,13 +499,13 @@ class Failover:
         self._closing = True
         self._woken.set()
         self._guard.join()
-        while self._settle() or self._close_open(marks, title):
+        while self._finish_moves() or self._close_open(marks, title):
             pass
         for replica in self.replicas:
             replica.close()
             replica.wait()
 
-    def _settle(self) -> bool:
+    def _finish_moves(self) -> bool:
         had_any = self._fail_over()
         while self._is_moving:
             self._clock.wait(self._woken, OPENING_S)
@@ -545,5 +545,5 @@ class Failover:
         return packages
 
 
-def _found_s(replicas: Sequence[Replica]) -> float:
+def _end_on_disk_s(replicas: Sequence[Replica]) -> float:
     return max((replica.found_s for replica in replicas), default=0.0)

@@ -111,7 +111,7 @@ class ProgressWatch:
             return ReplicaState.STALLED
         return None
 
-    def stood_still(self, now_ns: int, for_ns: int) -> None:
+    def excuse(self, now_ns: int, for_ns: int) -> None:
         """Excuse a stop of the whole process, its disk threads included."""
         self._grown_ns = min(now_ns, self._grown_ns + for_ns)
 
@@ -120,7 +120,7 @@ class ProgressWatch:
         """Whether a stall was reported and is not over."""
         return self._stalled_ns is not None
 
-    def standing_s(self, now_ns: int) -> float:
+    def stalled_for_s(self, now_ns: int) -> float:
         """Return the seconds since the last progress."""
         return (now_ns - self._grown_ns) / NANOSECONDS
 
@@ -173,7 +173,7 @@ class Replica:
         self.growth = ProgressWatch(clock.now_ns(), patience_s(settings))
         self._counts: dict[tuple[TrackId, Fraction], int] = {}
         self._queue: queue.SimpleQueue[tuple[EncodedPacket, int] | None] = queue.SimpleQueue()
-        self._writing_since_ns: int | None = None  # arrival of the packet being written
+        self._oldest_ns: int | None = None  # arrival of the packet being written
         self._drops = threading.Event()  # the queue is not written any more
         self._written = threading.Event()
         self._abandoned = False
@@ -236,7 +236,7 @@ class Replica:
     @property
     def waiting(self) -> int:
         """The number of queued packets."""
-        return self._queue.qsize() + (self._writing_since_ns is not None)
+        return self._queue.qsize() + (self._oldest_ns is not None)
 
     @property
     def is_full(self) -> bool:
@@ -261,7 +261,7 @@ class Replica:
         """Queue a packet if it belongs here; never blocks."""
         if not self.takes or not self._belongs(packet):
             return
-        now_ns, since_ns = self._clock.now_ns(), self._writing_since_ns
+        now_ns, since_ns = self._clock.now_ns(), self._oldest_ns
         if not self._waits and since_ns is not None and now_ns > since_ns + MOST_BEHIND_S * NANOSECONDS:
             if self._become(_FAILED):
                 self._on_failure(
@@ -302,12 +302,12 @@ class Replica:
             # An abandoned disk may recover, and then gets everything.
             if self._drops.is_set() and not self._abandoned:
                 continue
-            packet, self._writing_since_ns = taken
+            packet, self._oldest_ns = taken
             try:
                 self.file.mux(packet)
             except Exception as error:  # this thread must run to the end
                 self._fail_with(error)
-            self._writing_since_ns = None
+            self._oldest_ns = None
             if self._waits and self._queue.empty():
                 time.sleep(GATHER_S)
         try:
@@ -340,10 +340,10 @@ class Replica:
     def fail(self, error: LiputError) -> None:
         """Fail with `error`: stop taking and writing packets; the file stays."""
         if not self._drops.is_set():
-            self.give_way()
+            self.drop_queue()
             self._on_failure(self, error)
 
-    def give_way(self) -> None:
+    def drop_queue(self) -> None:
         """Stop taking packets and drop the queue, unreported: another replica has them."""
         self._become(_FAILED)
         self._drops.set()

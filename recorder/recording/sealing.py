@@ -55,7 +55,7 @@ class Sealer:
 
     def seal_all(self, copies: Mapping[int, Sequence[Replica]], earlier: Sequence[WorkFolder]) -> list[Package]:
         """Return the packages of all copies with their `earlier` parts; parts of other copies stay for recovery."""
-        self.leave_earlier([work for work in earlier if work.begun.copy not in copies])
+        self.report_earlier([work for work in earlier if work.begun.copy not in copies])
         return [
             package
             for number, replicas in copies.items()
@@ -66,7 +66,7 @@ class Sealer:
         """Return the packages of a copy's parts and `earlier` ones of a killed recorder, longest first."""
         left = [part for part in parts if not part.answers]
         for part in left:
-            self._leave(part, stalled(part.work.path, SEAL_S))
+            self._report_left(part, stalled(part.work.path, SEAL_S))
         self._empty.clear()
         kept = [part for part in parts if part.answers and self._holds_media(part)]
         self._has_more = self._has_more or bool(kept)
@@ -74,11 +74,11 @@ class Sealer:
         is_all = bool(earlier) and not self._has_more
         if not left and (is_one or is_all) and (made := self._finish(kept, earlier)) is not None:
             return made
-        self.leave_earlier(earlier)
+        self.report_earlier(earlier)
         if len(kept) + len(left) > 1:
-            self._add(events.kept_apart(self._emit, parts[-1].folder, len(kept) + len(left)))
+            self._add_reason(events.kept_apart(self._emit, parts[-1].folder, len(kept) + len(left)))
         spans = {id(part): _span(part) for part in [*left, *kept]}
-        before = list(filter(None, map(self._span_of_earlier, earlier)))
+        before = list(filter(None, map(self._earlier_span, earlier)))
         packages: list[Package] = []
         for part in kept:
             self._apart = [*before, *(span for key, span in spans.items() if key != id(part))]
@@ -87,7 +87,7 @@ class Sealer:
         self._apart, self._logs = (), ()
         return sorted(packages, key=lambda package: package.duration_s, reverse=True)
 
-    def _span_of_earlier(self, work: WorkFolder) -> PartFacts | None:
+    def _earlier_span(self, work: WorkFolder) -> PartFacts | None:
         """Return the media time span of a killed recorder's part, None if unknown."""
         try:
             length_s = asked(partial(plays_s_of, work), work.path, self._clock)
@@ -102,14 +102,14 @@ class Sealer:
         except (OSError, LiputError, RuntimeError):  # already in a package, or the disk does not answer
             return b""
 
-    def leave_earlier(self, earlier: Sequence[WorkFolder]) -> None:
+    def report_earlier(self, earlier: Sequence[WorkFolder]) -> None:
         """Report a killed recorder's parts that stay for recovery."""
         for work in earlier:
-            if self._is_there(work):  # else the event would name a missing folder
+            if self._folder_exists(work):  # else the event would name a missing folder
                 apart = self.error or ArchiveError("it was not put together with what was recorded after it")
-                self._add(events.left_behind(self._emit, str(work.archive_root), work.path, apart))
+                self._add_reason(events.left_behind(self._emit, str(work.archive_root), work.path, apart))
 
-    def _is_there(self, work: WorkFolder) -> bool:
+    def _folder_exists(self, work: WorkFolder) -> bool:
         """Return whether a work folder exists; True if its disk does not answer."""
         try:
             return DeadlineTask(work.path.is_dir, "storage-check", clock=self._clock).get(OPEN_S, TimeoutError())
@@ -123,11 +123,11 @@ class Sealer:
                 return True
             self._empty.add(part.work.begun.part)
         except OSError as error:
-            self._leave(part, storage_error(error, part.work.program))
+            self._report_left(part, storage_error(error, part.work.program))
         except LiputError as error:
-            self._leave(part, error)
+            self._report_left(part, error)
         except RuntimeError as error:  # no free thread
-            self._leave(part, as_ours(error))
+            self._report_left(part, as_ours(error))
         return False
 
     def _finish(
@@ -147,7 +147,9 @@ class Sealer:
         )  # fmt: skip
         works: list[WorkFolder] = [*earlier, *(part.work for part in parts)]
         facts = self._facts if parts else None  # without new parts the earlier ones' logs say more
-        finishing = DeadlineTask(partial(_as_usual, finisher.finish, works, facts), "storage-seal", clock=self._clock)
+        finishing = DeadlineTask(
+            partial(_at_normal_priority, finisher.finish, works, facts), "storage-seal", clock=self._clock
+        )
         too_late = stalled(works[-1].path, SEAL_S)
         try:
             return [finishing.get(SEAL_S, too_late, lambda: (self._step, finishing.moved_bytes))]
@@ -159,11 +161,11 @@ class Sealer:
             told = as_ours(error)
         if (joined := finisher.joined) is not None:
             told = stalled(joined.path, SEAL_S) if told is too_late else told
-            self._add(events.left_behind(self._emit, str(joined.archive_root), joined.path, told))
+            self._add_reason(events.left_behind(self._emit, str(joined.archive_root), joined.path, told))
             self.joined = self.joined or joined
         self.error = self.error or told
         if is_last_try:
-            self._leave(parts[0], told)
+            self._report_left(parts[0], told)
         return None if joined is None else []
 
     def advance(self, done: int, of: int) -> None:
@@ -174,12 +176,12 @@ class Sealer:
             self._told_ns = now_ns
             self._progress(done, of)
 
-    def _leave(self, part: Replica, error: LiputError) -> None:
+    def _report_left(self, part: Replica, error: LiputError) -> None:
         self._has_more = True
         self.error = self.error or error
-        self._add(events.left_behind(self._emit, part.folder, part.work.path, error))
+        self._add_reason(events.left_behind(self._emit, part.folder, part.work.path, error))
 
-    def _add(self, reason: str) -> None:
+    def _add_reason(self, reason: str) -> None:
         if reason not in self._facts.degraded:
             self._facts = msgspec.structs.replace(self._facts, degraded=(*self._facts.degraded, reason))
 
@@ -199,7 +201,7 @@ def _holds_media(part: Replica) -> bool:
     return False
 
 
-def _as_usual[**Given, Made](act: Callable[Given, Made], *args: Given.args, **kwargs: Given.kwargs) -> Made:
+def _at_normal_priority[**Given, Made](act: Callable[Given, Made], *args: Given.args, **kwargs: Given.kwargs) -> Made:
     """Call `act` at the priority of other programs."""
     be_at_least(NICE)
     return act(*args, **kwargs)

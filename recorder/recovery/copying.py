@@ -199,7 +199,7 @@ def copy(
             copy_made(template, output)
             output.metadata.update(tags or {})
             output.start_encoding()
-            for index, packet in _of_all(pieces):
+            for index, packet in _all_packets(pieces):
                 copied[index].add(packet)
                 if advance is not None:
                     advance(packet.size)
@@ -208,7 +208,7 @@ def copy(
                     output.mux(held[index])
                 held[index] = packet
             for index, packet in held.items():
-                _reach_to_end(packet, copied[index])
+                _lengthen_last(packet, copied[index])
                 output.mux(packet)
             end_s = max((track.end_s for track in copied), default=0.0)
             output.set_chapters(chapters(marks, max(0.0, end_s), title))
@@ -217,14 +217,14 @@ def copy(
     return copied
 
 
-def _of_all(pieces: Sequence[Piece]) -> Iterator[tuple[int, Packet]]:
-    starts = [_starts(piece) for piece in pieces[1:]]
+def _all_packets(pieces: Sequence[Piece]) -> Iterator[tuple[int, Packet]]:
+    starts = [_track_starts(piece) for piece in pieces[1:]]
     for number, piece in enumerate(pieces):
         ends = starts[number] if number < len(starts) else {}
         yield from _cut(_packets(piece, from_keyframe=number > 0), ends)
 
 
-def _reach_to_end(packet: Packet, copied: TrackCopy) -> None:
+def _lengthen_last(packet: Packet, copied: TrackCopy) -> None:
     """Lengthen the last packet of a track to the end of presentation.
 
     The muxer ends a track with its last packet. If that is a B-frame, the frame shown last would be cut off. The muxer
@@ -262,7 +262,7 @@ def _packets(piece: Piece, *, from_keyframe: bool) -> Iterator[tuple[int, Packet
         raise MediaError(f"{piece.path} cannot be read: {error}") from None
 
 
-def _starts(piece: Piece) -> dict[int, Start]:
+def _track_starts(piece: Piece) -> dict[int, Start]:
     """Return the start of each track of a piece; a track that does not begin soon is left out."""
     found: dict[int, Start] = {}
     for count, (index, packet) in enumerate(_packets(piece, from_keyframe=True)):
@@ -282,7 +282,7 @@ def _cut(packets: Iterator[tuple[int, Packet]], ends: Mapping[int, Start]) -> It
     over: set[int] = set()
     for index, packet in packets:
         end = ends.get(index)
-        if end is not None and index not in over and _reaches(packet, end):
+        if end is not None and index not in over and _is_past(packet, end):
             over.add(index)
         if index not in over:
             yield index, packet
@@ -290,7 +290,7 @@ def _cut(packets: Iterator[tuple[int, Packet]], ends: Mapping[int, Start]) -> It
             return
 
 
-def _reaches(packet: Packet, end: Start) -> bool:
+def _is_past(packet: Packet, end: Start) -> bool:
     """Return whether most of a packet lies behind the start of the next piece."""
     pts_s, dts_s = end
     middle = _seconds(packet, packet.pts) + _seconds(packet, packet.duration) / 2
@@ -337,13 +337,13 @@ def repair(
     """
     piece = look(path)
     if piece.is_open and CONTAINERS[path.suffix] == MP4:
-        _finish(path, disk, marks, title, advance)
+        _add_index(path, disk, marks, title, advance)
     elif piece.is_open:
         write_copy([piece], path, disk, marks=marks, title=title, advance=advance)
     return piece.is_open
 
 
-def _finish(path: Path, disk: Disk, marks: Sequence[Mark], title: str, advance: Advance | None) -> None:
+def _add_index(path: Path, disk: Disk, marks: Sequence[Mark], title: str, advance: Advance | None) -> None:
     written, reached = path.stat(), 0
 
     def sync(descriptor: int) -> None:

@@ -242,7 +242,7 @@ def _build(
     building.metadata.mkdir()
     made = _join_files(lefts, building, facts, disk, advance)
     offsets = {path.name: round(offset_s, 6) for path, offset_s in made if offset_s > 0}
-    _keep_others(lefts, building)
+    _copy_others(lefts, building)
     disk.write(building.events, log)
     begun = msgspec.structs.replace(
         building.begun,
@@ -285,7 +285,7 @@ def _join_files(
     return made
 
 
-def _keep_others(lefts: Sequence[Left], building: WorkFolder) -> None:
+def _copy_others(lefts: Sequence[Left], building: WorkFolder) -> None:
     """Copy files that cannot be joined: unplayable media, letters, other metadata."""
     for left in lefts:
         part = left.work.begun.part
@@ -348,9 +348,9 @@ def missing(gaps: Sequence[Gap], degraded: Sequence[str]) -> str:
     """Return a sentence on gaps and losses of a recording."""
     said = "the last second may be missing" if INTERRUPTED in degraded else "nothing is missing"
     if elsewhere := [gap for gap in gaps if gap.part is not None]:
-        said = "not in this package: " + "; ".join(map(_said, elsewhere))
+        said = "not in this package: " + "; ".join(map(_gap_text, elsewhere))
     if gaps := [gap for gap in gaps if gap.part is None]:
-        said = "missing: " + "; ".join(map(_said, gaps)) + ("" if not elsewhere else f"; {said}")
+        said = "missing: " + "; ".join(map(_gap_text, gaps)) + ("" if not elsewhere else f"; {said}")
     lost = [reason for reason in degraded if reason != INTERRUPTED]
     if not lost:
         return said
@@ -358,7 +358,7 @@ def missing(gaps: Sequence[Gap], degraded: Sequence[str]) -> str:
     return f"{said}; {told}" if gaps or elsewhere or INTERRUPTED in degraded else told
 
 
-def _said(gap: Gap) -> str:
+def _gap_text(gap: Gap) -> str:
     return f"{gap.duration_s:.1f} s from {clock_text(gap.start_s)} on ({gap.reason})"
 
 
@@ -419,7 +419,7 @@ class Finisher:
         places = [archive for archive in self._archives if archive in used]
         return place_for(sum(left.size for left in lefts), lefts[0].work.name, places)
 
-    def _first_part(self, lefts: Sequence[Left]) -> int:
+    def _part_number(self, lefts: Sequence[Left]) -> int:
         """Return the package's part number: 1 if all earlier parts were empty."""
         number = min(left.work.begun.part for left in lefts if left.files)
         known = {left.work.begun.part for left in lefts}.union(self._empty)
@@ -457,7 +457,7 @@ class Finisher:
             if content != log:
                 self._disk.make_folder(work.metadata)
                 self._disk.write(work.events, content)
-        work.begun = msgspec.structs.replace(work.begun, part=self._first_part([left]))
+        work.begun = msgspec.structs.replace(work.begun, part=self._part_number([left]))
         return self.archive_of(work).seal(work, facts, tally.last, may_be_joined=may_be_joined)
 
     def _complete_log(self, left: Left) -> None:
@@ -479,7 +479,7 @@ class Finisher:
             log = told(log, name, facts, parts, self._clock, PUT_TOGETHER if were_sealed else RECOVERED)
         # left by an interrupted recovery before the session was resumed
         sweep([self.archive_of(left.work) for left in lefts], name, lefts[0].work.begun.copy)
-        first = self._first_part(lefts)
+        first = self._part_number(lefts)
         work = self.joined = assemble(lefts, self._place_for(lefts), facts, log, self._disk, tally.add, first)
         archive = self.archive_of(work)
         try:

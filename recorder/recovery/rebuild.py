@@ -68,7 +68,7 @@ class Run:
         self.killed_at = f" at {self.last_seen:%H:%M:%S}" if self.last_seen else ""
         self.seconds = sum(part.duration_s for part in parts)
 
-    def last_said(self, name: str) -> float | None:
+    def last_measured(self, name: str) -> float | None:
         """Return its last measurement of `name`: at its end, or from a minute before."""
         for event in reversed(self.events):
             if event.kind in {"session-ended", "sound-measured"}:
@@ -118,11 +118,11 @@ def rebuild(
     `said` are the last recorder's own facts, if it ended in order. Parts in `apart` are not lost.
     """
     runs = _runs(parts)
-    gaps = tuple(_placed(_gaps(runs, started_at), runs[-1].parts[-1].end_s, apart))
+    gaps = tuple(_cut_by_parts(_gaps(runs, started_at), runs[-1].parts[-1].end_s, apart))
     before, last = runs[:-1], runs[-1]
     was_killed = said is None and last.ended is None
-    said = said or _said(last, started_at)
-    measured = [(run.last_said("loudness_lufs"), run.seconds) for run in before]
+    said = said or _facts_of_last(last, started_at)
+    measured = [(run.last_measured("loudness_lufs"), run.seconds) for run in before]
     reasons = dict.fromkeys([*(reason for run in before for reason in _reasons(run)), *said.degraded])
     if was_killed or any(gap.part is None for gap in gaps):
         reasons.setdefault(INTERRUPTED)
@@ -140,15 +140,15 @@ def rebuild(
     )
 
 
-def _said(run: Run, started_at: datetime) -> RecordingFacts:
+def _facts_of_last(run: Run, started_at: datetime) -> RecordingFacts:
     end = run.ended.at if run.ended else started_at + timedelta(seconds=run.parts[-1].end_s)
     return RecordingFacts(
         ended_at=end,
         dropped=_dropped(run),
         repeated=_repeated(run),
         degraded=tuple(_reasons(run)),
-        loudness_lufs=run.last_said("loudness_lufs"),
-        loudness_range_lu=run.last_said("loudness_range_lu"),
+        loudness_lufs=run.last_measured("loudness_lufs"),
+        loudness_range_lu=run.last_measured("loudness_range_lu"),
     )
 
 
@@ -250,14 +250,14 @@ def _gaps(runs: Sequence[Run], started_at: datetime) -> Iterator[Gap]:
         missing_s = after.offset_s - before.end_s
         if missing_s > NOTICED_S:
             yield _gap(before.end_s, missing_s, _reason_between(before, run, after, next_run))
-    lost_s = _lost_at_end(last, started_at)
+    lost_s = _missing_end_s(last, started_at)
     if lost_s > NOTICED_S:
         written = "it was recorded, and not written before the end"
         killed = f"at least so much of the end; the recorder was killed, or its disk failed{last.killed_at}"
         yield _gap(last.parts[-1].end_s, lost_s, written if last.ended else killed)
 
 
-def _placed(gaps: Iterable[Gap], end_s: float, apart: Sequence[PartFacts]) -> Iterator[Gap]:
+def _cut_by_parts(gaps: Iterable[Gap], end_s: float, apart: Sequence[PartFacts]) -> Iterator[Gap]:
     """Yield `gaps`, and the time behind `end_s`, split where an `apart` part holds them."""
     found = list(gaps)
     behind_s = max([end_s, *(gap.start_s + gap.duration_s for gap in found)])
@@ -293,7 +293,7 @@ def _reason_between(before: PartEvidence, run: Run, after: PartEvidence, next_ru
     return f"{between}; the recorder was killed{run.killed_at}, and another one took its place"
 
 
-def _lost_at_end(run: Run, started_at: datetime) -> float:
+def _missing_end_s(run: Run, started_at: datetime) -> float:
     """Return the seconds missing at the end: up to the recorder's own figure, else to its last sign of life."""
     end_s = run.parts[-1].end_s
     if run.ended is not None:

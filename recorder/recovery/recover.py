@@ -109,12 +109,12 @@ class Recovery:
     def _recover(self, session: Unfinished, works: Sequence[WorkFolder]) -> Outcome:
         sweep(self._archives, session.name, session.begun.copy)
         finisher = self._finisher(session)
-        works = self._without_leftovers(session, works, finisher)
+        works = self._without_sealed(session, works, finisher)
         for work in works:
             work.refuse_irregular()
         if not works:
             return _outcome(session, State.DISCARDED, message="it was sealed before; what was left of it is removed")
-        complete = [work for work in works if _only_awaits_its_rename(work)]
+        complete = [work for work in works if _awaits_rename(work)]
         packages = [finisher.archive_of(work).seal(work) for work in complete]
         if not (works := [work for work in works if work not in complete]):
             return _sealed(session, packages)
@@ -196,9 +196,7 @@ class Recovery:
         found = self._packages(session)
         return [each for each in found if each.recording and (each.recording.of_session, each.copy) == mine]
 
-    def _without_leftovers(
-        self, session: Unfinished, works: Sequence[WorkFolder], finisher: Finisher
-    ) -> list[WorkFolder]:
+    def _without_sealed(self, session: Unfinished, works: Sequence[WorkFolder], finisher: Finisher) -> list[WorkFolder]:
         """Return the work folders to seal; removes those already in a joined folder or a package."""
         joined = next((work for work in works if work.begun.joined), None)
         if joined:
@@ -244,7 +242,7 @@ def _locked(session: Unfinished) -> Iterator[list[WorkFolder]]:
         yield works
 
 
-def _only_awaits_its_rename(work: WorkFolder) -> bool:
+def _awaits_rename(work: WorkFolder) -> bool:
     return not work.has_begun() and (work.path / TAG_MANIFEST_FILE).exists()
 
 

@@ -151,10 +151,10 @@ class Connection(_Client):
             yield told
 
     def _line(self, deadline_s: float) -> Line | None:
-        line: Line | None = self._next(self._known_line, deadline_s)
+        line: Line | None = self._next(self._next_known_line, deadline_s)
         return line
 
-    def _known_line(self) -> Line | None:
+    def _next_known_line(self) -> Line | None:
         """Return the next known line; lines of a newer recorder are skipped."""
         while (line := self._received.line()) is not None:
             with suppress(msgspec.MsgspecError):
@@ -270,15 +270,15 @@ A hung recorder gets one request at a time. More would fill the queue of its soc
 
 def running() -> list[Running]:
     """Return the running recorders, oldest first. They are asked in parallel; blocks for PATIENCE_S at most."""
-    return _asked(list(directory.alive()))
+    return _with_status(list(directory.alive()))
 
 
 def running_as(recorder_id: str) -> Running | None:
     """Return the running recorder with this full id, None without one; asks no other."""
-    return next(iter(_asked([one for one in directory.alive() if one[1].id == recorder_id])), None)
+    return next(iter(_with_status([one for one in directory.alive() if one[1].id == recorder_id])), None)
 
 
-def _asked(alive: Sequence[tuple[RecorderFolder, RecorderInfo]]) -> list[Running]:
+def _with_status(alive: Sequence[tuple[RecorderFolder, RecorderInfo]]) -> list[Running]:
     """Ask recorders for their status in parallel; without a free thread, one by one."""
     answers = _questions.ask({folder.path: partial(_status, folder, OPEN_S) for folder, _ in alive}, PATIENCE_S)
     found = []
@@ -305,17 +305,17 @@ def session(key: str | None, preference: Preference) -> Running:
     if key is not None:
         named = [one for one in found if one.info.id.startswith(key.lower())] if key else []
         if not named:
-            raise SessionError(f"no session that runs is called {key}", hint=_known(found), why="missing")
-        return _only(named)
+            raise SessionError(f"no session that runs is called {key}", hint=_running_text(found), why="missing")
+        return _single(named)
     if not found:
         raise SessionError("no session runs", hint="liput arm or liput record begins one", why="missing")
     for states in preference:
         if fitting := [one for one in found if one.state in states]:
-            return _only(fitting)
-    return _only(found)
+            return _single(fitting)
+    return _single(found)
 
 
-def _only(found: Sequence[Running]) -> Running:
+def _single(found: Sequence[Running]) -> Running:
     if len(found) > 1:
         raise UsageError(
             f"{len(found)} sessions could be meant: {', '.join(map(str, found))}", hint="say which one: --session ID"
@@ -323,5 +323,5 @@ def _only(found: Sequence[Running]) -> Running:
     return found[0]
 
 
-def _known(found: Sequence[Running]) -> str:
+def _running_text(found: Sequence[Running]) -> str:
     return f"these run: {', '.join(map(str, found))}" if found else "none runs"

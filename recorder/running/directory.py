@@ -115,7 +115,7 @@ class RecorderFolder:
         return self._ended.exists()
 
     @property
-    def is_unborn(self) -> bool:
+    def is_incomplete(self) -> bool:
         """Whether the folder is incomplete: its recorder is starting, or was killed at its start."""
         return self.id.startswith(_NEW)
 
@@ -206,16 +206,16 @@ def folders() -> list[RecorderFolder]:
     found = []
     for folder in (RecorderFolder(runtime / name) for name in names):
         info = folder.info()
-        if info and not info.is_alive and (folder.has_ended or folder.is_unborn):
+        if info and not info.is_alive and (folder.has_ended or folder.is_incomplete):
             folder.remove()
-        elif info and not folder.is_unborn:
+        elif info and not folder.is_incomplete:
             found.append((info.started_at, folder))
     return [folder for _, folder in sorted(found, key=lambda pair: (pair[0], pair[1].id))]
 
 
 def ended_folder(recorder_id: str) -> RecorderFolder:
     """Return the former folder of a recorder; `last_line` works on it."""
-    return RecorderFolder(_place() / Path(recorder_id).name)
+    return RecorderFolder(_runtime_path() / Path(recorder_id).name)
 
 
 def runtime_folder(*, make: bool = False) -> Path:
@@ -225,16 +225,16 @@ def runtime_folder(*, make: bool = False) -> Path:
     write: anyone could command recorders. Another user's directory, as of a service, counts only without `make`, by
     LIPUT_RUNTIME, and for a group of ours.
     """
-    path = _place()
+    path = _runtime_path()
     try:
         if make:
-            _make(path)
+            _make_runtime(path)
         found = path.lstat()
     except FileNotFoundError:
         raise
     except OSError as error:
         raise _refused(path, error) from None
-    is_ours = found.st_uid == os.geteuid() or (VARIABLE in os.environ and not make and _is_for_us(found))
+    is_ours = found.st_uid == os.geteuid() or (VARIABLE in os.environ and not make and _is_for_our_group(found))
     if not stat.S_ISDIR(found.st_mode) or not is_ours or found.st_mode & 0o022:
         raise StorageError(
             f"{path} is no folder that only this user can write to, so no session is controlled there",
@@ -255,13 +255,13 @@ def is_anothers() -> bool:
         return False
 
 
-def _is_for_us(found: os.stat_result) -> bool:
+def _is_for_our_group(found: os.stat_result) -> bool:
     """Return whether another user's folder is closed to others and open to our groups; root passes."""
     groups = {os.getegid(), *os.getgroups()}
     return not found.st_mode & 0o007 and (found.st_gid in groups or os.geteuid() == 0)
 
 
-def _make(path: Path) -> None:
+def _make_runtime(path: Path) -> None:
     path.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
     found = path.lstat()
     group = operators()
@@ -271,7 +271,7 @@ def _make(path: Path) -> None:
         share(path, group, LISTED_FOLDER)
 
 
-def _place() -> Path:
+def _runtime_path() -> Path:
     if named := os.environ.get(VARIABLE):
         return Path(named).absolute()
     if session := os.environ.get("XDG_RUNTIME_DIR"):
@@ -363,20 +363,20 @@ class Claims:
         try:
             for device, name in devices:
                 if device not in self._held:
-                    self._held[device] = self._take(device, name)
+                    self._held[device] = self._lock(device, name)
         except BaseException:
-            self._let_go(set(self._held) - before)
+            self._unlock(set(self._held) - before)
             raise
 
     def release(self) -> None:
         """Unlock all devices; idempotent."""
-        self._let_go(set(self._held))
+        self._unlock(set(self._held))
 
-    def _let_go(self, devices: Iterable[str]) -> None:
+    def _unlock(self, devices: Iterable[str]) -> None:
         for device in devices:
             os.close(self._held.pop(device))
 
-    def _take(self, device: str, name: str) -> int:
+    def _lock(self, device: str, name: str) -> int:
         path = self._path(device)
         try:
             path.parent.mkdir(mode=0o700, exist_ok=True)
@@ -391,7 +391,7 @@ class Claims:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(descriptor)
-            raise self._busy(path, name) from None
+            raise self._busy_error(path, name) from None
         except OSError:
             pass  # a file system without locks: the device itself refuses a second user
         with contextlib.suppress(OSError):  # only the message needs it
@@ -403,7 +403,7 @@ class Claims:
         return _lock_of(device, self._folder or runtime_folder(make=True))
 
     @staticmethod
-    def _busy(path: Path, name: str) -> DeviceError:
+    def _busy_error(path: Path, name: str) -> DeviceError:
         try:
             held = msgspec.json.decode(path.read_bytes(), type=Claim)
         except (OSError, msgspec.MsgspecError, UnicodeDecodeError):  # the holder is just writing its claim

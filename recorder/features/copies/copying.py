@@ -194,7 +194,7 @@ def copy(
     contents = contents_here(folder)
     if flow.tally is not None:
         flow.tally.expect(2 * contents.size)
-    work = _where(target, contents, folder, place, {last_version, *offered}, last_version)
+    work = _folder_for(target, contents, folder, place, {last_version, *offered}, last_version)
     offer(contents.version)
     there, others = target.walk(work)
     if others:
@@ -212,7 +212,7 @@ def copy(
     return contents, sent
 
 
-def _where(
+def _folder_for(
     target: Target, contents: Listing, folder: Path, place: str, ours: Collection[str | None], last_version: str | None
 ) -> str:
     """Return the folder to write into: the copy's own if it may be repaired, else a new one."""
@@ -360,7 +360,7 @@ def find_place(target: Target, key: str) -> str:
     """Return the place of the package that `key` names. Raises PackageNotFound, CopyError."""
     there, wanted = places(target), key.lower()
     fits = [place for place in there if place.rpartition("/")[2] in {key, wanted}]
-    fits = fits or [place for place, files in there.items() if _is_meant(target, place, files, wanted)]
+    fits = fits or [place for place, files in there.items() if _matches(target, place, files, wanted)]
     if len(fits) == 1:
         return fits[0]
     if fits:
@@ -373,7 +373,7 @@ def find_place(target: Target, key: str) -> str:
     )
 
 
-def _is_meant(target: Target, place: str, files: Mapping[str, int], wanted: str) -> bool:
+def _matches(target: Target, place: str, files: Mapping[str, int], wanted: str) -> bool:
     """Return whether a package's name or UUID begins with `wanted`; a name ends with 8 digits of the UUID."""
     name = place.rpartition("/")[2]
     if not wanted or name.startswith(wanted):

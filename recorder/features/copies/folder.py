@@ -103,13 +103,13 @@ class FolderTarget:
         """Yield the content from the disk or server, bypassing this PC's page cache."""
         with self._translated():
             try:
-                with self._beside(path) as file:
+                with self._held_path(path) as file:
                     descriptor = open_regular(file)
             except FileNotFoundError:
                 raise copy_error(CopyReason.NOT_THERE, self.name, path) from None
             with open(descriptor, "rb", buffering=0) as content:  # noqa: PTH123 - no link is followed
                 try:
-                    yield from _uncached(content)
+                    yield from _read_uncached(content)
                 except OSError as error:
                     if error.errno != errno.EIO:
                         raise  # a bad sector: the rest is missing, and the digest tells
@@ -119,10 +119,10 @@ class FolderTarget:
         size, mode = size_of(source), mode_of(source)
         with self._translated():
             self._make_folders(path.rpartition("/")[0])
-            with self._beside(path) as final:
+            with self._held_path(path) as final:
                 part = final.with_name(part_name(final.name))
                 self._disk.begin("write", part)
-                descriptor = None if from_start else _left(part, size)
+                descriptor = None if from_start else _open_part(part, size)
                 offset = 0 if descriptor is None else os.fstat(descriptor).st_size
                 if descriptor is None:
                     descriptor = make_file(part, mode)
@@ -137,7 +137,7 @@ class FolderTarget:
         return offset
 
     @contextmanager
-    def _beside(self, path: str) -> Iterator[Path]:
+    def _held_path(self, path: str) -> Iterator[Path]:
         """Give a path through its open folder: no link leads to it, and nobody can exchange it."""
         folder, _, name = path.rpartition("/")
         with held(self._root, folder) as here:
@@ -147,12 +147,12 @@ class FolderTarget:
         above = folder.rpartition("/")[0]
         if folder:
             self._make_folders(above)
-            with self._beside(folder) as path:
+            with self._held_path(folder) as path:
                 self._disk.make_folder(path)
 
     def remove(self, path: str) -> None:
         """Remove one file."""
-        with self._translated(), self._beside(path) as file:
+        with self._translated(), self._held_path(path) as file:
             self._disk.unlink(file)
 
     def begin(self, place: str, uuid: str) -> str:
@@ -185,7 +185,7 @@ class FolderTarget:
                 return  # repaired in place
             self._make_folders(place.rpartition("/")[0])
             try:
-                with self._beside(folder) as source, self._beside(place) as final:
+                with self._held_path(folder) as source, self._held_path(place) as final:
                     self._disk.move_folder(source, final)
             except OSError as error:
                 if error.errno in {errno.EEXIST, errno.ENOTEMPTY}:
@@ -205,7 +205,7 @@ class FolderTarget:
             raise copy_error(reason, self.name, error.strerror or type(error).__name__) from None
 
 
-def _left(part: Path, size: int) -> int | None:
+def _open_part(part: Path, size: int) -> int | None:
     """Return a descriptor of a stopped attempt's part file, None without a usable one."""
     try:
         descriptor = open_regular(part, os.O_RDWR)
@@ -218,7 +218,7 @@ def _left(part: Path, size: int) -> int | None:
     return None
 
 
-def _uncached(file: FileIO) -> Iterator[bytes]:
+def _read_uncached(file: FileIO) -> Iterator[bytes]:
     os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
     done = 0
     while block := file.read(BLOCK_BYTES):

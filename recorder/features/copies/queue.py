@@ -269,15 +269,15 @@ class CopyQueue:
 
     def rows(self) -> dict[tuple[str, str], Row]:
         """Return all rows by package and target; copies at a former address wait."""
-        moved = self._moved()
-        return {key: _as_of(row, moved) for key, row in self.ledger.rows().items()}
+        moved = self._moved_targets()
+        return {key: _as_waiting(row, moved) for key, row in self.ledger.rows().items()}
 
     def rows_of(self, package: str) -> dict[str, Row]:
         """Return the rows of a package by target."""
-        moved = self._moved()
-        return {target: _as_of(row, moved) for target, row in self.ledger.rows_of(package).items()}
+        moved = self._moved_targets()
+        return {target: _as_waiting(row, moved) for target, row in self.ledger.rows_of(package).items()}
 
-    def _moved(self) -> set[str]:
+    def _moved_targets(self) -> set[str]:
         """Return the targets with another address than when copies were made."""
         return {
             name
@@ -294,17 +294,17 @@ class CopyQueue:
     ) -> Iterator[Outcome]:
         """Copy `packages` to a place, one by one; yield each result. A failed one waits."""
         left = deque(packages)
-        if not left and not self._is_to_be_looked_at(target):
+        if not left and not self._needs_recognition(target):
             return
         self.ledger.ask(map(name_of, packages), target)
         try:
-            with self._only_one(target):
+            with self._target_lock(target):
                 yield from self._work(target, left, progress_of)
         except CopyError as error:  # a failure of the place
-            self._trouble(target, error)
-            yield from (_waits(folder, target, error) for folder in left)
+            self._note_place_failure(target, error)
+            yield from (_waiting_outcome(folder, target, error) for folder in left)
 
-    def _is_to_be_looked_at(self, target: str) -> bool:
+    def _needs_recognition(self, target: str) -> bool:
         """Return whether an idle place was not recognized for a day: it may be emptied or another one."""
         place, trouble = self.ledger.places().get(target), self.ledger.trouble(target)
         now_s = self.clock.now().timestamp()
@@ -329,9 +329,9 @@ class CopyQueue:
                     is_one = error.reason == CopyReason.FAILED and failed < FAILURES_OF_A_PLACE
                     if not is_one and error.reason not in OF_A_PACKAGE:
                         raise
-                    outcome = self._failed(folder, name, error)
+                    outcome = self._note_failure(folder, name, error)
                 except (PackageBusy, PackageNotFound):  # being corrected: next time
-                    outcome = _waits(folder, name, copy_error(CopyReason.BUSY, name_of(folder)))
+                    outcome = _waiting_outcome(folder, name, copy_error(CopyReason.BUSY, name_of(folder)))
                 left.popleft()
                 yield outcome
         finally:
@@ -382,7 +382,7 @@ class CopyQueue:
         if self.is_busy():
             raise copy_error(CopyReason.SESSION, name)
 
-    def _failed(self, folder: Path, target: str, error: CopyError) -> Outcome:
+    def _note_failure(self, folder: Path, target: str, error: CopyError) -> Outcome:
         """Note a package's failure, and log a new reason."""
         row = self.ledger.row(name_of(folder), target)
         known = row.reason == error.reason and row.since is not None
@@ -398,10 +398,10 @@ class CopyQueue:
             )
         )
         if not known:
-            self._tell(target, error, row.package)
-        return _waits(folder, target, error)
+            self._log_reason(target, error, row.package)
+        return _waiting_outcome(folder, target, error)
 
-    def _trouble(self, target: str, error: CopyError) -> None:
+    def _note_place_failure(self, target: str, error: CopyError) -> None:
         """Note a place's failure; a running session or another Liput is none."""
         if error.reason in {CopyReason.SESSION, CopyReason.BUSY}:
             return
@@ -418,9 +418,9 @@ class CopyQueue:
             )
         )
         if before is None or before.reason != error.reason:
-            self._tell(target, error)
+            self._log_reason(target, error)
 
-    def _tell(self, target: str, error: CopyError, package: str | None = None) -> None:
+    def _log_reason(self, target: str, error: CopyError, package: str | None = None) -> None:
         self.record(
             PC, Kind.COPY_WAITS, error.message, level=Level.WARN, target=target, package=package, why=error.reason,
             advice=error.hint,
@@ -430,7 +430,7 @@ class CopyQueue:
         return self.clock.now().timestamp() + uneven_pause_s(attempts, self.chance)
 
     @contextmanager
-    def _only_one(self, target: str) -> Iterator[None]:
+    def _target_lock(self, target: str) -> Iterator[None]:
         """Lock a target for this user. Raises CopyError with BUSY."""
         folder = state_folder()
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -442,11 +442,11 @@ class CopyQueue:
             os.close(descriptor)
 
 
-def _as_of(row: Row, moved: Collection[str]) -> Row:
+def _as_waiting(row: Row, moved: Collection[str]) -> Row:
     return msgspec.structs.replace(row, state="waiting") if row.target in moved else row
 
 
-def _waits(folder: Path, target: str, error: CopyError) -> Outcome:
+def _waiting_outcome(folder: Path, target: str, error: CopyError) -> Outcome:
     return Outcome(
         package=name_of(folder), target=target, state="waiting", reason=error.reason, message=error.message,
         hint=error.hint,

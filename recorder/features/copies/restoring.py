@@ -75,15 +75,15 @@ class Restorer:
             if here and here.uuid not in {"", copy.uuid}:
                 raise copy_error(CopyReason.NAME_TAKEN, target.name, place)
             bad = {problem.file for problem in problems if problem.kind in _OF_CONTENT}
-            wanted = _wanted(here, copy, bad)
+            wanted = _digests_to_build(here, copy, bad)
             is_listed = here and not _is_malformed(here) and not bad & {bag.MANIFEST_FILE, bag.TAG_MANIFEST_FILE}
             if here and is_listed and media_of(here.digests) != media_of(wanted):
                 raise copy_error(CopyReason.NAME_TAKEN, target.name, place)  # another part of the session
-            good = {path for path in wanted if here and _is_good(folder, path, wanted[path], here, bad)}
+            good = {path for path in wanted if here and _has_digest(folder, path, wanted[path], here, bad)}
             self._refuse_full(folder, copy, wanted.keys() - good)
             self._make(folder.parent)
             fetched = self._build(folder, place, target, copy, wanted, good)
-            kept = self._take_place(folder)
+            kept = self._put_in_place(folder)
         except OSError as error:
             raise storage_error(error, folder) from None
         return Restored(copy, fetched, kept, here is not None and wanted[bag.TAG_MANIFEST_FILE] != here.version)
@@ -153,7 +153,7 @@ class Restorer:
                 flow.read(len(block))
         self.disk.put(part, final)
 
-    def _take_place(self, folder: Path) -> Path | None:
+    def _put_in_place(self, folder: Path) -> Path | None:
         """Put the complete package in place; return the damaged one's folder, None without one."""
         new = beside(folder, COMPLETE)
         if not folder.exists():
@@ -164,12 +164,12 @@ class Restorer:
         except OSError as error:
             if error.errno not in NOT_HERE:
                 raise
-            kept = self._keep(folder, folder.name)
+            kept = self._keep_damaged(folder, folder.name)
             self.disk.move_folder(new, folder)
             return kept
-        return self._keep(new, folder.name)
+        return self._keep_damaged(new, folder.name)
 
-    def _keep(self, damaged: Path, name: str) -> Path:
+    def _keep_damaged(self, damaged: Path, name: str) -> Path:
         """Move a damaged package to DAMAGED, under a name with the time."""
         kept = self.root / DAMAGED / f"{name}.{self.now():%Y%m%dT%H%M%S}"
         number = 1
@@ -187,14 +187,14 @@ class Restorer:
             for left in sorted(month.glob(f".*{COMPLETE}")):
                 folder = left.with_name(left.name.removeprefix(".").removesuffix(COMPLETE))
                 if not folder.exists() or (verify(folder) and not verify(left)):
-                    self._take_place(folder)
+                    self._put_in_place(folder)
                     done.append(folder)
                 else:
-                    done.append(self._keep(left, folder.name))
+                    done.append(self._keep_damaged(left, folder.name))
         return done
 
 
-def _wanted(here: Listing | None, copy: Listing, bad: set[str]) -> dict[str, str]:
+def _digests_to_build(here: Listing | None, copy: Listing, bad: set[str]) -> dict[str, str]:
     """Return the digests to build: ours if the copy has all damaged files, else the copy's."""
     there = copy.digests
     if here and bag.TAG_MANIFEST_FILE in here.files and not _is_malformed(here):
@@ -204,7 +204,7 @@ def _wanted(here: Listing | None, copy: Listing, bad: set[str]) -> dict[str, str
     return there
 
 
-def _is_good(folder: Path, path: str, wanted: str, here: Listing, bad: set[str]) -> bool:
+def _has_digest(folder: Path, path: str, wanted: str, here: Listing, bad: set[str]) -> bool:
     """Return whether a file has the digest `wanted`: by `verify`'s result, or by reading it."""
     file = folder / path
     if here.digests.get(path) == wanted:

@@ -69,40 +69,40 @@ class PartsClient:
     def send(self, path: str, source: Path, size: int, flow: Flow, *, from_start: bool) -> int:
         """Send a file; return the bytes that an earlier attempt had sent."""
         key = f"{self._prefix}{path}"
-        upload = None if from_start else self._begun(key)
-        there = dict(self._sent(key, upload)) if upload else {}
+        upload = None if from_start else self._last_upload(key)
+        there = dict(self._uploaded_parts(key, upload)) if upload else {}
         upload = upload or self._begin(key)
         length = max(PART_BYTES, -(-size // MOST_PARTS))
         done, resumed = [], 0
         for number, start in enumerate(range(0, size, length), start=1):
             span = min(length, size - start)
-            etag = _same(there.get(number), source, start, span)
+            etag = _matching_etag(there.get(number), source, start, span)
             if etag:
                 resumed += span
                 if flow.tally is not None:
                     flow.tally.add(span)
             else:
-                etag = self._put(key, upload, number, _span(source, start, span), flow)
+                etag = self._put_part(key, upload, number, _span(source, start, span), flow)
             done.append((number, etag))
         self._complete(key, upload, done)
         return resumed
 
-    def _begun(self, key: str) -> str | None:
+    def _last_upload(self, key: str) -> str | None:
         """Return the id of the last upload of `key`, None without one, or if the store lists none."""
         try:
-            answer, _ = self._ask("GET", "", {"uploads": "", "prefix": key})
+            answer, _ = self._request("GET", "", {"uploads": "", "prefix": key})
         except StoreError:
             return None  # listing may be forbidden or unknown
         found = re.findall(r"<Upload>(.*?)</Upload>", answer, re.DOTALL)
         ours = [(_field(each, "Initiated"), _field(each, "UploadId")) for each in found if _field(each, "Key") == key]
         return max(ours)[1] if ours else None
 
-    def _sent(self, key: str, upload: str) -> Iterator[tuple[int, tuple[str, int]]]:
+    def _uploaded_parts(self, key: str, upload: str) -> Iterator[tuple[int, tuple[str, int]]]:
         """Yield number, ETag and bytes of uploaded parts; none if the store lists none."""
         marker = "0"
         while marker:
             try:
-                answer, _ = self._ask("GET", key, {"uploadId": upload, "part-number-marker": marker})
+                answer, _ = self._request("GET", key, {"uploadId": upload, "part-number-marker": marker})
             except StoreError:
                 return
             for each in re.findall(r"<Part>(.*?)</Part>", answer, re.DOTALL):
@@ -112,14 +112,14 @@ class PartsClient:
             marker = following if more and following != marker else ""
 
     def _begin(self, key: str) -> str:
-        answer, _ = self._ask("POST", key, {"uploads": ""})
+        answer, _ = self._request("POST", key, {"uploads": ""})
         if upload := _field(answer, "UploadId"):
             return upload
         raise StoreError("200 OK, no upload id")
 
-    def _put(self, key: str, upload: str, number: int, content: bytes, flow: Flow) -> str:
+    def _put_part(self, key: str, upload: str, number: int, content: bytes, flow: Flow) -> str:
         query = {"partNumber": str(number), "uploadId": upload}
-        _, headers = self._ask("PUT", key, query, content, flow)
+        _, headers = self._request("PUT", key, query, content, flow)
         if etag := headers.get("etag", "").strip('"'):
             return etag
         raise StoreError("200 OK, no ETag")
@@ -130,11 +130,11 @@ class PartsClient:
             for number, etag in parts
         )
         content = f"<CompleteMultipartUpload>{lines}</CompleteMultipartUpload>".encode()
-        answer, _ = self._ask("POST", key, {"uploadId": upload}, content)
+        answer, _ = self._request("POST", key, {"uploadId": upload}, content)
         if code := _field(answer, "Code"):  # it may fail after status 200
             raise StoreError(f"500 Internal Server Error, {code}")
 
-    def _ask(
+    def _request(
         self, method: str, key: str, query: Mapping[str, str], content: bytes = b"", flow: Flow | None = None
     ) -> tuple[str, Mapping[str, str]]:
         """Send a request; return text and headers (lower case) of the answer."""
@@ -181,7 +181,7 @@ class PartsClient:
         }
 
 
-def _same(part: tuple[str, int] | None, source: Path, start: int, span: int) -> str:
+def _matching_etag(part: tuple[str, int] | None, source: Path, start: int, span: int) -> str:
     """Return the ETag of an uploaded part that equals the file's span, else ""."""
     if part is None or part[1] != span:
         return ""

@@ -159,26 +159,26 @@ def is_staged(name: str, place: str, uuid: str) -> bool:
 
 def size_of(source: Path) -> int:
     """Return a local file's bytes. Raises CopyError."""
-    with _had(source):
+    with _reading(source):
         return source.stat().st_size
 
 
 def mode_of(source: Path) -> int:
     """Return a local file's mode: a letter stays private in its copy."""
-    with _had(source):
+    with _reading(source):
         return stat.S_IMODE(source.stat().st_mode)
 
 
 def blocks_of(source: Path, offset: int = 0) -> Iterator[bytes]:
     """Yield a local file in blocks. Raises CopyError."""
-    with _had(source), source.open("rb", buffering=0) as content:
+    with _reading(source), source.open("rb", buffering=0) as content:
         content.seek(offset)
         while block := content.read(BLOCK_BYTES):
             yield block
 
 
 @contextmanager
-def _had(source: Path) -> Iterator[None]:
+def _reading(source: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:

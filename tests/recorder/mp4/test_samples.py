@@ -93,7 +93,7 @@ def test_what_was_added_since_a_mark_can_be_forgotten() -> None:
     made.begin_run(1100)
     made.add_run(9000, 5, 7, 3, 0, 0)
     made.add_run(9035, 5, 7, 3, 0, 0)
-    made.go_back(mark)
+    made.restore(mark)
     assert (list(made.durations), made.count, made.begin, made.end) == ([10, 20], 2, 1000, 1030)
     assert (list(made.chunk_offsets), list(made.chunk_counts)) == ([5000], [2])
 
@@ -103,7 +103,7 @@ def test_one_sample_and_none_can_be_gone_back_to() -> None:
         mark = made.mark()
         made.begin_run(1100)
         made.add_run(9000, 1, 7, 3, 0, 0)
-        made.go_back(mark)
+        made.restore(mark)
         assert (list(made.durations), made.count) == (durations, len(durations))
 
 
@@ -116,13 +116,13 @@ def test_the_last_sample_lasts_as_long_as_the_one_that_is_shown_last() -> None:
         (signed(0, 9, 0), 10, 1030),  # shown last itself, if by little
     ):
         made = samples(10, 10, 10, shifts=shifts)
-        made.reach_to_the_end()
+        made.lengthen_to_shown_end()
         assert (list(made.durations), made.end) == ([10, 10, last], end), shifts
 
 
 def test_how_long_the_last_one_lasts_itself_decides_whether_it_ends_before_another_is_shown() -> None:
     made = samples(10, 30, 5, shifts=signed(0, 40, 0))
-    made.reach_to_the_end()
+    made.lengthen_to_shown_end()
     assert (list(made.durations), made.end) == ([10, 30, 40], 1080)
 
 
@@ -132,14 +132,14 @@ def test_of_many_samples_those_at_the_end_are_looked_at() -> None:
         shifts = [0] * 100
         shifts[99 - before_last] = 1000 - (99 - before_last)
         made.add_run(0, 100, 10, 1, signed(*shifts), 0)
-        made.reach_to_the_end()
+        made.lengthen_to_shown_end()
         assert made.end == end
 
 
 def test_it_is_shown_until_the_last_one_ends_from_its_beginning() -> None:
     made = samples(10, 20, shifts=signed(0, 5))
-    assert made.shown_until == 35
+    assert made.shown_end == 35
     made.lengthen(4)
-    assert (list(made.durations), made.end, made.shown_until) == ([10, 24], 1034, 39)
+    assert (list(made.durations), made.end, made.shown_end) == ([10, 24], 1034, 39)
     made.lengthen(-9)
     assert (list(made.durations), made.end) == ([10, 24], 1034)

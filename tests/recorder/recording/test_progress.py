@@ -44,16 +44,16 @@ def test_it_is_told_within_five_seconds_whatever_is_set(extreme: float) -> None:
 def test_a_time_in_which_the_whole_process_stood_still_does_not_count() -> None:
     watch = ProgressWatch(0, 3.75)
     assert watch.update(at(1), 1.0, 2.0) is None
-    watch.stood_still(at(101), at(100))
+    watch.excuse(at(101), at(100))
     assert watch.update(at(101), 1.0, 2.0) is None
-    assert watch.standing_s(at(104)) == 3
+    assert watch.stalled_for_s(at(104)) == 3
     assert watch.update(at(105), 1.0, 2.0) is ReplicaState.STALLED
-    watch.stood_still(at(106), at(100))
-    assert watch.standing_s(at(106)) == 0
+    watch.excuse(at(106), at(100))
+    assert watch.stalled_for_s(at(106)) == 0
 
 
 def test_where_nothing_waits_for_the_disk_nothing_is_stalled() -> None:
     watch = ProgressWatch(0, 3.75)
     assert watch.update(at(0), 2.0, 2.0) is None
     assert [watch.update(at(second), 2.0, 2.0) for second in range(60)] == [None] * 60
-    assert watch.standing_s(at(60)) <= 1
+    assert watch.stalled_for_s(at(60)) <= 1

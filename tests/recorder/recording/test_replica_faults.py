@@ -129,7 +129,7 @@ def test_what_another_file_has_is_not_written_to_a_disk_that_is_too_slow(
     clock.later_s = 61
     feed(made, recording, 120, 1)
     assert len(failures) == 1
-    recording.give_way()
+    recording.drop_queue()
     file.disk.set()
     recording.close()
     made.close()

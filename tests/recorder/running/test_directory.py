@@ -171,10 +171,10 @@ def test_where_it_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert (tmp_path / "liput").is_dir()
     monkeypatch.delenv("XDG_RUNTIME_DIR")
     monkeypatch.setattr(os, "geteuid", lambda: 0)
-    assert directory._place() == Path("/run/liput")
+    assert directory._runtime_path() == Path("/run/liput")
     monkeypatch.setattr(os, "geteuid", lambda: 1234)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    assert directory._place() == tmp_path / "liput-1234"
+    assert directory._runtime_path() == tmp_path / "liput-1234"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="acts as two other users")

@@ -80,7 +80,7 @@ def test_a_store_that_lists_no_uploads_gets_all_of_it(
     place: Place, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A login may be allowed to write and not to list."""
-    really = PartsClient._ask
+    really = PartsClient._request
 
     def refusing(self: PartsClient, method: str, *args: object) -> object:
         if method == "GET":
@@ -89,7 +89,7 @@ def test_a_store_that_lists_no_uploads_gets_all_of_it(
 
     with place.opened() as target:
         stopped(target, source, PART_BYTES + 100_000)
-        monkeypatch.setattr(PartsClient, "_ask", refusing)
+        monkeypatch.setattr(PartsClient, "_request", refusing)
         assert target.write(PATH, source, Flow()) == 0
         assert content(target) == source.read_bytes()
 
