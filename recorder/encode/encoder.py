@@ -40,12 +40,10 @@ class AudioSettings:
 
 
 type EncodesPictures = PictureStream | HardwarePictures
-type OpenX264 = Callable[[int], PictureStream]
-"""Opens x264 for a stream that continues at a decode timestamp (VIDEO_TIME_BASE)."""
-
+type OpenX264 = Callable[[int], PictureStream]  # opens x264 at a decode timestamp (VIDEO_TIME_BASE)
 
 type Elsewhere = tuple[bytes, Callable[[OpenX264], EncodesPictures]]
-"""An external video encoder: its parameter sets, and a function that starts it with x264 as its fallback."""
+"""Parameter sets, and a function that starts the external encoder, with x264 as its fallback."""
 
 
 class Encoder:
@@ -58,15 +56,11 @@ class Encoder:
         own_sounds: Mapping[str, AudioSettings] = {},
         elsewhere: Elsewhere | None = None,
     ) -> None:
-        """Open the encoders, with one for each of `own_sounds`. Raises EncoderError.
-
-        x264 takes over when the encoder `elsewhere` fails.
-        """
+        """Open the encoders; x264 takes over if `elsewhere` fails. Raises EncoderError."""
         self._master = av.open(os.devnull, "w", format="null")
         self._settings = video
         self._video: VideoStream | None = None
-        self.may_change_form = elsewhere is not None
-        """Whether video packets may change their stream format, or have done so."""
+        self.may_change_form = elsewhere is not None  # whether the stream format may change
         self._later: list[tuple[OutputContainer, VideoStream]] = []  # master and stream of each format after the first
         self._sounds: dict[TrackId, AudioStream] = {}
         if audio:

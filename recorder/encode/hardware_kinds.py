@@ -40,8 +40,7 @@ class Reason(StrEnum):
     SILENT = "silent"  # the encoder takes frames and gives no packets, or does not answer
     TOO_SLOW = "too-slow"
     HOLDS_BACK = "holds-back"  # the encoder holds more frames than a kill may cost
-    WRONG_STREAM = "wrong-stream"
-    """The packets are no valid H.264 of these frames: sizes, times, order, keyframes, parameter sets."""
+    WRONG_STREAM = "wrong-stream"  # no valid H.264 of these frames
     WRONG_PICTURES = "wrong-pictures"  # the packets decode to other images
 
 
@@ -64,18 +63,14 @@ def told(reason: Reason, detail: str = "") -> str:
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
-    """The result of a trial; `reason` is None for a usable encoder.
-
-    `psnr_db` is that of the worst plane, `held` the number of frames before the first packet, `speed` seconds of video
-    encoded per second.
-    """
+    """The result of a trial; `reason` is None for a usable encoder."""
 
     kind: Kind
     reason: Reason | None = None
     detail: str = ""
-    psnr_db: float | None = None
-    held: int | None = None
-    speed: float | None = None
+    psnr_db: float | None = None  # of the worst plane
+    held: int | None = None  # frames before the first packet
+    speed: float | None = None  # seconds of video encoded per second
     bit_rate: int | None = None
 
     @property

@@ -1,7 +1,4 @@
-"""Chooses a session's video encoder, opens it, and replaces it with x264 when it fails.
-
-The file `encoders.json` keeps verdicts until the next boot: a session has no time for trials.
-"""
+"""Chooses, opens and replaces a session's video encoder; keeps verdicts on hardware until the next boot."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -23,8 +20,7 @@ from recorder.model.status import EncoderLine
 type Verdicts = dict[str, Verdict]
 
 PASSING = frozenset({Reason.NOT_IN_BUILD, Reason.NO_DEVICE, Reason.NO_DRIVER, Reason.CANNOT_OPEN})
-"""Reasons that may pass before the next session and are quick to find: a driver module that loads late, or another
-program that uses all encoders."""
+"""Reasons that may pass before the next session: a driver loads late, or other programs use all encoders."""
 
 
 def verdicts() -> Store[Verdicts]:
@@ -77,10 +73,7 @@ AUTO = "auto"
 
 type Judge = Callable[[Kind, VideoSettings], Verdict]
 
-
-type Why = Literal["set", "tried", "refused", "failed"]
-"""Part of the command line's contract: named in the settings, passed a trial, all others refused, failed while in use.
-"""
+type Why = Literal["set", "tried", "refused", "failed"]  # set, passed a trial, others refused, failed while in use
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +126,6 @@ class PictureEncoder:
     """Opens and replaces the video encoder of one session. `line` is thread-safe."""
 
     def __init__(self, plan: EncoderPlan, *, clock: Clock, emit: Emit) -> None:
-        """Nothing is chosen before `open`."""
         self._plan = plan
         self._clock = clock
         self._emit = emit

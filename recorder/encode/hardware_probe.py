@@ -170,7 +170,6 @@ def _decoded(header: bytes, taken: Sequence[EncodedPacket]) -> Mapping[int, av.V
 
 
 def _errors(given: av.VideoFrame, shown: av.VideoFrame) -> tuple[float, ...]:
-    """Return the mean squared error of each plane; raises HardwareFailed if size or format differ."""
     if (shown.width, shown.height, shown.format.name) != (given.width, given.height, "yuv420p"):
         raise HardwareFailed(Reason.WRONG_PICTURES, f"{shown.width}x{shown.height} {shown.format.name}")
     return tuple(

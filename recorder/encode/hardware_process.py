@@ -241,7 +241,7 @@ WAIT_S = 0.05
 BY_X264 = 1  # format number of x264's packets; hardware packets have 0
 
 type TakeOver = Callable[[HardwareFailed, int, int], PictureStream]
-"""Opens x264 after a failure. Takes the error, the first decode timestamp, and the number of frames to encode again."""
+"""Takes the error, the first decode timestamp, and the number of frames to encode again."""
 
 type _Picture = tuple[av.VideoFrame, int, bool]  # a frame, its pts, and whether it is a keyframe
 
@@ -253,7 +253,6 @@ class HardwarePictures:
     """
 
     def __init__(self, process: EncoderProcess, take_over: TakeOver) -> None:
-        """Take over an open encoder process."""
         self._process = process
         self._take_over = take_over
         self.by_x264: PictureStream | None = None  # the x264 stream after a failure; None before it

@@ -57,8 +57,7 @@ class Coded(msgspec.Struct, frozen=True):
 
 
 type Asked = Open | Give | None  # None asks for a flush; no message follows it
-type Told = bytes | Coded | tuple[Reason, str]
-"""Parameter sets when the encoder is open; packets; or a failure, which ends the stream."""
+type Told = bytes | Coded | tuple[Reason, str]  # parameter sets; packets; a failure, which is last
 
 ASKED = msgspec.msgpack.Decoder[Asked](Asked.__value__, dec_hook=lambda _kind, rate: Fraction(rate))
 TOLD = msgspec.msgpack.Decoder[Told](Told.__value__)

@@ -1,7 +1,4 @@
-"""One H.264 stream from successive x264 encoders.
-
-Each encoder begins with a keyframe. The old one flushes on a thread of its own.
-"""
+"""One H.264 stream from successive x264 encoders; the old one flushes on its own thread."""
 
 import threading
 from bisect import bisect_right
@@ -63,10 +60,7 @@ class PictureStream:
     def __init__(
         self, context: av.VideoCodecContext, time_base: Fraction, interval: int, begins: int | None = None
     ) -> None:
-        """Start with one encoder and frames every `interval`.
-
-        A continued stream begins at the decode timestamp `begins`.
-        """
+        """Start with frames every `interval`; a continued stream begins at the decode timestamp `begins`."""
         self._time_base = time_base
         first = _Encoder(context, time_base, interval)
         if begins is not None:
@@ -136,8 +130,6 @@ class PictureStream:
 
 
 class _Encoder:
-    """One encoder and its packets, with decode timestamps and durations."""
-
     def __init__(self, context: av.VideoCodecContext, time_base: Fraction, interval: int) -> None:
         self._context: av.VideoCodecContext | None = context
         self._time_base = time_base

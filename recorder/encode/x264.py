@@ -1,7 +1,4 @@
-"""Settings of x264: its delay, its threads, and streams that change their encoder.
-
-A `kill -9` loses the frames in the encoder. `x264_settings` keeps them under DELAY_S at any frame rate and core count.
-"""
+"""Settings of x264. A `kill -9` loses the frames in it, so its delay stays under DELAY_S at any rate."""
 
 import os
 from dataclasses import dataclass, replace
@@ -43,8 +40,7 @@ class VideoSettings:
     low_latency: bool = False  # whether each frame is a packet before the next one goes in
     slowest: Fraction | None = None  # the lowest frame rate for a while; None for a constant `rate`
     buffer_s: float = 1.0  # size of the buffer model (VBV), in seconds of `max_rate`
-    x264_params: str | None = None
-    """Overrides the delay settings; for trials where delay does not matter, and for comparisons."""
+    x264_params: str | None = None  # overrides the delay settings, for trials and comparisons
     more_params: str = ""  # further x264 parameters (`NAME=VALUE:...`); none of them changes the parameter sets
     thread_name: str = "x264"  # name of its threads; the profiler counts CPU by it
 
@@ -106,10 +102,7 @@ def x264_settings(
 
 
 def open_video(master: OutputContainer, settings: VideoSettings) -> tuple[VideoStream, av.VideoCodecContext]:
-    """Open x264; return a stream of `master` with its parameters, and the encoder.
-
-    The stream has no encoder of its own: it stays to the end, across all changes of encoders.
-    """
+    """Open x264; return its stream in `master`, which stays across changes of encoders, and the encoder."""
     with av.open(os.devnull, "w", format="null") as opened, called(settings.thread_name):
         stream = opened.add_stream("libx264", rate=settings.rate, options=options(settings))
         configure(stream.codec_context, settings)

@@ -27,8 +27,7 @@ from recorder.model.packet import EncodedPacket, Track, TrackId
 
 QUEUE = 3
 NICE = 5
-"""A third of the recording's share of a contended core. With much less, a thread that waits for a lock of this one
-would wait long."""
+"""A third of the recording's share of a contended core; with much less, waits for this thread's locks would be long."""
 DELAY_S = 0.2
 BUFFER_S = 0.5
 THREAD_NAME = "x264-live"
@@ -37,7 +36,7 @@ TURN_S = 0.1
 LATE_EVERY_S = 10.0  # least time between two events about frames left out
 AGAIN_S = 60.0  # a failed encoder is opened again, but not twice in this time
 PAUSE_PICTURES = 10
-"""After a gap of a keyframe interval and so many frames the encoder restarts: nobody streamed meanwhile."""
+"""Frames; after a gap of these and a keyframe interval the encoder restarts: nobody streamed meanwhile."""
 
 SUBJECT = "live picture"
 

@@ -19,16 +19,12 @@ from devices.host.child import ChildProcess, python_module
 
 
 class Question(msgspec.Struct, frozen=True):
-    """The encodes of a session: by `profile`, with at most `most` bits a second for the live encode.
-
-    `videos` are words for its sources: () for the best one plugged in, None for a synthetic camera. The file `settings`
-    has the cameras' controls.
-    """
+    """The encodes of a session."""
 
     profile: Profile
-    most: int
-    videos: tuple[str, ...] | None = None
-    settings: str | None = None
+    most: int  # bits a second of the live encode
+    videos: tuple[str, ...] | None = None  # words for sources; (): the best one plugged in, None: a synthetic camera
+    settings: str | None = None  # file with the controls of cameras
 
 
 def encode_question(asked: Question) -> bytes:
@@ -198,8 +194,7 @@ class StreamPlan:
 
 
 type Encode = Literal["shared", "separate"]  # destinations get the recording's packets, or those of a separate encode
-type Why = Literal["set", "headroom", "no-headroom", "not-measured", "failed"]
-"""Reason of the choice; part of the command line's contract."""
+type Why = Literal["set", "headroom", "no-headroom", "not-measured", "failed"]  # part of the command line's contract
 
 
 def choose(wish: str, headroom: Headroom | None) -> tuple[Encode, Why]:

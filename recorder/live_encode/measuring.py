@@ -176,7 +176,6 @@ def _cpu_seconds(
     source: Iterator[av.VideoFrame],
     count: int,
 ) -> float:
-    """Return the CPU seconds for `count` frames and their audio, from source to packets."""
     encoder, second = Encoder(recorded, sound), Encoder(streamed, None) if streamed else None
     copy = Slot(recorded.width, recorded.height)
     compositor = Compositor(recorded.width, recorded.height, recorded.matrix)

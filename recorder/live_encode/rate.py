@@ -50,21 +50,16 @@ REVIVED = 0.75  # part of the last carried rate that a link gets after a reconne
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """State of a destination at `at_s` (seconds of any clock).
+    """State of a destination; None stands for an unknown figure."""
 
-    `backlog_s` is media not yet sent, `unsent_bytes` the kernel's unacknowledged data, `in_flight` its segments on the
-    way. `delivered_bps` is the rate that the far end takes. It, `rtt_ms` and `in_flight` may be unknown. `dropped`
-    counts frames.
-    """
-
-    at_s: float
+    at_s: float  # of any clock
     is_live: bool
-    backlog_s: float = 0.0
-    delivered_bps: float | None = None
+    backlog_s: float = 0.0  # media not yet sent
+    delivered_bps: float | None = None  # taken by the far end
     rtt_ms: float | None = None
-    unsent_bytes: int = 0
-    in_flight: int | None = None
-    dropped: int = 0
+    unsent_bytes: int = 0  # not acknowledged, in the kernel
+    in_flight: int | None = None  # segments of these on their way
+    dropped: int = 0  # frames so far
 
 
 class Following(StrEnum):

@@ -18,10 +18,7 @@ from recorder.program.resampler import Floats
 
 @dataclass(frozen=True, slots=True)
 class SoundInput:
-    """One input; its `name` is unique in the session.
-
-    `gain_db` is its gain in the mix. `own_track` also records it apart, without gain. A mute silences both.
-    """
+    """One input of the session; `gain_db` applies in the mix, not in its `own_track`; a mute silences both."""
 
     name: str
     source: AudioSource
@@ -85,7 +82,7 @@ def linear(gain_db: float) -> float:
 
 CEILING_DBFS = -1.0
 CEILING = math.floor(32_768 * 10 ** (CEILING_DBFS / 20))
-"""Sample peaks stay below it. AAC raises some peaks a little: hence not full scale."""
+"""Of sample peaks. AAC raises some a little: hence not full scale."""
 PIECE = 64
 AHEAD = 4  # pieces (5.3 ms) in which the gain falls before a peak
 HELD = PIECE * AHEAD
@@ -165,7 +162,6 @@ def rounded(samples: Samples | Floats) -> Samples:
 GATE_LUFS = -70.0  # anything softer is silence; the filter also gives it before it has measured
 
 STEP = SAMPLE_RATE // 10  # samples (0.1 s) of one reading of the filter; it gets no fewer at a time
-
 
 FLOOR_DBFS = -90.0
 FALL_DB = 0.5  # decay for each AAC frame after a peak, about 23 dB a second

@@ -8,8 +8,7 @@ from fractions import Fraction
 from devices.host.clock import NANOSECONDS
 from recorder.model.packet import MOST_BYTES, EncodedPacket, KeptPackets, Track
 
-AT_ONCE = Fraction(3, 10)
-"""Seconds of frames at the start of a recording: more than a fragment, so the first is on disk at once."""
+AT_ONCE = Fraction(3, 10)  # seconds at the start of a recording: more than a fragment, so the first is on disk at once
 
 
 class PreRoll:

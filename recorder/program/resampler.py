@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 
 from capture.source import Samples
 
-type Floats = NDArray[np.float32]
-"""Interleaved PCM like Samples, shape (frames, channels), of the same full scale (+-32768)."""
+type Floats = NDArray[np.float32]  # interleaved PCM like Samples, (frames, channels), full scale +-32768
 
 TAPS = 32
 HALF = TAPS // 2
@@ -90,7 +89,6 @@ class Resampler:
         self._old = old
 
     def _make(self, count: int) -> Floats:
-        """Make `count` new samples and drop the old ones no longer needed."""
         made = np.empty((max(0, count), self._channels), np.float32)
         done = 0
         while done < count:

@@ -24,7 +24,7 @@ from recorder.program.timeline import RunContext
 from recorder.program.video_input import VideoInput
 
 type Offer = Callable[[str, av.VideoFrame], object]
-"""Takes a preview frame by the name of its input, or PROGRAM; returns at once, True if somebody wants it."""
+"""Takes a preview frame by its input's name, or PROGRAM; True if wanted."""
 
 PROGRAM = "program"
 

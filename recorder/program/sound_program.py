@@ -30,10 +30,8 @@ MOST_AHEAD = SAMPLE_RATE  # samples that an input may be ahead of the others; th
 
 type Inputs = Sequence[tuple[SoundInput, AudioWorker]]
 
-
 type Bus = Callable[[Sequence[Heard], int], None]
-"""Takes the samples of each input, muted and with gain, and their number; must not write to them. Returns at once, and
-never raises (recorder/features/conference/bus.py)."""
+"""Takes the samples of each input, read-only, muted and with gain, and their number; returns at once, never raises."""
 
 
 class ProgramSound:

@@ -15,8 +15,7 @@ from recorder.program.timeline import RunContext
 
 QUIET_FRAMES = 3  # frame intervals without a frame before the source is reported as silent
 GLANCE_S = 1.0
-MUCH_FASTER = Fraction(102, 100)
-"""Frames of a source this much faster than the program are left out; a smaller excess is clock drift."""
+MUCH_FASTER = Fraction(102, 100)  # faster sources than this are thinned; a smaller excess is clock drift
 
 
 class Thinning:
@@ -143,10 +142,7 @@ class VideoInput:
             return None
 
     def catch_up(self, until_ns: int, at_ns: int, *, is_shown: bool = True) -> None:
-        """Take the newest frame captured by `until_ns` (session clock); `at_ns` is program time.
-
-        A hidden input is decoded once in GLANCE_S only, for its detectors.
-        """
+        """Take the newest frame captured by `until_ns` (session clock); a hidden one only once in GLANCE_S."""
         frame = self.queue.newest(lambda frame: frame.timestamp_ns <= until_ns)
         if frame is None:
             return

@@ -25,7 +25,6 @@ LEAST_STEP_NS = 1_000_000  # of two frames closer than this (FLV's resolution) o
 MOST_MISSING = 1.25  # intervals; a longer hole before a frame is filled, even before PATIENCE_S
 IDLE_S = 0.05  # longest wait between two looks at the session's end
 
-
 SETTLE = 2  # frames encoded after a change: x264 then gives out the change, and refines it
 
 _STILL_NS = round(NANOSECONDS / STILL_RATE)
@@ -53,17 +52,14 @@ class StaticFrameSkipper:
 
 @dataclass(slots=True)
 class PictureCounts:
-    """Frames encoded, repeated among them; dropped as late, or in a full queue; not encoded.
-
-    Not encoded are `left_out` by load shedding and `still`, equal to the frame before.
-    """
+    """Frames encoded, dropped, and not encoded."""
 
     frames: int = 0
-    repeated: int = 0
-    late: int = 0
-    not_taken: int = 0
-    left_out: int = 0
-    still: int = 0
+    repeated: int = 0  # of the encoded ones
+    late: int = 0  # dropped
+    not_taken: int = 0  # dropped from a full queue
+    left_out: int = 0  # not encoded, by load shedding
+    still: int = 0  # not encoded, equal to the frame before
 
     @property
     def dropped(self) -> int:
@@ -76,10 +72,7 @@ class PictureCounts:
 
 
 type ChooseSpacing = Callable[[int, float], int]
-"""Takes the nanoseconds waited for the next frame and how full its queue is (0 to 1).
-
-Returns n where the track encodes one frame of n.
-"""
+"""Takes nanoseconds waited and fill of the queue (0 to 1); returns n to encode one frame of n."""
 
 
 class VideoTrack:
@@ -96,10 +89,7 @@ class VideoTrack:
         spacing: ChooseSpacing | None = None,
         stillness: StaticFrameSkipper | None = None,
     ) -> None:
-        """`also` gets each frame and its pts beside the encoder; it returns at once.
-
-        `spacing` lowers the frame rate; `stillness` skips frames of a static program.
-        """
+        """`also` gets each frame and its pts; `spacing` lowers the frame rate; `stillness` skips static frames."""
         self.counts = PictureCounts()
         self._scene = scene
         self._keyframe_is_due = encoder.keyframe_is_due
@@ -226,7 +216,6 @@ class VideoTrack:
         )
 
     def _go_without(self) -> None:
-        """Repeat the last frame if one is due."""
         if self._driver.queue.is_over:
             self._timeline.source_ended(Track.VIDEO)
         elif self._is_excused:

@@ -21,8 +21,7 @@ from recorder.session.plan import SessionPlan
 OPEN_S = 20.0  # a sound server may have to start, and the kernel gives up on a camera after 5 s
 FIRST_PICTURE_S = 10.0  # a USB camera needs up to 5 s to report a failed stream
 MISSED_S = 3.0
-GRACE_S = 1.0
-"""If sources may be missing, the session starts GRACE_S after the first frame, and after MISSED_S in any case."""
+GRACE_S = 1.0  # wait for sources that may be missing: after the first frame. Without one, MISSED_S
 FAST_QUEUE = 8
 AUDIO_QUEUE = 256
 STOPPED = "stopped before the first picture came; nothing was recorded"
@@ -77,7 +76,7 @@ class SessionInputs:
 
     def __init__(self, plan: SessionPlan, *, clock: Clock, emit: Emit) -> None:
         self.pictures: list[tuple[ChosenSource[VideoSource], VideoFormat, VideoWorker]] = []
-        """Each video source with its format (the wanted one while it is missing) and its worker."""
+        """Each video source with its (wanted) format and worker."""
         self.sounds: list[tuple[SoundInput, AudioWorker]] = []
         self.late: set[str] = set()  # names of video sources without a frame when the session begins
         self.late_sounds: set[str] = set()  # names of audio sources not open when the session begins

@@ -56,8 +56,7 @@ class Planned:
     supervisions: Mapping[str, Supervision]  # device sources by device id
     forgotten: Mapping[str, str] = field(default_factory=dict)  # destinations left out, with the reason
     unknown: Mapping[str, str] = field(default_factory=dict)  # profile and layout replaced by others, with the reason
-    no_conference: UsageError | None = None
-    """Error of a conference that nobody asked for just now: of the settings, or of an earlier recorder."""
+    no_conference: UsageError | None = None  # error of a conference by the settings, or an earlier recorder
 
 
 def plan_session(
@@ -300,7 +299,6 @@ def _without_lost(asked: Asked, settings: Settings) -> tuple[Asked, dict[str, st
 
 
 def _targets(asked: Asked, settings: Settings) -> list[StreamTarget]:
-    """Return the destinations with valid addresses and unique names."""
     named = (stream_target(settings, stream) for stream in dict.fromkeys(asked.streams))
     targets = [msgspec.structs.replace(target, name=storable(target.name)) for target in (*asked.targets, *named)]
     for target in targets:

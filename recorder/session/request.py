@@ -33,9 +33,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     resume: Path | None = None  # a work folder of the killed session to continue (recorder.recovery.resume)
     checked: Mapping[str, Any] | None = None  # findings of the check before it, as in `liput check --json`
     request: CarriedRequest | None = None  # the office's request for this session
-    records: Mapping[str, str] = {}
-    """Records management of this session alone: fields of recorder.package.manifest.Records."""
+    records: Mapping[str, str] = {}  # fields of recorder.package.manifest.Records
     consent: Consent = Consent()  # the speakers' consent to the recording
     profile_stages: bool = False  # whether to profile its CPU (recorder/features/profiler)
-    known: tuple[Device, ...] = ()
-    """Devices among the sources as an earlier recorder knew them; they may be missing now."""
+    known: tuple[Device, ...] = ()  # devices that an earlier recorder knew; they may be missing

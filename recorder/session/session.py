@@ -393,7 +393,6 @@ class Session:
             self._machine.to(SessionState.SEALING)
 
     def _seal(self, recording: Failover, program: Program) -> SessionResult:
-        """Seal the work folder as a package; after an error it stays, with the reason."""
         try:
             packages = recording.seal(self._facts(program), self._progress)
         except Exception as error:  # any error: people must learn where the recording is

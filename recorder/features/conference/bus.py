@@ -80,7 +80,7 @@ class Steering:
         return rounded(self._resampler.process(samples))
 
 
-PIPE_BYTES = 16_384
+PIPE_BYTES = 16_384  # a tenth of a second: late audio cannot pile up in the pipe
 WHOLE_BYTES = select.PIPE_BUF  # a pipe takes so many bytes whole or not at all: no sample is torn
 HUNG_S = 5.0  # a child that reports nothing for so long hangs, or its server does
 HELD_S = 0.4  # more than the server holds (four times recorder.features.conference.playing.LATENCY_S)
@@ -120,10 +120,7 @@ _TOLD = msgspec.json.Decoder(Told)
 
 
 class Speaker(ChildProcess):
-    """A child (playing.py) that plays 16-bit samples at 48 kHz into `sink`, for one thread; only `close` waits.
-
-    Its pipe holds a tenth of a second, so late audio cannot pile up there.
-    """
+    """A child (playing.py) that plays 16-bit samples at 48 kHz into `sink`, for one thread; only `close` waits."""
 
     def __init__(self, sink: str, channels: int, clock: Clock) -> None:
         """Start the child. Raises OSError."""

@@ -33,10 +33,7 @@ EARLY = 0.9  # a frame sooner after the last one than this part of an interval i
 
 
 class NearInput:
-    """One input on the conference's stage (recorder.program.scene.Shown); copies frames on demand.
-
-    The video track calls `take`, the conference's thread all else.
-    """
+    """One input on the conference's stage, copied on demand; the video track calls `take`, this thread all else."""
 
     def __init__(self, video: VideoInput, clock: Clock, on_picture: Callable[[], None]) -> None:
         self.name = video.name
@@ -231,7 +228,6 @@ class ConferenceCamera(Half):
             self._wait(every_s)
 
     def _every_s(self, node: OutputNode) -> float:
-        """Return the interval of frames."""
         is_idle = node.is_looked_at is False
         if not self.is_lost:
             self.line = ConferenceOutput(state="idle" if is_idle else "live")
@@ -306,7 +302,6 @@ class Painter:
         return self._stage.view(name if name in self._layouts else SINGLE)
 
     def _title(self) -> av.VideoFrame:
-        """Return the card with the session's title."""
         if self._plain is None:
             self._plain = self._card(self._appearance.title, "")
         return self._plain

@@ -11,7 +11,6 @@ from recorder.program.timeline import RunContext
 RETRY_S = 2.0
 CLOSE_S = 1.0  # the session's end waits so long; then the thread is abandoned
 
-
 _CODES: Mapping[Why, str] = {
     "missing": "no-node",
     "busy": "busy",

@@ -37,8 +37,7 @@ class Step(StrEnum):
 
 
 ROOM = {Step.ENCODER: 0.6, Step.VIEWERS: 0.75, Step.RATE: 0.45, Step.DETAIL: 0.6}
-"""Busy share of the video thread at which a step is taken back; it rises by the step's saving."""
-
+"""Busy share of the video thread at which a step is taken back; lower for a step that saves more."""
 
 type Move = tuple[Step, bool]  # a step, and whether it is taken, else taken back
 
@@ -149,6 +148,5 @@ class Ladder:
 
 
 def _slope(readings: Sequence[tuple[float, float]]) -> float:
-    """Return the growth in seconds a second."""
     (began_s, before_s), (at_s, behind_s) = readings[0], readings[-1]
     return (behind_s - before_s) / (at_s - began_s)

@@ -28,9 +28,7 @@ PSYCHOVISUAL_PRESETS = frozenset({"fast", "medium", "slow", "slower", "veryslow"
 """With these presets (`subme` of 6 and more) x264 lowers the chroma QP offset by two."""
 SPACING = 2  # one of so many frames is encoded at the lower rate
 URGENT_SPACING = 4  # the same while more than URGENT_S wait, down to BEHIND_S: an even rate is better than drops
-HELPS_S = 0.3
-"""A new encoder costs 0.4 s of CPU before it saves any. It waits so long after the last progress of a lower frame rate.
-"""
+HELPS_S = 0.3  # a new encoder costs 0.4 s of CPU first; it waits so long while a lower frame rate helps
 PUT_OFF_S = 1.0  # limit of that wait in all
 ENCODERS_OWN = frozenset({Step.ENCODER, Step.DETAIL})  # steps that need another encoder
 LEAST_RATE = Fraction(10)  # the program's frame rate is never halved below this one
@@ -50,14 +48,11 @@ _UP = {
     Step.DETAIL: "the picture is encoded with more detail",
 }
 
-
 PREVIEW_EVERY_S = 1.0
 LOOKED_S = 2.0  # a frame wanted within this time means a viewer
 
-type Also = Callable[[av.VideoFrame, int], object]
-"""Takes a program frame and its pts for the live encode; returns at once, True if wanted."""
-type Simplify = Callable[[str, int], object]
-"""Makes the live encode cheaper: x264 parameters, and n where it gets one frame of n."""
+type Also = Callable[[av.VideoFrame, int], object]  # takes a program frame and its pts; True if wanted
+type Simplify = Callable[[str, int], object]  # takes x264 parameters, and n where it gets one frame of n
 
 
 class Viewers:

@@ -94,8 +94,7 @@ class _Meter:
     def __init__(self) -> None:
         self.thread = threading.get_native_id()
         self.spent: Counter[CpuStage] = Counter()
-        self.now: tuple[CpuStage | None, int] = (None, 0)
-        """The stage, and the thread's clock at its start; one value, so readers see both."""
+        self.now: tuple[CpuStage | None, int] = (None, 0)  # stage and its start: one value for readers
 
     def turn(self, stage: CpuStage | None) -> CpuStage | None:
         """Enter `stage` (None: no stage); return the stage before."""
@@ -287,7 +286,7 @@ def _waited_for_ns() -> int:
 LOOK_S = 0.5
 CHILDREN_EVERY = 2  # looks between two searches for children, which read all of /proc
 _PHASES = {"session-armed": CpuStage.OTHER, "session-live": CpuStage.OTHER, "session-ended": CpuStage.SEALING}
-"""Stage of the session's own threads by event."""
+"""Stage of the session's own threads, by event."""
 
 
 class StageProfile:

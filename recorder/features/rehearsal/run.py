@@ -44,10 +44,7 @@ _FULL_SCALE = 32_767
 
 @dataclass(frozen=True, slots=True)
 class Film:
-    """A decoded recording: counts, times, and the detectors' findings.
-
-    `sync` is None without an event in both video and audio.
-    """
+    """A decoded recording and the detectors' findings; `sync` is None without an event in both video and audio."""
 
     pictures: int
     duration_s: float
@@ -143,7 +140,6 @@ class _Viewer:
         )
 
     def _sync(self) -> Sync | None:
-        """Return the lip sync, if measurable."""
         if not self._sound:
             return None
         begun = lipsync.onsets(np.concatenate(self._sound))
