@@ -14,10 +14,8 @@ from recorder.model.troubles import AWAY, NOT_OPENED, REPLACED, TOLD_BY_TRACKS, 
 
 WORDS = words("alarm-words")
 
-KILLED, SILENT = "recorder-killed", "recorder-silent"
-"""The recorder cannot tell these two: it is gone, or silent."""
-FAILED = "session-failed"
-"""The daemon tells this for a killed session that no recorder continues."""
+KILLED, SILENT = "recorder-killed", "recorder-silent"  # the recorder cannot tell these two: it is gone, or silent
+FAILED = "session-failed"  # the daemon tells this for a killed session that no recorder continues
 DAMAGED = "package-damaged"
 
 SENTENCES = words("alarms")
@@ -46,13 +44,11 @@ ROLES: Mapping[str, Words] = {
     DeviceKind.CAMERA: WORDS["camera"],
 }
 """Names for roles; an unnamed camera has the name of its kind."""
-SCREEN = "Screen "
-"""Prefix of the names of screens, which have neither cable nor light."""
+SCREEN = "Screen "  # prefix of the names of screens, which have neither cable nor light
 _CONFERENCE: Mapping[str, Words] = {"camera": WORDS["picture"], "microphone": WORDS["sound"]}
 OF_A_SOURCE = re.compile(r"source-|sound-|picture-|isolated-|frames-")
 
-_OF_ONE_TROUBLE = ("source-lost", *NOT_OPENED, "source-hung", *REPLACED)
-"""The kind that explains most comes first."""
+_OF_ONE_TROUBLE = ("source-lost", *NOT_OPENED, "source-hung", *REPLACED)  # the kind that explains most comes first
 
 SCREENS: Mapping[str, Words] = {
     AWAY: WORDS["gives-no-picture-log-out"],
@@ -123,8 +119,7 @@ def _filled(said: Words, kind: str, subject: str) -> Words:
     return Words(*(text.format(subject=name) for text, name in zip(said, names, strict=True)))
 
 
-type Key = tuple[str, str, str]
-"""Session, trouble (`trouble_of`) and subject."""
+type Key = tuple[str, str, str]  # session, trouble (`trouble_of`) and subject
 
 
 class Said(msgspec.Struct, frozen=True):

@@ -7,12 +7,10 @@ from config.errors import LiputError
 from recorder.model.names import one_line
 
 APP, ICON = "Liput", "dialog-warning"
-NORMAL, CRITICAL = 1, 2
-NEVER, AS_USUAL = 0, -1
-"""Urgencies; expiry, -1 by the desktop's own rule."""
+NORMAL, CRITICAL = 1, 2  # urgencies
+NEVER, AS_USUAL = 0, -1  # expiry in milliseconds; -1: the desktop decides
 CALENDAR = "x-office-calendar"
-MOST_PLANS = 20
-"""Plans with a notification that a later one replaces."""
+MOST_PLANS = 20  # plans with a notification that a later one replaces
 PATH, NAME = "/org/freedesktop/Notifications", "org.freedesktop.Notifications"
 
 

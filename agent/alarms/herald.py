@@ -16,12 +16,10 @@ from recorder.model.troubles import LASTING
 
 GATHER_S = 3.0
 """Wait for further troubles. One that ends within this time is not sent."""
-FLAPS, FLAPS_S = 3, 60.0
-"""So many beginnings within so long are sent although the trouble is over now."""
+FLAPS, FLAPS_S = 3, 60.0  # so many beginnings within so long are sent although the trouble is over now
 HOUR_S = 3600.0
 
-ONCE = LASTING | {DAMAGED}
-"""Kinds that are sent once: nobody can end them during the session, or within the hour."""
+ONCE = LASTING | {DAMAGED}  # kinds that are sent once: nobody can end them during the session, or within the hour
 
 STAYS = frozenset({FAILED, "recording-failed", "sealing-failed", "parts-apart", "part-left"})
 """Kinds that people should still read after the session."""
@@ -144,12 +142,9 @@ class Herald:
 
 URGENT = frozenset({"waits", "overrun", "missed", "blocked", "failed", "without-request", "not-ready"})
 """Kinds that need action."""
-FOR_ALL = URGENT | {"reminder"}
-"""Kinds that go to people elsewhere, too."""
-SHOWN_S, URGENT_S = 600.0, 1800.0
-"""How long a notice is shown, unless another one of its plan replaces it."""
-AGAIN_S = 900.0
-"""Least time between two notices of the same kind and plan, reminders apart."""
+FOR_ALL = URGENT | {"reminder"}  # kinds that go to people elsewhere, too
+SHOWN_S, URGENT_S = 600.0, 1800.0  # how long a notice is shown, unless another one of its plan replaces it
+AGAIN_S = 900.0  # least time between two notices of the same kind and plan, reminders apart
 MOST = 50
 
 

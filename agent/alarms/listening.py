@@ -20,8 +20,7 @@ from recorder.running.directory import RecorderFolder, RecorderInfo, ended_folde
 from recorder.running.protocol import Failure, Note, Status, Told, Watch
 
 STATUS_S = 5.0
-SILENT_S = 15.0
-"""A recorder that is silent for so long hangs."""
+SILENT_S = 15.0  # a recorder that is silent for so long hangs
 _HEARD_S = 1.0
 _AGAIN_S = 1.0
 
@@ -107,8 +106,7 @@ class Listener:
         self._info = info
         self._clock = clock
         self._heard_ns = clock.now_ns()
-        self._happened = 0
-        """Number of the next event."""
+        self._happened = 0  # number of the next event
         self._task = BackgroundTask(f"alarms-{info.id}", self._hear, pause=_AGAIN_S, failed=_report)
         self._task.start()
 

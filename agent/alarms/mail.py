@@ -17,8 +17,7 @@ from config.settings.serving import AlarmSettings
 from recorder.model.names import quoted
 
 _READY, _GO_AHEAD = 220, 220
-_FOR_GOOD = 500
-"""Replies from here on are permanent failures."""
+_FOR_GOOD = 500  # replies from here on are permanent failures
 
 
 class Mail:
@@ -34,8 +33,7 @@ class Mail:
         self._language = language
         self._message: Message | None = None
         self._letter = EmailMessage()
-        self._left: list[str] = []
-        """Recipients without the current message."""
+        self._left: list[str] = []  # recipients without the current message
 
     @property
     def to(self) -> str:

@@ -51,8 +51,7 @@ class Alarms:
     herald: Herald
     clock: Clock
     tell: Tell
-    others: Sequence[Callable[[], Sequence[Alarm]]] = ()
-    """Give further alarms, of no session; return at once."""
+    others: Sequence[Callable[[], Sequence[Alarm]]] = ()  # give further alarms, of no session; return at once
     notices: Notices | None = None
     name: str = "alarms"
     _present: tuple[Alarm, ...] = ()

@@ -12,8 +12,7 @@ from devices.host import threads
 from devices.host.clock import Clock
 from devices.host.throttle import LogOnChange, Tell
 
-PAUSES_S = (5.0, 30.0, 120.0, 300.0)
-"""Seconds before each retry."""
+PAUSES_S = (5.0, 30.0, 120.0, 300.0)  # seconds before each retry
 LONGEST_QUEUE = 20
 
 
@@ -53,8 +52,7 @@ class Sender:
     _pause_ends: threading.Event = field(default_factory=threading.Event)
     """Ends a pause early: another channel, another message, or the end."""
     _thread: threading.Thread | None = None
-    _is_partly: bool = False
-    """Some recipients have the current message; the next one does not wait for the others."""
+    _is_partly: bool = False  # some recipients have the current message; the next one does not wait for the others
     _once: LogOnChange = field(init=False)
 
     def __post_init__(self) -> None:

@@ -14,8 +14,7 @@ from devices.host.child import ChildProcess
 from devices.host.clock import NANOSECONDS, Clock
 from recorder.running.directory import session_runs
 
-EVERY_S = 60.0
-"""Between two rounds."""
+EVERY_S = 60.0  # between two rounds
 
 
 @dataclass
@@ -26,8 +25,7 @@ class Copying:
     archive: Path | None = None
     config_file: Path | None = None
     every_s: float = EVERY_S
-    is_wanted: Callable[[], bool] = lambda: True
-    """Return whether the settings have a place for copies."""
+    is_wanted: Callable[[], bool] = lambda: True  # return whether the settings have a place for copies
     is_busy: Callable[[], bool] = session_runs
     _child: ChildProcess | None = None
     _next_ns: int = 0

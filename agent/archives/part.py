@@ -55,12 +55,9 @@ def passed(at: str, now: datetime, zone: tzinfo) -> datetime:
 
 
 LOOK_S = 5.0
-QUIET_S = 300.0
-"""Time without a session, and since the daemon's start, before the disk is read."""
-RETRY_S = 1800.0
-"""After a failed round."""
-TOLD_FOR = timedelta(days=30)
-"""An alarm ends when no round confirms the damage for so long: the package is gone."""
+QUIET_S = 300.0  # time without a session, and since the daemon's start, before the disk is read
+RETRY_S = 1800.0  # after a failed round
+TOLD_FOR = timedelta(days=30)  # an alarm ends when no round confirms the damage for so long: the package is gone
 LEAST_BYTES = 1_000_000
 FAILED = "the archive could not be read again, which is tried again later"
 

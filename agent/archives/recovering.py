@@ -9,8 +9,7 @@ from recorder.recovery.find import Unfinished
 from recorder.recovery.recover import Outcome, Recovery, State, awaiting
 from recorder.running import directory
 
-LETS_GO_S = 2.0
-"""A child of a killed recorder may hold its lock for so long, until it execs."""
+LETS_GO_S = 2.0  # a child of a killed recorder may hold its lock for so long, until it execs
 AGAIN_S = 0.1
 
 

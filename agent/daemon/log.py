@@ -20,15 +20,12 @@ from recorder.model.names import storable
 VARIABLE = "JOURNAL_STREAM"
 """Set by systemd: device and inode of the standard output or error that leads to the journal."""
 DAEMON = "daemon"
-AT_ONCE, PER_S = 20.0, 0.1
-"""Lines of one kind: so many at once, then so many a second, so that nothing floods the log."""
-MOST_KINDS = 256
-"""Kinds counted; the one unused for longest is forgotten."""
+AT_ONCE, PER_S = 20.0, 0.1  # lines of one kind: so many at once, then so many a second, so that nothing floods the log
+MOST_KINDS = 256  # kinds counted; the one unused for longest is forgotten
 OFTEN = "(this comes often: more of it is left out)"
 
 _PART, _ALARMS = "part-", "alarms-"
-_OF_SESSIONS = ("resume", "recover")
-"""Names of threads tell their part."""
+_OF_SESSIONS = ("resume", "recover")  # names of threads tell their part
 
 
 type Level = Literal["info", "warning", "error"]

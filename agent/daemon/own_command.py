@@ -14,8 +14,7 @@ from config.settings.loading import VARIABLE
 from devices.host.child import ChildProcess, finding_us, python_module
 from devices.host.clock import NANOSECONDS, Clock, SystemClock
 
-PATIENCE_S = 5.0
-"""Seconds from SIGTERM to SIGKILL."""
+PATIENCE_S = 5.0  # seconds from SIGTERM to SIGKILL
 
 
 def command_line(*words: str) -> list[str]:

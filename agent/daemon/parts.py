@@ -12,17 +12,12 @@ from devices.host.background import BackgroundTask, pause_s
 from devices.host.clock import NANOSECONDS, Clock
 from devices.host.throttle import Tell
 
-MOVES_S = 15.0
-"""A part without a beat for so long hangs."""
-LONGEST_PAUSE_S = 30.0
-"""Between restarts of a part that breaks again and again."""
-STEADY_S = 60.0
-"""A part that ran for so long before it broke is restarted at once."""
-END_S = 5.0
-"""Seconds that a part has to end before it is abandoned."""
+MOVES_S = 15.0  # a part without a beat for so long hangs
+LONGEST_PAUSE_S = 30.0  # between restarts of a part that breaks again and again
+STEADY_S = 60.0  # a part that ran for so long before it broke is restarted at once
+END_S = 5.0  # seconds that a part has to end before it is abandoned
 
-type Beat = Callable[[], None]
-"""A part calls it every few seconds to show that it moves; cheap."""
+type Beat = Callable[[], None]  # a part calls it every few seconds to show that it moves; cheap
 
 
 class Part(Protocol):
@@ -52,8 +47,7 @@ class _Run:
 
     def __init__(self, part: Part, clock: Clock, tell: Tell) -> None:
         self.part = part
-        self.moves_until_ns = clock.now_ns()
-        """Time of the last beat, or the end of its pause."""
+        self.moves_until_ns = clock.now_ns()  # time of the last beat, or the end of its pause
         self._clock = clock
         self._tell = tell
         self.task = BackgroundTask(
@@ -110,13 +104,10 @@ class Parts:
 
 
 ADDRESS, INTERVAL, WHOSE = "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"
-SEND_S = 1.0
-"""How long to wait for the service manager; the next message follows within seconds."""
+SEND_S = 1.0  # how long to wait for the service manager; the next message follows within seconds
 MICROSECONDS = 1_000_000
-FED_SHARE = 0.5
-"""Of the watchdog's interval, as systemd advises."""
-LOOK_S = 1.0
-"""The longest time between two calls of `look`."""
+FED_SHARE = 0.5  # of the watchdog's interval, as systemd advises
+LOOK_S = 1.0  # the longest time between two calls of `look`
 WELL = "STATUS=watching"
 
 

@@ -34,15 +34,12 @@ from recorder.running.protocol import Failure, encode, raised
 if TYPE_CHECKING:
     from recorder.recovery.recover import Outcome
 
-LOOK_S = 0.25
-"""Between two looks for killed recorders."""
+LOOK_S = 0.25  # between two looks for killed recorders
 LONGEST_PAUSE_S, LONGEST_JOIN_PAUSE_S = 30.0, 6 * 3600.0
 """Longest pauses between attempts to resume a session, and to join packages of parts."""
 KILLED = "its recorder was killed, and no other could go on with it"
-RECOVER_S = 60.0
-"""Between two looks for work folders on returned disks, and for parts to join."""
-SETTLED_S = 10.0
-"""A recorder that lived for so long was not killed by its input."""
+RECOVER_S = 60.0  # between two looks for work folders on returned disks, and for parts to join
+SETTLED_S = 10.0  # a recorder that lived for so long was not killed by its input
 
 
 class Spares:
@@ -113,8 +110,7 @@ class Daemon:
     tell: Tell
     recovered: "Callable[[Outcome], None]"
     spawn: Callable[[Spec], Spawned] = Spawned
-    when_idle: Callable[[], None] = lambda: None
-    """Called at each look without a session to resume."""
+    when_idle: Callable[[], None] = lambda: None  # called at each look without a session to resume
     name: str = "sessions"
     _attempts: dict[str, _Attempts] = field(default_factory=dict)
     _early: dict[str, int] = field(default_factory=dict)

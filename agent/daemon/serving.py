@@ -14,10 +14,8 @@ from recorder.running.directory import RecorderFolder, RecorderInfo
 LOCK_FILE = "serve.lock"
 LOOK_S = 0.1
 LOOKED_AT_S = 1.0
-FOLLOWS_S = 20.0
-"""How long a client waits for the recorder that replaces a killed one."""
-TRUST_S = 600.0
-"""A session killed longer ago is recovered, not resumed: its event is over."""
+FOLLOWS_S = 20.0  # how long a client waits for the recorder that replaces a killed one
+TRUST_S = 600.0  # a session killed longer ago is recovered, not resumed: its event is over
 
 
 @contextmanager

@@ -24,8 +24,7 @@ RESTART = (
     "[web] of the settings has changed: it holds once liput serve is restarted, which no session that runs notices"
 )
 
-type Take = Callable[[Settings], None]
-"""Takes new settings on the part's thread; returns at once."""
+type Take = Callable[[Settings], None]  # takes new settings on the part's thread; returns at once
 
 
 @dataclass(eq=False)

@@ -11,12 +11,10 @@ from devices.monitor.changes import ChangeKind, DeviceChange
 from devices.roles.matching import Missing, resolve_all
 from devices.roles.roles import Roles, roles_store, with_roles
 
-HEALTH = "health"
-"""A change of health alone; the other words are those of devices.monitor.changes.ChangeKind."""
+HEALTH = "health"  # a change of health alone; the other words are those of devices.monitor.changes.ChangeKind
 
 
-type Change = tuple[str, Device]
-"""A word for the change, and the device after it (unplugged: before it)."""
+type Change = tuple[str, Device]  # a word for the change, and the device after it (unplugged: before it)
 
 
 def roles_given() -> Roles:
@@ -47,8 +45,7 @@ class DeviceBoard:
         self._inputs: tuple[Device, ...] = ()
         self._faults: Mapping[str, Health] = {}
         self.devices: tuple[Device, ...] = ()
-        self.missing: list[str] = []
-        """A sentence for each role without its device."""
+        self.missing: list[str] = []  # a sentence for each role without its device
 
     def begin(self, hardware: Sequence[Device]) -> None:
         """Take the devices that are plugged in at first."""

@@ -22,10 +22,8 @@ if TYPE_CHECKING:
     from devices.service import DeviceService, OpenMonitor
 
 
-FRESH_S = 5.0
-"""Younger answers are used as they are."""
-STALE_S = 60.0
-"""Older answers are waited for; between the two a thread asks again."""
+FRESH_S = 5.0  # younger answers are used as they are
+STALE_S = 60.0  # older answers are waited for; between the two a thread asks again
 
 type Ask = Callable[[], Sequence[Device]]
 
@@ -86,10 +84,8 @@ class KnownInputs:
 
 
 LOOK_S = 1.0
-AGAIN_S = 10.0
-"""Before a broken watch starts again."""
-ASKED_S = 2.0
-"""Least time between two looks for viewers; one takes 50 ms of CPU."""
+AGAIN_S = 10.0  # before a broken watch starts again
+ASKED_S = 2.0  # least time between two looks for viewers; one takes 50 ms of CPU
 BROKEN = "the devices are not watched any more; that is tried again, and whoever asks is told what is there then"
 
 

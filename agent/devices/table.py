@@ -22,8 +22,7 @@ if TYPE_CHECKING:
 
 
 _AS_WIDE_AS_IT_TAKES = 10_000
-_WIDTH_OF_NOTES = 40
-"""Below this width for the last column, print lines."""
+_WIDTH_OF_NOTES = 40  # below this width for the last column, print lines
 _GAP = 2
 _FORMATS_SHOWN = 4
 _RECORDABLE = ("MJPG", "YUYV", "NV12", "H264", "UYVY", "YU12", "JPEG")
@@ -40,8 +39,7 @@ _COLOURS = {
     HealthState.LOST: "red",
 }
 
-type Entry = tuple[Device, Sequence["Text"], str]
-"""A device, its notes, and the style of its row."""
+type Entry = tuple[Device, Sequence["Text"], str]  # a device, its notes, and the style of its row
 
 
 def print_table(*parts: "RenderableType") -> None:

@@ -60,8 +60,7 @@ class Gathering[Found]:
         return found
 
 
-ROOM = "room"
-"""The label of every metric: `[general] room`."""
+ROOM = "room"  # the label of every metric: `[general] room`
 _SESSION = ("session",)
 _DESTINATION = (*_SESSION, "destination")
 
@@ -133,8 +132,7 @@ class Sample(NamedTuple):
     labels: Mapping[str, str] = {}
 
 
-KEEP_S = 60.0
-"""Age of slow answers; counting an archive at each scrape would be too much."""
+KEEP_S = 60.0  # age of slow answers; counting an archive at each scrape would be too much
 
 type Task = Callable[[], list[Sample]]
 
@@ -299,12 +297,10 @@ def _check() -> list[Sample]:
     return found
 
 
-DEADLINE_S = 2.0
-"""Prometheus waits 10 s."""
+DEADLINE_S = 2.0  # Prometheus waits 10 s
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
-_GATHERING: Gathering[list[Sample]] = Gathering()
-"""One for the process, so that a hanging query is not started twice."""
+_GATHERING: Gathering[list[Sample]] = Gathering()  # one for the process, so that a hanging query is not started twice
 
 
 def expose(

@@ -14,10 +14,8 @@ from agent.service import units
 from agent.service.units import DAEMON, RECORDER, SOCKET, USER, Place
 from config.errors import LiputError
 
-BOOTED = Path("/run/systemd/system")
-"""Present if systemd is the first process (sd_booted(3))."""
-PATIENCE_S = 120.0
-"""Longest time for a command; a starting daemon reports within 90 s, or is given up."""
+BOOTED = Path("/run/systemd/system")  # present if systemd is the first process (sd_booted(3))
+PATIENCE_S = 120.0  # longest time for a command; a starting daemon reports within 90 s, or is given up
 NO_MANAGER = "Failed to connect"
 
 

@@ -29,8 +29,7 @@ USER = "liput"
 STATE = Path("/var/lib/liput")
 DEVICE_GROUPS = ("video", "audio", "render")
 KEYS = Path("/etc/liput/keys.toml")
-CLOSED = (Path("/home"), Path("/root"), Path("/run/user"))
-"""Hidden from a system service, unless an archive is there."""
+CLOSED = (Path("/home"), Path("/root"), Path("/run/user"))  # hidden from a system service, unless an archive is there
 EMPTIED = (Path("/tmp"), Path("/var/tmp"), Path("/dev/shm"))  # noqa: S108 - nothing is kept there
 """A system service has private folders there."""
 
@@ -135,11 +134,9 @@ SLICE = "liput.slice"
 ADDRESS = "%t/liput-recorders.sock"
 WATCHDOG_S = 20
 MOST_RECORDERS = 16
-END_S = 300
-"""Time for a recorder to close and seal its recording when the PC shuts down."""
+END_S = 300  # time for a recorder to close and seal its recording when the PC shuts down
 
-MOST_FILES = 4096
-"""Descriptors of daemon and recorders; the page needs some hundreds (agent/web/http/limits.py)."""
+MOST_FILES = 4096  # descriptors of daemon and recorders; the page needs some hundreds (agent/web/http/limits.py)
 
 type Section = Sequence[tuple[str, str]]
 
@@ -194,8 +191,7 @@ CONFINED: Section = (
 )
 """For the system's service manager only. Recorders and daemon see cameras and sound, no other hardware."""
 
-DRIVERS = ("videodev", "snd", "drm")
-"""Kernel modules of these devices."""
+DRIVERS = ("videodev", "snd", "drm")  # kernel modules of these devices
 
 
 def units(place: Place) -> dict[str, str]:

@@ -45,8 +45,7 @@ class Certificate:
 
     def __init__(self, make: MakeTls, files: Sequence[Path], tell: Callable[[str], None]) -> None:
         """`files` has certificate chain and key. Raises OSError, ssl.SSLError."""
-        self.served = self._now = make()
-        """The context for the server."""
+        self.served = self._now = make()  # the context for the server
         self._make = make
         self._files = files
         self._tell = tell
@@ -85,17 +84,13 @@ class Certificate:
         return [stamp(file) for file in self._files]
 
 
-AGAIN_S = 5.0
-"""Between two attempts to take a busy port."""
+AGAIN_S = 5.0  # between two attempts to take a busy port
 PLACE_FILE = "web.json"
 BACKLOG = 256
-LOOPBACKS = {4: "127.0.0.1", 6: "::1"}
-"""This PC by version of IP."""
+LOOPBACKS = {4: "127.0.0.1", 6: "::1"}  # this PC by version of IP
 HINDERED = "the page cannot be served"
-TICKS = 10
-"""Tenths of a second between two beats."""
-CERTIFICATE_TICKS = 600
-"""Tenths of a second between two looks at the certificate."""
+TICKS = 10  # tenths of a second between two beats
+CERTIFICATE_TICKS = 600  # tenths of a second between two looks at the certificate
 
 type Beat = Callable[[], None]
 type MakeContext = Callable[["uvicorn.Config", Callable[[], ssl.SSLContext]], ssl.SSLContext]
@@ -121,8 +116,7 @@ class WebPart:
     """Serves the page (agent.daemon.parts.Part)."""
 
     settings: WebSettings
-    house: Callable[[], "House"]
-    """Called on the part's thread, so that heavy imports happen there."""
+    house: Callable[[], "House"]  # called on the part's thread, so that heavy imports happen there
     clock: Clock
     tell: Callable[[str], None]
     name: str = "web"

@@ -24,8 +24,7 @@ from recorder.running.client import Connection, PreviewClient, Running, running
 from recorder.running.directory import RecorderFolder
 from recorder.running.protocol import SHORTEST_PERIOD_S, Failure, Look, Name, PicturesASecond, Watch, Width
 
-WAIT_S = 1.0
-"""Longest time until a closed feed ends."""
+WAIT_S = 1.0  # longest time until a closed feed ends
 
 MOST_PREVIEWS = 16
 
@@ -52,8 +51,7 @@ class Feed[What]:
     The newest item goes to `put` on the event loop; items not taken in time are replaced.
     """
 
-    problem: str | None = None
-    """The error that ended it."""
+    problem: str | None = None  # the error that ended it
 
     def __init__(
         self, folder: RecorderFolder, follow: Callable[["Feed[What]"], None], put: Callable[[What], None],
@@ -126,17 +124,12 @@ def look(feed: Feed[bytes]) -> None:
                 feed.give(picture)
 
 
-LOOK_S = 0.5
-"""Between two looks at the state."""
-TOLD_S = 1.0
-"""Longest time without a state message."""
-AGAIN_S = 2.0
-"""Before a failed source is tried again."""
-MOST_FEEDS = 24
-"""Sources shown at once, of all sessions."""
+LOOK_S = 0.5  # between two looks at the state
+TOLD_S = 1.0  # longest time without a state message
+AGAIN_S = 2.0  # before a failed source is tried again
+MOST_FEEDS = 24  # sources shown at once, of all sessions
 
-type PictureKey = tuple[str, str]
-"""Id of a session, name of a source."""
+type PictureKey = tuple[str, str]  # id of a session, name of a source
 
 
 class Viewer:

@@ -105,8 +105,7 @@ class NewSession(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 _RECORDS = RecordsSettings.__struct_fields__
-_ALONE = threading.Lock()
-"""The record button holds it while it starts an armed session or begins another."""
+_ALONE = threading.Lock()  # the record button holds it while it starts an armed session or begins another
 
 type Begun = SessionLine | SessionResult
 
@@ -205,10 +204,8 @@ def refuse_files(word: str) -> None:
 
 
 OVER = (SessionState.SEALED, SessionState.FAILED)
-ENDING_S = 10.0
-"""Longest time for a recorder to exit after its session."""
-PICTURE_S = 5.0
-"""Longest time for one picture."""
+ENDING_S = 10.0  # longest time for a recorder to exit after its session
+PICTURE_S = 5.0  # longest time for one picture
 _ID = re.compile(r"[0-9a-f]{1,32}")
 
 

@@ -33,8 +33,7 @@ type Locked = Literal["file", "elsewhere"]
 
 ELSEWHERE = "settings are changed on the PC itself, not from another one"
 _LONGEST_NAME = 40
-_TAKEN = ("keys", "copies", "alarms", "feeds")
-"""Other tables of the file of keys."""
+_TAKEN = ("keys", "copies", "alarms", "feeds")  # other tables of the file of keys
 
 
 class ArchiveFolder(msgspec.Struct, frozen=True, kw_only=True):

@@ -149,8 +149,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="st
     standing: list[str] = []
     problem: str | None = None
     devices: int | None = None
-    schedule: int = 0
-    """Changes when `GET /api/v1/schedule` may."""
+    schedule: int = 0  # changes when `GET /api/v1/schedule` may
 
 
 def state_of(house: House, found: Sequence[Running]) -> State:

@@ -29,8 +29,7 @@ MOST_KEPT, LONGEST_KEY = 256, 128
 HOLDS_S = 3600.0
 
 
-type _Kept = tuple[str, float, "asyncio.Future[Response]"]
-"""Digest of the request, end of keeping (seconds), answer."""
+type _Kept = tuple[str, float, "asyncio.Future[Response]"]  # digest of the request, end of keeping (seconds), answer
 
 
 class Repeated:
@@ -117,8 +116,7 @@ class Endpoint:
     summary: str
     _: KW_ONLY
     pool: Literal["light", "slow", "disk"] = "light"
-    errors: tuple[int, ...] = ()
-    """Statuses beside the common ones."""
+    errors: tuple[int, ...] = ()  # statuses beside the common ones
     media: str = JSON
     status: int = 200
 

@@ -50,8 +50,7 @@ def ticket(call: Call) -> Ticket:
 ENDPOINTS = [Endpoint("POST", PATH, ticket, "An address that opens the page once")]
 
 
-OPEN = "/open"
-"""Path of the form for the token."""
+OPEN = "/open"  # path of the form for the token
 
 _CLOSED = """<!doctype html>
 <html lang="id"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Liput</title>
@@ -168,8 +167,7 @@ class Guard:
         self._let_in = let_in
         self._rates = Buckets(REQUESTS_AT_ONCE, REQUESTS_PER_S, MOST_ADDRESSES)
         """By address, with the token and without."""
-        self._sockets = {True: 0, False: 0}
-        """Open WebSockets by `is_near`."""
+        self._sockets = {True: 0, False: 0}  # open WebSockets by `is_near`
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request or WebSocket."""

@@ -34,8 +34,7 @@ if TYPE_CHECKING:
 
 
 LONGEST_S = 300.0
-END_S = 5.0
-"""Seconds for a command to exit after its document."""
+END_S = 5.0  # seconds for a command to exit after its document
 
 type Work = Callable[[Sequence[str], Path | None], tuple[dict[str, Any] | None, str]]
 """Takes options and a settings file; returns a command's document, or None and the error."""
@@ -49,8 +48,7 @@ class Runs:
         self._lock = threading.Lock()
         self._began_s: float | None = None
         self._problem: str | None = None
-        self.last: dict[str, Any] | None = None
-        """The last document; None after a failure."""
+        self.last: dict[str, Any] | None = None  # the last document; None after a failure
 
     def start(self, words: Sequence[str], config_file: Path | None, done: Callable[[], None]) -> None:
         """Start a run unless one is going on; `done` is called at its end."""
@@ -156,36 +154,24 @@ class House:
     gate: Gate
     clock: Clock
     settings: SettingsInForce
-    spawn: Callable[[Spec], Spawned] = Spawned
-    """Starts a recorder, or takes the daemon's reserve."""
-    standing: Callable[[], list[str]] = list
-    """Names of the daemon's hanging parts."""
-    parts: Sequence[str] = ()
-    """Names of all parts."""
+    spawn: Callable[[Spec], Spawned] = Spawned  # starts a recorder, or takes the daemon's reserve
+    standing: Callable[[], list[str]] = list  # names of the daemon's hanging parts
+    parts: Sequence[str] = ()  # names of all parts
     tell: Tell = lambda _text: None
     learn: Callable[[Settings], None] = lambda _settings: None
     """Called with settings after a change of keys, so that logs omit the new ones."""
-    folder: Path | None = None
-    """The daemon's `--archive`; None for that of the settings."""
+    folder: Path | None = None  # the daemon's `--archive`; None for that of the settings
     url: str = ""
-    alarms: Callable[[], Sequence[Alarm]] = tuple
-    """The present alarms."""
-    notices: Callable[[], Sequence[object]] = tuple
-    """The present notices of plans."""
-    devices: "DevicesPart | None" = None
-    """The daemon's watch of devices, if any."""
-    loop: asyncio.AbstractEventLoop | None = None
-    """The server's loop while it runs."""
-    recorders: list[Spawned] = field(default_factory=list)
-    """Recorders started here, which are child processes to reap."""
+    alarms: Callable[[], Sequence[Alarm]] = tuple  # the present alarms
+    notices: Callable[[], Sequence[object]] = tuple  # the present notices of plans
+    devices: "DevicesPart | None" = None  # the daemon's watch of devices, if any
+    loop: asyncio.AbstractEventLoop | None = None  # the server's loop while it runs
+    recorders: list[Spawned] = field(default_factory=list)  # recorders started here, which are child processes to reap
     runs: Runs = field(default_factory=lambda: Runs(partial(run_command, "check", "check")))
     rehearsals: Runs = field(default_factory=lambda: Runs(partial(run_command, "rehearse", "rehearsal")))
-    light: WorkerPool = field(default_factory=lambda: WorkerPool("light", 8, 128))
-    """Takes milliseconds."""
-    slow: WorkerPool = field(default_factory=lambda: WorkerPool("slow", 8))
-    """Waits for a device or a session."""
-    disk: WorkerPool = field(default_factory=lambda: WorkerPool("disk", 6, 128))
-    """Waits for the archive's disk."""
+    light: WorkerPool = field(default_factory=lambda: WorkerPool("light", 8, 128))  # takes milliseconds
+    slow: WorkerPool = field(default_factory=lambda: WorkerPool("slow", 8))  # waits for a device or a session
+    disk: WorkerPool = field(default_factory=lambda: WorkerPool("disk", 6, 128))  # waits for the archive's disk
 
     def archives(self) -> Sequence[Archive]:
         """Return the archive for new sessions, then the others. Raises SettingsError."""

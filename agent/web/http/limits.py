@@ -13,8 +13,7 @@ LONGEST_BODY = 64 * 1024
 LONGEST_HEAD = 16 * 1024
 REQUESTS_AT_ONCE, REQUESTS_PER_S = 300.0, 60.0
 """A page loads a dozen files, then uses a WebSocket; several people may share an address."""
-MOST_ADDRESSES = 1024
-"""Addresses counted; the one silent for longest is forgotten."""
+MOST_ADDRESSES = 1024  # addresses counted; the one silent for longest is forgotten
 MOST_CONNECTIONS = 256
 """In all, and at most a quarter of the descriptors.
 
@@ -25,20 +24,14 @@ MOST_OF_ONE, LEAST_OF_ONE = 32, 8
 
 A browser opens six and counts until it shows the token; twenty pages may open at once.
 """
-AT_ONCE = 2
-"""Connections accepted before the former ones are served, so that each has time to send."""
-MOST_SOCKETS = 64
-"""WebSockets from this PC; as many from the network."""
-HANDSHAKE_S = 5.0
-"""Seconds for TLS to begin, and to end."""
-HEADER_S = 10.0
-"""Seconds for a whole request, head and body."""
+AT_ONCE = 2  # connections accepted before the former ones are served, so that each has time to send
+MOST_SOCKETS = 64  # WebSockets from this PC; as many from the network
+HANDSHAKE_S = 5.0  # seconds for TLS to begin, and to end
+HEADER_S = 10.0  # seconds for a whole request, head and body
 KEEP_ALIVE_S = 15
-UNREAD_S = 30.0
-"""A client that reads nothing for so long is disconnected."""
+UNREAD_S = 30.0  # a client that reads nothing for so long is disconnected
 
-type Client = tuple[str, int]
-"""Address and port."""
+type Client = tuple[str, int]  # address and port
 
 
 def plain(address: str) -> str:
@@ -59,8 +52,7 @@ class _Connection:
     """An open connection."""
 
     socket: socket.socket
-    of: str | int | None
-    """Its owner: an address of the network, or a user of this PC."""
+    of: str | int | None  # its owner: an address of the network, or a user of this PC
     is_near: bool
     is_let_in: bool = False
     is_let_go: bool = False

@@ -11,8 +11,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 
 from agent.web.http.limits import HEADER_S, UNREAD_S
 
-_COMING = {h11.IDLE, h11.SEND_BODY}
-"""States of h11 while a request arrives."""
+_COMING = {h11.IDLE, h11.SEND_BODY}  # states of h11 while a request arrives
 
 
 class _Timer:

@@ -18,8 +18,7 @@ NAMES = {"id": "Bahasa Indonesia", "en": "English"} | {
 
 _PLACE = re.compile(r"\{(\w+)\}")
 _NAMED = re.compile(r'"([a-z]+(?:\.[a-z0-9-]+)+)"')
-_BEGUN = re.compile(r"`((?:[a-z-]+\.)+)\$\{")
-"""Keys in scripts: whole, or a prefix before an inserted word."""
+_BEGUN = re.compile(r"`((?:[a-z-]+\.)+)\$\{")  # keys in scripts: whole, or a prefix before an inserted word
 
 
 @functools.cache

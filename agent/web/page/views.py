@@ -30,13 +30,11 @@ PAGES = (
     ("/archive", "nav.archive"), ("/requests", "nav.requests"), ("/health", "nav.health"), ("/setup", "nav.setup"),
 )  # fmt: skip
 """Pages of the menu with the keys of their names."""
-STEPS = ("language", "room", "roles", "archive", "destination", "rehearsal")
-"""Steps of the first run."""
+STEPS = ("language", "room", "roles", "archive", "destination", "rehearsal")  # steps of the first run
 THEMES = ("auto", "light", "dark")
 LANGUAGE_COOKIE, THEME_COOKIE, SETUP_COOKIE = "liput_language", "liput_theme", "liput_setup"
 YEAR_S = 365 * 86_400
-FRESH = {"Cache-Control": "no-cache"}
-"""Browsers revalidate each file, so that an upgrade shows at once."""
+FRESH = {"Cache-Control": "no-cache"}  # browsers revalidate each file, so that an upgrade shows at once
 
 
 @cache
