@@ -54,7 +54,6 @@ SCREENS: Mapping[str, Words] = {
     AWAY: WORDS["gives-no-picture-log-out"],
     "source-slow": WORDS["gives-too-few-pictures-this"],
 }
-"""Sentences for screens, by trouble."""
 
 
 def trouble_of(kind: str) -> str:

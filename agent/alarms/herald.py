@@ -76,7 +76,6 @@ class Herald:
         self._end(now_s, [self._standing.pop(key) for key in [*self._standing] if key not in there])
 
     def _end(self, now_s: float, alarms: list[Alarm]) -> None:
-        """Keep alarms to report their end."""
         for alarm in alarms:
             if alarm.kind not in STAYS:
                 if not self._ended:

@@ -91,7 +91,6 @@ class SessionAlarmState:
             return self._as_it_is(sorted(self._shown.values(), key=lambda alarm: alarm.since))
 
     def _as_it_is(self, alarms: list[Alarm]) -> list[Alarm]:
-        """Return the alarms with sentences for a session that records, or does not yet."""
         if self._has_begun:
             return alarms
         return [msgspec.structs.replace(alarm, text=before_it_records(alarm.text)) for alarm in alarms]

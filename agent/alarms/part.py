@@ -98,7 +98,6 @@ class Alarms:
             self.tell(f"alarms go where they went before: {error.message}")
 
     def _use(self, ways: Sequence[Way]) -> None:
-        """Replace the channels. A channel that stays keeps its queue."""
         names = {way.name for way in ways}
         for sender in [sender for sender in self._senders if sender.way.name not in names]:
             self._senders.remove(sender)
@@ -135,7 +134,6 @@ class Alarms:
 
 
 def _end(sender: Sender) -> None:
-    """Stop a channel and close its notification."""
     sender.stop(END_S)
     if isinstance(sender.way, Desktop):
         with suppress(NoDesktop):

@@ -51,7 +51,6 @@ class Webhook:
             raise LiputError(f"{self.to} does not take what is posted: it answers {status}")
 
     def _post(self, host: str, port: int, context: ssl.SSLContext | None, body: bytes) -> int:
-        """Return the status of the answer. Raises LiputError."""
         request = urllib.parse.urlunsplit(("", "", self._parts.path or "/", self._parts.query, ""))
         try:
             with (

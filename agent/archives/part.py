@@ -162,7 +162,6 @@ class FixityPart:
             self.tell(f"the archive was read again: {done}{named}")
 
     def _find_damaged(self) -> None:
-        """Read the log of fixity if it has changed."""
         seen = self.log.stamp()
         if seen != self._seen:
             found = self.log.damaged(self.clock.now() - TOLD_FOR) if seen else []
@@ -179,7 +178,6 @@ class FixityPart:
 
 
 def _last_line(said: bytes) -> "Round | None":
-    """Return the result that a round prints last."""
     from recorder.archive.fixity_round import Round
 
     with suppress(msgspec.MsgspecError, IndexError):

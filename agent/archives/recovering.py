@@ -31,7 +31,6 @@ def recover_one(recovery: Recovery, session: Unfinished, *, dry_run: bool = Fals
 
 
 def _is_awaited(session: Unfinished) -> bool:
-    """Return whether a daemon will resume a session."""
     return is_serving() and session.name in awaited(time.time())
 
 

@@ -152,7 +152,6 @@ class _Handler(logging.Handler):
 
 
 def _part_of(thread: str) -> str:
-    """Return the part of a thread by its name."""
     if thread.startswith(_PART):
         return thread.removeprefix(_PART)
     if thread.startswith(_ALARMS):

@@ -43,8 +43,6 @@ def look_again(look: Callable[[], object], every_s: float, clock: Clock, stop: t
 
 
 class _Run:
-    """A part with its thread."""
-
     def __init__(self, part: Part, clock: Clock, tell: Tell) -> None:
         self.part = part
         self.moves_until_ns = clock.now_ns()  # time of the last beat, or the end of its pause
@@ -128,7 +126,6 @@ class Pulse:
         self.fed_every_s = int(interval) / MICROSECONDS * FED_SHARE if ours else None
         """Longest time between two feedings of the watchdog; None without one."""
         self.look_s = LOOK_S if self.fed_every_s is None else min(LOOK_S, self.fed_every_s)
-        """Time between two calls of `look`."""
         self._clock = clock
         self._tell = tell
         self._told: Sequence[str] = ()

@@ -95,8 +95,6 @@ class Spares:
 
 @dataclass
 class _Attempts:
-    """Attempts to resume one session."""
-
     count: int = 0
     next_s: float = 0.0
 
@@ -314,7 +312,6 @@ def _refuse_beside_session(*_far: object) -> None:
 
 
 def _looked_after() -> set[str | None]:
-    """Return the sessions that are recorded or will be resumed."""
     with suppress(LiputError, OSError):
         return {*(info.session for _, info in directory.alive()), *awaited(time.time())}
     return set()

@@ -85,5 +85,4 @@ class SettingsPart:
 
 
 def _without_lines(settings: Settings) -> Settings:
-    """Return the settings without their places in the file."""
     return msgspec.structs.replace(settings, lines={})

@@ -117,7 +117,6 @@ class DevicesPart:
         look_again(lambda: once("" if self._watch(stop, beat) else BROKEN), AGAIN_S, self.clock, stop, beat)
 
     def _watch(self, stop: threading.Event, beat: Callable[[], None]) -> bool:
-        """Watch until the watch ends; return whether it worked or should end."""
         # Lazy: pyudev, which the page does not need.
         from devices.health.log import open_health_log
         from devices.monitor.monitor import DeviceMonitor

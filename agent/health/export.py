@@ -82,7 +82,6 @@ class _Export:
             self._keys_unknown = "the settings, which say where the keys are, cannot be read"
 
     def fill(self, since: datetime) -> tuple[list[str], str]:
-        """Fill the archive; return the notes, and why keys are unknown."""
         self._log(since)
         self._devices()
         self._put("versions.json", json_text(versions()).decode())

@@ -138,7 +138,6 @@ def devices_meant(word: str, folder: Path, span: Wanted, *, may_come: bool = Fal
 
 
 def _roles() -> dict[str, str]:
-    """Return the device id of each role; nothing if they cannot be read."""
     from devices.roles.roles import roles_store
 
     with contextlib.suppress(StateError):

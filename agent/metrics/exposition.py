@@ -121,7 +121,6 @@ METRICS: Mapping[str, Metric] = {
     "liput_scrape_missing": Metric("1 for what did not answer in time, and is missing here", ("what",)),
     "liput_scrape_seconds": Metric("How long it took to find all of this out"),
 }
-"""In order of exposition."""
 
 
 class Sample(NamedTuple):
@@ -269,7 +268,6 @@ _RATES = {"up": "up_bps", "up-least": "up_p10_bps", "down": "down_bps"}
 
 
 def _check() -> list[Sample]:
-    """Return the time of the last check, and its last measurement of the uplink."""
     from agent.checks.history import kept
 
     runs = kept()

@@ -145,10 +145,7 @@ FORBIDDEN_CALLS = "~@privileged @resources"
 NICE_CALLS = "setpriority sched_setscheduler"
 """Allowed on top: lower priority, and the limits of GRANTED. A call without permission fails and is ignored."""
 
-GRANTED: Section = (
-    ("LimitNICE", str(priority.SOUND_NICE)),
-    ("LimitRTPRIO", str(priority.REALTIME)),
-)
+GRANTED: Section = (("LimitNICE", str(priority.SOUND_NICE)), ("LimitRTPRIO", str(priority.REALTIME)))
 """Limits that recorders use (devices/host/priority.py).
 
 The daemon has them for its check of the limits only. A user's service manager grants what it has itself.
@@ -196,11 +193,7 @@ DRIVERS = ("videodev", "snd", "drm")  # kernel modules of these devices
 
 def units(place: Place) -> dict[str, str]:
     """Return the text of each unit, by name."""
-    return {
-        DAEMON: _text(_daemon(place)),
-        SOCKET: _text(_socket(place)),
-        RECORDER: _text(_recorder(place)),
-    }
+    return {DAEMON: _text(_daemon(place)), SOCKET: _text(_socket(place)), RECORDER: _text(_recorder(place))}
 
 
 def _daemon(place: Place) -> Iterator[tuple[str, Section]]:
@@ -255,14 +248,7 @@ def _socket(place: Place) -> Iterator[tuple[str, Section]]:
 
 
 def _recorder(place: Place) -> Iterator[tuple[str, Section]]:
-    yield (
-        "Unit",
-        [
-            ("Description", "Liput: recorder %i"),
-            ("CollectMode", "inactive-or-failed"),
-            *_loaded(place),
-        ],
-    )
+    yield ("Unit", [("Description", "Liput: recorder %i"), ("CollectMode", "inactive-or-failed"), *_loaded(place)])
     yield (
         "Service",
         [

@@ -58,7 +58,6 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *schedule.ENDPOINTS, *settings.ENDPOINTS, *requests.ENDPOINTS, *archive.ENDPOINTS, *history.ENDPOINTS,
     *guard.ENDPOINTS,
 )  # fmt: skip
-"""All endpoints, in the order of the OpenAPI document."""
 
 
 def make_app(
@@ -86,8 +85,7 @@ def make_app(
         *pages,
     ]
     app = Starlette(
-        routes=routes,
-        exception_handlers={HTTPException: _http_error, LiputError: _our_error, Exception: _unexpected},
+        routes=routes, exception_handlers={HTTPException: _http_error, LiputError: _our_error, Exception: _unexpected}
     )
     app.state.house, app.state.hub = house, hub
     app.router.redirect_slashes = False

@@ -43,11 +43,7 @@ def described(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
         paths.setdefault(path, {})[endpoint.method.lower()] = _operation(endpoint, known, components)
     return {
         "openapi": "3.1.0",
-        "info": {
-            "title": "Liput",
-            "version": VERSION,
-            "description": "docs/api.md; docs/security.md",
-        },
+        "info": {"title": "Liput", "version": VERSION, "description": "docs/api.md; docs/security.md"},
         "security": [{"token": []}, {"cookie": []}],
         "paths": paths,
         "components": {
@@ -61,7 +57,6 @@ def described(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
 
 
 def _anything(kind: type) -> dict[str, Any]:
-    """Return the schema of `object`: any JSON."""
     if kind is object:
         return {"description": "any JSON"}
     raise NotImplementedError(kind)

@@ -117,7 +117,6 @@ class FileAnswer(Response):
 
 
 async def _gone(receive: Receive) -> None:
-    """Wait until the client disconnects."""
     while (await receive())["type"] != "http.disconnect":
         pass
 

@@ -224,7 +224,6 @@ class Hub:
             once(f"the page cannot be told how it is: {error!r}")
 
     def _ask(self) -> tuple[Sequence[Running], State]:
-        """Ask all recorders; blocks, so not on the event loop."""
         found = running()
         return found, state_of(self._house, found)
 

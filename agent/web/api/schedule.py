@@ -64,7 +64,6 @@ def _desk(call: Call) -> Planner:
 
 
 def _checked(asked: PlanAsked) -> PlanAsked:
-    """Return the request. Raises UsageError, DossierError if it names a file of this PC."""
     for word in (*(asked.videos or ()), *(asked.audios or ()), *(asked.streams or ())):
         refuse_files(word)
     if asked.request is not None:

@@ -159,7 +159,6 @@ def record_now(house: House, pre_roll_s: float) -> Begun:
 
 
 def _followed() -> Running | None:
-    """Return the session that resumes a killed one; None if there is none in time."""
     with suppress(LiputError):  # the next recorder failed; a new session may not
         return gone_on_with(None, within_s=FOLLOWS_S, patience_s=TAKEN_UP_S)
     return None

@@ -158,7 +158,6 @@ def _file(house: House) -> Path:
 
 
 def _archive(house: House, asked: str) -> Path:
-    """Return the requested folder. Raises UsageError, SessionError, StorageError."""
     if house.folder is not None:
         raise UsageError("the archive was named when Liput was started (--archive)", hint="start it without that")
     if any(directory.alive()):

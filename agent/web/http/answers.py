@@ -64,9 +64,6 @@ def error_answer(error: Exception) -> Response:
         return answer(ErrorAnswer(message="this was not expected", hint="the log of liput serve says more"), BROKEN)
     is_of_device = isinstance(error, RecorderRefused) and error.is_of_device
     said = ErrorAnswer(
-        message=error.message,
-        hint=error.hint,
-        is_of_device=is_of_device,
-        is_of_consent=error.why == "speakers",
+        message=error.message, hint=error.hint, is_of_device=is_of_device, is_of_consent=error.why == "speakers"
     )
     return answer(said, status_of(error), error.headers if isinstance(error, Refused) else None)

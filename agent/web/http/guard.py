@@ -207,7 +207,6 @@ class Guard:
         return sending
 
     def _judge(self, asked: "_Asked") -> None:
-        """Raise Refused if the request must not be served."""
         if asked.head > LONGEST_HEAD:
             raise Refused(431, f"a request's head has {LONGEST_HEAD} bytes at most")
         self._judge_where_from(asked)
@@ -257,8 +256,6 @@ class Guard:
 
 
 class _Asked:
-    """The facts of a request."""
-
     def __init__(self, scope: Scope) -> None:
         self.scope = scope
         self.is_socket = scope["type"] == "websocket"

@@ -49,8 +49,6 @@ def is_near(address: str) -> bool:
 
 @dataclass(eq=False)
 class _Connection:
-    """An open connection."""
-
     socket: socket.socket
     of: str | int | None  # its owner: an address of the network, or a user of this PC
     is_near: bool
@@ -58,11 +56,9 @@ class _Connection:
     is_let_go: bool = False
 
     def is_like(self, other: "_Connection") -> bool:
-        """Whether both count in the same quarter."""
         return (self.is_near, self.is_let_in, self.is_let_go) == (other.is_near, other.is_let_in, False)
 
     def let_go(self) -> None:
-        """Shut it down; its handler sees a disconnect."""
         self.is_let_go = True
         with contextlib.suppress(OSError):
             self.socket.shutdown(socket.SHUT_RDWR)

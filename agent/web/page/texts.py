@@ -14,7 +14,6 @@ SCRIPTS = Path(__file__).parent / "static"
 NAMES = {"id": "Bahasa Indonesia", "en": "English"} | {
     language: translation(language).name for language in LANGUAGES if language not in WRITTEN
 }
-"""Each language's own name."""
 
 _PLACE = re.compile(r"\{(\w+)\}")
 _NAMED = re.compile(r'"([a-z]+(?:\.[a-z0-9-]+)+)"')

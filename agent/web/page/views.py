@@ -81,14 +81,12 @@ def _session(request: Request) -> Response:
 
 
 def _schedule(request: Request) -> Response:
-    """Show the schedule, with a form."""
     settings = _settings(request)
     facts = {"modes": MODES, "mode": settings.schedule.mode, "destinations": list(settings.destinations)}
     return _page(request, "schedule.html.j2", settings, facts)
 
 
 def _is_busy() -> bool:
-    """Return whether a session runs or may run."""
     try:
         return any(directory.alive())
     except LiputError:
@@ -100,7 +98,6 @@ def _setup(request: Request) -> Response:
 
 
 def _plain(name: str) -> Callable[[Request], Response]:
-    """Return a view of a page that scripts fill."""
 
     def show(request: Request) -> Response:
         return _page(request, f"{name}.html.j2", _settings(request), request.path_params)
@@ -155,7 +152,6 @@ def _page(request: Request, template: str, settings: Settings, facts: Mapping[st
 
 
 def _menu_place(request: Request) -> str:
-    """Return the menu's page for this path."""
     return f"/{request.url.path.split('/')[1]}"
 
 
@@ -165,10 +161,7 @@ def _layout_name(language: str, name: str) -> str:
 
 
 class _Files(StaticFiles):
-    """Static files that browsers revalidate."""
-
     def file_response(self, *args: object, **options: object) -> Response:
-        """Return a file, or 304."""
         response = super().file_response(*args, **options)  # type: ignore[arg-type]  # passed on unchanged
         response.headers.update(FRESH)
         return response
