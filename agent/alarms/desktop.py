@@ -31,7 +31,7 @@ class Desktop:
         self._noticed: dict[str, int] = {}
         self.to = "this PC's desktop"
 
-    def be_like(self, other: "Desktop") -> None:
+    def update(self, other: "Desktop") -> None:
         """Take room and language of `other`, and keep the notification."""
         self.room, self.language = other.room, other.language
 

@@ -47,15 +47,15 @@ class SessionAlarmState:
         with self._lock:
             if isinstance(told, Event):
                 self._has_begun |= told.kind == BEGUN
-                self._settle()  # end faults that have expired
+                self._update()  # end faults that have expired
                 self._faults(told)
-                self._settle()
+                self._update()
             elif isinstance(told, SessionStatus):  # the recorder may have dropped the event
                 self._has_begun |= told.state not in BEFORE
             elif isinstance(told, SessionResult | Failure):
                 self.is_over = True
 
-    def _settle(self) -> None:
+    def _update(self) -> None:
         """Update the alarms. A trouble begins and ends once, however many events it has."""
         there: dict[Key, Alarm] = {}
         for alarm in map(self._alarm, self._faults.events()):
@@ -80,17 +80,17 @@ class SessionAlarmState:
         """Return the alarms that began since the last call, ended ones too."""
         with self._lock:
             begun, self._begun = self._begun, []
-            return self._as_it_is(begun)
+            return self._worded(begun)
 
     def present(self) -> list[Alarm]:
         """Return the present alarms in order of beginning; none after the session."""
         with self._lock:
             if self.is_over:
                 return []
-            self._settle()
-            return self._as_it_is(sorted(self._shown.values(), key=lambda alarm: alarm.since))
+            self._update()
+            return self._worded(sorted(self._shown.values(), key=lambda alarm: alarm.since))
 
-    def _as_it_is(self, alarms: list[Alarm]) -> list[Alarm]:
+    def _worded(self, alarms: list[Alarm]) -> list[Alarm]:
         if self._has_begun:
             return alarms
         return [msgspec.structs.replace(alarm, text=before_it_records(alarm.text)) for alarm in alarms]

@@ -26,17 +26,17 @@ def ways_of(settings: Settings) -> list[Way]:
     """Return the channels of the settings. Raises SecretError."""
     keys = alarm_keys(settings)
     alarms, room, language = settings.alarms, settings.general.room, settings.general.language
-    ways: list[Way] = [Desktop(room, language)] if alarms.desktop else []
+    channels: list[Way] = [Desktop(room, language)] if alarms.desktop else []
     # Lazy: smtplib and http.client are slow to load.
     if alarms.mail_server:
         from agent.alarms.mail import Mail
 
-        ways.append(Mail(alarms, keys, room, language))
+        channels.append(Mail(alarms, keys, room, language))
     if alarms.webhook or keys.webhook_url is not None:
         from agent.alarms.webhook import Webhook
 
-        ways.append(Webhook(alarms, keys, room, language))
-    return ways
+        channels.append(Webhook(alarms, keys, room, language))
+    return channels
 
 
 LOOK_S = 0.5
@@ -47,7 +47,7 @@ END_S = 1.0
 class Alarms:
     """Follows sessions and sends messages. `present` and `take` are thread-safe."""
 
-    ways: Sequence[Way]
+    channels: Sequence[Way]
     herald: Herald
     clock: Clock
     tell: Tell
@@ -58,10 +58,10 @@ class Alarms:
     _senders: list[Sender] = field(default_factory=list)
     _newest: Settings | None = None
     _taken: Settings | None = None
-    _once: LogOnChange = field(init=False)
+    _log_once: LogOnChange = field(init=False)
 
     def __post_init__(self) -> None:
-        self._once = LogOnChange(self.tell)
+        self._log_once = LogOnChange(self.tell)
 
     def present(self) -> tuple[Alarm, ...]:
         """Return the alarms of all sessions, oldest first, then the others."""
@@ -73,7 +73,7 @@ class Alarms:
 
     def run(self, stop: threading.Event, beat: Callable[[], None]) -> None:
         """Follow sessions and send messages until `stop` is set."""
-        self._use(self.ways)
+        self._set_channels(self.channels)
         watcher = RecorderWatcher(self.clock)
         try:
             look_again(partial(self._look, watcher), LOOK_S, self.clock, stop, beat)
@@ -93,23 +93,23 @@ class Alarms:
         if self.notices is not None:
             self.notices.most_per_hour = settings.alarms.most_per_hour
         try:
-            self._use(ways_of(settings))
+            self._set_channels(ways_of(settings))
         except SecretError as error:
             self.tell(f"alarms go where they went before: {error.message}")
 
-    def _use(self, ways: Sequence[Way]) -> None:
-        names = {way.name for way in ways}
-        for sender in [sender for sender in self._senders if sender.way.name not in names]:
+    def _set_channels(self, channels: Sequence[Way]) -> None:
+        names = {channel.name for channel in channels}
+        for sender in [sender for sender in self._senders if sender.channel.name not in names]:
             self._senders.remove(sender)
             _end(sender)
-        there = {sender.way.name: sender for sender in self._senders}
-        for way in ways:
-            if way.name in there:
-                there[way.name].turn_to(way)
+        there = {sender.channel.name: sender for sender in self._senders}
+        for channel in channels:
+            if channel.name in there:
+                there[channel.name].use(channel)
             else:
-                self._senders.append(Sender(way, self.clock, self.tell))
+                self._senders.append(Sender(channel, self.clock, self.tell))
                 self._senders[-1].start()
-        self.ways = [sender.way for sender in self._senders]
+        self.channels = [sender.channel for sender in self._senders]
 
     def _look(self, watcher: RecorderWatcher) -> None:
         self._take_newest()
@@ -117,27 +117,27 @@ class Alarms:
             watcher.look()
             present = [*watcher.present(), *(alarm for ask in self.others for alarm in ask())]
         except (LiputError, OSError) as error:
-            self._once(f"the runtime directory cannot be read: {error}")
+            self._log_once(f"the runtime directory cannot be read: {error}")
             return
-        self._once("")
+        self._log_once("")
         self._present = tuple(present)
         message = self.herald.look(watcher.begun(), present)
         if message is not None:
-            self._give(message)
+            self._enqueue(message)
         if self.notices is not None and (noticed := self.notices.due(present)) is not None:
-            self._give(noticed)
+            self._enqueue(noticed)
 
-    def _give(self, message: Message) -> None:
+    def _enqueue(self, message: Message) -> None:
         for sender in self._senders:
-            if not message.closes or isinstance(sender.way, Desktop):
-                sender.give(message)
+            if not message.closes or isinstance(sender.channel, Desktop):
+                sender.enqueue(message)
 
 
 def _end(sender: Sender) -> None:
     sender.stop(END_S)
-    if isinstance(sender.way, Desktop):
+    if isinstance(sender.channel, Desktop):
         with suppress(NoDesktop):
-            sender.way.close()
+            sender.channel.close()
 
 
 def alarms_of(
@@ -146,11 +146,11 @@ def alarms_of(
 ) -> Alarms:  # fmt: skip
     """Return the part for these settings; if the keys are wrong, only the desktop gets alarms."""
     try:
-        ways = ways_of(settings)
+        channels = ways_of(settings)
     except SecretError as error:
         tell(f"alarms go to the desktop only: {error.message}")
         desktop = Desktop(settings.general.room, settings.general.language)
-        ways = [desktop] if settings.alarms.desktop else []
+        channels = [desktop] if settings.alarms.desktop else []
     return Alarms(
-        ways, Herald(clock, settings.alarms.repeat_s, settings.alarms.most_per_hour), clock, tell, others, notices
+        channels, Herald(clock, settings.alarms.repeat_s, settings.alarms.most_per_hour), clock, tell, others, notices
     )

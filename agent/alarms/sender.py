@@ -43,7 +43,7 @@ class Way(Protocol):
 class Sender:
     """Sends messages in order. Never blocks its caller."""
 
-    way: Way
+    channel: Way
     clock: Clock
     tell: Tell
     _queue: deque[Message] = field(default_factory=deque)
@@ -53,16 +53,16 @@ class Sender:
     """Ends a pause early: another channel, another message, or the end."""
     _thread: threading.Thread | None = None
     _is_partly: bool = False  # some recipients have the current message; the next one does not wait for the others
-    _once: LogOnChange = field(init=False)
+    _log_once: LogOnChange = field(init=False)
 
     def __post_init__(self) -> None:
-        self._once = LogOnChange(self.tell)
+        self._log_once = LogOnChange(self.tell)
 
     def start(self) -> None:
         """Start the thread."""
-        self._thread = threads.start(self._run, name=f"alarms-{self.way.name}")
+        self._thread = threads.start(self._run, name=f"alarms-{self.channel.name}")
 
-    def give(self, message: Message) -> None:
+    def enqueue(self, message: Message) -> None:
         """Queue a message; a full queue drops its oldest."""
         with self._changed:
             self._queue.append(message)
@@ -70,15 +70,15 @@ class Sender:
                 self._pause_ends.set()
             if len(self._queue) > LONGEST_QUEUE:
                 self._queue.popleft()
-                self.tell(f"{self.way.name}: an alarm was not sent: too many wait")
+                self.tell(f"{self.channel.name}: an alarm was not sent: too many wait")
             self._changed.notify()
 
-    def turn_to(self, way: Way) -> None:
+    def use(self, channel: Way) -> None:
         """Replace the channel, also for the message that waits. A desktop keeps its notification."""
-        if isinstance(self.way, Desktop) and isinstance(way, Desktop):
-            self.way.be_like(way)
+        if isinstance(self.channel, Desktop) and isinstance(channel, Desktop):
+            self.channel.update(channel)
         else:
-            self.way = way
+            self.channel = channel
         self._pause_ends.set()
 
     def stop(self, timeout_s: float) -> None:
@@ -107,7 +107,7 @@ class Sender:
             if self._stop.is_set():
                 return
             try:
-                self.way.send(message)
+                self.channel.send(message)
             except NoDesktop:
                 return  # nobody is logged in
             except Exception as error:  # the next message must go out
@@ -115,12 +115,12 @@ class Sender:
                 self._is_partly = isinstance(error, PartlySent)
                 is_vain = isinstance(error, PartlySent) and error.is_for_good
                 if is_vain or (self._is_partly and (self._queue or pause_s is None)):
-                    self._once(f"{self.way.name}: {said}")
+                    self._log_once(f"{self.channel.name}: {said}")
                     return
                 if pause_s is None:
-                    self.tell(f"{self.way.name}: an alarm of {message.at:%H:%M} could not be sent: {said}")
+                    self.tell(f"{self.channel.name}: an alarm of {message.at:%H:%M} could not be sent: {said}")
                 else:
                     self.clock.wait(self._pause_ends, pause_s)
             else:
-                self._once("")
+                self._log_once("")
                 return

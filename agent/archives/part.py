@@ -89,10 +89,10 @@ class FixityPart:
     _seen: object = None
     _damaged: tuple[Alarm, ...] = ()
     _is_failing: bool = False
-    _once: LogOnChange = field(init=False)
+    _log_once: LogOnChange = field(init=False)
 
     def __post_init__(self) -> None:
-        self._once = LogOnChange(self.tell)
+        self._log_once = LogOnChange(self.tell)
 
     def run(self, stop: threading.Event, beat: Callable[[], None]) -> None:
         """Look until `stop` is set."""
@@ -105,9 +105,9 @@ class FixityPart:
     def _try_to_look(self) -> None:
         try:
             self.look()
-            self._once("")
+            self._log_once("")
         except (LiputError, OSError) as error:
-            self._once(f"the archive is not read again: {error}")
+            self._log_once(f"the archive is not read again: {error}")
 
     def take(self, settings: Settings) -> None:
         """Use these settings from the next round on. Thread-safe."""

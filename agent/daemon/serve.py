@@ -111,15 +111,15 @@ class Daemon:
     when_idle: Callable[[], None] = lambda: None  # called at each look without a session to resume
     name: str = "sessions"
     _attempts: dict[str, _Attempts] = field(default_factory=dict)
-    _early: dict[str, int] = field(default_factory=dict)
-    _busy: set[str] = field(default_factory=set)
+    _early_deaths: dict[str, int] = field(default_factory=dict)
+    _resuming: set[str] = field(default_factory=set)
     _seen: set[str] | None = None
     _children: list[Spawned] = field(default_factory=list)
     _is_prepared: bool = False
-    _once: LogOnChange = field(init=False)
+    _log_once: LogOnChange = field(init=False)
 
     def __post_init__(self) -> None:
-        self._once = LogOnChange(self.tell)
+        self._log_once = LogOnChange(self.tell)
 
     def run(self, stop: threading.Event, beat: Callable[[], None] = lambda: None) -> None:
         """Recover and resume until `stop` is set."""
@@ -133,30 +133,30 @@ class Daemon:
             recovering.stop()
 
     def _look(self) -> None:
-        self._take_up_killed()
-        if not self._busy:
+        self._resume_killed()
+        if not self._resuming:
             self.when_idle()
 
     # Killed sessions
 
-    def _take_up_killed(self) -> None:
+    def _resume_killed(self) -> None:
         self._children = [child for child in self._children if not child.wait(0.0)]
         try:
-            left = self._left()
+            left = self._killed_folders()
         except (LiputError, OSError) as error:
-            self._once(f"the runtime directory cannot be read: {error}")
+            self._log_once(f"the runtime directory cannot be read: {error}")
             return
-        self._once("")
+        self._log_once("")
         for folder in left:
             if folder.id not in self._attempts:
                 self._attempts[folder.id] = self._first_attempt(folder)
             attempts = self._attempts[folder.id]
-            if folder.id not in self._busy and time.monotonic() >= attempts.next_s:
-                self._busy.add(folder.id)
-                undo = partial(self._busy.discard, folder.id)
-                threads.start(self._attend, folder, attempts, name="resume", otherwise=undo)
+            if folder.id not in self._resuming and time.monotonic() >= attempts.next_s:
+                self._resuming.add(folder.id)
+                undo = partial(self._resuming.discard, folder.id)
+                threads.start(self._try_to_resume, folder, attempts, name="resume", otherwise=undo)
 
-    def _left(self) -> list[RecorderFolder]:
+    def _killed_folders(self) -> list[RecorderFolder]:
         """Return the folders to resume. One whose recorder died before it recorded yields to its predecessor."""
         killed = {folder.id: folder for folder in directory.killed()}
         alive = list(directory.alive())
@@ -177,22 +177,22 @@ class Daemon:
             return _Attempts()
         session = info.session or info.title
         lived_s = folder.last_beat_s - info.started_at.timestamp()
-        early = self._early.get(session, 0) + 1 if lived_s < SETTLED_S else 0
-        self._early[session] = early
+        early = self._early_deaths.get(session, 0) + 1 if lived_s < SETTLED_S else 0
+        self._early_deaths[session] = early
         return _Attempts(next_s=time.monotonic() + (pause_s(early - 1, LONGEST_PAUSE_S) if early > 1 else 0.0))
 
-    def _attend(self, folder: RecorderFolder, attempts: _Attempts) -> None:
+    def _try_to_resume(self, folder: RecorderFolder, attempts: _Attempts) -> None:
         """Resume one session; log a failure, and set the time of the next attempt."""
         try:
-            self._take_up(folder)
+            self._resume(folder)
         except Exception as error:  # the other sessions need the daemon
             attempts.count += 1
             attempts.next_s = time.monotonic() + pause_s(attempts.count, LONGEST_PAUSE_S)
             self.tell(f"the session of recorder {folder.id} cannot be taken up now: {error}")
         finally:
-            self._busy.discard(folder.id)
+            self._resuming.discard(folder.id)
 
-    def _take_up(self, folder: RecorderFolder) -> None:
+    def _resume(self, folder: RecorderFolder) -> None:
         from recorder.recovery.resume import had_ended, take_up
 
         info = folder.info()
@@ -202,7 +202,7 @@ class Daemon:
             failed = None if info.work and had_ended(Path(info.work)) else Failure(message=KILLED)
             self._give_up(folder, info, f'"{info.title}" was killed long ago', failed=failed)
             return
-        spec = next_spec(folder, info, self._passed_s(info))
+        spec = next_spec(folder, info, self._recorded_s(info))
         if spec is None:
             self._give_up(folder, info, f'"{info.title}" had been recorded as long as was asked for')
             return
@@ -229,7 +229,7 @@ class Daemon:
         else:
             raise raised(end) if end else SessionError("the recorder that was to go on with it was killed")
 
-    def _passed_s(self, info: RecorderInfo) -> float:
+    def _recorded_s(self, info: RecorderInfo) -> float:
         """Return the recorded time, by the monotonic clock if the PC has not restarted."""
         if info.live_clock_ns is not None and info.boot_id == boot_id():
             return (self.clock.now_ns() - info.live_clock_ns) / NANOSECONDS
@@ -274,10 +274,10 @@ class Daemon:
             if session.name not in _looked_after() and (seen is None or session.name in seen):
                 self._recover_one(self.archives, session)
         self._join_all()
-        self._once("", "archive")
+        self._log_once("", "archive")
 
     def _tell_failed(self, error: Exception) -> None:
-        self._once(error.message if isinstance(error, LiputError) else repr(error), "archive")
+        self._log_once(error.message if isinstance(error, LiputError) else repr(error), "archive")
 
     def _recover_one(self, archives: Sequence[Archive], session: Unfinished) -> None:
         from recorder.recovery.recover import Recovery
@@ -301,7 +301,7 @@ class Daemon:
             self._tell_outcome(outcome)
 
     def _tell_outcome(self, outcome: "Outcome") -> None:
-        if self._once.is_new(f"{outcome.state} {outcome.message}", outcome.id):
+        if self._log_once.is_new(f"{outcome.state} {outcome.message}", outcome.id):
             self.recovered(outcome)
 
 

@@ -44,7 +44,7 @@ class SettingsPart:
         self._keys = stamp(keys_path(self.began))
         self._web = self.began.web
         self._is_due = False
-        self._once = LogOnChange(self.tell)
+        self._log_once = LogOnChange(self.tell)
 
     def run(self, stop: threading.Event, beat: Callable[[], None]) -> None:
         """Look until `stop` is set."""
@@ -68,7 +68,7 @@ class SettingsPart:
         if settings.file is None and self.now.file is not None:
             self._hold(f"there is no settings file {self.now.file} any more")
             return
-        self._once("")
+        self._log_once("")
         keys = stamp(keys_path(settings))
         if _without_lines(settings) == _without_lines(self.now) and keys == self._keys:
             return
@@ -81,7 +81,7 @@ class SettingsPart:
         self._web = settings.web
 
     def _hold(self, why: str) -> None:
-        self._once(f"{why}; what was set before holds")
+        self._log_once(f"{why}; what was set before holds")
 
 
 def _without_lines(settings: Settings) -> Settings:

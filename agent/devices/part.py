@@ -49,7 +49,7 @@ class KnownInputs:
         self._at_ns: int | None = None
         self._is_due = False
 
-    def doubt(self) -> None:
+    def expire(self) -> None:
         """Ask again next time: something was plugged or unplugged."""
         self._is_due = True
 
@@ -62,13 +62,13 @@ class KnownInputs:
                     self._look()
         elif (self._is_due or age_s > FRESH_S) and self._asking.acquire(blocking=False):
             with contextlib.suppress(RuntimeError):  # the next caller tries again
-                threads.start(self._beside, name="sound-inputs", otherwise=self._asking.release)
+                threads.start(self._refresh, name="sound-inputs", otherwise=self._asking.release)
         return self._known
 
     def _age_s(self) -> float | None:
         return None if self._at_ns is None else (self._clock.now_ns() - self._at_ns) / NANOSECONDS
 
-    def _beside(self) -> None:
+    def _refresh(self) -> None:
         try:
             before = self._known
             self._look()
@@ -109,7 +109,7 @@ class DevicesPart:
     def __post_init__(self) -> None:
         """Start numbering at the present time, above any former daemon's number."""
         self._number = round(self.clock.now().timestamp() * 1000)
-        self._inputs = KnownInputs(self.clock, self._move)
+        self._inputs = KnownInputs(self.clock, self._count_change)
 
     def run(self, stop: threading.Event, beat: Callable[[], None]) -> None:
         """Watch until `stop` is set; retry after a failure, which is logged once."""
@@ -126,26 +126,26 @@ class DevicesPart:
         with (
             open_health_log(self.settings, self.clock) as log,
             device_service(
-                log, self.settings, self.clock, archive=self.archive, on_change=self._hear, monitor=monitor
+                log, self.settings, self.clock, archive=self.archive, on_change=self._on_change, monitor=monitor
             ) as service,
         ):
             service.start()
             was_watched = service.is_watching
             self._service = service
-            self._move()
+            self._count_change()
             try:
                 while service.is_watching and not self.clock.wait(stop, LOOK_S):
                     beat()
             finally:
                 self._service = None
-                self._move()
+                self._count_change()
         return stop.is_set() or was_watched
 
-    def _hear(self, _change: "DeviceChange") -> None:
-        self._inputs.doubt()
-        self._move()
+    def _on_change(self, _change: "DeviceChange") -> None:
+        self._inputs.expire()
+        self._count_change()
 
-    def _move(self) -> None:
+    def _count_change(self) -> None:
         with self._changing:
             self._number += 1
 

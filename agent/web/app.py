@@ -64,11 +64,11 @@ def make_app(
     house: House,
     allowed: Collection[str] = (),
     pages: Sequence[BaseRoute] = (),
-    let_in: Callable[[Client | None], None] = lambda _: None,
+    on_authenticated: Callable[[Client | None], None] = lambda _: None,
 ) -> ASGIApp:
     """Return the application; `pages` are further routes, which find `house` at `app.state.house`.
 
-    `allowed` has further names of this PC in lower case. `let_in` is called with each client that shows the token.
+    `allowed` has further names of this PC in lower case. `on_authenticated` gets each client with the token.
     """
 
     def now_s() -> float:
@@ -89,7 +89,7 @@ def make_app(
     )
     app.state.house, app.state.hub = house, hub
     app.router.redirect_slashes = False
-    return Guard(app, house.gate, allowed, now_s, let_in)
+    return Guard(app, house.gate, allowed, now_s, on_authenticated)
 
 
 async def _openapi(request: Request) -> Response:

@@ -63,9 +63,9 @@ def _anything(kind: type) -> dict[str, Any]:
 
 
 def _kinds(endpoint: Endpoint) -> Iterator[Any]:
-    yield endpoint.takes
-    if endpoint.answers is not None:
-        yield endpoint.answers
+    yield endpoint.parameters_type
+    if endpoint.answer_type is not None:
+        yield endpoint.answer_type
 
 
 def _name(kind: Any) -> str:
@@ -73,10 +73,11 @@ def _name(kind: Any) -> str:
 
 
 def _operation(endpoint: Endpoint, known: dict[str, Any], components: dict[str, Any]) -> dict[str, Any]:
-    answered = {"schema": known[_name(endpoint.answers)] if endpoint.answers is not None else {"type": "string"}}
+    kind = endpoint.answer_type
+    answered = {"schema": known[_name(kind)] if kind is not None else {"type": "string"}}
     found: dict[str, Any] = {
         "summary": endpoint.summary,
-        "description": inspect.getdoc(endpoint.does) or "",
+        "description": inspect.getdoc(endpoint.handler) or "",
         "operationId": _operation_id(endpoint),
         "parameters": [*_path_parameters(endpoint), *_query_parameters(endpoint, known, components)],
         "responses": {
@@ -92,9 +93,9 @@ def _operation(endpoint: Endpoint, known: dict[str, Any], components: dict[str, 
     if endpoint.method == "POST":
         key = {"type": "string", "minLength": 1, "maxLength": 128, "pattern": "^[!-~]+$"}
         found["parameters"].append({"name": "Idempotency-Key", "in": "header", "required": False, "schema": key})
-    if not endpoint.is_reading and endpoint.takes is not Nothing:
-        body = known[_name(endpoint.takes)]
-        found["requestBody"] = {"required": _is_required(endpoint.takes), "content": {JSON: {"schema": body}}}
+    if not endpoint.is_read_only and endpoint.parameters_type is not Nothing:
+        body = known[_name(endpoint.parameters_type)]
+        found["requestBody"] = {"required": _is_required(endpoint.parameters_type), "content": {JSON: {"schema": body}}}
     return found
 
 
@@ -120,9 +121,9 @@ def _path_parameters(endpoint: Endpoint) -> Iterator[dict[str, Any]]:
 def _query_parameters(
     endpoint: Endpoint, known: dict[str, Any], components: dict[str, Any]
 ) -> Iterator[dict[str, Any]]:
-    if not endpoint.is_reading:
+    if not endpoint.is_read_only:
         return
-    schema = known[_name(endpoint.takes)]
+    schema = known[_name(endpoint.parameters_type)]
     shape = components[schema["$ref"].rpartition("/")[2]]
     for name, each in shape.get("properties", {}).items():
         yield {"name": name, "in": "query", "required": name in shape.get("required", ()), "schema": each}

@@ -146,7 +146,7 @@ class WebPart:
                 house.reap()
 
             allowed = frozenset(name.lower() for name in self.settings.allowed_hosts)
-            app = make_app(house, allowed, routes(), listener.let_in)
+            app = make_app(house, allowed, routes(), listener.mark_authenticated)
             try:
                 serve(app, listener, self.settings, stop, moving, ready=lambda: self._ready(house), tell=self.tell)
             finally:

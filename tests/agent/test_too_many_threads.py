@@ -78,7 +78,7 @@ def test_sound_servers_are_asked_by_the_next_who_wants_to_know(no_thread: Once) 
 
     known = KnownInputs(SystemClock(), lambda: None, ask)
     known.now()
-    known.doubt()
+    known.expire()
     no_thread()
     assert known.now() == ()
     assert len(asked) == 1

@@ -112,7 +112,7 @@ class Endpoint:
 
     method: str
     path: str
-    does: Callable[..., object]
+    handler: Callable[..., object]
     summary: str
     _: KW_ONLY
     pool: Literal["light", "slow", "disk"] = "light"
@@ -121,16 +121,16 @@ class Endpoint:
     status: int = 200
 
     @property
-    def is_reading(self) -> bool:
+    def is_read_only(self) -> bool:
         """Whether it changes nothing and has no body."""
         return self.method == "GET"
 
     @cached_property
-    def takes(self) -> type[msgspec.Struct]:
+    def parameters_type(self) -> type[msgspec.Struct]:
         """The type of its parameters."""
         if not self._parameters:
             return Nothing
-        if self._takes_whole:
+        if self._takes_struct:
             whole: type[msgspec.Struct] = self._parameters[0].annotation
             return whole
         fields = [
@@ -138,21 +138,21 @@ class Endpoint:
             for one in self._parameters
         ]
         return msgspec.defstruct(
-            self.does.__name__, fields, module=self.does.__module__, kw_only=True, forbid_unknown_fields=True
+            self.handler.__name__, fields, module=self.handler.__module__, kw_only=True, forbid_unknown_fields=True
         )
 
     @property
-    def answers(self) -> Any:
+    def answer_type(self) -> Any:
         """The type of its JSON answer; None for another kind of answer."""
-        kind = inspect.signature(self.does).return_annotation
+        kind = inspect.signature(self.handler).return_annotation
         return None if kind is Response else kind
 
     @cached_property
     def _parameters(self) -> list[inspect.Parameter]:
-        return list(inspect.signature(self.does).parameters.values())[1:]
+        return list(inspect.signature(self.handler).parameters.values())[1:]
 
     @property
-    def _takes_whole(self) -> bool:
+    def _takes_struct(self) -> bool:
         return self._parameters[0].kind is not inspect.Parameter.KEYWORD_ONLY
 
     def route(self, house: House, repeated: Repeated) -> BaseRoute:
@@ -169,15 +169,15 @@ class Endpoint:
         return Route(self.path, serve, methods=[self.method], name=f"{self.method} {self.path}")
 
     async def _serve(self, request: Request, house: House, repeated: Repeated) -> Response:
-        call, raw = Call(house, request.path_params, request), b"" if self.is_reading else await request.body()
-        asked = _query(request, self.takes if self.is_reading else Nothing)
-        if not self.is_reading:
-            asked = _body(request, raw, self.takes)
+        call, raw = Call(house, request.path_params, request), b"" if self.is_read_only else await request.body()
+        asked = _query(request, self.parameters_type if self.is_read_only else Nothing)
+        if not self.is_read_only:
+            asked = _body(request, raw, self.parameters_type)
 
         async def do() -> Response:
             pool: WorkerPool = getattr(house, self.pool)
             done = await pool.run(lambda: self._do(call, asked))
-            if not self.is_reading:
+            if not self.is_read_only:
                 request.app.state.hub.poke()
             return done if isinstance(done, Response) else answer(done, self.status)
 
@@ -186,9 +186,9 @@ class Endpoint:
         return await do()
 
     def _do(self, call: Call, asked: msgspec.Struct) -> object:
-        if self._parameters and self._takes_whole:
-            return self.does(call, asked)
-        return self.does(call, **{name: getattr(asked, name) for name in asked.__struct_fields__})
+        if self._parameters and self._takes_struct:
+            return self.handler(call, asked)
+        return self.handler(call, **{name: getattr(asked, name) for name in asked.__struct_fields__})
 
 
 def _query(request: Request, kind: type[msgspec.Struct]) -> msgspec.Struct:

@@ -77,11 +77,11 @@ async def open_door(request: Request) -> Response:
     """Let a browser in by ticket or token; show the form to others."""
     gate: Gate = request.app.state.house.gate
     if request.method == "POST":
-        return _let_in(request, gate) if gate.knows(_token(await request.body())) else _closed(request)
+        return _grant(request, gate) if gate.is_token(_token(await request.body())) else _closed(request)
     tickets = request.query_params.getlist("ticket")
     if not tickets:
         return closed_page(request.scope, status=200)
-    return _let_in(request, gate) if gate.takes(tickets[0]) else _closed(request)
+    return _grant(request, gate) if gate.use_ticket(tickets[0]) else _closed(request)
 
 
 def _token(form: bytes) -> str:
@@ -96,7 +96,7 @@ def _closed(request: Request) -> Response:
     return closed_page(request.scope, _WRONG)
 
 
-def _let_in(request: Request, gate: Gate) -> Response:
+def _grant(request: Request, gate: Gate) -> Response:
     response = RedirectResponse("/", 303)
     response.set_cookie(
         cookie_name(request.scope), gate.cookie(), max_age=COOKIE_S, path="/", httponly=True, samesite="strict",
@@ -157,14 +157,14 @@ class Guard:
 
     def __init__(
         self, app: ASGIApp, gate: Gate, allowed: Collection[str], now_s: Callable[[], float],
-        let_in: Callable[[Client | None], None],
+        on_authenticated: Callable[[Client | None], None],
     ) -> None:  # fmt: skip
         """Take further names of this PC (lower case) as `allowed`, and a monotonic clock."""
         self._app = app
         self._gate = gate
         self._allowed = allowed
         self._now_s = now_s
-        self._let_in = let_in
+        self._on_authenticated = on_authenticated
         self._rates = Buckets(REQUESTS_AT_ONCE, REQUESTS_PER_S, MOST_ADDRESSES)
         """By address, with the token and without."""
         self._sockets = {True: 0, False: 0}  # open WebSockets by `is_near`
@@ -177,12 +177,12 @@ class Guard:
         client = scope.get("client")
         scope = {**scope, "server": _plain(scope.get("server")), "client": _plain(client)}
         send = _with_headers(send)
-        asked = _Asked(scope)
-        asked.is_let_in = self._is_let_in(asked)
-        if asked.is_let_in:
-            self._let_in(client)
+        asked = _RequestHead(scope)
+        asked.is_authenticated = self._is_authenticated(asked)
+        if asked.is_authenticated:
+            self._on_authenticated(client)
         try:
-            self._judge(asked)
+            self._check(asked)
         except Refused as refused:
             await _refuse(refused, scope, receive, send)
             return
@@ -191,41 +191,41 @@ class Guard:
             return
         self._sockets[asked.is_near] += 1
         try:
-            await self._app(scope, receive, self._while_let_in(asked, send))
+            await self._app(scope, receive, self._while_authenticated(asked, send))
         finally:
             self._sockets[asked.is_near] -= 1
 
-    def _while_let_in(self, asked: "_Asked", send: Send) -> Send:
+    def _while_authenticated(self, asked: "_RequestHead", send: Send) -> Send:
         """Return a `send` that closes the WebSocket once the token has changed."""
 
         async def sending(message: Message) -> None:
-            if not self._is_let_in(asked):
+            if not self._is_authenticated(asked):
                 await send({"type": "websocket.close", "code": POLICY_VIOLATION})
                 raise OSError("there is another token")
             await send(message)
 
         return sending
 
-    def _judge(self, asked: "_Asked") -> None:
+    def _check(self, asked: "_RequestHead") -> None:
         if asked.head > LONGEST_HEAD:
             raise Refused(431, f"a request's head has {LONGEST_HEAD} bytes at most")
-        self._judge_where_from(asked)
+        self._check_origin(asked)
         # Nobody has the token here, and the form is as cheap as a 429.
         if asked.scope["path"] != OPEN and (
-            wait_s := self._rates.take((asked.address, asked.is_let_in), self._now_s())
+            wait_s := self._rates.take((asked.address, asked.is_authenticated), self._now_s())
         ):
             after = {"retry-after": str(math.ceil(wait_s))}
             raise Refused(429, "too many requests", hint="wait a moment", headers=after)
-        if not self._may(asked):
+        if not self._is_allowed(asked):
             raise Refused(401, "the token is missing or wrong", hint=TOKEN_HINT, headers={"www-authenticate": "Bearer"})
         if asked.is_socket and self._sockets[asked.is_near] >= MOST_SOCKETS:
             raise Refused(429, f"{MOST_SOCKETS} pages are open already", hint="close one of them")
         if asked.length > LONGEST_BODY:
             raise Refused(413, f"a request has {LONGEST_BODY} bytes at most", headers={"connection": "close"})
 
-    def _judge_where_from(self, asked: "_Asked") -> None:
+    def _check_origin(self, asked: "_RequestHead") -> None:
         hosts, origins = asked.headers("host"), asked.headers("origin")
-        if len(hosts) != 1 or not self._is_called(hosts[0].lower(), asked.scope):
+        if len(hosts) != 1 or not self._is_our_host(hosts[0].lower(), asked.scope):
             raise Refused(421, "this PC does not go by that name", hint=HOST_HINT)
         own = f"{_web_scheme(asked.scope)}://{hosts[0]}".lower()
         if any(origin.lower() != own for origin in origins):
@@ -233,38 +233,38 @@ class Guard:
         sites = asked.headers("sec-fetch-site")
         if any(site not in {"same-origin", "none"} for site in sites) and not asked.is_plain_navigation:
             raise Refused(403, "another site may not ask here", hint=ORIGIN_HINT)
-        if not origins and asked.cookies and not asked.bearer and not asked.is_reading:
+        if not origins and asked.cookies and not asked.bearer and not asked.is_read_only:
             raise Refused(403, "a browser says from which page it asks", hint=ORIGIN_HINT)
 
-    def _is_called(self, host: str, scope: Scope) -> bool:
+    def _is_our_host(self, host: str, scope: Scope) -> bool:
         """Whether a Host header names this PC: an allowed name, or the address reached."""
         name, port = _split(host, _PORTS[_web_scheme(scope)])
         address, own_port = scope.get("server") or ("", None)
         own = {"localhost", "127.0.0.1", "[::1]", f"[{address}]" if ":" in address else address}
         return host in self._allowed or (port == str(own_port) and name in own.union(self._allowed))
 
-    def _may(self, asked: "_Asked") -> bool:
+    def _is_allowed(self, asked: "_RequestHead") -> bool:
         path = asked.scope["path"]
-        if path in _FREE or (path.startswith(STATIC) and asked.is_reading):
+        if path in _FREE or (path.startswith(STATIC) and asked.is_read_only):
             return True
-        return asked.is_let_in
+        return asked.is_authenticated
 
-    def _is_let_in(self, asked: "_Asked") -> bool:
+    def _is_authenticated(self, asked: "_RequestHead") -> bool:
         if asked.bearer:
-            return self._gate.knows(asked.bearer)
-        return any(map(self._gate.accepts, asked.cookies))
+            return self._gate.is_token(asked.bearer)
+        return any(map(self._gate.is_cookie_valid, asked.cookies))
 
 
-class _Asked:
+class _RequestHead:
     def __init__(self, scope: Scope) -> None:
         self.scope = scope
         self.is_socket = scope["type"] == "websocket"
-        self.is_reading = not self.is_socket and scope["method"] in _READING
+        self.is_read_only = not self.is_socket and scope["method"] in _READING
         self.address: str = (scope.get("client") or ("",))[0]
         self.is_near = is_near(self.address)
         self.bearer = bearer_of((self.headers("authorization") or [""])[0])
         self.cookies = cookies_of(scope)
-        self.is_let_in = False
+        self.is_authenticated = False
 
     def headers(self, name: str) -> list[str]:
         wanted = name.encode()
@@ -275,7 +275,7 @@ class _Asked:
         """Whether somebody follows a link to a page, which changes nothing and sends no cookie."""
         said = {name: self.headers(f"sec-fetch-{name}") for name in ("mode", "dest")}
         is_page = not self.scope["path"].startswith(API)
-        return self.is_reading and is_page and said == {"mode": ["navigate"], "dest": ["document"]}
+        return self.is_read_only and is_page and said == {"mode": ["navigate"], "dest": ["document"]}
 
     @property
     def head(self) -> int:

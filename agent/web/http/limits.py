@@ -52,14 +52,18 @@ class _Connection:
     socket: socket.socket
     of: str | int | None  # its owner: an address of the network, or a user of this PC
     is_near: bool
-    is_let_in: bool = False
-    is_let_go: bool = False
+    is_authenticated: bool = False
+    is_shut_down: bool = False
 
     def is_like(self, other: "_Connection") -> bool:
-        return (self.is_near, self.is_let_in, self.is_let_go) == (other.is_near, other.is_let_in, False)
+        return (self.is_near, self.is_authenticated, self.is_shut_down) == (
+            other.is_near,
+            other.is_authenticated,
+            False,
+        )
 
-    def let_go(self) -> None:
-        self.is_let_go = True
+    def shut_down(self) -> None:
+        self.is_shut_down = True
         with contextlib.suppress(OSError):
             self.socket.shutdown(socket.SHUT_RDWR)
 
@@ -73,13 +77,13 @@ class Listener(socket.socket):
         most = MOST_CONNECTIONS if descriptors < 0 else min(MOST_CONNECTIONS, descriptors // 4)
         self._share = max(1, most // 4)
         self._of_one = max(LEAST_OF_ONE, min(MOST_OF_ONE, self._share // 2))
-        self._there: dict[Client, _Connection] = {}
+        self._connections: dict[Client, _Connection] = {}
 
     def accept(self) -> tuple[socket.socket, Any]:
         """Accept a connection. Raises OSError."""
         taken, client = super().accept()
-        self._there = {known: one for known, one in self._there.items() if one.socket.fileno() >= 0}
-        if len(self._there) >= 4 * self._share + AT_ONCE:  # connections shut down here are still open
+        self._connections = {known: one for known, one in self._connections.items() if one.socket.fileno() >= 0}
+        if len(self._connections) >= 4 * self._share + AT_ONCE:  # connections shut down here are still open
             taken.close()
             raise ConnectionAbortedError
         address = plain(client[0])
@@ -87,19 +91,19 @@ class Listener(socket.socket):
         alike = self._like(new)
         of_one = [one for one in alike if one.of == new.of]
         if len(of_one) >= self._of_one:
-            of_one[0].let_go()
+            of_one[0].shut_down()
         elif len(alike) >= self._share:
-            alike[0].let_go()
-        self._there[client[:2]] = new
+            alike[0].shut_down()
+        self._connections[client[:2]] = new
         return taken, client
 
-    def let_in(self, client: Client | None) -> None:
+    def mark_authenticated(self, client: Client | None) -> None:
         """Count a client among those with the token while there is room."""
-        found = self._there.get(client) if client else None
-        if found and not found.is_let_in:
-            found.is_let_in = True
-            found.is_let_in = len(self._like(found)) <= self._share
+        found = self._connections.get(client) if client else None
+        if found and not found.is_authenticated:
+            found.is_authenticated = True
+            found.is_authenticated = len(self._like(found)) <= self._share
 
     def _like(self, connection: _Connection) -> list[_Connection]:
         """Return the connections in the same quarter, oldest first."""
-        return [one for one in self._there.values() if one.is_like(connection)]
+        return [one for one in self._connections.values() if one.is_like(connection)]

@@ -77,7 +77,7 @@ class Gate:
         self._lock = threading.Lock()
         self._tickets: dict[str, int] = {}
 
-    def knows(self, token: str) -> bool:
+    def is_token(self, token: str) -> bool:
         """Return whether it is the token, in constant time."""
         return _same(token, self._token())
 
@@ -104,7 +104,7 @@ class Gate:
             self._tickets[_digest(made)] = now_ns + int(TICKET_S * NANOSECONDS)
         return made
 
-    def takes(self, ticket: str) -> bool:
+    def use_ticket(self, ticket: str) -> bool:
         """Return whether a ticket is valid, and void it."""
         self._token()  # a new token voids all tickets
         with self._lock:
@@ -121,7 +121,7 @@ class Gate:
         ends = str(int(self._clock.now().timestamp()) + COOKIE_S)
         return f"{ends}.{self._sign(ends)}"
 
-    def accepts(self, cookie: str) -> bool:
+    def is_cookie_valid(self, cookie: str) -> bool:
         """Return whether a cookie is ours and has not expired."""
         ends, _, signature = cookie.partition(".")
         if not _same(signature, self._sign(ends)):

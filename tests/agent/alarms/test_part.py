@@ -48,12 +48,12 @@ class Going:
     """The part, on a thread of its own as the daemon runs it."""
 
     def __init__(self) -> None:
-        self.way = Kept()
+        self.channel = Kept()
         self.told: list[str] = []
         self.beats = 0
         clock = SystemClock()
         self.others: tuple[Alarm, ...] = ()
-        self.part = Alarms([self.way], Herald(clock, 900.0, 12), clock, self.told.append, [lambda: self.others])
+        self.part = Alarms([self.channel], Herald(clock, 900.0, 12), clock, self.told.append, [lambda: self.others])
         self.stop = threading.Event()
         self._thread = threading.Thread(target=self.part.run, args=(self.stop, self._beat))
         self._thread.start()
@@ -86,12 +86,12 @@ def test_what_a_session_tells_is_present_told_and_over(going: Going) -> None:
         recorder.tell("source-lost")
         recorder.tell("destination-lost", "youtube", reason="rejected")
         going.until("source-lost", "destination-lost")
-        wait_for(lambda: going.way.sent)
+        wait_for(lambda: going.channel.sent)
         recorder.tell("source-found")
         recorder.tell("destination-live", "youtube")
         going.until()
-        wait_for(lambda: len(going.way.sent) == 2)
-    first, last = going.way.sent
+        wait_for(lambda: len(going.channel.sent) == 2)
+    first, last = going.channel.sent
     assert {alarm.kind for alarm in first.began} == {"source-lost", "destination-lost"}
     assert {alarm.kind for alarm in last.over} == {"source-lost", "destination-lost"}
     assert {alarm.session for alarm in first.began} == {recorder.info.id}
@@ -104,15 +104,15 @@ def test_a_cable_that_is_pulled_and_plugged_in_again_is_told_once_and_over_once(
         recorder.tell("source-lost")
         recorder.tell("source-missing", reason="lost")
         going.until("source-lost")
-        wait_for(lambda: going.way.sent)
+        wait_for(lambda: going.channel.sent)
         recorder.tell("source-found")
         recorder.tell("source-frozen", fault="frozen")
         going.until("source-lost", "source-frozen")
         recorder.tell("source-returned")
         recorder.tell("source-recovered", fault="frozen")
         going.until()
-        wait_for(lambda: len(going.way.sent) == 2)
-    first, last = going.way.sent
+        wait_for(lambda: len(going.channel.sent) == 2)
+    first, last = going.channel.sent
     assert [alarm.kind for alarm in first.began] == ["source-lost"]
     assert [alarm.kind for alarm in last.over] == ["source-lost"]
     assert (first.lasting, last.began, last.lasting) == ((), (), ())
@@ -121,11 +121,11 @@ def test_a_cable_that_is_pulled_and_plugged_in_again_is_told_once_and_over_once(
 def test_what_is_wrong_with_no_session_is_an_alarm_too(going: Going) -> None:
     going.others = (alarm("package-damaged", "2026-11-25_0812_rapat"),)
     going.until("package-damaged")
-    wait_for(lambda: going.way.sent)
+    wait_for(lambda: going.channel.sent)
     going.others = ()
     going.until()
-    wait_for(lambda: len(going.way.sent) == 2)
-    assert (going.way.sent[0].began, going.way.sent[1].over) == (
+    wait_for(lambda: len(going.channel.sent) == 2)
+    assert (going.channel.sent[0].began, going.channel.sent[1].over) == (
         (alarm("package-damaged", "2026-11-25_0812_rapat"),),
     ) * 2
 
@@ -151,8 +151,8 @@ def test_a_failure_in_the_last_moment_of_a_session_is_told(going: Going) -> None
         wait_for(lambda: recorder.session.asked)
         recorder.tell("sealing-failed", "paket")
         recorder.end(RESULT)
-        wait_for(lambda: going.way.sent)
-    assert [alarm.kind for alarm in going.way.sent[0].began] == ["sealing-failed"]
+        wait_for(lambda: going.channel.sent)
+    assert [alarm.kind for alarm in going.channel.sent[0].began] == ["sealing-failed"]
     assert going.kinds() == []
 
 
@@ -173,13 +173,13 @@ def test_a_session_that_nobody_goes_on_with_has_failed_and_is_not_said_to_be_ove
         wait_for(lambda: recorder.session.asked)
         recorder.kill()
         going.until("recorder-killed")
-        wait_for(lambda: going.way.sent)
+        wait_for(lambda: going.channel.sent)
         recorder.folder.end(encode(Failure(message="its recorder was killed, and no other could go on with it")))
-        wait_for(lambda: len(going.way.sent) == 2)
+        wait_for(lambda: len(going.channel.sent) == 2)
         going.until()
         beats = going.beats
         wait_for(lambda: going.beats > beats + GATHER_S * 3, what="time for another message")
-    killed, failed = going.way.sent
+    killed, failed = going.channel.sent
     assert [alarm.kind for alarm in killed.began] == ["recorder-killed"]
     assert ([alarm.kind for alarm in failed.began], failed.over) == (["session-failed"], ())
     assert failed.began[0].session == recorder.info.id

@@ -32,7 +32,7 @@ def test_a_file_of_keys_that_others_can_read_leaves_the_desktop(tmp_path: Path) 
     )
     told: list[str] = []
     part = alarms_of(settings, SystemClock(), told.append)
-    assert [way.name for way in part.ways] == ["desktop"]
+    assert [channel.name for channel in part.channels] == ["desktop"]
     assert len(told) == 1
     assert "rahasia" not in told[0]
     assert alarms_of(Settings(), SystemClock(), told.append).herald.most_per_hour == 12
@@ -69,7 +69,7 @@ def begin(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Alarms], None]]
     stop, threads = threading.Event(), list[threading.Thread]()
 
     def run(part: Alarms) -> None:
-        count = len(part.ways)
+        count = len(part.channels)
         threads.append(threading.Thread(target=part.run, args=(stop, lambda: None)))
         threads[-1].start()
         wait_for(lambda: len(part._senders) == count)
@@ -90,13 +90,13 @@ def test_what_waits_for_a_server_that_was_wrong_goes_to_the_right_one(
     with HookServer(tmp_path / "web", tls=False) as web, ServedRecorder() as recorder:
         part = alarms_of(wrong, SystemClock(), told.append)
         begin(part)
-        hook = next(sender for sender in part._senders if sender.way.name == "webhook")
+        hook = next(sender for sender in part._senders if sender.channel.name == "webhook")
         clock = hook.clock = Held()
-        hook.give(message())
-        hook.give(message(alarm("storage-full", "/arsip")))
+        hook.enqueue(message())
+        hook.enqueue(message(alarm("storage-full", "/arsip")))
         assert clock.waits.wait(30), "the first attempt has failed"
         part.take(changed(tmp_path, f'webhook = "{web.url}"\nmost_per_hour = 3\n'))
-        wait_for(lambda: hook.way.to == web.url.split("/")[2])
+        wait_for(lambda: hook.channel.to == web.url.split("/")[2])
         clock.go.set()
         wait_for(lambda: len(web.posted) == 2)
         kinds = [json.loads(posted.body)["began"][0]["kind"] for posted in web.posted]
@@ -114,7 +114,7 @@ def test_a_way_that_is_new_is_used_and_one_that_is_gone_is_not(tmp_path: Path, b
         begin(part)
         (desktop,) = part._senders
         part.take(changed(tmp_path, f'desktop = false\nwebhook = "{web.url}"\n'))
-        wait_for(lambda: [way.name for way in part.ways] == ["webhook"])
+        wait_for(lambda: [channel.name for channel in part.channels] == ["webhook"])
         assert desktop._thread
         wait_for(lambda: desktop._thread and not desktop._thread.is_alive())
         recorder.tell("source-lost")
@@ -128,11 +128,11 @@ def test_keys_that_are_wrong_leave_the_ways_as_they_are(tmp_path: Path, begin: C
         changed(tmp_path, f'webhook = "http://{HOST}:{free_port()}/"\n'), SystemClock(), told.append
     )  # fmt: skip
     begin(part)
-    ways = list(part.ways)
+    channels = list(part.channels)
     wrong = changed(tmp_path, "repeat_s = 60\n", 'mail_password = "rahasia-sekali"\n[alarms]\nbell = "x"\n')
     part.take(wrong)
     wait_for(lambda: told)
-    assert list(part.ways) == ways
+    assert list(part.channels) == channels
     assert part.herald.repeat_s == 60
     assert told[0].startswith("alarms go where they went before: ")
     assert "rahasia" not in told[0]
@@ -142,6 +142,6 @@ def test_a_desktop_keeps_what_it_shows_when_the_room_is_called_otherwise() -> No
     desktop = Desktop("Aula", "id")
     desktop._shown = 7
     sender = Sender(desktop, SystemClock(), lambda _: None)
-    sender.turn_to(Desktop("Aula Lantai 2", "en"))
-    assert sender.way is desktop
+    sender.use(Desktop("Aula Lantai 2", "en"))
+    assert sender.channel is desktop
     assert (desktop.room, desktop.language, desktop._shown) == ("Aula Lantai 2", "en", 7)

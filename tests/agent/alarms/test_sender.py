@@ -58,63 +58,63 @@ def told() -> list[str]:
 def begin(told: list[str]) -> Iterator[Begin]:
     begun: list[Sender] = []
 
-    def make(way: Scripted) -> Sender:
-        sender = Sender(way, SimulatedClock(), told.append)
+    def make(channel: Scripted) -> Sender:
+        sender = Sender(channel, SimulatedClock(), told.append)
         begun.append(sender)
         sender.start()
         return sender
 
     yield make
     for sender in begun:
-        assert isinstance(sender.way, Scripted)
-        sender.way.let_go.set()
+        assert isinstance(sender.channel, Scripted)
+        sender.channel.let_go.set()
         sender.stop(10)
 
 
 def test_what_fails_is_tried_again_and_nothing_is_told(begin: Begin, told: list[str]) -> None:
-    way = Scripted([LiputError("away")] * len(PAUSES_S))
-    begin(way).give(message())
-    wait_for(lambda: way.sent)
-    assert way.tried == len(PAUSES_S) + 1
+    channel = Scripted([LiputError("away")] * len(PAUSES_S))
+    begin(channel).enqueue(message())
+    wait_for(lambda: channel.sent)
+    assert channel.tried == len(PAUSES_S) + 1
     assert told == []
 
 
 def test_what_is_in_vain_is_told_once_and_the_next_is_sent(begin: Begin, told: list[str]) -> None:
-    way = Scripted([*[LiputError("away")] * len(PAUSES_S), ValueError("password=rahasia")])
-    sender = begin(way)
-    sender.give(message())
-    sender.give(message())
-    wait_for(lambda: way.sent)
+    channel = Scripted([*[LiputError("away")] * len(PAUSES_S), ValueError("password=rahasia")])
+    sender = begin(channel)
+    sender.enqueue(message())
+    sender.enqueue(message())
+    wait_for(lambda: channel.sent)
     assert told == ["mail: an alarm of 09:00 could not be sent: 'ValueError'"]
 
 
 def test_a_pc_that_nobody_sits_at_is_nothing_to_tell(begin: Begin, told: list[str]) -> None:
-    way = Scripted([NoDesktop("no desktop here")])
-    sender = begin(way)
-    sender.give(message())
-    sender.give(message())
-    wait_for(lambda: way.sent)
-    assert (way.tried, told) == (2, [])
+    channel = Scripted([NoDesktop("no desktop here")])
+    sender = begin(channel)
+    sender.enqueue(message())
+    sender.enqueue(message())
+    wait_for(lambda: channel.sent)
+    assert (channel.tried, told) == (2, [])
 
 
 def test_one_that_hangs_keeps_nobody_waiting_and_does_not_pile_up(begin: Begin, told: list[str]) -> None:
     hung, whole = Scripted(hangs=True), Scripted()
     slow, quick = begin(hung), begin(whole)
     for _ in range(LONGEST_QUEUE + 5):
-        slow.give(message())
+        slow.enqueue(message())
         wait_for(lambda: hung.tried)
-    quick.give(message())
+    quick.enqueue(message())
     wait_for(lambda: whole.sent)
     assert hung.sent == []
     assert told == ["mail: an alarm was not sent: too many wait"] * 4
 
 
 def test_what_waits_for_its_next_attempt_ends_at_once() -> None:
-    way = Scripted([LiputError("away")] * 10)
-    sender = Sender(way, SystemClock(), lambda _: None)
+    channel = Scripted([LiputError("away")] * 10)
+    sender = Sender(channel, SystemClock(), lambda _: None)
     sender.start()
-    sender.give(message())
-    wait_for(lambda: way.tried)
+    sender.enqueue(message())
+    wait_for(lambda: channel.tried)
     sender.stop(10)
     assert sender._thread
     assert not sender._thread.is_alive()
@@ -125,9 +125,9 @@ def test_what_waits_for_its_next_attempt_goes_another_such_way_at_once() -> None
     sender = Sender(wrong, SystemClock(), lambda _: None)
     sender.start()
     began_s = time.monotonic()
-    sender.give(message())
+    sender.enqueue(message())
     wait_for(lambda: wrong.tried)
-    sender.turn_to(right)
+    sender.use(right)
     wait_for(lambda: right.sent)
     assert time.monotonic() - began_s < PAUSES_S[0]
     sender.stop(10)
@@ -144,7 +144,7 @@ def test_of_two_of_whom_one_is_refused_the_other_gets_each_letter_once_and_at_on
         sender = Sender(Mail(settings, AlarmKeys(), "Aula", "id"), SimulatedClock(), told.append)
         sender.start()
         for kind in ("source-lost", "storage-full", "source-black"):
-            sender.give(message(alarm(kind)))
+            sender.enqueue(message(alarm(kind)))
         wait_for(lambda: len(post.letters) >= 3)
         sender.stop(10)
     assert [letter["Subject"].partition(":")[0] for letter in post.letters] == ["Liput (Aula)"] * 3
@@ -162,10 +162,10 @@ def test_who_is_refused_for_now_keeps_nobody_waiting_for_the_next(tmp_path: Path
         )  # fmt: skip
         sender = Sender(Mail(settings, AlarmKeys(), "Aula", "id"), SystemClock(), told.append)
         sender.start()
-        sender.give(message())
+        sender.enqueue(message())
         wait_for(lambda: post.commands.count("QUIT") == 1)
         began_s = time.monotonic()
-        sender.give(message(alarm("storage-full")))
+        sender.enqueue(message(alarm("storage-full")))
         wait_for(lambda: len(post.letters) == 2)
         assert time.monotonic() - began_s < PAUSES_S[0]
         sender.stop(10)
@@ -182,10 +182,10 @@ def test_a_mail_server_that_hangs_delays_no_webhook_and_says_no_secret_at_last(t
         )  # fmt: skip
         mail.deadline_s = 0.5
         hook = Webhook(AlarmSettings(webhook=web.url, ca_file=web.authority), AlarmKeys(), "Aula", "id")
-        senders = [Sender(way, SimulatedClock(), told.append) for way in (mail, hook)]
+        senders = [Sender(channel, SimulatedClock(), told.append) for channel in (mail, hook)]
         for sender in senders:
             sender.start()
-            sender.give(message())
+            sender.enqueue(message())
         wait_for(lambda: web.posted)
         assert told == []
         wait_for(lambda: told)

@@ -184,7 +184,7 @@ def test_an_answer_that_is_not_fresh_is_asked_for_beside_and_told_if_it_is_anoth
 def test_after_a_plug_they_are_asked_at_once_and_after_a_minute_it_is_waited_for_them() -> None:
     servers = Servers()
     servers.known.now()
-    servers.known.doubt()
+    servers.known.expire()
     servers.known.now()
     wait_for(lambda: servers.asked == 2)
     servers.offered = [HEADSET]

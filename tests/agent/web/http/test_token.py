@@ -68,23 +68,23 @@ def test_tickets_are_good_once_and_for_a_minute(tmp_path: Path) -> None:
     clock = SimulatedClock()
     one = gate(tmp_path, clock)
     first, second = one.ticket(), one.ticket()
-    assert one.takes(first)
-    assert not one.takes(first)
+    assert one.use_ticket(first)
+    assert not one.use_ticket(first)
     later(clock, TICKET_S + 1)
-    assert not one.takes(second)
+    assert not one.use_ticket(second)
     many = [one.ticket() for _ in range(MOST_TICKETS + 1)]
-    assert not one.takes(many[0]), "the oldest goes where there are too many"
-    assert one.takes(many[-1])
+    assert not one.use_ticket(many[0]), "the oldest goes where there are too many"
+    assert one.use_ticket(many[-1])
 
 
 def test_a_cookie_holds_for_its_time_and_for_its_token_alone(tmp_path: Path) -> None:
     clock = SimulatedClock()
     cookie = gate(tmp_path, clock).cookie()
-    assert gate(tmp_path, clock).accepts(cookie), "also after the daemon has begun anew"
-    assert not gate(tmp_path, clock, "u" * 43).accepts(cookie)
+    assert gate(tmp_path, clock).is_cookie_valid(cookie), "also after the daemon has begun anew"
+    assert not gate(tmp_path, clock, "u" * 43).is_cookie_valid(cookie)
     assert TOKEN not in cookie
     later(clock, COOKIE_S + 1)
-    assert not gate(tmp_path, clock).accepts(cookie)
+    assert not gate(tmp_path, clock).is_cookie_valid(cookie)
 
 
 def test_another_token_holds_at_once_and_one_that_cannot_be_read_changes_nothing(tmp_path: Path) -> None:
@@ -92,17 +92,17 @@ def test_another_token_holds_at_once_and_one_that_cannot_be_read_changes_nothing
     one = Gate(clock, path)
     token, cookie, ticket = read_token(path), one.cookie(), one.ticket()
     path.unlink()
-    assert one.knows(token)
+    assert one.is_token(token)
     path.write_text("too short")
-    assert one.knows(token)
+    assert one.is_token(token)
     path.unlink()
     other = read_token(path)
-    assert not one.takes(ticket)
-    assert not one.accepts(cookie)
-    assert not one.knows(token)
-    assert one.knows(other)
-    assert one.accepts(one.cookie())
-    assert one.takes(one.ticket())
+    assert not one.use_ticket(ticket)
+    assert not one.is_cookie_valid(cookie)
+    assert not one.is_token(token)
+    assert one.is_token(other)
+    assert one.is_cookie_valid(one.cookie())
+    assert one.use_ticket(one.ticket())
 
 
 def test_the_command_shows_it_and_makes_another(tmp_path: Path) -> None:
