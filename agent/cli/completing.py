@@ -54,7 +54,6 @@ def _settings() -> Settings:
 
 
 def _packages() -> Iterator[tuple[str, str]]:
-    """Yield names of packages, and the digits that name one."""
     from devices.host.clock import SystemClock
     from recorder.archive import catalog
     from recorder.archive.archive import session_archives

@@ -98,7 +98,6 @@ def _start_daemon() -> ChildProcess:
 
 
 def _reason_of_daemon() -> str | None:
-    """Return the daemon's reason for serving no page, or None."""
     return next((line for line in reversed(_log_lines()) if line.startswith(HINDERED)), None)
 
 

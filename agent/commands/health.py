@@ -192,7 +192,6 @@ def _follow(folder: Path, wanted: Wanted, ends: Ends, *, as_json: bool) -> None:
 
 
 def _why_nothing(folder: Path, span: Wanted, devices: frozenset[str] | None, level: str) -> str:
-    """Return why nothing is shown, with advice."""
     last = last_time(folder)
     if last is None:
         return EMPTY

@@ -104,7 +104,6 @@ class Plans:
         return _plan_with(self.read(), plan_id)
 
     def _change(self, change: Callable[[list[Plan]], list[Plan]]) -> tuple[list[Plan], list[Plan]]:
-        """Return the plans before and after."""
         before: list[Plan] = []
         after: list[Plan] = []
 
@@ -129,7 +128,6 @@ def _plan_with(plans: Sequence[Plan], plan_id: str) -> Plan:
 
 
 def _changed_plans(before: Sequence[Plan], after: Sequence[Plan]) -> list[Plan]:
-    """Return the new and the changed plans."""
     known = {plan.id: plan for plan in before}
     return [plan for plan in after if known.get(plan.id) != plan]
 

@@ -125,7 +125,6 @@ def rehearsal_options[Answer](command: Command[Answer]) -> Command[Answer]:
 
 
 def _with_request(title: str, request: str | None, config_file: Path | None) -> Asked:
-    """Return a session with its title and its request."""
     asked = Asked(title=title)
     if request is None:
         return asked

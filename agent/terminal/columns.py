@@ -36,7 +36,6 @@ def fitted(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> Iterator
 
 
 def _narrow(widths: list[int], shown: Sequence[int], columns: Sequence[Column], room: int) -> None:
-    """Narrow the widest column again and again until all fit, or none can shrink."""
     while _total(widths, shown) > room:
         wide = [index for index in shown if widths[index] > (columns[index].least or widths[index])]
         if not wide:

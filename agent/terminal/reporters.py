@@ -58,7 +58,6 @@ def _lines(figures: StageFigures) -> Iterator[str]:
 
 
 def _share(cpu_s: float, figures: StageFigures) -> str:
-    """Return the share of one core over the elapsed time."""
     return f"{cpu_s / max(figures.wall_s, 0.001):.1%}"
 
 

@@ -119,7 +119,6 @@ class Room:
         return WantedSource(device.role or device.name, device)
 
     def _missing(self, word: str, role: str) -> WantedSource:
-        """Return why the device of a role is missing, and the device in its place."""
         bound, resolved = self._roles[role], resolve_all(self._roles, self._devices)[role]
         facts = {"device": bound.name, "role": role, "port": bound.port or "?"}
         if isinstance(resolved, Missing) and resolved.replacement:

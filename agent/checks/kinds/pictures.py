@@ -82,7 +82,6 @@ def look(situation: Situation, tell: Tell) -> Iterable[Result]:
 
 
 def _source_results(situation: Situation, picture: ChosenSource[VideoSource], ends_ns: int) -> Sequence[Result]:
-    """Return the results for one source; raises NotGiven and LiputError if it gives no frame."""
     name, device = f"{NAME}: {picture.name}", picture.device
     is_camera = device is not None and device.kind is DeviceKind.CAMERA
     if held := sources.held(situation, device):

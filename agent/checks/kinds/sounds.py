@@ -63,7 +63,6 @@ def listen(situation: Situation, tell: Tell) -> Iterable[Result]:
 
 
 def _input_results(situation: Situation, sound: ChosenSource[AudioSource], ends_ns: int) -> Sequence[Result]:
-    """Return the results for one input; raises NotGiven and LiputError if it gives no sound."""
     name = f"{NAME}: {sound.name}"
     if held := sources.held(situation, sound.device):
         return _session_results(situation, name, sound.name, *held)
@@ -101,7 +100,6 @@ def _listen(worker: AudioWorker, channels: int, situation: Situation, ends_ns: i
 
 
 def _session_results(situation: Situation, name: str, source: str, by: Running, line: SourceLine) -> Sequence[Result]:
-    """Return the results for an input that a session has open, from its status."""
     input_line, peak_dbfs = _peak_dbfs(situation, source, by)
     title = by.info.title
     every: Measured = {"held_by": title, "peak_dbfs": peak_dbfs}

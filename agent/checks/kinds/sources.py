@@ -111,7 +111,6 @@ def look_at_each(
 
 
 def _looked(name: str, look: Look, codes: Mapping[str, Code]) -> Sequence[Result]:
-    """Return the results of a look, or the result for its error."""
     try:
         return look()
     except NotGiven as told:

@@ -165,7 +165,6 @@ def _request_lines(recording: Recording) -> Iterator[tuple[str, str]]:
 
 
 def _records_lines(recording: Recording) -> Iterator[tuple[str, str]]:
-    """Yield the records' data, the consent, and files added later."""
     records = recording.records
     yield "Classification", records.classification
     yield "Security", records.security

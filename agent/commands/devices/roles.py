@@ -72,7 +72,6 @@ def _notes(role: str, device: Device, devices: Sequence[Device], name: str) -> I
 
 
 def _is_known(role: str) -> bool:
-    """Return whether the role's name implies picture or sound."""
     return role.startswith(roles.MICROPHONE) or role.rstrip("0123456789") in roles.VIDEO_ROLES
 
 

@@ -189,7 +189,6 @@ def attach_command(*, desk: Desk, key: str, files: tuple[Path, ...], kind: Lette
 
 
 def _state_command(name: str, state: RequestState, kind: str, text: str) -> click.Command:
-    """Return a command that puts requests into a state."""
 
     @click.command(name, help=text)
     @id_argument
