@@ -286,7 +286,7 @@ def test_a_folder_that_is_roots_is_said_with_the_command_that_gives_it_back(
     def denied(self: WatchLock) -> bool:
         raise PermissionError(errno.EACCES, "Permission denied", str(bench.folder / "watch.lock"))
 
-    monkeypatch.setattr(WatchLock, "take", denied)
+    monkeypatch.setattr(WatchLock, "acquire", denied)
     bench.service()
     wait_for(lambda: Kind.WATCH_STARTED in kinds(bench.records[0]))
     line = bench.records[0].of(Kind.WATCH_STOPPED)[0]

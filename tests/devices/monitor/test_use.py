@@ -40,7 +40,7 @@ def _strangers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the processes that a test starts be those of others, and no others: the rig's machines open anything."""
     monkeypatch.setattr("devices.monitor.snapshot.is_own", lambda holder: not is_own(holder))
     monkeypatch.setattr(use, "SETTLES_S", 0.01)
-    monkeypatch.setattr(use, "_BETWEEN_S", 0.01)
+    monkeypatch.setattr(use, "_PAUSE_S", 0.01)
 
 
 @pytest.fixture
