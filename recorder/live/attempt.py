@@ -122,19 +122,19 @@ class Attempt:
         self._child: LiveChild | None = None
         self._feed: FlvFeed | None = None
         self._finished = self._broken_off = False
-        self._over = False
+        self._child_is_done = False
         self._outbound = bytearray()
         self._most_bytes = half_a_second(bit_rate(templates))
         self.step = "start"
         """The child's last step (recorder.live.kind), or start or live."""
-        self._moved_ns = clock.now_ns()
+        self._progress_ns = clock.now_ns()
         self._live_ns: int | None = None
-        self._told_ns = 0
+        self._report_ns = 0
         self.link: Sent | None = None
         """The child's last report on the link; None before it is live."""
 
     @property
-    def is_left(self) -> bool:
+    def is_child_alive(self) -> bool:
         """Whether its child still runs; after `run` that is one that could not be killed."""
         return self._child is not None and self._child.status is None
 
@@ -153,10 +153,10 @@ class Attempt:
         try:
             self._outbound += self._order()
             while outcome is None:
-                outcome = self._refill() or self._exchange(child) or self._judge()
+                outcome = self._refill() or self._exchange(child) or self._check_deadlines()
                 self._on_turn()
         finally:
-            child.end(END_S if self._over else 0.0)
+            child.end(END_S if self._child_is_done else 0.0)
             self._queue.put_back()
             self._templates = {}  # they keep an encoder alive
         return outcome
@@ -217,34 +217,34 @@ class Attempt:
         elif self._finished and not self._outbound:
             child.close_input()
         if not self._outbound and self._live_ns is not None:
-            self._moved_ns = self._clock.now_ns()
+            self._progress_ns = self._clock.now_ns()
         if reports is None and self._broken_off:
-            self._over = True
+            self._child_is_done = True
             return Outcome(live_s=self._live_s())
         if reports is None:
             return Outcome(Reason.FAILED, "its process ended without a word", self._live_s())
-        return next(filter(None, map(self._take_note, reports)), None)
+        return next(filter(None, map(self._handle_report, reports)), None)
 
-    def _take_note(self, report: Report) -> Outcome | None:
-        self._moved_ns = self._clock.now_ns()
+    def _handle_report(self, report: Report) -> Outcome | None:
+        self._progress_ns = self._clock.now_ns()
         match report:
             case str(step):
                 self.step = step
                 if step == "live":
-                    self._live_ns = self._moved_ns
+                    self._live_ns = self._progress_ns
             case Sent():
                 if self._feed is not None:
                     self._queue.sent(self._feed.start_s + report.dts_s + 0.002)  # FLV counts milliseconds
-                self._told_ns = self._clock.now_ns()
+                self._report_ns = self._clock.now_ns()
                 self.link = report  # last: readers find its packets acknowledged
             case Outcome(reason, detail):
-                self._over = True
+                self._child_is_done = True
                 if reason is None:
                     self._queue.all_sent()
                 return Outcome(reason, detail, self._live_s())
         return None
 
-    def _judge(self) -> Outcome | None:
+    def _check_deadlines(self) -> Outcome | None:
         """End the attempt at a deadline, or on a stop request with nothing left to send."""
         now_ns = self._clock.now_ns()
         if self._stop.event.is_set() and (self._feed is None or now_ns >= self._stop.deadline_ns):
@@ -252,7 +252,7 @@ class Attempt:
         if self._unread_s(now_ns) >= UNREAD_S:
             return Outcome(Reason.STALLED, "what arrives there is not read", self._live_s())
         limit_s = {"start": START_S, "live": STALL_S}.get(self.step, STEP_S)
-        if (now_ns - self._moved_ns) / NANOSECONDS < limit_s:
+        if (now_ns - self._progress_ns) / NANOSECONDS < limit_s:
             return None
         if self._live_ns is None:
             return Outcome(*_TOO_LATE.get(self.step, (Reason.TIMEOUT, "")))
@@ -264,7 +264,7 @@ class Attempt:
         """Return how long the server's program has read nothing; a blocked child reports nothing new."""
         if not self.link or not self.link.unread_s:
             return 0.0
-        return self.link.unread_s + (now_ns - self._told_ns) / NANOSECONDS
+        return self.link.unread_s + (now_ns - self._report_ns) / NANOSECONDS
 
     def _live_s(self) -> float:
         return 0.0 if self._live_ns is None else (self._clock.now_ns() - self._live_ns) / NANOSECONDS

@@ -45,7 +45,7 @@ class Lag:
         self.is_slow = False
         self._dropped = dropped
 
-    def look(self, now_ns: int, dropped: int, delay_s: float) -> bool:
+    def update(self, now_ns: int, dropped: int, delay_s: float) -> bool:
         """Return whether `is_slow` changed, by all frames `dropped` so far and the delay behind the session."""
         has_dropped, before, self._dropped = dropped > self._dropped, self._dropped, dropped
         if has_dropped or delay_s > CLOSE_S:
@@ -95,26 +95,26 @@ class Backoff:
     def __init__(self, random_source: random.Random | None = None) -> None:
         self._random = random_source or random.Random()  # noqa: S311 - no secret depends on it
         self._failures = 0
-        self._turned_away = 0
-        self._hung_up = 0
+        self._refusals = 0
+        self._hang_ups = 0
         self._was_live = False
 
-    def forget(self) -> None:
+    def reset(self) -> None:
         """Forget all failures: a person changed something."""
-        self._failures = self._turned_away = self._hung_up = 0
+        self._failures = self._refusals = self._hang_ups = 0
 
     def after(self, outcome: Outcome, took_s: float = 0.0) -> float:
         """Return the seconds to wait after an attempt with this outcome that took `took_s` seconds in all."""
         if outcome.live_s >= SHORT_LIFE_S:
-            self._failures = self._turned_away = self._hung_up = 0
+            self._failures = self._refusals = self._hang_ups = 0
             self._was_live = True
         if outcome.reason is Reason.CALLER_LEFT:
             return 0.0  # no failure: the next caller may connect at once
         self._failures += 1
-        self._turned_away = self._turned_away + 1 if outcome.reason in _A_PERSON_MUST_ACT else 0
-        self._hung_up += outcome.live_s > 0 and outcome.reason is Reason.CLOSED
+        self._refusals = self._refusals + 1 if outcome.reason in _A_PERSON_MUST_ACT else 0
+        self._hang_ups += outcome.live_s > 0 and outcome.reason is Reason.CLOSED
         patience = _PATIENCE if self._was_live else 0
-        if self._turned_away > patience or self._hung_up > _PATIENCE:
+        if self._refusals > patience or self._hang_ups > _PATIENCE:
             return SLOW_S * self._random.uniform(0.9, 1.1)
         if outcome.reason is Reason.ALREADY_PUBLISHING:  # usually this destination's own earlier stream
             return LONGEST_S * self._random.uniform(0.9, 1.0)
@@ -168,25 +168,25 @@ class LiveDestination:
         self._pause_s = 0.0
         self._task = BackgroundTask(
             f"live-{self.name}",
-            self._attend,
+            self._attempt_once,
             pause=lambda _failures: self._pause_s,
-            failed=self._broken,
-            over=self._finish,
+            failed=self._on_bug,
+            over=self._on_end,
             clock=clock,
         )
         self._has_restarted = False
-        self._is_missed = False
+        self._reports_never_live = False
         self._attempt: Attempt | None = None
         self._state = "connecting"
         self._since = clock.now()
-        self._trouble: Outcome | None = None
-        self._believed_ns: int | None = None  # the time from which it counts as live, after an early hang-up
+        self._fault: Outcome | None = None
+        self._live_from_ns: int | None = None  # the time from which it counts as live, after an early hang-up
         self.times_live: int = earlier.times_live if earlier else 0
         """How often it became live."""
-        self._dropped_earlier = self._told_dropped = earlier.dropped if earlier else 0
+        self._dropped_earlier = self._reported_drops = earlier.dropped if earlier else 0
         # Frames dropped before the first viewers; None until it is live.
-        self._not_missed: int | None = 0 if self.times_live else None
-        self._told_dropped_ns = 0
+        self._dropped_before_live: int | None = 0 if self.times_live else None
+        self._reported_drops_ns = 0
 
     def start(self, after: "LiveDestination | None" = None) -> None:
         """Begin to connect once `after` has ended; returns at once."""
@@ -200,9 +200,9 @@ class LiveDestination:
 
     def status(self) -> DestinationLine:
         """Return its current state. Thread-safe."""
-        state, trouble = self._state, self._trouble
+        state, fault = self._state, self._fault
         if state == "live":
-            trouble = _TOO_SLOW if self._lag.is_slow else None
+            fault = _TOO_SLOW if self._lag.is_slow else None
         behind_s = self._queue.delay_s
         if state == "connecting" and self._is_listening:
             state, behind_s = "listening", 0.0
@@ -210,8 +210,8 @@ class LiveDestination:
             name=self.name,
             state=state,
             since=self._since,
-            reason=None if trouble is None or trouble.reason is None else trouble.reason.value,
-            message=None if trouble is None else self._sentence(trouble),
+            reason=None if fault is None or fault.reason is None else fault.reason.value,
+            message=None if fault is None else self._sentence(fault),
             dropped=self.dropped,
             reconnects=max(0, self.times_live - 1),
             backlog_s=round(behind_s, 3),
@@ -230,9 +230,9 @@ class LiveDestination:
     @property
     def dropped(self) -> int:
         """The video frames that viewers missed since it was first live."""
-        if self._not_missed is None:
+        if self._dropped_before_live is None:
             return self._dropped_earlier
-        return self._dropped_earlier + self._queue.dropped_frames - self._not_missed
+        return self._dropped_earlier + self._queue.dropped_frames - self._dropped_before_live
 
     @property
     def link(self) -> Sent | None:
@@ -264,7 +264,7 @@ class LiveDestination:
         patience_s = max(0.0, timeout_s - _TO_REAP_S)
         with self._changing:
             if not self._task.stopped.is_set():
-                self._is_missed = is_over and not (self.times_live or self._trouble or self._is_listening)
+                self._reports_never_live = is_over and not (self.times_live or self._fault or self._is_listening)
             self._stop.set(self._clock.now_ns() + round(patience_s * NANOSECONDS), goes_on=goes_on)
             self._task.stop()
 
@@ -274,73 +274,73 @@ class LiveDestination:
 
     # The task
 
-    def _attend(self) -> None:
+    def _attempt_once(self) -> None:
         self._pause_s = 0.0
         if self._after:
             self._after.join()
             self._after = None
         if (stop := self._next_stop()) is None:
             return
-        self._state, self._believed_ns = "connecting", None
+        self._state, self._live_from_ns = "connecting", None
         began_ns = self._clock.now_ns()
-        outcome = self._try_once(stop)
+        outcome = self._run_attempt(stop)
         if outcome.reason is not None and not stop.event.is_set():  # else the attempt was stopped on purpose
-            self._lost(outcome)
+            self._on_failure(outcome)
             took_s = (self._clock.now_ns() - began_ns) / NANOSECONDS
             self._pause_s = self._backoff.after(outcome, took_s)
 
-    def _broken(self, error: Exception) -> None:
+    def _on_bug(self, error: Exception) -> None:
         """Report a bug in an attempt; the destination goes on."""
         self._pause_s = LONGEST_S
-        self._lost(Outcome(Reason.FAILED, type(error).__name__))
+        self._on_failure(Outcome(Reason.FAILED, type(error).__name__))
 
     def _next_stop(self) -> StopRequest | None:
         if self._stop.event.is_set():
-            self._begin_anew()
+            self._reset()
         with self._changing:
             if self._task.stopped.is_set():
                 return None
             self._stop = StopRequest()
             return self._stop
 
-    def _begin_anew(self) -> None:
+    def _reset(self) -> None:
         if self._state == "live":
             self._since = self._clock.now()
-        self._trouble = self._attempt = None
+        self._fault = self._attempt = None
         self._has_restarted = True
-        self._backoff.forget()
+        self._backoff.reset()
 
-    def _try_once(self, stop: StopRequest) -> Outcome:
-        if self._attempt is not None and self._attempt.is_left:  # one process that cannot be killed is enough
-            return self._trouble or Outcome(Reason.FAILED, "its process cannot be killed")
+    def _run_attempt(self, stop: StopRequest) -> Outcome:
+        if self._attempt is not None and self._attempt.is_child_alive:  # one process that cannot be killed is enough
+            return self._fault or Outcome(Reason.FAILED, "its process cannot be killed")
         attempt = self._attempt = Attempt(
             self._target,
             self._queue,
             self._templates,
             clock=self._clock,
             stop=stop,
-            at_newest=self._has_restarted or self._trouble is not None or self.times_live > 0,
-            on_turn=self._look,
+            at_newest=self._has_restarted or self._fault is not None or self.times_live > 0,
+            on_turn=self._on_turn,
         )
         try:
             return attempt.run()
         except Exception as error:  # the recording goes on, and the next attempt may work
             return Outcome(Reason.FAILED, f"{attempt.step}: {type(error).__name__}")
 
-    def _is_live(self) -> None:
+    def _on_live(self) -> None:
         """Report it live; after an early hang-up of the server, only once the stream has lasted."""
-        trouble = self._trouble
-        if trouble and trouble.reason is Reason.CLOSED and 0 < trouble.live_s < SHORT_LIFE_S:
-            self._believed_ns = self._clock.now_ns() + round(SHORT_LIFE_S * NANOSECONDS)
+        fault = self._fault
+        if fault and fault.reason is Reason.CLOSED and 0 < fault.live_s < SHORT_LIFE_S:
+            self._live_from_ns = self._clock.now_ns() + round(SHORT_LIFE_S * NANOSECONDS)
         else:
-            self._tell_live()
+            self._report_live()
 
-    def _tell_live(self) -> None:
-        self._believed_ns = None
+    def _report_live(self) -> None:
+        self._live_from_ns = None
         self.times_live += 1
-        if self._not_missed is None:
-            self._not_missed = self._queue.dropped_frames
-        self._state, self._trouble = "live", None
+        if self._dropped_before_live is None:
+            self._dropped_before_live = self._queue.dropped_frames
+        self._state, self._fault = "live", None
         self._since = self._clock.now()
         self._lag.begin(self._queue.dropped_frames)
         again = " again" if self.times_live > 1 else ""
@@ -354,17 +354,17 @@ class LiveDestination:
             dropped=dropped,
         )
 
-    def _lost(self, outcome: Outcome) -> None:
+    def _on_failure(self, outcome: Outcome) -> None:
         """Report the reason why it is not live, once until the reason changes or it is live."""
-        before, self._trouble = self._trouble, outcome
+        before, self._fault = self._fault, outcome
         if self._state == "live" or before is None:
             self._since = self._clock.now()
         self._state = "waiting"
         if before and (before.reason, before.detail) == (outcome.reason, outcome.detail):
             return
-        self._tell_lost(outcome, "; trying again")
+        self._report_failure(outcome, "; trying again")
 
-    def _tell_lost(self, outcome: Outcome, what_next: str = "") -> None:
+    def _report_failure(self, outcome: Outcome, what_next: str = "") -> None:
         self._emit(
             "destination-lost",
             self.name,
@@ -374,20 +374,20 @@ class LiveDestination:
             live_s=round(outcome.live_s, 3),
         )
 
-    def _look(self) -> None:
+    def _on_turn(self) -> None:
         """While it is live, report whether it keeps up, and now and then dropped frames."""
         now_ns = self._clock.now_ns()
-        if self._believed_ns is not None and now_ns >= self._believed_ns:
-            self._tell_live()
-        elif self._believed_ns is None and self._state == "connecting" and self._attempt and self._attempt.has_begun:
-            self._is_live()
+        if self._live_from_ns is not None and now_ns >= self._live_from_ns:
+            self._report_live()
+        elif self._live_from_ns is None and self._state == "connecting" and self._attempt and self._attempt.has_begun:
+            self._on_live()
         if self._state != "live" or self._stop.event.is_set():
             return
-        if self._lag.look(now_ns, self._queue.dropped_frames, self._queue.delay_s):
+        if self._lag.update(now_ns, self._queue.dropped_frames, self._queue.delay_s):
             self._since = self._clock.now()
-            self._tell_lag()
-        if self.dropped != self._told_dropped and now_ns - self._told_dropped_ns >= DROPPED_EVERY_S * NANOSECONDS:
-            self._told_dropped_ns = now_ns
+            self._report_lag()
+        if self.dropped != self._reported_drops and now_ns - self._reported_drops_ns >= DROPPED_EVERY_S * NANOSECONDS:
+            self._reported_drops_ns = now_ns
             frames = self._new_drops()
             self._emit(
                 "destination-dropped",
@@ -396,7 +396,7 @@ class LiveDestination:
                 frames=frames,
             )
 
-    def _tell_lag(self) -> None:
+    def _report_lag(self) -> None:
         lag = self._lag
         if lag.is_slow:
             self._emit(
@@ -416,13 +416,13 @@ class LiveDestination:
             )
 
     def _new_drops(self) -> int:
-        before, self._told_dropped = self._told_dropped, self.dropped
-        return self._told_dropped - before
+        before, self._reported_drops = self._reported_drops, self.dropped
+        return self._reported_drops - before
 
-    def _finish(self) -> None:
-        self._begin_anew()
-        if self._is_missed and not self.times_live:
-            self._tell_lost(Outcome(Reason.NOT_YET))
+    def _on_end(self) -> None:
+        self._reset()
+        if self._reports_never_live and not self.times_live:
+            self._report_failure(Outcome(Reason.NOT_YET))
         self._queue.clear()
         self._templates = {}
         self._state, self._since = "stopped", self._clock.now()

@@ -40,12 +40,12 @@ class Destinations:
         self._since = clock.now()
         self._streaming: dict[str, LiveDestination] = {}
         self._removed: dict[str, LiveDestination] = {}
-        self._leaving: dict[str, LiveDestination] = {}
+        self._retiring: dict[str, LiveDestination] = {}
         self._stopped_by_ns: int | None = None
         self._templates: Templates | None = None
         self._is_over = False
         self._streamed: dict[str, None] = {}
-        self._taking: tuple[LiveDestination, ...] = ()
+        self._receiving: tuple[LiveDestination, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -96,9 +96,9 @@ class Destinations:
             self._refuse_unknown(name)
             del self._targets[name]
             if destination := self._streaming.pop(name, None):
-                self._taking = tuple(other for other in self._taking if other is not destination)
+                self._receiving = tuple(other for other in self._receiving if other is not destination)
                 self._removed[name] = destination
-                self._leave(destination)
+                self._retire(destination)
         self._emit("destination-removed", name, f"{name} is not streamed to any more")
 
     def restart(self, name: str, target: StreamTarget | None = None) -> None:
@@ -141,9 +141,9 @@ class Destinations:
             if self._is_over:
                 return
             self._templates = templates
-            before, self._streaming, self._taking = self._streaming, {}, ()
+            before, self._streaming, self._receiving = self._streaming, {}, ()
             for destination in before.values():
-                self._leave(destination, goes_on=True)
+                self._retire(destination, goes_on=True)
             for target in self._targets.values():
                 try:
                     self._connect(target, templates, before.get(target.name))
@@ -152,37 +152,37 @@ class Destinations:
         for name, why in failed:
             self._emit("sink-failed", name, f"{name} could not be begun: {why}")
 
-    def _leave(self, destination: LiveDestination, *, goes_on: bool = False) -> None:
+    def _retire(self, destination: LiveDestination, *, goes_on: bool = False) -> None:
         """Begin to stop it, after an earlier one of the same name."""
         destination.end(STOP_S, goes_on=goes_on)
-        if not goes_on and (earlier := self._leaving.get(destination.name)):  # its stream ends for good
+        if not goes_on and (earlier := self._retiring.get(destination.name)):  # its stream ends for good
             earlier.end(STOP_S)
-        self._leaving[destination.name] = destination
+        self._retiring[destination.name] = destination
 
     def _connect(self, target: StreamTarget, templates: Templates, before: LiveDestination | None = None) -> None:
         destination = LiveDestination(target, templates, emit=self._emit, clock=self._clock, earlier=before)
         self._streamed[target.name] = None
         # A server that still has the former stream refuses the next one.
-        destination.start(after=self._leaving.get(target.name))
+        destination.start(after=self._retiring.get(target.name))
         self._streaming[target.name] = destination
-        self._taking = (*self._taking, destination)
+        self._receiving = (*self._receiving, destination)
 
     def put(self, packet: EncodedPacket) -> None:
         """Give a packet to each destination; an error ends that destination only. Returns at once."""
-        for destination in self._taking:
+        for destination in self._receiving:
             try:
                 destination.put(packet)
             except Exception as error:
-                self._leave_out(destination, error)
+                self._exclude(destination, error)
 
     @property
     def streaming(self) -> tuple[LiveDestination, ...]:
         """The destinations that get packets now."""
-        return self._taking
+        return self._receiving
 
-    def _leave_out(self, broken: LiveDestination, error: Exception) -> None:
+    def _exclude(self, broken: LiveDestination, error: Exception) -> None:
         with self._lock:
-            self._taking = tuple(other for other in self._taking if other is not broken)
+            self._receiving = tuple(other for other in self._receiving if other is not broken)
         self._emit("sink-failed", broken.name, f"{broken.name} failed and gets no more: {error!r}")
 
     def ending(self) -> None:
@@ -198,11 +198,11 @@ class Destinations:
             if not self._is_over:
                 self._is_over = True
                 for destination in self._streaming.values():
-                    destination.end(max(LEAST_S, self._left_s()), is_over=True)
-                for destination in self._leaving.values():  # its stream ends for good
+                    destination.end(max(LEAST_S, self._remaining_s()), is_over=True)
+                for destination in self._retiring.values():  # its stream ends for good
                     destination.end(STOP_S)
 
-    def _left_s(self) -> float:
+    def _remaining_s(self) -> float:
         by_ns = self._stopped_by_ns or 0
         return max(0.0, (by_ns - self._clock.now_ns()) / NANOSECONDS)
 
@@ -210,8 +210,8 @@ class Destinations:
         """Stop all, and wait: at most STOP_S seconds from `ending`, or LEAST_S from here."""
         self.stop()
         least_ns = self._clock.now_ns() + round(LEAST_S * NANOSECONDS)
-        for destination in (*self._streaming.values(), *self._leaving.values()):
-            destination.join(max(self._left_s(), (least_ns - self._clock.now_ns()) / NANOSECONDS, 0.0))
+        for destination in (*self._streaming.values(), *self._retiring.values()):
+            destination.join(max(self._remaining_s(), (least_ns - self._clock.now_ns()) / NANOSECONDS, 0.0))
         self._templates = None
 
     # State

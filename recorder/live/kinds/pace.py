@@ -100,7 +100,7 @@ class Pace:
         """The bits per second that may be sent now."""
         return self._free_bps if self.limit_bps is None else self.limit_bps
 
-    def came(self, size: int, dts_s: float) -> None:
+    def add_input(self, size: int, dts_s: float) -> None:
         """Count `size` bytes of the stream, with a decoding time of `dts_s` seconds since its beginning."""
         self._came_bits += size * 8
         self._free_bps = max(self._stream_bps, CATCH_UP * self._came_bits / max(1.0, dts_s))
@@ -112,12 +112,12 @@ class Pace:
         self._allowance_bits = min(bps * _BURST_S, self._allowance_bits + gained)
         return max(0.0, -self._allowance_bits / bps)
 
-    def given(self, size: int) -> None:
+    def add_sent(self, size: int) -> None:
         """Count a sent message of `size` bytes."""
         self._given_bits += size * 8
         self._allowance_bits -= size * 8
 
-    def look(self, counts: Statistics) -> None:
+    def update(self, counts: Statistics) -> None:
         """Adapt the limit to a connection's statistics, at most every LOOK_EVERY_S."""
         now_s = self._now_s()
         self._charge(counts.pktRetransTotal)

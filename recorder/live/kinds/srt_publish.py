@@ -212,7 +212,7 @@ class _Stream:
         for packet, dts_s in packets(sink):
             before = len(self._data)
             sink.mux(packet)
-            self._pace.came(len(self._data) - before, dts_s)
+            self._pace.add_input(len(self._data) - before, dts_s)
             self._send(PAYLOAD)
             if time.monotonic() >= next_report:
                 self._report(self._sent(dts_s))
@@ -232,7 +232,7 @@ class _Stream:
             if wait_s == 0.0:
                 try:
                     if self._connection.send(bytes(self._data[:PAYLOAD])):
-                        self._pace.given(min(PAYLOAD, len(self._data)))
+                        self._pace.add_sent(min(PAYLOAD, len(self._data)))
                         del self._data[:PAYLOAD]
                         began = time.monotonic()
                         continue
@@ -252,7 +252,7 @@ class _Stream:
         if self._connection.state != CONNECTED:  # its statistics may be all 0
             raise self._gone()
         self._statistics = found
-        self._pace.look(found)
+        self._pace.update(found)
         if not 0.95 < self._pace.bps / (self._allowed or 1.0) < 1.05:
             self._allowed = self._pace.bps
             self._connection.set(Option.MAXBW, round(self._allowed * OVERHEAD / 8))

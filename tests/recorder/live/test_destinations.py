@@ -235,7 +235,7 @@ def test_one_that_is_removed_while_its_network_dies_is_not_lost_any_more(
         stop.event.wait(60)
         return Outcome(Reason.TIMEOUT, "", 5.0)
 
-    monkeypatch.setattr(LiveDestination, "_try_once", fail_late)
+    monkeypatch.setattr(LiveDestination, "_run_attempt", fail_late)
     with begun(encoder, events, target("kampus")) as destinations:
         destinations.restart("kampus")
         destinations.remove("kampus")
@@ -255,17 +255,17 @@ def test_what_viewers_missed_is_counted_on_and_nothing_before_there_were_any(
             for packet in encoder.next():
                 destinations.put(packet)
 
-    monkeypatch.setattr(LiveDestination, "_try_once", wait)
+    monkeypatch.setattr(LiveDestination, "_run_attempt", wait)
     with begun(encoder, events, target("kampus")) as destinations:
         feed_10_s()
         nobody = lines(destinations)["kampus"].dropped
-        destinations.streaming[0]._is_live()
+        destinations.streaming[0]._on_live()
         feed_10_s()
         missed = lines(destinations)["kampus"].dropped
         destinations.remove("kampus")
         destinations.add(target("kampus"))
         added = lines(destinations)["kampus"].dropped
-        destinations.streaming[0]._is_live()
+        destinations.streaming[0]._on_live()
         feed_10_s()
         before = lines(destinations)["kampus"].dropped
         destinations.begin(encoder.templates)

@@ -22,7 +22,7 @@ def test_it_is_slow_from_the_first_drop_until_it_has_been_close_for_a_while() ->
     lag.begin(dropped=40)  # before it was live
 
     def look(at_s: float, dropped: int, delay_s: float) -> bool:
-        return lag.look(round(at_s * NANOSECONDS), dropped, delay_s)
+        return lag.update(round(at_s * NANOSECONDS), dropped, delay_s)
 
     assert look(0, 40, 5.9) is False
     assert look(1, 100, 6.0) is True
@@ -38,7 +38,7 @@ def test_between_two_drops_it_is_slow() -> None:
     lag = Lag()
     lag.begin(0)
     delays = [(t, 2.0 + t % 10 * 0.4) for t in range(100)]  # it falls behind by 0.4 s a second, and drops every 10 s
-    changes = [lag.look(t * NANOSECONDS, 60 * (1 + t // 10), delay_s) for t, delay_s in delays]
+    changes = [lag.update(t * NANOSECONDS, 60 * (1 + t // 10), delay_s) for t, delay_s in delays]
     assert changes == [True] + [False] * 99
 
 

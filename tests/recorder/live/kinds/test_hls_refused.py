@@ -165,13 +165,13 @@ def test_a_child_that_cannot_be_killed_holds_up_nobody_and_no_other_is_started_b
     monkeypatch.setattr(Unkillable, "made", [])
     monkeypatch.setattr(subprocess, "Popen", Unkillable)
     tries: list[Outcome] = []
-    try_once = LiveDestination._try_once
+    try_once = LiveDestination._run_attempt
 
     def spy(destination: LiveDestination, stop: StopRequest) -> Outcome:
         tries.append(try_once(destination, stop))
         return tries[-1]
 
-    monkeypatch.setattr(LiveDestination, "_try_once", spy)
+    monkeypatch.setattr(LiveDestination, "_run_attempt", spy)
     disk = hung_disk(folder)
     monkeypatch.setattr(attempt, "STEP_S", 0.5)
     with disk, running(url, encoder, events) as destination, Pump(encoder, destination):

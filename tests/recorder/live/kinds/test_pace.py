@@ -14,7 +14,7 @@ class Link:
         self.now_s = 0.0
         self.pace = Pace(latency_ms, STREAM_BPS, lambda: self.now_s, empty_rtt_ms)
         self._counted = Statistics(msRTT=UNMEASURED_RTT_MS)
-        self.pace.look(self._counted)
+        self.pace.update(self._counted)
 
     def _count(self, sent: int = 0, lost: int = 0, heard: int = 0, rtt_ms: float | None = None) -> None:
         """Count so many more; those that were lost are sent again. The round trip stays unless one is given."""
@@ -26,7 +26,7 @@ class Link:
             pktRecvACKTotal=before.pktRecvACKTotal + heard,
             msRTT=rtt_ms or before.msRTT,
         )
-        self.pace.look(self._counted)
+        self.pace.update(self._counted)
 
     def carry(
         self,
@@ -41,7 +41,7 @@ class Link:
         for _ in range(round(seconds * 4)):
             self.now_s += 0.25
             for _ in range(packets // 4):
-                self.pace.given(1316)
+                self.pace.add_sent(1316)
             self._count(packets // 4, round(packets / 4 * lost), 25 * is_heard, rtt_ms)
 
     def pause(self, seconds: float, *, rtt_ms: float) -> None:
@@ -60,7 +60,7 @@ class Link:
         while self.now_s < until_s:
             self.now_s += 0.005
             while self.pace.wait_s() == 0.0:
-                self.pace.given(1316)
+                self.pace.add_sent(1316)
                 sent += 1
         return sent
 
@@ -159,7 +159,7 @@ def test_what_has_piled_up_does_not_go_out_in_one_burst() -> None:
     link.now_s += 10
     sent = 0
     while link.pace.wait_s() == 0.0:
-        link.pace.given(1316)
+        link.pace.add_sent(1316)
         sent += 1316
     assert sent * 8 < CATCH_UP * STREAM_BPS * 0.1
     link.now_s += 1
@@ -169,7 +169,7 @@ def test_what_has_piled_up_does_not_go_out_in_one_burst() -> None:
 def test_a_stream_that_is_larger_than_was_said_may_still_be_sent() -> None:
     link = Link()
     for number in range(100):
-        link.pace.came(100_000, number / 10)
+        link.pace.add_input(100_000, number / 10)
     assert link.pace.bps == pytest.approx(CATCH_UP * 8_000_000, rel=0.02)
 
 
@@ -223,8 +223,8 @@ def test_it_is_told_how_long_nothing_may_be_sent() -> None:
     link = Link()
     link.now_s += 1
     while link.pace.wait_s() == 0.0:
-        link.pace.given(1316)
-    link.pace.given(10 * 1316)
+        link.pace.add_sent(1316)
+    link.pace.add_sent(10 * 1316)
     assert link.pace.wait_s() == pytest.approx(10 * 1316 * 8 / link.pace.bps, rel=0.2)
 
 
