@@ -19,7 +19,6 @@ WRITTEN = ("id", "en")
 """Indonesian and English: each sentence exists in both."""
 FOLDER = Path(__file__).parents[1] / "languages"
 LANGUAGES = (*WRITTEN, *sorted(file.stem for file in FOLDER.glob("*.json")))
-"""WRITTEN, and the languages with a translation file."""
 AREAS = Path(__file__).parent
 
 

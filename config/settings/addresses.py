@@ -37,7 +37,6 @@ SCHEMES: Mapping[str, Scheme] = {
     "srt": Scheme("srt", "srt://HOST:PORT", "port", "srt", may_listen=True),
     "file": Scheme("folder", "file:///FOLDER", "folder"),
 }
-"""The schemes of live destinations; each has its module in recorder/live/kinds."""
 NO_HOST = "names a host that cannot be looked up: between its dots stand 1 to 63 letters"
 PASSPHRASE_LENGTHS = range(10, 80)
 """In bytes; SRT allows no others."""

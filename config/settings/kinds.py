@@ -12,7 +12,6 @@ from config.settings import quantities
 from config.settings.quantities import NotAllowed
 
 type Shown = str | int | float | bool | list[str]
-"""A setting as it is printed: a TOML or JSON value."""
 
 
 @dataclass(frozen=True, slots=True)

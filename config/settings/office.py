@@ -58,7 +58,6 @@ def format_standard(standard: StandardTime, language: str = "en") -> str:
 
 
 LOCAL = "local"
-"""The time zone of the PC."""
 INDONESIAN_ZONES = {
     name: timezone(timedelta(hours=hours), name) for name, hours in (("WIB", 7), ("WITA", 8), ("WIT", 9))
 }

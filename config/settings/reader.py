@@ -20,13 +20,11 @@ _HINTS = get_type_hints(Settings)
 SECTIONS: Mapping[str, type[msgspec.Struct]] = {
     name: hint for name, hint in _HINTS.items() if isinstance(hint, type) and issubclass(hint, msgspec.Struct)
 }
-"""The tables [NAME]."""
 NAMED_SECTIONS: Mapping[str, type[msgspec.Struct]] = {
     name: kind
     for name, hint in _HINTS.items()
     if get_origin(hint) is Mapping and isinstance(kind := get_args(hint)[1], type) and issubclass(kind, msgspec.Struct)
 }
-"""The tables [NAME.NAME]."""
 
 _ADDRESSES = ("url", "webhook", "mail_server")
 """Their wrong values are not repeated in messages: they may hold a secret."""

@@ -40,7 +40,6 @@ class Conference(msgspec.Struct, frozen=True, kw_only=True):
 
 
 UPLINK_SCHEMES = {"librespeed": ("http", "https"), "iperf3": ("iperf3",)}
-"""The schemes of `server`'s address, by kind of server."""
 
 
 class CheckSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -316,7 +315,6 @@ BUILT_IN_PATIENCE: Mapping[str, Patience] = {
     "capture-card": Patience(frozen_s=1800.0, black_s=30.0, silence_s=20.0),
     "microphone": Patience(frozen_s=3.0, black_s=5.0, silence_s=20.0),
 }
-"""By kind of device."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):

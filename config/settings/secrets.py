@@ -31,7 +31,6 @@ _FORMS: Mapping[Key, str] = {
     "stream": '"..."',
     "srt": '{ passphrase = "...", stream_id = "..." } (either may be left out)',
 }
-"""The form of a key's entry."""
 
 _HIDDEN = "(hidden)"
 _PRIVATE, _FOR_A_SERVICE = 0o600, 0o770

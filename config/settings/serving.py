@@ -189,7 +189,6 @@ class AlarmSettings(msgspec.Struct, frozen=True, kw_only=True):
 MODES = ("remind", "arm", "record")
 FEED_SCHEMES = ("https", "http", "webcal", "file")
 EVERYWHERE = "*"
-"""In `locations`: any place."""
 
 _FEED_FORM = "must look like https://HOST/CALENDAR.ics, webcal://HOST/CALENDAR.ics or file:///CALENDAR.ics"
 _SPANS = 'must be a list of lengths of time up to a week, such as ["30m", "10m"]'

@@ -24,11 +24,9 @@ SCREENSAVER = DBusAddress("/org/freedesktop/ScreenSaver", "org.freedesktop.Scree
 GNOME = DBusAddress("/org/gnome/SessionManager", "org.gnome.SessionManager", "org.gnome.SessionManager")
 _NOBODY = frozenset(f"org.freedesktop.DBus.Error.{name}" for name in ("ServiceUnknown", "NameHasNoOwner"))
 _IDLE = 8
-"""GNOME's flag against an idle session."""
 
 
 type Held = Literal["sleep", "lid", "lock"]
-"""The prevented event."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,6 @@ class BackgroundTask:
         self.name = name
         self.stopped = threading.Event()
         self.is_waiting = False
-        """Whether it waits for its next attempt."""
         self._attempt = attempt
         self._pause = pause if callable(pause) else lambda _failures: pause
         self._failed = failed

@@ -18,7 +18,6 @@ REAP_S = 0.4
 """The longest wait for a killed child, which a dead disk may hold; after that a thread waits for it."""
 READ_BYTES = 65_536
 HOME = Path(__file__).resolve().parents[2]
-"""The folder of this program's modules."""
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 

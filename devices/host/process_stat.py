@@ -5,7 +5,6 @@ import pwd
 from pathlib import Path
 
 OURS = "liput"
-"""The command name of Liput's processes."""
 _STATE, _PARENT, _STARTED = 0, 1, 19
 
 

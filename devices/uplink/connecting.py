@@ -27,7 +27,6 @@ class Trouble(StrEnum):
     NO_ROUTE = "no-route"
     """This PC or a router on the way has no route."""
     NO_DNS = "no-dns"
-    """No name server answers."""
     UNKNOWN_HOST = "unknown-host"
     REFUSED = "refused"
     TIMEOUT = "timeout"
@@ -47,7 +46,6 @@ class Trouble(StrEnum):
     FOREIGN = "foreign"
     """Another kind of server answers."""
     SERVER_ERROR = "server-error"
-    """It reports an error."""
     BUSY = "busy"
     """It measures for another client."""
 

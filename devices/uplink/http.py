@@ -34,7 +34,6 @@ class Answer:
         self.status = 0
         """0 until the head is complete."""
         self.headers: dict[str, str] = {}
-        """By name in lower case."""
         self.body = bytearray()
         self.is_whole = False
         """Whether the body is complete; one that ends with the connection never is."""

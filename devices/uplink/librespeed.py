@@ -36,7 +36,6 @@ POST_BYTES = 20_000_000
 """As LibreSpeed's own page posts; servers are configured for it."""
 GARBAGE_MB = 100
 REACH_S = 7.0
-"""For recognizing the server."""
 
 
 def _upload(way: Way, over: threading.Event, allowance: Allowance) -> Stream:

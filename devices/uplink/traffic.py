@@ -310,7 +310,6 @@ def round_trips(addresses: Sequence[Address], seconds: float, patience: Patience
 
 
 REACHED, IDLED, UP = 0.05, 0.12, 0.6
-"""The finished share of the whole after each part."""
 
 type Make = Callable[[threading.Event, Allowance], Sequence[Stream]]
 """Returns streams that end with the event, and move no more than the allowance."""

@@ -125,7 +125,6 @@ class Backoff:
 
 
 DROPPED_EVERY_S = 10.0
-"""The shortest time between two events about dropped frames."""
 
 _TOO_SLOW = Outcome(Reason.TOO_SLOW)
 
@@ -182,7 +181,6 @@ class LiveDestination:
         self._fault: Outcome | None = None
         self._live_from_ns: int | None = None  # the time from which it counts as live, after an early hang-up
         self.times_live: int = earlier.times_live if earlier else 0
-        """How often it became live."""
         self._dropped_earlier = self._reported_drops = earlier.dropped if earlier else 0
         # Frames dropped before the first viewers; None until it is live.
         self._dropped_before_live: int | None = 0 if self.times_live else None

@@ -21,7 +21,6 @@ from recorder.live.url import RtmpUrl, parse_live_url
 from recorder.model.status import DestinationLine
 
 CONNECT_S = 8.0
-"""The longest time until the stream is live."""
 STOP_S = 0.8
 RATE = 25
 _SIZE = 320, 180

@@ -17,7 +17,6 @@ PAYLOAD = 1316
 _ONLY_WHAT_IS_CRITICAL = 2  # LOG_CRIT of syslog.h
 _EASYNCSND = 6001
 UNMEASURED_RTT_MS = 100.0
-"""libsrt's round trip before its first measurement."""
 
 
 class Option(IntEnum):

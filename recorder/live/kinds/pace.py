@@ -82,7 +82,6 @@ class Pace:
         self._is_draining = False
         self._spare = 0
         self._before: tuple[float, float, Statistics] | None = None
-        """The last look: time, round trip, statistics."""
         self._was_empty = rtt_ms is not None
         self._assumed_rtt_ms = ASSUMED_RTT_MS if rtt_ms is None else rtt_ms
         self._least_rtt_ms = _Least(self._assumed_rtt_ms, now_s())
