@@ -115,7 +115,7 @@ class Patience:
 def resolve(
     host: str, port: int, patience: Patience, kind: socket.SocketKind = socket.SOCK_STREAM
 ) -> Sequence[Address]:
-    """Return the addresses of a host, those with a route first. Raises NetworkTrouble and Stopped."""
+    """Return the addresses of a host that have a route, or all. Raises NetworkTrouble and Stopped."""
     look_up = DeadlineTask(lambda: socket.getaddrinfo(host, port, type=kind), f"resolve-{host}")
     patience = patience.step()
     while not look_up.ends_within(patience.slice_s()):

@@ -203,7 +203,7 @@ class Attempt:
             feed.finish()
 
     def _begin(self) -> None:
-        """Begin the stream with the newest keyframe once the server accepts it."""
+        """Begin the stream at a keyframe once the server accepts it."""
         if self._url.listens:
             self._queue.keep_newest()
         if self._live_ns is not None and (start := self._queue.start(at_newest=self._at_newest)):

@@ -1,4 +1,4 @@
-"""tcp://HOST:PORT: MPEG-TS to whatever takes a TCP connection there, such as `ffplay -listen 1 tcp://:5000`."""
+"""tcp://HOST:PORT: MPEG-TS to a TCP listener, such as `ffplay -listen 1 tcp://:5000`."""
 
 import time
 from pathlib import Path
@@ -18,7 +18,7 @@ EXAMPLE = "an address looks like tcp://host:5000"
 
 
 class TcpUrl(msgspec.Struct, frozen=True, tag="tcp"):
-    """Whom to connect to; nothing of it is secret."""
+    """The listener's address; nothing of it is secret."""
 
     host: str
     port: int
@@ -29,12 +29,12 @@ class TcpUrl(msgspec.Struct, frozen=True, tag="tcp"):
 
     @property
     def where(self) -> str:
-        """Host and port, fit to be shown."""
+        """Host and port."""
         return shown(self.host, self.port)
 
 
 def parse(_scheme: str, rest: str, _key: str | None) -> TcpUrl:
-    """Take HOST:PORT apart; raises UsageError, whose text repeats nothing of it."""
+    """Parse HOST:PORT; raises UsageError without repeating any of it."""
     host, port = host_and_port(rest.rstrip("/"), EXAMPLE)
     if port is None:
         raise UsageError("a TCP address has no port", hint=EXAMPLE)
@@ -42,7 +42,7 @@ def parse(_scheme: str, rest: str, _key: str | None) -> TcpUrl:
 
 
 def publish(request: Request, url: TcpUrl, report: Tell) -> Report:
-    """Stream until the input ends or the connection does; return the last report."""
+    """Stream until the input or the connection ends; return the last report."""
     import av
     from av.error import FFmpegError
 
