@@ -119,9 +119,9 @@ def hindrance(file: Path) -> str:
 def change_settings(file: Path, changes: Changes, key: tuple[str, Value] | None = None) -> Settings:
     """Write `changes` into the settings file, and return the new settings; missing files are created.
 
-    `key` is the name of a destination and its key, for the file of keys. Raises UsageError for an invalid value,
-    SecretError for an invalid key (without repeating it), SettingsError for a file that is invalid already or cannot be
-    edited or written.
+    `key` is the name of a destination and its key, for the file of keys. Raises UsageError for an invalid value, and
+    SecretError for an invalid key, without repeating it. Raises SettingsError for a file that is invalid already, or
+    cannot be edited or written.
     """
     with _ALONE:
         before = _text(file)
@@ -131,7 +131,7 @@ def change_settings(file: Path, changes: Changes, key: tuple[str, Value] | None 
         try:
             settings = read_settings(after, file)
         except SettingsError as error:
-            # The line of a value that was not written helps nobody.
+            # The value was not written, so its line number would mislead.
             said = [line.partition(": ")[2] or line for line in error.message.splitlines()]
             raise UsageError("; ".join(said), hint="nothing was changed") from None
         wanted = [] if key is None else [_change_of_key(settings, *key)]  # first: alone it does no harm

@@ -156,8 +156,7 @@ class Storage(msgspec.Struct, frozen=True, kw_only=True):
 
     With `mirror` the first of them takes a second file from the beginning. A recording leaves a disk with less than
     `keep_free` bytes. Less than `low_s` or `critical_s` seconds of space give a warning or an alarm. A disk that
-    accepts no data for `stalled_s` is given up where another one accepts a file, and where the session waits for it
-    (`--pace fast`).
+    accepts no data for `stalled_s` is left for another one, or given up with `--pace fast`.
     """
 
     paths: Annotated[tuple[Path, ...], kinds.FILE_PATHS] = ()

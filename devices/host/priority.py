@@ -189,7 +189,7 @@ def _write(path: Path, wanted: int, now: int) -> None:
 
 
 def be_nicer(by: int) -> None:
-    """Make this thread and its later threads nicer by so much than the recording."""
+    """Raise the niceness of this thread and its later threads by `by`."""
     be_at_least(_nice() + by)
 
 

@@ -84,7 +84,7 @@ class Patience:
 
     @classmethod
     def of(cls, seconds: float, stop: threading.Event) -> "Patience":
-        """Return one that begins now."""
+        """Return a deadline `seconds` from now."""
         return cls(time.monotonic() + seconds, stop, min(STEP_S, seconds))
 
     def step(self) -> "Patience":

@@ -139,7 +139,7 @@ class Answers:
             self._take(received)
 
     def wait_for(self, count: int, patience: Patience) -> None:
-        """Wait for so many responses in all. Raises NetworkTrouble and Stopped."""
+        """Wait for `count` responses in all. Raises NetworkTrouble and Stopped."""
         while self._count < count:
             more = receive(self._channel, patience, has_begun=self._next.has_begun)
             if not more:

@@ -73,7 +73,7 @@ class State(IntEnum):
 
 
 def parameters(streams: int, seconds: float, *, down: bool) -> Mapping[str, object]:
-    """Return the parameters of a one-way TCP test of so many streams. The client ends it before `seconds` are over."""
+    """Return the parameters of a one-way TCP test. The client ends it before `seconds` are over."""
     wanted: dict[str, object] = {"tcp": True, "omit": 0, "time": math.ceil(seconds), "num": 0, "blockcount": 0}
     wanted |= {"parallel": streams, "len": BLOCK_BYTES, "pacing_timer": _PACING_US, "client_version": _VERSION}
     return wanted | ({"reverse": True} if down else {})

@@ -8,8 +8,7 @@ import msgspec
 
 STEP_S = 0.5
 TOGETHER = 4
-"""Steps in a sliding window. A lost packet holds up the later ones for a round trip or two, which a live stream
-tolerates."""
+"""Steps in a sliding window. A lost packet delays later ones for a round trip or two; live streams tolerate that."""
 
 
 class Rate(msgspec.Struct, frozen=True):

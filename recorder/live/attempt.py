@@ -24,7 +24,7 @@ from recorder.live.url import parse_live_url
 from recorder.model.packet import TrackId
 
 TURN_S = 0.04
-"""The longest wait of a turn for the child. The encoder's thread wakes nobody, so packets are fetched this often."""
+"""The longest wait of a turn for the child. Packets are fetched this often, since the encoder wakes no thread."""
 
 _TOO_LATE = {
     "start": (Reason.FAILED, "its process did not start in time"),
@@ -38,8 +38,8 @@ _TOO_LATE = {
 
 
 START_S, STEP_S, STALL_S, END_S, UNREAD_S = 10.0, 3.0, 6.0, 1.0, 5.0
-"""Deadlines: the child's start, each step of connecting, a live stream without progress, the end of a finished child,
-and a server whose program reads nothing of its kernel's buffer."""
+"""Deadlines of the child's start, each step of connecting, a stream without progress, a finished child's end, and a
+server program that reads nothing."""
 
 LEAST_BYTES, MOST_BYTES = 8_192, 65_536
 LONGEST_REPORT = 64 * 1024
@@ -135,7 +135,7 @@ class Attempt:
 
     @property
     def is_child_alive(self) -> bool:
-        """Whether its child still runs; after `run` that is one that could not be killed."""
+        """Whether its child runs; after `run` the kernel could not kill it."""
         return self._child is not None and self._child.status is None
 
     @property

@@ -76,8 +76,8 @@ _NO_WAY_THERE = frozenset({Reason.TIMEOUT, Reason.UNREACHABLE, Reason.UNKNOWN_HO
 """Faults of the network: the attempt's own duration counts as part of the wait."""
 _A_PERSON_MUST_ACT = frozenset({Reason.REJECTED, Reason.CERTIFICATE})
 _PATIENCE = 3
-"""Refusals in a row by a server that accepted this stream before, or early hang-ups by any server (some answer a wrong
-key so), before the long wait."""
+"""The long wait begins after so many refusals in a row by a server that accepted this stream before. The same holds for
+early hang-ups by any server: some answer a wrong key so."""
 
 
 class Backoff:

@@ -53,11 +53,9 @@ ORDERS = msgspec.json.Decoder[Order](Order.__value__)
 class Sent(msgspec.Struct, frozen=True, tag="sent"):
     """A report: everything up to `dts_s` (seconds from the start of this attempt's FLV) was given to the network.
 
-    TCP's buffer holds half a second of it, SRT's some seconds.
-
-    `rtt_ms` is the round trip, `unsent_bytes` are unacknowledged in the kernel (or SRT), `delivered_bps` are the bits
-    per second acknowledged since the last report, `in_flight` is the number of TCP segments on their way. None where
-    unknown. The server's program has read nothing of its kernel's buffer for `unread_s` seconds.
+    TCP's buffer holds half a second of it, SRT's some seconds. `rtt_ms` is the round trip, and `unsent_bytes` are
+    unacknowledged in the kernel (or SRT). `delivered_bps` is the rate acknowledged since the last report, `in_flight` a
+    number of TCP segments. None is unknown. The server's program has read nothing for `unread_s` seconds.
     """
 
     dts_s: float

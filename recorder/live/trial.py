@@ -29,7 +29,7 @@ _EXACTLY = "nal-hrd=cbr:rc-lookahead=0:sync-lookahead=0:bframes=0"
 """x264 fills the bit rate up with padding."""
 _TWITCH = (".twitch.tv", ".live-video.net")
 _TO_NOBODY = "bandwidthtest=true"
-"""With this after the key Twitch accepts a stream and shows it to nobody (its documentation of ingest tests)."""
+"""After the key: Twitch accepts the stream without showing it (its documentation of ingest tests)."""
 
 
 @dataclass(slots=True)

@@ -205,7 +205,7 @@ class SrtSocket:
         return statistics
 
     def close(self) -> None:
-        """Close the connection; the other side is told."""
+        """Close the connection, and notify the other side."""
         self._lib.srt_close(self._number)
 
     def _check(self, result: int) -> None:
