@@ -119,5 +119,5 @@ class Card(StrEnum):
 
 
 def picture_text(word: str, language: str) -> str:
-    """Return the text of a card, or of the slate for an OutageKind (capture.sources.outage)."""
+    """Return the text of a card, or of the slate for an OutageKind (capture.sources.worker)."""
     return _SLATES[word].of(language)

@@ -43,7 +43,7 @@ def test_the_question_is_in_the_language_of_the_room(room: Room) -> None:
     assert recording_of(room.only_package())["consent"]["state"] == "refused"
 
 
-PATIENT = "from agent import cli, session_options\nsession_options.PATIENCE_S = 0.5\ncli.main()"
+PATIENT = "from agent.cli import main\nfrom agent.sessions import options\noptions.PATIENCE_S = 0.5\nmain.main()"
 
 
 def test_a_session_does_not_wait_for_an_answer(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,7 +21,7 @@ from tests.support.room import FPS, Room, frames
 WATCHER = """
 import sys
 from pathlib import Path
-from recorder.control import sockets
+from recorder.running import access
 c = access.connect(Path(sys.argv[1]), 60.0)
 c.sendall(b'{"command": "watch", "every_s": 0.1, "events_from": 0}\\n')
 c.recv(10)
@@ -31,7 +31,7 @@ while c.recv(4096): pass
 FLOODER = """
 import sys
 from pathlib import Path
-from recorder.control import sockets
+from recorder.running import access
 c = access.connect(Path(sys.argv[1]), 60.0)
 print(flush=True)
 c.sendall(100_000 * b'{"command": "status"}\\n')
@@ -39,7 +39,7 @@ c.sendall(100_000 * b'{"command": "status"}\\n')
 CROWD = """
 import sys
 from pathlib import Path
-from recorder.control import sockets
+from recorder.running import access
 print(flush=True)
 while True:
     try:
@@ -50,7 +50,7 @@ while True:
 GARBAGE = """
 import os, sys
 from pathlib import Path
-from recorder.control import sockets
+from recorder.running import access
 print(flush=True)
 while True:
     try:

@@ -19,8 +19,8 @@ from tests.support.plugged import CAMERA
 evil = msgspec.structs.replace(CAMERA, name={EVIL!r}, node=None, modes=())
 gather.list_devices = lambda: [evil]
 gather.server_inputs = list
-from agent import cli
-cli.main()
+from agent.cli import main
+main.main()
 """
 OURS = re.compile(r"\x1b\[(\?25[lh]|\?1049[lh]|[0-9;]*[mAKHJ])")
 """Colours and cursor movements of our own; of those of EVIL none may be left."""
@@ -78,12 +78,12 @@ def test_json_on_a_terminal_has_none_and_says_the_same(room: Room, monkeypatch: 
 
 def test_the_table_that_is_drawn_anew_has_none(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
     code = PLUGGED.replace(
-        "from agent import cli\ncli.main()",
+        "from agent.cli import main\nmain.main()",
         """
 from datetime import UTC, datetime
 from agent.devices.board import DeviceBoard
 from agent.devices.table import TableShower
-from agent import group
+from agent.cli import group
 group._make_output_printable()
 board = DeviceBoard(dict)
 board.devices = (evil,)

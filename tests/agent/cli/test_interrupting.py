@@ -56,8 +56,8 @@ def interrupted():
     os.kill(os.getpid(), signal.SIGINT)
     raise AssertionError("it was not interrupted")
 token.read_token = interrupted
-from agent import cli
-cli.main()
+from agent.cli import main
+main.main()
 """
     done = command.run_python(tmp_path, code, "token")
     assert (done.returncode, "Traceback" in done.stderr, "AssertionError" in done.stderr) == (1, False, False)

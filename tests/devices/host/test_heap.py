@@ -12,7 +12,7 @@ from tests.support.recorders import recorders
 
 THREADS = """
 import threading, sys
-from recorder import heap
+from devices.host import heap
 if "share" in sys.argv: heap.share()
 taken = threading.Barrier(5)
 def take():
@@ -27,7 +27,7 @@ for thread in threads: thread.join()
 """
 FREED = """
 import sys
-from recorder import heap
+from devices.host import heap
 kept = [bytes(3000) for _ in range(20_000)]
 last = bytes(3000)
 print("kept", flush=True)
@@ -43,7 +43,7 @@ sys.stdin.readline()
 
 LARGE = """
 import ctypes, sys
-from recorder import heap
+from devices.host import heap
 class Info(ctypes.Structure):
     _fields_ = [(name, ctypes.c_size_t) for name in
         ("arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", "uordblks", "fordblks", "keepcost")]

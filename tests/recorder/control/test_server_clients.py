@@ -159,9 +159,9 @@ def test_a_flood_of_commands_is_answered_at_our_pace(served: Served) -> None:
 FLOODER = """
 import sys
 from pathlib import Path
-from recorder.control import sockets
+from recorder.running import access
 flood = 100_000 * b'{"command": "mark", "text": "banjir"}\\n'
-with sockets.connect(Path(sys.argv[1]), 60.0) as connection:
+with access.connect(Path(sys.argv[1]), 60.0) as connection:
     connection.sendall(flood)
 """
 
