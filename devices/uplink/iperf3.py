@@ -246,7 +246,7 @@ def _send(stream: Stream, channel: Channel, patience: Patience) -> None:
 
 
 def measure(server: Server, budget: Budget, stop: threading.Event, tell: Tell) -> Uplink:
-    """Measure both directions, and the latency before and meanwhile. Raises NetworkTrouble and Stopped."""
+    """Measure both directions, and the latency, within 20 s. Raises NetworkTrouble and, soon after `stop`, Stopped."""
     tell("reach", 0.0, None)
     began = time.monotonic()
     way = Way(server, Patience.of(REACH_S, stop))

@@ -79,7 +79,7 @@ def _download(way: Way, over: threading.Event, allowance: Allowance) -> Stream:
 
 
 def measure(server: Server, budget: Budget, stop: threading.Event, tell: Tell) -> Uplink:
-    """Measure both directions, and the latency before and meanwhile. Raises NetworkTrouble and Stopped."""
+    """Measure both directions, and the latency, within 20 s. Raises NetworkTrouble and, soon after `stop`, Stopped."""
     tell("reach", 0.0, None)
     patience = Patience.of(REACH_S, stop)
     way = Way(server, patience)

@@ -18,7 +18,7 @@ import msgspec
 from agent.checks.check import Situation, every_check
 from config.settings.loading import load_settings
 from devices.host.clock import SystemClock
-from devices.uplink.measuring import measure
+from devices.uplink import iperf3, librespeed
 from devices.uplink.model import Budget, Uplink
 from devices.uplink.server import parse_server
 from recorder.session.request import Asked
@@ -71,7 +71,9 @@ def _measure(address: str, budget: str) -> Measured:
         if phase == "up":
             up.append(time.monotonic())
 
-    uplink = measure(parse_server(address), asked, threading.Event(), tell)
+    server = parse_server(address)
+    measure = iperf3.measure if server.scheme == "iperf3" else librespeed.measure
+    uplink = measure(server, asked, threading.Event(), tell)
     return Measured(uplink, up[0], up[-1])
 
 

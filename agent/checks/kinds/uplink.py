@@ -13,8 +13,8 @@ from config.errors import LiputError, UsageError
 from config.locale.lookup import Words, words
 from config.settings.quantities import brief_rate, brief_size
 from config.settings.secrets import StreamTarget
+from devices.uplink import iperf3, librespeed
 from devices.uplink.connecting import NetworkTrouble, Stopped
-from devices.uplink.measuring import measure
 from devices.uplink.model import Budget
 from devices.uplink.server import parse_server
 from recorder.live.kind import kind_of
@@ -94,6 +94,7 @@ def _measure(situation: Situation, tell: Tell) -> Iterable[Result]:
 
     budget = Budget(streams=settings.streams, most_bytes=settings.most_data)
     try:
+        measure = iperf3.measure if server.scheme == "iperf3" else librespeed.measure
         uplink = measure(server, budget, situation.stop, told)
     except Stopped:
         return []

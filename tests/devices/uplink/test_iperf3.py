@@ -13,7 +13,7 @@ import pytest
 
 from agent.sessions.receiver import HOST, free_port, listens
 from devices.uplink.connecting import NetworkTrouble, Stopped, Trouble
-from devices.uplink.measuring import measure
+from devices.uplink.iperf3 import measure
 from devices.uplink.model import Budget, Uplink
 from devices.uplink.server import Server
 from tests.net.iperf import iperf_server

@@ -10,7 +10,7 @@ import pytest
 
 from agent.sessions.receiver import HOST, free_port
 from devices.uplink.connecting import NetworkTrouble, Stopped, Trouble
-from devices.uplink.measuring import measure
+from devices.uplink.librespeed import measure
 from devices.uplink.model import Budget, Uplink
 from devices.uplink.server import Server, parse_server
 from tests.net.speed_server import How, serving
