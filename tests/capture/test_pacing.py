@@ -1,4 +1,4 @@
-"""How fast sources without a clock of their own run."""
+"""The pace of sources without a clock of their own."""
 
 import threading
 

@@ -1,4 +1,4 @@
-"""The contract of capture/source.py, held to every kind of source in capture/sources."""
+"""Every kind of source in capture/sources keeps the contract of capture/source.py."""
 
 import threading
 import time
@@ -55,7 +55,7 @@ def sound(word: str) -> ChosenSource[AudioSource]:
 
 
 def taken[Item](read: Callable[[float], Item | None], count: int) -> list[Item]:
-    """Return the next items of a source; no call may take much longer than it is told to."""
+    """Return the next items of a source; no call may exceed its timeout by much."""
     items: list[Item] = []
     deadline = time.monotonic() + LONGEST_S
     while len(items) < count:

@@ -1,4 +1,4 @@
-"""Composition on planes: every sample where it belongs, nothing drawn that has not changed, frames that stay valid."""
+"""Composition on planes: correct samples, only changes drawn, frames valid as promised."""
 
 from collections.abc import Callable
 
@@ -174,7 +174,7 @@ def test_layouts_change_between_two_pictures() -> None:
 @given(data=st.data())
 @settings(max_examples=60, deadline=None)
 def test_whatever_changes_the_picture_is_that_of_a_fresh_compositor(data: st.DataObject) -> None:
-    """Partial drawing, overlaps, overlays and all: never another picture than drawing everything anew."""
+    """Partial drawing gives the same frame as drawing everything anew."""
     small = Compositor(120, 120, Matrix.BT601)
     places = data.draw(st.lists(rects.filter(lambda one: Rect(0, 0, 120, 120).covers(one)), max_size=3))
     lines = [title_line(120, 120, text="Judul", matrix=Matrix.BT601)] if data.draw(st.booleans()) else []
@@ -221,7 +221,6 @@ def test_rectangles_have_even_sides() -> None:
 
 @pytest.fixture
 def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Rect]:
-    """Return what pieces draw, in order."""
     found: list[Rect] = []
     draw: Callable[..., None] = module._Slot.draw
 

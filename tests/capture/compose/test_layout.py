@@ -1,4 +1,4 @@
-"""Layouts: which input goes where, in its own shape, and what is said of inputs that are not there."""
+"""Layouts: places, shapes, and errors for unknown inputs."""
 
 import itertools
 
@@ -86,7 +86,7 @@ def test_an_input_that_is_not_there_is_said_with_what_may_be_meant() -> None:
 
 
 def check_places(settings: LayoutSettings, picture: tuple[int, int], count: int, shape: tuple[int, int]) -> None:
-    """Places are even, within the picture, and none is hidden, whatever it is that is asked for."""
+    """Places are even, within the frame, and none hides another."""
     sources = [f"source {number}" for number in range(count)]
     asked = f"{count} inputs of {shape} in {picture}, {settings}"
     try:

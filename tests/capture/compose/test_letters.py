@@ -1,4 +1,4 @@
-"""Text as masks: names of any Latin spelling, lines that fit, and nothing that crashes."""
+"""Text masks: Latin spellings, lines that fit, no crash."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ NAMES = "Đỗ Thị Hà, Łukasz, Søren Åse, François, Müller, Žižek, Gü
 
 
 def rows_of(text: str, size: int = 100) -> tuple[int, int]:
-    """Return the first and the last row that have ink."""
+    """Return the first and last row with ink."""
     inked = np.flatnonzero(draw(fitted(text, 10_000, size, lines=1, least=size)).max(axis=1))
     return int(inked[0]), int(inked[-1])
 

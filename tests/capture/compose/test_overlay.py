@@ -1,4 +1,4 @@
-"""Title line and logo: where they are, what they let through, and files that are none."""
+"""Title line and logo: place, transparency, and files that are no pictures."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Slates and cards: readable at every size, of the colours they mean, and not what a missing signal looks like."""
+"""Slates and cards: readable at every size, in the right colours, never mistaken for a missing signal."""
 
 import cv2
 import numpy as np

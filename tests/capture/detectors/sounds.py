@@ -1,4 +1,4 @@
-"""Sounds as inputs give them, and a watch that hears them at once: media time is all the time there is."""
+"""Generated sounds, and detectors that hear them in media time, without waiting."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -18,7 +18,7 @@ from tests.support.speech import speech_loop
 BLOCK = 960
 _AT_A_TIME = 50
 type Sound = NDArray[np.floating[Any]]
-"""Full scale is 1; shape (samples, channels)."""
+"""Shape (samples, channels), full scale 1."""
 
 
 def level(dbfs: float) -> float:
@@ -26,14 +26,14 @@ def level(dbfs: float) -> float:
 
 
 def noise(seconds: float, dbfs: float, *, channels: int = 2, seed: int = 1) -> Sound:
-    """Return white noise of that RMS level, another in each channel."""
+    """Return white noise of an RMS level, different in each channel."""
     sound = np.random.default_rng(seed).standard_normal((round(seconds * SAMPLE_RATE), channels), np.float32)
     sound *= level(dbfs)
     return sound
 
 
 def tone(seconds: float, hertz: float, dbfs: float, *, channels: int = 2) -> Sound:
-    """Return a sine of that RMS level, the same in each channel."""
+    """Return a sine of an RMS level, equal in all channels."""
     turns = np.arange(round(seconds * SAMPLE_RATE), dtype=np.float64)
     turns *= 2 * np.pi * hertz / SAMPLE_RATE
     sine = np.sin(turns, out=turns).astype(np.float32)
@@ -42,7 +42,7 @@ def tone(seconds: float, hertz: float, dbfs: float, *, channels: int = 2) -> Sou
 
 
 def mains(seconds: float, dbfs: float, *, hertz: float = 50, harmonics: tuple[int, ...] = (1, 2, 3)) -> Sound:
-    """Return hum of that level in all: the mains frequency and multiples of it."""
+    """Return hum of a total level: the mains frequency and its multiples."""
     each = dbfs - 10 * np.log10(len(harmonics))
     first, *others = (tone(seconds, hertz * harmonic, each) for harmonic in harmonics)
     for other in others:
@@ -51,7 +51,7 @@ def mains(seconds: float, dbfs: float, *, hertz: float = 50, harmonics: tuple[in
 
 
 def speech(seconds: float, dbfs: float = -20) -> Sound:
-    """Return speech of that level over a room's own noise."""
+    """Return speech of a level over room noise."""
     loop = np.asarray(speech_loop(beeps=False) * (level(dbfs + 20) / 32_768), np.float32)
     return np.tile(loop, (int(np.ceil(seconds * SAMPLE_RATE / len(loop))), 1))[: round(seconds * SAMPLE_RATE)]
 
@@ -61,7 +61,7 @@ def samples(sound: Sound) -> Samples:
 
 
 class Heard:
-    """A watch, and what it says of the sounds it is given."""
+    """Detectors, and the faults that they report."""
 
     def __init__(self, *, channels: int = 2, silence_s: float = 20, mains_hz: int = 50) -> None:
         self.clock = SimulatedClock()
@@ -71,8 +71,8 @@ class Heard:
         self.seconds = 0.0
 
     def hear(self, sound: Sound | Samples, *, block: int = BLOCK) -> "Heard":
-        """Feed a sound as its time passes."""
-        for some in _parts(sound, _AT_A_TIME * block):  # what all of minutes takes to convert is new memory each time
+        """Feed a sound in media time."""
+        for some in _parts(sound, _AT_A_TIME * block):  # converting minutes at once allocates too much
             for part in _parts(some if some.dtype == np.int16 else samples(some), block):
                 self.feed(part)
         return self
@@ -92,7 +92,7 @@ class Heard:
         return self.recorded.of(Kind.RECOVERED)
 
     def faults(self) -> list[object]:
-        """Return the faults that were found, in order."""
+        """Return the faults found, in order."""
         return [line.detail["fault"] for line in self.begun]
 
 

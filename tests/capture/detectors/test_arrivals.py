@@ -1,4 +1,4 @@
-"""When pictures come: silence, slowness and unevenness are found in time, and what sources usually do is left alone."""
+"""Arrival of frames: silence, slowness and jitter are found in time; normal behaviour is no fault."""
 
 import itertools
 from collections.abc import Iterator
@@ -164,7 +164,7 @@ def test_times_that_stand_still_fill_no_memory() -> None:
 def test_a_device_that_nobody_reads_for_a_while_is_not_silent(
     first_s: float, again_s: float, from_s: float, for_s: int
 ) -> None:
-    """As from its opening on, or later: a PC that stands still says nothing about a camera."""
+    """A PC that stands still, at the opening or later, proves nothing about a camera."""
     shots = itertools.chain(before(0.2, paced(live(), from_s=first_s)), paced(live(), from_s=again_s))
     watched = Watched(shots)
     watched.run(from_s)

@@ -1,4 +1,4 @@
-"""What the watch of sound finds in sounds made for it, after how long, and what it leaves in peace."""
+"""Audio detectors on generated sounds: faults, their delay, and no false alarms."""
 
 import numpy as np
 import pytest

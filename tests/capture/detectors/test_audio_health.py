@@ -1,4 +1,4 @@
-"""A judged input gives what its source gives, and the health log says how it was."""
+"""A judged audio source gives all its blocks, and the health log tells its state."""
 
 import contextlib
 from collections import deque
@@ -27,7 +27,7 @@ DEVICE = Device(id="534d:2109@1-2+sound", kind=DeviceKind.MICROPHONE, name="Stic
 
 
 class ScriptedSource(AudioSource):
-    """Gives blocks of 20 ms as the simulated clock goes on, refuses to open, gives nothing, or is lost."""
+    """Gives 20 ms blocks in simulated time, refuses to open, gives nothing, or is lost."""
 
     name = "Stick (sound)"
 
@@ -63,7 +63,7 @@ class ScriptedSource(AudioSource):
 
 
 class Rig:
-    """A ScriptedSource at work, with what its health logged and told."""
+    """A worker with a ScriptedSource, its health log and reports."""
 
     def __init__(self) -> None:
         self.clock = SimulatedClock()

@@ -1,4 +1,4 @@
-"""What three seconds of sound say: how loud it is, and what is wrong with it, by the measures of the watch."""
+"""The check of three seconds of audio: levels, silence, clipping, hum."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What two seconds of pictures say: black, slates, sameness, light, and how sharp they are, whatever they show."""
+"""The check of two seconds of frames: black, slates, sameness, light and blur."""
 
 from fractions import Fraction
 
@@ -29,7 +29,7 @@ def frame(luma: Luma, chroma: tuple[int, int] = (128, 128)) -> av.VideoFrame:
 
 
 def seen(*lumas: Luma, noise: float = 0.0, seconds: float = 2.0) -> Seen:
-    """Look at pictures in turn, ten times a second, with the noise of a sensor."""
+    """Check pictures in turn, ten times a second, with sensor noise."""
     random, glance = np.random.default_rng(3), Glance()
     for number in range(round(seconds * 10)):
         luma = lumas[number % len(lumas)] + random.normal(0, noise, lumas[0].shape)
@@ -48,7 +48,7 @@ def room(size: tuple[int, int] = SIZE) -> Luma:
 
 
 def defocused(luma: Luma, pixels: float) -> Luma:
-    """Blur a picture as a lens does that many pixels of 1920 off (standard deviation)."""
+    """Blur a picture like a lens, by a standard deviation in pixels of 1920."""
     return np.asarray(cv2.GaussianBlur(luma, (0, 0), pixels * luma.shape[1] / 1920), np.uint8)
 
 

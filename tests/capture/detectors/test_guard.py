@@ -1,4 +1,4 @@
-"""A watch that fails by a bug of its own: every frame and block still comes, and what failed is told once."""
+"""A detector with a bug costs no frame and no block, and its failure is logged once."""
 
 import itertools
 from collections.abc import Callable
@@ -34,7 +34,7 @@ type Break = Callable[..., None]
 
 @pytest.fixture
 def break_at(monkeypatch: pytest.MonkeyPatch) -> Break:
-    """Return what makes `name` of `owner` raise from its `nth` call on."""
+    """Return a function that makes `name` of `owner` raise from its `nth` call on."""
 
     def spoil(owner: object, name: str, nth: int = 3, error: type[Exception] = ZeroDivisionError) -> None:
         calls = itertools.count(1)
@@ -51,7 +51,7 @@ def break_at(monkeypatch: pytest.MonkeyPatch) -> Break:
 
 
 def told(log: Recorded) -> HealthLine:
-    """Return the only line that says that a watch failed."""
+    """Return the only log line of a failed detector."""
     (line,) = log.of(Kind.WATCH_FAILED)
     assert line.level is Level.WARN
     assert line.reason.endswith("please report this")
@@ -59,7 +59,7 @@ def told(log: Recorded) -> HealthLine:
 
 
 def eventful() -> itertools.chain[Shot]:
-    """Show all that a watch has something to say of: damage, a standstill, a pause."""
+    """Show damage, a standstill and a pause."""
     pictures = camera_pictures()
     damaged = (picture[: len(picture) // 2] for picture in live())
     return itertools.chain(
@@ -71,7 +71,7 @@ def eventful() -> itertools.chain[Shot]:
 
 
 def taken(watched: Watched) -> tuple[list[Frame], int, int]:
-    """Read and decode everything; return the frames, and how many pictures were whole and how many damaged."""
+    """Read and decode everything; return the frames, and the counts of whole and damaged ones."""
     frames: list[Frame] = []
     whole = damaged = 0
     watched.video.open()

@@ -1,4 +1,4 @@
-"""A fault begins and ends once per trouble; the patience of a role comes before that of a kind of device."""
+"""Hysteresis of faults, and the patience of roles and kinds of device."""
 
 import pytest
 
@@ -117,7 +117,7 @@ def test_a_role_comes_before_the_kind_and_the_kind_before_what_is_built_in() -> 
 
 
 def test_microphone_is_a_role_and_a_kind() -> None:
-    """The sound of a capture card that is the room's microphone: what somebody has set for either counts."""
+    """A person's setting counts for a capture card with the role `microphone`, whether for the role or for the kind."""
     built_in = dict(BUILT_IN_PATIENCE)
     card = Settings(patience=built_in | {"capture-card": Setting(silence_s=300.0)})
     assert patience_for(card, DeviceKind.CAPTURE_CARD, "microphone").silence_s == 300

@@ -1,4 +1,4 @@
-"""How far sound and picture are apart, from flashes and claps among what else moves and sounds."""
+"""The offset of audio, from flashes and claps among other motion and sounds."""
 
 from collections.abc import Callable, Iterator
 from fractions import Fraction
@@ -27,13 +27,13 @@ def shown(luma: NDArray[np.uint8]) -> av.VideoFrame:
 
 
 def flashing() -> Iterator[av.VideoFrame]:
-    """Give the synthetic speaker, beside whom a lamp is lit at each full second."""
+    """Yield the synthetic speaker with a lamp that is lit at each full second."""
     painter = Painter(*SIZE, Fraction(RATE))
     return (painter.draw(number) for number in range(SECONDS * RATE))
 
 
 def clapping() -> Iterator[av.VideoFrame]:
-    """Give two hands that come together at CLAPS and part slowly, before a wall with a sensor's noise."""
+    """Yield two hands that come together at CLAPS and part slowly, before a noisy wall."""
     random = np.random.default_rng(2)
     for number in range(SECONDS * RATE):
         at_s = number / RATE
@@ -50,7 +50,7 @@ def beeps() -> Samples:
 
 
 def claps() -> Samples:
-    """Return bangs that fade over the noise of a room, each at its time."""
+    """Return bangs at these times that fade over room noise."""
     random = np.random.default_rng(4)
     sound = random.normal(0, 30, SECONDS * SAMPLE_RATE)
     fading = np.exp(-np.arange(SAMPLE_RATE // 5) / (0.02 * SAMPLE_RATE)) * random.normal(0, 9000, SAMPLE_RATE // 5)

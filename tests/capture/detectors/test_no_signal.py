@@ -1,4 +1,4 @@
-"""A missing signal is found, by its slate or by the word of the driver; slides that look like one are left alone."""
+"""A missing signal is found by its slate or from the driver; slides that resemble a slate are no fault."""
 
 import itertools
 
@@ -101,7 +101,7 @@ def test_a_buffer_that_nobody_filled_is_no_signal() -> None:
     assert (found_s, fault) == (2.0, Fault.NO_SIGNAL)
 
 
-# What a driver says itself
+# Complaints of a driver
 
 
 def test_a_driver_that_has_no_signal_explains_that_nothing_comes() -> None:

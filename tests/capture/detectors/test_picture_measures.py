@@ -1,4 +1,4 @@
-"""What pictures show: black is found, dark slides and fades are left alone; at any size, and at what cost."""
+"""PictureWatch finds black frames at any size and at little cost; dark slides and fades are no fault."""
 
 import itertools
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""A picture that stands still for too long is found; slides, quiet cameras and what hardly moves are left alone."""
+"""A frozen picture is found; slides, quiet cameras and slow motion are no fault."""
 
 import itertools
 from collections import deque
@@ -74,7 +74,7 @@ def test_a_stream_of_h264_that_repeats_its_very_bytes_is_frozen() -> None:
 
 
 def test_a_pc_that_decodes_late_makes_no_standstill() -> None:
-    """A second behind, as much as a session's queue holds, with the least patience that can be set."""
+    """A second behind, as much as a session's queue holds, with the least possible patience."""
     watched = Watched(paced(live()), patience=Patience(1.0, 5.0, 20.0))
     watched.video.open()
     waiting: deque[Frame] = deque()

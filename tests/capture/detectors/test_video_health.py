@@ -1,4 +1,4 @@
-"""The health of a source of pictures: opening, refusals, loss, damage, and a sample a minute."""
+"""The health of a video source: opening, refusals, loss, damage, and a sample each minute."""
 
 import itertools
 import os
@@ -171,7 +171,7 @@ def test_a_sample_is_taken_once_a_minute() -> None:
 
 
 def test_pictures_that_the_rhythm_lacks_are_counted() -> None:
-    """One in fifty, then 3 s of nothing, and film of 24 a second, which lacks none."""
+    """One frame in fifty, then 3 s without any; film at 24 fps lacks none."""
     shots = [(number / RATE, picture) for number, picture in zip(range(3600), live(), strict=False)]
     watched = Watched(shot for n, shot in enumerate(shots) if n % 50 != 9 and not 1000 <= n < 1090)
     watched.run(119.0)

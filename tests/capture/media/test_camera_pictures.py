@@ -1,4 +1,4 @@
-"""What cameras send becomes pictures; H.264 in order, whichever pictures are asked for."""
+"""Payloads of cameras become pictures; H.264 in order, for any selection of frames."""
 
 from fractions import Fraction
 
@@ -18,12 +18,12 @@ GOP = 10
 
 
 def level(number: int) -> int:
-    """Return the luma that picture `number` is filled with."""
+    """Return the luma of picture `number`."""
     return 32 + 6 * number
 
 
 def encoded(count: int) -> list[Frame]:
-    """Return `count` H.264 access units as a camera sends them: no B-frames, a keyframe every GOP pictures."""
+    """Return `count` H.264 access units like a camera's: no B-frames, a keyframe every GOP frames."""
     context = av.CodecContext.create("libx264", "w")
     context.width, context.height, context.pix_fmt = *SIZE, "yuv420p"
     context.time_base, context.framerate = Fraction(1, 30), Fraction(30)
@@ -47,7 +47,7 @@ def luma(decoder: CameraDecoder, frame: Frame) -> float:
 
 
 def samples(picture: av.VideoFrame) -> tuple[NDArray[np.uint8], ...]:
-    """Return the planes as they are: a conversion to gray would change the range."""
+    """Return the planes unchanged: a conversion to gray would change the range."""
     return plane_views(picture)
 
 

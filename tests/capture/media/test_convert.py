@@ -1,4 +1,4 @@
-"""Decoded pictures of all kinds come out as limited-range yuv420p of one size and one matrix: the same colours."""
+"""Frames of all formats become limited-range yuv420p of one size and matrix, with the same colours."""
 
 import av
 import numpy as np
@@ -22,7 +22,7 @@ def planar(
     full: bool = False,
     matrix: int = 2,
 ) -> av.VideoFrame:
-    """Return a picture of one colour; `matrix` 2 says nothing of it."""
+    """Return a frame of one colour; `matrix` 2 is unspecified."""
     frame = av.VideoFrame(*size, form)
     for plane, value in zip(frame.planes, yuv, strict=False):
         plane.update(bytes([value]) * plane.buffer_size)
@@ -37,7 +37,7 @@ def rgb(colour: tuple[int, int, int], size: tuple[int, int] = (WIDTH, HEIGHT)) -
 
 
 def colour_of(frame: av.VideoFrame) -> list[int]:
-    """Return the one value of each plane, give or take one."""
+    """Return the one value of each plane, within one level."""
     assert frame.format.name == "yuv420p"
     assert frame.color_range == ColorRange.MPEG
     views = plane_views(frame)

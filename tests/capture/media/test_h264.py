@@ -1,4 +1,4 @@
-"""The units of an H.264 stream, as cameras and encoders give them."""
+"""NAL units of H.264 streams from cameras and encoders."""
 
 import pytest
 

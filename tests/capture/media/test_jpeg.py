@@ -1,4 +1,4 @@
-"""MJPEG into limited-range planes: the colours that ffmpeg sees, on both decoders, and nothing made of damage."""
+"""MJPEG to limited-range planes: ffmpeg's colours from both decoders, and nothing from damage."""
 
 import itertools
 from fractions import Fraction
@@ -51,7 +51,7 @@ def planes_by_ffmpeg(jpeg: bytes, width: int, height: int) -> tuple[Image, ...]:
 
 
 def without(jpeg: bytes, *markers: int) -> bytes:
-    """Return a JPEG without the header segments of these kinds."""
+    """Return a JPEG without header segments of these kinds."""
     kept, position = [jpeg[:2]], 2
     while jpeg[position + 1] != 0xDA:
         length = 2 + int.from_bytes(jpeg[position + 2 : position + 4])
@@ -129,7 +129,7 @@ def test_a_picture_stays_unchanged_until_the_next_call_but_one() -> None:
 
 
 def test_the_encoder_takes_a_copy_of_a_picture() -> None:
-    """The two frames are used again at once, while x264 holds more pictures than that."""
+    """The two frames are reused at once, while x264 holds more."""
     decoder = JpegDecoder(WIDTH, HEIGHT)
     encoder = av.CodecContext.create("libx264", "w")
     encoder.width, encoder.height, encoder.pix_fmt = WIDTH, HEIGHT, "yuv420p"

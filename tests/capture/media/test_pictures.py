@@ -1,4 +1,4 @@
-"""Sizes that pictures are fitted to, uncompressed camera formats, and frames written past the padding of their rows."""
+"""Fitted sizes, uncompressed formats, and frames with padded rows."""
 
 import av
 import numpy as np
@@ -12,7 +12,7 @@ from config.errors import MediaError
 from tests.support.bars import bars, ffmpeg, middles, raw_input, smooth, tagged_rgb
 
 FORMATS = {"YUYV": "yuyv422", "UYVY": "uyvy422", "NV12": "nv12", "YU12": "yuv420p"}
-"""V4L2's names of the formats to ffmpeg's."""
+"""Maps V4L2's formats to ffmpeg's."""
 
 lengths = st.integers(2, 8000)
 
@@ -114,7 +114,7 @@ def test_what_cannot_be_converted_is_refused_at_once(fourcc: str, width: int, he
 
 
 LAYOUTS = {"yuv420p": (2, 2), "yuv422p": (2, 1), "yuv444p": (1, 1), "yuv440p": (1, 2), "yuv411p": (4, 1), "gray": None}
-"""Luma samples to one of chroma, across and down."""
+"""Luma samples of a chroma sample, across and down."""
 
 
 @pytest.mark.parametrize("size", [(64, 48), (32, 24), (128, 96), (40, 30)], ids=["same", "half", "double", "by-parts"])
@@ -141,7 +141,7 @@ def test_what_is_limited_already_stays_as_it_is_at_each_size(layout: str, size: 
 
 
 def plain_planes(values: tuple[int, int, int], shares: tuple[int, int] | None, *, full_range: bool) -> Planes:
-    """Return a picture of 64x48 of one colour."""
+    """Return a 64x48 picture of one colour."""
     y = np.full((48, 64), values[0], np.uint8)
     if shares is None:
         return Planes(y, None, None, full_range)

@@ -1,4 +1,4 @@
-"""Previews are small JPEG files of the right shape and the right colours, as another decoder (Pillow) sees them."""
+"""Previews are small JPEG files of the right shape and colours, by another decoder (Pillow)."""
 
 import io
 from fractions import Fraction
@@ -24,7 +24,7 @@ KR_KB = {Matrix.BT709: (0.2126, 0.0722), Matrix.BT601: (0.299, 0.114)}
 
 
 def samples_of(colour: tuple[int, int, int], matrix: Matrix) -> tuple[float, float, float]:
-    """Return luma and chroma of a colour in limited range, by the standard's own formulas."""
+    """Return limited-range luma and chroma of a colour, by the standard's formulas."""
     kr, kb = KR_KB[matrix]
     r, g, b = (value / 255 for value in colour)
     y = kr * r + (1 - kr - kb) * g + kb * b

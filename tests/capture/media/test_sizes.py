@@ -1,4 +1,4 @@
-"""Pictures at the size they are needed: every source gives the same contents, smaller, and no other size spoils it."""
+"""Smaller sizes: every source gives the same contents, and sizes do not disturb each other."""
 
 import io
 import threading
@@ -57,7 +57,7 @@ def of_file(tmp_path: Path, *codec: str) -> FileVideoSource:
 
 @contextmanager
 def decoding(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Decode]:
-    """Give the decoding of one picture of a source of `kind`."""
+    """Return the decoder of one picture of a source of `kind`."""
     if kind.startswith("MJPG"):
         if kind.endswith("libavcodec"):
             monkeypatch.setattr(jpegs, "library", lambda: None)
@@ -87,7 +87,7 @@ KINDS = ["MJPG", "MJPG libavcodec", "YUYV", "NV12", "H264", "file MJPEG", "file 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_smaller_picture_shows_the_same(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # What the synthetic source draws has edges; swscale puts chroma a quarter of a sample elsewhere.
+    # Synthetic frames have edges; swscale puts chroma a quarter of a sample elsewhere.
     tolerance = {"synthetic": 12.0, "file H.264": 4.0}.get(kind, 1.5)
     with decoding(kind, tmp_path, monkeypatch) as decode:
         whole = [plane.astype(np.float32) for plane in plane_views(decode(None))]

@@ -1,4 +1,4 @@
-"""A sound child that died, as its parent finds it; ALSA names of inputs and their nodes."""
+"""A sound child that died, and ALSA names of inputs with their nodes."""
 
 import sys
 from pathlib import Path
@@ -11,7 +11,7 @@ from capture.sound.process import Request, SoundChild, card_and_device, card_num
 
 @pytest.fixture
 def cards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return the folder in which the kernel is to list cards, by their ids."""
+    """Return the folder in place of the kernel's list of cards."""
     monkeypatch.setattr(process, "CARDS", tmp_path)
     (tmp_path / "Mixer").symlink_to("card3")
     return tmp_path

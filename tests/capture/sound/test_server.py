@@ -1,4 +1,4 @@
-"""Each source of a real sound server is an input of its own, PulseAudio's and PipeWire's: found, opened, kept, lost."""
+"""Each source of a real sound server, PulseAudio and PipeWire, is an input: found, opened, kept, lost."""
 
 import ctypes
 import os
@@ -40,7 +40,7 @@ MICROPHONE = "pulse:mic.monitor"
 def server(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[PulseMicrophone]:
-    """Provide a sound server of the test's own, each kind in turn."""
+    """Provide a private sound server, each kind in turn."""
     with request.param(tmp_path) as server:
         server.install(monkeypatch)
         yield server
@@ -54,13 +54,13 @@ def pulse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PulseMicr
 
 
 def podium(server: PulseMicrophone) -> str:
-    """Add a source that is no monitor, and gives what is spoken into the microphone; return its module."""
+    """Add a source that gives the audio played into the microphone; return its module."""
     words = "source_name=podium master=mic.monitor channels=1 source_properties=device.description=Podium"
     return server.control("load-module", "module-remap-source", *words.split())
 
 
 def hall(server: PulseMicrophone) -> str:
-    """Add another microphone, silent, to which the server may move what loses its own; return its module."""
+    """Add a silent microphone, to which the server may move a stream; return its module."""
     return server.control("load-module", "module-null-sink", "sink_name=hall")
 
 
@@ -71,7 +71,7 @@ def loudest(blocks: list[AudioBlock]) -> list[int]:
 
 
 def lost_after(source: SoundSource, cause: Callable[[], object]) -> float:
-    """Return how long after `cause` reading that it was lost."""
+    """Return the time from `cause` to the loss."""
     cause()
     began = time.monotonic()
     while time.monotonic() < began + 10:
@@ -219,7 +219,7 @@ def test_without_libpulse_the_message_names_the_package(monkeypatch: pytest.Monk
 
 @contextmanager
 def followed() -> Iterator[tuple[SourceWatch, Callable[[], list[str]]]]:
-    """Provide a watch of the sources, and what returns the names that it tells next."""
+    """Provide a SourceWatch, and a function that returns its next list of names."""
     told: queue.SimpleQueue[Sequence[ServerSource]] = queue.SimpleQueue()
     with SourceWatch(told.put) as watch:
         yield watch, lambda: [source.name for source in told.get(timeout=60)]
@@ -264,7 +264,7 @@ def test_a_child_that_dies_is_followed_by_another(pulse: PulseMicrophone, monkey
 
 
 class WithoutLibpulse:
-    """A child that cannot tell anything, and none after it can."""
+    """A child without libpulse, which no later child can help."""
 
     def told(self) -> Failed:
         return Failed("libpulse is missing (Debian: libpulse0)")
@@ -303,7 +303,7 @@ def test_a_child_that_cannot_be_started_is_tried_again(monkeypatch: pytest.Monke
     assert [repr(error) for error in reported] == ["OSError(12, 'Cannot allocate memory')"]
 
 
-# Sources that are cards of this computer: none is in this machine, so what the server says of one is given
+# Sources that are cards of this PC: it has none, so the server's answer is given
 
 
 CARD = ServerSource("alsa_input.usb-Mic-00", "Mic", 2, alsa="hw:CARD=Mic,DEV=0")

@@ -1,4 +1,4 @@
-"""Sound through the real PortAudio, from an input that a sound server of the test's own provides."""
+"""Audio through the real PortAudio from a private sound server."""
 
 import os
 import queue
@@ -30,14 +30,14 @@ pytestmark = pytest.mark.server
 
 @pytest.fixture
 def microphone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PulseMicrophone]:
-    """Provide a sound server of the test's own; PortAudio has its microphone as `room`."""
+    """Provide a private sound server; PortAudio has its microphone as `room`."""
     with PulseMicrophone(tmp_path) as microphone:
         microphone.install(monkeypatch)
         yield microphone
 
 
 def child_of(source: SoundSource) -> psutil.Process:
-    """Return the process that reads the sound of `source`."""
+    """Return the child process of `source`."""
     children = (child for child in psutil.Process().children() if child.status() != psutil.STATUS_ZOMBIE)
     (child,) = (child for child in children if "capture.sound.child" in child.cmdline())
     return child

@@ -49,7 +49,7 @@ def ends(chosen: Chosen) -> list[bool]:
 
 @pytest.fixture(scope="session")
 def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with a silent film, one with sound, and a text that calls itself a film."""
+    """Return a folder with a silent film, one with audio, and a text named like a film."""
     folder = tmp_path_factory.mktemp("films")
     picture = ["-f", "lavfi", "-i", "testsrc=s=64x64:r=15:d=0.2"]
     media.run("ffmpeg", "-v", "error", *picture, folder / "silent.mkv")
@@ -192,7 +192,7 @@ def test_the_same_devices_are_chosen_again_also_when_they_are_not_there(monkeypa
     words = [one.word for one in (*first.pictures, *first.sounds)]
     assert words == [stick.id, sound.id]
     assert first.known == [stick, sound]
-    plugged[:] = [other]  # the best that is plugged in now, and not what was recorded
+    plugged[:] = [other]  # the best device plugged in now, not the recorded one
     clock = SystemClock()
     context = SourceContext(
         REQUIRED, FastPace(("video", "audio")), clock, threading.Event(), live=True,

@@ -1,4 +1,4 @@
-"""Which devices a session gets, what stands for one that is missing, and what becomes of that when it comes."""
+"""Devices of a session, stand-ins for missing ones, and their arrival."""
 
 import threading
 from collections import deque
@@ -49,7 +49,7 @@ SERVER = Device(id="pulse:mic", kind=DeviceKind.MICROPHONE, name="Mic")
 
 
 class Room(list[Device]):
-    """What is plugged in; sources of it are opened, or refused, and give the same picture for ever."""
+    """The plugged devices; their sources open or refuse, and give the same picture forever."""
 
     def __init__(self) -> None:
         self.clock = SimulatedClock()
@@ -77,7 +77,7 @@ class Room(list[Device]):
 
 
 class FakeSource:
-    """What both kinds of source in a room do alike."""
+    """The common part of both fake sources."""
 
     channels = 2
 
@@ -99,7 +99,7 @@ class FakeSource:
         clock.advance_to(clock.now_ns() + round(seconds * NANOSECONDS))
 
     def close(self) -> None:
-        """Nothing to let go of."""
+        """Do nothing."""
 
 
 class FakeCamera(FakeSource, VideoSource):
@@ -130,7 +130,7 @@ class FakeSound(FakeSource, AudioSource):
 
 @pytest.fixture
 def room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Room:
-    """Return a room with nothing in it, on a PC without roles."""
+    """Return an empty room, on a PC without roles."""
     room = Room()
     monkeypatch.setenv("LIPUT_STATE", str(tmp_path))
     monkeypatch.setattr(device_choice, "list_devices", room)
@@ -140,13 +140,12 @@ def room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Room:
 
 
 def give(**devices: Device) -> None:
-    """Give roles to devices."""
     given = {role: binding_of(device, NOW) for role, device in devices.items()}
     roles_store().change(lambda _: given)
 
 
 def at_port(device: Device, port: str) -> Device:
-    """Return a twin of a device without a serial number."""
+    """Return a device without a serial number, of the same model at another port."""
     return msgspec.structs.replace(device, id=device.id.replace(device.port or "", port), port=port, place=f"p{port}")
 
 
@@ -166,7 +165,7 @@ def miss(worker: VideoWorker | AudioWorker, why: str) -> None:
 
 
 def read_for(worker: VideoWorker | AudioWorker, room: Room, seconds: float) -> None:
-    """Read as its thread does."""
+    """Read like the worker's thread."""
     until_ns = room.clock.now_ns() + round(seconds * NANOSECONDS)
     while room.clock.now_ns() < until_ns:
         worker.read(0.1)
@@ -235,7 +234,7 @@ def test_a_stick_that_has_a_role_is_not_taken_for_another_one_before_it_comes(ro
     assert other.outage
 
 
-# Nobody named a source, and what has the role is not there
+# No source was named, and the role's device is missing
 
 
 def test_a_microphone_with_a_role_that_is_missing_costs_the_picture_nothing_and_comes_in_when_it_is_there(
@@ -320,11 +319,11 @@ def test_without_any_role_the_first_picture_that_comes_is_taken(room: Room) -> N
     assert room.opened == [CAMERA.id]
 
 
-# What stood in for a device is watched as what it is, once it is there
+# A device that arrives is judged by its own kind, not its stand-in's
 
 
 def read_when_it_comes(worker: VideoWorker | AudioWorker, room: Room, *came: Device) -> None:
-    """Open what is missing, plug it in, and read it for ten seconds, of which a camera may stand still for three."""
+    """Open a missing device, plug it in, and read for ten seconds, with up to three of standstill."""
     with pytest.raises(DeviceNotFound):
         worker.open()
     room.extend(came)

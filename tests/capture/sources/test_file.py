@@ -1,4 +1,4 @@
-"""Files as sources: every picture and sample once, in order, at its time, with the colours that ffmpeg sees."""
+"""Files as sources: every frame and sample once, in order, on time, in ffmpeg's colours."""
 
 import socket
 import subprocess
@@ -68,7 +68,7 @@ def ffprobe_times(path: Path) -> list[float]:
 
 
 def planes_by_ffmpeg(path: Path, *filters: str) -> NDArray[np.uint8]:
-    """Return every picture as ffmpeg decodes it, limited-range yuv420p, flat."""
+    """Return every frame as ffmpeg decodes it, limited-range yuv420p, flat."""
     chain = ("-vf", ",".join((*filters, "format=yuv420p")))
     command = ("ffmpeg", "-v", "error", "-i", str(path), *chain, "-fps_mode", "passthrough", "-f", "rawvideo", "-")
     return np.frombuffer(subprocess.run(command, capture_output=True, check=True).stdout, np.uint8)

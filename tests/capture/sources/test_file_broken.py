@@ -1,4 +1,4 @@
-"""Files that are not whole, begin late, or are to be shown turned: nothing of it is lost untold."""
+"""Files that are cut off, begin late or are rotated: every loss is reported."""
 
 import os
 import subprocess
@@ -41,7 +41,7 @@ def film(folder: Path, name: str) -> Path:
 
 
 def read_out(source: FileVideoSource | FileAudioSource) -> tuple[list[Frame | AudioBlock], str]:
-    """Return what a source gives, and why it gives no more; "" at the end of a whole one."""
+    """Return the items of a source and its error; "" at the end of a whole file."""
     given: list[Frame | AudioBlock] = []
     try:
         while True:

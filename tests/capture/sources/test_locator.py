@@ -1,4 +1,4 @@
-"""Where a device of a session is now."""
+"""Locators find the devices of a session."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -30,14 +30,14 @@ def stick(port: str, capabilities: str = "s") -> Device:
 
 
 class Room(list[Device]):
-    """What is plugged in."""
+    """The plugged devices."""
 
     def __call__(self) -> list[Device]:
         return list(self)
 
 
 def bound_in(room: Room) -> Callable[[Device], BoundLocator]:
-    """Return what makes the locator of one that was found in `room`."""
+    """Return a factory of locators for devices found in `room`."""
     return lambda device: BoundLocator(binding_of(device, NOW), room)
 
 
@@ -166,14 +166,14 @@ def test_once_it_was_there_it_is_looked_for_like_any_other_and_each_loss_begins_
 
 
 def half(port: str) -> Device:
-    """Return the sound of a stick without a serial number."""
+    """Return the audio device of a stick without a serial number."""
     return msgspec.structs.replace(
         stick(port), id=f"534d:2109@{port}+sound", kind=DeviceKind.MICROPHONE, node=None, alsa="hw:CARD=S,DEV=0"
     )
 
 
 def session_of(room: Room, *devices: Device) -> list[BoundLocator]:
-    """Return the locator of what one session has, all of which went together."""
+    """Return the locators of one session; its devices left together."""
     claims: list[Claim] = []
     session = [BoundLocator(binding_of(device, NOW), room, Claim(claims)) for device in devices]
     for where in session:
@@ -261,7 +261,7 @@ def test_picture_and_sound_of_one_stick_go_together() -> None:
     assert sound.find() == Located(half("2-2"), moved_from="1-2", is_certain=False)
     for where in (picture, sound):
         where.reopened()
-    room[:] = [stick("3-1"), half("3-1")]  # what belongs together is known where it is now, too
+    room[:] = [stick("3-1"), half("3-1")]  # one home is known at its new place, too
     for where in (picture, sound, other, other_sound):
         where.lost()
         assert where.find() is None, "this one was there when ours went"

@@ -1,4 +1,4 @@
-"""A source's thread and its queue: what is given, what is dropped, and how it ends."""
+"""A worker's thread and queue: delivery, drops and endings."""
 
 import queue
 import threading
@@ -16,22 +16,20 @@ from tests.support.waiting import wait_for
 
 
 class Numbers(Source[int, None]):
-    """A source of numbers; there is nothing to be opened."""
-
     name = "podium"
 
     def open(self) -> None:
-        """Nothing to open."""
+        """Do nothing."""
 
     def facts(self, _opened: None) -> dict[str, object]:
         return {}
 
     def close(self) -> None:
-        """Nothing to let go of."""
+        """Do nothing."""
 
 
 class Tap(Numbers):
-    """Gives what a test puts in: an item, or what it should raise."""
+    """Gives the items that a test puts in, or raises them."""
 
     def __init__(self) -> None:
         self.given = 0
@@ -53,7 +51,7 @@ class Tap(Numbers):
 
 
 class Losses(SourceEvents):
-    """Keeps why a source gave nothing more."""
+    """Keeps the final errors of a source."""
 
     def __init__(self) -> None:
         self.errors: list[LiputError] = []
@@ -63,7 +61,7 @@ class Losses(SourceEvents):
 
 
 class Bench:
-    """The queue of a tap's worker, and what it reported lost."""
+    """The queue of a tap's worker, and its reported losses."""
 
     def __init__(self, *, bound: int, waits: bool, source: Source[int, None] | None = None) -> None:
         self.tap = Tap()
@@ -173,7 +171,7 @@ def test_who_waits_for_a_fast_source_learns_of_its_end(waiting: Bench) -> None:
     wait_for(lambda: waiting.queue.has_items)
     taking = threading.Thread(target=lambda: found.put(waiting.queue.newest(lambda item: item <= 9)), daemon=True)
     taking.start()
-    wait_for(lambda: not waiting.queue.has_items)  # it has taken what is there, and waits for more
+    wait_for(lambda: not waiting.queue.has_items)  # it has taken all items, and waits for more
     waiting.tap.put(SourceEnded("it is over"))
     assert found.get(timeout=5.0) == 1
 

@@ -1,4 +1,4 @@
-"""Cameras: packets from libavformat, what it leaves mapped, the driver's stamps, and its modes."""
+"""Cameras: packets from libavformat, leaked mappings, the driver's timestamps, modes."""
 
 import ctypes
 import mmap
@@ -24,7 +24,7 @@ from tests.support.held import own_mb
 PICTURES = 5
 TIMES = 40_000
 MOST_MB = 1.5
-"""Of that many packets PyAV's generators would leave 7.5 MB."""
+"""PyAV's generators would leak 7.5 MB of that many packets."""
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def mapped(file: Path) -> int:
 
 
 def leave_mapped(file: Path) -> int:
-    """Map a file in pieces that lie apart, as a driver's buffers do; return its descriptor."""
+    """Map a file in separate pieces, like a driver's buffers; return its descriptor."""
     libc = ctypes.CDLL(None, use_errno=True)
     libc.mmap.restype = ctypes.c_void_p
     libc.mmap.argtypes = (*(ctypes.c_void_p, ctypes.c_size_t), *(ctypes.c_int,) * 3, ctypes.c_long)
@@ -157,7 +157,7 @@ def test_wall_clock_or_no_times_give_way_to_the_arrival() -> None:
 
 
 def test_a_device_that_is_opened_again_may_have_another_clock() -> None:
-    """As after a reset: all its stamps lie in the past, and each would be a nanosecond after the one before."""
+    """After a reset all its timestamps lie in the past, and each would be a nanosecond after the previous one."""
     stamps = Stamps()
     stamps.stamp(NOW, NOW)
     stamps.reset()
@@ -217,7 +217,7 @@ def test_another_clock_is_not_believed_later_when_it_happens_to_say_the_same() -
 
 
 NODE = "/dev/full"
-"""No camera: opening ends there, after the mode was chosen."""
+"""No camera: opening fails there, after the choice of the mode."""
 YUYV, MJPG = Mode("YUYV", 1280, 720, (30.0, 10.0)), Mode("MJPG", 1280, 720, (60.0, 30.0))
 
 

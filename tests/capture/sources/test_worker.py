@@ -1,4 +1,4 @@
-"""A source at work: its states, and how it comes back, on a clock that moves when told."""
+"""The worker of a source: its states and reconnects, on a simulated clock."""
 
 import threading
 from collections import deque
@@ -34,7 +34,7 @@ THERE = Device(id="046d:0825:A", kind=DeviceKind.CAMERA, name="Webcam", port="1-
 
 
 class Plugged:
-    """A device that can be pulled, and the locator that knows where it is."""
+    """A device that can be unplugged, and its locator."""
 
     name = "Webcam"
     abandoned = 0
@@ -45,7 +45,7 @@ class Plugged:
         self.gives = True
         self.refusals: deque[Exception] = deque()
         self.failures: deque[Exception] = deque()
-        """What reading and finding it raises, before it does anything."""
+        """Errors that reading and finding raise first."""
         self.opened: list[str | None] = []
         self.closed = 0
         self.regains = 0
@@ -77,7 +77,7 @@ class Plugged:
         self.is_open = False
 
     def lost(self) -> None:
-        """Nothing to note."""
+        """Do nothing."""
 
     def reopened(self) -> None:
         self.regains += 1
@@ -89,7 +89,7 @@ class Plugged:
 
 
 class Plug(Plugged, VideoSource):
-    """The same as a source of pictures."""
+    """The same as a video source."""
 
     def open(self) -> VideoFormat:
         self._open()
@@ -103,7 +103,7 @@ class Plug(Plugged, VideoSource):
 
 
 class Told(SourceEvents, list[tuple[str, float]]):
-    """What was told of losses and returns, with its time in seconds."""
+    """Reported losses and returns, with their times in seconds."""
 
     def __init__(self, clock: SimulatedClock) -> None:
         self._clock, self._began_ns = clock, clock.now_ns()
@@ -146,7 +146,7 @@ def camera(clock: SimulatedClock, plug: Plug, told: Told) -> VideoWorker:
 
 
 def read_for(worker: VideoWorker | AudioWorker, clock: SimulatedClock, seconds: float) -> int:
-    """Read as its thread does and return how many items came."""
+    """Read like the worker's thread; return the number of items."""
     until_ns = clock.now_ns() + round(seconds * NANOSECONDS)
     count = 0
     while clock.now_ns() < until_ns:
@@ -195,7 +195,7 @@ def test_a_device_that_refuses_is_tried_again_once_a_second(
     assert plug.regains == 1
     assert 5 <= told.now_s - began_s < 10
     assert kinds == {OutageKind.LOST, OutageKind.BUSY}
-    assert plug.closed == 1 + 5  # what a refused try holds of the device is let go of
+    assert plug.closed == 1 + 5  # a refused try releases the device
 
 
 @pytest.mark.parametrize(
@@ -225,7 +225,7 @@ def test_what_is_missing_from_the_start_raises_why_and_comes_all_the_same(
         camera.open()
     assert camera.outage is not None
     assert camera.outage.kind is OutageKind.MISSING
-    assert told == []  # who opens it has been told
+    assert told == []  # the caller of `open` has the error
     read_for(camera, clock, 5)
     plug.at = THERE
     assert read_for(camera, clock, 2) > 0
@@ -341,7 +341,7 @@ def test_one_that_is_closed_while_it_is_being_opened_is_let_go_of(plug: Plug, cl
 
 
 class Sound(Plugged, AudioSource):
-    """The same as a source of sound."""
+    """The same as an audio source."""
 
     channels = 1
 

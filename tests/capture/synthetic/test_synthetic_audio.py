@@ -1,4 +1,4 @@
-"""Synthetic sound: counted without a gap, like speech in level and rhythm, its beeps exactly on the seconds."""
+"""Synthetic audio: gapless, like speech in level and rhythm, with beeps exactly on the seconds."""
 
 import io
 import threading

@@ -1,4 +1,4 @@
-"""Marks: written by the product, read by the tests' own reader, and nothing else taken for one."""
+"""Marks: written by the product, read by the tests' own reader; nothing else passes for one."""
 
 from fractions import Fraction
 

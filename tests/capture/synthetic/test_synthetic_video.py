@@ -1,4 +1,4 @@
-"""Synthetic pictures: timed exactly, the same at every pace, readable after an encoder, safe to keep as promised."""
+"""Synthetic video: exact times, the same at every pace, readable after an encoder, valid as promised."""
 
 import io
 import threading
@@ -97,7 +97,7 @@ def test_a_picture_depends_on_nothing_but_its_number() -> None:
 
 
 def encoded_and_decoded(width: int, height: int, numbers: range, bit_rate: int) -> list[av.VideoFrame]:
-    """Send pictures through x264 in a file and back."""
+    """Encode pictures with x264 into a file, and decode it."""
     painter, file = Painter(width, height, Fraction(30)), io.BytesIO()
     with av.open(file, "w", "matroska") as output:
         stream = output.add_stream("libx264", 30, options={"preset": "veryfast"})

@@ -1,4 +1,4 @@
-"""The screen of a real X server as a source: what it shows, what has gone, what hangs; and the words for it."""
+"""The screen of a real X server: frames, loss, hangs, and the words for an area."""
 
 import threading
 import time
@@ -46,7 +46,7 @@ def source_of(server: Xvfb, width: int = WIDTH, height: int = HEIGHT, **area: ob
 
 
 def numbered(number: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-    """Return a grey screen with the marks of a synthetic picture, as full-range greys."""
+    """Return a grey screen with marks of a synthetic frame, in full-range grey."""
     luma = np.full((HEIGHT, WIDTH), 128, np.uint8)
     write_number(luma, number)
     return np.where(luma == 235, 255, np.where(luma == 16, 0, luma)).astype(np.uint8)
