@@ -79,7 +79,7 @@ def logo(path: Path, width: int, height: int, *, corner: str, size: float, matri
 _PAPER = (30, 34, 42)
 _MARGIN = 0.07  # left and right, as a share of the width
 _LARGE, _SMALL = 0.14, 0.08  # sizes of the letters, as shares of the height
-_LEAST = 0.5  # the smallest size of the letters of a long line, as a share
+_MIN_SHRINK = 0.5  # the smallest size of the letters of a long line, as a share
 
 
 def slate(width: int, height: int, *, name: str, reason: str, matrix: Matrix) -> av.VideoFrame:
@@ -101,7 +101,7 @@ def _draw(
     unit = min(height, width * 9 / 16 * 1.34)
     sizes = [round(part * unit) for part in (_LARGE, _SMALL)]
     first, second = (
-        fitted(text, room, size, lines=most, least=round(_LEAST * size))
+        fitted(text, room, size, lines=most, least=round(_MIN_SHRINK * size))
         for text, size, most in zip((large, small), sizes, (2, 3), strict=True)
     )
     rule, gap = max(2, round(0.016 * unit)), round(0.05 * unit)

@@ -36,7 +36,7 @@ _BELOW: dict[str, tuple[Stroke, ...]] = {
     "\u0331": (((-0.15, 0.1), (0.15, 0.1)),),  # macron
 }
 _THROUGH = "\u0335"
-_LIKE = {
+_SUBSTITUTES = {
     "\u0141": "L\u0335", "\u0142": "l\u0335", "\u0110": "D\u0335", "\u0111": "d\u0335", "\u00d8": "O\u0335",
     "\u00f8": "o\u0335", "\u0126": "H\u0335", "\u0127": "h\u0335", "\u00d0": "D\u0335", "\u00f0": "d\u0335",
     "\u00df": "ss", "\u00c6": "AE", "\u00e6": "ae", "\u0152": "OE", "\u0153": "oe", "\u00de": "Th", "\u00fe": "th",
@@ -44,7 +44,7 @@ _LIKE = {
     "\u02bb": "'", "\u02bc": "'", "\u02bf": "'", "\u02be": "'", "\u2032": "'", "\u00d7": "x",
 }  # fmt: skip
 """Replaces letters that Unicode does not decompose, and signs, by characters of the font."""
-_OTHERS = frozenset("\u00ab\u00bb\u2018\u2019\u201c\u201d\u2039\u203a\u00a9\u00b1\u00b7")
+_MORE_SIGNS = frozenset("\u00ab\u00bb\u2018\u2019\u201c\u201d\u2039\u203a\u00a9\u00b1\u00b7")
 """Quotation marks and a few signs of the font beyond ASCII."""
 _UNKNOWN = "?"
 _DOTTED = frozenset("ij")
@@ -53,7 +53,7 @@ _BASE = 1.05
 _CAPITAL, _SMALL = 0.71, 0.52  # heights of capitals and of small letters without a stem, in ems
 _TALL = frozenset("bdfhkltABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
 _STROKE, _DOT = 0.07, 0.75  # thickness of a mark in ems; radius of a dot as a share of it
-_FINE = 4  # supersampling of marks, for smooth edges
+_OVERSAMPLING = 4  # marks are drawn so much larger, for smooth edges
 
 
 type Letter = tuple[str, str]  # a character of the font, and the combining marks on it
@@ -80,13 +80,15 @@ class Text:
 def letters(text: str) -> tuple[Letter, ...]:
     """Split `text` into characters of the font with their marks; an unknown character becomes a question mark."""
     found: list[Letter] = []
-    plain = unicodedata.normalize("NFKD", "".join(_LIKE.get(sign, sign) for sign in unicodedata.normalize("NFC", text)))
+    plain = unicodedata.normalize(
+        "NFKD", "".join(_SUBSTITUTES.get(sign, sign) for sign in unicodedata.normalize("NFC", text))
+    )
     for sign in plain:
         if sign in _ABOVE or sign in _BELOW or sign == _THROUGH:
             if found:
                 base, marks = found[-1]
                 found[-1] = base, marks + sign
-        elif " " <= sign <= "~" or sign in _OTHERS:
+        elif " " <= sign <= "~" or sign in _MORE_SIGNS:
             found.append((sign, ""))
         elif sign.isspace():
             found.append((" ", ""))
@@ -118,12 +120,12 @@ def draw(text: Text) -> Mask:
     """Return a mask of the lines, flush left, as wide as the widest."""
     across = max((width_of(line, text.size) for line in text.lines), default=0) + text.size // 3
     image = Image.new("L", (max(across, 1), max(text.height, 1)))
-    marks = Image.new("L", (image.width * _FINE, image.height * _FINE)) if _has_marks(text) else None
+    marks = Image.new("L", (image.width * _OVERSAMPLING, image.height * _OVERSAMPLING)) if _has_marks(text) else None
     pen, fine_pen = ImageDraw.Draw(image), ImageDraw.Draw(marks) if marks else None
     for number, line in enumerate(text.lines):
         _draw_line(pen, fine_pen, letters(line), number * text.line_height, text.size)
     if marks:
-        image = ImageChops.lighter(image, marks.reduce(_FINE))
+        image = ImageChops.lighter(image, marks.reduce(_OVERSAMPLING))
     return np.array(image, np.uint8)
 
 
@@ -192,8 +194,8 @@ def _strokes(base: str, marks: str, width: float) -> Iterator[tuple[Stroke, floa
 
 
 def _draw_stroke(draw: ImageDraw.ImageDraw, x: float, y: float, size: int, stroke: Stroke) -> None:
-    weight = max(1.0, _STROKE * size) * _FINE
-    points = [((x + right * size) * _FINE, (y + down * size) * _FINE) for right, down in stroke]
+    weight = max(1.0, _STROKE * size) * _OVERSAMPLING
+    points = [((x + right * size) * _OVERSAMPLING, (y + down * size) * _OVERSAMPLING) for right, down in stroke]
     draw.line(points, fill=255, width=round(weight), joint="curve")
     # A single point is a dot, larger than a line's end.
     half = weight * (_DOT if len(points) == 1 else 0.5)

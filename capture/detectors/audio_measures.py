@@ -84,13 +84,13 @@ _LINE = np.arange(-2, 3)
 _NEAR = np.arange(-4, 5)
 """Hz around a multiple in which its line must be the strongest: a note beside it leaks power into these bins."""
 _BESIDE = np.concatenate((np.arange(-14, -4), np.arange(5, 15)))  # Hz from a line's middle that it is compared with
-_OUTSTANDING = 10 ** (15 / 10)  # power of a line over its surroundings, at least
-_STEADY = 10 ** (12 / 10)  # change of a line's power over these seconds, at most: hum is steady, a voice is not
-_OFF = 0.01
+_PROMINENCE = 10 ** (15 / 10)  # power of a line over its surroundings, at least
+_MAX_CHANGE = 10 ** (12 / 10)  # change of a line's power over these seconds, at most: hum is steady, a voice is not
+_MAX_DETUNING = 0.01
 """Deviation of a line from its multiple, at most: grids keep to half of it; a G, the nearest note, is 2 % off."""
-_MOSTLY = 0.5  # share of the seconds in which a line must have that frequency: speech, or a new note, hides it
+_TUNED_SHARE = 0.5  # share of the seconds in which a line must have that frequency: speech, or a new note, hides it
 _FAINT = 10 ** (40 / 10)  # lines weaker than the strongest by more than this are rounding noise of a tone
-_LEAST_LINES = 2  # lines that must stand out: a single one may be a tone
+_MIN_LINES = 2  # lines that must stand out: a single one may be a tone
 _WINDOW = np.hanning(_RATE + 1)[:-1].astype(np.float32)
 _UNIT = 0.75 * (float(_WINDOW.sum()) * 32_768.0) ** 2
 """The sum of a line's bins for an RMS of 1: a sine of amplitude A has A * sum / 2 in its bin, half of it beside."""
@@ -134,7 +134,7 @@ class HumMeter:
         if len(self._spectra) < self._count:
             return None
         spectra = np.stack(self._spectra)
-        are_mains = np.stack(self._are_mains).mean(axis=0) > _MOSTLY
+        are_mains = np.stack(self._are_mains).mean(axis=0) > _TUNED_SHARE
         return _hum(spectra.min(axis=0), spectra.max(axis=0), are_mains, self._mains_hz)
 
 
@@ -145,8 +145,8 @@ def _hum(least: NDArray[np.float32], most: NDArray[np.float32], are_mains: NDArr
     powers = lines.sum(axis=2)
     beside = np.median(least[:, mains_hz * _MULTIPLES + _BESIDE], axis=2)
     is_heard = powers > powers.max(axis=1, keepdims=True) / _FAINT
-    stands_out = is_heard & (lines.max(axis=2) > _OUTSTANDING * beside)
-    is_steady = most[:, bins].sum(axis=2) < _STEADY * powers
+    stands_out = is_heard & (lines.max(axis=2) > _PROMINENCE * beside)
+    is_steady = most[:, bins].sum(axis=2) < _MAX_CHANGE * powers
     return _loudest_dbfs(powers, stands_out & is_steady & are_mains), _loudest_dbfs(powers, stands_out)
 
 
@@ -161,12 +161,12 @@ def _are_mains(power: NDArray[np.float32], mains_hz: int) -> NDArray[np.bool_]:
     ratio = np.sqrt(np.maximum(before, after) / np.maximum(here, np.finfo(np.float32).tiny))
     off = (2 * ratio - 1) / (ratio + 1)
     hertz = highest + np.where(after > before, off, -off)
-    return np.asarray(np.abs(hertz / multiples[:, 0] - 1) <= _OFF, np.bool_)
+    return np.asarray(np.abs(hertz / multiples[:, 0] - 1) <= _MAX_DETUNING, np.bool_)
 
 
 def _loudest_dbfs(powers: NDArray[np.float32], is_hum: NDArray[np.bool_]) -> float:
     """Return the level of the channel with most power in its lines; needs more than one line."""
-    power = np.where(is_hum.sum(axis=1) >= _LEAST_LINES, (powers * is_hum).sum(axis=1), 0.0)
+    power = np.where(is_hum.sum(axis=1) >= _MIN_LINES, (powers * is_hum).sum(axis=1), 0.0)
     return to_dbfs(math.sqrt(float(power.max()) / _UNIT))
 
 

@@ -46,9 +46,9 @@ def patience_for(settings: Settings, kind: DeviceKind, role: str | None = None) 
 
 
 RECOVERS_AFTER_S = 1.0  # a fault is over after so long without trouble
-AGAIN_S = 30.0  # a fault that begins again so soon after its end was never over
-OFTEN, MOST_TIMES = 3, 32
-"""From the third beginning in a row on, the recovery time doubles each time, up to the factor MOST_TIMES."""
+RECURS_WITHIN_S = 30.0  # a fault that begins again so soon after its end was never over
+BACKOFF_FROM, MAX_BACKOFF = 3, 32
+"""From the third beginning in a row on, the recovery time doubles each time, up to the factor MAX_BACKOFF."""
 
 
 class Latch:
@@ -82,7 +82,7 @@ class Latch:
             self._tracker.find(self._fault, reason, began_ns=began_ns, **detail)
 
     def _count(self, began_ns: int) -> None:
-        is_again = self._ended_ns is not None and began_ns - self._ended_ns < AGAIN_S * NANOSECONDS
+        is_again = self._ended_ns is not None and began_ns - self._ended_ns < RECURS_WITHIN_S * NANOSECONDS
         self._in_a_row = self._in_a_row + 1 if is_again else 1
 
     def unsure(self) -> None:
@@ -95,7 +95,7 @@ class Latch:
             return
         if self._good_since_ns is None:
             self._good_since_ns = now_ns
-        times = min(2 ** max(0, self._in_a_row - OFTEN + 1), MOST_TIMES)
+        times = min(2 ** max(0, self._in_a_row - BACKOFF_FROM + 1), MAX_BACKOFF)
         if now_ns - self._good_since_ns >= self._recovers_after_ns * times:
             self._ended_ns = now_ns
             self.end()

@@ -15,27 +15,27 @@ from numpy.typing import NDArray
 from capture.media.pictures import plane_views
 from capture.source import SAMPLE_RATE, Samples
 
-LONGEST_S = 0.4  # events further apart do not belong together
-LEAST_TIMES = 3  # pairs that must agree: two may agree by chance
-_AGREE_S = 0.04  # offsets that differ by less are the same: more than a frame's time at 30 fps
-_AGREEING = 0.8  # share of the visible events (or of the audible ones, if fewer) that must have a partner
-_BY_CHANCE = 0.01  # accepted probability of agreement by chance: speech has onsets everywhere
+MAX_OFFSET_S = 0.4  # events further apart do not belong together
+MIN_PAIRS = 3  # pairs that must agree: two may agree by chance
+_TOLERANCE_S = 0.04  # offsets that differ by less are the same: more than a frame's time at 30 fps
+_PAIRED_SHARE = 0.8  # share of the visible events (or of the audible ones, if fewer) that must have a partner
+_MAX_CHANCE = 0.01  # probability of agreement by chance, at most: speech has onsets everywhere
 
 _CELLS = 64, 36  # cells of a frame, across and down
-_BRIGHTER = 60  # levels by which a cell brightens between two frames in a flash
+_FLASH_LEVELS = 60  # levels by which a cell brightens between two frames in a flash
 _NEAR = np.ones((5, 5), np.uint8)
 """A cell so near that brightened one frame before or after means a moving bright object."""
-_MOST_A_SECOND = 2  # a cell that flashes more often is a screen or a clock
-_MOVES = 3.0  # motion right before a clap, as a multiple of that in the quietest quarter of the time
+_MAX_FLASHES_PER_S = 2  # a cell that flashes more often is a screen or a clock
+_MOTION_BEFORE = 3.0  # motion right before a clap, as a multiple of that in the quietest quarter of the time
 _QUIET_PERCENTILE, _LEAST_CHANGE = 25, 0.1
-_STOPS = 0.5  # motion right after a clap, at most, as a share of that before
-_APART_S = 0.15  # least time between two claps
+_MOTION_AFTER = 0.5  # motion right after a clap, at most, as a share of that before
+_MIN_CLAP_GAP_S = 0.15  # least time between two claps
 
 _WINDOW = SAMPLE_RATE // 500  # samples of a level window: 2 ms
-_BEFORE = 8  # windows that an onset must exceed: a beep follows a moment's silence, a clap the quiet of a room
-_LOUDER = 10 ** (12 / 20)
-_HEARD = 10 ** (-40 / 20)
-_REST = 50  # windows after an onset without another: its echo is no onset
+_QUIET_WINDOWS = 8  # windows that an onset must exceed: a beep follows a moment's silence, a clap the quiet of a room
+_ONSET_FACTOR = 10 ** (12 / 20)
+_ONSET_LEVEL = 10 ** (-40 / 20)
+_ECHO_WINDOWS = 50  # windows after an onset without another: its echo is no onset
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class Seeing:
         small = cv2.resize(plane_views(picture)[0], _CELLS, interpolation=cv2.INTER_AREA).astype(np.int16)
         if self._before is not None:
             difference = small - self._before
-            self._find_flashes((difference >= _BRIGHTER).astype(np.uint8))
+            self._find_flashes((difference >= _FLASH_LEVELS).astype(np.uint8))
             self._times.append(at_s)
             self._changes.append(float(np.abs(difference).mean()))
         self._before = small
@@ -85,8 +85,8 @@ class Seeing:
 
     def flashes(self) -> set[tuple[float, ...]]:
         """Return the flash times of each cell that flashed several times, but not all the time."""
-        most = _MOST_A_SECOND * self.lasting_s
-        return {tuple(times) for times in self._flashes.values() if LEAST_TIMES <= len(times) <= most}
+        most = _MAX_FLASHES_PER_S * self.lasting_s
+        return {tuple(times) for times in self._flashes.values() if MIN_PAIRS <= len(times) <= most}
 
     def stops(self) -> list[float]:
         """Return when motion stopped suddenly, exact to one frame."""
@@ -95,8 +95,8 @@ class Seeing:
         stops: list[float] = []
         for number in range(1, len(changes) - 1):
             moved = max(changes[number - 1 : number + 1])
-            is_stop = moved > _MOVES * usual and changes[number + 1] <= _STOPS * moved
-            if is_stop and not (stops and self._times[number] - stops[-1] < _APART_S):
+            is_stop = moved > _MOTION_BEFORE * usual and changes[number + 1] <= _MOTION_AFTER * moved
+            if is_stop and not (stops and self._times[number] - stops[-1] < _MIN_CLAP_GAP_S):
                 stops.append(self._times[number])
         return stops
 
@@ -108,12 +108,12 @@ def onsets(samples: Samples) -> list[float]:
         return []
     mono = samples[: count * _WINDOW].astype(np.float32).mean(axis=1) / 32_768
     levels = np.sqrt((mono.reshape(count, _WINDOW) ** 2).mean(axis=1))
-    padded = np.concatenate((np.zeros(_BEFORE, np.float32), levels))
-    before = np.lib.stride_tricks.sliding_window_view(padded, _BEFORE)[:count].max(axis=1)
+    padded = np.concatenate((np.zeros(_QUIET_WINDOWS, np.float32), levels))
+    before = np.lib.stride_tricks.sliding_window_view(padded, _QUIET_WINDOWS)[:count].max(axis=1)
     begun: list[float] = []
-    last = -_REST
-    for window in np.flatnonzero((levels > _HEARD) & (levels > _LOUDER * before)):
-        if window - last >= _REST:
+    last = -_ECHO_WINDOWS
+    for window in np.flatnonzero((levels > _ONSET_LEVEL) & (levels > _ONSET_FACTOR * before)):
+        if window - last >= _ECHO_WINDOWS:
             begun.append(float(window * _WINDOW / SAMPLE_RATE))
         last = int(window)
     return begun
@@ -121,23 +121,25 @@ def onsets(samples: Samples) -> list[float]:
 
 def distance(seen: Sequence[float], heard: Sequence[float], lasting_s: float) -> tuple[float, int] | None:
     """Return the median delay of `heard` after `seen` and the number of pairs that agree; None if it may be chance."""
-    if len(seen) < LEAST_TIMES or not heard:
+    if len(seen) < MIN_PAIRS or not heard:
         return None
     every = np.subtract.outer(np.asarray(heard), np.asarray(seen))
-    near = every[np.abs(every) <= LONGEST_S]
+    near = every[np.abs(every) <= MAX_OFFSET_S]
     best: list[float] = []
     for candidate in sorted(near, key=abs):
         off = np.abs(every - candidate)
         agreeing = [
-            float(every[row, column]) for column, row in enumerate(off.argmin(axis=0)) if off[row, column] <= _AGREE_S
+            float(every[row, column])
+            for column, row in enumerate(off.argmin(axis=0))
+            if off[row, column] <= _TOLERANCE_S
         ]
         if len(agreeing) > len(best):
             best = agreeing
-    if len(best) < max(LEAST_TIMES, _AGREEING * min(len(seen), len(heard))):
+    if len(best) < max(MIN_PAIRS, _PAIRED_SHARE * min(len(seen), len(heard))):
         return None
     # The share of visible events that have an onset at a given offset by chance.
-    share = min(1.0, len(heard) * 2 * _AGREE_S / lasting_s)
-    if share ** len(best) * math.comb(len(seen), len(best)) * LONGEST_S / _AGREE_S > _BY_CHANCE:
+    share = min(1.0, len(heard) * 2 * _TOLERANCE_S / lasting_s)
+    if share ** len(best) * math.comb(len(seen), len(best)) * MAX_OFFSET_S / _TOLERANCE_S > _MAX_CHANCE:
         return None
     return float(np.median(best)), len(best)
 

@@ -213,10 +213,10 @@ WITHIN = (1280, 720)  # frames of this size are large enough
 SETTLES_S = 0.7  # cameras find their exposure in this time; frames in it count only if there are no others
 BURNT = 232  # limited-range luma (235 is white) from which all detail is lost
 
-_ACROSS = 640  # width at which sharpness is judged: blur at this width shows on every screen
-_KERNEL = 9  # size of the second blur, in pixels
-_NOISE = 2  # levels between neighbours that are no detail: residual sensor noise, or the shading of a wall
-_LEAST_DETAIL = 0.05  # mean detail in levels, at least: a bare wall has less, and is never sharp
+_BLUR_WIDTH = 640  # width at which sharpness is judged: blur at this width shows on every screen
+_BLUR_KERNEL = 9  # size of the second blur, in pixels
+_NOISE_LEVELS = 2  # levels between neighbours that are no detail: residual sensor noise, or the shading of a wall
+_MIN_DETAIL = 0.05  # mean detail in levels, at least: a bare wall has less, and is never sharp
 _LIGHT_PERCENTILE = 95
 
 
@@ -304,9 +304,9 @@ class Glance:
 
 def _small(luma: Plane) -> Plane:
     rows, columns = luma.shape
-    if columns <= _ACROSS:
+    if columns <= _BLUR_WIDTH:
         return luma
-    size = _ACROSS, rows * _ACROSS // columns
+    size = _BLUR_WIDTH, rows * _BLUR_WIDTH // columns
     return np.asarray(cv2.resize(luma, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
@@ -316,14 +316,14 @@ def blur(shown: NDArray[np.float32]) -> float | None:
     The measure of Crete et al. ("The blur effect", 2007) depends on neither content nor contrast.
     """
     amounts = []
-    for axis, kernel in ((1, (_KERNEL, 1)), (0, (1, _KERNEL))):
+    for axis, kernel in ((1, (_BLUR_KERNEL, 1)), (0, (1, _BLUR_KERNEL))):
         detail = _detail(shown, axis)
         whole = float(detail.sum())
-        if whole >= _LEAST_DETAIL * detail.size:
+        if whole >= _MIN_DETAIL * detail.size:
             kept = _detail(np.asarray(cv2.blur(shown, kernel), np.float32), axis)
             amounts.append(1 - float(np.maximum(0, detail - kept).sum()) / whole)
     return max(amounts) if amounts else None
 
 
 def _detail(shown: NDArray[np.float32], axis: int) -> NDArray[np.float32]:
-    return np.asarray(np.maximum(0, np.abs(np.diff(shown, axis=axis)) - _NOISE), np.float32)
+    return np.asarray(np.maximum(0, np.abs(np.diff(shown, axis=axis)) - _NOISE_LEVELS), np.float32)

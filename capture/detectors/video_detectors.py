@@ -28,9 +28,11 @@ UNEVEN, EVEN = 0.7, 0.5
 """Jitter (mean difference of successive intervals, as in RFC 3550) as a share of the mean interval. Every fifth frame
 missing makes 0.4; a camera that changes its rate makes none.
 """
-GAP = 1.5  # a longer interval, in usual ones, has missing frames in it
-_FEWEST_TIMES = 4
-_MOST_TIMES = 1000  # more frames than any source has in _RHYTHM_S; timestamps that stand still must not fill the memory
+GAP_INTERVALS = 1.5  # a longer interval, in usual ones, has missing frames in it
+_MIN_ARRIVALS = 4
+_MAX_ARRIVALS = (
+    1000  # more frames than any source has in _RHYTHM_S; timestamps that stand still must not fill the memory
+)
 
 _RHYTHM_NS = round(_RHYTHM_S * NANOSECONDS)
 
@@ -51,7 +53,7 @@ class ArrivalWatch:
         self._kind = kind
         self._is_screen = is_screen
         self._nominal = float(nominal)
-        self._times: deque[int] = deque(maxlen=_MOST_TIMES)
+        self._times: deque[int] = deque(maxlen=_MAX_ARRIVALS)
         """Capture times of the last _RHYTHM_S; cleared after a pause."""
         self._began_ns = 0
         self._opened_ns = opened_ns
@@ -87,19 +89,19 @@ class ArrivalWatch:
     def _is_settled(self) -> bool:
         """Whether the window is full and begins after the first second, in which cameras start."""
         return (
-            len(self._times) > _FEWEST_TIMES
+            len(self._times) > _MIN_ARRIVALS
             and self._times[-1] - self._began_ns >= _RHYTHM_NS + SETTLES_S * NANOSECONDS
         )
 
     @property
     def _interval_ns(self) -> int:
         """The mean interval, 0 if unknown."""
-        return (self._times[-1] - self._times[0]) // (len(self._times) - 1) if len(self._times) > _FEWEST_TIMES else 0
+        return (self._times[-1] - self._times[0]) // (len(self._times) - 1) if len(self._times) > _MIN_ARRIVALS else 0
 
     def _missing_before(self, at_ns: int) -> int:
         """Return how many frames are missing before `at_ns`, by the measured interval or the nominal one."""
         interval_ns, least_ns = self._interval_ns, NANOSECONDS / self._nominal
-        if not interval_ns or at_ns - self._times[-1] <= GAP * max(interval_ns, least_ns):
+        if not interval_ns or at_ns - self._times[-1] <= GAP_INTERVALS * max(interval_ns, least_ns):
             return 0
         usual_ns = max(median(self._intervals()), least_ns)  # earlier gaps are in the mean
         return max(0, round((at_ns - self._times[-1]) / usual_ns) - 1)
@@ -219,11 +221,13 @@ moment.
 
 
 WINDOW_S = 5.0
-FEWEST = 3
-SHARE = 0.015  # at least FEWEST damaged frames in WINDOW_S, and this share, are a fault: a single one is not
+MIN_DAMAGED = 3
+DAMAGED_SHARE = (
+    0.015  # at least MIN_DAMAGED damaged frames in WINDOW_S, and this share, are a fault: a single one is not
+)
 CLEAN_S = 3.0  # the fault is over after so long without damage
 SETTLES_S = 1.0  # damage in a camera's first second is counted, but no fault
-_MOST = 2000  # more frames than any source has in WINDOW_S; timestamps that stand still must not fill the memory
+_MAX_TIMES = 2000  # more than any source has in WINDOW_S; frozen timestamps must not fill the memory
 
 _WINDOW_NS = round(WINDOW_S * NANOSECONDS)
 _JPEG_BEGINS, _JPEG_ENDS = b"\xff\xd8", b"\xff\xd9"
@@ -245,8 +249,8 @@ class DamageWatch:
         self._name = tracker.name
         self._lock = threading.Lock()
         self._first_ns: int | None = None
-        self._whole: deque[int] = deque(maxlen=_MOST)
-        self._damaged: deque[int] = deque(maxlen=_MOST)
+        self._whole: deque[int] = deque(maxlen=_MAX_TIMES)
+        self._damaged: deque[int] = deque(maxlen=_MAX_TIMES)
         self._latch = Latch(tracker, Fault.DAMAGED, recovers_after_s=CLEAN_S)
 
     @property
@@ -290,7 +294,7 @@ class DamageWatch:
         self._latch.unsure()
         damaged = len(self._damaged)
         looked_at = damaged + len(self._whole)
-        if damaged >= FEWEST and damaged >= SHARE * looked_at:
+        if damaged >= MIN_DAMAGED and damaged >= DAMAGED_SHARE * looked_at:
             self._latch.bad(
                 f"{damaged} of the last {looked_at} pictures of {self._name} are damaged ({why}): try another cable or"
                 " port; long cables, hubs without power and loose plugs do this",

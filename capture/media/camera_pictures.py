@@ -13,7 +13,7 @@ from capture.media.pictures import BySize, PicturePool, Planes, RawDecoder, fit,
 from capture.source import Frame, Matrix, Size
 from config.errors import MediaError
 
-_MOST_WAITING = 300
+_MAX_QUEUED = 300
 
 
 def decoder_for(
@@ -71,7 +71,7 @@ class H264Decoder:
         """Queue a frame until it, or a later one, is decoded."""
         with self._lock:
             self._waiting.append(frame)
-            if len(self._waiting) > _MOST_WAITING:
+            if len(self._waiting) > _MAX_QUEUED:
                 self._waiting.popleft()
                 self._is_whole = False
 

@@ -244,7 +244,7 @@ class RawDecoder:
         return luma.reshape(height, width), self._u, self._v
 
 
-_MOST = 3  # small sizes to keep: a layout shows a source once, and a switch may show it twice for a moment
+_MAX_SMALLER = 3  # small sizes to keep: a layout shows a source once, and a switch may show it twice for a moment
 
 
 class BySize[T]:
@@ -266,6 +266,6 @@ class BySize[T]:
             return self._whole
         found = self._smaller.pop(size, None) or self._make(*size)
         self._smaller[size] = found  # the last entry is the latest
-        if len(self._smaller) > _MOST:
+        if len(self._smaller) > _MAX_SMALLER:
             del self._smaller[next(iter(self._smaller))]
         return found

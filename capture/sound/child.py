@@ -34,9 +34,9 @@ from devices.host.priority import ask_for_sound, expect_pauses
 _NANOSECONDS = 1_000_000_000
 _BLOCKS_A_SECOND = 50
 _LATENCY_S = 0.1  # the driver's buffer; it delivers every quarter of that
-_MOST_WAITING = 5 * _BLOCKS_A_SECOND
+_MAX_QUEUED = 5 * _BLOCKS_A_SECOND
 """Blocks kept while the parent does not read; later ones are lost, and the next sent block says so."""
-_MOST_DELAY_S = 1.0
+_MAX_DELAY_S = 1.0
 _SOURCES_S = 2.0  # how long the sound server may take to list its sources, once PortAudio has listed its inputs
 
 _NO_SERVER_S = 5.0  # retry interval while no sound server runs
@@ -163,7 +163,7 @@ def _capture(sounddevice: Any, request: Request) -> None:
         return _answer(Failed(f"PortAudio sees no input {request.name}", missing=True))
     device = sounddevice.query_devices(index)
     channels = min(channels, device["max_input_channels"])
-    blocks: queue.Queue[_Block] = queue.Queue(_MOST_WAITING)
+    blocks: queue.Queue[_Block] = queue.Queue(_MAX_QUEUED)
     is_card = card_and_device(request.name) is not None
     problem, scheduled = "", ask_for_sound(of_a_card=is_card)  # PortAudio's threads inherit it
     for rate in dict.fromkeys((request.rate, round(device["default_samplerate"]))):
@@ -198,7 +198,7 @@ def recorder(blocks: "queue.Queue[_Block]", rate: int) -> Callable[[Any, int, An
         """Take `frames` samples. `times` are on an unknown clock, so only their difference counts."""
         nonlocal has_lost
         delay_s = times.currentTime - times.inputBufferAdcTime
-        if not 0 < delay_s < _MOST_DELAY_S:
+        if not 0 < delay_s < _MAX_DELAY_S:
             delay_s = frames / rate
         stamp = time.monotonic_ns() - round(delay_s * _NANOSECONDS)
         lost = has_lost or bool(status.input_overflow)

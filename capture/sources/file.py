@@ -43,10 +43,10 @@ from config.settings.quantities import clock_text
 from devices.host.clock import NANOSECONDS, nanoseconds
 
 _MICROSECOND_NS = 1000
-_GUESSED = frozenset({"aac", "ac3", "eac3", "mp3"})
+_NO_LENGTH = frozenset({"aac", "ac3", "eac3", "mp3"})
 """Formats without a stated length: FFmpeg guesses it from the first bit rate."""
 _TIME = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)")
-_LEAST_MISSING_NS = NANOSECONDS
+_LENGTH_TOLERANCE_NS = NANOSECONDS
 """Tolerance of a file's stated length: streams are not cut to the same length, and rates are rounded."""
 
 
@@ -104,7 +104,7 @@ class MediaFile:
     def check_end(self, stream: VideoStream | AudioStream, end_ns: int) -> None:
         """Raise MediaError if the stream ended too early, at media time `end_ns`."""
         length_ns, end_ns = self._length_ns(stream), max(end_ns, self._end_ns)
-        is_short = end_ns < length_ns - _LEAST_MISSING_NS
+        is_short = end_ns < length_ns - _LENGTH_TOLERANCE_NS
         if self.is_cut_off or is_short:
             kind = "pictures" if stream.type == "video" else "sounds"
             length = f" of {clock_text(length_ns / NANOSECONDS)}" if is_short else ""
@@ -122,7 +122,7 @@ class MediaFile:
 
     def _length_ns(self, stream: VideoStream | AudioStream) -> int:
         """Return the stated length of the stream in media time; 0 without one."""
-        if self._container.format.name in _GUESSED:
+        if self._container.format.name in _NO_LENGTH:
             return 0
         if stream.duration:
             tick = Fraction(stream.time_base.num, stream.time_base.den)
@@ -139,21 +139,21 @@ class MediaFile:
         self._container.close()
 
 
-_AS_SENT = {"mjpeg": "null", "h264": "h264_mp4toannexb", "hevc": "hevc_mp4toannexb"}
+_BITSTREAM_FILTERS = {"mjpeg": "null", "h264": "h264_mp4toannexb", "hevc": "hevc_mp4toannexb"}
 """Per codec, the bitstream filter that gives packets as a camera sends them, parameter sets before each keyframe."""
 
 
 def copied_form(stream: VideoStream) -> Coded | None:
     """Return the format of a film's frames for copying, None for other codecs."""
     codec = stream.codec_context.name
-    return Coded(codec, stream.width, stream.height) if codec in _AS_SENT else None
+    return Coded(codec, stream.width, stream.height) if codec in _BITSTREAM_FILTERS else None
 
 
 def _copying(
     stream: VideoStream, at_ns: Callable[[int, Fraction], int]
 ) -> "Callable[[Packet[VideoStream]], list[CodedPicture]]":  # quoted: not generic at run time
     """Return a function that copies and consumes a packet's frames; `at_ns` converts ticks to session time."""
-    filtering = BitStreamFilterContext(_AS_SENT[stream.codec_context.name], stream)
+    filtering = BitStreamFilterContext(_BITSTREAM_FILTERS[stream.codec_context.name], stream)
     tick = Fraction(stream.time_base.num, stream.time_base.den)
 
     def copied(packet: "Packet[VideoStream]") -> list[CodedPicture]:
@@ -170,7 +170,7 @@ _SLOWEST_RATE, _FASTEST_RATE = Fraction(1), Fraction(120)
 _RATE_TOLERANCE = Fraction(1, 20)
 _BLOCK_FRAMES = 1024
 _MAX_CHANNELS = 2
-_NOT_OURS = "a picture of another source"
+_FOREIGN_FRAME = "a picture of another source"
 _JITTER_NS = NANOSECONDS // 20
 """Audio is continuous if its timestamps deviate less: containers round them to milliseconds."""
 
@@ -237,10 +237,10 @@ class FileVideoSource(VideoSource):
             raise MediaError("the file is damaged there")
         if isinstance(payload, bytes):
             if self._jpegs is None:
-                raise TypeError(_NOT_OURS)
+                raise TypeError(_FOREIGN_FRAME)
             return self._jpegs.get(within).decode(payload)
         if self._converters is None:
-            raise TypeError(_NOT_OURS)
+            raise TypeError(_FOREIGN_FRAME)
         picture = self._converters.get(within).convert(payload)
         return turned(picture, self._quarters, self._matrix) if self._quarters else picture
 

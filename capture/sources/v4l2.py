@@ -130,7 +130,7 @@ def _signal_problem(fd: int, receiver: int) -> str | None:
     return None
 
 
-_OLDEST_NS = 2 * NANOSECONDS
+_MAX_DELAY_NS = 2 * NANOSECONDS
 _FUTURE_NS = NANOSECONDS // 4  # some drivers stamp a frame with the expected time of its completion
 
 
@@ -152,7 +152,7 @@ class Stamps:
     def stamp(self, driver_ns: int | None, now_ns: int) -> int:
         """Return the capture time of a frame with timestamp `driver_ns` that arrived at `now_ns`."""
         if self.is_monotonic is None:
-            self.is_monotonic = driver_ns is not None and -_FUTURE_NS < now_ns - driver_ns < _OLDEST_NS
+            self.is_monotonic = driver_ns is not None and -_FUTURE_NS < now_ns - driver_ns < _MAX_DELAY_NS
         believed = now_ns
         if self.is_monotonic and driver_ns is not None and driver_ns <= now_ns + _FUTURE_NS:
             believed = driver_ns
@@ -174,14 +174,14 @@ _INPUT_FORMATS = {
 _CODED = {"MJPG": "mjpeg", "JPEG": "mjpeg", "H264": "h264"}  # FFmpeg's names of the compressed formats
 
 _NON_BLOCKING = "4"
-_AS_IT_COMES = {"fflags": "52", "probesize": "32"}  # non-blocking, no parser, nothing filled in
+_NO_PARSER = {"fflags": "52", "probesize": "32"}  # non-blocking, no parser, nothing filled in
 """Disables FFmpeg's parser for H.264. The parser delays each frame until the next, drops the first timestamp, and reads
 eight frames before it is open.
 """
 _OPEN_S = 1.0  # how long FFmpeg may spin for a first frame; without one the device still opens
 _CLOSE_S = 0.4
-_MOST_READ_AHEAD = 256
-_LONGEST_WAIT_S = 0.02  # a driver that does not notify the second descriptor delays frames by this at most
+_MAX_DRAINED = 256
+_MAX_WAIT_S = 0.02  # a driver that does not notify the second descriptor delays frames by this at most
 _GONE = select.POLLERR | select.POLLHUP | select.POLLNVAL
 
 
@@ -280,7 +280,7 @@ class V4l2Source(VideoSource):
                     remaining_ns = deadline_ns - self._clock.now_ns()
                     if remaining_ns <= 0:
                         return None
-                    stream.wait(min(remaining_ns / NANOSECONDS, _LONGEST_WAIT_S))
+                    stream.wait(min(remaining_ns / NANOSECONDS, _MAX_WAIT_S))
                     continue
             frame = self._frame(*packet)
             if frame is not None:
@@ -339,7 +339,7 @@ class _Stream:
             "fflags": _NON_BLOCKING,
         }
         if chosen.mode.format == "H264":
-            options |= _AS_IT_COMES
+            options |= _NO_PARSER
         if chosen.rate is not None:
             options["framerate"] = str(Fraction(chosen.rate).limit_denominator(1001))
         try:
@@ -398,7 +398,7 @@ class _Stream:
     def _drain(self) -> None:
         """Drain FFmpeg's packets: it frees them after the device's state, which they use."""
         with contextlib.suppress(av.FFmpegError, OSError, ValueError, StopIteration):
-            for _ in range(_MOST_READ_AHEAD):
+            for _ in range(_MAX_DRAINED):
                 next_packet(self._container, self._stream)
 
 

@@ -33,7 +33,7 @@ from devices.model.device import Device, DeviceKind
 _FORM = re.compile(
     r"screen(?::(?P<display>[^+]*:\d+(?:\.\d+)?))?(?:\+(?P<x>\d+),(?P<y>\d+),(?P<width>\d+)x(?P<height>\d+))?"
 )
-_LEAST = 2
+_MIN_SIDE = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ def as_screen(word: str, environment: Mapping[str, str]) -> ScreenArea | None:
     if found["width"] is None:
         return ScreenArea(display)
     size = int(found["width"]), int(found["height"])
-    if min(size) < _LEAST:
+    if min(size) < _MIN_SIDE:
         raise UsageError(f'"{word}" is smaller than a picture can be', hint="write a size such as 1280x720")
     return ScreenArea(display, int(found["x"]), int(found["y"]), size)
 
@@ -154,7 +154,7 @@ class BgraConverter:
 
 _OPEN_S = 5.0
 _CLOSE_S = 0.4
-_MOST_WAITING = 4  # frames are large (8 MB at 1080p), and the reader takes them at once
+_MAX_QUEUED = 4  # frames are large (8 MB at 1080p), and the reader takes them at once
 _PIXEL_FORMATS = ("bgr0", "bgra")
 
 
@@ -225,7 +225,7 @@ class _Grabber:
         self._area = area
         self._rate = rate
         self._clock = clock
-        self._frames: SourceQueue[Frame] = SourceQueue(_MOST_WAITING)
+        self._frames: SourceQueue[Frame] = SourceQueue(_MAX_QUEUED)
         self._size: Size | None = None
         self._error: DeviceError | None = None
         self._has_tried = threading.Event()
