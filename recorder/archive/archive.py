@@ -85,14 +85,14 @@ class Archive:
             self._remove_empty(folder.parent, there)
             raise storage_error(error, folder) from None
         try:
-            self._furnish(work, there)
+            self._fill_new(work, there)
         except OSError as error:
             shutil.rmtree(folder, ignore_errors=True)  # made just now, nothing recorded yet
             self._remove_empty(folder.parent, there)
             raise storage_error(error, folder) from None
         return work
 
-    def _furnish(self, work: WorkFolder, there: Path) -> None:
+    def _fill_new(self, work: WorkFolder, there: Path) -> None:
         work.media.mkdir(parents=True)
         work.metadata.mkdir()
         work.events.touch()

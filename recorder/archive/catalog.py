@@ -111,7 +111,7 @@ def is_inside(folder: Path, path: Path) -> bool:
 
 def read_package(folder: Path) -> Package:
     """Return the package at `folder`; it is damaged if its description or a folder cannot be read."""
-    where, recording = _standing(folder)
+    where, recording = _locate(folder)
     name = names.storable(names.replaced(folder.name) or folder.name)
     size = _size(where)
     if recording is None:
@@ -156,7 +156,7 @@ def refuse_elsewhere(folder: Path) -> None:
         )
 
 
-def _standing(folder: Path) -> tuple[Path, Recording | None]:
+def _locate(folder: Path) -> tuple[Path, Recording | None]:
     """Return the present path of a package and its description or None: a correction may rename it meanwhile."""
     for where in (folder, folder.with_name(f".{folder.name}{names.OLD}"), folder):
         try:
@@ -207,24 +207,24 @@ def _identifier(folder: Path) -> str:
 def find(root: Path, key: str) -> Package:
     """Return the one package for a name, path, UUID or a beginning of these. Raises PackageNotFound, StorageError."""
     wanted = _name_of(root, key)
-    likely = _answering(_packages(root, lambda name: _may_answer(name, wanted)), wanted)
+    likely = _matching(_packages(root, lambda name: _may_match(name, wanted)), wanted)
     if len(likely) == 1:
         return likely[0]
     known = packages(root)
-    found = _answering(known, wanted)
+    found = _matching(known, wanted)
     if len(found) == 1:
         return found[0]
     raise _not_found(root, key, found, known)
 
 
-def _answering(known: list[Package], wanted: str) -> list[Package]:
+def _matching(known: list[Package], wanted: str) -> list[Package]:
     """Return the packages with the id `wanted`, else those with a name or UUID that begins so."""
     exact = [package for package in known if wanted in {package.id, package.uuid}]
     begun = (each for each in known if wanted and (each.id.startswith(wanted) or each.uuid.startswith(wanted)))
     return exact or list(begun)
 
 
-def _may_answer(folder_name: str, wanted: str) -> bool:
+def _may_match(folder_name: str, wanted: str) -> bool:
     """Return whether the package in a folder may match: our names end with the UUID's beginning."""
     name = names.replaced(folder_name) or folder_name
     ours = names.NAME.fullmatch(name)

@@ -58,7 +58,7 @@ class Deriving:
         wishes = self._wishes.slides
         if wishes is None or self._has_slides(recording):
             return recording
-        slides = self._tried("chapters", lambda: self._slides(recording, wishes))
+        slides = self._try("chapters", lambda: self._slides(recording, wishes))
         if slides is None:
             shutil.rmtree(self._work.path / SLIDES_FOLDER, ignore_errors=True)  # images without chapters
         marks = [chapter for chapter in recording.chapters if chapter.source != "slide"]
@@ -68,8 +68,8 @@ class Deriving:
         """Write the thumbnails sheet and the sound levels for the report."""
         if self._wishes.report is None:
             return
-        self._tried("thumbnails", lambda: self._sheet(recording))
-        self._tried("levels", lambda: self._levels(recording))
+        self._try("thumbnails", lambda: self._sheet(recording))
+        self._try("levels", lambda: self._levels(recording))
 
     def report(self, recording: Recording) -> None:
         """Write the report and `derived.json`. The payload manifest must exist, the tag manifest must not."""
@@ -78,7 +78,7 @@ class Deriving:
             from recorder.features.report.page import write_report
 
             name, language = names.session_of(self._work.name), self._wishes.language
-            reason = self._tried("report", lambda: write_report(self._work.path, name, wishes, language, self._disk))
+            reason = self._try("report", lambda: write_report(self._work.path, name, wishes, language, self._disk))
             if reason:
                 self._problems.append(f"report.pdf: {reason}")
         slides = [chapter for chapter in recording.chapters if chapter.source == "slide"]
@@ -131,7 +131,7 @@ class Deriving:
         progress = share(self._progress, begin, end)
         return lambda done: progress(round(min(1.0, done) * total), total) if progress else None
 
-    def _tried[Made](self, what: str, make: Callable[[], Made]) -> Made | None:
+    def _try[Made](self, what: str, make: Callable[[], Made]) -> Made | None:
         """Run `make` on a thread of low priority; return None, with a problem noted, if it fails."""
         made: list[Made] = []
 

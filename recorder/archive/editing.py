@@ -166,11 +166,11 @@ def add(
             added.append(Addition(file=path, name=storable(source.name), bytes=size, added_at=now, note=storable(note)))
         draft.is_wanted = bool(added)
         if added:
-            _describe(draft, added, note, by, now)
+            _describe_added(draft, added, note, by, now)
     return added, known
 
 
-def _describe(draft: Draft, added: Sequence[Addition], note: str, by: str | None, now: datetime) -> None:
+def _describe_added(draft: Draft, added: Sequence[Addition], note: str, by: str | None, now: datetime) -> None:
     raw = read_raw(draft)
     raw["additions"] = [*raw.get("additions", ()), *(msgspec.to_builtins(one) for one in added)]
     detail = f"Added: {', '.join(one.name for one in added)}" + (f"; {note}" if note else "")

@@ -155,7 +155,7 @@ def _without_place(reason: str) -> str:
     return kind if "/" in subject else reason
 
 
-_FIRST = (1980, 1, 1, 0, 0, 0)  # the earliest time in a ZIP file
+_EARLIEST = (1980, 1, 1, 0, 0, 0)  # the earliest time in a ZIP file
 
 
 def write_zip(
@@ -189,9 +189,9 @@ def _put(archive: zipfile.ZipFile, content: Content, root: str, tally: Tally) ->
 
 def _time_of(content: Content) -> tuple[int, int, int, int, int, int]:
     if isinstance(content.source, bytes):
-        return _FIRST
+        return _EARLIEST
     local = time.localtime(content.source.stat().st_mtime)
-    return max(_FIRST, (local.tm_year, local.tm_mon, local.tm_mday, local.tm_hour, local.tm_min, local.tm_sec))
+    return max(_EARLIEST, (local.tm_year, local.tm_mon, local.tm_mday, local.tm_hour, local.tm_min, local.tm_sec))
 
 
 def _pump(source: IO[bytes], target: IO[bytes] | None, tally: Tally) -> str:

@@ -144,7 +144,7 @@ class FixityRound:
     def run(self, budget: int) -> Round:
         """Read packages until the next would exceed `budget` bytes; always reads the first."""
         waiting = self._oldest_first()
-        flow = Flow(rate=self.max_rate, go_on=self._go_on, clock=self.clock)
+        flow = Flow(rate=self.max_rate, go_on=self._raise_if_busy, clock=self.clock)
         total = min(budget, sum(size for _, size in waiting))
         damaged: list[str] = []
         self._done, count, ended = 0, 0, "done"
@@ -182,7 +182,7 @@ class FixityRound:
             if self.progress is not None:
                 self.progress(self._done + done, max(total, self._done + done))
 
-        self._go_on()
+        self._raise_if_busy()
         try:
             with locked(folder, alone=False):
                 problems = verify(folder, progress=told, uncached=True)
@@ -203,7 +203,7 @@ class FixityRound:
         self.told(entry)
         return not problems
 
-    def _go_on(self) -> None:
+    def _raise_if_busy(self) -> None:
         if self.is_busy():
             raise SessionError("a session wants the disk")
 

@@ -264,7 +264,7 @@ def room_key(room: str) -> str:
 def _entry(folder: Path) -> tuple[tuple[float, str, bytes], Words]:
     """Return the row of a package (start, room, document) and its texts. A damaged package has its name only."""
     package = catalog.read_package(folder)
-    if package.recording and not _is_vouched_for(folder):
+    if package.recording and not _is_listed(folder):
         package = msgspec.structs.replace(package, state=PackageState.DAMAGED)
     recording = package.recording or None
     document = msgspec.json.encode(msgspec.structs.replace(package, recording=msgspec.UNSET))
@@ -272,7 +272,7 @@ def _entry(folder: Path) -> tuple[tuple[float, str, bytes], Words]:
     return (package.started_at.timestamp(), room, document), _words(package, recording)
 
 
-def _is_vouched_for(folder: Path) -> bool:
+def _is_listed(folder: Path) -> bool:
     """Return whether the tag manifest lists the description as it is."""
     try:
         digest = hashlib.sha256(read_file(folder / RECORDING_FILE)).hexdigest()

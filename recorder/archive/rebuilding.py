@@ -244,7 +244,7 @@ class Draft:
         """Make the folder with all payload files."""
         self._make_folder(self.new)
         for path, digest in self.payload.items():
-            self._take_over(path, path, digest)
+            self._link_or_copy(path, path, digest)
 
     def add(self, source: Path, path: str) -> str:
         """Copy a file to `path` in the payload; return its hex SHA-256."""
@@ -278,8 +278,8 @@ class Draft:
         changed = {path: content for path, content in self._written.items() if content != self.read(path)}
         for path, digest in self._tags.items():
             if path not in changed:
-                self._take_over(path, path, digest)
-        self._tags |= self._keep_former(changed)
+                self._link_or_copy(path, path, digest)
+        self._tags |= self._keep_old_tags(changed)
         for path, content in changed.items():
             self._disk.write(self._place(path), content, mode=self._modes[path])
             if (self.folder / path).exists():
@@ -289,22 +289,22 @@ class Draft:
         self._disk.write(self.new / bag.TAG_MANIFEST_FILE, bag.manifest_text(self._tags))
         for folder in fixity.folders(self.new):
             self._disk.sync(folder)
-        self._prove()
+        self._read_back()
 
     def undo(self) -> None:
         """Remove the draft, which has only hard links and copies."""
         shutil.rmtree(self.new, ignore_errors=True)
 
-    def _keep_former(self, changed: dict[str, bytes]) -> dict[str, str]:
+    def _keep_old_tags(self, changed: dict[str, bytes]) -> dict[str, str]:
         """Keep the old versions of `changed` tag files; return their digests by new path."""
         numbers = [int(kept[1]) for path in self._tags if (kept := _KEPT.match(path))]
         history = f"{HISTORY}{max(numbers, default=0) + 1:04}/"
         former = self._former | {path: self._tags[path] for path in changed if path in self._tags}
         for path, digest in former.items():
-            self._take_over(path, f"{history}{path}", digest)
+            self._link_or_copy(path, f"{history}{path}", digest)
         return {f"{history}{path}": digest for path, digest in former.items()}
 
-    def _take_over(self, path: str, new_path: str, digest: str) -> None:
+    def _link_or_copy(self, path: str, new_path: str, digest: str) -> None:
         """Link a file of the old package into this one, or copy it."""
         source, target = self.folder / path, self._place(new_path)
         if self._links:
@@ -348,7 +348,7 @@ class Draft:
         like = self.folder / folder.relative_to(self.new)
         folder.chmod(stat.S_IMODE((like if like.is_dir() else self.folder).stat().st_mode))
 
-    def _prove(self) -> None:
+    def _read_back(self) -> None:
         """Read copies back from the disk before the old package is removed; hard links are the same files."""
         refuse_damaged(self.folder.name, verify(self.new, payload=False))
         for path, digest in self._copied.items():

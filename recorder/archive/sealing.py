@@ -77,7 +77,7 @@ def poster(path: Path) -> bytes | None:
             stream = container.streams.video[0]
             stream.codec_context.thread_count = 1
             for part in POSTER_MOMENTS:
-                found = _picture_at(container, stream, part)
+                found = _frame_at(container, stream, part)
                 picture = found or picture
                 if found is not None and _luma(found) > BLACK_LUMA:
                     break
@@ -86,7 +86,7 @@ def poster(path: Path) -> bytes | None:
         return None
 
 
-def _picture_at(container: InputContainer, stream: VideoStream, part: float) -> av.VideoFrame | None:
+def _frame_at(container: InputContainer, stream: VideoStream, part: float) -> av.VideoFrame | None:
     """Return the first frame that decodes from the keyframe before `part` (0 to 1); drain the decoder at once."""
     decoder = stream.codec_context
     try:
@@ -133,11 +133,11 @@ def health_lines(begun: Begun, recording: Recording) -> bytes:
     wanted = Wanted(since=recording.started_at, until=recording.ended_at, devices=devices, level=Level.INFO)
     kept: list[HealthLine] = []
     with contextlib.suppress(StateError, OSError):
-        kept = list(_bounded(read(log_folder(), wanted), recording.ended_at))
+        kept = list(_first_and_last(read(log_folder(), wanted), recording.ended_at))
     return b"".join(msgspec.json.encode(line) + b"\n" for line in kept)
 
 
-def _bounded(lines: Iterable[HealthLine], ended_at: datetime) -> Iterator[HealthLine]:
+def _first_and_last(lines: Iterable[HealthLine], ended_at: datetime) -> Iterator[HealthLine]:
     """Yield the first and the last lines, with a count of those left out between."""
     rest = iter(lines)
     yield from itertools.islice(rest, MOST_HEALTH_LINES // 2)
@@ -235,7 +235,7 @@ def _describe(work: WorkFolder, facts: RecordingFacts | None, media: list[str]) 
     return Recording(
         uuid=uuid, session=begun.uuid if uuid != begun.uuid else None, copy=begun.copy, part=begun.part,
         title=begun.title, started_at=began, ended_at=ended, duration_s=duration_s,
-        frames=sum(_pictures(file) for file in program),
+        frames=sum(_frame_count(file) for file in program),
         dropped=facts.dropped, repeated=facts.repeated, degraded=(*facts.degraded, *unreadable),
         office=context.office, room=context.room, host=begun.host, profile=context.profile,
         destinations=tuple(dict.fromkeys([*context.destinations, *facts.destinations])),
@@ -246,7 +246,7 @@ def _describe(work: WorkFolder, facts: RecordingFacts | None, media: list[str]) 
     )  # fmt: skip
 
 
-def _pictures(file: MediaFile) -> int:
+def _frame_count(file: MediaFile) -> int:
     return max((track.frames for track in file.tracks if isinstance(track, VideoTrack)), default=0)
 
 

@@ -48,11 +48,11 @@ def check_place(root: Path, reserve_bytes: int, fstab: Path = FSTAB) -> int:
         with tempfile.TemporaryFile(dir=base, buffering=0) as probe:
             probe.write(bytes(PROBE_BYTES))
     except OSError as error:
-        raise _translated(error, root) from None
+        raise _place_error(error, root) from None
     return free
 
 
-def _translated(error: OSError, root: Path) -> StorageError:
+def _place_error(error: OSError, root: Path) -> StorageError:
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
         return StorageError(f"The disk of the archive {root} is full", hint="Free space on it.", why="full")
     if (gone := storage_error(error, root)).why == "vanished":

@@ -85,19 +85,19 @@ class LossReporter:
         self._kind, self._subject, self._sentence = kind, subject, sentence
         self._emit = emit
         self._clock = clock
-        self._told = 0
+        self._left_out_event = 0
         self._told_ns: int | None = None
 
     def begin(self, count: int) -> None:
         """Start from `count`: earlier losses cause no event."""
-        self._told = count
+        self._left_out_event = count
 
     def update(self, count: int, *, final: bool = False, **detail: object) -> None:
         """Emit an event if `count` has grown and EVERY_NS has passed since the last one. `final` does not wait."""
-        new, now_ns = count - self._told, self._clock.now_ns()
+        new, now_ns = count - self._left_out_event, self._clock.now_ns()
         if new <= 0 or not (final or self._told_ns is None or now_ns > self._told_ns + EVERY_NS):
             return
-        self._told, self._told_ns = count, now_ns
+        self._left_out_event, self._told_ns = count, now_ns
         message = self._sentence.format(count=new, name=self._subject)
         self._emit(self._kind, self._subject, message, count=new, **detail)
 
@@ -109,7 +109,7 @@ EVENTS_LEFT_OUT = "events-left-out"
 
 
 @dataclass(slots=True)
-class _Often:
+class _Withheld:
     bucket: Bucket
     left_out: int = 0
     last: Event | None = None
@@ -120,51 +120,51 @@ class _Often:
 class Repeats:
     """Limits events of one kind and subject, and counts the rest. Not thread-safe; seconds are of any steady clock."""
 
-    _known: dict[tuple[str, str], _Often] = field(default_factory=dict)
+    _known: dict[tuple[str, str], _Withheld] = field(default_factory=dict)
 
     def take(self, event: Event, now_s: float) -> list[Event]:
         """Return the events to log now. The order within one subject stays."""
         key = event.kind, event.subject
-        often = self._known.pop(key, None) or _Often(Bucket(AT_ONCE, PER_S, now_s))
+        often = self._known.pop(key, None) or _Withheld(Bucket(AT_ONCE, PER_S, now_s))
         self._known[key] = often  # moves the pair to the end
         if often.bucket.wait_s(now_s):
             often.left_out += often.last is not None
             often.last = event
             return self._forget_one(than=key)
         often.bucket.take()
-        return [*self._kept_back(event.subject), event, *self._forget_one(than=key)]
+        return [*self._withheld_of(event.subject), event, *self._forget_one(than=key)]
 
     def due(self, now_s: float) -> list[Event]:
         """Return withheld events that may be logged now, since no newer one has come."""
         due = [often for often in self._known.values() if often.last is not None and not often.bucket.wait_s(now_s)]
         for often in due:
             often.bucket.take()
-        return self._given_back(due)
+        return self._released(due)
 
     def rest(self) -> list[Event]:
         """Return all withheld events, oldest first."""
-        return self._given_back([*self._known.values()])
+        return self._released([*self._known.values()])
 
-    def _kept_back(self, subject: str) -> list[Event]:
-        return self._given_back([often for (_, of), often in self._known.items() if of == subject])
+    def _withheld_of(self, subject: str) -> list[Event]:
+        return self._released([often for (_, of), often in self._known.items() if of == subject])
 
     def _forget_one(self, *, than: tuple[str, str]) -> list[Event]:
         if len(self._known) <= MOST_KNOWN:
             return []
         oldest = next(key for key in self._known if key != than)
-        return self._given_back([self._known.pop(oldest)])
+        return self._released([self._known.pop(oldest)])
 
     @staticmethod
-    def _given_back(some: list[_Often]) -> list[Event]:
+    def _released(some: list[_Withheld]) -> list[Event]:
         events: list[Event] = []
         for often in some:
             if often.last is not None:
-                events += [_told(often.last, often.left_out)] * bool(often.left_out) + [often.last]
+                events += [_left_out_event(often.last, often.left_out)] * bool(often.left_out) + [often.last]
                 often.last, often.left_out = None, 0
         return sorted(events, key=lambda event: event.at)
 
 
-def _told(last: Event, count: int) -> Event:
+def _left_out_event(last: Event, count: int) -> Event:
     detail = {"what": last.kind, "count": count}
     message = f"{count} events of {last.subject} are left out here: {last.kind} came too often"
     return Event(last.at, EVENTS_LEFT_OUT, last.subject, detail, message)
@@ -252,7 +252,7 @@ class EventLog:
         detail = {name: _storable_value(value) for name, value in detail.items()}
         event = Event(self._clock.now(), kind, storable(subject), detail, storable(message))
         with self._changed:
-            self._keep(self._repeats.take(event, self._now_s()))
+            self._append(self._repeats.take(event, self._now_s()))
         if self._listener:
             self._listener(event)
 
@@ -265,14 +265,14 @@ class EventLog:
     def close(self) -> int:
         """Wait until every event is on disk; return the number of files whose disks did not answer."""
         with self._changed:
-            self._keep(self._repeats.rest())
+            self._append(self._repeats.rest())
             files, self._files = self._files, []
             for file in files:
                 file.end_at(self._lines.end)
             self._changed.notify_all()
         return sum(not file.ended() for file in files)
 
-    def _keep(self, events: Iterable[Event]) -> None:
+    def _append(self, events: Iterable[Event]) -> None:
         for event in events:
             self._lines.add(encoded(event))
             self._changed.notify_all()
@@ -285,7 +285,7 @@ class EventLog:
     def look(self) -> None:
         """Log withheld events that are due."""
         with self._changed:
-            self._keep(self._repeats.due(self._now_s()))
+            self._append(self._repeats.due(self._now_s()))
 
     def lines(self, number: int, file: "_File") -> tuple[bytes, int]:
         """Wait for lines of `file` from `number` on; return them and the next number, or b"" at the end."""
@@ -294,7 +294,7 @@ class EventLog:
                 if file.last is not None:
                     return b"", number
                 self._changed.wait(LOOK_S)
-                self._keep(self._repeats.due(self._now_s()))
+                self._append(self._repeats.due(self._now_s()))
             lines, after, missing = self._lines.batch(number, end, BATCH)
         return (encoded(self._left_out(missing)) if missing else b"") + lines, after
 
@@ -387,14 +387,14 @@ def runs(lines: Iterable[Line]) -> list[Run]:
         if line.get("kind") == "session-resumed":
             detail, at = line["detail"], moment(line.get("at"))
             killed_at = at - timedelta(seconds=max(0.0, number(detail.get("missing_s")) or 0.0)) if at else None
-            later = _since(told, killed_at)
+            later = _next_recorder(told, killed_at)
             found.append(_run(told[:later], offset_s, killed_at))
             told, offset_s = told[later:], number(detail.get("offset_s")) or 0.0
         told.append(line)
     return [*found, _run(told, offset_s, None)]
 
 
-def _since(told: Sequence[Line], killed_at: datetime | None) -> int:
+def _next_recorder(told: Sequence[Line], killed_at: datetime | None) -> int:
     """Return the index of the next recorder's first line: its sources report before `session-resumed`."""
     place = len(told)
     while killed_at and place and (at := moment(told[place - 1].get("at"))) and at > killed_at:

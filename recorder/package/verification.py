@@ -55,7 +55,7 @@ class _Validation:
         self._is_ours = is_ours
         self._payload = payload
         self._uncached = uncached
-        self._is_to_decode = decode
+        self._decodes = decode
         self._form = bag.FORM
         self._files: dict[str, int] = {}
         self._others: list[str] = []
@@ -76,7 +76,7 @@ class _Validation:
             self._add("data", "is missing", ProblemKind.MISSING)
         listed = self._listed()
         recording = self._recording() if self._is_ours else None
-        media = recording.media if recording and self._is_to_decode else ()
+        media = recording.media if recording and self._decodes else ()
         tally = Tally(sum(self._files[path] for path in listed if self._is_read(path)), self._progress)
         tally.expect(sum(self._files.get(file.file, 0) for file in media))
         self._check_digests(listed, tally)

@@ -88,7 +88,7 @@ def enclose(work: WorkFolder, recording: Recording, target: Path, now: datetime,
         return recording
     recorded = recorded_session(recording, work.begun.context.checked, target, now)
     missing: list[str] = []
-    fresh, answers = _fresh(taken)
+    fresh, answers = _current_request(taken)
     if fresh is None:
         missing.append(NOT_FOUND)
     elif not note(taken, msgspec.structs.replace(recorded, archived_at=None), now):
@@ -134,7 +134,7 @@ def note(taken: CarriedRequest, recorded: RecordedSession, now: datetime) -> boo
     dossier = Dossier(Path(taken.folder), office=taken.office)
     noting = DeadlineTask(partial(dossier.change, change), "request-note")
     try:
-        noting.get(ANSWER_S, _silent(taken))
+        noting.get(ANSWER_S, _no_answer(taken))
     except Exception:  # any failure: a dossier must not cost the package
         return False
     return True
@@ -150,18 +150,18 @@ def with_recording(request: Request, recorded: RecordedSession) -> Request:
     return msgspec.structs.replace(request, recordings=(*others, recorded))
 
 
-def _fresh(taken: CarriedRequest) -> tuple[Request | None, bool]:
+def _current_request(taken: CarriedRequest) -> tuple[Request | None, bool]:
     """Return the request from its dossier, None if it cannot be read; and whether the disk answers."""
     answers = True
     try:
         reading = DeadlineTask(Dossier(Path(taken.folder)).read, "request-read")
         answers = reading.wait(ANSWER_S)
-        return reading.get(0.0, _silent(taken)), answers
+        return reading.get(0.0, _no_answer(taken)), answers
     except Exception:  # any failure: a dossier must not cost the package
         return None, answers
 
 
-def _silent(taken: CarriedRequest) -> DossierError:
+def _no_answer(taken: CarriedRequest) -> DossierError:
     return DossierError(f"the disk of {taken.folder} does not answer")
 
 
@@ -175,10 +175,10 @@ def _letters(
                 letter_content(package / PAYLOAD, letter)
             except (OSError, DossierError):
                 if not answers:
-                    raise _silent(taken) from None
+                    raise _no_answer(taken) from None
                 asked = DeadlineTask(partial(letter_content, Path(taken.folder), letter), "request-read")
                 answers = asked.wait(ANSWER_S)
-                put_letter(package, letter, asked.get(0.0, _silent(taken)), disk)
+                put_letter(package, letter, asked.get(0.0, _no_answer(taken)), disk)
         except DossierError:
             missing.append(reason_of(CHANGED if answers else MISSING, letter.file))
         except OSError:

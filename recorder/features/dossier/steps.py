@@ -49,7 +49,7 @@ class WorkingHours:
     def due(self, moment: datetime, standard: StandardTime) -> datetime:
         """Return the deadline of a step that starts at `moment`."""
         begin = self.opens(moment)
-        return self._later_day(begin, standard.days) if standard.days else self._later(begin, standard.seconds)
+        return self._after_days(begin, standard.days) if standard.days else self._after_seconds(begin, standard.seconds)
 
     def between(self, begin: datetime, end: datetime) -> float:
         """Return the working seconds from `begin` to `end`; 0 if `end` is not later."""
@@ -58,7 +58,7 @@ class WorkingHours:
         earlier = self._worked(begin)  # first: it decides where the sums begin
         return (self._worked(end) - earlier).total_seconds()
 
-    def _later_day(self, begin: datetime, days: int) -> datetime:
+    def _after_days(self, begin: datetime, days: int) -> datetime:
         day = self._day_of(begin)
         for _ in range(days):
             day += 1
@@ -69,7 +69,7 @@ class WorkingHours:
         reached = [min(wanted, end) for start, end in spans if start <= wanted]
         return (reached[-1] if reached else spans[0][0]).astimezone(self.zone)
 
-    def _later(self, begin: datetime, seconds: float) -> datetime:
+    def _after_seconds(self, begin: datetime, seconds: float) -> datetime:
         day, left = self._day_of(begin), timedelta(seconds=seconds)
         while True:
             for start, end in self._spans(day):
@@ -134,7 +134,7 @@ def steps_of(request: Request, hours: WorkingHours, now: datetime) -> tuple[Step
         )
         done = _done(request, step)
         started = _started(request, step, before, known, done)
-        found.append(_judged(bare, started, done, hours, now, is_over=is_over))
+        found.append(_with_state(bare, started, done, hours, now, is_over=is_over))
         known = done or known
         before = done
     return tuple(found)
@@ -158,7 +158,7 @@ def _done(request: Request, step: ProcedureStep) -> datetime | None:
         passed_on = min((each.at for each in request.dispositions), default=None)
         return request.receipt.at if request.receipt else passed_on
     if step.kind is StepKind.DISPOSE:
-        return next((each.at for each in request.dispositions if _leads_past(each, step, request.procedure)), None)
+        return next((each.at for each in request.dispositions if _passes(each, step, request.procedure)), None)
     ended = [recorded.ended_at for recorded in request.recordings]
     if step.kind is StepKind.CARRY_OUT:
         return min(ended, default=None)
@@ -166,13 +166,13 @@ def _done(request: Request, step: ProcedureStep) -> datetime | None:
     return max((moment for moment in archived if moment), default=None) if all(archived) else None
 
 
-def _leads_past(disposition: Disposition, step: ProcedureStep, procedure: Procedure) -> bool:
+def _passes(disposition: Disposition, step: ProcedureStep, procedure: Procedure) -> bool:
     place = {role: number for number, role in enumerate(procedure.roles)}
     first, last = place.get(disposition.giver, 0), place.get(disposition.to, 0)
     return first <= place.get(step.by, 0) < last
 
 
-def _judged(
+def _with_state(
     step: Step, started: datetime | None, done: datetime | None, hours: WorkingHours, now: datetime, *, is_over: bool
 ) -> Step:
     if done is None and is_over:

@@ -176,7 +176,7 @@ class Dossier:
         return tuple(new)
 
     def _keep_one(self, paper: Paper, kind: LetterKind, now: datetime) -> Letter:
-        path = self._free(self.folder / LETTERS, _NAMES[kind], SUFFIXES[paper.media_type])
+        path = self._free_path(self.folder / LETTERS, _NAMES[kind], SUFFIXES[paper.media_type])
         self._put(path, paper)
         return Letter(
             file=f"{LETTERS}/{path.name}", kind=kind, media_type=paper.media_type, bytes=len(paper.content),
@@ -191,7 +191,7 @@ class Dossier:
         self._disk.sync(path.parent)
 
     @staticmethod
-    def _free(folder: Path, name: str, suffix: str) -> Path:
+    def _free_path(folder: Path, name: str, suffix: str) -> Path:
         number = 1
         while any(os.path.lexists(folder / f"{name}-{number}{each}") for each in SUFFIXES.values()):
             number += 1
@@ -315,25 +315,25 @@ class Dossiers:
         """Return the dossier for a path, id, UUID, letter number, or a beginning of these; raises DossierError."""
         if "/" in key and os.path.isfile(path := Path(key) / REQUEST_FILE):  # noqa: PTH113 - Path's raises for long names
             return Dossier(path.parent.absolute(), office=self._office)
-        wanted = _plain(key)
+        wanted = _comparable(key)
         ids = self.ids()
         if wanted in ids and wanted:
             return self.dossier(wanted)
         known, _ = self.read()
-        exact = [each.id for each in known if wanted in {each.uuid, _plain(each.letter_number)}]
+        exact = [each.id for each in known if wanted in {each.uuid, _comparable(each.letter_number)}]
         begun = [each.id for each in known if each.id.startswith(wanted) or each.uuid.startswith(wanted)]
         found = (exact or begun) if wanted else []
         if len(found) == 1:
             return self.dossier(found[0])
         if found:
             raise DossierError(
-                f"{_shown(key)} means {len(found)} requests: {', '.join(found[:SUGGESTIONS])}",
+                f"{_quoted(key)} means {len(found)} requests: {', '.join(found[:SUGGESTIONS])}",
                 hint="Write more of the id, or its last 8 digits.",
                 why="missing",
             )
         likely = near(key, ids, SUGGESTIONS)
         hint = f"Near it: {', '.join(likely)}." if likely else "`liput request list --all` shows what there is."
-        raise DossierError(f"No request in {self.root} is called {_shown(key)}", hint=hint, why="missing")
+        raise DossierError(f"No request in {self.root} is called {_quoted(key)}", hint=hint, why="missing")
 
     def add(self, request: Request, papers: Sequence[Paper], now: datetime, *, may_repeat: bool) -> Request:
         """Make a dossier. Raises UsageError for a known letter number unless it `may_repeat`; see `make`."""
@@ -345,19 +345,19 @@ class Dossiers:
         return self.dossier(request.id).make(request, papers, now, refuse)
 
     def _refuse_repeated(self, number: str) -> None:
-        wanted = _plain(number)
+        wanted = _comparable(number)
         for request in self.read()[0] if wanted else ():
-            if _plain(request.letter_number) == wanted:
+            if _comparable(request.letter_number) == wanted:
                 raise UsageError(
                     f"the request {request.id} has the letter number {number} already",
                     hint="`liput request attach` adds papers to it; --force makes another request.",
                 )
 
 
-def _plain(text: str) -> str:
+def _comparable(text: str) -> str:
     return "".join(text.casefold().split())
 
 
-def _shown(key: str) -> str:
+def _quoted(key: str) -> str:
     text = one_line(key)
     return repr(text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…")

@@ -128,7 +128,7 @@ def _rows(request: Request, zone: tzinfo | None, say: Say) -> Iterator[Row]:
         "starts_at": " - ".join(filter(None, times)),
         "needs": ", ".join(request.needs),
         "received_at": moment(request.received_at, zone),
-        "receipt": _by(moment(request.receipt.at, zone), request.receipt.by) if request.receipt else "",
+        "receipt": _with_name(moment(request.receipt.at, zone), request.receipt.by) if request.receipt else "",
     }
     yield from ((_LABELS[field], value) for field, value in plain.items())
     for disposition in request.dispositions:
@@ -136,14 +136,14 @@ def _rows(request: Request, zone: tzinfo | None, say: Say) -> Iterator[Row]:
     yield _LABELS["staff"], ", ".join(request.staff)
     yield _LABELS["equipment"], ", ".join(request.equipment)
     for letter in request.letters:
-        yield _LABELS["letters"], _by(letter.file, letter.name)
+        yield _LABELS["letters"], _with_name(letter.file, letter.name)
     for recorded in request.recordings:
         yield _LABELS["recordings"], _recorded_text(recorded, zone, say)
 
 
 def _disposition_text(disposition: Disposition, zone: tzinfo | None) -> str:
     text = f"{moment(disposition.at, zone)} {disposition.giver} -> {disposition.to}"
-    return f"{_by(text, disposition.by)}{': ' if disposition.instruction else ''}{disposition.instruction}"
+    return f"{_with_name(text, disposition.by)}{': ' if disposition.instruction else ''}{disposition.instruction}"
 
 
 def _recorded_text(recorded: RecordedSession, zone: tzinfo | None, say: Say) -> str:
@@ -152,7 +152,7 @@ def _recorded_text(recorded: RecordedSession, zone: tzinfo | None, say: Say) -> 
     return f"{moment(recorded.started_at, zone)} - {ended} {recorded.package} ({said})"
 
 
-def _by(text: str, name: str) -> str:
+def _with_name(text: str, name: str) -> str:
     return f"{text} ({name})" if name else text
 
 
@@ -162,7 +162,7 @@ def step_text(step: Step, language: int) -> str:
     return f"{done}: {format_standard(step.standard, ('id', 'en')[language])}"
 
 
-def _standing_text(step: Step, zone: tzinfo | None) -> str:
+def _state_text(step: Step, zone: tzinfo | None) -> str:
     due = f"batas / due {moment(step.due_at, zone)}" if step.due_at else ""
     done = f"selesai / done {moment(step.done_at, zone)}" if step.done_at else ""
     return ", ".join(filter(None, (both(_STATES[step.state]), done, due)))
@@ -177,7 +177,7 @@ def request_text(request: Request, steps: Sequence[Step], as_of: datetime) -> st
     at = moment(as_of, zone)
     lines += ["", f"WAKTU BAKU, keadaan {at} / STANDARD TIMES, as of {at}", ""]
     for step in steps:
-        lines += [f"{step.number}. {step_text(step, 0)} / {step_text(step, 1)}", f"   {_standing_text(step, zone)}"]
+        lines += [f"{step.number}. {step_text(step, 0)} / {step_text(step, 1)}", f"   {_state_text(step, zone)}"]
     lines += ["", "RIWAYAT / HISTORY", ""]
     for change in request.history:
         said = ", ".join(filter(None, (change.who, change.note, *_differences(change))))
@@ -193,13 +193,13 @@ def _change_text(change: Change, zone: tzinfo | None) -> str:
 def _differences(change: Change) -> Iterator[str]:
     for field, difference in change.fields.items() if change.kind in _TOLD else ():
         label = both(_LABELS[field]) if field in _LABELS else field
-        yield f"{label}: {_held(difference.before)} -> {_held(difference.after)}"
+        yield f"{label}: {_plain_value(difference.before)} -> {_plain_value(difference.after)}"
 
 
-def _held(value: object) -> str:
+def _plain_value(value: object) -> str:
     if isinstance(value, list | tuple):
-        return " + ".join(map(_held, value)) or "-"
-    return _held(value.get("at")) if isinstance(value, dict) else str(value or "-")
+        return " + ".join(map(_plain_value, value)) or "-"
+    return _plain_value(value.get("at")) if isinstance(value, dict) else str(value or "-")
 
 
 def _line(label: str, value: str, width: int = WIDTH) -> str:

@@ -68,7 +68,7 @@ def incidents(lines: Iterable[Line], recording: Recording | None = None) -> list
     recorders = runs(lines)
     for run in recorders:
         for one in _of_run(run, recording.ended_at if recording else None):
-            found[one.kind, one.subject] = _both(found.get((one.kind, one.subject)), one)
+            found[one.kind, one.subject] = _merged(found.get((one.kind, one.subject)), one)
     _never_live(found, recorders)
     if recording:
         _described(found, recording)
@@ -99,7 +99,7 @@ def _of_run(run: Run, ended_at: datetime | None) -> Iterable[Incident]:
     return log.found.values()
 
 
-def _both(before: Incident | None, after: Incident) -> Incident:
+def _merged(before: Incident | None, after: Incident) -> Incident:
     if before is None:
         return after
     seconds, count = (

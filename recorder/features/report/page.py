@@ -76,7 +76,7 @@ class ReportView:
         """Return the page's text for `key`."""
         return text("report", key, self.language, **facts)
 
-    def _n(self, value: float, digits: int = 0) -> str:
+    def _number(self, value: float, digits: int = 0) -> str:
         return numbers.number(value, self.language, digits)
 
     # The event
@@ -148,13 +148,13 @@ class ReportView:
             ("staff", ", ".join(asked.staff) if asked else ""),
             ("equipment", ", ".join(asked.equipment) if asked else ""),
             ("devices", "; ".join(devices)),
-            ("by-hand", ", ".join(self._ticked())),
+            ("by-hand", ", ".join(self._manual_checks())),
         ])  # fmt: skip
 
     def _kind(self, kind: str) -> str:
         return text("report-devices", kind, self.language) if kind in words("report-devices") else kind
 
-    def _ticked(self) -> Iterator[str]:
+    def _manual_checks(self) -> Iterator[str]:
         for check in self._checks("by-hand"):
             if check.get("verdict") == "ok":
                 yield str(check.get("name")).partition(":")[2].strip()
@@ -191,28 +191,28 @@ class ReportView:
             fps = float(Fraction(track.rate))
         except (ValueError, ArithmeticError):
             return ""  # a foreign package
-        shown = self._n(fps, 0 if abs(fps - round(fps)) < _NEARLY_WHOLE else 2)  # a file's mean rate is never whole
+        shown = self._number(fps, 0 if abs(fps - round(fps)) < _NEARLY_WHOLE else 2)  # a mean rate is never whole
         return self.t("rate", fps=shown)
 
     def _sound(self, track: AudioTrack) -> str:
         khz = track.sample_rate / 1000
-        return f"{track.layout}, {self._n(khz, 0 if khz == round(khz) else 1)} kHz, {track.codec.upper()}"
+        return f"{track.layout}, {self._number(khz, 0 if khz == round(khz) else 1)} kHz, {track.codec.upper()}"
 
     def _frames(self) -> str:
         dropped, repeated = self.recording.dropped, self.recording.repeated
         if dropped is None or repeated is None:
             lost = self.t("frames-unknown")
         else:
-            lost = self.t("frames-lost", dropped=self._n(dropped), repeated=self._n(repeated))
-        return f"{self._n(self.recording.frames)}; {lost}"
+            lost = self.t("frames-lost", dropped=self._number(dropped), repeated=self._number(repeated))
+        return f"{self._number(self.recording.frames)}; {lost}"
 
     def _loudness(self) -> str:
         if self.recording.loudness_lufs is None:
             return ""
-        lufs = self._n(self.recording.loudness_lufs, 1)
+        lufs = self._number(self.recording.loudness_lufs, 1)
         if self.recording.loudness_range_lu is None:
             return f"{lufs} LUFS"
-        return self.t("loudness-range", lufs=lufs, lu=self._n(self.recording.loudness_range_lu, 1))
+        return self.t("loudness-range", lufs=lufs, lu=self._number(self.recording.loudness_range_lu, 1))
 
     def _streamed(self) -> Iterator[str]:
         never_live = {incident.subject for incident in self._incidents if incident.kind == NEVER_LIVE}
@@ -223,10 +223,10 @@ class ReportView:
         for check in self._checks("uplink"):
             measured = check.get("measured")
             if isinstance(measured, dict) and isinstance(measured.get("up_bps"), int | float):
-                return "; ".join(self._carried(measured))
+                return "; ".join(self._rates(measured))
         return self.t("not-measured")
 
-    def _carried(self, measured: Mapping[str, Any]) -> Iterator[str]:
+    def _rates(self, measured: Mapping[str, Any]) -> Iterator[str]:
         up, down, need = (
             numbers.rate(rate, self.language) if isinstance(rate, int | float) else self.t("none")
             for rate in (measured.get(name) for name in ("up_bps", "down_bps", "need_bps"))
@@ -235,7 +235,7 @@ class ReportView:
         if measured.get("need_bps"):
             yield self.t("internet-needed", need=need)
         if isinstance(idle_s := measured.get("idle_s"), int | float):
-            yield self.t("internet-latency", ms=self._n(idle_s * 1000))
+            yield self.t("internet-latency", ms=self._number(idle_s * 1000))
 
     def _check(self) -> str:
         ready = self._material.checks.get("ready")
@@ -254,7 +254,7 @@ class ReportView:
 
     def _incident(self, incident: Incident) -> tuple[str, ...]:
         kind = incident.kind if incident.kind in words("report-incidents") else OTHER
-        lost = "" if incident.count is None else self._n(incident.count)
+        lost = "" if incident.count is None else self._number(incident.count)
         lasted = "" if incident.seconds is None else numbers.span(incident.seconds, self.language)
         if incident.is_open:
             lasted = f"{lasted}, {self.t('still')}"
@@ -380,7 +380,7 @@ def report_page(material: Material, wishes: ReportWishes, language: str) -> byte
     return _template().render(v=view, t=view.t, plot=plot).encode("utf-8", "replace")
 
 
-def _shown(value: object) -> object:
+def _clean(value: object) -> object:
     """Return typed text without control characters, also those that change its direction."""
     return value if isinstance(value, Markup) or not isinstance(value, str) else _TURNING.sub("", one_line(value))
 
@@ -390,7 +390,7 @@ def _template() -> "Template":
     from jinja2 import Environment, StrictUndefined
 
     environment = Environment(
-        autoescape=True, finalize=_shown, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        autoescape=True, finalize=_clean, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     return environment.from_string(_TEMPLATE.read_text(encoding="utf-8"))
 

@@ -88,7 +88,7 @@ class Changes:
         self._changed: deque[Blocks] = deque()  # between neighbours in the window
         self._before = 0  # number of judged looks in the window
         self._shown: _Shown | None = None
-        self._standing = np.zeros((HEIGHT, WIDTH), np.uint8)  # the present slide without motion
+        self._still = np.zeros((HEIGHT, WIDTH), np.uint8)  # the present slide without motion
         self._lively = np.zeros((DOWN, ACROSS), np.float32)
         self._next: _Shown | None = None
         self._known: deque[tuple[int, Luma, Blocks]] = deque(maxlen=_KNOWN)
@@ -107,7 +107,7 @@ class Changes:
         while self._before < len(self._window):
             ended += self._judge_next()
         if self._shown is not None:
-            ended.append(self._numbered(*self._shown))
+            ended.append(self._with_number(*self._shown))
         return ended
 
     def _judge_next(self) -> list[Slide]:
@@ -137,7 +137,7 @@ class Changes:
             return []
         start_s, best = self._shown
         both = counts & best.counts
-        if not is_other(self._standing, sight.luma, both) and not self._is_rewritten(self._standing, sight.luma, both):
+        if not is_other(self._still, sight.luma, both) and not self._is_rewritten(self._still, sight.luma, both):
             self._next = None
             self._shown = start_s, sight
             self._stand(sight, moving)
@@ -149,13 +149,13 @@ class Changes:
         self._next = next_s, sight
         if sight.at_s - next_s < self._least_s - 1:
             return []
-        ended = self._numbered(start_s, best)
+        ended = self._with_number(start_s, best)
         self._show(next_s, sight)
         return [ended]
 
     def _differs(self, before: Luma, now: Luma, counts: Blocks) -> bool:
         """Return whether two copies show no common slide at rest."""
-        return _share(before, now, counts) > _STILL or self._is_rewritten(before, now, counts)
+        return _changed_share(before, now, counts) > _STILL or self._is_rewritten(before, now, counts)
 
     def _is_rewritten(self, before: Luma, now: Luma, counts: Blocks) -> bool:
         down, across = _CLOCK
@@ -165,19 +165,19 @@ class Changes:
 
     def _show(self, start_s: float, sight: Sight) -> None:
         self._shown, self._next = (start_s, sight), None
-        self._standing = sight.luma.copy()
+        self._still = sight.luma.copy()
 
     def _stand(self, sight: Sight, moving: Blocks) -> None:
         """Take over added content, except in the middle of a fade, which would hide it later."""
         stands = np.kron(~moving | (self._lively > _TICKS), np.ones((BLOCK, BLOCK), np.bool_))
-        np.copyto(self._standing, sight.luma, where=stands)
+        np.copyto(self._still, sight.luma, where=stands)
 
-    def _numbered(self, start_s: float, best: Sight) -> Slide:
+    def _with_number(self, start_s: float, best: Sight) -> Slide:
         """Return a slide that has ended, with its former number if it was shown before."""
         luma, counts = best.luma, best.counts & (self._lively <= _LIVELY)
         for number, known, counted in reversed(self._known):
             both = counts & counted
-            is_same = _share(known, luma, both) <= _SAME and not self._is_rewritten(known, luma, both)
+            is_same = _changed_share(known, luma, both) <= _SAME and not self._is_rewritten(known, luma, both)
             if both.mean() >= _LEAST_SEEN and is_same:
                 return Slide(start_s, best.place, number, is_back=True)
         self._count += 1
@@ -213,7 +213,7 @@ def is_rewritten(before: Luma, now: Luma, counts: Blocks) -> bool:
     """Return whether other content stands in the place of the former."""
     paper = np.median(before.reshape(DOWN, BLOCK, ACROSS, BLOCK), axis=(1, 3)).repeat(BLOCK, 0).repeat(BLOCK, 1)
     more = np.abs(now - paper) - np.abs(before - paper)
-    come, gone = (_beside(_of_blocks(pixels) * counts) for pixels in (more > _LEVELS, more < -_LEVELS))
+    come, gone = (_of_corners(_of_blocks(pixels) * counts) for pixels in (more > _LEVELS, more < -_LEVELS))
     return bool(np.minimum(come, gone).max() >= _REWRITTEN)
 
 
@@ -221,11 +221,11 @@ def _of_blocks(pixels: NDArray[np.bool_]) -> NDArray[np.int_]:
     return pixels.reshape(DOWN, BLOCK, ACROSS, BLOCK).sum(axis=(1, 3))
 
 
-def _beside(blocks: NDArray[np.int_]) -> NDArray[np.int_]:
+def _of_corners(blocks: NDArray[np.int_]) -> NDArray[np.int_]:
     """Return the sums of each four blocks that meet at a corner."""
     return blocks[:-1, :-1] + blocks[1:, :-1] + blocks[:-1, 1:] + blocks[1:, 1:]
 
 
-def _share(one: Luma, other: Luma, counts: Blocks) -> float:
+def _changed_share(one: Luma, other: Luma, counts: Blocks) -> float:
     seen = int(counts.sum())
     return float((differ(one, other) & counts).sum()) / seen if seen else 0.0
