@@ -196,12 +196,12 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True):
     """`metadata/recording.json`: the recording, its time and place, and its faults.
 
     `frames` and `duration_s` count the program. `dropped` and `repeated` are null if the recorder died. `gaps` are the
-    spans between killed recorders. `parts` is empty if one recorder recorded all of it in one place. `loudness_lufs` is
-    the program's integrated loudness, `loudness_range_lu` its range (EBU R128); both are null if unknown or silent.
-    Several recorders give the mean by energy, and no range. `additions` were added later. `excerpt_of` is the UUID of
-    the full package of an excerpt without letters and personal data. A session becomes several packages if it is
-    mirrored (`copy`), or if its parts could not be joined. `part` is the first part in this package. `session` is the
-    session's UUID, null if it equals `uuid`.
+    spans that it lacks. `parts` is empty if one recorder recorded all of it in one place. `loudness_lufs` is the
+    program's integrated loudness, `loudness_range_lu` its range (EBU R128); both are null if unknown or silent. Several
+    recorders give the mean by energy, and no range. `additions` were added later. `excerpt_of` is the UUID of the full
+    package of an excerpt without letters and personal data. A session becomes several packages if it is mirrored
+    (`copy`), or if its parts could not be joined. `part` is the first part in this package. `session` is the session's
+    UUID, null if it equals `uuid`.
     """
 
     version: Literal[1] = 1
