@@ -1,8 +1,8 @@
 """The process of a recorder: a child, or a unit of the service manager.
 
 A service's child is stopped with it, and killed with it when memory runs out. So LIPUT_RECORDERS may name a socket of
-the service manager: each connection starts a unit, with the connection as standard input and output (systemd.socket,
-Accept=yes). That needs neither a right to start units nor a bus.
+the service manager (systemd.socket, Accept=yes). Each connection starts a unit, with the connection as standard input
+and output. That needs neither a right to start units nor a bus.
 """
 
 import contextlib
@@ -124,10 +124,7 @@ class Unit:
 
 
 def launched(folder: Path | None, *, is_spare: bool, home: Path = HOME) -> tuple[ChildProcess | Unit, str]:
-    """Start a recorder, as a unit if possible; return it and a note for people, "" without one.
-
-    Raises OSError. If the service manager starts none, the recorder is a child: better than none.
-    """
+    """Start a recorder, as a unit if possible, else as a child; return it with a note for people. Raises OSError."""
     named, note = os.environ.get(VARIABLE), ""
     if named:
         try:

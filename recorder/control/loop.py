@@ -19,7 +19,7 @@ from recorder.running.access import operators
 class Channel:
     """The socket of one client and its received bytes; never blocks.
 
-    Raises ConnectionError once the client has closed, or the socket fails.
+    Raises ConnectionError once it is closed or fails.
     """
 
     def __init__(self, connection: socket.socket, longest: int) -> None:

@@ -126,10 +126,7 @@ class PreviewServer(SocketLoop[Viewer]):
         self._writer, self._shrinker = JpegWriter(), Shrinker()
 
     def offer(self, name: str, picture: av.VideoFrame) -> bool:
-        """Keep a scaled copy of `picture` if a viewer is due one; return whether. Never blocks, never raises.
-
-        Each name has one calling thread.
-        """
+        """Keep a scaled copy of `picture` if a viewer is due one; never blocks or raises. One thread for each name."""
         wish = self._demands.get(name)
         if wish is None:
             return False
@@ -241,7 +238,6 @@ class PreviewServer(SocketLoop[Viewer]):
         return made[key]
 
     def _update_demand(self) -> None:
-        """Update the frames to keep to the viewers' needs."""
         wishes: dict[str, Wish] = {}
         for look in [viewer.look for viewer in self._clients if viewer.look]:
             every_s, width = wishes.get(look.source, (60.0, 0))

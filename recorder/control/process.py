@@ -92,7 +92,6 @@ def _preload() -> None:
 
 
 def _read_specification() -> bytes:
-    """Return the specification, b"" if the starter is gone."""
     try:
         return sys.stdin.buffer.read(LONGEST)
     except ConnectionResetError:
@@ -136,10 +135,7 @@ def _record(spec: Spec, handshake: Handshake, inbox: "Inbox", clock: Clock, stan
 
 
 def _settings_of(spec: Spec) -> tuple[Settings, Spec]:
-    """Return the present settings, and `spec` with their text for a recorder that resumes the session.
-
-    If the file is invalid or missing, the last valid text counts.
-    """
+    """Return the settings, of the last valid text if need be, and `spec` with that text for a recorder that resumes."""
     try:
         settings, text = load_with_text(spec.settings)
     except SettingsError:
@@ -158,10 +154,7 @@ def _profile() -> "StageProfile":
 
 
 def plugged_in(service: "DeviceService | None") -> "Sequence[Device]":
-    """Return the connected devices, at no cost from the device service.
-
-    Before its first scan and without a monitor, they are scanned here. After a broken monitor its last scan counts.
-    """
+    """Return the connected devices: of the device service's last scan, else of a new one."""
     if service and service.is_watching and (seen := service.devices()):
         return seen
     from devices.monitor.snapshot import list_devices

@@ -68,10 +68,7 @@ class Recorder:
     """Runs a planned session; a context manager that leaves nothing in the runtime directory."""
 
     def __init__(self, planned: Planned, spec: Spec, clock: Clock, profile: "StageProfile | None" = None) -> None:
-        """Claim the devices and open the sockets. Raises StorageError, and DeviceError for another session's device.
-
-        `profile` measures the processor time of stages.
-        """
+        """Claim devices, open sockets. Raises StorageError, and DeviceError for another session's device."""
         self._planned = planned
         self._profile = profile
         self._spec = msgspec.structs.replace(spec, asked=planned.again)
@@ -119,9 +116,9 @@ class Recorder:
         self._folder.end(self._last_line)
 
     def run(self, handshake: Handshake, inbox: Inbox, standing: Standing | None = None) -> None:
-        """Run the session to its end, and wait until a client knows it; `inbox` may end it. Blocks.
+        """Run the session until it ends and a client knows it; `inbox` may end it, `standing` is our priority.
 
-        `standing` is the granted priority of this process.
+        Blocks.
         """
         self._inbox = inbox
         session = Session(
@@ -171,7 +168,6 @@ class Recorder:
             self._server.wait_told(LINGER_S)
 
     def _carry_out(self, session: Session, inbox: Inbox, collect: Callable[[], None]) -> None:
-        """Run the session on a thread of its own; blocks until it ends."""
         thread = threads.start(self._run_session, session.run, name="session", daemon=False)
         try:
             with Awake(NAME, f"{self._info.title}: a session is armed or recorded", self._tell_people):
@@ -299,8 +295,8 @@ def change_destinations(
 ) -> str:
     """Add, remove or restart a destination; return a note for people. Raises LiputError. Not thread-safe.
 
-    Names are looked up in the recorder's present settings: no key crosses the socket, a recorder that resumes the
-    session finds the name again, and only the recorder can read the keys of a service. An address comes from the
+    Names are looked up in the recorder's present settings, so no key crosses the socket, and a recorder that resumes
+    the session finds the name again. Only the recorder can read the keys of a service. An address comes from the
     client, with the name of its file. `settings` may block on a disk. Only a live session streams.
     """
     match request:

@@ -78,7 +78,7 @@ def _too_many_changes() -> LiputError:
 
 
 class ControlConnection(Channel):
-    """A client of the control socket. Nothing blocks, and all its queues are bounded.
+    """A client of the control socket: nothing blocks, all queues are bounded.
 
     Times are seconds of a monotonic clock.
     """
@@ -288,7 +288,6 @@ class ControlServer(SocketLoop[ControlConnection]):
         return max(0.0, wait_s)
 
     def _take_news(self) -> None:
-        """Queue progress of sealing and replies to changes."""
         self._clear_wake()
         if self._has_news:
             self._has_news = False
@@ -382,7 +381,6 @@ class ControlServer(SocketLoop[ControlConnection]):
             return encode(Reply(id=request.id, ok=False, error=refusal(error)))
 
     def _carry_out(self, request: AnyRequest) -> Reply:
-        """Carry out a command and return the reply. Raises LiputError."""
         self._refuse_by_state(request)
         mark, shown, note = None, None, ""
         match request:

@@ -25,9 +25,9 @@ class Spawned:
     """A recorder started here. Its process can be waited for, and goes on without us."""
 
     def __init__(self, spec: Spec | None, begun: tuple[ChildProcess | Unit, str] | None = None) -> None:
-        """Start a recorder, or take one that has `begun`; see `ready` for the result. Raises SessionError.
+        """Start a recorder, or take one that has `begun`; without `spec` a spare, which waits for `give`.
 
-        Without `spec` it is a spare: it loads its libraries and waits for `give`.
+        Raises SessionError.
         """
         folder, is_spare = (spec.folder, False) if spec else (None, True)
         try:
@@ -49,7 +49,7 @@ class Spawned:
         return self._process.pid
 
     def ready(self) -> RecorderFolder:
-        """Send the specification and wait for the recorder's answer. Blocks for seconds, READY_S at most.
+        """Send the specification, and wait READY_S at most.
 
         Raises the recorder's error, or SessionError without an answer.
         """

@@ -31,10 +31,9 @@ LONGEST = 1 << 20
 
 
 class Spec(msgspec.Struct, frozen=True, kw_only=True):
-    """The specification of a recorder.
+    """The specification of a recorder; paths are relative to `folder`.
 
-    Its relative paths start at `folder`. `unsaved` names destinations that were given as an address: the disk does not
-    keep that.
+    `unsaved` names destinations with a lost address.
     """
 
     asked: Asked
@@ -51,10 +50,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     plan: str | None = None
     """The id of the plan (agent/schedule/plan.py) that started it, None for people."""
     environment: Mapping[str, str] | None = None
-    """The recorder's ENVIRONMENT; None for a child, which inherits it.
-
-    A unit inherits nothing: it gets its client's.
-    """
+    """The recorder's ENVIRONMENT; None for a child, which inherits it, while a unit inherits nothing."""
 
 
 def encode_spec(spec: Spec) -> bytes:

@@ -31,10 +31,7 @@ class Box(NamedTuple):
 
 
 def box_in(data: bytes, position: int, base: int = 0) -> Box | None:
-    """Return the box at `position` of `data`, which lies at `base` in the file; None without a valid head.
-
-    The box may end behind `data`. A size of 0 ("to the end of the file") is not supported.
-    """
+    """Return the box at `position` of `data` (`base` in the file), maybe cut off; None without a head."""
     if len(data) - position < HEAD.size:
         return None
     size, kind = HEAD.unpack_from(data, position)
@@ -99,10 +96,7 @@ LARGEST_32 = (1 << 32) - 1
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The head of a fragmented file: place and content of its first `moov`.
-
-    A torn head says one `mdat` with an index behind it, but the index is missing.
-    """
+    """The head of a fragmented file, and the content of its first `moov`; a torn head says closed, but has no index."""
 
     moov: Box
     content: bytes
@@ -145,10 +139,7 @@ def reopen_head(descriptor: int, moov: Box) -> None:
 
 
 def has_hole(descriptor: int, start: int, end: int, least: int = 1) -> bool:
-    """Return whether a sector of the bytes from `start` to `end` is all zeros, so never written.
-
-    Pieces of a sector below `least` bytes do not count.
-    """
+    """Return whether a sector, or `least` bytes of one, is all zeros (never written) in `start` to `end`."""
     data = os.pread(descriptor, end - start, start)
     edges = [0, *range(SECTOR - start % SECTOR, len(data), SECTOR), len(data)]
     return any(after - at >= least and not any(data[at:after]) for at, after in itertools.pairwise(edges))

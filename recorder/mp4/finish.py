@@ -55,9 +55,8 @@ def finish(
     """Make an ordinary MP4 of a fragmented file; return False if it already was one.
 
     `marks` become chapters; `title` names the time before the first. `path` is for messages. Bytes behind the last
-    whole fragment are cut off. `advance` gets the read position. Raises OSError. Raises MediaError without a whole
-    fragment, and where more than `most_cut` bytes would be cut off: after such damage more media follow, and the file
-    plays better as it is.
+    whole fragment are cut off. `advance` gets the read position. Raises OSError, and MediaError without a whole
+    fragment. It cuts at most `most_cut` bytes, else it raises MediaError: a file damaged earlier plays better as it is.
     """
     size = os.fstat(descriptor).st_size
     head = head_of(descriptor, size)
@@ -88,10 +87,9 @@ def finish(
 
 
 def torn_bytes(descriptor: int, end: int, size: int) -> int:
-    """Return the bytes behind the last whole fragment, which ends at `end`; an index does not count.
+    """Return the bytes behind the last whole fragment at `end`, 0 for an index.
 
-    `finish` writes the index again, with the chapter titles before it. A `moov` with bytes behind it is no index: it is
-    one flipped bit away from a `moof`.
+    A `moov` before more bytes is a bad `moof`.
     """
     behind = box_at(descriptor, end)
     if behind is not None and behind.kind == b"mdat":
@@ -130,10 +128,7 @@ SIZE_BYTES = 4
 
 
 def mend(path: Path) -> bool:
-    """Make a recording play as far as possible after a power cut, and sync; return whether it changed.
-
-    Raises StorageError.
-    """
+    """Make a recording play as far as possible after a power cut; return whether it changed. Raises StorageError."""
     try:
         descriptor = open_regular(path, os.O_RDWR)
         try:

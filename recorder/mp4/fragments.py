@@ -165,11 +165,7 @@ TAIL_BYTES = 8 << 20
 
 
 def plays_s(descriptor: int) -> Fraction:
-    """Return the end of playback in seconds, of a file that nobody writes.
-
-    Only the last fragments are read: a day's recording has a million, a minute's reading. A file whose end does not
-    tell is read from the start.
-    """
+    """Return the end of playback of a closed file, in seconds; reads only the last fragments if possible."""
     reader = FragmentReader(descriptor)
     reader.skip_to_tail()
     reader.advance()

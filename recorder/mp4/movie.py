@@ -159,7 +159,6 @@ class Movie:
         return _Track(trak, samples, empty, media_start, ceil(Fraction(shown * self._scale, scale)))
 
     def _trak(self, track: _Track, chapters: int | None) -> Parts:
-        """Return a track; `chapters` is the number of its chapter track."""
         samples = track.samples
 
         def header(content: bytes) -> Parts:
@@ -242,7 +241,6 @@ def _with_duration(kind: bytes, content: bytes, fixed: int, duration: int, next_
 
 
 def _edit_list(track: _Track) -> Parts:
-    """Return the edit list of a track: an empty edit where it begins late, then its media."""
     entries = [(track.empty, -1)] if track.empty else []
     entries.append((track.shown, track.media_start))
     wide = max(*(value for entry in entries for value in entry)) > LARGEST_31

@@ -27,10 +27,7 @@ type Column = npt.NDArray[np.uint32] | int
 
 @dataclass
 class Samples:
-    """A track's samples in decoding order; times are in the track's time scale.
-
-    Takes 13 bytes a sample and 16 a run, and room to grow.
-    """
+    """A track's samples in decoding order and in its time scale; 13 bytes a sample, 16 a run."""
 
     count: int = 0
     end: int = 0
@@ -115,10 +112,7 @@ class Samples:
         del self.chunk_offsets[chunks:], self.chunk_counts[chunks:]
 
     def lengthen_to_shown_end(self) -> None:
-        """Let the last decoded sample last as long as the last shown one.
-
-        Players take its end for the end of the track. An encoder that ends in order sees to that; a killed one cannot.
-        """
+        """Let the last decoded sample end with the last shown one, as players assume; a killed encoder did not."""
         window = slice(max(0, self.count - MOST_REORDERED), self.count)
         durations = self.durations[window].astype(np.int64)
         shown = np.cumsum(durations) - durations + self.shifts[window]
@@ -181,7 +175,6 @@ def _durations(samples: Samples) -> Parts:
 
 
 def _sync(samples: Samples) -> Parts:
-    """Return the samples at which decoding can begin; nothing if that is all."""
     if samples.sync.all():
         return []
     numbers = np.flatnonzero(samples.sync) + 1
@@ -189,7 +182,6 @@ def _sync(samples: Samples) -> Parts:
 
 
 def _shifts(samples: Samples) -> Parts:
-    """Return presentation minus decoding times; nothing if all are 0."""
     if not samples.shifts.any():
         return []
     version = VERSION_1 if samples.shifts.min() < 0 else VERSION_0

@@ -124,10 +124,7 @@ class Failover:
         """The work folder of joined parts that could not be sealed."""
 
     def begin(self) -> WorkFolder:
-        """Open the first replica of each copy; return the first work folder. Blocks.
-
-        Raises the first folder's error.
-        """
+        """Open the first replica of each copy; return the first work folder. Blocks. Raises the first error."""
         for number in (1, 2) if self._task.storage.mirror else (1,):
             copy = self._open_first(number)
             if copy is not None:  # else it was reported, and one copy is better than none
@@ -152,11 +149,7 @@ class Failover:
             undo(replica)
 
     def _open_first(self, number: int) -> _Copy | None:
-        """Open copy `number` in the first folder that takes it, and report refusing ones. None without a folder.
-
-        A folder with a part of the session continues that part's copy. Raises the first folder's error if the first
-        copy finds none.
-        """
+        """Open a copy in the first folder that takes it; a folder with an earlier part continues its copy."""
         faults: list[tuple[Archive, LiputError]] = []
         copy = None
         while copy is None and self._unused_archives:
@@ -189,10 +182,7 @@ class Failover:
         self._woken.set()
 
     def put(self, packet: EncodedPacket) -> None:
-        """Give a packet to each replica it belongs to; thread-safe.
-
-        Blocks on disks only in a session without a clock.
-        """
+        """Give a packet to each replica it belongs to; thread-safe, blocks only without a clock."""
         if self._task.waits:
             self._wait_for_room()
         with self._put_lock:
@@ -297,7 +287,6 @@ class Failover:
                 copy.replica.growth.excuse(now_ns, since_ns)
 
     def _check_copy(self, copy: _Copy) -> None:
-        """Check a copy's progress and its disk's space; leave the disk if needed."""
         replica, now_ns, given_s = copy.replica, self._clock.now_ns(), self._received_s
         change = replica.look(now_ns, given_s)
         stalled_for_s = replica.growth.stalled_for_s(now_ns)
@@ -365,10 +354,7 @@ class Failover:
                 self._end_copy(copy, copy.move.why or told)
 
     def _handle_failure(self, replica: Replica, error: LiputError) -> bool:
-        """Move the copy of a failed replica, if the replica was in use.
-
-        Returns False if the fault must wait: the replica is not in use yet, or its copy is moving.
-        """
+        """Move a failed replica's copy; return False if another move must end first."""
         copy = next((copy for copy in self._copies if replica in copy.replicas), None)
         if self._is_moving if copy is None else copy.move is not None and copy.replica is replica:
             return False
@@ -483,7 +469,6 @@ class Failover:
             self._on_failure(error)
 
     def _close_unused(self) -> None:
-        """Close replicas that get no more packets."""
         with self._put_lock:
             self._route()
             left = [replica for replica in self.replicas if replica not in self._receivers and not replica.is_closing]
@@ -533,8 +518,8 @@ class Failover:
     def seal(self, facts: RecordingFacts, progress: Progress | None = None) -> list[Package]:
         """Make a package of each copy, or of each part that cannot be joined; the fullest copy first. Blocks.
 
-        Unsealed parts stay in their work folders and are reported; so are parts of an earlier recorder's copy that did
-        not go on. Raises the error of sealing if nothing was sealed.
+        Unsealed parts stay in their work folders and are reported. So are parts of an earlier recorder's copy that was
+        not continued. Raises the error of sealing if nothing was sealed.
         """
         copies = sorted(self._copies, key=lambda copy: copy.on_disk.media_time_s, reverse=True)
         sealer = Sealer(self._clock, self._log, facts, progress)

@@ -69,9 +69,9 @@ class RecordingFile:
         return len(data)
 
     def begin(self) -> None:
-        """Write to the disk once, and sync the folder entry. Raises OSError.
+        """Write to the disk once, and sync the file's name: the muxer writes nothing before the first fragment.
 
-        The muxer writes nothing before the first fragment; a power cut then must not take the file's name.
+        Raises OSError.
         """
         os.pwrite(self.descriptor, b"\0", 0)
         os.ftruncate(self.descriptor, 0)
@@ -171,10 +171,7 @@ class Mp4File:
         self._end_s[encoded.track] = max(encoded.ends_s, self._end_s[encoded.track])
 
     def finish(self, marks: Sequence[Mark], title: str) -> None:
-        """Make an ordinary MP4, unless it is empty or its disk failed.
-
-        It cuts nothing off: all was written in order.
-        """
+        """Make an ordinary MP4, unless it is empty or its disk failed; cuts nothing off."""
         self._container.close()
         if self._file.is_whole and any(self._end_s.values()):
             finish(
@@ -191,10 +188,7 @@ class Mp4File:
         self.scanned = position
 
     def sync(self, *, looks: bool) -> LiputError | None:
-        """Sync the file; if it `looks`, count its new fragments.
-
-        Return the reason not to trust the sync, None if sound.
-        """
+        """Sync, and count new fragments if it `looks`; return the reason not to trust the sync, None if sound."""
         # Count first, sync second: counted fragments are on disk.
         if looks:
             self._reader.advance()

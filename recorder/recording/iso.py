@@ -34,10 +34,7 @@ MOST_WAITING_BYTES = 64_000_000
 MOST_BEFORE = 32
 """Frames kept until media time 0 is known: as many as are read before a session begins."""
 GATHERED_S = 0.25
-"""The interval of writing.
-
-Waking the writer for each frame, 30 times a second for each camera, would cost twice the time of writing.
-"""
+"""The interval of writing: waking the writer for each frame would cost twice the time of writing."""
 MOST_DAMAGED = 100
 """The most undecodable frames before the first one that begins a file."""
 CLOSE_S = 10.0
@@ -290,7 +287,6 @@ class _Writer:
             self.frames += 1
 
     def _begin_file(self, picture: _Picture) -> None:
-        """Begin a file with `picture`, if it is decodable."""
         try:
             sample = av.open(io.BytesIO(picture.data), format=picture.coded.codec)
         except FFmpegError:
@@ -333,7 +329,6 @@ class _Writer:
             os.fdatasync(self._descriptor)
 
     def _end_file(self) -> None:
-        """Write the index, and sync."""
         if self._stream is None:
             return
         self._stream = None

@@ -244,10 +244,7 @@ class Replica:
         return self._queue.qsize() >= QUEUE_PACKETS
 
     def look(self, now_ns: int, given_s: float) -> ReplicaState | None:
-        """Check for a stall, with packets given up to `given_s`; return the new state, None if unchanged.
-
-        Never blocks.
-        """
+        """Check for a stall, with packets given up to `given_s`; return a changed state, else None. Never blocks."""
         change = self.growth.update(now_ns, self.found_s, given_s)
         if change is not None:
             self._become(change)

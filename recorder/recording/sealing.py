@@ -117,7 +117,6 @@ class Sealer:
             return True
 
     def _holds_media(self, part: Replica) -> bool:
-        """Return whether a part has media; an empty work folder is removed."""
         try:
             if asked(partial(_holds_media, part), part.work.path, self._clock):
                 return True
@@ -133,10 +132,7 @@ class Sealer:
     def _finish(
         self, parts: Sequence[Replica], earlier: Sequence[WorkFolder] = (), *, is_last_try: bool = False
     ) -> list[Package] | None:
-        """Make one package of `parts`; None if that fails and they are unchanged.
-
-        An empty list if they were joined before the failure: they are gone.
-        """
+        """Make one package of `parts`; None if that fails and they are unchanged, [] if they were joined before."""
         # Join on the newest disk: the others failed.
         archives = {part.archive.root: part.archive for part in reversed(parts)}
         for work in reversed(earlier):
@@ -202,6 +198,5 @@ def _holds_media(part: Replica) -> bool:
 
 
 def _at_normal_priority[**Given, Made](act: Callable[Given, Made], *args: Given.args, **kwargs: Given.kwargs) -> Made:
-    """Call `act` at the priority of other programs."""
     be_at_least(NICE)
     return act(*args, **kwargs)

@@ -1,8 +1,8 @@
 """Copies and repairs media files after a crash, packet by packet, without encoding again.
 
-An MP4 that was not closed gets its index in place (`recorder/mp4/finish.py`). Matroska and joined files are copied:
-written aside, read back, compared packet by packet, and synced; then the copy takes the original's place. The
-modification time stays that of the recording.
+An MP4 that was not closed gets its index in place (`recorder/mp4/finish.py`). Matroska and joined files are copied
+aside, read back, compared packet by packet, and synced. Then the copy takes the original's place, with its modification
+time.
 
 Packets keep their times, moved to their file's place in the session. If two files overlap, the later one counts from
 its first keyframe on. A gap stays a gap.
@@ -106,10 +106,7 @@ SAME_S = 0.01
 
 @dataclass(slots=True)
 class TrackCopy:
-    """The packets of a copied track: their number, checksum and times in seconds.
-
-    `end_s` is the last packet's end; `delay_s` is the first one's presentation minus decoding time.
-    """
+    """Number, checksum and times (s) of a copied track's packets; `delay_s`: the first one's pts - dts."""
 
     packets: int = 0
     checksum: int = 0
@@ -275,10 +272,7 @@ def _track_starts(piece: Piece) -> dict[int, Start]:
 
 
 def _cut(packets: Iterator[tuple[int, Packet]], ends: Mapping[int, Start]) -> Iterator[tuple[int, Packet]]:
-    """Yield `packets` up to the start of the next piece, in each track.
-
-    In decoding order all behind the first frame past the end is dropped: its predecessors in presentation may need it.
-    """
+    """Yield `packets` up to the next piece, in decoding order: frames behind a dropped one may need it."""
     over: set[int] = set()
     for index, packet in packets:
         end = ends.get(index)
@@ -374,10 +368,7 @@ def write_copy(
     title: str = "",
     advance: Advance | None = None,
 ) -> list[TrackCopy]:
-    """Copy `pieces` to `target`, verified and synced; an existing file is replaced at the end.
-
-    The copy gets the last piece's modification time. Raises like `repair`.
-    """
+    """Copy `pieces` to `target`, verified, synced, with the last piece's modification time. Raises like `repair`."""
     aside = aside_of(target)  # sealing removes it after a kill
     written = pieces[-1].path.stat()
     disk.begin("copy", target)

@@ -53,9 +53,9 @@ class Unfinished:
 
 
 def find(archives: Iterable[Archive]) -> list[Unfinished]:
-    """Return the unfinished sessions of `archives`, oldest first, including those being recorded.
+    """Return unfinished sessions, oldest first, also those being recorded.
 
-    Raises StorageError for an unreadable archive; a missing one is empty.
+    Raises StorageError for an unreadable archive.
     """
     parts: list[Part] = []
     for archive in archives:
@@ -70,10 +70,7 @@ def find(archives: Iterable[Archive]) -> list[Unfinished]:
 
 
 def apart(archives: Iterable[Archive]) -> list[Unfinished]:
-    """Return the sessions of `archives` that are several packages and could be joined.
-
-    Corrected packages are left out. Raises StorageError for an unreadable folder.
-    """
+    """Return sessions of several uncorrected packages, which could be joined. Raises StorageError."""
     folders = [(archive, folder) for archive in archives for folder in catalog.folders_of_packages(archive.root)]
     counts = Counter(names.session_of(folder.name) for _, folder in folders)
     parts: list[Part] = []

@@ -1,7 +1,7 @@
 """Makes one package of a session's locked work folders: repairs, joins, describes and seals them.
 
-A session that ended in order comes here too if it has several parts: it moved to another disk, or was resumed. Its
-recorder then gives the facts, and no recovery is reported.
+An orderly end comes here too if the session has several parts: it moved to another disk, or was resumed. Its recorder
+then gives the facts, and no recovery is reported.
 
 Parts are joined in `.NAME.joining` (for a second copy `.NAME.copy2.joining`), which counts as no session. One rename
 makes it `NAME.joined`. Until then the parts count, from then on the joined folder: at any stop one of them is whole. A
@@ -102,10 +102,7 @@ def examine(work: WorkFolder) -> Left:
 
 
 def placed(lefts: Sequence[Left]) -> list[Left]:
-    """Return the parts with offsets by the clock: `begun.json` was written a little before the start.
-
-    A recorder logs CLOCK_MONOTONIC at its media time 0. It is comparable within one boot only.
-    """
+    """Return the parts, moved by CLOCK_MONOTONIC of their logs; two boots cannot be compared."""
     found: list[Left] = []
     zeros: dict[str, float] = {}  # CLOCK_MONOTONIC at media time 0 of the session, by boot
     recorder: Event | None = None
@@ -271,7 +268,6 @@ def _sizes(work: WorkFolder) -> dict[str, int]:
 def _join_files(
     lefts: Sequence[Left], building: WorkFolder, facts: RecordingFacts, disk: Disk, advance: Advance | None
 ) -> list[tuple[Path, float]]:
-    """Join files of the same name; return the joined files."""
     made: list[tuple[Path, float]] = []
     all_names = dict.fromkeys(file.path.name for left in lefts for file in left.playable)
     for name in all_names:
@@ -426,7 +422,6 @@ class Finisher:
         return 1 if known.issuperset(range(1, number)) else number
 
     def _finish_one(self, left: Left, said: RecordingFacts | None, tally: Tally) -> Package:
-        """Seal one work folder: a single part, or joined ones."""
         work = left.work
         rebuilt = said is None and not work.begun.joined
         may_be_joined = not work.begun.joined and (said is None or bool(self._apart))

@@ -1,6 +1,6 @@
 """Rebuilds the facts of a killed recorder's session from its event log and media.
 
-A *run* is one recorder from start to end, with one part or several: after a change of disk each log has every event.
+A *run* is one recorder from start to end, with one part or several. After a change of disk each log has every event.
 Media times in events count from the start of the run.
 """
 
@@ -51,10 +51,7 @@ class PartEvidence:
 
 
 class Run:
-    """One recorder: its parts in order, and its events; `ended` is its `session-ended`, if any.
-
-    `last_seen` is its last write or event; `seconds` of it are playable.
-    """
+    """One recorder: its ordered parts and events, its last write or event (`last_seen`), and its playable `seconds`."""
 
     def __init__(self, parts: Sequence[PartEvidence]) -> None:
         self.parts = parts
@@ -115,7 +112,7 @@ def rebuild(
 ) -> RecordingFacts:
     """Return a session's facts from its parts, in order; at least one.
 
-    `said` are the last recorder's own facts, if it ended in order. Parts in `apart` are not lost.
+    `said` are the last recorder's own facts after an orderly end. Parts in `apart` are not lost.
     """
     runs = _runs(parts)
     gaps = tuple(_cut_by_parts(_gaps(runs, started_at), runs[-1].parts[-1].end_s, apart))
@@ -153,7 +150,6 @@ def _facts_of_last(run: Run, started_at: datetime) -> RecordingFacts:
 
 
 def _destinations(run: Run) -> Iterator[str]:
-    """Yield the destinations of a run, added ones included."""
     has_begun = False
     for event in run.events:
         if event.kind == "session-live" and isinstance(names := event.detail.get("destinations"), list):
@@ -241,7 +237,6 @@ def _repeated(run: Run) -> int:
 
 
 def _gaps(runs: Sequence[Run], started_at: datetime) -> Iterator[Gap]:
-    """Yield the spans without a recording, with reasons."""
     first, last = runs[0].parts[0], runs[-1]
     if first.part > 1 and first.offset_s > NOTICED_S:
         yield _gap(0.0, first.offset_s, f"what was recorded before part {first.part} was not found")

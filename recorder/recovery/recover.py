@@ -45,10 +45,7 @@ class State(StrEnum):
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="recovery"):
-    """The outcome for one session, in the form of `liput recover --json`.
-
-    `parts` are its folders, `packages` all new packages: several if parts could not be joined.
-    """
+    """The outcome for one session: its folders (`parts`) and new packages, several if not joined."""
 
     id: str
     uuid: str
@@ -186,7 +183,6 @@ class Recovery:
         )  # fmt: skip
 
     def _packages(self, session: Unfinished) -> list[Package]:
-        """Return the packages of the session or its parts, by name."""
         found = (folder for archive in self._archives for folder in catalog.sealed_as(archive.root, session.name))
         return [package for package in map(catalog.read_package, found) if package.recording]
 

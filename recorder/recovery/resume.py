@@ -68,7 +68,7 @@ def take_up(archives: Iterable[Archive], folder: Path, clock: Clock) -> Resumpti
     """Lock the session of work folder `folder`, the last that its recorder wrote.
 
     A disk that is unreadable or does not answer within OPEN_S is left out. Raises PackageNotFound without a session,
-    PackageBusy while another process records or seals it, ArchiveError if it had ended: then it awaits recovery.
+    PackageBusy while another process holds it, ArchiveError if it had ended and awaits recovery.
     """
     name = names.session_of(folder.name)
     works: list[WorkFolder] = []

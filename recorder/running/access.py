@@ -23,7 +23,7 @@ READ_FILE, SOCKET = 0o640, 0o660
 def operators() -> int | None:
     """Return the gid of the group that may command our recorders, None without one.
 
-    Raises OSError for an unknown group: recorders would be shared less than configured, unnoticed.
+    Raises OSError for an unknown group.
     """
     name = os.environ.get(VARIABLE)
     if not name:
@@ -56,7 +56,6 @@ BACKLOG = 16
 
 @contextmanager
 def _short(path: Path) -> Iterator[str]:
-    """Provide a short name of `path`, through a descriptor of its folder."""
     folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         yield f"/proc/self/fd/{folder}/{path.name}"

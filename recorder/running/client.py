@@ -111,10 +111,7 @@ class Connection(_Client):
         self._number = 0
 
     def request(self, request: AnyRequest, timeout_s: float = ANSWER_S) -> Reply:
-        """Send a command and return its reply; other lines are kept for `told`.
-
-        Raises a refusal as RecorderRefused, and Lost.
-        """
+        """Send a command and return its reply; other lines are kept for `told`. Raises RecorderRefused, Lost."""
         self._number += 1
         deadline_s = time.monotonic() + timeout_s
         self._send(encode(msgspec.structs.replace(request, id=self._number)), timeout_s)
@@ -205,9 +202,9 @@ class PreviewClient(_Client):
 
 
 def look_once(folder: RecorderFolder, source: str, timeout_s: float) -> bytes:
-    """Return the next preview of `source` as a JPEG of the largest size.
+    """Return the next preview of `source` as the largest JPEG.
 
-    Raises SessionError without a preview within about `timeout_s`, and a refusal as RecorderRefused.
+    Raises SessionError after `timeout_s`, RecorderRefused.
     """
     picture = None
     with suppress(Lost), PreviewClient(folder, timeout_s) as client:
@@ -262,10 +259,7 @@ class Running:
 
 
 _questions: DeadlineTasks[Path, SessionStatus | None] = DeadlineTasks("status")
-"""Pending status requests by the recorder's folder.
-
-A hung recorder gets one request at a time. More would fill the queue of its socket and shut out commands.
-"""
+"""Pending status requests by folder: a hung recorder gets one at a time, for more would fill its socket's queue."""
 
 
 def running() -> list[Running]:
@@ -297,7 +291,7 @@ def _status(folder: RecorderFolder, timeout_s: float) -> SessionStatus | None:
 
 
 def session(key: str | None, preference: Preference) -> Running:
-    """Return the selected session: by an id or its beginning, else by `preference`.
+    """Return the session of an id or its beginning, else by `preference`.
 
     Raises SessionError for none, UsageError for several.
     """

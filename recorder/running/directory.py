@@ -245,10 +245,7 @@ def runtime_folder(*, make: bool = False) -> Path:
 
 
 def is_anothers() -> bool:
-    """Return whether the runtime directory is another user's, as of a service with us as operator.
-
-    Raises StorageError like `runtime_folder`.
-    """
+    """Return whether the runtime directory is another user's, as a service's. Raises StorageError."""
     try:
         return runtime_folder().lstat().st_uid != os.geteuid()
     except FileNotFoundError:
@@ -282,10 +279,7 @@ def _runtime_path() -> Path:
 
 
 def _below_tmp(plain: Path) -> Path:
-    """Return `plain`, a folder for temporary files; if another user took that name, a name of our own.
-
-    Any user may create names there, but none can create a folder of ours: the owner tells.
-    """
+    """Return `plain`, or a name of our own if another user owns that: anyone may create names there."""
     for path in (plain, *sorted(plain.parent.glob(f"{plain.name}-*"))):
         with contextlib.suppress(OSError):
             found = path.lstat()
@@ -303,10 +297,7 @@ def _refused(path: Path, error: OSError) -> StorageError:
 
 
 def write_file(path: Path, content: bytes, group: int | None = None) -> None:
-    """Replace a file of the runtime directory atomically; private, or readable by `group`.
-
-    Raises OSError.
-    """
+    """Replace a file of the runtime directory atomically; private, or readable by `group`. Raises OSError."""
     prepare: Prepare = of_mode(PRIVATE_FILE) if group is None else partial(share, group=group, mode=READ_FILE)
     replace_file(path, content, prepare, durable=False)  # the directory does not outlive the PC's uptime
 

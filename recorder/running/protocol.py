@@ -1,7 +1,4 @@
-"""The lines of a recorder's control and preview sockets, one JSON object each (docs/reference/control.md).
-
-Requests are decoded strictly: an unknown word is refused.
-"""
+"""The lines of a recorder's control and preview sockets, one JSON object each (docs/reference/control.md)."""
 
 import json
 import struct

@@ -1,8 +1,8 @@
 """Makes, reads and checks one copy of a package, and lists the packages at a place.
 
 Media come first, manifests last: at any stop, a folder that looks like a package is a whole one. Each file is sent,
-read back from the place and hashed. A file that is there and right is not sent again, so a stopped copy goes on.
-docs/copies.md lists the remains of a kill at each step.
+read back from the place and hashed. A good file is not sent again, so a stopped copy goes on. The remains of a kill at
+each step are in docs/copies.md.
 """
 
 import hashlib
@@ -127,10 +127,7 @@ def _order(path: str) -> tuple[int, str]:
 
 
 def holds_all_of(here: Listing, folder: Path, there: Listing) -> bool:
-    """Return whether the package at `folder` may replace the listed one without a loss.
-
-    It has all media of the other, or the other is one of its joined parts.
-    """
+    """Return whether the package at `folder` has all media of the listed one, or is joined of it: it may replace it."""
     if media_of(there.digests) <= media_of(here.digests):
         return True
     try:
@@ -236,10 +233,7 @@ def _folder_for(
 
 
 def _send(target: Target, source: Path, item: Item, path: str, flow: Flow) -> int:
-    """Send a file and read it back; a resumed and wrong one is sent again from its start.
-
-    Return the bytes sent. Raises CopyError if it arrives changed.
-    """
+    """Send a file and read it back, a resumed one again if it is wrong; return the bytes sent. Raises CopyError."""
     resumed = target.write(path, source, flow)
     if digest_there(target, path, item, flow):
         return item.bytes - resumed
@@ -256,7 +250,6 @@ def _send(target: Target, source: Path, item: Item, path: str, flow: Flow) -> in
 
 
 def _remove_rest(target: Target, contents: Listing, work: str) -> None:
-    """Remove files of an earlier version or a stopped attempt. Raises CopyError for a missing file."""
     files, _ = target.walk(work)
     for path in files.keys() - contents.digests.keys():
         target.remove(f"{work}/{path}")
@@ -296,10 +289,7 @@ _NO_TIME = datetime.fromtimestamp(0, UTC)
 
 
 def places(target: Target) -> dict[str, Mapping[str, int]]:
-    """Return the files and bytes of each package at a target, by place. Raises CopyError.
-
-    Anyone may create folders there: hidden and unprintable names are skipped.
-    """
+    """Return files and bytes of each package at a target, by place; hidden and unprintable names are skipped."""
     found: dict[str, dict[str, int]] = defaultdict(dict)
     for year in filter(_YEAR.fullmatch, target.folders("")):  # skips lost+found, which is unreadable
         files, _ = target.walk(year)

@@ -41,10 +41,7 @@ _REASONS = {number: reason for reason, numbers in _NUMBERS.items() for number in
 
 
 class FolderTarget:
-    """Implements Target on an existing folder: Liput creates none, for a share may be unmounted.
-
-    It must not lie on the file system of `apart_from` folders, as an unmounted share's folder does.
-    """
+    """Implements Target on an existing folder, on another file system than `apart_from`: a share may be unmounted."""
 
     def __init__(self, name: str, root: Path, disk: Disk | None = None, apart_from: Sequence[Path] = ()) -> None:
         self.name = name
@@ -156,10 +153,7 @@ class FolderTarget:
             self._disk.unlink(file)
 
     def begin(self, place: str, uuid: str) -> str:
-        """Return a hidden folder, to be renamed to `place`: our own from a stopped attempt, or a new one.
-
-        Others may write there. The owner tells their folders from ours, and our names are random.
-        """
+        """Return our hidden folder of a stopped attempt, told by its owner, or a new one."""
         new = staged(place, uuid)
         with self._translated():
             self._make_folders(STAGING)
@@ -228,7 +222,6 @@ def _read_uncached(file: FileIO) -> Iterator[bytes]:
 
 
 def _write_all(descriptor: int, block: bytes) -> None:
-    """Write a whole block, in several calls if needed."""
     view = memoryview(block)
     while view:
         view = view[os.write(descriptor, view) :]

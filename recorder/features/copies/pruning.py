@@ -25,11 +25,11 @@ from recorder.package.verification import verify
 def prune(
     folder: Path, place: str, targets: Sequence[tuple[Target, CopyTarget]], disk: Disk, go_on: Callable[[], None]
 ) -> int:
-    """Remove the media of the package at `folder`, after reading a whole copy of it at each target.
+    """Remove the media of the package at `folder`, after reading a whole copy at each target; return their bytes.
 
-    Return the bytes removed. Raises CopyError if a copy is damaged, of another version, or on a disk with another copy
-    or the archive, or if the package is damaged here; ArchiveError without `targets`; PackageBusy, PackageNotFound,
-    StorageError. Then nothing is removed.
+    Raises CopyError if the package is damaged, or if a copy is damaged, of another version, or on a disk with another
+    copy or the archive. Raises ArchiveError without `targets`, PackageBusy, PackageNotFound, StorageError. Then nothing
+    is removed.
     """
     if not targets:
         raise ArchiveError(f"{folder.name} has no copy", hint="`liput archive copy` makes one.")

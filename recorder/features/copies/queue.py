@@ -1,11 +1,10 @@
 """The queue of copies, and its ledger: a small database in the state folder.
 
-The queue compares the archive with the ledger, so it needs no entry at sealing, and a kill or a foreign package makes
-no difference. Packages are copied one at a time, newest first, and never while a session runs. A failure is retried
-with growing pauses. `open_target` alone imports the library of a kind of place.
+The queue compares the archive with the ledger: it needs no entry at sealing, and finds foreign packages too. Packages
+are copied one at a time, newest first, and never while a session runs. A failure is retried with growing pauses.
+`open_target` alone imports the library of a kind of place.
 
-The ledger is a memory, not the truth: a copy counts once it was read back, and `verify --at` reads it again. A lost
-ledger costs reading, never a copy.
+The ledger is a memory, not the truth: a copy counts once it was read back. A lost ledger costs reading, never a copy.
 """
 
 import os
@@ -94,10 +93,7 @@ class Trouble(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
-    """The place behind a target's name when copies were made: address and mark (`MARK`).
-
-    `seen_s` is the last time it was recognized, in seconds since the epoch.
-    """
+    """The place behind a target's name when copies were made; `seen_s`: last recognized, in seconds since the epoch."""
 
     target: str
     url: str
@@ -246,10 +242,7 @@ class CopyQueue:
     """Whether an unrecognized place begins anew."""
 
     def waiting(self, target: str, *, due_only: bool = True) -> list[Path]:
-        """Return the packages that wait for a place, newest first.
-
-        With `due_only`: automatic or requested ones whose pause is over; else all without a copy there.
-        """
+        """Return packages without a copy there, newest first; `due_only`: automatic or requested, not paused."""
         now_s = self.clock.now().timestamp()
         trouble = self.ledger.trouble(target)
         if due_only and trouble is not None and is_early(now_s, trouble.next_s):
@@ -383,7 +376,6 @@ class CopyQueue:
             raise copy_error(CopyReason.SESSION, name)
 
     def _note_failure(self, folder: Path, target: str, error: CopyError) -> Outcome:
-        """Note a package's failure, and log a new reason."""
         row = self.ledger.row(name_of(folder), target)
         known = row.reason == error.reason and row.since is not None
         self.ledger.put(
@@ -431,7 +423,6 @@ class CopyQueue:
 
     @contextmanager
     def _target_lock(self, target: str) -> Iterator[None]:
-        """Lock a target for this user. Raises CopyError with BUSY."""
         folder = state_folder()
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         descriptor = os.open(folder / f"copies-{target}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

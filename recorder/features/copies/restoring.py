@@ -36,10 +36,7 @@ _OF_CONTENT = frozenset({ProblemKind.CHANGED, ProblemKind.MISSING, ProblemKind.U
 
 @dataclass(frozen=True)
 class Restored:
-    """A restored package: the files from the copy, and the damaged package's folder, if any.
-
-    `of_copy`: it has the copy's version, for the files listed here are lost.
-    """
+    """A restored package; `of_copy`: it has the copy's version, for files listed here are lost."""
 
     copy: Listing
     fetched: tuple[str, ...]
@@ -132,7 +129,6 @@ class Restorer:
             self.disk.make_folder(folder)
 
     def _link(self, source: Path, final: Path) -> None:
-        """Hard-link a good file, or copy it where links are not supported."""
         self.disk.begin("link", final)
         try:
             os.link(source, final, follow_symlinks=False)
@@ -170,7 +166,6 @@ class Restorer:
         return self._keep_damaged(new, folder.name)
 
     def _keep_damaged(self, damaged: Path, name: str) -> Path:
-        """Move a damaged package to DAMAGED, under a name with the time."""
         kept = self.root / DAMAGED / f"{name}.{self.now():%Y%m%dT%H%M%S}"
         number = 1
         while kept.exists():

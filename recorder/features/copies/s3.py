@@ -1,6 +1,6 @@
 """A bucket of an S3-compatible object store as a place for copies, by obstore.
 
-Nothing can be renamed there: a package is written in place, and counts once its last file is there, the manifest of
+Nothing can be renamed there: a package is written in place. It counts once its last file is there, the manifest of
 manifests. A small object that can be created only once reserves a name.
 """
 
@@ -268,7 +268,6 @@ class S3Target:
             obstore.list_with_delimiter(self._store, CLAIMS)
 
     def _opened(self, settings: CopyTarget, login: Login, timeout_s: float) -> S3Store:
-        """Return a client with `timeout_s` for each request, and TRIES retries."""
         parts = urllib.parse.urlsplit(settings.url)
         client: ClientConfig = {
             "timeout": timedelta(seconds=timeout_s),

@@ -169,7 +169,6 @@ class SftpTarget:
             await file.fsync()
 
     def _size(self, path: str) -> int:
-        """Return the bytes of a regular file; 0 for a link or none."""
         try:
             found = self._do(self._sftp.lstat(self._at(path)), missing=True)
             return (found.size or 0) if stat.S_ISREG(found.permissions or 0) else 0

@@ -1,8 +1,8 @@
 """A place for copies: the `Target` protocol, its errors, and the checks that recognize a place.
 
 Paths at a target are relative, with `/`. A package has the same path as in the archive, `YYYY/MM/NAME`. A place must
-not be the archive itself, nor another place under a second name. It must not be empty where copies were made: then
-another disk, an empty mount point or an emptied bucket has taken its address.
+not be the archive, nor another place under a second name. A place with copies must not become empty: another disk, an
+empty mount point or an emptied bucket has taken its address.
 """
 
 import hashlib
@@ -211,10 +211,7 @@ class Target(Protocol):
         ...
 
     def write(self, path: str, source: Path, flow: Flow, *, from_start: bool = False) -> int:
-        """Put a file there, whole or not at all, replacing an existing one; resumes a stopped attempt.
-
-        With `from_start` it does not resume. Returns the resumed bytes.
-        """
+        """Put a file there, whole or not at all; return the bytes resumed of a stopped attempt."""
         ...
 
     def remove(self, path: str) -> None:
@@ -226,10 +223,7 @@ class Target(Protocol):
         ...
 
     def finish(self, folder: str, place: str) -> None:
-        """Sync the complete package in `folder`, and move it to `place` if needed.
-
-        Raises CopyError with NAME_TAKEN.
-        """
+        """Sync the package in `folder`, and move it to `place` if needed. Raises CopyError with NAME_TAKEN."""
         ...
 
     def close(self) -> None:
@@ -267,10 +261,10 @@ def give_mark(target: Target) -> str:
 
 
 def refuse_archive(target: Target, root: Path, below: str = "") -> None:
-    """Raise CopyError if the place is the archive at `root`, or its folder `below`, by any way.
+    """Raise CopyError if the place is the archive at `root`, or its folder `below`, by any way. Raises OSError.
 
-    A file is written to the archive and looked for there: names, links, mounts and servers may hide that both are one.
-    Raises OSError if the archive is not writable.
+    A file is written to the archive and looked for at the place: names, links, mounts and servers may hide that both
+    are one.
     """
     probe = root / below / f".liput-probe-{secrets.token_hex(16)}"
     content = secrets.token_hex(16).encode()
