@@ -61,7 +61,7 @@ class Encoder:
         self._settings = video
         self._video: VideoStream | None = None
         self.may_change_form = elsewhere is not None  # whether the stream format may change
-        self._later: list[tuple[OutputContainer, VideoStream]] = []  # master and stream of each format after the first
+        self._later_formats: list[tuple[OutputContainer, VideoStream]] = []  # master and stream of each
         self._sounds: dict[TrackId, AudioStream] = {}
         if audio:
             self._sounds[Track.AUDIO] = self._add_audio(audio, MIX_TITLE if own_sounds else None)
@@ -80,11 +80,9 @@ class Encoder:
         except (FFmpegError, ValueError) as error:
             hint = "choose another profile or preset in the settings (liput config show)"
             raise _refused(video or audio, error, hint) from error
-        self._pictures = self._begin_pictures(context, elsewhere)
+        self._pictures = self._start_video(context, elsewhere)
 
-    def _begin_pictures(
-        self, context: av.VideoCodecContext | None, elsewhere: Elsewhere | None
-    ) -> EncodesPictures | None:
+    def _start_video(self, context: av.VideoCodecContext | None, elsewhere: Elsewhere | None) -> EncodesPictures | None:
         if self._settings is None or context is None:
             return None
         if elsewhere is None:
@@ -94,14 +92,14 @@ class Encoder:
     def _take_over(self, begins: int) -> PictureStream:
         """Open x264 for the next stream format; `begins` is its first decode timestamp. Raises EncoderError."""
         settings = self._settings
-        assert settings is not None  # noqa: S101 - there are pictures
+        assert settings is not None  # noqa: S101 - it has video
         master = av.open(os.devnull, "w", format="null")
         try:
             stream, context = open_video(master, settings)
             master.start_encoding()
         except (FFmpegError, ValueError) as error:
             raise _refused(settings, error) from error
-        self._later.append((master, stream))
+        self._later_formats.append((master, stream))
         return PictureStream(context, VIDEO_TIME_BASE, interval(settings), begins)
 
     def _add_audio(self, settings: AudioSettings, title: str | None) -> AudioStream:
@@ -116,7 +114,7 @@ class Encoder:
     @property
     def form(self) -> int:
         """Format number of the newest video packets."""
-        return len(self._later)
+        return len(self._later_formats)
 
     @property
     def templates(self) -> Mapping[TrackId, Stream]:
@@ -127,7 +125,7 @@ class Encoder:
         """Return the streams for packets of format number `form`."""
         streams: dict[TrackId, Stream] = {}
         if self._video:
-            streams[Track.VIDEO] = self._later[form - 1][1] if form else self._video
+            streams[Track.VIDEO] = self._later_formats[form - 1][1] if form else self._video
         return streams | self._sounds
 
     def set_bit_rate(self, bit_rate: int) -> None:
@@ -146,7 +144,7 @@ class Encoder:
             return
         pictures, now = self._picture_stream, self._parameter_sets
         context = av.CodecContext.create("libx264", "w")
-        assert isinstance(context, av.VideoCodecContext)  # noqa: S101 - it is a codec of pictures
+        assert isinstance(context, av.VideoCodecContext)  # noqa: S101 - a video codec
         # Without this option x264 derives the level from the rate.
         context.options = options(settings, f"level={level(now)}")
         configure(context, settings)
@@ -237,11 +235,11 @@ class Encoder:
         if self._pictures:
             self._pictures.close()
         self._master.close()
-        for master, _ in self._later:
+        for master, _ in self._later_formats:
             master.close()
         # Others may still hold this object; without its codecs it keeps no hundred megabytes of frames.
         del self._master
-        self._video, self._pictures, self._sounds, self._later = None, None, {}, []
+        self._video, self._pictures, self._sounds, self._later_formats = None, None, {}, []
 
 
 def _refused(settings: VideoSettings | AudioSettings | None, error: Exception, hint: str = "") -> EncoderError:

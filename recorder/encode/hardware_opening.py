@@ -31,19 +31,19 @@ def verdicts() -> Store[Verdicts]:
 def remembered(kind: Kind, settings: VideoSettings) -> Verdict | None:
     """Return the verdict since the last boot; None if there is none or the file cannot be read."""
     try:
-        return verdicts().read().get(_place(kind, settings))
+        return verdicts().read().get(_verdict_key(kind, settings))
     except StateError:
         return None
 
 
 def remember(verdict: Verdict, settings: VideoSettings) -> None:
     """Keep a verdict and drop those from before the last boot. Ignores a file that cannot be written."""
-    now = _now()
+    now = _boot_key()
     with suppress(StateError):
         verdicts().change(
             lambda before: {
                 **{place: each for place, each in before.items() if place.endswith(now)},
-                _place(verdict.kind, settings): verdict,
+                _verdict_key(verdict.kind, settings): verdict,
             }
         )
 
@@ -60,12 +60,12 @@ def verdict_of(kind: Kind, settings: VideoSettings) -> Verdict:
     return known
 
 
-def _place(kind: Kind, settings: VideoSettings) -> str:
+def _verdict_key(kind: Kind, settings: VideoSettings) -> str:
     asked = f"{settings.width}x{settings.height} {settings.rate}/s {settings.bit_rate}-{settings.max_rate} bit/s"
-    return f"{kind.value} {asked}; {_now()}"
+    return f"{kind.value} {asked}; {_boot_key()}"
 
 
-def _now() -> str:
+def _boot_key() -> str:
     return f"liput {VERSION}, boot {boot_id()}"
 
 

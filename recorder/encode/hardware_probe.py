@@ -67,14 +67,14 @@ class _Trial:
         painter = Painter(settings.width, settings.height, rate)
         drawn = max(2, min(self._count, SEQUENCE_BYTES // settings.picture_bytes))
         # Each frame differs: the synthetic speaker moves, the clock runs, and frames carry their number.
-        self._pictures = [_own(painter.draw(number)) for number in range(drawn)]
-        self._taken: list[EncodedPacket] = []
+        self._pictures = [_copy_of(painter.draw(number)) for number in range(drawn)]
+        self._packets: list[EncodedPacket] = []
         self._until_s = time.monotonic() + altogether_s
 
     def run(self, kind: Kind) -> Verdict:
         """Return the verdict; raises HardwareFailed."""
         held = self._begin()
-        began_s, began = time.monotonic(), len(self._taken)
+        began_s, began = time.monotonic(), len(self._packets)
         for number in range(held, self._count):
             while not self._give(number):
                 self._wait()
@@ -91,7 +91,7 @@ class _Trial:
             psnr_db=round(self._compare(), 1),
             held=held,
             speed=round(media_s / max(took_s, 1e-3), 1),
-            bit_rate=round(8 * sum(len(taken.data) for taken in self._taken) * self._settings.rate / self._count),
+            bit_rate=round(8 * sum(len(taken.data) for taken in self._packets) * self._settings.rate / self._count),
         )
 
     def _begin(self) -> int:
@@ -100,12 +100,12 @@ class _Trial:
         for number in range(max(1, most)):
             self._give(number)
             due_s = time.monotonic() + 1 / self._settings.rate
-            while not self._taken and time.monotonic() < due_s:
+            while not self._packets and time.monotonic() < due_s:
                 self._wait(float(1 / self._settings.rate))
-            if self._taken:
+            if self._packets:
                 return number + 1
         self._wait(self._process.patience_s)
-        if self._taken:
+        if self._packets:
             return max(1, most)
         raise HardwareFailed(Reason.HOLDS_BACK, f"more than {MOST_HELD_S:g} s")
 
@@ -123,19 +123,19 @@ class _Trial:
             raise HardwareFailed(Reason.SILENT, f"not done after {self._altogether_s:g} s")
 
     def _take(self) -> None:
-        self._taken += self._process.take()
+        self._packets += self._process.take()
         if self._process.error is not None:
             raise self._process.error
 
     def _compare(self) -> float:
         """Return the PSNR of the worst plane; raises HardwareFailed."""
-        shown = _decoded(self._process.header, self._taken)
+        shown = _decode(self._process.header, self._packets)
         missing = [number for number in range(self._count) if self._pts(number) not in shown]
         if missing or len(shown) != self._count:
             raise HardwareFailed(Reason.WRONG_STREAM, f"{len(shown)} of {self._count} pictures can be decoded")
         errors = np.array(
             [
-                _errors(self._pictures[number % len(self._pictures)], shown[self._pts(number)])
+                _mean_squares(self._pictures[number % len(self._pictures)], shown[self._pts(number)])
                 for number in range(self._count)
             ]
         )
@@ -145,7 +145,7 @@ class _Trial:
         return worst
 
 
-def _own(picture: av.VideoFrame) -> av.VideoFrame:
+def _copy_of(picture: av.VideoFrame) -> av.VideoFrame:
     """Return a copy; the painter draws over its frame."""
     own = av.VideoFrame(picture.width, picture.height, "yuv420p")
     for target, source in zip(plane_views(own), plane_views(picture), strict=True):
@@ -153,9 +153,9 @@ def _own(picture: av.VideoFrame) -> av.VideoFrame:
     return own
 
 
-def _decoded(header: bytes, taken: Sequence[EncodedPacket]) -> Mapping[int, av.VideoFrame]:
+def _decode(header: bytes, taken: Sequence[EncodedPacket]) -> Mapping[int, av.VideoFrame]:
     decoder = av.CodecContext.create("h264", "r")
-    assert isinstance(decoder, av.VideoCodecContext)  # noqa: S101 - it is a codec of pictures
+    assert isinstance(decoder, av.VideoCodecContext)  # noqa: S101 - a video codec
     decoder.extradata = header
     shown: dict[int, av.VideoFrame] = {}
     try:
@@ -169,7 +169,7 @@ def _decoded(header: bytes, taken: Sequence[EncodedPacket]) -> Mapping[int, av.V
     return shown
 
 
-def _errors(given: av.VideoFrame, shown: av.VideoFrame) -> tuple[float, ...]:
+def _mean_squares(given: av.VideoFrame, shown: av.VideoFrame) -> tuple[float, ...]:
     if (shown.width, shown.height, shown.format.name) != (given.width, given.height, "yuv420p"):
         raise HardwareFailed(Reason.WRONG_PICTURES, f"{shown.width}x{shown.height} {shown.format.name}")
     return tuple(

@@ -51,12 +51,12 @@ class EncoderProcess:
         self._clock = clock or SystemClock()
         self.patience_s = patience_s
         self._most_held = max(1, int(MOST_HELD_S * settings.rate))
-        self._given: deque[Give] = deque()
-        self._since_ns = self._clock.now_ns()
-        self._came = threading.Condition()
-        self._out: deque[Coded] = deque()
+        self._waiting: deque[Give] = deque()
+        self._progress_ns = self._clock.now_ns()
+        self._changed = threading.Condition()
+        self._packets: deque[Coded] = deque()
         self._header: bytes | None = None
-        self._over: HardwareFailed | None = None  # set by the reader when no more packets come
+        self._ended: HardwareFailed | None = None  # set by the reader when no more packets come
         self._is_finished = False
         self.error: HardwareFailed | None = None  # why the encoder failed; packets that `take` returned are good
         count = self._most_held + ceil((patience_s + ROOM_S) * settings.rate) + 1
@@ -64,57 +64,57 @@ class EncoderProcess:
         try:
             os.ftruncate(descriptor, count * settings.picture_bytes)
             self._pictures = Pictures(mmap.mmap(descriptor, 0), settings)
-            self._free = list(range(count - 1, -1, -1))  # reversed: reuses the first slots
+            self._free_slots = list(range(count - 1, -1, -1))  # reversed: reuses the first slots
             self._start(command, Open(kind, settings, descriptor))
         except (OSError, RuntimeError) as error:
             raise HardwareFailed(Reason.CANNOT_OPEN, str(error)) from error
         finally:
             os.close(descriptor)
-        self.header = self._opened(open_s)
+        self.header = self._wait_for_header(open_s)
         self._sanity = Sanity(settings, self.header)
 
-    def _opened(self, timeout_s: float) -> bytes:
-        self._wait(lambda: self._header is not None or self._over is not None, timeout_s)
+    def _wait_for_header(self, timeout_s: float) -> bytes:
+        self._wait(lambda: self._header is not None or self._ended is not None, timeout_s)
         if self._header is not None:
             return self._header
-        self.error = self._over or HardwareFailed(Reason.SILENT, f"not open after {timeout_s:g} s")
+        self.error = self._ended or HardwareFailed(Reason.SILENT, f"not open after {timeout_s:g} s")
         self.close()
         raise self.error
 
     def _start(self, command: Sequence[str], first: Open) -> None:
         self.child = ChildProcess(command, pass_fds=[first.descriptor])
         self._reader = threads.start(self._read, name="hardware-encoder", otherwise=self.child.end)
-        self._tell(first)
+        self._send(first)
 
     @property
     def held(self) -> int:
         """Number of frames without a packet yet."""
-        return len(self._given)
+        return len(self._waiting)
 
     def give(self, picture: av.VideoFrame, pts: int, *, is_key: bool) -> bool:
         """Copy `picture` to the encoder, shown from `pts` on; return False if no slot is free."""
-        if not self._free or self.error is not None:
+        if not self._free_slots or self.error is not None:
             return False
-        if not self._given:
-            self._since_ns = self._clock.now_ns()
-        slot = self._free.pop()
+        if not self._waiting:
+            self._progress_ns = self._clock.now_ns()
+        slot = self._free_slots.pop()
         self._pictures.fill(slot, picture)
         given = Give(slot, pts, is_key)
-        self._given.append(given)
-        self._tell(given)
+        self._waiting.append(given)
+        self._send(given)
         return True
 
     def take(self, next_pts: int | None = None) -> list[EncodedPacket]:
         """Return new packets; check `error` afterwards. `next_pts` is the time of the next frame to be given."""
         good: list[EncodedPacket] = []
-        while self.error is None and self._out:
-            coded = self._out.popleft()
-            if (problem := self._sanity.problem(coded, self._given[0] if self._given else None)) is not None:
+        while self.error is None and self._packets:
+            coded = self._packets.popleft()
+            if (problem := self._sanity.problem(coded, self._waiting[0] if self._waiting else None)) is not None:
                 self.error = HardwareFailed(Reason.WRONG_STREAM, problem)
                 break
-            self._free.append(self._given.popleft().slot)
-            self._since_ns = self._clock.now_ns()
-            until = self._given[0].pts if self._given else next_pts
+            self._free_slots.append(self._waiting.popleft().slot)
+            self._progress_ns = self._clock.now_ns()
+            until = self._waiting[0].pts if self._waiting else next_pts
             good.append(
                 EncodedPacket(
                     track=Track.VIDEO,
@@ -126,47 +126,47 @@ class EncoderProcess:
                     is_keyframe=has_keyframe(coded.data),
                 )
             )
-        self.error = self.error or self._silence()
+        self.error = self.error or self._find_silence()
         return good
 
-    def _silence(self) -> HardwareFailed | None:
-        if self._over is not None and not self._out:
-            return self._over
-        waited_s = (self._clock.now_ns() - self._since_ns) / NANOSECONDS
-        if self._given and waited_s > self.patience_s and (len(self._given) > self._most_held or self._is_finished):
+    def _find_silence(self) -> HardwareFailed | None:
+        if self._ended is not None and not self._packets:
+            return self._ended
+        waited_s = (self._clock.now_ns() - self._progress_ns) / NANOSECONDS
+        if self._waiting and waited_s > self.patience_s and (len(self._waiting) > self._most_held or self._is_finished):
             return HardwareFailed(Reason.SILENT, f"nothing for {waited_s:.1f} s")
         return None
 
     def wait(self, timeout_s: float) -> None:
         """Wait for packets or the end of the process."""
-        self._wait(lambda: bool(self._out) or self._over is not None, timeout_s)
+        self._wait(lambda: bool(self._packets) or self._ended is not None, timeout_s)
 
     def finish(self) -> None:
         """Let the encoder flush; call `take` until `held` is 0 or `error` is set."""
         self._is_finished = True
-        self._since_ns = self._clock.now_ns()
-        self._tell(None)
+        self._progress_ns = self._clock.now_ns()
+        self._send(None)
 
     def left(self) -> Iterator[tuple[av.VideoFrame, int, bool]]:
         """Yield the frames without packets: frame, pts, whether it should be a keyframe."""
-        for given in self._given:
+        for given in self._waiting:
             yield self._pictures.frame(given.slot), given.pts, given.is_key
 
     def close(self) -> None:
         """End the process, also one that hangs; blocks some seconds at most."""
         self.child.close_input()
-        if not self.child.wait(0 if self._given or self.error else END_S):
+        if not self.child.wait(0 if self._waiting or self.error else END_S):
             self.child.send(signal.SIGKILL)
         self._reader.join(REAP_S)  # the reader must leave the pipe before it closes
         self.child.end()
 
-    def _tell(self, message: Asked) -> None:
+    def _send(self, message: Asked) -> None:
         with suppress(OSError):  # the process died; the reader finds the reason
             self.child.give(encoded(message))
 
     def _wait(self, until: Callable[[], bool], timeout_s: float) -> bool:
-        with self._came:
-            return self._came.wait_for(until, timeout_s)
+        with self._changed:
+            return self._changed.wait_for(until, timeout_s)
 
     # Reader thread
 
@@ -174,24 +174,24 @@ class EncoderProcess:
         over = None
         try:
             for message in received(lambda: self.child.read(None), TOLD):
-                with self._came:
+                with self._changed:
                     match message:
                         case bytes():
                             self._header = message
                         case Coded():
-                            self._out.append(message)
+                            self._packets.append(message)
                         case reason, detail:
                             over = HardwareFailed(reason, detail)
-                    self._came.notify_all()
+                    self._changed.notify_all()
                 if over is not None:
                     break
         except (OSError, ValueError) as error:
             over = HardwareFailed(Reason.FAILED, str(error))
-        with self._came:
-            self._over = over or self._death()
-            self._came.notify_all()
+        with self._changed:
+            self._ended = over or self._exit_reason()
+            self._changed.notify_all()
 
-    def _death(self) -> HardwareFailed:
+    def _exit_reason(self) -> HardwareFailed:
         if not self.child.wait(REAP_S) or (status := self.child.status) is None:
             return HardwareFailed(Reason.CRASHED, "it closed its end")
         if status < 0:

@@ -113,11 +113,11 @@ class LibavCodec:
 
     def __init__(self, kind: Kind, settings: VideoSettings) -> None:
         """Open it; raises HardwareFailed."""
-        self._context, self._pixels = _opened(kind, settings)
+        self._context, self._pixels = _open_context(kind, settings)
         self._reformatter = VideoReformatter()
-        self.header = parameter_sets(self._context.extradata or b"") or self._found_header(kind, settings)
+        self.header = parameter_sets(self._context.extradata or b"") or self._find_header(kind, settings)
 
-    def _found_header(self, kind: Kind, settings: VideoSettings) -> bytes:
+    def _find_header(self, kind: Kind, settings: VideoSettings) -> bytes:
         """Return the parameter sets of an encoder that sends them with its first packet; opens it a second time."""
         picture = tagged(av.VideoFrame(settings.width, settings.height, "yuv420p"), settings.matrix)
         for plane in plane_views(picture):
@@ -133,7 +133,7 @@ class LibavCodec:
         if not found:
             raise HardwareFailed(Reason.WRONG_STREAM, "it says no parameter sets")
         del self._context  # some devices take one encoder at a time
-        self._context, self._pixels = _opened(kind, settings)
+        self._context, self._pixels = _open_context(kind, settings)
         return found
 
     def encode(self, picture: av.VideoFrame | None) -> Sequence[Coded]:
@@ -149,7 +149,7 @@ class LibavCodec:
         ]
 
 
-def _opened(kind: Kind, settings: VideoSettings) -> tuple[av.VideoCodecContext, str]:
+def _open_context(kind: Kind, settings: VideoSettings) -> tuple[av.VideoCodecContext, str]:
     model, log = MODELS[kind], ""
     options = dict(model.options)
     if kind is Kind.NVENC and settings.bit_rate == settings.max_rate:
@@ -159,7 +159,7 @@ def _opened(kind: Kind, settings: VideoSettings) -> tuple[av.VideoCodecContext, 
             context = av.CodecContext.create(model.codec, "w")
         except (FFmpegError, ValueError) as error:
             raise HardwareFailed(Reason.NOT_IN_BUILD, model.codec) from error
-        assert isinstance(context, av.VideoCodecContext)  # noqa: S101 - it is a codec of pictures
+        assert isinstance(context, av.VideoCodecContext)  # noqa: S101 - a video codec
         context.options = options
         context.width, context.height, context.pix_fmt = settings.width, settings.height, pixels
         context.time_base, context.framerate = VIDEO_TIME_BASE, settings.rate

@@ -15,7 +15,7 @@ from pathlib import Path
 from devices.host.process_stat import parent_of
 
 _OF_PROCESS, _OF_THREAD = 2, 6  # CPUCLOCK_SCHED, and the same of one thread (CPUCLOCK_PERTHREAD_MASK)
-_LONGEST = 15  # bytes of a thread name (TASK_COMM_LEN without the terminator)
+_NAME_BYTES = 15  # bytes of a thread name (TASK_COMM_LEN without the terminator)
 OF_LIBRARY = " (library)"
 _SET_NAME, _GET_NAME = 15, 16
 _TASKS, _PROC = Path("/proc/self/task"), Path("/proc")
@@ -42,16 +42,16 @@ def _read(number: int, kind: int) -> int | None:
 @contextmanager
 def called(name: str) -> Iterator[None]:
     """Give threads that this thread starts meanwhile the first 15 bytes of `name`; never fails."""
-    before = ctypes.create_string_buffer(_LONGEST + 1)
-    _name(_GET_NAME, before)
-    _name(_SET_NAME, ctypes.create_string_buffer(name.encode()[:_LONGEST]))
+    before = ctypes.create_string_buffer(_NAME_BYTES + 1)
+    _prctl(_GET_NAME, before)
+    _prctl(_SET_NAME, ctypes.create_string_buffer(name.encode()[:_NAME_BYTES]))
     try:
         yield
     finally:
-        _name(_SET_NAME, before)
+        _prctl(_SET_NAME, before)
 
 
-def _name(what: int, text: "ctypes.Array[ctypes.c_char]") -> None:
+def _prctl(what: int, text: "ctypes.Array[ctypes.c_char]") -> None:
     ctypes.CDLL(None).prctl(what, text, 0, 0, 0)
 
 
@@ -70,7 +70,7 @@ def thread_names(known: dict[int, str]) -> Mapping[int, str]:
             known[number] = thread.name
             if number != os.getpid():  # the main thread's name is the process's
                 with suppress(OSError):
-                    (_TASKS / str(number) / "comm").write_bytes(thread.name.encode()[:_LONGEST])
+                    (_TASKS / str(number) / "comm").write_bytes(thread.name.encode()[:_NAME_BYTES])
     return {number: known.get(number) or _name_of(number) + OF_LIBRARY for number in numbers}
 
 

@@ -127,7 +127,7 @@ def options(settings: VideoSettings, *more: str) -> dict[str, str]:
     }
     lean = ""
     if settings.x264_params is None:
-        asked |= _tuned(settings).options
+        asked |= _delay_settings(settings).options
         lean = LEAN_PARAMS if settings.preset == LEAN else ""
     else:
         asked["x264-params"] = settings.x264_params
@@ -161,13 +161,13 @@ def configure(context: av.VideoCodecContext, settings: VideoSettings) -> None:
     context.gop_size = max(1, round(settings.rate * Fraction(settings.keyframe_s)))
     context.color_range, context.colorspace = LIMITED_RANGE, settings.matrix
     context.flags |= Flags.global_header
-    tuned = _tuned(settings)
+    tuned = _delay_settings(settings)
     # PyAV's default, SLICE, makes x264 cut each frame into slices: 5 % more bits.
     context.thread_type = "SLICE" if tuned.slices else "FRAME"
     context.thread_count = tuned.threads
 
 
-def _tuned(settings: VideoSettings) -> X264Settings:
+def _delay_settings(settings: VideoSettings) -> X264Settings:
     tuned = x264_settings(
         settings.rate, delay_s=settings.delay_s, low_latency=settings.low_latency, slowest=settings.slowest
     )

@@ -86,29 +86,29 @@ class StreamEncode:
         encoder: Callable[[VideoSettings, None], Encoder] = Encoder,
     ) -> None:
         """`put` takes packets, `on_turn` runs often, `on_failure` once; all on the encoder thread."""
-        self._settings = self._wanted = self._asked = settings
+        self._settings = self._wanted = self._current = settings
         self._put = put
         self._clock = clock
         self._emit = emit
         self._on_turn = on_turn
         self._on_failure = on_failure
-        self._make = encoder
+        self._open_encoder = encoder
         self._free = deque(Slot(settings.width, settings.height) for _ in range(QUEUE + 1))
         self._waiting: queue.SimpleQueue[Slot | None] = queue.SimpleQueue()  # None ends the thread
         self._ending = False
         self._opened = threading.Event()
         self._encoder: Encoder | None = None
         self._first: Encoder | None = None  # destinations copy its streams to the end
-        self._problem: Exception | None = None
+        self._error: Exception | None = None
         self.bit_rate = settings.bit_rate
-        self._in_force = settings.bit_rate
+        self._current_rate = settings.bit_rate
         self._last_dts: int | None = None
         self._newest: int | None = None
         self._pause = max(settings.keyframe_s, float(PAUSE_PICTURES / settings.rate)) / VIDEO_TIME_BASE
         self._failed_ns: int | None = None
         self.late = 0  # frames left out because the encoder was behind
-        self._told_late = 0
-        self._told_ns: int | None = None
+        self._reported_late = 0
+        self._reported_ns: int | None = None
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
@@ -116,7 +116,7 @@ class StreamEncode:
         self._thread = threads.start(self._run, name="stream-encode")
         if not self._opened.wait(OPEN_S) or self._encoder is None:
             self._end()
-            reason = f": {self._problem}" if self._problem else " in time"
+            reason = f": {self._error}" if self._error else " in time"
             raise EncoderError(f"the live picture's encoder could not be opened{reason}")
 
     @property
@@ -170,22 +170,22 @@ class StreamEncode:
     def _run(self) -> None:
         be_nicer(NICE)
         try:
-            self._first = self._encoder = self._make(self._settings, None)
+            self._first = self._encoder = self._open_encoder(self._settings, None)
         except Exception as error:
-            self._problem = error
+            self._error = error
             return
         finally:
             self._opened.set()
         try:
-            while self._turn():
+            while self._encode_next():
                 self._on_turn()
-                self._tell_late()
-            self._hand_on(self._encoder.flush(Track.VIDEO))
-            self._tell_late(final=True)
+                self._report_late()
+            self._put_all(self._encoder.flush(Track.VIDEO))
+            self._report_late(final=True)
         except Exception as error:  # any error costs the live stream only
             self._give_up(error)
 
-    def _turn(self) -> bool:
+    def _encode_next(self) -> bool:
         try:
             slot = self._waiting.get(timeout=TURN_S)
         except queue.Empty:
@@ -195,7 +195,7 @@ class StreamEncode:
         try:
             self._encode(slot)
         except Exception as error:
-            self._open_again(error)
+            self._reopen(error)
         finally:
             self._free.append(slot)
         return True
@@ -205,39 +205,39 @@ class StreamEncode:
             return
         before, self._newest = self._newest, slot.pts
         # With B-frames x264 would give this frame the decode timestamp of frames before the gap.
-        if before is not None and slot.pts - before > self._pause and not self._begin_anew():
+        if before is not None and slot.pts - before > self._pause and not self._restart():
             raise EncoderError("what follows a pause would be another stream")
-        if self._wanted != self._asked:
+        if self._wanted != self._current:
             self._change(self._encoder)
-        if self.bit_rate != self._in_force:
-            self._in_force = self.bit_rate
-            self._encoder.set_bit_rate(self._in_force)
-        self._hand_on(self._encoder.encode_video(slot.picture, slot.pts))
+        if self.bit_rate != self._current_rate:
+            self._current_rate = self.bit_rate
+            self._encoder.set_bit_rate(self._current_rate)
+        self._put_all(self._encoder.encode_video(slot.picture, slot.pts))
 
     def _change(self, encoder: Encoder) -> None:
         """Change the settings, if the parameter sets stay; else go on as before."""
-        self._asked = wanted = self._wanted
+        self._current = wanted = self._wanted
         try:
             encoder.change_video(wanted)
         except EncoderError:
             traceback.print_exc()  # nothing is lost by it
         else:
-            self._in_force = wanted.bit_rate
+            self._current_rate = wanted.bit_rate
 
-    def _hand_on(self, packets: list[EncodedPacket]) -> None:
+    def _put_all(self, packets: list[EncodedPacket]) -> None:
         for packet in packets:
             if self._last_dts is not None and packet.dts <= self._last_dts:  # a reopened encoder starts earlier
                 packet = replace(packet, dts=min(self._last_dts + 1, packet.pts))
             self._last_dts = packet.dts
             self._put(packet)
 
-    def _open_again(self, error: Exception) -> None:
+    def _reopen(self, error: Exception) -> None:
         """Reopen the encoder with the same parameter sets; raises the error if that fails."""
         now_ns = self._clock.now_ns()
         if self._failed_ns is not None and now_ns - self._failed_ns < AGAIN_S * NANOSECONDS:
             raise error
         self._failed_ns = now_ns
-        if not self._begin_anew():
+        if not self._restart():
             raise error  # viewers could not decode another stream
         self._emit(
             "stream-encode-failed",
@@ -246,10 +246,10 @@ class StreamEncode:
             goes_on="separate",
         )
 
-    def _begin_anew(self) -> bool:
+    def _restart(self) -> bool:
         """Replace the encoder, and drop the frames in the old one; return whether the parameter sets are the same."""
-        encoder, former = self._make(self._settings, None), self._encoder
-        self._encoder, self._in_force, self._asked = encoder, self._settings.bit_rate, self._settings
+        encoder, former = self._open_encoder(self._settings, None), self._encoder
+        self._encoder, self._current_rate, self._current = encoder, self._settings.bit_rate, self._settings
         if former is not None and former is not self._first:
             former.close()
         return self._first is not None and _parameters(self._first) == _parameters(encoder)
@@ -264,12 +264,12 @@ class StreamEncode:
         )
         self._on_failure()
 
-    def _tell_late(self, *, final: bool = False) -> None:
-        count = self.late - self._told_late
+    def _report_late(self, *, final: bool = False) -> None:
+        count = self.late - self._reported_late
         now_ns = self._clock.now_ns()
-        is_time = self._told_ns is None or now_ns - self._told_ns >= LATE_EVERY_S * NANOSECONDS
+        is_time = self._reported_ns is None or now_ns - self._reported_ns >= LATE_EVERY_S * NANOSECONDS
         if count and (is_time or final):
-            self._told_late, self._told_ns = self.late, now_ns
+            self._reported_late, self._reported_ns = self.late, now_ns
             self._emit(
                 "stream-encode-late",
                 SUBJECT,

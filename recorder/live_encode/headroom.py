@@ -80,14 +80,14 @@ def figures() -> Store[Figures]:
 def remembered(asked: Question) -> Headroom | None:
     """Return the known result; None if there is none or the file cannot be read."""
     try:
-        return figures().read().get(_place(asked))
+        return figures().read().get(_result_key(asked))
     except StateError:
         return None
 
 
 def remember(asked: Question, found: Headroom) -> None:
     """Keep a result. Raises StateError."""
-    figures().change(lambda before: {**before, _place(asked): found})
+    figures().change(lambda before: {**before, _result_key(asked): found})
 
 
 def measure(asked: Question) -> Headroom:
@@ -110,7 +110,7 @@ class Measurement:
     def run(self, asked: Question) -> Headroom:
         """Return the result. Blocks; raises LiputError without one."""
         try:
-            child = self._begun()
+            child = self._start()
             try:
                 child.give(encode_question(asked))
                 child.close_input()
@@ -128,7 +128,7 @@ class Measurement:
                 "the headroom of this PC could not be measured", hint="see whether memory is left"
             ) from None
 
-    def _begun(self) -> ChildProcess:
+    def _start(self) -> ChildProcess:
         with self._lock:
             if self._is_stopped:
                 raise LiputError("the measurement was ended")
@@ -161,7 +161,7 @@ class Measurement:
             self._thread.join(timeout_s)
 
 
-def _place(asked: Question) -> str:
+def _result_key(asked: Question) -> str:
     """Return the key of a result; bit rates hardly matter."""
     profile = asked.profile
     what = f"{profile.width}x{profile.height} {profile.fps}/s {profile.preset}"

@@ -64,7 +64,7 @@ def given_pictures(
         pace.begin()
         for worker in workers:
             worker.start()
-        yield forms[0], len(chosen), _pictures(workers, (asked.width // 4 & ~1, asked.height // 4 & ~1))
+        yield forms[0], len(chosen), _frames(workers, (asked.width // 4 & ~1, asked.height // 4 & ~1))
 
 
 def _open(worker: VideoWorker, clock: Clock, stop: Event) -> VideoFormat:
@@ -86,7 +86,7 @@ def _open(worker: VideoWorker, clock: Clock, stop: Event) -> VideoFormat:
     return worker.form
 
 
-def _pictures(workers: Sequence[VideoWorker], inset: Size) -> Iterator[av.VideoFrame]:
+def _frames(workers: Sequence[VideoWorker], inset: Size) -> Iterator[av.VideoFrame]:
     main, *others = workers
     while True:
         frame = main.queue.get(PICTURE_WITHIN_S)
@@ -95,13 +95,13 @@ def _pictures(workers: Sequence[VideoWorker], inset: Size) -> Iterator[av.VideoF
         for other in others:
             newest = other.queue.newest(lambda _frame: True)
             if newest is not None:
-                _decoded(other, newest, inset)
-        picture = _decoded(main, frame, None)
+                _try_decode(other, newest, inset)
+        picture = _try_decode(main, frame, None)
         if picture is not None:
             yield picture
 
 
-def _decoded(worker: VideoWorker, frame: Frame, within: Size | None) -> av.VideoFrame | None:
+def _try_decode(worker: VideoWorker, frame: Frame, within: Size | None) -> av.VideoFrame | None:
     try:
         return worker.decode(frame, within)
     except MediaError:

@@ -93,12 +93,12 @@ class Link:
         self._beside = beside
         self._held_bytes = half_a_second(most + beside)
         self._ceiling: float | None = None
-        self._carried = float(most)
+        self._carried_rate = float(most)
         self._cut_s = self._clear_since_s = self._able_since_s = -1e9
         self._dropped = 0
         self._points: deque[_Point] = deque()
         self._least_rtt_ms: float | None = None
-        self._has_paused = False
+        self._was_draining = False
 
     def update(self, sample: Sample, used: float) -> None:
         """Take a sample; `used` is the rate in force."""
@@ -106,28 +106,28 @@ class Link:
             self.following = Following.NOT_LIVE
             return
         if self.following is Following.NOT_LIVE:
-            self._revive(sample)
+            self._reconnect(sample)
         now_s, before_s = sample.at_s, self._points[-1].at_s if self._points else sample.at_s
-        self._take(sample, used)
-        carried = self._carries()
+        self._add_point(sample, used)
+        carried = self._delivered_rate()
         has_dropped, self._dropped = sample.dropped > self._dropped, sample.dropped
         if self.following is not Following.TOO_SLOW:
-            has_stalled = self._carries(NEWEST_S, 0) < NOTHING * self._least and self.excess_s > CLEAR_S
+            has_stalled = self._delivered_rate(NEWEST_S, 0) < NOTHING * self._least and self.excess_s > CLEAR_S
             self.following = Following.STALLED if has_stalled else Following.YES
             if has_stalled:
                 return
         if self._ceiling is not None and self.excess_s > CLEAR_S:  # a backlog drains at the link's own rate
-            self._ceiling = max(self._ceiling, self._carries(AHEAD_S))
-        if self._is_congested(used) or (has_dropped and not self._is_empty(sample)):
+            self._ceiling = max(self._ceiling, self._delivered_rate(AHEAD_S))
+        if self._is_congested(used) or (has_dropped and not self._has_room(sample)):
             self._clear_since_s = now_s
             self._cut(now_s, carried, used)
         elif self.excess_s < CLEAR_S and now_s - self._cut_s >= HOLD_S:
             self._grow(now_s - before_s, used)
         if now_s - self._clear_since_s >= ABLE_S:
-            self._carried = min(self.rate, used)
+            self._carried_rate = min(self.rate, used)
         self._judge(now_s, carried)
 
-    def _revive(self, sample: Sample) -> None:
+    def _reconnect(self, sample: Sample) -> None:
         """Start with the rate carried before: the connection is new."""
         self.following = Following.YES
         self._points.clear()
@@ -135,14 +135,14 @@ class Link:
         self._dropped = sample.dropped
         self._clear_since_s = self._able_since_s = sample.at_s
         if self._cut_s > -1e9:
-            self.rate = max(self._least, min(self.rate, REVIVED * self._carried))
+            self.rate = max(self._least, min(self.rate, REVIVED * self._carried_rate))
 
-    def _take(self, sample: Sample, used: float) -> None:
+    def _add_point(self, sample: Sample, used: float) -> None:
         given = (used + self._beside) * OVERHEAD
         delivered = sample.delivered_bps
         if delivered is None:
             delivered = given
-            if (early := self._ago(sample.at_s - AHEAD_S)) is not None and early.at_s < sample.at_s:
+            if (early := self._first_since(sample.at_s - AHEAD_S)) is not None and early.at_s < sample.at_s:
                 growth = (sample.backlog_s - early.delay_s) / (sample.at_s - early.at_s)
                 delivered = max(0.0, given * (1 - growth))
         # Little data is no sign of a slow link: a slide stands still for minutes.
@@ -150,10 +150,10 @@ class Link:
         if sample.rtt_ms is not None:
             self._least_rtt_ms = min(sample.rtt_ms, self._least_rtt_ms or sample.rtt_ms)
             under_way_s = max(under_way_s, (sample.rtt_ms - self._least_rtt_ms) / 1000)
-        is_full = sample.unsent_bytes >= FULL_BYTES or self._is_long(sample)
-        delay_s = under_way_s + (0.0 if self._is_empty(sample) else sample.backlog_s)
-        is_pausing, before = self._has_few_on_the_way(sample), self._has_paused
-        self._has_paused = is_pausing
+        is_full = sample.unsent_bytes >= FULL_BYTES or self._has_queue(sample)
+        delay_s = under_way_s + (0.0 if self._has_room(sample) else sample.backlog_s)
+        is_pausing, before = self._is_draining(sample), self._was_draining
+        self._was_draining = is_pausing
         # The delivered rate covers the time since the last report.
         self._points.append(_Point(sample.at_s, delay_s, delivered, is_full, is_pausing or before))
         while self._points[0].at_s < sample.at_s - USUAL_S:
@@ -162,26 +162,26 @@ class Link:
             MOST_USUAL_S + (self._least_rtt_ms or 0.0) / 1000
         )  # unacknowledged data takes a round trip anyway
         usual_s = min(most_usual_s, *(point.delay_s for point in self._points), delay_s)
-        self.excess_s = self._standing(sample.at_s) - usual_s
-        self._soon_s = self._standing(sample.at_s, SOON_S) - usual_s
+        self.excess_s = self._least_delay_s(sample.at_s) - usual_s
+        self._soon_s = self._least_delay_s(sample.at_s, SOON_S) - usual_s
 
-    def _is_long(self, sample: Sample) -> bool:
+    def _has_queue(self, sample: Sample) -> bool:
         """Return whether the round trip shows a queue."""
         least_ms = self._least_rtt_ms or 1
         return (sample.rtt_ms or 0) > max(FULL_RTT * least_ms, least_ms + 1000 * FULL_S)
 
-    def _is_empty(self, sample: Sample) -> bool:
+    def _has_room(self, sample: Sample) -> bool:
         """Return whether the link would take more at once; then the backlog waits for this PC."""
-        if sample.rtt_ms is None or sample.delivered_bps is None or self._is_long(sample):
+        if sample.rtt_ms is None or sample.delivered_bps is None or self._has_queue(sample):
             return False
         on_its_way = sample.delivered_bps / 8 * (self._least_rtt_ms or 0.0) / 1000
         return sample.unsent_bytes - on_its_way < EMPTY * self._held_bytes
 
-    def _has_few_on_the_way(self, sample: Sample) -> bool:
+    def _is_draining(self, sample: Sample) -> bool:
         """Return whether BBR drains the link; on a full link few segments mean losses."""
-        return sample.in_flight is not None and sample.in_flight <= PAUSING and not self._is_long(sample)
+        return sample.in_flight is not None and sample.in_flight <= PAUSING and not self._has_queue(sample)
 
-    def _standing(self, at_s: float, over_s: float = STANDING_S) -> float:
+    def _least_delay_s(self, at_s: float, over_s: float = STANDING_S) -> float:
         """Return the least delay over a while until `at_s`."""
         return min(point.delay_s for point in self._points if at_s - over_s <= point.at_s <= at_s)
 
@@ -194,23 +194,23 @@ class Link:
     def _is_narrower(self, used: float) -> bool:
         """Return whether a full link delivers far less than it gets."""
         newest = self._points[-1]
-        is_late = self._soon_s > CLEAR_S and newest.is_full and self._carries(NEWEST_S) < NARROWER * used
+        is_late = self._soon_s > CLEAR_S and newest.is_full and self._delivered_rate(NEWEST_S) < NARROWER * used
         return is_late and not any(point.is_pausing for point in self._since(newest.at_s - PAUSED_S))
 
     def _rise(self) -> float:
         now_s = self._points[-1].at_s
-        early = self._ago(now_s - AHEAD_S)
+        early = self._first_since(now_s - AHEAD_S)
         if early is None or early.at_s >= now_s:
             return 0.0
-        return (self._standing(now_s) - self._standing(early.at_s)) / (now_s - early.at_s)
+        return (self._least_delay_s(now_s) - self._least_delay_s(early.at_s)) / (now_s - early.at_s)
 
     def _since(self, at_s: float) -> Iterator[_Point]:
         return takewhile(lambda point: point.at_s > at_s, reversed(self._points))
 
-    def _ago(self, at_s: float) -> _Point | None:
+    def _first_since(self, at_s: float) -> _Point | None:
         return next((point for point in self._points if point.at_s >= at_s), None)
 
-    def _carries(self, over_s: float = MEASURED_S, beside: int | None = None) -> float:
+    def _delivered_rate(self, over_s: float = MEASURED_S, beside: int | None = None) -> float:
         """Return the delivered rate of late, in bits of video a second, without the rate `beside`."""
         recent = list(self._since(self._points[-1].at_s - over_s))
         able = [point.delivered_bps for point in recent if not point.is_pausing]
@@ -221,7 +221,7 @@ class Link:
         """Cut below the carried rate so far that the delay drains."""
         least_cut = LEAST_CUT
         if self._is_narrower(used):  # its earlier rate says nothing
-            carried = max((1 - MOST_CUT) * carried, min(carried, self._carries(NEWEST_S)))
+            carried = max((1 - MOST_CUT) * carried, min(carried, self._delivered_rate(NEWEST_S)))
             least_cut = ABRUPT_CUT
         cut = min(MOST_CUT, max(least_cut, self.excess_s / DRAIN_S))
         target = max(float(self._least), carried * (1 - cut))
@@ -233,7 +233,7 @@ class Link:
 
     def _grow(self, passed_s: float, used: float) -> None:
         """Raise the rate a little, faster below a known limit. An unused rate proves nothing."""
-        if used < SURE * self.rate or self._carries(PROVED_S) < PROVED * used:
+        if used < SURE * self.rate or self._delivered_rate(PROVED_S) < PROVED * used:
             return
         growth, limit = (GROW if self.excess_s < CLEAR_S / 2 else FEEL), float(self._most)
         if self._ceiling is not None and self.rate < SURE * self._ceiling:
@@ -245,14 +245,14 @@ class Link:
     def _judge(self, now_s: float, carried: float) -> None:
         """Judge whether the link carries the least rate; others do not wait for one that fails."""
         if self.following is Following.TOO_SLOW:
-            if self.excess_s > CONGESTED_S and self._carries(ABLE_S) < self._least:
+            if self.excess_s > CONGESTED_S and self._delivered_rate(ABLE_S) < self._least:
                 self._able_since_s = now_s
             if now_s - self._able_since_s >= ABLE_S:
                 self.following = Following.YES
                 self.rate = max(float(self._least), min(self.rate, SURE * carried))
             return
         is_at_its_end = self.rate <= self._least and now_s - self._cut_s >= AGAIN_S and self.excess_s > CONGESTED_S
-        if is_at_its_end and self._carries(DRAIN_S) < SURE * self._least:
+        if is_at_its_end and self._delivered_rate(DRAIN_S) < SURE * self._least:
             self.following, self._able_since_s = Following.TOO_SLOW, now_s
 
 
@@ -273,8 +273,8 @@ class RateControl:
         self._rate = float(most)
         self.bit_rate = most  # the rate in force, bits of video a second
         self._at_s: float | None = None
-        self._seen: dict[str, float] = {}
-        self._lately: list[tuple[float, float]] = []
+        self._sample_times: dict[str, float] = {}
+        self._recent_rates: list[tuple[float, float]] = []
 
     @property
     def following(self) -> Mapping[str, Following]:
@@ -285,18 +285,20 @@ class RateControl:
         """Take the newest sample of each destination; return the name of the slowest, or ""."""
         self._links = {name: self._links.get(name) or self._new() for name in samples}
         for name, sample in samples.items():
-            if self._seen.get(name) != sample.at_s:
+            if self._sample_times.get(name) != sample.at_s:
                 self._links[name].update(sample, self.bit_rate)
-        self._seen = {name: sample.at_s for name, sample in samples.items()}
+        self._sample_times = {name: sample.at_s for name, sample in samples.items()}
         at_s = max((sample.at_s for sample in samples.values()), default=self._at_s or 0.0)
         passed_s = 0.0 if self._at_s is None else at_s - self._at_s
         self._at_s = at_s
         name, wanted = self._slowest()
         # A stall looks like a narrow link for a moment; the others recover soon.
-        self._lately = [(at, rate) for at, rate in self._lately if at >= at_s - FORGIVEN_S] + [(at_s, self._rate)]
-        at_once = max(rate for _, rate in self._lately)
+        self._recent_rates = [(at, rate) for at, rate in self._recent_rates if at >= at_s - FORGIVEN_S] + [
+            (at_s, self._rate)
+        ]
+        at_once = max(rate for _, rate in self._recent_rates)
         self._rate = min(wanted, max(at_once, self._rate * (1 + RETURN * passed_s)))
-        self._settle()
+        self._round()
         return name
 
     def _new(self) -> Link:
@@ -310,7 +312,7 @@ class RateControl:
         slow = [name for name, link in self._links.items() if link.following is Following.TOO_SLOW]
         return (slow[0], float(self._least)) if slow else ("", self._rate)
 
-    def _settle(self) -> None:
+    def _round(self) -> None:
         """Round; and skip small steps upwards: each is a change of the encoder."""
         rate = min(self._most, max(self._least, int(self._rate) // UNIT * UNIT))
         if rate < self.bit_rate or rate >= self.bit_rate * (1 + STEP) or (rate == self._most and rate > self.bit_rate):

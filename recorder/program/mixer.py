@@ -86,7 +86,7 @@ CEILING = math.floor(32_768 * 10 ** (CEILING_DBFS / 20))
 PIECE = 64
 AHEAD = 4  # pieces (5.3 ms) in which the gain falls before a peak
 HELD = PIECE * AHEAD
-RELEASE_S = 0.15  # time in which the gain recovers to 37 % of its cut
+RELEASE_S = 0.15  # 37 % of a cut is left after this time
 _RELEASE = float(np.exp(-PIECE / SAMPLE_RATE / RELEASE_S))
 _NEARLY_ONE = 0.9999
 
@@ -100,20 +100,20 @@ class Limiter:
     def __init__(self, channels: int) -> None:
         self._channels = channels
         self._held: Samples | Floats = np.zeros((0, channels), np.int16)
-        self._needed: deque[float] = deque()  # highest gain allowed for each held piece
-        self._last_needed = 1.0  # of the last returned piece
+        self._piece_gains: deque[float] = deque()  # highest gain allowed for each held piece
+        self._last_gain = 1.0  # of the last returned piece
         self._gain = 1.0  # at the end of that piece
-        self._begins = True
+        self._is_first = True
 
     def process(self, samples: Samples | Floats, *, is_last: bool = False) -> Samples:
         """Take (n, channels), n a multiple of PIECE; return samples HELD older, with `is_last` all of them."""
-        self._needed.extend(self._needs(samples))
+        self._piece_gains.extend(self._gains_of(samples))
         whole = np.concatenate([self._held, samples]) if len(self._held) else samples
         count = len(whole) if is_last else max(0, len(whole) - HELD)
         self._held = whole[count:]
         return self._limit(whole[:count])
 
-    def _needs(self, samples: Samples | Floats) -> list[float]:
+    def _gains_of(self, samples: Samples | Floats) -> list[float]:
         pieces = -(-len(samples) // PIECE)
         if peak(samples) <= CEILING:
             return [1.0] * pieces
@@ -121,13 +121,13 @@ class Limiter:
         return [min(1.0, CEILING / highest) if highest else 1.0 for highest in peaks]
 
     def _limit(self, samples: Samples | Floats) -> Samples:
-        """Limit and round `samples`, the oldest held, and drop their entries in `_needed`."""
+        """Limit and round `samples`, the oldest held, and drop their entries in `_piece_gains`."""
         pieces = -(-len(samples) // PIECE)
-        if self._begins and pieces:
-            self._begins, self._gain = False, self._wanted()
-        if self._gain == 1 and self._last_needed == 1 and all(needed == 1 for needed in self._needed):
+        if self._is_first and pieces:
+            self._is_first, self._gain = False, self._gain_ahead()
+        if self._gain == 1 and self._last_gain == 1 and all(needed == 1 for needed in self._piece_gains):
             for _ in range(pieces):
-                self._needed.popleft()
+                self._piece_gains.popleft()
             return rounded(samples)
         nodes = [self._gain, *(self._next_gain() for _ in range(pieces))]
         places = np.arange(1, len(samples) + 1) / PIECE
@@ -136,14 +136,14 @@ class Limiter:
 
     def _next_gain(self) -> float:
         """Return the gain at the end of the oldest piece: as low as the next pieces need, else slowly rising."""
-        self._last_needed = self._needed.popleft()
+        self._last_gain = self._piece_gains.popleft()
         risen = 1 - (1 - self._gain) * _RELEASE
-        self._gain = min(self._wanted(), self._last_needed, risen if risen < _NEARLY_ONE else 1.0)
+        self._gain = min(self._gain_ahead(), self._last_gain, risen if risen < _NEARLY_ONE else 1.0)
         return self._gain
 
-    def _wanted(self) -> float:
+    def _gain_ahead(self) -> float:
         """Return the gain from which a straight line reaches the gains of all next pieces."""
-        pieces = zip(range(AHEAD), self._needed, strict=False)
+        pieces = zip(range(AHEAD), self._piece_gains, strict=False)
         return min((1 - (1 - needed) * (1 - away / AHEAD) for away, needed in pieces), default=1.0)
 
 

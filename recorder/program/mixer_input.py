@@ -38,7 +38,7 @@ class DriftMeter:
         self._slope = 0.0  # (place - number) / number
         self._level = 0.0  # place - number of sample 0
         self._cells: deque[tuple[float, float]] = deque(maxlen=MOST_CELLS)
-        self._stray: tuple[float, float] | None = None
+        self._outlier: tuple[float, float] | None = None
         self._offsets: list[float] = []
         self._cell_start = 0
 
@@ -51,7 +51,7 @@ class DriftMeter:
         """Forget the places, keep the slope. The next sample has number 0."""
         self._cells.clear()
         self._offsets = []
-        self._stray = None
+        self._outlier = None
         self._cell_start = 0
 
     def add(self, number: int, belongs: float) -> bool:
@@ -61,7 +61,7 @@ class DriftMeter:
             return False
         cell = (self._cell_start + number) / 2, _median(self._offsets)
         self._offsets, self._cell_start = [], number
-        self._keep(cell)
+        self._add_cell(cell)
         self._fit()
         return True
 
@@ -69,17 +69,17 @@ class DriftMeter:
         """Return the place of the device's sample `number`; valid once a cell is complete."""
         return number + self._level + self._slope * number
 
-    def _keep(self, cell: tuple[float, float]) -> None:
+    def _add_cell(self, cell: tuple[float, float]) -> None:
         number, offset = cell
         if len(self._cells) < CELLS_FOR_A_SLOPE or abs(offset - self._level - self._slope * number) <= STEP:
             self._cells.append(cell)
-            self._stray = None
-        elif self._stray is None:
-            self._stray = cell
+            self._outlier = None
+        elif self._outlier is None:
+            self._outlier = cell
         else:
             self._cells.clear()
-            self._cells.extend((self._stray, cell))
-            self._stray = None
+            self._cells.extend((self._outlier, cell))
+            self._outlier = None
 
     def _fit(self) -> None:
         numbers, offsets = np.array(self._cells).T
@@ -129,14 +129,14 @@ class Lane:
         self._channels = channels
         self._emit = run.emit
         self._is_missing = False
-        self._ready: list[Samples | Floats] = []
+        self._ready_blocks: list[Samples | Floats] = []
         self.ready = 0  # samples ready for `take`
         self._resampler = Resampler(channels)
         self._drift = DriftMeter()
-        self._given = 0  # device samples since the last gap
-        self._filling = False  # silence stands for a quiet source
-        self._adrift = True  # the next block goes to the place of its timestamp
-        self._standstill = StallDetector()
+        self._run_samples = 0  # device samples since the last gap
+        self._is_filling = False  # silence stands for a quiet source
+        self._is_unplaced = True  # the next block goes to the place of its timestamp
+        self._stalls = StallDetector()
         self._lost = -worker.queue.dropped  # drops before the session do not count
 
     @property
@@ -163,8 +163,8 @@ class Lane:
     def begin(self, *, is_late: bool = False) -> None:
         """Report a missing device at once, and with `is_late` also a quiet one: it has used up its patience."""
         if is_late or self._worker.outage:
-            self._tell_silence()
-            self._filling = True
+            self._report_silence()
+            self._is_filling = True
 
     def wait_s(self) -> float:
         """Return the seconds until silence is due, at most IDLE_S."""
@@ -178,22 +178,22 @@ class Lane:
         A source that has ended gives silence up to `others_at`, the position of the furthest other input.
         """
         block = self._queue.get(timeout_s)
-        self._standstill.look(self._timeline.now_ns(), came=block is not None)
+        self._stalls.look(self._timeline.now_ns(), came=block is not None)
         if block is not None:
             self._take(block)
         elif not self._is_excused:
-            self._go_without(others_at)
+            self._fill_silence(others_at)
         return block is not None
 
     def take(self, count: int) -> Samples | Floats:
         """Return the next `count` samples, (count, channels); `count` is at most `ready`."""
         if not count:
             return np.zeros((0, self._channels), np.int16)
-        whole: Samples | Floats = self._ready[0]
-        if len(self._ready) > 1:
-            whole = np.concatenate(self._ready, dtype=np.result_type(*self._ready))
+        whole: Samples | Floats = self._ready_blocks[0]
+        if len(self._ready_blocks) > 1:
+            whole = np.concatenate(self._ready_blocks, dtype=np.result_type(*self._ready_blocks))
         rest = whole[count:]
-        self._ready = [rest] if len(rest) else []
+        self._ready_blocks = [rest] if len(rest) else []
         self.ready -= count
         return whole[:count]
 
@@ -213,7 +213,7 @@ class Lane:
     @property
     def _is_excused(self) -> bool:
         """Whether no silence is due yet: after a stall of this PC, captured audio may still arrive."""
-        return self._standstill.is_excused and not self._queue.is_over
+        return self._stalls.is_excused and not self._queue.is_over
 
     # A block came
 
@@ -222,13 +222,13 @@ class Lane:
         self._lost += block.lost and belongs > 0  # losses before the session do not count
         offset = round(belongs - self.position - self._resampler.held)
         samples = self._with_channels(block.samples)
-        if self._adrift or abs(offset) > GAP_SAMPLES or ((block.lost or block.jumps) and offset > LEFT_ALONE):
+        if self._is_unplaced or abs(offset) > GAP_SAMPLES or ((block.lost or block.jumps) and offset > LEFT_ALONE):
             samples = self._place(samples, belongs)
-        elif self._drift.add(self._given, belongs):
-            self._steer()
-        self._given += len(samples)
-        if self._filling and len(samples):
-            self._filling = self._is_missing = False
+        elif self._drift.add(self._run_samples, belongs):
+            self._adjust_step()
+        self._run_samples += len(samples)
+        if self._is_filling and len(samples):
+            self._is_filling = self._is_missing = False
             self._emit("source-returned", self.name, f"{self.name} gives sound again", at_s=self._media_s())
         made = self._resampler.process(samples)
         if self._resampler.is_active:
@@ -242,7 +242,7 @@ class Lane:
         if offset < 0:
             samples = samples[-offset:]
         elif offset:
-            if offset > GAP_SAMPLES and self.position and not self._filling:
+            if offset > GAP_SAMPLES and self.position and not self._is_filling:
                 self._emit(
                     "sound-gap",
                     self.name,
@@ -250,18 +250,18 @@ class Lane:
                     samples=offset,
                 )
             self._append_silence(offset)
-        self._adrift = not len(samples)
+        self._is_unplaced = not len(samples)
         return samples
 
     def _end_run(self) -> None:
         self._append(self._resampler.flush())
         self._drift.restart()
-        self._given = 0
+        self._run_samples = 0
 
-    def _steer(self) -> None:
+    def _adjust_step(self) -> None:
         self.ppm = self._drift.ppm
         # Distance between the place of the next device sample and its position.
-        error = self._drift.belongs(self._given) - self.position - self._resampler.held
+        error = self._drift.belongs(self._run_samples) - self.position - self._resampler.held
         if self._resampler.is_active or abs(error) > LEFT_ALONE:
             back = max(-MOST_RETURN, min(MOST_RETURN, error / RETURN_SAMPLES))
             self._resampler.step = 1 + max(-MOST_STEP, min(MOST_STEP, self._drift.rate - 1 - back))
@@ -276,7 +276,7 @@ class Lane:
 
     # No block came
 
-    def _go_without(self, others_at: int) -> None:
+    def _fill_silence(self, others_at: int) -> None:
         live, is_over = self._timeline.live, self._queue.is_over
         if not live and not is_over:
             return
@@ -284,13 +284,13 @@ class Lane:
         if due < self.position:
             return
         if live and not is_over:
-            self._tell_silence()
+            self._report_silence()
         self._end_run()
-        self._filling = self._adrift = True
+        self._is_filling = self._is_unplaced = True
         # Whole AAC frames if the clock leads: this runs once for each.
         self._append_silence(due - self.position + (AAC_FRAME if live else 0))
 
-    def _tell_silence(self) -> None:
+    def _report_silence(self) -> None:
         """Report once that silence stands for the input, and why its device is missing."""
         outage = self._worker.outage
         if outage is not None and not self._is_missing:
@@ -302,7 +302,7 @@ class Lane:
                 reason=str(outage.kind),
                 since_s=self._media_s(),
             )
-        elif outage is None and not self._filling:
+        elif outage is None and not self._is_filling:
             self._emit(
                 "source-silent",
                 self.name,
@@ -322,6 +322,6 @@ class Lane:
         if end is not None:
             samples = samples[: max(0, end - self.position)]
         if len(samples):
-            self._ready.append(samples)
+            self._ready_blocks.append(samples)
             self.ready += len(samples)
             self.position += len(samples)

@@ -19,45 +19,45 @@ class PreRoll:
         self.holds = False  # whether packets of any age stay, up to MOST_BYTES: the recording is about to begin
         self.skipped = 0  # encoded frames older than the recording
         self._lock = threading.Lock()
-        self._kept = KeptPackets()
+        self._packets = KeptPackets()
         self._origin = Fraction(0)
-        self._hand_on: Callable[[EncodedPacket], None] | None = None
+        self._receiver: Callable[[EncodedPacket], None] | None = None
 
     @property
     def is_open(self) -> bool:
         """Whether packets are passed on."""
-        return self._hand_on is not None
+        return self._receiver is not None
 
     @property
     def seconds(self) -> float:
         """Seconds that a start can reach back now."""
-        if self._hand_on is not None:
+        if self._receiver is not None:
             return 0.0
         with self._lock:
-            return float(self._kept.seconds)
+            return float(self._packets.seconds)
 
     @property
     def bytes(self) -> int:
         """Memory of the kept packets."""
-        return self._kept.bytes
+        return self._packets.bytes
 
     @property
     def form(self) -> int:
         """Format number of the kept frames; 0 without any."""
         with self._lock:
-            return self._kept.leaders[-1].form if self._kept.leaders else 0
+            return self._packets.leaders[-1].form if self._packets.leaders else 0
 
     def put(self, packet: EncodedPacket) -> None:
         """Take a packet in program time. Blocks as long as the receiver; no other caller waits."""
         with self._lock:
-            hand_on = self._hand_on
+            hand_on = self._receiver
             if hand_on is None:
                 self._keep(packet)
                 return
         hand_on(self.in_media_time(packet))
 
     def _keep(self, packet: EncodedPacket) -> None:
-        kept = self._kept
+        kept = self._packets
         if packet.track == Track.VIDEO and kept.leaders and packet.form != kept.leaders[-1].form:
             self.skipped += len(kept.leaders)
             kept.forget_leaders()
@@ -66,7 +66,7 @@ class PreRoll:
             self._trim()
 
     def _trim(self) -> None:
-        kept = self._kept
+        kept = self._packets
         while (second := kept.second_keyframe()) is not None:
             is_old = kept.leaders[second].begins <= kept.leaders[-1].begins - Fraction(self.keep_s)
             is_kept_without = is_old and not self.holds
@@ -82,7 +82,7 @@ class PreRoll:
         program time, nanoseconds.
         """
         with self._lock:
-            kept = self._kept
+            kept = self._packets
             keyframes = kept.keyframes()
             latest = min(Fraction(wanted_ns, NANOSECONDS), kept.leaders[-1].begins - AT_ONCE) if keyframes else 0
             early = [index for index in keyframes if kept.leaders[index].begins <= latest]
@@ -92,7 +92,7 @@ class PreRoll:
             for packet in sorted(kept.from_leader(first or 0), key=lambda packet: packet.dts * packet.time_base):
                 hand_on(self.in_media_time(packet))
             kept.clear()
-            self._hand_on = hand_on
+            self._receiver = hand_on
             return round(self._origin * NANOSECONDS)
 
     def in_media_time(self, packet: EncodedPacket) -> EncodedPacket:

@@ -101,13 +101,13 @@ class Stage:
         self._inputs = inputs
         self._names = [one.name for one in inputs]
         self._appearance = appearance
-        self._overlays = tuple(self._drawn_over(appearance.program))
+        self._overlays = tuple(self._make_overlays(appearance.program))
         self._slates: dict[str, tuple[tuple[OutageKind, Shape], av.VideoFrame]] = {}  # newest slate of each input
         self._compositor = Compositor(form.width, form.height, form.matrix)
         self.version = 0  # counts the changes of the drawn frame
-        self._shown: Sequence[Piece] = ()
+        self._pieces: Sequence[Piece] = ()
 
-    def _drawn_over(self, program: Program) -> Sequence[Overlay]:
+    def _make_overlays(self, program: Program) -> Sequence[Overlay]:
         if not program.title_line and not isinstance(program.logo, Path):
             return ()
         width, height, matrix = self.form.width, self.form.height, self.form.matrix
@@ -144,7 +144,7 @@ class Stage:
         """Draw `view`; the frame is valid until the next call but one. None before any input gave a frame."""
         size = self.form.width, self.form.height
         if view.card is not None:
-            self._note([Piece(Rect(0, 0, *size), view.card)])
+            self._count_change([Piece(Rect(0, 0, *size), view.card)])
             return view.card
         shapes = {
             one.name: (one.picture.width, one.picture.height)
@@ -158,14 +158,14 @@ class Stage:
         for name, rect in places.items():
             by_name[name].within = None if rect.size == size else rect.size
         pieces = [self._piece(by_name[name], rect) for name, rect in places.items()]
-        self._note(pieces)
+        self._count_change(pieces)
         return self._compositor.compose(pieces, self._overlays)
 
-    def _note(self, pieces: Sequence[Piece]) -> None:
+    def _count_change(self, pieces: Sequence[Piece]) -> None:
         """Count a change unless `pieces` are the same frames in the same places."""
-        if pieces != self._shown:
+        if pieces != self._pieces:
             self.version += 1
-            self._shown = pieces
+            self._pieces = pieces
 
     def _piece(self, one: Shown, rect: Rect) -> Piece:
         outage = one.outage  # read once: another thread sets a conference's

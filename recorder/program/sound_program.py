@@ -60,7 +60,7 @@ class ProgramSound:
         self._limiter = Limiter(channels)
         self._meter = PeakMeter(channels)
         self._loudness: LoudnessMeter | None = LoudnessMeter(channels)
-        self._begins = False  # whether to restart the loudness meter
+        self._restarts_loudness = False  # whether to restart the loudness meter
         self._waiting: list[Samples] = []  # less than an AAC frame
         self._waiting_samples = 0
         self._mixed = 0  # samples taken from the inputs
@@ -126,7 +126,7 @@ class ProgramSound:
 
     def begin(self) -> None:
         """Restart the loudness meter: the recording begins."""
-        self._begins = True
+        self._restarts_loudness = True
 
     def report_losses(self, *, final: bool = False) -> None:
         """Report audio lost since the last call, from the session's thread."""
@@ -139,18 +139,18 @@ class ProgramSound:
         """Encode from media time 0 until the session ends, then flush."""
         ready = 0
         while not all(lane.has_reached_end for lane in self.lanes):
-            self._gather()
+            self._pull_inputs()
             while (ready := min(lane.ready for lane in self.lanes)) >= AAC_FRAME:
                 self._encode_frames(self._limiter.process(self._mix(AAC_FRAME)))
         self._encode_frames(self._limiter.process(self._mix(ready), is_last=True))
         if self._waiting_samples:
             self._encode(self._take_waiting(self._waiting_samples))
-        self._hand_on(self._flush(Track.AUDIO))
+        self._put_all(self._flush(Track.AUDIO))
         for lane in self.lanes:
             if lane.own_track:
-                self._hand_on(self._flush(lane.own_track))
+                self._put_all(self._flush(lane.own_track))
 
-    def _gather(self) -> None:
+    def _pull_inputs(self) -> None:
         """Pull from all inputs; if none had a block, wait a little for the slowest."""
         furthest = max(lane.position for lane in self.lanes)
         if all(lane.is_over for lane in self.lanes):
@@ -175,7 +175,7 @@ class ProgramSound:
             unmuted.append(lane.mute.apply(samples))
         for lane, heard in zip(self.lanes, unmuted, strict=True):
             if lane.own_track and count:
-                self._hand_on(self._encode_own(lane.own_track, heard, count))
+                self._put_all(self._encode_own(lane.own_track, heard, count))
         self._mixed += count
         turned = [lane.gain.apply(heard) for lane, heard in zip(self.lanes, unmuted, strict=True)]
         if self._bus and count:
@@ -204,15 +204,15 @@ class ProgramSound:
     def _encode(self, samples: Samples) -> None:
         self._meter.feed(samples)
         self._measure(samples)
-        self._hand_on(self._encode_audio(samples, self.samples))
+        self._put_all(self._encode_audio(samples, self.samples))
         self.samples += len(samples)
         self._timeline.advance(Track.AUDIO, self.samples * NANOSECONDS // SAMPLE_RATE)
 
     def _measure(self, samples: Samples) -> None:
         """Measure the loudness. A failing meter is switched off; the audio goes on."""
         try:
-            if self._begins:
-                self._begins = False
+            if self._restarts_loudness:
+                self._restarts_loudness = False
                 self._loudness = LoudnessMeter(self._channels)
             if self._loudness:
                 self._loudness.feed(samples)
@@ -221,6 +221,6 @@ class ProgramSound:
             told = as_ours(error, what="the loudness is not measured any more")
             self._emit("meter-failed", "loudness", told.message, hint=told.hint)
 
-    def _hand_on(self, packets: list[EncodedPacket]) -> None:
+    def _put_all(self, packets: list[EncodedPacket]) -> None:
         for packet in packets:
             self._put(packet)

@@ -121,22 +121,22 @@ class SleepWatch:
         self._emit = emit
         self._clock = clock
         self._slept = Sleep(slept)
-        self._before: tuple[int, int] | None = None  # last sleep before the recording: end, length
+        self._early_sleep: tuple[int, int] | None = None  # last sleep before the recording: end, length
 
     def look(self, media_s: float | None) -> None:
         """Report a sleep since the last call; `media_s` is the media time, None before the recording."""
         now_ns, asleep_ns = self._clock.now_ns(), self._slept.since_ns()
         if asleep_ns and media_s is None:
-            self._before = now_ns, asleep_ns
+            self._early_sleep = now_ns, asleep_ns
         elif asleep_ns and media_s is not None:
-            self._tell(media_s, asleep_ns)
-        if media_s is not None and self._before is not None:
-            woke_ns, earlier_ns = self._before
-            self._before = None
+            self._report(media_s, asleep_ns)
+        if media_s is not None and self._early_sleep is not None:
+            woke_ns, earlier_ns = self._early_sleep
+            self._early_sleep = None
             if (ago_s := (now_ns - woke_ns) / NANOSECONDS) < media_s:  # the pre-roll reaches across it
-                self._tell(media_s - ago_s, earlier_ns)
+                self._report(media_s - ago_s, earlier_ns)
 
-    def _tell(self, media_s: float, asleep_ns: int) -> None:
+    def _report(self, media_s: float, asleep_ns: int) -> None:
         asleep_s = asleep_ns / NANOSECONDS
         self._emit(
             "pc-slept",

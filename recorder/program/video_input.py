@@ -81,11 +81,11 @@ class VideoInput:
         self._next_glance_ns = 0
         self._program_rate = program_rate
         self._form = worker.form
-        self._adapt(rate)
+        self._set_rate(rate)
         self._is_late = is_late
-        self._heard_ns = run.clock.now_ns()
+        self._last_frame_ns = run.clock.now_ns()
 
-    def _adapt(self, rate: Fraction) -> None:
+    def _set_rate(self, rate: Fraction) -> None:
         """Set the thinning and the patience for a source at `rate`."""
         interval_ns = round(NANOSECONDS / self._program_rate)
         self._thinning = Thinning(interval_ns) if rate > self._program_rate * MUCH_FASTER else None
@@ -97,24 +97,24 @@ class VideoInput:
         form = self.worker.form
         if form is not None and form is not self._form:
             self._form = form
-            self._adapt(form.rate)
+            self._set_rate(form.rate)
         return self._thinning is None or self._thinning.wants(at_ns)
 
     def begin(self) -> None:
         """Start the patience with the source; a late one has none left."""
-        self._heard_ns = self._clock.now_ns() - (self._patience_ns + 1 if self._is_late else 0)
+        self._last_frame_ns = self._clock.now_ns() - (self._patience_ns + 1 if self._is_late else 0)
 
     def excuse(self, stood_ns: int) -> None:
         """Extend the patience by `stood_ns`: nobody looked at the source."""
-        self._heard_ns = min(self._clock.now_ns(), self._heard_ns + stood_ns)
+        self._last_frame_ns = min(self._clock.now_ns(), self._last_frame_ns + stood_ns)
 
     def take(self, frame: Frame) -> bool:
         """Show `frame`, or keep the previous one if it is damaged; return whether there is a frame."""
-        picture = self._decoded(frame)
+        picture = self._try_decode(frame)
         if picture is None and self.picture is None:
             return False
-        self._heard_ns = self._clock.now_ns()
-        self._returned(self._timeline.program_ns(frame.timestamp_ns))
+        self._last_frame_ns = self._clock.now_ns()
+        self._report_return(self._timeline.program_ns(frame.timestamp_ns))
         if picture is not None and picture is not self.picture:
             self.picture = picture
             self.version += 1
@@ -127,16 +127,16 @@ class VideoInput:
         """Whether the second viewer wants a frame now."""
         return self.tap is not None and self.tap.wanted is not None
 
-    def _size(self) -> Size | None:
+    def _decode_size(self) -> Size | None:
         """Return the size for decoding: enough for all viewers."""
         wanted = self.tap.wanted if self.tap else None
         if wanted is None or self.within is None:
             return self.within
         return max(self.within[0], wanted[0]), max(self.within[1], wanted[1])
 
-    def _decoded(self, frame: Frame) -> av.VideoFrame | None:
+    def _try_decode(self, frame: Frame) -> av.VideoFrame | None:
         try:
-            return self._decode(frame, self._size())
+            return self._decode(frame, self._decode_size())
         except Exception as error:  # any error: a failing library costs a frame, not the session
             self._count_damaged(error)
             return None
@@ -150,11 +150,11 @@ class VideoInput:
             self._next_glance_ns = at_ns + round(GLANCE_S * NANOSECONDS)
             self.take(frame)
         elif self.picture is not None:
-            self._heard_ns = self._clock.now_ns()
+            self._last_frame_ns = self._clock.now_ns()
 
     def look(self, at_ns: int) -> None:
         """Find an outage at `at_ns` of program time, and report it once."""
-        outage = self._found_outage()
+        outage = self._find_outage()
         if outage is None:
             return
         if self.outage is not None:  # a missing source returns with a frame, not before
@@ -172,7 +172,7 @@ class VideoInput:
 
     def fell_silent(self, at_ns: int) -> None:
         """Report once that the last frame repeats from `at_ns` (program time) on, unless the source is that slow."""
-        is_quiet = self._clock.now_ns() - self._heard_ns >= self._quiet_ns
+        is_quiet = self._clock.now_ns() - self._last_frame_ns >= self._quiet_ns
         if is_quiet and not self._is_silent and self.outage is None and not self.queue.is_over:
             self._is_silent = True
             self._emit(
@@ -182,21 +182,21 @@ class VideoInput:
                 since_s=self._media_s(at_ns),
             )
 
-    def _returned(self, at_ns: int) -> None:
+    def _report_return(self, at_ns: int) -> None:
         if self._is_silent or self.outage is not None:
             self._is_silent, self.outage = False, None
             self._emit("source-returned", self.name, f"{self.name} gives pictures again", at_s=self._media_s(at_ns))
 
-    def _found_outage(self) -> SourceOutage | None:
+    def _find_outage(self) -> SourceOutage | None:
         if self.queue.at_end or not self._timeline.live:
             return None
         if outage := self.worker.outage:
             return outage
         if self.queue.is_over:
-            return SourceOutage(OutageKind.LOST, f"{self.name} has gone", "", self._heard_ns)
-        is_late = self._clock.now_ns() - self._heard_ns > self._patience_ns
+            return SourceOutage(OutageKind.LOST, f"{self.name} has gone", "", self._last_frame_ns)
+        is_late = self._clock.now_ns() - self._last_frame_ns > self._patience_ns
         if is_late and not (self.queue.has_items and self.picture is not None):  # else this PC is late, not the source
-            return SourceOutage(OutageKind.SILENT, f"{self.name} gives no picture", "", self._heard_ns)
+            return SourceOutage(OutageKind.SILENT, f"{self.name} gives no picture", "", self._last_frame_ns)
         return None
 
     def _media_s(self, program_ns: int) -> float:

@@ -99,8 +99,8 @@ class VideoTrack:
         self._put = put
         self._also = also
         self._choose_spacing = spacing
-        self._stillness = stillness
-        self._unencoded: tuple[av.VideoFrame, int] | None = None  # the last frame and its pts, if skipped
+        self._skipper = stillness
+        self._skipped: tuple[av.VideoFrame, int] | None = None  # the last frame and its pts, if skipped
         self._spacing = 1
         self._thinning: Thinning | None = None
         self._nominal_ns = self._interval_ns = round(NANOSECONDS / scene.rate)
@@ -108,28 +108,28 @@ class VideoTrack:
         self._driver = scene.driver
         self._has_picture = False
         self._position_ns = 0  # time of the next frame
-        self._filling = False
+        self._is_filling = False
         self._is_new_driver = False
-        self._standstill = StallDetector()
+        self._stalls = StallDetector()
 
     def run(self, first: tuple[VideoInput, Frame] | None) -> None:
         """Encode from the `first` frame on, or from slates, to the session's end; then flush. The scene has begun."""
-        self._standstill.look(self._timeline.now_ns(), came=True)
+        self._stalls.look(self._timeline.now_ns(), came=True)
         if first is not None:
             self._driver, frame = first
             self._take(frame)
         while not self._has_reached_end():
-            self._follow()
+            self._choose_driver()
             came = self._next()
             self._excuse(came=came is not None)
             if came is not None:
                 self._take(came)
             else:
-                self._go_without()
-        if self._unencoded is not None:  # it ends the duration of the static frame
+                self._repeat_if_due()
+        if self._skipped is not None:  # it ends the duration of the static frame
             self.counts.still -= 1
-            self._hand_over(*self._unencoded)
-        self._hand_on(self._flush(Track.VIDEO))
+            self._encode_frame(*self._skipped)
+        self._put_all(self._flush(Track.VIDEO))
 
     def _next(self) -> Frame | None:
         queue = self._driver.queue
@@ -142,10 +142,10 @@ class VideoTrack:
             return came
         spacing = self._choose_spacing(now_ns - before_ns, queue.filled)
         if spacing != self._spacing:
-            self._space(spacing)
+            self._set_spacing(spacing)
         return came
 
-    def _space(self, spacing: int) -> None:
+    def _set_spacing(self, spacing: int) -> None:
         interval_ns = self._nominal_ns * spacing
         self._position_ns += interval_ns - self._interval_ns
         self._spacing, self._interval_ns = spacing, interval_ns
@@ -153,10 +153,10 @@ class VideoTrack:
 
     def _excuse(self, *, came: bool) -> None:
         """Excuse the inputs for a stall of this PC, or for the time spent on its backlog."""
-        if stood_ns := self._standstill.look(self._timeline.now_ns(), came=came):
+        if stood_ns := self._stalls.look(self._timeline.now_ns(), came=came):
             self._scene.excuse(stood_ns)
 
-    def _follow(self) -> None:
+    def _choose_driver(self) -> None:
         """Change the driver if it is missing or hidden."""
         driver = self._scene.driver
         if driver is not self._driver:
@@ -164,7 +164,7 @@ class VideoTrack:
             # Its earlier frames were shown with the old driver; until its next one frames are due.
             last_ns = self._position_ns - self._interval_ns
             driver.catch_up(self._timeline.zero_ns + last_ns, last_ns)
-            self._filling = self._is_new_driver = True
+            self._is_filling = self._is_new_driver = True
 
     def _has_reached_end(self) -> bool:
         end = self._timeline.end_ns
@@ -179,7 +179,7 @@ class VideoTrack:
     @property
     def _is_excused(self) -> bool:
         """Whether frames of a stall may still arrive. Not while filling in, which takes long itself."""
-        return self._standstill.is_excused and not self._filling
+        return self._stalls.is_excused and not self._is_filling
 
     def _due_ns(self) -> int:
         """Time up to which repeated frames are due: behind the clock, so a returning source finds its places free."""
@@ -204,9 +204,9 @@ class VideoTrack:
             self.counts.late += not self._is_new_driver
             return
         self._is_new_driver = False
-        if self._filling or self._leaves_a_hole(at_ns):
+        if self._is_filling or self._leaves_a_hole(at_ns):
             self._repeat_until(at_ns - self._interval_ns // 2)
-        self._filling = False
+        self._is_filling = False
         self._encode(at_ns, is_fresh=driver.take(frame))
 
     def _leaves_a_hole(self, at_ns: int) -> bool:
@@ -215,7 +215,7 @@ class VideoTrack:
             self._timeline.live and self._has_picture and at_ns - self._position_ns > MOST_MISSING * self._interval_ns
         )
 
-    def _go_without(self) -> None:
+    def _repeat_if_due(self) -> None:
         if self._driver.queue.is_over:
             self._timeline.source_ended(Track.VIDEO)
         elif self._is_excused:
@@ -224,7 +224,7 @@ class VideoTrack:
             if (due_ns := self._due_ns()) >= self._position_ns:
                 self._scene.look(self._position_ns)  # a lost source is not silent
                 self._driver.fell_silent(self._position_ns)
-                self._filling = True
+                self._is_filling = True
                 self._repeat_until(due_ns)
         elif self._driver.queue.is_over:
             self._repeat_until(self._timeline.now_ns() - self._interval_ns // 2)
@@ -244,28 +244,28 @@ class VideoTrack:
             return False
         self._has_picture = True
         pts = units(at_ns, VIDEO_TIME_BASE)
-        if self._is_wanted(at_ns, pts):
-            self._hand_over(picture, pts)
+        if self._should_encode(at_ns, pts):
+            self._encode_frame(picture, pts)
         else:
             self.counts.still += 1
-            self._unencoded = picture, pts
+            self._skipped = picture, pts
         if self._also:
             self._also(picture, pts)
         self._position_ns = at_ns + self._interval_ns
         self._timeline.advance(Track.VIDEO, self._position_ns)
         return True
 
-    def _is_wanted(self, at_ns: int, pts: int) -> bool:
-        if self._stillness is None:
+    def _should_encode(self, at_ns: int, pts: int) -> bool:
+        if self._skipper is None:
             return True
         is_due = self._keyframe_is_due(pts)
-        return self._stillness.wants(self._scene.version, at_ns, self._interval_ns, is_due=is_due)
+        return self._skipper.wants(self._scene.version, at_ns, self._interval_ns, is_due=is_due)
 
-    def _hand_over(self, picture: av.VideoFrame, pts: int) -> None:
-        self._unencoded = None
-        self._hand_on(self._encode_video(picture, pts))
+    def _encode_frame(self, picture: av.VideoFrame, pts: int) -> None:
+        self._skipped = None
+        self._put_all(self._encode_video(picture, pts))
         self.counts.frames += 1
 
-    def _hand_on(self, packets: list[EncodedPacket]) -> None:
+    def _put_all(self, packets: list[EncodedPacket]) -> None:
         for packet in packets:
             self._put(packet)

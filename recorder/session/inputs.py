@@ -84,12 +84,12 @@ class SessionInputs:
         self._clock = clock
         self._emit = emit
         self._began_ns = 0
-        self._go = threading.Event()
+        self._started = threading.Event()
         self._reporters: dict[str, _Reporter] = {}
         self._videos: list[VideoWorker] = []
         self._isos: list[IsoRecording] = []
         # Cameras, sticks and screens use BT.601; another matrix costs a conversion.
-        self._wanted = VideoFormat(plan.profile.width, plan.profile.height, plan.profile.fps, Matrix.BT601)
+        self._wanted_format = VideoFormat(plan.profile.width, plan.profile.height, plan.profile.fps, Matrix.BT601)
 
     @property
     def form(self) -> VideoFormat:
@@ -97,8 +97,8 @@ class SessionInputs:
         if self._plan.resume and self._plan.resume.form:
             return self._plan.resume.form
         ((_, form, _), *others) = self.pictures
-        is_known = form is not self._wanted
-        return form if is_known and not others else replace(self._wanted, matrix=form.matrix)
+        is_known = form is not self._wanted_format
+        return form if is_known and not others else replace(self._wanted_format, matrix=form.matrix)
 
     @property
     def dropped(self) -> int:
@@ -125,22 +125,22 @@ class SessionInputs:
             stack.callback(worker.close)
         for _, listener in self.sounds:
             # Its thread takes priority in this process, but only after its child has started.
-            listener.start(self._go, keeps_early=True, then=put_first)
+            listener.start(self._started, keeps_early=True, then=put_first)
         before: VideoWorker | None = None
         for video in self._videos:
-            video.start(self._go, after=before)
+            video.start(self._started, after=before)
             before = video
         self._wait_until_open(stopping)
         for picture, video in zip(self._plan.pictures, self._videos, strict=True):
-            form = video.form or self._wanted
-            video.queue.bound = self._bound(form)
+            form = video.form or self._wanted_format
+            video.queue.bound = self._queue_length(form)
             self.pictures.append((picture, form, video))
 
     def _video(self, picture: ChosenSource[VideoSource]) -> VideoWorker:
         video = VideoWorker(
             picture.source,
             self._clock,
-            queue=SourceQueue(self._bound(self._wanted), waits=not self._plan.live),
+            queue=SourceQueue(self._queue_length(self._wanted_format), waits=not self._plan.live),
             supervision=picture.supervision,
             events=self._reporter(picture.name),
         )
@@ -158,7 +158,7 @@ class SessionInputs:
     def _workers(self) -> Sequence[SourceWorker[Any, Any]]:
         return [*(worker for _, worker in self.sounds), *self._videos]
 
-    def _bound(self, form: VideoFormat) -> int:
+    def _queue_length(self, form: VideoFormat) -> int:
         return max(FAST_QUEUE, round(form.rate * LIVE_QUEUE_S)) if self._plan.live else FAST_QUEUE
 
     def _wait_until_open(self, stopping: threading.Event) -> None:
@@ -188,7 +188,7 @@ class SessionInputs:
     def start(self) -> None:
         """Begin to queue frames and blocks."""
         self._plan.pace.begin()
-        self._go.set()
+        self._started.set()
 
     def isolate(self, stack: ExitStack, where: Where, zero_ns: int) -> None:
         """Start an iso recording of each video source; `zero_ns` is the session-clock time of media time 0."""
@@ -207,7 +207,7 @@ class SessionInputs:
 
         Returns None if the first source may be missing and no frame came; else raises the reason.
         """
-        index = self._first_that_gives(stopping)
+        index = self._wait_for_first(stopping)
         frame = None if index is None else self.pictures[index][2].queue.get(0.0)
         if index is not None and frame is not None:
             return index, frame
@@ -225,7 +225,7 @@ class SessionInputs:
             f"{picture.name} gives no picture", hint="check its cable and that it is switched on, then try again"
         )
 
-    def _first_that_gives(self, stopping: threading.Event) -> int | None:
+    def _wait_for_first(self, stopping: threading.Event) -> int | None:
         """Return the index of the source that begins the session; note the late sources."""
         clock, may_miss = self._clock, self._first_may_miss
         limit_ns = clock.now_ns() + round((GRACE_S if may_miss else FIRST_PICTURE_S) * NANOSECONDS)

@@ -46,12 +46,12 @@ class Outputs:
         self._templates_of = templates_of
         self._connecting = threading.Lock()
         self._live = live
-        self._apart: frozenset[TrackId] = frozenset(PROGRAM)
+        self._own_tracks: frozenset[TrackId] = frozenset(PROGRAM)
 
     def connect(self, live_templates: Templates | None = None) -> None:
         """Begin to connect the destinations, with `live_templates` of their own encode. Thread-safe."""
         with self._connecting:
-            self._apart = frozenset(live_templates or ())
+            self._own_tracks = frozenset(live_templates or ())
             self._live.begin({**self._program, **(live_templates or {})})
 
     def put(self, packet: EncodedPacket) -> None:
@@ -59,7 +59,7 @@ class Outputs:
         if packet.form != self._form and packet.track == Track.VIDEO:
             self._change(packet)
         self._recording.put(packet)
-        if packet.track in PROGRAM and packet.track not in self._apart:
+        if packet.track in PROGRAM and packet.track not in self._own_tracks:
             self._live.put(packet)
 
     def _change(self, packet: EncodedPacket) -> None:
@@ -68,7 +68,7 @@ class Outputs:
         self._recording.change(StreamFormat(packet.form, templates, packet.begins))
         with self._connecting:
             self._program = _of_program(templates)
-            if Track.VIDEO not in self._apart:
+            if Track.VIDEO not in self._own_tracks:
                 self._live.begin(self._program)
 
     def put_live(self, packet: EncodedPacket) -> None:
@@ -79,7 +79,7 @@ class Outputs:
         """Give the recording's packets to the destinations from here on."""
         with self._connecting:
             self._live.begin(self._program)
-            self._apart = frozenset()  # last, so no destination gets packets of both
+            self._own_tracks = frozenset()  # last, so no destination gets packets of both
 
     def close(self, marks: Sequence[Mark] = (), title: str = "") -> None:
         """Finish the recording, with marks as chapters, and stop all destinations meanwhile."""
@@ -98,7 +98,7 @@ FREE_S = 0.5  # the session's end waits so long for a frame in the live encoder
 
 
 @dataclass(frozen=True, slots=True)
-class _Heard:
+class _LinkReport:
     """A destination's last report, its last sample, and their times."""
 
     report: Sent | None
@@ -124,7 +124,7 @@ class LiveSide:
         self._choice: tuple[Encode, Why] | None = None
         self._recorded_rate = 0
         self._question = plan.question if plan.encode == AUTO else None
-        self._finding = Measurement().look_up(self._question, measures=False) if self._question else None
+        self._headroom = Measurement().look_up(self._question, measures=False) if self._question else None
         self._opener: threading.Thread | None = None
         self._encode: StreamEncode | None = None
         self._opened: StreamEncode | None = None
@@ -132,15 +132,15 @@ class LiveSide:
         self._rate = RateControl(least=plan.least, most=plan.most, beside=plan.sound)
         self._put: Callable[[EncodedPacket], None] | None = None
         self._share: Callable[[], None] = lambda: None
-        self._heard: dict[str, _Heard] = {}
-        self._standstill = StallDetector()
-        self._told = plan.most
-        self._told_ns = -UP_EVERY_S * NANOSECONDS
+        self._link_reports: dict[str, _LinkReport] = {}
+        self._stalls = StallDetector()
+        self._reported_rate = plan.most
+        self._reported_ns = -UP_EVERY_S * NANOSECONDS
 
     def arm(self) -> None:
         """Measure the headroom until the start, if it is unknown."""
-        if self._question and self._finding and self._finding.found is None and self._destinations.names:
-            self._finding = Measurement().look_up(self._question, measures=True)
+        if self._question and self._headroom and self._headroom.found is None and self._destinations.names:
+            self._headroom = Measurement().look_up(self._question, measures=True)
 
     def open(self, outputs: Outputs, recorded: VideoSettings) -> None:
         """Choose the encode, and have `outputs` connect the destinations; `recorded` is the recording's settings.
@@ -149,38 +149,38 @@ class LiveSide:
         """
         self._recorded_rate = recorded.bit_rate
         self._share = outputs.share
-        if self._finding:
-            self._finding.stop()  # the recording gets the whole PC
-        self._choice = choose(self._plan.encode, self._finding.found if self._finding else None)
+        if self._headroom:
+            self._headroom.stop()  # the recording gets the whole PC
+        self._choice = choose(self._plan.encode, self._headroom.found if self._headroom else None)
         if self._choice[0] == SHARED:
             outputs.connect()
             return
         try:
             self._opener = threads.start(self._open, outputs, recorded, name="stream-open")
         except RuntimeError as error:  # too many threads
-            self._do_without(error)
+            self._use_shared(error)
             outputs.connect()
 
     def _open(self, outputs: Outputs, recorded: VideoSettings) -> None:
         try:
             encode = self._opened = StreamEncode(
                 stream_settings(recorded, self._plan.most),
-                put=self._hand_on,
+                put=self._put_packet,
                 clock=self._clock,
                 emit=self._emit,
-                on_turn=self._look,
-                on_failure=self._fall_back,
+                on_turn=self._update_rate,
+                on_failure=self._on_failure,
             )
             encode.start()
         except Exception as error:  # any error: the recording goes on
-            self._do_without(error)
+            self._use_shared(error)
             outputs.connect()
         else:
             self._encode = encode
             encode.simplify(*self._simplified)
             outputs.connect(encode.templates)
 
-    def _do_without(self, error: Exception) -> None:
+    def _use_shared(self, error: Exception) -> None:
         self._choice = SHARED, "failed"
         known = isinstance(error, LiputError)
         reason = error if known else f"the live picture's encoder could not be opened: {error!r}"
@@ -210,8 +210,8 @@ class LiveSide:
 
     def free(self) -> None:
         """Free the encoder after all destinations have closed."""
-        if self._finding:
-            self._finding.stop()
+        if self._headroom:
+            self._headroom.stop()
         if self._opener is not None and self._opener.is_alive():
             self._opener.join(OPEN_S)
         if self._opened is not None:  # also one that opened too late
@@ -240,41 +240,46 @@ class LiveSide:
 
     # Encoder thread
 
-    def _hand_on(self, packet: EncodedPacket) -> None:
+    def _put_packet(self, packet: EncodedPacket) -> None:
         if self._put is not None:
             self._put(packet)
 
-    def _look(self) -> None:
+    def _update_rate(self) -> None:
         if self._encode is None:
             return
         now_ns = self._clock.now_ns()
-        self._standstill.look(now_ns, came=True)
+        self._stalls.look(now_ns, came=True)
         streaming = self._destinations.streaming
-        before, self._heard = self._heard, {one.name: self._hear(one, now_ns) for one in streaming}
-        if self._heard != before:
-            slowest = self._rate.update({name: heard.sample for name, heard in self._heard.items()})
+        before, self._link_reports = (
+            self._link_reports,
+            {one.name: self._newest_sample(one, now_ns) for one in streaming},
+        )
+        if self._link_reports != before:
+            slowest = self._rate.update({name: heard.sample for name, heard in self._link_reports.items()})
             self._encode.bit_rate = self._rate.bit_rate
-            self._tell(self._rate.bit_rate, slowest, now_ns)
+            self._report_rate(self._rate.bit_rate, slowest, now_ns)
 
-    def _hear(self, destination: LiveDestination, now_ns: int) -> "_Heard":
+    def _newest_sample(self, destination: LiveDestination, now_ns: int) -> "_LinkReport":
         """Return a destination's newest sample: from a new report, or because the report is late."""
-        link, before = destination.link, self._heard.get(destination.name)
+        link, before = destination.link, self._link_reports.get(destination.name)
         tells_nothing = link is not None and link.rtt_ms is None and link.delivered_bps is None
-        if before is not None and tells_nothing and self._standstill.is_excused:
+        if before is not None and tells_nothing and self._stalls.is_excused:
             return before  # else a folder would answer for this PC's stall
         if before is None or link is not before.report:
-            return _Heard(link, now_ns, now_ns, _sample(destination, link, now_ns))
+            return _LinkReport(link, now_ns, now_ns, _sample(destination, link, now_ns))
         if now_ns - before.sampled_ns < LATE_S * NANOSECONDS:
             return before
         is_stale = now_ns - before.reported_ns > STALE_S * NANOSECONDS
-        return _Heard(link, before.reported_ns, now_ns, _sample(destination, link, now_ns, is_stale=is_stale))
+        return _LinkReport(link, before.reported_ns, now_ns, _sample(destination, link, now_ns, is_stale=is_stale))
 
-    def _tell(self, rate: int, slowest: str, now_ns: int) -> None:
-        every_s = UP_EVERY_S if rate > self._told else DOWN_EVERY_S
-        is_far = abs(rate - self._told) > TOLD * self._told or (rate != self._told and rate == self._plan.most)
-        if not is_far or now_ns - self._told_ns < every_s * NANOSECONDS:
+    def _report_rate(self, rate: int, slowest: str, now_ns: int) -> None:
+        every_s = UP_EVERY_S if rate > self._reported_rate else DOWN_EVERY_S
+        is_far = abs(rate - self._reported_rate) > TOLD * self._reported_rate or (
+            rate != self._reported_rate and rate == self._plan.most
+        )
+        if not is_far or now_ns - self._reported_ns < every_s * NANOSECONDS:
             return
-        before, self._told, self._told_ns = self._told, rate, now_ns
+        before, self._reported_rate, self._reported_ns = self._reported_rate, rate, now_ns
         why = "less" if rate < before else "more"
         whose = f"the link to {slowest} carries {why}" if slowest else f"the links carry {why}"
         self._emit(
@@ -286,7 +291,7 @@ class LiveSide:
             slowest=slowest or None,
         )
 
-    def _fall_back(self) -> None:
+    def _on_failure(self) -> None:
         self._choice = SHARED, "failed"
         self._share()
 

@@ -74,17 +74,17 @@ def plan_session(
     `record` takes the health findings, `listing` lists the devices while it runs. An `unattended` session leaves out
     destinations, profile, layout and conference that cannot be had.
     """
-    asked, unknown, forgotten = _with_what_is_known(asked, settings) if unattended else (asked, {}, {})
+    asked, unknown, forgotten = _without_unknown(asked, settings) if unattended else (asked, {}, {})
     profile = settings.profile(asked.profile or settings.video.profile)
     targets = _targets(asked, settings)
-    archives = _places(asked, settings, clock)
+    archives = _open_archives(asked, settings, clock)
     stop = threading.Event()
     pace = RealPace(clock, stop) if asked.live else FastPace(tuple(str(track) for track in Track))
     watcher = Watcher(settings, clock, record, timing=timing)
     context = _source_context(asked, profile, pace, clock, stop, watcher, listing)
     chosen = SourceSelector(context, asked.known).choose(asked.videos, asked.audios)
-    layout, no_layout = _layout(asked, settings, chosen, unattended=unattended)
-    conference, no_conference = _conference(asked, settings, chosen, unattended=unattended)
+    layout, no_layout = _choose_layout(asked, settings, chosen, unattended=unattended)
+    conference, no_conference = _conference_plan(asked, settings, chosen, unattended=unattended)
     if not chosen.sounds:
         pace.finish(str(Track.AUDIO))
     plan = SessionPlan(
@@ -98,13 +98,13 @@ def plan_session(
         program=settings.program,
         pace=pace,
         live=asked.live,
-        ends=_ends(chosen),
+        ends=_finite_tracks(chosen),
         targets=targets,
-        stream=_stream(settings, profile, is_live=asked.live),
+        stream=_stream_plan(settings, profile, is_live=asked.live),
         duration_s=asked.duration_s,
         recording=settings.recording,
         steps_down=asked.live and settings.video.step_down,
-        encoder=_encoder(settings),
+        encoder=_encoder_plan(settings),
         adaptive_rate=settings.video.adaptive_rate,
         storage=settings.storage,
         archives=archives,
@@ -115,9 +115,9 @@ def plan_session(
         language=settings.general.language,
         context=_context(asked, settings, chosen, targets, layout),
     )
-    notes = [*chosen.notes, *_slowed(plan), *_encoder_changed(plan, settings)]
+    notes = [*chosen.notes, *_slow_stream_notes(plan), *_encoder_notes(plan, settings)]
     without = forgotten, unknown | no_layout, no_conference
-    return Planned(plan, notes, _again(asked, chosen), _supervisions(chosen), *without)
+    return Planned(plan, notes, _repeated_request(asked, chosen), _supervisions(chosen), *without)
 
 
 def _source_context(
@@ -142,7 +142,7 @@ def _source_context(
     )
 
 
-def _places(asked: Asked, settings: Settings, clock: Clock) -> list[Archive]:
+def _open_archives(asked: Asked, settings: Settings, clock: Clock) -> list[Archive]:
     reserve = settings.archive.reserve if asked.reserve is None else asked.reserve
     if asked.resume:  # a running session uses the reserve
         reserve = min(reserve, settings.storage.keep_free)
@@ -173,18 +173,18 @@ def _supervisions(chosen: Chosen) -> dict[str, Supervision]:
     return {one.device.id: one.supervision for one in sources if one.device and one.supervision}
 
 
-def _encoder(settings: Settings) -> EncoderPlan:
+def _encoder_plan(settings: Settings) -> EncoderPlan:
     # Hardware holds back any number of frames: static ones would be seconds late.
     return EncoderPlan(Kind.X264.value if settings.video.adaptive_rate else settings.video.encoder)
 
 
-def _encoder_changed(plan: SessionPlan, settings: Settings) -> Sequence[str]:
+def _encoder_notes(plan: SessionPlan, settings: Settings) -> Sequence[str]:
     if plan.encoder.wish == settings.video.encoder:
         return ()
     return (f"adaptive frame rate: x264 encodes, and not what [video] encoder says ({settings.video.encoder})",)
 
 
-def _slowed(plan: SessionPlan) -> Sequence[str]:
+def _slow_stream_notes(plan: SessionPlan) -> Sequence[str]:
     if not plan.adaptive_rate or not plan.targets:
         return ()
     few = f"{float(STILL_RATE):g} pictures a second while nothing changes, none of them late: x264 does not look ahead"
@@ -201,7 +201,7 @@ def _resumption(archives: Sequence[Archive], folder: Path, clock: Clock) -> "Res
     return take_up(archives, folder, clock)
 
 
-def _conference(
+def _conference_plan(
     asked: Asked, settings: Settings, chosen: Chosen, *, unattended: bool
 ) -> "tuple[ConferencePlan | None, UsageError | None]":
     """Return the conference's plan, if any; or the error of one that nobody asked for just now."""
@@ -222,7 +222,7 @@ def _conference(
         return None, error  # the recording comes first
 
 
-def _again(asked: Asked, chosen: Chosen) -> Asked:
+def _repeated_request(asked: Asked, chosen: Chosen) -> Asked:
     return msgspec.structs.replace(
         asked,
         videos=tuple(picture.word for picture in chosen.pictures),
@@ -251,13 +251,13 @@ def _sound_inputs(chosen: Chosen, settings: Settings, asked: Asked) -> list[Soun
     return inputs
 
 
-def _stream(settings: Settings, profile: Profile, *, is_live: bool) -> StreamPlan:
+def _stream_plan(settings: Settings, profile: Profile, *, is_live: bool) -> StreamPlan:
     least, most = settings.video.stream_range(profile)
     wish = settings.video.stream_encode if is_live else SHARED
     return StreamPlan(wish, least, most, profile.audio_bitrate, Question(profile, most))
 
 
-def _with_what_is_known(asked: Asked, settings: Settings) -> tuple[Asked, dict[str, str], dict[str, str]]:
+def _without_unknown(asked: Asked, settings: Settings) -> tuple[Asked, dict[str, str], dict[str, str]]:
     """Return the request without an unknown profile and unknown destinations, and the reasons."""
     unknown: dict[str, str] = {}
     try:
@@ -265,11 +265,11 @@ def _with_what_is_known(asked: Asked, settings: Settings) -> tuple[Asked, dict[s
     except UsageError as error:
         unknown[storable(str(asked.profile))] = error.message
         asked = msgspec.structs.replace(asked, profile=None)
-    asked, forgotten = _without_lost(asked, settings)
+    asked, forgotten = _without_unknown_streams(asked, settings)
     return asked, unknown, forgotten
 
 
-def _layout(asked: Asked, settings: Settings, chosen: Chosen, *, unattended: bool) -> tuple[str, dict[str, str]]:
+def _choose_layout(asked: Asked, settings: Settings, chosen: Chosen, *, unattended: bool) -> tuple[str, dict[str, str]]:
     """Return the layout; for an unattended session also the unusable one with its reason."""
     inputs = [picture.name for picture in chosen.pictures]
     wished = settings.program.layout if asked.layout is None else asked.layout
@@ -284,7 +284,7 @@ def _layout(asked: Asked, settings: Settings, chosen: Chosen, *, unattended: boo
     return wished, {}
 
 
-def _without_lost(asked: Asked, settings: Settings) -> tuple[Asked, dict[str, str]]:
+def _without_unknown_streams(asked: Asked, settings: Settings) -> tuple[Asked, dict[str, str]]:
     """Return the request without destinations of unknown address, and the reasons."""
     forgotten: dict[str, str] = {}
     kept = []
@@ -313,7 +313,7 @@ def _targets(asked: Asked, settings: Settings) -> list[StreamTarget]:
     return targets
 
 
-def _ends(chosen: Chosen) -> frozenset[Track]:
+def _finite_tracks(chosen: Chosen) -> frozenset[Track]:
     ends = {
         Track.VIDEO: chosen.pictures[0].ends,
         Track.AUDIO: bool(chosen.sounds) and all(sound.ends for sound in chosen.sounds),

@@ -75,7 +75,7 @@ class Program:
         ]
         stage = Stage(self._videos, replace(inputs.form, rate=rate), plan.appearance)
         self.scene = Scene(self._videos, stage, plan.layout, run=run, offer=shown)
-        self._relief = self._made_relief(encoder, viewers)
+        self._relief = self._make_relief(encoder, viewers)
         self._video = VideoTrack(
             self.scene,
             encoder,
@@ -85,8 +85,8 @@ class Program:
             spacing=self._relief.look if self._relief else None,
             stillness=StaticFrameSkipper() if plan.adaptive_rate else None,
         )
-        self._conference = self._made_conference()
-        self.sound = self._made_sound(encoder)
+        self._conference = self._make_conference()
+        self.sound = self._make_sound(encoder)
         self._pictures_lost = LossReporter(
             "frames-dropped",
             plan.pictures[0].name,
@@ -95,14 +95,14 @@ class Program:
             clock=run.clock,
         )
 
-    def _made_relief(self, encoder: Encoder, viewers: Viewers) -> Relief | None:
+    def _make_relief(self, encoder: Encoder, viewers: Viewers) -> Relief | None:
         plan = self._plan
         if not plan.steps_down or plan.x264_params is not None:
             return None
         settings = encoder_settings(plan, self._inputs.form)[0]
         return Relief(settings, encoder, viewers, clock=self._clock, emit=self._emit)
 
-    def _made_sound(self, encoder: Encoder) -> ProgramSound | None:
+    def _make_sound(self, encoder: Encoder) -> ProgramSound | None:
         if not self._inputs.sounds:
             return None
         return ProgramSound(
@@ -114,7 +114,7 @@ class Program:
             bus=self._conference.sound.offer if self._conference else None,
         )
 
-    def _made_conference(self) -> "Conference | None":
+    def _make_conference(self) -> "Conference | None":
         plan = self._plan
         if plan.conference is None:
             return None
@@ -140,11 +140,11 @@ class Program:
         if self.sound:
             runs.append((Track.AUDIO, self.sound.run))
         for track, run in runs:
-            self._threads.append(threads.start(self._guarded, track, run, name=f"track-{track}", daemon=False))
+            self._threads.append(threads.start(self._run_track, track, run, name=f"track-{track}", daemon=False))
         if self._conference:
             self._conference.start()
 
-    def _guarded(self, track: Track, run: Callable[[], None]) -> None:
+    def _run_track(self, track: Track, run: Callable[[], None]) -> None:
         """Run a track; an error ends the session in order, with the recording so far."""
         try:
             if track is Track.AUDIO:

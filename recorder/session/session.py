@@ -83,11 +83,11 @@ class Session:
         self._progress = progress
         self._offer = offer
         self._troubles = ActiveFaults(clock)
-        self.emit = EventLog(clock, self._hear)
+        self.emit = EventLog(clock, self._on_event)
         plan.board.listen(fault_reporter(self.emit))
         self.destinations = Destinations(plan.targets, clock=clock, emit=self.emit)
         self._machine = StateMachine()
-        self._starting: float | None = None  # seconds of pre-roll of a requested start
+        self._requested_pre_roll_s: float | None = None  # seconds of pre-roll of a requested start
         self._stopping = threading.Event()
         self._stopped_ns = 0
         self._failure: LiputError | None = None
@@ -104,7 +104,7 @@ class Session:
         self._armed: _Armed | None = None
         self._recording: Failover | None = None
 
-    def _hear(self, event: Event) -> None:
+    def _on_event(self, event: Event) -> None:
         self._troubles(event)
         if self._listener:
             self._listener(event)
@@ -115,8 +115,8 @@ class Session:
         """Begin to record once armed, at the keyframe `pre_roll_s` seconds ago. Raises LiputError after the end."""
         if self._stopping.is_set():
             raise LiputError("the session has ended", hint="arm another one")
-        if self._starting is None:
-            self._starting = max(0.0, pre_roll_s)
+        if self._requested_pre_roll_s is None:
+            self._requested_pre_roll_s = max(0.0, pre_roll_s)
         if self._armed:
             self._armed.program.wake()
 
@@ -142,13 +142,13 @@ class Session:
 
     def layout(self, name: str) -> None:
         """Show the layout or card called `name` from the next frame on. Raises LiputErrors, also before armed."""
-        self._shown().show(name, self._media_s())
+        self._armed_program().show(name, self._media_s())
 
     def mute(self, name: str | None, *, on: bool) -> None:
         """Mute or unmute the audio input called `name`, None for all. Raises LiputErrors, also before armed."""
-        self._shown().mute(name, self._media_s(), on=on)
+        self._armed_program().mute(name, self._media_s(), on=on)
 
-    def _shown(self) -> Program:
+    def _armed_program(self) -> Program:
         if self._armed is None:
             raise LiputError("the session is not armed yet", hint="wait until its devices are open")
         return self._armed.program
@@ -219,7 +219,7 @@ class Session:
     def _run(self, stack: ExitStack) -> None:
         check_places(self._plan.archives, self._plan.storage, self._clock)
         armed, first = self._arm(stack)
-        at_once = self._starting is not None
+        at_once = self._requested_pre_roll_s is not None
         if at_once and not self._plan.live:  # a fast session would run ahead of its recording
             self._begin(armed)
         stack.callback(armed.program.join)
@@ -231,9 +231,9 @@ class Session:
             self.emit("session-armed", self._plan.title, "Armed.", **facts)
         try:
             if at_once and self._plan.live:  # memory holds the packets while the disk opens
-                self._starting = FROM_THE_FIRST_PICTURE
+                self._requested_pre_roll_s = FROM_THE_FIRST_PICTURE
                 self._begin(armed)
-            self._look_after(armed)
+            self._watch(armed)
         except Exception as error:
             if self._recording is None:
                 raise
@@ -245,7 +245,7 @@ class Session:
         self._plan.stop.set()
         self._inputs.stop()
         if self._recording is not None:
-            self._tell_end(armed.program)
+            self._report_end(armed.program)
 
     def _arm(self, stack: ExitStack) -> tuple["_Armed", tuple[int, Frame] | None]:
         """Open sources and encoder; return the first frame, if any, with its input's index."""
@@ -276,15 +276,15 @@ class Session:
         self._machine.to(SessionState.ARMED)
         return armed, first
 
-    def _look_after(self, armed: "_Armed") -> None:
+    def _watch(self, armed: "_Armed") -> None:
         """Begin the recording on request, and judge the session until its tracks end."""
         asleep = SleepWatch(self.emit, self._clock)
         while armed.program.is_running:
             armed.program.wait(WATCH_S)
             if self._plan.live:  # a fast session has no clock
                 asleep.look(self._media_s())
-            if self._starting is not None and self._recording is None and not self._stopping.is_set():
-                self._try_to_begin(armed)
+            if self._requested_pre_roll_s is not None and self._recording is None and not self._stopping.is_set():
+                self._begin_or_report(armed)
             self._machine.judge(is_troubled=bool(self._troubles.now))
             if self._is_long_over():
                 self._inputs.stop(0.0)  # a source hangs, or this PC is too slow for it
@@ -299,22 +299,24 @@ class Session:
     def _end_now(self) -> None:
         self._timeline.end_at(self._timeline.now_ns())
 
-    def _try_to_begin(self, armed: "_Armed") -> None:
+    def _begin_or_report(self, armed: "_Armed") -> None:
         """Begin, or stay armed and report the reason: the operator may free space and start again."""
         try:
             self._begin(armed, counts_anew=True)
         except LiputError as error:
-            self._starting = None
+            self._requested_pre_roll_s = None
             self._pre_roll.holds = False
             self.emit("start-failed", self._plan.title, error.message, hint=error.hint)
 
     def _begin(self, armed: "_Armed", *, counts_anew: bool = False) -> None:
         plan = self._plan
         self._pre_roll.holds = True
-        wanted_ns = self._timeline.now_ns() - min(self._starting or 0.0, self._pre_roll.keep_s) * NANOSECONDS
+        wanted_ns = (
+            self._timeline.now_ns() - min(self._requested_pre_roll_s or 0.0, self._pre_roll.keep_s) * NANOSECONDS
+        )
         began_ns = self._timeline.zero_ns + round(max(0.0, wanted_ns))
         task = storage_task(plan, began_ns, self._clock, self.destinations.names)
-        recording, outputs = self._opened(armed.encoder, task)
+        recording, outputs = self._open_recording(armed.encoder, task)
         self._marks.offset_s = task.offset_s
         armed.writing.callback(self.emit.close)
         armed.writing.callback(lambda: outputs.close(self._marks.all, plan.title))
@@ -341,7 +343,7 @@ class Session:
         if self._stopping.is_set():  # stopped meanwhile, when no log was open
             self.emit("session-stopping", work.name, "Ending.")
 
-    def _opened(self, encoder: Encoder, task: StorageTask) -> tuple[Failover, Outputs]:
+    def _open_recording(self, encoder: Encoder, task: StorageTask) -> tuple[Failover, Outputs]:
         """Make the work folder and start the writers; destinations connect later. Raises LiputErrors."""
         form, resume = self._pre_roll.form, self._plan.resume
         recording = Failover(
@@ -373,7 +375,7 @@ class Session:
 
     # The end
 
-    def _tell_end(self, program: Program) -> None:
+    def _report_end(self, program: Program) -> None:
         try:
             program.report_losses(final=True)
             counts = program.counts

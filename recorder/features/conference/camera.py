@@ -168,15 +168,15 @@ class ConferenceCamera(Half):
     def close(self, timeout_s: float = CLOSE_S) -> None:
         """Stop, and wait `timeout_s` at most."""
         super().close(timeout_s)
-        self._ask_for_nothing()
+        self._release_inputs()
 
     def _serve(self) -> None:
         try:
             self._show()
         finally:
-            self._ask_for_nothing()
+            self._release_inputs()
 
-    def _ask_for_nothing(self) -> None:
+    def _release_inputs(self) -> None:
         for one in self._near:
             one.size = None
 
@@ -191,13 +191,13 @@ class ConferenceCamera(Half):
             packer = Packer(node.format, node.size)
             node.write(packer.pack(painter.picture(self._shows())))  # fails if the node is in use
             node.stay()
-            self._tell_live(info, node)
+            self._report_live(info, node)
             self._write(info, node, painter, packer)
             node.write(packer.pack(painter.end()))
         finally:
             node.close()
 
-    def _tell_live(self, info: OutputInfo, node: OutputNode) -> None:
+    def _report_live(self, info: OutputInfo, node: OutputNode) -> None:
         self.live(
             f"The conference's picture goes to {info.label} ({info.node})",
             node=info.node,
@@ -213,7 +213,7 @@ class ConferenceCamera(Half):
         state: object = None
         while not self.stopped.is_set():
             self._news.clear()  # first, so no news is missed
-            every_s = self._every_s(node)
+            every_s = self._interval_s(node)
             painter.look(every_s)
             picture = painter.picture(self._shows())
             if packed is None or painter.state != state:
@@ -222,12 +222,12 @@ class ConferenceCamera(Half):
             if node.write(packed):
                 taken_ns = now_ns
                 if self.is_lost:
-                    self._tell_live(info, node)
+                    self._report_live(info, node)
             elif now_ns - taken_ns > TAKES_S * NANOSECONDS:
                 self.lost("stalled", f"{info.label} ({info.node}) takes no pictures", "close what uses it")
             self._wait(every_s)
 
-    def _every_s(self, node: OutputNode) -> float:
+    def _interval_s(self, node: OutputNode) -> float:
         is_idle = node.is_looked_at is False
         if not self.is_lost:
             self.line = ConferenceOutput(state="idle" if is_idle else "live")
@@ -268,8 +268,8 @@ class Painter:
         self._layouts = near_layouts(appearance.layouts, inputs, plan.far_pictures)
         self._stage = Stage(self._near, form, replace(appearance, layouts=self._layouts))
         self._view: View | None = None
-        self._named: str | None = None  # the last requested layout
-        self._plain: av.VideoFrame | None = None
+        self._requested: str | None = None  # the last requested layout
+        self._title_card: av.VideoFrame | None = None
 
     @property
     def state(self) -> object:
@@ -287,13 +287,13 @@ class Painter:
     def picture(self, program: str) -> av.VideoFrame:
         """Return the frame for a program that shows the layout or card called `program`."""
         name = self._plan.settings.layout or program
-        if name != self._named:
-            self._view, self._named = self._viewed(name), name
+        if name != self._requested:
+            self._view, self._requested = self._find_view(name), name
             self.look(0.0)
         shown = self._stage.show(self._view) if self._view else None
         return shown or self._title()
 
-    def _viewed(self, name: str) -> View | None:
+    def _find_view(self, name: str) -> View | None:
         """Return the view called `name`; None without near inputs for it."""
         if name in set(Card):
             return self._stage.view(name)
@@ -302,9 +302,9 @@ class Painter:
         return self._stage.view(name if name in self._layouts else SINGLE)
 
     def _title(self) -> av.VideoFrame:
-        if self._plain is None:
-            self._plain = self._card(self._appearance.title, "")
-        return self._plain
+        if self._title_card is None:
+            self._title_card = self._card(self._appearance.title, "")
+        return self._title_card
 
     def end(self) -> av.VideoFrame:
         """Return the last card."""

@@ -38,7 +38,7 @@ class Half(ABC):
         self._name = name
         self._clock = run.clock
         self._emit = run.emit
-        self._told: str | None = None  # the last reported reason
+        self._reported_code: str | None = None  # the last reported reason
         self._task = BackgroundTask(
             f"conference-{subject}",
             self._serve,
@@ -73,18 +73,18 @@ class Half(ABC):
     @property
     def is_lost(self) -> bool:
         """Whether a failure was reported, and no success since."""
-        return self._told is not None
+        return self._reported_code is not None
 
     def live(self, message: str, **detail: object) -> None:
         """Report that frames or audio arrive."""
-        self.line, self._told = ConferenceOutput(state="live"), None
+        self.line, self._reported_code = ConferenceOutput(state="live"), None
         self._emit("conference-live", self._subject, message, **detail)
 
     def lost(self, code: str, message: str, hint: str) -> None:
         """Report why nothing arrives; the same code once only until `live`."""
         self.line = ConferenceOutput(state="waiting", reason=code)
-        if code != self._told:
-            self._told = code
+        if code != self._reported_code:
+            self._reported_code = code
             self._emit("conference-lost", self._subject, message, reason=code, hint=hint)
 
     def _failed(self, error: Exception) -> None:

@@ -95,7 +95,7 @@ class Playback:
         self._context = pulse.pa_context_new(pulse.pa_mainloop_get_api(self._loop), b"Liput")
         if pulse.pa_context_connect(self._context, None, _NO_AUTOSPAWN, None) < 0:
             raise PlaybackError("no-server")
-        self._await(lambda: pulse.pa_context_get_state(self._context), _READY, _FAILED, "no-server")
+        self._wait_for(lambda: pulse.pa_context_get_state(self._context), _READY, _FAILED, "no-server")
         self._stream = self._open(channels)
         if self._device() != sink:  # PipeWire takes the default sink for an unknown name
             raise PlaybackError("no-sink")
@@ -110,10 +110,10 @@ class Playback:
         name, volume = self._sink.encode(), ctypes.byref(_Volume(channels, (_FULL,) * 32))
         if pulse.pa_stream_connect_playback(stream, name, ctypes.byref(attributes), _FLAGS, volume, None) < 0:
             raise PlaybackError("no-sink")
-        self._await(lambda: pulse.pa_stream_get_state(stream), _STREAM_READY, _STREAM_FAILED, "no-sink")
+        self._wait_for(lambda: pulse.pa_stream_get_state(stream), _STREAM_READY, _STREAM_FAILED, "no-sink")
         return stream
 
-    def _await(self, state: Callable[[], int], good: int, bad: int, code: str) -> None:
+    def _wait_for(self, state: Callable[[], int], good: int, bad: int, code: str) -> None:
         deadline_s = time.monotonic() + CONNECT_S
         while (now := state()) != good:
             if now >= bad or not self._wanted():
@@ -172,7 +172,7 @@ def main() -> None:
     try:
         _play(Playback(sink, channels, wanted=_is_wanted))
     except PlaybackError as error:
-        _tell({"failed": str(error)})
+        _report({"failed": str(error)})
     os._exit(0)  # libpulse may block at exit
 
 
@@ -196,7 +196,7 @@ def _play(playback: Playback) -> None:
             waiting = waiting[room:]
         if now_s - told_s >= TELL_EVERY_S:
             told_s = now_s
-            _tell({"taken": taken, "latency_us": playback.latency_us})
+            _report({"taken": taken, "latency_us": playback.latency_us})
 
 
 def _is_wanted() -> bool:
@@ -206,7 +206,7 @@ def _is_wanted() -> bool:
     return not poll.poll(0)
 
 
-def _tell(what: dict[str, object]) -> None:
+def _report(what: dict[str, object]) -> None:
     with contextlib.suppress(OSError):
         os.write(STDOUT, json.dumps(what).encode() + b"\n")
 

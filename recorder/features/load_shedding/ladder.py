@@ -65,11 +65,11 @@ class Ladder:
 
     def update(self, at_s: float, behind_s: float, busy: float) -> Sequence[Move]:
         """Take the seconds of waiting frames and the busy share; return the changes to make now."""
-        self._note(at_s, behind_s, busy)
-        slope = self._overload()
+        self._add_reading(at_s, behind_s, busy)
+        slope = self._overload_growth()
         if slope is not None:
             # The latest readings may include a short rest: the growth since its start counts, too.
-            slope = max(slope, _slope([self._began, self._recent[-1]]))
+            slope = max(slope, _growth([self._began, self._recent[-1]]))
             return self._down(at_s, behind_s, 2 if slope > STEEP else 1)
         if not self._has_room(behind_s):
             self._room_since_s = None
@@ -91,7 +91,7 @@ class Ladder:
         else:
             self._taken.append(step)
 
-    def _note(self, at_s: float, behind_s: float, busy: float) -> None:
+    def _add_reading(self, at_s: float, behind_s: float, busy: float) -> None:
         before_s, self._at_s = self._at_s, at_s
         passed_s = 0.0 if before_s is None else at_s - before_s
         self._busy += (busy - self._busy) * -math.expm1(-passed_s / SMOOTH_S)
@@ -101,17 +101,17 @@ class Ladder:
         while len(self._recent) > 1 and self._recent[1][0] <= at_s - HOLD_S:
             self._recent.popleft()
 
-    def _overload(self) -> float | None:
+    def _overload_growth(self) -> float | None:
         """Return the growth of the backlog, seconds a second; None unless it is too large and not shrinking."""
-        readings = self._latest(URGENT_HOLD_S)
-        if readings and readings[-1][1] < URGENT_S and _slope(readings) <= STEEP:
-            readings = self._latest(HOLD_S)
+        readings = self._readings_of(URGENT_HOLD_S)
+        if readings and readings[-1][1] < URGENT_S and _growth(readings) <= STEEP:
+            readings = self._readings_of(HOLD_S)
         if not readings or any(behind_s < BEHIND_S for _, behind_s in readings):
             return None
-        slope = _slope(readings)
+        slope = _growth(readings)
         return slope if slope > -EMPTYING else None
 
-    def _latest(self, seconds: float) -> Sequence[tuple[float, float]]:
+    def _readings_of(self, seconds: float) -> Sequence[tuple[float, float]]:
         """Return the readings of so long and the one before; none if there is no earlier one."""
         began_s = self._recent[-1][0] - seconds
         before = sum(at_s <= began_s for at_s, _ in self._recent)
@@ -131,10 +131,10 @@ class Ladder:
         if steps:
             self._taken += steps
             self._stepped_s, self._began = at_s, (at_s, behind_s)
-            self._learn(at_s)
+            self._adapt_patience(at_s)
         return [(step, True) for step in steps]
 
-    def _learn(self, at_s: float) -> None:
+    def _adapt_patience(self, at_s: float) -> None:
         """Double the patience if the last step taken back was needed again soon, else halve it."""
         if self._raised_s is None:
             return
@@ -147,6 +147,6 @@ class Ladder:
         return (self._taken.pop(), False)
 
 
-def _slope(readings: Sequence[tuple[float, float]]) -> float:
+def _growth(readings: Sequence[tuple[float, float]]) -> float:
     (began_s, before_s), (at_s, behind_s) = readings[0], readings[-1]
     return (behind_s - before_s) / (at_s - began_s)

@@ -124,8 +124,8 @@ class Relief:
         self._emit = emit
         self._ladder = Ladder(self._is_useful)
         self._refused: set[Step] = set()
-        self._put_off: list[Move] = []  # their encoder is not open yet
-        self._put_off_ns = self._helped_ns = self._looked_ns = clock.now_ns()
+        self._delayed: list[Move] = []  # their encoder is not open yet
+        self._delayed_ns = self._helped_ns = self._looked_ns = clock.now_ns()
         self._least_behind_s = self.behind_s  # since the oldest of them
         self._keeps_rate = False  # the encoder refused a lower rate
         self._is_urgent = False
@@ -161,9 +161,9 @@ class Relief:
         self._is_urgent = self.behind_s > (BEHIND_S if self._is_urgent else URGENT_S)
         moves = self._ladder.update(now_ns / NANOSECONDS, self.behind_s, self.busy)
         if moves:
-            self._make(moves)
-        if self._put_off and not self._helps():
-            self._make_up()
+            self._apply(moves)
+        if self._delayed and not self._delay_helps():
+            self._apply_delayed()
         return self.spacing
 
     def _is_useful(self, step: Step) -> bool:
@@ -176,12 +176,12 @@ class Relief:
         }
         return useful[step] and step not in self._refused
 
-    def _make(self, moves: Sequence[Move]) -> None:
-        if self._can_wait(moves):
-            if not self._put_off:
-                self._put_off_ns = self._helped_ns = self._looked_ns
+    def _apply(self, moves: Sequence[Move]) -> None:
+        if self._can_delay(moves):
+            if not self._delayed:
+                self._delayed_ns = self._helped_ns = self._looked_ns
                 self._least_behind_s = self.behind_s
-            self._put_off += moves
+            self._delayed += moves
         else:
             try:
                 self._change_encoder()
@@ -189,34 +189,34 @@ class Relief:
                 traceback.print_exc()  # nothing is lost by it
                 for move in reversed(moves):
                     self._ladder.undo(move)
-                step, is_down = (_of_the_encoder(moves) or moves)[-1]
+                step, is_down = (_encoder_moves(moves) or moves)[-1]
                 if is_down:
                     self._refused.add(step)
                 return
         self._viewers.thins_previews = Step.VIEWERS in self.taken
         self._viewers.thins_encode = self._thins_encode
         for move in moves:
-            self._tell(move)
+            self._report(move)
 
-    def _can_wait(self, moves: Sequence[Move]) -> bool:
+    def _can_delay(self, moves: Sequence[Move]) -> bool:
         """Return whether a lower frame rate helps at once; another encoder would only delay it."""
         if Step.RATE not in self.taken or self._encoder.is_elsewhere or self.behind_s <= CALM_S:
             return False
-        return self._is_urgent or bool(self._put_off) or any(step is Step.RATE for step, _ in moves)
+        return self._is_urgent or bool(self._delayed) or any(step is Step.RATE for step, _ in moves)
 
-    def _helps(self) -> bool:
+    def _delay_helps(self) -> bool:
         """Return whether the lower frame rate still makes progress without another encoder."""
         if self.behind_s < self._least_behind_s:
             self._least_behind_s, self._helped_ns = self.behind_s, self._looked_ns
         return (
             self.behind_s > CALM_S
             and self._looked_ns - self._helped_ns < HELPS_S * NANOSECONDS
-            and self._looked_ns - self._put_off_ns < PUT_OFF_S * NANOSECONDS
+            and self._looked_ns - self._delayed_ns < PUT_OFF_S * NANOSECONDS
         )
 
-    def _make_up(self) -> None:
+    def _apply_delayed(self) -> None:
         """Open the encoder of the steps put off, without those that it refuses."""
-        moves, self._put_off = self._put_off, []
+        moves, self._delayed = self._delayed, []
         self._ladder.settle(self._looked_ns / NANOSECONDS)
         is_left = True
         while is_left:
@@ -224,16 +224,16 @@ class Relief:
                 self._change_encoder()
             except EncoderError:
                 traceback.print_exc()  # nothing is lost by it
-                is_left = self._give_up(moves)
+                is_left = self._refuse(moves)
             else:
                 return
 
-    def _give_up(self, moves: list[Move]) -> bool:
+    def _refuse(self, moves: list[Move]) -> bool:
         """Give up the lower rate, or one of `moves`; return False if nothing is left to give up."""
         if not self._keeps_rate and self._wanted.rate != self._in_force.rate:
             self._keeps_rate = True
             return True
-        own = _of_the_encoder(moves)
+        own = _encoder_moves(moves)
         if not own:
             return False
         refused, self._keeps_rate = own[-1], False
@@ -252,7 +252,7 @@ class Relief:
             "busy": round(self.busy, 2),
         }
 
-    def _tell(self, move: Move) -> None:
+    def _report(self, move: Move) -> None:
         step, is_down = move
         facts = self._facts(step)
         if is_down:
@@ -282,5 +282,5 @@ class Relief:
         self._viewers.simplify(wanted.more_params, SPACING if self._thins_encode else self._settled_spacing)
 
 
-def _of_the_encoder(moves: Sequence[Move]) -> Sequence[Move]:
+def _encoder_moves(moves: Sequence[Move]) -> Sequence[Move]:
     return [move for move in moves if move[0] in ENCODERS_OWN]

@@ -145,16 +145,16 @@ def of_thread(name: str, phase: CpuStage) -> CpuStage:
     """Return the stage of the thread called `name`; an unknown one counts for `phase`."""
     if name.startswith("av:"):  # FFmpeg's threads: of sources, then of sealing
         return CpuStage.SLIDES if phase is CpuStage.SEALING else CpuStage.DECODE
-    return _found(_THREADS, name) or phase
+    return _stage_by_name(_THREADS, name) or phase
 
 
 @cache
 def of_process(name: str, phase: CpuStage) -> CpuStage:
     """Return the stage of a child that runs the module or program `name`."""
-    return _found(_PROCESSES, name) or phase
+    return _stage_by_name(_PROCESSES, name) or phase
 
 
-def _found(places: tuple[tuple[str, CpuStage], ...], name: str) -> CpuStage | None:
+def _stage_by_name(places: tuple[tuple[str, CpuStage], ...], name: str) -> CpuStage | None:
     return next((stage for words, stage in places if re.match(words, name)), None)
 
 
@@ -172,7 +172,7 @@ class _Account:
 
     def __init__(self, spent: "Counter[CpuStage]") -> None:
         self._spent = spent
-        self._there: dict[int, _Seen] = {}
+        self._running: dict[int, _Seen] = {}
         self._ended: Counter[str] = Counter()  # number of ended ones by name
         self._ended_ns: Counter[str] = Counter()
         self._unseen_ns = 0
@@ -180,12 +180,12 @@ class _Account:
     @property
     def all_ns(self) -> int:
         """CPU of all, up to the last look."""
-        return self._unseen_ns + self._ended_ns.total() + sum(one.taken_ns for one in self._there.values())
+        return self._unseen_ns + self._ended_ns.total() + sum(one.taken_ns for one in self._running.values())
 
     def named(self) -> tuple[NamedCpu, ...]:
         """Return the CPU by name, largest first; without unseen ones."""
         counts, taken = self._ended.copy(), self._ended_ns.copy()
-        for one in self._there.values():
+        for one in self._running.values():
             counts[one.name] += 1
             taken[one.name] += one.taken_ns
         return tuple(
@@ -193,11 +193,11 @@ class _Account:
             for name, ns in taken.most_common()
         )
 
-    def _note_ended(self, one: _Seen) -> None:
+    def _add_ended(self, one: _Seen) -> None:
         self._ended[one.name] += 1
         self._ended_ns[one.name] += one.taken_ns
 
-    def _take_unseen(self, taken_ns: int, phase: CpuStage) -> None:
+    def _add_unseen(self, taken_ns: int, phase: CpuStage) -> None:
         self._unseen_ns += taken_ns
         self._spent[phase] += taken_ns
 
@@ -215,7 +215,7 @@ class ThreadAccount(_Account):
         """Count the CPU since the last look."""
         counted = {number: spent.total() for number, spent in self._timing.spent().items()}
         names = thread_names(self._names)
-        for number in (self._there.keys() | counted.keys()) - names.keys():
+        for number in (self._running.keys() | counted.keys()) - names.keys():
             self._end(number)
         for number, name in names.items():
             taken_ns = thread_ns(number)
@@ -223,22 +223,22 @@ class ThreadAccount(_Account):
                 self._take(number, name, taken_ns, counted.get(number, 0), phase)
         unseen_ns = time.process_time_ns() - self.all_ns
         if unseen_ns > 0:
-            self._take_unseen(unseen_ns, phase)
+            self._add_unseen(unseen_ns, phase)
 
     def _take(self, number: int, name: str, taken_ns: int, counted_ns: int, phase: CpuStage) -> None:
-        seen = self._there.setdefault(number, _Seen(name))
+        seen = self._running.setdefault(number, _Seen(name))
         if taken_ns < seen.taken_ns:  # another thread has its number
-            self._note_ended(seen)
-            seen = self._there[number] = _Seen(name)
+            self._add_ended(seen)
+            seen = self._running[number] = _Seen(name)
         seen.name = name
         self._spent[of_thread(name, phase)] += (taken_ns - seen.taken_ns) - (counted_ns - seen.counted_ns)
         seen.taken_ns, seen.counted_ns = taken_ns, counted_ns
 
     def _end(self, number: int) -> None:
         """Note the end of a thread; the timers know its last part."""
-        seen = self._there.pop(number, None) or _Seen("ended")
+        seen = self._running.pop(number, None) or _Seen("ended")
         seen.taken_ns += self._timing.end(number) - seen.counted_ns
-        self._note_ended(seen)
+        self._add_ended(seen)
 
 
 class ChildAccount(_Account):
@@ -247,7 +247,7 @@ class ChildAccount(_Account):
     def __init__(self, spent: "Counter[CpuStage]") -> None:
         super().__init__(spent)
         self._others: set[int] = set()
-        self._went: list[_Seen] = []  # ended at the last look; the kernel may account for them later
+        self._just_ended: list[_Seen] = []  # ended at the last look; the kernel may account for them later
 
     def look(self, phase: CpuStage) -> None:
         """Count the CPU since the last look, with the last CPU of ended children."""
@@ -256,11 +256,11 @@ class ChildAccount(_Account):
         for number, name in names.items():
             taken_ns = process_ns(number)
             if taken_ns is not None:
-                seen = self._there.setdefault(number, _Seen(name))
+                seen = self._running.setdefault(number, _Seen(name))
                 seen.name = name
                 self._add(seen, max(0, taken_ns - seen.taken_ns), phase)
-        went = [self._there.pop(number) for number in self._there.keys() - names.keys()]
-        heirs, self._went = went or self._went, went
+        went = [self._running.pop(number) for number in self._running.keys() - names.keys()]
+        heirs, self._just_ended = went or self._just_ended, went
         left_ns = waited_ns - self._ended_ns.total() - sum(one.taken_ns for one in went) - self._unseen_ns
         if left_ns > 0 and went:
             self._add(max(went, key=lambda one: one.taken_ns), left_ns, phase)
@@ -269,9 +269,9 @@ class ChildAccount(_Account):
             self._ended_ns[heir.name] += left_ns
             self._spent[of_process(heir.name, phase)] += left_ns
         elif left_ns > 0:
-            self._take_unseen(left_ns, phase)
+            self._add_unseen(left_ns, phase)
         for one in went:
-            self._note_ended(one)
+            self._add_ended(one)
 
     def _add(self, seen: _Seen, taken_ns: int, phase: CpuStage) -> None:
         seen.taken_ns += taken_ns

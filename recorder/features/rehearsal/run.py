@@ -249,7 +249,7 @@ def rehearse(
         finally:
             claims.release()
         if not stop.is_set():
-            _watch(found, mains_hz(settings.devices.power_line_frequency), stop, stage)
+            _review(found, mains_hz(settings.devices.power_line_frequency), stop, stage)
         return found
 
 
@@ -270,7 +270,7 @@ def _record(
     thread = threads.start(run, name="rehearsal")
     until_ns = clock.now_ns() + round((seconds + LONGER_S) * NANOSECONDS)
     while not over.is_set() and not stop.is_set() and clock.now_ns() < until_ns:
-        _take_note(found, session.status(), seconds, stage)
+        _note_status(found, session.status(), seconds, stage)
         clock.wait(over, ASK_S)
     if not over.is_set():
         session.stop()
@@ -281,7 +281,7 @@ def _record(
         )
 
 
-def _take_note(found: Rehearsed, status: SessionStatus, seconds: float, stage: Stage) -> None:
+def _note_status(found: Rehearsed, status: SessionStatus, seconds: float, stage: Stage) -> None:
     if status.state in BEFORE:
         stage("opening", 0.0)
         return
@@ -289,10 +289,10 @@ def _take_note(found: Rehearsed, status: SessionStatus, seconds: float, stage: S
     if status.state in RECORDS:
         found.status = status
         for line in status.destinations:
-            found.destinations[line.name] = _better(found.destinations.get(line.name), line)
+            found.destinations[line.name] = _better_line(found.destinations.get(line.name), line)
 
 
-def _watch(found: Rehearsed, hz: int, stop: threading.Event, stage: Stage) -> None:
+def _review(found: Rehearsed, hz: int, stop: threading.Event, stage: Stage) -> None:
     if found.result is None or found.result.package is None:
         return
     stage("watching", 0.85)
@@ -304,7 +304,7 @@ def _watch(found: Rehearsed, hz: int, stop: threading.Event, stage: Stage) -> No
         found.problem = LiputError(f"the recording cannot be read: {error.strerror}")
 
 
-def _better(before: DestinationLine | None, now: DestinationLine) -> DestinationLine:
+def _better_line(before: DestinationLine | None, now: DestinationLine) -> DestinationLine:
     """Return the better line of a destination: live before not live."""
     if before is not None and before.state == "live" and now.state != "live":
         return msgspec.structs.replace(before, reconnects=max(before.reconnects, now.reconnects))
