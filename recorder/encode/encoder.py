@@ -139,7 +139,7 @@ class Encoder:
 
         Raises EncoderError if x264 refuses them or would change the parameter sets; the old settings then stay.
         """
-        if self.is_elsewhere:  # the external encoder cannot change; x264 uses these settings if it takes over
+        if self.is_external:  # the external encoder cannot change; x264 uses these settings if it takes over
             self._settings = settings
             return
         pictures, now = self._picture_stream, self._parameter_sets
@@ -158,7 +158,7 @@ class Encoder:
         pictures.change(context, interval(settings))
 
     @property
-    def is_elsewhere(self) -> bool:
+    def is_external(self) -> bool:
         """Whether an external encoder, not x264, encodes the video."""
         return self._pictures is not None and self._pictures.by_x264 is None
 

@@ -147,7 +147,7 @@ class EncoderProcess:
         self._progress_ns = self._clock.now_ns()
         self._send(None)
 
-    def left(self) -> Iterator[tuple[av.VideoFrame, int, bool]]:
+    def unencoded(self) -> Iterator[tuple[av.VideoFrame, int, bool]]:
         """Yield the frames without packets: frame, pts, whether it should be a keyframe."""
         for given in self._waiting:
             yield self._pictures.frame(given.slot), given.pts, given.is_key
@@ -294,7 +294,7 @@ class HardwarePictures:
 
     def _fall_back(self, error: HardwareFailed, also: _Picture | None) -> list[EncodedPacket]:
         """Encode the frames without packets by x264; `also` is a frame that the process never got."""
-        left = chain(self._process.left(), [also] if also else [])
+        left = chain(self._process.unencoded(), [also] if also else [])
         count = self._process.held + (also is not None)
         packets: list[EncodedPacket] = []
         for picture, pts, is_key in left:

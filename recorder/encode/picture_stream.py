@@ -28,7 +28,7 @@ class DecodingSteps:
         self._first: int | None = None
         self._ahead: int | None = None  # lead of decoding over presentation at the start
 
-    def given(self, pts: int) -> None:
+    def add_frame(self, pts: int) -> None:
         """Note an incoming frame; `pts` grows."""
         if self._first is None:
             self._first = pts
@@ -36,7 +36,7 @@ class DecodingSteps:
         if self._ahead is not None and (early := pts - self._ahead) < self._first:
             self._insert(early)
 
-    def after(self, dts: int) -> int | None:
+    def duration_from(self, dts: int) -> int | None:
         """Return the time from `dts`, of a new packet, to the next decode timestamp; None if unknown."""
         if self._first is None:
             return None
@@ -92,11 +92,11 @@ class PictureStream:
         """Encode a frame; `pts` grows. Raises EncoderError."""
         if self._next is not None:
             former = self._encoders[-1]
-            former.given(pts)  # ends the duration of its last packet
+            former.add_frame(pts)  # ends the duration of its last packet
             former.finish()
             self._encoders.append(self._next)
             self._next = None
-        self._encoders[-1].given(pts)
+        self._encoders[-1].add_frame(pts)
         self._encoders[-1].encode(picture)
         return self._packets(waits=False)
 
@@ -148,8 +148,8 @@ class _Encoder:
         assert self._context is not None  # noqa: S101 - it is asked of the last one only
         return self._context
 
-    def given(self, pts: int) -> None:
-        self._steps.given(pts)
+    def add_frame(self, pts: int) -> None:
+        self._steps.add_frame(pts)
 
     def follow(self, former: "_Encoder") -> None:
         """Continue where the packets of `former` end."""
@@ -201,7 +201,7 @@ class _Encoder:
         if self.least is not None:
             dts = self.least if self._follows else max(wanted, self.least)
         self._follows = False
-        step = self._steps.after(wanted)  # x264 gives no duration
+        step = self._steps.duration_from(wanted)  # x264 gives no duration
         self.least = dts + 1 if step is None else max(dts + 1, wanted + step)
         self.shown_until = max(self.shown_until, pts + self._interval)
         return EncodedPacket(

@@ -160,7 +160,7 @@ class Lane:
         """How often audio was lost before the mix; thread-safe."""
         return self._lost + self._queue.dropped
 
-    def begin(self, *, is_late: bool = False) -> None:
+    def report_missing(self, *, is_late: bool = False) -> None:
         """Report a missing device at once, and with `is_late` also a quiet one: it has used up its patience."""
         if is_late or self._worker.outage:
             self._report_silence()
@@ -178,7 +178,7 @@ class Lane:
         A source that has ended gives silence up to `others_at`, the position of the furthest other input.
         """
         block = self._queue.get(timeout_s)
-        self._stalls.look(self._timeline.now_ns(), came=block is not None)
+        self._stalls.update(self._timeline.now_ns(), came=block is not None)
         if block is not None:
             self._take(block)
         elif not self._is_excused:

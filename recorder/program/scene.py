@@ -230,27 +230,27 @@ class Scene:
     def begin(self) -> None:
         """Start the patience with all inputs, and report the missing ones."""
         for one in self._inputs:
-            one.begin()
-        self.look(0)
+            one.start_patience()
+        self.check_outages(0)
 
     def excuse(self, stood_ns: int) -> None:
         """Extend the patience with all inputs by `stood_ns`: nobody looked at them."""
         for one in self._inputs:
             one.excuse(stood_ns)
 
-    def look(self, at_ns: int, fresh: VideoInput | None = None) -> None:
+    def check_outages(self, at_ns: int, fresh: VideoInput | None = None) -> None:
         """Find missing inputs at `at_ns` of program time; the `fresh` one just gave a frame."""
         for one in self._inputs:
             if one is not fresh:
-                one.look(at_ns)
+                one.check_outage(at_ns)
 
     def picture(self, at_ns: int, driver: VideoInput, *, is_fresh: bool = False) -> av.VideoFrame | None:
         """Return the frame at `at_ns` of program time, valid until the next call but one; None before any."""
         for one in self._inputs:
             if one is not driver:
                 is_shown = one.is_tapped or one.name in self._view.shown
-                one.catch_up(self._timeline.zero_ns + at_ns, at_ns, is_shown=is_shown)
-        self.look(at_ns, driver if is_fresh else None)
+                one.take_newest(self._timeline.zero_ns + at_ns, at_ns, is_shown=is_shown)
+        self.check_outages(at_ns, driver if is_fresh else None)
         picture = self._show(self._view)
         if picture is not None and self._offer:
             self._offer(PROGRAM, picture)

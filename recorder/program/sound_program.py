@@ -119,10 +119,10 @@ class ProgramSound:
             "drift_ppm": {line.name: line.ppm for line in self.lines()},
         }
 
-    def look(self, late: Container[str]) -> None:
+    def report_missing(self, late: Container[str]) -> None:
         """Report missing inputs, with the `late` ones; call it before `run`."""
         for lane in self.lanes:
-            lane.begin(is_late=lane.name in late)
+            lane.report_missing(is_late=lane.name in late)
 
     def begin(self) -> None:
         """Restart the loudness meter: the recording begins."""

@@ -123,7 +123,7 @@ class SleepWatch:
         self._slept = Sleep(slept)
         self._early_sleep: tuple[int, int] | None = None  # last sleep before the recording: end, length
 
-    def look(self, media_s: float | None) -> None:
+    def update(self, media_s: float | None) -> None:
         """Report a sleep since the last call; `media_s` is the media time, None before the recording."""
         now_ns, asleep_ns = self._clock.now_ns(), self._slept.since_ns()
         if asleep_ns and media_s is None:
@@ -167,7 +167,7 @@ class StallDetector:
         """Whether data of a quiet source may still arrive."""
         return self._excused_ns > 0
 
-    def look(self, now_ns: int, *, came: bool) -> int:
+    def update(self, now_ns: int, *, came: bool) -> int:
         """Note a look at `now_ns`, and whether data `came`; return the length of a stall, or 0."""
         passed_ns = 0 if self._looked_ns is None else now_ns - self._looked_ns
         self._looked_ns = now_ns

@@ -100,7 +100,7 @@ class VideoInput:
             self._set_rate(form.rate)
         return self._thinning is None or self._thinning.wants(at_ns)
 
-    def begin(self) -> None:
+    def start_patience(self) -> None:
         """Start the patience with the source; a late one has none left."""
         self._last_frame_ns = self._clock.now_ns() - (self._patience_ns + 1 if self._is_late else 0)
 
@@ -141,7 +141,7 @@ class VideoInput:
             self._count_damaged(error)
             return None
 
-    def catch_up(self, until_ns: int, at_ns: int, *, is_shown: bool = True) -> None:
+    def take_newest(self, until_ns: int, at_ns: int, *, is_shown: bool = True) -> None:
         """Take the newest frame captured by `until_ns` (session clock); a hidden one only once in GLANCE_S."""
         frame = self.queue.newest(lambda frame: frame.timestamp_ns <= until_ns)
         if frame is None:
@@ -152,7 +152,7 @@ class VideoInput:
         elif self.picture is not None:
             self._last_frame_ns = self._clock.now_ns()
 
-    def look(self, at_ns: int) -> None:
+    def check_outage(self, at_ns: int) -> None:
         """Find an outage at `at_ns` of program time, and report it once."""
         outage = self._find_outage()
         if outage is None:
@@ -170,7 +170,7 @@ class VideoInput:
             since_s=self._media_s(at_ns),
         )
 
-    def fell_silent(self, at_ns: int) -> None:
+    def report_silence(self, at_ns: int) -> None:
         """Report once that the last frame repeats from `at_ns` (program time) on, unless the source is that slow."""
         is_quiet = self._clock.now_ns() - self._last_frame_ns >= self._quiet_ns
         if is_quiet and not self._is_silent and self.outage is None and not self.queue.is_over:

@@ -114,7 +114,7 @@ class VideoTrack:
 
     def run(self, first: tuple[VideoInput, Frame] | None) -> None:
         """Encode from the `first` frame on, or from slates, to the session's end; then flush. The scene has begun."""
-        self._stalls.look(self._timeline.now_ns(), came=True)
+        self._stalls.update(self._timeline.now_ns(), came=True)
         if first is not None:
             self._driver, frame = first
             self._take(frame)
@@ -153,7 +153,7 @@ class VideoTrack:
 
     def _excuse(self, *, came: bool) -> None:
         """Excuse the inputs for a stall of this PC, or for the time spent on its backlog."""
-        if stood_ns := self._stalls.look(self._timeline.now_ns(), came=came):
+        if stood_ns := self._stalls.update(self._timeline.now_ns(), came=came):
             self._scene.excuse(stood_ns)
 
     def _choose_driver(self) -> None:
@@ -163,7 +163,7 @@ class VideoTrack:
             self._driver = driver
             # Its earlier frames were shown with the old driver; until its next one frames are due.
             last_ns = self._position_ns - self._interval_ns
-            driver.catch_up(self._timeline.zero_ns + last_ns, last_ns)
+            driver.take_newest(self._timeline.zero_ns + last_ns, last_ns)
             self._is_filling = self._is_new_driver = True
 
     def _has_reached_end(self) -> bool:
@@ -222,8 +222,8 @@ class VideoTrack:
             return  # frames of the stall need their places
         if self._timeline.live:
             if (due_ns := self._due_ns()) >= self._position_ns:
-                self._scene.look(self._position_ns)  # a lost source is not silent
-                self._driver.fell_silent(self._position_ns)
+                self._scene.check_outages(self._position_ns)  # a lost source is not silent
+                self._driver.report_silence(self._position_ns)
                 self._is_filling = True
                 self._repeat_until(due_ns)
         elif self._driver.queue.is_over:

@@ -190,7 +190,7 @@ class SessionInputs:
         self._plan.pace.begin()
         self._started.set()
 
-    def isolate(self, stack: ExitStack, where: Where, zero_ns: int) -> None:
+    def start_isos(self, stack: ExitStack, where: Where, zero_ns: int) -> None:
         """Start an iso recording of each video source; `zero_ns` is the session-clock time of media time 0."""
         files = file_names(iso.name for iso in self._isos)
         for iso in self._isos:

@@ -248,7 +248,7 @@ class LiveSide:
         if self._encode is None:
             return
         now_ns = self._clock.now_ns()
-        self._stalls.look(now_ns, came=True)
+        self._stalls.update(now_ns, came=True)
         streaming = self._destinations.streaming
         before, self._link_reports = (
             self._link_reports,

@@ -81,8 +81,8 @@ class Program:
             encoder,
             run,
             put=pre_roll.put,
-            also=run.timing(CpuStage.LIVE_ENCODE, viewers.also),
-            spacing=self._relief.look if self._relief else None,
+            also=run.timing(CpuStage.LIVE_ENCODE, viewers.offer_live),
+            spacing=self._relief.update if self._relief else None,
             stillness=StaticFrameSkipper() if plan.adaptive_rate else None,
         )
         self._conference = self._make_conference()
@@ -135,7 +135,7 @@ class Program:
         begin = (self._videos[first[0]], first[1]) if first else None
         self.scene.begin()
         if self.sound:
-            self.sound.look(self._inputs.late_sounds)
+            self.sound.report_missing(self._inputs.late_sounds)
         runs: list[tuple[Track, Callable[[], None]]] = [(Track.VIDEO, lambda: self._video.run(begin))]
         if self.sound:
             runs.append((Track.AUDIO, self.sound.run))

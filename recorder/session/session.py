@@ -282,7 +282,7 @@ class Session:
         while armed.program.is_running:
             armed.program.wait(WATCH_S)
             if self._plan.live:  # a fast session has no clock
-                asleep.look(self._media_s())
+                asleep.update(self._media_s())
             if self._requested_pre_roll_s is not None and self._recording is None and not self._stopping.is_set():
                 self._begin_or_report(armed)
             self._machine.judge(is_troubled=bool(self._troubles.now))
@@ -339,7 +339,7 @@ class Session:
         facts["destinations"] = list(self.destinations.names)
         work = recording.work
         self.emit("session-live", work.name, "Recording.", clock_ns=zero_ns, folder=str(work.path), **facts)
-        self._inputs.isolate(armed.writing, recording.beside, zero_ns)  # its events belong to the recording
+        self._inputs.start_isos(armed.writing, recording.beside, zero_ns)  # its events belong to the recording
         if self._stopping.is_set():  # stopped meanwhile, when no log was open
             self.emit("session-stopping", work.name, "Ending.")
 

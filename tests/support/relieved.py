@@ -60,7 +60,7 @@ class Rig:
         for _ in range(round(seconds * 30)):
             self.clock.advance_to(self.clock.now_ns() + NANOSECONDS // 30)
             self.viewers.offer("podium", PICTURE)
-            self.relief.look(round((1 - busy) * NANOSECONDS / 30), filled)
+            self.relief.update(round((1 - busy) * NANOSECONDS / 30), filled)
 
 
 def steep(rig: Rig, seconds: float = 0.6) -> None:

@@ -100,7 +100,7 @@ class NotingEncoder(Encoder):
     picture and AAC frame.
     """
 
-    is_elsewhere = False
+    is_external = False
 
     def __init__(self) -> None:
         self.on_picture: Callable[[float], None] | None = None

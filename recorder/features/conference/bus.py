@@ -137,7 +137,7 @@ class Speaker(ChildProcess):
         self._heard_ns = clock.now_ns()
         self._received = ReceiveBuffer(PIPE_BYTES)
 
-    def look(self) -> bool:
+    def poll(self) -> bool:
         """Read the child's reports; return whether it plays. Raises ConferenceError if it fails or hangs."""
         now_ns = self._clock.now_ns()
         received = self.read()
@@ -161,7 +161,7 @@ class Speaker(ChildProcess):
         for at in range(0, len(data), WHOLE_BYTES):
             taken = self.write(data[at : at + WHOLE_BYTES])
             if not taken:
-                break  # full, or the child ended: `look` finds out
+                break  # full, or the child ended: `poll` finds out
             self._sent += taken
 
     def close(self) -> None:
@@ -222,7 +222,7 @@ class ConferenceSound(Half):
             self._limiter, steering = Limiter(self._channels), Steering(self._channels)
             self._queue.clear()  # too old after a restart
             while not self.stopped.is_set():
-                if speaker.look() and speaker.takes and self.line.state != "live":
+                if speaker.poll() and speaker.takes and self.line.state != "live":
                     self.live(f"The conference's sound goes to {self._sink}", sink=self._sink)
                 samples = self._next()
                 if samples is not None and speaker.is_playing:

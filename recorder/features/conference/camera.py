@@ -110,7 +110,7 @@ class NearInput:
         """Restart with frames of the size `whole`."""
         self._whole, self.picture = whole, None
 
-    def look(self, *, is_shown: bool, every_s: float) -> None:
+    def update(self, *, is_shown: bool, every_s: float) -> None:
         """Take a newer frame; a hidden input asks for none. Raises the error of a failed copy."""
         self.every_s = every_s
         if not is_shown:
@@ -214,7 +214,7 @@ class ConferenceCamera(Half):
         while not self.stopped.is_set():
             self._news.clear()  # first, so no news is missed
             every_s = self._interval_s(node)
-            painter.look(every_s)
+            painter.update(every_s)
             picture = painter.picture(self._shows())
             if packed is None or painter.state != state:
                 packed, state = packer.pack(picture), painter.state
@@ -278,18 +278,18 @@ class Painter:
         kinds = tuple((version, absence.kind if absence else None) for version, absence in absences)
         return self._view.name if self._view else None, kinds
 
-    def look(self, every_s: float) -> None:
+    def update(self, every_s: float) -> None:
         """Take the inputs' new frames, and ask for those of the next `every_s`."""
         for one in self._near:
             is_shown = self._view is not None and one.name in self._view.shown
-            one.look(is_shown=is_shown, every_s=every_s)
+            one.update(is_shown=is_shown, every_s=every_s)
 
     def picture(self, program: str) -> av.VideoFrame:
         """Return the frame for a program that shows the layout or card called `program`."""
         name = self._plan.settings.layout or program
         if name != self._requested:
             self._view, self._requested = self._find_view(name), name
-            self.look(0.0)
+            self.update(0.0)
         shown = self._stage.show(self._view) if self._view else None
         return shown or self._title()
 

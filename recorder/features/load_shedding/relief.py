@@ -72,7 +72,7 @@ class Viewers:
         self._wanted_ns: int | None = None
 
     @property
-    def are_there(self) -> bool:
+    def are_watching(self) -> bool:
         """Whether anybody watches a preview or the live encode."""
         wanted_ns = self._wanted_ns
         return wanted_ns is not None and self._clock.now_ns() - wanted_ns <= LOOKED_S * NANOSECONDS
@@ -89,7 +89,7 @@ class Viewers:
             self._wanted_ns = now_ns = self._clock.now_ns()
             self._due_ns[name] = now_ns + round(PREVIEW_EVERY_S * NANOSECONDS)
 
-    def also(self, picture: av.VideoFrame, pts: int) -> None:
+    def offer_live(self, picture: av.VideoFrame, pts: int) -> None:
         """Pass on a program frame, shown from `pts` on."""
         if self._also is None:
             return
@@ -146,7 +146,7 @@ class Relief:
         """The same without urgency: the encoder is opened for it."""
         return SPACING if Step.RATE in self.taken else 1
 
-    def look(self, waited_ns: int, filled: float) -> int:
+    def update(self, waited_ns: int, filled: float) -> int:
         """Take the nanoseconds waited for a frame, and the fill of its queue (0 to 1); return `spacing`.
 
         About ten times a second this judges the load and makes the changes, from the next frame on.
@@ -167,10 +167,10 @@ class Relief:
         return self.spacing
 
     def _is_useful(self, step: Step) -> bool:
-        is_x264 = not self._encoder.is_elsewhere
+        is_x264 = not self._encoder.is_external
         useful = {
             Step.ENCODER: is_x264 and self._settings.preset not in CHEAP_PRESETS,
-            Step.VIEWERS: self._viewers.are_there,
+            Step.VIEWERS: self._viewers.are_watching,
             Step.RATE: self._settings.rate >= LEAST_RATE,
             Step.DETAIL: is_x264 and self._settings.preset not in CHEAPEST_PRESETS,
         }
@@ -200,7 +200,7 @@ class Relief:
 
     def _can_delay(self, moves: Sequence[Move]) -> bool:
         """Return whether a lower frame rate helps at once; another encoder would only delay it."""
-        if Step.RATE not in self.taken or self._encoder.is_elsewhere or self.behind_s <= CALM_S:
+        if Step.RATE not in self.taken or self._encoder.is_external or self.behind_s <= CALM_S:
             return False
         return self._is_urgent or bool(self._delayed) or any(step is Step.RATE for step, _ in moves)
 

@@ -93,35 +93,35 @@ def test_every_picture_is_where_it_was_captured_in_the_recording(
 
 
 def test_nothing_is_known_before_anything_goes_in() -> None:
-    assert DecodingSteps().after(0) is None
+    assert DecodingSteps().duration_from(0) is None
 
 
 def test_with_pictures_held_back_decoding_runs_ahead_and_each_step_is_to_the_next_picture_that_went_in() -> None:
     steps = DecodingSteps()
     for pts in (100, 130, 165):
-        steps.given(pts)
-    assert steps.after(40) == 30, "decoding is 60 ahead: the next is decoded 60 before 130"
-    assert steps.after(70) == 30
+        steps.add_frame(pts)
+    assert steps.duration_from(40) == 30, "decoding is 60 ahead: the next is decoded 60 before 130"
+    assert steps.duration_from(70) == 30
     for pts in (190, 260):
-        steps.given(pts)
-    assert [steps.after(dts) for dts in (100, 130, 165, 190)] == [30, 35, 25, 70]
-    assert steps.after(260) is None, "nothing has gone in after that"
+        steps.add_frame(pts)
+    assert [steps.duration_from(dts) for dts in (100, 130, 165, 190)] == [30, 35, 25, 70]
+    assert steps.duration_from(260) is None, "nothing has gone in after that"
 
 
 def test_pictures_that_go_in_later_are_still_before_the_first_in_decoding_order() -> None:
     steps = DecodingSteps()
-    steps.given(100)
-    assert steps.after(40) == 60
-    steps.given(130)
-    steps.given(150)
-    steps.given(170)
-    assert [steps.after(dts) for dts in (70, 90, 100, 130)] == [20, 10, 30, 20]
+    steps.add_frame(100)
+    assert steps.duration_from(40) == 60
+    steps.add_frame(130)
+    steps.add_frame(150)
+    steps.add_frame(170)
+    assert [steps.duration_from(dts) for dts in (70, 90, 100, 130)] == [20, 10, 30, 20]
 
 
 def test_without_pictures_held_back_the_next_is_the_next_that_went_in() -> None:
     steps = DecodingSteps()
     for pts in (0, 10, 25):
-        steps.given(pts)
-    assert [steps.after(dts) for dts in (0, 10, 25)] == [10, 15, None]
-    steps.given(30)
-    assert steps.after(25) == 5
+        steps.add_frame(pts)
+    assert [steps.duration_from(dts) for dts in (0, 10, 25)] == [10, 15, None]
+    steps.add_frame(30)
+    assert steps.duration_from(25) == 5

@@ -97,7 +97,7 @@ def test_one_that_works_encodes_all_of_it() -> None:
     check_whole(opened, shown, packets)
     assert {packet.form for packet in packets} == {0}
     assert [round(packet.pts / 90_000, 1) for packet in packets if packet.is_keyframe] == [0.0, 2.0]
-    assert (opened.events, remembered(Kind.NVENC, SETTINGS), opened.encoder.is_elsewhere) == ([], None, True)
+    assert (opened.events, remembered(Kind.NVENC, SETTINGS), opened.encoder.is_external) == ([], None, True)
     opened.encoder.close()
 
 
@@ -122,7 +122,7 @@ def test_x264_goes_on_and_no_picture_is_missing(way: str, reason: Reason, at: in
         wait_for(lambda: (known := remembered(Kind.NVENC, SETTINGS)) is not None and known.reason is reason)
         assert {packet.form for packet in packets} <= {0, 1}
         assert packets[-1].form == 1
-        assert not opened.encoder.is_elsewhere
+        assert not opened.encoder.is_external
     check_whole(opened, shown, packets)
     opened.encoder.close()
 
@@ -157,7 +157,7 @@ def test_one_that_cannot_be_opened_is_none(way: str) -> None:
     assert {packet.form for packet in packets} == {0}
     assert [kind for kind, _, _ in opened.events] == ["encoder-failed"]
     assert opened.pictures.facts()["encoder"] == "x264"
-    assert opened.encoder.is_elsewhere is False
+    assert opened.encoder.is_external is False
     opened.encoder.close()
 
 
@@ -172,7 +172,7 @@ def test_a_step_down_is_taken_by_the_x264_that_comes_later() -> None:
         if number == 60:  # it is noticed with the next picture
             wait_for(lambda: "hardware-encoder" not in [thread.name for thread in threading.enumerate()])
         if number == 80:
-            assert not opened.encoder.is_elsewhere
+            assert not opened.encoder.is_external
             opened.encoder.change_video(SETTINGS)
         packets += opened.encoder.encode_video(draw(number), pts)
     packets += opened.encoder.flush(Track.VIDEO)
@@ -231,7 +231,7 @@ def test_what_is_wished_for_is_asked_about_in_order_until_one_is_good() -> None:
 def test_a_comparison_with_other_encoders_defaults_is_x264() -> None:
     pictures = PictureEncoder(EncoderPlan("nvenc", good), clock=SystemClock(), emit=lambda *_, **__: None)
     encoder = pictures.open(replace(SETTINGS, x264_params="bframes=0"), None)
-    assert not encoder.is_elsewhere
+    assert not encoder.is_external
     encoder.close()
 
 

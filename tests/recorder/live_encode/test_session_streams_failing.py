@@ -144,7 +144,7 @@ class HangingNode(Node):
 class HangingSpeaker(NotingSpeaker):
     """What it asks never answers."""
 
-    def look(self) -> bool:
+    def poll(self) -> bool:
         return never.wait(120)
 
 

@@ -33,7 +33,7 @@ class Pc:
 
     def pass_time(self, seconds: float, media_s: float | None) -> None:
         self.clock.advance_to(self.clock.now_ns() + round(seconds * SECOND))
-        self.watch.look(media_s)
+        self.watch.update(media_s)
 
 
 def test_each_sleep_is_told_once_where_it_is_in_the_recording() -> None:

@@ -38,7 +38,7 @@ class NotingSpeaker:
         self.played: list[Samples] = []
         self.closed = threading.Event()
 
-    def look(self) -> bool:
+    def poll(self) -> bool:
         return True
 
     def play(self, samples: Samples) -> None:
@@ -153,7 +153,7 @@ def test_a_sink_that_only_fills_up_is_never_called_live(monkeypatch: pytest.Monk
             super().__init__(sink, channels, clock)
             self.takes = False
 
-        def look(self) -> bool:
+        def poll(self) -> bool:
             if len(self.played) > 3:
                 raise failure("stalled", "liput")
             return True

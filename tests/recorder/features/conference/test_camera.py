@@ -112,7 +112,7 @@ class Room:
         painter = Painter(self.plan, near, self.appearance, SIZE, [video.name for video in self.videos])
         painter.picture(program)
         self.give()
-        painter.look(0.0)
+        painter.update(0.0)
         frame = painter.picture(program)
         return areas(plane_views(frame)[0])
 

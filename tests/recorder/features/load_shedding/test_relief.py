@@ -118,15 +118,15 @@ def test_it_is_looked_at_after_a_tenth_of_a_second_and_not_before() -> None:
     rig = Rig()
     assert (rig.relief.behind_s, rig.relief.busy) == (0.0, 0.0)
     rig.clock.advance_to(rig.clock.now_ns() + NANOSECONDS // 10 - 1)
-    rig.relief.look(0, 0.5)
+    rig.relief.update(0, 0.5)
     assert (rig.relief.behind_s, rig.relief.busy) == (0.0, 0.0)
     rig.clock.advance_to(rig.clock.now_ns() + 1)
-    rig.relief.look(0, 0.5)
+    rig.relief.update(0, 0.5)
     assert (rig.relief.behind_s, rig.relief.busy) == (0.5, 1.0)
 
 
 def test_who_waited_for_longer_than_there_was_is_idle() -> None:
     rig = Rig()
     rig.clock.advance_to(rig.clock.now_ns() + NANOSECONDS // 10)
-    rig.relief.look(NANOSECONDS // 8, 0.0)
+    rig.relief.update(NANOSECONDS // 8, 0.0)
     assert (rig.relief.behind_s, rig.relief.busy) == (0.0, 0.0)

@@ -116,7 +116,7 @@ def test_who_looks_gets_fewer_pictures_from_the_step_on_however_long_the_encoder
 
 def test_hardware_has_no_encoder_that_would_be_in_the_way() -> None:
     rig = Rig(looks=False)
-    rig.encoder.is_elsewhere = True
+    rig.encoder.is_external = True
     until_taken(rig, Step.RATE, filled=0.9)
     assert rig.asked == [(Fraction(15), "")]
 

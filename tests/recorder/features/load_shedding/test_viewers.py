@@ -37,7 +37,7 @@ def show(viewers: Viewers, clock: SimulatedClock, seconds: int) -> None:
         clock.advance_to(clock.now_ns() + NANOSECONDS // 10)
         viewers.offer("podium", PICTURE)
         viewers.offer("program", PICTURE)
-        viewers.also(PICTURE, number)
+        viewers.offer_live(PICTURE, number)
 
 
 def test_they_get_everything_as_long_as_nothing_is_thinned(clock: SimulatedClock) -> None:
@@ -78,26 +78,26 @@ def test_a_thinned_encode_gets_every_second_picture(clock: SimulatedClock) -> No
 def test_it_is_known_whether_anybody_looks(clock: SimulatedClock) -> None:
     looker = Looker()
     viewers = Viewers(looker.offer, looker.also, clock)
-    found = [viewers.are_there]
+    found = [viewers.are_watching]
     looker.wants = False
     show(viewers, clock, 1)
-    found.append(viewers.are_there)
+    found.append(viewers.are_watching)
     looker.wants = True
-    viewers.also(PICTURE, 0)
-    found.append(viewers.are_there)
+    viewers.offer_live(PICTURE, 0)
+    found.append(viewers.are_watching)
     looker.wants = False
     show(viewers, clock, round(LOOKED_S) + 1)
-    found.append(viewers.are_there)
+    found.append(viewers.are_watching)
     looker.wants = True
     viewers.offer("podium", PICTURE)
-    found.append(viewers.are_there)
+    found.append(viewers.are_watching)
     assert found == [False, False, True, False, True]
 
 
 def test_there_may_be_nobody(clock: SimulatedClock) -> None:
     viewers = Viewers(None, None, clock)
     show(viewers, clock, 1)
-    assert not viewers.are_there
+    assert not viewers.are_watching
 
 
 def test_somebody_looks_for_two_seconds_after_a_picture_was_wanted_to_the_nanosecond(clock: SimulatedClock) -> None:
@@ -105,9 +105,9 @@ def test_somebody_looks_for_two_seconds_after_a_picture_was_wanted_to_the_nanose
     viewers.offer("podium", PICTURE)
     wanted_ns = clock.now_ns()
     clock.advance_to(wanted_ns + 2 * NANOSECONDS)
-    found = [viewers.are_there]
+    found = [viewers.are_watching]
     clock.advance_to(wanted_ns + 2 * NANOSECONDS + 1)
-    assert [*found, viewers.are_there] == [True, False]
+    assert [*found, viewers.are_watching] == [True, False]
 
 
 def test_the_first_preview_comes_at_once_and_the_next_one_on_the_second() -> None:
