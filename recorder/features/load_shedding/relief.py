@@ -22,8 +22,8 @@ CHEAP = "me=dia:subme=1:trellis=0:mixed-refs=0:partitions=i8x8,i4x4:b-adapt=1"
 """Like the preset superfast, without a change of the stream's parameter sets."""
 CHEAPEST = "me=dia:subme=0:trellis=0:mixed-refs=0:partitions=none:b-adapt=0:mbtree=0:aq-mode=0"
 """The least work for the same stream; flat areas and motion get coarse."""
-CHEAP_PRESETS = frozenset({"ultrafast", "superfast", LEAN})  # presets no dearer than CHEAP
-CHEAPEST_PRESETS = CHEAP_PRESETS - {LEAN}  # presets no dearer than CHEAPEST
+CHEAP_PRESETS = frozenset({"ultrafast", "superfast", LEAN})  # CHEAP saves nothing with these
+CHEAPEST_PRESETS = CHEAP_PRESETS - {LEAN}  # CHEAPEST is not used with these
 PSYCHOVISUAL_PRESETS = frozenset({"fast", "medium", "slow", "slower", "veryslow"})
 """With these presets (`subme` of 6 and more) x264 lowers the chroma QP offset by two."""
 SPACING = 2  # one of so many frames is encoded at the lower rate
@@ -31,7 +31,7 @@ URGENT_SPACING = 4  # the same while more than URGENT_S wait, down to BEHIND_S: 
 HELPS_S = 0.3  # a new encoder costs 0.4 s of CPU first; it waits so long while a lower frame rate helps
 PUT_OFF_S = 1.0  # limit of that wait in all
 ENCODERS_OWN = frozenset({Step.ENCODER, Step.DETAIL})  # steps that need another encoder
-LEAST_RATE = Fraction(10)  # the program's frame rate is never halved below this one
+LEAST_RATE = Fraction(10)  # slower programs keep their frame rate
 
 SUBJECT = "PC"
 
