@@ -1,10 +1,12 @@
 """The encoder: its delay is the one promised, keyframes come by time, colours are tagged."""
 
 import itertools
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
 
 import av
 import numpy as np
@@ -17,6 +19,7 @@ from recorder.encode.x264 import DELAY_S, VIDEO_TIME_BASE, VideoSettings, x264_s
 from recorder.features.load_shedding.ladder import Step
 from recorder.features.load_shedding.relief import cheap_params
 from recorder.model.packet import EncodedPacket, Track
+from tests.support.command import run_python
 
 RATE = Fraction(30)
 
@@ -148,3 +151,43 @@ def test_sound_counts_samples(encoder: Encoder) -> None:
 def test_settings_that_x264_refuses_are_one_clear_error() -> None:
     with pytest.raises(EncoderError, match="refused its settings"):
         Encoder(settings(preset="warp"), None)
+
+
+# In a process of its own, in which nothing else takes memory. x264 has three threads and pictures of a look-ahead.
+PROGRAM = """
+import json
+from dataclasses import replace
+from fractions import Fraction
+import av, psutil
+from capture.source import Matrix
+from recorder.encode.encoder import Encoder
+from recorder.encode.x264 import VideoSettings
+from recorder.features.load_shedding.relief import CHEAP, CHEAPEST
+from tests.support.held import own_mb
+from tests.support.moving import Moving
+
+settings = VideoSettings(1280, 720, Fraction(30), Matrix.BT709, 2_000_000, 2_000_000)
+moving, process = Moving(1280, 720), psutil.Process()
+begin, held, number = own_mb(process), [], 0
+encoder = Encoder(settings, None)
+for params in ("", CHEAP, CHEAPEST, CHEAP, ""):
+    if number:
+        encoder.change_video(replace(settings, more_params=params))
+    for _ in range(40):
+        encoder.encode_video(moving.picture(number), number * 3000)
+        number += 1
+    encoder._pictures._encoders[0].wait()
+    encoder.encode_video(moving.picture(number), number * 3000)
+    number += 1
+    held.append(own_mb(process) - begin)
+print(json.dumps(held))
+encoder.close()
+"""
+
+
+def test_steps_take_no_memory_beyond_that_of_one_encoder(tmp_path: Path) -> None:
+    done = run_python(tmp_path, PROGRAM)
+    assert done.returncode == 0, done.stderr
+    first, *others = json.loads(done.stdout)
+    assert first > 30
+    assert max(others) < 1.5 * first, (first, others)

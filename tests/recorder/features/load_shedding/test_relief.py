@@ -1,15 +1,19 @@
 """The steps as they are taken: what the encoder is asked for, what is handed on, what is told."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 
 import pytest
 
+from config.errors import EncoderError
 from config.settings.schema import LEAN
 from devices.host.clock import NANOSECONDS
+from recorder.encode.x264 import VideoSettings
 from recorder.features.load_shedding.ladder import PATIENCE_S, Step
 from recorder.features.load_shedding.relief import CHEAP, CHEAPEST
-from tests.support.relieved import SETTINGS, Rig
+from tests.support.relieved import SETTINGS, Rig, steep, until_taken
+from tests.support.tracks import NotingEncoder
 
 
 def test_a_pc_that_keeps_up_is_looked_at_and_nothing_else() -> None:
@@ -130,3 +134,240 @@ def test_who_waited_for_longer_than_there_was_is_idle() -> None:
     rig.clock.advance_to(rig.clock.now_ns() + NANOSECONDS // 10)
     rig.relief.update(NANOSECONDS // 8, 0.0)
     assert (rig.relief.behind_s, rig.relief.busy) == (0.0, 0.0)
+
+
+def test_two_steps_at_once_are_one_change_of_the_encoder_and_each_is_told() -> None:
+    rig = Rig(looks=False)
+    steep(rig)
+    assert list(rig.relief.taken) == [Step.ENCODER, Step.RATE]
+    assert rig.relief.spacing == 4, "0.8 s wait"
+    rig.run(0.2, filled=0.3)
+    assert rig.relief.spacing == 2
+    assert rig.encoder.asked == [], "what is left out is enough so far"
+    rig.run(0.2, filled=0.15)
+    assert [(kind, detail["step"], detail["steps"]) for kind, _, detail in rig.told.events] == [
+        ("stepped-down", "encoder", ["encoder"]),
+        ("stepped-down", "frame rate", ["encoder", "frame rate"]),
+    ]
+    assert {detail["behind_s"] for _, _, detail in rig.told.events} == {0.63}, "as it was when they were taken"
+    assert rig.asked == [(Fraction(15), CHEAP)]
+
+
+@pytest.mark.parametrize("filled", [0.45, 0.9])
+def test_another_encoder_is_not_put_off_where_it_does_not_help(filled: float) -> None:
+    rig = Rig(replace(SETTINGS, preset=LEAN), looks=False)
+    until_taken(rig, Step.RATE, filled=0.45)
+    rig.run(0.25, filled=filled)
+    assert rig.encoder.asked == []
+    assert rig.told.steps[0] == ("stepped-down", "frame rate"), "pictures are left out already"
+    rig.run(0.2, filled=filled)
+    assert [settings.rate for settings in rig.encoder.asked] == [15]
+
+
+def test_another_encoder_is_put_off_while_fewer_and_fewer_wait_and_not_for_longer_than_a_second() -> None:
+    rig = Rig(replace(SETTINGS, preset=LEAN), looks=False)
+    until_taken(rig, Step.RATE, filled=0.45)
+    for tick in range(1, 10):
+        rig.run(0.1, filled=0.45 - 0.02 * (tick // 2))
+        assert rig.encoder.asked == []
+    rig.run(0.2, filled=0.25)
+    assert rig.asked == [(Fraction(15), "")]
+
+
+def test_a_rate_that_is_enough_by_itself_is_the_encoders_too_once_nothing_waits() -> None:
+    rig = Rig(replace(SETTINGS, preset=LEAN), looks=False)
+    until_taken(rig, Step.RATE, filled=0.45)
+    rig.run(0.3, filled=0.16)
+    assert rig.encoder.asked == []
+    rig.run(60, filled=0.1)
+    assert rig.asked == [(Fraction(15), "")]
+    assert rig.told.steps == [("stepped-down", "frame rate")]
+
+
+def test_a_step_that_comes_after_the_rate_is_done_at_once_unless_more_is_left_out() -> None:
+    rig = Rig(replace(SETTINGS, preset=LEAN), looks=False)
+    until_taken(rig, Step.RATE, filled=0.45)
+    rig.run(5, filled=0.0)
+    until_taken(rig, Step.DETAIL, filled=0.45)
+    assert [settings.more_params for settings in rig.encoder.asked] == ["", CHEAPEST]
+    urgent = Rig(replace(SETTINGS, preset=LEAN), looks=False)
+    until_taken(urgent, Step.RATE, filled=0.45)
+    urgent.run(5, filled=0.0)
+    until_taken(urgent, Step.DETAIL, filled=0.9)
+    assert [settings.more_params for settings in urgent.encoder.asked] == [""]
+    urgent.run(0.4, filled=0.3)
+    assert [settings.more_params for settings in urgent.encoder.asked] == [""]
+    urgent.run(0.2, filled=0.15)
+    assert [settings.more_params for settings in urgent.encoder.asked] == ["", CHEAPEST]
+
+
+def test_where_the_rate_is_not_lowered_nothing_is_put_off() -> None:
+    rig = Rig(looks=False)
+    until_taken(rig, Step.ENCODER, filled=0.9)
+    assert [settings.more_params for settings in rig.encoder.asked] == [CHEAP]
+    assert rig.told.steps == [("stepped-down", "encoder")]
+
+
+def test_where_much_waits_even_so_more_is_left_out_until_little_waits() -> None:
+    rig = Rig()
+    rig.run(0.8, filled=0.9)
+    assert rig.relief.spacing == 1, "the rate is not lowered yet"
+    rig.run(5, filled=0.5)
+    assert rig.relief.spacing == 4, "it was more once, and is not yet less than too much"
+    rig.run(0.2, filled=0.3)
+    asked, told = list(rig.encoder.asked), list(rig.told.events)
+    for filled, spacing in ((0.3, 2), (0.5, 2), (0.51, 4), (0.31, 4), (0.3, 2)):
+        rig.run(0.2, filled=filled)
+        assert rig.relief.spacing == spacing
+    assert (rig.encoder.asked, rig.told.events) == (asked, told), (
+        "each change of the encoder would cost more than it saves"
+    )
+    assert rig.live[-1] == (CHEAPEST, 2)
+
+
+def test_who_looks_gets_fewer_pictures_from_the_step_on_however_long_the_encoder_takes() -> None:
+    rig = Rig(replace(SETTINGS, preset=LEAN))
+    steep(rig)
+    assert list(rig.relief.taken) == [Step.VIEWERS, Step.RATE]
+    assert (rig.viewers.thins_previews, rig.viewers.thins_encode, rig.live) == (True, False, [])
+    rig.run(1, filled=0.16)
+    assert rig.live == [("", 2)]
+    apart = Rig(replace(SETTINGS, preset=LEAN))
+    until_taken(apart, Step.VIEWERS, filled=0.45)
+    assert apart.viewers.thins_encode
+    until_taken(apart, Step.RATE, filled=0.45)
+    assert not apart.viewers.thins_encode, "it gets half of the program's pictures now"
+
+
+def test_hardware_has_no_encoder_that_would_be_in_the_way() -> None:
+    rig = Rig(looks=False)
+    rig.encoder.is_external = True
+    until_taken(rig, Step.RATE, filled=0.9)
+    assert rig.asked == [(Fraction(15), "")]
+
+
+def test_the_next_step_has_to_wait_for_the_encoder_of_those_that_were_put_off() -> None:
+    rig = Rig(replace(SETTINGS, preset=LEAN), looks=False)
+    until_taken(rig, Step.RATE, filled=0.35)
+    for tick in range(10):
+        rig.run(0.1, filled=0.34 - 0.01 * tick)
+    rig.run(0.6, filled=0.45)
+    assert rig.asked == [(Fraction(15), "")]
+    assert list(rig.relief.taken) == [Step.RATE], "its encoder is there for 0.6 s only"
+    rig.run(0.4, filled=0.45)
+    assert list(rig.relief.taken) == [Step.RATE, Step.DETAIL]
+
+
+class Refusing(NotingEncoder):
+    """An encoder that cannot be changed to what `refuses` says."""
+
+    def __init__(self, refuses: Callable[[VideoSettings], bool] = lambda _: True) -> None:
+        super().__init__()
+        self._refuses = refuses
+
+    def change_video(self, settings: VideoSettings) -> None:
+        super().change_video(settings)
+        if self._refuses(settings):
+            raise EncoderError("no memory")
+
+
+def test_what_the_encoder_refuses_is_not_asked_for_again(capsys: pytest.CaptureFixture[str]) -> None:
+    rig = Rig(encoder=Refusing())
+    rig.run(20, filled=0.5)
+    assert rig.told.steps[:2] == [("stepped-down", "viewers"), ("stepped-down", "frame rate")]
+    assert rig.told.steps[2:] == [("stepped-down", "detail"), ("stepped-up", "detail")]
+    assert rig.told.events[-1][2]["steps"] == ["viewers", "frame rate"]
+    assert rig.asked == [
+        (Fraction(30), CHEAP), (Fraction(15), CHEAPEST), (Fraction(30), CHEAPEST), (Fraction(15), ""),
+    ]  # fmt: skip
+    assert list(rig.relief.taken) == [Step.VIEWERS, Step.RATE]
+    assert rig.relief.spacing == 2, "no encoder is needed for that"
+    assert capsys.readouterr().err.count("EncoderError: no memory") == len(rig.asked)
+
+
+@pytest.mark.parametrize(
+    ("refuses", "tried", "taken"),
+    [
+        (
+            lambda settings: settings.rate == 15,
+            [(Fraction(15), CHEAPEST), (Fraction(30), CHEAPEST)],
+            [Step.RATE, Step.DETAIL],
+        ),
+        (
+            lambda settings: settings.more_params != "",
+            [(Fraction(15), CHEAPEST), (Fraction(30), CHEAPEST), (Fraction(15), "")],
+            [Step.RATE],
+        ),
+    ],
+)
+def test_of_steps_that_are_made_together_none_is_given_up_for_another(
+    refuses: Callable[[VideoSettings], bool],
+    tried: list[tuple[Fraction, str]],
+    taken: list[Step],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    rig = Rig(replace(SETTINGS, preset=LEAN), Refusing(refuses), looks=False)
+    rig.run(10, filled=0.9)
+    assert rig.asked == tried
+    assert list(rig.relief.taken) == taken
+    assert rig.told.steps[:2] == [("stepped-down", "frame rate"), ("stepped-down", "detail")]
+    assert rig.told.steps[2:] == [("stepped-up", "detail")] * (Step.DETAIL not in taken)
+    assert "no memory" in capsys.readouterr().err
+    rig.run(200, filled=0.0, busy=0.2)
+    assert list(rig.relief.taken) == []
+    assert rig.told.steps[-1] == ("keeps-up", "frame rate")
+    assert rig.relief.spacing == 1
+
+
+def test_a_step_that_needs_no_encoder_is_not_given_up_with_one_that_is_refused(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    rig = Rig(encoder=Refusing(lambda settings: settings.more_params != ""))
+    steep(rig)
+    assert rig.asked == [(Fraction(30), CHEAP)]
+    assert list(rig.relief.taken) == []
+    rig.run(2, filled=0.45)
+    assert list(rig.relief.taken)[:1] == [Step.VIEWERS]
+    assert (Fraction(30), CHEAP) not in rig.asked[1:], "what was refused is not tried again"
+    assert "no memory" in capsys.readouterr().err
+
+
+def test_of_steps_that_are_refused_together_one_after_the_other_is_given_up_the_last_first(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    rig = Rig(encoder=Refusing(lambda settings: settings.more_params != ""), looks=False)
+    steep(rig)
+    rig.run(5, filled=0.9)
+    assert rig.asked == [
+        (Fraction(15), CHEAPEST), (Fraction(30), CHEAPEST),
+        (Fraction(15), CHEAP), (Fraction(30), CHEAP), (Fraction(15), ""),
+    ]  # fmt: skip
+    assert list(rig.relief.taken) == [Step.RATE]
+    assert rig.told.steps[3:] == [("stepped-up", "detail"), ("stepped-up", "encoder")]
+    assert capsys.readouterr().err.count("EncoderError: no memory") == 4
+
+
+def test_a_later_step_that_was_put_off_is_given_up_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    refusing = Refusing(lambda settings: settings.more_params != "")
+    rig = Rig(replace(SETTINGS, preset=LEAN), refusing, looks=False)
+    until_taken(rig, Step.RATE, filled=0.45)
+    rig.run(5, filled=0.0)
+    until_taken(rig, Step.DETAIL, filled=0.9)
+    rig.run(5, filled=0.1)
+    assert rig.asked == [(Fraction(15), ""), (Fraction(15), CHEAPEST)]
+    assert list(rig.relief.taken) == [Step.RATE]
+    assert rig.told.steps[-1] == ("stepped-up", "detail")
+    assert "no memory" in capsys.readouterr().err
+
+
+def test_what_is_refused_in_a_step_of_its_own_is_not_tried_again(capsys: pytest.CaptureFixture[str]) -> None:
+    rig = Rig(encoder=Refusing(), looks=False)
+    until_taken(rig, Step.RATE, filled=0.45)
+    assert rig.asked == [(Fraction(30), CHEAP)]
+    rig.run(3, filled=0.1)
+    assert rig.asked == [(Fraction(30), CHEAP), (Fraction(15), "")]
+    assert rig.told.steps == [("stepped-down", "frame rate")]
+    rig.run(5, filled=0.45)
+    assert rig.asked[2:] == [(Fraction(30), CHEAPEST)]
+    assert list(rig.relief.taken) == [Step.RATE]
+    assert capsys.readouterr().err.count("EncoderError: no memory") == len(rig.asked)
