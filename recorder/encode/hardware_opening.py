@@ -37,7 +37,7 @@ def remembered(kind: Kind, settings: VideoSettings) -> Verdict | None:
 
 
 def remember(verdict: Verdict, settings: VideoSettings) -> None:
-    """Keep a verdict and drop those from before the last boot. Ignores a file that cannot be written."""
+    """Keep a verdict and drop older ones of earlier boots. Ignores a file that cannot be written."""
     now = _boot_key()
     with suppress(StateError):
         verdicts().change(

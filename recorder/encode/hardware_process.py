@@ -26,8 +26,8 @@ from recorder.model.packet import EncodedPacket, Track
 
 OPEN_S = 5.0
 MOST_HELD_S = 0.45  # seconds of frames that may wait in the encoder. x264 gets a smaller budget, which it obeys
-PATIENCE_S = 1.0  # an encoder that holds too many frames and gives no packet for so long has failed
-ROOM_S = 0.5  # shared memory holds frames of so much more than PATIENCE_S
+PATIENCE_S = 1.0  # time without a packet after which an encoder with too many frames has failed
+ROOM_S = 0.5  # of shared memory, beyond PATIENCE_S
 END_S = 2.0
 OVER_S = 2.0
 MOST_TIMES = 3  # the most bits over OVER_S, as a multiple of the rate. Hardware follows the rate less closely than x264

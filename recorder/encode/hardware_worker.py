@@ -105,7 +105,7 @@ class Pictures:
 
 
 STDIN, STDOUT, STDERR = 0, 1, 2
-HEADER_PICTURES = 16  # an encoder gives its parameter sets within so many frames, or never
+HEADER_PICTURES = 16  # frames within which an encoder gives its parameter sets
 
 
 class LibavCodec:

@@ -145,7 +145,7 @@ class _Encoder:
     @property
     def context(self) -> av.VideoCodecContext:
         """The encoder, until `finish`."""
-        assert self._context is not None  # noqa: S101 - it is asked of the last one only
+        assert self._context is not None  # noqa: S101 - only the last encoder is asked
         return self._context
 
     def add_frame(self, pts: int) -> None:

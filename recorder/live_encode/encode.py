@@ -43,7 +43,7 @@ SUBJECT = "live picture"
 
 def stream_settings(recorded: VideoSettings, most: int) -> VideoSettings:
     """Return settings for a live encode beside the encode `recorded`, at `most` bits a second."""
-    # It gets all frames, also those that the recording skips.
+    # It gets all frames, also frames that the recording skips.
     return replace(
         recorded,
         bit_rate=most,

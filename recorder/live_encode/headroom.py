@@ -193,7 +193,7 @@ class StreamPlan:
     question: Question | None = None
 
 
-type Encode = Literal["shared", "separate"]  # destinations get the recording's packets, or those of a separate encode
+type Encode = Literal["shared", "separate"]  # the recording's packets, or a separate encode
 type Why = Literal["set", "headroom", "no-headroom", "not-measured", "failed"]  # part of the command line's contract
 
 

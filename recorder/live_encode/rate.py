@@ -21,28 +21,28 @@ serves if the delivered rate agrees."""
 USUAL_S = 30.0  # the least delay in this time is the usual one of reports, pipes and the link
 MOST_USUAL_S = 0.6  # limit of the usual delay beyond the shortest round trip, which is long by satellite
 MEASURED_S, NEWEST_S = 1.0, 0.25  # averaging times of the delivered rate
-ABLE_S = 5.0  # a link that was too slow is followed again after carrying the least rate for so long
+ABLE_S = 5.0  # time of carrying the least rate after which a slow link is followed again
 AGAIN_S, FAR = 1.0, 0.75
 """Time between two cuts, since a cut shows late; a target below this part of the rate cuts earlier."""
-HOLD_S = 2.0  # after a cut the rate does not rise for so long
-DRAIN_S = 4.0  # a cut drains the delay in so many seconds
+HOLD_S = 2.0  # time after a cut without a rise
+DRAIN_S = 4.0  # time in which a cut drains the delay
 NARROWER = 0.75  # a full link that delivers less than this part of the rate has become much narrower
 FULL_BYTES, FULL_RTT, FULL_S = 120_000, 1.7, 0.05
-"""A link is full from this many bytes in the kernel, or this round trip: a multiple of the shortest, and seconds beyond
-it. Otherwise this PC has stalled."""
+"""Bytes in the kernel, or a round trip (multiple of the shortest, seconds beyond it), from which a link is full. Below
+them this PC has stalled."""
 EMPTY = 0.5
 """Part of the kernel's send buffer. With less unsent data, beyond that in flight, the link waits for this PC. On a
 congested link the buffer is full."""
 PAUSING, PAUSED_S = 5, 0.5
-"""Segments in flight; every 10 s BBR drains the link to four for 0.2 s to measure it. Rates delivered then, and for so
-long after, do not count."""
+"""Segments in flight: every 10 s BBR drains the link to four for 0.2 s to measure it. Rates delivered then, and in this
+time after it, do not count."""
 LEAST_CUT, ABRUPT_CUT, MOST_CUT = 0.1, 0.3, 0.5
 RETURN = 0.25  # growth per second up to SURE of the rate that the link has carried
 SURE = 0.9
 FEEL = 0.03  # growth per second around the last rate that was too much, which finds the limit gently
 AROUND = 1.1
 GROW = 0.1  # growth per second without a known limit
-PROVED, PROVED_S = 0.6, 2.5  # part of the rate in use over so long; without it the link has proved nothing
+PROVED, PROVED_S = 0.6, 2.5  # part of the rate in use, and averaging time; below, the link has proved nothing
 OVERHEAD = 1.04  # overhead of FLV, RTMP and the like
 NOTHING = 0.05  # part of the least rate; a link that delivers less is stalled, not slow
 REVIVED = 0.75  # part of the last carried rate that a link gets after a reconnect
@@ -257,7 +257,7 @@ class Link:
 
 
 STEP = 0.03
-FORGIVEN_S = 1.5  # a rate returns at once to a value of so long ago, if the link that cut it is no longer followed
+FORGIVEN_S = 1.5  # a rate of this time ago returns at once if the link that cut it is not followed any more
 UNIT = 1000  # bits a second: x264 counts in thousands
 
 

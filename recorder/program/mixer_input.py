@@ -23,7 +23,7 @@ CELL = 2 * SAMPLE_RATE
 MOST_CELLS = 150
 CELLS_FOR_A_SLOPE = 10  # with fewer cells (20 s) the slope stays as before; at first it is 0
 STEP = SAMPLE_RATE // 125  # a cell farther (8 ms) from the line is an outlier. Two of them are a step
-OUTLIERS = 4.0  # the fit ignores cells at so many times the median distance
+OUTLIERS = 4.0  # times the median distance; the fit ignores farther cells
 
 
 class DriftMeter:

@@ -149,9 +149,9 @@ class SleepWatch:
 
 
 STOOD_NS = 300_000_000  # a longer time between two looks at a source is a stall of this PC
-IN_VAIN_NS = 100_000_000  # after a wait of so long without data, nothing is on its way
-LOOK_NS = 50_000_000  # one look adds no more to that wait: the data needs several
-MOST_EXCUSED_NS = 1_000_000_000  # so long after a stall a slow source is no longer excused
+IN_VAIN_NS = 100_000_000  # wait without data after which nothing is on its way
+LOOK_NS = 50_000_000  # most that one look adds to that wait: the data needs several
+MOST_EXCUSED_NS = 1_000_000_000  # limit of the excuse after a stall, for slow sources
 
 
 class StallDetector:

@@ -1,7 +1,7 @@
 """The program's video: encodes the frames of its scene, once, without a gap.
 
 The track follows one input, the driver, and keeps the kernel's times. After PATIENCE_S without a frame it repeats the
-last one, that far behind the clock: the muxer waits for a quiet track, and would hold back the others.
+last one, that far behind the clock. The muxer waits for a quiet track, and would hold back the others.
 """
 
 from collections.abc import Callable

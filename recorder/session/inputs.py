@@ -162,7 +162,7 @@ class SessionInputs:
         return max(FAST_QUEUE, round(form.rate * LIVE_QUEUE_S)) if self._plan.live else FAST_QUEUE
 
     def _wait_until_open(self, stopping: threading.Event) -> None:
-        """Wait for all sources, but not long for those that may be missing."""
+        """Wait for all sources, but only briefly if they may be missing."""
         self._began_ns = self._clock.now_ns()
         a_picture_ns: int | None = None
         while True:

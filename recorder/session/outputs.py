@@ -91,10 +91,10 @@ class Outputs:
 
 
 LATE_S = 0.25  # a child reports its link eight times a second; a later report means that it cannot send
-STALE_S = 0.8  # after so long without a report the link delivers nothing
+STALE_S = 0.8  # time without a report after which the link delivers nothing
 TOLD = 0.15  # least change of the rate, as a part of the last reported one, that is reported
 UP_EVERY_S, DOWN_EVERY_S = 10.0, 2.0
-FREE_S = 0.5  # the session's end waits so long for a frame in the live encoder
+FREE_S = 0.5  # limit of the wait for a frame in the live encoder at the session's end
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,7 +51,7 @@ from recorder.session.plan import SessionPlan, encoder_settings, live_facts, sto
 from recorder.session.program import Program
 
 WATCH_S = 0.2
-LET_GO_NS = 3 * NANOSECONDS  # after its end a session waits so long for earlier frames of a source
+LET_GO_NS = 3 * NANOSECONDS  # wait after the end for earlier frames of a source
 FROM_THE_FIRST_PICTURE = math.inf
 
 
@@ -128,7 +128,7 @@ class Session:
             self.destinations.ending()
             if self._armed:
                 self._armed.program.stop_conference()
-            if self._recording is not None:  # no recovery resumes it if it is killed before its end
+            if self._recording is not None:  # so recovery does not resume it after a kill
                 self.emit("session-stopping", self._recording.work.name, "Ending.")
             self._stopping.set()
         if self._armed:
@@ -157,7 +157,7 @@ class Session:
         return round(max(0, self._timeline.media_now_ns()) / NANOSECONDS, 3) if self._recording else None
 
     def status(self) -> SessionStatus:
-        """Return the current status; bytes and media time are those found on disk."""
+        """Return the current status; bytes and media time are measured on disk."""
         on_disk = self._recording.on_disk if self._recording else OnDisk()
         armed, troubles = self._armed, self._troubles.now
         program = armed.program if armed else None

@@ -81,8 +81,8 @@ class Steering:
 
 
 PIPE_BYTES = 16_384  # a tenth of a second: late audio cannot pile up in the pipe
-WHOLE_BYTES = select.PIPE_BUF  # a pipe takes so many bytes whole or not at all: no sample is torn
-HUNG_S = 5.0  # a child that reports nothing for so long hangs, or its server does
+WHOLE_BYTES = select.PIPE_BUF  # a pipe takes a write of this size whole or not at all: no sample is torn
+HUNG_S = 5.0  # time without a report after which the child, or its server, hangs
 HELD_S = 0.4  # more than the server holds (four times recorder.features.conference.playing.LATENCY_S)
 SETUP = "liput conference setup makes it."
 
@@ -156,7 +156,7 @@ class Speaker(ChildProcess):
         return self.is_playing
 
     def play(self, samples: Samples) -> None:
-        """Play `samples`; drops those beyond the pipe's room."""
+        """Play `samples`; drops samples beyond the pipe's room."""
         data = samples.tobytes()
         for at in range(0, len(data), WHOLE_BYTES):
             taken = self.write(data[at : at + WHOLE_BYTES])

@@ -29,7 +29,7 @@ from recorder.program.scene import Appearance, Stage, View
 from recorder.program.timeline import RunContext
 from recorder.program.video_input import VideoInput
 
-EARLY = 0.9  # a frame sooner after the last one than this part of an interval is skipped
+EARLY = 0.9  # part of an interval; sooner frames are skipped
 
 
 class NearInput:
@@ -127,9 +127,9 @@ class NearInput:
 
 
 IDLE_S = 1.0  # interval of frames while no program reads the node
-SOON = 0.6  # a frame sooner after the last one than this part of an interval waits until then
-LATE = 2.0  # without a new frame the last one repeats after so many intervals
-TAKES_S = 3.0  # a node that takes no frame for so long is reported; it may take some again
+SOON = 0.6  # part of an interval; sooner frames wait until then
+LATE = 2.0  # intervals after which the last frame repeats
+TAKES_S = 3.0  # time without a written frame after which the node is reported
 
 
 class ConferenceCamera(Half):
@@ -279,7 +279,7 @@ class Painter:
         return self._view.name if self._view else None, kinds
 
     def update(self, every_s: float) -> None:
-        """Take the inputs' new frames, and ask for those of the next `every_s`."""
+        """Take the inputs' new frames, and ask for more in the next `every_s`."""
         for one in self._near:
             is_shown = self._view is not None and one.name in self._view.shown
             one.update(is_shown=is_shown, every_s=every_s)
@@ -294,7 +294,7 @@ class Painter:
         return shown or self._title()
 
     def _find_view(self, name: str) -> View | None:
-        """Return the view called `name`; None without near inputs for it."""
+        """Return the view called `name`; None if no near input fills it."""
         if name in set(Card):
             return self._stage.view(name)
         if not self._near:

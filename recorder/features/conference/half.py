@@ -9,7 +9,7 @@ from recorder.model.status import ConferenceOutput
 from recorder.program.timeline import RunContext
 
 RETRY_S = 2.0
-CLOSE_S = 1.0  # the session's end waits so long; then the thread is abandoned
+CLOSE_S = 1.0  # limit of the wait at the session's end; then the thread is abandoned
 
 _CODES: Mapping[Why, str] = {
     "missing": "no-node",

@@ -29,7 +29,7 @@ _READY, _FAILED = 4, 5  # states of a context; a stream has its own below
 _STREAM_READY, _STREAM_FAILED = 2, 3
 _ALONE = 0xFFFFFFFF
 _FLAGS = 0x0001 | 0x0002 | 0x0008 | 0x0200 | 0x2000 | 0x10000
-"""Starts corked, interpolates and updates its timing, is never moved, gets the requested latency, and is not muted: the
+"""Starts corked, interpolates and updates its timing, is never moved, and gets the requested latency. Not muted: the
 server would restore the mute of an earlier stream."""
 _FULL = 0x10000
 
@@ -157,7 +157,7 @@ class Playback:
 STDIN, STDOUT = 0, 1
 TELL_EVERY_S = 0.05
 STALLED_S = 2.5
-"""A sink that takes nothing for so long is gone: PipeWire then keeps the stream and plays it nowhere. An idle sink of
+"""After this time a sink without room is gone: PipeWire then keeps the stream and plays it nowhere. An idle sink of
 PulseAudio may take 2 s to begin, since it has played that much silence in advance."""
 CHUNK = 4096  # bytes read at once, and held at most: about 21 ms
 

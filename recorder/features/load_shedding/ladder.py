@@ -10,18 +10,18 @@ from collections.abc import Callable, Sequence
 from enum import StrEnum
 
 BEHIND_S = 0.3  # seconds of waiting frames on a PC that does not keep up; a live source's queue holds one second
-HOLD_S = 0.3  # so long they must wait, and not become fewer
+HOLD_S = 0.3  # time for which BEHIND_S must last, without a fall
 URGENT_S = 0.5
 URGENT_HOLD_S = 0.2  # the same time for more than URGENT_S, or a steep growth
 STEEP = 0.5
 """Seconds a second: a growth this steep means that less than half of the work is done.
 
-A step hardly saves more than half, so two follow at once: each may cost a new encoder, which takes time.
+A step hardly saves more than half, so two follow at once. A new encoder for each would take too long.
 """
 EMPTYING = 0.1  # seconds a second: a backlog that shrinks this fast needs no step
 SETTLES_S = 0.7
-HURRIES_S = 0.25  # a step has so long to take effect; the shorter time is for more than URGENT_S
-CALM_S = 0.15  # at most so much waits while there is room
+HURRIES_S = 0.25  # times for a step to take effect, and with more than URGENT_S waiting
+CALM_S = 0.15  # most seconds of waiting frames while there is room
 PATIENCE_S = 30.0
 MOST_PATIENCE_S = 600.0
 SMOOTH_S = 3.0  # averaging time of the video thread's busy share
@@ -112,7 +112,7 @@ class Ladder:
         return slope if slope > -EMPTYING else None
 
     def _readings_of(self, seconds: float) -> Sequence[tuple[float, float]]:
-        """Return the readings of so long and the one before; none if there is no earlier one."""
+        """Return the readings of that time and the one before; empty without an earlier one."""
         began_s = self._recent[-1][0] - seconds
         before = sum(at_s <= began_s for at_s, _ in self._recent)
         return list(self._recent)[before - 1 :] if before else []

@@ -26,9 +26,9 @@ CHEAP_PRESETS = frozenset({"ultrafast", "superfast", LEAN})  # CHEAP saves nothi
 CHEAPEST_PRESETS = CHEAP_PRESETS - {LEAN}  # CHEAPEST is not used with these
 PSYCHOVISUAL_PRESETS = frozenset({"fast", "medium", "slow", "slower", "veryslow"})
 """With these presets (`subme` of 6 and more) x264 lowers the chroma QP offset by two."""
-SPACING = 2  # one of so many frames is encoded at the lower rate
+SPACING = 2  # n at the lower rate: one frame of n is encoded
 URGENT_SPACING = 4  # the same while more than URGENT_S wait, down to BEHIND_S: an even rate is better than drops
-HELPS_S = 0.3  # a new encoder costs 0.4 s of CPU first; it waits so long while a lower frame rate helps
+HELPS_S = 0.3  # wait for a lower frame rate to help: a new encoder costs 0.4 s of CPU first
 PUT_OFF_S = 1.0  # limit of that wait in all
 ENCODERS_OWN = frozenset({Step.ENCODER, Step.DETAIL})  # steps that need another encoder
 LEAST_RATE = Fraction(10)  # slower programs keep their frame rate
@@ -215,7 +215,7 @@ class Relief:
         )
 
     def _apply_delayed(self) -> None:
-        """Open the encoder of the steps put off, without those that it refuses."""
+        """Open the encoder of the delayed steps, without refused ones."""
         moves, self._delayed = self._delayed, []
         self._ladder.settle(self._looked_ns / NANOSECONDS)
         is_left = True

@@ -203,7 +203,7 @@ class _Account:
 
 
 class ThreadAccount(_Account):
-    """Threads of this process; those never seen count for the phase."""
+    """Threads of this process; unseen ones count for the phase."""
 
     def __init__(self, timing: StageTimers, spent: "Counter[CpuStage]") -> None:
         """Add to `spent` each stage's CPU beyond that of `timing`."""

@@ -191,7 +191,7 @@ TITLE = "Rehearsal"
 RESERVE = 100_000_000  # bytes that must stay free
 ASK_S = 0.25
 LONGER_S = 60.0  # extra time for slow sources and disks
-LET_GO_S = 20.0  # the session may take so long to stop; then it is abandoned
+LET_GO_S = 20.0  # limit for the session to stop; then it is abandoned
 
 
 @dataclass(slots=True)
