@@ -89,7 +89,7 @@ class Herald:
                 del kept[key]
 
     def _due(self, now_s: float, there: dict[Key, Alarm]) -> list[Alarm]:
-        """Return the new alarms to send now. Forget those that are over, unless they count."""
+        """Return the new alarms to send now. Forget ended ones, unless they count."""
         if not self._pending or now_s - self._pending_s < GATHER_S:
             return []
         counts = {key: alarm for key, alarm in self._pending.items() if key in there or self._counts(now_s, alarm)}

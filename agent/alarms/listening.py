@@ -154,7 +154,7 @@ class RecorderWatcher:
     _killed: dict[str, RecorderInfo] = field(default_factory=dict)
 
     def look(self) -> None:
-        """Follow new recorders and drop those that are gone. Raises LiputError, OSError."""
+        """Follow new recorders and drop ended ones. Raises LiputError, OSError."""
         self._notice_given_up()
         alive = {folder.id: (folder, info) for folder, info in directory.alive()}
         for gone in self._listeners.keys() - alive.keys():

@@ -36,7 +36,7 @@ class Way(Protocol):
         """The recipients, without secrets."""
 
     def send(self, message: Message) -> None:
-        """Send a message; a second call sends it to those who lack it. Raises LiputError."""
+        """Send a message; another call sends it to the remaining recipients. Raises LiputError."""
 
 
 @dataclass(eq=False)

@@ -1,15 +1,15 @@
 """`liput health export`: one file for IT about the devices of this PC.
 
-    README.txt            what is in it, and what could not be put into it
+    README.txt            this list, and the missing parts
     health.jsonl          the health log, as `liput health --json --level debug` prints it
     summary.jsonl         the same in figures, as `liput health summary --json`
-    devices.json          what is plugged in now, as `liput devices --json`
+    devices.json          the devices, as `liput devices --json`
     versions.json         Liput, Python, kernel, libraries, distribution
     settings.json         the settings in force
-    kernel.log            what the kernel has said lately
+    kernel.log            recent messages of the kernel
     state/*.json          roles of devices, presets of their controls, devices seen
 
-Neither the file of keys nor any key is in it: all text goes through agent/terminal/redact.py.
+Neither the file of keys nor any key is in it: agent/terminal/redact.py removes them.
 """
 
 import contextlib

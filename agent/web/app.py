@@ -98,7 +98,7 @@ async def _openapi(request: Request) -> Response:
 
 
 async def _http_error(_request: Request, error: Exception) -> Response:
-    """Answer an error of the router, such as 404 or 405."""
+    """Answer an error of the router: 404 or 405."""
     status = error.status_code if isinstance(error, HTTPException) else 500
     said = {404: "there is no such address", 405: "that cannot be done with this address"}
     headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}

@@ -134,7 +134,7 @@ def _fields(struct: msgspec.Struct) -> dict[str, Any]:
 class State(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="state"):
     """The present state. `standing`: hanging parts of the daemon; `problem`: an error of the settings.
 
-    `troubles` are those that the page shows, `alarms` those told to people, `notices` news of plans. `devices` changes
+    The page shows `troubles`; people get `alarms`, and `notices` of plans. `devices` changes
     when `GET /api/v1/devices` may; null while nothing watches them.
     """
 

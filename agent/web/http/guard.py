@@ -85,7 +85,7 @@ async def open_door(request: Request) -> Response:
 
 
 def _token(form: bytes) -> str:
-    """Return the token of the form; "", which is no token, if it cannot be read."""
+    """Return the token of the form, or "" if it cannot be read."""
     try:
         return "".join(parse_qs(form.decode("latin-1"), max_num_fields=4).get("token", []))
     except ValueError:
@@ -178,8 +178,8 @@ class Guard:
         scope = {**scope, "server": _plain(scope.get("server")), "client": _plain(client)}
         send = _with_headers(send)
         asked = _RequestHead(scope)
-        asked.is_authenticated = self._is_authenticated(asked)
-        if asked.is_authenticated:
+        asked.has_token = self._has_token(asked)
+        if asked.has_token:
             self._on_authenticated(client)
         try:
             self._check(asked)
@@ -199,7 +199,7 @@ class Guard:
         """Return a `send` that closes the WebSocket once the token has changed."""
 
         async def sending(message: Message) -> None:
-            if not self._is_authenticated(asked):
+            if not self._has_token(asked):
                 await send({"type": "websocket.close", "code": POLICY_VIOLATION})
                 raise OSError("there is another token")
             await send(message)
@@ -212,7 +212,7 @@ class Guard:
         self._check_origin(asked)
         # Nobody has the token here, and the form is as cheap as a 429.
         if asked.scope["path"] != OPEN and (
-            wait_s := self._rates.take((asked.address, asked.is_authenticated), self._now_s())
+            wait_s := self._rates.take((asked.address, asked.has_token), self._now_s())
         ):
             after = {"retry-after": str(math.ceil(wait_s))}
             raise Refused(429, "too many requests", hint="wait a moment", headers=after)
@@ -247,9 +247,9 @@ class Guard:
         path = asked.scope["path"]
         if path in _FREE or (path.startswith(STATIC) and asked.is_read_only):
             return True
-        return asked.is_authenticated
+        return asked.has_token
 
-    def _is_authenticated(self, asked: "_RequestHead") -> bool:
+    def _has_token(self, asked: "_RequestHead") -> bool:
         if asked.bearer:
             return self._gate.is_token(asked.bearer)
         return any(map(self._gate.is_cookie_valid, asked.cookies))
@@ -264,7 +264,7 @@ class _RequestHead:
         self.is_near = is_near(self.address)
         self.bearer = bearer_of((self.headers("authorization") or [""])[0])
         self.cookies = cookies_of(scope)
-        self.is_authenticated = False
+        self.has_token = False
 
     def headers(self, name: str) -> list[str]:
         wanted = name.encode()

@@ -52,15 +52,11 @@ class _Connection:
     socket: socket.socket
     of: str | int | None  # its owner: an address of the network, or a user of this PC
     is_near: bool
-    is_authenticated: bool = False
+    has_token: bool = False
     is_shut_down: bool = False
 
     def is_like(self, other: "_Connection") -> bool:
-        return (self.is_near, self.is_authenticated, self.is_shut_down) == (
-            other.is_near,
-            other.is_authenticated,
-            False,
-        )
+        return (self.is_near, self.has_token, self.is_shut_down) == (other.is_near, other.has_token, False)
 
     def shut_down(self) -> None:
         self.is_shut_down = True
@@ -100,9 +96,9 @@ class Listener(socket.socket):
     def mark_authenticated(self, client: Client | None) -> None:
         """Count a client among those with the token while there is room."""
         found = self._connections.get(client) if client else None
-        if found and not found.is_authenticated:
-            found.is_authenticated = True
-            found.is_authenticated = len(self._like(found)) <= self._share
+        if found and not found.has_token:
+            found.has_token = True
+            found.has_token = len(self._like(found)) <= self._share
 
     def _like(self, connection: _Connection) -> list[_Connection]:
         """Return the connections in the same quarter, oldest first."""
