@@ -1,7 +1,4 @@
-"""A connection for alarms with one deadline for all of it.
-
-A timeout per call would let a slow server hold it for ever.
-"""
+"""A connection with one deadline for all; a timeout per call would let a slow server hold it."""
 
 import errno
 import os

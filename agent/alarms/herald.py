@@ -1,8 +1,4 @@
-"""Decides when messages go out, and gathers several alarms or notices in one.
-
-An alarm is sent once, and again while it lasts. Beyond `most_per_hour` messages it waits, and is sent later if it
-lasts.
-"""
+"""Decides when messages go out, and gathers alarms or notices in one; limits messages per hour."""
 
 import threading
 from collections import deque

@@ -1,7 +1,4 @@
-"""Starts `liput archive copy --pending` for the daemon while no session runs.
-
-The process ends by itself when a session begins; else it is killed.
-"""
+"""Runs `liput archive copy --pending` for the daemon, and ends it when a session begins."""
 
 import signal
 import subprocess

@@ -1,7 +1,4 @@
-"""The daemon's part `fixity`: has `liput archive fixity` read a part of the archive each night.
-
-A session interrupts a round; the rest is read after a quiet time.
-"""
+"""The daemon's part `fixity`: `liput archive fixity` reads a part of the archive each night, between sessions."""
 
 import threading
 from collections.abc import Callable, Sequence

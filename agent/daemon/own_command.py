@@ -43,10 +43,7 @@ def end(child: ChildProcess) -> None:
 
 
 class OwnCommand:
-    """A child that answers once, into an unnamed file. Only `end` blocks.
-
-    `answer` ends it after `longest_s`.
-    """
+    """A child that answers once, into an unnamed file. Only `end` blocks."""
 
     def __init__(
         self,

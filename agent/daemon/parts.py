@@ -110,10 +110,7 @@ WELL = "STATUS=watching"
 
 
 class Pulse:
-    """Tells the service manager and the log which parts hang (sd_notify(3)).
-
-    It sends nothing without a manager, and ignores failures to send.
-    """
+    """Tells the service manager and the log which parts hang (sd_notify(3)); ignores a missing manager."""
 
     def __init__(self, clock: Clock, tell: Tell, environment: MutableMapping[str, str] | None = None) -> None:
         """Remove the manager's address from the environment: children are not the service."""

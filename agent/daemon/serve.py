@@ -1,7 +1,4 @@
-"""The daemon: recovers remains of a crash, and resumes each session that lost its recorder.
-
-No session needs it: recorders outlive it.
-"""
+"""The daemon: recovers remains of a crash, and resumes each session that lost its recorder."""
 
 import threading
 import time

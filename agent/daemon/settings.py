@@ -1,7 +1,4 @@
-"""The daemon's part `settings`: gives changed settings and keys to the other parts.
-
-A change counts once the files rest for one look: an editor may still write.
-"""
+"""The daemon's part `settings`: gives changed settings and keys to the other parts, once their files rest."""
 
 import threading
 from collections.abc import Callable, Sequence

@@ -35,10 +35,7 @@ def _ask() -> Sequence[Device]:
 
 
 class KnownInputs:
-    """Caches the inputs of sound servers. Thread-safe.
-
-    `on_change` is called on another thread when a new answer differs.
-    """
+    """Caches the inputs of sound servers. Thread-safe; `on_change` is called on another thread."""
 
     def __init__(self, clock: Clock, on_change: Callable[[], None], ask: Ask = _ask) -> None:
         self._clock = clock

@@ -146,10 +146,7 @@ NICE_CALLS = "setpriority sched_setscheduler"
 """Allowed on top: lower priority, and the limits of GRANTED. A call without permission fails and is ignored."""
 
 GRANTED: Section = (("LimitNICE", str(priority.SOUND_NICE)), ("LimitRTPRIO", str(priority.REALTIME)))
-"""Limits that recorders use (devices/host/priority.py).
-
-The daemon has them for its check of the limits only. A user's service manager grants what it has itself.
-"""
+"""Limits for recorders (devices/host/priority.py); the daemon has them for its check only."""
 
 HARDENED: Section = (
     ("NoNewPrivileges", "yes"),

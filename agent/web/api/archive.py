@@ -1,7 +1,4 @@
-"""The archive by the API: search, show, play, verify. Changes nothing.
-
-A file is served if a manifest of its package lists it. Links are not followed. Browsers run nothing of it.
-"""
+"""The archive by the API: search, show, play, verify. Files must be in a manifest; links are not followed."""
 
 import asyncio
 import os

@@ -307,10 +307,7 @@ TOO_LONG = 1009
 
 
 async def live(socket: WebSocket) -> None:
-    """Serve one page until it disconnects.
-
-    Text is JSON. A binary message is the preview's number in a byte, then a JPEG.
-    """
+    """Serve one page. Text is JSON; a binary message is a preview's number in one byte, then a JPEG."""
     hub: Hub = socket.app.state.hub
     await socket.accept()
     viewer = Viewer()

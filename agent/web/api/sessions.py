@@ -60,10 +60,7 @@ from recorder.session.request import Asked
 
 LONGEST_S = 30 * 86_400
 TAKEN_UP_S = 5.0
-"""How long the record button waits for a killed session to be resumed.
-
-Other callers wait longer. Here an event begins: two recordings of it are better than none.
-"""
+"""The record button waits less than others for a resumed session: two recordings are better than none."""
 ROOT = Path("/")
 _NODE = re.compile(r"/dev/(video\d+|snd/[\w-]+|v4l/by-(id|path)/[^/]+)")
 """Only the kernel and udev make nodes there; in /dev/shm everybody may have files."""

@@ -1,7 +1,4 @@
-"""The settings of the first run, by the API. Only this PC may change them.
-
-An address for recordings or streams can take them away.
-"""
+"""The settings of the first run, by the API. Only this PC may change them: they say where recordings go."""
 
 import os
 from pathlib import Path

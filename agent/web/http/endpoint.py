@@ -1,7 +1,4 @@
-"""An endpoint of the API. Routes and the OpenAPI document come from the same list.
-
-Decoding is strict: unknown fields are refused.
-"""
+"""Endpoints of the API, for the routes and the OpenAPI document. Unknown fields are refused."""
 
 import asyncio
 import hashlib
@@ -33,11 +30,7 @@ type _Kept = tuple[str, float, "asyncio.Future[Response]"]  # digest of the requ
 
 
 class Repeated:
-    """Keeps answers to requests with an Idempotency-Key. For one event loop.
-
-    A client that missed the answer repeats the request and gets the same answer. A failed request may be repeated with
-    its key.
-    """
+    """Keeps answers by Idempotency-Key, for clients that repeat a request. For one event loop."""
 
     def __init__(self, now_s: Callable[[], float]) -> None:
         self._now_s = now_s
@@ -104,7 +97,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Endpoint:
-    """`does` runs on a thread of `pool`; its signature describes request and answer.
+    """`handler` runs on a thread of `pool`; its signature describes request and answer.
 
     Keyword-only parameters come from the query of a GET, else from a JSON body. A positional parameter is a struct with
     all of them. A Response is sent unchanged.

@@ -102,10 +102,7 @@ def run_command(
 
 
 class WorkerPool:
-    """A few threads for one kind of work, which may hang. For one event loop.
-
-    asyncio's own pool would make Python wait for hung threads at its end.
-    """
+    """A few threads for one kind of work. For one event loop; asyncio's pool would wait for hung threads at exit."""
 
     def __init__(self, name: str, most: int, most_waiting: int = 32) -> None:
         self._name = name

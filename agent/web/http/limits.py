@@ -15,10 +15,7 @@ REQUESTS_AT_ONCE, REQUESTS_PER_S = 300.0, 60.0
 """A page loads a dozen files, then uses a WebSocket; several people may share an address."""
 MOST_ADDRESSES = 1024  # addresses counted; the one silent for longest is forgotten
 MOST_CONNECTIONS = 256
-"""In all, and at most a quarter of the descriptors.
-
-This PC and the network have a quarter each with the token, and one each without.
-"""
+"""In all, at most a quarter of the descriptors. This PC and the network, with and without the token, share them."""
 MOST_OF_ONE, LEAST_OF_ONE = 32, 8
 """Connections without the token from one address, or from one user of this PC.
 

@@ -1,7 +1,4 @@
-"""Connections with deadlines, which uvicorn lacks.
-
-A request must arrive within HEADER_S. A client that reads nothing for UNREAD_S is disconnected.
-"""
+"""Deadlines for connections, which uvicorn lacks: for an incoming request, and for unread data."""
 
 import asyncio
 

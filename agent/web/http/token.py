@@ -1,7 +1,6 @@
-"""Access to the API by a token in a file of mode 0600, or by a cookie made from it.
+"""Access to the API: a token in a file of mode 0600, cookies made from it, and tickets for one use.
 
-`liput` opens the page with a ticket, which works once and for a minute, so that a browser's history is worth nothing. A
-new token voids all tickets and cookies.
+`liput` opens the page with a ticket, so that a browser's history is worth nothing. A new token voids all cookies.
 """
 
 import contextlib
