@@ -27,7 +27,6 @@ OFTEN = "(this comes often: more of it is left out)"
 _PART, _ALARMS = "part-", "alarms-"
 _OF_SESSIONS = ("resume", "recover")  # names of threads tell their part
 
-
 type Level = Literal["info", "warning", "error"]
 type Form = Literal["people", "programs", "journal"]
 """A sentence on standard error, a note on standard output, or JSON on standard error."""

@@ -13,7 +13,6 @@ from devices.roles.roles import Roles, roles_store, with_roles
 
 HEALTH = "health"  # a change of health alone; the other words are those of devices.monitor.changes.ChangeKind
 
-
 type Change = tuple[str, Device]  # a word for the change, and the device after it (unplugged: before it)
 
 

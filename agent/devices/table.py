@@ -27,7 +27,6 @@ _GAP = 2
 _FORMATS_SHOWN = 4
 _RECORDABLE = ("MJPG", "YUYV", "NV12", "H264", "UYVY", "YU12", "JPEG")
 
-
 _KINDS = {DeviceKind.CAMERA: "camera", DeviceKind.CAPTURE_CARD: "capture card", DeviceKind.MICROPHONE: "microphone"}
 _JUST_NOW = timedelta(seconds=3)
 _COLOURS = {

@@ -21,10 +21,8 @@ from recorder.model.names import quoted
 
 JSON = "application/json"
 
-
 MOST_KEPT, LONGEST_KEY = 256, 128
 HOLDS_S = 3600.0
-
 
 type _Kept = tuple[str, float, "asyncio.Future[Response]"]  # digest of the request, end of keeping (seconds), answer
 

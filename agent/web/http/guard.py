@@ -49,7 +49,6 @@ def ticket(call: Call) -> Ticket:
 
 ENDPOINTS = [Endpoint("POST", PATH, ticket, "An address that opens the page once")]
 
-
 OPEN = "/open"  # path of the form for the token
 
 _CLOSED = """<!doctype html>
