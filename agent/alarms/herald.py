@@ -10,8 +10,7 @@ from agent.alarms.message import Message, Notice
 from devices.host.clock import NANOSECONDS, Clock
 from recorder.model.troubles import LASTING
 
-GATHER_S = 3.0
-"""Wait for further troubles. One that ends within this time is not sent."""
+GATHER_S = 3.0  # wait so long for further troubles; those that end meanwhile are not sent
 FLAPS, FLAPS_S = 3, 60.0  # so many beginnings within so long are sent although the trouble is over now
 HOUR_S = 3600.0
 

@@ -49,8 +49,7 @@ class Sender:
     _queue: deque[Message] = field(default_factory=deque)
     _changed: threading.Condition = field(default_factory=threading.Condition)
     _stop: threading.Event = field(default_factory=threading.Event)
-    _pause_ends: threading.Event = field(default_factory=threading.Event)
-    """Ends a pause early: another channel, another message, or the end."""
+    _pause_ends: threading.Event = field(default_factory=threading.Event)  # set by a new channel, a message, the end
     _thread: threading.Thread | None = None
     _is_partly: bool = False  # some recipients have the current message; the next one does not wait for the others
     _log_once: LogOnChange = field(init=False)

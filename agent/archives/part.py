@@ -58,8 +58,7 @@ TOLD_FOR = timedelta(days=30)  # an alarm ends when no round confirms the damage
 LEAST_BYTES = 1_000_000
 FAILED = "the archive could not be read again, which is tried again later"
 
-type Start = Callable[[Sequence[str], Path | None], OwnCommand]
-"""Starts `liput WORDS` with a settings file. Raises OSError."""
+type Start = Callable[[Sequence[str], Path | None], OwnCommand]  # starts `liput WORDS`; raises OSError
 
 
 def start_round(words: Sequence[str], config_file: Path | None) -> OwnCommand:

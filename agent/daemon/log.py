@@ -17,8 +17,7 @@ from devices.host.clock import NANOSECONDS, Clock
 from devices.host.throttle import Buckets, Tell
 from recorder.model.names import storable
 
-VARIABLE = "JOURNAL_STREAM"
-"""Set by systemd: device and inode of the standard output or error that leads to the journal."""
+VARIABLE = "JOURNAL_STREAM"  # systemd sets it to device and inode of the journal's stream
 DAEMON = "daemon"
 AT_ONCE, PER_S = 20.0, 0.1  # lines of one kind: so many at once, then so many a second, so that nothing floods the log
 MOST_KINDS = 256  # kinds counted; the one unused for longest is forgotten
@@ -28,8 +27,7 @@ _PART, _ALARMS = "part-", "alarms-"
 _OF_SESSIONS = ("resume", "recover")  # names of threads tell their part
 
 type Level = Literal["info", "warning", "error"]
-type Form = Literal["people", "programs", "journal"]
-"""A sentence on standard error, a note on standard output, or JSON on standard error."""
+type Form = Literal["people", "programs", "journal"]  # text on stderr, a note on stdout, JSON on stderr
 
 
 def form_of(*, as_json: bool, stream: TextIO | None = None) -> Form:

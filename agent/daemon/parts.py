@@ -120,8 +120,7 @@ class Pulse:
         # A path, or an abstract name after an @.
         self._address = f"\0{address[1:]}" if address.startswith("@") else address
         ours = interval.isdecimal() and int(interval) > 0 and whose in {"", str(os.getpid())}
-        self.fed_every_s = int(interval) / MICROSECONDS * FED_SHARE if ours else None
-        """Longest time between two feedings of the watchdog; None without one."""
+        self.fed_every_s = int(interval) / MICROSECONDS * FED_SHARE if ours else None  # None without a watchdog
         self.look_s = LOOK_S if self.fed_every_s is None else min(LOOK_S, self.fed_every_s)
         self._clock = clock
         self._tell = tell

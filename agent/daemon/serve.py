@@ -32,8 +32,7 @@ if TYPE_CHECKING:
     from recorder.recovery.recover import Outcome
 
 LOOK_S = 0.25  # between two looks for killed recorders
-LONGEST_PAUSE_S, LONGEST_JOIN_PAUSE_S = 30.0, 6 * 3600.0
-"""Longest pauses between attempts to resume a session, and to join packages of parts."""
+LONGEST_PAUSE_S, LONGEST_JOIN_PAUSE_S = 30.0, 6 * 3600.0  # between attempts to resume a session; to join packages
 KILLED = "its recorder was killed, and no other could go on with it"
 RECOVER_S = 60.0  # between two looks for work folders on returned disks, and for parts to join
 SETTLED_S = 10.0  # a recorder that lived for so long was not killed by its input

@@ -142,8 +142,7 @@ type Section = Sequence[tuple[str, str]]
 
 KNOWN_CALLS = "@system-service"
 FORBIDDEN_CALLS = "~@privileged @resources"
-NICE_CALLS = "setpriority sched_setscheduler"
-"""Allowed on top: lower priority, and the limits of GRANTED. A call without permission fails and is ignored."""
+NICE_CALLS = "setpriority sched_setscheduler"  # allowed for GRANTED; without permission they just fail
 
 GRANTED: Section = (("LimitNICE", str(priority.SOUND_NICE)), ("LimitRTPRIO", str(priority.REALTIME)))
 """Limits for recorders (devices/host/priority.py); the daemon has them for its check only."""
@@ -327,8 +326,7 @@ def _text(sections: Iterator[tuple[str, Section]]) -> str:
     )
 
 
-MARK = "# Made by `liput service install`"
-"""First words of each file that install may overwrite and uninstall may remove."""
+MARK = "# Made by `liput service install`"  # the first words of files that install and uninstall may change
 
 SYSTEM_UNITS = Path("/etc/systemd/system")
 SYSTEM_USERS = Path("/etc/sysusers.d/liput.conf")

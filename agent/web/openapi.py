@@ -36,7 +36,7 @@ def described(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
     schemas, components = msgspec.json.schema_components(
         [*kinds, ErrorAnswer], schema_hook=_anything, ref_template=_REF
     )
-    known = dict(zip(map(_name, [*kinds, ErrorAnswer]), schemas, strict=True))
+    known = dict(zip(map(repr, [*kinds, ErrorAnswer]), schemas, strict=True))
     paths: dict[str, dict[str, Any]] = dict(_others())
     for endpoint in endpoints:
         path = re.sub(r":path}", "}", endpoint.path)
@@ -68,13 +68,9 @@ def _kinds(endpoint: Endpoint) -> Iterator[Any]:
         yield endpoint.answer_type
 
 
-def _name(kind: Any) -> str:
-    return repr(kind)
-
-
 def _operation(endpoint: Endpoint, known: dict[str, Any], components: dict[str, Any]) -> dict[str, Any]:
     kind = endpoint.answer_type
-    answered = {"schema": known[_name(kind)] if kind is not None else {"type": "string"}}
+    answered = {"schema": known[repr(kind)] if kind is not None else {"type": "string"}}
     found: dict[str, Any] = {
         "summary": endpoint.summary,
         "description": inspect.getdoc(endpoint.handler) or "",
@@ -94,7 +90,7 @@ def _operation(endpoint: Endpoint, known: dict[str, Any], components: dict[str, 
         key = {"type": "string", "minLength": 1, "maxLength": 128, "pattern": "^[!-~]+$"}
         found["parameters"].append({"name": "Idempotency-Key", "in": "header", "required": False, "schema": key})
     if not endpoint.is_read_only and endpoint.parameters_type is not Nothing:
-        body = known[_name(endpoint.parameters_type)]
+        body = known[repr(endpoint.parameters_type)]
         found["requestBody"] = {"required": _is_required(endpoint.parameters_type), "content": {JSON: {"schema": body}}}
     return found
 
@@ -109,7 +105,7 @@ def _is_required(body: type[msgspec.Struct]) -> bool:
 
 
 def _refused(status: int, known: dict[str, Any]) -> dict[str, Any]:
-    return {"description": _SAID[status], "content": {JSON: {"schema": known[_name(ErrorAnswer)]}}}
+    return {"description": _SAID[status], "content": {JSON: {"schema": known[repr(ErrorAnswer)]}}}
 
 
 def _path_parameters(endpoint: Endpoint) -> Iterator[dict[str, Any]]:
@@ -123,7 +119,7 @@ def _query_parameters(
 ) -> Iterator[dict[str, Any]]:
     if not endpoint.is_read_only:
         return
-    schema = known[_name(endpoint.parameters_type)]
+    schema = known[repr(endpoint.parameters_type)]
     shape = components[schema["$ref"].rpartition("/")[2]]
     for name, each in shape.get("properties", {}).items():
         yield {"name": name, "in": "query", "required": name in shape.get("required", ()), "schema": each}

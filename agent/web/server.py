@@ -36,8 +36,7 @@ if TYPE_CHECKING:
     from agent.web.http.house import House
 
 
-type MakeTls = Callable[[], ssl.SSLContext]
-"""Loads the present certificate. Raises OSError, ssl.SSLError."""
+type MakeTls = Callable[[], ssl.SSLContext]  # loads the certificate; raises OSError, ssl.SSLError
 
 
 class Certificate:

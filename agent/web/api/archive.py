@@ -41,8 +41,7 @@ TYPES = {
 _POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src 'self' data:; media-src 'self'; frame-ancestors 'self'"
 )
-POLICIES = {".pdf": f"object-src 'self'; {_POLICY}"}
-"""Browsers show no PDF in a sandbox, but have one of their own for it."""
+POLICIES = {".pdf": f"object-src 'self'; {_POLICY}"}  # browsers have a sandbox of their own for PDF
 POLICY = f"sandbox; {_POLICY}"
 
 

@@ -59,11 +59,9 @@ from recorder.running.protocol import (
 from recorder.session.request import Asked
 
 LONGEST_S = 30 * 86_400
-TAKEN_UP_S = 5.0
-"""The record button waits less than others for a resumed session: two recordings are better than none."""
+TAKEN_UP_S = 5.0  # wait for a resumed session, briefly: two recordings are better than none
 ROOT = Path("/")
-_NODE = re.compile(r"/dev/(video\d+|snd/[\w-]+|v4l/by-(id|path)/[^/]+)")
-"""Only the kernel and udev make nodes there; in /dev/shm everybody may have files."""
+_NODE = re.compile(r"/dev/(video\d+|snd/[\w-]+|v4l/by-(id|path)/[^/]+)")  # only nodes of the kernel and udev
 
 type Word = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
 type Words = Annotated[tuple[Word, ...], msgspec.Meta(max_length=16)]

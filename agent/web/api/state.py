@@ -83,7 +83,7 @@ def _trouble(session: str, kind: str, subject: str, text: Said | None) -> Troubl
     over = when_over(kind, subject)
     return Trouble(
         id=f"{trouble_of(kind)}: {subject}", session=session, kind=kind, subject=subject, is_grave=is_grave(kind),
-        text=text or _said(sentence(kind, subject)), over=None if over is None else _said(over),
+        text=text or Said(*sentence(kind, subject)), over=None if over is None else Said(*over),
     )  # fmt: skip
 
 
@@ -103,7 +103,7 @@ def device_shown(device: Device) -> DeviceShown:
     if not fault or fault not in set(Fault):
         return DeviceShown(**_fields(device))
     told = unrecorded(sentence(kind_of(fault), device.role or device.name))
-    return DeviceShown(**_fields(device), text=_said(told))
+    return DeviceShown(**_fields(device), text=Said(*told))
 
 
 def package_shown(package: Package) -> PackageShown:
@@ -116,15 +116,11 @@ def package_shown(package: Package) -> PackageShown:
 def _lack(reason: str) -> Said:
     kind, subject = kind_and_subject(reason)
     if (happened := what_happened(kind, subject)) is not None:
-        return _said(happened)
+        return Said(*happened)
     if reason == INTERRUPTED:
         return Said(*words("report")[INTERRUPTED])
     behind = f": {subject}." if subject else "."
     return Said(*(f"{text}{behind}" for text in words("report-incidents").get(kind, Words(kind, kind))))
-
-
-def _said(told: Words) -> Said:
-    return Said(*told)
 
 
 def _fields(struct: msgspec.Struct) -> dict[str, Any]:

@@ -164,8 +164,7 @@ class Guard:
         self._allowed = allowed
         self._now_s = now_s
         self._on_authenticated = on_authenticated
-        self._rates = Buckets(REQUESTS_AT_ONCE, REQUESTS_PER_S, MOST_ADDRESSES)
-        """By address, with the token and without."""
+        self._rates = Buckets(REQUESTS_AT_ONCE, REQUESTS_PER_S, MOST_ADDRESSES)  # by address, with and without token
         self._sockets = {True: 0, False: 0}  # open WebSockets by `is_near`
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

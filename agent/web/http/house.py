@@ -155,8 +155,7 @@ class House:
     standing: Callable[[], list[str]] = list  # names of the daemon's hanging parts
     parts: Sequence[str] = ()  # names of all parts
     tell: Tell = lambda _text: None
-    learn: Callable[[Settings], None] = lambda _settings: None
-    """Called with settings after a change of keys, so that logs omit the new ones."""
+    learn: Callable[[Settings], None] = lambda _settings: None  # gets settings with new keys, to hide these in logs
     folder: Path | None = None  # the daemon's `--archive`; None for that of the settings
     url: str = ""
     alarms: Callable[[], Sequence[Alarm]] = tuple  # the present alarms

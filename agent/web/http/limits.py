@@ -11,16 +11,10 @@ from devices.uplink.tcp_info import owner_of_peer
 
 LONGEST_BODY = 64 * 1024
 LONGEST_HEAD = 16 * 1024
-REQUESTS_AT_ONCE, REQUESTS_PER_S = 300.0, 60.0
-"""A page loads a dozen files, then uses a WebSocket; several people may share an address."""
+REQUESTS_AT_ONCE, REQUESTS_PER_S = 300.0, 60.0  # a page loads a dozen files; people may share an address
 MOST_ADDRESSES = 1024  # addresses counted; the one silent for longest is forgotten
-MOST_CONNECTIONS = 256
-"""In all, at most a quarter of the descriptors. This PC and the network, with and without the token, share them."""
-MOST_OF_ONE, LEAST_OF_ONE = 32, 8
-"""Connections without the token from one address, or from one user of this PC.
-
-A browser opens six and counts until it shows the token; twenty pages may open at once.
-"""
+MOST_CONNECTIONS = 256  # of all clients, and at most a quarter of the descriptors
+MOST_OF_ONE, LEAST_OF_ONE = 32, 8  # without the token, of one address or local user; a browser opens six
 AT_ONCE = 2  # connections accepted before the former ones are served, so that each has time to send
 MOST_SOCKETS = 64  # WebSockets from this PC; as many from the network
 HANDSHAKE_S = 5.0  # seconds for TLS to begin, and to end
@@ -62,7 +56,10 @@ class _Connection:
 
 
 class Listener(socket.socket):
-    """Limits connections: a new one without the token may end the oldest. For one event loop."""
+    """Limits connections; a new one without the token may end the oldest. For one event loop.
+
+    A quarter each is for this PC and for the network, with the token and without.
+    """
 
     def __init__(self, family: socket.AddressFamily) -> None:
         super().__init__(family, socket.SOCK_STREAM)
