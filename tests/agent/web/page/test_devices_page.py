@@ -4,6 +4,7 @@ The daemon runs in this process, so that a test can plug a camera in (tests/supp
 """
 
 import json
+import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -13,7 +14,10 @@ import msgspec
 import pytest
 from playwright.sync_api import Browser, Locator, Page, WebSocketRoute, expect
 
+from agent.devices.part import DevicesPart
+from config.settings.schema import Settings
 from devices.controls import presets
+from devices.host.clock import SystemClock
 from devices.model.device import Device, DeviceKind
 from devices.roles.roles import roles_store
 from tests.agent.web.page.conftest import Here
@@ -21,9 +25,11 @@ from tests.support import browser as browsers
 from tests.support import hall, plugged, web
 from tests.support.browser import SOON_MS, Served, arm, say
 from tests.support.fake_camera import FakeCamera
+from tests.support.looks import WEBCAM
 from tests.support.plugged import CAMERA
 from tests.support.room import Room
 from tests.support.waiting import wait_for
+from tests.support.watched import Ports
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 
@@ -301,3 +307,42 @@ def _with_the_camera(socket: WebSocketRoute) -> None:
         socket.send(message)
 
     server.on_message(tell)
+
+
+# Plugging
+
+BAR_S = 2.0
+
+
+@pytest.fixture
+def ports() -> Iterator[Ports]:
+    made = Ports()
+    yield made
+    made.netlink.close()
+
+
+def test_cards_come_and_go_within_two_seconds(
+    chromium: Browser, runtime: Path, ports: Ports, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("capture.sound.inputs.server_inputs", list)  # this PC's sound servers are none of ours
+    part = DevicesPart(Settings(), SystemClock(), print, monitor=ports.monitor)
+    with (
+        web.serving(beside=[part], devices=part) as page,
+        browsers.browsing(chromium, page.ticket()) as (looked, _),
+    ):
+        looked.goto(f"{page.origin}/devices")
+        expect(looked.get_by_text(say("devices.none"))).to_be_visible(timeout=SOON_MS)
+        looked.wait_for_timeout(2500)  # it is not the page's own asking that finds it
+        asked: list[str] = []
+        looked.on("request", lambda request: asked.append(request.url))
+        for count in (1, 0):
+            began_s = time.monotonic()
+            if count:
+                ports.plug(WEBCAM, "1-1")
+            else:
+                ports.unplug("1-1")
+            expect(looked.locator("#devices li")).to_have_count(count, timeout=SOON_MS)
+            took_s = time.monotonic() - began_s
+            assert took_s < BAR_S
+        assert not [url for url in asked if not url.endswith("/api/v1/devices")]
+        assert 2 <= len(asked) <= 6, "it asks because it is told to"
