@@ -47,12 +47,12 @@ class Situation:
     ticked: frozenset[str] = frozenset()
 
     @property
-    def silent(self) -> str | None:
+    def silent_title(self) -> str | None:
         """The title of a session without an answering recorder; None without one. Nothing may disturb it."""
         return next((one.info.title for one in self.held if one.status is None), None)
 
     @property
-    def answering(self) -> Sequence[tuple[str, SessionStatus]]:
+    def statuses(self) -> Sequence[tuple[str, SessionStatus]]:
         """Titles and status of the other sessions."""
         return [(one.info.title, one.status) for one in self.held if one.status is not None]
 

@@ -93,9 +93,9 @@ def _undo(camera: CameraPart, microphone: MicrophonePart, *, only_print: bool) -
     if not only_print:
         for sentence in microphone.undo():
             click.echo(sentence)
-    commands = list(camera.undoing())
+    commands = list(camera.undo_commands())
     _as_root(commands, only_print=only_print)
-    return MISSING if list(camera.undoing()) and not only_print else 0
+    return MISSING if list(camera.undo_commands()) and not only_print else 0
 
 
 @conference_command.command()

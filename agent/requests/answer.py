@@ -53,7 +53,7 @@ class RequestLine(msgspec.Struct, frozen=True, kw_only=True):
     late_steps: int = 0
 
 
-def document(dossier: Dossier, request: Request, desk: Desk, *, redact: bool = False) -> RequestDocument:
+def document(dossier: Dossier, request: Request, context: Desk, *, redact: bool = False) -> RequestDocument:
     """Return a request with its stage, its steps and its missing parts."""
     shown = redacted(request) if redact else request
     lacking = lacks(request)
@@ -65,13 +65,13 @@ def document(dossier: Dossier, request: Request, desk: Desk, *, redact: bool = F
         lacks=lacking,
         folder=HIDDEN if redact else str(dossier.folder),
         request=shown,
-        steps=steps_of(request, desk.hours, desk.now),
+        steps=steps_of(request, context.hours, context.now),
     )
 
 
-def line(request: Request, desk: Desk, *, redact: bool = False) -> RequestLine:
+def line(request: Request, context: Desk, *, redact: bool = False) -> RequestLine:
     """Return a request's line of a list."""
-    steps = steps_of(request, desk.hours, desk.now)
+    steps = steps_of(request, context.hours, context.now)
     runs = next((step for step in steps if step.done_at is None and step.state in _RUNNING), None)
     shown = redacted(request) if redact else request
     return RequestLine(
@@ -98,13 +98,13 @@ def line(request: Request, desk: Desk, *, redact: bool = False) -> RequestLine:
 _RUNNING = {StepState.DUE, StepState.LATE}
 
 
-def answer(dossier: Dossier, request: Request, desk: Desk, sentence: str, *, as_json: bool) -> None:
+def answer(dossier: Dossier, request: Request, context: Desk, sentence: str, *, as_json: bool) -> None:
     """Print the whole request as JSON, or a sentence and the next due step."""
     if as_json:
-        click.echo(msgspec.json.encode(document(dossier, request, desk)))
+        click.echo(msgspec.json.encode(document(dossier, request, context)))
         return
     click.echo(one_line(sentence))
-    for step in steps_of(request, desk.hours, desk.now):
+    for step in steps_of(request, context.hours, context.now):
         if step.done_at is None and step.state in _RUNNING:
             click.echo(f"Next: {step_line(step)}")
 

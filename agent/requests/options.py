@@ -44,7 +44,7 @@ class Desk:
             return None
         return _read(option, text, lambda: parse_when(text, self.now, self.hours.zone)).replace(microsecond=0)
 
-    def been(self, option: str, text: str | None) -> datetime:
+    def past(self, option: str, text: str | None) -> datetime:
         """As `when`, for a moment in the past; now without one."""
         moment = self.when(option, text) or self.now
         if moment > self.now:
@@ -64,13 +64,13 @@ def _read[T](option: str, text: str, parse: Callable[[], T]) -> T:
 
 
 def at_the_desk[Answer](command: Command[Answer]) -> Command[Answer]:
-    """Add `--config` and `--folder` to a click command; it gets a Desk as `desk` instead."""
+    """Add `--config` and `--folder` to a click command; it gets a Desk as `context` instead."""
 
     @click.option("--folder", type=click.Path(path_type=Path), metavar="DIR", help="The folder of the dossiers.")
     @config_option
     @functools.wraps(command)
     def seated(*args: object, folder: Path | None, config_file: Path | None, **given: object) -> Answer:
-        return command(*args, desk=desk_of(load_settings(config_file), folder), **given)
+        return command(*args, context=desk_of(load_settings(config_file), folder), **given)
 
     return seated
 
@@ -102,7 +102,7 @@ def field_options[Answer](command: Command[Answer]) -> Command[Answer]:
     return with_options(_FIELDS, command)
 
 
-def fields_of(desk: Desk, given: Mapping[str, Any]) -> dict[str, object]:
+def fields_of(context: Desk, given: Mapping[str, Any]) -> dict[str, object]:
     """Return the given fields of a request; raises UsageError."""
     fields: dict[str, object] = {name: text_of(name, given[name]) for name in _TEXTS if given.get(name) is not None}
     if "event" in fields and not fields["event"]:
@@ -110,10 +110,10 @@ def fields_of(desk: Desk, given: Mapping[str, Any]) -> dict[str, object]:
     if given["needs"]:
         fields["needs"] = tuple(text_of("need", need) for need in given["needs"])
     times = {
-        "letter_date": desk.day("--letter-date", given["letter_date"]),
-        "starts_at": desk.when("--starts", given["starts"]),
-        "ends_at": desk.when("--ends", given["ends"]),
-        "received_at": None if given["received"] is None else desk.been("--received", given["received"]),
+        "letter_date": context.day("--letter-date", given["letter_date"]),
+        "starts_at": context.when("--starts", given["starts"]),
+        "ends_at": context.when("--ends", given["ends"]),
+        "received_at": None if given["received"] is None else context.past("--received", given["received"]),
     }
     return fields | {name: value for name, value in times.items() if value is not None}
 

@@ -148,7 +148,7 @@ def keep(
         fail(states, name, answer.error, asked_at)
         return []
     sources = taken(name, settings.feeds[name], answer.events, settings)
-    changed = plans.take(name, sources, window(settings, asked_at))
+    changed = plans.take_events(name, sources, window(settings, asked_at))
     notes = tuple(dict.fromkeys(answer.notes))[:20]
     state = FeedState(tried_at=asked_at, read_at=asked_at, events=len(sources), notes=notes)
     states.change(lambda kept: {**kept, name: state})
@@ -207,7 +207,7 @@ class Feeds:
 
     def _cancel_removed_feeds(self) -> None:
         """Cancel plans of calendars that the settings do not have; without a settings file, none."""
-        left = self.plans.leave(self.settings.feeds, self.clock.now()) if self.settings.file else []
+        left = self.plans.cancel_other_feeds(self.settings.feeds, self.clock.now()) if self.settings.file else []
         for name, count in Counter(plan.source.feed for plan in left if plan.source).items():
             self.tell(f'the settings have no calendar "{name}" any more: {count} planned sessions are cancelled')
 
@@ -232,11 +232,11 @@ class Feeds:
             return
         self._report(name, answer.error)
         if changed:
-            self.tell(f'the calendar "{name}": {len(changed)} planned sessions are new, or not as before')
+            self.tell(f'the calendar "{name}": {len(changed)} planned sessions are new or changed')
 
     def _report(self, name: str, problem: str) -> None:
         if problem and self._told.get(name) != problem:
-            self.tell(f'the calendar "{name}" cannot be read: {problem}; what was known of it stays')
+            self.tell(f'the calendar "{name}" cannot be read: {problem}; its plans stay')
         elif not problem and self._told.get(name):
             self.tell(f'the calendar "{name}" is read again')
         self._told[name] = problem

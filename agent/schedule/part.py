@@ -256,7 +256,7 @@ class Schedule:
         try:
             runs = list(self.runs())
         except (LiputError, OSError) as error:
-            self._log_on_change(f"it cannot be seen which sessions run: {error}", "runs")
+            self._log_on_change(f"running sessions cannot be listed: {error}", "runs")
             return
         self._log_on_change("", "runs")
         ledger, now = self._ledger(), self._now()
@@ -272,7 +272,7 @@ class Schedule:
         is_new = act.kind in {Kind.ARM, Kind.RECORD} and done.recorder is None and done.attempt is None
         if is_new and self.may_be_set_soon():
             self._log_on_change(
-                "this PC's clock has not been set since it was started: planned sessions wait, a minute at most"
+                "this PC's clock is not set since its start: planned sessions wait, a minute at most"
             )
             return True
         return False
@@ -295,7 +295,7 @@ class Schedule:
                 self._known = self.plans.read()
                 self._log_on_change("", "plans")
             except StateError as error:
-                self._log_on_change(f"{error.message}; what was planned before holds", "plans")
+                self._log_on_change(f"{error.message}; earlier plans hold", "plans")
             else:
                 with contextlib.suppress(StateError):  # old entries do no harm
                     keep_only(self.done, self._known)
@@ -319,7 +319,7 @@ class Schedule:
             kept: Mapping[str, Done] = self.done.read()
             self._log_on_change("", "done")
         except StateError as error:
-            self._log_on_change(f"{error.message}; what is done for planned sessions is not kept", "done")
+            self._log_on_change(f"{error.message}; records of planned sessions are not kept", "done")
             kept = {}
         return {**kept, **self._unsaved}
 
@@ -330,7 +330,7 @@ class Schedule:
                 note(self.done, plan, change)
                 return
         except StateError as error:
-            self._log_on_change(f"{error.message}; what is done for planned sessions is not kept", "done")
+            self._log_on_change(f"{error.message}; records of planned sessions are not kept", "done")
         self._unsaved[plan.id] = change(done_for(plan, self._ledger()))
 
     def _starting_plans(self, plans: Sequence[Plan], ledger: Ledger, runs: Sequence[Run]) -> set[str]:
@@ -338,7 +338,7 @@ class Schedule:
         coming = {
             plan.id
             for plan in plans
-            if plan.id not in running and (done := ledger.get(plan.id)) and done.attempt and done.attempt.lives
+            if plan.id not in running and (done := ledger.get(plan.id)) and done.attempt and done.attempt.is_alive
         }
         return coming | ({self._beginning.plan.id} if self._beginning is not None else set())
 

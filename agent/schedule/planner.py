@@ -51,7 +51,7 @@ class Planner:
         """The IANA name of that zone; "" if unknown."""
         return str(zone_named(zone_name(self.settings.office.time_zone)) or "")
 
-    def named(self, field: str) -> str:
+    def label(self, field: str) -> str:
         """Return the name of a field for people."""
         return f"--{field.removesuffix('_s')}" if self.by_options else field
 
@@ -61,7 +61,7 @@ class Planner:
         try:
             return parse_when(text, day if day and is_time_alone else self.now, self.zone).replace(microsecond=0)
         except NotAllowed as error:
-            raise UsageError(f"{self.named(field)} {text!r} {error}") from None
+            raise UsageError(f"{self.label(field)} {text!r} {error}") from None
 
 
 def planner(config_file: Path | None) -> Planner:
@@ -77,16 +77,16 @@ def planner_of(settings: Settings, *, by_options: bool = True) -> Planner:
 
 def check_plan(plan: Plan, desk: Planner) -> Plan:
     """Return the plan if it can be carried out, as far as is known now; raises UsageError."""
-    settings, named = desk.settings, desk.named
+    settings, label = desk.settings, desk.label
     if not text_of("title", plan.title):
-        hint = f"say what the session is ({named('title')}), or for which request it is ({named('request')})"
+        hint = f"say what the session is ({label('title')}), or for which request it is ({label('request')})"
         raise UsageError("there is no title", hint=hint)
     length = plan.ends_at - plan.starts_at
     if length <= timedelta(0):
-        hint = f"check {named('starts')} and {named('ends')}, or say how long it is ({named('for_s')})"
+        hint = f"check {label('starts')} and {label('ends')}, or say how long it is ({label('for_s')})"
         raise UsageError("the session ends before it begins", hint=hint)
     if length > LONGEST:
-        hint = f"check {named('ends')}"
+        hint = f"check {label('ends')}"
         raise UsageError(f"the session is {length.days} days long; {LONGEST.days} at most", hint=hint)
     settings.profile(plan.profile)
     settings.layout(plan.layout)
@@ -130,14 +130,14 @@ def add(desk: Planner, asked: PlanAsked) -> Plan:
     of_request = request.starts_at if request else None
     starts_at = desk.when("starts", asked.starts) if asked.starts else of_request
     if starts_at is None:
-        hint = f'say it: {desk.named("starts")} "besok 09:00"'
+        hint = f'say it: {desk.label("starts")} "besok 09:00"'
         raise UsageError("it is not said when the session begins", hint=hint)
     ends_at = _end(desk, asked, starts_at) or (None if asked.starts or request is None else request.ends_at)
     if ends_at is None:
-        hint = f"say it: {desk.named('ends')} 11:00, or how long it is ({desk.named('for_s')})"
+        hint = f"say it: {desk.label('ends')} 11:00, or how long it is ({desk.label('for_s')})"
         raise UsageError("it is not said when the session ends", hint=hint)
     if ends_at <= desk.now:
-        hint = f"check {desk.named('starts')}"
+        hint = f"check {desk.label('starts')}"
         raise UsageError(f"the session is over already: {ends_at:%Y-%m-%d %H:%M}", hint=hint)
     title = text_of("title", asked.title or (request.event if request else ""))
     plan = Plan(
@@ -157,7 +157,7 @@ def add(desk: Planner, asked: PlanAsked) -> Plan:
 def edit(desk: Planner, plan: Plan, asked: PlanAsked) -> Plan:
     """Edit a plan and return it; a removed one is planned again. Raises UsageError, DossierError, StateError."""
     if asked == PlanAsked():
-        hint = f"name what is, such as {desk.named('starts')} or {desk.named('mode')}"
+        hint = f"name what is, such as {desk.label('starts')} or {desk.label('mode')}"
         raise UsageError("nothing is to be changed", hint=hint)
     request = _request(desk, asked.request)
 
@@ -181,7 +181,7 @@ def _request(desk: Planner, key: str | None) -> Request | None:
 def _end(desk: Planner, asked: PlanAsked, starts_at: datetime) -> datetime | None:
     """Return the end from a time or a length; None without either. Raises UsageError."""
     if asked.ends and asked.for_s:
-        both = f"both {desk.named('ends')} and {desk.named('for_s')} are given"
+        both = f"both {desk.label('ends')} and {desk.label('for_s')} are given"
         raise UsageError(both, hint="one of them says when it ends")
     if asked.for_s:
         return starts_at + timedelta(seconds=asked.for_s)

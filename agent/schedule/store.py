@@ -68,7 +68,7 @@ class Plans:
 
         self._change(lambda plans: [kept for plan in plans for kept in removed(plan)])
 
-    def take(self, feed: str, events: Sequence[Source], window: tuple[datetime, datetime] | None) -> list[Plan]:
+    def take_events(self, feed: str, events: Sequence[Source], window: tuple[datetime, datetime] | None) -> list[Plan]:
         """Take in the events of calendar `feed`; return its new and changed plans. Raises StateError.
 
         A plan in `window` without an event is cancelled; with None, none is. Fields edited by hand stay.
@@ -76,7 +76,7 @@ class Plans:
         before, after = self._change(lambda plans: merge(plans, feed, events, window))
         return _changed_plans(before, after)
 
-    def leave(self, feeds: Collection[str], now: datetime) -> list[Plan]:
+    def cancel_other_feeds(self, feeds: Collection[str], now: datetime) -> list[Plan]:
         """Cancel and return future plans of calendars not in `feeds`. Raises StateError."""
 
         def without(plans: list[Plan]) -> list[Plan]:
@@ -99,7 +99,7 @@ class Plans:
             raise UsageError(f"{len(found)} plans could be meant by {key!r}: {named}", hint="say more of its id")
         raise _no_plan_error(key)
 
-    def whole(self, plan_id: str) -> Plan:
+    def get(self, plan_id: str) -> Plan:
         """Return the plan with exactly this id, for programs. Raises StateError, UsageError."""
         return _plan_with(self.read(), plan_id)
 
@@ -149,7 +149,7 @@ def new_id(title: str, starts_at: datetime) -> str:
 def merge(
     plans: Sequence[Plan], feed: str, events: Sequence[Source], window: tuple[datetime, datetime] | None
 ) -> list[Plan]:
-    """Return `plans` with the events of calendar `feed`; see `Plans.take`."""
+    """Return `plans` with the events of calendar `feed`; see `Plans.take_events`."""
     new = {event.key: event for event in events}
     again = {source.key: new.pop(source.key) for source in _sources(plans, feed) if source.key in new}
     again |= _moved_occurrences(_sources(plans, feed), again, new)
@@ -217,7 +217,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     boot_id: str
 
     @property
-    def lives(self) -> bool:
+    def is_alive(self) -> bool:
         """Whether that very process still runs."""
         return is_alive(self.pid, self.pid_started, self.boot_id)
 

@@ -169,7 +169,7 @@ class CameraPart:
         numbers = range(FIRST_NUMBER, LAST_NUMBER)
         return next((number for number in numbers if not Path(f"/dev/video{number}").exists()), LAST_NUMBER)
 
-    def undoing(self) -> Iterator[str]:
+    def undo_commands(self) -> Iterator[str]:
         """Yield the shell commands for root that take the camera away."""
         ours = [path for path in (self._places.load, self._places.options) if path.is_file()]
         if ours:

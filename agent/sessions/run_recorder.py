@@ -82,7 +82,7 @@ class RecorderRun:
                     folder,
                     follower,
                     every_s=reporter.every_s,
-                    rung=self._wakeup,
+                    wakeup=self._wakeup,
                     heard=lambda: self._show_requests(follower, reporter),
                 )
             except Lost:
@@ -96,7 +96,7 @@ class RecorderRun:
                     if (following := successor(*killed)) is None:
                         raise was_killed() from None
                     folder = self._folder = following
-                    follower.happened = 0
+                    follower.message_count = 0
                     reporter.note("The recorder was killed; another one goes on.")
                     self._show_requests(follower, reporter)  # also requests made while no recorder heard them
                     if self._end_count:

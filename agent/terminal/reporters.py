@@ -314,7 +314,7 @@ class Follower:
 
     def __init__(self, reporter: Reporter) -> None:
         self._reporter = reporter
-        self.happened = 0
+        self.message_count = 0
         """Number of events and notes so far; a second connection continues there."""
         self.is_recording = False
         """Whether a recorder of the session, also a killed one, has reported that it records."""
@@ -331,23 +331,25 @@ class Follower:
         if isinstance(told, SessionStatus):
             self.is_recording |= told.state not in BEFORE
         if isinstance(told, Event | Note):
-            self.happened += 1
+            self.message_count += 1
         if isinstance(told, Event) and told.kind == "session-live":
             self.is_recording = True
             if told.detail.get("stream_why") == "not-measured" and told.detail.get("destinations"):
                 self._reporter.note(NOT_MEASURED)
 
 
-def follow(folder: RecorderFolder, follower: Follower, *, every_s: float, rung: int, heard: Callable[[], bool]) -> None:
-    """Show a recorder's messages until the end, or until `heard()`, called on `rung`. Blocks; raises Lost."""
+def follow(
+    folder: RecorderFolder, follower: Follower, *, every_s: float, wakeup: int, heard: Callable[[], bool]
+) -> None:
+    """Show a recorder's messages until the end, or until `heard()`, called on `wakeup`. Blocks; raises Lost."""
     with Connection(folder) as connection:
-        connection.request(Watch(every_s=every_s, events_from=follower.happened))
+        connection.request(Watch(every_s=every_s, events_from=follower.message_count))
         while True:
             while not follower.result and (told := connection.told(0)):
                 follower.take(told)
             if heard() or follower.result:
                 return
-            select.select([connection.fileno(), rung], [], [], HEARD_AFTER_S)
+            select.select([connection.fileno(), wakeup], [], [], HEARD_AFTER_S)
 
 
 def exit_status(result: SessionResult | None) -> int:

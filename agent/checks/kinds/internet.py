@@ -52,7 +52,7 @@ def look(situation: Situation, tell: Tell) -> Iterable[Result]:
     targets = targets_of(situation)
     if not targets:
         return [found(CODES, "none", NAME)]
-    held = {line.name: line for _, status in situation.answering for line in status.destinations}
+    held = {line.name: line for _, status in situation.statuses for line in status.destinations}
 
     def told(count: int) -> None:
         tell(Progress(share=count / len(targets), doing=WORDS["tried"].filled({"count": count, "all": len(targets)})))

@@ -32,9 +32,9 @@ def look(situation: Situation, tell: Tell) -> Iterable[Result]:
     """Return a result for each destination with a key that no session uses."""
     if situation.settings.check.uplink == "ingest":  # its streams with the same key would clash with ours
         return []
-    held = {line.name for _, status in situation.answering for line in status.destinations}
-    if situation.silent is not None:  # a second stream with the same key would end the silent session's stream
-        return [found(CODES, "held-silent", NAME, session=situation.silent)]
+    held = {line.name for _, status in situation.statuses for line in status.destinations}
+    if situation.silent_title is not None:  # a second stream with the same key would end the silent session's stream
+        return [found(CODES, "held-silent", NAME, session=situation.silent_title)]
     looks = {
         name: partial(_key_result, situation, target)
         for name, target in targets_of(situation).items()

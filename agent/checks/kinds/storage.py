@@ -101,8 +101,8 @@ def folder_state(root: Path, settings: Settings, clock: Clock) -> tuple[int, Res
 
 
 def _recording_title(situation: Situation) -> str | None:
-    recording = (title for title, status in situation.answering if status.state in _RECORDS)
-    return situation.silent or next(recording, None)
+    recording = (title for title, status in situation.statuses if status.state in _RECORDS)
+    return situation.silent_title or next(recording, None)
 
 
 def _bytes_per_s(situation: Situation) -> float:

@@ -44,24 +44,24 @@ Examples:
 @click.option("--force", is_flag=True, help="Also where another request has the same letter number.")
 @json_option
 @at_the_desk
-def new_command(*, desk: Desk, letters: tuple[Path, ...], force: bool, as_json: bool, **given: object) -> None:
+def new_command(*, context: Desk, letters: tuple[Path, ...], force: bool, as_json: bool, **given: object) -> None:
     """Begin the dossier of a request: what the letter says, and the letter itself.
 
     Whatever is not known yet is left out, and added by `liput request edit`.
     """
-    fields = fields_of(desk, given)
-    papers = [take(path, desk.settings.request.largest_letter) for path in letters]
+    fields = fields_of(context, given)
+    papers = [take(path, context.settings.request.largest_letter) for path in letters]
     uuid, event = uuid4(), str(fields.pop("event"))
-    fields.setdefault("received_at", desk.now)
+    fields.setdefault("received_at", context.now)
     blank = Request(
-        id="", uuid=str(uuid), event=event, received_at=desk.now, procedure=procedure_of(desk.settings.request)
+        id="", uuid=str(uuid), event=event, received_at=context.now, procedure=procedure_of(context.settings.request)
     )
     request = msgspec.structs.replace(blank, **fields)
     name = f"{request.received_at:%Y-%m-%d}_{slug(event, 'acara')}_{uuid.hex[:8]}"
     request = msgspec.structs.replace(request, id=name)
     check_times(request)
-    request = desk.dossiers.add(request, papers, desk.now, may_repeat=force)
-    answer(desk.dossiers.dossier(name), request, desk, f"Request {name}", as_json=as_json)
+    request = context.dossiers.add(request, papers, context.now, may_repeat=force)
+    answer(context.dossiers.dossier(name), request, context, f"Request {name}", as_json=as_json)
 
 
 LINK_EXAMPLES = """\b
@@ -80,7 +80,7 @@ PACKAGE is a package's name, UUID or path, or the beginning of one (liput archiv
 )
 @json_option
 @at_the_desk
-def link_command(*, desk: Desk, key: str, package_id: str, archive: Path | None, as_json: bool) -> None:
+def link_command(*, context: Desk, key: str, package_id: str, archive: Path | None, as_json: bool) -> None:
     """Put a request into a package that was recorded without it: letters, dispositions, history.
 
     One that was recorded for it gets what was missing when it was sealed. The media of the package stay as they are,
@@ -89,11 +89,11 @@ def link_command(*, desk: Desk, key: str, package_id: str, archive: Path | None,
     from recorder.features.dossier.linking import link
 
     clock = SystemClock()
-    dossier = desk.dossiers.find(key)
-    package = sealed(Archive(archive or desk.settings.archive.path, clock).find(package_id))
-    taken = carried(dossier, dossier.read(), desk.settings.office, history=True)
+    dossier = context.dossiers.find(key)
+    package = sealed(Archive(archive or context.settings.archive.path, clock).find(package_id))
+    taken = carried(dossier, dossier.read(), context.settings.office, history=True)
     link(package.folder, taken, clock.now())
-    answer(dossier, dossier.read(), desk, f"{package.id} has its request {dossier.id}", as_json=as_json)
+    answer(dossier, dossier.read(), context, f"{package.id} has its request {dossier.id}", as_json=as_json)
 
 
 EDIT_EXAMPLES = """\b
@@ -133,26 +133,26 @@ note_option = click.option("--note", default="", metavar="TEXT", help="Why; kept
 @note_option
 @json_option
 @at_the_desk
-def edit_command(*, desk: Desk, key: str, clear: tuple[str, ...], note: str, as_json: bool, **given: object) -> None:
+def edit_command(*, context: Desk, key: str, clear: tuple[str, ...], note: str, as_json: bool, **given: object) -> None:
     """Correct what is known of a request. The history keeps what was there before, who changed it, and when.
 
     --need replaces all needs that were there. Packages that were sealed keep what they have.
     """
-    fields = fields_of(desk, given) | dict(EMPTY[name] for name in clear)
+    fields = fields_of(context, given) | dict(EMPTY[name] for name in clear)
     if not fields:
         raise UsageError("nothing is to be changed", hint="name a field, such as --place, or one to --clear")
-    dossier = desk.dossiers.find(key)
+    dossier = context.dossiers.find(key)
     said = ""
 
     def change(request: Request) -> Request:
         nonlocal said
-        changed = amended(request, desk.now, "edited", note=text_of("note", note), **fields)
+        changed = amended(request, context.now, "edited", note=text_of("note", note), **fields)
         check_times(changed)
         said = "all of that was so" if changed is request else ", ".join(changed.history[-1].fields) or "noted"
         return changed
 
     request = dossier.change(change)
-    answer(dossier, request, desk, f"{request.id}: {said}", as_json=as_json)
+    answer(dossier, request, context, f"{request.id}: {said}", as_json=as_json)
 
 
 @click.command("attach", epilog=ATTACH_EXAMPLES)
@@ -165,27 +165,27 @@ def edit_command(*, desk: Desk, key: str, clear: tuple[str, ...], note: str, as_
 )  # fmt: skip
 @json_option
 @at_the_desk
-def attach_command(*, desk: Desk, key: str, files: tuple[Path, ...], kind: LetterKind | None, as_json: bool) -> None:
+def attach_command(*, context: Desk, key: str, files: tuple[Path, ...], kind: LetterKind | None, as_json: bool) -> None:
     """Keep copies of further papers with a request: PDF, JPEG or PNG.
 
     What is there already is not kept twice; a copy that is damaged or gone is put back.
     """
-    papers = [take(path, desk.settings.request.largest_letter) for path in files]
-    dossier = desk.dossiers.find(key)
+    papers = [take(path, context.settings.request.largest_letter) for path in files]
+    dossier = context.dossiers.find(key)
 
     def change(request: Request) -> Request:
-        new = dossier.keep(papers, kind or "request", request.letters, desk.now)
+        new = dossier.keep(papers, kind or "request", request.letters, context.now)
         named = {paper.sha256 for paper in papers} if kind else ()
         before = (
             msgspec.structs.replace(letter, kind=kind) if letter.sha256 in named else letter
             for letter in request.letters
         )  # fmt: skip
-        return amended(request, desk.now, "attached", letters=(*before, *new))
+        return amended(request, context.now, "attached", letters=(*before, *new))
 
     request = dossier.change(change)
     kept = {letter.sha256: letter.file for letter in request.letters}
     names = ", ".join(dict.fromkeys(kept[paper.sha256] for paper in papers))
-    answer(dossier, request, desk, f"{request.id}: {names}", as_json=as_json)
+    answer(dossier, request, context, f"{request.id}: {names}", as_json=as_json)
 
 
 def _state_command(name: str, state: RequestState, kind: str, text: str) -> click.Command:
@@ -195,16 +195,16 @@ def _state_command(name: str, state: RequestState, kind: str, text: str) -> clic
     @note_option
     @json_option
     @at_the_desk
-    def command(*, desk: Desk, key: str, note: str, as_json: bool) -> None:
-        dossier = desk.dossiers.find(key)
+    def command(*, context: Desk, key: str, note: str, as_json: bool) -> None:
+        dossier = context.dossiers.find(key)
 
         def change(request: Request) -> Request:
             if request.state is state:
                 raise UsageError(f"{request.id} is {state} already")
-            return amended(request, desk.now, kind, state=state, note=text_of("note", note))
+            return amended(request, context.now, kind, state=state, note=text_of("note", note))
 
         request = dossier.change(change)
-        answer(dossier, request, desk, f"{request.id} is {state}", as_json=as_json)
+        answer(dossier, request, context, f"{request.id} is {state}", as_json=as_json)
 
     return command
 

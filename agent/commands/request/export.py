@@ -27,7 +27,7 @@ from recorder.model.names import storable
 from recorder.package.request import Request
 
 
-def write_export(raw: IO[bytes], dossiers: Sequence[Dossier], desk: Desk, *, redact: bool) -> tuple[int, list[str]]:
+def write_export(raw: IO[bytes], dossiers: Sequence[Dossier], context: Desk, *, redact: bool) -> tuple[int, list[str]]:
     """Write the dossiers as a zip file to `raw`; return their number, and a sentence for each omission."""
     left_out: list[str] = []
     lines: list[RequestLine] = []
@@ -38,10 +38,10 @@ def write_export(raw: IO[bytes], dossiers: Sequence[Dossier], desk: Desk, *, red
             except DossierError as error:
                 left_out.append(error.message)
                 continue
-            found = document(dossier, request, desk, redact=redact)
-            lines.append(line(request, desk, redact=redact))
+            found = document(dossier, request, context, redact=redact)
+            lines.append(line(request, context, redact=redact))
             archive.writestr(f"{found.id}/{REQUEST_FILE}", json_text(found))
-            archive.writestr(f"{found.id}/{TEXT_FILE}", request_text(found.request, found.steps, desk.now))
+            archive.writestr(f"{found.id}/{TEXT_FILE}", request_text(found.request, found.steps, context.now))
             if not redact:
                 left_out += _letters(archive, dossier.folder, request)
         archive.writestr("requests.json", json_text(lines))
@@ -82,15 +82,17 @@ INCOMPLETE = 1
 @at_the_desk
 @click.pass_context
 def export_command(
-    ctx: click.Context, *, desk: Desk, file: Path, keys: tuple[str, ...], redact: bool, force: bool, as_json: bool
+    ctx: click.Context, *, context: Desk, file: Path, keys: tuple[str, ...], redact: bool, force: bool, as_json: bool
 ) -> None:
     """Write requests into one file: those named, or all, also those that are closed.
 
     Letters and names are personal data. With --redact no letter is in it, and nobody is named.
     """
-    dossiers = list(map(desk.dossiers.find, keys)) if keys else list(map(desk.dossiers.dossier, desk.dossiers.ids()))
+    dossiers = (
+        list(map(context.dossiers.find, keys)) if keys else list(map(context.dossiers.dossier, context.dossiers.ids()))
+    )
     with new_file(file, replace=force, example="permohonan.zip") as raw:
-        count, left_out = write_export(raw, dossiers, desk, redact=redact)
+        count, left_out = write_export(raw, dossiers, context, redact=redact)
     if as_json:
         print_json({"file": storable(str(file)), "requests": count, "left_out": left_out})
     else:

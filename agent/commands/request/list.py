@@ -37,15 +37,17 @@ COLUMNS = (
 @json_option
 @at_the_desk
 @click.pass_context
-def list_command(ctx: click.Context, *, desk: Desk, every: bool, late: bool, redact: bool, as_json: bool) -> None:
+def list_command(ctx: click.Context, *, context: Desk, every: bool, late: bool, redact: bool, as_json: bool) -> None:
     """List the requests that are open, the earliest first, with what is due now."""
-    found, damaged = desk.dossiers.read()
+    found, damaged = context.dossiers.read()
     shown = [each for each in found if (every or each.state is RequestState.OPEN)]
-    lines = [each for each in (line(request, desk, redact=redact) for request in shown) if each.late_steps or not late]
+    lines = [
+        each for each in (line(request, context, redact=redact) for request in shown) if each.late_steps or not late
+    ]
     if as_json:
         click.echo(msgspec.json.encode(lines))
     elif not lines:
-        click.echo(f"No request in {desk.dossiers.root}{'' if every else ' is open'}{' and late' * late}.", err=True)
+        click.echo(f"No request in {context.dossiers.root}{'' if every else ' is open'}{' and late' * late}.", err=True)
     else:
         _print(lines)
     for reason in damaged.values():
@@ -91,11 +93,11 @@ def _due(each: RequestLine) -> str:
 @redact_option
 @json_option
 @at_the_desk
-def show_command(*, desk: Desk, key: str, redact: bool, as_json: bool) -> None:
+def show_command(*, context: Desk, key: str, redact: bool, as_json: bool) -> None:
     """Show a request: its papers, each step against its standard time, recordings, and every change."""
-    dossier = desk.dossiers.find(key)
-    found = document(dossier, dossier.read(), desk, redact=redact)
+    dossier = context.dossiers.find(key)
+    found = document(dossier, dossier.read(), context, redact=redact)
     if as_json:
         click.echo(msgspec.json.encode(found))
     else:
-        click.echo("\n".join(text_lines(found, desk.hours.zone)))
+        click.echo("\n".join(text_lines(found, context.hours.zone)))

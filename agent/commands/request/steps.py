@@ -37,18 +37,18 @@ id_argument = click.argument("key", metavar="ID")
 @at_option
 @json_option
 @at_the_desk
-def receive_command(*, desk: Desk, key: str, by: str, at: str | None, as_json: bool) -> None:
+def receive_command(*, context: Desk, key: str, by: str, at: str | None, as_json: bool) -> None:
     """Note that the first role has taken up the letter. Without this, its first disposition says so."""
-    dossier = desk.dossiers.find(key)
-    receipt = Receipt(at=desk.been("--at", at), by=text_of("by", by))
+    dossier = context.dossiers.find(key)
+    receipt = Receipt(at=context.past("--at", at), by=text_of("by", by))
 
     def change(request: Request) -> Request:
-        changed = amended(_open_request(request), desk.now, "received", receipt=receipt)
+        changed = amended(_open_request(request), context.now, "received", receipt=receipt)
         check_times(changed)
         return changed
 
     request = dossier.change(change)
-    answer(dossier, request, desk, f"{request.id} was taken up by {request.procedure.roles[0]}", as_json=as_json)
+    answer(dossier, request, context, f"{request.id} was taken up by {request.procedure.roles[0]}", as_json=as_json)
 
 
 @click.command("dispose", epilog=DISPOSE_EXAMPLES)
@@ -72,7 +72,7 @@ def receive_command(*, desk: Desk, key: str, by: str, at: str | None, as_json: b
 @at_the_desk
 def dispose_command(
     *,
-    desk: Desk,
+    context: Desk,
     key: str,
     instruction: str,
     giver: str | None,
@@ -88,23 +88,23 @@ def dispose_command(
 
     Paper is often entered later: --at says when it was. Roles may be passed over with --to.
     """
-    dossier = desk.dossiers.find(key)
+    dossier = context.dossiers.find(key)
     if withdraw:
-        request = dossier.change(lambda request: _without_last_disposition(request, desk, text_of("note", note)))
-        answer(dossier, request, desk, f"{request.id} is with {reached(request)} again", as_json=as_json)
+        request = dossier.change(lambda request: _without_last_disposition(request, context, text_of("note", note)))
+        answer(dossier, request, context, f"{request.id} is with {reached(request)} again", as_json=as_json)
         return
-    papers = [take(path, desk.settings.request.largest_letter) for path in sheets]
+    papers = [take(path, context.settings.request.largest_letter) for path in sheets]
     given = Disposition(
         giver=giver or "", to=to or "", instruction=text_of("instruction", instruction), by=text_of("by", by),
-        at=desk.been("--at", at), noted_at=desk.now,
+        at=context.past("--at", at), noted_at=context.now,
     )  # fmt: skip
-    request = dossier.change(lambda request: _with_disposition(request, given, papers, dossier, desk))
+    request = dossier.change(lambda request: _with_disposition(request, given, papers, dossier, context))
     last = request.dispositions[-1]
-    answer(dossier, request, desk, f"{request.id}: {last.giver} -> {last.to}", as_json=as_json)
+    answer(dossier, request, context, f"{request.id}: {last.giver} -> {last.to}", as_json=as_json)
 
 
 def _with_disposition(
-    request: Request, given: Disposition, papers: list[Paper], dossier: Dossier, desk: Desk
+    request: Request, given: Disposition, papers: list[Paper], dossier: Dossier, context: Desk
 ) -> Request:
     """Return the request with one more disposition; its papers are on disk then."""
     request = _open_request(request)
@@ -128,19 +128,19 @@ def _with_disposition(
     given = msgspec.structs.replace(given, giver=giver, to=to)
     changed = msgspec.structs.replace(request, dispositions=(*request.dispositions, given))
     check_times(changed)
-    letters = (*request.letters, *dossier.keep(papers, "disposition", request.letters, desk.now))
+    letters = (*request.letters, *dossier.keep(papers, "disposition", request.letters, context.now))
     files = {letter.sha256: letter.file for letter in letters}
     given = msgspec.structs.replace(given, sheets=tuple(files[paper.sha256] for paper in papers))
     return amended(
-        request, desk.now, "disposed", dispositions=(*request.dispositions, given), letters=letters,
+        request, context.now, "disposed", dispositions=(*request.dispositions, given), letters=letters,
         note=f"{giver} -> {to}",
     )  # fmt: skip
 
 
-def _without_last_disposition(request: Request, desk: Desk, note: str) -> Request:
+def _without_last_disposition(request: Request, context: Desk, note: str) -> Request:
     if not request.dispositions:
         raise UsageError(f"{request.id} has no disposition to take back")
-    return amended(_open_request(request), desk.now, "withdrawn", dispositions=request.dispositions[:-1], note=note)
+    return amended(_open_request(request), context.now, "withdrawn", dispositions=request.dispositions[:-1], note=note)
 
 
 def _role(procedure: Procedure, word: str) -> str:
@@ -163,7 +163,7 @@ def _role(procedure: Procedure, word: str) -> str:
 @at_the_desk
 def assign_command(
     *,
-    desk: Desk,
+    context: Desk,
     key: str,
     staff: tuple[str, ...],
     equipment: tuple[str, ...],
@@ -173,7 +173,7 @@ def assign_command(
     """Add staff and equipment to a request, or take them away."""
     if not (staff or equipment or remove):
         raise UsageError("nobody and nothing is named", hint="--staff NAME, --equipment THING or --remove NAME")
-    dossier = desk.dossiers.find(key)
+    dossier = context.dossiers.find(key)
 
     def change(request: Request) -> Request:
         there = (*request.staff, *request.equipment)
@@ -181,14 +181,14 @@ def assign_command(
             if name not in there:
                 raise UsageError(f'"{name}" is not assigned{did_you_mean(name, there)}')
         return amended(
-            _open_request(request), desk.now, "assigned",
+            _open_request(request), context.now, "assigned",
             staff=_changed("staff", request.staff, staff, remove),
             equipment=_changed("equipment", request.equipment, equipment, remove),
         )  # fmt: skip
 
     request = dossier.change(change)
     said = ", ".join((*request.staff, *request.equipment)) or "nobody and nothing"
-    answer(dossier, request, desk, f"{request.id}: {said}", as_json=as_json)
+    answer(dossier, request, context, f"{request.id}: {said}", as_json=as_json)
 
 
 def _changed(what: str, before: tuple[str, ...], more: tuple[str, ...], less: tuple[str, ...]) -> tuple[str, ...]:

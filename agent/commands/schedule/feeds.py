@@ -58,7 +58,7 @@ def import_command(
     feed = Feed(locations=locations, categories=categories, mode=mode)
     name = of_file(file.name)
     sources = taken(name, feed, answer.events, desk.settings)
-    plans = desk.plans.take(name, sources, None)
+    plans = desk.plans.take_events(name, sources, None)
     for note in answer.notes:
         click.echo(f"liput: {file}: {note}", err=True)
     if as_json:

@@ -121,14 +121,14 @@ def _printer(found: Running, *, as_json: bool) -> Callable[[SessionStatus], None
 
 def _watch(found: Running, show: Callable[[SessionStatus], None]) -> None:
     """Print changes until the session or the watch ends; the session goes on."""
-    rung = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+    wakeup = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
     try:
         with (
-            hearing((signal.SIGINT, signal.SIGTERM, signal.SIGHUP), lambda _number: os.eventfd_write(rung, 1)),
+            hearing((signal.SIGINT, signal.SIGTERM, signal.SIGHUP), lambda _number: os.eventfd_write(wakeup, 1)),
             Connection(found.folder) as connection,
         ):
             connection.request(Watch(every_s=LOOK_S))
-            while rung not in select.select([connection.fileno(), rung], [], [])[0]:
+            while wakeup not in select.select([connection.fileno(), wakeup], [], [])[0]:
                 while (told := connection.told(0)) is not None:
                     if isinstance(told, Failure):
                         raise raised(told)
@@ -137,7 +137,7 @@ def _watch(found: Running, show: Callable[[SessionStatus], None]) -> None:
                     if isinstance(told, SessionStatus):
                         show(told)
     finally:
-        os.close(rung)
+        os.close(wakeup)
 
 
 def _change(found: Running, request: DestinationChange, change: str, sentence: str, *, as_json: bool) -> int:

@@ -63,13 +63,13 @@ def _print_killed(*, as_json: bool) -> None:
 def _watch(found: Running, *, as_json: bool) -> int:
     """Show a session until it or the watch ends; the session goes on."""
     shown = reporter(as_json=as_json)
-    rung = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+    wakeup = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
     has_seen_enough = False
 
     def enough() -> None:
         nonlocal has_seen_enough
         has_seen_enough = True
-        os.eventfd_write(rung, 1)
+        os.eventfd_write(wakeup, 1)
 
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     follower = Follower(shown)
@@ -85,15 +85,15 @@ def _watch(found: Running, *, as_json: bool) -> int:
             killed = with_replaced(found.folder, found.info)
             while folder and not has_seen_enough and not follower.result:
                 try:
-                    follow(folder, follower, every_s=shown.every_s, rung=rung, heard=lambda: has_seen_enough)
+                    follow(folder, follower, every_s=shown.every_s, wakeup=wakeup, heard=lambda: has_seen_enough)
                 except Lost:
                     killed.append(folder)
                     if how_it_ended(folder) or not (folder := successor(*killed)):
                         raise
-                    follower.happened = 0
+                    follower.message_count = 0
             if follower.result:
                 shown.show(follower.result)
     finally:
         with contextlib.suppress(OSError):
-            os.close(rung)
+            os.close(wakeup)
     return 0

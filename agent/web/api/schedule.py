@@ -36,7 +36,7 @@ def schedule(
 def plan(call: Call) -> PlanDocument:
     """Return a plan as `liput schedule show --json`."""
     desk = _desk(call)
-    return _document(desk.plans.whole(call.path["id"]), desk)
+    return _document(desk.plans.get(call.path["id"]), desk)
 
 
 def plan_one(call: Call, asked: PlanAsked) -> PlanDocument:
@@ -48,15 +48,15 @@ def plan_one(call: Call, asked: PlanAsked) -> PlanDocument:
 def change(call: Call, asked: PlanAsked) -> PlanDocument:
     """Change a plan as `liput schedule edit --json`."""
     desk = _desk(call)
-    return _document(edit(desk, desk.plans.whole(call.path["id"]), _checked(asked)), desk)
+    return _document(edit(desk, desk.plans.get(call.path["id"]), _checked(asked)), desk)
 
 
 def remove(call: Call) -> PlanDocument:
     """Remove a plan as `liput schedule remove --json`; it stays listed as removed."""
     desk = _desk(call)
-    key = desk.plans.whole(call.path["id"]).id
+    key = desk.plans.get(call.path["id"]).id
     desk.plans.remove(key, forgets=False)
-    return _document(desk.plans.whole(key), desk)
+    return _document(desk.plans.get(key), desk)
 
 
 def _desk(call: Call) -> Planner:

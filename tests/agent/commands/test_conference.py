@@ -142,7 +142,7 @@ def test_what_needs_root_is_only_what_is_missing(places: Places, monkeypatch: py
     monkeypatch.setattr("agent.sessions.conference.find_output", lambda _: OutputInfo("/dev/video10", "Liput", "x"))
     assert list(camera.commands()) == []
     assert all(check.ok for check in camera.checks())
-    assert list(camera.undoing()) == [f"rm -f {places.load} {places.options}", "modprobe -r v4l2loopback"]
+    assert list(camera.undo_commands()) == [f"rm -f {places.load} {places.options}", "modprobe -r v4l2loopback"]
 
 
 def test_options_of_somebody_else_are_left_alone_and_told(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:

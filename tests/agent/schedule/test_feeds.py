@@ -267,10 +267,10 @@ def test_a_calendar_that_cannot_be_had_keeps_what_was_known(server: Server, tmp_
     own.read_once("aula")
     assert [each.state for each in own.plans.read()] == [PlanState.CANCELLED]
     assert own.told == [
-        'the calendar "aula": 1 planned sessions are new, or not as before',
-        'the calendar "aula" cannot be read: its server answers with 503; what was known of it stays',
+        'the calendar "aula": 1 planned sessions are new or changed',
+        'the calendar "aula" cannot be read: its server answers with 503; its plans stay',
         'the calendar "aula" is read again',
-        'the calendar "aula": 1 planned sessions are new, or not as before',
+        'the calendar "aula": 1 planned sessions are new or changed',
     ]
 
 
@@ -321,7 +321,7 @@ def test_what_is_planned_of_a_calendar_that_the_settings_have_no_more_is_cancell
         return {each.title: each.state for each in own.plans.read()}
 
     for name in ("aula", "lama", of_file("a.ics")):
-        own.plans.take(name, sources(name), None)
+        own.plans.take_events(name, sources(name), None)
     planned = dict.fromkeys(("aula", "lama", of_file("a.ics")), PlanState.PLANNED)
     try:
         settings = own.feeds.settings

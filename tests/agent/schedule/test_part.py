@@ -34,7 +34,7 @@ def test_what_is_begun_is_noted_before_it_is_told_anything_and_not_begun_twice(b
     attempt = done_store(bench.folder).read()[plan_in(0).id].attempt
     assert attempt
     assert attempt.pid == bench.spawned[0].pid
-    assert attempt.lives
+    assert attempt.is_alive
     for other in (schedule, bench.schedule()):  # the daemon is killed and begun anew meanwhile
         for _ in range(3):
             other.look()
@@ -155,7 +155,7 @@ def test_a_disk_that_takes_nothing_costs_no_session_and_says_so_once(bench: Benc
     schedule.look()
     assert len(bench.specs) == 1
     assert len(bench.told) == 1
-    assert "is not kept" in bench.told[0]
+    assert "are not kept" in bench.told[0]
     assert (bench.folder / "done.json").read_text() == "[damaged"
 
 
@@ -168,7 +168,7 @@ def test_plans_that_cannot_be_read_any_more_hold_as_they_were(bench: Bench) -> N
     bench.at(90)
     schedule.look()
     assert [spec.plan for spec in bench.specs] == [plan_in(1).id]
-    assert [text for text in bench.told if "what was planned before holds" in text] == bench.told != []
+    assert [text for text in bench.told if "earlier plans hold" in text] == bench.told != []
 
 
 def test_it_ends_when_it_is_told_to_and_beats_meanwhile(bench: Bench) -> None:

@@ -45,17 +45,17 @@ def test_plans_are_plain_json(plans: Plans) -> None:
 
 
 def test_a_calendar_that_is_read_again_changes_what_it_has_changed(plans: Plans) -> None:
-    (before,) = plans.take("aula", [source(said())], WINDOW)
-    assert plans.take("aula", [source(said())], WINDOW) == []
-    (after,) = plans.take("aula", [source(said("Rapat Senat", NINE + HOUR))], WINDOW)
+    (before,) = plans.take_events("aula", [source(said())], WINDOW)
+    assert plans.take_events("aula", [source(said())], WINDOW) == []
+    (after,) = plans.take_events("aula", [source(said("Rapat Senat", NINE + HOUR))], WINDOW)
     assert (after.id, after.title, after.starts_at) == (before.id, "Rapat Senat", NINE + HOUR)
     assert plans.read() == [after]
 
 
 def test_what_was_changed_by_hand_stays_and_all_else_follows(plans: Plans) -> None:
-    (made,) = plans.take("aula", [source(said())], WINDOW)
+    (made,) = plans.take_events("aula", [source(said())], WINDOW)
     plans.replace(made.id, lambda one: msgspec.structs.replace(one, title="Rapat Pleno", streams=("youtube",)))
-    (after,) = plans.take("aula", [source(said("Rapat Biasa", NINE + HOUR, mode=Mode.ARM))], WINDOW)
+    (after,) = plans.take_events("aula", [source(said("Rapat Biasa", NINE + HOUR, mode=Mode.ARM))], WINDOW)
     assert (after.title, after.streams, after.starts_at, after.mode) == (
         "Rapat Pleno", ("youtube",), NINE + HOUR, Mode.ARM,
     )  # fmt: skip
@@ -63,17 +63,17 @@ def test_what_was_changed_by_hand_stays_and_all_else_follows(plans: Plans) -> No
 
 
 def test_what_was_changed_with_an_editor_stays_too(plans: Plans) -> None:
-    plans.take("aula", [source(said())], WINDOW)
+    plans.take_events("aula", [source(said())], WINDOW)
     plans.path.write_text(plans.path.read_text().replace('"title": "Rapat"', '"title": "Rapat Pleno"', 1))
-    plans.take("aula", [source(said("Rapat", NINE + HOUR))], WINDOW)
+    plans.take_events("aula", [source(said("Rapat", NINE + HOUR))], WINDOW)
     (after,) = plans.read()
     assert (after.title, after.starts_at) == ("Rapat Pleno", NINE + HOUR)
 
 
 def test_one_that_was_removed_by_hand_does_not_come_back(plans: Plans) -> None:
-    (made,) = plans.take("aula", [source(said())], WINDOW)
+    (made,) = plans.take_events("aula", [source(said())], WINDOW)
     plans.remove(made.id)
-    plans.take("aula", [source(said("Rapat Senat"))], WINDOW)
+    plans.take_events("aula", [source(said("Rapat Senat"))], WINDOW)
     (after,) = plans.read()
     assert (after.state, after.holds) == (PlanState.REMOVED, False)
     plans.add(plan("tangan"))
@@ -84,19 +84,19 @@ def test_one_that_was_removed_by_hand_does_not_come_back(plans: Plans) -> None:
 
 
 def test_one_that_has_gone_from_its_calendar_is_cancelled_and_comes_back_with_it(plans: Plans) -> None:
-    (made,) = plans.take("aula", [source(said())], WINDOW)
+    (made,) = plans.take_events("aula", [source(said())], WINDOW)
     plans.replace(made.id, lambda one: msgspec.structs.replace(one, title="Rapat Pleno"))
-    (gone,) = plans.take("aula", [], WINDOW)
+    (gone,) = plans.take_events("aula", [], WINDOW)
     assert (gone.id, gone.state, gone.title) == (made.id, PlanState.CANCELLED, "Rapat Pleno")
-    (back,) = plans.take("aula", [source(said())], WINDOW)
+    (back,) = plans.take_events("aula", [source(said())], WINDOW)
     assert (back.id, back.state, back.title) == (made.id, PlanState.PLANNED, "Rapat Pleno")
 
 
 def test_what_was_not_read_is_not_gone(plans: Plans) -> None:
     far = said(starts_at=NINE + timedelta(days=60))
-    plans.take("aula", [source(said()), source(far, "b")], (WINDOW[0], NINE + timedelta(days=90)))
-    plans.take("lain", [source(said(), feed="lain")], WINDOW)
-    plans.take("aula", [], WINDOW)
+    plans.take_events("aula", [source(said()), source(far, "b")], (WINDOW[0], NINE + timedelta(days=90)))
+    plans.take_events("lain", [source(said(), feed="lain")], WINDOW)
+    plans.take_events("aula", [], WINDOW)
     found = {(each.source.feed, each.source.uid): each.state for each in plans.read() if each.source}
     assert found == {
         ("aula", "a"): PlanState.CANCELLED, ("aula", "b"): PlanState.PLANNED, ("lain", "a"): PlanState.PLANNED,
@@ -105,28 +105,28 @@ def test_what_was_not_read_is_not_gone(plans: Plans) -> None:
 
 def test_what_is_to_come_of_a_calendar_that_is_no_more_is_cancelled_and_comes_back_with_it(plans: Plans) -> None:
     begun = source(said(starts_at=NINE - 2 * HOUR), "begun")
-    made, _ = plans.take("aula", [source(said()), begun], WINDOW)
-    plans.take("lain", [source(said(), feed="lain")], WINDOW)
-    plans.take(of_file("a.ics"), [source(said(), feed=of_file("a.ics"))], None)
+    made, _ = plans.take_events("aula", [source(said()), begun], WINDOW)
+    plans.take_events("lain", [source(said(), feed="lain")], WINDOW)
+    plans.take_events(of_file("a.ics"), [source(said(), feed=of_file("a.ics"))], None)
     plans.add(plan("tangan"))
     before, written = plans.read(), plans.path.stat().st_ino
-    assert plans.leave(["aula", "lain"], NINE - HOUR) == []
+    assert plans.cancel_other_feeds(["aula", "lain"], NINE - HOUR) == []
     assert plans.path.stat().st_ino == written, "nothing is written"
-    (gone,) = plans.leave(["lain"], NINE - HOUR)
+    (gone,) = plans.cancel_other_feeds(["lain"], NINE - HOUR)
     assert (gone.id, gone.state, gone.holds) == (made.id, PlanState.CANCELLED, False)
     assert [one for one in plans.read() if one.id != gone.id] == [one for one in before if one.id != gone.id]
-    assert plans.leave(["lain"], NINE - HOUR) == []
-    plans.take("aula", [source(said()), begun], WINDOW)
+    assert plans.cancel_other_feeds(["lain"], NINE - HOUR) == []
+    plans.take_events("aula", [source(said()), begun], WINDOW)
     assert plans.read() == before
 
 
 def test_what_people_have_removed_or_plan_again_is_no_calendars_that_is_no_more(plans: Plans) -> None:
-    (made,) = plans.take("aula", [source(said())], WINDOW)
+    (made,) = plans.take_events("aula", [source(said())], WINDOW)
     plans.remove(made.id)
-    assert plans.leave([], NINE - HOUR) == []
+    assert plans.cancel_other_feeds([], NINE - HOUR) == []
     assert [each.state for each in plans.read()] == [PlanState.REMOVED]
     plans.replace(made.id, lambda one: msgspec.structs.replace(one, state=PlanState.PLANNED))
-    assert plans.leave([], NINE - HOUR) == []
+    assert plans.cancel_other_feeds([], NINE - HOUR) == []
     assert [each.state for each in plans.read()] == [PlanState.PLANNED]
 
 
@@ -135,9 +135,9 @@ def test_a_series_that_is_moved_to_another_hour_takes_along_what_was_changed_by_
         days = [NINE.replace(hour=hour) + timedelta(days=7 * number) for number in range(3)]
         return [source(said(starts_at=at), recurrence_id=f"{at:%Y%m%dT%H%M%SZ}") for at in days]
 
-    first, *_ = plans.take("aula", week(9), WINDOW)
+    first, *_ = plans.take_events("aula", week(9), WINDOW)
     plans.replace(first.id, lambda one: msgspec.structs.replace(one, title="Rapat Pleno"))
-    plans.take("aula", week(13), WINDOW)
+    plans.take_events("aula", week(13), WINDOW)
     after = plans.read()
     assert [(each.title, each.starts_at.hour, each.state) for each in after] == [
         ("Rapat Pleno", 13, PlanState.PLANNED), *[("Rapat", 13, PlanState.PLANNED)] * 2,
@@ -146,23 +146,23 @@ def test_a_series_that_is_moved_to_another_hour_takes_along_what_was_changed_by_
 
 
 def test_a_file_that_lacks_an_event_cancels_nothing(plans: Plans) -> None:
-    plans.take("file a.ics", [source(said(), feed="file a.ics")], None)
-    plans.take("file a.ics", [], None)
+    plans.take_events("file a.ics", [source(said(), feed="file a.ics")], None)
+    plans.take_events("file a.ics", [], None)
     assert [each.state for each in plans.read()] == [PlanState.PLANNED]
 
 
 def test_what_is_long_over_is_forgotten_unless_it_was_made_by_hand(plans: Plans) -> None:
-    plans.take("aula", [source(said())], WINDOW)
+    plans.take_events("aula", [source(said())], WINDOW)
     plans.add(plan("tangan"))
     later = NINE + timedelta(days=100)
-    plans.take("aula", [], (later, later + timedelta(days=30)))
+    plans.take_events("aula", [], (later, later + timedelta(days=30)))
     assert [each.title for each in plans.read()] == ["tangan"]
 
 
 def test_an_end_by_hand_and_a_beginning_by_the_calendar_never_cross(plans: Plans) -> None:
-    (made,) = plans.take("aula", [source(said())], WINDOW)
+    (made,) = plans.take_events("aula", [source(said())], WINDOW)
     plans.replace(made.id, lambda one: msgspec.structs.replace(one, ends_at=NINE + HOUR / 2))
-    plans.take("aula", [source(said(starts_at=NINE + 2 * HOUR))], WINDOW)
+    plans.take_events("aula", [source(said(starts_at=NINE + 2 * HOUR))], WINDOW)
     (after,) = plans.read()
     assert (after.starts_at, after.ends_at) == (NINE, NINE + HOUR / 2), "both stay as they were for people"
 
