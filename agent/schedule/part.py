@@ -271,9 +271,7 @@ class Schedule:
         done = done_for(act.plan, ledger)
         is_new = act.kind in {Kind.ARM, Kind.RECORD} and done.recorder is None and done.attempt is None
         if is_new and self.may_be_set_soon():
-            self._log_on_change(
-                "this PC's clock is not set since its start: planned sessions wait, a minute at most"
-            )
+            self._log_on_change("this PC's clock is not set since its start: planned sessions wait, a minute at most")
             return True
         return False
 

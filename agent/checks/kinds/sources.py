@@ -10,9 +10,7 @@ from capture.detectors.watcher import Watcher
 from capture.pacing import RealPace
 from capture.sources.choice import SourceSelector
 from capture.sources.kind import Chosen, SourceContext, SourceRequirements
-from config.errors import (
-    LiputError,
-)
+from config.errors import LiputError
 from devices.host.clock import NANOSECONDS
 from devices.model.device import Device
 from recorder.model.status import SourceLine
