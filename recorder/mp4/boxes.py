@@ -139,7 +139,7 @@ def reopen_head(descriptor: int, moov: Box) -> None:
 
 
 def has_hole(descriptor: int, start: int, end: int, least: int = 1) -> bool:
-    """Return whether a sector, or `least` bytes of one, is all zeros (never written) in `start` to `end`."""
+    """Return whether all bytes of a sector in `start` to `end`, if at least `least`, are zeros: never written."""
     data = os.pread(descriptor, end - start, start)
     edges = [0, *range(SECTOR - start % SECTOR, len(data), SECTOR), len(data)]
     return any(after - at >= least and not any(data[at:after]) for at, after in itertools.pairwise(edges))
