@@ -17,10 +17,7 @@ from recorder.running.access import operators
 
 
 class Channel:
-    """The socket of one client and its received bytes; never blocks.
-
-    Raises ConnectionError once it is closed or fails.
-    """
+    """A client's socket and its received bytes; never blocks. Raises ConnectionError once it is closed or fails."""
 
     def __init__(self, connection: socket.socket, longest: int) -> None:
         """Make the socket non-blocking; a line has at most `longest` bytes."""

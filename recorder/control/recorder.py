@@ -116,10 +116,7 @@ class Recorder:
         self._folder.end(self._last_line)
 
     def run(self, handshake: Handshake, inbox: Inbox, standing: Standing | None = None) -> None:
-        """Run the session until it ends and a client knows it; `inbox` may end it, `standing` is our priority.
-
-        Blocks.
-        """
+        """Run the session until it ends and a client knows it; `inbox` may end it. Blocks. `standing`: our priority."""
         self._inbox = inbox
         session = Session(
             self._planned.plan,

@@ -78,10 +78,7 @@ def _too_many_changes() -> LiputError:
 
 
 class ControlConnection(Channel):
-    """A client of the control socket: nothing blocks, all queues are bounded.
-
-    Times are seconds of a monotonic clock.
-    """
+    """A client of the control socket: nothing blocks, all queues are bounded. Times are monotonic seconds."""
 
     def __init__(self, connection: socket.socket, now_s: float) -> None:
         super().__init__(connection, LONGEST_LINE)

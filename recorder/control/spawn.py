@@ -25,7 +25,7 @@ class Spawned:
     """A recorder started here. Its process can be waited for, and goes on without us."""
 
     def __init__(self, spec: Spec | None, begun: tuple[ChildProcess | Unit, str] | None = None) -> None:
-        """Start a recorder, or take one that has `begun`; without `spec` a spare, which waits for `give`.
+        """Start a recorder, or take one that has `begun`; without `spec` a spare, waiting for `give`.
 
         Raises SessionError.
         """
@@ -49,10 +49,7 @@ class Spawned:
         return self._process.pid
 
     def ready(self) -> RecorderFolder:
-        """Send the specification, and wait READY_S at most.
-
-        Raises the recorder's error, or SessionError without an answer.
-        """
+        """Send the specification; blocks for READY_S at most. Raises the recorder's error, SessionError without one."""
         with contextlib.suppress(BrokenPipeError):  # it is dead; its last line is read below
             self._process.give(self._spec)
             self._process.close_input()

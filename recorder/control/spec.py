@@ -31,10 +31,7 @@ LONGEST = 1 << 20
 
 
 class Spec(msgspec.Struct, frozen=True, kw_only=True):
-    """The specification of a recorder; paths are relative to `folder`.
-
-    `unsaved` names destinations with a lost address.
-    """
+    """The specification of a recorder; paths are relative to `folder`, `unsaved` names destinations without address."""
 
     asked: Asked
     settings: Path | None = None

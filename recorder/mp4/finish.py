@@ -87,10 +87,7 @@ def finish(
 
 
 def torn_bytes(descriptor: int, end: int, size: int) -> int:
-    """Return the bytes behind the last whole fragment at `end`, 0 for an index.
-
-    A `moov` before more bytes is a bad `moof`.
-    """
+    """Return the bytes behind the last whole fragment at `end`. An index is 0; a `moov` before more bytes is none."""
     behind = box_at(descriptor, end)
     if behind is not None and behind.kind == b"mdat":
         behind = box_at(descriptor, behind.end)

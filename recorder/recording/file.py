@@ -69,10 +69,7 @@ class RecordingFile:
         return len(data)
 
     def begin(self) -> None:
-        """Write to the disk once, and sync the file's name: the muxer writes nothing before the first fragment.
-
-        Raises OSError.
-        """
+        """Write to the disk once, and sync the file's name, long before the first fragment. Raises OSError."""
         os.pwrite(self.descriptor, b"\0", 0)
         os.ftruncate(self.descriptor, 0)
         Disk().sync(self._folder)

@@ -53,10 +53,7 @@ class Unfinished:
 
 
 def find(archives: Iterable[Archive]) -> list[Unfinished]:
-    """Return unfinished sessions, oldest first, also those being recorded.
-
-    Raises StorageError for an unreadable archive.
-    """
+    """Return unfinished sessions, oldest first, also those being recorded. Raises StorageError."""
     parts: list[Part] = []
     for archive in archives:
         try:

@@ -86,10 +86,7 @@ class Left:
 
 
 def examine(work: WorkFolder) -> Left:
-    """Return the media of a work folder, after mending the ends of its files.
-
-    Files without video and audio are left out. Raises ArchiveError for a folder with a link, StorageError and OSError.
-    """
+    """Mend and return the playable media of a work folder. Raises ArchiveError for a link, StorageError and OSError."""
     work.refuse_irregular()
     paths = sorted(
         (path for path in work.media.glob("*") if path.is_file() and not path.name.startswith(".")),
@@ -196,10 +193,7 @@ def joining_folder(archive: Archive, name: str, copy: int) -> Path:
 
 
 def sweep(archives: Iterable[Archive], name: str, copy: int) -> None:
-    """Remove half-joined folders of copy `copy` of the session `name`.
-
-    The caller holds the locks of the parts, so nobody is joining them. Other copies stay: their joining may run.
-    """
+    """Remove half-joined folders of this copy; the caller holds the locks of its parts, so nobody is joining them."""
     for archive in archives:
         shutil.rmtree(joining_folder(archive, name, copy), ignore_errors=True)
 

@@ -21,10 +21,7 @@ READ_FILE, SOCKET = 0o640, 0o660
 
 
 def operators() -> int | None:
-    """Return the gid of the group that may command our recorders, None without one.
-
-    Raises OSError for an unknown group.
-    """
+    """Return the gid of the group that may command our recorders, None without one. Raises OSError if unknown."""
     name = os.environ.get(VARIABLE)
     if not name:
         return None

@@ -202,10 +202,7 @@ class PreviewClient(_Client):
 
 
 def look_once(folder: RecorderFolder, source: str, timeout_s: float) -> bytes:
-    """Return the next preview of `source` as the largest JPEG.
-
-    Raises SessionError after `timeout_s`, RecorderRefused.
-    """
+    """Return the next preview of `source`, the largest JPEG. Raises SessionError after `timeout_s`, RecorderRefused."""
     picture = None
     with suppress(Lost), PreviewClient(folder, timeout_s) as client:
         client.look(Look(source=source, fps=5.0, width=WIDEST), timeout_s)
@@ -293,7 +290,7 @@ def _status(folder: RecorderFolder, timeout_s: float) -> SessionStatus | None:
 def session(key: str | None, preference: Preference) -> Running:
     """Return the session of an id or its beginning, else by `preference`.
 
-    Raises SessionError for none, UsageError for several.
+    Raises SessionError (none), UsageError (several).
     """
     found = running()
     if key is not None:
