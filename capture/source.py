@@ -29,7 +29,7 @@ type Size = tuple[int, int]  # width and height, in pixels
 type Samples = NDArray[np.int16]  # interleaved PCM, shape (samples, channels), full scale +-32768
 
 
-class Matrix(IntEnum):
+class ColorMatrix(IntEnum):
     """The matrix from RGB to YUV, by its number in ISO/IEC 23091-4 and FFmpeg."""
 
     BT709 = 1
@@ -49,7 +49,7 @@ class VideoFormat:
     width: int
     height: int
     rate: Fraction
-    matrix: Matrix
+    matrix: ColorMatrix
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +62,12 @@ class Frame:
 
     timestamp_ns: int
     payload: bytes | av.VideoFrame
-    copies: "Sequence[CodedPicture]" = ()
+    copies: "Sequence[CodedFrame]" = ()
     """From a film that is decoded while it is read: the coded frames read since the previous `Frame`."""
 
 
 @dataclass(frozen=True, slots=True)
-class CodedPicture:
+class CodedFrame:
     """A compressed frame as a film holds it; `shown_ns` is its time on the session clock."""
 
     data: bytes
@@ -86,7 +86,7 @@ class AudioBlock:
 
 
 @dataclass(frozen=True, slots=True)
-class Coded:
+class CodedFormat:
     """The codec (FFmpeg's name) and size of payloads that can be stored unchanged."""
 
     codec: str
@@ -131,7 +131,7 @@ class VideoSource(Source[Frame, VideoFormat]):
     of the driver. `damaged` counts the frames that the driver gave up.
     """
 
-    coded: Coded | None = None
+    coded: CodedFormat | None = None
     mode: "ChosenMode | None" = None
     damaged: int = 0
 

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-type Why = Literal[
+type ErrorCause = Literal[
     "",
     "missing",
     "speakers",
@@ -40,9 +40,9 @@ class LiputError(Exception):
     """An error for people: `message` says what failed, `hint` what to do about it."""
 
     exit_status = 1
-    why: Why = ""
+    why: ErrorCause = ""
 
-    def __init__(self, message: str, *, hint: str = "", why: Why = "") -> None:
+    def __init__(self, message: str, *, hint: str = "", why: ErrorCause = "") -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
@@ -50,16 +50,18 @@ class LiputError(Exception):
             self.why = why
 
 
-NO_THREAD = "can't start new thread"
+NO_THREAD_MESSAGE = "can't start new thread"
 """Python's message where the system gives no further thread."""
 
 
-def as_ours(error: BaseException, kind: type[LiputError] = LiputError, what: str = "", why: Why = "") -> LiputError:
+def as_liput_error(
+    error: BaseException, kind: type[LiputError] = LiputError, what: str = "", why: ErrorCause = ""
+) -> LiputError:
     """Return a LiputError unchanged, and another error as one of `kind`, prefixed by the failed action."""
     if isinstance(error, LiputError):
         return error
     before = f"{what}: " if what else ""
-    if isinstance(error, MemoryError) or NO_THREAD in str(error):
+    if isinstance(error, MemoryError) or NO_THREAD_MESSAGE in str(error):
         return kind(
             f"{before}this PC has no more threads or memory to give",
             hint="close other programs; limits are those of the service (TasksMax, MemoryMax), or ulimit -u and -v",

@@ -17,7 +17,7 @@ class Event(msgspec.Struct, frozen=True, tag_field="type", tag="event"):
     message: str
 
 
-def encoded(event: Event) -> bytes:
+def encode_event(event: Event) -> bytes:
     """Return an event as a line of JSON, without `detail` where that is not JSON."""
     try:
         return msgspec.json.encode(event) + b"\n"

@@ -16,7 +16,7 @@ _NEW = ".new"
 MOST_BYTES = 64 << 20
 """The most bytes of a file that are read into memory: a manifest of 400,000 files, an event log of a month."""
 
-type Prepare = Callable[[int], None]
+type PrepareFile = Callable[[int], None]
 """Sets owner and mode of a new file by its descriptor, while it is empty and private."""
 
 
@@ -68,16 +68,16 @@ def read_file(path: Path, most: int = MOST_BYTES, *, cut: bool = False) -> bytes
         return file.read(min(size, most))
 
 
-def of_mode(mode: int) -> Prepare:
+def with_mode(mode: int) -> PrepareFile:
     """Return a Prepare that sets `mode`, regardless of the umask."""
     return lambda descriptor: os.fchmod(descriptor, mode)
 
 
-_PRIVATELY = of_mode(PRIVATE)
+_PRIVATELY = with_mode(PRIVATE)
 
 
 @contextlib.contextmanager
-def held(folder: Path, below: str = "") -> Iterator[Path]:
+def open_beneath(folder: Path, below: str = "") -> Iterator[Path]:
     """Yield a path to `below` in `folder` by a descriptor, following no link below `folder`. Raises OSError."""
     flags = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
     descriptor = os.open(folder, flags)
@@ -90,14 +90,14 @@ def held(folder: Path, below: str = "") -> Iterator[Path]:
         os.close(descriptor)
 
 
-def make_file(path: Path, mode: int = PRIVATE) -> int:
+def create_file(path: Path, mode: int = PRIVATE) -> int:
     """Return a descriptor of a new file at `path`, opened to read and write; an old file is removed. Raises OSError."""
     with contextlib.suppress(FileNotFoundError):
         path.unlink()
     return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)  # O_EXCL follows no link
 
 
-def replace_file(path: Path, content: bytes, prepare: Prepare = _PRIVATELY, *, durable: bool) -> None:
+def replace_file(path: Path, content: bytes, prepare: PrepareFile = _PRIVATELY, *, durable: bool) -> None:
     """Replace `path` atomically by a file with `content`. Raises OSError; `path` is then unchanged.
 
     One writer per `path` only: temporary files of a killed writer are removed. With `durable` the new file is on disk
@@ -113,7 +113,7 @@ def replace_file(path: Path, content: bytes, prepare: Prepare = _PRIVATELY, *, d
         _remove(aside)
         raise
     if durable:
-        sync(path.parent)
+        sync_path(path.parent)
 
 
 def _remove(path: Path) -> None:
@@ -121,9 +121,9 @@ def _remove(path: Path) -> None:
         path.unlink()
 
 
-def write_file(path: Path, content: bytes, prepare: Prepare = _PRIVATELY, *, durable: bool) -> None:
+def write_file(path: Path, content: bytes, prepare: PrepareFile = _PRIVATELY, *, durable: bool) -> None:
     """Write a private file at `path`, synced if `durable`; its folder entry is not synced. Raises OSError."""
-    descriptor = make_file(path)
+    descriptor = create_file(path)
     with open(descriptor, "wb") as file:  # noqa: PTH123 - its mode is right from the first moment
         prepare(descriptor)
         file.write(content)
@@ -132,7 +132,7 @@ def write_file(path: Path, content: bytes, prepare: Prepare = _PRIVATELY, *, dur
             os.fsync(descriptor)
 
 
-def sync(path: Path) -> None:
+def sync_path(path: Path) -> None:
     """Sync the content of a file, or the entries of a folder, to disk. Raises OSError."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
@@ -156,12 +156,12 @@ def json_lines[T](content: bytes, kind: type[T]) -> Iterator[T]:
         yield value
 
 
-def number(value: object) -> float | None:
+def json_number(value: object) -> float | None:
     """Return a value read from JSON as a float; None if it is no number."""
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
-def stamp(path: Path | None) -> object:
+def file_stamp(path: Path | None) -> object:
     """Return a value that changes when `path` is written or replaced; None where there is no file."""
     try:
         found = None if path is None else path.stat()

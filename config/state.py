@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     import sqlite3
 
 
-VARIABLE = "LIPUT_STATE"
+STATE_VARIABLE = "LIPUT_STATE"
 
 
 def state_folder() -> Path:
     """Return the folder, which may not exist yet: LIPUT_STATE, else `~/.local/state/liput`."""
-    if named := os.environ.get(VARIABLE):
+    if named := os.environ.get(STATE_VARIABLE):
         return Path(named)
     return platformdirs.user_state_path("liput")
 
@@ -50,7 +50,7 @@ def transaction(path: Path, tables: str, hint: str) -> "Iterator[sqlite3.Connect
         raise StateError(f"{path} cannot be used: {error}", hint=hint) from None
 
 
-class Store[T]:
+class StateFile[T]:
     """The JSON file `path` with one value of type `kind`; a missing file holds `default`."""
 
     def __init__(self, path: Path, kind: type[T], default: T) -> None:

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from config.settings.office import LOCAL, live_in
-from config.state import VARIABLE
-from recorder.running.directory import VARIABLE as RUNTIME
+from config.settings.office import LOCAL, use_time_zone
+from config.state import STATE_VARIABLE
+from recorder.running.runtime_directory import RUNTIME_VARIABLE as RUNTIME
 from tests.rig.sampling import IN_WORDS
 from tests.support.guest import IN_GUEST
 from tests.support.parts import is_unit, may_have_unit
@@ -91,7 +91,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def own_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Keep the tests, and every process they start, away from the user's own state."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(VARIABLE, str(tmp_path_factory.mktemp("state")))
+        patch.setenv(STATE_VARIABLE, str(tmp_path_factory.mktemp("state")))
         patch.setenv(RUNTIME, str(tmp_path_factory.mktemp("runtime")))
         yield
 
@@ -100,12 +100,12 @@ def own_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 def fresh_state(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Let no test find what another has left, and no recorder outlive its test."""
     number = str(next(_NUMBERS))
-    monkeypatch.setenv(VARIABLE, str(tmp_path_factory.getbasetemp() / "state" / number))
+    monkeypatch.setenv(STATE_VARIABLE, str(tmp_path_factory.getbasetemp() / "state" / number))
     runtime = tmp_path_factory.getbasetemp() / "runtime" / number
     monkeypatch.setenv(RUNTIME, str(runtime))
     yield
     kill_recorders(runtime)
-    live_in(LOCAL)
+    use_time_zone(LOCAL)
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
     docs/reference/errors.md        the error tree: every class, what it means, with which status a command ends
     docs/reference/all-settings.md  every setting: its kind of value, its default, what config/default.toml says of it
-    docs/reference/cli.md           of each kind of event, its end, and whether it degrades (recorder/model/troubles.py)
+    docs/reference/cli.md           of events: their end, and whether they degrade (recorder/model/session_faults.py)
     docs/extending.md               its examples, which are files of tests/extending
     docs/man/liput.1                `man liput`, which the wheel installs (tests/man_page.py)
 
@@ -19,11 +19,11 @@ from typing import get_type_hints
 
 import msgspec
 
-from config.settings import kinds
+from config.settings import value_kinds
 from config.settings.loading import default_text
 from config.settings.reader import NAMED_SECTIONS, SECTIONS, kinds_of
 from config.settings.schema import Settings
-from recorder.model.troubles import ENDED_BY, HARMLESS, LASTING
+from recorder.model.session_faults import ENDED_BY, HARMLESS_KINDS, LASTING_KINDS
 from tests.man_page import man_page
 
 ROOT = Path(__file__).parents[1]
@@ -168,13 +168,13 @@ def events_table(text: str) -> Iterator[str]:
         cells = row.split(" | ")
         kinds_ = re.findall(r"`([^`]+)`", cells[0])
         over = {_over(kind) for kind in kinds_}
-        degrades = {"no" if kind in HARMLESS else "yes" for kind in kinds_}
+        degrades = {"no" if kind in HARMLESS_KINDS else "yes" for kind in kinds_}
         assert len(over) == len(degrades) == 1, f"{kinds_} differ: give them rows of their own"
         yield " | ".join((*cells[:-2], over.pop(), f"{degrades.pop()} |"))
 
 
 def _over(kind: str) -> str:
-    if kind in LASTING:
+    if kind in LASTING_KINDS:
         return "the session"
     return ", ".join(f"`{other}`" for other in sorted(ENDED_BY.get(kind, ())))
 
@@ -227,7 +227,7 @@ def _rows(
         yield f"| {' | '.join(cell.replace('|', r'\|') for cell in cells)} |"
 
 
-def _default(field: msgspec.structs.FieldInfo, kind: kinds.Kind, line: Line) -> str:
+def _default(field: msgspec.structs.FieldInfo, kind: value_kinds.ValueKind, line: Line) -> str:
     if field.required:
         return "has to be set"
     if field.default is None:

@@ -11,21 +11,21 @@ import msgspec
 import pytest
 
 from agent.checks import kinds, runner
-from agent.checks.check import every_check
-from agent.checks.result import Code, Verdict, codes
+from agent.checks.check import all_checks
+from agent.checks.result import CheckFinding, CheckVerdict, findings
 from agent.cli.group import liput
-from agent.sessions import judging
+from agent.sessions import rehearsal_results
 from capture.sources.worker import OutageKind, SourceState
 from config import errors
 from config.errors import LiputError
-from config.locale.lookup import Card, picture_text
+from config.locale.lookup import ProgramCard, picture_text
 from config.settings.layouts import BUILT_IN_LAYOUTS
 from config.settings.reader import NAMED_SECTIONS, SECTIONS, kinds_of
 from config.settings.schema import Settings
-from devices.health.faults import FAULTS
-from devices.health.line import Kind
-from devices.health.log import LEFT_OUT
-from devices.uplink.connecting import Trouble
+from devices.health.faults import FAULT_STATES
+from devices.health.log_line import LogKind
+from devices.health.log_writer import DROPPED_LINES
+from devices.uplink.connecting import NetworkFault
 from recorder.model.status import SessionState
 from recorder.recording.replica import ReplicaState
 from tests import reference
@@ -38,7 +38,7 @@ from tests.support.pages import CHECK, CLI, DEVICES, ROOT, SETTINGS, rows, secti
 def test_every_fault_is_explained_with_the_state_it_makes() -> None:
     table = rows(section(DEVICES, "## All faults"))
     assert {fault: row[0] for fault, row in table.items()} == {
-        str(fault): f"`{state}`" for fault, state in FAULTS.items()
+        str(fault): f"`{state}`" for fault, state in FAULT_STATES.items()
     }
 
 
@@ -47,28 +47,28 @@ def test_every_fault_says_when_it_is_found_when_it_is_over_and_what_to_do() -> N
 
 
 def test_every_kind_of_line_is_explained() -> None:
-    assert set(rows(section(DEVICES, "### Kinds of lines"))) == {LEFT_OUT, *map(str, Kind)}
+    assert set(rows(section(DEVICES, "### Kinds of lines"))) == {DROPPED_LINES, *map(str, LogKind)}
 
 
 # What checks find
 
 REHEARSAL = (
-    judging.CODES, judging.HAPPENED_CODES, judging.RATE_CODES, judging.SYNC_CODES, judging.SIZE_CODES,
-    judging.DESTINATION_CODES,
+    rehearsal_results.CODES, rehearsal_results.HAPPENED_CODES, rehearsal_results.RATE_CODES,
+    rehearsal_results.SYNC_CODES, rehearsal_results.SIZE_CODES, rehearsal_results.DESTINATION_CODES,
 )  # fmt: skip
-CHECK_CODES: Mapping[str, Mapping[str, Code]] = {
-    **{f"`{check.name}`": check.codes for check in every_check()},
+CHECK_CODES: Mapping[str, Mapping[str, CheckFinding]] = {
+    **{f"`{check.name}`": check.codes for check in all_checks()},
     "any check": runner.CODES,
-    "any source": codes("check-source"),
+    "any source": findings("check-source"),
     "parts of a rehearsal": {code: found for part in REHEARSAL for code, found in part.items()},
 }
 """By the heading of its table."""
 OF_ANY_CHECK = frozenset({"ok", "hangs", "cancelled"})
 """`ok` needs no words; the others stand in the table of any check."""
-OF_ANY_SOURCE = frozenset(codes("check-source"))
+OF_ANY_SOURCE = frozenset(findings("check-source"))
 ELSEWHERE: Mapping[str, frozenset[str]] = {
     "any check": frozenset(),
-    "`uplink`": frozenset(Trouble) | OF_ANY_CHECK,
+    "`uplink`": frozenset(NetworkFault) | OF_ANY_CHECK,
     "`picture`": OF_ANY_SOURCE | OF_ANY_CHECK,
     "`sound`": OF_ANY_SOURCE | OF_ANY_CHECK,
 }
@@ -87,7 +87,10 @@ def test_every_code_of_a_check_is_explained_with_its_verdict(heading: str) -> No
 def test_a_code_of_any_check_has_one_verdict() -> None:
     for found in CHECK_CODES.values():
         verdicts = {code: found[code].verdict for code in OF_ANY_CHECK & found.keys()}
-        assert verdicts.items() <= {"ok": Verdict.OK, "hangs": Verdict.FAILURE, "cancelled": Verdict.UNCHECKED}.items()
+        assert (
+            verdicts.items()
+            <= {"ok": CheckVerdict.OK, "hangs": CheckVerdict.FAILURE, "cancelled": CheckVerdict.UNCHECKED}.items()
+        )
 
 
 def test_no_two_parts_of_a_rehearsal_have_the_same_code() -> None:
@@ -108,7 +111,7 @@ def test_no_check_is_left_out() -> None:
 @pytest.mark.parametrize("heading", CHECK_CODES)
 def test_what_is_not_well_has_advice(heading: str) -> None:
     for code, found in CHECK_CODES[heading].items():
-        assert all(found.advice) or found.verdict in (Verdict.OK, Verdict.UNCHECKED), code
+        assert all(found.advice) or found.verdict in (CheckVerdict.OK, CheckVerdict.UNCHECKED), code
 
 
 # What is written from the code
@@ -173,7 +176,7 @@ def test_every_sentence_in_the_picture_stands_beside_its_translation() -> None:
     page = (ROOT / "docs/program.md").read_text()
     for kind in OutageKind:
         assert f"| {picture_text(kind, 'id')} | {picture_text(kind, 'en')} |" in page
-    for card in Card:
+    for card in ProgramCard:
         assert f"| `{card}` | {picture_text(card, 'id')} | {picture_text(card, 'en')} |" in page
     assert set(rows(section(page, "## Layouts (*tata letak*)"))) == set(BUILT_IN_LAYOUTS), "rows of docs/program.md"
 

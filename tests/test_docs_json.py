@@ -11,24 +11,25 @@ import msgspec
 import pytest
 
 from agent.alarms.alarm import Alarm
-from agent.commands.alarm import WayTested
-from agent.devices.gather import RoleState
+from agent.commands.alarm import ChannelTest
+from agent.devices.listing import RoleState
 from agent.devices.page import DevicePage, ModeRow, UsbPlace
-from agent.requests.answer import RequestDocument, RequestLine
-from agent.schedule.answer import Coming, PlanDocument
+from agent.requests.request_documents import RequestDocument, RequestLine
 from agent.schedule.feeds import FeedState
-from agent.schedule.plan import Plan, Source
-from agent.schedule.store import Done
-from agent.sessions.conference import Check
-from agent.sessions.steering import SessionLine
+from agent.schedule.plan import CalendarSource, Plan
+from agent.schedule.plan_documents import ComingStep, PlanDocument
+from agent.schedule.store import PlanRecord
+from agent.sessions.conference import ConferenceCheck
+from agent.sessions.control import SessionLine
 from config.settings.serving import MODES
-from devices.controls.changes import ControlChange
 from devices.controls.control import Control
-from devices.health.faults import FAULTS, OF_ITS_PLACE, HealthChange
-from devices.health.line import HealthLine
+from devices.controls.setting import ControlChange
+from devices.health.faults import FAULT_STATES, PLUG_FAULTS, HealthChange
+from devices.health.log_line import HealthLine
 from devices.health.summary import DeviceSummary
 from devices.model.device import Device, Health
 from recorder.model.eventlog import EVENTS_LEFT_OUT, fault_reporter
+from recorder.model.session_faults import ENDED_BY, HARMLESS_KINDS, LASTING_KINDS
 from recorder.model.status import (
     TRANSITIONS,
     DestinationLine,
@@ -40,7 +41,6 @@ from recorder.model.status import (
     SoundLine,
     SourceLine,
 )
-from recorder.model.troubles import ENDED_BY, HARMLESS, LASTING
 from recorder.package.request import (
     Change,
     Disposition,
@@ -53,8 +53,15 @@ from recorder.package.request import (
     Step,
     StepState,
 )
-from recorder.running.directory import RecorderInfo
-from recorder.running.protocol import AnyRequest, Failure, Look, Note, Sealing, Told
+from recorder.running.protocol import (
+    AnyRequest,
+    PreviewCommand,
+    RecorderFailure,
+    RecorderMessage,
+    RecorderNote,
+    SealingProgress,
+)
+from recorder.running.runtime_directory import RecorderInfo
 from tests.support.pages import ALARMS, CLI, CONTROL, REQUEST, ROOT, SCHEDULE, rows, section
 
 STATIC = {ROOT / "recorder/model/eventlog.py"}
@@ -74,13 +81,13 @@ def emitted() -> set[str]:
     )
     kinds.add(EVENTS_LEFT_OUT)  # by the log itself
     reporter = fault_reporter(lambda kind, *_, **__: kinds.add(kind))
-    for fault, begun in itertools.product(FAULTS.keys() - OF_ITS_PLACE, (True, False)):
+    for fault, begun in itertools.product(FAULT_STATES.keys() - PLUG_FAULTS, (True, False)):
         reporter(HealthChange("id", "name", fault, begun, "reason", Health()))
     return kinds
 
 
 def test_no_watch_finds_what_is_found_on_what_is_plugged_in() -> None:
-    of_its_place = re.compile(r"\bFault\.(" + "|".join(sorted(fault.name for fault in OF_ITS_PLACE)) + r")\b")
+    of_its_place = re.compile(r"\bFault\.(" + "|".join(sorted(fault.name for fault in PLUG_FAULTS)) + r")\b")
     modules = [path for package in ("capture", "recorder") for path in (ROOT / package).rglob("*.py")]
     assert [str(path) for path in modules if of_its_place.search(path.read_text())] == []
 
@@ -115,7 +122,7 @@ def _facts_in(path: Path) -> Iterator[tuple[str, str]]:
 
 def test_whatever_ends_or_lasts_is_a_kind_of_event() -> None:
     known = rows(section(CLI, "### Events")).keys()
-    assert {*HARMLESS, *LASTING, *ENDED_BY, *itertools.chain.from_iterable(ENDED_BY.values())} <= known
+    assert {*HARMLESS_KINDS, *LASTING_KINDS, *ENDED_BY, *itertools.chain.from_iterable(ENDED_BY.values())} <= known
 
 
 def test_every_fact_of_an_event_is_explained() -> None:
@@ -147,7 +154,7 @@ def _texts(value: ast.expr, path: Path) -> Iterator[str]:
 def test_every_kind_of_event_is_explained_and_whether_it_degrades() -> None:
     table = rows(section(CLI, "### Events"))
     assert {kind: row[-1] for kind, row in table.items()} == {
-        kind: "no" if kind in HARMLESS else "yes" for kind in emitted()
+        kind: "no" if kind in HARMLESS_KINDS else "yes" for kind in emitted()
     }
 
 
@@ -161,13 +168,13 @@ def test_every_kind_of_event_is_explained_and_whether_it_degrades() -> None:
         ("## liput devices show", [DevicePage, UsbPlace, ModeRow]),
         ("## liput devices controls", [Control, ControlChange]),
         ("## liput devices roles", [RoleState]),
-        ("## liput conference", [Check]),
+        ("## liput conference", [ConferenceCheck]),
         ("## liput health", [HealthLine]),
         ("## liput health summary", [DeviceSummary]),
         ("## liput arm", [SessionLine]),
-        ("## liput alarm", [WayTested]),
+        ("## liput alarm", [ChannelTest]),
         ("## liput request", [RequestLine, RequestDocument]),
-        ("## liput schedule", [PlanDocument, Coming, Plan, Source, Done, FeedState]),
+        ("## liput schedule", [PlanDocument, ComingStep, Plan, CalendarSource, PlanRecord, FeedState]),
         (
             "## liput record",
             [SessionStatus, SessionResult, DestinationLine, SourceLine, SoundLine, MarkLine, LoadLine, EncoderLine],
@@ -195,7 +202,7 @@ def test_every_field_of_a_request_is_on_its_page() -> None:
 
 def test_every_field_of_a_plan_is_on_its_page() -> None:
     named = set(re.findall(r"`([a-z_]+)`", section(SCHEDULE, "## On the disk")))
-    for kind in (Plan, Source):
+    for kind in (Plan, CalendarSource):
         assert not {field.encode_name for field in msgspec.structs.fields(kind)} - named - {"version"}, kind
     assert set(rows(section(SCHEDULE, "## What is done, and when"))) == set(MODES)
 
@@ -214,16 +221,20 @@ def test_every_command_of_the_control_socket_is_in_the_reference_with_all_it_tak
 
 def test_every_line_of_the_control_socket_is_in_the_reference() -> None:
     text = section(CONTROL, "## Lines")
-    for line in get_args(Told.__value__):
+    for line in get_args(RecorderMessage.__value__):
         assert f"`{line.__struct_config__.tag}`" in text, line
-    fields = [field.encode_name for kind in (Note, Sealing, Failure) for field in msgspec.structs.fields(kind)]
+    fields = [
+        field.encode_name
+        for kind in (RecorderNote, SealingProgress, RecorderFailure)
+        for field in msgspec.structs.fields(kind)
+    ]
     assert all(f"`{field}`" in text for field in fields)
     where = section(CONTROL, "## Where")
     assert all(f'"{field.encode_name}"' in where for field in msgspec.structs.fields(RecorderInfo))
 
 
 def test_what_can_be_asked_of_the_preview_socket_is_in_the_reference() -> None:
-    assert {field.encode_name for field in msgspec.structs.fields(Look)} - {"id"} == set(
+    assert {field.encode_name for field in msgspec.structs.fields(PreviewCommand)} - {"id"} == set(
         rows(section(CONTROL, "## Previews"))
     ) - {"program"}
 

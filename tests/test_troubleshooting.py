@@ -10,8 +10,8 @@ import pytest
 from agent.alarms.alarm import KILLED, SENTENCES, SILENT
 from agent.cli.group import liput
 from config.locale.lookup import words
-from recorder.live.reason import Reason
-from recorder.model.troubles import HARMLESS
+from recorder.live.reason import DestinationFault
+from recorder.model.session_faults import HARMLESS_KINDS
 from tests.support.pages import ROOT, rows
 from tests.test_docs_json import emitted
 
@@ -36,7 +36,7 @@ def texts(language: str) -> dict[str, str]:
 
 def printed(word: str, language: str) -> str:
     """Return the message of a word, with … for each name and number. Raises KeyError."""
-    if word in set(Reason):
+    if word in set(DestinationFault):
         text = texts(language)[f"reason.{word}"]
     elif word in SENTENCES:
         text = SENTENCES[word].of(language)
@@ -52,13 +52,13 @@ def spans(text: str) -> Iterator[str]:
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_whatever_degrades_a_session_is_looked_up_there(language: str) -> None:
-    needed = (emitted() - HARMLESS) | {KILLED, SILENT}
+    needed = (emitted() - HARMLESS_KINDS) | {KILLED, SILENT}
     assert needed - set(rows(page(language))) == set()
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_reason_of_a_stream_is_looked_up_there(language: str) -> None:
-    assert set(Reason) - set(rows(page(language))) == set()
+    assert set(DestinationFault) - set(rows(page(language))) == set()
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -73,7 +73,7 @@ def test_each_row_begins_as_the_message_does_and_as_no_other_row(language: str) 
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_each_row_says_what_becomes_of_the_recording(language: str) -> None:
-    of_streams = {word for word in SENTENCES if word.startswith(("destination-", "stream-"))} | set(Reason)
+    of_streams = {word for word in SENTENCES if word.startswith(("destination-", "stream-"))} | set(DestinationFault)
     table = {word: row for word, row in rows(page(language)).items() if word not in of_streams}
     assert [word for word, row in table.items() if len(row) != 2 or not row[1]] == []
 

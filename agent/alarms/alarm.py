@@ -6,11 +6,17 @@ from datetime import datetime
 
 import msgspec
 
-from config.locale.lookup import NOTHING, Words, in_language, words
+from config.locale.lookup import NO_TEXT, LocalizedText, in_language, words
 from devices.health.faults import Fault
 from devices.model.device import DeviceKind
-from devices.roles.roles import MICROPHONE, PODIUM, ROOM, SLIDES
-from recorder.model.troubles import AWAY, NOT_OPENED, REPLACED, TOLD_BY_TRACKS, kind_of
+from devices.roles.assignment import MICROPHONE, PODIUM, ROOM, SLIDES
+from recorder.model.session_faults import (
+    NOT_OPENED_KINDS,
+    REPLACED_KINDS,
+    REPORTED_BY_TRACKS,
+    SOURCE_AWAY,
+    kind_of_fault,
+)
 
 WORDS = words("alarm-words")
 
@@ -20,14 +26,14 @@ DAMAGED = "package-damaged"
 
 SENTENCES = words("alarms")
 
-OVER: Mapping[str, Words] = {
+END_SENTENCES: Mapping[str, LocalizedText] = {
     "source-lost": WORDS["back"],
     "source-silent": WORDS["back"],
     "source-missing": WORDS["back"],
     "recording-stalled": WORDS["the-recording-grows-again"],
     "stepped-down": WORDS["this-pc-keeps-up-again"],
     "destination-slow": WORDS["the-stream-to-keeps-up"],
-    **{kind_of(fault): WORDS["well"] for fault in Fault if fault not in TOLD_BY_TRACKS},
+    **{kind_of_fault(fault): WORDS["well"] for fault in Fault if fault not in REPORTED_BY_TRACKS},
 }
 
 _GOES_ON = re.compile(r" (?:Rekaman|The (?:main )?recording|It still records)[^.:]*\.$")
@@ -36,7 +42,7 @@ _OF_THE_RECORDING = re.compile(
     r"recorder-|recording-|storage-|session-failed|start-failed|sealing-failed|disk-critical|part"
 )
 
-ROLES: Mapping[str, Words] = {
+ROLES: Mapping[str, LocalizedText] = {
     SLIDES: WORDS["slide-input"],
     PODIUM: WORDS["podium-camera"],
     ROOM: WORDS["room-camera"],
@@ -45,83 +51,88 @@ ROLES: Mapping[str, Words] = {
 }
 """Names for roles; an unnamed camera has the name of its kind."""
 SCREEN = "Screen "  # prefix of the names of screens, which have neither cable nor light
-_CONFERENCE: Mapping[str, Words] = {"camera": WORDS["picture"], "microphone": WORDS["sound"]}
-OF_A_SOURCE = re.compile(r"source-|sound-|picture-|isolated-|frames-")
+_CONFERENCE: Mapping[str, LocalizedText] = {"camera": WORDS["picture"], "microphone": WORDS["sound"]}
+SOURCE_KINDS = re.compile(r"source-|sound-|picture-|isolated-|frames-")
 
-_OF_ONE_TROUBLE = ("source-lost", *NOT_OPENED, "source-hung", *REPLACED)  # the kind that explains most comes first
+_OF_ONE_TROUBLE = (
+    "source-lost",
+    *NOT_OPENED_KINDS,
+    "source-hung",
+    *REPLACED_KINDS,
+)  # the kind that explains most comes first
 
-SCREENS: Mapping[str, Words] = {
-    AWAY: WORDS["gives-no-picture-log-out"],
+SCREENS: Mapping[str, LocalizedText] = {
+    SOURCE_AWAY: WORDS["gives-no-picture-log-out"],
     "source-slow": WORDS["gives-too-few-pictures-this"],
 }
 
 
-def trouble_of(kind: str) -> str:
+def trouble_key(kind: str) -> str:
     """Return the key that all events of one trouble share."""
-    return AWAY if kind in _OF_ONE_TROUBLE else kind
+    return SOURCE_AWAY if kind in _OF_ONE_TROUBLE else kind
 
 
-def rank(kind: str) -> int:
+def explanation_rank(kind: str) -> int:
     """Return the place of a kind among those of its trouble: 0 explains most."""
     return _OF_ONE_TROUBLE.index(kind) if kind in _OF_ONE_TROUBLE else 0
 
 
-def tells_less(kind: str, before: str) -> bool:
+def explains_less(kind: str, before: str) -> bool:
     """Return whether `before` explains more than `kind`, which only says that the trouble lasts."""
-    return kind in REPLACED and rank(before) < rank(kind)
+    return kind in REPLACED_KINDS and explanation_rank(before) < explanation_rank(kind)
 
 
-def named(kind: str, subject: str) -> Words:
+def subject_name(kind: str, subject: str) -> LocalizedText:
     """Return the name that people use for `subject`, or `subject` itself."""
-    as_it_is = Words(subject, subject)
+    as_it_is = LocalizedText(subject, subject)
     if kind.startswith("conference-"):
         return _CONFERENCE.get(subject, as_it_is)
-    if not OF_A_SOURCE.match(kind):
+    if not SOURCE_KINDS.match(kind):
         return as_it_is
     return WORDS["synthetic"] if subject.startswith("synthetic") else ROLES.get(subject, as_it_is)
 
 
-def sentence(kind: str, subject: str, reason: object = None) -> Words:
+def trouble_sentence(kind: str, subject: str, reason: object = None) -> LocalizedText:
     """Return the sentence for a trouble, with its remedy."""
     return _filled(_words(kind, subject, reason) or WORDS["unknown"], kind, subject)
 
 
-def unrecorded(said: Words, instead: Words = NOTHING) -> Words:
+def without_recording(said: LocalizedText, instead: LocalizedText = NO_TEXT) -> LocalizedText:
     """Return a sentence for a time without a recording: `instead` replaces "the recording goes on"."""
-    return Words(*(_GOES_ON.sub(f" {other}".rstrip(), text) for text, other in zip(said, instead, strict=True)))
+    return LocalizedText(*(_GOES_ON.sub(f" {other}".rstrip(), text) for text, other in zip(said, instead, strict=True)))
 
 
-def what_happened(kind: str, subject: str) -> Words | None:
+def past_sentence(kind: str, subject: str) -> LocalizedText | None:
     """Return the sentence for a past trouble, without the remedy; None for an unknown kind."""
     if (said := _words(kind, subject)) is None:
         return None
-    return _filled(Words(*(f"{text.partition(': ')[0]}." for text in said)), kind, subject)
+    return _filled(LocalizedText(*(f"{text.partition(': ')[0]}." for text in said)), kind, subject)
 
 
-def when_over(kind: str, subject: str) -> Words | None:
+def end_sentence(kind: str, subject: str) -> LocalizedText | None:
     """Return the sentence for the end of a trouble; None if people need none."""
-    return _filled(OVER[kind], kind, subject) if kind in OVER else None
+    return _filled(END_SENTENCES[kind], kind, subject) if kind in END_SENTENCES else None
 
 
 def is_grave(kind: str) -> bool:
     """Return whether the recording is in danger or lacks a whole source."""
-    return _OF_THE_RECORDING.match(kind) is not None or trouble_of(kind) == AWAY
+    return _OF_THE_RECORDING.match(kind) is not None or trouble_key(kind) == SOURCE_AWAY
 
 
-def _words(kind: str, subject: str, reason: object = None) -> Words | None:
-    of_screen = SCREENS.get(trouble_of(kind)) if subject.startswith(SCREEN) else None
+def _words(kind: str, subject: str, reason: object = None) -> LocalizedText | None:
+    of_screen = SCREENS.get(trouble_key(kind)) if subject.startswith(SCREEN) else None
     return of_screen or SENTENCES.get(f"{kind}:{reason}") or SENTENCES.get(kind)
 
 
-def _filled(said: Words, kind: str, subject: str) -> Words:
-    names = named(kind, subject)
-    return Words(*(text.format(subject=name) for text, name in zip(said, names, strict=True)))
+def _filled(said: LocalizedText, kind: str, subject: str) -> LocalizedText:
+    names = subject_name(kind, subject)
+    return LocalizedText(*(text.format(subject=name) for text, name in zip(said, names, strict=True)))
 
 
 type Key = tuple[str, str, str]  # session, trouble (`trouble_of`) and subject
 
 
-class Said(msgspec.Struct, frozen=True):
+class BilingualText(msgspec.Struct, frozen=True):
     """A sentence in Indonesian and English."""
 
     id: str
@@ -141,25 +152,25 @@ class Alarm(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="al
     subject: str
     since: datetime
     message: str
-    text: Said
+    text: BilingualText
 
     @property
     def key(self) -> Key:
         """Equal for two alarms of the same trouble."""
-        return self.session, trouble_of(self.kind), self.subject
+        return self.session, trouble_key(self.kind), self.subject
 
 
-def before_it_records(said: Said) -> Said:
+def before_recording(said: BilingualText) -> BilingualText:
     """Return the sentence for a session that does not record yet."""
-    return Said(*unrecorded(Words(said.id, said.en), WORDS["not-yet"]))
+    return BilingualText(*without_recording(LocalizedText(said.id, said.en), WORDS["not-yet"]))
 
 
 def new_alarm(
     session: str, title: str, kind: str, subject: str, since: datetime, message: str, reason: object = None
 ) -> Alarm:
     """Return an alarm with its sentence."""
-    words = sentence(kind, subject, reason)
+    words = trouble_sentence(kind, subject, reason)
     return Alarm(
         session=session, title=title, kind=kind, subject=subject, since=since, message=message,
-        text=Said(words.indonesian, words.english),
+        text=BilingualText(words.indonesian, words.english),
     )  # fmt: skip

@@ -2,7 +2,7 @@
 
 from html import escape
 
-from agent.alarms.message import Message, subject
+from agent.alarms.message import Message, subject_line
 from config.errors import LiputError
 from recorder.model.names import one_line
 
@@ -18,7 +18,7 @@ class NoDesktop(LiputError):
     """No desktop shows notifications here, for instance before anybody logs in."""
 
 
-class Desktop:
+class DesktopChannel:
     """Shows one notification, replaces it, closes it."""
 
     name = "desktop"
@@ -31,7 +31,7 @@ class Desktop:
         self._noticed: dict[str, int] = {}
         self.to = "this PC's desktop"
 
-    def update(self, other: "Desktop") -> None:
+    def update(self, other: "DesktopChannel") -> None:
         """Take room and language of `other`, and keep the notification."""
         self.room, self.language = other.room, other.language
 
@@ -48,7 +48,7 @@ class Desktop:
         alarms = message.present or message.began
         body = "\n".join(one_line(alarm.text.of(self.language)) for alarm in alarms)
         shown: tuple[object, ...] = (
-            APP, self._shown, ICON, subject(message, self.room, self.language), escape(body, quote=False), [],
+            APP, self._shown, ICON, subject_line(message, self.room, self.language), escape(body, quote=False), [],
             {"urgency": ("y", CRITICAL), "category": ("s", "device.error")}, NEVER,
         )  # fmt: skip
         (self._shown,) = self._call("Notify", "susssasa{sv}i", shown)
@@ -77,7 +77,7 @@ class Desktop:
         from jeepney import DBusAddress, DBusErrorResponse, MessageType, new_method_call
         from jeepney.io.blocking import open_dbus_connection
 
-        from devices.host.awake import SESSION, bus_address
+        from devices.host.sleep_inhibitor import SESSION, bus_address
 
         address = bus_address(SESSION)
         if address is None:

@@ -8,8 +8,8 @@ from contextlib import closing, contextmanager, suppress
 from email.message import EmailMessage
 from email.utils import format_datetime, make_msgid
 
-from agent.alarms.connecting import connected, trusting
-from agent.alarms.message import Message, both, subject
+from agent.alarms.connection import open_connection, tls_context
+from agent.alarms.message import Message, subject_line, text_in_all_languages
 from agent.alarms.sender import PartlySent
 from config.errors import LiputError
 from config.settings.key_tables import AlarmKeys
@@ -20,7 +20,7 @@ _READY, _GO_AHEAD = 220, 220
 _FOR_GOOD = 500  # replies from here on are permanent failures
 
 
-class Mail:
+class MailChannel:
     """Sends messages to the recipients in the settings."""
 
     name = "mail"
@@ -43,11 +43,11 @@ class Mail:
     def send(self, message: Message) -> None:
         """Send a message to all recipients without it. Raises LiputError."""
         host, port = self._settings.mail_host
-        context = trusting(self._settings.ca_file)
+        context = tls_context(self._settings.ca_file)
         if self._message is not message:
             self._message, self._letter, self._left = message, self._written(message), list(self._settings.mail_to)
         with (
-            connected(host, port, self.deadline_s) as connection,
+            open_connection(host, port, self.deadline_s) as connection,
             self._translated(f"{host}:{port}"),
             # smtplib would look up its own name.
             closing(smtplib.SMTP(local_hostname=socket.gethostname())) as smtp,
@@ -118,11 +118,11 @@ class Mail:
 
     def _written(self, message: Message) -> EmailMessage:
         letter = EmailMessage()
-        letter["Subject"] = subject(message, self._room, self._language)
+        letter["Subject"] = subject_line(message, self._room, self._language)
         letter["From"] = self._settings.mail_from
         letter["To"] = self.to
         letter["Date"] = format_datetime(message.at)
         letter["Message-ID"] = make_msgid(domain=self._settings.mail_from.rpartition("@")[2])
         letter["Auto-Submitted"] = "auto-generated"  # no absence notice answers it
-        letter.set_content(both(message, self._room, self._language))
+        letter.set_content(text_in_all_languages(message, self._room, self._language))
         return letter

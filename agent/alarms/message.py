@@ -6,20 +6,20 @@ from datetime import datetime
 
 import msgspec
 
-from agent.alarms.alarm import WORDS, Alarm, Said
-from config.locale.lookup import WRITTEN, Words
+from agent.alarms.alarm import WORDS, Alarm, BilingualText
+from config.locale.lookup import WRITTEN, LocalizedText
 from recorder.model.names import one_line
 
 
-class Notice(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="notice"):
-    """News of a plan; `kind` is one of agent/schedule/part.py."""
+class PlanNotice(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="notice"):
+    """News of a plan; `kind` is one of agent/schedule/scheduler.py."""
 
     kind: str
     plan: str
     title: str
     at: datetime
     urgent: bool
-    text: Said
+    text: BilingualText
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Message:
     lasting: tuple[Alarm, ...] = ()
     over: tuple[Alarm, ...] = ()
     present: tuple[Alarm, ...] = ()
-    notices: tuple[Notice, ...] = ()
+    notices: tuple[PlanNotice, ...] = ()
     closes: bool = False
     is_last: bool = False
     is_test: bool = False
@@ -43,7 +43,7 @@ class Message:
 LONGEST_SUBJECT, LONGEST_LINE = 120, 500
 
 
-def subject(message: Message, room: str, language: str) -> str:
+def subject_line(message: Message, room: str, language: str) -> str:
     """Return a subject line with the room's name."""
     where = f" ({room})" if room else ""
     if message.is_test:
@@ -63,15 +63,15 @@ def _more(count: int, language: str) -> str:
     return f" {WORDS['more'].of(language).format(count=count - 1)}" if count > 1 else ""
 
 
-def text(message: Message, room: str, language: str) -> str:
+def message_text(message: Message, room: str, language: str) -> str:
     """Return the text in one language."""
     return "\n".join(_lines(message, room, language))
 
 
-def both(message: Message, room: str, language: str) -> str:
+def text_in_all_languages(message: Message, room: str, language: str) -> str:
     """Return the text in the room's language, then in Indonesian and English."""
     languages = dict.fromkeys((language, *WRITTEN))
-    return "\n\n".join(text(message, room, one) for one in languages) + "\n"
+    return "\n\n".join(message_text(message, room, one) for one in languages) + "\n"
 
 
 def _lines(message: Message, room: str, language: str) -> Iterator[str]:
@@ -92,7 +92,7 @@ def _lines(message: Message, room: str, language: str) -> Iterator[str]:
         yield WORDS["last"].of(language)
 
 
-def _group(heading: Words, alarms: Iterable[Alarm], language: str) -> Iterator[str]:
+def _group(heading: LocalizedText, alarms: Iterable[Alarm], language: str) -> Iterator[str]:
     for number, alarm in enumerate(alarms):
         if not number:
             yield f"{heading.of(language)}:"

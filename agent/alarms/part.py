@@ -7,35 +7,35 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from agent.alarms.alarm import Alarm
-from agent.alarms.desktop import Desktop, NoDesktop
-from agent.alarms.herald import Herald, Notices
-from agent.alarms.listening import RecorderWatcher
+from agent.alarms.desktop import DesktopChannel, NoDesktop
 from agent.alarms.message import Message
-from agent.alarms.sender import Sender, Way
-from agent.daemon.parts import look_again
+from agent.alarms.recorder_watcher import RecorderWatcher
+from agent.alarms.sender import ChannelSender, NotificationChannel
+from agent.alarms.throttle import AlarmThrottle, NoticeThrottle
+from agent.daemon.parts import poll
 from config.errors import LiputError, SecretError
 from config.settings.key_tables import alarm_keys
 from config.settings.schema import Settings
 from devices.host.clock import Clock
 from devices.host.throttle import LogOnChange, Tell
 
-WAYS = ("desktop", "mail", "webhook")
+CHANNELS = ("desktop", "mail", "webhook")
 
 
-def ways_of(settings: Settings) -> list[Way]:
+def channels_of(settings: Settings) -> list[NotificationChannel]:
     """Return the channels of the settings. Raises SecretError."""
     keys = alarm_keys(settings)
     alarms, room, language = settings.alarms, settings.general.room, settings.general.language
-    channels: list[Way] = [Desktop(room, language)] if alarms.desktop else []
+    channels: list[NotificationChannel] = [DesktopChannel(room, language)] if alarms.desktop else []
     # Lazy: smtplib and http.client are slow to load.
     if alarms.mail_server:
-        from agent.alarms.mail import Mail
+        from agent.alarms.mail import MailChannel
 
-        channels.append(Mail(alarms, keys, room, language))
+        channels.append(MailChannel(alarms, keys, room, language))
     if alarms.webhook or keys.webhook_url is not None:
-        from agent.alarms.webhook import Webhook
+        from agent.alarms.webhook import WebhookChannel
 
-        channels.append(Webhook(alarms, keys, room, language))
+        channels.append(WebhookChannel(alarms, keys, room, language))
     return channels
 
 
@@ -44,18 +44,18 @@ END_S = 1.0
 
 
 @dataclass(eq=False)
-class Alarms:
+class AlarmsPart:
     """Follows sessions and sends messages. `present` and `take` are thread-safe."""
 
-    channels: Sequence[Way]
-    herald: Herald
+    channels: Sequence[NotificationChannel]
+    herald: AlarmThrottle
     clock: Clock
     tell: Tell
     others: Sequence[Callable[[], Sequence[Alarm]]] = ()  # give further alarms, of no session; return at once
-    notices: Notices | None = None
+    notices: NoticeThrottle | None = None
     name: str = "alarms"
     _present: tuple[Alarm, ...] = ()
-    _senders: list[Sender] = field(default_factory=list)
+    _senders: list[ChannelSender] = field(default_factory=list)
     _newest: Settings | None = None
     _taken: Settings | None = None
     _log_once: LogOnChange = field(init=False)
@@ -76,7 +76,7 @@ class Alarms:
         self._set_channels(self.channels)
         watcher = RecorderWatcher(self.clock)
         try:
-            look_again(partial(self._look, watcher), LOOK_S, self.clock, stop, beat)
+            poll(partial(self._look, watcher), LOOK_S, self.clock, stop, beat)
         finally:
             watcher.close()
             for sender in self._senders:
@@ -93,11 +93,11 @@ class Alarms:
         if self.notices is not None:
             self.notices.most_per_hour = settings.alarms.most_per_hour
         try:
-            self._set_channels(ways_of(settings))
+            self._set_channels(channels_of(settings))
         except SecretError as error:
             self.tell(f"alarms go where they went before: {error.message}")
 
-    def _set_channels(self, channels: Sequence[Way]) -> None:
+    def _set_channels(self, channels: Sequence[NotificationChannel]) -> None:
         names = {channel.name for channel in channels}
         for sender in [sender for sender in self._senders if sender.channel.name not in names]:
             self._senders.remove(sender)
@@ -107,7 +107,7 @@ class Alarms:
             if channel.name in there:
                 there[channel.name].use(channel)
             else:
-                self._senders.append(Sender(channel, self.clock, self.tell))
+                self._senders.append(ChannelSender(channel, self.clock, self.tell))
                 self._senders[-1].start()
         self.channels = [sender.channel for sender in self._senders]
 
@@ -129,28 +129,33 @@ class Alarms:
 
     def _enqueue(self, message: Message) -> None:
         for sender in self._senders:
-            if not message.closes or isinstance(sender.channel, Desktop):
+            if not message.closes or isinstance(sender.channel, DesktopChannel):
                 sender.enqueue(message)
 
 
-def _end(sender: Sender) -> None:
+def _end(sender: ChannelSender) -> None:
     sender.stop(END_S)
-    if isinstance(sender.channel, Desktop):
+    if isinstance(sender.channel, DesktopChannel):
         with suppress(NoDesktop):
             sender.channel.close()
 
 
-def alarms_of(
+def alarms_part(
     settings: Settings, clock: Clock, tell: Tell, others: Sequence[Callable[[], Sequence[Alarm]]] = (),
-    notices: Notices | None = None,
-) -> Alarms:  # fmt: skip
+    notices: NoticeThrottle | None = None,
+) -> AlarmsPart:  # fmt: skip
     """Return the part for these settings; if the keys are wrong, only the desktop gets alarms."""
     try:
-        channels = ways_of(settings)
+        channels = channels_of(settings)
     except SecretError as error:
         tell(f"alarms go to the desktop only: {error.message}")
-        desktop = Desktop(settings.general.room, settings.general.language)
+        desktop = DesktopChannel(settings.general.room, settings.general.language)
         channels = [desktop] if settings.alarms.desktop else []
-    return Alarms(
-        channels, Herald(clock, settings.alarms.repeat_s, settings.alarms.most_per_hour), clock, tell, others, notices
+    return AlarmsPart(
+        channels,
+        AlarmThrottle(clock, settings.alarms.repeat_s, settings.alarms.most_per_hour),
+        clock,
+        tell,
+        others,
+        notices,
     )

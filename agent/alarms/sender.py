@@ -5,7 +5,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from agent.alarms.desktop import Desktop, NoDesktop
+from agent.alarms.desktop import DesktopChannel, NoDesktop
 from agent.alarms.message import Message
 from config.errors import LiputError
 from devices.host import threads
@@ -24,7 +24,7 @@ class PartlySent(LiputError):
         self.is_for_good = is_for_good
 
 
-class Way(Protocol):
+class NotificationChannel(Protocol):
     """A channel by which people get alarms."""
 
     @property
@@ -40,10 +40,10 @@ class Way(Protocol):
 
 
 @dataclass(eq=False)
-class Sender:
+class ChannelSender:
     """Sends messages in order. Never blocks its caller."""
 
-    channel: Way
+    channel: NotificationChannel
     clock: Clock
     tell: Tell
     _queue: deque[Message] = field(default_factory=deque)
@@ -59,7 +59,7 @@ class Sender:
 
     def start(self) -> None:
         """Start the thread."""
-        self._thread = threads.start(self._run, name=f"alarms-{self.channel.name}")
+        self._thread = threads.start_thread(self._run, name=f"alarms-{self.channel.name}")
 
     def enqueue(self, message: Message) -> None:
         """Queue a message; a full queue drops its oldest."""
@@ -72,9 +72,9 @@ class Sender:
                 self.tell(f"{self.channel.name}: an alarm was not sent: too many wait")
             self._changed.notify()
 
-    def use(self, channel: Way) -> None:
+    def use(self, channel: NotificationChannel) -> None:
         """Replace the channel, also for the message that waits. A desktop keeps its notification."""
-        if isinstance(self.channel, Desktop) and isinstance(channel, Desktop):
+        if isinstance(self.channel, DesktopChannel) and isinstance(channel, DesktopChannel):
             self.channel.update(channel)
         else:
             self.channel = channel

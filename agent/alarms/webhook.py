@@ -7,8 +7,8 @@ from contextlib import closing
 
 import msgspec
 
-from agent.alarms.connecting import connected, trusting
-from agent.alarms.message import Message, text
+from agent.alarms.connection import open_connection, tls_context
+from agent.alarms.message import Message, message_text
 from config.errors import LiputError
 from config.settings.key_tables import AlarmKeys
 from config.settings.serving import AlarmSettings
@@ -17,7 +17,7 @@ _LONGEST_ANSWER = 64 * 1024
 _REDIRECTS = range(300, 400)
 
 
-class Webhook:
+class WebhookChannel:
     """Posts messages to the address in the settings or in the file of keys."""
 
     name = "webhook"
@@ -40,7 +40,7 @@ class Webhook:
         """Post a message. Raises LiputError."""
         host, is_tls = self._parts.hostname or "", self._parts.scheme == "https"
         port = self._parts.port or (443 if is_tls else 80)
-        context = trusting(self._settings.ca_file) if is_tls else None
+        context = tls_context(self._settings.ca_file) if is_tls else None
         status = self._post(host, port, context, self._body(message))
         if status in _REDIRECTS:
             raise LiputError(
@@ -54,7 +54,7 @@ class Webhook:
         request = urllib.parse.urlunsplit(("", "", self._parts.path or "/", self._parts.query, ""))
         try:
             with (
-                connected(host, port, self.deadline_s) as connection,
+                open_connection(host, port, self.deadline_s) as connection,
                 closing(http.client.HTTPConnection(self._parts.netloc)) as web,
             ):
                 web.sock = connection if context is None else context.wrap_socket(connection, server_hostname=host)
@@ -79,7 +79,7 @@ class Webhook:
                 "test": message.is_test,
                 "room": self._room,
                 "at": message.at,
-                "text": text(message, self._room, self._language),
+                "text": message_text(message, self._room, self._language),
                 "began": message.began,
                 "lasting": message.lasting,
                 "over": message.over,

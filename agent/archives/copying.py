@@ -6,16 +6,23 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from agent.daemon.own_command import PATIENCE_S, command_line, end, environment, of_archive, our_log
+from agent.daemon.command_child import (
+    PATIENCE_S,
+    archive_options,
+    child_environment,
+    child_stderr,
+    end_child,
+    liput_command,
+)
 from devices.host.child import ChildProcess
 from devices.host.clock import NANOSECONDS, Clock
-from recorder.running.directory import session_runs
+from recorder.running.runtime_directory import is_session_running
 
 EVERY_S = 60.0  # between two rounds
 
 
 @dataclass
-class Copying:
+class CopyRunner:
     """Works the queue of copies. `look` never blocks. `archive` None means those of the settings."""
 
     clock: Clock
@@ -23,7 +30,7 @@ class Copying:
     config_file: Path | None = None
     every_s: float = EVERY_S
     is_wanted: Callable[[], bool] = lambda: True  # return whether the settings have a place for copies
-    is_busy: Callable[[], bool] = session_runs
+    is_busy: Callable[[], bool] = is_session_running
     _child: ChildProcess | None = None
     _next_ns: int = 0
     _beside_since_ns: int | None = field(default=None)
@@ -46,16 +53,16 @@ class Copying:
                 self._child.send(signal.SIGKILL)
 
     def _start(self) -> None:
-        words = ["archive", "copy", "--pending", *of_archive(self.archive)]
+        words = ["archive", "copy", "--pending", *archive_options(self.archive)]
         self._child = ChildProcess(
-            command_line(*words),
-            env=environment(self.config_file),
+            liput_command(*words),
+            env=child_environment(self.config_file),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
-            stderr=our_log(),
+            stderr=child_stderr(),
         )
 
     def close(self) -> None:
         """End the process; the next one continues its copy."""
         if self._child is not None:
-            end(self._child)
+            end_child(self._child)

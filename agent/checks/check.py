@@ -10,36 +10,36 @@ from importlib import import_module
 
 import msgspec
 
-from agent.checks.result import Code, Result
-from config.locale.lookup import Words
+from agent.checks.result import CheckFinding, CheckResult
+from config.locale.lookup import LocalizedText
 from config.settings.schema import Profile, Settings
 from devices.host.clock import Clock
 from devices.host.deadline import DeadlineTask
 from devices.model.device import Device
 from recorder.model.status import SessionStatus
-from recorder.running.client import Running
-from recorder.running.directory import claimed
-from recorder.session.request import Asked
+from recorder.running.client import RunningRecorder
+from recorder.running.runtime_directory import device_claim
+from recorder.session.request import SessionRequest
 
-type Devices = Callable[[], list[Device]]
+type ListDevices = Callable[[], list[Device]]
 
 
 @dataclass(frozen=True, slots=True)
-class Situation:
+class CheckContext:
     """The planned session, the settings and the equipment of the room.
 
     Checks ask `held` sessions about their devices and never open those. Waits end once `stop` is set.
     """
 
-    asked: Asked
+    asked: SessionRequest
     settings: Settings
     profile: Profile
     clock: Clock
     stop: threading.Event
-    devices: Devices
+    devices: ListDevices
     streams: Sequence[str] = ()
     """The session's destinations: names from the settings, or @FILEs."""
-    held: Sequence[Running] = ()
+    held: Sequence[RunningRecorder] = ()
     quick: bool = False
     public: bool = False
     equipment: Sequence[str] = ()
@@ -56,11 +56,11 @@ class Situation:
         """Titles and status of the other sessions."""
         return [(one.info.title, one.status) for one in self.held if one.status is not None]
 
-    def holder(self, device: Device) -> Running | None:
+    def holder(self, device: Device) -> RunningRecorder | None:
         """Return the session that has a device open; a silent session holds the devices it has claimed."""
         for one in self.held:
             if one.status is None:
-                claim = claimed(device.id)
+                claim = device_claim(device.id)
                 if claim is not None and claim.id == one.info.id:
                     return one
             elif any(line.id == device.id for line in one.status.sources):
@@ -73,18 +73,18 @@ class Situation:
         return self.asked.duration_s
 
 
-class Progress(msgspec.Struct, frozen=True, kw_only=True):
+class CheckProgress(msgspec.Struct, frozen=True, kw_only=True):
     """The `share` done, 0 to 1, and the current step; a `notice` must be read before its cost arises."""
 
     share: float
-    doing: Words
+    doing: LocalizedText
     notice: bool = False
 
 
-type Tell = Callable[[Progress], None]
-type News = Progress | Sequence[Result] | None
+type TellProgress = Callable[[CheckProgress], None]
+type CheckNews = CheckProgress | Sequence[CheckResult] | None
 """None when a check begins, then its progress, in the end its results."""
-type Look = Callable[[Situation, Tell], Iterable[Result]]
+type CheckFunction = Callable[[CheckContext, TellProgress], Iterable[CheckResult]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,16 +96,16 @@ class Check:
     """
 
     name: str
-    title: Words
-    look: Look
-    codes: Mapping[str, Code] = field(default_factory=dict, compare=False)
+    title: LocalizedText
+    look: CheckFunction
+    codes: Mapping[str, CheckFinding] = field(default_factory=dict, compare=False)
     place: int = 1000
     alone: bool = False
     quick: bool = True
     longest_s: float = 10.0
 
 
-def every_check() -> list[Check]:
+def all_checks() -> list[Check]:
     """Import all modules of `agent.checks.kinds` and return their checks, sorted by `place`."""
     kinds = import_module("agent.checks.kinds")
     modules = [import_module(found.name) for found in pkgutil.iter_modules(kinds.__path__, f"{kinds.__name__}.")]
@@ -116,7 +116,7 @@ def every_check() -> list[Check]:
 _POLL_S = 0.02
 
 
-def side_by_side[K, T](
+def run_parallel[K, T](
     looks: Mapping[K, Callable[[], T]],
     stop: threading.Event,
     told: Callable[[int], None] = lambda _count: None,

@@ -4,23 +4,23 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
-from agent.checks.result import Result, is_ready
+from agent.checks.result import CheckResult, is_ready
 from config.errors import StateError
-from config.state import Store, state_folder
+from config.state import StateFile, state_folder
 
-KEPT = 500
+MOST_RUNS = 500
 """Runs: a year or two of a room in daily use."""
-BEFORE = timedelta(hours=6)
+RECENT = timedelta(hours=6)
 """An older run says nothing about the session that begins."""
 
 
-class Checked(msgspec.Struct, frozen=True, kw_only=True):
+class CheckRun(msgspec.Struct, frozen=True, kw_only=True):
     """One run of the checks: its time, the session's title and the results."""
 
     at: datetime
     title: str = ""
     quick: bool = False
-    results: list[Result]
+    results: list[CheckResult]
 
     @property
     def ready(self) -> bool:
@@ -28,30 +28,30 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True):
         return is_ready(self.results)
 
 
-def _store() -> Store[list[Checked]]:
-    return Store(state_folder() / "checks.json", list[Checked], [])
+def _store() -> StateFile[list[CheckRun]]:
+    return StateFile(state_folder() / "checks.json", list[CheckRun], [])
 
 
-def keep(checked: Checked) -> None:
+def keep_run(checked: CheckRun) -> None:
     """Keep a run and drop the oldest above KEPT. Raises StateError."""
-    _store().change(lambda before: [*before, checked][-KEPT:])
+    _store().change(lambda before: [*before, checked][-MOST_RUNS:])
 
 
-def kept() -> list[Checked]:
+def kept_runs() -> list[CheckRun]:
     """Return the kept runs, oldest first. Raises StateError."""
     return _store().read()
 
 
-def newest(now: datetime) -> Checked | None:
+def newest_run(now: datetime) -> CheckRun | None:
     """Return the last run if it is at most BEFORE old; None without one, or if the file cannot be read."""
     try:
-        last = kept()[-1:]
+        last = kept_runs()[-1:]
     except StateError:
         return None
-    return next((one for one in last if timedelta(0) <= now - one.at <= BEFORE), None)
+    return next((one for one in last if timedelta(0) <= now - one.at <= RECENT), None)
 
 
-def document(checked: Checked, language: str, kind: str = "check") -> dict[str, object]:
+def run_document(checked: CheckRun, language: str, kind: str = "check") -> dict[str, object]:
     """Return the JSON of `liput check --json`: reasons and advice in `language`, and in both languages by code."""
     return {
         "type": kind,
@@ -59,11 +59,11 @@ def document(checked: Checked, language: str, kind: str = "check") -> dict[str, 
         "title": checked.title,
         "quick": checked.quick,
         "ready": checked.ready,
-        "checks": [result_line(result, language) for result in checked.results],
+        "checks": [result_document(result, language) for result in checked.results],
     }
 
 
-def result_line(result: Result, language: str) -> dict[str, object]:
+def result_document(result: CheckResult, language: str) -> dict[str, object]:
     """Return one result as JSON."""
     return {
         "name": result.name,
@@ -77,7 +77,7 @@ def result_line(result: Result, language: str) -> dict[str, object]:
     }
 
 
-def before_a_session(language: str) -> dict[str, object] | None:
+def recent_run(language: str) -> dict[str, object] | None:
     """Return the newest run as JSON for a session that begins now; None without a recent one."""
-    last = newest(datetime.now(UTC))
-    return None if last is None else document(last, language)
+    last = newest_run(datetime.now(UTC))
+    return None if last is None else run_document(last, language)

@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 import msgspec
 
-from config.locale.lookup import NOTHING, Words, area
+from config.locale.lookup import NO_TEXT, LocalizedText, sentence_file
 
 
-class Verdict(StrEnum):
+class CheckVerdict(StrEnum):
     """The verdict of one check, in ascending order: the last one present is that of the whole run."""
 
     OK = "ok"
@@ -18,19 +18,19 @@ class Verdict(StrEnum):
     FAILURE = "failure"
 
 
-class Code(NamedTuple):
+class CheckFinding(NamedTuple):
     """A finding: its verdict, reason and advice; the sentences have facts in braces."""
 
-    verdict: Verdict
-    reason: Words
-    advice: Words = NOTHING
+    verdict: CheckVerdict
+    reason: LocalizedText
+    advice: LocalizedText = NO_TEXT
 
 
-def codes(name: str) -> dict[str, Code]:
+def findings(name: str) -> dict[str, CheckFinding]:
     """Return the findings of an area of the sentences, by code."""
-    known = area(name)
+    known = sentence_file(name)
     return {
-        code: Code(Verdict(found.verdict), known.said(found.reason), known.said(found.advice))
+        code: CheckFinding(CheckVerdict(found.verdict), known.said(found.reason), known.said(found.advice))
         for code, found in known.codes.items()
     }
 
@@ -39,24 +39,24 @@ type Measured = Mapping[str, str | float | bool | None]
 """By names that end in the unit: `free_bytes`, `rtt_s`, `rate_bps`, `level_dbfs`."""
 
 
-class Result(msgspec.Struct, frozen=True, kw_only=True):
+class CheckResult(msgspec.Struct, frozen=True, kw_only=True):
     """The result of a check for one thing; `name` is such as `picture: podium`, `code` is stable, `ok` if well."""
 
     name: str
-    verdict: Verdict
+    verdict: CheckVerdict
     code: str
     measured: Measured = {}
-    reason: Words
-    advice: Words = NOTHING
+    reason: LocalizedText
+    advice: LocalizedText = NO_TEXT
 
 
-def found(
-    codes: Mapping[str, Code], code: str, name: str, /, measured: Measured | None = None, **facts: object
-) -> Result:
+def make_result(
+    codes: Mapping[str, CheckFinding], code: str, name: str, /, measured: Measured | None = None, **facts: object
+) -> CheckResult:
     """Return the result with `code` for `name`; `facts` and `measured` fill the sentences."""
     verdict, reason, advice = codes[code]
     every = {**(measured or {}), **facts}
-    return Result(
+    return CheckResult(
         name=name,
         verdict=verdict,
         code=code,
@@ -66,11 +66,11 @@ def found(
     )
 
 
-def is_ready(results: list[Result]) -> bool:
+def is_ready(results: list[CheckResult]) -> bool:
     """Return whether a session may begin: no check has failed or was cancelled."""
-    return all(result.verdict is not Verdict.FAILURE and not is_cancelled(result) for result in results)
+    return all(result.verdict is not CheckVerdict.FAILURE and not is_cancelled(result) for result in results)
 
 
-def is_cancelled(result: Result) -> bool:
+def is_cancelled(result: CheckResult) -> bool:
     """Return whether the run ended (Ctrl-C) before this thing was looked at."""
     return result.code == "cancelled"

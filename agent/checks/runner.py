@@ -6,36 +6,36 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from agent.checks.check import Check, News, Progress, Situation
-from agent.checks.result import Result, codes, found
+from agent.checks.check import Check, CheckContext, CheckNews, CheckProgress
+from agent.checks.result import CheckResult, findings, make_result
 from config.errors import LiputError
 from devices.host import threads
 
 POLL_S = 0.1
-LET_GO_S = 3.0
+STOP_WAIT_S = 3.0
 
-CODES = codes("check-any")
+CODES = findings("check-any")
 
 
-class Runner:
+class CheckRunner:
     """Runs each check on a daemon thread, so that a hung one ends with the process."""
 
     def __init__(
         self,
         checks: Sequence[Check],
-        situation: Situation,
-        tell: Callable[[Check, News], None] = lambda _check, _news: None,
+        situation: CheckContext,
+        tell: Callable[[Check, CheckNews], None] = lambda _check, _news: None,
     ) -> None:
         self._situation = situation
         self._tell = tell
         self._checks = checks
         self._chosen = [check for check in checks if check.quick or not situation.quick]
-        self._messages: queue.SimpleQueue[tuple[Check, Progress | Sequence[Result]]] = queue.SimpleQueue()
+        self._messages: queue.SimpleQueue[tuple[Check, CheckProgress | Sequence[CheckResult]]] = queue.SimpleQueue()
         self._begun: dict[str, float] = {}
         self._stops: dict[str, threading.Event] = {}
-        self._results: dict[str, Sequence[Result]] = {}
+        self._results: dict[str, Sequence[CheckResult]] = {}
 
-    def run(self) -> list[Result]:
+    def run(self) -> list[CheckResult]:
         """Return the results in the order of the checks; once `stop` is set, return the known ones early. Blocks."""
         stop, stopped_at = self._situation.stop, None
         while len(self._results) < len(self._chosen):
@@ -46,7 +46,7 @@ class Runner:
                 stopped_at = now
                 for own in self._stops.values():
                     own.set()
-            elif now - stopped_at > LET_GO_S or not self._running():
+            elif now - stopped_at > STOP_WAIT_S or not self._running():
                 break
             self._take_message()
             self._give_up(time.monotonic())
@@ -66,13 +66,13 @@ class Runner:
             self._tell(check, None)
             own = replace(self._situation, stop=threading.Event())
             self._stops[check.name] = own.stop
-            threads.start(self._look, check, own, name=f"check-{check.name}")
+            threads.start_thread(self._look, check, own, name=f"check-{check.name}")
 
-    def _look(self, check: Check, situation: Situation) -> None:
+    def _look(self, check: Check, situation: CheckContext) -> None:
         """Run a check, on its thread."""
         try:
             look = check.look(situation, lambda progress: self._messages.put((check, progress)))
-            results: Sequence[Result] = list(look)
+            results: Sequence[CheckResult] = list(look)
         except LiputError as error:
             results = [_broken_result(check, error.message)]
         except Exception as error:  # a bug in one check must not hide the results of the others
@@ -86,10 +86,10 @@ class Runner:
             return
         if check.name in self._results:
             return  # the check was given up
-        if isinstance(news, Progress):
+        if isinstance(news, CheckProgress):
             self._tell(check, news)
         elif self._situation.stop.is_set():  # a half-finished look is no result
-            self._end(check, [found(CODES, "cancelled", check.name)])
+            self._end(check, [make_result(CODES, "cancelled", check.name)])
         else:
             self._end(check, news)
 
@@ -97,17 +97,17 @@ class Runner:
         for check in self._running():
             if now - self._begun[check.name] > check.longest_s:
                 self._stops[check.name].set()  # it must not disturb the next check or leave anything open
-                self._end(check, [found(CODES, "hangs", check.name, longest_s=check.longest_s)])
+                self._end(check, [make_result(CODES, "hangs", check.name, longest_s=check.longest_s)])
 
-    def _end(self, check: Check, results: Sequence[Result]) -> None:
+    def _end(self, check: Check, results: Sequence[CheckResult]) -> None:
         self._results[check.name] = results
         self._tell(check, results)
 
-    def _results_of(self, check: Check) -> Sequence[Result]:
+    def _results_of(self, check: Check) -> Sequence[CheckResult]:
         if check.name in self._results:
             return self._results[check.name]
-        return [found(CODES, "cancelled" if check in self._chosen else "left-out", check.name)]
+        return [make_result(CODES, "cancelled" if check in self._chosen else "left-out", check.name)]
 
 
-def _broken_result(check: Check, error: str) -> Result:
-    return found(CODES, "broken", check.name, error=error)
+def _broken_result(check: Check, error: str) -> CheckResult:
+    return make_result(CODES, "broken", check.name, error=error)

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 
-from agent.checks.result import Measured, Result, codes, found
+from agent.checks.result import CheckResult, Measured, findings, make_result
 from config.locale.lookup import words
 from config.settings.quantities import brief_latency, brief_rate, brief_size
 from config.settings.schema import Profile, Settings
-from devices.uplink.model import Latency, Uplink
+from devices.uplink.model import LinkLatency, UplinkResult
 
 WORDS = words("check-uplink")
 
@@ -15,18 +15,18 @@ MARGIN = 1.1
 """Factor on the stream's rate for packet headers and retransmission."""
 COMFORTABLE, TIGHT = 0.7, 0.85
 """Shares of the sustained rate: below the first is comfortable, below the second tight."""
-BLOATED_S = 0.15
+BUFFERBLOAT_S = 0.15
 """With so much extra latency on a full link, people in a conference talk over each other."""
 
 
-CODES = codes("check-uplink")
+CODES = findings("check-uplink")
 
 
-type Need = tuple[float, float]
+type UplinkNeed = tuple[float, float]
 """Bits a second that a session needs, up and down."""
 
 
-def need_of(settings: Settings, profile: Profile, streams: int, *, conference: bool) -> Need:
+def need_of(settings: Settings, profile: Profile, streams: int, *, conference: bool) -> UplinkNeed:
     """Return the need of `profile` with a number of live destinations, and with a conference if there is one."""
     _, video_bps = settings.video.stream_range(profile)
     streamed = streams * (video_bps + profile.audio_bitrate) * MARGIN
@@ -43,14 +43,14 @@ def fitting(settings: Settings, up_bps: float, streams: int, *, conference: bool
     return None
 
 
-def judge(uplink: Uplink, need: Need, fits: str | None, server: str) -> Iterator[Result]:
+def judge(uplink: UplinkResult, need: UplinkNeed, fits: str | None, server: str) -> Iterator[CheckResult]:
     """Yield results for the uplink's rate, its latency, and the downlink if the session needs it."""
     need_up, need_down = need
     yield _rate(uplink, need_up, fits, server)
     if uplink.idle and uplink.loaded and uplink.bloat_s is not None:
-        yield found(
+        yield make_result(
             CODES,
-            "bufferbloat" if uplink.bloat_s > BLOATED_S else "ok-latency",
+            "bufferbloat" if uplink.bloat_s > BUFFERBLOAT_S else "ok-latency",
             LATENCY,
             _latencies(uplink),
             idle=brief_latency(uplink.idle.rtt_s),
@@ -61,10 +61,10 @@ def judge(uplink: Uplink, need: Need, fits: str | None, server: str) -> Iterator
         down = uplink.down.sustained_bps
         code = f"{_band(need_down, down)}-down"
         measured: Measured = {"down_bps": round(down), "need_bps": round(need_down)}
-        yield found(CODES, code, DOWN, measured, down=brief_rate(down), need=brief_rate(need_down))
+        yield make_result(CODES, code, DOWN, measured, down=brief_rate(down), need=brief_rate(need_down))
 
 
-def _rate(uplink: Uplink, need_bps: float, fits: str | None, server: str) -> Result:
+def _rate(uplink: UplinkResult, need_bps: float, fits: str | None, server: str) -> CheckResult:
     up = uplink.up
     band = _band(need_bps, up.sustained_bps)
     used = 100 * need_bps / max(1.0, up.sustained_bps)
@@ -89,7 +89,7 @@ def _rate(uplink: Uplink, need_bps: float, fits: str | None, server: str) -> Res
         "server": server,
     }
     moved = brief_size(uplink.moved_bytes)
-    return found(
+    return make_result(
         CODES,
         code,
         NAME,
@@ -103,8 +103,8 @@ def _rate(uplink: Uplink, need_bps: float, fits: str | None, server: str) -> Res
     )
 
 
-def _latencies(uplink: Uplink) -> Measured:
-    def rtt_s(latency: Latency | None) -> float | None:
+def _latencies(uplink: UplinkResult) -> Measured:
+    def rtt_s(latency: LinkLatency | None) -> float | None:
         return None if latency is None else round(latency.rtt_s, 4)
 
     return {

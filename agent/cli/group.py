@@ -10,13 +10,13 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import click
 
-from agent.cli.interrupting import end_silently
-from agent.cli.lazy import LazyGroup, Table
+from agent.cli.interrupts import end_silently
+from agent.cli.lazy import CommandTable, LazyGroup
 from agent.terminal.terminal import PrintableOutput
 from config.errors import LiputError
 from config.version import VERSION
 
-COMMANDS: Table = {
+COMMANDS: CommandTable = {
     "alarm": ("agent.commands.alarm:alarm_command", "Do alarms arrive by e-mail, at the webhook, on the desktop?"),
     "arm": ("agent.commands.session.record:arm_command", "Open the devices of a session, and keep its last seconds."),
     "archive": ("agent.commands.archive.group:archive_command", "Find, verify and look after recorded sessions."),
@@ -109,7 +109,7 @@ def liput(ctx: click.Context, *, no_browser: bool) -> None:
         if no_browser:
             raise click.UsageError("--no-browser goes with no command.", ctx)
         return
-    from agent.cli.opening import open_page
+    from agent.cli.open_page import open_page
 
     open_page(with_browser=not no_browser)
 
@@ -165,9 +165,9 @@ def report(error: LiputError, *, as_json: bool) -> None:
     if as_json:
         import msgspec
 
-        from recorder.model.names import storable
+        from recorder.model.names import utf8_safe
 
-        line = {"type": "error", "message": storable(error.message), "hint": storable(error.hint)}
+        line = {"type": "error", "message": utf8_safe(error.message), "hint": utf8_safe(error.hint)}
         print(msgspec.json.encode(line).decode(), flush=True)
     print(f"liput: {error.message}", file=sys.stderr)
     if error.hint:

@@ -7,19 +7,19 @@ from typing import Any
 
 import click
 
-from agent.cli.interrupting import raise_interrupts
+from agent.cli.interrupts import raise_interrupts
 
 COMPLETION = "_LIPUT_COMPLETE"
 """The variable by which a shell asks for completions; click's name."""
 
-type Table = Mapping[str, tuple[str, str]]
+type CommandTable = Mapping[str, tuple[str, str]]
 """For each command, its place ("module:attribute") and its line of help."""
 
 
 class LazyGroup(click.Group):
     """A group that imports its commands on use; their help lines need no import."""
 
-    def __init__(self, *args: Any, table: Table, **rest: Any) -> None:
+    def __init__(self, *args: Any, table: CommandTable, **rest: Any) -> None:
         super().__init__(*args, **rest)
         self._table = table
 
@@ -36,7 +36,7 @@ class LazyGroup(click.Group):
         if not isinstance(command, LazyGroup):
             raise_interrupts()
         if COMPLETION in os.environ:
-            from agent.cli.completing import complete_words  # only while a shell completes
+            from agent.cli.completion import complete_words  # only while a shell completes
 
             complete_words(command, cmd_name if ctx.parent is None else ctx.info_name or "")
         return command
@@ -50,7 +50,7 @@ class LazyGroup(click.Group):
         except click.UsageError as error:
             if args[0].startswith("-"):
                 raise
-            from config.settings.kinds import did_you_mean  # only for unknown names
+            from config.settings.value_kinds import did_you_mean  # only for unknown names
 
             near = did_you_mean(args[0], self._table)
             raise click.UsageError(f"{error.message.rstrip('.')}{near}", ctx) from None

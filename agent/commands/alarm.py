@@ -8,8 +8,8 @@ import msgspec
 
 from agent.alarms.desktop import NoDesktop
 from agent.alarms.message import Message
-from agent.alarms.part import WAYS, ways_of
-from agent.alarms.sender import Way
+from agent.alarms.part import CHANNELS, channels_of
+from agent.alarms.sender import NotificationChannel
 from agent.terminal.parameters import config_option
 from config.errors import LiputError, UsageError
 from config.settings.loading import load_settings
@@ -22,7 +22,7 @@ _SET_UP = {
 }
 
 
-class WayTested(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="alarm-test"):
+class ChannelTest(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="alarm-test"):
     """The outcome of a test message: `result` is `sent`, `failed`, or `nobody` (there is no desktop here)."""
 
     way: str
@@ -46,14 +46,14 @@ Examples:
 Exit status: 0 all were sent (or nobody sits here); 1 one was not.
 """
 )
-@click.option("--to", "name", type=click.Choice(WAYS), help="Only this way.")
+@click.option("--to", "name", type=click.Choice(CHANNELS), help="Only this way.")
 @config_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 @click.pass_context
 def test(ctx: click.Context, name: str | None, config_file: Path | None, *, as_json: bool) -> int:
     """Send a test message, and say what came of it."""
     settings = load_settings(config_file or ctx.find_object(Path))
-    ways = [way for way in ways_of(settings) if name in (None, way.name)]
+    ways = [way for way in channels_of(settings) if name in (None, way.name)]
     if not ways:
         wanted = _SET_UP[name] if name else "desktop, mail_server or webhook"
         raise UsageError(
@@ -64,14 +64,14 @@ def test(ctx: click.Context, name: str | None, config_file: Path | None, *, as_j
     return int(any(one.result == "failed" for one in tested))
 
 
-def _test(way: Way, *, as_json: bool) -> WayTested:
-    tested = WayTested(way=way.name, to=way.to, result="sent")
+def _test(way: NotificationChannel, *, as_json: bool) -> ChannelTest:
+    tested = ChannelTest(way=way.name, to=way.to, result="sent")
     try:
         way.send(Message(at=SystemClock().now(), is_test=True))
     except NoDesktop as error:
-        tested = WayTested(way=way.name, to=way.to, result="nobody", message=error.message, hint=error.hint)
+        tested = ChannelTest(way=way.name, to=way.to, result="nobody", message=error.message, hint=error.hint)
     except LiputError as error:
-        tested = WayTested(way=way.name, to=way.to, result="failed", message=error.message, hint=error.hint)
+        tested = ChannelTest(way=way.name, to=way.to, result="failed", message=error.message, hint=error.hint)
     if as_json:
         print(msgspec.json.encode(tested).decode(), flush=True)
     else:

@@ -7,25 +7,25 @@ import click
 import msgspec
 
 from agent.checks import history
-from agent.checks.check import every_check
-from agent.checks.history import Checked
+from agent.checks.check import all_checks
+from agent.checks.context import check_context, planned_request
+from agent.checks.display import check_display, fitting_advice
+from agent.checks.history import CheckRun
 from agent.checks.kinds.internet import targets_of
-from agent.checks.result import Result, Verdict, is_cancelled
-from agent.checks.runner import Runner
-from agent.checks.shown import fit, shown
-from agent.checks.situation import asked_for, situation_of
-from agent.checks.trend import WORDS, measurements, rows
-from agent.devices.table import print_table, table
+from agent.checks.result import CheckResult, CheckVerdict, is_cancelled
+from agent.checks.runner import CheckRunner
+from agent.checks.uplink_history import WORDS, rows, uplink_measurements
+from agent.devices.table import plain_table, print_table
 from agent.requests.lookup import as_planned, with_request
-from agent.terminal.parameters import config_option, seconds
-from agent.terminal.signals import setting
+from agent.terminal.parameters import config_option, duration_callback
+from agent.terminal.signals_and_keys import set_on_signal
 from config.errors import StateError
 from config.settings.loading import load_settings
 from config.settings.schema import Settings
-from devices.health.line import PC, Kind, Level
-from devices.health.log import open_health_log
+from devices.health.log_line import PC, LogKind, LogLevel
+from devices.health.log_writer import open_health_log
 from devices.host.clock import SystemClock
-from recorder.session.request import Asked
+from recorder.session.request import SessionRequest
 
 NOT_READY = 1
 
@@ -56,7 +56,7 @@ Exit status: 0 ready; 1 not ready; 2 wrong usage.
 @click.option("--audio", "audios", metavar="DEVICE", multiple=True, help="As for `liput record`.")
 @click.option("--stream", "streams", metavar="NAME", multiple=True, help="A destination of the settings; repeatable.")
 @click.option("--profile", metavar="NAME", help="Size, rate and bit rates (liput config show).")
-@click.option("--for", "duration_s", callback=seconds, metavar="TIME", help="How long it will be: 90m, 2h.")
+@click.option("--for", "duration_s", callback=duration_callback, metavar="TIME", help="How long it will be: 90m, 2h.")
 @click.option("--conference/--no-conference", default=None, help="Whether a video conference runs beside it.")
 @click.option("--archive", type=click.Path(path_type=Path), metavar="DIR", help="The archive folder.")
 @click.option("--have", metavar="THING", multiple=True, help="Tick off what cannot be sensed; repeatable.")
@@ -95,23 +95,23 @@ def check_command(
     if wants_history:
         _show_history(language, as_json=as_json)
         return 0
-    given = Asked(
+    given = SessionRequest(
         title="", videos=videos, audios=audios, streams=streams, profile=profile, duration_s=duration_s,
         conference=conference, archive=archive,
     )  # fmt: skip
-    asked, planned = asked_for(plan, with_request(given, request, settings))
+    asked, planned = planned_request(plan, with_request(given, request, settings))
     asked = as_planned(asked, planned, settings)
     clock = SystemClock()
-    situation = situation_of(asked, planned, settings, clock, have=have, quick=quick, public=public)
+    situation = check_context(asked, planned, settings, clock, have=have, quick=quick, public=public)
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    show = shown(language, as_json=as_json)
-    with setting(situation.stop, numbers):
+    show = check_display(language, as_json=as_json)
+    with set_on_signal(situation.stop, numbers):
         with show:
-            results = Runner(every_check(), situation, show).run()
-        checked = Checked(at=clock.now(), title=asked.title, quick=quick, results=results)
+            results = CheckRunner(all_checks(), situation, show).run()
+        checked = CheckRun(at=clock.now(), title=asked.title, quick=quick, results=results)
         show.verdict(checked)
         if wants_fit:  # outside the JSON document
-            for words in fit(results, settings, asked, plan, streams=bool(targets_of(situation))):
+            for words in fitting_advice(results, settings, asked, plan, streams=bool(targets_of(situation))):
                 click.echo(words.of(language), err=as_json)
         if not any(map(is_cancelled, results)):
             _keep(checked, settings)
@@ -119,26 +119,26 @@ def check_command(
 
 
 def _show_history(language: str, *, as_json: bool) -> None:
-    found = measurements(history.kept())
+    found = uplink_measurements(history.kept_runs())
     if as_json:
         for one in found:
             click.echo(msgspec.json.encode(one))
     elif found:
-        print_table(table(rows(found, language)))
+        print_table(plain_table(rows(found, language)))
     else:
         click.echo(WORDS["never"].of(language), err=True)
 
 
-def _keep(checked: Checked, settings: Settings) -> None:
+def _keep(checked: CheckRun, settings: Settings) -> None:
     try:
-        history.keep(checked)
+        history.keep_run(checked)
     except StateError as error:
         click.echo(f"liput: the result is not kept: {error.message}", err=True)
     with open_health_log(settings, SystemClock()) as log:
         for result in checked.results:
             log(
                 PC,
-                Kind.CHECKED,
+                LogKind.CHECKED,
                 f"{result.name}: {result.reason.english}",
                 level=_level(result),
                 check=result.name,
@@ -148,6 +148,6 @@ def _keep(checked: Checked, settings: Settings) -> None:
             )
 
 
-def _level(result: Result) -> Level:
-    levels = {Verdict.FAILURE: Level.ERROR, Verdict.WARNING: Level.WARN}
-    return levels.get(result.verdict, Level.INFO)
+def _level(result: CheckResult) -> LogLevel:
+    levels = {CheckVerdict.FAILURE: LogLevel.ERROR, CheckVerdict.WARNING: LogLevel.WARN}
+    return levels.get(result.verdict, LogLevel.INFO)

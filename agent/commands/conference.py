@@ -9,9 +9,9 @@ from pathlib import Path
 import click
 import msgspec
 
-from agent.sessions.conference import CameraPart, MicrophonePart, Places, parts
+from agent.sessions.conference import CameraSetup, ConferencePaths, MicrophoneSetup, conference_setups
 from agent.terminal.parameters import config_option, json_option
-from agent.terminal.terminal import somebody_is_there
+from agent.terminal.terminal import can_ask
 from capture.sound.server import NoServerError
 from config.settings.loading import load_settings
 
@@ -43,7 +43,7 @@ def setup(config_file: Path | None, *, only_print: bool, undo: bool) -> int:
 
     Doing it twice changes nothing. Exit status: 0 all is there, or taken away; 1 something is still missing.
     """
-    camera, microphone = parts(load_settings(config_file).conference, Places())
+    camera, microphone = conference_setups(load_settings(config_file).conference, ConferencePaths())
     if undo:
         return _undo(camera, microphone, only_print=only_print)
     told = _microphone(microphone, only_print=only_print)
@@ -59,7 +59,7 @@ def setup(config_file: Path | None, *, only_print: bool, undo: bool) -> int:
     return MISSING if missing else 0
 
 
-def _microphone(microphone: MicrophonePart, *, only_print: bool) -> bool:
+def _microphone(microphone: MicrophoneSetup, *, only_print: bool) -> bool:
     is_any = False
     try:
         for sentence in microphone.planned() if only_print else microphone.make():
@@ -78,7 +78,7 @@ def _as_root(commands: Sequence[str], *, only_print: bool) -> bool:
     for command in commands:
         click.echo(f"    {command}")
     is_root = os.geteuid() == 0
-    if only_print or not (is_root or shutil.which("sudo")) or not somebody_is_there():
+    if only_print or not (is_root or shutil.which("sudo")) or not can_ask():
         return True
     if click.confirm("Run this now?" if is_root else "Run this now, with sudo?", default=False):
         for command in commands:
@@ -89,7 +89,7 @@ def _as_root(commands: Sequence[str], *, only_print: bool) -> bool:
     return True
 
 
-def _undo(camera: CameraPart, microphone: MicrophonePart, *, only_print: bool) -> int:
+def _undo(camera: CameraSetup, microphone: MicrophoneSetup, *, only_print: bool) -> int:
     if not only_print:
         for sentence in microphone.undo():
             click.echo(sentence)
@@ -106,7 +106,7 @@ def status(config_file: Path | None, *, as_json: bool) -> int:
 
     Exit status: 0 all is there; 1 something is missing.
     """
-    camera, microphone = parts(load_settings(config_file).conference, Places())
+    camera, microphone = conference_setups(load_settings(config_file).conference, ConferencePaths())
     checks = [*camera.checks(), *microphone.checks()]
     if as_json:
         click.echo(msgspec.json.encode(checks))

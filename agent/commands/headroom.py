@@ -7,7 +7,7 @@ import click
 
 from agent.terminal.parameters import config_option
 from config.settings.loading import load_settings
-from recorder.live_encode.headroom import SPARE, Question, measure
+from recorder.live_encode.headroom import SPARE, HeadroomQuery, measure_and_remember
 
 EXAMPLES = """\b
 Examples:
@@ -28,7 +28,7 @@ def headroom_command(*, name: str | None, config_file: Path | None, as_json: boo
     settings = load_settings(config_file)
     profile = settings.profile(name)
     _, most = settings.video.stream_range(profile)
-    found = measure(Question(profile, most))
+    found = measure_and_remember(HeadroomQuery(profile, most))
     facts = {
         "profile": name or settings.video.profile,
         "one_encode": found.one_encode,

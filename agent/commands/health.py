@@ -11,14 +11,14 @@ from pathlib import Path
 import click
 import msgspec
 
-from agent.health.text import devices_meant
-from agent.terminal.moments import beginning, ending
+from agent.health.text import matching_devices
+from agent.terminal.moments import since_callback, until_callback
 from agent.terminal.parameters import config_option, json_option, print_json, refuse_options
-from agent.terminal.signals import setting
+from agent.terminal.signals_and_keys import set_on_signal
 from agent.terminal.terminal import own_output
-from devices.health.line import HealthLine, Level
-from devices.health.log import log_folder
-from devices.health.query import Ends, Wanted, follow, last_time, positions, read
+from devices.health.log_line import HealthLine, LogLevel
+from devices.health.log_reader import FileEnds, LogFilter, end_positions, follow, last_time, read
+from devices.health.log_writer import log_folder
 from devices.host.clock import SystemClock
 
 EMPTY = (
@@ -59,13 +59,15 @@ lines_option = click.option("--json", "as_json", is_flag=True, help="JSON: one o
 
 
 @click.group(name="health", invoke_without_command=True, subcommand_metavar="[COMMAND [ARGS]...]", epilog=EXAMPLES)
-@click.option("--since", callback=beginning, metavar="WHEN", help=since_help.format("1d"))
-@click.option("--until", callback=ending, metavar="WHEN", help="Up to when; a day counts to its end. Default: now.")
+@click.option("--since", callback=since_callback, metavar="WHEN", help=since_help.format("1d"))
+@click.option(
+    "--until", callback=until_callback, metavar="WHEN", help="Up to when; a day counts to its end. Default: now."
+)
 @click.option("--device", "word", metavar="DEVICE", help="Only this one: its id, role, port, or a part of its name.")
 @click.option(
     "--level",
-    type=click.Choice([str(level) for level in Level]),
-    default=str(Level.INFO),
+    type=click.Choice([str(level) for level in LogLevel]),
+    default=str(LogLevel.INFO),
     show_default=True,
     help="The least serious lines to show; debug: also what comes once a minute.",
 )
@@ -93,9 +95,9 @@ def health_command(
         raise click.UsageError("--follow has no end, so --until does not go with it.", ctx)
     folder = log_folder()
     span = _span(ctx, since, until, _SINCE)
-    devices = None if word is None else devices_meant(word, folder, span, may_come=following)
-    wanted = Wanted(since=span.since, until=span.until, devices=devices, level=Level(level))
-    ends = positions(folder)
+    devices = None if word is None else matching_devices(word, folder, span, may_come=following)
+    wanted = LogFilter(since=span.since, until=span.until, devices=devices, level=LogLevel(level))
+    ends = end_positions(folder)
     shown = _print(read(folder, wanted, ends), as_json=as_json, at_once=False)
     if following:
         _follow(folder, wanted, ends, as_json=as_json)
@@ -104,8 +106,10 @@ def health_command(
 
 
 @health_command.command(epilog=SUMMARY_EXAMPLES)
-@click.option("--since", callback=beginning, metavar="WHEN", help=since_help.format("7d"))
-@click.option("--until", callback=ending, metavar="WHEN", help="Up to when; a day counts to its end. Default: now.")
+@click.option("--since", callback=since_callback, metavar="WHEN", help=since_help.format("7d"))
+@click.option(
+    "--until", callback=until_callback, metavar="WHEN", help="Up to when; a day counts to its end. Default: now."
+)
 @lines_option
 @click.pass_context
 def summary(ctx: click.Context, since: datetime | None, until: datetime | None, *, as_json: bool) -> None:
@@ -122,12 +126,12 @@ def summary(ctx: click.Context, since: datetime | None, until: datetime | None, 
         else:
             click.echo("\n" * (number > 0) + "\n".join(summary_text(one)))
     if not summaries:
-        click.echo(_why_nothing(folder, span, None, Level.DEBUG), err=as_json)
+        click.echo(_why_nothing(folder, span, None, LogLevel.DEBUG), err=as_json)
 
 
 @health_command.command(short_help="Write all that IT needs into one file.", epilog=EXPORT_EXAMPLES)
 @click.argument("file", metavar="FILE.zip", type=click.Path(path_type=Path))
-@click.option("--since", callback=beginning, metavar="WHEN", help=since_help.format("30d"))
+@click.option("--since", callback=since_callback, metavar="WHEN", help=since_help.format("30d"))
 @click.option("--force", is_flag=True, help="Replace FILE.zip where there is one.")
 @config_option
 @json_option
@@ -150,14 +154,14 @@ def _ago(span: timedelta) -> datetime:
     return datetime.now().astimezone() - span
 
 
-def _span(ctx: click.Context, since: datetime | None, until: datetime | None, back: timedelta) -> Wanted:
+def _span(ctx: click.Context, since: datetime | None, until: datetime | None, back: timedelta) -> LogFilter:
     """Return the chosen span; it begins `back` ago by default. Raises UsageError."""
     begin = since or _ago(back)
     if until is not None and until < begin:
         default = "" if since else ", which is where it begins unless --since says otherwise"
         message = f"--until ({until:%Y-%m-%d %H:%M}) is before {begin:%Y-%m-%d %H:%M}{default or ' (--since)'}."
         raise click.UsageError(message, ctx)
-    return Wanted(since=begin, until=until)
+    return LogFilter(since=begin, until=until)
 
 
 def _print(lines: Iterator[HealthLine], *, as_json: bool, at_once: bool) -> bool:
@@ -184,14 +188,14 @@ def _line_printer(*, as_json: bool) -> Callable[[HealthLine], str]:
     return lambda line: f"{text(line)}\n"
 
 
-def _follow(folder: Path, wanted: Wanted, ends: Ends, *, as_json: bool) -> None:
+def _follow(folder: Path, wanted: LogFilter, ends: FileEnds, *, as_json: bool) -> None:
     """Print new lines until Ctrl-C or another signal."""
     stop = threading.Event()
-    with setting(stop, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)):
+    with set_on_signal(stop, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)):
         _print(follow(folder, wanted, clock=SystemClock(), stop=stop, ends=ends), as_json=as_json, at_once=True)
 
 
-def _why_nothing(folder: Path, span: Wanted, devices: frozenset[str] | None, level: str) -> str:
+def _why_nothing(folder: Path, span: LogFilter, devices: frozenset[str] | None, level: str) -> str:
     last = last_time(folder)
     if last is None:
         return EMPTY
@@ -200,5 +204,5 @@ def _why_nothing(folder: Path, span: Wanted, devices: frozenset[str] | None, lev
         when = f"{since:%Y-%m-%d %H:%M}: the last line is of {local:%Y-%m-%d %H:%M}"
         return f"Nothing since {when}; --since looks further back."
     of = f" about {', '.join(sorted(devices))}" if devices else ""
-    more = "" if level == Level.DEBUG else f" at level {level} or above; --level debug shows more"
+    more = "" if level == LogLevel.DEBUG else f" at level {level} or above; --level debug shows more"
     return f"Nothing{of} in that time{more}."

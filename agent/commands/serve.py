@@ -11,33 +11,33 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from agent.alarms.alarm import Said
-from agent.alarms.herald import Notices
-from agent.alarms.part import alarms_of
-from agent.archives.choice import archives_of
-from agent.archives.copying import Copying
-from agent.archives.part import FixityPart
-from agent.daemon.log import Level, Log, complaints, form_of
-from agent.daemon.parts import Part, Parts, Pulse
-from agent.daemon.serve import Daemon, Spares
-from agent.daemon.serving import only_one
-from agent.daemon.settings import SettingsPart
-from agent.devices.part import DevicesPart
-from agent.schedule.part import schedule_of
-from agent.sessions.steering import absolute
+from agent.alarms.alarm import BilingualText
+from agent.alarms.part import alarms_part
+from agent.alarms.throttle import NoticeThrottle
+from agent.archives.copying import CopyRunner
+from agent.archives.fixity_part import FixityPart
+from agent.archives.selection import archives_of
+from agent.daemon.log import DaemonLog, Level, errors_to_journal, log_form
+from agent.daemon.parts import Part, Parts, ServiceNotifier
+from agent.daemon.presence import daemon_lock
+from agent.daemon.settings_part import SettingsPart
+from agent.daemon.supervisor import RecorderSupervisor, StandbyRecorder
+from agent.devices.watch_part import DevicesPart
+from agent.schedule.scheduler import make_scheduler
+from agent.sessions.control import absolute
 from agent.terminal.parameters import config_option
 from agent.terminal.redact import redactor_for
-from agent.terminal.signals import setting
+from agent.terminal.signals_and_keys import set_on_signal
 from agent.web.server import WebPart
-from config.settings.loading import SettingsInForce
+from config.settings.loading import CurrentSettings
 from config.settings.schema import Settings
 from devices.host.clock import NANOSECONDS, Clock, SystemClock
 
 if TYPE_CHECKING:
-    from agent.web.http.house import House
-    from recorder.recovery.recover import Outcome
+    from agent.web.http.context import ApiContext
+    from recorder.recovery.recover import RecoveryOutcome
 
-FIRST_SPARE_S = 2.0
+FIRST_STANDBY_S = 2.0
 """Delay of the first standby recorder: its start takes half a second of a core, as the page's does."""
 
 EXAMPLES = """\b
@@ -66,19 +66,19 @@ def serve_command(ctx: click.Context, config_file: Path | None, folder: Path | N
     clock = SystemClock()
     folder = absolute(folder)  # recorders, copies and checks have other working folders
     stop = threading.Event()
-    log = Log(form_of(as_json=as_json), clock)
-    pulse = Pulse(clock, log.of(level="warning"))  # before any child, which must not speak for the daemon
+    log = DaemonLog(log_form(as_json=as_json), clock)
+    pulse = ServiceNotifier(clock, log.of(level="warning"))  # before any child, which must not speak for the daemon
 
-    with complaints(log), only_one(), setting(stop, (signal.SIGTERM, signal.SIGINT)):
-        archives, spares = archives_of(ctx, folder, config_file), Spares(log.of("sessions"))
-        in_force = SettingsInForce(config_file or ctx.find_object(Path))
+    with errors_to_journal(log), daemon_lock(), set_on_signal(stop, (signal.SIGTERM, signal.SIGINT)):
+        archives, spares = archives_of(ctx, folder, config_file), StandbyRecorder(log.of("sessions"))
+        in_force = CurrentSettings(config_file or ctx.find_object(Path))
         given = _DaemonContext(clock, log, config_file, folder, in_force, in_force.read(), spares)
         given.learn(given.settings)
         log.take_over()
         watched = SettingsPart(in_force, given.settings, clock, log.of("settings"))
-        copying = Copying(clock, folder, config_file, is_wanted=lambda: bool(watched.now.copies))
+        copying = CopyRunner(clock, folder, config_file, is_wanted=lambda: bool(watched.now.copies))
         when_idle = _when_idle(clock, spares, copying)
-        sessions = Daemon(
+        sessions = RecorderSupervisor(
             archives, clock, log.of("sessions"), _recovery_logger(log), spawn=spares.take, when_idle=when_idle
         )
         parts = _parts(given, watched, sessions)
@@ -91,29 +91,31 @@ class _DaemonContext:
     """The values that the daemon's parts are made of; `settings` are those at the start."""
 
     clock: Clock
-    log: Log
+    log: DaemonLog
     config_file: Path | None
     folder: Path | None
-    in_force: SettingsInForce
+    in_force: CurrentSettings
     settings: Settings
-    spares: Spares
+    spares: StandbyRecorder
 
     def learn(self, settings: Settings) -> None:
         """Hide the secrets of `settings` in the log from now on."""
         self.log.know(redactor_for(settings)[0])
 
 
-def _parts(given: _DaemonContext, watched: SettingsPart, sessions: Daemon) -> Parts:
+def _parts(given: _DaemonContext, watched: SettingsPart, sessions: RecorderSupervisor) -> Parts:
     settings, clock, log, folder = given.settings, given.clock, given.log, given.folder
-    notices = Notices(clock, settings.alarms.most_per_hour)
+    notices = NoticeThrottle(clock, settings.alarms.most_per_hour)
     fixity = FixityPart(settings, clock, log.of("fixity"), folder, given.config_file)
-    alarms = alarms_of(settings, clock, log.of("alarms"), [fixity.damaged], notices)
-    schedule = schedule_of(
+    alarms = alarms_part(settings, clock, log.of("alarms"), [fixity.damaged], notices)
+    schedule = make_scheduler(
         settings,
         clock,
         log.of("schedule"),
         given.spares.take,
-        notify=lambda kind, plan, words: notices.put(kind, plan.id, plan.title, Said(words.indonesian, words.english)),
+        notify=lambda kind, plan, words: notices.put(
+            kind, plan.id, plan.title, BilingualText(words.indonesian, words.english)
+        ),
         config_file=given.config_file,
         archive=folder,
         good=lambda: given.in_force.good,
@@ -121,12 +123,12 @@ def _parts(given: _DaemonContext, watched: SettingsPart, sessions: Daemon) -> Pa
     watched.takers = [given.learn, alarms.take, schedule.take, fixity.take]
     devices = DevicesPart(settings, clock, log.of("devices", "warning"), folder)
 
-    def house() -> "House":
-        from agent.web.http.house import House
-        from agent.web.http.token import Gate
+    def house() -> "ApiContext":
+        from agent.web.http.context import ApiContext
+        from agent.web.http.token import Auth
 
-        return House(
-            gate=Gate(clock), clock=clock, settings=given.in_force,
+        return ApiContext(
+            gate=Auth(clock), clock=clock, settings=given.in_force,
             tell=log.of("web"), spawn=given.spares.take, standing=parts.standing, folder=folder,
             parts=[part.name for part in parts.parts], alarms=alarms.present,
             notices=notices.present, devices=devices, learn=given.learn,
@@ -137,9 +139,9 @@ def _parts(given: _DaemonContext, watched: SettingsPart, sessions: Daemon) -> Pa
     return parts
 
 
-def _when_idle(clock: Clock, spares: Spares, copying: Copying) -> Callable[[], None]:
+def _when_idle(clock: Clock, spares: StandbyRecorder, copying: CopyRunner) -> Callable[[], None]:
     """Return the work for times without a session: keep a standby recorder, copy packages."""
-    first_spare_ns = clock.now_ns() + int(FIRST_SPARE_S * NANOSECONDS)
+    first_spare_ns = clock.now_ns() + int(FIRST_STANDBY_S * NANOSECONDS)
 
     def look() -> None:
         if clock.now_ns() >= first_spare_ns:
@@ -149,7 +151,7 @@ def _when_idle(clock: Clock, spares: Spares, copying: Copying) -> Callable[[], N
     return look
 
 
-def _run(parts: Parts, pulse: Pulse, stop: threading.Event, log: Log) -> None:
+def _run(parts: Parts, pulse: ServiceNotifier, stop: threading.Event, log: DaemonLog) -> None:
     try:
         parts.start()
         log("ready")
@@ -162,14 +164,14 @@ def _run(parts: Parts, pulse: Pulse, stop: threading.Event, log: Log) -> None:
             log.say(f"{name} does not end; it is left to itself", name, "warning")
 
 
-def _recovery_logger(log: Log) -> "Callable[[Outcome], None]":
-    def say(outcome: "Outcome") -> None:
-        from recorder.recovery.recover import State
+def _recovery_logger(log: DaemonLog) -> "Callable[[RecoveryOutcome], None]":
+    def say(outcome: "RecoveryOutcome") -> None:
+        from recorder.recovery.recover import RecoveryState
 
         if log.form == "programs":
             log.line(msgspec.json.encode(outcome).decode())
-        elif outcome.state is not State.RECORDING:
-            level: Level = "warning" if outcome.state is State.FAILED else "info"
+        elif outcome.state is not RecoveryState.RECORDING:
+            level: Level = "warning" if outcome.state is RecoveryState.FAILED else "info"
             log.say(f"{outcome.title}: {outcome.state}: {outcome.message}", "sessions", level)
 
     return say

@@ -10,7 +10,7 @@ import msgspec
 from agent.service import install as service
 from agent.service import units
 from agent.service.install import ServiceStatus
-from agent.service.units import USER, system_place, user_place
+from agent.service.units import USER, system_service_config, user_service_config
 from agent.terminal.parameters import config_option
 from config.settings.loading import SYSTEM_FILE, load_settings
 from config.settings.schema import Settings
@@ -60,11 +60,11 @@ def install(
     config_file = config_file or ctx.find_object(Path)
     if is_system:
         os.umask(0o022)  # units and launchers are for every user
-        place = system_place(_system_settings(config_file), operators=operators)
+        place = system_service_config(_system_settings(config_file), operators=operators)
     else:
-        place = user_place(load_settings(config_file), config=config_file)
-    made = units.files(place, autostart=autostart)
-    for sentence in (service.planned if dry_run else service.install)(place, made, now=now):
+        place = user_service_config(load_settings(config_file), config=config_file)
+    made = units.service_files(place, autostart=autostart)
+    for sentence in (service.install_steps if dry_run else service.install)(place, made, now=now):
         click.echo(sentence)
 
 

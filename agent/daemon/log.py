@@ -14,14 +14,14 @@ import msgspec
 from agent.terminal.redact import Redact, redactor
 from config.errors import LiputError
 from devices.host.clock import NANOSECONDS, Clock
-from devices.host.throttle import Buckets, Tell
-from recorder.model.names import storable
+from devices.host.throttle import Tell, TokenBuckets
+from recorder.model.names import utf8_safe
 
 VARIABLE = "JOURNAL_STREAM"  # systemd sets it to device and inode of the journal's stream
 DAEMON = "daemon"
 AT_ONCE, PER_S = 20.0, 0.1  # lines of one kind: so many at once, then so many a second, so that nothing floods the log
 MOST_KINDS = 256  # kinds counted; the one unused for longest is forgotten
-OFTEN = "(this comes often: more of it is left out)"
+SUPPRESSED = "(this comes often: more of it is left out)"
 
 _PART, _ALARMS = "part-", "alarms-"
 _OF_SESSIONS = ("resume", "recover")  # names of threads tell their part
@@ -30,7 +30,7 @@ type Level = Literal["info", "warning", "error"]
 type Form = Literal["people", "programs", "journal"]  # text on stderr, a note on stdout, JSON on stderr
 
 
-def form_of(*, as_json: bool, stream: TextIO | None = None) -> Form:
+def log_form(*, as_json: bool, stream: TextIO | None = None) -> Form:
     """Return the form by `as_json`, or by the target of `stream` (None: standard error)."""
     if as_json:
         return "programs"
@@ -45,7 +45,7 @@ def is_journal(stream: TextIO) -> bool:
     return False
 
 
-class Log:
+class DaemonLog:
     """Thread-safe. Lines that cannot be written are dropped without an error."""
 
     def __init__(self, form: Form, clock: Clock, redact: Redact | None = None) -> None:
@@ -53,7 +53,7 @@ class Log:
         self._clock = clock
         self._redact = redact or redactor()
         self._writing = threading.Lock()
-        self._kinds = Buckets(AT_ONCE, PER_S, MOST_KINDS)
+        self._kinds = TokenBuckets(AT_ONCE, PER_S, MOST_KINDS)
 
     def __call__(self, text: str) -> None:
         """Write a line for the part of this thread."""
@@ -73,17 +73,17 @@ class Log:
         """Write a line, unless there were too many of its `kind` (None: the same text)."""
         if (more := self._allowed(text if kind is None else kind)) is None:
             return
-        text, part = self._redact(storable(text + more)), part or _part_of(threading.current_thread().name)
+        text, part = self._redact(utf8_safe(text + more)), part or _part_of(threading.current_thread().name)
         if self.form == "journal":
             line = {"level": level, "part": part, "message": text}  # the journal adds the time
             if traceback:
-                line["traceback"] = self._redact(storable(traceback))
+                line["traceback"] = self._redact(utf8_safe(traceback))
             self._write(msgspec.json.encode(line).decode(), sys.stderr)
         elif self.form == "programs":
             note = {"type": "note", "at": self._clock.now(), "text": text}
             self._write(msgspec.json.encode(note).decode(), sys.stdout)
         else:
-            self._write(f"{text}\n{self._redact(storable(traceback))}".rstrip(), sys.stderr)
+            self._write(f"{text}\n{self._redact(utf8_safe(traceback))}".rstrip(), sys.stderr)
 
     def _allowed(self, kind: str) -> str | None:
         """Return the suffix of a line of this kind; None if there were too many."""
@@ -91,7 +91,7 @@ class Log:
         with self._writing:
             if self._kinds.take(kind, now_s):
                 return None
-            return f" {OFTEN}" if self._kinds.is_empty(kind, now_s) else ""
+            return f" {SUPPRESSED}" if self._kinds.is_empty(kind, now_s) else ""
 
     def line(self, line: str) -> None:
         """Write a line for programs as it is, never mixed with another."""
@@ -117,7 +117,7 @@ class Log:
 
 
 @contextmanager
-def complaints(log: Log) -> Iterator[None]:
+def errors_to_journal(log: DaemonLog) -> Iterator[None]:
     """Write the error that ends the daemon to the journal; elsewhere the command line prints it."""
     try:
         yield
@@ -129,7 +129,7 @@ def complaints(log: Log) -> Iterator[None]:
 
 
 class _Handler(logging.Handler):
-    def __init__(self, log: Log) -> None:
+    def __init__(self, log: DaemonLog) -> None:
         super().__init__()
         self._log = log
 

@@ -12,7 +12,7 @@ from devices.host.background import BackgroundTask, pause_s
 from devices.host.clock import NANOSECONDS, Clock
 from devices.host.throttle import Tell
 
-MOVES_S = 15.0  # a part without a beat for so long hangs
+HANGS_AFTER_S = 15.0  # a part without a beat for so long hangs
 LONGEST_PAUSE_S = 30.0  # between restarts of a part that breaks again and again
 STEADY_S = 60.0  # a part that ran for so long before it broke is restarted at once
 END_S = 5.0  # seconds that a part has to end before it is abandoned
@@ -34,7 +34,7 @@ class Part(Protocol):
         """
 
 
-def look_again(look: Callable[[], object], every_s: float, clock: Clock, stop: threading.Event, beat: Beat) -> None:
+def poll(look: Callable[[], object], every_s: float, clock: Clock, stop: threading.Event, beat: Beat) -> None:
     """Call `beat` and `look` every `every_s` seconds until `stop` is set."""
     while not stop.is_set():
         beat()
@@ -86,7 +86,7 @@ class Parts:
 
     def standing(self) -> list[str]:
         """Return the names of parts that hang (no beat for MOVES_S)."""
-        since_ns = self.clock.now_ns() - int(MOVES_S * NANOSECONDS)
+        since_ns = self.clock.now_ns() - int(HANGS_AFTER_S * NANOSECONDS)
         return [run.part.name for run in self._runs if run.task.is_alive and run.moves_until_ns < since_ns]
 
     def stop(self) -> list[str]:
@@ -106,10 +106,10 @@ SEND_S = 1.0  # how long to wait for the service manager; the next message follo
 MICROSECONDS = 1_000_000
 FED_SHARE = 0.5  # of the watchdog's interval, as systemd advises
 LOOK_S = 1.0  # the longest time between two calls of `look`
-WELL = "STATUS=watching"
+STATUS_WATCHING = "STATUS=watching"
 
 
-class Pulse:
+class ServiceNotifier:
     """Tells the service manager and the log which parts hang (sd_notify(3)); ignores a missing manager."""
 
     def __init__(self, clock: Clock, tell: Tell, environment: MutableMapping[str, str] | None = None) -> None:
@@ -130,7 +130,7 @@ class Pulse:
     def begin(self) -> None:
         """Report that the daemon has started."""
         self.send("READY=1")
-        self.send(WELL)
+        self.send(STATUS_WATCHING)
         self._feed_if_due()
 
     def look(self, standing: Sequence[str]) -> None:
@@ -155,7 +155,7 @@ class Pulse:
             self.send("WATCHDOG=1")
 
     def _say(self, names: str) -> None:
-        self.send(f"STATUS={names} hangs" if names else WELL)
+        self.send(f"STATUS={names} hangs" if names else STATUS_WATCHING)
         if names:
             self._tell(f"{names} hangs{'; the daemon will be started anew' if self.fed_every_s is not None else ''}")
         else:

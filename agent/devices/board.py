@@ -5,18 +5,18 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 
 from config.errors import StateError
-from devices.health.summary import with_found
+from devices.health.summary import with_logged_health
 from devices.model.device import Device, Health
-from devices.monitor.changes import ChangeKind, DeviceChange
-from devices.roles.matching import Missing, resolve_all
-from devices.roles.roles import Roles, roles_store, with_roles
+from devices.monitor.device_changes import ChangeKind, DeviceChange
+from devices.roles.assignment import Roles, roles_store, with_roles
+from devices.roles.matching import MissingDevice, resolve_all
 
-HEALTH = "health"  # a change of health alone; the other words are those of devices.monitor.changes.ChangeKind
+HEALTH = "health"  # a change of health alone; the other words are those of devices.monitor.device_changes.ChangeKind
 
 type Change = tuple[str, Device]  # a word for the change, and the device after it (unplugged: before it)
 
 
-def roles_given() -> Roles:
+def read_roles() -> Roles:
     """Return the roles given; none if they cannot be read."""
     try:
         return roles_store().read()
@@ -30,14 +30,14 @@ def missing_roles(roles: Roles, devices: Sequence[Device]) -> list[str]:
     return [
         f"{role} is missing: {roles[role].name} ({roles[role].id}): {found.reason}"
         for role, found in resolved.items()
-        if isinstance(found, Missing)
+        if isinstance(found, MissingDevice)
     ]
 
 
 class DeviceBoard:
     """Combines devices, inputs of sound servers, open faults and roles. Methods return changes."""
 
-    def __init__(self, roles: Callable[[], Roles] = roles_given) -> None:
+    def __init__(self, roles: Callable[[], Roles] = read_roles) -> None:
         """`roles` returns the roles given."""
         self._roles = roles
         self._hardware: tuple[Device, ...] = ()
@@ -79,7 +79,7 @@ class DeviceBoard:
         roles = self._roles()
         devices = with_roles([*self._hardware, *self._inputs], roles)
         self.missing = missing_roles(roles, devices)
-        self.devices = tuple(with_found(device, self._faults.get(device.id)) for device in devices)
+        self.devices = tuple(with_logged_health(device, self._faults.get(device.id)) for device in devices)
         after = {device.id: device for device in self.devices}
         gone = [(words.get(key, ChangeKind.UNPLUGGED), before[key]) for key in before.keys() - after.keys()]
         there = [

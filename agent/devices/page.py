@@ -4,24 +4,24 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import msgspec
 
-from agent.devices.board import roles_given
+from agent.devices.board import read_roles
 from config.errors import DeviceNotFound, LiputError
 from config.settings.schema import Profile, Settings
 from devices.controls import presets
-from devices.controls.changes import ControlChange
-from devices.controls.control import Control, Controls, Value
+from devices.controls.control import Control, Controls, ControlValue
+from devices.controls.setting import ControlChange
 from devices.model.device import Device, DeviceKind, Mode
-from devices.model.mode_choice import ChosenMode, RunnerUp, Wanted, needed_bps, rank_modes
-from devices.model.quirks import Note, is_own_serial, quirk
+from devices.model.mode_choice import ChosenMode, PictureRequirements, RunnerUp, needed_bps, rank_modes
+from devices.model.quirks import QuirkNote, is_own_serial, quirk_of
 from devices.monitor.identity import find_video
 from devices.monitor.snapshot import list_devices
-from devices.roles.choice import named
-from devices.usb import ports
-from devices.usb.budget import Stream, predict, sharing, usable_bps
-from devices.usb.topology import Topology, UsbNode
+from devices.roles.choice import find_named
+from devices.usb import slow_ports
+from devices.usb.budget import UsbStream, bus_neighbours, find_conflicts, usable_bps
+from devices.usb.topology import UsbNode, UsbTopology
 
 
-class Hop(msgspec.Struct, frozen=True):
+class UsbHop(msgspec.Struct, frozen=True):
     """A hub, or last the device, on the way from the controller; `link_bps` is its link speed."""
 
     port: str
@@ -33,12 +33,12 @@ class Hop(msgspec.Struct, frozen=True):
 class UsbPlace(msgspec.Struct, frozen=True):
     """Place of a device on USB; `usable_bps` is for its video, `shared_with` names others on its bus."""
 
-    path: tuple[Hop, ...]
+    path: tuple[UsbHop, ...]
     usable_bps: int | None
     shared_with: tuple[str, ...]
 
 
-class Warning(msgspec.Struct, frozen=True):  # noqa: A001 - the usual word
+class DeviceWarning(msgspec.Struct, frozen=True):
     """A problem (`kind` is slow-port, cannot-fit or may-not-fit) and its remedy."""
 
     kind: str
@@ -51,7 +51,7 @@ class KnownMake(msgspec.Struct, frozen=True):
 
     name: str
     source: str
-    remarks: tuple[Note, ...]
+    remarks: tuple[QuirkNote, ...]
 
 
 class ModeRow(msgspec.Struct, frozen=True):
@@ -71,20 +71,20 @@ class DevicePage(msgspec.Struct, frozen=True):
     device: Device
     no_serial: str | None
     usb: UsbPlace | None
-    warnings: tuple[Warning, ...]
+    warnings: tuple[DeviceWarning, ...]
     make: KnownMake | None
     profile: str
-    wanted: Wanted
+    wanted: PictureRequirements
     mode: ModeRow | None
     runners_up: tuple[ModeRow, ...]
     partner: Device | None
 
 
 def device_page(
-    device: Device, devices: Sequence[Device], topology: Topology, profile_name: str, profile: Profile
+    device: Device, devices: Sequence[Device], topology: UsbTopology, profile_name: str, profile: Profile
 ) -> DevicePage:
     """Return the page of `device`, one of `devices`, for a profile."""
-    wanted = Wanted(profile.width, profile.height, float(profile.fps))
+    wanted = PictureRequirements(profile.width, profile.height, float(profile.fps))
     chosen, runners_up = _ranking(device, topology, wanted)
     return DevicePage(
         device=device,
@@ -100,17 +100,19 @@ def device_page(
     )
 
 
-def _ranking(device: Device, topology: Topology, wanted: Wanted) -> tuple[ChosenMode | None, list[RunnerUp]]:
+def _ranking(
+    device: Device, topology: UsbTopology, wanted: PictureRequirements
+) -> tuple[ChosenMode | None, list[RunnerUp]]:
     node = topology.node(device.port)
     usable = usable_bps(node) if node is not None else None
-    return rank_modes(device.modes, wanted, usable_bps=usable, quirk=quirk(device.vid, device.pid))
+    return rank_modes(device.modes, wanted, usable_bps=usable, quirk=quirk_of(device.vid, device.pid))
 
 
 def _row(mode: Mode, rate: float | None, reason: str | None = None) -> ModeRow:
     return ModeRow(mode.format, mode.width, mode.height, rate, needed_bps(mode, rate), reason)
 
 
-def _no_serial(device: Device, topology: Topology) -> str | None:
+def _no_serial(device: Device, topology: UsbTopology) -> str | None:
     """Return why a device has no serial number of its own; None if it has one or is not on USB."""
     if device.serial is not None or device.vid is None:
         return None
@@ -123,12 +125,12 @@ def _no_serial(device: Device, topology: Topology) -> str | None:
     return f"it says {said}, as another that is plugged in does; their ports tell them apart"
 
 
-def _place(device: Device, topology: Topology) -> UsbPlace | None:
+def _place(device: Device, topology: UsbTopology) -> UsbPlace | None:
     path = topology.path(device.port)
     if not path:
         return None
-    hops = tuple(Hop(node.port, _hop_name(node, device), node.link_bps, node.is_hub) for node in path)
-    others = tuple(f"{node.name} (port {node.port})" for node in sharing(topology, device.port))
+    hops = tuple(UsbHop(node.port, _hop_name(node, device), node.link_bps, node.is_hub) for node in path)
+    others = tuple(f"{node.name} (port {node.port})" for node in bus_neighbours(topology, device.port))
     return UsbPlace(hops, usable_bps(path[-1]) if device.node else None, others)
 
 
@@ -136,47 +138,49 @@ def _hop_name(node: UsbNode, device: Device) -> str:
     return device.name if node.port == device.port else node.name
 
 
-def _slow_port(device: Device, topology: Topology) -> list[Warning]:
-    message = ports.port_warning(topology, device)
-    return [Warning("slow-port", message, ports.HINT)] if message else []
+def _slow_port(device: Device, topology: UsbTopology) -> list[DeviceWarning]:
+    message = slow_ports.port_warning(topology, device)
+    return [DeviceWarning("slow-port", message, slow_ports.SLOW_PORT_HINT)] if message else []
 
 
-def _conflicts(device: Device, devices: Sequence[Device], topology: Topology, wanted: Wanted) -> list[Warning]:
+def _conflicts(
+    device: Device, devices: Sequence[Device], topology: UsbTopology, wanted: PictureRequirements
+) -> list[DeviceWarning]:
     """Return problems if all devices on its bus streamed at once in the profile's mode."""
-    streams = [Stream(other, _ranking(other, topology, wanted)[0]) for other in devices if other.node]
-    streams += [Stream(other) for other in devices if other.kind is DeviceKind.MICROPHONE and other.port]
+    streams = [UsbStream(other, _ranking(other, topology, wanted)[0]) for other in devices if other.node]
+    streams += [UsbStream(other) for other in devices if other.kind is DeviceKind.MICROPHONE and other.port]
     ours = {device.id, device.paired_with}
-    found = [entry for entry in predict(topology, streams) if ours & set(entry.devices)]
-    return [Warning(entry.verdict, entry.message, entry.hint) for entry in found]
+    found = [entry for entry in find_conflicts(topology, streams) if ours & set(entry.devices)]
+    return [DeviceWarning(entry.verdict, entry.message, entry.hint) for entry in found]
 
 
 def _make(device: Device) -> KnownMake | None:
-    known = quirk(device.vid, device.pid)
+    known = quirk_of(device.vid, device.pid)
     if known is None:
         return None
     fakes = tuple(
-        Note(
+        QuirkNote(
             f"from {fake.width}x{fake.height} on it gives {fake.rate:g} frames a second, whatever it lists", fake.source
         )
         for fake in known.fakes
     )
-    rate = () if known.takes_rate else (Note("it is not asked for a rate, for that makes it fail", known.source),)
+    rate = () if known.takes_rate else (QuirkNote("it is not asked for a rate, for that makes it fail", known.source),)
     return KnownMake(known.name, known.source, (*fakes, *rate, *known.notes))
 
 
-class Row(msgspec.Struct, frozen=True):
+class ControlRow(msgspec.Struct, frozen=True):
     """A control with its kept value and a note."""
 
     control: Control
-    kept: Value | None
+    kept: ControlValue | None
     note: str
 
 
 def find_camera(name: str) -> Device:
     """Return the camera of this name. The error for an absent one names its kept controls."""
-    roles = roles_given()
+    roles = read_roles()
     try:
-        return named(find_video, list_devices(), name, roles)
+        return find_named(find_video, list_devices(), name, roles)
     except DeviceNotFound as error:
         word = name.strip().casefold()
         meant = {word, roles[word].id.casefold()} if word in roles else {word}
@@ -188,24 +192,26 @@ def find_camera(name: str) -> Device:
         raise
 
 
-def rows_of(controls: Controls, device: Device, settings: Settings, say: Callable[[str], None]) -> Iterator[Row]:
+def control_rows(
+    controls: Controls, device: Device, settings: Settings, say: Callable[[str], None]
+) -> Iterator[ControlRow]:
     """Yield the controls of a device; `say` gets the error if the presets cannot be read."""
     try:
         preset = presets.preset_store().read().get(device.id)
     except LiputError as error:
         say(error.message)
         preset = None
-    kept: Mapping[str, Value] = preset.controls if preset else {}
-    from_settings = presets.wanted(controls, kept, settings.devices.power_line_frequency)
+    kept: Mapping[str, ControlValue] = preset.controls if preset else {}
+    from_settings = presets.values_to_set(controls, kept, settings.devices.power_line_frequency)
     for control in controls.values():
         value = kept.get(control.name)
         notes = list(_notes(control, value))
         if value is None and control.value is not None and from_settings.get(control.name) == control.value:
             notes.append("from the settings")
-        yield Row(control, value, ", ".join(notes))
+        yield ControlRow(control, value, ", ".join(notes))
 
 
-def _notes(control: Control, kept: Value | None) -> Iterator[str]:
+def _notes(control: Control, kept: ControlValue | None) -> Iterator[str]:
     if control.read_only:
         yield "read only"
     if control.inactive:
@@ -214,7 +220,9 @@ def _notes(control: Control, kept: Value | None) -> Iterator[str]:
         yield "kept" if kept == control.value else f"kept: {control.show(kept)}"
 
 
-def document(device: Device, changes: Sequence[ControlChange], rows: Sequence[Row]) -> dict[str, object]:
+def controls_document(
+    device: Device, changes: Sequence[ControlChange], rows: Sequence[ControlRow]
+) -> dict[str, object]:
     """Return the document of `liput devices controls --json`."""
     listed = [msgspec.to_builtins(row.control, str_keys=True) | {"kept": row.kept, "note": row.note} for row in rows]
     return {"device": device.id, "name": device.name, "node": device.node, "changes": changes, "controls": listed}

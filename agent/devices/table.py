@@ -11,9 +11,9 @@ import msgspec
 from agent.devices.board import HEALTH, Change, DeviceBoard
 from agent.terminal.terminal import can_redraw
 from config.settings.quantities import format_rate
-from devices.health.line import PC, HealthLine, Level
+from devices.health.log_line import PC, HealthLine, LogLevel
 from devices.model.device import Device, DeviceKind, Health, HealthState, Mode
-from devices.monitor.changes import ChangeKind
+from devices.monitor.device_changes import ChangeKind
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType
@@ -54,7 +54,7 @@ def print_table(*parts: "RenderableType") -> None:
     sys.stdout.write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
 
 
-def table(rows: Sequence[Sequence[str]]) -> "RenderableType":
+def plain_table(rows: Sequence[Sequence[str]]) -> "RenderableType":
     """Return a table of cells; headings come first."""
     from rich.text import Text
 
@@ -175,7 +175,7 @@ KEPT_GONE = 10
 HOW_TO_END = "q or Ctrl-C ends"
 
 
-class JsonShower:
+class JsonDeviceView:
     """Writes one JSON object a line to standard output."""
 
     def __enter__(self) -> Self:
@@ -203,10 +203,10 @@ class JsonShower:
         sys.stdout.buffer.flush()
 
 
-type _News = tuple[datetime, str, Level]
+type _News = tuple[datetime, str, LogLevel]
 
 
-class TableShower:
+class TableDeviceView:
     """Fills the terminal with a table and the latest changes; restores the terminal at the end."""
 
     def __init__(self, console: "Console | None" = None) -> None:
@@ -265,7 +265,7 @@ class TableShower:
         parts += [Text()] if parts else []
         parts += [self._table() if self._devices or self._gone else Text(NOTHING), Text()]
         for at, said, level in self._news:
-            colour = {Level.WARN: "yellow", Level.ERROR: "red"}.get(level, "")
+            colour = {LogLevel.WARN: "yellow", LogLevel.ERROR: "red"}.get(level, "")
             parts.append(Text.assemble((f"{time_text(at)}  ", "dim"), (said, colour)))
         return Group(Text(f"Devices of this PC, as they change; {HOW_TO_END}.", "dim"), Text(), *parts)
 
@@ -294,17 +294,17 @@ def line_text(line: HealthLine) -> str:
 def _news(at: datetime, word: str, device: Device) -> _News:
     is_well = device.health.reason is None
     if word == HEALTH:
-        return at, f"{device.name}: {health_text(device.health)}", Level.INFO if is_well else Level.WARN
+        return at, f"{device.name}: {health_text(device.health)}", LogLevel.INFO if is_well else LogLevel.WARN
     where = where_text(device, ", ")
-    level = Level.WARN if word == ChangeKind.UNPLUGGED else Level.INFO
+    level = LogLevel.WARN if word == ChangeKind.UNPLUGGED else LogLevel.INFO
     return at, f"{device.name}: {word}" + (f", {where}" if where else ""), level
 
 
-type Shower = JsonShower | TableShower
+type Shower = JsonDeviceView | TableDeviceView
 
 
-def shower(*, as_json: bool) -> Shower:
+def device_view(*, as_json: bool) -> Shower:
     """Return the view for this standard output."""
     if as_json or not can_redraw():
-        return JsonShower()
-    return TableShower()
+        return JsonDeviceView()
+    return TableDeviceView()

@@ -28,7 +28,7 @@ from pathlib import Path
 
 import msgspec
 
-from agent.terminal.new_file import new_file
+from agent.terminal.exported_file import new_file
 from agent.terminal.redact import redactor_for
 from config.errors import LiputError
 from config.files import json_text
@@ -36,8 +36,8 @@ from config.settings.loading import find_file, load_settings
 from config.settings.schema import Settings
 from config.state import state_folder
 from config.version import VERSION
-from devices.health.log import log_folder
-from devices.health.query import Wanted, positions, read
+from devices.health.log_reader import LogFilter, end_positions, read
+from devices.health.log_writer import log_folder
 from devices.health.summary import summarise
 
 STATE_FILES = ("roles.json", "presets.json", "devices.json")
@@ -101,8 +101,8 @@ class _Export:
         return any(note.startswith(what) for note in self._notes)
 
     def _log(self, since: datetime) -> None:
-        folder, wanted = log_folder(), Wanted(since=since)
-        ends = positions(folder)
+        folder, wanted = log_folder(), LogFilter(since=since)
+        ends = end_positions(folder)
         encode = msgspec.json.Encoder().encode
         info = zipfile.ZipInfo("health.jsonl", time.localtime()[:6])
         info.compress_type = zipfile.ZIP_DEFLATED

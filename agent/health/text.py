@@ -8,13 +8,13 @@ import click
 
 from config.errors import DeviceNotFound, StateError
 from config.settings.quantities import format_duration
-from devices.health.line import PC, HealthLine, Kind, Level
-from devices.health.query import Wanted, devices_in, meant_by
+from devices.health.log_line import PC, HealthLine, LogKind, LogLevel
+from devices.health.log_reader import LogFilter, devices_in, find_device_ids
 from devices.health.summary import DeviceSummary
 from recorder.model.names import one_line
 
 THIS_PC = "this PC"
-_COLOURS: Mapping[Level, str] = {Level.WARN: "yellow", Level.ERROR: "red"}
+_COLOURS: Mapping[LogLevel, str] = {LogLevel.WARN: "yellow", LogLevel.ERROR: "red"}
 _NARROWEST, _WIDEST = 24, 56
 _MOST_DETAILS = 12
 _ADVICE = ("advice", "hint")
@@ -35,13 +35,13 @@ class LineText:
         who = device_text(line.device, line.name)
         # The widest device so far sets the column.
         self._width = min(max(self._width, len(who)), _WIDEST)
-        level, who, what = f"{line.level:<5}", f"{who:<{self._width}}", what_happened(line)
+        level, who, what = f"{line.level:<5}", f"{who:<{self._width}}", line_sentence(line)
         if self._colours:
             return self._coloured(line.level, time, level, who, what)
         return f"{time}  {level}  {who}  {what}"
 
-    def _coloured(self, severity: Level, time: str, level: str, who: str, what: str) -> str:
-        if severity is Level.DEBUG:
+    def _coloured(self, severity: LogLevel, time: str, level: str, who: str, what: str) -> str:
+        if severity is LogLevel.DEBUG:
             return click.style(f"{time}  {level}  {who}  {what}", dim=True)
         colour = _COLOURS.get(severity)
         level = click.style(level, fg=colour, bold=True) if colour else level
@@ -55,13 +55,13 @@ def device_text(device: str, name: str) -> str:
     return one_line(f"{name} [{device}]" if name and name != device else device)
 
 
-def what_happened(line: HealthLine) -> str:
+def line_sentence(line: HealthLine) -> str:
     """Return one sentence for a line."""
     reason = line.reason or _details(line.detail)
     match line.kind:
-        case Kind.DEGRADED:
+        case LogKind.DEGRADED:
             head = str(line.detail.get("fault") or line.kind)
-        case Kind.RECOVERED:
+        case LogKind.RECOVERED:
             head, reason = f"recovered from {line.detail.get('fault') or 'a fault'}", _lasted(line)
         case _:
             head = line.kind.replace("-", " ")
@@ -71,7 +71,7 @@ def what_happened(line: HealthLine) -> str:
 
 def _lasted(line: HealthLine) -> str:
     lasted_s = line.detail.get("lasted_s")
-    return f"it lasted {length_text(lasted_s)}" if isinstance(lasted_s, int | float) else ""
+    return f"it lasted {duration_text(lasted_s)}" if isinstance(lasted_s, int | float) else ""
 
 
 def _details(detail: Mapping[str, object]) -> str:
@@ -85,7 +85,7 @@ def _value(value: object) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-def length_text(seconds: float) -> str:
+def duration_text(seconds: float) -> str:
     """Return a duration: "2.5s", "1h12m"."""
     if seconds < _A_MINUTE_S:
         return f"{seconds:.1f}s"
@@ -100,12 +100,12 @@ def summary_text(summary: DeviceSummary) -> Iterator[str]:
     until = f"{last:%H:%M}" if first.date() == last.date() else f"{last:%Y-%m-%d %H:%M}"
     yield f"  seen      {first:%Y-%m-%d %H:%M} to {until}"
     if summary.uptime_s:
-        yield f"  uptime    {length_text(summary.uptime_s)}"
+        yield f"  uptime    {duration_text(summary.uptime_s)}"
     if summary.unplugs:
         yield f"  unplugged {_times(summary.unplugs)}"
     for number, (fault, total) in enumerate(sorted(summary.faults.items(), key=lambda item: -item[1].total_s)):
         label = "faults" if number == 0 else ""
-        yield f"  {label:<9} {one_line(fault)}: {_times(total.count)}, {length_text(total.total_s)} in all"
+        yield f"  {label:<9} {one_line(fault)}: {_times(total.count)}, {duration_text(total.total_s)} in all"
     if not summary.faults:
         yield "  faults    none"
     if summary.worst_fps is not None:
@@ -121,10 +121,10 @@ def _times(count: int) -> str:
     return "once" if count == 1 else f"{count} times"
 
 
-def devices_meant(word: str, folder: Path, span: Wanted, *, may_come: bool = False) -> frozenset[str]:
+def matching_devices(word: str, folder: Path, span: LogFilter, *, may_come: bool = False) -> frozenset[str]:
     """Return the ids that `word` means, also an unknown one with `may_come`. Raises DeviceNotFound."""
     names = devices_in(folder, span)
-    devices = meant_by(word, names, _roles())
+    devices = find_device_ids(word, names, _roles())
     if devices:
         return devices
     if not names or (may_come and ":" in word):
@@ -138,7 +138,7 @@ def devices_meant(word: str, folder: Path, span: Wanted, *, may_come: bool = Fal
 
 
 def _roles() -> dict[str, str]:
-    from devices.roles.roles import roles_store
+    from devices.roles.assignment import roles_store
 
     with contextlib.suppress(StateError):
         return {role: binding.id for role, binding in roles_store().read().items()}

@@ -16,20 +16,20 @@ from config.version import VERSION
 from devices.host.clock import SystemClock
 from devices.host.deadline import DeadlineTasks
 from devices.model.device import HealthState
-from recorder.features.load_shedding.ladder import Step
-from recorder.model.names import storable
+from recorder.features.load_shedding.policy import SheddingStep
+from recorder.model.names import utf8_safe
+from recorder.model.session_faults import kind_and_subject
 from recorder.model.status import DestinationLine, LoadLine, SessionState, SessionStatus
-from recorder.model.troubles import kind_and_subject
-from recorder.running import directory
-from recorder.running.client import ask
-from recorder.running.directory import RecorderFolder, RecorderInfo
-from recorder.running.protocol import Status
+from recorder.running import runtime_directory
+from recorder.running.client import send_command
+from recorder.running.protocol import StatusCommand
+from recorder.running.runtime_directory import RecorderFolder, RecorderInfo
 
 if TYPE_CHECKING:
     from prometheus_client import Metric as Family
 
 
-class Gathering[Found]:
+class DeadlineQueries[Found]:
     """Runs queries with a deadline; one that hangs is not started again. Thread-safe."""
 
     def __init__(self) -> None:
@@ -138,13 +138,13 @@ type Task = Callable[[], list[Sample]]
 
 def samples(
     settings: Settings, roots: Sequence[Path], parts: Sequence[str], standing: Sequence[str],
-    gathering: Gathering[list[Sample]], deadline_s: float,
+    gathering: DeadlineQueries[list[Sample]], deadline_s: float,
 ) -> Iterator[Sample]:  # fmt: skip
     """Yield all samples within `deadline_s`; `standing` has those of the daemon's `parts` that hang."""
     began_s = time.monotonic()
     alive: list[tuple[RecorderFolder, RecorderInfo]] = []
     with suppress(LiputError, OSError):
-        alive += directory.alive()
+        alive += runtime_directory.alive_recorders()
     quick: dict[str, Task] = {f"disk {root}": partial(_disk, root) for root in roots}
     for folder, info in alive:
         quick[_named(info)] = partial(_session, folder, {"session": info.id}, deadline_s)
@@ -172,7 +172,7 @@ def _named(info: RecorderInfo) -> str:
 
 
 def _session(folder: RecorderFolder, whose: Mapping[str, str], deadline_s: float) -> list[Sample]:
-    status = ask(folder, Status(), deadline_s).status
+    status = send_command(folder, StatusCommand(), deadline_s).status
     return [] if status is None else list(_status(status, whose))
 
 
@@ -212,7 +212,7 @@ def _recording(status: SessionStatus, whose: Mapping[str, str]) -> Iterator[Samp
 
 def _load(load: LoadLine, whose: Mapping[str, str]) -> Iterator[Sample]:
     yield Sample("liput_recording_left_out_frames_total", load.left_out, whose)
-    for step in Step:
+    for step in SheddingStep:
         yield Sample("liput_overload_step", step.value in load.steps, {**whose, "step": step.value})
     yield Sample("liput_overload_behind_seconds", load.behind_s, whose)
     yield Sample("liput_overload_busy_ratio", load.busy, whose)
@@ -246,17 +246,17 @@ def _disk(root: Path) -> list[Sample]:
 def _archive(root: Path) -> list[Sample]:
     from recorder.archive import catalog
 
-    return [Sample("liput_archive_packages", len(catalog.folders_of_packages(root)), {"path": str(root)})]
+    return [Sample("liput_archive_packages", len(catalog.package_folders(root)), {"path": str(root)})]
 
 
 def _copies(settings: Settings, roots: Sequence[Path]) -> list[Sample]:
-    from recorder.features.copies.queue import CopyQueue, name_of, open_target
+    from recorder.features.copies.copy_queue import CopyQueue, name_of_package, open_target
 
     queue = CopyQueue(roots, settings.copies, partial(open_target, settings), SystemClock())
     rows, every, troubles = queue.rows(), queue.every(), queue.ledger.troubles()
     found = []
     for name, target in settings.copies.items():
-        known = [rows.get((name_of(folder), name)) for folder in every]
+        known = [rows.get((name_of_package(folder), name)) for folder in every]
         waiting = sum(target.automatic if row is None else row.state == "waiting" for row in known)
         found.append(Sample("liput_copies_waiting", waiting, {"target": name}))
         if name in troubles:
@@ -268,9 +268,9 @@ _RATES = {"up": "up_bps", "up-least": "up_p10_bps", "down": "down_bps"}
 
 
 def _check() -> list[Sample]:
-    from agent.checks.history import kept
+    from agent.checks.history import kept_runs
 
-    runs = kept()
+    runs = kept_runs()
     if not runs:
         return []
     found = [
@@ -298,7 +298,9 @@ def _check() -> list[Sample]:
 DEADLINE_S = 2.0  # Prometheus waits 10 s
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
-_GATHERING: Gathering[list[Sample]] = Gathering()  # one for the process, so that a hanging query is not started twice
+_GATHERING: DeadlineQueries[list[Sample]] = (
+    DeadlineQueries()
+)  # one for the process, so that a hanging query is not started twice
 
 
 def expose(
@@ -307,7 +309,7 @@ def expose(
     roots: Sequence[Path],
     parts: Sequence[str] = (),
     standing: Sequence[str] = (),
-    gathering: Gathering[list[Sample]] = _GATHERING,
+    gathering: DeadlineQueries[list[Sample]] = _GATHERING,
     deadline_s: float = DEADLINE_S,
 ) -> bytes:
     """Return the answer to a scrape in the text format of Prometheus, within `deadline_s`.
@@ -325,7 +327,7 @@ def expose(
 class _Found:
     def __init__(self, found: Sequence[Sample], room: str) -> None:
         self._found = found
-        self._room = storable(room)
+        self._room = utf8_safe(room)
 
     def collect(self) -> "Iterator[Family]":
         """Yield a family for each metric with a value."""
@@ -337,7 +339,7 @@ class _Found:
             )
             for sample in self._found:
                 if sample.name == name:
-                    values = [storable(sample.labels[label]) for label in labels]
+                    values = [utf8_safe(sample.labels[label]) for label in labels]
                     family.add_metric([self._room, *values], float(sample.value))
             if family.samples:
                 yield family

@@ -17,8 +17,8 @@ from config.settings.quantities import NotAllowed
 from config.settings.schema import Settings
 from devices.host.clock import SystemClock
 from recorder.features.dossier.steps import WorkingHours
-from recorder.features.dossier.store import Dossiers, dossiers_of
-from recorder.model.names import storable
+from recorder.features.dossier.store import DossierStore, dossier_store
+from recorder.model.names import utf8_safe
 from recorder.package.request import Request
 
 LONGEST = 2000
@@ -30,11 +30,11 @@ at_option = click.option("--at", metavar="WHEN", help="When it was, where it is 
 
 
 @dataclass(frozen=True)
-class Desk:
+class RequestContext:
     """Settings, dossiers, office hours and the time, for one command."""
 
     settings: Settings
-    dossiers: Dossiers
+    dossiers: DossierStore
     hours: WorkingHours
     now: datetime
 
@@ -63,23 +63,25 @@ def _read[T](option: str, text: str, parse: Callable[[], T]) -> T:
         raise UsageError(f"{option} {text!r} {error}") from None
 
 
-def at_the_desk[Answer](command: Command[Answer]) -> Command[Answer]:
+def with_request_context[Answer](command: Command[Answer]) -> Command[Answer]:
     """Add `--config` and `--folder` to a click command; it gets a Desk as `context` instead."""
 
     @click.option("--folder", type=click.Path(path_type=Path), metavar="DIR", help="The folder of the dossiers.")
     @config_option
     @functools.wraps(command)
     def seated(*args: object, folder: Path | None, config_file: Path | None, **given: object) -> Answer:
-        return command(*args, context=desk_of(load_settings(config_file), folder), **given)
+        return command(*args, context=request_context(load_settings(config_file), folder), **given)
 
     return seated
 
 
-def desk_of(settings: Settings, folder: Path | None = None) -> Desk:
+def request_context(settings: Settings, folder: Path | None = None) -> RequestContext:
     """Return the state of now; the dossiers are in `folder`, or those of the settings."""
     hours = WorkingHours(settings.office)
     now = SystemClock().now().astimezone(hours.zone).replace(microsecond=0)
-    return Desk(settings, Dossiers(folder, settings.office) if folder else dossiers_of(settings), hours, now)
+    return RequestContext(
+        settings, DossierStore(folder, settings.office) if folder else dossier_store(settings), hours, now
+    )
 
 
 _FIELDS = (
@@ -102,13 +104,15 @@ def field_options[Answer](command: Command[Answer]) -> Command[Answer]:
     return with_options(_FIELDS, command)
 
 
-def fields_of(context: Desk, given: Mapping[str, Any]) -> dict[str, object]:
+def given_fields(context: RequestContext, given: Mapping[str, Any]) -> dict[str, object]:
     """Return the given fields of a request; raises UsageError."""
-    fields: dict[str, object] = {name: text_of(name, given[name]) for name in _TEXTS if given.get(name) is not None}
+    fields: dict[str, object] = {
+        name: checked_text(name, given[name]) for name in _TEXTS if given.get(name) is not None
+    }
     if "event" in fields and not fields["event"]:
         raise UsageError("the event is empty", hint='say what it is: --event "Seminar Nasional"')
     if given["needs"]:
-        fields["needs"] = tuple(text_of("need", need) for need in given["needs"])
+        fields["needs"] = tuple(checked_text("need", need) for need in given["needs"])
     times = {
         "letter_date": context.day("--letter-date", given["letter_date"]),
         "starts_at": context.when("--starts", given["starts"]),
@@ -140,8 +144,8 @@ def check_times(request: Request) -> None:
         )
 
 
-def text_of(name: str, text: str) -> str:
+def checked_text(name: str, text: str) -> str:
     """Return a given text in the form that is kept; raises UsageError if it is too long."""
     if len(text) > LONGEST:
         raise UsageError(f"the text of {name} has {len(text)} characters; {LONGEST} are kept", hint="Shorten it.")
-    return storable(text).strip()
+    return utf8_safe(text).strip()

@@ -17,11 +17,11 @@ from typing import IO, TYPE_CHECKING
 
 import msgspec
 
-from agent.schedule.event import LARGEST_BYTES, Answer, Wanted
+from agent.schedule.calendar_messages import LARGEST_BYTES, CalendarAnswer, CalendarRequest
 from config.errors import LiputError, StateError
 from config.settings.office import zone_of
 from devices.host.child import end_with_parent
-from devices.uplink.redirects import SameServer
+from devices.uplink.redirects import SameServerRedirects
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,7 +38,7 @@ _HTTP_REASONS = {
 }
 
 
-def fetched(address: str, timeout_s: float) -> bytes:
+def fetch(address: str, timeout_s: float) -> bytes:
     """Fetch the calendar at an https, http, webcal or file address; raises LiputError."""
     scheme, _, rest = address.partition(":")
     if scheme.lower() == "file":
@@ -64,7 +64,7 @@ def _opener() -> urllib.request.OpenerDirector:
     for handler in (
         urllib.request.ProxyHandler(), urllib.request.HTTPHandler(),
         urllib.request.HTTPSHandler(context=ssl.create_default_context()), urllib.request.HTTPDefaultErrorHandler(),
-        SameServer(), urllib.request.HTTPErrorProcessor(), urllib.request.UnknownHandler(),
+        SameServerRedirects(), urllib.request.HTTPErrorProcessor(), urllib.request.UnknownHandler(),
     ):  # fmt: skip
         opener.add_handler(handler)
     return opener
@@ -108,13 +108,13 @@ NOT_INSTALLED = "calendars are read with icalendar and recurring-ical-events, wh
 HOW_TO_INSTALL = "install liput[calendar], or start Liput by ./run, which does"
 
 
-def read(wanted: Wanted) -> Answer:
+def read(wanted: CalendarRequest) -> CalendarAnswer:
     """Return the events of a calendar; raises LiputError."""
-    text = fetched(wanted.address, wanted.timeout_s) if wanted.address else _read_file(Path(wanted.path), wanted.path)
+    text = fetch(wanted.address, wanted.timeout_s) if wanted.address else _read_file(Path(wanted.path), wanted.path)
     return _reader()(text, zone_of(wanted.zone), wanted.since, wanted.until)
 
 
-def _reader() -> "Callable[..., Answer]":
+def _reader() -> "Callable[..., CalendarAnswer]":
     try:
         from agent.schedule.ical import read_calendar
     except ModuleNotFoundError as error:
@@ -131,11 +131,11 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (CPU_S, CPU_S))
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     try:
-        answer = read(msgspec.json.decode(sys.stdin.buffer.read(), type=Wanted))
+        answer = read(msgspec.json.decode(sys.stdin.buffer.read(), type=CalendarRequest))
     except LiputError as error:
-        answer = Answer(error=error.message, hint=error.hint)
+        answer = CalendarAnswer(error=error.message, hint=error.hint)
     except MemoryError:
-        answer = Answer(error="it takes too much memory")
+        answer = CalendarAnswer(error="it takes too much memory")
     sys.stdout.buffer.write(msgspec.json.encode(answer))
 
 

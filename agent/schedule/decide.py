@@ -10,20 +10,20 @@ from enum import StrEnum
 
 import msgspec
 
-from agent.schedule.plan import Mode, Plan, begun_as
-from agent.schedule.store import Done, Ledger, done_for
+from agent.schedule.plan import Plan, PlanMode, session_hash
+from agent.schedule.store import PlanRecord, PlanRecords, record_of
 from config.settings.serving import ScheduleSettings
-from recorder.model.status import AFTER, BEFORE, RECORDS, SessionState
+from recorder.model.status import STATES_AFTER, STATES_BEFORE, STATES_RECORDING, SessionState
 
-OWN_S = 900.0
+OWN_SESSION_BEFORE_S = 900.0
 """A session that people begin at most this long before a plan, or later, counts as the plan's."""
 LATE_S = 60.0
 """A later beginning is reported as late."""
-MISSED = timedelta(days=1)
+REPORT_MISSED_FOR = timedelta(days=1)
 """A missed session is reported for this long."""
 
 
-class Kind(StrEnum):
+class ActKind(StrEnum):
     """An act for a plan."""
 
     REMIND = "remind"
@@ -45,7 +45,7 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class RunningSession:
     """A running session; `plan` is None if people began it.
 
     `state` is None while its recorder does not answer, was killed, or takes over a killed one's session.
@@ -60,11 +60,11 @@ class Run:
     @property
     def is_open(self) -> bool:
         """Whether it still has its devices."""
-        return self.state not in AFTER
+        return self.state not in STATES_AFTER
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class LeadTimes:
     """Lead times before a plan's beginning, in seconds; `boot_id` is of this boot of the PC."""
 
     remind: tuple[float, ...] = (1800.0, 600.0)
@@ -73,21 +73,21 @@ class Rules:
     boot_id: str = ""
 
     @classmethod
-    def of(cls, settings: ScheduleSettings, boot_id: str) -> "Rules":
+    def of(cls, settings: ScheduleSettings, boot_id: str) -> "LeadTimes":
         """Return the rules of the settings."""
         return cls(settings.remind, settings.check_before_s, settings.arm_ahead_s, boot_id)
 
     def times_of(self, plan: Plan) -> tuple[float, float]:
         """Return the span, in time.time() seconds, in which a plan that has not begun may need an act."""
         ahead_s = max((*self.remind, self.check_before_s, self.arm_ahead_s))
-        return plan.starts_at.timestamp() - ahead_s, (plan.ends_at + MISSED).timestamp()
+        return plan.starts_at.timestamp() - ahead_s, (plan.ends_at + REPORT_MISSED_FOR).timestamp()
 
 
 @dataclass(frozen=True, slots=True)
-class Act:
+class PlanAct:
     """One act; its kind decides which fields count."""
 
-    kind: Kind
+    kind: ActKind
     plan: Plan
     recorder: str = ""
     word: str = ""
@@ -96,141 +96,149 @@ class Act:
 
 
 def decide(
-    plans: Collection[Plan], ledger: Ledger, runs: Sequence[Run], now: datetime, rules: Rules,
+    plans: Collection[Plan], ledger: PlanRecords, runs: Sequence[RunningSession], now: datetime, rules: LeadTimes,
     coming: Collection[str] = (),
-) -> list[Act]:  # fmt: skip
+) -> list[PlanAct]:  # fmt: skip
     """Return the due acts, in order.
 
     `coming` are the ids of plans with a started recorder that does not run yet.
     """
     own = {run.plan: run for run in runs if run.plan}
-    acts: list[Act] = []
+    acts: list[PlanAct] = []
     waiting: list[Plan] = []
     for plan in plans:
-        done = done_for(plan, ledger)
+        done = record_of(plan, ledger)
         if run := own.get(plan.id):
             acts += _acts_of_running(plan, done, run, now, rules)
             acts += _reminders(plan, done, now, rules)
         elif plan.id in coming or done.ended_at is not None:
             pass
         elif done.recorder is not None and done.boot_id == rules.boot_id:
-            acts.append(Act(Kind.NOTE_END, plan, done.recorder))
+            acts.append(PlanAct(ActKind.NOTE_END, plan, done.recorder))
         elif plan.holds:
             waiting.append(plan)
     is_free = not coming
     for plan in sorted(waiting, key=lambda plan: (plan.starts_at, plan.id)):
-        more = list(_acts_of_waiting(plan, done_for(plan, ledger), runs, now, rules, is_free=is_free))
-        is_free = is_free and not any(act.kind in (Kind.ARM, Kind.RECORD) for act in more)
+        more = list(_acts_of_waiting(plan, record_of(plan, ledger), runs, now, rules, is_free=is_free))
+        is_free = is_free and not any(act.kind in (ActKind.ARM, ActKind.RECORD) for act in more)
         acts += more
     return acts
 
 
-def _acts_of_running(plan: Plan, done: Done, run: Run, now: datetime, rules: Rules) -> Iterator[Act]:
+def _acts_of_running(
+    plan: Plan, done: PlanRecord, run: RunningSession, now: datetime, rules: LeadTimes
+) -> Iterator[PlanAct]:
     if done.recorder != run.recorder or done.ended_at is not None:
-        yield Act(Kind.NOTE_RECORDER, plan, run.recorder)
-    if run.state in BEFORE:
+        yield PlanAct(ActKind.NOTE_RECORDER, plan, run.recorder)
+    if run.state in STATES_BEFORE:
         if now >= plan.ends_at or not plan.holds:
-            yield Act(Kind.DISARM, plan, run.recorder)
-        elif plan.mode is Mode.RECORD and now >= plan.starts_at:
-            yield Act(Kind.START, plan, run.recorder)
+            yield PlanAct(ActKind.DISARM, plan, run.recorder)
+        elif plan.mode is PlanMode.RECORD and now >= plan.starts_at:
+            yield PlanAct(ActKind.START, plan, run.recorder)
         elif _has_changed(plan, done) or _is_postponed(plan, done, now, rules):
-            yield Act(Kind.REARM, plan, run.recorder)
+            yield PlanAct(ActKind.REARM, plan, run.recorder)
         elif now >= plan.starts_at and "waits" not in done.told:
-            yield Act(Kind.TELL, plan, word="waits")
-    elif run.state in RECORDS:
+            yield PlanAct(ActKind.TELL, plan, word="waits")
+    elif run.state in STATES_RECORDING:
         yield from _acts_while_recording(plan, done, run, now)
 
 
-def _acts_while_recording(plan: Plan, done: Done, run: Run, now: datetime) -> Iterator[Act]:
+def _acts_while_recording(plan: Plan, done: PlanRecord, run: RunningSession, now: datetime) -> Iterator[PlanAct]:
     until = done.records_until if _is_moved_past_end(plan, done) else plan.ends_at
     if until != done.records_until:
-        yield Act(Kind.NOTE_RECORDING, plan, run.recorder)
+        yield PlanAct(ActKind.NOTE_RECORDING, plan, run.recorder)
     if until is not None and now >= until:
-        if plan.mode is Mode.RECORD:
-            yield Act(Kind.STOP, plan, run.recorder)
+        if plan.mode is PlanMode.RECORD:
+            yield PlanAct(ActKind.STOP, plan, run.recorder)
         elif "overrun" not in done.told:
-            yield Act(Kind.TELL, plan, word="overrun")
+            yield PlanAct(ActKind.TELL, plan, word="overrun")
 
 
-def _has_changed(plan: Plan, done: Done) -> bool:
+def _has_changed(plan: Plan, done: PlanRecord) -> bool:
     """Return whether the plan now asks for another session than the armed one."""
-    return plan.mode is Mode.REMIND or bool(done.begun_as and done.begun_as != begun_as(plan))
+    return plan.mode is PlanMode.REMIND or bool(done.begun_as and done.begun_as != session_hash(plan))
 
 
-def _is_postponed(plan: Plan, done: Done, now: datetime, rules: Rules) -> bool:
+def _is_postponed(plan: Plan, done: PlanRecord, now: datetime, rules: LeadTimes) -> bool:
     """Return whether the plan moved since its recorder began and is not due now; a clock jump does not move it."""
     if done.begun_for is None or plan.starts_at <= done.begun_for:
         return False
     return (plan.starts_at - now).total_seconds() > rules.arm_ahead_s
 
 
-def _is_moved_past_end(plan: Plan, done: Done) -> bool:
+def _is_moved_past_end(plan: Plan, done: PlanRecord) -> bool:
     """Return whether the plan moved behind the end of its running recording: it is recorded twice."""
     return done.records_until is not None and plan.starts_at > done.records_until
 
 
 def _acts_of_waiting(
-    plan: Plan, done: Done, runs: Sequence[Run], now: datetime, rules: Rules, *, is_free: bool
-) -> Iterator[Act]:
+    plan: Plan, done: PlanRecord, runs: Sequence[RunningSession], now: datetime, rules: LeadTimes, *, is_free: bool
+) -> Iterator[PlanAct]:
     left_s = (plan.starts_at - now).total_seconds()
     if now >= plan.ends_at:
-        if plan.mode is Mode.RECORD and now - plan.ends_at < MISSED and "missed" not in done.told:
-            yield Act(Kind.TELL, plan, word="missed")
+        if plan.mode is PlanMode.RECORD and now - plan.ends_at < REPORT_MISSED_FOR and "missed" not in done.told:
+            yield PlanAct(ActKind.TELL, plan, word="missed")
         return
     yield from _reminders(plan, done, now, rules)
-    if plan.mode is Mode.REMIND:
+    if plan.mode is PlanMode.REMIND:
         if left_s <= 0 and "begins" not in done.told:
-            yield Act(Kind.TELL, plan, word="begins")
+            yield PlanAct(ActKind.TELL, plan, word="begins")
         return
     if rules.arm_ahead_s < left_s <= rules.check_before_s and not done.checked:
-        yield Act(Kind.CHECK, plan)
+        yield PlanAct(ActKind.CHECK, plan)
     if left_s <= rules.arm_ahead_s:
         yield from _acts_to_begin(plan, done, runs, now, is_free=is_free)
 
 
-def _reminders(plan: Plan, done: Done, now: datetime, rules: Rules) -> Iterator[Act]:
+def _reminders(plan: Plan, done: PlanRecord, now: datetime, rules: LeadTimes) -> Iterator[PlanAct]:
     left_s = (plan.starts_at - now).total_seconds()
     due = [before_s for before_s in rules.remind if 0 < left_s <= before_s and before_s not in done.reminded]
     if due and plan.holds:
-        yield Act(Kind.REMIND, plan, before_s=min(due))
+        yield PlanAct(ActKind.REMIND, plan, before_s=min(due))
 
 
-def _acts_to_begin(plan: Plan, done: Done, runs: Sequence[Run], now: datetime, *, is_free: bool) -> Iterator[Act]:
+def _acts_to_begin(
+    plan: Plan, done: PlanRecord, runs: Sequence[RunningSession], now: datetime, *, is_free: bool
+) -> Iterator[PlanAct]:
     """Arm or record, unless another session has the devices."""
     others = [run for run in runs if run.is_open]
     if now >= plan.starts_at and (taken := next((run for run in others if _records_plan(run, plan)), None)):
-        yield Act(Kind.NOTE_END, plan, taken.recorder, word="by-hand", other=taken.title)
+        yield PlanAct(ActKind.NOTE_END, plan, taken.recorder, word="by-hand", other=taken.title)
     elif others:
         if now >= plan.starts_at and "blocked" not in done.told:
-            yield Act(Kind.TELL, plan, word="blocked", other=others[0].title)
+            yield PlanAct(ActKind.TELL, plan, word="blocked", other=others[0].title)
     elif is_free:
-        at_once = plan.mode is Mode.RECORD and now >= plan.starts_at
-        yield Act(Kind.RECORD if at_once else Kind.ARM, plan)
+        at_once = plan.mode is PlanMode.RECORD and now >= plan.starts_at
+        yield PlanAct(ActKind.RECORD if at_once else ActKind.ARM, plan)
 
 
-def _records_plan(run: Run, plan: Plan) -> bool:
+def _records_plan(run: RunningSession, plan: Plan) -> bool:
     """Return whether people record this plan's session themselves; a merely armed session may be forgotten."""
-    return run.plan is None and run.state in RECORDS and run.began_at >= plan.starts_at - timedelta(seconds=OWN_S)
+    return (
+        run.plan is None
+        and run.state in STATES_RECORDING
+        and run.began_at >= plan.starts_at - timedelta(seconds=OWN_SESSION_BEFORE_S)
+    )
 
 
-def noted(act: Act, done: Done, now: datetime, rules: Rules) -> Done:
+def with_act(act: PlanAct, done: PlanRecord, now: datetime, rules: LeadTimes) -> PlanRecord:
     """Return the record of a plan with one act added."""
     match act.kind:
-        case Kind.REMIND:  # earlier reminders are over
+        case ActKind.REMIND:  # earlier reminders are over
             over = {before_s for before_s in rules.remind if before_s >= act.before_s}
             return msgspec.structs.replace(done, reminded=tuple(sorted({*done.reminded, *over})))
-        case Kind.CHECK:
+        case ActKind.CHECK:
             return msgspec.structs.replace(done, checked=True)
-        case Kind.TELL:
+        case ActKind.TELL:
             return msgspec.structs.replace(done, told=(*done.told, act.word))
-        case Kind.NOTE_RECORDER:
+        case ActKind.NOTE_RECORDER:
             own = {"recorder": act.recorder, "boot_id": rules.boot_id}
             return msgspec.structs.replace(done, attempt=None, ended_at=None, **own)
-        case Kind.NOTE_RECORDING:
+        case ActKind.NOTE_RECORDING:
             return msgspec.structs.replace(done, records_until=act.plan.ends_at)
-        case Kind.NOTE_END if _is_postponed(act.plan, done, now, rules) or _is_moved_past_end(act.plan, done):
+        case ActKind.NOTE_END if _is_postponed(act.plan, done, now, rules) or _is_moved_past_end(act.plan, done):
             return done.without_recorder()  # it ended for a time that no longer holds
-        case Kind.NOTE_END:
+        case ActKind.NOTE_END:
             return msgspec.structs.replace(done, ended_at=now, attempt=None)
         case _:
             return done

@@ -10,29 +10,31 @@ from pathlib import Path
 
 import msgspec
 
-from agent.daemon.own_command import OwnCommand
-from agent.schedule.event import Answer, CalendarEvent, Wanted
-from agent.schedule.plan import Mode, Plan, PlanState, Said, Source
+from agent.daemon.command_child import CommandChild
+from agent.schedule.calendar_messages import CalendarAnswer, CalendarEvent, CalendarRequest
+from agent.schedule.plan import CalendarFields, CalendarSource, Plan, PlanMode, PlanState
 from agent.schedule.store import Plans, schedule_folder
 from config.errors import LiputError, StateError
 from config.settings.key_tables import feed_address
 from config.settings.schema import Settings
-from config.settings.serving import EVERYWHERE, Feed
-from config.state import Store
+from config.settings.serving import EVERYWHERE, FeedSettings
+from config.state import StateFile
 from devices.host.child import python_module
 from devices.host.clock import NANOSECONDS, Clock
 
 UNTITLED = "Tanpa judul"
 
 
-def taken(name: str, feed: Feed, events: Sequence[CalendarEvent], settings: Settings) -> list[Source]:
+def events_of_room(
+    name: str, feed: FeedSettings, events: Sequence[CalendarEvent], settings: Settings
+) -> list[CalendarSource]:
     """Return the events of calendar `name` in this room; a later duplicate replaces the earlier."""
-    mode = Mode(feed.mode or settings.schedule.mode)
+    mode = PlanMode(feed.mode or settings.schedule.mode)
     sources = [_source(name, event, mode, settings.general.room) for event in events if is_here(event, feed, settings)]
     return list({source.key: source for source in sources}.values())
 
 
-def is_here(event: CalendarEvent, feed: Feed, settings: Settings) -> bool:
+def is_here(event: CalendarEvent, feed: FeedSettings, settings: Settings) -> bool:
     """Return whether an event is in this room and in the chosen categories."""
     room = settings.general.room
     places = feed.locations or ((room,) if room.strip() else (EVERYWHERE,))
@@ -51,12 +53,12 @@ def _normalised(text: str) -> str:
     return " ".join(text.casefold().split())
 
 
-def _source(name: str, event: CalendarEvent, mode: Mode, room: str) -> Source:
+def _source(name: str, event: CalendarEvent, mode: PlanMode, room: str) -> CalendarSource:
     if event.all_day:
-        mode = Mode.REMIND
-    elif not event.has_end and mode is Mode.RECORD:
-        mode = Mode.ARM  # its end is not known
-    said = Said(
+        mode = PlanMode.REMIND
+    elif not event.has_end and mode is PlanMode.RECORD:
+        mode = PlanMode.ARM  # its end is not known
+    said = CalendarFields(
         title=event.title or UNTITLED,
         room=room or event.location,
         starts_at=event.starts_at,
@@ -66,10 +68,10 @@ def _source(name: str, event: CalendarEvent, mode: Mode, room: str) -> Source:
         mode=mode,
         state=PlanState.CANCELLED if event.is_cancelled else PlanState.PLANNED,
     )
-    return Source(feed=name, uid=event.uid, recurrence_id=event.recurrence_id, said=said)
+    return CalendarSource(feed=name, uid=event.uid, recurrence_id=event.recurrence_id, said=said)
 
 
-BEHIND = timedelta(days=1)
+READ_BACK = timedelta(days=1)
 """How far back a calendar is read: earlier events may still run."""
 LONGEST_S = 60.0
 _LOOK_S = 0.05
@@ -85,49 +87,51 @@ class FeedState(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
 
 
-type FeedStates = Store[dict[str, FeedState]]
+type FeedStates = StateFile[dict[str, FeedState]]
 
 
 def feed_states(folder: Path | None = None) -> FeedStates:
     """Return the file of states by calendar name."""
-    return Store((folder or schedule_folder()) / "feeds.json", dict[str, FeedState], {})
+    return StateFile((folder or schedule_folder()) / "feeds.json", dict[str, FeedState], {})
 
 
 def window(settings: Settings, now: datetime) -> tuple[datetime, datetime]:
     """Return the span of days to read."""
-    return now - BEHIND, now + timedelta(days=settings.schedule.days_ahead)
+    return now - READ_BACK, now + timedelta(days=settings.schedule.days_ahead)
 
 
-def wanted_of(settings: Settings, name: str, now: datetime) -> Wanted:
+def request_for_feed(settings: Settings, name: str, now: datetime) -> CalendarRequest:
     """Return the request for calendar `name`; raises UsageError, SecretError."""
     since, until = window(settings, now)
     address = feed_address(settings, name)
-    return Wanted(address=address.reveal(), zone=settings.office.time_zone, since=since, until=until)
+    return CalendarRequest(address=address.reveal(), zone=settings.office.time_zone, since=since, until=until)
 
 
-def begin_reading(wanted: Wanted, clock: Clock, longest_s: float = LONGEST_S) -> OwnCommand:
+def begin_reading(wanted: CalendarRequest, clock: Clock, longest_s: float = LONGEST_S) -> CommandChild:
     """Start reading a calendar in a child process. Raises StateError if none starts."""
     command = python_module("agent.schedule.child")
     try:
-        return OwnCommand(command, given=msgspec.json.encode(wanted), clock=clock, longest_s=longest_s)
+        return CommandChild(command, given=msgspec.json.encode(wanted), clock=clock, longest_s=longest_s)
     except OSError as error:
         raise StateError(f"the calendar cannot be read: {error.strerror}") from None
 
 
-def answer_of(reading: OwnCommand) -> Answer | None:
+def answer_of(reading: CommandChild) -> CalendarAnswer | None:
     """Return the answer; None while the child reads."""
     try:
         said = reading.answer()
-        return None if said is None else msgspec.json.decode(said, type=Answer)
+        return None if said is None else msgspec.json.decode(said, type=CalendarAnswer)
     except TimeoutError:
-        return Answer(error="it takes too long to read", hint="see whether its server answers; name a smaller one")
+        return CalendarAnswer(
+            error="it takes too long to read", hint="see whether its server answers; name a smaller one"
+        )
     except msgspec.MsgspecError:
         status = reading.status or 0
         why = "it takes too long to reckon out" if status < 0 else f"reading it failed with status {status}"
-        return Answer(error=why, hint="please report this, with the calendar")
+        return CalendarAnswer(error=why, hint="please report this, with the calendar")
 
 
-def read_now(wanted: Wanted, clock: Clock, what: str, longest_s: float = LONGEST_S) -> Answer:
+def read_now(wanted: CalendarRequest, clock: Clock, what: str, longest_s: float = LONGEST_S) -> CalendarAnswer:
     """Return a calendar's answer; blocks, raises LiputError with `what` as its name."""
     reading, never = begin_reading(wanted, clock, longest_s), threading.Event()
     try:
@@ -140,14 +144,14 @@ def read_now(wanted: Wanted, clock: Clock, what: str, longest_s: float = LONGEST
     return answer
 
 
-def keep(
-    settings: Settings, plans: Plans, states: FeedStates, name: str, answer: Answer, asked_at: datetime
+def take_answer(
+    settings: Settings, plans: Plans, states: FeedStates, name: str, answer: CalendarAnswer, asked_at: datetime
 ) -> list[Plan]:
     """Take in a calendar's answer of `asked_at`; return its new and changed plans. Raises StateError."""
     if answer.error:
-        fail(states, name, answer.error, asked_at)
+        note_failure(states, name, answer.error, asked_at)
         return []
-    sources = taken(name, settings.feeds[name], answer.events, settings)
+    sources = events_of_room(name, settings.feeds[name], answer.events, settings)
     changed = plans.take_events(name, sources, window(settings, asked_at))
     notes = tuple(dict.fromkeys(answer.notes))[:20]
     state = FeedState(tried_at=asked_at, read_at=asked_at, events=len(sources), notes=notes)
@@ -155,7 +159,7 @@ def keep(
     return changed
 
 
-def fail(states: FeedStates, name: str, problem: str, at: datetime) -> None:
+def note_failure(states: FeedStates, name: str, problem: str, at: datetime) -> None:
     """Note a calendar's problem; its plans stay."""
 
     def failed(kept: Mapping[str, FeedState]) -> dict[str, FeedState]:
@@ -166,7 +170,7 @@ def fail(states: FeedStates, name: str, problem: str, at: datetime) -> None:
 
 
 @dataclass
-class Feeds:
+class FeedReader:
     """Reads the settings' calendars in turn and cancels plans of removed calendars; never blocks."""
 
     settings: Settings
@@ -174,7 +178,7 @@ class Feeds:
     states: FeedStates
     clock: Clock
     tell: Callable[[str], None]
-    _reading: tuple[str, OwnCommand, datetime] | None = None
+    _reading: tuple[str, CommandChild, datetime] | None = None
     _next_ns: dict[str, int] = field(default_factory=dict)
     _told: dict[str, str] = field(default_factory=dict)
     _is_settled: bool = False
@@ -219,14 +223,14 @@ class Feeds:
         name, now = min(due, key=lambda name: self._next_ns.get(name, 0)), self.clock.now()
         self._next_ns[name] = now_ns + int(settings.schedule.read_every_s * NANOSECONDS)
         try:
-            self._reading = (name, begin_reading(wanted_of(settings, name, now), self.clock), now)
+            self._reading = (name, begin_reading(request_for_feed(settings, name, now), self.clock), now)
         except LiputError as error:
-            fail(self.states, name, error.message, now)
+            note_failure(self.states, name, error.message, now)
             self._report(name, error.message)
 
-    def _take_answer(self, name: str, answer: Answer, asked_at: datetime) -> None:
+    def _take_answer(self, name: str, answer: CalendarAnswer, asked_at: datetime) -> None:
         try:
-            changed = keep(self.settings, self.plans, self.states, name, answer, asked_at)
+            changed = take_answer(self.settings, self.plans, self.states, name, answer, asked_at)
         except LiputError as error:
             self._report(name, error.message)
             return

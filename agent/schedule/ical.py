@@ -13,10 +13,10 @@ import recurring_ical_events
 from icalendar.timezone import tzp
 from icalendar.timezone.zoneinfo import ZONEINFO
 
-from agent.schedule.event import MOST_EVENTS, Answer, CalendarEvent
-from agent.schedule.zones import name_of, zone_by_offset, zone_named
+from agent.schedule.calendar_messages import MOST_EVENTS, CalendarAnswer, CalendarEvent
+from agent.schedule.zones import zone_by_offset, zone_name_of, zone_named
 from config.errors import MediaError
-from recorder.model.names import one_line, storable
+from recorder.model.names import one_line, utf8_safe
 
 NO_END = timedelta(hours=1)
 """Assumed length of an event without an end."""
@@ -39,7 +39,7 @@ class _Zones(ZONEINFO):
         return zone_named(tzid) is not None
 
 
-def read_calendar(text: bytes, zone: tzinfo, since: datetime, until: datetime) -> Answer:
+def read_calendar(text: bytes, zone: tzinfo, since: datetime, until: datetime) -> CalendarAnswer:
     """Return the events between two moments; times without a zone are in `zone`. Raises MediaError."""
     tzp.use(_Zones())
     try:
@@ -57,7 +57,7 @@ def read_calendar(text: bytes, zone: tzinfo, since: datetime, until: datetime) -
                 )
     finally:
         tzp.use_default()
-    return Answer(events=sorted(events, key=lambda event: (event.starts_at, event.uid)), notes=notes)
+    return CalendarAnswer(events=sorted(events, key=lambda event: (event.starts_at, event.uid)), notes=notes)
 
 
 def _calendars(text: bytes, notes: list[str]) -> Sequence[Component]:
@@ -132,7 +132,7 @@ def _event(event: Component, zone: tzinfo, *, recurs: bool) -> CalendarEvent:
         categories=tuple(_categories(event)),
         starts_at=starts_at,
         ends_at=ends_at,
-        zone=name_of(starts_at),
+        zone=zone_name_of(starts_at),
         all_day=all_day,
         has_end=has_end,
         is_cancelled=str(event.get("STATUS", "")).upper() == "CANCELLED",
@@ -163,11 +163,11 @@ def _text(event: Component, name: str) -> str:
     value = event.get(name, "")
     if isinstance(value, list):  # given twice: the first counts
         value = value[0] if value else ""
-    return one_line(storable(str(value)))[:LONGEST_TEXT]
+    return one_line(utf8_safe(str(value)))[:LONGEST_TEXT]
 
 
 def _categories(event: Component) -> Iterator[str]:
     value = event.get("CATEGORIES", [])
     for each in value if isinstance(value, list) else [value]:
         for category in getattr(each, "cats", [each]):
-            yield one_line(storable(str(category)))[:LONGEST_TEXT]
+            yield one_line(utf8_safe(str(category)))[:LONGEST_TEXT]

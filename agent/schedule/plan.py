@@ -11,7 +11,7 @@ from msgspec import Meta
 type Moment = Annotated[datetime, Meta(tz=True)]
 
 
-class Mode(StrEnum):
+class PlanMode(StrEnum):
     """How far a plan is carried out."""
 
     REMIND = "remind"
@@ -32,7 +32,7 @@ class PlanState(StrEnum):
     """By hand: no calendar brings it back."""
 
 
-class Said(msgspec.Struct, frozen=True, kw_only=True):
+class CalendarFields(msgspec.Struct, frozen=True, kw_only=True):
     """A session as its calendar gives it. `zone` is the name of the zone of its times."""
 
     title: str
@@ -41,11 +41,11 @@ class Said(msgspec.Struct, frozen=True, kw_only=True):
     ends_at: Moment
     zone: str = ""
     all_day: bool = False
-    mode: Mode
+    mode: PlanMode
     state: PlanState = PlanState.PLANNED
 
 
-class Source(msgspec.Struct, frozen=True, kw_only=True):
+class CalendarSource(msgspec.Struct, frozen=True, kw_only=True):
     """The calendar and the event of a plan.
 
     `recurrence_id` is the event's beginning in its series, in UTC, "" without a series. `said` is the calendar's newest
@@ -55,7 +55,7 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     feed: str
     uid: str
     recurrence_id: str = ""
-    said: Said
+    said: CalendarFields
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -74,7 +74,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     ends_at: Moment
     zone: str = ""
     all_day: bool = False
-    mode: Mode
+    mode: PlanMode
     state: PlanState = PlanState.PLANNED
     request: str | None = None
     videos: tuple[str, ...] = ()
@@ -82,7 +82,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     streams: tuple[str, ...] = ()
     layout: str | None = None
     profile: str | None = None
-    source: Source | None = None
+    source: CalendarSource | None = None
 
     @property
     def holds(self) -> bool:
@@ -90,29 +90,29 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         return self.state is PlanState.PLANNED and not self.all_day
 
 
-OF_CALENDARS = Said.__struct_fields__
+CALENDAR_FIELDS = CalendarFields.__struct_fields__
 
 
-OF_SESSIONS = ("title", "request", "videos", "audios", "streams", "layout", "profile")
+SESSION_FIELDS = ("title", "request", "videos", "audios", "streams", "layout", "profile")
 
 
-def begun_as(plan: Plan) -> str:
+def session_hash(plan: Plan) -> str:
     """Return a hash of the fields that decide how its recorder begins."""
-    asked = msgspec.json.encode([getattr(plan, field) for field in OF_SESSIONS])
+    asked = msgspec.json.encode([getattr(plan, field) for field in SESSION_FIELDS])
     return hashlib.sha256(asked).hexdigest()[:16]
 
 
-def from_calendar(plan_id: str, source: Source) -> Plan:
+def from_calendar(plan_id: str, source: CalendarSource) -> Plan:
     """Return the plan of a new event."""
     return Plan(id=plan_id, source=source, **msgspec.structs.asdict(source.said))
 
 
-def said_again(plan: Plan, source: Source) -> Plan:
+def updated_from_calendar(plan: Plan, source: CalendarSource) -> Plan:
     """Return a plan with its calendar's new values; fields edited by hand stay."""
     before = plan.source.said if plan.source else source.said
     changed = {
         field: getattr(source.said, field)
-        for field in OF_CALENDARS
+        for field in CALENDAR_FIELDS
         if getattr(plan, field) == getattr(before, field)
     }  # fmt: skip
     again = msgspec.structs.replace(plan, source=source, **changed)
@@ -122,8 +122,8 @@ def said_again(plan: Plan, source: Source) -> Plan:
     return again
 
 
-def by_hand(plan: Plan) -> tuple[str, ...]:
+def edited_fields(plan: Plan) -> tuple[str, ...]:
     """Return the fields of a calendar's plan that were edited by hand."""
     if plan.source is None:
         return ()
-    return tuple(field for field in OF_CALENDARS if getattr(plan, field) != getattr(plan.source.said, field))
+    return tuple(field for field in CALENDAR_FIELDS if getattr(plan, field) != getattr(plan.source.said, field))

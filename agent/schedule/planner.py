@@ -10,11 +10,11 @@ import click
 import msgspec
 from msgspec import Meta
 
-from agent.requests.options import text_of
-from agent.schedule.decide import Rules
-from agent.schedule.plan import Mode, Plan, PlanState
+from agent.requests.options import checked_text
+from agent.schedule.decide import LeadTimes
+from agent.schedule.plan import Plan, PlanMode, PlanState
 from agent.schedule.store import Plans, new_id
-from agent.schedule.zones import name_of, zone_named
+from agent.schedule.zones import zone_name_of, zone_named
 from agent.terminal.moments import parse_when
 from config.errors import UsageError
 from config.settings.loading import load_settings
@@ -22,7 +22,7 @@ from config.settings.office import zone_name, zone_of
 from config.settings.quantities import NotAllowed
 from config.settings.schema import Settings
 from devices.host.clock import SystemClock, boot_id
-from recorder.features.dossier.store import dossiers_of
+from recorder.features.dossier.store import dossier_store
 from recorder.package.request import Request
 
 LONGEST = timedelta(days=7)
@@ -38,7 +38,7 @@ class Planner:
     settings: Settings
     plans: Plans
     now: datetime
-    rules: Rules
+    rules: LeadTimes
     by_options: bool = True
 
     @property
@@ -64,21 +64,21 @@ class Planner:
             raise UsageError(f"{self.label(field)} {text!r} {error}") from None
 
 
-def planner(config_file: Path | None) -> Planner:
+def command_planner(config_file: Path | None) -> Planner:
     """Return the planner of a command; raises SettingsError."""
-    return planner_of(load_settings(config_file))
+    return make_planner(load_settings(config_file))
 
 
-def planner_of(settings: Settings, *, by_options: bool = True) -> Planner:
+def make_planner(settings: Settings, *, by_options: bool = True) -> Planner:
     """Return a planner with the time of now."""
     now = SystemClock().now().astimezone(zone_of(settings.office.time_zone))
-    return Planner(settings, Plans(), now, Rules.of(settings.schedule, boot_id()), by_options)
+    return Planner(settings, Plans(), now, LeadTimes.of(settings.schedule, boot_id()), by_options)
 
 
 def check_plan(plan: Plan, desk: Planner) -> Plan:
     """Return the plan if it can be carried out, as far as is known now; raises UsageError."""
     settings, label = desk.settings, desk.label
-    if not text_of("title", plan.title):
+    if not checked_text("title", plan.title):
         hint = f"say what the session is ({label('title')}), or for which request it is ({label('request')})"
         raise UsageError("there is no title", hint=hint)
     length = plan.ends_at - plan.starts_at
@@ -103,7 +103,7 @@ type Words = Annotated[tuple[Word, ...], Meta(max_length=16)]
 type Length = Annotated[float, Meta(gt=0, le=LONGEST.total_seconds())]
 
 
-class PlanAsked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class PlanRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Fields of a new or edited plan; null or absent: unchanged.
 
     Times are as people write them ("besok 09:00", ISO 8601), in the office's zone by default; a time alone in `ends` is
@@ -114,7 +114,7 @@ class PlanAsked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     starts: Text | None = None
     ends: Text | None = None
     for_s: Length | None = None
-    mode: Mode | None = None
+    mode: PlanMode | None = None
     room: Text | None = None
     request: Word | None = None
     videos: Words | None = None
@@ -124,7 +124,7 @@ class PlanAsked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     profile: Word | None = None
 
 
-def add(desk: Planner, asked: PlanAsked) -> Plan:
+def add_plan(desk: Planner, asked: PlanRequest) -> Plan:
     """Add a plan and return it. Raises UsageError, DossierError, StateError."""
     request = _request(desk, asked.request)
     of_request = request.starts_at if request else None
@@ -139,24 +139,24 @@ def add(desk: Planner, asked: PlanAsked) -> Plan:
     if ends_at <= desk.now:
         hint = f"check {desk.label('starts')}"
         raise UsageError(f"the session is over already: {ends_at:%Y-%m-%d %H:%M}", hint=hint)
-    title = text_of("title", asked.title or (request.event if request else ""))
+    title = checked_text("title", asked.title or (request.event if request else ""))
     plan = Plan(
         id=new_id(title, starts_at),
         title=title,
         room=desk.settings.general.room,
         starts_at=starts_at,
         ends_at=ends_at,
-        zone=name_of(starts_at),
-        mode=Mode(desk.settings.schedule.mode),
+        zone=zone_name_of(starts_at),
+        mode=PlanMode(desk.settings.schedule.mode),
     )
     plan = check_plan(msgspec.structs.replace(plan, **_fields(asked, request)), desk)
     desk.plans.add(plan)
     return plan
 
 
-def edit(desk: Planner, plan: Plan, asked: PlanAsked) -> Plan:
+def edit_plan(desk: Planner, plan: Plan, asked: PlanRequest) -> Plan:
     """Edit a plan and return it; a removed one is planned again. Raises UsageError, DossierError, StateError."""
-    if asked == PlanAsked():
+    if asked == PlanRequest():
         hint = f"name what is, such as {desk.label('starts')} or {desk.label('mode')}"
         raise UsageError("nothing is to be changed", hint=hint)
     request = _request(desk, asked.request)
@@ -166,7 +166,7 @@ def edit(desk: Planner, plan: Plan, asked: PlanAsked) -> Plan:
         ends_at = _end(desk, asked, starts_at) or starts_at + (plan.ends_at - plan.starts_at)
         fields = _fields(asked, request)
         if asked.starts or asked.ends or asked.for_s:
-            fields |= {"starts_at": starts_at, "ends_at": ends_at, "zone": name_of(starts_at), "all_day": False}
+            fields |= {"starts_at": starts_at, "ends_at": ends_at, "zone": zone_name_of(starts_at), "all_day": False}
         if plan.state is PlanState.REMOVED:
             fields["state"] = PlanState.PLANNED
         return check_plan(msgspec.structs.replace(plan, **fields), desk)
@@ -175,10 +175,10 @@ def edit(desk: Planner, plan: Plan, asked: PlanAsked) -> Plan:
 
 
 def _request(desk: Planner, key: str | None) -> Request | None:
-    return None if key is None else dossiers_of(desk.settings).find(key).read()
+    return None if key is None else dossier_store(desk.settings).find(key).read()
 
 
-def _end(desk: Planner, asked: PlanAsked, starts_at: datetime) -> datetime | None:
+def _end(desk: Planner, asked: PlanRequest, starts_at: datetime) -> datetime | None:
     """Return the end from a time or a length; None without either. Raises UsageError."""
     if asked.ends and asked.for_s:
         both = f"both {desk.label('ends')} and {desk.label('for_s')} are given"
@@ -188,8 +188,10 @@ def _end(desk: Planner, asked: PlanAsked, starts_at: datetime) -> datetime | Non
     return desk.when("ends", asked.ends, starts_at) if asked.ends else None
 
 
-def _fields(asked: PlanAsked, request: Request | None) -> dict[str, Any]:
+def _fields(asked: PlanRequest, request: Request | None) -> dict[str, Any]:
     plain = ("mode", "videos", "audios", "streams", "layout", "profile")
     fields = {name: value for name in plain if (value := getattr(asked, name)) is not None}
-    fields |= {name: text_of(name, text) for name in ("title", "room") if (text := getattr(asked, name)) is not None}
+    fields |= {
+        name: checked_text(name, text) for name in ("title", "room") if (text := getattr(asked, name)) is not None
+    }
     return fields | ({"request": request.id} if request else {})

@@ -13,14 +13,14 @@ from uuid import uuid4
 
 import msgspec
 
-from agent.schedule.plan import Moment, Plan, PlanState, Source, from_calendar, said_again
+from agent.schedule.plan import CalendarSource, Moment, Plan, PlanState, from_calendar, updated_from_calendar
 from config.errors import UsageError
-from config.files import stamp
-from config.state import Store, state_folder
+from config.files import file_stamp
+from config.state import StateFile, state_folder
 from recorder.model.names import slug
-from recorder.running.directory import is_alive
+from recorder.running.runtime_directory import is_process_alive
 
-KEPT = timedelta(days=60)
+KEEP_AFTER_END = timedelta(days=60)
 """How long a calendar's plan stays after its end; one made by hand stays until it is removed."""
 MOST_PLANS = 5000
 _FILE = "file "
@@ -32,9 +32,9 @@ def schedule_folder() -> Path:
     return state_folder() / "schedule"
 
 
-def change_number() -> int:
+def schedule_version() -> int:
     """Return a number that changes with the plans and their records."""
-    return zlib.crc32(repr([stamp(schedule_folder() / name) for name in ("plans.json", "done.json")]).encode())
+    return zlib.crc32(repr([file_stamp(schedule_folder() / name) for name in ("plans.json", "done.json")]).encode())
 
 
 class Plans:
@@ -42,7 +42,7 @@ class Plans:
 
     def __init__(self, folder: Path | None = None) -> None:
         self.path = (folder or schedule_folder()) / "plans.json"
-        self._store: Store[list[Plan]] = Store(self.path, list[Plan], [])
+        self._store: StateFile[list[Plan]] = StateFile(self.path, list[Plan], [])
 
     def read(self) -> list[Plan]:
         """Return the plans, earliest first; raises StateError."""
@@ -68,12 +68,14 @@ class Plans:
 
         self._change(lambda plans: [kept for plan in plans for kept in removed(plan)])
 
-    def take_events(self, feed: str, events: Sequence[Source], window: tuple[datetime, datetime] | None) -> list[Plan]:
+    def take_events(
+        self, feed: str, events: Sequence[CalendarSource], window: tuple[datetime, datetime] | None
+    ) -> list[Plan]:
         """Take in the events of calendar `feed`; return its new and changed plans. Raises StateError.
 
         A plan in `window` without an event is cancelled; with None, none is. Fields edited by hand stay.
         """
-        before, after = self._change(lambda plans: merge(plans, feed, events, window))
+        before, after = self._change(lambda plans: merge_events(plans, feed, events, window))
         return _changed_plans(before, after)
 
     def cancel_other_feeds(self, feeds: Collection[str], now: datetime) -> list[Plan]:
@@ -91,7 +93,7 @@ class Plans:
         """Return the plan with an id, or the 8 last digits of one, that begins with `key`. Raises LiputError."""
         plans = self.read()
         exact = [plan for plan in plans if plan.id == key]
-        found = exact or [plan for plan in plans if key and is_meant(plan, key.casefold())]
+        found = exact or [plan for plan in plans if key and matches_key(plan, key.casefold())]
         if len(found) == 1:
             return found[0]
         if found:
@@ -136,7 +138,7 @@ def _no_plan_error(key: str) -> UsageError:
     return UsageError(f"there is no plan {key!r}", hint="liput schedule list --all shows them", why="missing")
 
 
-def is_meant(plan: Plan, key: str) -> bool:
+def matches_key(plan: Plan, key: str) -> bool:
     """Return whether `key` begins a plan's id, or the digits at its end."""
     return plan.id.startswith(key) or plan.id.rpartition("_")[2].startswith(key)
 
@@ -146,8 +148,8 @@ def new_id(title: str, starts_at: datetime) -> str:
     return f"{starts_at:%Y-%m-%d}_{slug(title)}_{uuid4().hex[:8]}"
 
 
-def merge(
-    plans: Sequence[Plan], feed: str, events: Sequence[Source], window: tuple[datetime, datetime] | None
+def merge_events(
+    plans: Sequence[Plan], feed: str, events: Sequence[CalendarSource], window: tuple[datetime, datetime] | None
 ) -> list[Plan]:
     """Return `plans` with the events of calendar `feed`; see `Plans.take_events`."""
     new = {event.key: event for event in events}
@@ -159,22 +161,22 @@ def merge(
         if source is None or source.feed != feed:
             merged.append(plan)
         elif source.key in again:
-            merged.append(said_again(plan, again[source.key]))
+            merged.append(updated_from_calendar(plan, again[source.key]))
         elif window is not None and window[0] <= source.said.starts_at < window[1]:
             merged.append(_cancelled(plan, source))
-        elif window is None or plan.ends_at > window[0] - KEPT:
+        elif window is None or plan.ends_at > window[0] - KEEP_AFTER_END:
             merged.append(plan)
     merged += [from_calendar(new_id(event.said.title, event.said.starts_at), event) for event in new.values()]
     return merged
 
 
-def _sources(plans: Sequence[Plan], feed: str) -> list[Source]:
+def _sources(plans: Sequence[Plan], feed: str) -> list[CalendarSource]:
     return [plan.source for plan in plans if plan.source is not None and plan.source.feed == feed]
 
 
 def _moved_occurrences(
-    sources: Sequence[Source], again: Mapping[Key, Source], new: dict[Key, Source]
-) -> dict[Key, Source]:
+    sources: Sequence[CalendarSource], again: Mapping[Key, CalendarSource], new: dict[Key, CalendarSource]
+) -> dict[Key, CalendarSource]:
     """Take from `new`, and return by old key, occurrences of series that moved within their day."""
     moved = {}
     for source in sources:
@@ -188,7 +190,7 @@ def _moved_occurrences(
     return moved
 
 
-def of_file(name: str) -> str:
+def imported_feed(name: str) -> str:
     """Return the calendar name for plans of an imported file."""
     return f"{_FILE}{name}"
 
@@ -200,16 +202,16 @@ def _cancelled_without_feed(plan: Plan, feeds: Collection[str], now: datetime) -
     return _cancelled(plan, source) if plan.starts_at > now else plan
 
 
-def _cancelled(plan: Plan, source: Source) -> Plan:
+def _cancelled(plan: Plan, source: CalendarSource) -> Plan:
     said = msgspec.structs.replace(source.said, state=PlanState.CANCELLED)
-    return said_again(plan, msgspec.structs.replace(source, said=said))
+    return updated_from_calendar(plan, msgspec.structs.replace(source, said=said))
 
 
 def _sort_key(plan: Plan) -> tuple[datetime, str]:
     return plan.starts_at, plan.id
 
 
-class Attempt(msgspec.Struct, frozen=True, kw_only=True):
+class RecorderAttempt(msgspec.Struct, frozen=True, kw_only=True):
     """A process that was started as a plan's recorder, noted before it got its spec."""
 
     pid: int
@@ -219,10 +221,10 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def is_alive(self) -> bool:
         """Whether that very process still runs."""
-        return is_alive(self.pid, self.pid_started, self.boot_id)
+        return is_process_alive(self.pid, self.pid_started, self.boot_id)
 
 
-class Done(msgspec.Struct, frozen=True, kw_only=True):
+class PlanRecord(msgspec.Struct, frozen=True, kw_only=True):
     """The acts already done for a plan, with the plan's times of then.
 
     `reminded` has seconds before the beginning, `told` the notices sent. `recorder` is its recorder in the boot
@@ -236,7 +238,7 @@ class Done(msgspec.Struct, frozen=True, kw_only=True):
     reminded: tuple[float, ...] = ()
     told: tuple[str, ...] = ()
     checked: bool = False
-    attempt: Attempt | None = None
+    attempt: RecorderAttempt | None = None
     recorder: str | None = None
     boot_id: str = ""
     ended_at: Moment | None = None
@@ -245,41 +247,41 @@ class Done(msgspec.Struct, frozen=True, kw_only=True):
     records_until: Moment | None = None
     changing: str = ""
 
-    def without_recorder(self) -> "Done":
+    def without_recorder(self) -> "PlanRecord":
         """Return the record without a recorder: one begins when it is due."""
         return msgspec.structs.replace(self, recorder=None, attempt=None, records_until=None, changing="")
 
 
-type Ledger = Mapping[str, Done]
+type PlanRecords = Mapping[str, PlanRecord]
 
 
-type DoneStore = Store[dict[str, Done]]
+type PlanRecordStore = StateFile[dict[str, PlanRecord]]
 
 
-def done_store(folder: Path | None = None) -> DoneStore:
+def plan_record_store(folder: Path | None = None) -> PlanRecordStore:
     """Return the file of the records."""
-    return Store((folder or schedule_folder()) / "done.json", dict[str, Done], {})
+    return StateFile((folder or schedule_folder()) / "done.json", dict[str, PlanRecord], {})
 
 
-def note(store: DoneStore, plan: Plan, change: Callable[[Done], Done]) -> None:
+def change_record(store: PlanRecordStore, plan: Plan, change: Callable[[PlanRecord], PlanRecord]) -> None:
     """Change the record of a plan; raises StateError."""
-    store.change(lambda ledger: {**ledger, plan.id: change(done_for(plan, ledger))})
+    store.change(lambda ledger: {**ledger, plan.id: change(record_of(plan, ledger))})
 
 
-def keep_only(store: DoneStore, plans: Collection[Plan]) -> None:
+def forget_other_records(store: PlanRecordStore, plans: Collection[Plan]) -> None:
     """Delete records of deleted plans; raises StateError."""
     known = {plan.id for plan in plans}
     if not store.read().keys() <= known:
         store.change(lambda ledger: {key: done for key, done in ledger.items() if key in known})
 
 
-def done_for(plan: Plan, ledger: Ledger) -> Done:
+def record_of(plan: Plan, ledger: PlanRecords) -> PlanRecord:
     """Return the record of a plan as it stands now.
 
     A plan moved behind its ended session is another session; if it moved before it began, people are reminded again.
     """
     done = ledger.get(plan.id)
-    fresh = Done(starts_at=plan.starts_at, ends_at=plan.ends_at)
+    fresh = PlanRecord(starts_at=plan.starts_at, ends_at=plan.ends_at)
     if done is None:
         return fresh
     if done.ended_at is not None:

@@ -71,7 +71,7 @@ def zone_by_offset(name: str) -> tzinfo | None:
     return timezone(offset if match[1] == "+" else -offset)
 
 
-def name_of(moment: datetime) -> str:
+def zone_name_of(moment: datetime) -> str:
     """Return the name of a moment's zone: IANA's, else its own, else its offset."""
     zone = moment.tzinfo
     if isinstance(zone, ZoneInfo) and zone.key:

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from agent.service import units
-from agent.service.units import DAEMON, RECORDER, SOCKET, USER, Place
+from agent.service.units import DAEMON, RECORDER, SOCKET, USER, ServiceConfig
 from config.errors import LiputError
 
 BOOTED = Path("/run/systemd/system")  # present if systemd is the first process (sd_booted(3))
@@ -19,7 +19,7 @@ PATIENCE_S = 120.0  # longest time for a command; a starting daemon reports with
 NO_MANAGER = "Failed to connect"
 
 
-def check() -> None:
+def require_systemd() -> None:
     """Raise LiputError if systemd does not run."""
     if not BOOTED.is_dir():
         raise LiputError(
@@ -33,21 +33,21 @@ def systemctl(*words: str, is_system: bool) -> tuple[str, ...]:
     return ("systemctl", *(() if is_system else ("--user",)), *words)
 
 
-def show(unit: str, names: Sequence[str], *, is_system: bool) -> dict[str, str]:
+def unit_properties(unit: str, names: Sequence[str], *, is_system: bool) -> dict[str, str]:
     """Return properties of a unit. Raises LiputError."""
-    lines = run(systemctl("show", unit, f"--property={','.join(names)}", is_system=is_system)).splitlines()
+    lines = run_tool(systemctl("show", unit, f"--property={','.join(names)}", is_system=is_system)).splitlines()
     found = dict(line.split("=", 1) for line in lines if "=" in line)
     return {name: found.get(name, "") for name in names}
 
 
-def recorders(*, is_system: bool) -> list[str]:
+def recorder_units(*, is_system: bool) -> list[str]:
     """Return the units of running recorders, the reserve included. Raises LiputError."""
     words = (RECORDER.replace("@", "@*"), "--plain", "--no-legend", "--state=active,activating,deactivating")
-    listed = run(systemctl("list-units", *words, is_system=is_system))
+    listed = run_tool(systemctl("list-units", *words, is_system=is_system))
     return [line.split()[0] for line in listed.splitlines() if line.strip()]
 
 
-def run(words: Sequence[str]) -> str:
+def run_tool(words: Sequence[str]) -> str:
     """Run a command and return its output. Raises LiputError with its error."""
     try:
         done = subprocess.run(
@@ -93,7 +93,7 @@ class ServiceStatus(msgspec.Struct, frozen=True, kw_only=True, tag_field="type",
     files: list[str] = []
 
 
-def planned(place: Place, made: Mapping[Path, str], *, now: bool) -> Iterator[str]:
+def install_steps(place: ServiceConfig, made: Mapping[Path, str], *, now: bool) -> Iterator[str]:
     """Yield the steps of `install` as sentences."""
     for path, text in made.items():
         yield f"write {path}:\n\n{text}"
@@ -103,9 +103,9 @@ def planned(place: Place, made: Mapping[Path, str], *, now: bool) -> Iterator[st
         yield f"run {' '.join(words)}"
 
 
-def install(place: Place, made: Mapping[Path, str], *, now: bool) -> Iterator[str]:
+def install(place: ServiceConfig, made: Mapping[Path, str], *, now: bool) -> Iterator[str]:
     """Install or update the service; yield each step. Raises LiputError."""
-    check()
+    require_systemd()
     if place.is_system and os.geteuid() != 0:
         raise LiputError("only root can install a service of the system", hint="sudo liput service install --system")
     changed = [path for path, text in made.items() if _is_different(path, text)]
@@ -116,11 +116,11 @@ def install(place: Place, made: Mapping[Path, str], *, now: bool) -> Iterator[st
             raise LiputError(f"{path} cannot be written: {error.strerror}", hint="see who may write there") from None
         yield f"wrote {path}"
     if place.is_system:
-        run(MAKE_USERS)
+        run_tool(MAKE_USERS)
         for folder in _missing(place):
             yield _made(folder, place)
     for words in _commands(place, now=now):
-        run(words)
+        run_tool(words)
         yield f"ran {' '.join(words)}"
 
 
@@ -130,27 +130,27 @@ def uninstall(*, is_system: bool) -> Iterator[str]:
         raise LiputError(
             "only root can take a service of the system away", hint="sudo liput service uninstall --system"
         )
-    check()
-    present = [path for path in units.places(is_system=is_system) if path.exists() and units.is_ours(path)]
+    require_systemd()
+    present = [path for path in units.service_paths(is_system=is_system) if path.exists() and units.is_ours(path)]
     if any(path.name == DAEMON for path in present):
-        run(systemctl("disable", "--now", DAEMON, SOCKET, is_system=is_system))
+        run_tool(systemctl("disable", "--now", DAEMON, SOCKET, is_system=is_system))
         yield "stopped the daemon; sessions that run go on to their end"
     for path in present:
         path.unlink()
         yield f"removed {path}"
     if present:
-        run(systemctl("daemon-reload", is_system=is_system))
+        run_tool(systemctl("daemon-reload", is_system=is_system))
 
 
 def status(*, is_system: bool) -> ServiceStatus:
     """Return the state of the service. Raises LiputError."""
     mode = "system" if is_system else "user"
-    present = [str(path) for path in units.places(is_system=is_system) if path.exists()]
+    present = [str(path) for path in units.service_paths(is_system=is_system) if path.exists()]
     installed = any(path.endswith(f"/{DAEMON}") for path in present)
     if not installed:
         return ServiceStatus(mode=mode, installed=False, files=present)
-    check()
-    said = show(DAEMON, WORDS, is_system=is_system)
+    require_systemd()
+    said = unit_properties(DAEMON, WORDS, is_system=is_system)
     return ServiceStatus(
         mode=mode,
         installed=True,
@@ -161,12 +161,12 @@ def status(*, is_system: bool) -> ServiceStatus:
         pid=int(said["MainPID"] or 0),
         restarts=int(said["NRestarts"] or 0),
         last_result=said["Result"],
-        recorders=recorders(is_system=is_system),
+        recorders=recorder_units(is_system=is_system),
         files=present,
     )
 
 
-def _commands(place: Place, *, now: bool) -> Iterator[tuple[str, ...]]:
+def _commands(place: ServiceConfig, *, now: bool) -> Iterator[tuple[str, ...]]:
     manager = partial(systemctl, is_system=place.is_system)
     if place.is_system:
         yield ("udevadm", "control", "--reload")
@@ -192,14 +192,14 @@ def _is_different(path: Path, text: str) -> bool:
         raise LiputError(f"{path} cannot be read: {error.strerror}") from None
 
 
-def _missing(place: Place) -> list[Path]:
+def _missing(place: ServiceConfig) -> list[Path]:
     """Return folders to create. One without a parent may belong on a disk that is absent."""
     if not place.is_system:
         return []
     return [folder for folder in place.writable if not folder.exists() and folder.parent.is_dir()]
 
 
-def _made(folder: Path, place: Place) -> str:
+def _made(folder: Path, place: ServiceConfig) -> str:
     try:
         folder.mkdir(mode=0o750)
         os.chown(folder, pwd.getpwnam(USER).pw_uid, grp.getgrnam(place.operators).gr_gid)

@@ -1,7 +1,7 @@
 """The files of an installed service, as text: systemd units, sysusers, udev rules, the desktop's launcher.
 
 liput.service            the daemon, with a watchdog
-liput-recorder.socket    starts a recorder for each connection (recorder.control.launched): the daemon needs no rights
+liput-recorder.socket    starts a recorder for each connection (recorder.control.launch): the daemon needs no rights
 liput-recorder@.service  one recorder, which outlives the daemon
 """
 
@@ -15,15 +15,15 @@ from pathlib import Path
 import platformdirs
 
 from config.errors import UsageError
-from config.files import of_mode, replace_file
+from config.files import replace_file, with_mode
 from config.settings.addresses import folder_of
 from config.settings.loading import SYSTEM_FILE
 from config.settings.schema import Settings
 from devices.host import priority
 from devices.host.child import HOME
-from recorder.control import launched
+from recorder.control import launch
 from recorder.running import access
-from recorder.running.directory import VARIABLE as RUNTIME
+from recorder.running.runtime_directory import RUNTIME_VARIABLE as RUNTIME
 
 USER = "liput"
 STATE = Path("/var/lib/liput")
@@ -35,7 +35,7 @@ EMPTIED = (Path("/tmp"), Path("/var/tmp"), Path("/dev/shm"))  # noqa: S108 - not
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
+class ServiceConfig:
     """The facts behind the units.
 
     Members of the group `operators` may control recorders; `groups` may open devices. `writable` has the folders of the
@@ -56,9 +56,9 @@ class Place:
         return (*self.program, "-P", "-m", module, *words)
 
 
-def system_place(
+def system_service_config(
     settings: Settings, *, operators: str = USER, python: str = sys.executable, home: Path = HOME
-) -> Place:
+) -> ServiceConfig:
     """Return the place of a system service. Raises UsageError if it could not work."""
     for path in (Path(python), home):
         if _is_in(path, (*CLOSED, *EMPTIED)):
@@ -66,7 +66,7 @@ def system_place(
                 f"{path} is where a system service cannot read it",
                 hint="install Liput where every user may read it, as /opt/liput; or leave out --system",
             )
-    writable = folders(settings)
+    writable = writable_folders(settings)
     for folder in writable:
         if _is_in(folder, EMPTIED):
             raise UsageError(
@@ -74,7 +74,7 @@ def system_place(
                 hint="name another folder in the settings, as /srv/liput",
             )
     keys = settings.keys_file or KEYS
-    return Place(
+    return ServiceConfig(
         is_system=True,
         program=(python,),
         python_path=_python_path(home),
@@ -86,18 +86,18 @@ def system_place(
     )
 
 
-def user_place(settings: Settings, *, config: Path | None = None) -> Place:
+def user_service_config(settings: Settings, *, config: Path | None = None) -> ServiceConfig:
     """Return the place of a user's service; `config` is the settings file, if named."""
-    return Place(
+    return ServiceConfig(
         is_system=False,
         program=(sys.executable,),
         python_path=_python_path(HOME),
         config=config.absolute() if config else None,
-        writable=folders(settings),
+        writable=writable_folders(settings),
     )
 
 
-def folders(settings: Settings) -> list[Path]:
+def writable_folders(settings: Settings) -> list[Path]:
     """Return the folders for recordings, copies, streams and papers in the settings."""
     named = [settings.archive.path] if ("archive", "path") in settings.lines else []
     named += settings.storage.paths
@@ -187,12 +187,12 @@ CONFINED: Section = (
 DRIVERS = ("videodev", "snd", "drm")  # kernel modules of these devices
 
 
-def units(place: Place) -> dict[str, str]:
+def units(place: ServiceConfig) -> dict[str, str]:
     """Return the text of each unit, by name."""
     return {DAEMON: _text(_daemon(place)), SOCKET: _text(_socket(place)), RECORDER: _text(_recorder(place))}
 
 
-def _daemon(place: Place) -> Iterator[tuple[str, Section]]:
+def _daemon(place: ServiceConfig) -> Iterator[tuple[str, Section]]:
     config = ("--config", str(place.config)) if place.config else ()
     yield (
         "Unit",
@@ -216,9 +216,9 @@ def _daemon(place: Place) -> Iterator[tuple[str, Section]]:
             ("Restart", "on-failure"),
             ("RestartSec", "1"),
             ("OOMPolicy", "continue"),
-            # A recorder without a unit of its own (recorder.control.launched) survives.
+            # A recorder without a unit of its own (recorder.control.launch) survives.
             ("KillMode", "process"),
-            ("Environment", f"{launched.VARIABLE}={ADDRESS}"),
+            ("Environment", f"{launch.RECORDERS_VARIABLE}={ADDRESS}"),
             ("CPUWeight", "50"),
             ("RestrictRealtime", "yes"),
             *_common(place),
@@ -227,7 +227,7 @@ def _daemon(place: Place) -> Iterator[tuple[str, Section]]:
     yield "Install", [("WantedBy", "multi-user.target" if place.is_system else "default.target")]
 
 
-def _socket(place: Place) -> Iterator[tuple[str, Section]]:
+def _socket(place: ServiceConfig) -> Iterator[tuple[str, Section]]:
     yield "Unit", [("Description", "Liput: starts a recorder for each connection")]
     yield (
         "Socket",
@@ -243,12 +243,12 @@ def _socket(place: Place) -> Iterator[tuple[str, Section]]:
     yield "Install", [("WantedBy", "sockets.target")]
 
 
-def _recorder(place: Place) -> Iterator[tuple[str, Section]]:
+def _recorder(place: ServiceConfig) -> Iterator[tuple[str, Section]]:
     yield ("Unit", [("Description", "Liput: recorder %i"), ("CollectMode", "inactive-or-failed"), *_loaded(place)])
     yield (
         "Service",
         [
-            ("ExecStart", _command(place.run(launched.MODULE, launched.UNIT))),
+            ("ExecStart", _command(place.run(launch.MODULE, launch.UNIT_ARGUMENT))),
             ("StandardInput", "socket"),
             ("StandardOutput", "socket"),
             ("StandardError", "journal"),
@@ -264,7 +264,7 @@ def _recorder(place: Place) -> Iterator[tuple[str, Section]]:
     )
 
 
-def _loaded(place: Place) -> Iterator[tuple[str, str]]:
+def _loaded(place: ServiceConfig) -> Iterator[tuple[str, str]]:
     """Load drivers first: DeviceAllow ignores groups that the kernel does not know yet."""
     if place.is_system:
         services = " ".join(f"modprobe@{module}.service" for module in DRIVERS)
@@ -272,7 +272,7 @@ def _loaded(place: Place) -> Iterator[tuple[str, str]]:
         yield "After", services
 
 
-def _common(place: Place) -> Iterator[tuple[str, str]]:
+def _common(place: ServiceConfig) -> Iterator[tuple[str, str]]:
     yield "Slice", SLICE
     yield "RuntimeDirectory", "liput"
     yield "RuntimeDirectoryMode", "0750" if place.is_system else "0700"
@@ -290,7 +290,7 @@ def _common(place: Place) -> Iterator[tuple[str, str]]:
         yield from _written(place)
 
 
-def _owned(place: Place) -> Iterator[tuple[str, str]]:
+def _owned(place: ServiceConfig) -> Iterator[tuple[str, str]]:
     yield "User", USER
     yield "Group", place.operators
     if place.groups:
@@ -298,12 +298,12 @@ def _owned(place: Place) -> Iterator[tuple[str, str]]:
     yield "StateDirectory", "liput"
     yield "StateDirectoryMode", "0750"
     yield "Environment", f"LIPUT_STATE={STATE}"
-    yield "Environment", f"{access.VARIABLE}={place.operators}"
+    yield "Environment", f"{access.OPERATORS_VARIABLE}={place.operators}"
     if place.keys:
         yield "LoadCredential", f"liput-keys:{place.keys}"
 
 
-def _written(place: Place) -> Iterator[tuple[str, str]]:
+def _written(place: ServiceConfig) -> Iterator[tuple[str, str]]:
     yield "ProtectHome", "read-only" if any(is_closed(folder) for folder in place.writable) else "yes"
     for folder in place.writable:
         yield "ReadWritePaths", _quoted(f"-{folder}")  # the disk may be absent and come back
@@ -345,7 +345,7 @@ LABEL="liput_end"
 """
 
 
-def files(place: Place, *, autostart: bool = False) -> dict[Path, str]:
+def service_files(place: ServiceConfig, *, autostart: bool = False) -> dict[Path, str]:
     """Return the text of each file of a service, by path."""
     made = {units_folder(is_system=place.is_system) / name: text for name, text in units(place).items()}
     desktop = launcher(place)
@@ -358,7 +358,7 @@ def files(place: Place, *, autostart: bool = False) -> dict[Path, str]:
     return made
 
 
-def places(*, is_system: bool) -> list[Path]:
+def service_paths(*, is_system: bool) -> list[Path]:
     """Return the possible paths of a service's files."""
     folder = units_folder(is_system=is_system)
     found = [folder / name for name in (DAEMON, SOCKET, RECORDER)]
@@ -382,7 +382,7 @@ def autostart_entry() -> Path:
     return platformdirs.user_config_path() / "autostart" / "liput.desktop"
 
 
-def users(place: Place) -> str:
+def users(place: ServiceConfig) -> str:
     """Return the service's user and groups, for systemd-sysusers."""
     lines = [MARK + ".", f'u {USER} - "Liput" {STATE}']
     lines += [f"g {place.operators} -"] if place.operators != USER else []
@@ -390,7 +390,7 @@ def users(place: Place) -> str:
     return "\n".join(lines) + "\n"
 
 
-def launcher(place: Place) -> str:
+def launcher(place: ServiceConfig) -> str:
     """Return the desktop's launcher, which opens the page of the service."""
     path = [f"PYTHONPATH={place.python_path}"] if place.python_path else []
     variables = [*path, *([f"{RUNTIME}={SYSTEM_RUNTIME}"] if place.is_system else [])]
@@ -421,7 +421,7 @@ def is_ours(path: Path) -> bool:
 def write(path: Path, text: str) -> None:
     """Replace a file that everybody may read. Raises OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    replace_file(path, text.encode(), of_mode(0o644), durable=False)
+    replace_file(path, text.encode(), with_mode(0o644), durable=False)
 
 
 def _desktop_quoted(word: str | os.PathLike[str]) -> str:

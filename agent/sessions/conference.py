@@ -15,8 +15,8 @@ import msgspec
 from capture.sound import virtual
 from capture.sound.server import NoServerError
 from config.errors import DeviceError, UsageError
-from config.settings.schema import Conference
-from devices.outputs import find_output
+from config.settings.schema import ConferenceSettings
+from devices.video_outputs import find_output
 
 MODULE = "v4l2loopback"
 LABEL = "Liput"
@@ -27,7 +27,7 @@ _SBIN = "/usr/sbin:/sbin"  # Debian has modinfo here, which is not on every PATH
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
-class Check(msgspec.Struct, frozen=True, kw_only=True):
+class ConferenceCheck(msgspec.Struct, frozen=True, kw_only=True):
     """One requirement of a conference: whether it is met, the finding, and the fix."""
 
     name: str
@@ -37,7 +37,7 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
+class ConferencePaths:
     """Folders of this PC; tests have their own."""
 
     etc: Path = Path("/etc")
@@ -65,33 +65,39 @@ class Places:
         return self.config / "pulse/default.pa"
 
 
-class CameraPart:
+class CameraSetup:
     """The virtual camera: a kernel module, so all changes need root."""
 
-    def __init__(self, settings: Conference, places: Places) -> None:
+    def __init__(self, settings: ConferenceSettings, places: ConferencePaths) -> None:
         self._camera = settings.camera
         self._places = places
 
-    def checks(self) -> Iterator[Check]:
+    def checks(self) -> Iterator[ConferenceCheck]:
         """Yield the checks of the camera."""
         node, problem = self._node()
         if node:
-            yield Check(name="camera", ok=True, message=f"the virtual camera is {node}")
+            yield ConferenceCheck(name="camera", ok=True, message=f"the virtual camera is {node}")
         elif not self.is_installed:
-            yield Check(name="module", ok=False, message=f"the kernel module {MODULE} is not installed", hint=_SETUP)
+            yield ConferenceCheck(
+                name="module", ok=False, message=f"the kernel module {MODULE} is not installed", hint=_SETUP
+            )
         elif not self.is_loaded:
-            yield Check(name="module", ok=False, message=f"the kernel module {MODULE} is not loaded", hint=_SETUP)
+            yield ConferenceCheck(
+                name="module", ok=False, message=f"the kernel module {MODULE} is not loaded", hint=_SETUP
+            )
         if problem:
-            yield Check(name="camera", ok=False, message=problem.message, hint=problem.hint)
+            yield ConferenceCheck(name="camera", ok=False, message=problem.message, hint=problem.hint)
         if self.is_loaded and not self.is_exclusive:
             hint = "exclusive_caps=1 must stand among its options; then load it anew."
-            yield Check(name="exclusive", ok=False, message="Chrome does not see the virtual camera", hint=hint)
+            yield ConferenceCheck(
+                name="exclusive", ok=False, message="Chrome does not see the virtual camera", hint=hint
+            )
         if not node and (others := self.foreign_options):
             hint = f"add Liput there: devices=2 card_label=...,{LABEL} exclusive_caps=1,1 and a number in video_nr"
             message = f"{others[0]} sets the options of {MODULE} for another program"
-            yield Check(name="options", ok=False, message=message, hint=hint)
+            yield ConferenceCheck(name="options", ok=False, message=message, hint=hint)
         kept = self._places.load.is_file() and (self._places.options.is_file() or bool(self.foreign_options))
-        yield Check(
+        yield ConferenceCheck(
             name="camera-kept",
             ok=kept or not self.is_wanted,
             message="the virtual camera is there after the next start of the PC"
@@ -178,10 +184,10 @@ class CameraPart:
                 yield f"modprobe -r {MODULE}"
 
 
-class MicrophonePart:
+class MicrophoneSetup:
     """The virtual microphone: this user's own, without root."""
 
-    def __init__(self, settings: Conference, places: Places) -> None:
+    def __init__(self, settings: ConferenceSettings, places: ConferencePaths) -> None:
         self._sink = settings.microphone
         self._places = places
         if not _NAME.fullmatch(self._sink):
@@ -189,25 +195,25 @@ class MicrophonePart:
                 f"[conference] microphone cannot be {self._sink!r}", hint="letters, digits, and the signs _ . -"
             )
 
-    def checks(self) -> Iterator[Check]:
+    def checks(self) -> Iterator[ConferenceCheck]:
         """Yield the checks of the microphone."""
         try:
-            there = virtual.look(self._sink)
+            there = virtual.find(self._sink)
         except NoServerError as error:
             hint = "Log in to the desktop as this user, or start pipewire-pulse or pulseaudio."
-            yield Check(name="sound-server", ok=False, message=str(error), hint=hint)
+            yield ConferenceCheck(name="sound-server", ok=False, message=str(error), hint=hint)
             return
         server = "PipeWire" if there.is_pipewire else "PulseAudio"
-        yield Check(name="sound-server", ok=True, message=f"{server} runs")
+        yield ConferenceCheck(name="sound-server", ok=True, message=f"{server} runs")
         for name, ok, what in (
             ("sink", there.sink, f'sink "{self._sink}"'),
             ("microphone", there.source, f'microphone "{virtual.source_name(self._sink)}"'),
         ):
             message = f"the {what} is there" if ok else f"there is no {what}"
-            yield Check(name=name, ok=ok, message=message, hint="" if ok else _SETUP)
+            yield ConferenceCheck(name=name, ok=ok, message=message, hint="" if ok else _SETUP)
         kept = self._is_kept(is_pipewire=there.is_pipewire)
         message = "the virtual microphone is there after the next login" if kept else "it is gone after the next login"
-        yield Check(name="microphone-kept", ok=kept, message=message, hint="" if kept else _SETUP)
+        yield ConferenceCheck(name="microphone-kept", ok=kept, message=message, hint="" if kept else _SETUP)
 
     def _is_kept(self, *, is_pipewire: bool) -> bool:
         path, text = self._kept(is_pipewire=is_pipewire)
@@ -225,7 +231,7 @@ class MicrophonePart:
 
     def make(self) -> Iterator[str]:
         """Make the microphone, now and for each login; yield a sentence for each step. Raises NoServerError."""
-        there = virtual.look(self._sink)
+        there = virtual.find(self._sink)
         if not (there.sink and there.source):
             virtual.make(self._sink)
             yield f'the microphone "{virtual.LABEL}" was made'
@@ -242,7 +248,7 @@ class MicrophonePart:
 
     def planned(self) -> Iterator[str]:
         """Yield the steps of `make`. Raises NoServerError."""
-        there = virtual.look(self._sink)
+        there = virtual.find(self._sink)
         loads = virtual.modules(self._sink)
         if not there.sink:
             yield f"pactl load-module module-null-sink {loads['module-null-sink']}"
@@ -264,7 +270,7 @@ class MicrophonePart:
                 path.write_text(rest)
             yield f"{path} does not make it any more"
         with contextlib.suppress(NoServerError):
-            if virtual.unmake(self._sink):
+            if virtual.remove(self._sink):
                 yield f'the microphone "{virtual.LABEL}" was taken away'
 
 
@@ -288,6 +294,6 @@ def _written(path: Path, line: str) -> str:
     return f"echo {shlex.quote(line)} > {shlex.quote(str(path))}"
 
 
-def parts(settings: Conference, places: Places) -> tuple[CameraPart, MicrophonePart]:
+def conference_setups(settings: ConferenceSettings, places: ConferencePaths) -> tuple[CameraSetup, MicrophoneSetup]:
     """Return both parts; raises UsageError for an impossible name of a sink."""
-    return CameraPart(settings, places), MicrophonePart(settings, places)
+    return CameraSetup(settings, places), MicrophoneSetup(settings, places)

@@ -11,20 +11,20 @@ from pathlib import Path
 import click
 import msgspec
 
-from agent.checks.history import before_a_session
-from agent.sessions.steering import specify
-from agent.terminal.parameters import Command, config_option, seconds, with_options
-from agent.terminal.terminal import somebody_is_there
+from agent.checks.history import recent_run
+from agent.sessions.control import make_spec
+from agent.terminal.parameters import Command, config_option, duration_callback, with_options
+from agent.terminal.terminal import can_ask
 from config.errors import UsageError
 from config.locale.lookup import text
 from config.settings.loading import load_settings
 from config.settings.schema import CONSENTS, RecordsSettings
 from config.settings.secrets import stream_name
 from devices.host.clock import SystemClock
-from recorder.control.spec import Spec
-from recorder.package.manifest import Consent, ConsentState
+from recorder.control.spec import RecorderSpec
+from recorder.package.metadata import Consent, ConsentState
 from recorder.running.protocol import RecorderRefused
-from recorder.session.request import Asked
+from recorder.session.request import SessionRequest
 
 _SOURCES = (
     click.option(
@@ -58,7 +58,11 @@ _RECORDED = (
         "--allow-missing", is_flag=True, help="Begin without a named device that is not there: a slate stands for it."
     ),
     click.option(
-        "--for", "duration_s", callback=seconds, metavar="TIME", help="How long: 90s, 1h30m.  [default: until stopped]"
+        "--for",
+        "duration_s",
+        callback=duration_callback,
+        metavar="TIME",
+        help="How long: 90s, 1h30m.  [default: until stopped]",
     ),
     click.option("--archive", type=click.Path(path_type=Path), metavar="DIR", help="The archive folder."),
     click.option(
@@ -80,7 +84,7 @@ _RECORDED = (
     click.option("--disposition", metavar="WHAT", help="What becomes of it then; else as the settings have it."),
 )
 _RECORDS = RecordsSettings.__struct_fields__
-_ASKED = frozenset(Asked.__struct_fields__)
+_ASKED = frozenset(SessionRequest.__struct_fields__)
 
 
 def session_options[Answer](command: Command[Answer]) -> Command[Answer]:
@@ -100,10 +104,10 @@ def session_options[Answer](command: Command[Answer]) -> Command[Answer]:
         language = load_settings(config_file).general.language
         titled = _with_request(title or "", request, config_file)
         may_ask = not given.get("as_json")
-        agreed = consent(consent_state, consent_note, language=language, may_ask=may_ask)
-        may_see = streams_agreed(streams, agreed, language=language, may_ask=may_ask, although_refused=although_refused)
+        agreed = ask_consent(consent_state, consent_note, language=language, may_ask=may_ask)
+        may_see = agreed_streams(streams, agreed, language=language, may_ask=may_ask, although_refused=although_refused)
         told = {name: value for name, value in given.items() if name not in _RECORDS} | {
-            "checked": before_a_session(language),
+            "checked": recent_run(language),
             "config_file": config_file,
             "records": {name: given[name] for name in _RECORDS if given[name] is not None},
             "consent": agreed,
@@ -124,8 +128,8 @@ def rehearsal_options[Answer](command: Command[Answer]) -> Command[Answer]:
     return with_options((_REQUEST, *_SOURCES), asking)
 
 
-def _with_request(title: str, request: str | None, config_file: Path | None) -> Asked:
-    asked = Asked(title=title)
+def _with_request(title: str, request: str | None, config_file: Path | None) -> SessionRequest:
+    asked = SessionRequest(title=title)
     if request is None:
         return asked
     from agent.requests.lookup import with_request  # the dossiers, which most sessions do not need
@@ -133,22 +137,24 @@ def _with_request(title: str, request: str | None, config_file: Path | None) -> 
     return with_request(asked, request, load_settings(config_file))
 
 
-def _call[Answer](command: Command[Answer], given: Mapping[str, object], titled: Asked) -> Answer:
+def _call[Answer](command: Command[Answer], given: Mapping[str, object], titled: SessionRequest) -> Answer:
     """Call the command with the given options of `Asked` as one value, and the others unchanged."""
-    more = msgspec.convert({"title": "", **{name: value for name, value in given.items() if name in _ASKED}}, Asked)
+    more = msgspec.convert(
+        {"title": "", **{name: value for name, value in given.items() if name in _ASKED}}, SessionRequest
+    )
     asked = msgspec.structs.replace(more, title=titled.title, request=titled.request)
     return command(asked=asked, **{name: value for name, value in given.items() if name not in _ASKED})
 
 
-def with_slates[Answer](
-    asked: Asked, config_file: Path | None, begin: Callable[[Spec], Answer], **more: bool
+def begin_or_ask[Answer](
+    asked: SessionRequest, config_file: Path | None, begin: Callable[[RecorderSpec], Answer], **more: bool
 ) -> Answer:
     """Begin a session; if a device is missing, ask at the terminal whether to go without. Raises as `begin`."""
-    spec = specify(asked, config_file, **more)
+    spec = make_spec(asked, config_file, **more)
     try:
         return begin(spec)
     except RecorderRefused as error:
-        if not error.is_of_device or asked.allow_missing or not somebody_is_there():
+        if not error.is_of_device or asked.allow_missing or not can_ask():
             raise
         click.echo(f"liput: {error.message}", err=True)
         if not click.confirm("Begin without it, with a slate in its place until it comes?", default=False, err=True):
@@ -156,7 +162,7 @@ def with_slates[Answer](
     return begin(_allow_missing(spec))
 
 
-def _allow_missing(spec: Spec) -> Spec:
+def _allow_missing(spec: RecorderSpec) -> RecorderSpec:
     return msgspec.structs.replace(spec, asked=msgspec.structs.replace(spec.asked, allow_missing=True))
 
 
@@ -170,22 +176,22 @@ _ANSWERS: dict[str, ConsentState] = {
 }
 
 
-def consent(state: ConsentState | None, note: str, *, language: str, may_ask: bool) -> Consent:
+def ask_consent(state: ConsentState | None, note: str, *, language: str, may_ask: bool) -> Consent:
     """Return the speakers' consent, from the command line or from the person at the terminal."""
     if state is None:
-        state = _ask(language) if may_ask and somebody_is_there() else "not-asked"
+        state = _ask(language) if may_ask and can_ask() else "not-asked"
     is_said = state != "not-asked" or bool(note)
     return Consent(state=state, note=note, noted_at=SystemClock().now() if is_said else None)
 
 
-def streams_agreed(
+def agreed_streams(
     streams: Sequence[str], consent: Consent, *, language: str, may_ask: bool, although_refused: bool
 ) -> Sequence[str]:
     """Return the destinations of the session: none if the speakers refuse, unless a person overrides that."""
     if consent.state != "refused" or not streams or although_refused:
         return streams
     names = ", ".join("an address" if "://" in word else stream_name(word) for word in streams)
-    if may_ask and somebody_is_there():
+    if may_ask and can_ask():
         answer = _read_line(text("consent", "stream", language, names=names, patience=PATIENCE_S))
         if _ANSWERS.get(answer or "") == "given":
             return streams

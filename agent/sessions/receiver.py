@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Self
 
 from config.errors import LiputError
-from devices.host.child import tied
+from devices.host.child import tie_to_parent
 
 HOST = "127.0.0.1"
 APPLICATION = "live"
@@ -72,7 +72,7 @@ def start_server(command: list[str], folder: Path) -> subprocess.Popen[bytes]:
     with (folder / "output").open("ab") as output:
         # In its own session: Ctrl-C ends the stream first, and the server after it.
         return subprocess.Popen(
-            tied(command), stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+            tie_to_parent(command), stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
         )
 
 
@@ -106,7 +106,7 @@ def wait_until_listening(
     return False
 
 
-class ThrowAwayReceiver:
+class DemoReceiver:
     """A server that receives one demonstration stream and records it in `folder`, which it makes.
 
     Inside the `with`, `url` is the address, or None if no server is installed; after `stop` or the end, `received` is

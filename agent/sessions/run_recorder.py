@@ -8,56 +8,56 @@ import time
 from contextlib import AbstractContextManager
 from typing import Literal
 
-from agent.daemon.serving import successor
-from agent.sessions import early
-from agent.sessions.steering import until_taken_over, was_killed
-from agent.terminal.reporters import Follower, Reporter, exit_status, follow
-from agent.terminal.signals import hearing, watched
+from agent.daemon.presence import successor
+from agent.sessions import early_recorder
+from agent.sessions.control import killed_error, until_taken_over
+from agent.terminal.reporters import Reporter, SessionFollower, exit_status, follow
+from agent.terminal.signals_and_keys import handle_signals, watch_keys
 from config.errors import LiputError
 from devices.host import threads
-from recorder.control.spawn import Spawned
-from recorder.control.spec import Spec
+from recorder.control.spawn import SpawnedRecorder
+from recorder.control.spec import RecorderSpec
 from recorder.model.status import SessionResult, SessionState
-from recorder.running.client import Lost, ask, how_it_ended
-from recorder.running.directory import RecorderFolder
-from recorder.running.protocol import Stop
+from recorder.running.client import RecorderLost, read_result, send_command
+from recorder.running.protocol import StopCommand
+from recorder.running.runtime_directory import RecorderFolder
 
-GOING_S = 10.0
+EXIT_S = 10.0
 """Limit for a recorder to exit after its result."""
 AGAIN_S = 0.2
 
 
-type Request = Literal["end", "pause", "over"]
+type EndRequest = Literal["end", "pause", "over"]
 """"end": end the session; "pause": refused, it would lose the room; "over": the session has ended."""
 
 
 class RecorderRun:
     """One recorder, its reporter, and the keys and signals that end it."""
 
-    def __init__(self, spec: Spec) -> None:
+    def __init__(self, spec: RecorderSpec) -> None:
         self._spec = spec
         # A signal handler may put into a SimpleQueue. A thread of its own reads it: the main thread may hang in
         # writing to a slow reader of our output.
-        self._end_requests: queue.SimpleQueue[Request] = queue.SimpleQueue()
-        self._requests: queue.SimpleQueue[Request] = queue.SimpleQueue()
+        self._end_requests: queue.SimpleQueue[EndRequest] = queue.SimpleQueue()
+        self._requests: queue.SimpleQueue[EndRequest] = queue.SimpleQueue()
         self._wakeup = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self._spawned: Spawned | None = None
+        self._spawned: SpawnedRecorder | None = None
         self._folder: RecorderFolder | None = None
         self._result: SessionResult | None = None
         self._end_count = 0
 
     def run(self, reporter: Reporter) -> int:
         """Run the session and return the exit status. Blocks; raises the error of a session that recorded nothing."""
-        stopper = threads.start(self._serve_requests, name="stopper")
+        stopper = threads.start_thread(self._serve_requests, name="stopper")
         try:
             with self._signals(), reporter:
-                self._spawned = Spawned(self._spec, early.taken())
+                self._spawned = SpawnedRecorder(self._spec, early_recorder.take_early())
                 self._folder = self._spawned.ready()
-                with watched(self._on_key):
+                with watch_keys(self._on_key):
                     self._result = self._follow(self._folder, reporter)
                 if self._result:
                     reporter.show(self._result)
-                self._spawned.wait(GOING_S)
+                self._spawned.wait(EXIT_S)
         except BaseException:
             self._end()  # after any error the recording still goes to the archive
             raise
@@ -75,7 +75,7 @@ class RecorderRun:
 
     def _follow(self, folder: RecorderFolder, reporter: Reporter) -> SessionResult:
         """Show messages and requests until the session ends; raises the error of one that recorded nothing."""
-        follower, killed = Follower(reporter), list[RecorderFolder]()
+        follower, killed = SessionFollower(reporter), list[RecorderFolder]()
         while follower.result is None:
             try:
                 follow(
@@ -85,16 +85,16 @@ class RecorderRun:
                     wakeup=self._wakeup,
                     heard=lambda: self._show_requests(follower, reporter),
                 )
-            except Lost:
+            except RecorderLost:
                 # We were too slow and were disconnected, or the recorder has died.
                 if not self._is_over(folder):
                     continue
-                if end := how_it_ended(folder):
+                if end := read_result(folder):
                     follower.take(end)
                 else:
                     killed.append(folder)
                     if (following := successor(*killed)) is None:
-                        raise was_killed() from None
+                        raise killed_error() from None
                     folder = self._folder = following
                     follower.message_count = 0
                     reporter.note("The recorder was killed; another one goes on.")
@@ -112,7 +112,7 @@ class RecorderRun:
             return False
         return True
 
-    def _show_requests(self, follower: Follower, reporter: Reporter) -> bool:
+    def _show_requests(self, follower: SessionFollower, reporter: Reporter) -> bool:
         with contextlib.suppress(BlockingIOError):
             os.eventfd_read(self._wakeup)
         with contextlib.suppress(queue.Empty):
@@ -120,7 +120,7 @@ class RecorderRun:
                 self._show_request(self._requests.get_nowait(), follower, reporter)
         return False  # a request is not the end: go on until the result
 
-    def _show_request(self, asked: Request, follower: Follower, reporter: Reporter) -> None:
+    def _show_request(self, asked: EndRequest, follower: SessionFollower, reporter: Reporter) -> None:
         if asked == "pause":
             reporter.note("A recording cannot be paused; q ends it.")
             return
@@ -143,7 +143,7 @@ class RecorderRun:
         try:
             if self._folder:
                 until_taken_over(self._folder)
-                ask(self._folder, Stop())
+                send_command(self._folder, StopCommand())
         except LiputError:
             self._terminate()  # its server hangs, or it is ending already: a signal is enough
         else:
@@ -168,4 +168,4 @@ class RecorderRun:
             if number != signal.SIGHUP:
                 self._end_requests.put("pause" if number == signal.SIGTSTP else "end")
 
-        return hearing((signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGTSTP), heard)
+        return handle_signals((signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGTSTP), heard)

@@ -19,7 +19,7 @@ class Column:
     is_spare: bool = False
 
 
-def fitted(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+def fit_columns(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> Iterator[str]:
     """Yield the heading and the rows, fitted to the terminal; in full width without one."""
     shown = list(range(len(columns)))
     widths = [

@@ -142,7 +142,7 @@ def _span(text: str) -> timedelta:
     return timedelta(weeks=int(weeks or 0), days=int(days or 0), seconds=parse_duration(rest) if rest else 0.0)
 
 
-def beginning(ctx: click.Context, param: click.Parameter, value: str | None) -> datetime | None:
+def since_callback(ctx: click.Context, param: click.Parameter, value: str | None) -> datetime | None:
     """Return the past moment of an option such as --since; a click callback."""
     moment = _option(ctx, param, value, end=False)
     if moment is not None and moment > datetime.now().astimezone():
@@ -150,12 +150,12 @@ def beginning(ctx: click.Context, param: click.Parameter, value: str | None) -> 
     return moment
 
 
-def ending(ctx: click.Context, param: click.Parameter, value: str | None) -> datetime | None:
+def until_callback(ctx: click.Context, param: click.Parameter, value: str | None) -> datetime | None:
     """Return the moment of an option such as --until, for a day its end; a click callback."""
     return _option(ctx, param, value, end=True)
 
 
-def day_or_time(ctx: click.Context, param: click.Parameter, value: str | None) -> datetime | None:
+def moment_callback(ctx: click.Context, param: click.Parameter, value: str | None) -> datetime | None:
     """Return the moment of an option such as --from, also in the future; a click callback."""
     return _option(ctx, param, value, end=False)
 

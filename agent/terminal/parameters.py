@@ -28,7 +28,7 @@ def with_options[Answer](options: Sequence[Command[Command[Answer]]], command: C
     return command
 
 
-def seconds(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:
+def duration_callback(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:
     """Return the seconds of an option such as 90s or 1h30m; a click callback."""
     if value is None:
         return None

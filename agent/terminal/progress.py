@@ -7,12 +7,12 @@ from functools import partial
 
 from recorder.package.fixity import Progress
 
-type Tell = Callable[[str, int, int | None], None]
+type TellAmount = Callable[[str, int, int | None], None]
 """Takes the name of the work, the amount done and the total; None: not known yet."""
 
 
 @contextmanager
-def progress_bars(*, shown: bool, counted: bool = False) -> Iterator[Tell | None]:
+def progress_bars(*, shown: bool, counted: bool = False) -> Iterator[TellAmount | None]:
     """Yield a callback that draws a bar for each name, in bytes or `counted`; None without a terminal."""
     if not shown or not sys.stderr.isatty():
         yield None

@@ -10,14 +10,15 @@ from typing import Self
 
 import msgspec
 
-from agent.terminal.signals import HEARD_AFTER_S
+from agent.terminal.signals_and_keys import LONGEST_WAIT_S
 from agent.terminal.terminal import can_redraw
 from config.events import Event
 from config.settings.quantities import brief_rate, brief_size, clock_text
 from devices.model.device import HealthState
-from recorder.model.names import storable
+from recorder.model.names import utf8_safe
+from recorder.model.session_faults import HARMLESS_KINDS, WARNING_KINDS
 from recorder.model.status import (
-    BEFORE,
+    STATES_BEFORE,
     DestinationLine,
     NamedCpu,
     SessionResult,
@@ -25,19 +26,25 @@ from recorder.model.status import (
     SessionStatus,
     StageFigures,
 )
-from recorder.model.troubles import HARMLESS, WARNINGS
-from recorder.running.client import Connection
-from recorder.running.directory import RecorderFolder
-from recorder.running.protocol import Failure, Note, Sealing, Told, Watch, raised
+from recorder.running.client import ControlClient
+from recorder.running.protocol import (
+    RecorderFailure,
+    RecorderMessage,
+    RecorderNote,
+    SealingProgress,
+    WatchCommand,
+    to_exception,
+)
+from recorder.running.runtime_directory import RecorderFolder
 
-KIND = "cpu-measured"
-LEAST_S = 0.05
+CPU_MEASURED = "cpu-measured"
+LEAST_CPU_S = 0.05
 """Threads with less time share a row."""
 
 
 def stages_text(event: Event) -> str:
     """Return the table of an event of KIND; "" for an interim one, which says less."""
-    if event.kind != KIND or event.detail.get("until") == "recorded":
+    if event.kind != CPU_MEASURED or event.detail.get("until") == "recorded":
         return ""
     try:
         figures = msgspec.convert(event.detail, StageFigures)
@@ -63,9 +70,9 @@ def _share(cpu_s: float, figures: StageFigures) -> str:
 
 def _rows(taken: tuple[NamedCpu, ...]) -> list[tuple[str, float]]:
     rows = [(f"{one.name} ({one.count})" if one.count > 1 else one.name, one.cpu_s) for one in taken]
-    small = [cpu_s for _, cpu_s in rows if cpu_s < LEAST_S]
+    small = [cpu_s for _, cpu_s in rows if cpu_s < LEAST_CPU_S]
     rest = [(f"{len(small)} others", sum(small))] if small else []
-    return [row for row in rows if row[1] >= LEAST_S] + rest
+    return [row for row in rows if row[1] >= LEAST_CPU_S] + rest
 
 
 def _table(what: str, rows: list[tuple[str, float]], figures: StageFigures) -> Iterator[str]:
@@ -76,11 +83,11 @@ def _table(what: str, rows: list[tuple[str, float]], figures: StageFigures) -> I
 
 
 PLAIN_EVERY_S = 10.0
-UNSHOWN = frozenset({"priority-granted"})
+HIDDEN_KINDS = frozenset({"priority-granted"})
 """Kinds of events for programs and the log only; `liput check` tells people."""
 
 
-type Shown = SessionStatus | Event | Note | Sealing | SessionResult
+type SessionMessage = SessionStatus | Event | RecorderNote | SealingProgress | SessionResult
 
 
 class Reporter:
@@ -98,17 +105,17 @@ class Reporter:
 
     def note(self, sentence: str) -> None:
         """Show a sentence that is no event, such as a choice or the meaning of a key."""
-        self.show(Note(text=sentence))
+        self.show(RecorderNote(text=sentence))
 
-    def show(self, told: Shown) -> None:
+    def show(self, told: SessionMessage) -> None:
         """Show a status, an event or the end; output errors are ignored."""
         with contextlib.suppress(Exception):
             self._show(told)
 
-    def _show(self, told: Shown) -> None:
-        if isinstance(told, Note):
+    def _show(self, told: SessionMessage) -> None:
+        if isinstance(told, RecorderNote):
             print(told.text, file=sys.stderr, flush=True)
-        elif not isinstance(told, Sealing):  # the status lines have the state
+        elif not isinstance(told, SealingProgress):  # the status lines have the state
             line = storable_result(told) if isinstance(told, SessionResult) else told
             sys.stdout.buffer.write(msgspec.json.encode(line) + b"\n")
             sys.stdout.buffer.flush()
@@ -119,14 +126,14 @@ class PlainReporter(Reporter):
 
     every_s = PLAIN_EVERY_S
 
-    def _show(self, told: Shown) -> None:
-        if isinstance(told, Note):
+    def _show(self, told: SessionMessage) -> None:
+        if isinstance(told, RecorderNote):
             self._write(told.text)
         elif isinstance(told, SessionStatus):
             self._write(status_text(told))
         elif isinstance(told, SessionResult):
             self._write(result_text(told))
-        elif isinstance(told, Event) and told.kind not in UNSHOWN:
+        elif isinstance(told, Event) and told.kind not in HIDDEN_KINDS:
             self._write(event_text(told))
             if table := stages_text(told):
                 self._write(table)
@@ -160,15 +167,15 @@ class LiveReporter(PlainReporter):
         with contextlib.suppress(Exception):
             self._live.stop()
 
-    def _show(self, told: Shown) -> None:
+    def _show(self, told: SessionMessage) -> None:
         from rich.text import Text
 
         if isinstance(told, SessionStatus):
             text = Text()
-            text.append(*light(told.state))
+            text.append(*record_light(told.state))
             text.append(status_text(told).removeprefix(told.state.upper()))
             self._live.update(text, refresh=True)
-        elif isinstance(told, Sealing):
+        elif isinstance(told, SealingProgress):
             share = f"{told.done / max(1, told.total):.0%} of {brief_size(told.total)}"
             self._live.update(Text(f"SEALING  {share}"), refresh=True)
         else:
@@ -188,7 +195,7 @@ def reporter(*, as_json: bool) -> Reporter:
     return LiveReporter() if can_redraw() else PlainReporter()
 
 
-def light(state: SessionState) -> tuple[str, str]:
+def record_light(state: SessionState) -> tuple[str, str]:
     """Return the record light: the state in capitals, and its colour."""
     colours = {SessionState.LIVE: "bold white on red", SessionState.DEGRADED: "bold black on yellow"}
     return state.upper(), colours.get(state, "bold")
@@ -238,14 +245,14 @@ def status_text(status: SessionStatus) -> str:
 
 def event_text(event: Event) -> str:
     """Return an event as one line."""
-    mark = "" if event.kind in HARMLESS - WARNINGS else "! "
+    mark = "" if event.kind in HARMLESS_KINDS - WARNING_KINDS else "! "
     return f"{event.at:%H:%M:%S}  {mark}{event.message}"
 
 
 def storable_result(result: SessionResult) -> SessionResult:
     """Return the result with package names that JSON can hold: a folder's name need not be UTF-8."""
-    package = None if result.package is None else storable(result.package)
-    return msgspec.structs.replace(result, package=package, packages=[storable(each) for each in result.packages])
+    package = None if result.package is None else utf8_safe(result.package)
+    return msgspec.structs.replace(result, package=package, packages=[utf8_safe(each) for each in result.packages])
 
 
 def result_text(result: SessionResult) -> str:
@@ -309,7 +316,7 @@ NOT_MEASURED = (
 )
 
 
-class Follower:
+class SessionFollower:
     """Shows the messages of one recorder and keeps its result."""
 
     def __init__(self, reporter: Reporter) -> None:
@@ -320,17 +327,17 @@ class Follower:
         """Whether a recorder of the session, also a killed one, has reported that it records."""
         self.result: SessionResult | None = None
 
-    def take(self, told: Told) -> None:
+    def take(self, told: RecorderMessage) -> None:
         """Show a message; raises the error of a Failure."""
-        if isinstance(told, Failure):
-            raise raised(told)
+        if isinstance(told, RecorderFailure):
+            raise to_exception(told)
         if isinstance(told, SessionResult):
             self.result = told
             return
         self._reporter.show(told)
         if isinstance(told, SessionStatus):
-            self.is_recording |= told.state not in BEFORE
-        if isinstance(told, Event | Note):
+            self.is_recording |= told.state not in STATES_BEFORE
+        if isinstance(told, Event | RecorderNote):
             self.message_count += 1
         if isinstance(told, Event) and told.kind == "session-live":
             self.is_recording = True
@@ -339,17 +346,17 @@ class Follower:
 
 
 def follow(
-    folder: RecorderFolder, follower: Follower, *, every_s: float, wakeup: int, heard: Callable[[], bool]
+    folder: RecorderFolder, follower: SessionFollower, *, every_s: float, wakeup: int, heard: Callable[[], bool]
 ) -> None:
     """Show a recorder's messages until the end, or until `heard()`, called on `wakeup`. Blocks; raises Lost."""
-    with Connection(folder) as connection:
-        connection.request(Watch(every_s=every_s, events_from=follower.message_count))
+    with ControlClient(folder) as connection:
+        connection.request(WatchCommand(every_s=every_s, events_from=follower.message_count))
         while True:
             while not follower.result and (told := connection.told(0)):
                 follower.take(told)
             if heard() or follower.result:
                 return
-            select.select([connection.fileno(), wakeup], [], [], HEARD_AFTER_S)
+            select.select([connection.fileno(), wakeup], [], [], LONGEST_WAIT_S)
 
 
 def exit_status(result: SessionResult | None) -> int:

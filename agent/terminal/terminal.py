@@ -63,7 +63,7 @@ def can_redraw() -> bool:
     return is_terminal and os.environ.get("TERM", "").lower() not in {"dumb", "unknown"}
 
 
-def our_terminal() -> int | None:
+def own_terminal() -> int | None:
     """Return the terminal on standard input if it belongs to us and not to the shell before us, or None.
 
     In the background of a shell a read would stop the whole command.
@@ -75,6 +75,6 @@ def our_terminal() -> int | None:
         return None
 
 
-def somebody_is_there() -> bool:
+def can_ask() -> bool:
     """Return whether a person can answer: the question goes to standard error, the answer comes from standard input."""
-    return our_terminal() is not None and sys.stderr is not None and sys.stderr.isatty()
+    return own_terminal() is not None and sys.stderr is not None and sys.stderr.isatty()

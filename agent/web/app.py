@@ -24,11 +24,11 @@ from agent.web.api import (
 from agent.web.api.hub import PATH as LIVE
 from agent.web.api.hub import Hub, live
 from agent.web.http import guard
-from agent.web.http.answers import Refused, error_answer
-from agent.web.http.endpoint import JSON, Endpoint, Repeated
-from agent.web.http.guard import HEALTHZ, METRICS, OPEN, Guard, open_door
-from agent.web.http.house import House
+from agent.web.http.context import ApiContext
+from agent.web.http.endpoint import JSON, Endpoint, IdempotentAnswers
+from agent.web.http.guard import HEALTHZ, METRICS, OPEN, Guard, login
 from agent.web.http.limits import Client
+from agent.web.http.responses import HttpRefusal, error_response
 from agent.web.openapi import PATH as OPENAPI
 from agent.web.openapi import document
 from config.errors import LiputError
@@ -37,18 +37,18 @@ from devices.host.clock import NANOSECONDS
 
 async def metrics(request: Request) -> Response:
     """Answer a scrape; `liput_scrape_missing` names queries that hang."""
-    house: House = request.app.state.house
+    house: ApiContext = request.app.state.house
     return Response(await house.disk.run(lambda: _exposed(house)), headers={"content-type": CONTENT_TYPE})
 
 
-def _exposed(house: House) -> bytes:
+def _exposed(house: ApiContext) -> bytes:
     roots = [archive.root for archive in house.archives()]
     return expose(house.settings.read(), roots=roots, parts=house.parts, standing=house.standing())
 
 
 async def healthz(request: Request) -> Response:
     """Answer "ok", or 503 with the names of hanging parts."""
-    house: House = request.app.state.house
+    house: ApiContext = request.app.state.house
     standing = house.standing()
     return PlainTextResponse(f"standing: {', '.join(standing)}\n", 503) if standing else PlainTextResponse("ok\n")
 
@@ -61,7 +61,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
 
 
 def make_app(
-    house: House,
+    house: ApiContext,
     allowed: Collection[str] = (),
     pages: Sequence[BaseRoute] = (),
     on_authenticated: Callable[[Client | None], None] = lambda _: None,
@@ -74,9 +74,9 @@ def make_app(
     def now_s() -> float:
         return house.clock.now_ns() / NANOSECONDS
 
-    repeated, hub = Repeated(now_s), Hub(house)
+    repeated, hub = IdempotentAnswers(now_s), Hub(house)
     routes: list[BaseRoute] = [
-        Route(OPEN, open_door, methods=["GET", "POST"]),
+        Route(OPEN, login, methods=["GET", "POST"]),
         Route(HEALTHZ, healthz, methods=["GET"]),
         Route(METRICS, metrics, methods=["GET"]),
         Route(OPENAPI, _openapi, methods=["GET"]),
@@ -93,7 +93,7 @@ def make_app(
 
 
 async def _openapi(request: Request) -> Response:
-    house: House = request.app.state.house
+    house: ApiContext = request.app.state.house
     return Response(await house.light.run(lambda: document(ENDPOINTS)), media_type=JSON)
 
 
@@ -102,14 +102,14 @@ async def _http_error(_request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 500
     said = {404: "there is no such address", 405: "that cannot be done with this address"}
     headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
-    return error_answer(Refused(status, said.get(status, "this cannot be done"), headers=headers))
+    return error_response(HttpRefusal(status, said.get(status, "this cannot be done"), headers=headers))
 
 
 async def _our_error(_request: Request, error: Exception) -> Response:
-    return error_answer(error)
+    return error_response(error)
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:
-    house: House = request.app.state.house
+    house: ApiContext = request.app.state.house
     house.tell(f"{request.method} {request.url.path} has failed: {error!r}")
-    return error_answer(error)
+    return error_response(error)

@@ -8,8 +8,8 @@ from typing import Any
 
 import msgspec
 
-from agent.web.http.answers import ErrorAnswer
-from agent.web.http.endpoint import JSON, Endpoint, Nothing
+from agent.web.http.endpoint import JSON, Endpoint, NoParameters
+from agent.web.http.responses import ErrorDocument
 from config.version import VERSION
 
 PATH = "/openapi.json"
@@ -34,9 +34,9 @@ def described(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
     """Return the document of `endpoints` and of the other routes."""
     kinds = [kind for endpoint in endpoints for kind in _kinds(endpoint)]
     schemas, components = msgspec.json.schema_components(
-        [*kinds, ErrorAnswer], schema_hook=_anything, ref_template=_REF
+        [*kinds, ErrorDocument], schema_hook=_anything, ref_template=_REF
     )
-    known = dict(zip(map(repr, [*kinds, ErrorAnswer]), schemas, strict=True))
+    known = dict(zip(map(repr, [*kinds, ErrorDocument]), schemas, strict=True))
     paths: dict[str, dict[str, Any]] = dict(_others())
     for endpoint in endpoints:
         path = re.sub(r":path}", "}", endpoint.path)
@@ -89,7 +89,7 @@ def _operation(endpoint: Endpoint, known: dict[str, Any], components: dict[str, 
     if endpoint.method == "POST":
         key = {"type": "string", "minLength": 1, "maxLength": 128, "pattern": "^[!-~]+$"}
         found["parameters"].append({"name": "Idempotency-Key", "in": "header", "required": False, "schema": key})
-    if not endpoint.is_read_only and endpoint.parameters_type is not Nothing:
+    if not endpoint.is_read_only and endpoint.parameters_type is not NoParameters:
         body = known[repr(endpoint.parameters_type)]
         found["requestBody"] = {"required": _is_required(endpoint.parameters_type), "content": {JSON: {"schema": body}}}
     return found
@@ -105,7 +105,7 @@ def _is_required(body: type[msgspec.Struct]) -> bool:
 
 
 def _refused(status: int, known: dict[str, Any]) -> dict[str, Any]:
-    return {"description": _SAID[status], "content": {JSON: {"schema": known[repr(ErrorAnswer)]}}}
+    return {"description": _SAID[status], "content": {JSON: {"schema": known[repr(ErrorDocument)]}}}
 
 
 def _path_parameters(endpoint: Endpoint) -> Iterator[dict[str, Any]]:

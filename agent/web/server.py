@@ -17,29 +17,29 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from agent.daemon.parts import look_again
+from agent.daemon.parts import poll
 from agent.web.http import limits
 from config.errors import LiputError, StateError
-from config.files import stamp
+from config.files import file_stamp
 from config.settings.serving import WebSettings
 from devices.host import threads
 from devices.host.clock import Clock
-from devices.host.process_stat import process_started
+from devices.host.process import process_started
 from devices.host.throttle import LogOnChange
-from recorder.running.access import operators
-from recorder.running.directory import runtime_folder, write_file
+from recorder.running.access import operators_gid
+from recorder.running.runtime_directory import runtime_folder, write_file
 
 if TYPE_CHECKING:
     import uvicorn
     from starlette.types import ASGIApp
 
-    from agent.web.http.house import House
+    from agent.web.http.context import ApiContext
 
 
 type MakeTls = Callable[[], ssl.SSLContext]  # loads the certificate; raises OSError, ssl.SSLError
 
 
-class Certificate:
+class RenewableCertificate:
     """Reloads a renewed certificate. A bad one is logged once, and the former one stays in use."""
 
     def __init__(self, make: MakeTls, files: Sequence[Path], tell: Callable[[str], None]) -> None:
@@ -58,7 +58,7 @@ class Certificate:
         if not self._is_looking:
             self._is_looking = True
             with suppress(RuntimeError):  # try again next time
-                threads.start(self._look, name="web-certificate", otherwise=self._looked)
+                threads.start_thread(self._look, name="web-certificate", otherwise=self._looked)
 
     def _look(self) -> None:
         try:
@@ -80,11 +80,11 @@ class Certificate:
         connection.context = self._now
 
     def _stamps(self) -> object:
-        return [stamp(file) for file in self._files]
+        return [file_stamp(file) for file in self._files]
 
 
 AGAIN_S = 5.0  # between two attempts to take a busy port
-PLACE_FILE = "web.json"
+PAGE_ADDRESS_FILE = "web.json"
 BACKLOG = 256
 LOOPBACKS = {4: "127.0.0.1", 6: "::1"}  # this PC by version of IP
 HINDERED = "the page cannot be served"
@@ -95,17 +95,17 @@ type Beat = Callable[[], None]
 type MakeContext = Callable[["uvicorn.Config", Callable[[], ssl.SSLContext]], ssl.SSLContext]
 
 
-class Place(msgspec.Struct, frozen=True, kw_only=True):
+class PageAddress(msgspec.Struct, frozen=True, kw_only=True):
     """Address of the running daemon's page, in RUNTIME/web.json, for this user and operators."""
 
     url: str
     pid: int
 
 
-def read_place() -> Place | None:
+def read_page_address() -> PageAddress | None:
     """Return the address of the page; None if no daemon here serves one."""
     with contextlib.suppress(OSError, LiputError, msgspec.MsgspecError):
-        place = msgspec.json.decode((runtime_folder() / PLACE_FILE).read_bytes(), type=Place)
+        place = msgspec.json.decode((runtime_folder() / PAGE_ADDRESS_FILE).read_bytes(), type=PageAddress)
         return place if process_started(place.pid) is not None else None
     return None
 
@@ -115,7 +115,7 @@ class WebPart:
     """Serves the page (agent.daemon.parts.Part)."""
 
     settings: WebSettings
-    house: Callable[[], "House"]  # called on the part's thread, so that heavy imports happen there
+    house: Callable[[], "ApiContext"]  # called on the part's thread, so that heavy imports happen there
     clock: Clock
     tell: Callable[[str], None]
     name: str = "web"
@@ -130,7 +130,7 @@ class WebPart:
             except (LiputError, OSError) as error:
                 once(_hindrance(self.settings, error))
 
-        look_again(try_to_serve, AGAIN_S, self.clock, stop, beat)
+        poll(try_to_serve, AGAIN_S, self.clock, stop, beat)
 
     def _serve(self, stop: threading.Event, beat: Beat) -> None:
         with contextlib.closing(listen(self.settings)) as listener:
@@ -150,18 +150,18 @@ class WebPart:
                 serve(app, listener, self.settings, stop, moving, ready=lambda: self._ready(house), tell=self.tell)
             finally:
                 with contextlib.suppress(OSError, LiputError):
-                    (runtime_folder() / PLACE_FILE).unlink(missing_ok=True)
+                    (runtime_folder() / PAGE_ADDRESS_FILE).unlink(missing_ok=True)
 
-    def _ready(self, house: "House") -> None:
+    def _ready(self, house: "ApiContext") -> None:
         house.loop = asyncio.get_running_loop()
-        write_place(Place(url=house.url, pid=os.getpid()))
+        write_page_address(PageAddress(url=house.url, pid=os.getpid()))
         self.tell(f"the page is at {house.url}")
 
 
-def listen(settings: WebSettings) -> limits.Listener:
+def listen(settings: WebSettings) -> limits.LimitedListener:
     """Return a listening socket. Raises OSError."""
     family = socket.AF_INET6 if ":" in settings.address else socket.AF_INET
-    listener = limits.Listener(family)
+    listener = limits.LimitedListener(family)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # the former daemon's socket may linger
         listener.bind((settings.address, settings.port))
@@ -182,9 +182,9 @@ def url_of(settings: WebSettings, listener: socket.socket) -> str:
     return f"{'https' if settings.is_encrypted else 'http'}://{shown}:{port}/"
 
 
-def write_place(place: Place) -> None:
+def write_page_address(place: PageAddress) -> None:
     """Write the place file. Raises LiputError, OSError."""
-    write_file(runtime_folder(make=True) / PLACE_FILE, msgspec.json.encode(place), operators())
+    write_file(runtime_folder(make=True) / PAGE_ADDRESS_FILE, msgspec.json.encode(place), operators_gid())
 
 
 def _hindrance(settings: WebSettings, error: LiputError | OSError) -> str:
@@ -207,7 +207,7 @@ def serve(
     """Serve until `stop` is set; call `ready` at the start. Raises StateError for a bad certificate."""
     import uvicorn
 
-    from agent.web.http.patient import Http
+    from agent.web.http.connections import HttpConnection
 
     class Server(uvicorn.Server):
         """Beats and ends with the part."""
@@ -222,7 +222,7 @@ def serve(
         async def startup(self, sockets: object = None) -> None:  # noqa: ARG002 - we have one of our own
             """Start as uvicorn does, with deadlines for TLS, which it has no setting for."""
             tls_s = limits.HANDSHAKE_S if config.ssl else None
-            connection = partial(Http, config, self.server_state, self.lifespan.state)
+            connection = partial(HttpConnection, config, self.server_state, self.lifespan.state)
             server = await asyncio.get_running_loop().create_server(
                 connection, sock=listener, backlog=limits.AT_ONCE, ssl=config.ssl,
                 ssl_handshake_timeout=tls_s, ssl_shutdown_timeout=tls_s,
@@ -231,12 +231,12 @@ def serve(
             self.servers, self.started = [server], True
             ready()
 
-    certificate: Certificate | None = None
+    certificate: RenewableCertificate | None = None
 
     def context(_config: uvicorn.Config, make: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
         nonlocal certificate
         files = [file for file in (settings.tls_certificate, settings.tls_key) if file]
-        certificate = Certificate(make, files, tell)
+        certificate = RenewableCertificate(make, files, tell)
         return certificate.served
 
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # clients' errors need no log
@@ -249,10 +249,11 @@ def _configured(app: "ASGIApp", settings: WebSettings, context: MakeContext) -> 
     """Return uvicorn's configuration; `context` makes the TLS context. Raises StateError."""
     import uvicorn
 
-    from agent.web.http.patient import Http, Socket
+    from agent.web.http.connections import HttpConnection, WebSocketConnection
 
     config = uvicorn.Config(
-        app, http=Http, ws=Socket, loop="asyncio", lifespan="off", interface="asgi3", log_config=None, access_log=False,
+        app, http=HttpConnection, ws=WebSocketConnection, loop="asyncio", lifespan="off", interface="asgi3",
+        log_config=None, access_log=False,
         proxy_headers=False, server_header=False, ws_max_size=limits.LONGEST_BODY, ws_per_message_deflate=False,
         ws_ping_interval=20.0, ws_ping_timeout=20.0, timeout_keep_alive=limits.KEEP_ALIVE_S,
         timeout_graceful_shutdown=2, h11_max_incomplete_event_size=limits.LONGEST_HEAD,

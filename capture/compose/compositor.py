@@ -6,13 +6,13 @@ from typing import NamedTuple
 import av
 import numpy as np
 
-from capture.compose.layout import Rect, disjoint, letterboxed
-from capture.compose.paint import BLACK, Overlay, Recolourer, is_same
-from capture.media.pictures import PicturePool, Plane, Planes, plane_views, tagged
-from capture.source import Matrix
+from capture.compose.canvas import BLACK, MatrixConverter, Overlay, same_matrix
+from capture.compose.layout import Rect, letterbox, merge_overlapping
+from capture.media.pictures import FramePool, Plane, Planes, plane_views, tag_frame
+from capture.source import ColorMatrix
 
 
-class Piece(NamedTuple):
+class PlacedPicture(NamedTuple):
     """A frame and its place; a place without a frame is black. Frames are limited-range yuv420p of even size.
 
     The same object with the same `version` is the same picture. A decoder reuses two frames in turn: a caller that
@@ -27,7 +27,7 @@ class Piece(NamedTuple):
 class Compositor:
     """Composes frames of one even size on one thread; a result is read-only and lasts until the next but one."""
 
-    def __init__(self, width: int, height: int, matrix: Matrix) -> None:
+    def __init__(self, width: int, height: int, matrix: ColorMatrix) -> None:
         self.width = width
         self.height = height
         self.matrix = matrix
@@ -40,7 +40,7 @@ class Compositor:
 
     def compose(
         self,
-        pieces: Sequence[Piece],
+        pieces: Sequence[PlacedPicture],
         overlays: Sequence[Overlay] = (),
     ) -> av.VideoFrame:
         """Return a frame of `pieces`, the first at the bottom, below `overlays`; uncovered area is black."""
@@ -56,12 +56,12 @@ class Compositor:
             self._draw(state)
         return self._outputs[self._turn][0]
 
-    def _full_size(self, piece: Piece) -> av.VideoFrame | None:
+    def _full_size(self, piece: PlacedPicture) -> av.VideoFrame | None:
         """Return the piece's frame if it fills the program in size and matrix."""
         picture = piece.picture
         if picture is None or piece.place != self._whole:
             return None
-        fits = (picture.width, picture.height) == self._whole.size and is_same(picture.colorspace, self.matrix)
+        fits = (picture.width, picture.height) == self._whole.size and same_matrix(picture.colorspace, self.matrix)
         return picture if fits else None
 
     def _forget(self) -> None:
@@ -76,14 +76,14 @@ class Compositor:
     def _draw(self, state: tuple[int, ...]) -> None:
         """Update the output in turn: redraw the regions that changed since its last drawing."""
         if not self._outputs:
-            frames = [tagged(av.VideoFrame(self.width, self.height, "yuv420p"), self.matrix) for _ in range(2)]
+            frames = [tag_frame(av.VideoFrame(self.width, self.height, "yuv420p"), self.matrix) for _ in range(2)]
             self._outputs = [(frame, plane_views(frame)) for frame in frames]
         planes, before = self._outputs[self._turn][1], self._states[self._turn]
         changed = [self._whole]
         if before is not None:
             changed = [slot.place for slot, known in zip(self._slots, before, strict=True) if slot.changes != known]
         layers: list[_Slot | Overlay] = [*self._slots, *self._overlays]
-        for region in disjoint(changed):
+        for region in merge_overlapping(changed):
             lowest = max((number for number, slot in enumerate(self._slots) if slot.place.covers(region)), default=None)
             if lowest is None:
                 _fill(planes, region)
@@ -96,17 +96,17 @@ class Compositor:
 class _Slot:
     """The place of one piece, with the piece letterboxed and in the program's matrix."""
 
-    def __init__(self, place: Rect, matrix: Matrix) -> None:
+    def __init__(self, place: Rect, matrix: ColorMatrix) -> None:
         self.place = place
         self.changes = 0
         self._matrix = matrix
-        self._piece = Piece(place, None)
+        self._piece = PlacedPicture(place, None)
         self._inner = place
         self._planes: tuple[Plane, ...] | None = None
-        self._pool: PicturePool | None = None
-        self._recolourer: tuple[int, Recolourer] | None = None
+        self._pool: FramePool | None = None
+        self._recolourer: tuple[int, MatrixConverter] | None = None
 
-    def put(self, piece: Piece) -> None:
+    def put(self, piece: PlacedPicture) -> None:
         if piece.picture is self._piece.picture and piece.version == self._piece.version and self.changes:
             return
         self.changes += 1
@@ -114,20 +114,20 @@ class _Slot:
         self._planes = None if piece.picture is None else self._fitted(piece.picture)
 
     def _fitted(self, picture: av.VideoFrame) -> tuple[Plane, ...]:
-        inner = self._inner = letterboxed(picture.width, picture.height, self.place)
+        inner = self._inner = letterbox(picture.width, picture.height, self.place)
         planes = plane_views(picture)
         if (picture.width, picture.height) != inner.size:
             if self._pool is None or (self._pool.width, self._pool.height) != inner.size:
-                self._pool = PicturePool(*inner.size, self._matrix)
+                self._pool = FramePool(*inner.size, self._matrix)
             planes = plane_views(self._pool.store(Planes(planes[0], planes[1], planes[2], full_range=False)))
-        if not is_same(picture.colorspace, self._matrix):
+        if not same_matrix(picture.colorspace, self._matrix):
             planes = self._recoloured(planes, picture.colorspace)
         return planes
 
     def _recoloured(self, planes: tuple[Plane, ...], matrix: int) -> tuple[Plane, ...]:
         known = self._recolourer
         if known is None or known[0] != matrix or known[1].size != self._inner.size:
-            known = self._recolourer = matrix, Recolourer(*self._inner.size, matrix, self._matrix)
+            known = self._recolourer = matrix, MatrixConverter(*self._inner.size, matrix, self._matrix)
         return known[1].convert(planes)
 
     def draw(self, planes: tuple[Plane, ...], region: Rect) -> None:

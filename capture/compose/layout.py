@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from config.errors import UsageError
-from config.settings.kinds import did_you_mean
-from config.settings.layouts import KINDS, Asked, LayoutSettings, Shape, even
+from config.settings.layouts import LAYOUT_KINDS, LayoutInputs, LayoutSettings, Shape, nearest_even
+from config.settings.value_kinds import did_you_mean
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +67,10 @@ class Rect:
         return Rect(self.x - x, self.y - y, self.width, self.height)
 
 
-def letterboxed(width: int, height: int, place: Rect) -> Rect:
+def letterbox(width: int, height: int, place: Rect) -> Rect:
     """Return the largest centred part of `place` in the shape `width` x `height`; all of it below 1 % difference."""
-    across = min(place.width, max(2, even(place.height * width / height)))
-    down = min(place.height, max(2, even(place.width * height / width)))
+    across = min(place.width, max(2, nearest_even(place.height * width / height)))
+    down = min(place.height, max(2, nearest_even(place.width * height / width)))
     if place.width - across <= _NEARLY * place.width and place.height - down <= _NEARLY * place.height:
         return place
     return Rect(place.x + _half(place.width - across), place.y + _half(place.height - down), across, down)
@@ -83,7 +83,7 @@ def _half(length: int) -> int:
     return length // 2 & ~1
 
 
-def disjoint(rects: Iterable[Rect]) -> list[Rect]:
+def merge_overlapping(rects: Iterable[Rect]) -> list[Rect]:
     """Return rectangles that cover `rects` and do not overlap; overlapping ones become their common bounding box."""
     found: list[Rect] = []
     for rect in rects:
@@ -117,15 +117,15 @@ class Layout:
             return dict.fromkeys(shown, whole)
         known = shapes or {}
         its_shapes = [known.get(source, whole.size) for source in shown]
-        asked = Asked(width, height, its_shapes, self.settings.corner, self.settings.size)
-        boxes = KINDS[self.settings.kind].arrange(asked)
+        asked = LayoutInputs(width, height, its_shapes, self.settings.corner, self.settings.size)
+        boxes = LAYOUT_KINDS[self.settings.kind].arrange(asked)
         return {source: Rect(*box) for source, box in zip(shown, boxes, strict=True)}
 
     def shown(self, sources: Sequence[str]) -> list[str]:
         """Return the shown `sources`, the large one first; raises UsageError for an unknown name."""
         named = self.named(sources)
         others = [source for source in sources if source not in named]
-        kind = KINDS[self.settings.kind]
+        kind = LAYOUT_KINDS[self.settings.kind]
         # A kind that does not fill up shows the named inputs only.
         wanted = len(named) if self.settings.show and not kind.fills_up else kind.most
         return [*named, *others][:wanted]

@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from capture.detectors.audio_measures import HUM_SECONDS, PIECE, PIECE_S, HumMeter, Piece, measure, to_dbfs
-from capture.detectors.health import NOBODY_ASKED_S, Detectors, Guard, Latch
+from capture.detectors.audio_measures import HUM_SECONDS, PIECE, PIECE_S, HalfSecond, HumMeter, measure, to_dbfs
+from capture.detectors.source_health import READER_STALLED_S, DetectorGuard, Detectors, FaultHysteresis
 from capture.source import SAMPLE_RATE, AudioBlock, Samples
 from devices.health.faults import Fault, HealthTracker
-from devices.health.line import Kind, Level
+from devices.health.log_line import LogKind, LogLevel
 from devices.host.clock import NANOSECONDS, Clock
 
 SILENT_DBFS, HEARD_DBFS = -60.0, -55.0  # silence begins below the first level, and ends above the second
@@ -31,7 +31,7 @@ patience: people pause, and a ceremony's minute of silence takes a little longer
 """
 
 
-class SilenceWatch:
+class SilenceDetector:
     """Detects silence of one input; used by the thread that reads."""
 
     def __init__(self, tracker: HealthTracker, silence_s: float) -> None:
@@ -41,7 +41,7 @@ class SilenceWatch:
         self._since_ns: dict[float, int] = {}  # duration and start of the time at or below each level
         self._nothing_s = 0.0
 
-    def judge(self, piece: Piece, level_dbfs: float, end_ns: int) -> None:
+    def judge(self, piece: HalfSecond, level_dbfs: float, end_ns: int) -> None:
         """Take the half second that ended at `end_ns`, with the level of its loudest channel."""
         if level_dbfs > HEARD_DBFS:
             self._tracker.clear(Fault.SILENCE)
@@ -72,7 +72,7 @@ class SilenceWatch:
 _FLOOR_PERCENTILE = 10
 
 
-class SoundSample:
+class SoundStatistics:
     """Statistics over half seconds."""
 
     def __init__(self, channels: int) -> None:
@@ -92,13 +92,13 @@ class SoundSample:
         self.overflows += 1
         self.lost_ns += lost_ns
 
-    def add(self, piece: Piece) -> None:
+    def add(self, piece: HalfSecond) -> None:
         """Add the next half second."""
         self._levels.append(piece.levels)
         np.maximum(self.peaks, piece.peaks, out=self.peaks)
         self.clipped += piece.clipped
 
-    def join(self, other: "SoundSample") -> None:
+    def join(self, other: "SoundStatistics") -> None:
         """Add the sums of `other`, but not its levels."""
         self.overflows += other.overflows
         self.lost_ns += other.lost_ns
@@ -149,19 +149,19 @@ class AudioDetectors(Detectors[AudioBlock]):
     def __init__(
         self, tracker: HealthTracker, channels: int, *, silence_s: float, clock: Clock, mains_hz: int = 50
     ) -> None:
-        self.sample = SoundSample(channels)  # the half seconds since the last sample in the health log
-        self._totals = SoundSample(channels)
+        self.sample = SoundStatistics(channels)  # the half seconds since the last sample in the health log
+        self._totals = SoundStatistics(channels)
         self._channels = channels
         self._tracker = tracker
-        self.guard = Guard(tracker.device_id, tracker.name, tracker.record)
+        self.guard = DetectorGuard(tracker.device_id, tracker.name, tracker.record)
         self._clock = clock
         self._last_block_ns = self._last_read_ns = self._opened_ns = self._sampled_ns = clock.now_ns()
         self._blocks = 0
         self._end_ns = 0  # of the last block, by its timestamp
         self._waiting: list[Samples] = []
         self._waiting_samples = 0
-        self._no_data = Latch(tracker, Fault.NO_DATA)
-        self._silence = SilenceWatch(tracker, silence_s)
+        self._no_data = FaultHysteresis(tracker, Fault.NO_DATA)
+        self._silence = SilenceDetector(tracker, silence_s)
         self._dead = _DeadChannel(tracker)
         self._clipped: deque[int] = deque(maxlen=round(CLIPPING_S / PIECE_S))
         self._mains_hz = mains_hz
@@ -181,7 +181,7 @@ class AudioDetectors(Detectors[AudioBlock]):
             self.guard("samples", self._log_sample)
 
     def _log_sample(self) -> None:
-        self._tracker.log(Kind.SAMPLE, level=Level.DEBUG, **self.take_sample())
+        self._tracker.log(LogKind.SAMPLE, level=LogLevel.DEBUG, **self.take_sample())
 
     def take_sample(self) -> dict[str, Any]:
         """Return the statistics since the last call as JSON values, and begin anew."""
@@ -189,14 +189,14 @@ class AudioDetectors(Detectors[AudioBlock]):
         if self._hum_dbfs is not None:
             detail["hum_dbfs"] = round(self._hum_dbfs, 1)
         self._totals.join(self.sample)
-        self.sample = SoundSample(self._channels)
+        self.sample = SoundStatistics(self._channels)
         return detail
 
     def log_closed(self) -> None:
         """Log the totals of the opening."""
         open_s = round((self._clock.now_ns() - self._opened_ns) / NANOSECONDS, 3)
         self._totals.join(self.sample)
-        self._tracker.log(Kind.CLOSED, open_s=open_s, blocks=self._blocks, **self._totals.totals())
+        self._tracker.log(LogKind.CLOSED, open_s=open_s, blocks=self._blocks, **self._totals.totals())
 
     def _feed(self, block: AudioBlock) -> None:
         self._last_block_ns = self._last_read_ns = self._clock.now_ns()
@@ -206,7 +206,7 @@ class AudioDetectors(Detectors[AudioBlock]):
     def _check_timeout(self) -> None:
         now_ns = self._clock.now_ns()
         since_ns, self._last_read_ns = now_ns - self._last_read_ns, now_ns
-        if since_ns > NOBODY_ASKED_S * NANOSECONDS:
+        if since_ns > READER_STALLED_S * NANOSECONDS:
             self._last_block_ns += since_ns
         if now_ns - self._last_block_ns >= NO_DATA_S * NANOSECONDS:
             self.guard("no data", self._report_no_data)
@@ -246,7 +246,7 @@ class AudioDetectors(Detectors[AudioBlock]):
         guard("clipping", self._judge_clipping, piece, end_ns)
         self._hum_dbfs = guard("hum", self._judge_hum, numbers, end_ns)
 
-    def _judge_clipping(self, piece: Piece, end_ns: int) -> None:
+    def _judge_clipping(self, piece: HalfSecond, end_ns: int) -> None:
         self._clipped.append(max(piece.clipped))
         clipped = [index for index, samples in enumerate(self._clipped) if samples]
         if not clipped:

@@ -20,7 +20,7 @@ _RUN = 3  # consecutive samples at full scale that count as clipped; a single on
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class HalfSecond:
     """Half a second of audio.
 
     `levels` (RMS without the mean, shape (channels, WINDOWS)) and `peaks` are linear; 1 is full scale. `is_nothing`:
@@ -37,7 +37,7 @@ class Piece:
         return [to_dbfs(float(level)) for level in np.sort(self.levels, axis=1)[:, -3]]
 
 
-def measure(samples: Samples) -> tuple[Piece, NDArray[np.float32]]:
+def measure(samples: Samples) -> tuple[HalfSecond, NDArray[np.float32]]:
     """Measure PIECE samples; also return them as floats, shape (channels, PIECE)."""
     channels = np.ascontiguousarray(samples.T)
     numbers = channels.astype(np.float32)
@@ -45,7 +45,7 @@ def measure(samples: Samples) -> tuple[Piece, NDArray[np.float32]]:
     centred = numbers - numbers.mean(axis=1, keepdims=True)
     windows = centred.reshape(len(channels), WINDOWS, -1)
     power = np.einsum("cws,cws->cw", windows, windows) / windows.shape[2]
-    piece = Piece(
+    piece = HalfSecond(
         levels=np.sqrt(power) / np.float32(_FULL_SCALE),
         peaks=np.maximum(highest.astype(np.float64), -lowest.astype(np.float64)) / _FULL_SCALE,
         is_nothing=bool((highest == lowest).all()),
@@ -96,7 +96,9 @@ _UNIT = 0.75 * (float(_WINDOW.sum()) * 32_768.0) ** 2
 """The sum of a line's bins for an RMS of 1: a sine of amplitude A has A * sum / 2 in its bin, half of it beside."""
 
 
-type Hum = tuple[float, float]  # RMS levels in dBFS: of certain hum (steady lines), and of possible hum under a voice
+type HumLevels = tuple[
+    float, float
+]  # RMS levels in dBFS: of certain hum (steady lines), and of possible hum under a voice
 
 
 class HumMeter:
@@ -121,7 +123,7 @@ class HumMeter:
         self._are_mains.clear()
         self._has_half = False
 
-    def hear(self, numbers: NDArray[np.float32]) -> Hum | None:
+    def hear(self, numbers: NDArray[np.float32]) -> HumLevels | None:
         """Return the hum of the worst channel, None at first; `numbers` have shape (channels, PIECE)."""
         half = numbers.reshape(len(numbers), PIECE // _DECIMATION, _DECIMATION).mean(axis=2)
         if self._has_half:
@@ -138,7 +140,9 @@ class HumMeter:
         return _hum(spectra.min(axis=0), spectra.max(axis=0), are_mains, self._mains_hz)
 
 
-def _hum(least: NDArray[np.float32], most: NDArray[np.float32], are_mains: NDArray[np.bool_], mains_hz: int) -> Hum:
+def _hum(
+    least: NDArray[np.float32], most: NDArray[np.float32], are_mains: NDArray[np.bool_], mains_hz: int
+) -> HumLevels:
     """Return the levels of the lines that stand out, by least and most power; `are_mains`: (channels, harmonics)."""
     bins = mains_hz * _MULTIPLES + _LINE
     lines = least[:, bins]  # (channels, harmonics, bins of a line)
@@ -174,7 +178,7 @@ HUM_S = 2.5  # duration of hum in a check; the meter needs half a second more
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class SoundCheckResult:
     """The verdict on `seconds` of audio; levels in dBFS, one for each channel.
 
     `levels_dbfs` were reached for 0.15 s. `is_nothing`: all samples are equal. Samples were clipped in `clipped_s`
@@ -194,7 +198,7 @@ class Heard:
         return max(self.levels_dbfs)
 
 
-class Listening:
+class SoundCheck:
     """Checks the audio of one input or file for some seconds; used by one thread."""
 
     def __init__(self, channels: int, mains_hz: int) -> None:
@@ -223,11 +227,11 @@ class Listening:
         if hum := self._hum.hear(numbers):
             self._hum_dbfs, _ = hum
 
-    def heard(self) -> Heard | None:
+    def heard(self) -> SoundCheckResult | None:
         """Return the verdict, None before half a second."""
         if not self._pieces:
             return None
-        return Heard(
+        return SoundCheckResult(
             seconds=self._pieces * PIECE_S,
             levels_dbfs=tuple(self._levels),
             peaks_dbfs=tuple(to_dbfs(float(peak)) for peak in self._peaks),

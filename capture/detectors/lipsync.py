@@ -39,7 +39,7 @@ _ECHO_WINDOWS = 50  # windows after an onset without another: its echo is no ons
 
 
 @dataclass(frozen=True, slots=True)
-class Sync:
+class AudioOffset:
     """Audio is `offset_s` later than the picture in `times` pairs that agree; a `clap` is exact to two frames."""
 
     offset_s: float
@@ -47,7 +47,7 @@ class Sync:
     kind: str
 
 
-class Seeing:
+class VisualEvents:
     """Takes the frames of one film in order, and finds visible events: flashes and sudden stops."""
 
     def __init__(self) -> None:
@@ -119,7 +119,7 @@ def onsets(samples: Samples) -> list[float]:
     return begun
 
 
-def distance(seen: Sequence[float], heard: Sequence[float], lasting_s: float) -> tuple[float, int] | None:
+def median_delay(seen: Sequence[float], heard: Sequence[float], lasting_s: float) -> tuple[float, int] | None:
     """Return the median delay of `heard` after `seen` and the number of pairs that agree; None if it may be chance."""
     if len(seen) < MIN_PAIRS or not heard:
         return None
@@ -144,12 +144,12 @@ def distance(seen: Sequence[float], heard: Sequence[float], lasting_s: float) ->
     return float(np.median(best)), len(best)
 
 
-def measure(seeing: Seeing, heard: Sequence[float]) -> Sync | None:
+def measure_offset(seeing: VisualEvents, heard: Sequence[float]) -> AudioOffset | None:
     """Return the offset of audio on one clock: the most frequent one, flashes before claps; None without agreement."""
     lasting_s = seeing.lasting_s
-    found = [agreed for times in seeing.flashes() if (agreed := distance(times, heard, lasting_s))]
+    found = [agreed for times in seeing.flashes() if (agreed := median_delay(times, heard, lasting_s))]
     if found:
         most = max(times for _, times in found)
-        return Sync(float(np.median([offset_s for offset_s, times in found if times == most])), most, "flash")
-    clap = distance(seeing.stops(), heard, lasting_s)
-    return None if clap is None else Sync(*clap, "clap")
+        return AudioOffset(float(np.median([offset_s for offset_s, times in found if times == most])), most, "flash")
+    clap = median_delay(seeing.stops(), heard, lasting_s)
+    return None if clap is None else AudioOffset(*clap, "clap")

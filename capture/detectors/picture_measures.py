@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from capture.detectors.health import Latch
+from capture.detectors.source_health import FaultHysteresis
 from capture.media.pictures import Plane, plane_views
 from devices.health.faults import Fault, HealthTracker
 from devices.host.clock import NANOSECONDS
@@ -28,7 +28,7 @@ _BLUE_U, _BLUE_V, _BLUE_Y = 190, (90, 128), 90
 _EMPTY = 4
 
 
-class Slate(StrEnum):
+class SignalSlate(StrEnum):
     """A picture that capture devices show without a signal."""
 
     BARS = "bars"
@@ -36,17 +36,17 @@ class Slate(StrEnum):
     EMPTY = "green"
 
 
-def slate(y: Plane, u: Plane, v: Plane) -> Slate | None:
+def signal_slate(y: Plane, u: Plane, v: Plane) -> SignalSlate | None:
     """Return the slate that a limited-range frame shows, None for a picture; planes of 64 columns or more."""
     if _is_plain(y):
         luma, blueness, redness = (float(cv2.mean(plane)[0]) for plane in (y, u, v))
         if not (_is_plain(u) and _is_plain(v)):
             return None
         if max(luma, blueness, redness) <= _EMPTY:
-            return Slate.EMPTY
+            return SignalSlate.EMPTY
         is_blue = blueness >= _BLUE_U and _BLUE_V[0] <= redness <= _BLUE_V[1] and luma <= _BLUE_Y
-        return Slate.BLUE if is_blue else None
-    return Slate.BARS if any(_has_bars(y, count) for count in _BARS) else None
+        return SignalSlate.BLUE if is_blue else None
+    return SignalSlate.BARS if any(_has_bars(y, count) for count in _BARS) else None
 
 
 def _is_plain(plane: Plane) -> bool:
@@ -80,17 +80,21 @@ clock on a black slide, and ignores a few hot pixels.
 STILL_LEVELS, STILL_SHARE = 2, 0.002
 """In a still frame no sample differs by more levels, and no larger share of samples differs at all."""
 
-SLATE_AFTER_S = {Slate.BARS: 3.0, Slate.BLUE: 5.0, Slate.EMPTY: 2.0}  # how long a slate must stand still
+SLATE_AFTER_S = {
+    SignalSlate.BARS: 3.0,
+    SignalSlate.BLUE: 5.0,
+    SignalSlate.EMPTY: 2.0,
+}  # how long a slate must stand still
 _LOOKS_FOR_SLATE_S = 1.0
 
 _SLATE_WORDS = {
-    Slate.BARS: "a test picture of bars",
-    Slate.BLUE: "plain blue, as sticks do without a signal",
-    Slate.EMPTY: "plain green, an empty picture",
+    SignalSlate.BARS: "a test picture of bars",
+    SignalSlate.BLUE: "plain blue, as sticks do without a signal",
+    SignalSlate.EMPTY: "plain green, an empty picture",
 }
 
 
-class PictureWatch:
+class PictureDetector:
     """Judges the frames of one source; used by the decoding thread, attributes are readable from any.
 
     `looked_at` counts the judged frames; `luma` is the mean of the last, 16 to 235. The picture is exactly the same
@@ -112,10 +116,10 @@ class PictureWatch:
         self._u, self._v = (np.zeros((HEIGHT // 2, WIDTH // 2), np.uint8) for _ in range(2))
         self._size = 0, 0
         self._black_since_ns: int | None = None
-        self._slate: Slate | None = None
+        self._slate: SignalSlate | None = None
         self._has_looked_for_slate = False
-        self._black = Latch(tracker, Fault.BLACK)
-        self._no_signal = Latch(tracker, Fault.NO_SIGNAL)
+        self._black = FaultHysteresis(tracker, Fault.BLACK)
+        self._no_signal = FaultHysteresis(tracker, Fault.NO_SIGNAL)
 
     def see(self, picture: av.VideoFrame, at_ns: int) -> None:
         """Judge a limited-range yuv420p frame of any size captured at `at_ns`, at most every 0.1 s."""
@@ -185,8 +189,8 @@ class PictureWatch:
             for plane, copy in ((planes[1], self._u), (planes[2], self._v)):
                 cv2.resize(plane, (WIDTH // 2, HEIGHT // 2), copy, interpolation=cv2.INTER_NEAREST)
             # The copy may miss small letters on a plain picture: judge the whole frame.
-            found = slate(self._y, self._u, self._v)
-            self._slate = found if found in {None, Slate.BARS} else slate(*planes)
+            found = signal_slate(self._y, self._u, self._v)
+            self._slate = found if found in {None, SignalSlate.BARS} else signal_slate(*planes)
         if self._slate is None:
             self._no_signal.good(at_ns)
         elif still_s >= SLATE_AFTER_S[self._slate]:
@@ -209,7 +213,7 @@ def _share_of_bright(luma: Plane) -> float:
     return float(np.count_nonzero(luma > BRIGHT)) / luma.size
 
 
-WITHIN = (1280, 720)  # frames of this size are large enough
+PICTURE_CHECK_SIZE = (1280, 720)  # frames of this size are large enough
 SETTLES_S = 0.7  # cameras find their exposure in this time; frames in it count only if there are no others
 BURNT = 232  # limited-range luma (235 is white) from which all detail is lost
 
@@ -221,7 +225,7 @@ _LIGHT_PERCENTILE = 95
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class PictureCheckResult:
     """The verdict on `pictures` frames; luma is limited-range, 16 to 235.
 
     `light_luma` is the 95th percentile; `burnt` is the white share. `blur` is 0 where every pixel differs, 1 without an
@@ -234,19 +238,19 @@ class Seen:
     burnt: float
     blur: float | None
     is_black: bool
-    slate: Slate | None
+    slate: SignalSlate | None
     is_same: bool
 
 
-class Glance:
-    """Checks the frames of a source for two seconds before a session, by PictureWatch's rules; used by one thread."""
+class PictureCheck:
+    """Checks the frames of a source for two seconds before a session, by PictureDetector's rules; for one thread."""
 
     def __init__(self) -> None:
         self._measures: list[tuple[int, float, float, float, bool]] = []
         """Per frame: capture time, luma, light luma, burnt share, and whether it is black."""
         self._first = self._copy = np.zeros((HEIGHT, WIDTH), np.uint8)
         self._is_same = self._is_still = True
-        self._slate: Slate | None = None
+        self._slate: SignalSlate | None = None
         self._settles_ns: int | None = None
         self._shown: NDArray[np.float32] | None = None
         self._added = 0
@@ -261,7 +265,7 @@ class Glance:
             self._first, self._settles_ns = copy, at_ns + round(SETTLES_S * NANOSECONDS)
         self._compare(copy)
         self._add(luma, has_settled=at_ns >= self._settles_ns)
-        self._slate = slate(*planes) if self._is_still else None
+        self._slate = signal_slate(*planes) if self._is_still else None
         light_luma = float(np.percentile(copy, _LIGHT_PERCENTILE))
         burnt = float(np.count_nonzero(copy >= BURNT)) / copy.size
         self._measures.append((at_ns, float(cv2.mean(luma)[0]), light_luma, burnt, is_black(luma)))
@@ -284,13 +288,13 @@ class Glance:
         self._added += 1
         self._shown += (small - self._shown) / self._added
 
-    def seen(self) -> Seen | None:
+    def seen(self) -> PictureCheckResult | None:
         """Return the verdict, None without a frame."""
         if self._shown is None or self._settles_ns is None:
             return None
         looks = [look for look in self._measures if look[0] >= self._settles_ns] or self._measures
         _, lumas, light_lumas, burnt, are_black = zip(*looks, strict=True)
-        return Seen(
+        return PictureCheckResult(
             pictures=len(self._measures),
             luma=median(lumas),
             light_luma=median(light_lumas),

@@ -8,11 +8,19 @@ from statistics import median
 
 import av
 
-from capture.detectors.health import NOBODY_ASKED_S, SILENT_FRAMES, SILENT_S, Detectors, Guard, Latch, Patience
-from capture.detectors.picture_measures import PictureWatch
+from capture.detectors.picture_measures import PictureDetector
+from capture.detectors.source_health import (
+    READER_STALLED_S,
+    SILENT_FRAMES,
+    SILENT_S,
+    DetectorGuard,
+    Detectors,
+    FaultHysteresis,
+    Patience,
+)
 from capture.source import SCREEN, Frame, VideoFormat, VideoSource
 from devices.health.faults import Fault, HealthTracker
-from devices.health.line import Kind, Level
+from devices.health.log_line import LogKind, LogLevel
 from devices.host.clock import NANOSECONDS, Clock
 from devices.model.device import Device, DeviceKind
 
@@ -37,7 +45,7 @@ _MAX_ARRIVALS = (
 _RHYTHM_NS = round(_RHYTHM_S * NANOSECONDS)
 
 
-class ArrivalWatch:
+class ArrivalDetector:
     """Judges the arrival of frames, at `nominal` fps; used by the reading thread. Screens may be uneven.
 
     `fps` and `jitter_s` are the last measures; `missing` counts since the opening.
@@ -59,9 +67,9 @@ class ArrivalWatch:
         self._opened_ns = opened_ns
         self._last_ns: int | None = None
         self._next_judge_ns = 0
-        self._silent = Latch(tracker, Fault.NO_DATA)
-        self._slow = Latch(tracker, Fault.SLOW)
-        self._jitter = Latch(tracker, Fault.JITTER)
+        self._silent = FaultHysteresis(tracker, Fault.NO_DATA)
+        self._slow = FaultHysteresis(tracker, Fault.SLOW)
+        self._jitter = FaultHysteresis(tracker, Fault.JITTER)
 
     def arrived(self, captured_ns: int, now_ns: int) -> None:
         """Take the times of a frame."""
@@ -239,7 +247,7 @@ def is_cut_off(payload: object) -> bool:
     return isinstance(payload, bytes) and payload.startswith(_JPEG_BEGINS) and _JPEG_ENDS not in payload[-_TAIL:]
 
 
-class DamageWatch:
+class DamageDetector:
     """Counts whole and damaged frames (`corrupt`, `cut_off`, `given_up` by the driver); used by two threads."""
 
     def __init__(self, tracker: HealthTracker) -> None:
@@ -251,7 +259,7 @@ class DamageWatch:
         self._first_ns: int | None = None
         self._whole: deque[int] = deque(maxlen=_MAX_TIMES)
         self._damaged: deque[int] = deque(maxlen=_MAX_TIMES)
-        self._latch = Latch(tracker, Fault.DAMAGED, recovers_after_s=CLEAN_S)
+        self._latch = FaultHysteresis(tracker, Fault.DAMAGED, recovers_after_s=CLEAN_S)
 
     @property
     def count(self) -> int:
@@ -321,7 +329,7 @@ _MOVES_AFTER_S = 1.0
 _RECOVERS_AFTER_S = 1.5  # a frozen source must move for so long, without a stop of _MOVES_AFTER_S
 
 
-class StillnessWatch:
+class FreezeDetector:
     """Judges how long the picture is the same; used by the reading thread. `repeats` counts exact repeats."""
 
     def __init__(
@@ -329,7 +337,7 @@ class StillnessWatch:
         tracker: HealthTracker,
         kind: DeviceKind,
         frozen_s: float,
-        pictures: PictureWatch,
+        pictures: PictureDetector,
         picture_size: int,
         *,
         predicts: bool = False,
@@ -350,7 +358,7 @@ class StillnessWatch:
         self._picture_size = picture_size
         self._last: bytes | None = None
         self._same_since_ns = 0
-        self._latch = Latch(tracker, Fault.FROZEN, recovers_after_s=_RECOVERS_AFTER_S)
+        self._latch = FaultHysteresis(tracker, Fault.FROZEN, recovers_after_s=_RECOVERS_AFTER_S)
 
     def arrived(self, payload: object, captured_ns: int) -> None:
         """Judge a frame."""
@@ -422,19 +430,21 @@ class VideoDetectors(Detectors[Frame]):
         source: VideoSource,
     ) -> None:
         self._tracker = tracker
-        self._guard = Guard(tracker.device_id, tracker.name, tracker.record)
+        self._guard = DetectorGuard(tracker.device_id, tracker.name, tracker.record)
         self._clock = clock
         self._source = source
         self._opened_ns = clock.now_ns()
         self.frames = 0
-        self.damage = DamageWatch(tracker)
-        self.pictures = PictureWatch(tracker, patience.black_s)
+        self.damage = DamageDetector(tracker)
+        self.pictures = PictureDetector(tracker, patience.black_s)
         is_screen = device.id.startswith(f"{SCREEN}:")
-        self._arrivals = ArrivalWatch(tracker, device.kind, opened.rate, self._opened_ns, is_screen=is_screen)
+        self._arrivals = ArrivalDetector(tracker, device.kind, opened.rate, self._opened_ns, is_screen=is_screen)
         size = opened.width * opened.height
         predicts = source.coded is not None and source.coded.codec == "h264"
-        self.stillness = StillnessWatch(tracker, device.kind, patience.frozen_s, self.pictures, size, predicts=predicts)
-        self._no_signal = Latch(tracker, Fault.NO_SIGNAL, takes_over=False)  # PictureWatch may have found it
+        self.stillness = FreezeDetector(tracker, device.kind, patience.frozen_s, self.pictures, size, predicts=predicts)
+        self._no_signal = FaultHysteresis(
+            tracker, Fault.NO_SIGNAL, takes_over=False
+        )  # PictureDetector may have found it
         self._signal_checked_ns = -round(_SIGNAL_CHECK_S * NANOSECONDS)
         self._no_signal_since_ns: int | None = None
         self._complaints = 0
@@ -448,7 +458,7 @@ class VideoDetectors(Detectors[Frame]):
         """Take the result of one read."""
         guard, frame, now_ns = self._guard, item, self._clock.now_ns()
         since_ns, self._read_ns = now_ns - self._read_ns, now_ns
-        if since_ns > NOBODY_ASKED_S * NANOSECONDS:
+        if since_ns > READER_STALLED_S * NANOSECONDS:
             guard("when pictures come", self._arrivals.skip_pause, since_ns)
         guard("damaged pictures", self._count_given_up, now_ns)
         if frame is not None:
@@ -506,8 +516,8 @@ class VideoDetectors(Detectors[Frame]):
         seconds = (now_ns - self._sample_ns) / NANOSECONDS
         self._sample_ns, self._sampled = now_ns, counts
         self._tracker.log(
-            Kind.SAMPLE,
-            level=Level.DEBUG,
+            LogKind.SAMPLE,
+            level=LogLevel.DEBUG,
             fps=round(frames / seconds, 2),
             frames=frames,
             missing=missing,
@@ -522,7 +532,7 @@ class VideoDetectors(Detectors[Frame]):
         """Log the totals of the opening."""
         seconds = (self._clock.now_ns() - self._opened_ns) / NANOSECONDS
         self._tracker.log(
-            Kind.CLOSED,
+            LogKind.CLOSED,
             open_s=round(seconds, 3),
             frames=self.frames,
             fps=round(self.frames / seconds, 2) if seconds > 0 else 0.0,

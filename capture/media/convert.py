@@ -6,33 +6,33 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
-from capture.media.pictures import PicturePool, Planes, plane_views, tagged
-from capture.source import Matrix, Size
+from capture.media.pictures import FramePool, Planes, plane_views, tag_frame
+from capture.source import ColorMatrix, Size
 
 _HD_ROWS = 720
 _PLANAR = frozenset({"yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p", "gray"})
 """8-bit planar formats; only their range and chroma layout may need a conversion."""
 
-_KNOWN = frozenset({Matrix.BT709, Matrix.BT601, Matrix.SMPTE170M})
+_KNOWN = frozenset({ColorMatrix.BT709, ColorMatrix.BT601, ColorMatrix.SMPTE170M})
 _RGB = 0
-_UNSPECIFIED = (_RGB, Matrix.UNSPECIFIED, 3)
+_UNSPECIFIED = (_RGB, ColorMatrix.UNSPECIFIED, 3)
 
 
-def matrix_of(colorspace: int, height: int) -> Matrix:
+def matrix_of(colorspace: int, height: int) -> ColorMatrix:
     """Return the matrix of frames with FFmpeg's `colorspace`: by height if unspecified or RGB, BT.709 for rare ones."""
     if colorspace in _UNSPECIFIED:
-        return Matrix.BT709 if height >= _HD_ROWS else Matrix.BT601
-    return Matrix(colorspace) if colorspace in _KNOWN else Matrix.BT709
+        return ColorMatrix.BT709 if height >= _HD_ROWS else ColorMatrix.BT601
+    return ColorMatrix(colorspace) if colorspace in _KNOWN else ColorMatrix.BT709
 
 
 class FrameConverter:
     """Converts frames of any size and format; a result is read-only and lasts until the next but one."""
 
-    def __init__(self, width: int, height: int, matrix: Matrix) -> None:
+    def __init__(self, width: int, height: int, matrix: ColorMatrix) -> None:
         self.width = width
         self.height = height
         self.matrix = matrix
-        self._pool = PicturePool(width, height, matrix)
+        self._pool = FramePool(width, height, matrix)
         self._scaler = VideoReformatter()
 
     def convert(self, frame: VideoFrame) -> VideoFrame:
@@ -44,9 +44,9 @@ class FrameConverter:
             or (frame.width, frame.height) != (self.width, self.height)
             or self._source_matrix(frame) != self.matrix
         ):
-            return tagged(self._scale(frame, full_range=full_range), self.matrix)
+            return tag_frame(self._scale(frame, full_range=full_range), self.matrix)
         if name == "yuv420p" and not full_range:
-            return tagged(frame, self.matrix)
+            return tag_frame(frame, self.matrix)
         y, *chroma = plane_views(frame)
         u, v = chroma or (None, None)
         return self._pool.store(Planes(y, u, v, full_range))
@@ -72,7 +72,7 @@ class FrameConverter:
 _PIXEL_FORMATS = {"YUYV": "yuyv422", "NV12": "nv12"}
 
 
-class Packer:
+class FramePacker:
     """Packs limited-range yuv420p frames of one even size as YUYV, YU12 or NV12, without row padding."""
 
     def __init__(self, fourcc: str, size: Size) -> None:

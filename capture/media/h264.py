@@ -9,26 +9,26 @@ _SHORT_START = START[1:]
 _TYPE = 0x1F
 
 
-def units(data: bytes) -> Iterator[bytes]:
+def nal_units(data: bytes) -> Iterator[bytes]:
     """Yield each NAL unit without its start code and trailing zeros."""
     for begin, following in pairwise([*_begins(data), len(data) + len(_SHORT_START)]):
         if unit := data[begin : following - len(_SHORT_START)].rstrip(b"\x00"):
             yield unit
 
 
-def kind_of(unit: bytes) -> int:
+def nal_type(unit: bytes) -> int:
     """Return the unit's type."""
     return unit[0] & _TYPE
 
 
-def is_stream(data: bytes) -> bool:
+def is_annex_b(data: bytes) -> bool:
     """Return whether `data` begins with a start code."""
     return data.startswith((START, _SHORT_START))
 
 
 def parameter_sets(data: bytes) -> bytes:
     """Return the SPS and PPS units in `data`, with start codes."""
-    sets = (unit for unit in units(data) if kind_of(unit) in {SEQUENCE_SET, PICTURE_SET})
+    sets = (unit for unit in nal_units(data) if nal_type(unit) in {SEQUENCE_SET, PICTURE_SET})
     return b"".join(START + unit for unit in sets)
 
 

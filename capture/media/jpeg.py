@@ -11,8 +11,8 @@ import numpy as np
 from av.video.reformatter import ColorRange, Colorspace
 from numpy.typing import NDArray
 
-from capture.media.pictures import PicturePool, Plane, Planes, fit, plane_views
-from capture.source import Matrix
+from capture.media.pictures import FramePool, Plane, Planes, fit_size, plane_views
+from capture.source import ColorMatrix
 from config.errors import MediaError
 
 _SCALES = (8, 4, 2)  # divisors of a size for which libjpeg has fast transforms
@@ -38,12 +38,12 @@ class JpegDecoder:
         *,
         use_turbo: bool = True,
     ) -> None:
-        self.width, self.height = fit(width, height, target_width or width, target_height or height)
+        self.width, self.height = fit_size(width, height, target_width or width, target_height or height)
         self.skipped = 0
-        self._pool = PicturePool(self.width, self.height, Matrix.BT601)
+        self._pool = FramePool(self.width, self.height, ColorMatrix.BT601)
         self._size, self._target = (width, height), (self.width, self.height)
         self._scaled = _scaled_size(self._size, self._target)
-        turbo = library() if use_turbo else None
+        turbo = turbojpeg_library() if use_turbo else None
         self._turbo = None if turbo is None else Decompressor(turbo)
         self._av = _AvDecoder(self._size, self._target)
         self._layouts: dict[tuple[int, bool, bool], tuple[list[Plane], Planes]] = {}
@@ -171,7 +171,7 @@ SUBSAMPLINGS: dict[int, tuple[int, int]] = {0: (1, 1), 1: (2, 1), 2: (2, 2), 3: 
 
 
 @cache
-def library() -> ctypes.CDLL | None:
+def turbojpeg_library() -> ctypes.CDLL | None:
     """Return libturbojpeg with its prototypes, None if not installed."""
     for name in _names():
         try:

@@ -14,7 +14,7 @@ import numpy as np
 from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
-from capture.source import Matrix
+from capture.source import ColorMatrix
 from config.errors import MediaError
 
 type Plane = NDArray[np.uint8]  # one plane of samples, shape (rows, columns); rows may be padded
@@ -48,7 +48,7 @@ class Planes:
     full_range: bool
 
 
-def fit(width: int, height: int, max_width: int, max_height: int) -> tuple[int, int]:
+def fit_size(width: int, height: int, max_width: int, max_height: int) -> tuple[int, int]:
     """Return the largest even size of the shape `width` x `height` within the limits and itself; idempotent."""
     max_width = max(2, min(width, max_width) & ~1)
     max_height = max(2, min(height, max_height) & ~1)
@@ -74,10 +74,10 @@ def plane_views(frame: av.VideoFrame) -> tuple[Plane, ...]:
     return tuple(views)
 
 
-class PicturePool:
+class FramePool:
     """Two frames in turn: a frame is valid until the next but one. The encoder copies, so two are enough."""
 
-    def __init__(self, width: int, height: int, matrix: Matrix) -> None:
+    def __init__(self, width: int, height: int, matrix: ColorMatrix) -> None:
         self.width = width
         self.height = height
         self._matrix = matrix
@@ -90,10 +90,10 @@ class PicturePool:
     def store(self, planes: Planes) -> av.VideoFrame:
         """Convert `planes` into the next frame and return it."""
         if _is_slow_to_shrink(planes.y.shape, (self.height, self.width)):
-            return tagged(self._shrunk(planes), self._matrix)
+            return tag_frame(self._shrunk(planes), self._matrix)
         self._turn = 1 - self._turn
-        store(planes, self._views[self._turn])
-        return tagged(self._frames[self._turn], self._matrix)
+        store_planes(planes, self._views[self._turn])
+        return tag_frame(self._frames[self._turn], self._matrix)
 
     def _shrunk(self, planes: Planes) -> av.VideoFrame:
         """Shrink by swscale, with range and chroma layout in the same pass, into a new frame."""
@@ -122,7 +122,7 @@ class PicturePool:
         return source
 
 
-def tagged(frame: av.VideoFrame, matrix: Matrix) -> av.VideoFrame:
+def tag_frame(frame: av.VideoFrame, matrix: ColorMatrix) -> av.VideoFrame:
     """Set range, matrix and picture type, and return the frame; MJPEG's type would make every encoded frame intra."""
     frame.color_range = ColorRange.MPEG
     frame.colorspace = matrix
@@ -131,12 +131,12 @@ def tagged(frame: av.VideoFrame, matrix: Matrix) -> av.VideoFrame:
     return frame
 
 
-def turned(frame: av.VideoFrame, quarters: int, matrix: Matrix) -> av.VideoFrame:
+def rotate(frame: av.VideoFrame, quarters: int, matrix: ColorMatrix) -> av.VideoFrame:
     """Return a yuv420p frame turned left by quarter turns."""
     size = (frame.height, frame.width) if quarters % 2 else (frame.width, frame.height)
     result = av.VideoFrame(*size, "yuv420p")
     copy_planes((np.rot90(plane, quarters) for plane in plane_views(frame)), plane_views(result))
-    return tagged(result, matrix)
+    return tag_frame(result, matrix)
 
 
 def copy_planes(source: Iterable[Plane], into: Iterable[Plane]) -> None:
@@ -145,7 +145,7 @@ def copy_planes(source: Iterable[Plane], into: Iterable[Plane]) -> None:
         np.copyto(target, plane)
 
 
-def store(planes: Planes, into: tuple[Plane, ...]) -> None:
+def store_planes(planes: Planes, into: tuple[Plane, ...]) -> None:
     """Write `planes` into limited-range 4:2:0 planes, resized where sizes differ."""
     _store(planes.y, into[0], (_LUMA_SCALE, _LUMA_OFFSET) if planes.full_range else None)
     scale = (_CHROMA_SCALE, _CHROMA_OFFSET) if planes.full_range else None
@@ -201,14 +201,14 @@ class RawDecoder:
         target_width: int | None = None,
         target_height: int | None = None,
         *,
-        matrix: Matrix = Matrix.BT601,
+        matrix: ColorMatrix = ColorMatrix.BT601,
         full_range: bool = False,
     ) -> None:
         if fourcc not in RAW_FORMATS or width % 2 or height % 2:
             raise ValueError(f"no conversion from {fourcc} of {width}x{height} pixels")
-        self.width, self.height = fit(width, height, target_width or width, target_height or height)
+        self.width, self.height = fit_size(width, height, target_width or width, target_height or height)
         self._full_range = full_range
-        self._pool = PicturePool(self.width, self.height, matrix)
+        self._pool = FramePool(self.width, self.height, matrix)
         self._fourcc = fourcc
         self._shape = height, width
         self._is_packed = fourcc in _LUMA_PLACE
@@ -247,7 +247,7 @@ class RawDecoder:
 _MAX_SMALLER = 3  # small sizes to keep: a layout shows a source once, and a switch may show it twice for a moment
 
 
-class BySize[T]:
+class SizeCache[T]:
     """Caches `make(width, height)` for the full size, and for the latest few smaller ones."""
 
     def __init__(self, width: int, height: int, make: Callable[[int, int], T]) -> None:
@@ -261,7 +261,7 @@ class BySize[T]:
         """Return the object for the largest size of the full shape within `within`."""
         if within is None:
             return self._whole
-        size = fit(self.width, self.height, *within)
+        size = fit_size(self.width, self.height, *within)
         if size == (self.width, self.height):
             return self._whole
         found = self._smaller.pop(size, None) or self._make(*size)

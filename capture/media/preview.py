@@ -7,13 +7,13 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
 
 from capture.media.convert import matrix_of
-from capture.source import Matrix
+from capture.source import ColorMatrix
 from config.errors import MediaError
 
 _QUALITY = 4  # FFmpeg's MJPEG scale, 2 (best) to 31; 4 is about 90 % elsewhere
 
 
-class Shrinker:
+class PreviewScaler:
     """Makes small copies of frames; used by one thread."""
 
     def __init__(self) -> None:
@@ -25,9 +25,9 @@ class Shrinker:
 
     def again(self, small: av.VideoFrame, width: int) -> av.VideoFrame:
         """Shrink a result of `shrink` further."""
-        return self._scale(small, width, Matrix.BT601, ColorRange.JPEG)
+        return self._scale(small, width, ColorMatrix.BT601, ColorRange.JPEG)
 
-    def _scale(self, picture: av.VideoFrame, width: int, matrix: Matrix, of_range: ColorRange) -> av.VideoFrame:
+    def _scale(self, picture: av.VideoFrame, width: int, matrix: ColorMatrix, of_range: ColorRange) -> av.VideoFrame:
         across = max(2, min(width, picture.width) // 2 * 2)
         down = max(2, round(picture.height * across / picture.width / 2) * 2)
         return self._scaler.reformat(
@@ -36,7 +36,7 @@ class Shrinker:
             down,
             "yuvj420p",
             src_colorspace=matrix,
-            dst_colorspace=Matrix.BT601,
+            dst_colorspace=ColorMatrix.BT601,
             src_color_range=of_range,
             dst_color_range=ColorRange.JPEG,
             interpolation=Interpolation.AREA,
@@ -44,7 +44,7 @@ class Shrinker:
         )
 
 
-def picture_of(jpeg: bytes) -> av.VideoFrame:
+def decode_jpeg(jpeg: bytes) -> av.VideoFrame:
     """Decode a JPEG file of any size to limited-range yuv420p; raises MediaError."""
     context = av.CodecContext.create("mjpeg", "r")
     try:
@@ -58,7 +58,7 @@ def picture_of(jpeg: bytes) -> av.VideoFrame:
     )  # fmt: skip
 
 
-class JpegWriter:
+class JpegEncoder:
     """Encodes frames of any size as JPEG files; used by one thread."""
 
     def __init__(self) -> None:

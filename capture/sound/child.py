@@ -15,21 +15,21 @@ from typing import Any
 import msgspec
 
 from capture.sound import server as sound_server
-from capture.sound.process import (
+from capture.sound.child_process import (
     HEADER,
     OVERFLOW,
     Answer,
-    Failed,
-    Listing,
-    Opened,
-    Request,
     ServerSource,
+    SoundFailed,
+    SoundInputs,
+    SoundOpened,
+    SoundRequest,
     card_and_device,
     card_number,
 )
 from devices.host import threads
 from devices.host.background import BackgroundTask
-from devices.host.priority import ask_for_sound, expect_pauses
+from devices.host.priority import limit_realtime_run, request_audio_priority
 
 _NANOSECONDS = 1_000_000_000
 _BLOCKS_A_SECOND = 50
@@ -48,8 +48,8 @@ type _Block = tuple[int, int, bool, bytes]
 
 def main() -> None:
     """Serve the parent's request until it goes away."""
-    asked = msgspec.json.decode(sys.stdin.buffer.readline(), type=Request)
-    threads.start(_exit_with_parent, name="parent")
+    asked = msgspec.json.decode(sys.stdin.buffer.readline(), type=SoundRequest)
+    threads.start_thread(_exit_with_parent, name="parent")
     try:
         _serve(asked)
     except BrokenPipeError:
@@ -58,24 +58,24 @@ def main() -> None:
         os._exit(0)  # PortAudio's cleanup would wait for a device that may be gone
 
 
-def _serve(asked: Request) -> None:
+def _serve(asked: SoundRequest) -> None:
     if asked.task == "follow":
         return _follow()
     sources: queue.SimpleQueue[list[ServerSource]] = queue.SimpleQueue()
     if asked.task == "list":  # in parallel: PortAudio takes longer
-        threads.start(lambda: sources.put(_sources()), name="sources")
+        threads.start_thread(lambda: sources.put(_sources()), name="sources")
     elif asked.source is not None:
         os.environ["PULSE_SOURCE"] = asked.source  # libpulse's default source for the ALSA plugin
     try:
         import sounddevice
     except (ImportError, OSError) as error:
-        return _answer(Failed(f"the PortAudio library is missing (Debian: libportaudio2): {error}"))
+        return _answer(SoundFailed(f"the PortAudio library is missing (Debian: libportaudio2): {error}"))
     if asked.task == "list":
         inputs = _inputs(sounddevice)
         try:
-            return _answer(Listing(inputs, sources.get(timeout=_SOURCES_S)))
+            return _answer(SoundInputs(inputs, sources.get(timeout=_SOURCES_S)))
         except queue.Empty:
-            return _answer(Listing(inputs))
+            return _answer(SoundInputs(inputs))
     return _capture(sounddevice, asked)
 
 
@@ -119,7 +119,7 @@ def _follow() -> None:
             for sources in sound_server.followed_sources():
                 sent = _send_changed(sources, sent)
         except sound_server.NoLibraryError as error:
-            _answer(Failed(str(error)))
+            _answer(SoundFailed(str(error)))
             return True
         except sound_server.NoServerError:
             sent = _send_changed([], sent)
@@ -134,7 +134,7 @@ def _exit(_error: Exception) -> None:
 
 def _send_changed(sources: list[ServerSource], sent: list[ServerSource] | None) -> list[ServerSource]:
     if sources != sent:
-        _answer(Listing(sources=sources))
+        _answer(SoundInputs(sources=sources))
     return sources
 
 
@@ -149,23 +149,23 @@ def _find(sounddevice: Any, name: str) -> int | None:
     return None
 
 
-def _capture(sounddevice: Any, request: Request) -> None:
+def _capture(sounddevice: Any, request: SoundRequest) -> None:
     channels = request.channels
     if request.source is not None:
         source = next((source for source in _sources() if source.name == request.source), None)
         if source is None:
-            return _answer(Failed(f"the sound server has no source {request.source}", missing=True))
+            return _answer(SoundFailed(f"the sound server has no source {request.source}", missing=True))
         channels = min(channels, source.channels)  # the server would invent the others
     index = _find(sounddevice, request.name)
     if index is None:
         if request.source is not None:
-            return _answer(Failed("PortAudio has no way to the sound server (Debian: libasound2-plugins)"))
-        return _answer(Failed(f"PortAudio sees no input {request.name}", missing=True))
+            return _answer(SoundFailed("PortAudio has no way to the sound server (Debian: libasound2-plugins)"))
+        return _answer(SoundFailed(f"PortAudio sees no input {request.name}", missing=True))
     device = sounddevice.query_devices(index)
     channels = min(channels, device["max_input_channels"])
     blocks: queue.Queue[_Block] = queue.Queue(_MAX_QUEUED)
     is_card = card_and_device(request.name) is not None
-    problem, scheduled = "", ask_for_sound(of_a_card=is_card)  # PortAudio's threads inherit it
+    problem, scheduled = "", request_audio_priority(of_a_card=is_card)  # PortAudio's threads inherit it
     for rate in dict.fromkeys((request.rate, round(device["default_samplerate"]))):
         try:
             stream = sounddevice.RawInputStream(
@@ -175,22 +175,22 @@ def _capture(sounddevice: Any, request: Request) -> None:
                 channels=channels,
                 dtype="int16",
                 latency=_LATENCY_S,
-                callback=recorder(blocks, rate),
+                callback=make_callback(blocks, rate),
             )
             stream.start()
         except sounddevice.PortAudioError as error:
             problem = str(error)
             continue
         if is_card:
-            expect_pauses()
-        _answer(Opened(rate, channels, scheduled))
+            limit_realtime_run()
+        _answer(SoundOpened(rate, channels, scheduled))
         if not is_card:
-            threads.start(_exit_when_moved, request.source, name="moved")
+            threads.start_thread(_exit_when_moved, request.source, name="moved")
         return _send(blocks)
-    return _answer(Failed(problem))
+    return _answer(SoundFailed(problem))
 
 
-def recorder(blocks: "queue.Queue[_Block]", rate: int) -> Callable[[Any, int, Any, Any], None]:
+def make_callback(blocks: "queue.Queue[_Block]", rate: int) -> Callable[[Any, int, Any, Any], None]:
     """Return PortAudio's callback: it timestamps and queues each block, and flags losses."""
     has_lost = False
 

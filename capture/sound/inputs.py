@@ -3,17 +3,17 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Self
 
-from capture.sound.process import PULSE, SERVER_PREFIX, Listing, Request, ServerSource, SoundChild
+from capture.sound.child_process import PULSE, SERVER_PREFIX, ServerSource, SoundChild, SoundInputs, SoundRequest
 from config.errors import DeviceError, DeviceNotFound
 from devices.host.background import BackgroundTask
 from devices.model.device import Device, DeviceKind
 from devices.monitor.identity import find_sound
-from devices.roles.choice import named
-from devices.roles.roles import SERVER_INPUTS, Roles
+from devices.roles.assignment import SERVER_INPUTS, Roles
+from devices.roles.choice import find_named
 
 SOUND_SERVERS = {"pulseaudio", "pipewire", "pipewire-pulse", "wireplumber"}  # command names of sound servers
 
-PREFIX = "sound:"  # prefix of the ids of ALSA configuration inputs, before PortAudio's name
+ALSA_INPUT_PREFIX = "sound:"  # prefix of the ids of ALSA configuration inputs, before PortAudio's name
 
 _SERVERS = {PULSE, "pipewire"}  # PortAudio's names for a sound server as a whole, which mean its default source
 
@@ -29,19 +29,19 @@ _RETRY_S = 5.0  # after a child has died
 
 def server_inputs(timeout_s: float = 5.0) -> list[Device]:
     """Return these inputs as microphones without an ALSA name; takes half a second, as PortAudio is asked."""
-    return inputs_of(list_sound_inputs(timeout_s))
+    return devices_of(list_sound_inputs(timeout_s))
 
 
-def inputs_of(listing: Listing) -> list[Device]:
+def devices_of(listing: SoundInputs) -> list[Device]:
     """Return the inputs in `listing` as microphones, monitors last, without sound cards' own."""
     return [*_alsa_inputs(listing), *(_device(source) for source in listing.sources if source.alsa is None)]
 
 
-def _alsa_inputs(listing: Listing) -> Iterator[Device]:
+def _alsa_inputs(listing: SoundInputs) -> Iterator[Device]:
     """Yield the ALSA configuration's inputs; the server as a whole only if its sources are unknown."""
     for name in listing.inputs:
         if not (listing.sources and name in _SERVERS):
-            yield Device(id=f"{PREFIX}{name}", kind=DeviceKind.MICROPHONE, name=name)
+            yield Device(id=f"{ALSA_INPUT_PREFIX}{name}", kind=DeviceKind.MICROPHONE, name=name)
 
 
 def _device(source: ServerSource) -> Device:
@@ -62,9 +62,9 @@ def find_sound_input(devices: Sequence[Device], name: str, roles: Roles | None =
     if bound is not None and bound.id.startswith(SERVER_INPUTS):
         devices = [*devices, *server_inputs()]
     try:
-        return named(find_sound, devices, name, roles)
+        return find_named(find_sound, devices, name, roles)
     except DeviceNotFound:
-        wanted = name.removeprefix(PREFIX).casefold()
+        wanted = name.removeprefix(ALSA_INPUT_PREFIX).casefold()
         listing = list_sound_inputs()
         if wanted in _SERVERS and (default := next((s for s in listing.sources if s.is_default), None)):
             return _device(default)
@@ -87,18 +87,18 @@ def _named(sources: Sequence[ServerSource], name: str) -> Device:
     raise DeviceNotFound(f"the sound server has no source {name!r}", hint=f"It has {there}")
 
 
-def list_sound_inputs(timeout_s: float = 5.0) -> Listing:
+def list_sound_inputs(timeout_s: float = 5.0) -> SoundInputs:
     """Ask PortAudio and the sound server for inputs (half a second); empty without an answer in time."""
-    child = SoundChild(Request(task="list"))
+    child = SoundChild(SoundRequest(task="list"))
     try:
         answer = child.answer(timeout_s)
     except DeviceError:
-        return Listing()
+        return SoundInputs()
     finally:
         child.close()
-    if not isinstance(answer, Listing):
-        return Listing()
-    return Listing([name for name in answer.inputs if name not in _PLUGIN_INPUTS], answer.sources)
+    if not isinstance(answer, SoundInputs):
+        return SoundInputs()
+    return SoundInputs([name for name in answer.inputs if name not in _PLUGIN_INPUTS], answer.sources)
 
 
 def source_of_card(alsa: str) -> ServerSource | None:
@@ -106,7 +106,7 @@ def source_of_card(alsa: str) -> ServerSource | None:
     return next((source for source in list_sound_inputs().sources if source.alsa == alsa), None)
 
 
-class SourceWatch(BackgroundTask):
+class ServerSourceWatcher(BackgroundTask):
     """Calls `on_sources` with the sound server's sources, first and at each change; empty while no server runs.
 
     It runs on its own thread from entry to exit. One child listens to the server's events: polling would take a process
@@ -134,11 +134,11 @@ class SourceWatch(BackgroundTask):
 
     def _follow(self) -> bool:
         """Follow one child until it ends; return whether to give up."""
-        child = self._child = SoundChild(Request(task="follow"))
+        child = self._child = SoundChild(SoundRequest(task="follow"))
         try:
             # `stop` may have been called before the child existed.
             while not self.stopped.is_set() and (answer := child.next_message()) is not None:
-                if not isinstance(answer, Listing):
+                if not isinstance(answer, SoundInputs):
                     return True
                 self._on_sources(answer.sources)
         finally:

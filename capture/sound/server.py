@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from capture.sound.process import ServerSource
+from capture.sound.child_process import ServerSource
 
 _POLL_S = 1.0  # interval of polling a stream beside the server's events
 _GATHER_S = 0.5  # how long events are gathered before the sources are listed again

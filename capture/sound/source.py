@@ -10,8 +10,17 @@ from typing import Any
 import av
 import numpy as np
 
+from capture.sound.child_process import (
+    PULSE,
+    SERVER_PREFIX,
+    Answer,
+    SoundChild,
+    SoundFailed,
+    SoundOpened,
+    SoundRequest,
+    pcm_node,
+)
 from capture.sound.inputs import SOUND_SERVERS, source_of_card
-from capture.sound.process import PULSE, SERVER_PREFIX, Answer, Failed, Opened, Request, SoundChild, pcm_node
 from capture.source import SAMPLE_RATE, AudioBlock, AudioSource, Samples
 from config.errors import DeviceError, DeviceNotFound
 from devices.model.device import Device
@@ -63,14 +72,16 @@ class SoundSource(AudioSource):
         """Start the child and wait for the first block, so that none is missing; raises a DeviceError."""
         self._first = self._resample = None
         self._lost = False
-        child = SoundChild(Request(PULSE if self._source else self._input, self.channels, SAMPLE_RATE, self._source))
+        child = SoundChild(
+            SoundRequest(PULSE if self._source else self._input, self.channels, SAMPLE_RATE, self._source)
+        )
         try:
             answer = child.answer(_START_S)
         except DeviceError as error:
-            raise holders.refusal(errno.ETIMEDOUT, self.name, self._input) from error
-        if not isinstance(answer, Opened):
+            raise holders.device_open_error(errno.ETIMEDOUT, self.name, self._input) from error
+        if not isinstance(answer, SoundOpened):
             child.close()
-            raise failure(self.name, self._input, answer)
+            raise open_error(self.name, self._input, answer)
         self._child = child
         self.channels, self.rate, self.scheduled = answer.channels, answer.rate, answer.scheduled
         if answer.rate != SAMPLE_RATE:
@@ -91,13 +102,13 @@ class SoundSource(AudioSource):
         """Return the next block; raises DeviceError at `deadline`."""
         while (block := self.read(_FIRST_WAIT_S)) is None:
             if time.monotonic() > deadline:
-                raise holders.lost(self.name, self._input)
+                raise holders.device_lost_error(self.name, self._input)
         return block
 
     def read(self, timeout_s: float) -> AudioBlock | None:
         """Return the next block, about 20 ms, or None; raises DeviceError if the child ends or is silent for 1 s."""
         if self._child is None:
-            raise holders.lost(self.name, self._input)
+            raise holders.device_lost_error(self.name, self._input)
         if self._first is not None:
             first, self._first = self._first, None
             return first
@@ -106,7 +117,7 @@ class SoundSource(AudioSource):
             received = self._child.block(self.channels, deadline)
             if received is None:
                 if self._child.is_lost:
-                    raise holders.lost(self.name, self._input)
+                    raise holders.device_lost_error(self.name, self._input)
                 return None
             block = self._audio_block(*received)
             if block is not None:
@@ -155,18 +166,18 @@ def resampler(rate: int, channels: int) -> Callable[[Samples], Samples]:
     return resample
 
 
-def failure(name: str, sound_input: str, answer: Answer) -> DeviceError:
+def open_error(name: str, sound_input: str, answer: Answer) -> DeviceError:
     """Return the reason why `sound_input` did not open: PortAudio's is vague, so the system is asked."""
-    message = answer.message if isinstance(answer, Failed) else "an answer that makes no sense"
+    message = answer.message if isinstance(answer, SoundFailed) else "an answer that makes no sense"
     node = pcm_node(sound_input)
     if node is not None:
         if not Path(node).exists():
             return DeviceNotFound(f"{name} ({sound_input}) is not plugged in any more", hint="Plug it in again.")
         if not os.access(node, os.R_OK):
-            return holders.denied(name, node)
+            return holders.device_denied_error(name, node)
         if holders.holders(node):
             return _busy(name, sound_input, node)
-    if isinstance(answer, Failed) and answer.missing:
+    if isinstance(answer, SoundFailed) and answer.missing:
         return DeviceNotFound(f"there is no sound input {name} ({sound_input})", hint="See: liput devices")
     return DeviceError(
         f"{name} ({sound_input}) cannot be recorded: {message}", hint="See: liput devices", why="unsupported"
@@ -175,7 +186,7 @@ def failure(name: str, sound_input: str, answer: Answer) -> DeviceError:
 
 def _busy(name: str, sound_input: str, node: str) -> DeviceError:
     """Return the holders of the input, and how to record it through the sound server."""
-    busy = holders.busy(name, node)
+    busy = holders.device_busy_error(name, node)
     if any(holder.command in SOUND_SERVERS for holder in holders.holders(node)):
         source = source_of_card(sound_input)
         if source is not None:

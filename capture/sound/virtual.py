@@ -35,7 +35,7 @@ def modules(sink: str) -> dict[str, str]:
     }
 
 
-def look(sink: str) -> VirtualMicrophone:
+def find(sink: str) -> VirtualMicrophone:
     """Return the parts that exist; raises NoServerError."""
 
     def ask() -> VirtualMicrophone:
@@ -53,7 +53,7 @@ def look(sink: str) -> VirtualMicrophone:
 
 def make(sink: str) -> None:
     """Create the missing parts; raises NoServerError."""
-    there = look(sink)
+    there = find(sink)
     wanted = modules(sink)
 
     def load() -> None:
@@ -66,9 +66,9 @@ def make(sink: str) -> None:
     _within(load)
 
 
-def unmake(sink: str) -> int:
+def remove(sink: str) -> int:
     """Unload it; return the number of modules unloaded. Raises NoServerError."""
-    there = look(sink)
+    there = find(sink)
 
     def unload() -> int:
         with connected() as pulse:

@@ -22,16 +22,16 @@ from av.video.stream import VideoStream
 
 from capture.media.convert import FrameConverter, matrix_of
 from capture.media.jpeg import JpegDecoder
-from capture.media.pictures import BySize, fit, turned
+from capture.media.pictures import SizeCache, fit_size, rotate
 from capture.pacing import Pace
 from capture.source import (
     SAMPLE_RATE,
     AudioBlock,
     AudioSource,
-    Coded,
-    CodedPicture,
+    CodedFormat,
+    CodedFrame,
+    ColorMatrix,
     Frame,
-    Matrix,
     Samples,
     Size,
     SourceEnded,
@@ -143,22 +143,22 @@ _BITSTREAM_FILTERS = {"mjpeg": "null", "h264": "h264_mp4toannexb", "hevc": "hevc
 """Per codec, the bitstream filter that gives packets as a camera sends them, parameter sets before each keyframe."""
 
 
-def copied_form(stream: VideoStream) -> Coded | None:
+def copyable_format(stream: VideoStream) -> CodedFormat | None:
     """Return the format of a film's frames for copying, None for other codecs."""
     codec = stream.codec_context.name
-    return Coded(codec, stream.width, stream.height) if codec in _BITSTREAM_FILTERS else None
+    return CodedFormat(codec, stream.width, stream.height) if codec in _BITSTREAM_FILTERS else None
 
 
 def _copying(
     stream: VideoStream, at_ns: Callable[[int, Fraction], int]
-) -> "Callable[[Packet[VideoStream]], list[CodedPicture]]":  # quoted: not generic at run time
+) -> "Callable[[Packet[VideoStream]], list[CodedFrame]]":  # quoted: not generic at run time
     """Return a function that copies and consumes a packet's frames; `at_ns` converts ticks to session time."""
     filtering = BitStreamFilterContext(_BITSTREAM_FILTERS[stream.codec_context.name], stream)
     tick = Fraction(stream.time_base.num, stream.time_base.den)
 
-    def copied(packet: "Packet[VideoStream]") -> list[CodedPicture]:
+    def copied(packet: "Packet[VideoStream]") -> list[CodedFrame]:
         return [
-            CodedPicture(bytes(one), at_ns(one.dts or 0 if one.pts is None else one.pts, tick), one.is_keyframe)
+            CodedFrame(bytes(one), at_ns(one.dts or 0 if one.pts is None else one.pts, tick), one.is_keyframe)
             for one in (filtering.filter(packet) if packet.size else ())
         ]
 
@@ -190,13 +190,13 @@ class FileVideoSource(VideoSource):
         self._pace = pace
         self._limits = max_width, max_height
         self._copied = copied
-        self.coded: Coded | None = None
+        self.coded: CodedFormat | None = None
         """The format for storing frames unchanged; None while closed, and for other codecs."""
         self._file: MediaFile | None = None
-        self._jpegs: BySize[JpegDecoder] | None = None
-        self._converters: BySize[FrameConverter] | None = None
+        self._jpegs: SizeCache[JpegDecoder] | None = None
+        self._converters: SizeCache[FrameConverter] | None = None
         self._quarters = 0  # quarter turns to the left for display
-        self._matrix = Matrix.BT601
+        self._matrix = ColorMatrix.BT601
         self._delivery: _Delivery[_Payload] | None = None
 
     def open(self) -> VideoFormat:
@@ -205,19 +205,19 @@ class FileVideoSource(VideoSource):
         stream = file.video()
         self._quarters = quarters = _quarter_turns(self._path)
         shape = _turned(_display_size(stream), quarters)
-        size = fit(*shape, self._limits[0] or shape[0], self._limits[1] or shape[1])
+        size = fit_size(*shape, self._limits[0] or shape[0], self._limits[1] or shape[1])
         rate = _nominal_rate(stream)
-        self.coded = copied_form(stream) if self._copied else None
+        self.coded = copyable_format(stream) if self._copied else None
         self._jpegs = self._converters = None
         if stream.codec_context.name == "mjpeg" and not quarters and shape == (stream.width, stream.height):
-            self._matrix = Matrix.BT601
-            self._jpegs = BySize(*size, lambda *smaller: JpegDecoder(*shape, *smaller))
+            self._matrix = ColorMatrix.BT601
+            self._jpegs = SizeCache(*size, lambda *smaller: JpegDecoder(*shape, *smaller))
             payloads = _jpegs(file, stream)
         else:
             context = stream.codec_context
             context.thread_type = "AUTO"
             self._matrix = matrix = matrix_of(context.colorspace, context.height)
-            self._converters = BySize(*size, lambda *shown: FrameConverter(*_turned(shown, quarters), matrix))
+            self._converters = SizeCache(*size, lambda *shown: FrameConverter(*_turned(shown, quarters), matrix))
             payloads = _decoded(file, stream, _copying(stream, self._at_ns) if self.coded else None)
         timed = _timed(payloads, file, stream, round(NANOSECONDS / rate))
         self._delivery = _Delivery(self._pace, "video", timed)
@@ -242,7 +242,7 @@ class FileVideoSource(VideoSource):
         if self._converters is None:
             raise TypeError(_FOREIGN_FRAME)
         picture = self._converters.get(within).convert(payload)
-        return turned(picture, self._quarters, self._matrix) if self._quarters else picture
+        return rotate(picture, self._quarters, self._matrix) if self._quarters else picture
 
     def _at_ns(self, ticks: int, tick: Fraction) -> int:
         return self._pace.start_ns() + max(0, self._file.media_ns(ticks, tick) if self._file else 0)
@@ -289,7 +289,7 @@ class FileAudioSource(AudioSource):
             self._file.close()
 
 
-type _Payload = tuple[bytes | VideoFrame, Sequence[CodedPicture]]  # a payload for `decode`, and its `Frame.copies`
+type _Payload = tuple[bytes | VideoFrame, Sequence[CodedFrame]]  # a payload for `decode`, and its `Frame.copies`
 
 
 class _Delivery[T]:
@@ -335,10 +335,10 @@ def _jpegs(file: MediaFile, stream: VideoStream) -> Iterator[tuple[int | None, _
 
 
 def _decoded(
-    file: MediaFile, stream: VideoStream, copied: "Callable[[Packet[VideoStream]], list[CodedPicture]] | None"
+    file: MediaFile, stream: VideoStream, copied: "Callable[[Packet[VideoStream]], list[CodedFrame]] | None"
 ) -> Iterator[tuple[int | None, _Payload]]:
     """Yield decoded frames in order; empty bytes stand for damaged ones."""
-    copies: list[CodedPicture] = []
+    copies: list[CodedFrame] = []
     is_damaged = False
     for packet in file.packets(stream):
         try:

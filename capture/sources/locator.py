@@ -4,13 +4,13 @@ import contextlib
 import threading
 from collections.abc import Callable, Sequence
 
-from capture.sources.worker import DeviceLocator, Located
+from capture.sources.worker import DeviceLocator, LocatedDevice
 from config.errors import DeviceError
 from devices.host.clock import NANOSECONDS, Clock
 from devices.model.device import Device
-from devices.roles.matching import Binding, binding_of, resolve
+from devices.roles.matching import RoleBinding, binding_of, resolve
 
-type Listing = Callable[[], Sequence[Device]]  # lists the devices now, or as a monitor last saw them
+type DeviceListing = Callable[[], Sequence[Device]]  # lists the devices now, or as a monitor last saw them
 
 
 type _Plug = tuple[str | None, str | None, str | None]
@@ -19,24 +19,24 @@ type _Plug = tuple[str | None, str | None, str | None]
 _claiming = threading.Lock()  # guards all claims: each input has its own thread
 
 
-class Claim:
+class DeviceClaim:
     """The device that an input is bound to, and the one it tries to open; no other input tries either."""
 
-    def __init__(self, session: "list[Claim] | None" = None) -> None:
+    def __init__(self, session: "list[DeviceClaim] | None" = None) -> None:
         """Claim nothing yet; `session` collects the claims of all inputs of a session."""
-        self.bound: Binding | None = None
-        self.tried: Binding | None = None
+        self.bound: RoleBinding | None = None
+        self.tried: RoleBinding | None = None
         self.home: object | None = None
         """Shared by all inputs from one plug, wherever they are now; None for a device that was never there."""
         self._session = [] if session is None else session
         self._session.append(self)
 
-    def expect(self, binding: Binding) -> None:
+    def expect(self, binding: RoleBinding) -> None:
         """Claim a role's device that was never there yet."""
         with _claiming:
             self.bound = binding
 
-    def bind(self, binding: Binding) -> None:
+    def bind(self, binding: RoleBinding) -> None:
         """Claim the device of `binding`; picture and sound of one plug share a home."""
         with _claiming:
             self.bound = binding
@@ -53,11 +53,11 @@ class Claim:
             if binding
         )
 
-    def _others(self) -> list["Claim"]:
+    def _others(self) -> list["DeviceClaim"]:
         return [claim for claim in self._session if claim is not self]
 
 
-def _plug(of: Device | Binding) -> _Plug:
+def _plug(of: Device | RoleBinding) -> _Plug:
     return of.vid, of.pid, of.place or of.port
 
 
@@ -69,10 +69,10 @@ class BoundLocator:
     opened.
     """
 
-    def __init__(self, binding: Binding, listing: Listing, claim: Claim | None = None) -> None:
+    def __init__(self, binding: RoleBinding, listing: DeviceListing, claim: DeviceClaim | None = None) -> None:
         self._binding = binding
         self._listing = listing
-        self._claim = claim or Claim()
+        self._claim = claim or DeviceClaim()
         self._claim.bind(binding)
         self._others: frozenset[str] | None = None  # of its model, present at the loss
 
@@ -87,7 +87,7 @@ class BoundLocator:
                 self._binding = self._claim.bound = self._claim.tried
             self._claim.tried = None
 
-    def find(self) -> Located | None:
+    def find(self) -> LocatedDevice | None:
         """Return the device, None while it is away."""
         devices = self._listing()
         with _claiming:
@@ -95,7 +95,7 @@ class BoundLocator:
             self._claim.tried = binding_of(found.device, self._binding.at) if found else None
             return found
 
-    def _found(self, devices: Sequence[Device]) -> Located | None:
+    def _found(self, devices: Sequence[Device]) -> LocatedDevice | None:
         found = resolve(self._binding, devices)
         if isinstance(found, Device):
             return self._located(found)
@@ -112,12 +112,12 @@ class BoundLocator:
         known = self._binding.capabilities
         return not _serial(device) and (known is None or known == device.capabilities)
 
-    def _located(self, device: Device, *, is_certain: bool = True) -> Located:
+    def _located(self, device: Device, *, is_certain: bool = True) -> LocatedDevice:
         moved_from = self._binding.port if self._binding.port != device.port else None
-        return Located(device, moved_from, is_certain)
+        return LocatedDevice(device, moved_from, is_certain)
 
 
-def _has_serial(binding: Binding) -> bool:
+def _has_serial(binding: RoleBinding) -> bool:
     return (binding.serial or binding.shared_serial) is not None
 
 
@@ -153,7 +153,7 @@ class NamedLocator:
         if self._found:
             self._found.reopened()
 
-    def find(self) -> Located | None:
+    def find(self) -> LocatedDevice | None:
         """Return the device, None while it is away."""
         if self._found:
             return self._found.find()
@@ -166,10 +166,10 @@ class NamedLocator:
             self._next_ns = self._clock.now_ns() + self._every_ns
             return None
         self._found = self._then(device)
-        return Located(device)
+        return LocatedDevice(device)
 
 
-class AlwaysThere:
+class FixedLocator:
     """Locates an input of a sound server: only opening it tells whether it is there."""
 
     def __init__(self, device: Device) -> None:
@@ -181,6 +181,6 @@ class AlwaysThere:
     def reopened(self) -> None:
         """Do nothing."""
 
-    def find(self) -> Located:
+    def find(self) -> LocatedDevice:
         """Return the input itself."""
-        return Located(self._device)
+        return LocatedDevice(self._device)

@@ -22,18 +22,18 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Stream
 
-from capture.media.camera_pictures import CameraDecoder, decoder_for
-from capture.source import Coded, Frame, Matrix, Size, VideoFormat, VideoSource
+from capture.media.camera_decoder import CameraDecoder, decoder_for
+from capture.source import CodedFormat, ColorMatrix, Frame, Size, VideoFormat, VideoSource
 from config.errors import DeviceError, MediaError
 from devices.host.clock import NANOSECONDS, Clock, SystemClock, nanoseconds
-from devices.host.deadline import close_within, hung_closings
+from devices.host.deadline import close_within, count_hung_closings
 from devices.kernel import v4l2
 from devices.model.device import Device
-from devices.model.mode_choice import ChosenMode, Wanted, choose_mode
-from devices.model.quirks import quirk
+from devices.model.mode_choice import ChosenMode, PictureRequirements, choose_mode
+from devices.model.quirks import quirk_of
 from devices.monitor import holders
-from devices.monitor.modes import offer, sample_coding
-from devices.usb.ports import usable_bps
+from devices.monitor.modes import colour_coding, probe_node
+from devices.usb.slow_ports import usable_bps
 
 
 def next_packet(container: InputContainer, stream: Stream) -> "Packet[Stream]":  # quoted: not generic at run time
@@ -53,7 +53,7 @@ _DELETED = " (deleted)"
 _TRIES_AFTER_S = (0.0, 0.05, 0.1, 0.2)
 
 
-def unmap(node: str) -> int:
+def unmap_leaked_buffers(node: str) -> int:
     """Unmap all pieces of `node` in this process's memory; return how many there were.
 
     When STREAMON fails, libavdevice closes its descriptor but leaves its buffers mapped. The node then stays busy for
@@ -134,7 +134,7 @@ _MAX_DELAY_NS = 2 * NANOSECONDS
 _FUTURE_NS = NANOSECONDS // 4  # some drivers stamp a frame with the expected time of its completion
 
 
-class Stamps:
+class TimestampMapper:
     """Maps a driver's timestamps to the session clock; results never go back.
 
     V4L2 stamps frames with CLOCK_MONOTONIC, the session clock, unless a driver chooses another. The first frame shows
@@ -206,12 +206,12 @@ class V4l2Source(VideoSource):
         self.name = device.name
         self.mode: ChosenMode | None = None
         self.damaged = 0
-        self.stamps = Stamps()
+        self.stamps = TimestampMapper()
         self._device = device
         self._prepare = prepare
         self._coded_only = coded_only
         self._node = device.node or ""
-        self._wanted = Wanted(width, height, rate)
+        self._wanted = PictureRequirements(width, height, rate)
         self._clock = clock or SystemClock()
         self._stream: _Stream | None = None
         self._decoder: CameraDecoder | None = None
@@ -229,7 +229,7 @@ class V4l2Source(VideoSource):
         try:
             size = stream.size
             is_bt709, is_full_range = stream.coding
-            matrix = Matrix.BT709 if is_bt709 and self.mode.mode.format != "MJPG" else Matrix.BT601
+            matrix = ColorMatrix.BT709 if is_bt709 and self.mode.mode.format != "MJPG" else ColorMatrix.BT601
             self._decoder = decoder_for(
                 self.mode.mode.format,
                 size,
@@ -244,17 +244,17 @@ class V4l2Source(VideoSource):
             ) from error
         self._stream = stream
         codec = _CODED.get(self.mode.mode.format)
-        self.coded = Coded(codec, *size) if codec else None  # uncompressed frames are too large to store
+        self.coded = CodedFormat(codec, *size) if codec else None  # uncompressed frames are too large to store
         self.stamps.reset()
         return VideoFormat(self._decoder.width, self._decoder.height, stream.rate or self._rate(), matrix)
 
     def _choose(self) -> ChosenMode:
         if not self._node:
             raise DeviceError(f"{self.name} gives no picture", hint="See: liput devices", why="unsupported")
-        modes = self._device.modes or offer(self._node, self.name).modes
+        modes = self._device.modes or probe_node(self._node, self.name).modes
         if self._coded_only:
             modes = tuple(mode for mode in modes if mode.format in _CODED) or modes
-        known = quirk(self._device.vid, self._device.pid)
+        known = quirk_of(self._device.vid, self._device.pid)
         chosen = choose_mode(modes, self._wanted, usable_bps=usable_bps(self._device), quirk=known)
         if chosen is None:
             formats = ", ".join(sorted({mode.format for mode in modes})) or "nothing"
@@ -271,10 +271,10 @@ class V4l2Source(VideoSource):
         while True:
             stream = self._stream
             if stream is None:
-                raise holders.lost(self.name, self._node)
+                raise holders.device_lost_error(self.name, self._node)
             with stream.lock:
                 if stream.is_closed:
-                    raise holders.lost(self.name, self._node)
+                    raise holders.device_lost_error(self.name, self._node)
                 packet = stream.packet()
                 if packet is None:
                     remaining_ns = deadline_ns - self._clock.now_ns()
@@ -325,7 +325,7 @@ class V4l2Source(VideoSource):
     @property
     def abandoned(self) -> int:
         """The number of closings of this node that still hang."""
-        return hung_closings(self._node)
+        return count_hung_closings(self._node)
 
 
 class _Stream:
@@ -345,8 +345,8 @@ class _Stream:
         try:
             self._container = av.open(node, format="v4l2", options=options, timeout=(_OPEN_S, None))
         except (av.FFmpegError, OSError, ValueError) as error:
-            unmap(node)
-            raise holders.refusal(_errno(error), name, node) from error
+            unmap_leaked_buffers(node)
+            raise holders.device_open_error(_errno(error), name, node) from error
         self._stream = self._container.streams.video[0]
         self.size = self._stream.codec_context.width, self._stream.codec_context.height
         rate = self._stream.average_rate
@@ -357,7 +357,7 @@ class _Stream:
             self._poll_fd = os.open(node, os.O_RDWR | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
             self._poll.register(self._poll_fd, select.POLLIN)
             self._receiver = _receiver_of(self._poll_fd)
-        self.coding = sample_coding(self._poll_fd) if self._poll_fd >= 0 else (False, False)
+        self.coding = colour_coding(self._poll_fd) if self._poll_fd >= 0 else (False, False)
 
     def packet(self) -> tuple[bytes, int | None] | None:
         """Return the next packet's bytes and the driver's timestamp in nanoseconds, None without a packet."""
@@ -375,7 +375,7 @@ class _Stream:
         return bytes(packet), stamp
 
     def _lost(self, error: Exception | None) -> DeviceError:
-        return holders.lost(self._name, self._node, None if error is None else _errno(error))
+        return holders.device_lost_error(self._name, self._node, None if error is None else _errno(error))
 
     def signal_problem(self) -> str | None:
         return None if self._receiver is None else _signal_problem(self._poll_fd, self._receiver)

@@ -15,14 +15,14 @@ import av
 
 from capture.source import AudioBlock, Frame, Size, Source, SourceEnded, VideoFormat, VideoSource
 from capture.sources.source_queue import SourceQueue
-from config.errors import DeviceError, LiputError, MediaError, as_ours
-from devices.health.faults import Fault, refused
+from config.errors import DeviceError, LiputError, MediaError, as_liput_error
+from devices.health.faults import Fault, fault_of_error
 from devices.host import threads
 from devices.host.clock import NANOSECONDS, Clock
 from devices.model.device import Device
 
 if TYPE_CHECKING:
-    from capture.detectors.health import SourceHealth
+    from capture.detectors.source_health import SourceHealth
 
 
 class OutageKind(StrEnum):
@@ -45,7 +45,7 @@ _REFUSED: Mapping[Fault | None, OutageKind] = {
 
 def outage_kind(error: LiputError, otherwise: OutageKind) -> OutageKind:
     """Return the kind of outage for an error of opening."""
-    return _REFUSED.get(refused(error), otherwise)
+    return _REFUSED.get(fault_of_error(error), otherwise)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class SourceOutage:
 
 
 @dataclass(frozen=True, slots=True)
-class Located:
+class LocatedDevice:
     """A device that came back: from the port `moved_from` if that changed, certainly the same or only by its model."""
 
     device: Device
@@ -74,7 +74,7 @@ class DeviceLocator(Protocol):
         """Note the loss."""
         ...
 
-    def find(self) -> Located | None:
+    def find(self) -> LocatedDevice | None:
         """Return the device, None while it is away; does not block for long."""
         ...
 
@@ -104,7 +104,7 @@ class SourceState(StrEnum):
 
 
 @dataclass(slots=True, eq=False)
-class Supervision:
+class DeviceSupervision:
     """Lets a worker find, reopen and judge its device; files and synthetic sources have none."""
 
     locator: DeviceLocator
@@ -119,7 +119,7 @@ class SourceEvents:
     def lost(self, outage: SourceOutage) -> None:
         """Note that the device is gone, or that opening it failed for an unforeseen reason."""
 
-    def found(self, outage: SourceOutage, located: Located) -> None:
+    def found(self, outage: SourceOutage, located: LocatedDevice) -> None:
         """Note that the device was opened again after `outage`."""
 
     def hung(self, closings: int) -> None:
@@ -143,7 +143,7 @@ class SourceWorker[Item, Opened: VideoFormat | None]:
         clock: Clock,
         *,
         queue: SourceQueue[Item] | None = None,
-        supervision: Supervision | None = None,
+        supervision: DeviceSupervision | None = None,
         events: SourceEvents | None = None,
     ) -> None:
         self.name = source.name
@@ -330,7 +330,7 @@ class SourceWorker[Item, Opened: VideoFormat | None]:
                 self._events.lost(changed)
         self._next_ns = self._clock.now_ns() + round(REFUSED_RETRY_S * NANOSECONDS)
 
-    def _reconnected(self, supervision: Supervision, located: Located) -> None:
+    def _reconnected(self, supervision: DeviceSupervision, located: LocatedDevice) -> None:
         if self._stopping.is_set():
             self._release()
             return
@@ -342,7 +342,7 @@ class SourceWorker[Item, Opened: VideoFormat | None]:
             self._events.found(outage, located)
 
     def _translated(self, error: Exception) -> LiputError:
-        return as_ours(error, DeviceError, f"{self.name} failed", "lost")
+        return as_liput_error(error, DeviceError, f"{self.name} failed", "lost")
 
     def _release(self) -> None:
         with contextlib.suppress(Exception):  # an open device would block the next try
@@ -371,7 +371,7 @@ class SourceWorker[Item, Opened: VideoFormat | None]:
                 return
             self._work(go, keeps_early=keeps_early)
 
-        self._thread = threads.start(run, name=f"read-{self.name}")
+        self._thread = threads.start_thread(run, name=f"read-{self.name}")
 
     def _opened_in_turn(self, after: "SourceWorker[Any, Any] | None", then: Callable[[], object] | None) -> bool:
         """Open; return whether there is anything to read. `error` has the reason."""

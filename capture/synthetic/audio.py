@@ -137,7 +137,7 @@ class Speech:
 
 
 @functools.cache
-def speech(*, beeps: bool) -> Speech:
+def shared_speech(*, beeps: bool) -> Speech:
     """Return the shared speech, with or without a beep at the start of each second."""
     return Speech(beeps=beeps)
 
@@ -225,7 +225,7 @@ class SyntheticAudio(AudioSource):
         self.channels = channels
         self._pace = pace
         self._stop = stop
-        self._speech = speech(beeps=beeps)
+        self._speech = shared_speech(beeps=beeps)
         self._number = 0
 
     def open(self) -> None:

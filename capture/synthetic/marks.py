@@ -24,7 +24,7 @@ FLASH_FRACTION = 10  # lamp and beep are on for the first tenth of each second
 
 
 @dataclass(frozen=True, slots=True)
-class Area:
+class RelativeArea:
     """A part of a frame, in fractions of its width and height."""
 
     left: float
@@ -45,10 +45,10 @@ class Area:
         return plane[rows, columns]
 
 
-FOOTER = Area(0.0, 0.9, 1.0, 1.0)
-NUMBER = Area(0.02, 0.915, 0.62, 0.985)
-CLOCK = Area(0.64, 0.91, 0.92, 0.99)
-LAMP = Area(0.94, 0.915, 0.98, 0.985)
+FOOTER = RelativeArea(0.0, 0.9, 1.0, 1.0)
+NUMBER = RelativeArea(0.02, 0.915, 0.62, 0.985)
+CLOCK = RelativeArea(0.64, 0.91, 0.92, 0.99)
+LAMP = RelativeArea(0.94, 0.915, 0.98, 0.985)
 
 
 def number_bits(number: int) -> NDArray[np.bool_]:

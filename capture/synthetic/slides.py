@@ -8,13 +8,13 @@ from typing import Final
 import cv2
 import numpy as np
 
-from capture.synthetic.marks import FOOTER, Area, Bgr, Colour
+from capture.synthetic.marks import FOOTER, Bgr, Colour, RelativeArea
 
 SLIDE_SECONDS = 4  # display time of a slide
 
-SPEAKER = Area(0.69, 0.06, 0.97, 0.44)
-_CHART = Area(0.69, 0.5, 0.97, 0.86)
-_TEXT = Area(0.05, 0.08, 0.65, 0.86)
+SPEAKER = RelativeArea(0.69, 0.06, 0.97, 0.44)
+_CHART = RelativeArea(0.69, 0.5, 0.97, 0.86)
+_TEXT = RelativeArea(0.05, 0.08, 0.65, 0.86)
 
 _PAPER: Colour = (250, 248, 246)
 _INK: Colour = (62, 44, 30)

@@ -9,9 +9,9 @@ import av
 import cv2
 import numpy as np
 
-from capture.media.pictures import BySize, plane_views, tagged
+from capture.media.pictures import SizeCache, plane_views, tag_frame
 from capture.pacing import Pace
-from capture.source import Frame, Matrix, Size, VideoFormat, VideoSource
+from capture.source import ColorMatrix, Frame, Size, VideoFormat, VideoSource
 from capture.synthetic.marks import CLOCK, Plane, is_lit, planes_in, write_lamp, write_number
 from capture.synthetic.slides import SLIDE_SECONDS, SLIDES, SPEAKER, draw_slide
 from capture.synthetic.speaker import Speaker
@@ -29,16 +29,16 @@ class SyntheticVideo(VideoSource):
     name = "synthetic picture"
 
     def __init__(self, width: int, height: int, rate: Fraction, pace: Pace, stop: threading.Event) -> None:
-        self._format = VideoFormat(width, height, rate, Matrix.BT601)
+        self._format = VideoFormat(width, height, rate, ColorMatrix.BT601)
         self._pace = pace
         self._stop = stop
-        self._painters: BySize[Painter] | None = None
+        self._painters: SizeCache[SyntheticPainter] | None = None
         self._number = 0
 
     def open(self) -> VideoFormat:
         """Draw the first slide."""
         width, height, rate = self._format.width, self._format.height, self._format.rate
-        self._painters = BySize(width, height, lambda wide, high: Painter(wide, high, rate))
+        self._painters = SizeCache(width, height, lambda wide, high: SyntheticPainter(wide, high, rate))
         return self._format
 
     def read(self, timeout_s: float) -> Frame | None:
@@ -63,7 +63,7 @@ class SyntheticVideo(VideoSource):
         self._pace.finish(TRACK)
 
 
-class Painter:
+class SyntheticPainter:
     """Draws the frames of one size and rate into two frames in turn."""
 
     def __init__(self, width: int, height: int, rate: Fraction) -> None:
@@ -90,7 +90,7 @@ class Painter:
         self._clock.write(planes[0], int(seconds * 1000), number)
         write_number(planes[0], number)
         write_lamp(planes[0], lit=is_lit(number, self._rate))
-        return tagged(self._frames[self._turn], Matrix.BT601)
+        return tag_frame(self._frames[self._turn], ColorMatrix.BT601)
 
     def _put_slide(self, planes: tuple[Plane, ...], slide: int) -> None:
         if self._shown[self._turn] != slide:

@@ -17,12 +17,12 @@ import msgspec
 
 WRITTEN = ("id", "en")
 """Indonesian and English: each sentence exists in both."""
-FOLDER = Path(__file__).parents[1] / "languages"
-LANGUAGES = (*WRITTEN, *sorted(file.stem for file in FOLDER.glob("*.json")))
-AREAS = Path(__file__).parent
+LANGUAGE_FOLDER = Path(__file__).parents[1] / "languages"
+LANGUAGES = (*WRITTEN, *sorted(file.stem for file in LANGUAGE_FOLDER.glob("*.json")))
+SENTENCE_FOLDER = Path(__file__).parent
 
 
-class Words(NamedTuple):
+class LocalizedText(NamedTuple):
     """A sentence in each language of WRITTEN."""
 
     indonesian: str
@@ -32,12 +32,12 @@ class Words(NamedTuple):
         """Return the sentence in a language, else in English."""
         return in_language(self, language)
 
-    def filled(self, facts: Mapping[str, object]) -> "Words":
+    def filled(self, facts: Mapping[str, object]) -> "LocalizedText":
         """Return it with the fields in braces replaced by facts."""
-        return Words(*(text.format_map(facts) for text in self))
+        return LocalizedText(*(text.format_map(facts) for text in self))
 
 
-NOTHING = Words("", "")
+NO_TEXT = LocalizedText("", "")
 
 
 class Sentence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -47,7 +47,7 @@ class Sentence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     en: str
 
 
-class Finding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class CodeSentences(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A code in a file: its verdict, reason and advice."""
 
     verdict: str
@@ -55,29 +55,29 @@ class Finding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     advice: Sentence | str | None = None
 
 
-class Area(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class SentenceFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A file of sentences."""
 
     words: dict[str, Sentence | str] = {}
-    codes: dict[str, Finding] = {}
+    codes: dict[str, CodeSentences] = {}
 
-    def said(self, sentence: Sentence | str | None) -> Words:
+    def said(self, sentence: Sentence | str | None) -> LocalizedText:
         """Return a sentence, or the entry of `words` with that name. Raises KeyError."""
         if isinstance(sentence, str):
             return self.said(self.words[sentence])
-        return NOTHING if sentence is None else Words(sentence.id, sentence.en)
+        return NO_TEXT if sentence is None else LocalizedText(sentence.id, sentence.en)
 
 
 @functools.cache
-def area(name: str) -> Area:
+def sentence_file(name: str) -> SentenceFile:
     """Return the content of an area's file."""
-    return msgspec.json.decode((AREAS / f"{name}.json").read_bytes(), type=Area)
+    return msgspec.json.decode((SENTENCE_FOLDER / f"{name}.json").read_bytes(), type=SentenceFile)
 
 
 @functools.cache
-def words(name: str) -> dict[str, Words]:
+def words(name: str) -> dict[str, LocalizedText]:
     """Return the sentences of an area, each by its key."""
-    return {key: area(name).said(sentence) for key, sentence in area(name).words.items()}
+    return {key: sentence_file(name).said(sentence) for key, sentence in sentence_file(name).words.items()}
 
 
 def text(name: str, key: str, language: str, /, **facts: object) -> str:
@@ -96,7 +96,7 @@ class Translation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 @functools.cache
 def translation(language: str) -> Translation:
     """Return the content of a language's file."""
-    return msgspec.json.decode((FOLDER / f"{language}.json").read_bytes(), type=Translation)
+    return msgspec.json.decode((LANGUAGE_FOLDER / f"{language}.json").read_bytes(), type=Translation)
 
 
 def in_language(texts: tuple[str, str], language: str) -> str:
@@ -110,7 +110,7 @@ def in_language(texts: tuple[str, str], language: str) -> str:
 _SLATES = words("slates")  # read at once: a slate waits for no disk
 
 
-class Card(StrEnum):
+class ProgramCard(StrEnum):
     """A picture in place of the whole program."""
 
     WAITING = "waiting"

@@ -7,16 +7,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from config.settings import kinds
+from config.settings import value_kinds
 from config.settings.quantities import NotAllowed
 
-type Form = Literal["server", "port", "folder"]
+type AddressForm = Literal["server", "port", "folder"]
 """The form of an address's place: HOST:PORT/APP with an optional port, HOST:PORT, or a folder of this PC."""
-type Key = Literal["", "stream", "srt"]
+type KeyForm = Literal["", "stream", "srt"]
 """The secret in the file of keys: a stream key, or for SRT a passphrase, a stream id, both or neither."""
 
 
-class Scheme(NamedTuple):
+class StreamScheme(NamedTuple):
     """The scheme of one sort of live destinations.
 
     `kind` is its module in recorder/live/kinds, `looks` an example for people. One that `may_listen` waits for callers
@@ -25,17 +25,17 @@ class Scheme(NamedTuple):
 
     kind: str
     looks: str
-    form: Form
-    key: Key = ""
+    form: AddressForm
+    key: KeyForm = ""
     may_listen: bool = False
     certificate: bool = False
 
 
-SCHEMES: Mapping[str, Scheme] = {
-    "rtmps": Scheme("rtmp", "rtmps://HOST/APP", "server", "stream", certificate=True),
-    "rtmp": Scheme("rtmp", "rtmp://HOST:PORT/APP", "server", "stream"),
-    "srt": Scheme("srt", "srt://HOST:PORT", "port", "srt", may_listen=True),
-    "file": Scheme("folder", "file:///FOLDER", "folder"),
+SCHEMES: Mapping[str, StreamScheme] = {
+    "rtmps": StreamScheme("rtmp", "rtmps://HOST/APP", "server", "stream", certificate=True),
+    "rtmp": StreamScheme("rtmp", "rtmp://HOST:PORT/APP", "server", "stream"),
+    "srt": StreamScheme("srt", "srt://HOST:PORT", "port", "srt", may_listen=True),
+    "file": StreamScheme("folder", "file:///FOLDER", "folder"),
 }
 NO_HOST = "names a host that cannot be looked up: between its dots stand 1 to 63 letters"
 PASSPHRASE_LENGTHS = range(10, 80)
@@ -66,7 +66,9 @@ def _stream_address(raw: object) -> str:
     return raw.rstrip("/")
 
 
-STREAM_ADDRESS = kinds.Kind("the address of a live destination, without what is secret of it", _stream_address)
+STREAM_ADDRESS = value_kinds.ValueKind(
+    "the address of a live destination, without what is secret of it", _stream_address
+)
 
 
 def scheme_of(url: str) -> str:
@@ -138,7 +140,7 @@ def check_stream_url(url: str) -> None:
         raise NotAllowed(NO_HOST)
 
 
-def _looks(known: Scheme | None) -> str:
+def _looks(known: StreamScheme | None) -> str:
     """Return an example of an address for people: of the `known` scheme, or of every one."""
     if known is None or known.form == "server":
         *others, last = (scheme.looks for scheme in SCHEMES.values())

@@ -12,18 +12,18 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from config.errors import SecretError, SettingsError, UsageError
-from config.files import sync, write_file
+from config.files import sync_path, write_file
 from config.settings.reader import read_settings
 from config.settings.schema import Settings
-from config.settings.secrets import key_problem, keys_path, read_key, read_private
+from config.settings.secrets import key_problem, keys_path, read_key, read_private_file
 
-type Value = str | bool | Mapping[str, str]
+type EditedValue = str | bool | Mapping[str, str]
 """A mapping is written in one line, {name = "..."}."""
-type Changes = Mapping[tuple[str, ...], Value]
+type SettingChanges = Mapping[tuple[str, ...], EditedValue]
 """New values by their key path, from the top of the file inwards."""
 
 
-def edited(file: Path, text: str, changes: Changes) -> str:
+def edit_toml(file: Path, text: str, changes: SettingChanges) -> str:
     """Return `text`, the TOML of `file`, with `changes`; the rest stays unchanged. Raises SettingsError."""
     import tomlkit  # loads in 0.1 s, and only an edit needs it
     from tomlkit.exceptions import TOMLKitError
@@ -45,13 +45,13 @@ def edited(file: Path, text: str, changes: Changes) -> str:
     return after
 
 
-def _put(table: dict[str, Any], path: tuple[str, ...], value: Value) -> None:
+def _put(table: dict[str, Any], path: tuple[str, ...], value: EditedValue) -> None:
     for name in path[:-1]:
         table = table.setdefault(name, {})
     table[path[-1]] = dict(value) if isinstance(value, Mapping) else value
 
 
-def _write(document: Any, path: tuple[str, ...], value: Value) -> None:
+def _write(document: Any, path: tuple[str, ...], value: EditedValue) -> None:
     import tomlkit
 
     item: Any = value
@@ -100,7 +100,7 @@ _FIRST_KEYS = "# Stream keys, by the names of their destinations. For the eyes o
 _ALONE = threading.Lock()
 
 
-def hindrance(file: Path) -> str:
+def write_problem(file: Path) -> str:
     """Return why this user cannot write `file`, "" where it is possible."""
     file = Path(os.path.realpath(file))
     try:
@@ -116,7 +116,7 @@ def hindrance(file: Path) -> str:
         return f"{file} cannot be written: {error.strerror}"
 
 
-def change_settings(file: Path, changes: Changes, key: tuple[str, Value] | None = None) -> Settings:
+def change_settings(file: Path, changes: SettingChanges, key: tuple[str, EditedValue] | None = None) -> Settings:
     """Write `changes` into the settings file, and return the new settings; missing files are created.
 
     `key` is the name of a destination and its key, for the file of keys. Raises UsageError for an invalid value, and
@@ -127,7 +127,7 @@ def change_settings(file: Path, changes: Changes, key: tuple[str, Value] | None 
         before = _text(file)
         bare = (before or _FIRST).removeprefix(_BOM)
         read_settings(bare, file)
-        after = edited(file, bare, changes)
+        after = edit_toml(file, bare, changes)
         try:
             settings = read_settings(after, file)
         except SettingsError as error:
@@ -142,18 +142,18 @@ def change_settings(file: Path, changes: Changes, key: tuple[str, Value] | None 
         return settings
 
 
-def _change_of_key(settings: Settings, name: str, value: Value) -> "_Change":
+def _change_of_key(settings: Settings, name: str, value: EditedValue) -> "_Change":
     file = keys_path(settings)
     if file is None:
         raise SecretError("there is no settings file that keys could stand beside")
     if problem := key_problem(settings.destinations[name], read_key(name, value, file)):
         raise SecretError(f'{problem} for the destination "{name}"')
     with contextlib.suppress(FileNotFoundError):
-        read_private(file)  # checks owner and mode
+        read_private_file(file)  # checks owner and mode
     before = _text(file)
     text = before or _FIRST_KEYS
     path = ("keys", name) if _stands_in_keys(text, name) else (name,)
-    return _Change(file, before, edited(file, text, {path: value}), 0o600)
+    return _Change(file, before, edit_toml(file, text, {path: value}), 0o600)
 
 
 def _stands_in_keys(text: str, name: str) -> bool:
@@ -188,7 +188,7 @@ def _replace(*changes: _Change) -> None:
     """Replace all files in order, or none; modes and owners stay. Raises SettingsError."""
     changes = tuple(change._replace(file=Path(os.path.realpath(change.file))) for change in changes)
     for change in changes:  # the target of a link is replaced
-        if why := hindrance(change.file):
+        if why := write_problem(change.file):
             raise SettingsError(why, hint="it is IT's to change: with an editor, or by giving this user the right to")
     with contextlib.ExitStack() as aside, contextlib.ExitStack() as undoing:
         new = [aside.enter_context(_written(one.file, "new", one.after, one.mode)) for one in changes]
@@ -201,7 +201,7 @@ def _replace(*changes: _Change) -> None:
                 new[number].replace(change.file)
                 if number < len(old):
                     undoing.callback(_put_back, change, old[number])
-                sync(change.file.parent)
+                sync_path(change.file.parent)
         undoing.pop_all()
 
 

@@ -25,7 +25,7 @@ from pathlib import Path
 from config.errors import SecretError
 from config.settings.quantities import NotAllowed
 from config.settings.schema import Settings
-from config.settings.secrets import Secret, keys_path, read_key_table, read_private
+from config.settings.secrets import Secret, keys_path, read_key_table, read_private_file
 from config.settings.serving import CopyTarget, check_feed_address, check_web_address
 
 _COPIES, _ALARMS, _FEEDS = "copies", "alarms", "feeds"
@@ -54,7 +54,7 @@ def _is_secret(value: object) -> bool:
 
 
 @dataclass(frozen=True)
-class Login:
+class CopyCredentials:
     """The credentials for a place for copies; None where its kind needs none."""
 
     password: Secret | None = None
@@ -81,10 +81,10 @@ class AlarmKeys:
         return _redacted(text, (self.mail_password, self.webhook_header and self.webhook_header[1], self.webhook_url))
 
 
-def login_for(settings: Settings, name: str, target: CopyTarget) -> Login:
+def copy_credentials(settings: Settings, name: str, target: CopyTarget) -> CopyCredentials:
     """Return the credentials for the place `name`. Raises SecretError where they are missing, wrong or exposed."""
     if target.scheme == "file":
-        return Login()
+        return CopyCredentials()
     path, entries = read_key_table(settings, _COPIES)
     form = _COPY_FORMS[target.scheme]
     hint = f"add the line {name} = {form} below [{_COPIES}] in {path or 'the file of keys'} (chmod 600)"
@@ -97,12 +97,12 @@ def login_for(settings: Settings, name: str, target: CopyTarget) -> Login:
     if "key_file" in entry:
         file = path.parent / str(entry["key_file"])
         try:
-            found["private_key"] = Secret(read_private(file))
+            found["private_key"] = Secret(read_private_file(file))
         except FileNotFoundError:
             raise SecretError(f'there is no file {file}, the key of the copies "{name}"') from None
     if not found.keys() & {"password", "private_key"} and not {"access_key", "secret_key"} <= found.keys():
         raise SecretError(f'{path}: a part of what logs in for the copies "{name}" is missing', hint=hint)
-    return Login(**found)
+    return CopyCredentials(**found)
 
 
 def alarm_keys(settings: Settings) -> AlarmKeys:

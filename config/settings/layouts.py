@@ -7,7 +7,7 @@ from typing import Annotated, NamedTuple
 
 import msgspec
 
-from config.settings import kinds
+from config.settings import value_kinds
 
 type Shape = tuple[int, int]
 """Width and height in pixels, or in proportion."""
@@ -20,7 +20,7 @@ _GAP = 0.01
 """Between pictures side by side, as a fraction of the width; one above the other, of the height."""
 
 
-class Asked(NamedTuple):
+class LayoutInputs(NamedTuple):
     """At least two inputs of `shapes`, the large one first, for a picture of `width` x `height` (even).
 
     The small one is in `corner` ("top-left"), and at most `size` wide, as a fraction of the width.
@@ -44,16 +44,16 @@ class LayoutKind:
 
     most: int
     title: tuple[str, str]
-    arrange: Callable[[Asked], list[Box]]
+    arrange: Callable[[LayoutInputs], list[Box]]
     fills_up: bool = False
 
 
-def even(length: float) -> int:
+def nearest_even(length: float) -> int:
     """Return the even number nearest to `length`."""
     return 2 * round(length / 2)
 
 
-def in_corner(corner: str, size: Shape, picture: Shape, margin: int) -> tuple[int, int]:
+def corner_position(corner: str, size: Shape, picture: Shape, margin: int) -> tuple[int, int]:
     """Return the upper left corner of a box of `size`, `margin` pixels from the edges in `corner`."""
     vertical, horizontal = corner.split("-")
     x = margin if horizontal == "left" else picture[0] - size[0] - margin
@@ -62,27 +62,27 @@ def in_corner(corner: str, size: Shape, picture: Shape, margin: int) -> tuple[in
     return max(0, min(x, picture[0] - size[0]) & ~1), max(0, min(y, picture[1] - size[1]) & ~1)
 
 
-def _single(asked: Asked) -> list[Box]:
+def _single(asked: LayoutInputs) -> list[Box]:
     return [(0, 0, asked.width, asked.height)]
 
 
-def _pip(asked: Asked) -> list[Box]:
+def _pip(asked: LayoutInputs) -> list[Box]:
     """Return the full picture, and an inset of at most `size` of its width and of its height."""
     across, down = asked.shapes[1]
     wide = min(asked.size * asked.width, asked.size * asked.height * across / down)
-    size = max(2, even(wide)), max(2, even(wide * down / across))
-    x, y = in_corner(asked.corner, size, (asked.width, asked.height), even(_MARGIN * asked.height))
+    size = max(2, nearest_even(wide)), max(2, nearest_even(wide * down / across))
+    x, y = corner_position(asked.corner, size, (asked.width, asked.height), nearest_even(_MARGIN * asked.height))
     return [(0, 0, asked.width, asked.height), (x, y, *size)]
 
 
-def _side_by_side(asked: Asked) -> list[Box]:
-    gap, count = even(_GAP * asked.width), len(asked.shapes)
+def _side_by_side(asked: LayoutInputs) -> list[Box]:
+    gap, count = nearest_even(_GAP * asked.width), len(asked.shapes)
     width = (asked.width - (count - 1) * gap) // count & ~1
     return [(number * (width + gap), 0, width, asked.height) for number in range(count)]
 
 
-def _speaker_slides(asked: Asked) -> list[Box]:
-    gap, narrow = even(_GAP * asked.width), even(asked.size * asked.width)
+def _speaker_slides(asked: LayoutInputs) -> list[Box]:
+    gap, narrow = nearest_even(_GAP * asked.width), nearest_even(asked.size * asked.width)
     wide = asked.width - narrow - gap
     if asked.corner.endswith("left"):
         return [(narrow + gap, 0, wide, asked.height), (0, 0, narrow, asked.height)]
@@ -90,7 +90,7 @@ def _speaker_slides(asked: Asked) -> list[Box]:
 
 
 SINGLE = "single"
-KINDS: Mapping[str, LayoutKind] = {
+LAYOUT_KINDS: Mapping[str, LayoutKind] = {
     SINGLE: LayoutKind(1, ("Satu gambar", "One picture"), _single),
     "pip": LayoutKind(2, ("Gambar dalam gambar", "Picture in picture"), _pip, fills_up=True),
     "side-by-side": LayoutKind(4, ("Berdampingan", "Side by side"), _side_by_side),
@@ -105,28 +105,28 @@ CORNERS = ("top-left", "top-right", "bottom-left", "bottom-right")
 class LayoutSettings(msgspec.Struct, frozen=True, kw_only=True):
     """One layout: its kind, its inputs (by role, name or number), corner and size of the small one."""
 
-    kind: Annotated[str, kinds.choice(tuple(KINDS))]
-    show: Annotated[tuple[str, ...], kinds.WORDS] = ()
-    corner: Annotated[str, kinds.choice(CORNERS)] = "bottom-right"
-    size: Annotated[float, kinds.part(0.1, 0.5)] = 0.25
+    kind: Annotated[str, value_kinds.choice(tuple(LAYOUT_KINDS))]
+    show: Annotated[tuple[str, ...], value_kinds.WORDS] = ()
+    corner: Annotated[str, value_kinds.choice(CORNERS)] = "bottom-right"
+    size: Annotated[float, value_kinds.fraction(0.1, 0.5)] = 0.25
 
     def problems(self) -> Iterator[tuple[str, str]]:
         """Yield each conflicting field with its problem."""
-        most = KINDS[self.kind].most
+        most = LAYOUT_KINDS[self.kind].most
         if len(self.show) > most:
             yield "show", f'must name at most {most} {"input" if most == 1 else "inputs"} in a "{self.kind}" layout'
         if len(set(self.show)) < len(self.show):
             yield "show", "must not name an input twice"
 
 
-class Program(msgspec.Struct, frozen=True, kw_only=True):
+class ProgramSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The layout at the start of a session, and the overlays: the session's title, a logo."""
 
-    layout: Annotated[str, kinds.TEXT] = SINGLE
-    title_line: Annotated[bool, kinds.SWITCH] = False
-    logo: Annotated[Path | None, kinds.FILE_PATH] = None
-    logo_corner: Annotated[str, kinds.choice(CORNERS)] = "top-right"
-    logo_size: Annotated[float, kinds.part(0.02, 0.5)] = 0.1
+    layout: Annotated[str, value_kinds.TEXT] = SINGLE
+    title_line: Annotated[bool, value_kinds.SWITCH] = False
+    logo: Annotated[Path | None, value_kinds.FILE_PATH] = None
+    logo_corner: Annotated[str, value_kinds.choice(CORNERS)] = "top-right"
+    logo_size: Annotated[float, value_kinds.fraction(0.02, 0.5)] = 0.1
 
 
-BUILT_IN_LAYOUTS: Mapping[str, LayoutSettings] = {kind: LayoutSettings(kind=kind) for kind in KINDS}
+BUILT_IN_LAYOUTS: Mapping[str, LayoutSettings] = {kind: LayoutSettings(kind=kind) for kind in LAYOUT_KINDS}

@@ -7,12 +7,12 @@ from pathlib import Path
 import platformdirs
 
 from config.errors import SettingsError
-from config.files import stamp
-from config.settings.office import live_in
+from config.files import file_stamp
+from config.settings.office import use_time_zone
 from config.settings.reader import read_planned, read_settings
 from config.settings.schema import PlannedSession, Settings
 
-VARIABLE = "LIPUT_CONFIG"
+CONFIG_VARIABLE = "LIPUT_CONFIG"
 SYSTEM_FILE = Path("/etc/liput/liput.toml")
 
 
@@ -25,7 +25,7 @@ def candidates(path: Path | None = None) -> list[Path]:
     """Return the files that are tried, in order; a named one (argument, then environment) stands alone."""
     if path is not None:
         return [path]
-    if named := os.environ.get(VARIABLE):
+    if named := os.environ.get(CONFIG_VARIABLE):
         return [Path(named)]
     return [user_file(), SYSTEM_FILE]
 
@@ -51,13 +51,13 @@ def load_with_text(path: Path | None = None) -> tuple[Settings, str]:
     if file is not None:
         file = file.absolute()
     text = "" if file is None else _text(file, "settings file", "`liput config default` prints one to start from")
-    return settings_of(text, file), text
+    return parse_settings(text, file), text
 
 
-def settings_of(text: str, file: Path | None) -> Settings:
+def parse_settings(text: str, file: Path | None) -> Settings:
     """Return the settings of `text`, the content of `file`, and switch local time to the office's zone."""
     settings = Settings() if file is None else read_settings(text, file)
-    live_in(settings.office.time_zone)
+    use_time_zone(settings.office.time_zone)
     return settings
 
 
@@ -85,7 +85,7 @@ def default_text() -> str:
     return resources.files("config").joinpath("default.toml").read_text(encoding="utf-8")
 
 
-class SettingsInForce:
+class CurrentSettings:
     """The settings, read again when their file changes. Thread-safe."""
 
     def __init__(self, file: Path | None) -> None:
@@ -98,7 +98,7 @@ class SettingsInForce:
 
     def stamp(self) -> object:
         """Return a value that changes with the file; None where there is none."""
-        return stamp(find_file(self.file))
+        return file_stamp(find_file(self.file))
 
     def read(self) -> Settings:
         """Return the settings; raises SettingsError."""

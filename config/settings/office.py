@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Meta
 
 from config.locale.lookup import text as word
-from config.settings import kinds
+from config.settings import value_kinds
 from config.settings.quantities import NotAllowed
 
 STANDARD_ALLOWED = 'a number of working days, hours or minutes, such as "1 day", "2 h" or "10 min"'
@@ -87,7 +87,7 @@ def zone_of(name: str) -> tzinfo:
         raise NotAllowed('must be "local", "WIB", "WITA", "WIT" or a zone such as "Asia/Jakarta"') from None
 
 
-def live_in(name: str) -> None:
+def use_time_zone(name: str) -> None:
     """Make the time zone `name` the local one of this process and of its later children."""
     zone = _OF_THE_PC
     if name in INDONESIAN_ZONES:
@@ -115,7 +115,7 @@ def zone_name(name: str) -> str:
     return zone if name == LOCAL and found else name
 
 
-def minutes_of(span: str) -> tuple[int, int]:
+def span_minutes(span: str) -> tuple[int, int]:
     """Return begin and end of "07:30-12:00" in minutes since midnight; raises NotAllowed."""
     match = _SPAN.fullmatch(span.strip())
     begin, end = (0, 0) if match is None else (_minutes(match[1], match[2]), _minutes(match[3], match[4]))
@@ -134,20 +134,22 @@ def _zone(raw: object) -> str:
     return name
 
 
-ZONE = kinds.Kind("a time zone", _zone)
+ZONE = value_kinds.ValueKind("a time zone", _zone)
 
 
 def _hours(raw: object) -> tuple[str, ...]:
     if not isinstance(raw, list):
-        minutes_of("")
+        span_minutes("")
         return ()
-    spans = [minutes_of(str(span)) for span in raw]
+    spans = [span_minutes(str(span)) for span in raw]
     if any(after[0] < before[1] for before, after in pairwise(spans)):
         raise NotAllowed("must be in their order, and must not overlap")
     return tuple("-".join(f"{at // 60:02}:{at % 60:02}" for at in span) for span in spans)
 
 
-HOURS = kinds.Kind("spans of one day, in their order, none within another: `07:30-12:00`", _hours, kinds.each_shown)
+HOURS = value_kinds.ValueKind(
+    "spans of one day, in their order, none within another: `07:30-12:00`", _hours, value_kinds.each_shown
+)
 
 
 def _days(raw: object) -> Iterator[date]:
@@ -169,7 +171,7 @@ def _dates(raw: object) -> tuple[date, ...]:
     return tuple(sorted(days))
 
 
-DATES = kinds.Kind(
+DATES = value_kinds.ValueKind(
     "days: `2026-12-25`, or from one to another, `2026-03-18..2026-03-24`",
     _dates,
     lambda days: [day.isoformat() for day in days],
@@ -182,7 +184,7 @@ def _standard(raw: object) -> StandardTime:
     return parse_standard(raw)
 
 
-STANDARD = kinds.Kind(
+STANDARD = value_kinds.ValueKind(
     "a standard time: 1 to 366 working days, or office hours or minutes of them, 1000 hours at most",
     _standard,
     format_standard,
@@ -195,7 +197,9 @@ def _standards(raw: object) -> tuple[StandardTime, ...]:
     return tuple(_standard(each) for each in raw)
 
 
-STANDARDS = kinds.Kind("several standard times", _standards, lambda times: [format_standard(each) for each in times])
+STANDARDS = value_kinds.ValueKind(
+    "several standard times", _standards, lambda times: [format_standard(each) for each in times]
+)
 
 
 _MONDAY_TO_THURSDAY = ("07:30-12:00", "13:00-16:00")
@@ -233,8 +237,8 @@ class RequestSettings(msgspec.Struct, frozen=True, kw_only=True):
     role's. A letter has at most `largest_letter` bytes.
     """
 
-    path: Annotated[Path | None, kinds.FILE_PATH] = None
-    roles: Annotated[tuple[str, ...], kinds.WORDS] = (
+    path: Annotated[Path | None, value_kinds.FILE_PATH] = None
+    roles: Annotated[tuple[str, ...], value_kinds.WORDS] = (
         "WR III",
         "Kepala BPKH",
         "Koord. PKIH",
@@ -249,7 +253,7 @@ class RequestSettings(msgspec.Struct, frozen=True, kw_only=True):
     )
     carry_out: Annotated[StandardTime, STANDARD] = StandardTime(days=1)
     archive: Annotated[StandardTime, STANDARD] = StandardTime(days=1)
-    largest_letter: Annotated[int, kinds.size(1000, 10**9)] = 20_000_000
+    largest_letter: Annotated[int, value_kinds.size(1000, 10**9)] = 20_000_000
 
     def problems(self) -> Iterator[tuple[str, str]]:
         """Yield each conflicting field with its problem."""

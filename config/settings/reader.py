@@ -9,9 +9,9 @@ from typing import Any, cast, get_args, get_origin, get_type_hints
 import msgspec
 
 from config.errors import SettingsError
-from config.settings.kinds import Kind, did_you_mean
 from config.settings.quantities import NotAllowed
 from config.settings.schema import PlannedSession, Settings
+from config.settings.value_kinds import ValueKind, did_you_mean
 
 type KeyPath = tuple[str | int, ...]
 """Keys from the top of the file inwards; an int is an index into an array (of tables)."""
@@ -29,7 +29,7 @@ NAMED_SECTIONS: Mapping[str, type[msgspec.Struct]] = {
 _ADDRESSES = ("url", "webhook", "mail_server")
 """Their wrong values are not repeated in messages: they may hold a secret."""
 
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+TABLE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 """Allowed names of tables such as [destinations.NAME]."""
 _KEYS_OF_SECRETS = (
     "key",
@@ -56,10 +56,12 @@ _TOML_PLACE = re.compile(r"(.*?) \(at (?:line (\d+), column \d+|end of document)
 _SHOWN_CHARACTERS = 40
 
 
-def kinds_of(struct: type[msgspec.Struct]) -> dict[str, Kind]:
+def kinds_of(struct: type[msgspec.Struct]) -> dict[str, ValueKind]:
     """Return the fields of `struct` that a file can set, each with its kind."""
     hints = get_type_hints(struct, include_extras=True)
-    return {name: cast("Kind", hint.__metadata__[0]) for name, hint in hints.items() if hasattr(hint, "__metadata__")}
+    return {
+        name: cast("ValueKind", hint.__metadata__[0]) for name, hint in hints.items() if hasattr(hint, "__metadata__")
+    }
 
 
 def read_settings(text: str, file: Path) -> Settings:
@@ -146,7 +148,7 @@ class _Reader:
             path = (section, name)
             if section == "destinations" and name in _KEYS_OF_SECRETS and not isinstance(table, dict):
                 self._say(path, _WHERE_KEYS_BELONG)
-            elif not NAME.fullmatch(name):
+            elif not TABLE_NAME.fullmatch(name):
                 self._say(path, f"a name in [{section}] consists of letters, digits, - and _, not {_quoted(name)}")
             elif (value := self._struct(path, table, struct, bases.get(name))) is not None:
                 found[name] = value

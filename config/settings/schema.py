@@ -11,16 +11,23 @@ import platformdirs
 
 from config.errors import UsageError
 from config.locale.lookup import LANGUAGES
-from config.settings import kinds
+from config.settings import value_kinds
 from config.settings.addresses import NO_HOST, SCHEMES, STREAM_ADDRESS, is_host, scheme_of
-from config.settings.kinds import did_you_mean
-from config.settings.layouts import BUILT_IN_LAYOUTS, LayoutSettings, Program
+from config.settings.layouts import BUILT_IN_LAYOUTS, LayoutSettings, ProgramSettings
 from config.settings.office import Office, RequestSettings
 from config.settings.quantities import format_rate
-from config.settings.serving import AlarmSettings, CopyTarget, Feed, Fixity, ScheduleSettings, WebSettings
+from config.settings.serving import (
+    AlarmSettings,
+    CopyTarget,
+    FeedSettings,
+    FixitySettings,
+    ScheduleSettings,
+    WebSettings,
+)
+from config.settings.value_kinds import did_you_mean
 
 
-class Conference(msgspec.Struct, frozen=True, kw_only=True):
+class ConferenceSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The virtual camera and microphone that carry the program, without the far side, to a conference.
 
     `camera` is a path or a label of a V4L2 output node, `microphone` the name of a sink. Without a `layout` the camera
@@ -28,15 +35,15 @@ class Conference(msgspec.Struct, frozen=True, kw_only=True):
     a sound server's output count as far side too, unless `near_side` names them.
     """
 
-    always: Annotated[bool, kinds.SWITCH] = False
-    camera: Annotated[str, kinds.TEXT] = "Liput"
-    microphone: Annotated[str, kinds.TEXT] = "liput"
-    layout: Annotated[str, kinds.TEXT] = ""
-    width: Annotated[int, kinds.whole(64, 3840, even=True)] = 1280
-    height: Annotated[int, kinds.whole(64, 2160, even=True)] = 720
-    fps: Annotated[Fraction, kinds.frame_rate(60)] = Fraction(30)
-    far_side: Annotated[tuple[str, ...], kinds.WORDS] = ()
-    near_side: Annotated[tuple[str, ...], kinds.WORDS] = ()
+    always: Annotated[bool, value_kinds.SWITCH] = False
+    camera: Annotated[str, value_kinds.TEXT] = "Liput"
+    microphone: Annotated[str, value_kinds.TEXT] = "liput"
+    layout: Annotated[str, value_kinds.TEXT] = ""
+    width: Annotated[int, value_kinds.integer(64, 3840, even=True)] = 1280
+    height: Annotated[int, value_kinds.integer(64, 2160, even=True)] = 720
+    fps: Annotated[Fraction, value_kinds.frame_rate(60)] = Fraction(30)
+    far_side: Annotated[tuple[str, ...], value_kinds.WORDS] = ()
+    near_side: Annotated[tuple[str, ...], value_kinds.WORDS] = ()
 
 
 UPLINK_SCHEMES = {"librespeed": ("http", "https"), "iperf3": ("iperf3",)}
@@ -51,14 +58,14 @@ class CheckSettings(msgspec.Struct, frozen=True, kw_only=True):
     Meet, in bits a second. `equipment` lists things that no program can sense.
     """
 
-    uplink: Annotated[str, kinds.choice((*UPLINK_SCHEMES, "ingest", "none"))] = "librespeed"
-    server: Annotated[str, kinds.TEXT] = ""
-    public: Annotated[bool, kinds.SWITCH] = False
-    streams: Annotated[int, kinds.whole(1, 8)] = 6
-    most_data: Annotated[int, kinds.size(1_000_000, 10**11)] = 100_000_000
-    conference_up: Annotated[int, kinds.rate(0, 200_000_000)] = 3_800_000
-    conference_down: Annotated[int, kinds.rate(0, 200_000_000)] = 3_000_000
-    equipment: Annotated[tuple[str, ...], kinds.WORDS] = ("tripod", "cables")
+    uplink: Annotated[str, value_kinds.choice((*UPLINK_SCHEMES, "ingest", "none"))] = "librespeed"
+    server: Annotated[str, value_kinds.TEXT] = ""
+    public: Annotated[bool, value_kinds.SWITCH] = False
+    streams: Annotated[int, value_kinds.integer(1, 8)] = 6
+    most_data: Annotated[int, value_kinds.size(1_000_000, 10**11)] = 100_000_000
+    conference_up: Annotated[int, value_kinds.rate(0, 200_000_000)] = 3_800_000
+    conference_down: Annotated[int, value_kinds.rate(0, 200_000_000)] = 3_000_000
+    equipment: Annotated[tuple[str, ...], value_kinds.WORDS] = ("tripod", "cables")
 
     def problems(self) -> Iterator[tuple[str, str]]:
         """Yield each conflicting field with its problem."""
@@ -83,11 +90,11 @@ class RecordsSettings(msgspec.Struct, frozen=True, kw_only=True):
     disposal (nasib akhir).
     """
 
-    classification: Annotated[str, kinds.TEXT] = ""
-    security: Annotated[str, kinds.TEXT] = ""
-    retention_active: Annotated[str, kinds.TEXT] = ""
-    retention_inactive: Annotated[str, kinds.TEXT] = ""
-    disposition: Annotated[str, kinds.TEXT] = ""
+    classification: Annotated[str, value_kinds.TEXT] = ""
+    security: Annotated[str, value_kinds.TEXT] = ""
+    retention_active: Annotated[str, value_kinds.TEXT] = ""
+    retention_inactive: Annotated[str, value_kinds.TEXT] = ""
+    disposition: Annotated[str, value_kinds.TEXT] = ""
 
 
 class ReportSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,11 +104,11 @@ class ReportSettings(msgspec.Struct, frozen=True, kw_only=True):
     three signers. `pdf`: a PDF is made too.
     """
 
-    made: Annotated[bool, kinds.SWITCH] = True
-    pdf: Annotated[bool, kinds.SWITCH] = True
-    address: Annotated[tuple[str, ...], kinds.WORDS] = ()
-    logo: Annotated[Path | None, kinds.FILE_PATH] = None
-    signers: Annotated[tuple[str, ...], kinds.WORDS] = ("Koordinator PKIH", "Staf Humas")
+    made: Annotated[bool, value_kinds.SWITCH] = True
+    pdf: Annotated[bool, value_kinds.SWITCH] = True
+    address: Annotated[tuple[str, ...], value_kinds.WORDS] = ()
+    logo: Annotated[Path | None, value_kinds.FILE_PATH] = None
+    signers: Annotated[tuple[str, ...], value_kinds.WORDS] = ("Koordinator PKIH", "Staf Humas")
 
 
 class SlideSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -110,48 +117,48 @@ class SlideSettings(msgspec.Struct, frozen=True, kw_only=True):
     With `text`, tesseract reads the slides in `languages` (its own codes), for at most `text_s` seconds of a sealing.
     """
 
-    chapters: Annotated[bool, kinds.SWITCH] = True
-    inputs: Annotated[tuple[str, ...], kinds.WORDS] = ("slides",)
-    least_s: Annotated[float, kinds.seconds(4, 3600)] = 5.0
-    text: Annotated[bool, kinds.SWITCH] = True
-    languages: Annotated[tuple[str, ...], kinds.WORDS] = ("ind", "eng")
-    text_s: Annotated[float, kinds.seconds(0, 3600)] = 120.0
+    chapters: Annotated[bool, value_kinds.SWITCH] = True
+    inputs: Annotated[tuple[str, ...], value_kinds.WORDS] = ("slides",)
+    least_s: Annotated[float, value_kinds.seconds(4, 3600)] = 5.0
+    text: Annotated[bool, value_kinds.SWITCH] = True
+    languages: Annotated[tuple[str, ...], value_kinds.WORDS] = ("ind", "eng")
+    text_s: Annotated[float, value_kinds.seconds(0, 3600)] = 120.0
 
 
-LEAN = "lean"
+LEAN_PRESET = "lean"
 """Liput's own preset (recorder/encode/x264.py)."""
-PRESETS = ("ultrafast", "superfast", LEAN, "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
+PRESETS = ("ultrafast", "superfast", LEAN_PRESET, "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
 """LEAN and x264's presets, the cheapest first."""
 
 ENCODERS = ("x264", "auto", "nvenc", "qsv", "vaapi", "v4l2m2m")
 STREAM_ENCODES = ("auto", "shared", "separate")
-LEAST_STREAM = 300_000
+LEAST_STREAM_BPS = 300_000
 """Bits a second; below this a picture is hardly usable."""
 
 _AS_LONG_AS_A_KEY = 20  # a longer name may be a key by mistake, and is not repeated
-_BIT_RATE = kinds.rate(10_000, 200_000_000)
+_BIT_RATE = value_kinds.rate(10_000, 200_000_000)
 
 
-class General(msgspec.Struct, frozen=True, kw_only=True):
+class GeneralSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Room and office, as written into every package, and the language of messages."""
 
-    room: Annotated[str, kinds.TEXT] = ""
-    office: Annotated[str, kinds.TEXT] = ""
-    language: Annotated[str, kinds.choice(LANGUAGES)] = "id"
+    room: Annotated[str, value_kinds.TEXT] = ""
+    office: Annotated[str, value_kinds.TEXT] = ""
+    language: Annotated[str, value_kinds.choice(LANGUAGES)] = "id"
 
 
 def _default_archive() -> Path:
     return platformdirs.user_videos_path() / "Liput"
 
 
-class Archive(msgspec.Struct, frozen=True, kw_only=True):
+class ArchiveSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The archive's folder, and the bytes of free space below which no session starts."""
 
-    path: Annotated[Path, kinds.FILE_PATH] = msgspec.field(default_factory=_default_archive)
-    reserve: Annotated[int, kinds.size(0, 2**60)] = 2_000_000_000
+    path: Annotated[Path, value_kinds.FILE_PATH] = msgspec.field(default_factory=_default_archive)
+    reserve: Annotated[int, value_kinds.size(0, 2**60)] = 2_000_000_000
 
 
-class Storage(msgspec.Struct, frozen=True, kw_only=True):
+class StorageSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Further folders like the archive's, in order: a recording continues there when a disk fills up or fails.
 
     With `mirror` the first of them takes a second file from the beginning. A recording leaves a disk with less than
@@ -159,16 +166,16 @@ class Storage(msgspec.Struct, frozen=True, kw_only=True):
     accepts no data for `stalled_s` is left for another one, or given up with `--pace fast`.
     """
 
-    paths: Annotated[tuple[Path, ...], kinds.FILE_PATHS] = ()
-    mirror: Annotated[bool, kinds.SWITCH] = False
-    must_be_mounted: Annotated[bool, kinds.SWITCH] = True
-    keep_free: Annotated[int, kinds.size(0, 2**60)] = 200_000_000
-    low_s: Annotated[float, kinds.seconds(0, 86_400)] = 1800.0
-    critical_s: Annotated[float, kinds.seconds(0, 86_400)] = 300.0
-    stalled_s: Annotated[float, kinds.seconds(5, 3600)] = 10.0
+    paths: Annotated[tuple[Path, ...], value_kinds.FILE_PATHS] = ()
+    mirror: Annotated[bool, value_kinds.SWITCH] = False
+    must_be_mounted: Annotated[bool, value_kinds.SWITCH] = True
+    keep_free: Annotated[int, value_kinds.size(0, 2**60)] = 200_000_000
+    low_s: Annotated[float, value_kinds.seconds(0, 86_400)] = 1800.0
+    critical_s: Annotated[float, value_kinds.seconds(0, 86_400)] = 300.0
+    stalled_s: Annotated[float, value_kinds.seconds(5, 3600)] = 10.0
 
 
-class Video(msgspec.Struct, frozen=True, kw_only=True):
+class VideoDefaults(msgspec.Struct, frozen=True, kw_only=True):
     """The default profile, the encoder, and the encode for live destinations.
 
     With `stream_encode` "separate" destinations get their own encode. Its bit rate follows their links, from
@@ -177,18 +184,18 @@ class Video(msgspec.Struct, frozen=True, kw_only=True):
     on a PC that does not keep up, with `adaptive_rate` fewer frames while the program stands still.
     """
 
-    profile: Annotated[str, kinds.TEXT] = "1080p30"
-    encoder: Annotated[str, kinds.choice(ENCODERS)] = "x264"
-    stream_encode: Annotated[str, kinds.choice(STREAM_ENCODES)] = "auto"
+    profile: Annotated[str, value_kinds.TEXT] = "1080p30"
+    encoder: Annotated[str, value_kinds.choice(ENCODERS)] = "x264"
+    stream_encode: Annotated[str, value_kinds.choice(STREAM_ENCODES)] = "auto"
     stream_bitrate: Annotated[int | None, _BIT_RATE] = None
     stream_least_bitrate: Annotated[int | None, _BIT_RATE] = None
-    step_down: Annotated[bool, kinds.SWITCH] = True
-    adaptive_rate: Annotated[bool, kinds.SWITCH] = False
+    step_down: Annotated[bool, value_kinds.SWITCH] = True
+    adaptive_rate: Annotated[bool, value_kinds.SWITCH] = False
 
     def stream_range(self, profile: "Profile") -> tuple[int, int]:
         """Return the least and the most bits a second of a separate live encode, beside a recording of `profile`."""
         most = profile.video_bitrate if self.stream_bitrate is None else self.stream_bitrate
-        least = max(LEAST_STREAM, most // 4) if self.stream_least_bitrate is None else self.stream_least_bitrate
+        least = max(LEAST_STREAM_BPS, most // 4) if self.stream_least_bitrate is None else self.stream_least_bitrate
         return min(least, most), most
 
     def problems(self) -> Iterator[tuple[str, str]]:
@@ -201,16 +208,16 @@ class Video(msgspec.Struct, frozen=True, kw_only=True):
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
     """Pixels, frames per second, bits per second; with `low_latency` the encoder holds no frame back."""
 
-    width: Annotated[int, kinds.whole(64, 7680, even=True)]
-    height: Annotated[int, kinds.whole(64, 4320, even=True)]
-    fps: Annotated[Fraction, kinds.frame_rate(120)]
+    width: Annotated[int, value_kinds.integer(64, 7680, even=True)]
+    height: Annotated[int, value_kinds.integer(64, 4320, even=True)]
+    fps: Annotated[Fraction, value_kinds.frame_rate(120)]
     video_bitrate: Annotated[int, _BIT_RATE]
     maxrate: Annotated[int | None, _BIT_RATE] = None
-    preset: Annotated[str, kinds.choice(PRESETS)] = LEAN
-    keyframe_s: Annotated[float, kinds.seconds(0.25, 20)] = 2.0
-    low_latency: Annotated[bool, kinds.SWITCH] = False
-    audio_bitrate: Annotated[int, kinds.rate(16_000, 512_000)] = 128_000
-    audio_channels: Annotated[int, kinds.whole(1, 2)] = 2
+    preset: Annotated[str, value_kinds.choice(PRESETS)] = LEAN_PRESET
+    keyframe_s: Annotated[float, value_kinds.seconds(0.25, 20)] = 2.0
+    low_latency: Annotated[bool, value_kinds.SWITCH] = False
+    audio_bitrate: Annotated[int, value_kinds.rate(16_000, 512_000)] = 128_000
+    audio_channels: Annotated[int, value_kinds.integer(1, 2)] = 2
 
     @property
     def max_bitrate(self) -> int:
@@ -223,44 +230,44 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
             yield "maxrate", f"must not be below video_bitrate, {format_rate(self.video_bitrate)}"
 
 
-class Recording(msgspec.Struct, frozen=True, kw_only=True):
+class RecordingSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds of media in a fragment and between two syncs (the loss at a crash), and of pre-roll."""
 
     # Bounded, so that a stalled disk is reported within 5 s.
-    fragment_s: Annotated[float, kinds.seconds(0.1, 1)] = 0.1
-    sync_s: Annotated[float, kinds.seconds(0.1, 1)] = 0.5
-    pre_roll_s: Annotated[float, kinds.seconds(0, 300)] = 30.0
+    fragment_s: Annotated[float, value_kinds.seconds(0.1, 1)] = 0.1
+    sync_s: Annotated[float, value_kinds.seconds(0.1, 1)] = 0.5
+    pre_roll_s: Annotated[float, value_kinds.seconds(0, 300)] = 30.0
 
 
-class Devices(msgspec.Struct, frozen=True, kw_only=True):
+class DeviceSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Controls set on every camera that has them, unless a preset of that camera differs."""
 
-    power_line_frequency: Annotated[str, kinds.choice(("50 Hz", "60 Hz", "off", "leave"))] = "50 Hz"
+    power_line_frequency: Annotated[str, value_kinds.choice(("50 Hz", "60 Hz", "off", "leave"))] = "50 Hz"
 
 
-class HealthLog(msgspec.Struct, frozen=True, kw_only=True):
+class HealthLogSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Retention of the health log, in days and in bytes."""
 
-    keep_days: Annotated[int, kinds.whole(1, 3660)] = 90
-    max_size: Annotated[int, kinds.size(1_000_000, 2**50)] = 200_000_000
+    keep_days: Annotated[int, value_kinds.integer(1, 3660)] = 90
+    max_size: Annotated[int, value_kinds.size(1_000_000, 2**50)] = 200_000_000
 
 
-class Patience(msgspec.Struct, frozen=True, kw_only=True):
+class PatienceSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds of a frozen or black picture, or of silence, before that is a fault; None: by kind of device."""
 
-    frozen_s: Annotated[float | None, kinds.seconds(1, 86_400)] = None
-    black_s: Annotated[float | None, kinds.seconds(1, 86_400)] = None
-    silence_s: Annotated[float | None, kinds.seconds(1, 86_400)] = None
+    frozen_s: Annotated[float | None, value_kinds.seconds(1, 86_400)] = None
+    black_s: Annotated[float | None, value_kinds.seconds(1, 86_400)] = None
+    silence_s: Annotated[float | None, value_kinds.seconds(1, 86_400)] = None
 
 
-class Sound(msgspec.Struct, frozen=True, kw_only=True):
+class AudioInputSettings(msgspec.Struct, frozen=True, kw_only=True):
     """An audio input: its gain in the mix, and whether it is recorded apart too."""
 
-    gain_db: Annotated[float, kinds.decibels(-60, 20)] = 0.0
-    own_track: Annotated[bool, kinds.SWITCH] = False
+    gain_db: Annotated[float, value_kinds.decibels(-60, 20)] = 0.0
+    own_track: Annotated[bool, value_kinds.SWITCH] = False
 
 
-class Destination(msgspec.Struct, frozen=True, kw_only=True):
+class DestinationSettings(msgspec.Struct, frozen=True, kw_only=True):
     """A live destination: its address without secrets, and settings for one kind of address only.
 
     `ca_file`: the authorities that an rtmps:// server is checked against. `mode` and `latency_s` (seconds): of srt://.
@@ -268,10 +275,10 @@ class Destination(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     url: Annotated[str, STREAM_ADDRESS]
-    ca_file: Annotated[Path | None, kinds.FILE_PATH] = None
-    mode: Annotated[str | None, kinds.choice(("caller", "listener"))] = None
-    latency_s: Annotated[float | None, kinds.seconds(0.02, 10)] = None
-    test: Annotated[bool, kinds.SWITCH] = False
+    ca_file: Annotated[Path | None, value_kinds.FILE_PATH] = None
+    mode: Annotated[str | None, value_kinds.choice(("caller", "listener"))] = None
+    latency_s: Annotated[float | None, value_kinds.seconds(0.02, 10)] = None
+    test: Annotated[bool, value_kinds.SWITCH] = False
 
     @property
     def scheme(self) -> str:
@@ -308,44 +315,44 @@ BUILT_IN_PROFILES: Mapping[str, Profile] = {
 }
 
 
-BUILT_IN_PATIENCE: Mapping[str, Patience] = {
+BUILT_IN_PATIENCE: Mapping[str, PatienceSettings] = {
     # A camera's sensor is never quite still; a capture card's input may be, as long as a slide stays.
-    "camera": Patience(frozen_s=3.0, black_s=5.0, silence_s=20.0),
-    "capture-card": Patience(frozen_s=1800.0, black_s=30.0, silence_s=20.0),
-    "microphone": Patience(frozen_s=3.0, black_s=5.0, silence_s=20.0),
+    "camera": PatienceSettings(frozen_s=3.0, black_s=5.0, silence_s=20.0),
+    "capture-card": PatienceSettings(frozen_s=1800.0, black_s=30.0, silence_s=20.0),
+    "microphone": PatienceSettings(frozen_s=3.0, black_s=5.0, silence_s=20.0),
 }
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """All settings, from a file or by default. Holds no secret."""
 
-    keys_file: Annotated[Path | None, kinds.FILE_PATH] = None
-    general: General = General()
-    archive: Archive = msgspec.field(default_factory=Archive)
-    storage: Storage = Storage()
-    video: Video = Video()
+    keys_file: Annotated[Path | None, value_kinds.FILE_PATH] = None
+    general: GeneralSettings = GeneralSettings()
+    archive: ArchiveSettings = msgspec.field(default_factory=ArchiveSettings)
+    storage: StorageSettings = StorageSettings()
+    video: VideoDefaults = VideoDefaults()
     profiles: Mapping[str, Profile] = msgspec.field(default_factory=lambda: BUILT_IN_PROFILES)
-    program: Program = Program()
+    program: ProgramSettings = ProgramSettings()
     layouts: Mapping[str, LayoutSettings] = msgspec.field(default_factory=lambda: BUILT_IN_LAYOUTS)
-    conference: Conference = Conference()
-    recording: Recording = Recording()
-    devices: Devices = Devices()
-    health: HealthLog = HealthLog()
+    conference: ConferenceSettings = ConferenceSettings()
+    recording: RecordingSettings = RecordingSettings()
+    devices: DeviceSettings = DeviceSettings()
+    health: HealthLogSettings = HealthLogSettings()
     check: CheckSettings = CheckSettings()
     office: Office = Office()
     request: RequestSettings = RequestSettings()
     slides: SlideSettings = SlideSettings()
     report: ReportSettings = ReportSettings()
-    fixity: Fixity = Fixity()
+    fixity: FixitySettings = FixitySettings()
     web: WebSettings = WebSettings()
     records: RecordsSettings = RecordsSettings()
     alarms: AlarmSettings = AlarmSettings()
     schedule: ScheduleSettings = ScheduleSettings()
-    patience: Mapping[str, Patience] = msgspec.field(default_factory=lambda: BUILT_IN_PATIENCE)
-    sound: Mapping[str, Sound] = msgspec.field(default_factory=dict)
-    destinations: Mapping[str, Destination] = msgspec.field(default_factory=dict)
+    patience: Mapping[str, PatienceSettings] = msgspec.field(default_factory=lambda: BUILT_IN_PATIENCE)
+    sound: Mapping[str, AudioInputSettings] = msgspec.field(default_factory=dict)
+    destinations: Mapping[str, DestinationSettings] = msgspec.field(default_factory=dict)
     copies: Mapping[str, CopyTarget] = msgspec.field(default_factory=dict)
-    feeds: Mapping[str, Feed] = msgspec.field(default_factory=dict)
+    feeds: Mapping[str, FeedSettings] = msgspec.field(default_factory=dict)
     file: Path | None = None
     """The file they come from; None with defaults only."""
     lines: Mapping[tuple[str, ...], int] = msgspec.field(default_factory=dict)
@@ -359,7 +366,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         """Return the layout `name`, or the one in `[program]`; raises UsageError for an unknown name."""
         return _known("layout", self.program.layout if name is None else name, self.layouts)
 
-    def destination(self, name: str) -> Destination:
+    def destination(self, name: str) -> DestinationSettings:
         """Return the destination `name`; raises UsageError, which repeats no name that may be a key."""
         return _known("destination", name, self.destinations, is_safe=len(name) < _AS_LONG_AS_A_KEY)
 
@@ -367,13 +374,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         """Return the place for copies `name`; raises UsageError for an unknown name."""
         return _known("place for copies", name, self.copies, table="copies")
 
-    def feed(self, name: str) -> Feed:
+    def feed(self, name: str) -> FeedSettings:
         """Return the calendar `name`; raises UsageError for an unknown name."""
         return _known("calendar", name, self.feeds, table="feeds")
 
-    def sound_of(self, *names: str | None) -> Sound:
+    def sound_of(self, *names: str | None) -> AudioInputSettings:
         """Return the settings of an audio input by the first of `names` (its role, its kind) that has some."""
-        return next((self.sound[name] for name in names if name and name in self.sound), Sound())
+        return next((self.sound[name] for name in names if name and name in self.sound), AudioInputSettings())
 
 
 def _known[T](what: str, name: str, known: Mapping[str, T], *, table: str = "", is_safe: bool = True) -> T:
@@ -399,15 +406,15 @@ class PlannedSession(msgspec.Struct, frozen=True, kw_only=True):
     the `request`.
     """
 
-    title: Annotated[str, kinds.TEXT] = ""
-    request: Annotated[str | None, kinds.TEXT] = None
-    video: Annotated[tuple[str, ...], kinds.WORDS] = ()
-    audio: Annotated[tuple[str, ...], kinds.WORDS] = ()
-    stream: Annotated[tuple[str, ...], kinds.WORDS] = ()
-    layout: Annotated[str | None, kinds.TEXT] = None
-    profile: Annotated[str | None, kinds.TEXT] = None
-    conference: Annotated[bool | None, kinds.SWITCH] = None
-    isolate: Annotated[bool, kinds.SWITCH] = False
-    length_s: Annotated[float | None, kinds.seconds(1, 7 * 86_400)] = None
-    consent: Annotated[str, kinds.choice(CONSENTS)] = "not-asked"
-    equipment: Annotated[tuple[str, ...] | None, kinds.WORDS] = None
+    title: Annotated[str, value_kinds.TEXT] = ""
+    request: Annotated[str | None, value_kinds.TEXT] = None
+    video: Annotated[tuple[str, ...], value_kinds.WORDS] = ()
+    audio: Annotated[tuple[str, ...], value_kinds.WORDS] = ()
+    stream: Annotated[tuple[str, ...], value_kinds.WORDS] = ()
+    layout: Annotated[str | None, value_kinds.TEXT] = None
+    profile: Annotated[str | None, value_kinds.TEXT] = None
+    conference: Annotated[bool | None, value_kinds.SWITCH] = None
+    isolate: Annotated[bool, value_kinds.SWITCH] = False
+    length_s: Annotated[float | None, value_kinds.seconds(1, 7 * 86_400)] = None
+    consent: Annotated[str, value_kinds.choice(CONSENTS)] = "not-asked"
+    equipment: Annotated[tuple[str, ...] | None, value_kinds.WORDS] = None

@@ -16,18 +16,18 @@ from config.settings.addresses import (
     LONGEST_STREAM_ID,
     PASSPHRASE_LENGTHS,
     SCHEMES,
-    Key,
+    KeyForm,
     check_stream_url,
     login_of,
     scheme_of,
 )
 from config.settings.quantities import NotAllowed
-from config.settings.schema import Destination, Settings
+from config.settings.schema import DestinationSettings, Settings
 
 CREDENTIAL = "liput-keys"
 """The name of the keys among a systemd service's credentials (LoadCredential=liput-keys:/etc/liput/keys.toml)."""
 
-_FORMS: Mapping[Key, str] = {
+_FORMS: Mapping[KeyForm, str] = {
     "stream": '"..."',
     "srt": '{ passphrase = "...", stream_id = "..." } (either may be left out)',
 }
@@ -136,7 +136,7 @@ def destination_url(settings: Settings, name: str) -> Secret:
     return _whole_address(destination, key)
 
 
-def key_problem(destination: Destination, key: Secret | None) -> str:
+def key_problem(destination: DestinationSettings, key: Secret | None) -> str:
     """Return the problem with a key or its absence, as in "there is no key"; "" where there is none."""
     if key is None:
         return "there is no key" if destination.needs_key else ""
@@ -161,7 +161,7 @@ def key_states(settings: Settings) -> dict[str, str]:
     }
 
 
-def _whole_address(destination: Destination, key: Secret | None) -> Secret:
+def _whole_address(destination: DestinationSettings, key: Secret | None) -> Secret:
     url = destination.url
     if SCHEMES[destination.scheme].key == "srt":
         query = f"mode={destination.mode or 'caller'}"
@@ -212,7 +212,7 @@ def _read_private_table(settings: Settings) -> tuple[Path, dict[str, object]]:
     if path is None:
         return Path(), {}
     try:
-        text = read_private(path)
+        text = read_private_file(path)
     except FileNotFoundError:
         return path, {}
     try:
@@ -272,7 +272,7 @@ def read_url_file(path: Path | str, stdin: TextIO | None = None) -> Secret:
     else:
         source = str(path)
         try:
-            text = read_private(Path(path))
+            text = read_private_file(Path(path))
         except FileNotFoundError:
             raise SecretError(f"there is no file {path}", hint="its first line should be the address") from None
     url = text.strip().partition("\n")[0].strip()
@@ -303,7 +303,7 @@ def secret_url(url: str) -> Secret:
     return Secret(url, url.rsplit("/", 1)[-1], login_of(url).partition(":")[2])
 
 
-def read_private(path: Path) -> str:
+def read_private_file(path: Path) -> str:
     """Return the text of a file that only its owner (this user, or root) can read.
 
     A service's credential may have group bits: they are those of the access list by which systemd lets the service read

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import msgspec
 
-from config.settings import kinds
+from config.settings import value_kinds
 from config.settings.addresses import NO_HOST, folder_of, is_host, is_this_pc, parts_of, scheme_of
 from config.settings.quantities import NotAllowed, format_duration, parse_duration
 
@@ -28,13 +28,13 @@ class WebSettings(msgspec.Struct, frozen=True, kw_only=True):
     free one.
     """
 
-    enabled: Annotated[bool, kinds.SWITCH] = True
-    host: Annotated[str, kinds.TEXT] = LOOPBACK
-    port: Annotated[int, kinds.whole(0, 65_535)] = 8466
-    lan: Annotated[bool, kinds.SWITCH] = False
-    tls_certificate: Annotated[Path | None, kinds.FILE_PATH] = None
-    tls_key: Annotated[Path | None, kinds.FILE_PATH] = None
-    allowed_hosts: Annotated[tuple[str, ...], kinds.WORDS] = ()
+    enabled: Annotated[bool, value_kinds.SWITCH] = True
+    host: Annotated[str, value_kinds.TEXT] = LOOPBACK
+    port: Annotated[int, value_kinds.integer(0, 65_535)] = 8466
+    lan: Annotated[bool, value_kinds.SWITCH] = False
+    tls_certificate: Annotated[Path | None, value_kinds.FILE_PATH] = None
+    tls_key: Annotated[Path | None, value_kinds.FILE_PATH] = None
+    allowed_hosts: Annotated[tuple[str, ...], value_kinds.WORDS] = ()
 
     @property
     def is_encrypted(self) -> bool:
@@ -84,7 +84,7 @@ def _mail_server(raw: object) -> str:
     return str(raw).rstrip("/")
 
 
-MAIL_SERVER = kinds.Kind(
+MAIL_SERVER = value_kinds.ValueKind(
     "a server that takes e-mail: smtp:// with STARTTLS, smtps:// with TLS from the first byte; never without",
     _mail_server,
 )
@@ -99,7 +99,7 @@ def _web_address(raw: object) -> str:
     return str(raw)
 
 
-WEB_ADDRESS = kinds.Kind("where alarms are posted to, without what is secret of it", _web_address)
+WEB_ADDRESS = value_kinds.ValueKind("where alarms are posted to, without what is secret of it", _web_address)
 
 
 def _mail_address(raw: object) -> str:
@@ -110,7 +110,7 @@ def _mail_address(raw: object) -> str:
     return raw
 
 
-MAIL_ADDRESS = kinds.Kind("one e-mail address", _mail_address)
+MAIL_ADDRESS = value_kinds.ValueKind("one e-mail address", _mail_address)
 
 
 def _mail_addresses(raw: object) -> tuple[str, ...]:
@@ -119,7 +119,7 @@ def _mail_addresses(raw: object) -> tuple[str, ...]:
     return tuple(_mail_address(each) for each in raw)
 
 
-MAIL_ADDRESSES = kinds.Kind("a list of e-mail addresses", _mail_addresses, kinds.each_shown)
+MAIL_ADDRESSES = value_kinds.ValueKind("a list of e-mail addresses", _mail_addresses, value_kinds.each_shown)
 
 
 def check_web_address(raw: object) -> None:
@@ -153,15 +153,15 @@ class AlarmSettings(msgspec.Struct, frozen=True, kw_only=True):
     are sent in an hour.
     """
 
-    desktop: Annotated[bool, kinds.SWITCH] = True
+    desktop: Annotated[bool, value_kinds.SWITCH] = True
     mail_server: Annotated[str, MAIL_SERVER] = ""
-    mail_user: Annotated[str, kinds.TEXT] = ""
+    mail_user: Annotated[str, value_kinds.TEXT] = ""
     mail_from: Annotated[str, MAIL_ADDRESS] = ""
     mail_to: Annotated[tuple[str, ...], MAIL_ADDRESSES] = ()
     webhook: Annotated[str, WEB_ADDRESS] = ""
-    ca_file: Annotated[Path | None, kinds.FILE_PATH] = None
-    repeat_s: Annotated[float, kinds.seconds(60, 86_400)] = 900.0
-    most_per_hour: Annotated[int, kinds.whole(1, 120)] = 12
+    ca_file: Annotated[Path | None, value_kinds.FILE_PATH] = None
+    repeat_s: Annotated[float, value_kinds.seconds(60, 86_400)] = 900.0
+    most_per_hour: Annotated[int, value_kinds.integer(1, 120)] = 12
 
     @property
     def mail_scheme(self) -> str:
@@ -214,7 +214,7 @@ def _feed_address(raw: object) -> str:
     return "" if raw == "" else check_feed_address(raw)
 
 
-FEED_ADDRESS = kinds.Kind("where a calendar is: an address that anybody may read", _feed_address)
+FEED_ADDRESS = value_kinds.ValueKind("where a calendar is: an address that anybody may read", _feed_address)
 
 
 def _spans(raw: object) -> tuple[float, ...]:
@@ -229,12 +229,12 @@ def _spans(raw: object) -> tuple[float, ...]:
     return tuple(sorted(seconds, reverse=True))
 
 
-SPANS = kinds.Kind(
+SPANS = value_kinds.ValueKind(
     "lengths of time, the longest first", _spans, lambda spans: [format_duration(each) for each in spans]
 )
 
 
-class Feed(msgspec.Struct, frozen=True, kw_only=True):
+class FeedSettings(msgspec.Struct, frozen=True, kw_only=True):
     """A calendar of sessions.
 
     Only events count whose place contains one of `locations`: by default the room's name; "*" is any place. With
@@ -242,9 +242,9 @@ class Feed(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     url: Annotated[str, FEED_ADDRESS] = ""
-    locations: Annotated[tuple[str, ...], kinds.WORDS] = ()
-    categories: Annotated[tuple[str, ...], kinds.WORDS] = ()
-    mode: Annotated[str | None, kinds.choice(MODES)] = None
+    locations: Annotated[tuple[str, ...], value_kinds.WORDS] = ()
+    categories: Annotated[tuple[str, ...], value_kinds.WORDS] = ()
+    mode: Annotated[str | None, value_kinds.choice(MODES)] = None
 
 
 class ScheduleSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -254,12 +254,12 @@ class ScheduleSettings(msgspec.Struct, frozen=True, kw_only=True):
     open `arm_ahead_s` before it. Calendars are read every `read_every_s`, `days_ahead` far.
     """
 
-    mode: Annotated[str, kinds.choice(MODES)] = "remind"
+    mode: Annotated[str, value_kinds.choice(MODES)] = "remind"
     remind: Annotated[tuple[float, ...], SPANS] = (1800.0, 600.0)
-    check_before_s: Annotated[float, kinds.seconds(0, 86_400)] = 1200.0
-    arm_ahead_s: Annotated[float, kinds.seconds(0, 3600)] = 300.0
-    read_every_s: Annotated[float, kinds.seconds(60, 86_400)] = 900.0
-    days_ahead: Annotated[int, kinds.whole(1, 366)] = 30
+    check_before_s: Annotated[float, value_kinds.seconds(0, 86_400)] = 1200.0
+    arm_ahead_s: Annotated[float, value_kinds.seconds(0, 3600)] = 300.0
+    read_every_s: Annotated[float, value_kinds.seconds(60, 86_400)] = 900.0
+    days_ahead: Annotated[int, value_kinds.integer(1, 366)] = 30
 
     def problems(self) -> Iterator[tuple[str, str]]:
         """Yield each conflicting field with its problem."""
@@ -294,7 +294,7 @@ def _copy_address(raw: object) -> str:
     return raw.rstrip("/")
 
 
-COPY_ADDRESS = kinds.Kind(
+COPY_ADDRESS = value_kinds.ValueKind(
     "where copies go: a folder, a folder on a server with SFTP, a bucket of an S3-compatible object store",
     _copy_address,
 )
@@ -310,14 +310,14 @@ class CopyTarget(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     url: Annotated[str, COPY_ADDRESS]
-    automatic: Annotated[bool, kinds.SWITCH] = True
-    max_rate: Annotated[int | None, kinds.rate(8_000, 100_000_000_000)] = None
-    stalled_s: Annotated[float, kinds.seconds(1, 3600)] = 60.0
-    must_be_mounted: Annotated[bool, kinds.SWITCH] = True
-    known_hosts: Annotated[Path | None, kinds.FILE_PATH] = None
-    endpoint: Annotated[str, kinds.TEXT] = ""
-    region: Annotated[str, kinds.TEXT] = "us-east-1"
-    ca_file: Annotated[Path | None, kinds.FILE_PATH] = None
+    automatic: Annotated[bool, value_kinds.SWITCH] = True
+    max_rate: Annotated[int | None, value_kinds.rate(8_000, 100_000_000_000)] = None
+    stalled_s: Annotated[float, value_kinds.seconds(1, 3600)] = 60.0
+    must_be_mounted: Annotated[bool, value_kinds.SWITCH] = True
+    known_hosts: Annotated[Path | None, value_kinds.FILE_PATH] = None
+    endpoint: Annotated[str, value_kinds.TEXT] = ""
+    region: Annotated[str, value_kinds.TEXT] = "us-east-1"
+    ca_file: Annotated[Path | None, value_kinds.FILE_PATH] = None
 
     @property
     def scheme(self) -> str:
@@ -352,12 +352,12 @@ def _time_of_day(raw: object) -> str:
     return f"{int(found[1]):02}:{found[2]}"
 
 
-TIME_OF_DAY = kinds.Kind('a time of the day, in the zone of the office; "" for none', _time_of_day)
+TIME_OF_DAY = value_kinds.ValueKind('a time of the day, in the zone of the office; "" for none', _time_of_day)
 
 
-class Fixity(msgspec.Struct, frozen=True, kw_only=True):
+class FixitySettings(msgspec.Struct, frozen=True, kw_only=True):
     """The daily time of `liput archive fixity` ("": none): it reads `budget` bytes at `max_rate` bits a second."""
 
     at: Annotated[str, TIME_OF_DAY] = "02:30"
-    budget: Annotated[int, kinds.size(1_000_000, 2**60)] = 50_000_000_000
-    max_rate: Annotated[int, kinds.rate(8_000, 100_000_000_000)] = 400_000_000
+    budget: Annotated[int, value_kinds.size(1_000_000, 2**60)] = 50_000_000_000
+    max_rate: Annotated[int, value_kinds.rate(8_000, 100_000_000_000)] = 400_000_000

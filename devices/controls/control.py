@@ -6,10 +6,10 @@ from enum import StrEnum
 
 import msgspec
 
-from config.settings.kinds import did_you_mean
 from config.settings.quantities import NotAllowed
+from config.settings.value_kinds import did_you_mean
 
-type Value = bool | int | str  # bool of switches, int of numbers and menus (the entry's number), str of texts
+type ControlValue = bool | int | str  # bool of switches, int of numbers and menus (the entry's number), str of texts
 
 _ON = {"1", "true", "on", "yes"}
 _OFF = {"0", "false", "off", "no"}
@@ -43,8 +43,8 @@ class Control(msgspec.Struct, frozen=True, kw_only=True, rename={"minimum": "min
     minimum: int = 0
     maximum: int = 0
     step: int = 1
-    default: Value | None = None
-    value: Value | None = None
+    default: ControlValue | None = None
+    value: ControlValue | None = None
     entries: dict[int, str] = {}
     read_only: bool = False
     inactive: bool = False
@@ -52,7 +52,7 @@ class Control(msgspec.Struct, frozen=True, kw_only=True, rename={"minimum": "min
     governor: str | None = None
     manual: tuple[int, ...] = ()
 
-    def show(self, value: Value | None) -> str:
+    def show(self, value: ControlValue | None) -> str:
         """Return `value` as text that `read` understands: an entry's name, "on" or "off"."""
         if value is None:
             return "?"
@@ -76,7 +76,7 @@ class Control(msgspec.Struct, frozen=True, kw_only=True, rename={"minimum": "min
             return f"a text of {self.minimum} to {self.maximum} characters{steps}"
         return "pressed with 1" if self.kind is ControlKind.BUTTON else f"from {self.minimum} to {self.maximum}{steps}"
 
-    def read(self, text: str) -> Value:
+    def read(self, text: str) -> ControlValue:
         """Parse `text`. Raises NotAllowed with the allowed values."""
         if self.kind is ControlKind.STRING:
             return self.check(text)
@@ -101,14 +101,14 @@ class Control(msgspec.Struct, frozen=True, kw_only=True, rename={"minimum": "min
             return int(text)
         raise NotAllowed(f"must be {self.allowed}{did_you_mean(text, self.entries.values())}")
 
-    def check(self, value: Value) -> Value:
+    def check(self, value: ControlValue) -> ControlValue:
         """Return `value`. Raises NotAllowed with the allowed values."""
         if self._takes(value):
             return value
         nearest = ", ".join(map(str, self._nearest(value)))
         raise NotAllowed(f"must be {self.allowed}" + (f"; near {value} are {nearest}" if nearest else ""))
 
-    def _takes(self, value: Value) -> bool:
+    def _takes(self, value: ControlValue) -> bool:
         if self.kind is ControlKind.BOOLEAN:
             return isinstance(value, bool)
         if self.kind is ControlKind.STRING:
@@ -124,7 +124,7 @@ class Control(msgspec.Struct, frozen=True, kw_only=True, rename={"minimum": "min
     def _is_in_range(self, number: int) -> bool:
         return self.minimum <= number <= self.maximum and (number - self.minimum) % self.step == 0
 
-    def _nearest(self, value: Value) -> Iterator[int]:
+    def _nearest(self, value: ControlValue) -> Iterator[int]:
         if self.kind is not ControlKind.INTEGER or isinstance(value, str | bool):
             return
         if self.minimum <= value <= self.maximum:
@@ -145,7 +145,7 @@ def slug(title: str) -> str:
     return re.sub(r"[^0-9a-z]+", "_", title.lower()).strip("_")
 
 
-def is_manual(control: Control, governing: Mapping[str, Value | None]) -> bool:
+def is_manual(control: Control, governing: Mapping[str, ControlValue | None]) -> bool:
     """Return whether people set `control` under the values `governing` (by name), not an automatic mode."""
     if control.governor is None or control.governor not in governing:
         return True

@@ -15,9 +15,9 @@ from types import TracebackType
 from typing import Any, Self
 
 from config.errors import ControlRefused, DeviceError
-from devices.controls.control import Control, ControlKind, Controls, Value, slug
+from devices.controls.control import Control, ControlKind, Controls, ControlValue, slug
 from devices.kernel import v4l2
-from devices.monitor.holders import refusal
+from devices.monitor.holders import device_open_error
 
 KINDS = {
     v4l2.CTRL_TYPE_INTEGER: ControlKind.INTEGER,
@@ -91,7 +91,7 @@ def menu_entries(fd: int, answer: Any) -> Iterator[tuple[int, str]]:
         yield index, entry.name.decode("utf-8", "replace") if is_text else str(entry.value)
 
 
-def read_value(fd: int, answer: Any, *, default: bool = False) -> Value | None:
+def read_value(fd: int, answer: Any, *, default: bool = False) -> ControlValue | None:
     """Return a control's present or default value; None if it has none or the camera refuses. Raises OSError."""
     is_hidden = answer.flags & v4l2.CTRL_FLAG_WRITE_ONLY and not default
     if is_hidden or answer.type == v4l2.CTRL_TYPE_BUTTON:
@@ -109,7 +109,9 @@ def read_value(fd: int, answer: Any, *, default: bool = False) -> Value | None:
     return _number(one, KINDS[answer.type], (answer.minimum, answer.maximum))
 
 
-def write_value(fd: int, control_id: int, kind: ControlKind, span: tuple[int, int], value: Value) -> Value:
+def write_value(
+    fd: int, control_id: int, kind: ControlKind, span: tuple[int, int], value: ControlValue
+) -> ControlValue:
     """Set a control; `span` is its range. Return the value that the driver made of it. Raises OSError."""
     if isinstance(value, str):
         _exchange(fd, v4l2.VIDIOC_S_EXT_CTRLS, control_id, text=ctypes.create_string_buffer(value.encode()))
@@ -132,7 +134,7 @@ def _exchange(fd: int, request: int, control_id: int, *, which: int = 0, text: A
     return one
 
 
-def _number(one: Any, kind: ControlKind, span: tuple[int, int]) -> Value:
+def _number(one: Any, kind: ControlKind, span: tuple[int, int]) -> ControlValue:
     """Return the number in V4L2's structure, 64 bits if the range needs them (no camera's does)."""
     if kind is ControlKind.BOOLEAN:
         return bool(one.value)
@@ -214,7 +216,7 @@ class ControlPanel:
             manual=manual if governor in names else (),
         )
 
-    def set(self, control: Control, value: Value) -> Value:
+    def set(self, control: Control, value: ControlValue) -> ControlValue:
         """Set `control` to an allowed `value`; return its value afterwards.
 
         Raises ControlRefused or another DeviceError.
@@ -225,14 +227,14 @@ class ControlPanel:
         except OSError as error:
             raise self._refused(control, value, error) from error
 
-    def _refused(self, control: Control, value: Value, error: OSError) -> DeviceError:
+    def _refused(self, control: Control, value: ControlValue, error: OSError) -> DeviceError:
         if error.errno not in REFUSED:
             return self._refusal(error)
         why = _REASONS.get(error.errno or 0, "the camera says no")
         return ControlRefused(f"{self._name} ({self._node}) refuses {control.name}={control.show(value)}: {why}")
 
     def _refusal(self, error: OSError) -> DeviceError:
-        return refusal(error.errno or errno.EIO, self._name, self._node)
+        return device_open_error(error.errno or errno.EIO, self._name, self._node)
 
 
 def _names(answers: list[Any]) -> dict[int, str]:

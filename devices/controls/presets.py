@@ -13,11 +13,19 @@ import msgspec
 
 from config.errors import ControlRefused, DeviceNotFound, LiputError
 from config.settings.quantities import NotAllowed
-from config.state import Store, state_folder
-from devices.controls.changes import ControlChange, carry_out, change_of, in_order, named, plan, set_one
-from devices.controls.control import Control, Controls, Value, is_manual
+from config.state import StateFile, state_folder
+from devices.controls.control import Control, Controls, ControlValue, is_manual
 from devices.controls.panel import ControlPanel
-from devices.health.line import Kind, Level, Record
+from devices.controls.setting import (
+    ControlChange,
+    describe_change,
+    find_control,
+    in_order,
+    parse_values,
+    set_all,
+    set_one,
+)
+from devices.health.log_line import HealthLogger, LogKind, LogLevel
 from devices.host import threads
 from devices.model.device import Device
 
@@ -25,27 +33,29 @@ POWER_LINE = "power_line_frequency"
 _POWER_LINES: Mapping[str, int] = {"off": 0, "50 Hz": 1, "60 Hz": 2}  # V4L2's numbers for the names in the settings
 
 
-class Preset(msgspec.Struct, frozen=True):
+class ControlPreset(msgspec.Struct, frozen=True):
     """The controls that people have set on one device, by name, with the device's name then."""
 
     name: str
-    controls: dict[str, Value]
+    controls: dict[str, ControlValue]
 
 
-type Presets = dict[str, Preset]  # by device id
+type Presets = dict[str, ControlPreset]  # by device id
 
 
-def preset_store() -> Store[Presets]:
+def preset_store() -> StateFile[Presets]:
     """Return this PC's presets."""
-    return Store(state_folder() / "presets.json", dict[str, Preset], {})
+    return StateFile(state_folder() / "presets.json", dict[str, ControlPreset], {})
 
 
-def keep(store: Store[Presets], device: Device, controls: Controls, names: Iterable[str]) -> dict[str, Value]:
+def keep_values(
+    store: StateFile[Presets], device: Device, controls: Controls, names: Iterable[str]
+) -> dict[str, ControlValue]:
     """Add the present values of the controls `names` to the preset of `device`; return the whole preset.
 
     An automatic mode is kept with the controls it governs: it would be on after a plug. Raises StateError.
     """
-    kept: dict[str, Value] = {}
+    kept: dict[str, ControlValue] = {}
     for name in names:
         control = controls[name]
         for one in (controls.get(control.governor or ""), control):
@@ -62,7 +72,7 @@ def keep(store: Store[Presets], device: Device, controls: Controls, names: Itera
     return presets[device.id].controls if device.id in presets else {}
 
 
-def forget(store: Store[Presets], device_id: str, names: Iterable[str] | None = None) -> None:
+def forget_values(store: StateFile[Presets], device_id: str, names: Iterable[str] | None = None) -> None:
     """Remove the controls `names` (None: all) from a device's preset. Raises StateError."""
 
     def change(presets: Presets) -> Presets:
@@ -75,22 +85,22 @@ def forget(store: Store[Presets], device_id: str, names: Iterable[str] | None = 
     store.change(change)
 
 
-def _with(presets: Presets, device_id: str, name: str, values: dict[str, Value]) -> Presets:
+def _with(presets: Presets, device_id: str, name: str, values: dict[str, ControlValue]) -> Presets:
     others = {other: preset for other, preset in presets.items() if other != device_id}
-    return others | ({device_id: Preset(name, values)} if values else {})
+    return others | ({device_id: ControlPreset(name, values)} if values else {})
 
 
-def wanted(controls: Controls, kept: Mapping[str, Value], power_line: str) -> dict[str, Value]:
+def values_to_set(controls: Controls, kept: Mapping[str, ControlValue], power_line: str) -> dict[str, ControlValue]:
     """Return the values to set on a device: the preset `kept`, and else the settings' `power_line`."""
     number = _POWER_LINES.get(power_line)
     from_settings = {} if number is None or POWER_LINE not in controls else {POWER_LINE: number}
     return from_settings | dict(kept)
 
 
-def apply(panel: ControlPanel, kept: Mapping[str, Value], power_line: str) -> list[ControlChange]:
+def apply_preset(panel: ControlPanel, kept: Mapping[str, ControlValue], power_line: str) -> list[ControlChange]:
     """Set all `wanted` values that differ; return the changes, failed ones with a `problem`. Raises a DeviceError."""
     controls = panel.controls()
-    values = wanted(controls, kept, power_line)
+    values = values_to_set(controls, kept, power_line)
     changes: list[ControlChange] = []
     for name in in_order(controls, values):
         changes += _apply_one(panel, controls, name, values[name])
@@ -99,7 +109,7 @@ def apply(panel: ControlPanel, kept: Mapping[str, Value], power_line: str) -> li
     return changes
 
 
-def _apply_one(panel: ControlPanel, controls: Controls, name: str, value: Value) -> list[ControlChange]:
+def _apply_one(panel: ControlPanel, controls: Controls, name: str, value: ControlValue) -> list[ControlChange]:
     control = controls.get(name)
     if control is None:
         text = str(value)
@@ -108,17 +118,17 @@ def _apply_one(panel: ControlPanel, controls: Controls, name: str, value: Value)
     try:
         control.check(value)
     except NotAllowed as error:
-        return [change_of(control, value, f"it {error}")]
+        return [describe_change(control, value, f"it {error}")]
     if control.inactive and control.value != value:
-        return [change_of(control, value, f"{control.governor or 'another control'} does not leave it to people")]
+        return [describe_change(control, value, f"{control.governor or 'another control'} does not leave it to people")]
     try:
         return set_one(panel, control, value)
     except ControlRefused as error:
-        return [change_of(control, value, error.message)]
+        return [describe_change(control, value, error.message)]
 
 
-def apply_to(
-    device: Device, *, power_line: str, record: Record, presets: Store[Presets] | None = None
+def restore_preset(
+    device: Device, *, power_line: str, record: HealthLogger, presets: StateFile[Presets] | None = None
 ) -> list[ControlChange]:
     """Set the preset of `device`, or else the settings' `power_line`; return all changes, failed ones included.
 
@@ -129,7 +139,7 @@ def apply_to(
     try:
         kept = _kept(device, record, presets or preset_store())
         with ControlPanel(device.node, device.name, to_set=True) as panel:
-            changes = apply(panel, kept, power_line)
+            changes = apply_preset(panel, kept, power_line)
     except DeviceNotFound:
         return []  # unplugged again, which has its own line
     except LiputError as error:
@@ -139,7 +149,7 @@ def apply_to(
     return changes
 
 
-def _kept(device: Device, record: Record, presets: Store[Presets]) -> Mapping[str, Value]:
+def _kept(device: Device, record: HealthLogger, presets: StateFile[Presets]) -> Mapping[str, ControlValue]:
     """Return the preset of `device`; if presets cannot be read, the power line is still set."""
     try:
         preset = presets.read().get(device.id)
@@ -149,21 +159,21 @@ def _kept(device: Device, record: Record, presets: Store[Presets]) -> Mapping[st
     return preset.controls if preset else {}
 
 
-def _record_applied(record: Record, device: Device, changes: list[ControlChange]) -> None:
+def _record_applied(record: HealthLogger, device: Device, changes: list[ControlChange]) -> None:
     done = [change for change in changes if change.problem is None]
     if done:
         values = {change.name: change.after for change in done}
-        record(device.id, Kind.CONTROLS_APPLIED, ", ".join(map(str, done)), name=device.name, controls=values)
+        record(device.id, LogKind.CONTROLS_APPLIED, ", ".join(map(str, done)), name=device.name, controls=values)
     for change in changes:
         if change.problem is not None:
             _warn(record, device, f"{change} could not be set: {change.problem}", control=change.name)
 
 
-def _warn(record: Record, device: Device, reason: str, **detail: object) -> None:
-    record(device.id, Kind.CONTROLS_APPLIED, reason, name=device.name, level=Level.WARN, **detail)
+def _warn(record: HealthLogger, device: Device, reason: str, **detail: object) -> None:
+    record(device.id, LogKind.CONTROLS_APPLIED, reason, name=device.name, level=LogLevel.WARN, **detail)
 
 
-class PresetKeeper:
+class PresetRestorer:
     """Calls `apply` for each plugged device, on one thread per device: a camera that hangs blocks its own only."""
 
     def __init__(self, apply: Callable[[Device], object]) -> None:
@@ -186,7 +196,7 @@ class PresetKeeper:
             self._busy.add(device.id)
         undo = partial(self._busy.discard, device.id)
         with suppress(RuntimeError):  # the next plug tries again
-            threads.start(self._run, device.id, name=f"presets-{device.node}", otherwise=undo)
+            threads.start_thread(self._run, device.id, name=f"presets-{device.node}", otherwise=undo)
 
     def stop(self) -> None:
         """Start no more; a running thread is abandoned."""
@@ -204,11 +214,16 @@ class PresetKeeper:
             try:
                 self._apply(device)
             except Exception:  # the thread must survive for the next plug
-                threads.report()
+                threads.report_error()
 
 
 def set_controls(
-    panel: ControlPanel, device: Device, texts: Mapping[str, str], *, record: Record, store: Store[Presets] | None
+    panel: ControlPanel,
+    device: Device,
+    texts: Mapping[str, str],
+    *,
+    record: HealthLogger,
+    store: StateFile[Presets] | None,
 ) -> list[ControlChange]:
     """Set the controls of `device` to `texts` (values by name, as people write them); return the changes.
 
@@ -217,23 +232,29 @@ def set_controls(
     """
     before = None if store is None else store.read().get(device.id)  # raises before anything is set
     controls = panel.controls()
-    values = plan(controls, texts)
-    changes = carry_out(panel, controls, values)
+    values = parse_values(controls, texts)
+    changes = set_all(panel, controls, values)
     for one in changes:
         _record_change(record, device, one, is_kept=store is not None)
     if store is not None:
-        kept = keep(store, device, panel.controls(), values)
+        kept = keep_values(store, device, panel.controls(), values)
         new = {name for name in values if name in kept and (before is None or before.controls.get(name) != kept[name])}
         for name in new - {one.name for one in changes}:  # the camera had the value already, from a trial
             value = kept[name]
             reason = f"{name}={controls[name].show(value)} is kept"
             detail: dict[str, object] = {"control": name, "before": value, "after": value, "kept": True}
-            record(device.id, Kind.CONTROL_CHANGED, reason, name=device.name, level=Level.INFO, **detail)
+            record(device.id, LogKind.CONTROL_CHANGED, reason, name=device.name, level=LogLevel.INFO, **detail)
     return changes
 
 
 def reset_controls(
-    panel: ControlPanel, device: Device, name: str | None, *, power_line: str, record: Record, store: Store[Presets]
+    panel: ControlPanel,
+    device: Device,
+    name: str | None,
+    *,
+    power_line: str,
+    record: HealthLogger,
+    store: StateFile[Presets],
 ) -> list[ControlChange]:
     """Reset the control `name` of `device` (None: all) and remove it from the preset; return the changes.
 
@@ -241,8 +262,8 @@ def reset_controls(
     a `problem`. Raises UsageError for an unknown name, and StateError.
     """
     controls = panel.controls()
-    chosen = [named(controls, name)] if name is not None else list(controls.values())
-    forget(store, device.id, None if name is None else [chosen[0].name])
+    chosen = [find_control(controls, name)] if name is not None else list(controls.values())
+    forget_values(store, device.id, None if name is None else [chosen[0].name])
     governors = {control.governor for control in controls.values()}
     changes: list[ControlChange] = []
     # Governed controls before their automatic mode: afterwards the mode may be on again.
@@ -255,25 +276,25 @@ def reset_controls(
     return changes
 
 
-def _without_preset(controls: Controls, control: Control, power_line: str) -> Value | None:
+def _without_preset(controls: Controls, control: Control, power_line: str) -> ControlValue | None:
     if control.name == POWER_LINE:
-        value = wanted(controls, {}, power_line).get(control.name)
+        value = values_to_set(controls, {}, power_line).get(control.name)
         if value is not None and value in control.entries:
             return value
     return control.default
 
 
-def _reset_one(panel: ControlPanel, control: Control, value: Value) -> list[ControlChange]:
+def _reset_one(panel: ControlPanel, control: Control, value: ControlValue) -> list[ControlChange]:
     try:
         return set_one(panel, control, control.check(value))
     except NotAllowed:
         return []  # the control does not take its own default
     except ControlRefused as error:
-        return [change_of(control, value, error.message)]
+        return [describe_change(control, value, error.message)]
 
 
-def _record_change(record: Record, device: Device, one: ControlChange, *, is_kept: bool) -> None:
+def _record_change(record: HealthLogger, device: Device, one: ControlChange, *, is_kept: bool) -> None:
     reason = f"{one} (was {one.before_text})" if one.problem is None else f"{one}: {one.problem}"
-    level = Level.INFO if one.problem is None else Level.WARN
+    level = LogLevel.INFO if one.problem is None else LogLevel.WARN
     detail = {"control": one.name, "before": one.before, "after": one.after, "kept": is_kept}
-    record(device.id, Kind.CONTROL_CHANGED, reason, name=device.name, level=level, **detail)
+    record(device.id, LogKind.CONTROL_CHANGED, reason, name=device.name, level=level, **detail)

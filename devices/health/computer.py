@@ -12,7 +12,7 @@ import msgspec
 import psutil
 
 from config.settings.quantities import brief_size
-from devices.health.line import PC, Kind, Level, Record
+from devices.health.log_line import PC, HealthLogger, LogKind, LogLevel
 from devices.host.background import BackgroundTask
 from devices.host.clock import NANOSECONDS, Clock
 from devices.host.deadline import DeadlineTasks
@@ -26,7 +26,9 @@ DISK_HYSTERESIS = 1.1
 _DISK_ANSWERS_S = 2.0
 _MAX_PLAUSIBLE_C = 150.0
 
-type Reserves = Mapping[Path, int]  # bytes to keep free on each folder's disk, 0 for any; the folder may not exist yet
+type DiskReserves = Mapping[
+    Path, int
+]  # bytes to keep free on each folder's disk, 0 for any; the folder may not exist yet
 
 
 class ComputerSample(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -89,7 +91,7 @@ def _hottest() -> tuple[float | None, str | None]:
     return max(believed, default=(None, None))
 
 
-def findings(sample: ComputerSample, folders: Reserves) -> Iterator[tuple[str, str, str | None, bool]]:
+def sample_findings(sample: ComputerSample, folders: DiskReserves) -> Iterator[tuple[str, str, str | None, bool]]:
     """Yield the key, the fault, the warning or None, and whether it is surely over, of each known value."""
     if sample.memory_total:
         share = sample.memory_available / sample.memory_total
@@ -112,10 +114,10 @@ def findings(sample: ComputerSample, folders: Reserves) -> Iterator[tuple[str, s
             yield f"disk {folder}", "low-disk", text, free_bytes >= reserve * DISK_HYSTERESIS
 
 
-class ComputerWatch:
+class ComputerSampler:
     """Writes a sample a minute to the health log, on its own thread; findings are lines at begin and end."""
 
-    def __init__(self, folders: Reserves, *, record: Record, clock: Clock) -> None:
+    def __init__(self, folders: DiskReserves, *, record: HealthLogger, clock: Clock) -> None:
         self._folders = folders
         self._record = record
         self._clock = clock
@@ -139,28 +141,28 @@ class ComputerWatch:
         """Write a sample and the findings that begin or end with it. A disk that hangs costs two seconds."""
         sample = read_sample(self._disk_free(), counts_cpu=not self._is_first)
         self._is_first = False
-        self._record(PC, Kind.SAMPLE, level=Level.DEBUG, **msgspec.to_builtins(sample))
-        for key, fault, bad, is_well in findings(sample, self._folders):
+        self._record(PC, LogKind.SAMPLE, level=LogLevel.DEBUG, **msgspec.to_builtins(sample))
+        for key, fault, bad, is_well in sample_findings(sample, self._folders):
             advice, ended = _ADVICE_AND_END[fault]
             if bad and key not in self._began_ns:
                 self._began_ns[key] = self._clock.now_ns()
-                self._record_finding(Kind.DEGRADED, Level.WARN, bad, fault, advice=advice)
+                self._record_finding(LogKind.DEGRADED, LogLevel.WARN, bad, fault, advice=advice)
             elif is_well and key in self._began_ns:
                 lasted_s = round((self._clock.now_ns() - self._began_ns.pop(key)) / NANOSECONDS, 1)
-                self._record_finding(Kind.RECOVERED, Level.INFO, ended, fault, lasted_s=lasted_s)
+                self._record_finding(LogKind.RECOVERED, LogLevel.INFO, ended, fault, lasted_s=lasted_s)
 
     def _disk_free(self) -> dict[str, int]:
         """Return the free bytes by folder. A disk that hangs is left out; no second thread asks it."""
         found = self._disks.ask({folder: partial(_free, folder) for folder in self._folders}, _DISK_ANSWERS_S)
         return {str(folder): free for folder, free in found.items() if isinstance(free, int)}
 
-    def _record_finding(self, kind: Kind, level: Level, reason: str, fault: str, **detail: object) -> None:
+    def _record_finding(self, kind: LogKind, level: LogLevel, reason: str, fault: str, **detail: object) -> None:
         state = HealthState.DEGRADED if self._began_ns else HealthState.OK
         self._record(PC, kind, reason, name="", level=level, fault=fault, state=state, **detail)
 
     def _record_first_failure(self, error: Exception) -> None:
         if not self._failed:
-            self._record(PC, Kind.SAMPLE, f"the PC's state cannot be read: {error}", level=Level.INFO)
+            self._record(PC, LogKind.SAMPLE, f"the PC's state cannot be read: {error}", level=LogLevel.INFO)
         self._failed = True
 
 
@@ -201,12 +203,12 @@ def _number(path: Path) -> int | None:
         return None
 
 
-def is_restart_asked_for(run: Path = RUN) -> bool:
+def is_restart_required(run: Path = RUN) -> bool:
     """Return whether an update has asked for a restart (Debian, Ubuntu)."""
     return (run / "reboot-required").exists()
 
 
-def are_drivers_gone(modules: Path = MODULES, release: str | None = None) -> bool:
+def are_drivers_removed(modules: Path = MODULES, release: str | None = None) -> bool:
     """Return whether an update has removed the drivers of `release`, the running kernel: plugged devices may fail.
 
     On some machines no kernel has any drivers; that is no removal.
@@ -218,7 +220,7 @@ def are_drivers_gone(modules: Path = MODULES, release: str | None = None) -> boo
     return bool(kernels) and (release or platform.release()) not in kernels
 
 
-def others_load(over_s: float, stop: threading.Event, ours: Collection[int] = ()) -> dict[str, float] | None:
+def other_programs_load(over_s: float, stop: threading.Event, ours: Collection[int] = ()) -> dict[str, float] | None:
     """Measure other programs for `over_s` seconds: per cent of all cores by name. Returns None once `stop` is set.
 
     This process, the processes `ours` and all their children are left out.

@@ -11,8 +11,8 @@ from enum import StrEnum
 
 import msgspec
 
-from config.errors import LiputError, Why
-from devices.health.line import Kind, Level, Record
+from config.errors import ErrorCause, LiputError
+from devices.health.log_line import HealthLogger, LogKind, LogLevel
 from devices.host.clock import NANOSECONDS, Clock
 from devices.model.device import Device, Health, HealthState
 
@@ -40,7 +40,7 @@ class Fault(StrEnum):
     SLOW_PORT = "slow-port"
 
 
-FAULTS: dict[Fault, HealthState] = {
+FAULT_STATES: dict[Fault, HealthState] = {
     Fault.LOST: HealthState.LOST,  # the bus has lost it, or its driver has given up
     Fault.BUSY: HealthState.BUSY,
     Fault.DENIED: HealthState.DEGRADED,
@@ -63,11 +63,11 @@ FAULTS: dict[Fault, HealthState] = {
 """The state of a device with each fault, the worst first."""
 
 FLAPPING_WINDOW_S = 60  # unplugs within this time count together
-OF_ITS_PLACE = frozenset({Fault.FLAPPING, Fault.SWAPPED, Fault.SLOW_PORT})  # faults of the plug, in a closed device too
-LOSES_NOTHING = OF_ITS_PLACE | {Fault.JITTER, Fault.CLIPPING, Fault.HUM}
+PLUG_FAULTS = frozenset({Fault.FLAPPING, Fault.SWAPPED, Fault.SLOW_PORT})  # faults of the plug, in a closed device too
+LOSSLESS_FAULTS = PLUG_FAULTS | {Fault.JITTER, Fault.CLIPPING, Fault.HUM}
 """Faults that cost the recording nothing. Each other one leaves it with less than it should hold."""
 
-REFUSALS: Mapping[Why, Fault] = {
+OPEN_ERROR_FAULTS: Mapping[ErrorCause, Fault] = {
     "lost": Fault.LOST,
     "missing": Fault.LOST,
     "busy": Fault.BUSY,
@@ -76,32 +76,32 @@ REFUSALS: Mapping[Why, Fault] = {
 }
 """The fault for each `why` of an error on opening. Other errors are no fault of the device."""
 
-_RANKS: dict[str, int] = {str(fault): rank for rank, fault in enumerate(FAULTS)}
+_RANKS: dict[str, int] = {str(fault): rank for rank, fault in enumerate(FAULT_STATES)}
 
 
-def level_of(fault: Fault) -> Level:
+def fault_level(fault: Fault) -> LogLevel:
     """Return the level of the log line that reports the start of `fault`."""
-    return Level.WARN if FAULTS[fault] in {HealthState.DEGRADED, HealthState.BUSY} else Level.ERROR
+    return LogLevel.WARN if FAULT_STATES[fault] in {HealthState.DEGRADED, HealthState.BUSY} else LogLevel.ERROR
 
 
-def refused(error: LiputError) -> Fault | None:
+def fault_of_error(error: LiputError) -> Fault | None:
     """Return the fault for `error`, an error on opening a device; None if it is no fault of the device."""
-    return REFUSALS.get(error.why)
+    return OPEN_ERROR_FAULTS.get(error.why)
 
 
-def rank(fault: str | None) -> int:
+def fault_rank(fault: str | None) -> int:
     """Return a sort key of faults, the worst first. Unknown names, as of a newer Liput, come last."""
     return _RANKS.get(fault or "", len(_RANKS))
 
 
 def with_health(device: Device, fault: Fault, reason: str, since: datetime | None) -> Device:
     """Return `device` with `fault`, unless its fault is worse."""
-    return with_worse(device, Health(FAULTS[fault], reason, since, fault))
+    return with_worse_health(device, Health(FAULT_STATES[fault], reason, since, fault))
 
 
-def with_worse(device: Device, found: Health) -> Device:
+def with_worse_health(device: Device, found: Health) -> Device:
     """Return `device` with the health `found`, unless its fault is worse."""
-    if device.health.fault is not None and rank(device.health.fault) <= rank(found.fault):
+    if device.health.fault is not None and fault_rank(device.health.fault) <= fault_rank(found.fault):
         return device
     return msgspec.structs.replace(device, health=found)
 
@@ -128,7 +128,7 @@ class HealthTracker:
     """
 
     def __init__(
-        self, device_id: str, name: str, *, record: Record, clock: Clock, on_change: OnChange | None = None
+        self, device_id: str, name: str, *, record: HealthLogger, clock: Clock, on_change: OnChange | None = None
     ) -> None:
         self.device_id = device_id
         self.name = name
@@ -149,7 +149,7 @@ class HealthTracker:
         with self._lock:
             return fault in self._active
 
-    def log(self, kind: Kind, reason: str = "", *, level: Level = Level.INFO, **detail: object) -> None:
+    def log(self, kind: LogKind, reason: str = "", *, level: LogLevel = LogLevel.INFO, **detail: object) -> None:
         """Write a line about the device."""
         self.record(self.device_id, kind, reason, name=self.name, level=level, **detail)
 
@@ -162,9 +162,9 @@ class HealthTracker:
             if fault in self._active:
                 return
             since = self._clock.now() - timedelta(seconds=after_s)
-            self._active[fault] = Health(FAULTS[fault], reason, since, fault), began_ns
+            self._active[fault] = Health(FAULT_STATES[fault], reason, since, fault), began_ns
             health = self._health()
-        self._tell(Kind.DEGRADED, level_of(fault), fault, reason, health, after_s=round(after_s, 3), **detail)
+        self._tell(LogKind.DEGRADED, fault_level(fault), fault, reason, health, after_s=round(after_s, 3), **detail)
 
     def clear(self, fault: Fault, **detail: object) -> None:
         """Report the end of `fault`. Ignored if it is not active."""
@@ -174,18 +174,20 @@ class HealthTracker:
             over, began_ns = self._active.pop(fault)
             health = self._health()
         lasted_s = round((self._clock.now_ns() - began_ns) / NANOSECONDS, 3)
-        self._tell(Kind.RECOVERED, Level.INFO, fault, over.reason or "", health, lasted_s=lasted_s, **detail)
+        self._tell(LogKind.RECOVERED, LogLevel.INFO, fault, over.reason or "", health, lasted_s=lasted_s, **detail)
 
     def _health(self) -> Health:
-        return self._active[min(self._active, key=rank)][0] if self._active else Health()
+        return self._active[min(self._active, key=fault_rank)][0] if self._active else Health()
 
-    def _tell(self, kind: Kind, level: Level, fault: Fault, reason: str, health: Health, **detail: object) -> None:
+    def _tell(
+        self, kind: LogKind, level: LogLevel, fault: Fault, reason: str, health: Health, **detail: object
+    ) -> None:
         self.log(kind, reason, level=level, fault=fault, state=health.state, **detail)
         if self._on_change:
-            self._on_change(HealthChange(self.device_id, self.name, fault, kind is Kind.DEGRADED, reason, health))
+            self._on_change(HealthChange(self.device_id, self.name, fault, kind is LogKind.DEGRADED, reason, health))
 
 
-class HealthBoard:
+class SessionDeviceHealth:
     """The health of a session's devices; an OnChange for all their trackers. Thread-safe."""
 
     def __init__(self) -> None:

@@ -7,16 +7,16 @@ from pathlib import Path
 
 import msgspec
 
-from config.files import number
-from devices.health.faults import FAULTS, FLAPPING_WINDOW_S, OF_ITS_PLACE, Fault, rank, with_worse
-from devices.health.line import PC, HealthLine, Kind
-from devices.health.query import Wanted, read
+from config.files import json_number
+from devices.health.faults import FAULT_STATES, FLAPPING_WINDOW_S, PLUG_FAULTS, Fault, fault_rank, with_worse_health
+from devices.health.log_line import PC, HealthLine, LogKind
+from devices.health.log_reader import LogFilter, read
 from devices.model.device import Device, Health, HealthState
 
-LOOKED_BACK = timedelta(days=2)  # the greatest age of a fault that may still be open
+LOOK_BACK = timedelta(days=2)  # the greatest age of a fault that may still be open
 
 _CLOCK_STEP_S = 60.0  # a process may seem to start this much after its own lines: clocks are set
-WHETHER_OPEN_OR_NOT = OF_ITS_PLACE | {Fault.LOST, Fault.BUSY, Fault.DENIED, Fault.BUS_FULL}
+CLOSED_DEVICE_FAULTS = PLUG_FAULTS | {Fault.LOST, Fault.BUSY, Fault.DENIED, Fault.BUS_FULL}
 """Faults that a closed device can have, too. The others end when it is closed."""
 
 type IsAlive = Callable[[int, datetime], bool]
@@ -25,7 +25,7 @@ type _FaultsByName = dict[str, tuple[int | None, HealthLine]]
 """One device's faults so far, each with the process that reported it."""
 
 
-def open_faults(folder: Path, *, now: datetime, is_alive: IsAlive | None = None) -> dict[str, Health]:
+def active_health(folder: Path, *, now: datetime, is_alive: IsAlive | None = None) -> dict[str, Health]:
     """Return the health of each device with an open fault, by id. Only faults of processes that still run count.
 
     A fault begins with its `degraded` line. It ends with its `recovered` line or with its process (`detail.pid`).
@@ -35,52 +35,60 @@ def open_faults(folder: Path, *, now: datetime, is_alive: IsAlive | None = None)
     alive = _is_alive if is_alive is None else is_alive
     pids: dict[str, int | None] = {}
     devices: dict[str, _FaultsByName] = {}
-    kinds = (Kind.PLUGGED, Kind.MOVED, Kind.OPENED, Kind.CLOSED, Kind.DEGRADED, Kind.FLAPPING, Kind.RECOVERED)
-    for line in read(folder, Wanted(since=now - LOOKED_BACK, until=now + LOOKED_BACK, kinds=kinds)):
+    kinds = (
+        LogKind.PLUGGED,
+        LogKind.MOVED,
+        LogKind.OPENED,
+        LogKind.CLOSED,
+        LogKind.DEGRADED,
+        LogKind.FLAPPING,
+        LogKind.RECOVERED,
+    )
+    for line in read(folder, LogFilter(since=now - LOOK_BACK, until=now + LOOK_BACK, kinds=kinds)):
         _take(line, pids, devices.setdefault(line.device, {}))
     healths = {}
     for device, faults in devices.items():
         there = [line for pid, line in faults.values() if pid is not None and alive(pid, line.at)]
         if there:
-            healths[device] = _health(min(there, key=lambda line: rank(_fault(line))))
+            healths[device] = _health(min(there, key=lambda line: fault_rank(_fault(line))))
     return healths
 
 
-def with_found(device: Device, found: Health | None) -> Device:
+def with_logged_health(device: Device, found: Health | None) -> Device:
     """Return `device` with `found`, the health that its user has logged, unless its own health is worse.
 
     `busy` is not worse: the process with the open device knows its health, and nobody else can ask it.
     """
     if found is None:
         return device
-    if device.health.fault == Fault.BUSY and found.fault not in WHETHER_OPEN_OR_NOT:
+    if device.health.fault == Fault.BUSY and found.fault not in CLOSED_DEVICE_FAULTS:
         return msgspec.structs.replace(device, health=found)
-    return with_worse(device, found)
+    return with_worse_health(device, found)
 
 
 def _take(line: HealthLine, pids: dict[str, int | None], faults: _FaultsByName) -> None:
     """Apply a line; `pids` has the process that holds each device open."""
     pid = line.detail.get("pid")
     match line.kind:
-        case Kind.PLUGGED | Kind.MOVED:
+        case LogKind.PLUGGED | LogKind.MOVED:
             faults.pop(Fault.LOST, None)
-        case Kind.OPENED if isinstance(pid, int):
+        case LogKind.OPENED if isinstance(pid, int):
             pids[line.device] = pid
             _forget(faults, but_of=pid)
-        case Kind.DEGRADED | Kind.FLAPPING:
+        case LogKind.DEGRADED | LogKind.FLAPPING:
             faults[_fault(line)] = (pid if isinstance(pid, int) else pids.get(line.device), line)
-        case Kind.RECOVERED:
+        case LogKind.RECOVERED:
             faults.pop(_fault(line), None)
             if line.detail.get("plugged") is True:  # flapping is over; its single plugs were not logged
                 faults.pop(Fault.LOST, None)
-        case Kind.CLOSED:
+        case LogKind.CLOSED:
             pids[line.device] = None
             _forget(faults)
 
 
 def _forget(faults: _FaultsByName, but_of: int | None = None) -> None:
     for name, (pid, _) in list(faults.items()):
-        if name not in WHETHER_OPEN_OR_NOT and (but_of is None or pid != but_of):
+        if name not in CLOSED_DEVICE_FAULTS and (but_of is None or pid != but_of):
             del faults[name]
 
 
@@ -90,7 +98,7 @@ def _fault(line: HealthLine) -> str:
 
 def _health(line: HealthLine) -> Health:
     name = _fault(line)
-    state = FAULTS[Fault(name)] if name in set(Fault) else HealthState.DEGRADED
+    state = FAULT_STATES[Fault(name)] if name in set(Fault) else HealthState.DEGRADED
     after_s = line.detail.get("after_s")
     began = line.at - timedelta(seconds=after_s) if isinstance(after_s, int | float) else line.at
     return Health(state, line.reason or None, began, name or None)
@@ -108,19 +116,20 @@ def _is_alive(pid: int, at: datetime) -> bool:
         return False
 
 
-UNWATCHED = timedelta(minutes=3)  # a longer gap means that nobody watched: the PC's own samples come once a minute
+UNWATCHED_GAP = timedelta(minutes=3)  # a longer gap means that nobody watched: the PC's own samples come once a minute
 
 _FLAPPING_WINDOW = timedelta(seconds=FLAPPING_WINDOW_S)
 
 # Kinds of line that only a plugged-in device has
 _PLUGGED_IN = frozenset({
-    Kind.PLUGGED, Kind.HUB_PLUGGED, Kind.MOVED, Kind.RENAMED, Kind.OPENED, Kind.SAMPLE, Kind.CONTROLS_APPLIED,
-    Kind.CONTROL_CHANGED,
+    LogKind.PLUGGED, LogKind.HUB_PLUGGED, LogKind.MOVED, LogKind.RENAMED, LogKind.OPENED, LogKind.SAMPLE,
+    LogKind.CONTROLS_APPLIED,
+    LogKind.CONTROL_CHANGED,
 })  # fmt: skip
 
-_FOUND_AGAIN = frozenset({Kind.PLUGGED, Kind.MOVED, Kind.OPENED})  # kinds of line that end `lost`
+_FOUND_AGAIN = frozenset({LogKind.PLUGGED, LogKind.MOVED, LogKind.OPENED})  # kinds of line that end `lost`
 
-_UNPLUGGED = frozenset({Kind.UNPLUGGED, Kind.HUB_UNPLUGGED})
+_UNPLUGGED = frozenset({LogKind.UNPLUGGED, LogKind.HUB_UNPLUGGED})
 
 
 class FaultTotal(msgspec.Struct):
@@ -152,20 +161,22 @@ class DeviceSummary(msgspec.Struct, kw_only=True, tag_field="type", tag="health-
 
 def summarise(lines: Iterable[HealthLine]) -> list[DeviceSummary]:
     """Return each device's figures, by name, the PC last. `lines` are all of the span, by time, with samples."""
-    devices: dict[str, _Device] = {}
+    devices: dict[str, _DeviceFigures] = {}
     began = last = None
     for line in lines:
         began = began or line.at
-        if last and line.kind == Kind.WATCH_STARTED and line.at - last > UNWATCHED:
+        if last and line.kind == LogKind.WATCH_STARTED and line.at - last > UNWATCHED_GAP:
             for device in devices.values():
                 device.interrupt(last)
         _figures_of(devices, line.device, line.at, began).take(line)
-        if line.kind == Kind.WATCH_STARTED:
+        if line.kind == LogKind.WATCH_STARTED:
             for name in _texts(line.detail.get("devices")):
                 _figures_of(devices, name, line.at, began).is_there(line.at)
-        elif line.kind == Kind.RENAMED:
+        elif line.kind == LogKind.RENAMED:
             _figures_of(devices, str(line.detail.get("before")), line.at, began).is_not_watched(line.at)
-        elif line.kind == Kind.WATCH_STOPPED and "pid" in line.detail:  # without a pid, only a part of the watch ended
+        elif (
+            line.kind == LogKind.WATCH_STOPPED and "pid" in line.detail
+        ):  # without a pid, only a part of the watch ended
             for device in devices.values():
                 device.is_not_watched(line.at)
         last = line.at
@@ -176,7 +187,7 @@ def summarise(lines: Iterable[HealthLine]) -> list[DeviceSummary]:
 
 
 @dataclass(slots=True)
-class _Device:
+class _DeviceFigures:
     """The figures so far.
 
     `began` is the start of the span, `plugged` the time of the last plug. `flaps` counts the present episode of
@@ -206,21 +217,21 @@ class _Device:
 
     def _count(self, line: HealthLine) -> None:
         match line.kind:
-            case Kind.SAMPLE:
+            case LogKind.SAMPLE:
                 self._measure(line)
-            case Kind.DEGRADED | Kind.SWAPPED:
+            case LogKind.DEGRADED | LogKind.SWAPPED:
                 self._begin(line)
-            case Kind.FLAPPING:
+            case LogKind.FLAPPING:
                 self._flap(line)
-            case Kind.RECOVERED:
+            case LogKind.RECOVERED:
                 self._recover(line)
-            case Kind.KERNEL:
+            case LogKind.KERNEL:
                 self.summary.kernel_messages += _whole(line.detail.get("left_out"), 1)
-            case Kind.CLOSED:
-                self._end_faults(line.at, but=WHETHER_OPEN_OR_NOT)
-            case Kind.OPENED if isinstance(pid := line.detail.get("pid"), int):
+            case LogKind.CLOSED:
+                self._end_faults(line.at, but=CLOSED_DEVICE_FAULTS)
+            case LogKind.OPENED if isinstance(pid := line.detail.get("pid"), int):
                 if self.pid not in {None, pid}:  # the former process ended without a `closed` line
-                    self._end_faults(self.summary.last_seen, but=OF_ITS_PLACE)
+                    self._end_faults(self.summary.last_seen, but=PLUG_FAULTS)
                 self.pid = pid
 
     def is_there(self, at: datetime) -> None:
@@ -250,7 +261,7 @@ class _Device:
         name = str(line.detail.get("fault", ""))
         self._end_fault(name, self.summary.last_seen)
         self.found_again = self.found_again and name != Fault.LOST
-        after = timedelta(seconds=number(line.detail.get("after_s")) or 0.0)
+        after = timedelta(seconds=json_number(line.detail.get("after_s")) or 0.0)
         self._total(name).count += 1
         self.faults[name] = max(line.at - after, self.began)
 
@@ -279,7 +290,7 @@ class _Device:
             return
         if name not in self.faults:  # it began before the span
             self._total(name).count += 1
-            lasted = timedelta(seconds=number(line.detail.get("lasted_s")) or 0.0)
+            lasted = timedelta(seconds=json_number(line.detail.get("lasted_s")) or 0.0)
             self.faults[name] = max(line.at - lasted, self.began)
         self._end_fault(name, line.at)
 
@@ -301,7 +312,7 @@ class _Device:
 
     def _measure(self, line: HealthLine) -> None:
         summary, detail = self.summary, line.detail
-        summary.worst_fps = _least(summary.worst_fps, number(detail.get("fps")))
+        summary.worst_fps = _least(summary.worst_fps, json_number(detail.get("fps")))
         summary.quietest_dbfs = _least(summary.quietest_dbfs, _loudest(detail.get("rms_dbfs")))
         summary.loudest_dbfs = max(
             (level for level in (summary.loudest_dbfs, _loudest(detail.get("peak_dbfs"))) if level is not None),
@@ -309,9 +320,9 @@ class _Device:
         )
 
 
-def _figures_of(devices: dict[str, _Device], name: str, at: datetime, began: datetime) -> _Device:
+def _figures_of(devices: dict[str, _DeviceFigures], name: str, at: datetime, began: datetime) -> _DeviceFigures:
     if name not in devices:
-        devices[name] = _Device(DeviceSummary(device=name, first_seen=at, last_seen=at), began)
+        devices[name] = _DeviceFigures(DeviceSummary(device=name, first_seen=at, last_seen=at), began)
     return devices[name]
 
 
@@ -329,7 +340,7 @@ def _whole(value: object, otherwise: int) -> int:
 
 def _loudest(levels: object) -> float | None:
     several = levels if isinstance(levels, list) else [levels]
-    return max((level for one in several if (level := number(one)) is not None), default=None)
+    return max((level for one in several if (level := json_number(one)) is not None), default=None)
 
 
 def _least(one: float | None, other: float | None) -> float | None:
@@ -341,7 +352,7 @@ def _least(one: float | None, other: float | None) -> float | None:
 MOST_STEPS = 120
 LEAST_STEP = timedelta(minutes=1)  # samples come once a minute
 
-_FAULTS = frozenset({Kind.DEGRADED, Kind.FLAPPING, Kind.SWAPPED})
+_FAULTS = frozenset({LogKind.DEGRADED, LogKind.FLAPPING, LogKind.SWAPPED})
 _LOSSES = ("missing", "damaged", "overflows")
 
 
@@ -364,7 +375,7 @@ def timelines(lines: Iterable[HealthLine], since: datetime, until: datetime) -> 
     count = steps_of(since, until)
     found: dict[str, DeviceTimeline] = {}
     for line in lines:
-        if line.kind == Kind.SAMPLE or line.kind in _FAULTS:
+        if line.kind == LogKind.SAMPLE or line.kind in _FAULTS:
             step = min(count - 1, int((line.at - since) / (until - since) * count))
             _take_step(found.setdefault(line.device, _empty(line.device, count)), line, step)
     shown = [one for one in found.values() if any(rate is not None for rate in one.fps) or any(one.lost + one.faults)]

@@ -47,7 +47,7 @@ class BackgroundTask:
 
     def start(self) -> None:
         """Start the thread. Raises RuntimeError where the system has no further one."""
-        self._thread = threads.start(self.run, name=self.name)
+        self._thread = threads.start_thread(self.run, name=self.name)
 
     def run(self) -> None:
         """Attempt until the task is stopped or over. Blocks."""
@@ -73,7 +73,7 @@ class BackgroundTask:
         try:
             (self._failed or _report)(error)
         except Exception:  # the task goes on even if reporting fails
-            threads.report()
+            threads.report_error()
 
     def _wait(self, seconds: float) -> None:
         self.is_waiting = True
@@ -109,4 +109,4 @@ class BackgroundTask:
 
 
 def _report(_error: Exception) -> None:
-    threads.report()
+    threads.report_error()

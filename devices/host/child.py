@@ -28,7 +28,7 @@ def end_with_parent() -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def tied(command: Sequence[str]) -> list[str]:
+def tie_to_parent(command: Sequence[str]) -> list[str]:
     """Return the command of another program, tied by setpriv (if installed) to the thread that starts it."""
     import shutil  # slow to load
 
@@ -41,7 +41,7 @@ def python_module(module: str, *words: str) -> list[str]:
     return [sys.executable, "-P", "-m", module, *words]
 
 
-def finding_us(environment: Mapping[str, str], home: Path = HOME) -> dict[str, str]:
+def with_program_path(environment: Mapping[str, str], home: Path = HOME) -> dict[str, str]:
     """Return `environment` with `home` first in PYTHONPATH."""
     path = os.pathsep.join(filter(None, (str(home), environment.get("PYTHONPATH"))))
     return {**environment, "PYTHONPATH": path}

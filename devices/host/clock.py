@@ -26,7 +26,7 @@ def nanoseconds(count: int, unit: Fraction) -> int:
     return _rounded(count * unit.numerator * NANOSECONDS, unit.denominator)
 
 
-def units(nanoseconds: int, unit: Fraction) -> int:
+def whole_units(nanoseconds: int, unit: Fraction) -> int:
     """Return the number of `unit` seconds in so many nanoseconds, rounded."""
     return _rounded(nanoseconds * unit.denominator, unit.numerator * NANOSECONDS)
 
@@ -78,7 +78,7 @@ def slept_ns() -> int:
     return time.clock_gettime_ns(time.CLOCK_BOOTTIME) - time.monotonic_ns()
 
 
-class Sleep:
+class SleepDetector:
     """Detects that the PC slept, after which every USB device may appear as newly plugged in."""
 
     def __init__(self, slept: Callable[[], int] = slept_ns) -> None:
@@ -109,7 +109,7 @@ SETTLES_S = 60.0
 """A PC asks its time server within this time after boot."""
 
 
-def most_off_s() -> float | None:
+def clock_error_s() -> float | None:
     """Return the kernel's bound on the clock's error in seconds (adjtimex(2)); None where unknown."""
     import ctypes  # slow to load, and rarely needed
 
@@ -122,9 +122,9 @@ def most_off_s() -> float | None:
     return None if state < 0 else most_us / 1_000_000
 
 
-def may_be_set_soon() -> bool:
+def is_clock_unset() -> bool:
     """Return whether the PC has just booted with an uncorrected clock, which may be hours off."""
     if time.clock_gettime(time.CLOCK_BOOTTIME) > SETTLES_S:
         return False
-    off_s = most_off_s()
+    off_s = clock_error_s()
     return off_s is not None and off_s >= SYNCHRONISED_WITHIN_S

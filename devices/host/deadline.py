@@ -43,7 +43,7 @@ class DeadlineTask[T]:
         """Whether a caller's wait timed out."""
         self._results: list[T] = []
         self._error: BaseException | None = None
-        self._thread = threads.start(self._run, name=name)
+        self._thread = threads.start_thread(self._run, name=name)
 
     def _run(self) -> None:
         try:
@@ -118,7 +118,7 @@ _hanging: set["DeadlineTask[Any]"] = set()
 _hanging_lock = threading.Lock()
 
 
-def abandoned(name: str | None = None) -> int:
+def count_abandoned(name: str | None = None) -> int:
     """Return the number of abandoned tasks of that name, or of any, that still run."""
     with _hanging_lock:
         return sum(name in (None, task.name) for task in _hanging)
@@ -129,7 +129,7 @@ def close_within(close: Callable[[], object], timeout_s: float, name: str) -> bo
     return DeadlineTask(close, _CLOSING + name).wait(timeout_s)
 
 
-def hung_closings(name: str | None = None) -> int:
+def count_hung_closings(name: str | None = None) -> int:
     """Return the number of closings of `name`, or of anything, that timed out and still run."""
     with _hanging_lock:
         return sum(

@@ -3,7 +3,7 @@
 import struct
 
 
-class TooLong(ValueError):
+class FrameTooLong(ValueError):
     """A line or a block exceeds its bound."""
 
 
@@ -28,10 +28,10 @@ class ReceiveBuffer:
         return b"\n" in self._data
 
     def line(self) -> bytes | None:
-        """Take the next line, without its end; None while it is incomplete. Raises TooLong."""
+        """Take the next line, without its end; None while it is incomplete. Raises FrameTooLong."""
         end = self._data.find(b"\n")
         if (len(self._data) if end < 0 else end) > self._longest:
-            raise TooLong(f"a line is longer than {self._longest} bytes")
+            raise FrameTooLong(f"a line is longer than {self._longest} bytes")
         if end < 0:
             return None
         line = bytes(self._data[:end])
@@ -39,12 +39,12 @@ class ReceiveBuffer:
         return line
 
     def block(self, length: struct.Struct) -> bytes | None:
-        """Take the next block, after its `length` prefix; None while it is incomplete. Raises TooLong."""
+        """Take the next block, after its `length` prefix; None while it is incomplete. Raises FrameTooLong."""
         if len(self._data) < length.size:
             return None
         (size,) = length.unpack_from(self._data)
         if size > self._longest:
-            raise TooLong(f"a block is longer than {self._longest} bytes")
+            raise FrameTooLong(f"a block is longer than {self._longest} bytes")
         end = length.size + size
         if len(self._data) < end:
             return None
@@ -70,6 +70,6 @@ class ReceiveBuffer:
         return rest
 
 
-def block(data: bytes, length: struct.Struct) -> bytes:
+def length_prefixed(data: bytes, length: struct.Struct) -> bytes:
     """Return `data` with a length prefix."""
     return length.pack(len(data)) + data

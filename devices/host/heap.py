@@ -18,7 +18,7 @@ MAPPED_FROM_BYTES = 32 << 20
 EVERY_S = 10.0
 
 
-def share() -> None:
+def share_heap() -> None:
     """Make all threads share one heap, large blocks too. Call it before they start; needs glibc."""
     with suppress(AttributeError):
         _libc().mallopt(_M_ARENA_MAX, 1)
@@ -26,7 +26,7 @@ def share() -> None:
         _libc().mallopt(_M_TRIM_THRESHOLD, 2 * MAPPED_FROM_BYTES)  # glibc's own ratio
 
 
-def give_back() -> None:
+def trim_heap() -> None:
     """Return all free pages to the system, in less than a millisecond."""
     with suppress(AttributeError):
         _libc().malloc_trim(0)
@@ -53,6 +53,6 @@ def garbage_collector(clock: Clock) -> Callable[[], None]:
         if now_ns - collected_ns >= EVERY_S * NANOSECONDS:
             collected_ns = now_ns
             gc.collect()
-            give_back()
+            trim_heap()
 
     return look

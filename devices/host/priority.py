@@ -34,7 +34,7 @@ _CAP_SYS_NICE = 23
 _USUAL = 0
 
 
-class Standing(msgspec.Struct, frozen=True, kw_only=True):
+class ProcessPriority(msgspec.Struct, frozen=True, kw_only=True):
     """The priority of a process.
 
     `nice` is its niceness, `group_nice` that of its session, where Linux shares processors among sessions first (else
@@ -47,17 +47,17 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     oom_score_adj: int
 
 
-def ask() -> Standing:
+def request_priority() -> ProcessPriority:
     """Request a recorder's priorities, before it has threads: threads and children inherit them."""
     _to_the_limits()
     if _is_usual():
         _be_less_nice(NICE)
         _write(_OOM, OOM_SCORE, _oom_score())
     realtime = _on_another_thread(_try_realtime) if _is_usual() else 0
-    return Standing(nice=_nice(), group_nice=_group_nice(), realtime=realtime, oom_score_adj=_oom_score())
+    return ProcessPriority(nice=_nice(), group_nice=_group_nice(), realtime=realtime, oom_score_adj=_oom_score())
 
 
-def ask_for_sound(*, of_a_card: bool = True) -> str:
+def request_audio_priority(*, of_a_card: bool = True) -> str:
     """Request an audio reader's priority for this thread; return the result: `realtime`, `nice -10`, `nice 0`.
 
     Its later threads inherit it. With a sound server (not `of_a_card`) it is never real-time: PortAudio sometimes
@@ -72,7 +72,7 @@ def ask_for_sound(*, of_a_card: bool = True) -> str:
     return f"nice {_nice()}"
 
 
-def put_first() -> None:
+def raise_thread_priority() -> None:
     """Raise this thread above the others of its process: a recorder may drop frames, but no sound.
 
     Not to real time: it would wait for Python threads that get no processor.
@@ -81,7 +81,7 @@ def put_first() -> None:
         _be_no_nicer_than(SOUND_NICE)
 
 
-def expect_pauses() -> None:
+def limit_realtime_run() -> None:
     """Have the kernel kill this process when a real-time thread runs SPINNING_S without a pause.
 
     PortAudio busy-waits for an unplugged device.
@@ -89,7 +89,7 @@ def expect_pauses() -> None:
     _end_after(SPINNING_S)
 
 
-def allowed() -> Standing:
+def permitted_priority() -> ProcessPriority:
     """Return the result that `ask` would have in a process with the same permissions, without asking."""
     nice, realtime = _nice(), 0
     if nice <= _USUAL:
@@ -97,7 +97,7 @@ def allowed() -> Standing:
         floor = -20 if may_all else 20 - _hard(resource.RLIMIT_NICE, 40)
         nice = min(nice, max(NICE, floor))
         realtime = REALTIME if may_all or _hard(resource.RLIMIT_RTPRIO, 99) >= REALTIME else 0
-    return Standing(nice=nice, group_nice=_group_nice(), realtime=realtime, oom_score_adj=_oom_score())
+    return ProcessPriority(nice=nice, group_nice=_group_nice(), realtime=realtime, oom_score_adj=_oom_score())
 
 
 def _is_usual() -> bool:
@@ -152,7 +152,7 @@ def _end_after(seconds: tuple[float, float]) -> None:
 def _on_another_thread(act: Callable[[], int]) -> int:
     """Return the result of `act` on a temporary thread, so that no scheduling remains."""
     found: list[int] = []
-    threads.start(lambda: found.append(act()), name="priority").join()
+    threads.start_thread(lambda: found.append(act()), name="priority").join()
     return found[0] if found else 0
 
 
@@ -188,12 +188,12 @@ def _write(path: Path, wanted: int, now: int) -> None:
             path.write_text(str(wanted))
 
 
-def be_nicer(by: int) -> None:
+def lower_priority(by: int) -> None:
     """Raise the niceness of this thread and its later threads by `by`."""
-    be_at_least(_nice() + by)
+    ensure_niceness(_nice() + by)
 
 
-def be_at_least(nice: int) -> None:
+def ensure_niceness(nice: int) -> None:
     """Make this thread and its later threads at least so nice, regardless of the recorder's priority."""
     with suppress(OSError):
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), min(NICEST, max(nice, _nice())))

@@ -14,7 +14,7 @@ class _GoesOn(threading.Thread):
     """Stands in `threading.excepthook` for a thread that has handled its error and goes on."""
 
 
-def start(
+def start_thread(
     target: Callable[..., object],
     *given: object,
     name: str,
@@ -35,14 +35,14 @@ def start(
     return thread
 
 
-def report() -> None:
+def report_error() -> None:
     """Report the error that is being handled to `threading.excepthook`; this thread goes on."""
     thread = _GoesOn(name=threading.current_thread().name)
     threading.excepthook(threading.ExceptHookArgs((*sys.exc_info(), thread)))
 
 
 @contextmanager
-def broken_ones_told(emit: "Emit") -> Iterator[None]:
+def report_broken_threads(emit: "Emit") -> Iterator[None]:
     """Emit `thread-failed` for each thread that breaks, without the error's text, which may hold a key."""
     before = threading.excepthook
 

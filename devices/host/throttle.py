@@ -4,7 +4,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 
 
-class Bucket:
+class TokenBucket:
     """Allows `at_once` actions immediately, then `per_s` a second. Times are seconds of any clock."""
 
     def __init__(self, at_once: float, per_s: float, now_s: float) -> None:
@@ -23,12 +23,12 @@ class Bucket:
         self._tokens -= 1
 
 
-class Buckets:
+class TokenBuckets:
     """One bucket per key, at most `most` of them: the least recently used one is forgotten."""
 
     def __init__(self, at_once: float, per_s: float, most: int) -> None:
         self._at_once, self._per_s, self._most = at_once, per_s, most
-        self._buckets: OrderedDict[Hashable, Bucket] = OrderedDict()
+        self._buckets: OrderedDict[Hashable, TokenBucket] = OrderedDict()
 
     def take(self, key: Hashable, now_s: float) -> float:
         """Count one action and return 0, or return the seconds until it is allowed."""
@@ -42,8 +42,8 @@ class Buckets:
         """Return whether the next action would be too soon."""
         return self._of(key, now_s).wait_s(now_s) > 0
 
-    def _of(self, key: Hashable, now_s: float) -> Bucket:
-        bucket = self._buckets.pop(key, None) or Bucket(self._at_once, self._per_s, now_s)
+    def _of(self, key: Hashable, now_s: float) -> TokenBucket:
+        bucket = self._buckets.pop(key, None) or TokenBucket(self._at_once, self._per_s, now_s)
         self._buckets[key] = bucket
         if len(self._buckets) > self._most:
             self._buckets.popitem(last=False)

@@ -30,7 +30,7 @@ def capabilities_hash(raw: bytes) -> str | None:
     return hashlib.sha256(counted).hexdigest()[:_DIGITS] if counted else None
 
 
-def gives_pictures(raw: bytes) -> bool:
+def has_video_interface(raw: bytes) -> bool:
     """Return whether sysfs' file `descriptors` has an interface for video."""
     return any(kind == _INTERFACE and part[5] == _VIDEO for kind, part in _parts(raw))
 
@@ -92,7 +92,7 @@ class UsbDevice:
 
 
 @dataclass(frozen=True, slots=True)
-class Hub:
+class UsbHub:
     """A USB hub with `ports` sockets; a controller's root hub has the port "usb1"."""
 
     port: str
@@ -110,7 +110,7 @@ class Hub:
 
 
 @dataclass(frozen=True, slots=True)
-class PictureNode:
+class VideoNode:
     """A /dev/videoN; `gives_pictures` is None where no udev runs to ask the node."""
 
     node: str
@@ -143,18 +143,18 @@ class SoundInput:
 
 
 @dataclass(frozen=True, slots=True)
-class Plugged:
+class UdevDevices:
     """All that is plugged in at one moment. The order does not depend on node numbers."""
 
-    pictures: tuple[PictureNode, ...]
+    pictures: tuple[VideoNode, ...]
     sounds: tuple[SoundInput, ...]
-    hubs: tuple[Hub, ...] = ()
+    hubs: tuple[UsbHub, ...] = ()
 
 
-type KnownPlugs = dict[tuple[str, int], UsbDevice]  # plugs by port and devnum
+type PlugCache = dict[tuple[str, int], UsbDevice]  # plugs by port and devnum
 
 
-def plugged(context: pyudev.Context | None = None, known: KnownPlugs | None = None) -> Plugged:
+def read_udev_devices(context: pyudev.Context | None = None, known: PlugCache | None = None) -> UdevDevices:
     """Return the devices that are plugged in and ready in udev.
 
     Callers that repeat this pass the same `known` each time, so that each plug is read once: the kernel blocks readers
@@ -167,7 +167,7 @@ def plugged(context: pyudev.Context | None = None, known: KnownPlugs | None = No
     ]
     sounds = [found for device in context.list_devices(subsystem="sound") for found in _sound_inputs(device, known)]
     usb = context.list_devices(subsystem="usb", DEVTYPE="usb_device")
-    found = Plugged(
+    found = UdevDevices(
         tuple(sorted(pictures, key=lambda found: (found.place, _numbers(found.node)))),
         tuple(sorted(sounds, key=lambda found: (found.place, found.pcm))),
         tuple(sorted((hub for device in usb for hub in _hubs(device)), key=lambda hub: _numbers(hub.port))),
@@ -176,7 +176,7 @@ def plugged(context: pyudev.Context | None = None, known: KnownPlugs | None = No
     return found
 
 
-def _forget_unplugged(known: KnownPlugs, found: Plugged) -> None:
+def _forget_unplugged(known: PlugCache, found: UdevDevices) -> None:
     there = {picture.usb for picture in found.pictures} | {sound.usb for sound in found.sounds}
     for key in [key for key, usb in known.items() if usb not in there]:
         del known[key]
@@ -191,7 +191,7 @@ def has_udev() -> bool:
     return Path("/run/udev/control").exists()
 
 
-def _picture_nodes(device: pyudev.Device, known: KnownPlugs) -> Iterator[PictureNode]:
+def _picture_nodes(device: pyudev.Device, known: PlugCache) -> Iterator[VideoNode]:
     node = device.device_node
     if not node or not device.sys_name.startswith("video"):
         return
@@ -202,12 +202,12 @@ def _picture_nodes(device: pyudev.Device, known: KnownPlugs) -> Iterator[Picture
         return
     try:
         name = _attribute(device, "name")
-        yield PictureNode(node, name, _place(device, name), _usb_device(device, known), gives_pictures)
+        yield VideoNode(node, name, _place(device, name), _usb_device(device, known), gives_pictures)
     except (OSError, KeyError, pyudev.DeviceNotFoundError):
         return  # unplugged meanwhile
 
 
-def _sound_inputs(device: pyudev.Device, known: KnownPlugs) -> Iterator[SoundInput]:
+def _sound_inputs(device: pyudev.Device, known: PlugCache) -> Iterator[SoundInput]:
     match = _PCM_CAPTURE.match(device.sys_name)
     card = device.find_parent("sound")
     if match is None or card is None or not device.device_node or (has_udev() and not device.is_initialized):
@@ -234,7 +234,7 @@ def _place(device: pyudev.Device, name: str) -> str:
     return f"{parent.subsystem}-{parent.sys_name}" if parent is not None else f"{_VIRTUAL}{_clean(name)}"
 
 
-def _usb_device(device: pyudev.Device, known: KnownPlugs) -> UsbDevice | None:
+def _usb_device(device: pyudev.Device, known: PlugCache) -> UsbDevice | None:
     """Return the USB plug of `device`, the same object for the video and sound of one plug."""
     parent = device.find_parent("usb", "usb_device")
     if parent is None:
@@ -254,7 +254,7 @@ def _usb_device(device: pyudev.Device, known: KnownPlugs) -> UsbDevice | None:
             place=_usb_place(parent),
             capabilities=capabilities_hash(descriptors),
             devnum=key[1] or None,
-            has_video=gives_pictures(descriptors),
+            has_video=has_video_interface(descriptors),
         )
     return known[key]
 
@@ -284,14 +284,14 @@ def _usb_place(device: pyudev.Device) -> str | None:
     return f"{root.parent.subsystem}-{root.parent.sys_name}-usb{version}-{chain}"
 
 
-def _hubs(device: pyudev.Device) -> Iterator[Hub]:
+def _hubs(device: pyudev.Device) -> Iterator[UsbHub]:
     """Yield a USB device if it is a hub. Its name is udev's: reading the hub waits for a sick device on it."""
     try:
         if _attribute(device, "bDeviceClass") != _HUB_CLASS:
             return
         ports = _attribute(device, "maxchild")
         words = (device.properties.get("ID_VENDOR", ""), device.properties.get("ID_MODEL", ""))
-        yield Hub(
+        yield UsbHub(
             port=device.sys_name,
             vid=_attribute(device, "idVendor").lower(),
             pid=_attribute(device, "idProduct").lower(),

@@ -21,7 +21,7 @@ _TOO_SMALL = 0.5
 _PARTS = {2: "half the rate", 3: "a third of the rate", 4: "a quarter of the rate"}
 
 
-class Wanted(msgspec.Struct, frozen=True, rename={"rate": "fps"}):
+class PictureRequirements(msgspec.Struct, frozen=True, rename={"rate": "fps"}):
     """The wanted picture: pixels, and frames a second."""
 
     width: int
@@ -47,7 +47,7 @@ type RunnerUp = tuple[Mode, float | None, str]
 
 
 def rank_modes(
-    modes: Sequence[Mode], wanted: Wanted, *, usable_bps: int | None = None, quirk: Quirk | None = None
+    modes: Sequence[Mode], wanted: PictureRequirements, *, usable_bps: int | None = None, quirk: Quirk | None = None
 ) -> tuple[ChosenMode | None, list[RunnerUp]]:
     """Return the best of `modes` (None if none can be recorded), and the others in order.
 
@@ -74,7 +74,7 @@ def rank_modes(
 
 
 def choose_mode(
-    modes: Sequence[Mode], wanted: Wanted, *, usable_bps: int | None = None, quirk: Quirk | None = None
+    modes: Sequence[Mode], wanted: PictureRequirements, *, usable_bps: int | None = None, quirk: Quirk | None = None
 ) -> ChosenMode | None:
     """Return the best of `modes`, or None if none can be recorded; as `rank_modes`."""
     return rank_modes(modes, wanted, usable_bps=usable_bps, quirk=quirk)[0]
@@ -103,7 +103,7 @@ class _Candidate:
     """The rate that would be requested on a faster link."""
 
     @classmethod
-    def of(cls, mode: Mode, wanted: Wanted, usable_bps: int | None, quirk: Quirk | None) -> "_Candidate":
+    def of(cls, mode: Mode, wanted: PictureRequirements, usable_bps: int | None, quirk: Quirk | None) -> "_Candidate":
         cap = quirk.real_rate(mode) if quirk is not None else None
         honest = [rate for rate in mode.fps if cap is None or rate * _SLACK <= cap] or list(mode.fps)
         fitting = [rate for rate in honest if usable_bps is None or (needed_bps(mode, rate) or 0) <= usable_bps]
@@ -125,17 +125,17 @@ class _Candidate:
     def pixels(self) -> int:
         return self.mode.width * self.mode.height
 
-    def is_within(self, wanted: Wanted) -> bool:
+    def is_within(self, wanted: PictureRequirements) -> bool:
         return self.mode.width <= wanted.width and self.mode.height <= wanted.height
 
-    def rank(self, wanted: Wanted) -> tuple[float, float, int]:
+    def rank(self, wanted: PictureRequirements) -> tuple[float, float, int]:
         part = min(1.0, self.real / (wanted.rate * ENOUGH))
         # Pixels that scaling throws away lower the score; half the rate is worth a quarter of the pixels.
         worth = self.pixels if self.pixels <= wanted.pixels else wanted.pixels**2 / self.pixels
         return worth * part**2, min(self.real, wanted.rate), -_FORMATS.index(self.mode.format)
 
 
-def _in_order(candidates: Sequence[_Candidate], wanted: Wanted) -> Iterator[_Candidate]:
+def _in_order(candidates: Sequence[_Candidate], wanted: PictureRequirements) -> Iterator[_Candidate]:
     """Yield the candidates from the best on."""
     ranked = sorted(candidates, key=lambda candidate: candidate.rank(wanted), reverse=True)
     fitting = [candidate for candidate in ranked if candidate.is_within(wanted)]
@@ -148,12 +148,16 @@ def _in_order(candidates: Sequence[_Candidate], wanted: Wanted) -> Iterator[_Can
 # Why not
 
 
-def _runner_up(loser: _Candidate, best: _Candidate | None, wanted: Wanted, usable_bps: int | None) -> RunnerUp:
+def _runner_up(
+    loser: _Candidate, best: _Candidate | None, wanted: PictureRequirements, usable_bps: int | None
+) -> RunnerUp:
     reason = ", ".join(_reasons(loser, best, wanted, usable_bps)) or "no better"
     return loser.mode, loser.rate, reason
 
 
-def _reasons(loser: _Candidate, best: _Candidate | None, wanted: Wanted, usable_bps: int | None) -> Iterator[str]:
+def _reasons(
+    loser: _Candidate, best: _Candidate | None, wanted: PictureRequirements, usable_bps: int | None
+) -> Iterator[str]:
     if not loser.is_usable or best is None:
         yield "its size is odd" if loser.is_odd else f"{loser.mode.format} cannot be recorded"
         return
@@ -173,7 +177,7 @@ def _reasons(loser: _Candidate, best: _Candidate | None, wanted: Wanted, usable_
         yield _format_reason(loser.mode.format, best.mode.format)
 
 
-def _size_reason(loser: _Candidate, best: _Candidate, wanted: Wanted) -> str:
+def _size_reason(loser: _Candidate, best: _Candidate, wanted: PictureRequirements) -> str:
     if not loser.is_within(wanted) and loser.pixels > best.pixels:
         return "larger than wanted"
     return "smaller" if loser.pixels < best.pixels else ""

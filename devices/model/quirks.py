@@ -9,7 +9,7 @@ from devices.model.device import DeviceKind, Mode
 
 
 @dataclass(frozen=True, slots=True)
-class Fake:
+class FakeModes:
     """Modes of at least `width` x `height` pixels that a make lists, but delivers at only `rate` frames a second."""
 
     width: int
@@ -22,7 +22,7 @@ class Fake:
         return mode.width >= self.width and mode.height >= self.height
 
 
-class Note(msgspec.Struct, frozen=True):
+class QuirkNote(msgspec.Struct, frozen=True):
     """A fact for users of the make, and its source."""
 
     text: str
@@ -41,8 +41,8 @@ class Quirk:
     source: str
     superspeed: bool = False
     takes_rate: bool = True
-    fakes: tuple[Fake, ...] = ()
-    notes: tuple[Note, ...] = ()
+    fakes: tuple[FakeModes, ...] = ()
+    notes: tuple[QuirkNote, ...] = ()
 
     def real_rate(self, mode: Mode) -> float | None:
         """Return the frames a second that the device delivers in `mode`; None where no limit is known."""
@@ -55,25 +55,25 @@ _CAMERA = DeviceKind.CAMERA
 _CORE = "kernel: drivers/usb/core/quirks.c"
 _OCTOPI = "github.com/guysoft/OctoPi: webcamd, brokenfps_usb_devices"
 
-_MS210X_SOUND = Note(
+_MS210X_SOUND = QuirkNote(
     "its sound claims to be 96 kHz mono and is 48 kHz stereo; the kernel corrects it",
     "kernel: sound/usb/quirks-table.h, MacroSilicon MS2100/MS2106 and MS2109",
 )
-_ONE_FIELD = Note(
+_ONE_FIELD = QuirkNote(
     "of interlaced input it shows one of the two fields only", "github.com/steve-m/ms2130_patcher issue 2"
 )
-_REPEATS = Note(
+_REPEATS = QuirkNote(
     "it repeats pictures until the rate is the one asked for, whatever comes in", "github.com/steve-m/hsdaoh issue 11"
 )
-_SLOW_IN_THE_DARK = Note(
+_SLOW_IN_THE_DARK = QuirkNote(
     "in a dark room it may halve its rate to expose for longer", "github.com/lit-robotics/libcamera-rs issue 55"
 )
-_SLOW_TO_START = Note(
+_SLOW_TO_START = QuirkNote(
     "it needs a pause when it is plugged in, and the kernel gives it one", f"{_CORE}, C920, C922, C925e, C930e"
 )
 
 
-def _webcam(name: str, source: str, *notes: Note, takes_rate: bool = True) -> Quirk:
+def _webcam(name: str, source: str, *notes: QuirkNote, takes_rate: bool = True) -> Quirk:
     return Quirk(_CAMERA, name, source, takes_rate=takes_rate, notes=notes)
 
 
@@ -83,11 +83,11 @@ QUIRKS = {
         _CARD,
         "MS2109 HDMI capture stick",
         "kernel: sound/usb/quirks-table.h, MacroSilicon MS2109",
-        fakes=(Fake(1920, 1080, 30, "github.com/Jackadminx/KVM-Card-Mini issue 8"),),
+        fakes=(FakeModes(1920, 1080, 30, "github.com/Jackadminx/KVM-Card-Mini issue 8"),),
         notes=(
             _MS210X_SOUND,
-            Note("it is USB 2 even where it is sold as USB 3", "github.com/pikvm/pikvm issue 1195"),
-            Note("fine text is blurred by its compression", "github.com/pikvm/pikvm issue 58"),
+            QuirkNote("it is USB 2 even where it is sold as USB 3", "github.com/pikvm/pikvm issue 1195"),
+            QuirkNote("fine text is blurred by its compression", "github.com/pikvm/pikvm issue 58"),
         ),
     ),
     "534d:0021": Quirk(
@@ -105,12 +105,12 @@ QUIRKS = {
         "linux-media: uvcvideo, Cam Link 4K stalls",
         superspeed=True,
         notes=(
-            Note("it offers the size and the rate of what comes in, no other", "github.com/xkahn/camlink issue 2"),
-            Note(
+            QuirkNote("it offers the size and the rate of what comes in, no other", "github.com/xkahn/camlink issue 2"),
+            QuirkNote(
                 "old kernels get pictures in the first of its formats only",
                 "kernel: uvc_video.c, uvc_fixup_video_ctrl; github.com/AdamGleave/elgato-camlink-workaround issue 3",
             ),
-            Note(
+            QuirkNote(
                 "it may stall if what comes in changes while it starts; the kernel resets it, then plug it in again",
                 "kernel: uvc_video.c, Cam Link 4K firmware crash",
             ),
@@ -141,7 +141,7 @@ QUIRKS = {
         f"usb.ids; {_CORE}",
         _SLOW_IN_THE_DARK,
         _SLOW_TO_START,
-        Note(
+        QuirkNote(
             "it forgets a fixed exposure when it starts to stream; the kernel sets it again",
             "kernel: uvc_video.c, C920",
         ),
@@ -201,14 +201,14 @@ _GENERIC_NAMES = re.compile(
 )
 
 
-def quirk(vid: str | None, pid: str | None) -> Quirk | None:
+def quirk_of(vid: str | None, pid: str | None) -> Quirk | None:
     """Return the known facts of vid:pid (four lower-case hex digits each), or None."""
     return QUIRKS.get(f"{vid}:{pid}") or QUIRKS.get(f"{vid}:*")
 
 
 def video_kind(vid: str | None, pid: str | None, *names: str, is_receiver: bool = False) -> DeviceKind:
     """Return whether a video device called `names` is a capture card; V4L2 reports a signal input if `is_receiver`."""
-    known = quirk(vid, pid)
+    known = quirk_of(vid, pid)
     if known is not None:
         return known.kind
     if is_receiver or any(_CARD_NAMES.search(name) for name in names):

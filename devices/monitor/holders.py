@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from config.errors import DeviceError, DeviceNotFound
-from devices.host.process_stat import OURS, parent_of
-from devices.usb.budget import HINT as BUS_FULL_HINT
-from devices.usb.ports import neighbours
+from devices.host.process import LIPUT_COMMAND, parent_of
+from devices.usb.budget import BUS_FULL_HINT as BUS_FULL_HINT
+from devices.usb.slow_ports import streaming_neighbours
 
 _GONE = {errno.ENODEV, errno.ENOENT, errno.ENXIO}
 _UNSUPPORTED = {errno.EINVAL, errno.ENOTTY, errno.EPROTO}
@@ -94,22 +94,22 @@ def _command(pid: int) -> str:
     process = Path(f"/proc/{pid}")
     try:
         if _OUR_CHILD in (process / "cmdline").read_bytes():
-            return OURS
+            return LIPUT_COMMAND
         return (process / "comm").read_text().strip() or "?"
     except OSError:
         return "?"
 
 
-def refusal(code: int, name: str, node: str) -> DeviceError:
+def device_open_error(code: int, name: str, node: str) -> DeviceError:
     """Return the error for errno `code` on opening `node` of the device `name`."""
     if code == errno.EBUSY:
-        return busy(name, node)
+        return device_busy_error(name, node)
     if code in {errno.EACCES, errno.EPERM}:
-        return denied(name, node)
+        return device_denied_error(name, node)
     if code in _GONE:
         return DeviceNotFound(f"{name} is not at {node} any more", hint="Plug it in again, or name another device.")
     if code == errno.ENOSPC:
-        return bus_full(name, node)
+        return bus_full_error(name, node)
     if code in _UNSUPPORTED:
         return DeviceError(
             f"{name} ({node}) refuses what it says it offers: {os.strerror(code)}",
@@ -123,11 +123,11 @@ def refusal(code: int, name: str, node: str) -> DeviceError:
     )
 
 
-def busy(name: str, node: str) -> DeviceError:
+def device_busy_error(name: str, node: str) -> DeviceError:
     """Return the error for a node in use, with its holders."""
     others = [holder for holder in holders(node) if holder.pid != os.getpid()]
     if others:
-        return used_by(name, node, others)
+        return device_in_use_error(name, node, others)
     if holders(node):
         message = f"{name} ({node}) is still used by Liput itself"
         return DeviceError(
@@ -140,10 +140,10 @@ def busy(name: str, node: str) -> DeviceError:
     )
 
 
-def used_by(name: str, node: str, others: Iterable[Holder]) -> DeviceError:
+def device_in_use_error(name: str, node: str, others: Iterable[Holder]) -> DeviceError:
     """Return the error for a node that the processes `others` hold."""
     others = list(others)
-    if all(holder.command == OURS for holder in others):
+    if all(holder.command == LIPUT_COMMAND for holder in others):
         pids = ", ".join(str(holder.pid) for holder in others)
         return DeviceError(
             f"{name} ({node}) is in use by a session of Liput (pid {pids})",
@@ -156,16 +156,16 @@ def used_by(name: str, node: str, others: Iterable[Holder]) -> DeviceError:
     )
 
 
-def bus_full(name: str, node: str) -> DeviceError:
+def bus_full_error(name: str, node: str) -> DeviceError:
     """Return the error for a full USB bus, with the other streaming devices there."""
-    others = neighbours(node)
+    others = streaming_neighbours(node)
     beside = f" beside {', '.join(others)}" if others else ""
     return DeviceError(
         f"this USB bus is full: {name} ({node}) gets no room{beside}", hint=BUS_FULL_HINT, why="bus-full"
     )
 
 
-def denied(name: str, node: str) -> DeviceError:
+def device_denied_error(name: str, node: str) -> DeviceError:
     """Return the error for a node that this user may not open, with the group that may."""
     group = group_of(node)
     return DeviceError(
@@ -186,7 +186,7 @@ def group_of(node: str) -> str:
     return "audio" if node.startswith("/dev/snd/") else "video"
 
 
-def lost(name: str, node: str, code: int | None = None) -> DeviceError:
+def device_lost_error(name: str, node: str, code: int | None = None) -> DeviceError:
     """Return the error for a device that vanished while in use."""
     reason = "" if code is None or code in _GONE else f": {os.strerror(code)}"
     return DeviceError(

@@ -24,7 +24,7 @@ _TRAITS: tuple[Callable[[Device], Iterable[str | None]], ...] = (
 """The traits that a name may be, most trusted first."""
 
 
-def own_serials(plugs: Iterable[UsbDevice | None]) -> dict[UsbDevice | None, str]:
+def unique_serials(plugs: Iterable[UsbDevice | None]) -> dict[UsbDevice | None, str]:
     """Return the serial number of each plug in `plugs` that no other one shares."""
     there = {usb for usb in plugs if usb is not None}
     seen = Counter((usb.vid, usb.pid, usb.serial) for usb in there)
@@ -45,12 +45,12 @@ def base_id(usb: UsbDevice | None, serial: str | None, place: str) -> str:
 _PART = re.compile(r"\+(?:picture|sound)(\d*)$")
 
 
-def part(device: Device) -> tuple[str, int]:
+def plug_part(device: Device) -> tuple[str, int]:
     """Return a device's part of its plug: ("picture", 1), ("sound", 2)."""
-    return part_of(device.id, device.kind)
+    return plug_part_of(device.id, device.kind)
 
 
-def part_of(device_id: str, kind: DeviceKind) -> tuple[str, int]:
+def plug_part_of(device_id: str, kind: DeviceKind) -> tuple[str, int]:
     """Return the same from an id and a kind."""
     match = _PART.search(device_id)
     return "sound" if kind is DeviceKind.MICROPHONE else "picture", int(match[1] or 1) if match else 1

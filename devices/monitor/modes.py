@@ -17,10 +17,10 @@ from config.errors import DeviceError, DeviceNotFound
 from devices.host.deadline import DeadlineTasks
 from devices.kernel import v4l2
 from devices.model.device import Mode
-from devices.monitor.holders import refusal
+from devices.monitor.holders import device_open_error
 
 if TYPE_CHECKING:
-    from devices.kernel.udev import PictureNode
+    from devices.kernel.udev import VideoNode
 
 _idle_tasks: DeadlineTasks[str, bool] = DeadlineTasks("idle")
 
@@ -37,7 +37,7 @@ _SIZES = (
 
 
 @dataclass(frozen=True, slots=True)
-class Offer:
+class NodeCapabilities:
     """The answers of one node: whether it captures, whether an input takes a video signal, and its modes."""
 
     gives_pictures: bool
@@ -45,18 +45,18 @@ class Offer:
     modes: tuple[Mode, ...]
 
 
-def offer(node: str, name: str) -> Offer:
+def probe_node(node: str, name: str) -> NodeCapabilities:
     """Ask `node` of the device `name` for its modes. Raises a DeviceError if it does not open."""
     try:
         fd = os.open(node, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     except OSError as error:
-        raise refusal(error.errno or errno.EIO, name, node) from error
+        raise device_open_error(error.errno or errno.EIO, name, node) from error
     try:
         if not _gives_pictures(fd):
-            return Offer(gives_pictures=False, is_receiver=False, modes=())
-        return Offer(gives_pictures=True, is_receiver=_is_receiver(fd), modes=tuple(_modes(fd)))
+            return NodeCapabilities(gives_pictures=False, is_receiver=False, modes=())
+        return NodeCapabilities(gives_pictures=True, is_receiver=_is_receiver(fd), modes=tuple(_modes(fd)))
     except OSError as error:
-        raise refusal(error.errno or errno.EIO, name, node) from error
+        raise device_open_error(error.errno or errno.EIO, name, node) from error
     finally:
         os.close(fd)
 
@@ -161,21 +161,23 @@ class CapabilityProber:
         *,
         timeout_s: float = 1.0,
         late: Callable[[], object] = lambda: None,
-        ask: Callable[[str, str], Offer] = offer,
+        ask: Callable[[str, str], NodeCapabilities] = probe_node,
     ) -> None:
         """`timeout_s` is for all nodes together. `late` is called on another thread when a node answers after it."""
         self._timeout_s = timeout_s
         self._ask = ask
-        self._tasks: DeadlineTasks[str, Offer] = DeadlineTasks("ask", late=late)
-        self._offers: dict[str, Offer] = {}  # by node and inode: a new node of the same name gets another inode
+        self._tasks: DeadlineTasks[str, NodeCapabilities] = DeadlineTasks("ask", late=late)
+        self._offers: dict[
+            str, NodeCapabilities
+        ] = {}  # by node and inode: a new node of the same name gets another inode
 
-    def offers(self, pictures: "Iterable[PictureNode]") -> dict[str, Offer | DeviceError]:
+    def offers(self, pictures: "Iterable[VideoNode]") -> dict[str, NodeCapabilities | DeviceError]:
         """Return each node's answer or error, except late ones; errors are asked again.
 
         Raises RuntimeError without a thread.
         """
-        found: dict[str, Offer | DeviceError] = {}
-        there: dict[str, PictureNode] = {}
+        found: dict[str, NodeCapabilities | DeviceError] = {}
+        there: dict[str, VideoNode] = {}
         for picture in pictures:
             try:
                 status = Path(picture.node).stat()
@@ -195,7 +197,7 @@ class CapabilityProber:
         for key, answer in answers.items():
             if isinstance(answer, RuntimeError):
                 raise answer
-            if isinstance(answer, Offer):
+            if isinstance(answer, NodeCapabilities):
                 self._offers[key] = answer
             elif isinstance(answer, DeviceError):
                 found[there[key].node] = answer
@@ -204,19 +206,19 @@ class CapabilityProber:
         return found | {there[key].node: answer for key, answer in self._offers.items()}
 
 
-def idle(nodes: Iterable[str], timeout_s: float = 0.3) -> set[str]:
+def free_nodes(nodes: Iterable[str], timeout_s: float = 0.3) -> set[str]:
     """Return the nodes with a free stream, except late ones. Raises RuntimeError if the system gives no thread.
 
     The driver blocks all questions while it is busy with a sick device, so only one thread asks each node.
     """
-    answers = _idle_tasks.ask({node: partial(is_idle, node) for node in nodes}, timeout_s)
+    answers = _idle_tasks.ask({node: partial(is_stream_free, node) for node in nodes}, timeout_s)
     for answer in answers.values():
         if isinstance(answer, RuntimeError):
             raise answer
     return {node for node, answer in answers.items() if answer is True}
 
 
-def is_idle(node: str) -> bool:
+def is_stream_free(node: str) -> bool:
     """Return whether the stream of `node` is free. Raises OSError if the node cannot be asked.
 
     Many programs may open a node; the one with buffers has the stream, and the kernel answers EBUSY to others. A
@@ -240,7 +242,7 @@ _BT709 = {v4l2.YCBCR_ENC_709, v4l2.YCBCR_ENC_XV709}
 _BT709_BY_DEFAULT = {v4l2.COLORSPACE_REC709, v4l2.COLORSPACE_DCI_P3}
 
 
-def sample_coding(fd: int) -> tuple[bool, bool]:
+def colour_coding(fd: int) -> tuple[bool, bool]:
     """Return whether the present format of the open node `fd` is BT.709 (else BT.601), and whether full range."""
     current = v4l2.Format()
     current.type = v4l2.BUF_TYPE_VIDEO_CAPTURE

@@ -16,29 +16,31 @@ from typing import Self
 
 import pyudev
 
-from devices.health.line import PC, Kind, Level, Record, nowhere
+from devices.health.log_line import PC, HealthLogger, LogKind, LogLevel, discard_line
 from devices.host import threads
 from devices.host.background import BackgroundTask
 from devices.host.clock import NANOSECONDS, Clock, SystemClock
-from devices.kernel.udev import KnownPlugs, has_udev, plugged
+from devices.kernel.udev import PlugCache, has_udev, read_udev_devices
 from devices.model.device import Device
-from devices.monitor.changes import DeviceChange, Sight, sight
-from devices.monitor.known import KnownDevices, known_store
+from devices.monitor.change_detector import ChangeDetector
+from devices.monitor.device_changes import DeviceChange, DeviceSnapshot, make_snapshot
+from devices.monitor.known_devices import KnownDevices, known_store
 from devices.monitor.modes import CapabilityProber
-from devices.monitor.observer import Observer
-from devices.monitor.snapshot import describe, in_use, open_elsewhere
-from devices.monitor.use import UseWatch
+from devices.monitor.snapshot import make_devices, nodes_in_use, nodes_open_elsewhere
+from devices.monitor.use_watcher import DeviceUseWatcher
 
 SUBSYSTEMS = ("video4linux", "sound", "usb")
 _MAX_MESSAGES = 1000
 
-type Hotplug = tuple[str, str | None]  # an action ("add", "remove", "change", "bind"), and the port if of a whole plug
+type HotplugEvent = tuple[
+    str, str | None
+]  # an action ("add", "remove", "change", "bind"), and the port if of a whole plug
 
 UNPLUGGING = frozenset({"remove", "unbind"})  # actions of something that disappears
-LOST: Hotplug = ("lost", None)  # stands for messages lost in an overflow of the socket
+EVENTS_LOST: HotplugEvent = ("lost", None)  # stands for messages lost in an overflow of the socket
 
 
-class NetlinkEvents:
+class HotplugListener:
     """Messages about devices, from udev where it runs, else from the kernel. Only `wake` is thread-safe."""
 
     def __init__(self, monitor: pyudev.Monitor | None = None) -> None:
@@ -49,7 +51,7 @@ class NetlinkEvents:
         for fd in (self._monitor.fileno(), self._woken):
             self._poll.register(fd, select.POLLIN)
 
-    def wait(self, timeout_s: float | None) -> list[Hotplug]:
+    def wait(self, timeout_s: float | None) -> list[HotplugEvent]:
         """Return new messages, waiting up to `timeout_s` (None: forever); none after a timeout or `wake`."""
         ready = dict(self._poll.poll(None if timeout_s is None else max(0.0, timeout_s) * 1000))
         if self._woken in ready:
@@ -57,15 +59,15 @@ class NetlinkEvents:
                 os.eventfd_read(self._woken)
         return self._received() if ready.keys() - {self._woken} else []
 
-    def _received(self) -> list[Hotplug]:
-        found: list[Hotplug] = []
+    def _received(self) -> list[HotplugEvent]:
+        found: list[HotplugEvent] = []
         for _ in range(_MAX_MESSAGES):
             try:
                 device = self._monitor.poll(0)
             except OSError as error:
                 if error.errno != errno.ENOBUFS:
                     raise
-                found.append(LOST)
+                found.append(EVENTS_LOST)
                 continue
             if device is None:
                 break
@@ -107,21 +109,21 @@ _ANSWERS_S = 0.5  # for all nodes of a look together
 _CONFIRMED_S = 2.0  # between two looks at the file of swap confirmations
 
 type OnChange = Callable[[DeviceChange], None]
-type Look = Callable[[], Sight]  # takes a second at most if a device hangs; may raise anything
+type TakeSnapshot = Callable[[], DeviceSnapshot]  # takes a second at most if a device hangs; may raise anything
 
 
-def looking_here(on_late: Callable[[], None], use: UseWatch | None = None) -> Look:
+def local_scanner(on_late: Callable[[], None], use: DeviceUseWatcher | None = None) -> TakeSnapshot:
     """Return a look at this PC. `on_late`: a device answered after its deadline; `use` receives the nodes' holders."""
     prober = CapabilityProber(timeout_s=_ANSWERS_S, late=on_late)
-    plugs: KnownPlugs = {}
+    plugs: PlugCache = {}
 
-    def look() -> Sight:
-        found = plugged(known=plugs)
-        offers, held = prober.offers(found.pictures), open_elsewhere(found)
-        used = in_use(found, held)
+    def look() -> DeviceSnapshot:
+        found = read_udev_devices(known=plugs)
+        offers, held = prober.offers(found.pictures), nodes_open_elsewhere(found)
+        used = nodes_in_use(found, held)
         if use is not None:
             use.update(found, held, used)
-        return sight(found, describe(found, offers, used))
+        return make_snapshot(found, make_devices(found, offers, used))
 
     return look
 
@@ -137,22 +139,22 @@ class DeviceMonitor:
         self,
         on_change: OnChange | None = None,
         clock: Clock | None = None,
-        record: Record = nowhere,
+        record: HealthLogger = discard_line,
         *,
         memory: Path | None = None,
-        look: Look | None = None,
-        events: Callable[[], NetlinkEvents] = NetlinkEvents,
+        look: TakeSnapshot | None = None,
+        events: Callable[[], HotplugListener] = HotplugListener,
         follows_use: bool = False,
     ) -> None:
         self._on_change = on_change
         self._clock = clock or SystemClock()
         self._record = record
-        self._use = UseWatch(self.refresh) if follows_use else None
-        self._look = look or looking_here(self.refresh, self._use)
+        self._use = DeviceUseWatcher(self.refresh) if follows_use else None
+        self._look = look or local_scanner(self.refresh, self._use)
         self._open_events = events
-        self._observer = Observer(clock=self._clock, record=record, known=KnownDevices(known_store(memory)))
+        self._observer = ChangeDetector(clock=self._clock, record=record, known=KnownDevices(known_store(memory)))
         self._shown: tuple[Device, ...] = ()
-        self._events: NetlinkEvents | None = None
+        self._events: HotplugListener | None = None
         self._thread: threading.Thread | None = None
         self._following = BackgroundTask(
             "device-monitor", self._follow, pause=_RETRY_S, failed=self._failed, clock=self._clock
@@ -173,9 +175,9 @@ class DeviceMonitor:
     def start(self) -> None:
         """Take the first look and start the thread. Raises OSError without netlink."""
         self._events = self._open_events()
-        self._observer.begin(self._take_look() or Sight())
+        self._observer.begin(self._take_look() or DeviceSnapshot())
         self._shown = self._observer.devices
-        self._thread = threads.start(self._run, name=self._following.name)
+        self._thread = threads.start_thread(self._run, name=self._following.name)
         if self._use is not None:
             self._use.start()
 
@@ -226,9 +228,9 @@ class DeviceMonitor:
             self._following.stop()
 
     def _follow(self) -> bool:
-        burst: list[Hotplug] = []
+        burst: list[HotplugEvent] = []
         if self._events is None:
-            self._events, burst = self._open_events(), [LOST]
+            self._events, burst = self._open_events(), [EVENTS_LOST]
         events = self._events
         while not self._following.stopped.is_set():
             self._unplugs.update(port for action, port in burst if action == "remove" and port)
@@ -239,7 +241,7 @@ class DeviceMonitor:
             burst = self._burst(events)
         return True
 
-    def _burst(self, events: NetlinkEvents) -> list[Hotplug]:
+    def _burst(self, events: HotplugListener) -> list[HotplugEvent]:
         """Wait for the next burst; return no messages after a timeout or `wake`."""
         try:
             return self._gather(events, events.wait(self._timeout_s()))
@@ -258,7 +260,7 @@ class DeviceMonitor:
             waits.append(_CONFIRMED_S)
         return max(0.0, min(waits)) if waits else None
 
-    def _gather(self, events: NetlinkEvents, burst: list[Hotplug]) -> list[Hotplug]:
+    def _gather(self, events: HotplugListener, burst: list[HotplugEvent]) -> list[HotplugEvent]:
         began_ns = last_ns = self._clock.now_ns()
         while burst and not self._following.stopped.is_set():
             quiet_s = GONE_S if all(action in UNPLUGGING for action, _ in burst) else SETTLED_S
@@ -277,7 +279,7 @@ class DeviceMonitor:
             unplugs, self._unplugs = self._unplugs, Counter()
             self._tell(self._observer.observe(seen, unplugs))
 
-    def _take_look(self) -> Sight | None:
+    def _take_look(self) -> DeviceSnapshot | None:
         """Return the plugged-in devices; None after a failed look, which is repeated later."""
         try:
             seen = self._look()
@@ -286,7 +288,7 @@ class DeviceMonitor:
             self._failures += 1
             if self._failures == _FAILURES:
                 reason = f"what is plugged in cannot be looked at: {error or type(error).__name__}"
-                self._record(PC, Kind.WATCH_STOPPED, reason, level=Level.WARN)
+                self._record(PC, LogKind.WATCH_STOPPED, reason, level=LogLevel.WARN)
             return None
         self._retry_ns, self._failures = None, 0
         return seen
@@ -299,4 +301,4 @@ class DeviceMonitor:
             try:
                 self._on_change(change)
             except Exception:  # a listener that fails must not end the watch
-                threads.report()
+                threads.report_error()

@@ -8,27 +8,29 @@ from datetime import datetime
 import msgspec
 
 from config.errors import DeviceError, DeviceNotFound
-from devices.health.faults import FAULTS, Fault, refused
-from devices.kernel.udev import PictureNode, Plugged, SoundInput, UsbDevice, plugged
+from devices.health.faults import FAULT_STATES, Fault, fault_of_error
+from devices.kernel.udev import SoundInput, UdevDevices, UsbDevice, VideoNode, read_udev_devices
 from devices.model import quirks
 from devices.model.device import Device, DeviceKind, Health
-from devices.monitor.holders import Holder, denied, holders_of, is_own, used_by
-from devices.monitor.identity import base_id, own_serials
-from devices.monitor.modes import CapabilityProber, Offer, idle
+from devices.monitor.holders import Holder, device_denied_error, device_in_use_error, holders_of, is_own
+from devices.monitor.identity import base_id, unique_serials
+from devices.monitor.modes import CapabilityProber, NodeCapabilities, free_nodes
 
-WHAT_TO_PLUG_IN = "Plug in a camera, an HDMI capture card or a USB microphone; it shows up about a second later."
+PLUG_IN_HINT = "Plug in a camera, an HDMI capture card or a USB microphone; it shows up about a second later."
 
-type Offers = Mapping[str, Offer | DeviceError]
-type Held = Mapping[str, list[Holder]]
+type ProbeAnswers = Mapping[str, NodeCapabilities | DeviceError]
+type HoldersByNode = Mapping[str, list[Holder]]
 
 
 def list_devices() -> list[Device]:
     """Return the plugged-in devices: cameras and capture cards, then microphones; takes 0.1 s."""
-    found = plugged()
-    return describe(found, CapabilityProber().offers(found.pictures), in_use(found, open_elsewhere(found)))
+    found = read_udev_devices()
+    return make_devices(
+        found, CapabilityProber().offers(found.pictures), nodes_in_use(found, nodes_open_elsewhere(found))
+    )
 
 
-def open_elsewhere(found: Plugged) -> dict[str, list[Holder]]:
+def nodes_open_elsewhere(found: UdevDevices) -> dict[str, list[Holder]]:
     """Return the nodes that other processes have open, with these processes; looks at every process.
 
     This process and its children do not count.
@@ -38,23 +40,23 @@ def open_elsewhere(found: Plugged) -> dict[str, list[Holder]]:
     return {node: others for node, others in held.items() if others}
 
 
-def in_use(found: Plugged, held: Held) -> dict[str, list[Holder]]:
+def nodes_in_use(found: UdevDevices, held: HoldersByNode) -> dict[str, list[Holder]]:
     """Return the nodes in `held` with a stream in use.
 
     Many programs may open a video node; one has its stream. A loopback's stream is free for all, and its driver is not
     asked: the question would reset the users' buffers.
     """
     loopbacks = {picture.node for picture in found.pictures if picture.is_loopback}
-    free = loopbacks | idle({picture.node for picture in found.pictures} & held.keys() - loopbacks)
+    free = loopbacks | free_nodes({picture.node for picture in found.pictures} & held.keys() - loopbacks)
     return {node: others for node, others in held.items() if node not in free}
 
 
-def describe(found: Plugged, asked: Offers, held: Held | None = None) -> list[Device]:
+def make_devices(found: UdevDevices, asked: ProbeAnswers, held: HoldersByNode | None = None) -> list[Device]:
     """Make devices of the facts in `found` and the nodes' answers `asked`; `held` are the nodes in use."""
     pictures = [picture for picture in found.pictures if _is_there(asked.get(picture.node))]
-    sources: list[PictureNode | SoundInput] = [*pictures, *found.sounds]
-    serials = own_serials(source.usb for source in sources)
-    plugs: dict[str, list[PictureNode | SoundInput]] = {}
+    sources: list[VideoNode | SoundInput] = [*pictures, *found.sounds]
+    serials = unique_serials(source.usb for source in sources)
+    plugs: dict[str, list[VideoNode | SoundInput]] = {}
     for source in sources:
         plugs.setdefault(base_id(source.usb, serials.get(source.usb), source.place), []).append(source)
     devices = [
@@ -67,18 +69,18 @@ def describe(found: Plugged, asked: Offers, held: Held | None = None) -> list[De
     )
 
 
-def _is_there(answer: Offer | DeviceError | None) -> bool:
+def _is_there(answer: NodeCapabilities | DeviceError | None) -> bool:
     if isinstance(answer, DeviceNotFound):
         return False
-    return answer.gives_pictures if isinstance(answer, Offer) else True
+    return answer.gives_pictures if isinstance(answer, NodeCapabilities) else True
 
 
 def _devices_of(
-    base: str, plug: Sequence[PictureNode | SoundInput], serial: str | None, asked: Offers, held: Held
+    base: str, plug: Sequence[VideoNode | SoundInput], serial: str | None, asked: ProbeAnswers, held: HoldersByNode
 ) -> Iterator[Device]:
     """Yield the video and sound devices of one USB plug, or of one place; the first of each are paired."""
     usb = plug[0].usb
-    pictures = [source for source in plug if isinstance(source, PictureNode)]
+    pictures = [source for source in plug if isinstance(source, VideoNode)]
     sounds = [source for source in plug if isinstance(source, SoundInput)]
     picture_ids = [base if index == 0 else f"{base}+picture{index + 1}" for index in range(len(pictures))]
     # Nodes appear in any order, so the id of the sound must not depend on the video node.
@@ -106,7 +108,7 @@ def _devices_of(
             name=_name(usb, picture.name),
             node=picture.node,
             paired_with=sound_ids[0] if sound_ids else None,
-            modes=answer.modes if isinstance(answer, Offer) else (),
+            modes=answer.modes if isinstance(answer, NodeCapabilities) else (),
             health=_video_health(answer, picture, held.get(picture.node, [])),
         )
     for identifier, sound in zip(sound_ids, sounds, strict=True):
@@ -121,8 +123,8 @@ def _devices_of(
         )
 
 
-def _kind(picture: PictureNode, answer: Offer | DeviceError | None) -> DeviceKind:
-    is_receiver = isinstance(answer, Offer) and answer.is_receiver
+def _kind(picture: VideoNode, answer: NodeCapabilities | DeviceError | None) -> DeviceKind:
+    is_receiver = isinstance(answer, NodeCapabilities) and answer.is_receiver
     if picture.usb is None:
         return quirks.video_kind(None, None, picture.name, is_receiver=is_receiver)
     usb = picture.usb
@@ -133,7 +135,7 @@ def _kind(picture: PictureNode, answer: Offer | DeviceError | None) -> DeviceKin
 def _name(usb: UsbDevice | None, kernel_name: str) -> str:
     """Return a device's product name, or the name of its make where that is generic ("USB Video")."""
     product = usb.product if usb else ""
-    known = quirks.quirk(usb.vid, usb.pid) if usb else None
+    known = quirks.quirk_of(usb.vid, usb.pid) if usb else None
     if product and not quirks.has_generic_name(product):
         return product
     if known is not None:
@@ -143,9 +145,9 @@ def _name(usb: UsbDevice | None, kernel_name: str) -> str:
     return f"{usb.manufacturer} {own}".strip() if usb and generic and usb.manufacturer not in own else own or product
 
 
-def _video_health(answer: Offer | DeviceError | None, picture: PictureNode, others: list[Holder]) -> Health:
+def _video_health(answer: NodeCapabilities | DeviceError | None, picture: VideoNode, others: list[Holder]) -> Health:
     if isinstance(answer, DeviceError):
-        fault = refused(answer)
+        fault = fault_of_error(answer)
         if fault is None or fault is Fault.LOST:  # it is plugged in, but does not answer
             fault = Fault.NO_DATA
         return _fault_health(fault, answer.message)
@@ -159,15 +161,15 @@ def _sound_health(sound: SoundInput, others: list[Holder]) -> Health:
         return _fault_health(Fault.NO_DATA, f"{sound.node} is not there yet")
     if os.access(sound.node, os.R_OK):
         return _use_health(sound.name, sound.node, others)
-    return _fault_health(Fault.DENIED, denied(sound.name, sound.node).message)
+    return _fault_health(Fault.DENIED, device_denied_error(sound.name, sound.node).message)
 
 
 def _use_health(name: str, node: str, others: list[Holder]) -> Health:
-    return _fault_health(Fault.BUSY, used_by(name, node, others).message) if others else Health()
+    return _fault_health(Fault.BUSY, device_in_use_error(name, node, others).message) if others else Health()
 
 
 def _fault_health(fault: Fault, reason: str) -> Health:
-    return Health(FAULTS[fault], reason, _now(), fault)
+    return Health(FAULT_STATES[fault], reason, _now(), fault)
 
 
 def _now() -> datetime:

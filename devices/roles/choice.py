@@ -4,20 +4,20 @@ from collections.abc import Callable, Sequence
 
 from config.errors import DeviceNotFound
 from devices.model.device import Device, DeviceKind
-from devices.monitor.snapshot import WHAT_TO_PLUG_IN
-from devices.roles.roles import MICROPHONE, SERVER_INPUTS, VIDEO_ROLES, Roles, holder, with_roles
+from devices.monitor.snapshot import PLUG_IN_HINT
+from devices.roles.assignment import MICROPHONE, SERVER_INPUTS, VIDEO_ROLES, Roles, device_with_role, with_roles
 
-type MoreInputs = Callable[[], Sequence[Device]]
+type ListServerInputs = Callable[[], Sequence[Device]]
 
 
 def choose_video(devices: Sequence[Device], roles: Roles) -> Device:
     """Return the video device: by VIDEO_ROLES, then any role, then the best. Raises DeviceNotFound."""
     role = first_role(roles)
-    return best_video(devices) if role is None else holder(role, roles, with_roles(devices, roles))
+    return best_video(devices) if role is None else device_with_role(role, roles, with_roles(devices, roles))
 
 
 def choose_sound(
-    devices: Sequence[Device], roles: Roles, video: Device | None = None, servers: MoreInputs | None = None
+    devices: Sequence[Device], roles: Roles, video: Device | None = None, servers: ListServerInputs | None = None
 ) -> Device | None:
     """Return the sound device: the role microphone, then any role, then the best.
 
@@ -27,7 +27,7 @@ def choose_sound(
     if role is None:
         return best_sound(devices, video)
     more = servers() if servers and roles[role].id.startswith(SERVER_INPUTS) else ()
-    return holder(role, roles, with_roles([*devices, *more], roles))
+    return device_with_role(role, roles, with_roles([*devices, *more], roles))
 
 
 def first_role(roles: Roles, *, sound: bool = False) -> str | None:
@@ -36,7 +36,7 @@ def first_role(roles: Roles, *, sound: bool = False) -> str | None:
     return min(given, key=_sound_order if sound else _video_order, default=None)
 
 
-def named(
+def find_named(
     find: Callable[[Sequence[Device], str], Device], devices: Sequence[Device], name: str, roles: Roles
 ) -> Device:
     """Find a device by name with `find` (find_video, find_sound). Raises DeviceNotFound, with the reason for a role."""
@@ -46,7 +46,7 @@ def named(
     except DeviceNotFound:
         role = name.strip().casefold()
         if role in roles:
-            return holder(role, roles, devices)
+            return device_with_role(role, roles, devices)
         raise
 
 
@@ -67,7 +67,7 @@ def best_video(devices: Sequence[Device]) -> Device:
     """
     candidates = [device for device in devices if device.node is not None and (device.modes or device.role)]
     if not candidates:
-        raise DeviceNotFound("no camera or capture card is plugged in", hint=WHAT_TO_PLUG_IN)
+        raise DeviceNotFound("no camera or capture card is plugged in", hint=PLUG_IN_HINT)
     return min(candidates, key=_video_rank)
 
 

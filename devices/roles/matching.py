@@ -18,10 +18,10 @@ from datetime import datetime
 import msgspec
 
 from devices.model.device import Device, DeviceKind
-from devices.monitor.identity import part, part_of
+from devices.monitor.identity import plug_part, plug_part_of
 
 
-class Binding(msgspec.Struct, frozen=True, kw_only=True):
+class RoleBinding(msgspec.Struct, frozen=True, kw_only=True):
     """The device with a role, with all traits that identify it, and the time of assignment."""
 
     id: str
@@ -37,9 +37,9 @@ class Binding(msgspec.Struct, frozen=True, kw_only=True):
     at: datetime
 
 
-def binding_of(device: Device, at: datetime) -> Binding:
+def binding_of(device: Device, at: datetime) -> RoleBinding:
     """Return the binding for `device`."""
-    return Binding(
+    return RoleBinding(
         id=device.id,
         name=device.name,
         kind=device.kind,
@@ -55,7 +55,7 @@ def binding_of(device: Device, at: datetime) -> Binding:
 
 
 @dataclass(frozen=True, slots=True)
-class Missing:
+class MissingDevice:
     """The device is missing: the reason, a possible replacement, and devices of its model in other ports."""
 
     reason: str
@@ -63,14 +63,14 @@ class Missing:
     elsewhere: tuple[Device, ...] = ()
 
 
-type Resolution = Device | Missing
+type RoleResolution = Device | MissingDevice
 
 
-def resolve(binding: Binding, devices: Sequence[Device]) -> Resolution:
+def resolve(binding: RoleBinding, devices: Sequence[Device]) -> RoleResolution:
     """Find the device of `binding` among `devices`."""
     if binding.vid is None:
         found = next((device for device in devices if device.id == binding.id), None)
-        return found or Missing("it is not there")
+        return found or MissingDevice("it is not there")
     same = [device for device in devices if _is_same_model(binding, device)]
     here = next((device for device in same if _is_same_place(binding, device)), None)
     if binding.serial and (owner := next((device for device in same if device.serial == binding.serial), None)):
@@ -79,23 +79,23 @@ def resolve(binding: Binding, devices: Sequence[Device]) -> Resolution:
         return here
     others = tuple(device for device in same if device is not here)
     if here:
-        return Missing(f"another {here.name} is in its port {here.port}: {differs}", here, others)
-    return Missing(_absence(binding, others), None, others)
+        return MissingDevice(f"another {here.name} is in its port {here.port}: {differs}", here, others)
+    return MissingDevice(_absence(binding, others), None, others)
 
 
-def _is_same_model(binding: Binding, device: Device) -> bool:
+def _is_same_model(binding: RoleBinding, device: Device) -> bool:
     is_model = (binding.vid, binding.pid) == (device.vid, device.pid)
-    return is_model and part_of(binding.id, binding.kind) == part(device)
+    return is_model and plug_part_of(binding.id, binding.kind) == plug_part(device)
 
 
-def _is_same_place(binding: Binding, device: Device) -> bool:
+def _is_same_place(binding: RoleBinding, device: Device) -> bool:
     """Return whether a device is in the bound port, also after its bus was renumbered."""
     if binding.place and device.place:
         return binding.place == device.place
     return binding.port is not None and binding.port == device.port
 
 
-def _difference(binding: Binding, here: Device) -> str:
+def _difference(binding: RoleBinding, here: Device) -> str:
     bound, said = binding.serial or binding.shared_serial, here.serial or here.shared_serial
     if said != bound:
         known = f"not {bound}" if bound else "and the one before had none"
@@ -109,7 +109,7 @@ def _difference(binding: Binding, here: Device) -> str:
     return ""
 
 
-def _absence(binding: Binding, others: Sequence[Device]) -> str:
+def _absence(binding: RoleBinding, others: Sequence[Device]) -> str:
     twins = [device.port or "?" for device in others if binding.serial and device.shared_serial == binding.serial]
     if twins:
         where = f"in port {' and '.join(twins)}, and none of them in port {binding.port}"
@@ -121,10 +121,10 @@ def _absence(binding: Binding, others: Sequence[Device]) -> str:
     return f"it is not plugged in (it was in port {binding.port})"
 
 
-def resolve_all(roles: Mapping[str, Binding], devices: Sequence[Device]) -> dict[str, Resolution]:
+def resolve_all(roles: Mapping[str, RoleBinding], devices: Sequence[Device]) -> dict[str, RoleResolution]:
     """Resolve all roles, at most one for each device. A port counts more than a serial number, which twins share."""
     alone = {role: resolve(binding, devices) for role, binding in roles.items()}
-    found: dict[str, Resolution] = {}
+    found: dict[str, RoleResolution] = {}
     holders: dict[str, str] = {}
 
     def rank(role: str) -> tuple[bool, datetime, str]:
@@ -135,17 +135,17 @@ def resolve_all(roles: Mapping[str, Binding], devices: Sequence[Device]) -> dict
     for role in sorted(roles, key=rank):
         resolution = alone[role]
         if isinstance(resolution, Device) and (holder := holders.setdefault(resolution.id, role)) != role:
-            resolution = Missing(f"{resolution.name} has the role {holder}")
+            resolution = MissingDevice(f"{resolution.name} has the role {holder}")
         found[role] = resolution
     return {role: _without(found[role], holders) for role in roles}
 
 
-def _without(resolution: Resolution, holders: Mapping[str, str]) -> Resolution:
+def _without(resolution: RoleResolution, holders: Mapping[str, str]) -> RoleResolution:
     if isinstance(resolution, Device):
         return resolution
     replacement = resolution.replacement
     if replacement and replacement.id in holders:
         replacement = None
-    return Missing(
+    return MissingDevice(
         resolution.reason, replacement, tuple(device for device in resolution.elsewhere if device.id not in holders)
     )

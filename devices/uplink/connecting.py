@@ -17,7 +17,7 @@ from config.errors import LiputError
 from devices.host.deadline import DeadlineTask
 
 
-class Trouble(StrEnum):
+class NetworkFault(StrEnum):
     """The fault; a contract, never renamed."""
 
     NO_CABLE = "no-cable"
@@ -50,16 +50,16 @@ class Trouble(StrEnum):
     """It measures for another client."""
 
 
-class NetworkTrouble(LiputError):
+class NetworkError(LiputError):
     """A server cannot be used; `detail` has more facts, such as the host that answers instead."""
 
-    def __init__(self, trouble: Trouble, detail: str = "") -> None:
+    def __init__(self, trouble: NetworkFault, detail: str = "") -> None:
         super().__init__(f"{trouble} ({detail})" if detail else str(trouble))
         self.trouble = trouble
         self.detail = detail
 
 
-class Stopped(Exception):
+class Cancelled(Exception):
     """The caller gave up."""
 
 
@@ -75,7 +75,7 @@ _OUT_OF_DATE = (9, 10)  # X509_V_ERR_CERT_NOT_YET_VALID, X509_V_ERR_CERT_HAS_EXP
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class Deadline:
     """A deadline (time.monotonic) with at most `step_s` for each step; `stop` ends it."""
 
     until: float
@@ -83,23 +83,23 @@ class Patience:
     step_s: float = STEP_S
 
     @classmethod
-    def of(cls, seconds: float, stop: threading.Event) -> "Patience":
+    def of(cls, seconds: float, stop: threading.Event) -> "Deadline":
         """Return a deadline `seconds` from now."""
         return cls(time.monotonic() + seconds, stop, min(STEP_S, seconds))
 
-    def step(self) -> "Patience":
+    def step(self) -> "Deadline":
         """Return the deadline of a step that begins now."""
-        return Patience(min(self.until, time.monotonic() + self.step_s), self.stop, self.step_s)
+        return Deadline(min(self.until, time.monotonic() + self.step_s), self.stop, self.step_s)
 
-    def share(self, count: int) -> "Patience":
+    def share(self, count: int) -> "Deadline":
         """Return an equal share of the remaining time for the next of `count`."""
         now = time.monotonic()
-        return Patience(now + max(0.0, self.until - now) / count, self.stop, self.step_s)
+        return Deadline(now + max(0.0, self.until - now) / count, self.stop, self.step_s)
 
     def slice_s(self) -> float:
         """Return the seconds until the next poll; 0 after the deadline. Raises Stopped."""
         if self.stop.is_set():
-            raise Stopped
+            raise Cancelled
         return min(POLL_S, max(0.0, self.until - time.monotonic()))
 
     def wait_for(self, connection: socket.socket, events: int) -> bool:
@@ -113,24 +113,26 @@ class Patience:
 
 
 def resolve(
-    host: str, port: int, patience: Patience, kind: socket.SocketKind = socket.SOCK_STREAM
+    host: str, port: int, patience: Deadline, kind: socket.SocketKind = socket.SOCK_STREAM
 ) -> Sequence[Address]:
-    """Return the addresses of a host that have a route, or all. Raises NetworkTrouble and Stopped."""
+    """Return the addresses of a host that have a route, or all. Raises NetworkError and Stopped."""
     look_up = DeadlineTask(lambda: socket.getaddrinfo(host, port, type=kind), f"resolve-{host}")
     patience = patience.step()
     while not look_up.ends_within(patience.slice_s()):
         if not patience.slice_s() and not look_up.wait(0.0):
-            raise NetworkTrouble(Trouble.NO_DNS)
+            raise NetworkError(NetworkFault.NO_DNS)
     try:
-        return with_a_way(look_up.result())
+        return routable(look_up.result())
     except UnicodeError:  # Python refuses the name itself
-        raise NetworkTrouble(Trouble.UNKNOWN_HOST) from None
+        raise NetworkError(NetworkFault.UNKNOWN_HOST) from None
     except OSError as error:
         is_unknown = isinstance(error, socket.gaierror) and error.errno in _NO_SUCH_NAME
-        raise NetworkTrouble(Trouble.UNKNOWN_HOST if is_unknown else Trouble.NO_DNS, error.strerror or "") from None
+        raise NetworkError(
+            NetworkFault.UNKNOWN_HOST if is_unknown else NetworkFault.NO_DNS, error.strerror or ""
+        ) from None
 
 
-def with_a_way(addresses: Sequence[Address]) -> Sequence[Address]:
+def routable(addresses: Sequence[Address]) -> Sequence[Address]:
     """Return the addresses that have a route, or all where none has: trying the others costs time."""
     return [address for address in addresses if _has_way(address)] or addresses
 
@@ -145,18 +147,18 @@ def _has_way(found: Address) -> bool:
     return True
 
 
-def connect(addresses: Sequence[Address], patience: Patience) -> socket.socket:
+def connect(addresses: Sequence[Address], patience: Deadline) -> socket.socket:
     """Return a non-blocking TCP connection to the first address that accepts it. Raises as `resolve`."""
-    patience, trouble = patience.step(), NetworkTrouble(Trouble.NO_ROUTE)
+    patience, trouble = patience.step(), NetworkError(NetworkFault.NO_ROUTE)
     for index, address in enumerate(addresses):
         try:
             return _connect_to(address, patience.share(len(addresses) - index))
-        except NetworkTrouble as error:
+        except NetworkError as error:
             trouble = error
     raise trouble
 
 
-def _connect_to(found: Address, patience: Patience) -> socket.socket:
+def _connect_to(found: Address, patience: Deadline) -> socket.socket:
     family, kind, protocol, _, address = found
     connection = socket.socket(family, kind, protocol)
     try:
@@ -168,24 +170,24 @@ def _connect_to(found: Address, patience: Patience) -> socket.socket:
     return connection
 
 
-def _call(connection: socket.socket, address: tuple[Any, ...], patience: Patience) -> None:
+def _call(connection: socket.socket, address: tuple[Any, ...], patience: Deadline) -> None:
     number = connection.connect_ex(address)
     if number == errno.EINPROGRESS:
         if not patience.wait_for(connection, select.POLLOUT):
-            raise NetworkTrouble(Trouble.TIMEOUT)
+            raise NetworkError(NetworkFault.TIMEOUT)
         number = connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
     if number:
         raise _not_connected(number)
 
 
-def _not_connected(number: int) -> NetworkTrouble:
+def _not_connected(number: int) -> NetworkError:
     if number in (errno.ECONNREFUSED, errno.ECONNRESET):
-        return NetworkTrouble(Trouble.REFUSED)
-    return NetworkTrouble(Trouble.NO_ROUTE if number in _NO_WAY_THERE else Trouble.TIMEOUT, os.strerror(number))
+        return NetworkError(NetworkFault.REFUSED)
+    return NetworkError(NetworkFault.NO_ROUTE if number in _NO_WAY_THERE else NetworkFault.TIMEOUT, os.strerror(number))
 
 
-def secure(plain: socket.socket, host: str, context: ssl.SSLContext, patience: Patience) -> ssl.SSLSocket:
-    """Return TLS over the connection `plain`, which it owns from then on. Raises NetworkTrouble and Stopped."""
+def start_tls(plain: socket.socket, host: str, context: ssl.SSLContext, patience: Deadline) -> ssl.SSLSocket:
+    """Return TLS over the connection `plain`, which it owns from then on. Raises NetworkError and Stopped."""
     patience = patience.step()
     connection = context.wrap_socket(plain, server_hostname=host, do_handshake_on_connect=False)
     try:
@@ -195,17 +197,17 @@ def secure(plain: socket.socket, host: str, context: ssl.SSLContext, patience: P
             except (ssl.SSLWantReadError, ssl.SSLWantWriteError) as wants:
                 events = select.POLLIN if isinstance(wants, ssl.SSLWantReadError) else select.POLLOUT
                 if not patience.wait_for(connection, events):
-                    raise NetworkTrouble(Trouble.SILENT, "TLS") from None
+                    raise NetworkError(NetworkFault.SILENT, "TLS") from None
             else:
                 return connection
     except ssl.SSLCertVerificationError as error:
         connection.close()
-        trouble = Trouble.CERTIFICATE_DATE if error.verify_code in _OUT_OF_DATE else Trouble.INTERCEPTED
-        raise NetworkTrouble(trouble, error.verify_message) from None
+        trouble = NetworkFault.CERTIFICATE_DATE if error.verify_code in _OUT_OF_DATE else NetworkFault.INTERCEPTED
+        raise NetworkError(trouble, error.verify_message) from None
     except OSError as error:
         connection.close()
         is_closed = isinstance(error, ssl.SSLEOFError | ConnectionError)
-        raise NetworkTrouble(Trouble.CLOSED if is_closed else Trouble.NO_TLS) from None
+        raise NetworkError(NetworkFault.CLOSED if is_closed else NetworkFault.NO_TLS) from None
     except BaseException:
         connection.close()
         raise
@@ -214,16 +216,16 @@ def secure(plain: socket.socket, host: str, context: ssl.SSLContext, patience: P
 _FAMILIES = (socket.AF_INET, socket.AF_INET6)
 
 
-def missing() -> Trouble | None:
+def missing_network() -> NetworkFault | None:
     """Return the missing part of this PC's network: link or address; None where both are there."""
     import psutil  # slow to load, and rarely needed
 
     linked = {name for name, state in psutil.net_if_stats().items() if state.isup and "running" in state.flags}
     linked -= {name for name in linked if "loopback" in psutil.net_if_stats()[name].flags}
     if not linked:
-        return Trouble.NO_CABLE
+        return NetworkFault.NO_CABLE
     addresses = (address for name in linked for address in _addresses(name))
-    return None if any(not address.is_link_local for address in addresses) else Trouble.NO_ADDRESS
+    return None if any(not address.is_link_local for address in addresses) else NetworkFault.NO_ADDRESS
 
 
 def _addresses(name: str) -> Iterator[ipaddress.IPv4Address | ipaddress.IPv6Address]:

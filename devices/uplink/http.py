@@ -6,8 +6,8 @@ from urllib.parse import urlsplit
 
 import h11
 
-from devices.uplink.channel import Channel
-from devices.uplink.connecting import NetworkTrouble, Patience, Trouble, connect, resolve
+from devices.uplink.connecting import Deadline, NetworkError, NetworkFault, connect, resolve
+from devices.uplink.connection import UplinkConnection
 
 LONGEST_HEAD = 65_536
 FIRST_ERROR = 400
@@ -23,11 +23,11 @@ _BELOW_COUNTRIES = {
 }  # fmt: skip
 """Second-level labels of whole countries: ui.ac.id and ugm.ac.id have different owners."""
 
-type Take = Callable[[Callable[[int], bytes | None]], bytes | None]
+type ReceiveBytes = Callable[[Callable[[int], bytes | None]], bytes | None]
 """Receives by the given function, as many bytes at once as it likes, and returns them."""
 
 
-class Answer:
+class HttpResponse:
     """One HTTP response, parsed incrementally."""
 
     def __init__(self) -> None:
@@ -45,16 +45,16 @@ class Answer:
         self._parser.send(h11.EndOfMessage())
 
     def feed(self, data: bytes) -> None:
-        """Parse received bytes; raises NetworkTrouble unless they are HTTP."""
+        """Parse received bytes; raises NetworkError unless they are HTTP."""
         self._begin = (self._begin + data[: len(_BEGIN)])[: len(_BEGIN)]
         if not _BEGIN.startswith(self._begin):  # h11 waits for the end of the line
-            raise NetworkTrouble(Trouble.FOREIGN, "not HTTP")
+            raise NetworkError(NetworkFault.FOREIGN, "not HTTP")
         try:
             self._parser.receive_data(data)
             while (event := self._parser.next_event()) is not h11.NEED_DATA and event is not h11.PAUSED:
                 self._hear(event)
         except h11.RemoteProtocolError:
-            raise NetworkTrouble(Trouble.FOREIGN, "not HTTP") from None
+            raise NetworkError(NetworkFault.FOREIGN, "not HTTP") from None
 
     def _hear(self, event: object) -> None:
         match event:
@@ -77,9 +77,9 @@ class Answer:
         return self._parser.trailing_data[0]
 
     def refuse_error(self) -> None:
-        """Raise NetworkTrouble for an error status."""
+        """Raise NetworkError for an error status."""
         if self.status >= FIRST_ERROR:
-            raise NetworkTrouble(Trouble.SERVER_ERROR, str(self.status))
+            raise NetworkError(NetworkFault.SERVER_ERROR, str(self.status))
 
     @property
     def keeps_open(self) -> bool:
@@ -101,19 +101,19 @@ def _take_many(receive_most: Callable[[int], bytes | None]) -> bytes | None:
     return receive_most(AT_ONCE)
 
 
-def read_head(channel: Channel, patience: Patience, take: Take = _take_many) -> Answer:
-    """Return a response as soon as its head is complete. Raises NetworkTrouble and Stopped."""
-    answer = Answer()
+def read_head(channel: UplinkConnection, patience: Deadline, take: ReceiveBytes = _take_many) -> HttpResponse:
+    """Return a response as soon as its head is complete. Raises NetworkError and Stopped."""
+    answer = HttpResponse()
     while not answer.status:
         more = receive(channel, patience, has_begun=answer.has_begun, take=take)
         if not more:
-            raise NetworkTrouble(Trouble.CLOSED)
+            raise NetworkError(NetworkFault.CLOSED)
         answer.feed(more)
     return answer
 
 
-def read_whole(channel: Channel, patience: Patience) -> Answer:
-    """Return a short response with its body. Raises NetworkTrouble and Stopped."""
+def read_whole(channel: UplinkConnection, patience: Deadline) -> HttpResponse:
+    """Return a short response with its body. Raises NetworkError and Stopped."""
     answer = read_head(channel, patience)
     while not answer.is_whole and len(answer.body) < LONGEST_HEAD:
         more = receive(channel, patience, has_begun=True)
@@ -123,27 +123,27 @@ def read_whole(channel: Channel, patience: Patience) -> Answer:
     return answer
 
 
-class Answers:
+class PipelinedResponses:
     """The responses to pipelined requests, parsed incrementally."""
 
-    def __init__(self, channel: Channel) -> None:
+    def __init__(self, channel: UplinkConnection) -> None:
         self._channel = channel
-        self._next = Answer()
+        self._next = HttpResponse()
         self._count = 0
         self.keeps_open = True
         """Whether the connection accepts further requests, by the responses so far."""
 
     def look(self) -> None:
-        """Parse received bytes. Raises OSError, and NetworkTrouble where the server refuses a request."""
+        """Parse received bytes. Raises OSError, and NetworkError where the server refuses a request."""
         if received := self._channel.receive(AT_ONCE):
             self._take(received)
 
-    def wait_for(self, count: int, patience: Patience) -> None:
-        """Wait for `count` responses in all. Raises NetworkTrouble and Stopped."""
+    def wait_for(self, count: int, patience: Deadline) -> None:
+        """Wait for `count` responses in all. Raises NetworkError and Stopped."""
         while self._count < count:
             more = receive(self._channel, patience, has_begun=self._next.has_begun)
             if not more:
-                raise NetworkTrouble(Trouble.CLOSED)
+                raise NetworkError(NetworkFault.CLOSED)
             self._take(more)
 
     def _take(self, received: bytes) -> None:
@@ -155,18 +155,20 @@ class Answers:
                 return
             self._count += 1
             self.keeps_open = answer.keeps_open and answer.is_whole
-            self._next, received = Answer(), answer.rest
+            self._next, received = HttpResponse(), answer.rest
 
 
-def receive(channel: Channel, patience: Patience, *, has_begun: bool, take: Take = _take_many) -> bytes:
-    """Return the next bytes, b"" at the end. Raises Stopped, and NetworkTrouble by whether an answer `has_begun`."""
+def receive(
+    channel: UplinkConnection, patience: Deadline, *, has_begun: bool, take: ReceiveBytes = _take_many
+) -> bytes:
+    """Return the next bytes, b"" at the end. Raises Stopped, and NetworkError by whether an answer `has_begun`."""
     while (received := take(lambda most: _received(channel, most))) is None:
         if not channel.wait(patience):
-            raise NetworkTrouble(Trouble.STALLS if has_begun else Trouble.SILENT)
+            raise NetworkError(NetworkFault.STALLS if has_begun else NetworkFault.SILENT)
     return received
 
 
-def somebody_else(answer: Answer, host: str) -> str | None:
+def portal_of(answer: HttpResponse, host: str) -> str | None:
     """Return the captive portal that answers in place of `host`; None where there is none."""
     if answer.status in _WANTS_A_LOGIN:
         return str(answer.status)
@@ -179,7 +181,7 @@ def somebody_else(answer: Answer, host: str) -> str | None:
     return there if there and _owner(there) != _owner(host) else None
 
 
-def is_page(answer: Answer) -> bool:
+def is_html(answer: HttpResponse) -> bool:
     """Return whether the body is HTML."""
     return any(mark in answer.body[:1024].lower() for mark in _PAGE)
 
@@ -194,7 +196,7 @@ def _owner(host: str) -> str:
     return ".".join(labels[-3 if country else -2 :])
 
 
-def _received(channel: Channel, most: int) -> bytes | None:
+def _received(channel: UplinkConnection, most: int) -> bytes | None:
     try:
         return channel.receive(most)
     except OSError:
@@ -205,11 +207,11 @@ _PORT = 80
 """Portals answer here in place of every host."""
 
 
-def portal_before(host: str, patience: Patience) -> str | None:
+def find_portal(host: str, patience: Deadline) -> str | None:
     """Request a host's page; return the portal that answers instead, None where there is none. Raises Stopped."""
     try:
-        with Channel(connect(resolve(host, _PORT, patience), patience)) as channel:
+        with UplinkConnection(connect(resolve(host, _PORT, patience), patience)) as channel:
             channel.send_all(request("GET", "/", host, "Connection: close"), patience)
-            return somebody_else(read_head(channel, patience), host)
-    except (NetworkTrouble, OSError):
+            return portal_of(read_head(channel, patience), host)
+    except (NetworkError, OSError):
         return None

@@ -17,24 +17,24 @@ from contextlib import ExitStack, contextmanager, suppress
 from enum import IntEnum
 from typing import Self
 
-from devices.uplink.channel import Channel
-from devices.uplink.connecting import NetworkTrouble, Patience, Stopped, Trouble
+from devices.uplink.connecting import Cancelled, Deadline, NetworkError, NetworkFault
+from devices.uplink.connection import UplinkConnection
 from devices.uplink.http import receive
-from devices.uplink.model import Budget, Tell, Uplink
-from devices.uplink.server import Server, Way
+from devices.uplink.model import UplinkBudget, UplinkProgress, UplinkResult
+from devices.uplink.server import ServerConnector, UplinkServer
 from devices.uplink.traffic import (
     IDLED,
     REACHED,
     UP,
-    Allowance,
-    Heard,
-    Moved,
-    Stream,
-    both_ways,
-    fill,
+    ByteAllowance,
+    RateCallback,
+    TrafficStream,
+    TransferSamples,
+    combined_result,
+    fill_link,
     idle_latency,
     noise,
-    told,
+    phase_progress,
 )
 
 BLOCK_BYTES = 131_072
@@ -55,7 +55,7 @@ _ERRORS = {
 }
 
 
-class State(IntEnum):
+class Iperf3State(IntEnum):
     """The protocol's states; the client sends TEST_END, IPERF_DONE and CLIENT_TERMINATE."""
 
     TEST_START = 1
@@ -72,17 +72,17 @@ class State(IntEnum):
     SERVER_ERROR = -2
 
 
-def parameters(streams: int, seconds: float, *, down: bool) -> Mapping[str, object]:
+def test_parameters(streams: int, seconds: float, *, down: bool) -> Mapping[str, object]:
     """Return the parameters of a one-way TCP test. The client ends it before `seconds` are over."""
     wanted: dict[str, object] = {"tcp": True, "omit": 0, "time": math.ceil(seconds), "num": 0, "blockcount": 0}
     wanted |= {"parallel": streams, "len": BLOCK_BYTES, "pacing_timer": _PACING_US, "client_version": _VERSION}
     return wanted | ({"reverse": True} if down else {})
 
 
-class Control:
+class Iperf3Control:
     """The control connection of one test, which it owns; the `with` ends the test."""
 
-    def __init__(self, channel: Channel) -> None:
+    def __init__(self, channel: UplinkConnection) -> None:
         self.cookie = "".join(secrets.choice(_COOKIE) for _ in range(_COOKIE_LENGTH)).encode() + b"\0"
         """The first bytes of each stream of this test."""
         self._channel = channel
@@ -94,23 +94,23 @@ class Control:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._end_with(_byte(State.CLIENT_TERMINATE))
+        self._end_with(_byte(Iperf3State.CLIENT_TERMINATE))
         self._channel.leave()
 
-    def agree(self, wanted: Mapping[str, object], patience: Patience) -> None:
-        """Agree on a test; the server then waits for its streams. Raises NetworkTrouble and Stopped."""
+    def agree(self, wanted: Mapping[str, object], patience: Deadline) -> None:
+        """Agree on a test; the server then waits for its streams. Raises NetworkError and Stopped."""
         self._say(self.cookie, patience)
-        self._expect(State.PARAM_EXCHANGE, patience)
+        self._expect(Iperf3State.PARAM_EXCHANGE, patience)
         self._say(_message(wanted), patience)
-        self._expect(State.CREATE_STREAMS, patience)
+        self._expect(Iperf3State.CREATE_STREAMS, patience)
 
-    def wait_until_running(self, patience: Patience) -> None:
-        """Wait until the server has all streams. Raises NetworkTrouble and Stopped."""
-        self._expect(State.TEST_START, patience)
-        self._expect(State.TEST_RUNNING, patience)
+    def wait_until_running(self, patience: Deadline) -> None:
+        """Wait until the server has all streams. Raises NetworkError and Stopped."""
+        self._expect(Iperf3State.TEST_START, patience)
+        self._expect(Iperf3State.TEST_RUNNING, patience)
 
     def look(self) -> None:
-        """Raise NetworkTrouble where the server ends a running test."""
+        """Raise NetworkError where the server ends a running test."""
         if not self._received:
             with contextlib.suppress(OSError):
                 said = self._channel.receive(_LARGEST)
@@ -120,12 +120,12 @@ class Control:
         if not self._has_ended:
             raise self._trouble(self._take(1))
 
-    def explain(self, trouble: NetworkTrouble, stop: threading.Event) -> NetworkTrouble:
+    def explain(self, trouble: NetworkError, stop: threading.Event) -> NetworkError:
         """Return the server's own reason for hanging up, else `trouble`. Raises Stopped."""
-        if self._received or self._channel.wait(Patience.of(_EXPLAIN_S, stop)):
+        if self._received or self._channel.wait(Deadline.of(_EXPLAIN_S, stop)):
             try:
                 self.look()
-            except NetworkTrouble as better:
+            except NetworkError as better:
                 return better
         return trouble
 
@@ -135,13 +135,13 @@ class Control:
         A server calls a closed stream an error, and some before 3.16 (2023) then hang. All messages go at once: waiting
         for each answer costs a round trip.
         """
-        self._end_with(_byte(State.TEST_END) + _message(_RESULTS) + _byte(State.IPERF_DONE))
+        self._end_with(_byte(Iperf3State.TEST_END) + _message(_RESULTS) + _byte(Iperf3State.IPERF_DONE))
 
     def wait_until_free(self, stop: threading.Event) -> None:
         """Wait at most END_S until the server hangs up and accepts the next test; ends with `stop`."""
         until = time.monotonic() + END_S
         with contextlib.suppress(OSError):
-            while not stop.is_set() and self._channel.wait(Patience(until, stop)):
+            while not stop.is_set() and self._channel.wait(Deadline(until, stop)):
                 if self._channel.receive(_LARGEST) == b"":
                     return
 
@@ -151,16 +151,16 @@ class Control:
                 self._has_ended = True
                 self._channel.send(words)
 
-    def _say(self, words: bytes, patience: Patience) -> None:
+    def _say(self, words: bytes, patience: Deadline) -> None:
         with contextlib.suppress(OSError):  # the reason may have come before
             self._channel.send_all(words, patience.step())
 
-    def _expect(self, state: State, patience: Patience) -> None:
-        said = self._read(1, patience, has_begun=state is not State.PARAM_EXCHANGE)
+    def _expect(self, state: Iperf3State, patience: Deadline) -> None:
+        said = self._read(1, patience, has_begun=state is not Iperf3State.PARAM_EXCHANGE)
         if said != _byte(state):
             raise self._trouble(said)
 
-    def _read(self, count: int, patience: Patience, *, has_begun: bool) -> bytes:
+    def _read(self, count: int, patience: Deadline, *, has_begun: bool) -> bytes:
         patience = patience.step()
         while len(self._received) < count:
             more = receive(self._channel, patience, has_begun=has_begun)
@@ -173,22 +173,22 @@ class Control:
         said, self._received = self._received[:count], self._received[count:]
         return said
 
-    def _trouble(self, said: bytes) -> NetworkTrouble:
+    def _trouble(self, said: bytes) -> NetworkError:
         """Return the fault of an unexpected byte, b"" for a closed connection."""
         if not said:
-            return NetworkTrouble(Trouble.CLOSED)
-        if said == _byte(State.ACCESS_DENIED):
-            return NetworkTrouble(Trouble.BUSY)
-        if said == _byte(State.SERVER_TERMINATE):
-            return NetworkTrouble(Trouble.SERVER_ERROR, "the server was ended")
-        if said == _byte(State.SERVER_ERROR):
-            return NetworkTrouble(Trouble.SERVER_ERROR, self._error())
-        return NetworkTrouble(Trouble.FOREIGN, "not iperf3")
+            return NetworkError(NetworkFault.CLOSED)
+        if said == _byte(Iperf3State.ACCESS_DENIED):
+            return NetworkError(NetworkFault.BUSY)
+        if said == _byte(Iperf3State.SERVER_TERMINATE):
+            return NetworkError(NetworkFault.SERVER_ERROR, "the server was ended")
+        if said == _byte(Iperf3State.SERVER_ERROR):
+            return NetworkError(NetworkFault.SERVER_ERROR, self._error())
+        return NetworkError(NetworkFault.FOREIGN, "not iperf3")
 
     def _error(self) -> str:
         try:
-            number = struct.unpack(">i", self._read(4, Patience.of(_EXPLAIN_S, threading.Event()), has_begun=True))[0]
-        except (NetworkTrouble, struct.error):
+            number = struct.unpack(">i", self._read(4, Deadline.of(_EXPLAIN_S, threading.Event()), has_begun=True))[0]
+        except (NetworkError, struct.error):
             return ""
         return _ERRORS.get(number, f"iperf3 {number}")
 
@@ -203,7 +203,7 @@ _RESULTS: Mapping[str, object] = {
 """The least that the server accepts; it fills the server's own report only."""
 
 
-def _byte(state: State) -> bytes:
+def _byte(state: Iperf3State) -> bytes:
     return struct.pack("b", state)
 
 
@@ -218,72 +218,74 @@ LONGEST_S = 19.0
 _LEAST_S = 2.0
 _BETWEEN_S = (0.1, 0.4, 1.0)
 """Pauses between attempts at a busy server: after a test it takes a moment to listen again."""
-_NOT_FREE = (Trouble.BUSY, Trouble.REFUSED, Trouble.CLOSED)
+_NOT_FREE = (NetworkFault.BUSY, NetworkFault.REFUSED, NetworkFault.CLOSED)
 
 
-def _stream(control: Control, channel: Channel, over: threading.Event, allowance: Allowance, *, sends: bool) -> Stream:
+def _stream(
+    control: Iperf3Control, channel: UplinkConnection, over: threading.Event, allowance: ByteAllowance, *, sends: bool
+) -> TrafficStream:
     """Return an open connection as a Stream, which ends the test before the connection closes."""
 
-    def move(stream: Stream, channel: Channel, patience: Patience) -> None:
+    def move(stream: TrafficStream, channel: UplinkConnection, patience: Deadline) -> None:
         try:
-            (_send if sends else Stream.take_all)(stream, channel, patience)
-        except Stopped:
+            (_send if sends else TrafficStream.take_all)(stream, channel, patience)
+        except Cancelled:
             over.set()  # also at the end of the allowance: no stream connects again
             control.end()
             raise
 
-    return Stream(lambda _patience: channel, move, over, allowance, sends=sends, opens_again=False)
+    return TrafficStream(lambda _patience: channel, move, over, allowance, sends=sends, opens_again=False)
 
 
-def _send(stream: Stream, channel: Channel, patience: Patience) -> None:
+def _send(stream: TrafficStream, channel: UplinkConnection, patience: Deadline) -> None:
     def look() -> None:
         if channel.receive(1) is not None:  # a receiver sends nothing
-            raise NetworkTrouble(Trouble.CLOSED)
+            raise NetworkError(NetworkFault.CLOSED)
 
     while True:
         for data in noise(BLOCK_BYTES):
             stream.give(channel, data, patience, look)
 
 
-def measure(server: Server, budget: Budget, stop: threading.Event, tell: Tell) -> Uplink:
-    """Measure both directions, and the latency, within 20 s. Raises NetworkTrouble and, soon after `stop`, Stopped."""
+def measure(server: UplinkServer, budget: UplinkBudget, stop: threading.Event, tell: UplinkProgress) -> UplinkResult:
+    """Measure both directions, and the latency, within 20 s. Raises NetworkError and, soon after `stop`, Stopped."""
     tell("reach", 0.0, None)
     began = time.monotonic()
-    way = Way(server, Patience.of(REACH_S, stop))
+    way = ServerConnector(server, Deadline.of(REACH_S, stop))
     with _running(way, budget, stop, budget.idle_s + budget.up_s, down=False) as fill_up:
         tell("idle", REACHED, None)
         # During a test the server refuses other connections, so probes do not disturb it.
         idle = idle_latency(way.addresses, budget, stop)
-        up = fill_up(budget.up_s, budget.up_bytes, told(tell, "up", IDLED, UP))
+        up = fill_up(budget.up_s, budget.up_bytes, phase_progress(tell, "up", IDLED, UP))
     with _running(way, budget, stop, budget.down_s, down=True) as fill_down:
         down_s = min(budget.down_s, max(_LEAST_S, LONGEST_S - END_S - (time.monotonic() - began)))
-        down = fill_down(down_s, budget.most_bytes - up.total_bytes, told(tell, "down", UP, 1.0))
-    return both_ways(up, down, idle, budget)
+        down = fill_down(down_s, budget.most_bytes - up.total_bytes, phase_progress(tell, "down", UP, 1.0))
+    return combined_result(up, down, idle, budget)
 
 
 @contextmanager
 def _running(
-    way: Way, budget: Budget, stop: threading.Event, seconds: float, *, down: bool
-) -> Iterator[Callable[[float, int, Heard], Moved]]:
-    """Run a one-way test in the `with`; yields a function that fills the link. Raises NetworkTrouble and Stopped."""
-    patience = Patience.of(REACH_S, stop)
-    wanted = parameters(budget.streams, seconds, down=down)
+    way: ServerConnector, budget: UplinkBudget, stop: threading.Event, seconds: float, *, down: bool
+) -> Iterator[Callable[[float, int, RateCallback], TransferSamples]]:
+    """Run a one-way test in the `with`; yields a function that fills the link. Raises NetworkError and Stopped."""
+    patience = Deadline.of(REACH_S, stop)
+    wanted = test_parameters(budget.streams, seconds, down=down)
     with ExitStack() as opened, _agreed(way, wanted, patience) as control:
         channels = _streams(way, budget.streams, control.cookie, patience, opened)
         control.wait_until_running(patience)
 
-        def make(over: threading.Event, allowance: Allowance) -> Sequence[Stream]:
+        def make(over: threading.Event, allowance: ByteAllowance) -> Sequence[TrafficStream]:
             return [_stream(control, channel, over, allowance, sends=not down) for channel in channels]
 
-        def fill_it(seconds: float, most_bytes: int, tell: Heard) -> Moved:
+        def fill_it(seconds: float, most_bytes: int, tell: RateCallback) -> TransferSamples:
             def look_and_tell(share: float, rate: float) -> None:
                 control.look()
                 tell(share, rate)
 
             try:
-                moved = fill(way.addresses, make, seconds, most_bytes, budget.warm_up_s, stop, look_and_tell)
-            except NetworkTrouble as error:
-                if error.trouble is not Trouble.CLOSED:
+                moved = fill_link(way.addresses, make, seconds, most_bytes, budget.warm_up_s, stop, look_and_tell)
+            except NetworkError as error:
+                if error.trouble is not NetworkFault.CLOSED:
                     raise
                 raise control.explain(error, stop) from None
             control.end()
@@ -293,30 +295,32 @@ def _running(
         yield fill_it
 
 
-def _agreed(way: Way, wanted: Mapping[str, object], patience: Patience) -> Control:
+def _agreed(way: ServerConnector, wanted: Mapping[str, object], patience: Deadline) -> Iperf3Control:
     for wait_s in _BETWEEN_S:
         try:
             return _agreed_now(way, wanted, patience)
-        except NetworkTrouble as error:
+        except NetworkError as error:
             if error.trouble not in _NOT_FREE:
                 raise
         if patience.stop.wait(wait_s):
-            raise Stopped
+            raise Cancelled
     return _agreed_now(way, wanted, patience)
 
 
-def _agreed_now(way: Way, wanted: Mapping[str, object], patience: Patience) -> Control:
+def _agreed_now(way: ServerConnector, wanted: Mapping[str, object], patience: Deadline) -> Iperf3Control:
     with ExitStack() as in_vain:
-        control = in_vain.enter_context(Control(way.open(patience)))
+        control = in_vain.enter_context(Iperf3Control(way.open(patience)))
         control.agree(wanted, patience)
         in_vain.pop_all()
     return control
 
 
-def _streams(way: Way, count: int, cookie: bytes, patience: Patience, opened: ExitStack) -> Sequence[Channel]:
-    """Connect all streams of a test at once; `opened` closes them. Raises NetworkTrouble and Stopped."""
+def _streams(
+    way: ServerConnector, count: int, cookie: bytes, patience: Deadline, opened: ExitStack
+) -> Sequence[UplinkConnection]:
+    """Connect all streams of a test at once; `opened` closes them. Raises NetworkError and Stopped."""
 
-    def one(_: int) -> Channel:
+    def one(_: int) -> UplinkConnection:
         channel = opened.enter_context(way.open(patience))
         with suppress(OSError):  # the control connection has the reason
             channel.send_all(cookie, patience.step())

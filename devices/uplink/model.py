@@ -7,11 +7,11 @@ from statistics import mean, median, quantiles
 import msgspec
 
 STEP_S = 0.5
-TOGETHER = 4
+WINDOW_STEPS = 4
 """Steps in a sliding window. A lost packet delays later ones for a round trip or two; live streams tolerate that."""
 
 
-class Rate(msgspec.Struct, frozen=True):
+class LinkRate(msgspec.Struct, frozen=True):
     """A link's bits a second: median and 10th percentile of all windows, and the average (`_average`)."""
 
     median_bps: float
@@ -24,9 +24,9 @@ class Rate(msgspec.Struct, frozen=True):
         return min(self.median_bps, self.mean_bps)
 
     @classmethod
-    def of(cls, steps: Sequence[float]) -> "Rate":
+    def of(cls, steps: Sequence[float]) -> "LinkRate":
         """Return the Rate of consecutive steps, at least one."""
-        windows = [mean(steps[at : at + TOGETHER]) for at in range(max(1, len(steps) - TOGETHER + 1))]
+        windows = [mean(steps[at : at + WINDOW_STEPS]) for at in range(max(1, len(steps) - WINDOW_STEPS + 1))]
         worst = quantiles(windows, n=10, method="inclusive")[0] if len(windows) > 1 else windows[0]
         return cls(median(windows), worst, _average(steps))
 
@@ -55,14 +55,14 @@ def _height(points: Sequence[tuple[float, float]], at: float) -> float:
     return before[1] + _slope(before, after) * (at - before[0])
 
 
-class Latency(msgspec.Struct, frozen=True):
+class LinkLatency(msgspec.Struct, frozen=True):
     """The median round trip in seconds, and the mean difference from one to the next."""
 
     rtt_s: float
     jitter_s: float
 
     @classmethod
-    def of(cls, samples: Sequence[float]) -> "Latency | None":
+    def of(cls, samples: Sequence[float]) -> "LinkLatency | None":
         """Return the Latency of samples in order; None where there are none."""
         if not samples:
             return None
@@ -70,18 +70,18 @@ class Latency(msgspec.Struct, frozen=True):
         return cls(median(samples), mean(steps) if steps else 0.0)
 
 
-class Uplink(msgspec.Struct, frozen=True, kw_only=True):
+class UplinkResult(msgspec.Struct, frozen=True, kw_only=True):
     """The result of a measurement; None where this kind of server does not tell.
 
     `loaded` and `loaded_down` are latencies on the full link. `again_share` is the retransmitted share of all bytes, an
     estimate of the loss. `is_capped`: the data limit ended the measurement.
     """
 
-    up: Rate
-    down: Rate | None = None
-    idle: Latency | None = None
-    loaded: Latency | None = None
-    loaded_down: Latency | None = None
+    up: LinkRate
+    down: LinkRate | None = None
+    idle: LinkLatency | None = None
+    loaded: LinkLatency | None = None
+    loaded_down: LinkLatency | None = None
     again_share: float | None = None
     moved_bytes: int
     streams: int
@@ -94,7 +94,7 @@ class Uplink(msgspec.Struct, frozen=True, kw_only=True):
         return max(0.0, round(max(loaded) - self.idle.rtt_s, 6)) if loaded and self.idle else None
 
 
-class Budget(msgspec.Struct, frozen=True, kw_only=True):
+class UplinkBudget(msgspec.Struct, frozen=True, kw_only=True):
     """The limits of a measurement: connections, bytes both ways, seconds each way, warm-up included."""
 
     streams: int = 6
@@ -114,5 +114,5 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True):
         return round(self.most_bytes * self.UP_SHARE)
 
 
-type Tell = Callable[[str, float, float | None], None]
+type UplinkProgress = Callable[[str, float, float | None], None]
 """Called with the phase (reach, idle, up or down), the finished share of the whole, and the rate in bits a second."""

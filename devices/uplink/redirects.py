@@ -6,7 +6,7 @@ from http.client import HTTPMessage
 from typing import IO
 
 
-class SameServer(urllib.request.HTTPRedirectHandler):
+class SameServerRedirects(urllib.request.HTTPRedirectHandler):
     """Leaves other redirects an HTTPError: addresses and headers hold secrets, and internal hosts are not asked."""
 
     def redirect_request(

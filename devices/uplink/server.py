@@ -5,14 +5,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from devices.uplink.channel import Channel
-from devices.uplink.connecting import Address, NetworkTrouble, Patience, Trouble, connect, resolve, secure
+from devices.uplink.connecting import Address, Deadline, NetworkError, NetworkFault, connect, resolve, start_tls
+from devices.uplink.connection import UplinkConnection
 
 _PORTS = {"http": 80, "https": 443, "iperf3": 5201}
 
 
 @dataclass(frozen=True, slots=True)
-class Server:
+class UplinkServer:
     """`scheme` is http, https or iperf3; `path` precedes the names of LibreSpeed's pages."""
 
     scheme: str
@@ -27,33 +27,33 @@ class Server:
         return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
 
 
-def parse_server(address: str) -> Server:
+def parse_server(address: str) -> UplinkServer:
     """Parse an address that the settings allow (config/settings/schema.py)."""
     parts = urlsplit(address)
-    return Server(parts.scheme, parts.hostname or "", parts.port or _PORTS[parts.scheme], parts.path.rstrip("/"))
+    return UplinkServer(parts.scheme, parts.hostname or "", parts.port or _PORTS[parts.scheme], parts.path.rstrip("/"))
 
 
-class Way:
-    """Opens connections to a server, and checks its certificate. Raises NetworkTrouble and Stopped."""
+class ServerConnector:
+    """Opens connections to a server, and checks its certificate. Raises NetworkError and Stopped."""
 
-    def __init__(self, server: Server, patience: Patience) -> None:
+    def __init__(self, server: UplinkServer, patience: Deadline) -> None:
         """Look up its addresses."""
         self.server = server
         self.addresses: Sequence[Address] = resolve(server.host, server.port, patience)
         self._context = ssl.create_default_context() if server.scheme == "https" else None
 
-    def open(self, patience: Patience) -> Channel:
+    def open(self, patience: Deadline) -> UplinkConnection:
         """Return a connection, with TLS for https."""
         plain = connect(self.addresses, patience)
         if self._context is None:
-            return Channel(plain)
+            return UplinkConnection(plain)
         try:
-            return Channel(secure(plain, self.server.host, self._context, patience))
-        except NetworkTrouble as error:
-            if error.trouble is not Trouble.INTERCEPTED:
+            return UplinkConnection(start_tls(plain, self.server.host, self._context, patience))
+        except NetworkError as error:
+            if error.trouble is not NetworkFault.INTERCEPTED:
                 raise
-            raise NetworkTrouble(
-                Trouble.INTERCEPTED, signed_by(self.server.host, self.addresses, patience) or error.detail
+            raise NetworkError(
+                NetworkFault.INTERCEPTED, certificate_issuer(self.server.host, self.addresses, patience) or error.detail
             ) from None
 
 
@@ -62,15 +62,15 @@ _NAMES = (bytes.fromhex("0603550403"), bytes.fromhex("060355040a"))
 _LONGEST = 64
 
 
-def signed_by(host: str, addresses: Sequence[Address], patience: Patience) -> str:
+def certificate_issuer(host: str, addresses: Sequence[Address], patience: Deadline) -> str:
     """Fetch a server's certificate again; return the name of its issuer, "" where unknown."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE  # it carries no data
     try:
-        with secure(connect(addresses, patience), host, context, patience) as connection:
+        with start_tls(connect(addresses, patience), host, context, patience) as connection:
             return issuer(connection.getpeercert(binary_form=True) or b"")
-    except NetworkTrouble:
+    except NetworkError:
         return ""
 
 

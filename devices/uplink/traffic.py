@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 
 from devices.host import threads
 from devices.host.background import BackgroundTask
-from devices.uplink.channel import Channel
-from devices.uplink.connecting import Address, NetworkTrouble, Patience, Stopped, Trouble, connect
+from devices.uplink.connecting import Address, Cancelled, Deadline, NetworkError, NetworkFault, connect
+from devices.uplink.connection import UplinkConnection
 from devices.uplink.http import AT_ONCE, receive
-from devices.uplink.model import STEP_S, Budget, Latency, Rate, Tell, Uplink
+from devices.uplink.model import STEP_S, LinkLatency, LinkRate, UplinkBudget, UplinkProgress, UplinkResult
 from devices.uplink.tcp_info import TcpInfo, tcp_info
 
 _NOISE = os.urandom(1 << 20)
@@ -31,10 +31,10 @@ def noise(count: int) -> Sequence[memoryview]:
     return pieces
 
 
-NOTHING_CAME = TcpInfo(received_bytes=0, received_segments=0)
+NOTHING_RECEIVED = TcpInfo(received_bytes=0, received_segments=0)
 
 
-def behind_a_gap(whole: TcpInfo, now: TcpInfo) -> int:
+def bytes_behind_gap(whole: TcpInfo, now: TcpInfo) -> int:
     """Return the number of bytes behind a gap, within a segment; `whole` is the last state without a gap.
 
     On a full link all segments have one size. Duplicates count too: 0.3 % or less, and 4.5 % over 200 Mb/s with a round
@@ -58,14 +58,14 @@ _LEAST_BYTES = 4096
 _MOST_STREAMS = 8
 """The maximum of `[check] streams`: each receives this fraction at once, so all get a share of the rest."""
 
-type Heard = Callable[[float, float], None]
+type RateCallback = Callable[[float, float], None]
 """Called now and then with the elapsed share of the time, and the rate in bits a second."""
-type Open = Callable[[Patience], Channel]
-type Move = Callable[["Stream", Channel, Patience], None]
-"""Moves bytes until the connection ends; raises NetworkTrouble, OSError and Stopped."""
+type Open = Callable[[Deadline], UplinkConnection]
+type MoveBytes = Callable[["TrafficStream", UplinkConnection, Deadline], None]
+"""Moves bytes until the connection ends; raises NetworkError, OSError and Stopped."""
 
 
-class Allowance:
+class ByteAllowance:
     """The bytes that all streams together may still move. Thread-safe."""
 
     def __init__(self, count: int) -> None:
@@ -86,7 +86,7 @@ class Allowance:
             self._left -= count
             self.is_used_up = self.is_used_up or not count
         if not count:
-            raise Stopped
+            raise Cancelled
         return count
 
     def give_back(self, count: int) -> None:
@@ -95,15 +95,15 @@ class Allowance:
             self._left += count
 
 
-class Stream:
+class TrafficStream:
     """Moves bytes within the `allowance` on a thread until `over` is set, over one connection after the other."""
 
     def __init__(
         self,
         open_channel: Open,
-        move: Move,
+        move: MoveBytes,
         over: threading.Event,
-        allowance: Allowance,
+        allowance: ByteAllowance,
         *,
         sends: bool,
         opens_again: bool = True,
@@ -117,16 +117,16 @@ class Stream:
         self._over = over
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
-        self._channel: Channel | None = None
-        self._whole = NOTHING_CAME
+        self._channel: UplinkConnection | None = None
+        self._whole = NOTHING_RECEIVED
         self._moved = self.sent_bytes = self.again_bytes = 0
         """`sent_bytes` and `again_bytes` (retransmitted) count closed connections."""
-        self.trouble: NetworkTrouble | None = None
+        self.trouble: NetworkError | None = None
         """The fault that ended it; None after `over`."""
 
     def start(self) -> None:
         """Start its thread."""
-        self._thread = threads.start(self.run, name="uplink-stream")
+        self._thread = threads.start_thread(self.run, name="uplink-stream")
 
     def join(self, timeout_s: float) -> None:
         """Wait at most `timeout_s` for its end."""
@@ -140,10 +140,10 @@ class Stream:
             before = self.moved
             try:
                 self._once()
-            except Stopped:
+            except Cancelled:
                 return
-            except NetworkTrouble as error:
-                if error.trouble not in (Trouble.CLOSED, Trouble.REFUSED):
+            except NetworkError as error:
+                if error.trouble not in (NetworkFault.CLOSED, NetworkFault.REFUSED):
                     self.trouble = error
                     return
             except OSError:
@@ -152,19 +152,19 @@ class Stream:
             if not self._opens_again:
                 break
         if not self._over.is_set():
-            self.trouble = NetworkTrouble(Trouble.CLOSED)
+            self.trouble = NetworkError(NetworkFault.CLOSED)
 
     def _once(self) -> None:
-        patience = Patience(float("inf"), self._over)
+        patience = Deadline(float("inf"), self._over)
         with self._open(patience) as channel:
             with self._lock:
-                self._channel, self._whole = channel, NOTHING_CAME
+                self._channel, self._whole = channel, NOTHING_RECEIVED
             try:
                 self._move(self, channel, patience)
             finally:
                 self._end(channel)
 
-    def give(self, channel: Channel, data: memoryview, patience: Patience, look: Callable[[], None]) -> None:
+    def give(self, channel: UplinkConnection, data: memoryview, patience: Deadline, look: Callable[[], None]) -> None:
         """Send `data` within the allowance; `look` checks the server's answers. Raises OSError, Stopped."""
         left = data
         while left:
@@ -186,8 +186,8 @@ class Stream:
             self.allowance.give_back(allowed - len(came or b""))
         return came
 
-    def take_all(self, channel: Channel, patience: Patience) -> None:
-        """Receive until the end; raises NetworkTrouble, and Stopped at the allowance's end."""
+    def take_all(self, channel: UplinkConnection, patience: Deadline) -> None:
+        """Receive until the end; raises NetworkError, and Stopped at the allowance's end."""
         while more := receive(channel, patience, has_begun=True, take=self.take):
             self.received(len(more))
 
@@ -202,7 +202,7 @@ class Stream:
         with self._lock:
             return self._moved + self._arrived()
 
-    def _end(self, channel: Channel) -> None:
+    def _end(self, channel: UplinkConnection) -> None:
         with self._lock:
             self._moved += self._arrived()
             with contextlib.suppress(OSError):
@@ -220,12 +220,12 @@ class Stream:
                     return info.delivered_bytes or 0
                 if not info.unordered_segments:
                     self._whole = info
-                return behind_a_gap(self._whole, info)
+                return bytes_behind_gap(self._whole, info)
         return 0
 
 
 @dataclass(frozen=True, slots=True)
-class Moved:
+class TransferSamples:
     """The bytes at each moment, and the `latencies` meanwhile; `is_capped`: the data limit ended it."""
 
     samples: Sequence[tuple[float, int]]
@@ -239,7 +239,7 @@ class Moved:
         """The bytes at the end."""
         return self.samples[-1][1]
 
-    def rate(self, warm_up_s: float) -> Rate:
+    def rate(self, warm_up_s: float) -> LinkRate:
         """Return the rate after the warm-up; for a short measurement that of its second half, or the average."""
         began, ended = self.samples[0][0], self.samples[-1][0]
         steady_at = began + min(warm_up_s, (ended - began) / 2)
@@ -249,17 +249,17 @@ class Moved:
             if at - since >= STEP_S:
                 steps.append((total - before) * 8 / (at - since))
                 since, before = at, total
-        return Rate.of(steps or [self.total_bytes * 8 / max(ended - began, SAMPLE_S)])
+        return LinkRate.of(steps or [self.total_bytes * 8 / max(ended - began, SAMPLE_S)])
 
 
-def watch(
-    streams: Sequence[Stream],
+def watch_streams(
+    streams: Sequence[TrafficStream],
     seconds: float,
-    allowance: Allowance,
+    allowance: ByteAllowance,
     stop: threading.Event,
-    tell: Heard,
-) -> Moved:
-    """Watch `streams` for some seconds, or until their `allowance` is used up. Raises NetworkTrouble and Stopped."""
+    tell: RateCallback,
+) -> TransferSamples:
+    """Watch `streams` for some seconds, or until their `allowance` is used up. Raises NetworkError and Stopped."""
     began = moved_at = time.monotonic()
     samples = [(began, 0)]
     while not stop.wait(SAMPLE_S):
@@ -271,17 +271,17 @@ def watch(
         if allowance.is_used_up:
             stop.wait(TO_ANSWER_S)
             for stream in streams:
-                if stream.trouble and stream.trouble.trouble is Trouble.SERVER_ERROR:
+                if stream.trouble and stream.trouble.trouble is NetworkFault.SERVER_ERROR:
                     raise stream.trouble
-            return Moved(samples, is_capped=True)
+            return TransferSamples(samples, is_capped=True)
         if all(stream.trouble for stream in streams) and (trouble := streams[0].trouble):
             raise trouble
         is_over = now - began >= seconds
         if now - moved_at > (STALLED_AT_END_S if is_over else STALL_S):
-            raise NetworkTrouble(Trouble.STALLS)
+            raise NetworkError(NetworkFault.STALLS)
         if is_over:
-            return Moved(samples)
-    raise Stopped
+            return TransferSamples(samples)
+    raise Cancelled
 
 
 EVERY_S = 0.15
@@ -289,8 +289,8 @@ LONGEST_S = 3.0
 _TO_END_S = 1.0
 
 
-def round_trip(addresses: Sequence[Address], patience: Patience) -> float:
-    """Return a round trip in seconds, measured by the kernel. Raises NetworkTrouble, Stopped and OSError."""
+def round_trip(addresses: Sequence[Address], patience: Deadline) -> float:
+    """Return a round trip in seconds, measured by the kernel. Raises NetworkError, Stopped and OSError."""
     with connect(addresses, patience) as connection:
         rtt_s = tcp_info(connection).rtt_s
     if not rtt_s:
@@ -298,39 +298,39 @@ def round_trip(addresses: Sequence[Address], patience: Patience) -> float:
     return rtt_s
 
 
-def round_trips(addresses: Sequence[Address], seconds: float, patience: Patience) -> list[float]:
-    """Return the round trips of probes for `seconds`, at least two. Raises NetworkTrouble, Stopped and OSError."""
+def round_trips(addresses: Sequence[Address], seconds: float, patience: Deadline) -> list[float]:
+    """Return the round trips of probes for `seconds`, at least two. Raises NetworkError, Stopped and OSError."""
     samples: list[float] = []
     until = time.monotonic() + seconds
     while time.monotonic() < until or len(samples) < 2:
         samples.append(round_trip(addresses, patience))
         if patience.stop.wait(EVERY_S / 3):
-            raise Stopped
+            raise Cancelled
     return samples
 
 
 REACHED, IDLED, UP = 0.05, 0.12, 0.6
 
-type Make = Callable[[threading.Event, Allowance], Sequence[Stream]]
+type MakeStreams = Callable[[threading.Event, ByteAllowance], Sequence[TrafficStream]]
 """Returns streams that end with the event, and move no more than the allowance."""
 
 
-def fill(
+def fill_link(
     addresses: Sequence[Address],
-    make: Make,
+    make: MakeStreams,
     seconds: float,
     most_bytes: int,
     warm_up_s: float,
     stop: threading.Event,
-    tell: Heard,
-) -> Moved:
-    """Fill the link by streams for some seconds. Raises NetworkTrouble, Stopped, and errors of `tell`."""
-    over, allowance = threading.Event(), Allowance(most_bytes)
+    tell: RateCallback,
+) -> TransferSamples:
+    """Fill the link by streams for some seconds. Raises NetworkError, Stopped, and errors of `tell`."""
+    over, allowance = threading.Event(), ByteAllowance(most_bytes)
     streams = make(over, allowance)
     probes: list[tuple[float, float]] = []
 
     def probe() -> None:
-        rtt_s = round_trip(addresses, Patience.of(LONGEST_S, prober.stopped))
+        rtt_s = round_trip(addresses, Deadline.of(LONGEST_S, prober.stopped))
         probes.append((time.monotonic(), rtt_s))
 
     prober = BackgroundTask("uplink-prober", probe, pause=EVERY_S, failed=lambda _error: None)
@@ -339,7 +339,7 @@ def fill(
     try:
         for stream in streams:
             stream.start()
-        moved = watch(streams, seconds, allowance, stop, tell)
+        moved = watch_streams(streams, seconds, allowance, stop, tell)
     finally:
         over.set()
         for stream in streams:
@@ -354,21 +354,23 @@ def fill(
     )
 
 
-def idle_latency(addresses: Sequence[Address], budget: Budget, stop: threading.Event) -> Latency | None:
+def idle_latency(addresses: Sequence[Address], budget: UplinkBudget, stop: threading.Event) -> LinkLatency | None:
     """Return the latency of the idle link, None where it cannot be measured. Raises Stopped."""
-    with contextlib.suppress(NetworkTrouble, OSError):  # the rate does not depend on it
-        return Latency.of(round_trips(addresses, budget.idle_s, Patience.of(2 * budget.idle_s, stop)))
+    with contextlib.suppress(NetworkError, OSError):  # the rate does not depend on it
+        return LinkLatency.of(round_trips(addresses, budget.idle_s, Deadline.of(2 * budget.idle_s, stop)))
     return None
 
 
-def both_ways(up: Moved, down: Moved, idle: Latency | None, budget: Budget) -> Uplink:
+def combined_result(
+    up: TransferSamples, down: TransferSamples, idle: LinkLatency | None, budget: UplinkBudget
+) -> UplinkResult:
     """Return the result of both directions."""
-    return Uplink(
+    return UplinkResult(
         up=up.rate(budget.warm_up_s),
         down=down.rate(budget.warm_up_s),
         idle=idle,
-        loaded=Latency.of(up.latencies),
-        loaded_down=Latency.of(down.latencies),
+        loaded=LinkLatency.of(up.latencies),
+        loaded_down=LinkLatency.of(down.latencies),
         again_share=up.again_bytes / up.sent_bytes if up.sent_bytes else None,
         moved_bytes=up.total_bytes + down.total_bytes,
         streams=budget.streams,
@@ -376,6 +378,6 @@ def both_ways(up: Moved, down: Moved, idle: Latency | None, budget: Budget) -> U
     )
 
 
-def told(tell: Tell, phase: str, begin: float, end: float) -> Heard:
+def phase_progress(tell: UplinkProgress, phase: str, begin: float, end: float) -> RateCallback:
     """Return a callback that reports a phase from the share `begin` to `end` of the whole."""
     return lambda share, rate: tell(phase, begin + (end - begin) * min(1.0, share), rate)

@@ -17,8 +17,8 @@ from devices.usb.topology import (
     SUPER_SPEED,
     VIDEO_STREAMING,
     Endpoint,
-    Topology,
     UsbNode,
+    UsbTopology,
     parent_of,
 )
 
@@ -32,7 +32,7 @@ _SUPER_SPEED_PART = 0.72  # eight of ten bits are data; headers and others take 
 
 
 @dataclass(frozen=True, slots=True)
-class Stream:
+class UsbStream:
     """A device that streams or will stream: video in the mode `chosen`, or sound."""
 
     device: Device
@@ -49,12 +49,12 @@ class Stream:
         return needed_bps(self.chosen.mode, self.chosen.rate) if self.chosen is not None else None
 
 
-type Claim = tuple[float, float]  # the least and the most of the bus's reservable bandwidth; 0 for bulk
+type BandwidthClaim = tuple[float, float]  # the least and the most of the bus's reservable bandwidth; 0 for bulk
 
 
-def claim(node: UsbNode, stream: Stream) -> Claim | None:
+def bandwidth_claim(node: UsbNode, stream: UsbStream) -> BandwidthClaim | None:
     """Return the claim of `stream`, from the device at `node`; None if its descriptors do not say."""
-    found = streaming(node, AUDIO_STREAMING if stream.is_sound else VIDEO_STREAMING)
+    found = streaming_endpoints(node, AUDIO_STREAMING if stream.is_sound else VIDEO_STREAMING)
     if not found:
         return None
     isochronous = [endpoint for endpoint in found if endpoint.transfer == "isochronous"]
@@ -62,10 +62,10 @@ def claim(node: UsbNode, stream: Stream) -> Claim | None:
         return 0.0, 0.0
     needs = stream.needs_bps or 0
     enough = [endpoint for endpoint in isochronous if endpoint.bps >= needs] or isochronous[-1:]
-    return share(enough[0], node.link_bps), share(isochronous[-1], node.link_bps)
+    return bandwidth_share(enough[0], node.link_bps), bandwidth_share(isochronous[-1], node.link_bps)
 
 
-def streaming(node: UsbNode, kind: tuple[int, int]) -> list[Endpoint]:
+def streaming_endpoints(node: UsbNode, kind: tuple[int, int]) -> list[Endpoint]:
     """Return the input endpoints of the first interface of `kind`, the smallest first."""
     found = [
         endpoint
@@ -79,7 +79,7 @@ def streaming(node: UsbNode, kind: tuple[int, int]) -> list[Endpoint]:
     return sorted(first, key=lambda endpoint: endpoint.bps)
 
 
-def share(endpoint: Endpoint, link_bps: int) -> float:
+def bandwidth_share(endpoint: Endpoint, link_bps: int) -> float:
     """Return an isochronous endpoint's part of the reservable bandwidth."""
     bits = 7 * 8 * endpoint.payload // 6  # with the worst bit stuffing
     if link_bps >= SUPER_SPEED:
@@ -93,16 +93,16 @@ def share(endpoint: Endpoint, link_bps: int) -> float:
 
 def usable_bps(node: UsbNode) -> int | None:
     """Return the most bits a second for video of the device at `node`; None on a link of unknown speed."""
-    found = streaming(node, VIDEO_STREAMING)
+    found = streaming_endpoints(node, VIDEO_STREAMING)
     if found and found[-1].transfer == "bulk":
         return bulk_bps(node.link_bps)
-    link = most_bps(node.link_bps)
+    link = isochronous_bps(node.link_bps)
     if not found:
         return link
     return found[-1].bps if link is None else min(found[-1].bps, link)
 
 
-def most_bps(link_bps: int) -> int | None:
+def isochronous_bps(link_bps: int) -> int | None:
     """Return the most bits a second of isochronous video on a link of `link_bps`."""
     return _MOST_BPS.get(link_bps) if link_bps < SUPER_SPEED else round(link_bps * _SUPER_SPEED_PART)
 
@@ -112,18 +112,18 @@ def bulk_bps(link_bps: int) -> int | None:
     return _BULK_BPS.get(link_bps) if link_bps < SUPER_SPEED else round(link_bps * _SUPER_SPEED_PART)
 
 
-HINT = "Move one device to another port or use MJPEG."
+BUS_FULL_HINT = "Move one device to another port or use MJPEG."
 _ONLY_MOVE = "Move one device to another port."
 _PERIODIC = 0.8
 
-type Verdict = Literal["cannot-fit", "may-not-fit"]  # how sure a prediction is
+type ConflictVerdict = Literal["cannot-fit", "may-not-fit"]  # how sure a prediction is
 
 
 @dataclass(frozen=True, slots=True)
-class Prediction:
+class BandwidthConflict:
     """Streams that disturb each other on `bus`. `least` and `most` add up their claims; 1 is all of the bus."""
 
-    verdict: Verdict
+    verdict: ConflictVerdict
     bus: str
     devices: tuple[str, ...]
     least: float
@@ -133,7 +133,7 @@ class Prediction:
 
 
 @dataclass(frozen=True, slots=True)
-class Bus:
+class UsbBus:
     """A domain of shared bandwidth: `key` identifies it, `name` is for people."""
 
     key: str
@@ -141,7 +141,7 @@ class Bus:
     link_bps: int
 
 
-def bus_of(topology: Topology, port: str | None) -> Bus | None:
+def bus_of(topology: UsbTopology, port: str | None) -> UsbBus | None:
     """Return the shared bus of the device at `port`; None for an unknown port.
 
     An xHCI controller gives each port its own bandwidth (kernel: xhci_root_port_bw_info), shared below a hub there.
@@ -156,12 +156,12 @@ def bus_of(topology: Topology, port: str | None) -> Bus | None:
         for hub in reversed(path[1:-1]):
             if hub.link_bps == HIGH_SPEED:
                 key = device.port if hub.is_multi_tt else hub.port
-                return Bus(f"{key} full-speed", f"the hub at port {hub.port}", device.link_bps)
+                return UsbBus(f"{key} full-speed", f"the hub at port {hub.port}", device.link_bps)
     has_own_ports = device.link_bps >= SUPER_SPEED or _is_xhci(root)
     if not has_own_ports:
-        return Bus(root.port, f"USB bus {root.port.removeprefix('usb')}", device.link_bps)
+        return UsbBus(root.port, f"USB bus {root.port.removeprefix('usb')}", device.link_bps)
     name = f"the hub at port {first.port}" if first.is_hub else f"port {first.port}"
-    return Bus(first.port, name, first.link_bps if device.link_bps >= SUPER_SPEED else device.link_bps)
+    return UsbBus(first.port, name, first.link_bps if device.link_bps >= SUPER_SPEED else device.link_bps)
 
 
 def _is_xhci(root: UsbNode) -> bool:
@@ -170,21 +170,21 @@ def _is_xhci(root: UsbNode) -> bool:
     return "xhci" in words or "vhci" in words or "usb/ip" in words
 
 
-def predict(topology: Topology, streams: Sequence[Stream]) -> list[Prediction]:
+def find_conflicts(topology: UsbTopology, streams: Sequence[UsbStream]) -> list[BandwidthConflict]:
     """Predict which of `streams` cannot, or may not, run at once. Streams with an unknown claim are left out."""
-    buses: dict[Bus, list[tuple[Stream, Claim]]] = {}
+    buses: dict[UsbBus, list[tuple[UsbStream, BandwidthClaim]]] = {}
     for stream in streams:
         node, bus = topology.node(stream.device.port), bus_of(topology, stream.device.port)
-        found = claim(node, stream) if node is not None else None
+        found = bandwidth_claim(node, stream) if node is not None else None
         if found is not None and bus is not None:
             buses.setdefault(bus, []).append((stream, found))
     return [found for bus, claims in buses.items() for found in _predictions(bus, claims)]
 
 
-def _predictions(bus: Bus, claims: Sequence[tuple[Stream, Claim]]) -> Iterator[Prediction]:
+def _predictions(bus: UsbBus, claims: Sequence[tuple[UsbStream, BandwidthClaim]]) -> Iterator[BandwidthConflict]:
     least, most = (sum(part) for part in zip(*(entry for _, entry in claims), strict=True))
     if most > 1:
-        verdict: Verdict = "cannot-fit" if least > 1 else "may-not-fit"
+        verdict: ConflictVerdict = "cannot-fit" if least > 1 else "may-not-fit"
         reserving = [stream for stream, (_, its_most) in claims if its_most > 0]
         if verdict == "cannot-fit":
             says = f"cannot stream at once on {bus.name}: they reserve {least:.0%} of what there is"
@@ -195,8 +195,8 @@ def _predictions(bus: Bus, claims: Sequence[tuple[Stream, Claim]]) -> Iterator[P
 
 
 def _bulk_predictions(
-    bus: Bus, claims: Sequence[tuple[Stream, Claim]], least: float, most: float
-) -> Iterator[Prediction]:
+    bus: UsbBus, claims: Sequence[tuple[UsbStream, BandwidthClaim]], least: float, most: float
+) -> Iterator[BandwidthConflict]:
     """Yield the bulk streams for which the reservations leave too little."""
     bulk = [stream for stream, (_, its_most) in claims if not its_most and stream.needs_bps]
     room = bulk_bps(bus.link_bps)
@@ -209,16 +209,16 @@ def _bulk_predictions(
 
 
 def _prediction(
-    verdict: Verdict, bus: Bus, streams: Sequence[Stream], least: float, most: float, says: str
-) -> Prediction:
+    verdict: ConflictVerdict, bus: UsbBus, streams: Sequence[UsbStream], least: float, most: float, says: str
+) -> BandwidthConflict:
     ids = tuple(stream.device.id for stream in streams)
     names = [stream.device.name for stream in streams]
     who = ", ".join(names[:-1]) + f" and {names[-1]}" if len(names) > 1 else names[0]
-    hint = HINT if any(stream.needs_bps for stream in streams) else _ONLY_MOVE
-    return Prediction(verdict, bus.name, ids, round(least, 3), round(most, 3), f"{who} {says}", hint)
+    hint = BUS_FULL_HINT if any(stream.needs_bps for stream in streams) else _ONLY_MOVE
+    return BandwidthConflict(verdict, bus.name, ids, round(least, 3), round(most, 3), f"{who} {says}", hint)
 
 
-def sharing(topology: Topology, port: str | None) -> list[UsbNode]:
+def bus_neighbours(topology: UsbTopology, port: str | None) -> list[UsbNode]:
     """Return the other devices with video or sound on the bus of `port`."""
     bus = bus_of(topology, port)
     return [
@@ -228,7 +228,7 @@ def sharing(topology: Topology, port: str | None) -> list[UsbNode]:
     ]
 
 
-def on_controller(topology: Topology, port: str | None) -> list[UsbNode]:
+def controller_neighbours(topology: UsbTopology, port: str | None) -> list[UsbNode]:
     """Return the other devices with video or sound on the controller of `port`."""
     root = _root(port)
     return [node for node in topology if node.port != port and node.can_stream and _root(node.port) == root]

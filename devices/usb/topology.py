@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from devices.model.quirks import has_generic_name, quirk
+from devices.model.quirks import has_generic_name, quirk_of
 
 HIGH_SPEED = 480_000_000
 SUPER_SPEED = 5_000_000_000
@@ -122,7 +122,7 @@ class UsbNode:
         """Its product name, or the name of its make where that is generic."""
         if self.product and not has_generic_name(self.product):
             return self.product
-        known = quirk(self.vid, self.pid)
+        known = quirk_of(self.vid, self.pid)
         return known.name if known is not None else self.product or ("USB hub" if self.is_hub else "USB device")
 
     @property
@@ -136,14 +136,14 @@ class UsbNode:
         return any(e.kind in (VIDEO_STREAMING, AUDIO_STREAMING) and e.is_in for e in self.endpoints)
 
 
-class Topology:
+class UsbTopology:
     """All hubs and devices on the USB buses at one moment."""
 
     def __init__(self, nodes: Mapping[str, UsbNode]) -> None:
         self._nodes = dict(nodes)
 
     @classmethod
-    def read(cls, root: Path = SYSFS) -> "Topology":
+    def read(cls, root: Path = SYSFS) -> "UsbTopology":
         """Read sysfs; empty without USB. Devices that vanish meanwhile are left out."""
         try:
             folders = [folder for folder in root.iterdir() if _DEVICE.fullmatch(folder.name)]

@@ -17,18 +17,18 @@ from config.files import is_folder, is_regular
 from config.settings.schema import Settings
 from devices.host.clock import Clock, boot_id
 from recorder.archive import catalog
-from recorder.archive.rebuilding import refuse_damaged, settle_all
-from recorder.disk import place
-from recorder.disk.durable import PRIVATE, Disk
+from recorder.archive.package_draft import refuse_damaged, settle_corrections
+from recorder.disk import archive_folder
+from recorder.disk.durable import PRIVATE_MODE, DurableFiles
 from recorder.disk.errors import storage_error
-from recorder.disk.locking import locked
-from recorder.features.dossier.enclose import note, recorded_session
+from recorder.disk.package_locks import package_lock
+from recorder.features.dossier.packing import note_package, recorded_session
 from recorder.features.dossier.papers import LETTERS
 from recorder.model import names
 from recorder.package import fixity, verification
 from recorder.package.fixity import Progress
-from recorder.package.manifest import Begun, Package, Problem, RecordingFacts, SessionContext
-from recorder.package.work import BEGUN_FILE, METADATA_FILES, WorkFolder, encode_begun, read_part, recall_begun
+from recorder.package.metadata import Begun, Package, Problem, RecordingFacts, SessionContext
+from recorder.package.work_folder import BEGUN_FILE, METADATA_FILES, WorkFolder, encode_begun, guess_begun, read_part
 
 RESERVE_BYTES = 2_000_000_000
 """Free bytes below which no session begins: an hour of 1080p30, half an hour of the largest profile."""
@@ -38,16 +38,16 @@ class Archive:
     """An archive folder. Methods that write raise StorageError when the disk refuses."""
 
     def __init__(
-        self, root: Path, clock: Clock, reserve_bytes: int = RESERVE_BYTES, *, disk: Disk | None = None
+        self, root: Path, clock: Clock, reserve_bytes: int = RESERVE_BYTES, *, disk: DurableFiles | None = None
     ) -> None:
         self.root = root.expanduser().absolute()
         self._clock = clock
         self.reserve_bytes = reserve_bytes
-        self._disk = disk or Disk()
+        self._disk = disk or DurableFiles()
 
     def check(self) -> int:
         """Return the bytes free for a session; writes nothing. Raises as `place.check_place`."""
-        return place.check_place(self.root, self.reserve_bytes)
+        return archive_folder.check_archive_folder(self.root, self.reserve_bytes)
 
     def begin(
         self,
@@ -71,11 +71,11 @@ class Archive:
         uuid = uuid or uuid4()
         folder = catalog.work_folder(self.root, names.package_name(title, started_at, uuid), part)
         begun = Begun(
-            uuid=str(uuid), title=names.storable(title), started_at=started_at, host=platform.node(),
+            uuid=str(uuid), title=names.utf8_safe(title), started_at=started_at, host=platform.node(),
             context=context or SessionContext(), part=part, offset_s=offset_s, boot=boot_id(), copy=copy,
         )  # fmt: skip
         work = WorkFolder(folder, begun)
-        there = place.nearest_existing(folder)
+        there = archive_folder.nearest_existing(folder)
         try:
             folder.parent.mkdir(parents=True, exist_ok=True)
             if not is_folder(folder.parent):  # a link leads elsewhere
@@ -96,7 +96,7 @@ class Archive:
         work.media.mkdir(parents=True)
         work.metadata.mkdir()
         work.events.touch()
-        self._disk.write(work.path / BEGUN_FILE, encode_begun(work.begun), mode=PRIVATE)
+        self._disk.write(work.path / BEGUN_FILE, encode_begun(work.begun), mode=PRIVATE_MODE)
         above = work.path.relative_to(there).parents
         for changed in (*fixity.folders(work.path), *(there / folder for folder in above)):
             self._disk.sync(changed)
@@ -120,9 +120,9 @@ class Archive:
 
         now = self._clock.now()
         month = self.root / f"{work.begun.started_at:%Y}" / f"{work.begun.started_at:%m}"
-        target = month / names.of_part(names.session_of(work.name), work.begun.part, work.begun.copy)
+        target = month / names.package_of_part(names.session_in_name(work.name), work.begun.part, work.begun.copy)
         try:
-            sealing.fill(work, facts, target, now, self._disk, progress, may_be_joined=may_be_joined)
+            sealing.fill_package(work, facts, target, now, self._disk, progress, may_be_joined=may_be_joined)
             self._disk.make_folder(month.parent)
             self._disk.make_folder(month)
             self._disk.move_folder(work.path, target)
@@ -137,7 +137,7 @@ class Archive:
         context = work.begun.context
         if package.recording and context.request:
             now = self._clock.now()
-            note(context.request, recorded_session(package.recording, context.checked, target, now), now)
+            note_package(context.request, recorded_session(package.recording, context.checked, target, now), now)
         return package
 
     def unseal(self, folder: Path, progress: Progress | None = None) -> WorkFolder:
@@ -146,10 +146,10 @@ class Archive:
         Hashes its files first; `progress` gets bytes hashed and in all. Raises ArchiveError if it is no such part,
         PackageDamaged, PackageBusy, StorageError.
         """
-        with locked(folder, alone=True):
+        with package_lock(folder, alone=True):
             begun = read_part(folder)
-            refuse_damaged(folder.name, verification.verify(folder, progress=progress))
-            work = WorkFolder(catalog.work_folder(self.root, names.session_of(folder.name), begun.part), begun)
+            refuse_damaged(folder.name, verification.verify_package(folder, progress=progress))
+            work = WorkFolder(catalog.work_folder(self.root, names.session_in_name(folder.name), begun.part), begun)
             try:
                 self._disk.make_folder(work.path.parent)
                 self._disk.move_folder(folder, work.path)  # without begun.json it awaits its rename back
@@ -157,7 +157,7 @@ class Archive:
                 raise storage_error(error, folder) from None
         try:
             work.lock()
-            self._disk.write(work.path / BEGUN_FILE, encode_begun(begun), mode=PRIVATE)
+            self._disk.write(work.path / BEGUN_FILE, encode_begun(begun), mode=PRIVATE_MODE)
             self._disk.sync(work.path)
         except OSError as error:
             work.release()
@@ -203,7 +203,7 @@ class Archive:
 
     def reopen(self, folder: Path) -> WorkFolder:
         """Return a work folder, locked. Raises PackageBusy while it records, PackageNotFound if it is gone, OSError."""
-        work = WorkFolder(folder, recall_begun(folder))
+        work = WorkFolder(folder, guess_begun(folder))
         work.lock()
         if not folder.is_dir():
             work.release()
@@ -214,18 +214,18 @@ class Archive:
         """Return all packages and unfinished recordings, the oldest first; raises StorageError."""
         if self.root.exists() and not self.root.is_dir():
             raise StorageError(f"The archive cannot be at {self.root}: it is not a folder", why="unwritable")
-        settle_all(self.root, self._disk)
+        settle_corrections(self.root, self._disk)
         return catalog.packages(self.root)
 
     def find(self, key: str) -> Package:
         """Return the package for `key`; raises as `catalog.find`."""
-        settle_all(self.root, self._disk)
-        return catalog.find(self.root, key)
+        settle_corrections(self.root, self._disk)
+        return catalog.package_for_key(self.root, key)
 
     def verify(self, package: Package, *, decode: bool = False, progress: Progress | None = None) -> Sequence[Problem]:
         """Return all problems of a package; raises ArchiveError, PackageBusy."""
-        with locked(catalog.sealed(package).folder, alone=False):
-            return verification.verify(package.folder, decode=decode, progress=progress)
+        with package_lock(catalog.require_sealed(package).folder, alone=False):
+            return verification.verify_package(package.folder, decode=decode, progress=progress)
 
 
 def session_archives(

@@ -12,8 +12,8 @@ from config.errors import ArchiveError, PackageNotFound, StorageError
 from config.files import read_file
 from recorder.model import names
 from recorder.package import bag, fixity
-from recorder.package.manifest import Package, PackageState, Recording, decode_recording
-from recorder.package.work import PROGRAM, RECORDING_FILE, read_begun, time_of
+from recorder.package.metadata import Package, PackageState, Recording, decode_recording
+from recorder.package.work_folder import PROGRAM, RECORDING_FILE, read_begun, session_start_of
 
 INCOMING = ".incoming"
 """The folder of work folders: in the archive, so that sealing is a rename; hidden, so that nobody lists it."""
@@ -28,7 +28,7 @@ def packages(root: Path) -> list[Package]:
 def _packages(root: Path, is_wanted: Callable[[str], bool]) -> list[Package]:
     with _translated(root):
         found = [read_package(folder) for folder in _sealed(root) if is_wanted(folder.name)]
-        found += [read_unfinished(folder) for folder in unfinished(root) if is_wanted(folder.name)]
+        found += [read_unfinished(folder) for folder in work_folders(root) if is_wanted(folder.name)]
     return sorted(found, key=lambda package: package.id)
 
 
@@ -44,22 +44,22 @@ def _translated(root: Path) -> Iterator[None]:
         ) from None
 
 
-def unfinished(root: Path) -> list[Path]:
+def work_folders(root: Path) -> list[Path]:
     """Return the work folders, without hidden ones that are being made. Raises OSError."""
     return [folder for folder in _folders(root / INCOMING) if not folder.name.startswith(".")]
 
 
 def work_folder(root: Path, session: str, part: int) -> Path:
     """Return the work folder's path for a part of a session, counted from 1."""
-    return root / INCOMING / names.of_part(session, part)
+    return root / INCOMING / names.package_of_part(session, part)
 
 
-def sealed_as(root: Path, name: str) -> list[Path]:
+def packages_of_session(root: Path, name: str) -> list[Path]:
     """Return the packages of a session and its parts."""
-    return [folder for folder in _sealed(root) if names.session_of(folder.name) == name]
+    return [folder for folder in _sealed(root) if names.session_in_name(folder.name) == name]
 
 
-def folders_of_packages(root: Path) -> list[Path]:
+def package_folders(root: Path) -> list[Path]:
     """Return the folders of all packages by date, except those in correction; raises StorageError."""
     with _translated(root):
         return [folder for folder in _sealed(root) if not folder.name.startswith(".")]
@@ -77,7 +77,7 @@ def packages_in(month: Path) -> Iterator[Path]:
     folders = _folders(month)
     there = {folder.name for folder in folders}
     for folder in folders:
-        old = names.replaced(folder.name)
+        old = names.replaced_name(folder.name)
         if not folder.name.startswith(".") or (old and old not in there):
             yield folder
 
@@ -101,7 +101,7 @@ def read_recording(folder: Path) -> Recording:
     return decode_recording(read_file(folder / RECORDING_FILE))
 
 
-def is_inside(folder: Path, path: Path) -> bool:
+def is_package_file(folder: Path, path: Path) -> bool:
     """Return whether `path` is a regular file in the package, reached through no link."""
     try:
         return path.resolve(strict=True) == folder.resolve() / path.relative_to(folder) and path.is_file()
@@ -112,14 +112,14 @@ def is_inside(folder: Path, path: Path) -> bool:
 def read_package(folder: Path) -> Package:
     """Return the package at `folder`; it is damaged if its description or a folder cannot be read."""
     where, recording = _locate(folder)
-    name = names.storable(names.replaced(folder.name) or folder.name)
+    name = names.utf8_safe(names.replaced_name(folder.name) or folder.name)
     size = _size(where)
     if recording is None:
         return Package(
-            id=name, uuid=_identifier(where), title=name, started_at=time_of(where), duration_s=0.0,
+            id=name, uuid=_identifier(where), title=name, started_at=session_start_of(where), duration_s=0.0,
             bytes=size or 0, path=str(where), state=PackageState.DAMAGED,
         )  # fmt: skip
-    state = PackageState.ELSEWHERE if is_elsewhere(where) else PackageState.SEALED
+    state = PackageState.ELSEWHERE if is_pruned(where) else PackageState.SEALED
     if size is None:
         state = PackageState.DAMAGED
     return Package(
@@ -130,7 +130,7 @@ def read_package(folder: Path) -> Package:
     )  # fmt: skip
 
 
-def sealed(package: Package) -> Package:
+def require_sealed(package: Package) -> Package:
     """Return the package; raises ArchiveError for a recording that is not sealed."""
     if package.state is PackageState.UNFINISHED:
         raise ArchiveError(
@@ -139,7 +139,7 @@ def sealed(package: Package) -> Package:
     return package
 
 
-def is_elsewhere(folder: Path) -> bool:
+def is_pruned(folder: Path) -> bool:
     """Return whether the package lacks payload that its fetch.txt names."""
     try:
         return any(not (folder / path).exists() for path in bag.read_fetch(read_file(folder / bag.FETCH_FILE)))
@@ -147,9 +147,9 @@ def is_elsewhere(folder: Path) -> bool:
         return False
 
 
-def refuse_elsewhere(folder: Path) -> None:
+def refuse_pruned(folder: Path) -> None:
     """Raise ArchiveError if media of the package were pruned."""
-    if is_elsewhere(folder):
+    if is_pruned(folder):
         raise ArchiveError(
             f"The media of {folder.name} are kept elsewhere",
             hint=f"liput archive fetch {folder.name} --from TARGET brings them back; liput archive copies says where.",
@@ -174,13 +174,13 @@ def read_unfinished(folder: Path) -> Package:
         begun = read_begun(folder)
         uuid, title, started_at, copy, part = begun.uuid, begun.title, begun.started_at, begun.copy, begun.part
     except ArchiveError:
-        uuid, title, started_at, copy, part = "", names.storable(folder.name), time_of(folder), 1, 1
+        uuid, title, started_at, copy, part = "", names.utf8_safe(folder.name), session_start_of(folder), 1, 1
     try:
         written = (folder / "data" / "media" / PROGRAM).stat().st_mtime
     except OSError:
         written = started_at.timestamp()
     return Package(
-        id=names.storable(folder.name), uuid=uuid, title=title, started_at=started_at,
+        id=names.utf8_safe(folder.name), uuid=uuid, title=title, started_at=started_at,
         duration_s=round(max(0.0, written - started_at.timestamp()), 3), bytes=_size(folder) or 0, path=str(folder),
         state=PackageState.UNFINISHED, copy=copy, part=part,
     )  # fmt: skip
@@ -204,7 +204,7 @@ def _identifier(folder: Path) -> str:
         return ""
 
 
-def find(root: Path, key: str) -> Package:
+def package_for_key(root: Path, key: str) -> Package:
     """Return the one package for a name, path, UUID or a beginning of these. Raises PackageNotFound, StorageError."""
     wanted = _name_of(root, key)
     likely = _matching(_packages(root, lambda name: _may_match(name, wanted)), wanted)
@@ -226,7 +226,7 @@ def _matching(known: list[Package], wanted: str) -> list[Package]:
 
 def _may_match(folder_name: str, wanted: str) -> bool:
     """Return whether the package in a folder may match: our names end with the UUID's beginning."""
-    name = names.replaced(folder_name) or folder_name
+    name = names.replaced_name(folder_name) or folder_name
     ours = names.NAME.fullmatch(name)
     return ours is None or name.startswith(wanted) or ours["suffix"].startswith(wanted[: len(ours["suffix"])])
 
@@ -245,6 +245,6 @@ def _not_found(root: Path, key: str, several: list[Package], known: list[Package
         return PackageNotFound(
             f"{shown!r} means {len(several)} packages: {listed}", hint="Write more of the name, or its last 8 digits."
         )
-    near = names.near(key, [package.id for package in known], SUGGESTIONS)
+    near = names.similar_names(key, [package.id for package in known], SUGGESTIONS)
     hint = f"Near it: {', '.join(near)}." if near else "`liput archive list` shows what there is."
     return PackageNotFound(f"No package of the archive {root} is called {shown!r}", hint=hint)

@@ -23,19 +23,19 @@ from config.errors import ArchiveError, PackageDamaged
 from config.files import json_text, read_file
 from config.version import VERSION
 from recorder.archive import catalog
-from recorder.archive.rebuilding import damaged, refuse_incomplete
-from recorder.disk.durable import PRIVATE, publishing
+from recorder.archive.package_draft import damaged_error, refuse_incomplete
+from recorder.disk.durable import PRIVATE_MODE, publishing
 from recorder.model import names
-from recorder.model.troubles import kind_and_subject
+from recorder.model.session_faults import kind_and_subject
 from recorder.package import bag, fixity
 from recorder.package.documents import bag_info, dublin_core, premis_event, premis_lines, readme_files, software_agent
-from recorder.package.fixity import CHUNK_BYTES, Progress, Tally
-from recorder.package.manifest import Consent, Recording
-from recorder.package.work import DEVICES_FILE, DUBLIN_CORE_FILE, POSTER_FILE, PREMIS_FILE, RECORDING_FILE
+from recorder.package.fixity import CHUNK_BYTES, ByteProgress, Progress
+from recorder.package.metadata import Consent, Recording
+from recorder.package.work_folder import DEVICES_FILE, DUBLIN_CORE_FILE, POSTER_FILE, PREMIS_FILE, RECORDING_FILE
 
 
 @dataclass(frozen=True, slots=True)
-class Content:
+class PackageFile:
     """One file of a package: bytes, hex SHA-256, and its source, a file or the content itself."""
 
     path: str
@@ -44,7 +44,7 @@ class Content:
     source: Path | bytes
 
     @classmethod
-    def made(cls, path: str, content: bytes) -> "Content":
+    def made(cls, path: str, content: bytes) -> "PackageFile":
         """Return a new file with `content`."""
         return cls(path, len(content), hashlib.sha256(content).hexdigest(), content)
 
@@ -56,14 +56,14 @@ class Content:
     def changed(self) -> PackageDamaged:
         """Return the error of content that differs from its checksum."""
         package = self.source.parents[self.path.count("/")].name if isinstance(self.source, Path) else ""
-        return damaged(package, f"{names.one_line(self.path)} is changed: its SHA-256 is not the one listed")
+        return damaged_error(package, f"{names.one_line(self.path)} is changed: its SHA-256 is not the one listed")
 
     def open(self) -> IO[bytes]:
         """Open the content for reading."""
         return io.BytesIO(self.source) if isinstance(self.source, bytes) else self.source.open("rb")
 
 
-def contents(folder: Path) -> list[Content]:
+def package_files(folder: Path) -> list[PackageFile]:
     """Return all files of a package, the tag manifest last; reads no media. Raises PackageDamaged, ArchiveError."""
     refuse_incomplete(folder)
     try:
@@ -73,33 +73,33 @@ def contents(folder: Path) -> list[Content]:
             for path, digest in bag.read_manifest(read_file(folder / manifest)).items()
         }
         sizes = fixity.walk(folder)[0]
-        found = [Content(path, sizes[path], digest, folder / path) for path, digest in sorted(listed.items())]
+        found = [PackageFile(path, sizes[path], digest, folder / path) for path, digest in sorted(listed.items())]
         vouching = read_file(folder / bag.TAG_MANIFEST_FILE)
     except (OSError, KeyError, bag.BagFormatError) as error:
         raise PackageDamaged(f"{folder.name} cannot be read: {error}") from None
-    return [*found, Content.made(bag.TAG_MANIFEST_FILE, vouching)]
+    return [*found, PackageFile.made(bag.TAG_MANIFEST_FILE, vouching)]
 
 
-def with_manifests(payload: list[Content], tags: Mapping[str, bytes]) -> Iterator[Content]:
+def with_manifests(payload: list[PackageFile], tags: Mapping[str, bytes]) -> Iterator[PackageFile]:
     """Yield the files of a new package: `payload`, `tags`, and the manifests of both."""
     yield from payload
     digests = bag.manifest_text({one.path: one.digest for one in payload})
-    made = [Content.made(path, content) for path, content in {**tags, bag.MANIFEST_FILE: digests}.items()]
+    made = [PackageFile.made(path, content) for path, content in {**tags, bag.MANIFEST_FILE: digests}.items()]
     yield from made
-    yield Content.made(bag.TAG_MANIFEST_FILE, bag.manifest_text({one.path: one.digest for one in made}))
+    yield PackageFile.made(bag.TAG_MANIFEST_FILE, bag.manifest_text({one.path: one.digest for one in made}))
 
 
-SHARED = ("data/media/", POSTER_FILE, "data/thumbnails.jpg", "data/slides/", "data/transcript/")
+SHARED_PAYLOAD = ("data/media/", POSTER_FILE, "data/thumbnails.jpg", "data/slides/", "data/transcript/")
 """Shared payload: the recording, as seen and heard in the room."""
-TECHNICAL = (DEVICES_FILE,)
+SHARED_METADATA = (DEVICES_FILE,)
 """Shared metadata. Logs name accounts, and folders named after people."""
 
 
-def excerpt(folder: Path, now: datetime) -> tuple[str, list[Content]]:
+def excerpt_files(folder: Path, now: datetime) -> tuple[str, list[PackageFile]]:
     """Return name and files of an excerpt; raises PackageDamaged."""
-    whole = contents(folder)
-    payload = [one for one in whole if one.path.startswith(SHARED)]
-    technical = {one.path: _read(one) for one in whole if one.path in TECHNICAL}
+    whole = package_files(folder)
+    payload = [one for one in whole if one.path.startswith(SHARED_PAYLOAD)]
+    technical = {one.path: _read(one) for one in whole if one.path in SHARED_METADATA}
     recording = _without_persons(catalog.read_recording(folder), payload)
     detail = f"An excerpt of urn:uuid:{recording.excerpt_of}: letters and personal data are left out"
     redaction = premis_event(recording, "redaction", now, detail, [software_agent(VERSION)])
@@ -116,12 +116,12 @@ def excerpt(folder: Path, now: datetime) -> tuple[str, list[Content]]:
     return name, list(with_manifests(payload, tags))
 
 
-def _read(content: Content) -> bytes:
+def _read(content: PackageFile) -> bytes:
     with content.open() as file:
         return file.read()
 
 
-def _without_persons(recording: Recording, payload: Sequence[Content]) -> Recording:
+def _without_persons(recording: Recording, payload: Sequence[PackageFile]) -> Recording:
     """Return the excerpt's description: the announced part of the request, and the bare state of consent."""
     request = recording.request and msgspec.structs.replace(
         recording.request, id="", letter_number="", letter_date=None, applicant=""
@@ -159,7 +159,7 @@ _EARLIEST = (1980, 1, 1, 0, 0, 0)  # the earliest time in a ZIP file
 
 
 def write_zip(
-    contents: Sequence[Content], root: str, target: Path, progress: Progress | None = None, *, mode: int = 0o666
+    contents: Sequence[PackageFile], root: str, target: Path, progress: Progress | None = None, *, mode: int = 0o666
 ) -> None:
     """Write `contents` into a new ZIP file at `target`, below a folder `root`; `mode` is the file's.
 
@@ -167,8 +167,8 @@ def write_zip(
     exists or does not read back, StorageError.
     """
     total = sum(one.size for one in contents)
-    tally = Tally(2 * total, progress)
-    mode = mode & PRIVATE if any(one.is_private for one in contents) else mode
+    tally = ByteProgress(2 * total, progress)
+    mode = mode & PRIVATE_MODE if any(one.is_private for one in contents) else mode
     with publishing(target, total, mode=mode) as part:
         with zipfile.ZipFile(part, "w", allowZip64=True) as archive:
             for one in contents:
@@ -176,10 +176,10 @@ def write_zip(
         _read_back(part, target, contents, root, tally)
 
 
-def _put(archive: zipfile.ZipFile, content: Content, root: str, tally: Tally) -> None:
+def _put(archive: zipfile.ZipFile, content: PackageFile, root: str, tally: ByteProgress) -> None:
     entry = zipfile.ZipInfo(f"{root}/{content.path}", _time_of(content))
     entry.compress_type = zipfile.ZIP_STORED if content.path.startswith(bag.PAYLOAD) else zipfile.ZIP_DEFLATED
-    entry.external_attr = (stat.S_IFREG | (PRIVATE if content.is_private else 0o644)) << 16
+    entry.external_attr = (stat.S_IFREG | (PRIVATE_MODE if content.is_private else 0o644)) << 16
     entry.file_size = content.size
     with content.open() as source, archive.open(entry, "w", force_zip64=True) as target:
         digest = _pump(source, target, tally)
@@ -187,14 +187,14 @@ def _put(archive: zipfile.ZipFile, content: Content, root: str, tally: Tally) ->
         raise content.changed()
 
 
-def _time_of(content: Content) -> tuple[int, int, int, int, int, int]:
+def _time_of(content: PackageFile) -> tuple[int, int, int, int, int, int]:
     if isinstance(content.source, bytes):
         return _EARLIEST
     local = time.localtime(content.source.stat().st_mtime)
     return max(_EARLIEST, (local.tm_year, local.tm_mon, local.tm_mday, local.tm_hour, local.tm_min, local.tm_sec))
 
 
-def _pump(source: IO[bytes], target: IO[bytes] | None, tally: Tally) -> str:
+def _pump(source: IO[bytes], target: IO[bytes] | None, tally: ByteProgress) -> str:
     digest = hashlib.sha256()
     while chunk := source.read(CHUNK_BYTES):
         digest.update(chunk)
@@ -204,7 +204,7 @@ def _pump(source: IO[bytes], target: IO[bytes] | None, tally: Tally) -> str:
     return digest.hexdigest()
 
 
-def _read_back(path: Path, target: Path, contents: Sequence[Content], root: str, tally: Tally) -> None:
+def _read_back(path: Path, target: Path, contents: Sequence[PackageFile], root: str, tally: ByteProgress) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             if sorted(archive.namelist()) != sorted(f"{root}/{one.path}" for one in contents):

@@ -17,17 +17,17 @@ import msgspec
 import psutil
 
 from config.errors import PackageBusy, PackageNotFound, SessionError, StorageError
-from config.files import stamp
+from config.files import file_stamp
 from config.settings.quantities import brief_size
 from config.state import state_folder, transaction
-from devices.health.line import PC, Kind, Level, Record, nowhere
+from devices.health.log_line import PC, HealthLogger, LogKind, LogLevel, discard_line
 from devices.host.clock import Clock
 from recorder.archive import catalog
-from recorder.disk.locking import locked
+from recorder.disk.package_locks import package_lock
 from recorder.package import fixity
-from recorder.package.fixity import Flow, Progress
-from recorder.package.manifest import Problem, ProblemKind
-from recorder.package.verification import verify
+from recorder.package.fixity import Progress, TransferThrottle
+from recorder.package.metadata import Problem, ProblemKind
+from recorder.package.verification import verify_package
 
 FILE = "fixity.sqlite3"
 MOST_PROBLEMS = 100  # kept for one package; the count includes all
@@ -38,17 +38,17 @@ CREATE TABLE IF NOT EXISTS checks (
 CREATE INDEX IF NOT EXISTS by_package ON checks (package, at);
 """
 
-type Outcome = Literal["whole", "damaged", "repair-begun", "repaired", "copy-whole", "copy-damaged", "pruned"]
+type FixityOutcome = Literal["whole", "damaged", "repair-begun", "repaired", "copy-whole", "copy-damaged", "pruned"]
 """Results of reading or repairing a package."""
 
 
-class Entry(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="fixity"):
+class FixityEntry(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="fixity"):
     """One line of the log. `found` counts all problems; `problems` has the first MOST_PROBLEMS."""
 
     at: datetime
     package: str
     bytes: int
-    outcome: Outcome
+    outcome: FixityOutcome
     found: int = 0
     problems: tuple[Problem, ...] = ()
     note: str = ""
@@ -60,7 +60,7 @@ class FixityLog:
     def __init__(self, path: Path | None = None) -> None:
         self._path = path or state_folder() / FILE
 
-    def add(self, entry: Entry) -> None:
+    def add(self, entry: FixityEntry) -> None:
         """Add a line durably."""
         problems = msgspec.json.encode(entry.problems[:MOST_PROBLEMS]).decode()
         values = (entry.at.isoformat(), entry.package, entry.bytes, entry.outcome, entry.found, problems, entry.note)
@@ -79,9 +79,9 @@ class FixityLog:
 
     def stamp(self) -> object:
         """Return a value that changes with each new line; None without a file."""
-        return stamp(self._path)
+        return file_stamp(self._path)
 
-    def damaged(self, since: datetime) -> list[Entry]:
+    def damaged(self, since: datetime) -> list[FixityEntry]:
         """Return the last line of each package damaged since then, and neither repaired nor whole since."""
         return self._read(
             "SELECT * FROM checks WHERE rowid IN (SELECT max(rowid) FROM checks "
@@ -90,11 +90,11 @@ class FixityLog:
             since.isoformat(),
         )
 
-    def entries(self, package: str | None = None) -> list[Entry]:
+    def entries(self, package: str | None = None) -> list[FixityEntry]:
         """Return the lines of one package, or all, the oldest first."""
         return self._read("SELECT * FROM checks WHERE ? IS NULL OR package = ? ORDER BY rowid", package, package)
 
-    def _read(self, query: str, *values: str | None) -> list[Entry]:
+    def _read(self, query: str, *values: str | None) -> list[FixityEntry]:
         with self._open() as connection:
             return [_entry(*row) for row in connection.execute(query, values)]
 
@@ -102,8 +102,10 @@ class FixityLog:
         return transaction(self._path, _TABLE, _HINT)
 
 
-def _entry(at: str, package: str, size: int, outcome: Outcome, found: int, problems: str, note: str) -> Entry:
-    return Entry(
+def _entry(
+    at: str, package: str, size: int, outcome: FixityOutcome, found: int, problems: str, note: str
+) -> FixityEntry:
+    return FixityEntry(
         at=datetime.fromisoformat(at), package=package, bytes=size, outcome=outcome, found=found,
         problems=msgspec.json.decode(problems, type=tuple[Problem, ...]), note=note,
     )  # fmt: skip
@@ -112,7 +114,7 @@ def _entry(at: str, package: str, size: int, outcome: Outcome, found: int, probl
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
-class Round(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="round"):
+class RoundResult(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="round"):
     """The result of a round; `left` packages were not read. `ended` is "done", "budget" or "session"."""
 
     packages: int
@@ -135,16 +137,16 @@ class FixityRound:
     clock: Clock
     is_busy: Callable[[], bool]
     log: FixityLog = field(default_factory=FixityLog)
-    record: Record = nowhere
-    told: Callable[[Entry], None] = lambda _: None
+    record: HealthLogger = discard_line
+    told: Callable[[FixityEntry], None] = lambda _: None
     progress: Progress | None = None
     max_rate: int | None = None
     _done: int = 0
 
-    def run(self, budget: int) -> Round:
+    def run(self, budget: int) -> RoundResult:
         """Read packages until the next would exceed `budget` bytes; always reads the first."""
         waiting = self._oldest_first()
-        flow = Flow(rate=self.max_rate, go_on=self._raise_if_busy, clock=self.clock)
+        flow = TransferThrottle(rate=self.max_rate, go_on=self._raise_if_busy, clock=self.clock)
         total = min(budget, sum(size for _, size in waiting))
         damaged: list[str] = []
         self._done, count, ended = 0, 0, "done"
@@ -163,15 +165,17 @@ class FixityRound:
             self._done += size
             if not whole:
                 damaged.append(folder.name)
-        return Round(packages=count, bytes=self._done, damaged=tuple(damaged), left=len(waiting) - count, ended=ended)
+        return RoundResult(
+            packages=count, bytes=self._done, damaged=tuple(damaged), left=len(waiting) - count, ended=ended
+        )
 
     def _oldest_first(self) -> list[tuple[Path, int]]:
         last = self.log.last_read(self.clock.now())
-        folders = [folder for root in self.roots for folder in catalog.folders_of_packages(root)]
+        folders = [folder for root in self.roots for folder in catalog.package_folders(root)]
         folders.sort(key=lambda folder: (last.get(folder.name, _LONG_AGO), folder.name))
         return [(folder, _bytes(folder)) for folder in folders]
 
-    def _read(self, folder: Path, total: int, flow: Flow) -> bool | None:
+    def _read(self, folder: Path, total: int, flow: TransferThrottle) -> bool | None:
         """Read one package and note the result; return whether it is whole, None if it is busy or gone."""
         read = 0
 
@@ -184,8 +188,8 @@ class FixityRound:
 
         self._raise_if_busy()
         try:
-            with locked(folder, alone=False):
-                problems = verify(folder, progress=told, uncached=True)
+            with package_lock(folder, alone=False):
+                problems = verify_package(folder, progress=told, uncached=True)
         except (PackageBusy, PackageNotFound):
             return None
         except StorageError as error:
@@ -193,13 +197,13 @@ class FixityRound:
                 raise
             # The other packages on its disk may still be readable.
             problems = [Problem(".", f"cannot be opened: {error.message}", ProblemKind.UNREADABLE)]
-        entry = Entry(
+        entry = FixityEntry(
             at=self.clock.now(), package=folder.name, bytes=_bytes(folder), found=len(problems),
             outcome="damaged" if problems else "whole", problems=tuple(problems),
         )  # fmt: skip
         self.log.add(entry)
         if problems:
-            tell_damaged(self.record, folder.name, problems)
+            log_damaged(self.record, folder.name, problems)
         self.told(entry)
         return not problems
 
@@ -208,17 +212,17 @@ class FixityRound:
             raise SessionError("a session wants the disk")
 
 
-def tell_damaged(record: Record, package: str, problems: Sequence[Problem]) -> None:
+def log_damaged(record: HealthLogger, package: str, problems: Sequence[Problem]) -> None:
     """Log a damaged package in the health log."""
     first = problems[0]
     others = f", and {len(problems) - 1} more" if len(problems) > 1 else ""
     record(
-        PC, Kind.PACKAGE_DAMAGED, f"{package}: {first.file} {first.problem}{others}", level=Level.ERROR,
+        PC, LogKind.PACKAGE_DAMAGED, f"{package}: {first.file} {first.problem}{others}", level=LogLevel.ERROR,
         package=package, problems=len(problems), advice=f"liput archive repair {package}",
     )  # fmt: skip
 
 
-def go_last() -> None:
+def use_idle_priority() -> None:
     """Give this process the lowest priority for processor and disk."""
     with contextlib.suppress(OSError, psutil.Error, ValueError):
         process = psutil.Process()

@@ -25,11 +25,11 @@ from config.files import read_file
 from config.state import state_folder
 from recorder.archive import catalog
 from recorder.model import names
-from recorder.model.names import storable
+from recorder.model.names import utf8_safe
 from recorder.package import bag
 from recorder.package.fixity import Progress
-from recorder.package.manifest import Package, PackageState, Recording
-from recorder.package.work import RECORDING_FILE
+from recorder.package.metadata import Package, PackageState, Recording
+from recorder.package.work_folder import RECORDING_FILE
 
 VERSION = 2  # the version of the tables; another version is made again
 BUSY_S = 30.0  # another process may take this long to update the index
@@ -50,7 +50,7 @@ _DAMAGED = frozenset(
 )
 """Error codes of a file that is no usable index."""
 
-type Words = tuple[str, str, str, str, str, str]
+type IndexedTexts = tuple[str, str, str, str, str, str]
 """The texts of title, request, place, marks, chapters and files."""
 
 
@@ -59,7 +59,7 @@ def index_folder() -> Path:
     return state_folder() / "index"
 
 
-class Index:
+class ArchiveIndex:
     """The index of the archive at `root`. Methods raise StateError if it cannot be used."""
 
     def __init__(self, root: Path, folder: Path | None = None) -> None:
@@ -232,7 +232,7 @@ def _stamp(folder: Path) -> str:
 
 
 def _put(
-    connection: sqlite3.Connection, key: tuple[str, str, str], row: tuple[float, str, bytes], words: Words
+    connection: sqlite3.Connection, key: tuple[str, str, str], row: tuple[float, str, bytes], words: IndexedTexts
 ) -> None:
     _remove(connection, "month = ? AND name = ?", key[:2])
     cursor = connection.execute(
@@ -261,7 +261,7 @@ def room_key(room: str) -> str:
     return names.slug(room, "")
 
 
-def _entry(folder: Path) -> tuple[tuple[float, str, bytes], Words]:
+def _entry(folder: Path) -> tuple[tuple[float, str, bytes], IndexedTexts]:
     """Return the row of a package (start, room, document) and its texts. A damaged package has its name only."""
     package = catalog.read_package(folder)
     if package.recording and not _is_listed(folder):
@@ -285,7 +285,7 @@ def _is_listed(folder: Path) -> bool:
         return False
 
 
-def _words(package: Package, recording: Recording | None) -> Words:
+def _words(package: Package, recording: Recording | None) -> IndexedTexts:
     if recording is None:
         return package.title, "", "", "", "", ""
     request = recording.request
@@ -305,12 +305,12 @@ def _lines(*texts: str) -> str:
     return "\n".join(filter(None, texts))
 
 
-MOST = 50  # the default number of results
+MOST_RESULTS = 50  # the default number of results
 OPEN, CLOSE = "[", "]"  # marks of a found word in a snippet
 _WEIGHTS = "100.0, 50.0, 20.0, 20.0, 1.0, 10.0"  # weights of title, request, place, marks, chapters, files
 _LETTER = re.compile(r"[^\W_]")
 
-MANY = 1000
+RANKED_MATCHES = 1000
 """From this many matches on results are not ranked, which would be slow and pointless for common words. Matches in the
 first of these columns come first, the newest first."""
 _TITLE, _SHORT, _ALL = "{title} : ", "{title request place marks files} : ", ""
@@ -339,7 +339,7 @@ WHERE started BETWEEN :since AND :until AND room LIKE :room ORDER BY started DES
 """
 
 
-class Found(msgspec.Struct, frozen=True, kw_only=True):
+class SearchResult(msgspec.Struct, frozen=True, kw_only=True):
     """A result: a package as in `liput archive list --json`, with the matching text."""
 
     id: str
@@ -353,22 +353,22 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     snippet: str = ""
 
 
-def search(
-    index: Index,
+def search_archive(
+    index: ArchiveIndex,
     words: Sequence[str],
     *,
     since: datetime | None = None,
     until: datetime | None = None,
     room: str = "",
-    most: int = MOST,
-) -> list[Found]:
+    most: int = MOST_RESULTS,
+) -> list[SearchResult]:
     """Return the packages that hold all `words` or words that begin with them, the best first.
 
     `since` and `until` bound the start, `room` is part of the room's name. Without words the newest come first. Updates
-    the index first; raises as `Index.refresh`.
+    the index first; raises as `ArchiveIndex.refresh`.
     """
     index.refresh()
-    query = match(words)
+    query = fts_query(words)
     if query is None and any(word.strip() for word in words):
         return []  # signs only
     values: dict[str, object] = {
@@ -379,7 +379,7 @@ def search(
     }
     rows = index.run(lambda connection: _rows(connection, query, values))
     return [
-        msgspec.structs.replace(msgspec.json.decode(document, type=Found), snippet=" ".join(snippet.split()))
+        msgspec.structs.replace(msgspec.json.decode(document, type=SearchResult), snippet=" ".join(snippet.split()))
         for document, snippet in rows
     ]
 
@@ -404,8 +404,8 @@ def _rows(connection: sqlite3.Connection, query: str | None, values: Mapping[str
 
 
 def _chosen(connection: sqlite3.Connection, query: str, values: Mapping[str, Any]) -> list[int]:
-    ((count,),) = connection.execute(_COUNTED, {"words": query, "many": MANY})
-    if count < MANY:
+    ((count,),) = connection.execute(_COUNTED, {"words": query, "many": RANKED_MATCHES})
+    if count < RANKED_MATCHES:
         return [one for (one,) in connection.execute(_BEST, {**values, "words": query})]
     chosen: list[int] = []
     for columns in (_TITLE, _SHORT, _ALL):
@@ -416,8 +416,8 @@ def _chosen(connection: sqlite3.Connection, query: str, values: Mapping[str, Any
     return chosen
 
 
-def match(words: Sequence[str]) -> str | None:
+def fts_query(words: Sequence[str]) -> str | None:
     """Return an FTS5 expression for all `words` as prefixes, or None. `B/12` is two words in sequence."""
-    parts = [part for word in words for part in storable(word).replace("\0", " ").split() if _LETTER.search(part)]
+    parts = [part for word in words for part in utf8_safe(word).replace("\0", " ").split() if _LETTER.search(part)]
     quoted = (part.replace('"', '""') for part in parts)
     return " ".join(f'"{part}"*' for part in quoted) or None

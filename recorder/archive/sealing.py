@@ -23,17 +23,18 @@ from av.video.stream import VideoStream
 from config.errors import ArchiveError, StateError
 from config.files import MOST_BYTES, json_text, open_regular, read_file
 from config.version import VERSION
-from devices.health.line import PC, HealthLine, Level
-from devices.health.log import LEFT_OUT, log_folder
-from devices.health.query import Wanted, read
-from recorder.archive.deriving import OVERVIEW_SHARE, Deriving, of_marks, share
-from recorder.disk.durable import ASIDE, PRIVATE, Disk
-from recorder.features.dossier.enclose import enclose
+from devices.health.log_line import PC, HealthLine, LogLevel
+from devices.health.log_reader import LogFilter, read
+from devices.health.log_writer import DROPPED_LINES, log_folder
+from recorder.archive.derived_files import OVERVIEW_SHARE, DerivedFiles, chapters_of_marks, progress_part
+from recorder.disk.durable import PRIVATE_MODE, TEMPORARY_FILES, DurableFiles
+from recorder.features.dossier.packing import put_request
 from recorder.model.names import uuid_of_part
 from recorder.package import bag, fixity
 from recorder.package.documents import bag_info, dublin_core, readme_files, sealing_events
 from recorder.package.fixity import Progress
-from recorder.package.manifest import (
+from recorder.package.media import NOT_DECODED, OPEN_SAFELY, probe_media
+from recorder.package.metadata import (
     INTERRUPTED,
     UNREADABLE,
     Begun,
@@ -43,8 +44,7 @@ from recorder.package.manifest import (
     VideoTrack,
     decode_recording,
 )
-from recorder.package.media import NOT_DECODED, OPEN_SAFELY, probe
-from recorder.package.work import (
+from recorder.package.work_folder import (
     BEGUN_FILE,
     CHECKS_FILE,
     DEVICES_FILE,
@@ -67,7 +67,7 @@ POSTER_MOMENTS = (0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.0)
 BLACK_LUMA = 10.0  # mean luma (0 is black, 255 white) of a black frame, at most
 
 
-def poster(path: Path) -> bytes | None:
+def poster_of(path: Path) -> bytes | None:
     """Return a JPEG of a frame of the media file, if possible not black; None if no frame decodes."""
     picture: av.VideoFrame | None = None
     try:
@@ -130,7 +130,7 @@ def health_lines(begun: Begun, recording: Recording) -> bytes:
     if begun.host != platform.node():
         return b""
     devices = {PC, *(device.id for device in begun.context.devices)}
-    wanted = Wanted(since=recording.started_at, until=recording.ended_at, devices=devices, level=Level.INFO)
+    wanted = LogFilter(since=recording.started_at, until=recording.ended_at, devices=devices, level=LogLevel.INFO)
     kept: list[HealthLine] = []
     with contextlib.suppress(StateError, OSError):
         kept = list(_first_and_last(read(log_folder(), wanted), recording.ended_at))
@@ -148,17 +148,17 @@ def _first_and_last(lines: Iterable[HealthLine], ended_at: datetime) -> Iterator
         count += 1
     if missing := count - len(last):
         at = last[0].at if last else ended_at
-        yield HealthLine(at=at, device=PC, kind=LEFT_OUT, reason=f"{missing} lines are left out here",
+        yield HealthLine(at=at, device=PC, kind=DROPPED_LINES, reason=f"{missing} lines are left out here",
                          detail={"lines": missing})  # fmt: skip
     yield from last
 
 
-def fill(
+def fill_package(
     work: WorkFolder,
     facts: RecordingFacts | None,
     target: Path,
     now: datetime,
-    disk: Disk,
+    disk: DurableFiles,
     progress: Progress | None,
     *,
     may_be_joined: bool = False,
@@ -169,7 +169,7 @@ def fill(
     `begun.json` for that. Raises ArchiveError if nothing was recorded, OSError.
     """
     work.refuse_irregular()
-    for part in work.path.rglob(ASIDE):
+    for part in work.path.rglob(TEMPORARY_FILES):
         part.unlink()  # half written by an interrupted attempt
     if not work.has_begun():
         if os.path.lexists(work.path / BEGUN_FILE):
@@ -177,28 +177,28 @@ def fill(
         elif (work.path / bag.TAG_MANIFEST_FILE).exists():
             return  # an earlier attempt only lacks the rename
         # It was lost; the package must not look complete from here on.
-        disk.write(work.path / BEGUN_FILE, encode_begun(work.begun), mode=PRIVATE)
+        disk.write(work.path / BEGUN_FILE, encode_begun(work.begun), mode=PRIVATE_MODE)
     disk.make_folder(work.metadata)
     media = _sync_media(work, disk)
-    recording = enclose(work, _describe(work, facts, media), target, now, disk)
+    recording = put_request(work, _describe(work, facts, media), target, now, disk)
     wishes = work.begun.context.wishes
-    deriving = Deriving(work, wishes, disk, progress) if wishes else None
+    deriving = DerivedFiles(work, wishes, disk, progress) if wishes else None
     if deriving:
         recording = deriving.with_chapters(recording)
     _write_metadata(work, recording, disk, may_be_joined=may_be_joined)
-    picture = next((shot for file in media if (shot := poster(work.path / file)) is not None), None)
+    picture = next((shot for file in media if (shot := poster_of(work.path / file)) is not None), None)
     if picture is not None:
         disk.write(work.path / POSTER_FILE, picture)
     if deriving:
         deriving.overview(recording)
-        progress = share(progress, OVERVIEW_SHARE, 1.0)
+        progress = progress_part(progress, OVERVIEW_SHARE, 1.0)
     _write_bag(work, recording, now, disk, progress, deriving)
     for folder in fixity.folders(work.path):
         disk.sync(folder)
     disk.unlink(work.path / BEGUN_FILE)
 
 
-def _sync_media(work: WorkFolder, disk: Disk) -> list[str]:
+def _sync_media(work: WorkFolder, disk: DurableFiles) -> list[str]:
     paths = sorted(
         (path for path in work.media.iterdir() if path.is_file() and path.stat().st_size > 0),
         key=lambda path: (path.stem != Path(PROGRAM).stem, path.name),
@@ -217,7 +217,7 @@ def _describe(work: WorkFolder, facts: RecordingFacts | None, media: list[str]) 
             return decode_recording(read_file(work.path / RECORDING_FILE))
         except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
             pass
-    files = tuple(probe(work.path / file, file) for file in media)
+    files = tuple(probe_media(work.path / file, file) for file in media)
     if facts is None:
         ended_at = work.begun.started_at + timedelta(seconds=files[0].duration_s)
         facts = RecordingFacts(ended_at=ended_at, dropped=None, repeated=None, degraded=(INTERRUPTED,))
@@ -242,7 +242,7 @@ def _describe(work: WorkFolder, facts: RecordingFacts | None, media: list[str]) 
         media=files, software=_software(),
         marks=facts.marks, gaps=facts.gaps, parts=facts.parts,
         loudness_lufs=facts.loudness_lufs, loudness_range_lu=facts.loudness_range_lu,
-        chapters=of_marks(facts.marks), records=context.records, consent=context.consent,
+        chapters=chapters_of_marks(facts.marks), records=context.records, consent=context.consent,
     )  # fmt: skip
 
 
@@ -261,11 +261,11 @@ def _software() -> dict[str, str]:
     } | {name: libraries[name] for name in ("libavcodec", "libavformat") if name in libraries}
 
 
-def _write_metadata(work: WorkFolder, recording: Recording, disk: Disk, *, may_be_joined: bool) -> None:
+def _write_metadata(work: WorkFolder, recording: Recording, disk: DurableFiles, *, may_be_joined: bool) -> None:
     """Write `metadata/`; recording.json comes last, since it implies the other files."""
     _mend_events(work.events, disk)
     if may_be_joined:
-        disk.write(work.path / PART_FILE, encode_begun(work.begun), mode=PRIVATE)
+        disk.write(work.path / PART_FILE, encode_begun(work.begun), mode=PRIVATE_MODE)
     disk.write(work.path / DEVICES_FILE, json_text(work.begun.context.devices))
     if work.begun.context.checked is not None:
         disk.write(work.path / CHECKS_FILE, json_text(work.begun.context.checked))
@@ -275,7 +275,7 @@ def _write_metadata(work: WorkFolder, recording: Recording, disk: Disk, *, may_b
     disk.write(work.path / RECORDING_FILE, json_text(recording))
 
 
-def _mend_events(log: Path, disk: Disk) -> None:
+def _mend_events(log: Path, disk: DurableFiles) -> None:
     """Cut off the torn last line of a killed recorder."""
     descriptor = open_regular(log, os.O_RDWR | os.O_CREAT, 0o666)
     try:
@@ -293,9 +293,9 @@ def _write_bag(
     work: WorkFolder,
     recording: Recording,
     now: datetime,
-    disk: Disk,
+    disk: DurableFiles,
     progress: Progress | None,
-    deriving: Deriving | None,
+    deriving: DerivedFiles | None,
 ) -> None:
     payload = _hash(work, of_payload=True, progress=progress)
     disk.write(work.path / bag.MANIFEST_FILE, bag.manifest_text(payload))

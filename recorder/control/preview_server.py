@@ -13,13 +13,21 @@ from pathlib import Path
 
 import av
 
-from capture.media.preview import JpegWriter, Shrinker
+from capture.media.preview import JpegEncoder, PreviewScaler
 from config.errors import LiputError, UsageError
 from devices.host.clock import NANOSECONDS, Clock
-from devices.host.framing import TooLong, block
-from devices.host.throttle import Bucket
-from recorder.control.loop import Channel, SocketLoop
-from recorder.running.protocol import PREVIEW_LENGTH, Failure, Look, Reply, decode_look, encode, refusal
+from devices.host.framing import FrameTooLong, length_prefixed
+from devices.host.throttle import TokenBucket
+from recorder.control.socket_loop import ClientChannel, SocketLoop
+from recorder.running.protocol import (
+    PREVIEW_LENGTH,
+    CommandReply,
+    PreviewCommand,
+    RecorderFailure,
+    decode_look,
+    encode,
+    to_refusal,
+)
 
 LONGEST_REQUEST = 4096
 MOST_VIEWERS = 8
@@ -27,25 +35,25 @@ PATIENCE_S = 10.0
 """A viewer that accepts no byte of a JPEG for so long is dropped."""
 IDLE_S = 5.0
 
-type Wish = tuple[float, int]
+type PreviewDemand = tuple[float, int]
 """The need of all viewers of one source: seconds between frames, and width in pixels."""
-type Small = tuple[int, av.VideoFrame]
+type NumberedFrame = tuple[int, av.VideoFrame]
 """The number of a scaled frame, and the frame."""
 
 
-class Viewer(Channel):
+class PreviewViewer(ClientChannel):
     """A client of the preview socket. Times are seconds of a monotonic clock."""
 
     def __init__(self, connection: socket.socket, now_s: float) -> None:
         super().__init__(connection, LONGEST_REQUEST)
-        self._requests = Bucket(10, 2, now_s)
+        self._requests = TokenBucket(10, 2, now_s)
         self._moved_s = now_s
         self._number = 0
         self._due_s = now_s
-        self.look: Look | None = None
+        self.look: PreviewCommand | None = None
 
     def receive(self) -> None:
-        """Read the socket. Raises ConnectionError, also at end of input, and TooLong."""
+        """Read the socket. Raises ConnectionError, also at end of input, and FrameTooLong."""
         received = self._receive(LONGEST_REQUEST)
         if received is None:
             return
@@ -53,7 +61,7 @@ class Viewer(Channel):
             raise ConnectionResetError
         self._received.add(received)
         if len(self._received) > LONGEST_REQUEST:  # it asks without reading answers
-            raise TooLong
+            raise FrameTooLong
 
     def request_due_in_s(self, now_s: float) -> float:
         """Return the seconds until its next request is read."""
@@ -82,11 +90,11 @@ class Viewer(Channel):
         """Whether bytes wait to be sent."""
         return bool(self._sending)
 
-    def wants(self, small: Small, now_s: float) -> bool:
+    def wants(self, small: NumberedFrame, now_s: float) -> bool:
         """Whether to send it this frame now; a viewer still receiving the last one skips it."""
         return self.look is not None and not self._sending and small[0] != self._number and now_s >= self._due_s
 
-    def due_in_s(self, small: Small | None, now_s: float) -> float | None:
+    def due_in_s(self, small: NumberedFrame | None, now_s: float) -> float | None:
         """Return the seconds until it may get `small`, None while time is not the condition."""
         if self.look is None or self._sending or small is None or small[0] == self._number:
             return None
@@ -97,7 +105,7 @@ class Viewer(Channel):
         self._number = number
         # The rate holds on average: a late frame does not delay the next.
         self._due_s = max(self._due_s + every_s, now_s - every_s)
-        self.put(block(jpeg, PREVIEW_LENGTH), now_s)
+        self.put(length_prefixed(jpeg, PREVIEW_LENGTH), now_s)
 
     def put(self, content: bytes, now_s: float) -> None:
         """Replace the bytes to send; call it only when nothing waits."""
@@ -110,20 +118,20 @@ class Viewer(Channel):
             self._moved_s = now_s
 
 
-class PreviewServer(SocketLoop[Viewer]):
+class PreviewServer(SocketLoop[PreviewViewer]):
     """Serves previews of the sources `names` at `path`; keeps no frames without viewers."""
 
     def __init__(self, path: Path, names: Collection[str], clock: Clock) -> None:
         """Listen. Raises OSError."""
         super().__init__(path, clock, name="preview", backlog=MOST_VIEWERS)
         self._names = list(names)
-        self._demands: Mapping[str, Wish] = {}
-        self._newest: dict[str, Small] = {}
+        self._demands: Mapping[str, PreviewDemand] = {}
+        self._newest: dict[str, NumberedFrame] = {}
         self._newest_lock = threading.Lock()
         self._number = 0
         self._due_ns: dict[str, int] = {}
-        self._shrinkers: dict[str, Shrinker] = {}
-        self._writer, self._shrinker = JpegWriter(), Shrinker()
+        self._shrinkers: dict[str, PreviewScaler] = {}
+        self._writer, self._shrinker = JpegEncoder(), PreviewScaler()
 
     def offer(self, name: str, picture: av.VideoFrame) -> bool:
         """Keep a scaled copy of `picture` if a viewer is due one; never blocks or raises. One thread for each name."""
@@ -137,7 +145,7 @@ class PreviewServer(SocketLoop[Viewer]):
         # Count from the due time, not from arrival: otherwise each would be late by a frame interval.
         self._due_ns[name] = max(due_ns + round(every_s * NANOSECONDS), now_ns)
         try:
-            small = self._shrinkers.setdefault(name, Shrinker()).shrink(picture, width)
+            small = self._shrinkers.setdefault(name, PreviewScaler()).shrink(picture, width)
         except Exception:
             traceback.print_exc()  # a preview must not stop the recording
             return False
@@ -189,17 +197,17 @@ class PreviewServer(SocketLoop[Viewer]):
         connection = self._connection()
         if connection is None:
             return
-        viewer = Viewer(connection, self._now_s())
+        viewer = PreviewViewer(connection, self._now_s())
         if len(self._clients) < MOST_VIEWERS:
             self._clients.add(viewer)
             return
-        full = Failure(message=f"{len(self._clients)} look at the previews already", hint="close one of them")
+        full = RecorderFailure(message=f"{len(self._clients)} look at the previews already", hint="close one of them")
         viewer.put(encode(full), self._now_s())
         with contextlib.suppress(ConnectionError):
             viewer.send(self._now_s())
         viewer.close()
 
-    def _serve(self, viewer: Viewer, made: dict[tuple[int, int], bytes], *, is_readable: bool) -> None:
+    def _serve(self, viewer: PreviewViewer, made: dict[tuple[int, int], bytes], *, is_readable: bool) -> None:
         now_s = self._now_s()
         try:
             if is_readable:
@@ -211,7 +219,7 @@ class PreviewServer(SocketLoop[Viewer]):
             if viewer.is_sending:
                 viewer.send(now_s)
             is_over = viewer.is_stuck(now_s, PATIENCE_S)
-        except (ConnectionError, TooLong):
+        except (ConnectionError, FrameTooLong):
             is_over = True
         except Exception:
             traceback.print_exc()
@@ -219,17 +227,17 @@ class PreviewServer(SocketLoop[Viewer]):
         if is_over:
             self._drop(viewer)
 
-    def _reply(self, viewer: Viewer, line: bytes) -> Reply:
+    def _reply(self, viewer: PreviewViewer, line: bytes) -> CommandReply:
         try:
             look = decode_look(line)
             if look.source not in self._names:
                 raise _unknown(look, self._names)
         except LiputError as error:
-            return Reply(id=None, ok=False, error=refusal(error))
+            return CommandReply(id=None, ok=False, error=to_refusal(error))
         viewer.look = look
-        return Reply(id=look.id, ok=True)
+        return CommandReply(id=look.id, ok=True)
 
-    def _jpeg(self, small: Small, width: int, made: dict[tuple[int, int], bytes]) -> bytes:
+    def _jpeg(self, small: NumberedFrame, width: int, made: dict[tuple[int, int], bytes]) -> bytes:
         """Return the JPEG at `width`, encoded once a turn for all its viewers."""
         number, picture = small
         key = number, width
@@ -238,7 +246,7 @@ class PreviewServer(SocketLoop[Viewer]):
         return made[key]
 
     def _update_demand(self) -> None:
-        wishes: dict[str, Wish] = {}
+        wishes: dict[str, PreviewDemand] = {}
         for look in [viewer.look for viewer in self._clients if viewer.look]:
             every_s, width = wishes.get(look.source, (60.0, 0))
             wishes[look.source] = min(every_s, 1 / look.fps), max(width, look.width)
@@ -248,5 +256,5 @@ class PreviewServer(SocketLoop[Viewer]):
                 del self._newest[name]
 
 
-def _unknown(look: Look, names: Collection[str]) -> UsageError:
+def _unknown(look: PreviewCommand, names: Collection[str]) -> UsageError:
     return UsageError(f'there is no source "{look.source}"', hint=f"there are {', '.join(names)}")

@@ -3,7 +3,7 @@
 It reads its specification (recorder.control.spec) from standard input, and ends if that is empty. It writes one line to
 standard output: `ready` with its folder, or `error`. All else goes through its sockets. It ends with its session, or in
 order on SIGTERM; Ctrl-C and closed terminals do nothing. With `--unit`, started by a service manager, it writes its pid
-first (recorder.control.launched).
+first (recorder.control.launch).
 """
 
 import contextlib
@@ -30,43 +30,50 @@ if __name__ == "__main__":
 import msgspec
 
 from config.errors import LiputError, SettingsError
-from config.settings.loading import find_file, load_with_text, settings_of
+from config.settings.loading import find_file, load_with_text, parse_settings
 from config.settings.schema import Settings
-from devices.health.log import open_health_log
+from devices.health.log_writer import open_health_log
 from devices.host import heap
 from devices.host.clock import Clock, SystemClock
-from devices.host.priority import Standing, ask
-from devices.host.process_stat import OURS
-from recorder.control.launched import SPARE, UNIT
-from recorder.control.spec import ENVIRONMENT, LONGEST, OWN, Handshake, Spec, decode_spec
-from recorder.running import directory
-from recorder.running.access import umask
-from recorder.running.protocol import Failure, failure
+from devices.host.priority import ProcessPriority, request_priority
+from devices.host.process import LIPUT_COMMAND
+from recorder.control.launch import SPARE_VARIABLE, UNIT_ARGUMENT
+from recorder.control.spec import (
+    KEPT_VARIABLES,
+    LARGEST_SPEC_BYTES,
+    PASSED_VARIABLES,
+    Handshake,
+    RecorderSpec,
+    decode_spec,
+)
+from recorder.running import runtime_directory
+from recorder.running.access import our_umask
+from recorder.running.protocol import RecorderFailure, to_failure
 
 if TYPE_CHECKING:
     from types import FrameType
 
+    from devices.device_service import DeviceService
     from devices.model.device import Device
-    from devices.service import DeviceService
-    from recorder.control.recorder import Inbox
+    from recorder.control.recorder import MainThreadInbox
     from recorder.features.profiler.profile import StageProfile
 
 
 def main() -> int:
     """Run a recorder; return 0 if the session ended in order, however it went."""
-    heap.share()
-    os.umask(umask())  # a unit installed by an older Liput has another umask
+    heap.share_heap()
+    os.umask(our_umask())  # a unit installed by an older Liput has another umask
     handshake = Handshake()
-    inbox: Inbox = queue.SimpleQueue()
-    hear(inbox)
-    _set_process_name(OURS)
-    standing = ask()  # threads inherit it
+    inbox: MainThreadInbox = queue.SimpleQueue()
+    handle_signals(inbox)
+    _set_process_name(LIPUT_COMMAND)
+    standing = request_priority()  # threads inherit it
     faulthandler.enable()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # keys are in this process's memory
-    is_unit = UNIT in sys.argv[1:]
+    is_unit = UNIT_ARGUMENT in sys.argv[1:]
     if is_unit:
         handshake.write_pid()
-    if os.environ.pop(SPARE, None) or is_unit:
+    if os.environ.pop(SPARE_VARIABLE, None) or is_unit:
         _preload()  # loads before the specification arrives
     text = _read_specification()
     if not text:
@@ -76,7 +83,7 @@ def main() -> int:
     except Exception as error:
         if not isinstance(error, LiputError):
             traceback.print_exc()
-        told: Failure = failure(error)
+        told: RecorderFailure = to_failure(error)
         handshake.say(told)
         return told.exit_status
     return 0
@@ -84,7 +91,7 @@ def main() -> int:
 
 def _preload() -> None:
     """Import the modules of a session with devices. After a failure the session imports them again, and reports."""
-    for name in ("recorder.control.recorder", "capture.sources.device_choice", "devices.service"):
+    for name in ("recorder.control.recorder", "capture.sources.device_selector", "devices.device_service"):
         try:
             import_module(name)
         except Exception:
@@ -93,14 +100,16 @@ def _preload() -> None:
 
 def _read_specification() -> bytes:
     try:
-        return sys.stdin.buffer.read(LONGEST)
+        return sys.stdin.buffer.read(LARGEST_SPEC_BYTES)
     except ConnectionResetError:
         return b""
 
 
-def _record(spec: Spec, handshake: Handshake, inbox: "Inbox", clock: Clock, standing: Standing) -> None:
+def _record(
+    spec: RecorderSpec, handshake: Handshake, inbox: "MainThreadInbox", clock: Clock, standing: ProcessPriority
+) -> None:
     # Media libraries load for half a second; errors of a specification are reported before.
-    from capture.timing import untimed
+    from capture.cpu_stages import untimed
     from recorder.control.recorder import Recorder
     from recorder.session.planning import plan_session
 
@@ -120,13 +129,13 @@ def _record(spec: Spec, handshake: Handshake, inbox: "Inbox", clock: Clock, stan
             settings,
             clock,
             log,
-            lambda: plugged_in(service),
+            lambda: connected_devices(service),
             unattended=spec.replaces is not None or spec.plan is not None,
             timing=profile.timing if profile else untimed,
         )
         if planned.plan.context.devices:
             # It loads for 0.1 s, which a session without devices saves.
-            from devices.service import device_service
+            from devices.device_service import device_service
 
             service = stack.enter_context(device_service(log, settings, clock, archive=spec.asked.archive))
             service.start()
@@ -134,7 +143,7 @@ def _record(spec: Spec, handshake: Handshake, inbox: "Inbox", clock: Clock, stan
             recorder.run(handshake, inbox, standing)
 
 
-def _settings_of(spec: Spec) -> tuple[Settings, Spec]:
+def _settings_of(spec: RecorderSpec) -> tuple[Settings, RecorderSpec]:
     """Return the settings, of the last valid text if need be, and `spec` with that text for a recorder that resumes."""
     try:
         settings, text = load_with_text(spec.settings)
@@ -143,7 +152,7 @@ def _settings_of(spec: Spec) -> tuple[Settings, Spec]:
         if file is None or spec.settings_text is None:
             raise
         text = spec.settings_text
-        settings = settings_of(text, file.absolute() if text else None)
+        settings = parse_settings(text, file.absolute() if text else None)
     return settings, msgspec.structs.replace(spec, settings_text=text)
 
 
@@ -153,7 +162,7 @@ def _profile() -> "StageProfile":
     return StageProfile()
 
 
-def plugged_in(service: "DeviceService | None") -> "Sequence[Device]":
+def connected_devices(service: "DeviceService | None") -> "Sequence[Device]":
     """Return the connected devices: of the device service's last scan, else of a new one."""
     if service and service.is_watching and (seen := service.devices()):
         return seen
@@ -162,7 +171,7 @@ def plugged_in(service: "DeviceService | None") -> "Sequence[Device]":
     return list_devices()
 
 
-def hear(inbox: "Inbox") -> None:
+def handle_signals(inbox: "MainThreadInbox") -> None:
     """Turn SIGTERM into a request to end in order, and ignore signals of terminals."""
 
     def end(_number: int, _frame: "FrameType | None") -> None:
@@ -184,11 +193,11 @@ def _take_environment(environment: Mapping[str, str]) -> None:
 
     The runtime directory stays our own. So do keys from our service manager: keys of another service vanish with it.
     """
-    os.environ[directory.VARIABLE] = str(directory.runtime_folder(make=True))
-    own = {name: os.environ[name] for name in OWN if name in os.environ}
-    for name in ENVIRONMENT:
+    os.environ[runtime_directory.RUNTIME_VARIABLE] = str(runtime_directory.runtime_folder(make=True))
+    own = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
+    for name in PASSED_VARIABLES:
         os.environ.pop(name, None)
-    os.environ.update({name: value for name, value in environment.items() if name in ENVIRONMENT} | own)
+    os.environ.update({name: value for name, value in environment.items() if name in PASSED_VARIABLES} | own)
 
 
 def _set_process_name(name: str) -> None:

@@ -12,46 +12,46 @@ from typing import TYPE_CHECKING, Literal, Self
 
 import msgspec
 
-from capture.timing import untimed
+from capture.cpu_stages import untimed
 from config.errors import DeviceError, LiputError, SessionError, StorageError, UsageError
 from config.events import Emit, Event
 from config.settings.loading import load_settings
 from config.settings.schema import Settings
 from config.settings.secrets import StreamTarget, secret_url, stream_name, stream_target
 from devices.host import threads
-from devices.host.awake import Awake
 from devices.host.clock import NANOSECONDS, Clock
 from devices.host.heap import garbage_collector
-from devices.host.priority import NICE, OOM_SCORE, REALTIME, Standing
+from devices.host.priority import NICE, OOM_SCORE, REALTIME, ProcessPriority
+from devices.host.sleep_inhibitor import SleepInhibitor
 from recorder.archive.catalog import work_folder
 from recorder.control.preview_server import PreviewServer
 from recorder.control.server import ControlServer
-from recorder.control.spec import Handshake, Spec, bound_printed, print_into, saved_spec
+from recorder.control.spec import Handshake, RecorderSpec, encode_spec_for_disk, redirect_output, rotate_log
 from recorder.live.destinations import Destinations
-from recorder.model.names import storable
+from recorder.model.names import utf8_safe
 from recorder.model.status import SessionResult, SessionState
 from recorder.program.scene import PROGRAM
-from recorder.running import directory
-from recorder.running.directory import Claim, Claims, RecorderFolder
+from recorder.running import runtime_directory
 from recorder.running.protocol import (
-    DestinationAdd,
+    AddDestinationCommand,
     DestinationChange,
-    DestinationRemove,
-    DestinationRestart,
-    Failure,
-    Note,
-    Ready,
-    Sealing,
+    RecorderFailure,
+    RecorderNote,
+    RecorderReady,
+    RemoveDestinationCommand,
+    RestartDestinationCommand,
+    SealingProgress,
     encode,
-    failure,
+    to_failure,
 )
-from recorder.session.planning import Planned
+from recorder.running.runtime_directory import DeviceClaims, RecorderFolder, SessionClaim
+from recorder.session.planning import PreparedSession
 from recorder.session.session import Session
 
 if TYPE_CHECKING:
     from recorder.features.profiler.profile import StageProfile
 
-type Inbox = queue.SimpleQueue[Literal["end", "over"]]
+type MainThreadInbox = queue.SimpleQueue[Literal["end", "over"]]
 """Tells the main thread to end the session ("end"), or that it has ended ("over").
 
 A signal handler puts an item only into an empty queue.
@@ -67,21 +67,23 @@ LINGER_S = 5.0
 class Recorder:
     """Runs a planned session; a context manager that leaves nothing in the runtime directory."""
 
-    def __init__(self, planned: Planned, spec: Spec, clock: Clock, profile: "StageProfile | None" = None) -> None:
+    def __init__(
+        self, planned: PreparedSession, spec: RecorderSpec, clock: Clock, profile: "StageProfile | None" = None
+    ) -> None:
         """Claim devices, open sockets. Raises StorageError, and DeviceError for another session's device."""
         self._planned = planned
         self._profile = profile
         self._spec = msgspec.structs.replace(spec, asked=planned.again)
         self._spec_lock = threading.Lock()
         self._clock = clock
-        info = directory.new_info(planned.plan.title, planned.plan.archives[0].root, clock.now())
+        info = runtime_directory.new_recorder_info(planned.plan.title, planned.plan.archives[0].root, clock.now())
         self._info = msgspec.structs.replace(info, replaces=spec.replaces)
-        claim = Claim(id=self._info.id, title=self._info.title, pid=self._info.pid)
-        self._claims = Claims(claim)
+        claim = SessionClaim(id=self._info.id, title=self._info.title, pid=self._info.pid)
+        self._claims = DeviceClaims(claim)
         self._claim(planned)
-        self._folder = directory.make_folder(self._info, saved_spec(self._spec))
+        self._folder = runtime_directory.make_recorder_folder(self._info, encode_spec_for_disk(self._spec))
         try:
-            print_into(self._folder.log)
+            redirect_output(self._folder.log)
             self._server = ControlServer(self._folder.control, clock)
             shown = [PROGRAM, *(picture.name for picture in planned.plan.pictures)]
             self._preview_server = PreviewServer(self._folder.preview, shown, clock)
@@ -92,10 +94,10 @@ class Recorder:
                 hint="LIPUT_RUNTIME names another folder",
                 why="unwritable",
             ) from None
-        self._inbox: Inbox = queue.SimpleQueue()
-        self._last_line = encode(failure(SessionError("the recorder ended before its session began")))
+        self._inbox: MainThreadInbox = queue.SimpleQueue()
+        self._last_line = encode(to_failure(SessionError("the recorder ended before its session began")))
 
-    def _claim(self, planned: Planned) -> None:
+    def _claim(self, planned: PreparedSession) -> None:
         """Claim the devices; an optional device of another session counts as missing."""
         devices = {device.id: device.name for device in planned.plan.context.devices}
         optional = {device: one for device, one in planned.supervisions.items() if one.may_miss}
@@ -115,7 +117,7 @@ class Recorder:
         self._claims.release()
         self._folder.end(self._last_line)
 
-    def run(self, handshake: Handshake, inbox: Inbox, standing: Standing | None = None) -> None:
+    def run(self, handshake: Handshake, inbox: MainThreadInbox, standing: ProcessPriority | None = None) -> None:
         """Run the session until it ends and a client knows it; `inbox` may end it. Blocks. `standing`: our priority."""
         self._inbox = inbox
         session = Session(
@@ -141,7 +143,7 @@ class Recorder:
         if wrong := self._planned.no_conference:
             session.emit("conference-lost", "camera", wrong.message, reason="settings", hint=wrong.hint)
         if standing:
-            tell_standing(session.emit, standing)
+            report_priority(session.emit, standing)
         if not self._spec.arm_only:
             session.start()
         change = partial(
@@ -154,20 +156,20 @@ class Recorder:
         self._server.start(session, change)
         self._preview_server.start()
         for note in self._planned.notes:
-            self._server.tell(Note(text=note))
-        handshake.say(Ready(id=self._folder.id, folder=str(self._folder.path), notes=list(self._planned.notes)))
+            self._server.tell(RecorderNote(text=note))
+        handshake.say(RecorderReady(id=self._folder.id, folder=str(self._folder.path), notes=list(self._planned.notes)))
         collect = garbage_collector(self._clock)
         try:
-            with threads.broken_ones_told(session.emit):
+            with threads.report_broken_threads(session.emit):
                 self._carry_out(session, inbox, collect)
         finally:
             self._claims.release()
             self._server.wait_told(LINGER_S)
 
-    def _carry_out(self, session: Session, inbox: Inbox, collect: Callable[[], None]) -> None:
-        thread = threads.start(self._run_session, session.run, name="session", daemon=False)
+    def _carry_out(self, session: Session, inbox: MainThreadInbox, collect: Callable[[], None]) -> None:
+        thread = threads.start_thread(self._run_session, session.run, name="session", daemon=False)
         try:
-            with Awake(NAME, f"{self._info.title}: a session is armed or recorded", self._tell_people):
+            with SleepInhibitor(NAME, f"{self._info.title}: a session is armed or recorded", self._tell_people):
                 self._until_over(session, inbox, collect)
         except BaseException:  # nobody could end the session any more
             session.stop()
@@ -175,7 +177,7 @@ class Recorder:
         finally:
             thread.join()
 
-    def _until_over(self, session: Session, inbox: Inbox, collect: Callable[[], None]) -> None:
+    def _until_over(self, session: Session, inbox: MainThreadInbox, collect: Callable[[], None]) -> None:
         while (asked := self._next(inbox)) != "over":
             if asked == "end":
                 session.stop()
@@ -185,13 +187,13 @@ class Recorder:
                 traceback.print_exc()
 
     def _tell_people(self, sentence: str) -> None:
-        self._server.tell(Note(text=storable(sentence)))
+        self._server.tell(RecorderNote(text=utf8_safe(sentence)))
 
-    def _next(self, inbox: Inbox) -> Literal["end", "over"] | None:
+    def _next(self, inbox: MainThreadInbox) -> Literal["end", "over"] | None:
         try:
             return inbox.get(timeout=LOOK_S)
         except queue.Empty:
-            bound_printed(self._folder.log)
+            rotate_log(self._folder.log)
             self._folder.beat()
             return None
 
@@ -202,13 +204,13 @@ class Recorder:
                 self._profile.tell("sealed" if end.state is SessionState.SEALED else "ended")
             self._finish(end)
         except BaseException as error:
-            self._finish(failure(error))
+            self._finish(to_failure(error))
             if not isinstance(error, LiputError):
                 traceback.print_exc()  # reported: the thread is not broken
         finally:
             self._inbox.put("over")
 
-    def _finish(self, end: SessionResult | Failure) -> None:
+    def _finish(self, end: SessionResult | RecorderFailure) -> None:
         self._last_line = encode(end)
         self._server.finish(end)
 
@@ -248,22 +250,22 @@ class Recorder:
             lambda spec: msgspec.structs.replace(spec, asked=msgspec.structs.replace(spec.asked, **asked))
         )
 
-    def _change_spec(self, change: Callable[[Spec], Spec]) -> Spec:
+    def _change_spec(self, change: Callable[[RecorderSpec], RecorderSpec]) -> RecorderSpec:
         """Change the specification, on disk too, for a recorder that resumes the session."""
         with self._spec_lock:
             before, self._spec = self._spec, change(self._spec)
             if self._spec != before:
                 with contextlib.suppress(OSError):
-                    self._folder.write_spec(saved_spec(self._spec))
+                    self._folder.write_spec(encode_spec_for_disk(self._spec))
             return self._spec
 
     def _on_progress(self, done: int, total: int) -> None:
         # All devices are closed: another session may open them during sealing.
         self._claims.release()
-        self._server.tell(Sealing(done=done, total=total))
+        self._server.tell(SealingProgress(done=done, total=total))
 
 
-def tell_standing(emit: Emit, standing: Standing) -> None:
+def report_priority(emit: Emit, standing: ProcessPriority) -> None:
     """Report the requested and the granted priority."""
     is_first, is_realtime = standing.nice <= NICE, standing.realtime >= REALTIME
     picture = "before other programs" if is_first else "as other programs" if standing.nice <= 0 else "after others"
@@ -278,7 +280,7 @@ def tell_standing(emit: Emit, standing: Standing) -> None:
     )
 
 
-type Remember = Callable[[Callable[[Spec], Spec]], Spec]
+type SpecUpdater = Callable[[Callable[[RecorderSpec], RecorderSpec]], RecorderSpec]
 """Changes the specification, on disk too, and returns it."""
 
 
@@ -286,7 +288,7 @@ def change_destinations(
     request: DestinationChange,
     destinations: Destinations,
     settings: Callable[[], Settings],
-    remember: Remember,
+    remember: SpecUpdater,
     *,
     is_live: bool,
 ) -> str:
@@ -297,26 +299,26 @@ def change_destinations(
     client, with the name of its file. `settings` may block on a disk. Only a live session streams.
     """
     match request:
-        case DestinationAdd():
+        case AddDestinationCommand():
             if not is_live:
                 raise UsageError(
                     "a live destination takes a stream as time passes", hint="this session runs --pace fast"
                 )
             return _add_destination(request, destinations, settings, remember)
-        case DestinationRemove(name=name):
+        case RemoveDestinationCommand(name=name):
             destinations.remove(name)
-            remember(lambda spec: without(spec, name))
+            remember(lambda spec: without_destination(spec, name))
             return ""
-        case DestinationRestart(name=name):
+        case RestartDestinationCommand(name=name):
             return _restart_destination(name, destinations, settings, remember)
 
 
 def _add_destination(
-    request: DestinationAdd, destinations: Destinations, settings: Callable[[], Settings], remember: Remember
+    request: AddDestinationCommand, destinations: Destinations, settings: Callable[[], Settings], remember: SpecUpdater
 ) -> str:
     if remember(lambda spec: spec).asked.consent.state == "refused" and not request.although_refused:
         raise UsageError(
-            f"the speakers do not agree to being recorded, and {storable(request.name)} would show them",
+            f"the speakers do not agree to being recorded, and {utf8_safe(request.name)} would show them",
             hint="liput destination add NAME --although-refused streams it all the same",
             why="speakers",
         )
@@ -326,16 +328,16 @@ def _add_destination(
     else:
         target = StreamTarget(request.name, secret_url(request.address))
         word = None if request.file is None else f"@{request.file}"
-    target = msgspec.structs.replace(target, name=storable(target.name))
+    target = msgspec.structs.replace(target, name=utf8_safe(target.name))
     destinations.add(target)
-    remember(lambda spec: with_one(spec, target, word))
+    remember(lambda spec: with_destination(spec, target, word))
     if word is not None:
         return ""
     return f"should this recorder be killed, whoever goes on with its session does not know where {target.name} is"
 
 
 def _restart_destination(
-    name: str, destinations: Destinations, settings: Callable[[], Settings], remember: Remember
+    name: str, destinations: Destinations, settings: Callable[[], Settings], remember: SpecUpdater
 ) -> str:
     """Reconnect a destination, to its present address in settings or file, else to the former one."""
     spec = remember(lambda spec: spec)
@@ -350,9 +352,9 @@ def _restart_destination(
     return note
 
 
-def with_one(spec: Spec, target: StreamTarget, word: str | None) -> Spec:
+def with_destination(spec: RecorderSpec, target: StreamTarget, word: str | None) -> RecorderSpec:
     """Return `spec` with one more destination: by name or file, else by its address alone."""
-    spec = without(spec, target.name)
+    spec = without_destination(spec, target.name)
     asked = spec.asked
     if word is not None:
         asked = msgspec.structs.replace(asked, streams=(*asked.streams, word))
@@ -361,17 +363,17 @@ def with_one(spec: Spec, target: StreamTarget, word: str | None) -> Spec:
     return msgspec.structs.replace(spec, asked=asked)
 
 
-def without(spec: Spec, name: str) -> Spec:
+def without_destination(spec: RecorderSpec, name: str) -> RecorderSpec:
     """Return `spec` without the destination called `name`, given in any form."""
     asked = msgspec.structs.replace(
         spec.asked,
         streams=tuple(word for word in spec.asked.streams if _name_of_word(word) != name),
-        targets=tuple(target for target in spec.asked.targets if storable(target.name) != name),
+        targets=tuple(target for target in spec.asked.targets if utf8_safe(target.name) != name),
     )
     return msgspec.structs.replace(
-        spec, asked=asked, unsaved=tuple(other for other in spec.unsaved if storable(other) != name)
+        spec, asked=asked, unsaved=tuple(other for other in spec.unsaved if utf8_safe(other) != name)
     )
 
 
 def _name_of_word(word: str) -> str:
-    return storable(stream_name(word))
+    return utf8_safe(stream_name(word))

@@ -15,42 +15,42 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from config.errors import LiputError, SessionError, UsageError
-from config.events import Event, encoded
+from config.events import Event, encode_event
 from devices.host import threads
 from devices.host.clock import Clock
-from devices.host.framing import TooLong
-from devices.host.throttle import Bucket
-from recorder.control.loop import Channel, SocketLoop
-from recorder.model.eventlog import History
-from recorder.model.status import AFTER, BEFORE, SessionResult, SessionStatus
+from devices.host.framing import FrameTooLong
+from devices.host.throttle import TokenBucket
+from recorder.control.socket_loop import ClientChannel, SocketLoop
+from recorder.model.eventlog import LineBuffer
+from recorder.model.status import STATES_AFTER, STATES_BEFORE, SessionResult, SessionStatus
 from recorder.running.protocol import (
     LONGEST_LINE,
+    AddDestinationCommand,
     AnyRequest,
-    DestinationAdd,
+    CommandReply,
     DestinationChange,
-    DestinationRemove,
-    DestinationRestart,
-    Disarm,
-    Failure,
-    Layout,
-    Mark,
-    Mute,
-    Note,
-    Reply,
-    Sealing,
-    Start,
-    Status,
-    Stop,
-    Watch,
+    DisarmCommand,
+    LayoutCommand,
+    MarkCommand,
+    MuteCommand,
+    RecorderFailure,
+    RecorderNote,
+    RemoveDestinationCommand,
+    RestartDestinationCommand,
+    SealingProgress,
+    StartCommand,
+    StatusCommand,
+    StopCommand,
+    WatchCommand,
     decode_request,
     encode,
-    refusal,
+    to_refusal,
 )
 
 if TYPE_CHECKING:
     from recorder.session.session import Session
 
-type Change = Callable[[DestinationChange], str]
+type DestinationChanger = Callable[[DestinationChange], str]
 """Changes destinations; returns a note for people. May block on a disk."""
 
 COMMANDS_PER_S = 20.0
@@ -77,14 +77,14 @@ def _too_many_changes() -> LiputError:
     )
 
 
-class ControlConnection(Channel):
+class ClientConnection(ClientChannel):
     """A client of the control socket: nothing blocks, all queues are bounded. Times are monotonic seconds."""
 
     def __init__(self, connection: socket.socket, now_s: float) -> None:
         super().__init__(connection, LONGEST_LINE)
         self._replies = bytearray()
         self._newest: dict[str, bytes] = {}
-        self._commands = Bucket(COMMANDS_AT_ONCE, COMMANDS_PER_S, now_s)
+        self._commands = TokenBucket(COMMANDS_AT_ONCE, COMMANDS_PER_S, now_s)
         self._has_hung_up = False  # end of input
         self._has_the_end = False
         self.every_s: float | None = None
@@ -121,7 +121,7 @@ class ControlConnection(Channel):
             self._has_hung_up = not received
 
     def next_line(self, now_s: float) -> bytes | None:
-        """Return the next line to answer now, None without one. Raises TooLong."""
+        """Return the next line to answer now, None without one. Raises FrameTooLong."""
         if not self._may_send_command(now_s):
             return None
         line = self._received.line()
@@ -155,29 +155,29 @@ class ControlConnection(Channel):
         """Replace the unsent line of this kind."""
         self._newest[kind] = line
 
-    def is_behind(self, history: History) -> bool:
+    def is_behind(self, history: LineBuffer) -> bool:
         """Whether events it has not received are dropped from the history."""
         return self.is_watching and self._next_event < history.first
 
-    def has_more(self, history: History, end: bytes | None) -> bool:
+    def has_more(self, history: LineBuffer, end: bytes | None) -> bool:
         """Whether anything waits to be sent; `end` is the session's last line, None before."""
         if self._sending or self._replies:
             return True
         tells_the_end = end is not None and not self._has_the_end
         return self.is_watching and (bool(self._newest) or self._next_event < history.end or tells_the_end)
 
-    def is_done(self, history: History, end: bytes | None) -> bool:
+    def is_done(self, history: LineBuffer, end: bytes | None) -> bool:
         """Whether the client hung up and has received all replies."""
         hung_up = self._has_hung_up and not len(self._received)
         return hung_up and not self.awaits_reply and not self.is_watching and not self.has_more(history, end)
 
-    def send(self, history: History, end: bytes | None) -> None:
+    def send(self, history: LineBuffer, end: bytes | None) -> None:
         """Send without blocking. Raises ConnectionError."""
         if not self._sending:
             self._sending = memoryview(self._next_chunk(history, end))
         self._send()
 
-    def _next_chunk(self, history: History, end: bytes | None) -> bytes:
+    def _next_chunk(self, history: LineBuffer, end: bytes | None) -> bytes:
         """Return the next bytes: replies, then events, status and the last line."""
         if self._replies:
             chunk, self._replies = bytes(self._replies), bytearray()
@@ -193,15 +193,15 @@ class ControlConnection(Channel):
         return chunk
 
 
-class ControlServer(SocketLoop[ControlConnection]):
+class ControlServer(SocketLoop[ClientConnection]):
     """Serves one session at `path`. `tell` may be called before `start`."""
 
     def __init__(self, path: Path, clock: Clock) -> None:
         """Listen. Raises OSError."""
         super().__init__(path, clock, name="control")
-        self._answers: queue.SimpleQueue[tuple[ControlConnection, bytes]] = queue.SimpleQueue()
+        self._answers: queue.SimpleQueue[tuple[ClientConnection, bytes]] = queue.SimpleQueue()
         """Replies to changes: MOST_CHANGES and one at most."""
-        self._history = History()
+        self._history = LineBuffer()
         self._telling = threading.Lock()
         self._sealing: bytes | None = None
         """The newest progress of sealing, until it is queued."""
@@ -209,17 +209,17 @@ class ControlServer(SocketLoop[ControlConnection]):
         self._end: bytes | None = None
         self._all_clients_know = threading.Event()
         self._some_client_knows = False
-        self._may_connect = Bucket(CONNECTIONS_AT_ONCE, CONNECTIONS_PER_S, self._now_s())
+        self._may_connect = TokenBucket(CONNECTIONS_AT_ONCE, CONNECTIONS_PER_S, self._now_s())
         self._session: Session  # set by `start`
-        self._change: Change
-        self._changes: queue.SimpleQueue[tuple[ControlConnection, AnyRequest] | None] = queue.SimpleQueue()
+        self._change: DestinationChanger
+        self._changes: queue.SimpleQueue[tuple[ClientConnection, AnyRequest] | None] = queue.SimpleQueue()
         self._status: SessionStatus | None = None
         self._status_at_s = 0.0
 
-    def start(self, session: "Session", change: Change) -> None:
+    def start(self, session: "Session", change: DestinationChanger) -> None:
         """Start serving; `change` changes destinations, on a thread of its own."""
         self._session, self._change = session, change
-        threads.start(self._run_changes, name="control-later")
+        threads.start_thread(self._run_changes, name="control-later")
         self._begin()
 
     def close(self) -> None:
@@ -227,15 +227,15 @@ class ControlServer(SocketLoop[ControlConnection]):
         self._changes.put(None)
         super().close()
 
-    def tell(self, what: Event | Note | Sealing) -> None:
+    def tell(self, what: Event | RecorderNote | SealingProgress) -> None:
         """Send a line to all watching clients; thread-safe, never blocks."""
         try:
             line = encode(what)
         except (TypeError, ValueError, OverflowError):
             if not isinstance(what, Event):
                 raise
-            line = encoded(what)
-        if isinstance(what, Sealing):
+            line = encode_event(what)
+        if isinstance(what, SealingProgress):
             with self._telling:
                 self._sealing = line
         else:
@@ -243,7 +243,7 @@ class ControlServer(SocketLoop[ControlConnection]):
         self._has_news = True
         self._wake_up()
 
-    def finish(self, end: SessionResult | Failure) -> None:
+    def finish(self, end: SessionResult | RecorderFailure) -> None:
         """Send the session's last line; nothing follows it."""
         self._end = encode(end)
         self._has_news = True
@@ -259,7 +259,7 @@ class ControlServer(SocketLoop[ControlConnection]):
         for key, mask in ready:
             if key.fileobj is self._listener:
                 self._accept()
-            elif isinstance(key.data, ControlConnection):
+            elif isinstance(key.data, ClientConnection):
                 self._serve(key.data, bool(mask & selectors.EVENT_READ))
         try:
             self._send_statuses()
@@ -306,17 +306,17 @@ class ControlServer(SocketLoop[ControlConnection]):
         if connection is None:
             return
         self._may_connect.take()
-        peer = ControlConnection(connection, self._now_s())
+        peer = ClientConnection(connection, self._now_s())
         if len(self._clients) < MOST_CLIENTS:
             self._clients.add(peer)
             return
-        full = Failure(message=f"{len(self._clients)} clients are connected already", hint="close one of them")
+        full = RecorderFailure(message=f"{len(self._clients)} clients are connected already", hint="close one of them")
         peer.reply(encode(full))
         with contextlib.suppress(ConnectionError):
             peer.send(self._history, None)
         peer.close()
 
-    def _serve(self, peer: ControlConnection, readable: bool) -> None:  # noqa: FBT001 - which of two
+    def _serve(self, peer: ClientConnection, readable: bool) -> None:  # noqa: FBT001 - which of two
         """Read, answer and send for one client; an error drops this client alone."""
         if peer not in self._clients:
             return
@@ -335,38 +335,38 @@ class ControlServer(SocketLoop[ControlConnection]):
         if is_over:
             self._drop(peer)
 
-    def _answer(self, peer: ControlConnection) -> None:
+    def _answer(self, peer: ClientConnection) -> None:
         try:
             for _ in range(LINES_A_TURN):
                 line = peer.next_line(self._now_s())
                 if line is None:
                     return
                 self._reply(peer, line)
-        except TooLong:
+        except FrameTooLong:
             too_long = UsageError(f"a line is longer than {LONGEST_LINE} bytes", hint="send one command a line")
-            peer.reply(encode(Reply(id=None, ok=False, error=refusal(too_long))))
+            peer.reply(encode(CommandReply(id=None, ok=False, error=to_refusal(too_long))))
             peer.send(self._history, self._end)
             raise ConnectionResetError from None
 
-    def _reply(self, peer: ControlConnection, line: bytes) -> None:
+    def _reply(self, peer: ClientConnection, line: bytes) -> None:
         try:
             request = decode_request(line)
         except LiputError as error:
-            peer.reply(encode(Reply(id=None, ok=False, error=refusal(error))))
+            peer.reply(encode(CommandReply(id=None, ok=False, error=to_refusal(error))))
             return
-        if peer.has_gone and isinstance(request, Mark | Mute | Layout):
+        if peer.has_gone and isinstance(request, MarkCommand | MuteCommand | LayoutCommand):
             return  # its client gave up on it and was told so
-        if isinstance(request, DestinationAdd | DestinationRemove | DestinationRestart):
+        if isinstance(request, AddDestinationCommand | RemoveDestinationCommand | RestartDestinationCommand):
             if self._changes.qsize() < MOST_CHANGES:
                 peer.awaits_reply = True
                 self._changes.put((peer, request))
             else:
-                peer.reply(encode(Reply(id=request.id, ok=False, error=refusal(_too_many_changes()))))
+                peer.reply(encode(CommandReply(id=request.id, ok=False, error=to_refusal(_too_many_changes()))))
             return
-        if isinstance(request, Watch):
+        if isinstance(request, WatchCommand):
             self._watch(peer, request)
         peer.reply(self._answer_to(request))
-        if not isinstance(request, Status | Watch):
+        if not isinstance(request, StatusCommand | WatchCommand):
             self._status = None
 
     def _answer_to(self, request: AnyRequest) -> bytes:
@@ -375,35 +375,35 @@ class ControlServer(SocketLoop[ControlConnection]):
         except Exception as error:
             if not isinstance(error, LiputError):
                 traceback.print_exc()
-            return encode(Reply(id=request.id, ok=False, error=refusal(error)))
+            return encode(CommandReply(id=request.id, ok=False, error=to_refusal(error)))
 
-    def _carry_out(self, request: AnyRequest) -> Reply:
+    def _carry_out(self, request: AnyRequest) -> CommandReply:
         self._refuse_by_state(request)
         mark, shown, note = None, None, ""
         match request:
-            case Start():
+            case StartCommand():
                 self._session.start(request.pre_roll_s)
-            case Stop() | Disarm():
+            case StopCommand() | DisarmCommand():
                 self._session.stop()
-            case Mark():
+            case MarkCommand():
                 mark = self._session.mark(request.text)
-            case Mute():
+            case MuteCommand():
                 self._session.mute(request.name, on=request.on)
-            case Layout():
+            case LayoutCommand():
                 self._session.layout(request.name)
-            case Status():
+            case StatusCommand():
                 shown = self._status_now()
-            case DestinationAdd() | DestinationRemove() | DestinationRestart():
+            case AddDestinationCommand() | RemoveDestinationCommand() | RestartDestinationCommand():
                 note = self._change(request)
-        return Reply(id=request.id, ok=True, status=shown, mark=mark, note=note)
+        return CommandReply(id=request.id, ok=True, status=shown, mark=mark, note=note)
 
     def _refuse_by_state(self, request: AnyRequest) -> None:
-        if isinstance(request, Start | Stop | Status | Watch):
+        if isinstance(request, StartCommand | StopCommand | StatusCommand | WatchCommand):
             return
         state = self._session.status().state
-        if isinstance(request, Disarm) and state not in BEFORE:
+        if isinstance(request, DisarmCommand) and state not in STATES_BEFORE:
             raise SessionError(f"the session is {state}, not armed", hint="liput stop ends what is recorded")
-        if state in AFTER:
+        if state in STATES_AFTER:
             hint = "liput record begins another one"
             raise SessionError(f"the session is {state}: its recording has ended", hint=hint)
 
@@ -414,12 +414,12 @@ class ControlServer(SocketLoop[ControlConnection]):
             self._answers.put((peer, self._answer_to(request)))
             self._wake_up()
 
-    def _watch(self, peer: ControlConnection, request: Watch) -> None:
+    def _watch(self, peer: ClientConnection, request: WatchCommand) -> None:
         first, end = self._history.first, self._history.end
         start = end if request.events_from is None else max(first, min(request.events_from, end))
         peer.watch(request.every_s, start, self._now_s())
 
-    def _drop(self, client: ControlConnection) -> None:
+    def _drop(self, client: ClientConnection) -> None:
         self._some_client_knows = self._some_client_knows or client.has_the_end
         super()._drop(client)
 

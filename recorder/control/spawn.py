@@ -10,28 +10,28 @@ import msgspec
 from config.errors import SessionError
 from devices.host.child import HOME, ChildProcess
 from devices.host.framing import ReceiveBuffer
-from recorder.control.launched import Unit, environment, launched
-from recorder.control.spec import ENVIRONMENT, LONGEST, Spec, encode_spec
+from recorder.control.launch import RecorderUnit, environment_for_unit, launch_recorder
+from recorder.control.spec import LARGEST_SPEC_BYTES, PASSED_VARIABLES, RecorderSpec, encode_spec
 from recorder.model.names import quoted
-from recorder.running.directory import RecorderFolder
-from recorder.running.protocol import HANDSHAKES, Failure, raised
+from recorder.running.protocol import HANDSHAKE_DECODER, RecorderFailure, to_exception
+from recorder.running.runtime_directory import RecorderFolder
 
 DISCARD_S = 5.0
 READY_S = 90.0
 """The longest start of a recorder: several disks and devices may time out after 10 s each."""
 
 
-class Spawned:
+class SpawnedRecorder:
     """A recorder started here. Its process can be waited for, and goes on without us."""
 
-    def __init__(self, spec: Spec | None, begun: tuple[ChildProcess | Unit, str] | None = None) -> None:
+    def __init__(self, spec: RecorderSpec | None, begun: tuple[ChildProcess | RecorderUnit, str] | None = None) -> None:
         """Start a recorder, or take one that has `begun`; without `spec` a spare, waiting for `give`.
 
         Raises SessionError.
         """
         folder, is_spare = (spec.folder, False) if spec else (None, True)
         try:
-            self._process, note = begun or launched(folder, is_spare=is_spare, home=HOME)
+            self._process, note = begun or launch_recorder(folder, is_spare=is_spare, home=HOME)
         except OSError as error:
             raise SessionError(
                 f"no recorder can be started: {error.strerror}", hint="see whether memory is left"
@@ -39,7 +39,7 @@ class Spawned:
         self.notes = [note] if note else []
         self._spec = _encode_with_environment(spec) if spec else b""
 
-    def give(self, spec: Spec) -> None:
+    def give(self, spec: RecorderSpec) -> None:
         """Set the specification of a spare, before `ready`."""
         self._spec = _encode_with_environment(spec)
 
@@ -63,21 +63,21 @@ class Spawned:
                 hint="see whether the archive can be listed, and what `liput devices` says; then try again",
             )
         try:
-            answer = HANDSHAKES.decode(line)
+            answer = HANDSHAKE_DECODER.decode(line)
         except msgspec.MsgspecError:
             words = quoted(self._process.last_words())
             raise SessionError(f"the recorder did not start: {words}", hint="please report this") from None
         finally:
             self._process.let_go()
-        if isinstance(answer, Failure):
+        if isinstance(answer, RecorderFailure):
             self._process.wait()
-            raise raised(answer)
+            raise to_exception(answer)
         self.notes = [*self.notes, *answer.notes]
         return RecorderFolder(Path(answer.folder))
 
     def _read_handshake(self) -> bytes | None:
         """Return the recorder's line, incomplete at its end; None after READY_S."""
-        received, until_s = ReceiveBuffer(LONGEST), time.monotonic() + READY_S
+        received, until_s = ReceiveBuffer(LARGEST_SPEC_BYTES), time.monotonic() + READY_S
         while (line := received.line()) is None:
             piece = self._process.read(max(0.0, until_s - time.monotonic()))
             if not piece:
@@ -101,7 +101,7 @@ class Spawned:
         self._process.send(signal.SIGTERM)
 
 
-def _encode_with_environment(spec: Spec) -> bytes:
+def _encode_with_environment(spec: RecorderSpec) -> bytes:
     """Return the specification with the environment that the process does not inherit."""
-    known = environment(ENVIRONMENT, spec.environment)
+    known = environment_for_unit(PASSED_VARIABLES, spec.environment)
     return encode_spec(msgspec.structs.replace(spec, environment=known))

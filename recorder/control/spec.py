@@ -15,25 +15,25 @@ import msgspec
 
 from config.errors import UsageError
 from config.settings.secrets import Secret, secret_url
-from recorder.running.protocol import Failure, Ready, encode
-from recorder.session.request import Asked
+from recorder.running.protocol import RecorderFailure, RecorderReady, encode
+from recorder.session.request import SessionRequest
 
-ENVIRONMENT = (
+PASSED_VARIABLES = (
     "DISPLAY", "XAUTHORITY", "WAYLAND_DISPLAY", "XDG_SESSION_TYPE", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS",
     "PULSE_SERVER", "PULSE_COOKIE", "PIPEWIRE_REMOTE", "PIPEWIRE_RUNTIME_DIR", "LIPUT_STATE", "XDG_STATE_HOME",
     "CREDENTIALS_DIRECTORY",
 )  # fmt: skip
 """Variables for screens, sound, roles and keys; a daemon that resumes a session may have others."""
-OWN = ("CREDENTIALS_DIRECTORY",)
+KEPT_VARIABLES = ("CREDENTIALS_DIRECTORY",)
 """Variables that a recorder keeps from its service manager."""
-LONGEST = 1 << 20
+LARGEST_SPEC_BYTES = 1 << 20
 """The largest specification in bytes."""
 
 
-class Spec(msgspec.Struct, frozen=True, kw_only=True):
+class RecorderSpec(msgspec.Struct, frozen=True, kw_only=True):
     """The specification of a recorder; paths are relative to `folder`, `unsaved` names destinations without address."""
 
-    asked: Asked
+    asked: SessionRequest
     settings: Path | None = None
     """The settings file, None for the default one."""
     settings_text: str | None = None
@@ -50,25 +50,25 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     """The recorder's ENVIRONMENT; None for a child, which inherits it, while a unit inherits nothing."""
 
 
-def encode_spec(spec: Spec) -> bytes:
+def encode_spec(spec: RecorderSpec) -> bytes:
     """Encode `spec` with addresses, for a pipe only."""
     # msgspec's JSON would not keep file names that are not UTF-8.
     return json.dumps(msgspec.to_builtins(spec, enc_hook=_plain)).encode()
 
 
-def saved_spec(spec: Spec) -> bytes:
+def encode_spec_for_disk(spec: RecorderSpec) -> bytes:
     """Encode `spec` for the disk: names of destinations without addresses, and our ENVIRONMENT."""
     names = tuple(target.name for target in spec.asked.targets)
     asked = msgspec.structs.replace(spec.asked, targets=())
-    environment = {name: os.environ[name] for name in ENVIRONMENT if name in os.environ}
+    environment = {name: os.environ[name] for name in PASSED_VARIABLES if name in os.environ}
     bare = msgspec.structs.replace(spec, asked=asked, unsaved=(*spec.unsaved, *names), environment=environment)
     return json.dumps(msgspec.to_builtins(bare, enc_hook=_plain), indent=2).encode() + b"\n"
 
 
-def decode_spec(text: bytes) -> Spec:
+def decode_spec(text: bytes) -> RecorderSpec:
     """Decode a specification. Raises UsageError, without repeating the text."""
     try:
-        return msgspec.convert(json.loads(text), Spec, dec_hook=_typed)
+        return msgspec.convert(json.loads(text), RecorderSpec, dec_hook=_typed)
     except (ValueError, RecursionError) as error:
         what = str(error) if isinstance(error, msgspec.ValidationError) else "it is no JSON"
         raise UsageError(f"this is no specification of a recorder: {what}", hint="liput record makes one") from None
@@ -92,24 +92,24 @@ def _typed(kind: type, value: object) -> object:
     raise NotImplementedError(kind)
 
 
-LARGEST = 512 * 1024
+LARGEST_LOG_BYTES = 512 * 1024
 
 
-def print_into(path: Path) -> None:
+def redirect_output(path: Path) -> None:
     """Redirect standard output and error into `path`. Raises OSError."""
-    flush()
+    flush_output()
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     os.dup2(descriptor, STDOUT)
     os.dup2(descriptor, STDERR)
     os.close(descriptor)
 
 
-def bound_printed(path: Path) -> None:
+def rotate_log(path: Path) -> None:
     """Rotate a full log: at most two files of LARGEST bytes stay."""
     try:
-        if os.fstat(STDERR).st_size > LARGEST:
+        if os.fstat(STDERR).st_size > LARGEST_LOG_BYTES:
             path.replace(path.with_suffix(".old"))
-            print_into(path)
+            redirect_output(path)
     except OSError:
         return  # the folder is gone: output is lost, and grows nowhere
 
@@ -117,7 +117,7 @@ def bound_printed(path: Path) -> None:
 STDIN, STDOUT, STDERR = 0, 1, 2
 
 
-def flush() -> None:
+def flush_output() -> None:
     """Flush Python's buffers."""
     for stream in (sys.stdout, sys.stderr):
         try:
@@ -142,7 +142,7 @@ class Handshake:
         with contextlib.suppress(OSError):
             os.write(self._pipe, f"{os.getpid()}\n".encode())
 
-    def say(self, line: Ready | Failure) -> None:
+    def say(self, line: RecorderReady | RecorderFailure) -> None:
         """Write the line once; a missing starter changes nothing."""
         if self.is_done:
             return

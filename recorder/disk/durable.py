@@ -12,26 +12,26 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from config.errors import ArchiveError, StorageError
-from config.files import NotRegular, held, is_folder, make_file, open_regular, sync
+from config.files import NotRegular, create_file, is_folder, open_beneath, open_regular, sync_path
 from config.settings.quantities import brief_size
+from recorder.disk.archive_folder import MARGIN_BYTES
 from recorder.disk.errors import storage_error
-from recorder.disk.locking import is_at, take
-from recorder.disk.place import MARGIN_BYTES
+from recorder.disk.package_locks import has_name, lock_file
 
 _AT_FDCWD = -100
 _NOREPLACE, _EXCHANGE = 1, 2
 
-NOT_HERE = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
+RENAME_UNSUPPORTED = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
 """Errors of a file system without this kind of rename."""
-PRIVATE = 0o600  # the mode of files with personal data
+PRIVATE_MODE = 0o600  # the mode of files with personal data
 
 type BeforeStep = Callable[[str, Path], None]
 """Called before each step (write, copy, link, sync, cut, unlink, mkdir, rename, exchange) with its path."""
 
-ASIDE = ".*.part"  # the names that `aside_of` gives, for Path.rglob
+TEMPORARY_FILES = ".*.part"  # the names that `aside_of` gives, for Path.rglob
 
 
-def aside_of(path: Path) -> Path:
+def temporary_of(path: Path) -> Path:
     """Return the temporary path for new content of `path`."""
     return path.with_name(f".{path.name}.part")
 
@@ -40,7 +40,7 @@ def _nothing(_step: str, _path: Path) -> None:
     pass
 
 
-class Disk:
+class DurableFiles:
     """The file operations of sealing, durable when they return unless noted. Raises OSError."""
 
     def __init__(self, before: BeforeStep = _nothing) -> None:
@@ -48,9 +48,9 @@ class Disk:
 
     def write(self, path: Path, content: bytes, *, mode: int = 0o666) -> None:
         """Replace `path` by a whole file; its folder is not synced. The umask bounds `mode`."""
-        aside = aside_of(path)
+        aside = temporary_of(path)
         self._before("write", path)
-        with open(make_file(aside, mode), "wb") as file:  # noqa: PTH123 - no link is followed
+        with open(create_file(aside, mode), "wb") as file:  # noqa: PTH123 - no link is followed
             file.write(content)
         self.put(aside, path)
 
@@ -63,7 +63,7 @@ class Disk:
     def sync(self, path: Path) -> None:
         """Sync the content of a file or the entries of a folder."""
         self._before("sync", path)
-        sync(path)
+        sync_path(path)
 
     def cut(self, path: Path, length: int) -> None:
         """Truncate a file to `length` bytes; not synced."""
@@ -133,7 +133,7 @@ def rename_new(source: Path, target: Path) -> None:
     try:
         _rename(source, target, _NOREPLACE)
     except OSError as error:
-        if error.errno not in NOT_HERE:
+        if error.errno not in RENAME_UNSUPPORTED:
             raise
         if os.path.lexists(target):
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target)) from None
@@ -166,8 +166,8 @@ def publishing(target: Path, size: int, *, mode: int = 0o666, replace: bool = Fa
                 raise StorageError(
                     f"{target} takes {brief_size(size)}, and less is free there", hint="Free some space.", why="full"
                 )
-            final = stack.enter_context(held(target.parent)) / target.name
-            part = aside_of(final)
+            final = stack.enter_context(open_beneath(target.parent)) / target.name
+            part = temporary_of(final)
             claim = _claim(part, target, mode)
             stack.callback(os.close, claim)
         except OSError as error:
@@ -178,7 +178,7 @@ def publishing(target: Path, size: int, *, mode: int = 0o666, replace: bool = Fa
                 os.fsync(claim)
                 _refuse_exchanged(claim, part, target)
                 part.replace(final) if replace else rename_new(part, final)
-                sync(final.parent)
+                sync_path(final.parent)
             except BaseException:
                 part.unlink(missing_ok=True)
                 raise
@@ -189,7 +189,7 @@ def publishing(target: Path, size: int, *, mode: int = 0o666, replace: bool = Fa
 
 
 def _refuse_exchanged(claim: int, part: Path, target: Path) -> None:
-    if not is_at(claim, part):
+    if not has_name(claim, part):
         raise ArchiveError(
             f"What was written of {target} was taken away meanwhile", hint="Name a file where nobody else may write."
         )
@@ -214,8 +214,8 @@ def _claim(part: Path, target: Path, mode: int) -> int:
                 part.unlink()
                 continue
         try:
-            take(descriptor, busy)
-            if is_at(descriptor, part):  # else another process unlinked it while we waited
+            lock_file(descriptor, busy)
+            if has_name(descriptor, part):  # else another process unlinked it while we waited
                 if is_new:
                     return descriptor
                 part.unlink()

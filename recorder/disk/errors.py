@@ -8,7 +8,7 @@ from pathlib import Path
 from config.errors import StorageError
 from devices.host.clock import Clock
 from devices.host.deadline import DeadlineTask
-from recorder.disk.mounts import is_gone
+from recorder.disk.mounts import is_disk_gone
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _UNWRITABLE = frozenset({errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR, errno.EEXIST})
@@ -52,20 +52,20 @@ def storage_error(error: Exception, path: Path) -> StorageError:
     return StorageError(f"Writing {path} failed: {reason}", hint="Check the disk; what was written is kept.")
 
 
-OPEN_S = 10.0  # deadline for the answer of a disk, and for opening a file on it
+DISK_ANSWER_S = 10.0  # deadline for the answer of a disk, and for opening a file on it
 
 _MAY_BE_GONE = frozenset({errno.EIO, errno.EROFS, errno.ENOENT, errno.EBADF})
 """Errors that a removed disk may give, too."""
 
 
-def told_apart(error: Exception, path: Path, device: int, source: str | None) -> StorageError:
+def write_error(error: Exception, path: Path, device: int, source: str | None) -> StorageError:
     """Return the error of writing `path`, `vanished` if its disk is gone (mounts.is_gone)."""
-    if getattr(error, "errno", None) in _MAY_BE_GONE and is_gone(device, source):
-        return vanished(path)
+    if getattr(error, "errno", None) in _MAY_BE_GONE and is_disk_gone(device, source):
+        return disk_vanished(path)
     return storage_error(error, path)
 
 
-def became_read_only(path: Path) -> StorageError:
+def disk_read_only(path: Path) -> StorageError:
     """Return the error of a disk that can still be read but not written."""
     return StorageError(
         f"The disk with {path} has become read-only",
@@ -74,7 +74,7 @@ def became_read_only(path: Path) -> StorageError:
     )
 
 
-def vanished(path: Path) -> StorageError:
+def disk_vanished(path: Path) -> StorageError:
     """Return the error of a disk that was removed with `path` on it."""
     return StorageError(
         f"The disk with {path} is gone: it was pulled out, or is mounted there no more",
@@ -83,7 +83,7 @@ def vanished(path: Path) -> StorageError:
     )
 
 
-def stalled(path: Path, seconds: float) -> StorageError:
+def disk_stalled(path: Path, seconds: float) -> StorageError:
     """Return the error of a disk that has taken nothing for `seconds`."""
     return StorageError(
         f"The disk of {path} has taken nothing for {seconds:.0f} s",
@@ -92,7 +92,7 @@ def stalled(path: Path, seconds: float) -> StorageError:
     )
 
 
-def asked[T](act: Callable[[], T], path: Path, clock: Clock) -> T:
+def ask_disk[T](act: Callable[[], T], path: Path, clock: Clock) -> T:
     """Return the result of `act` on the disk of `path`; StorageError after OPEN_S, RuntimeError without a thread."""
     asking = DeadlineTask(act, "storage-check", clock=clock)
-    return asking.get(OPEN_S, stalled(path, OPEN_S), lambda: asking.moved_bytes)
+    return asking.get(DISK_ANSWER_S, disk_stalled(path, DISK_ANSWER_S), lambda: asking.moved_bytes)

@@ -8,7 +8,7 @@ from collections import deque
 from enum import IntEnum
 from pathlib import Path
 
-from config.settings.schema import Storage as StorageSettings
+from config.settings.schema import StorageSettings as StorageSettings
 from devices.host.clock import NANOSECONDS
 from recorder.disk.errors import storage_error
 
@@ -20,7 +20,7 @@ CLOSING_BYTES = 4_000_000
 AGAIN = 1.2  # a warning is repeated only after the time left was this many times its limit
 
 
-class Level(IntEnum):
+class DiskLevel(IntEnum):
     """How urgent the space is."""
 
     ENOUGH = 0
@@ -29,7 +29,7 @@ class Level(IntEnum):
     OVER = 3
 
 
-class Forecast:
+class DiskForecast:
     """The forecast of one disk while one file grows on it."""
 
     def __init__(self, settings: StorageSettings, keep_free: int, bytes_per_s: float) -> None:
@@ -39,9 +39,9 @@ class Forecast:
         self._expected = bytes_per_s
         self._looks: deque[tuple[int, int, int]] = deque()  # time, bytes free, bytes written
         self.left_s: float | None = None
-        self.level = Level.ENOUGH
+        self.level = DiskLevel.ENOUGH
 
-    def update(self, now_ns: int, free: int, written: int, media_s: float, planned_s: float | None) -> Level | None:
+    def update(self, now_ns: int, free: int, written: int, media_s: float, planned_s: float | None) -> DiskLevel | None:
         """Take a look at the disk; return the level if it rose, or if an alarm is over, else None."""
         self._looks.append((now_ns, free, written))
         while self._looks[0][0] < now_ns - WINDOW_NS:
@@ -53,7 +53,7 @@ class Forecast:
             self.level = level
             return level
         before, self.level = self.level, max(level, min(self.level, self._level(room, planned_s, AGAIN)))
-        return self.level if self.level < Level.CRITICAL <= before else None
+        return self.level if self.level < DiskLevel.CRITICAL <= before else None
 
     def _rate(self) -> float:
         (began_ns, had_free, had_written), (at_ns, free, written) = self._looks[0], self._looks[-1]
@@ -62,17 +62,17 @@ class Forecast:
         seconds = (at_ns - began_ns) / NANOSECONDS
         return max(1.0, (written - had_written) / seconds, (had_free - free) / seconds)
 
-    def _level(self, room: int, planned_s: float | None, factor: float) -> Level:
+    def _level(self, room: int, planned_s: float | None, factor: float) -> DiskLevel:
         left_s = self.left_s or 0.0
         if room <= 0:
-            return Level.OVER
+            return DiskLevel.OVER
         if planned_s is not None and left_s >= planned_s * factor:
-            return Level.ENOUGH
+            return DiskLevel.ENOUGH
         if left_s < self._settings.critical_s * factor:
-            return Level.CRITICAL
+            return DiskLevel.CRITICAL
         if planned_s is not None or left_s < self._settings.low_s * factor:
-            return Level.LOW
-        return Level.ENOUGH
+            return DiskLevel.LOW
+        return DiskLevel.ENOUGH
 
 
 PIECE_BYTES = 4_000_000  # the size of one synced write, like fragments of a recording
@@ -80,7 +80,7 @@ MOST_BYTES = 8 * PIECE_BYTES
 PART_OF_FREE = 4  # at most a fourth of a small disk's free space is written
 
 
-def write_bps(folder: Path, longest_s: float, stop: threading.Event) -> float | None:
+def measure_write_bps(folder: Path, longest_s: float, stop: threading.Event) -> float | None:
     """Return bits a second of synced writes; None without room. Raises StorageError."""
     piece = memoryview(os.urandom(PIECE_BYTES))  # some file systems skip zeros
     written, began = 0, time.monotonic()

@@ -19,7 +19,7 @@ class Mount:
     source: str
 
 
-def mounted() -> list[Mount]:
+def all_mounts() -> list[Mount]:
     """Return all mounts in the order in which they were made (proc_pid_mountinfo(5)). Raises OSError."""
     found = []
     for line in MOUNTS.read_text(errors="replace").splitlines():
@@ -36,7 +36,7 @@ def unescaped(field: str) -> str:
     return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), field)
 
 
-def mount_points(fstab: Path) -> list[Path]:
+def fstab_mount_points(fstab: Path) -> list[Path]:
     """Return the mount points of an fstab without `/`; a missing file has none."""
     try:
         lines = fstab.read_text(errors="replace").splitlines()
@@ -47,29 +47,29 @@ def mount_points(fstab: Path) -> list[Path]:
     return [Path(point) for point in points if point.startswith("/") and point != "/"]
 
 
-def mounted_at() -> frozenset[Path]:
+def mount_points_now() -> frozenset[Path]:
     """Return all mount points; none if the table cannot be read."""
     with suppress(OSError):
-        return frozenset(mount.point for mount in mounted())
+        return frozenset(mount.point for mount in all_mounts())
     return frozenset()
 
 
-def is_gone(device: int, source: str | None) -> bool:
+def is_disk_gone(device: int, source: str | None) -> bool:
     """Return whether the disk with the former `source` was removed or unmounted. Asks the kernel only."""
     if source is None:
         return False
-    now = source_of(device)
+    now = mount_source(device)
     return now is None or (now.startswith("/dev/") and not Path(now).exists())
 
 
-def source_of(device: int) -> str | None:
+def mount_source(device: int) -> str | None:
     """Return the kernel's name for the disk `device` (`st_dev`); None if it is not mounted."""
-    return {mount.device: mount.source for mount in mounted()}.get(device)
+    return {mount.device: mount.source for mount in all_mounts()}.get(device)
 
 
-def file_system_of(device: int) -> str | None:
+def file_system_kind(device: int) -> str | None:
     """Return the kind of file system on the disk `device` (`st_dev`): "ext4", "vfat"."""
-    return {mount.device: mount.kind for mount in mounted()}.get(device)
+    return {mount.device: mount.kind for mount in all_mounts()}.get(device)
 
 
 def whole_disk(device: int) -> int:

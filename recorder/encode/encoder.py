@@ -17,14 +17,23 @@ from av.video.stream import VideoStream
 
 from capture.source import SAMPLE_RATE, Samples
 from config.errors import EncoderError
-from recorder.encode.picture_stream import PictureStream, encoder_failed
-from recorder.encode.thread_clocks import called
-from recorder.encode.x264 import VIDEO_TIME_BASE, VideoSettings, configure, interval, level, open_video, options, small
+from recorder.encode.thread_clocks import new_threads_named
+from recorder.encode.x264 import (
+    VIDEO_TIME_BASE,
+    VideoSettings,
+    configure_context,
+    frame_interval,
+    level_idc,
+    open_video,
+    placeholder_settings,
+    x264_options,
+)
+from recorder.encode.x264_stream import X264Stream, encoder_failed
 from recorder.model.packet import EncodedPacket, Track, TrackId, sound_track
 from recorder.model.titles import set_title
 
 if TYPE_CHECKING:
-    from recorder.encode.hardware_process import HardwarePictures
+    from recorder.encode.hardware_process import HardwareStream
 
 AUDIO_TIME_BASE = Fraction(1, SAMPLE_RATE)
 AAC_FRAME = 1024
@@ -39,10 +48,10 @@ class AudioSettings:
     bit_rate: int
 
 
-type EncodesPictures = PictureStream | HardwarePictures
-type OpenX264 = Callable[[int], PictureStream]  # opens x264 at a decode timestamp (VIDEO_TIME_BASE)
+type FrameEncoder = X264Stream | HardwareStream
+type OpenX264 = Callable[[int], X264Stream]  # opens x264 at a decode timestamp (VIDEO_TIME_BASE)
 
-type Elsewhere = tuple[bytes, Callable[[OpenX264], EncodesPictures]]
+type ExternalEncoder = tuple[bytes, Callable[[OpenX264], FrameEncoder]]
 """Parameter sets, and a function that starts the external encoder, with x264 as its fallback."""
 
 
@@ -54,7 +63,7 @@ class Encoder:
         video: VideoSettings | None,
         audio: AudioSettings | None,
         own_sounds: Mapping[str, AudioSettings] = {},
-        elsewhere: Elsewhere | None = None,
+        elsewhere: ExternalEncoder | None = None,
     ) -> None:
         """Open the encoders; x264 takes over if `elsewhere` fails. Raises EncoderError."""
         self._master = av.open(os.devnull, "w", format="null")
@@ -73,7 +82,7 @@ class Encoder:
         try:
             context = None
             if video:
-                self._video, context = open_video(self._master, small(video) if elsewhere else video)
+                self._video, context = open_video(self._master, placeholder_settings(video) if elsewhere else video)
                 if elsewhere:  # sinks copy the parameter sets from this stream
                     self._video.codec_context.extradata = elsewhere[0]
             self._master.start_encoding()
@@ -82,14 +91,16 @@ class Encoder:
             raise _refused(video or audio, error, hint) from error
         self._pictures = self._start_video(context, elsewhere)
 
-    def _start_video(self, context: av.VideoCodecContext | None, elsewhere: Elsewhere | None) -> EncodesPictures | None:
+    def _start_video(
+        self, context: av.VideoCodecContext | None, elsewhere: ExternalEncoder | None
+    ) -> FrameEncoder | None:
         if self._settings is None or context is None:
             return None
         if elsewhere is None:
-            return PictureStream(context, VIDEO_TIME_BASE, interval(self._settings))
+            return X264Stream(context, VIDEO_TIME_BASE, frame_interval(self._settings))
         return elsewhere[1](self._take_over)
 
-    def _take_over(self, begins: int) -> PictureStream:
+    def _take_over(self, begins: int) -> X264Stream:
         """Open x264 for the next stream format; `begins` is its first decode timestamp. Raises EncoderError."""
         settings = self._settings
         assert settings is not None  # noqa: S101 - it has video
@@ -100,7 +111,7 @@ class Encoder:
         except (FFmpegError, ValueError) as error:
             raise _refused(settings, error) from error
         self._later_formats.append((master, stream))
-        return PictureStream(context, VIDEO_TIME_BASE, interval(settings), begins)
+        return X264Stream(context, VIDEO_TIME_BASE, frame_interval(settings), begins)
 
     def _add_audio(self, settings: AudioSettings, title: str | None) -> AudioStream:
         layout = "mono" if settings.channels == 1 else "stereo"
@@ -146,16 +157,16 @@ class Encoder:
         context = av.CodecContext.create("libx264", "w")
         assert isinstance(context, av.VideoCodecContext)  # noqa: S101 - a video codec
         # Without this option x264 derives the level from the rate.
-        context.options = options(settings, f"level={level(now)}")
-        configure(context, settings)
+        context.options = x264_options(settings, f"level={level_idc(now)}")
+        configure_context(context, settings)
         try:
-            with called(settings.thread_name):
+            with new_threads_named(settings.thread_name):
                 context.open(strict=False)
         except (FFmpegError, ValueError) as error:
             raise _refused(settings, error) from error
         if context.extradata != now:
             raise EncoderError(f"the encoder would make another stream of {settings}")
-        pictures.change(context, interval(settings))
+        pictures.change(context, frame_interval(settings))
 
     @property
     def is_external(self) -> bool:
@@ -163,7 +174,7 @@ class Encoder:
         return self._pictures is not None and self._pictures.by_x264 is None
 
     @property
-    def _picture_stream(self) -> PictureStream:
+    def _picture_stream(self) -> X264Stream:
         pictures = self._pictures.by_x264 if self._pictures else None
         if pictures is None:
             raise EncoderError("this session has no picture that x264 encodes")

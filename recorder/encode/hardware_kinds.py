@@ -18,7 +18,7 @@ from config.locale.lookup import words
 WORKER: Sequence[str] = (sys.executable, "-P", "-m", "recorder.encode.hardware_worker")
 
 
-class Kind(StrEnum):
+class EncoderKind(StrEnum):
     """Values of `[video] encoder`. All others fall back to x264."""
 
     NVENC = "nvenc"
@@ -28,7 +28,7 @@ class Kind(StrEnum):
     X264 = "x264"
 
 
-class Reason(StrEnum):
+class EncoderFailure(StrEnum):
     """Why an encoder cannot be used; scripts read these values, so they never change."""
 
     NOT_IN_BUILD = "not-in-build"  # Liput's FFmpeg has no such encoder
@@ -50,23 +50,23 @@ SENTENCES = words("encoders")
 class HardwareFailed(EncoderError):
     """A hardware encoder failed; `detail` is the driver's own message."""
 
-    def __init__(self, reason: Reason, detail: str = "") -> None:
-        super().__init__(told(reason, detail))
+    def __init__(self, reason: EncoderFailure, detail: str = "") -> None:
+        super().__init__(failure_text(reason, detail))
         self.reason = reason
         self.detail = detail
 
 
-def told(reason: Reason, detail: str = "") -> str:
+def failure_text(reason: EncoderFailure, detail: str = "") -> str:
     """Return the reason and the detail as part of a sentence."""
     said = SENTENCES[reason].english
     return f"{said} ({detail})" if detail else said
 
 
-class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+class EncoderVerdict(msgspec.Struct, frozen=True, kw_only=True):
     """The result of a trial; `reason` is None for a usable encoder."""
 
-    kind: Kind
-    reason: Reason | None = None
+    kind: EncoderKind
+    reason: EncoderFailure | None = None
     detail: str = ""
     psnr_db: float | None = None  # of the worst plane
     held: int | None = None  # frames before the first packet
@@ -80,7 +80,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Model:
+class EncoderModel:
     """One kind. One of `nodes`, globs below the root, must exist; `pixels` are tried in order."""
 
     title: str
@@ -90,34 +90,42 @@ class Model:
     options: Mapping[str, str]
 
 
-MODELS: Mapping[Kind, Model] = {
-    Kind.NVENC: Model(
+MODELS: Mapping[EncoderKind, EncoderModel] = {
+    EncoderKind.NVENC: EncoderModel(
         "NVENC", "h264_nvenc", ("yuv420p", "nv12"), ("dev/nvidia[0-9]*",),
         {"preset": "p4", "profile": "high", "rc": "vbr", "forced-idr": "1", "delay": "0", "rc-lookahead": "0"},
     ),
-    Kind.QSV: Model(
+    EncoderKind.QSV: EncoderModel(
         "Quick Sync", "h264_qsv", ("nv12",), ("dev/dri/renderD*",),
         {"preset": "medium", "profile": "high", "forced_idr": "1", "async_depth": "1", "look_ahead": "0"},
     ),
-    Kind.VAAPI: Model(
+    EncoderKind.VAAPI: EncoderModel(
         "VAAPI", "h264_vaapi", ("nv12",), ("dev/dri/renderD*",), {"profile": "high", "async_depth": "1"}
     ),
-    Kind.V4L2M2M: Model("V4L2 M2M", "h264_v4l2m2m", ("nv12", "yuv420p"), ("dev/video*",), {}),
-    Kind.X264: Model(
+    EncoderKind.V4L2M2M: EncoderModel("V4L2 M2M", "h264_v4l2m2m", ("nv12", "yuv420p"), ("dev/video*",), {}),
+    EncoderKind.X264: EncoderModel(
         "x264", "libx264", ("yuv420p",), (),
         {"preset": "veryfast", "profile": "high", "forced-idr": "1", "tune": "zerolatency"},
     ),
 }  # fmt: skip
-HARDWARE = (Kind.NVENC, Kind.QSV, Kind.VAAPI, Kind.V4L2M2M)  # `auto` tries them in this order
+HARDWARE = (
+    EncoderKind.NVENC,
+    EncoderKind.QSV,
+    EncoderKind.VAAPI,
+    EncoderKind.V4L2M2M,
+)  # `auto` tries them in this order
 
 _TOLD = (
-    (re.compile(r"cannot load|MFX session: -9|libva|dlopen", re.IGNORECASE), Reason.NO_DRIVER),
-    (re.compile(r"valid device|capable devices|NO_DEVICE|VA display|No such device", re.IGNORECASE), Reason.NO_DEVICE),
+    (re.compile(r"cannot load|MFX session: -9|libva|dlopen", re.IGNORECASE), EncoderFailure.NO_DRIVER),
+    (
+        re.compile(r"valid device|capable devices|NO_DEVICE|VA display|No such device", re.IGNORECASE),
+        EncoderFailure.NO_DEVICE,
+    ),
 )
 """Patterns in FFmpeg's log of an encoder that does not open."""
 
 
-def missing_node(kind: Kind, root: Path = Path("/")) -> str | None:
+def missing_node(kind: EncoderKind, root: Path = Path("/")) -> str | None:
     """Return the missing device nodes as text; None if a node exists or none is needed."""
     nodes = MODELS[kind].nodes
     if not nodes or any(next(root.glob(node), None) is not None for node in nodes):
@@ -125,6 +133,6 @@ def missing_node(kind: Kind, root: Path = Path("/")) -> str | None:
     return ", ".join(f"/{node}" for node in nodes)
 
 
-def reason_of(log: str) -> Reason:
+def failure_of_log(log: str) -> EncoderFailure:
     """Return the reason that an encoder's `log` tells."""
-    return next((reason for pattern, reason in _TOLD if pattern.search(log)), Reason.CANNOT_OPEN)
+    return next((reason for pattern, reason in _TOLD if pattern.search(log)), EncoderFailure.CANNOT_OPEN)

@@ -15,9 +15,17 @@ from av.error import FFmpegError
 from numpy.typing import NDArray
 
 from capture.media.pictures import plane_views
-from capture.synthetic.video import Painter
-from recorder.encode.hardware_kinds import MODELS, WORKER, HardwareFailed, Kind, Reason, Verdict, missing_node
-from recorder.encode.hardware_process import MOST_HELD_S, OPEN_S, PATIENCE_S, EncoderProcess
+from capture.synthetic.video import SyntheticPainter
+from recorder.encode.hardware_kinds import (
+    MODELS,
+    WORKER,
+    EncoderFailure,
+    EncoderKind,
+    EncoderVerdict,
+    HardwareFailed,
+    missing_node,
+)
+from recorder.encode.hardware_process import MAX_HELD_S, OPEN_S, PATIENCE_S, EncoderProcess
 from recorder.encode.x264 import VIDEO_TIME_BASE, VideoSettings
 from recorder.model.packet import EncodedPacket
 
@@ -29,17 +37,17 @@ MEDIA_S = 1.2
 ALTOGETHER_S = 12.0
 
 
-def probe(kind: Kind, settings: VideoSettings, *, command: Sequence[str] = WORKER) -> Verdict:
+def probe(kind: EncoderKind, settings: VideoSettings, *, command: Sequence[str] = WORKER) -> EncoderVerdict:
     """Return a verdict on the encoder of `kind` with `settings`; never raises HardwareFailed."""
     if MODELS[kind].codec not in av.codecs_available:
-        return Verdict(kind=kind, reason=Reason.NOT_IN_BUILD, detail=MODELS[kind].codec)
+        return EncoderVerdict(kind=kind, reason=EncoderFailure.NOT_IN_BUILD, detail=MODELS[kind].codec)
     if (nodes := missing_node(kind)) is not None:
-        return Verdict(kind=kind, reason=Reason.NO_DEVICE, detail=nodes)
-    return tried(kind, settings, command=command)
+        return EncoderVerdict(kind=kind, reason=EncoderFailure.NO_DEVICE, detail=nodes)
+    return try_encoder(kind, settings, command=command)
 
 
-def tried(
-    kind: Kind,
+def try_encoder(
+    kind: EncoderKind,
     settings: VideoSettings,
     *,
     command: Sequence[str],
@@ -47,14 +55,14 @@ def tried(
     patience_s: float = PATIENCE_S,
     altogether_s: float = ALTOGETHER_S,
     realtime: float = 1.0,
-) -> Verdict:
+) -> EncoderVerdict:
     """Try an encoder without looking for its device; `realtime` is the allowed time for a second of video."""
     try:
         process = EncoderProcess(kind, settings, command=command, open_s=open_s, patience_s=patience_s)
         with closing(process):
             return _Trial(process, settings, altogether_s, realtime).run(kind)
     except HardwareFailed as error:
-        return Verdict(kind=kind, reason=error.reason, detail=error.detail)
+        return EncoderVerdict(kind=kind, reason=error.reason, detail=error.detail)
 
 
 class _Trial:
@@ -63,15 +71,15 @@ class _Trial:
         self._settings = settings
         self._altogether_s, self._realtime = altogether_s, realtime
         rate = settings.rate
-        self._count = max(ceil(MEDIA_S * rate), int(MOST_HELD_S * rate) + 3)
-        painter = Painter(settings.width, settings.height, rate)
+        self._count = max(ceil(MEDIA_S * rate), int(MAX_HELD_S * rate) + 3)
+        painter = SyntheticPainter(settings.width, settings.height, rate)
         drawn = max(2, min(self._count, SEQUENCE_BYTES // settings.picture_bytes))
         # Each frame differs: the synthetic speaker moves, the clock runs, and frames carry their number.
         self._pictures = [_copy_of(painter.draw(number)) for number in range(drawn)]
         self._packets: list[EncodedPacket] = []
         self._until_s = time.monotonic() + altogether_s
 
-    def run(self, kind: Kind) -> Verdict:
+    def run(self, kind: EncoderKind) -> EncoderVerdict:
         """Return the verdict; raises HardwareFailed."""
         held = self._begin()
         began_s, began = time.monotonic(), len(self._packets)
@@ -85,8 +93,8 @@ class _Trial:
         took_s = time.monotonic() - began_s
         media_s = float((self._count - began) / self._settings.rate)
         if took_s > media_s * self._realtime:
-            raise HardwareFailed(Reason.TOO_SLOW, f"{took_s:.1f} s for {media_s:.1f} s of pictures")
-        return Verdict(
+            raise HardwareFailed(EncoderFailure.TOO_SLOW, f"{took_s:.1f} s for {media_s:.1f} s of pictures")
+        return EncoderVerdict(
             kind=kind,
             psnr_db=round(self._compare(), 1),
             held=held,
@@ -96,7 +104,7 @@ class _Trial:
 
     def _begin(self) -> int:
         """Give frames at the session's rate until the first packet; return the number given."""
-        most = int(MOST_HELD_S * self._settings.rate)
+        most = int(MAX_HELD_S * self._settings.rate)
         for number in range(max(1, most)):
             self._give(number)
             due_s = time.monotonic() + 1 / self._settings.rate
@@ -107,7 +115,7 @@ class _Trial:
         self._wait(self._process.patience_s)
         if self._packets:
             return max(1, most)
-        raise HardwareFailed(Reason.HOLDS_BACK, f"more than {MOST_HELD_S:g} s")
+        raise HardwareFailed(EncoderFailure.HOLDS_BACK, f"more than {MAX_HELD_S:g} s")
 
     def _give(self, number: int) -> bool:
         is_key = number in {0, self._count // 2}
@@ -120,7 +128,7 @@ class _Trial:
         self._process.wait(timeout_s)
         self._take()
         if time.monotonic() > self._until_s:
-            raise HardwareFailed(Reason.SILENT, f"not done after {self._altogether_s:g} s")
+            raise HardwareFailed(EncoderFailure.SILENT, f"not done after {self._altogether_s:g} s")
 
     def _take(self) -> None:
         self._packets += self._process.take()
@@ -132,7 +140,7 @@ class _Trial:
         shown = _decode(self._process.header, self._packets)
         missing = [number for number in range(self._count) if self._pts(number) not in shown]
         if missing or len(shown) != self._count:
-            raise HardwareFailed(Reason.WRONG_STREAM, f"{len(shown)} of {self._count} pictures can be decoded")
+            raise HardwareFailed(EncoderFailure.WRONG_STREAM, f"{len(shown)} of {self._count} pictures can be decoded")
         errors = np.array(
             [
                 _mean_squares(self._pictures[number % len(self._pictures)], shown[self._pts(number)])
@@ -141,7 +149,7 @@ class _Trial:
         )
         worst, least = float(_db(errors.mean(axis=0)).min()), float(_db(errors[:, 0]).min())
         if worst < LEAST_DB or least < LEAST_DB_OF_ONE:
-            raise HardwareFailed(Reason.WRONG_PICTURES, f"{worst:.0f} dB alike, one of them {least:.0f} dB")
+            raise HardwareFailed(EncoderFailure.WRONG_PICTURES, f"{worst:.0f} dB alike, one of them {least:.0f} dB")
         return worst
 
 
@@ -165,13 +173,13 @@ def _decode(header: bytes, taken: Sequence[EncodedPacket]) -> Mapping[int, av.Vi
             shown |= {picture.pts: picture for picture in decoder.decode(packet) if picture.pts is not None}
         shown |= {picture.pts: picture for picture in decoder.decode(None) if picture.pts is not None}
     except (FFmpegError, ValueError) as error:
-        raise HardwareFailed(Reason.WRONG_STREAM, f"it cannot be decoded: {error}") from error
+        raise HardwareFailed(EncoderFailure.WRONG_STREAM, f"it cannot be decoded: {error}") from error
     return shown
 
 
 def _mean_squares(given: av.VideoFrame, shown: av.VideoFrame) -> tuple[float, ...]:
     if (shown.width, shown.height, shown.format.name) != (given.width, given.height, "yuv420p"):
-        raise HardwareFailed(Reason.WRONG_PICTURES, f"{shown.width}x{shown.height} {shown.format.name}")
+        raise HardwareFailed(EncoderFailure.WRONG_PICTURES, f"{shown.width}x{shown.height} {shown.format.name}")
     return tuple(
         float(np.square(one.astype(np.float32) - other).mean())
         for one, other in zip(plane_views(given), plane_views(shown), strict=True)

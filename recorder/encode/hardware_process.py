@@ -14,23 +14,34 @@ from math import ceil
 import av
 from av.video.frame import PictureType
 
-from capture.media.h264 import IDR, SLICE, has_keyframe, is_stream, kind_of, parameter_sets, units
+from capture.media.h264 import IDR, SLICE, has_keyframe, is_annex_b, nal_type, nal_units, parameter_sets
 from devices.host import threads
 from devices.host.child import REAP_S, ChildProcess
 from devices.host.clock import NANOSECONDS, Clock, SystemClock
-from recorder.encode.hardware_kinds import WORKER, HardwareFailed, Kind, Reason
-from recorder.encode.hardware_worker import TOLD, Asked, Coded, Give, Open, Pictures, encoded, received
-from recorder.encode.picture_stream import PictureStream
-from recorder.encode.x264 import VIDEO_TIME_BASE, VideoSettings, interval
+from recorder.encode.hardware_kinds import WORKER, EncoderFailure, EncoderKind, HardwareFailed
+from recorder.encode.hardware_worker import (
+    REPLY_DECODER,
+    EncodeFrame,
+    HardwarePacket,
+    OpenEncoder,
+    SharedFrames,
+    WorkerRequest,
+    pack_message,
+    read_messages,
+)
+from recorder.encode.x264 import VIDEO_TIME_BASE, VideoSettings, frame_interval
+from recorder.encode.x264_stream import X264Stream
 from recorder.model.packet import EncodedPacket, Track
 
 OPEN_S = 5.0
-MOST_HELD_S = 0.45  # seconds of frames that may wait in the encoder. x264 gets a smaller budget, which it obeys
+MAX_HELD_S = 0.45  # seconds of frames that may wait in the encoder. x264 gets a smaller budget, which it obeys
 PATIENCE_S = 1.0  # time without a packet after which an encoder with too many frames has failed
 ROOM_S = 0.5  # of shared memory, beyond PATIENCE_S
 END_S = 2.0
 OVER_S = 2.0
-MOST_TIMES = 3  # the most bits over OVER_S, as a multiple of the rate. Hardware follows the rate less closely than x264
+MAX_RATE_FACTOR = (
+    3  # the most bits over OVER_S, as a multiple of the rate. Hardware follows the rate less closely than x264
+)
 
 
 class EncoderProcess:
@@ -38,7 +49,7 @@ class EncoderProcess:
 
     def __init__(
         self,
-        kind: Kind,
+        kind: EncoderKind,
         settings: VideoSettings,
         *,
         command: Sequence[str] = WORKER,
@@ -50,11 +61,11 @@ class EncoderProcess:
         self._settings = settings
         self._clock = clock or SystemClock()
         self.patience_s = patience_s
-        self._most_held = max(1, int(MOST_HELD_S * settings.rate))
-        self._waiting: deque[Give] = deque()
+        self._most_held = max(1, int(MAX_HELD_S * settings.rate))
+        self._waiting: deque[EncodeFrame] = deque()
         self._progress_ns = self._clock.now_ns()
         self._changed = threading.Condition()
-        self._packets: deque[Coded] = deque()
+        self._packets: deque[HardwarePacket] = deque()
         self._header: bytes | None = None
         self._ended: HardwareFailed | None = None  # set by the reader when no more packets come
         self._is_finished = False
@@ -63,27 +74,27 @@ class EncoderProcess:
         descriptor = os.memfd_create("liput-pictures", os.MFD_CLOEXEC)
         try:
             os.ftruncate(descriptor, count * settings.picture_bytes)
-            self._pictures = Pictures(mmap.mmap(descriptor, 0), settings)
+            self._pictures = SharedFrames(mmap.mmap(descriptor, 0), settings)
             self._free_slots = list(range(count - 1, -1, -1))  # reversed: reuses the first slots
-            self._start(command, Open(kind, settings, descriptor))
+            self._start(command, OpenEncoder(kind, settings, descriptor))
         except (OSError, RuntimeError) as error:
-            raise HardwareFailed(Reason.CANNOT_OPEN, str(error)) from error
+            raise HardwareFailed(EncoderFailure.CANNOT_OPEN, str(error)) from error
         finally:
             os.close(descriptor)
         self.header = self._wait_for_header(open_s)
-        self._sanity = Sanity(settings, self.header)
+        self._sanity = StreamCheck(settings, self.header)
 
     def _wait_for_header(self, timeout_s: float) -> bytes:
         self._wait(lambda: self._header is not None or self._ended is not None, timeout_s)
         if self._header is not None:
             return self._header
-        self.error = self._ended or HardwareFailed(Reason.SILENT, f"not open after {timeout_s:g} s")
+        self.error = self._ended or HardwareFailed(EncoderFailure.SILENT, f"not open after {timeout_s:g} s")
         self.close()
         raise self.error
 
-    def _start(self, command: Sequence[str], first: Open) -> None:
+    def _start(self, command: Sequence[str], first: OpenEncoder) -> None:
         self.child = ChildProcess(command, pass_fds=[first.descriptor])
-        self._reader = threads.start(self._read, name="hardware-encoder", otherwise=self.child.end)
+        self._reader = threads.start_thread(self._read, name="hardware-encoder", otherwise=self.child.end)
         self._send(first)
 
     @property
@@ -99,7 +110,7 @@ class EncoderProcess:
             self._progress_ns = self._clock.now_ns()
         slot = self._free_slots.pop()
         self._pictures.fill(slot, picture)
-        given = Give(slot, pts, is_key)
+        given = EncodeFrame(slot, pts, is_key)
         self._waiting.append(given)
         self._send(given)
         return True
@@ -110,7 +121,7 @@ class EncoderProcess:
         while self.error is None and self._packets:
             coded = self._packets.popleft()
             if (problem := self._sanity.problem(coded, self._waiting[0] if self._waiting else None)) is not None:
-                self.error = HardwareFailed(Reason.WRONG_STREAM, problem)
+                self.error = HardwareFailed(EncoderFailure.WRONG_STREAM, problem)
                 break
             self._free_slots.append(self._waiting.popleft().slot)
             self._progress_ns = self._clock.now_ns()
@@ -121,7 +132,7 @@ class EncoderProcess:
                     data=coded.data,
                     pts=coded.pts,
                     dts=coded.pts,  # no B-frames
-                    duration=interval(self._settings) if until is None else until - coded.pts,
+                    duration=frame_interval(self._settings) if until is None else until - coded.pts,
                     time_base=VIDEO_TIME_BASE,
                     is_keyframe=has_keyframe(coded.data),
                 )
@@ -134,7 +145,7 @@ class EncoderProcess:
             return self._ended
         waited_s = (self._clock.now_ns() - self._progress_ns) / NANOSECONDS
         if self._waiting and waited_s > self.patience_s and (len(self._waiting) > self._most_held or self._is_finished):
-            return HardwareFailed(Reason.SILENT, f"nothing for {waited_s:.1f} s")
+            return HardwareFailed(EncoderFailure.SILENT, f"nothing for {waited_s:.1f} s")
         return None
 
     def wait(self, timeout_s: float) -> None:
@@ -160,9 +171,9 @@ class EncoderProcess:
         self._reader.join(REAP_S)  # the reader must leave the pipe before it closes
         self.child.end()
 
-    def _send(self, message: Asked) -> None:
+    def _send(self, message: WorkerRequest) -> None:
         with suppress(OSError):  # the process died; the reader finds the reason
-            self.child.give(encoded(message))
+            self.child.give(pack_message(message))
 
     def _wait(self, until: Callable[[], bool], timeout_s: float) -> bool:
         with self._changed:
@@ -173,12 +184,12 @@ class EncoderProcess:
     def _read(self) -> None:
         over = None
         try:
-            for message in received(lambda: self.child.read(None), TOLD):
+            for message in read_messages(lambda: self.child.read(None), REPLY_DECODER):
                 with self._changed:
                     match message:
                         case bytes():
                             self._header = message
-                        case Coded():
+                        case HardwarePacket():
                             self._packets.append(message)
                         case reason, detail:
                             over = HardwareFailed(reason, detail)
@@ -186,40 +197,40 @@ class EncoderProcess:
                 if over is not None:
                     break
         except (OSError, ValueError) as error:
-            over = HardwareFailed(Reason.FAILED, str(error))
+            over = HardwareFailed(EncoderFailure.FAILED, str(error))
         with self._changed:
             self._ended = over or self._exit_reason()
             self._changed.notify_all()
 
     def _exit_reason(self) -> HardwareFailed:
         if not self.child.wait(REAP_S) or (status := self.child.status) is None:
-            return HardwareFailed(Reason.CRASHED, "it closed its end")
+            return HardwareFailed(EncoderFailure.CRASHED, "it closed its end")
         if status < 0:
-            return HardwareFailed(Reason.CRASHED, signal.Signals(-status).name)
-        return HardwareFailed(Reason.CRASHED, f"exit status {status}")
+            return HardwareFailed(EncoderFailure.CRASHED, signal.Signals(-status).name)
+        return HardwareFailed(EncoderFailure.CRASHED, f"exit status {status}")
 
 
-class Sanity:
+class StreamCheck:
     """Checks packets without decoding. Packets come in the order of frames: there are no B-frames."""
 
     def __init__(self, settings: VideoSettings, header: bytes) -> None:
         self._header = parameter_sets(header)
         self._picture_bytes = settings.picture_bytes
-        self._most_bytes = MOST_TIMES * settings.max_rate * OVER_S / 8
+        self._most_bytes = MAX_RATE_FACTOR * settings.max_rate * OVER_S / 8
         self._last_dts: int | None = None
         self._recent: deque[tuple[int, int]] = deque()
         self._recent_bytes = 0
 
-    def problem(self, coded: Coded, given: Give | None) -> str | None:
+    def problem(self, coded: HardwarePacket, given: EncodeFrame | None) -> str | None:
         """Return a packet's fault, or None; `given` is the oldest frame without a packet."""
         if given is None:
             return "a picture more than it was given"
         data = coded.data
-        kinds = {kind_of(unit) for unit in units(data)}
+        kinds = {nal_type(unit) for unit in nal_units(data)}
         sets = parameter_sets(data)
         last_dts, self._last_dts = self._last_dts, coded.dts
         faults = {
-            f"a picture of {len(data)} bytes": len(data) >= self._picture_bytes or not is_stream(data),
+            f"a picture of {len(data)} bytes": len(data) >= self._picture_bytes or not is_annex_b(data),
             "no picture in what it gives": not kinds & {SLICE, IDR},
             "a picture is missing, or out of its order": coded.pts != given.pts,
             "times that cannot be": coded.dts > coded.pts or (last_dts is not None and coded.dts <= last_dts),
@@ -240,14 +251,14 @@ class Sanity:
 WAIT_S = 0.05
 BY_X264 = 1  # format number of x264's packets; hardware packets have 0
 
-type TakeOver = Callable[[HardwareFailed, int, int], PictureStream]
+type TakeOver = Callable[[HardwareFailed, int, int], X264Stream]
 """Takes the error, the first decode timestamp, and the number of frames to encode again."""
 
 type _Picture = tuple[av.VideoFrame, int, bool]  # a frame, its pts, and whether it is a keyframe
 
 
-class HardwarePictures:
-    """Encodes the frames of a session, with PictureStream's interface; for one thread.
+class HardwareStream:
+    """Encodes the frames of a session, with X264Stream's interface; for one thread.
 
     After the first failure x264 encodes all frames without a packet again, in another stream format.
     """
@@ -255,7 +266,7 @@ class HardwarePictures:
     def __init__(self, process: EncoderProcess, take_over: TakeOver) -> None:
         self._process = process
         self._take_over = take_over
-        self.by_x264: PictureStream | None = None  # the x264 stream after a failure; None before it
+        self.by_x264: X264Stream | None = None  # the x264 stream after a failure; None before it
 
     def encode(self, picture: av.VideoFrame, pts: int) -> list[EncodedPacket]:
         """Encode a frame; `pts` grows. Raises EncoderError if x264 fails, too."""

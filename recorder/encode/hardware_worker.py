@@ -21,26 +21,26 @@ from av.video.frame import PictureType
 from av.video.reformatter import VideoReformatter
 
 from capture.media.h264 import parameter_sets
-from capture.media.pictures import Plane, copy_planes, plane_views, tagged
+from capture.media.pictures import Plane, copy_planes, plane_views, tag_frame
 from devices.host.child import end_with_parent
-from devices.host.framing import ReceiveBuffer, block
-from recorder.encode.hardware_kinds import MODELS, HardwareFailed, Kind, Reason, reason_of
+from devices.host.framing import ReceiveBuffer, length_prefixed
+from recorder.encode.hardware_kinds import MODELS, EncoderFailure, EncoderKind, HardwareFailed, failure_of_log
 from recorder.encode.x264 import LIMITED_RANGE, VIDEO_TIME_BASE, VideoSettings
 
 _LENGTH = struct.Struct("<I")
 READ_BYTES = 65_536
-LONGEST = 64 << 20  # bytes; no encoded frame is larger
+MAX_MESSAGE_BYTES = 64 << 20  # bytes; no encoded frame is larger
 
 
-class Open(msgspec.Struct, frozen=True, tag="open"):
+class OpenEncoder(msgspec.Struct, frozen=True, tag="open"):
     """The first message. `descriptor` is the file of shared frames, each yuv420p without padding."""
 
-    kind: Kind
+    kind: EncoderKind
     settings: VideoSettings
     descriptor: int
 
 
-class Give(msgspec.Struct, frozen=True, tag="give"):
+class EncodeFrame(msgspec.Struct, frozen=True, tag="give"):
     """Encode the frame in `slot`, shown from `pts` (90,000 a second) on."""
 
     slot: int
@@ -48,7 +48,7 @@ class Give(msgspec.Struct, frozen=True, tag="give"):
     is_key: bool
 
 
-class Coded(msgspec.Struct, frozen=True):
+class HardwarePacket(msgspec.Struct, frozen=True):
     """An encoded frame."""
 
     pts: int
@@ -56,29 +56,33 @@ class Coded(msgspec.Struct, frozen=True):
     data: bytes
 
 
-type Asked = Open | Give | None  # None asks for a flush; no message follows it
-type Told = bytes | Coded | tuple[Reason, str]  # parameter sets; packets; a failure, which is last
+type WorkerRequest = OpenEncoder | EncodeFrame | None  # None asks for a flush; no message follows it
+type WorkerReply = (
+    bytes | HardwarePacket | tuple[EncoderFailure, str]
+)  # parameter sets; packets; a failure, which is last
 
-ASKED = msgspec.msgpack.Decoder[Asked](Asked.__value__, dec_hook=lambda _kind, rate: Fraction(rate))
-TOLD = msgspec.msgpack.Decoder[Told](Told.__value__)
+REQUEST_DECODER = msgspec.msgpack.Decoder[WorkerRequest](
+    WorkerRequest.__value__, dec_hook=lambda _kind, rate: Fraction(rate)
+)
+REPLY_DECODER = msgspec.msgpack.Decoder[WorkerReply](WorkerReply.__value__)
 _ENCODER = msgspec.msgpack.Encoder(enc_hook=str)  # for the frame rate, a fraction
 
 
-def encoded(message: Asked | Told) -> bytes:
+def pack_message(message: WorkerRequest | WorkerReply) -> bytes:
     """Return a message as bytes for the pipe."""
-    return block(_ENCODER.encode(message), _LENGTH)
+    return length_prefixed(_ENCODER.encode(message), _LENGTH)
 
 
-def received[T](read: Callable[[], bytes | None], decoder: msgspec.msgpack.Decoder[T]) -> Iterator[T]:
+def read_messages[T](read: Callable[[], bytes | None], decoder: msgspec.msgpack.Decoder[T]) -> Iterator[T]:
     """Yield messages until the pipe closes; `read` blocks. Raises ValueError for invalid data."""
-    buffer = ReceiveBuffer(LONGEST)
+    buffer = ReceiveBuffer(MAX_MESSAGE_BYTES)
     while data := read():
         buffer.add(data)
         while (body := buffer.block(_LENGTH)) is not None:
             yield decoder.decode(body)
 
 
-class Pictures:
+class SharedFrames:
     """Slots for frames in shared memory, numbered from 0."""
 
     def __init__(self, memory: mmap.mmap, settings: VideoSettings) -> None:
@@ -94,7 +98,7 @@ class Pictures:
         """Return a copy of the frame in a slot."""
         picture = av.VideoFrame(self._width, self._height, "yuv420p")
         copy_planes(self._planes(slot), plane_views(picture))
-        return tagged(picture, self._matrix)
+        return tag_frame(picture, self._matrix)
 
     def _planes(self, slot: int) -> tuple[Plane, ...]:
         samples = np.frombuffer(self._memory, np.uint8, self._bytes, slot * self._bytes)
@@ -111,15 +115,15 @@ HEADER_PICTURES = 16  # frames within which an encoder gives its parameter sets
 class LibavCodec:
     """One of FFmpeg's encoders."""
 
-    def __init__(self, kind: Kind, settings: VideoSettings) -> None:
+    def __init__(self, kind: EncoderKind, settings: VideoSettings) -> None:
         """Open it; raises HardwareFailed."""
         self._context, self._pixels = _open_context(kind, settings)
         self._reformatter = VideoReformatter()
         self.header = parameter_sets(self._context.extradata or b"") or self._find_header(kind, settings)
 
-    def _find_header(self, kind: Kind, settings: VideoSettings) -> bytes:
+    def _find_header(self, kind: EncoderKind, settings: VideoSettings) -> bytes:
         """Return the parameter sets of an encoder that sends them with its first packet; opens it a second time."""
-        picture = tagged(av.VideoFrame(settings.width, settings.height, "yuv420p"), settings.matrix)
+        picture = tag_frame(av.VideoFrame(settings.width, settings.height, "yuv420p"), settings.matrix)
         for plane in plane_views(picture):
             plane[:] = 128
         found = b""
@@ -131,12 +135,12 @@ class LibavCodec:
         else:
             found = b"".join(parameter_sets(coded.data) for coded in self.encode(None))
         if not found:
-            raise HardwareFailed(Reason.WRONG_STREAM, "it says no parameter sets")
+            raise HardwareFailed(EncoderFailure.WRONG_STREAM, "it says no parameter sets")
         del self._context  # some devices take one encoder at a time
         self._context, self._pixels = _open_context(kind, settings)
         return found
 
-    def encode(self, picture: av.VideoFrame | None) -> Sequence[Coded]:
+    def encode(self, picture: av.VideoFrame | None) -> Sequence[HardwarePacket]:
         """Encode a frame; None flushes. Raises FFmpegError or ValueError."""
         if picture is not None and self._pixels != "yuv420p":
             pts, kind = picture.pts, picture.pict_type
@@ -144,21 +148,23 @@ class LibavCodec:
             picture.pts, picture.time_base, picture.pict_type = pts, VIDEO_TIME_BASE, kind
         packets = self._context.encode(picture)
         return [
-            Coded(int(packet.pts or 0), int(packet.dts if packet.dts is not None else packet.pts or 0), bytes(packet))
+            HardwarePacket(
+                int(packet.pts or 0), int(packet.dts if packet.dts is not None else packet.pts or 0), bytes(packet)
+            )
             for packet in packets
         ]
 
 
-def _open_context(kind: Kind, settings: VideoSettings) -> tuple[av.VideoCodecContext, str]:
+def _open_context(kind: EncoderKind, settings: VideoSettings) -> tuple[av.VideoCodecContext, str]:
     model, log = MODELS[kind], ""
     options = dict(model.options)
-    if kind is Kind.NVENC and settings.bit_rate == settings.max_rate:
+    if kind is EncoderKind.NVENC and settings.bit_rate == settings.max_rate:
         options["rc"] = "cbr"
     for pixels in model.pixels:
         try:
             context = av.CodecContext.create(model.codec, "w")
         except (FFmpegError, ValueError) as error:
-            raise HardwareFailed(Reason.NOT_IN_BUILD, model.codec) from error
+            raise HardwareFailed(EncoderFailure.NOT_IN_BUILD, model.codec) from error
         assert isinstance(context, av.VideoCodecContext)  # noqa: S101 - a video codec
         context.options = options
         context.width, context.height, context.pix_fmt = settings.width, settings.height, pixels
@@ -176,13 +182,13 @@ def _open_context(kind: Kind, settings: VideoSettings) -> tuple[av.VideoCodecCon
                 log = "; ".join(text.strip() for _, _, text in lines) or str(error)
             else:
                 return context, pixels
-    raise HardwareFailed(reason_of(log), log)
+    raise HardwareFailed(failure_of_log(log), log)
 
 
-type Make = Callable[[Kind, VideoSettings], LibavCodec]
+type OpenCodec = Callable[[EncoderKind, VideoSettings], LibavCodec]
 
 
-def run(make: Make) -> None:
+def run(make: OpenCodec) -> None:
     """Serve the parent through standard input and output until it closes them."""
     end_with_parent()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -191,29 +197,29 @@ def run(make: Make) -> None:
     answers = os.dup(STDOUT)
     os.dup2(STDERR, STDOUT)  # some drivers print to standard output
 
-    def tell(message: Told) -> None:
-        left = memoryview(encoded(message))
+    def tell(message: WorkerReply) -> None:
+        left = memoryview(pack_message(message))
         while left:
             left = left[os.write(answers, left) :]
 
     try:
-        _serve(received(lambda: os.read(STDIN, READ_BYTES), ASKED), tell, make)
+        _serve(read_messages(lambda: os.read(STDIN, READ_BYTES), REQUEST_DECODER), tell, make)
     except HardwareFailed as error:
         tell((error.reason, error.detail))
     except (FFmpegError, ValueError) as error:
-        tell((Reason.FAILED, str(error)))
+        tell((EncoderFailure.FAILED, str(error)))
 
 
-def _serve(messages: Iterator[Asked], tell: Callable[[Told], None], make: Make) -> None:
+def _serve(messages: Iterator[WorkerRequest], tell: Callable[[WorkerReply], None], make: OpenCodec) -> None:
     first = next(messages, None)
-    if not isinstance(first, Open):
+    if not isinstance(first, OpenEncoder):
         return
     codec = make(first.kind, first.settings)
-    pictures = Pictures(mmap.mmap(first.descriptor, 0), first.settings)
+    pictures = SharedFrames(mmap.mmap(first.descriptor, 0), first.settings)
     tell(codec.header)
     for message in messages:
         picture = None
-        if isinstance(message, Give):
+        if isinstance(message, EncodeFrame):
             picture = pictures.frame(message.slot)
             picture.pts, picture.time_base = message.pts, VIDEO_TIME_BASE
             picture.pict_type = PictureType.I if message.is_key else PictureType.NONE

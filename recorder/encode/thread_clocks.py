@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from devices.host.process_stat import parent_of
+from devices.host.process import parent_of
 
 _OF_PROCESS, _OF_THREAD = 2, 6  # CPUCLOCK_SCHED, and the same of one thread (CPUCLOCK_PERTHREAD_MASK)
 _NAME_BYTES = 15  # bytes of a thread name (TASK_COMM_LEN without the terminator)
@@ -22,12 +22,12 @@ _TASKS, _PROC = Path("/proc/self/task"), Path("/proc")
 _MODULE = "-m"
 
 
-def thread_ns(number: int) -> int | None:
+def thread_cpu_ns(number: int) -> int | None:
     """Return the CPU nanoseconds of a thread of this process; None if it has ended."""
     return _read(number, _OF_THREAD)
 
 
-def process_ns(number: int) -> int | None:
+def process_cpu_ns(number: int) -> int | None:
     """Return the CPU nanoseconds of a process without its children; None if it has ended."""
     return _read(number, _OF_PROCESS)
 
@@ -40,7 +40,7 @@ def _read(number: int, kind: int) -> int | None:
 
 
 @contextmanager
-def called(name: str) -> Iterator[None]:
+def new_threads_named(name: str) -> Iterator[None]:
     """Give threads that this thread starts meanwhile the first 15 bytes of `name`; never fails."""
     before = ctypes.create_string_buffer(_NAME_BYTES + 1)
     _prctl(_GET_NAME, before)

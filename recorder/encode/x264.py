@@ -9,16 +9,16 @@ from av.codec.context import Flags
 from av.container import OutputContainer
 from av.video.stream import VideoStream
 
-from capture.source import Matrix, VideoFormat
-from config.settings.schema import LEAN, Profile
-from recorder.encode.thread_clocks import called
+from capture.source import ColorMatrix, VideoFormat
+from config.settings.schema import LEAN_PRESET, Profile
+from recorder.encode.thread_clocks import new_threads_named
 
 VIDEO_TIME_BASE = Fraction(1, 90_000)
 STILL_RATE = Fraction(5)  # encoded frames a second of a static picture; a kill loses the time since the last one
 DELAY_S = 0.4  # seconds of frames that may wait in the encoder
-MOST_LOOKAHEAD = 7  # more frames do not look better, and add delay (docs/decisions/0059)
+MAX_LOOKAHEAD = 7  # more frames do not look better, and add delay (docs/decisions/0059)
 LIMITED_RANGE = 1
-MOST_THREADS = 4  # more frame threads add no speed at 1080p30, and a frame of delay each
+MAX_THREADS = 4  # more frame threads add no speed at 1080p30, and a frame of delay each
 LEAN_BASE = "veryfast"
 LEAN_PARAMS = "me=dia:subme=1:partitions=i8x8,i4x4:deadzone-inter=16:aq-strength=0.7:qpmin=15"
 """The preset LEAN is LEAN_BASE with these and no B-frames: less CPU at the same VMAF (docs/decisions/0050)."""
@@ -31,7 +31,7 @@ class VideoSettings:
     width: int
     height: int
     rate: Fraction
-    matrix: Matrix
+    matrix: ColorMatrix
     bit_rate: int
     max_rate: int
     preset: str = LEAN_BASE
@@ -93,33 +93,33 @@ def x264_settings(
     """
     cores = cores or os.cpu_count() or 2
     if low_latency or slowest is not None:
-        return X264Settings(min(MOST_THREADS, cores), 0, 0, slices=True, at_once=low_latency)
-    threads = min(MOST_THREADS, cores * 3 // 2)
+        return X264Settings(min(MAX_THREADS, cores), 0, 0, slices=True, at_once=low_latency)
+    threads = min(MAX_THREADS, cores * 3 // 2)
     budget = int(delay_s * rate) - 1
     threads = max(1, min(threads, budget // 2))
-    lookahead = max(0, min(MOST_LOOKAHEAD, budget - (threads - 1)))
+    lookahead = max(0, min(MAX_LOOKAHEAD, budget - (threads - 1)))
     return X264Settings(threads, lookahead, min(3, lookahead))
 
 
 def open_video(master: OutputContainer, settings: VideoSettings) -> tuple[VideoStream, av.VideoCodecContext]:
     """Open x264; return its stream in `master`, which stays across changes of encoders, and the encoder."""
-    with av.open(os.devnull, "w", format="null") as opened, called(settings.thread_name):
-        stream = opened.add_stream("libx264", rate=settings.rate, options=options(settings))
-        configure(stream.codec_context, settings)
+    with av.open(os.devnull, "w", format="null") as opened, new_threads_named(settings.thread_name):
+        stream = opened.add_stream("libx264", rate=settings.rate, options=x264_options(settings))
+        configure_context(stream.codec_context, settings)
         opened.start_encoding()
         return master.add_stream_from_template(stream, opaque=True), stream.codec_context
 
 
-def small(settings: VideoSettings) -> VideoSettings:
+def placeholder_settings(settings: VideoSettings) -> VideoSettings:
     """Return settings for an idle x264 that stands in for an external encoder; it needs little memory."""
     plain = "rc-lookahead=0:sync-lookahead=0:bframes=0:threads=1"
     return replace(settings, preset="ultrafast", low_latency=False, x264_params=plain)
 
 
-def options(settings: VideoSettings, *more: str) -> dict[str, str]:
+def x264_options(settings: VideoSettings, *more: str) -> dict[str, str]:
     """Return x264's options that FFmpeg's context has no fields for; `more` are x264 parameters."""
     asked = {
-        "preset": LEAN_BASE if settings.preset == LEAN else settings.preset,
+        "preset": LEAN_BASE if settings.preset == LEAN_PRESET else settings.preset,
         "profile": "high",
         "maxrate": str(settings.max_rate),
         "bufsize": str(round(settings.max_rate * settings.buffer_s)),
@@ -128,7 +128,7 @@ def options(settings: VideoSettings, *more: str) -> dict[str, str]:
     lean = ""
     if settings.x264_params is None:
         asked |= _delay_settings(settings).options
-        lean = LEAN_PARAMS if settings.preset == LEAN else ""
+        lean = LEAN_PARAMS if settings.preset == LEAN_PRESET else ""
     else:
         asked["x264-params"] = settings.x264_params
     params = asked.pop("x264-params", "")
@@ -152,7 +152,7 @@ def video_settings(profile: Profile, video: VideoFormat) -> VideoSettings:
     )
 
 
-def configure(context: av.VideoCodecContext, settings: VideoSettings) -> None:
+def configure_context(context: av.VideoCodecContext, settings: VideoSettings) -> None:
     """Set the fields of an encoder before it opens."""
     context.width, context.height, context.pix_fmt = settings.width, settings.height, "yuv420p"
     context.time_base = VIDEO_TIME_BASE
@@ -171,15 +171,15 @@ def _delay_settings(settings: VideoSettings) -> X264Settings:
     tuned = x264_settings(
         settings.rate, delay_s=settings.delay_s, low_latency=settings.low_latency, slowest=settings.slowest
     )
-    return replace(tuned, b_frames=0) if settings.preset == LEAN else tuned
+    return replace(tuned, b_frames=0) if settings.preset == LEAN_PRESET else tuned
 
 
-def interval(settings: VideoSettings) -> int:
+def frame_interval(settings: VideoSettings) -> int:
     """Return the nominal duration of a frame, in VIDEO_TIME_BASE."""
     return round(1 / settings.rate / VIDEO_TIME_BASE)
 
 
-def level(parameter_sets: bytes) -> int:
+def level_idc(parameter_sets: bytes) -> int:
     """Return `level_idc` of a sequence parameter set: ten times the common level number."""
     # After a start code and the unit's header: profile, constraints, level. ISO/IEC 14496-10, 7.3.2.1.1.
     return parameter_sets[parameter_sets.index(b"\x00\x00\x01\x67") + 6]

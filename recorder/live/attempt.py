@@ -16,10 +16,10 @@ from config.settings.secrets import StreamTarget
 from devices.host.child import ChildProcess, python_module
 from devices.host.clock import NANOSECONDS, Clock
 from devices.host.framing import ReceiveBuffer
-from recorder.live.flv import FlvFeed, bit_rate, request
-from recorder.live.kind import Outcome, Report, Sent, kind_of
+from recorder.live.flv import FlvMuxer, bit_rate, stream_request
+from recorder.live.kind import AttemptOutcome, ChildReport, LinkReport, kind_of
 from recorder.live.queue import PacketQueue
-from recorder.live.reason import Reason
+from recorder.live.reason import DestinationFault
 from recorder.live.url import parse_live_url
 from recorder.model.packet import TrackId
 
@@ -27,13 +27,13 @@ TURN_S = 0.04
 """The longest wait of a turn for the child. Packets are fetched this often, since the encoder wakes no thread."""
 
 _TOO_LATE = {
-    "start": (Reason.FAILED, "its process did not start in time"),
-    "resolve": (Reason.UNKNOWN_HOST, "no answer in time"),
-    "load": (Reason.FAILED, "its process did not get ready in time"),
-    "secure": (Reason.TIMEOUT, "while TLS was set up: is this a port for rtmp://?"),
-    "folder": (Reason.TIMEOUT, "its disk does not answer"),
-    "listen": (Reason.FAILED, "its process hangs"),
-    "handshake": (Reason.TIMEOUT, "it takes connections and says nothing"),
+    "start": (DestinationFault.FAILED, "its process did not start in time"),
+    "resolve": (DestinationFault.UNKNOWN_HOST, "no answer in time"),
+    "load": (DestinationFault.FAILED, "its process did not get ready in time"),
+    "secure": (DestinationFault.TIMEOUT, "while TLS was set up: is this a port for rtmp://?"),
+    "folder": (DestinationFault.TIMEOUT, "its disk does not answer"),
+    "listen": (DestinationFault.FAILED, "its process hangs"),
+    "handshake": (DestinationFault.TIMEOUT, "it takes connections and says nothing"),
 }
 
 
@@ -45,10 +45,10 @@ LEAST_BYTES, MOST_BYTES = 8_192, 65_536
 LONGEST_REPORT = 64 * 1024
 RESOLVER = "timeout:1 attempts:3"
 """For the child's look-ups: the default asks again after 5 s, after the attempt's deadline (resolv.conf(5))."""
-_REPORTS = msgspec.json.Decoder(Report)
+_REPORTS = msgspec.json.Decoder(ChildReport)
 
 
-def half_a_second(bit_rate: int) -> int:
+def buffer_bytes(bit_rate: int) -> int:
     """Return the bytes that each of four buffers to the network may hold: their content cannot be dropped."""
     bytes_ = bit_rate // 16 or MOST_BYTES
     return min(MOST_BYTES, max(LEAST_BYTES, 1 << (bytes_.bit_length() - 1)))  # the kernel rounds up to a power of two
@@ -64,7 +64,7 @@ class LiveChild(ChildProcess):
         self.resize_pipes(pipe_bytes)
         self._received = ReceiveBuffer(LONGEST_REPORT)
 
-    def exchange(self, outbound: bytearray, timeout_s: float) -> list[Report] | None:
+    def exchange(self, outbound: bytearray, timeout_s: float) -> list[ChildReport] | None:
         """Send `outbound` and return reports within `timeout_s`; None at the child's end. Raises ValueError."""
         wanting = [self.input] if outbound and not self.is_deaf else []
         readable, writable, _ = select.select([self.output], wanting, [], timeout_s)
@@ -120,17 +120,17 @@ class Attempt:
         self._at_newest = at_newest
         self._on_turn = on_turn
         self._child: LiveChild | None = None
-        self._feed: FlvFeed | None = None
+        self._feed: FlvMuxer | None = None
         self._finished = self._broken_off = False
         self._child_is_done = False
         self._outbound = bytearray()
-        self._most_bytes = half_a_second(bit_rate(templates))
+        self._most_bytes = buffer_bytes(bit_rate(templates))
         self.step = "start"
         """The child's last step (recorder.live.kind), or start or live."""
         self._progress_ns = clock.now_ns()
         self._live_ns: int | None = None
         self._report_ns = 0
-        self.link: Sent | None = None
+        self.link: LinkReport | None = None
         """The child's last report on the link; None before it is live."""
 
     @property
@@ -143,12 +143,12 @@ class Attempt:
         """Whether viewers get frames: the server accepts the stream, and a keyframe was sent."""
         return self._feed is not None
 
-    def run(self) -> Outcome:
+    def run(self) -> AttemptOutcome:
         """Stream until an outcome; blocks. Afterwards the child is dead, and unsent packets are back in the queue."""
         try:
             child = self._child = LiveChild(self._most_bytes)
         except OSError as error:
-            return Outcome(Reason.FAILED, error.strerror or "")
+            return AttemptOutcome(DestinationFault.FAILED, error.strerror or "")
         outcome = None
         try:
             self._outbound += self._order()
@@ -163,7 +163,7 @@ class Attempt:
 
     def _order(self) -> bytes:
         bounded = msgspec.structs.replace(
-            request(self._templates),
+            stream_request(self._templates),
             io_timeout_s=STALL_S,
             connect_timeout_s=STEP_S,
             held_bytes=self._most_bytes,
@@ -171,13 +171,13 @@ class Attempt:
         )
         return msgspec.json.encode((self._url.scheme, self._url, bounded)) + b"\n"
 
-    def _refill(self) -> Outcome | None:
+    def _refill(self) -> AttemptOutcome | None:
         try:
             self._pack()
         except FFmpegError as error:
             last = self._queue.last_taken
             what = f"the {last.track} of {last.dts_s:.3f} s" if last else "the first packet"
-            return Outcome(Reason.FAILED, f"packing {what}: {error.strerror}", self._live_s())
+            return AttemptOutcome(DestinationFault.FAILED, f"packing {what}: {error.strerror}", self._live_s())
         return None
 
     def _pack(self) -> None:
@@ -195,7 +195,7 @@ class Attempt:
             if packet is None:
                 break
 
-    def _finish(self, feed: FlvFeed) -> None:
+    def _finish(self, feed: FlvMuxer) -> None:
         """End the stream, or break it off where another attempt continues it: players then wait for that."""
         self._finished = True
         self._broken_off = self._stop.goes_on and kind_of(self._url.scheme).goes_on
@@ -207,10 +207,10 @@ class Attempt:
         if self._url.listens:
             self._queue.keep_newest()
         if self._live_ns is not None and (start := self._queue.start(at_newest=self._at_newest)):
-            self._feed = FlvFeed(self._templates, start)
+            self._feed = FlvMuxer(self._templates, start)
             self._on_turn()  # now viewers get frames; frames dropped until now are told too
 
-    def _exchange(self, child: LiveChild) -> Outcome | None:
+    def _exchange(self, child: LiveChild) -> AttemptOutcome | None:
         reports = child.exchange(self._outbound, TURN_S)
         if child.is_deaf:
             self._outbound.clear()
@@ -220,44 +220,44 @@ class Attempt:
             self._progress_ns = self._clock.now_ns()
         if reports is None and self._broken_off:
             self._child_is_done = True
-            return Outcome(live_s=self._live_s())
+            return AttemptOutcome(live_s=self._live_s())
         if reports is None:
-            return Outcome(Reason.FAILED, "its process ended without a word", self._live_s())
+            return AttemptOutcome(DestinationFault.FAILED, "its process ended without a word", self._live_s())
         return next(filter(None, map(self._handle_report, reports)), None)
 
-    def _handle_report(self, report: Report) -> Outcome | None:
+    def _handle_report(self, report: ChildReport) -> AttemptOutcome | None:
         self._progress_ns = self._clock.now_ns()
         match report:
             case str(step):
                 self.step = step
                 if step == "live":
                     self._live_ns = self._progress_ns
-            case Sent():
+            case LinkReport():
                 if self._feed is not None:
                     self._queue.sent(self._feed.start_s + report.dts_s + 0.002)  # FLV counts milliseconds
                 self._report_ns = self._clock.now_ns()
                 self.link = report  # last: readers find its packets acknowledged
-            case Outcome(reason, detail):
+            case AttemptOutcome(reason, detail):
                 self._child_is_done = True
                 if reason is None:
                     self._queue.all_sent()
-                return Outcome(reason, detail, self._live_s())
+                return AttemptOutcome(reason, detail, self._live_s())
         return None
 
-    def _check_deadlines(self) -> Outcome | None:
+    def _check_deadlines(self) -> AttemptOutcome | None:
         """End the attempt at a deadline, or on a stop request with nothing left to send."""
         now_ns = self._clock.now_ns()
         if self._stop.event.is_set() and (self._feed is None or now_ns >= self._stop.deadline_ns):
-            return Outcome(live_s=self._live_s())
+            return AttemptOutcome(live_s=self._live_s())
         if self._unread_s(now_ns) >= UNREAD_S:
-            return Outcome(Reason.STALLED, "what arrives there is not read", self._live_s())
+            return AttemptOutcome(DestinationFault.STALLED, "what arrives there is not read", self._live_s())
         limit_s = {"start": START_S, "live": STALL_S}.get(self.step, STEP_S)
         if (now_ns - self._progress_ns) / NANOSECONDS < limit_s:
             return None
         if self._live_ns is None:
-            return Outcome(*_TOO_LATE.get(self.step, (Reason.TIMEOUT, "")))
+            return AttemptOutcome(*_TOO_LATE.get(self.step, (DestinationFault.TIMEOUT, "")))
         if self._outbound:
-            return Outcome(Reason.STALLED, "", self._live_s())
+            return AttemptOutcome(DestinationFault.STALLED, "", self._live_s())
         return None
 
     def _unread_s(self, now_ns: int) -> float:

@@ -15,8 +15,8 @@ import sys
 import msgspec
 
 from devices.host.child import end_with_parent
-from recorder.live.kind import ORDERS, Outcome, Report, Request, kind_of
-from recorder.live.reason import Reason
+from recorder.live.kind import ORDERS, AttemptOutcome, ChildReport, StreamRequest, kind_of
+from recorder.live.reason import DestinationFault
 
 STDIN, STDOUT = 0, 1
 PR_SET_DUMPABLE = 4
@@ -36,12 +36,12 @@ def main() -> None:
     os._exit(0)  # destructors must not touch the network
 
 
-def report(what: Report) -> None:
+def report(what: ChildReport) -> None:
     """Send a report to the destination."""
     os.write(STDOUT, msgspec.json.encode(what) + b"\n")
 
 
-def _stream(scheme: str, to: msgspec.Raw, request: Request) -> Report:
+def _stream(scheme: str, to: msgspec.Raw, request: StreamRequest) -> ChildReport:
     kind = kind_of(scheme)
     url = msgspec.json.decode(to, type=kind.url)
     if url.host:
@@ -49,7 +49,7 @@ def _stream(scheme: str, to: msgspec.Raw, request: Request) -> Report:
         try:
             socket.getaddrinfo(url.host, url.port, type=socket.SOCK_STREAM)
         except OSError as error:
-            return Outcome(Reason.UNKNOWN_HOST, error.strerror or "")
+            return AttemptOutcome(DestinationFault.UNKNOWN_HOST, error.strerror or "")
     report("load")
     # libav loads in 0.1 s of CPU, so not before the look-up.
     return kind.publish(request, url, report)

@@ -15,20 +15,20 @@ from config.settings.secrets import StreamTarget
 from devices.host.background import BackgroundTask, pause_s
 from devices.host.clock import NANOSECONDS, Clock
 from recorder.live.attempt import Attempt, StopRequest
-from recorder.live.kind import Outcome, Sent
+from recorder.live.kind import AttemptOutcome, LinkReport
 from recorder.live.queue import PacketQueue
-from recorder.live.reason import Reason, sentence
+from recorder.live.reason import DestinationFault, fault_sentence
 from recorder.live.url import parse_live_url
 from recorder.model.packet import EncodedPacket, TrackId
 from recorder.model.status import DestinationLine
 
-CLOSE_S = 1.5
+KEEPS_UP_WITHIN_S = 1.5
 """The delay behind the session that still keeps up: an encoder, a round trip and a report or two."""
-FOR_S = 10.0
+RECOVERED_AFTER_S = 10.0
 """The time within CLOSE_S and without dropped frames after which a slow one keeps up again."""
 
 
-class Lag:
+class LagDetector:
     """Judges whether a live stream keeps up; `begin` starts it."""
 
     def __init__(self) -> None:
@@ -48,12 +48,12 @@ class Lag:
     def update(self, now_ns: int, dropped: int, delay_s: float) -> bool:
         """Return whether `is_slow` changed, by all frames `dropped` so far and the delay behind the session."""
         has_dropped, before, self._dropped = dropped > self._dropped, self._dropped, dropped
-        if has_dropped or delay_s > CLOSE_S:
+        if has_dropped or delay_s > KEEPS_UP_WITHIN_S:
             self._behind_ns = now_ns
         if has_dropped and not self.is_slow:
             self.is_slow, self._since_ns, self._before = True, now_ns, before
             return True
-        if self.is_slow and now_ns - self._behind_ns >= FOR_S * NANOSECONDS:
+        if self.is_slow and now_ns - self._behind_ns >= RECOVERED_AFTER_S * NANOSECONDS:
             self.is_slow = False
             self.slow_s, self.frames = (now_ns - self._since_ns) / NANOSECONDS, dropped - self._before
             return True
@@ -72,9 +72,9 @@ SLOW_S = 10.0
 SHORT_LIFE_S = 5.0
 """A stream that ends sooner counts as a failed attempt."""
 
-_NO_WAY_THERE = frozenset({Reason.TIMEOUT, Reason.UNREACHABLE, Reason.UNKNOWN_HOST})
+_NO_WAY_THERE = frozenset({DestinationFault.TIMEOUT, DestinationFault.UNREACHABLE, DestinationFault.UNKNOWN_HOST})
 """Faults of the network: the attempt's own duration counts as part of the wait."""
-_A_PERSON_MUST_ACT = frozenset({Reason.REJECTED, Reason.CERTIFICATE})
+_A_PERSON_MUST_ACT = frozenset({DestinationFault.REJECTED, DestinationFault.CERTIFICATE})
 _PATIENCE = 3
 """The long wait begins after so many refusals in a row by a server that accepted this stream before. The same holds for
 early hang-ups by any server: some answer a wrong key so."""
@@ -103,20 +103,20 @@ class Backoff:
         """Forget all failures: a person changed something."""
         self._failures = self._refusals = self._hang_ups = 0
 
-    def after(self, outcome: Outcome, took_s: float = 0.0) -> float:
+    def after(self, outcome: AttemptOutcome, took_s: float = 0.0) -> float:
         """Return the seconds to wait after an attempt with this outcome that took `took_s` seconds in all."""
         if outcome.live_s >= SHORT_LIFE_S:
             self._failures = self._refusals = self._hang_ups = 0
             self._was_live = True
-        if outcome.reason is Reason.CALLER_LEFT:
+        if outcome.reason is DestinationFault.CALLER_LEFT:
             return 0.0  # no failure: the next caller may connect at once
         self._failures += 1
         self._refusals = self._refusals + 1 if outcome.reason in _A_PERSON_MUST_ACT else 0
-        self._hang_ups += outcome.live_s > 0 and outcome.reason is Reason.CLOSED
+        self._hang_ups += outcome.live_s > 0 and outcome.reason is DestinationFault.CLOSED
         patience = _PATIENCE if self._was_live else 0
         if self._refusals > patience or self._hang_ups > _PATIENCE:
             return SLOW_S * self._random.uniform(0.9, 1.1)
-        if outcome.reason is Reason.ALREADY_PUBLISHING:  # usually this destination's own earlier stream
+        if outcome.reason is DestinationFault.ALREADY_PUBLISHING:  # usually this destination's own earlier stream
             return LONGEST_S * self._random.uniform(0.9, 1.0)
         wait_s = pause_s(self._failures, LONGEST_S, first_s=FIRST_S, growth=GROWTH) * self._random.uniform(0.75, 1.0)
         if outcome.reason in _NO_WAY_THERE or outcome.live_s >= SHORT_LIFE_S:
@@ -126,7 +126,7 @@ class Backoff:
 
 DROPPED_EVERY_S = 10.0
 
-_TOO_SLOW = Outcome(Reason.TOO_SLOW)
+_TOO_SLOW = AttemptOutcome(DestinationFault.TOO_SLOW)
 
 RESTART_S = 1.5
 """The time in which a restarted attempt may still send the rest and end the stream."""
@@ -160,7 +160,7 @@ class LiveDestination:
         self._clock = clock
         self._backoff = Backoff()
         self._queue = PacketQueue()
-        self._lag = Lag()
+        self._lag = LagDetector()
         self._changing = threading.Lock()
         self._stop = StopRequest()
         self._after: LiveDestination | None = None
@@ -178,7 +178,7 @@ class LiveDestination:
         self._attempt: Attempt | None = None
         self._state = "connecting"
         self._since = clock.now()
-        self._fault: Outcome | None = None
+        self._fault: AttemptOutcome | None = None
         self._live_from_ns: int | None = None  # the time from which it counts as live, after an early hang-up
         self.times_live: int = earlier.times_live if earlier else 0
         self._dropped_earlier = self._reported_drops = earlier.dropped if earlier else 0
@@ -233,7 +233,7 @@ class LiveDestination:
         return self._dropped_earlier + self._queue.dropped_frames - self._dropped_before_live
 
     @property
-    def link(self) -> Sent | None:
+    def link(self) -> LinkReport | None:
         """The last report on the live connection; None while there is none."""
         attempt = self._attempt
         return attempt.link if attempt and self._state == "live" else None
@@ -290,7 +290,7 @@ class LiveDestination:
     def _on_bug(self, error: Exception) -> None:
         """Report a bug in an attempt; the destination goes on."""
         self._pause_s = LONGEST_S
-        self._on_failure(Outcome(Reason.FAILED, type(error).__name__))
+        self._on_failure(AttemptOutcome(DestinationFault.FAILED, type(error).__name__))
 
     def _next_stop(self) -> StopRequest | None:
         if self._stop.event.is_set():
@@ -308,9 +308,9 @@ class LiveDestination:
         self._has_restarted = True
         self._backoff.reset()
 
-    def _run_attempt(self, stop: StopRequest) -> Outcome:
+    def _run_attempt(self, stop: StopRequest) -> AttemptOutcome:
         if self._attempt is not None and self._attempt.is_child_alive:  # one process that cannot be killed is enough
-            return self._fault or Outcome(Reason.FAILED, "its process cannot be killed")
+            return self._fault or AttemptOutcome(DestinationFault.FAILED, "its process cannot be killed")
         attempt = self._attempt = Attempt(
             self._target,
             self._queue,
@@ -323,12 +323,12 @@ class LiveDestination:
         try:
             return attempt.run()
         except Exception as error:  # the recording goes on, and the next attempt may work
-            return Outcome(Reason.FAILED, f"{attempt.step}: {type(error).__name__}")
+            return AttemptOutcome(DestinationFault.FAILED, f"{attempt.step}: {type(error).__name__}")
 
     def _on_live(self) -> None:
         """Report it live; after an early hang-up of the server, only once the stream has lasted."""
         fault = self._fault
-        if fault and fault.reason is Reason.CLOSED and 0 < fault.live_s < SHORT_LIFE_S:
+        if fault and fault.reason is DestinationFault.CLOSED and 0 < fault.live_s < SHORT_LIFE_S:
             self._live_from_ns = self._clock.now_ns() + round(SHORT_LIFE_S * NANOSECONDS)
         else:
             self._report_live()
@@ -352,7 +352,7 @@ class LiveDestination:
             dropped=dropped,
         )
 
-    def _on_failure(self, outcome: Outcome) -> None:
+    def _on_failure(self, outcome: AttemptOutcome) -> None:
         """Report the reason why it is not live, once until the reason changes or it is live."""
         before, self._fault = self._fault, outcome
         if self._state == "live" or before is None:
@@ -362,7 +362,7 @@ class LiveDestination:
             return
         self._report_failure(outcome, "; trying again")
 
-    def _report_failure(self, outcome: Outcome, what_next: str = "") -> None:
+    def _report_failure(self, outcome: AttemptOutcome, what_next: str = "") -> None:
         self._emit(
             "destination-lost",
             self.name,
@@ -401,7 +401,7 @@ class LiveDestination:
                 "destination-slow",
                 self.name,
                 f"{self.name} does not keep up: {self._sentence(_TOO_SLOW)}",
-                reason=Reason.TOO_SLOW,
+                reason=DestinationFault.TOO_SLOW,
                 backlog_s=round(self._queue.delay_s, 3),
             )
         else:
@@ -420,7 +420,7 @@ class LiveDestination:
     def _on_end(self) -> None:
         self._reset()
         if self._reports_never_live and not self.times_live:
-            self._report_failure(Outcome(Reason.NOT_YET))
+            self._report_failure(AttemptOutcome(DestinationFault.NOT_YET))
         self._queue.clear()
         self._templates = {}
         self._state, self._since = "stopped", self._clock.now()
@@ -433,5 +433,5 @@ class LiveDestination:
             reconnects=max(0, self.times_live - 1),
         )
 
-    def _sentence(self, outcome: Outcome) -> str | None:
-        return None if outcome.reason is None else sentence(outcome.reason, self.where, outcome.detail)
+    def _sentence(self, outcome: AttemptOutcome) -> str | None:
+        return None if outcome.reason is None else fault_sentence(outcome.reason, self.where, outcome.detail)

@@ -13,7 +13,7 @@ from av.container import OutputContainer
 from av.stream import Stream
 from av.video.stream import VideoStream
 
-from recorder.live.kind import Request
+from recorder.live.kind import StreamRequest
 from recorder.model.packet import EncodedPacket, Track, TrackId
 
 _OPTIONS = {
@@ -34,7 +34,7 @@ class _Buffer:
         return len(data)
 
 
-class FlvFeed:
+class FlvMuxer:
     """An FLV muxer for tracks in any order; time 0 is the keyframe `start`, and earlier packets are dropped."""
 
     def __init__(self, templates: Mapping[TrackId, Stream], start: EncodedPacket) -> None:
@@ -83,12 +83,12 @@ class FlvFeed:
         return self._shifts[time_base]
 
 
-def request(templates: Mapping[TrackId, Stream]) -> Request:
-    """Return the description of an FlvFeed's stream for a child of this process; raises FFmpegError."""
+def stream_request(templates: Mapping[TrackId, Stream]) -> StreamRequest:
+    """Return the description of an FlvMuxer's stream for a child of this process; raises FFmpegError."""
     buffer = _Buffer()
     with _muxer(buffer, templates) as muxer:
         muxer.start_encoding()
-        told = Request(os.getpid(), bytes(buffer.data), bit_rate=bit_rate(templates))
+        told = StreamRequest(os.getpid(), bytes(buffer.data), bit_rate=bit_rate(templates))
     for template in templates.values():
         if isinstance(template, VideoStream):
             codec = template.codec_context
@@ -122,7 +122,7 @@ _END = bytes.fromhex("17 02 000000 00000010")
 """The end of an FLV stream with H.264: libavformat's trailer, an end-of-sequence tag."""
 
 
-def add_streams(sink: OutputContainer, request: Request) -> None:
+def add_streams(sink: OutputContainer, request: StreamRequest) -> None:
     """Add the request's streams to `sink`, with facts that libavformat would guess. Raises FFmpegError."""
     with av.open(io.BytesIO(request.head), "r", format="flv", options=SOURCE_OPTIONS) as head:
         for stream in head.streams:
@@ -135,7 +135,7 @@ def add_streams(sink: OutputContainer, request: Request) -> None:
                 copy.codec_context.sample_rate = request.sample_rate
 
 
-def packets(sink: OutputContainer) -> "Iterator[tuple[av.Packet[Stream], float]]":
+def demuxed_packets(sink: OutputContainer) -> "Iterator[tuple[av.Packet[Stream], float]]":
     """Yield each packet of the stream for `sink`, with its decoding time in seconds; raises FFmpegError.
 
     This process exits where the input breaks off. The recorder was killed, gave the attempt up, or reconnects to a

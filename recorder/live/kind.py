@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import msgspec
 
 from config.settings.addresses import SCHEMES
-from recorder.live.reason import Reason
+from recorder.live.reason import DestinationFault
 
 if TYPE_CHECKING:
-    from devices.uplink.connecting import Patience
+    from devices.uplink.connecting import Deadline
 
 
-class Request(msgspec.Struct, frozen=True):
+class StreamRequest(msgspec.Struct, frozen=True):
     """The description of a stream for a server, and the limits of streaming it.
 
     `head` is the beginning of the FLV stream: its tracks and their decoders' data. It lacks the picture's `width` and
@@ -45,12 +45,12 @@ class Request(msgspec.Struct, frozen=True):
     ca_file: str | None = None
 
 
-type Order = tuple[str, msgspec.Raw, Request]
+type ChildOrder = tuple[str, msgspec.Raw, StreamRequest]
 """The scheme of the address, the address as its kind parses it, and the request."""
-ORDERS = msgspec.json.Decoder[Order](Order.__value__)
+ORDERS = msgspec.json.Decoder[ChildOrder](ChildOrder.__value__)
 
 
-class Sent(msgspec.Struct, frozen=True, tag="sent"):
+class LinkReport(msgspec.Struct, frozen=True, tag="sent"):
     """A report: everything up to `dts_s` (seconds from the start of this attempt's FLV) was given to the network.
 
     TCP's buffer holds half a second of it, SRT's some seconds. `rtt_ms` is the round trip, and `unsent_bytes` are
@@ -66,15 +66,15 @@ class Sent(msgspec.Struct, frozen=True, tag="sent"):
     in_flight: int | None = None
 
 
-class Outcome(msgspec.Struct, frozen=True, tag="outcome"):
+class AttemptOutcome(msgspec.Struct, frozen=True, tag="outcome"):
     """The end of an attempt: reason (None on request), details (redacted), and the seconds it was live."""
 
-    reason: Reason | None = None
+    reason: DestinationFault | None = None
     detail: str = ""
     live_s: float = 0.0
 
 
-Report = str | Sent | Outcome
+ChildReport = str | LinkReport | AttemptOutcome
 """The child's current step, or one of the above.
 
 For a server: resolve, load, connect, secure, handshake, application or publish; for a folder: load, folder. An SRT
@@ -83,8 +83,8 @@ the newest keyframe.
 """
 
 
-type Tell = Callable[[Report], None]
-type Reached = Literal["ok", "ok-folder", "ok-listens", "port-taken", "port-forbidden", "not-here", "no-libsrt"]
+type SendReport = Callable[[ChildReport], None]
+type ReachResult = Literal["ok", "ok-folder", "ok-listens", "port-taken", "port-forbidden", "not-here", "no-libsrt"]
 """The result of trying a destination: a code of agent/checks/kinds/internet.py."""
 
 
@@ -123,14 +123,14 @@ class DestinationKind[Url: LiveUrl]:
     `parse` parses an address: its scheme, the rest after `://`, and the stream key if it is separate. It raises
     UsageError without repeating any of it. `publish` streams standard input (recorder/live/flv.py) until the input or
     the connection ends, sends reports, and returns the last one. It runs in its own process, which is killed where it
-    hangs. `reach` checks the place without streaming; it raises NetworkTrouble, NotLive and Stopped. `is_here`: no
-    network is used. `goes_on`: a broken-off stream is continued by the next one, and ended only where none follows.
+    hangs. `reach` tests the place without streaming; it raises NetworkError, DestinationError and Cancelled. `is_here`:
+    no network is used. `goes_on`: the next stream continues a broken-off one, which ends only where none follows.
     """
 
     url: type[Url]
     parse: Callable[[str, str, str | None], Url]
-    publish: Callable[[Request, Url, Tell], Report]
-    reach: "Callable[[Url, Path | None, Patience], Reached]"
+    publish: Callable[[StreamRequest, Url, SendReport], ChildReport]
+    reach: "Callable[[Url, Path | None, Deadline], ReachResult]"
     is_here: bool = False
     goes_on: bool = False
 

@@ -29,7 +29,7 @@ class PacketQueue:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._packets: deque[EncodedPacket] = deque()
-        self._flight = Flight()
+        self._flight = InFlightPackets()
         self._has_gap = False
         self._awaiting_keyframe = True
         self._started = False
@@ -67,12 +67,12 @@ class PacketQueue:
     def all_sent(self) -> None:
         """Mark all packets in flight as sent."""
         with self._lock:
-            self._flight = Flight()
+            self._flight = InFlightPackets()
 
     def put_back(self) -> None:
         """Put the packets in flight back in front, since the attempt failed."""
         with self._lock:
-            packets, self._flight = self._flight.packets, Flight()
+            packets, self._flight = self._flight.packets, InFlightPackets()
             if self._awaiting_keyframe:
                 self._count_dropped(packets)
             else:
@@ -190,7 +190,7 @@ def _is_start(packet: EncodedPacket) -> bool:
     return packet.track == Track.VIDEO and packet.is_keyframe
 
 
-class Flight:
+class InFlightPackets:
     """Packets that were taken and not reported as sent: their duration, and how slowly they are sent.
 
     They are in the order of `take`; drops may lie between two of them.

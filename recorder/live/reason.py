@@ -5,7 +5,7 @@ import os
 from enum import StrEnum
 
 
-class Reason(StrEnum):
+class DestinationFault(StrEnum):
     """The end of an attempt, or (TOO_SLOW) a fault of a live one; a contract, never renamed."""
 
     UNKNOWN_HOST = "unknown-host"
@@ -28,59 +28,63 @@ class Reason(StrEnum):
     FAILED = "failed"
 
 
-class NotLive(Exception):
+class DestinationError(Exception):
     """A destination cannot be streamed to; `detail` adds to the reason."""
 
-    def __init__(self, reason: Reason, detail: str = "") -> None:
+    def __init__(self, reason: DestinationFault, detail: str = "") -> None:
         super().__init__(reason)
         self.reason = reason
         self.detail = detail
 
 
 _SENTENCES = {
-    Reason.UNKNOWN_HOST: "the host of {where} cannot be looked up: check its spelling and this PC's network",
-    Reason.REFUSED: "{where} refuses connections: no streaming server listens there",
-    Reason.UNREACHABLE: "{where} cannot be reached from this network",
-    Reason.TIMEOUT: "{where} did not answer in time",
-    Reason.CERTIFICATE: "the certificate of {where} is not to be trusted: check the name and this PC's date",
-    Reason.TLS: "{where} does not speak TLS: check the port, or use rtmp:// instead of rtmps://",
-    Reason.REJECTED: "{where} does not accept the stream: check the address, and its line in the file of keys",
-    Reason.ALREADY_PUBLISHING: "{where} says that somebody already streams with this key",
-    Reason.TOO_SLOW: "the connection to {where} is too slow for this stream, so pictures are left out",
-    Reason.STALLED: "{where} stopped taking the stream",
-    Reason.CLOSED: "{where} closed the connection",
-    Reason.CALLER_LEFT: "whoever took the stream at {where} has gone: waiting for the next caller",
-    Reason.NOT_YET: "{where} had not answered yet when the recording ended",
-    Reason.FOLDER_MISSING: "there is no folder {where}: make it, or mount its disk",
-    Reason.NOT_WRITABLE: "this user may not write into {where}",
-    Reason.DISK_FULL: "the disk of {where} is full",
-    Reason.DISK_FAILED: "the disk of {where} failed",
-    Reason.FAILED: "streaming to {where} failed on this PC",
+    DestinationFault.UNKNOWN_HOST: "the host of {where} cannot be looked up: check its spelling and this PC's network",
+    DestinationFault.REFUSED: "{where} refuses connections: no streaming server listens there",
+    DestinationFault.UNREACHABLE: "{where} cannot be reached from this network",
+    DestinationFault.TIMEOUT: "{where} did not answer in time",
+    DestinationFault.CERTIFICATE: "the certificate of {where} is not to be trusted: check the name and this PC's date",
+    DestinationFault.TLS: "{where} does not speak TLS: check the port, or use rtmp:// instead of rtmps://",
+    DestinationFault.REJECTED: (
+        "{where} does not accept the stream: check the address, and its line in the file of keys"
+    ),
+    DestinationFault.ALREADY_PUBLISHING: "{where} says that somebody already streams with this key",
+    DestinationFault.TOO_SLOW: "the connection to {where} is too slow for this stream, so pictures are left out",
+    DestinationFault.STALLED: "{where} stopped taking the stream",
+    DestinationFault.CLOSED: "{where} closed the connection",
+    DestinationFault.CALLER_LEFT: "whoever took the stream at {where} has gone: waiting for the next caller",
+    DestinationFault.NOT_YET: "{where} had not answered yet when the recording ended",
+    DestinationFault.FOLDER_MISSING: "there is no folder {where}: make it, or mount its disk",
+    DestinationFault.NOT_WRITABLE: "this user may not write into {where}",
+    DestinationFault.DISK_FULL: "the disk of {where} is full",
+    DestinationFault.DISK_FAILED: "the disk of {where} failed",
+    DestinationFault.FAILED: "streaming to {where} failed on this PC",
 }
 _NO_WAY_THERE = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EADDRNOTAVAIL)
 _FOLDER_REASONS = {
-    errno.ENOENT: Reason.FOLDER_MISSING,
-    errno.ENOTDIR: Reason.FOLDER_MISSING,
-    errno.EACCES: Reason.NOT_WRITABLE,
-    errno.EPERM: Reason.NOT_WRITABLE,
-    errno.EROFS: Reason.NOT_WRITABLE,
-    errno.EBADF: Reason.NOT_WRITABLE,  # flock(2) on a read-only NFS file
-    errno.ENOSPC: Reason.DISK_FULL,
-    errno.EDQUOT: Reason.DISK_FULL,
+    errno.ENOENT: DestinationFault.FOLDER_MISSING,
+    errno.ENOTDIR: DestinationFault.FOLDER_MISSING,
+    errno.EACCES: DestinationFault.NOT_WRITABLE,
+    errno.EPERM: DestinationFault.NOT_WRITABLE,
+    errno.EROFS: DestinationFault.NOT_WRITABLE,
+    errno.EBADF: DestinationFault.NOT_WRITABLE,  # flock(2) on a read-only NFS file
+    errno.ENOSPC: DestinationFault.DISK_FULL,
+    errno.EDQUOT: DestinationFault.DISK_FULL,
 }
 
 
-def sentence(reason: Reason, where: str, detail: str = "") -> str:
+def fault_sentence(reason: DestinationFault, where: str, detail: str = "") -> str:
     """Return the sentence for `where` (host and port); `detail` is the other side's message, redacted."""
     said = _SENTENCES[reason].format(where=where)
     return f"{said} ({detail})" if detail else said
 
 
-def no_way(number: int | None) -> NotLive:
+def unreachable(number: int | None) -> DestinationError:
     """Return the error for a failed connect by its errno, a refusal excepted."""
-    return NotLive(Reason.UNREACHABLE, os.strerror(number) if number and number in _NO_WAY_THERE else "")
+    return DestinationError(
+        DestinationFault.UNREACHABLE, os.strerror(number) if number and number in _NO_WAY_THERE else ""
+    )
 
 
-def folder_reason(number: int) -> Reason:
+def folder_reason(number: int) -> DestinationFault:
     """Return the reason for a folder's or disk's errno."""
-    return _FOLDER_REASONS.get(number, Reason.DISK_FAILED)
+    return _FOLDER_REASONS.get(number, DestinationFault.DISK_FAILED)

@@ -72,7 +72,7 @@ def host_and_port(place: str, hint: str) -> tuple[str, int | None]:
     return host, port
 
 
-def shown(host: str, port: int) -> str:
+def format_host(host: str, port: int) -> str:
     """Return host and port, for people and for an address."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
@@ -103,7 +103,7 @@ class RtmpUrl(msgspec.Struct, frozen=True, tag="rtmp"):
     @property
     def where(self) -> str:
         """Host and port."""
-        return shown(self.host, self.port)
+        return format_host(self.host, self.port)
 
     @property
     def server(self) -> str:
@@ -192,7 +192,7 @@ class SrtUrl(msgspec.Struct, frozen=True, tag="srt"):
     @property
     def where(self) -> str:
         """Host and port."""
-        return shown(self.host, self.port) if self.host else f"port {self.port}"
+        return format_host(self.host, self.port) if self.host else f"port {self.port}"
 
     @property
     def secrets(self) -> tuple[str, ...]:

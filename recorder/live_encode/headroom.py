@@ -12,13 +12,13 @@ import msgspec
 
 from config.errors import LiputError, StateError
 from config.settings.schema import Profile
-from config.state import Store, state_folder
+from config.state import StateFile, state_folder
 from config.version import VERSION
 from devices.host import threads
 from devices.host.child import ChildProcess, python_module
 
 
-class Question(msgspec.Struct, frozen=True):
+class HeadroomQuery(msgspec.Struct, frozen=True):
     """The encodes of a session."""
 
     profile: Profile
@@ -27,7 +27,7 @@ class Question(msgspec.Struct, frozen=True):
     settings: str | None = None  # file with the controls of cameras
 
 
-def encode_question(asked: Question) -> bytes:
+def encode_question(asked: HeadroomQuery) -> bytes:
     """Return the question as JSON."""
     return msgspec.json.encode(asked, enc_hook=str)  # for the frame rate, a fraction
 
@@ -59,46 +59,46 @@ class Headroom(msgspec.Struct, frozen=True, kw_only=True):
         return self.spare >= SPARE
 
 
-def cores() -> int:
+def usable_cores() -> int:
     """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0))
 
 
 LONGEST_S = 300.0  # a measurement that takes longer means no headroom
 
-NOTHING_TO_SPARE = Headroom(one_encode=cores(), two_encodes=2 * cores(), cores=cores())
+NOTHING_TO_SPARE = Headroom(one_encode=usable_cores(), two_encodes=2 * usable_cores(), cores=usable_cores())
 """Result of a measurement that was too slow; kept, else each armed session would try again."""
 
 type Figures = dict[str, Headroom]
 
 
-def figures() -> Store[Figures]:
+def headroom_store() -> StateFile[Figures]:
     """Return the file of results, keyed by question, CPU and version."""
-    return Store(state_folder() / "headroom.json", Figures.__value__, {})
+    return StateFile(state_folder() / "headroom.json", Figures.__value__, {})
 
 
-def remembered(asked: Question) -> Headroom | None:
+def remembered(asked: HeadroomQuery) -> Headroom | None:
     """Return the known result; None if there is none or the file cannot be read."""
     try:
-        return figures().read().get(_result_key(asked))
+        return headroom_store().read().get(_result_key(asked))
     except StateError:
         return None
 
 
-def remember(asked: Question, found: Headroom) -> None:
+def remember(asked: HeadroomQuery, found: Headroom) -> None:
     """Keep a result. Raises StateError."""
-    figures().change(lambda before: {**before, _result_key(asked): found})
+    headroom_store().change(lambda before: {**before, _result_key(asked): found})
 
 
-def measure(asked: Question) -> Headroom:
+def measure_and_remember(asked: HeadroomQuery) -> Headroom:
     """Measure and keep the result. Blocks; raises LiputError."""
-    found = Measurement().run(asked)
+    found = HeadroomMeasurement().run(asked)
     remember(asked, found)
     return found
 
 
-class Measurement:
-    """One run of recorder.live_encode.measure; `stop` ends it from another thread."""
+class HeadroomMeasurement:
+    """One run of recorder.live_encode.measure_child; `stop` ends it from another thread."""
 
     def __init__(self) -> None:
         self.found: Headroom | None = None  # result of `look_up`; None until known
@@ -107,7 +107,7 @@ class Measurement:
         self._thread: threading.Thread | None = None
         self.child: ChildProcess | None = None
 
-    def run(self, asked: Question) -> Headroom:
+    def run(self, asked: HeadroomQuery) -> Headroom:
         """Return the result. Blocks; raises LiputError without one."""
         try:
             child = self._start()
@@ -132,7 +132,7 @@ class Measurement:
         with self._lock:
             if self._is_stopped:
                 raise LiputError("the measurement was ended")
-            self.child = ChildProcess(python_module("recorder.live_encode.measure"))
+            self.child = ChildProcess(python_module("recorder.live_encode.measure_child"))
             return self.child
 
     def stop(self) -> None:
@@ -142,13 +142,13 @@ class Measurement:
             if self.child is not None:
                 self.child.send(signal.SIGKILL)
 
-    def look_up(self, asked: Question, *, measures: bool) -> Self:
+    def look_up(self, asked: HeadroomQuery, *, measures: bool) -> Self:
         """Look up a result on a thread, and measure it if `measures` and unknown; never raises."""
         with suppress(RuntimeError):  # too many threads
-            self._thread = threads.start(self._find, asked, measures, name="headroom")
+            self._thread = threads.start_thread(self._find, asked, measures, name="headroom")
         return self
 
-    def _find(self, asked: Question, measures: bool) -> None:  # noqa: FBT001 - given to a thread
+    def _find(self, asked: HeadroomQuery, measures: bool) -> None:  # noqa: FBT001 - given to a thread
         with suppress(Exception):
             self.found = remembered(asked)
             if self.found is None and measures:
@@ -161,11 +161,11 @@ class Measurement:
             self._thread.join(timeout_s)
 
 
-def _result_key(asked: Question) -> str:
+def _result_key(asked: HeadroomQuery) -> str:
     """Return the key of a result; bit rates hardly matter."""
     profile = asked.profile
     what = f"{profile.width}x{profile.height} {profile.fps}/s {profile.preset}"
-    return f"{what}; {_cpu()}; {cores()} cores; liput {VERSION}"
+    return f"{what}; {_cpu()}; {usable_cores()} cores; liput {VERSION}"
 
 
 def _cpu() -> str:
@@ -190,14 +190,16 @@ class StreamPlan:
     least: int
     most: int
     sound: int = 0
-    question: Question | None = None
+    question: HeadroomQuery | None = None
 
 
-type Encode = Literal["shared", "separate"]  # the recording's packets, or a separate encode
-type Why = Literal["set", "headroom", "no-headroom", "not-measured", "failed"]  # part of the command line's contract
+type EncodeMode = Literal["shared", "separate"]  # the recording's packets, or a separate encode
+type EncodeReason = Literal[
+    "set", "headroom", "no-headroom", "not-measured", "failed"
+]  # part of the command line's contract
 
 
-def choose(wish: str, headroom: Headroom | None) -> tuple[Encode, Why]:
+def choose_encode(wish: str, headroom: Headroom | None) -> tuple[EncodeMode, EncodeReason]:
     """Return the encode of a session that begins now, and the reason; `wish` is `[video] stream_encode`."""
     if wish != AUTO:
         return SEPARATE if wish == SEPARATE else SHARED, "set"

@@ -1,7 +1,7 @@
 """The session's event log: written beside the recording, and read back by recorder.
 
 One thread for each file appends events as JSON lines and syncs them. A file gets all events since the session began, as
-far as memory holds them. `Repeats` thins frequent events first.
+far as memory holds them. `EventLimiter` thins frequent events first.
 """
 
 import os
@@ -13,19 +13,19 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from config.events import Emit, Event, encoded
-from config.files import number, open_regular
+from config.events import Emit, Event, encode_event
+from config.files import json_number, open_regular
 from devices.health.faults import HealthChange
 from devices.host.background import BackgroundTask
 from devices.host.clock import NANOSECONDS, Clock
-from devices.host.throttle import Bucket
-from recorder.model.names import storable
-from recorder.model.troubles import RECOVERED, TOLD_BY_TRACKS, kind_of
+from devices.host.throttle import TokenBucket
+from recorder.model.names import utf8_safe
+from recorder.model.session_faults import REPORTED_BY_TRACKS, SOURCE_RECOVERED, kind_of_fault
 
 MOST_BYTES = 8 << 20
 
 
-class History:
+class LineBuffer:
     """The newest lines, `most_bytes` in all, numbered from 0. `add`, `end` and `batch` are thread-safe."""
 
     def __init__(self, most_bytes: int = MOST_BYTES) -> None:
@@ -59,11 +59,11 @@ class History:
         """Return lines from `number` on, about `most_bytes`, and the next number; none if it was dropped."""
         with self._lock:
             there = range(number, self.first + len(self._lines)) if number >= self.first else ()
-            lines = some(map(self.line, there), most_bytes)
+            lines = first_lines(map(self.line, there), most_bytes)
         return b"".join(lines), number + len(lines)
 
 
-def some(lines: Iterable[bytes], most_bytes: int) -> list[bytes]:
+def first_lines(lines: Iterable[bytes], most_bytes: int) -> list[bytes]:
     """Return the first lines: at least one, and about `most_bytes` in all."""
     taken, size = [], 0
     for line in lines:
@@ -110,14 +110,14 @@ EVENTS_LEFT_OUT = "events-left-out"
 
 @dataclass(slots=True)
 class _Withheld:
-    bucket: Bucket
+    bucket: TokenBucket
     left_out: int = 0
     last: Event | None = None
     """The newest withheld event. It is logged unless another one follows."""
 
 
 @dataclass(slots=True)
-class Repeats:
+class EventLimiter:
     """Limits events of one kind and subject, and counts the rest. Not thread-safe; seconds are of any steady clock."""
 
     _known: dict[tuple[str, str], _Withheld] = field(default_factory=dict)
@@ -125,7 +125,7 @@ class Repeats:
     def take(self, event: Event, now_s: float) -> list[Event]:
         """Return the events to log now. The order within one subject stays."""
         key = event.kind, event.subject
-        often = self._known.pop(key, None) or _Withheld(Bucket(AT_ONCE, PER_S, now_s))
+        often = self._known.pop(key, None) or _Withheld(TokenBucket(AT_ONCE, PER_S, now_s))
         self._known[key] = often  # moves the pair to the end
         if often.bucket.wait_s(now_s):
             often.left_out += often.last is not None
@@ -178,24 +178,24 @@ def fault_reporter(emit: Emit) -> Callable[[HealthChange], None]:
     """Return a callback that emits an event when a fault begins or ends (devices.health.faults.OnChange)."""
 
     def tell(change: HealthChange) -> None:
-        if change.fault in TOLD_BY_TRACKS:
+        if change.fault in REPORTED_BY_TRACKS:
             return
-        kind, message = kind_of(change.fault), change.reason
+        kind, message = kind_of_fault(change.fault), change.reason
         if not change.begun:
-            kind, message = RECOVERED, f"{change.name} is well again; it was: {change.reason}"
+            kind, message = SOURCE_RECOVERED, f"{change.name} is well again; it was: {change.reason}"
         state = str(change.health.state)
         emit(kind, change.name, message, device=change.device, fault=str(change.fault), state=state)
 
     return tell
 
 
-class KeptLines:
+class HeadAndTail:
     """Lines numbered from 0: all of the head, and the newest of the rest. Needs the caller's lock."""
 
     def __init__(self, head_bytes: int = HEAD_BYTES, tail_bytes: int = TAIL_BYTES) -> None:
         self._head: list[bytes] = []
         self._room = head_bytes
-        self._tail = History(tail_bytes)
+        self._tail = LineBuffer(tail_bytes)
 
     @property
     def end(self) -> int:
@@ -219,7 +219,7 @@ class KeptLines:
         elif self._tail.first:
             end = min(end, first)  # the dropped lines follow
         number += missing
-        lines = some(map(self._line, range(number, end)), most_bytes)
+        lines = first_lines(map(self._line, range(number, end)), most_bytes)
         return b"".join(lines), number + len(lines), missing
 
     def _line(self, number: int) -> bytes:
@@ -243,14 +243,14 @@ class EventLog:
         self._clock = clock
         self._listener = listener
         self._changed = threading.Condition()
-        self._lines = KeptLines()
-        self._repeats = Repeats()
+        self._lines = HeadAndTail()
+        self._repeats = EventLimiter()
         self._files: list[_File] = []
 
     def __call__(self, kind: str, subject: str, message: str, **detail: object) -> None:
         """Log an event; see config.events.Emit."""
         detail = {name: _storable_value(value) for name, value in detail.items()}
-        event = Event(self._clock.now(), kind, storable(subject), detail, storable(message))
+        event = Event(self._clock.now(), kind, utf8_safe(subject), detail, utf8_safe(message))
         with self._changed:
             self._append(self._repeats.take(event, self._now_s()))
         if self._listener:
@@ -274,7 +274,7 @@ class EventLog:
 
     def _append(self, events: Iterable[Event]) -> None:
         for event in events:
-            self._lines.add(encoded(event))
+            self._lines.add(encode_event(event))
             self._changed.notify_all()
 
     def _now_s(self) -> float:
@@ -296,7 +296,7 @@ class EventLog:
                 self._changed.wait(LOOK_S)
                 self._append(self._repeats.due(self._now_s()))
             lines, after, missing = self._lines.batch(number, end, BATCH)
-        return (encoded(self._left_out(missing)) if missing else b"") + lines, after
+        return (encode_event(self._left_out(missing)) if missing else b"") + lines, after
 
     def _left_out(self, count: int) -> Event:
         message = f"{count} events are missing here: there were more than this PC keeps for a disk that takes none"
@@ -350,7 +350,7 @@ class _File:
 def _storable_value(value: object) -> object:
     """Return a JSON value with text that UTF-8 can hold: file names need not be UTF-8."""
     if isinstance(value, str):
-        return storable(value)
+        return utf8_safe(value)
     if isinstance(value, Mapping):
         return {name: _storable_value(inner) for name, inner in value.items()}
     return [_storable_value(inner) for inner in value] if isinstance(value, list | tuple) else value
@@ -358,57 +358,57 @@ def _storable_value(value: object) -> object:
 
 RECOVERED_KIND = "session-recovered"  # recovery adds this event to a log
 
-type Line = Mapping[str, Any]
+type EventLine = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class RecordingRun:
     """The events of one recorder: `armed` before it recorded, `recording` since.
 
     `offset_s` is the start of its recording in media time. `began_at` is None if it never recorded, `killed_at` for the
     last recorder.
     """
 
-    armed: Sequence[Line]
-    recording: Sequence[Line]
+    armed: Sequence[EventLine]
+    recording: Sequence[EventLine]
     offset_s: float
     began_at: datetime | None
     killed_at: datetime | None
 
 
-def runs(lines: Iterable[Line]) -> list[Run]:
+def recorder_runs(lines: Iterable[EventLine]) -> list[RecordingRun]:
     """Return the recorders of a session from its log, without the events that recovery added."""
-    found: list[Run] = []
-    told: list[Line] = []
+    found: list[RecordingRun] = []
+    told: list[EventLine] = []
     offset_s = 0.0
     for line in lines:
         if not isinstance(line.get("detail"), Mapping) or line.get("kind") == RECOVERED_KIND:
             continue
         if line.get("kind") == "session-resumed":
-            detail, at = line["detail"], moment(line.get("at"))
-            killed_at = at - timedelta(seconds=max(0.0, number(detail.get("missing_s")) or 0.0)) if at else None
+            detail, at = line["detail"], time_in_line(line.get("at"))
+            killed_at = at - timedelta(seconds=max(0.0, json_number(detail.get("missing_s")) or 0.0)) if at else None
             later = _next_recorder(told, killed_at)
             found.append(_run(told[:later], offset_s, killed_at))
-            told, offset_s = told[later:], number(detail.get("offset_s")) or 0.0
+            told, offset_s = told[later:], json_number(detail.get("offset_s")) or 0.0
         told.append(line)
     return [*found, _run(told, offset_s, None)]
 
 
-def _next_recorder(told: Sequence[Line], killed_at: datetime | None) -> int:
+def _next_recorder(told: Sequence[EventLine], killed_at: datetime | None) -> int:
     """Return the index of the next recorder's first line: its sources report before `session-resumed`."""
     place = len(told)
-    while killed_at and place and (at := moment(told[place - 1].get("at"))) and at > killed_at:
+    while killed_at and place and (at := time_in_line(told[place - 1].get("at"))) and at > killed_at:
         place -= 1
     return place
 
 
-def _run(told: Sequence[Line], offset_s: float, killed_at: datetime | None) -> Run:
+def _run(told: Sequence[EventLine], offset_s: float, killed_at: datetime | None) -> RecordingRun:
     live = next((place for place, line in enumerate(told) if line.get("kind") == "session-live"), None)
-    began_at = None if live is None else moment(told[live].get("at"))
-    return Run(told[: live or 0], told[live or 0 :], offset_s, began_at, killed_at)
+    began_at = None if live is None else time_in_line(told[live].get("at"))
+    return RecordingRun(told[: live or 0], told[live or 0 :], offset_s, began_at, killed_at)
 
 
-def moment(value: object) -> datetime | None:
+def time_in_line(value: object) -> datetime | None:
     """Return the time in a line; None if it is not an ISO time with an offset."""
     try:
         at = datetime.fromisoformat(value) if isinstance(value, str) else None

@@ -18,8 +18,8 @@ type Seconds = Annotated[float, Meta(ge=0, le=1e9)]
 type Uuid = Annotated[str, Meta(pattern="^[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$")]
 type Moment = Annotated[datetime, Meta(tz=True)]
 
-MOST = 2000  # marks of one session: this bounds the cost of a program that marks in a loop
-MOST_TOLD = 8  # marks in the status: a page has room for this many
+MOST_MARKS = 2000  # marks of one session: this bounds the cost of a program that marks in a loop
+MOST_MARKS_SHOWN = 8  # marks in the status: a page has room for this many
 
 
 class Mark(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,8 +47,8 @@ class Marks:
             raise UsageError("the mark has no text", hint='say what begins here: liput mark "Pertanyaan"')
         mark = Mark(at=self._clock.now(), media_s=media_s, text=" ".join(text.split()))
         with self._lock:
-            if len(self._marks) >= MOST:
-                raise UsageError(f"this session has {MOST} marks already", hint="it goes on without more of them")
+            if len(self._marks) >= MOST_MARKS:
+                raise UsageError(f"this session has {MOST_MARKS} marks already", hint="it goes on without more of them")
             self._marks.append(mark)
             number = len(self._marks)
         self._emit("mark", mark.text, f"Marked: {mark.text}", media_s=media_s, number=number)
@@ -63,5 +63,5 @@ class Marks:
     def lines(self) -> list[MarkLine]:
         """Return the newest marks for the status, in the session's media time."""
         with self._lock:
-            newest = self._marks[-MOST_TOLD:]
+            newest = self._marks[-MOST_MARKS_SHOWN:]
         return [MarkLine(media_s=round(mark.media_s + self.offset_s, 3), text=mark.text) for mark in newest]

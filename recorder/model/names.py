@@ -26,14 +26,14 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
-def storable(text: str) -> str:
+def utf8_safe(text: str) -> str:
     """Return `text` with U+FFFD in place of bytes that were not UTF-8."""
     return _SURROGATE.sub("\ufffd", text)
 
 
 def one_line(text: str) -> str:
     """Return `text` on one line without control characters, safe in a header field and on a terminal."""
-    return " ".join(_CONTROL.sub(" ", storable(text)).split())
+    return " ".join(_CONTROL.sub(" ", utf8_safe(text)).split())
 
 
 def shortened(text: str, most: int) -> str:
@@ -57,19 +57,19 @@ def slug(title: str, fallback: str = "sesi") -> str:
     return words.strip("-") or fallback
 
 
-def near(key: str, known: Sequence[str], most: int) -> list[str]:
+def similar_names(key: str, known: Sequence[str], most: int) -> list[str]:
     """Return up to `most` names of `known` that resemble `key`, the likeliest first."""
     alike = difflib.get_close_matches(key, known, most, cutoff=0.5)
     return [*alike, *(name for name in known if slug(key) in name and name not in alike)][:most]
 
 
-def session_of(name: str) -> str:
+def session_in_name(name: str) -> str:
     """Return the package's name for the name of a work folder."""
     match = NAME.fullmatch(name)
     return match["session"] if match else name
 
 
-def of_part(session: str, part: int, copy: int = 1) -> str:
+def package_of_part(session: str, part: int, copy: int = 1) -> str:
     """Return the package's name for a part and a copy, both counted from 1."""
     return session + (f".copy{copy}" if copy > 1 else "") + (f".{part}" if part > 1 else "")
 
@@ -79,7 +79,7 @@ def uuid_of_part(session: str, part: int, copy: int = 1) -> str:
     return session if part == copy == 1 else str(uuid5(NAMESPACE_URL, f"urn:uuid:{session}#copy{copy}.part{part}"))
 
 
-def time_in(name: str) -> datetime | None:
+def start_in_name(name: str) -> datetime | None:
     """Return the start of the session from a package's name, in this PC's time zone; None if it has none."""
     match = NAME.fullmatch(name)
     if match is None:
@@ -90,18 +90,18 @@ def time_in(name: str) -> datetime | None:
         return None
 
 
-def corrected(name: str) -> str | None:
+def corrected_name(name: str) -> str | None:
     """Return the package's name for the hidden folder of a correction; None for another folder."""
     end = next((end for end in (NEW, OLD) if name.endswith(end)), "")
     return name[1 : -len(end)] if end and name.startswith(".") and len(name) > len(end) + 1 else None
 
 
-def replaced(name: str) -> str | None:
+def replaced_name(name: str) -> str | None:
     """Return the package's name for the hidden folder of its former version; None for another folder."""
-    return corrected(name) if name.endswith(OLD) else None
+    return corrected_name(name) if name.endswith(OLD) else None
 
 
-def part_of(name: str) -> int:
+def part_in_name(name: str) -> int:
     """Return the number of the part in the name of a work folder, counted from 1."""
     match = NAME.fullmatch(name)
     number = match["part"] if match else None

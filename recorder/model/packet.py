@@ -1,4 +1,4 @@
-"""Encoded packets: immutable, shared by all sinks. `KeptPackets` keeps them until a file begins."""
+"""Encoded packets: immutable, shared by all sinks. `PacketBacklog` keeps them until a file begins."""
 
 from collections import deque
 from dataclasses import dataclass
@@ -13,8 +13,8 @@ class Track(StrEnum):
     AUDIO = "audio"
 
 
-PROGRAM = frozenset(Track)
-RUN_IN = Fraction(1, 20)  # seconds of sound before a start: an AAC decoder needs a frame or two to settle
+PROGRAM_TRACKS = frozenset(Track)
+AUDIO_RUN_IN = Fraction(1, 20)  # seconds of sound before a start: an AAC decoder needs a frame or two to settle
 
 type TrackId = str
 """A Track, or the name of another sound track for the recording only (`sound_track`)."""
@@ -63,10 +63,10 @@ class EncodedPacket:
         return self.dts * self.time_base.numerator / self.time_base.denominator
 
 
-MOST_BYTES = 64_000_000  # half a minute of 16 Mb/s, or more than a minute of 1080p60
+MOST_PACKET_BYTES = 64_000_000  # half a minute of 16 Mb/s, or more than a minute of 1080p60
 
 
-class KeptPackets:
+class PacketBacklog:
     """Packets in memory, dropped in groups that begin at keyframes of the `leading` track. Not thread-safe."""
 
     def __init__(self, leading: TrackId = Track.VIDEO) -> None:
@@ -93,7 +93,7 @@ class KeptPackets:
         """Drop all packets before the keyframe at `index`. RUN_IN of the other tracks before it stays."""
         for _ in range(index):
             self._drop(self.leaders)
-        begin = self.leaders[0].begins - RUN_IN
+        begin = self.leaders[0].begins - AUDIO_RUN_IN
         while self.others and self.others[0].ends <= begin:
             self._drop(self.others)
 
@@ -123,7 +123,7 @@ class KeptPackets:
 
     def from_leader(self, first: int) -> list[EncodedPacket]:
         """Return leading packets from index `first` on, and the packets of the other tracks from there."""
-        begin = (self.leaders[first].begins if self.leaders else Fraction(0)) - RUN_IN
+        begin = (self.leaders[first].begins if self.leaders else Fraction(0)) - AUDIO_RUN_IN
         return [*list(self.leaders)[first:], *(packet for packet in self.others if packet.ends > begin)]
 
     def clear(self) -> None:

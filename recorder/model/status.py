@@ -7,7 +7,7 @@ from enum import StrEnum
 
 import msgspec
 
-from devices.health.faults import HealthBoard
+from devices.health.faults import SessionDeviceHealth
 from devices.model.device import Health
 
 
@@ -23,9 +23,9 @@ class SessionState(StrEnum):
     FAILED = "failed"
 
 
-BEFORE = (SessionState.ARMED, SessionState.IDLE)
-RECORDS = (SessionState.LIVE, SessionState.DEGRADED)
-AFTER = (SessionState.SEALING, SessionState.SEALED, SessionState.FAILED)
+STATES_BEFORE = (SessionState.ARMED, SessionState.IDLE)
+STATES_RECORDING = (SessionState.LIVE, SessionState.DEGRADED)
+STATES_AFTER = (SessionState.SEALING, SessionState.SEALED, SessionState.FAILED)
 """The states before a session records, while it records, and afterwards."""
 
 TRANSITIONS: Mapping[SessionState, frozenset[SessionState]] = {
@@ -75,7 +75,7 @@ class StateMachine:
     def judge(self, *, is_troubled: bool) -> SessionState:
         """Enter DEGRADED or LIVE if the session records; return the state."""
         with self._lock:
-            if self._state in RECORDS:
+            if self._state in STATES_RECORDING:
                 self._state = SessionState.DEGRADED if is_troubled else SessionState.LIVE
             return self._state
 
@@ -107,7 +107,7 @@ class SourceLine(msgspec.Struct, frozen=True, kw_only=True):
     health: Health
 
 
-def source_lines(board: HealthBoard) -> list[SourceLine]:
+def source_lines(board: SessionDeviceHealth) -> list[SourceLine]:
     """Return a line for each device on the board."""
     return [
         SourceLine(id=device.id, name=device.name, role=device.role, health=health)
@@ -252,7 +252,7 @@ class NamedCpu(msgspec.Struct, frozen=True, kw_only=True):
 class StageFigures(msgspec.Struct, frozen=True, kw_only=True):
     """CPU seconds since the recorder's process began, and the seconds that passed since.
 
-    `cpu_s` includes `children_s` of child processes. `stages` add up to `cpu_s` (names: capture/timing.py), the largest
+    `cpu_s` includes `children_s` of child processes. `stages` add up to `cpu_s` (capture/cpu_stages.py), the largest
     first. `threads` and `processes` miss those that ended between two looks; `stages` have them.
     """
 

@@ -17,7 +17,7 @@ HEAD = struct.Struct(">I4s")
 HEAD_BYTES = 16
 """The largest head of a box: with a size of 64 bits."""
 
-type Parts = list[bytes]
+type BoxParts = list[bytes]
 """Boxes in pieces, which are never joined in memory."""
 
 
@@ -30,7 +30,7 @@ class Box(NamedTuple):
     end: int
 
 
-def box_in(data: bytes, position: int, base: int = 0) -> Box | None:
+def parse_box(data: bytes, position: int, base: int = 0) -> Box | None:
     """Return the box at `position` of `data` (`base` in the file), maybe cut off; None without a head."""
     if len(data) - position < HEAD.size:
         return None
@@ -42,46 +42,46 @@ def box_in(data: bytes, position: int, base: int = 0) -> Box | None:
     return Box(kind, start, start + head, start + size) if size >= head else None
 
 
-def box_at(descriptor: int, position: int) -> Box | None:
+def read_box(descriptor: int, position: int) -> Box | None:
     """Return the box at `position` of a file, complete or not; None without a valid head."""
-    return box_in(os.pread(descriptor, HEAD_BYTES, position), 0, position)
+    return parse_box(os.pread(descriptor, HEAD_BYTES, position), 0, position)
 
 
-def content_of(descriptor: int, box: Box) -> bytes:
+def read_content(descriptor: int, box: Box) -> bytes:
     """Return a box's content from a file."""
     return os.pread(descriptor, box.end - box.content, box.content)
 
 
-def boxes(content: bytes) -> Iterator[tuple[bytes, bytes]]:
+def child_boxes(content: bytes) -> Iterator[tuple[bytes, bytes]]:
     """Yield (type, content) of each box in `content`."""
     position = 0
-    while (box := box_in(content, position)) is not None:
+    while (box := parse_box(content, position)) is not None:
         yield box.kind, content[box.content : box.end]
         position = box.end
 
 
-def adds_up(content: bytes) -> bool:
+def is_filled_by_boxes(content: bytes) -> bool:
     """Return whether the boxes in `content` fill it."""
     position = 0
-    while (box := box_in(content, position)) is not None:
+    while (box := parse_box(content, position)) is not None:
         position = box.end
     return position == len(content)
 
 
-def find(content: bytes, *path: bytes) -> bytes:
+def find_box(content: bytes, *path: bytes) -> bytes:
     """Return the content of the first box at `path`; 32 zeros where it is missing."""
     for name in path:
-        content = next((inner for kind, inner in boxes(content) if kind == name), bytes(32))
+        content = next((inner for kind, inner in child_boxes(content) if kind == name), bytes(32))
     return content
 
 
-def box(kind: bytes, *content: bytes | Parts) -> Parts:
+def make_box(kind: bytes, *content: bytes | BoxParts) -> BoxParts:
     """Return a box around `content`."""
     parts = [part for piece in content for part in ([piece] if isinstance(piece, bytes) else piece)]
-    return [HEAD.pack(HEAD.size + length(parts), kind), *parts]
+    return [HEAD.pack(HEAD.size + total_bytes(parts), kind), *parts]
 
 
-def length(parts: Sequence[bytes]) -> int:
+def total_bytes(parts: Sequence[bytes]) -> int:
     """Return the bytes of `parts` in all."""
     return sum(map(len, parts))
 
@@ -95,7 +95,7 @@ LARGEST_32 = (1 << 32) - 1
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
+class FileHead:
     """The head of a fragmented file, and the content of its first `moov`; a torn head says closed, but has no index."""
 
     moov: Box
@@ -103,25 +103,25 @@ class Head:
     is_torn: bool = False
 
 
-def head_of(descriptor: int, size: int) -> Head | None:
+def read_head(descriptor: int, size: int) -> FileHead | None:
     """Return the head of a file of `size` bytes; None for a closed or foreign file."""
-    ftyp = box_at(descriptor, 0)
+    ftyp = read_box(descriptor, 0)
     if ftyp is None or ftyp.kind != b"ftyp":
         return None
-    first = box_at(descriptor, ftyp.end)
+    first = read_box(descriptor, ftyp.end)
     if first is not None and first.kind == b"moov" and first.end <= size and first.start + HEAD_BYTES <= SECTOR:
-        content = content_of(descriptor, first)
-        if adds_up(content) and any(kind == b"mvex" for kind, _ in boxes(content)):
-            return Head(first, content)
+        content = read_content(descriptor, first)
+        if is_filled_by_boxes(content) and any(kind == b"mvex" for kind, _ in child_boxes(content)):
+            return FileHead(first, content)
     if first is None or first.kind != b"mdat" or _is_indexed(descriptor, ftyp.end, size):
         return None
     moov = _moov_inside(descriptor, first, size)
-    return moov and Head(moov, FIRST_HEAD + content_of(descriptor, moov)[len(FIRST_HEAD) :], is_torn=True)
+    return moov and FileHead(moov, FIRST_HEAD + read_content(descriptor, moov)[len(FIRST_HEAD) :], is_torn=True)
 
 
 def is_closed(descriptor: int, size: int) -> bool:
     """Return whether a file of `size` bytes is an ordinary MP4 with a complete index. Raises OSError."""
-    ftyp = box_at(descriptor, 0)
+    ftyp = read_box(descriptor, 0)
     return ftyp is not None and ftyp.kind == b"ftyp" and _is_indexed(descriptor, ftyp.end, size)
 
 
@@ -148,9 +148,11 @@ def has_hole(descriptor: int, start: int, end: int, least: int = 1) -> bool:
 def _is_indexed(descriptor: int, position: int, size: int) -> bool:
     """Return whether the boxes from `position` on hold a complete index and no fragments."""
     indexed = False
-    while (box := box_at(descriptor, position)) is not None and box.end <= size and box.kind != b"moof":
+    while (box := read_box(descriptor, position)) is not None and box.end <= size and box.kind != b"moof":
         if box.kind == b"moov":
-            indexed = adds_up(content_of(descriptor, box)) and not has_hole(descriptor, box.start, box.end, SECTOR)
+            indexed = is_filled_by_boxes(read_content(descriptor, box)) and not has_hole(
+                descriptor, box.start, box.end, SECTOR
+            )
         position = box.end
     return indexed and position == size
 
@@ -159,12 +161,12 @@ def _moov_inside(descriptor: int, mdat: Box, size: int) -> Box | None:
     """Return the `moov` at the beginning of `mdat`, None without one."""
     start = mdat.start
     position = start + HEAD.size
-    first = box_at(descriptor, position)
+    first = read_box(descriptor, position)
     if mdat.content - start == HEAD_BYTES:  # the size of 64 bits has overwritten the head of the first box
         first = Box(b"mvhd", position, position + HEAD.size, position + MVHD_BYTES)
     box, there = first, set()
     while box is not None and box.end <= size and box.kind != b"moof":
         there.add(box.kind)
         position = box.end
-        box = box_at(descriptor, position)
+        box = read_box(descriptor, position)
     return Box(b"moov", start, start + HEAD.size, position) if {b"mvhd", b"trak", b"mvex"} <= there else None

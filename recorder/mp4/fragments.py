@@ -1,4 +1,4 @@
-"""Reads the whole fragments of an MP4: all samples (`Fragments`), or how far a growing file plays (`FragmentReader`).
+"""Reads the whole fragments of an MP4: all samples (`FragmentTable`), or the end of a growing file (`FragmentReader`).
 
 A fragment is a `moof` box (sizes and times of samples) and its `mdat` (their bytes). It counts once the file holds
 both; from then on it plays after a kill. Media bytes are not read. ISO/IEC 14496-12, 8.8.4 to 8.8.12 and 8.4.2.
@@ -11,8 +11,8 @@ from fractions import Fraction
 
 import numpy as np
 
-from recorder.mp4.boxes import HEAD, Box, Head, box_at, box_in, boxes, content_of, find
-from recorder.mp4.samples import Column, Samples
+from recorder.mp4.boxes import HEAD, Box, FileHead, child_boxes, find_box, parse_box, read_box, read_content
+from recorder.mp4.samples import Column, TrackSamples
 
 LOOK_BYTES = 4096
 """Bytes read at the start of a fragment: mostly enough for its `moof` and the head of its `mdat`."""
@@ -29,18 +29,18 @@ type Defaults = tuple[int, ...]
 """Default duration, size and flags of a track's samples (`trex`, then `tfhd`)."""
 
 
-class Fragments:
+class FragmentTable:
     """The whole fragments behind `head`: `start` and `end` in the file, `count`, and samples by track."""
 
-    def __init__(self, descriptor: int, head: Head, size: int, advance: Advance | None = None) -> None:
+    def __init__(self, descriptor: int, head: FileHead, size: int, advance: Advance | None = None) -> None:
         """Read the fragments of a file of `size` bytes. Raises OSError."""
         self.start = self.end = head.moov.end
         self.count = 0
-        self.tracks: dict[int, Samples] = {}
+        self.tracks: dict[int, TrackSamples] = {}
         self._descriptor = descriptor
         self._size = size
         self._defaults: dict[int, Defaults] = {}
-        for kind, trex in boxes(find(head.content, b"mvex")):
+        for kind, trex in child_boxes(find_box(head.content, b"mvex")):
             if kind == b"trex":
                 track, _, *values = struct.unpack_from(">5I", trex, 4)
                 self._defaults[track] = tuple(values)
@@ -55,12 +55,12 @@ class Fragments:
     def _fragment(self, position: int) -> int | None:
         """Add the fragment at `position`; return its end, None without a whole fragment."""
         data = os.pread(self._descriptor, LOOK_BYTES, position)
-        moof = box_in(data, 0, position)
+        moof = parse_box(data, 0, position)
         if moof is None or moof.kind != b"moof" or moof.end > self._size:
             return None
         if len(data) < moof.end - position + 16:
             data = os.pread(self._descriptor, moof.end - position + 16, position)
-        mdat = box_in(data, moof.end - position, position)
+        mdat = parse_box(data, moof.end - position, position)
         if mdat is None or mdat.kind != b"mdat" or mdat.end > self._size:
             return None
         marks = {track: samples.mark() for track, samples in self.tracks.items()}
@@ -77,14 +77,14 @@ class Fragments:
         return mdat.end
 
     def _traf(self, data: bytes, traf: Box, moof_start: int, mdat: Box) -> None:
-        samples: Samples | None = None
+        samples: TrackSamples | None = None
         defaults: Defaults = ()
         base = offset = moof_start
         for box in _boxes_inside(data, traf.content, traf.end):
             if box.kind == b"tfhd":
                 track, defaults, base = self._tfhd(data, box.content, moof_start)
                 if track not in self.tracks:
-                    self.tracks[track] = Samples()
+                    self.tracks[track] = TrackSamples()
                 samples = self.tracks[track]
             elif samples is None:
                 raise ValueError("samples of no track")
@@ -129,7 +129,7 @@ def _boxes_inside(data: bytes, position: int, end: int) -> list[Box]:
     return found
 
 
-def _trun(data: bytes, trun: Box, samples: Samples, defaults: Defaults, base: int, offset: int) -> int:
+def _trun(data: bytes, trun: Box, samples: TrackSamples, defaults: Defaults, base: int, offset: int) -> int:
     """Add a run of samples; return its end in the file."""
     flags, count = struct.unpack_from(">II", data, trun.content)
     duration, size, usual_flags = defaults
@@ -164,7 +164,7 @@ TAIL_BYTES = 8 << 20
 """The last fragments are searched here: a second of the largest frames."""
 
 
-def plays_s(descriptor: int) -> Fraction:
+def playable_end_s(descriptor: int) -> Fraction:
     """Return the end of playback of a closed file, in seconds; reads only the last fragments if possible."""
     reader = FragmentReader(descriptor)
     reader.skip_to_tail()
@@ -201,11 +201,11 @@ class FragmentReader:
     def advance(self) -> None:
         """Read the boxes that became complete since the last call."""
         size = os.fstat(self._descriptor).st_size
-        while (box := box_at(self._descriptor, self._position)) is not None and box.end <= size:
+        while (box := read_box(self._descriptor, self._position)) is not None and box.end <= size:
             if box.kind == b"moov" and not self._scales:  # the index of a closed file repeats the first `moov`
-                self._read_tracks(content_of(self._descriptor, box))
+                self._read_tracks(read_content(self._descriptor, box))
             elif box.kind == b"moof":
-                self._pending = dict(self._fragment_ends(content_of(self._descriptor, box)))
+                self._pending = dict(self._fragment_ends(read_content(self._descriptor, box)))
             elif box.kind == b"mdat":
                 self._ends |= self._pending
                 self._pending = {}
@@ -214,9 +214,9 @@ class FragmentReader:
     def skip_to_tail(self) -> None:
         """Skip to the last TAIL_BYTES behind the head, if fragments are found there."""
         size = os.fstat(self._descriptor).st_size
-        while not self._scales and (box := box_at(self._descriptor, self._position)) is not None and box.end <= size:
+        while not self._scales and (box := read_box(self._descriptor, self._position)) is not None and box.end <= size:
             if box.kind == b"moov":
-                self._read_tracks(content_of(self._descriptor, box))
+                self._read_tracks(read_content(self._descriptor, box))
             self._position = box.end
         begin = max(self._position, size - TAIL_BYTES)
         tail = os.pread(self._descriptor, size - begin, begin)
@@ -229,25 +229,27 @@ class FragmentReader:
     def _are_fragments(self, position: int, size: int) -> bool:
         """Return whether only fragments follow `position`; media bytes may look like a `moof`."""
         kinds = []
-        while (box := box_at(self._descriptor, position)) is not None and box.end <= size:
+        while (box := read_box(self._descriptor, position)) is not None and box.end <= size:
             kinds.append(box.kind)
             position = box.end
         return len(kinds) > 1 and all(kind == (b"moof", b"mdat")[number % 2] for number, kind in enumerate(kinds))
 
     def _read_tracks(self, moov: bytes) -> None:
-        for kind, trak in boxes(moov):
+        for kind, trak in child_boxes(moov):
             if kind == b"trak":
-                header, media_header = find(trak, b"tkhd"), find(trak, b"mdia", b"mdhd")
+                header, media_header = find_box(trak, b"tkhd"), find_box(trak, b"mdia", b"mdhd")
                 track = struct.unpack_from(">I", header, 20 if header[0] else 12)[0]
                 self._scales[track] = struct.unpack_from(">I", media_header, 20 if media_header[0] else 12)[0]
-                self._shifts[track] = edit_start(find(trak, b"edts", b"elst"))
+                self._shifts[track] = edit_start(find_box(trak, b"edts", b"elst"))
 
     def _fragment_ends(self, moof: bytes) -> Iterator[tuple[int, Fraction]]:
-        for kind, traf in boxes(moof):
+        for kind, traf in child_boxes(moof):
             if kind == b"traf":
-                track, default_duration = track_header(find(traf, b"tfhd"))
-                start = decode_time(find(traf, b"tfdt"))
-                duration = sum(run_duration(run, default_duration) for kind, run in boxes(traf) if kind == b"trun")
+                track, default_duration = track_header(find_box(traf, b"tfhd"))
+                start = decode_time(find_box(traf, b"tfdt"))
+                duration = sum(
+                    run_duration(run, default_duration) for kind, run in child_boxes(traf) if kind == b"trun"
+                )
                 end = start + duration - self._shifts.get(track, 0)
                 yield track, Fraction(max(0, end), self._scales.get(track, 1))
 

@@ -16,8 +16,8 @@ from math import ceil
 
 import numpy as np
 
-from recorder.mp4.boxes import HEAD, Parts, box, boxes, find
-from recorder.mp4.samples import LARGEST_32, VERSION_0, VERSION_1, Samples, sample_tables
+from recorder.mp4.boxes import HEAD, BoxParts, child_boxes, find_box, make_box
+from recorder.mp4.samples import LARGEST_32, VERSION_0, VERSION_1, TrackSamples, sample_tables
 
 SCALE = 1000
 MOST_TITLE_BYTES = 4096
@@ -27,60 +27,62 @@ _IN_MOVIE = bytes.fromhex("00000002")
 _UNDETERMINED = b"\x55\xc4\0\0"
 _MATRIX = struct.pack(">9I", 0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000)
 _HANDLER = VERSION_0 + bytes(4) + b"text" + bytes(12) + b"SubtitleHandler\0"
-_HEADER = box(
+_HEADER = make_box(
     b"gmhd",
-    box(b"gmin", bytes.fromhex("00000000 0040 8000 8000 8000 0000 0000")),
-    box(b"text", struct.pack(">9H", 1, 0, 0, 0, 0, 0, 0, 0, 1), bytes(14), struct.pack(">HH", 0x4000, 0)),
+    make_box(b"gmin", bytes.fromhex("00000000 0040 8000 8000 8000 0000 0000")),
+    make_box(b"text", struct.pack(">9H", 1, 0, 0, 0, 0, 0, 0, 0, 1), bytes(14), struct.pack(">HH", 0x4000, 0)),
 )
-_HERE = box(b"dinf", box(b"dref", VERSION_0, struct.pack(">I", 1), box(b"url ", b"\0\0\0\1")))
+_HERE = make_box(b"dinf", make_box(b"dref", VERSION_0, struct.pack(">I", 1), make_box(b"url ", b"\0\0\0\1")))
 _DESCRIPTION = bytes.fromhex("00000001 0000 00000000 0000000000000000 00000000 0001 0000 00000000")
 _FONTS = bytes.fromhex("0000000d 66746162 0001 0001 00")
 
-type Starts = Sequence[tuple[int, str]]
+type ChapterStarts = Sequence[tuple[int, str]]
 """Chapters: start in milliseconds, and title."""
 
 
-def titles(chapters: Starts) -> Parts:
+def title_samples(chapters: ChapterStarts) -> BoxParts:
     """Return an `mdat` with the chapter titles, nothing without chapters."""
-    return box(b"mdat", [_sample(title) for _, title in chapters]) if chapters else []
+    return make_box(b"mdat", [_sample(title) for _, title in chapters]) if chapters else []
 
 
-def short(text: str, most: int) -> bytes:
+def truncate_utf8(text: str, most: int) -> bytes:
     """Return at most `most` bytes of `text`, cut between two letters."""
     return text.encode()[:most].decode(errors="ignore").encode()
 
 
-def chapter_track(chapters: Starts, number: int, end_s: float, shown: int, dates: tuple[int, int], at: int) -> Parts:
+def chapter_track(
+    chapters: ChapterStarts, number: int, end_s: float, shown: int, dates: tuple[int, int], at: int
+) -> BoxParts:
     """Return the `trak` numbered `number`, with chapters up to `end_s` and their `titles` at `at` in the file.
 
     `shown` is `end_s` in the movie's time scale; `dates` are creation and modification.
     """
     edges = [start for start, _ in chapters] + [max(int(end_s * SCALE), chapters[-1][0] + 1)]
-    samples = Samples()
+    samples = TrackSamples()
     samples.begin_run(0)
     sizes = np.array([len(_sample(title)) for _, title in chapters], np.uint32)
     samples.add_run(at + HEAD.size, len(chapters), sizes, np.diff(np.array(edges, np.int64)).astype(np.uint32), 0, 0)
-    entry = box(b"text", bytes(6), struct.pack(">H", 1), _DESCRIPTION, _FONTS)
+    entry = make_box(b"text", bytes(6), struct.pack(">H", 1), _DESCRIPTION, _FONTS)
     description = VERSION_0 + struct.pack(">I", 1) + b"".join(entry)
-    tables = box(b"stbl", sample_tables(samples, description))
+    tables = make_box(b"stbl", sample_tables(samples, description))
     head = struct.pack(">5I", *dates, number, 0, shown) + bytes(16) + _MATRIX + bytes(8)
     edit = struct.pack(">IIiI", 1, shown, 0, 0x10000)
     media_head = struct.pack(">4I", *dates, SCALE, samples.end)
-    return box(
+    return make_box(
         b"trak",
-        box(b"tkhd", _IN_MOVIE, head),
-        box(b"edts", box(b"elst", VERSION_0, edit)),
-        box(
+        make_box(b"tkhd", _IN_MOVIE, head),
+        make_box(b"edts", make_box(b"elst", VERSION_0, edit)),
+        make_box(
             b"mdia",
-            box(b"mdhd", VERSION_0, media_head, _UNDETERMINED),
-            box(b"hdlr", _HANDLER),
-            box(b"minf", _HEADER, _HERE, tables),
+            make_box(b"mdhd", VERSION_0, media_head, _UNDETERMINED),
+            make_box(b"hdlr", _HANDLER),
+            make_box(b"minf", _HEADER, _HERE, tables),
         ),
     )
 
 
 def _sample(title: str) -> bytes:
-    text = short(title, MOST_TITLE_BYTES)
+    text = truncate_utf8(title, MOST_TITLE_BYTES)
     return struct.pack(">H", len(text)) + text + _UTF_8
 
 
@@ -97,7 +99,7 @@ class _Track:
     """A track's old boxes, its samples, and its presentation in the movie's time scale."""
 
     trak: bytes
-    samples: Samples
+    samples: TrackSamples
     empty: int
     """The time before its first sample is shown."""
     media_start: int
@@ -109,14 +111,14 @@ class _Track:
         return self.empty + self.shown
 
 
-class Movie:
+class MovieIndex:
     """The index of a file up to `end_s`. Raises ValueError if the old `moov` is incomplete."""
 
-    def __init__(self, moov: bytes, samples: Mapping[int, Samples]) -> None:
+    def __init__(self, moov: bytes, samples: Mapping[int, TrackSamples]) -> None:
         """Take the content of the old `moov`, and samples by track; a track without samples stays empty."""
-        self._old = list(boxes(moov))
-        self._scale = _scale(find(moov, b"mvhd"))
-        self._dates = _dates(find(moov, b"mvhd"))
+        self._old = list(child_boxes(moov))
+        self._scale = _scale(find_box(moov, b"mvhd"))
+        self._dates = _dates(find_box(moov, b"mvhd"))
         self._tracks: dict[int, _Track] = {}
         self._numbers = [track_of(content) for kind, content in self._old if kind == b"trak"]
         for kind, content in self._old:
@@ -126,29 +128,31 @@ class Movie:
         self._end = max((track.end for track in self._tracks.values()), default=0)
         self.end_s = self._end / self._scale
 
-    def index(self, chapters: Starts, titles_at: int = 0) -> Parts:
+    def index(self, chapters: ChapterStarts, titles_at: int = 0) -> BoxParts:
         """Return the `moov`; the `titles` of `chapters` lie at `titles_at` in the file."""
-        parts: Parts = []
-        user: Parts = []
+        parts: BoxParts = []
+        user: BoxParts = []
         number = max(self._numbers, default=0) + 1 if chapters else None
         for kind, content in self._old:
             if kind == b"mvhd":
                 parts += _with_duration(kind, content, 12, self._end, next_track=number and number + 1)
             elif kind == b"trak":
                 track = self._tracks.get(track_of(content))
-                parts += self._trak(track, number) if track else box(kind, _with_changes(content, {b"edts": _dropped}))
+                parts += (
+                    self._trak(track, number) if track else make_box(kind, _with_changes(content, {b"edts": _dropped}))
+                )
             elif kind == b"udta":
                 user.append(content)
             elif kind != b"mvex":
-                parts += box(kind, content)
+                parts += make_box(kind, content)
         if number is not None:
             user += _chapters(chapters)
             parts += chapter_track(chapters, number, self.end_s, self._end, self._dates, titles_at)
-        return box(b"moov", parts, box(b"udta", user) if user else [])
+        return make_box(b"moov", parts, make_box(b"udta", user) if user else [])
 
-    def _track(self, trak: bytes, samples: Samples) -> _Track:
-        scale = _scale(find(trak, b"mdia", b"mdhd"))
-        empty, media_start = _edits(find(trak, b"edts", b"elst"))
+    def _track(self, trak: bytes, samples: TrackSamples) -> _Track:
+        scale = _scale(find_box(trak, b"mdia", b"mdhd"))
+        empty, media_start = _edits(find_box(trak, b"edts", b"elst"))
         media_start -= samples.begin
         if media_start < 0:  # the first sample is later than the head says
             empty += ceil(Fraction(-media_start * self._scale, scale))
@@ -158,42 +162,42 @@ class Movie:
         samples.lengthen(shown - (samples.end - samples.begin))
         return _Track(trak, samples, empty, media_start, ceil(Fraction(shown * self._scale, scale)))
 
-    def _trak(self, track: _Track, chapters: int | None) -> Parts:
+    def _trak(self, track: _Track, chapters: int | None) -> BoxParts:
         samples = track.samples
 
-        def header(content: bytes) -> Parts:
-            parts = _with_duration(b"tkhd", content, 16, track.end) + box(b"edts", _edit_list(track))
-            return parts + (box(b"tref", box(b"chap", struct.pack(">I", chapters))) if chapters else [])
+        def header(content: bytes) -> BoxParts:
+            parts = _with_duration(b"tkhd", content, 16, track.end) + make_box(b"edts", _edit_list(track))
+            return parts + (make_box(b"tref", make_box(b"chap", struct.pack(">I", chapters))) if chapters else [])
 
-        def table(content: bytes) -> Parts:
+        def table(content: bytes) -> BoxParts:
             others = _with_changes(content, dict.fromkeys([*REMADE, b"stsd"], _dropped))
-            return box(b"stbl", sample_tables(samples, find(content, b"stsd")), others)
+            return make_box(b"stbl", sample_tables(samples, find_box(content, b"stsd")), others)
 
-        def media(content: bytes) -> Parts:
+        def media(content: bytes) -> BoxParts:
             length = samples.end - samples.begin
-            return box(b"mdia", _with_changes(content, {
+            return make_box(b"mdia", _with_changes(content, {
                 b"mdhd": lambda mdhd: _with_duration(b"mdhd", mdhd, 12, length),
-                b"minf": lambda minf: box(b"minf", _with_changes(minf, {b"stbl": table})),
+                b"minf": lambda minf: make_box(b"minf", _with_changes(minf, {b"stbl": table})),
             }))  # fmt: skip
 
-        return box(b"trak", _with_changes(track.trak, {b"tkhd": header, b"mdia": media, b"edts": _dropped}))
+        return make_box(b"trak", _with_changes(track.trak, {b"tkhd": header, b"mdia": media, b"edts": _dropped}))
 
 
-def _with_changes(content: bytes, changes: Mapping[bytes, Callable[[bytes], Parts]]) -> Parts:
+def _with_changes(content: bytes, changes: Mapping[bytes, Callable[[bytes], BoxParts]]) -> BoxParts:
     """Return the boxes in `content`; `changes` replaces boxes by type."""
-    parts: Parts = []
-    for kind, inner in boxes(content):
-        parts += changes[kind](inner) if kind in changes else box(kind, inner)
+    parts: BoxParts = []
+    for kind, inner in child_boxes(content):
+        parts += changes[kind](inner) if kind in changes else make_box(kind, inner)
     return parts
 
 
-def _dropped(_content: bytes) -> Parts:
+def _dropped(_content: bytes) -> BoxParts:
     return []
 
 
 def track_of(trak: bytes) -> int:
     """Return a track's number."""
-    header = find(trak, b"tkhd")
+    header = find_box(trak, b"tkhd")
     return int(struct.unpack_from(">I", header, 20 if header[0] else 12)[0])
 
 
@@ -224,7 +228,7 @@ def _edits(elst: bytes) -> tuple[int, int]:
     return empty, 0
 
 
-def _with_duration(kind: bytes, content: bytes, fixed: int, duration: int, next_track: int | None = None) -> Parts:
+def _with_duration(kind: bytes, content: bytes, fixed: int, duration: int, next_track: int | None = None) -> BoxParts:
     """Return a header with another duration, which follows two dates and `fixed` - 8 bytes in version 0.
 
     Dates and duration take 64 bits where needed. A movie's header ends with the number of the `next_track`.
@@ -237,21 +241,21 @@ def _with_duration(kind: bytes, content: bytes, fixed: int, duration: int, next_
         rest = rest[:-4] + struct.pack(">I", next_track)
     layout = (">QQ", ">Q") if wide else (">II", ">I")
     flags = bytes([wide]) + content[1:4]
-    return box(kind, flags, struct.pack(layout[0], *dates), between, struct.pack(layout[1], duration), rest)
+    return make_box(kind, flags, struct.pack(layout[0], *dates), between, struct.pack(layout[1], duration), rest)
 
 
-def _edit_list(track: _Track) -> Parts:
+def _edit_list(track: _Track) -> BoxParts:
     entries = [(track.empty, -1)] if track.empty else []
     entries.append((track.shown, track.media_start))
     wide = max(*(value for entry in entries for value in entry)) > LARGEST_31
     layout = ">Qqi" if wide else ">Iii"
     edits = b"".join(struct.pack(layout, *entry, 0x10000) for entry in entries)
-    return box(b"elst", bytes([wide, 0, 0, 0]), struct.pack(">I", len(entries)), edits)
+    return make_box(b"elst", bytes([wide, 0, 0, 0]), struct.pack(">I", len(entries)), edits)
 
 
-def _chapters(chapters: Starts) -> Parts:
+def _chapters(chapters: ChapterStarts) -> BoxParts:
     entries = b"".join(
         struct.pack(">QB", start * CHAPTER_TICKS, len(title)) + title
-        for start, title in ((start, short(text, MOST_NERO_BYTES)) for start, text in chapters[:MOST_CHAPTERS])
+        for start, title in ((start, truncate_utf8(text, MOST_NERO_BYTES)) for start, text in chapters[:MOST_CHAPTERS])
     )
-    return box(b"chpl", VERSION_1, bytes(4), bytes([min(len(chapters), MOST_CHAPTERS)]), entries)
+    return make_box(b"chpl", VERSION_1, bytes(4), bytes([min(len(chapters), MOST_CHAPTERS)]), entries)

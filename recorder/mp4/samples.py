@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from recorder.mp4.boxes import Parts, box
+from recorder.mp4.boxes import BoxParts, make_box
 
 FIRST_ROOM = 1024
 
@@ -26,7 +26,7 @@ type Column = npt.NDArray[np.uint32] | int
 
 
 @dataclass
-class Samples:
+class TrackSamples:
     """A track's samples in decoding order and in its time scale; 13 bytes a sample, 16 a run."""
 
     count: int = 0
@@ -139,10 +139,10 @@ LARGEST_32 = (1 << 32) - 1
 type Numbers = npt.NDArray[np.uint32] | npt.NDArray[np.int32] | npt.NDArray[np.int64]
 
 
-def sample_tables(samples: Samples, description: bytes) -> Parts:
+def sample_tables(samples: TrackSamples, description: bytes) -> BoxParts:
     """Return the boxes of an `stbl`; `description` is the content of its `stsd`."""
     return [
-        *box(b"stsd", description),
+        *make_box(b"stsd", description),
         *_durations(samples),
         *_sync(samples),
         *_shifts(samples),
@@ -157,7 +157,7 @@ def _words(values: Numbers) -> bytes:
     return values.astype(">u4").tobytes()
 
 
-def _pairs(first: Numbers, second: Numbers) -> Parts:
+def _pairs(first: Numbers, second: Numbers) -> BoxParts:
     """Return the number of pairs, then the pairs."""
     table = np.empty((len(first), 2), ">u4")
     table[:, 0], table[:, 1] = first, second
@@ -170,52 +170,52 @@ def _same(values: Numbers) -> tuple[npt.NDArray[np.int64], Numbers]:
     return np.diff(starts, append=len(values)), values[starts]
 
 
-def _durations(samples: Samples) -> Parts:
-    return box(b"stts", VERSION_0, _pairs(*_same(samples.durations)))
+def _durations(samples: TrackSamples) -> BoxParts:
+    return make_box(b"stts", VERSION_0, _pairs(*_same(samples.durations)))
 
 
-def _sync(samples: Samples) -> Parts:
+def _sync(samples: TrackSamples) -> BoxParts:
     if samples.sync.all():
         return []
     numbers = np.flatnonzero(samples.sync) + 1
-    return box(b"stss", VERSION_0, struct.pack(">I", len(numbers)), _words(numbers))
+    return make_box(b"stss", VERSION_0, struct.pack(">I", len(numbers)), _words(numbers))
 
 
-def _shifts(samples: Samples) -> Parts:
+def _shifts(samples: TrackSamples) -> BoxParts:
     if not samples.shifts.any():
         return []
     version = VERSION_1 if samples.shifts.min() < 0 else VERSION_0
-    return box(b"ctts", version, _pairs(*_same(samples.shifts)))
+    return make_box(b"ctts", version, _pairs(*_same(samples.shifts)))
 
 
-def _chunks(samples: Samples) -> Parts:
+def _chunks(samples: TrackSamples) -> BoxParts:
     """Return samples per run, each with the number of the first such run."""
     times, counts = _same(np.array(samples.chunk_counts, np.int64))
     first = np.cumsum(times) - times + 1
     table = np.ones((len(first), 3), ">u4")  # each of sample description 1
     table[:, 0], table[:, 1] = first, counts
-    return box(b"stsc", VERSION_0, struct.pack(">I", len(table)), table.tobytes())
+    return make_box(b"stsc", VERSION_0, struct.pack(">I", len(table)), table.tobytes())
 
 
-def _sizes(samples: Samples) -> Parts:
+def _sizes(samples: TrackSamples) -> BoxParts:
     sizes = samples.sizes
     if (sizes == sizes[0]).all() and sizes[0]:
-        return box(b"stsz", VERSION_0, struct.pack(">II", int(sizes[0]), len(sizes)))
-    return box(b"stsz", VERSION_0, struct.pack(">II", 0, len(sizes)), _words(sizes))
+        return make_box(b"stsz", VERSION_0, struct.pack(">II", int(sizes[0]), len(sizes)))
+    return make_box(b"stsz", VERSION_0, struct.pack(">II", 0, len(sizes)), _words(sizes))
 
 
-def _offsets(samples: Samples) -> Parts:
+def _offsets(samples: TrackSamples) -> BoxParts:
     offsets = np.array(samples.chunk_offsets, np.int64)
     count = struct.pack(">I", len(offsets))
     if offsets.max() > LARGEST_32:
-        return box(b"co64", VERSION_0, count, offsets.astype(">u8").tobytes())
-    return box(b"stco", VERSION_0, count, _words(offsets))
+        return make_box(b"co64", VERSION_0, count, offsets.astype(">u8").tobytes())
+    return make_box(b"stco", VERSION_0, count, _words(offsets))
 
 
-def _roll_group(samples: Samples) -> Parts:
+def _roll_group(samples: TrackSamples) -> BoxParts:
     """Return the roll group: a decoder begins one AAC frame early for correct sound."""
     group = struct.pack(">4sIIh", b"roll", 2, 1, -1)
     return [
-        *box(b"sgpd", VERSION_1, group),
-        *box(b"sbgp", VERSION_0, struct.pack(">4sIII", b"roll", 1, samples.count, 1)),
+        *make_box(b"sgpd", VERSION_1, group),
+        *make_box(b"sbgp", VERSION_0, struct.pack(">4sIII", b"roll", 1, samples.count, 1)),
     ]

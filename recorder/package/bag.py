@@ -12,7 +12,7 @@ import unicodedata
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import NamedTuple
 
-from recorder.package.manifest import Problem, ProblemKind
+from recorder.package.metadata import Problem, ProblemKind
 
 DECLARATION = "BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n"
 DECLARATION_FILE = "bagit.txt"
@@ -24,7 +24,7 @@ PAYLOAD = "data/"
 
 _ENCODE = {"%": "%25", "\r": "%0D", "\n": "%0A"}
 _DECODE = {"%25": "%", "%0D": "\r", "%0A": "\n"}
-MANIFEST = re.compile(r"(?:tag)?manifest-(?P<algorithm>[a-z0-9-]+)\.txt")
+MANIFEST_NAME = re.compile(r"(?:tag)?manifest-(?P<algorithm>[a-z0-9-]+)\.txt")
 """File names of manifests, of payload and of tag files."""
 _LINE_END = r"(?:\r\n|\r|\n)"
 _DECLARED = re.compile(
@@ -33,49 +33,49 @@ _DECLARED = re.compile(
 )
 
 
-class BagForm(NamedTuple):
+class BagDeclaration(NamedTuple):
     """The declaration of a bag: the BagIt version, and the encoding of its other tag files."""
 
     version: tuple[int, int] = (1, 0)
     encoding: str = "utf-8"
 
 
-FORM = BagForm()  # the declaration of our packages
+OUR_DECLARATION = BagDeclaration()  # the declaration of our packages
 
 
 class BagFormatError(ValueError):
     """A tag file breaks RFC 8493; the message has the line and the reason."""
 
 
-def read_declaration(content: bytes) -> BagForm:
+def read_declaration(content: bytes) -> BagDeclaration:
     """Return the declaration in `bagit.txt`, with any of the three line ends. Raises BagFormatError."""
     match = _DECLARED.fullmatch(_text(content))
     if match is None:
         raise BagFormatError("it has not a version of BagIt and an encoding, in two lines")
     version = int(match["major"]), int(match["minor"])
-    if version >= FORM.version and (match["blank"] or match["end"]):
+    if version >= OUR_DECLARATION.version and (match["blank"] or match["end"]):
         raise BagFormatError("it has blanks around the version")
     try:
-        return BagForm(version, codecs.lookup(match["encoding"]).name)
+        return BagDeclaration(version, codecs.lookup(match["encoding"]).name)
     except LookupError:
         raise BagFormatError(f"the encoding {match['encoding']!r} is not known") from None
 
 
 def algorithm_of(manifest: str) -> str | None:
     """Return hashlib's name for the algorithm of a manifest; None for another file or an unknown algorithm."""
-    match = MANIFEST.fullmatch(manifest)
+    match = MANIFEST_NAME.fullmatch(manifest)
     name = match["algorithm"].replace("-", "_") if match else ""
     return name if name in hashlib.algorithms_guaranteed and not name.startswith("shake") else None
 
 
-def digits_of(algorithm: str) -> int:
+def digest_length(algorithm: str) -> int:
     """Return the number of hex digits of a digest."""
     return 2 * hashlib.new(algorithm, usedforsecurity=False).digest_size
 
 
 def is_payload_manifest(name: str) -> bool:
     """Return whether `name` is that of a payload manifest."""
-    return name.startswith("manifest-") and MANIFEST.fullmatch(name) is not None
+    return name.startswith("manifest-") and MANIFEST_NAME.fullmatch(name) is not None
 
 
 def encode_path(path: str) -> str:
@@ -83,13 +83,13 @@ def encode_path(path: str) -> str:
     return re.sub(r"[%\r\n]", lambda match: _ENCODE[match[0]], path)
 
 
-def decode_path(text: str, form: BagForm = FORM) -> str:
+def decode_path(text: str, form: BagDeclaration = OUR_DECLARATION) -> str:
     """Return the path for `text` of a manifest. Before BagIt 1.0 only line ends were encoded."""
-    encoded = r"%(?:25|0[DA])" if form.version >= FORM.version else r"%0[DA]"
+    encoded = r"%(?:25|0[DA])" if form.version >= OUR_DECLARATION.version else r"%0[DA]"
     return re.sub(encoded, lambda match: _DECODE[match[0].upper()], text, flags=re.IGNORECASE)
 
 
-def unsafe_path(path: str) -> str | None:
+def path_refusal(path: str) -> str | None:
     """Return why `path` is refused, or None: it must name a file inside the package in one way."""
     if path.startswith(("/", "~", "\\")):
         return "it does not start in the package"
@@ -106,7 +106,7 @@ def manifest_text(digests: Mapping[str, str]) -> bytes:
     return "".join(lines).encode()
 
 
-def read_manifest(content: bytes, form: BagForm = FORM, digits: int = 64) -> dict[str, str]:
+def read_manifest(content: bytes, form: BagDeclaration = OUR_DECLARATION, digits: int = 64) -> dict[str, str]:
     """Return lower-case hex digests by path, in the file's order; paths are not judged.
 
     Raises BagFormatError for a malformed line, a repeated path (before BagIt 1.0: with another digest) or a wrong
@@ -121,14 +121,16 @@ def read_manifest(content: bytes, form: BagForm = FORM, digits: int = 64) -> dic
         if match is None:
             raise BagFormatError(f"line {number} is not a digest of {digits} digits and a path")
         path, digest = decode_path(match["path"], form), match["digest"].lower()
-        if path in digests and (form.version >= FORM.version or digests[path] != digest):
+        if path in digests and (form.version >= OUR_DECLARATION.version or digests[path] != digest):
             raise BagFormatError(f"line {number} names {path!r} again")
         digests[path] = digest
     return digests
 
 
 def read_fetch(
-    content: bytes, form: BagForm = FORM, refused: Callable[[str, str], object] = lambda _path, _why: None
+    content: bytes,
+    form: BagDeclaration = OUR_DECLARATION,
+    refused: Callable[[str, str], object] = lambda _path, _why: None,
 ) -> dict[str, int]:
     """Return safe paths of a fetch.txt with their bytes (0: unknown); `refused` gets others. Raises BagFormatError."""
     found = {}
@@ -139,7 +141,7 @@ def read_fetch(
         if len(words) < 3 or not re.fullmatch(r"[0-9]{1,18}|-", words[1]):  # 18 digits: an exabyte
             raise BagFormatError(f"line {number} is not an address, a length and a path")
         path = decode_path(words[2], form)
-        why = unsafe_path(path) or (None if path.startswith(PAYLOAD) else f"it is not below {PAYLOAD}")
+        why = path_refusal(path) or (None if path.startswith(PAYLOAD) else f"it is not below {PAYLOAD}")
         if why is None:
             found[path] = 0 if words[1] == "-" else int(words[1])
         else:
@@ -152,7 +154,7 @@ def info_text(fields: Iterable[tuple[str, str]]) -> bytes:
     return "".join(f"{label}: {value}\n" for label, value in fields if value).encode()
 
 
-def read_info(content: bytes, form: BagForm = FORM) -> dict[str, str]:
+def read_info(content: bytes, form: BagDeclaration = OUR_DECLARATION) -> dict[str, str]:
     """Return the fields of bag-info.txt, unfolded; of a repeated label the last. Raises BagFormatError."""
     fields: dict[str, str] = {}
     label = ""
@@ -165,12 +167,12 @@ def read_info(content: bytes, form: BagForm = FORM) -> dict[str, str]:
         label, colon, value = line.partition(":")
         if not colon or not label.strip():
             raise BagFormatError(f"line {number} has no label")
-        label = label.strip() if form.version < FORM.version else label
+        label = label.strip() if form.version < OUR_DECLARATION.version else label
         fields[label] = value.strip()
     return fields
 
 
-def _text(content: bytes, encoding: str = FORM.encoding) -> str:
+def _text(content: bytes, encoding: str = OUR_DECLARATION.encoding) -> str:
     try:
         return content.decode(encoding)
     except UnicodeError as error:
@@ -178,11 +180,11 @@ def _text(content: bytes, encoding: str = FORM.encoding) -> str:
         raise BagFormatError(f"{where} is not {encoding.upper()}") from None
 
 
-def listed_in(
+def check_manifest(
     manifest: str,
     content: bytes,
     there: Collection[str],
-    form: BagForm = FORM,
+    form: BagDeclaration = OUR_DECLARATION,
     digits: int = 64,
     spelled: Mapping[str, str] | None = None,
 ) -> tuple[dict[str, str], list[Problem]]:
@@ -215,5 +217,5 @@ def listed_in(
 def _refused(manifest: str, path: str) -> str | None:
     of_payload = manifest.startswith("manifest-")
     if path.startswith(PAYLOAD) != of_payload:
-        return unsafe_path(path) or f"it is {'not ' if of_payload else ''}below {PAYLOAD}"
-    return unsafe_path(path)
+        return path_refusal(path) or f"it is {'not ' if of_payload else ''}below {PAYLOAD}"
+    return path_refusal(path)

@@ -15,12 +15,12 @@ from xml.etree import ElementTree as ET
 import msgspec
 
 from config.settings.quantities import brief_size
-from devices.host.process_stat import account
+from devices.host.process import account_name
 from recorder.model import names
 from recorder.package import bag
-from recorder.package.manifest import AudioTrack, Recording, RequestFacts, VideoTrack
+from recorder.package.metadata import AudioTrack, Recording, RequestFacts, VideoTrack
 
-OURS = frozenset({
+OUR_INFO_FIELDS = frozenset({
     "Source-Organization", "External-Description", "External-Identifier", "Bagging-Date", "Bag-Size", "Payload-Oxum",
     "Bag-Software-Agent", "Recording-Room", "Recording-Started", "Records-Classification", "Records-Security",
     "Records-Retention-Active", "Records-Retention-Inactive", "Records-Disposition", "Speakers-Consent", "Excerpt-Of",
@@ -57,25 +57,25 @@ def bag_info(
         ("Records-Disposition", records.disposition),
         ("Speakers-Consent", recording.consent.state),
         ("Excerpt-Of", f"urn:uuid:{recording.excerpt_of}" if recording.excerpt_of else ""),
-        *((label, value) for label, value in (kept or {}).items() if label not in OURS),
+        *((label, value) for label, value in (kept or {}).items() if label not in OUR_INFO_FIELDS),
     )
     return bag.info_text((label, names.one_line(value)) for label, value in fields)
 
 
-ROOT = "http://www.opencastproject.org/xsd/1.0/dublincore/"
-TERMS = "http://purl.org/dc/terms/"
+DUBLIN_CORE_NAMESPACE = "http://www.opencastproject.org/xsd/1.0/dublincore/"
+DUBLIN_CORE_TERMS = "http://purl.org/dc/terms/"
 
 _NOT_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def dublin_core(recording: Recording) -> bytes:
     """Return the Dublin Core catalogue; U+FFFD replaces characters that XML cannot hold."""
-    ET.register_namespace("", ROOT)
-    ET.register_namespace("dcterms", TERMS)
-    root = ET.Element(f"{{{ROOT}}}dublincore")
+    ET.register_namespace("", DUBLIN_CORE_NAMESPACE)
+    ET.register_namespace("dcterms", DUBLIN_CORE_TERMS)
+    root = ET.Element(f"{{{DUBLIN_CORE_NAMESPACE}}}dublincore")
     for term, value in _terms(recording):
         if value:
-            ET.SubElement(root, f"{{{TERMS}}}{term}").text = _NOT_XML.sub("\ufffd", value)
+            ET.SubElement(root, f"{{{DUBLIN_CORE_TERMS}}}{term}").text = _NOT_XML.sub("\ufffd", value)
     ET.indent(root)
     return b'<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, encoding="unicode").encode() + b"\n"
 
@@ -248,7 +248,7 @@ class LinkingAgent(msgspec.Struct, frozen=True, kw_only=True, rename="camel", om
     linking_agent_role: Literal["implementer", "executing program"]
 
 
-class Change(msgspec.Struct, frozen=True):
+class MetadataChange(msgspec.Struct, frozen=True):
     """A changed field of `metadata/recording.json`, dotted below the top."""
 
     field: str
@@ -267,7 +267,7 @@ class PremisEvent(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omi
     event_outcome_detail: str = ""
     linking_agent: tuple[LinkingAgent, ...]
     linking_object: tuple[str, ...]
-    changes: tuple[Change, ...] = ()
+    changes: tuple[MetadataChange, ...] = ()
 
 
 def premis_event(
@@ -299,7 +299,7 @@ def software_agent(version: str) -> LinkingAgent:
 def person_agent(name: str | None = None) -> LinkingAgent:
     """Return the person by `name`, else by the account's name on this PC."""
     return LinkingAgent(
-        agent_type="person", agent_name=names.one_line(name or account()), linking_agent_role="implementer"
+        agent_type="person", agent_name=names.one_line(name or account_name()), linking_agent_role="implementer"
     )
 
 

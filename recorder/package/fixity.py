@@ -17,8 +17,8 @@ type Progress = Callable[[int, int], None]
 """Called with bytes done and bytes in all by the hashing thread, about once a chunk."""
 
 
-class Tally:
-    """Counts bytes done of a known total, and tells a `Progress`."""
+class ByteProgress:
+    """Counts bytes done of a known total, and tells a `CheckProgress`."""
 
     def __init__(self, total: int, progress: Progress | None) -> None:
         self._total = total
@@ -36,17 +36,17 @@ class Tally:
             self._progress(self._done, self._total)
 
     def last(self, done: int, total: int) -> None:
-        """Report the last part of the work, which takes all bytes left. A `Progress`."""
+        """Report the last part of the work, which takes all bytes left. A `CheckProgress`."""
         if self._progress is not None:
             self._progress(self._done + (self._total - self._done) * done // max(1, total), self._total)
 
 
-class Flow:
+class TransferThrottle:
     """Counts bytes, limits them to `rate` (bits a second), and calls `go_on` each second to end the work."""
 
     def __init__(
         self,
-        tally: Tally | None = None,
+        tally: ByteProgress | None = None,
         rate: int | None = None,
         go_on: Callable[[], None] = lambda: None,
         clock: Clock | None = None,
@@ -77,12 +77,12 @@ class Flow:
             self._go_on()
 
 
-def sha256(path: Path, tally: Tally, *, uncached: bool = False) -> str:
+def sha256(path: Path, tally: ByteProgress, *, uncached: bool = False) -> str:
     """Return the hex SHA-256 of a regular file; `uncached` leaves nothing in the page cache. Raises OSError."""
     return digests(path, ("sha256",), tally, uncached=uncached)["sha256"]
 
 
-def digests(path: Path, algorithms: Iterable[str], tally: Tally, *, uncached: bool = False) -> dict[str, str]:
+def digests(path: Path, algorithms: Iterable[str], tally: ByteProgress, *, uncached: bool = False) -> dict[str, str]:
     """Return hex digests of a regular file by hashlib's names; see `sha256`."""
     hashes = {name: hashlib.new(name, usedforsecurity=False) for name in algorithms}
     buffer = memoryview(bytearray(CHUNK_BYTES))
@@ -103,7 +103,7 @@ def digests(path: Path, algorithms: Iterable[str], tally: Tally, *, uncached: bo
 def hash_files(folder: Path, paths: Iterable[str], progress: Progress | None = None) -> dict[str, str]:
     """Return the hex SHA-256 of `paths` below `folder`; raises OSError."""
     wanted = list(paths)
-    tally = Tally(sum((folder / path).lstat().st_size for path in wanted), progress)
+    tally = ByteProgress(sum((folder / path).lstat().st_size for path in wanted), progress)
     return {path: sha256(folder / path, tally) for path in wanted}
 
 

@@ -12,7 +12,7 @@ from av.rational import AVRational
 from av.video.stream import VideoStream
 
 from config.errors import MediaError
-from recorder.package.manifest import AudioTrack, MediaFile, VideoTrack
+from recorder.package.metadata import AudioTrack, MediaFile, VideoTrack
 
 HEADER_BYTES = 4096  # an unreadable file up to this size is only a header, without media
 OPEN_SAFELY = {"protocol_whitelist": "file", "format_whitelist": "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm"}
@@ -29,7 +29,7 @@ _PRIMARIES = {1: "bt709", 4: "bt470m", 5: "bt470bg", 6: "smpte170m", 7: "smpte24
 _TRANSFERS = {1: "bt709", 4: "gamma22", 5: "gamma28", 6: "smpte170m", 7: "smpte240m", 8: "linear", 13: "srgb"}
 
 
-def probe(path: Path, name: str) -> MediaFile:
+def probe_media(path: Path, name: str) -> MediaFile:
     """Return the description of a media file, also if it cannot be read; `name` is its path in the package."""
     size = path.stat().st_size
     try:
@@ -57,7 +57,7 @@ def holds_media(path: Path) -> bool:
         return size > HEADER_BYTES
 
 
-class Span:
+class TrackSpan:
     """The frames of one track, and their span in seconds."""
 
     def __init__(self, frames: int = 0, end: float = 0.0) -> None:
@@ -82,18 +82,18 @@ type Decoded = av.VideoFrame | av.AudioFrame
 
 def decode_all(
     path: Path, progress: Callable[[int], None] | None = None, on_frame: Callable[[int, Decoded], None] | None = None
-) -> dict[int, Span]:
+) -> dict[int, TrackSpan]:
     """Decode every frame of all tracks without concealing damage; return the spans by track index.
 
     `progress` gets the bytes of each packet, `on_frame` the track index and each frame. Raises MediaError at the first
     damage.
     """
     where = 0.0
-    spans: dict[int, Span] = {}
+    spans: dict[int, TrackSpan] = {}
     try:
         with av.open(path, options=OPEN_SAFELY) as container:
             streams = tracks(container)
-            spans = {stream.index: Span() for stream in streams}
+            spans = {stream.index: TrackSpan() for stream in streams}
             for stream in streams:
                 stream.codec_context.options = {"err_detect": "explode"}
                 stream.codec_context.thread_type = "AUTO"
@@ -130,14 +130,14 @@ def tracks(container: InputContainer | OutputContainer) -> list[Media]:
     return [stream for stream in container.streams if isinstance(stream, VideoStream | AudioStream)]
 
 
-def _measure(path: Path, container: InputContainer) -> dict[int, Span]:
+def _measure(path: Path, container: InputContainer) -> dict[int, TrackSpan]:
     """Return frames and length of each track: from a whole index, else by reading the file."""
     if container.format.name == _MP4 and not _is_fragmented(path):
         return {
-            stream.index: Span(stream.frames, _seconds(stream.duration, stream.time_base))
+            stream.index: TrackSpan(stream.frames, _seconds(stream.duration, stream.time_base))
             for stream in container.streams
         }
-    spans = {stream.index: Span() for stream in container.streams}
+    spans = {stream.index: TrackSpan() for stream in container.streams}
     for packet in container.demux():
         if packet.size > 0:
             at, length = packet.pts, packet.duration
@@ -160,7 +160,7 @@ def _is_fragmented(path: Path) -> bool:
     return False
 
 
-def _track(stream: Media, span: Span) -> VideoTrack | AudioTrack:
+def _track(stream: Media, span: TrackSpan) -> VideoTrack | AudioTrack:
     if isinstance(stream, AudioStream):
         sound = stream.codec_context
         return AudioTrack(

@@ -4,7 +4,7 @@ import sys
 
 import msgspec
 
-from recorder.package.manifest import Recording
+from recorder.package.metadata import Recording
 from recorder.package.request import RequestRecord
 
 KINDS = {"recording": Recording, "request": RequestRecord}

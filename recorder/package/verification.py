@@ -16,9 +16,9 @@ from config.errors import MediaError
 from config.files import read_file
 from recorder.model import names
 from recorder.package import bag, fixity
-from recorder.package.bag import listed_in
-from recorder.package.fixity import Progress, Tally
-from recorder.package.manifest import (
+from recorder.package.bag import check_manifest
+from recorder.package.fixity import ByteProgress, Progress
+from recorder.package.metadata import (
     AudioTrack,
     MediaFile,
     NewerVersion,
@@ -30,10 +30,10 @@ from recorder.package.manifest import (
     VideoTrack,
     decode_recording,
 )
-from recorder.package.work import RECORDING_FILE
+from recorder.package.work_folder import RECORDING_FILE
 
 if TYPE_CHECKING:
-    from recorder.package.media import Span
+    from recorder.package.media import TrackSpan
 
 
 class _Validation:
@@ -56,7 +56,7 @@ class _Validation:
         self._payload = payload
         self._uncached = uncached
         self._decodes = decode
-        self._form = bag.FORM
+        self._form = bag.OUR_DECLARATION
         self._files: dict[str, int] = {}
         self._others: list[str] = []
         self._elsewhere: dict[str, int] = {}
@@ -77,7 +77,7 @@ class _Validation:
         listed = self._listed()
         recording = self._recording() if self._is_ours else None
         media = recording.media if recording and self._decodes else ()
-        tally = Tally(sum(self._files[path] for path in listed if self._is_read(path)), self._progress)
+        tally = ByteProgress(sum(self._files[path] for path in listed if self._is_read(path)), self._progress)
         tally.expect(sum(self._files.get(file.file, 0) for file in media))
         self._check_digests(listed, tally)
         self._check_info(recording)
@@ -88,7 +88,7 @@ class _Validation:
         return self.problems
 
     def _add(self, file: str, problem: str, kind: ProblemKind) -> None:
-        self.problems.append(Problem(names.storable(file), names.storable(problem), kind))
+        self.problems.append(Problem(names.utf8_safe(file), names.utf8_safe(problem), kind))
 
     def _read(self, name: str) -> bytes | None:
         """Return the content of a tag file; None, with a problem noted, if it cannot be read."""
@@ -109,10 +109,10 @@ class _Validation:
         try:
             form, wrong = bag.read_declaration(content), ""
         except bag.BagFormatError as error:
-            form, wrong = bag.FORM, f"declares no bag: {error}"
+            form, wrong = bag.OUR_DECLARATION, f"declares no bag: {error}"
         if not self._is_ours:
             self._form = form
-        elif wrong or form != bag.FORM:
+        elif wrong or form != bag.OUR_DECLARATION:
             wrong = "does not declare a BagIt 1.0 package in UTF-8"
         if wrong:
             self._add(bag.DECLARATION_FILE, wrong, ProblemKind.MALFORMED)
@@ -135,7 +135,7 @@ class _Validation:
 
     def _manifests(self) -> dict[str, str]:
         found = {}
-        for name in filter(bag.MANIFEST.fullmatch, [*self._files, *self._others]):
+        for name in filter(bag.MANIFEST_NAME.fullmatch, [*self._files, *self._others]):
             if (algorithm := bag.algorithm_of(name)) is not None:
                 found[name] = algorithm
             else:
@@ -167,8 +167,8 @@ class _Validation:
             return None
         spelled = {unicodedata.normalize("NFC", path): path for path in self._files}
         expected = {*self._files, *self._others, *self._elsewhere}  # missing ones are reported elsewhere
-        entries, problems = listed_in(
-            manifest, content, expected, self._form, bag.digits_of(algorithm), None if self._is_ours else spelled
+        entries, problems = check_manifest(
+            manifest, content, expected, self._form, bag.digest_length(algorithm), None if self._is_ours else spelled
         )
         self.problems += [problem for problem in problems if problem not in self.problems]
         if any(problem.kind is ProblemKind.MALFORMED for problem in problems):
@@ -192,7 +192,7 @@ class _Validation:
     def _is_read(self, path: str) -> bool:
         return self._payload or not path.startswith(bag.PAYLOAD)
 
-    def _check_digests(self, listed: Mapping[str, Mapping[str, str]], tally: Tally) -> None:
+    def _check_digests(self, listed: Mapping[str, Mapping[str, str]], tally: ByteProgress) -> None:
         for path, wanted in listed.items():
             if not self._is_read(path):
                 continue
@@ -248,7 +248,7 @@ class _Validation:
                 sizes = f"has {size} bytes; {RECORDING_FILE} says {file.bytes}"
                 self._add(file.file, sizes, ProblemKind.INCONSISTENT)
 
-    def _decode(self, file: MediaFile, tally: Tally) -> None:
+    def _decode(self, file: MediaFile, tally: ByteProgress) -> None:
         if file.file not in self._files:
             return
         from recorder.package.media import decode_all  # PyAV takes long to load
@@ -267,7 +267,7 @@ TOLERANCE_S = 0.1  # tolerance for the length of a decoded track: a few coded au
 REORDERED = 4  # frames: x264 reorders by one less
 
 
-class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+class VerificationResult(msgspec.Struct, frozen=True, kw_only=True):
     """The result for one package. Media of an `elsewhere` one were not checked; without `ours` it is a foreign bag."""
 
     id: str
@@ -278,13 +278,13 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     ours: bool = True
 
     @classmethod
-    def of(cls, package: Package, problems: Sequence[Problem], *, decoded: bool) -> "Verdict":
+    def of(cls, package: Package, problems: Sequence[Problem], *, decoded: bool) -> "VerificationResult":
         """Return the verdict on a package of the archive."""
         elsewhere = package.state is PackageState.ELSEWHERE
         return cls(id=package.id, ok=not problems, problems=problems, decoded=decoded, elsewhere=elsewhere)
 
 
-def verify(
+def verify_package(
     folder: Path,
     *,
     decode: bool = False,
@@ -301,12 +301,12 @@ def verify(
     return validation.run()
 
 
-def verify_anywhere(folder: Path, *, decode: bool = False, progress: Progress | None = None) -> Verdict:
+def verify_any_bag(folder: Path, *, decode: bool = False, progress: Progress | None = None) -> VerificationResult:
     """Verify a package outside of an archive, or a foreign bag."""
     is_ours = (folder / RECORDING_FILE).is_file()
     problems = _Validation(folder, progress, is_ours=is_ours, decode=decode).run()
-    name = names.storable(folder.resolve().name)
-    return Verdict(id=name, ok=not problems, problems=problems, decoded=decode and is_ours, ours=is_ours)
+    name = names.utf8_safe(folder.resolve().name)
+    return VerificationResult(id=name, ok=not problems, problems=problems, decoded=decode and is_ours, ours=is_ours)
 
 
 def _reordered_s(track: VideoTrack | AudioTrack) -> float:
@@ -318,7 +318,7 @@ def _reordered_s(track: VideoTrack | AudioTrack) -> float:
         return 0.0
 
 
-def _differences(file: MediaFile, decoded: "dict[int, Span]") -> list[str]:
+def _differences(file: MediaFile, decoded: "dict[int, TrackSpan]") -> list[str]:
     wrong = [f"has {len(decoded)} tracks, not {len(file.tracks)}"] if len(decoded) != len(file.tracks) else []
     for track in file.tracks:
         real = decoded.get(track.index)

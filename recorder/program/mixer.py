@@ -11,9 +11,9 @@ import numpy as np
 from av.error import BlockingIOError as NothingYet
 
 from capture.source import SAMPLE_RATE, AudioSource, Samples
-from capture.sources.worker import Supervision
+from capture.sources.worker import DeviceSupervision
 from recorder.model.status import Loudness
-from recorder.program.resampler import Floats
+from recorder.program.resampler import FloatSamples
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class SoundInput:
 
     name: str
     source: AudioSource
-    supervision: Supervision | None = None  # of a device, which may reconnect
+    supervision: DeviceSupervision | None = None  # of a device, which may reconnect
     gain_db: float = 0.0
     own_track: bool = False
     is_muted: bool = False  # whether it begins muted
@@ -30,11 +30,11 @@ class SoundInput:
 
 RAMP = SAMPLE_RATE // 100  # samples (10 ms) of a mute's ramp
 
-type Heard = Samples | Floats | None  # samples, (n, channels); None is silence
+type SamplesOrSilence = Samples | FloatSamples | None  # samples, (n, channels); None is silence
 
 
 @dataclass(slots=True)
-class Ramp:
+class GainRamp:
     """A factor that reaches its target within RAMP samples."""
 
     target: float
@@ -43,7 +43,7 @@ class Ramp:
     def __post_init__(self) -> None:
         self.now = self.target
 
-    def apply(self, samples: Heard) -> Heard:
+    def apply(self, samples: SamplesOrSilence) -> SamplesOrSilence:
         """Return `samples` times the factor: the same array for 1, None for 0."""
         target = self.target  # another thread may set it at any moment
         if self.now == target:
@@ -59,9 +59,9 @@ class Ramp:
         return np.multiply(samples, factors, dtype=np.float32)
 
 
-def total_of(parts: Iterable[Heard]) -> Heard:
+def sum_samples(parts: Iterable[SamplesOrSilence]) -> SamplesOrSilence:
     """Return the sum of `parts`, which stay unchanged; a single part is returned itself."""
-    total: Heard = None
+    total: SamplesOrSilence = None
     is_ours = False  # whether `total` is a new array, which may grow in place
     for part in parts:
         if part is None:
@@ -75,7 +75,7 @@ def total_of(parts: Iterable[Heard]) -> Heard:
     return total
 
 
-def linear(gain_db: float) -> float:
+def db_to_factor(gain_db: float) -> float:
     """Return decibels as a factor."""
     return float(10 ** (gain_db / 20))
 
@@ -84,8 +84,8 @@ CEILING_DBFS = -1.0
 CEILING = math.floor(32_768 * 10 ** (CEILING_DBFS / 20))
 """Of sample peaks. AAC raises some a little: hence not full scale."""
 PIECE = 64
-AHEAD = 4  # pieces (5.3 ms) in which the gain falls before a peak
-HELD = PIECE * AHEAD
+LOOKAHEAD_PIECES = 4  # pieces (5.3 ms) in which the gain falls before a peak
+LIMITER_DELAY = PIECE * LOOKAHEAD_PIECES
 RELEASE_S = 0.15  # 37 % of a cut is left after this time
 _RELEASE = float(np.exp(-PIECE / SAMPLE_RATE / RELEASE_S))
 _NEARLY_ONE = 0.9999
@@ -99,28 +99,28 @@ class Limiter:
 
     def __init__(self, channels: int) -> None:
         self._channels = channels
-        self._held: Samples | Floats = np.zeros((0, channels), np.int16)
+        self._held: Samples | FloatSamples = np.zeros((0, channels), np.int16)
         self._piece_gains: deque[float] = deque()  # highest gain allowed for each held piece
         self._last_gain = 1.0  # of the last returned piece
         self._gain = 1.0  # at the end of that piece
         self._is_first = True
 
-    def process(self, samples: Samples | Floats, *, is_last: bool = False) -> Samples:
+    def process(self, samples: Samples | FloatSamples, *, is_last: bool = False) -> Samples:
         """Take (n, channels), n a multiple of PIECE; return samples HELD older, with `is_last` all of them."""
         self._piece_gains.extend(self._gains_of(samples))
         whole = np.concatenate([self._held, samples]) if len(self._held) else samples
-        count = len(whole) if is_last else max(0, len(whole) - HELD)
+        count = len(whole) if is_last else max(0, len(whole) - LIMITER_DELAY)
         self._held = whole[count:]
         return self._limit(whole[:count])
 
-    def _gains_of(self, samples: Samples | Floats) -> list[float]:
+    def _gains_of(self, samples: Samples | FloatSamples) -> list[float]:
         pieces = -(-len(samples) // PIECE)
-        if peak(samples) <= CEILING:
+        if peak_level(samples) <= CEILING:
             return [1.0] * pieces
-        peaks = [peak(samples[number * PIECE : (number + 1) * PIECE]) for number in range(pieces)]
+        peaks = [peak_level(samples[number * PIECE : (number + 1) * PIECE]) for number in range(pieces)]
         return [min(1.0, CEILING / highest) if highest else 1.0 for highest in peaks]
 
-    def _limit(self, samples: Samples | Floats) -> Samples:
+    def _limit(self, samples: Samples | FloatSamples) -> Samples:
         """Limit and round `samples`, the oldest held, and drop their entries in `_piece_gains`."""
         pieces = -(-len(samples) // PIECE)
         if self._is_first and pieces:
@@ -128,11 +128,11 @@ class Limiter:
         if self._gain == 1 and self._last_gain == 1 and all(needed == 1 for needed in self._piece_gains):
             for _ in range(pieces):
                 self._piece_gains.popleft()
-            return rounded(samples)
+            return to_int16(samples)
         nodes = [self._gain, *(self._next_gain() for _ in range(pieces))]
         places = np.arange(1, len(samples) + 1) / PIECE
         gains = np.interp(places, np.arange(pieces + 1), nodes).astype(np.float32)
-        return rounded(samples * gains[:, None])
+        return to_int16(samples * gains[:, None])
 
     def _next_gain(self) -> float:
         """Return the gain at the end of the oldest piece: as low as the next pieces need, else slowly rising."""
@@ -143,16 +143,16 @@ class Limiter:
 
     def _gain_ahead(self) -> float:
         """Return the gain from which a straight line reaches the gains of all next pieces."""
-        pieces = zip(range(AHEAD), self._piece_gains, strict=False)
-        return min((1 - (1 - needed) * (1 - away / AHEAD) for away, needed in pieces), default=1.0)
+        pieces = zip(range(LOOKAHEAD_PIECES), self._piece_gains, strict=False)
+        return min((1 - (1 - needed) * (1 - away / LOOKAHEAD_PIECES) for away, needed in pieces), default=1.0)
 
 
-def peak(samples: Samples | Floats) -> float:
+def peak_level(samples: Samples | FloatSamples) -> float:
     """Return the highest absolute sample."""
     return max(float(samples.max()), -float(samples.min())) if samples.size else 0.0
 
 
-def rounded(samples: Samples | Floats) -> Samples:
+def to_int16(samples: Samples | FloatSamples) -> Samples:
     """Return int16 samples; int16 input is returned itself."""
     if samples.dtype == np.int16:
         return samples  # type: ignore[return-value] # its dtype says so
@@ -173,7 +173,7 @@ class PeakMeter:
     def __init__(self, channels: int) -> None:
         self.levels_dbfs = [FLOOR_DBFS] * channels
 
-    def feed(self, samples: Samples | Floats) -> None:
+    def feed(self, samples: Samples | FloatSamples) -> None:
         """Take one AAC frame, (n, channels)."""
         if not len(samples):
             return

@@ -15,13 +15,13 @@ from capture.sources.worker import AudioWorker
 from devices.host.clock import NANOSECONDS
 from recorder.encode.encoder import AAC_FRAME
 from recorder.model.packet import sound_track
-from recorder.program.mixer import PeakMeter, Ramp, SoundInput, linear
-from recorder.program.resampler import Floats, Resampler
+from recorder.program.mixer import GainRamp, PeakMeter, SoundInput, db_to_factor
+from recorder.program.resampler import FloatSamples, Resampler
 from recorder.program.timeline import RunContext, StallDetector
 
 CELL = 2 * SAMPLE_RATE
-MOST_CELLS = 150
-CELLS_FOR_A_SLOPE = 10  # with fewer cells (20 s) the slope stays as before; at first it is 0
+MAX_CELLS = 150
+MIN_CELLS = 10  # with fewer cells (20 s) the slope stays as before; at first it is 0
 STEP = SAMPLE_RATE // 125  # a cell farther (8 ms) from the line is an outlier. Two of them are a step
 OUTLIERS = 4.0  # times the median distance; the fit ignores farther cells
 
@@ -37,7 +37,7 @@ class DriftMeter:
         self.ppm: float | None = None  # speed against the session clock in ppm; None until known
         self._slope = 0.0  # (place - number) / number
         self._level = 0.0  # place - number of sample 0
-        self._cells: deque[tuple[float, float]] = deque(maxlen=MOST_CELLS)
+        self._cells: deque[tuple[float, float]] = deque(maxlen=MAX_CELLS)
         self._outlier: tuple[float, float] | None = None
         self._offsets: list[float] = []
         self._cell_start = 0
@@ -71,7 +71,7 @@ class DriftMeter:
 
     def _add_cell(self, cell: tuple[float, float]) -> None:
         number, offset = cell
-        if len(self._cells) < CELLS_FOR_A_SLOPE or abs(offset - self._level - self._slope * number) <= STEP:
+        if len(self._cells) < MIN_CELLS or abs(offset - self._level - self._slope * number) <= STEP:
             self._cells.append(cell)
             self._outlier = None
         elif self._outlier is None:
@@ -83,13 +83,13 @@ class DriftMeter:
 
     def _fit(self) -> None:
         numbers, offsets = np.array(self._cells).T
-        if len(numbers) < CELLS_FOR_A_SLOPE:
+        if len(numbers) < MIN_CELLS:
             self._level = float(np.mean(offsets - self._slope * numbers))
             return
         slope, level = np.polyfit(numbers, offsets, 1)
         distances = np.abs(offsets - level - slope * numbers)
         near = distances <= max(OUTLIERS * _median(distances), 1.0)
-        if not near.all() and near.sum() >= CELLS_FOR_A_SLOPE:
+        if not near.all() and near.sum() >= MIN_CELLS:
             slope, level = np.polyfit(numbers[near], offsets[near], 1)
         self._slope, self._level = float(slope), float(level)
         self.ppm = (self.rate - 1) * 1e6
@@ -104,20 +104,20 @@ def _median(values: Sequence[float] | NDArray[np.float64]) -> float:
 PATIENCE_NS = 300_000_000  # silence fills in for a live source after this time without samples
 IDLE_S = 0.05
 GAP_SAMPLES = SAMPLE_RATE // 10  # a larger offset from the clock is a gap or an overlap, a smaller one drift
-LEFT_ALONE = SAMPLE_RATE // 200  # offset (5 ms) up to which samples pass unchanged
-RETURN_SAMPLES = 30 * SAMPLE_RATE  # samples (30 s) in which an offset is corrected, besides the drift
-MOST_RETURN = 1000e-6
-MOST_STEP = 2000e-6  # this pitch change is 3.5 cents; people hear 5
+DRIFT_TOLERANCE = SAMPLE_RATE // 200  # offset (5 ms) up to which samples pass unchanged
+CORRECTION_SAMPLES = 30 * SAMPLE_RATE  # samples (30 s) in which an offset is corrected, besides the drift
+MAX_CORRECTION = 1000e-6
+MAX_STEP = 2000e-6  # this pitch change is 3.5 cents; people hear 5
 
 
-class Lane:
+class MixerInput:
     """Blocks of one input in the program's channels. For one thread; `mute.target` and the figures are thread-safe."""
 
     def __init__(self, sound_input: SoundInput, worker: AudioWorker, run: RunContext, *, channels: int) -> None:
         self.name = sound_input.name
         self.own_track = sound_track(self.name) if sound_input.own_track else None  # its own track; None without one
-        self.mute = Ramp(0.0 if sound_input.is_muted else 1.0)
-        self.gain = Ramp(linear(sound_input.gain_db))
+        self.mute = GainRamp(0.0 if sound_input.is_muted else 1.0)
+        self.gain = GainRamp(db_to_factor(sound_input.gain_db))
         self.meter = PeakMeter(channels)
         self.position = 0  # program sample up to which there is audio or silence
         self.silence = 0  # samples of silence filled in so far
@@ -129,7 +129,7 @@ class Lane:
         self._channels = channels
         self._emit = run.emit
         self._is_missing = False
-        self._ready_blocks: list[Samples | Floats] = []
+        self._ready_blocks: list[Samples | FloatSamples] = []
         self.ready = 0  # samples ready for `take`
         self._resampler = Resampler(channels)
         self._drift = DriftMeter()
@@ -185,11 +185,11 @@ class Lane:
             self._fill_silence(others_at)
         return block is not None
 
-    def take(self, count: int) -> Samples | Floats:
+    def take(self, count: int) -> Samples | FloatSamples:
         """Return the next `count` samples, (count, channels); `count` is at most `ready`."""
         if not count:
             return np.zeros((0, self._channels), np.int16)
-        whole: Samples | Floats = self._ready_blocks[0]
+        whole: Samples | FloatSamples = self._ready_blocks[0]
         if len(self._ready_blocks) > 1:
             whole = np.concatenate(self._ready_blocks, dtype=np.result_type(*self._ready_blocks))
         rest = whole[count:]
@@ -222,7 +222,7 @@ class Lane:
         self._lost += block.lost and belongs > 0  # losses before the session do not count
         offset = round(belongs - self.position - self._resampler.held)
         samples = self._with_channels(block.samples)
-        if self._is_unplaced or abs(offset) > GAP_SAMPLES or ((block.lost or block.jumps) and offset > LEFT_ALONE):
+        if self._is_unplaced or abs(offset) > GAP_SAMPLES or ((block.lost or block.jumps) and offset > DRIFT_TOLERANCE):
             samples = self._place(samples, belongs)
         elif self._drift.add(self._run_samples, belongs):
             self._adjust_step()
@@ -262,9 +262,9 @@ class Lane:
         self.ppm = self._drift.ppm
         # Distance between the place of the next device sample and its position.
         error = self._drift.belongs(self._run_samples) - self.position - self._resampler.held
-        if self._resampler.is_active or abs(error) > LEFT_ALONE:
-            back = max(-MOST_RETURN, min(MOST_RETURN, error / RETURN_SAMPLES))
-            self._resampler.step = 1 + max(-MOST_STEP, min(MOST_STEP, self._drift.rate - 1 - back))
+        if self._resampler.is_active or abs(error) > DRIFT_TOLERANCE:
+            back = max(-MAX_CORRECTION, min(MAX_CORRECTION, error / CORRECTION_SAMPLES))
+            self._resampler.step = 1 + max(-MAX_STEP, min(MAX_STEP, self._drift.rate - 1 - back))
 
     def _with_channels(self, samples: Samples) -> Samples:
         have = samples.shape[1]
@@ -317,7 +317,7 @@ class Lane:
             self.silence += self.position - before
             count -= piece
 
-    def _append(self, samples: Samples | Floats) -> None:
+    def _append(self, samples: Samples | FloatSamples) -> None:
         end = self._end()
         if end is not None:
             samples = samples[: max(0, end - self.position)]

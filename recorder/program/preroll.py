@@ -6,9 +6,11 @@ from dataclasses import replace
 from fractions import Fraction
 
 from devices.host.clock import NANOSECONDS
-from recorder.model.packet import MOST_BYTES, EncodedPacket, KeptPackets, Track
+from recorder.model.packet import MOST_PACKET_BYTES, EncodedPacket, PacketBacklog, Track
 
-AT_ONCE = Fraction(3, 10)  # seconds at the start of a recording: more than a fragment, so the first is on disk at once
+FIRST_FRAGMENT_S = Fraction(
+    3, 10
+)  # seconds at the start of a recording: more than a fragment, so the first is on disk at once
 
 
 class PreRoll:
@@ -19,7 +21,7 @@ class PreRoll:
         self.holds = False  # whether packets of any age stay, up to MOST_BYTES: the recording is about to begin
         self.skipped = 0  # encoded frames older than the recording
         self._lock = threading.Lock()
-        self._packets = KeptPackets()
+        self._packets = PacketBacklog()
         self._origin = Fraction(0)
         self._receiver: Callable[[EncodedPacket], None] | None = None
 
@@ -62,7 +64,7 @@ class PreRoll:
             self.skipped += len(kept.leaders)
             kept.forget_leaders()
         kept.add(packet)
-        if packet.is_keyframe or kept.bytes > MOST_BYTES:
+        if packet.is_keyframe or kept.bytes > MOST_PACKET_BYTES:
             self._trim()
 
     def _trim(self) -> None:
@@ -70,7 +72,7 @@ class PreRoll:
         while (second := kept.second_keyframe()) is not None:
             is_old = kept.leaders[second].begins <= kept.leaders[-1].begins - Fraction(self.keep_s)
             is_kept_without = is_old and not self.holds
-            if not is_kept_without and kept.bytes <= MOST_BYTES:
+            if not is_kept_without and kept.bytes <= MOST_PACKET_BYTES:
                 return
             kept.begin_at(second)
             self.skipped += second
@@ -84,7 +86,9 @@ class PreRoll:
         with self._lock:
             kept = self._packets
             keyframes = kept.keyframes()
-            latest = min(Fraction(wanted_ns, NANOSECONDS), kept.leaders[-1].begins - AT_ONCE) if keyframes else 0
+            latest = (
+                min(Fraction(wanted_ns, NANOSECONDS), kept.leaders[-1].begins - FIRST_FRAGMENT_S) if keyframes else 0
+            )
             early = [index for index in keyframes if kept.leaders[index].begins <= latest]
             first = early[-1] if early else keyframes[0] if keyframes else None
             self._origin = Fraction(0) if first is None else kept.leaders[first].begins

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from capture.source import Samples
 
-type Floats = NDArray[np.float32]  # interleaved PCM like Samples, (frames, channels), full scale +-32768
+type FloatSamples = NDArray[np.float32]  # interleaved PCM like Samples, (frames, channels), full scale +-32768
 
 TAPS = 32
 HALF = TAPS // 2
@@ -23,7 +23,7 @@ PIECE = 1024  # samples made at once: a product of this size stays on one thread
 
 
 @cache
-def weights() -> Floats:
+def sinc_weights() -> FloatSamples:
     """Return the coefficients, shape (TERMS, TAPS), in u = 2 * place - 1, the lowest power first."""
     u = np.cos(np.pi * (np.arange(64) + 0.5) / 64)  # Chebyshev's nodes spread the error evenly
     distance = (u[:, None] + 1) / 2 - (np.arange(TAPS)[None, :] - HALF + 1)
@@ -44,7 +44,7 @@ class Resampler:
         self._channels = channels
         self._active = False
         self._tail: Samples = np.zeros((HALF, channels), np.int16)  # the last samples passed unchanged
-        self._old: Floats = np.zeros((channels, 0), np.float32)
+        self._old: FloatSamples = np.zeros((channels, 0), np.float32)
         self._at = 0.0  # place of the next new sample in _old
 
     @property
@@ -57,7 +57,7 @@ class Resampler:
         """Number of new samples in the held ones."""
         return (self._old.shape[1] - self._at) / self.step if self._active else 0.0
 
-    def process(self, samples: Samples) -> Samples | Floats:
+    def process(self, samples: Samples) -> Samples | FloatSamples:
         """Take old samples, (n, channels); return the new ones."""
         if not self._active:
             if self.step == 1:
@@ -69,9 +69,9 @@ class Resampler:
         self._append(samples)
         return self._make(math.ceil((self._old.shape[1] - HALF - self._at) / self.step))
 
-    def flush(self) -> Samples | Floats:
+    def flush(self) -> Samples | FloatSamples:
         """Return the held samples as if silence followed; the next ones start anew."""
-        made: Samples | Floats = np.zeros((0, self._channels), np.int16)
+        made: Samples | FloatSamples = np.zeros((0, self._channels), np.int16)
         if self._active:
             count = math.ceil(self.held)
             self._append(np.zeros((TAPS, self._channels), np.int16))
@@ -88,7 +88,7 @@ class Resampler:
         old[:, :before], old[:, before:] = self._old, samples.T
         self._old = old
 
-    def _make(self, count: int) -> Floats:
+    def _make(self, count: int) -> FloatSamples:
         made = np.empty((max(0, count), self._channels), np.float32)
         done = 0
         while done < count:
@@ -104,14 +104,14 @@ class Resampler:
         self._at -= let_go
         return made
 
-    def _interpolate(self, first: int, places: NDArray[np.floating], made: Floats) -> None:
+    def _interpolate(self, first: int, places: NDArray[np.floating], made: FloatSamples) -> None:
         """Write new samples at `places` after consecutive old ones; `first` is the first tap of the first."""
         count, u = len(places), (2 * places - 1).astype(np.float32)
         for channel, old in enumerate(self._old):
             # Row n is `old` from sample first + n on, without a copy.
             size = old.itemsize
-            rows: Floats = np.ndarray((TAPS, count), old.dtype, old, first * size, (size, size))
-            terms = weights() @ np.ascontiguousarray(rows)
+            rows: FloatSamples = np.ndarray((TAPS, count), old.dtype, old, first * size, (size, size))
+            terms = sinc_weights() @ np.ascontiguousarray(rows)
             total = terms[-1]
             for term in terms[-2::-1]:
                 total *= u

@@ -9,21 +9,21 @@ from typing import Protocol
 
 import av
 
-from capture.compose.compositor import Compositor, Piece
-from capture.compose.drawn import card, logo, slate, title_line
+from capture.compose.canvas import Overlay
+from capture.compose.cards import draw_card, draw_logo, draw_slate, draw_title_line
+from capture.compose.compositor import Compositor, PlacedPicture
 from capture.compose.layout import Layout, Rect
-from capture.compose.paint import Overlay
+from capture.cpu_stages import CpuStage
 from capture.source import Size, VideoFormat
 from capture.sources.worker import OutageKind, SourceOutage
-from capture.timing import CpuStage
 from config.errors import UsageError
-from config.locale.lookup import Card, picture_text
-from config.settings.kinds import did_you_mean
-from config.settings.layouts import LayoutSettings, Program, Shape
+from config.locale.lookup import ProgramCard, picture_text
+from config.settings.layouts import LayoutSettings, ProgramSettings, Shape
+from config.settings.value_kinds import did_you_mean
 from recorder.program.timeline import RunContext
 from recorder.program.video_input import VideoInput
 
-type Offer = Callable[[str, av.VideoFrame], object]
+type OfferPreview = Callable[[str, av.VideoFrame], object]
 """Takes a preview frame by its input's name, or PROGRAM; True if wanted."""
 
 PROGRAM = "program"
@@ -35,9 +35,9 @@ def check_layout(name: str, layouts: Mapping[str, LayoutSettings], inputs: Seque
         layout = Layout(name, layouts[name])
         layout.shown(inputs)
         return layout
-    if name in set(Card):
+    if name in set(ProgramCard):
         return None
-    known = [*layouts, *Card]
+    known = [*layouts, *ProgramCard]
     raise UsageError(f'there is no layout "{name}"{did_you_mean(name, known)}', hint=f"there are {', '.join(known)}")
 
 
@@ -46,12 +46,12 @@ class Appearance:
     """Layouts, overlays, title and language of a session's frames."""
 
     layouts: Mapping[str, LayoutSettings]
-    program: Program
+    program: ProgramSettings
     title: str
     language: str
 
 
-class View:
+class SceneView:
     """One way to show the inputs: a layout, or a card."""
 
     def __init__(self, name: str, layout: Layout | None, shown: frozenset[str], card: av.VideoFrame | None) -> None:
@@ -71,7 +71,7 @@ class View:
         return self._places[1]
 
 
-class Shown(Protocol):
+class SceneInput(Protocol):
     """An input of a stage, such as a VideoInput. The stage sets `within`, the size on screen."""
 
     name: str
@@ -93,10 +93,10 @@ class Shown(Protocol):
         ...
 
 
-class Stage:
+class SceneRenderer:
     """Draws layouts, slates, cards and overlays; for one thread."""
 
-    def __init__(self, inputs: Sequence[Shown], form: VideoFormat, appearance: Appearance) -> None:
+    def __init__(self, inputs: Sequence[SceneInput], form: VideoFormat, appearance: Appearance) -> None:
         self.form = form
         self._inputs = inputs
         self._names = [one.name for one in inputs]
@@ -105,18 +105,18 @@ class Stage:
         self._slates: dict[str, tuple[tuple[OutageKind, Shape], av.VideoFrame]] = {}  # newest slate of each input
         self._compositor = Compositor(form.width, form.height, form.matrix)
         self.version = 0  # counts the changes of the drawn frame
-        self._pieces: Sequence[Piece] = ()
+        self._pieces: Sequence[PlacedPicture] = ()
 
-    def _make_overlays(self, program: Program) -> Sequence[Overlay]:
+    def _make_overlays(self, program: ProgramSettings) -> Sequence[Overlay]:
         if not program.title_line and not isinstance(program.logo, Path):
             return ()
         width, height, matrix = self.form.width, self.form.height, self.form.matrix
         overlays = []
         if program.title_line:
-            overlays.append(title_line(width, height, text=self._appearance.title, matrix=matrix))
+            overlays.append(draw_title_line(width, height, text=self._appearance.title, matrix=matrix))
         if isinstance(program.logo, Path):
             corner, size = program.logo_corner, program.logo_size
-            overlays.append(logo(program.logo, width, height, corner=corner, size=size, matrix=matrix))
+            overlays.append(draw_logo(program.logo, width, height, corner=corner, size=size, matrix=matrix))
         return overlays
 
     def slate(self, name: str, kind: OutageKind, size: Shape) -> av.VideoFrame:
@@ -124,27 +124,27 @@ class Stage:
         kept = self._slates.get(name)
         if kept is None or kept[0] != (kind, size):
             reason = picture_text(kind, self._appearance.language)
-            picture = slate(*size, name=name, reason=reason, matrix=self.form.matrix)
+            picture = draw_slate(*size, name=name, reason=reason, matrix=self.form.matrix)
             kept = self._slates[name] = (kind, size), picture
         return kept[1]
 
-    def view(self, name: str) -> View:
+    def view(self, name: str) -> SceneView:
         """Return the layout or card called `name`; raises UsageError if the inputs cannot fill it."""
         layout = check_layout(name, self._appearance.layouts, self._names)
         if layout is None:
-            return View(name, None, frozenset(), self._card(Card(name)))
-        return View(name, layout, frozenset(layout.shown(self._names)), None)
+            return SceneView(name, None, frozenset(), self._card(ProgramCard(name)))
+        return SceneView(name, layout, frozenset(layout.shown(self._names)), None)
 
-    def _card(self, which: Card) -> av.VideoFrame:
+    def _card(self, which: ProgramCard) -> av.VideoFrame:
         form = self.form
         words = picture_text(which, self._appearance.language)
-        return card(form.width, form.height, title=words, line=self._appearance.title, matrix=form.matrix)
+        return draw_card(form.width, form.height, title=words, line=self._appearance.title, matrix=form.matrix)
 
-    def show(self, view: View) -> av.VideoFrame | None:
+    def show(self, view: SceneView) -> av.VideoFrame | None:
         """Draw `view`; the frame is valid until the next call but one. None before any input gave a frame."""
         size = self.form.width, self.form.height
         if view.card is not None:
-            self._count_change([Piece(Rect(0, 0, *size), view.card)])
+            self._count_change([PlacedPicture(Rect(0, 0, *size), view.card)])
             return view.card
         shapes = {
             one.name: (one.picture.width, one.picture.height)
@@ -161,17 +161,17 @@ class Stage:
         self._count_change(pieces)
         return self._compositor.compose(pieces, self._overlays)
 
-    def _count_change(self, pieces: Sequence[Piece]) -> None:
+    def _count_change(self, pieces: Sequence[PlacedPicture]) -> None:
         """Count a change unless `pieces` are the same frames in the same places."""
         if pieces != self._pieces:
             self.version += 1
             self._pieces = pieces
 
-    def _piece(self, one: Shown, rect: Rect) -> Piece:
+    def _piece(self, one: SceneInput, rect: Rect) -> PlacedPicture:
         outage = one.outage  # read once: another thread sets a conference's
         if outage is not None:
-            return Piece(rect, self.slate(one.name, outage.kind, rect.size))
-        return Piece(rect, one.picture, one.version)
+            return PlacedPicture(rect, self.slate(one.name, outage.kind, rect.size))
+        return PlacedPicture(rect, one.picture, one.version)
 
 
 class Scene:
@@ -180,11 +180,11 @@ class Scene:
     def __init__(
         self,
         inputs: Sequence[VideoInput],
-        stage: Stage,
+        stage: SceneRenderer,
         layout: str,
         *,
         run: RunContext,
-        offer: Offer | None = None,
+        offer: OfferPreview | None = None,
     ) -> None:
         self._inputs = inputs
         self._timeline = run.timeline
@@ -193,7 +193,7 @@ class Scene:
         self._show = run.timing(CpuStage.COMPOSE, self._stage.show)
         self._view = stage.view(layout)
         self._switching = threading.Lock()
-        self._next: View | None = None
+        self._next: SceneView | None = None
 
     @property
     def rate(self) -> Fraction:

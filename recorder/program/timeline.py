@@ -11,9 +11,9 @@ import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from capture.timing import Timing, untimed
+from capture.cpu_stages import CpuTimer, untimed
 from config.events import Emit
-from devices.host.clock import NANOSECONDS, Clock, Sleep, slept_ns
+from devices.host.clock import NANOSECONDS, Clock, SleepDetector, slept_ns
 from recorder.model.packet import Track
 
 
@@ -110,7 +110,7 @@ class RunContext:
     timeline: Timeline
     clock: Clock
     emit: Emit
-    timing: Timing = untimed
+    timing: CpuTimer = untimed
 
 
 class SleepWatch:
@@ -120,7 +120,7 @@ class SleepWatch:
         """`slept` returns the nanoseconds that the PC has slept so far."""
         self._emit = emit
         self._clock = clock
-        self._slept = Sleep(slept)
+        self._slept = SleepDetector(slept)
         self._early_sleep: tuple[int, int] | None = None  # last sleep before the recording: end, length
 
     def update(self, media_s: float | None) -> None:
@@ -148,10 +148,10 @@ class SleepWatch:
         )
 
 
-STOOD_NS = 300_000_000  # a longer time between two looks at a source is a stall of this PC
-IN_VAIN_NS = 100_000_000  # wait without data after which nothing is on its way
-LOOK_NS = 50_000_000  # most that one look adds to that wait: the data needs several
-MOST_EXCUSED_NS = 1_000_000_000  # limit of the excuse after a stall, for slow sources
+STALL_NS = 300_000_000  # a longer time between two looks at a source is a stall of this PC
+EMPTY_WAIT_NS = 100_000_000  # wait without data after which nothing is on its way
+MAX_LOOK_NS = 50_000_000  # most that one look adds to that wait: the data needs several
+MAX_EXCUSE_NS = 1_000_000_000  # limit of the excuse after a stall, for slow sources
 
 
 class StallDetector:
@@ -171,10 +171,10 @@ class StallDetector:
         """Note a look at `now_ns`, and whether data `came`; return the length of a stall, or 0."""
         passed_ns = 0 if self._looked_ns is None else now_ns - self._looked_ns
         self._looked_ns = now_ns
-        if passed_ns > STOOD_NS:
-            self._excused_ns, self._in_vain_ns = MOST_EXCUSED_NS, 0
+        if passed_ns > STALL_NS:
+            self._excused_ns, self._in_vain_ns = MAX_EXCUSE_NS, 0
             return passed_ns
-        self._in_vain_ns = 0 if came else self._in_vain_ns + min(passed_ns, LOOK_NS)
-        has_nothing = self._in_vain_ns >= IN_VAIN_NS
+        self._in_vain_ns = 0 if came else self._in_vain_ns + min(passed_ns, MAX_LOOK_NS)
+        has_nothing = self._in_vain_ns >= EMPTY_WAIT_NS
         self._excused_ns = 0 if has_nothing else max(0, self._excused_ns - passed_ns)
         return 0

@@ -5,10 +5,10 @@ from typing import Protocol
 
 import av
 
-from capture.detectors.health import SILENT_FRAMES, SILENT_S
+from capture.cpu_stages import CpuStage
+from capture.detectors.source_health import SILENT_FRAMES, SILENT_S
 from capture.source import Frame, Size
 from capture.sources.worker import OutageKind, SourceOutage, VideoWorker
-from capture.timing import CpuStage
 from config.errors import MediaError
 from devices.host.clock import NANOSECONDS
 from recorder.program.timeline import RunContext
@@ -18,7 +18,7 @@ GLANCE_S = 1.0
 MUCH_FASTER = Fraction(102, 100)  # faster sources than this are thinned; a smaller excess is clock drift
 
 
-class Thinning:
+class FrameThinner:
     """Chooses frames of a faster source: on average one per interval of the program."""
 
     def __init__(self, interval_ns: int) -> None:
@@ -34,7 +34,7 @@ class Thinning:
         return True
 
 
-class Tap(Protocol):
+class InputTap(Protocol):
     """A second viewer of an input (recorder/features/conference/camera.py)."""
 
     @property
@@ -71,7 +71,7 @@ class VideoInput:
         self.version = 0  # counts the changes of `picture`
         self.outage: SourceOutage | None = None
         self.within: Size | None = None  # size on screen; None for the program's size
-        self.tap: Tap | None = None
+        self.tap: InputTap | None = None
         self._decode = run.timing(CpuStage.DECODE, worker.decode)
         self.worker = worker
         self._timeline = run.timeline
@@ -88,7 +88,7 @@ class VideoInput:
     def _set_rate(self, rate: Fraction) -> None:
         """Set the thinning and the patience for a source at `rate`."""
         interval_ns = round(NANOSECONDS / self._program_rate)
-        self._thinning = Thinning(interval_ns) if rate > self._program_rate * MUCH_FASTER else None
+        self._thinning = FrameThinner(interval_ns) if rate > self._program_rate * MUCH_FASTER else None
         self._patience_ns = max(round(SILENT_S * NANOSECONDS), round(SILENT_FRAMES * NANOSECONDS / rate))
         self._quiet_ns = round(QUIET_FRAMES * NANOSECONDS / rate)
 

@@ -9,23 +9,23 @@ from dataclasses import astuple, dataclass
 
 import av
 
+from capture.cpu_stages import CpuStage
 from capture.source import Frame
-from capture.timing import CpuStage
-from devices.host.clock import NANOSECONDS, units
+from devices.host.clock import NANOSECONDS, whole_units
 from recorder.encode.encoder import Encoder
 from recorder.encode.x264 import STILL_RATE, VIDEO_TIME_BASE
 from recorder.model.packet import EncodedPacket, Track
 from recorder.program.scene import Scene
 from recorder.program.timeline import RunContext, StallDetector
-from recorder.program.video_input import Thinning, VideoInput
+from recorder.program.video_input import FrameThinner, VideoInput
 
 PATIENCE_S = 0.3  # wait before the last frame of a live source repeats; a kill may lose this time
 PATIENCE_FRAMES = 3
 LEAST_STEP_NS = 1_000_000  # of two frames closer than this (FLV's resolution) one is dropped
-MOST_MISSING = 1.25  # intervals; a longer hole before a frame is filled, even before PATIENCE_S
+MAX_HOLE = 1.25  # intervals; a longer hole before a frame is filled, even before PATIENCE_S
 IDLE_S = 0.05  # longest wait between two looks at the session's end
 
-SETTLE = 2  # frames encoded after a change: x264 then gives out the change, and refines it
+SETTLING_FRAMES = 2  # frames encoded after a change: x264 then gives out the change, and refines it
 
 _STILL_NS = round(NANOSECONDS / STILL_RATE)
 
@@ -41,7 +41,7 @@ class StaticFrameSkipper:
     def wants(self, version: int, at_ns: int, interval_ns: int, *, is_due: bool) -> bool:
         """Return whether to encode the frame at `at_ns`: a new `version`, a keyframe `is_due`, or STILL_RATE."""
         if version != self._version:
-            self._version, self._settling = version, SETTLE
+            self._version, self._settling = version, SETTLING_FRAMES
         elif self._settling:
             self._settling -= 1
         elif not is_due and at_ns + interval_ns // 2 < self._encoded_ns + _STILL_NS:  # the next frame would be too late
@@ -51,7 +51,7 @@ class StaticFrameSkipper:
 
 
 @dataclass(slots=True)
-class PictureCounts:
+class FrameCounts:
     """Frames encoded, dropped, and not encoded."""
 
     frames: int = 0
@@ -66,9 +66,9 @@ class PictureCounts:
         """Number of dropped frames."""
         return self.late + self.not_taken
 
-    def since(self, before: "PictureCounts") -> "PictureCounts":
+    def since(self, before: "FrameCounts") -> "FrameCounts":
         """Return the counts since `before`."""
-        return PictureCounts(*(now - then for now, then in zip(astuple(self), astuple(before), strict=True)))
+        return FrameCounts(*(now - then for now, then in zip(astuple(self), astuple(before), strict=True)))
 
 
 type ChooseSpacing = Callable[[int, float], int]
@@ -90,7 +90,7 @@ class VideoTrack:
         stillness: StaticFrameSkipper | None = None,
     ) -> None:
         """`also` gets each frame and its pts; `spacing` lowers the frame rate; `stillness` skips static frames."""
-        self.counts = PictureCounts()
+        self.counts = FrameCounts()
         self._scene = scene
         self._keyframe_is_due = encoder.keyframe_is_due
         self._encode_video = run.timing(CpuStage.ENCODE_VIDEO, encoder.encode_video)
@@ -102,7 +102,7 @@ class VideoTrack:
         self._skipper = stillness
         self._skipped: tuple[av.VideoFrame, int] | None = None  # the last frame and its pts, if skipped
         self._spacing = 1
-        self._thinning: Thinning | None = None
+        self._thinning: FrameThinner | None = None
         self._nominal_ns = self._interval_ns = round(NANOSECONDS / scene.rate)
         self._patience_ns = max(int(PATIENCE_S * NANOSECONDS), PATIENCE_FRAMES * self._interval_ns)
         self._driver = scene.driver
@@ -149,7 +149,7 @@ class VideoTrack:
         interval_ns = self._nominal_ns * spacing
         self._position_ns += interval_ns - self._interval_ns
         self._spacing, self._interval_ns = spacing, interval_ns
-        self._thinning = Thinning(interval_ns) if spacing > 1 else None
+        self._thinning = FrameThinner(interval_ns) if spacing > 1 else None
 
     def _excuse(self, *, came: bool) -> None:
         """Excuse the inputs for a stall of this PC, or for the time spent on its backlog."""
@@ -211,9 +211,7 @@ class VideoTrack:
 
     def _leaves_a_hole(self, at_ns: int) -> bool:
         """Return whether more than one frame would be missing before `at_ns`; players stumble over that."""
-        return (
-            self._timeline.live and self._has_picture and at_ns - self._position_ns > MOST_MISSING * self._interval_ns
-        )
+        return self._timeline.live and self._has_picture and at_ns - self._position_ns > MAX_HOLE * self._interval_ns
 
     def _repeat_if_due(self) -> None:
         if self._driver.queue.is_over:
@@ -243,7 +241,7 @@ class VideoTrack:
         if picture is None:
             return False
         self._has_picture = True
-        pts = units(at_ns, VIDEO_TIME_BASE)
+        pts = whole_units(at_ns, VIDEO_TIME_BASE)
         if self._should_encode(at_ns, pts):
             self._encode_frame(picture, pts)
         else:

@@ -18,26 +18,26 @@ from fractions import Fraction
 from functools import partial
 from itertools import chain, count
 
-from config.errors import LiputError, MediaError, StateError, StorageError, as_ours
+from config.errors import LiputError, MediaError, StateError, StorageError, as_liput_error
 from devices.host import threads
 from devices.host.clock import NANOSECONDS, Clock
 from devices.host.deadline import DeadlineTask
 from recorder.archive.archive import Archive
-from recorder.disk.errors import OPEN_S, asked, stalled
-from recorder.disk.forecast import Forecast, Level
-from recorder.disk.place import MountMemory
+from recorder.disk.archive_folder import MountMemory
+from recorder.disk.errors import DISK_ANSWER_S, ask_disk, disk_stalled
+from recorder.disk.forecast import DiskForecast, DiskLevel
 from recorder.model.eventlog import EventLog
 from recorder.model.marks import Mark
-from recorder.model.packet import MOST_BYTES, EncodedPacket, KeptPackets, Track, TrackId
+from recorder.model.packet import MOST_PACKET_BYTES, EncodedPacket, PacketBacklog, Track, TrackId
 from recorder.package.fixity import Progress
-from recorder.package.manifest import Package, RecordingFacts
-from recorder.package.work import WorkFolder
-from recorder.recording import events
-from recorder.recording.file import OnDisk
+from recorder.package.metadata import Package, RecordingFacts
+from recorder.package.work_folder import WorkFolder
+from recorder.recording import storage_events
 from recorder.recording.iso import PartDirectory
-from recorder.recording.opening import Opener, StorageTask, StreamFormat, undo
+from recorder.recording.mp4_file import DiskProgress
+from recorder.recording.part_sealer import PartSealer
 from recorder.recording.replica import Replica, ReplicaState
-from recorder.recording.sealing import Sealer
+from recorder.recording.replica_opener import ReplicaOpener, StorageRequirements, StreamFormat, discard_replica
 
 WATCH_S = 0.25
 """The guard's interval."""
@@ -45,12 +45,12 @@ WATCH_S = 0.25
 OPENING_S = 0.05
 """The guard's interval while a replica is opened."""
 
-STOOD_STILL_S = 2.0
+PROCESS_STOPPED_S = 2.0
 """After so long without a look, the whole process was stopped, or its machine."""
 
 
 @dataclass(eq=False)
-class _Move:
+class _ReplicaMove:
     why: LiputError | None
     """The fault of the disk that is left; None for a change of format on the same disk."""
     may_stay: bool
@@ -68,8 +68,8 @@ class _Copy:
 
     number: int
     replicas: list[Replica]
-    forecast: Forecast
-    move: _Move | None = None
+    forecast: DiskForecast
+    move: _ReplicaMove | None = None
     refused: list[Archive] = field(default_factory=list)
     """Folders that refused while its own disk stalled."""
     ended: bool = False
@@ -81,9 +81,9 @@ class _Copy:
         return self.replicas[-1]
 
     @property
-    def on_disk(self) -> OnDisk:
+    def on_disk(self) -> DiskProgress:
         """Bytes on disk of all replicas, and the session's media time up to which they play."""
-        return OnDisk(sum(replica.on_disk.bytes for replica in self.replicas), _end_on_disk_s(self.replicas))
+        return DiskProgress(sum(replica.on_disk.bytes for replica in self.replicas), _end_on_disk_s(self.replicas))
 
 
 class Failover:
@@ -91,7 +91,7 @@ class Failover:
 
     def __init__(
         self,
-        task: StorageTask,
+        task: StorageRequirements,
         stream_format: StreamFormat,
         *,
         may_change: bool = False,
@@ -107,10 +107,10 @@ class Failover:
         self._log = log
         self._on_failure = on_failure
         self._unused_archives = list(task.archives)
-        self._opener = Opener(task, clock=clock, log=log, on_failure=self._on_replica_failure)
+        self._opener = ReplicaOpener(task, clock=clock, log=log, on_failure=self._on_replica_failure)
         self._number = task.part
         self._received_s = 0.0  # media time of the newest packet's end, in seconds
-        self._backlog: KeptPackets | None = None
+        self._backlog: PacketBacklog | None = None
         self._late_tracks: set[TrackId] = set()  # audio tracks that have not reached the last change of format
         self._copies: list[_Copy] = []
         self._receivers: tuple[Replica, ...] = ()
@@ -135,18 +135,18 @@ class Failover:
             try:
                 MountMemory().check()
             except StateError as error:
-                events.not_remembered(self._log, error)
+                storage_events.emit_mounts_unknown(self._log, error)
         if self._unused_archives or self._may_change:
             tracks = self._format.templates
-            self._backlog = KeptPackets(Track.VIDEO if Track.VIDEO in tracks else next(iter(tracks)))
+            self._backlog = PacketBacklog(Track.VIDEO if Track.VIDEO in tracks else next(iter(tracks)))
         # Without a free thread everything is undone, and other folders are not tried.
-        self._guard = threads.start(self._watch, name="storage-guard", otherwise=self._undo)
+        self._guard = threads.start_thread(self._watch, name="storage-guard", otherwise=self._undo)
         return self.work
 
     def _undo(self) -> None:
         self._log.close()
         for replica in self.replicas:
-            undo(replica)
+            discard_replica(replica)
 
     def _open_first(self, number: int) -> _Copy | None:
         """Open a copy in the first folder that takes it; a folder with an earlier part continues its copy."""
@@ -157,14 +157,16 @@ class Failover:
             which = self._copy_number_for(archive)
             opening = partial(self._opener.open, archive, which, self._number, Fraction(0), self._format)
             try:
-                opened = DeadlineTask(opening, "storage-open", late=undo, clock=self._clock)
-                copy = _Copy(which, [opened.get(OPEN_S, stalled(archive.root, OPEN_S))], self._forecast())
+                opened = DeadlineTask(opening, "storage-open", late=discard_replica, clock=self._clock)
+                copy = _Copy(
+                    which, [opened.get(DISK_ANSWER_S, disk_stalled(archive.root, DISK_ANSWER_S))], self._forecast()
+                )
             except LiputError as error:
                 faults.append((archive, error))
         if copy is None and number == 1 and faults:
             raise faults[0][1]  # the caller reports it
         for refused, fault in faults:
-            events.fault(self._log, str(refused.root), fault)
+            storage_events.emit_fault(self._log, str(refused.root), fault)
         return copy
 
     def _copy_number_for(self, archive: Archive) -> int:
@@ -173,8 +175,8 @@ class Failover:
         taken = {copy.number for copy in self._copies}
         return next(number for number in chain(there, count(1)) if number not in taken)
 
-    def _forecast(self) -> Forecast:
-        return Forecast(self._task.storage, self._task.keep_free, self._task.bytes_per_s)
+    def _forecast(self) -> DiskForecast:
+        return DiskForecast(self._task.storage, self._task.keep_free, self._task.bytes_per_s)
 
     def _on_replica_failure(self, replica: Replica, error: LiputError) -> None:
         """Queue a replica's fault for the guard; thread-safe."""
@@ -191,8 +193,8 @@ class Failover:
             self._received_s = max(self._received_s, packet.ends_s)
             if self._backlog is not None:
                 self._backlog.add(packet)
-                if self._backlog.bytes > MOST_BYTES:
-                    self._backlog.drop_to(MOST_BYTES)
+                if self._backlog.bytes > MOST_PACKET_BYTES:
+                    self._backlog.drop_to(MOST_PACKET_BYTES)
             for replica in self._receivers:
                 replica.put(packet)
 
@@ -241,9 +243,11 @@ class Failover:
             return self._backlog.start if self._backlog is not None else Fraction(0)
 
     @property
-    def on_disk(self) -> OnDisk:
+    def on_disk(self) -> DiskProgress:
         """The progress of the fullest copy."""
-        return max((copy.on_disk for copy in self._copies), key=lambda found: found.media_time_s, default=OnDisk())
+        return max(
+            (copy.on_disk for copy in self._copies), key=lambda found: found.media_time_s, default=DiskProgress()
+        )
 
     def beside(self) -> PartDirectory | None:
         """Return the directory for iso recordings, None once every copy has ended."""
@@ -265,7 +269,7 @@ class Failover:
             except Exception as error:  # a bug must not end the guard
                 if not self._is_broken:
                     self._is_broken = True
-                    events.broken(self._log, error)
+                    storage_events.emit_guard_failed(self._log, error)
 
     def _check_all(self) -> None:
         self._fail_over()
@@ -282,7 +286,7 @@ class Failover:
         """Excuse the replicas after a stop of the whole process: this may be the first thread to run."""
         now_ns = self._clock.now_ns()
         since_ns, self._looked_ns = now_ns - self._looked_ns, now_ns
-        if since_ns > STOOD_STILL_S * NANOSECONDS:
+        if since_ns > PROCESS_STOPPED_S * NANOSECONDS:
             for copy in self._copies:
                 copy.replica.growth.excuse(now_ns, since_ns)
 
@@ -291,14 +295,14 @@ class Failover:
         change = replica.look(now_ns, given_s)
         stalled_for_s = replica.growth.stalled_for_s(now_ns)
         if change is not None:
-            events.progress(self._log, replica, change, stalled_for_s)
+            storage_events.emit_progress(self._log, replica, change, stalled_for_s)
         if change is ReplicaState.WRITING:
             self._offer_refused_again(copy)
         # Without a clock, a full queue would block for ever; a queue with room may only mean a silent source. With a
         # clock, a stalled disk may recover, unless another one takes over.
         is_lost = replica.is_full if self._task.waits else bool(self._unused_archives)
         if stalled_for_s > self._task.storage.stalled_s and is_lost:
-            error = stalled(replica.work.path, stalled_for_s)
+            error = disk_stalled(replica.work.path, stalled_for_s)
             if self._task.waits:
                 replica.fail(error)
             else:
@@ -312,8 +316,8 @@ class Failover:
         media_s = given_s - float(replica.start)
         level = forecast.update(now_ns, free, replica.file.written_bytes, media_s, planned_s)
         if level is not None:
-            events.level(self._log, replica, forecast, planned_s, was=was)
-        if level is Level.OVER:
+            storage_events.emit_disk_level(self._log, replica, forecast, planned_s, was=was)
+        if level is DiskLevel.OVER:
             self._leave_disk(
                 copy,
                 StorageError(
@@ -338,7 +342,7 @@ class Failover:
                 self._failures.append((replica, error))
         for copy in self._copies:
             if copy.move is None and not copy.ended and copy.replica.form != self._format.form:
-                copy.move = _Move(None, may_stay=False, told=list(copy.refused))
+                copy.move = _ReplicaMove(None, may_stay=False, told=list(copy.refused))
                 self._end_on_error(copy, self._try_next)
         self._close_unused()
         return had_any or self._is_moving
@@ -348,8 +352,8 @@ class Failover:
         try:
             act(copy)
         except Exception as mistake:  # callers wait for the copy, so it must end
-            told = as_ours(mistake, StorageError)
-            events.fault(self._log, copy.replica.folder, told)
+            told = as_liput_error(mistake, StorageError)
+            storage_events.emit_fault(self._log, copy.replica.folder, told)
             if copy.move is not None:
                 self._end_copy(copy, copy.move.why or told)
 
@@ -360,14 +364,14 @@ class Failover:
             return False
         if copy is None or copy.replica is not replica or copy.ended or isinstance(error, MediaError):
             # Damaged media are damaged on any disk, and all of them are there.
-            events.fault(self._log, replica.folder, error)
+            storage_events.emit_fault(self._log, replica.folder, error)
         else:
             self._leave_disk(copy, error)
         return True
 
     def _leave_disk(self, copy: _Copy, error: LiputError, *, may_stay: bool = False) -> None:
-        events.fault(self._log, copy.replica.folder, error)
-        copy.move = _Move(error, may_stay=may_stay, told=list(copy.refused))
+        storage_events.emit_fault(self._log, copy.replica.folder, error)
+        copy.move = _ReplicaMove(error, may_stay=may_stay, told=list(copy.refused))
         self._end_on_error(copy, self._try_next)
 
     def _try_next(self, copy: _Copy) -> None:
@@ -391,7 +395,7 @@ class Failover:
         opening = partial(self._opener.open, archive, copy.number, self._number, self.start, self._format)
         move.asked_ns, move.opening = self._clock.now_ns(), None
         try:
-            move.opening = DeadlineTask(opening, "storage-open", late=undo, clock=self._clock)
+            move.opening = DeadlineTask(opening, "storage-open", late=discard_replica, clock=self._clock)
         except RuntimeError as error:  # no free thread
             self._try_after_refusal(copy, move, move.archive, error)
 
@@ -399,27 +403,27 @@ class Failover:
         move = copy.move
         if move is None or move.opening is None or move.archive is None:
             return
-        if not move.opening.is_over and self._clock.now_ns() < move.asked_ns + OPEN_S * NANOSECONDS:
+        if not move.opening.is_over and self._clock.now_ns() < move.asked_ns + DISK_ANSWER_S * NANOSECONDS:
             return
         try:
-            replica = move.opening.get(0.0, stalled(move.archive.root, OPEN_S))
+            replica = move.opening.get(0.0, disk_stalled(move.archive.root, DISK_ANSWER_S))
         except Exception as error:  # the next folder is tried
             self._try_after_refusal(copy, move, move.archive, error)
         else:
             self._continue_in(copy, move, replica)
 
-    def _try_after_refusal(self, copy: _Copy, move: _Move, archive: Archive, error: Exception) -> None:
+    def _try_after_refusal(self, copy: _Copy, move: _ReplicaMove, archive: Archive, error: Exception) -> None:
         """Report a refusing folder, and try the next; a copy that may stay remembers it."""
-        fault = as_ours(error, StorageError)
+        fault = as_liput_error(error, StorageError)
         if archive not in move.told:
-            events.fault(self._log, str(archive.root), fault)
+            storage_events.emit_fault(self._log, str(archive.root), fault)
         if move.why is None:
             move.why = fault
         elif move.may_stay:
             copy.refused.append(archive)
         self._try_next(copy)
 
-    def _continue_in(self, copy: _Copy, move: _Move, new: Replica) -> None:
+    def _continue_in(self, copy: _Copy, move: _ReplicaMove, new: Replica) -> None:
         """Continue a copy in an opened replica, from the backlog on; the former replica is closed."""
         old, is_another_form = copy.replica, move.why is None
         try:
@@ -431,14 +435,14 @@ class Failover:
                 copy.move = None
                 self._route()
         except Exception:
-            threads.start(undo, new, name="storage-close")
+            threads.start_thread(discard_replica, new, name="storage-close")
             raise
         if is_another_form:
             return
         self._offer_refused_again(copy)
         if old.growth.is_stalled:
-            events.progress(self._log, old, ReplicaState.WRITING, 0.0)
-        events.switched(self._log, old.folder, new, _end_on_disk_s(copy.replicas[:-1]), begins_s)
+            storage_events.emit_progress(self._log, old, ReplicaState.WRITING, 0.0)
+        storage_events.emit_switched(self._log, old.folder, new, _end_on_disk_s(copy.replicas[:-1]), begins_s)
 
     def _start_with_backlog(self, copy: _Copy, new: Replica) -> float:
         """Put a replica into use with the backlog of its format; return its first media time in seconds."""
@@ -511,9 +515,9 @@ class Failover:
         for replica in self.replicas:
             if replica.answers:
                 try:
-                    asked(partial(replica.archive.discard, replica.work), replica.work.path, self._clock)
+                    ask_disk(partial(replica.archive.discard, replica.work), replica.work.path, self._clock)
                 except (StorageError, RuntimeError) as error:  # RuntimeError: no free thread
-                    events.left_behind(self._log, replica.folder, replica.work.path, as_ours(error))
+                    storage_events.emit_part_left(self._log, replica.folder, replica.work.path, as_liput_error(error))
 
     def seal(self, facts: RecordingFacts, progress: Progress | None = None) -> list[Package]:
         """Make a package of each copy, or of each part that cannot be joined; the fullest copy first. Blocks.
@@ -522,7 +526,7 @@ class Failover:
         not continued. Raises the error of sealing if nothing was sealed.
         """
         copies = sorted(self._copies, key=lambda copy: copy.on_disk.media_time_s, reverse=True)
-        sealer = Sealer(self._clock, self._log, facts, progress)
+        sealer = PartSealer(self._clock, self._log, facts, progress)
         packages = sealer.seal_all({copy.number: copy.replicas for copy in copies}, self._task.earlier)
         self.joined = sealer.joined
         if not packages:

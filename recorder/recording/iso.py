@@ -20,20 +20,20 @@ from av.error import FFmpegError
 from av.stream import Stream
 
 from capture.media.h264 import has_keyframe
-from capture.source import Coded, Frame
-from config.errors import LiputError, MediaError, as_ours
+from capture.source import CodedFormat, Frame
+from config.errors import LiputError, MediaError, as_liput_error
 from config.events import Emit
 from devices.host import threads
 from devices.host.clock import NANOSECONDS
-from recorder.disk.durable import Disk
+from recorder.disk.durable import DurableFiles
 from recorder.disk.errors import storage_error
 from recorder.model.names import slug
 
 MOST_WAITING_BYTES = 64_000_000
 """The largest backlog of a source; above it the oldest frames are dropped and counted."""
-MOST_BEFORE = 32
+MOST_EARLY_FRAMES = 32
 """Frames kept until media time 0 is known: as many as are read before a session begins."""
-GATHERED_S = 0.25
+WRITE_INTERVAL_S = 0.25
 """The interval of writing: waking the writer for each frame would cost twice the time of writing."""
 MOST_DAMAGED = 100
 """The most undecodable frames before the first one that begins a file."""
@@ -57,11 +57,11 @@ class PartDirectory:
         return any(thread.is_alive() for thread in self.threads)
 
 
-type Where = Callable[[], PartDirectory | None]
+type PartDirectoryLookup = Callable[[], PartDirectory | None]
 """Returns the program's present directory, None while it is not written."""
 
 
-def file_names(names: Iterable[str]) -> Mapping[str, str]:
+def unique_file_names(names: Iterable[str]) -> Mapping[str, str]:
     """Return a unique file name for each source, without a suffix."""
     found: dict[str, str] = {}
     for name in names:
@@ -77,7 +77,7 @@ class _Picture:
     data: bytes
     at_ns: int  # session clock
     decoded_ns: int
-    coded: Coded
+    coded: CodedFormat
     file: str
     is_keyframe: bool | None = None
     """Told by a film; None for a camera, whose frames are parsed."""
@@ -98,17 +98,17 @@ class IsoRecording:
         self.name = name
         self._emit = emit
         self._one = threading.Lock()
-        self._before: deque[tuple[Frame, Coded]] = deque(maxlen=MOST_BEFORE)
-        self._where: Where | None = None
+        self._before: deque[tuple[Frame, CodedFormat]] = deque(maxlen=MOST_EARLY_FRAMES)
+        self._where: PartDirectoryLookup | None = None
         self._zero_ns = 0
         self._file = ""
         self._sync_s = 0.0
-        self._coded: Coded | None = None
+        self._coded: CodedFormat | None = None
         self._files = 0
         self._is_over = False
         self._writers: list[_Writer] = []
 
-    def begin(self, where: Where, zero_ns: int, file: str, sync_s: float = 0.5) -> None:
+    def begin(self, where: PartDirectoryLookup, zero_ns: int, file: str, sync_s: float = 0.5) -> None:
         """Write all frames from now on, and kept ones since media time 0, such as a film's only keyframe.
 
         `zero_ns` is media time 0 on the session clock. The file is synced every `sync_s` seconds of frames.
@@ -129,7 +129,7 @@ class IsoRecording:
         """The number of frames dropped by a slow disk."""
         return sum(writer.dropped for writer in self._writers)
 
-    def put(self, frame: Frame, coded: Coded | None) -> None:
+    def put(self, frame: Frame, coded: CodedFormat | None) -> None:
         """Queue a frame. Never blocks, never raises. One thread calls it."""
         with self._one:
             if self._where is not None:
@@ -138,16 +138,16 @@ class IsoRecording:
                 # A film's decoded picture is not kept.
                 self._before.append((replace(frame, payload=b"") if frame.copies else frame, coded))
 
-    def _take(self, frame: Frame, coded: Coded | None) -> None:
+    def _take(self, frame: Frame, coded: CodedFormat | None) -> None:
         if self._is_over or frame.timestamp_ns < self._zero_ns:
             return
         try:
             self._write(frame, coded)
         except Exception as error:  # the source's worker must go on
             self._is_over = True
-            self._failed(as_ours(error))
+            self._failed(as_liput_error(error))
 
-    def _write(self, frame: Frame, coded: Coded | None) -> None:
+    def _write(self, frame: Frame, coded: CodedFormat | None) -> None:
         is_film = not isinstance(frame.payload, bytes)
         if coded is None:
             self._is_over = True
@@ -220,7 +220,7 @@ class _Writer:
         self._container: OutputContainer
         self._descriptor = self._last = -1
         self._synced_ns = 0
-        self._thread = threads.start(self._run, name=f"isolate-{name}")
+        self._thread = threads.start_thread(self._run, name=f"isolate-{name}")
         beside.threads.append(self._thread)
 
     def put(self, picture: _Picture) -> None:
@@ -267,7 +267,7 @@ class _Writer:
     def _next(self) -> _Picture | None:
         with self._changed:
             while not self._waiting and not self._is_over:
-                self._changed.wait(GATHERED_S)
+                self._changed.wait(WRITE_INTERVAL_S)
             if not self._waiting:
                 return None
             picture = self._waiting.popleft()
@@ -308,7 +308,7 @@ class _Writer:
             raise
         self._file, self._container, self._stream = picture.file, container, stream
         self._synced_ns, self._last = 0, -1
-        Disk().sync(path.parent)
+        DurableFiles().sync(path.parent)
 
     def _mux(self, picture: _Picture, stream: Stream) -> None:
         """Mux a frame; times count from the start of the program's part."""

@@ -24,17 +24,17 @@ from functools import partial
 import msgspec
 
 from config.errors import LiputError, StorageError
-from config.settings.schema import Recording as RecordingSettings
+from config.settings.schema import RecordingSettings as RecordingSettings
 from devices.host import threads
 from devices.host.clock import NANOSECONDS, Clock
 from devices.host.deadline import DeadlineTask
 from recorder.archive.archive import Archive
-from recorder.disk.errors import stalled
+from recorder.disk.errors import disk_stalled
 from recorder.model.marks import Mark
-from recorder.model.packet import RUN_IN, EncodedPacket, Track, TrackId
-from recorder.package.work import WorkFolder
-from recorder.recording.file import Mp4File, OnDisk
+from recorder.model.packet import AUDIO_RUN_IN, EncodedPacket, Track, TrackId
+from recorder.package.work_folder import WorkFolder
 from recorder.recording.iso import PartDirectory
+from recorder.recording.mp4_file import DiskProgress, Mp4File
 
 MOST_BEHIND_S = 60.0
 """The longest wait of a packet for a slow disk. A minute of 1080p30 is 35 MB."""
@@ -56,13 +56,13 @@ CLOSE_S = 20.0
 STALLED_S = 3.0
 """The longest pause of a disk, beyond a fragment and its sync, before `recording-stalled`."""
 
-TOLD_S = 4.5
+LATEST_STALLED_S = 4.5
 """The upper limit of that, whatever the settings."""
 
 
-def patience_s(settings: RecordingSettings) -> float:
+def stall_after_s(settings: RecordingSettings) -> float:
     """Return the seconds without progress after which a replica counts as stalled."""
-    return min(STALLED_S + settings.fragment_s + settings.sync_s, TOLD_S)
+    return min(STALLED_S + settings.fragment_s + settings.sync_s, LATEST_STALLED_S)
 
 
 class ReplicaState(Enum):
@@ -87,7 +87,7 @@ _NEXT = {
 }
 
 
-class ProgressWatch:
+class ReplicaStallDetector:
     """Detects a stall: compares media time on disk with media time given. Asks no disk, so it cannot hang."""
 
     def __init__(self, now_ns: int, patience_s: float) -> None:
@@ -126,7 +126,7 @@ class ProgressWatch:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ReplicaPlace:
     """The folder of a replica, and its start in the session; media times in seconds."""
 
     archive: Archive
@@ -143,7 +143,7 @@ class Replica:
 
     def __init__(
         self,
-        place: Place,
+        place: ReplicaPlace,
         file: Mp4File,
         *,
         clock: Clock,
@@ -170,7 +170,7 @@ class Replica:
         self._on_failure = on_failure
         self._state = _OPENING
         self._changing = threading.Lock()
-        self.growth = ProgressWatch(clock.now_ns(), patience_s(settings))
+        self.growth = ReplicaStallDetector(clock.now_ns(), stall_after_s(settings))
         self._counts: dict[tuple[TrackId, Fraction], int] = {}
         self._queue: queue.SimpleQueue[tuple[EncodedPacket, int] | None] = queue.SimpleQueue()
         self._oldest_ns: int | None = None  # arrival of the packet being written
@@ -179,10 +179,10 @@ class Replica:
         self._abandoned = False
         self._marks: tuple[Sequence[Mark], str] = ((), "")
         self._closer: DeadlineTask[None] | None = None
-        self._writer = threads.start(
+        self._writer = threads.start_thread(
             self._write, name="recording-writer", otherwise=partial(file.close, is_whole=False)
         )
-        self._syncer = threads.start(self._sync, name="recording-sync", otherwise=self._end_writer)
+        self._syncer = threads.start_thread(self._sync, name="recording-sync", otherwise=self._end_writer)
 
     def _end_writer(self) -> None:
         self._drops.set()
@@ -224,7 +224,7 @@ class Replica:
         return str(self.archive.root)
 
     @property
-    def on_disk(self) -> OnDisk:
+    def on_disk(self) -> DiskProgress:
         """The synced part of the file."""
         return self.file.on_disk
 
@@ -278,7 +278,7 @@ class Replica:
             return packet.form == self.form
         if self.until is not None and packet.begins >= self.until:
             return False
-        return self._since is None or packet.ends > self._since - RUN_IN
+        return self._since is None or packet.ends > self._since - AUDIO_RUN_IN
 
     def _moved(self, packet: EncodedPacket) -> EncodedPacket:
         if not self.start:
@@ -367,7 +367,7 @@ class Replica:
         self._queue.put(None)
         if not self._ended():
             self._abandoned = True
-            self.fail(stalled(self.file.path, CLOSE_S))
+            self.fail(disk_stalled(self.file.path, CLOSE_S))
             return
         try:
             self.file.close(is_whole=not self._drops.is_set())

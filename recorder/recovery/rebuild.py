@@ -18,13 +18,13 @@ from config.files import json_lines, read_file
 from devices.host.clock import SystemClock
 from recorder.model.eventlog import RECOVERED_KIND
 from recorder.model.marks import Mark
-from recorder.model.troubles import ActiveFaults
-from recorder.package.manifest import INTERRUPTED, Gap, PartFacts, RecordingFacts
-from recorder.package.work import EVENTS_FILE
+from recorder.model.session_faults import ActiveFaults
+from recorder.package.metadata import INTERRUPTED, Gap, PartFacts, RecordingFacts
+from recorder.package.work_folder import EVENTS_FILE
 
-NOTICED_S = 0.1
+SHORTEST_GAP_S = 0.1
 """Shorter gaps are a frame or two, or rounding of clocks."""
-BELIEVED_S = 3600.0
+LONGEST_LOSS_S = 3600.0
 """A longer loss at the end means that the PC's clock was set."""
 
 
@@ -50,13 +50,13 @@ class PartEvidence:
         return next((event for event in reversed(self.events) if event.kind == "session-live"), None)
 
 
-class Run:
+class RecorderSpan:
     """One recorder: its ordered parts and events, its last write or event (`last_seen`), and its playable `seconds`."""
 
     def __init__(self, parts: Sequence[PartEvidence]) -> None:
         self.parts = parts
         first = parts[0]
-        self.base_s = first.offset_s - into_run_s(first.events, first.part)
+        self.base_s = first.offset_s - run_offset_s(first.events, first.part)
         unique = {msgspec.json.encode(event): event for part in parts for event in part.events}
         self.events = [event for event in unique.values() if event.kind != RECOVERED_KIND]
         self.ended = next((event for event in reversed(self.events) if event.kind == "session-ended"), None)
@@ -78,7 +78,7 @@ class Run:
         return (event for event in self.events if event.kind == kind)
 
 
-def log_of(folder: Path) -> bytes:
+def read_log(folder: Path) -> bytes:
     """Return the event log of a package or work folder, b"" if unreadable."""
     try:
         return read_file(folder / EVENTS_FILE, cut=True)
@@ -91,12 +91,12 @@ def read_events(log: bytes) -> list[Event]:
     return list(json_lines(log, Event))
 
 
-def begins(log: bytes) -> list[Event]:
+def live_events(log: bytes) -> list[Event]:
     """Return the `session-live` events: one for each run in the log."""
     return [event for event in read_events(log) if event.kind == "session-live"]
 
 
-def into_run_s(events: Iterable[Event], part: int) -> float:
+def run_offset_s(events: Iterable[Event], part: int) -> float:
     """Return the recorder's running time when it moved to `part`; 0 if it began there."""
     for event in events:
         if event.kind == "storage-switched" and event.detail.get("part") == part:
@@ -104,7 +104,7 @@ def into_run_s(events: Iterable[Event], part: int) -> float:
     return 0.0
 
 
-def rebuild(
+def rebuild_facts(
     parts: Sequence[PartEvidence],
     started_at: datetime,
     said: RecordingFacts | None = None,
@@ -137,7 +137,7 @@ def rebuild(
     )
 
 
-def _facts_of_last(run: Run, started_at: datetime) -> RecordingFacts:
+def _facts_of_last(run: RecorderSpan, started_at: datetime) -> RecordingFacts:
     end = run.ended.at if run.ended else started_at + timedelta(seconds=run.parts[-1].end_s)
     return RecordingFacts(
         ended_at=end,
@@ -149,7 +149,7 @@ def _facts_of_last(run: Run, started_at: datetime) -> RecordingFacts:
     )
 
 
-def _destinations(run: Run) -> Iterator[str]:
+def _destinations(run: RecorderSpan) -> Iterator[str]:
     has_begun = False
     for event in run.events:
         if event.kind == "session-live" and isinstance(names := event.detail.get("destinations"), list):
@@ -168,12 +168,12 @@ def _loudness(measured: Sequence[tuple[float | None, float]]) -> float | None:
     return round(10 * log10(energy), 1)
 
 
-def _dropped(run: Run) -> int:
+def _dropped(run: RecorderSpan) -> int:
     """Return the number of dropped frames; each event counts those since the last one."""
     return sum(round(_number(event, "count")) for event in run.of("frames-dropped"))
 
 
-def _runs(parts: Sequence[PartEvidence]) -> list[Run]:
+def _runs(parts: Sequence[PartEvidence]) -> list[RecorderSpan]:
     """Return the runs of a session; a part without a new `session-live` continues the run before it."""
     groups: list[list[PartEvidence]] = []
     for part in parts:
@@ -182,7 +182,7 @@ def _runs(parts: Sequence[PartEvidence]) -> list[Run]:
             groups[-1].append(part)
         else:
             groups.append([part])
-    return [Run(group) for group in groups]
+    return [RecorderSpan(group) for group in groups]
 
 
 def _part_facts(parts: Sequence[PartEvidence], *, is_one_of_several: bool) -> tuple[PartFacts, ...]:
@@ -196,7 +196,7 @@ def _part_facts(parts: Sequence[PartEvidence], *, is_one_of_several: bool) -> tu
     )
 
 
-def _reasons(run: Run) -> Iterable[str]:
+def _reasons(run: RecorderSpan) -> Iterable[str]:
     """Return the reasons to be degraded, as the recorder would have given them."""
     troubles = ActiveFaults(SystemClock())
     for event in run.events:
@@ -206,7 +206,7 @@ def _reasons(run: Run) -> Iterable[str]:
     return troubles.all
 
 
-def _marks(runs: Iterable[Run]) -> Iterator[Mark]:
+def _marks(runs: Iterable[RecorderSpan]) -> Iterator[Mark]:
     for run in runs:
         for event in run.of("mark"):
             yield Mark(at=event.at, media_s=round(run.base_s + _number(event, "media_s"), 3), text=event.subject)
@@ -217,7 +217,7 @@ def _number(event: Event, name: str) -> float:
     return float(value) if isinstance(value, int | float) and value >= 0 else 0.0
 
 
-def _repeated(run: Run) -> int:
+def _repeated(run: RecorderSpan) -> int:
     """Return about how many frames were repeated, by the silence of the picture's source."""
     live = next(run.of("session-live"), None)
     if live is None:
@@ -236,17 +236,17 @@ def _repeated(run: Run) -> int:
     return round(silent_s * rate)
 
 
-def _gaps(runs: Sequence[Run], started_at: datetime) -> Iterator[Gap]:
+def _gaps(runs: Sequence[RecorderSpan], started_at: datetime) -> Iterator[Gap]:
     first, last = runs[0].parts[0], runs[-1]
-    if first.part > 1 and first.offset_s > NOTICED_S:
+    if first.part > 1 and first.offset_s > SHORTEST_GAP_S:
         yield _gap(0.0, first.offset_s, f"what was recorded before part {first.part} was not found")
     placed = [(part, run) for run in runs for part in run.parts]
     for (before, run), (after, next_run) in pairwise(placed):
         missing_s = after.offset_s - before.end_s
-        if missing_s > NOTICED_S:
+        if missing_s > SHORTEST_GAP_S:
             yield _gap(before.end_s, missing_s, _reason_between(before, run, after, next_run))
     lost_s = _missing_end_s(last, started_at)
-    if lost_s > NOTICED_S:
+    if lost_s > SHORTEST_GAP_S:
         written = "it was recorded, and not written before the end"
         killed = f"at least so much of the end; the recorder was killed, or its disk failed{last.killed_at}"
         yield _gap(last.parts[-1].end_s, lost_s, written if last.ended else killed)
@@ -263,13 +263,13 @@ def _cut_by_parts(gaps: Iterable[Gap], end_s: float, apart: Sequence[PartFacts])
         at_s, until_s = gap.start_s, gap.start_s + gap.duration_s
         for each in sorted(apart, key=lambda each: each.offset_s):
             start_s, stop_s = max(each.offset_s, at_s), min(each.end_s, until_s)
-            if stop_s - start_s <= NOTICED_S:
+            if stop_s - start_s <= SHORTEST_GAP_S:
                 continue
-            if start_s - at_s > NOTICED_S:
+            if start_s - at_s > SHORTEST_GAP_S:
                 yield _gap(at_s, start_s - at_s, gap.reason)
             yield _gap(start_s, stop_s - start_s, f"it is in part {each.part}, a package of its own", each.part)
             at_s = stop_s
-        if until_s - at_s > NOTICED_S:
+        if until_s - at_s > SHORTEST_GAP_S:
             yield _gap(at_s, until_s - at_s, gap.reason)
 
 
@@ -277,7 +277,7 @@ def _gap(start_s: float, duration_s: float, reason: str, part: int | None = None
     return Gap(start_s=round(start_s, 3), duration_s=round(duration_s, 3), reason=reason, part=part)
 
 
-def _reason_between(before: PartEvidence, run: Run, after: PartEvidence, next_run: Run) -> str:
+def _reason_between(before: PartEvidence, run: RecorderSpan, after: PartEvidence, next_run: RecorderSpan) -> str:
     between = f"between part {before.part} and part {after.part}"
     if run is next_run:
         return f"{between}, when the recording moved to another disk"
@@ -288,7 +288,7 @@ def _reason_between(before: PartEvidence, run: Run, after: PartEvidence, next_ru
     return f"{between}; the recorder was killed{run.killed_at}, and another one took its place"
 
 
-def _missing_end_s(run: Run, started_at: datetime) -> float:
+def _missing_end_s(run: RecorderSpan, started_at: datetime) -> float:
     """Return the seconds missing at the end: up to the recorder's own figure, else to its last sign of life."""
     end_s = run.parts[-1].end_s
     if run.ended is not None:
@@ -296,4 +296,4 @@ def _missing_end_s(run: Run, started_at: datetime) -> float:
     if run.last_seen is None:
         return 0.0
     lost_s = (run.last_seen - started_at).total_seconds() - end_s
-    return lost_s if lost_s < BELIEVED_S else 0.0
+    return lost_s if lost_s < LONGEST_LOSS_S else 0.0

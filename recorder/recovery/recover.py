@@ -14,21 +14,27 @@ from config.errors import LiputError, PackageBusy, PackageNotFound, SessionError
 from devices.host.clock import Clock
 from recorder.archive import catalog
 from recorder.archive.archive import Archive
-from recorder.disk.durable import Disk
+from recorder.disk.durable import DurableFiles
 from recorder.package.bag import TAG_MANIFEST_FILE
 from recorder.package.fixity import Progress
-from recorder.package.manifest import Gap, Package, PartFacts
 from recorder.package.media import holds_media
-from recorder.package.work import WorkFolder
-from recorder.recovery.find import Unfinished
-from recorder.recovery.finish import Finisher, examine, missing, place_for, sweep
-from recorder.recovery.rebuild import log_of
+from recorder.package.metadata import Gap, Package, PartFacts
+from recorder.package.work_folder import WorkFolder
+from recorder.recovery.packaging import (
+    SessionPackager,
+    archive_with_room,
+    describe_missing,
+    examine_part,
+    remove_half_joined,
+)
+from recorder.recovery.rebuild import read_log
+from recorder.recovery.unfinished import UnfinishedSession
 
 type OnProgress = Callable[[str, int, int], None]
 """Gets a session's name, bytes done and bytes in all."""
 
 
-class State(StrEnum):
+class RecoveryState(StrEnum):
     """The outcome for an unfinished session."""
 
     SEALED = "sealed"
@@ -44,13 +50,13 @@ class State(StrEnum):
     """Its parts are still separate packages: no disk has room, or a session runs."""
 
 
-class Outcome(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="recovery"):
+class RecoveryOutcome(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="recovery"):
     """The outcome for one session: its folders (`parts`) and new packages, several if not joined."""
 
     id: str
     uuid: str
     title: str
-    state: State
+    state: RecoveryState
     package: str | None = None
     packages: list[str] = []
     parts: list[str]
@@ -70,28 +76,30 @@ class Recovery:
         archives: Sequence[Archive],
         *,
         clock: Clock,
-        disk: Disk | None = None,
+        disk: DurableFiles | None = None,
         progress: OnProgress | None = None,
     ) -> None:
         self._archives = archives
         self._clock = clock
-        self._disk = disk or Disk()
+        self._disk = disk or DurableFiles()
         self._progress = progress
 
-    def look(self, session: Unfinished) -> Outcome:
+    def look(self, session: UnfinishedSession) -> RecoveryOutcome:
         """Return a session's state without changes. Raises nothing."""
         size = _size(session)
         if session.is_apart:
-            return _outcome(session, State.APART, bytes=size, message="its parts would be joined where a disk has room")
+            return _outcome(
+                session, RecoveryState.APART, bytes=size, message="its parts would be joined where a disk has room"
+            )
         try:
             with _locked(session):
-                return _outcome(session, State.UNFINISHED, bytes=size)
+                return _outcome(session, RecoveryState.UNFINISHED, bytes=size)
         except (PackageBusy, PackageNotFound) as error:
-            return _outcome(session, State.RECORDING, bytes=size, message=error.message, hint=error.hint)
+            return _outcome(session, RecoveryState.RECORDING, bytes=size, message=error.message, hint=error.hint)
         except OSError as error:
             return _failed(session, error)
 
-    def recover(self, session: Unfinished) -> Outcome:
+    def recover(self, session: UnfinishedSession) -> RecoveryOutcome:
         """Seal a session, or discard it if it is empty. Blocks; errors become part of the outcome."""
         if session.is_apart:
             return self._join_packages(session)
@@ -99,28 +107,30 @@ class Recovery:
             with _locked(session) as works:
                 return self._recover(session, works)
         except (PackageBusy, PackageNotFound) as error:
-            return _outcome(session, State.RECORDING, message=error.message, hint=error.hint)
+            return _outcome(session, RecoveryState.RECORDING, message=error.message, hint=error.hint)
         except (LiputError, OSError) as error:
             return _failed(session, error)
 
-    def _recover(self, session: Unfinished, works: Sequence[WorkFolder]) -> Outcome:
-        sweep(self._archives, session.name, session.begun.copy)
+    def _recover(self, session: UnfinishedSession, works: Sequence[WorkFolder]) -> RecoveryOutcome:
+        remove_half_joined(self._archives, session.name, session.begun.copy)
         finisher = self._finisher(session)
         works = self._without_sealed(session, works, finisher)
         for work in works:
             work.refuse_irregular()
         if not works:
-            return _outcome(session, State.DISCARDED, message="it was sealed before; what was left of it is removed")
+            return _outcome(
+                session, RecoveryState.DISCARDED, message="it was sealed before; what was left of it is removed"
+            )
         complete = [work for work in works if _awaits_rename(work)]
         packages = [finisher.archive_of(work).seal(work) for work in complete]
         if not (works := [work for work in works if work not in complete]):
             return _sealed(session, packages)
         others = self._others(session)
-        finisher = self._finisher(session, _spans(others), [log_of(package.folder) for package in others])
+        finisher = self._finisher(session, _spans(others), [read_log(package.folder) for package in others])
         if not any(map(_holds_media, works)):
             for work in works:
                 finisher.archive_of(work).discard(work)
-            return _outcome(session, State.DISCARDED, message="nothing had been recorded; it is removed")
+            return _outcome(session, RecoveryState.DISCARDED, message="nothing had been recorded; it is removed")
         if len(works) > 1:
             try:
                 finisher.room(works)
@@ -130,18 +140,18 @@ class Recovery:
                 return self._seal_apart(session, works, others)
         return _sealed(session, [finisher.finish(works)])
 
-    def _join_packages(self, session: Unfinished) -> Outcome:
+    def _join_packages(self, session: UnfinishedSession) -> RecoveryOutcome:
         """Join a session's separate packages; after a failure they stay whole."""
         works: list[WorkFolder] = []
         finisher = self._finisher(session)
         try:
             archives = [part.archive for part in session.parts]
-            place_for(_size(session), session.name, archives)
+            archive_with_room(_size(session), session.name, archives)
             works += (part.archive.unseal(part.folder, finisher.told) for part in session.parts)
             return _sealed(session, [finisher.finish(works)])
         except (LiputError, OSError) as error:
             if isinstance(error, LiputError) and (isinstance(error, SessionError) or error.why == "full"):
-                return _outcome(session, State.APART, message=error.message, hint=error.hint)
+                return _outcome(session, RecoveryState.APART, message=error.message, hint=error.hint)
             return _failed(session, error)
         finally:
             for work in works:
@@ -150,18 +160,20 @@ class Recovery:
                         finisher.archive_of(work).reseal(work)
                 work.release()
 
-    def _seal_apart(self, session: Unfinished, works: Sequence[WorkFolder], others: Sequence[Package]) -> Outcome:
+    def _seal_apart(
+        self, session: UnfinishedSession, works: Sequence[WorkFolder], others: Sequence[Package]
+    ) -> RecoveryOutcome:
         """Make a package of each part: no disk has room for a joined one. They are joined later."""
         held = [work for work in works if _holds_media(work)]
         empty = {work.begun.part for work in works if work not in held}
-        logs = {work: log_of(work.path) for work in held}
+        logs = {work: read_log(work.path) for work in held}
         spans = {work: _span(work) for work in held}
         packages = []
         for work in held:
             apart = [*(spans[other] for other in held if other is not work), *_spans(others)]
             more = [
                 *(log for other, log in logs.items() if other is not work),
-                *(log_of(package.folder) for package in others),
+                *(read_log(package.folder) for package in others),
             ]
             packages.append(self._finisher(session, apart, more, empty).finish([work]))
         for work in works:
@@ -171,28 +183,32 @@ class Recovery:
 
     def _finisher(
         self,
-        session: Unfinished,
+        session: UnfinishedSession,
         apart: Sequence[PartFacts] = (),
         logs: Sequence[bytes] = (),
         empty: Collection[int] = (),
-    ) -> Finisher:
+    ) -> SessionPackager:
         tell = self._progress
         progress: Progress | None = None if tell is None else lambda done, total: tell(session.name, done, total)
-        return Finisher(
+        return SessionPackager(
             self._archives, clock=self._clock, disk=self._disk, progress=progress, apart=apart, logs=logs, empty=empty
         )  # fmt: skip
 
-    def _packages(self, session: Unfinished) -> list[Package]:
-        found = (folder for archive in self._archives for folder in catalog.sealed_as(archive.root, session.name))
+    def _packages(self, session: UnfinishedSession) -> list[Package]:
+        found = (
+            folder for archive in self._archives for folder in catalog.packages_of_session(archive.root, session.name)
+        )
         return [package for package in map(catalog.read_package, found) if package.recording]
 
-    def _others(self, session: Unfinished) -> list[Package]:
+    def _others(self, session: UnfinishedSession) -> list[Package]:
         """Return packages of other parts of the session, sealed without these."""
         mine = session.begun.uuid, session.begun.copy
         found = self._packages(session)
         return [each for each in found if each.recording and (each.recording.of_session, each.copy) == mine]
 
-    def _without_sealed(self, session: Unfinished, works: Sequence[WorkFolder], finisher: Finisher) -> list[WorkFolder]:
+    def _without_sealed(
+        self, session: UnfinishedSession, works: Sequence[WorkFolder], finisher: SessionPackager
+    ) -> list[WorkFolder]:
         """Return the work folders to seal; removes those already in a joined folder or a package."""
         joined = next((work for work in works if work.begun.joined), None)
         if joined:
@@ -208,7 +224,7 @@ class Recovery:
                 kept.append(work)
         return kept
 
-    def _sealed_parts(self, session: Unfinished) -> set[tuple[str, int, int]]:
+    def _sealed_parts(self, session: UnfinishedSession) -> set[tuple[str, int, int]]:
         """Return the parts (UUID, copy, number) in whole packages of several parts."""
         found: set[tuple[str, int, int]] = set()
         for package in self._packages(session):
@@ -218,16 +234,16 @@ class Recovery:
         return found
 
 
-def awaiting(session: Unfinished) -> Outcome:
+def outcome_of_resumed(session: UnfinishedSession) -> RecoveryOutcome:
     """Return the outcome of a session that a daemon is about to resume."""
     return _outcome(
-        session, State.RECORDING, message=f"{session.name} is taken up again by liput serve",
+        session, RecoveryState.RECORDING, message=f"{session.name} is taken up again by liput serve",
         hint="liput status shows it; liput stop ends it.",
     )  # fmt: skip
 
 
 @contextmanager
-def _locked(session: Unfinished) -> Iterator[list[WorkFolder]]:
+def _locked(session: UnfinishedSession) -> Iterator[list[WorkFolder]]:
     """Lock all work folders of a session. Raises PackageBusy if another process holds one."""
     with ExitStack() as stack:
         works = []
@@ -243,7 +259,7 @@ def _awaits_rename(work: WorkFolder) -> bool:
 
 
 def _span(work: WorkFolder) -> PartFacts:
-    held = examine(work).evidence()
+    held = examine_part(work).evidence()
     return PartFacts(part=held.part, offset_s=held.offset_s, duration_s=held.duration_s)
 
 
@@ -255,7 +271,7 @@ def _spans(packages: Iterable[Package]) -> list[PartFacts]:
     return found
 
 
-def _size(session: Unfinished) -> int:
+def _size(session: UnfinishedSession) -> int:
     return sum(catalog.read_unfinished(part.folder).bytes for part in session.parts)
 
 
@@ -263,31 +279,31 @@ def _holds_media(work: WorkFolder) -> bool:
     return any(holds_media(path) for path in work.media.glob("*") if path.is_file())
 
 
-def _sealed(session: Unfinished, packages: Sequence[Package]) -> Outcome:
+def _sealed(session: UnfinishedSession, packages: Sequence[Package]) -> RecoveryOutcome:
     package = max(packages, key=lambda package: package.duration_s)
     recording = package.recording or None
     return _outcome(
         session,
-        State.SEALED,
+        RecoveryState.SEALED,
         package=package.path,
         packages=[each.path for each in packages],
         bytes=package.bytes,
         duration_s=package.duration_s,
         gaps=list(recording.gaps) if recording else [],
         degraded=list(recording.degraded) if recording else [],
-        message=missing(recording.gaps, recording.degraded) if recording else "",
+        message=describe_missing(recording.gaps, recording.degraded) if recording else "",
     )
 
 
-def _failed(session: Unfinished, error: LiputError | OSError) -> Outcome:
+def _failed(session: UnfinishedSession, error: LiputError | OSError) -> RecoveryOutcome:
     if isinstance(error, LiputError):
-        return _outcome(session, State.FAILED, message=error.message, hint=error.hint)
+        return _outcome(session, RecoveryState.FAILED, message=error.message, hint=error.hint)
     return _outcome(
-        session, State.FAILED, message=f"{error.filename or session.name}: {error.strerror}",
+        session, RecoveryState.FAILED, message=f"{error.filename or session.name}: {error.strerror}",
         hint="Check the disk, then say liput recover again; what was recorded is kept.",
     )  # fmt: skip
 
 
-def _outcome(session: Unfinished, state: State, **more: Any) -> Outcome:
+def _outcome(session: UnfinishedSession, state: RecoveryState, **more: Any) -> RecoveryOutcome:
     begun, parts = session.begun, [str(part.folder) for part in session.parts]
-    return Outcome(id=session.name, uuid=begun.uuid, title=begun.title, state=state, parts=parts, **more)
+    return RecoveryOutcome(id=session.name, uuid=begun.uuid, title=begun.title, state=state, parts=parts, **more)

@@ -13,22 +13,22 @@ from functools import partial
 from pathlib import Path
 from uuid import UUID
 
-from capture.source import Matrix, VideoFormat
+from capture.source import ColorMatrix, VideoFormat
 from config.errors import ArchiveError, LiputError, PackageNotFound, StorageError
 from config.events import Event
 from config.files import open_regular
 from devices.host.clock import NANOSECONDS, Clock, boot_id
 from devices.host.deadline import DeadlineTask
 from recorder.archive.archive import Archive
-from recorder.disk.errors import OPEN_S, stalled
+from recorder.disk.errors import DISK_ANSWER_S, disk_stalled
 from recorder.model import names
-from recorder.mp4.fragments import plays_s
-from recorder.package.manifest import SessionContext
-from recorder.package.work import WorkFolder
-from recorder.recovery.find import find
-from recorder.recovery.rebuild import into_run_s, log_of, read_events
+from recorder.mp4.fragments import playable_end_s
+from recorder.package.metadata import SessionContext
+from recorder.package.work_folder import WorkFolder
+from recorder.recovery.rebuild import read_events, read_log, run_offset_s
+from recorder.recovery.unfinished import find_unfinished
 
-ENDING = {"session-stopping", "session-ended"}
+END_EVENTS = {"session-stopping", "session-ended"}
 """Events after which a session is not resumed."""
 
 
@@ -64,34 +64,34 @@ class Resumption:
         _release(self.works)
 
 
-def take_up(archives: Iterable[Archive], folder: Path, clock: Clock) -> Resumption:
+def lock_for_resume(archives: Iterable[Archive], folder: Path, clock: Clock) -> Resumption:
     """Lock the session of work folder `folder`, the last that its recorder wrote.
 
     A disk that is unreadable or does not answer within OPEN_S is left out. Raises PackageNotFound without a session,
     PackageBusy while another process holds it, ArchiveError if it had ended and awaits recovery.
     """
-    name = names.session_of(folder.name)
+    name = names.session_in_name(folder.name)
     works: list[WorkFolder] = []
     try:
         for archive in archives:
             looking = DeadlineTask(partial(_reopen, archive, name), "resume-look", late=_release, clock=clock)
             with suppress(StorageError, OSError):
-                works += looking.get(OPEN_S, stalled(archive.root, OPEN_S))
+                works += looking.get(DISK_ANSWER_S, disk_stalled(archive.root, DISK_ANSWER_S))
         return _resumption(works, folder)
     except LiputError:
         _release(works)
         raise
 
 
-def had_ended(folder: Path) -> bool:
+def session_had_ended(folder: Path) -> bool:
     """Return whether the log in a work folder says that its session ended; locks nothing."""
-    return any(event.kind in ENDING for event in read_events(log_of(folder)))
+    return any(event.kind in END_EVENTS for event in read_events(read_log(folder)))
 
 
 def _reopen(archive: Archive, name: str) -> list[WorkFolder]:
     works: list[WorkFolder] = []
     try:
-        for session in find([archive]):
+        for session in find_unfinished([archive]):
             if session.name == name:
                 works += (part.archive.reopen(part.folder) for part in session.parts)
     except (LiputError, OSError):  # no lock, as on an unmounted share
@@ -113,7 +113,7 @@ def _resumption(works: Sequence[WorkFolder], folder: Path) -> Resumption:
     ordered = sorted(works, key=lambda work: (work.begun.part, work.begun.copy))
     first, last = ordered[0].begun, ordered[-1]
     # One of two copies may have missed the event.
-    if any(had_ended(work.path) for work in ordered):
+    if any(session_had_ended(work.path) for work in ordered):
         raise ArchiveError(f"{last.name} had ended and was not sealed", hint="liput recover seals it.")
     return Resumption(
         title=first.title,
@@ -121,12 +121,12 @@ def _resumption(works: Sequence[WorkFolder], folder: Path) -> Resumption:
         context=first.context,
         uuid=UUID(first.uuid),
         # A part on a hung disk counts, too.
-        part=max(last.begun.part, names.part_of(folder.name)) + 1,
+        part=max(last.begun.part, names.part_in_name(folder.name)) + 1,
         works=tuple(ordered),
         zero_ns=_zero_ns(ordered),
-        end_s=max(work.begun.offset_s + plays_s_of(work) for work in ordered),
+        end_s=max(work.begun.offset_s + playable_s(work) for work in ordered),
         form=next(
-            (form for work in ordered for event in read_events(log_of(work.path)) if (form := _form(event))), None
+            (form for work in ordered for event in read_events(read_log(work.path)) if (form := _form(event))), None
         ),
     )
 
@@ -134,11 +134,11 @@ def _resumption(works: Sequence[WorkFolder], folder: Path) -> Resumption:
 def _zero_ns(works: Sequence[WorkFolder]) -> int | None:
     """Return CLOCK_MONOTONIC at the session's media time 0; None if no recorder of it ran since boot."""
     for work in works:
-        events, begun = read_events(log_of(work.path)), work.begun
+        events, begun = read_events(read_log(work.path)), work.begun
         live = next((event for event in events if event.kind == "session-live"), None)
         clock_ns = live.detail.get("clock_ns") if live else None
         if isinstance(clock_ns, int) and clock_ns > 0 and begun.boot and begun.boot == boot_id():
-            return clock_ns - round((begun.offset_s - into_run_s(events, begun.part)) * NANOSECONDS)
+            return clock_ns - round((begun.offset_s - run_offset_s(events, begun.part)) * NANOSECONDS)
     return None
 
 
@@ -147,13 +147,13 @@ def _form(event: Event) -> VideoFormat | None:
     match event.kind, dict(event.detail):
         case "session-live", {
             "width": int(width), "height": int(height), "rate": int() | float() as rate, "matrix": str(matrix)
-        } if matrix in Matrix.__members__:  # fmt: skip
-            return VideoFormat(width, height, Fraction(rate).limit_denominator(1001), Matrix[matrix])
+        } if matrix in ColorMatrix.__members__:  # fmt: skip
+            return VideoFormat(width, height, Fraction(rate).limit_denominator(1001), ColorMatrix[matrix])
     return None
 
 
-def plays_s_of(work: WorkFolder) -> float:
+def playable_s(work: WorkFolder) -> float:
     """Return the playable seconds of a part, read from its last fragments."""
     with suppress(OSError, ValueError), open(open_regular(work.program), "rb", buffering=0) as file:  # noqa: PTH123 - no link is followed
-        return float(plays_s(file.fileno()))
+        return float(playable_end_s(file.fileno()))
     return 0.0

@@ -14,33 +14,33 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-VARIABLE = "LIPUT_OPERATORS"
+OPERATORS_VARIABLE = "LIPUT_OPERATORS"
 PRIVATE_FOLDER, PRIVATE_FILE = 0o700, 0o600
-LISTED_FOLDER, REACHED_FOLDER = 0o750, 0o710
-READ_FILE, SOCKET = 0o640, 0o660
+SHARED_RUNTIME_FOLDER, SHARED_RECORDER_FOLDER = 0o750, 0o710
+SHARED_FILE, SHARED_SOCKET = 0o640, 0o660
 
 
-def operators() -> int | None:
+def operators_gid() -> int | None:
     """Return the gid of the group that may command our recorders, None without one. Raises OSError if unknown."""
-    name = os.environ.get(VARIABLE)
+    name = os.environ.get(OPERATORS_VARIABLE)
     if not name:
         return None
     try:
         return grp.getgrnam(name).gr_gid
     except KeyError:
-        raise OSError(0, f"{VARIABLE} names the group {name}, which there is not") from None
+        raise OSError(0, f"{OPERATORS_VARIABLE} names the group {name}, which there is not") from None
 
 
-def umask() -> int:
+def our_umask() -> int:
     """Return our umask: files are private, or readable by operators if our group is theirs."""
     try:
-        group = operators()
+        group = operators_gid()
     except OSError:
         group = None  # `share` reports it
     return 0o077 if group is None or group != os.getegid() else 0o027
 
 
-def share(what: Path | int, group: int, mode: int) -> None:
+def grant_group(what: Path | int, group: int, mode: int) -> None:
     """Give a file (or open descriptor), socket or folder to `group` with `mode`. Raises OSError."""
     # A service's files have the group already, and chown is forbidden there.
     if os.stat(what).st_gid != group:  # noqa: PTH116 - a descriptor
@@ -60,7 +60,7 @@ def _short(path: Path) -> Iterator[str]:
         os.close(folder)
 
 
-def listen(path: Path, backlog: int = BACKLOG, group: int | None = None) -> socket.socket:
+def listen_at(path: Path, backlog: int = BACKLOG, group: int | None = None) -> socket.socket:
     """Return a non-blocking socket that listens at `path`. Raises OSError.
 
     Its mode is 0600, or 0660 for `group`. At most `backlog` clients queue: behind a crowd a client waits only a moment.
@@ -71,7 +71,7 @@ def listen(path: Path, backlog: int = BACKLOG, group: int | None = None) -> sock
         with _short(path) as name:
             listener.bind(name)
         if group is not None:
-            share(path, group, SOCKET)
+            grant_group(path, group, SHARED_SOCKET)
         listener.listen(backlog)
         listener.settimeout(0)
     except OSError:
@@ -80,7 +80,7 @@ def listen(path: Path, backlog: int = BACKLOG, group: int | None = None) -> sock
     return listener
 
 
-def connect(path: Path, timeout_s: float) -> socket.socket:
+def connect_to(path: Path, timeout_s: float) -> socket.socket:
     """Connect to the socket at `path`; each call on it times out after `timeout_s`. Raises OSError."""
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:

@@ -13,24 +13,24 @@ import msgspec
 
 from config.errors import LiputError, SessionError, UsageError
 from devices.host.deadline import DeadlineTasks
-from devices.host.framing import ReceiveBuffer, TooLong
+from devices.host.framing import FrameTooLong, ReceiveBuffer
 from recorder.model.status import SessionResult, SessionState, SessionStatus
-from recorder.running import access, directory
-from recorder.running.directory import RecorderFolder, RecorderInfo
+from recorder.running import access, runtime_directory
 from recorder.running.protocol import (
-    LINES,
+    LARGEST_PREVIEW_WIDTH,
+    LINE_DECODER,
     PREVIEW_LENGTH,
-    WIDEST,
     AnyRequest,
-    Failure,
-    Line,
-    Look,
-    Reply,
-    Status,
-    Told,
+    CommandReply,
+    ControlLine,
+    PreviewCommand,
+    RecorderFailure,
+    RecorderMessage,
+    StatusCommand,
     encode,
-    raised,
+    to_exception,
 )
+from recorder.running.runtime_directory import RecorderFolder, RecorderInfo
 
 ANSWER_S = 5.0
 """The deadline of an answer; usually it takes 1 ms."""
@@ -39,13 +39,13 @@ _LONGEST = 16 << 20
 """The largest line or preview in bytes, far above any real one."""
 
 
-class Lost(SessionError):
+class RecorderLost(SessionError):
     """The recorder closed the connection, or does not answer."""
 
 
-def lost(recorder: str, how: str) -> Lost:
+def lost_error(recorder: str, how: str) -> RecorderLost:
     """Return the error of the recorder with the id `recorder`; `how` completes the sentence."""
-    return Lost(f"the recorder {recorder} {how}", hint="liput status says which sessions run")
+    return RecorderLost(f"the recorder {recorder} {how}", hint="liput status says which sessions run")
 
 
 class _Client:
@@ -55,7 +55,7 @@ class _Client:
         """Connect within `timeout_s`. Raises OSError."""
         self._id = folder.id
         self._received = ReceiveBuffer(_LONGEST)
-        self._socket = access.connect(path, timeout_s)
+        self._socket = access.connect_to(path, timeout_s)
 
     def __enter__(self) -> Self:
         return self
@@ -72,7 +72,7 @@ class _Client:
             self._socket.settimeout(timeout_s)
             self._socket.sendall(line)
         except OSError:
-            raise lost(self._id, "takes no command") from None
+            raise lost_error(self._id, "takes no command") from None
 
     def _next(self, take: Callable[[], Any], deadline_s: float) -> Any:
         """Return the first result of `take` on received bytes, None at the deadline. Raises Lost."""
@@ -80,8 +80,8 @@ class _Client:
             while (found := take()) is None:
                 if not self._receive(deadline_s):
                     return None
-        except TooLong as error:
-            raise lost(self._id, f"makes no sense: {error}") from None
+        except FrameTooLong as error:
+            raise lost_error(self._id, f"makes no sense: {error}") from None
         return found
 
     def _receive(self, deadline_s: float) -> bool:
@@ -93,12 +93,12 @@ class _Client:
         except OSError:
             received = b""
         if not received:
-            raise lost(self._id, "has ended")
+            raise lost_error(self._id, "has ended")
         self._received.add(received)
         return True
 
 
-class Connection(_Client):
+class ControlClient(_Client):
     """A connection to the control socket: sends commands, receives events and status. Not thread-safe."""
 
     def __init__(self, folder: RecorderFolder, timeout_s: float = ANSWER_S) -> None:
@@ -106,29 +106,29 @@ class Connection(_Client):
         try:
             super().__init__(folder, folder.control, timeout_s)
         except OSError as error:
-            raise lost(folder.id, f"cannot be reached: {error.strerror or error}") from None
-        self._told: deque[Told] = deque()
+            raise lost_error(folder.id, f"cannot be reached: {error.strerror or error}") from None
+        self._told: deque[RecorderMessage] = deque()
         self._number = 0
 
-    def request(self, request: AnyRequest, timeout_s: float = ANSWER_S) -> Reply:
+    def request(self, request: AnyRequest, timeout_s: float = ANSWER_S) -> CommandReply:
         """Send a command and return its reply; other lines are kept for `told`. Raises RecorderRefused, Lost."""
         self._number += 1
         deadline_s = time.monotonic() + timeout_s
         self._send(encode(msgspec.structs.replace(request, id=self._number)), timeout_s)
         while (line := self._line(deadline_s)) is not None:
-            if not isinstance(line, Reply):
+            if not isinstance(line, CommandReply):
                 self._told.append(line)
             elif line.id == self._number or line.id is None:
                 if line.error is not None:
-                    raise raised(line.error)
+                    raise to_exception(line.error)
                 return line
-        raise lost(self._id, "does not answer")
+        raise lost_error(self._id, "does not answer")
 
     def fileno(self) -> int:
         """Return the descriptor for a selector; see `told`."""
         return self._socket.fileno()
 
-    def told(self, timeout_s: float) -> Told | None:
+    def told(self, timeout_s: float) -> RecorderMessage | None:
         """Return the next line other than a reply, None after `timeout_s`. Raises Lost at the end.
 
         With 0 it does not wait. Call it until it returns None before selecting on `fileno`.
@@ -137,25 +137,25 @@ class Connection(_Client):
             return self._told.popleft()
         deadline_s = time.monotonic() + timeout_s
         while (line := self._line(deadline_s)) is not None:
-            if not isinstance(line, Reply):
+            if not isinstance(line, CommandReply):
                 return line
         return None
 
-    def told_within(self, timeout_s: float) -> Iterator[Told]:
+    def told_within(self, timeout_s: float) -> Iterator[RecorderMessage]:
         """Yield lines for at most `timeout_s` seconds in all. Raises Lost at the end."""
         deadline_s = time.monotonic() + timeout_s
         while (left_s := deadline_s - time.monotonic()) > 0 and (told := self.told(left_s)):
             yield told
 
-    def _line(self, deadline_s: float) -> Line | None:
-        line: Line | None = self._next(self._next_known_line, deadline_s)
+    def _line(self, deadline_s: float) -> ControlLine | None:
+        line: ControlLine | None = self._next(self._next_known_line, deadline_s)
         return line
 
-    def _next_known_line(self) -> Line | None:
+    def _next_known_line(self) -> ControlLine | None:
         """Return the next known line; lines of a newer recorder are skipped."""
         while (line := self._received.line()) is not None:
             with suppress(msgspec.MsgspecError):
-                return LINES.decode(line)
+                return LINE_DECODER.decode(line)
         return None
 
 
@@ -167,23 +167,23 @@ class PreviewClient(_Client):
         try:
             super().__init__(folder, folder.preview, timeout_s)
         except OSError:
-            raise lost(folder.id, "cannot be looked at") from None
+            raise lost_error(folder.id, "cannot be looked at") from None
 
-    def look(self, look: Look, timeout_s: float = ANSWER_S) -> None:
+    def look(self, look: PreviewCommand, timeout_s: float = ANSWER_S) -> None:
         """Select a source. Raises RecorderRefused (as for an unknown source), and Lost."""
         deadline_s = time.monotonic() + timeout_s
         self._send(msgspec.json.encode(look) + b"\n", timeout_s)
         line = self._next(self._answer, deadline_s)
         if line is None:
-            raise lost(self._id, "does not answer")
+            raise lost_error(self._id, "does not answer")
         try:
-            answer = LINES.decode(line)
+            answer = LINE_DECODER.decode(line)
         except msgspec.MsgspecError:
-            raise lost(self._id, "makes no sense") from None
-        if isinstance(answer, Failure):
-            raise raised(answer)
-        if isinstance(answer, Reply) and answer.error is not None:
-            raise raised(answer.error)
+            raise lost_error(self._id, "makes no sense") from None
+        if isinstance(answer, RecorderFailure):
+            raise to_exception(answer)
+        if isinstance(answer, CommandReply) and answer.error is not None:
+            raise to_exception(answer.error)
 
     def _answer(self) -> bytes | None:
         # Previews of the former source may come first: JSON begins with a brace, a length never does.
@@ -201,31 +201,31 @@ class PreviewClient(_Client):
         return picture
 
 
-def look_once(folder: RecorderFolder, source: str, timeout_s: float) -> bytes:
+def fetch_preview(folder: RecorderFolder, source: str, timeout_s: float) -> bytes:
     """Return the next preview of `source`, the largest JPEG. Raises SessionError after `timeout_s`, RecorderRefused."""
     picture = None
-    with suppress(Lost), PreviewClient(folder, timeout_s) as client:
-        client.look(Look(source=source, fps=5.0, width=WIDEST), timeout_s)
+    with suppress(RecorderLost), PreviewClient(folder, timeout_s) as client:
+        client.look(PreviewCommand(source=source, fps=5.0, width=LARGEST_PREVIEW_WIDTH), timeout_s)
         picture = client.picture(timeout_s)
     if picture is None:
         raise SessionError(f"the recorder {folder.id} shows no picture of {source}", hint="liput status says how it is")
     return picture
 
 
-def how_it_ended(folder: RecorderFolder) -> SessionResult | Failure | None:
+def read_result(folder: RecorderFolder) -> SessionResult | RecorderFailure | None:
     """Return the last line of an ended recorder, None of a killed one."""
     line = folder.last_line
     try:
-        end = LINES.decode(line) if line else None
+        end = LINE_DECODER.decode(line) if line else None
     except msgspec.MsgspecError:
         return None
-    return end if isinstance(end, SessionResult | Failure) else None
+    return end if isinstance(end, SessionResult | RecorderFailure) else None
 
 
-def ask(folder: RecorderFolder, request: AnyRequest, timeout_s: float = ANSWER_S) -> Reply:
-    """Connect, send a command and return its reply, within `timeout_s` in all. Raises like `Connection`."""
+def send_command(folder: RecorderFolder, request: AnyRequest, timeout_s: float = ANSWER_S) -> CommandReply:
+    """Connect, send a command and return its reply, within `timeout_s` in all. Raises like `ControlClient`."""
     deadline_s = time.monotonic() + timeout_s
-    with Connection(folder, timeout_s) as connection:
+    with ControlClient(folder, timeout_s) as connection:
         return connection.request(request, max(0.0, deadline_s - time.monotonic()))
 
 
@@ -239,7 +239,7 @@ type Preference = Sequence[Sequence[SessionState]]
 
 
 @dataclass(frozen=True, slots=True)
-class Running:
+class RunningRecorder:
     """A running recorder and its status, None if it does not answer."""
 
     folder: RecorderFolder
@@ -259,17 +259,19 @@ _questions: DeadlineTasks[Path, SessionStatus | None] = DeadlineTasks("status")
 """Pending status requests by folder: a hung recorder gets one at a time, for more would fill its socket's queue."""
 
 
-def running() -> list[Running]:
+def running_recorders() -> list[RunningRecorder]:
     """Return the running recorders, oldest first. They are asked in parallel; blocks for PATIENCE_S at most."""
-    return _with_status(list(directory.alive()))
+    return _with_status(list(runtime_directory.alive_recorders()))
 
 
-def running_as(recorder_id: str) -> Running | None:
+def find_running(recorder_id: str) -> RunningRecorder | None:
     """Return the running recorder with this full id, None without one; asks no other."""
-    return next(iter(_with_status([one for one in directory.alive() if one[1].id == recorder_id])), None)
+    return next(
+        iter(_with_status([one for one in runtime_directory.alive_recorders() if one[1].id == recorder_id])), None
+    )
 
 
-def _with_status(alive: Sequence[tuple[RecorderFolder, RecorderInfo]]) -> list[Running]:
+def _with_status(alive: Sequence[tuple[RecorderFolder, RecorderInfo]]) -> list[RunningRecorder]:
     """Ask recorders for their status in parallel; without a free thread, one by one."""
     answers = _questions.ask({folder.path: partial(_status, folder, OPEN_S) for folder, _ in alive}, PATIENCE_S)
     found = []
@@ -277,22 +279,22 @@ def _with_status(alive: Sequence[tuple[RecorderFolder, RecorderInfo]]) -> list[R
         answer = answers.get(folder.path)
         if isinstance(answer, RuntimeError):
             answer = _status(folder, PATIENCE_S)
-        found.append(Running(folder, info, answer if isinstance(answer, SessionStatus) else None))
+        found.append(RunningRecorder(folder, info, answer if isinstance(answer, SessionStatus) else None))
     return found
 
 
 def _status(folder: RecorderFolder, timeout_s: float) -> SessionStatus | None:
     with suppress(LiputError):
-        return ask(folder, Status(), timeout_s).status
+        return send_command(folder, StatusCommand(), timeout_s).status
     return None
 
 
-def session(key: str | None, preference: Preference) -> Running:
+def select_session(key: str | None, preference: Preference) -> RunningRecorder:
     """Return the session of an id or its beginning, else by `preference`.
 
     Raises SessionError (none), UsageError (several).
     """
-    found = running()
+    found = running_recorders()
     if key is not None:
         named = [one for one in found if one.info.id.startswith(key.lower())] if key else []
         if not named:
@@ -306,7 +308,7 @@ def session(key: str | None, preference: Preference) -> Running:
     return _single(found)
 
 
-def _single(found: Sequence[Running]) -> Running:
+def _single(found: Sequence[RunningRecorder]) -> RunningRecorder:
     if len(found) > 1:
         raise UsageError(
             f"{len(found)} sessions could be meant: {', '.join(map(str, found))}", hint="say which one: --session ID"
@@ -314,5 +316,5 @@ def _single(found: Sequence[Running]) -> Running:
     return found[0]
 
 
-def _running_text(found: Sequence[Running]) -> str:
+def _running_text(found: Sequence[RunningRecorder]) -> str:
     return f"these run: {', '.join(map(str, found))}" if found else "none runs"

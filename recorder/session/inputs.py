@@ -6,16 +6,16 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
-from capture.source import Frame, Matrix, VideoFormat, VideoSource
-from capture.sources.kind import ChosenSource
+from capture.source import ColorMatrix, Frame, VideoFormat, VideoSource
+from capture.sources.source_kind import ChosenSource
 from capture.sources.source_queue import LIVE_QUEUE_S, SourceQueue
-from capture.sources.worker import AudioWorker, Located, SourceEvents, SourceOutage, SourceWorker, VideoWorker
+from capture.sources.worker import AudioWorker, LocatedDevice, SourceEvents, SourceOutage, SourceWorker, VideoWorker
 from config.errors import DeviceError, LiputError, MediaError
 from config.events import Emit
 from devices.host.clock import NANOSECONDS, Clock
-from devices.host.priority import put_first
+from devices.host.priority import raise_thread_priority
 from recorder.program.mixer import SoundInput
-from recorder.recording.iso import IsoRecording, Where, file_names
+from recorder.recording.iso import IsoRecording, PartDirectoryLookup, unique_file_names
 from recorder.session.plan import SessionPlan
 
 OPEN_S = 20.0  # a sound server may have to start, and the kernel gives up on a camera after 5 s
@@ -41,7 +41,7 @@ class _Reporter(SourceEvents):
     def lost(self, outage: SourceOutage) -> None:
         self._emit("source-lost", self._name, outage.reason, hint=outage.hint, clock_ns=outage.since_ns)
 
-    def found(self, outage: SourceOutage, located: Located) -> None:
+    def found(self, outage: SourceOutage, located: LocatedDevice) -> None:
         device = located.device
         where = f" in port {device.port}" if device.port else ""
         doubt = "" if located.is_certain else "; it has no serial number, so it may be another of its make"
@@ -89,7 +89,7 @@ class SessionInputs:
         self._videos: list[VideoWorker] = []
         self._isos: list[IsoRecording] = []
         # Cameras, sticks and screens use BT.601; another matrix costs a conversion.
-        self._wanted_format = VideoFormat(plan.profile.width, plan.profile.height, plan.profile.fps, Matrix.BT601)
+        self._wanted_format = VideoFormat(plan.profile.width, plan.profile.height, plan.profile.fps, ColorMatrix.BT601)
 
     @property
     def form(self) -> VideoFormat:
@@ -125,7 +125,7 @@ class SessionInputs:
             stack.callback(worker.close)
         for _, listener in self.sounds:
             # Its thread takes priority in this process, but only after its child has started.
-            listener.start(self._started, keeps_early=True, then=put_first)
+            listener.start(self._started, keeps_early=True, then=raise_thread_priority)
         before: VideoWorker | None = None
         for video in self._videos:
             video.start(self._started, after=before)
@@ -190,9 +190,9 @@ class SessionInputs:
         self._plan.pace.begin()
         self._started.set()
 
-    def start_isos(self, stack: ExitStack, where: Where, zero_ns: int) -> None:
+    def start_isos(self, stack: ExitStack, where: PartDirectoryLookup, zero_ns: int) -> None:
         """Start an iso recording of each video source; `zero_ns` is the session-clock time of media time 0."""
-        files = file_names(iso.name for iso in self._isos)
+        files = unique_file_names(iso.name for iso in self._isos)
         for iso in self._isos:
             stack.callback(iso.close)
             iso.begin(where, zero_ns, files[iso.name], self._plan.recording.sync_s)

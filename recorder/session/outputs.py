@@ -15,23 +15,32 @@ from devices.host.clock import NANOSECONDS, Clock
 from recorder.encode.x264 import VideoSettings
 from recorder.live.destination import LiveDestination
 from recorder.live.destinations import Destinations
-from recorder.live.kind import Sent
-from recorder.live_encode.encode import OPEN_S, SUBJECT, StreamEncode, stream_settings
-from recorder.live_encode.headroom import AUTO, SEPARATE, SHARED, Encode, Measurement, StreamPlan, Why, choose
-from recorder.live_encode.rate import RateControl, Sample
+from recorder.live.kind import LinkReport
+from recorder.live_encode.headroom import (
+    AUTO,
+    SEPARATE,
+    SHARED,
+    EncodeMode,
+    EncodeReason,
+    HeadroomMeasurement,
+    StreamPlan,
+    choose_encode,
+)
+from recorder.live_encode.live_encoder import OPEN_S, SUBJECT, LiveEncoder, live_settings
+from recorder.live_encode.rate_control import LinkSample, RateControl
 from recorder.model.marks import Mark
-from recorder.model.packet import PROGRAM, EncodedPacket, Track, TrackId
+from recorder.model.packet import PROGRAM_TRACKS, EncodedPacket, Track, TrackId
 from recorder.model.status import StreamLine
 from recorder.program.timeline import StallDetector
 from recorder.recording.failover import Failover
-from recorder.recording.opening import StreamFormat, Templates, TemplatesOf
+from recorder.recording.replica_opener import StreamFormat, Templates, TemplatesOf
 
 
 def _of_program(templates: Templates) -> Templates:
-    return {track: stream for track, stream in templates.items() if track in PROGRAM}
+    return {track: stream for track, stream in templates.items() if track in PROGRAM_TRACKS}
 
 
-class Outputs:
+class SessionOutputs:
     """The recording and the live destinations. Close them before the encoder: they use its templates.
 
     Destinations get the recording's packets, or those of their own encode by `put_live`. A new stream format continues
@@ -46,7 +55,7 @@ class Outputs:
         self._templates_of = templates_of
         self._connecting = threading.Lock()
         self._live = live
-        self._own_tracks: frozenset[TrackId] = frozenset(PROGRAM)
+        self._own_tracks: frozenset[TrackId] = frozenset(PROGRAM_TRACKS)
 
     def connect(self, live_templates: Templates | None = None) -> None:
         """Begin to connect the destinations, with `live_templates` of their own encode. Thread-safe."""
@@ -59,7 +68,7 @@ class Outputs:
         if packet.form != self._form and packet.track == Track.VIDEO:
             self._change(packet)
         self._recording.put(packet)
-        if packet.track in PROGRAM and packet.track not in self._own_tracks:
+        if packet.track in PROGRAM_TRACKS and packet.track not in self._own_tracks:
             self._live.put(packet)
 
     def _change(self, packet: EncodedPacket) -> None:
@@ -101,14 +110,14 @@ FREE_S = 0.5  # limit of the wait for a frame in the live encoder at the session
 class _LinkReport:
     """A destination's last report, its last sample, and their times."""
 
-    report: Sent | None
+    report: LinkReport | None
     reported_ns: int
     sampled_ns: int
-    sample: Sample
+    sample: LinkSample
 
 
-class LiveSide:
-    """Live destinations' own encode of the program's frames, and its bit rate (recorder/live_encode/rate.py).
+class LiveEncodeControl:
+    """Live destinations' own encode of the program's frames, and its bit rate (recorder/live_encode/rate_control.py).
 
     It runs while anybody streams. It never makes the recording wait, and never raises there. `offer` is for the video
     track, all else for one thread.
@@ -121,13 +130,13 @@ class LiveSide:
         self._clock = clock
         self._emit = emit
         # Mode and reason; None before the recording begins.
-        self._choice: tuple[Encode, Why] | None = None
+        self._choice: tuple[EncodeMode, EncodeReason] | None = None
         self._recorded_rate = 0
         self._question = plan.question if plan.encode == AUTO else None
-        self._headroom = Measurement().look_up(self._question, measures=False) if self._question else None
+        self._headroom = HeadroomMeasurement().look_up(self._question, measures=False) if self._question else None
         self._opener: threading.Thread | None = None
-        self._encode: StreamEncode | None = None
-        self._opened: StreamEncode | None = None
+        self._encode: LiveEncoder | None = None
+        self._opened: LiveEncoder | None = None
         self._simplified = ("", 1)
         self._rate = RateControl(least=plan.least, most=plan.most, beside=plan.sound)
         self._put: Callable[[EncodedPacket], None] | None = None
@@ -140,9 +149,9 @@ class LiveSide:
     def arm(self) -> None:
         """Measure the headroom until the start, if it is unknown."""
         if self._question and self._headroom and self._headroom.found is None and self._destinations.names:
-            self._headroom = Measurement().look_up(self._question, measures=True)
+            self._headroom = HeadroomMeasurement().look_up(self._question, measures=True)
 
-    def open(self, outputs: Outputs, recorded: VideoSettings) -> None:
+    def open(self, outputs: SessionOutputs, recorded: VideoSettings) -> None:
         """Choose the encode, and have `outputs` connect the destinations; `recorded` is the recording's settings.
 
         Returns at once and never raises. A separate encoder opens on its own thread and stays open until `free`.
@@ -151,20 +160,20 @@ class LiveSide:
         self._share = outputs.share
         if self._headroom:
             self._headroom.stop()  # the recording gets the whole PC
-        self._choice = choose(self._plan.encode, self._headroom.found if self._headroom else None)
+        self._choice = choose_encode(self._plan.encode, self._headroom.found if self._headroom else None)
         if self._choice[0] == SHARED:
             outputs.connect()
             return
         try:
-            self._opener = threads.start(self._open, outputs, recorded, name="stream-open")
+            self._opener = threads.start_thread(self._open, outputs, recorded, name="stream-open")
         except RuntimeError as error:  # too many threads
             self._use_shared(error)
             outputs.connect()
 
-    def _open(self, outputs: Outputs, recorded: VideoSettings) -> None:
+    def _open(self, outputs: SessionOutputs, recorded: VideoSettings) -> None:
         try:
-            encode = self._opened = StreamEncode(
-                stream_settings(recorded, self._plan.most),
+            encode = self._opened = LiveEncoder(
+                live_settings(recorded, self._plan.most),
                 put=self._put_packet,
                 clock=self._clock,
                 emit=self._emit,
@@ -186,7 +195,7 @@ class LiveSide:
         reason = error if known else f"the live picture's encoder could not be opened: {error!r}"
         self._emit("stream-encode-failed", SUBJECT, f"{reason}; what is recorded is streamed", goes_on="shared")
 
-    def begin(self, outputs: Outputs, in_media_time: Callable[[EncodedPacket], EncodedPacket]) -> None:
+    def begin(self, outputs: SessionOutputs, in_media_time: Callable[[EncodedPacket], EncodedPacket]) -> None:
         """Encode from the next frame on while anybody streams; packets go to `outputs` in media time."""
         self._put = lambda packet: outputs.put_live(in_media_time(packet))
 
@@ -198,7 +207,7 @@ class LiveSide:
         return True
 
     def simplify(self, more_params: str, spacing: int) -> None:
-        """Encode more cheaply, as the recording does; see StreamEncode. Returns at once."""
+        """Encode more cheaply, as the recording does; see LiveEncoder. Returns at once."""
         self._simplified = (more_params, spacing)
         if self._encode is not None:  # else the encode starts with it
             self._encode.simplify(more_params, spacing)
@@ -296,11 +305,13 @@ class LiveSide:
         self._share()
 
 
-def _sample(destination: LiveDestination, link: Sent | None, now_ns: int, *, is_stale: bool = False) -> Sample:
+def _sample(
+    destination: LiveDestination, link: LinkReport | None, now_ns: int, *, is_stale: bool = False
+) -> LinkSample:
     """Return a destination's sample; a stale report gives no delivered rate."""
     status = destination.status()
     delivered_bps = link.delivered_bps if link else None
-    return Sample(
+    return LinkSample(
         at_s=now_ns / NANOSECONDS,
         is_live=status.state == "live",
         backlog_s=status.backlog_s,

@@ -10,24 +10,24 @@ import msgspec
 
 from capture.pacing import Pace
 from capture.source import VideoFormat, VideoSource
-from capture.sources.kind import ChosenSource
-from config.settings.layouts import LayoutSettings, Program
+from capture.sources.source_kind import ChosenSource
+from config.settings.layouts import LayoutSettings, ProgramSettings
 from config.settings.schema import Profile
-from config.settings.schema import Recording as RecordingSettings
-from config.settings.schema import Storage as StorageSettings
+from config.settings.schema import RecordingSettings as RecordingSettings
+from config.settings.schema import StorageSettings as StorageSettings
 from config.settings.secrets import StreamTarget
-from devices.health.faults import HealthBoard
+from devices.health.faults import SessionDeviceHealth
 from devices.host.clock import NANOSECONDS, Clock
 from recorder.archive.archive import Archive
 from recorder.encode.encoder import AudioSettings
-from recorder.encode.hardware_opening import EncoderPlan
+from recorder.encode.session_encoder import EncoderPlan
 from recorder.encode.x264 import STILL_RATE, VideoSettings, video_settings
 from recorder.live_encode.headroom import StreamPlan
 from recorder.model.packet import Track
-from recorder.package.manifest import SessionContext
+from recorder.package.metadata import SessionContext
 from recorder.program.mixer import SoundInput
 from recorder.program.scene import Appearance
-from recorder.recording.opening import StorageTask
+from recorder.recording.replica_opener import StorageRequirements
 
 if TYPE_CHECKING:
     from recorder.features.conference.plan import ConferencePlan
@@ -57,12 +57,12 @@ class SessionPlan:
     storage: StorageSettings
     recording: RecordingSettings
     context: SessionContext
-    board: HealthBoard  # health of its sources
+    board: SessionDeviceHealth  # health of its sources
     isolate: bool  # whether to make iso recordings (recorder/recording/iso.py)
     language: str  # of slates and cards
     layout: str
     layouts: Mapping[str, LayoutSettings]
-    program: Program  # title line and logo
+    program: ProgramSettings  # title line and logo
     encoder: EncoderPlan  # the choice of the video encoder
     steps_down: bool  # whether load shedding is on (recorder/features/load_shedding)
     adaptive_rate: bool  # whether a static picture is encoded at STILL_RATE (recorder/program/video_track.py)
@@ -109,11 +109,11 @@ def live_facts(plan: SessionPlan, video: VideoFormat) -> dict[str, object]:
     }
 
 
-def storage_task(plan: SessionPlan, began_ns: int, clock: Clock, destinations: Sequence[str]) -> StorageTask:
+def storage_task(plan: SessionPlan, began_ns: int, clock: Clock, destinations: Sequence[str]) -> StorageRequirements:
     """Return the storage task of a recording that began at `began_ns` on the session clock, or is resumed."""
     back_ns = clock.now_ns() - began_ns if plan.live else 0
     began = clock.now() - timedelta(seconds=back_ns / NANOSECONDS)
-    task = StorageTask(
+    task = StorageRequirements(
         archives=plan.archives,
         storage=plan.storage,
         recording=plan.recording,

@@ -10,65 +10,65 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from capture.compose.layout import Layout, Rect, letterboxed
-from capture.detectors.watcher import Watcher
+from capture.compose.layout import Layout, Rect, letterbox
+from capture.cpu_stages import CpuTimer, untimed
+from capture.detectors.detector_factory import DetectorFactory
 from capture.pacing import FastPace, Pace, RealPace
-from capture.sources.choice import NONE, SourceSelector
-from capture.sources.kind import Chosen, SourceContext, SourceRequirements
-from capture.sources.worker import Supervision
-from capture.timing import Timing, untimed
+from capture.sources.source_kind import ChosenSources, SourceContext, SourceRequirements
+from capture.sources.source_selector import NONE, SourceSelector
+from capture.sources.worker import DeviceSupervision
 from config.errors import LiputError, UsageError
 from config.settings.layouts import LayoutSettings
 from config.settings.schema import Profile, Settings
 from config.settings.secrets import StreamTarget, stream_name, stream_target
-from devices.health.line import Record, nowhere
+from devices.health.log_line import HealthLogger, discard_line
 from devices.host.clock import Clock
 from recorder.archive.archive import Archive, session_archives
-from recorder.encode.hardware_kinds import Kind
-from recorder.encode.hardware_opening import EncoderPlan
+from recorder.encode.hardware_kinds import EncoderKind
+from recorder.encode.session_encoder import EncoderPlan
 from recorder.encode.x264 import STILL_RATE
 from recorder.live.url import parse_live_url
-from recorder.live_encode.headroom import SEPARATE, SHARED, Question, StreamPlan
-from recorder.model.names import storable
+from recorder.live_encode.headroom import SEPARATE, SHARED, HeadroomQuery, StreamPlan
+from recorder.model.names import utf8_safe
 from recorder.model.packet import Track
-from recorder.package.manifest import Records, SessionContext
-from recorder.package.wishes import Area, ReportWishes, SlidesView, SlideWishes, Wishes
+from recorder.package.metadata import Records, SessionContext
+from recorder.package.seal_options import FrameArea, ReportOptions, SealOptions, SlideOptions, SlidesView
 from recorder.program.mixer import SoundInput
 from recorder.program.scene import check_layout
-from recorder.recording.iso import file_names
-from recorder.recording.opening import check_places
+from recorder.recording.iso import unique_file_names
+from recorder.recording.replica_opener import check_archives
 from recorder.session.plan import SessionPlan
-from recorder.session.request import Asked
+from recorder.session.request import SessionRequest
 
 if TYPE_CHECKING:
-    from capture.sources.locator import Listing
+    from capture.sources.locator import DeviceListing
     from recorder.features.conference.plan import ConferencePlan
     from recorder.recovery.resume import Resumption
 
 
 @dataclass(frozen=True, slots=True)
-class Planned:
+class PreparedSession:
     """A plan, and notes for the operator."""
 
     plan: SessionPlan
     notes: Sequence[str]
-    again: Asked  # a request for the very same sources
-    supervisions: Mapping[str, Supervision]  # device sources by device id
+    again: SessionRequest  # a request for the very same sources
+    supervisions: Mapping[str, DeviceSupervision]  # device sources by device id
     forgotten: Mapping[str, str] = field(default_factory=dict)  # destinations left out, with the reason
     unknown: Mapping[str, str] = field(default_factory=dict)  # profile and layout replaced by others, with the reason
     no_conference: UsageError | None = None  # error of a conference by the settings, or an earlier recorder
 
 
 def plan_session(
-    asked: Asked,
+    asked: SessionRequest,
     settings: Settings,
     clock: Clock,
-    record: Record = nowhere,
-    listing: "Listing | None" = None,
+    record: HealthLogger = discard_line,
+    listing: "DeviceListing | None" = None,
     *,
     unattended: bool = False,
-    timing: Timing = untimed,
-) -> Planned:
+    timing: CpuTimer = untimed,
+) -> PreparedSession:
     """Plan a session without opening a device; raises LiputErrors.
 
     `record` takes the health findings, `listing` lists the devices while it runs. An `unattended` session leaves out
@@ -80,7 +80,7 @@ def plan_session(
     archives = _open_archives(asked, settings, clock)
     stop = threading.Event()
     pace = RealPace(clock, stop) if asked.live else FastPace(tuple(str(track) for track in Track))
-    watcher = Watcher(settings, clock, record, timing=timing)
+    watcher = DetectorFactory(settings, clock, record, timing=timing)
     context = _source_context(asked, profile, pace, clock, stop, watcher, listing)
     chosen = SourceSelector(context, asked.known).choose(asked.videos, asked.audios)
     layout, no_layout = _choose_layout(asked, settings, chosen, unattended=unattended)
@@ -88,7 +88,7 @@ def plan_session(
     if not chosen.sounds:
         pace.finish(str(Track.AUDIO))
     plan = SessionPlan(
-        title=storable(asked.title),
+        title=utf8_safe(asked.title),
         profile=profile,
         pictures=chosen.pictures,
         sounds=_sound_inputs(chosen, settings, asked),
@@ -117,17 +117,17 @@ def plan_session(
     )
     notes = [*chosen.notes, *_slow_stream_notes(plan), *_encoder_notes(plan, settings)]
     without = forgotten, unknown | no_layout, no_conference
-    return Planned(plan, notes, _repeated_request(asked, chosen), _supervisions(chosen), *without)
+    return PreparedSession(plan, notes, _repeated_request(asked, chosen), _supervisions(chosen), *without)
 
 
 def _source_context(
-    asked: Asked,
+    asked: SessionRequest,
     profile: Profile,
     pace: Pace,
     clock: Clock,
     stop: threading.Event,
-    watcher: Watcher,
-    listing: "Listing | None",
+    watcher: DetectorFactory,
+    listing: "DeviceListing | None",
 ) -> SourceContext:
     return SourceContext(
         SourceRequirements(profile.width, profile.height, profile.fps, profile.audio_channels),
@@ -142,17 +142,17 @@ def _source_context(
     )
 
 
-def _open_archives(asked: Asked, settings: Settings, clock: Clock) -> list[Archive]:
+def _open_archives(asked: SessionRequest, settings: Settings, clock: Clock) -> list[Archive]:
     reserve = settings.archive.reserve if asked.reserve is None else asked.reserve
     if asked.resume:  # a running session uses the reserve
         reserve = min(reserve, settings.storage.keep_free)
     places = session_archives(settings, clock, folder=asked.archive, reserve=reserve)
-    check_places(places, settings.storage, clock)
+    check_archives(places, settings.storage, clock)
     return places
 
 
 def _context(
-    asked: Asked, settings: Settings, chosen: Chosen, targets: Sequence[StreamTarget], layout: str
+    asked: SessionRequest, settings: Settings, chosen: ChosenSources, targets: Sequence[StreamTarget], layout: str
 ) -> SessionContext:
     return SessionContext(
         office=settings.general.office,
@@ -168,14 +168,14 @@ def _context(
     )
 
 
-def _supervisions(chosen: Chosen) -> dict[str, Supervision]:
+def _supervisions(chosen: ChosenSources) -> dict[str, DeviceSupervision]:
     sources = [*chosen.pictures, *chosen.sounds]
     return {one.device.id: one.supervision for one in sources if one.device and one.supervision}
 
 
 def _encoder_plan(settings: Settings) -> EncoderPlan:
     # Hardware holds back any number of frames: static ones would be seconds late.
-    return EncoderPlan(Kind.X264.value if settings.video.adaptive_rate else settings.video.encoder)
+    return EncoderPlan(EncoderKind.X264.value if settings.video.adaptive_rate else settings.video.encoder)
 
 
 def _encoder_notes(plan: SessionPlan, settings: Settings) -> Sequence[str]:
@@ -196,13 +196,13 @@ def _slow_stream_notes(plan: SessionPlan) -> Sequence[str]:
 
 
 def _resumption(archives: Sequence[Archive], folder: Path, clock: Clock) -> "Resumption":
-    from recorder.recovery.resume import take_up  # loaded for a resumed session only
+    from recorder.recovery.resume import lock_for_resume  # loaded for a resumed session only
 
-    return take_up(archives, folder, clock)
+    return lock_for_resume(archives, folder, clock)
 
 
 def _conference_plan(
-    asked: Asked, settings: Settings, chosen: Chosen, *, unattended: bool
+    asked: SessionRequest, settings: Settings, chosen: ChosenSources, *, unattended: bool
 ) -> "tuple[ConferencePlan | None, UsageError | None]":
     """Return the conference's plan, if any; or the error of one that nobody asked for just now."""
     is_wanted = settings.conference.always if asked.conference is None else asked.conference
@@ -222,7 +222,7 @@ def _conference_plan(
         return None, error  # the recording comes first
 
 
-def _repeated_request(asked: Asked, chosen: Chosen) -> Asked:
+def _repeated_request(asked: SessionRequest, chosen: ChosenSources) -> SessionRequest:
     return msgspec.structs.replace(
         asked,
         videos=tuple(picture.word for picture in chosen.pictures),
@@ -231,7 +231,7 @@ def _repeated_request(asked: Asked, chosen: Chosen) -> Asked:
     )
 
 
-def _sound_inputs(chosen: Chosen, settings: Settings, asked: Asked) -> list[SoundInput]:
+def _sound_inputs(chosen: ChosenSources, settings: Settings, asked: SessionRequest) -> list[SoundInput]:
     """Return the audio inputs with their settings; `asked.isolate` gives each of several its own track."""
     several = len(chosen.sounds) > 1
     inputs = []
@@ -254,22 +254,26 @@ def _sound_inputs(chosen: Chosen, settings: Settings, asked: Asked) -> list[Soun
 def _stream_plan(settings: Settings, profile: Profile, *, is_live: bool) -> StreamPlan:
     least, most = settings.video.stream_range(profile)
     wish = settings.video.stream_encode if is_live else SHARED
-    return StreamPlan(wish, least, most, profile.audio_bitrate, Question(profile, most))
+    return StreamPlan(wish, least, most, profile.audio_bitrate, HeadroomQuery(profile, most))
 
 
-def _without_unknown(asked: Asked, settings: Settings) -> tuple[Asked, dict[str, str], dict[str, str]]:
+def _without_unknown(
+    asked: SessionRequest, settings: Settings
+) -> tuple[SessionRequest, dict[str, str], dict[str, str]]:
     """Return the request without an unknown profile and unknown destinations, and the reasons."""
     unknown: dict[str, str] = {}
     try:
         settings.profile(asked.profile)
     except UsageError as error:
-        unknown[storable(str(asked.profile))] = error.message
+        unknown[utf8_safe(str(asked.profile))] = error.message
         asked = msgspec.structs.replace(asked, profile=None)
     asked, forgotten = _without_unknown_streams(asked, settings)
     return asked, unknown, forgotten
 
 
-def _choose_layout(asked: Asked, settings: Settings, chosen: Chosen, *, unattended: bool) -> tuple[str, dict[str, str]]:
+def _choose_layout(
+    asked: SessionRequest, settings: Settings, chosen: ChosenSources, *, unattended: bool
+) -> tuple[str, dict[str, str]]:
     """Return the layout; for an unattended session also the unusable one with its reason."""
     inputs = [picture.name for picture in chosen.pictures]
     wished = settings.program.layout if asked.layout is None else asked.layout
@@ -279,12 +283,12 @@ def _choose_layout(asked: Asked, settings: Settings, chosen: Chosen, *, unattend
         for name in (settings.program.layout, *settings.layouts) if unattended else ():
             with contextlib.suppress(UsageError):
                 check_layout(name, settings.layouts, inputs)
-                return name, {storable(wished): error.message}
+                return name, {utf8_safe(wished): error.message}
         raise
     return wished, {}
 
 
-def _without_unknown_streams(asked: Asked, settings: Settings) -> tuple[Asked, dict[str, str]]:
+def _without_unknown_streams(asked: SessionRequest, settings: Settings) -> tuple[SessionRequest, dict[str, str]]:
     """Return the request without destinations of unknown address, and the reasons."""
     forgotten: dict[str, str] = {}
     kept = []
@@ -294,13 +298,13 @@ def _without_unknown_streams(asked: Asked, settings: Settings) -> tuple[Asked, d
             kept.append(word)
         except LiputError as error:
             name = "an address" if "://" in word else stream_name(word)  # an address may hold a key
-            forgotten[storable(name)] = error.message
+            forgotten[utf8_safe(name)] = error.message
     return msgspec.structs.replace(asked, streams=tuple(kept)), forgotten
 
 
-def _targets(asked: Asked, settings: Settings) -> list[StreamTarget]:
+def _targets(asked: SessionRequest, settings: Settings) -> list[StreamTarget]:
     named = (stream_target(settings, stream) for stream in dict.fromkeys(asked.streams))
-    targets = [msgspec.structs.replace(target, name=storable(target.name)) for target in (*asked.targets, *named)]
+    targets = [msgspec.structs.replace(target, name=utf8_safe(target.name)) for target in (*asked.targets, *named)]
     for target in targets:
         parse_live_url(target.url.reveal())
     if targets and not asked.live:
@@ -313,7 +317,7 @@ def _targets(asked: Asked, settings: Settings) -> list[StreamTarget]:
     return targets
 
 
-def _finite_tracks(chosen: Chosen) -> frozenset[Track]:
+def _finite_tracks(chosen: ChosenSources) -> frozenset[Track]:
     ends = {
         Track.VIDEO: chosen.pictures[0].ends,
         Track.AUDIO: bool(chosen.sounds) and all(sound.ends for sound in chosen.sounds),
@@ -324,29 +328,31 @@ def _finite_tracks(chosen: Chosen) -> frozenset[Track]:
 _ACROSS, _DOWN = 1920, 1080  # size for the areas of slides, in a slide's shape
 
 
-def wishes_of(settings: Settings, pictures: Sequence[str], layout: str, *, isolate: bool) -> Wishes | None:
+def wishes_of(settings: Settings, pictures: Sequence[str], layout: str, *, isolate: bool) -> SealOptions | None:
     """Return the wishes for sealing: slides and report of a session that begins with `layout`."""
     slides = _slides(settings, pictures, layout, isolate=isolate)
     report = report_wishes(settings)
-    return Wishes(language=settings.general.language, slides=slides, report=report) if slides or report else None
+    return SealOptions(language=settings.general.language, slides=slides, report=report) if slides or report else None
 
 
-def report_wishes(settings: Settings) -> ReportWishes | None:
+def report_wishes(settings: Settings) -> ReportOptions | None:
     """Return the report's settings; None without a report."""
     report = settings.report
     if not report.made:
         return None
-    return ReportWishes(pdf=report.pdf, address=report.address, logo=str(report.logo or ""), signers=report.signers[:3])
+    return ReportOptions(
+        pdf=report.pdf, address=report.address, logo=str(report.logo or ""), signers=report.signers[:3]
+    )
 
 
-def _slides(settings: Settings, pictures: Sequence[str], layout: str, *, isolate: bool) -> SlideWishes | None:
+def _slides(settings: Settings, pictures: Sequence[str], layout: str, *, isolate: bool) -> SlideOptions | None:
     wanted = settings.slides
     names = {name.lower() for name in wanted.inputs}
     inputs = [name for name in pictures if name.lower() in names]
     if not wanted.chapters or not inputs:
         return None
-    files = file_names(pictures) if isolate else {}
-    return SlideWishes(
+    files = unique_file_names(pictures) if isolate else {}
+    return SlideOptions(
         inputs=tuple(inputs),
         isolated=tuple(files[name] for name in inputs if name in files),
         layout=layout,
@@ -367,11 +373,11 @@ def _views(layouts: Mapping[str, LayoutSettings], pictures: Sequence[str], slide
         if slides not in places:
             continue
         rects = list(places.values())
-        shown = letterboxed(_ACROSS, _DOWN, places[slides])
+        shown = letterbox(_ACROSS, _DOWN, places[slides])
         above = (rect.common(shown) for rect in rects[list(places).index(slides) + 1 :])
         found[name] = SlidesView(area=_area(shown), covered=tuple(_area(rect) for rect in above if rect))
     return found
 
 
-def _area(rect: Rect) -> Area:
-    return Area(x=rect.x / _ACROSS, y=rect.y / _DOWN, width=rect.width / _ACROSS, height=rect.height / _DOWN)
+def _area(rect: Rect) -> FrameArea:
+    return FrameArea(x=rect.x / _ACROSS, y=rect.y / _DOWN, width=rect.width / _ACROSS, height=rect.height / _DOWN)

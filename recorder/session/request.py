@@ -8,11 +8,11 @@ import msgspec
 
 from config.settings.secrets import StreamTarget
 from devices.model.device import Device
-from recorder.package.manifest import Consent
+from recorder.package.metadata import Consent
 from recorder.package.request import CarriedRequest
 
 
-class Asked(msgspec.Struct, frozen=True, kw_only=True):
+class SessionRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A request; None stands for the settings' value, or the best."""
 
     title: str
@@ -33,7 +33,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     resume: Path | None = None  # a work folder of the killed session to continue (recorder.recovery.resume)
     checked: Mapping[str, Any] | None = None  # findings of the check before it, as in `liput check --json`
     request: CarriedRequest | None = None  # the office's request for this session
-    records: Mapping[str, str] = {}  # fields of recorder.package.manifest.Records
+    records: Mapping[str, str] = {}  # fields of recorder.package.metadata.Records
     consent: Consent = Consent()  # the speakers' consent to the recording
     profile_stages: bool = False  # whether to profile its CPU (recorder/features/profiler)
     known: tuple[Device, ...] = ()  # devices that an earlier recorder knew; they may be missing

@@ -11,23 +11,24 @@ import threading
 from contextlib import ExitStack
 from dataclasses import dataclass
 
+from capture.cpu_stages import CpuTimer, untimed
 from capture.source import Frame
-from capture.timing import Timing, untimed
-from config.errors import LiputError, StorageError, UsageError, as_ours
+from config.errors import LiputError, StorageError, UsageError, as_liput_error
 from config.events import Event
 from devices.host.clock import NANOSECONDS, Clock
-from devices.host.deadline import hung_closings
+from devices.host.deadline import count_hung_closings
 from recorder.encode.encoder import Encoder
-from recorder.encode.hardware_opening import PictureEncoder
-from recorder.features.dossier.enclose import carry_letters
-from recorder.features.load_shedding.relief import Viewers
+from recorder.encode.session_encoder import SessionEncoder
+from recorder.features.dossier.packing import carry_letters
+from recorder.features.load_shedding.load_shedder import FrameFanout
 from recorder.live.destinations import Destinations
 from recorder.model.eventlog import EventLog, Listener, fault_reporter
 from recorder.model.marks import Mark, Marks
 from recorder.model.packet import Track
+from recorder.model.session_faults import ActiveFaults
 from recorder.model.status import (
-    BEFORE,
-    RECORDS,
+    STATES_BEFORE,
+    STATES_RECORDING,
     Loudness,
     SessionResult,
     SessionState,
@@ -35,20 +36,19 @@ from recorder.model.status import (
     StateMachine,
     source_lines,
 )
-from recorder.model.troubles import ActiveFaults
 from recorder.package.fixity import Progress
-from recorder.package.manifest import RecordingFacts, length_s
+from recorder.package.metadata import RecordingFacts, length_s
 from recorder.program.preroll import PreRoll
-from recorder.program.scene import Offer
+from recorder.program.scene import OfferPreview
 from recorder.program.timeline import RunContext, SleepWatch, Timeline
-from recorder.program.video_track import PictureCounts
+from recorder.program.video_track import FrameCounts
 from recorder.recording.failover import Failover
-from recorder.recording.file import OnDisk
-from recorder.recording.opening import StorageTask, StreamFormat, check_places
+from recorder.recording.mp4_file import DiskProgress
+from recorder.recording.replica_opener import StorageRequirements, StreamFormat, check_archives
 from recorder.session.inputs import SessionInputs
-from recorder.session.outputs import LiveSide, Outputs
+from recorder.session.outputs import LiveEncodeControl, SessionOutputs
 from recorder.session.plan import SessionPlan, encoder_settings, live_facts, storage_task
-from recorder.session.program import Program
+from recorder.session.session_program import SessionProgram
 
 WATCH_S = 0.2
 LET_GO_NS = 3 * NANOSECONDS  # wait after the end for earlier frames of a source
@@ -57,9 +57,9 @@ FROM_THE_FIRST_PICTURE = math.inf
 
 @dataclass(frozen=True, slots=True)
 class _Armed:
-    program: Program
+    program: SessionProgram
     encoder: Encoder
-    live: LiveSide
+    live: LiveEncodeControl
     writing: ExitStack  # ends what the recording began; unwound after the tracks and before the encoder
 
 
@@ -73,8 +73,8 @@ class Session:
         clock: Clock,
         listener: Listener | None = None,
         progress: Progress | None = None,
-        offer: Offer | None = None,
-        timing: Timing = untimed,
+        offer: OfferPreview | None = None,
+        timing: CpuTimer = untimed,
     ) -> None:
         """`progress` gets the progress of sealing; `offer` takes frames for previews."""
         self._plan = plan
@@ -100,7 +100,7 @@ class Session:
         self._context = RunContext(self._timeline, clock, self.emit, timing)
         self._pre_roll = PreRoll(plan.recording.pre_roll_s)
         self._inputs = SessionInputs(plan, clock=clock, emit=self.emit)
-        self._picture_encoder = PictureEncoder(plan.encoder, clock=clock, emit=self.emit)
+        self._picture_encoder = SessionEncoder(plan.encoder, clock=clock, emit=self.emit)
         self._armed: _Armed | None = None
         self._recording: Failover | None = None
 
@@ -136,7 +136,7 @@ class Session:
 
     def mark(self, text: str) -> Mark:
         """Add a chapter mark at this moment. Raises UsageError for an empty text, and unless it records."""
-        if self._machine.state not in RECORDS:
+        if self._machine.state not in STATES_RECORDING:
             raise UsageError("nothing is being recorded, so there is nothing to mark", hint="liput start begins it")
         return self._marks.add(text, self._media_s() or 0.0)
 
@@ -148,7 +148,7 @@ class Session:
         """Mute or unmute the audio input called `name`, None for all. Raises LiputErrors, also before armed."""
         self._armed_program().mute(name, self._media_s(), on=on)
 
-    def _armed_program(self) -> Program:
+    def _armed_program(self) -> SessionProgram:
         if self._armed is None:
             raise LiputError("the session is not armed yet", hint="wait until its devices are open")
         return self._armed.program
@@ -158,11 +158,11 @@ class Session:
 
     def status(self) -> SessionStatus:
         """Return the current status; bytes and media time are measured on disk."""
-        on_disk = self._recording.on_disk if self._recording else OnDisk()
+        on_disk = self._recording.on_disk if self._recording else DiskProgress()
         armed, troubles = self._armed, self._troubles.now
         program = armed.program if armed else None
         sound = program.sound if program else None
-        counts = program.counts if program else PictureCounts()
+        counts = program.counts if program else FrameCounts()
         return SessionStatus(
             state=self._machine.judge(is_troubled=bool(troubles)),
             elapsed_s=round(self._marks.offset_s + (self._media_s() or 0.0), 3),
@@ -179,7 +179,7 @@ class Session:
             pre_roll_s=round(self._pre_roll.seconds, 3),
             troubles=troubles,
             layout=program.scene.layout if program else self._plan.layout,
-            abandoned=hung_closings(),
+            abandoned=count_hung_closings(),
             sounds=sound.lines() if sound else [],
             loudness=sound.loudness if sound else Loudness(),
             conference=program.conference if program else None,
@@ -201,7 +201,7 @@ class Session:
         except BaseException as error:
             if self._stopping.is_set() and self._machine.state is SessionState.IDLE and isinstance(error, LiputError):
                 return self._without_package()  # stopped while its devices opened
-            if self._machine.state in BEFORE:
+            if self._machine.state in STATES_BEFORE:
                 self._machine.to(SessionState.FAILED)
             raise
         recording, armed = self._recording, self._armed
@@ -217,7 +217,7 @@ class Session:
         return self._seal(recording, armed.program)
 
     def _run(self, stack: ExitStack) -> None:
-        check_places(self._plan.archives, self._plan.storage, self._clock)
+        check_archives(self._plan.archives, self._plan.storage, self._clock)
         armed, first = self._arm(stack)
         at_once = self._requested_pre_roll_s is not None
         if at_once and not self._plan.live:  # a fast session would run ahead of its recording
@@ -238,7 +238,7 @@ class Session:
             if self._recording is None:
                 raise
             # A bug of ours: the recording so far is sealed.
-            self._fail(as_ours(error))
+            self._fail(as_liput_error(error))
             self._inputs.stop(0.0)
             armed.program.join()
         # Nothing reads the queues any more: later drops are no losses.
@@ -251,7 +251,7 @@ class Session:
         """Open sources and encoder; return the first frame, if any, with its input's index."""
         plan, inputs = self._plan, self._inputs
         stack.callback(plan.stop.set)
-        live = LiveSide(plan.stream, self.destinations, clock=self._clock, emit=self.emit)
+        live = LiveEncodeControl(plan.stream, self.destinations, clock=self._clock, emit=self.emit)
         stack.callback(live.free)
         inputs.open(stack, self._stopping)
         encoder = self._picture_encoder.open(*encoder_settings(plan, inputs.form))
@@ -259,13 +259,13 @@ class Session:
         inputs.start()
         stack.callback(plan.stop.set)  # runs before the workers stop: it wakes them
         first = inputs.first(self._stopping)
-        program = Program(
+        program = SessionProgram(
             plan,
             inputs,
             encoder,
             self._pre_roll,
             self._context,
-            viewers=Viewers(self._offer, live.offer, self._clock, live.simplify),
+            viewers=FrameFanout(self._offer, live.offer, self._clock, live.simplify),
             on_failure=self._fail,
         )
         self._timeline.start(first[1].timestamp_ns if first else self._clock.now_ns())
@@ -343,7 +343,7 @@ class Session:
         if self._stopping.is_set():  # stopped meanwhile, when no log was open
             self.emit("session-stopping", work.name, "Ending.")
 
-    def _open_recording(self, encoder: Encoder, task: StorageTask) -> tuple[Failover, Outputs]:
+    def _open_recording(self, encoder: Encoder, task: StorageRequirements) -> tuple[Failover, SessionOutputs]:
         """Make the work folder and start the writers; destinations connect later. Raises LiputErrors."""
         form, resume = self._pre_roll.form, self._plan.resume
         recording = Failover(
@@ -364,7 +364,7 @@ class Session:
                 offset_s=round(task.offset_s, 3),
                 missing_s=round(task.offset_s - resume.end_s, 3),
             )
-        return recording, Outputs(recording, form, encoder.templates_of, live=self.destinations)
+        return recording, SessionOutputs(recording, form, encoder.templates_of, live=self.destinations)
 
     def _fail(self, error: LiputError) -> None:
         self._failure = self._failure or error
@@ -375,7 +375,7 @@ class Session:
 
     # The end
 
-    def _report_end(self, program: Program) -> None:
+    def _report_end(self, program: SessionProgram) -> None:
         try:
             program.report_losses(final=True)
             counts = program.counts
@@ -389,16 +389,16 @@ class Session:
                 **(program.sound.facts() if program.sound else {}),
             )
         except Exception as error:  # a bug of ours: the recording is sealed
-            told = as_ours(error)
+            told = as_liput_error(error)
             self.emit("session-failed", "session", told.message, hint=told.hint)
         finally:
             self._machine.to(SessionState.SEALING)
 
-    def _seal(self, recording: Failover, program: Program) -> SessionResult:
+    def _seal(self, recording: Failover, program: SessionProgram) -> SessionResult:
         try:
             packages = recording.seal(self._facts(program), self._progress)
         except Exception as error:  # any error: people must learn where the recording is
-            told, work = as_ours(error), recording.joined or recording.work
+            told, work = as_liput_error(error), recording.joined or recording.work
             self.emit("sealing-failed", work.name, told.message, hint=told.hint)
             self._machine.to(SessionState.FAILED)
             return self._without_package(str(work.path), self._encoded_s, program.counts.frames)
@@ -432,7 +432,7 @@ class Session:
     def _encoded_s(self) -> float:
         return round(self._timeline.media_position_ns() / NANOSECONDS, 3)
 
-    def _facts(self, program: Program) -> RecordingFacts:
+    def _facts(self, program: SessionProgram) -> RecordingFacts:
         counts, loudness = program.counts, program.sound.loudness if program.sound else Loudness()
         return RecordingFacts(
             ended_at=self._clock.now(), dropped=counts.dropped, repeated=counts.repeated,

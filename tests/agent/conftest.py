@@ -7,7 +7,7 @@ import pytest
 
 from devices.host.clock import SystemClock
 from recorder.archive.archive import Archive
-from recorder.running import directory
+from recorder.running import runtime_directory
 from tests.support.room import Room
 
 
@@ -22,7 +22,7 @@ def room(tmp_path: Path) -> Room:
 @pytest.fixture
 def runtime() -> Path:
     """Return where this test's sessions are found."""
-    return Path(os.environ[directory.VARIABLE])
+    return Path(os.environ[runtime_directory.RUNTIME_VARIABLE])
 
 
 @pytest.fixture

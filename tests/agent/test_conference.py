@@ -160,7 +160,7 @@ def test_the_far_side_does_not_hear_itself_and_the_archive_has_both(server: Puls
 def player(command: Running) -> int:
     """Return the process that plays into the virtual microphone."""
     (recorder,) = (psutil.Process(info.pid) for info in recorders(command.runtime))
-    (child,) = children("recorder.features.conference.playing", recorder)
+    (child,) = children("recorder.features.conference.playback_child", recorder)
     return child.pid
 
 

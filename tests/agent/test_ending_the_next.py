@@ -7,9 +7,9 @@ from signal import SIGTERM
 
 import pytest
 
-from recorder.running.client import ask
-from recorder.running.directory import RecorderFolder, RecorderInfo
-from recorder.running.protocol import Status
+from recorder.running.client import send_command
+from recorder.running.protocol import StatusCommand
+from recorder.running.runtime_directory import RecorderFolder, RecorderInfo
 from tests.support import command, recorders, web
 from tests.support.room import Room
 from tests.support.waiting import wait_for
@@ -45,7 +45,7 @@ def by_api(room: Room, client: command.Running, following: RecorderInfo) -> comm
 
 def recorded_s(runtime: Path, info: RecorderInfo) -> float:
     """Return how much is on the disk, once it is more than a second."""
-    status = ask(RecorderFolder(runtime / info.id), Status()).status
+    status = send_command(RecorderFolder(runtime / info.id), StatusCommand()).status
     return status.media_time_s if status and status.media_time_s > 1 else 0.0
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from recorder.running import access, directory
-from recorder.running.directory import RecorderFolder
+from recorder.running import access, runtime_directory
+from recorder.running.runtime_directory import RecorderFolder
 from tests.support import command
 from tests.support.command import ROOT, running
 from tests.support.recorders import recorders
@@ -22,7 +22,7 @@ WATCHER = """
 import sys
 from pathlib import Path
 from recorder.running import access
-c = access.connect(Path(sys.argv[1]), 60.0)
+c = access.connect_to(Path(sys.argv[1]), 60.0)
 c.sendall(b'{"command": "watch", "every_s": 0.1, "events_from": 0}\\n')
 c.recv(10)
 print(flush=True)
@@ -32,7 +32,7 @@ FLOODER = """
 import sys
 from pathlib import Path
 from recorder.running import access
-c = access.connect(Path(sys.argv[1]), 60.0)
+c = access.connect_to(Path(sys.argv[1]), 60.0)
 print(flush=True)
 c.sendall(100_000 * b'{"command": "status"}\\n')
 """
@@ -43,7 +43,7 @@ from recorder.running import access
 print(flush=True)
 while True:
     try:
-        access.connect(Path(sys.argv[1]), 1.0).close()
+        access.connect_to(Path(sys.argv[1]), 1.0).close()
     except OSError:
         pass
 """
@@ -54,7 +54,7 @@ from recorder.running import access
 print(flush=True)
 while True:
     try:
-        access.connect(Path(sys.argv[1]), 1.0).sendall(os.urandom(1_000_000))
+        access.connect_to(Path(sys.argv[1]), 1.0).sendall(os.urandom(1_000_000))
     except OSError:
         pass
 """
@@ -77,17 +77,17 @@ def client(code: str, path: Path) -> Iterator["subprocess.Popen[bytes]"]:
 def test_they_cost_the_recording_and_a_good_client_nothing(room: Room) -> None:
     with running(room.home, *room.words("--json")) as session, ExitStack() as stack:
         session.until("event", kind="session-live")
-        (info,) = recorders(Path(os.environ[directory.VARIABLE]))
-        folder = RecorderFolder(Path(os.environ[directory.VARIABLE]) / info.id)
+        (info,) = recorders(Path(os.environ[runtime_directory.RUNTIME_VARIABLE]))
+        folder = RecorderFolder(Path(os.environ[runtime_directory.RUNTIME_VARIABLE]) / info.id)
         stopped = [stack.enter_context(client(WATCHER, folder.control)) for _ in range(3)]
         for one in stopped:
             one.send_signal(signal.SIGSTOP)
         for code in (FLOODER, CROWD, GARBAGE):
             stack.enter_context(client(code, folder.control))
         stack.enter_context(client(GARBAGE, folder.preview))
-        half = stack.enter_context(closing(access.connect(folder.control, 10.0)))
+        half = stack.enter_context(closing(access.connect_to(folder.control, 10.0)))
         half.sendall(b'{"command": "st')
-        hangs = stack.enter_context(closing(access.connect(folder.preview, 10.0)))
+        hangs = stack.enter_context(closing(access.connect_to(folder.preview, 10.0)))
         hangs.sendall(b'{"source": "program", "fps": 5, "width": 1280}\n')
         for number in range(MARKS):
             assert command.liput(room.home, "mark", f"tanda {number}", timeout=20).returncode == 0

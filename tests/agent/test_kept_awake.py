@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from recorder.running import directory
+from recorder.running import runtime_directory
 from tests.support import command
 from tests.support.buses import Bus, Service, logind, screensaver
 from tests.support.command import Running, running
@@ -66,7 +66,7 @@ def test_a_killed_recorder_keeps_nothing_awake(
 ) -> None:
     recording(room, bus, stack)
     wait_for(lambda: len(login.held) == 2 and len(desktop.held) == 1)
-    (info,) = recorders(Path(os.environ[directory.VARIABLE]))
+    (info,) = recorders(Path(os.environ[runtime_directory.RUNTIME_VARIABLE]))
     kill(info.pid)
     wait_for(lambda: login.held == desktop.held == [])
 

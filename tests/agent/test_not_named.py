@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from devices.model.device import Device, DeviceKind
+from devices.roles.assignment import roles_store
 from devices.roles.matching import binding_of
-from devices.roles.roles import roles_store
 from tests.support import command, media, web
 from tests.support.recorders import kill, recorders
 from tests.support.room import Room, program

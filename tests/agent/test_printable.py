@@ -82,12 +82,12 @@ def test_the_table_that_is_drawn_anew_has_none(room: Room, monkeypatch: pytest.M
         """
 from datetime import UTC, datetime
 from agent.devices.board import DeviceBoard
-from agent.devices.table import TableShower
+from agent.devices.table import TableDeviceView
 from agent.cli import group
 group._make_output_printable()
 board = DeviceBoard(dict)
 board.devices = (evil,)
-with TableShower() as shower:
+with TableDeviceView() as shower:
     shower.begin(datetime.now(UTC), board)
     print(evil.name)
 """,

@@ -9,10 +9,10 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from agent.checks.kinds.storage import NAME
-from agent.service.units import Place, units
-from recorder.archive.privacy import close
+from agent.service.units import ServiceConfig, units
+from recorder.archive.permissions import close_to_others
 from recorder.running import access
-from recorder.running.access import umask
+from recorder.running.access import our_umask
 from tests.agent.checks.kinds.test_storage import found, settings
 from tests.agent.service.test_units import SYSTEM, USER, settings_of
 from tests.support import archives, command
@@ -84,7 +84,7 @@ def test_a_disk_that_keeps_no_modes_is_told_of(home: Path, monkeypatch: pytest.M
     """As exFAT does; Linux lets a mode be set there, and forgets it."""
     (home / "2026").mkdir()
     monkeypatch.setattr(os, "fchmod", lambda _descriptor, _mode: None)
-    [(path, error)] = close([home / "2026"], None)
+    [(path, error)] = close_to_others([home / "2026"], None)
     assert (path, error and error.strerror) == (
         home / "2026", "its disk keeps no modes, and has to be mounted with umask=077",
     )  # fmt: skip
@@ -98,18 +98,18 @@ def test_where_nobody_else_comes_to_nothing_is_told(home: Path, program: Path) -
 
 
 def test_a_group_of_operators_may_read_what_is_its(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(access.VARIABLE, raising=False)
-    assert umask() == 0o077
-    monkeypatch.setenv(access.VARIABLE, "there-is-none")
-    assert umask() == 0o077
-    monkeypatch.setattr(access, "operators", lambda: os.getegid() + 1)
-    assert umask() == 0o077
-    monkeypatch.setattr(access, "operators", os.getegid)
-    assert umask() == 0o027
+    monkeypatch.delenv(access.OPERATORS_VARIABLE, raising=False)
+    assert our_umask() == 0o077
+    monkeypatch.setenv(access.OPERATORS_VARIABLE, "there-is-none")
+    assert our_umask() == 0o077
+    monkeypatch.setattr(access, "operators_gid", lambda: os.getegid() + 1)
+    assert our_umask() == 0o077
+    monkeypatch.setattr(access, "operators_gid", os.getegid)
+    assert our_umask() == 0o027
 
 
 @pytest.mark.parametrize(("place", "mask"), [(SYSTEM, "0027"), (USER, "0077")])
-def test_units_say_so_too(place: Place, mask: str) -> None:
+def test_units_say_so_too(place: ServiceConfig, mask: str) -> None:
     made = units(place)
     assert {tuple(settings_of(text).get("UMask", ())) for name, text in made.items() if name.endswith("service")} == {
         (mask,)

@@ -8,8 +8,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from capture.compose.drawn import slate
-from capture.source import Matrix
+from capture.compose.cards import draw_slate
+from capture.source import ColorMatrix
 from capture.sources.worker import OutageKind
 from config.locale.lookup import picture_text
 from tests.support import media
@@ -121,8 +121,8 @@ def test_a_slate_is_in_the_language_of_the_settings(room: Room, language: str, o
     assert len(whole) >= 12
 
     def distance(drawn_in: str) -> float:
-        drawn = slate(
-            WIDTH, HEIGHT, name="podium", reason=picture_text(OutageKind.MISSING, drawn_in), matrix=Matrix.BT601
+        drawn = draw_slate(
+            WIDTH, HEIGHT, name="podium", reason=picture_text(OutageKind.MISSING, drawn_in), matrix=ColorMatrix.BT601
         )
         return float(np.abs(whole - drawn.to_ndarray(format="rgb24").astype(np.int16)).mean(axis=(1, 2, 3)).max())
 

@@ -14,10 +14,10 @@ import pytest
 from PIL import Image
 
 from recorder.model.status import SessionResult, SessionStatus
-from recorder.running import access, directory
-from recorder.running.client import Connection, ask
-from recorder.running.directory import RecorderFolder, RecorderInfo
-from recorder.running.protocol import Mark, Start, Status, Stop, Watch
+from recorder.running import access, runtime_directory
+from recorder.running.client import ControlClient, send_command
+from recorder.running.protocol import MarkCommand, StartCommand, StatusCommand, StopCommand, WatchCommand
+from recorder.running.runtime_directory import RecorderFolder, RecorderInfo
 from tests.support import command
 from tests.support.command import running
 from tests.support.recorders import kill, recorders
@@ -35,23 +35,23 @@ def the_recorder(runtime: Path) -> tuple[RecorderFolder, RecorderInfo]:
 
 def until_recorded(folder: RecorderFolder, seconds: float) -> None:
     """Watch until so much is on disk."""
-    with Connection(folder) as connection:
-        connection.request(Watch(every_s=0.1))
+    with ControlClient(folder) as connection:
+        connection.request(WatchCommand(every_s=0.1))
         for told in told_by(connection):
             if isinstance(told, SessionStatus) and told.media_time_s >= seconds:
                 return
 
 
-def told_by(connection: Connection) -> Iterator[object]:
+def told_by(connection: ControlClient) -> Iterator[object]:
     while told := connection.told(30.0):
         yield told
 
 
 def stopped(folder: RecorderFolder) -> SessionResult:
     """End it, and return what came of it."""
-    with Connection(folder) as connection:
-        connection.request(Watch(every_s=10))
-        connection.request(Stop())
+    with ControlClient(folder) as connection:
+        connection.request(WatchCommand(every_s=10))
+        connection.request(StopCommand())
         return next(told for told in told_by(connection) if isinstance(told, SessionResult))
 
 
@@ -76,7 +76,7 @@ def test_a_window_that_is_closed_ends_nothing(room: Room, runtime: Path) -> None
         terminal.until("LIVE")
         folder, _ = the_recorder(runtime)
         terminal.close_window()
-        status = ask(folder, Status()).status
+        status = send_command(folder, StatusCommand()).status
         assert status
         until_recorded(folder, status.media_time_s + 1.5)
         result = stopped(folder)
@@ -126,8 +126,8 @@ def test_its_heart_beats_while_it_is_armed_and_it_says_when_it_began_to_record(r
     began_s = folder.last_beat_s
     wait_for(lambda: folder.last_beat_s > began_s + 1.5)
     armed_at = datetime.now().astimezone()
-    with Connection(folder) as connection:
-        connection.request(Start(pre_roll_s=1.0))
+    with ControlClient(folder) as connection:
+        connection.request(StartCommand(pre_roll_s=1.0))
     live_at = wait_for(lambda: (now := folder.info()) and now.live_at)
     assert live_at
     assert info.started_at < live_at < armed_at, "it reaches back"
@@ -141,7 +141,7 @@ def test_a_killed_recorder_is_told_of_and_what_it_was_asked_for_stays(room: Room
         kill(info.pid)
         assert session.wait() == 1
         assert "the recorder was killed" in str(session.seen[-1]["message"])
-    assert [found.id for found in directory.killed()] == [folder.id]
+    assert [found.id for found in runtime_directory.killed_recorders()] == [folder.id]
     assert json.loads(folder.spec.read_bytes())["asked"]["title"] == "Rapat Senat"
 
 
@@ -161,16 +161,16 @@ def test_who_has_slept_through_the_end_is_told_how_it_ended(room: Room, runtime:
 def fill(folder: RecorderFolder) -> None:
     """Make so much happen that no socket of a sleeper holds it."""
     for number in range(100):
-        with Connection(folder) as connection:
-            connection.request(Mark(text=f"{number} " + "x" * 1900))
+        with ControlClient(folder) as connection:
+            connection.request(MarkCommand(text=f"{number} " + "x" * 1900))
 
 
 def test_somebody_elses_stop_ends_the_command_in_order_too(room: Room, runtime: Path) -> None:
     with running(room.home, *room.words("--json")) as session:
         session.until("event", kind="session-live")
         folder, _ = the_recorder(runtime)
-        ask(folder, Stop())
-        ask(folder, Stop())  # again, which changes nothing
+        send_command(folder, StopCommand())
+        send_command(folder, StopCommand())  # again, which changes nothing
         assert session.wait() == 0
     assert session.seen[-1]["package"] == str(room.only_package())
 
@@ -180,7 +180,7 @@ def test_the_program_and_each_source_can_be_looked_at_while_it_records(room: Roo
         session.until("event", kind="session-live")
         folder, _ = the_recorder(runtime)
         for source in ("program", "synthetic picture"):
-            with access.connect(folder.preview, 10.0) as viewer, viewer.makefile("rb") as file:
+            with access.connect_to(folder.preview, 10.0) as viewer, viewer.makefile("rb") as file:
                 viewer.sendall(json.dumps({"source": source, "fps": 5, "width": 160}).encode() + b"\n")
                 answer = json.loads(file.readline())
                 assert answer["ok"], answer

@@ -7,18 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from agent.devices.part import KnownInputs
-from agent.metrics.exposition import Gathering
-from agent.web.http.house import Runs, WorkerPool
-from devices.controls.presets import PresetKeeper
+from agent.devices.watch_part import SoundInputCache
+from agent.metrics.exposition import DeadlineQueries
+from agent.web.http.context import CommandRuns, WorkerPool
+from devices.controls.presets import PresetRestorer
 from devices.host import threads
 from devices.host.clock import SystemClock
-from devices.kernel.udev import PictureNode
+from devices.kernel.udev import VideoNode
 from devices.model.device import Device, DeviceKind
 from devices.monitor import modes
 from devices.monitor.modes import CapabilityProber
 from recorder.model.status import SessionState
-from recorder.running.client import running
+from recorder.running.client import running_recorders
 from tests.support.looks import OFFER
 from tests.support.served import ServedRecorder
 from tests.support.waiting import wait_for
@@ -44,10 +44,10 @@ def test_what_was_made_ready_is_taken_back(no_thread: Once) -> None:
     taken_back: list[bool] = []
     no_thread()
     with pytest.raises(RuntimeError, match="new thread"):
-        threads.start(print, name="x", otherwise=lambda: taken_back.append(True))
+        threads.start_thread(print, name="x", otherwise=lambda: taken_back.append(True))
     assert taken_back == [True]
     done = threading.Event()
-    threads.start(lambda given: given.set(), done, name="x", otherwise=lambda: taken_back.append(True))
+    threads.start_thread(lambda given: given.set(), done, name="x", otherwise=lambda: taken_back.append(True))
     assert done.wait(30)
     assert taken_back == [True]
 
@@ -66,7 +66,7 @@ def test_a_lane_has_as_many_places_as_before(no_thread: Once) -> None:
 def test_a_recorder_is_asked_how_it_is_without_one(no_thread: Once) -> None:
     with ServedRecorder():
         no_thread()
-        assert [one.state for one in running()] == [SessionState.LIVE]
+        assert [one.state for one in running_recorders()] == [SessionState.LIVE]
 
 
 def test_sound_servers_are_asked_by_the_next_who_wants_to_know(no_thread: Once) -> None:
@@ -76,7 +76,7 @@ def test_sound_servers_are_asked_by_the_next_who_wants_to_know(no_thread: Once) 
         asked.append(True)
         return []
 
-    known = KnownInputs(SystemClock(), lambda: None, ask)
+    known = SoundInputCache(SystemClock(), lambda: None, ask)
     known.now()
     known.expire()
     no_thread()
@@ -87,7 +87,7 @@ def test_sound_servers_are_asked_by_the_next_who_wants_to_know(no_thread: Once) 
 
 
 def test_a_check_can_be_begun_again(no_thread: Once) -> None:
-    runs, done = Runs(lambda words, config_file: (None, "nothing found")), threading.Event()
+    runs, done = CommandRuns(lambda words, config_file: (None, "nothing found")), threading.Event()
     no_thread()
     with pytest.raises(RuntimeError, match="new thread"):
         runs.start([], None, done.set)
@@ -98,7 +98,7 @@ def test_a_check_can_be_begun_again(no_thread: Once) -> None:
 
 
 def test_a_figure_is_there_the_next_time(no_thread: Once) -> None:
-    gathering = Gathering[object]()
+    gathering = DeadlineQueries[object]()
     no_thread()
     assert gathering.gather({"a": lambda: 1}, 30.0, keep_s=60.0) == {}
     assert gathering.gather({"a": lambda: 1}, 30.0, keep_s=60.0) == {"a": 1}
@@ -106,7 +106,7 @@ def test_a_figure_is_there_the_next_time(no_thread: Once) -> None:
 
 def test_a_camera_is_set_when_it_is_plugged_in_the_next_time(no_thread: Once) -> None:
     applied: list[Device] = []
-    keeper = PresetKeeper(applied.append)
+    keeper = PresetRestorer(applied.append)
     no_thread()
     keeper.apply_soon(CAMERA)
     assert applied == []
@@ -117,7 +117,7 @@ def test_a_camera_is_set_when_it_is_plugged_in_the_next_time(no_thread: Once) ->
 def test_a_node_is_asked_again(no_thread: Once, tmp_path: Path) -> None:
     node = tmp_path / "video0"
     node.touch()
-    picture = PictureNode(str(node), "Webcam", "usb", None, gives_pictures=True)
+    picture = VideoNode(str(node), "Webcam", "usb", None, gives_pictures=True)
     prober = CapabilityProber(timeout_s=30.0, ask=lambda node, name: OFFER)
     no_thread()
     with pytest.raises(RuntimeError, match="new thread"):
@@ -126,8 +126,8 @@ def test_a_node_is_asked_again(no_thread: Once, tmp_path: Path) -> None:
 
 
 def test_whether_a_stream_is_free_is_asked_again(no_thread: Once, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(modes, "is_idle", lambda node: True)
+    monkeypatch.setattr(modes, "is_stream_free", lambda node: True)
     no_thread()
     with pytest.raises(RuntimeError, match="new thread"):
-        modes.idle(["/dev/video0"])
-    assert modes.idle(["/dev/video0"], 30.0) == {"/dev/video0"}
+        modes.free_nodes(["/dev/video0"])
+    assert modes.free_nodes(["/dev/video0"], 30.0) == {"/dev/video0"}

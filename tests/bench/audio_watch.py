@@ -10,7 +10,7 @@ import time
 from capture.detectors.audio_detectors import AudioDetectors
 from capture.source import SAMPLE_RATE, AudioBlock
 from devices.health.faults import HealthTracker
-from devices.health.line import nowhere
+from devices.health.log_line import discard_line
 from devices.host.clock import NANOSECONDS
 from tests.support.simulated import SimulatedClock
 from tests.support.speech import speech_loop
@@ -22,7 +22,7 @@ BLOCK = 960
 def cpu_seconds(minutes: float) -> float:
     """Return the CPU seconds that `minutes` of stereo take, without those that it takes to make them."""
     clock = SimulatedClock()
-    tracker = HealthTracker("bench", "Bench", record=nowhere, clock=clock)
+    tracker = HealthTracker("bench", "Bench", record=discard_line, clock=clock)
     watch = AudioDetectors(tracker, 2, silence_s=20, clock=clock)
     loop = speech_loop(beeps=False)
     parts = loop.reshape(-1, BLOCK, 2)

@@ -14,7 +14,7 @@ import av
 import numpy as np
 
 from capture.media.jpeg import JpegDecoder
-from capture.source import Matrix
+from capture.source import ColorMatrix
 from recorder.encode.encoder import AudioSettings, Encoder
 from recorder.encode.x264 import VIDEO_TIME_BASE, VideoSettings
 from recorder.model.packet import EncodedPacket, Track
@@ -35,7 +35,7 @@ def main() -> None:
             width=video.width,
             height=video.height,
             rate=told.rate,
-            matrix=Matrix.BT601,
+            matrix=ColorMatrix.BT601,
             bit_rate=told.bit_rate,
             max_rate=told.bit_rate,
             x264_params="",

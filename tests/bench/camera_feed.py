@@ -17,7 +17,7 @@ from typing import BinaryIO
 import av
 import simplejpeg  # type: ignore[import-untyped]  # ships no types
 
-from capture.synthetic.video import Painter
+from capture.synthetic.video import SyntheticPainter
 from devices.host.clock import NANOSECONDS
 
 RATE = 30
@@ -28,7 +28,7 @@ _QUALITY = 85
 
 def film(path: Path, seconds: float) -> None:
     """Make a film for it: the pictures of the synthetic camera, each a JPEG."""
-    painter = Painter(WIDTH, HEIGHT, Fraction(RATE))
+    painter = SyntheticPainter(WIDTH, HEIGHT, Fraction(RATE))
     with av.open(str(path), "w", format="matroska") as sink:
         stream = sink.add_stream("mjpeg", RATE)
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuvj420p"

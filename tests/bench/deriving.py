@@ -18,11 +18,11 @@ from pathlib import Path
 
 import msgspec
 
-from recorder.archive.deriving import Deriving
-from recorder.disk.durable import Disk
-from recorder.package.manifest import Begun, Recording
-from recorder.package.wishes import ReportWishes, SlidesView, SlideWishes, Wishes
-from recorder.package.work import WorkFolder
+from recorder.archive.derived_files import DerivedFiles
+from recorder.disk.durable import DurableFiles
+from recorder.package.metadata import Begun, Recording
+from recorder.package.seal_options import ReportOptions, SealOptions, SlideOptions, SlidesView
+from recorder.package.work_folder import WorkFolder
 from tests.support import archives
 from tests.support.slides import DECK, deck, moving, record, still
 
@@ -87,15 +87,15 @@ def _steps(work: WorkFolder) -> dict[str, object]:
     from recorder.archive import sealing
     from recorder.package import bag
 
-    wishes = Wishes(
-        slides=SlideWishes(layout="single", views={"single": SlidesView()}),
-        report=ReportWishes(signers=("Koordinator PKIH", "Staf Humas")),
+    wishes = SealOptions(
+        slides=SlideOptions(layout="single", views={"single": SlidesView()}),
+        report=ReportOptions(signers=("Koordinator PKIH", "Staf Humas")),
     )
     context = msgspec.structs.replace(work.begun.context, wishes=wishes)
     begun: Begun = msgspec.structs.replace(work.begun, context=context)
     work.begun = begun
     described: Recording = sealing._describe(work, archives.FACTS, ["data/media/program.mp4"])
-    deriving = Deriving(work, wishes, Disk(), None)
+    deriving = DerivedFiles(work, wishes, DurableFiles(), None)
     before_mb = _peak_mb()
     figures: dict[str, object] = {}
     found: list[Recording] = []
@@ -107,7 +107,7 @@ def _steps(work: WorkFolder) -> dict[str, object]:
     (work.path / bag.MANIFEST_FILE).write_bytes(bag.manifest_text({"data/media/program.mp4": "0" * 64}))
     with _step(figures, "report"):
         deriving.report(found[0])
-    read = Wishes(slides=SlideWishes(languages=("ind", "eng"), text_s=600))
+    read = SealOptions(slides=SlideOptions(languages=("ind", "eng"), text_s=600))
     with _step(figures, f"text of {len(DECK)} slides"):
         _read(work.path, read)
     figures["chapters found"] = len(found[0].chapters)
@@ -115,7 +115,7 @@ def _steps(work: WorkFolder) -> dict[str, object]:
     return figures
 
 
-def _read(root: Path, wishes: Wishes) -> None:
+def _read(root: Path, wishes: SealOptions) -> None:
     from recorder.features.slides.chapters import read_slide
 
     assert wishes.slides

@@ -12,7 +12,7 @@ import av
 import numpy as np
 import psutil
 
-from capture.source import SAMPLE_RATE, Matrix
+from capture.source import SAMPLE_RATE, ColorMatrix
 from config.settings.secrets import StreamTarget, secret_url
 from devices.host.clock import SystemClock
 from recorder.encode.encoder import AAC_FRAME, AUDIO_TIME_BASE, AudioSettings, Encoder
@@ -36,7 +36,7 @@ SIZE = 640, 360
 
 def loop() -> tuple[Encoder, list[EncodedPacket]]:
     """Return an encoder, and its packets of LOOP_S seconds in the order of decoding: noise, at BIT_RATE."""
-    video = VideoSettings(*SIZE, Fraction(RATE), Matrix.BT709, BIT_RATE, BIT_RATE, preset="ultrafast")
+    video = VideoSettings(*SIZE, Fraction(RATE), ColorMatrix.BT709, BIT_RATE, BIT_RATE, preset="ultrafast")
     encoder = Encoder(video, AudioSettings(2, 128_000))
     chance, packets = np.random.default_rng(0), []
     for number in range(LOOP_S * RATE):

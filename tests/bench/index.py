@@ -16,8 +16,8 @@ import psutil
 
 from config.settings.schema import Settings
 from recorder.model.packet import EncodedPacket, Track
-from recorder.mp4.finish import finish
-from recorder.recording.file import muxer_options
+from recorder.mp4.finalize import finalize
+from recorder.recording.mp4_file import muxer_options
 from tests.support.muxed import Coded, regular
 
 STEP = 2500
@@ -66,7 +66,7 @@ def main() -> None:
         write(path, hours)
         descriptor, size = os.open(path, os.O_RDWR), path.stat().st_size
         before_kb, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
-        finish(descriptor, path)
+        finalize(descriptor, path)
         took_s = time.process_time() - began
         grown_mb = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kb) / 1024
         os.close(descriptor)

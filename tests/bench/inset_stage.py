@@ -8,7 +8,7 @@ Writes into the file COUNT how many pictures it composed, as ffmpeg's -progress 
 import sys
 from pathlib import Path
 
-from capture.compose.compositor import Compositor, Piece
+from capture.compose.compositor import Compositor, PlacedPicture
 from capture.compose.layout import Layout
 from capture.pacing import FastPace
 from capture.source import Frame, SourceEnded
@@ -30,7 +30,7 @@ def main() -> None:
     compositor, composed = Compositor(*size, forms[0].matrix), 0
     while (frames := _next(sources)) is not None:
         pieces = [
-            Piece(place, source.decode(frame, None if place.size == size else place.size))
+            PlacedPicture(place, source.decode(frame, None if place.size == size else place.size))
             for source, frame, place in zip(sources, frames, places.values(), strict=True)
         ]
         compositor.compose(pieces)

@@ -18,14 +18,14 @@ from pathlib import Path
 
 import av
 
-from capture.source import Coded, Frame, Size, VideoFormat, VideoSource
+from capture.source import CodedFormat, Frame, Size, VideoFormat, VideoSource
 from config.events import Event
 from config.settings.layouts import SINGLE
-from config.settings.schema import LEAN, Profile, ReportSettings, Settings, Video
+from config.settings.schema import LEAN_PRESET, Profile, ReportSettings, Settings, VideoDefaults
 from devices.host import heap
 from devices.host.clock import SystemClock
 from recorder.session.planning import plan_session
-from recorder.session.request import Asked
+from recorder.session.request import SessionRequest
 from recorder.session.session import Session
 from tests.bench.delays import Delays
 from tests.bench.muxed_file import MuxedFile
@@ -50,7 +50,7 @@ class Counted(VideoSource):
         if self._as_camera:
             with av.open(self._clip) as container:
                 stream = container.streams.video[0]
-                self.coded = Coded("mjpeg", stream.width, stream.height)
+                self.coded = CodedFormat("mjpeg", stream.width, stream.height)
         return self._source.open()
 
     def read(self, timeout_s: float) -> Frame | None:
@@ -95,7 +95,7 @@ def words() -> argparse.Namespace:
     parser.add_argument("--rate", type=Fraction, default=Fraction(30))
     parser.add_argument("--bit-rate", type=int, default=4_500_000)
     parser.add_argument("--as-peers", action="store_true", help="x264's own settings for veryfast")
-    parser.add_argument("--preset", default=LEAN)
+    parser.add_argument("--preset", default=LEAN_PRESET)
     parser.add_argument("--x264", help="x264's parameters in place of those that Liput chooses")
     parser.add_argument("--layout", default=SINGLE)
     parser.add_argument("--isolate", action="store_true", help="each clip is also recorded apart, as cameras are")
@@ -110,7 +110,7 @@ def words() -> argparse.Namespace:
 def main() -> int:
     """Run the session and return 0 when it was sealed with nothing lost."""
     told = words()
-    heap.share()  # as the recorder's process does before anything else
+    heap.share_heap()  # as the recorder's process does before anything else
     width, height = map(int, told.size.split("x"))
     profile = Profile(
         width=width,
@@ -121,7 +121,7 @@ def main() -> int:
         low_latency=told.low_latency,
         audio_bitrate=128_000,
     )
-    video = Video(adaptive_rate=told.adaptive)
+    video = VideoDefaults(adaptive_rate=told.adaptive)
     settings = Settings(profiles={"1080p30": profile}, video=video, report=ReportSettings(made=False))
 
     def hear(event: Event) -> None:
@@ -130,7 +130,7 @@ def main() -> int:
             (told.folder / RECORDED).write_text(str(time.process_time()))
 
     clock = SystemClock()
-    asked = Asked(
+    asked = SessionRequest(
         title="Bench", videos=tuple(told.clips), audios=(told.clips[0],), live=told.live, layout=told.layout,
         isolate=told.isolate, duration_s=told.seconds, archive=told.folder / "archive",
     )  # fmt: skip

@@ -7,7 +7,7 @@ import av
 from av.container import OutputContainer
 
 from recorder.model.packet import EncodedPacket
-from recorder.recording.opening import Templates
+from recorder.recording.replica_opener import Templates
 
 
 class MuxedFile:

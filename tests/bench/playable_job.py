@@ -11,14 +11,14 @@ from pathlib import Path
 import av
 
 from capture.media.jpeg import JpegDecoder
-from capture.source import Frame, Matrix, Size, SourceEnded, VideoFormat, VideoSource
-from capture.sources.kind import ChosenSource
+from capture.source import ColorMatrix, Frame, Size, SourceEnded, VideoFormat, VideoSource
+from capture.sources.source_kind import ChosenSource
 from config.settings.schema import Profile, ReportSettings, Settings
 from config.settings.secrets import StreamTarget, secret_url
 from devices.host.clock import Clock, SystemClock
 from recorder.model.packet import Track
 from recorder.session.planning import plan_session
-from recorder.session.request import Asked
+from recorder.session.request import SessionRequest
 from recorder.session.session import Session
 from tests.bench.camera_feed import HEIGHT, RATE, WIDTH
 from tests.bench.liput_job import tell
@@ -38,7 +38,7 @@ class PipeCamera(VideoSource):
     def open(self) -> VideoFormat:
         container = av.open(sys.stdin.buffer, "r", format="matroska", options={"fflags": "nobuffer"}, buffer_size=1024)
         self._packets = container.demux(video=0)
-        return VideoFormat(WIDTH, HEIGHT, Fraction(RATE), Matrix.BT601)
+        return VideoFormat(WIDTH, HEIGHT, Fraction(RATE), ColorMatrix.BT601)
 
     def read(self, timeout_s: float) -> Frame | None:
         packet = next(self._packets, None)
@@ -61,7 +61,9 @@ def main() -> int:
     settings = Settings(profiles={"1080p30": profile}, report=ReportSettings(made=False))
     clock = SystemClock()
     target = StreamTarget("server", secret_url(url))
-    asked = Asked(title="Bench", videos=("synthetic",), audios=("none",), targets=(target,), archive=folder / "archive")
+    asked = SessionRequest(
+        title="Bench", videos=("synthetic",), audios=("none",), targets=(target,), archive=folder / "archive"
+    )
     planned = plan_session(asked, settings, clock)
     plan = dataclasses.replace(
         planned.plan, pictures=[ChosenSource("pipe", PipeCamera(clock))], ends=frozenset({Track.VIDEO})

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import av
 
-from capture.source import Matrix
+from capture.source import ColorMatrix
 from config.settings.schema import Settings
 from recorder.encode.encoder import AudioSettings, Encoder
 from recorder.encode.x264 import VideoSettings
 from recorder.model.packet import Track
-from recorder.mp4.finish import finish
-from recorder.recording.file import BUFFER_BYTES, RecordingFile, muxer_options
+from recorder.mp4.finalize import finalize
+from recorder.recording.mp4_file import BUFFER_BYTES, AppendOnlyFile, muxer_options
 
 SECONDS = 120
 PICTURE_BYTES, SOUND_BYTES = 18_750, 340  # 4.5 Mbit/s at 30 a second, 128 kbit/s
@@ -27,7 +27,7 @@ THEIRS = OURS | {"movflags": "delay_moov+hybrid_fragmented"}
 
 def cpu_s(encoder: Encoder, path: Path, *, ours: bool) -> float:
     """Return the CPU seconds that muxing SECONDS of noise takes, the close included."""
-    file = RecordingFile(path) if ours else None
+    file = AppendOnlyFile(path) if ours else None
     began = time.process_time()
     if file:
         container = av.open(file, "w", format="mp4", buffer_size=BUFFER_BYTES, options=OURS)
@@ -54,7 +54,7 @@ def cpu_s(encoder: Encoder, path: Path, *, ours: bool) -> float:
             mux(Track.AUDIO, sound, block * 1024, 1024, Fraction(1, 48_000), key=True)
     container.close()
     if file:
-        finish(file.descriptor, path)
+        finalize(file.descriptor, path)
         file.close()
     took = time.process_time() - began
     assert path.stat().st_size > 30 * SECONDS * PICTURE_BYTES
@@ -63,7 +63,9 @@ def cpu_s(encoder: Encoder, path: Path, *, ours: bool) -> float:
 
 def main() -> None:
     """Print milliseconds of CPU for a second of media: FFmpeg's own file, ours."""
-    encoder = Encoder(VideoSettings(320, 180, Fraction(30), Matrix.BT601, 400_000, 400_000), AudioSettings(2, 128_000))
+    encoder = Encoder(
+        VideoSettings(320, 180, Fraction(30), ColorMatrix.BT601, 400_000, 400_000), AudioSettings(2, 128_000)
+    )
     with tempfile.TemporaryDirectory() as folder:
         for _ in range(3):
             figures = [cpu_s(encoder, Path(folder) / "a.mp4", ours=ours) / SECONDS * 1000 for ours in (False, True)]

@@ -12,13 +12,13 @@ import time
 
 import av
 
-from capture.source import Matrix, VideoFormat
+from capture.source import ColorMatrix, VideoFormat
 from config.settings.schema import BUILT_IN_PROFILES, Profile
 from recorder.encode.encoder import AudioSettings
 from recorder.encode.x264 import VideoSettings, video_settings
-from recorder.live_encode.encode import Slot
 from recorder.live_encode.headroom import Headroom
-from recorder.live_encode.measuring import measure_headroom
+from recorder.live_encode.live_encoder import FrameSlot
+from recorder.live_encode.measurement import measure_headroom
 
 COPIES = 300
 
@@ -35,7 +35,7 @@ def once(profile: Profile, seconds: float = 3.0) -> Headroom:
 
 def copying(profile: Profile) -> float:
     """Return the CPU seconds that copying takes for a second of media."""
-    slot = Slot(profile.width, profile.height)
+    slot = FrameSlot(profile.width, profile.height)
     picture = av.VideoFrame(profile.width, profile.height, "yuv420p")
     began = time.thread_time()
     for number in range(COPIES):
@@ -44,7 +44,7 @@ def copying(profile: Profile) -> float:
 
 
 def _video(profile: Profile) -> VideoSettings:
-    return video_settings(profile, VideoFormat(profile.width, profile.height, profile.fps, Matrix.BT601))
+    return video_settings(profile, VideoFormat(profile.width, profile.height, profile.fps, ColorMatrix.BT601))
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from recorder.archive.index import Index, search
+from recorder.archive.index import ArchiveIndex, search_archive
 from tests.support import shelves
 
 PACKAGES = 5000
@@ -46,14 +46,14 @@ def measure(folder: Path, packages: int) -> Cost:
     root = folder / "arsip"
     for number in range(packages):
         shelves.put(root, shelves.describe(number))
-    with Index(root, folder / "index") as index:
+    with ArchiveIndex(root, folder / "index") as index:
         reindex_s = cpu_seconds(index.rebuild)
         for month in root.glob("*/*"):
             os.utime(month, (86_400, 86_400))  # as if everything had been there for long
         index.refresh()
         refresh_s = statistics.median(cpu_seconds(index.refresh) for _ in range(20))
         asked = {
-            question: statistics.median(cpu_seconds(lambda: search(index, question.split())) for _ in range(9))  # noqa: B023 - called at once
+            question: statistics.median(cpu_seconds(lambda: search_archive(index, question.split())) for _ in range(9))  # noqa: B023 - called at once
             for question in QUESTIONS
         }
         size = index.path.stat().st_size

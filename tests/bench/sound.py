@@ -16,7 +16,7 @@ from capture.sources.worker import AudioWorker
 from devices.host.clock import NANOSECONDS
 from recorder.encode.encoder import AAC_FRAME, AudioSettings, Encoder
 from recorder.model.packet import EncodedPacket, Track
-from recorder.program.sound_program import ProgramSound
+from recorder.program.program_audio import ProgramAudio
 from recorder.program.timeline import RunContext, Timeline
 from tests.support.simulated import EventList, ScriptedQueue, SimulatedClock
 from tests.support.speech import speech_loop
@@ -64,7 +64,7 @@ def _program_s(inputs: int, drift: float, settings: AudioSettings) -> float:
         ]
         return audio_worker(ScriptedQueue(clock, items), clock)
 
-    sound = ProgramSound(
+    sound = ProgramAudio(
         [(microphone(f"input {number}"), device(number)) for number in range(inputs)],
         Encoder(None, settings),
         RunContext(timeline, clock, EventList()),

@@ -10,8 +10,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from recorder.mp4.boxes import head_of
-from recorder.mp4.fragments import Fragments
+from recorder.mp4.boxes import read_head
+from recorder.mp4.fragments import FragmentTable
 from tests.bench.line import Bench, Line
 from tests.bench.peers import JobFailed
 from tests.proofs import latency
@@ -66,7 +66,7 @@ def fragments(path: Path) -> int:
     descriptor = os.open(path, os.O_RDONLY)
     try:
         size = os.fstat(descriptor).st_size
-        head = head_of(descriptor, size)
-        return Fragments(descriptor, head, size).count if head and not head.is_torn else 0
+        head = read_head(descriptor, size)
+        return FragmentTable(descriptor, head, size).count if head and not head.is_torn else 0
     finally:
         os.close(descriptor)

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from recorder.control.spec import Spec, encode_spec
-from recorder.running.client import ask
-from recorder.running.directory import RecorderFolder
-from recorder.running.protocol import HANDSHAKES, Ready, Stop
-from recorder.session.request import Asked
+from recorder.control.spec import RecorderSpec, encode_spec
+from recorder.running.client import send_command
+from recorder.running.protocol import HANDSHAKE_DECODER, RecorderReady, StopCommand
+from recorder.running.runtime_directory import RecorderFolder
+from recorder.session.request import SessionRequest
 from tests.support import command, media
 from tests.support.room import PROFILE, Room
 
@@ -21,12 +21,12 @@ NEVER = (
 )  # fmt: skip
 """Packages that neither the command nor its recorder needs for a session of a file."""
 NOT_IN_RECORDER = (
-    "agent", "capture.sources.device_choice", "capture.sound.source",
-    "capture.sources.kinds", "capture.synthetic", "capture.sources.v4l2", "devices.service",
+    "agent", "capture.sources.device_selector", "capture.sound.source",
+    "capture.sources.kinds", "capture.synthetic", "capture.sources.v4l2", "devices.device_service",
     "devices.monitor.holders", "devices.roles", "devices.monitor.snapshot", "devices.kernel.udev", "devices.usb",
     "numpy.random", "recorder.features.conference", "recorder.features.copies",
     "recorder.encode.hardware_process", "recorder.encode.hardware_worker", "recorder.features.report",
-    "recorder.features.slides", "recorder.features.profiler.profile", "recorder.live_encode.measuring",
+    "recorder.features.slides", "recorder.features.profiler.profile", "recorder.live_encode.measurement",
 )  # fmt: skip
 NOT_IN_COMMAND = (
     "PIL", "av", "capture", "xml", "cv2", "numpy", "recorder.features.dossier.store", "recorder.session.planning",
@@ -56,7 +56,7 @@ def room(tmp_path: Path) -> Room:
 
 def test_a_recorder_of_a_film_loads_nothing_of_devices_before_it_is_ready(room: Room) -> None:
     film = str(room.home / "film.mkv")
-    asked = Asked(title="Rapat", videos=(film,), audios=(film,), profile=PROFILE, archive=room.archive)
+    asked = SessionRequest(title="Rapat", videos=(film,), audios=(film,), profile=PROFILE, archive=room.archive)
     recorder = subprocess.Popen(
         RECORDER,
         stdin=subprocess.PIPE,
@@ -69,23 +69,23 @@ def test_a_recorder_of_a_film_loads_nothing_of_devices_before_it_is_ready(room: 
         assert recorder.stdin
         assert recorder.stdout
         assert recorder.stderr
-        recorder.stdin.write(encode_spec(Spec(asked=asked, folder=room.home, arm_only=True)))
+        recorder.stdin.write(encode_spec(RecorderSpec(asked=asked, folder=room.home, arm_only=True)))
         recorder.stdin.close()
         errors = recorder.stderr.read().decode()  # up to where it has a log of its own
-        ready = HANDSHAKES.decode(recorder.stdout.readline())
-        assert isinstance(ready, Ready), ready
+        ready = HANDSHAKE_DECODER.decode(recorder.stdout.readline())
+        assert isinstance(ready, RecorderReady), ready
         assert loaded(errors, (*NEVER, *NOT_IN_RECORDER)) == set()
         # What its end needs may be replaced, or out of reach, by then.
         needed = (
             "av",
-            "capture.compose.drawn",
+            "capture.compose.cards",
             "recorder.archive.sealing",
             "recorder.session.planning",
-            "recorder.recovery.finish",
+            "recorder.recovery.packaging",
         )
         assert loaded(errors, needed) == set(needed)
         folder = RecorderFolder(Path(ready.folder))
-        ask(folder, Stop())
+        send_command(folder, StopCommand())
 
 
 def test_the_command_loads_no_media_library(room: Room) -> None:

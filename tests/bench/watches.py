@@ -12,10 +12,10 @@ from fractions import Fraction
 
 import av
 
-from capture.detectors.health import HealthContext, patience_for
+from capture.detectors.source_health import HealthContext, patience_for
 from capture.media.jpeg import JpegDecoder
-from capture.media.pictures import plane_views, tagged
-from capture.source import Frame, Matrix, Size, VideoFormat, VideoSource
+from capture.media.pictures import plane_views, tag_frame
+from capture.source import ColorMatrix, Frame, Size, VideoFormat, VideoSource
 from capture.sources.worker import VideoWorker
 from config.settings.schema import Settings
 from devices.host.clock import NANOSECONDS
@@ -45,7 +45,7 @@ class Replay(VideoSource):
         self._number = -1
 
     def open(self) -> VideoFormat:
-        return VideoFormat(WIDTH, HEIGHT, Fraction(RATE), Matrix.BT601)
+        return VideoFormat(WIDTH, HEIGHT, Fraction(RATE), ColorMatrix.BT601)
 
     def read(self, timeout_s: float) -> Frame | None:
         self._number += 1
@@ -147,7 +147,7 @@ def _kept(picture: av.VideoFrame) -> av.VideoFrame:
     copy = av.VideoFrame(picture.width, picture.height, picture.format.name)
     for source, target in zip(plane_views(picture), plane_views(copy), strict=True):
         target[:] = source
-    return tagged(copy, Matrix.BT601)
+    return tag_frame(copy, ColorMatrix.BT601)
 
 
 def _decode_seconds(payloads: Sequence[bytes]) -> float:

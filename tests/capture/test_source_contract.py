@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from capture.detectors.watcher import Watcher
+from capture.detectors.detector_factory import DetectorFactory
 from capture.media.pictures import plane_views
 from capture.pacing import FastPace, RealPace
-from capture.source import SAMPLE_RATE, AudioBlock, AudioSource, Frame, Matrix, VideoSource
-from capture.sources.choice import SourceSelector
-from capture.sources.kind import ChosenSource, SourceContext, SourceKind, SourceRequirements, source_kind
-from capture.sources.kind_names import source_name, source_names
+from capture.source import SAMPLE_RATE, AudioBlock, AudioSource, ColorMatrix, Frame, VideoSource
+from capture.sources.source_kind import ChosenSource, SourceContext, SourceKind, SourceRequirements, source_kind
+from capture.sources.source_kind_names import source_name, source_names
+from capture.sources.source_selector import SourceSelector
 from config.errors import MediaError, UsageError
 from config.settings.schema import Settings
 from devices.host.clock import NANOSECONDS, SystemClock
@@ -32,7 +32,7 @@ LONGEST_S = 10.0
 
 def selector() -> SourceSelector:
     clock, stop = SystemClock(), threading.Event()
-    watcher = Watcher(Settings(), clock)
+    watcher = DetectorFactory(Settings(), clock)
     return SourceSelector(SourceContext(REQUIRED, RealPace(clock, stop), clock, stop, live=True, watcher=watcher))
 
 
@@ -100,7 +100,9 @@ def test_what_means_nothing_behind_its_name_is_refused(name: str) -> None:
 def test_as_fast_as_it_goes_it_waits_for_other_tracks_and_holds_none_up(name: str, word: str) -> None:
     clock, stop = SystemClock(), threading.Event()
     pace = FastPace(("video", "audio"))
-    fast = SourceSelector(SourceContext(REQUIRED, pace, clock, stop, live=False, watcher=Watcher(Settings(), clock)))
+    fast = SourceSelector(
+        SourceContext(REQUIRED, pace, clock, stop, live=False, watcher=DetectorFactory(Settings(), clock))
+    )
     try:
         chosen = fast.choose(
             [word if KINDS[name].picture else "synthetic"], [word if KINDS[name].sound else "synthetic"]
@@ -134,7 +136,7 @@ def test_pictures_are_no_larger_than_wanted_and_their_times_never_go_back(pictur
         assert 0 < opened.height <= REQUIRED.height
         assert opened.width % 2 == opened.height % 2 == 0
         assert opened.rate > 0
-        assert opened.matrix in set(Matrix)
+        assert opened.matrix in set(ColorMatrix)
         frames = taken(source.read, 4)
         times = [frame.timestamp_ns for frame in frames]
         assert times == sorted(times)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from config.files import PRIVATE, NotRegular, of_mode, open_regular, read_file, replace_file, write_file
+from config.files import PRIVATE, NotRegular, open_regular, read_file, replace_file, with_mode, write_file
 
 
 @pytest.fixture(autouse=True)
@@ -26,7 +26,7 @@ def test_it_holds_the_content_has_its_mode_and_nothing_is_left_beside_it(
     file = tmp_path / "roles.json"
     if had is not None:
         file.write_bytes(had)
-    replace_file(file, b"after", of_mode(0o644), durable=durable)
+    replace_file(file, b"after", with_mode(0o644), durable=durable)
     assert file.read_bytes() == b"after"
     assert stat.S_IMODE(file.stat().st_mode) == 0o644, "whatever the umask"
     replace_file(file, b"secret", durable=durable)

@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 
 from config.locale import lookup
-from config.locale.lookup import Area, Words, area, words
+from config.locale.lookup import LocalizedText, SentenceFile, sentence_file, words
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("agent", "recorder", "capture", "devices", "config")
-AREAS = sorted(file.stem for file in lookup.AREAS.glob("*.json"))
+AREAS = sorted(file.stem for file in lookup.SENTENCE_FOLDER.glob("*.json"))
 
 
-def sentences(found: Area) -> list[Words]:
+def sentences(found: SentenceFile) -> list[LocalizedText]:
     parts = [part for code in found.codes.values() for part in (code.reason, code.advice) if part is not None]
     return [found.said(part) for part in (*found.words.values(), *parts)]
 
@@ -48,14 +48,14 @@ def is_said(key: str) -> bool:
 
 @pytest.mark.parametrize("name", AREAS)
 def test_each_sentence_is_there_in_both_languages_with_the_same_facts(name: str) -> None:
-    for sentence in sentences(area(name)):
+    for sentence in sentences(sentence_file(name)):
         assert all(sentence)
         assert facts(sentence.indonesian) == facts(sentence.english), sentence
 
 
 @pytest.mark.parametrize("name", sorted(set(AREAS) - {"page"}))  # tests/agent/web/page/test_texts.py looks at that
 def test_no_sentence_is_there_that_nobody_says(name: str) -> None:
-    found = area(name)
+    found = sentence_file(name)
     named = {part for code in found.codes.values() for part in (code.reason, code.advice) if isinstance(part, str)}
     named |= {part for part in found.words.values() if isinstance(part, str)}
     keys = (found.words.keys() - named) | found.codes.keys()
@@ -76,8 +76,8 @@ def test_no_sentence_stands_in_the_code() -> None:
 
 
 def test_a_word_in_place_of_a_sentence_names_another_one() -> None:
-    found = Area(words={"a": lookup.Sentence("satu", "one"), "b": "a"})
-    assert found.said("b") == Words("satu", "one")
+    found = SentenceFile(words={"a": lookup.Sentence("satu", "one"), "b": "a"})
+    assert found.said("b") == LocalizedText("satu", "one")
     with pytest.raises(KeyError):
         found.said("c")
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from config.errors import StateError
-from config.state import Store
+from config.state import StateFile
 
 
-def store(path: Path) -> Store[dict[str, str]]:
-    return Store(path, dict[str, str], {})
+def store(path: Path) -> StateFile[dict[str, str]]:
+    return StateFile(path, dict[str, str], {})
 
 
 def test_a_missing_file_holds_the_default_and_a_change_makes_it(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from devices.host.priority import be_at_least, be_nicer
+from devices.host.priority import ensure_niceness, lower_priority
 
 pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="only root may be less nice again")
 
@@ -28,9 +28,9 @@ def after(granted: int, change: Callable[[], None]) -> int:
 
 
 def test_what_is_low_stays_low_beside_a_recording_that_goes_first() -> None:
-    assert [after(granted, lambda: be_at_least(10)) for granted in (-5, 0, 12, 19)] == [10, 10, 12, 19]
-    assert after(-5, lambda: be_at_least(0)) == 0
+    assert [after(granted, lambda: ensure_niceness(10)) for granted in (-5, 0, 12, 19)] == [10, 10, 12, 19]
+    assert after(-5, lambda: ensure_niceness(0)) == 0
 
 
 def test_what_is_beside_the_recording_is_nicer_than_that() -> None:
-    assert [after(granted, lambda: be_nicer(5)) for granted in (-5, 0, 17)] == [0, 5, 19]
+    assert [after(granted, lambda: lower_priority(5)) for granted in (-5, 0, 17)] == [0, 5, 19]

@@ -11,9 +11,9 @@ import contextlib, os, sys
 from fractions import Fraction
 from config.errors import LiputError
 from devices.controls.panel import ControlPanel
-from devices.monitor.modes import is_idle
-from devices.monitor.modes import offer
-from devices.outputs import OutputInfo, OutputNode, _ask
+from devices.monitor.modes import is_stream_free
+from devices.monitor.modes import probe_node
+from devices.video_outputs import VideoOutput, VideoOutputWriter, _ask
 
 node = sys.argv[1]
 with contextlib.suppress(LiputError, OSError):
@@ -32,7 +32,7 @@ except OSError:
         "offer(node, 'Cam')",
         "ControlPanel(node, 'Cam')",
         "_ask(node, 'Loop')",
-        "OutputNode(OutputInfo(node, 'Loop', 'none'), 16, 16, Fraction(30))",
+        "VideoOutputWriter(VideoOutput(node, 'Loop', 'none'), 16, 16, Fraction(30))",
     ],
 )
 def test_a_terminal_that_is_taken_for_a_device_is_not_ours(asking: str) -> None:

@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from devices.service import WatchLock
+from devices.device_service import DeviceServiceLock
 from tests.support.command import ROOT
 from tests.support.waiting import wait_for
 
 HOLDER = """
 import os, sys, time
 from pathlib import Path
-from devices.service import WatchLock
-lock = WatchLock(Path(sys.argv[1]))
+from devices.device_service import DeviceServiceLock
+lock = DeviceServiceLock(Path(sys.argv[1]))
 taken = lock.acquire()
 os.system("sleep 60 &")
 print(taken, flush=True)
@@ -27,7 +27,7 @@ time.sleep(60)
 
 def test_it_is_taken_once_and_let_go(tmp_path: Path) -> None:
     path = tmp_path / "health" / "watch.lock"
-    first, second = WatchLock(path), WatchLock(path)
+    first, second = DeviceServiceLock(path), DeviceServiceLock(path)
     assert first.acquire()
     assert first.acquire()
     assert not second.acquire()
@@ -43,7 +43,7 @@ def test_it_is_taken_once_and_let_go(tmp_path: Path) -> None:
 
 def test_a_holder_that_is_killed_leaves_it_and_its_children_do_not_keep_it(tmp_path: Path) -> None:
     path = tmp_path / "watch.lock"
-    lock = WatchLock(path)
+    lock = DeviceServiceLock(path)
     words = [sys.executable, "-c", HOLDER, str(path)]
     with subprocess.Popen(words, stdout=subprocess.PIPE, cwd=ROOT, start_new_session=True) as holder:
         assert holder.stdout is not None
@@ -59,7 +59,7 @@ def test_a_holder_that_is_killed_leaves_it_and_its_children_do_not_keep_it(tmp_p
 def test_where_no_lock_can_be_kept_it_says_so(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(OSError, match="File exists"):
-        WatchLock(tmp_path / "file" / "watch.lock").acquire()
+        DeviceServiceLock(tmp_path / "file" / "watch.lock").acquire()
 
 
 def test_who_ends_does_not_wait_for_a_folder_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -69,8 +69,8 @@ def test_who_ends_does_not_wait_for_a_folder_that_hangs(tmp_path: Path, monkeypa
         hangs.set()
         release.wait(60)
 
-    monkeypatch.setattr("devices.service.fcntl.flock", flock)
-    lock = WatchLock(tmp_path / "watch.lock")
+    monkeypatch.setattr("devices.device_service.fcntl.flock", flock)
+    lock = DeviceServiceLock(tmp_path / "watch.lock")
     taking = threading.Thread(target=lock.acquire)
     taking.start()
     assert hangs.wait(30)

@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from devices.host.child import tied
+from devices.host.child import tie_to_parent
 from tests.net.lab import Lab
 
 PORT = 7
@@ -46,7 +46,9 @@ class Asking:
 def echoing(lab: Lab) -> Iterator[None]:
     """Run the server at the lab's server."""
     words = [*lab.server.enter, sys.executable, "-P", "-m", "tests.net.echo", "serve", lab.server.address]
-    server = subprocess.Popen(tied(words), stdout=subprocess.PIPE)  # a proof that is killed leaves nobody behind
+    server = subprocess.Popen(
+        tie_to_parent(words), stdout=subprocess.PIPE
+    )  # a proof that is killed leaves nobody behind
     try:
         assert server.stdout
         assert server.stdout.readline()
@@ -59,7 +61,7 @@ def echoing(lab: Lab) -> Iterator[None]:
 def ask(lab: Lab) -> Asking:
     """Begin to ask from the lab's PC."""
     words = [*lab.pc.enter, sys.executable, "-P", "-m", "tests.net.echo", "ask", lab.server.address]
-    return Asking(subprocess.Popen(tied(words), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True))
+    return Asking(subprocess.Popen(tie_to_parent(words), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True))
 
 
 def _serve(host: str) -> None:

@@ -15,13 +15,13 @@ from typing import Any
 
 import msgspec
 
-from agent.checks.check import Situation, every_check
+from agent.checks.check import CheckContext, all_checks
 from config.settings.loading import load_settings
 from devices.host.clock import SystemClock
 from devices.uplink import iperf3, librespeed
-from devices.uplink.model import Budget, Uplink
+from devices.uplink.model import UplinkBudget, UplinkResult
 from devices.uplink.server import parse_server
-from recorder.session.request import Asked
+from recorder.session.request import SessionRequest
 from tests.net.lab import Lab
 
 
@@ -34,12 +34,12 @@ def look(lab: Lab, name: str, folder: Path) -> tuple[Mapping[str, Mapping[str, A
 class Measured(msgspec.Struct, frozen=True):
     """What was measured, and from when to when, on the monotonic clock, it filled the way up."""
 
-    uplink: Uplink
+    uplink: UplinkResult
     up_since: float
     up_until: float
 
 
-def measured(lab: Lab, address: str, budget: Budget) -> tuple[Measured, float]:
+def measured(lab: Lab, address: str, budget: UplinkBudget) -> tuple[Measured, float]:
     """Return what is measured on the lab's PC, and the seconds that it took."""
     found = _run(lab, address, msgspec.json.encode(budget).decode())
     return msgspec.convert(found["found"], Measured), float(found["took_s"])
@@ -54,17 +54,17 @@ def _run(lab: Lab, *words: str) -> dict[str, Any]:
 
 
 def _look(name: str, folder: Path) -> object:
-    (check,) = [check for check in every_check() if check.name == name]
+    (check,) = [check for check in all_checks() if check.name == name]
     settings = load_settings(folder / "liput.toml")
-    situation = Situation(
-        asked=Asked(title=""), settings=settings, profile=settings.profile(), clock=SystemClock(),
+    situation = CheckContext(
+        asked=SessionRequest(title=""), settings=settings, profile=settings.profile(), clock=SystemClock(),
         stop=threading.Event(), devices=list, streams=tuple(settings.destinations),
     )  # fmt: skip
     return list(check.look(situation, lambda _progress: None))
 
 
 def _measure(address: str, budget: str) -> Measured:
-    asked = msgspec.json.decode(budget, type=Budget)
+    asked = msgspec.json.decode(budget, type=UplinkBudget)
     up: list[float] = []
 
     def tell(phase: str, _share: float, _rate_bps: float | None) -> None:

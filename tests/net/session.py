@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from devices.host.clock import NANOSECONDS
-from recorder.running.directory import VARIABLE as RUNTIME
+from recorder.running.runtime_directory import RUNTIME_VARIABLE as RUNTIME
 from tests.net.place import Place
 from tests.support import media
 from tests.support.command import Line, Running

@@ -47,9 +47,9 @@ with socket.create_server((sys.argv[1], 9)) as listener:
 TAKES = """
 import json, socket, sys, time
 from devices.uplink.tcp_info import tcp_info
-from devices.uplink.traffic import NOTHING_CAME, behind_a_gap
+from devices.uplink.traffic import NOTHING_RECEIVED, bytes_behind_gap
 
-found, whole = [], NOTHING_CAME
+found, whole = [], NOTHING_RECEIVED
 with socket.create_connection((sys.argv[1], 9)) as one:
     one.settimeout(0.002)
     more = b" "
@@ -60,7 +60,7 @@ with socket.create_connection((sys.argv[1], 9)) as one:
             pass
         info = tcp_info(one)
         whole = whole if info.unordered_segments else info
-        found.append((info.received_bytes, behind_a_gap(whole, info)))
+        found.append((info.received_bytes, bytes_behind_gap(whole, info)))
 print(json.dumps(found))
 """
 

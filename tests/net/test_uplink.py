@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from devices.uplink.model import Budget
+from devices.uplink.model import UplinkBudget
 from tests.net.lab import Lab
 from tests.net.looked import look, measured
 from tests.net.speed_server import How, serving
@@ -50,7 +50,7 @@ def test_what_waits_behind_a_lost_packet_has_been_carried(lab: Lab, tmp_path: Pa
     """A long way whose queue runs over now and then: what is acknowledged in one piece comes in jumps."""
     lab.both(rate=2e6, delay_s=0.075)
     with serving(tmp_path / "speed", How.WELL, lab.server) as server:
-        found, _ = measured(lab, server.address, Budget(most_bytes=10**10, idle_s=0.5, down_s=1.0))
+        found, _ = measured(lab, server.address, UplinkBudget(most_bytes=10**10, idle_s=0.5, down_s=1.0))
     assert 1.8e6 < found.uplink.up.p10_bps <= found.uplink.up.median_bps < 2e6
     assert 1.85e6 < found.uplink.up.mean_bps < 2e6
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent.sessions.receiver import start_server, stop_server, wait_until_listening
-from devices.uplink.connecting import Trouble
+from devices.uplink.connecting import NetworkFault
 from tests.net.lab import Lab
 from tests.net.speed_server import How, serving
 from tests.support.command import ROOT
@@ -111,7 +111,7 @@ class UplinkFault:
 
     what: str
     make: Callable[[Room], object]
-    told: Trouble
+    told: NetworkFault
     url: str = f"rtmp://{HOST}:{PORT}/live"
 
 
@@ -123,47 +123,47 @@ FAULTS = {
     "no-cable": UplinkFault(
         "the network cable is out",
         _both(Room.knows_nobody, lambda place: place.ip("link", "set", "wan", "down")),
-        Trouble.NO_CABLE,
+        NetworkFault.NO_CABLE,
     ),
     "no-address": UplinkFault(
         "the network gives no address",
         _both(Room.knows_nobody, lambda place: place.ip("addr", "flush", "dev", "wan", "scope", "global")),
-        Trouble.NO_ADDRESS,
+        NetworkFault.NO_ADDRESS,
     ),
     "no-route": UplinkFault(
-        "there is no way there", lambda _place: None, Trouble.NO_ROUTE, f"rtmp://{_ELSEWHERE}:{PORT}/live"
+        "there is no way there", lambda _place: None, NetworkFault.NO_ROUTE, f"rtmp://{_ELSEWHERE}:{PORT}/live"
     ),
-    "no-dns": UplinkFault("nobody serves names", Room.knows_nobody, Trouble.NO_DNS),
+    "no-dns": UplinkFault("nobody serves names", Room.knows_nobody, NetworkFault.NO_DNS),
     "dns-silent": UplinkFault(
         "the server of names never answers",
         _both(Room.knows_nobody, lambda place: place.lab.link(blackout_s=60)),
-        Trouble.NO_DNS,
+        NetworkFault.NO_DNS,
     ),
     "unknown-host": UplinkFault(
-        "there is no such name", _both(Room.knows_nobody, Room.answers_no_such_name), Trouble.UNKNOWN_HOST
+        "there is no such name", _both(Room.knows_nobody, Room.answers_no_such_name), NetworkFault.UNKNOWN_HOST
     ),
-    "refused": UplinkFault("nobody listens", Room.knows_host, Trouble.REFUSED),
+    "refused": UplinkFault("nobody listens", Room.knows_host, NetworkFault.REFUSED),
     "timeout": UplinkFault(
-        "nothing comes back", _both(Room.knows_host, lambda place: place.lab.link(blackout_s=60)), Trouble.TIMEOUT
+        "nothing comes back", _both(Room.knows_host, lambda place: place.lab.link(blackout_s=60)), NetworkFault.TIMEOUT
     ),
     "portal": UplinkFault(
         "a captive portal redirects pages, and refuses all else",
         _both(Room.knows_host, Room.is_behind_a_portal),
-        Trouble.PORTAL,
+        NetworkFault.PORTAL,
     ),
     "portal-with-tls": UplinkFault(
         "a captive portal redirects pages, and answers for everybody with a certificate of its own",
         _both(Room.knows_host, Room.is_behind_a_portal, Room.speaks_tls),
-        Trouble.PORTAL,
+        NetworkFault.PORTAL,
         f"rtmps://{HOST}/live",
     ),
     "intercepted": UplinkFault(
-        "somebody else's certificate", _both(Room.knows_host, Room.speaks_tls), Trouble.INTERCEPTED, f"rtmps://{HOST}/live"
+        "somebody else's certificate", _both(Room.knows_host, Room.speaks_tls), NetworkFault.INTERCEPTED, f"rtmps://{HOST}/live"
     ),
     "stalls": UplinkFault(
         "the server stops midway",
         _both(Room.knows_host, lambda place: place.serves(_HALF_A_HELLO, PORT)),
-        Trouble.STALLS,
+        NetworkFault.STALLS,
     ),
 }  # fmt: skip
 

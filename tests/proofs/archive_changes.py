@@ -7,7 +7,7 @@ from pathlib import Path
 from devices.host.clock import SystemClock
 from recorder.archive.archive import Archive
 from recorder.features.copies.restoring import DAMAGED
-from recorder.package.manifest import PackageState
+from recorder.package.metadata import PackageState
 from tests.proofs.archive_bench import LARGE, Bench, settings
 from tests.support import archives, command, copies
 from tests.support.copies import EXTRA

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from devices.host.clock import SystemClock
 from recorder.archive.archive import Archive
-from recorder.features.copies import copying
-from recorder.package.manifest import Package, PackageState
+from recorder.features.copies import package_copy
+from recorder.package.metadata import Package, PackageState
 from tests.proofs.archive_bench import LARGE, Bench, settings
 from tests.support import archives, command, copies
 from tests.support.copies import Place
@@ -36,9 +36,9 @@ def _check_left(folder: Path, place: Place, package: Package, *, finished: bool)
     """Assert that what a kill left there is a whole package or none, and that no copy is counted that is not whole."""
     problems = None
     with place.opened() as target:
-        found = copying.packages_at(target)
+        found = package_copy.packages_at(target)
         if any(each.state is not PackageState.UNFINISHED for each in found):
-            problems = copying.verify_at(target, copies.place_of(package))
+            problems = package_copy.verify_remote(target, copies.place_of(package))
     assert not problems, f"what is there as a package is not whole: {problems}"
     counted = _counted(folder, package)
     assert counted <= (problems is not None), "a copy is counted that is not there"
@@ -47,7 +47,7 @@ def _check_left(folder: Path, place: Place, package: Package, *, finished: bool)
 
 def _check_whole(folder: Path, place: Place, package: Package, archive: Archive) -> None:
     with place.opened() as target:
-        assert copying.verify_at(target, copies.place_of(package)) == [], "the copy is not whole"
+        assert package_copy.verify_remote(target, copies.place_of(package)) == [], "the copy is not whole"
     assert _counted(folder, package) == 1, "the copy is not counted"
     (here,) = archive.list()
     assert archive.verify(here) == [], "the package here is not whole"

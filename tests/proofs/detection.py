@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from devices.health.faults import Fault
-from devices.health.line import Kind
+from devices.health.log_line import LogKind
 
 FIRST_S, LAST_S = 8.0, 14.0
 """A fault begins at a random moment between these."""
@@ -31,7 +31,7 @@ def detect(watch: Watch, fault: Fault, promise_s: float, count: int, moments: ra
     times, others = [], set[str]()
     for _ in range(count):
         at_s = moments.uniform(FIRST_S, LAST_S)
-        found = {fault: found_s for found_s, kind, fault in watch(at_s) if kind == Kind.DEGRADED}
+        found = {fault: found_s for found_s, kind, fault in watch(at_s) if kind == LogKind.DEGRADED}
         times.append(found.pop(fault, at_s + promise_s + MISSED_S) - at_s)
         others |= set(found)
     worst = max(times)

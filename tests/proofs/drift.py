@@ -18,7 +18,7 @@ from capture.sources.worker import AudioWorker, SourceWorker
 from devices.host.clock import NANOSECONDS
 from recorder.encode.encoder import Encoder
 from recorder.model.packet import EncodedPacket, Track, sound_track
-from recorder.program.sound_program import ProgramSound
+from recorder.program.program_audio import ProgramAudio
 from recorder.program.timeline import RunContext, Timeline
 from tests.support.simulated import EventList, SimulatedClock
 from tests.support.tracks import Silent, microphone
@@ -114,7 +114,7 @@ def run(minutes: float, seed: int) -> Mapping[str, object]:
     names = [f"{ppm:+.0f} ppm" for ppm in DRIFTS_PPM]
     workers = [worker_of(Device(clock, ppm, seed + number), clock) for number, ppm in enumerate(DRIFTS_PPM)]
     ear, events = Ear(), EventList()
-    sound = ProgramSound(
+    sound = ProgramAudio(
         [(microphone(name, own_track=True), worker) for name, worker in zip(names, workers, strict=True)],
         ear,
         RunContext(timeline, clock, events),

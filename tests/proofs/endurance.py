@@ -17,12 +17,12 @@ from typing import NamedTuple
 import numpy as np
 import psutil
 
-from config.settings.layouts import Program
+from config.settings.layouts import ProgramSettings
 from config.settings.schema import Profile, ReportSettings, Settings
 from devices.host.clock import SystemClock
 from recorder.model.status import SessionResult, SessionState
 from recorder.session.planning import plan_session
-from recorder.session.request import Asked
+from recorder.session.request import SessionRequest
 from recorder.session.session import Session
 from tests.bench.scaling import BAR, line_of
 from tests.proofs.sync import PROMISE_S, offsets
@@ -57,8 +57,8 @@ def run(seconds: float, most_mb_per_hour: float = MOST_MB_PER_HOUR) -> Mapping[s
     Less than an hour of media shows large leaks only: what memory does by itself is much for so short a time.
     """
     with tempfile.TemporaryDirectory(prefix="liput-endurance-") as name:
-        settings = Settings(profiles={"1080p30": PROFILE}, program=Program(), report=ReportSettings(made=False))
-        asked = Asked(
+        settings = Settings(profiles={"1080p30": PROFILE}, program=ProgramSettings(), report=ReportSettings(made=False))
+        asked = SessionRequest(
             title="Delapan jam", videos=("synthetic",), audios=("synthetic",), live=False, duration_s=seconds,
             archive=Path(name), reserve=1,
         )  # fmt: skip

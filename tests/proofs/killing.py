@@ -14,17 +14,17 @@ from pathlib import Path
 
 from config.errors import LiputError
 from devices.host.clock import SystemClock
-from devices.host.process_stat import process_started
+from devices.host.process import process_started
 from recorder.archive.archive import Archive
-from recorder.control.spawn import Spawned
-from recorder.control.spec import Spec
+from recorder.control.spawn import SpawnedRecorder
+from recorder.control.spec import RecorderSpec
 from recorder.package.fixity import walk
-from recorder.package.manifest import Package, Recording, VideoTrack
-from recorder.recovery.find import find
-from recorder.running.client import ask
-from recorder.running.directory import RecorderFolder, RecorderInfo
-from recorder.running.protocol import Stop
-from recorder.session.request import Asked
+from recorder.package.metadata import Package, Recording, VideoTrack
+from recorder.recovery.unfinished import find_unfinished
+from recorder.running.client import send_command
+from recorder.running.protocol import StopCommand
+from recorder.running.runtime_directory import RecorderFolder, RecorderInfo
+from recorder.session.request import SessionRequest
 from tests.support import command, media, recorders
 from tests.support.waiting import wait_for
 
@@ -150,10 +150,10 @@ class Trial:
 
     def _arm(self) -> None:
         """Arm a session and kill it; a daemon arms it again, and that one is disarmed."""
-        asked = Asked(
+        asked = SessionRequest(
             title="Kill", videos=("synthetic",), profile=self._profile, archive=self._archive, reserve=1_000_000
         )
-        recorder = Spawned(Spec(asked=asked, folder=self._folder, arm_only=True))
+        recorder = SpawnedRecorder(RecorderSpec(asked=asked, folder=self._folder, arm_only=True))
         folder = recorder.ready()
         info = folder.info()
         assert info
@@ -164,7 +164,7 @@ class Trial:
             info = self._next(info, lambda _info: True)
             folder = RecorderFolder(folder.path.with_name(info.id))
         if self._case.victim.has_daemon or not self._case.victim.has_recorder:
-            ask(folder, Stop())
+            send_command(folder, StopCommand())
             self._until_gone(info)
 
     def _record(self) -> float:
@@ -200,7 +200,7 @@ class Trial:
         asked_s: float | None = None
         if is_sealing:
             asked_s = _media_s(zero_ns)
-            ask(folder, Stop())
+            send_command(folder, StopCommand())
             time.sleep(self._case.sealing_s)
         killed_s = (self._kill(session, info) - zero_ns) / 1e9
         if victim.has_recorder and not victim.has_daemon:
@@ -211,7 +211,7 @@ class Trial:
         if not is_sealing:
             time.sleep(GO_ON_S)
             self._asked_s = _media_s(zero_ns)
-            ask(folder, Stop())
+            send_command(folder, StopCommand())
         self._until_gone(info)
         if is_sealing and victim.has_daemon:
             wait_for(self._is_sealed, 60.0, "the daemon to seal it")
@@ -250,8 +250,8 @@ class Trial:
         for info in recorders.recorders(Path(os.environ["LIPUT_RUNTIME"])):
             if info.work:
                 with suppress(LiputError):
-                    ask(RecorderFolder(Path(os.environ["LIPUT_RUNTIME"]) / info.id), Stop())
-        return not find([self._open()])
+                    send_command(RecorderFolder(Path(os.environ["LIPUT_RUNTIME"]) / info.id), StopCommand())
+        return not find_unfinished([self._open()])
 
     def _until_gone(self, info: RecorderInfo) -> None:
         wait_for(lambda: process_started(info.pid) != info.pid_started, 60.0, "the recorder's end")
@@ -272,7 +272,7 @@ class Trial:
     def _check_archive(self, outcomes: list[command.Line]) -> None:
         archive = self._open()
         must(len(outcomes) <= 1, f"one session, and more than one was found: {outcomes}")
-        must(find([archive]) == [], "something is unfinished after recovery")
+        must(find_unfinished([archive]) == [], "something is unfinished after recovery")
         for package in archive.list():
             must(package.recording, f"{package.id} is damaged")
             problems = archive.verify(package, decode=True)

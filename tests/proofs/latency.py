@@ -14,8 +14,8 @@ import numpy as np
 
 from capture.pacing import RealPace
 from capture.source import Frame, Size, VideoFormat, VideoSource
-from capture.sources.kind import ChosenSource
-from capture.sources.worker import Located, Supervision
+from capture.sources.source_kind import ChosenSource
+from capture.sources.worker import DeviceSupervision, LocatedDevice
 from capture.synthetic.audio import SyntheticAudio
 from capture.synthetic.video import SyntheticVideo
 from config.errors import DeviceError
@@ -82,8 +82,8 @@ class Plug(VideoSource):
     def reopened(self) -> None:
         """Nothing to note."""
 
-    def find(self) -> Located | None:
-        return Located(Device(id="x", kind=DeviceKind.CAMERA, name="Podium")) if self.is_in else None
+    def find(self) -> LocatedDevice | None:
+        return LocatedDevice(Device(id="x", kind=DeviceKind.CAMERA, name="Podium")) if self.is_in else None
 
 
 class Shown:
@@ -122,7 +122,7 @@ def armed(folder: Path, shown: Shown, profile: str) -> Iterator[tuple[Session, P
         title="Latensi",
         profile=chosen,
         pictures=[
-            ChosenSource(name, plug, supervision=Supervision(plug))
+            ChosenSource(name, plug, supervision=DeviceSupervision(plug))
             for name, plug in (("podium", first), ("slides", second))
         ],
         sounds=[SoundInput(sound.name, sound)],

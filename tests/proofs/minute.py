@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from agent.sessions.receiver import ThrowAwayReceiver
+from agent.sessions.receiver import DemoReceiver
 from tests.support import command, media
 
 RATE = 30
@@ -18,7 +18,7 @@ def prove(arguments: argparse.Namespace) -> Mapping[str, object]:
 
 def run(seconds: float, profile: str = "1080p30") -> Mapping[str, object]:
     """Record and stream `seconds` of synthetic picture and sound, and count what arrived."""
-    with tempfile.TemporaryDirectory(prefix="liput-minute-") as name, ThrowAwayReceiver(Path(name) / "rx") as receiver:
+    with tempfile.TemporaryDirectory(prefix="liput-minute-") as name, DemoReceiver(Path(name) / "rx") as receiver:
         folder = Path(name)
         assert receiver.url
         address = folder / "address"

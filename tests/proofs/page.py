@@ -19,7 +19,7 @@ import pytest
 from playwright.sync_api import Browser
 
 from config.settings.schema import BUILT_IN_PROFILES
-from recorder.running.directory import VARIABLE as RUNTIME
+from recorder.running.runtime_directory import RUNTIME_VARIABLE as RUNTIME
 from tests.net.session import LiveSession
 from tests.net.viewer import numbers
 from tests.proofs.page_viewers import looking

@@ -21,10 +21,10 @@ import msgspec
 
 from devices.host.clock import SystemClock
 from recorder.archive.archive import Archive
-from recorder.archive.deriving import SHEET_FILE
+from recorder.archive.derived_files import SHEET_FILE
 from recorder.features.report.page import HTML_FILE, PDF_FILE
-from recorder.package.wishes import Derived
-from recorder.package.work import DERIVED_FILE
+from recorder.package.seal_options import DerivedRecord
+from recorder.package.work_folder import DERIVED_FILE
 from tests.support import archives, command
 from tests.support.measured import Used, measured, used
 
@@ -90,7 +90,7 @@ def _run(folder: Path, seconds: float, bit_rate: str, size: str) -> Mapping[str,
 
 def _not_made(folder: Path) -> tuple[str, ...]:
     """Return what of all that is made of a recording could not be made."""
-    made = msgspec.json.decode((folder / DERIVED_FILE).read_bytes(), type=Derived)
+    made = msgspec.json.decode((folder / DERIVED_FILE).read_bytes(), type=DerivedRecord)
     missing = [name for name in (HTML_FILE, PDF_FILE, SHEET_FILE) if not (folder / name).exists()]
     return *made.problems, *missing
 

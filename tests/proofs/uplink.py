@@ -14,9 +14,9 @@ from itertools import product
 from pathlib import Path
 from statistics import mean
 
-from agent.checks.result import Verdict
+from agent.checks.result import CheckVerdict
 from agent.checks.uplink_verdict import NAME, judge
-from devices.uplink.model import Budget, Uplink
+from devices.uplink.model import UplinkBudget, UplinkResult
 from tests.net.echo import ask, echoing
 from tests.net.iperf import Opinion, iperf_server, opinion
 from tests.net.lab import Lab
@@ -25,8 +25,8 @@ from tests.net.speed_nginx import SpeedNginx
 from tests.net.speed_server import serving
 from tests.net.uplink_faults import FAULTS, room, settings
 
-WHOLE = Budget(most_bytes=10**10)
-SHORT = Budget(most_bytes=10**10, up_s=4.0, down_s=2.0, warm_up_s=1.0, idle_s=0.5)
+WHOLE = UplinkBudget(most_bytes=10**10)
+SHORT = UplinkBudget(most_bytes=10**10, up_s=4.0, down_s=2.0, warm_up_s=1.0, idle_s=0.5)
 LONGEST_S, SOON_S = 21.5, 10.0
 """A measurement, and the start of Python before it; until a fault is told."""
 MOST_OPINIONS = 8
@@ -41,7 +41,7 @@ RATE, RATE_LOSSY, LATENCY = 0.10, 0.20, 0.20
 """How far what is measured may be off iperf3's opinion."""
 _LEAST_S = 0.005
 """Latencies this near to each other are the same."""
-_NEEDS = ((0.5, Verdict.OK), (0.78, Verdict.WARNING), (1.25, Verdict.FAILURE))
+_NEEDS = ((0.5, CheckVerdict.OK), (0.78, CheckVerdict.WARNING), (1.25, CheckVerdict.FAILURE))
 """Of what iperf3 says the link carries, and the verdict on a session that needs so much."""
 _NEEDS_LOSSY = (_NEEDS[0], _NEEDS[2])
 """What is a matter of a few percent is not asked of a link that is off by more."""
@@ -79,7 +79,7 @@ def run(
     cells: Sequence[Cell],
     servers: Sequence[str],
     faults: Sequence[str],
-    budget: Budget,
+    budget: UplinkBudget,
     seed: int,
     slack: float = 1.0,
     opinions: int = 2,
@@ -112,7 +112,7 @@ def run(
 
 
 def _cell(
-    cell: Cell, servers: Sequence[str], budget: Budget, seed: int, slack: float, count: int
+    cell: Cell, servers: Sequence[str], budget: UplinkBudget, seed: int, slack: float, count: int
 ) -> Iterator[dict[str, object]]:
     """Measure one link with each kind of server, and by iperf3 so many times, before and after."""
     with tempfile.TemporaryDirectory(prefix="liput-uplink-") as name, Lab(seed) as lab, ExitStack() as stack:
@@ -146,12 +146,12 @@ def _cell(
 class _Measured:
     """What was measured, how long that took, and how long another packet took while the way up was filled by it."""
 
-    uplink: Uplink
+    uplink: UplinkResult
     took_s: float
     loaded_s: float
 
 
-def _measured(lab: Lab, address: str, budget: Budget) -> _Measured:
+def _measured(lab: Lab, address: str, budget: UplinkBudget) -> _Measured:
     asking = ask(lab)
     found, took_s = measured(lab, address, budget)
     counts_since = found.up_since + budget.warm_up_s
@@ -168,7 +168,7 @@ class _Opinions:
     loaded_s: float
 
 
-def _opinions(lab: Lab, port: int, budget: Budget) -> _Opinions:
+def _opinions(lab: Lab, port: int, budget: UplinkBudget) -> _Opinions:
     asking = ask(lab)
     up = opinion(lab, port, budget.streams, budget.up_s, budget.warm_up_s)
     loaded_s = asking.median_s(up.began + budget.warm_up_s + SETTLE_S, up.began + budget.up_s)
@@ -231,7 +231,7 @@ def _loaded_off(tries: Sequence[_Measured]) -> float:
     return 0.0 if abs(loaded - other) <= _LEAST_S else loaded / other - 1
 
 
-def _verdict(uplink: Uplink, need_bps: float) -> Verdict:
+def _verdict(uplink: UplinkResult, need_bps: float) -> CheckVerdict:
     """Return what a session that needs so much is told."""
     return next(iter(judge(uplink, (need_bps, 0), "720p30", NAME))).verdict
 

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from capture.detectors.health import Patience
+from capture.detectors.source_health import Patience
 from config.errors import DeviceError
 from devices.health.faults import Fault
-from devices.health.line import Kind
+from devices.health.log_line import LogKind
 from devices.model.device import DeviceKind
 from tests.proofs import lecture, watches_sound
 from tests.proofs.detection import Attended, detect
@@ -64,9 +64,9 @@ def attend(shots: Iterator[Shot], kind: DeviceKind, minutes: float, size: tuple[
     watched = Watched(shots, kind=kind, size=size)
     watched.run(minutes * 60 - 0.1)
     watched.video.close()
-    (closed,) = watched.log.of(Kind.CLOSED)
+    (closed,) = watched.log.of(LogKind.CLOSED)
     facts = {key: closed.detail[key] for key in ("open_s", "frames", "repeats", "damaged")}
-    return Attended([f"{line.at:%H:%M:%S} {line.reason}" for line in watched.log.of(Kind.DEGRADED)], facts)
+    return Attended([f"{line.at:%H:%M:%S} {line.reason}" for line in watched.log.of(LogKind.DEGRADED)], facts)
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from capture.detectors.health import Patience
+from capture.detectors.source_health import Patience
 from capture.source import SAMPLE_RATE
 from config.errors import DeviceError
 from devices.health.faults import Fault
-from devices.health.line import Kind
+from devices.health.log_line import LogKind
 from tests.capture.detectors.sounds import Sound, mains, noise, samples, speech
 from tests.proofs import lecture_sound
 from tests.proofs.detection import Attended
@@ -36,9 +36,9 @@ def attend(name: str, minutes: float, seed: int) -> Attended:
     watched = WatchedInput(chunks(minutes * 60, seed), patience)
     watched.run(minutes * 60 - 0.1)
     watched.audio.close()
-    (closed,) = watched.log.of(Kind.CLOSED)
+    (closed,) = watched.log.of(LogKind.CLOSED)
     kept = "open_s", "blocks", "overflows", "lost_s", "clipped_samples", "peak_dbfs"
-    alarms = [f"{line.at:%H:%M:%S} {line.reason}" for line in watched.log.of(Kind.DEGRADED)]
+    alarms = [f"{line.at:%H:%M:%S} {line.reason}" for line in watched.log.of(LogKind.DEGRADED)]
     return Attended(alarms, {key: closed.detail[key] for key in kept} | {"silence_s": patience.silence_s})
 
 

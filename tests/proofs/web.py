@@ -21,14 +21,14 @@ from schemathesis.core.result import Ok
 from schemathesis.generation import GenerationMode
 
 from agent.web.app import ENDPOINTS
-from agent.web.http.house import Runs
+from agent.web.http.context import CommandRuns
 from agent.web.openapi import described
 from config.errors import DeviceNotFound
-from config.state import VARIABLE as STATE
-from recorder.control.spawn import Spawned
-from recorder.control.spec import Spec
-from recorder.running.directory import VARIABLE as RUNTIME
-from recorder.running.directory import ended_folder
+from config.state import STATE_VARIABLE as STATE
+from recorder.control.spawn import SpawnedRecorder
+from recorder.control.spec import RecorderSpec
+from recorder.running.runtime_directory import RUNTIME_VARIABLE as RUNTIME
+from recorder.running.runtime_directory import ended_recorder_folder
 from tests.support import recorders, web
 from tests.support.room import Room
 from tests.support.web import Page
@@ -53,8 +53,8 @@ def run(cases: int, seed: int) -> Mapping[str, object]:
         runtime = Path(name) / "runtime"
         patch.setenv(RUNTIME, str(runtime))
         patch.setenv(STATE, str(Path(name) / "state"))
-        patch.setattr("devices.host.throttle.Buckets.take", lambda *_: 0.0)
-        runs, rehearsals = Runs(lambda *_: (None, "")), Runs(lambda *_: (None, ""))
+        patch.setattr("devices.host.throttle.TokenBuckets.take", lambda *_: 0.0)
+        runs, rehearsals = CommandRuns(lambda *_: (None, "")), CommandRuns(lambda *_: (None, ""))
         try:
             given: dict[str, Any] = {"runs": runs, "rehearsals": rehearsals, "spawn": _First()}
             with web.serving(config_file=room.settings, folder=room.archive, **given) as page:
@@ -70,14 +70,14 @@ class _First:
     def __init__(self) -> None:
         self._left = 1
 
-    def __call__(self, spec: Spec) -> Spawned:
+    def __call__(self, spec: RecorderSpec) -> SpawnedRecorder:
         if self._left:
             self._left -= 1
-            return Spawned(spec)
+            return SpawnedRecorder(spec)
         return _refuse(spec)
 
 
-def _refuse(spec: Spec) -> NoReturn:
+def _refuse(spec: RecorderSpec) -> NoReturn:
     raise DeviceNotFound(f"no camera is plugged in for {spec.asked.title!r}")
 
 
@@ -112,7 +112,7 @@ def _by_status(statuses: Counter[str]) -> Mapping[str, int]:
 
 def _last_lines(session: str) -> list[str]:
     """Return what the recorder's libraries printed last; a recorder that was killed leaves that."""
-    log = ended_folder(session).log
+    log = ended_recorder_folder(session).log
     return log.read_text(errors="replace").splitlines()[-LINES_SHOWN:] if log.exists() else []
 
 

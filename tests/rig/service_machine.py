@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recorder.running.client import ask
-from recorder.running.directory import RecorderFolder
-from recorder.running.protocol import Status
+from recorder.running.client import send_command
+from recorder.running.protocol import StatusCommand
+from recorder.running.runtime_directory import RecorderFolder
 
 ROOT = Path(__file__).resolve().parents[2]
 HOME = Path("/opt/liput")
@@ -154,7 +154,7 @@ class Service:
 
     def media_s(self) -> float:
         """Return how much of the session is on disk."""
-        reply = ask(RecorderFolder(self.runtime / self.recorder()["id"]), Status())
+        reply = send_command(RecorderFolder(self.runtime / self.recorder()["id"]), StatusCommand())
         return reply.status.media_time_s if reply.status else 0.0
 
     def goes_on(self, pid: int) -> float:

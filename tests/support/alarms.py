@@ -2,9 +2,9 @@
 
 from datetime import UTC, datetime
 
-from agent.alarms.alarm import Alarm, Said, new_alarm
-from agent.alarms.herald import URGENT
-from agent.alarms.message import Message, Notice
+from agent.alarms.alarm import Alarm, BilingualText, new_alarm
+from agent.alarms.message import Message, PlanNotice
+from agent.alarms.throttle import URGENT
 
 AT = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 
@@ -25,6 +25,8 @@ def over(*alarms: Alarm) -> Message:
     return Message(at=AT, over=alarms or (alarm(),))
 
 
-def notice(kind: str = "reminder", plan: str = "rapat", text: str = "Rapat dimulai 10 min lagi") -> Notice:
+def notice(kind: str = "reminder", plan: str = "rapat", text: str = "Rapat dimulai 10 min lagi") -> PlanNotice:
     """Return a notice of a planned session."""
-    return Notice(kind=kind, plan=plan, title="Rapat", at=AT, urgent=kind in URGENT, text=Said(text, f"en: {text}"))
+    return PlanNotice(
+        kind=kind, plan=plan, title="Rapat", at=AT, urgent=kind in URGENT, text=BilingualText(text, f"en: {text}")
+    )

@@ -13,10 +13,10 @@ import msgspec
 
 from devices.model.device import Device, DeviceKind
 from recorder.archive.archive import Archive
-from recorder.disk.durable import Disk
-from recorder.package.manifest import Package, RecordingFacts, SessionContext
-from recorder.package.wishes import ReportWishes, SlidesView, SlideWishes, Wishes
-from recorder.package.work import WorkFolder
+from recorder.disk.durable import DurableFiles
+from recorder.package.metadata import Package, RecordingFacts, SessionContext
+from recorder.package.seal_options import ReportOptions, SealOptions, SlideOptions, SlidesView
+from recorder.package.work_folder import WorkFolder
 from tests.support.simulated import SimulatedClock
 
 WIB = timezone(timedelta(hours=7))
@@ -30,9 +30,9 @@ CONTEXT = SessionContext(
 )
 DERIVED = msgspec.structs.replace(
     CONTEXT,
-    wishes=Wishes(
-        slides=SlideWishes(layout="single", views={"single": SlidesView()}),
-        report=ReportWishes(signers=("Staf Humas",)),
+    wishes=SealOptions(
+        slides=SlideOptions(layout="single", views={"single": SlidesView()}),
+        report=ReportOptions(signers=("Staf Humas",)),
     ),
 )
 """With all that can be made of a recording, but for what is read on slides."""
@@ -55,7 +55,7 @@ def no_pdf(page: bytes) -> bytes:
     return b"%PDF-1.7 stand-in"
 
 
-def archive_at(root: Path, disk: Disk | None = None) -> Archive:
+def archive_at(root: Path, disk: DurableFiles | None = None) -> Archive:
     """Return the archive at `root`, with a clock that stands still and a reserve that any disk has."""
     return Archive(root, SimulatedClock(), reserve_bytes=1, disk=disk)
 

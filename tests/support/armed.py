@@ -12,9 +12,9 @@ import simplejpeg  # type: ignore[import-untyped] # has a stub, but no py.typed 
 
 from capture.media.jpeg import JpegDecoder
 from capture.pacing import Pace, RealPace
-from capture.source import Coded, Frame, Size, VideoSource
-from capture.sources.kind import ChosenSource
-from capture.sources.worker import DeviceLocator, Located, Supervision
+from capture.source import CodedFormat, Frame, Size, VideoSource
+from capture.sources.source_kind import ChosenSource
+from capture.sources.worker import DeviceLocator, DeviceSupervision, LocatedDevice
 from capture.synthetic.audio import SyntheticAudio
 from capture.synthetic.video import SyntheticVideo
 from config.errors import DeviceError, LiputError
@@ -131,7 +131,7 @@ def supervised(
     source: VideoSource, locator: DeviceLocator, missing: DeviceError | None = None
 ) -> ChosenSource[VideoSource]:
     """Return an input whose device may go and come back."""
-    return ChosenSource(source.name, source, supervision=Supervision(locator, missing=missing))
+    return ChosenSource(source.name, source, supervision=DeviceSupervision(locator, missing=missing))
 
 
 class NeverThere:
@@ -146,14 +146,14 @@ class NeverThere:
     def reopened(self) -> None:
         """Nothing to note."""
 
-    def find(self) -> Located | None:
-        return Located(Device(id="x", kind=DeviceKind.CAMERA, name="Podium")) if self.is_there else None
+    def find(self) -> LocatedDevice | None:
+        return LocatedDevice(Device(id="x", kind=DeviceKind.CAMERA, name="Podium")) if self.is_there else None
 
 
 class JpegCamera(SyntheticVideo):
     """A camera that sends JPEG: `coded` says so, `sent` is what it gave."""
 
-    coded = Coded("mjpeg", WIDTH, HEIGHT)
+    coded = CodedFormat("mjpeg", WIDTH, HEIGHT)
 
     def __init__(self, pace: Pace, stop: threading.Event) -> None:
         super().__init__(WIDTH, HEIGHT, RATE, pace, stop)

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from recorder.live_encode.rate import Sample
+from recorder.live_encode.rate_control import LinkSample
 
 STEP_S = 0.05
 KERNEL_BYTES = 131_072
@@ -38,12 +38,12 @@ class Bottleneck:
     _kernel: deque[tuple[float, float]] = field(default_factory=deque)
     _reported: deque[tuple[float, float]] = field(default_factory=deque)
     _factor: float = 1.0
-    _told: Sample | None = None
+    _told: LinkSample | None = None
 
     def __post_init__(self) -> None:
         self._random = random.Random(self.seed)
 
-    def step(self, bit_rate: int) -> Sample:
+    def step(self, bit_rate: int) -> LinkSample:
         """Let STEP_S pass with the encoder told `bit_rate`; return the newest report, which comes every 0.15 s."""
         self.now_s += STEP_S
         steps = round(self.now_s / STEP_S)
@@ -78,7 +78,7 @@ class Bottleneck:
         while self._queue and sum(bits for _, bits in self._kernel) < KERNEL_BYTES * 8:
             self._kernel.append(self._queue.popleft())
 
-    def _report(self) -> Sample:
+    def _report(self) -> LinkSample:
         self._reported.append((self.now_s, self.delivered_bits))
         while self._reported[0][0] < self.now_s - 0.16:
             self._reported.popleft()
@@ -86,7 +86,7 @@ class Bottleneck:
         delivered = (last - first) / (last_s - first_s) if last_s > first_s else None
         held = sum(bits for _, bits in self._kernel) + (delivered or 0) * self.rtt_ms / 1000
         backlog_s = self.now_s - self._queue[0][0] if self._queue else 0.0
-        return Sample(
+        return LinkSample(
             self.now_s,
             is_live=True,
             backlog_s=backlog_s + 0.1 + 0.1 * self._random.random(),  # what the encoder, the muxer and the pipes take

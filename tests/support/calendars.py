@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from agent.schedule.plan import Mode, Plan
+from agent.schedule.plan import Plan, PlanMode
 
 NINE = datetime(2026, 12, 1, 9, 0, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -19,7 +19,10 @@ def calendar(*parts: str) -> bytes:
 
 
 def plan(
-    name: str = "rapat", starts_at: datetime = NINE, length: timedelta = timedelta(hours=2), mode: Mode = Mode.RECORD
+    name: str = "rapat",
+    starts_at: datetime = NINE,
+    length: timedelta = timedelta(hours=2),
+    mode: PlanMode = PlanMode.RECORD,
 ) -> Plan:
     """Return a plan that was made by hand."""
     return Plan(

@@ -11,7 +11,7 @@ import termios
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from recorder.running.directory import VARIABLE as RUNTIME
+from recorder.running.runtime_directory import RUNTIME_VARIABLE as RUNTIME
 from tests.support import forked
 from tests.support.guest import IN_GUEST
 from tests.support.recorders import kill_recorders

@@ -12,8 +12,8 @@ from config.events import Event
 from devices.host.clock import SystemClock
 from recorder.control.server import ControlServer
 from recorder.running import access, protocol
-from recorder.running.client import Connection
-from recorder.running.directory import RecorderFolder
+from recorder.running.client import ControlClient
+from recorder.running.runtime_directory import RecorderFolder
 from tests.support.scripted_session import ScriptedSession, unchanged
 
 NOW = datetime(2026, 11, 25, 9, 0, tzinfo=UTC)
@@ -30,15 +30,15 @@ class Served:
         self._stack = ExitStack()
         self._number = 0
 
-    def connect(self) -> Connection:
-        return self._stack.enter_context(Connection(self.folder))
+    def connect(self) -> ControlClient:
+        return self._stack.enter_context(ControlClient(self.folder))
 
     def raw(self) -> socket.socket:
-        return self._stack.enter_context(closing(access.connect(self.folder.control, 10.0)))
+        return self._stack.enter_context(closing(access.connect_to(self.folder.control, 10.0)))
 
-    def watching(self, every_s: float = 3600.0, events_from: int | None = None) -> Connection:
+    def watching(self, every_s: float = 3600.0, events_from: int | None = None) -> ControlClient:
         connection = self.connect()
-        connection.request(protocol.Watch(every_s=every_s, events_from=events_from))
+        connection.request(protocol.WatchCommand(every_s=every_s, events_from=events_from))
         return connection
 
     def tell(self, count: int = 1, size: int = 0) -> None:
@@ -51,7 +51,7 @@ class Served:
         self.server.close()
 
 
-def subjects(connection: Connection, count: int) -> list[int]:
+def subjects(connection: ControlClient, count: int) -> list[int]:
     """Return the numbers of the next `count` events, passing over statuses."""
     found: list[int] = []
     while len(found) < count:

@@ -11,20 +11,20 @@ from pathlib import Path
 
 import msgspec
 
-from config.settings.key_tables import Login
+from config.settings.key_tables import CopyCredentials
 from config.settings.secrets import Secret
 from config.settings.serving import CopyTarget
 from recorder.archive.archive import Archive
-from recorder.features.copies import copying, queue
-from recorder.features.copies.copying import Listing
+from recorder.features.copies import copy_queue, package_copy
 from recorder.features.copies.folder import FolderTarget
+from recorder.features.copies.package_copy import PackageListing
 from recorder.features.copies.s3 import S3Target
 from recorder.features.copies.sftp import SftpTarget
 from recorder.features.copies.target import Target
 from recorder.package import bag
-from recorder.package.fixity import Flow, Progress, Tally
-from recorder.package.manifest import Package, Recording
-from recorder.package.work import RECORDING_FILE
+from recorder.package.fixity import ByteProgress, Progress, TransferThrottle
+from recorder.package.metadata import Package, Recording
+from recorder.package.work_folder import RECORDING_FILE
 from tests.support import archives
 from tests.support.seaweed import ACCESS_KEY, SECRET_KEY, Seaweed
 from tests.support.sshd import Sshd
@@ -42,7 +42,7 @@ class Place:
 
     kind: str
     settings: CopyTarget
-    login: Login
+    login: CopyCredentials
     folder: Path | None = None
     server: Sshd | Seaweed | None = None
 
@@ -64,19 +64,21 @@ class Place:
 
 def folder_place(folder: Path) -> Place:
     folder.mkdir(parents=True, exist_ok=True)
-    return Place("folder", CopyTarget(url=f"file://{folder}", stalled_s=STALLED_S), Login(), folder)
+    return Place("folder", CopyTarget(url=f"file://{folder}", stalled_s=STALLED_S), CopyCredentials(), folder)
 
 
 def sftp_place(server: Sshd, name: str) -> Place:
     folder = server.files / name
     folder.mkdir(parents=True, exist_ok=True)
     settings = CopyTarget(url=f"{server.url}/{name}", stalled_s=STALLED_S, known_hosts=server.known_hosts)
-    return Place("sftp", settings, Login(private_key=Secret(server.login_key.read_text())), folder, server)
+    return Place("sftp", settings, CopyCredentials(private_key=Secret(server.login_key.read_text())), folder, server)
 
 
 def s3_place(server: Seaweed, name: str, endpoint: str | None = None) -> Place:
     settings = CopyTarget(url=f"s3://{BUCKET}/{name}", stalled_s=STALLED_S, endpoint=endpoint or server.endpoint)
-    return Place("s3", settings, Login(access_key=Secret(ACCESS_KEY), secret_key=Secret(SECRET_KEY)), None, server)
+    return Place(
+        "s3", settings, CopyCredentials(access_key=Secret(ACCESS_KEY), secret_key=Secret(SECRET_KEY)), None, server
+    )
 
 
 def settings_text(place: Place, name: str = "tujuan") -> tuple[str, str]:
@@ -137,13 +139,15 @@ def large_package(archive: Archive, program: Path, size: int, title: str = "Rapa
 
 def copy(
     package: Package, place: Place, last_version: str | None = None, progress: Progress | None = None
-) -> tuple[Listing, int]:
+) -> tuple[PackageListing, int]:
     with place.opened() as target:
-        return copying.copy(target, package.folder, place_of(package), last_version, flow=Flow(Tally(0, progress)))
+        return package_copy.copy_package(
+            target, package.folder, place_of(package), last_version, flow=TransferThrottle(ByteProgress(0, progress))
+        )
 
 
 def place_of(package: Package) -> str:
-    return queue.place_of(package.folder)
+    return copy_queue.package_place(package.folder)
 
 
 def empty(place: Place) -> None:

@@ -9,11 +9,11 @@ from pathlib import Path
 import av
 import numpy as np
 
-from capture.source import Matrix
+from capture.source import ColorMatrix
 from recorder.encode.encoder import AudioSettings, Encoder
 from recorder.encode.x264 import VIDEO_TIME_BASE, VideoSettings
 from recorder.model.packet import EncodedPacket, Track
-from recorder.mp4.boxes import box_at
+from recorder.mp4.boxes import read_box
 from tests.support.recorded import OneFile
 from tests.support.waiting import wait_for
 
@@ -36,7 +36,7 @@ class Material:
 
     def __init__(self, seconds: float, *, size: tuple[int, int] = SIZE, level: int = 16) -> None:
         self.encoder = Encoder(
-            VideoSettings(*size, RATE, Matrix.BT601, 400_000, 400_000, keyframe_s=1.0), AudioSettings(2, 64_000)
+            VideoSettings(*size, RATE, ColorMatrix.BT601, 400_000, 400_000, keyframe_s=1.0), AudioSettings(2, 64_000)
         )
         self.packets: list[EncodedPacket] = []
         for number in range(round(seconds * RATE)):
@@ -86,7 +86,7 @@ def fragments(path: Path) -> list[tuple[int, int]]:
     """Return where each whole fragment of a file begins and ends."""
     found, position, begin = [], 0, 0
     with path.open("rb", buffering=0) as file:
-        while (box := box_at(file.fileno(), position)) and box.end <= path.stat().st_size:
+        while (box := read_box(file.fileno(), position)) and box.end <= path.stat().st_size:
             begin = box.start if box.kind == b"moof" else begin
             if box.kind == b"mdat":
                 found.append((begin, box.end))

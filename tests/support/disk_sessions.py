@@ -8,13 +8,13 @@ from pathlib import Path
 
 from config.errors import LiputError
 from config.events import Event
-from config.settings.schema import Recording as RecordingSettings
-from config.settings.schema import Storage as StorageSettings
+from config.settings.schema import RecordingSettings as RecordingSettings
+from config.settings.schema import StorageSettings as StorageSettings
 from devices.host.clock import SystemClock
 from recorder.archive.archive import Archive
 from recorder.model.eventlog import EventLog
 from recorder.recording.failover import Failover
-from recorder.recording.opening import StorageTask, StreamFormat
+from recorder.recording.replica_opener import StorageRequirements, StreamFormat
 from tests.support import archives
 from tests.support.packets import Reel
 
@@ -67,7 +67,7 @@ def record(reel: Reel, roots: list[Path], at: dict[float, Callable[[], object]],
         failures.append(error)
         stop.set()
 
-    task = StorageTask(
+    task = StorageRequirements(
         archives=[Archive(root, clock, reserve_bytes=1) for root in roots],
         storage=StorageSettings(keep_free=0, low_s=0.0, critical_s=0.0, **settings),  # type: ignore[arg-type]
         recording=RecordingSettings(),

@@ -9,11 +9,11 @@ import msgspec
 from PIL import Image
 
 from config.settings.office import Office, RequestSettings
-from recorder.features.dossier.enclose import carried
-from recorder.features.dossier.papers import Paper, take
+from recorder.features.dossier.packing import request_to_carry
+from recorder.features.dossier.papers import Paper, read_paper
 from recorder.features.dossier.steps import procedure_of
-from recorder.features.dossier.store import Dossier, Dossiers
-from recorder.package.manifest import SessionContext
+from recorder.features.dossier.store import Dossier, DossierStore
+from recorder.package.metadata import SessionContext
 from recorder.package.request import Disposition, Request
 from tests.support import archives
 
@@ -55,17 +55,17 @@ def paper(folder: Path, name: str = "surat.pdf", content: bytes = PDF) -> Paper:
     """Return a paper that was read from a file in `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / name).write_bytes(content)
-    return take(folder / name, LARGEST)
+    return read_paper(folder / name, LARGEST)
 
 
 def made(root: Path, tmp: Path, **more: Any) -> Dossier:
     """Return a dossier below `root` with a letter."""
-    dossier = Dossiers(root, OFFICE).dossier(ID)
+    dossier = DossierStore(root, OFFICE).dossier(ID)
     dossier.make(request(**more), [paper(tmp)], RECEIVED + timedelta(minutes=5))
     return dossier
 
 
 def context_of(dossier: Dossier) -> SessionContext:
     """Return the context of a session that is recorded for a request."""
-    taken = carried(dossier, dossier.read(), OFFICE)
+    taken = request_to_carry(dossier, dossier.read(), OFFICE)
     return msgspec.structs.replace(archives.CONTEXT, request=taken)

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 
-from config.errors import LiputError, Why
+from config.errors import ErrorCause, LiputError
 
 
-def because(why: Why) -> Callable[[LiputError], bool]:
+def because(why: ErrorCause) -> Callable[[LiputError], bool]:
     """Return a check: the error is about `why`."""
     return lambda error: error.why == why

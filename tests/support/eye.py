@@ -5,15 +5,15 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from devices.host.clock import NANOSECONDS
-from devices.kernel.udev import Hub
-from devices.monitor.changes import DeviceChange
-from devices.monitor.known import KnownDevices, known_store
-from devices.monitor.observer import Observer
+from devices.kernel.udev import UsbHub
+from devices.monitor.change_detector import ChangeDetector
+from devices.monitor.device_changes import DeviceChange
+from devices.monitor.known_devices import KnownDevices, known_store
 from tests.support.health import Recorded
 from tests.support.looks import PortRoom
 from tests.support.simulated import SimulatedClock
 
-HUB = Hub("1-1", "0bda", "5411", "Realtek 4-Port USB Hub", 480_000_000, 4)
+HUB = UsbHub("1-1", "0bda", "5411", "Realtek 4-Port USB Hub", 480_000_000, 4)
 
 
 class Eye:
@@ -25,7 +25,9 @@ class Eye:
         self.record = Recorded(self.clock)
         self.known = KnownDevices(known_store(memory or Path("/dev/null/devices.json")))
         self.slept_ns = 0
-        self.observer = Observer(clock=self.clock, record=self.record, known=self.known, slept=lambda: self.slept_ns)
+        self.observer = ChangeDetector(
+            clock=self.clock, record=self.record, known=self.known, slept=lambda: self.slept_ns
+        )
         self.observer.begin(room.look())
         self.record.lines.clear()
 

@@ -3,7 +3,7 @@
 import msgspec
 
 from config.errors import ControlRefused, DeviceNotFound
-from devices.controls.control import Control, ControlKind, Controls, Value, is_manual
+from devices.controls.control import Control, ControlKind, Controls, ControlValue, is_manual
 from devices.controls.panel import ControlPanel
 
 LINES = {0: "Disabled", 1: "50 Hz", 2: "60 Hz"}
@@ -64,7 +64,7 @@ class FakeCamera(ControlPanel):
             for name, control in self.parts.items()
         }
 
-    def set(self, control: Control, value: Value) -> Value:
+    def set(self, control: Control, value: ControlValue) -> ControlValue:
         self._check_there()
         if control.name == self.refused or not is_manual(control, self.values):
             raise ControlRefused(f"the camera refuses {control.name}={control.show(value)}: it says no")

@@ -14,8 +14,8 @@ import av
 import msgspec
 from av.error import ExternalError
 
-from recorder.encode.hardware_kinds import HardwareFailed, Kind, Reason
-from recorder.encode.hardware_worker import Coded, LibavCodec, run
+from recorder.encode.hardware_kinds import EncoderFailure, EncoderKind, HardwareFailed
+from recorder.encode.hardware_worker import HardwarePacket, LibavCodec, run
 from recorder.encode.x264 import VideoSettings
 
 WELL = "well"
@@ -30,47 +30,47 @@ class Spoilt(LibavCodec):
     """Encodes well up to a picture, and then in its own way."""
 
     def __init__(self, settings: VideoSettings, way: str, at: int) -> None:
-        self._codec = LibavCodec(Kind.X264, settings)
+        self._codec = LibavCodec(EncoderKind.X264, settings)
         self.header = self._codec.header
         self._way, self._at, self._number = way, at, -1
 
-    def encode(self, picture: av.VideoFrame | None) -> Sequence[Coded]:
+    def encode(self, picture: av.VideoFrame | None) -> Sequence[HardwarePacket]:
         self._number += picture is not None
         if self._way == WELL or self._number < self._at:
             return self._codec.encode(picture)
         return WAYS[self._way](self._codec, picture)
 
 
-def _raise(_codec: LibavCodec, _picture: av.VideoFrame | None) -> Sequence[Coded]:
+def _raise(_codec: LibavCodec, _picture: av.VideoFrame | None) -> Sequence[HardwarePacket]:
     raise ExternalError(1, "the GPU has fallen off the bus")
 
 
-def _hang(_codec: LibavCodec, _picture: av.VideoFrame | None) -> Sequence[Coded]:
+def _hang(_codec: LibavCodec, _picture: av.VideoFrame | None) -> Sequence[HardwarePacket]:
     time.sleep(600)
     return []
 
 
-def _crash(_codec: LibavCodec, _picture: av.VideoFrame | None) -> Sequence[Coded]:
+def _crash(_codec: LibavCodec, _picture: av.VideoFrame | None) -> Sequence[HardwarePacket]:
     os.kill(os.getpid(), signal.SIGSEGV)
     return []
 
 
-def _exit(_codec: LibavCodec, _picture: av.VideoFrame | None) -> Sequence[Coded]:
+def _exit(_codec: LibavCodec, _picture: av.VideoFrame | None) -> Sequence[HardwarePacket]:
     os._exit(3)
 
 
-def _swallow(codec: LibavCodec, picture: av.VideoFrame | None) -> Sequence[Coded]:
+def _swallow(codec: LibavCodec, picture: av.VideoFrame | None) -> Sequence[HardwarePacket]:
     codec.encode(picture)
     return []
 
 
-def _lose(codec: LibavCodec, picture: av.VideoFrame | None) -> Sequence[Coded]:
+def _lose(codec: LibavCodec, picture: av.VideoFrame | None) -> Sequence[HardwarePacket]:
     """Lose every second picture."""
     coded = codec.encode(picture)
     return [one for one in coded if one.pts // 3000 % 2 == 0]
 
 
-def _green(codec: LibavCodec, picture: av.VideoFrame | None) -> Sequence[Coded]:
+def _green(codec: LibavCodec, picture: av.VideoFrame | None) -> Sequence[HardwarePacket]:
     """Show what an empty surface holds."""
     if picture is not None:
         for plane in picture.planes:
@@ -78,7 +78,7 @@ def _green(codec: LibavCodec, picture: av.VideoFrame | None) -> Sequence[Coded]:
     return codec.encode(picture)
 
 
-def _swap(codec: LibavCodec, picture: av.VideoFrame | None) -> Sequence[Coded]:
+def _swap(codec: LibavCodec, picture: av.VideoFrame | None) -> Sequence[HardwarePacket]:
     """Take one chroma plane for the other."""
     if picture is not None:
         u, v = bytes(picture.planes[1]), bytes(picture.planes[2])
@@ -87,12 +87,12 @@ def _swap(codec: LibavCodec, picture: av.VideoFrame | None) -> Sequence[Coded]:
     return codec.encode(picture)
 
 
-def _noise(codec: LibavCodec, picture: av.VideoFrame | None) -> Sequence[Coded]:
+def _noise(codec: LibavCodec, picture: av.VideoFrame | None) -> Sequence[HardwarePacket]:
     """Give bytes that are no pictures."""
     return [msgspec.structs.replace(one, data=os.urandom(len(one.data))) for one in codec.encode(picture)]
 
 
-def _damage(codec: LibavCodec, picture: av.VideoFrame | None) -> Sequence[Coded]:
+def _damage(codec: LibavCodec, picture: av.VideoFrame | None) -> Sequence[HardwarePacket]:
     """Give pictures that look like some, with other bytes in their middle."""
 
     def damaged(data: bytes) -> bytes:
@@ -102,46 +102,46 @@ def _damage(codec: LibavCodec, picture: av.VideoFrame | None) -> Sequence[Coded]
     return [msgspec.structs.replace(one, data=damaged(one.data)) for one in codec.encode(picture)]
 
 
-def _empty(codec: LibavCodec, picture: av.VideoFrame | None) -> Sequence[Coded]:
+def _empty(codec: LibavCodec, picture: av.VideoFrame | None) -> Sequence[HardwarePacket]:
     return [msgspec.structs.replace(one, data=b"") for one in codec.encode(picture)]
 
 
-def _huge(codec: LibavCodec, picture: av.VideoFrame | None) -> Sequence[Coded]:
+def _huge(codec: LibavCodec, picture: av.VideoFrame | None) -> Sequence[HardwarePacket]:
     """Give twenty times as many bits as were asked for; a decoder passes over them."""
     filler = b"\x00\x00\x00\x01\x0c" + b"\xff" * 25_000 + b"\x80"
     return [msgspec.structs.replace(one, data=one.data + filler) for one in codec.encode(picture)]
 
 
-def _backwards(codec: LibavCodec, picture: av.VideoFrame | None) -> Sequence[Coded]:
+def _backwards(codec: LibavCodec, picture: av.VideoFrame | None) -> Sequence[HardwarePacket]:
     return [msgspec.structs.replace(one, dts=-one.dts) for one in codec.encode(picture)]
 
 
-def _deaf(codec: LibavCodec, picture: av.VideoFrame | None) -> Sequence[Coded]:
+def _deaf(codec: LibavCodec, picture: av.VideoFrame | None) -> Sequence[HardwarePacket]:
     """Make no keyframe where one is asked for."""
     if picture is not None:
         picture.pict_type = 0
     return codec.encode(picture)
 
 
-def _other(codec: LibavCodec, picture: av.VideoFrame | None) -> Sequence[Coded]:
+def _other(codec: LibavCodec, picture: av.VideoFrame | None) -> Sequence[HardwarePacket]:
     """Say other parameter sets than at first."""
     sets = b"\x00\x00\x00\x01\x68\xee\x3c\x80"
     return [msgspec.structs.replace(one, data=sets + one.data) for one in codec.encode(picture)]
 
 
-WAYS: dict[str, Callable[[LibavCodec, av.VideoFrame | None], Sequence[Coded]]] = {
+WAYS: dict[str, Callable[[LibavCodec, av.VideoFrame | None], Sequence[HardwarePacket]]] = {
     "raise": _raise, "hang": _hang, "crash": _crash, "exit": _exit, "swallow": _swallow, "lose": _lose, "green": _green,
     "swap": _swap, "noise": _noise, "damage": _damage, "empty": _empty, "huge": _huge, "backwards": _backwards,
     "deaf": _deaf, "other": _other,
 }  # fmt: skip
 
 
-def open_(_kind: Kind, settings: VideoSettings) -> LibavCodec:
+def open_(_kind: EncoderKind, settings: VideoSettings) -> LibavCodec:
     """Open it, unless it goes wrong while it is opened."""
     way, at = sys.argv[1], int(sys.argv[2])
     match way:
         case "refuse":
-            raise HardwareFailed(Reason.CANNOT_OPEN, "OpenEncodeSessionEx failed: out of memory (10)")
+            raise HardwareFailed(EncoderFailure.CANNOT_OPEN, "OpenEncodeSessionEx failed: out of memory (10)")
         case "hang-open":
             time.sleep(600)
         case "crash-open":

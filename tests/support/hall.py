@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from config.state import VARIABLE as STATE
+from config.state import STATE_VARIABLE as STATE
 from devices.health.faults import Fault, HealthTracker
-from devices.health.log import HealthLog
+from devices.health.log_writer import HealthLog
 from devices.host.clock import SystemClock
 from devices.model.device import Device, DeviceKind, Mode
-from recorder.running.directory import VARIABLE as RUNTIME
+from recorder.running.runtime_directory import RUNTIME_VARIABLE as RUNTIME
 from tests.support import plugged, web
 from tests.support.web import Page
 

@@ -2,12 +2,12 @@
 
 import threading
 
-from devices.health.line import HealthLine, Kind, Level
+from devices.health.log_line import HealthLine, LogKind, LogLevel
 from devices.host.clock import Clock
 
 
 class Recorded:
-    """Implements devices.health.line.Record; `lines` are what it was told, in order."""
+    """Implements devices.health.log_line.HealthLogger; `lines` are what it was told, in order."""
 
     def __init__(self, clock: Clock) -> None:
         self.lines: list[HealthLine] = []
@@ -15,7 +15,14 @@ class Recorded:
         self._lock = threading.Lock()
 
     def __call__(
-        self, device: str, kind: Kind, reason: str = "", *, name: str = "", level: Level = Level.INFO, **detail: object
+        self,
+        device: str,
+        kind: LogKind,
+        reason: str = "",
+        *,
+        name: str = "",
+        level: LogLevel = LogLevel.INFO,
+        **detail: object,
     ) -> None:
         with self._lock:
             at = self._clock.now()
@@ -23,7 +30,7 @@ class Recorded:
                 HealthLine(at=at, device=device, name=name, level=level, kind=kind, reason=reason, detail=detail)
             )
 
-    def of(self, kind: Kind, device: str | None = None) -> list[HealthLine]:
+    def of(self, kind: LogKind, device: str | None = None) -> list[HealthLine]:
         """Return the lines of one kind, of one device if it is named."""
         with self._lock:
             return [line for line in self.lines if line.kind == kind and device in {None, line.device}]

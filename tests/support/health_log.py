@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from devices.health.line import PC, HealthLine, Kind, Level
+from devices.health.log_line import PC, HealthLine, LogKind, LogLevel
 from tests.support import command
 
 CAMERA, STICK = "046d:0825:CAM0001", "534d:2109@1-2"
@@ -27,7 +27,7 @@ def ago(
     *,
     device: str = CAMERA,
     name: str = "Rig Webcam",
-    level: Level = Level.INFO,
+    level: LogLevel = LogLevel.INFO,
     **detail: object,
 ) -> HealthLine:
     return HealthLine(at=NOW - span, device=device, name=name, level=level, kind=kind, reason=reason, detail=detail)
@@ -35,13 +35,21 @@ def ago(
 
 HOUR = timedelta(hours=1)
 LINES = (
-    ago(100 * HOUR, Kind.UNPLUGGED, "long ago", level=Level.WARN),
-    ago(5 * HOUR, Kind.PLUGGED, "plugged into port 1-2", device=STICK, name="MS2109 HDMI capture stick"),
-    ago(4 * HOUR, Kind.SAMPLE, level=Level.DEBUG, fps=29.97, rms_dbfs=[-20.0, -21.5]),
-    ago(3 * HOUR, Kind.DEGRADED, "it gives nothing", level=Level.ERROR, fault="no-data", after_s=0.7),
-    ago(2 * HOUR, Kind.RECOVERED, "it gives nothing", fault="no-data", lasted_s=3600.0),
-    ago(1 * HOUR, Kind.KERNEL, "usb 1-2: reset", device=STICK, name="", level=Level.WARN, advice="Try another cable."),
-    ago(HOUR / 2, Kind.WATCH_STARTED, device=PC, name=""),
+    ago(100 * HOUR, LogKind.UNPLUGGED, "long ago", level=LogLevel.WARN),
+    ago(5 * HOUR, LogKind.PLUGGED, "plugged into port 1-2", device=STICK, name="MS2109 HDMI capture stick"),
+    ago(4 * HOUR, LogKind.SAMPLE, level=LogLevel.DEBUG, fps=29.97, rms_dbfs=[-20.0, -21.5]),
+    ago(3 * HOUR, LogKind.DEGRADED, "it gives nothing", level=LogLevel.ERROR, fault="no-data", after_s=0.7),
+    ago(2 * HOUR, LogKind.RECOVERED, "it gives nothing", fault="no-data", lasted_s=3600.0),
+    ago(
+        1 * HOUR,
+        LogKind.KERNEL,
+        "usb 1-2: reset",
+        device=STICK,
+        name="",
+        level=LogLevel.WARN,
+        advice="Try another cable.",
+    ),
+    ago(HOUR / 2, LogKind.WATCH_STARTED, device=PC, name=""),
 )
 
 

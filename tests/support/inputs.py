@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from capture.detectors.health import HealthContext, Patience
+from capture.detectors.source_health import HealthContext, Patience
 from capture.source import SAMPLE_RATE, AudioBlock, AudioSource, Samples
 from config.errors import DeviceError
 from devices.host.clock import NANOSECONDS

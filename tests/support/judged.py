@@ -1,10 +1,10 @@
 """Workers whose devices are judged as in a session, and never come back once they are lost."""
 
 from capture.detectors.audio_detectors import AudioDetectors
-from capture.detectors.health import HealthContext, Patience, SourceHealth
+from capture.detectors.source_health import HealthContext, Patience, SourceHealth
 from capture.detectors.video_detectors import VideoDetectors
 from capture.source import AudioBlock, AudioSource, Frame, VideoFormat, VideoSource
-from capture.sources.worker import AudioWorker, Located, SourceWorker, Supervision, VideoWorker
+from capture.sources.worker import AudioWorker, DeviceSupervision, LocatedDevice, SourceWorker, VideoWorker
 from devices.model.device import Device
 
 
@@ -17,7 +17,7 @@ class Nowhere:
     def reopened(self) -> None:
         """Nothing to note."""
 
-    def find(self) -> Located | None:
+    def find(self) -> LocatedDevice | None:
         return None
 
 
@@ -32,7 +32,7 @@ def judged_video(
         lambda _known: patience,
         context,
     )
-    return VideoWorker(source, context.clock, supervision=Supervision(Nowhere(), health)), health
+    return VideoWorker(source, context.clock, supervision=DeviceSupervision(Nowhere(), health)), health
 
 
 def judged_sound(
@@ -48,4 +48,4 @@ def judged_sound(
         lambda _known: patience,
         context,
     )
-    return SourceWorker(source, context.clock, supervision=Supervision(Nowhere(), health)), health
+    return SourceWorker(source, context.clock, supervision=DeviceSupervision(Nowhere(), health)), health

@@ -11,7 +11,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from recorder.disk.durable import Disk
+from recorder.disk.durable import DurableFiles
 from recorder.features.report import material, page
 from recorder.features.slides import chapters, frames
 from tests.support import archives, dossiers
@@ -24,7 +24,7 @@ LOADED = material, chapters, frames
 def work(root: Path, program: Path, step: int, *, until: str) -> None:
     """Begin, record and seal a session in the archive at `root`; `until` says on the way to what the kill comes."""
     killer = Killer(step)
-    archive = archives.archive_at(root, Disk(killer))
+    archive = archives.archive_at(root, DurableFiles(killer))
     killer.armed = until == "begin"
     context = archives.DERIVED if until == "derive" else archives.CONTEXT
     if until == "request":

@@ -11,11 +11,11 @@ from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
-from recorder.disk.durable import Disk
-from recorder.features.dossier import enclose
-from recorder.features.dossier.enclose import carried
-from recorder.features.dossier.linking import link
-from recorder.features.dossier.store import Dossier, amended
+from recorder.disk.durable import DurableFiles
+from recorder.features.dossier import packing
+from recorder.features.dossier.linking import link_request
+from recorder.features.dossier.packing import request_to_carry
+from recorder.features.dossier.store import Dossier, with_change
 from recorder.package.request import Request
 from tests.support import archives, dossiers
 from tests.support.killing import Killer, kill_before_each_step
@@ -24,20 +24,20 @@ from tests.support.killing import Killer, kill_before_each_step
 def link_in(root: Path, step: int) -> None:
     """Link the dossier in a copy of the office to its package; the kill comes on the way to either."""
     shutil.copytree(root.parent.with_suffix(".office"), root)
-    disk = Disk(killer := Killer(step))
-    enclose.Dossier = partial(Dossier, disk=disk)  # type: ignore[attr-defined, assignment]  # a name that it imports
+    disk = DurableFiles(killer := Killer(step))
+    packing.Dossier = partial(Dossier, disk=disk)  # type: ignore[attr-defined, assignment]  # a name that it imports
     dossier = Dossier(root / "permohonan" / dossiers.ID)
     (package,) = archives.archive_at(root).list()
-    taken = carried(dossier, dossier.read(), dossiers.OFFICE, history=True)
+    taken = request_to_carry(dossier, dossier.read(), dossiers.OFFICE, history=True)
     killer.armed = True
-    link(package.folder, taken, dossiers.RECEIVED + timedelta(days=9), disk)
+    link_request(package.folder, taken, dossiers.RECEIVED + timedelta(days=9), disk)
 
 
 def work(root: Path, step: int, until: str) -> None:
     """Make a dossier in `root`, and attach a sheet to it; `until` says on the way to what the kill comes."""
     killer = Killer(step)
     killer.armed = until == "make"
-    dossier = Dossier(root / "permohonan" / dossiers.ID, Disk(killer))
+    dossier = Dossier(root / "permohonan" / dossiers.ID, DurableFiles(killer))
     now = dossiers.RECEIVED + timedelta(minutes=5)
     dossier.make(dossiers.request(), [dossiers.paper(root / "meja")], now)
     killer.armed = until == "change"
@@ -45,7 +45,7 @@ def work(root: Path, step: int, until: str) -> None:
 
     def change(request: Request) -> Request:
         letters = (*request.letters, *dossier.keep([sheet], "disposition", request.letters, now))
-        return amended(request, now, "attached", letters=letters)
+        return with_change(request, now, "attached", letters=letters)
 
     if until == "change":
         dossier.change(change)

@@ -13,9 +13,9 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from recorder.archive.editing import add, edit
-from recorder.archive.rebuilding import settle_all
-from recorder.disk.durable import BeforeStep, Disk
+from recorder.archive.correction import add_files, edit_package
+from recorder.archive.package_draft import settle_corrections
+from recorder.disk.durable import BeforeStep, DurableFiles
 from tests.support.archives import STARTED
 from tests.support.killing import Killer, kill_before_each_step
 
@@ -23,7 +23,7 @@ TITLE = "Rapat Senat Terbuka"
 ADDED = b"foto dari ponsel"
 
 
-class WithoutExchange(Disk):
+class WithoutExchange(DurableFiles):
     """A file system that cannot exchange two names."""
 
     def exchange(self, first: Path, second: Path) -> None:
@@ -39,8 +39,8 @@ class WithoutLinks(WithoutExchange):
         raise OSError(errno.EPERM, os.strerror(errno.EPERM), str(source))
 
 
-DISKS: Mapping[str, Callable[[BeforeStep], Disk]] = {
-    "exchange": Disk,
+DISKS: Mapping[str, Callable[[BeforeStep], DurableFiles]] = {
+    "exchange": DurableFiles,
     "renames": WithoutExchange,
     "copies": WithoutLinks,
 }
@@ -52,16 +52,16 @@ def package_in(root: Path) -> Path:
     return folder
 
 
-def curate(root: Path, what: str, disk: Disk) -> None:
+def curate(root: Path, what: str, disk: DurableFiles) -> None:
     """Do to the one package of the archive at `root` what is asked for."""
     if what == "settle":
-        settle_all(root, disk)
+        settle_corrections(root, disk)
     elif what == "edit":
-        edit(package_in(root), {"title": TITLE}, by="Siti", reason="salah ketik", now=STARTED, disk=disk)
+        edit_package(package_in(root), {"title": TITLE}, by="Siti", reason="salah ketik", now=STARTED, disk=disk)
     else:
         handed_in = root.parent / "IMG 0012.JPG"
         handed_in.write_bytes(ADDED)
-        add(package_in(root), [handed_in], by="Siti", now=STARTED, disk=disk)
+        add_files(package_in(root), [handed_in], by="Siti", now=STARTED, disk=disk)
 
 
 def work(root: Path, archive: Path, step: int, what: str, how: str) -> None:

@@ -9,9 +9,9 @@ import shutil
 import sys
 from pathlib import Path
 
-from recorder.disk.durable import Disk
-from recorder.recovery.find import apart, find
+from recorder.disk.durable import DurableFiles
 from recorder.recovery.recover import Recovery
+from recorder.recovery.unfinished import find_joinable, find_unfinished
 from tests.support import archives
 from tests.support.killing import Killer, kill_before_each_step
 from tests.support.simulated import SimulatedClock
@@ -22,12 +22,12 @@ def recover(template: Path, place: Path, step: int) -> None:
     shutil.copytree(template, place)
     killer = Killer(step)
     killer.armed = True
-    disk = Disk(killer)
+    disk = DurableFiles(killer)
     all_archives = [archives.archive_at(root, disk) for root in sorted(place.iterdir())]
     recovery = Recovery(all_archives, clock=SimulatedClock(), disk=disk)
-    for session in find(all_archives):
+    for session in find_unfinished(all_archives):
         recovery.recover(session)
-    for session in apart(all_archives):
+    for session in find_joinable(all_archives):
         recovery.recover(session)
 
 

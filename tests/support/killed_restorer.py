@@ -12,10 +12,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from recorder.disk.durable import Disk
+from recorder.disk.durable import DurableFiles
 from recorder.features.copies.folder import FolderTarget
-from recorder.features.copies.restoring import Restorer
-from recorder.package.verification import verify
+from recorder.features.copies.restoring import PackageRestorer
+from recorder.package.verification import verify_package
 from tests.support.archives import STARTED
 from tests.support.killing import Killer, kill_before_each_step
 
@@ -23,7 +23,7 @@ NO_EXCHANGE = "LIPUT_TEST_NO_EXCHANGE"
 """Set where the file system shall be one that cannot let two folders change their names."""
 
 
-class PoorDisk(Disk):
+class PoorDisk(DurableFiles):
     """A disk as FAT and some shares are."""
 
     def exchange(self, first: Path, second: Path) -> None:
@@ -34,10 +34,10 @@ def repair(root: Path, place: str, copies: Path, step: int) -> None:
     """Repair the package at `place` as `liput archive repair` does; the kill comes before the given step."""
     killer = Killer(step)
     killer.armed = True
-    disk = PoorDisk(killer) if os.environ.get(NO_EXCHANGE) else Disk(killer)
-    restorer = Restorer(root, disk, lambda: STARTED)
+    disk = PoorDisk(killer) if os.environ.get(NO_EXCHANGE) else DurableFiles(killer)
+    restorer = PackageRestorer(root, disk, lambda: STARTED)
     restorer.settle()
-    if problems := verify(root / place):
+    if problems := verify_package(root / place):
         restorer.restore(place, FolderTarget("nas", copies), problems)
 
 

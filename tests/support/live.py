@@ -13,8 +13,8 @@ from typing import Self
 from config.settings.secrets import StreamTarget, secret_url
 from devices.host.clock import SystemClock
 from recorder.live.destination import LiveDestination
-from recorder.live.kinds.hls import PLAYLIST, Playlist
-from recorder.live.reason import Reason, sentence
+from recorder.live.kinds.hls import PLAYLIST, HlsPlaylist
+from recorder.live.reason import DestinationFault, fault_sentence
 from tests.support.encoded import RATE, SmallEncoder
 from tests.support.recorded import PutsPackets
 
@@ -104,7 +104,7 @@ def agreed(destination: LiveDestination, events: Events) -> str | None:
     if not lost or status.reason is None or status.message is None:
         return None
     _, _, _, message, detail = lost[-1]
-    said = sentence(Reason(status.reason), destination.where, str(detail["detail"]))
+    said = fault_sentence(DestinationFault(status.reason), destination.where, str(detail["detail"]))
     return status.reason if (detail["reason"], status.message) == (status.reason, said) and said in message else None
 
 
@@ -141,6 +141,6 @@ def _probe(path: Path, *arguments: str) -> dict[str, list[dict[str, str]]]:
     return found
 
 
-def playlist(folder: Path) -> Playlist:
+def playlist(folder: Path) -> HlsPlaylist:
     file = folder / PLAYLIST
-    return Playlist.read(file.read_text()) if file.is_file() and not file.is_symlink() else Playlist()
+    return HlsPlaylist.read(file.read_text()) if file.is_file() and not file.is_symlink() else HlsPlaylist()

@@ -8,16 +8,16 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 
 from devices.host.clock import NANOSECONDS
-from devices.kernel.udev import Hub, PictureNode, Plugged, SoundInput, UsbDevice
+from devices.kernel.udev import SoundInput, UdevDevices, UsbDevice, UsbHub, VideoNode
 from devices.model.device import Device, Mode
-from devices.monitor.changes import Sight, sight
-from devices.monitor.modes import Offer
-from devices.monitor.monitor import Hotplug, NetlinkEvents
-from devices.monitor.snapshot import describe
-from devices.roles.matching import Binding, binding_of
+from devices.monitor.device_changes import DeviceSnapshot, make_snapshot
+from devices.monitor.modes import NodeCapabilities
+from devices.monitor.monitor import HotplugEvent, HotplugListener
+from devices.monitor.snapshot import make_devices
+from devices.roles.matching import RoleBinding, binding_of
 from tests.support.simulated import SimulatedClock
 
-OFFER = Offer(gives_pictures=True, is_receiver=False, modes=(Mode("MJPG", 1280, 720, (30.0,)),))
+OFFER = NodeCapabilities(gives_pictures=True, is_receiver=False, modes=(Mode("MJPG", 1280, 720, (30.0,)),))
 STICK = UsbDevice("534d", "2109", None, "", "USB Video", "MACROSILICON", 480_000_000, capabilities="aaaa")
 WEBCAM = UsbDevice("046d", "0825", "A1", "", "C270", "Logitech", 480_000_000, capabilities="bbbb")
 MICROPHONE = UsbDevice("0d8c", "0134", None, "", "USB PnP Audio Device", "C-Media", 12_000_000, capabilities="cccc")
@@ -34,7 +34,7 @@ class PortRoom:
 
     def __init__(self, *, sounding: Iterable[str] = ("534d", "0d8c"), bus: str = "pci-0000:00:14.0-usb2") -> None:
         self.plugs: dict[str, UsbDevice] = {}
-        self.hubs: dict[str, Hub] = {}
+        self.hubs: dict[str, UsbHub] = {}
         self.bus = bus
         self._sounding = set(sounding)
         self._numbers = itertools.count(2)
@@ -49,11 +49,11 @@ class PortRoom:
         """Pull out what is in `port`, and return it."""
         return self.plugs.pop(port)
 
-    def look(self) -> Sight:
+    def look(self) -> DeviceSnapshot:
         """Return what is plugged in now; a node's number is that of its plugging in."""
         there = sorted(self.plugs.values(), key=lambda usb: usb.port)
         pictures = tuple(
-            PictureNode(f"/dev/video{usb.devnum}", usb.product, usb.port, usb, gives_pictures=True)
+            VideoNode(f"/dev/video{usb.devnum}", usb.product, usb.port, usb, gives_pictures=True)
             for usb in there
             if usb.vid != MICROPHONE.vid
         )
@@ -62,8 +62,8 @@ class PortRoom:
             for usb in there
             if usb.vid in self._sounding
         )
-        found = Plugged(pictures, sounds, tuple(self.hubs.values()))
-        return sight(found, describe(found, {picture.node: OFFER for picture in pictures}))
+        found = UdevDevices(pictures, sounds, tuple(self.hubs.values()))
+        return make_snapshot(found, make_devices(found, {picture.node: OFFER for picture in pictures}))
 
     def devices(self) -> list[Device]:
         """Return what is plugged in now."""
@@ -83,19 +83,19 @@ def furnished() -> PortRoom:
     return room
 
 
-def given_roles(devices: Iterable[Device], **ids: str) -> dict[str, Binding]:
+def given_roles(devices: Iterable[Device], **ids: str) -> dict[str, RoleBinding]:
     """Return roles given to devices, by the ids of these."""
     by_id = {device.id: device for device in devices}
     return {role: binding_of(by_id[device_id], GIVEN_AT) for role, device_id in ids.items()}
 
 
-class Script(NetlinkEvents):
+class Script(HotplugListener):
     """Messages at their times, and what is to be done at a time.
 
     `over` is set some seconds after all has been taken; from then on `wait` waits until it is woken.
     """
 
-    def __init__(self, clock: SimulatedClock, *items: tuple[float, Hotplug | Act | OSError]) -> None:
+    def __init__(self, clock: SimulatedClock, *items: tuple[float, HotplugEvent | Act | OSError]) -> None:
         self._clock = clock
         self._began_ns = clock.now_ns()
         self._items = deque(sorted(items, key=lambda item: item[0]))
@@ -104,7 +104,7 @@ class Script(NetlinkEvents):
         self.over = threading.Event()
         self.is_closed = False
 
-    def wait(self, timeout_s: float | None) -> list[Hotplug]:
+    def wait(self, timeout_s: float | None) -> list[HotplugEvent]:
         until_ns = None if timeout_s is None else self._clock.now_ns() + int(timeout_s * NANOSECONDS)
         while self._items and (until_ns is None or self._next_ns() <= until_ns):
             self._clock.advance_to(self._next_ns())

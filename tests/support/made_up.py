@@ -3,7 +3,7 @@
 import msgspec
 from playwright.sync_api import Page
 
-from agent.sessions.steering import SessionLine
+from agent.sessions.control import SessionLine
 from agent.web.api.state import troubles_of
 from tests.support.browser import Visit
 

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capture.source import SAMPLE_RATE
-from capture.synthetic.marks import BLOCKS, CHECK_BITS, LAMP, NUMBER, Area, number_bits
+from capture.synthetic.marks import BLOCKS, CHECK_BITS, LAMP, NUMBER, RelativeArea, number_bits
 
 type Luma = NDArray[np.uint8]
 
@@ -14,7 +14,7 @@ _WINDOW = SAMPLE_RATE // _BEEP_HZ * 4
 """Samples that are judged together: whole cycles of the beep."""
 
 
-def _levels(luma: Luma, area: Area, across: int) -> list[float]:
+def _levels(luma: Luma, area: RelativeArea, across: int) -> list[float]:
     """Return the mean level of the middle of each of `across` blocks side by side in `area`."""
     height, width = luma.shape
     top = area.top + 0.3 * (area.bottom - area.top)

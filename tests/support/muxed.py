@@ -9,14 +9,14 @@ import av
 import numpy as np
 from av.stream import Stream
 
-from capture.source import Matrix
-from config.settings.schema import Recording
+from capture.source import ColorMatrix
+from config.settings.schema import RecordingSettings
 from recorder.encode.encoder import AudioSettings, Encoder
 from recorder.encode.x264 import VIDEO_TIME_BASE, VideoSettings
 from recorder.model.marks import Mark
 from recorder.model.packet import EncodedPacket, Track, TrackId, sound_track
 from recorder.model.titles import chapters
-from recorder.recording.file import muxer_options
+from recorder.recording.mp4_file import muxer_options
 from tests.support import media
 
 FRAGMENTED = "delay_moov+skip_trailer"
@@ -48,7 +48,7 @@ class Coded:
     ) -> None:
         sound = AudioSettings(channels, 64_000)
         self.encoder = Encoder(
-            VideoSettings(320, 180, rate, Matrix.BT601, 400_000, 400_000, keyframe_s=1.0) if video else None,
+            VideoSettings(320, 180, rate, ColorMatrix.BT601, 400_000, 400_000, keyframe_s=1.0) if video else None,
             sound if audio else None,
             {name: AudioSettings(1, 48_000) for name in own},
         )
@@ -96,7 +96,7 @@ def mux(
     end_s: float = 0.0,
 ) -> Path:
     """Write `packets` by FFmpeg's muxer with the options of a recording, and `flags`."""
-    options = muxer_options(Recording().fragment_s) | {"movflags": flags}
+    options = muxer_options(RecordingSettings().fragment_s) | {"movflags": flags}
     with av.open(str(path), "w", format="mp4", options=options) as container:
         streams = {
             track: container.add_stream_from_template(template, opaque=True) for track, template in templates.items()

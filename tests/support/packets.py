@@ -8,7 +8,7 @@ from fractions import Fraction
 import av
 import numpy as np
 
-from capture.source import Matrix
+from capture.source import ColorMatrix
 from recorder.encode.encoder import AudioSettings, Encoder
 from recorder.encode.x264 import VIDEO_TIME_BASE, VideoSettings
 from recorder.model.packet import EncodedPacket, Track
@@ -23,7 +23,7 @@ class Reel:
     def __init__(self, seconds: int) -> None:
         self.seconds = seconds
         settings = VideoSettings(
-            160, 90, Fraction(RATE), Matrix.BT601, 200_000, 200_000, preset="ultrafast", keyframe_s=1.0
+            160, 90, Fraction(RATE), ColorMatrix.BT601, 200_000, 200_000, preset="ultrafast", keyframe_s=1.0
         )
         self.encoder = Encoder(settings, AudioSettings(1, 64_000))
         noise = np.random.default_rng(4)

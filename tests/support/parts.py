@@ -22,7 +22,7 @@ STARTERS = (
     "capture.synthetic",
     "multiprocessing",
     "playwright",
-    "recorder.features.conference.bus",
+    "recorder.features.conference.sound",
     "recorder.encode.encoder",
     "recorder.encode.hardware_probe",
     "recorder.encode.hardware_process",

@@ -5,23 +5,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capture.compose.layout import Rect
-from capture.media.pictures import plane_views, tagged
-from capture.source import Matrix
+from capture.media.pictures import plane_views, tag_frame
+from capture.source import ColorMatrix
 
 type Samples = tuple[NDArray[np.uint8], ...]
 
 
-def plain(width: int, height: int, level: int, matrix: Matrix = Matrix.BT601) -> av.VideoFrame:
+def plain(width: int, height: int, level: int, matrix: ColorMatrix = ColorMatrix.BT601) -> av.VideoFrame:
     """Return a picture of one colour: luma `level`, chroma a little off it."""
-    frame = tagged(av.VideoFrame(width, height, "yuv420p"), matrix)
+    frame = tag_frame(av.VideoFrame(width, height, "yuv420p"), matrix)
     for plane, sample in zip(plane_views(frame), (level, 100, 150), strict=True):
         plane[:] = sample
     return frame
 
 
-def noise(width: int, height: int, seed: int, matrix: Matrix = Matrix.BT601) -> av.VideoFrame:
+def noise(width: int, height: int, seed: int, matrix: ColorMatrix = ColorMatrix.BT601) -> av.VideoFrame:
     """Return a picture in which each sample is another."""
-    frame = tagged(av.VideoFrame(width, height, "yuv420p"), matrix)
+    frame = tag_frame(av.VideoFrame(width, height, "yuv420p"), matrix)
     random = np.random.default_rng(seed)
     for plane in plane_views(frame):
         plane[:] = random.integers(16, 236, plane.shape)

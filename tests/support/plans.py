@@ -5,10 +5,10 @@ from typing import Any
 
 from config.settings.schema import Settings
 from config.settings.secrets import StreamTarget
-from devices.health.faults import HealthBoard
-from recorder.encode.hardware_opening import EncoderPlan
+from devices.health.faults import SessionDeviceHealth
+from recorder.encode.session_encoder import EncoderPlan
 from recorder.live_encode.headroom import SHARED, StreamPlan
-from recorder.package.manifest import SessionContext
+from recorder.package.metadata import SessionContext
 from recorder.session.plan import SessionPlan
 
 
@@ -23,7 +23,7 @@ def session_plan(**said: Any) -> SessionPlan:
         "storage": settings.storage,
         "recording": settings.recording,
         "context": SessionContext(),
-        "board": HealthBoard(),
+        "board": SessionDeviceHealth(),
         "isolate": False,
         "language": "id",
         "layout": settings.program.layout,

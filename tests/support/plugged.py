@@ -35,9 +35,9 @@ class Panel:
 def plug(monkeypatch: pytest.MonkeyPatch, *more: Device) -> FakeCamera:
     """Plug in CAMERA, and `more`, for as long as the test runs; return what its controls are."""
     camera, devices = FakeCamera(), [CAMERA, *more]
-    for place in ("agent.devices.gather", "agent.devices.page"):
+    for place in ("agent.devices.listing", "agent.devices.page"):
         monkeypatch.setattr(f"{place}.list_devices", lambda: list(devices))
-    monkeypatch.setattr("agent.devices.gather.server_inputs", list)
+    monkeypatch.setattr("agent.devices.listing.server_inputs", list)
     monkeypatch.setattr("agent.web.api.devices.ControlPanel", Panel(camera))
     return camera
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from agent.sessions.receiver import HOST
 from config.settings.secrets import StreamTarget, secret_url
-from devices.uplink.connecting import Patience
-from recorder.live.reach import try_port
+from devices.uplink.connecting import Deadline
+from recorder.live.reach import check_port
 from recorder.live.url import SrtUrl
 from tests.support.nginx_rtmp import NginxRtmp
 from tests.support.srt_peer import SrtPeer, free_udp_port
@@ -37,8 +37,8 @@ def _srt(folder: Path) -> Iterator[StreamTarget]:
     peer = SrtPeer(folder / "srt.ts", free_udp_port(), "listener")
     peer.start()
     try:
-        url, patience = SrtUrl(HOST, peer.port, "listener"), Patience.of(PATIENCE_S, threading.Event())
-        wait_for(lambda: try_port(url, patience) == "port-taken", what="it to listen")
+        url, patience = SrtUrl(HOST, peer.port, "listener"), Deadline.of(PATIENCE_S, threading.Event())
+        wait_for(lambda: check_port(url, patience) == "port-taken", what="it to listen")
         yield StreamTarget("srt", secret_url(f"srt://{HOST}:{peer.port}?latency=200"))
     finally:
         peer.stop()

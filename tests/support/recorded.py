@@ -8,20 +8,20 @@ from typing import Protocol
 import av
 import numpy as np
 
-from capture.source import Matrix, Samples
+from capture.source import ColorMatrix, Samples
 from config.errors import LiputError
-from config.settings.schema import Recording as RecordingSettings
+from config.settings.schema import RecordingSettings as RecordingSettings
 from devices.host.clock import Clock, SystemClock
 from recorder.archive.archive import Archive
 from recorder.encode.encoder import AudioSettings, Encoder
 from recorder.encode.x264 import VIDEO_TIME_BASE, VideoSettings
 from recorder.model.marks import Mark
 from recorder.model.packet import EncodedPacket, Track
-from recorder.package.manifest import Begun, SessionContext
-from recorder.package.work import WorkFolder
-from recorder.recording.file import Mp4File
-from recorder.recording.opening import Templates
-from recorder.recording.replica import Place, Replica
+from recorder.package.metadata import Begun, SessionContext
+from recorder.package.work_folder import WorkFolder
+from recorder.recording.mp4_file import Mp4File
+from recorder.recording.replica import Replica, ReplicaPlace
+from recorder.recording.replica_opener import Templates
 
 RATE = Fraction(30)
 FAST = RecordingSettings(sync_s=0.02)
@@ -54,7 +54,7 @@ class OneFile(Replica):
         clock = clock or SystemClock()
         begun = Begun(uuid="uuid", title="Rapat", started_at=clock.now(), host="host", context=SessionContext())
         super().__init__(
-            Place(Archive(path.parent, clock), WorkFolder(path.parent, begun)),
+            ReplicaPlace(Archive(path.parent, clock), WorkFolder(path.parent, begun)),
             file or Mp4File(path, templates, settings.fragment_s, made=clock.now(), is_live=not waits),
             clock=clock,
             settings=settings,
@@ -76,7 +76,7 @@ class OneFile(Replica):
 
 
 def encoder() -> Encoder:
-    return Encoder(VideoSettings(320, 180, RATE, Matrix.BT601, 400_000, 400_000), AudioSettings(2, 64_000))
+    return Encoder(VideoSettings(320, 180, RATE, ColorMatrix.BT601, 400_000, 400_000), AudioSettings(2, 64_000))
 
 
 def feed(encoder: Encodes, recording: PutsPackets, first: int, count: int) -> None:

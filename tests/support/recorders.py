@@ -7,8 +7,8 @@ from pathlib import Path
 
 import msgspec
 
-from devices.host.process_stat import process_started
-from recorder.running.directory import RecorderInfo
+from devices.host.process import process_started
+from recorder.running.runtime_directory import RecorderInfo
 from tests.support.waiting import wait_for
 
 

@@ -4,24 +4,24 @@ import json
 from pathlib import Path
 
 from recorder.archive.archive import Archive
-from recorder.disk.durable import Disk
+from recorder.disk.durable import DurableFiles
 from recorder.package.fixity import walk
-from recorder.package.manifest import Package, Recording
-from recorder.recovery.find import find
-from recorder.recovery.recover import Outcome, Recovery, State
+from recorder.package.metadata import Package, Recording
+from recorder.recovery.recover import Recovery, RecoveryOutcome, RecoveryState
+from recorder.recovery.unfinished import find_unfinished
 from tests.support import archives, media
 from tests.support.simulated import SimulatedClock
 
 
-def recover(*archives_: Archive, disk: Disk | None = None) -> list[Outcome]:
+def recover(*archives_: Archive, disk: DurableFiles | None = None) -> list[RecoveryOutcome]:
     recovery = Recovery(archives_, clock=SimulatedClock(), disk=disk)
-    return [recovery.recover(session) for session in find(archives_)]
+    return [recovery.recover(session) for session in find_unfinished(archives_)]
 
 
-def only(*archives_: Archive) -> tuple[Outcome, Package, Recording]:
+def only(*archives_: Archive) -> tuple[RecoveryOutcome, Package, Recording]:
     """Recover the one session there is; everything about its package must hold."""
     (outcome,) = recover(*archives_)
-    assert outcome.state is State.SEALED, outcome
+    assert outcome.state is RecoveryState.SEALED, outcome
     (package,) = [package for archive in archives_ for package in archive.list()]
     assert package.path == outcome.package
     checked(archives_[0], package)

@@ -5,15 +5,15 @@ from fractions import Fraction
 
 import av
 
-from capture.source import Matrix
+from capture.source import ColorMatrix
 from devices.host.clock import NANOSECONDS
 from recorder.encode.x264 import VideoSettings
-from recorder.features.load_shedding.ladder import Step
-from recorder.features.load_shedding.relief import SUBJECT, Relief, Viewers
+from recorder.features.load_shedding.load_shedder import SUBJECT, FrameFanout, LoadShedder
+from recorder.features.load_shedding.policy import SheddingStep
 from tests.support.simulated import SimulatedClock
 from tests.support.tracks import NotingEncoder
 
-SETTINGS = VideoSettings(320, 180, Fraction(30), Matrix.BT601, 400_000, 400_000)
+SETTINGS = VideoSettings(320, 180, Fraction(30), ColorMatrix.BT601, 400_000, 400_000)
 PICTURE = av.VideoFrame(16, 16, "yuv420p")
 
 
@@ -43,8 +43,8 @@ class Rig:
         self.told = Told()
         self.live: list[tuple[str, int]] = []
         """What the second encode was asked for, once for each change."""
-        self.viewers = Viewers(lambda *_: looks, lambda *_: looks, self.clock, self.simplify)
-        self.relief = Relief(settings, self.encoder, self.viewers, clock=self.clock, emit=self.told)
+        self.viewers = FrameFanout(lambda *_: looks, lambda *_: looks, self.clock, self.simplify)
+        self.relief = LoadShedder(settings, self.encoder, self.viewers, clock=self.clock, emit=self.told)
 
     def simplify(self, more_params: str, spacing: int) -> None:
         if self.live[-1:] != [(more_params, spacing)]:
@@ -69,7 +69,7 @@ def steep(rig: Rig, seconds: float = 0.6) -> None:
         rig.run(1 / 30, filled=0.3 + 0.03 * number)
 
 
-def until_taken(rig: Rig, step: Step, *, filled: float) -> None:
+def until_taken(rig: Rig, step: SheddingStep, *, filled: float) -> None:
     """Let so much wait until `step` is taken."""
     for _ in range(300):
         if step in rig.relief.taken:

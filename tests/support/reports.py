@@ -10,10 +10,10 @@ from PIL import Image, ImageDraw
 
 from config.settings.office import Office, StandardTime
 from devices.model.device import Device, DeviceKind
-from recorder.features.report.material import Levels, Material
-from recorder.package.manifest import AudioTrack, Chapter, Consent, Gap, MediaFile, Recording, Records, VideoTrack
+from recorder.features.report.material import ReportMaterial, SoundLevels
+from recorder.package.metadata import AudioTrack, Chapter, Consent, Gap, MediaFile, Recording, Records, VideoTrack
 from recorder.package.request import Procedure, Request, RequestRecord, Step, StepKind, StepState
-from recorder.package.wishes import ReportWishes
+from recorder.package.seal_options import ReportOptions
 
 STARTED = datetime(2026, 11, 24, 9, 0, tzinfo=timezone(timedelta(hours=7)))
 LENGTH_S = 3725.4
@@ -23,7 +23,7 @@ LONG_TITLE = (
     " Natalis ke-45 Universitas Contoh bersama Lembaga Kearsipan Daerah dan Perhimpunan Arsiparis se-Indonesia, yang"
     " Diselenggarakan secara Luring dan Daring bagi Seluruh Sivitas Akademika di Lingkungan "
 )[:299] + "X"
-WISHES = ReportWishes(
+WISHES = ReportOptions(
     address=("Biro Perencanaan, Kerja Sama, dan Humas", "Jl. Pendidikan No. 1, Kota Contoh 12345"),
     signers=("Koordinator PKIH", "Staf Humas"),
 )
@@ -32,10 +32,10 @@ _TALKS = ("Pembukaan", "Sambutan Wakil Rektor III", "Laporan panitia penyelengga
           "Hasil survei", "Tanya jawab", "Penutup")  # fmt: skip
 
 
-def material(title: str = TITLE, *, is_plain: bool = False, is_faulty: bool = False) -> Material:
+def material(title: str = TITLE, *, is_plain: bool = False, is_faulty: bool = False) -> ReportMaterial:
     """Return what a package says: an ordinary one has a request, chapters, and one source that was away."""
     files = ("data/media/program.mp4", *(f"data/media/{n}.mkv" for n in ("slides", "podium", "room") if is_faulty))
-    return Material(
+    return ReportMaterial(
         id="2026-11-24_0900_seminar-nasional-arsip-digital_3f2a91c0",
         recording=_recording(title, is_plain=is_plain, is_faulty=is_faulty),
         request=None if is_plain else _request(),
@@ -164,13 +164,13 @@ def _events(*, is_faulty: bool) -> list[dict[str, object]]:
     ]
 
 
-def _levels() -> Levels:
+def _levels() -> SoundLevels:
     chance = random.Random(3)
     rms = tuple(
         round(-22 + 6 * math.sin(point / 7) + chance.uniform(-5, 3) - (60 if 90 < point < 100 else 0), 1)
         for point in range(360)
     )
-    return Levels(step_s=LENGTH_S / 360, rms_dbfs=rms, peak_dbfs=tuple(round(min(-1.0, at + 12), 1) for at in rms))
+    return SoundLevels(step_s=LENGTH_S / 360, rms_dbfs=rms, peak_dbfs=tuple(round(min(-1.0, at + 12), 1) for at in rms))
 
 
 @cache

@@ -13,14 +13,14 @@ import numpy as np
 import simplejpeg  # type: ignore[import-untyped]  # ships no types
 from numpy.typing import NDArray
 
-from capture.detectors.health import HealthContext, Patience
+from capture.detectors.source_health import HealthContext, Patience
 from capture.detectors.video_detectors import VideoDetectors
 from capture.media.jpeg import JpegDecoder
-from capture.media.pictures import BySize
-from capture.source import Frame, Matrix, Size, VideoFormat, VideoSource
+from capture.media.pictures import SizeCache
+from capture.source import ColorMatrix, Frame, Size, VideoFormat, VideoSource
 from config.errors import DeviceError, MediaError
 from devices.health.faults import Fault, OnChange
-from devices.health.line import Record
+from devices.health.log_line import HealthLogger
 from devices.host.clock import NANOSECONDS
 from devices.model.device import Device, DeviceKind, Mode
 from devices.model.mode_choice import ChosenMode
@@ -135,7 +135,7 @@ class FakeCamera(VideoSource):
         self._size = size
         self._lost_s = lost_s
         self._signal = signal
-        self._decoders = BySize(*size, lambda *smaller: JpegDecoder(*size, *smaller))
+        self._decoders = SizeCache(*size, lambda *smaller: JpegDecoder(*size, *smaller))
         self.zero_ns = clock.now_ns()
 
     @property
@@ -147,7 +147,7 @@ class FakeCamera(VideoSource):
         if self.refuses:
             raise self.refuses
         self.zero_ns = self._clock.now_ns()
-        return VideoFormat(*self._size, Fraction(self._rate).limit_denominator(1001), Matrix.BT601)
+        return VideoFormat(*self._size, Fraction(self._rate).limit_denominator(1001), ColorMatrix.BT601)
 
     def read(self, timeout_s: float) -> Frame | None:
         deadline_s = self.seconds + timeout_s
@@ -187,7 +187,7 @@ class Watched:
         device: str = "046d:0825:CAM0001",
         patience: Patience | None = None,
         on_change: OnChange | None = None,
-        record: Record | None = None,
+        record: HealthLogger | None = None,
         rate: float = RATE,
         size: tuple[int, int] = (WIDTH, HEIGHT),
         lost_s: float | None = None,

@@ -6,19 +6,19 @@ import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from agent.daemon.own_command import OwnCommand
-from agent.schedule.decide import Run
-from agent.schedule.part import Schedule
-from agent.schedule.plan import Mode, Plan
-from agent.schedule.store import Plans, done_store
+from agent.daemon.command_child import CommandChild
+from agent.schedule.decide import RunningSession
+from agent.schedule.plan import Plan, PlanMode
+from agent.schedule.scheduler import Scheduler
+from agent.schedule.store import Plans, plan_record_store
 from config.errors import SessionError
-from config.locale.lookup import Words
+from config.locale.lookup import LocalizedText
 from config.settings.schema import Settings
 from config.settings.serving import ScheduleSettings
 from devices.host.clock import NANOSECONDS
-from recorder.control.spec import Spec
+from recorder.control.spec import RecorderSpec
 from recorder.model.status import SessionState
-from recorder.running.directory import RecorderFolder
+from recorder.running.runtime_directory import RecorderFolder
 from tests.support.calendars import MINUTE, plan
 from tests.support.simulated import BEGINNING, SimulatedClock
 from tests.support.waiting import wait_for
@@ -63,34 +63,34 @@ class Bench:
 
     folder: Path
     clock: SimulatedClock = field(default_factory=SimulatedClock)
-    specs: list[Spec] = field(default_factory=list)
+    specs: list[RecorderSpec] = field(default_factory=list)
     spawned: list[Spawned] = field(default_factory=list)
-    runs: list[Run] = field(default_factory=list)
+    runs: list[RunningSession] = field(default_factory=list)
     told_kinds: list[str] = field(default_factory=list)
-    notices: list[Words] = field(default_factory=list)
+    notices: list[LocalizedText] = field(default_factory=list)
     told: list[str] = field(default_factory=list)
     gate: threading.Event = field(default_factory=threading.Event)
     error: SessionError | None = None
     checked: list[Plan] = field(default_factory=list)
 
-    def schedule(self) -> Schedule:
+    def schedule(self) -> Scheduler:
         """Return a schedule as a daemon that has just begun has it."""
-        return Schedule(
+        return Scheduler(
             Settings(schedule=ScheduleSettings(mode="record")), self.clock, self.notify, self.told.append,
             self.spawn,  # type: ignore[arg-type]  # it stands for a recorder
-            lambda: self.runs, Plans(self.folder), done_store(self.folder), check=self.check,
+            lambda: self.runs, Plans(self.folder), plan_record_store(self.folder), check=self.check,
         )  # fmt: skip
 
-    def spawn(self, spec: Spec) -> Spawned:
+    def spawn(self, spec: RecorderSpec) -> Spawned:
         self.specs.append(spec)
         self.spawned.append(Spawned(len(self.specs), self.gate, self.error))
         return self.spawned[-1]
 
-    def notify(self, kind: str, _plan: Plan, words: Words) -> None:
+    def notify(self, kind: str, _plan: Plan, words: LocalizedText) -> None:
         self.told_kinds.append(kind)
         self.notices.append(words)
 
-    def check(self, one: Plan) -> OwnCommand:
+    def check(self, one: Plan) -> CommandChild:
         self.checked.append(one)
         return Checked()  # type: ignore[return-value]  # it stands for a process
 
@@ -100,7 +100,7 @@ class Bench:
     def kinds(self) -> list[str]:
         return list(self.told_kinds)
 
-    def ready(self, schedule: Schedule) -> None:
+    def ready(self, schedule: Scheduler) -> None:
         """Let the recorder that is being started be ready, and the schedule hear of it."""
         self.gate.set()
         beginning = schedule._beginning
@@ -108,9 +108,11 @@ class Bench:
         wait_for(lambda: beginning.is_over)
         if self.error is None:
             recorder = f"r{len(self.specs)}"
-            self.runs = [Run(recorder, beginning.plan.title, self.clock.now(), beginning.plan.id, SessionState.LIVE)]
+            self.runs = [
+                RunningSession(recorder, beginning.plan.title, self.clock.now(), beginning.plan.id, SessionState.LIVE)
+            ]
         schedule.look()
 
 
-def plan_in(minutes: float, mode: Mode = Mode.RECORD) -> Plan:
+def plan_in(minutes: float, mode: PlanMode = PlanMode.RECORD) -> Plan:
     return plan(starts_at=BEGINNING + minutes * MINUTE, mode=mode)

@@ -5,14 +5,14 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from agent.schedule.decide import Act, Kind, Rules, Run, decide, noted
-from agent.schedule.plan import Plan, begun_as
-from agent.schedule.store import Done, done_for
+from agent.schedule.decide import ActKind, LeadTimes, PlanAct, RunningSession, decide, with_act
+from agent.schedule.plan import Plan, session_hash
+from agent.schedule.store import PlanRecord, record_of
 from recorder.model.status import SessionState
 from tests.support.calendars import NINE
 
 BOOT = "boot-1"
-RULES = Rules(boot_id=BOOT)
+RULES = LeadTimes(boot_id=BOOT)
 
 
 @dataclass
@@ -21,34 +21,34 @@ class World:
 
     plans: list[Plan]
     now: datetime = NINE - timedelta(hours=1)
-    ledger: dict[str, Done] = field(default_factory=dict)
-    runs: list[Run] = field(default_factory=list)
-    acts: list[Act] = field(default_factory=list)
-    rules: Rules = RULES
+    ledger: dict[str, PlanRecord] = field(default_factory=dict)
+    runs: list[RunningSession] = field(default_factory=list)
+    acts: list[PlanAct] = field(default_factory=list)
+    rules: LeadTimes = RULES
 
-    def look(self) -> list[Act]:
+    def look(self) -> list[PlanAct]:
         """Decide, and do it; return what was done, but for the note of how long is recorded: nobody sees that."""
         before = len(self.acts)
         for act in decide(self.plans, self.ledger, self.runs, self.now, self.rules):
-            if act.kind is not Kind.NOTE_RECORDING:
+            if act.kind is not ActKind.NOTE_RECORDING:
                 self.acts.append(act)
-            self.ledger[act.plan.id] = noted(act, done_for(act.plan, self.ledger), self.now, self.rules)
+            self.ledger[act.plan.id] = with_act(act, record_of(act.plan, self.ledger), self.now, self.rules)
             self._do(act)
         return self.acts[before:]
 
-    def _do(self, act: Act) -> None:
+    def _do(self, act: PlanAct) -> None:
         match act.kind:
-            case Kind.ARM | Kind.RECORD:
-                state = SessionState.ARMED if act.kind is Kind.ARM else SessionState.LIVE
+            case ActKind.ARM | ActKind.RECORD:
+                state = SessionState.ARMED if act.kind is ActKind.ARM else SessionState.LIVE
                 recorder = f"r{len(self.acts)}"
-                self.runs.append(Run(recorder, act.plan.title, self.now, act.plan.id, state))
-                note = Act(Kind.NOTE_RECORDER, act.plan, recorder)
-                done = noted(note, done_for(act.plan, self.ledger), self.now, self.rules)
-                begun = {"begun_as": begun_as(act.plan), "begun_for": act.plan.starts_at}
+                self.runs.append(RunningSession(recorder, act.plan.title, self.now, act.plan.id, state))
+                note = PlanAct(ActKind.NOTE_RECORDER, act.plan, recorder)
+                done = with_act(note, record_of(act.plan, self.ledger), self.now, self.rules)
+                begun = {"begun_as": session_hash(act.plan), "begun_for": act.plan.starts_at}
                 self.ledger[act.plan.id] = msgspec.structs.replace(done, **begun)
-            case Kind.START:
+            case ActKind.START:
                 self.become(act.recorder, SessionState.LIVE)
-            case Kind.STOP | Kind.DISARM:
+            case ActKind.STOP | ActKind.DISARM:
                 self.runs = [run for run in self.runs if run.recorder != act.recorder]
             case _:
                 pass
@@ -56,7 +56,7 @@ class World:
     def become(self, recorder: str, state: SessionState | None) -> None:
         self.runs = [replace(run, state=state) if run.recorder == recorder else run for run in self.runs]
 
-    def go_on(self, until: datetime, step: timedelta = timedelta(seconds=30)) -> list[tuple[Kind, str]]:
+    def go_on(self, until: datetime, step: timedelta = timedelta(seconds=30)) -> list[tuple[ActKind, str]]:
         """Let time pass; return what was done meanwhile, with the word or the time that goes with it."""
         before = len(self.acts)
         while self.now < until:
@@ -65,5 +65,5 @@ class World:
         return [(act.kind, act.word or f"{act.before_s:g}") for act in self.acts[before:]]
 
 
-def begun(acts: list[Act]) -> list[Act]:
-    return [act for act in acts if act.kind in (Kind.ARM, Kind.RECORD)]
+def begun(acts: list[PlanAct]) -> list[PlanAct]:
+    return [act for act in acts if act.kind in (ActKind.ARM, ActKind.RECORD)]

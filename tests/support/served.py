@@ -13,9 +13,9 @@ from config.events import Event
 from devices.host.clock import SystemClock
 from recorder.control.server import ControlServer
 from recorder.model.status import SessionResult, SessionStatus
-from recorder.running import access, directory
-from recorder.running.directory import RecorderFolder
+from recorder.running import access, runtime_directory
 from recorder.running.protocol import encode
+from recorder.running.runtime_directory import RecorderFolder
 from tests.support.scripted_session import RESULT, ScriptedSession, unchanged
 
 
@@ -37,8 +37,8 @@ class ServedRecorder:
         self, title: str = "Rapat senat", change: Callable[[SessionStatus], SessionStatus] = lambda status: status
     ) -> None:
         clock = SystemClock()
-        self.info = directory.new_info(title, Path("/arsip"), clock.now())
-        self.folder = directory.make_folder(self.info, b"{}")
+        self.info = runtime_directory.new_recorder_info(title, Path("/arsip"), clock.now())
+        self.folder = runtime_directory.make_recorder_folder(self.info, b"{}")
         self.session = Told(change)
         self._server: ControlServer | None = ControlServer(self.folder.control, clock)
         self._server.start(self.session, unchanged)
@@ -80,10 +80,12 @@ class ServedRecorder:
 @contextmanager
 def hanging(title: str = "Rapat senat", clients: int = 0) -> Iterator[tuple[RecorderFolder, socket.socket]]:
     """Provide a recorder that hangs, and its socket: so many `clients` wait for it already, and nobody is answered."""
-    folder = directory.make_folder(directory.new_info(title, Path("/arsip"), SystemClock().now()), b"{}")
-    with closing(access.listen(folder.control)) as listener, ExitStack() as crowd:
+    folder = runtime_directory.make_recorder_folder(
+        runtime_directory.new_recorder_info(title, Path("/arsip"), SystemClock().now()), b"{}"
+    )
+    with closing(access.listen_at(folder.control)) as listener, ExitStack() as crowd:
         for _ in range(clients):
-            crowd.enter_context(closing(access.connect(folder.control, 60.0)))
+            crowd.enter_context(closing(access.connect_to(folder.control, 60.0)))
         try:
             yield folder, listener
         finally:

@@ -6,12 +6,12 @@ from pathlib import Path
 
 from capture.pacing import FastPace, Pace, RealPace
 from capture.source import AudioSource, VideoSource
-from capture.sources.kind import ChosenSource
+from capture.sources.source_kind import ChosenSource
 from capture.synthetic.audio import SyntheticAudio
 from capture.synthetic.video import SyntheticVideo
 from config.events import Event
 from config.settings.schema import BUILT_IN_PROFILES
-from devices.health.faults import HealthBoard
+from devices.health.faults import SessionDeviceHealth
 from devices.host.clock import SystemClock
 from recorder.archive.archive import Archive
 from recorder.model.packet import Track
@@ -56,7 +56,7 @@ class Room:
         self.archive = Archive(folder / "arsip", clock, reserve_bytes=1)
         self.events: list[Event] = []
         self.on_event: Callable[[Event], None] | None = None
-        self.board = HealthBoard()
+        self.board = SessionDeviceHealth()
         plan = session_plan(
             title="Rapat Senat",
             profile=PROFILE,

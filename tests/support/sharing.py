@@ -24,9 +24,9 @@ from tests.rig.vm import PATIENT, be_nice
 GUEST = "tests/rig/guest/"
 COMPUTING = (
     "tests/proofs/test_simulated_samples.py",
-    "tests/recorder/archive/test_deriving.py",
+    "tests/recorder/archive/test_derived_files.py",
     "tests/recorder/archive/test_killed",
-    "tests/recorder/features/dossier/test_enclose.py",
+    "tests/recorder/features/dossier/test_packing.py",
     "tests/recorder/mp4/test_finish",
     "tests/recorder/recovery/test_killed.py",
     "tests/recorder/features/report/",
@@ -45,7 +45,7 @@ LONG = (
 """Few tests, of which each runs a daemon, a browser, sessions: begun last, one file would be waited for at the end."""
 ALONE = (
     "tests/proofs/test_samples.py",
-    "tests/agent/checks/kinds/test_keys.py",
+    "tests/agent/checks/kinds/test_stream_keys.py",
     "tests/agent/test_demo.py",
     "tests/devices/health/test_others_load.py",
     "tests/recorder/session/test_session_armed.py",

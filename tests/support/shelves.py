@@ -13,8 +13,8 @@ from recorder.model import names
 from recorder.model.marks import Mark
 from recorder.package import bag
 from recorder.package.documents import bag_info
-from recorder.package.manifest import Addition, Chapter, MediaFile, Recording, RequestFacts
-from recorder.package.work import RECORDING_FILE
+from recorder.package.metadata import Addition, Chapter, MediaFile, Recording, RequestFacts
+from recorder.package.work_folder import RECORDING_FILE
 
 WORDS = (
     "rapat", "senat", "wisuda", "seminar", "kuliah", "umum", "pelantikan", "rektor", "fakultas", "teknik", "hukum",

@@ -9,16 +9,26 @@ import av
 import msgspec
 import numpy as np
 
-from agent.checks.check import Situation
+from agent.checks.check import CheckContext
 from capture.media.jpeg import JpegDecoder
-from capture.media.pictures import BySize
-from capture.source import SAMPLE_RATE, AudioBlock, AudioSource, Frame, Matrix, Samples, Size, VideoFormat, VideoSource
-from capture.sources.kind import Chosen, ChosenSource
+from capture.media.pictures import SizeCache
+from capture.source import (
+    SAMPLE_RATE,
+    AudioBlock,
+    AudioSource,
+    ColorMatrix,
+    Frame,
+    Samples,
+    Size,
+    VideoFormat,
+    VideoSource,
+)
+from capture.sources.source_kind import ChosenSource, ChosenSources
 from config.errors import LiputError
 from devices.host.clock import NANOSECONDS
 from devices.model.device import Device, DeviceKind
 from recorder.model.status import SessionStatus
-from recorder.session.request import Asked
+from recorder.session.request import SessionRequest
 from tests.support import situations
 from tests.support.scenes import HEIGHT, WIDTH
 
@@ -39,13 +49,13 @@ class Shown(VideoSource):
         self.is_open = False
         self._pictures = iter(pictures)
         self._refuses = refuses
-        self._decoders = BySize(WIDTH, HEIGHT, lambda *within: JpegDecoder(WIDTH, HEIGHT, *within))
+        self._decoders = SizeCache(WIDTH, HEIGHT, lambda *within: JpegDecoder(WIDTH, HEIGHT, *within))
 
     def open(self) -> VideoFormat:
         if self._refuses:
             raise self._refuses
         self.is_open = True
-        return VideoFormat(WIDTH, HEIGHT, Fraction(RATE), Matrix.BT601)
+        return VideoFormat(WIDTH, HEIGHT, Fraction(RATE), ColorMatrix.BT601)
 
     def read(self, timeout_s: float) -> Frame | None:
         picture = next(self._pictures, None)
@@ -95,18 +105,20 @@ def damaged(pictures: Iterable[bytes], every: int) -> Iterator[bytes]:
         yield picture if number % every else picture[: len(picture) // 2]
 
 
-def situation(*, held: Mapping[str, SessionStatus] = {}, quick: bool = False, asked: Asked | None = None) -> Situation:
+def situation(
+    *, held: Mapping[str, SessionStatus] = {}, quick: bool = False, asked: SessionRequest | None = None
+) -> CheckContext:
     """Return a situation of a session of little pictures."""
-    wanted = asked or Asked(title="Rapat")
+    wanted = asked or SessionRequest(title="Rapat")
     small = msgspec.structs.replace(wanted, profile=wanted.profile or "240p15")
     return situations.situation(small, held=held, quick=quick)
 
 
 def chooses(
     pictures: Sequence[tuple[VideoSource, Device | None]] = (), sounds: Sequence[tuple[AudioSource, Device | None]] = ()
-) -> Callable[[Situation], Chosen]:
+) -> Callable[[CheckContext], ChosenSources]:
     """Return what may stand for agent.checks.kinds.sources.choose: the session has these sources."""
-    chosen = Chosen(
+    chosen = ChosenSources(
         pictures=[ChosenSource(one.name, one, one.name, device=device) for one, device in pictures],
         sounds=[ChosenSource(one.name, one, one.name, device=device) for one, device in sounds],
     )

@@ -6,11 +6,11 @@ from typing import Protocol
 
 from recorder.live.destinations import Destinations
 from recorder.model.marks import Mark
-from recorder.model.packet import PROGRAM, EncodedPacket
+from recorder.model.packet import PROGRAM_TRACKS, EncodedPacket
 from recorder.recording.failover import Failover
-from recorder.recording.opening import Templates, TemplatesOf
+from recorder.recording.replica_opener import Templates, TemplatesOf
 from recorder.session import session
-from recorder.session.outputs import Outputs
+from recorder.session.outputs import SessionOutputs
 
 
 class Sink(Protocol):
@@ -23,7 +23,7 @@ class Sink(Protocol):
 def also_to(*makes: Callable[[Templates], Sink]) -> Iterator[None]:
     """Let each session that begins to record now give its program's packets to what `makes` return, too."""
 
-    class OutputsAndSinks(Outputs):
+    class OutputsAndSinks(SessionOutputs):
         def __init__(
             self,
             recording: Failover,
@@ -33,12 +33,12 @@ def also_to(*makes: Callable[[Templates], Sink]) -> Iterator[None]:
             live: Destinations,
         ) -> None:
             super().__init__(recording, form, templates_of, live=live)
-            program = {track: stream for track, stream in templates_of(form).items() if track in PROGRAM}
+            program = {track: stream for track, stream in templates_of(form).items() if track in PROGRAM_TRACKS}
             self._sinks = [make(program) for make in makes]
 
         def put(self, packet: EncodedPacket) -> None:
             super().put(packet)
-            if packet.track in PROGRAM:
+            if packet.track in PROGRAM_TRACKS:
                 for sink in self._sinks:
                     sink.put(packet)
 
@@ -52,4 +52,4 @@ def also_to(*makes: Callable[[Templates], Sink]) -> Iterator[None]:
     try:
         yield
     finally:
-        setattr(session, "Outputs", Outputs)  # noqa: B010
+        setattr(session, "Outputs", SessionOutputs)  # noqa: B010

@@ -4,28 +4,28 @@ import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from agent.checks.check import Progress, Situation
-from agent.checks.result import Result
+from agent.checks.check import CheckContext, CheckProgress
+from agent.checks.result import CheckResult
 from config.settings.schema import Settings
 from devices.host.clock import SystemClock
 from devices.model.device import Device
-from recorder.model.status import AFTER, SessionState, SessionStatus, SourceLine
-from recorder.running.client import Running
-from recorder.running.directory import RecorderFolder, new_info
-from recorder.session.request import Asked
+from recorder.model.status import STATES_AFTER, SessionState, SessionStatus, SourceLine
+from recorder.running.client import RunningRecorder
+from recorder.running.runtime_directory import RecorderFolder, new_recorder_info
+from recorder.session.request import SessionRequest
 
 
 def situation(
-    asked: Asked | None = None,
+    asked: SessionRequest | None = None,
     settings: Settings | None = None,
     *,
     devices: Sequence[Device] = (),
     held: Mapping[str, SessionStatus | None] | None = None,
     quick: bool = True,
-) -> Situation:
+) -> CheckContext:
     """Return a situation of the profile that `asked` names; without it that of the settings."""
-    asked, settings = asked or Asked(title="Rapat"), settings or Settings()
-    return Situation(
+    asked, settings = asked or SessionRequest(title="Rapat"), settings or Settings()
+    return CheckContext(
         asked=asked,
         settings=settings,
         profile=settings.profile(asked.profile),
@@ -37,16 +37,16 @@ def situation(
     )
 
 
-def holding(sessions: Mapping[str, SessionStatus | None]) -> Sequence[Running]:
+def holding(sessions: Mapping[str, SessionStatus | None]) -> Sequence[RunningRecorder]:
     """Return the sessions that have something open, of some by their titles; None does not answer."""
     every = [runs(title, status) for title, status in sessions.items()]
-    return [one for one in every if one.state not in AFTER]
+    return [one for one in every if one.state not in STATES_AFTER]
 
 
-def runs(title: str, status: SessionStatus | None) -> Running:
+def runs(title: str, status: SessionStatus | None) -> RunningRecorder:
     """Return a session that runs, whose recorder cannot be asked anything."""
-    info = new_info(title, Path("/arsip"), SystemClock().now())
-    return Running(RecorderFolder(Path("/nowhere") / info.id), info, status)
+    info = new_recorder_info(title, Path("/arsip"), SystemClock().now())
+    return RunningRecorder(RecorderFolder(Path("/nowhere") / info.id), info, status)
 
 
 def session(state: SessionState, *sources: SourceLine) -> SessionStatus:
@@ -57,10 +57,10 @@ def session(state: SessionState, *sources: SourceLine) -> SessionStatus:
     )  # fmt: skip
 
 
-def unheard(_progress: Progress) -> None:
+def unheard(_progress: CheckProgress) -> None:
     """Take what a check says while it looks; nobody listens."""
 
 
-def codes(results: Sequence[Result]) -> list[tuple[str, str]]:
+def codes(results: Sequence[CheckResult]) -> list[tuple[str, str]]:
     """Return the name and the code of each result."""
     return [(result.name, result.code) for result in results]

@@ -26,10 +26,10 @@ def on_a_thread(act):
 if len(sys.argv) > 1:  # not before: the code may lie in root's home, where others read nothing
     be_user(int(sys.argv[1]))
     own_its_figures()
-may, got = priority.allowed(), priority.ask()
+may, got = priority.permitted_priority(), priority.request_priority()
 nice = on_a_thread(lambda: os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
 policy = os.sched_getscheduler(0)
-sound = priority.ask_for_sound()
+sound = priority.request_audio_priority()
 policies = [policy, os.sched_getscheduler(0), on_a_thread(lambda: os.sched_getscheduler(0))]
 print(json.dumps(msgspec.to_builtins({"may": may, "got": got, "thread": nice, "sound": sound, "policies": policies})))
 """

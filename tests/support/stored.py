@@ -11,17 +11,17 @@ from typing import Any
 
 from config.errors import LiputError
 from config.events import Event
-from config.settings.schema import Recording as RecordingSettings
-from config.settings.schema import Storage as StorageSettings
+from config.settings.schema import RecordingSettings as RecordingSettings
+from config.settings.schema import StorageSettings as StorageSettings
 from devices.host.clock import SystemClock
 from recorder.archive.archive import Archive
 from recorder.encode.encoder import Encoder
 from recorder.model.eventlog import EventLog
 from recorder.model.marks import Mark
 from recorder.model.packet import EncodedPacket, Track
-from recorder.package.manifest import RecordingFacts
+from recorder.package.metadata import RecordingFacts
 from recorder.recording.failover import Failover
-from recorder.recording.opening import StorageTask, StreamFormat
+from recorder.recording.replica_opener import StorageRequirements, StreamFormat
 from tests.support import archives
 from tests.support.recorded import encoder, feed
 from tests.support.timeline import offset_of
@@ -29,17 +29,17 @@ from tests.support.timeline import offset_of
 RATE = 30
 
 
-def storage_task(roots: Sequence[Archive], **more: Any) -> StorageTask:
+def storage_task(roots: Sequence[Archive], **more: Any) -> StorageRequirements:
     """Return the demands of a session of which a test says what matters to it."""
     said: dict[str, Any] = {
         "storage": StorageSettings(), "recording": RecordingSettings(), "bytes_per_s": 60_000, "title": "Rapat Senat",
         "started_at": archives.STARTED, "context": archives.CONTEXT,
     }  # fmt: skip
-    return StorageTask(archives=roots, **said | more)
+    return StorageRequirements(archives=roots, **said | more)
 
 
 class Disks:
-    """Stands for the module `os` in recorder.recording.file: what is below `hung` takes nothing any more."""
+    """Stands for the module `os` in recorder.recording.mp4_file: what is below `hung` takes nothing any more."""
 
     def __init__(self) -> None:
         self.hung: Path | None = None

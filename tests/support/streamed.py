@@ -4,13 +4,13 @@ import threading
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from agent.checks.check import Look, Progress, Situation
-from agent.checks.result import Result
-from agent.checks.situation import streams_of
+from agent.checks.check import CheckContext, CheckFunction, CheckProgress
+from agent.checks.context import streams_of
+from agent.checks.result import CheckResult
 from config.settings.loading import load_settings
 from devices.host.clock import SystemClock
 from recorder.model.status import SessionStatus
-from recorder.session.request import Asked
+from recorder.session.request import SessionRequest
 from tests.support.situations import holding
 
 
@@ -24,26 +24,26 @@ def streamed(
     held: Mapping[str, SessionStatus | None] | None = None,
     public: bool = False,
     quick: bool = False,
-) -> Situation:
+) -> CheckContext:
     """Return it; `settings` and `keys` are what the two files hold."""
     (folder / "liput.toml").write_text(settings)
     (folder / "keys.toml").touch(0o600)
     (folder / "keys.toml").write_text(keys)
     read = load_settings(folder / "liput.toml")
-    asked = Asked(title="Wisuda", streams=streams, conference=conference)
-    return Situation(
+    asked = SessionRequest(title="Wisuda", streams=streams, conference=conference)
+    return CheckContext(
         asked=asked, settings=read, profile=read.profile(), streams=streams_of(asked, read, is_planned=False),
         clock=SystemClock(), stop=threading.Event(), devices=list, held=holding(held or {}), public=public, quick=quick,
     )  # fmt: skip
 
 
-def looked(look: Look, situation: Situation) -> tuple[dict[str, Result], list[Progress]]:
+def looked(look: CheckFunction, situation: CheckContext) -> tuple[dict[str, CheckResult], list[CheckProgress]]:
     """Return what a check found, by name, and what it told meanwhile."""
-    told: list[Progress] = []
-    found: Iterable[Result] = list(look(situation, told.append))
+    told: list[CheckProgress] = []
+    found: Iterable[CheckResult] = list(look(situation, told.append))
     return {result.name: result for result in found}, told
 
 
-def codes(look: Look, situation: Situation) -> dict[str, str]:
+def codes(look: CheckFunction, situation: CheckContext) -> dict[str, str]:
     """Return the codes of what a check found, by name."""
     return {name: result.code for name, result in looked(look, situation)[0].items()}

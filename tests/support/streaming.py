@@ -4,7 +4,7 @@ import threading
 from pathlib import Path
 
 from capture.pacing import RealPace
-from capture.sources.kind import ChosenSource
+from capture.sources.source_kind import ChosenSource
 from capture.synthetic.audio import SyntheticAudio
 from capture.synthetic.video import SyntheticVideo
 from config.events import Event

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from recorder.running.directory import VARIABLE as RUNTIME
+from recorder.running.runtime_directory import RUNTIME_VARIABLE as RUNTIME
 from tests.support.command import LIPUT, environment
 from tests.support.recorders import kill_recorders
 

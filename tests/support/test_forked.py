@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from recorder.running.directory import VARIABLE as RUNTIME
+from recorder.running.runtime_directory import RUNTIME_VARIABLE as RUNTIME
 from tests.support import command, forked
 from tests.support.command import environment
 from tests.support.recorders import recorders

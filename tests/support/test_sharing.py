@@ -39,7 +39,7 @@ def test_machines_come_first_then_what_computes_then_lanes_then_what_is_measured
     ran = [line.split()[-1].partition("::")[0] for line in lines if "PASSED" in line]
     assert list(dict.fromkeys(ran)) == [
         "tests/rig/guest/test_in_machine.py", "tests/recorder/features/report/test_page.py",
-        "tests/recorder/mp4/test_finish.py", "tests/net/test_more.py",
+        "tests/recorder/mp4/test_finalize.py", "tests/net/test_more.py",
         "tests/recorder/live/kinds/test_srt_publish.py", "tests/net/test_few.py",
         "tests/recorder/session/test_session_armed.py", "tests/agent/test_more.py",
         "tests/agent/test_few.py", "tests/config/test_many.py",

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from devices.host.clock import NANOSECONDS
-from recorder.live.kind import Outcome, Report, Sent
+from recorder.live.kind import AttemptOutcome, ChildReport, LinkReport
 from tests.support.simulated import SimulatedClock
 
 FLV_HEADER, TAG_HEADER, TAG_END = 13, 11, 4
@@ -63,12 +63,12 @@ class ThrottledChild:
     def now_s(self) -> float:
         return (self._clock.now_ns() - self._began_ns) / NANOSECONDS
 
-    def exchange(self, outbound: bytearray, timeout_s: float) -> Sequence[Report] | None:
+    def exchange(self, outbound: bytearray, timeout_s: float) -> Sequence[ChildReport] | None:
         if self.now_s >= self._until_s:
             self.over.set()
             time.sleep(0.01)
             outbound.clear()
-            return [Outcome()] if self.closed else []
+            return [AttemptOutcome()] if self.closed else []
         self._clock.advance_to(self._clock.now_ns() + round(timeout_s * NANOSECONDS))
         self._tick()
         if self._request is None:
@@ -79,20 +79,20 @@ class ThrottledChild:
         del outbound[:room]
         return [*self._begin(), *self._send(timeout_s)]
 
-    def _begin(self) -> list[Report]:
+    def _begin(self) -> list[ChildReport]:
         if self._has_begun or self._request is None:
             return []
         self._has_begun = True
         return ["connect", "live"]
 
-    def _send(self, passed_s: float) -> list[Report]:
+    def _send(self, passed_s: float) -> list[ChildReport]:
         self._allowance = min(self._allowance + self._bps(self.now_s) / 8 * passed_s, float(len(self._inside)))
         data = bytes(self._inside[: int(self._allowance)])
         del self._inside[: len(data)]
         self._allowance -= len(data)
         tags = self._tags.take(data)
         self.arrivals += [(self.now_s, at_s) for at_s, _ in tags]
-        return [Sent(tags[-1][0])] if tags else []
+        return [LinkReport(tags[-1][0])] if tags else []
 
     def close_input(self) -> None:
         self.closed = True

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import msgspec
 
-from recorder.package.manifest import Begun
-from recorder.package.work import BEGUN_FILE
+from recorder.package.metadata import Begun
+from recorder.package.work_folder import BEGUN_FILE
 from tests.support import media
 
 

@@ -9,20 +9,30 @@ from typing import cast
 import av
 import numpy as np
 
-from capture.media.pictures import tagged
-from capture.source import SAMPLE_RATE, AudioBlock, AudioSource, Frame, Matrix, Samples, Size, VideoFormat, VideoSource
+from capture.media.pictures import tag_frame
+from capture.source import (
+    SAMPLE_RATE,
+    AudioBlock,
+    AudioSource,
+    ColorMatrix,
+    Frame,
+    Samples,
+    Size,
+    VideoFormat,
+    VideoSource,
+)
 from capture.sources.source_queue import SourceQueue
 from capture.sources.worker import AudioWorker, OutageKind, SourceWorker, VideoWorker
 from config.errors import MediaError
 from config.events import Emit
-from config.settings.layouts import BUILT_IN_LAYOUTS, SINGLE, LayoutSettings, Program, Shape
+from config.settings.layouts import BUILT_IN_LAYOUTS, SINGLE, LayoutSettings, ProgramSettings, Shape
 from devices.host.clock import NANOSECONDS, Clock
 from recorder.encode.encoder import Encoder
 from recorder.encode.x264 import VIDEO_TIME_BASE, VideoSettings
 from recorder.model.packet import EncodedPacket, Track
 from recorder.program.mixer import SoundInput
-from recorder.program.scene import Appearance, Scene, Stage
-from recorder.program.sound_program import Bus, ProgramSound
+from recorder.program.program_audio import MixBus, ProgramAudio
+from recorder.program.scene import Appearance, Scene, SceneRenderer
 from recorder.program.timeline import RunContext, Timeline
 from recorder.program.video_input import VideoInput
 from recorder.program.video_track import ChooseSpacing, StaticFrameSkipper, VideoTrack
@@ -37,7 +47,7 @@ CAMERA_SIZE = 16, 16
 
 def numbered(number: int) -> av.VideoFrame:
     """Return a picture that says which one it is."""
-    picture = tagged(av.VideoFrame(*CAMERA_SIZE, "yuv420p"), Matrix.BT709)
+    picture = tag_frame(av.VideoFrame(*CAMERA_SIZE, "yuv420p"), ColorMatrix.BT709)
     picture.opaque = number
     return picture
 
@@ -81,7 +91,7 @@ SLATE = 1_000_000
 """The number of the picture that stands for a missing source."""
 
 
-class NumberedStage(Stage):
+class NumberedStage(SceneRenderer):
     """Has slates that are told from pictures by their number."""
 
     def __init__(self, inputs: Sequence[VideoInput], form: VideoFormat, appearance: Appearance) -> None:
@@ -230,9 +240,9 @@ class Rig:
         also: Callable[[av.VideoFrame, int], object] | None = None,
     ) -> VideoTrack:
         """Return the track that shows the first of `inputs`; the layouts "1" and "2" show one of them."""
-        form = VideoFormat(*CAMERA_SIZE, rate, Matrix.BT709)
+        form = VideoFormat(*CAMERA_SIZE, rate, ColorMatrix.BT709)
         layouts = {**BUILT_IN_LAYOUTS} | {one: LayoutSettings(kind=SINGLE, show=(one,)) for one in ("1", "2")}
-        stage = NumberedStage(inputs, form, Appearance(layouts, Program(), "Rapat", "id"))
+        stage = NumberedStage(inputs, form, Appearance(layouts, ProgramSettings(), "Rapat", "id"))
         self.scene = Scene(inputs, stage, SINGLE, run=self.run)
         self.scene.begin()
         return VideoTrack(
@@ -240,7 +250,7 @@ class Rig:
             also=also,
         )  # fmt: skip
 
-    def audio(self, blocks: Iterable[tuple[int, AudioBlock]], *, channels: int = 1, **script: bool) -> ProgramSound:
+    def audio(self, blocks: Iterable[tuple[int, AudioBlock]], *, channels: int = 1, **script: bool) -> ProgramAudio:
         """Return a track of sound, whose blocks are (when they arrive, block)."""
         return self.sound([(microphone("mimbar"), self.reader(blocks, **script))], channels=channels)
 
@@ -253,10 +263,10 @@ class Rig:
         inputs: Iterable[tuple[SoundInput, ScriptedQueue[AudioBlock]]],
         *,
         channels: int = 1,
-        bus: Bus | None = None,
-    ) -> ProgramSound:
+        bus: MixBus | None = None,
+    ) -> ProgramAudio:
         """Return the program's sound, made of several inputs."""
-        return ProgramSound(
+        return ProgramAudio(
             [(sound_input, audio_worker(queue, self.clock)) for sound_input, queue in inputs],
             self.encoder,
             self.run,

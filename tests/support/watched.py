@@ -1,11 +1,11 @@
 """The daemon's watch of devices over ports of a test's own: messages of the kernel replayed, and what is there then."""
 
-from devices.health.line import Record
+from devices.device_service import OnChange
+from devices.health.log_line import HealthLogger
 from devices.host.clock import Clock
 from devices.kernel.udev import UsbDevice
-from devices.monitor.changes import Sight
-from devices.monitor.monitor import DeviceMonitor, NetlinkEvents
-from devices.service import OnChange
+from devices.monitor.device_changes import DeviceSnapshot
+from devices.monitor.monitor import DeviceMonitor, HotplugListener
 from tests.support.looks import PortRoom
 from tests.support.netlink import Message, Netlink
 
@@ -19,14 +19,14 @@ class Ports:
         self.looks = 0
         self.opened = 0
 
-    def monitor(self, on_change: OnChange, clock: Clock, record: Record) -> DeviceMonitor:
+    def monitor(self, on_change: OnChange, clock: Clock, record: HealthLogger) -> DeviceMonitor:
         self.opened += 1
         return DeviceMonitor(on_change, clock=clock, record=record, look=self._look, events=self.events)
 
-    def events(self) -> NetlinkEvents:
-        return NetlinkEvents(self.netlink)
+    def events(self) -> HotplugListener:
+        return HotplugListener(self.netlink)
 
-    def _look(self) -> Sight:
+    def _look(self) -> DeviceSnapshot:
         self.looks += 1
         return self.room.look()
 

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from agent.daemon.parts import Part, Parts
-from agent.web.http.house import House
-from agent.web.http.token import Gate, read_token
-from agent.web.server import WebPart, read_place
-from config.settings.loading import SettingsInForce
+from agent.web.http.context import ApiContext
+from agent.web.http.token import Auth, read_token
+from agent.web.server import WebPart, read_page_address
+from config.settings.loading import CurrentSettings
 from config.settings.serving import WebSettings
 from devices.host.clock import SystemClock
-from recorder.running.directory import runtime_folder
+from recorder.running.runtime_directory import runtime_folder
 from tests.support import recorders
 from tests.support.waiting import wait_for
 
@@ -94,10 +94,10 @@ class Page:
         return int(self.raw(head.encode("latin-1")).split(b" ", 2)[1])
 
 
-def house(told: list[str], config_file: Path | None = None, **more: Any) -> House:
+def house(told: list[str], config_file: Path | None = None, **more: Any) -> ApiContext:
     """Return what the API works with, on this PC's own clock."""
     clock = SystemClock()
-    return House(gate=Gate(clock), clock=clock, settings=SettingsInForce(config_file), tell=told.append, **more)
+    return ApiContext(gate=Auth(clock), clock=clock, settings=CurrentSettings(config_file), tell=told.append, **more)
 
 
 @contextlib.contextmanager
@@ -120,7 +120,7 @@ def serving(
 
 def found(told: list[str] | None = None) -> Page:
     """Wait for the page of a daemon that runs."""
-    place = wait_for(read_place, what="a page")
+    place = wait_for(read_page_address, what="a page")
     assert place
     return Page(int(place.url.rstrip("/").rpartition(":")[2]), read_token(), [] if told is None else told)
 

@@ -3,8 +3,8 @@
 import platform
 from collections.abc import Iterator, Mapping
 
-from agent.checks.check import Check, Situation, Tell
-from agent.checks.result import Measured, Result, codes, found
+from agent.checks.check import Check, CheckContext, TellProgress
+from agent.checks.result import CheckResult, Measured, findings, make_result
 from config.locale.lookup import words
 from config.settings.quantities import brief_size
 from devices.health.computer import (
@@ -13,22 +13,22 @@ from devices.health.computer import (
     RUN,
     SYS,
     ComputerSample,
-    are_drivers_gone,
-    is_restart_asked_for,
-    others_load,
+    are_drivers_removed,
+    is_restart_required,
+    other_programs_load,
     read_sample,
     speed_limit,
     throttle_count,
 )
 from devices.host import priority
-from devices.host.awake import Awake, Held
-from devices.host.clock import SYNCHRONISED_WITHIN_S, most_off_s
-from devices.host.priority import NICE, REALTIME, Standing
-from recorder.running import directory
+from devices.host.clock import SYNCHRONISED_WITHIN_S, clock_error_s
+from devices.host.priority import NICE, REALTIME, ProcessPriority
+from devices.host.sleep_inhibitor import InhibitedEvent, SleepInhibitor
+from recorder.running import runtime_directory
 
 WORDS = words("check-computer")
 
-CODES = codes("check-computer")
+CODES = findings("check-computer")
 
 NAME = "pc"
 OVER_S = 1.0
@@ -39,14 +39,16 @@ LIMITED = 0.9
 BATTERY_LOW_PERCENT = 40.0
 """About an hour of recording on a laptop."""
 AWAKE_S = 3.0
-_AWAKE: Mapping[Held, str] = {"sleep": "may-sleep", "lid": "may-lid", "lock": "may-lock"}
+_AWAKE: Mapping[InhibitedEvent, str] = {"sleep": "may-sleep", "lid": "may-lid", "lock": "may-lock"}
 
 
-def look(situation: Situation, _tell: Tell) -> Iterator[Result]:
+def look(situation: CheckContext, _tell: TellProgress) -> Iterator[CheckResult]:
     """Yield results for this PC; none once `stop` is set."""
-    with Awake("Liput", "liput check", lambda _sentence: None) as awake:
+    with SleepInhibitor("Liput", "liput check", lambda _sentence: None) as awake:
         slowed = throttle_count(SYS)
-        load = others_load(OVER_S, situation.stop, [info.pid for _, info in directory.alive()])
+        load = other_programs_load(
+            OVER_S, situation.stop, [info.pid for _, info in runtime_directory.alive_recorders()]
+        )
         if load is None:
             return
         sample = read_sample()
@@ -54,13 +56,13 @@ def look(situation: Situation, _tell: Tell) -> Iterator[Result]:
         yield processor(load)
         yield heat(sample, slowed, throttle_count(SYS), speed_limit(SYS))
         yield power(sample)
-        yield clock(most_off_s())
-        yield precedence(priority.allowed())
+        yield clock(clock_error_s())
+        yield scheduling(priority.permitted_priority())
         yield from sleep(awake.refused(AWAKE_S))
     yield from restart()
 
 
-def memory(sample: ComputerSample) -> Result:
+def memory(sample: ComputerSample) -> CheckResult:
     """Judge the free memory."""
     free, total = brief_size(sample.memory_available), brief_size(sample.memory_total)
     is_low = sample.memory_available < LOW_MEMORY * sample.memory_total
@@ -68,7 +70,7 @@ def memory(sample: ComputerSample) -> Result:
     return _found("low-memory" if is_low else "ok", "memory", measured, f"{free} / {total}", free=free, total=total)
 
 
-def processor(load: Mapping[str, float]) -> Result:
+def processor(load: Mapping[str, float]) -> CheckResult:
     """Judge the processor time of other programs, in per cent by program name."""
     busiest = max(load, key=lambda name: load[name], default="")
     percent = round(min(100.0, sum(load.values())), 1)
@@ -77,7 +79,7 @@ def processor(load: Mapping[str, float]) -> Result:
     return _found(code, "processor", measured, f"{percent:.0f} %", percent=percent, program=busiest)
 
 
-def heat(sample: ComputerSample, before: int | None, after: int | None, limit: float | None) -> Result:
+def heat(sample: ComputerSample, before: int | None, after: int | None, limit: float | None) -> CheckResult:
     """Judge the heat: `before` and `after` count throttled cores, `limit` is the allowed share of full speed."""
     degrees = sample.temperature_c
     measured = {"temperature_c": degrees, "limit_percent": None if limit is None else round(100 * limit)}
@@ -90,7 +92,7 @@ def heat(sample: ComputerSample, before: int | None, after: int | None, limit: f
     return _found("ok", "heat", measured, "" if degrees is None else f"{degrees:.0f} °C")
 
 
-def power(sample: ComputerSample) -> Result:
+def power(sample: ComputerSample) -> CheckResult:
     """Judge the mains supply; a PC without a battery has one."""
     percent = sample.battery_percent
     measured = {"battery_percent": percent, "plugged_in": sample.plugged_in}
@@ -100,7 +102,7 @@ def power(sample: ComputerSample) -> Result:
     return _found(code, "power", measured, left="?" if percent is None else f"{percent:.0f} %")
 
 
-def clock(off_s: float | None) -> Result:
+def clock(off_s: float | None) -> CheckResult:
     """Judge the clock, which gives a session its times."""
     if off_s is None:
         return _found("clock-unknown", "clock")
@@ -108,7 +110,7 @@ def clock(off_s: float | None) -> Result:
     return _found(code, "clock", {"most_off_s": off_s}, f"± {off_s:.1g} s")
 
 
-def precedence(may: Standing) -> Result:
+def scheduling(may: ProcessPriority) -> CheckResult:
     """Judge the recorder's scheduling priority: niceness, and realtime for sound."""
     measured = {"nice": may.nice, "realtime": may.realtime}
     if may.nice > NICE:
@@ -116,7 +118,7 @@ def precedence(may: Standing) -> Result:
     return _found("ok" if may.realtime >= REALTIME else "ok-no-realtime", "priority", measured, f"nice {may.nice}")
 
 
-def sleep(refused: frozenset[Held] | None) -> Iterator[Result]:
+def sleep(refused: frozenset[InhibitedEvent] | None) -> Iterator[CheckResult]:
     """Judge whether the PC stays awake; `refused` events cannot be prevented, None: not known."""
     if refused is None:
         yield _found("sleep-unknown", "sleep")
@@ -126,18 +128,18 @@ def sleep(refused: frozenset[Held] | None) -> Iterator[Result]:
         yield _found("ok", "sleep")
 
 
-def restart() -> Iterator[Result]:
+def restart() -> Iterator[CheckResult]:
     """Judge whether the PC must restart first."""
-    if are_drivers_gone(MODULES, platform.release()):
+    if are_drivers_removed(MODULES, platform.release()):
         yield _found("drivers-gone", "restart")
-    elif is_restart_asked_for(RUN):
+    elif is_restart_required(RUN):
         yield _found("restart", "restart")
     else:
         yield _found("ok", "restart")
 
 
-def _found(code: str, what: str, measured: Measured | None = None, figure: str = "", **facts: object) -> Result:
-    return found(CODES, code, f"{NAME}: {what}", measured, figure=f": {figure}" if figure else "", **facts)
+def _found(code: str, what: str, measured: Measured | None = None, figure: str = "", **facts: object) -> CheckResult:
+    return make_result(CODES, code, f"{NAME}: {what}", measured, figure=f": {figure}" if figure else "", **facts)
 
 
 CHECKS = [Check(NAME, WORDS["this-pc"], look, CODES, place=70)]

@@ -10,14 +10,23 @@ from functools import partial
 
 import msgspec
 
-from agent.checks.check import Check, Progress, Situation, Tell
-from agent.checks.result import Measured, Result, codes, found
+from agent.checks.check import Check, CheckContext, CheckProgress, TellProgress
+from agent.checks.result import CheckResult, Measured, findings, make_result
 from config.errors import LiputError
 from config.locale.lookup import words
 from config.settings.schema import PRESETS, Profile
 from devices.host.clock import NANOSECONDS
 from devices.host.deadline import DeadlineTask
-from recorder.live_encode.headroom import SEPARATE, SPARE, Headroom, Measurement, Question, choose, remember, remembered
+from recorder.live_encode.headroom import (
+    SEPARATE,
+    SPARE,
+    Headroom,
+    HeadroomMeasurement,
+    HeadroomQuery,
+    choose_encode,
+    remember,
+    remembered,
+)
 
 WORDS = words("check-encoder")
 
@@ -29,18 +38,18 @@ LONGEST_S = 20.0
 USUAL_S = 8.0
 _POLL_S = 0.1
 
-CODES = codes("check-encoder")
+CODES = findings("check-encoder")
 
 
-def measure(situation: Situation, tell: Tell) -> Iterable[Result]:
+def measure(situation: CheckContext, tell: TellProgress) -> Iterable[CheckResult]:
     """Return whether this PC can encode the session's profile."""
     if situation.held:
-        return [found(CODES, "in-session", NAME, session=situation.held[0].info.title)]
+        return [make_result(CODES, "in-session", NAME, session=situation.held[0].info.title)]
     _, most = situation.settings.video.stream_range(situation.profile)
-    asked = Question(situation.profile, most)
+    asked = HeadroomQuery(situation.profile, most)
     if situation.quick:
         known = remembered(asked)
-        return [found(CODES, "not-known", NAME) if known is None else judge(situation, known)]
+        return [make_result(CODES, "not-known", NAME) if known is None else judge(situation, known)]
     file = situation.settings.file
     asked = msgspec.structs.replace(
         asked, videos=situation.asked.videos, settings=str(file) if file is not None else None
@@ -48,37 +57,37 @@ def measure(situation: Situation, tell: Tell) -> Iterable[Result]:
     try:
         return [_measure_now(situation, asked, tell)]
     except LiputError as error:
-        return [found(CODES, "not-measured", NAME, error=error.message)]
+        return [make_result(CODES, "not-measured", NAME, error=error.message)]
 
 
-def _measure_now(situation: Situation, asked: Question, tell: Tell) -> Result:
+def _measure_now(situation: CheckContext, asked: HeadroomQuery, tell: TellProgress) -> CheckResult:
     """Measure in a child process, which has ended on return. Raises LiputError."""
     clock, began_ns = situation.clock, situation.clock.now_ns()
-    measurement = Measurement()
+    measurement = HeadroomMeasurement()
     task = DeadlineTask(partial(measurement.run, asked), "check-headroom")
     try:
         while not (is_done := task.is_over):
             seconds = (clock.now_ns() - began_ns) / NANOSECONDS
             if seconds > LONGEST_S or clock.wait(situation.stop, _POLL_S):
                 break
-            tell(Progress(share=min(0.95, seconds / USUAL_S), doing=WORDS["measuring-the-encoder"]))
+            tell(CheckProgress(share=min(0.95, seconds / USUAL_S), doing=WORDS["measuring-the-encoder"]))
     finally:
         measurement.stop()
         task.wait(math.inf)
     if situation.stop.is_set():
-        return found(CODES, "cancelled", NAME)
+        return make_result(CODES, "cancelled", NAME)
     if not is_done:
-        return found(CODES, "not-done", NAME, {"longest_s": LONGEST_S})
+        return make_result(CODES, "not-done", NAME, {"longest_s": LONGEST_S})
     headroom = task.result()
     if not headroom.real_sources:
         remember(msgspec.structs.replace(asked, videos=None, settings=None), headroom)
     return judge(situation, headroom)
 
 
-def judge(situation: Situation, headroom: Headroom) -> Result:
+def judge(situation: CheckContext, headroom: Headroom) -> CheckResult:
     """Judge a measured headroom for the session."""
     settings = situation.settings
-    takes_two = bool(situation.streams) and choose(settings.video.stream_encode, headroom)[0] == SEPARATE
+    takes_two = bool(situation.streams) and choose_encode(settings.video.stream_encode, headroom)[0] == SEPARATE
     spare = headroom.spare if takes_two else headroom.spare_of_one
     fitting = lighter_profile(settings.profiles, situation.profile, 1 - spare)
     measured: Measured = {
@@ -97,7 +106,7 @@ def judge(situation: Situation, headroom: Headroom) -> Result:
     else:
         code = "too-slow" if fitting is not None else "nothing-fits"
     profile = situation.asked.profile or settings.video.profile
-    return found(CODES, code, NAME, measured, profile=profile, fitting=fitting)
+    return make_result(CODES, code, NAME, measured, profile=profile, fitting=fitting)
 
 
 def lighter_profile(profiles: Mapping[str, Profile], profile: Profile, taken: float) -> str | None:

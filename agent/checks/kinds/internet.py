@@ -4,15 +4,15 @@ import time
 from collections.abc import Iterable, Mapping
 from functools import partial
 
-from agent.checks.check import Check, Progress, Situation, Tell, side_by_side
-from agent.checks.result import Code, Result, codes, found
+from agent.checks.check import Check, CheckContext, CheckProgress, TellProgress, run_parallel
+from agent.checks.result import CheckFinding, CheckResult, findings, make_result
 from config.errors import LiputError, UsageError
 from config.locale.lookup import words
 from config.settings.quantities import brief_latency
 from config.settings.secrets import StreamTarget, stream_target
-from devices.uplink.connecting import NetworkTrouble, Patience, Trouble, missing
+from devices.uplink.connecting import Deadline, NetworkError, NetworkFault, missing_network
 from recorder.live.kind import LiveUrl, kind_of
-from recorder.live.reason import NotLive
+from recorder.live.reason import DestinationError
 from recorder.live.url import parse_live_url
 from recorder.model.status import DestinationLine
 
@@ -20,7 +20,7 @@ WORDS = words("check-internet")
 
 NAME = "internet"
 LONGEST_S, LONGEST_QUICK_S = 9.5, 4.0
-_NOT_THE_SERVER = (Trouble.NO_DNS, Trouble.UNKNOWN_HOST, Trouble.NO_ROUTE, Trouble.TIMEOUT)
+_NOT_THE_SERVER = (NetworkFault.NO_DNS, NetworkFault.UNKNOWN_HOST, NetworkFault.NO_ROUTE, NetworkFault.TIMEOUT)
 """Troubles that are not the server's fault if this PC has no network."""
 _FINE = {
     "live": WORDS["live"],
@@ -29,12 +29,12 @@ _FINE = {
     "connecting": WORDS["connecting"],
 }
 
-CODES = codes("network") | codes("check-internet")
+CODES = findings("network") | findings("check-internet")
 
 type Targets = Mapping[str, StreamTarget | LiputError]
 
 
-def targets_of(situation: Situation) -> Targets:
+def targets_of(situation: CheckContext) -> Targets:
     """Return the session's destinations by name, or the error of one."""
     found_: dict[str, StreamTarget | LiputError] = {target.name: target for target in situation.asked.targets}
     for name in situation.streams:
@@ -47,60 +47,64 @@ def targets_of(situation: Situation) -> Targets:
     return found_
 
 
-def look(situation: Situation, tell: Tell) -> Iterable[Result]:
+def look(situation: CheckContext, tell: TellProgress) -> Iterable[CheckResult]:
     """Return a result for each destination; all are tried at once."""
     targets = targets_of(situation)
     if not targets:
-        return [found(CODES, "none", NAME)]
+        return [make_result(CODES, "none", NAME)]
     held = {line.name: line for _, status in situation.statuses for line in status.destinations}
 
     def told(count: int) -> None:
-        tell(Progress(share=count / len(targets), doing=WORDS["tried"].filled({"count": count, "all": len(targets)})))
+        tell(
+            CheckProgress(
+                share=count / len(targets), doing=WORDS["tried"].filled({"count": count, "all": len(targets)})
+            )
+        )
 
     looks = {
         name: partial(_destination_result, situation, name, target, held.get(name)) for name, target in targets.items()
     }
-    return side_by_side(looks, situation.stop, told).values()
+    return run_parallel(looks, situation.stop, told).values()
 
 
 def _destination_result(
-    situation: Situation, name: str, target: StreamTarget | LiputError, held: DestinationLine | None
-) -> Result:
+    situation: CheckContext, name: str, target: StreamTarget | LiputError, held: DestinationLine | None
+) -> CheckResult:
     name = f"{NAME}: {name}"
     if isinstance(target, LiputError):
-        return found(CODES, "not-set-up", name, why=target.message, hint=target.hint)
+        return make_result(CODES, "not-set-up", name, why=target.message, hint=target.hint)
     if held is not None:
         if held.reason is None and (state := _FINE.get(held.state)):
-            return found(CODES, "held", name, state=state)
-        return found(CODES, "held-trouble", name, why=held.message or held.state)
+            return make_result(CODES, "held", name, state=state)
+        return make_result(CODES, "held-trouble", name, why=held.message or held.state)
     try:
         url = parse_live_url(target.url.reveal())
     except UsageError as error:
-        return found(CODES, "not-set-up", name, why=error.message, hint=error.hint)
-    patience = Patience.of(LONGEST_QUICK_S if situation.quick else LONGEST_S, situation.stop)
+        return make_result(CODES, "not-set-up", name, why=error.message, hint=error.hint)
+    patience = Deadline.of(LONGEST_QUICK_S if situation.quick else LONGEST_S, situation.stop)
     try:
         return _reach(name, url, target, patience)
-    except NotLive as error:
-        return found(CODES, str(error.reason), name, where=url.where)
-    except NetworkTrouble as error:
-        return trouble_found(CODES, name, url.where, error)
+    except DestinationError as error:
+        return make_result(CODES, str(error.reason), name, where=url.where)
+    except NetworkError as error:
+        return network_result(CODES, name, url.where, error)
 
 
-def _reach(name: str, url: LiveUrl, target: StreamTarget, patience: Patience) -> Result:
-    """Return a result if the server answers. Raises NetworkTrouble, NotLive and Stopped."""
+def _reach(name: str, url: LiveUrl, target: StreamTarget, patience: Deadline) -> CheckResult:
+    """Return a result if the server answers. Raises NetworkError, DestinationError and Stopped."""
     began = time.monotonic()
     reached = kind_of(url.scheme).reach(url, target.ca_file, patience)
     if reached != "ok":
-        return found(CODES, reached, name, where=url.where)
+        return make_result(CODES, reached, name, where=url.where)
     took_s = time.monotonic() - began
-    return found(CODES, reached, name, {"took_s": round(took_s, 3)}, where=url.where, took=brief_latency(took_s))
+    return make_result(CODES, reached, name, {"took_s": round(took_s, 3)}, where=url.where, took=brief_latency(took_s))
 
 
-def trouble_found(codes: Mapping[str, Code], name: str, where: str, error: NetworkTrouble) -> Result:
+def network_result(codes: Mapping[str, CheckFinding], name: str, where: str, error: NetworkError) -> CheckResult:
     """Return the result for a network error; a missing network of this PC comes first."""
-    lacking = missing() if error.trouble in _NOT_THE_SERVER else None
+    lacking = missing_network() if error.trouble in _NOT_THE_SERVER else None
     detail = f" ({error.detail})" if error.detail else ""
-    return found(codes, str(lacking or error.trouble), name, where=where, detail=detail)
+    return make_result(codes, str(lacking or error.trouble), name, where=where, detail=detail)
 
 
 CHECKS = [Check(NAME, WORDS["internet"], look, CODES, place=80, longest_s=12.0)]

@@ -5,15 +5,15 @@ from contextlib import closing, suppress
 from fractions import Fraction
 from functools import partial
 
-from agent.checks.check import Check, Progress, Situation, Tell
+from agent.checks.check import Check, CheckContext, CheckProgress, TellProgress
 from agent.checks.kinds import sources
-from agent.checks.kinds.sources import NotGiven
-from agent.checks.result import Result, codes, found
-from capture.detectors.health import SILENT_FRAMES, SILENT_S
-from capture.detectors.picture_measures import WITHIN, Glance, Seen
-from capture.media.preview import picture_of
+from agent.checks.kinds.sources import SourceFailure
+from agent.checks.result import CheckResult, findings, make_result
+from capture.detectors.picture_measures import PICTURE_CHECK_SIZE, PictureCheck, PictureCheckResult
+from capture.detectors.source_health import SILENT_FRAMES, SILENT_S
+from capture.media.preview import decode_jpeg
 from capture.source import SourceEnded, VideoSource
-from capture.sources.kind import ChosenSource
+from capture.sources.source_kind import ChosenSource
 from capture.sources.worker import VideoWorker
 from config.errors import LiputError, MediaError
 from config.locale.lookup import words
@@ -21,11 +21,11 @@ from devices.health.faults import Fault
 from devices.host.clock import NANOSECONDS
 from devices.model.device import DeviceKind
 from recorder.model.status import SourceLine
-from recorder.running.client import Running, look_once
+from recorder.running.client import RunningRecorder, fetch_preview
 
 WORDS = words("check-pictures")
 
-CODES = codes("check-source") | codes("check-pictures")
+CODES = findings("check-source") | findings("check-pictures")
 
 NAME = "picture"
 FIRST_PICTURE_S = 3.0
@@ -69,24 +69,24 @@ OF_FAULTS: Mapping[str, str] = {
 """Codes by the fault that a session reports of its source. Other faults do not concern the picture."""
 
 
-def look(situation: Situation, tell: Tell) -> Iterable[Result]:
+def look(situation: CheckContext, tell: TellProgress) -> Iterable[CheckResult]:
     """Return the results for each video source of the session."""
     try:
         chosen = sources.choose(situation)
     except LiputError as error:
-        return [sources.not_chosen(error, NAME, CODES)]
-    tell(Progress(share=0.1, doing=WORDS["opening-cameras"]))
-    ends_ns = sources.ends_ns(situation)
+        return [sources.choice_failure(error, NAME, CODES)]
+    tell(CheckProgress(share=0.1, doing=WORDS["opening-cameras"]))
+    ends_ns = sources.deadline_ns(situation)
     looks = {picture.name: partial(_source_results, situation, picture, ends_ns) for picture in chosen.pictures}
-    return sources.look_at_each(situation, NAME, looks, CODES)
+    return sources.inspect_each(situation, NAME, looks, CODES)
 
 
-def _source_results(situation: Situation, picture: ChosenSource[VideoSource], ends_ns: int) -> Sequence[Result]:
+def _source_results(situation: CheckContext, picture: ChosenSource[VideoSource], ends_ns: int) -> Sequence[CheckResult]:
     name, device = f"{NAME}: {picture.name}", picture.device
     is_camera = device is not None and device.kind is DeviceKind.CAMERA
-    if held := sources.held(situation, device):
+    if held := sources.holding_session(situation, device):
         return _session_results(name, picture.name, *held, is_camera=is_camera)
-    glance = Glance()
+    glance = PictureCheck()
     worker = VideoWorker(picture.source, situation.clock, supervision=picture.supervision)
     with closing(worker):
         form = worker.open()
@@ -94,21 +94,21 @@ def _source_results(situation: Situation, picture: ChosenSource[VideoSource], en
         is_h264 = (coded := picture.source.coded) is not None and coded.codec == "h264"
     seen = glance.seen()
     if situation.stop.is_set():
-        raise NotGiven("cancelled")
+        raise SourceFailure("cancelled")
     if seen is None:
-        raise NotGiven("damaged" if damaged else "no-picture", {"damaged": damaged})
+        raise SourceFailure("damaged" if damaged else "no-picture", {"damaged": damaged})
     every = {
         "width_px": form.width, "height_px": form.height, "rate_fps": round(float(form.rate), 2),
-        "first_picture_s": round(first_s, 2), "damaged": damaged, **measured(seen),
+        "first_picture_s": round(first_s, 2), "damaged": damaged, **picture_figures(seen),
     }  # fmt: skip
-    wrong = wrong_with(seen, is_camera=is_camera, damaged=damaged, predicts=is_h264)
-    return [found(CODES, code, name, every) for code in wrong or ["ok"]]
+    wrong = picture_faults(seen, is_camera=is_camera, damaged=damaged, predicts=is_h264)
+    return [make_result(CODES, code, name, every) for code in wrong or ["ok"]]
 
 
 def _watch(
-    worker: VideoWorker, glance: Glance, rate: Fraction, situation: Situation, ends_ns: int
+    worker: VideoWorker, glance: PictureCheck, rate: Fraction, situation: CheckContext, ends_ns: int
 ) -> tuple[int, float]:
-    """Inspect a source; return the number of damaged frames and the seconds to the first one. Raises NotGiven."""
+    """Inspect a source; return the number of damaged frames and the seconds to the first one. Raises SourceFailure."""
     clock, stop = situation.clock, situation.stop
     opened_ns = clock.now_ns()
     until_ns = min(opened_ns + round(FIRST_PICTURE_S * NANOSECONDS), ends_ns)
@@ -128,34 +128,36 @@ def _watch(
             until_ns = min(first_ns + round(LOOK_S * NANOSECONDS), ends_ns)
         try:
             if frame.timestamp_ns >= next_ns:
-                glance.see(worker.decode(frame, WITHIN), frame.timestamp_ns)
+                glance.see(worker.decode(frame, PICTURE_CHECK_SIZE), frame.timestamp_ns)
                 next_ns = frame.timestamp_ns + round(EVERY_S * NANOSECONDS)
         except MediaError:
             damaged += 1
     if worker.outage:
-        raise NotGiven("lost")
+        raise SourceFailure("lost")
     silent_s = (clock.now_ns() - last_ns) / NANOSECONDS
     if not stop.is_set() and silent_s > max(SILENT_S, SILENT_FRAMES / float(rate)):
-        raise NotGiven("no-picture", {"silent_s": round(silent_s, 1)})
+        raise SourceFailure("no-picture", {"silent_s": round(silent_s, 1)})
     return damaged, ((first_ns or clock.now_ns()) - opened_ns) / NANOSECONDS
 
 
-def _session_results(name: str, source: str, by: Running, line: SourceLine, *, is_camera: bool) -> Sequence[Result]:
+def _session_results(
+    name: str, source: str, by: RunningRecorder, line: SourceLine, *, is_camera: bool
+) -> Sequence[CheckResult]:
     """Return the results for a source that a session has open, from its status and its preview."""
     every: dict[str, str | float | bool | None] = {"held_by": by.info.title}
     if code := OF_FAULTS.get(line.health.fault or ""):
-        return [found(CODES, code, name, every, error=line.health.reason, hint="")]
-    glance = Glance()
+        return [make_result(CODES, code, name, every, error=line.health.reason, hint="")]
+    glance = PictureCheck()
     with suppress(LiputError):  # the status is enough
-        glance.see(picture_of(look_once(by.folder, source, PREVIEW_S)), 0)
+        glance.see(decode_jpeg(fetch_preview(by.folder, source, PREVIEW_S)), 0)
     wrong: list[str] = []
     if (seen := glance.seen()) is not None:
-        every |= measured(seen)
+        every |= picture_figures(seen)
         wrong = _image_faults(seen) if is_camera else []
-    return [found(CODES, code, name, every, session=by.info.title) for code in wrong or ["ok-held"]]
+    return [make_result(CODES, code, name, every, session=by.info.title) for code in wrong or ["ok-held"]]
 
 
-def wrong_with(seen: Seen, *, is_camera: bool, damaged: int, predicts: bool = False) -> list[str]:
+def picture_faults(seen: PictureCheckResult, *, is_camera: bool, damaged: int, predicts: bool = False) -> list[str]:
     """Return the codes of all faults seen; a fault that explains the others comes alone.
 
     A camera's picture must change; a capture card may show a still slide. H.264 (`predicts`) may repeat frames.
@@ -169,7 +171,7 @@ def wrong_with(seen: Seen, *, is_camera: bool, damaged: int, predicts: bool = Fa
     return (["damaged"] if damaged > MOST_DAMAGED else []) + (_image_faults(seen) if is_camera else [])
 
 
-def _image_faults(seen: Seen) -> list[str]:
+def _image_faults(seen: PictureCheckResult) -> list[str]:
     wrong = []
     if seen.light_luma < DARK:
         wrong.append("dark")
@@ -180,7 +182,7 @@ def _image_faults(seen: Seen) -> list[str]:
     return wrong
 
 
-def measured(seen: Seen) -> dict[str, str | float | bool | None]:
+def picture_figures(seen: PictureCheckResult) -> dict[str, str | float | bool | None]:
     """Return the figures in JSON types."""
     return {
         "pictures": seen.pictures,

@@ -4,27 +4,27 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing, suppress
 from functools import partial
 
-from agent.checks.check import Check, Progress, Situation, Tell
+from agent.checks.check import Check, CheckContext, CheckProgress, TellProgress
 from agent.checks.kinds import sources
-from agent.checks.kinds.sources import NotGiven
-from agent.checks.result import Measured, Result, codes, found
+from agent.checks.kinds.sources import SourceFailure
+from agent.checks.result import CheckResult, Measured, findings, make_result
 from capture.detectors.audio_detectors import DEAD_DB, HUM_DBFS, NOTHING_DBFS, SPEAKS_DBFS, mains_hz
-from capture.detectors.audio_measures import FLOOR_DBFS, Heard, Listening
+from capture.detectors.audio_measures import FLOOR_DBFS, SoundCheck, SoundCheckResult
 from capture.source import SAMPLE_RATE, AudioSource, SourceEnded
-from capture.sources.choice import NONE
-from capture.sources.kind import ChosenSource
+from capture.sources.source_kind import ChosenSource
+from capture.sources.source_selector import NONE
 from capture.sources.worker import AudioWorker, SourceWorker
 from config.errors import LiputError
 from config.locale.lookup import words
 from devices.health.faults import Fault
 from devices.host.clock import NANOSECONDS
 from recorder.model.status import SessionStatus, SoundLine, SourceLine
-from recorder.running.client import Running, ask
-from recorder.running.protocol import Status
+from recorder.running.client import RunningRecorder, send_command
+from recorder.running.protocol import StatusCommand
 
 WORDS = words("check-sounds")
 
-CODES = codes("check-source") | codes("check-sounds")
+CODES = findings("check-source") | findings("check-sounds")
 
 NAME = "sound"
 LISTEN_S = 3.0
@@ -48,42 +48,42 @@ OF_FAULTS: Mapping[str, str] = {
 }
 
 
-def listen(situation: Situation, tell: Tell) -> Iterable[Result]:
+def listen(situation: CheckContext, tell: TellProgress) -> Iterable[CheckResult]:
     """Return the results for each sound input of the session."""
     try:
         chosen = sources.choose(situation)
     except LiputError as error:
-        return [sources.not_chosen(error, NAME, CODES)]
+        return [sources.choice_failure(error, NAME, CODES)]
     if not chosen.sounds and situation.asked.audios != (NONE,):
-        return [found(CODES, "no-sound", NAME)]
-    tell(Progress(share=0.1, doing=WORDS["listening-say-something"]))
-    ends_ns = sources.ends_ns(situation)
+        return [make_result(CODES, "no-sound", NAME)]
+    tell(CheckProgress(share=0.1, doing=WORDS["listening-say-something"]))
+    ends_ns = sources.deadline_ns(situation)
     looks = {sound.name: partial(_input_results, situation, sound, ends_ns) for sound in chosen.sounds}
-    return sources.look_at_each(situation, NAME, looks, CODES)
+    return sources.inspect_each(situation, NAME, looks, CODES)
 
 
-def _input_results(situation: Situation, sound: ChosenSource[AudioSource], ends_ns: int) -> Sequence[Result]:
+def _input_results(situation: CheckContext, sound: ChosenSource[AudioSource], ends_ns: int) -> Sequence[CheckResult]:
     name = f"{NAME}: {sound.name}"
-    if held := sources.held(situation, sound.device):
+    if held := sources.holding_session(situation, sound.device):
         return _session_results(situation, name, sound.name, *held)
     worker = SourceWorker(sound.source, situation.clock, supervision=sound.supervision)
     with closing(worker):
         worker.open()
         heard = _listen(worker, sound.source.channels, situation, ends_ns)
     if situation.stop.is_set():
-        raise NotGiven("cancelled")
+        raise SourceFailure("cancelled")
     if heard is None:
-        raise NotGiven("no-data")
-    return [found(CODES, code, name, measured(heard)) for code in wrong_with(heard) or ["ok"]]
+        raise SourceFailure("no-data")
+    return [make_result(CODES, code, name, sound_figures(heard)) for code in sound_faults(heard) or ["ok"]]
 
 
-def _listen_s(situation: Situation) -> float:
+def _listen_s(situation: CheckContext) -> float:
     return QUICK_LISTEN_S if situation.quick else LISTEN_S
 
 
-def _listen(worker: AudioWorker, channels: int, situation: Situation, ends_ns: int) -> Heard | None:
+def _listen(worker: AudioWorker, channels: int, situation: CheckContext, ends_ns: int) -> SoundCheckResult | None:
     clock, stop, listen_s = situation.clock, situation.stop, _listen_s(situation)
-    listening = Listening(channels, mains_hz(situation.settings.devices.power_line_frequency))
+    listening = SoundCheck(channels, mains_hz(situation.settings.devices.power_line_frequency))
     until_ns = min(clock.now_ns() + round((FIRST_BLOCK_S + listen_s) * NANOSECONDS), ends_ns)
     left = round(listen_s * SAMPLE_RATE)
     while left > 0 and clock.now_ns() < until_ns and not stop.is_set():
@@ -95,11 +95,13 @@ def _listen(worker: AudioWorker, channels: int, situation: Situation, ends_ns: i
             left -= len(block.samples)
             listening.hear(block.samples)
     if worker.outage:
-        raise NotGiven("lost")
+        raise SourceFailure("lost")
     return listening.heard()
 
 
-def _session_results(situation: Situation, name: str, source: str, by: Running, line: SourceLine) -> Sequence[Result]:
+def _session_results(
+    situation: CheckContext, name: str, source: str, by: RunningRecorder, line: SourceLine
+) -> Sequence[CheckResult]:
     input_line, peak_dbfs = _peak_dbfs(situation, source, by)
     title = by.info.title
     every: Measured = {"held_by": title, "peak_dbfs": peak_dbfs}
@@ -107,12 +109,12 @@ def _session_results(situation: Situation, name: str, source: str, by: Running, 
     code = OF_FAULTS.get(line.health.fault or "")
     if code is None:
         if input_line is None:
-            raise NotGiven("no-data")
+            raise SourceFailure("no-data")
         code = "muted" if input_line.muted else "too-low" if peak_dbfs < SPEAKS_DBFS else "ok-held"
-    return [found(CODES, code, name, every, **facts)]
+    return [make_result(CODES, code, name, every, **facts)]
 
 
-def _peak_dbfs(situation: Situation, source: str, by: Running) -> tuple[SoundLine | None, float]:
+def _peak_dbfs(situation: CheckContext, source: str, by: RunningRecorder) -> tuple[SoundLine | None, float]:
     """Return the session's status line of an input, and its highest level over the listening time."""
     clock, status, line, highest = situation.clock, by.status, None, FLOOR_DBFS
     until_ns = clock.now_ns() + round(_listen_s(situation) * NANOSECONDS)
@@ -127,13 +129,13 @@ def _peak_dbfs(situation: Situation, source: str, by: Running) -> tuple[SoundLin
     return line, highest
 
 
-def _status(by: Running) -> SessionStatus | None:
+def _status(by: RunningRecorder) -> SessionStatus | None:
     with suppress(LiputError):
-        return ask(by.folder, Status()).status
+        return send_command(by.folder, StatusCommand()).status
     return None
 
 
-def wrong_with(heard: Heard) -> list[str]:
+def sound_faults(heard: SoundCheckResult) -> list[str]:
     """Return the codes of all faults heard; a fault that explains the others comes alone."""
     if heard.is_nothing:
         return ["nothing"]
@@ -150,7 +152,7 @@ def wrong_with(heard: Heard) -> list[str]:
     return wrong
 
 
-def measured(heard: Heard) -> Measured:
+def sound_figures(heard: SoundCheckResult) -> Measured:
     """Return the figures in JSON types."""
     return {
         "level_dbfs": round(heard.level_dbfs, 1),

@@ -6,23 +6,23 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from agent.checks.check import Check, Progress, Situation, Tell, side_by_side
-from agent.checks.result import Result, codes, found
-from config.errors import StorageError, Why
-from config.locale.lookup import Words, words
+from agent.checks.check import Check, CheckContext, CheckProgress, TellProgress, run_parallel
+from agent.checks.result import CheckResult, findings, make_result
+from config.errors import ErrorCause, StorageError
+from config.locale.lookup import LocalizedText, words
 from config.settings.quantities import brief_duration, brief_rate, brief_size
 from config.settings.schema import Settings
 from devices.host.clock import Clock
 from recorder.archive.archive import Archive, session_archives
-from recorder.archive.privacy import is_open
-from recorder.disk.forecast import INDEX_BYTES_PER_S, write_bps
-from recorder.disk.mounts import file_system_of
-from recorder.disk.place import MountMemory, nearest_existing
+from recorder.archive.permissions import is_world_readable
+from recorder.disk.archive_folder import MountMemory, nearest_existing
+from recorder.disk.forecast import INDEX_BYTES_PER_S, measure_write_bps
+from recorder.disk.mounts import file_system_kind
 from recorder.model.status import SessionState
 
 WORDS = words("check-storage")
 
-CODES = codes("check-storage")
+CODES = findings("check-storage")
 
 NAME = "storage"
 ANSWER_S, QUICK_ANSWER_S = 5.0, 2.5
@@ -36,7 +36,7 @@ ISOLATED_BYTES = 0.15
 """Bytes for each pixel of an iso recording, as cameras send it in MJPEG: 9 MB/s for 1080p30."""
 FAT = frozenset({"vfat", "msdos"})
 FAT_BYTES = 2**32 - 1
-_CODES: Mapping[Why, str] = {
+_CODES: Mapping[ErrorCause, str] = {
     "not-mounted": "not-mounted",
     "vanished": "not-mounted",
     "read-only": "read-only",
@@ -46,7 +46,7 @@ _RECORDS = (SessionState.LIVE, SessionState.DEGRADED, SessionState.SEALING)
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class StoragePlace:
     """A folder for sessions: free bytes, its disk's number and file system.
 
     `trouble` is the code of a fault; `bps` the measured speed; `is_open`: every user of the PC can read it.
@@ -67,7 +67,7 @@ class Place:
         return f"{NAME}: {self.root}"
 
 
-def look(situation: Situation, tell: Tell) -> Iterable[Result]:
+def look(situation: CheckContext, tell: TellProgress) -> Iterable[CheckResult]:
     """Return the results for each place, and for the room in all of them."""
     settings, asked = situation.settings, situation.asked
     reserve = settings.archive.reserve if asked.reserve is None else asked.reserve
@@ -75,14 +75,14 @@ def look(situation: Situation, tell: Tell) -> Iterable[Result]:
     memory = MountMemory() if settings.storage.must_be_mounted else None
     patience_s = QUICK_ANSWER_S if situation.quick else ANSWER_S
     looks = {archive.root: partial(_inspect, archive, memory) for archive in archives}
-    states = side_by_side(looks, situation.stop, longest_s=patience_s)
-    places = [states.get(archive.root) or Place(archive.root, archive.root, "hangs") for archive in archives]
+    states = run_parallel(looks, situation.stop, longest_s=patience_s)
+    places = [states.get(archive.root) or StoragePlace(archive.root, archive.root, "hangs") for archive in archives]
     if title := _recording_title(situation):
-        yield found(CODES, "recording", NAME, title=title)
+        yield make_result(CODES, "recording", NAME, title=title)
     else:
         places = [_with_speed(place, situation, tell, index / len(places)) for index, place in enumerate(places)]
     if settings.storage.mirror and len(archives) < 2:
-        yield found(CODES, "no-mirror", NAME)
+        yield make_result(CODES, "no-mirror", NAME)
     need = _bytes_per_s(situation)
     for place in places:
         yield from _judge(place, need, reserve, situation.planned_s)
@@ -91,7 +91,7 @@ def look(situation: Situation, tell: Tell) -> Iterable[Result]:
         yield from _room(usable, need, reserve, situation)
 
 
-def folder_state(root: Path, settings: Settings, clock: Clock) -> tuple[int, Result]:
+def folder_state(root: Path, settings: Settings, clock: Clock) -> tuple[int, CheckResult]:
     """Return the free bytes of a folder, and whether a session could be kept there; does not measure."""
     memory = MountMemory() if settings.storage.must_be_mounted else None
     place = _inspect(Archive(root, clock, settings.archive.reserve), memory)
@@ -100,12 +100,12 @@ def folder_state(root: Path, settings: Settings, clock: Clock) -> tuple[int, Res
     return place.free, next(_judge(place, need, settings.archive.reserve, None))
 
 
-def _recording_title(situation: Situation) -> str | None:
+def _recording_title(situation: CheckContext) -> str | None:
     recording = (title for title, status in situation.statuses if status.state in _RECORDS)
     return situation.silent_title or next(recording, None)
 
 
-def _bytes_per_s(situation: Situation) -> float:
+def _bytes_per_s(situation: CheckContext) -> float:
     """Return the bytes a second that a session writes to one disk, with its iso recordings."""
     profile, asked = situation.profile, situation.asked
     apart = len(asked.videos or (None,)) if asked.isolate else 0
@@ -116,7 +116,7 @@ def _bytes_per_s(situation: Situation) -> float:
 # Inspection
 
 
-def _inspect(archive: Archive, memory: MountMemory | None) -> Place:
+def _inspect(archive: Archive, memory: MountMemory | None) -> StoragePlace:
     root = archive.root
     try:
         if memory:
@@ -124,28 +124,28 @@ def _inspect(archive: Archive, memory: MountMemory | None) -> Place:
         free = archive.check()
         base = nearest_existing(Path(os.path.realpath(root)))
         disk = base.stat().st_dev
-        is_readable = is_open(root)
+        is_readable = is_world_readable(root)
     except StorageError as error:
-        return Place(root, root, _CODES.get(error.why, "unwritable"))
+        return StoragePlace(root, root, _CODES.get(error.why, "unwritable"))
     except OSError:
-        return Place(root, root, "unwritable")
-    return Place(root, base, free=free, disk=disk, kind=file_system_of(disk), is_open=is_readable)
+        return StoragePlace(root, root, "unwritable")
+    return StoragePlace(root, base, free=free, disk=disk, kind=file_system_kind(disk), is_open=is_readable)
 
 
-def _with_speed(place: Place, situation: Situation, tell: Tell, share: float) -> Place:
+def _with_speed(place: StoragePlace, situation: CheckContext, tell: TellProgress, share: float) -> StoragePlace:
     """Measure a place's speed; a disk that hangs or fails becomes its `trouble`."""
     if place.trouble is not None:
         return place
-    tell(Progress(share=share, doing=Words(f"menulis ke {place.root}", f"writing to {place.root}")))
+    tell(CheckProgress(share=share, doing=LocalizedText(f"menulis ke {place.root}", f"writing to {place.root}")))
     longest_s = QUICK_WRITE_S if situation.quick else WRITE_S
     patience_s = longest_s + (QUICK_ANSWER_S if situation.quick else ANSWER_S)
-    done = side_by_side({"": partial(_speed, place, longest_s, situation)}, situation.stop, longest_s=patience_s)
+    done = run_parallel({"": partial(_speed, place, longest_s, situation)}, situation.stop, longest_s=patience_s)
     return done.get("") or (place if situation.stop.is_set() else replace(place, trouble="hangs"))
 
 
-def _speed(place: Place, longest_s: float, situation: Situation) -> Place:
+def _speed(place: StoragePlace, longest_s: float, situation: CheckContext) -> StoragePlace:
     try:
-        return replace(place, bps=write_bps(place.base, longest_s, situation.stop))
+        return replace(place, bps=measure_write_bps(place.base, longest_s, situation.stop))
     except StorageError as error:
         return replace(place, trouble=_CODES.get(error.why, "unwritable"))
 
@@ -153,36 +153,36 @@ def _speed(place: Place, longest_s: float, situation: Situation) -> Place:
 # Judgement
 
 
-def _judge(place: Place, need: float, reserve: int, planned_s: float | None) -> Iterator[Result]:
+def _judge(place: StoragePlace, need: float, reserve: int, planned_s: float | None) -> Iterator[CheckResult]:
     if place.trouble is not None:
-        yield found(CODES, place.trouble, place.name, folder=place.root, reserve=brief_size(reserve))
+        yield make_result(CODES, place.trouble, place.name, folder=place.root, reserve=brief_size(reserve))
         return
     lasts_s = _room_of(place, reserve) / need
     measured = {"free_bytes": place.free, "lasts_s": round(lasts_s), "write_bps": place.bps and round(place.bps)}
     facts: dict[str, object] = {"folder": place.root, "free": brief_size(place.free), "need": brief_rate(need * 8)}
     is_well = True
     if place.kind in FAT and (planned_s is None or planned_s * need > FAT_BYTES):
-        yield found(CODES, "fat", place.name, measured, lasts=brief_duration(FAT_BYTES / need), **facts)
+        yield make_result(CODES, "fat", place.name, measured, lasts=brief_duration(FAT_BYTES / need), **facts)
         is_well = False
     if place.bps is not None and place.bps < ENOUGH * need * 8:
         code = "slow" if place.bps >= LEAST * need * 8 else "too-slow"
-        yield found(CODES, code, place.name, measured, speed=brief_rate(place.bps), **facts)
+        yield make_result(CODES, code, place.name, measured, speed=brief_rate(place.bps), **facts)
         is_well = False
     if place.is_open:
-        yield found(CODES, "open", place.name, measured, **facts)
+        yield make_result(CODES, "open", place.name, measured, **facts)
         is_well = False
     if is_well:
-        yield found(CODES, "ok", place.name, measured, lasts=brief_duration(lasts_s), **facts)
+        yield make_result(CODES, "ok", place.name, measured, lasts=brief_duration(lasts_s), **facts)
 
 
-def _room_of(place: Place, reserve: int) -> int:
+def _room_of(place: StoragePlace, reserve: int) -> int:
     room = max(0, place.free - reserve)
     return min(room, FAT_BYTES) if place.kind in FAT else room
 
 
-def _room(places: Sequence[Place], need: float, reserve: int, situation: Situation) -> Iterator[Result]:
+def _room(places: Sequence[StoragePlace], need: float, reserve: int, situation: CheckContext) -> Iterator[CheckResult]:
     """Yield whether a session fits; a mirrored one must fit into each of two places."""
-    disks: dict[int, Place] = {}
+    disks: dict[int, StoragePlace] = {}
     for place in places:
         disks.setdefault(place.disk, place)
     first, *others = disks.values()
@@ -196,12 +196,12 @@ def _room(places: Sequence[Place], need: float, reserve: int, situation: Situati
     lasts = brief_duration(lasts_s)
     if situation.planned_s is None:
         if lasts_s < LITTLE_S:
-            yield found(CODES, "little", NAME, measured, lasts=lasts)
+            yield make_result(CODES, "little", NAME, measured, lasts=lasts)
     elif lasts_s < situation.planned_s:
-        yield found(CODES, "short", NAME, measured, lasts=lasts, planned=brief_duration(situation.planned_s))
+        yield make_result(CODES, "short", NAME, measured, lasts=lasts, planned=brief_duration(situation.planned_s))
     elif rooms[0] < situation.planned_s:
         facts = {"folder": first.root, "lasts": brief_duration(rooms[0]), "next": others[0].root}
-        yield found(CODES, "goes-on", NAME, measured, **facts)
+        yield make_result(CODES, "goes-on", NAME, measured, **facts)
 
 
 CHECKS = [Check(NAME, WORDS["storage"], look, CODES, place=60, alone=True, longest_s=25.0)]

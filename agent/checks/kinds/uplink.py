@@ -5,23 +5,23 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from statistics import median
 
-from agent.checks.check import Check, Progress, Situation, Tell
-from agent.checks.kinds.internet import targets_of, trouble_found
-from agent.checks.result import Code, Result, Verdict, codes, found
+from agent.checks.check import Check, CheckContext, CheckProgress, TellProgress
+from agent.checks.kinds.internet import network_result, targets_of
+from agent.checks.result import CheckFinding, CheckResult, CheckVerdict, findings, make_result
 from agent.checks.uplink_verdict import NAME, fitting, judge, need_of
 from config.errors import LiputError, UsageError
-from config.locale.lookup import Words, words
+from config.locale.lookup import LocalizedText, words
 from config.settings.quantities import brief_rate, brief_size
 from config.settings.secrets import StreamTarget
 from devices.uplink import iperf3, librespeed
-from devices.uplink.connecting import NetworkTrouble, Stopped
-from devices.uplink.model import Budget
+from devices.uplink.connecting import Cancelled, NetworkError
+from devices.uplink.model import UplinkBudget
 from devices.uplink.server import parse_server
 from recorder.live.kind import kind_of
-from recorder.live.reason import Reason
-from recorder.live.trial import Trial, harmless, try_stream
+from recorder.live.reason import DestinationFault
+from recorder.live.stream_test import StreamTest, run_stream_test, test_target
 from recorder.live.url import parse_live_url
-from recorder.model.status import RECORDS
+from recorder.model.status import STATES_RECORDING
 
 WORDS = words("check-uplink")
 
@@ -31,13 +31,15 @@ _LIVE_RATE = 0.95
 _FELL_BEHIND_S = 2.0
 
 
-def _not_measured(code: Code) -> Code:
+def _not_measured(code: CheckFinding) -> CheckFinding:
     """Return the finding of a failed measurement as a warning: the session may stream elsewhere."""
-    reason = Words(*(f"{how}: {why}" for how, why in zip(("Tidak terukur", "Not measured"), code.reason, strict=True)))
-    return Code(Verdict.WARNING, reason, code.advice)
+    reason = LocalizedText(
+        *(f"{how}: {why}" for how, why in zip(("Tidak terukur", "Not measured"), code.reason, strict=True))
+    )
+    return CheckFinding(CheckVerdict.WARNING, reason, code.advice)
 
 
-CODES = {trouble: _not_measured(code) for trouble, code in codes("network").items()} | codes("check-uplink")
+CODES = {trouble: _not_measured(code) for trouble, code in findings("network").items()} | findings("check-uplink")
 
 _PHASES = {
     "reach": WORDS["asking-the-server"],
@@ -47,24 +49,24 @@ _PHASES = {
 }
 
 
-def look(situation: Situation, tell: Tell) -> Iterable[Result]:
+def look(situation: CheckContext, tell: TellProgress) -> Iterable[CheckResult]:
     """Measure as the settings say, and judge the result."""
     settings = situation.settings.check
     if settings.uplink == "none":
-        return [found(CODES, "off", NAME)]
+        return [make_result(CODES, "off", NAME)]
     for one in situation.held:
-        if one.status is None or (one.status.state in RECORDS and one.status.destinations):
-            return [found(CODES, "in-use", NAME, title=one.info.title or "liput record")]
+        if one.status is None or (one.status.state in STATES_RECORDING and one.status.destinations):
+            return [make_result(CODES, "in-use", NAME, title=one.info.title or "liput record")]
     return _test_streams(situation, tell) if settings.uplink == "ingest" else _measure(situation, tell)
 
 
-def wants_conference(situation: Situation) -> bool:
+def wants_conference(situation: CheckContext) -> bool:
     """Return whether a video conference runs beside the session."""
     asked = situation.asked.conference
     return situation.settings.conference.always if asked is None else asked
 
 
-def streams_of(situation: Situation) -> int:
+def streams_of(situation: CheckContext) -> int:
     """Return the number of live destinations that use the network."""
     return sum(not _is_local(target) for target in targets_of(situation).values())
 
@@ -77,36 +79,36 @@ def _is_local(target: StreamTarget | LiputError) -> bool:
     return False
 
 
-def _measure(situation: Situation, tell: Tell) -> Iterable[Result]:
+def _measure(situation: CheckContext, tell: TellProgress) -> Iterable[CheckResult]:
     settings = situation.settings.check
     if not settings.server:
-        return [found(CODES, "no-server", NAME)]
+        return [make_result(CODES, "no-server", NAME)]
     server, most = parse_server(settings.server), brief_size(settings.most_data)
     if settings.public and not situation.public:
-        return [found(CODES, "consent", NAME, where=server.where, most=most)]
+        return [make_result(CODES, "consent", NAME, where=server.where, most=most)]
     facts = {"most": most, "streams": settings.streams, "where": server.where}
-    tell(Progress(share=0.0, doing=WORDS["before"].filled(facts), notice=True))
+    tell(CheckProgress(share=0.0, doing=WORDS["before"].filled(facts), notice=True))
 
     def told(phase: str, share: float, rate_bps: float | None) -> None:
         if phase != "reach":  # the notice of the cost stays until then
             rate = brief_rate(rate_bps) if rate_bps is not None else ""
-            tell(Progress(share=share, doing=_PHASES[phase].filled({"rate": rate, "most": most})))
+            tell(CheckProgress(share=share, doing=_PHASES[phase].filled({"rate": rate, "most": most})))
 
-    budget = Budget(streams=settings.streams, most_bytes=settings.most_data)
+    budget = UplinkBudget(streams=settings.streams, most_bytes=settings.most_data)
     try:
         measure = iperf3.measure if server.scheme == "iperf3" else librespeed.measure
         uplink = measure(server, budget, situation.stop, told)
-    except Stopped:
+    except Cancelled:
         return []
-    except NetworkTrouble as error:
-        return [trouble_found(CODES, NAME, server.where, error)]
+    except NetworkError as error:
+        return [network_result(CODES, NAME, server.where, error)]
     streams, conference = streams_of(situation), wants_conference(situation)
     need = need_of(situation.settings, situation.profile, streams, conference=conference)
     fits = fitting(situation.settings, uplink.up.sustained_bps, streams, conference=conference)
     return list(judge(uplink, need, fits, server.where))
 
 
-def _test_streams(situation: Situation, tell: Tell) -> Iterator[Result]:
+def _test_streams(situation: CheckContext, tell: TellProgress) -> Iterator[CheckResult]:
     """Stream to each destination in turn at the real bit rate, if that is harmless."""
     named = (name for name, destination in situation.settings.destinations.items() if destination.test)
     targets = targets_of(replace(situation, streams=[*situation.streams, *named]))
@@ -116,30 +118,32 @@ def _test_streams(situation: Situation, tell: Tell) -> Iterator[Result]:
         _, video_bps = situation.settings.video.stream_range(situation.profile)
         size = round((video_bps + situation.profile.audio_bitrate) / 8 * PUSH_S)
         before = WORDS["pushes-before"].filled({"size": brief_size(size), "count": count})
-        tell(Progress(share=0.0, doing=before, notice=True))
+        tell(CheckProgress(share=0.0, doing=before, notice=True))
     for name, test in tests.items():
         if situation.stop.is_set():
             return
         if test is None:
-            yield found(CODES, "no-test", f"{NAME}: {name}")
+            yield make_result(CODES, "no-test", f"{NAME}: {name}")
         else:
             yield _test_stream_result(situation, name, test, PUSH_S / count, tell)
 
 
-def _test_of(situation: Situation, target: StreamTarget | LiputError) -> StreamTarget | None:
+def _test_of(situation: CheckContext, target: StreamTarget | LiputError) -> StreamTarget | None:
     if isinstance(target, LiputError) or _is_local(target):
         return None
-    return harmless(situation.settings, target)
+    return test_target(situation.settings, target)
 
 
-def _test_stream_result(situation: Situation, name: str, target: StreamTarget, seconds: float, tell: Tell) -> Result:
+def _test_stream_result(
+    situation: CheckContext, name: str, target: StreamTarget, seconds: float, tell: TellProgress
+) -> CheckResult:
     _, video_bps = situation.settings.video.stream_range(situation.profile)
     audio_bps, doing = situation.profile.audio_bitrate, WORDS["pushes"].filled({"name": name})
-    trial = try_stream(
+    trial = run_stream_test(
         target,
         situation.clock,
         situation.stop,
-        lambda share: tell(Progress(share=share, doing=doing)),
+        lambda share: tell(CheckProgress(share=share, doing=doing)),
         video_bps=video_bps,
         audio_bps=audio_bps,
         seconds=seconds,
@@ -147,7 +151,7 @@ def _test_stream_result(situation: Situation, name: str, target: StreamTarget, s
     return _judge_trial(f"{NAME}: {name}", trial, video_bps + audio_bps)
 
 
-def _judge_trial(name: str, trial: Trial, rate_bps: int) -> Result:
+def _judge_trial(name: str, trial: StreamTest, rate_bps: int) -> CheckResult:
     delivered_bps = median(trial.delivered_bps) if trial.delivered_bps else 0.0
     measured = {
         "rate_bps": rate_bps,
@@ -157,10 +161,12 @@ def _judge_trial(name: str, trial: Trial, rate_bps: int) -> Result:
         "live_s": round(trial.live_s, 1),
     }
     if not trial.was_taken:
-        return found(CODES, "not-taken", name, measured, why=trial.status.message or Reason.TIMEOUT)
-    fell_behind = trial.backlog_s > _FELL_BEHIND_S or trial.status.dropped or trial.status.reason == Reason.TOO_SLOW
+        return make_result(CODES, "not-taken", name, measured, why=trial.status.message or DestinationFault.TIMEOUT)
+    fell_behind = (
+        trial.backlog_s > _FELL_BEHIND_S or trial.status.dropped or trial.status.reason == DestinationFault.TOO_SLOW
+    )
     code = "not-carried" if fell_behind and delivered_bps < _LIVE_RATE * rate_bps else "carried"
-    return found(CODES, code, name, measured, rate=brief_rate(rate_bps), delivered=brief_rate(delivered_bps))
+    return make_result(CODES, code, name, measured, rate=brief_rate(rate_bps), delivered=brief_rate(delivered_bps))
 
 
 CHECKS = [Check(NAME, WORDS["uplink"], look, CODES, place=100, alone=True, quick=False, longest_s=25.0)]

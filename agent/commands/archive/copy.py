@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from agent.archives.choice import archive_option, archives_of, find_in
+from agent.archives.selection import archive_option, archives_of, find_package
 from agent.terminal.parameters import json_option, print_json
 from agent.terminal.progress import progress_bar
 from agent.terminal.redact import redactor_for
@@ -17,12 +17,12 @@ from config.errors import UsageError
 from config.settings.loading import load_settings
 from config.settings.quantities import brief_rate, brief_size
 from config.settings.schema import Settings
-from devices.health.log import open_health_log
+from devices.health.log_writer import open_health_log
 from devices.host.clock import SystemClock
 from recorder.archive.archive import Archive
-from recorder.archive.catalog import refuse_elsewhere, sealed
-from recorder.archive.fixity_round import go_last
-from recorder.features.copies.queue import CopyQueue, Outcome, Row, name_of, open_target
+from recorder.archive.catalog import refuse_pruned, require_sealed
+from recorder.archive.fixity_round import use_idle_priority
+from recorder.features.copies.copy_queue import CopyOutcome, CopyQueue, CopyRecord, name_of_package, open_target
 from recorder.features.copies.target import CopyReason
 from recorder.model.names import one_line
 
@@ -96,7 +96,7 @@ def copy_command(
     if new_place and not names:
         raise click.UsageError("--new-place goes with --to: name the place.", ctx)
     if pending:
-        go_last()
+        use_idle_priority()
     with copy_queue(ctx, folder) as (queue, settings, archives):
         queue.new_place = new_place
         waiting = False
@@ -118,16 +118,18 @@ def _names(settings: Settings, names: tuple[str, ...], *, automatic: bool) -> li
 
 
 def _folder(archives: list[Archive], key: str) -> Path:
-    return sealed(find_in(archives, key)[1]).folder
+    return require_sealed(find_package(archives, key)[1]).folder
 
 
 def _to_copy(archives: list[Archive], key: str) -> Path:
     folder = _folder(archives, key)
-    refuse_elsewhere(folder)
+    refuse_pruned(folder)
     return folder
 
 
-def _copy(queue: CopyQueue, name: str, packages: list[Path], settings: Settings, *, as_json: bool) -> Iterator[Outcome]:
+def _copy(
+    queue: CopyQueue, name: str, packages: list[Path], settings: Settings, *, as_json: bool
+) -> Iterator[CopyOutcome]:
     """Copy packages and print each outcome; a message shared by many is printed once."""
     redact, _ = redactor_for(settings)
     said: str | None = None
@@ -192,18 +194,18 @@ def copies_command(ctx: click.Context, package_id: str | None, folder: Path | No
 
 
 def _copies(queue: CopyQueue, folders: list[Path]) -> list[PackageCopies]:
-    from recorder.features.copies.copying import version_here
+    from recorder.features.copies.package_copy import local_version
 
     rows, troubles = queue.rows(), queue.ledger.troubles()
     found = []
     for folder in folders:
-        package, version = name_of(folder), version_here(folder)
+        package, version = name_of_package(folder), local_version(folder)
         lines = []
         for name, target in queue.targets.items():
             known, trouble = rows.get((package, name)), troubles.get(name)
             if known is None and not target.automatic:
                 continue
-            row = known or Row(package=package, target=name)
+            row = known or CopyRecord(package=package, target=name)
             is_copied = row.state == "copied" and row.version == version
             why = None if is_copied else row if row.reason else trouble
             next_s = max(row.next_s, trouble.next_s if trouble else 0.0)

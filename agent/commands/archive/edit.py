@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from agent.archives.choice import archive_option, archives_of, find_in
+from agent.archives.selection import archive_option, archives_of, find_package
 from agent.terminal.parameters import json_option, print_json
 from agent.terminal.progress import progress_bar
 from config.errors import StorageError
@@ -14,12 +14,12 @@ from config.settings.quantities import brief_size
 from config.settings.schema import CONSENTS
 from config.state import state_folder
 from devices.host.clock import SystemClock
-from recorder.archive.catalog import sealed
-from recorder.archive.editing import ADDED, FIELDS, TRANSCRIPT, add, edit
-from recorder.archive.privacy import close, kept_in
+from recorder.archive.catalog import require_sealed
+from recorder.archive.correction import ADDED_FOLDER, EDITABLE_FIELDS, TRANSCRIPT_FOLDER, add_files, edit_package
+from recorder.archive.permissions import close_to_others, recording_folders
 from recorder.disk.errors import storage_error
 from recorder.model.names import one_line
-from recorder.running.access import operators
+from recorder.running.access import operators_gid
 
 ADD_EXAMPLES = """\b
 Examples:
@@ -49,10 +49,10 @@ def add_command(
     They are copied as they are, under safe names; the names they had are kept. What the package holds already is not
     added again.
     """
-    package = sealed(find_in(archives_of(ctx, folder), package_id)[1])
-    place = TRANSCRIPT if transcript else ADDED
+    package = require_sealed(find_package(archives_of(ctx, folder), package_id)[1])
+    place = TRANSCRIPT_FOLDER if transcript else ADDED_FOLDER
     with progress_bar(package.id, shown=not as_json) as progress:
-        added, known = add(
+        added, known = add_files(
             package.folder, files, place=place, note=note, by=by, now=SystemClock().now(), progress=progress
         )
     if as_json:
@@ -79,10 +79,10 @@ def protect_command(ctx: click.Context, folder: Path | None) -> None:
     """
     state = state_folder()
     try:
-        group = operators()
+        group = operators_gid()
         roots = [archive.root for archive in archives_of(ctx, folder) if archive.root.is_dir()]
-        folders = [path for root in roots for path in kept_in(root)]
-        done = list(close([*folders, *([state] if state.is_dir() else [])], group))
+        folders = [path for root in roots for path in recording_folders(root)]
+        done = list(close_to_others([*folders, *([state] if state.is_dir() else [])], group))
     except OSError as error:
         raise storage_error(error, Path(error.filename or state)) from None
     refused = [(path, error) for path, error in done if error is not None]
@@ -144,7 +144,8 @@ def _kind(field: str) -> click.ParamType[Any]:
 
 def _fields[Command: click.Command](command: Command) -> Command:
     options = [
-        click.Option([_option(field), _parameter(field)], type=_kind(field), help=_HELP[field]) for field in FIELDS
+        click.Option([_option(field), _parameter(field)], type=_kind(field), help=_HELP[field])
+        for field in EDITABLE_FIELDS
     ]
     command.params[1:1] = options
     return command
@@ -167,13 +168,13 @@ def edit_command(
     The corrected package takes the place of the former at one stroke. What it said before, who changed it, when and why
     stay in it.
     """
-    given = {field: fields[_parameter(field)] for field in FIELDS}
+    given = {field: fields[_parameter(field)] for field in EDITABLE_FIELDS}
     wanted = {field: _value(value) for field, value in given.items() if value is not None}
     if not wanted:
         raise click.UsageError('Say what to correct: --title "Rapat senat", for example.', ctx)
-    package = sealed(find_in(archives_of(ctx, folder), package_id)[1])
+    package = require_sealed(find_package(archives_of(ctx, folder), package_id)[1])
     with progress_bar(package.id, shown=not as_json) as progress:
-        changes = edit(package.folder, wanted, by=by, reason=reason, now=SystemClock().now(), progress=progress)
+        changes = edit_package(package.folder, wanted, by=by, reason=reason, now=SystemClock().now(), progress=progress)
     if as_json:
         print_json({"id": package.id, "path": package.path, "changed": changes})
         return

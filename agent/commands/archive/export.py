@@ -5,19 +5,19 @@ from pathlib import Path
 import click
 import msgspec
 
-from agent.archives.choice import archive_option, archives_of, find_in
+from agent.archives.selection import archive_option, archives_of, find_package
 from agent.terminal.parameters import json_option, print_json
 from agent.terminal.progress import progress_bar
-from agent.terminal.terminal import somebody_is_there
+from agent.terminal.terminal import can_ask
 from config.errors import UsageError
 from config.settings.quantities import brief_size
 from devices.host.clock import SystemClock
-from recorder.archive.catalog import sealed
-from recorder.archive.exporting import contents, excerpt, write_zip
-from recorder.disk.durable import PRIVATE
-from recorder.disk.locking import locked
+from recorder.archive.catalog import require_sealed
+from recorder.archive.exporting import excerpt_files, package_files, write_zip
+from recorder.disk.durable import PRIVATE_MODE
+from recorder.disk.package_locks import package_lock
 from recorder.package.fixity import Progress
-from recorder.package.manifest import Package
+from recorder.package.metadata import Package
 
 EXAMPLES = """\b
 Examples:
@@ -54,9 +54,9 @@ def export_command(
     What is in the ZIP file is a package that can be checked and read without Liput. It gets its name when it is whole:
     every file of it was read back and has the checksum that is listed.
     """
-    package = sealed(find_in(archives_of(ctx, folder), package_id)[1])
+    package = require_sealed(find_package(archives_of(ctx, folder), package_id)[1])
     _ask_of_speakers(package, although_refused=although_refused, may_ask=not as_json)
-    with progress_bar(package.id, shown=not as_json) as progress, locked(package.folder, alone=False):
+    with progress_bar(package.id, shown=not as_json) as progress, package_lock(package.folder, alone=False):
         target = _written(package, to, progress, mp4=mp4, redact=redact)
     size = target.stat().st_size
     if as_json:
@@ -70,7 +70,7 @@ def _ask_of_speakers(package: Package, *, although_refused: bool, may_ask: bool)
     if although_refused or package.recording is msgspec.UNSET or package.recording.consent.state != "refused":
         return
     said = f"the speakers of {package.id} do not agree to being recorded"
-    if not (may_ask and somebody_is_there()):
+    if not (may_ask and can_ask()):
         raise UsageError(said, hint="--although-refused hands it over all the same", why="speakers")
     click.confirm(f"{said[0].upper()}{said[1:]}. Hand it over all the same?", err=True, abort=True)
 
@@ -78,14 +78,16 @@ def _ask_of_speakers(package: Package, *, although_refused: bool, may_ask: bool)
 def _written(package: Package, to: Path, progress: Progress | None, *, mp4: bool, redact: bool) -> Path:
     if mp4:
         from recorder.archive.catalog import read_recording
-        from recorder.recovery.handover import write_mp4
+        from recorder.recovery.mp4_export import write_mp4
 
         target = _target(to, f"{package.id}.mp4")
-        write_mp4(contents(package.folder), read_recording(package.folder), target, progress)
+        write_mp4(package_files(package.folder), read_recording(package.folder), target, progress)
         return target
-    name, files = excerpt(package.folder, SystemClock().now()) if redact else (package.id, contents(package.folder))
+    name, files = (
+        excerpt_files(package.folder, SystemClock().now()) if redact else (package.id, package_files(package.folder))
+    )
     target = _target(to, f"{name}.zip")
-    write_zip(files, name, target, progress, mode=0o666 if redact else PRIVATE)
+    write_zip(files, name, target, progress, mode=0o666 if redact else PRIVATE_MODE)
     return target
 
 

@@ -11,7 +11,15 @@ from pathlib import Path
 import click
 import msgspec
 
-from agent.archives.choice import archive_option, archives_of, find_in, from_option, room_option, search_all, to_option
+from agent.archives.selection import (
+    archive_option,
+    archives_of,
+    find_package,
+    from_option,
+    room_option,
+    search_archives,
+    to_option,
+)
 from agent.cli.desktop import OPENER, has_desktop, open_there
 from agent.terminal.parameters import json_option, print_json
 from agent.terminal.progress import progress_bar
@@ -20,16 +28,16 @@ from config.settings.loading import load_settings
 from config.settings.quantities import brief_size, clock_text
 from devices.host.clock import SystemClock
 from recorder.archive import catalog
-from recorder.archive.fixity_round import Entry, FixityLog
+from recorder.archive.fixity_round import FixityEntry, FixityLog
 from recorder.archive.index import room_key
-from recorder.features.copies import copying
-from recorder.features.copies.copying import Listing, listed_there
-from recorder.features.copies.queue import Ledger, open_target
+from recorder.features.copies import package_copy
+from recorder.features.copies.copy_queue import CopyLedger, open_target
+from recorder.features.copies.package_copy import PackageListing, list_remote
 from recorder.features.copies.target import Target
 from recorder.model.names import one_line
 from recorder.package import bag
-from recorder.package.manifest import AudioTrack, Package, PackageState, Problem, Recording, VideoTrack
-from recorder.package.verification import Verdict
+from recorder.package.metadata import AudioTrack, Package, PackageState, Problem, Recording, VideoTrack
+from recorder.package.verification import VerificationResult
 
 LIST_EXAMPLES = """\b
 Examples:
@@ -59,7 +67,7 @@ def list_command(
     if words is not None and target_name is None:
         raise click.UsageError("--find goes with --at.", ctx)
     if target_name is not None:
-        where, packages = target_name, packages_of(ctx, target_name, words)
+        where, packages = target_name, packages_at(ctx, target_name, words)
     else:
         archives = archives_of(ctx, folder)
         where = f"The archive {archives[0].root}"
@@ -116,7 +124,7 @@ def _print_table(packages: Sequence[Package]) -> None:
 @click.pass_context
 def show_command(ctx: click.Context, package_id: str, folder: Path | None, *, as_json: bool) -> None:
     """Show one recording. ID is its name, its UUID, its path, or the beginning of one."""
-    _, package = find_in(archives_of(ctx, folder), package_id)
+    _, package = find_package(archives_of(ctx, folder), package_id)
     if as_json:
         print_json(package)
         return
@@ -215,7 +223,7 @@ def search_command(
     count. The best come first; without WORDS the newest.
     """
     archives = archives_of(ctx, folder)
-    found = search_all(archives, words, since=since, until=until, room=room, most=most)
+    found = search_archives(archives, words, since=since, until=until, room=room, most=most)
     if as_json:
         print_json(found)
         return
@@ -236,11 +244,11 @@ def reindex_command(ctx: click.Context, folder: Path | None, *, as_json: bool) -
 
     Nobody has to: searching brings it up to date, and makes one that is damaged or missing anew by itself.
     """
-    from recorder.archive.index import Index
+    from recorder.archive.index import ArchiveIndex
 
     done: list[tuple[int, Path]] = []
     for archive in archives_of(ctx, folder):
-        with Index(archive.root) as index, progress_bar("packages", shown=not as_json, counted=True) as progress:
+        with ArchiveIndex(archive.root) as index, progress_bar("packages", shown=not as_json, counted=True) as progress:
             done.append((index.rebuild(progress), index.path))
         if not as_json:
             click.echo(f"{done[-1][0]} packages of {archive.root}")
@@ -248,40 +256,42 @@ def reindex_command(ctx: click.Context, folder: Path | None, *, as_json: bool) -
         print_json({"packages": sum(count for count, _ in done), "index": str(done[0][1])})
 
 
-def packages_of(ctx: click.Context, name: str, words: str | None = None) -> Sequence[Package]:
+def packages_at(ctx: click.Context, name: str, words: str | None = None) -> Sequence[Package]:
     """Return the packages at a place, oldest first; with `words`, those with them in their description."""
     with closing(open_target(load_settings(ctx.find_object(Path)), name)) as target:
-        found = copying.packages_at(target)
-    return found if words is None else copying.found_in(found, words)
+        found = package_copy.packages_at(target)
+    return found if words is None else package_copy.search_packages(found, words)
 
 
 def places_of(target: Target, key: str | None) -> list[str]:
     """Return the place of one package, or of all completely copied ones."""
     if key is not None:
-        return [copying.find_place(target, key)]
-    return [place for place, files in copying.places(target).items() if bag.TAG_MANIFEST_FILE in files]
+        return [package_copy.find_place(target, key)]
+    return [place for place, files in package_copy.list_places(target).items() if bag.TAG_MANIFEST_FILE in files]
 
 
-def verified_at(ctx: click.Context, name: str, key: str | None, *, shown: bool) -> Iterator[tuple[Verdict, int]]:
+def verified_at(
+    ctx: click.Context, name: str, key: str | None, *, shown: bool
+) -> Iterator[tuple[VerificationResult, int]]:
     """Verify one package at a place, or all complete ones, and log it; yield verdicts and bytes."""
     with closing(open_target(load_settings(ctx.find_object(Path)), name)) as target:
         for place in places_of(target, key):
             package = place.rpartition("/")[2]
             with progress_bar(package, shown=shown) as progress:
-                listing = listed_there(target, place)
-                problems = copying.verify_at(target, place, progress, listing)
+                listing = list_remote(target, place)
+                problems = package_copy.verify_remote(target, place, progress, listing)
             _log_verified(package, name, listing, problems)
-            yield Verdict(id=package, ok=not problems, problems=problems, decoded=False), listing.size
+            yield VerificationResult(id=package, ok=not problems, problems=problems, decoded=False), listing.size
 
 
-def _log_verified(package: str, target: str, listing: Listing, problems: list[Problem]) -> None:
-    ledger, now = Ledger(), SystemClock().now()
+def _log_verified(package: str, target: str, listing: PackageListing, problems: list[Problem]) -> None:
+    ledger, now = CopyLedger(), SystemClock().now()
     if problems:
         ledger.seen_damaged(package, target)
     elif ledger.rows_of(package).get(target):
         ledger.seen_whole(package, target, listing.version, listing.size, now)
     FixityLog().add(
-        Entry(
+        FixityEntry(
             at=now, package=package, bytes=listing.size, found=len(problems), problems=tuple(problems),
             outcome="copy-damaged" if problems else "copy-whole", note=f"at {target}",
         )
@@ -309,7 +319,7 @@ def open_command(
     ctx: click.Context, package_id: str, folder: Path | None, *, whole: bool, print_only: bool, as_json: bool
 ) -> None:
     """Print the path of a recording, and open it in this desktop's player."""
-    _, package = find_in(archives_of(ctx, folder), package_id)
+    _, package = find_package(archives_of(ctx, folder), package_id)
     path = package.folder if whole else _media_file(package)
     if as_json:
         print_json({"id": package.id, "path": str(path)})
@@ -321,10 +331,10 @@ def open_command(
 
 def _media_file(package: Package) -> Path:
     """Return the package's first media file; raises ArchiveError if it has none."""
-    catalog.refuse_elsewhere(package.folder)
+    catalog.refuse_pruned(package.folder)
     for file in package.recording.media if package.recording else ():
         path = package.folder / file.file
-        if catalog.is_inside(package.folder, path):
+        if catalog.is_package_file(package.folder, path):
             return path
     raise ArchiveError(
         f"{package.id} has no recording that can be opened", hint=f"liput archive verify {package.id} says why."

@@ -2,9 +2,9 @@
 
 import click
 
-from agent.cli.lazy import LazyGroup, Table
+from agent.cli.lazy import CommandTable, LazyGroup
 
-COMMANDS: Table = {
+COMMANDS: CommandTable = {
     "add": ("agent.commands.archive.edit:add_command", "Put files that came later into a package."),
     "copies": ("agent.commands.archive.copy:copies_command", "Which package has how many copies, and where?"),
     "copy": ("agent.commands.archive.copy:copy_command", "Copy packages to other places, and read them back."),

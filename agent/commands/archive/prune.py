@@ -7,21 +7,21 @@ from pathlib import Path
 import click
 import msgspec
 
-from agent.archives.choice import archive_option, find_in
+from agent.archives.selection import archive_option, find_package
 from agent.commands.archive.copy import copy_queue
-from agent.terminal.terminal import somebody_is_there
+from agent.terminal.terminal import can_ask
 from config.errors import ArchiveError, CopyError, LiputError, UsageError
 from config.settings.quantities import brief_size
 from config.settings.serving import CopyTarget
-from devices.health.line import PC, Kind
+from devices.health.log_line import PC, LogKind
 from recorder.archive.archive import Archive
-from recorder.archive.fixity_round import Entry, FixityLog
-from recorder.disk.durable import Disk
-from recorder.features.copies.copying import MEDIA, version_here
+from recorder.archive.fixity_round import FixityEntry, FixityLog
+from recorder.disk.durable import DurableFiles
+from recorder.features.copies.copy_queue import CopyQueue, package_place
+from recorder.features.copies.package_copy import MEDIA, local_version
 from recorder.features.copies.pruning import prune
-from recorder.features.copies.queue import CopyQueue, place_of
 from recorder.features.copies.target import Target, refuse_same
-from recorder.package.manifest import Package, PackageState
+from recorder.package.metadata import Package, PackageState
 
 NOT_PRUNED = 1
 
@@ -35,7 +35,7 @@ listed and searched as before, and `liput archive fetch` brings its media back.
 """
 
 
-class Result(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="prune"):
+class PruneResult(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="prune"):
     """The outcome for one package: bytes removed, places of the verified copies, or the reason for keeping it."""
 
     id: str
@@ -84,7 +84,7 @@ def prune_command(
 def _to_prune(queue: CopyQueue, archives: Sequence[Archive], key: str | None, least: int) -> list[Package]:
     """Return the packages to prune: the named one, or all with enough known copies."""
     if key is not None:
-        _, package = find_in(archives, key)
+        _, package = find_package(archives, key)
         if not _has_media(package):
             raise ArchiveError(f"{package.id} is {package.state}; only what is sealed and whole here can be pruned")
         return [package]
@@ -104,7 +104,7 @@ def _has_media(package: Package) -> bool:
 
 
 def _counted_copies(queue: CopyQueue, package: Package) -> list[str]:
-    version = version_here(package.folder)
+    version = local_version(package.folder)
     return [
         name
         for name, row in queue.rows_of(package.id).items()
@@ -116,28 +116,34 @@ def _ask(packages: list[Package], least: int) -> None:
     size = brief_size(sum(package.bytes for package in packages))
     what = packages[0].id if len(packages) == 1 else f"{len(packages)} packages"
     question = f"Remove the media of {what} here ({size}), after {least} copies of each were read?"
-    if not somebody_is_there():
+    if not can_ask():
         raise UsageError(f"nobody is there to ask: {question}", hint="say --yes")
     if not click.confirm(question, err=True):
         raise click.Abort
 
 
-def _pruned(queue: CopyQueue, package: Package, least: int) -> Result:
+def _pruned(queue: CopyQueue, package: Package, least: int) -> PruneResult:
     """Prune one package; an error becomes the result's reason."""
     counted = _counted_copies(queue, package)
     if len(counted) < least:
-        return Result(id=package.id, pruned=False, reason=f"it has {len(counted)} whole copies, not {least}")
+        return PruneResult(id=package.id, pruned=False, reason=f"it has {len(counted)} whole copies, not {least}")
     with ExitStack() as stack:
         try:
             targets = _open_targets(queue, counted, least, stack)
-            size = prune(package.folder, place_of(package.folder), targets, Disk(), lambda: queue.go_on("the archive"))
+            size = prune(
+                package.folder,
+                package_place(package.folder),
+                targets,
+                DurableFiles(),
+                lambda: queue.go_on("the archive"),
+            )
         except LiputError as error:
-            return Result(id=package.id, pruned=False, reason=error.message)
+            return PruneResult(id=package.id, pruned=False, reason=error.message)
     names = tuple(target.name for target, _ in targets)
     note = f"media removed here; copies read at {', '.join(names)}"
-    FixityLog().add(Entry(at=queue.clock.now(), package=package.id, bytes=size, outcome="pruned", note=note))
-    queue.record(PC, Kind.PACKAGE_PRUNED, f"{package.id}: {note}", package=package.id, bytes=size)
-    return Result(id=package.id, pruned=True, bytes=size, targets=names)
+    FixityLog().add(FixityEntry(at=queue.clock.now(), package=package.id, bytes=size, outcome="pruned", note=note))
+    queue.record(PC, LogKind.PACKAGE_PRUNED, f"{package.id}: {note}", package=package.id, bytes=size)
+    return PruneResult(id=package.id, pruned=True, bytes=size, targets=names)
 
 
 def _open_targets(queue: CopyQueue, names: list[str], least: int, stack: ExitStack) -> list[tuple[Target, CopyTarget]]:
@@ -160,7 +166,7 @@ def _open_targets(queue: CopyQueue, names: list[str], least: int, stack: ExitSta
     return chosen
 
 
-def _print(result: Result, *, as_json: bool) -> None:
+def _print(result: PruneResult, *, as_json: bool) -> None:
     if as_json:
         print(msgspec.json.encode(result).decode(), flush=True)
     elif result.pruned:

@@ -5,15 +5,15 @@ from pathlib import Path
 import click
 import msgspec
 
-from agent.archives.choice import archive_option, archives_of, find_in
+from agent.archives.selection import archive_option, archives_of, find_package
 from agent.terminal.parameters import json_option, print_json
 from config.errors import ArchiveError
 from config.locale.lookup import LANGUAGES
 from config.settings.loading import load_settings
-from recorder.archive.catalog import refuse_elsewhere
-from recorder.disk.durable import PRIVATE, publishing
-from recorder.package.manifest import PackageState
-from recorder.package.wishes import ReportWishes
+from recorder.archive.catalog import refuse_pruned
+from recorder.disk.durable import PRIVATE_MODE, publishing
+from recorder.package.metadata import PackageState
+from recorder.package.seal_options import ReportOptions
 from recorder.session.planning import report_wishes
 
 file_path = click.Path(path_type=Path, dir_okay=False)
@@ -46,8 +46,8 @@ def report_command(
         liput archive report 3f2a91c0
         liput archive report 3f2a91c0 --language en --pdf report.pdf --html report.html
     """  # noqa: D301 - click's mark for a paragraph that keeps its lines
-    _, package = find_in(archives_of(ctx, folder), package_id)
-    refuse_elsewhere(package.folder)
+    _, package = find_package(archives_of(ctx, folder), package_id)
+    refuse_pruned(package.folder)
     if package.state is not PackageState.SEALED:
         raise ArchiveError(f"{package.id} is {package.state}: there is nothing to report", hint="liput recover")
     settings = load_settings(ctx.find_object(Path))
@@ -66,12 +66,12 @@ def report_command(
         click.echo("\n".join(str(file) for file in (html, pdf) if file is not None))
 
 
-def _page(folder: Path, name: str, wishes: ReportWishes | None, language: str) -> bytes:
-    from recorder.features.report.material import gather
+def _page(folder: Path, name: str, wishes: ReportOptions | None, language: str) -> bytes:
+    from recorder.features.report.material import read_material
     from recorder.features.report.page import report_page
 
     try:
-        return report_page(gather(folder, name), wishes or ReportWishes(), language)
+        return report_page(read_material(folder, name), wishes or ReportOptions(), language)
     except (OSError, ValueError, msgspec.MsgspecError) as error:
         raise ArchiveError(
             f"{name} cannot be reported: {error}", hint=f"liput archive verify {name} says what is wrong with it"
@@ -79,5 +79,5 @@ def _page(folder: Path, name: str, wishes: ReportWishes | None, language: str) -
 
 
 def _write(file: Path, content: bytes) -> None:
-    with publishing(file, len(content), mode=PRIVATE) as part:
+    with publishing(file, len(content), mode=PRIVATE_MODE) as part:
         part.write_bytes(content)

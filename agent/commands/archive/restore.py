@@ -8,25 +8,25 @@ from pathlib import Path
 import click
 import msgspec
 
-from agent.archives.choice import archive_option, find_in
+from agent.archives.selection import archive_option, find_package
 from agent.commands.archive.copy import copy_queue
 from agent.commands.archive.find import places_of
 from agent.terminal.parameters import json_option, print_json
 from agent.terminal.progress import progress_bar
 from config.errors import ArchiveError, CopyError, PackageBusy, PackageDamaged
 from config.settings.schema import Settings
-from devices.health.line import PC, Kind
+from devices.health.log_line import PC, LogKind
 from recorder.archive.archive import Archive
-from recorder.archive.catalog import is_elsewhere, sealed
-from recorder.archive.fixity_round import Entry, FixityLog, Outcome
-from recorder.disk.durable import Disk
-from recorder.features.copies.copying import listed_here
-from recorder.features.copies.queue import CopyQueue, place_of
-from recorder.features.copies.restoring import Restored, Restorer
-from recorder.features.copies.target import OF_A_PACKAGE, CopyReason, copy_error
+from recorder.archive.catalog import is_pruned, require_sealed
+from recorder.archive.fixity_round import FixityEntry, FixityLog, FixityOutcome
+from recorder.disk.durable import DurableFiles
+from recorder.features.copies.copy_queue import CopyQueue, package_place
+from recorder.features.copies.package_copy import list_local
+from recorder.features.copies.restoring import PackageRestorer, RestoredPackage
+from recorder.features.copies.target import PACKAGE_REASONS, CopyReason, copy_error
 from recorder.package.fixity import Progress
-from recorder.package.manifest import Package, Problem, ProblemKind
-from recorder.running.directory import session_runs
+from recorder.package.metadata import Package, Problem, ProblemKind
+from recorder.running.runtime_directory import is_session_running
 
 REPAIR_EXAMPLES = """\b
 Examples:
@@ -43,7 +43,7 @@ Examples:
 """
 
 
-class Result(msgspec.Struct, frozen=True, kw_only=True):
+class RestoreResult(msgspec.Struct, frozen=True, kw_only=True):
     """The outcome for one package: `target` of its copy, files `fetched`, where the damaged one is `kept`.
 
     `reason`: why it is not whole. `of_copy`: it lacks the corrections since the copy.
@@ -77,7 +77,7 @@ def repair_command(
     Only what is damaged is fetched. The damaged package is kept.
     """
     with copy_queue(ctx, folder) as (queue, settings, archives):
-        archive, package = find_in(archives, package_id)
+        archive, package = find_package(archives, package_id)
         result = _Restoring(queue, settings, archive, as_json=as_json).repair(package, name)
     if as_json:
         print_json(result)
@@ -128,23 +128,24 @@ class _Restoring:
         for kept in self._restorer(None).settle():
             print(f"What a repair left that was stopped has been put right: {kept}", file=sys.stderr)
 
-    def _restorer(self, progress: Progress | None) -> Restorer:
-        return Restorer(
-            self._archive.root, Disk(), self._queue.clock.now, _check_idle, progress, self._settings.archive.reserve
+    def _restorer(self, progress: Progress | None) -> PackageRestorer:
+        return PackageRestorer(
+            self._archive.root, DurableFiles(), self._queue.clock.now, _check_idle, progress,
+            self._settings.archive.reserve
         )  # fmt: skip
 
-    def repair(self, package: Package, name: str | None) -> Result:
+    def repair(self, package: Package, name: str | None) -> RestoreResult:
         """Restore a package from its first whole copy; raises the CopyError of the last one tried."""
-        package = sealed(package)
+        package = require_sealed(package)
         with progress_bar(package.id, shown=not self._as_json) as progress:
             problems = list(self._archive.verify(package, progress=progress))
         self._note(package.id, package.bytes, "damaged" if problems else "whole", problems)
         if not problems:
-            return Result(id=package.id, ok=True)
+            return RestoreResult(id=package.id, ok=True)
         errors: list[CopyError | PackageDamaged] = []
         for target in [name] if name else self._candidates(package.id):
             try:
-                return self._restore(place_of(package.folder), target, problems)
+                return self._restore(package_place(package.folder), target, problems)
             except (CopyError, PackageDamaged) as error:
                 errors.append(error)
         if not errors:
@@ -156,14 +157,14 @@ class _Restoring:
         counted = [name for name, row in rows.items() if row.state == "copied" and name in self._queue.targets]
         return [*counted, *(name for name in self._queue.targets if name not in counted)]
 
-    def fetch(self, place: str, name: str) -> Result:
+    def fetch(self, place: str, name: str) -> RestoreResult:
         """Fetch one package; raises CopyError, PackageDamaged, PackageBusy."""
         folder = self._archive.root / place
-        if folder.exists() and not is_elsewhere(folder):
+        if folder.exists() and not is_pruned(folder):
             raise ArchiveError(f"{folder} is there already", hint="`liput archive repair` restores what is damaged.")
         return self._restore(place, name, _missing_files(folder))
 
-    def _restore(self, place: str, name: str, problems: list[Problem]) -> Result:
+    def _restore(self, place: str, name: str, problems: list[Problem]) -> RestoreResult:
         package = place.rpartition("/")[2]
         with closing(self._queue.open_target(name)) as target:
             self._note(package, 0, "repair-begun", [], f"from {name}")
@@ -177,21 +178,23 @@ class _Restoring:
                 raise
         return self._log_restored(package, target.name, restored)
 
-    def _log_restored(self, package: str, target: str, restored: Restored) -> Result:
+    def _log_restored(self, package: str, target: str, restored: RestoredPackage) -> RestoreResult:
         copy, now = restored.copy, self._queue.clock.now()
         self._queue.ledger.seen_whole(package, target, copy.version, copy.size, now)
         kept = str(restored.kept) if restored.kept else None
         note = f"{_files(restored.fetched)} from {target}" + (f"; the damaged one is in {kept}" if kept else "")
         self._note(package, copy.size, "repaired", [], note)
         self._queue.record(
-            PC, Kind.PACKAGE_REPAIRED, f"{package}: {note}", package=package, target=target,
+            PC, LogKind.PACKAGE_REPAIRED, f"{package}: {note}", package=package, target=target,
             files=len(restored.fetched),
         )  # fmt: skip
-        return Result(id=package, ok=True, target=target, fetched=restored.fetched, kept=kept, of_copy=restored.of_copy)
+        return RestoreResult(
+            id=package, ok=True, target=target, fetched=restored.fetched, kept=kept, of_copy=restored.of_copy
+        )
 
-    def _note(self, package: str, size: int, outcome: Outcome, problems: list[Problem], note: str = "") -> None:
+    def _note(self, package: str, size: int, outcome: FixityOutcome, problems: list[Problem], note: str = "") -> None:
         self._log.add(
-            Entry(
+            FixityEntry(
                 at=self._queue.clock.now(), package=package, bytes=size, outcome=outcome, found=len(problems),
                 problems=tuple(problems), note=note,
             )
@@ -200,7 +203,7 @@ class _Restoring:
 
 def _fetch(
     queue: CopyQueue, settings: Settings, archives: Sequence[Archive], key: str | None, name: str, *, as_json: bool
-) -> Iterator[Result]:
+) -> Iterator[RestoreResult]:
     """Fetch one package, or all missing ones into their former archive; one failure does not stop the others."""
     restoring = [_Restoring(queue, settings, archive, as_json=as_json) for archive in archives]
 
@@ -216,9 +219,9 @@ def _fetch(
         try:
             yield restoring[number or 0].fetch(place, name)
         except (CopyError, PackageDamaged, PackageBusy) as error:
-            if key is not None or (isinstance(error, CopyError) and error.reason not in OF_A_PACKAGE):
+            if key is not None or (isinstance(error, CopyError) and error.reason not in PACKAGE_REASONS):
                 raise
-            yield Result(id=place.rpartition("/")[2], ok=False, target=name, reason=error.message)
+            yield RestoreResult(id=place.rpartition("/")[2], ok=False, target=name, reason=error.message)
 
 
 def _files(fetched: tuple[str, ...]) -> str:
@@ -229,9 +232,9 @@ def _missing_files(folder: Path) -> list[Problem]:
     """Return the missing files of a pruned package; none without a package."""
     if not folder.exists():
         return []
-    return [problem for problem in listed_here(folder).problems if problem.kind is ProblemKind.MISSING]
+    return [problem for problem in list_local(folder).problems if problem.kind is ProblemKind.MISSING]
 
 
 def _check_idle() -> None:
-    if session_runs():
+    if is_session_running():
         raise copy_error(CopyReason.SESSION, "the archive")

@@ -4,16 +4,16 @@ from pathlib import Path
 
 import click
 
-from agent.archives.choice import archive_option, archives_of
-from agent.archives.recovering import recover_one
+from agent.archives.recovery import recover_session
+from agent.archives.selection import archive_option, archives_of
 from agent.terminal.parameters import print_json
 from agent.terminal.progress import progress_bars
 from config.errors import ArchiveError
 from devices.host.clock import SystemClock
-from recorder.model.names import session_of
-from recorder.package.manifest import PackageState
-from recorder.recovery.find import find
-from recorder.recovery.recover import Recovery, State
+from recorder.model.names import session_in_name
+from recorder.package.metadata import PackageState
+from recorder.recovery.recover import Recovery, RecoveryState
+from recorder.recovery.unfinished import find_unfinished
 
 
 @click.command("seal")
@@ -32,21 +32,21 @@ def seal_command(
     if every == (package_id is not None):
         raise click.UsageError("Name one recording, or say --all.", ctx)
     archives = archives_of(ctx, folder)
-    sessions = find(archives)
+    sessions = find_unfinished(archives)
     if package_id is not None:
         package = archives[0].find(package_id)
         if package.state is not PackageState.UNFINISHED:
             raise ArchiveError(f"{package.id} is sealed already")
-        sessions = [session for session in sessions if session.name == session_of(package.id)]
+        sessions = [session for session in sessions if session.name == session_in_name(package.id)]
     for session in sessions:
         with progress_bars(shown=not as_json) as progress:
-            outcome = recover_one(Recovery(archives, clock=SystemClock(), progress=progress), session)
+            outcome = recover_session(Recovery(archives, clock=SystemClock(), progress=progress), session)
         if as_json:
             print_json(outcome)
         if outcome.package is not None:
             if not as_json:
                 click.echo(outcome.package)
-        elif outcome.state is State.DISCARDED:
+        elif outcome.state is RecoveryState.DISCARDED:
             click.echo(f"{outcome.id}: {outcome.message}", err=True)
         else:
             raise ArchiveError(outcome.message, hint=outcome.hint)

@@ -6,24 +6,24 @@ from pathlib import Path
 import click
 import msgspec
 
-from agent.archives.choice import archive_option, archives_of, find_in
+from agent.archives.selection import archive_option, archives_of, find_package
 from agent.commands.archive.find import at_option, verified_at
 from agent.terminal.parameters import json_option, print_json
 from agent.terminal.progress import progress_bar
 from config.errors import PackageBusy
-from config.settings import kinds
+from config.settings import value_kinds
 from config.settings.loading import load_settings
 from config.settings.quantities import NotAllowed, brief_size
-from devices.health.line import PC, Kind, Level, Record
-from devices.health.log import open_health_log
+from devices.health.log_line import PC, HealthLogger, LogKind, LogLevel
+from devices.health.log_writer import open_health_log
 from devices.host.clock import SystemClock
 from recorder.archive.archive import Archive
-from recorder.archive.fixity_round import Entry, FixityLog, FixityRound, Round, go_last
+from recorder.archive.fixity_round import FixityEntry, FixityLog, FixityRound, RoundResult, use_idle_priority
 from recorder.model.names import one_line
 from recorder.package import bag
-from recorder.package.manifest import PackageState, Problem, ProblemKind
-from recorder.package.verification import Verdict, verify_anywhere
-from recorder.running.directory import session_runs
+from recorder.package.metadata import PackageState, Problem, ProblemKind
+from recorder.package.verification import VerificationResult, verify_any_bag
+from recorder.running.runtime_directory import is_session_running
 
 PROBLEMS_FOUND = 1
 
@@ -84,17 +84,17 @@ def _folder_outside(archives: Sequence[Archive], key: str | None) -> Path | None
     return path if is_path and not is_inside else None
 
 
-def _verify_folder(folder: Path, *, decode: bool, as_json: bool) -> Iterator[tuple[Verdict, int]]:
+def _verify_folder(folder: Path, *, decode: bool, as_json: bool) -> Iterator[tuple[VerificationResult, int]]:
     with progress_bar(folder.name, shown=not as_json) as progress:
-        verdict = verify_anywhere(folder, decode=decode, progress=progress)
+        verdict = verify_any_bag(folder, decode=decode, progress=progress)
     yield verdict, sum(file.lstat().st_size for file in folder.rglob("*") if file.is_file())
 
 
 def _verify_packages(
     archives: Sequence[Archive], key: str | None, *, decode: bool, as_json: bool
-) -> Iterator[tuple[Verdict, int]]:
+) -> Iterator[tuple[VerificationResult, int]]:
     if key is not None:
-        packages = [find_in(archives, key)]
+        packages = [find_package(archives, key)]
     else:
         packages = [(archive, package) for archive in archives for package in archive.list()]
     for archive, package in packages:
@@ -107,10 +107,10 @@ def _verify_packages(
                 if key is not None:
                     raise
                 problems = [Problem(".", "is being changed by another Liput; look again", ProblemKind.UNREADABLE)]
-        yield Verdict.of(package, problems, decoded=decode), package.bytes
+        yield VerificationResult.of(package, problems, decoded=decode), package.bytes
 
 
-def _print_verdict(verdict: Verdict, size: int) -> None:
+def _print_verdict(verdict: VerificationResult, size: int) -> None:
     checked = "hashed and decoded" if verdict.decoded else "hashed"
     more = "; its media are elsewhere" if verdict.elsewhere else "" if verdict.ours else "; a bag, but none of Liput's"
     if verdict.ok:
@@ -139,7 +139,7 @@ _ENDS = {
 
 def _bytes(_ctx: click.Context, _option: click.Parameter, value: str | None) -> int | None:
     try:
-        return None if value is None else kinds.size(1, 2**60).read(value)
+        return None if value is None else value_kinds.size(1, 2**60).read(value)
     except NotAllowed as error:
         raise click.BadParameter(f"{value} {error}") from None
 
@@ -160,10 +160,10 @@ def fixity_command(
         return
     settings, clock = load_settings(ctx.find_object(Path)), SystemClock()
     roots = [archive.root for archive in archives_of(ctx, folder)]
-    go_last()
+    use_idle_priority()
     with open_health_log(settings, clock) as record, progress_bar("fixity", shown=not as_json) as progress:
         done = FixityRound(
-            roots, clock, session_runs, record=record, told=lambda entry: _print(entry, as_json=as_json),
+            roots, clock, is_session_running, record=record, told=lambda entry: _print(entry, as_json=as_json),
             progress=progress, max_rate=settings.fixity.max_rate,
         ).run(settings.fixity.budget if budget is None else budget)  # fmt: skip
         _note(record, done)
@@ -171,7 +171,7 @@ def fixity_command(
     ctx.exit(PROBLEMS_FOUND if done.damaged else 0)
 
 
-def _print(entry: Entry, *, as_json: bool) -> None:
+def _print(entry: FixityEntry, *, as_json: bool) -> None:
     if as_json:
         print(msgspec.json.encode(entry).decode(), flush=True)
         return
@@ -182,17 +182,18 @@ def _print(entry: Entry, *, as_json: bool) -> None:
             click.echo(f"  {one_line(problem.file)} {one_line(problem.problem)}")
 
 
-def _print_round(done: Round, *, as_json: bool) -> None:
+def _print_round(done: RoundResult, *, as_json: bool) -> None:
     if as_json:
         print(msgspec.json.encode(done).decode(), flush=True)
     else:
         click.echo(f"{done}: {_ENDS[done.ended]}", err=True)
 
 
-def _note(record: Record, done: Round) -> None:
+def _note(record: HealthLogger, done: RoundResult) -> None:
     """Write a round that has read something to the health log."""
     if done.packages:
         record(
-            PC, Kind.ARCHIVE_READ, f"{done}", level=Level.ERROR if done.damaged else Level.INFO, packages=done.packages,
+            PC, LogKind.ARCHIVE_READ, f"{done}", level=LogLevel.ERROR if done.damaged else LogLevel.INFO,
+            packages=done.packages,
             bytes=done.bytes, damaged=len(done.damaged), left=done.left, ended=done.ended,
         )  # fmt: skip

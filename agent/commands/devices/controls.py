@@ -5,16 +5,16 @@ from pathlib import Path
 
 import click
 
-from agent.devices.page import Row, document, find_camera, rows_of
+from agent.devices.page import ControlRow, control_rows, controls_document, find_camera
 from agent.devices.table import columns, print_table
 from agent.terminal.parameters import config_option
 from config.errors import UsageError
 from config.files import json_text
 from config.settings.loading import load_settings
 from devices.controls import presets
-from devices.controls.changes import ControlChange
 from devices.controls.panel import ControlPanel
-from devices.health.log import open_health_log
+from devices.controls.setting import ControlChange
+from devices.health.log_writer import open_health_log
 from devices.host.clock import SystemClock
 from devices.model.device import Device
 
@@ -77,9 +77,11 @@ def controls_command(
                     changes = presets.reset_controls(
                         panel, device, only, power_line=power_line, record=record, store=store
                     )
-        rows = list(rows_of(panel.controls(), device, settings, lambda text: click.echo(f"liput: {text}", err=True)))
+        rows = list(
+            control_rows(panel.controls(), device, settings, lambda text: click.echo(f"liput: {text}", err=True))
+        )
     if as_json:
-        click.echo(json_text(document(device, changes, rows)), nl=False)
+        click.echo(json_text(controls_document(device, changes, rows)), nl=False)
     elif texts or reset:
         _print_changes(device, changes, is_kept=bool(texts) and not no_keep)
     else:
@@ -111,7 +113,7 @@ def _print_changes(device: Device, changes: Sequence[ControlChange], *, is_kept:
         click.echo(f"Kept: set again whenever {device.name} is plugged in.", err=True)
 
 
-def _print_table(device: Device, rows: Sequence[Row]) -> None:
+def _print_table(device: Device, rows: Sequence[ControlRow]) -> None:
     """Print a row for each control; names are unbroken, for copying."""
     if not rows:
         click.echo(f"{device.name} ({device.node}) has nothing that could be set.", err=True)

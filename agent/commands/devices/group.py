@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from agent.cli.lazy import LazyGroup, Table
+from agent.cli.lazy import CommandTable, LazyGroup
 from agent.terminal.parameters import config_option, is_given, refuse_options
 from config.files import json_text
 
@@ -27,7 +27,7 @@ Examples:
   liput devices controls podium               its focus, exposure, zoom
 """
 
-SUBCOMMANDS: Table = {
+SUBCOMMANDS: CommandTable = {
     "assign": ("agent.commands.devices.roles:assign_command", "Give a role (slides, podium, microphone) to a device."),
     "roles": ("agent.commands.devices.roles:roles_command", "Show who has which role, and what is missing."),
     "unassign": ("agent.commands.devices.roles:unassign_command", "Take a role away."),
@@ -79,11 +79,11 @@ def devices_command(ctx: click.Context, *, watch: bool, config_file: Path | None
 
 
 def _list(*, as_json: bool) -> None:
-    from agent.devices.board import missing_roles, roles_given
-    from agent.devices.gather import known
+    from agent.devices.board import missing_roles, read_roles
+    from agent.devices.listing import known_devices
 
-    roles = roles_given()
-    devices = known(roles)
+    roles = read_roles()
+    devices = known_devices(roles)
     if as_json:
         click.echo(json_text(devices), nl=False)
     if not devices:

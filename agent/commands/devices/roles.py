@@ -5,16 +5,24 @@ from pathlib import Path
 
 import click
 
-from agent.devices.gather import RoleState, confirm_devices, exactly, give, plugged_in, role_states, take_away
+from agent.devices.listing import (
+    RoleState,
+    confirm_devices,
+    device_by_id,
+    devices_with_roles,
+    give_role,
+    role_states,
+    take_role_away,
+)
 from agent.devices.table import columns, print_table
 from agent.terminal.parameters import config_option
 from config.files import json_text
 from config.settings.loading import load_settings
 from config.settings.schema import Settings
-from devices.health.log import open_health_log
+from devices.health.log_writer import open_health_log
 from devices.host.clock import SystemClock
 from devices.model.device import Device
-from devices.roles import roles
+from devices.roles import assignment
 
 _json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document; see docs/reference/cli.md.")
 
@@ -50,7 +58,7 @@ def assign_command(role: str, device_name: str, config_file: Path | None, *, as_
     it is not there, the role is missing: no other device gets it unless it is assigned. A session without --video
     takes slides, then podium, then room; without --audio, microphone.
     """
-    role, device, before, devices = give(load_settings(config_file), role, device_name)
+    role, device, before, devices = give_role(load_settings(config_file), role, device_name)
     if as_json:
         _print({"role": role, "device": device.id, "name": device.name, "before": before.id if before else None})
         return
@@ -62,7 +70,7 @@ def assign_command(role: str, device_name: str, config_file: Path | None, *, as_
 
 def _notes(role: str, device: Device, devices: Sequence[Device], name: str) -> Iterator[str]:
     """Yield possible mistakes with a plug that has picture and sound."""
-    named = exactly(devices, name)
+    named = device_by_id(devices, name)
     if named and named.id != device.id:
         what, other = ("picture", "sound") if device.node else ("sound", "picture")
         yield f"{named.id} gives {other}; {role} is {what}, so it is that of the same plug."
@@ -72,7 +80,7 @@ def _notes(role: str, device: Device, devices: Sequence[Device], name: str) -> I
 
 
 def _is_known(role: str) -> bool:
-    return role.startswith(roles.MICROPHONE) or role.rstrip("0123456789") in roles.VIDEO_ROLES
+    return role.startswith(assignment.MICROPHONE) or role.rstrip("0123456789") in assignment.VIDEO_ROLES
 
 
 @click.command(name="unassign", epilog=UNASSIGN_EXAMPLES)
@@ -81,7 +89,7 @@ def _is_known(role: str) -> bool:
 @_json_option
 def unassign_command(role: str, config_file: Path | None, *, as_json: bool) -> None:
     """Take ROLE from whatever device has it."""
-    taken = take_away(load_settings(config_file), role)
+    taken = take_role_away(load_settings(config_file), role)
     if as_json:
         _print({"role": role.casefold(), "device": taken.id, "name": taken.name})
     else:
@@ -99,14 +107,14 @@ def roles_command(config_file: Path | None, *, accept: bool, confirm: bool, as_j
     Where nobody has one yet, roles are proposed for what is plugged in.
     """
     settings = load_settings(config_file)
-    store = roles.roles_store()
+    store = assignment.roles_store()
     given = store.read()
-    devices = plugged_in(given)
+    devices = devices_with_roles(given)
     if confirm:
         with open_health_log(settings, SystemClock()) as record:
             unclear = confirm_devices(record, devices)
         click.echo("\n".join(f"{name} is where it should be" for name in unclear) or "Nothing was unclear.", err=True)
-    proposed = {} if given else roles.proposals(devices)
+    proposed = {} if given else assignment.propose_roles(devices)
     if accept and proposed:
         _accept(settings, proposed, devices)
         given, proposed = store.read(), {}
@@ -122,10 +130,10 @@ def roles_command(config_file: Path | None, *, accept: bool, confirm: bool, as_j
 
 
 def _accept(settings: Settings, proposed: Mapping[str, Device], devices: Sequence[Device]) -> None:
-    store, clock = roles.roles_store(), SystemClock()
+    store, clock = assignment.roles_store(), SystemClock()
     with open_health_log(settings, clock) as record:
         for role, device in proposed.items():
-            roles.assign(store, role, device, devices, now=clock.now(), record=record)
+            assignment.assign(store, role, device, devices, now=clock.now(), record=record)
 
 
 # Output

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from agent.devices.board import roles_given
-from agent.devices.gather import known, named
+from agent.devices.board import read_roles
+from agent.devices.listing import find_device, known_devices
 from agent.devices.page import DevicePage, ModeRow, device_page
 from agent.devices.table import health_colour, health_text, kind_text, print_table
 from agent.terminal.parameters import config_option
@@ -16,8 +16,8 @@ from config.files import json_text
 from config.settings.loading import load_settings
 from config.settings.quantities import format_rate
 from devices.model.device import Device, DeviceKind
-from devices.roles.roles import holder
-from devices.usb.topology import SYSFS, Topology
+from devices.roles.assignment import device_with_role
+from devices.usb.topology import SYSFS, UsbTopology
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -42,9 +42,9 @@ def show_command(name: str, profile_name: str | None, config_file: Path | None, 
     """
     settings = load_settings(config_file)
     profile = settings.profile(profile_name)
-    devices = known(roles_given())
+    devices = known_devices(read_roles())
     page = device_page(
-        _find(devices, name), devices, Topology.read(SYSFS), profile_name or settings.video.profile, profile
+        _find(devices, name), devices, UsbTopology.read(SYSFS), profile_name or settings.video.profile, profile
     )
     if as_json:
         click.echo(json_text(page), nl=False)
@@ -55,11 +55,11 @@ def show_command(name: str, profile_name: str | None, config_file: Path | None, 
 def _find(devices: Sequence[Device], name: str) -> Device:
     """Return the device called `name`, picture before sound; raises as `find_video` and `holder`."""
     try:
-        return named(devices, name)
+        return find_device(devices, name)
     except DeviceNotFound as error:
-        roles, word = roles_given(), name.strip().casefold()
+        roles, word = read_roles(), name.strip().casefold()
         if word in roles:
-            return holder(word, roles, devices)
+            return device_with_role(word, roles, devices)
         there = ", ".join(f"{device.id} ({device.name})" for device in devices)
         raise DeviceNotFound(
             error.message, hint=f"Plugged in: {there}" if there else "Nothing is plugged in."

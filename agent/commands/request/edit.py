@@ -7,17 +7,24 @@ import click
 import msgspec
 
 from agent.commands.request.steps import id_argument
-from agent.requests.answer import answer
-from agent.requests.options import Desk, at_the_desk, check_times, field_options, fields_of, text_of
+from agent.requests.options import (
+    RequestContext,
+    check_times,
+    checked_text,
+    field_options,
+    given_fields,
+    with_request_context,
+)
+from agent.requests.request_documents import print_answer
 from agent.terminal.parameters import json_option
 from config.errors import UsageError
 from devices.host.clock import SystemClock
 from recorder.archive.archive import Archive
-from recorder.archive.catalog import sealed
-from recorder.features.dossier.enclose import carried
-from recorder.features.dossier.papers import take
+from recorder.archive.catalog import require_sealed
+from recorder.features.dossier.packing import request_to_carry
+from recorder.features.dossier.papers import read_paper
 from recorder.features.dossier.steps import procedure_of
-from recorder.features.dossier.store import amended
+from recorder.features.dossier.store import with_change
 from recorder.model.names import slug
 from recorder.package.request import LetterKind, Request, RequestState
 
@@ -43,14 +50,16 @@ Examples:
 )
 @click.option("--force", is_flag=True, help="Also where another request has the same letter number.")
 @json_option
-@at_the_desk
-def new_command(*, context: Desk, letters: tuple[Path, ...], force: bool, as_json: bool, **given: object) -> None:
+@with_request_context
+def new_command(
+    *, context: RequestContext, letters: tuple[Path, ...], force: bool, as_json: bool, **given: object
+) -> None:
     """Begin the dossier of a request: what the letter says, and the letter itself.
 
     Whatever is not known yet is left out, and added by `liput request edit`.
     """
-    fields = fields_of(context, given)
-    papers = [take(path, context.settings.request.largest_letter) for path in letters]
+    fields = given_fields(context, given)
+    papers = [read_paper(path, context.settings.request.largest_letter) for path in letters]
     uuid, event = uuid4(), str(fields.pop("event"))
     fields.setdefault("received_at", context.now)
     blank = Request(
@@ -61,7 +70,7 @@ def new_command(*, context: Desk, letters: tuple[Path, ...], force: bool, as_jso
     request = msgspec.structs.replace(request, id=name)
     check_times(request)
     request = context.dossiers.add(request, papers, context.now, may_repeat=force)
-    answer(context.dossiers.dossier(name), request, context, f"Request {name}", as_json=as_json)
+    print_answer(context.dossiers.dossier(name), request, context, f"Request {name}", as_json=as_json)
 
 
 LINK_EXAMPLES = """\b
@@ -79,21 +88,21 @@ PACKAGE is a package's name, UUID or path, or the beginning of one (liput archiv
     "--archive", type=click.Path(path_type=Path), metavar="DIR", help="The archive; else that of the settings."
 )
 @json_option
-@at_the_desk
-def link_command(*, context: Desk, key: str, package_id: str, archive: Path | None, as_json: bool) -> None:
+@with_request_context
+def link_command(*, context: RequestContext, key: str, package_id: str, archive: Path | None, as_json: bool) -> None:
     """Put a request into a package that was recorded without it: letters, dispositions, history.
 
     One that was recorded for it gets what was missing when it was sealed. The media of the package stay as they are,
     and so do their checksums; the dossier knows the package then.
     """
-    from recorder.features.dossier.linking import link
+    from recorder.features.dossier.linking import link_request
 
     clock = SystemClock()
     dossier = context.dossiers.find(key)
-    package = sealed(Archive(archive or context.settings.archive.path, clock).find(package_id))
-    taken = carried(dossier, dossier.read(), context.settings.office, history=True)
-    link(package.folder, taken, clock.now())
-    answer(dossier, dossier.read(), context, f"{package.id} has its request {dossier.id}", as_json=as_json)
+    package = require_sealed(Archive(archive or context.settings.archive.path, clock).find(package_id))
+    taken = request_to_carry(dossier, dossier.read(), context.settings.office, history=True)
+    link_request(package.folder, taken, clock.now())
+    print_answer(dossier, dossier.read(), context, f"{package.id} has its request {dossier.id}", as_json=as_json)
 
 
 EDIT_EXAMPLES = """\b
@@ -132,13 +141,15 @@ note_option = click.option("--note", default="", metavar="TEXT", help="Why; kept
 )
 @note_option
 @json_option
-@at_the_desk
-def edit_command(*, context: Desk, key: str, clear: tuple[str, ...], note: str, as_json: bool, **given: object) -> None:
+@with_request_context
+def edit_command(
+    *, context: RequestContext, key: str, clear: tuple[str, ...], note: str, as_json: bool, **given: object
+) -> None:
     """Correct what is known of a request. The history keeps what was there before, who changed it, and when.
 
     --need replaces all needs that were there. Packages that were sealed keep what they have.
     """
-    fields = fields_of(context, given) | dict(EMPTY[name] for name in clear)
+    fields = given_fields(context, given) | dict(EMPTY[name] for name in clear)
     if not fields:
         raise UsageError("nothing is to be changed", hint="name a field, such as --place, or one to --clear")
     dossier = context.dossiers.find(key)
@@ -146,13 +157,13 @@ def edit_command(*, context: Desk, key: str, clear: tuple[str, ...], note: str, 
 
     def change(request: Request) -> Request:
         nonlocal said
-        changed = amended(request, context.now, "edited", note=text_of("note", note), **fields)
+        changed = with_change(request, context.now, "edited", note=checked_text("note", note), **fields)
         check_times(changed)
         said = "all of that was so" if changed is request else ", ".join(changed.history[-1].fields) or "noted"
         return changed
 
     request = dossier.change(change)
-    answer(dossier, request, context, f"{request.id}: {said}", as_json=as_json)
+    print_answer(dossier, request, context, f"{request.id}: {said}", as_json=as_json)
 
 
 @click.command("attach", epilog=ATTACH_EXAMPLES)
@@ -164,13 +175,15 @@ def edit_command(*, context: Desk, key: str, clear: tuple[str, ...], note: str, 
          "[default: request]",
 )  # fmt: skip
 @json_option
-@at_the_desk
-def attach_command(*, context: Desk, key: str, files: tuple[Path, ...], kind: LetterKind | None, as_json: bool) -> None:
+@with_request_context
+def attach_command(
+    *, context: RequestContext, key: str, files: tuple[Path, ...], kind: LetterKind | None, as_json: bool
+) -> None:
     """Keep copies of further papers with a request: PDF, JPEG or PNG.
 
     What is there already is not kept twice; a copy that is damaged or gone is put back.
     """
-    papers = [take(path, context.settings.request.largest_letter) for path in files]
+    papers = [read_paper(path, context.settings.request.largest_letter) for path in files]
     dossier = context.dossiers.find(key)
 
     def change(request: Request) -> Request:
@@ -180,12 +193,12 @@ def attach_command(*, context: Desk, key: str, files: tuple[Path, ...], kind: Le
             msgspec.structs.replace(letter, kind=kind) if letter.sha256 in named else letter
             for letter in request.letters
         )  # fmt: skip
-        return amended(request, context.now, "attached", letters=(*before, *new))
+        return with_change(request, context.now, "attached", letters=(*before, *new))
 
     request = dossier.change(change)
     kept = {letter.sha256: letter.file for letter in request.letters}
     names = ", ".join(dict.fromkeys(kept[paper.sha256] for paper in papers))
-    answer(dossier, request, context, f"{request.id}: {names}", as_json=as_json)
+    print_answer(dossier, request, context, f"{request.id}: {names}", as_json=as_json)
 
 
 def _state_command(name: str, state: RequestState, kind: str, text: str) -> click.Command:
@@ -194,17 +207,17 @@ def _state_command(name: str, state: RequestState, kind: str, text: str) -> clic
     @id_argument
     @note_option
     @json_option
-    @at_the_desk
-    def command(*, context: Desk, key: str, note: str, as_json: bool) -> None:
+    @with_request_context
+    def command(*, context: RequestContext, key: str, note: str, as_json: bool) -> None:
         dossier = context.dossiers.find(key)
 
         def change(request: Request) -> Request:
             if request.state is state:
                 raise UsageError(f"{request.id} is {state} already")
-            return amended(request, context.now, kind, state=state, note=text_of("note", note))
+            return with_change(request, context.now, kind, state=state, note=checked_text("note", note))
 
         request = dossier.change(change)
-        answer(dossier, request, context, f"{request.id} is {state}", as_json=as_json)
+        print_answer(dossier, request, context, f"{request.id} is {state}", as_json=as_json)
 
     return command
 

@@ -14,20 +14,22 @@ from typing import IO
 import click
 import msgspec
 
-from agent.requests.answer import RequestLine, document, line
-from agent.requests.options import Desk, at_the_desk, redact_option
-from agent.terminal.new_file import csv_text, new_file
+from agent.requests.options import RequestContext, redact_option, with_request_context
+from agent.requests.request_documents import RequestLine, request_document, request_line
+from agent.terminal.exported_file import csv_text, new_file
 from agent.terminal.parameters import json_option, print_json
 from config.errors import DossierError
 from config.files import json_text
 from recorder.features.dossier.papers import letter_content
 from recorder.features.dossier.store import REQUEST_FILE, TEXT_FILE, Dossier
 from recorder.features.dossier.text import request_text
-from recorder.model.names import storable
+from recorder.model.names import utf8_safe
 from recorder.package.request import Request
 
 
-def write_export(raw: IO[bytes], dossiers: Sequence[Dossier], context: Desk, *, redact: bool) -> tuple[int, list[str]]:
+def write_export(
+    raw: IO[bytes], dossiers: Sequence[Dossier], context: RequestContext, *, redact: bool
+) -> tuple[int, list[str]]:
     """Write the dossiers as a zip file to `raw`; return their number, and a sentence for each omission."""
     left_out: list[str] = []
     lines: list[RequestLine] = []
@@ -38,8 +40,8 @@ def write_export(raw: IO[bytes], dossiers: Sequence[Dossier], context: Desk, *, 
             except DossierError as error:
                 left_out.append(error.message)
                 continue
-            found = document(dossier, request, context, redact=redact)
-            lines.append(line(request, context, redact=redact))
+            found = request_document(dossier, request, context, redact=redact)
+            lines.append(request_line(request, context, redact=redact))
             archive.writestr(f"{found.id}/{REQUEST_FILE}", json_text(found))
             archive.writestr(f"{found.id}/{TEXT_FILE}", request_text(found.request, found.steps, context.now))
             if not redact:
@@ -79,10 +81,17 @@ INCOMPLETE = 1
 @redact_option
 @click.option("--force", is_flag=True, help="Replace FILE.zip where there is one.")
 @json_option
-@at_the_desk
+@with_request_context
 @click.pass_context
 def export_command(
-    ctx: click.Context, *, context: Desk, file: Path, keys: tuple[str, ...], redact: bool, force: bool, as_json: bool
+    ctx: click.Context,
+    *,
+    context: RequestContext,
+    file: Path,
+    keys: tuple[str, ...],
+    redact: bool,
+    force: bool,
+    as_json: bool,
 ) -> None:
     """Write requests into one file: those named, or all, also those that are closed.
 
@@ -94,7 +103,7 @@ def export_command(
     with new_file(file, replace=force, example="permohonan.zip") as raw:
         count, left_out = write_export(raw, dossiers, context, redact=redact)
     if as_json:
-        print_json({"file": storable(str(file)), "requests": count, "left_out": left_out})
+        print_json({"file": utf8_safe(str(file)), "requests": count, "left_out": left_out})
     else:
         click.echo(file)
         for sentence in left_out:

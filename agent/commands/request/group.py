@@ -2,9 +2,9 @@
 
 import click
 
-from agent.cli.lazy import LazyGroup, Table
+from agent.cli.lazy import CommandTable, LazyGroup
 
-COMMANDS: Table = {
+COMMANDS: CommandTable = {
     "assign": ("agent.commands.request.steps:assign_command", "Say who carries it out, and with which equipment."),
     "attach": ("agent.commands.request.edit:attach_command", "Keep further papers with a request."),
     "cancel": ("agent.commands.request.edit:cancel_command", "The event does not take place."),

@@ -6,9 +6,9 @@ import click
 import msgspec
 
 from agent.commands.request.steps import id_argument
-from agent.requests.answer import RequestLine, document, line, text_lines
-from agent.requests.options import Desk, at_the_desk, redact_option
-from agent.terminal.columns import Column, fitted
+from agent.requests.options import RequestContext, redact_option, with_request_context
+from agent.requests.request_documents import RequestLine, request_document, request_line, text_lines
+from agent.terminal.columns import Column, fit_columns
 from agent.terminal.parameters import json_option
 from agent.terminal.terminal import own_output
 from config.settings.quantities import brief_duration
@@ -35,14 +35,18 @@ COLUMNS = (
 @click.option("--late", is_flag=True, help="Only those with a step that is late.")
 @redact_option
 @json_option
-@at_the_desk
+@with_request_context
 @click.pass_context
-def list_command(ctx: click.Context, *, context: Desk, every: bool, late: bool, redact: bool, as_json: bool) -> None:
+def list_command(
+    ctx: click.Context, *, context: RequestContext, every: bool, late: bool, redact: bool, as_json: bool
+) -> None:
     """List the requests that are open, the earliest first, with what is due now."""
     found, damaged = context.dossiers.read()
     shown = [each for each in found if (every or each.state is RequestState.OPEN)]
     lines = [
-        each for each in (line(request, context, redact=redact) for request in shown) if each.late_steps or not late
+        each
+        for each in (request_line(request, context, redact=redact) for request in shown)
+        if each.late_steps or not late
     ]
     if as_json:
         click.echo(msgspec.json.encode(lines))
@@ -56,7 +60,7 @@ def list_command(ctx: click.Context, *, context: Desk, every: bool, late: bool, 
 
 
 def _print(lines: list[RequestLine]) -> None:
-    texts = list(fitted(COLUMNS, [_cells(each) for each in lines]))
+    texts = list(fit_columns(COLUMNS, [_cells(each) for each in lines]))
     click.echo(click.style(texts[0], bold=True), file=own_output(sys.stdout))
     coloured = sys.stdout.isatty()
     body = (
@@ -92,11 +96,11 @@ def _due(each: RequestLine) -> str:
 @id_argument
 @redact_option
 @json_option
-@at_the_desk
-def show_command(*, context: Desk, key: str, redact: bool, as_json: bool) -> None:
+@with_request_context
+def show_command(*, context: RequestContext, key: str, redact: bool, as_json: bool) -> None:
     """Show a request: its papers, each step against its standard time, recordings, and every change."""
     dossier = context.dossiers.find(key)
-    found = document(dossier, dossier.read(), context, redact=redact)
+    found = request_document(dossier, dossier.read(), context, redact=redact)
     if as_json:
         click.echo(msgspec.json.encode(found))
     else:

@@ -5,14 +5,14 @@ from pathlib import Path
 import click
 import msgspec
 
-from agent.requests.answer import answer
-from agent.requests.options import Desk, at_option, at_the_desk, check_times, text_of
+from agent.requests.options import RequestContext, at_option, check_times, checked_text, with_request_context
+from agent.requests.request_documents import print_answer
 from agent.terminal.parameters import json_option
 from config.errors import UsageError
-from config.settings.kinds import did_you_mean
-from recorder.features.dossier.papers import Paper, take
-from recorder.features.dossier.steps import reached
-from recorder.features.dossier.store import Dossier, amended
+from config.settings.value_kinds import did_you_mean
+from recorder.features.dossier.papers import Paper, read_paper
+from recorder.features.dossier.steps import current_role
+from recorder.features.dossier.store import Dossier, with_change
 from recorder.package.request import Disposition, Procedure, Receipt, Request, RequestState
 
 DISPOSE_EXAMPLES = """\b
@@ -36,19 +36,21 @@ id_argument = click.argument("key", metavar="ID")
 @by_option
 @at_option
 @json_option
-@at_the_desk
-def receive_command(*, context: Desk, key: str, by: str, at: str | None, as_json: bool) -> None:
+@with_request_context
+def receive_command(*, context: RequestContext, key: str, by: str, at: str | None, as_json: bool) -> None:
     """Note that the first role has taken up the letter. Without this, its first disposition says so."""
     dossier = context.dossiers.find(key)
-    receipt = Receipt(at=context.past("--at", at), by=text_of("by", by))
+    receipt = Receipt(at=context.past("--at", at), by=checked_text("by", by))
 
     def change(request: Request) -> Request:
-        changed = amended(_open_request(request), context.now, "received", receipt=receipt)
+        changed = with_change(_open_request(request), context.now, "received", receipt=receipt)
         check_times(changed)
         return changed
 
     request = dossier.change(change)
-    answer(dossier, request, context, f"{request.id} was taken up by {request.procedure.roles[0]}", as_json=as_json)
+    print_answer(
+        dossier, request, context, f"{request.id} was taken up by {request.procedure.roles[0]}", as_json=as_json
+    )
 
 
 @click.command("dispose", epilog=DISPOSE_EXAMPLES)
@@ -69,10 +71,10 @@ def receive_command(*, context: Desk, key: str, by: str, at: str | None, as_json
 @click.option("--withdraw", is_flag=True, help="Take back the last disposition; the history keeps it.")
 @click.option("--note", default="", metavar="TEXT", help="Why it is taken back.")
 @json_option
-@at_the_desk
+@with_request_context
 def dispose_command(
     *,
-    context: Desk,
+    context: RequestContext,
     key: str,
     instruction: str,
     giver: str | None,
@@ -90,26 +92,28 @@ def dispose_command(
     """
     dossier = context.dossiers.find(key)
     if withdraw:
-        request = dossier.change(lambda request: _without_last_disposition(request, context, text_of("note", note)))
-        answer(dossier, request, context, f"{request.id} is with {reached(request)} again", as_json=as_json)
+        request = dossier.change(
+            lambda request: _without_last_disposition(request, context, checked_text("note", note))
+        )
+        print_answer(dossier, request, context, f"{request.id} is with {current_role(request)} again", as_json=as_json)
         return
-    papers = [take(path, context.settings.request.largest_letter) for path in sheets]
+    papers = [read_paper(path, context.settings.request.largest_letter) for path in sheets]
     given = Disposition(
-        giver=giver or "", to=to or "", instruction=text_of("instruction", instruction), by=text_of("by", by),
+        giver=giver or "", to=to or "", instruction=checked_text("instruction", instruction), by=checked_text("by", by),
         at=context.past("--at", at), noted_at=context.now,
     )  # fmt: skip
     request = dossier.change(lambda request: _with_disposition(request, given, papers, dossier, context))
     last = request.dispositions[-1]
-    answer(dossier, request, context, f"{request.id}: {last.giver} -> {last.to}", as_json=as_json)
+    print_answer(dossier, request, context, f"{request.id}: {last.giver} -> {last.to}", as_json=as_json)
 
 
 def _with_disposition(
-    request: Request, given: Disposition, papers: list[Paper], dossier: Dossier, context: Desk
+    request: Request, given: Disposition, papers: list[Paper], dossier: Dossier, context: RequestContext
 ) -> Request:
     """Return the request with one more disposition; its papers are on disk then."""
     request = _open_request(request)
     procedure = request.procedure
-    giver = _role(procedure, given.giver or reached(request))
+    giver = _role(procedure, given.giver or current_role(request))
     place = procedure.roles.index(giver)
     if place + 1 == len(procedure.roles):
         raise UsageError(
@@ -131,16 +135,18 @@ def _with_disposition(
     letters = (*request.letters, *dossier.keep(papers, "disposition", request.letters, context.now))
     files = {letter.sha256: letter.file for letter in letters}
     given = msgspec.structs.replace(given, sheets=tuple(files[paper.sha256] for paper in papers))
-    return amended(
+    return with_change(
         request, context.now, "disposed", dispositions=(*request.dispositions, given), letters=letters,
         note=f"{giver} -> {to}",
     )  # fmt: skip
 
 
-def _without_last_disposition(request: Request, context: Desk, note: str) -> Request:
+def _without_last_disposition(request: Request, context: RequestContext, note: str) -> Request:
     if not request.dispositions:
         raise UsageError(f"{request.id} has no disposition to take back")
-    return amended(_open_request(request), context.now, "withdrawn", dispositions=request.dispositions[:-1], note=note)
+    return with_change(
+        _open_request(request), context.now, "withdrawn", dispositions=request.dispositions[:-1], note=note
+    )
 
 
 def _role(procedure: Procedure, word: str) -> str:
@@ -160,10 +166,10 @@ def _role(procedure: Procedure, word: str) -> str:
 @click.option("--equipment", metavar="THING", multiple=True, help="What is used; repeatable.")
 @click.option("--remove", metavar="NAME", multiple=True, help="Of staff or equipment: not any more; repeatable.")
 @json_option
-@at_the_desk
+@with_request_context
 def assign_command(
     *,
-    context: Desk,
+    context: RequestContext,
     key: str,
     staff: tuple[str, ...],
     equipment: tuple[str, ...],
@@ -180,7 +186,7 @@ def assign_command(
         for name in remove:
             if name not in there:
                 raise UsageError(f'"{name}" is not assigned{did_you_mean(name, there)}')
-        return amended(
+        return with_change(
             _open_request(request), context.now, "assigned",
             staff=_changed("staff", request.staff, staff, remove),
             equipment=_changed("equipment", request.equipment, equipment, remove),
@@ -188,11 +194,11 @@ def assign_command(
 
     request = dossier.change(change)
     said = ", ".join((*request.staff, *request.equipment)) or "nobody and nothing"
-    answer(dossier, request, context, f"{request.id}: {said}", as_json=as_json)
+    print_answer(dossier, request, context, f"{request.id}: {said}", as_json=as_json)
 
 
 def _changed(what: str, before: tuple[str, ...], more: tuple[str, ...], less: tuple[str, ...]) -> tuple[str, ...]:
-    names = dict.fromkeys((*before, *(text_of(what, name) for name in more)))
+    names = dict.fromkeys((*before, *(checked_text(what, name) for name in more)))
     return tuple(name for name in names if name and name not in less)
 
 

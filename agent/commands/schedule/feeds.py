@@ -5,16 +5,26 @@ from pathlib import Path
 
 import click
 
-from agent.schedule.answer import document, when_text
-from agent.schedule.event import Wanted
-from agent.schedule.feeds import BEHIND, FeedState, FeedStates, fail, feed_states, keep, read_now, taken, wanted_of
-from agent.schedule.planner import Planner, planner
-from agent.schedule.store import done_store, of_file
-from agent.terminal.columns import Column, fitted
+from agent.schedule.calendar_messages import CalendarRequest
+from agent.schedule.feeds import (
+    READ_BACK,
+    FeedState,
+    FeedStates,
+    events_of_room,
+    feed_states,
+    note_failure,
+    read_now,
+    request_for_feed,
+    take_answer,
+)
+from agent.schedule.plan_documents import plan_document, when_text
+from agent.schedule.planner import Planner, command_planner
+from agent.schedule.store import imported_feed, plan_record_store
+from agent.terminal.columns import Column, fit_columns
 from agent.terminal.parameters import config_option, json_option, print_json
 from config.errors import LiputError
 from config.settings.key_tables import feed_address
-from config.settings.serving import EVERYWHERE, MODES, Feed
+from config.settings.serving import EVERYWHERE, MODES, FeedSettings
 from devices.host.clock import SystemClock
 from recorder.model.names import one_line
 
@@ -49,21 +59,21 @@ def import_command(
 
     Without --location those in the room of the settings are taken. What is not in the file any more stays planned.
     """
-    desk = planner(config_file)
+    desk = command_planner(config_file)
     until = desk.now + timedelta(days=days or desk.settings.schedule.days_ahead)
-    wanted = Wanted(
-        path=str(file.absolute()), zone=desk.settings.office.time_zone, since=desk.now - BEHIND, until=until
+    wanted = CalendarRequest(
+        path=str(file.absolute()), zone=desk.settings.office.time_zone, since=desk.now - READ_BACK, until=until
     )
     answer = read_now(wanted, SystemClock(), str(file))
-    feed = Feed(locations=locations, categories=categories, mode=mode)
-    name = of_file(file.name)
-    sources = taken(name, feed, answer.events, desk.settings)
+    feed = FeedSettings(locations=locations, categories=categories, mode=mode)
+    name = imported_feed(file.name)
+    sources = events_of_room(name, feed, answer.events, desk.settings)
     plans = desk.plans.take_events(name, sources, None)
     for note in answer.notes:
         click.echo(f"liput: {file}: {note}", err=True)
     if as_json:
-        ledger = done_store().read()
-        print_json([document(plan, ledger, desk) for plan in plans])
+        ledger = plan_record_store().read()
+        print_json([plan_document(plan, ledger, desk) for plan in plans])
         return
     for plan in plans:
         click.echo(f"{when_text(plan, desk.zone)}  {one_line(plan.title)}")
@@ -88,7 +98,7 @@ def _advice(desk: Planner, sources: object, events: object, locations: tuple[str
 @click.pass_context
 def feeds_command(ctx: click.Context, *, now: bool, config_file: Path | None, as_json: bool) -> None:
     """Show the calendars of [feeds] in the settings: when each was read, what it had, why it cannot be read."""
-    desk = planner(config_file)
+    desk = command_planner(config_file)
     states = feed_states()
     if now:
         for name in desk.settings.feeds:
@@ -100,18 +110,18 @@ def feeds_command(ctx: click.Context, *, now: bool, config_file: Path | None, as
     elif not found:
         click.echo("The settings name no calendar: add [feeds.NAME] with its url.", err=True)
     else:
-        click.echo("\n".join(fitted(COLUMNS, [_cells(name, state, desk) for name, state in found.items()])))
+        click.echo("\n".join(fit_columns(COLUMNS, [_cells(name, state, desk) for name, state in found.items()])))
     ctx.exit(UNREAD if any(state and state.problem for state in found.values()) else 0)
 
 
 def _read(desk: Planner, name: str, states: FeedStates) -> None:
     """Read one calendar; an error is kept in its state."""
     try:
-        answer = read_now(wanted_of(desk.settings, name, desk.now), SystemClock(), name)
+        answer = read_now(request_for_feed(desk.settings, name, desk.now), SystemClock(), name)
     except LiputError as error:
-        fail(states, name, error.message.removeprefix(f"{name}: "), desk.now)
+        note_failure(states, name, error.message.removeprefix(f"{name}: "), desk.now)
     else:
-        keep(desk.settings, desk.plans, states, name, answer, desk.now)
+        take_answer(desk.settings, desk.plans, states, name, answer, desk.now)
 
 
 def _cells(name: str, state: FeedState | None, desk: Planner) -> tuple[str, ...]:

@@ -2,9 +2,9 @@
 
 import click
 
-from agent.cli.lazy import LazyGroup, Table
+from agent.cli.lazy import CommandTable, LazyGroup
 
-COMMANDS: Table = {
+COMMANDS: CommandTable = {
     "add": ("agent.commands.schedule.plan:add_command", "Plan a session."),
     "edit": ("agent.commands.schedule.plan:edit_command", "Change a planned session; no calendar undoes that."),
     "feeds": ("agent.commands.schedule.feeds:feeds_command", "Show how the calendars were read, or read them now."),

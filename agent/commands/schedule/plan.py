@@ -8,13 +8,13 @@ from typing import Any
 import click
 import msgspec
 
-from agent.schedule.answer import PlanDocument, document, listed, text_lines, when_text
-from agent.schedule.plan import Mode, Plan, PlanState
-from agent.schedule.planner import PlanAsked, Planner, add, edit, id_argument, planner
-from agent.schedule.runs import runs
-from agent.schedule.store import done_store
-from agent.terminal.columns import Column, fitted
-from agent.terminal.parameters import Command, config_option, json_option, print_json, seconds, with_options
+from agent.schedule.plan import Plan, PlanMode, PlanState
+from agent.schedule.plan_documents import PlanDocument, list_plans, plan_document, text_lines, when_text
+from agent.schedule.planner import Planner, PlanRequest, add_plan, command_planner, edit_plan, id_argument
+from agent.schedule.running import running_sessions
+from agent.schedule.store import plan_record_store
+from agent.terminal.columns import Column, fit_columns
+from agent.terminal.parameters import Command, config_option, duration_callback, json_option, print_json, with_options
 from agent.terminal.terminal import own_output
 from config.settings.serving import MODES
 from recorder.model.names import one_line
@@ -43,14 +43,14 @@ Examples:
 @json_option
 def list_command(*, every: bool, days: int | None, config_file: Path | None, as_json: bool) -> None:
     """List the planned sessions, the earliest first; times are of the office's zone."""
-    desk = planner(config_file)
-    found = listed(desk, done_store().read(), every=every, days=days)
+    desk = command_planner(config_file)
+    found = list_plans(desk, plan_record_store().read(), every=every, days=days)
     if as_json:
         print_json(found)
     elif not found:
         click.echo("Nothing is planned.", err=True)
     else:
-        lines = list(fitted(COLUMNS, [_cells(each, desk) for each in found]))
+        lines = list(fit_columns(COLUMNS, [_cells(each, desk) for each in found]))
         click.echo("\n".join([click.style(lines[0], bold=True), *lines[1:]]), file=own_output(sys.stdout))
 
 
@@ -73,8 +73,8 @@ def _cells(found: PlanDocument, desk: Planner) -> tuple[str, ...]:
 @json_option
 def show_command(*, key: str, config_file: Path | None, as_json: bool) -> None:
     """Show a planned session: when, where, how, where it comes from, and what became of it."""
-    desk = planner(config_file)
-    found = document(desk.plans.find(key), done_store().read(), desk)
+    desk = command_planner(config_file)
+    found = plan_document(desk.plans.find(key), plan_record_store().read(), desk)
     if as_json:
         print_json(found)
     else:
@@ -101,7 +101,9 @@ _FIELDS = (
     click.option("--title", help="What the session is.  [default: the request's event]"),
     click.option("--starts", metavar="WHEN", help='"2026-12-01 09:00", "besok 09:00", "1 Desember 2026 09.00 WITA".'),
     click.option("--ends", metavar="WHEN", help="A time alone is of the day of the beginning."),
-    click.option("--for", "for_s", callback=seconds, metavar="TIME", help="How long, instead of --ends: 90m, 2h."),
+    click.option(
+        "--for", "for_s", callback=duration_callback, metavar="TIME", help="How long, instead of --ends: 90m, 2h."
+    ),
     click.option("--mode", type=click.Choice(MODES), help="What is done for it.  [default: as the settings have it]"),
     click.option("--room", metavar="TEXT", help="Where.  [default: the room of the settings]"),
     click.option("--request", metavar="ID", help="The request that it is for (liput request list)."),
@@ -124,8 +126,8 @@ def plan_options[Answer](command: Command[Answer]) -> Command[Answer]:
 @json_option
 def add_command(*, config_file: Path | None, as_json: bool, **given: Any) -> None:
     """Plan a session. `liput serve` reminds of it, arms it, or records it by time, as its mode says."""
-    desk = planner(config_file)
-    plan = add(desk, _asked(given))
+    desk = command_planner(config_file)
+    plan = add_plan(desk, _asked(given))
     _answer(desk, plan, "planned", as_json=as_json)
 
 
@@ -139,8 +141,8 @@ def edit_command(*, key: str, config_file: Path | None, as_json: bool, **given: 
 
     --video, --audio and --stream replace all that were there. One that was removed is planned again.
     """
-    desk = planner(config_file)
-    plan = edit(desk, desk.plans.find(key), _asked(given))
+    desk = command_planner(config_file)
+    plan = edit_plan(desk, desk.plans.find(key), _asked(given))
     _answer(desk, plan, "changed", as_json=as_json)
 
 
@@ -154,19 +156,19 @@ def remove_command(*, key: str, config_file: Path | None, as_json: bool) -> None
     A session that is recorded goes on until its end; one that is armed is let go. One that was planned by hand, and is
     removed already, is forgotten, once no session of it runs.
     """
-    desk = planner(config_file)
+    desk = command_planner(config_file)
     plan = desk.plans.find(key)
-    desk.plans.remove(plan.id, forgets=plan.id not in {run.plan for run in runs()})
+    desk.plans.remove(plan.id, forgets=plan.id not in {run.plan for run in running_sessions()})
     _answer(desk, msgspec.structs.replace(plan, state=PlanState.REMOVED), "removed", as_json=as_json)
 
 
-def _asked(given: Mapping[str, Any]) -> PlanAsked:
+def _asked(given: Mapping[str, Any]) -> PlanRequest:
     """Return the given fields; files with absolute paths, since the session begins elsewhere."""
     asked = {name: value for name, value in given.items() if value not in (None, ())}
     for name in ("videos", "audios"):
         if name in asked:
             asked[name] = tuple(map(_whole, asked[name]))
-    return PlanAsked(**asked | ({"mode": Mode(given["mode"])} if given["mode"] else {}))
+    return PlanRequest(**asked | ({"mode": PlanMode(given["mode"])} if given["mode"] else {}))
 
 
 def _whole(word: str) -> str:
@@ -176,6 +178,6 @@ def _whole(word: str) -> str:
 
 def _answer(desk: Planner, plan: Plan, what: str, *, as_json: bool) -> None:
     if as_json:
-        print_json(document(plan, done_store().read(), desk))
+        print_json(plan_document(plan, plan_record_store().read(), desk))
     else:
         click.echo(f"{what.capitalize()}: {when_text(plan, desk.zone)}, {plan.title} ({plan.mode}), {plan.id}")

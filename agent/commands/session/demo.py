@@ -6,15 +6,15 @@ from pathlib import Path
 
 import click
 
-from agent.sessions.receiver import ThrowAwayReceiver
+from agent.sessions.control import make_spec
+from agent.sessions.receiver import DemoReceiver
 from agent.sessions.run_recorder import RecorderRun
-from agent.sessions.steering import specify
-from agent.terminal.parameters import config_option, seconds
+from agent.terminal.parameters import config_option, duration_callback
 from agent.terminal.reporters import Reporter, reporter
 from config.settings.loading import load_settings
 from config.settings.quantities import brief_size
 from config.settings.secrets import Secret, StreamTarget
-from recorder.session.request import Asked
+from recorder.session.request import SessionRequest
 
 TITLE, SYNTHETIC = "Demo Liput", "synthetic"
 RESERVE_BYTES = 200_000_000
@@ -23,7 +23,13 @@ RESERVE_BYTES = 200_000_000
 
 @click.command()
 @click.option(
-    "--for", "duration_s", callback=seconds, metavar="TIME", default="10s", show_default=True, help="How long: 10s, 2m."
+    "--for",
+    "duration_s",
+    callback=duration_callback,
+    metavar="TIME",
+    default="10s",
+    show_default=True,
+    help="How long: 10s, 2m.",
 )
 @click.option("--profile", metavar="NAME", help="Size, rate and bit rates.  [default: the settings']")
 @click.option(
@@ -44,11 +50,11 @@ def demo_command(
     with ExitStack() as stack:
         folder = archive or _folder_of_its_own(stack)
         aside = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="liput-receiver-")))
-        receiver = stack.enter_context(ThrowAwayReceiver(aside))
+        receiver = stack.enter_context(DemoReceiver(aside))
         targets = [StreamTarget("demo-receiver", Secret(receiver.url))] if receiver.url else []
         if not targets:
             shown.note("No receiver is installed (nginx with its RTMP module, or ffmpeg): recording without a stream.")
-        asked = Asked(
+        asked = SessionRequest(
             title=TITLE,
             videos=(SYNTHETIC,),
             audios=(SYNTHETIC,),
@@ -58,11 +64,11 @@ def demo_command(
             reserve=RESERVE_BYTES if archive is None else None,
             targets=targets,
         )
-        run = RecorderRun(specify(asked, config_file))
+        run = RecorderRun(make_spec(asked, config_file))
         status = run.run(shown)
         receiver.stop()
         if targets:
-            tell_received(receiver, shown)
+            report_received(receiver, shown)
         if run.package:
             shown.note(f"Play it:  ffplay '{run.package}/data/media/program.mp4'   (or any player)")
             shown.note(f"Check it: ./run liput archive verify --all --archive '{folder}'")
@@ -81,7 +87,7 @@ def _folder_of_its_own(stack: ExitStack) -> Path:
     return folder
 
 
-def tell_received(receiver: ThrowAwayReceiver, shown: Reporter) -> None:
+def report_received(receiver: DemoReceiver, shown: Reporter) -> None:
     """Print the amount that the receiver got."""
     received = receiver.received
     arrived = f"{brief_size(received.stat().st_size)} arrived" if received else "nothing arrived"

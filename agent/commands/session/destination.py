@@ -10,25 +10,25 @@ import click
 import msgspec
 
 from agent.commands.session.running import json_option, say_line, session_option
-from agent.sessions.steering import absolute
+from agent.sessions.control import absolute
 from agent.terminal.reporters import destination_text
-from agent.terminal.signals import hearing
+from agent.terminal.signals_and_keys import handle_signals
 from config.errors import UsageError
 from config.settings.schema import Settings
 from config.settings.secrets import destination_url, read_url_file, stream_name
-from recorder.model.names import storable
-from recorder.model.status import AFTER, BEFORE, RECORDS, SessionResult, SessionStatus
-from recorder.running.client import Connection, Running, ask, session
+from recorder.model.names import utf8_safe
+from recorder.model.status import STATES_AFTER, STATES_BEFORE, STATES_RECORDING, SessionResult, SessionStatus
+from recorder.running.client import ControlClient, RunningRecorder, select_session, send_command
 from recorder.running.protocol import (
     LONGEST_NAME,
-    DestinationAdd,
+    AddDestinationCommand,
     DestinationChange,
-    DestinationRemove,
-    DestinationRestart,
-    Failure,
-    Status,
-    Watch,
-    raised,
+    RecorderFailure,
+    RemoveDestinationCommand,
+    RestartDestinationCommand,
+    StatusCommand,
+    WatchCommand,
+    to_exception,
 )
 
 LOOK_S = 0.5
@@ -57,8 +57,8 @@ def add_command(*, name: str, although_refused: bool, key: str | None, as_json: 
     """Stream to one more destination, from the next keyframe on; an armed session keeps it for its start."""
     if "://" in name:
         destination_url(Settings(), name)  # which refuses it with the reason
-    found = session(key, (RECORDS, BEFORE))
-    request = _from_file(name) if name.startswith("@") else DestinationAdd(name=_checked_name(name))
+    found = select_session(key, (STATES_RECORDING, STATES_BEFORE))
+    request = _from_file(name) if name.startswith("@") else AddDestinationCommand(name=_checked_name(name))
     request = msgspec.structs.replace(request, although_refused=although_refused)
     return _change(found, request, "added", f"{request.name} is a destination now", as_json=as_json)
 
@@ -69,8 +69,8 @@ def add_command(*, name: str, although_refused: bool, key: str | None, as_json: 
 @json_option
 def remove_command(*, name: str, key: str | None, as_json: bool) -> int:
     """Stream to a destination no more."""
-    found = session(key, (RECORDS, BEFORE))
-    request = DestinationRemove(name=_checked_name(name))
+    found = select_session(key, (STATES_RECORDING, STATES_BEFORE))
+    request = RemoveDestinationCommand(name=_checked_name(name))
     return _change(found, request, "removed", f"{name} is not streamed to any more", as_json=as_json)
 
 
@@ -80,8 +80,8 @@ def remove_command(*, name: str, key: str | None, as_json: bool) -> int:
 @json_option
 def restart_command(*, name: str, key: str | None, as_json: bool) -> int:
     """Connect to a destination anew, now, with its address and key as they are in the settings now."""
-    found = session(key, (RECORDS, BEFORE))
-    request = DestinationRestart(name=_checked_name(name))
+    found = select_session(key, (STATES_RECORDING, STATES_BEFORE))
+    request = RestartDestinationCommand(name=_checked_name(name))
     return _change(found, request, "restarted", f"{name} is connected anew", as_json=as_json)
 
 
@@ -91,9 +91,9 @@ def restart_command(*, name: str, key: str | None, as_json: bool) -> int:
 @json_option
 def status_command(*, watch: bool, key: str | None, as_json: bool) -> int:
     """Show how each destination of a session is, and why."""
-    found = session(key, (RECORDS, BEFORE, AFTER))
+    found = select_session(key, (STATES_RECORDING, STATES_BEFORE, STATES_AFTER))
     show = _printer(found, as_json=as_json)
-    status = ask(found.folder, Status()).status
+    status = send_command(found.folder, StatusCommand()).status
     if status is not None:
         show(status)
     if watch:
@@ -101,7 +101,7 @@ def status_command(*, watch: bool, key: str | None, as_json: bool) -> int:
     return 0
 
 
-def _printer(found: Running, *, as_json: bool) -> Callable[[SessionStatus], None]:
+def _printer(found: RunningRecorder, *, as_json: bool) -> Callable[[SessionStatus], None]:
     """Return a function that prints the destinations when one has changed."""
     before: list[tuple[object, ...]] | None = None
 
@@ -119,19 +119,19 @@ def _printer(found: Running, *, as_json: bool) -> Callable[[SessionStatus], None
     return show
 
 
-def _watch(found: Running, show: Callable[[SessionStatus], None]) -> None:
+def _watch(found: RunningRecorder, show: Callable[[SessionStatus], None]) -> None:
     """Print changes until the session or the watch ends; the session goes on."""
     wakeup = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
     try:
         with (
-            hearing((signal.SIGINT, signal.SIGTERM, signal.SIGHUP), lambda _number: os.eventfd_write(wakeup, 1)),
-            Connection(found.folder) as connection,
+            handle_signals((signal.SIGINT, signal.SIGTERM, signal.SIGHUP), lambda _number: os.eventfd_write(wakeup, 1)),
+            ControlClient(found.folder) as connection,
         ):
-            connection.request(Watch(every_s=LOOK_S))
+            connection.request(WatchCommand(every_s=LOOK_S))
             while wakeup not in select.select([connection.fileno(), wakeup], [], [])[0]:
                 while (told := connection.told(0)) is not None:
-                    if isinstance(told, Failure):
-                        raise raised(told)
+                    if isinstance(told, RecorderFailure):
+                        raise to_exception(told)
                     if isinstance(told, SessionResult):
                         return
                     if isinstance(told, SessionStatus):
@@ -140,22 +140,22 @@ def _watch(found: Running, show: Callable[[SessionStatus], None]) -> None:
         os.close(wakeup)
 
 
-def _change(found: Running, request: DestinationChange, change: str, sentence: str, *, as_json: bool) -> int:
-    note = ask(found.folder, request).note
+def _change(found: RunningRecorder, request: DestinationChange, change: str, sentence: str, *, as_json: bool) -> int:
+    note = send_command(found.folder, request).note
     said = f"{sentence}: {found}." + (f"\n{note[0].upper()}{note[1:]}." if note else "")
     say_line({"type": "destination", "name": request.name, "change": change, "note": note}, said, as_json=as_json)
     return 0
 
 
-def _from_file(word: str) -> DestinationAdd:
+def _from_file(word: str) -> AddDestinationCommand:
     """Return the request for an address in a file (`@-`: standard input), which is read here."""
     name = word.removeprefix("@")
     address = read_url_file(name)
     path = None if name == "-" else str(absolute(Path(name)))
-    return DestinationAdd(name=_checked_name(storable(stream_name(word))), address=address.reveal(), file=path)
+    return AddDestinationCommand(name=_checked_name(utf8_safe(stream_name(word))), address=address.reveal(), file=path)
 
 
 def _checked_name(name: str) -> str:
     if not name or len(name) > LONGEST_NAME:
         raise UsageError("that is no name of a destination", hint="liput destination status shows them")
-    return storable(name)
+    return utf8_safe(name)

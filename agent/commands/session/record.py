@@ -6,14 +6,14 @@ import click
 import msgspec
 
 from agent.commands.session.running import say, say_line
-from agent.sessions.options import session_options, with_slates
+from agent.sessions.control import line_of, until_armed
+from agent.sessions.options import begin_or_ask, session_options
 from agent.sessions.run_recorder import RecorderRun
-from agent.sessions.steering import line_of, until_armed
 from agent.terminal.reporters import reporter
-from recorder.control.spawn import Spawned
-from recorder.control.spec import Spec
-from recorder.running.client import session
-from recorder.session.request import Asked
+from recorder.control.spawn import SpawnedRecorder
+from recorder.control.spec import RecorderSpec
+from recorder.running.client import select_session
+from recorder.session.request import SessionRequest
 
 ARM_EXAMPLES = """\b
 Examples:
@@ -29,15 +29,15 @@ Exit status: 0 armed; 1 failed; 2 wrong usage.
 @click.command(epilog=ARM_EXAMPLES)
 @session_options
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-def arm_command(asked: Asked, config_file: Path | None, *, as_json: bool) -> int:
+def arm_command(asked: SessionRequest, config_file: Path | None, *, as_json: bool) -> int:
     """Open the devices of a session and keep its last seconds, without recording it yet.
 
     The session goes on in a process of its own: `liput start` records, `liput disarm` lets the devices go.
     The next session may be armed while the last one is sealed.
     """
 
-    def begin(spec: Spec) -> int:
-        spawned = Spawned(spec)
+    def begin(spec: RecorderSpec) -> int:
+        spawned = SpawnedRecorder(spec)
         try:
             folder = spawned.ready()
             until_armed(folder)
@@ -46,13 +46,13 @@ def arm_command(asked: Asked, config_file: Path | None, *, as_json: bool) -> int
             raise
         for note in spawned.notes:
             say(note, as_json=as_json)
-        found = session(folder.id, ())
+        found = select_session(folder.id, ())
         for trouble in found.status.troubles if found.status else ():
             say(f"! {trouble}", as_json=as_json)
         say_line(line_of(found), f"Armed: {found}. liput start records it.", as_json=as_json)
         return 0
 
-    return with_slates(asked, config_file, begin, arm_only=True)
+    return begin_or_ask(asked, config_file, begin, arm_only=True)
 
 
 RECORD_EXAMPLES = """\b
@@ -82,11 +82,11 @@ Exit status: 0 recorded and complete; 3 recorded, but something was lost on the 
     "--profile-stages", is_flag=True, help="Tell at the end what took how much of the processor: stages, threads."
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line; see docs/reference/cli.md.")
-def record_command(asked: Asked, config_file: Path | None, pace: str, *, as_json: bool) -> int:
+def record_command(asked: SessionRequest, config_file: Path | None, pace: str, *, as_json: bool) -> int:
     """Record a session, stream it, and put it into the archive.
 
     Ends after --for, at the end of a file, with q, Ctrl-C or SIGTERM; the recording is then closed,
     hashed and moved into the archive. Pressing Ctrl-C again changes nothing and loses nothing.
     """
     asked = msgspec.structs.replace(asked, live=pace == "real")
-    return with_slates(asked, config_file, lambda spec: RecorderRun(spec).run(reporter(as_json=as_json)))
+    return begin_or_ask(asked, config_file, lambda spec: RecorderRun(spec).run(reporter(as_json=as_json)))

@@ -7,16 +7,16 @@ from pathlib import Path
 import click
 import msgspec
 
-from agent.archives.choice import archives_of
-from agent.archives.recovering import recover_one
+from agent.archives.recovery import recover_session
+from agent.archives.selection import archives_of
 from agent.terminal.progress import progress_bars
 from config.errors import PackageNotFound
 from config.settings.quantities import brief_size
 from devices.host.clock import SystemClock
 from recorder.archive.archive import Archive
 from recorder.model.names import one_line
-from recorder.recovery.find import Unfinished, apart, find
-from recorder.recovery.recover import Outcome, Recovery, State
+from recorder.recovery.recover import Recovery, RecoveryOutcome, RecoveryState
+from recorder.recovery.unfinished import UnfinishedSession, find_joinable, find_unfinished
 
 FAILED, DEGRADED = 1, 3
 
@@ -53,26 +53,26 @@ def recover_command(
     own; they are joined once there is room. What is being recorded is left alone. Doing it twice changes nothing.
     """
     archives = archives_of(ctx, folder)
-    wanted = _names_of([*find(archives), *apart(archives)], keys)
+    wanted = _names_of([*find_unfinished(archives), *find_joinable(archives)], keys)
     with progress_bars(shown=not as_json and not dry_run) as progress:
         recovery = Recovery(archives, clock=SystemClock(), progress=progress)
         outcomes = []
         for session in _unfinished(archives):
             if session.name in wanted:
-                outcomes.append(recover_one(recovery, session, dry_run=dry_run))
+                outcomes.append(recover_session(recovery, session, dry_run=dry_run))
                 _show(outcomes[-1], as_json=as_json)
     if not outcomes and not as_json:
         click.echo(f"Nothing is unfinished in {', '.join(str(archive.root) for archive in archives)}.", err=True)
     return _status(outcomes)
 
 
-def _unfinished(archives: Sequence[Archive]) -> Iterator[Unfinished]:
+def _unfinished(archives: Sequence[Archive]) -> Iterator[UnfinishedSession]:
     """Yield unsealed sessions, then parts sealed apart; the first step may make some of those."""
-    yield from find(archives)
-    yield from apart(archives)
+    yield from find_unfinished(archives)
+    yield from find_joinable(archives)
 
 
-def _names_of(sessions: list[Unfinished], keys: tuple[str, ...]) -> set[str]:
+def _names_of(sessions: list[UnfinishedSession], keys: tuple[str, ...]) -> set[str]:
     """Return the names of the sessions for `keys`, of all without any; each key must match one."""
     if not keys:
         return {session.name for session in sessions}
@@ -89,18 +89,18 @@ def _names_of(sessions: list[Unfinished], keys: tuple[str, ...]) -> set[str]:
     return wanted
 
 
-def _show(outcome: Outcome, *, as_json: bool) -> None:
+def _show(outcome: RecoveryOutcome, *, as_json: bool) -> None:
     if as_json:
         click.echo(msgspec.json.encode(outcome))
         return
     title, size = one_line(outcome.title), brief_size(outcome.bytes)
-    if outcome.state is State.SEALED:
+    if outcome.state is RecoveryState.SEALED:
         length = timedelta(seconds=round(outcome.duration_s or 0))
         parts = f", {len(outcome.parts)} parts" if len(outcome.parts) > 1 else ""
         for package in outcome.packages:
             click.echo(package)
         click.echo(f"  {title}: {length}{parts}, {size}; {outcome.message}", err=True)
-    elif outcome.state is State.UNFINISHED:
+    elif outcome.state is RecoveryState.UNFINISHED:
         click.echo(f"{outcome.id}: {title}, {size}, {len(outcome.parts)} parts; it would be recovered")
     else:
         click.echo(f"{outcome.id}: {title}: {outcome.state}: {outcome.message}", err=True)
@@ -108,8 +108,8 @@ def _show(outcome: Outcome, *, as_json: bool) -> None:
             click.echo(f"  {outcome.hint}", err=True)
 
 
-def _status(outcomes: list[Outcome]) -> int:
-    if any(outcome.state is State.FAILED for outcome in outcomes):
+def _status(outcomes: list[RecoveryOutcome]) -> int:
+    if any(outcome.state is RecoveryState.FAILED for outcome in outcomes):
         return FAILED
     is_less = any(outcome.gaps or outcome.degraded for outcome in outcomes)
     return DEGRADED if is_less else 0

@@ -9,23 +9,23 @@ from threading import Event
 import click
 import msgspec
 
-from agent.checks.check import Check, Progress, Situation, Tell
-from agent.checks.history import Checked
-from agent.checks.result import Result, is_ready
-from agent.checks.shown import shown
-from agent.checks.situation import asked_for
+from agent.checks.check import Check, CheckContext, CheckProgress, TellProgress
+from agent.checks.context import planned_request
+from agent.checks.display import check_display
+from agent.checks.history import CheckRun
+from agent.checks.result import CheckResult, is_ready
 from agent.requests.lookup import as_planned
-from agent.sessions.judging import judge
 from agent.sessions.options import rehearsal_options
-from agent.terminal.parameters import seconds
-from agent.terminal.signals import setting
+from agent.sessions.rehearsal_results import rehearsal_results
+from agent.terminal.parameters import duration_callback
+from agent.terminal.signals_and_keys import set_on_signal
 from config.locale.lookup import words
 from config.settings.loading import load_settings
 from config.settings.schema import Settings
 from config.settings.secrets import stream_name, stream_target
 from devices.host.clock import SystemClock
-from recorder.features.rehearsal.run import rehearse
-from recorder.session.request import Asked
+from recorder.features.rehearsal.rehearsal import rehearse
+from recorder.session.request import SessionRequest
 
 WORDS = words("rehearsal")
 
@@ -67,25 +67,33 @@ _TITLES = {
     help="A file that says what the session will be; options given here count before it.",
 )
 @click.option(
-    "--for", "for_s", callback=seconds, metavar="TIME", default="10s", show_default=True, help="How long: 10s, 1m."
+    "--for",
+    "for_s",
+    callback=duration_callback,
+    metavar="TIME",
+    default="10s",
+    show_default=True,
+    help="How long: 10s, 1m.",
 )
 @rehearsal_options
 @click.option("--json", "as_json", is_flag=True, help="One JSON document; see docs/reference/cli.md.")
-def rehearse_command(asked: Asked, config_file: Path | None, plan: Path | None, for_s: float, *, as_json: bool) -> int:
+def rehearse_command(
+    asked: SessionRequest, config_file: Path | None, plan: Path | None, for_s: float, *, as_json: bool
+) -> int:
     """Do for ten seconds what the session will do, watch the recording, and say how it is.
 
     Nothing enters the archive: the recording is removed, also after Ctrl-C. Streams go to destinations only that the
     settings call a test.
     """
     settings = load_settings(config_file)
-    asked = as_planned(*asked_for(plan, asked), settings)
+    asked = as_planned(*planned_request(plan, asked), settings)
     profile = settings.profile(asked.profile)
     asked, left_out = _tests_only(asked, settings)
-    show = shown(settings.general.language, as_json=as_json, kind="rehearsal")
+    show = check_display(settings.general.language, as_json=as_json, kind="rehearsal")
     clock, stop = SystemClock(), Event()
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    results: list[Result] = []
-    with setting(stop, numbers), ExitStack() as stack:
+    results: list[CheckResult] = []
+    with set_on_signal(stop, numbers), ExitStack() as stack:
         stack.enter_context(show)
         show(_WHOLE, None)
         rehearsed = rehearse(
@@ -94,20 +102,20 @@ def rehearse_command(asked: Asked, config_file: Path | None, plan: Path | None, 
             clock,
             stop,
             seconds=for_s,
-            stage=lambda name, share: show(_WHOLE, Progress(share=share, doing=_STAGES[name])),
+            stage=lambda name, share: show(_WHOLE, CheckProgress(share=share, doing=_STAGES[name])),
         )
         show(_WHOLE, [])
         if stop.is_set():
             click.echo("liput: the rehearsal was ended; nothing of it is kept", err=True)
             return NOT_READY
-        for part, said in judge(rehearsed, profile, asked_s=for_s, left_out=left_out):
+        for part, said in rehearsal_results(rehearsed, profile, asked_s=for_s, left_out=left_out):
             results += said
             show(Check(part, _TITLES[part], _nothing), said)
-    show.verdict(Checked(at=clock.now(), title=asked.title, results=results))
+    show.verdict(CheckRun(at=clock.now(), title=asked.title, results=results))
     return 0 if is_ready(results) else NOT_READY
 
 
-def _tests_only(asked: Asked, settings: Settings) -> tuple[Asked, Sequence[str]]:
+def _tests_only(asked: SessionRequest, settings: Settings) -> tuple[SessionRequest, Sequence[str]]:
     """Return `asked` with test destinations only, and the names of the others. Raises LiputError."""
     tests: list[str] = []
     others: list[str] = []
@@ -120,7 +128,7 @@ def _tests_only(asked: Asked, settings: Settings) -> tuple[Asked, Sequence[str]]
     return msgspec.structs.replace(asked, streams=tuple(tests)), others
 
 
-def _nothing(_situation: Situation, _tell: Tell) -> Sequence[Result]:
+def _nothing(_situation: CheckContext, _tell: TellProgress) -> Sequence[CheckResult]:
     return ()
 
 

@@ -6,15 +6,15 @@ from typing import Any
 import click
 import msgspec
 
-from agent.sessions.steering import NOTHING, disarm, ended_before, gone_on_with, line_of, start, stop
-from agent.terminal.parameters import seconds
+from agent.sessions.control import NOTHING_RUNS, disarm, earlier_end, line_of, start, stop, successor_of
+from agent.terminal.parameters import duration_callback
 from agent.terminal.reporters import exit_status, result_text, storable_result
 from config.errors import SessionError
 from config.settings.quantities import clock_text
-from recorder.model.names import storable
-from recorder.model.status import AFTER, BEFORE, RECORDS, SessionState
-from recorder.running.client import Running, ask, session
-from recorder.running.protocol import AnyRequest, Layout, Mark, Mute
+from recorder.model.names import utf8_safe
+from recorder.model.status import STATES_AFTER, STATES_BEFORE, STATES_RECORDING, SessionState
+from recorder.running.client import RunningRecorder, select_session, send_command
+from recorder.running.protocol import AnyRequest, LayoutCommand, MarkCommand, MuteCommand
 
 session_option = click.option("--session", "key", metavar="ID", help="Which session, where several run.")
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object.")
@@ -38,17 +38,21 @@ Examples:
 """
 )
 @click.option(
-    "--pre-roll", "pre_roll_s", callback=seconds, metavar="TIME", help="How far to reach back: 15s.  [default: not]"
+    "--pre-roll",
+    "pre_roll_s",
+    callback=duration_callback,
+    metavar="TIME",
+    help="How far to reach back: 15s.  [default: not]",
 )
 @session_option
 @json_option
 def start_command(*, pre_roll_s: float | None, key: str | None, as_json: bool) -> int:
     """Begin to record the session that is armed. One that records already goes on."""
-    found = session(key, (BEFORE, RECORDS))
-    is_new = found.state not in RECORDS
+    found = select_session(key, (STATES_BEFORE, STATES_RECORDING))
+    is_new = found.state not in STATES_RECORDING
     if is_new:
         start(found, pre_roll_s or 0.0)
-    again = session(found.info.id, ())
+    again = select_session(found.info.id, ())
     say_line(line_of(again), f"{'Recording' if is_new else 'Recording already'}: {again}.", as_json=as_json)
     return 0
 
@@ -71,7 +75,7 @@ def stop_command(*, no_wait: bool, key: str | None, as_json: bool) -> int:
     try:
         found = _session_to_stop(key)
     except SessionError:
-        result = ended_before(key)
+        result = earlier_end(key)
         if result is None:
             raise
     else:
@@ -79,17 +83,17 @@ def stop_command(*, no_wait: bool, key: str | None, as_json: bool) -> int:
         if result is None:
             say_line(line_of(found), f"Ending: {found}.", as_json=as_json)
             return 0
-    sentence = "No session runs." if result is NOTHING else result_text(result)
+    sentence = "No session runs." if result is NOTHING_RUNS else result_text(result)
     say_line(storable_result(result), sentence, as_json=as_json)
     return 0 if result.state is SessionState.IDLE else exit_status(result)
 
 
-def _session_to_stop(key: str | None) -> Running:
+def _session_to_stop(key: str | None) -> RunningRecorder:
     """Return the session to stop, or the successor of one that was killed just now."""
     try:
-        return session(key, (RECORDS, BEFORE, AFTER))
+        return select_session(key, (STATES_RECORDING, STATES_BEFORE, STATES_AFTER))
     except SessionError:
-        if following := gone_on_with(key):
+        if following := successor_of(key):
             return following
         raise
 
@@ -99,7 +103,7 @@ def _session_to_stop(key: str | None) -> Running:
 @json_option
 def disarm_command(*, key: str | None, as_json: bool) -> int:
     """Let go of the devices of a session that is armed. One that records is not touched."""
-    found = session(key, (BEFORE, RECORDS))
+    found = select_session(key, (STATES_BEFORE, STATES_RECORDING))
     say_line(disarm(found), f"Disarmed: {found}.", as_json=as_json)
     return 0
 
@@ -110,7 +114,7 @@ def disarm_command(*, key: str | None, as_json: bool) -> int:
 @json_option
 def mark_command(*, text: str, key: str | None, as_json: bool) -> int:
     """Mark this moment of the recording: a chapter that players show."""
-    reply = _send(session(key, (RECORDS, BEFORE)), Mark(text=storable(text)))
+    reply = _send(select_session(key, (STATES_RECORDING, STATES_BEFORE)), MarkCommand(text=utf8_safe(text)))
     mark: dict[str, Any] = dict(reply) if isinstance(reply, dict) else {}
     sentence = f"Marked at {clock_text(float(mark.get('media_s', 0)))}: {mark.get('text', text)}"
     say_line({"type": "mark", **mark}, sentence, as_json=as_json)
@@ -131,8 +135,8 @@ Examples:
 @json_option
 def mute_command(*, name: str | None, off: bool, key: str | None, as_json: bool) -> int:
     """Mute a sound input of a session, or all of them."""
-    found = session(key, (RECORDS, BEFORE))
-    _send(found, Mute(name=name, on=not off))
+    found = select_session(key, (STATES_RECORDING, STATES_BEFORE))
+    _send(found, MuteCommand(name=name, on=not off))
     sentence = f"{name or 'All sound'} is {'heard again' if off else 'muted'}: {found}."
     say_line({"type": "mute", "name": name, "on": not off}, sentence, as_json=as_json)
     return 0
@@ -150,11 +154,11 @@ Examples:
 @json_option
 def layout_command(*, name: str, key: str | None, as_json: bool) -> int:
     """Show another layout, or a card, from the next picture on."""
-    found = session(key, (RECORDS, BEFORE))
-    _send(found, Layout(name=name))
+    found = select_session(key, (STATES_RECORDING, STATES_BEFORE))
+    _send(found, LayoutCommand(name=name))
     say_line({"type": "layout", "name": name}, f"Layout {name}: {found}.", as_json=as_json)
     return 0
 
 
-def _send(found: Running, request: AnyRequest) -> object:
-    return ask(found.folder, request).mark
+def _send(found: RunningRecorder, request: AnyRequest) -> object:
+    return send_command(found.folder, request).mark

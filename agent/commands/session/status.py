@@ -8,15 +8,22 @@ import click
 import msgspec
 
 from agent.commands.session.running import json_option, say, session_option
-from agent.daemon.serving import is_serving, successor, with_replaced
-from agent.sessions.steering import line_of
-from agent.terminal.reporters import Follower, destination_text, follow, reporter, status_text
-from agent.terminal.signals import hearing, watched
-from recorder.model.status import AFTER, BEFORE, RECORDS
-from recorder.running import directory
-from recorder.running.client import Lost, Running, ask, how_it_ended, running, session
-from recorder.running.directory import RecorderFolder
-from recorder.running.protocol import Status
+from agent.daemon.presence import is_serving, successor, with_replaced
+from agent.sessions.control import line_of
+from agent.terminal.reporters import SessionFollower, destination_text, follow, reporter, status_text
+from agent.terminal.signals_and_keys import handle_signals, watch_keys
+from recorder.model.status import STATES_AFTER, STATES_BEFORE, STATES_RECORDING
+from recorder.running import runtime_directory
+from recorder.running.client import (
+    RecorderLost,
+    RunningRecorder,
+    read_result,
+    running_recorders,
+    select_session,
+    send_command,
+)
+from recorder.running.protocol import StatusCommand
+from recorder.running.runtime_directory import RecorderFolder
 
 EXAMPLES = """\b
 Examples:
@@ -32,12 +39,12 @@ Examples:
 @json_option
 def status_command(*, watch: bool, key: str | None, as_json: bool) -> int:
     """Show the sessions that run, whoever started them."""
-    found = running()
+    found = running_recorders()
     if key is not None:
-        found = [session(key, ())]
+        found = [select_session(key, ())]
     _print_killed(as_json=as_json)
     if watch and found:
-        return _watch(session(key, (RECORDS, BEFORE, AFTER)), as_json=as_json)
+        return _watch(select_session(key, (STATES_RECORDING, STATES_BEFORE, STATES_AFTER)), as_json=as_json)
     if as_json and not watch:
         print(msgspec.json.encode([line_of(one) for one in found]).decode())
     elif not found:
@@ -54,13 +61,13 @@ def _print_killed(*, as_json: bool) -> None:
     """Name killed recorders until each is taken over or recovered. Reads no archive disk."""
     serving = is_serving()
     what = "liput serve goes on with it" if serving else "liput recover finishes what it left"
-    for folder in directory.killed():
+    for folder in runtime_directory.killed_recorders():
         info = folder.info()
         if info is not None and (info.work is not None or serving):
             say(f'The recorder of "{info.title}" ({info.id}) was killed; {what}.', as_json=as_json)
 
 
-def _watch(found: Running, *, as_json: bool) -> int:
+def _watch(found: RunningRecorder, *, as_json: bool) -> int:
     """Show a session until it or the watch ends; the session goes on."""
     shown = reporter(as_json=as_json)
     wakeup = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
@@ -72,23 +79,23 @@ def _watch(found: Running, *, as_json: bool) -> int:
         os.eventfd_write(wakeup, 1)
 
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    follower = Follower(shown)
+    follower = SessionFollower(shown)
     try:
         with (
-            hearing(numbers, lambda _number: enough()),
+            handle_signals(numbers, lambda _number: enough()),
             shown,
-            watched(lambda key: enough() if key in {"q", "Q"} else None),
+            watch_keys(lambda key: enough() if key in {"q", "Q"} else None),
         ):
-            if status := ask(found.folder, Status()).status:
+            if status := send_command(found.folder, StatusCommand()).status:
                 follower.take(status)
             folder: RecorderFolder | None = found.folder
             killed = with_replaced(found.folder, found.info)
             while folder and not has_seen_enough and not follower.result:
                 try:
                     follow(folder, follower, every_s=shown.every_s, wakeup=wakeup, heard=lambda: has_seen_enough)
-                except Lost:
+                except RecorderLost:
                     killed.append(folder)
-                    if how_it_ended(folder) or not (folder := successor(*killed)):
+                    if read_result(folder) or not (folder := successor(*killed)):
                         raise
                     follower.message_count = 0
             if follower.result:

@@ -12,21 +12,21 @@ import msgspec
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from agent.archives.choice import find_in, search_all
+from agent.archives.selection import find_package, search_archives
 from agent.terminal.moments import parse_moment
 from agent.web.api.state import PackageShown, package_shown
-from agent.web.http.answers import NOT_FOUND, Refused
-from agent.web.http.endpoint import Call, Endpoint
-from agent.web.http.house import WorkerPool
+from agent.web.http.context import WorkerPool
+from agent.web.http.endpoint import ApiCall, Endpoint
+from agent.web.http.responses import NOT_FOUND, HttpRefusal
 from config.errors import ArchiveError, PackageNotFound, UsageError
 from config.files import open_regular, read_file
 from config.settings.quantities import NotAllowed
 from recorder.archive import catalog
 from recorder.archive.archive import Archive
-from recorder.archive.index import Found
+from recorder.archive.index import SearchResult
 from recorder.package import bag
-from recorder.package.manifest import Package
-from recorder.package.verification import Verdict
+from recorder.package.metadata import Package
+from recorder.package.verification import VerificationResult
 
 PIECE = 256 * 1024
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
@@ -45,22 +45,22 @@ POLICIES = {".pdf": f"object-src 'self'; {_POLICY}"}  # browsers have a sandbox 
 POLICY = f"sandbox; {_POLICY}"
 
 
-def listed(folder: Path) -> frozenset[str]:
+def listed_files(folder: Path) -> frozenset[str]:
     """Return the files that the package's manifests list, and the manifests. Raises ArchiveError."""
     manifests = (bag.MANIFEST_FILE, bag.TAG_MANIFEST_FILE)
     try:
         names = [path for manifest in manifests for path in bag.read_manifest(read_file(folder / manifest))]
     except (OSError, bag.BagFormatError) as error:
         raise ArchiveError(f"{folder.name} cannot be read: {error}", hint="liput archive verify says more") from None
-    return frozenset(path for path in (*names, bag.TAG_MANIFEST_FILE) if bag.unsafe_path(path) is None)
+    return frozenset(path for path in (*names, bag.TAG_MANIFEST_FILE) if bag.path_refusal(path) is None)
 
 
 def open_file(package: Package, path: str) -> IO[bytes]:
     """Return a listed file, open. Raises Refused if there is none, ArchiveError."""
-    folder = catalog.sealed(package).folder
-    known = {name: name for name in listed(folder)}
-    nothing = Refused(NOT_FOUND, "the package has no such file", hint="its description names those it has")
-    if path not in known or not catalog.is_inside(folder, folder / known[path]):
+    folder = catalog.require_sealed(package).folder
+    known = {name: name for name in listed_files(folder)}
+    nothing = HttpRefusal(NOT_FOUND, "the package has no such file", hint="its description names those it has")
+    if path not in known or not catalog.is_package_file(folder, folder / known[path]):
         raise nothing
     try:
         return os.fdopen(open_regular(folder / known[path]), "rb")
@@ -68,7 +68,7 @@ def open_file(package: Package, path: str) -> IO[bytes]:
         raise nothing from None
 
 
-class FileAnswer(Response):
+class PackageFileResponse(Response):
     """A file or a range of it, read on threads of `pool` as fast as the client takes it."""
 
     def __init__(self, file: IO[bytes], name: str, asked: str | None, pool: WorkerPool, *, save: bool = False) -> None:
@@ -141,26 +141,27 @@ type Text = Annotated[str, msgspec.Meta(max_length=300)]
 class PackagesFound(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="packages"):
     """Packages, best first, or newest first without words; `more`: further ones follow."""
 
-    packages: list[Found]
+    packages: list[SearchResult]
     offset: int
     more: bool
 
 
 def packages(
-    call: Call, *, q: Text = "", room: Text = "", since: Text = "", until: Text = "",
+    call: ApiCall, *, q: Text = "", room: Text = "", since: Text = "", until: Text = "",
     limit: Annotated[int, msgspec.Meta(ge=1, le=500)] = 50,
     offset: Annotated[int, msgspec.Meta(ge=0, le=FURTHEST)] = 0,
 ) -> PackagesFound:  # fmt: skip
     """Search for words, part of a room's name, and days (`since`, `until`). Unsealed packages are not found."""
     now, end = call.house.clock.now(), offset + limit
-    found = search_all(
-        call.house.archives(), q.split(), since=moment(since, now), until=moment(until, now, end=True), room=room,
+    found = search_archives(
+        call.house.archives(), q.split(), since=time_parameter(since, now), until=time_parameter(until, now, end=True),
+        room=room,
         most=end + 1,
     )  # fmt: skip
     return PackagesFound(packages=found[offset:end], offset=offset, more=len(found) > end)
 
 
-def moment(text: str, now: datetime, *, end: bool = False) -> datetime | None:
+def time_parameter(text: str, now: datetime, *, end: bool = False) -> datetime | None:
     """Return the time in `text` of an address; None for "". Raises UsageError."""
     if not text:
         return None
@@ -170,29 +171,31 @@ def moment(text: str, now: datetime, *, end: bool = False) -> datetime | None:
         raise UsageError(f"a time {error}") from None
 
 
-def package(call: Call) -> PackageShown:
+def package(call: ApiCall) -> PackageShown:
     """Return a package as `liput archive show --json`, with sentences for gaps of its recording."""
     return package_shown(_package(call)[1])
 
 
-def _package(call: Call) -> tuple[Archive, Package]:
+def _package(call: ApiCall) -> tuple[Archive, Package]:
     key = call.path["id"]
     if not _KEY.fullmatch(key):
         raise PackageNotFound("no package is called so", hint="GET /api/v1/archive lists them")
-    return find_in(call.house.archives(), key)
+    return find_package(call.house.archives(), key)
 
 
-def file(call: Call, *, save: bool = False) -> Response:
+def file(call: ApiCall, *, save: bool = False) -> Response:
     """Return a file of a package, or a range of it; with `save` the browser saves it."""
     path = call.path["path"]
     opened = open_file(_package(call)[1], path)
-    return FileAnswer(opened, path.rpartition("/")[2], call.request.headers.get("range"), call.house.disk, save=save)
+    return PackageFileResponse(
+        opened, path.rpartition("/")[2], call.request.headers.get("range"), call.house.disk, save=save
+    )
 
 
-def verify(call: Call, *, decode: bool = False) -> Verdict:
+def verify(call: ApiCall, *, decode: bool = False) -> VerificationResult:
     """Read a package and compare it with its manifests; with `decode` decode each frame, too."""
     archive, found = _package(call)
-    return Verdict.of(found, archive.verify(found, decode=decode), decoded=decode)
+    return VerificationResult.of(found, archive.verify(found, decode=decode), decoded=decode)
 
 
 _AT = "/api/v1/archive/{id}"

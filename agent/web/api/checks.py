@@ -5,13 +5,13 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from agent.checks.history import document, kept
-from agent.checks.trend import Measurement, measurements
+from agent.checks.history import kept_runs, run_document
+from agent.checks.uplink_history import UplinkMeasurement, uplink_measurements
 from agent.web.api.requests import request_key
-from agent.web.http.endpoint import Call, Endpoint
-from agent.web.http.house import Runs
+from agent.web.http.context import CommandRuns
+from agent.web.http.endpoint import ApiCall, Endpoint
 from config.errors import SessionError
-from recorder.running import directory
+from recorder.running import runtime_directory
 
 LONGEST_S = 60.0
 
@@ -28,15 +28,15 @@ class RunState(msgspec.Struct, frozen=True, kw_only=True):
     problem: str | None
 
 
-def checks(call: Call) -> RunState:
+def checks(call: ApiCall) -> RunState:
     """Return the last result, and whether a check runs."""
-    found = kept()
+    found = kept_runs()
     language = call.house.settings.read().general.language
-    return _state("check-run", call.house.runs, document(found[-1], language) if found else None)
+    return _state("check-run", call.house.runs, run_document(found[-1], language) if found else None)
 
 
 def run_check(
-    call: Call, *, quick: bool = False, request: Word | None = None,
+    call: ApiCall, *, quick: bool = False, request: Word | None = None,
     have: Annotated[tuple[Word, ...], msgspec.Meta(max_length=32)] = (), public: bool = False,
 ) -> RunState:  # fmt: skip
     """Start a check as `liput check`; `have` lists items ticked off by hand. A WebSocket message reports its end."""
@@ -45,34 +45,36 @@ def run_check(
     return _begin(call, call.house.runs, [*switches, *about, *(f"--have={thing}" for thing in have)], checks)
 
 
-def history(_call: Call) -> list[Measurement]:
+def history(_call: ApiCall) -> list[UplinkMeasurement]:
     """Return measurements of the uplink, newest first."""
-    return measurements(kept())
+    return uplink_measurements(kept_runs())
 
 
-def rehearsal(call: Call) -> RunState:
+def rehearsal(call: ApiCall) -> RunState:
     """Return the result of the last rehearsal, and whether one runs."""
     return _state("rehearsal-run", call.house.rehearsals, call.house.rehearsals.last)
 
 
 def rehearse(
-    call: Call, *, for_s: Annotated[float, msgspec.Meta(ge=3, le=LONGEST_S)] = 10.0,
+    call: ApiCall, *, for_s: Annotated[float, msgspec.Meta(ge=3, le=LONGEST_S)] = 10.0,
     streams: Annotated[tuple[Word, ...], msgspec.Meta(max_length=16)] = (), practice: bool = False,
 ) -> RunState:  # fmt: skip
     """Start a rehearsal, with `practice` on synthetic sources. A WebSocket message reports its end."""
-    if any(directory.alive()):
+    if any(runtime_directory.alive_recorders()):
         raise SessionError("a session runs, and needs this PC for itself", hint="rehearse before it, or after it")
     made = ["--video=synthetic"] if practice else []
     words = [f"--for={for_s:g}s", *made, *(f"--stream={name}" for name in streams)]
     return _begin(call, call.house.rehearsals, words, rehearsal)
 
 
-def _state(kind: Literal["check-run", "rehearsal-run"], runs: Runs, last: dict[str, Any] | None) -> RunState:
+def _state(kind: Literal["check-run", "rehearsal-run"], runs: CommandRuns, last: dict[str, Any] | None) -> RunState:
     since_s, problem = runs.now()
     return RunState(type=kind, running=since_s is not None, since_s=since_s, last=last, problem=problem)
 
 
-def _begin(call: Call, runs: Runs, words: Sequence[str], how_it_is: Callable[[Call], RunState]) -> RunState:
+def _begin(
+    call: ApiCall, runs: CommandRuns, words: Sequence[str], how_it_is: Callable[[ApiCall], RunState]
+) -> RunState:
     """Start a run unless one is going on; return the state. Pages hear of its end by WebSocket."""
     hub, loop = call.request.app.state.hub, call.house.loop
 

@@ -7,22 +7,22 @@ from typing import Annotated, Any
 import msgspec
 
 from agent.devices import page
-from agent.devices.board import roles_given
-from agent.devices.gather import RoleState, give, plugged_in, role_states, take_away
+from agent.devices.board import read_roles
+from agent.devices.listing import RoleState, devices_with_roles, give_role, role_states, take_role_away
 from agent.web.api.state import DeviceShown, device_shown
-from agent.web.http.endpoint import Call, Endpoint
+from agent.web.http.endpoint import ApiCall, Endpoint
 from config.errors import UsageError
 from devices.controls import presets
-from devices.controls.changes import ControlChange
 from devices.controls.panel import ControlPanel
-from devices.health.line import Kind, Level, Record
-from devices.health.log import open_health_log
+from devices.controls.setting import ControlChange
+from devices.health.log_line import HealthLogger, LogKind, LogLevel
+from devices.health.log_writer import open_health_log
 from devices.model.device import Device
-from devices.roles import roles
+from devices.roles import assignment
 
 type RoleName = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 type Value = Annotated[str, msgspec.Meta(max_length=256)]
-type Act = Callable[[ControlPanel, Device, Record], list[ControlChange]]
+type Act = Callable[[ControlPanel, Device, HealthLogger], list[ControlChange]]
 
 
 class RoleChange(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="role"):
@@ -57,47 +57,50 @@ class ControlsDocument(msgspec.Struct, frozen=True, kw_only=True):
     controls: list[dict[str, Any]]
 
 
-def devices(call: Call) -> list[DeviceShown]:
+def devices(call: ApiCall) -> list[DeviceShown]:
     """Return the devices, with sentences for faults. Opens none while the daemon watches them."""
-    from agent.devices.gather import known
+    from agent.devices.listing import known_devices
 
-    there = known(roles_given(), call.house.devices.there() if call.house.devices else None)
+    there = known_devices(read_roles(), call.house.devices.there() if call.house.devices else None)
     return [device_shown(device) for device in there]
 
 
-def roles_now(_call: Call) -> RolesDocument:
+def roles_now(_call: ApiCall) -> RolesDocument:
     """Return roles and proposals."""
-    given = roles.roles_store().read()
-    there = plugged_in(given)
-    proposed = {} if given else roles.proposals(there)
+    given = assignment.roles_store().read()
+    there = devices_with_roles(given)
+    proposed = {} if given else assignment.propose_roles(there)
     return RolesDocument(
         roles=list(role_states(given, there)),
         proposals=[Proposal(role=role, device=device.id) for role, device in proposed.items()],
     )
 
 
-def set_role(call: Call, *, role: RoleName | None) -> RoleChange:
+def set_role(call: ApiCall, *, role: RoleName | None) -> RoleChange:
     """Give a role to a device in place of its present one; null takes that away."""
     settings, name = call.house.settings.read(), call.path["id"]
     if role is not None:
-        role, device, before, _ = give(settings, role, name, moves=True)
+        role, device, before, _ = give_role(settings, role, name, moves=True)
         return RoleChange(role=role, device=device.id, before=before.id if before else None)
-    given = roles.roles_store().read()
-    has = [device.role for device in plugged_in(given) if device.id == name and device.role]
+    given = assignment.roles_store().read()
+    has = [device.role for device in devices_with_roles(given) if device.id == name and device.role]
     has += [role for role, binding in given.items() if binding.id == name]  # an absent device
     if not has:
         raise UsageError(f"no role belongs to {name}", hint="GET /api/v1/roles lists those that are given")
-    taken = take_away(settings, has[0])
+    taken = take_role_away(settings, has[0])
     return RoleChange(role=has[0], device=None, before=taken.id)
 
 
-def controls(call: Call) -> ControlsDocument:
+def controls(call: ApiCall) -> ControlsDocument:
     """Return the controls of a camera."""
     return _controls(call)
 
 
 def set_controls(
-    call: Call, *, values: Annotated[Mapping[str, Value], msgspec.Meta(min_length=1, max_length=64)], keep: bool = True
+    call: ApiCall,
+    *,
+    values: Annotated[Mapping[str, Value], msgspec.Meta(min_length=1, max_length=64)],
+    keep: bool = True,
 ) -> ControlsDocument:
     """Set controls of a camera as `liput devices controls`: all or none. It may be recording.
 
@@ -105,36 +108,42 @@ def set_controls(
     """
     store = presets.preset_store() if keep else None
 
-    def act(panel: ControlPanel, device: Device, record: Record) -> list[ControlChange]:
+    def act(panel: ControlPanel, device: Device, record: HealthLogger) -> list[ControlChange]:
         telling = record if keep else _tried(record)
         return presets.set_controls(panel, device, values, record=telling, store=store)
 
     return _controls(call, act)
 
 
-def reset_controls(call: Call) -> ControlsDocument:
+def reset_controls(call: ApiCall) -> ControlsDocument:
     """Reset one control or all; `changes` has the camera's refusals."""
     power_line = call.house.settings.read().devices.power_line_frequency
     name, store = call.path.get("name"), presets.preset_store()
 
-    def act(panel: ControlPanel, device: Device, record: Record) -> list[ControlChange]:
+    def act(panel: ControlPanel, device: Device, record: HealthLogger) -> list[ControlChange]:
         return presets.reset_controls(panel, device, name, power_line=power_line, record=record, store=store)
 
     return _controls(call, act)
 
 
-def _tried(record: Record) -> Record:
+def _tried(record: HealthLogger) -> HealthLogger:
     """Return a Record that lowers info lines to debug, for several changes a second."""
 
     def tell(
-        device: str, kind: Kind, reason: str = "", *, name: str = "", level: Level = Level.INFO, **detail: object
+        device: str,
+        kind: LogKind,
+        reason: str = "",
+        *,
+        name: str = "",
+        level: LogLevel = LogLevel.INFO,
+        **detail: object,
     ) -> None:
-        record(device, kind, reason, name=name, level=Level.DEBUG if level is Level.INFO else level, **detail)
+        record(device, kind, reason, name=name, level=LogLevel.DEBUG if level is LogLevel.INFO else level, **detail)
 
     return tell
 
 
-def _controls(call: Call, act: Act | None = None) -> ControlsDocument:
+def _controls(call: ApiCall, act: Act | None = None) -> ControlsDocument:
     settings = call.house.settings.read()
     device = page.find_camera(call.path["id"])
     changes: list[ControlChange] = []
@@ -142,8 +151,8 @@ def _controls(call: Call, act: Act | None = None) -> ControlsDocument:
         panel = stack.enter_context(ControlPanel(device.node or "", device.name, to_set=act is not None))
         if act is not None:
             changes = act(panel, device, stack.enter_context(open_health_log(settings, call.house.clock)))
-        rows = list(page.rows_of(panel.controls(), device, settings, call.house.tell))
-    document: Any = page.document(device, changes, rows)
+        rows = list(page.control_rows(panel.controls(), device, settings, call.house.tell))
+    document: Any = page.controls_document(device, changes, rows)
     return ControlsDocument(**document)
 
 

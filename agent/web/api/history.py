@@ -7,15 +7,15 @@ from typing import Annotated
 import msgspec
 from starlette.responses import Response
 
-from agent.health.text import devices_meant
-from agent.terminal.new_file import csv_text
-from agent.web.api.archive import moment
-from agent.web.http.answers import NOT_STORED
-from agent.web.http.endpoint import Call, Endpoint
+from agent.health.text import matching_devices
+from agent.terminal.exported_file import csv_text
+from agent.web.api.archive import time_parameter
+from agent.web.http.endpoint import ApiCall, Endpoint
+from agent.web.http.responses import NOT_STORED
 from config.errors import UsageError
-from devices.health.line import HealthLine, Level
-from devices.health.log import log_folder
-from devices.health.query import Wanted, read
+from devices.health.log_line import HealthLine, LogLevel
+from devices.health.log_reader import LogFilter, read
+from devices.health.log_writer import log_folder
 from devices.health.summary import DeviceTimeline, timelines
 
 SINCE = timedelta(days=1)
@@ -31,7 +31,7 @@ class HealthQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     since: Text = ""
     until: Text = ""
     device: Text = ""
-    level: Level = Level.INFO
+    level: LogLevel = LogLevel.INFO
     limit: Annotated[int, msgspec.Meta(ge=1, le=MOST)] = 500
 
 
@@ -50,39 +50,39 @@ class HealthTimeline(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"
     devices: list[DeviceTimeline]
 
 
-def lines(call: Call, asked: HealthQuery) -> HealthDocument:
+def lines(call: ApiCall, asked: HealthQuery) -> HealthDocument:
     """Return lines as `liput health --json`."""
     since, until, devices = _asked_for(call, asked.since, asked.until, asked.device)
-    wanted = Wanted(since=since, until=until, devices=devices, level=asked.level)
+    wanted = LogFilter(since=since, until=until, devices=devices, level=asked.level)
     kept = deque(read(log_folder(), wanted), maxlen=asked.limit + 1)
     return HealthDocument(lines=list(kept)[-asked.limit :], more=len(kept) > asked.limit)
 
 
-def timeline(call: Call, *, since: Text = "", until: Text = "", device: Text = "") -> HealthTimeline:
+def timeline(call: ApiCall, *, since: Text = "", until: Text = "", device: Text = "") -> HealthTimeline:
     """Return rates, losses and faults over a time, for all devices or one."""
     begin, end, devices = _asked_for(call, since, until, device)
     end = end or call.house.clock.now()
     if end <= begin:
         raise UsageError("that time has no length")
-    wanted = Wanted(since=begin, until=end, devices=devices)
+    wanted = LogFilter(since=begin, until=end, devices=devices)
     return HealthTimeline(since=begin, until=end, devices=timelines(read(log_folder(), wanted), begin, end))
 
 
 def _asked_for(
-    call: Call, since_text: str, until_text: str, device: str
+    call: ApiCall, since_text: str, until_text: str, device: str
 ) -> tuple[datetime, datetime | None, frozenset[str] | None]:
     """Return since, until (None: now) and devices (None: all). Raises UsageError, DeviceNotFound."""
     now = call.house.clock.now()
-    since = moment(since_text, now) or now - SINCE
-    until = moment(until_text, now, end=True)
+    since = time_parameter(since_text, now) or now - SINCE
+    until = time_parameter(until_text, now, end=True)
     if until is not None and until < since:
         raise UsageError("until is before since")
     if not device.strip():
         return since, until, None
-    return since, until, devices_meant(device, log_folder(), Wanted(since=since, until=until))
+    return since, until, matching_devices(device, log_folder(), LogFilter(since=since, until=until))
 
 
-def table(call: Call, asked: HealthQuery) -> Response:
+def table(call: ApiCall, asked: HealthQuery) -> Response:
     """Return the lines as CSV."""
     rows = (
         (line.at.isoformat(), line.device, line.name, line.level, line.kind, line.reason, _json(line.detail))

@@ -11,41 +11,51 @@ import msgspec
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from agent.web.api.state import State, state_of
-from agent.web.http.answers import ErrorAnswer, json_bytes
+from agent.web.http.context import ApiContext
 from agent.web.http.guard import POLICY_VIOLATION
-from agent.web.http.house import House
+from agent.web.http.responses import ErrorDocument, json_bytes
 from config.errors import LiputError
 from devices.host import threads
 from devices.host.clock import NANOSECONDS, Clock
-from devices.host.throttle import Bucket, LogOnChange
+from devices.host.throttle import LogOnChange, TokenBucket
 from recorder.model.names import quoted
 from recorder.model.status import SessionResult, SessionStatus
-from recorder.running.client import Connection, PreviewClient, Running, running
-from recorder.running.directory import RecorderFolder
-from recorder.running.protocol import SHORTEST_PERIOD_S, Failure, Look, Name, PicturesASecond, Watch, Width
+from recorder.running.client import ControlClient, PreviewClient, RunningRecorder, running_recorders
+from recorder.running.protocol import (
+    SHORTEST_PERIOD_S,
+    Name,
+    PreviewCommand,
+    PreviewRate,
+    RecorderFailure,
+    WatchCommand,
+    Width,
+)
+from recorder.running.runtime_directory import RecorderFolder
 
 WAIT_S = 1.0  # longest time until a closed feed ends
 
 MOST_PREVIEWS = 16
 
 
-class Preview(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class PreviewRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A source to show: at most `fps` frames a second, at least `width` pixels wide if it has them."""
 
     source: Name = "program"
-    fps: PicturesASecond = 2.0
+    fps: PreviewRate = 2.0
     width: Width = 480
 
 
-class Watching(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="watch", forbid_unknown_fields=True):
+class PageSubscription(
+    msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="watch", forbid_unknown_fields=True
+):
     """Levels and previews that a page wants; a message replaces the former one."""
 
     session: Annotated[str, msgspec.Meta(max_length=32)] | None = None
     levels: bool = False
-    previews: Annotated[tuple[Preview, ...], msgspec.Meta(max_length=MOST_PREVIEWS)] = ()
+    previews: Annotated[tuple[PreviewRequest, ...], msgspec.Meta(max_length=MOST_PREVIEWS)] = ()
 
 
-class Feed[What]:
+class SessionFeed[What]:
     """Follows a session on a thread until it is closed or the session ends.
 
     The newest item goes to `put` on the event loop; items not taken in time are replaced.
@@ -54,8 +64,8 @@ class Feed[What]:
     problem: str | None = None  # the error that ended it
 
     def __init__(
-        self, folder: RecorderFolder, follow: Callable[["Feed[What]"], None], put: Callable[[What], None],
-        look: Look | None = None,
+        self, folder: RecorderFolder, follow: Callable[["SessionFeed[What]"], None], put: Callable[[What], None],
+        look: PreviewCommand | None = None,
     ) -> None:  # fmt: skip
         """Start at once, on the event loop. Raises RuntimeError if no thread can start."""
         self.folder, self.look = folder, look
@@ -64,7 +74,7 @@ class Feed[What]:
         self._lock = threading.Lock()
         self._waiting: list[What] = []
         self._stop = threading.Event()
-        self._thread = threads.start(self._go, follow, name=f"web-{follow.__name__}-{folder.id}")
+        self._thread = threads.start_thread(self._go, follow, name=f"web-{follow.__name__}-{folder.id}")
 
     def close(self) -> None:
         """End within WAIT_S; does not block."""
@@ -93,29 +103,29 @@ class Feed[What]:
             (what,), self._waiting = self._waiting, []
         self._put(what)
 
-    def _go(self, follow: Callable[["Feed[What]"], None]) -> None:
+    def _go(self, follow: Callable[["SessionFeed[What]"], None]) -> None:
         try:
             follow(self)
         except (LiputError, OSError) as error:
             self.problem = str(error)
 
 
-def levels(feed: Feed[SessionStatus]) -> None:
+def levels(feed: SessionFeed[SessionStatus]) -> None:
     """Follow a session's status, ten times a second."""
-    with Connection(feed.folder) as connection:
-        connection.request(Watch(every_s=SHORTEST_PERIOD_S))
+    with ControlClient(feed.folder) as connection:
+        connection.request(WatchCommand(every_s=SHORTEST_PERIOD_S))
         while feed.is_wanted:
             told = connection.told(WAIT_S)
             if isinstance(told, SessionStatus):
                 feed.give(told)
-            elif isinstance(told, SessionResult | Failure):
+            elif isinstance(told, SessionResult | RecorderFailure):
                 return
 
 
-def look(feed: Feed[bytes]) -> None:
+def look(feed: SessionFeed[bytes]) -> None:
     """Follow the frames of a source at the rate and size of `feed.look`."""
     with PreviewClient(feed.folder) as client:
-        asked: Look | None = None
+        asked: PreviewCommand | None = None
         while feed.is_wanted:
             if (wanted := feed.look) and wanted != asked:
                 client.look(wanted)
@@ -136,7 +146,7 @@ class Viewer:
     """An open page with its unsent messages."""
 
     def __init__(self) -> None:
-        self.wants = Watching()
+        self.wants = PageSubscription()
         self._newest: dict[object, bytes | str] = {}
         self._rung = asyncio.Event()
         self._due_s: dict[int, float] = {}
@@ -154,7 +164,7 @@ class Viewer:
         self._newest.clear()
         return messages
 
-    def watch(self, wants: Watching) -> None:
+    def watch(self, wants: PageSubscription) -> None:
         """Take new wishes; drop unsent pictures, since their numbers have changed."""
         self.wants = wants
         self._due_s.clear()
@@ -173,12 +183,12 @@ class Viewer:
 class Hub:
     """Serves all viewers. For the event loop."""
 
-    def __init__(self, house: House) -> None:
+    def __init__(self, house: ApiContext) -> None:
         self._house = house
         self._viewers: set[Viewer] = set()
         self._folders: dict[str, RecorderFolder] = {}
-        self._levels: dict[str, Feed[SessionStatus]] = {}
-        self._pictures: dict[PictureKey, Feed[bytes]] = {}
+        self._levels: dict[str, SessionFeed[SessionStatus]] = {}
+        self._pictures: dict[PictureKey, SessionFeed[bytes]] = {}
         self._again_s: dict[PictureKey, float] = {}
         self._looking: asyncio.Task[None] | None = None
         self._poked = asyncio.Event()
@@ -223,11 +233,11 @@ class Hub:
         except Exception as error:  # viewers hear of it once it works again
             once(f"the page cannot be told how it is: {error!r}")
 
-    def _ask(self) -> tuple[Sequence[Running], State]:
-        found = running()
+    def _ask(self) -> tuple[Sequence[RunningRecorder], State]:
+        found = running_recorders()
         return found, state_of(self._house, found)
 
-    def _tell_state(self, found: Sequence[Running], state: State) -> None:
+    def _tell_state(self, found: Sequence[RunningRecorder], state: State) -> None:
         self._folders = {one.info.id: one.folder for one in found}
         self.serve()
         now_s = self._now_s()
@@ -247,10 +257,10 @@ class Hub:
             self._levels.pop(gone).close()
         for key in wanted - self._levels.keys():
             if key is not None:
-                self._levels[key] = Feed(self._folders[key], levels, partial(self._put_levels, key))
+                self._levels[key] = SessionFeed(self._folders[key], levels, partial(self._put_levels, key))
         self._serve_pictures(self._wished())
 
-    def _serve_pictures(self, wished: dict[PictureKey, Look]) -> None:
+    def _serve_pictures(self, wished: dict[PictureKey, PreviewCommand]) -> None:
         for key in [key for key, feed in self._pictures.items() if key not in wished or feed.is_over]:
             feed = self._pictures.pop(key)
             feed.close()
@@ -262,18 +272,18 @@ class Hub:
             if key in self._pictures:
                 self._pictures[key].look = wanted
             elif len(self._pictures) < MOST_FEEDS and self._now_s() >= self._again_s.get(key, 0.0):
-                self._pictures[key] = Feed(self._folders[key[0]], look, partial(self._put_picture, key), wanted)
+                self._pictures[key] = SessionFeed(self._folders[key[0]], look, partial(self._put_picture, key), wanted)
 
-    def _wished(self) -> dict[PictureKey, Look]:
+    def _wished(self) -> dict[PictureKey, PreviewCommand]:
         """Return each wanted source with the highest rate and width wanted."""
-        wished: dict[PictureKey, Look] = {}
+        wished: dict[PictureKey, PreviewCommand] = {}
         for viewer in self._viewers:
             session = viewer.wants.session
             for preview in viewer.wants.previews if session in self._folders else ():
                 key = str(session), preview.source
-                before = wished.get(key, Look(source=preview.source, fps=preview.fps, width=preview.width))
+                before = wished.get(key, PreviewCommand(source=preview.source, fps=preview.fps, width=preview.width))
                 fps, width = max(before.fps, preview.fps), max(before.width, preview.width)
-                wished[key] = Look(source=preview.source, fps=fps, width=width)
+                wished[key] = PreviewCommand(source=preview.source, fps=fps, width=width)
         return wished
 
     def _say_why(self, key: PictureKey, problem: str) -> None:
@@ -332,7 +342,7 @@ async def _tell(socket: WebSocket, viewer: Viewer) -> None:
 
 async def _listen(socket: WebSocket, viewer: Viewer, hub: Hub) -> None:
     clock: Clock = socket.app.state.house.clock
-    asks = Bucket(ASKS_AT_ONCE, ASKS_PER_S, clock.now_ns() / NANOSECONDS)
+    asks = TokenBucket(ASKS_AT_ONCE, ASKS_PER_S, clock.now_ns() / NANOSECONDS)
     while socket.application_state is WebSocketState.CONNECTED:
         message = await socket.receive()
         if message["type"] == "websocket.disconnect":
@@ -346,10 +356,10 @@ async def _listen(socket: WebSocket, viewer: Viewer, hub: Hub) -> None:
             return
         asks.take()
         try:
-            viewer.watch(msgspec.json.decode(text, type=Watching))
+            viewer.watch(msgspec.json.decode(text, type=PageSubscription))
         except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
             why = f"this is not understood: {quoted(str(error))}"
-            said = ErrorAnswer(message=why, hint="docs/api.md says what is")
+            said = ErrorDocument(message=why, hint="docs/api.md says what is")
             viewer.put("error", json_bytes(said).decode())
         else:
             hub.serve()

@@ -2,9 +2,9 @@
 
 import msgspec
 
-from agent.requests.answer import RequestDocument, RequestLine, document, line
-from agent.requests.options import desk_of
-from agent.web.http.endpoint import Call, Endpoint
+from agent.requests.options import request_context
+from agent.requests.request_documents import RequestDocument, RequestLine, request_document, request_line
+from agent.web.http.endpoint import ApiCall, Endpoint
 from config.errors import DossierError
 from recorder.package.request import RequestState
 
@@ -16,21 +16,21 @@ class RequestsDocument(msgspec.Struct, frozen=True, kw_only=True, tag_field="typ
     unreadable: list[str]
 
 
-def requests(call: Call, *, all: bool = False, late: bool = False) -> RequestsDocument:  # noqa: A002 - its public name
+def requests(call: ApiCall, *, all: bool = False, late: bool = False) -> RequestsDocument:  # noqa: A002 - its public name
     """List open requests; `all` adds closed and cancelled ones, `late` keeps those with a late step."""
-    desk = desk_of(call.house.settings.read())
+    desk = request_context(call.house.settings.read())
     found, unreadable = desk.dossiers.read()
     wanted = [each for each in found if all or each.state is RequestState.OPEN]
-    lines = [each for each in (line(one, desk) for one in wanted) if each.late_steps or not late]
+    lines = [each for each in (request_line(one, desk) for one in wanted) if each.late_steps or not late]
     return RequestsDocument(requests=lines, unreadable=list(unreadable))
 
 
-def request(call: Call) -> RequestDocument:
+def request(call: ApiCall) -> RequestDocument:
     """Return a request as `liput request show --json`."""
     key = request_key(call.path["id"])
-    desk = desk_of(call.house.settings.read())
+    desk = request_context(call.house.settings.read())
     dossier = desk.dossiers.find(key)
-    return document(dossier, dossier.read(), desk)
+    return request_document(dossier, dossier.read(), desk)
 
 
 def request_key(key: str) -> str:

@@ -4,54 +4,54 @@ from typing import Annotated
 
 import msgspec
 
-from agent.schedule.answer import PlanDocument, document, listed
-from agent.schedule.plan import Mode, Plan
-from agent.schedule.planner import PlanAsked, Planner, add, edit, planner_of
-from agent.schedule.store import done_store
+from agent.schedule.plan import Plan, PlanMode
+from agent.schedule.plan_documents import PlanDocument, list_plans, plan_document
+from agent.schedule.planner import Planner, PlanRequest, add_plan, edit_plan, make_planner
+from agent.schedule.store import plan_record_store
 from agent.web.api.requests import request_key
-from agent.web.api.sessions import refuse_files
-from agent.web.http.endpoint import Call, Endpoint
+from agent.web.api.sessions import refuse_file_names
+from agent.web.http.endpoint import ApiCall, Endpoint
 
 
 class ScheduleDocument(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="schedule"):
     """Plans, earliest first. `zone`: the office's IANA name, "" if unknown; `mode`: the default mode."""
 
     zone: str
-    mode: Mode
+    mode: PlanMode
     plans: list[PlanDocument]
 
 
 def schedule(
-    call: Call,
+    call: ApiCall,
     *,
     all: bool = False,  # noqa: A002 - its public name
     days: Annotated[int, msgspec.Meta(ge=1, le=3660)] | None = None,
 ) -> ScheduleDocument:
     """List the plans; `all` adds past, cancelled and removed ones, `days` keeps those of so many days."""
     desk = _desk(call)
-    plans = listed(desk, done_store().read(), every=all, days=days)
-    return ScheduleDocument(zone=desk.zone_key, mode=Mode(desk.settings.schedule.mode), plans=plans)
+    plans = list_plans(desk, plan_record_store().read(), every=all, days=days)
+    return ScheduleDocument(zone=desk.zone_key, mode=PlanMode(desk.settings.schedule.mode), plans=plans)
 
 
-def plan(call: Call) -> PlanDocument:
+def plan(call: ApiCall) -> PlanDocument:
     """Return a plan as `liput schedule show --json`."""
     desk = _desk(call)
     return _document(desk.plans.get(call.path["id"]), desk)
 
 
-def plan_one(call: Call, asked: PlanAsked) -> PlanDocument:
+def plan_one(call: ApiCall, asked: PlanRequest) -> PlanDocument:
     """Add a plan as `liput schedule add --json`."""
     desk = _desk(call)
-    return _document(add(desk, _checked(asked)), desk)
+    return _document(add_plan(desk, _checked(asked)), desk)
 
 
-def change(call: Call, asked: PlanAsked) -> PlanDocument:
+def change(call: ApiCall, asked: PlanRequest) -> PlanDocument:
     """Change a plan as `liput schedule edit --json`."""
     desk = _desk(call)
-    return _document(edit(desk, desk.plans.get(call.path["id"]), _checked(asked)), desk)
+    return _document(edit_plan(desk, desk.plans.get(call.path["id"]), _checked(asked)), desk)
 
 
-def remove(call: Call) -> PlanDocument:
+def remove(call: ApiCall) -> PlanDocument:
     """Remove a plan as `liput schedule remove --json`; it stays listed as removed."""
     desk = _desk(call)
     key = desk.plans.get(call.path["id"]).id
@@ -59,20 +59,20 @@ def remove(call: Call) -> PlanDocument:
     return _document(desk.plans.get(key), desk)
 
 
-def _desk(call: Call) -> Planner:
-    return planner_of(call.house.settings.read(), by_options=False)
+def _desk(call: ApiCall) -> Planner:
+    return make_planner(call.house.settings.read(), by_options=False)
 
 
-def _checked(asked: PlanAsked) -> PlanAsked:
+def _checked(asked: PlanRequest) -> PlanRequest:
     for word in (*(asked.videos or ()), *(asked.audios or ()), *(asked.streams or ())):
-        refuse_files(word)
+        refuse_file_names(word)
     if asked.request is not None:
         request_key(asked.request)
     return asked
 
 
 def _document(found: Plan, desk: Planner) -> PlanDocument:
-    return document(found, done_store().read(), desk)
+    return plan_document(found, plan_record_store().read(), desk)
 
 
 _AT, _ONE = "/api/v1/schedule", "/api/v1/schedule/{id}"

@@ -11,52 +11,59 @@ from typing import Annotated, Any
 import msgspec
 from starlette.responses import Response
 
-from agent.checks.history import before_a_session
-from agent.daemon.serving import FOLLOWS_S
+from agent.checks.history import recent_run
+from agent.daemon.presence import SUCCESSOR_WAIT_S
 from agent.requests.lookup import with_request
-from agent.sessions.steering import (
+from agent.sessions.control import (
     LOOK_S,
-    NOTHING,
+    NOTHING_RUNS,
     SessionLine,
     disarm,
-    ended_before,
-    gone_on_with,
+    earlier_end,
     line_of,
-    specify,
+    make_spec,
     start,
     stop,
+    successor_of,
     until_armed,
     until_it_records,
 )
 from agent.terminal.reporters import storable_result
 from agent.web.api.requests import request_key
-from agent.web.http.answers import NOT_STORED, Refused
-from agent.web.http.endpoint import Call, Endpoint
-from agent.web.http.house import House
+from agent.web.http.context import ApiContext
+from agent.web.http.endpoint import ApiCall, Endpoint
+from agent.web.http.responses import NOT_STORED, HttpRefusal
 from config.errors import LiputError, SessionError, UsageError
 from config.locale.lookup import text
 from config.settings.schema import RecordsSettings
-from recorder.model.names import storable
-from recorder.model.status import BEFORE, RECORDS, SessionResult, SessionState
-from recorder.package.manifest import Consent, ConsentState
+from recorder.model.names import utf8_safe
+from recorder.model.status import STATES_BEFORE, STATES_RECORDING, SessionResult, SessionState
+from recorder.package.metadata import Consent, ConsentState
 from recorder.running import protocol
-from recorder.running.client import PreviewClient, Running, ask, running, running_as, session
+from recorder.running.client import (
+    PreviewClient,
+    RunningRecorder,
+    find_running,
+    running_recorders,
+    select_session,
+    send_command,
+)
 from recorder.running.protocol import (
     LONGEST_NAME,
+    AddDestinationCommand,
     AnyRequest,
-    DestinationAdd,
-    DestinationRemove,
-    DestinationRestart,
-    Layout,
-    Look,
-    Mark,
+    LayoutCommand,
+    MarkCommand,
     MarkText,
-    Mute,
+    MuteCommand,
     Name,
     PreRoll,
+    PreviewCommand,
+    RemoveDestinationCommand,
+    RestartDestinationCommand,
     Width,
 )
-from recorder.session.request import Asked
+from recorder.session.request import SessionRequest
 
 LONGEST_S = 30 * 86_400
 TAKEN_UP_S = 5.0  # wait for a resumed session, briefly: two recordings are better than none
@@ -105,10 +112,10 @@ _ALONE = threading.Lock()  # the record button holds it while it starts an armed
 type Begun = SessionLine | SessionResult
 
 
-def begin(house: House, new: NewSession) -> Begun:
+def begin(house: ApiContext, new: NewSession) -> Begun:
     """Arm or record a session; return when it does. Raises the reason of a failure."""
     asked = _asked(house, new)
-    spec = specify(asked, house.settings.file, arm_only=new.arm_only)
+    spec = make_spec(asked, house.settings.file, arm_only=new.arm_only)
     recorder = house.spawn(msgspec.structs.replace(spec, folder=ROOT))
     house.recorders.append(recorder)
     try:
@@ -117,60 +124,60 @@ def begin(house: House, new: NewSession) -> Begun:
     except BaseException:
         recorder.terminate()
         raise
-    return how_it_is(folder.id)
+    return session_state(folder.id)
 
 
-def how_it_is(recorder_id: str) -> Begun:
+def session_state(recorder_id: str) -> Begun:
     """Return a session's state or result. Raises SessionError."""
-    if (found := running_as(recorder_id)) is not None:
+    if (found := find_running(recorder_id)) is not None:
         return line_of(found)
-    if (end := ended_before(recorder_id)) is None:
-        raise no_session(recorder_id)
+    if (end := earlier_end(recorder_id)) is None:
+        raise unknown_session(recorder_id)
     return end
 
 
-def no_session(recorder_id: str) -> SessionError:
+def unknown_session(recorder_id: str) -> SessionError:
     """Return the error for an unknown session."""
     return SessionError(
         f"no session that runs is called {recorder_id}", hint="GET /api/v1/state lists those that run", why="missing"
     )
 
 
-def record_now(house: House, pre_roll_s: float) -> Begun:
+def record_now(house: ApiContext, pre_roll_s: float) -> Begun:
     """Start the armed session, or begin one. A session that records goes on: pressing twice does no harm."""
     with _ALONE:
-        there = running()
-        recording = [one for one in there if one.state in RECORDS]
-        armed = [one for one in there if one.state in BEFORE]
+        there = running_recorders()
+        recording = [one for one in there if one.state in STATES_RECORDING]
+        armed = [one for one in there if one.state in STATES_BEFORE]
         if recording:
             return line_of(recording[0])
         if armed:
-            one = session(None, (BEFORE,)) if len(armed) > 1 else armed[0]
+            one = select_session(None, (STATES_BEFORE,)) if len(armed) > 1 else armed[0]
             start(one, pre_roll_s)
-            return how_it_is(one.info.id)
-        if (following := _followed()) is not None and following.state in RECORDS:  # it may have ended since
+            return session_state(one.info.id)
+        if (following := _followed()) is not None and following.state in STATES_RECORDING:  # it may have ended since
             return line_of(following)
         return begin(house, NewSession(title=_title_of_now(house)))
 
 
-def _followed() -> Running | None:
+def _followed() -> RunningRecorder | None:
     with suppress(LiputError):  # the next recorder failed; a new session may not
-        return gone_on_with(None, within_s=FOLLOWS_S, patience_s=TAKEN_UP_S)
+        return successor_of(None, within_s=SUCCESSOR_WAIT_S, patience_s=TAKEN_UP_S)
     return None
 
 
-def _title_of_now(house: House) -> str:
+def _title_of_now(house: ApiContext) -> str:
     word = text("beginning", "recording", house.settings.read().general.language)
     return f"{word} {house.clock.now():%Y-%m-%d %H.%M}"
 
 
-def _asked(house: House, new: NewSession) -> Asked:
+def _asked(house: ApiContext, new: NewSession) -> SessionRequest:
     """Return the request for a recorder. Raises UsageError, DossierError, SettingsError."""
     settings = house.settings.read()
     if not new.title.strip() and new.request is None:
         raise UsageError("there is no title", hint="say what the session is, or for which request")
     for word in (*new.streams, *new.videos, *new.audios):
-        refuse_files(word)
+        refuse_file_names(word)
     if new.consent == "refused" and new.streams and not new.although_refused:
         raise UsageError(
             f"the speakers do not agree to being recorded, and {', '.join(new.streams)} would show them",
@@ -178,10 +185,10 @@ def _asked(house: House, new: NewSession) -> Asked:
             why="speakers",
         )
     is_said = new.consent != "not-asked" or bool(new.consent_note)
-    asked = Asked(
+    asked = SessionRequest(
         title=new.title.strip(), videos=new.videos, audios=new.audios, allow_missing=new.allow_missing,
         layout=new.layout, conference=new.conference, isolate=new.isolate, duration_s=new.for_s, streams=new.streams,
-        profile=new.profile, archive=house.folder, checked=before_a_session(settings.general.language),
+        profile=new.profile, archive=house.folder, checked=recent_run(settings.general.language),
         records={name: value for name in _RECORDS if (value := getattr(new, name)) is not None},
         consent=Consent(
             state=new.consent, note=new.consent_note, noted_at=house.clock.now() if is_said else None
@@ -190,7 +197,7 @@ def _asked(house: House, new: NewSession) -> Asked:
     return with_request(asked, None if new.request is None else request_key(new.request), settings)
 
 
-def refuse_files(word: str) -> None:
+def refuse_file_names(word: str) -> None:
     """Refuse names of files: users of the page must not read this user's files. Raises UsageError."""
     is_file = "/" in word or "\0" in word or (ROOT / word).is_file()  # relative to the recorder's folder
     if word.startswith(("@", "-")) or (is_file and not _NODE.fullmatch(word)):
@@ -235,18 +242,18 @@ class DestinationChange(msgspec.Struct, frozen=True, kw_only=True, tag_field="ty
 # Finding a session
 
 
-def _session(call: Call) -> Running:
+def _session(call: ApiCall) -> RunningRecorder:
     return _called(_id(call))
 
 
-def _called(key: str) -> Running:
+def _called(key: str) -> RunningRecorder:
     """Return the session of this whole id: after a slip, a prefix would end another session."""
-    if (found := running_as(key)) is None:
-        raise no_session(key)
+    if (found := find_running(key)) is None:
+        raise unknown_session(key)
     return found
 
 
-def _id(call: Call) -> str:
+def _id(call: ApiCall) -> str:
     key = call.path["id"]
     if not _ID.fullmatch(key):
         raise SessionError("no session is called so", hint="GET /api/v1/state lists those that run", why="missing")
@@ -256,33 +263,33 @@ def _id(call: Call) -> str:
 # Endpoints
 
 
-def begin_session(call: Call, new: NewSession) -> Begun:
+def begin_session(call: ApiCall, new: NewSession) -> Begun:
     """Arm or record a session."""
     return begin(call.house, new)
 
 
-def show_session(call: Call) -> Begun:
+def show_session(call: ApiCall) -> Begun:
     """Return a session's state or result."""
-    found = how_it_is(_id(call))
+    found = session_state(_id(call))
     return storable_result(found) if isinstance(found, SessionResult) else found
 
 
-def start_session(call: Call, *, pre_roll_s: PreRoll = 0.0) -> Begun:
+def start_session(call: ApiCall, *, pre_roll_s: PreRoll = 0.0) -> Begun:
     """Start an armed session, `pre_roll_s` before now; one that records goes on."""
     found = _session(call)
-    if found.state not in RECORDS:
+    if found.state not in STATES_RECORDING:
         start(found, pre_roll_s)
-    return how_it_is(found.info.id)
+    return session_state(found.info.id)
 
 
-def stop_session(call: Call, *, wait: bool = False) -> Begun:
+def stop_session(call: ApiCall, *, wait: bool = False) -> Begun:
     """End a session; with `wait` return once it is in the archive. A past one returns its result."""
     try:
         found = _session(call)
     except SessionError:
-        if end := ended_before(_id(call)):
+        if end := earlier_end(_id(call)):
             return storable_result(end)
-        if (following := gone_on_with(_id(call), is_whole=True)) is None:
+        if (following := successor_of(_id(call), is_whole=True)) is None:
             raise
         found = following
     if found.state in OVER and (end := _end_of(found.info.id)):
@@ -290,14 +297,14 @@ def stop_session(call: Call, *, wait: bool = False) -> Begun:
     return _ended(found, wait=wait)
 
 
-def _ended(found: Running, *, wait: bool) -> Begun:
+def _ended(found: RunningRecorder, *, wait: bool) -> Begun:
     result = stop(found, wait=wait)
     if result is None and found.state is None:  # it hangs, or was about to end
         result = _end_of(found.info.id)
     return line_of(found) if result is None else storable_result(result)
 
 
-def disarm_session(call: Call) -> SessionResult:
+def disarm_session(call: ApiCall) -> SessionResult:
     """End an armed session and release its devices. A past one returns its result."""
     key = _id(call)
     try:
@@ -311,96 +318,99 @@ def disarm_session(call: Call) -> SessionResult:
 def _end_of(key: str) -> SessionResult | None:
     """Return a session's result; wait for one that is about to end."""
     deadline_s = time.monotonic() + ENDING_S
-    while not (end := ended_before(key)) and _is_ending(key) and time.monotonic() < deadline_s:
+    while not (end := earlier_end(key)) and _is_ending(key) and time.monotonic() < deadline_s:
         time.sleep(LOOK_S)
     return end
 
 
 def _is_ending(key: str) -> bool:
     try:
-        return _called(key).state not in RECORDS
+        return _called(key).state not in STATES_RECORDING
     except SessionError:
         return False
 
 
-def start_recording(call: Call, *, pre_roll_s: PreRoll = 0.0) -> Begun:
+def start_recording(call: ApiCall, *, pre_roll_s: PreRoll = 0.0) -> Begun:
     """Record, with one button."""
     return record_now(call.house, pre_roll_s)
 
 
-def stop_recording(_call: Call, *, wait: bool = False) -> Begun:
+def stop_recording(_call: ApiCall, *, wait: bool = False) -> Begun:
     """End the only session that records, else one that does not answer, or was killed just now."""
-    found = running()
-    recording = [one for one in found if one.state in RECORDS] or [one for one in found if one.state is None]
+    found = running_recorders()
+    recording = [one for one in found if one.state in STATES_RECORDING] or [one for one in found if one.state is None]
     if len(recording) > 1:
         raise UsageError(f"{len(recording)} sessions record", hint="POST /api/v1/sessions/ID/stop ends one of them")
-    if not (one := recording[0] if recording else gone_on_with(None)):
-        return NOTHING
+    if not (one := recording[0] if recording else successor_of(None)):
+        return NOTHING_RUNS
     return _ended(one, wait=wait)
 
 
-def mark(call: Call, *, text: MarkText) -> MarkLine:
+def mark(call: ApiCall, *, text: MarkText) -> MarkLine:
     """Set a mark now."""
-    reply: Any = _tell(call, Mark(text=storable(text)))
+    reply: Any = _tell(call, MarkCommand(text=utf8_safe(text)))
     return msgspec.convert({**reply, "type": "mark"}, MarkLine)
 
 
-def mute(call: Call, *, name: Name | None = None, on: bool = True) -> MuteLine:
+def mute(call: ApiCall, *, name: Name | None = None, on: bool = True) -> MuteLine:
     """Mute an audio input, null for all; `on` false unmutes it."""
-    _tell(call, Mute(name=name, on=on))
+    _tell(call, MuteCommand(name=name, on=on))
     return MuteLine(name=name, on=on)
 
 
-def layout(call: Call, *, name: Name) -> LayoutLine:
+def layout(call: ApiCall, *, name: Name) -> LayoutLine:
     """Change the layout."""
-    _tell(call, Layout(name=name))
+    _tell(call, LayoutCommand(name=name))
     return LayoutLine(name=name)
 
 
-def _tell(call: Call, request: AnyRequest) -> object:
-    return ask(_session(call).folder, request).mark
+def _tell(call: ApiCall, request: AnyRequest) -> object:
+    return send_command(_session(call).folder, request).mark
 
 
 def add_destination(
-    call: Call, *, name: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=LONGEST_NAME)],
+    call: ApiCall, *,
+    name: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=LONGEST_NAME)],
     although_refused: bool = False,
 ) -> DestinationChange:  # fmt: skip
     """Add a destination of the settings; `although_refused`: against the speakers' wish."""
-    return _change(call, DestinationAdd(name=name, although_refused=although_refused), "added")
+    return _change(call, AddDestinationCommand(name=name, although_refused=although_refused), "added")
 
 
-def remove_destination(call: Call) -> DestinationChange:
+def remove_destination(call: ApiCall) -> DestinationChange:
     """Remove a destination."""
-    return _change(call, DestinationRemove(name=_name(call)), "removed")
+    return _change(call, RemoveDestinationCommand(name=_name(call)), "removed")
 
 
-def restart_destination(call: Call) -> DestinationChange:
+def restart_destination(call: ApiCall) -> DestinationChange:
     """Reconnect a destination."""
-    return _change(call, DestinationRestart(name=_name(call)), "restarted")
+    return _change(call, RestartDestinationCommand(name=_name(call)), "restarted")
 
 
-def _name(call: Call) -> str:
+def _name(call: ApiCall) -> str:
     name = call.path["name"]
     if len(name) > LONGEST_NAME:
         raise UsageError("that is no name of a destination")
     return name
 
 
-def _change(call: Call, request: protocol.DestinationChange, word: str) -> DestinationChange:
-    note = ask(_session(call).folder, request).note
+def _change(call: ApiCall, request: protocol.DestinationChange, word: str) -> DestinationChange:
+    note = send_command(_session(call).folder, request).note
     return DestinationChange(name=request.name, change=word, note=note)
 
 
-def preview(call: Call, *, width: Width = 640) -> Response:
+def preview(call: ApiCall, *, width: Width = 640) -> Response:
     """Return one picture of a source, at most `width` pixels wide."""
     source = call.path["source"].removesuffix(".jpg")
     if len(source) > LONGEST_NAME:
         raise UsageError("there is no such source")
     with PreviewClient(_session(call).folder) as client:
-        client.look(Look(source=source, fps=5, width=width))
+        client.look(PreviewCommand(source=source, fps=5, width=width))
         picture = client.picture(PICTURE_S)
     if picture is None:
-        raise Refused(409, f"there is no picture of {source} now", hint="a session that is armed or records has them")
+        raise HttpRefusal(
+            409, f"there is no picture of {source} now", hint="a session that is armed or records has them"
+        )
     return Response(picture, headers=NOT_STORED, media_type="image/jpeg")
 
 

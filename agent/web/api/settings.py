@@ -6,22 +6,22 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from agent.checks.history import result_line
+from agent.checks.history import result_document
 from agent.checks.kinds.storage import folder_state
-from agent.checks.result import Verdict
-from agent.web.http.answers import Refused
-from agent.web.http.endpoint import Call, Endpoint
-from agent.web.http.house import House
-from agent.web.http.limits import is_near
+from agent.checks.result import CheckVerdict
+from agent.web.http.context import ApiContext
+from agent.web.http.endpoint import ApiCall, Endpoint
+from agent.web.http.limits import is_loopback
+from agent.web.http.responses import HttpRefusal
 from config.errors import SessionError, StorageError, UsageError
 from config.settings.addresses import scheme_of
-from config.settings.editing import Changes, Value, change_settings, hindrance
+from config.settings.editing import EditedValue, SettingChanges, change_settings, write_problem
 from config.settings.loading import SYSTEM_FILE, find_file, user_file
-from config.settings.reader import NAME
+from config.settings.reader import TABLE_NAME
 from config.settings.schema import Settings
 from config.settings.secrets import key_states, read_keys
-from recorder.running import directory
-from recorder.running.access import VARIABLE as OPERATORS
+from recorder.running import runtime_directory
+from recorder.running.access import OPERATORS_VARIABLE as OPERATORS
 
 type Short = Annotated[str, msgspec.Meta(max_length=120)]
 type Long = Annotated[str, msgspec.Meta(min_length=1, max_length=1024)]
@@ -64,16 +64,16 @@ class SettingsDocument(msgspec.Struct, frozen=True, kw_only=True, tag_field="typ
     destinations: list[KnownDestination]
 
 
-def settings_now(call: Call) -> SettingsDocument:
+def settings_now(call: ApiCall) -> SettingsDocument:
     """Return the settings."""
     return _document(call, call.house.settings.read())
 
 
 def change(
-    call: Call, *, language: Short | None = None, room: Short | None = None, archive: Long | None = None
+    call: ApiCall, *, language: Short | None = None, room: Short | None = None, archive: Long | None = None
 ) -> SettingsDocument:
     """Change language, room and archive, all or nothing; null keeps the present value."""
-    changes: dict[tuple[str, ...], Value] = {}
+    changes: dict[tuple[str, ...], EditedValue] = {}
     if language is not None:
         changes["general", "language"] = language
     if room is not None:
@@ -84,7 +84,7 @@ def change(
 
 
 def set_destination(
-    call: Call, *, url: Long, key: Key | None = None, passphrase: Key | None = None, stream_id: Key | None = None,
+    call: ApiCall, *, url: Long, key: Key | None = None, passphrase: Key | None = None, stream_id: Key | None = None,
     test: bool = False,
 ) -> SettingsDocument:  # fmt: skip
     """Add or change a destination. Secrets go to the file of keys; missing ones stay.
@@ -97,7 +97,7 @@ def set_destination(
         raise UsageError("a key goes with rtmp:// or rtmps://, a passphrase and a stream_id with srt://")
     secret = key or of_srt or None
     _only_here(call)
-    if len(name) > _LONGEST_NAME or not NAME.fullmatch(name) or name in _TAKEN:
+    if len(name) > _LONGEST_NAME or not TABLE_NAME.fullmatch(name) or name in _TAKEN:
         raise UsageError(f"a destination's name is of letters, digits, - and _, {_LONGEST_NAME} at most")
     if scheme_of(url) == "file":
         raise UsageError("a folder as a destination is set by IT, in the settings file", hint="docs/live.md")
@@ -106,7 +106,7 @@ def set_destination(
     is_same = known is not None and known.url == url.rstrip("/")
     if secret is None and not is_same and name in read_keys(msgspec.structs.replace(before, file=file)):
         raise UsageError(f"the key of {name} was given for another address", hint="give the key as well")
-    changes: dict[tuple[str, ...], Value] = {("destinations", name, "url"): url}
+    changes: dict[tuple[str, ...], EditedValue] = {("destinations", name, "url"): url}
     if test or (known is not None and known.test):
         changes["destinations", name, "test"] = test
     settings = change_settings(file, changes, None if secret is None else (name, secret))
@@ -114,17 +114,17 @@ def set_destination(
     return settings_now(call)
 
 
-def _changed(call: Call, changes: Changes) -> SettingsDocument:
+def _changed(call: ApiCall, changes: SettingChanges) -> SettingsDocument:
     _only_here(call)
     change_settings(_file(call.house), changes)
     return settings_now(call)
 
 
-def _document(call: Call, settings: Settings) -> SettingsDocument:
+def _document(call: ApiCall, settings: Settings) -> SettingsDocument:
     house, file = call.house, _file(call.house)
     why = "" if _is_here(call) else ELSEWHERE
     locked: Locked | None = "elsewhere" if why else None
-    if not locked and (why := hindrance(file)):
+    if not locked and (why := write_problem(file)):
         locked = "file"
     root = house.folder or settings.archive.path
     free, state = folder_state(root, settings, house.clock)
@@ -134,7 +134,7 @@ def _document(call: Call, settings: Settings) -> SettingsDocument:
         room=settings.general.room,
         archive=ArchiveFolder(
             path=str(root), fixed=house.folder is not None, free_bytes=free,
-            state=result_line(state, settings.general.language),
+            state=result_document(state, settings.general.language),
         ),
         destinations=[
             KnownDestination(name=name, url=one.url, key=keys[name], test=one.test)
@@ -148,16 +148,16 @@ def is_new(settings: Settings) -> bool:
     return settings.file is None or not settings.general.room
 
 
-def _file(house: House) -> Path:
+def _file(house: ApiContext) -> Path:
     """Return the settings file in force, or to be created; a system service uses /etc."""
     found = find_file(house.settings.file)
     return found or (SYSTEM_FILE if os.environ.get(OPERATORS) else user_file())
 
 
-def _archive(house: House, asked: str) -> Path:
+def _archive(house: ApiContext, asked: str) -> Path:
     if house.folder is not None:
         raise UsageError("the archive was named when Liput was started (--archive)", hint="start it without that")
-    if any(directory.alive()):
+    if any(runtime_directory.alive_recorders()):
         raise SessionError("a session runs, and its archive is in use", hint="change the folder when it has ended")
     text = _printable("archive", asked.strip())
     path = Path(text).expanduser() if text.startswith("~/") else Path(text)
@@ -166,7 +166,7 @@ def _archive(house: House, asked: str) -> Path:
     settings = house.settings.read()
     language = settings.general.language
     _free, state = folder_state(path, settings, house.clock)
-    if state.verdict is Verdict.FAILURE:
+    if state.verdict is CheckVerdict.FAILURE:
         raise StorageError(state.reason.of(language), hint=state.advice.of(language), why="unwritable")
     return path
 
@@ -177,13 +177,13 @@ def _printable(what: str, text: str) -> str:
     return text
 
 
-def _is_here(call: Call) -> bool:
-    return call.request.client is not None and is_near(call.request.client.host)
+def _is_here(call: ApiCall) -> bool:
+    return call.request.client is not None and is_loopback(call.request.client.host)
 
 
-def _only_here(call: Call) -> None:
+def _only_here(call: ApiCall) -> None:
     if not _is_here(call):
-        raise Refused(403, ELSEWHERE, hint="open the page there; `liput` prints its address")
+        raise HttpRefusal(403, ELSEWHERE, hint="open the page there; `liput` prints its address")
 
 
 _AT = "/api/v1/settings"

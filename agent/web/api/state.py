@@ -8,30 +8,30 @@ import msgspec
 
 from agent.alarms.alarm import (
     Alarm,
-    Said,
-    before_it_records,
+    BilingualText,
+    before_recording,
+    end_sentence,
+    explanation_rank,
     is_grave,
-    rank,
-    sentence,
-    trouble_of,
-    unrecorded,
-    what_happened,
-    when_over,
+    past_sentence,
+    trouble_key,
+    trouble_sentence,
+    without_recording,
 )
-from agent.schedule.store import change_number
-from agent.sessions.steering import SessionLine, line_of
-from agent.web.http.endpoint import Call, Endpoint
-from agent.web.http.house import House
+from agent.schedule.store import schedule_version
+from agent.sessions.control import SessionLine, line_of
+from agent.web.http.context import ApiContext
+from agent.web.http.endpoint import ApiCall, Endpoint
 from config.errors import LiputError
-from config.locale.lookup import Words, words
-from config.settings.schema import General
+from config.locale.lookup import LocalizedText, words
+from config.settings.schema import GeneralSettings
 from config.version import VERSION
 from devices.health.faults import Fault
 from devices.model.device import Device
-from recorder.model.status import BEFORE
-from recorder.model.troubles import TOLD_BY_TRACKS, kind_and_subject, kind_of
-from recorder.package.manifest import INTERRUPTED, Package
-from recorder.running.client import Running, running
+from recorder.model.session_faults import REPORTED_BY_TRACKS, kind_and_subject, kind_of_fault
+from recorder.model.status import STATES_BEFORE
+from recorder.package.metadata import INTERRUPTED, Package
+from recorder.running.client import RunningRecorder, running_recorders
 
 
 class Trouble(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="trouble"):
@@ -46,44 +46,45 @@ class Trouble(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="
     kind: str
     subject: str
     is_grave: bool
-    text: Said
-    over: Said | None
+    text: BilingualText
+    over: BilingualText | None
 
 
 class DeviceShown(Device, frozen=True, kw_only=True):
     """A device with the sentence for its fault; null without a known fault."""
 
-    text: Said | None = None
+    text: BilingualText | None = None
 
 
 class PackageShown(Package, frozen=True, kw_only=True):
     """A package with sentences for gaps of its recording."""
 
-    lacks: tuple[Said, ...] = ()
+    lacks: tuple[BilingualText, ...] = ()
 
 
 def troubles_of(sessions: Sequence[SessionLine], alarms: Sequence[Alarm]) -> list[Trouble]:
     """Return each trouble once, by the device's role; alarms know reasons, sessions the newest state."""
     found: dict[str, Trouble] = {}
     roles = {(line.id, source.name): source.role for line in sessions if line.status for source in line.status.sources}
-    waiting = {line.id for line in sessions if line.state in BEFORE}
+    waiting = {line.id for line in sessions if line.state in STATES_BEFORE}
     told = [(alarm.session, alarm.kind, alarm.subject, alarm.text) for alarm in alarms]
     seen = [(line.id, kind, subject, None) for line in sessions for kind, subject in _of_session(line)]
     for session, kind, subject, text in (*told, *seen):
         role = roles.get((session, subject))
         trouble = _trouble(session, kind, role or subject, None if role else text)
         if session in waiting:
-            trouble = msgspec.structs.replace(trouble, text=before_it_records(trouble.text))
-        if (other := found.get(trouble.id)) is None or rank(kind) < rank(other.kind):
+            trouble = msgspec.structs.replace(trouble, text=before_recording(trouble.text))
+        if (other := found.get(trouble.id)) is None or explanation_rank(kind) < explanation_rank(other.kind):
             found[trouble.id] = trouble
     return list(found.values())
 
 
-def _trouble(session: str, kind: str, subject: str, text: Said | None) -> Trouble:
-    over = when_over(kind, subject)
+def _trouble(session: str, kind: str, subject: str, text: BilingualText | None) -> Trouble:
+    over = end_sentence(kind, subject)
     return Trouble(
-        id=f"{trouble_of(kind)}: {subject}", session=session, kind=kind, subject=subject, is_grave=is_grave(kind),
-        text=text or Said(*sentence(kind, subject)), over=None if over is None else Said(*over),
+        id=f"{trouble_key(kind)}: {subject}", session=session, kind=kind, subject=subject, is_grave=is_grave(kind),
+        text=text or BilingualText(*trouble_sentence(kind, subject)),
+        over=None if over is None else BilingualText(*over),
     )  # fmt: skip
 
 
@@ -93,8 +94,8 @@ def _of_session(line: SessionLine) -> Iterable[tuple[str, str]]:
     for trouble in line.status.troubles:
         yield kind_and_subject(trouble)
     for source in line.status.sources:
-        if (fault := source.health.fault) and fault not in TOLD_BY_TRACKS:  # the session's troubles have these
-            yield kind_of(fault), source.role or source.name
+        if (fault := source.health.fault) and fault not in REPORTED_BY_TRACKS:  # the session's troubles have these
+            yield kind_of_fault(fault), source.role or source.name
 
 
 def device_shown(device: Device) -> DeviceShown:
@@ -102,8 +103,8 @@ def device_shown(device: Device) -> DeviceShown:
     fault = device.health.fault
     if not fault or fault not in set(Fault):
         return DeviceShown(**_fields(device))
-    told = unrecorded(sentence(kind_of(fault), device.role or device.name))
-    return DeviceShown(**_fields(device), text=Said(*told))
+    told = without_recording(trouble_sentence(kind_of_fault(fault), device.role or device.name))
+    return DeviceShown(**_fields(device), text=BilingualText(*told))
 
 
 def package_shown(package: Package) -> PackageShown:
@@ -113,14 +114,16 @@ def package_shown(package: Package) -> PackageShown:
     return PackageShown(**_fields(package), lacks=tuple(map(_lack, degraded)))
 
 
-def _lack(reason: str) -> Said:
+def _lack(reason: str) -> BilingualText:
     kind, subject = kind_and_subject(reason)
-    if (happened := what_happened(kind, subject)) is not None:
-        return Said(*happened)
+    if (happened := past_sentence(kind, subject)) is not None:
+        return BilingualText(*happened)
     if reason == INTERRUPTED:
-        return Said(*words("report")[INTERRUPTED])
+        return BilingualText(*words("report")[INTERRUPTED])
     behind = f": {subject}." if subject else "."
-    return Said(*(f"{text}{behind}" for text in words("report-incidents").get(kind, Words(kind, kind))))
+    return BilingualText(
+        *(f"{text}{behind}" for text in words("report-incidents").get(kind, LocalizedText(kind, kind)))
+    )
 
 
 def _fields(struct: msgspec.Struct) -> dict[str, Any]:
@@ -148,9 +151,9 @@ class State(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="st
     schedule: int = 0  # changes when `GET /api/v1/schedule` may
 
 
-def state_of(house: House, found: Sequence[Running]) -> State:
+def state_of(house: ApiContext, found: Sequence[RunningRecorder]) -> State:
     """Return the state with the sessions in `found`."""
-    general, problem = General(), None
+    general, problem = GeneralSettings(), None
     try:
         general = house.settings.read().general
     except LiputError as error:
@@ -160,13 +163,13 @@ def state_of(house: House, found: Sequence[Running]) -> State:
         room=general.room, language=general.language, version=VERSION, at=house.clock.now(),
         sessions=sessions, troubles=troubles_of(sessions, alarms), alarms=alarms, notices=house.notices(),
         standing=house.standing(), problem=problem, devices=house.devices.number() if house.devices else None,
-        schedule=change_number(),
+        schedule=schedule_version(),
     )  # fmt: skip
 
 
-def state(call: Call) -> State:
+def state(call: ApiCall) -> State:
     """Ask every recorder; return the state."""
-    return state_of(call.house, running())
+    return state_of(call.house, running_recorders())
 
 
 ENDPOINTS = [Endpoint("GET", "/api/v1/state", state, "The room, and what runs in it")]

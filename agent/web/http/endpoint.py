@@ -14,8 +14,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from agent.web.http.answers import CONFLICT, Refused, answer, error_answer
-from agent.web.http.house import House, WorkerPool
+from agent.web.http.context import ApiContext, WorkerPool
+from agent.web.http.responses import CONFLICT, HttpRefusal, error_response, json_response
 from config.errors import LiputError, UsageError
 from recorder.model.names import quoted
 
@@ -27,7 +27,7 @@ HOLDS_S = 3600.0
 type _Kept = tuple[str, float, "asyncio.Future[Response]"]  # digest of the request, end of keeping (seconds), answer
 
 
-class Repeated:
+class IdempotentAnswers:
     """Keeps answers by Idempotency-Key, for clients that repeat a request. For one event loop."""
 
     def __init__(self, now_s: Callable[[], float]) -> None:
@@ -43,7 +43,9 @@ class Repeated:
             return await self._first(key, digest, do)
         before, _, coming = self._kept[key]
         if before != digest:
-            raise Refused(CONFLICT, "that Idempotency-Key came with another request", hint="take a new key for each")
+            raise HttpRefusal(
+                CONFLICT, "that Idempotency-Key came with another request", hint="take a new key for each"
+            )
         first = await asyncio.shield(coming)
         return Response(first.body, first.status_code, {**first.headers, "idempotency-replayed": "true"})
 
@@ -70,7 +72,7 @@ class Repeated:
         while len(self._kept) >= MOST_KEPT:
             oldest = next((key for key, (*_, first) in self._kept.items() if first.done()), None)
             if oldest is None:
-                raise Refused(429, "too many requests wait for their answer", hint="wait a moment")
+                raise HttpRefusal(429, "too many requests wait for their answer", hint="wait a moment")
             del self._kept[oldest]
 
 
@@ -80,15 +82,15 @@ def _key(keys: Sequence[str]) -> str:
     return keys[0]
 
 
-class Nothing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class NoParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """No parameters."""
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class ApiCall:
     """A request with the parameters of its path."""
 
-    house: House
+    house: ApiContext
     path: Mapping[str, str]
     request: Request
 
@@ -120,7 +122,7 @@ class Endpoint:
     def parameters_type(self) -> type[msgspec.Struct]:
         """The type of its parameters."""
         if not self._parameters:
-            return Nothing
+            return NoParameters
         if self._takes_struct:
             whole: type[msgspec.Struct] = self._parameters[0].annotation
             return whole
@@ -146,22 +148,22 @@ class Endpoint:
     def _takes_struct(self) -> bool:
         return self._parameters[0].kind is not inspect.Parameter.KEYWORD_ONLY
 
-    def route(self, house: House, repeated: Repeated) -> BaseRoute:
+    def route(self, house: ApiContext, repeated: IdempotentAnswers) -> BaseRoute:
         """Return the route of this endpoint."""
 
         async def serve(request: Request) -> Response:
             try:
                 return await self._serve(request, house, repeated)
             except LiputError as error:
-                return error_answer(error)
+                return error_response(error)
             except ClientDisconnect:
                 return Response(status_code=400)  # the client has gone
 
         return Route(self.path, serve, methods=[self.method], name=f"{self.method} {self.path}")
 
-    async def _serve(self, request: Request, house: House, repeated: Repeated) -> Response:
-        call, raw = Call(house, request.path_params, request), b"" if self.is_read_only else await request.body()
-        asked = _query(request, self.parameters_type if self.is_read_only else Nothing)
+    async def _serve(self, request: Request, house: ApiContext, repeated: IdempotentAnswers) -> Response:
+        call, raw = ApiCall(house, request.path_params, request), b"" if self.is_read_only else await request.body()
+        asked = _query(request, self.parameters_type if self.is_read_only else NoParameters)
         if not self.is_read_only:
             asked = _body(request, raw, self.parameters_type)
 
@@ -170,13 +172,13 @@ class Endpoint:
             done = await pool.run(lambda: self._do(call, asked))
             if not self.is_read_only:
                 request.app.state.hub.poke()
-            return done if isinstance(done, Response) else answer(done, self.status)
+            return done if isinstance(done, Response) else json_response(done, self.status)
 
         if self.method == "POST" and (keys := request.headers.getlist("idempotency-key")):
             return await repeated.once(keys, f"{request.url.path} {raw!r}", do)
         return await do()
 
-    def _do(self, call: Call, asked: msgspec.Struct) -> object:
+    def _do(self, call: ApiCall, asked: msgspec.Struct) -> object:
         if self._parameters and self._takes_struct:
             return self.handler(call, asked)
         return self.handler(call, **{name: getattr(asked, name) for name in asked.__struct_fields__})
@@ -196,7 +198,7 @@ def _query(request: Request, kind: type[msgspec.Struct]) -> msgspec.Struct:
 
 def _body(request: Request, raw: bytes, kind: type[msgspec.Struct]) -> msgspec.Struct:
     if raw and request.headers.get("content-type", "").partition(";")[0].strip().lower() != JSON:
-        raise Refused(415, "a request's body is JSON", hint=f"say so: Content-Type: {JSON}")
+        raise HttpRefusal(415, "a request's body is JSON", hint=f"say so: Content-Type: {JSON}")
     try:
         return msgspec.json.decode(raw or b"{}", type=kind)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:

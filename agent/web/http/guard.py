@@ -13,8 +13,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from agent.web.http.answers import Refused, error_answer
-from agent.web.http.endpoint import Call, Endpoint
+from agent.web.http.endpoint import ApiCall, Endpoint
 from agent.web.http.limits import (
     LONGEST_BODY,
     LONGEST_HEAD,
@@ -23,11 +22,12 @@ from agent.web.http.limits import (
     REQUESTS_AT_ONCE,
     REQUESTS_PER_S,
     Client,
-    is_near,
-    plain,
+    is_loopback,
+    plain_address,
 )
-from agent.web.http.token import COOKIE_S, TICKET_S, Gate
-from devices.host.throttle import Buckets
+from agent.web.http.responses import HttpRefusal, error_response
+from agent.web.http.token import COOKIE_S, TICKET_S, Auth
+from devices.host.throttle import TokenBuckets
 
 PATH = "/api/v1/tickets"
 
@@ -39,10 +39,10 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="t
     good_s: float
 
 
-def ticket(call: Call) -> Ticket:
+def ticket(call: ApiCall) -> Ticket:
     """Make a ticket. Pages get none: a tricked browser must not let others in."""
     if not bearer_of(call.request.headers.get("authorization", "")):  # the guard has checked it
-        raise Refused(403, "a ticket is given to whoever has the token, not to a page")
+        raise HttpRefusal(403, "a ticket is given to whoever has the token, not to a page")
     base = str(call.request.base_url).rstrip("/")
     return Ticket(url=f"{base}{OPEN}?ticket={call.house.gate.ticket()}", good_s=TICKET_S)
 
@@ -65,21 +65,21 @@ the system, enter the token of <code>liput token</code>; IT has it.
 _WRONG = "Tiket atau token itu tidak berlaku. / That ticket or token is not valid."
 
 
-def closed_page(scope: Scope, said: str = "", status: int = 401) -> Response:
+def login_page(scope: Scope, said: str = "", status: int = 401) -> Response:
     """Return the form for the token; programs see its status."""
     headers = {"www-authenticate": "Bearer"} if status == 401 else None
     shown = "" if scope.get("method") == "HEAD" else _CLOSED.format(said=escape(said))
     return HTMLResponse(shown, status, headers)
 
 
-async def open_door(request: Request) -> Response:
+async def login(request: Request) -> Response:
     """Let a browser in by ticket or token; show the form to others."""
-    gate: Gate = request.app.state.house.gate
+    gate: Auth = request.app.state.house.gate
     if request.method == "POST":
         return _grant(request, gate) if gate.is_token(_token(await request.body())) else _closed(request)
     tickets = request.query_params.getlist("ticket")
     if not tickets:
-        return closed_page(request.scope, status=200)
+        return login_page(request.scope, status=200)
     return _grant(request, gate) if gate.use_ticket(tickets[0]) else _closed(request)
 
 
@@ -92,10 +92,10 @@ def _token(form: bytes) -> str:
 
 
 def _closed(request: Request) -> Response:
-    return closed_page(request.scope, _WRONG)
+    return login_page(request.scope, _WRONG)
 
 
-def _grant(request: Request, gate: Gate) -> Response:
+def _grant(request: Request, gate: Auth) -> Response:
     response = RedirectResponse("/", 303)
     response.set_cookie(
         cookie_name(request.scope), gate.cookie(), max_age=COOKIE_S, path="/", httponly=True, samesite="strict",
@@ -155,7 +155,7 @@ class Guard:
     """Passes a request to `app`, or refuses it."""
 
     def __init__(
-        self, app: ASGIApp, gate: Gate, allowed: Collection[str], now_s: Callable[[], float],
+        self, app: ASGIApp, gate: Auth, allowed: Collection[str], now_s: Callable[[], float],
         on_authenticated: Callable[[Client | None], None],
     ) -> None:  # fmt: skip
         """Take further names of this PC (lower case) as `allowed`, and a monotonic clock."""
@@ -164,7 +164,9 @@ class Guard:
         self._allowed = allowed
         self._now_s = now_s
         self._on_authenticated = on_authenticated
-        self._rates = Buckets(REQUESTS_AT_ONCE, REQUESTS_PER_S, MOST_ADDRESSES)  # by address, with and without token
+        self._rates = TokenBuckets(
+            REQUESTS_AT_ONCE, REQUESTS_PER_S, MOST_ADDRESSES
+        )  # by address, with and without token
         self._sockets = {True: 0, False: 0}  # open WebSockets by `is_near`
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -181,7 +183,7 @@ class Guard:
             self._on_authenticated(client)
         try:
             self._check(asked)
-        except Refused as refused:
+        except HttpRefusal as refused:
             await _refuse(refused, scope, receive, send)
             return
         if scope["type"] == "http":
@@ -206,33 +208,35 @@ class Guard:
 
     def _check(self, asked: "_RequestHead") -> None:
         if asked.head > LONGEST_HEAD:
-            raise Refused(431, f"a request's head has {LONGEST_HEAD} bytes at most")
+            raise HttpRefusal(431, f"a request's head has {LONGEST_HEAD} bytes at most")
         self._check_origin(asked)
         # Nobody has the token here, and the form is as cheap as a 429.
         if asked.scope["path"] != OPEN and (
             wait_s := self._rates.take((asked.address, asked.has_token), self._now_s())
         ):
             after = {"retry-after": str(math.ceil(wait_s))}
-            raise Refused(429, "too many requests", hint="wait a moment", headers=after)
+            raise HttpRefusal(429, "too many requests", hint="wait a moment", headers=after)
         if not self._is_allowed(asked):
-            raise Refused(401, "the token is missing or wrong", hint=TOKEN_HINT, headers={"www-authenticate": "Bearer"})
+            raise HttpRefusal(
+                401, "the token is missing or wrong", hint=TOKEN_HINT, headers={"www-authenticate": "Bearer"}
+            )
         if asked.is_socket and self._sockets[asked.is_near] >= MOST_SOCKETS:
-            raise Refused(429, f"{MOST_SOCKETS} pages are open already", hint="close one of them")
+            raise HttpRefusal(429, f"{MOST_SOCKETS} pages are open already", hint="close one of them")
         if asked.length > LONGEST_BODY:
-            raise Refused(413, f"a request has {LONGEST_BODY} bytes at most", headers={"connection": "close"})
+            raise HttpRefusal(413, f"a request has {LONGEST_BODY} bytes at most", headers={"connection": "close"})
 
     def _check_origin(self, asked: "_RequestHead") -> None:
         hosts, origins = asked.headers("host"), asked.headers("origin")
         if len(hosts) != 1 or not self._is_our_host(hosts[0].lower(), asked.scope):
-            raise Refused(421, "this PC does not go by that name", hint=HOST_HINT)
+            raise HttpRefusal(421, "this PC does not go by that name", hint=HOST_HINT)
         own = f"{_web_scheme(asked.scope)}://{hosts[0]}".lower()
         if any(origin.lower() != own for origin in origins):
-            raise Refused(403, "another site may not ask here", hint=ORIGIN_HINT)
+            raise HttpRefusal(403, "another site may not ask here", hint=ORIGIN_HINT)
         sites = asked.headers("sec-fetch-site")
         if any(site not in {"same-origin", "none"} for site in sites) and not asked.is_plain_navigation:
-            raise Refused(403, "another site may not ask here", hint=ORIGIN_HINT)
+            raise HttpRefusal(403, "another site may not ask here", hint=ORIGIN_HINT)
         if not origins and asked.cookies and not asked.bearer and not asked.is_read_only:
-            raise Refused(403, "a browser says from which page it asks", hint=ORIGIN_HINT)
+            raise HttpRefusal(403, "a browser says from which page it asks", hint=ORIGIN_HINT)
 
     def _is_our_host(self, host: str, scope: Scope) -> bool:
         """Whether a Host header names this PC: an allowed name, or the address reached."""
@@ -259,7 +263,7 @@ class _RequestHead:
         self.is_socket = scope["type"] == "websocket"
         self.is_read_only = not self.is_socket and scope["method"] in _READING
         self.address: str = (scope.get("client") or ("",))[0]
-        self.is_near = is_near(self.address)
+        self.is_near = is_loopback(self.address)
         self.bearer = bearer_of((self.headers("authorization") or [""])[0])
         self.cookies = cookies_of(scope)
         self.has_token = False
@@ -288,7 +292,7 @@ class _RequestHead:
 
 
 def _plain[Port](place: tuple[str, Port] | None) -> tuple[str, Port] | None:
-    return None if place is None else (plain(place[0]), place[1])
+    return None if place is None else (plain_address(place[0]), place[1])
 
 
 def _web_scheme(scope: Scope) -> str:
@@ -322,17 +326,17 @@ def _bounded(receive: Receive) -> Receive:
         message = await receive()
         taken += len(message.get("body", b""))
         if taken > LONGEST_BODY:
-            raise Refused(413, f"a request has {LONGEST_BODY} bytes at most", headers={"connection": "close"})
+            raise HttpRefusal(413, f"a request has {LONGEST_BODY} bytes at most", headers={"connection": "close"})
         return message
 
     return receiving
 
 
-async def _refuse(refused: Refused, scope: Scope, receive: Receive, send: Send) -> None:
+async def _refuse(refused: HttpRefusal, scope: Scope, receive: Receive, send: Send) -> None:
     """Send the refusal; a WebSocket gets it in place of its acceptance."""
-    response = error_answer(refused)
+    response = error_response(refused)
     if refused.status == 401 and scope["type"] == "http" and not scope["path"].startswith(API):
-        response = closed_page(scope)
+        response = login_page(scope)
     if scope["type"] == "websocket":
         await receive()  # the request to connect
     await response(scope, receive, send)

@@ -25,15 +25,15 @@ UNREAD_S = 30.0  # a client that reads nothing for so long is disconnected
 type Client = tuple[str, int]  # address and port
 
 
-def plain(address: str) -> str:
+def plain_address(address: str) -> str:
     """Return an IPv4 address without the prefix of IPv6 sockets (::ffff:192.168.1.5)."""
     return address.removeprefix("::ffff:") if "." in address else address
 
 
-def is_near(address: str) -> bool:
+def is_loopback(address: str) -> bool:
     """Whether an address is a loopback address."""
     try:
-        return ipaddress.ip_address(plain(address)).is_loopback
+        return ipaddress.ip_address(plain_address(address)).is_loopback
     except ValueError:
         return False
 
@@ -55,7 +55,7 @@ class _Connection:
             self.socket.shutdown(socket.SHUT_RDWR)
 
 
-class Listener(socket.socket):
+class LimitedListener(socket.socket):
     """Limits connections; a new one without the token may end the oldest. For one event loop.
 
     A quarter each is for this PC and for the network, with the token and without.
@@ -76,8 +76,8 @@ class Listener(socket.socket):
         if len(self._connections) >= 4 * self._share + AT_ONCE:  # connections shut down here are still open
             taken.close()
             raise ConnectionAbortedError
-        address = plain(client[0])
-        new = _Connection(taken, owner_of_peer(taken) if is_near(address) else address, is_near(address))
+        address = plain_address(client[0])
+        new = _Connection(taken, owner_of_peer(taken) if is_loopback(address) else address, is_loopback(address))
         alike = self._like(new)
         of_one = [one for one in alike if one.of == new.of]
         if len(of_one) >= self._of_one:

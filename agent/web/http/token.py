@@ -12,7 +12,7 @@ import threading
 from pathlib import Path
 
 from config.errors import LiputError, SecretError, StateError
-from config.files import stamp
+from config.files import file_stamp
 from config.state import state_folder
 from devices.host.clock import NANOSECONDS, Clock
 
@@ -64,14 +64,14 @@ def _make(path: Path) -> None:
         aside.unlink()
 
 
-class Gate:
+class Auth:
     """Checks tokens, tickets and cookies against the present token file. Not thread-safe, `ticket` apart."""
 
     def __init__(self, clock: Clock, path: Path | None = None) -> None:
         """Read or create the token. Raises SecretError, StateError."""
         self._clock = clock
         self._path = path or token_file()
-        self._stamp = stamp(self._path)
+        self._stamp = file_stamp(self._path)
         self._known = read_token(self._path)
         self._lock = threading.Lock()
         self._tickets: dict[str, int] = {}
@@ -82,7 +82,7 @@ class Gate:
 
     def _token(self) -> str:
         """Return the token in the file, or the last one if it cannot be read."""
-        now = stamp(self._path)
+        now = file_stamp(self._path)
         if now not in (None, self._stamp):
             with contextlib.suppress(LiputError):
                 self._known, self._stamp = read_token(self._path), now

@@ -8,7 +8,7 @@ from pathlib import Path
 from agent.alarms.alarm import ROLES
 from agent.alarms.alarm import WORDS as ALARM_WORDS
 from config.locale.lookup import LANGUAGES, WRITTEN, in_language, translation, words
-from config.settings.layouts import KINDS
+from config.settings.layouts import LAYOUT_KINDS
 
 SCRIPTS = Path(__file__).parent / "static"
 NAMES = {"id": "Bahasa Indonesia", "en": "English"} | {
@@ -21,27 +21,27 @@ _BEGUN = re.compile(r"`((?:[a-z-]+\.)+)\$\{")  # keys in scripts: whole, or a pr
 
 
 @functools.cache
-def texts(language: str) -> dict[str, str]:
+def all_texts(language: str) -> dict[str, str]:
     """Return all sentences by key; English ones for missing translations."""
     names = {f"role.{role}": said for role, said in ROLES.items()} | {"subject.synthetic": ALARM_WORDS["synthetic"]}
-    layouts = {f"layout.{name}": in_language(kind.title, language) for name, kind in KINDS.items()}
+    layouts = {f"layout.{name}": in_language(kind.title, language) for name, kind in LAYOUT_KINDS.items()}
     return {key: said.of(language) for key, said in (words("page") | names).items()} | layouts
 
 
 @functools.cache
-def for_scripts(language: str) -> bytes:
+def script_texts(language: str) -> bytes:
     """Return the sentences used by scripts as JSON; templates use the rest."""
     code = "\n".join(script.read_text(encoding="utf-8") for script in sorted(SCRIPTS.glob("*.js")))
     whole, begun = set(_NAMED.findall(code)), tuple(set(_BEGUN.findall(code)))
-    found = {key: text for key, text in texts(language).items() if key in whole or key.startswith(begun)}
+    found = {key: text for key, text in all_texts(language).items() if key in whole or key.startswith(begun)}
     return json.dumps(found, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def text(language: str, key: str, **facts: object) -> str:
     """Return a sentence with `facts` in its braces. Raises KeyError for an unknown key."""
-    return _PLACE.sub(lambda place: str(facts[place[1]]), texts(language)[key])
+    return _PLACE.sub(lambda place: str(facts[place[1]]), all_texts(language)[key])
 
 
-def known(language: str) -> str:
+def known_language(language: str) -> str:
     """Return `language`, or the first language if it is unknown."""
     return language if language in LANGUAGES else LANGUAGES[0]

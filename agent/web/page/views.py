@@ -13,13 +13,13 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from agent.web.api.settings import is_new
-from agent.web.http.house import House
+from agent.web.http.context import ApiContext
 from agent.web.page import texts
 from config.errors import LiputError
-from config.locale.lookup import LANGUAGES, Card
+from config.locale.lookup import LANGUAGES, ProgramCard
 from config.settings.schema import Settings
 from config.settings.serving import MODES
-from recorder.running import directory
+from recorder.running import runtime_directory
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -73,7 +73,7 @@ def _session(request: Request) -> Response:
         return RedirectResponse("/setup", 303)
     return _page(request, "session.html.j2", settings, {
         "layouts": list(settings.layouts),
-        "cards": list(map(str, Card)),
+        "cards": list(map(str, ProgramCard)),
         "first_layout": settings.program.layout,
         "destinations": list(settings.destinations),
         "is_new": _is_new(request),
@@ -88,7 +88,7 @@ def _schedule(request: Request) -> Response:
 
 def _is_busy() -> bool:
     try:
-        return any(directory.alive())
+        return any(runtime_directory.alive_recorders())
     except LiputError:
         return True
 
@@ -109,7 +109,7 @@ def _texts(request: Request) -> Response:
     language = request.path_params["language"]
     if language not in LANGUAGES:
         raise HTTPException(404)
-    content = texts.for_scripts(language)
+    content = texts.script_texts(language)
     headers = {**FRESH, "ETag": f'"{hashlib.sha256(content).hexdigest()[:32]}"'}
     if request.headers.get("if-none-match") == headers["ETag"]:
         return Response(status_code=304, headers=headers)
@@ -118,7 +118,7 @@ def _texts(request: Request) -> Response:
 
 def _settings(request: Request) -> Settings:
     """Return the settings, or defaults if their file is wrong; the page then says so."""
-    house: House = request.app.state.house
+    house: ApiContext = request.app.state.house
     try:
         return house.settings.read()
     except LiputError:
@@ -127,7 +127,7 @@ def _settings(request: Request) -> Settings:
 
 def _is_new(request: Request) -> bool:
     """Return whether this PC lacks its set-up; wrong settings count as one."""
-    house: House = request.app.state.house
+    house: ApiContext = request.app.state.house
     try:
         return is_new(house.settings.read())
     except LiputError:
@@ -137,7 +137,7 @@ def _is_new(request: Request) -> bool:
 def _page(request: Request, template: str, settings: Settings, facts: Mapping[str, object] | None = None) -> Response:
     """Render a page in the language chosen, or the room's."""
     wished = request.query_params.get("lang")
-    language = texts.known(wished or request.cookies.get(LANGUAGE_COOKIE, settings.general.language))
+    language = texts.known_language(wished or request.cookies.get(LANGUAGE_COOKIE, settings.general.language))
     theme = request.cookies.get(THEME_COOKIE, THEMES[0])
     t: Callable[..., str] = partial(texts.text, language)
     shown = _templates().get_template(template).render(
@@ -157,7 +157,7 @@ def _menu_place(request: Request) -> str:
 
 def _layout_name(language: str, name: str) -> str:
     """Return a layout's name in words; a custom one has its own."""
-    return texts.texts(language).get(f"layout.{name}", name)
+    return texts.all_texts(language).get(f"layout.{name}", name)
 
 
 class _Files(StaticFiles):

@@ -18,16 +18,16 @@ from av.container import InputContainer
 from numpy.typing import NDArray
 
 from capture.media.convert import FrameConverter
-from capture.media.pictures import BySize, PicturePool, Plane, Planes, fit
-from capture.source import SCREEN, Frame, Matrix, Size, VideoFormat, VideoSource
-from capture.sources.kind import ChosenSource, SourceContext, SourceKind, refuse_fast
-from capture.sources.locator import AlwaysThere
+from capture.media.pictures import FramePool, Plane, Planes, SizeCache, fit_size
+from capture.source import SCREEN, ColorMatrix, Frame, Size, VideoFormat, VideoSource
+from capture.sources.locator import FixedLocator
+from capture.sources.source_kind import ChosenSource, SourceContext, SourceKind, refuse_fast
 from capture.sources.source_queue import SourceQueue
-from capture.sources.worker import Supervision
+from capture.sources.worker import DeviceSupervision
 from config.errors import DeviceError, DeviceNotFound, MediaError, UsageError
 from devices.host import threads
 from devices.host.clock import Clock, SystemClock
-from devices.host.deadline import close_within, hung_closings
+from devices.host.deadline import close_within, count_hung_closings
 from devices.model.device import Device, DeviceKind
 
 _FORM = re.compile(
@@ -57,7 +57,7 @@ class ScreenArea:
         return f"Screen {self.display}".strip()
 
 
-def as_screen(word: str, environment: Mapping[str, str]) -> ScreenArea | None:
+def parse_screen(word: str, environment: Mapping[str, str]) -> ScreenArea | None:
     """Parse a word for a screen: `screen`, `screen::0`, `screen::0+100,50,1280x720`; None for other words.
 
     The default display comes from `environment`. Raises UsageError for a malformed word, DeviceNotFound without a
@@ -105,7 +105,7 @@ def _same(display: str, own: str | None) -> bool:
 
 type Bgra = NDArray[np.uint8]  # shape (rows, columns, 4)
 
-MATRIX = Matrix.BT601  # that of cameras, so that a screen beside one needs no other conversion
+MATRIX = ColorMatrix.BT601  # that of cameras, so that a screen beside one needs no other conversion
 _SCALE = 224 / 255
 _OFFSET = 128 * (1 - _SCALE)
 
@@ -120,7 +120,7 @@ class BgraConverter:
         if not self._is_whole:
             self._scaler = FrameConverter(width, height, MATRIX)
             return
-        self._pool = PicturePool(width, height, MATRIX)
+        self._pool = FramePool(width, height, MATRIX)
         self._i420 = np.empty((height * 3 // 2, width), np.uint8)
         self._half = np.empty((height // 2, width // 2, 4), np.uint8)
         self._ycc = np.empty((height // 2, width // 2, 3), np.uint8)
@@ -170,7 +170,7 @@ class ScreenSource(VideoSource):
         self._rate = rate
         self._clock = clock or SystemClock()
         self._grabber: _Grabber | None = None
-        self._converters: BySize[BgraConverter] | None = None
+        self._converters: SizeCache[BgraConverter] | None = None
         self._size: Size = (0, 0)
 
     def open(self) -> VideoFormat:
@@ -183,8 +183,8 @@ class ScreenSource(VideoSource):
         except DeviceError:
             self.close()
             raise
-        width, height = fit(*size, *self._limits)
-        self._converters = BySize(width, height, lambda wide, high: BgraConverter(size, wide, high))
+        width, height = fit_size(*size, *self._limits)
+        self._converters = SizeCache(width, height, lambda wide, high: BgraConverter(size, wide, high))
         return VideoFormat(width, height, self._rate, MATRIX)
 
     def read(self, timeout_s: float) -> Frame | None:
@@ -211,7 +211,7 @@ class ScreenSource(VideoSource):
     @property
     def abandoned(self) -> int:
         """The number of closings of this screen that still hang."""
-        return hung_closings(self._area.id)
+        return count_hung_closings(self._area.id)
 
 
 def _silent(area: ScreenArea) -> DeviceError:
@@ -230,7 +230,7 @@ class _Grabber:
         self._error: DeviceError | None = None
         self._has_tried = threading.Event()
         self.stopped = threading.Event()  # ends the thread after its next frame
-        self.thread = threads.start(self._run, name=f"grab {area.id}")
+        self.thread = threads.start_thread(self._run, name=f"grab {area.id}")
 
     def opened(self) -> Size:
         """Wait for the connection and return the frames' size; raises a DeviceError."""
@@ -299,7 +299,7 @@ def _open(area: ScreenArea, rate: Fraction) -> InputContainer:
 
 def area_of(word: str) -> ScreenArea:
     """Return the area that `word` means; raises as `as_screen`."""
-    area = as_screen(word, os.environ)
+    area = parse_screen(word, os.environ)
     if area is None:
         raise UsageError(f'"{word}" means no screen')
     return area
@@ -325,7 +325,7 @@ def _chosen(
     refuse_fast(stand_in, live=context.live)
     screen = ScreenSource(area, width=asked.width, height=asked.height, rate=asked.rate, clock=context.clock)
     health = context.watcher.video(screen, stand_in)
-    supervision = Supervision(AlwaysThere(stand_in), health, context.allow_missing, missing)
+    supervision = DeviceSupervision(FixedLocator(stand_in), health, context.allow_missing, missing)
     # It is no device of the session: any number of sessions may record it.
     return ChosenSource(area.name, screen, word, supervision=supervision)
 

@@ -1,7 +1,7 @@
 """`synthetic`: a generated talk, picture and voice, for PCs without devices."""
 
 from capture.source import AudioSource, VideoSource
-from capture.sources.kind import ChosenSource, SourceContext, SourceKind, nothing_follows
+from capture.sources.source_kind import ChosenSource, SourceContext, SourceKind, nothing_follows
 
 
 def picture(word: str, context: SourceContext) -> ChosenSource[VideoSource]:

@@ -13,19 +13,19 @@ from dataclasses import replace
 import av
 import numpy as np
 
-from capture.compose.drawn import card
-from capture.media.convert import Packer
-from capture.media.pictures import Plane, plane_views, tagged
-from capture.source import Matrix, Size, VideoFormat
+from capture.compose.cards import draw_card
+from capture.media.convert import FramePacker
+from capture.media.pictures import Plane, plane_views, tag_frame
+from capture.source import ColorMatrix, Size, VideoFormat
 from capture.sources.worker import SourceOutage
-from config.locale.lookup import Card, picture_text
+from config.locale.lookup import ProgramCard, picture_text
 from config.settings.layouts import SINGLE
 from devices.host.clock import NANOSECONDS, Clock
-from devices.outputs import OutputInfo, OutputNode, find_output
-from recorder.features.conference.half import CLOSE_S, Half
+from devices.video_outputs import VideoOutput, VideoOutputWriter, find_output
+from recorder.features.conference.conference_task import CLOSE_S, ConferenceTask
 from recorder.features.conference.plan import ConferencePlan, near_layouts
 from recorder.model.status import ConferenceOutput
-from recorder.program.scene import Appearance, Stage, View
+from recorder.program.scene import Appearance, SceneRenderer, SceneView
 from recorder.program.timeline import RunContext
 from recorder.program.video_input import VideoInput
 
@@ -75,7 +75,7 @@ class NearInput:
             free = next(number for number in range(3) if number not in {self._newest, self._shown})
         copy, planes = self._copies.get(free, (None, ()))
         if copy is None or (copy.width, copy.height) != (picture.width, picture.height):
-            copy = tagged(av.VideoFrame(picture.width, picture.height, "yuv420p"), Matrix.BT601)
+            copy = tag_frame(av.VideoFrame(picture.width, picture.height, "yuv420p"), ColorMatrix.BT601)
             planes = plane_views(copy)
             self._copies[free] = copy, planes
         for target, source in zip(planes, plane_views(picture), strict=True):
@@ -132,7 +132,7 @@ LATE = 2.0  # intervals after which the last frame repeats
 TAKES_S = 3.0  # time without a written frame after which the node is reported
 
 
-class ConferenceCamera(Half):
+class ConferenceCamera(ConferenceTask):
     """Writes the conference's video; `shows` returns the program's layout or card."""
 
     def __init__(
@@ -143,8 +143,8 @@ class ConferenceCamera(Half):
         *,
         shows: Callable[[], str],
         run: RunContext,
-        find: Callable[[str], OutputInfo] = find_output,
-        open_node: Callable[[OutputInfo, VideoFormat], OutputNode] | None = None,
+        find: Callable[[str], VideoOutput] = find_output,
+        open_node: Callable[[VideoOutput, VideoFormat], VideoOutputWriter] | None = None,
     ) -> None:
         super().__init__("camera", "picture", run)
         self._plan = plan
@@ -185,10 +185,12 @@ class ConferenceCamera(Half):
         settings = self._plan.settings
         info = self._find(settings.camera)
         # Cameras, sticks and screens use BT.601, and readers of a camera expect it.
-        node = self._open(info, VideoFormat(settings.width, settings.height, settings.fps, Matrix.BT601))
+        node = self._open(info, VideoFormat(settings.width, settings.height, settings.fps, ColorMatrix.BT601))
         try:
-            painter = Painter(self._plan, self._near, self._appearance, node.size, [one.name for one in self._inputs])
-            packer = Packer(node.format, node.size)
+            painter = ConferencePainter(
+                self._plan, self._near, self._appearance, node.size, [one.name for one in self._inputs]
+            )
+            packer = FramePacker(node.format, node.size)
             node.write(packer.pack(painter.picture(self._shows())))  # fails if the node is in use
             node.stay()
             self._report_live(info, node)
@@ -197,7 +199,7 @@ class ConferenceCamera(Half):
         finally:
             node.close()
 
-    def _report_live(self, info: OutputInfo, node: OutputNode) -> None:
+    def _report_live(self, info: VideoOutput, node: VideoOutputWriter) -> None:
         self.live(
             f"The conference's picture goes to {info.label} ({info.node})",
             node=info.node,
@@ -206,7 +208,9 @@ class ConferenceCamera(Half):
             format=node.format,
         )
 
-    def _write(self, info: OutputInfo, node: OutputNode, painter: "Painter", packer: Packer) -> None:
+    def _write(
+        self, info: VideoOutput, node: VideoOutputWriter, painter: "ConferencePainter", packer: FramePacker
+    ) -> None:
         """Write each new frame at once; repeat the last one without a new one."""
         taken_ns = self._clock.now_ns()
         packed: memoryview | None = None
@@ -227,7 +231,7 @@ class ConferenceCamera(Half):
                 self.lost("stalled", f"{info.label} ({info.node}) takes no pictures", "close what uses it")
             self._wait(every_s)
 
-    def _interval_s(self, node: OutputNode) -> float:
+    def _interval_s(self, node: VideoOutputWriter) -> float:
         is_idle = node.is_looked_at is False
         if not self.is_lost:
             self.line = ConferenceOutput(state="idle" if is_idle else "live")
@@ -242,11 +246,11 @@ class ConferenceCamera(Half):
             self._clock.wait(self.stopped, early_s)
 
 
-def _open(info: OutputInfo, form: VideoFormat) -> OutputNode:
-    return OutputNode(info, form.width, form.height, form.rate)
+def _open(info: VideoOutput, form: VideoFormat) -> VideoOutputWriter:
+    return VideoOutputWriter(info, form.width, form.height, form.rate)
 
 
-class Painter:
+class ConferencePainter:
     """Draws the conference's video from near inputs only; for its thread."""
 
     def __init__(
@@ -260,14 +264,14 @@ class Painter:
         """Take the `near` inputs, and the names of all inputs in the layouts' order."""
         self._plan = plan
         self._appearance = appearance
-        form = VideoFormat(*size, plan.settings.fps, Matrix.BT601)
+        form = VideoFormat(*size, plan.settings.fps, ColorMatrix.BT601)
         self._form = form
         self._near = near
         for one in near:
             one.begin(size)
         self._layouts = near_layouts(appearance.layouts, inputs, plan.far_pictures)
-        self._stage = Stage(self._near, form, replace(appearance, layouts=self._layouts))
-        self._view: View | None = None
+        self._stage = SceneRenderer(self._near, form, replace(appearance, layouts=self._layouts))
+        self._view: SceneView | None = None
         self._requested: str | None = None  # the last requested layout
         self._title_card: av.VideoFrame | None = None
 
@@ -293,9 +297,9 @@ class Painter:
         shown = self._stage.show(self._view) if self._view else None
         return shown or self._title()
 
-    def _find_view(self, name: str) -> View | None:
+    def _find_view(self, name: str) -> SceneView | None:
         """Return the view called `name`; None if no near input fills it."""
-        if name in set(Card):
+        if name in set(ProgramCard):
             return self._stage.view(name)
         if not self._near:
             return None
@@ -308,7 +312,7 @@ class Painter:
 
     def end(self) -> av.VideoFrame:
         """Return the last card."""
-        return self._card(picture_text(Card.END, self._appearance.language), self._appearance.title)
+        return self._card(picture_text(ProgramCard.END, self._appearance.language), self._appearance.title)
 
     def _card(self, title: str, line: str) -> av.VideoFrame:
-        return card(self._form.width, self._form.height, title=title, line=line, matrix=self._form.matrix)
+        return draw_card(self._form.width, self._form.height, title=title, line=line, matrix=self._form.matrix)

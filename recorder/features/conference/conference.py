@@ -6,10 +6,10 @@ Video and audio of the far side are recorded, and never sent back (docs/decision
 from collections.abc import Callable, Sequence
 
 from devices.host.clock import NANOSECONDS
-from recorder.features.conference.bus import ConferenceSound
 from recorder.features.conference.camera import ConferenceCamera
-from recorder.features.conference.half import CLOSE_S
+from recorder.features.conference.conference_task import CLOSE_S
 from recorder.features.conference.plan import ConferencePlan
+from recorder.features.conference.sound import ConferenceSound
 from recorder.model.status import ConferenceLine
 from recorder.program.scene import Appearance
 from recorder.program.timeline import RunContext

@@ -7,10 +7,10 @@ import msgspec
 
 from capture.compose.layout import Layout
 from capture.sound.virtual import source_name
-from capture.sources.kind import Chosen, ChosenSource
+from capture.sources.source_kind import ChosenSource, ChosenSources
 from config.errors import UsageError
 from config.settings.layouts import SINGLE, LayoutSettings
-from config.settings.schema import Conference
+from config.settings.schema import ConferenceSettings
 from recorder.program.scene import check_layout
 
 _SCREEN, _MONITOR = "screen", ".monitor"  # the word for a screen, and the end of the id of a sound server's output
@@ -20,12 +20,14 @@ _SCREEN, _MONITOR = "screen", ".monitor"  # the word for a screen, and the end o
 class ConferencePlan:
     """A conference beside a session: its settings and the names of the far side's inputs."""
 
-    settings: Conference
+    settings: ConferenceSettings
     far_pictures: frozenset[str] = frozenset()
     far_sounds: frozenset[str] = frozenset()
 
 
-def plan_conference(settings: Conference, layouts: Mapping[str, LayoutSettings], chosen: Chosen) -> ConferencePlan:
+def plan_conference(
+    settings: ConferenceSettings, layouts: Mapping[str, LayoutSettings], chosen: ChosenSources
+) -> ConferencePlan:
     """Decide which chosen sources belong to the far side; adds notes for people to `chosen.notes`.
 
     Raises UsageError for an unknown layout, and for a source that is the conference's own output.
@@ -63,7 +65,7 @@ def near_layouts(
     return near
 
 
-def _is_far[Source](settings: Conference, one: ChosenSource[Source]) -> bool:
+def _is_far[Source](settings: ConferenceSettings, one: ChosenSource[Source]) -> bool:
     """Return whether an input belongs to the far side: named so, or possibly so and not named as near."""
     return _is_named(settings.far_side, one) or (_may_be_far(one) and not _is_named(settings.near_side, one))
 
@@ -77,7 +79,7 @@ def _may_be_far[Source](one: ChosenSource[Source]) -> bool:
     return _is_screen(one) or any(word.endswith(_MONITOR) for word in _words(one))
 
 
-def _notes(settings: Conference, chosen: Chosen) -> Iterator[str]:
+def _notes(settings: ConferenceSettings, chosen: ChosenSources) -> Iterator[str]:
     """Yield notes for people: unknown names, and inputs held back by Liput's own decision."""
     inputs = (*chosen.pictures, *chosen.sounds)
     known = {word for one in inputs for word in _words(one)}
@@ -106,7 +108,7 @@ def _words[Source](one: ChosenSource[Source]) -> Iterator[str]:
         yield from (word.lower() for word in (one.device.id, one.device.role, one.device.name) if word)
 
 
-def _refuse_own_output(settings: Conference, chosen: Chosen) -> None:
+def _refuse_own_output(settings: ConferenceSettings, chosen: ChosenSources) -> None:
     camera, sink = settings.camera.lower(), settings.microphone.lower()
     own = {f"pulse:{name}" for name in (source_name(sink), f"{sink}.monitor")}
     cameras: Sequence[str] = [one.name for one in chosen.pictures if camera and camera in set(_words(one))]

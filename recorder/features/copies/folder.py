@@ -9,24 +9,24 @@ from io import FileIO
 from pathlib import Path
 
 from config.errors import StorageError
-from config.files import NotRegular, held, is_folder, make_file, open_regular
-from recorder.disk.durable import Disk
+from config.files import NotRegular, create_file, is_folder, open_beneath, open_regular
+from recorder.disk.archive_folder import MountMemory, check_archive_folder, nearest_existing
+from recorder.disk.durable import DurableFiles
 from recorder.disk.mounts import whole_disk
-from recorder.disk.place import MountMemory, check_place, nearest_existing
 from recorder.features.copies.target import (
     BLOCK_BYTES,
     STAGING,
     CopyReason,
     blocks_of,
     copy_error,
-    is_staged,
+    is_staging_name,
     mode_of,
     part_name,
     size_of,
-    staged,
+    staging_name,
 )
 from recorder.package import fixity
-from recorder.package.fixity import Flow
+from recorder.package.fixity import TransferThrottle
 
 _NUMBERS = {
     CopyReason.FULL: (errno.ENOSPC, errno.EDQUOT),
@@ -43,10 +43,12 @@ _REASONS = {number: reason for reason, numbers in _NUMBERS.items() for number in
 class FolderTarget:
     """Implements Target on an existing folder, on another file system than `apart_from`: a share may be unmounted."""
 
-    def __init__(self, name: str, root: Path, disk: Disk | None = None, apart_from: Sequence[Path] = ()) -> None:
+    def __init__(
+        self, name: str, root: Path, disk: DurableFiles | None = None, apart_from: Sequence[Path] = ()
+    ) -> None:
         self.name = name
         self._root = root
-        self._disk = disk or Disk()
+        self._disk = disk or DurableFiles()
         self._device: int | None = None
         self._refuse_unmounted()
         with self._translated():
@@ -60,7 +62,7 @@ class FolderTarget:
     def _refuse_unmounted(self) -> None:
         try:
             MountMemory().refuse_missing(self._root)
-            check_place(self._root, 0)
+            check_archive_folder(self._root, 0)
         except StorageError as error:
             if error.why == "not-mounted":
                 raise copy_error(CopyReason.NOT_MOUNTED, self.name, error.message) from None
@@ -82,7 +84,7 @@ class FolderTarget:
         """Return the folders in `path`, without links."""
         with self._translated():
             try:
-                with held(self._root, path) as here, os.scandir(here) as entries:
+                with open_beneath(self._root, path) as here, os.scandir(here) as entries:
                     return sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
             except (FileNotFoundError, NotADirectoryError):
                 return []
@@ -91,7 +93,7 @@ class FolderTarget:
         """Return all files below `path`."""
         with self._translated():
             try:
-                with held(self._root, path) as here:
+                with open_beneath(self._root, path) as here:
                     return fixity.walk(here)
             except FileNotFoundError:
                 return {}, []
@@ -111,7 +113,7 @@ class FolderTarget:
                     if error.errno != errno.EIO:
                         raise  # a bad sector: the rest is missing, and the digest tells
 
-    def write(self, path: str, source: Path, flow: Flow, *, from_start: bool = False) -> int:
+    def write(self, path: str, source: Path, flow: TransferThrottle, *, from_start: bool = False) -> int:
         """Write a file through `.NAME.part`, which a later attempt resumes."""
         size, mode = size_of(source), mode_of(source)
         with self._translated():
@@ -122,7 +124,7 @@ class FolderTarget:
                 descriptor = None if from_start else _open_part(part, size)
                 offset = 0 if descriptor is None else os.fstat(descriptor).st_size
                 if descriptor is None:
-                    descriptor = make_file(part, mode)
+                    descriptor = create_file(part, mode)
                 with open(descriptor, "r+b", buffering=0) as file:  # noqa: PTH123 - no link is followed
                     file.seek(offset)
                     if flow.tally is not None:
@@ -137,7 +139,7 @@ class FolderTarget:
     def _held_path(self, path: str) -> Iterator[Path]:
         """Give a path through its open folder: no link leads to it, and nobody can exchange it."""
         folder, _, name = path.rpartition("/")
-        with held(self._root, folder) as here:
+        with open_beneath(self._root, folder) as here:
             yield here / name
 
     def _make_folders(self, folder: str) -> None:
@@ -154,13 +156,13 @@ class FolderTarget:
 
     def begin(self, place: str, uuid: str) -> str:
         """Return our hidden folder of a stopped attempt, told by its owner, or a new one."""
-        new = staged(place, uuid)
+        new = staging_name(place, uuid)
         with self._translated():
             self._make_folders(STAGING)
-            with held(self._root, STAGING) as here:
+            with open_beneath(self._root, STAGING) as here:
                 (here / new).mkdir()
                 owner = (here / new).lstat().st_uid  # a share may have one owner for all files
-                for name in sorted(path.name for path in here.iterdir() if is_staged(path.name, place, uuid)):
+                for name in sorted(path.name for path in here.iterdir() if is_staging_name(path.name, place, uuid)):
                     if name != new and is_folder(here / name) and (here / name).lstat().st_uid == owner:
                         with suppress(OSError):
                             (here / name).rmdir()  # an empty one of a stopped attempt
@@ -172,7 +174,7 @@ class FolderTarget:
     def finish(self, folder: str, place: str) -> None:
         """Sync all folders, and rename. Raises CopyError with NAME_TAKEN."""
         with self._translated():
-            with held(self._root, folder) as here:
+            with open_beneath(self._root, folder) as here:
                 for inner in fixity.folders(here):
                     self._disk.sync(inner)
             if folder == place:

@@ -9,21 +9,25 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from config.errors import ArchiveError
-from config.files import make_file
+from config.files import create_file
 from config.settings.serving import CopyTarget
-from recorder.disk.durable import Disk
+from recorder.disk.durable import DurableFiles
 from recorder.disk.errors import storage_error
-from recorder.disk.locking import locked
 from recorder.disk.mounts import whole_disk
-from recorder.features.copies.copying import MEDIA, Item, listed_here, listed_there, whole_there
+from recorder.disk.package_locks import package_lock
+from recorder.features.copies.package_copy import MEDIA, ListedFile, list_local, list_remote, list_whole_remote
 from recorder.features.copies.target import CopyReason, Target, copy_error, refuse_archive, refuse_links, refuse_same
 from recorder.package import bag
-from recorder.package.fixity import Flow
-from recorder.package.verification import verify
+from recorder.package.fixity import TransferThrottle
+from recorder.package.verification import verify_package
 
 
 def prune(
-    folder: Path, place: str, targets: Sequence[tuple[Target, CopyTarget]], disk: Disk, go_on: Callable[[], None]
+    folder: Path,
+    place: str,
+    targets: Sequence[tuple[Target, CopyTarget]],
+    disk: DurableFiles,
+    go_on: Callable[[], None],
 ) -> int:
     """Remove the media of the package at `folder`, after reading a whole copy at each target; return their bytes.
 
@@ -33,14 +37,14 @@ def prune(
     """
     if not targets:
         raise ArchiveError(f"{folder.name} has no copy", hint="`liput archive copy` makes one.")
-    with locked(folder, alone=True):
+    with package_lock(folder, alone=True):
         try:
             _refuse_near(folder, [target for target, _ in targets])
-            listing = listed_here(folder)
-            if wrong := verify(folder):
+            listing = list_local(folder)
+            if wrong := verify_package(folder):
                 raise copy_error(CopyReason.DAMAGED_HERE, folder.name, wrong[0].file)
             for target, _ in targets:
-                copy = whole_there(target, place, Flow(go_on=go_on))
+                copy = list_whole_remote(target, place, TransferThrottle(go_on=go_on))
                 refuse_links(target, place)
                 if copy.version != listing.version:
                     raise copy_error(CopyReason.CHANGED_THERE, target.name, place)
@@ -67,15 +71,15 @@ def _refuse_near(folder: Path, targets: Sequence[Target]) -> None:
 
 
 def _refuse_changed(target: Target, place: str, version: str) -> None:
-    listing = listed_there(target, place)
+    listing = list_remote(target, place)
     if listing.version != version or listing.problems:
         raise copy_error(CopyReason.CHANGED_THERE, target.name, place)
 
 
-def _remove(folder: Path, media: Sequence[Item], fetch: bytes, disk: Disk) -> None:
+def _remove(folder: Path, media: Sequence[ListedFile], fetch: bytes, disk: DurableFiles) -> None:
     aside = folder.with_name(f".{folder.name}.fetch")  # written aside: half of it would damage the package
     disk.begin("write", aside)
-    with open(make_file(aside, 0o666), "wb") as file:  # noqa: PTH123 - no link is followed
+    with open(create_file(aside, 0o666), "wb") as file:  # noqa: PTH123 - no link is followed
         file.write(fetch)
     disk.put(aside, folder / bag.FETCH_FILE)
     disk.sync(folder)
@@ -83,7 +87,7 @@ def _remove(folder: Path, media: Sequence[Item], fetch: bytes, disk: Disk) -> No
         disk.unlink(folder / item.path)
 
 
-def _fetch_text(media: Sequence[Item], place: str, settings: CopyTarget) -> bytes:
+def _fetch_text(media: Sequence[ListedFile], place: str, settings: CopyTarget) -> bytes:
     url = settings.url.replace(" ", "%20")  # a space ends an address there
     lines = (
         f"{url}/{urllib.parse.quote(f'{place}/{item.path}')} {item.bytes} {bag.encode_path(item.path)}\n"

@@ -13,19 +13,19 @@ from datetime import datetime
 from pathlib import Path
 
 from config.errors import PackageDamaged
-from config.files import make_file
-from recorder.archive.rebuilding import beside
-from recorder.disk.durable import NOT_HERE, PRIVATE, Disk
+from config.files import create_file
+from recorder.archive.package_draft import version_path
+from recorder.disk.archive_folder import check_archive_folder
+from recorder.disk.durable import PRIVATE_MODE, RENAME_UNSUPPORTED, DurableFiles
 from recorder.disk.errors import storage_error
-from recorder.disk.locking import locked
-from recorder.disk.place import check_place
-from recorder.features.copies.copying import MEDIA, Listing, listed_here, media_of, whole_there
+from recorder.disk.package_locks import package_lock
+from recorder.features.copies.package_copy import MEDIA, PackageListing, list_local, list_whole_remote, media_digests
 from recorder.features.copies.target import CopyReason, Target, copy_error, part_name
 from recorder.package import bag, fixity
-from recorder.package.fixity import Flow, Progress, Tally
-from recorder.package.manifest import Problem, ProblemKind
-from recorder.package.verification import verify
-from recorder.package.work import REQUEST_FILE
+from recorder.package.fixity import ByteProgress, Progress, TransferThrottle
+from recorder.package.metadata import Problem, ProblemKind
+from recorder.package.verification import verify_package
+from recorder.package.work_folder import REQUEST_FILE
 
 BUILT, COMPLETE = ".restoring", ".restored"
 DAMAGED = ".damaged"
@@ -35,46 +35,46 @@ _OF_CONTENT = frozenset({ProblemKind.CHANGED, ProblemKind.MISSING, ProblemKind.U
 
 
 @dataclass(frozen=True)
-class Restored:
+class RestoredPackage:
     """A restored package; `of_copy`: it has the copy's version, for files listed here are lost."""
 
-    copy: Listing
+    copy: PackageListing
     fetched: tuple[str, ...]
     kept: Path | None
     of_copy: bool = False
 
 
 @dataclass
-class Restorer:
+class PackageRestorer:
     """Restores packages of the archive at `root`; `reserve_bytes` stay free, and `go_on` may raise CopyError."""
 
     root: Path
-    disk: Disk
+    disk: DurableFiles
     now: Callable[[], datetime]
     go_on: Callable[[], None] = lambda: None
     progress: Progress | None = None
     reserve_bytes: int = 0
 
-    def restore(self, place: str, target: Target, problems: list[Problem]) -> Restored:
+    def restore(self, place: str, target: Target, problems: list[Problem]) -> RestoredPackage:
         """Build the package at `place` from its good files and its copy, and put it in place. Blocks.
 
         `problems` come from `verify`. Raises CopyError without a whole copy, PackageDamaged if the result is damaged,
         PackageBusy, and StorageError, also before the disk is full. Then nothing has changed.
         """
         folder = self.root / place
-        with locked(folder, alone=True) if folder.is_dir() else nullcontext():
+        with package_lock(folder, alone=True) if folder.is_dir() else nullcontext():
             return self._restore(folder, place, target, problems)
 
-    def _restore(self, folder: Path, place: str, target: Target, problems: list[Problem]) -> Restored:
-        copy = whole_there(target, place, Flow(None, None, self.go_on))
+    def _restore(self, folder: Path, place: str, target: Target, problems: list[Problem]) -> RestoredPackage:
+        copy = list_whole_remote(target, place, TransferThrottle(None, None, self.go_on))
         try:
-            here = listed_here(folder) if folder.is_dir() else None
+            here = list_local(folder) if folder.is_dir() else None
             if here and here.uuid not in {"", copy.uuid}:
                 raise copy_error(CopyReason.NAME_TAKEN, target.name, place)
             bad = {problem.file for problem in problems if problem.kind in _OF_CONTENT}
             wanted = _digests_to_build(here, copy, bad)
             is_listed = here and not _is_malformed(here) and not bad & {bag.MANIFEST_FILE, bag.TAG_MANIFEST_FILE}
-            if here and is_listed and media_of(here.digests) != media_of(wanted):
+            if here and is_listed and media_digests(here.digests) != media_digests(wanted):
                 raise copy_error(CopyReason.NAME_TAKEN, target.name, place)  # another part of the session
             good = {path for path in wanted if here and _has_digest(folder, path, wanted[path], here, bad)}
             self._refuse_full(folder, copy, wanted.keys() - good)
@@ -83,44 +83,50 @@ class Restorer:
             kept = self._put_in_place(folder)
         except OSError as error:
             raise storage_error(error, folder) from None
-        return Restored(copy, fetched, kept, here is not None and wanted[bag.TAG_MANIFEST_FILE] != here.version)
+        return RestoredPackage(copy, fetched, kept, here is not None and wanted[bag.TAG_MANIFEST_FILE] != here.version)
 
-    def _refuse_full(self, folder: Path, copy: Listing, to_fetch: set[str]) -> None:
+    def _refuse_full(self, folder: Path, copy: PackageListing, to_fetch: set[str]) -> None:
         """Raise StorageError if too little would stay free for the next session."""
-        built = fixity.walk(beside(folder, BUILT))[0] if beside(folder, BUILT).is_dir() else {}
+        built = fixity.walk(version_path(folder, BUILT))[0] if version_path(folder, BUILT).is_dir() else {}
         missing = (item for item in copy.items if item.path in to_fetch and item.path not in built)
-        check_place(self.root, self.reserve_bytes + sum(item.bytes for item in missing))
+        check_archive_folder(self.root, self.reserve_bytes + sum(item.bytes for item in missing))
 
     def _build(
-        self, folder: Path, place: str, target: Target, copy: Listing, wanted: Mapping[str, str], good: set[str]
+        self, folder: Path, place: str, target: Target, copy: PackageListing, wanted: Mapping[str, str], good: set[str]
     ) -> tuple[str, ...]:
-        new = beside(folder, BUILT)
+        new = version_path(folder, BUILT)
         self._make(new)
         sizes = {item.path: item.bytes for item in copy.items}
-        flow = Flow(Tally(sum(sizes.get(path, 0) for path in wanted.keys() - good), self.progress), None, self.go_on)
+        flow = TransferThrottle(
+            ByteProgress(sum(sizes.get(path, 0) for path in wanted.keys() - good), self.progress), None, self.go_on
+        )
         fetched = []
         for path in sorted(wanted, key=lambda path: path == bag.TAG_MANIFEST_FILE):
             final = new / path
             self._make(final.parent)
-            if final.is_file() and not final.is_symlink() and fixity.sha256(final, Tally(0, None)) == wanted[path]:
+            if (
+                final.is_file()
+                and not final.is_symlink()
+                and fixity.sha256(final, ByteProgress(0, None)) == wanted[path]
+            ):
                 continue
             final.unlink(missing_ok=True)
             if path in good:
                 self._link(folder / path, final)
             else:
-                mode = PRIVATE if REQUEST_FILE in wanted and not path.startswith(MEDIA) else 0o666
+                mode = PRIVATE_MODE if REQUEST_FILE in wanted and not path.startswith(MEDIA) else 0o666
                 self._fetch(target, f"{place}/{path}", sizes[path], final, flow, mode)
                 fetched.append(path)
         for path in fixity.walk(new)[0].keys() - wanted.keys():
             (new / path).unlink()  # of a stopped attempt
         for inner in fixity.folders(new):
             self.disk.sync(inner)
-        if wrong := verify(new, uncached=True):
+        if wrong := verify_package(new, uncached=True):
             raise PackageDamaged(
                 f"what was built of {new.name} is not whole: {wrong[0].file} {wrong[0].problem}",
                 hint="Try another copy (--from); nothing has been changed.",
             )
-        self.disk.move_folder(new, beside(folder, COMPLETE))
+        self.disk.move_folder(new, version_path(folder, COMPLETE))
         return tuple(fetched)
 
     def _make(self, folder: Path) -> None:
@@ -135,15 +141,15 @@ class Restorer:
         except OSError:
             part = final.with_name(part_name(final.name))
             mode = stat.S_IMODE(source.stat().st_mode)
-            with source.open("rb") as content, open(make_file(part, mode), "wb") as file:  # noqa: PTH123 - no link is followed
+            with source.open("rb") as content, open(create_file(part, mode), "wb") as file:  # noqa: PTH123 - no link is followed
                 while block := content.read(fixity.CHUNK_BYTES):
                     file.write(block)
             self.disk.put(part, final)
 
-    def _fetch(self, target: Target, path: str, size: int, final: Path, flow: Flow, mode: int) -> None:
+    def _fetch(self, target: Target, path: str, size: int, final: Path, flow: TransferThrottle, mode: int) -> None:
         part = final.with_name(part_name(final.name))
         self.disk.begin("fetch", part)
-        with open(make_file(part, mode), "wb") as file:  # noqa: PTH123 - no link is followed
+        with open(create_file(part, mode), "wb") as file:  # noqa: PTH123 - no link is followed
             for block in target.read(path, size):
                 file.write(block)
                 flow.read(len(block))
@@ -151,14 +157,14 @@ class Restorer:
 
     def _put_in_place(self, folder: Path) -> Path | None:
         """Put the complete package in place; return the damaged one's folder, None without one."""
-        new = beside(folder, COMPLETE)
+        new = version_path(folder, COMPLETE)
         if not folder.exists():
             self.disk.move_folder(new, folder)
             return None
         try:
             self.disk.exchange(new, folder)
         except OSError as error:
-            if error.errno not in NOT_HERE:
+            if error.errno not in RENAME_UNSUPPORTED:
                 raise
             kept = self._keep_damaged(folder, folder.name)
             self.disk.move_folder(new, folder)
@@ -181,7 +187,7 @@ class Restorer:
         for month in self.root.glob("[0-9][0-9][0-9][0-9]/[0-9][0-9]"):
             for left in sorted(month.glob(f".*{COMPLETE}")):
                 folder = left.with_name(left.name.removeprefix(".").removesuffix(COMPLETE))
-                if not folder.exists() or (verify(folder) and not verify(left)):
+                if not folder.exists() or (verify_package(folder) and not verify_package(left)):
                     self._put_in_place(folder)
                     done.append(folder)
                 else:
@@ -189,7 +195,7 @@ class Restorer:
         return done
 
 
-def _digests_to_build(here: Listing | None, copy: Listing, bad: set[str]) -> dict[str, str]:
+def _digests_to_build(here: PackageListing | None, copy: PackageListing, bad: set[str]) -> dict[str, str]:
     """Return the digests to build: ours if the copy has all damaged files, else the copy's."""
     there = copy.digests
     if here and bag.TAG_MANIFEST_FILE in here.files and not _is_malformed(here):
@@ -199,13 +205,13 @@ def _digests_to_build(here: Listing | None, copy: Listing, bad: set[str]) -> dic
     return there
 
 
-def _has_digest(folder: Path, path: str, wanted: str, here: Listing, bad: set[str]) -> bool:
+def _has_digest(folder: Path, path: str, wanted: str, here: PackageListing, bad: set[str]) -> bool:
     """Return whether a file has the digest `wanted`: by `verify`'s result, or by reading it."""
     file = folder / path
     if here.digests.get(path) == wanted:
         return path not in bad
-    return file.is_file() and not file.is_symlink() and fixity.sha256(file, Tally(0, None)) == wanted
+    return file.is_file() and not file.is_symlink() and fixity.sha256(file, ByteProgress(0, None)) == wanted
 
 
-def _is_malformed(listing: Listing) -> bool:
+def _is_malformed(listing: PackageListing) -> bool:
     return any(problem.kind in {ProblemKind.MALFORMED, ProblemKind.UNSAFE} for problem in listing.problems)

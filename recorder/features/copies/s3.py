@@ -25,11 +25,11 @@ import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError, NotFoundError, PermissionDeniedError, UnauthenticatedError
 from obstore.store import S3Store
 
-from config.settings.key_tables import Login
+from config.settings.key_tables import CopyCredentials
 from config.settings.serving import CopyTarget
-from devices.uplink.redirects import SameServer
+from devices.uplink.redirects import SameServerRedirects
 from recorder.features.copies.target import CopyReason, blocks_of, copy_error, size_of
-from recorder.package.fixity import Flow
+from recorder.package.fixity import TransferThrottle
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig
@@ -45,14 +45,14 @@ MOST_ANSWER = 8 << 20
 _ALGORITHM = "AWS4-HMAC-SHA256"
 
 
-class StoreError(OSError):
+class S3Error(OSError):
     """A store's failed answer: status and code, without other words."""
 
 
-class PartsClient:
-    """Sends large objects to a bucket. Raises OSError, and StoreError for a failed answer."""
+class MultipartUploader:
+    """Sends large objects to a bucket. Raises OSError, and S3Error for a failed answer."""
 
-    def __init__(self, settings: CopyTarget, login: Login) -> None:
+    def __init__(self, settings: CopyTarget, login: CopyCredentials) -> None:
         parts = urllib.parse.urlsplit(settings.url)
         prefix = urllib.parse.unquote(parts.path).strip("/")
         self._endpoint = settings.endpoint.rstrip("/")
@@ -64,9 +64,9 @@ class PartsClient:
         context = ssl.create_default_context()
         if settings.ca_file is not None:
             context.load_verify_locations(settings.ca_file)
-        self._opener = urllib.request.build_opener(urllib.request.HTTPSHandler(context=context), SameServer)
+        self._opener = urllib.request.build_opener(urllib.request.HTTPSHandler(context=context), SameServerRedirects)
 
-    def send(self, path: str, source: Path, size: int, flow: Flow, *, from_start: bool) -> int:
+    def send(self, path: str, source: Path, size: int, flow: TransferThrottle, *, from_start: bool) -> int:
         """Send a file; return the bytes that an earlier attempt had sent."""
         key = f"{self._prefix}{path}"
         upload = None if from_start else self._last_upload(key)
@@ -91,7 +91,7 @@ class PartsClient:
         """Return the id of the last upload of `key`, None without one, or if the store lists none."""
         try:
             answer, _ = self._request("GET", "", {"uploads": "", "prefix": key})
-        except StoreError:
+        except S3Error:
             return None  # listing may be forbidden or unknown
         found = re.findall(r"<Upload>(.*?)</Upload>", answer, re.DOTALL)
         ours = [(_field(each, "Initiated"), _field(each, "UploadId")) for each in found if _field(each, "Key") == key]
@@ -103,7 +103,7 @@ class PartsClient:
         while marker:
             try:
                 answer, _ = self._request("GET", key, {"uploadId": upload, "part-number-marker": marker})
-            except StoreError:
+            except S3Error:
                 return
             for each in re.findall(r"<Part>(.*?)</Part>", answer, re.DOTALL):
                 yield int(_field(each, "PartNumber")), (_field(each, "ETag").strip('"'), int(_field(each, "Size")))
@@ -115,14 +115,14 @@ class PartsClient:
         answer, _ = self._request("POST", key, {"uploads": ""})
         if upload := _field(answer, "UploadId"):
             return upload
-        raise StoreError("200 OK, no upload id")
+        raise S3Error("200 OK, no upload id")
 
-    def _put_part(self, key: str, upload: str, number: int, content: bytes, flow: Flow) -> str:
+    def _put_part(self, key: str, upload: str, number: int, content: bytes, flow: TransferThrottle) -> str:
         query = {"partNumber": str(number), "uploadId": upload}
         _, headers = self._request("PUT", key, query, content, flow)
         if etag := headers.get("etag", "").strip('"'):
             return etag
-        raise StoreError("200 OK, no ETag")
+        raise S3Error("200 OK, no ETag")
 
     def _complete(self, key: str, upload: str, parts: list[tuple[int, str]]) -> None:
         lines = "".join(
@@ -132,10 +132,15 @@ class PartsClient:
         content = f"<CompleteMultipartUpload>{lines}</CompleteMultipartUpload>".encode()
         answer, _ = self._request("POST", key, {"uploadId": upload}, content)
         if code := _field(answer, "Code"):  # it may fail after status 200
-            raise StoreError(f"500 Internal Server Error, {code}")
+            raise S3Error(f"500 Internal Server Error, {code}")
 
     def _request(
-        self, method: str, key: str, query: Mapping[str, str], content: bytes = b"", flow: Flow | None = None
+        self,
+        method: str,
+        key: str,
+        query: Mapping[str, str],
+        content: bytes = b"",
+        flow: TransferThrottle | None = None,
     ) -> tuple[str, Mapping[str, str]]:
         """Send a request; return text and headers (lower case) of the answer."""
         path = urllib.parse.quote(f"/{self._bucket}/{key}" if key else f"/{self._bucket}", safe="/-_.~")
@@ -151,11 +156,11 @@ class PartsClient:
         except urllib.error.HTTPError as error:
             with error:
                 code = _field(error.read(MOST_ANSWER).decode(errors="replace"), "Code")
-            raise StoreError(f"{error.code} {error.reason}, <Code>{code}") from None
+            raise S3Error(f"{error.code} {error.reason}, <Code>{code}") from None
         except urllib.error.URLError as error:
-            raise StoreError(str(error.reason)) from None
+            raise S3Error(str(error.reason)) from None
         except HTTPException as error:
-            raise StoreError(f"connection closed: {type(error).__name__}") from None
+            raise S3Error(f"connection closed: {type(error).__name__}") from None
 
     def _signed(self, method: str, path: str, query: str, content: bytes) -> dict[str, str]:
         """Return the headers of Signature Version 4; S3 quotes a path once."""
@@ -198,7 +203,7 @@ def _span(source: Path, start: int, span: int) -> bytes:
     return bytes(content[:span])
 
 
-def _pieces(content: bytes, flow: Flow) -> Iterator[bytes]:
+def _pieces(content: bytes, flow: TransferThrottle) -> Iterator[bytes]:
     for start in range(0, len(content), SEND_BYTES):
         piece = content[start : start + SEND_BYTES]
         yield piece
@@ -257,17 +262,17 @@ _WORDS = (
 class S3Target:
     """Implements Target on a bucket. Raises CopyError from the constructor if it is not accessible."""
 
-    def __init__(self, name: str, settings: CopyTarget, login: Login) -> None:
+    def __init__(self, name: str, settings: CopyTarget, login: CopyCredentials) -> None:
         self.name = name
         self.disk = None
         self._stalled_s = settings.stalled_s
         with self._translated():
             self._store = self._opened(settings, login, settings.stalled_s)
             self._bulk = self._opened(settings, login, settings.stalled_s * PATIENCE)
-            self._parts = PartsClient(settings, login)
+            self._parts = MultipartUploader(settings, login)
             obstore.list_with_delimiter(self._store, CLAIMS)
 
-    def _opened(self, settings: CopyTarget, login: Login, timeout_s: float) -> S3Store:
+    def _opened(self, settings: CopyTarget, login: CopyCredentials, timeout_s: float) -> S3Store:
         parts = urllib.parse.urlsplit(settings.url)
         client: ClientConfig = {
             "timeout": timedelta(seconds=timeout_s),
@@ -315,7 +320,7 @@ class S3Target:
                 block = obstore.get_range(self._bulk, path, start=start, length=length)
             yield bytes(block)
 
-    def write(self, path: str, source: Path, flow: Flow, *, from_start: bool = False) -> int:
+    def write(self, path: str, source: Path, flow: TransferThrottle, *, from_start: bool = False) -> int:
         """Put an object, a large one in parts; it appears with the last part."""
         size = size_of(source)
         with self._translated():

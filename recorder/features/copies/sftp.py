@@ -17,7 +17,7 @@ from typing import cast
 import asyncssh
 
 from config.errors import CopyError
-from config.settings.key_tables import Login
+from config.settings.key_tables import CopyCredentials
 from config.settings.serving import CopyTarget
 from recorder.features.copies.target import (
     BLOCK_BYTES,
@@ -25,13 +25,13 @@ from recorder.features.copies.target import (
     CopyReason,
     blocks_of,
     copy_error,
-    is_staged,
+    is_staging_name,
     mode_of,
     part_name,
     size_of,
-    staged,
+    staging_name,
 )
-from recorder.package.fixity import Flow
+from recorder.package.fixity import TransferThrottle
 
 ROOM_BYTES = 4 * BLOCK_BYTES
 """A disk with less free space counts as full: OpenSSH answers only "Failure"."""
@@ -40,7 +40,7 @@ ROOM_BYTES = 4 * BLOCK_BYTES
 class SftpTarget:
     """Implements Target on a server. Raises CopyError from the constructor if the connection or login fails."""
 
-    def __init__(self, name: str, settings: CopyTarget, login: Login) -> None:
+    def __init__(self, name: str, settings: CopyTarget, login: CopyCredentials) -> None:
         self.name = name
         self.disk = None
         self._settings = settings
@@ -57,7 +57,7 @@ class SftpTarget:
             self.close()
             raise
 
-    def _connect(self, login: Login) -> Awaitable[asyncssh.SSHClientConnection]:
+    def _connect(self, login: CopyCredentials) -> Awaitable[asyncssh.SSHClientConnection]:
         return asyncssh.connect(
             self._host, self._port, username=self._user, known_hosts=self._known_hosts(),
             client_keys=self._keys(login), password=login.password.reveal() if login.password else None,
@@ -75,7 +75,7 @@ class SftpTarget:
         except (OSError, ValueError):
             raise copy_error(CopyReason.UNKNOWN_HOST, self.name, f"there is no list of keys {path}") from None
 
-    def _keys(self, login: Login) -> list[asyncssh.SSHKey] | None:
+    def _keys(self, login: CopyCredentials) -> list[asyncssh.SSHKey] | None:
         if login.private_key is None:
             return None
         try:
@@ -135,7 +135,7 @@ class SftpTarget:
             with suppress(CopyError):
                 self._do(file.close())
 
-    def write(self, path: str, source: Path, flow: Flow, *, from_start: bool = False) -> int:
+    def write(self, path: str, source: Path, flow: TransferThrottle, *, from_start: bool = False) -> int:
         """Write a file through `.NAME.part`, which a later attempt resumes."""
         folder, _, name = path.rpartition("/")
         part = f"{folder}/{part_name(name)}"
@@ -184,12 +184,12 @@ class SftpTarget:
         self._do(self._sftp.makedirs(self._at(STAGING), exist_ok=True))
         if STAGING not in self.folders(""):
             raise copy_error(CopyReason.CHANGED_THERE, self.name, f"{STAGING} is a link")
-        new = staged(place, uuid)
+        new = staging_name(place, uuid)
         self._do(self._sftp.mkdir(self._at(f"{STAGING}/{new}")))
         owner = self._do(self._sftp.lstat(self._at(f"{STAGING}/{new}"))).uid
         for name in self.folders(STAGING):
             found = f"{STAGING}/{name}"
-            is_left = name != new and is_staged(name, place, uuid)
+            is_left = name != new and is_staging_name(name, place, uuid)
             if is_left and self._do(self._sftp.lstat(self._at(found))).uid == owner:
                 with suppress(CopyError):
                     self._do(self._sftp.rmdir(self._at(found)))  # an empty one of a stopped attempt

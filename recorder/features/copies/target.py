@@ -20,7 +20,7 @@ from typing import Protocol, Self
 from config.errors import CopyError
 from config.files import write_file
 from recorder.model.names import one_line
-from recorder.package.fixity import Flow
+from recorder.package.fixity import TransferThrottle
 
 
 class CopyReason(StrEnum):
@@ -117,7 +117,7 @@ class CopyReason(StrEnum):
     hint: str
 
 
-OF_A_PACKAGE = frozenset({
+PACKAGE_REASONS = frozenset({
     CopyReason.NOT_TAKEN, CopyReason.NAME_TAKEN, CopyReason.CHANGED_THERE, CopyReason.NOT_THERE,
     CopyReason.DAMAGED_HERE, CopyReason.DAMAGED_ON_THE_WAY, CopyReason.DAMAGED_THERE,
 })  # fmt: skip
@@ -147,12 +147,12 @@ def part_name(name: str) -> str:
     return f".{name}.part"
 
 
-def staged(place: str, uuid: str) -> str:
+def staging_name(place: str, uuid: str) -> str:
     """Return a random name in STAGING for a package, until it is renamed to `place`."""
     return f".{place.rpartition('/')[2]}.{uuid}.{secrets.token_hex(8)}.copy"
 
 
-def is_staged(name: str, place: str, uuid: str) -> bool:
+def is_staging_name(name: str, place: str, uuid: str) -> bool:
     """Return whether a name may come from an attempt to send that package."""
     return name.startswith(f".{place.rpartition('/')[2]}.{uuid}.") and name.endswith(".copy")
 
@@ -210,7 +210,7 @@ class Target(Protocol):
         """Yield the content of a file of `bytes_` bytes, as the place has it now. Raises NOT_THERE."""
         ...
 
-    def write(self, path: str, source: Path, flow: Flow, *, from_start: bool = False) -> int:
+    def write(self, path: str, source: Path, flow: TransferThrottle, *, from_start: bool = False) -> int:
         """Put a file there, whole or not at all; return the bytes resumed of a stopped attempt."""
         ...
 
@@ -231,15 +231,15 @@ class Target(Protocol):
         ...
 
 
-MARK = ".liput-place"
+MARK_FILE = ".liput-place"
 """The file with a place's UUID, written by the first PC that copies there."""
 _MARK_BYTES = 36
 
 
-def mark_of(target: Target) -> str | None:
+def read_mark(target: Target) -> str | None:
     """Return the UUID of a place, None without one. Raises CopyError."""
     try:
-        text = b"".join(target.read(MARK, _MARK_BYTES)).decode(errors="replace")
+        text = b"".join(target.read(MARK_FILE, _MARK_BYTES)).decode(errors="replace")
         return str(uuid.UUID(text))
     except ValueError:
         return None
@@ -249,14 +249,14 @@ def mark_of(target: Target) -> str | None:
         raise
 
 
-def give_mark(target: Target) -> str:
+def write_mark(target: Target) -> str:
     """Give a place a UUID, and return its present one: another PC may have been faster."""
     with tempfile.TemporaryDirectory() as folder:
-        source = Path(folder, MARK)
+        source = Path(folder, MARK_FILE)
         source.write_text(str(uuid.uuid4()))
-        target.write(MARK, source, Flow(), from_start=True)
-    if (mark := mark_of(target)) is None:
-        raise copy_error(CopyReason.DAMAGED_ON_THE_WAY, target.name, MARK)
+        target.write(MARK_FILE, source, TransferThrottle(), from_start=True)
+    if (mark := read_mark(target)) is None:
+        raise copy_error(CopyReason.DAMAGED_ON_THE_WAY, target.name, MARK_FILE)
     return mark
 
 
@@ -286,7 +286,7 @@ def refuse_same(targets: Sequence[Target]) -> None:
     """Raise CopyError if two places are the same, or on one disk of this PC: both would be lost at once."""
     seen: dict[str | int, Target] = {}
     for target in targets:
-        for known in (mark_of(target), target.disk):
+        for known in (read_mark(target), target.disk):
             if known is not None and seen.setdefault(known, target) is not target:
                 raise copy_error(CopyReason.SAME_PLACE, target.name, f'it is with "{seen[known].name}"')
 

@@ -8,21 +8,30 @@ import msgspec
 from config.errors import ArchiveError, DossierError
 from config.files import json_text, read_file
 from recorder.archive.catalog import read_recording
-from recorder.archive.editing import describe, read_raw
-from recorder.archive.rebuilding import Draft, rebuilding
-from recorder.disk.durable import PRIVATE, Disk
-from recorder.features.dossier.enclose import PAYLOAD, facts_of, in_package, note, recorded_session, with_recording
-from recorder.features.dossier.papers import letter_changed, refuse_name
+from recorder.archive.correction import describe_draft, read_raw_recording
+from recorder.archive.package_draft import PackageDraft, corrected_package
+from recorder.disk.durable import PRIVATE_MODE, DurableFiles
+from recorder.features.dossier.packing import (
+    PAYLOAD,
+    note_package,
+    recorded_session,
+    request_facts,
+    request_in_package,
+    with_recording,
+)
+from recorder.features.dossier.papers import letter_changed, refuse_letter_name
 from recorder.features.dossier.steps import WorkingHours, steps_of
-from recorder.features.dossier.store import archived_at, checked_of
-from recorder.package.fixity import Tally
+from recorder.features.dossier.store import archived_at, check_of_package
+from recorder.package.fixity import ByteProgress
 from recorder.package.request import CarriedRequest, Letter, RecordedSession, RequestRecord
-from recorder.package.work import REQUEST_FILE
+from recorder.package.work_folder import REQUEST_FILE
 
 _record = msgspec.json.Decoder(RequestRecord)
 
 
-def link(folder: Path, taken: CarriedRequest, now: datetime, disk: Disk | None = None) -> RecordedSession:
+def link_request(
+    folder: Path, taken: CarriedRequest, now: datetime, disk: DurableFiles | None = None
+) -> RecordedSession:
     """Put the request `taken` into the package at `folder`, and note the package in the dossier.
 
     A package with this request gets only missing papers and the note. Media and their hashes stay. Raises ArchiveError
@@ -35,9 +44,9 @@ def link(folder: Path, taken: CarriedRequest, now: datetime, disk: Disk | None =
     if record and not missing and _is_noted(taken, recorded):
         raise ArchiveError(f"{folder.name} has a request already: {record.request.id}")
     if record is None or missing:
-        with rebuilding(folder, disk or Disk(), Tally(0, None)) as draft:
+        with corrected_package(folder, disk or DurableFiles(), ByteProgress(0, None)) as draft:
             _put(draft, taken, recorded, missing, now)
-    if not note(taken, recorded, now):
+    if not note_package(taken, recorded, now):
         raise DossierError(
             f"{folder.name} has its request; {taken.folder} cannot be written, and does not say so",
             hint="Run this command again when it can.",
@@ -63,7 +72,7 @@ def _recorded(folder: Path, missing: tuple[str, ...]) -> RecordedSession:
     degraded = tuple(reason for reason in recording.degraded if reason not in missing)
     return recorded_session(
         msgspec.structs.replace(recording, degraded=degraded),
-        checked_of(folder),
+        check_of_package(folder),
         folder,
         archived_at(folder, recording.ended_at.tzinfo),
     )
@@ -78,27 +87,27 @@ def _is_noted(taken: CarriedRequest, recorded: RecordedSession) -> bool:
 
 
 def _put(
-    draft: Draft, taken: CarriedRequest, recorded: RecordedSession, missing: tuple[str, ...], now: datetime
+    draft: PackageDraft, taken: CarriedRequest, recorded: RecordedSession, missing: tuple[str, ...], now: datetime
 ) -> None:
     letters = tuple(_add(draft, Path(taken.folder), letter) for letter in taken.request.letters)
-    request = in_package(with_recording(taken.request, recorded), letters)
+    request = request_in_package(with_recording(taken.request, recorded), letters)
     steps = steps_of(request, WorkingHours(taken.office), now)
     record = RequestRecord(as_of=now, request=request, steps=steps, office=taken.office)
-    draft.write(REQUEST_FILE, json_text(record), mode=PRIVATE)
-    raw = read_raw(draft)
-    raw["request"] = msgspec.to_builtins(facts_of(request))
+    draft.write(REQUEST_FILE, json_text(record), mode=PRIVATE_MODE)
+    raw = read_raw_recording(draft)
+    raw["request"] = msgspec.to_builtins(request_facts(request))
     raw["degraded"] = list(recorded.degraded)
     detail = f"{'What was missing of its' if missing else 'Its'} request {request.id} was put into it"
     files = (REQUEST_FILE, *(letter.file for letter in letters))
-    describe(draft, raw, "accession", now, detail, linking_object=files)
+    describe_draft(draft, raw, "accession", now, detail, linking_object=files)
 
 
-def _add(draft: Draft, dossier: Path, letter: Letter) -> Letter:
+def _add(draft: PackageDraft, dossier: Path, letter: Letter) -> Letter:
     path = f"{PAYLOAD}/{letter.file}"
-    refuse_name(letter)
+    refuse_letter_name(letter)
     if path not in draft.payload:
         draft.add(dossier / letter.file, path)
-        (draft.new / path).chmod(PRIVATE)
+        (draft.new / path).chmod(PRIVATE_MODE)
     if draft.payload[path] != letter.sha256:
         raise letter_changed(dossier / letter.file)
     return msgspec.structs.replace(letter, file=path)

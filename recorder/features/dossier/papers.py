@@ -32,7 +32,7 @@ class Paper:
     name: str
 
 
-def take(path: Path, largest: int) -> Paper:
+def read_paper(path: Path, largest: int) -> Paper:
     """Return the paper at `path`, at most `largest` bytes; raises DossierError."""
     content = _read(path, largest)
     return Paper(content, _media_type(path, content), hashlib.sha256(content).hexdigest(), one_line(path.name))
@@ -88,14 +88,14 @@ LETTER_FILE = re.compile(rf"{LETTERS}/[a-z]+-\d+\.(?:pdf|jpg|png)")
 
 def letter_content(folder: Path, letter: Letter) -> bytes:
     """Return a letter below `folder`; raises OSError, or DossierError if it was changed."""
-    refuse_name(letter)
+    refuse_letter_name(letter)
     content = read_file(folder / letter.file, letter.bytes + 1, cut=True)
     if hashlib.sha256(content).hexdigest() != letter.sha256:
         raise letter_changed(folder / letter.file)
     return content
 
 
-def refuse_name(letter: Letter) -> None:
+def refuse_letter_name(letter: Letter) -> None:
     """Raise DossierError for an invalid file name."""
     if not LETTER_FILE.fullmatch(letter.file):
         raise DossierError(f"{letter.file!r} is no name of a letter")
@@ -106,7 +106,7 @@ def letter_changed(path: Path) -> DossierError:
     return DossierError(f"{path} is not what was taken in", hint="Attach the letter again.")
 
 
-def is_whole(folder: Path, letter: Letter) -> bool:
+def is_letter_whole(folder: Path, letter: Letter) -> bool:
     """Return whether the dossier has the letter unchanged."""
     try:
         letter_content(folder, letter)

@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, time, timedelta, tzinfo
 
 from msgspec.structs import replace
 
-from config.settings.office import Office, RequestSettings, StandardTime, minutes_of, zone_of
+from config.settings.office import Office, RequestSettings, StandardTime, span_minutes, zone_of
 from recorder.package.request import (
     Disposition,
     Procedure,
@@ -31,7 +31,7 @@ class WorkingHours:
 
     def __init__(self, office: Office) -> None:
         self.zone: tzinfo = zone_of(office.time_zone)
-        self._weekdays = [tuple(map(minutes_of, office.hours_of(weekday))) for weekday in range(7)]
+        self._weekdays = [tuple(map(span_minutes, office.hours_of(weekday))) for weekday in range(7)]
         self._holidays = frozenset(day.toordinal() for day in office.holidays)
         self._days: dict[int, tuple[Span, ...]] = {}
         self._first = 0
@@ -193,7 +193,7 @@ def _with_state(
     return replace(step, state=StepState.DUE, used_s=used_s, left_s=hours.between(now, due))
 
 
-def reached(request: Request) -> str:
+def current_role(request: Request) -> str:
     """Return the role that has the request now."""
     return request.dispositions[-1].to if request.dispositions else request.procedure.roles[0]
 
@@ -206,15 +206,15 @@ def stage_of(request: Request) -> Stage:
         return Stage.ARCHIVED
     if request.staff:
         return Stage.ASSIGNED
-    if request.dispositions and reached(request) == request.procedure.roles[-1]:
+    if request.dispositions and current_role(request) == request.procedure.roles[-1]:
         return Stage.DISPOSED
     return Stage.RECEIVED if request.receipt or request.dispositions else Stage.NEW
 
 
-def lacks(request: Request) -> tuple[str, ...]:
+def missing_parts(request: Request) -> tuple[str, ...]:
     """Return the missing parts: letter, dispositions, staff, recording, check (one for all recordings)."""
     papers = (step for step in request.procedure.steps if step.kind in {StepKind.RECEIVE, StepKind.DISPOSE})
-    passed_on = reached(request) == request.procedure.roles[-1] and all(_done(request, step) for step in papers)
+    passed_on = current_role(request) == request.procedure.roles[-1] and all(_done(request, step) for step in papers)
     archived = bool(request.recordings) and all(recorded.archived_at for recorded in request.recordings)
     there = {
         "letter": any(letter.kind == "request" for letter in request.letters),

@@ -27,18 +27,18 @@ from config.errors import DossierError, StorageError, UsageError
 from config.files import json_lines, json_text, open_regular, read_file
 from config.settings.office import Office
 from config.settings.schema import Settings
-from devices.host.process_stat import account
-from recorder.disk.durable import ASIDE, PRIVATE, Disk
+from devices.host.process import account_name
+from recorder.disk.archive_folder import check_archive_folder
+from recorder.disk.durable import PRIVATE_MODE, TEMPORARY_FILES, DurableFiles
 from recorder.disk.errors import storage_error
-from recorder.disk.place import check_place
-from recorder.features.dossier.papers import LETTER_FILE, LETTERS, SUFFIXES, Paper, is_whole
+from recorder.features.dossier.papers import LETTER_FILE, LETTERS, SUFFIXES, Paper, is_letter_whole
 from recorder.features.dossier.steps import WorkingHours, steps_of
 from recorder.features.dossier.text import request_text
-from recorder.model.eventlog import moment
-from recorder.model.names import near, one_line, storable
+from recorder.model.eventlog import time_in_line
+from recorder.model.names import one_line, similar_names, utf8_safe
 from recorder.package.bag import TAG_MANIFEST_FILE
 from recorder.package.request import Change, FieldChange, Letter, LetterKind, Request
-from recorder.package.work import CHECKS_FILE, PREMIS_FILE
+from recorder.package.work_folder import CHECKS_FILE, PREMIS_FILE
 
 REQUEST_FILE = "request.json"
 YEARS = range(1900, 2300)  # years of valid moments: a calendar is made of them
@@ -52,7 +52,7 @@ def read_request(folder: Path) -> Request:
         request = _decoder.decode(read_file(path))
         if impossible := [at for at in _moments(request) if at.year not in YEARS]:
             raise msgspec.ValidationError(f"{impossible[0]} is not a time of our days")
-        return seen(request)
+        return with_archive_times(request)
     except OSError as error:
         raise DossierError(f"{path} cannot be read: {error.strerror}") from None
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
@@ -71,7 +71,7 @@ def _moments(request: Request) -> Iterator[datetime]:
         yield from filter(None, (recorded.started_at, recorded.ended_at, recorded.archived_at))
 
 
-def seen(request: Request) -> Request:
+def with_archive_times(request: Request) -> Request:
     """Return `request` with `archived_at` of complete packages: a kill may have prevented the note."""
     if all(recorded.archived_at for recorded in request.recordings):
         return request
@@ -94,12 +94,12 @@ def archived_at(folder: Path, zone: tzinfo | None) -> datetime:
 def _ingested_at(folder: Path) -> datetime | None:
     with contextlib.suppress(OSError):
         for line in json_lines(read_file(folder / PREMIS_FILE), dict[str, Any]):
-            if line.get("eventType") == "ingestion" and (at := moment(line.get("eventDateTime"))):
+            if line.get("eventType") == "ingestion" and (at := time_in_line(line.get("eventDateTime"))):
                 return at
     return None
 
 
-def checked_of(folder: Path) -> Mapping[str, Any] | None:
+def check_of_package(folder: Path) -> Mapping[str, Any] | None:
     """Return the result of the check before a session; None without one."""
     try:
         return msgspec.json.decode(read_file(folder / CHECKS_FILE), type=dict[str, Any])
@@ -107,12 +107,12 @@ def checked_of(folder: Path) -> Mapping[str, Any] | None:
         return None
 
 
-def who() -> str:
+def current_author() -> str:
     """Return the author of a change: `login@host`."""
-    return storable(f"{account()}@{platform.node()}")
+    return utf8_safe(f"{account_name()}@{platform.node()}")
 
 
-def amended(request: Request, now: datetime, kind: str, *, note: str = "", **fields: object) -> Request:
+def with_change(request: Request, now: datetime, kind: str, *, note: str = "", **fields: object) -> Request:
     """Return `request` with changed `fields` and the change in its history; itself if nothing changes."""
     different = {}
     for name, value in fields.items():
@@ -121,12 +121,12 @@ def amended(request: Request, now: datetime, kind: str, *, note: str = "", **fie
             different[name] = FieldChange(before=before, after=after)
     if not different and not note:
         return request
-    change = Change(at=now, kind=kind, who=who(), note=note, fields=different)
+    change = Change(at=now, kind=kind, who=current_author(), note=note, fields=different)
     return msgspec.structs.replace(request, **fields, history=(*request.history, change))
 
 
 EVENTS_FILE, TEXT_FILE = "events.jsonl", "PERMOHONAN.txt"
-FOLDER, FILE = 0o700, PRIVATE  # modes: letters and names are personal data
+DOSSIER_FOLDER_MODE, DOSSIER_FILE_MODE = 0o700, PRIVATE_MODE  # modes: letters and names are personal data
 SPARE_BYTES = 1_000_000
 HALF_MADE_S = 3600.0  # a new dossier of this age was left by a killed process
 _NAMES: dict[LetterKind, str] = {"request": "permohonan", "disposition": "disposisi", "other": "lampiran"}
@@ -136,11 +136,11 @@ _LOCK = ".lock"
 class Dossier:
     """The folder of one request."""
 
-    def __init__(self, folder: Path, disk: Disk | None = None, office: Office | None = None) -> None:
+    def __init__(self, folder: Path, disk: DurableFiles | None = None, office: Office | None = None) -> None:
         """`office` has the working hours for the text file."""
         self.folder = folder
         self.id = folder.name
-        self._disk = disk or Disk()
+        self._disk = disk or DurableFiles()
         self._office = office or Office()
 
     def read(self) -> Request:
@@ -150,8 +150,8 @@ class Dossier:
     def change(self, change: Callable[[Request], Request]) -> Request:
         """Replace the request by the result of `change`; return it. Raises DossierError, StorageError."""
         try:
-            with locked(self.folder / _LOCK):
-                for part in self.folder.rglob(ASIDE):  # half written by a killed process
+            with dossier_lock(self.folder / _LOCK):
+                for part in self.folder.rglob(TEMPORARY_FILES):  # half written by a killed process
                     part.unlink()
                 before = self.read()
                 after = change(before)
@@ -171,7 +171,9 @@ class Dossier:
             if paper.sha256 not in kept:
                 kept[paper.sha256] = self._keep_one(paper, kind, now)
                 new.append(kept[paper.sha256])
-            elif not is_whole(self.folder, kept[paper.sha256]) and LETTER_FILE.fullmatch(kept[paper.sha256].file):
+            elif not is_letter_whole(self.folder, kept[paper.sha256]) and LETTER_FILE.fullmatch(
+                kept[paper.sha256].file
+            ):
                 self._put(self.folder / kept[paper.sha256].file, paper)
         return tuple(new)
 
@@ -185,9 +187,9 @@ class Dossier:
 
     def _put(self, path: Path, paper: Paper) -> None:
         if not path.parent.is_dir():
-            path.parent.mkdir(mode=FOLDER)
+            path.parent.mkdir(mode=DOSSIER_FOLDER_MODE)
             self._disk.sync(self.folder)
-        self._disk.write(path, paper.content, mode=FILE)
+        self._disk.write(path, paper.content, mode=DOSSIER_FILE_MODE)
         self._disk.sync(path.parent)
 
     @staticmethod
@@ -198,14 +200,14 @@ class Dossier:
         return folder / f"{name}-{number}{suffix}"
 
     def _write(self, request: Request) -> None:
-        self._disk.write(self.folder / REQUEST_FILE, json_text(request), mode=FILE)
+        self._disk.write(self.folder / REQUEST_FILE, json_text(request), mode=DOSSIER_FILE_MODE)
         self._disk.sync(self.folder)
         lines = b"".join(msgspec.json.encode(change) + b"\n" for change in request.history)
-        self._disk.write(self.folder / EVENTS_FILE, lines, mode=FILE)
+        self._disk.write(self.folder / EVENTS_FILE, lines, mode=DOSSIER_FILE_MODE)
         hours = WorkingHours(self._office)
         now = request.history[-1].at.astimezone(hours.zone)
         text = request_text(request, steps_of(request, hours, now), now)
-        self._disk.write(self.folder / TEXT_FILE, text.encode(), mode=FILE)
+        self._disk.write(self.folder / TEXT_FILE, text.encode(), mode=DOSSIER_FILE_MODE)
         self._disk.sync(self.folder)
 
     def make(
@@ -217,15 +219,15 @@ class Dossier:
         then.
         """
         root, building = self.folder.parent, Dossier(self.folder.with_name(f".{self.id}.new"), self._disk, self._office)
-        check_place(root, SPARE_BYTES + sum(len(paper.content) for paper in papers))
+        check_archive_folder(root, SPARE_BYTES + sum(len(paper.content) for paper in papers))
         try:
             self._make_root(root)
-            with locked(root / _LOCK):
+            with dossier_lock(root / _LOCK):
                 refuse()
                 _sweep(root, now)
-                building.folder.mkdir(mode=FOLDER)
+                building.folder.mkdir(mode=DOSSIER_FOLDER_MODE)
                 letters = building.keep(papers, "request", (), now)
-                request = amended(request, now, "created", letters=letters, note=request.event)
+                request = with_change(request, now, "created", letters=letters, note=request.event)
                 building._write(request)
                 self._disk.move_folder(building.folder, self.folder)
         except OSError as error:
@@ -238,7 +240,7 @@ class Dossier:
             return
         for folder in reversed(root.parents):
             self._disk.make_folder(folder)
-        root.mkdir(mode=FOLDER, exist_ok=True)
+        root.mkdir(mode=DOSSIER_FOLDER_MODE, exist_ok=True)
         self._disk.sync(root.parent)
 
 
@@ -251,9 +253,9 @@ def _sweep(root: Path, now: datetime) -> None:
 
 
 @contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
+def dossier_lock(path: Path) -> Iterator[None]:
     """Hold the lock at `path`; a file system without locks gives none."""
-    fd = open_regular(path, os.O_RDWR | os.O_CREAT, FILE)
+    fd = open_regular(path, os.O_RDWR | os.O_CREAT, DOSSIER_FILE_MODE)
     try:
         with contextlib.suppress(OSError):
             fcntl.flock(fd, fcntl.LOCK_EX)
@@ -267,12 +269,12 @@ SUGGESTIONS = 5
 LONGEST_SHOWN = 80
 
 
-def dossiers_of(settings: Settings) -> "Dossiers":
+def dossier_store(settings: Settings) -> "DossierStore":
     """Return the dossiers of the settings."""
-    return Dossiers(settings.request.path or settings.archive.path / REQUESTS, settings.office)
+    return DossierStore(settings.request.path or settings.archive.path / REQUESTS, settings.office)
 
 
-class Dossiers:
+class DossierStore:
     """The dossiers below `root`, which may not exist."""
 
     def __init__(self, root: Path, office: Office | None = None) -> None:
@@ -331,7 +333,7 @@ class Dossiers:
                 hint="Write more of the id, or its last 8 digits.",
                 why="missing",
             )
-        likely = near(key, ids, SUGGESTIONS)
+        likely = similar_names(key, ids, SUGGESTIONS)
         hint = f"Near it: {', '.join(likely)}." if likely else "`liput request list --all` shows what there is."
         raise DossierError(f"No request in {self.root} is called {_quoted(key)}", hint=hint, why="missing")
 

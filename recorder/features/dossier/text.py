@@ -85,16 +85,16 @@ _LABELS = {
 """Labels of a request's fields."""
 _TOLD = {"edited", "assigned"}  # changes with former values in the text; the others need none
 
-type Say = Callable[[tuple[str, str]], str]
+type ChooseLanguage = Callable[[tuple[str, str]], str]
 """Makes one text of an Indonesian and an English one."""
 
 
-def both(words: tuple[str, str]) -> str:
+def bilingual(words: tuple[str, str]) -> str:
     """Return both languages beside each other."""
     return " / ".join(words)
 
 
-def english(words: tuple[str, str]) -> str:
+def in_english(words: tuple[str, str]) -> str:
     """Return the English text."""
     return words[1]
 
@@ -103,18 +103,18 @@ type Row = tuple[tuple[str, str], str]
 """A label in Indonesian and English, and the text."""
 
 
-def moment(at: datetime | None, zone: tzinfo | None) -> str:
+def format_moment(at: datetime | None, zone: tzinfo | None) -> str:
     """Return a moment in `zone`; "" for None."""
     return f"{at.astimezone(zone):%Y-%m-%d %H:%M}" if at else ""
 
 
-def rows_of(request: Request, zone: tzinfo | None, say: Say) -> Iterator[Row]:
+def rows_of(request: Request, zone: tzinfo | None, say: ChooseLanguage) -> Iterator[Row]:
     """Yield the rows of a request without empty values; moments in `zone`."""
     return (row for row in _rows(request, zone, say) if row[1])
 
 
-def _rows(request: Request, zone: tzinfo | None, say: Say) -> Iterator[Row]:
-    times = (moment(request.starts_at, zone), moment(request.ends_at, zone))
+def _rows(request: Request, zone: tzinfo | None, say: ChooseLanguage) -> Iterator[Row]:
+    times = (format_moment(request.starts_at, zone), format_moment(request.ends_at, zone))
     plain = {
         "id": request.id,
         "state": say(_REQUEST_STATES[request.state]),
@@ -127,8 +127,8 @@ def _rows(request: Request, zone: tzinfo | None, say: Say) -> Iterator[Row]:
         "place": request.place,
         "starts_at": " - ".join(filter(None, times)),
         "needs": ", ".join(request.needs),
-        "received_at": moment(request.received_at, zone),
-        "receipt": _with_name(moment(request.receipt.at, zone), request.receipt.by) if request.receipt else "",
+        "received_at": format_moment(request.received_at, zone),
+        "receipt": _with_name(format_moment(request.receipt.at, zone), request.receipt.by) if request.receipt else "",
     }
     yield from ((_LABELS[field], value) for field, value in plain.items())
     for disposition in request.dispositions:
@@ -142,14 +142,14 @@ def _rows(request: Request, zone: tzinfo | None, say: Say) -> Iterator[Row]:
 
 
 def _disposition_text(disposition: Disposition, zone: tzinfo | None) -> str:
-    text = f"{moment(disposition.at, zone)} {disposition.giver} -> {disposition.to}"
+    text = f"{format_moment(disposition.at, zone)} {disposition.giver} -> {disposition.to}"
     return f"{_with_name(text, disposition.by)}{': ' if disposition.instruction else ''}{disposition.instruction}"
 
 
-def _recorded_text(recorded: RecordedSession, zone: tzinfo | None, say: Say) -> str:
+def _recorded_text(recorded: RecordedSession, zone: tzinfo | None, say: ChooseLanguage) -> str:
     said = "; ".join((say(_CHECKS[recorded.ready]), *recorded.degraded))
     ended = f"{recorded.ended_at.astimezone(zone):%H:%M}"
-    return f"{moment(recorded.started_at, zone)} - {ended} {recorded.package} ({said})"
+    return f"{format_moment(recorded.started_at, zone)} - {ended} {recorded.package} ({said})"
 
 
 def _with_name(text: str, name: str) -> str:
@@ -163,18 +163,18 @@ def step_text(step: Step, language: int) -> str:
 
 
 def _state_text(step: Step, zone: tzinfo | None) -> str:
-    due = f"batas / due {moment(step.due_at, zone)}" if step.due_at else ""
-    done = f"selesai / done {moment(step.done_at, zone)}" if step.done_at else ""
-    return ", ".join(filter(None, (both(_STATES[step.state]), done, due)))
+    due = f"batas / due {format_moment(step.due_at, zone)}" if step.due_at else ""
+    done = f"selesai / done {format_moment(step.done_at, zone)}" if step.done_at else ""
+    return ", ".join(filter(None, (bilingual(_STATES[step.state]), done, due)))
 
 
 def request_text(request: Request, steps: Sequence[Step], as_of: datetime) -> str:
     """Return a request as lines of text: `steps` at `as_of`, all times in its zone."""
     zone = as_of.tzinfo
     lines = ["PERMOHONAN VIDEO KONFEREN / REQUEST FOR A VIDEO CONFERENCE", ""]
-    lines += [_line(both(label), value) for label, value in rows_of(request, zone, both)]
+    lines += [_line(bilingual(label), value) for label, value in rows_of(request, zone, bilingual)]
     lines += [_line("Semua waktu dalam / All times in", f"{as_of:%Z}")]
-    at = moment(as_of, zone)
+    at = format_moment(as_of, zone)
     lines += ["", f"WAKTU BAKU, keadaan {at} / STANDARD TIMES, as of {at}", ""]
     for step in steps:
         lines += [f"{step.number}. {step_text(step, 0)} / {step_text(step, 1)}", f"   {_state_text(step, zone)}"]
@@ -187,12 +187,12 @@ def request_text(request: Request, steps: Sequence[Step], as_of: datetime) -> st
 
 def _change_text(change: Change, zone: tzinfo | None) -> str:
     said = (_CHANGES[change.kind], change.kind) if change.kind in _CHANGES else (change.kind,)
-    return f"{moment(change.at, zone)}  {' / '.join(said)}"
+    return f"{format_moment(change.at, zone)}  {' / '.join(said)}"
 
 
 def _differences(change: Change) -> Iterator[str]:
     for field, difference in change.fields.items() if change.kind in _TOLD else ():
-        label = both(_LABELS[field]) if field in _LABELS else field
+        label = bilingual(_LABELS[field]) if field in _LABELS else field
         yield f"{label}: {_plain_value(difference.before)} -> {_plain_value(difference.after)}"
 
 

@@ -17,19 +17,19 @@ from typing import Self
 
 import msgspec
 
-from capture.timing import CpuStage
+from capture.cpu_stages import CpuStage
 from config.events import Emit, Event
 from devices.host import threads
 from devices.host.clock import NANOSECONDS
-from devices.host.process_stat import process_started
-from recorder.encode.thread_clocks import child_programs, process_ns, thread_names, thread_ns
+from devices.host.process import process_started
+from recorder.encode.thread_clocks import child_programs, process_cpu_ns, thread_cpu_ns, thread_names
 from recorder.model.status import NamedCpu, StageFigures
 
-type Spent = Counter[CpuStage]  # nanoseconds of CPU by stage
+type CpuByStage = Counter[CpuStage]  # nanoseconds of CPU by stage
 
 
 class StageTimers:
-    """CPU timers of one process (capture.timing.Timing); `spent` is thread-safe.
+    """CPU timers of one process (capture.cpu_stages.CpuTimer); `spent` is thread-safe.
 
     A nested stage counts alone. Each call costs two readings of the thread's clock, about 2 microseconds.
     """
@@ -60,21 +60,21 @@ class StageTimers:
             self._ended.update(meter.spent)
         return sum(meter.spent.total() for meter in ended)
 
-    def total(self) -> Spent:
+    def total(self) -> CpuByStage:
         """Return the nanoseconds of all threads."""
         total = self._ended.copy()
         for spent in self.spent().values():
             total.update(spent)
         return total
 
-    def spent(self) -> Mapping[int, Spent]:
+    def spent(self) -> Mapping[int, CpuByStage]:
         """Return the nanoseconds of each thread by its id, with the current stage."""
-        found: dict[int, Spent] = {}
+        found: dict[int, CpuByStage] = {}
         for meter in tuple(self._meters):
             of_thread = found.setdefault(meter.thread, Counter())
             of_thread.update(meter.spent.copy())
             stage, since_ns = meter.now
-            now_ns = thread_ns(meter.thread) if stage else None
+            now_ns = thread_cpu_ns(meter.thread) if stage else None
             if stage and now_ns:
                 of_thread[stage] += max(0, now_ns - since_ns)
         return found
@@ -141,7 +141,7 @@ _PROCESSES = (
 
 
 @cache
-def of_thread(name: str, phase: CpuStage) -> CpuStage:
+def stage_of_thread(name: str, phase: CpuStage) -> CpuStage:
     """Return the stage of the thread called `name`; an unknown one counts for `phase`."""
     if name.startswith("av:"):  # FFmpeg's threads: of sources, then of sealing
         return CpuStage.SLIDES if phase is CpuStage.SEALING else CpuStage.DECODE
@@ -149,7 +149,7 @@ def of_thread(name: str, phase: CpuStage) -> CpuStage:
 
 
 @cache
-def of_process(name: str, phase: CpuStage) -> CpuStage:
+def stage_of_process(name: str, phase: CpuStage) -> CpuStage:
     """Return the stage of a child that runs the module or program `name`."""
     return _stage_by_name(_PROCESSES, name) or phase
 
@@ -218,7 +218,7 @@ class ThreadAccount(_Account):
         for number in (self._running.keys() | counted.keys()) - names.keys():
             self._end(number)
         for number, name in names.items():
-            taken_ns = thread_ns(number)
+            taken_ns = thread_cpu_ns(number)
             if taken_ns is not None:
                 self._take(number, name, taken_ns, counted.get(number, 0), phase)
         unseen_ns = time.process_time_ns() - self.all_ns
@@ -231,7 +231,7 @@ class ThreadAccount(_Account):
             self._add_ended(seen)
             seen = self._running[number] = _Seen(name)
         seen.name = name
-        self._spent[of_thread(name, phase)] += (taken_ns - seen.taken_ns) - (counted_ns - seen.counted_ns)
+        self._spent[stage_of_thread(name, phase)] += (taken_ns - seen.taken_ns) - (counted_ns - seen.counted_ns)
         seen.taken_ns, seen.counted_ns = taken_ns, counted_ns
 
     def _end(self, number: int) -> None:
@@ -254,7 +254,7 @@ class ChildAccount(_Account):
         waited_ns = _waited_for_ns()  # first, or a child that ends meanwhile counts twice
         names = child_programs(self._others)
         for number, name in names.items():
-            taken_ns = process_ns(number)
+            taken_ns = process_cpu_ns(number)
             if taken_ns is not None:
                 seen = self._running.setdefault(number, _Seen(name))
                 seen.name = name
@@ -267,7 +267,7 @@ class ChildAccount(_Account):
         elif left_ns > 0 and heirs:
             heir = max(heirs, key=lambda one: one.taken_ns)
             self._ended_ns[heir.name] += left_ns
-            self._spent[of_process(heir.name, phase)] += left_ns
+            self._spent[stage_of_process(heir.name, phase)] += left_ns
         elif left_ns > 0:
             self._add_unseen(left_ns, phase)
         for one in went:
@@ -275,7 +275,7 @@ class ChildAccount(_Account):
 
     def _add(self, seen: _Seen, taken_ns: int, phase: CpuStage) -> None:
         seen.taken_ns += taken_ns
-        self._spent[of_process(seen.name, phase)] += taken_ns
+        self._spent[stage_of_process(seen.name, phase)] += taken_ns
 
 
 def _waited_for_ns() -> int:
@@ -304,7 +304,7 @@ class StageProfile:
         self._thread: threading.Thread | None = None
 
     def __enter__(self) -> Self:
-        self._thread = threads.start(self._run, name="stages")
+        self._thread = threads.start_thread(self._run, name="stages")
         return self
 
     def __exit__(self, *_error: object) -> None:

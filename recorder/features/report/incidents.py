@@ -5,26 +5,26 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from config.files import number
-from recorder.features.dossier.enclose import CHANGED, MISSING, NOT_FOUND, NOT_NOTED
-from recorder.model.eventlog import Line, Run, moment, runs
-from recorder.model.troubles import (
-    AWAY,
+from config.files import json_number
+from recorder.features.dossier.packing import LETTER_CHANGED, LETTER_MISSING, REQUEST_NOT_FOUND, REQUEST_NOT_NOTED
+from recorder.model.eventlog import EventLine, RecordingRun, recorder_runs, time_in_line
+from recorder.model.session_faults import (
     AWAY_KINDS,
-    BEGUN,
-    HARMLESS,
-    LASTING,
-    NOT_OPENED,
-    ends,
+    HARMLESS_KINDS,
+    LASTING_KINDS,
+    NOT_OPENED_KINDS,
+    SESSION_LIVE,
+    SOURCE_AWAY,
+    can_end,
+    ends_fault,
     kind_and_subject,
-    may_end,
 )
-from recorder.package.manifest import UNREADABLE, Recording
+from recorder.package.metadata import UNREADABLE, Recording
 
 GAP = "gap"
 NEVER_LIVE = "never-live"
 OTHER = "other"
-OF_THE_DESCRIPTION = frozenset({UNREADABLE, NOT_FOUND, NOT_NOTED, MISSING, CHANGED})
+OF_THE_DESCRIPTION = frozenset({UNREADABLE, REQUEST_NOT_FOUND, REQUEST_NOT_NOTED, LETTER_MISSING, LETTER_CHANGED})
 """Reasons without an event: they arise while the session is sealed."""
 _MISSED = "source-missing"  # the end of this fault ends a source outage: the source is seen or heard again
 _COUNTED = {
@@ -62,10 +62,10 @@ class _Log:
     last_at: datetime | None = None
 
 
-def incidents(lines: Iterable[Line], recording: Recording | None = None) -> list[Incident]:
+def incidents(lines: Iterable[EventLine], recording: Recording | None = None) -> list[Incident]:
     """Return missing recording first, then streams never live, then the longest incidents; skip foreign lines."""
     found: dict[tuple[str, str], Incident] = {}
-    recorders = runs(lines)
+    recorders = recorder_runs(lines)
     for run in recorders:
         for one in _of_run(run, recording.ended_at if recording else None):
             found[one.kind, one.subject] = _merged(found.get((one.kind, one.subject)), one)
@@ -78,15 +78,15 @@ def incidents(lines: Iterable[Line], recording: Recording | None = None) -> list
     )
 
 
-def _of_run(run: Run, ended_at: datetime | None) -> Iterable[Incident]:
+def _of_run(run: RecordingRun, ended_at: datetime | None) -> Iterable[Incident]:
     """Return the incidents of one recorder. Faults that ended before it recorded do not count."""
     armed, log = _Log(), _Log()
     _read(armed, run.armed)
     for kind, subject in armed.found:
-        if kind in LASTING:
+        if kind in LASTING_KINDS:
             _incident(log, kind, subject, run.began_at)
     for (kind, subject), (_, begun_at, _) in armed.begun.items():
-        if ends(BEGUN, "", {}, (kind, subject)):
+        if ends_fault(SESSION_LIVE, "", {}, (kind, subject)):
             continue
         at = run.began_at or begun_at
         log.begun[kind, subject] = _incident(log, kind, subject, at), at, 0.0
@@ -112,7 +112,7 @@ def _merged(before: Incident | None, after: Incident) -> Incident:
     )  # fmt: skip
 
 
-def _never_live(found: Mapping[tuple[str, str], Incident], recorders: Iterable[Run]) -> None:
+def _never_live(found: Mapping[tuple[str, str], Incident], recorders: Iterable[RecordingRun]) -> None:
     lines = [line for run in recorders for line in (*run.armed, *run.recording)]
     seen = {str(line.get("subject")) for line in lines if _says_it_was_live(line)}
     for (kind, subject), incident in found.items():
@@ -120,9 +120,9 @@ def _never_live(found: Mapping[tuple[str, str], Incident], recorders: Iterable[R
             incident.kind, incident.seconds, incident.is_open = NEVER_LIVE, None, False
 
 
-def _says_it_was_live(line: Line) -> bool:
+def _says_it_was_live(line: EventLine) -> bool:
     kind, detail = line.get("kind"), line["detail"]
-    return kind == "destination-live" or (kind == "destination-lost" and number(detail.get("live_s")) != 0)
+    return kind == "destination-live" or (kind == "destination-lost" and json_number(detail.get("live_s")) != 0)
 
 
 def _described(found: dict[tuple[str, str], Incident], recording: Recording) -> None:
@@ -140,38 +140,38 @@ def _described(found: dict[tuple[str, str], Incident], recording: Recording) -> 
             found.setdefault((kind, subject), Incident(kind, subject, None, times=1))
 
 
-def _read(log: _Log, lines: Sequence[Line]) -> None:
+def _read(log: _Log, lines: Sequence[EventLine]) -> None:
     for line in lines:
         kind, subject, detail = line.get("kind"), line.get("subject"), line.get("detail")
-        at = moment(line.get("at"))
+        at = time_in_line(line.get("at"))
         if isinstance(kind, str) and isinstance(detail, Mapping) and at is not None:
             log.last_at = at
             _end(log, kind, str(subject), detail, at)
-            if kind not in HARMLESS and kind not in NOT_OPENED:
+            if kind not in HARMLESS_KINDS and kind not in NOT_OPENED_KINDS:
                 _begin(log, kind, str(subject), detail, at)
 
 
 def _begin(log: _Log, kind: str, subject: str, detail: Mapping[str, Any], at: datetime) -> None:
-    name = AWAY if kind in AWAY_KINDS else kind
+    name = SOURCE_AWAY if kind in AWAY_KINDS else kind
     if (name, subject) in log.begun:
         return  # a silent source that is lost is one outage
     incident = _incident(log, name, subject, at)
-    if may_end(kind, detail):
-        log.begun[name, subject] = incident, at, number(detail.get("since_s"))
+    if can_end(kind, detail):
+        log.begun[name, subject] = incident, at, json_number(detail.get("since_s"))
     elif kind in _COUNTED:
-        incident.count = (incident.count or 0) + round(number(detail.get(_COUNTED[kind])) or 0)
+        incident.count = (incident.count or 0) + round(json_number(detail.get(_COUNTED[kind])) or 0)
     elif kind in _SO_FAR:
-        incident.count = max(incident.count or 0, round(number(detail.get(_SO_FAR[kind])) or 0))
+        incident.count = max(incident.count or 0, round(json_number(detail.get(_SO_FAR[kind])) or 0))
     elif kind == "sound-gap":
-        _add_seconds(incident, (number(detail.get("samples")) or 0) / _SAMPLES_A_SECOND)
+        _add_seconds(incident, (json_number(detail.get("samples")) or 0) / _SAMPLES_A_SECOND)
     elif kind == "recording-gap":
-        _add_seconds(incident, number(detail.get("duration_s")) or 0)
+        _add_seconds(incident, json_number(detail.get("duration_s")) or 0)
 
 
 def _end(log: _Log, kind: str, subject: str, detail: Mapping[str, Any], at: datetime) -> None:
     for (name, whose), (incident, begun_at, since_s) in list(log.begun.items()):
-        if ends(kind, subject, detail, (_MISSED if name == AWAY else name, whose)):
-            back_s = number(detail.get("at_s"))
+        if ends_fault(kind, subject, detail, (_MISSED if name == SOURCE_AWAY else name, whose)):
+            back_s = json_number(detail.get("at_s"))
             seconds = (at - begun_at).total_seconds()
             if since_s is not None and back_s is not None:
                 seconds = back_s - since_s

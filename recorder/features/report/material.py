@@ -21,13 +21,13 @@ from PIL import Image
 from config.files import json_lines, read_file
 from config.settings.quantities import clock_text
 from devices.model.device import Device
-from recorder.archive.catalog import is_inside
-from recorder.features.slides.frames import Advance, jpeg, keyframes, to_image
+from recorder.archive.catalog import is_package_file
+from recorder.features.slides.frames import Advance, frame_image, image_jpeg, keyframes
 from recorder.package import bag
-from recorder.package.manifest import MediaFile, Recording, decode_recording
 from recorder.package.media import OPEN_SAFELY
+from recorder.package.metadata import MediaFile, Recording, decode_recording
 from recorder.package.request import RequestRecord
-from recorder.package.work import (
+from recorder.package.work_folder import (
     CHECKS_FILE,
     DEVICES_FILE,
     EVENTS_FILE,
@@ -38,12 +38,12 @@ from recorder.package.work import (
     program_files,
 )
 
-POINTS = 360  # points of a plot: more than its pixels on paper
+PLOT_POINTS = 360  # points of a plot: more than its pixels on paper
 LISTENED_S = 1.0  # seconds decoded at each point, at most
 SILENCE_DBFS = -100.0  # the floor of levels
 
 
-class Levels(msgspec.Struct, frozen=True, kw_only=True):
+class SoundLevels(msgspec.Struct, frozen=True, kw_only=True):
     """Levels of the program's first sound track: RMS and peak in dBFS for every `step_s` seconds."""
 
     step_s: float
@@ -51,11 +51,11 @@ class Levels(msgspec.Struct, frozen=True, kw_only=True):
     peak_dbfs: tuple[float, ...] = ()
 
 
-def read_levels(root: Path, media: Sequence[MediaFile], advance: Advance = lambda _share: None) -> Levels | None:
+def read_levels(root: Path, media: Sequence[MediaFile], advance: Advance = lambda _share: None) -> SoundLevels | None:
     """Return the program's levels, or None without sound; `root` is the package's folder. Gaps are silent."""
     files = program_files(media) or media[:1]
     length_s = max((file.offset_s + file.duration_s for file in files), default=0.0)
-    points = min(POINTS, max(1, ceil(length_s)))
+    points = min(PLOT_POINTS, max(1, ceil(length_s)))
     step_s = length_s / points
     measured = [(0.0, 0.0)] * points
     has_sound = False
@@ -70,7 +70,7 @@ def read_levels(root: Path, media: Sequence[MediaFile], advance: Advance = lambd
             continue
     if not has_sound:
         return None
-    return Levels(
+    return SoundLevels(
         step_s=round(step_s, 3),
         rms_dbfs=tuple(_dbfs(rms) for rms, _ in measured),
         peak_dbfs=tuple(_dbfs(peak) for _, peak in measured),
@@ -120,14 +120,14 @@ def _dbfs(level: float) -> float:
     return round(max(SILENCE_DBFS, 20 * log10(level)), 1) if level > 0 else SILENCE_DBFS
 
 
-STRIP = 7  # frames from beginning to end
+STRIP_FRAMES = 7  # frames from beginning to end
 _POSTER_SIZE = 720, 405
 _STRIP_SIZE = 320, 180
 _QUALITY = 75
 
 
 @dataclass(frozen=True, slots=True)
-class Material:
+class ReportMaterial:
     """The content of a package; `digests` are SHA-256 of media files, `pictures` have a time and a JPEG."""
 
     id: str
@@ -136,14 +136,14 @@ class Material:
     checks: Mapping[str, Any]
     devices: tuple[Device, ...]
     events: tuple[Mapping[str, Any], ...]
-    levels: Levels | None
+    levels: SoundLevels | None
     digests: Mapping[str, str]
     manifest_digest: str
     poster: bytes | None
     pictures: tuple[tuple[str, bytes], ...]
 
 
-def gather(folder: Path, name: str, changed: Mapping[str, bytes] = MappingProxyType({})) -> Material:
+def read_material(folder: Path, name: str, changed: Mapping[str, bytes] = MappingProxyType({})) -> ReportMaterial:
     """Return the material of the package in `folder`; only description and manifest must exist.
 
     `changed` has new content of files by path. Raises OSError, msgspec.MsgspecError or bag.BagFormatError if
@@ -163,14 +163,14 @@ def gather(folder: Path, name: str, changed: Mapping[str, bytes] = MappingProxyT
     recording = decode_recording(content(RECORDING_FILE))
     manifest = content(bag.MANIFEST_FILE)
     digests = bag.read_manifest(manifest)
-    return Material(
+    return ReportMaterial(
         id=name,
         recording=recording,
         request=read(REQUEST_FILE, RequestRecord),
         checks=read(CHECKS_FILE, dict[str, Any]) or {},
         devices=read(DEVICES_FILE, tuple[Device, ...]) or (),
         events=tuple(read_events(folder / EVENTS_FILE)),
-        levels=read(LEVELS_FILE, Levels),
+        levels=read(LEVELS_FILE, SoundLevels),
         digests={media.file: digests[media.file] for media in recording.media if media.file in digests},
         manifest_digest=hashlib.sha256(manifest).hexdigest(),
         poster=_poster(folder),
@@ -187,7 +187,7 @@ def read_events(path: Path) -> Iterator[Mapping[str, Any]]:
     yield from json_lines(content, dict[str, Any])
 
 
-def picture_of(path: Path, most: tuple[int, int]) -> bytes | None:
+def image_file(path: Path, most: tuple[int, int]) -> bytes | None:
     """Return an image file as JPEG or PNG of size `most` at most; None if it is no image."""
     try:
         with Image.open(path, formats=("JPEG", "PNG")) as image:
@@ -196,24 +196,24 @@ def picture_of(path: Path, most: tuple[int, int]) -> bytes | None:
                 content = io.BytesIO()
                 image.convert("RGBA").save(content, "PNG", optimize=True)
                 return content.getvalue()
-            return jpeg(image.convert("RGB"), _QUALITY)
+            return image_jpeg(image.convert("RGB"), _QUALITY)
     except (OSError, ValueError, Image.DecompressionBombError):
         return None
 
 
 def _poster(folder: Path) -> bytes | None:
     path = folder / POSTER_FILE
-    return picture_of(path, _POSTER_SIZE) if is_inside(folder, path) else None
+    return image_file(path, _POSTER_SIZE) if is_package_file(folder, path) else None
 
 
 def _strip(folder: Path, recording: Recording) -> Iterator[tuple[str, bytes]]:
-    step_s = max(recording.duration_s / STRIP, 0.1)
+    step_s = max(recording.duration_s / STRIP_FRAMES, 0.1)
     for file in program_files(recording.media):
-        if not is_inside(folder, folder / file.file):
+        if not is_package_file(folder, folder / file.file):
             continue  # a pipe, or a link to a foreign file
         before = ceil(file.offset_s / step_s - 0.5)  # frames before this file
         start_s = (before + 0.5) * step_s - file.offset_s
         for at_s, picture in keyframes(folder / file.file, step_s, start_s=start_s, end_s=file.duration_s):
-            image = to_image(picture)
+            image = frame_image(picture)
             image.thumbnail(_STRIP_SIZE)
-            yield clock_text(file.offset_s + at_s), jpeg(image, _QUALITY)
+            yield clock_text(file.offset_s + at_s), image_jpeg(image, _QUALITY)

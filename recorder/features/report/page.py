@@ -16,16 +16,16 @@ from config.errors import LiputError
 from config.files import read_file
 from config.locale.lookup import text, words
 from config.settings.office import format_standard
-from recorder.disk.durable import PRIVATE, Disk
-from recorder.features.report import numbers
+from recorder.disk.durable import PRIVATE_MODE, DurableFiles
+from recorder.features.report import number_format
 from recorder.features.report.incidents import NEVER_LIVE, OTHER, Incident, incidents
-from recorder.features.report.material import SILENCE_DBFS, Levels, Material, gather, picture_of
+from recorder.features.report.material import SILENCE_DBFS, ReportMaterial, SoundLevels, image_file, read_material
 from recorder.features.report.printing import print_pdf
 from recorder.model.names import one_line, shortened
-from recorder.package.manifest import INTERRUPTED, AudioTrack, VideoTrack
+from recorder.package.metadata import INTERRUPTED, AudioTrack, VideoTrack
 from recorder.package.request import Step
-from recorder.package.wishes import Derived, ReportWishes
-from recorder.package.work import DERIVED_FILE, EVENTS_FILE, RECORDING_FILE
+from recorder.package.seal_options import DerivedRecord, ReportOptions
+from recorder.package.work_folder import DERIVED_FILE, EVENTS_FILE, RECORDING_FILE
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -54,19 +54,21 @@ class ReportView:
 
     events_file, recording_file = EVENTS_FILE, RECORDING_FILE
 
-    def __init__(self, material: Material, wishes: ReportWishes, language: str) -> None:
+    def __init__(self, material: ReportMaterial, wishes: ReportOptions, language: str) -> None:
         self.language = language
         self.wishes = wishes
         self.recording = recording = material.recording
         self.id = material.id
         self.office = recording.office or recording.room or recording.host
         # Images are data URIs, or "".
-        self.logo = _uri(picture_of(Path(wishes.logo), _LOGO_SIZE) if wishes.logo else None)
+        self.logo = _uri(image_file(Path(wishes.logo), _LOGO_SIZE) if wishes.logo else None)
         self.poster = _uri(material.poster)
         self.pictures = [(time, _uri(picture)) for time, picture in material.pictures]
         self.is_interrupted = recording.dropped is None or INTERRUPTED in recording.degraded
         self.manifest_digest = material.manifest_digest
-        self.signed_on = numbers.day(self._local(recording.ended_at), language)  # unless a person writes another date
+        self.signed_on = number_format.day(
+            self._local(recording.ended_at), language
+        )  # unless a person writes another date
         self.made_by = self.t("made", version=recording.software.get("liput", "?"), file=RECORDING_FILE)
         self._material = material
         self._request = material.request.request if material.request else None
@@ -77,7 +79,7 @@ class ReportView:
         return text("report", key, self.language, **facts)
 
     def _number(self, value: float, digits: int = 0) -> str:
-        return numbers.number(value, self.language, digits)
+        return number_format.number(value, self.language, digits)
 
     # The event
 
@@ -85,11 +87,11 @@ class ReportView:
     def event(self) -> Rows:
         """Title, request, place and time."""
         started, ended = self.recording.started_at, self._local(self.recording.ended_at)
-        end = numbers.time_of_day(ended, self.language)
+        end = number_format.time_of_day(ended, self.language)
         if ended.date() != started.date():
-            end = f"{numbers.day(ended, self.language)}, {end}"
-        start = numbers.time_of_day(started, self.language)
-        times = self.t("until", start=start, end=end, zone=numbers.zone(started))
+            end = f"{number_format.day(ended, self.language)}, {end}"
+        start = number_format.time_of_day(started, self.language)
+        times = self.t("until", start=start, end=end, zone=number_format.zone(started))
         asked = self.recording.request or self._request  # the description has corrections
         places = (asked.place if asked else "", self.recording.room)
         rows = [
@@ -98,9 +100,9 @@ class ReportView:
             ("applicant", asked.applicant if asked else ""),
             ("unit", asked.unit if asked else ""),
             ("place", " / ".join(dict.fromkeys(filter(None, places)))),
-            ("day", numbers.weekday(started, self.language)),
+            ("day", number_format.weekday(started, self.language)),
             ("time", times),
-            ("length", numbers.length(self.recording.duration_s)),
+            ("length", number_format.length(self.recording.duration_s)),
         ]
         return self._labelled(rows)
 
@@ -108,7 +110,11 @@ class ReportView:
         asked = self.recording.request or self._request  # the description has corrections
         if asked is None:
             return self.t("no-request")
-        dated = self.t("letter-dated", date=numbers.day(asked.letter_date, self.language)) if asked.letter_date else ""
+        dated = (
+            self.t("letter-dated", date=number_format.day(asked.letter_date, self.language))
+            if asked.letter_date
+            else ""
+        )
         return " ".join(filter(None, (asked.letter_number, dated))) or asked.id
 
     def _labelled(self, rows: Iterable[tuple[str, str]]) -> Rows:
@@ -122,10 +128,10 @@ class ReportView:
         return [self._step(step) for step in self._material.request.steps] if self._material.request else []
 
     def _step(self, step: Step) -> tuple[str, ...]:
-        used = numbers.office_span(step.used_s, self.language) if step.used_s is not None else ""
+        used = number_format.office_span(step.used_s, self.language) if step.used_s is not None else ""
         state = text("report-states", str(step.state), self.language)
         if step.late_s:
-            state = f"{state} {numbers.office_span(step.late_s, self.language)}"
+            state = f"{state} {number_format.office_span(step.late_s, self.language)}"
         return (
             str(step.number),
             text("report-steps", str(step.kind), self.language),
@@ -176,7 +182,7 @@ class ReportView:
             ("frames", self._frames()),
             ("sound", next((self._sound(track) for track in tracks if isinstance(track, AudioTrack)), "")),
             ("loudness", self._loudness()),
-            ("size", numbers.size(sum(media.bytes for media in recording.media), self.language)),
+            ("size", number_format.size(sum(media.bytes for media in recording.media), self.language)),
             ("streamed", ", ".join(self._streamed()) or self.t("not-streamed")),
             ("internet", self._internet()),
             ("check", self._check()),
@@ -228,7 +234,7 @@ class ReportView:
 
     def _rates(self, measured: Mapping[str, Any]) -> Iterator[str]:
         up, down, need = (
-            numbers.rate(rate, self.language) if isinstance(rate, int | float) else self.t("none")
+            number_format.rate(rate, self.language) if isinstance(rate, int | float) else self.t("none")
             for rate in (measured.get(name) for name in ("up_bps", "down_bps", "need_bps"))
         )
         yield self.t("internet-rates", up=up, down=down)
@@ -255,7 +261,7 @@ class ReportView:
     def _incident(self, incident: Incident) -> tuple[str, ...]:
         kind = incident.kind if incident.kind in words("report-incidents") else OTHER
         lost = "" if incident.count is None else self._number(incident.count)
-        lasted = "" if incident.seconds is None else numbers.span(incident.seconds, self.language)
+        lasted = "" if incident.seconds is None else number_format.span(incident.seconds, self.language)
         if incident.is_open:
             lasted = f"{lasted}, {self.t('still')}"
         return (
@@ -269,7 +275,7 @@ class ReportView:
     def _first(self, incident: Incident) -> str:
         if incident.first_at is None:
             return ""
-        return numbers.time_of_day(self._local(incident.first_at), self.language, seconds=True)
+        return number_format.time_of_day(self._local(incident.first_at), self.language, seconds=True)
 
     def _local(self, moment: datetime) -> datetime:
         return moment.astimezone(self.recording.started_at.tzinfo)
@@ -278,7 +284,8 @@ class ReportView:
     def chapters(self) -> Limited[tuple[str, str]]:
         """Chapters: time and title."""
         shown = [
-            (numbers.length(one.start_s), shortened(one.title, _LONGEST_CHAPTER)) for one in self.recording.chapters
+            (number_format.length(one.start_s), shortened(one.title, _LONGEST_CHAPTER))
+            for one in self.recording.chapters
         ]
         return _limited(shown, MOST_CHAPTERS)
 
@@ -320,7 +327,7 @@ _STEPS_S = (10, 30, 60, 300, 600, 900, 1800, 3600, 7200, 14_400, 43_200)
 _MOST_TIMES = 9
 
 
-def level_plot(levels: Levels) -> Markup:
+def level_plot(levels: SoundLevels) -> Markup:
     """Return an `<svg>`: a line for the mean, a shade up to the peak, and times below."""
     total_s = max(levels.step_s * len(levels.rms_dbfs), 0.001)
     base = f"{WIDTH},{_y(SILENCE_DBFS):.1f} {_LEFT},{_y(SILENCE_DBFS):.1f}"
@@ -358,7 +365,7 @@ def _grid(total_s: float) -> list[str]:
         x = _x(number * step_s / total_s)
         anchor = "start" if number == 0 else "end" if x > WIDTH - 20 else "middle"
         found.append(f'<line x1="{x:.1f}" y1="{_TOP}" x2="{x:.1f}" y2="{HEIGHT - _BOTTOM}" {style}/>')
-        time = numbers.length(number * step_s)
+        time = number_format.length(number * step_s)
         found.append(f'<text x="{x:.1f}" y="{HEIGHT - 3}" text-anchor="{anchor}" {letters}>{time}</text>')
     return found
 
@@ -373,7 +380,7 @@ _TURNING = re.compile("[\u202a-\u202e\u2066-\u2069]")
 _TEMPLATE = Path(__file__).with_name("report.html.j2")
 
 
-def report_page(material: Material, wishes: ReportWishes, language: str) -> bytes:
+def report_page(material: ReportMaterial, wishes: ReportOptions, language: str) -> bytes:
     """Return the report as HTML in UTF-8; it loads nothing."""
     view = ReportView(material, wishes, language)
     plot = level_plot(material.levels) if material.levels and material.levels.rms_dbfs else None
@@ -399,15 +406,15 @@ HTML_FILE = "report.html"
 PDF_FILE = "report.pdf"
 
 
-def write_report(folder: Path, name: str, wishes: ReportWishes, language: str, disk: Disk) -> str:
+def write_report(folder: Path, name: str, wishes: ReportOptions, language: str, disk: DurableFiles) -> str:
     """Write the report of the package `name` into `folder`, over an earlier one.
 
     The payload manifest must exist; the tag manifest is made later. Returns the reason for a missing PDF, "" if there
     is one or none is wanted. Raises OSError, and as `gather`.
     """
-    material = gather(folder, name)
+    material = read_material(folder, name)
     page = report_page(material, wishes, language)
-    mode = PRIVATE if material.request or material.recording.request else 0o666  # the report names the applicant
+    mode = PRIVATE_MODE if material.request or material.recording.request else 0o666  # the report names the applicant
     disk.write(folder / HTML_FILE, page, mode=mode)
     reason = ""
     try:
@@ -430,11 +437,11 @@ def report_of_changed(folder: Path, changed: Mapping[str, bytes]) -> dict[str, b
     if not (folder / HTML_FILE).exists():
         return {}
     try:
-        derived = msgspec.json.decode(read_file(folder / DERIVED_FILE), type=Derived)
+        derived = msgspec.json.decode(read_file(folder / DERIVED_FILE), type=DerivedRecord)
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
-        derived = Derived()
-    wishes = derived.report or ReportWishes()
-    page = report_page(gather(folder, folder.name, changed), wishes, derived.language)
+        derived = DerivedRecord()
+    wishes = derived.report or ReportOptions()
+    page = report_page(read_material(folder, folder.name, changed), wishes, derived.language)
     files = {HTML_FILE: page}
     if (folder / PDF_FILE).exists():
         files[PDF_FILE] = print_pdf(page)

@@ -40,10 +40,10 @@ def _reason(status: int, said: str) -> str:
 def main() -> None:
     """Print the page on standard input to standard output."""
     from devices.host.child import end_with_parent
-    from devices.host.priority import be_at_least
+    from devices.host.priority import ensure_niceness
 
     end_with_parent()
-    be_at_least(_NICE)
+    ensure_niceness(_NICE)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CPU, (_CPU_S, _CPU_S + 1))
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))

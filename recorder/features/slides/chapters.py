@@ -14,20 +14,20 @@ from itertools import groupby, islice
 from pathlib import Path
 from typing import Any
 
-from config.files import number
+from config.files import json_number
 from config.locale.lookup import text as words_of
-from recorder.disk.durable import Disk
-from recorder.features.slides.changes import Changes, Slide
-from recorder.features.slides.frames import Advance, keyframes, pictures_at, sight, slide_jpeg
-from recorder.model.eventlog import Line, runs
+from recorder.disk.durable import DurableFiles
+from recorder.features.slides.detector import Slide, SlideDetector
+from recorder.features.slides.frames import Advance, keyframes, keyframes_at, slide_jpeg, slide_sample
+from recorder.model.eventlog import EventLine, recorder_runs
 from recorder.model.names import one_line, shortened
-from recorder.model.troubles import AWAY_KINDS
-from recorder.package.manifest import Chapter, MediaFile
-from recorder.package.wishes import SLIDES_FOLDER, SlidesView, SlideWishes
-from recorder.package.work import program_files
+from recorder.model.session_faults import AWAY_KINDS
+from recorder.package.metadata import Chapter, MediaFile
+from recorder.package.seal_options import SLIDES_FOLDER, SlideOptions, SlidesView
+from recorder.package.work_folder import program_files
 
-PROGRAM = "tesseract"
-ONE_S = 20.0  # deadline for one slide
+TESSERACT = "tesseract"
+SLIDE_DEADLINE_S = 20.0  # deadline for one slide
 _LONGEST_TEXT = 4000  # characters kept of a slide
 _LONGEST_TITLE = 120
 _SURE = 40.0  # least confidence of 100: below, words are mostly dirt
@@ -35,7 +35,7 @@ _LIMITS = ("prlimit", "--as=2000000000", "nice", "-n", "15")  # limits of the ch
 
 
 @functools.cache
-def installed(program: str = PROGRAM) -> frozenset[str]:
+def installed_languages(program: str = TESSERACT) -> frozenset[str]:
     """Return the languages installed, by tesseract's codes; none without tesseract."""
     if shutil.which(program) is None:
         return frozenset()
@@ -48,9 +48,9 @@ def installed(program: str = PROGRAM) -> frozenset[str]:
     return frozenset(done.stdout.split()) if done.returncode == 0 else frozenset()
 
 
-def read_slide(picture: Path, languages: Sequence[str], until_s: float, program: str = PROGRAM) -> tuple[str, str]:
+def read_slide(picture: Path, languages: Sequence[str], until_s: float, program: str = TESSERACT) -> tuple[str, str]:
     """Return title and text of the slide in an image file; both are "" on failure or after `until_s` (monotonic)."""
-    known = [language for language in languages if language in installed(program)]
+    known = [language for language in languages if language in installed_languages(program)]
     left_s = until_s - time.monotonic()
     if not known or left_s <= 0:
         return "", ""
@@ -60,7 +60,7 @@ def read_slide(picture: Path, languages: Sequence[str], until_s: float, program:
             [*_LIMITS, program, *words],
             capture_output=True,
             stdin=subprocess.DEVNULL,
-            timeout=min(ONE_S, max(0.1, left_s)),
+            timeout=min(SLIDE_DEADLINE_S, max(0.1, left_s)),
             env={**os.environ, "OMP_THREAD_LIMIT": "1"},
             check=False,
         )
@@ -96,14 +96,14 @@ def slide_text(table: str) -> tuple[str, str]:
 
 
 STEP_S = 2.0  # the interval of looks; keyframes are as far apart, unless the profile differs
-FOUND = 0.7  # the share of progress when all slides are found; reading follows
-MOST = 1000  # most slides of a session: faster changes are no talk with slides
+FOUND_SHARE = 0.7  # the share of progress when all slides are found; reading follows
+MOST_SLIDES = 1000  # most slides of a session: faster changes are no talk with slides
 
 
-def _spans(wishes: SlideWishes, lines: Iterable[Line]) -> list[tuple[float, SlidesView | None]]:
+def _spans(wishes: SlideOptions, lines: Iterable[EventLine]) -> list[tuple[float, SlidesView | None]]:
     """Return the places of slides over media time, None for none, from the session's log."""
     spans: list[tuple[float, SlidesView | None]] = []
-    for run in runs(lines):
+    for run in recorder_runs(lines):
         view, is_away = wishes.views.get(wishes.layout), False
         spans.append((max(run.offset_s, spans[-1][0] if spans else 0.0), view))
         for place, line in enumerate((*run.armed, *run.recording)):
@@ -117,7 +117,7 @@ def _spans(wishes: SlideWishes, lines: Iterable[Line]) -> list[tuple[float, Slid
             else:
                 continue
             # Before the recording only the last event counts, at its start.
-            media_s = 0.0 if place < len(run.armed) else number(at_s) or 0.0
+            media_s = 0.0 if place < len(run.armed) else json_number(at_s) or 0.0
             spans.append((max(run.offset_s + media_s, spans[-1][0]), None if is_away else view))
     return spans
 
@@ -128,11 +128,11 @@ class SlideChapters:
     def __init__(
         self,
         root: Path,
-        wishes: SlideWishes,
+        wishes: SlideOptions,
         language: str,
         *,
         events: Iterable[Mapping[str, Any]],
-        disk: Disk,
+        disk: DurableFiles,
         advance: Advance,
     ) -> None:
         self._root = root
@@ -145,7 +145,7 @@ class SlideChapters:
 
     def find(self, media: Sequence[MediaFile]) -> list[Chapter]:
         """Return a chapter for each slide; raises OSError if an image cannot be written."""
-        slides = list(islice(self._slides(media), MOST))
+        slides = list(islice(self._slides(media), MOST_SLIDES))
         self._keep([slide for slide in slides if not slide.is_back])
         texts = self._texts()
         return [self._chapter(slide, *texts.get(slide.number, ("", ""))) for slide in slides]
@@ -154,14 +154,14 @@ class SlideChapters:
         """Yield each slide when it ends, from iso files with slides only, else from the program."""
         isolated = self._isolated(media)
         files = isolated or program_files(media)
-        changes = Changes(self._wishes.least_s)
+        changes = SlideDetector(self._wishes.least_s)
         for index, file in enumerate(files):
             path = self._root / file.file
             for keyframe in keyframes(path, STEP_S, end_s=file.duration_s, rough=True):
                 at_s = keyframe[0]
-                self._advance((index + at_s / max(file.duration_s, 0.1)) / len(files) * FOUND)
+                self._advance((index + at_s / max(file.duration_s, 0.1)) / len(files) * FOUND_SHARE)
                 where = SlidesView() if isolated else self._view(file.offset_s + at_s)
-                seen = sight(keyframe, path, file.offset_s, where) if where else None
+                seen = slide_sample(keyframe, path, file.offset_s, where) if where else None
                 if seen is not None:
                     yield from changes.see(seen)
         yield from changes.end()
@@ -178,9 +178,9 @@ class SlideChapters:
         """Write the images of slides; one that does not decode has none."""
         for file, of_file in groupby(slides, lambda slide: slide.place.file):
             shown = list(of_file)
-            pictures = pictures_at(file, [slide.place.at_s for slide in shown])
+            pictures = keyframes_at(file, [slide.place.at_s for slide in shown])
             for slide, picture in zip(shown, pictures, strict=False):
-                self._advance(FOUND)  # hundreds on a slow disk: show that it advances
+                self._advance(FOUND_SHARE)  # hundreds on a slow disk: show that it advances
                 if picture is not None:
                     self._write(slide.number, slide_jpeg(picture, slide.place.area))
         self._sweep()
@@ -202,7 +202,7 @@ class SlideChapters:
         until_s, texts = time.monotonic() + self._wishes.text_s, {}
         for done, (place, name) in enumerate(self._pictures.items()):
             texts[place] = read_slide(self._root / name, self._wishes.languages, until_s)
-            self._advance(FOUND + (1 - FOUND) * done / len(self._pictures))
+            self._advance(FOUND_SHARE + (1 - FOUND_SHARE) * done / len(self._pictures))
         return texts
 
     def _chapter(self, slide: Slide, read: str, text: str) -> Chapter:

@@ -19,11 +19,21 @@ from PIL import Image, ImageDraw, ImageFont
 
 from capture.media.convert import matrix_of
 from config.settings.quantities import clock_text
-from recorder.features.slides.changes import ACROSS, DOWN, HEIGHT, WIDTH, Blocks, Luma, Place, Sight, content
-from recorder.package.manifest import MediaFile
+from recorder.features.slides.detector import (
+    ACROSS,
+    DOWN,
+    HEIGHT,
+    WIDTH,
+    Blocks,
+    Luma,
+    SlidePosition,
+    SlideSample,
+    content_blocks,
+)
 from recorder.package.media import OPEN_SAFELY
-from recorder.package.wishes import Area, SlidesView
-from recorder.package.work import program_files
+from recorder.package.metadata import MediaFile
+from recorder.package.seal_options import FrameArea, SlidesView
+from recorder.package.work_folder import program_files
 
 _HALF_A_TICK_S = 0.0005  # seeking rounds file times down
 
@@ -53,7 +63,7 @@ def keyframes(
         return
 
 
-def pictures_at(path: Path, times: Iterable[float]) -> Iterator[av.VideoFrame | None]:
+def keyframes_at(path: Path, times: Iterable[float]) -> Iterator[av.VideoFrame | None]:
     """Yield the keyframe at or before each of `times`, None if it does not decode; nothing of an unreadable file."""
     try:
         with _opened(path) as (container, stream):
@@ -103,24 +113,24 @@ _QUALITY = 80
 _LUMA_FIRST = frozenset({"yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p", "gray", "nv12"})
 
 
-def sight(keyframe: Keyframe, file: Path, offset_s: float, view: SlidesView) -> Sight | None:
+def slide_sample(keyframe: Keyframe, file: Path, offset_s: float, view: SlidesView) -> SlideSample | None:
     """Return the slides in a keyframe, None for a plain one; `offset_s` is the file's start in media time."""
     at_s, picture = keyframe
     luma = _small(picture, view.area)
     counts = _uncovered(view)
-    if not (content(luma) & counts).any():
+    if not (content_blocks(luma) & counts).any():
         return None
-    return Sight(offset_s + at_s, luma, counts, Place(file, at_s, view.area))
+    return SlideSample(offset_s + at_s, luma, counts, SlidePosition(file, at_s, view.area))
 
 
-def slide_jpeg(picture: av.VideoFrame, area: Area) -> bytes:
+def slide_jpeg(picture: av.VideoFrame, area: FrameArea) -> bytes:
     """Return the slide in `area` of a frame as a JPEG, at most WIDEST pixels wide."""
-    image = to_image(picture).crop(_pixels(picture, area))
+    image = frame_image(picture).crop(_pixels(picture, area))
     image.thumbnail((WIDEST, WIDEST))
-    return jpeg(image, _QUALITY)
+    return image_jpeg(image, _QUALITY)
 
 
-def to_image(picture: av.VideoFrame) -> Image.Image:
+def frame_image(picture: av.VideoFrame) -> Image.Image:
     """Return a frame as an RGB image."""
     is_full = picture.format.name.startswith("yuvj") or picture.color_range == ColorRange.JPEG
     rgb = picture.reformat(
@@ -132,14 +142,14 @@ def to_image(picture: av.VideoFrame) -> Image.Image:
     return Image.fromarray(rgb.to_ndarray())
 
 
-def jpeg(image: Image.Image, quality: int) -> bytes:
+def image_jpeg(image: Image.Image, quality: int) -> bytes:
     """Return an image as a JPEG."""
     content = io.BytesIO()
     image.save(content, "JPEG", quality=quality, optimize=True)
     return content.getvalue()
 
 
-def _small(picture: av.VideoFrame, area: Area) -> Luma:
+def _small(picture: av.VideoFrame, area: FrameArea) -> Luma:
     """Return a copy of the luma of `area`, HEIGHT x WIDTH; each pixel is a mean."""
     if picture.format.name not in _LUMA_FIRST:
         picture = picture.reformat(format="yuv420p")
@@ -151,7 +161,7 @@ def _small(picture: av.VideoFrame, area: Area) -> Luma:
     return small.to_ndarray().astype(np.uint8, copy=False)
 
 
-def _pixels(picture: av.VideoFrame, area: Area) -> tuple[int, int, int, int]:
+def _pixels(picture: av.VideoFrame, area: FrameArea) -> tuple[int, int, int, int]:
     """Return left, top, right and bottom of an area, at least 16 pixels each way."""
     left = min(max(0, round(area.x * picture.width)), picture.width - 16)
     top = min(max(0, round(area.y * picture.height)), picture.height - 16)
@@ -196,7 +206,7 @@ def thumbnails_sheet(root: Path, media: Sequence[MediaFile], advance: Advance) -
         sheet.paste("black", (x, y, x + CELL[0], y + CELL[1]))
         sheet.paste(image, (x + (CELL[0] - image.width) // 2, y + (CELL[1] - image.height) // 2))
         draw.text((x, y + CELL[1] + 3), clock_text(at_s), fill="black", font=font)
-    return jpeg(sheet, _SHEET_QUALITY)
+    return image_jpeg(sheet, _SHEET_QUALITY)
 
 
 def _thumbnails(root: Path, media: Sequence[MediaFile], advance: Advance) -> list[tuple[float, Image.Image]]:
@@ -207,7 +217,7 @@ def _thumbnails(root: Path, media: Sequence[MediaFile], advance: Advance) -> lis
         for at_s, picture in keyframes(root / file.file, step_s, end_s=file.duration_s):
             if len(found) == MOST_THUMBNAILS:
                 break
-            image = to_image(picture)
+            image = frame_image(picture)
             image.thumbnail(CELL)
             found.append((file.offset_s + at_s, image))
             advance(len(found) / MOST_THUMBNAILS)

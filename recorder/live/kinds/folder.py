@@ -3,20 +3,20 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recorder.live.kind import DestinationKind, Reached, Report, Request, Tell
+from recorder.live.kind import ChildReport, DestinationKind, ReachResult, SendReport, StreamRequest
 from recorder.live.url import FolderUrl, parse_folder_url
 
 if TYPE_CHECKING:
-    from devices.uplink.connecting import Patience
+    from devices.uplink.connecting import Deadline
 
 
-def _publish(request: Request, url: FolderUrl, report: Tell) -> Report:
+def _publish(request: StreamRequest, url: FolderUrl, report: SendReport) -> ChildReport:
     from recorder.live.kinds.hls import publish
 
     return publish(request, url, report)
 
 
-def _reach(url: FolderUrl, _ca_file: Path | None, _patience: "Patience") -> Reached:
+def _reach(url: FolderUrl, _ca_file: Path | None, _patience: "Deadline") -> ReachResult:
     from recorder.live.kinds.hls_folder import reach_folder
 
     reach_folder(url)

@@ -17,11 +17,11 @@ from pathlib import Path
 import av
 from av.error import FFmpegError
 
-from config.files import NotRegular, held, make_file, of_mode, read_file, replace_file
-from recorder.live.flv import SENT_EVERY_S, add_streams, packets
-from recorder.live.kind import Outcome, Report, Request, Sent, Tell
-from recorder.live.kinds.hls_folder import OURS, READABLE, open_lock
-from recorder.live.reason import Reason, folder_reason
+from config.files import NotRegular, create_file, open_beneath, read_file, replace_file, with_mode
+from recorder.live.flv import SENT_EVERY_S, add_streams, demuxed_packets
+from recorder.live.kind import AttemptOutcome, ChildReport, LinkReport, SendReport, StreamRequest
+from recorder.live.kinds.hls_folder import FILE_MODE, STREAM_FILES, open_lock
+from recorder.live.reason import DestinationFault, folder_reason
 from recorder.live.url import FolderUrl
 
 _NUMBER = re.compile(r"live-(\d+)\.ts")
@@ -29,7 +29,7 @@ _OFFSET = re.compile(r"([+-]\d\d)(\d\d)$")
 
 
 @dataclass(slots=True)
-class Segment:
+class HlsSegment:
     """A file of `duration_s` seconds, `live-NUMBER.ts`; `began` is the date and time of its first frame (ISO 8601)."""
 
     number: int
@@ -44,20 +44,20 @@ class Segment:
 
 
 @dataclass(slots=True)
-class Playlist:
+class HlsPlaylist:
     """The newest segments, oldest first, and the count of earlier discontinuities."""
 
-    segments: list[Segment] = field(default_factory=list)
+    segments: list[HlsSegment] = field(default_factory=list)
     target_s: int = 2
     discontinuities: int = 0
     """Their number before the first segment."""
     has_ended: bool = False
 
     @staticmethod
-    def read(text: str) -> "Playlist":
+    def read(text: str) -> "HlsPlaylist":
         """Parse a playlist; unknown lines are skipped."""
-        found = Playlist()
-        coming = Segment(0, 0.0)
+        found = HlsPlaylist()
+        coming = HlsSegment(0, 0.0)
         for line in text.splitlines():
             tag, _, value = line.partition(":")
             if tag == "#EXT-X-TARGETDURATION" and value.isdecimal():
@@ -75,15 +75,15 @@ class Playlist:
             elif name := _NUMBER.fullmatch(line):
                 coming.number = int(name[1])
                 found.segments.append(coming)
-                coming = Segment(0, 0.0)
+                coming = HlsSegment(0, 0.0)
         return found
 
-    def add(self, segment: Segment) -> None:
+    def add(self, segment: HlsSegment) -> None:
         """Add a complete segment."""
         self.segments.append(segment)
         self.target_s = max(self.target_s, math.ceil(segment.duration_s - 0.5))
 
-    def shorten(self, most: int) -> list[Segment]:
+    def shorten(self, most: int) -> list[HlsSegment]:
         """Remove and return all but the newest `most` segments."""
         gone = self.segments[:-most]
         del self.segments[:-most]
@@ -123,25 +123,25 @@ _TO_US = "liput:playlist"
 """The address of the muxer's playlist: without a protocol, or libavformat would rename files by itself."""
 
 
-def publish(request: Request, url: FolderUrl, report: Tell) -> Report:
+def publish(request: StreamRequest, url: FolderUrl, report: SendReport) -> ChildReport:
     """Write until the input ends or the disk fails; return the last report."""
     report("folder")
-    os.umask(0o777 & ~READABLE)
+    os.umask(0o777 & ~FILE_MODE)
     try:
-        with held(Path(url.path)) as folder:
+        with open_beneath(Path(url.path)) as folder:
             # This process holds the lock until it ends.
             fcntl.flock(open_lock(folder), fcntl.LOCK_EX | fcntl.LOCK_NB)
-            _write(request, Output(folder), report)
+            _write(request, HlsOutput(folder), report)
     except BlockingIOError:
-        return Outcome(Reason.ALREADY_PUBLISHING, "another session writes into this folder")
+        return AttemptOutcome(DestinationFault.ALREADY_PUBLISHING, "another session writes into this folder")
     except (FFmpegError, OSError) as error:
         return _failed(error)
     except (ValueError, LookupError) as error:
-        return Outcome(Reason.FAILED, type(error).__name__)
-    return Outcome()
+        return AttemptOutcome(DestinationFault.FAILED, type(error).__name__)
+    return AttemptOutcome()
 
 
-def _write(request: Request, output: "Output", report: Tell) -> None:
+def _write(request: StreamRequest, output: "HlsOutput", report: SendReport) -> None:
     options = {
         "hls_time": str(SEGMENT_S),
         "hls_list_size": str(LISTED),
@@ -156,34 +156,34 @@ def _write(request: Request, output: "Output", report: Tell) -> None:
     sink.start_encoding()
     report("live")
     next_report, dts_s = 0.0, 0.0
-    for packet, dts_s in packets(sink):
+    for packet, dts_s in demuxed_packets(sink):
         sink.mux(packet)
         if time.monotonic() >= next_report:
-            report(Sent(dts_s))
+            report(LinkReport(dts_s))
             next_report = time.monotonic() + SENT_EVERY_S
     sink.close()
-    report(Sent(dts_s))
+    report(LinkReport(dts_s))
 
 
-class Output:
+class HlsOutput:
     """The folder of one stream, with the remains of earlier ones. Raises OSError."""
 
     def __init__(self, folder: Path) -> None:
         """Remove an earlier stream's files, unless it broke off just now: then this stream continues it."""
         self.folder = folder
         self._text = b""
-        self._playlist = self._broken_off() or Playlist()
+        self._playlist = self._broken_off() or HlsPlaylist()
         listed = self._playlist.segments
         # New numbers: no cache has a segment of that name.
         self.first = listed[-1].number + 1 if listed else int(time.time())
         self._left = sorted(self._left_by_others({segment.number for segment in listed}))
 
-    def open(self, url: str, _flags: int, _options: object) -> "FileIO | Output":
+    def open(self, url: str, _flags: int, _options: object) -> "FileIO | HlsOutput":
         """Open a segment for the muxer, or this object for its playlist."""
         if url == _TO_US:
             self._text = b""
             return self
-        return open(make_file(self.folder / url, READABLE), "wb", buffering=0)  # noqa: PTH123 - the muxer closes it
+        return open(create_file(self.folder / url, FILE_MODE), "wb", buffering=0)  # noqa: PTH123 - the muxer closes it
 
     def write(self, data: bytes) -> int:
         """Collect a piece of the muxer's playlist."""
@@ -197,23 +197,23 @@ class Output:
 
     def _take(self, text: str) -> None:
         """Add the new segments of the muxer's playlist."""
-        theirs = Playlist.read(text)
+        theirs = HlsPlaylist.read(text)
         newest = self._playlist.segments[-1].number if self._playlist.segments else 0
         for segment in theirs.segments:
             if segment.number > newest:
                 goes_on = segment.number == self.first and bool(self._playlist.segments)
-                self._playlist.add(Segment(segment.number, segment.duration_s, segment.began, goes_on))
+                self._playlist.add(HlsSegment(segment.number, segment.duration_s, segment.began, goes_on))
         self._playlist.has_ended = theirs.has_ended
         self._left += [segment.number for segment in self._playlist.shorten(LISTED)]
-        replace_file(self.folder / PLAYLIST, self._playlist.text().encode(), of_mode(READABLE), durable=False)
+        replace_file(self.folder / PLAYLIST, self._playlist.text().encode(), with_mode(FILE_MODE), durable=False)
         while len(self._left) > KEPT:
             self._file(self._left.pop(0)).unlink(missing_ok=True)
 
-    def _broken_off(self) -> Playlist | None:
+    def _broken_off(self) -> HlsPlaylist | None:
         playlist = self.folder / PLAYLIST
         try:
             if time.time() - playlist.stat().st_mtime < GOES_ON_S:
-                found = Playlist.read(read_file(playlist, cut=True).decode(errors="replace"))
+                found = HlsPlaylist.read(read_file(playlist, cut=True).decode(errors="replace"))
                 return found if found.segments and not found.has_ended else None
         except (FileNotFoundError, NotRegular):
             pass
@@ -223,7 +223,7 @@ class Output:
         """Remove unlisted files of streams; return the numbers that a slow player may still load."""
         left = []
         for path in self.folder.iterdir():
-            found = OURS.fullmatch(path.name)
+            found = STREAM_FILES.fullmatch(path.name)
             number = int(found[1]) if found and found[1] else None
             if found is None or number in listed or (listed and path.name == PLAYLIST):
                 continue
@@ -234,13 +234,13 @@ class Output:
         return left
 
     def _file(self, number: int) -> Path:
-        return self.folder / Segment(number, 0.0).name
+        return self.folder / HlsSegment(number, 0.0).name
 
 
-def _failed(error: FFmpegError | OSError) -> Outcome:
+def _failed(error: FFmpegError | OSError) -> AttemptOutcome:
     number = error.errno or 0
     reason = folder_reason(number)
     if isinstance(error, NotRegular):
-        return Outcome(reason, f"{Path(error.filename).name} is no regular file")
-    is_clear = reason is not Reason.DISK_FAILED
-    return Outcome(reason, "" if is_clear else os.strerror(number) if number > 0 else str(error))
+        return AttemptOutcome(reason, f"{Path(error.filename).name} is no regular file")
+    is_clear = reason is not DestinationFault.DISK_FAILED
+    return AttemptOutcome(reason, "" if is_clear else os.strerror(number) if number > 0 else str(error))

@@ -8,32 +8,32 @@ import tempfile
 from pathlib import Path
 
 from config.files import open_regular
-from recorder.live.reason import NotLive, folder_reason
+from recorder.live.reason import DestinationError, folder_reason
 from recorder.live.url import FolderUrl
 
-OURS = re.compile(r"live-(\d+)\.ts|live\.m3u8")
+STREAM_FILES = re.compile(r"live-(\d+)\.ts|live\.m3u8")
 """The names of segments, with their numbers, and of the playlist."""
-READABLE = 0o644
+FILE_MODE = 0o644
 """The mode of all files: the web server is another user."""
 LOCK = ".live.lock"
 
 
 def reach_folder(url: FolderUrl) -> None:
-    """Write an unnamed file into the folder, and check the files of earlier streams. Raises NotLive."""
+    """Write an unnamed file into the folder, and check the files of earlier streams. Raises DestinationError."""
     try:
         with tempfile.TemporaryFile(dir=url.path, buffering=0) as file:
             file.write(bytes(4096))
             os.fsync(file.fileno())
         _look_over(Path(url.path))
     except OSError as error:
-        raise NotLive(folder_reason(error.errno or 0)) from None
+        raise DestinationError(folder_reason(error.errno or 0)) from None
 
 
 def open_lock(folder: Path, *, make: bool = True) -> int:
     """Return a descriptor of the folder's lock, created with `make`, read-only if another user's. Raises OSError."""
     lock = folder / LOCK
     try:
-        return open_regular(lock, os.O_WRONLY | (os.O_CREAT if make else 0), READABLE)
+        return open_regular(lock, os.O_WRONLY | (os.O_CREAT if make else 0), FILE_MODE)
     except PermissionError as error:
         try:
             return open_regular(lock)
@@ -46,7 +46,7 @@ def _look_over(folder: Path) -> None:
     with contextlib.suppress(FileNotFoundError):
         os.close(open_lock(folder, make=False))
     for path in folder.iterdir():
-        if OURS.fullmatch(path.name):
+        if STREAM_FILES.fullmatch(path.name):
             _may_be_removed(path)
 
 

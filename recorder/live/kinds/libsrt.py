@@ -19,7 +19,7 @@ _EASYNCSND = 6001
 UNMEASURED_RTT_MS = 100.0
 
 
-class Option(IntEnum):
+class SrtOption(IntEnum):
     """Socket options: SRTO_..."""
 
     SNDSYN = 1
@@ -44,7 +44,7 @@ def _fields(*groups: tuple[_Number, str]) -> list[tuple[str, _Number]]:
     return [(name, kind) for kind, names in groups for name in names.split()]
 
 
-class Statistics(ctypes.Structure):
+class SrtStatistics(ctypes.Structure):
     """SRT_TRACEBSTATS: totals of the connection, and its current state."""
 
     _fields_ = _fields(
@@ -95,7 +95,7 @@ class Statistics(ctypes.Structure):
         return None if self.msRTT == UNMEASURED_RTT_MS else self.msRTT
 
 
-type Admits = Callable[[str], int]
+type AdmitCaller = Callable[[str], int]
 """Returns 0 for a caller's stream id that is admitted, else its reject code."""
 
 _HOOK = ctypes.CFUNCTYPE(c_int, c_void_p, c_int32, c_int, c_void_p, c_char_p)
@@ -118,7 +118,7 @@ def library() -> Any | None:
     found = find()
     if found is None:
         return None
-    found.srt_bstats.argtypes = [c_int32, POINTER(Statistics), c_int]
+    found.srt_bstats.argtypes = [c_int32, POINTER(SrtStatistics), c_int]
     found.srt_send.argtypes = [c_int32, c_char_p, c_int]
     found.srt_getlasterror_str.restype = found.srt_rejectreason_str.restype = c_char_p
     found.srt_startup()
@@ -139,16 +139,16 @@ class SrtSocket:
         self._hook: Any = None
         self.listener: SrtSocket | None = None
         """The listener that accepted it, kept open so that other callers get an answer."""
-        for option in (Option.SNDSYN, Option.RCVSYN):
+        for option in (SrtOption.SNDSYN, SrtOption.RCVSYN):
             self.set(option, value=0)
 
-    def set(self, option: Option, value: int | str) -> None:
+    def set(self, option: SrtOption, value: int | str) -> None:
         """Set an option, in the type that srt.h requires."""
         if isinstance(value, str):
             raw = value.encode()
-        elif option in (Option.SNDSYN, Option.RCVSYN):
+        elif option in (SrtOption.SNDSYN, SrtOption.RCVSYN):
             raw = struct.pack("?", value)
-        elif option is Option.MAXBW:
+        elif option is SrtOption.MAXBW:
             raw = struct.pack("q", value)
         else:
             raw = struct.pack("i", value)
@@ -159,7 +159,7 @@ class SrtSocket:
         raw = _sockaddr(family, address)
         self._check(self._lib.srt_connect(self._number, raw, len(raw)))
 
-    def listen(self, family: int, address: tuple[Any, ...], admits: Admits) -> None:
+    def listen(self, family: int, address: tuple[Any, ...], admits: AdmitCaller) -> None:
         """Listen at an address of this PC; a libsrt thread calls `admits`."""
         raw = _sockaddr(family, address)
         self._check(self._lib.srt_bind(self._number, raw, len(raw)))
@@ -198,9 +198,9 @@ class SrtSocket:
         code = int(self._lib.srt_getrejectreason(self._number))
         return code, (self._lib.srt_rejectreason_str(code) or b"").decode(errors="replace")
 
-    def statistics(self) -> Statistics:
+    def statistics(self) -> SrtStatistics:
         """Return libsrt's statistics; all 0 when disconnected."""
-        statistics = Statistics()
+        statistics = SrtStatistics()
         self._lib.srt_bstats(self._number, ctypes.byref(statistics), 0)
         return statistics
 

@@ -3,20 +3,20 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recorder.live.kind import DestinationKind, Reached, Report, Request, Tell
+from recorder.live.kind import ChildReport, DestinationKind, ReachResult, SendReport, StreamRequest
 from recorder.live.url import RtmpUrl, parse_rtmp_url
 
 if TYPE_CHECKING:
-    from devices.uplink.connecting import Patience
+    from devices.uplink.connecting import Deadline
 
 
-def _publish(request: Request, url: RtmpUrl, report: Tell) -> Report:
-    from recorder.live.kinds.publish import publish
+def _publish(request: StreamRequest, url: RtmpUrl, report: SendReport) -> ChildReport:
+    from recorder.live.kinds.rtmp_publish import publish
 
     return publish(request, url, report)
 
 
-def _reach(url: RtmpUrl, ca_file: Path | None, patience: "Patience") -> Reached:
+def _reach(url: RtmpUrl, ca_file: Path | None, patience: "Deadline") -> ReachResult:
     from recorder.live.reach import reach_rtmp
 
     return reach_rtmp(url, ca_file, patience)

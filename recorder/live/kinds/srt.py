@@ -3,26 +3,26 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recorder.live.kind import DestinationKind, Reached, Report, Request, Tell
+from recorder.live.kind import ChildReport, DestinationKind, ReachResult, SendReport, StreamRequest
 from recorder.live.url import SrtUrl, parse_srt_url
 
 if TYPE_CHECKING:
-    from devices.uplink.connecting import Patience
+    from devices.uplink.connecting import Deadline
 
 
-def _publish(request: Request, url: SrtUrl, report: Tell) -> Report:
+def _publish(request: StreamRequest, url: SrtUrl, report: SendReport) -> ChildReport:
     from recorder.live.kinds.srt_publish import publish
 
     return publish(request, url, report)
 
 
-def _reach(url: SrtUrl, _ca_file: Path | None, patience: "Patience") -> Reached:
+def _reach(url: SrtUrl, _ca_file: Path | None, patience: "Deadline") -> ReachResult:
     from recorder.live.kinds import libsrt
-    from recorder.live.reach import reach_srt, try_port
+    from recorder.live.reach import check_port, reach_srt
 
     if libsrt.find() is None:
         return "no-libsrt"
-    return try_port(url, patience) if url.listens else reach_srt(url, patience)
+    return check_port(url, patience) if url.listens else reach_srt(url, patience)
 
 
 KIND = DestinationKind(SrtUrl, parse_srt_url, _publish, _reach)

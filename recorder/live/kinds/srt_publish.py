@@ -9,12 +9,12 @@ from typing import Any
 import av
 from av.error import FFmpegError
 
-from devices.uplink.connecting import Patience, with_a_way
-from recorder.live.flv import SENT_EVERY_S, add_streams, packets
-from recorder.live.kind import Outcome, Report, Request, Sent, Tell
-from recorder.live.kinds.libsrt import BROKEN, CONNECTED, PAYLOAD, Admits, Option, SrtSocket, Statistics
-from recorder.live.kinds.pace import Pace
-from recorder.live.reason import NotLive, Reason, no_way
+from devices.uplink.connecting import Deadline, routable
+from recorder.live.flv import SENT_EVERY_S, add_streams, demuxed_packets
+from recorder.live.kind import AttemptOutcome, ChildReport, LinkReport, SendReport, StreamRequest
+from recorder.live.kinds.libsrt import BROKEN, CONNECTED, PAYLOAD, AdmitCaller, SrtOption, SrtSocket, SrtStatistics
+from recorder.live.kinds.srt_rate import SrtRateLimiter
+from recorder.live.reason import DestinationError, DestinationFault, unreachable
 from recorder.live.url import SrtUrl, redact
 
 SILENT_S = 4.0
@@ -37,11 +37,11 @@ _LONGEST_PLAYOUT_S = 1.5
 _CONFLICT, _FORBIDDEN = 1409, 1403  # access_control.h
 _MUXER = {"flush_packets": "1", "max_interleave_delta": "1000000", "mpegts_flags": "resend_headers"}
 
-_NEXT_AFTER = (Reason.REFUSED, Reason.UNREACHABLE, Reason.TIMEOUT)
+_NEXT_AFTER = (DestinationFault.REFUSED, DestinationFault.UNREACHABLE, DestinationFault.TIMEOUT)
 """The next address of a host is tried after these; after other reasons it would answer the same."""
 
 
-def publish(request: Request, url: SrtUrl, report: Tell) -> Report:
+def publish(request: StreamRequest, url: SrtUrl, report: SendReport) -> ChildReport:
     """Stream until the input or the connection ends; return the last report."""
     step = "listen" if url.listens else "connect"
     try:
@@ -50,42 +50,45 @@ def publish(request: Request, url: SrtUrl, report: Tell) -> Report:
         report("live")
         _Stream(connection, request, url, report).copy()
         connection.close()
-    except NotLive as lost:
-        return Outcome(lost.reason, lost.detail)
+    except DestinationError as lost:
+        return AttemptOutcome(lost.reason, lost.detail)
     except (FFmpegError, OSError, EOFError, ValueError, LookupError) as error:
         said = error.strerror if isinstance(error, FFmpegError) else str(error)
-        return Outcome(Reason.FAILED, redact(f"{step}: {said}", url.secrets)[:200])
-    return Outcome()
+        return AttemptOutcome(DestinationFault.FAILED, redact(f"{step}: {said}", url.secrets)[:200])
+    return AttemptOutcome()
 
 
 # To a connection
 
 
-def _prepared(url: SrtUrl, family: int, request: Request) -> SrtSocket:
+def _prepared(url: SrtUrl, family: int, request: StreamRequest) -> SrtSocket:
     one = SrtSocket()
-    one.set(Option.LATENCY, url.latency_ms)
-    one.set(Option.SNDDROPDELAY, HELD_MS + 500)
-    one.set(Option.CONNTIMEO, round(request.connect_timeout_s * 1000))
+    one.set(SrtOption.LATENCY, url.latency_ms)
+    one.set(SrtOption.SNDDROPDELAY, HELD_MS + 500)
+    one.set(SrtOption.CONNTIMEO, round(request.connect_timeout_s * 1000))
     if url.passphrase:
-        one.set(Option.PBKEYLEN, url.key_bytes)
-        one.set(Option.PASSPHRASE, url.passphrase)
+        one.set(SrtOption.PBKEYLEN, url.key_bytes)
+        one.set(SrtOption.PASSPHRASE, url.passphrase)
     if family == socket.AF_INET6:
-        one.set(Option.IPV6ONLY, int(bool(url.host)))
+        one.set(SrtOption.IPV6ONLY, int(bool(url.host)))
     return one
 
 
-def _call(request: Request, url: SrtUrl, report: Tell) -> SrtSocket:
+def _call(request: StreamRequest, url: SrtUrl, report: SendReport) -> SrtSocket:
     """Return a connection to the first address that answers; the addresses share the time."""
     report("connect")
-    patience, lost = Patience.of(request.connect_timeout_s, threading.Event()), NotLive(Reason.UNREACHABLE)
-    addresses = with_a_way(socket.getaddrinfo(url.host, url.port, type=socket.SOCK_DGRAM))
+    patience, lost = (
+        Deadline.of(request.connect_timeout_s, threading.Event()),
+        DestinationError(DestinationFault.UNREACHABLE),
+    )
+    addresses = routable(socket.getaddrinfo(url.host, url.port, type=socket.SOCK_DGRAM))
     for index, (family, _, _, _, address) in enumerate(addresses):
         one = _prepared(url, family, request)
         try:
             _call_at(one, family, address, url, patience.share(len(addresses) - index))
-        except NotLive as why:
+        except DestinationError as why:
             one.close()  # else it keeps calling
-            if why.reason is not Reason.UNREACHABLE:  # other addresses' reasons say more
+            if why.reason is not DestinationFault.UNREACHABLE:  # other addresses' reasons say more
                 lost = why
             if why.reason not in _NEXT_AFTER:
                 break
@@ -94,9 +97,9 @@ def _call(request: Request, url: SrtUrl, report: Tell) -> SrtSocket:
     raise lost
 
 
-def _call_at(one: SrtSocket, family: int, address: Any, url: SrtUrl, patience: Patience) -> None:
+def _call_at(one: SrtSocket, family: int, address: Any, url: SrtUrl, patience: Deadline) -> None:
     if url.stream_id:
-        one.set(Option.STREAMID, url.stream_id)
+        one.set(SrtOption.STREAMID, url.stream_id)
     with socket.socket(family, socket.SOCK_DGRAM) as probe:
         probe.settimeout(0)
         _ask(probe, lambda: probe.connect(address))
@@ -117,31 +120,31 @@ def _ask(probe: socket.socket, what: Callable[[], object]) -> None:
     except BlockingIOError:
         pass
     except ConnectionRefusedError:
-        raise NotLive(Reason.REFUSED) from None
+        raise DestinationError(DestinationFault.REFUSED) from None
     except OSError as error:
         probe.close()
-        raise no_way(error.errno) from None
+        raise unreachable(error.errno) from None
 
 
-def _turned_away(code: int, word: str) -> NotLive:
+def _turned_away(code: int, word: str) -> DestinationError:
     known = {
-        5: (Reason.ALREADY_PUBLISHING, "it takes no further connection"),
-        10: (Reason.REJECTED, "wrong passphrase"),
-        11: (Reason.REJECTED, "only one side has a passphrase"),
-        17: (Reason.REJECTED, "the two sides encrypt differently"),
-        0: (Reason.TIMEOUT, ""),
-        16: (Reason.TIMEOUT, ""),
-        1401: (Reason.REJECTED, "the stream id was not accepted"),
-        1403: (Reason.REJECTED, "the stream id was not accepted"),
-        1404: (Reason.REJECTED, "the stream id is not known there"),
-        1402: (Reason.REJECTED, "it has too much to do"),
-        1409: (Reason.ALREADY_PUBLISHING, ""),
-        1423: (Reason.ALREADY_PUBLISHING, ""),
+        5: (DestinationFault.ALREADY_PUBLISHING, "it takes no further connection"),
+        10: (DestinationFault.REJECTED, "wrong passphrase"),
+        11: (DestinationFault.REJECTED, "only one side has a passphrase"),
+        17: (DestinationFault.REJECTED, "the two sides encrypt differently"),
+        0: (DestinationFault.TIMEOUT, ""),
+        16: (DestinationFault.TIMEOUT, ""),
+        1401: (DestinationFault.REJECTED, "the stream id was not accepted"),
+        1403: (DestinationFault.REJECTED, "the stream id was not accepted"),
+        1404: (DestinationFault.REJECTED, "the stream id is not known there"),
+        1402: (DestinationFault.REJECTED, "it has too much to do"),
+        1409: (DestinationFault.ALREADY_PUBLISHING, ""),
+        1423: (DestinationFault.ALREADY_PUBLISHING, ""),
     }
-    return NotLive(*known.get(code, (Reason.REJECTED, f"{word} {code}")))
+    return DestinationError(*known.get(code, (DestinationFault.REJECTED, f"{word} {code}")))
 
 
-def _answer(request: Request, url: SrtUrl, report: Tell) -> SrtSocket:
+def _answer(request: StreamRequest, url: SrtUrl, report: SendReport) -> SrtSocket:
     """Return the first admitted caller's connection; later callers are rejected."""
     served: list[SrtSocket] = []
 
@@ -162,7 +165,7 @@ def _answer(request: Request, url: SrtUrl, report: Tell) -> SrtSocket:
     return caller
 
 
-def _listener(request: Request, url: SrtUrl, admits: Admits) -> SrtSocket:
+def _listener(request: StreamRequest, url: SrtUrl, admits: AdmitCaller) -> SrtSocket:
     error = ""
     for host in (url.host,) if url.host else ("::", "0.0.0.0"):  # noqa: S104 - no host means all addresses; no IPv6: IPv4
         found = socket.getaddrinfo(host, url.port, type=socket.SOCK_DGRAM, flags=socket.AI_PASSIVE)
@@ -175,7 +178,7 @@ def _listener(request: Request, url: SrtUrl, admits: Admits) -> SrtSocket:
             error = str(why)
         else:
             return listener
-    raise NotLive(Reason.FAILED, f"waiting for a caller: {error}")
+    raise DestinationError(DestinationFault.FAILED, f"waiting for a caller: {error}")
 
 
 # Over it
@@ -184,13 +187,13 @@ def _listener(request: Request, url: SrtUrl, admits: Admits) -> SrtSocket:
 class _Stream:
     """Muxes the input, and sends it over a connection."""
 
-    def __init__(self, connection: SrtSocket, request: Request, url: SrtUrl, report: Tell) -> None:
+    def __init__(self, connection: SrtSocket, request: StreamRequest, url: SrtUrl, report: SendReport) -> None:
         self._connection = connection
         self._request = request
         self._listens = url.listens
         self._report = report
         self._data = bytearray()
-        self._pace = Pace(url.latency_ms, request.bit_rate)
+        self._pace = SrtRateLimiter(url.latency_ms, request.bit_rate)
         self._allowed = 0.0
         self._held_ms = url.latency_ms + HELD_MS
         self._statistics = connection.statistics()
@@ -205,11 +208,11 @@ class _Stream:
         return len(data)
 
     def copy(self) -> None:
-        """Copy until the input ends and all of it has arrived; raises NotLive."""
+        """Copy until the input ends and all of it has arrived; raises DestinationError."""
         sink = av.open(self, "w", format="mpegts", options=_MUXER)
         add_streams(sink, self._request)
         next_report, dts_s = 0.0, 0.0
-        for packet, dts_s in packets(sink):
+        for packet, dts_s in demuxed_packets(sink):
             before = len(self._data)
             sink.mux(packet)
             self._pace.add_input(len(self._data) - before, dts_s)
@@ -239,11 +242,11 @@ class _Stream:
                 except OSError:
                     raise self._gone() from None
             if time.monotonic() - began > self._request.io_timeout_s:
-                raise NotLive(Reason.STALLED)
+                raise DestinationError(DestinationFault.STALLED)
             time.sleep(wait_s or _LOOK_S)
 
     def _look(self) -> None:
-        """Read the connection's statistics now and then; raises NotLive where it is disconnected."""
+        """Read the connection's statistics now and then; raises DestinationError where it is disconnected."""
         now_s = time.monotonic()
         if now_s - self._looked_s < _LOOK_S:
             return
@@ -255,7 +258,7 @@ class _Stream:
         self._pace.update(found)
         if not 0.95 < self._pace.bps / (self._allowed or 1.0) < 1.05:
             self._allowed = self._pace.bps
-            self._connection.set(Option.MAXBW, round(self._allowed * OVERHEAD / 8))
+            self._connection.set(SrtOption.MAXBW, round(self._allowed * OVERHEAD / 8))
         left = found.pktSentTotal + found.pktSndDropTotal
         # With nothing sent since then, there is nothing to acknowledge.
         if found.heard != self._heard or left == self._left:
@@ -264,17 +267,17 @@ class _Stream:
         elif now_s - self._heard_s > SILENT_S:
             raise self._gone()
 
-    def _gone(self) -> NotLive:
+    def _gone(self) -> DestinationError:
         if time.monotonic() - self._surely_s > SILENT_S:  # on a busy PC libsrt may disconnect first
-            return NotLive(Reason.STALLED, f"nothing was acknowledged for {SILENT_S:.0f} s")
-        return NotLive(Reason.CALLER_LEFT if self._listens else Reason.CLOSED)
+            return DestinationError(DestinationFault.STALLED, f"nothing was acknowledged for {SILENT_S:.0f} s")
+        return DestinationError(DestinationFault.CALLER_LEFT if self._listens else DestinationFault.CLOSED)
 
-    def _sent(self, dts_s: float) -> Sent:
+    def _sent(self, dts_s: float) -> LinkReport:
         """Return a report: media in libsrt's buffer counts as unsent."""
-        found: Statistics = self._statistics
+        found: SrtStatistics = self._statistics
         if self._looked_s - self._heard_s <= QUIET_S:
             self._arrived_s = dts_s - found.msSndBuf / 1000
-        return Sent(self._arrived_s, found.rtt_ms, found.byteSndBuf + len(self._data), self._pace.delivered_bps)
+        return LinkReport(self._arrived_s, found.rtt_ms, found.byteSndBuf + len(self._data), self._pace.delivered_bps)
 
     def _drain(self) -> None:
         """Wait until everything is acknowledged and played: a receiver discards its buffer at the end."""

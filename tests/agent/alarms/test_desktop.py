@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.alarms.desktop import Desktop, NoDesktop
+from agent.alarms.desktop import DesktopChannel, NoDesktop
 from agent.alarms.message import Message
 from tests.support.alarms import AT, alarm, message, notice, over
 from tests.support.buses import Bus
@@ -24,13 +24,13 @@ def bus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bus]:
 
 
 @pytest.fixture
-def desktop() -> Desktop:
-    made = Desktop("Aula", "id")
+def desktop() -> DesktopChannel:
+    made = DesktopChannel("Aula", "id")
     made.deadline_s = 1.0
     return made
 
 
-def test_one_notification_is_replaced_and_goes_with_the_trouble(bus: Bus, desktop: Desktop) -> None:
+def test_one_notification_is_replaced_and_goes_with_the_trouble(bus: Bus, desktop: DesktopChannel) -> None:
     with Notifications(bus.address) as screen:
         desktop.send(message(alarm()))
         ((number, shown),) = screen.shown.items()
@@ -47,7 +47,7 @@ def test_one_notification_is_replaced_and_goes_with_the_trouble(bus: Bus, deskto
 
 
 def test_a_notice_of_the_schedule_has_a_notification_of_its_own_and_leaves_the_trouble(
-    bus: Bus, desktop: Desktop
+    bus: Bus, desktop: DesktopChannel
 ) -> None:
     with Notifications(bus.address) as screen:
         desktop.send(message(alarm()))
@@ -65,14 +65,14 @@ def test_a_notice_of_the_schedule_has_a_notification_of_its_own_and_leaves_the_t
         assert [one.body for one in screen.shown.values()] == ["Rapat: tekan mulai", "Wisuda dimulai 10 min lagi"]
 
 
-def test_letters_that_would_be_markup_are_shown_as_they_are(bus: Bus, desktop: Desktop) -> None:
+def test_letters_that_would_be_markup_are_shown_as_they_are(bus: Bus, desktop: DesktopChannel) -> None:
     with Notifications(bus.address) as screen:
         desktop.send(message(alarm(subject="<b>R&D</b>")))
         (shown,) = screen.shown.values()
     assert "&lt;b&gt;R&amp;D&lt;/b&gt; terlepas" in shown.body
 
 
-def test_what_is_news_to_nobody_is_only_shown_where_something_is(bus: Bus, desktop: Desktop) -> None:
+def test_what_is_news_to_nobody_is_only_shown_where_something_is(bus: Bus, desktop: DesktopChannel) -> None:
     closing = closing_of(message())
     with Notifications(bus.address) as screen:
         desktop.send(closing)
@@ -86,7 +86,7 @@ def closing_of(told: Message) -> Message:
     return Message(at=told.at, began=told.began, present=told.present, closes=True)
 
 
-def test_a_test_is_shown(bus: Bus, desktop: Desktop) -> None:
+def test_a_test_is_shown(bus: Bus, desktop: DesktopChannel) -> None:
     with Notifications(bus.address) as screen:
         desktop.send(Message(at=AT, is_test=True))
         (shown,) = screen.shown.values()
@@ -94,7 +94,7 @@ def test_a_test_is_shown(bus: Bus, desktop: Desktop) -> None:
 
 
 def test_without_a_bus_or_a_desktop_it_is_said(
-    tmp_path: Path, desktop: Desktop, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, desktop: DesktopChannel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("DBUS_SESSION_BUS_ADDRESS", raising=False)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
@@ -109,7 +109,7 @@ def test_without_a_bus_or_a_desktop_it_is_said(
 
 
 def test_a_desktop_or_a_bus_that_hangs_costs_no_more_than_the_deadline(
-    tmp_path: Path, bus: Bus, desktop: Desktop, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, bus: Bus, desktop: DesktopChannel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     began = time.monotonic()
     with Notifications(bus.address, mute=True), pytest.raises(NoDesktop, match="does not answer"):

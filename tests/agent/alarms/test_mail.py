@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from agent.alarms.mail import Mail
+from agent.alarms.mail import MailChannel
 from agent.alarms.message import Message
 from agent.alarms.sender import PartlySent
 from config.errors import LiputError, UsageError
 from config.settings.key_tables import AlarmKeys
-from config.settings.office import live_in
+from config.settings.office import use_time_zone
 from config.settings.secrets import Secret
 from config.settings.serving import AlarmSettings
 from tests.support.alarms import AT, alarm, message, over
@@ -21,7 +21,9 @@ pytestmark = pytest.mark.server
 PASSWORD = "kata-sandi-rahasia"
 
 
-def mail(server: SmtpServer, password: str = PASSWORD, authority: Path | None = None, host: str = "localhost") -> Mail:
+def mail(
+    server: SmtpServer, password: str = PASSWORD, authority: Path | None = None, host: str = "localhost"
+) -> MailChannel:
     settings = AlarmSettings(
         mail_server=f"{'smtps' if server.tls_at_once else 'smtp'}://{host}:{server.port}",
         mail_user="liput" if server.password else "",
@@ -29,7 +31,7 @@ def mail(server: SmtpServer, password: str = PASSWORD, authority: Path | None = 
         mail_to=("humas@kampus.example", "it@kampus.example"),
         ca_file=authority or server.authority,
     )
-    return Mail(settings, AlarmKeys(mail_password=Secret(password)), "Aula", "id")
+    return MailChannel(settings, AlarmKeys(mail_password=Secret(password)), "Aula", "id")
 
 
 @pytest.mark.parametrize("at_once", [False, True])
@@ -59,7 +61,7 @@ def test_a_letter_in_both_languages_arrives_behind_tls(tmp_path: Path, at_once: 
 
 
 def test_times_are_the_offices(tmp_path: Path) -> None:
-    live_in("WIT")
+    use_time_zone("WIT")
     with SmtpServer(tmp_path / "smtp") as server:
         mail(server).send(message())
     assert "18:00:00 Rapat" in server.letters[0].get_content()

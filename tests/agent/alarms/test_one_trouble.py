@@ -4,9 +4,9 @@ from datetime import timedelta
 
 import pytest
 
-from agent.alarms.herald import Herald
-from agent.alarms.listening import SessionAlarmState
-from agent.alarms.message import text
+from agent.alarms.message import message_text
+from agent.alarms.recorder_watcher import SessionAlarmState
+from agent.alarms.throttle import AlarmThrottle
 from config.events import Event
 from devices.host.clock import NANOSECONDS
 from tests.support.simulated import BEGINNING, SimulatedClock
@@ -48,7 +48,7 @@ def read(happened: list[Happened], until_s: float = 60.0, from_s: float = 0.0) -
     The daemon begins at `from_s`: what happened before that it hears then, as a new one does.
     """
     clock = SimulatedClock()
-    state, herald = SessionAlarmState("a1b2c3", "Rapat", clock), Herald(clock, 900.0, 12)
+    state, herald = SessionAlarmState("a1b2c3", "Rapat", clock), AlarmThrottle(clock, 900.0, 12)
     left, told, begin_ns = list(happened), [], clock.now_ns()
     clock.advance_to(begin_ns + round(from_s * NANOSECONDS))
     while (now_s := (clock.now_ns() - begin_ns) / NANOSECONDS) < until_s:
@@ -56,7 +56,7 @@ def read(happened: list[Happened], until_s: float = 60.0, from_s: float = 0.0) -
             at_s, kind, detail = left.pop(0)
             state.take(Event(BEGINNING + timedelta(seconds=at_s), kind, "podium", detail, kind))
         if (message := herald.look(state.begun(), state.present())) and not message.closes:
-            told.append(text(message, "", "en"))
+            told.append(message_text(message, "", "en"))
         clock.advance_to(clock.now_ns() + NANOSECONDS // 10)
     return told
 

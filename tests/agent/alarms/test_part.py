@@ -9,20 +9,20 @@ from pathlib import Path
 
 import pytest
 
-from agent.alarms import listening
+from agent.alarms import recorder_watcher
 from agent.alarms.alarm import Alarm
-from agent.alarms.desktop import Desktop
-from agent.alarms.herald import GATHER_S, Herald
+from agent.alarms.desktop import DesktopChannel
 from agent.alarms.message import Message
-from agent.alarms.part import Alarms, alarms_of
-from agent.alarms.sender import Sender
+from agent.alarms.part import AlarmsPart, alarms_part
+from agent.alarms.sender import ChannelSender
+from agent.alarms.throttle import GATHER_S, AlarmThrottle
 from agent.sessions.receiver import HOST, free_port
 from config.settings.reader import read_settings
 from config.settings.schema import Settings
 from devices.host.clock import NANOSECONDS, SystemClock
 from recorder.model.status import SessionState
 from recorder.running import access
-from recorder.running.protocol import Failure, encode
+from recorder.running.protocol import RecorderFailure, encode
 from tests.support import command
 from tests.support.alarms import alarm, message
 from tests.support.buses import Bus
@@ -58,7 +58,9 @@ class Going:
         self.beats = 0
         clock = SystemClock()
         self.others: tuple[Alarm, ...] = ()
-        self.part = Alarms([self.channel], Herald(clock, 900.0, 12), clock, self.told.append, [lambda: self.others])
+        self.part = AlarmsPart(
+            [self.channel], AlarmThrottle(clock, 900.0, 12), clock, self.told.append, [lambda: self.others]
+        )
         self.stop = threading.Event()
         self._thread = threading.Thread(target=self.part.run, args=(self.stop, self._beat))
         self._thread.start()
@@ -179,7 +181,9 @@ def test_a_session_that_nobody_goes_on_with_has_failed_and_is_not_said_to_be_ove
         recorder.kill()
         going.until("recorder-killed")
         wait_for(lambda: going.channel.sent)
-        recorder.folder.end(encode(Failure(message="its recorder was killed, and no other could go on with it")))
+        recorder.folder.end(
+            encode(RecorderFailure(message="its recorder was killed, and no other could go on with it"))
+        )
         wait_for(lambda: len(going.channel.sent) == 2)
         going.until()
         beats = going.beats
@@ -194,12 +198,12 @@ def test_a_session_that_nobody_goes_on_with_has_failed_and_is_not_said_to_be_ove
 def test_a_recorder_that_hangs_is_an_alarm_and_the_others_are_heard(
     going: Going, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(listening, "SILENT_S", 1.0)
-    monkeypatch.setattr(listening, "STATUS_S", 0.2)
+    monkeypatch.setattr(recorder_watcher, "SILENT_S", 1.0)
+    monkeypatch.setattr(recorder_watcher, "STATUS_S", 0.2)
     with ServedRecorder("Macet") as hung, ServedRecorder() as recorder:
         hung.close()
         hung.folder.control.unlink()
-        with closing(access.listen(hung.folder.control)):
+        with closing(access.listen_at(hung.folder.control)):
             recorder.tell("source-lost")
             going.until("source-lost", "recorder-silent")
             before = going.beats
@@ -213,7 +217,7 @@ def test_whoever_comes_later_hears_it_from_the_beginning_and_goes_when_it_is_tol
         recorder.tell("source-lost")
         going.until("source-lost")
         since = going.part.present()[0].since
-        watcher = listening.RecorderWatcher(clock)
+        watcher = recorder_watcher.RecorderWatcher(clock)
         watcher.look()
         listener = watcher._listeners[recorder.info.id]
         wait_for(lambda: watcher.present())
@@ -296,11 +300,11 @@ def test_a_file_of_keys_that_others_can_read_leaves_the_desktop(tmp_path: Path) 
         tmp_path / "liput.toml",
     )
     told: list[str] = []
-    part = alarms_of(settings, SystemClock(), told.append)
+    part = alarms_part(settings, SystemClock(), told.append)
     assert [channel.name for channel in part.channels] == ["desktop"]
     assert len(told) == 1
     assert "rahasia" not in told[0]
-    assert alarms_of(Settings(), SystemClock(), told.append).herald.most_per_hour == 12
+    assert alarms_part(Settings(), SystemClock(), told.append).herald.most_per_hour == 12
 
 
 # Settings that change while it runs
@@ -328,12 +332,12 @@ def changed(tmp_path: Path, text: str, keys: str = "") -> Settings:
 
 
 @pytest.fixture
-def begin(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Alarms], None]]:
+def begin(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[AlarmsPart], None]]:
     """Provide what runs the part until the test is over, and takes its settings now."""
     monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent")
     stop, threads = threading.Event(), list[threading.Thread]()
 
-    def run(part: Alarms) -> None:
+    def run(part: AlarmsPart) -> None:
         count = len(part.channels)
         threads.append(threading.Thread(target=part.run, args=(stop, lambda: None)))
         threads[-1].start()
@@ -348,12 +352,12 @@ def begin(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Alarms], None]]
 
 @pytest.mark.server
 def test_what_waits_for_a_server_that_was_wrong_goes_to_the_right_one(
-    tmp_path: Path, begin: Callable[[Alarms], None]
+    tmp_path: Path, begin: Callable[[AlarmsPart], None]
 ) -> None:
     wrong = changed(tmp_path, f'webhook = "http://{HOST}:{free_port()}/"\n')
     told: list[str] = []
     with HookServer(tmp_path / "web", tls=False) as web, ServedRecorder() as recorder:
-        part = alarms_of(wrong, SystemClock(), told.append)
+        part = alarms_part(wrong, SystemClock(), told.append)
         begin(part)
         hook = next(sender for sender in part._senders if sender.channel.name == "webhook")
         clock = hook.clock = Held()
@@ -372,10 +376,12 @@ def test_what_waits_for_a_server_that_was_wrong_goes_to_the_right_one(
 
 
 @pytest.mark.server
-def test_a_way_that_is_new_is_used_and_one_that_is_gone_is_not(tmp_path: Path, begin: Callable[[Alarms], None]) -> None:
+def test_a_way_that_is_new_is_used_and_one_that_is_gone_is_not(
+    tmp_path: Path, begin: Callable[[AlarmsPart], None]
+) -> None:
     told: list[str] = []
     with HookServer(tmp_path / "web", tls=False) as web, ServedRecorder() as recorder:
-        part = alarms_of(Settings(), SystemClock(), told.append)
+        part = alarms_part(Settings(), SystemClock(), told.append)
         begin(part)
         (desktop,) = part._senders
         part.take(changed(tmp_path, f'desktop = false\nwebhook = "{web.url}"\n'))
@@ -387,9 +393,9 @@ def test_a_way_that_is_new_is_used_and_one_that_is_gone_is_not(tmp_path: Path, b
     assert told == []
 
 
-def test_keys_that_are_wrong_leave_the_ways_as_they_are(tmp_path: Path, begin: Callable[[Alarms], None]) -> None:
+def test_keys_that_are_wrong_leave_the_ways_as_they_are(tmp_path: Path, begin: Callable[[AlarmsPart], None]) -> None:
     told: list[str] = []
-    part = alarms_of(
+    part = alarms_part(
         changed(tmp_path, f'webhook = "http://{HOST}:{free_port()}/"\n'), SystemClock(), told.append
     )  # fmt: skip
     begin(part)
@@ -404,9 +410,9 @@ def test_keys_that_are_wrong_leave_the_ways_as_they_are(tmp_path: Path, begin: C
 
 
 def test_a_desktop_keeps_what_it_shows_when_the_room_is_called_otherwise() -> None:
-    desktop = Desktop("Aula", "id")
+    desktop = DesktopChannel("Aula", "id")
     desktop._shown = 7
-    sender = Sender(desktop, SystemClock(), lambda _: None)
-    sender.use(Desktop("Aula Lantai 2", "en"))
+    sender = ChannelSender(desktop, SystemClock(), lambda _: None)
+    sender.use(DesktopChannel("Aula Lantai 2", "en"))
     assert sender.channel is desktop
     assert (desktop.room, desktop.language, desktop._shown) == ("Aula Lantai 2", "en", 7)

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from agent.alarms.desktop import NoDesktop
-from agent.alarms.mail import Mail
+from agent.alarms.mail import MailChannel
 from agent.alarms.message import Message
-from agent.alarms.sender import LONGEST_QUEUE, PAUSES_S, Sender
-from agent.alarms.webhook import Webhook
+from agent.alarms.sender import LONGEST_QUEUE, PAUSES_S, ChannelSender
+from agent.alarms.webhook import WebhookChannel
 from config.errors import LiputError
 from config.settings.key_tables import AlarmKeys
 from config.settings.secrets import Secret
@@ -46,7 +46,7 @@ class Scripted:
         self.sent.append(message)
 
 
-type Begin = Callable[[Scripted], Sender]
+type Begin = Callable[[Scripted], ChannelSender]
 
 
 @pytest.fixture
@@ -56,10 +56,10 @@ def told() -> list[str]:
 
 @pytest.fixture
 def begin(told: list[str]) -> Iterator[Begin]:
-    begun: list[Sender] = []
+    begun: list[ChannelSender] = []
 
-    def make(channel: Scripted) -> Sender:
-        sender = Sender(channel, SimulatedClock(), told.append)
+    def make(channel: Scripted) -> ChannelSender:
+        sender = ChannelSender(channel, SimulatedClock(), told.append)
         begun.append(sender)
         sender.start()
         return sender
@@ -111,7 +111,7 @@ def test_one_that_hangs_keeps_nobody_waiting_and_does_not_pile_up(begin: Begin, 
 
 def test_what_waits_for_its_next_attempt_ends_at_once() -> None:
     channel = Scripted([LiputError("away")] * 10)
-    sender = Sender(channel, SystemClock(), lambda _: None)
+    sender = ChannelSender(channel, SystemClock(), lambda _: None)
     sender.start()
     sender.enqueue(message())
     wait_for(lambda: channel.tried)
@@ -122,7 +122,7 @@ def test_what_waits_for_its_next_attempt_ends_at_once() -> None:
 
 def test_what_waits_for_its_next_attempt_goes_another_such_way_at_once() -> None:
     wrong, right = Scripted([LiputError("away")] * 10), Scripted()
-    sender = Sender(wrong, SystemClock(), lambda _: None)
+    sender = ChannelSender(wrong, SystemClock(), lambda _: None)
     sender.start()
     began_s = time.monotonic()
     sender.enqueue(message())
@@ -141,7 +141,7 @@ def test_of_two_of_whom_one_is_refused_the_other_gets_each_letter_once_and_at_on
             mail_server=f"smtp://localhost:{post.port}", mail_from="liput@kampus.example",
             mail_to=("gone@kampus.example", "humas@kampus.example"), ca_file=post.authority,
         )  # fmt: skip
-        sender = Sender(Mail(settings, AlarmKeys(), "Aula", "id"), SimulatedClock(), told.append)
+        sender = ChannelSender(MailChannel(settings, AlarmKeys(), "Aula", "id"), SimulatedClock(), told.append)
         sender.start()
         for kind in ("source-lost", "storage-full", "source-black"):
             sender.enqueue(message(alarm(kind)))
@@ -160,7 +160,7 @@ def test_who_is_refused_for_now_keeps_nobody_waiting_for_the_next(tmp_path: Path
             mail_server=f"smtp://localhost:{post.port}", mail_from="liput@kampus.example",
             mail_to=("full@kampus.example", "humas@kampus.example"), ca_file=post.authority,
         )  # fmt: skip
-        sender = Sender(Mail(settings, AlarmKeys(), "Aula", "id"), SystemClock(), told.append)
+        sender = ChannelSender(MailChannel(settings, AlarmKeys(), "Aula", "id"), SystemClock(), told.append)
         sender.start()
         sender.enqueue(message())
         wait_for(lambda: post.commands.count("QUIT") == 1)
@@ -176,13 +176,13 @@ def test_who_is_refused_for_now_keeps_nobody_waiting_for_the_next(tmp_path: Path
 def test_a_mail_server_that_hangs_delays_no_webhook_and_says_no_secret_at_last(tmp_path: Path) -> None:
     told: list[str] = []
     with SmtpServer(tmp_path / "smtp", hangs_at="EHLO") as post, HookServer(tmp_path / "web") as web:
-        mail = Mail(
+        mail = MailChannel(
             AlarmSettings(mail_server=f"smtp://localhost:{post.port}", mail_from="a@b", mail_to=("c@d",)),
             AlarmKeys(mail_password=Secret("rahasia-sekali")), "Aula", "id",
         )  # fmt: skip
         mail.deadline_s = 0.5
-        hook = Webhook(AlarmSettings(webhook=web.url, ca_file=web.authority), AlarmKeys(), "Aula", "id")
-        senders = [Sender(channel, SimulatedClock(), told.append) for channel in (mail, hook)]
+        hook = WebhookChannel(AlarmSettings(webhook=web.url, ca_file=web.authority), AlarmKeys(), "Aula", "id")
+        senders = [ChannelSender(channel, SimulatedClock(), told.append) for channel in (mail, hook)]
         for sender in senders:
             sender.start()
             sender.enqueue(message())

@@ -5,11 +5,11 @@ from datetime import timedelta
 import msgspec
 import pytest
 
-from agent.alarms.listening import SessionAlarmState
+from agent.alarms.recorder_watcher import SessionAlarmState
 from config.events import Event
 from devices.host.clock import NANOSECONDS
+from recorder.model.session_faults import HOLD_S
 from recorder.model.status import SessionState
-from recorder.model.troubles import HOLD_S
 from tests.support.scripted_session import RESULT, ScriptedSession
 from tests.support.simulated import SimulatedClock
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from agent.alarms.message import Message
-from agent.alarms.webhook import Webhook
+from agent.alarms.webhook import WebhookChannel
 from config.errors import LiputError
 from config.settings.key_tables import AlarmKeys
 from config.settings.secrets import Secret
@@ -20,9 +20,11 @@ pytestmark = pytest.mark.server
 SECRET = "rahasia-0123456789"
 
 
-def hook(server: HookServer, keys: AlarmKeys | None = None, url: str = "", authority: Path | None = None) -> Webhook:
+def hook(
+    server: HookServer, keys: AlarmKeys | None = None, url: str = "", authority: Path | None = None
+) -> WebhookChannel:
     settings = AlarmSettings(webhook=url or server.url, ca_file=authority or server.authority)
-    return Webhook(settings, keys or AlarmKeys(), "Aula", "id")
+    return WebhookChannel(settings, keys or AlarmKeys(), "Aula", "id")
 
 
 @pytest.mark.parametrize("tls", [True, False])

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from agent.checks.check import side_by_side
+from agent.checks.check import run_parallel
 
 
 def test_answers_come_in_the_order_of_the_questions() -> None:
@@ -19,7 +19,7 @@ def test_answers_come_in_the_order_of_the_questions() -> None:
         return "second"
 
     counts: list[int] = []
-    assert list(side_by_side({1: first, 2: second}, threading.Event(), counts.append).items()) == [
+    assert list(run_parallel({1: first, 2: second}, threading.Event(), counts.append).items()) == [
         (1, "first"),
         (2, "second"),
     ]
@@ -28,7 +28,7 @@ def test_answers_come_in_the_order_of_the_questions() -> None:
 
 def test_one_that_hangs_is_left_to_itself() -> None:
     over = threading.Event()
-    assert side_by_side({1: lambda: over.wait(60), 2: lambda: True}, threading.Event(), longest_s=0.2) == {2: True}
+    assert run_parallel({1: lambda: over.wait(60), 2: lambda: True}, threading.Event(), longest_s=0.2) == {2: True}
     over.set()
 
 
@@ -39,16 +39,16 @@ def test_nothing_is_waited_for_once_it_is_stopped() -> None:
         stop.set()
         return over.wait(60)
 
-    assert side_by_side({1: stops}, stop) == {}
+    assert run_parallel({1: stops}, stop) == {}
     over.set()
 
 
 def test_what_ends_because_it_is_stopped_has_found_nothing_out() -> None:
     stop = threading.Event()
     threading.Timer(0.25, stop.set).start()
-    assert side_by_side({1: stop.wait}, stop) == {}
+    assert run_parallel({1: stop.wait}, stop) == {}
 
 
 def test_what_is_raised_is_raised() -> None:
     with pytest.raises(ZeroDivisionError):
-        side_by_side({1: lambda: 1 // 0}, threading.Event())
+        run_parallel({1: lambda: 1 // 0}, threading.Event())

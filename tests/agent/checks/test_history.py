@@ -6,12 +6,16 @@ from pathlib import Path
 import pytest
 
 from agent.checks import history
-from agent.checks.history import Checked, keep, kept, newest
-from agent.checks.result import Code, Verdict, found
+from agent.checks.history import CheckRun, keep_run, kept_runs, newest_run
+from agent.checks.result import CheckFinding, CheckVerdict, make_result
 from config.errors import StateError
-from config.locale.lookup import Words
+from config.locale.lookup import LocalizedText
 
-CODES = {"slow": Code(Verdict.WARNING, Words("Lambat", "Slow"), Words("Ganti kabel", "Change the cable"))}
+CODES = {
+    "slow": CheckFinding(
+        CheckVerdict.WARNING, LocalizedText("Lambat", "Slow"), LocalizedText("Ganti kabel", "Change the cable")
+    )
+}
 
 
 @pytest.fixture(autouse=True)
@@ -21,30 +25,30 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "state" / "checks.json"
 
 
-def checked(title: str) -> Checked:
-    result = found(CODES, "slow", "uplink", {"rate_bps": 2.5e6, "lossy": False, "server": None})
-    return Checked(at=datetime(2026, 11, 26, 8, 0, tzinfo=UTC), title=title, results=[result])
+def checked(title: str) -> CheckRun:
+    result = make_result(CODES, "slow", "uplink", {"rate_bps": 2.5e6, "lossy": False, "server": None})
+    return CheckRun(at=datetime(2026, 11, 26, 8, 0, tzinfo=UTC), title=title, results=[result])
 
 
 def test_what_was_found_is_read_again_as_it_was(file: Path) -> None:
-    keep(checked("Rapat"))
-    keep(checked("Wisuda"))
-    assert kept() == [checked("Rapat"), checked("Wisuda")]
+    keep_run(checked("Rapat"))
+    keep_run(checked("Wisuda"))
+    assert kept_runs() == [checked("Rapat"), checked("Wisuda")]
     assert file.parent.stat().st_mode & 0o077 == 0
 
 
 def test_the_oldest_go(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(history, "KEPT", 2)
+    monkeypatch.setattr(history, "MOST_RUNS", 2)
     for title in ("Satu", "Dua", "Tiga"):
-        keep(checked(title))
-    assert [each.title for each in kept()] == ["Dua", "Tiga"]
+        keep_run(checked(title))
+    assert [each.title for each in kept_runs()] == ["Dua", "Tiga"]
 
 
 def test_a_file_that_is_none_of_ours_is_left_as_it_is(file: Path) -> None:
     file.parent.mkdir()
     file.write_text("not ours")
     with pytest.raises(StateError, match="is not what Liput has written"):
-        keep(checked("Rapat"))
+        keep_run(checked("Rapat"))
     assert file.read_text() == "not ours"
 
 
@@ -55,18 +59,18 @@ NOW = datetime(2026, 11, 26, 8, 0, tzinfo=UTC)
     ("later", "is_it"), [(timedelta(0), True), (timedelta(hours=6), True), (timedelta(hours=6, seconds=1), False)]
 )
 def test_a_session_goes_by_the_newest_that_is_not_of_another_day(later: timedelta, *, is_it: bool) -> None:
-    keep(checked("Rapat"))
-    keep(checked("Wisuda"))
-    assert newest(NOW + later) == (checked("Wisuda") if is_it else None)
+    keep_run(checked("Rapat"))
+    keep_run(checked("Wisuda"))
+    assert newest_run(NOW + later) == (checked("Wisuda") if is_it else None)
 
 
 def test_where_none_is_kept_a_session_goes_without(file: Path) -> None:
-    assert newest(NOW) is None
+    assert newest_run(NOW) is None
     file.parent.mkdir(exist_ok=True)
     file.write_text("not ours")
-    assert newest(NOW) is None
+    assert newest_run(NOW) is None
 
 
 def test_a_clock_that_was_set_back_makes_none_of_the_future_count() -> None:
-    keep(checked("Rapat"))
-    assert newest(NOW - timedelta(minutes=1)) is None
+    keep_run(checked("Rapat"))
+    assert newest_run(NOW - timedelta(minutes=1)) is None

@@ -2,10 +2,10 @@
 
 import pytest
 
-from agent.checks.result import Result
+from agent.checks.result import CheckResult
 from agent.checks.uplink_verdict import DOWN, LATENCY, NAME, fitting, judge, need_of
-from config.settings.schema import CheckSettings, Settings, Video
-from devices.uplink.model import Latency, Rate, Uplink
+from config.settings.schema import CheckSettings, Settings, VideoDefaults
+from devices.uplink.model import LinkLatency, LinkRate, UplinkResult
 
 SETTINGS = Settings()
 UP_BPS = 10e6
@@ -18,12 +18,12 @@ def uplink(
     idle: float | None = 0.02,
     loaded: float = 0.03,
     is_capped: bool = False,
-) -> Uplink:
-    return Uplink(
-        up=Rate(UP_BPS, p10, UP_BPS),
-        down=None if down is None else Rate(down, down, down),
-        idle=None if idle is None else Latency(idle, 0.001),
-        loaded=None if idle is None else Latency(loaded, 0.01),
+) -> UplinkResult:
+    return UplinkResult(
+        up=LinkRate(UP_BPS, p10, UP_BPS),
+        down=None if down is None else LinkRate(down, down, down),
+        idle=None if idle is None else LinkLatency(idle, 0.001),
+        loaded=None if idle is None else LinkLatency(loaded, 0.01),
         moved_bytes=12_000_000,
         streams=3,
         again_share=0.0123,
@@ -31,7 +31,7 @@ def uplink(
     )
 
 
-def judged(one: Uplink, up: float, down: float = 0.0, fits: str | None = "720p30") -> dict[str, Result]:
+def judged(one: UplinkResult, up: float, down: float = 0.0, fits: str | None = "720p30") -> dict[str, CheckResult]:
     return {result.name: result for result in judge(one, (up, down), fits, "speed.test")}
 
 
@@ -113,7 +113,7 @@ def test_a_session_needs_a_tenth_more_than_its_streams_and_the_conference() -> N
 
 
 def test_a_live_side_with_a_rate_of_its_own_needs_that() -> None:
-    settings = Settings(video=Video(stream_bitrate=2_000_000), check=CheckSettings(conference_up=1_000_000))
+    settings = Settings(video=VideoDefaults(stream_bitrate=2_000_000), check=CheckSettings(conference_up=1_000_000))
     need = need_of(settings, settings.profiles["1080p30"], 1, conference=True)
     assert need[0] == pytest.approx(2_128_000 * 1.1 + 1_000_000)
 

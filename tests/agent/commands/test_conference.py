@@ -12,10 +12,10 @@ import click
 import pytest
 
 from agent.commands import conference
-from agent.sessions.conference import CameraPart, Places
+from agent.sessions.conference import CameraSetup, ConferencePaths
 from config.errors import DeviceNotFound
-from config.settings.schema import Conference
-from devices.outputs import OutputInfo
+from config.settings.schema import ConferenceSettings
+from devices.video_outputs import VideoOutput
 from tests.support.command import liput
 from tests.support.pipewire import PipeWireMicrophone
 from tests.support.pulse import PulseMicrophone
@@ -106,29 +106,29 @@ def test_without_a_sound_server_it_is_said_and_nothing_hangs(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("path", ["", "/no-such-folder"])
-def test_modinfo_is_not_on_everybodys_path(path: str, places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_modinfo_is_not_on_everybodys_path(path: str, places: ConferencePaths, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", path)
-    camera = CameraPart(Conference(camera="No such camera"), places)
+    camera = CameraSetup(ConferenceSettings(camera="No such camera"), places)
     assert next(check.name for check in camera.checks()) == "module"
     loaded(places, "Y")
     assert camera.is_installed
 
 
 @pytest.fixture
-def places(tmp_path: Path) -> Places:
+def places(tmp_path: Path) -> ConferencePaths:
     for folder in ("etc/modules-load.d", "etc/modprobe.d", "sys/module"):
         (tmp_path / folder).mkdir(parents=True)
-    return Places(tmp_path / "etc", tmp_path / "sys", tmp_path / "config")
+    return ConferencePaths(tmp_path / "etc", tmp_path / "sys", tmp_path / "config")
 
 
-def loaded(places: Places, caps: str) -> None:
+def loaded(places: ConferencePaths, caps: str) -> None:
     folder = places.sys / "module/v4l2loopback/parameters"
     folder.mkdir(parents=True)
     (folder / "exclusive_caps").write_text(caps)
 
 
-def test_what_needs_root_is_only_what_is_missing(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
-    camera = CameraPart(Conference(), places)
+def test_what_needs_root_is_only_what_is_missing(places: ConferencePaths, monkeypatch: pytest.MonkeyPatch) -> None:
+    camera = CameraSetup(ConferenceSettings(), places)
     first = list(camera.commands())
     assert first[0].startswith("apt-get install -y linux-headers-")
     for command in first[1:-1]:  # writing the files, into folders of the test
@@ -139,21 +139,23 @@ def test_what_needs_root_is_only_what_is_missing(places: Places, monkeypatch: py
     )
     assert places.load.read_text() == "v4l2loopback\n"
     loaded(places, "Y,N,N")
-    monkeypatch.setattr("agent.sessions.conference.find_output", lambda _: OutputInfo("/dev/video10", "Liput", "x"))
+    monkeypatch.setattr("agent.sessions.conference.find_output", lambda _: VideoOutput("/dev/video10", "Liput", "x"))
     assert list(camera.commands()) == []
     assert all(check.ok for check in camera.checks())
     assert list(camera.undo_commands()) == [f"rm -f {places.load} {places.options}", "modprobe -r v4l2loopback"]
 
 
-def test_options_of_somebody_else_are_left_alone_and_told(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_options_of_somebody_else_are_left_alone_and_told(
+    places: ConferencePaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (places.etc / "modprobe.d/obs.conf").write_text('options v4l2loopback card_label="OBS"\n')
     loaded(places, "N")
 
-    def missing(word: str) -> OutputInfo:
+    def missing(word: str) -> VideoOutput:
         raise DeviceNotFound(f"no {word}")
 
     monkeypatch.setattr("agent.sessions.conference.find_output", missing)
-    camera = CameraPart(Conference(), places)
+    camera = CameraSetup(ConferenceSettings(), places)
     assert not any("modprobe.d" in command for command in camera.commands())
     hints = {check.name: check for check in camera.checks()}
     assert not hints["exclusive"].ok

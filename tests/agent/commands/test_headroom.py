@@ -11,9 +11,9 @@ from config.errors import LiputError, UsageError
 from config.settings import loading as settings_module
 from config.settings.schema import BUILT_IN_PROFILES
 from recorder.live_encode import headroom
-from recorder.live_encode.headroom import Headroom, Question
+from recorder.live_encode.headroom import Headroom, HeadroomQuery
 
-ASKED = Question(BUILT_IN_PROFILES["240p15"], 300_000)
+ASKED = HeadroomQuery(BUILT_IN_PROFILES["240p15"], 300_000)
 
 
 @pytest.fixture(autouse=True)
@@ -66,7 +66,7 @@ def test_an_unknown_profile_is_refused() -> None:
 
 
 def test_what_cannot_be_measured_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(headroom.Measurement, "run", lambda *_: (_ for _ in ()).throw(LiputError("no memory")))
+    monkeypatch.setattr(headroom.HeadroomMeasurement, "run", lambda *_: (_ for _ in ()).throw(LiputError("no memory")))
     result = CliRunner().invoke(headroom_command, ["--profile", "240p15"])
 
     assert isinstance(result.exception, LiputError)

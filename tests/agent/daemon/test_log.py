@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.daemon.log import AT_ONCE, OFTEN, PER_S, Log, _Handler, form_of, is_journal
+from agent.daemon.log import AT_ONCE, PER_S, SUPPRESSED, DaemonLog, _Handler, is_journal, log_form
 from agent.terminal.redact import redactor
 from config.settings.secrets import Secret
 from devices.host.clock import NANOSECONDS
@@ -43,10 +43,10 @@ def written(capsys: pytest.CaptureFixture[str]) -> Written:
 
 
 @pytest.fixture
-def log(written: Written) -> Iterator[Log]:
+def log(written: Written) -> Iterator[DaemonLog]:
     root = logging.getLogger()
     handlers, level, hook = root.handlers[:], root.level, threading.excepthook
-    yield Log("journal", SimulatedClock(), redactor([Secret(KEY)]))
+    yield DaemonLog("journal", SimulatedClock(), redactor([Secret(KEY)]))
     logging.captureWarnings(capture=False)
     for handler in root.handlers[:]:
         root.removeHandler(handler)
@@ -60,7 +60,7 @@ def lines(written: Written) -> list[dict[str, str]]:
     return [json.loads(line) for line in written.getvalue().splitlines()]
 
 
-def test_a_line_says_who_says_it_and_how_serious_it_is(log: Log, written: Written) -> None:
+def test_a_line_says_who_says_it_and_how_serious_it_is(log: DaemonLog, written: Written) -> None:
     log("ready")
     log.of("sessions")('the recorder of "Rapat" was killed')
     log.of("alarms", "warning")("two\nlines \udc80")
@@ -75,14 +75,14 @@ def test_a_line_says_who_says_it_and_how_serious_it_is(log: Log, written: Writte
     ("thread", "part"),
     [("part-web", "web"), ("alarms-mail", "alarms"), ("resume", "sessions"), ("MainThread", "daemon")],
 )
-def test_who_says_it_is_known_by_the_thread(log: Log, written: Written, thread: str, part: str) -> None:
+def test_who_says_it_is_known_by_the_thread(log: DaemonLog, written: Written, thread: str, part: str) -> None:
     speaking = threading.Thread(target=log.of(level="error"), args=("it has broken",), name=thread)
     speaking.start()
     speaking.join()
     assert lines(written) == [{"level": "error", "part": part, "message": "it has broken"}]
 
 
-def test_what_libraries_say_goes_the_same_way(log: Log, written: Written) -> None:
+def test_what_libraries_say_goes_the_same_way(log: DaemonLog, written: Written) -> None:
     log.take_over()
     library = logging.getLogger("a.library")
     library.debug("nothing")
@@ -107,7 +107,7 @@ def test_what_libraries_say_goes_the_same_way(log: Log, written: Written) -> Non
 def test_what_comes_again_and_again_is_left_out_and_hides_nothing_else(written: Written) -> None:
     clock = SimulatedClock()
     log, library = (
-        Log("journal", clock),
+        DaemonLog("journal", clock),
         logging.LogRecord("asyncio", logging.ERROR, "base_events.py", 1, "", (), None),
     )
     for number in range(1000):
@@ -117,15 +117,15 @@ def test_what_comes_again_and_again_is_left_out_and_hides_nothing_else(written: 
     log("something else")
     said = lines(written)
     assert len(said) == 2 * AT_ONCE + 1
-    assert [line["message"].endswith(OFTEN) for line in said] == [False] * 38 + [True, True, False]
+    assert [line["message"].endswith(SUPPRESSED) for line in said] == [False] * 38 + [True, True, False]
     clock.advance_to(clock.now_ns() + int(NANOSECONDS / PER_S))
     log("the disk is away")
     log("the disk is away")
     (again,) = lines(written)[len(said) :]
-    assert again["message"] == f"the disk is away {OFTEN}"
+    assert again["message"] == f"the disk is away {SUPPRESSED}"
 
 
-def test_what_breaks_a_thread_is_a_line(log: Log, written: Written) -> None:
+def test_what_breaks_a_thread_is_a_line(log: DaemonLog, written: Written) -> None:
     log.take_over()
 
     def breaks() -> None:
@@ -142,9 +142,9 @@ def test_what_breaks_a_thread_is_a_line(log: Log, written: Written) -> None:
 
 
 def test_people_and_programs_get_their_own_forms(capsys: pytest.CaptureFixture[str]) -> None:
-    Log("people", SimulatedClock()).of("web")("password=rahasia123 is wrong")
+    DaemonLog("people", SimulatedClock()).of("web")("password=rahasia123 is wrong")
     assert capsys.readouterr().err == "password=(hidden) is wrong\n"
-    Log("programs", SimulatedClock()).of("web")("ready")
+    DaemonLog("programs", SimulatedClock()).of("web")("ready")
     assert json.loads(capsys.readouterr().out) == {"type": "note", "at": "2026-11-24T09:00:00Z", "text": "ready"}
 
 
@@ -153,7 +153,7 @@ def test_what_cannot_be_written_breaks_nobody(monkeypatch: pytest.MonkeyPatch) -
     os.close(reading)
     with os.fdopen(writing, "w") as gone:
         monkeypatch.setattr(sys, "stderr", gone)
-        Log("journal", SimulatedClock())("nobody hears this")
+        DaemonLog("journal", SimulatedClock())("nobody hears this")
         monkeypatch.undo()
         os.dup2(os.open(os.devnull, os.O_WRONLY), gone.fileno())
 
@@ -163,9 +163,9 @@ def test_the_journal_is_known_by_what_systemd_says(tmp_path: Path, monkeypatch: 
         found = os.fstat(journal.fileno())
         monkeypatch.setenv("JOURNAL_STREAM", f"{found.st_dev}:{found.st_ino}")
         assert is_journal(journal)
-        assert form_of(as_json=False, stream=journal) == "journal"
-        assert form_of(as_json=True, stream=journal) == "programs"
-        assert form_of(as_json=False, stream=other) == "people"
+        assert log_form(as_json=False, stream=journal) == "journal"
+        assert log_form(as_json=True, stream=journal) == "programs"
+        assert log_form(as_json=False, stream=other) == "people"
         monkeypatch.setenv("JOURNAL_STREAM", "nonsense")
         assert not is_journal(journal)
     assert not is_journal(io.StringIO())

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from agent.daemon.parts import MOVES_S, Beat, Part, Parts
+from agent.daemon.parts import HANGS_AFTER_S, Beat, Part, Parts
 from devices.host.clock import NANOSECONDS
 from tests.support.simulated import SimulatedClock
 from tests.support.waiting import wait_for
@@ -81,7 +81,7 @@ def test_one_that_hangs_is_seen_and_only_that(run: Run, clock: SimulatedClock) -
     parts = run(hung, whole)
     wait_for(lambda: hung.begun and whole.beats)
     assert parts.standing() == []
-    clock.advance_to(clock.now_ns() + int((MOVES_S + 1) * NANOSECONDS))
+    clock.advance_to(clock.now_ns() + int((HANGS_AFTER_S + 1) * NANOSECONDS))
     wait_for(lambda: parts.standing() == ["hung"])
 
 
@@ -89,7 +89,7 @@ def test_one_that_has_ended_does_not_count_as_hung(run: Run, clock: SimulatedClo
     short = Scripted(hangs=True)
     parts = run(short)
     wait_for(lambda: short.begun)
-    clock.advance_to(clock.now_ns() + int(10 * MOVES_S * NANOSECONDS))
+    clock.advance_to(clock.now_ns() + int(10 * HANGS_AFTER_S * NANOSECONDS))
     assert parts.standing() == ["scripted"]
     short.let_go.set()
     wait_for(lambda: parts.standing() == [])

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from agent.daemon import parts
-from agent.daemon.parts import Pulse
+from agent.daemon.parts import ServiceNotifier
 from devices.host.clock import NANOSECONDS, Clock
 from devices.host.throttle import Tell
 from tests.support import command
@@ -57,8 +57,10 @@ def manager(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Manager]
     manager.close()
 
 
-def pulse_of(environment: dict[str, str], clock: Clock | None = None, tell: Tell = lambda _text: None) -> Pulse:
-    return Pulse(clock or SimulatedClock(), tell, environment)
+def pulse_of(
+    environment: dict[str, str], clock: Clock | None = None, tell: Tell = lambda _text: None
+) -> ServiceNotifier:
+    return ServiceNotifier(clock or SimulatedClock(), tell, environment)
 
 
 def test_each_word_is_one_datagram_and_children_cannot_speak(manager: Manager) -> None:
@@ -130,10 +132,10 @@ def test_without_a_watchdog_it_is_told_all_the_same(manager: Manager) -> None:
 SERVE = """
 import sys
 from pathlib import Path
-import agent.daemon.parts, agent.daemon.serve
+import agent.daemon.parts, agent.daemon.supervisor
 from agent.cli.main import main
 
-agent.daemon.parts.MOVES_S = 2.0
+agent.daemon.parts.HANGS_AFTER_S = 2.0
 sign = Path(sys.argv[1])
 
 def run(self, stop, beat=lambda: None):
@@ -141,7 +143,7 @@ def run(self, stop, beat=lambda: None):
         if not sign.exists():
             beat()
 
-agent.daemon.serve.Daemon.run = run
+agent.daemon.supervisor.RecorderSupervisor.run = run
 sys.argv[1:] = ["serve", "--archive", str(sign.parent), "--json"]
 main()
 """

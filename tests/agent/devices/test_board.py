@@ -8,8 +8,8 @@ import pytest
 
 from agent.devices.board import DeviceBoard
 from devices.model.device import Device, DeviceKind, Health, HealthState
-from devices.monitor.changes import ChangeKind, DeviceChange
-from devices.roles.matching import Binding, binding_of
+from devices.monitor.device_changes import ChangeKind, DeviceChange
+from devices.roles.matching import RoleBinding, binding_of
 
 CAMERA = Device(id="046d:0825:A1", kind=DeviceKind.CAMERA, name="Webcam", port="1-2", node="/dev/video0")
 STICK = Device(
@@ -82,7 +82,7 @@ def test_a_device_that_somebody_takes_or_renames_is_told_by_what_differs() -> No
 
 
 def test_a_role_that_is_given_is_a_change_and_one_whose_device_has_gone_is_missing() -> None:
-    roles: dict[str, Binding] = {}
+    roles: dict[str, RoleBinding] = {}
     shown = DeviceBoard(lambda: roles)
     shown.begin([CAMERA, STICK])
     roles["slides"] = binding_of(STICK, datetime(2026, 11, 25, tzinfo=UTC))

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from agent.commands.devices import watch as device_news
-from agent.commands.devices.watch import Inbox, InputWatch, LogWatch, Message
-from capture.sound.process import Listing, ServerSource
+from agent.commands.devices.watch import HealthLogFollower, SoundInputWatcher, WatchInbox, WatchMessage
+from capture.sound.child_process import ServerSource, SoundInputs
 from config.errors import DeviceError
-from devices.health.line import HealthLine, Kind, Level
-from devices.health.log import HealthLog
+from devices.health.log_line import HealthLine, LogKind, LogLevel
+from devices.health.log_writer import HealthLog
 from devices.host.clock import SystemClock
 from devices.model.device import Device, DeviceKind, HealthState
 from tests.support.command import ROOT
@@ -27,10 +27,10 @@ RECORDER = """
 import sys, time
 from pathlib import Path
 from devices.host.clock import SystemClock
-from devices.health.line import Kind, Level
-from devices.health.log import HealthLog
+from devices.health.log_line import LogKind, LogLevel
+from devices.health.log_writer import HealthLog
 log = HealthLog(Path(sys.argv[1]), clock=SystemClock(), journal=None)
-log("cam", Kind.DEGRADED, "it gives nothing", level=Level.ERROR, fault="no-data")
+log("cam", LogKind.DEGRADED, "it gives nothing", level=LogLevel.ERROR, fault="no-data")
 log.flush()
 print("found", flush=True)
 time.sleep(60)
@@ -38,8 +38,8 @@ time.sleep(60)
 
 
 @pytest.fixture
-def inbox() -> Inbox:
-    return queue.SimpleQueue[Message]()
+def inbox() -> WatchInbox:
+    return queue.SimpleQueue[WatchMessage]()
 
 
 @pytest.fixture
@@ -52,12 +52,12 @@ class Servers:
     """What the sound servers have, and whoever wants to hear when that is something else."""
 
     def __init__(self) -> None:
-        self.answers: list[Listing | DeviceError] = []
+        self.answers: list[SoundInputs | DeviceError] = []
         self.asked = threading.Semaphore(0)
         self.may_answer = threading.Semaphore(0)
         self.tell: Callable[[Sequence[ServerSource]], None] = lambda sources: None
 
-    def listing(self) -> Listing:
+    def listing(self) -> SoundInputs:
         self.asked.release()
         assert self.may_answer.acquire(timeout=60)
         answer = self.answers.pop(0)
@@ -74,7 +74,7 @@ class Servers:
 def servers(monkeypatch: pytest.MonkeyPatch) -> Servers:
     servers = Servers()
     monkeypatch.setattr(device_news, "list_sound_inputs", servers.listing)
-    monkeypatch.setattr(device_news, "SourceWatch", servers.watch)
+    monkeypatch.setattr(device_news, "ServerSourceWatcher", servers.watch)
     return servers
 
 
@@ -82,10 +82,10 @@ HALL = ServerSource("hall", "Hall", 2)
 IN_HALL = Device(id="pulse:hall", kind=DeviceKind.MICROPHONE, name="Hall")
 
 
-def test_the_sound_servers_are_asked_at_first_and_when_something_changed(inbox: Inbox, servers: Servers) -> None:
-    servers.answers = [Listing(["room"]), DeviceError("none"), Listing()]
+def test_the_sound_servers_are_asked_at_first_and_when_something_changed(inbox: WatchInbox, servers: Servers) -> None:
+    servers.answers = [SoundInputs(["room"]), DeviceError("none"), SoundInputs()]
     servers.may_answer.release(3)
-    with InputWatch(inbox) as watch:
+    with SoundInputWatcher(inbox) as watch:
         assert inbox.get(timeout=60) == [ROOM]
         assert inbox.empty()
         watch.look()
@@ -95,10 +95,12 @@ def test_the_sound_servers_are_asked_at_first_and_when_something_changed(inbox: 
     wait_for(lambda: not runs("sound-servers"))
 
 
-def test_they_are_asked_when_a_server_tells_other_sources_than_it_was_asked_for(inbox: Inbox, servers: Servers) -> None:
-    servers.answers = [Listing(), Listing([], [HALL]), Listing()]
+def test_they_are_asked_when_a_server_tells_other_sources_than_it_was_asked_for(
+    inbox: WatchInbox, servers: Servers
+) -> None:
+    servers.answers = [SoundInputs(), SoundInputs([], [HALL]), SoundInputs()]
     servers.may_answer.release(3)
-    with InputWatch(inbox):
+    with SoundInputWatcher(inbox):
         assert inbox.get(timeout=60) == []
         servers.tell([])  # as it was asked
         servers.tell([HALL])
@@ -109,9 +111,9 @@ def test_they_are_asked_when_a_server_tells_other_sources_than_it_was_asked_for(
     assert servers.answers == []
 
 
-def test_what_is_told_while_they_are_asked_for_the_first_time_is_not_lost(inbox: Inbox, servers: Servers) -> None:
-    servers.answers = [Listing(), Listing([], [HALL])]
-    with InputWatch(inbox):
+def test_what_is_told_while_they_are_asked_for_the_first_time_is_not_lost(inbox: WatchInbox, servers: Servers) -> None:
+    servers.answers = [SoundInputs(), SoundInputs([], [HALL])]
+    with SoundInputWatcher(inbox):
         assert servers.asked.acquire(timeout=60)
         servers.tell([HALL])
         servers.may_answer.release(2)
@@ -119,23 +121,25 @@ def test_what_is_told_while_they_are_asked_for_the_first_time_is_not_lost(inbox:
         assert inbox.get(timeout=60) == [IN_HALL]
 
 
-def test_lines_come_as_they_are_written_but_for_those_that_are_shown_otherwise(inbox: Inbox, log: HealthLog) -> None:
-    with LogWatch(log.folder, SystemClock(), inbox):
-        log("046d:0825:A", Kind.PLUGGED)
-        log("046d:0825:A", Kind.SAMPLE, level=Level.DEBUG)
-        log("046d:0825:A", Kind.KERNEL, "usb 1-1: words", level=Level.WARN)
+def test_lines_come_as_they_are_written_but_for_those_that_are_shown_otherwise(
+    inbox: WatchInbox, log: HealthLog
+) -> None:
+    with HealthLogFollower(log.folder, SystemClock(), inbox):
+        log("046d:0825:A", LogKind.PLUGGED)
+        log("046d:0825:A", LogKind.SAMPLE, level=LogLevel.DEBUG)
+        log("046d:0825:A", LogKind.KERNEL, "usb 1-1: words", level=LogLevel.WARN)
         line = inbox.get(timeout=60)
     assert isinstance(line, HealthLine)
-    assert (line.kind, line.reason) == (Kind.KERNEL, "usb 1-1: words")
+    assert (line.kind, line.reason) == (LogKind.KERNEL, "usb 1-1: words")
 
 
-def test_a_fault_is_told_when_it_begins_ends_and_when_whoever_found_it_dies(inbox: Inbox, log: HealthLog) -> None:
-    with LogWatch(log.folder, SystemClock(), inbox):
-        log("cam", Kind.DEGRADED, "the same picture", level=Level.ERROR, fault="frozen")
+def test_a_fault_is_told_when_it_begins_ends_and_when_whoever_found_it_dies(inbox: WatchInbox, log: HealthLog) -> None:
+    with HealthLogFollower(log.folder, SystemClock(), inbox):
+        log("cam", LogKind.DEGRADED, "the same picture", level=LogLevel.ERROR, fault="frozen")
         found = inbox.get(timeout=60)
         assert isinstance(found, dict)
         assert (found["cam"].state, found["cam"].reason) == (HealthState.FROZEN, "the same picture")
-        log("cam", Kind.RECOVERED, fault="frozen")
+        log("cam", LogKind.RECOVERED, fault="frozen")
         assert inbox.get(timeout=60) == {}
         words = [sys.executable, "-c", RECORDER, str(log.folder)]
         with subprocess.Popen(words, stdout=subprocess.PIPE, cwd=ROOT) as recorder:
@@ -148,12 +152,12 @@ def test_a_fault_is_told_when_it_begins_ends_and_when_whoever_found_it_dies(inbo
         assert inbox.get(timeout=60) == {}
 
 
-class Fullest(queue.SimpleQueue[Message]):
+class Fullest(queue.SimpleQueue[WatchMessage]):
     """An inbox that knows how much has waited in it."""
 
     most = 0
 
-    def put(self, item: Message, *_: object) -> None:
+    def put(self, item: WatchMessage, *_: object) -> None:
         super().put(item)
         self.most = max(self.most, self.qsize())
 
@@ -163,9 +167,9 @@ def test_a_terminal_that_takes_nothing_has_so_much_waiting_and_gets_the_rest_fro
 ) -> None:
     monkeypatch.setattr("agent.commands.devices.watch.MOST_WAITING", 5)
     inbox = Fullest()
-    with LogWatch(log.folder, SystemClock(), inbox):
+    with HealthLogFollower(log.folder, SystemClock(), inbox):
         for number in range(20):
-            log("046d:0825:A", Kind.KERNEL, f"words {number}", level=Level.WARN)
+            log("046d:0825:A", LogKind.KERNEL, f"words {number}", level=LogLevel.WARN)
         wait_for(lambda: inbox.qsize() == 5)
         first = inbox.get(timeout=60)
         wait_for(lambda: inbox.qsize() == 5)  # the next has come into its place
@@ -174,8 +178,8 @@ def test_a_terminal_that_takes_nothing_has_so_much_waiting_and_gets_the_rest_fro
     assert [line.reason for line in lines if isinstance(line, HealthLine)] == [f"words {n}" for n in range(20)]
 
 
-def test_a_log_that_cannot_be_read_is_silent(inbox: Inbox, tmp_path: Path) -> None:
+def test_a_log_that_cannot_be_read_is_silent(inbox: WatchInbox, tmp_path: Path) -> None:
     (tmp_path / "health").write_text("no folder")
-    with LogWatch(tmp_path / "health", SystemClock(), inbox):
+    with HealthLogFollower(tmp_path / "health", SystemClock(), inbox):
         wait_for(lambda: not runs("log-reader") and not runs("log-faults"))
     assert inbox.empty()

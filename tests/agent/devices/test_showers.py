@@ -10,8 +10,8 @@ from rich.console import Console
 
 from agent.devices import table as texts
 from agent.devices.board import DeviceBoard
-from agent.devices.table import JsonShower, TableShower, health_text
-from devices.health.line import PC, HealthLine, Level
+from agent.devices.table import JsonDeviceView, TableDeviceView, health_text
+from devices.health.log_line import PC, HealthLine, LogLevel
 from devices.model.device import Device, DeviceKind, Health, HealthState
 
 AT = datetime(2026, 11, 30, 9, 41, 12).astimezone()
@@ -31,7 +31,7 @@ def board(*devices: Device, missing: tuple[str, ...] = ()) -> DeviceBoard:
     return found
 
 
-def shown(shower: TableShower, width: int = 200) -> list[str]:
+def shown(shower: TableDeviceView, width: int = 200) -> list[str]:
     """Return the lines of the table as it is now."""
     output = io.StringIO()
     Console(file=output, width=width, markup=False, highlight=False).print(shower._picture())
@@ -52,12 +52,12 @@ def that_day(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def table() -> TableShower:
-    return TableShower(Console(file=io.StringIO(), force_terminal=True, width=200, height=40, markup=False))
+def table() -> TableDeviceView:
+    return TableDeviceView(Console(file=io.StringIO(), force_terminal=True, width=200, height=40, markup=False))
 
 
 def test_programs_get_a_line_of_all_and_then_one_for_each_change(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
-    with JsonShower() as shower:
+    with JsonDeviceView() as shower:
         shower.begin(AT, board(CAMERA))
         shower.changed(AT, [("plugged", STICK), ("unplugged", CAMERA)], board(STICK))
         shower.told(HealthLine(at=AT, device=PC, kind="kernel", reason="x"))
@@ -71,7 +71,7 @@ def test_programs_get_a_line_of_all_and_then_one_for_each_change(capfdbinary: py
     assert (unplugged["change"], unplugged["device"]["id"]) == ("unplugged", CAMERA.id)
 
 
-def test_people_see_who_is_there_where_and_how(table: TableShower) -> None:
+def test_people_see_who_is_there_where_and_how(table: TableDeviceView) -> None:
     table.begin(AT, board(CAMERA, STICK))
     lines = shown(table)
     assert lines[2].split() == ["Name", "Role", "Id", "Where", "Health"]
@@ -82,7 +82,7 @@ def test_people_see_who_is_there_where_and_how(table: TableShower) -> None:
 
 
 @pytest.mark.parametrize("width", [40, 80, 200])
-def test_nothing_is_cut_off_however_narrow_the_terminal(table: TableShower, width: int) -> None:
+def test_nothing_is_cut_off_however_narrow_the_terminal(table: TableDeviceView, width: int) -> None:
     table.begin(AT, board(CAMERA, STICK))
     lines = shown(table, width)
     assert max(map(len, lines)) <= width
@@ -93,7 +93,7 @@ def test_nothing_is_cut_off_however_narrow_the_terminal(table: TableShower, widt
 
 
 @pytest.mark.parametrize("width", [60, 80, 100, 130, 200])
-def test_what_one_may_want_to_copy_is_never_broken(table: TableShower, width: int) -> None:
+def test_what_one_may_want_to_copy_is_never_broken(table: TableDeviceView, width: int) -> None:
     sound = msgspec.structs.replace(STICK, id="534d:2109@1-2.3+sound", node=None, alsa="hw:CARD=MS2109,DEV=0")
     table.begin(AT, board(CAMERA, STICK, sound))
     text = "\n".join(shown(table, width))
@@ -101,7 +101,7 @@ def test_what_one_may_want_to_copy_is_never_broken(table: TableShower, width: in
         assert whole in text
 
 
-def test_on_a_narrow_terminal_each_device_has_a_few_lines(table: TableShower) -> None:
+def test_on_a_narrow_terminal_each_device_has_a_few_lines(table: TableDeviceView) -> None:
     table.begin(AT, board(STICK, CAMERA, missing=("slides is missing: why",)))
     assert shown(table, 80)[2:] == [
         "slides is missing: why",
@@ -118,7 +118,7 @@ def test_on_a_narrow_terminal_each_device_has_a_few_lines(table: TableShower) ->
     ]
 
 
-def test_what_was_unplugged_stays_in_sight_until_it_is_back(table: TableShower) -> None:
+def test_what_was_unplugged_stays_in_sight_until_it_is_back(table: TableDeviceView) -> None:
     table.begin(AT, board(CAMERA, STICK))
     table.changed(AT, [("unplugged", CAMERA)], board(STICK))
     assert any(CAMERA.id in line and line.endswith("unplugged since 09:41:12") for line in shown(table))
@@ -129,11 +129,11 @@ def test_what_was_unplugged_stays_in_sight_until_it_is_back(table: TableShower) 
     assert not any("unplugged since" in line for line in shown(table))
 
 
-def test_the_newest_news_come_first_with_what_to_do(table: TableShower) -> None:
+def test_the_newest_news_come_first_with_what_to_do(table: TableDeviceView) -> None:
     table.begin(AT, board(CAMERA))
     table.changed(AT, [("health", msgspec.structs.replace(CAMERA, health=STICK.health))], board(CAMERA))
     advice = {"advice": "Check the cable."}
-    table.told(HealthLine(at=AT, device="1-7", kind="kernel", level=Level.ERROR, reason="words", detail=advice))
+    table.told(HealthLine(at=AT, device="1-7", kind="kernel", level=LogLevel.ERROR, reason="words", detail=advice))
     table.told(HealthLine(at=AT, device=PC, kind="watch-stopped", reason="why"))
     news = [line for line in shown(table) if line.startswith("09:41:12")]
     assert news == [
@@ -143,7 +143,7 @@ def test_the_newest_news_come_first_with_what_to_do(table: TableShower) -> None:
     ]
 
 
-def test_with_nothing_plugged_in_it_says_what_to_plug_in(table: TableShower) -> None:
+def test_with_nothing_plugged_in_it_says_what_to_plug_in(table: TableDeviceView) -> None:
     table.begin(AT, board())
     assert any("plug in a camera" in line for line in shown(table))
 
@@ -151,7 +151,7 @@ def test_with_nothing_plugged_in_it_says_what_to_plug_in(table: TableShower) -> 
 def test_the_terminal_is_as_before_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm")
     output = io.StringIO()
-    with TableShower(Console(file=output, force_terminal=True, width=80, height=24, legacy_windows=False)) as table:
+    with TableDeviceView(Console(file=output, force_terminal=True, width=80, height=24, legacy_windows=False)) as table:
         table.begin(AT, board(CAMERA))
         table.redraw()
     assert output.getvalue().startswith("\x1b[?1049h")
@@ -167,7 +167,7 @@ def test_a_health_found_by_asking_just_now_says_no_time() -> None:
     assert health_text(past).startswith("busy since 2026-01-02 ")
 
 
-def test_a_role_whose_device_is_not_there_is_named(table: TableShower) -> None:
+def test_a_role_whose_device_is_not_there_is_named(table: TableDeviceView) -> None:
     table.begin(AT, board(CAMERA, missing=("slides is missing: why",)))
     assert "slides is missing: why" in shown(table)
     table.changed(AT, [], board(CAMERA, STICK))

@@ -11,14 +11,14 @@ import msgspec
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from agent.checks.history import Checked, keep
-from agent.checks.result import Result, Verdict
-from agent.metrics.exposition import METRICS, ROOM, Gathering, expose
-from config.locale.lookup import Words
-from config.settings.schema import General, Settings
+from agent.checks.history import CheckRun, keep_run
+from agent.checks.result import CheckResult, CheckVerdict
+from agent.metrics.exposition import METRICS, ROOM, DeadlineQueries, expose
+from config.locale.lookup import LocalizedText
+from config.settings.schema import GeneralSettings, Settings
 from config.settings.serving import CopyTarget
 from devices.model.device import Health, HealthState
-from recorder.features.copies.queue import Ledger, Row, Trouble
+from recorder.features.copies.copy_queue import CopyLedger, CopyRecord, PlaceFailure
 from recorder.model.status import DestinationLine, LoadLine, SessionStatus, SoundLine, SourceLine, StreamLine
 from recorder.running import access
 from recorder.running.client import ANSWER_S
@@ -26,7 +26,7 @@ from tests.support import archives, command
 from tests.support.served import ServedRecorder
 
 AT = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
-SETTINGS = Settings(general=General(room="Aula"))
+SETTINGS = Settings(general=GeneralSettings(room="Aula"))
 
 type Values = Mapping[tuple[str, ...], float]
 
@@ -54,7 +54,7 @@ class Scraped:
 
 def scrape(tmp_path: Path, settings: Settings = SETTINGS, deadline_s: float = 5.0, **more: object) -> Scraped:
     return Scraped(
-        expose(settings, roots=[tmp_path], gathering=Gathering(), deadline_s=deadline_s, **more)  # type: ignore[arg-type] # names of parts
+        expose(settings, roots=[tmp_path], gathering=DeadlineQueries(), deadline_s=deadline_s, **more)  # type: ignore[arg-type] # names of parts
     )
 
 
@@ -116,7 +116,7 @@ def test_a_recorder_that_hangs_costs_no_more_than_the_deadline_and_the_other_is_
     with ServedRecorder("Macet") as hung, ServedRecorder() as recorder:
         hung.close()
         hung.folder.control.unlink()
-        with closing(access.listen(hung.folder.control)):
+        with closing(access.listen_at(hung.folder.control)):
             began = time.monotonic()
             found = scrape(tmp_path, deadline_s=1.5)
             assert time.monotonic() - began < ANSWER_S
@@ -135,10 +135,12 @@ def test_the_disk_the_archive_and_the_copies(tmp_path: Path, program: Path) -> N
             "gudang": CopyTarget(url="file:///mnt/gudang", automatic=False),
         },
     )
-    ledger = Ledger()
-    ledger.put(Row(package=packages[0].id, target="nas", state="copied"))
-    ledger.put(Row(package=packages[0].id, target="gudang", state="waiting"))
-    ledger.put_trouble(Trouble(target="nas", attempts=1, next_s=0.0, reason="unreachable", message="away", since=AT))
+    ledger = CopyLedger()
+    ledger.put(CopyRecord(package=packages[0].id, target="nas", state="copied"))
+    ledger.put(CopyRecord(package=packages[0].id, target="gudang", state="waiting"))
+    ledger.put_trouble(
+        PlaceFailure(target="nas", attempts=1, next_s=0.0, reason="unreachable", message="away", since=AT)
+    )
     found = scrape(tmp_path, settings)
     assert found.of("liput_archive_packages") == {(str(tmp_path),): 3}
     assert found.of("liput_copies_waiting") == {("nas",): 2, ("gudang",): 1}
@@ -153,12 +155,16 @@ def test_an_archive_that_is_not_there_yet_has_the_disk_it_will_be_on(tmp_path: P
 
 
 def test_the_last_check_and_the_last_time_that_the_uplink_was_measured(tmp_path: Path) -> None:
-    def result(name: str, verdict: Verdict, **measured: float | None) -> Result:
-        return Result(name=name, verdict=verdict, code="x", measured=measured, reason=Words("a", "b"))
+    def result(name: str, verdict: CheckVerdict, **measured: float | None) -> CheckResult:
+        return CheckResult(name=name, verdict=verdict, code="x", measured=measured, reason=LocalizedText("a", "b"))
 
-    uplink = result("uplink", Verdict.OK, up_bps=8e6, up_p10_bps=6e6, down_bps=None, need_bps=5e6, idle_s=0.012)
-    keep(Checked(at=AT, results=[uplink]))
-    keep(Checked(at=AT + timedelta(hours=1), results=[result("pc", Verdict.FAILURE), result("uplink", Verdict.OK)]))
+    uplink = result("uplink", CheckVerdict.OK, up_bps=8e6, up_p10_bps=6e6, down_bps=None, need_bps=5e6, idle_s=0.012)
+    keep_run(CheckRun(at=AT, results=[uplink]))
+    keep_run(
+        CheckRun(
+            at=AT + timedelta(hours=1), results=[result("pc", CheckVerdict.FAILURE), result("uplink", CheckVerdict.OK)]
+        )
+    )
     found = scrape(tmp_path)
     assert found.of("liput_check_ready") == {(): 0}
     assert found.of("liput_check_timestamp_seconds") == {(): AT.timestamp() + 3600}
@@ -180,7 +186,7 @@ def test_the_parts_of_the_daemon_and_a_room_without_anything(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("room", ["", 'Aula "2"\nlantai', "Ruang \udc80"])
 def test_a_room_may_have_any_name(tmp_path: Path, room: str) -> None:
-    answer = expose(Settings(general=General(room=room)), roots=[tmp_path], gathering=Gathering())
+    answer = expose(Settings(general=GeneralSettings(room=room)), roots=[tmp_path], gathering=DeadlineQueries())
     (info,) = [family for family in text_string_to_metric_families(answer.decode()) if family.name == "liput_info"]
     assert info.samples[0].labels[ROOM] == room.replace("\udc80", "\N{REPLACEMENT CHARACTER}")
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from agent.metrics.exposition import Gathering
+from agent.metrics.exposition import DeadlineQueries
 from config.errors import StorageError
 from tests.support.waiting import wait_for
 
@@ -32,7 +32,7 @@ def hanging() -> Iterator[Hanging]:
 
 
 def test_what_hangs_is_missing_and_not_asked_again(hanging: Hanging) -> None:
-    gathering = Gathering[object]()
+    gathering = DeadlineQueries[object]()
     began = time.monotonic()
     for _ in range(5):
         assert gathering.gather({"a": lambda: 1, "b": hanging, "c": lambda: 3}, 0.2) == {"a": 1, "c": 3}
@@ -51,12 +51,12 @@ def test_what_fails_is_missing_and_asked_again() -> None:
             raise answer
         return answer
 
-    gathering = Gathering[object]()
+    gathering = DeadlineQueries[object]()
     assert [gathering.gather({"a": find_out}, 10.0, 60.0) for _ in range(4)] == [{}, {}, {"a": 7}, {"a": 7}]
 
 
 def test_what_came_too_late_is_taken_the_next_time(hanging: Hanging) -> None:
-    gathering = Gathering[object]()
+    gathering = DeadlineQueries[object]()
     assert gathering.gather({"a": hanging}, 0.0, 60.0) == {}
     hanging.let_go.set()
     assert wait_for(lambda: gathering.gather({"a": hanging}, 10.0, 60.0)) == {"a": 1}

@@ -12,9 +12,9 @@ from config.errors import DossierError, UsageError
 from config.settings.office import RequestSettings
 from config.settings.schema import PlannedSession, Settings
 from recorder.features.dossier import store
-from recorder.features.dossier.store import Dossier, amended
+from recorder.features.dossier.store import Dossier, with_change
 from recorder.package.request import RequestState
-from recorder.session.request import Asked
+from recorder.session.request import SessionRequest
 from tests.support import dossiers
 
 
@@ -29,7 +29,7 @@ def settings(tmp_path: Path) -> Settings:
 
 
 def test_a_session_takes_along_what_is_known_but_for_the_history(dossier: Dossier, settings: Settings) -> None:
-    asked = with_request(Asked(title=""), "3f2a", settings)
+    asked = with_request(SessionRequest(title=""), "3f2a", settings)
     assert asked.title == "Rapat Senat"
     assert asked.request
     assert (asked.request.folder, asked.request.office) == (str(dossier.folder), dossiers.OFFICE)
@@ -37,20 +37,20 @@ def test_a_session_takes_along_what_is_known_but_for_the_history(dossier: Dossie
 
 
 def test_a_title_that_was_said_stays(dossier: Dossier, settings: Settings) -> None:
-    assert with_request(Asked(title="Sesi 2"), "3f2a", settings).title == "Sesi 2"
+    assert with_request(SessionRequest(title="Sesi 2"), "3f2a", settings).title == "Sesi 2"
 
 
 def test_what_is_said_on_the_command_line_counts_before_the_plan(dossier: Dossier, settings: Settings) -> None:
-    given = with_request(Asked(title=""), "3f2a", settings)
+    given = with_request(SessionRequest(title=""), "3f2a", settings)
     assert as_planned(given, PlannedSession(request="tidak-ada"), settings) == given
-    assert as_planned(Asked(title=""), PlannedSession(request="3f2a"), settings) == given
-    assert as_planned(Asked(title="x"), None, settings) == Asked(title="x")
+    assert as_planned(SessionRequest(title=""), PlannedSession(request="3f2a"), settings) == given
+    assert as_planned(SessionRequest(title="x"), None, settings) == SessionRequest(title="x")
 
 
 def test_one_that_is_over_is_refused(dossier: Dossier, settings: Settings) -> None:
-    dossier.change(lambda request: amended(request, dossiers.RECEIVED, "closed", state=RequestState.CLOSED))
+    dossier.change(lambda request: with_change(request, dossiers.RECEIVED, "closed", state=RequestState.CLOSED))
     with pytest.raises(UsageError, match="is closed"):
-        with_request(Asked(title=""), "3f2a", settings)
+        with_request(SessionRequest(title=""), "3f2a", settings)
 
 
 def test_a_disk_that_hangs_is_said_and_not_waited_for(
@@ -60,6 +60,6 @@ def test_a_disk_that_hangs_is_said_and_not_waited_for(
     monkeypatch.setattr(store, "read_file", lambda _: answers.wait() and b"")
     monkeypatch.setattr(lookup, "ANSWER_S", 0.2)
     with pytest.raises(DossierError, match="does not answer") as caught:
-        with_request(Asked(title=""), dossiers.ID, settings)
+        with_request(SessionRequest(title=""), dossiers.ID, settings)
     assert "without --request" in caught.value.hint
     answers.set()

@@ -7,21 +7,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.schedule.answer import coming
-from agent.schedule.decide import Kind, Rules
-from agent.schedule.plan import Mode, PlanState
-from agent.schedule.store import Done, done_for
+from agent.schedule.decide import ActKind, LeadTimes
+from agent.schedule.plan import PlanMode, PlanState
+from agent.schedule.plan_documents import coming_steps
+from agent.schedule.store import PlanRecord, record_of
 from tests.support.calendars import NINE, plan
 from tests.support.schedule_world import World
 
 SECOND = timedelta(seconds=1)
 DOES = {
-    Kind.REMIND: "remind", Kind.TELL: "remind", Kind.CHECK: "check",
-    Kind.ARM: "arm", Kind.RECORD: "start", Kind.START: "start", Kind.STOP: "stop",
+    ActKind.REMIND: "remind", ActKind.TELL: "remind", ActKind.CHECK: "check",
+    ActKind.ARM: "arm", ActKind.RECORD: "start", ActKind.START: "start", ActKind.STOP: "stop",
 }  # fmt: skip
 """What an act is called; that one begins, or waits to be started, is told as a reminder is."""
 RULES = st.builds(
-    Rules,
+    LeadTimes,
     remind=st.lists(st.sampled_from([3600.0, 1800.0, 600.0, 60.0]), unique=True, max_size=3).map(tuple),
     check_before_s=st.sampled_from([0.0, 1200.0, 900.0]),
     arm_ahead_s=st.sampled_from([0.0, 300.0]),
@@ -29,29 +29,29 @@ RULES = st.builds(
 )
 
 
-@given(RULES, st.sampled_from(Mode))
-def test_all_that_is_said_to_come_is_done_at_its_time_and_nothing_else(rules: Rules, mode: Mode) -> None:
+@given(RULES, st.sampled_from(PlanMode))
+def test_all_that_is_said_to_come_is_done_at_its_time_and_nothing_else(rules: LeadTimes, mode: PlanMode) -> None:
     one = plan(mode=mode)
     world = World([one], now=NINE - timedelta(hours=2), rules=rules)
-    said = [(step.what, step.at) for step in coming(one, done_for(one, {}), rules, world.now)]
+    said = [(step.what, step.at) for step in coming_steps(one, record_of(one, {}), rules, world.now)]
     did = []
     for at in sorted({at for _, at in said} | {one.starts_at, one.ends_at - SECOND}):
         world.now = at
         did += [(DOES[act.kind], at) for act in (*world.look(), *world.look()) if act.kind in DOES]
-        left = [(step.what, step.at) for step in coming(one, done_for(one, world.ledger), rules, at)]
+        left = [(step.what, step.at) for step in coming_steps(one, record_of(one, world.ledger), rules, at)]
         assert left == [each for each in said if each[1] > at]
     world.now = one.ends_at
-    did += [(DOES[act.kind], world.now) for act in world.look() if act.kind is Kind.STOP]
+    did += [(DOES[act.kind], world.now) for act in world.look() if act.kind is ActKind.STOP]
     assert sorted(did, key=lambda each: (each[1], each[0])) == sorted(said, key=lambda each: (each[1], each[0]))
 
 
 @pytest.mark.parametrize("change", [{"state": PlanState.CANCELLED}, {"state": PlanState.REMOVED}, {"all_day": True}])
 def test_nothing_comes_for_one_that_does_not_hold(change: dict[str, object]) -> None:
     one = msgspec.structs.replace(plan(), **change)
-    assert coming(one, done_for(one, {}), Rules(), NINE - timedelta(hours=2)) == ()
+    assert coming_steps(one, record_of(one, {}), LeadTimes(), NINE - timedelta(hours=2)) == ()
 
 
 def test_nothing_comes_for_one_that_people_have_ended() -> None:
     one = plan()
-    ended = Done(starts_at=one.starts_at, ends_at=one.ends_at, recorder="a1", ended_at=NINE)
-    assert coming(one, ended, Rules(), NINE) == ()
+    ended = PlanRecord(starts_at=one.starts_at, ends_at=one.ends_at, recorder="a1", ended_at=NINE)
+    assert coming_steps(one, ended, LeadTimes(), NINE) == ()

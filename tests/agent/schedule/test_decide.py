@@ -8,9 +8,9 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.schedule.decide import Kind, Rules, Run, decide
-from agent.schedule.plan import Mode, PlanState
-from agent.schedule.store import Attempt, Done
+from agent.schedule.decide import ActKind, LeadTimes, RunningSession, decide
+from agent.schedule.plan import PlanMode, PlanState
+from agent.schedule.store import PlanRecord, RecorderAttempt
 from recorder.model.status import SessionState
 from tests.support.calendars import MINUTE, NINE, plan
 from tests.support.schedule_world import BOOT, RULES, World, begun
@@ -19,74 +19,78 @@ from tests.support.schedule_world import BOOT, RULES, World, begun
 def test_a_recorded_session_from_its_reminders_to_its_end() -> None:
     world = World([plan()])
     assert world.go_on(NINE - 31 * MINUTE) == []
-    assert world.go_on(NINE - 30 * MINUTE) == [(Kind.REMIND, "1800")]
-    assert world.go_on(NINE - 20 * MINUTE) == [(Kind.CHECK, "0")]
-    assert world.go_on(NINE - 6 * MINUTE) == [(Kind.REMIND, "600")]
-    assert world.go_on(NINE - 5 * MINUTE) == [(Kind.ARM, "0")]
+    assert world.go_on(NINE - 30 * MINUTE) == [(ActKind.REMIND, "1800")]
+    assert world.go_on(NINE - 20 * MINUTE) == [(ActKind.CHECK, "0")]
+    assert world.go_on(NINE - 6 * MINUTE) == [(ActKind.REMIND, "600")]
+    assert world.go_on(NINE - 5 * MINUTE) == [(ActKind.ARM, "0")]
     assert world.go_on(NINE - MINUTE) == []
-    assert world.go_on(NINE) == [(Kind.START, "0")]
+    assert world.go_on(NINE) == [(ActKind.START, "0")]
     assert world.go_on(NINE + 119 * MINUTE) == []
-    assert world.go_on(NINE + 120 * MINUTE) == [(Kind.STOP, "0")]
-    assert world.go_on(NINE + 180 * MINUTE) == [(Kind.NOTE_END, "0")]
+    assert world.go_on(NINE + 120 * MINUTE) == [(ActKind.STOP, "0")]
+    assert world.go_on(NINE + 180 * MINUTE) == [(ActKind.NOTE_END, "0")]
 
 
 def test_one_that_is_only_reminded_of_opens_nothing() -> None:
-    world = World([plan(mode=Mode.REMIND)])
-    assert world.go_on(NINE + 300 * MINUTE) == [(Kind.REMIND, "1800"), (Kind.REMIND, "600"), (Kind.TELL, "begins")]
+    world = World([plan(mode=PlanMode.REMIND)])
+    assert world.go_on(NINE + 300 * MINUTE) == [
+        (ActKind.REMIND, "1800"),
+        (ActKind.REMIND, "600"),
+        (ActKind.TELL, "begins"),
+    ]
 
 
 def test_one_that_is_armed_is_started_and_stopped_by_people() -> None:
-    world = World([plan(mode=Mode.ARM)])
+    world = World([plan(mode=PlanMode.ARM)])
     world.go_on(NINE - MINUTE)
-    assert world.go_on(NINE + MINUTE) == [(Kind.TELL, "waits")]
+    assert world.go_on(NINE + MINUTE) == [(ActKind.TELL, "waits")]
     (run,) = world.runs
     world.become(run.recorder, SessionState.LIVE)
-    assert world.go_on(NINE + 300 * MINUTE) == [(Kind.TELL, "overrun")]
+    assert world.go_on(NINE + 300 * MINUTE) == [(ActKind.TELL, "overrun")]
     assert [each.recorder for each in world.runs] == [run.recorder]
 
 
 def test_one_that_nobody_starts_is_let_go_at_its_end() -> None:
-    world = World([plan(mode=Mode.ARM)])
+    world = World([plan(mode=PlanMode.ARM)])
     world.go_on(NINE + 60 * MINUTE)
-    assert (Kind.DISARM, "0") in world.go_on(NINE + 130 * MINUTE)
+    assert (ActKind.DISARM, "0") in world.go_on(NINE + 130 * MINUTE)
     assert world.runs == []
 
 
 def test_a_late_start_of_the_pc_joins_the_session_under_way() -> None:
     world = World([plan()], now=NINE + 40 * MINUTE)
-    assert [act.kind for act in world.look()] == [Kind.RECORD]
-    assert world.go_on(NINE + 120 * MINUTE) == [(Kind.STOP, "0")]
+    assert [act.kind for act in world.look()] == [ActKind.RECORD]
+    assert world.go_on(NINE + 120 * MINUTE) == [(ActKind.STOP, "0")]
 
 
 def test_one_that_was_missed_is_told_once() -> None:
     world = World([plan()], now=NINE + 130 * MINUTE)
-    assert [(act.kind, act.word) for act in world.look()] == [(Kind.TELL, "missed")]
+    assert [(act.kind, act.word) for act in world.look()] == [(ActKind.TELL, "missed")]
     assert world.go_on(NINE + 300 * MINUTE) == []
 
 
 def test_late_reminders_are_one() -> None:
-    world = World([plan(mode=Mode.REMIND)], now=NINE - 8 * MINUTE)
-    assert [(act.kind, act.before_s) for act in world.look()] == [(Kind.REMIND, 600.0)]
+    world = World([plan(mode=PlanMode.REMIND)], now=NINE - 8 * MINUTE)
+    assert [(act.kind, act.before_s) for act in world.look()] == [(ActKind.REMIND, 600.0)]
     assert world.go_on(NINE - MINUTE) == []
 
 
 def test_reminders_come_when_it_is_armed_already() -> None:
-    world = World([plan()], rules=Rules(remind=(120.0,), boot_id=BOOT))
-    assert (Kind.REMIND, "120") in world.go_on(NINE - MINUTE)
+    world = World([plan()], rules=LeadTimes(remind=(120.0,), boot_id=BOOT))
+    assert (ActKind.REMIND, "120") in world.go_on(NINE - MINUTE)
 
 
 def test_one_that_is_stopped_by_hand_is_not_begun_again() -> None:
     world = World([plan()])
     world.go_on(NINE + 30 * MINUTE)
     world.runs = []
-    assert world.go_on(NINE + 240 * MINUTE) == [(Kind.NOTE_END, "0")]
+    assert world.go_on(NINE + 240 * MINUTE) == [(ActKind.NOTE_END, "0")]
 
 
 def test_one_that_is_disarmed_by_hand_is_not_armed_again() -> None:
     world = World([plan()])
     world.go_on(NINE - 2 * MINUTE)
     world.runs = []
-    assert world.go_on(NINE + 60 * MINUTE) == [(Kind.NOTE_END, "0")]
+    assert world.go_on(NINE + 60 * MINUTE) == [(ActKind.NOTE_END, "0")]
 
 
 def test_nothing_is_done_for_what_does_not_hold() -> None:
@@ -106,58 +110,58 @@ def test_the_next_may_begin_while_the_last_is_sealed() -> None:
     sealing = world.runs[0].recorder
     world.now = NINE + 60 * MINUTE
     (stop,) = world.look()[:1]
-    assert (stop.kind, stop.plan.title) == (Kind.STOP, "a")
-    world.runs = [Run(sealing, "a", NINE, world.plans[0].id, SessionState.SEALING)]
-    assert [(act.kind, act.plan.title) for act in world.look()] == [(Kind.RECORD, "b")]
+    assert (stop.kind, stop.plan.title) == (ActKind.STOP, "a")
+    world.runs = [RunningSession(sealing, "a", NINE, world.plans[0].id, SessionState.SEALING)]
+    assert [(act.kind, act.plan.title) for act in world.look()] == [(ActKind.RECORD, "b")]
 
 
 def test_one_that_still_runs_holds_up_the_next_and_that_is_told_once() -> None:
     world = World([plan()])
-    world.runs = [Run("hand", "Kuliah", NINE - timedelta(hours=2), None, SessionState.LIVE)]
-    assert world.go_on(NINE - MINUTE) == [(Kind.REMIND, "1800"), (Kind.CHECK, "0"), (Kind.REMIND, "600")]
-    assert world.go_on(NINE + 10 * MINUTE) == [(Kind.TELL, "blocked")]
+    world.runs = [RunningSession("hand", "Kuliah", NINE - timedelta(hours=2), None, SessionState.LIVE)]
+    assert world.go_on(NINE - MINUTE) == [(ActKind.REMIND, "1800"), (ActKind.CHECK, "0"), (ActKind.REMIND, "600")]
+    assert world.go_on(NINE + 10 * MINUTE) == [(ActKind.TELL, "blocked")]
     assert world.acts[-1].other == "Kuliah"
     world.runs = []
-    assert [act.kind for act in world.look()] == [Kind.RECORD]
+    assert [act.kind for act in world.look()] == [ActKind.RECORD]
 
 
 def test_one_that_people_began_for_it_is_taken_for_it() -> None:
     world = World([plan()])
-    world.runs = [Run("hand", "Rapat", NINE - 4 * MINUTE, None, SessionState.LIVE)]
+    world.runs = [RunningSession("hand", "Rapat", NINE - 4 * MINUTE, None, SessionState.LIVE)]
     world.now = NINE
     (act,) = (each for each in world.look() if each.word)
-    assert (act.kind, act.word, act.other) == (Kind.NOTE_END, "by-hand", "Rapat")
+    assert (act.kind, act.word, act.other) == (ActKind.NOTE_END, "by-hand", "Rapat")
     world.runs = []
     assert world.go_on(NINE + 240 * MINUTE) == []
 
 
 def test_one_that_people_have_armed_is_waited_for_and_not_taken_for_it_until_it_records() -> None:
     world = World([plan()])
-    world.runs = [Run("hand", "Rapat", NINE - 4 * MINUTE, None, SessionState.ARMED)]
+    world.runs = [RunningSession("hand", "Rapat", NINE - 4 * MINUTE, None, SessionState.ARMED)]
     world.now = NINE
-    assert [(act.kind, act.word) for act in world.look() if act.word] == [(Kind.TELL, "blocked")]
+    assert [(act.kind, act.word) for act in world.look() if act.word] == [(ActKind.TELL, "blocked")]
     world.become("hand", SessionState.LIVE)
-    assert [(act.kind, act.word) for act in world.look()] == [(Kind.NOTE_END, "by-hand")]
+    assert [(act.kind, act.word) for act in world.look()] == [(ActKind.NOTE_END, "by-hand")]
     other = World([plan()], now=NINE)
-    other.runs = [Run("hand", "Rapat", NINE - 4 * MINUTE, None, SessionState.ARMED)]
+    other.runs = [RunningSession("hand", "Rapat", NINE - 4 * MINUTE, None, SessionState.ARMED)]
     other.look()
     other.runs = []
-    assert [act.kind for act in other.look()] == [Kind.RECORD]
+    assert [act.kind for act in other.look()] == [ActKind.RECORD]
 
 
 def test_a_try_before_the_beginning_is_not_taken_for_it() -> None:
     world = World([plan()])
-    world.runs = [Run("hand", "Uji", NINE - 4 * MINUTE, None, SessionState.LIVE)]
+    world.runs = [RunningSession("hand", "Uji", NINE - 4 * MINUTE, None, SessionState.LIVE)]
     world.go_on(NINE - 2 * MINUTE)
     world.runs = []
-    assert [act.kind for act in world.look()] == [Kind.ARM]
+    assert [act.kind for act in world.look()] == [ActKind.ARM]
 
 
 def test_of_two_at_once_one_is_begun_and_the_other_is_told_of() -> None:
     world = World([plan("a"), plan("b")])
     world.go_on(NINE + MINUTE)
     assert [act.plan.title for act in begun(world.acts)] == ["a"]
-    assert [(act.plan.title, act.word) for act in world.acts if act.kind is Kind.TELL] == [("b", "blocked")]
+    assert [(act.plan.title, act.word) for act in world.acts if act.kind is ActKind.TELL] == [("b", "blocked")]
 
 
 # What is taken up again
@@ -169,24 +173,24 @@ def test_a_recorder_that_was_killed_is_waited_for() -> None:
     killed = world.runs[0]
     world.become(killed.recorder, None)
     assert world.go_on(NINE + 3 * MINUTE) == []
-    world.runs = [Run("next", "rapat", world.now, killed.plan, SessionState.LIVE)]
-    assert world.go_on(NINE + 4 * MINUTE) == [(Kind.NOTE_RECORDER, "0")]
-    assert world.go_on(NINE + 120 * MINUTE) == [(Kind.STOP, "0")]
+    world.runs = [RunningSession("next", "rapat", world.now, killed.plan, SessionState.LIVE)]
+    assert world.go_on(NINE + 4 * MINUTE) == [(ActKind.NOTE_RECORDER, "0")]
+    assert world.go_on(NINE + 120 * MINUTE) == [(ActKind.STOP, "0")]
 
 
 def test_a_recorder_of_before_a_power_cut_is_replaced() -> None:
     world = World([plan()])
     world.go_on(NINE + MINUTE)
-    world.runs, world.rules = [], Rules(boot_id="boot-2")
-    assert [act.kind for act in world.look()] == [Kind.RECORD]
+    world.runs, world.rules = [], LeadTimes(boot_id="boot-2")
+    assert [act.kind for act in world.look()] == [ActKind.RECORD]
 
 
 def test_one_that_comes_up_is_not_begun_again() -> None:
     one = plan()
-    attempt = Attempt(pid=1, pid_started=1, boot_id=BOOT)
-    ledger = {one.id: Done(starts_at=one.starts_at, ends_at=one.ends_at, attempt=attempt)}
+    attempt = RecorderAttempt(pid=1, pid_started=1, boot_id=BOOT)
+    ledger = {one.id: PlanRecord(starts_at=one.starts_at, ends_at=one.ends_at, attempt=attempt)}
     assert decide([one], ledger, [], NINE, RULES, coming={one.id}) == []
-    assert [act.kind for act in decide([one], ledger, [], NINE, RULES)] == [Kind.RECORD]
+    assert [act.kind for act in decide([one], ledger, [], NINE, RULES)] == [ActKind.RECORD]
 
 
 # Whatever the clock does, and whenever the daemon begins anew
@@ -198,27 +202,27 @@ def test_a_clock_that_jumps_back_begins_nothing_twice_and_stops_nothing() -> Non
     world.now = NINE - timedelta(hours=3)
     assert world.look() == []
     world.runs = []  # stopped by hand, under the wrong time
-    assert world.go_on(NINE + 240 * MINUTE, 5 * MINUTE) == [(Kind.NOTE_END, "0")]
+    assert world.go_on(NINE + 240 * MINUTE, 5 * MINUTE) == [(ActKind.NOTE_END, "0")]
 
 
 def test_a_clock_that_jumps_over_the_beginning_joins() -> None:
     world = World([plan()], now=NINE - timedelta(hours=5))
     world.look()
     world.now = NINE + 20 * MINUTE
-    assert [act.kind for act in world.look()] == [Kind.RECORD]
+    assert [act.kind for act in world.look()] == [ActKind.RECORD]
 
 
 def test_a_clock_that_was_ahead_forgets_nothing() -> None:
     world = World([plan()], now=NINE + timedelta(hours=5))
     assert [act.word for act in world.look()] == ["missed"]
     world.now = NINE - 4 * MINUTE
-    assert [act.kind for act in begun(world.look())] == [Kind.ARM]
+    assert [act.kind for act in begun(world.look())] == [ActKind.ARM]
 
 
 @settings(max_examples=200, deadline=None)
-@given(minutes=st.integers(-3000, 3000), mode=st.sampled_from(list(Mode)), checked_s=st.sampled_from([0.0, 5000.0]))
-def test_what_is_far_has_nothing_to_be_done_for_it(minutes: int, mode: Mode, checked_s: float) -> None:
-    rules, now = Rules(check_before_s=checked_s, boot_id=BOOT), NINE + minutes * MINUTE
+@given(minutes=st.integers(-3000, 3000), mode=st.sampled_from(list(PlanMode)), checked_s=st.sampled_from([0.0, 5000.0]))
+def test_what_is_far_has_nothing_to_be_done_for_it(minutes: int, mode: PlanMode, checked_s: float) -> None:
+    rules, now = LeadTimes(check_before_s=checked_s, boot_id=BOOT), NINE + minutes * MINUTE
     since_s, until_s = rules.times_of(plan(mode=mode))
     assert since_s <= now.timestamp() <= until_s or decide([plan(mode=mode)], {}, [], now, rules) == []
 
@@ -229,7 +233,7 @@ class Step:
     what: str
 
 
-SAID = (Kind.REMIND, Kind.CHECK, Kind.TELL, Kind.NOTE_END)
+SAID = (ActKind.REMIND, ActKind.CHECK, ActKind.TELL, ActKind.NOTE_END)
 STEPS = st.lists(
     st.builds(
         Step,
@@ -261,8 +265,10 @@ def happens(world: World, what: str) -> Iterator[str]:
 
 
 @settings(max_examples=300, deadline=None)
-@given(steps=STEPS, modes=st.lists(st.sampled_from(list(Mode)), min_size=1, max_size=3), hours=st.integers(1, 3))
-def test_nothing_is_begun_twice_and_no_session_is_forgotten(steps: list[Step], modes: list[Mode], hours: int) -> None:
+@given(steps=STEPS, modes=st.lists(st.sampled_from(list(PlanMode)), min_size=1, max_size=3), hours=st.integers(1, 3))
+def test_nothing_is_begun_twice_and_no_session_is_forgotten(
+    steps: list[Step], modes: list[PlanMode], hours: int
+) -> None:
     length = timedelta(hours=hours)
     plans = [plan(f"p{n}", NINE + n * timedelta(minutes=45), length, mode) for n, mode in enumerate(modes)]
     world = World(plans)
@@ -276,7 +282,7 @@ def test_nothing_is_begun_twice_and_no_session_is_forgotten(steps: list[Step], m
         assert len(open_runs) <= 1, "the room has one session at a time"
         if was_free and not open_runs:
             for one in plans:
-                is_due = one.mode is Mode.RECORD and one.starts_at <= world.now < one.ends_at
+                is_due = one.mode is PlanMode.RECORD and one.starts_at <= world.now < one.ends_at
                 done = world.ledger.get(one.id)
                 assert not is_due or (done and (done.recorder or done.ended_at)), "what is due is begun"
     said = [(act.plan.id, act.kind, act.word, act.before_s) for act in world.acts if act.kind in SAID]
@@ -284,4 +290,4 @@ def test_nothing_is_begun_twice_and_no_session_is_forgotten(steps: list[Step], m
     for one in plans:
         times = [act for act in begun(world.acts) if act.plan.id == one.id]
         assert len(times) <= 1
-        assert one.mode is not Mode.REMIND or not times
+        assert one.mode is not PlanMode.REMIND or not times

@@ -5,27 +5,27 @@ from datetime import timedelta
 import msgspec
 import pytest
 
-from agent.schedule.decide import Kind, Rules, decide
-from agent.schedule.plan import Mode, Plan, PlanState, begun_as
+from agent.schedule.decide import ActKind, LeadTimes, decide
+from agent.schedule.plan import Plan, PlanMode, PlanState, session_hash
 from recorder.model.status import SessionState
 from tests.support.calendars import MINUTE, NINE, plan
 from tests.support.schedule_world import BOOT, RULES, World, begun
 
 
 def test_one_that_changes_while_it_is_armed_is_to_be_armed_again_unless_it_is_time_to_record() -> None:
-    for mode in (Mode.RECORD, Mode.ARM):
+    for mode in (PlanMode.RECORD, PlanMode.ARM):
         world = World([plan(mode=mode)])
         world.go_on(NINE - 4 * MINUTE)
         (run,) = world.runs
         (one,) = world.plans
-        world.ledger[one.id] = msgspec.structs.replace(world.ledger[one.id], begun_as=begun_as(one))
+        world.ledger[one.id] = msgspec.structs.replace(world.ledger[one.id], begun_as=session_hash(one))
         world.plans = [msgspec.structs.replace(one, ends_at=one.ends_at + MINUTE, room="Aula")]
         assert world.look() == [], "nothing that its recorder was begun with"
         for changed in ({"title": "Senat"}, {"streams": ("youtube",)}, {"request": "r"}, {"layout": "card:pause"}):
             world.plans = [msgspec.structs.replace(one, **changed)]
-            assert [(act.kind, act.recorder) for act in world.look()] == [(Kind.REARM, run.recorder)], changed
+            assert [(act.kind, act.recorder) for act in world.look()] == [(ActKind.REARM, run.recorder)], changed
         world.now = NINE
-        assert world.look()[0].kind is (Kind.START if mode is Mode.RECORD else Kind.REARM)
+        assert world.look()[0].kind is (ActKind.START if mode is PlanMode.RECORD else ActKind.REARM)
         world.become(run.recorder, SessionState.LIVE)
         assert world.look() == [], "what is recorded goes on"
 
@@ -33,11 +33,11 @@ def test_one_that_changes_while_it_is_armed_is_to_be_armed_again_unless_it_is_ti
 def rearmed(world: World, *plans: Plan) -> list[str]:
     """Return which recorders are to let their devices go where these are the plans."""
     return [act.recorder for act in decide(plans, world.ledger, world.runs, world.now, world.rules)
-            if act.kind is Kind.REARM]  # fmt: skip
+            if act.kind is ActKind.REARM]  # fmt: skip
 
 
-@pytest.mark.parametrize("mode", [Mode.RECORD, Mode.ARM])
-def test_one_that_is_moved_while_it_is_armed_is_let_go_where_it_would_not_be_armed_yet(mode: Mode) -> None:
+@pytest.mark.parametrize("mode", [PlanMode.RECORD, PlanMode.ARM])
+def test_one_that_is_moved_while_it_is_armed_is_let_go_where_it_would_not_be_armed_yet(mode: PlanMode) -> None:
     world = World([plan(mode=mode)])
     world.go_on(NINE - 4 * MINUTE)
     (run,) = world.runs
@@ -47,7 +47,7 @@ def test_one_that_is_moved_while_it_is_armed_is_let_go_where_it_would_not_be_arm
     assert rearmed(world, later) == [run.recorder]
     assert rearmed(world, plan(mode=mode)) == [], "it was moved back"
     (start, *_) = decide([plan(starts_at=NINE - 10 * MINUTE, mode=mode)], world.ledger, world.runs, world.now, RULES)
-    assert (start.kind is Kind.START) == (mode is Mode.RECORD)
+    assert (start.kind is ActKind.START) == (mode is PlanMode.RECORD)
     world.now = NINE + 10 * MINUTE
     assert rearmed(world, later) == [run.recorder], "also one that nobody has started yet"
     world.become(run.recorder, SessionState.LIVE)
@@ -57,7 +57,7 @@ def test_one_that_is_moved_while_it_is_armed_is_let_go_where_it_would_not_be_arm
 def test_a_clock_that_jumps_or_other_settings_let_nothing_go_that_is_armed() -> None:
     world = World([plan()])
     world.go_on(NINE - 4 * MINUTE)
-    world.rules = Rules(arm_ahead_s=60.0, boot_id=BOOT)
+    world.rules = LeadTimes(arm_ahead_s=60.0, boot_id=BOOT)
     assert rearmed(world, plan()) == []
     world.now = NINE - timedelta(hours=3)
     assert rearmed(world, plan()) == []
@@ -77,9 +77,9 @@ def test_one_that_is_to_be_reminded_of_only_is_let_go_while_it_is_armed() -> Non
     (run,) = world.runs
     for now in (world.now, NINE + MINUTE):
         world.now = now
-        assert rearmed(world, plan(mode=Mode.REMIND)) == [run.recorder]
+        assert rearmed(world, plan(mode=PlanMode.REMIND)) == [run.recorder]
     world.become(run.recorder, SessionState.LIVE)
-    assert rearmed(world, plan(mode=Mode.REMIND)) == []
+    assert rearmed(world, plan(mode=PlanMode.REMIND)) == []
 
 
 @pytest.mark.parametrize(("moved", "is_begun"), [(timedelta(hours=4), True), (MINUTE, False)])
@@ -92,7 +92,7 @@ def test_one_that_people_disarm_after_it_was_moved_is_begun_then_where_that_was_
     world.plans, world.runs = [plan(starts_at=NINE + moved)], []
     world.look()
     world.go_on(NINE + moved + MINUTE)
-    assert [act.kind for act in begun(world.acts)] == [Kind.ARM] * (1 + is_begun)
+    assert [act.kind for act in begun(world.acts)] == [ActKind.ARM] * (1 + is_begun)
 
 
 def test_one_whose_end_is_moved_is_stopped_then() -> None:
@@ -100,7 +100,7 @@ def test_one_whose_end_is_moved_is_stopped_then() -> None:
     world.go_on(NINE + 110 * MINUTE)
     world.plans = [plan(length=timedelta(hours=3))]
     assert world.go_on(NINE + 179 * MINUTE) == []
-    assert world.go_on(NINE + 180 * MINUTE) == [(Kind.STOP, "0")]
+    assert world.go_on(NINE + 180 * MINUTE) == [(ActKind.STOP, "0")]
 
 
 def test_one_that_is_moved_is_reminded_of_anew() -> None:
@@ -109,7 +109,7 @@ def test_one_that_is_moved_is_reminded_of_anew() -> None:
     later = NINE + timedelta(hours=4)
     world.plans = [plan(starts_at=later)]
     assert world.go_on(later - 5 * MINUTE) == [
-        (Kind.REMIND, "1800"), (Kind.CHECK, "0"), (Kind.REMIND, "600"), (Kind.ARM, "0"),
+        (ActKind.REMIND, "1800"), (ActKind.CHECK, "0"), (ActKind.REMIND, "600"), (ActKind.ARM, "0"),
     ]  # fmt: skip
 
 
@@ -117,9 +117,9 @@ def test_one_that_was_held_and_is_moved_to_another_day_is_another_session() -> N
     world = World([plan()])
     world.go_on(NINE + 150 * MINUTE)
     world.plans = [plan(starts_at=NINE + timedelta(days=1))]
-    assert [act.kind for act in begun(world.acts)] == [Kind.ARM]
+    assert [act.kind for act in begun(world.acts)] == [ActKind.ARM]
     world.go_on(NINE + timedelta(days=1, hours=3))
-    assert [act.kind for act in begun(world.acts)] == [Kind.ARM, Kind.ARM]
+    assert [act.kind for act in begun(world.acts)] == [ActKind.ARM, ActKind.ARM]
 
 
 @pytest.mark.parametrize("length", [timedelta(minutes=30), timedelta(hours=2), timedelta(hours=6)])
@@ -131,24 +131,24 @@ def test_one_that_is_moved_behind_itself_while_it_is_recorded_ends_as_before_and
     world.go_on(NINE + 45 * MINUTE)
     later = NINE + moved
     world.plans = [plan(starts_at=later, length=length)]
-    assert (Kind.STOP, "0") not in world.go_on(NINE + 119 * MINUTE)
-    assert world.go_on(NINE + 120 * MINUTE)[-1] == (Kind.STOP, "0")
+    assert (ActKind.STOP, "0") not in world.go_on(NINE + 119 * MINUTE)
+    assert world.go_on(NINE + 120 * MINUTE)[-1] == (ActKind.STOP, "0")
     world.go_on(later + length - MINUTE)
     (run,) = world.runs
     assert (run.began_at > NINE + 119 * MINUTE, run.state) == (True, SessionState.LIVE)
-    assert world.go_on(later + length + 5 * MINUTE) == [(Kind.STOP, "0"), (Kind.NOTE_END, "0")]
+    assert world.go_on(later + length + 5 * MINUTE) == [(ActKind.STOP, "0"), (ActKind.NOTE_END, "0")]
 
 
 def test_one_that_is_moved_behind_itself_while_it_is_armed_is_recorded_once_and_stays_ended() -> None:
-    world = World([plan(mode=Mode.ARM)])
+    world = World([plan(mode=PlanMode.ARM)])
     world.go_on(NINE + 117 * MINUTE)
     (run,) = world.runs
-    world.plans = [plan(starts_at=NINE + 120 * MINUTE, mode=Mode.ARM)]
+    world.plans = [plan(starts_at=NINE + 120 * MINUTE, mode=PlanMode.ARM)]
     world.go_on(NINE + 125 * MINUTE)
     world.become(run.recorder, SessionState.LIVE)
     assert world.go_on(NINE + 160 * MINUTE) == []
     world.runs = []
-    assert world.go_on(NINE + 239 * MINUTE) == [(Kind.NOTE_END, "0")], "people have ended it"
+    assert world.go_on(NINE + 239 * MINUTE) == [(ActKind.NOTE_END, "0")], "people have ended it"
 
 
 def test_one_that_is_moved_by_less_than_its_length_while_it_is_recorded_goes_on_until_its_new_end() -> None:
@@ -156,8 +156,8 @@ def test_one_that_is_moved_by_less_than_its_length_while_it_is_recorded_goes_on_
     world.go_on(NINE + 30 * MINUTE)
     world.plans = [plan(starts_at=NINE + 45 * MINUTE)]
     world.go_on(NINE + 164 * MINUTE)
-    assert [act.kind for act in begun(world.acts)] == [Kind.ARM]
-    assert world.go_on(NINE + 170 * MINUTE) == [(Kind.STOP, "0"), (Kind.NOTE_END, "0")]
+    assert [act.kind for act in begun(world.acts)] == [ActKind.ARM]
+    assert world.go_on(NINE + 170 * MINUTE) == [(ActKind.STOP, "0"), (ActKind.NOTE_END, "0")]
 
 
 def test_one_that_people_stop_after_it_was_moved_to_another_day_is_recorded_then() -> None:
@@ -166,7 +166,7 @@ def test_one_that_people_stop_after_it_was_moved_to_another_day_is_recorded_then
     tomorrow = NINE + timedelta(days=1)
     world.plans, world.runs = [plan(starts_at=tomorrow)], []
     world.go_on(tomorrow + 125 * MINUTE)
-    assert [act.kind for act in begun(world.acts)] == [Kind.ARM, Kind.ARM]
+    assert [act.kind for act in begun(world.acts)] == [ActKind.ARM, ActKind.ARM]
 
 
 @pytest.mark.parametrize("state", [PlanState.CANCELLED, PlanState.REMOVED])
@@ -174,9 +174,9 @@ def test_one_that_is_cancelled_is_let_go_while_it_is_armed_and_goes_on_while_it_
     world = World([plan()])
     world.go_on(NINE - MINUTE)
     world.plans = [msgspec.structs.replace(world.plans[0], state=state)]
-    assert [act.kind for act in world.look()] == [Kind.DISARM]
+    assert [act.kind for act in world.look()] == [ActKind.DISARM]
     other = World([plan()])
     other.go_on(NINE + MINUTE)
     other.plans = [msgspec.structs.replace(other.plans[0], state=state)]
     assert other.go_on(NINE + 119 * MINUTE) == []
-    assert other.go_on(NINE + 121 * MINUTE) == [(Kind.STOP, "0"), (Kind.NOTE_END, "0")]
+    assert other.go_on(NINE + 121 * MINUTE) == [(ActKind.STOP, "0"), (ActKind.NOTE_END, "0")]

@@ -19,16 +19,16 @@ import psutil
 import pytest
 
 from agent.schedule import child
-from agent.schedule.event import LARGEST_BYTES, Wanted
-from agent.schedule.feeds import Feeds, FeedStates, begin_reading, feed_states, read_now
-from agent.schedule.plan import Mode, PlanState, Said, Source
-from agent.schedule.store import Plans, of_file
+from agent.schedule.calendar_messages import LARGEST_BYTES, CalendarRequest
+from agent.schedule.feeds import FeedReader, FeedStates, begin_reading, feed_states, read_now
+from agent.schedule.plan import CalendarFields, CalendarSource, PlanMode, PlanState
+from agent.schedule.store import Plans, imported_feed
 from config.errors import LiputError, StateError
 from config.settings.reader import read_settings
 from config.settings.schema import Settings
 from devices.host.clock import SystemClock
-from devices.host.process_stat import process_started
-from devices.uplink.redirects import SameServer
+from devices.host.process import process_started
+from devices.uplink.redirects import SameServerRedirects
 from tests.support.calendars import calendar, event
 from tests.support.command import ROOT
 from tests.support.waiting import wait_for
@@ -98,9 +98,9 @@ def server() -> Iterator[Server]:
         thread.join()
 
 
-def wanted(address: str, timeout_s: float = 10.0) -> Wanted:
+def wanted(address: str, timeout_s: float = 10.0) -> CalendarRequest:
     now = datetime.now(UTC)
-    return Wanted(
+    return CalendarRequest(
         address=address, zone="WIB", since=now - timedelta(days=1), until=now + timedelta(days=30), timeout_s=timeout_s
     )
 
@@ -171,7 +171,7 @@ def test_no_server_sends_us_to_another_one(server: Server, status: int) -> None:
 )
 def test_only_what_is_the_same_server_is_followed(address: str, there: str, is_followed: bool) -> None:
     asked = urllib.request.Request(address, headers={"Authorization": "Bearer x"})
-    found = SameServer().redirect_request(asked, io.BytesIO(), 302, "Found", HTTPMessage(), there)
+    found = SameServerRedirects().redirect_request(asked, io.BytesIO(), 302, "Found", HTTPMessage(), there)
     assert (found is not None) is is_followed
 
 
@@ -226,7 +226,7 @@ def test_without_the_libraries_it_is_said_how_to_install_them(monkeypatch: pytes
 
 @dataclass
 class Kept:
-    feeds: Feeds
+    feeds: FeedReader
     plans: Plans
     states: FeedStates
     told: list[str]
@@ -247,7 +247,7 @@ def kept(tmp_path: Path, url: str) -> Kept:
     text = f'general.room = "Aula 1"\noffice.time_zone = "WIB"\nschedule.mode = "arm"\nfeeds.aula.url = "{url}"\n'
     settings = read_settings(text, tmp_path / "liput.toml")
     plans, states, told = Plans(tmp_path), feed_states(tmp_path), list[str]()
-    return Kept(Feeds(settings, plans, states, SystemClock(), told.append), plans, states, told)
+    return Kept(FeedReader(settings, plans, states, SystemClock(), told.append), plans, states, told)
 
 
 def test_a_calendar_that_cannot_be_had_keeps_what_was_known(server: Server, tmp_path: Path) -> None:
@@ -313,16 +313,18 @@ def test_settings_that_change_are_taken_and_what_is_read_of_a_calendar_that_is_g
 def test_what_is_planned_of_a_calendar_that_the_settings_have_no_more_is_cancelled(tmp_path: Path) -> None:
     own = kept(tmp_path, "http://127.0.0.1:1/a.ics")
 
-    def sources(name: str) -> list[Source]:
-        said = Said(title=name, starts_at=TOMORROW, ends_at=TOMORROW + timedelta(hours=1), mode=Mode.RECORD)
-        return [Source(feed=name, uid="a", said=said)]
+    def sources(name: str) -> list[CalendarSource]:
+        said = CalendarFields(
+            title=name, starts_at=TOMORROW, ends_at=TOMORROW + timedelta(hours=1), mode=PlanMode.RECORD
+        )
+        return [CalendarSource(feed=name, uid="a", said=said)]
 
     def states() -> dict[str, PlanState]:
         return {each.title: each.state for each in own.plans.read()}
 
-    for name in ("aula", "lama", of_file("a.ics")):
+    for name in ("aula", "lama", imported_feed("a.ics")):
         own.plans.take_events(name, sources(name), None)
-    planned = dict.fromkeys(("aula", "lama", of_file("a.ics")), PlanState.PLANNED)
+    planned = dict.fromkeys(("aula", "lama", imported_feed("a.ics")), PlanState.PLANNED)
     try:
         settings = own.feeds.settings
         own.feeds.take(Settings())  # there is no file of settings
@@ -363,10 +365,10 @@ def test_what_is_being_read_ends_with_the_daemon(server: Server) -> None:
 PARENT = """
 import sys, time
 import msgspec, psutil
-from agent.schedule.event import Wanted
+from agent.schedule.calendar_messages import CalendarRequest
 from agent.schedule.feeds import begin_reading
 from devices.host.clock import SystemClock
-reading = begin_reading(msgspec.json.decode(sys.argv[1], type=Wanted), SystemClock())
+reading = begin_reading(msgspec.json.decode(sys.argv[1], type=CalendarRequest), SystemClock())
 print(psutil.Process().children()[0].pid, flush=True)
 time.sleep(60)
 """

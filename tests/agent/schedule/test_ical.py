@@ -9,7 +9,7 @@ from dateutil.rrule import rrulestr
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from agent.schedule.event import CalendarEvent
+from agent.schedule.calendar_messages import CalendarEvent
 from agent.schedule.ical import NO_END, read_calendar
 from config.errors import MediaError
 from tests.support.calendars import calendar, event

@@ -9,8 +9,25 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.schedule.plan import Mode, Plan, PlanState, Said, Source, by_hand, said_again
-from agent.schedule.store import Done, Plans, done_for, done_store, keep_only, merge, note, of_file
+from agent.schedule.plan import (
+    CalendarFields,
+    CalendarSource,
+    Plan,
+    PlanMode,
+    PlanState,
+    edited_fields,
+    updated_from_calendar,
+)
+from agent.schedule.store import (
+    PlanRecord,
+    Plans,
+    change_record,
+    forget_other_records,
+    imported_feed,
+    merge_events,
+    plan_record_store,
+    record_of,
+)
 from config.errors import StateError, UsageError
 from tests.support.calendars import NINE, plan
 
@@ -18,13 +35,13 @@ WINDOW = (NINE - timedelta(days=1), NINE + timedelta(days=30))
 HOUR = timedelta(hours=1)
 
 
-def said(title: str = "Rapat", starts_at: datetime = NINE, length: timedelta = HOUR, **more: object) -> Said:
-    fields = {"mode": Mode.REMIND} | more
-    return Said(title=title, starts_at=starts_at, ends_at=starts_at + length, **fields)  # type: ignore[arg-type]
+def said(title: str = "Rapat", starts_at: datetime = NINE, length: timedelta = HOUR, **more: object) -> CalendarFields:
+    fields = {"mode": PlanMode.REMIND} | more
+    return CalendarFields(title=title, starts_at=starts_at, ends_at=starts_at + length, **fields)  # type: ignore[arg-type]
 
 
-def source(what: Said, uid: str = "a", recurrence_id: str = "", feed: str = "aula") -> Source:
-    return Source(feed=feed, uid=uid, recurrence_id=recurrence_id, said=what)
+def source(what: CalendarFields, uid: str = "a", recurrence_id: str = "", feed: str = "aula") -> CalendarSource:
+    return CalendarSource(feed=feed, uid=uid, recurrence_id=recurrence_id, said=what)
 
 
 @pytest.fixture
@@ -55,11 +72,11 @@ def test_a_calendar_that_is_read_again_changes_what_it_has_changed(plans: Plans)
 def test_what_was_changed_by_hand_stays_and_all_else_follows(plans: Plans) -> None:
     (made,) = plans.take_events("aula", [source(said())], WINDOW)
     plans.replace(made.id, lambda one: msgspec.structs.replace(one, title="Rapat Pleno", streams=("youtube",)))
-    (after,) = plans.take_events("aula", [source(said("Rapat Biasa", NINE + HOUR, mode=Mode.ARM))], WINDOW)
+    (after,) = plans.take_events("aula", [source(said("Rapat Biasa", NINE + HOUR, mode=PlanMode.ARM))], WINDOW)
     assert (after.title, after.streams, after.starts_at, after.mode) == (
-        "Rapat Pleno", ("youtube",), NINE + HOUR, Mode.ARM,
+        "Rapat Pleno", ("youtube",), NINE + HOUR, PlanMode.ARM,
     )  # fmt: skip
-    assert by_hand(after) == ("title",)
+    assert edited_fields(after) == ("title",)
 
 
 def test_what_was_changed_with_an_editor_stays_too(plans: Plans) -> None:
@@ -107,7 +124,7 @@ def test_what_is_to_come_of_a_calendar_that_is_no_more_is_cancelled_and_comes_ba
     begun = source(said(starts_at=NINE - 2 * HOUR), "begun")
     made, _ = plans.take_events("aula", [source(said()), begun], WINDOW)
     plans.take_events("lain", [source(said(), feed="lain")], WINDOW)
-    plans.take_events(of_file("a.ics"), [source(said(), feed=of_file("a.ics"))], None)
+    plans.take_events(imported_feed("a.ics"), [source(said(), feed=imported_feed("a.ics"))], None)
     plans.add(plan("tangan"))
     before, written = plans.read(), plans.path.stat().st_ino
     assert plans.cancel_other_feeds(["aula", "lain"], NINE - HOUR) == []
@@ -131,7 +148,7 @@ def test_what_people_have_removed_or_plan_again_is_no_calendars_that_is_no_more(
 
 
 def test_a_series_that_is_moved_to_another_hour_takes_along_what_was_changed_by_hand(plans: Plans) -> None:
-    def week(hour: int) -> list[Source]:
+    def week(hour: int) -> list[CalendarSource]:
         days = [NINE.replace(hour=hour) + timedelta(days=7 * number) for number in range(3)]
         return [source(said(starts_at=at), recurrence_id=f"{at:%Y%m%dT%H%M%SZ}") for at in days]
 
@@ -191,19 +208,19 @@ def test_a_file_that_is_damaged_is_told_and_not_replaced(plans: Plans) -> None:
 
 
 def test_what_was_done_is_forgotten_with_its_plan(tmp_path: Path) -> None:
-    done = done_store(tmp_path)
+    done = plan_record_store(tmp_path)
     one, other = plan("a"), plan("b")
     for each in (one, other):
-        note(done, each, lambda before: msgspec.structs.replace(before, checked=True))
-    keep_only(done, [one])
+        change_record(done, each, lambda before: msgspec.structs.replace(before, checked=True))
+    forget_other_records(done, [one])
     assert set(done.read()) == {one.id}
-    assert done_for(one, done.read()) == Done(starts_at=one.starts_at, ends_at=one.ends_at, checked=True)
+    assert record_of(one, done.read()) == PlanRecord(starts_at=one.starts_at, ends_at=one.ends_at, checked=True)
 
 
 MOMENTS = st.datetimes(datetime(2026, 1, 1), datetime(2027, 1, 1), timezones=st.sampled_from([UTC]))  # noqa: DTZ001
 SAID = st.builds(
     said, title=st.text(max_size=10), starts_at=MOMENTS, length=st.timedeltas(timedelta(minutes=1), timedelta(days=2)),
-    room=st.text(max_size=5), mode=st.sampled_from(list(Mode)), all_day=st.booleans(),
+    room=st.text(max_size=5), mode=st.sampled_from(list(PlanMode)), all_day=st.booleans(),
 )  # fmt: skip
 SOURCES = st.lists(
     st.builds(source, SAID, uid=st.sampled_from("abc"), recurrence_id=st.sampled_from(["", "1", "2"])),
@@ -213,33 +230,35 @@ SOURCES = st.lists(
 
 @settings(max_examples=150, deadline=None)
 @given(readings=st.lists(SOURCES, min_size=1, max_size=5))
-def test_each_event_is_one_plan_and_what_is_written_is_read(readings: list[list[Source]]) -> None:
+def test_each_event_is_one_plan_and_what_is_written_is_read(readings: list[list[CalendarSource]]) -> None:
     plans: list[Plan] = [plan("tangan")]
     for events in readings:
-        plans = merge(plans, "aula", events, WINDOW)
+        plans = merge_events(plans, "aula", events, WINDOW)
         keys = [each.source.key for each in plans if each.source]
         assert len(keys) == len(set(keys))
         assert {event.key for event in events} <= set(keys)
         assert plans[0] == plan("tangan")
         assert msgspec.json.decode(msgspec.json.encode(plans), type=list[Plan]) == plans
-    assert merge(plans, "aula", readings[-1], WINDOW) == plans, "reading it twice changes nothing"
+    assert merge_events(plans, "aula", readings[-1], WINDOW) == plans, "reading it twice changes nothing"
 
 
 @settings(max_examples=150, deadline=None)
 @given(before=SAID, hand=SAID, after=st.lists(SAID, min_size=1, max_size=4))
-def test_what_is_changed_by_hand_lasts_whatever_the_calendar_says(before: Said, hand: Said, after: list[Said]) -> None:
+def test_what_is_changed_by_hand_lasts_whatever_the_calendar_says(
+    before: CalendarFields, hand: CalendarFields, after: list[CalendarFields]
+) -> None:
     made = Plan(id="x", source=source(before), **msgspec.structs.asdict(before))
     changed = msgspec.structs.replace(made, title=f"{before.title} pleno", mode=hand.mode, room=f"{before.room}!")
     for now in after:
         if now.title == changed.title or now.room == changed.room:
             return  # the calendar has come to say the same
-        changed = said_again(changed, source(now))
+        changed = updated_from_calendar(changed, source(now))
         assert (changed.title, changed.room) == (f"{before.title} pleno", f"{before.room}!")
         assert (changed.starts_at, changed.ends_at, changed.all_day) == (now.starts_at, now.ends_at, now.all_day)
 
 
 def test_a_plan_whose_calendar_comes_to_say_the_same_follows_it_again() -> None:
     one = Plan(id="x", source=source(said()), **msgspec.structs.asdict(said("Pleno")))
-    same = said_again(one, source(said("Pleno")))
-    assert by_hand(same) == ()
-    assert said_again(same, source(said("Biasa"))).title == "Biasa"
+    same = updated_from_calendar(one, source(said("Pleno")))
+    assert edited_fields(same) == ()
+    assert updated_from_calendar(same, source(said("Biasa"))).title == "Biasa"

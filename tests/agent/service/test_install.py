@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from agent.service import install, units
-from agent.service.units import DAEMON, RECORDER, SOCKET, Place, user_place
+from agent.service.units import DAEMON, RECORDER, SOCKET, ServiceConfig, user_service_config
 from config.errors import LiputError
 from config.settings.loading import load_settings
 from tests.support import command
@@ -48,12 +48,12 @@ def systemctl(home: Path, monkeypatch: pytest.MonkeyPatch) -> Asked:
     return lambda: asked.read_text().splitlines() if asked.exists() else []
 
 
-def place() -> Place:
-    return user_place(load_settings())
+def place() -> ServiceConfig:
+    return user_service_config(load_settings())
 
 
 def test_a_user_service_is_written_enabled_and_started(home: Path, systemctl: Asked) -> None:
-    made = units.files(place(), autostart=True)
+    made = units.service_files(place(), autostart=True)
     done = list(install.install(place(), made, now=True))
     folder = home / ".config/systemd/user"
     assert {path.name for path in folder.iterdir()} == {DAEMON, SOCKET, RECORDER}
@@ -70,7 +70,7 @@ def test_a_user_service_is_written_enabled_and_started(home: Path, systemctl: As
 
 
 def test_again_nothing_is_written_and_what_changed_is(home: Path, systemctl: Asked) -> None:
-    made = units.files(place())
+    made = units.service_files(place())
     list(install.install(place(), made, now=False))
     assert not [sentence for sentence in install.install(place(), made, now=False) if "wrote" in sentence]
     unit = home / ".config/systemd/user" / DAEMON
@@ -84,14 +84,14 @@ def test_a_file_of_somebody_else_is_left_alone(home: Path, systemctl: Asked) -> 
     unit.parent.mkdir(parents=True)
     unit.write_text("[Service]\nExecStart=/bin/mine\n")
     with pytest.raises(LiputError, match="was not made by"):
-        list(install.install(place(), units.files(place()), now=True))
+        list(install.install(place(), units.service_files(place()), now=True))
     assert list(install.uninstall(is_system=False)) == []
     assert unit.read_text() == "[Service]\nExecStart=/bin/mine\n"
     assert not systemctl()
 
 
 def test_uninstalling_leaves_settings_and_recordings(home: Path, systemctl: Asked) -> None:
-    list(install.install(place(), units.files(place(), autostart=True), now=False))
+    list(install.install(place(), units.service_files(place(), autostart=True), now=False))
     settings, recording = home / ".config/liput/liput.toml", home / "Videos/Liput/rapat.mp4"
     for path in (settings, recording):
         path.parent.mkdir(parents=True)
@@ -104,7 +104,7 @@ def test_uninstalling_leaves_settings_and_recordings(home: Path, systemctl: Aske
 
 def test_how_it_is_comes_from_systemd(home: Path, systemctl: Asked) -> None:
     assert not install.status(is_system=False).installed
-    list(install.install(place(), units.files(place()), now=False))
+    list(install.install(place(), units.service_files(place()), now=False))
     found = install.status(is_system=False)
     assert (found.active, found.status, found.pid, found.restarts) == ("active", "watching", 42, 1)
     assert (found.last_result, found.recorders) == ("watchdog", ["liput-recorder@3.service"])
@@ -113,14 +113,14 @@ def test_how_it_is_comes_from_systemd(home: Path, systemctl: Asked) -> None:
 def test_what_systemctl_refuses_is_told(home: Path, systemctl: Asked) -> None:
     (home / "bin/systemctl").write_text("#!/bin/sh\necho 'Failed to connect to bus: No medium found' >&2\nexit 1\n")
     with pytest.raises(LiputError, match="Failed to connect to bus: No medium found") as refused:
-        list(install.install(place(), units.files(place()), now=False))
+        list(install.install(place(), units.service_files(place()), now=False))
     assert "log in as that user" in refused.value.hint
 
 
 def test_without_systemd_it_is_said_and_nothing_is_written(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(install, "BOOTED", home / "tiada")
     with pytest.raises(LiputError, match="systemd does not run this PC"):
-        list(install.install(place(), units.files(place()), now=True))
+        list(install.install(place(), units.service_files(place()), now=True))
     assert list(home.iterdir()) == []
 
 

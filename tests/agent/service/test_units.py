@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from agent.service import units
-from agent.service.units import KEYS, Place, folders, system_place, user_place
+from agent.service.units import KEYS, ServiceConfig, system_service_config, user_service_config, writable_folders
 from config.errors import UsageError
 from config.settings.loading import load_settings
 from devices.host.priority import REALTIME, SOUND_NICE
 
-SYSTEM = Place(
+SYSTEM = ServiceConfig(
     is_system=True,
     program=("/usr/bin/python3",),
     python_path=Path("/opt/liput"),
@@ -22,13 +22,13 @@ SYSTEM = Place(
     writable=(Path("/srv/arsip sidang 100%"), Path("/mnt/cadangan")),
     keys=KEYS,
 )
-USER = Place(is_system=False, program=("/usr/bin/python3",), python_path=Path("/home/rapat/liput"))
+USER = ServiceConfig(is_system=False, program=("/usr/bin/python3",), python_path=Path("/home/rapat/liput"))
 IN_USE = "liput-recorder@7.service"
 MOST_EXPOSED = "--threshold=20"
 """Of 100: an exposure of 2.0."""
 
 
-def written(folder: Path, place: Place) -> list[str]:
+def written(folder: Path, place: ServiceConfig) -> list[str]:
     """Write the units of a place, with an instance of the template, and return their paths."""
     for name, text in units.units(place).items():
         (folder / name.replace("@.", "@7.")).write_text(text)
@@ -54,7 +54,7 @@ def settings_of(unit: str) -> dict[str, list[str]]:
 
 
 @pytest.mark.parametrize(("place", "mode"), [(SYSTEM, "--system"), (USER, "--user")])
-def test_systemd_finds_nothing_wrong_with_them(tmp_path: Path, place: Place, mode: str) -> None:
+def test_systemd_finds_nothing_wrong_with_them(tmp_path: Path, place: ServiceConfig, mode: str) -> None:
     done = analyzed(mode, "verify", "--man=no", *written(tmp_path, place), runtime=tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
@@ -145,11 +145,11 @@ url = "file:///var/www/hls"
 def test_the_folders_are_those_of_the_settings(tmp_path: Path) -> None:
     file = tmp_path / "liput.toml"
     file.write_text(SETTINGS)
-    assert folders(load_settings(file)) == [
+    assert writable_folders(load_settings(file)) == [
         Path(path) for path in ("/srv/arsip", "/mnt/kedua", "/srv/permohonan", "/mnt/nas/liput", "/var/www/hls")
     ]
     file.write_text("")
-    assert folders(load_settings(file)) == [], "the default is the service's own"
+    assert writable_folders(load_settings(file)) == [], "the default is the service's own"
 
 
 @pytest.mark.parametrize(
@@ -166,13 +166,13 @@ def test_what_a_system_service_could_not_see_is_refused(
     file = tmp_path / "liput.toml"
     file.write_text(f'[archive]\npath = "{archive}"\n')
     with pytest.raises(UsageError, match=re.escape(wrong)):
-        system_place(load_settings(file), python=python, home=Path(home))
+        system_service_config(load_settings(file), python=python, home=Path(home))
 
 
 def test_an_archive_in_a_home_is_writable_and_the_rest_of_it_is_not(tmp_path: Path) -> None:
     file = tmp_path / "liput.toml"
     file.write_text('[archive]\npath = "/home/humas/arsip"\n')
-    place = system_place(load_settings(file), python="/usr/bin/python3", home=Path("/opt/liput"))
+    place = system_service_config(load_settings(file), python="/usr/bin/python3", home=Path("/opt/liput"))
     recorder = settings_of(units.units(place)[units.RECORDER])
     assert (recorder["ProtectHome"], recorder["ReadWritePaths"]) == (["read-only"], ["-/home/humas/arsip"])
 
@@ -209,10 +209,10 @@ def test_the_users_are_taken_by_sysusers(tmp_path: Path) -> None:
 
 
 def test_the_launcher_opens_the_page_whatever_the_folder_is_called() -> None:
-    place = user_place(load_settings(), config=None)
+    place = user_service_config(load_settings(), config=None)
     lines = dict(line.split("=", 1) for line in units.launcher(place).splitlines() if "=" in line)
     assert (lines["Type"], lines["Name"], lines["Terminal"]) == ("Application", "Liput", "false")
-    odd = Place(is_system=False, program=("/opt/li put/100%/python",), python_path=None)
+    odd = ServiceConfig(is_system=False, program=("/opt/li put/100%/python",), python_path=None)
     (line,) = [line for line in units.launcher(odd).splitlines() if line.startswith("Exec=")]
     assert line == 'Exec="/opt/li put/100%%/python" -P -m agent.cli.main'
     (line,) = [line for line in units.launcher(SYSTEM).splitlines() if line.startswith("Exec=")]

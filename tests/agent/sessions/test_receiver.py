@@ -7,7 +7,7 @@ import psutil
 import pytest
 
 import agent.sessions.receiver
-from agent.sessions.receiver import ThrowAwayReceiver
+from agent.sessions.receiver import DemoReceiver
 from config.errors import LiputError
 from config.settings.secrets import StreamTarget, secret_url
 from devices.host.clock import SystemClock
@@ -44,7 +44,7 @@ def stream_to(url: str, frames: int) -> None:
 def test_keeps_what_was_streamed_to_it(program: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if program == "ffmpeg":
         monkeypatch.setattr(agent.sessions.receiver, "nginx_with_rtmp", lambda: None)
-    with ThrowAwayReceiver(tmp_path / 'a "strange" folder') as receiver:
+    with DemoReceiver(tmp_path / 'a "strange" folder') as receiver:
         assert receiver.name == program
         assert receiver.url
         stream_to(receiver.url, 60)
@@ -59,14 +59,14 @@ def test_keeps_what_was_streamed_to_it(program: str, tmp_path: Path, monkeypatch
 def test_nothing_streamed_nothing_received(program: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if program == "ffmpeg":
         monkeypatch.setattr(agent.sessions.receiver, "nginx_with_rtmp", lambda: None)
-    with ThrowAwayReceiver(tmp_path) as receiver:
+    with DemoReceiver(tmp_path) as receiver:
         assert receiver.received is None
     assert receiver.received is None
 
 
 def test_a_machine_without_a_server_has_no_receiver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda *_, **__: None)
-    with ThrowAwayReceiver(tmp_path) as receiver:
+    with DemoReceiver(tmp_path) as receiver:
         assert (receiver.name, receiver.url) == (None, None)
     assert receiver.received is None
 
@@ -78,7 +78,7 @@ def test_a_server_that_does_not_start_is_an_error_with_its_words(
     broken.write_text("#!/bin/sh\necho cannot start >&2\nexit 1\n")
     broken.chmod(0o755)
     monkeypatch.setattr(agent.sessions.receiver, "nginx_with_rtmp", lambda: (str(broken), Path("module.so")))
-    with pytest.raises(LiputError) as caught, ThrowAwayReceiver(tmp_path / "folder"):
+    with pytest.raises(LiputError) as caught, DemoReceiver(tmp_path / "folder"):
         pass
     assert str(tmp_path / "folder" / "output") in caught.value.hint
     assert (tmp_path / "folder" / "output").read_text() == "cannot start\n"

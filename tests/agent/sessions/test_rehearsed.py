@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from agent.checks.result import Result
-from agent.sessions.judging import RATE_CODES, judge
-from config.settings.schema import Profile, Settings, Video
+from agent.checks.result import CheckResult
+from agent.sessions.rehearsal_results import RATE_CODES, rehearsal_results
+from config.settings.schema import Profile, Settings, VideoDefaults
 from devices.host.clock import SystemClock
-from recorder.features.rehearsal.run import rehearse
-from recorder.session.request import Asked
+from recorder.features.rehearsal.rehearsal import rehearse
+from recorder.session.request import SessionRequest
 from tests.support.pulse import PulseMicrophone, tones
 
 MICROPHONE = "pulse:mic.monitor"
@@ -27,8 +27,8 @@ def state(tmp_path: Path, runtime: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def rehearsed(
-    asked: Asked, settings: Settings, seconds: float, meanwhile: Callable[[float], object] = lambda _at_s: None
-) -> list[Result]:
+    asked: SessionRequest, settings: Settings, seconds: float, meanwhile: Callable[[float], object] = lambda _at_s: None
+) -> list[CheckResult]:
     """Rehearse, and return what is said; `meanwhile` is told how many seconds are recorded."""
 
     def stage(name: str, share: float) -> None:
@@ -36,7 +36,7 @@ def rehearsed(
             meanwhile(share / 0.8 * seconds)
 
     found = rehearse(asked, settings, SystemClock(), threading.Event(), seconds=seconds, stage=stage)
-    parts = judge(found, settings.profile(asked.profile), asked_s=seconds, left_out=[])
+    parts = rehearsal_results(found, settings.profile(asked.profile), asked_s=seconds, left_out=[])
     return [result for _, results in parts for result in results]
 
 
@@ -44,7 +44,7 @@ def rehearsed(
 def test_a_microphone_that_gives_nothing_for_a_moment_is_not_called_dead(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = Asked(title="", videos=("synthetic",), audios=(MICROPHONE,), profile="240p15")
+    asked = SessionRequest(title="", videos=("synthetic",), audios=(MICROPHONE,), profile="240p15")
     with PulseMicrophone(tmp_path) as microphone:
         microphone.install(monkeypatch)
 
@@ -61,7 +61,7 @@ def test_a_microphone_that_gives_nothing_for_a_moment_is_not_called_dead(
 
 @pytest.mark.server
 def test_one_that_gives_nothing_any_more_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = Asked(title="", videos=("synthetic",), audios=(MICROPHONE,), profile="240p15")
+    asked = SessionRequest(title="", videos=("synthetic",), audios=(MICROPHONE,), profile="240p15")
     with PulseMicrophone(tmp_path) as microphone:
         microphone.install(monkeypatch)
 
@@ -78,8 +78,8 @@ def test_one_that_gives_nothing_any_more_is(tmp_path: Path, monkeypatch: pytest.
 
 @pytest.mark.parametrize(("steps_down", "codes"), [(False, {"dropped"}), (True, {"dropped", "overloaded"})])
 def test_a_practice_that_this_pc_is_too_slow_for_is_blamed_on_the_pc(steps_down: bool, codes: set[str]) -> None:
-    settings = Settings(video=Video(step_down=steps_down), profiles={"far-too-much": FAR_TOO_MUCH})
-    asked = Asked(title="", videos=("synthetic",), audios=("none",), profile="far-too-much")
+    settings = Settings(video=VideoDefaults(step_down=steps_down), profiles={"far-too-much": FAR_TOO_MUCH})
+    asked = SessionRequest(title="", videos=("synthetic",), audios=("none",), profile="far-too-much")
     (rate,) = (one for one in rehearsed(asked, settings, 3) if one.name == "rate")
     assert rate.code in codes
     assert (rate.verdict, rate.advice) == ("warning", RATE_CODES["dropped"].advice)

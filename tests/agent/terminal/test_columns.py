@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from agent.terminal.columns import Column, fitted
+from agent.terminal.columns import Column, fit_columns
 
 COLUMNS = (Column("id"), Column("event", least=6), Column("unit", least=4, is_spare=True))
 ROWS = [("3f2a91c0", "Seminar Nasional Teknologi Informasi", "Fakultas Teknik"), ("77b0c2e1", "学术会议", "Biro")]
@@ -15,7 +15,7 @@ def lines(monkeypatch: pytest.MonkeyPatch, width: int | None) -> list[str]:
     monkeypatch.setattr(
         "shutil.get_terminal_size", lambda **_: os.terminal_size((width or 0, 24))
     )  # pytest asks as well
-    return list(fitted(COLUMNS, ROWS))
+    return list(fit_columns(COLUMNS, ROWS))
 
 
 def test_where_there_is_no_terminal_nothing_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -42,4 +42,4 @@ def test_where_that_is_not_enough_columns_are_left_out(monkeypatch: pytest.Monke
 
 def test_an_empty_list_has_its_heading(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
-    assert list(fitted(COLUMNS, [])) == ["id  event  unit"]
+    assert list(fit_columns(COLUMNS, [])) == ["id  event  unit"]

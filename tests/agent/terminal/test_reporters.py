@@ -5,10 +5,10 @@ from typing import get_args
 
 import pytest
 
-from agent.terminal.reporters import NOT_MEASURED, Follower, PlainReporter, status_text
+from agent.terminal.reporters import NOT_MEASURED, PlainReporter, SessionFollower, status_text
 from config.events import Event
 from devices.model.device import Health, HealthState
-from recorder.live_encode.headroom import Why
+from recorder.live_encode.headroom import EncodeReason
 from recorder.model.status import (
     ConferenceLine,
     ConferenceOutput,
@@ -70,12 +70,12 @@ def test_how_the_conference_is_stands_in_the_status_line_with_the_reason() -> No
 
 
 @pytest.mark.parametrize("destinations", [["kampus"], []])
-@pytest.mark.parametrize("why", [*get_args(Why.__value__), None])
+@pytest.mark.parametrize("why", [*get_args(EncodeReason.__value__), None])
 def test_a_session_that_begins_with_a_pc_nobody_has_measured_says_what_to_do(
     why: str | None, destinations: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     detail: dict[str, object] = {"destinations": destinations} | ({"stream_why": why} if why else {})
-    Follower(PlainReporter()).take(Event(datetime.now(UTC), "session-live", "paket", detail, "Recording."))
+    SessionFollower(PlainReporter()).take(Event(datetime.now(UTC), "session-live", "paket", detail, "Recording."))
     shown = capsys.readouterr().out
     assert "Recording." in shown
     assert (NOT_MEASURED in shown) is (why == "not-measured" and bool(destinations)), (

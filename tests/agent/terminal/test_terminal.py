@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from agent.checks.shown import LiveShown, shown
-from agent.devices.table import JsonShower, TableShower, shower
+from agent.checks.display import LiveCheckDisplay, check_display
+from agent.devices.table import JsonDeviceView, TableDeviceView, device_view
 from agent.terminal.reporters import LiveReporter, PlainReporter, reporter
 from agent.terminal.terminal import can_redraw
 
@@ -22,8 +22,8 @@ def test_a_terminal_that_cannot_redraw_gets_lines(
     monkeypatch.setenv("TERM", kind)
     assert can_redraw() is can
     assert reporter(as_json=False).every_s == (LiveReporter if can else PlainReporter).every_s
-    assert isinstance(shown("en", as_json=False), LiveShown) is can
-    assert type(shower(as_json=False)) is (TableShower if can else JsonShower)
+    assert isinstance(check_display("en", as_json=False), LiveCheckDisplay) is can
+    assert type(device_view(as_json=False)) is (TableDeviceView if can else JsonDeviceView)
 
 
 ASKED = """
@@ -34,8 +34,8 @@ if pid == 0:
     if job == 0:
         if sys.argv[1] == "background":
             os.setpgid(0, 0)
-        from agent.terminal.terminal import our_terminal, somebody_is_there
-        os._exit(2 * (our_terminal() is not None) + somebody_is_there())
+        from agent.terminal.terminal import own_terminal, can_ask
+        os._exit(2 * (own_terminal() is not None) + can_ask())
     os._exit(os.waitstatus_to_exitcode(os.waitpid(job, 0)[1]))
 sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 """

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.web.server import WebPart, listen, read_place
+from agent.web.server import WebPart, listen, read_page_address
 from config.settings.serving import WebSettings
 from devices.host.clock import SystemClock
 from tests.support import command, web
@@ -41,7 +41,7 @@ def test_the_daemon_serves_it_and_says_where(tmp_path: Path) -> None:
             assert re.search(rf'^liput_daemon_part_stands{{.*part="{part}".*}} 0\.0$', scraped, re.MULTILINE), scraped
         daemon.signal(signal.SIGTERM)
         assert daemon.wait() == 0
-    assert read_place() is None
+    assert read_page_address() is None
     assert any(str(line["text"]).startswith("the page is at http://127.0.0.1:") for line in daemon.seen)
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from capture.compose.layout import Layout, Rect
 from config.errors import UsageError
 from config.locale.lookup import WRITTEN
-from config.settings.layouts import BUILT_IN_LAYOUTS, CORNERS, KINDS, LayoutSettings
+from config.settings.layouts import BUILT_IN_LAYOUTS, CORNERS, LAYOUT_KINDS, LayoutSettings
 
 FULL_HD = 1920, 1080
 
@@ -97,19 +97,19 @@ def check_places(settings: LayoutSettings, picture: tuple[int, int], count: int,
     for source, place in places.items():
         assert place, f"{source} has no room: {asked}"
         assert whole.covers(place), f"{source} is beyond the picture, {place}: {asked}"
-    assert len(places) <= KINDS[settings.kind].most, asked
+    assert len(places) <= LAYOUT_KINDS[settings.kind].most, asked
     for (below, place), (above, other) in itertools.combinations(places.items(), 2):
         assert not other.covers(place), f"{above} hides {below}: {asked}"
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", LAYOUT_KINDS)
 @pytest.mark.parametrize("picture", [(64, 64), (64, 4320), (8192, 64), FULL_HD])
 def test_places_are_even_and_none_is_hidden_in_pictures_of_any_shape(kind: str, picture: tuple[int, int]) -> None:
     for corner, size, count in itertools.product(CORNERS, (0.1, 0.5), range(1, 6)):
         check_places(LayoutSettings(kind=kind, corner=corner, size=size), picture, count, (1600, 900))
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", LAYOUT_KINDS)
 @given(
     corner=st.sampled_from(CORNERS),
     size=st.floats(0.1, 0.5),
@@ -124,17 +124,17 @@ def test_places_are_even_within_the_picture_and_none_is_hidden(
     check_places(LayoutSettings(kind=kind, corner=corner, size=size), (width, height), count, shape)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", LAYOUT_KINDS)
 @pytest.mark.parametrize("count", range(1, 6))
 def test_as_many_are_shown_as_there_are_places_for_the_large_one_first(kind: str, count: int) -> None:
     sources = list("abcde")[:count]
-    assert shown(LayoutSettings(kind=kind), sources) == sources[: KINDS[kind].most]
+    assert shown(LayoutSettings(kind=kind), sources) == sources[: LAYOUT_KINDS[kind].most]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", LAYOUT_KINDS)
 def test_a_kind_has_a_name_in_both_languages_and_is_built_in(kind: str) -> None:
-    assert len(KINDS[kind].title) == len(WRITTEN)
-    assert all(KINDS[kind].title)
+    assert len(LAYOUT_KINDS[kind].title) == len(WRITTEN)
+    assert all(LAYOUT_KINDS[kind].title)
     assert BUILT_IN_LAYOUTS[kind] == LayoutSettings(kind=kind)
 
 

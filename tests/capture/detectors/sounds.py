@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from capture.detectors.audio_detectors import AudioDetectors
 from capture.source import SAMPLE_RATE, AudioBlock, Samples
 from devices.health.faults import HealthTracker
-from devices.health.line import HealthLine, Kind
+from devices.health.log_line import HealthLine, LogKind
 from devices.host.clock import NANOSECONDS
 from tests.support.health import Recorded
 from tests.support.simulated import SimulatedClock
@@ -85,11 +85,11 @@ class Heard:
 
     @property
     def begun(self) -> list[HealthLine]:
-        return self.recorded.of(Kind.DEGRADED)
+        return self.recorded.of(LogKind.DEGRADED)
 
     @property
     def ended(self) -> list[HealthLine]:
-        return self.recorded.of(Kind.RECOVERED)
+        return self.recorded.of(LogKind.RECOVERED)
 
     def faults(self) -> list[object]:
         """Return the faults found, in order."""

@@ -7,7 +7,7 @@ import pytest
 
 from capture.source import Frame
 from devices.health.faults import Fault
-from devices.health.line import Kind
+from devices.health.log_line import LogKind
 from devices.model.device import DeviceKind, HealthState
 from tests.support.scenes import RATE, Shot, Watched, before, camera_pictures, live, paced
 
@@ -28,7 +28,7 @@ def test_silence_is_found_in_time_and_over_after_a_second_of_pictures() -> None:
     assert (fault, kind) == (Fault.NO_DATA, "recovered")
     assert 0.7 <= found_s - last_s <= 0.8
     assert over_s == pytest.approx(10.0, abs=0.05)
-    (found,) = watched.log.of(Kind.DEGRADED)
+    (found,) = watched.log.of(LogKind.DEGRADED)
     assert found.detail["after_s"] == pytest.approx(found_s - last_s, abs=0.002)
     assert "has given no picture for 0.7 s" in found.reason
     assert watched.state == HealthState.OK
@@ -44,7 +44,7 @@ def test_a_pause_that_may_be_is_no_silence() -> None:
 def test_slow_devices_have_five_intervals(pause_s: float, faults: int) -> None:
     watched = Watched(pausing(6.0, 5.8 + pause_s, rate=5), rate=5)
     watched.run(7.0)
-    assert len(watched.log.of(Kind.DEGRADED)) == faults
+    assert len(watched.log.of(LogKind.DEGRADED)) == faults
 
 
 def test_a_camera_that_has_become_slow_has_five_of_its_own_intervals() -> None:
@@ -82,7 +82,7 @@ def test_a_third_of_the_rate_is_slow_and_says_what_was_promised() -> None:
     assert (fault, kind, ended) == (Fault.SLOW, "recovered", Fault.SLOW)
     assert 10.5 < found_s < 12.5
     assert 22.0 < over_s < 25.0
-    assert watched.log.of(Kind.DEGRADED)[0].detail["after_s"] == pytest.approx(found_s - 10.0, abs=0.1)
+    assert watched.log.of(LogKind.DEGRADED)[0].detail["after_s"] == pytest.approx(found_s - 10.0, abs=0.1)
 
 
 @pytest.mark.parametrize("rate", [29.97, 27.0, 25.0, 33.0])
@@ -248,11 +248,11 @@ def test_pictures_of_a_screen_are_taken_by_this_pc_and_no_cable_is_blamed() -> N
     assert uneven.faults() == []
     slow = Watched(paced(live(), 10.7), kind=DeviceKind.CAPTURE_CARD, device="screen::0")
     slow.run(20.0)
-    (found,) = slow.log.of(Kind.DEGRADED)
+    (found,) = slow.log.of(LogKind.DEGRADED)
     assert "this PC is busy: close other programs" in found.reason
     silent = Watched(before(5.0, paced(live())), kind=DeviceKind.CAPTURE_CARD, device="screen::0")
     silent.run(9.0)
-    (found,) = silent.log.of(Kind.DEGRADED)
+    (found,) = silent.log.of(LogKind.DEGRADED)
     assert found.reason.endswith("its desktop hangs; log out and in again")
 
 

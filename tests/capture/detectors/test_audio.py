@@ -9,7 +9,7 @@ from capture.detectors.audio_detectors import mains_hz
 from capture.detectors.audio_measures import PIECE, HumMeter, clipped_samples, measure
 from capture.source import SAMPLE_RATE
 from devices.health.faults import Fault
-from devices.health.line import Kind, Level
+from devices.health.log_line import LogKind, LogLevel
 from devices.model.device import Health, HealthState
 from tests.capture.detectors.sounds import Heard, Sound, level, mains, noise, samples, speech, tone
 
@@ -52,7 +52,7 @@ def test_an_input_that_gives_exactly_nothing_is_said_to_be_muted() -> None:
     heard.hear(zeros(3))
     (line,) = heard.begun
     assert line.reason == "Mic has given exactly nothing for 20 s: muted or not plugged in"
-    assert (line.detail["fault"], line.level, line.detail["exactly_nothing"]) == (Fault.SILENCE, Level.ERROR, True)
+    assert (line.detail["fault"], line.level, line.detail["exactly_nothing"]) == (Fault.SILENCE, LogLevel.ERROR, True)
     assert line.detail["after_s"] == pytest.approx(20, abs=0.6)
     assert heard.tracker.health.state is HealthState.SILENT
     heard.hear(speech(1.5))
@@ -148,7 +148,7 @@ def test_one_channel_alone_and_one_that_is_doubled_are_never_dead() -> None:
 def test_sound_that_is_cut_off_at_full_scale_is_too_loud() -> None:
     heard = Heard().hear(speech(3)).hear(speech(8) * 30)
     (line,) = heard.begun
-    assert (line.detail["fault"], line.level) == (Fault.CLIPPING, Level.WARN)
+    assert (line.detail["fault"], line.level) == (Fault.CLIPPING, LogLevel.WARN)
     assert line.reason == "Mic is too loud: samples are cut off at full scale; turn its input down"
     assert 2 < float(str(line.detail["after_s"])) < 6
     heard.hear(speech(9))
@@ -304,7 +304,7 @@ def test_a_sample_says_how_loud_it_was_and_what_was_lost() -> None:
     assert detail["clipped_samples"] == [PIECE, PIECE]
     assert heard.watch.take_sample()["seconds"] == 0
     heard.watch.log_closed()
-    assert heard.recorded.of(Kind.CLOSED)[0].detail["clipped_samples"] == [PIECE, PIECE]
+    assert heard.recorded.of(LogKind.CLOSED)[0].detail["clipped_samples"] == [PIECE, PIECE]
 
 
 @given(st.floats(-90, -4), st.integers(50, 8000))

@@ -6,7 +6,7 @@ from collections import deque
 import numpy as np
 import pytest
 
-from capture.detectors.health import HealthContext, Patience
+from capture.detectors.source_health import HealthContext, Patience
 from capture.source import SAMPLE_RATE, AudioBlock, AudioSource
 from config.errors import (
     DeviceError,
@@ -15,7 +15,7 @@ from config.errors import (
     MediaError,
 )
 from devices.health.faults import Fault, HealthChange
-from devices.health.line import Kind, Level
+from devices.health.log_line import LogKind, LogLevel
 from devices.host.clock import NANOSECONDS
 from devices.model.device import Device, DeviceKind, Health, HealthState
 from tests.capture.detectors.sounds import samples, speech
@@ -95,10 +95,15 @@ def test_opening_reading_and_closing_are_passed_on_and_logged(rig: Rig) -> None:
     rig.worker.close()
     assert rig.source.closed == 2
     opened, closed = rig.recorded.lines
-    assert (opened.kind, opened.device, opened.name, opened.level) == (Kind.OPENED, DEVICE.id, DEVICE.name, Level.INFO)
+    assert (opened.kind, opened.device, opened.name, opened.level) == (
+        LogKind.OPENED,
+        DEVICE.id,
+        DEVICE.name,
+        LogLevel.INFO,
+    )
     assert (opened.detail["rate"], opened.detail["channels"]) == (SAMPLE_RATE, 2)
     assert int(str(opened.detail["pid"])) > 0
-    assert closed.kind == Kind.CLOSED
+    assert closed.kind == LogKind.CLOSED
     assert closed.detail["open_s"] == 10
     assert closed.detail["blocks"] == 500
     assert (closed.detail["overflows"], closed.detail["clipped_samples"]) == (0, [0, 0])
@@ -124,11 +129,11 @@ def test_a_refusal_is_raised_again_logged_once_and_the_health_until_it_opens(
         with pytest.raises(type(error)) as raised:
             rig.worker.open()
         assert raised.value is error
-    (refused,) = rig.recorded.of(Kind.REFUSED)
-    assert (refused.reason, refused.level, refused.detail["hint"]) == (error.message, Level.WARN, error.hint)
+    (refused,) = rig.recorded.of(LogKind.REFUSED)
+    assert (refused.reason, refused.level, refused.detail["hint"]) == (error.message, LogLevel.WARN, error.hint)
     assert rig.health.now.fault == fault
     assert rig.health.now.reason == (error.message if fault else None)
-    assert rig.recorded.of(Kind.CLOSED) == []
+    assert rig.recorded.of(LogKind.CLOSED) == []
     rig.worker.open()
     assert rig.health.now == Health()
 
@@ -139,7 +144,7 @@ def test_a_refusal_for_another_reason_takes_the_place_of_the_one_before(rig: Rig
         with contextlib.suppress(LiputError):
             rig.worker.open()
         assert rig.health.now.fault == fault
-    assert [line.reason for line in rig.recorded.of(Kind.REFUSED)] == ["busy", "gone"]
+    assert [line.reason for line in rig.recorded.of(LogKind.REFUSED)] == ["busy", "gone"]
 
 
 def test_a_source_that_gives_nothing_and_is_then_lost_is_told_in_time_and_well_again_when_it_opens(rig: Rig) -> None:
@@ -158,23 +163,23 @@ def test_a_source_that_gives_nothing_and_is_then_lost_is_told_in_time_and_well_a
     assert rig.health.now == Health()
     told = [(change.fault, change.begun) for change in rig.changes]
     assert told == [(Fault.NO_DATA, True), (Fault.LOST, True), (Fault.LOST, False), (Fault.NO_DATA, False)]
-    assert [line.detail["after_s"] for line in rig.recorded.of(Kind.DEGRADED)] == pytest.approx([0.7, 0], abs=0.02)
+    assert [line.detail["after_s"] for line in rig.recorded.of(LogKind.DEGRADED)] == pytest.approx([0.7, 0], abs=0.02)
 
 
 def test_there_is_a_sample_a_minute(rig: Rig) -> None:
     rig.worker.open()
     rig.read(121)
-    first, second = rig.recorded.of(Kind.SAMPLE)
+    first, second = rig.recorded.of(LogKind.SAMPLE)
     assert second.at.timestamp() - first.at.timestamp() == pytest.approx(60, abs=0.1)
-    assert first.level is Level.DEBUG
+    assert first.level is LogLevel.DEBUG
     assert first.detail["seconds"] == 60
     assert set(first.detail) == {
         "seconds", "peak_dbfs", "rms_dbfs", "noise_floor_dbfs", "hum_dbfs", "clipped_samples", "overflows", "lost_s",
     }  # fmt: skip
     rig.source.is_giving = False
     rig.read(61)
-    assert len(rig.recorded.of(Kind.SAMPLE)) == 3
-    assert rig.recorded.of(Kind.SAMPLE)[-1].detail["seconds"] in {0.5, 1.0}
+    assert len(rig.recorded.of(LogKind.SAMPLE)) == 3
+    assert rig.recorded.of(LogKind.SAMPLE)[-1].detail["seconds"] in {0.5, 1.0}
 
 
 def test_patience_is_what_it_was_given(rig: Rig) -> None:

@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from capture.detectors.audio_measures import Heard, Listening
+from capture.detectors.audio_measures import SoundCheck, SoundCheckResult
 from capture.source import Samples
 from tests.capture.detectors.sounds import Sound, mains, noise, samples, speech
 
 
-def heard(sound: Sound | Samples, *, block: int = 1024) -> Heard:
+def heard(sound: Sound | Samples, *, block: int = 1024) -> SoundCheckResult:
     pcm = sound if sound.dtype == np.int16 else samples(np.asarray(sound, np.float64))
-    listening = Listening(pcm.shape[1], 50)
+    listening = SoundCheck(pcm.shape[1], 50)
     for start in range(0, len(pcm), block):
         listening.hear(pcm[start : start + block].astype(np.int16))
     found = listening.heard()
@@ -60,7 +60,7 @@ def test_clipped_seconds_are_counted() -> None:
 
 
 def test_less_than_half_a_second_says_nothing() -> None:
-    listening = Listening(2, 50)
+    listening = SoundCheck(2, 50)
     listening.hear(np.zeros((23_999, 2), np.int16))
     assert listening.heard() is None
     listening.hear(np.zeros((1, 2), np.int16))

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from capture.detectors.picture_measures import SETTLES_S, Glance, Seen, Slate
-from capture.media.pictures import plane_views, tagged
-from capture.source import Matrix
-from capture.synthetic.video import Painter
+from capture.detectors.picture_measures import SETTLES_S, PictureCheck, PictureCheckResult, SignalSlate
+from capture.media.pictures import plane_views, tag_frame
+from capture.source import ColorMatrix
+from capture.synthetic.video import SyntheticPainter
 from devices.host.clock import NANOSECONDS
 from tests.rig import pictures as rig
 
@@ -25,12 +25,12 @@ def frame(luma: Luma, chroma: tuple[int, int] = (128, 128)) -> av.VideoFrame:
     planes = plane_views(picture)
     planes[0][:] = luma
     planes[1][:], planes[2][:] = chroma
-    return tagged(picture, Matrix.BT601)
+    return tag_frame(picture, ColorMatrix.BT601)
 
 
-def seen(*lumas: Luma, noise: float = 0.0, seconds: float = 2.0) -> Seen:
+def seen(*lumas: Luma, noise: float = 0.0, seconds: float = 2.0) -> PictureCheckResult:
     """Check pictures in turn, ten times a second, with sensor noise."""
-    random, glance = np.random.default_rng(3), Glance()
+    random, glance = np.random.default_rng(3), PictureCheck()
     for number in range(round(seconds * 10)):
         luma = lumas[number % len(lumas)] + random.normal(0, noise, lumas[0].shape)
         glance.see(frame(luma.round().clip(16, 235).astype(np.uint8)), number * NANOSECONDS // 10)
@@ -40,7 +40,7 @@ def seen(*lumas: Luma, noise: float = 0.0, seconds: float = 2.0) -> Seen:
 
 
 def speaker(size: tuple[int, int] = SIZE) -> Luma:
-    return plane_views(Painter(*size, Fraction(30)).draw(40))[0].copy()
+    return plane_views(SyntheticPainter(*size, Fraction(30)).draw(40))[0].copy()
 
 
 def room(size: tuple[int, int] = SIZE) -> Luma:
@@ -91,13 +91,13 @@ def test_black_is_black_with_noise_too_and_not_with_a_clock_on_it() -> None:
 
 def test_slates_are_known_and_only_while_they_are_still() -> None:
     bars = rig.no_signal(*SIZE)
-    assert seen(bars).slate is Slate.BARS
+    assert seen(bars).slate is SignalSlate.BARS
     assert seen(bars, room()).slate is None
-    blue = Glance()
+    blue = PictureCheck()
     blue.see(frame(np.full(SIZE[::-1], 41, np.uint8), (240, 110)), 0)
     found = blue.seen()
     assert found is not None
-    assert found.slate is Slate.BLUE
+    assert found.slate is SignalSlate.BLUE
 
 
 def test_light_is_measured_where_it_is() -> None:
@@ -110,7 +110,7 @@ def test_light_is_measured_where_it_is() -> None:
 
 
 def test_what_a_camera_shows_before_it_has_found_its_exposure_does_not_count() -> None:
-    glance = Glance()
+    glance = PictureCheck()
     black, after = frame(np.full(SIZE[::-1], 16, np.uint8)), frame(room())
     glance.see(black, 0)
     found = glance.seen()
@@ -126,7 +126,7 @@ def test_what_a_camera_shows_before_it_has_found_its_exposure_does_not_count() -
 
 
 def test_what_it_shows_before_it_has_found_its_focus_does_not_count_either() -> None:
-    glance = Glance()
+    glance = PictureCheck()
     for tenth in range(6):
         glance.see(frame(defocused(room(), 16)), tenth * NANOSECONDS // 10)
     glance.see(frame(room()), NANOSECONDS)
@@ -137,4 +137,4 @@ def test_what_it_shows_before_it_has_found_its_focus_does_not_count_either() -> 
 
 
 def test_nothing_was_seen_of_nothing() -> None:
-    assert Glance().seen() is None
+    assert PictureCheck().seen() is None

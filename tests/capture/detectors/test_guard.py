@@ -9,18 +9,18 @@ import numpy as np
 import pytest
 
 from capture.detectors import audio_detectors, audio_measures
-from capture.detectors.audio_detectors import SilenceWatch
+from capture.detectors.audio_detectors import SilenceDetector
 from capture.detectors.audio_measures import HumMeter
-from capture.detectors.health import Guard, Latch
-from capture.detectors.picture_measures import PictureWatch
-from capture.detectors.video_detectors import ArrivalWatch, DamageWatch, StillnessWatch, VideoDetectors
-from capture.detectors.watcher import Watcher
+from capture.detectors.detector_factory import DetectorFactory
+from capture.detectors.picture_measures import PictureDetector
+from capture.detectors.source_health import DetectorGuard, FaultHysteresis
+from capture.detectors.video_detectors import ArrivalDetector, DamageDetector, FreezeDetector, VideoDetectors
 from capture.source import Frame
 from config.errors import DeviceError, MediaError
 from config.settings.schema import Settings
 from devices.controls import presets
 from devices.health.faults import Fault, HealthChange, HealthTracker
-from devices.health.line import HealthLine, Kind, Level
+from devices.health.log_line import HealthLine, LogKind, LogLevel
 from devices.model.device import Device, DeviceKind, HealthState
 from tests.capture.detectors.test_audio_health import Rig
 from tests.support import judged
@@ -52,8 +52,8 @@ def break_at(monkeypatch: pytest.MonkeyPatch) -> Break:
 
 def told(log: Recorded) -> HealthLine:
     """Return the only log line of a failed detector."""
-    (line,) = log.of(Kind.WATCH_FAILED)
-    assert line.level is Level.WARN
+    (line,) = log.of(LogKind.WATCH_FAILED)
+    assert line.level is LogLevel.WARN
     assert line.reason.endswith("please report this")
     return line
 
@@ -92,16 +92,16 @@ def taken(watched: Watched) -> tuple[list[Frame], int, int]:
 @pytest.mark.parametrize(
     ("owner", "name", "part"),
     [
-        (ArrivalWatch, "arrived", "when pictures come"),
-        (ArrivalWatch, "is_overdue", "when pictures come"),
-        (ArrivalWatch, "no_frame_came", "when pictures come"),
-        (ArrivalWatch, "_intervals", "when pictures come"),
-        (StillnessWatch, "arrived", "standstill"),
+        (ArrivalDetector, "arrived", "when pictures come"),
+        (ArrivalDetector, "is_overdue", "when pictures come"),
+        (ArrivalDetector, "no_frame_came", "when pictures come"),
+        (ArrivalDetector, "_intervals", "when pictures come"),
+        (FreezeDetector, "arrived", "standstill"),
         (VideoDetectors, "_check_signal", "the driver's signal"),
-        (DamageWatch, "whole", "damaged pictures"),
-        (DamageWatch, "damaged", "damaged pictures"),
+        (DamageDetector, "whole", "damaged pictures"),
+        (DamageDetector, "damaged", "damaged pictures"),
         (VideoDetectors, "_count_given_up", "damaged pictures"),
-        (PictureWatch, "see", "what pictures show"),
+        (PictureDetector, "see", "what pictures show"),
         (cv2, "resize", "what pictures show"),
         (cv2, "absdiff", "what pictures show"),
     ],
@@ -117,17 +117,17 @@ def test_a_watch_of_pictures_that_fails_takes_no_picture_with_it(
     line = told(watched.log)
     assert line.reason.startswith(f"a watch of Podium has failed and is switched off ({part}): ZeroDivisionError(")
     assert (line.device, line.name, line.detail["part"]) == ("046d:0825:CAM0001", "Podium", part)
-    assert watched.log.of(Kind.CLOSED)[0].detail["frames"] == len(undisturbed[0])
+    assert watched.log.of(LogKind.CLOSED)[0].detail["frames"] == len(undisturbed[0])
 
 
 def test_the_other_watches_of_a_source_go_on(break_at: Break) -> None:
-    break_at(PictureWatch, "see")
-    break_at(StillnessWatch, "arrived")
-    break_at(DamageWatch, "whole")
+    break_at(PictureDetector, "see")
+    break_at(FreezeDetector, "arrived")
+    break_at(DamageDetector, "whole")
     watched = Watched(eventful())
     taken(watched)
     assert [fault for _, kind, fault in watched.faults() if kind == "degraded"] == [Fault.NO_DATA]
-    assert len(watched.log.of(Kind.WATCH_FAILED)) == 3
+    assert len(watched.log.of(LogKind.WATCH_FAILED)) == 3
 
 
 def test_a_picture_that_is_not_looked_at_any_more_explains_no_standstill(break_at: Break) -> None:
@@ -135,7 +135,7 @@ def test_a_picture_that_is_not_looked_at_any_more_explains_no_standstill(break_a
     shots = itertools.chain(
         before(6.0, paced(itertools.repeat(black))), before(20.0, paced(itertools.repeat(frozen), from_s=6.0))
     )
-    break_at(PictureWatch, "see", 170)
+    break_at(PictureDetector, "see", 170)
     watched = Watched(shots)
     watched.run(20.0)
     assert [fault for _, kind, fault in watched.faults() if kind == "degraded"] == [Fault.BLACK, Fault.FROZEN]
@@ -195,7 +195,7 @@ def test_a_log_that_fails_is_no_reason_either() -> None:
     def fails(*_args: object, **_detail: object) -> None:
         raise OSError("no disk")
 
-    Guard("id", "Podium", fails)("part", lambda: 1 / 0)
+    DetectorGuard("id", "Podium", fails)("part", lambda: 1 / 0)
     video = Watched(eventful(), record=fails)
     frames, *_ = taken(video)
     assert len(frames) > 1900
@@ -209,16 +209,16 @@ def test_a_log_that_fails_is_no_reason_either() -> None:
     [
         (audio_detectors, "measure", "sound"),
         (audio_detectors.AudioDetectors, "_judge_waiting", "sound"),
-        (audio_measures.Piece, "sustained_dbfs", "sound"),
-        (audio_detectors.SoundSample, "lose", "sound"),
-        (SilenceWatch, "judge", "silence"),
+        (audio_measures.HalfSecond, "sustained_dbfs", "sound"),
+        (audio_detectors.SoundStatistics, "lose", "sound"),
+        (SilenceDetector, "judge", "silence"),
         (audio_detectors._DeadChannel, "judge", "a dead channel"),
         (audio_detectors.AudioDetectors, "_judge_clipping", "clipping"),
         (HumMeter, "hear", "hum"),
-        (Latch, "good", "no data"),
-        (Latch, "bad", "no data"),
-        (audio_detectors.SoundSample, "add", "samples"),
-        (audio_detectors.SoundSample, "totals", "closing"),
+        (FaultHysteresis, "good", "no data"),
+        (FaultHysteresis, "bad", "no data"),
+        (audio_detectors.SoundStatistics, "add", "samples"),
+        (audio_detectors.SoundStatistics, "totals", "closing"),
         (judged, "AudioDetectors", "everything"),
     ],
 )
@@ -243,7 +243,7 @@ def test_a_watch_of_sound_that_fails_takes_no_block_with_it(
 
 
 def test_a_sum_that_is_not_told_any_more_does_not_grow(break_at: Break) -> None:
-    break_at(audio_detectors.SoundSample, "detail", 1)
+    break_at(audio_detectors.SoundStatistics, "detail", 1)
     rig = Rig()
     rig.worker.open()
     rig.read(70)
@@ -261,9 +261,9 @@ def test_a_sum_that_is_not_told_any_more_does_not_grow(break_at: Break) -> None:
 def test_controls_that_cannot_be_set_by_a_bug_keep_no_camera_from_opening(break_at: Break) -> None:
     clock = SimulatedClock()
     log = Recorded(clock)
-    break_at(presets, "apply_to", 1, ValueError)
+    break_at(presets, "restore_preset", 1, ValueError)
     camera = Device(id="046d:0825:CAM0001", kind=DeviceKind.CAMERA, name="Podium", node="/dev/video0")
-    Watcher(Settings(), clock, log).prepare(camera)
+    DetectorFactory(Settings(), clock, log).prepare(camera)
     (line,) = log.lines
-    assert (line.kind, line.level, line.device) == (Kind.CONTROLS_APPLIED, Level.WARN, camera.id)
+    assert (line.kind, line.level, line.device) == (LogKind.CONTROLS_APPLIED, LogLevel.WARN, camera.id)
     assert line.reason == "its controls could not be set: ValueError('a bug'); please report this"

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from capture.detectors.lipsync import Seeing, Sync, distance, measure, onsets
+from capture.detectors.lipsync import AudioOffset, VisualEvents, measure_offset, median_delay, onsets
 from capture.media.pictures import plane_views
 from capture.source import SAMPLE_RATE, Samples
-from capture.synthetic.video import Painter
+from capture.synthetic.video import SyntheticPainter
 from tests.support.speech import speech_loop
 
 RATE = 30
@@ -28,7 +28,7 @@ def shown(luma: NDArray[np.uint8]) -> av.VideoFrame:
 
 def flashing() -> Iterator[av.VideoFrame]:
     """Yield the synthetic speaker with a lamp that is lit at each full second."""
-    painter = Painter(*SIZE, Fraction(RATE))
+    painter = SyntheticPainter(*SIZE, Fraction(RATE))
     return (painter.draw(number) for number in range(SECONDS * RATE))
 
 
@@ -60,11 +60,11 @@ def claps() -> Samples:
     return np.repeat(sound.clip(-32768, 32767).astype(np.int16)[:, None], 2, axis=1)
 
 
-def measured(pictures: Iterator[av.VideoFrame], sound: Samples, late_s: float) -> Sync | None:
-    seeing = Seeing()
+def measured(pictures: Iterator[av.VideoFrame], sound: Samples, late_s: float) -> AudioOffset | None:
+    seeing = VisualEvents()
     for number, picture in enumerate(pictures):
         seeing.see(picture, number / RATE)
-    return measure(seeing, [begun + late_s for begun in onsets(sound)])
+    return measure_offset(seeing, [begun + late_s for begun in onsets(sound)])
 
 
 @pytest.mark.parametrize("late_s", [-0.3, -0.06, 0.0, 0.05, 0.25])
@@ -101,12 +101,12 @@ def test_each_bang_begins_once_and_where_it_does() -> None:
 
 
 def test_two_that_agree_are_too_few_and_those_that_do_not_agree_are_none() -> None:
-    assert distance([1.0, 2.0], [1.1, 2.1], 9.0) is None
-    assert distance([1.0, 2.0, 3.0], [1.125, 2.125, 3.125], 9.0) == (0.125, 3)
-    assert distance([1.0, 2.0, 3.0], [1.1, 2.2, 3.35], 9.0) is None
-    assert distance([1.0, 2.0, 3.0], [], 9.0) is None
+    assert median_delay([1.0, 2.0], [1.1, 2.1], 9.0) is None
+    assert median_delay([1.0, 2.0, 3.0], [1.125, 2.125, 3.125], 9.0) == (0.125, 3)
+    assert median_delay([1.0, 2.0, 3.0], [1.1, 2.2, 3.35], 9.0) is None
+    assert median_delay([1.0, 2.0, 3.0], [], 9.0) is None
 
 
 def test_where_sounds_begin_all_the_time_three_agree_by_chance() -> None:
     always = [0.1 + 0.2 * number for number in range(45)]
-    assert distance([1.0, 2.0, 3.0], always, 9.0) is None
+    assert median_delay([1.0, 2.0, 3.0], always, 9.0) is None

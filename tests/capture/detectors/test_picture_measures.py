@@ -1,4 +1,4 @@
-"""PictureWatch finds black frames at any size and at little cost; dark slides and fades are no fault."""
+"""PictureDetector finds black frames at any size and at little cost; dark slides and fades are no fault."""
 
 import itertools
 from collections.abc import Iterator
@@ -7,8 +7,8 @@ import av
 import numpy as np
 import pytest
 
-from capture.detectors.health import Patience
 from capture.detectors.picture_measures import HEIGHT, WIDTH
+from capture.detectors.source_health import Patience
 from capture.media.pictures import plane_views
 from devices.health.faults import Fault
 from devices.model.device import HealthState

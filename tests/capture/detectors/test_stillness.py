@@ -6,10 +6,10 @@ from collections import deque
 import numpy as np
 import pytest
 
-from capture.detectors.health import Patience
-from capture.source import Coded, Frame
+from capture.detectors.source_health import Patience
+from capture.source import CodedFormat, Frame
 from devices.health.faults import Fault
-from devices.health.line import Kind
+from devices.health.log_line import LogKind
 from devices.model.device import HealthState, Mode
 from devices.model.mode_choice import ChosenMode
 from tests.support.scenes import (
@@ -38,7 +38,7 @@ def test_a_camera_that_shows_the_same_for_three_seconds_is_frozen(same_bytes: bo
     found_s, over_s = one_fault(watched, Fault.FROZEN)
     assert found_s == pytest.approx(13.0, abs=0.15)
     assert over_s == pytest.approx(21.5, abs=0.2)
-    assert watched.log.of(Kind.DEGRADED)[0].detail["exact"] is True
+    assert watched.log.of(LogKind.DEGRADED)[0].detail["exact"] is True
 
 
 def test_a_camera_whose_picture_is_nearly_the_same_has_three_times_as_long() -> None:
@@ -50,7 +50,7 @@ def test_a_camera_whose_picture_is_nearly_the_same_has_three_times_as_long() -> 
     watched.run(30.0)
     found_s, _ = one_fault(watched, Fault.FROZEN)
     assert found_s == pytest.approx(19.0, abs=0.15)
-    (found,) = watched.log.of(Kind.DEGRADED)
+    (found,) = watched.log.of(LogKind.DEGRADED)
     assert found.detail["exact"] is False
     assert "the same picture for 9.0 s" in found.reason
 
@@ -59,7 +59,7 @@ def test_pictures_that_are_coded_by_what_changes_have_longer() -> None:
     picture = camera_pictures()[7]
     for of_h264, after_s in ((False, 3.0), (True, 9.0)):
         watched = Watched(live_then(numbered(picture), 10.0, 25.0))
-        watched.camera.coded = Coded("h264" if of_h264 else "mjpeg", 320, 180)
+        watched.camera.coded = CodedFormat("h264" if of_h264 else "mjpeg", 320, 180)
         watched.run(30.0)
         found_s, _ = one_fault(watched, Fault.FROZEN)
         assert found_s == pytest.approx(10.0 + after_s, abs=0.15)

@@ -7,7 +7,7 @@ import pytest
 
 from config.errors import DeviceError
 from devices.health.faults import Fault
-from devices.health.line import Kind, Level
+from devices.health.log_line import LogKind, LogLevel
 from devices.host.clock import NANOSECONDS
 from devices.model.device import HealthState
 from tests.rig import pictures as rig
@@ -21,10 +21,10 @@ def test_opening_and_closing_are_told() -> None:
     watched.video.close()
     watched.video.close()
     opened, closed = watched.log.lines
-    assert opened.kind == Kind.OPENED
+    assert opened.kind == LogKind.OPENED
     assert opened.detail == {"format": "MJPG", "width": 320, "height": 180, "fps": 30.0, "pid": os.getpid()}
     assert (opened.device, opened.name) == ("046d:0825:CAM0001", "Podium")
-    assert closed.kind == Kind.CLOSED
+    assert closed.kind == LogKind.CLOSED
     assert closed.detail["frames"] == 61
     assert closed.detail["fps"] == pytest.approx(30, abs=0.6)
     assert (closed.detail["damaged"], closed.detail["repeats"], closed.detail["state"]) == (0, 0, "ok")
@@ -48,8 +48,8 @@ def test_a_refusal_is_told_once_until_it_opens(refusal: DeviceError, state: Heal
     for _ in range(3):
         with pytest.raises(type(refusal), match=refusal.message.replace("(", r"\(").replace(")", r"\)")):
             watched.video.open()
-    (refused,) = watched.log.of(Kind.REFUSED)
-    assert (refused.reason, refused.level, refused.detail["hint"]) == (refusal.message, Level.WARN, refusal.hint)
+    (refused,) = watched.log.of(LogKind.REFUSED)
+    assert (refused.reason, refused.level, refused.detail["hint"]) == (refusal.message, LogLevel.WARN, refusal.hint)
     assert (watched.health.now.state, watched.health.now.reason) == (state, refusal.message)
     watched.camera.refuses = None
     watched.video.open()
@@ -73,7 +73,7 @@ def test_a_device_that_cannot_be_used_has_no_fault() -> None:
     watched.camera.refuses = DeviceError("Podium offers nothing", why="unsupported")
     with pytest.raises(DeviceError, check=because("unsupported")):
         watched.video.open()
-    assert [line.kind for line in watched.log.lines] == [Kind.REFUSED]
+    assert [line.kind for line in watched.log.lines] == [LogKind.REFUSED]
 
 
 def test_a_device_that_goes_is_lost() -> None:
@@ -81,7 +81,7 @@ def test_a_device_that_goes_is_lost() -> None:
     watched.run(5.0)
     assert [(kind, fault) for _, kind, fault in watched.faults()] == [("degraded", "lost")]
     assert watched.health.now.state == HealthState.LOST
-    assert watched.log.of(Kind.CLOSED)[0].detail["state"] == "lost"
+    assert watched.log.of(LogKind.CLOSED)[0].detail["state"] == "lost"
 
 
 def test_what_is_closed_while_it_is_read_is_not_lost() -> None:
@@ -122,11 +122,11 @@ def test_damaged_pictures_are_a_fault_with_counts(damage: object, counted: str) 
     assert (fault, ended) == (Fault.DAMAGED, Fault.DAMAGED)
     assert found_s == pytest.approx(10.4, abs=0.15)
     assert over_s == pytest.approx(22.9, abs=0.2)
-    (found,) = watched.log.of(Kind.DEGRADED)
+    (found,) = watched.log.of(LogKind.DEGRADED)
     assert (found.detail[counted], found.detail["damaged"]) == (3, 3)
     assert "are damaged" in found.reason
     watched.video.close()
-    assert watched.log.of(Kind.CLOSED)[0].detail["damaged"] == 50
+    assert watched.log.of(LogKind.CLOSED)[0].detail["damaged"] == 50
 
 
 def test_what_is_damaged_in_the_first_second_is_counted_but_no_fault() -> None:
@@ -134,7 +134,7 @@ def test_what_is_damaged_in_the_first_second_is_counted_but_no_fault() -> None:
     watched.run(10.0)
     watched.video.close()
     assert watched.faults() == []
-    assert watched.log.of(Kind.CLOSED)[0].detail["damaged"] == 14
+    assert watched.log.of(LogKind.CLOSED)[0].detail["damaged"] == 14
 
 
 def test_what_is_damaged_from_the_first_picture_on_is_found_after_a_second() -> None:
@@ -149,7 +149,7 @@ def test_a_damaged_picture_now_and_then_is_counted_but_no_fault() -> None:
     watched = Watched(damaged_between(0.0, 65.0, 90, rig.damaged))
     watched.run(70.0)
     assert watched.faults() == []
-    assert watched.log.of(Kind.SAMPLE)[0].detail["damaged"] == 20
+    assert watched.log.of(LogKind.SAMPLE)[0].detail["damaged"] == 20
 
 
 # Samples
@@ -159,8 +159,8 @@ def test_a_sample_is_taken_once_a_minute() -> None:
     pictures = (picture for picture in live() for _ in range(2))
     watched = Watched(paced(pictures, jitter_s=0.003))
     watched.run(185.0)
-    samples = watched.log.of(Kind.SAMPLE)
-    assert [sample.level for sample in samples] == [Level.DEBUG] * 3
+    samples = watched.log.of(LogKind.SAMPLE)
+    assert [sample.level for sample in samples] == [LogLevel.DEBUG] * 3
     assert [sample.detail["frames"] for sample in samples] == pytest.approx([1800] * 3, abs=2)
     assert [sample.detail["repeats"] for sample in samples] == pytest.approx([900] * 3, abs=2)
     last = samples[-1].detail
@@ -175,12 +175,12 @@ def test_pictures_that_the_rhythm_lacks_are_counted() -> None:
     shots = [(number / RATE, picture) for number, picture in zip(range(3600), live(), strict=False)]
     watched = Watched(shot for n, shot in enumerate(shots) if n % 50 != 9 and not 1000 <= n < 1090)
     watched.run(119.0)
-    assert watched.log.of(Kind.SAMPLE)[0].detail["missing"] == 36 + 90 - 2
+    assert watched.log.of(LogKind.SAMPLE)[0].detail["missing"] == 36 + 90 - 2
     watched.video.close()
-    assert watched.log.of(Kind.CLOSED)[0].detail["missing"] == pytest.approx(36 + 90 - 2 + 35, abs=1)
+    assert watched.log.of(LogKind.CLOSED)[0].detail["missing"] == pytest.approx(36 + 90 - 2 + 35, abs=1)
     film = Watched(paced(live(), 24, jitter_s=0.005))
     film.run(61.0)
-    assert film.log.of(Kind.SAMPLE)[0].detail["missing"] == 0
+    assert film.log.of(LogKind.SAMPLE)[0].detail["missing"] == 0
 
 
 def test_a_silent_source_has_samples_too() -> None:
@@ -189,4 +189,4 @@ def test_a_silent_source_has_samples_too() -> None:
     for tenth in range(611):
         watched.clock.advance_to(watched.camera.zero_ns + tenth * NANOSECONDS // 10)
         watched.health.read(None)
-    assert watched.log.of(Kind.SAMPLE)[0].detail["frames"] == 0
+    assert watched.log.of(LogKind.SAMPLE)[0].detail["frames"] == 0

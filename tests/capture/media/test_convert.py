@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from av.video.reformatter import ColorRange
 
-from capture.media.convert import FrameConverter, Packer, matrix_of
-from capture.media.pictures import RawDecoder, plane_views, tagged
-from capture.source import Matrix
+from capture.media.convert import FrameConverter, FramePacker, matrix_of
+from capture.media.pictures import RawDecoder, plane_views, tag_frame
+from capture.source import ColorMatrix
 
 WIDTH, HEIGHT = 64, 32
 BT2020 = 9
@@ -46,7 +46,7 @@ def colour_of(frame: av.VideoFrame) -> list[int]:
     return [round(float(view.mean())) for view in views]
 
 
-def converted(frame: av.VideoFrame, matrix: Matrix = Matrix.BT601) -> list[int]:
+def converted(frame: av.VideoFrame, matrix: ColorMatrix = ColorMatrix.BT601) -> list[int]:
     out = FrameConverter(WIDTH, HEIGHT, matrix).convert(frame)
     assert (out.width, out.height, out.colorspace) == (WIDTH, HEIGHT, matrix)
     return colour_of(out)
@@ -55,29 +55,29 @@ def converted(frame: av.VideoFrame, matrix: Matrix = Matrix.BT601) -> list[int]:
 @pytest.mark.parametrize(
     ("said", "height", "matrix"),
     [
-        (0, 720, Matrix.BT709),
-        (0, 719, Matrix.BT601),
-        (2, 1080, Matrix.BT709),
-        (2, 480, Matrix.BT601),
-        (3, 480, Matrix.BT601),
-        (Matrix.BT709, 480, Matrix.BT709),
-        (Matrix.BT601, 1080, Matrix.BT601),
-        (Matrix.SMPTE170M, 1080, Matrix.SMPTE170M),
-        (BT2020, 480, Matrix.BT709),
-        (4, 480, Matrix.BT709),
+        (0, 720, ColorMatrix.BT709),
+        (0, 719, ColorMatrix.BT601),
+        (2, 1080, ColorMatrix.BT709),
+        (2, 480, ColorMatrix.BT601),
+        (3, 480, ColorMatrix.BT601),
+        (ColorMatrix.BT709, 480, ColorMatrix.BT709),
+        (ColorMatrix.BT601, 1080, ColorMatrix.BT601),
+        (ColorMatrix.SMPTE170M, 1080, ColorMatrix.SMPTE170M),
+        (BT2020, 480, ColorMatrix.BT709),
+        (4, 480, ColorMatrix.BT709),
     ],
 )
-def test_pictures_keep_their_matrix_where_players_know_it(said: int, height: int, matrix: Matrix) -> None:
+def test_pictures_keep_their_matrix_where_players_know_it(said: int, height: int, matrix: ColorMatrix) -> None:
     assert matrix_of(said, height) is matrix
 
 
 def test_what_is_right_already_is_not_copied() -> None:
-    frame = planar("yuv420p", (100, 90, 160), matrix=Matrix.BT601)
-    assert FrameConverter(WIDTH, HEIGHT, Matrix.BT601).convert(frame) is frame
+    frame = planar("yuv420p", (100, 90, 160), matrix=ColorMatrix.BT601)
+    assert FrameConverter(WIDTH, HEIGHT, ColorMatrix.BT601).convert(frame) is frame
     unspecified = planar("yuv420p", (100, 90, 160))
-    out = FrameConverter(WIDTH, HEIGHT, Matrix.BT709).convert(unspecified)
+    out = FrameConverter(WIDTH, HEIGHT, ColorMatrix.BT709).convert(unspecified)
     assert out is unspecified
-    assert out.colorspace == Matrix.BT709
+    assert out.colorspace == ColorMatrix.BT709
 
 
 @pytest.mark.parametrize("form", [*LAYOUTS, *(name.replace("yuv", "yuvj") for name in LAYOUTS)])
@@ -99,18 +99,18 @@ def test_what_has_no_chroma_is_grey() -> None:
 
 
 @pytest.mark.parametrize(
-    ("matrix", "red"), [(Matrix.BT601, (81, 90, 240)), (Matrix.BT709, (63, 102, 240))], ids=["601", "709"]
+    ("matrix", "red"), [(ColorMatrix.BT601, (81, 90, 240)), (ColorMatrix.BT709, (63, 102, 240))], ids=["601", "709"]
 )
-def test_red_is_the_red_of_the_matrix(matrix: Matrix, red: tuple[int, int, int]) -> None:
+def test_red_is_the_red_of_the_matrix(matrix: ColorMatrix, red: tuple[int, int, int]) -> None:
     assert converted(rgb((255, 0, 0)), matrix) == pytest.approx(red, abs=2)
     assert converted(rgb((255, 0, 0), (2 * WIDTH, 2 * HEIGHT)), matrix) == pytest.approx(red, abs=2)
 
 
 def test_a_red_of_one_matrix_is_the_red_of_another() -> None:
-    assert converted(planar("yuv420p", (81, 90, 240), matrix=Matrix.BT601), Matrix.BT709) == pytest.approx(
+    assert converted(planar("yuv420p", (81, 90, 240), matrix=ColorMatrix.BT601), ColorMatrix.BT709) == pytest.approx(
         (63, 102, 240), abs=2
     )
-    assert converted(planar("yuv444p", (63, 102, 240), matrix=Matrix.BT709), Matrix.BT601) == pytest.approx(
+    assert converted(planar("yuv444p", (63, 102, 240), matrix=ColorMatrix.BT709), ColorMatrix.BT601) == pytest.approx(
         (81, 90, 240), abs=2
     )
 
@@ -120,9 +120,9 @@ def test_another_size_is_scaled_and_keeps_its_colour_and_its_range(size: tuple[i
     assert converted(planar("yuv420p", (100, 90, 160), size)) == pytest.approx([100, 90, 160], abs=1)
     assert converted(planar("yuvj420p", (255, 128, 128), size)) == pytest.approx([235, 128, 128], abs=1)
     assert converted(planar("yuv420p", (255, 128, 128), size, full=True)) == pytest.approx([235, 128, 128], abs=1)
-    assert converted(planar("yuv420p", (63, 102, 240), size), Matrix.BT709) == pytest.approx([63, 102, 240], abs=1)
-    said = planar("yuv420p", (81, 90, 240), size, matrix=Matrix.BT601)
-    assert converted(said, Matrix.BT709) == pytest.approx([63, 102, 240], abs=2)
+    assert converted(planar("yuv420p", (63, 102, 240), size), ColorMatrix.BT709) == pytest.approx([63, 102, 240], abs=1)
+    said = planar("yuv420p", (81, 90, 240), size, matrix=ColorMatrix.BT601)
+    assert converted(said, ColorMatrix.BT709) == pytest.approx([63, 102, 240], abs=2)
 
 
 def test_a_packed_format_is_unpacked() -> None:
@@ -136,13 +136,13 @@ def test_a_packed_format_is_unpacked() -> None:
 @pytest.mark.parametrize("size", [(64, 48), (1280, 720), (854, 480), (322, 242)])
 def test_a_packed_picture_is_decoded_as_it_was(fourcc: str, size: tuple[int, int]) -> None:
     width, height = size
-    picture = tagged(av.VideoFrame(width, height, "yuv420p"), Matrix.BT601)
+    picture = tag_frame(av.VideoFrame(width, height, "yuv420p"), ColorMatrix.BT601)
     across, down = np.meshgrid(np.linspace(16, 235, width), np.linspace(0, 1, height))
     planes = plane_views(picture)
     planes[0][:] = across * down + 16 * (1 - down)
     planes[1][:] = 90
     planes[2][:] = np.linspace(60, 200, width // 2)[None, :]
-    packer = Packer(fourcc, size)
+    packer = FramePacker(fourcc, size)
     packed = bytes(packer.pack(picture))
     assert len(packed) == width * height * (4 if fourcc == "YUYV" else 3) // 2
     seen = plane_views(RawDecoder(fourcc, width, height).decode(packed))

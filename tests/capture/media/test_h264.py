@@ -8,10 +8,10 @@ from capture.media.h264 import (
     SEQUENCE_SET,
     SLICE,
     has_keyframe,
-    is_stream,
-    kind_of,
+    is_annex_b,
+    nal_type,
+    nal_units,
     parameter_sets,
-    units,
 )
 
 SHORT, LONG = b"\x00\x00\x01", b"\x00\x00\x00\x01"
@@ -21,26 +21,26 @@ DELIMITER, MESSAGE = b"\x09\xf0", b"\x06\x05\x01"
 
 
 def test_each_unit_without_its_start_code_whichever_of_the_two_it_has() -> None:
-    assert list(units(LONG + SPS + SHORT + PPS + SHORT + KEY)) == [SPS, PPS, KEY]
-    assert list(units(SHORT + SPS + LONG + PPS + LONG + KEY)) == [SPS, PPS, KEY]
+    assert list(nal_units(LONG + SPS + SHORT + PPS + SHORT + KEY)) == [SPS, PPS, KEY]
+    assert list(nal_units(SHORT + SPS + LONG + PPS + LONG + KEY)) == [SPS, PPS, KEY]
 
 
 def test_zeros_behind_a_unit_are_not_of_it_and_nothing_but_zeros_is_no_unit() -> None:
-    assert list(units(LONG + KEY + b"\x00\x00\x00" + SHORT + BETWEEN + b"\x00")) == [KEY, BETWEEN]
-    assert list(units(LONG + b"\x00\x00" + LONG + KEY + SHORT)) == [KEY]
+    assert list(nal_units(LONG + KEY + b"\x00\x00\x00" + SHORT + BETWEEN + b"\x00")) == [KEY, BETWEEN]
+    assert list(nal_units(LONG + b"\x00\x00" + LONG + KEY + SHORT)) == [KEY]
 
 
 def test_what_comes_before_the_first_start_code_is_no_unit() -> None:
-    assert list(units(KEY + LONG + BETWEEN)) == [BETWEEN]
-    assert list(units(KEY)) == []
-    assert list(units(b"")) == []
+    assert list(nal_units(KEY + LONG + BETWEEN)) == [BETWEEN]
+    assert list(nal_units(KEY)) == []
+    assert list(nal_units(b"")) == []
 
 
 @pytest.mark.parametrize(
     ("unit", "kind"), [(SPS, SEQUENCE_SET), (PPS, PICTURE_SET), (KEY, IDR), (b"\x25\x88", IDR), (BETWEEN, SLICE)]
 )
 def test_the_type_of_a_unit_is_told_from_its_importance(unit: bytes, kind: int) -> None:
-    assert kind_of(unit) == kind
+    assert nal_type(unit) == kind
 
 
 def test_the_types_that_have_names_have_the_numbers_of_the_standard() -> None:
@@ -48,11 +48,11 @@ def test_the_types_that_have_names_have_the_numbers_of_the_standard() -> None:
 
 
 def test_a_stream_begins_with_a_start_code() -> None:
-    assert is_stream(LONG + KEY)
-    assert is_stream(SHORT + KEY)
-    assert not is_stream(KEY + LONG)
-    assert not is_stream(b"\x00\x00\x00\x00\x01" + KEY)
-    assert not is_stream(b"\x00\x00")
+    assert is_annex_b(LONG + KEY)
+    assert is_annex_b(SHORT + KEY)
+    assert not is_annex_b(KEY + LONG)
+    assert not is_annex_b(b"\x00\x00\x00\x00\x01" + KEY)
+    assert not is_annex_b(b"\x00\x00")
 
 
 def test_parameter_sets_are_taken_out_in_their_order_with_long_start_codes() -> None:

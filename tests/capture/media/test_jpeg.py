@@ -29,7 +29,7 @@ WIDTH, HEIGHT = 96, 64
 
 @pytest.fixture(params=["turbo", "libavcodec"])
 def use_turbo(request: pytest.FixtureRequest) -> bool:
-    assert jpegs.library() is not None, "libturbojpeg is not installed"
+    assert jpegs.turbojpeg_library() is not None, "libturbojpeg is not installed"
     return bool(request.param == "turbo")
 
 
@@ -236,18 +236,18 @@ def test_the_rare_limited_range_is_kept(*, use_turbo: bool) -> None:
 def test_without_libturbojpeg_pictures_are_decoded_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jpegs, "_SONAMES", ("libnothing.so.0",))
     monkeypatch.setattr("ctypes.util.find_library", lambda name: None)
-    jpegs.library.cache_clear()
+    jpegs.turbojpeg_library.cache_clear()
     try:
-        assert jpegs.library() is None
+        assert jpegs.turbojpeg_library() is None
         picture = JpegDecoder(WIDTH, HEIGHT).decode(simple_jpeg(smooth(WIDTH, HEIGHT)))
     finally:
-        jpegs.library.cache_clear()
+        jpegs.turbojpeg_library.cache_clear()
     assert picture.width == WIDTH
 
 
 def test_no_program_is_run_to_find_libturbojpeg_where_it_is_called_as_usual(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
     monkeypatch.setattr("ctypes.util.find_library", asked.append)
-    jpegs.library.cache_clear()
-    assert jpegs.library() is not None
+    jpegs.turbojpeg_library.cache_clear()
+    assert jpegs.turbojpeg_library() is not None
     assert asked == []

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from capture.media.pictures import PicturePool, Planes, RawDecoder, copy_planes, fit, plane_views
-from capture.source import Matrix
+from capture.media.pictures import FramePool, Planes, RawDecoder, copy_planes, fit_size, plane_views
+from capture.source import ColorMatrix
 from config.errors import MediaError
 from tests.support.bars import bars, ffmpeg, middles, raw_input, smooth, tagged_rgb
 
@@ -26,11 +26,11 @@ def raw_by_ffmpeg(rgb: np.ndarray[tuple[int, ...], np.dtype[np.uint8]], fourcc: 
 def test_fitted_sizes_are_even_within_the_limits_and_of_the_same_shape(
     width: int, height: int, max_width: int, max_height: int
 ) -> None:
-    fitted = fit(width, height, max_width, max_height)
+    fitted = fit_size(width, height, max_width, max_height)
     assert fitted[0] % 2 == fitted[1] % 2 == 0
     assert 2 <= fitted[0] <= max(2, min(width, max_width))
     assert 2 <= fitted[1] <= max(2, min(height, max_height))
-    assert fit(width, height, *fitted) == fitted
+    assert fit_size(width, height, *fitted) == fitted
     # As large as can be: one side is at its limit, the other within one even step of the shape.
     at_limits = fitted[0] == min(width, max_width) & ~1, fitted[1] == min(height, max_height) & ~1
     assert any(at_limits)
@@ -54,7 +54,7 @@ def test_fitted_sizes_are_even_within_the_limits_and_of_the_same_shape(
     ],
 )
 def test_usual_sizes(size: tuple[int, int], limits: tuple[int, int], expected: tuple[int, int]) -> None:
-    assert fit(*size, *limits) == expected
+    assert fit_size(*size, *limits) == expected
 
 
 @pytest.mark.parametrize("full_range", [False, True])
@@ -81,12 +81,12 @@ def test_uncompressed_pictures_are_those_of_ffmpeg(fourcc: str, size: tuple[int,
 
 
 def test_rows_may_be_padded_in_the_frame() -> None:
-    pool = PicturePool(70, 6, Matrix.BT709)
+    pool = FramePool(70, 6, ColorMatrix.BT709)
     y = np.arange(70 * 6, dtype=np.uint8).reshape(6, 70)
     u, v = (np.full((3, 35), level, np.uint8) for level in (90, 200))
     picture = pool.store(Planes(y, u, v, full_range=False))
     assert picture.planes[0].line_size > picture.width
-    assert picture.colorspace == Matrix.BT709
+    assert picture.colorspace == ColorMatrix.BT709
     assert picture.to_ndarray().tobytes() == y.tobytes() + u.tobytes() + v.tobytes()
 
 
@@ -122,7 +122,7 @@ LAYOUTS = {"yuv420p": (2, 2), "yuv422p": (2, 1), "yuv444p": (1, 1), "yuv440p": (
 def test_the_ends_of_the_full_range_become_those_of_the_limited_one_at_each_size(
     layout: str, size: tuple[int, int]
 ) -> None:
-    pool = PicturePool(*size, Matrix.BT709)
+    pool = FramePool(*size, ColorMatrix.BT709)
     for full, limited in (((0, 0, 255), (16, 16, 240)), ((255, 255, 128), (235, 240, 128))):
         planes = plain_planes(full, LAYOUTS[layout], full_range=True)
         shown = [int(value) for plane in plane_views(pool.store(planes)) for value in (plane.min(), plane.max())]
@@ -134,7 +134,7 @@ def test_the_ends_of_the_full_range_become_those_of_the_limited_one_at_each_size
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_what_is_limited_already_stays_as_it_is_at_each_size(layout: str, size: tuple[int, int]) -> None:
     planes = plain_planes((17, 18, 239), LAYOUTS[layout], full_range=False)
-    picture = PicturePool(*size, Matrix.BT601).store(planes)
+    picture = FramePool(*size, ColorMatrix.BT601).store(planes)
     expected = (17, 18, 239) if LAYOUTS[layout] else (17, 128, 128)
     for plane, value in zip(plane_views(picture), expected, strict=True):
         assert (plane == value).all()
@@ -154,7 +154,7 @@ def test_rows_of_422_become_the_mean_of_two() -> None:
     u = np.repeat(np.array([[10], [31]], np.uint8), 24, axis=0)  # 24 rows of each: within one, all are alike
     u[0:2, 0] = 10, 40
     planes = Planes(np.zeros((48, 64), np.uint8), np.repeat(u, 32, axis=1), np.full((48, 32), 9, np.uint8), False)
-    shown = plane_views(PicturePool(64, 48, Matrix.BT601).store(planes))[1]
+    shown = plane_views(FramePool(64, 48, ColorMatrix.BT601).store(planes))[1]
     assert shown[0, 0] == 25
     assert (shown[1:12] == 10).all()
     assert (shown[12:] == 31).all()
@@ -164,12 +164,12 @@ def test_edges_stay_sharp_to_the_pixel_when_a_picture_shrinks_to_half_and_are_sm
     y = np.zeros((48, 64), np.uint8)
     y[:, 32:] = 200
     planes = Planes(y, None, None, full_range=False)
-    smaller = plane_views(PicturePool(32, 24, Matrix.BT601).store(planes))[0]
+    smaller = plane_views(FramePool(32, 24, ColorMatrix.BT601).store(planes))[0]
     assert set(np.unique(smaller)) == {0, 200}
-    larger = plane_views(PicturePool(128, 48, Matrix.BT601).store(planes))[0]
+    larger = plane_views(FramePool(128, 48, ColorMatrix.BT601).store(planes))[0]
     assert set(np.unique(larger)) == {0, 50, 150, 200}
     lines = np.repeat(np.array([[0], [200]], np.uint8), 12, axis=0).repeat(128, axis=1)
-    higher = plane_views(PicturePool(128, 48, Matrix.BT601).store(Planes(lines, None, None, full_range=False)))[0]
+    higher = plane_views(FramePool(128, 48, ColorMatrix.BT601).store(Planes(lines, None, None, full_range=False)))[0]
     assert set(np.unique(higher)) == {0, 50, 150, 200}
 
 
@@ -178,16 +178,16 @@ def test_all_of_a_picture_counts_when_only_one_side_shrinks(*, is_upright: bool)
     y = np.zeros((48, 64), np.uint8)
     y[:, ::4] = 200
     size, y = ((48, 16), y.T.copy()) if is_upright else ((16, 48), y)
-    smaller = plane_views(PicturePool(*size, Matrix.BT601).store(Planes(y, None, None, full_range=False)))[0]
+    smaller = plane_views(FramePool(*size, ColorMatrix.BT601).store(Planes(y, None, None, full_range=False)))[0]
     assert (smaller == 50).all()
 
 
 def test_each_level_of_the_full_range_becomes_the_nearest_of_the_limited_one() -> None:
     levels = np.arange(256, dtype=np.uint8).reshape(16, 16)
-    pool = PicturePool(16, 16, Matrix.BT601)
+    pool = FramePool(16, 16, ColorMatrix.BT601)
     luma, *_ = plane_views(pool.store(Planes(levels, None, None, full_range=True)))
     assert np.array_equal(luma, np.rint(levels / 255 * 219 + 16))
-    wide = PicturePool(32, 32, Matrix.BT601)
+    wide = FramePool(32, 32, ColorMatrix.BT601)
     plain = np.zeros((32, 32), np.uint8)
     _, u, v = plane_views(wide.store(Planes(plain, levels, levels[::-1], full_range=True)))
     exactly = (levels - 128.0) / 255 * 224 + 128
@@ -201,7 +201,7 @@ def test_each_level_of_the_full_range_becomes_the_nearest_of_the_limited_one() -
 
 
 def test_pictures_of_another_size_and_layout_are_shrunk_by_parts_too() -> None:
-    pool = PicturePool(40, 30, Matrix.BT601)
+    pool = FramePool(40, 30, ColorMatrix.BT601)
     for shares in ((2, 2), (1, 1), (2, 2)):
         assert plane_views(pool.store(plain_planes((90, 91, 92), shares, full_range=False)))[2][0, 0] == 92
     larger = Planes(np.full((96, 128), 93, np.uint8), None, None, full_range=False)
@@ -209,7 +209,7 @@ def test_pictures_of_another_size_and_layout_are_shrunk_by_parts_too() -> None:
 
 
 def test_a_picture_stays_as_it_is_until_the_next_but_one() -> None:
-    pool = PicturePool(64, 48, Matrix.BT601)
+    pool = FramePool(64, 48, ColorMatrix.BT601)
     shown = []
     for value in range(6):
         shown.append(pool.store(plain_planes((value, value, value), (2, 2), full_range=False)))

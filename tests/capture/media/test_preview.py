@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from capture.media.pictures import plane_views
-from capture.media.preview import JpegWriter, Shrinker, picture_of
-from capture.source import Matrix
+from capture.media.preview import JpegEncoder, PreviewScaler, decode_jpeg
+from capture.source import ColorMatrix
 from config.errors import MediaError
 
 COLOURS = {
@@ -20,10 +20,10 @@ COLOURS = {
     "white": (255, 255, 255),
     "black": (0, 0, 0),
 }
-KR_KB = {Matrix.BT709: (0.2126, 0.0722), Matrix.BT601: (0.299, 0.114)}
+KR_KB = {ColorMatrix.BT709: (0.2126, 0.0722), ColorMatrix.BT601: (0.299, 0.114)}
 
 
-def samples_of(colour: tuple[int, int, int], matrix: Matrix) -> tuple[float, float, float]:
+def samples_of(colour: tuple[int, int, int], matrix: ColorMatrix) -> tuple[float, float, float]:
     """Return limited-range luma and chroma of a colour, by the standard's formulas."""
     kr, kb = KR_KB[matrix]
     r, g, b = (value / 255 for value in colour)
@@ -31,7 +31,7 @@ def samples_of(colour: tuple[int, int, int], matrix: Matrix) -> tuple[float, flo
     return 16 + 219 * y, 128 + 224 * (b - y) / (2 - 2 * kb), 128 + 224 * (r - y) / (2 - 2 * kr)
 
 
-def picture(width: int, height: int, colour: tuple[int, int, int], matrix: Matrix) -> av.VideoFrame:
+def picture(width: int, height: int, colour: tuple[int, int, int], matrix: ColorMatrix) -> av.VideoFrame:
     """Return a picture of one colour."""
     frame = av.VideoFrame(width, height, "yuv420p")
     for plane, sample in zip(frame.planes, samples_of(colour, matrix), strict=True):
@@ -48,8 +48,8 @@ def seen(jpeg: bytes) -> Image.Image:
 
 @pytest.mark.parametrize("matrix", KR_KB)
 @pytest.mark.parametrize("colour", COLOURS.values(), ids=COLOURS)
-def test_colours_stay_what_they_are(colour: tuple[int, int, int], matrix: Matrix) -> None:
-    shrinker, writer = Shrinker(), JpegWriter()
+def test_colours_stay_what_they_are(colour: tuple[int, int, int], matrix: ColorMatrix) -> None:
+    shrinker, writer = PreviewScaler(), JpegEncoder()
     small = shrinker.shrink(picture(1280, 720, colour, matrix), 320)
     for shown in (small, shrinker.again(small, 160)):
         middle = np.asarray(seen(writer.write(shown)))[40, 40].astype(int)
@@ -67,28 +67,28 @@ def test_colours_stay_what_they_are(colour: tuple[int, int, int], matrix: Matrix
 def test_the_shape_stays_and_nothing_is_made_larger(
     size: tuple[int, int], width: int, expected: tuple[int, int]
 ) -> None:
-    small = Shrinker().shrink(picture(*size, COLOURS["red"], Matrix.BT709), width)
-    assert seen(JpegWriter().write(small)).size == expected
+    small = PreviewScaler().shrink(picture(*size, COLOURS["red"], ColorMatrix.BT709), width)
+    assert seen(JpegEncoder().write(small)).size == expected
 
 
 def test_it_is_a_copy() -> None:
     """The compositor draws the next picture into the same memory."""
-    frame = picture(320, 180, COLOURS["white"], Matrix.BT709)
-    small = Shrinker().shrink(frame, 320)
+    frame = picture(320, 180, COLOURS["white"], ColorMatrix.BT709)
+    small = PreviewScaler().shrink(frame, 320)
     frame.planes[0].update(bytes(frame.planes[0].buffer_size))
-    assert seen(JpegWriter().write(small)).getpixel((10, 10)) == (255, 255, 255)
+    assert seen(JpegEncoder().write(small)).getpixel((10, 10)) == (255, 255, 255)
 
 
 def test_one_writer_takes_every_size_and_any_number_whatever_their_times() -> None:
-    shrinker, writer = Shrinker(), JpegWriter()
+    shrinker, writer = PreviewScaler(), JpegEncoder()
     for at in (None, 5, 5, 3, 90_000):
-        frame = picture(640, 360, COLOURS["blue"], Matrix.BT709)
+        frame = picture(640, 360, COLOURS["blue"], ColorMatrix.BT709)
         frame.pts, frame.time_base = at, Fraction(1, 90_000)
         assert seen(writer.write(shrinker.shrink(frame, 320))).width == 320
     for width in (320, 160, 320, 64):
         for _ in range(3):
             assert (
-                seen(writer.write(shrinker.shrink(picture(640, 360, COLOURS["blue"], Matrix.BT709), width))).width
+                seen(writer.write(shrinker.shrink(picture(640, 360, COLOURS["blue"], ColorMatrix.BT709), width))).width
                 == width
             )
 
@@ -98,13 +98,13 @@ def test_one_writer_takes_every_size_and_any_number_whatever_their_times() -> No
 def test_a_jpeg_of_others_is_read_as_what_it_shows(colour: tuple[int, int, int], size: tuple[int, int]) -> None:
     file = io.BytesIO()
     Image.new("RGB", size, colour).save(file, "JPEG", quality=95)
-    read = picture_of(file.getvalue())
+    read = decode_jpeg(file.getvalue())
     assert (read.format.name, read.width, read.height) == ("yuv420p", *size)
-    for plane, value in zip(plane_views(read), samples_of(colour, Matrix.BT601), strict=True):
+    for plane, value in zip(plane_views(read), samples_of(colour, ColorMatrix.BT601), strict=True):
         assert np.abs(plane.astype(int) - value).max() <= 3
 
 
 @pytest.mark.parametrize("damage", [b"", b"\xff\xd8\xff\xd9", b"GIF89a" * 40])
 def test_what_is_no_jpeg_is_said_to_be_none(damage: bytes) -> None:
     with pytest.raises(MediaError, match="damaged JPEG picture: "):
-        picture_of(damage)
+        decode_jpeg(damage)

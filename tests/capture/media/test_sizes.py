@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 from capture.media import jpeg as jpegs
-from capture.media.camera_pictures import CameraDecoder, decoder_for
-from capture.media.pictures import BySize, plane_views
+from capture.media.camera_decoder import CameraDecoder, decoder_for
+from capture.media.pictures import SizeCache, plane_views
 from capture.pacing import FastPace
-from capture.source import Frame, Matrix, Size, VideoSource
+from capture.source import ColorMatrix, Frame, Size, VideoSource
 from capture.sources.file import FileVideoSource
 from capture.synthetic.video import SyntheticVideo
 from config.errors import MediaError
@@ -31,7 +31,7 @@ type Decode = Callable[[Size | None], av.VideoFrame]
 
 
 def camera(fourcc: str, data: bytes, size: Size = (WIDTH, HEIGHT)) -> CameraDecoder:
-    return decoder_for(fourcc, size, size, matrix=Matrix.BT601, full_range=False)
+    return decoder_for(fourcc, size, size, matrix=ColorMatrix.BT601, full_range=False)
 
 
 def raw(pixel_format: str) -> bytes:
@@ -60,7 +60,7 @@ def decoding(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
     """Return the decoder of one picture of a source of `kind`."""
     if kind.startswith("MJPG"):
         if kind.endswith("libavcodec"):
-            monkeypatch.setattr(jpegs, "library", lambda: None)
+            monkeypatch.setattr(jpegs, "turbojpeg_library", lambda: None)
         data = simple_jpeg(smooth(WIDTH, HEIGHT))
         decoder = camera("MJPG", data)
         yield lambda within: decoder.decode(Frame(0, data), within)
@@ -118,7 +118,7 @@ def test_the_whole_picture_is_as_if_no_smaller_one_had_been_asked_for(
 @pytest.mark.parametrize("use_turbo", [True, False])
 def test_damage_is_found_in_smaller_pictures_too(use_turbo: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     if not use_turbo:
-        monkeypatch.setattr(jpegs, "library", lambda: None)
+        monkeypatch.setattr(jpegs, "turbojpeg_library", lambda: None)
     data = simple_jpeg(smooth(WIDTH, HEIGHT))
     decoder = camera("MJPG", data)
     with pytest.raises(MediaError):
@@ -149,7 +149,7 @@ def test_only_the_latest_sizes_are_kept() -> None:
         made.append((width, height))
         return width, height
 
-    sizes = BySize(WIDTH, HEIGHT, make)
+    sizes = SizeCache(WIDTH, HEIGHT, make)
     for within in ((320, 180), (160, 90), (320, 180), (80, 44), (320, 180), (64, 36), (320, 180), (160, 90)):
         sizes.get(within)
     assert made == [(640, 360), (320, 180), (160, 90), (80, 44), (64, 36), (160, 90)]

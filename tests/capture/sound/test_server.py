@@ -18,8 +18,8 @@ import pytest
 from capture.sound import inputs as sound_inputs
 from capture.sound import server as sound_server
 from capture.sound import source as sound_source
-from capture.sound.inputs import SourceWatch, find_sound_input, list_sound_inputs, server_inputs
-from capture.sound.process import Failed, Listing, Request, ServerSource
+from capture.sound.child_process import ServerSource, SoundFailed, SoundInputs, SoundRequest
+from capture.sound.inputs import ServerSourceWatcher, find_sound_input, list_sound_inputs, server_inputs
 from capture.sound.server import NoServerError, server_sources
 from capture.sound.source import SoundSource
 from capture.source import SAMPLE_RATE, AudioBlock
@@ -218,10 +218,10 @@ def test_without_libpulse_the_message_names_the_package(monkeypatch: pytest.Monk
 
 
 @contextmanager
-def followed() -> Iterator[tuple[SourceWatch, Callable[[], list[str]]]]:
-    """Provide a SourceWatch, and a function that returns its next list of names."""
+def followed() -> Iterator[tuple[ServerSourceWatcher, Callable[[], list[str]]]]:
+    """Provide a ServerSourceWatcher, and a function that returns its next list of names."""
     told: queue.SimpleQueue[Sequence[ServerSource]] = queue.SimpleQueue()
-    with SourceWatch(told.put) as watch:
+    with ServerSourceWatcher(told.put) as watch:
         yield watch, lambda: [source.name for source in told.get(timeout=60)]
     assert watch.join(60)
 
@@ -266,8 +266,8 @@ def test_a_child_that_dies_is_followed_by_another(pulse: PulseMicrophone, monkey
 class WithoutLibpulse:
     """A child without libpulse, which no later child can help."""
 
-    def told(self) -> Failed:
-        return Failed("libpulse is missing (Debian: libpulse0)")
+    def told(self) -> SoundFailed:
+        return SoundFailed("libpulse is missing (Debian: libpulse0)")
 
     def close(self) -> None: ...
 
@@ -282,9 +282,9 @@ def test_without_libpulse_nothing_is_told_and_nobody_asks_again(monkeypatch: pyt
         return WithoutLibpulse()
 
     monkeypatch.setattr(sound_inputs, "SoundChild", start)
-    with SourceWatch(lambda sources: pytest.fail("there are none")) as watch:
+    with ServerSourceWatcher(lambda sources: pytest.fail("there are none")) as watch:
         assert watch.join(60)
-    assert asked == [Request(task="follow")]
+    assert asked == [SoundRequest(task="follow")]
 
 
 def test_a_child_that_cannot_be_started_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -298,7 +298,7 @@ def test_a_child_that_cannot_be_started_is_tried_again(monkeypatch: pytest.Monke
     monkeypatch.setattr(threading, "excepthook", lambda broken: reported.append(broken.exc_value))
     monkeypatch.setattr(sound_inputs, "_RETRY_S", 0.01)
     monkeypatch.setattr(sound_inputs, "SoundChild", start)
-    with SourceWatch(lambda sources: pytest.fail("there are none")) as watch:
+    with ServerSourceWatcher(lambda sources: pytest.fail("there are none")) as watch:
         assert watch.join(60)
     assert [repr(error) for error in reported] == ["OSError(12, 'Cannot allocate memory')"]
 
@@ -312,7 +312,7 @@ PLAYED = ServerSource("out.monitor", "Monitor of Out", 2, of_sink="Out")
 
 @pytest.fixture
 def listing(monkeypatch: pytest.MonkeyPatch) -> None:
-    answer = Listing([], [CARD, PLAYED])
+    answer = SoundInputs([], [CARD, PLAYED])
     monkeypatch.setattr(sound_inputs, "list_sound_inputs", lambda timeout_s=5.0: answer)
     monkeypatch.setattr(sound_source, "source_of_card", {CARD.alsa: CARD}.get)
 
@@ -333,7 +333,7 @@ def test_a_card_that_the_server_holds_is_said_to_be_had_from_it(monkeypatch: pyt
     ):
         holding = [holders.Holder(7, command)]
         monkeypatch.setattr(holders, "holders", lambda node, holding=holding: holding)
-        error: DeviceError = sound_source.failure("Mic", CARD.alsa or "", Failed("Device unavailable"))
+        error: DeviceError = sound_source.open_error("Mic", CARD.alsa or "", SoundFailed("Device unavailable"))
         assert error.why == "busy"
         assert error.message == f"Mic (/dev/null) is used by pid 7 ({command})"
         assert error.hint == hint

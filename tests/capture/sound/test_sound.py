@@ -14,7 +14,7 @@ import numpy as np
 import psutil
 import pytest
 
-from capture.sound.child import recorder
+from capture.sound.child import make_callback
 from capture.sound.inputs import find_sound_input, list_sound_inputs, server_inputs
 from capture.sound.source import SoundSource, resampler
 from capture.source import SAMPLE_RATE
@@ -130,7 +130,7 @@ def test_unplugging_is_noticed_though_portaudio_says_nothing(microphone: PulseMi
 def test_a_child_that_dies_is_a_device_that_is_lost_without_waiting_for_more(
     microphone: PulseMicrophone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("capture.sound.process._SILENCE_S", 60.0)
+    monkeypatch.setattr("capture.sound.child_process._SILENCE_S", 60.0)
     with closing(SoundSource(INPUT)) as source:
         source.open()
         blocks_of(source, 0.2)
@@ -189,7 +189,7 @@ class Status:
 
 def test_lost_samples_are_told_with_the_next_block_that_gets_through() -> None:
     blocks: queue.Queue[tuple[int, int, bool, bytes]] = queue.Queue(2)
-    take = recorder(blocks, SAMPLE_RATE)
+    take = make_callback(blocks, SAMPLE_RATE)
     fine, overflow = Status(input_overflow=False), Status(input_overflow=True)
     for status in (fine, overflow, fine):  # the third finds no room
         take(b"1234", 1, Times, status)
@@ -201,7 +201,7 @@ def test_lost_samples_are_told_with_the_next_block_that_gets_through() -> None:
 
 def test_a_blocks_time_is_that_of_its_first_sample() -> None:
     blocks: queue.Queue[tuple[int, int, bool, bytes]] = queue.Queue()
-    take = recorder(blocks, SAMPLE_RATE)
+    take = make_callback(blocks, SAMPLE_RATE)
     take(b"1234", 1, Times, Status(input_overflow=False))
     assert time.monotonic_ns() - blocks.get()[0] == pytest.approx(30e6, abs=10e6)
     unknown = type("Unknown", (), {"currentTime": 0.0, "inputBufferAdcTime": 0.0})

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from capture.media.pictures import plane_views
 from capture.pacing import FastPace, RealPace
-from capture.source import SAMPLE_RATE, AudioBlock, Frame, Matrix, SourceEnded
+from capture.source import SAMPLE_RATE, AudioBlock, ColorMatrix, Frame, SourceEnded
 from capture.sources.file import FileAudioSource, FileVideoSource, MediaFile
 from config.errors import MediaError
 from devices.host.clock import NANOSECONDS
@@ -104,7 +104,7 @@ def test_every_picture_comes_once_in_order_at_its_time(
 
 def test_mjpeg_stays_compressed_until_it_is_decoded(make: Make) -> None:
     source = FileVideoSource(make("a.mkv", *PICTURES, "-c:v", "mjpeg"), FastPace(("video",)))
-    assert source.open().matrix is Matrix.BT601
+    assert source.open().matrix is ColorMatrix.BT601
     frame = source.read(1.0)
     assert frame is not None
     assert isinstance(frame.payload, bytes)
@@ -143,17 +143,19 @@ def test_pixels_that_are_not_square_are_made_square(make: Make) -> None:
 @pytest.mark.parametrize(
     ("codec", "scale", "matrix"),
     [
-        (("libx264", "yuv420p"), "bt709:out_range=limited", Matrix.BT709),
-        (("libx264", "yuv420p"), "bt601:out_range=limited", Matrix.SMPTE170M),
-        (("libx264", "yuv444p"), "bt709:out_range=full", Matrix.BT709),
-        (("ffv1", "yuv422p10le"), "bt709:out_range=limited", Matrix.BT709),
-        (("ffv1", "yuv422p10le"), "bt709:out_range=full", Matrix.BT709),
-        (("ffv1", "yuv420p"), "bt601:out_range=full", Matrix.SMPTE170M),
-        (("libx264", "yuv420p"), "bt2020:out_range=limited", Matrix.BT709),
-        (("png", "rgb24"), None, Matrix.BT601),
+        (("libx264", "yuv420p"), "bt709:out_range=limited", ColorMatrix.BT709),
+        (("libx264", "yuv420p"), "bt601:out_range=limited", ColorMatrix.SMPTE170M),
+        (("libx264", "yuv444p"), "bt709:out_range=full", ColorMatrix.BT709),
+        (("ffv1", "yuv422p10le"), "bt709:out_range=limited", ColorMatrix.BT709),
+        (("ffv1", "yuv422p10le"), "bt709:out_range=full", ColorMatrix.BT709),
+        (("ffv1", "yuv420p"), "bt601:out_range=full", ColorMatrix.SMPTE170M),
+        (("libx264", "yuv420p"), "bt2020:out_range=limited", ColorMatrix.BT709),
+        (("png", "rgb24"), None, ColorMatrix.BT601),
     ],
 )
-def test_colours_are_those_of_the_stream(make: Make, codec: tuple[str, str], scale: str | None, matrix: Matrix) -> None:
+def test_colours_are_those_of_the_stream(
+    make: Make, codec: tuple[str, str], scale: str | None, matrix: ColorMatrix
+) -> None:
     rgb = bars()
     tags: tuple[str, ...] = ()
     if scale:
@@ -172,8 +174,8 @@ def test_colours_are_those_of_the_stream(make: Make, codec: tuple[str, str], sca
     source.close()
 
 
-@pytest.mark.parametrize(("size", "matrix"), [("1280x720", Matrix.BT709), ("640x480", Matrix.BT601)])
-def test_what_says_nothing_of_its_matrix_has_the_usual_one(make: Make, size: str, matrix: Matrix) -> None:
+@pytest.mark.parametrize(("size", "matrix"), [("1280x720", ColorMatrix.BT709), ("640x480", ColorMatrix.BT601)])
+def test_what_says_nothing_of_its_matrix_has_the_usual_one(make: Make, size: str, matrix: ColorMatrix) -> None:
     path = make("untagged.mkv", "-f", "lavfi", "-i", f"testsrc2=s={size}:d=0.1", "-c:v", "libx264")
     source = FileVideoSource(path, FastPace(("video",)))
     assert source.open().matrix is matrix

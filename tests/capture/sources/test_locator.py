@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 
-from capture.sources.locator import AlwaysThere, BoundLocator, Claim, NamedLocator
-from capture.sources.worker import Located
+from capture.sources.locator import BoundLocator, DeviceClaim, FixedLocator, NamedLocator
+from capture.sources.worker import LocatedDevice
 from config.errors import DeviceNotFound
 from devices.host.clock import NANOSECONDS
 from devices.model.device import Device, DeviceKind
@@ -48,12 +48,12 @@ def test_a_serial_number_is_known_in_any_port_with_any_node() -> None:
     assert where.find() is None
     moved = msgspec.structs.replace(CAMERA, port="1-4", place="p1-4", node="/dev/video7")
     room.append(moved)
-    assert where.find() == Located(moved, moved_from="1-1")
+    assert where.find() == LocatedDevice(moved, moved_from="1-1")
     where.reopened()
     room.clear()
     where.lost()
     room.append(CAMERA)
-    assert where.find() == Located(CAMERA, moved_from="1-4")
+    assert where.find() == LocatedDevice(CAMERA, moved_from="1-4")
 
 
 def test_another_camera_of_the_same_make_is_not_taken() -> None:
@@ -66,7 +66,7 @@ def test_another_camera_of_the_same_make_is_not_taken() -> None:
 def test_a_stick_without_a_serial_number_is_known_in_its_port() -> None:
     where = BoundLocator(binding_of(stick("1-2"), NOW), Room([stick("1-2")]))
     where.lost()
-    assert where.find() == Located(stick("1-2"))
+    assert where.find() == LocatedDevice(stick("1-2"))
 
 
 def test_in_another_port_it_is_taken_if_it_is_the_only_one_that_came_and_that_is_not_certain() -> None:
@@ -75,7 +75,7 @@ def test_in_another_port_it_is_taken_if_it_is_the_only_one_that_came_and_that_is
     where.lost()
     assert where.find() is None
     room.append(stick("1-4"))
-    assert where.find() == Located(stick("1-4"), moved_from="1-2", is_certain=False)
+    assert where.find() == LocatedDevice(stick("1-4"), moved_from="1-2", is_certain=False)
 
 
 def test_of_two_that_came_none_is_taken() -> None:
@@ -107,7 +107,7 @@ def test_what_was_missing_at_the_start_is_the_first_that_answers_and_then_that_o
     where = NamedLocator(named, bound_in(room), SimulatedClock())
     assert where.find() is None
     room.append(CAMERA)
-    assert where.find() == Located(CAMERA)
+    assert where.find() == LocatedDevice(CAMERA)
     room[:] = [stick("1-2")]
     where.lost()
     assert where.find() is None
@@ -130,7 +130,7 @@ def test_who_is_dear_to_ask_is_asked_seldom() -> None:
 
 def test_an_input_of_a_sound_server_is_looked_for_by_opening_it() -> None:
     server = Device(id="pulse:mic", kind=DeviceKind.MICROPHONE, name="Mic")
-    assert AlwaysThere(server).find() == Located(server)
+    assert FixedLocator(server).find() == LocatedDevice(server)
 
 
 @pytest.mark.parametrize("serials", [{"serial": "A1"}, {"shared_serial": "A1"}], ids=["its own", "shared"])
@@ -150,8 +150,8 @@ def test_whoever_has_a_serial_number_is_not_another_without_one_nor_the_other_wa
 def test_once_it_was_there_it_is_looked_for_like_any_other_and_each_loss_begins_anew() -> None:
     room = Room([stick("1-2")])
     where = NamedLocator(lambda: room[0], bound_in(room), SimulatedClock())
-    assert where.find() == Located(stick("1-2"))
-    assert where.find() == Located(stick("1-2"))
+    assert where.find() == LocatedDevice(stick("1-2"))
+    assert where.find() == LocatedDevice(stick("1-2"))
     room[:] = [stick("1-3")]
     where.lost()
     assert where.find() is None, "this one was there when ours went"
@@ -159,7 +159,7 @@ def test_once_it_was_there_it_is_looked_for_like_any_other_and_each_loss_begins_
     where.lost()
     assert where.find() is None
     room.append(stick("1-3"))
-    assert where.find() == Located(stick("1-3"), moved_from="1-2", is_certain=False)
+    assert where.find() == LocatedDevice(stick("1-3"), moved_from="1-2", is_certain=False)
 
 
 # Several inputs of a session, all of one make without serial numbers
@@ -174,8 +174,8 @@ def half(port: str) -> Device:
 
 def session_of(room: Room, *devices: Device) -> list[BoundLocator]:
     """Return the locators of one session; its devices left together."""
-    claims: list[Claim] = []
-    session = [BoundLocator(binding_of(device, NOW), room, Claim(claims)) for device in devices]
+    claims: list[DeviceClaim] = []
+    session = [BoundLocator(binding_of(device, NOW), room, DeviceClaim(claims)) for device in devices]
     for where in session:
         where.lost()
         assert where.find() is None
@@ -187,10 +187,10 @@ def test_what_is_anothers_is_not_taken_also_when_it_is_there_alone() -> None:
     one, other = session_of(room, stick("1-2"), stick("1-3"))
     room.append(stick("1-2"))
     assert other.find() is None
-    assert one.find() == Located(stick("1-2"))
+    assert one.find() == LocatedDevice(stick("1-2"))
     assert other.find() is None
     room.append(stick("1-3"))
-    assert other.find() == Located(stick("1-3"))
+    assert other.find() == LocatedDevice(stick("1-3"))
 
 
 def test_one_that_is_refused_in_another_port_is_still_looked_for_in_its_own() -> None:
@@ -200,9 +200,9 @@ def test_one_that_is_refused_in_another_port_is_still_looked_for_in_its_own() ->
     assert where.find() is None
     room.append(stick("1-2"))
     for _ in range(2):  # each time it is refused, and it is as uncertain as before
-        assert where.find() == Located(stick("1-2"), moved_from="1-3", is_certain=False)
+        assert where.find() == LocatedDevice(stick("1-2"), moved_from="1-3", is_certain=False)
     room.append(stick("1-3"))
-    assert where.find() == Located(stick("1-3"))
+    assert where.find() == LocatedDevice(stick("1-3"))
 
 
 def test_one_that_was_opened_in_another_port_is_looked_for_there() -> None:
@@ -211,10 +211,10 @@ def test_one_that_was_opened_in_another_port_is_looked_for_there() -> None:
     where.lost()
     assert where.find() is None
     room.append(stick("1-2"))
-    assert where.find() == Located(stick("1-2"), moved_from="1-3", is_certain=False)
+    assert where.find() == LocatedDevice(stick("1-2"), moved_from="1-3", is_certain=False)
     where.reopened()
     where.lost()
-    assert where.find() == Located(stick("1-2"))
+    assert where.find() == LocatedDevice(stick("1-2"))
 
 
 @pytest.mark.parametrize("opens", [True, False], ids=["opened", "being opened"])
@@ -222,17 +222,17 @@ def test_two_that_were_moved_to_other_ports_one_by_one_are_both_found(opens: boo
     room = Room()
     one, other = session_of(room, stick("1-2"), stick("1-3"))
     room.append(stick("2-1"))
-    assert other.find() == Located(stick("2-1"), moved_from="1-3", is_certain=False)
+    assert other.find() == LocatedDevice(stick("2-1"), moved_from="1-3", is_certain=False)
     if opens:
         other.reopened()
     assert one.find() is None
     room.append(stick("2-2"))
-    assert one.find() == Located(stick("2-2"), moved_from="1-2", is_certain=False)
+    assert one.find() == LocatedDevice(stick("2-2"), moved_from="1-2", is_certain=False)
     one.reopened()
     other.reopened()
     for where, port in ((one, "2-2"), (other, "2-1")):
         where.lost()
-        assert where.find() == Located(stick(port))
+        assert where.find() == LocatedDevice(stick(port))
 
 
 def test_one_that_was_tried_and_has_gone_again_is_anybodys() -> None:
@@ -244,21 +244,21 @@ def test_one_that_was_tried_and_has_gone_again_is_anybodys() -> None:
     room.clear()
     assert other.find() is None
     room.append(stick("2-1"))
-    assert one.find() == Located(stick("2-1"), moved_from="1-2", is_certain=False)
+    assert one.find() == LocatedDevice(stick("2-1"), moved_from="1-2", is_certain=False)
 
 
 def test_picture_and_sound_of_one_stick_go_together() -> None:
     room = Room()
     picture, sound, other, other_sound = session_of(room, stick("1-2"), half("1-2"), stick("1-3"), half("1-3"))
     room.extend([stick("2-1"), half("2-1")])
-    assert other_sound.find() == Located(half("2-1"), moved_from="1-3", is_certain=False)
+    assert other_sound.find() == LocatedDevice(half("2-1"), moved_from="1-3", is_certain=False)
     assert (picture.find(), sound.find()) == (None, None)
-    assert other.find() == Located(stick("2-1"), moved_from="1-3", is_certain=False)
+    assert other.find() == LocatedDevice(stick("2-1"), moved_from="1-3", is_certain=False)
     for where in (other, other_sound):
         where.reopened()
     room.extend([stick("2-2"), half("2-2")])
-    assert picture.find() == Located(stick("2-2"), moved_from="1-2", is_certain=False)
-    assert sound.find() == Located(half("2-2"), moved_from="1-2", is_certain=False)
+    assert picture.find() == LocatedDevice(stick("2-2"), moved_from="1-2", is_certain=False)
+    assert sound.find() == LocatedDevice(half("2-2"), moved_from="1-2", is_certain=False)
     for where in (picture, sound):
         where.reopened()
     room[:] = [stick("3-1"), half("3-1")]  # one home is known at its new place, too
@@ -270,8 +270,8 @@ def test_picture_and_sound_of_one_stick_go_together() -> None:
         where.lost()
         assert where.find() is None
     room[:] = [stick("3-1"), half("3-1")]
-    assert picture.find() == Located(stick("3-1"), moved_from="2-2", is_certain=False)
-    assert sound.find() == Located(half("3-1"), moved_from="2-2", is_certain=False)
+    assert picture.find() == LocatedDevice(stick("3-1"), moved_from="2-2", is_certain=False)
+    assert sound.find() == LocatedDevice(half("3-1"), moved_from="2-2", is_certain=False)
     assert (other.find(), other_sound.find()) == (None, None)
 
 
@@ -283,16 +283,16 @@ def test_the_sound_of_anothers_stick_is_not_taken_where_only_its_picture_is_in_t
 
 
 def test_what_a_role_was_given_to_is_not_taken_before_it_was_ever_there() -> None:
-    room, claims = Room(), list[Claim]()
-    awaited = Claim(claims)
+    room, claims = Room(), list[DeviceClaim]()
+    awaited = DeviceClaim(claims)
     awaited.expect(binding_of(stick("1-2"), NOW))
-    where = BoundLocator(binding_of(stick("1-3"), NOW), room, Claim(claims))
+    where = BoundLocator(binding_of(stick("1-3"), NOW), room, DeviceClaim(claims))
     where.lost()
     assert where.find() is None
     room.append(stick("1-2"))
     assert where.find() is None
     found = BoundLocator(binding_of(stick("1-2"), NOW), room, awaited)
-    assert found.find() == Located(stick("1-2"))
+    assert found.find() == LocatedDevice(stick("1-2"))
     assert where.find() is None
     room.append(stick("2-1"))
-    assert where.find() == Located(stick("2-1"), moved_from="1-3", is_certain=False)
+    assert where.find() == LocatedDevice(stick("2-1"), moved_from="1-3", is_certain=False)

@@ -15,7 +15,7 @@ import pytest
 from av.container import InputContainer
 
 from capture.sources import v4l2
-from capture.sources.v4l2 import Stamps, V4l2Source, next_packet, unmap
+from capture.sources.v4l2 import TimestampMapper, V4l2Source, next_packet, unmap_leaked_buffers
 from config.errors import DeviceError
 from devices.model.device import Device, DeviceKind, Mode
 from devices.model.mode_choice import ChosenMode
@@ -89,29 +89,29 @@ def test_what_is_left_of_a_node_is_unmapped(tmp_path: Path) -> None:
     for file in (node, other):
         os.close(leave_mapped(file))
     assert (mapped(node), mapped(other)) == (2 * PIECES, PIECES)
-    assert unmap(str(node)) == PIECES
+    assert unmap_leaked_buffers(str(node)) == PIECES
     assert (mapped(node), mapped(other)) == (PIECES, PIECES)
-    assert unmap(str(node)) == 0
-    assert unmap(str(other)) == PIECES
+    assert unmap_leaked_buffers(str(node)) == 0
+    assert unmap_leaked_buffers(str(other)) == PIECES
 
 
 def test_what_somebody_streams_from_is_left_alone(tmp_path: Path) -> None:
     fd = leave_mapped(tmp_path / "video0")
-    assert unmap(str(tmp_path / "video0")) == 0
+    assert unmap_leaked_buffers(str(tmp_path / "video0")) == 0
     os.close(fd)
-    assert unmap(str(tmp_path / "video0")) == PIECES
+    assert unmap_leaked_buffers(str(tmp_path / "video0")) == PIECES
 
 
 def test_what_is_left_of_an_unplugged_device_is_unmapped(tmp_path: Path) -> None:
     os.close(leave_mapped(tmp_path / "video0"))
     (tmp_path / "video0").unlink()
-    assert unmap(str(tmp_path / "video0")) == PIECES
+    assert unmap_leaked_buffers(str(tmp_path / "video0")) == PIECES
 
 
 def test_a_node_with_spaces_in_its_path_is_found(tmp_path: Path) -> None:
     node = tmp_path / "kartu tangkap video 0"
     os.close(leave_mapped(node))
-    assert unmap(str(node)) == PIECES
+    assert unmap_leaked_buffers(str(node)) == PIECES
 
 
 def test_who_asks_the_driver_a_question_at_that_moment_is_waited_for(tmp_path: Path) -> None:
@@ -119,7 +119,7 @@ def test_who_asks_the_driver_a_question_at_that_moment_is_waited_for(tmp_path: P
     fd = leave_mapped(node)
     timer = threading.Timer(0.1, os.close, (fd,))
     timer.start()
-    assert unmap(str(node)) == PIECES
+    assert unmap_leaked_buffers(str(node)) == PIECES
     timer.join()
 
 
@@ -128,11 +128,11 @@ def test_where_nobody_has_it_open_nothing_is_waited_for(tmp_path: Path, monkeypa
     monkeypatch.setattr(time, "sleep", waits.append)
     node = tmp_path / "video0"
     fd = leave_mapped(node)
-    assert unmap(str(node)) == 0
+    assert unmap_leaked_buffers(str(node)) == 0
     assert 0.2 < sum(waits) < 1.0, "so long for whoever has it open"
     waits.clear()
     os.close(fd)
-    assert unmap(str(node)) == PIECES
+    assert unmap_leaked_buffers(str(node)) == PIECES
     assert sum(waits) == 0.0
 
 
@@ -141,7 +141,7 @@ MS = 1_000_000
 
 
 def test_the_kernels_times_are_taken_as_they_are() -> None:
-    stamps = Stamps()
+    stamps = TimestampMapper()
     assert [stamps.stamp(NOW + step * 33 * MS, NOW + step * 33 * MS + 20 * MS) for step in range(3)] == [
         NOW, NOW + 33 * MS, NOW + 66 * MS,
     ]  # fmt: skip
@@ -150,7 +150,7 @@ def test_the_kernels_times_are_taken_as_they_are() -> None:
 
 def test_wall_clock_or_no_times_give_way_to_the_arrival() -> None:
     for driver in (1_800_000_000_000_000_000, None, 12 * MS):
-        stamps = Stamps()
+        stamps = TimestampMapper()
         assert stamps.stamp(driver, NOW) == NOW
         assert stamps.stamp(driver, NOW + 33 * MS) == NOW + 33 * MS
         assert stamps.is_monotonic is False
@@ -158,7 +158,7 @@ def test_wall_clock_or_no_times_give_way_to_the_arrival() -> None:
 
 def test_a_device_that_is_opened_again_may_have_another_clock() -> None:
     """After a reset all its timestamps lie in the past, and each would be a nanosecond after the previous one."""
-    stamps = Stamps()
+    stamps = TimestampMapper()
     stamps.stamp(NOW, NOW)
     stamps.reset()
     later = NOW + 60_000 * MS
@@ -171,13 +171,13 @@ def test_a_device_that_is_opened_again_may_have_another_clock() -> None:
 
 
 def test_frames_that_waited_keep_their_time() -> None:
-    stamps = Stamps()
+    stamps = TimestampMapper()
     stamps.stamp(NOW, NOW)
     assert stamps.stamp(NOW + 33 * MS, NOW + 5_000 * MS) == NOW + 33 * MS
 
 
 def test_a_time_from_the_future_is_not_believed_and_times_never_go_back() -> None:
-    stamps = Stamps()
+    stamps = TimestampMapper()
     stamps.stamp(NOW, NOW)
     assert stamps.stamp(NOW + 60_000 * MS, NOW + 33 * MS) == NOW + 33 * MS
     assert stamps.stamp(NOW + 10 * MS, NOW + 66 * MS) == NOW + 33 * MS + 1
@@ -190,7 +190,7 @@ def test_the_first_time_is_of_another_clock_where_it_is_two_seconds_old_or_a_qua
         (NOW + 250 * MS - 1, True),
         (NOW + 250 * MS, False),
     ):
-        stamps = Stamps()
+        stamps = TimestampMapper()
         assert stamps.is_monotonic is None
         assert stamps.stamp(driver, NOW) == (driver if is_believed else NOW)
         assert stamps.is_monotonic is is_believed
@@ -198,20 +198,20 @@ def test_the_first_time_is_of_another_clock_where_it_is_two_seconds_old_or_a_qua
 
 def test_a_later_time_may_be_a_quarter_of_a_second_ahead_and_no_more() -> None:
     for ahead_ns, taken_ns in ((250 * MS, 250 * MS), (250 * MS + 1, 0)):
-        stamps = Stamps()
+        stamps = TimestampMapper()
         stamps.stamp(NOW, NOW)
         assert stamps.stamp(NOW + 33 * MS + ahead_ns, NOW + 33 * MS) == NOW + 33 * MS + taken_ns
 
 
 def test_a_frame_without_a_time_among_others_has_that_of_its_arrival() -> None:
-    stamps = Stamps()
+    stamps = TimestampMapper()
     stamps.stamp(NOW, NOW)
     assert stamps.stamp(None, NOW + 40 * MS) == NOW + 40 * MS
     assert stamps.stamp(NOW + 66 * MS, NOW + 70 * MS) == NOW + 66 * MS
 
 
 def test_another_clock_is_not_believed_later_when_it_happens_to_say_the_same() -> None:
-    stamps = Stamps()
+    stamps = TimestampMapper()
     stamps.stamp(NOW - 60_000 * MS, NOW)
     assert stamps.stamp(NOW + 20 * MS, NOW + 33 * MS) == NOW + 33 * MS
 

@@ -8,18 +8,18 @@ import av
 import numpy as np
 import pytest
 
-from capture.source import AudioBlock, AudioSource, Frame, Matrix, Size, VideoFormat, VideoSource
+from capture.source import AudioBlock, AudioSource, ColorMatrix, Frame, Size, VideoFormat, VideoSource
 from capture.sources.worker import (
     MOST_STUCK_S,
     STUCK_S,
     AudioWorker,
-    Located,
+    DeviceSupervision,
+    LocatedDevice,
     OutageKind,
     SourceEvents,
     SourceOutage,
     SourceState,
     SourceWorker,
-    Supervision,
     VideoWorker,
 )
 from config.errors import DeviceError, DeviceNotFound
@@ -28,7 +28,7 @@ from devices.model.device import Device, DeviceKind
 from tests.support.errors import because
 from tests.support.simulated import SimulatedClock
 
-FORM = VideoFormat(16, 16, Fraction(30), Matrix.BT601)
+FORM = VideoFormat(16, 16, Fraction(30), ColorMatrix.BT601)
 HERE = Device(id="046d:0825:A", kind=DeviceKind.CAMERA, name="Webcam", port="1-1", node="/dev/video0")
 THERE = Device(id="046d:0825:A", kind=DeviceKind.CAMERA, name="Webcam", port="1-2", node="/dev/video2")
 
@@ -82,10 +82,10 @@ class Plugged:
     def reopened(self) -> None:
         self.regains += 1
 
-    def find(self) -> Located | None:
+    def find(self) -> LocatedDevice | None:
         if self.failures:
             raise self.failures.popleft()
-        return None if self.at is None else Located(self.at, None if self.at is HERE else HERE.port)
+        return None if self.at is None else LocatedDevice(self.at, None if self.at is HERE else HERE.port)
 
 
 class Plug(Plugged, VideoSource):
@@ -107,13 +107,13 @@ class Told(SourceEvents, list[tuple[str, float]]):
 
     def __init__(self, clock: SimulatedClock) -> None:
         self._clock, self._began_ns = clock, clock.now_ns()
-        self.returns: list[Located] = []
+        self.returns: list[LocatedDevice] = []
         self.hangs: list[int] = []
 
     def lost(self, outage: SourceOutage) -> None:
         self.append((outage.kind, self.now_s))
 
-    def found(self, outage: SourceOutage, located: Located) -> None:
+    def found(self, outage: SourceOutage, located: LocatedDevice) -> None:
         self.returns.append(located)
         self.append(("back", self.now_s))
 
@@ -142,7 +142,7 @@ def told(clock: SimulatedClock) -> Told:
 
 @pytest.fixture
 def camera(clock: SimulatedClock, plug: Plug, told: Told) -> VideoWorker:
-    return VideoWorker(plug, clock, supervision=Supervision(plug), events=told)
+    return VideoWorker(plug, clock, supervision=DeviceSupervision(plug), events=told)
 
 
 def read_for(worker: VideoWorker | AudioWorker, clock: SimulatedClock, seconds: float) -> int:
@@ -175,7 +175,7 @@ def test_a_lost_device_is_told_once_let_go_of_and_opened_where_it_is_now(
     (_, back_s) = told[-1]
     assert back_s - plugged_s < 1
     assert plug.opened == [HERE.node, THERE.node]
-    assert told.returns == [Located(THERE, moved_from="1-1")]
+    assert told.returns == [LocatedDevice(THERE, moved_from="1-1")]
     assert camera.outage is None
 
 
@@ -219,7 +219,7 @@ def test_what_is_missing_from_the_start_raises_why_and_comes_all_the_same(
     plug: Plug, clock: SimulatedClock, told: Told
 ) -> None:
     plug.at = None
-    supervision = Supervision(plug, missing=DeviceNotFound("podium is missing"))
+    supervision = DeviceSupervision(plug, missing=DeviceNotFound("podium is missing"))
     camera = VideoWorker(plug, clock, supervision=supervision, events=told)
     with pytest.raises(DeviceNotFound, match="podium is missing"):
         camera.open()
@@ -326,7 +326,7 @@ def test_one_that_is_closed_while_it_is_being_opened_is_let_go_of(plug: Plug, cl
             return super().open()
 
     slow = Slow(clock)
-    camera = VideoWorker(slow, clock, supervision=Supervision(slow))
+    camera = VideoWorker(slow, clock, supervision=DeviceSupervision(slow))
     camera.open()
     slow.at = None
     camera.read(0.1)
@@ -354,7 +354,7 @@ class Sound(Plugged, AudioSource):
 
 def test_sound_comes_back_as_pictures_do(clock: SimulatedClock, told: Told) -> None:
     plug = Sound(clock)
-    worker = SourceWorker(plug, clock, supervision=Supervision(plug), events=told)
+    worker = SourceWorker(plug, clock, supervision=DeviceSupervision(plug), events=told)
     worker.open()
     assert worker.read(0.1) is not None
     plug.at = None
@@ -366,7 +366,7 @@ def test_sound_comes_back_as_pictures_do(clock: SimulatedClock, told: Told) -> N
 
 def test_silent_sound_is_not_opened_again(clock: SimulatedClock) -> None:
     plug = Sound(clock)
-    worker = SourceWorker(plug, clock, supervision=Supervision(plug))
+    worker = SourceWorker(plug, clock, supervision=DeviceSupervision(plug))
     worker.open()
     plug.gives = False
     read_for(worker, clock, 2 * STUCK_S)

@@ -13,9 +13,9 @@ from av.video.reformatter import ColorRange
 
 from capture.media.pictures import plane_views
 from capture.pacing import FastPace, RealPace
-from capture.source import Frame, Matrix
+from capture.source import ColorMatrix, Frame
 from capture.synthetic.slides import SLIDES, draw_slide
-from capture.synthetic.video import Painter, SyntheticVideo
+from capture.synthetic.video import SyntheticPainter, SyntheticVideo
 from config.errors import MediaError
 from devices.host.clock import NANOSECONDS
 from tests.support.markers import frame_number, is_flashing
@@ -90,7 +90,7 @@ def test_a_picture_is_unchanged_until_the_next_call_but_one() -> None:
 
 
 def test_a_picture_depends_on_nothing_but_its_number() -> None:
-    in_order, jumping = Painter(320, 240, Fraction(15)), Painter(320, 240, Fraction(15))
+    in_order, jumping = SyntheticPainter(320, 240, Fraction(15)), SyntheticPainter(320, 240, Fraction(15))
     drawn = [planes_of(in_order.draw(number)) for number in range(0, 400, 7)]
     order = np.random.default_rng(3).permutation(len(drawn))
     assert [planes_of(jumping.draw(int(place) * 7)) for place in order] == [drawn[place] for place in order]
@@ -98,7 +98,7 @@ def test_a_picture_depends_on_nothing_but_its_number() -> None:
 
 def encoded_and_decoded(width: int, height: int, numbers: range, bit_rate: int) -> list[av.VideoFrame]:
     """Encode pictures with x264 into a file, and decode it."""
-    painter, file = Painter(width, height, Fraction(30)), io.BytesIO()
+    painter, file = SyntheticPainter(width, height, Fraction(30)), io.BytesIO()
     with av.open(file, "w", "matroska") as output:
         stream = output.add_stream("libx264", 30, options={"preset": "veryfast"})
         stream.width, stream.height, stream.pix_fmt, stream.bit_rate = width, height, "yuv420p", bit_rate
@@ -129,11 +129,11 @@ def test_numbers_and_flashes_survive_an_encoder_and_scaling(width: int, height: 
 def test_samples_are_what_their_tags_say() -> None:
     source = fast(1280, 720)
     format_ = source.open()
-    assert (format_.width, format_.height, format_.rate, format_.matrix) == (1280, 720, Fraction(15), Matrix.BT601)
+    assert (format_.width, format_.height, format_.rate, format_.matrix) == (1280, 720, Fraction(15), ColorMatrix.BT601)
     picture = source.decode(next_frame(source))
     assert (picture.format.name, picture.colorspace, picture.color_range, picture.pict_type) == (
         "yuv420p",
-        Matrix.BT601,
+        ColorMatrix.BT601,
         ColorRange.MPEG,
         0,
     )
@@ -147,7 +147,7 @@ def test_samples_are_what_their_tags_say() -> None:
 
 
 def test_the_session_looks_alive() -> None:
-    painter = Painter(320, 240, Fraction(15))
+    painter = SyntheticPainter(320, 240, Fraction(15))
     lumas = [plane_views(painter.draw(number))[0].astype(int).copy() for number in range(0, 300, 15)]
     speaker = [luma[20:100, 225:305] for luma in lumas]
     text = [luma[20:200, 20:200] for luma in lumas]
@@ -158,7 +158,7 @@ def test_the_session_looks_alive() -> None:
 
 
 def test_the_speakers_camera_has_a_little_noise() -> None:
-    painter = Painter(1280, 720, Fraction(30))
+    painter = SyntheticPainter(1280, 720, Fraction(30))
     walls = [plane_views(painter.draw(number))[0][60:120, 900:960].astype(int) for number in range(20)]
     for before, now in pairwise(walls):
         assert 0.5 < np.abs(now - before).mean() < 2.5

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from agent.web.page import texts
-from capture.compose.letters import letters
+from capture.compose.text import letters
 from capture.sources.worker import OutageKind
 from config.locale import lookup
-from config.locale.lookup import LANGUAGES, WRITTEN, Card, in_language, picture_text, translation
-from config.settings.layouts import KINDS
+from config.locale.lookup import LANGUAGES, WRITTEN, ProgramCard, in_language, picture_text, translation
+from config.settings.layouts import LAYOUT_KINDS
 
 ROOT = Path(__file__).parents[3]
 PACKAGES = ("agent", "recorder", "capture", "devices", "config")
@@ -27,8 +27,8 @@ TRANSLATED = [language for language in LANGUAGES if language not in WRITTEN]
 def said() -> frozenset[str]:
     """Return every text that stands in the code, and every English sentence of config/locale."""
     found = set[str]()
-    for file in lookup.AREAS.glob("*.json"):
-        known = lookup.area(file.stem)
+    for file in lookup.SENTENCE_FOLDER.glob("*.json"):
+        known = lookup.sentence_file(file.stem)
         found |= {words.english for words in lookup.words(file.stem).values()}
         found |= {known.said(part).english for code in known.codes.values() for part in (code.reason, code.advice)}
     for package in PACKAGES:
@@ -46,7 +46,7 @@ def places(sentence: str) -> list[str]:
 
 def drawn() -> frozenset[str]:
     """Return the English sentences that are drawn into the picture."""
-    return frozenset(picture_text(word, "en") for word in (*OutageKind, *Card))
+    return frozenset(picture_text(word, "en") for word in (*OutageKind, *ProgramCard))
 
 
 def once(pairs: Iterable[tuple[str, object]]) -> dict[str, object]:
@@ -62,7 +62,7 @@ def once(pairs: Iterable[tuple[str, object]]) -> dict[str, object]:
 def test_what_a_file_translates_is_said_with_the_same_facts() -> None:
     for language in TRANSLATED:
         found = translation(language)
-        json.loads((lookup.FOLDER / f"{language}.json").read_bytes(), object_pairs_hook=once)
+        json.loads((lookup.LANGUAGE_FOLDER / f"{language}.json").read_bytes(), object_pairs_hook=once)
         assert found.name.strip()
         assert re.fullmatch(r"[a-z]{2,3}", language), "a code of ISO 639"
         for english, sentence in found.sentences.items():
@@ -77,20 +77,24 @@ def test_what_a_file_translates_is_said_with_the_same_facts() -> None:
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_everything_is_said_in_it_or_in_english(language: str) -> None:
-    assert texts.texts(language).keys() == texts.texts("en").keys()
+    assert texts.all_texts(language).keys() == texts.all_texts("en").keys()
     assert texts.NAMES[language]
-    assert json.loads(texts.for_scripts(language))
-    assert all(picture_text(word, language) for word in (*OutageKind, *Card))
-    assert all(in_language(kind.title, language) for kind in KINDS.values())
+    assert json.loads(texts.script_texts(language))
+    assert all(picture_text(word, language) for word in (*OutageKind, *ProgramCard))
+    assert all(in_language(kind.title, language) for kind in LAYOUT_KINDS.values())
 
 
 def test_a_file_is_a_language(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sentences = {"Break": "Rehat", "Picture in picture": "Gambar dalam gambar"}
     (tmp_path / "ms.json").write_text(json.dumps({"name": "Bahasa Melayu", "sentences": sentences}))
-    monkeypatch.setattr(lookup, "FOLDER", tmp_path)
+    monkeypatch.setattr(lookup, "LANGUAGE_FOLDER", tmp_path)
     monkeypatch.setattr(lookup, "LANGUAGES", (*WRITTEN, "ms"))
     translation.cache_clear()
-    assert picture_text(Card.PAUSE, "ms") == "Rehat"
-    assert picture_text(Card.END, "ms") == picture_text(Card.END, "en") == picture_text(Card.END, "xx")
-    assert in_language(KINDS["pip"].title, "ms") == "Gambar dalam gambar"
+    assert picture_text(ProgramCard.PAUSE, "ms") == "Rehat"
+    assert (
+        picture_text(ProgramCard.END, "ms")
+        == picture_text(ProgramCard.END, "en")
+        == picture_text(ProgramCard.END, "xx")
+    )
+    assert in_language(LAYOUT_KINDS["pip"].title, "ms") == "Gambar dalam gambar"
     translation.cache_clear()

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from config.errors import SecretError, SettingsError, UsageError
 from config.settings import editing
-from config.settings.editing import Value, change_settings, edited, hindrance
+from config.settings.editing import EditedValue, change_settings, edit_toml, write_problem
 from config.settings.loading import default_text, load_settings
 from config.settings.schema import Settings
 from config.settings.secrets import read_keys
@@ -91,14 +91,14 @@ def test_a_file_that_is_wrong_already_is_not_touched(file: Path) -> None:
 
 def test_who_may_not_write_is_told_before_and_when_it_is_tried(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     written(file)
-    assert hindrance(file) == ""
-    assert hindrance(file.parent / "new/liput.toml") == ""
+    assert write_problem(file) == ""
+    assert write_problem(file.parent / "new/liput.toml") == ""
     with monkeypatch.context() as patched:
         patched.setattr(os, "geteuid", lambda: os.getuid() + 1)
-        assert "another user" in hindrance(file)
+        assert "another user" in write_problem(file)
     file.chmod(0o444)
     confine = be_powerless_root if os.geteuid() == 0 else lambda: None
-    assert "cannot be written" in confined(confine, lambda: hindrance(file))
+    assert "cannot be written" in confined(confine, lambda: write_problem(file))
     with pytest.raises(SettingsError, match="cannot be written") as refused:
         confined(confine, lambda: change_settings(file, {ROOM: "Aula"}))
     assert "IT" in refused.value.hint
@@ -124,7 +124,7 @@ def test_what_somebody_else_writes_meanwhile_is_not_lost(file: Path, monkeypatch
 # Keys
 
 
-def change_key(settings: Settings, name: str, value: Value) -> None:
+def change_key(settings: Settings, name: str, value: EditedValue) -> None:
     assert settings.file
     change_settings(settings.file, {}, key=(name, value))
 
@@ -203,7 +203,7 @@ def test_a_key_goes_with_its_destination_or_neither_is_written(
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return replace(aside, target)
 
-    url: dict[tuple[str, ...], Value] = {URL: "rtmps://other.example/live"}
+    url: dict[tuple[str, ...], EditedValue] = {URL: "rtmps://other.example/live"}
     with monkeypatch.context() as patched:
         patched.setattr(Path, "replace", full)
         with pytest.raises(SettingsError, match="No space left"):
@@ -219,7 +219,9 @@ def test_a_key_goes_with_its_destination_or_neither_is_written(
 
 def test_a_key_that_cannot_be_written_leaves_the_settings(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = destinations(file).read_text()
-    monkeypatch.setattr(editing, "hindrance", lambda path: f"{path} cannot be written" if "keys" in path.name else "")
+    monkeypatch.setattr(
+        editing, "write_problem", lambda path: f"{path} cannot be written" if "keys" in path.name else ""
+    )
     with pytest.raises(SettingsError, match=r"keys\.toml cannot be written"):
         change_settings(file, {URL: "rtmps://other.example/live"}, key=("kampus", "new"))
     assert file.read_text() == before
@@ -237,7 +239,7 @@ def changed_lines(before: str, after: str) -> list[str]:
 
 
 def test_a_value_is_replaced_where_it_stands_and_its_comment_stays() -> None:
-    after = edited(FILE, default_text(), {ROOM: "Aula"})
+    after = edit_toml(FILE, default_text(), {ROOM: "Aula"})
     assert changed_lines(default_text(), after) == [
         '- room = ""           # "Aula Lantai 2": goes into every recording\'s description',
         '+ room = "Aula"           # "Aula Lantai 2": goes into every recording\'s description',
@@ -262,13 +264,13 @@ def test_a_value_is_replaced_where_it_stands_and_its_comment_stays() -> None:
     ],
 )
 def test_in_every_way_that_a_table_may_be_written(before: str, after: str) -> None:
-    assert edited(FILE, before, {ROOM: "Aula"}) == after
+    assert edit_toml(FILE, before, {ROOM: "Aula"}) == after
 
 
 @pytest.mark.parametrize("text", ["general = 1\n", "[[general]]\n", "[general\n"])
 def test_what_it_cannot_write_into_is_refused_and_not_guessed_at(text: str) -> None:
     with pytest.raises(SettingsError):
-        edited(FILE, text, {ROOM: "Aula"})
+        edit_toml(FILE, text, {ROOM: "Aula"})
 
 
 @pytest.mark.parametrize(
@@ -282,7 +284,7 @@ def test_what_it_cannot_write_into_is_refused_and_not_guessed_at(text: str) -> N
     ],
 )
 def test_a_key_at_the_top_level_stands_before_every_table(before: str, after: str) -> None:
-    assert edited(FILE, before, {("a",): "1"}) == after
+    assert edit_toml(FILE, before, {("a",): "1"}) == after
 
 
 @pytest.mark.parametrize(
@@ -301,16 +303,16 @@ def test_a_key_at_the_top_level_stands_before_every_table(before: str, after: st
     ],
 )
 def test_a_comment_stays_before_the_table_that_it_is_about(before: str, path: tuple[str, ...], after: str) -> None:
-    assert edited(FILE, before, {path: "Aula"}) == after
+    assert edit_toml(FILE, before, {path: "Aula"}) == after
 
 
 def test_several_at_once_and_tables_of_one_line() -> None:
-    changes: dict[tuple[str, ...], Value] = {
+    changes: dict[tuple[str, ...], EditedValue] = {
         ("s",): {"passphrase": 'a"b', "stream_id": "c\\d"},
         ("d", "y", "test"): True,
         ("d", "y", "url"): "u",
     }
-    after = edited(FILE, "", changes)
+    after = edit_toml(FILE, "", changes)
     assert tomllib.loads(after) == {
         "s": {"passphrase": 'a"b', "stream_id": "c\\d"}, "d": {"y": {"test": True, "url": "u"}},
     }  # fmt: skip
@@ -325,4 +327,4 @@ def test_whatever_is_written_is_read_again_and_the_rest_is_as_before(value: str,
     for name in path[:-1]:
         table = table.setdefault(name, {})
     table[path[-1]] = value
-    assert tomllib.loads(edited(FILE, TRICKY, {path: value})) == before
+    assert tomllib.loads(edit_toml(FILE, TRICKY, {path: value})) == before

@@ -9,10 +9,10 @@ import msgspec
 import pytest
 
 from config.errors import SettingsError, UsageError
-from config.settings.layouts import BUILT_IN_LAYOUTS, KINDS, LayoutSettings
+from config.settings.layouts import BUILT_IN_LAYOUTS, LAYOUT_KINDS, LayoutSettings
 from config.settings.loading import default_text, find_file, load_settings, user_file
 from config.settings.reader import NAMED_SECTIONS, SECTIONS, kinds_of, read_settings
-from config.settings.schema import BUILT_IN_PROFILES, Destination, Profile, Settings, Sound
+from config.settings.schema import BUILT_IN_PROFILES, AudioInputSettings, DestinationSettings, Profile, Settings
 from tests.support.mistakes import problems_of
 
 pytestmark = pytest.mark.usefixtures("home")
@@ -168,16 +168,17 @@ def test_destinations_of_other_kinds_are_read() -> None:
         Path("/etc/liput/liput.toml"),
     )
     assert settings.destinations == {
-        "siaran": Destination(url="srt://relay.example:9000", latency_s=0.8),
-        "ruang": Destination(url="srt://:9001", mode="listener"),
-        "kampus": Destination(url="file:///srv/hls/aula"),
+        "siaran": DestinationSettings(url="srt://relay.example:9000", latency_s=0.8),
+        "ruang": DestinationSettings(url="srt://:9001", mode="listener"),
+        "kampus": DestinationSettings(url="file:///srv/hls/aula"),
     }
     assert [destination.needs_key for destination in settings.destinations.values()] == [False] * 3
 
 
 def test_the_first_layout_must_be_there() -> None:
+    kinds = ", ".join(LAYOUT_KINDS)
     assert problems_of('program.layout = "pipp"') == [
-        f'liput.toml, line 1: [program] layout = "pipp": must be a layout: {", ".join(KINDS)}; did you mean "pip"?'
+        f'liput.toml, line 1: [program] layout = "pipp": must be a layout: {kinds}; did you mean "pip"?'
     ]
     settings = read_settings(
         """
@@ -194,7 +195,7 @@ def test_the_first_layout_must_be_there() -> None:
     assert settings.program.logo == Path("/etc/liput/logo.png")
     with pytest.raises(UsageError, match='there is no layout "kulia"; did you mean "kuliah"') as caught:
         settings.layout("kulia")
-    assert caught.value.hint == f"the layouts are {', '.join(KINDS)}, kuliah"
+    assert caught.value.hint == f"the layouts are {', '.join(LAYOUT_KINDS)}, kuliah"
 
 
 def test_further_disks_are_a_list_of_folders_that_counts_from_the_file() -> None:
@@ -214,7 +215,7 @@ def test_an_input_of_sound_is_treated_as_its_role_else_as_its_kind() -> None:
     settings = read_settings(
         "[sound.podium]\ngain_db = 6\nown_track = true\n[sound.microphone]\ngain_db = -3.5\n", Path("/liput.toml")
     )
-    assert settings.sound_of("podium", "microphone") == Sound(gain_db=6.0, own_track=True)
-    assert settings.sound_of("room", "microphone") == Sound(gain_db=-3.5)
-    assert settings.sound_of(None, "microphone") == Sound(gain_db=-3.5)
-    assert settings.sound_of("room", "capture-card") == Sound()
+    assert settings.sound_of("podium", "microphone") == AudioInputSettings(gain_db=6.0, own_track=True)
+    assert settings.sound_of("room", "microphone") == AudioInputSettings(gain_db=-3.5)
+    assert settings.sound_of(None, "microphone") == AudioInputSettings(gain_db=-3.5)
+    assert settings.sound_of("room", "capture-card") == AudioInputSettings()

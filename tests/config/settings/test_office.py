@@ -15,8 +15,8 @@ from config.settings.office import (
     RequestSettings,
     StandardTime,
     format_standard,
-    live_in,
     parse_standard,
+    use_time_zone,
     zone_of,
 )
 from config.settings.quantities import NotAllowed
@@ -111,18 +111,18 @@ def test_the_pcs_own_zone_is_known() -> None:
 def test_local_times_are_the_offices_here_and_in_children(name: str, hours: int) -> None:
     at = datetime(2026, 12, 1, 20, tzinfo=UTC)
     before = at.astimezone().utcoffset()
-    live_in(name)
+    use_time_zone(name)
     assert at.astimezone().utcoffset() == timedelta(hours=hours)
     there = subprocess.run(["date", "-d", "2026-12-01 20:00 UTC", "+%H"], capture_output=True, text=True, check=True)
     assert int(there.stdout) == (20 + hours) % 24
-    live_in("local")
+    use_time_zone("local")
     assert at.astimezone().utcoffset() == before
 
 
 def test_a_zone_that_the_system_does_not_know_has_its_offset(monkeypatch: pytest.MonkeyPatch) -> None:
     """Python brings zones of its own; the C library has none without the system's files."""
     monkeypatch.setattr(Path, "exists", lambda _path: False)
-    live_in("Asia/Kathmandu")
+    use_time_zone("Asia/Kathmandu")
     assert datetime(2026, 12, 1, tzinfo=UTC).astimezone().utcoffset() == timedelta(hours=5, minutes=45)
 
 

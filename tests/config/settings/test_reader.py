@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from config.errors import SettingsError, UsageError
 from config.locale.lookup import LANGUAGES
-from config.settings.layouts import KINDS
+from config.settings.layouts import LAYOUT_KINDS
 from config.settings.reader import NAMED_SECTIONS, SECTIONS, KeyPath, key_lines, kinds_of, read_settings
 from config.settings.schema import Profile, Settings
 from tests.support.mistakes import problems_of
@@ -232,8 +232,9 @@ def test_whatever_a_file_holds_each_problem_has_its_line(document: dict[str, obj
 
 def test_a_layout_that_cannot_be_is_said_with_its_line() -> None:
     assert problems_of('[layouts.mine]\nshow = ["a"]') == ["liput.toml, line 1: [layouts.mine] lacks kind"]
+    kinds = ", ".join(LAYOUT_KINDS)
     assert problems_of('[layouts.mine]\nkind = "pipe"') == [
-        f'liput.toml, line 2: [layouts.mine] kind = "pipe": must be one of {", ".join(KINDS)}; did you mean "pip"?'
+        f'liput.toml, line 2: [layouts.mine] kind = "pipe": must be one of {kinds}; did you mean "pip"?'
     ]
     assert problems_of('layouts.single.show = ["a", "b"]') == [
         'liput.toml, line 1: [layouts.single] show: must name at most 1 input in a "single" layout'

@@ -6,7 +6,7 @@ import pytest
 
 from agent.terminal.redact import redactor_for
 from config.errors import SecretError, SettingsError, UsageError
-from config.settings.key_tables import alarm_keys, feed_address, login_for
+from config.settings.key_tables import alarm_keys, copy_credentials, feed_address
 from config.settings.reader import read_settings
 from config.settings.schema import Settings
 from config.settings.secrets import read_keys
@@ -295,7 +295,7 @@ def test_a_place_that_cannot_be_is_refused_without_repeating_a_secret(text: str,
 
 
 def login(settings: Settings, name: str) -> dict[str, str]:
-    found = login_for(settings, name, settings.copies[name])
+    found = copy_credentials(settings, name, settings.copies[name])
     assert "RAHASIA" not in repr(found)
     words = ("password", "private_key", "passphrase", "access_key", "secret_key")
     return {word: secret.reveal() for word in words if (secret := getattr(found, word)) is not None}

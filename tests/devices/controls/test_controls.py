@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 from config.errors import ControlRefused, DeviceNotFound, UsageError
 from config.settings.quantities import NotAllowed
-from devices.controls.changes import carry_out, in_order, named, plan
-from devices.controls.control import Control, ControlKind, Value, slug
+from devices.controls.control import Control, ControlKind, ControlValue, slug
 from devices.controls.panel import ControlPanel
+from devices.controls.setting import find_control, in_order, parse_values, set_all
 from tests.support.control_contract import CONTRACT
 from tests.support.fake_camera import FakeCamera, menu, number, switch
 
@@ -66,7 +66,7 @@ BUTTON = msgspec.structs.replace(number("push", (0, 0, 1), 0), kind=ControlKind.
         (TEXT, "abc", "abc"), (BITS, "0x3", 3), (BITS, "8", 8), (BUTTON, "1", 1),
     ],
 )  # fmt: skip
-def test_values_are_read_as_people_write_them(control: Control, text: str, value: Value) -> None:
+def test_values_are_read_as_people_write_them(control: Control, text: str, value: ControlValue) -> None:
     read = control.read(text)
     assert (read, type(read)) == (value, type(value))
     if control.kind is not ControlKind.BUTTON:
@@ -114,7 +114,7 @@ def test_a_number_is_taken_if_it_is_in_range_and_on_a_step(least: int, span: int
 @pytest.mark.parametrize(
     ("control", "value"), [(AUTO, 1), (AUTO, "on"), (BRIGHTNESS, True), (BRIGHTNESS, "1"), (LINES, True), (TEXT, 22)]
 )
-def test_a_value_of_another_kind_which_a_preset_could_hold_is_refused(control: Control, value: Value) -> None:
+def test_a_value_of_another_kind_which_a_preset_could_hold_is_refused(control: Control, value: ControlValue) -> None:
     with pytest.raises(NotAllowed):
         control.check(value)
 
@@ -125,8 +125,8 @@ def test_a_value_of_another_kind_which_a_preset_could_hold_is_refused(control: C
 def test_all_are_set_the_automatic_mode_before_what_it_governs() -> None:
     camera = FakeCamera()
     controls = camera.controls()
-    wanted = plan(controls, {"focus_absolute": "30", "brightness": "9", "focus_automatic_continuous": "off"})
-    changes = carry_out(camera, controls, wanted)
+    wanted = parse_values(controls, {"focus_absolute": "30", "brightness": "9", "focus_automatic_continuous": "off"})
+    changes = set_all(camera, controls, wanted)
     assert camera.set_so_far[0] == "focus_automatic_continuous"
     assert [str(change) for change in changes] == [
         "focus_automatic_continuous=off",
@@ -138,7 +138,7 @@ def test_all_are_set_the_automatic_mode_before_what_it_governs() -> None:
 
 def test_what_is_so_already_is_not_set_again() -> None:
     camera = FakeCamera()
-    assert carry_out(camera, camera.controls(), {"brightness": 128, "zoom_absolute": 200})[0].name == "zoom_absolute"
+    assert set_all(camera, camera.controls(), {"brightness": 128, "zoom_absolute": 200})[0].name == "zoom_absolute"
     assert camera.set_so_far == ["zoom_absolute"]
 
 
@@ -174,7 +174,7 @@ def test_what_comes_first_is_what_governs_and_else_the_order_stays() -> None:
 def test_one_that_cannot_be_set_is_one_line_and_nothing_is_set(texts: dict[str, str], said: str, advice: str) -> None:
     camera = FakeCamera()
     with pytest.raises(UsageError) as caught:
-        plan(camera.controls(), {"brightness": "1"} | texts)
+        parse_values(camera.controls(), {"brightness": "1"} | texts)
     assert caught.value.message == said
     assert caught.value.hint.startswith(advice)
     assert camera.set_so_far == []
@@ -183,9 +183,9 @@ def test_one_that_cannot_be_set_is_one_line_and_nothing_is_set(texts: dict[str, 
 def test_switching_an_automatic_mode_on_and_setting_what_it_governs_contradict_each_other() -> None:
     camera = FakeCamera()
     camera.set(camera.controls()["focus_automatic_continuous"], False)
-    plan(camera.controls(), {"focus_absolute": "30"})
+    parse_values(camera.controls(), {"focus_absolute": "30"})
     with pytest.raises(UsageError, match=r"focus_absolute is set by the camera itself while focus_autom.* is on"):
-        plan(camera.controls(), {"focus_automatic_continuous": "on", "focus_absolute": "30"})
+        parse_values(camera.controls(), {"focus_automatic_continuous": "on", "focus_absolute": "30"})
 
 
 def test_a_control_that_is_only_to_be_read_or_switched_off_says_so() -> None:
@@ -193,13 +193,13 @@ def test_a_control_that_is_only_to_be_read_or_switched_off_says_so() -> None:
     off = msgspec.structs.replace(BRIGHTNESS, name="led", inactive=True)
     controls = FakeCamera(is_on, off).controls()
     with pytest.raises(UsageError, match="light can only be read: it is 128"):
-        plan(controls, {"light": "1"})
+        parse_values(controls, {"light": "1"})
     with pytest.raises(UsageError, match="led cannot be set now"):
-        plan(controls, {"led": "1"})
+        parse_values(controls, {"led": "1"})
 
 
 def test_names_may_be_written_with_other_case_and_hyphens() -> None:
-    assert named(FakeCamera().controls(), "Zoom-Absolute").name == "zoom_absolute"
+    assert find_control(FakeCamera().controls(), "Zoom-Absolute").name == "zoom_absolute"
 
 
 def test_when_the_camera_refuses_one_those_before_it_are_put_back() -> None:
@@ -208,7 +208,7 @@ def test_when_the_camera_refuses_one_those_before_it_are_put_back() -> None:
     controls = camera.controls()
     texts = {"focus_automatic_continuous": "off", "focus_absolute": "30", "zoom_absolute": "200"}
     with pytest.raises(ControlRefused, match="refuses zoom_absolute=200") as caught:
-        carry_out(camera, controls, plan(controls, texts))
+        set_all(camera, controls, parse_values(controls, texts))
     assert caught.value.hint == "Nothing was changed."
     assert camera.controls() == controls
 
@@ -216,7 +216,7 @@ def test_when_the_camera_refuses_one_those_before_it_are_put_back() -> None:
 class OneWayCamera(FakeCamera):
     """Takes one value of each control, and no other after it."""
 
-    def set(self, control: Control, value: Value) -> Value:
+    def set(self, control: Control, value: ControlValue) -> ControlValue:
         if control.name in self.set_so_far:
             raise ControlRefused("not again")
         return super().set(control, value)
@@ -226,7 +226,7 @@ def test_what_could_not_be_put_back_is_named() -> None:
     camera = OneWayCamera()
     camera.refused = "zoom_absolute"
     with pytest.raises(ControlRefused, match="refuses zoom_absolute=200") as caught:
-        carry_out(camera, camera.controls(), {"brightness": 9, "zoom_absolute": 200})
+        set_all(camera, camera.controls(), {"brightness": 9, "zoom_absolute": 200})
     assert caught.value.hint == "What was set before it could not all be put back: brightness=9"
 
 
@@ -235,4 +235,4 @@ def test_a_camera_that_goes_meanwhile_is_gone() -> None:
     controls = camera.controls()
     camera.gone = True
     with pytest.raises(DeviceNotFound):
-        carry_out(camera, controls, {"brightness": 9})
+        set_all(camera, controls, {"brightness": 9})

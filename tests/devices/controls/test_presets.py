@@ -7,22 +7,22 @@ import msgspec
 import pytest
 
 from config.errors import ControlRefused, DeviceError, DeviceNotFound, StateError, UsageError
-from config.state import Store
+from config.state import StateFile
 from devices.controls import presets
-from devices.controls.changes import ControlChange
-from devices.controls.control import ControlKind, Value
+from devices.controls.control import ControlKind, ControlValue
 from devices.controls.presets import (
-    Preset,
-    PresetKeeper,
+    ControlPreset,
+    PresetRestorer,
     Presets,
-    apply,
-    apply_to,
-    forget,
-    keep,
+    apply_preset,
+    forget_values,
+    keep_values,
     reset_controls,
+    restore_preset,
     set_controls,
 )
-from devices.health.line import Kind, Level, nowhere
+from devices.controls.setting import ControlChange
+from devices.health.log_line import LogKind, LogLevel, discard_line
 from devices.model.device import Device, DeviceKind
 from tests.support.fake_camera import WEBCAM, FakeCamera, menu, number
 from tests.support.health import Recorded
@@ -33,8 +33,8 @@ CAMERA = Device(id="046d:0825:A1", kind=DeviceKind.CAMERA, name="Webcam", node="
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store[Presets]:
-    return Store(tmp_path / "presets.json", dict[str, Preset], {})
+def store(tmp_path: Path) -> StateFile[Presets]:
+    return StateFile(tmp_path / "presets.json", dict[str, ControlPreset], {})
 
 
 @pytest.fixture
@@ -46,11 +46,11 @@ def problems(changes: list[ControlChange]) -> dict[str, str]:
     return {change.name: change.problem for change in changes if change.problem}
 
 
-def by_hand(camera: FakeCamera, store: Store[Presets] | None, **texts: str) -> list[ControlChange]:
-    return set_controls(camera, CAMERA, texts, record=nowhere, store=store)
+def by_hand(camera: FakeCamera, store: StateFile[Presets] | None, **texts: str) -> list[ControlChange]:
+    return set_controls(camera, CAMERA, texts, record=discard_line, store=store)
 
 
-def kept(store: Store[Presets]) -> dict[str, Value]:
+def kept(store: StateFile[Presets]) -> dict[str, ControlValue]:
     found = store.read().get(CAMERA.id)
     return found.controls if found else {}
 
@@ -58,7 +58,7 @@ def kept(store: Store[Presets]) -> dict[str, Value]:
 # Keeping
 
 
-def test_what_was_set_by_hand_is_kept_and_added_to(store: Store[Presets]) -> None:
+def test_what_was_set_by_hand_is_kept_and_added_to(store: StateFile[Presets]) -> None:
     camera = FakeCamera()
     by_hand(camera, store, brightness="9")
     by_hand(camera, store, zoom_absolute="200", brightness="10")
@@ -66,60 +66,60 @@ def test_what_was_set_by_hand_is_kept_and_added_to(store: Store[Presets]) -> Non
     assert store.read()[CAMERA.id].name == "Webcam"
 
 
-def test_what_is_so_already_is_kept_too_and_what_is_not_to_be_kept_is_not(store: Store[Presets]) -> None:
+def test_what_is_so_already_is_kept_too_and_what_is_not_to_be_kept_is_not(store: StateFile[Presets]) -> None:
     camera = FakeCamera()
     assert by_hand(camera, store, brightness="128") == []
     assert len(by_hand(camera, None, zoom_absolute="300")) == 1
     assert kept(store) == {"brightness": 128}
 
 
-def test_that_the_automatic_mode_is_off_is_kept_with_what_it_governs(store: Store[Presets]) -> None:
+def test_that_the_automatic_mode_is_off_is_kept_with_what_it_governs(store: StateFile[Presets]) -> None:
     camera = FakeCamera()
     by_hand(camera, None, focus_automatic_continuous="off")
     by_hand(camera, store, focus_absolute="30")
     assert kept(store) == {"focus_absolute": 30, "focus_automatic_continuous": False}
     camera.power_on()
-    apply(camera, kept(store), "leave")
+    apply_preset(camera, kept(store), "leave")
     assert camera.values["focus_absolute"] == 30
 
 
-def test_what_a_kept_automatic_mode_governs_is_kept_no_longer(store: Store[Presets]) -> None:
+def test_what_a_kept_automatic_mode_governs_is_kept_no_longer(store: StateFile[Presets]) -> None:
     camera = FakeCamera()
     by_hand(camera, store, focus_automatic_continuous="off", focus_absolute="30", brightness="9")
     by_hand(camera, store, focus_automatic_continuous="on")
     assert kept(store) == {"focus_automatic_continuous": True, "brightness": 9}
 
 
-def test_a_button_is_pressed_and_not_kept(store: Store[Presets]) -> None:
+def test_a_button_is_pressed_and_not_kept(store: StateFile[Presets]) -> None:
     button = msgspec.structs.replace(number("push", (0, 0, 1), 0), kind=ControlKind.BUTTON, default=None)
     camera = FakeCamera(button)
     assert [str(one) for one in by_hand(camera, store, push="1")] == ["push=1"]
     assert (camera.set_so_far, store.read()) == (["push"], {})
 
 
-def test_presets_are_of_one_device_and_forgetting_the_last_control_forgets_it(store: Store[Presets]) -> None:
+def test_presets_are_of_one_device_and_forgetting_the_last_control_forgets_it(store: StateFile[Presets]) -> None:
     controls = FakeCamera().controls()
     other = msgspec.structs.replace(CAMERA, id="046d:0825:B2")
-    keep(store, CAMERA, controls, ["brightness", "zoom_absolute"])
-    keep(store, other, controls, ["brightness"])
-    forget(store, CAMERA.id, ["brightness"])
+    keep_values(store, CAMERA, controls, ["brightness", "zoom_absolute"])
+    keep_values(store, other, controls, ["brightness"])
+    forget_values(store, CAMERA.id, ["brightness"])
     assert kept(store) == {"zoom_absolute": 100}
-    forget(store, CAMERA.id, ["zoom_absolute"])
+    forget_values(store, CAMERA.id, ["zoom_absolute"])
     assert list(store.read()) == [other.id]
-    forget(store, other.id)
-    forget(store, "nobody")
+    forget_values(store, other.id)
+    forget_values(store, "nobody")
     assert store.read() == {}
 
 
-def test_changes_by_hand_are_lines_of_the_health_log(store: Store[Presets], record: Recorded) -> None:
+def test_changes_by_hand_are_lines_of_the_health_log(store: StateFile[Presets], record: Recorded) -> None:
     camera = FakeCamera()
     set_controls(camera, CAMERA, {"power_line_frequency": "50 Hz"}, record=record, store=store)
-    (line,) = record.of(Kind.CONTROL_CHANGED, CAMERA.id)
-    assert (line.level, line.name, line.reason) == (Level.INFO, "Webcam", "power_line_frequency=50 Hz (was 60 Hz)")
+    (line,) = record.of(LogKind.CONTROL_CHANGED, CAMERA.id)
+    assert (line.level, line.name, line.reason) == (LogLevel.INFO, "Webcam", "power_line_frequency=50 Hz (was 60 Hz)")
     assert line.detail == {"control": "power_line_frequency", "before": 2, "after": 1, "kept": True}
 
 
-def test_nothing_is_set_that_cannot_be_kept(store: Store[Presets]) -> None:
+def test_nothing_is_set_that_cannot_be_kept(store: StateFile[Presets]) -> None:
     store.path.write_text("{")
     camera = FakeCamera()
     with pytest.raises(StateError):
@@ -127,7 +127,7 @@ def test_nothing_is_set_that_cannot_be_kept(store: Store[Presets]) -> None:
     assert camera.set_so_far == []
 
 
-def test_nothing_is_kept_or_told_of_what_the_camera_refuses(store: Store[Presets], record: Recorded) -> None:
+def test_nothing_is_kept_or_told_of_what_the_camera_refuses(store: StateFile[Presets], record: Recorded) -> None:
     camera = FakeCamera()
     camera.refused = "zoom_absolute"
     with pytest.raises(ControlRefused):
@@ -138,12 +138,12 @@ def test_nothing_is_kept_or_told_of_what_the_camera_refuses(store: Store[Presets
 # Setting back
 
 
-def put_back(camera: FakeCamera, store: Store[Presets], name: str | None, line: str = "50 Hz") -> list[str]:
-    changes = reset_controls(camera, CAMERA, name, power_line=line, record=nowhere, store=store)
+def put_back(camera: FakeCamera, store: StateFile[Presets], name: str | None, line: str = "50 Hz") -> list[str]:
+    changes = reset_controls(camera, CAMERA, name, power_line=line, record=discard_line, store=store)
     return [str(one) for one in changes if one.problem is None]
 
 
-def test_everything_goes_back_to_what_it_is_without_a_preset(store: Store[Presets]) -> None:
+def test_everything_goes_back_to_what_it_is_without_a_preset(store: StateFile[Presets]) -> None:
     camera = FakeCamera()
     by_hand(camera, store, focus_automatic_continuous="off", focus_absolute="30", brightness="9")
     done = put_back(camera, store, None)
@@ -151,15 +151,15 @@ def test_everything_goes_back_to_what_it_is_without_a_preset(store: Store[Preset
     assert store.read() == {}
 
 
-def test_what_an_automatic_mode_sets_now_is_left_to_it(store: Store[Presets]) -> None:
+def test_what_an_automatic_mode_sets_now_is_left_to_it(store: StateFile[Presets]) -> None:
     camera = FakeCamera()
     camera.values["focus_absolute"] = 30
-    assert reset_controls(camera, CAMERA, "focus_absolute", power_line="leave", record=nowhere, store=store) == []
-    assert apply(camera, {"focus_absolute": 30}, "leave") == []
+    assert reset_controls(camera, CAMERA, "focus_absolute", power_line="leave", record=discard_line, store=store) == []
+    assert apply_preset(camera, {"focus_absolute": 30}, "leave") == []
     assert camera.set_so_far == []
 
 
-def test_one_goes_back_and_the_others_stay(store: Store[Presets]) -> None:
+def test_one_goes_back_and_the_others_stay(store: StateFile[Presets]) -> None:
     camera = FakeCamera()
     by_hand(camera, store, zoom_absolute="200", brightness="9")
     assert put_back(camera, store, "brightness") == ["brightness=128"]
@@ -168,20 +168,20 @@ def test_one_goes_back_and_the_others_stay(store: Store[Presets]) -> None:
         put_back(camera, store, "brightnes")
 
 
-def test_the_power_line_goes_back_to_the_settings_or_to_the_cameras_own(store: Store[Presets]) -> None:
+def test_the_power_line_goes_back_to_the_settings_or_to_the_cameras_own(store: StateFile[Presets]) -> None:
     camera = FakeCamera()
     camera.set(camera.controls()["power_line_frequency"], 0)
     assert put_back(camera, store, "power_line_frequency") == ["power_line_frequency=50 Hz"]
     assert put_back(camera, store, "power_line_frequency", "leave") == ["power_line_frequency=60 Hz"]
 
 
-def test_a_default_that_the_camera_refuses_is_told(store: Store[Presets], record: Recorded) -> None:
+def test_a_default_that_the_camera_refuses_is_told(store: StateFile[Presets], record: Recorded) -> None:
     camera = FakeCamera()
     by_hand(camera, store, zoom_absolute="200", brightness="9")
     camera.refused = "zoom_absolute"
     changes = reset_controls(camera, CAMERA, None, power_line="leave", record=record, store=store)
     assert list(problems(changes)) == ["zoom_absolute"]
-    assert [line.level for line in record.lines] == [Level.INFO, Level.WARN]
+    assert [line.level for line in record.lines] == [LogLevel.INFO, LogLevel.WARN]
     assert camera.values["brightness"] == 128
 
 
@@ -190,10 +190,10 @@ def test_a_default_that_the_camera_refuses_is_told(store: Store[Presets], record
 
 def test_only_what_differs_is_set() -> None:
     camera = FakeCamera()
-    changes = apply(camera, {"brightness": 128, "zoom_absolute": 200}, "60 Hz")
+    changes = apply_preset(camera, {"brightness": 128, "zoom_absolute": 200}, "60 Hz")
     assert [str(one) for one in changes] == ["zoom_absolute=200"]
     assert camera.set_so_far == ["zoom_absolute"]
-    assert apply(camera, {"zoom_absolute": 200}, "60 Hz") == []
+    assert apply_preset(camera, {"zoom_absolute": 200}, "60 Hz") == []
 
 
 @pytest.mark.parametrize(
@@ -204,23 +204,25 @@ def test_only_what_differs_is_set() -> None:
     ],
 )  # fmt: skip
 def test_the_settings_power_line_counts_unless_the_preset_has_another(
-    kept: dict[str, Value], line: str, value: int
+    kept: dict[str, ControlValue], line: str, value: int
 ) -> None:
     camera = FakeCamera()
-    apply(camera, kept, line)
+    apply_preset(camera, kept, line)
     assert camera.values["power_line_frequency"] == value
 
 
 def test_a_camera_without_a_power_line_is_left_alone_and_one_without_50_hz_is_told() -> None:
-    assert apply(FakeCamera(WEBCAM[0]), {}, "50 Hz") == []
+    assert apply_preset(FakeCamera(WEBCAM[0]), {}, "50 Hz") == []
     american = FakeCamera(menu("power_line_frequency", {0: "Disabled", 2: "60 Hz"}, 2))
-    assert problems(apply(american, {}, "50 Hz")) == {"power_line_frequency": "it must be one of Disabled, 60 Hz"}
+    assert problems(apply_preset(american, {}, "50 Hz")) == {
+        "power_line_frequency": "it must be one of Disabled, 60 Hz"
+    }
 
 
 def test_the_automatic_mode_is_switched_off_before_what_it_governs_is_set() -> None:
     camera = FakeCamera()
     wanted = {"exposure_time_absolute": 200, "focus_absolute": 30, "auto_exposure": 1, "focus_automatic_continuous": 0}
-    changes = apply(camera, wanted | {"focus_automatic_continuous": False}, "leave")
+    changes = apply_preset(camera, wanted | {"focus_automatic_continuous": False}, "leave")
     assert problems(changes) == {}
     assert (camera.values["exposure_time_absolute"], camera.values["focus_absolute"]) == (200, 30)
 
@@ -228,11 +230,11 @@ def test_the_automatic_mode_is_switched_off_before_what_it_governs_is_set() -> N
 def test_each_that_cannot_be_set_is_told_and_the_others_are_set() -> None:
     camera = FakeCamera()
     camera.refused = "pan_absolute"
-    wanted: dict[str, Value] = {
+    wanted: dict[str, ControlValue] = {
         "brightness": 300, "led": 1, "pan_absolute": 3600, "focus_absolute": 30, "zoom_absolute": 200,
         "power_line_frequency": "50 Hz",
     }  # fmt: skip
-    changes = apply(camera, wanted, "50 Hz")
+    changes = apply_preset(camera, wanted, "50 Hz")
     assert problems(changes) == {
         "brightness": "it must be from 0 to 255",
         "led": "it has no such control any more",
@@ -262,55 +264,55 @@ class Opened:
         pass
 
 
-def applied(monkeypatch: pytest.MonkeyPatch, opened: Opened, record: Recorded, store: Store[Presets]) -> list[str]:
+def applied(monkeypatch: pytest.MonkeyPatch, opened: Opened, record: Recorded, store: StateFile[Presets]) -> list[str]:
     monkeypatch.setattr(presets, "ControlPanel", opened)
-    return [str(one) for one in apply_to(CAMERA, power_line="50 Hz", record=record, presets=store)]
+    return [str(one) for one in restore_preset(CAMERA, power_line="50 Hz", record=record, presets=store)]
 
 
 def test_what_was_set_is_one_line_and_each_that_was_not_is_a_warning(
-    monkeypatch: pytest.MonkeyPatch, record: Recorded, store: Store[Presets]
+    monkeypatch: pytest.MonkeyPatch, record: Recorded, store: StateFile[Presets]
 ) -> None:
     camera = FakeCamera()
-    keep(store, CAMERA, camera.controls(), ["brightness"])
-    store.change(lambda all_: all_ | {CAMERA.id: Preset("Webcam", {"brightness": 9, "zoom_absolute": 900})})
+    keep_values(store, CAMERA, camera.controls(), ["brightness"])
+    store.change(lambda all_: all_ | {CAMERA.id: ControlPreset("Webcam", {"brightness": 9, "zoom_absolute": 900})})
     done = applied(monkeypatch, Opened(camera), record, store)
     assert sorted(done) == ["brightness=9", "power_line_frequency=50 Hz", "zoom_absolute=900"]
-    told, warning = record.of(Kind.CONTROLS_APPLIED, CAMERA.id)
-    assert (told.level, told.reason) == (Level.INFO, "power_line_frequency=50 Hz, brightness=9")
+    told, warning = record.of(LogKind.CONTROLS_APPLIED, CAMERA.id)
+    assert (told.level, told.reason) == (LogLevel.INFO, "power_line_frequency=50 Hz, brightness=9")
     assert told.detail == {"controls": {"power_line_frequency": 1, "brightness": 9}}
-    assert (warning.level, warning.detail) == (Level.WARN, {"control": "zoom_absolute"})
+    assert (warning.level, warning.detail) == (LogLevel.WARN, {"control": "zoom_absolute"})
     assert warning.reason == "zoom_absolute=900 could not be set: it must be from 100 to 500"
     assert applied(monkeypatch, Opened(camera), record, store) == ["zoom_absolute=900"]
-    assert len(record.of(Kind.CONTROLS_APPLIED)) == 3
+    assert len(record.of(LogKind.CONTROLS_APPLIED)) == 3
 
 
 def test_a_preset_that_cannot_be_read_is_a_warning_and_the_power_line_is_set(
-    monkeypatch: pytest.MonkeyPatch, record: Recorded, store: Store[Presets]
+    monkeypatch: pytest.MonkeyPatch, record: Recorded, store: StateFile[Presets]
 ) -> None:
     store.path.write_text("{")
     assert applied(monkeypatch, Opened(FakeCamera()), record, store) == ["power_line_frequency=50 Hz"]
     warning, _ = record.lines
-    assert warning.level is Level.WARN
+    assert warning.level is LogLevel.WARN
     assert warning.reason.startswith("its preset could not be read: ")
 
 
 def test_a_camera_that_cannot_be_opened_is_a_warning_and_one_that_has_gone_is_none(
-    monkeypatch: pytest.MonkeyPatch, record: Recorded, store: Store[Presets]
+    monkeypatch: pytest.MonkeyPatch, record: Recorded, store: StateFile[Presets]
 ) -> None:
     camera = FakeCamera()
     denied = DeviceError("this user may not open it")
     assert applied(monkeypatch, Opened(camera, denied), record, store) == []
     (line,) = record.lines
-    assert (line.level, line.reason) == (Level.WARN, "its controls could not be set: this user may not open it")
+    assert (line.level, line.reason) == (LogLevel.WARN, "its controls could not be set: this user may not open it")
     assert applied(monkeypatch, Opened(camera, DeviceNotFound("gone")), record, store) == []
     camera.gone = True
     assert applied(monkeypatch, Opened(camera), record, store) == []
     assert len(record.lines) == 1
 
 
-def test_a_microphone_has_no_controls(record: Recorded, store: Store[Presets]) -> None:
+def test_a_microphone_has_no_controls(record: Recorded, store: StateFile[Presets]) -> None:
     microphone = msgspec.structs.replace(CAMERA, node=None, kind=DeviceKind.MICROPHONE)
-    assert apply_to(microphone, power_line="50 Hz", record=record, presets=store) == []
+    assert restore_preset(microphone, power_line="50 Hz", record=record, presets=store) == []
     assert record.lines == []
 
 
@@ -324,7 +326,7 @@ def moved(node: str) -> Device:
 
 def test_each_enumeration_of_a_camera_is_one_setting_and_sound_is_none() -> None:
     applied: list[str | None] = []
-    keeper = PresetKeeper(lambda device: applied.append(device.node))
+    keeper = PresetRestorer(lambda device: applied.append(device.node))
     for device in (CAMERA, SOUND, OTHER):
         keeper.apply_soon(device)
     wait_for(lambda: sorted(map(str, applied)) == ["/dev/video0", "/dev/video2"])
@@ -343,7 +345,7 @@ def test_a_camera_that_hangs_holds_up_no_other_and_is_set_as_it_was_last_plugged
             hangs.wait(30)
         applied.append(device.node)
 
-    keeper = PresetKeeper(apply)
+    keeper = PresetRestorer(apply)
     keeper.apply_soon(CAMERA)
     wait_for(lambda: not keeper._waiting)
     for device in (OTHER, moved("/dev/video4"), moved("/dev/video6")):
@@ -364,7 +366,7 @@ def test_a_setting_that_fails_is_reported_and_the_next_plug_is_set(monkeypatch: 
         applied.append(device.node)
         raise ValueError("no such thing")
 
-    keeper = PresetKeeper(apply)
+    keeper = PresetRestorer(apply)
     for _ in range(2):
         keeper.apply_soon(CAMERA)
         wait_for(lambda: not keeper._busy)
@@ -380,7 +382,7 @@ def test_nothing_is_set_once_it_is_over() -> None:
         hangs.wait(30)
         applied.append(device.node)
 
-    keeper = PresetKeeper(apply)
+    keeper = PresetRestorer(apply)
     keeper.apply_soon(CAMERA)
     wait_for(lambda: not keeper._waiting)
     keeper.apply_soon(moved("/dev/video4"))

@@ -12,14 +12,14 @@ import pytest
 from devices.health import computer
 from devices.health.computer import (
     ComputerSample,
-    ComputerWatch,
-    are_drivers_gone,
-    is_restart_asked_for,
+    ComputerSampler,
+    are_drivers_removed,
+    is_restart_required,
     read_sample,
     speed_limit,
     throttle_count,
 )  # fmt: skip
-from devices.health.line import PC, Kind, Level
+from devices.health.log_line import PC, LogKind, LogLevel
 from devices.host.clock import NANOSECONDS, SystemClock
 from tests.support.health import Recorded
 from tests.support.simulated import SimulatedClock
@@ -41,7 +41,7 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Recorded]:
         monkeypatch.setattr(computer, "read_sample", lambda *_, **__: left.pop(0))
         clock = SimulatedClock()
         recorded = Recorded(clock)
-        watch = ComputerWatch(ARCHIVE, record=recorded, clock=clock)
+        watch = ComputerSampler(ARCHIVE, record=recorded, clock=clock)
         while left:
             watch.write_sample()
             clock.advance_to(clock.now_ns() + 60 * NANOSECONDS)
@@ -53,10 +53,10 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Recorded]:
 def samples_of(folders: Iterable[Path], count: int) -> Iterator[ComputerSample]:
     """Give samples that a watch of this machine takes."""
     recorded = Recorded(SimulatedClock())
-    watch = ComputerWatch(dict.fromkeys(folders, 0), record=recorded, clock=SimulatedClock())
+    watch = ComputerSampler(dict.fromkeys(folders, 0), record=recorded, clock=SimulatedClock())
     for number in range(count):
         watch.write_sample()
-        yield msgspec.convert(recorded.of(Kind.SAMPLE)[number].detail, ComputerSample)
+        yield msgspec.convert(recorded.of(LogKind.SAMPLE)[number].detail, ComputerSample)
 
 
 def but(**changes: object) -> ComputerSample:
@@ -64,7 +64,7 @@ def but(**changes: object) -> ComputerSample:
 
 
 def told(recorded: Recorded) -> list[tuple[str, str]]:
-    return [(line.kind, str(line.detail["fault"])) for line in recorded.lines if line.kind != Kind.SAMPLE]
+    return [(line.kind, str(line.detail["fault"])) for line in recorded.lines if line.kind != LogKind.SAMPLE]
 
 
 def test_a_sample_of_this_machine_is_true(tmp_path: Path) -> None:
@@ -140,7 +140,7 @@ def test_a_disk_that_does_not_answer_is_left_out_and_asked_by_one_thread_only(
 
 def test_a_sample_is_a_line_that_only_those_who_ask_for_it_see(watched: Callable[..., Recorded]) -> None:
     (line,) = watched(WELL).lines
-    assert (line.device, line.kind, line.level) == (PC, Kind.SAMPLE, Level.DEBUG)
+    assert (line.device, line.kind, line.level) == (PC, LogKind.SAMPLE, LogLevel.DEBUG)
     assert line.detail["memory_available"] == 6_000_000_000
     assert line.detail["disk_free"] == {"/srv/archive": 50_000_000_000}
 
@@ -161,10 +161,10 @@ def test_a_trouble_is_one_warning_and_ends_only_when_it_is_clearly_over(
 ) -> None:
     recorded = watched(WELL, bad, bad, still, bad, WELL, WELL, bad)
     assert told(recorded) == [("degraded", fault), ("recovered", fault), ("degraded", fault)]
-    begun, ended, _ = [line for line in recorded.lines if line.kind != Kind.SAMPLE]
-    assert (begun.device, begun.level, begun.reason) == (PC, Level.WARN, reason)
+    begun, ended, _ = [line for line in recorded.lines if line.kind != LogKind.SAMPLE]
+    assert (begun.device, begun.level, begun.reason) == (PC, LogLevel.WARN, reason)
     assert begun.detail["advice"]
-    assert (ended.level, ended.detail["lasted_s"]) == (Level.INFO, 240.0)
+    assert (ended.level, ended.detail["lasted_s"]) == (LogLevel.INFO, 240.0)
     assert ended.detail["state"] == "ok"
 
 
@@ -177,9 +177,9 @@ def test_what_is_nearly_bad_is_no_trouble(watched: Callable[..., Recorded]) -> N
 
 def test_the_first_sample_comes_at_once_and_the_watch_ends_when_told() -> None:
     recorded = Recorded(SystemClock())
-    watch = ComputerWatch({}, record=recorded, clock=SystemClock())
+    watch = ComputerSampler({}, record=recorded, clock=SystemClock())
     watch.start()
-    wait_for(lambda: recorded.of(Kind.SAMPLE))
+    wait_for(lambda: recorded.of(LogKind.SAMPLE))
     assert watch.stop()
     assert len(recorded.lines) == 1
 
@@ -191,7 +191,7 @@ def test_a_sensor_that_cannot_be_read_is_one_line_and_no_more(monkeypatch: pytes
     monkeypatch.setattr(computer, "read_sample", broken)
     clock = SimulatedClock()
     recorded = Recorded(clock)
-    watch = ComputerWatch({}, record=recorded, clock=clock)
+    watch = ComputerSampler({}, record=recorded, clock=clock)
     watch.start()
     wait_for(lambda: clock.now_ns() > 3600 * NANOSECONDS)  # the simulated clock runs through an hour at once
     watch.stop()
@@ -228,18 +228,18 @@ def test_a_processor_that_tells_nothing_is_not_known(tmp_path: Path) -> None:
 
 
 def test_the_mark_of_an_update_asks_for_a_restart(tmp_path: Path) -> None:
-    assert not is_restart_asked_for(tmp_path)
+    assert not is_restart_required(tmp_path)
     (tmp_path / "reboot-required").touch()
-    assert is_restart_asked_for(tmp_path)
+    assert is_restart_required(tmp_path)
 
 
 def test_drivers_are_gone_when_only_another_kernel_has_some(tmp_path: Path) -> None:
-    assert not are_drivers_gone(tmp_path, "6.12.1-amd64")
+    assert not are_drivers_removed(tmp_path, "6.12.1-amd64")
     (tmp_path / "6.12.1-amd64/kernel").mkdir(parents=True)
-    assert not are_drivers_gone(tmp_path, "6.12.1-amd64")
-    assert are_drivers_gone(tmp_path, "6.11.9-amd64")
+    assert not are_drivers_removed(tmp_path, "6.12.1-amd64")
+    assert are_drivers_removed(tmp_path, "6.11.9-amd64")
 
 
 def test_what_is_left_of_another_kernel_is_no_kernel(tmp_path: Path) -> None:
     (tmp_path / "6.12.1-amd64").mkdir(parents=True)
-    assert not are_drivers_gone(tmp_path, "6.11.9-amd64")
+    assert not are_drivers_removed(tmp_path, "6.11.9-amd64")

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 import pytest
 
 from config import errors
-from devices.health.faults import FAULTS, Fault, HealthChange, HealthTracker, rank, refused
-from devices.health.line import Kind, Level
+from devices.health.faults import FAULT_STATES, Fault, HealthChange, HealthTracker, fault_of_error, fault_rank
+from devices.health.log_line import LogKind, LogLevel
 from devices.host.clock import NANOSECONDS
 from devices.model.device import Health, HealthState
 from tests.support.health import Recorded
@@ -26,11 +26,11 @@ from tests.support.simulated import SimulatedClock
     ],
 )
 def test_what_a_refusal_means(error: errors.LiputError, fault: Fault | None) -> None:
-    assert refused(error) is fault
+    assert fault_of_error(error) is fault
 
 
 def test_the_worst_comes_first_and_what_nobody_knows_last() -> None:
-    assert sorted([None, "of-tomorrow", *reversed(Fault)], key=rank)[: len(Fault)] == list(FAULTS)
+    assert sorted([None, "of-tomorrow", *reversed(Fault)], key=fault_rank)[: len(Fault)] == list(FAULT_STATES)
 
 
 CAMERA = "046d:0825:A1"
@@ -65,10 +65,14 @@ def test_a_fault_is_one_line_at_its_beginning_and_one_at_its_end() -> None:
         watched.tracker.clear(Fault.NO_DATA, frames=12)
     assert watched.tracker.health == Health()
     began_line, ended_line = watched.record.lines
-    assert (began_line.device, began_line.name, began_line.kind) == (CAMERA, "Webcam", Kind.DEGRADED)
-    assert (began_line.reason, began_line.level) == ("it gives nothing", Level.ERROR)
+    assert (began_line.device, began_line.name, began_line.kind) == (CAMERA, "Webcam", LogKind.DEGRADED)
+    assert (began_line.reason, began_line.level) == ("it gives nothing", LogLevel.ERROR)
     assert began_line.detail == {"fault": Fault.NO_DATA, "state": HealthState.SILENT, "after_s": 0.75}
-    assert (ended_line.kind, ended_line.reason, ended_line.level) == (Kind.RECOVERED, "it gives nothing", Level.INFO)
+    assert (ended_line.kind, ended_line.reason, ended_line.level) == (
+        LogKind.RECOVERED,
+        "it gives nothing",
+        LogLevel.INFO,
+    )
     assert ended_line.detail == {"fault": Fault.NO_DATA, "state": HealthState.OK, "lasted_s": 2.75, "frames": 12}
     assert [(change.begun, change.health.state) for change in watched.changes] == [
         (True, HealthState.SILENT),
@@ -94,4 +98,4 @@ def test_a_beginning_in_the_future_counts_as_now() -> None:
 
 
 def test_every_fault_has_its_meaning_in_the_order_of_how_bad_it_is() -> None:
-    assert list(FAULTS) == list(Fault)
+    assert list(FAULT_STATES) == list(Fault)

@@ -8,9 +8,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from devices.health import log
-from devices.health.line import HealthLine, Kind, Level
-from devices.health.log import HealthLog, Journal, LogAppender, datagram
+from devices.health import log_writer
+from devices.health.log_line import HealthLine, LogKind, LogLevel
+from devices.health.log_writer import HealthLog, JournaldClient, LogAppender, datagram
 from devices.host.clock import SystemClock
 from tests.support.waiting import wait_for
 
@@ -18,8 +18,8 @@ LINE = HealthLine(
     at=datetime(2026, 11, 25, tzinfo=UTC),
     device="046d:0825:A1",
     name="Webcam",
-    level=Level.ERROR,
-    kind=Kind.DEGRADED,
+    level=LogLevel.ERROR,
+    kind=LogKind.DEGRADED,
     reason="no picture for 0.7 s",
     detail={"fault": "no-data"},
 )
@@ -64,8 +64,8 @@ def test_a_line_is_an_entry_with_fields_to_search_by() -> None:
     assert parsed(datagram(LINE)) == FIELDS
 
 
-@pytest.mark.parametrize(("level", "priority"), [(Level.INFO, "6"), (Level.WARN, "4"), (Level.ERROR, "3")])
-def test_the_level_is_the_priority(level: Level, priority: str) -> None:
+@pytest.mark.parametrize(("level", "priority"), [(LogLevel.INFO, "6"), (LogLevel.WARN, "4"), (LogLevel.ERROR, "3")])
+def test_the_level_is_the_priority(level: LogLevel, priority: str) -> None:
     assert parsed(datagram(msgspec.structs.replace(LINE, level=level)))["PRIORITY"] == priority
 
 
@@ -78,24 +78,24 @@ def test_a_text_of_several_lines_cannot_make_up_fields() -> None:
 
 
 def test_what_is_too_long_for_a_datagram_is_cut_between_characters(server: socket.socket, tmp_path: Path) -> None:
-    journal = Journal(tmp_path / "socket")
+    journal = JournaldClient(tmp_path / "socket")
     assert journal.send(msgspec.structs.replace(LINE, name="", device="d", reason="é" * 1_000_000))
     message = parsed(server.recv(1_000_000))["MESSAGE"]
-    assert len(message.encode()) in {log.LONGEST_VALUE, log.LONGEST_VALUE - 1}
+    assert len(message.encode()) in {log_writer.LONGEST_VALUE, log_writer.LONGEST_VALUE - 1}
     assert message.endswith("éé")
     journal.close()
 
 
 def test_samples_are_not_sent(server: socket.socket, tmp_path: Path) -> None:
-    journal = Journal(tmp_path / "socket")
-    assert not journal.send(msgspec.structs.replace(LINE, level=Level.DEBUG))
+    journal = JournaldClient(tmp_path / "socket")
+    assert not journal.send(msgspec.structs.replace(LINE, level=LogLevel.DEBUG))
     assert journal.send(LINE)
     assert parsed(server.recv(100_000)) == FIELDS
     journal.close()
 
 
 def test_a_journald_that_hangs_or_is_not_there_holds_nobody_up(server: socket.socket, tmp_path: Path) -> None:
-    journal = Journal(tmp_path / "socket")
+    journal = JournaldClient(tmp_path / "socket")
     while journal.send(LINE):  # until its queue is full
         pass
     server.close()
@@ -106,7 +106,7 @@ def test_a_journald_that_hangs_or_is_not_there_holds_nobody_up(server: socket.so
         assert journal.send(LINE)
         assert parsed(restarted.recv(100_000)) == FIELDS
     journal.close()
-    nobody = Journal(tmp_path / "nobody")
+    nobody = JournaldClient(tmp_path / "nobody")
     assert not nobody.send(LINE)
     nobody.close()
 
@@ -114,12 +114,12 @@ def test_a_journald_that_hangs_or_is_not_there_holds_nobody_up(server: socket.so
 def test_what_the_disk_does_not_take_journald_gets(
     server: socket.socket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(log, "RETRY_S", 0.01)
+    monkeypatch.setattr(log_writer, "RETRY_S", 0.01)
     folder = tmp_path / "log"
     folder.write_text("a file where the folder should be")
     with HealthLog(folder, clock=SystemClock(), journal=tmp_path / "socket") as health_log:
         for reason in ("one", "two"):
-            health_log(LINE.device, Kind.PLUGGED, reason)
+            health_log(LINE.device, LogKind.PLUGGED, reason)
         received = [parsed(server.recv(100_000))["MESSAGE"] for _ in range(2)]
         assert received == [f"{LINE.device}: plugged: one", f"{LINE.device}: plugged: two"]
         assert not health_log.flush(0.01)
@@ -130,7 +130,7 @@ def test_what_the_disk_does_not_take_journald_gets(
 def test_the_log_tells_journald_once_however_often_the_disk_is_tried(
     server: socket.socket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(log, "RETRY_S", 0.01)
+    monkeypatch.setattr(log_writer, "RETRY_S", 0.01)
     tries = iter(range(3))
     append = LogAppender.append
 
@@ -141,7 +141,7 @@ def test_the_log_tells_journald_once_however_often_the_disk_is_tried(
 
     monkeypatch.setattr(LogAppender, "append", failing)
     with HealthLog(tmp_path / "log", clock=SystemClock(), journal=tmp_path / "socket") as health_log:
-        health_log(LINE.device, Kind.DEGRADED, LINE.reason, name="Webcam", level=Level.ERROR, fault="no-data")
+        health_log(LINE.device, LogKind.DEGRADED, LINE.reason, name="Webcam", level=LogLevel.ERROR, fault="no-data")
         assert parsed(server.recv(100_000)) == FIELDS
         assert health_log.flush(20)
     server.setblocking(False)
@@ -154,14 +154,14 @@ def test_a_line_that_comes_while_another_is_handed_over_is_handed_over_too(
 ) -> None:
     sent: list[str] = []
 
-    def send(_: Journal, line: HealthLine) -> bool:
+    def send(_: JournaldClient, line: HealthLine) -> bool:
         sent.append(line.reason)
         if line.reason == "one":
-            health_log(LINE.device, Kind.PLUGGED, "two")
+            health_log(LINE.device, LogKind.PLUGGED, "two")
         return True
 
-    monkeypatch.setattr(Journal, "send", send)
+    monkeypatch.setattr(JournaldClient, "send", send)
     with HealthLog(tmp_path, clock=SystemClock()) as health_log:
-        health_log(LINE.device, Kind.PLUGGED, "one")
+        health_log(LINE.device, LogKind.PLUGGED, "one")
         assert wait_for(lambda: len(sent) == 2 and health_log.flush())
     assert sent == ["one", "two"]

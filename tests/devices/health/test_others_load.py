@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from devices.health import computer as module
-from devices.health.computer import others_load
+from devices.health.computer import other_programs_load
 from tests.support.waiting import wait_for
 
 SPINS = "print(0, flush=True)\nwhile True: pass"
@@ -61,7 +61,7 @@ def test_others_count_and_what_this_program_has_started_does_not() -> None:
 
 def test_a_program_that_takes_much_is_counted_and_the_busiest_is_named() -> None:
     with other_program():
-        load = others_load(1.0, threading.Event())
+        load = other_programs_load(1.0, threading.Event())
     assert load is not None
     assert all(name and 0 <= percent <= 100 for name, percent in load.items())
     assert max(load.values()) > 0
@@ -80,4 +80,4 @@ def test_who_is_called_something_else_meanwhile_has_not_used_all_of_its_time_sin
 def test_nothing_is_said_once_nobody_waits() -> None:
     stopped = threading.Event()
     stopped.set()
-    assert others_load(60.0, stopped) is None
+    assert other_programs_load(60.0, stopped) is None

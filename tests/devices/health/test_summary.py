@@ -5,14 +5,14 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import pytest
 
-from devices.health.line import PC, HealthLine, Kind
+from devices.health.log_line import PC, HealthLine, LogKind
 from devices.health.summary import MOST_STEPS, DeviceSummary, FaultTotal, steps_of, summarise, timelines
 
 NINE = datetime(2026, 11, 25, 9, tzinfo=UTC)
 CAMERA, STICK = "046d:0825:A1", "534d:2109@1-2"
 
 
-def line(second: float, kind: Kind, device: str = CAMERA, name: str = "", **detail: object) -> HealthLine:
+def line(second: float, kind: LogKind, device: str = CAMERA, name: str = "", **detail: object) -> HealthLine:
     return HealthLine(at=NINE + timedelta(seconds=second), device=device, name=name, kind=kind, detail=detail)
 
 
@@ -28,22 +28,22 @@ def test_nothing_is_nothing() -> None:
 def test_a_day_in_figures() -> None:
     summaries = summarise(
         [
-            line(0, Kind.WATCH_STARTED, PC, devices=[CAMERA]),
-            line(10, Kind.OPENED, name="Webcam", pid=7, fps=30.0),
-            line(60, Kind.SAMPLE, fps=29.9),
-            line(100, Kind.DEGRADED, fault="frozen", after_s=3.0),
-            line(110, Kind.RECOVERED, fault="frozen", lasted_s=13.0),
-            line(120, Kind.SAMPLE, fps=14.5),
-            line(130, Kind.KERNEL),
-            line(130, Kind.KERNEL, left_out=20),
-            line(140, Kind.UNPLUGGED),
-            line(141, Kind.DEGRADED, fault="lost"),
-            line(141, Kind.CLOSED),
-            line(200, Kind.PLUGGED, STICK, "Stick"),
-            line(240, Kind.PLUGGED),
-            line(242, Kind.RECOVERED, fault="lost", lasted_s=101.0),
-            line(300, Kind.DEGRADED, fault="frozen", after_s=3.0),
-            line(400, Kind.SAMPLE, PC),
+            line(0, LogKind.WATCH_STARTED, PC, devices=[CAMERA]),
+            line(10, LogKind.OPENED, name="Webcam", pid=7, fps=30.0),
+            line(60, LogKind.SAMPLE, fps=29.9),
+            line(100, LogKind.DEGRADED, fault="frozen", after_s=3.0),
+            line(110, LogKind.RECOVERED, fault="frozen", lasted_s=13.0),
+            line(120, LogKind.SAMPLE, fps=14.5),
+            line(130, LogKind.KERNEL),
+            line(130, LogKind.KERNEL, left_out=20),
+            line(140, LogKind.UNPLUGGED),
+            line(141, LogKind.DEGRADED, fault="lost"),
+            line(141, LogKind.CLOSED),
+            line(200, LogKind.PLUGGED, STICK, "Stick"),
+            line(240, LogKind.PLUGGED),
+            line(242, LogKind.RECOVERED, fault="lost", lasted_s=101.0),
+            line(300, LogKind.DEGRADED, fault="frozen", after_s=3.0),
+            line(400, LogKind.SAMPLE, PC),
         ]
     )
     assert [summary.device for summary in summaries] == [STICK, CAMERA, PC]
@@ -64,86 +64,90 @@ def test_a_day_in_figures() -> None:
 
 def test_levels_are_those_of_the_louder_channel() -> None:
     summary = camera(
-        line(0, Kind.SAMPLE, rms_dbfs=[-20.0, -60.5], peak_dbfs=[-3.0, -50]),
-        line(60, Kind.SAMPLE, rms_dbfs=[-31.5, -80.0], peak_dbfs=[-12.0, -70]),
-        line(120, Kind.SAMPLE),
-        line(180, Kind.SAMPLE, rms_dbfs=None, peak_dbfs=[]),
+        line(0, LogKind.SAMPLE, rms_dbfs=[-20.0, -60.5], peak_dbfs=[-3.0, -50]),
+        line(60, LogKind.SAMPLE, rms_dbfs=[-31.5, -80.0], peak_dbfs=[-12.0, -70]),
+        line(120, LogKind.SAMPLE),
+        line(180, LogKind.SAMPLE, rms_dbfs=None, peak_dbfs=[]),
     )
     assert (summary.quietest_dbfs, summary.loudest_dbfs, summary.worst_fps) == (-31.5, -3.0, None)
 
 
 def test_what_was_there_before_the_span_counts_from_its_beginning() -> None:
     summary = camera(
-        line(0, Kind.SAMPLE, PC),
-        line(50, Kind.RECOVERED, fault="slow", lasted_s=3600.0),
-        line(50, Kind.RECOVERED, fault="hum", lasted_s=5.0),
+        line(0, LogKind.SAMPLE, PC),
+        line(50, LogKind.RECOVERED, fault="slow", lasted_s=3600.0),
+        line(50, LogKind.RECOVERED, fault="hum", lasted_s=5.0),
     )
     assert summary.faults == {"slow": FaultTotal(1, 50.0), "hum": FaultTotal(1, 5.0)}
-    summary = camera(line(0, Kind.SAMPLE, PC), line(30, Kind.UNPLUGGED), line(40, Kind.UNPLUGGED))
+    summary = camera(line(0, LogKind.SAMPLE, PC), line(30, LogKind.UNPLUGGED), line(40, LogKind.UNPLUGGED))
     assert (summary.uptime_s, summary.unplugs) == (30.0, 2)
 
 
 def test_time_in_which_nobody_watched_is_not_counted() -> None:
     night = 8 * 3600
     lines = [
-        line(0, Kind.PLUGGED),
-        line(60, Kind.DEGRADED, fault="slow"),
-        line(100, Kind.SAMPLE, PC),  # and then the power went
-        line(night, Kind.WATCH_STARTED, PC, devices=[CAMERA]),
-        line(night + 60, Kind.SAMPLE, PC),
+        line(0, LogKind.PLUGGED),
+        line(60, LogKind.DEGRADED, fault="slow"),
+        line(100, LogKind.SAMPLE, PC),  # and then the power went
+        line(night, LogKind.WATCH_STARTED, PC, devices=[CAMERA]),
+        line(night + 60, LogKind.SAMPLE, PC),
     ]
     summary = camera(*lines)
     assert (summary.uptime_s, summary.faults) == (160.0, {"slow": FaultTotal(1, 40.0)})
-    stopped = [line(0, Kind.PLUGGED), line(100, Kind.WATCH_STOPPED, PC, pid=4711), line(900, Kind.ROLE_ASSIGNED)]
+    stopped = [
+        line(0, LogKind.PLUGGED),
+        line(100, LogKind.WATCH_STOPPED, PC, pid=4711),
+        line(900, LogKind.ROLE_ASSIGNED),
+    ]
     assert camera(*stopped).uptime_s == 100.0
-    a_part = [line(0, Kind.PLUGGED), line(100, Kind.WATCH_STOPPED, PC), line(900, Kind.UNPLUGGED)]
+    a_part = [line(0, LogKind.PLUGGED), line(100, LogKind.WATCH_STOPPED, PC), line(900, LogKind.UNPLUGGED)]
     assert camera(*a_part).uptime_s == 900.0, "what could not be looked at for once does not end the watch"
-    quiet = [line(0, Kind.PLUGGED), line(night, Kind.UNPLUGGED)]
+    quiet = [line(0, LogKind.PLUGGED), line(night, LogKind.UNPLUGGED)]
     assert camera(*quiet).uptime_s == night, "without a watch that begins anew, a quiet log is a quiet device"
 
 
-@pytest.mark.parametrize("end", [line(90, Kind.CLOSED), line(100, Kind.RECOVERED, fault="hum", lasted_s=80)])
+@pytest.mark.parametrize("end", [line(90, LogKind.CLOSED), line(100, LogKind.RECOVERED, fault="hum", lasted_s=80)])
 def test_a_fault_ends_with_what_ends_it(end: HealthLine) -> None:
-    begin = line(20, Kind.DEGRADED, fault="hum")
-    assert camera(line(0, Kind.OPENED, pid=1), begin, end, line(500, Kind.SAMPLE)).faults == {
+    begin = line(20, LogKind.DEGRADED, fault="hum")
+    assert camera(line(0, LogKind.OPENED, pid=1), begin, end, line(500, LogKind.SAMPLE)).faults == {
         "hum": FaultTotal(1, (end.at - begin.at).total_seconds())
     }
 
 
-@pytest.mark.parametrize("kind", [Kind.PLUGGED, Kind.MOVED, Kind.OPENED])
-def test_what_was_lost_is_so_until_it_is_plugged_in_or_opened(kind: Kind) -> None:
-    lines = [line(0, Kind.OPENED, pid=1), line(20, Kind.DEGRADED, fault="lost"), line(25, Kind.CLOSED)]
-    summary = camera(*lines, line(50, kind, pid=1), line(150, Kind.SAMPLE))
+@pytest.mark.parametrize("kind", [LogKind.PLUGGED, LogKind.MOVED, LogKind.OPENED])
+def test_what_was_lost_is_so_until_it_is_plugged_in_or_opened(kind: LogKind) -> None:
+    lines = [line(0, LogKind.OPENED, pid=1), line(20, LogKind.DEGRADED, fault="lost"), line(25, LogKind.CLOSED)]
+    summary = camera(*lines, line(50, kind, pid=1), line(150, LogKind.SAMPLE))
     assert summary.faults == {"lost": FaultTotal(1, 30.0)}
 
 
 def test_a_fault_of_a_process_that_was_killed_ends_with_its_last_word() -> None:
     summary = camera(
-        line(0, Kind.OPENED, pid=1),
-        line(20, Kind.DEGRADED, fault="hum"),
-        line(50, Kind.FLAPPING, fault="flapping", unplugs=3),
-        line(60, Kind.SAMPLE),
-        line(170, Kind.OPENED, pid=2),
-        line(200, Kind.DEGRADED, fault="hum"),
-        line(210, Kind.DEGRADED, fault="hum"),
-        line(220, Kind.RECOVERED, fault="hum"),
+        line(0, LogKind.OPENED, pid=1),
+        line(20, LogKind.DEGRADED, fault="hum"),
+        line(50, LogKind.FLAPPING, fault="flapping", unplugs=3),
+        line(60, LogKind.SAMPLE),
+        line(170, LogKind.OPENED, pid=2),
+        line(200, LogKind.DEGRADED, fault="hum"),
+        line(210, LogKind.DEGRADED, fault="hum"),
+        line(220, LogKind.RECOVERED, fault="hum"),
     )
     assert summary.faults == {"hum": FaultTotal(3, 40.0 + 0.0 + 10.0), "flapping": FaultTotal(1, 170.0)}
 
 
 def test_what_flapping_does_not_tell_each_time_is_counted() -> None:
     summary = camera(
-        line(0, Kind.PLUGGED),
-        line(100, Kind.UNPLUGGED),
-        line(101, Kind.PLUGGED),
-        line(200, Kind.UNPLUGGED),
-        line(201, Kind.PLUGGED),
-        line(210, Kind.UNPLUGGED),
-        line(211, Kind.PLUGGED),
-        line(220, Kind.FLAPPING, fault="flapping", unplugs=3),  # the last two and this one
-        line(280, Kind.FLAPPING, fault="flapping", unplugs=10),
-        line(350, Kind.RECOVERED, fault="flapping", unplugs=12, lasted_s=150, plugged=True),
-        line(400, Kind.SAMPLE, PC),
+        line(0, LogKind.PLUGGED),
+        line(100, LogKind.UNPLUGGED),
+        line(101, LogKind.PLUGGED),
+        line(200, LogKind.UNPLUGGED),
+        line(201, LogKind.PLUGGED),
+        line(210, LogKind.UNPLUGGED),
+        line(211, LogKind.PLUGGED),
+        line(220, LogKind.FLAPPING, fault="flapping", unplugs=3),  # the last two and this one
+        line(280, LogKind.FLAPPING, fault="flapping", unplugs=10),
+        line(350, LogKind.RECOVERED, fault="flapping", unplugs=12, lasted_s=150, plugged=True),
+        line(400, LogKind.SAMPLE, PC),
     )
     assert summary.unplugs == 1 + 12
     assert summary.faults == {"flapping": FaultTotal(1, 130.0)}
@@ -155,28 +159,28 @@ def test_a_device_that_gets_another_id_is_not_two() -> None:
     by_id = {
         one.device: one
         for one in summarise(
-            [line(0, Kind.PLUGGED, old), line(60, Kind.RENAMED, before=old), line(100, Kind.SAMPLE, PC)]
+            [line(0, LogKind.PLUGGED, old), line(60, LogKind.RENAMED, before=old), line(100, LogKind.SAMPLE, PC)]
         )
     }
     assert (by_id[old].uptime_s, by_id[CAMERA].uptime_s) == (60.0, 40.0)
 
 
 def test_a_swap_is_a_fault_until_somebody_has_looked() -> None:
-    summary = camera(line(0, Kind.SWAPPED, fault="swapped"), line(50, Kind.RECOVERED, fault="swapped"))
+    summary = camera(line(0, LogKind.SWAPPED, fault="swapped"), line(50, LogKind.RECOVERED, fault="swapped"))
     assert summary.faults == {"swapped": FaultTotal(1, 50.0)}
 
 
-def stepped(minutes: float, kind: Kind, device: str = "A", name: str = "", **detail: object) -> HealthLine:
+def stepped(minutes: float, kind: LogKind, device: str = "A", name: str = "", **detail: object) -> HealthLine:
     return line(60 * minutes, kind, device, name, **detail)
 
 
 def test_a_step_has_the_lowest_rate_and_all_that_was_lost_in_it() -> None:
     told = [
-        stepped(0, Kind.SAMPLE, name="Webcam", fps=12.5, missing=2, damaged=3),
-        stepped(1, Kind.SAMPLE, name="Webcam", fps=30.0, missing=1, damaged=0),
-        stepped(1, Kind.DEGRADED, fault="slow"),
-        stepped(2, Kind.SAMPLE, fps=29, missing=0),
-        stepped(240, Kind.FLAPPING),
+        stepped(0, LogKind.SAMPLE, name="Webcam", fps=12.5, missing=2, damaged=3),
+        stepped(1, LogKind.SAMPLE, name="Webcam", fps=30.0, missing=1, damaged=0),
+        stepped(1, LogKind.DEGRADED, fault="slow"),
+        stepped(2, LogKind.SAMPLE, fps=29, missing=0),
+        stepped(240, LogKind.FLAPPING),
     ]
     (found,) = timelines(told, NINE, NINE + timedelta(hours=4))
     assert found.name == "Webcam"
@@ -188,10 +192,10 @@ def test_a_step_has_the_lowest_rate_and_all_that_was_lost_in_it() -> None:
 
 def test_the_pc_comes_last_and_what_has_nothing_to_show_not_at_all() -> None:
     told = [
-        stepped(1, Kind.DEGRADED, PC, fault="low-disk"),
-        stepped(1, Kind.SAMPLE, "M", "Mik", overflows=2, lost_s=0.1),
-        stepped(1, Kind.SAMPLE, "B", "Kamera", fps=None, missing="?"),
-        stepped(1, Kind.PLUGGED, "C", "Kartu"),
+        stepped(1, LogKind.DEGRADED, PC, fault="low-disk"),
+        stepped(1, LogKind.SAMPLE, "M", "Mik", overflows=2, lost_s=0.1),
+        stepped(1, LogKind.SAMPLE, "B", "Kamera", fps=None, missing="?"),
+        stepped(1, LogKind.PLUGGED, "C", "Kartu"),
     ]
     found = timelines(told, NINE, NINE + timedelta(minutes=5))
     assert [(one.device, sum(one.lost), sum(one.faults)) for one in found] == [("M", 2, 0), (PC, 0, 1)]

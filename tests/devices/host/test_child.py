@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from devices.host.child import HOME, ChildProcess, end_with_parent, finding_us, tied
+from devices.host.child import HOME, ChildProcess, end_with_parent, tie_to_parent, with_program_path
 from tests.support.waiting import wait_for
 
 LONG_S = 30.0
@@ -137,9 +137,8 @@ def test_a_tied_child_ends_with_its_parent(ways: str) -> None:
     if ways == "own":
         grandchild = f"from {end_with_parent.__module__} import end_with_parent; end_with_parent(); " + grandchild
     command = [sys.executable, "-c", grandchild]
-    program = (
-        f"import subprocess, time; subprocess.Popen({tied(command) if ways == 'tied' else command!r}); time.sleep(60)"
-    )
+    started = tie_to_parent(command) if ways == "tied" else command
+    program = f"import subprocess, time; subprocess.Popen({started!r}); time.sleep(60)"
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as parent:
         assert parent.stdout is not None
         pid = int(parent.stdout.readline())
@@ -163,7 +162,7 @@ def test_a_program_that_there_is_not_is_refused() -> None:
 
 
 def test_a_python_finds_our_modules_before_all_others() -> None:
-    found = finding_us({"PYTHONPATH": "/others", "LANG": "id_ID"})
+    found = with_program_path({"PYTHONPATH": "/others", "LANG": "id_ID"})
     assert found == {"PYTHONPATH": f"{HOME}:/others", "LANG": "id_ID"}
-    assert finding_us({}) == {"PYTHONPATH": str(HOME)}
+    assert with_program_path({}) == {"PYTHONPATH": str(HOME)}
     assert (HOME / "devices/host/child.py").is_file()

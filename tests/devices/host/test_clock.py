@@ -11,10 +11,10 @@ from devices.host.clock import (
     NANOSECONDS,
     SETTLES_S,
     SYNCHRONISED_WITHIN_S,
-    may_be_set_soon,
-    most_off_s,
+    clock_error_s,
+    is_clock_unset,
     nanoseconds,
-    units,
+    whole_units,
 )
 
 TICKS = [Fraction(1, 90_000), Fraction(1, 48_000), Fraction(1, 1000), Fraction(1001, 30_000), Fraction(2)]
@@ -26,17 +26,17 @@ def test_what_is_counted_is_as_near_as_whole_numbers_come(unit: Fraction) -> Non
     for _ in range(1000):
         count, ns = random.randint(-(10**9), 10**9), random.randint(-(10**14), 10**14)
         assert abs(nanoseconds(count, unit) - count * unit * NANOSECONDS) <= Fraction(1, 2)
-        assert abs(units(ns, unit) - Fraction(ns, NANOSECONDS) / unit) <= Fraction(1, 2)
+        assert abs(whole_units(ns, unit) - Fraction(ns, NANOSECONDS) / unit) <= Fraction(1, 2)
 
 
 @pytest.mark.parametrize("unit", TICKS)
 def test_there_and_back_is_the_same(unit: Fraction) -> None:
     counts = [*range(-50, 50), 10**6 + 7, 30 * 3600 * 90_000]
-    assert [units(nanoseconds(count, unit), unit) for count in counts] == counts
+    assert [whole_units(nanoseconds(count, unit), unit) for count in counts] == counts
 
 
 def test_the_kernel_bounds_how_far_the_clock_is_off() -> None:
-    off_s = most_off_s()
+    off_s = clock_error_s()
     assert off_s is not None
     assert 0 <= off_s <= SYNCHRONISED_WITHIN_S
 
@@ -55,5 +55,5 @@ def test_a_clock_that_nobody_has_set_may_be_set_in_the_first_minute(
 ) -> None:
     clocks = {time.CLOCK_BOOTTIME: up_s}  # that of a PC that has slept counts on
     monkeypatch.setattr(time, "clock_gettime", clocks.__getitem__)
-    monkeypatch.setattr(module, "most_off_s", lambda: off_s)
-    assert may_be_set_soon() is is_doubtful
+    monkeypatch.setattr(module, "clock_error_s", lambda: off_s)
+    assert is_clock_unset() is is_doubtful

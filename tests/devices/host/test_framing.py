@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devices.host.framing import ReceiveBuffer, TooLong, block
+from devices.host.framing import FrameTooLong, ReceiveBuffer, length_prefixed
 
 LENGTH = struct.Struct(">I")
 MOST = 64
@@ -33,7 +33,7 @@ def test_lines_come_out_as_they_went_in(lines: list[bytes], cuts: list[int]) -> 
 @given(st.lists(st.binary(max_size=MOST), min_size=1), st.lists(st.integers(0)))
 def test_blocks_come_out_as_they_went_in(blocks: list[bytes], cuts: list[int]) -> None:
     buffer, found = ReceiveBuffer(MOST), []
-    for piece in pieces(b"".join(block(each, LENGTH) for each in blocks), cuts):
+    for piece in pieces(b"".join(length_prefixed(each, LENGTH) for each in blocks), cuts):
         buffer.add(piece)
         while (taken := buffer.block(LENGTH)) is not None:
             found.append(taken)
@@ -42,7 +42,7 @@ def test_blocks_come_out_as_they_went_in(blocks: list[bytes], cuts: list[int]) -
 
 def test_lines_and_blocks_may_follow_each_other() -> None:
     buffer = ReceiveBuffer(MOST)
-    buffer.add(b'{"ok":true}\n' + block(b"jpeg", LENGTH) + b"12half")
+    buffer.add(b'{"ok":true}\n' + length_prefixed(b"jpeg", LENGTH) + b"12half")
     assert buffer.peek(1) == b"{"
     assert buffer.line() == b'{"ok":true}'
     assert buffer.block(LENGTH) == b"jpeg"
@@ -58,12 +58,12 @@ def test_a_line_at_its_bound_is_taken_and_a_longer_one_refused_before_its_end_co
     buffer.add(b"1234\n")
     assert buffer.line() == b"1234"
     buffer.add(b"12345")
-    with pytest.raises(TooLong):
+    with pytest.raises(FrameTooLong):
         buffer.line()
 
 
 def test_a_block_that_says_it_is_longer_than_its_bound_is_refused_at_once() -> None:
     buffer = ReceiveBuffer(4)
     buffer.add(LENGTH.pack(5))
-    with pytest.raises(TooLong):
+    with pytest.raises(FrameTooLong):
         buffer.block(LENGTH)

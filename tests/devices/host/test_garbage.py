@@ -68,7 +68,7 @@ def test_what_is_free_after_that_is_given_back(monkeypatch: pytest.MonkeyPatch) 
     given_back: list[bool] = []
     collect = garbage_collector(clock)
     left = an_old_one_without_owner()
-    monkeypatch.setattr(heap, "give_back", lambda: given_back.append(left() is None))
+    monkeypatch.setattr(heap, "trim_heap", lambda: given_back.append(left() is None))
     for _ in range(round(3.5 * EVERY_S)):
         passes(clock, 1)
         collect()

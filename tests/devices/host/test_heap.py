@@ -13,7 +13,7 @@ from tests.support.recorders import recorders
 THREADS = """
 import threading, sys
 from devices.host import heap
-if "share" in sys.argv: heap.share()
+if "share" in sys.argv: heap.share_heap()
 taken = threading.Barrier(5)
 def take():
     kept = [bytes(5000) for _ in range(100)]
@@ -35,7 +35,7 @@ sys.stdin.readline()
 del kept[:]
 print("freed", flush=True)
 sys.stdin.readline()
-heap.give_back()
+heap.trim_heap()
 print("given back", flush=True)
 sys.stdin.readline()
 """
@@ -47,7 +47,7 @@ from devices.host import heap
 class Info(ctypes.Structure):
     _fields_ = [(name, ctypes.c_size_t) for name in
         ("arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", "uordblks", "fordblks", "keepcost")]
-if "share" in sys.argv: heap.share()
+if "share" in sys.argv: heap.share_heap()
 libc = ctypes.CDLL(None)
 libc.mallinfo2.restype = Info
 mapped = libc.mallinfo2().hblkhd

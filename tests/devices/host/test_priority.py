@@ -46,8 +46,8 @@ def test_whoever_was_started_nicer_than_is_usual_stays_so() -> None:
 def test_what_is_real_time_and_turns_in_circles_is_ended_soon(turn: str, ends: int) -> None:
     code = (
         "import os, time\nfrom devices.host import priority\nos.setpriority(os.PRIO_PROCESS, 0, 0)\n"
-        "assert priority.ask_for_sound() == 'realtime'\n"
-        "priority.expect_pauses()\nuntil = time.monotonic() + 1.5\n"
+        "assert priority.request_audio_priority() == 'realtime'\n"
+        "priority.limit_realtime_run()\nuntil = time.monotonic() + 1.5\n"
         f"while time.monotonic() < until:\n    {turn}\n"
     )
     done = subprocess.run([sys.executable, "-c", code], check=False, timeout=60)

@@ -31,7 +31,7 @@ def test_a_thread_that_breaks_is_told_by_its_name_and_never_with_what_its_error_
         said.append(f"{message} {detail}")
         events(kind, subject, message, **detail)
 
-    with threads.broken_ones_told(emit):
+    with threads.report_broken_threads(emit):
         run("live-youtube")
     run("read-podium")
     assert events == [("thread-failed", "live-youtube")]
@@ -44,17 +44,17 @@ def test_that_it_cannot_be_told_breaks_nothing_more(broken: list[str]) -> None:
     def emit(kind: str, subject: str, message: str, **detail: object) -> None:
         raise OSError(5, "Input/output error")
 
-    with threads.broken_ones_told(emit):
+    with threads.report_broken_threads(emit):
         run("live-youtube")
     assert len(broken) == 1
 
 
 def test_what_fails_on_a_thread_that_goes_on_is_none_that_has_broken(broken: list[str]) -> None:
     events = EventList()
-    with threads.broken_ones_told(events):
+    with threads.report_broken_threads(events):
         try:
             _ = 1 / 0
         except ZeroDivisionError:
-            threads.report()
+            threads.report_error()
     assert events == []
     assert len(broken) == 1

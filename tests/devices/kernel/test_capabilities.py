@@ -2,7 +2,7 @@
 
 import pytest
 
-from devices.kernel.udev import capabilities_hash, gives_pictures
+from devices.kernel.udev import capabilities_hash, has_video_interface
 
 DEVICE = bytes.fromhex("1201 0002 ef0201 40 6d04 2508 1200 01 02 03 01")
 CONFIGURATION = bytes.fromhex("0902 5000 02 01 00 80 fa")
@@ -65,6 +65,6 @@ def test_what_is_cut_off_or_nonsense_ends_it() -> None:
 
 
 def test_an_interface_for_video_says_that_pictures_belong_to_it() -> None:
-    assert gives_pictures(b"".join(WHOLE))
-    assert not gives_pictures(DEVICE + CONFIGURATION + ENDPOINT)
-    assert not gives_pictures(b"".join([DEVICE, CONFIGURATION, CONTROL[:5]]))  # cut off before it says so
+    assert has_video_interface(b"".join(WHOLE))
+    assert not has_video_interface(DEVICE + CONFIGURATION + ENDPOINT)
+    assert not has_video_interface(b"".join([DEVICE, CONFIGURATION, CONTROL[:5]]))  # cut off before it says so

@@ -2,10 +2,10 @@
 
 import pytest
 
-from devices.health.line import PC, Kind, Level
+from devices.health.log_line import PC, LogKind, LogLevel
 from devices.host.clock import NANOSECONDS
-from devices.kernel.log import KernelRecorder, is_at
-from devices.kernel.message import KernelMessage
+from devices.kernel.message_log import KernelMessageWriter, is_at_or_below
+from devices.kernel.messages import KernelMessage
 from devices.model.device import Device, DeviceKind
 from tests.support.health import Recorded
 from tests.support.simulated import SimulatedClock
@@ -31,9 +31,9 @@ def recorded(clock: SimulatedClock) -> Recorded:
 
 
 @pytest.fixture
-def recorder(clock: SimulatedClock, recorded: Recorded) -> KernelRecorder:
+def recorder(clock: SimulatedClock, recorded: Recorded) -> KernelMessageWriter:
     buses = {"0000:00:14.0": {"1", "2"}, "0000:05:00.3": {"3"}}
-    recorder = KernelRecorder(recorded, clock, buses=lambda name: buses.get(name, set()), per_minute=3)
+    recorder = KernelMessageWriter(recorded, clock, buses=lambda name: buses.get(name, set()), per_minute=3)
     recorder.observe(ALL)
     return recorder
 
@@ -46,10 +46,10 @@ def pass_seconds(clock: SimulatedClock, seconds: float) -> None:
     clock.advance_to(clock.now_ns() + int(seconds * NANOSECONDS))
 
 
-def test_a_message_is_a_line_of_the_device_at_its_port(recorder: KernelRecorder, recorded: Recorded) -> None:
+def test_a_message_is_a_line_of_the_device_at_its_port(recorder: KernelMessageWriter, recorded: Recorded) -> None:
     recorder.take(said("usb 1-2: reset high-speed USB device number 5 using xhci_hcd", 6))
     (line,) = recorded.lines
-    assert (line.device, line.name, line.kind, line.level) == (CAMERA.id, "Webcam", Kind.KERNEL, Level.WARN)
+    assert (line.device, line.name, line.kind, line.level) == (CAMERA.id, "Webcam", LogKind.KERNEL, LogLevel.WARN)
     assert line.reason == "usb 1-2: reset high-speed USB device number 5 using xhci_hcd"
     assert line.detail["topic"] == "reset"
     assert line.detail["kernel_s"] == 12.5
@@ -75,19 +75,21 @@ def test_a_message_is_a_line_of_the_device_at_its_port(recorder: KernelRecorder,
     ],
 )
 def test_a_message_reaches_what_is_at_the_port_or_below(
-    recorder: KernelRecorder, recorded: Recorded, text: str, devices: list[Device]
+    recorder: KernelMessageWriter, recorded: Recorded, text: str, devices: list[Device]
 ) -> None:
     recorder.take(said(text))
     assert sorted(line.device for line in recorded.lines) == sorted(device.id for device in devices)
 
 
-def test_a_port_that_keeps_a_device_away_has_lines_of_its_own(recorder: KernelRecorder, recorded: Recorded) -> None:
+def test_a_port_that_keeps_a_device_away_has_lines_of_its_own(
+    recorder: KernelMessageWriter, recorded: Recorded
+) -> None:
     recorder.take(said("usb usb1-port7: unable to enumerate USB device"))
-    assert [(line.device, line.level) for line in recorded.lines] == [("1-7", Level.ERROR)]
+    assert [(line.device, line.level) for line in recorded.lines] == [("1-7", LogLevel.ERROR)]
 
 
 def test_what_is_said_of_a_device_that_just_left_is_still_its_own(
-    recorder: KernelRecorder, recorded: Recorded, clock: SimulatedClock
+    recorder: KernelMessageWriter, recorded: Recorded, clock: SimulatedClock
 ) -> None:
     recorder.observe([STICK])
     pass_seconds(clock, 30)
@@ -99,20 +101,20 @@ def test_what_is_said_of_a_device_that_just_left_is_still_its_own(
     assert recorded.lines[-1].device == "1-2"
 
 
-def test_a_port_is_of_what_is_plugged_in_now(recorder: KernelRecorder, recorded: Recorded) -> None:
+def test_a_port_is_of_what_is_plugged_in_now(recorder: KernelMessageWriter, recorded: Recorded) -> None:
     successor = Device(id="1e4e:7016:C", kind=DeviceKind.CAMERA, name="Other", port="1-2", node="/dev/video4")
     recorder.observe([successor])
     recorder.take(said("usb 1-2: reset high-speed USB device number 5 using xhci_hcd"))
     assert [line.device for line in recorded.lines] == [successor.id]
 
 
-def test_the_pcs_troubles_are_lines_of_the_pc(recorder: KernelRecorder, recorded: Recorded) -> None:
+def test_the_pcs_troubles_are_lines_of_the_pc(recorder: KernelMessageWriter, recorded: Recorded) -> None:
     recorder.take(said("Out of memory: Killed process 4711 (firefox) total-vm:1kB"))
-    assert [(line.device, line.level) for line in recorded.lines] == [(PC, Level.ERROR)]
+    assert [(line.device, line.level) for line in recorded.lines] == [(PC, LogLevel.ERROR)]
 
 
 def test_a_flood_is_a_few_lines_and_then_a_count(
-    recorder: KernelRecorder, recorded: Recorded, clock: SimulatedClock
+    recorder: KernelMessageWriter, recorded: Recorded, clock: SimulatedClock
 ) -> None:
     flood = said("uvcvideo 1-2:1.1: Non-zero status (-71) in video completion handler.", 4)
     for _ in range(1000):
@@ -125,14 +127,14 @@ def test_a_flood_is_a_few_lines_and_then_a_count(
     pass_seconds(clock, 60)
     assert recorder.flush() is None
     count = recorded.lines[-1]
-    assert (count.device, count.level, count.detail["left_out"]) == (CAMERA.id, Level.ERROR, 998)
+    assert (count.device, count.level, count.detail["left_out"]) == (CAMERA.id, LogLevel.ERROR, 998)
     assert count.reason.endswith("the last: usb usb1-port2: over-current condition")
     recorder.take(flood)
     assert len(recorded.lines) == 6
 
 
 def test_what_was_only_counted_is_told_at_the_end_and_by_the_next_message(
-    recorder: KernelRecorder, recorded: Recorded, clock: SimulatedClock
+    recorder: KernelMessageWriter, recorded: Recorded, clock: SimulatedClock
 ) -> None:
     flood = said("usb 1-2: device descriptor read/64, error -71")
     for _ in range(5):
@@ -147,10 +149,10 @@ def test_what_was_only_counted_is_told_at_the_end_and_by_the_next_message(
 
 
 def test_a_port_is_below_its_hub_and_its_root() -> None:
-    assert is_at("1-2.3", "1-2")
-    assert is_at("1-2.3", "1-2.3")
-    assert is_at("1-2.3", "1-0")
-    assert not is_at("1-23", "1-2")
-    assert not is_at("11-2", "1-0")
-    assert not is_at("1-2", "1-2.3")
-    assert not is_at("", "1-2")
+    assert is_at_or_below("1-2.3", "1-2")
+    assert is_at_or_below("1-2.3", "1-2.3")
+    assert is_at_or_below("1-2.3", "1-0")
+    assert not is_at_or_below("1-23", "1-2")
+    assert not is_at_or_below("11-2", "1-0")
+    assert not is_at_or_below("1-2", "1-2.3")
+    assert not is_at_or_below("", "1-2")

@@ -5,10 +5,10 @@ from collections.abc import Iterable
 import pytest
 
 from devices.model.device import Mode
-from devices.model.mode_choice import ChosenMode, RunnerUp, Wanted, choose_mode, needed_bps, rank_modes
-from devices.model.quirks import quirk
+from devices.model.mode_choice import ChosenMode, PictureRequirements, RunnerUp, choose_mode, needed_bps, rank_modes
+from devices.model.quirks import quirk_of
 
-HD30 = Wanted(1920, 1080, 30)
+HD30 = PictureRequirements(1920, 1080, 30)
 USB2_BPS = 196_608_000
 """Three packets of 1024 bytes in each of 8000 microframes a second."""
 
@@ -94,16 +94,16 @@ def test_a_mode_that_is_listed_twice_counts_once() -> None:
 
 
 def test_a_rate_that_a_make_only_claims_is_not_asked_for() -> None:
-    stick = quirk("534d", "2109")
-    wanted = Wanted(1920, 1080, 60)
+    stick = quirk_of("534d", "2109")
+    wanted = PictureRequirements(1920, 1080, 60)
     claims = Mode("MJPG", 1920, 1080, (60.0, 30.0))
     assert choose_mode([claims], wanted) == ChosenMode(claims, 60.0)
     assert choose_mode([claims], wanted, quirk=stick) == ChosenMode(claims, 30.0)
 
 
 def test_a_fake_mode_loses_against_a_real_one_and_says_so() -> None:
-    stick = quirk("534d", "2109")
-    wanted = Wanted(1920, 1080, 60)
+    stick = quirk_of("534d", "2109")
+    wanted = PictureRequirements(1920, 1080, 60)
     fake, real = Mode("MJPG", 1920, 1080, (60.0,)), Mode("MJPG", 1280, 960, (60.0,))
     assert choose_mode([fake, real], wanted) == ChosenMode(fake, 60.0)
     chosen, runners_up = rank_modes([fake, real], wanted, quirk=stick)
@@ -112,8 +112,10 @@ def test_a_fake_mode_loses_against_a_real_one_and_says_so() -> None:
 
 
 def test_a_camera_that_fails_when_asked_for_a_rate_is_not_asked() -> None:
-    camera = quirk("046d", "082b")
-    assert choose_mode([MJPG_720, YUYV_720], Wanted(1280, 720, 30), quirk=camera) == ChosenMode(MJPG_720, None)
+    camera = quirk_of("046d", "082b")
+    assert choose_mode([MJPG_720, YUYV_720], PictureRequirements(1280, 720, 30), quirk=camera) == ChosenMode(
+        MJPG_720, None
+    )
 
 
 def test_nothing_that_can_be_recorded_is_nothing_with_its_reasons() -> None:

@@ -5,14 +5,14 @@ import re
 import pytest
 
 from devices.model.device import DeviceKind, Mode
-from devices.model.quirks import QUIRKS, has_generic_name, is_own_serial, quirk, video_kind
+from devices.model.quirks import QUIRKS, has_generic_name, is_own_serial, quirk_of, video_kind
 
 
 @pytest.mark.parametrize("device", ["534d:2109", "345f:2130", "345f:2131", "0fd9:0066", "2935:0006", "2935:ffff"])
 def test_known_capture_cards_are_capture_cards_whatever_they_call_themselves(device: str) -> None:
     vid, pid = device.split(":")
     assert video_kind(vid, pid, "USB Video") is DeviceKind.CAPTURE_CARD
-    known = quirk(vid, pid)
+    known = quirk_of(vid, pid)
     assert known is not None
     assert known.source
 
@@ -59,7 +59,7 @@ def test_every_line_has_an_id_of_its_form_and_sources(identifier: str) -> None:
 @pytest.mark.parametrize("identifier", QUIRKS)
 def test_a_device_of_every_line_is_known_whatever_it_calls_itself(identifier: str) -> None:
     vid, pid = identifier.replace("*", "ffff").split(":")
-    assert quirk(vid, pid) is QUIRKS[identifier]
+    assert quirk_of(vid, pid) is QUIRKS[identifier]
     assert video_kind(vid, pid, "USB Video") is video_kind(vid, pid, "HDMI Capture") is QUIRKS[identifier].kind
 
 
@@ -73,13 +73,13 @@ def test_a_fake_mode_never_gives_more_than_it_lists(identifier: str) -> None:
 
 def test_known_cameras_are_cameras_whatever_they_call_themselves() -> None:
     assert video_kind("046d", "082d", "HDMI Capture") is DeviceKind.CAMERA
-    known = quirk("046d", "082d")
+    known = quirk_of("046d", "082d")
     assert known is not None
     assert known.name == "Logitech C920"
 
 
 def test_a_fake_mode_is_known_by_its_size() -> None:
-    stick = quirk("534d", "2109")
+    stick = quirk_of("534d", "2109")
     assert stick is not None
     assert stick.real_rate(Mode("MJPG", 1920, 1080, (60.0, 30.0))) == 30
     assert stick.real_rate(Mode("MJPG", 1280, 720, (60.0,))) is None
@@ -87,7 +87,7 @@ def test_a_fake_mode_is_known_by_its_size() -> None:
 
 def test_what_the_id_cannot_say_is_left_to_the_descriptors() -> None:
     """MS2130 sticks are sold with USB 3 and with USB 2 under one id."""
-    stick, magewell = quirk("345f", "2130"), quirk("2935", "0006")
+    stick, magewell = quirk_of("345f", "2130"), quirk_of("2935", "0006")
     assert stick is not None
     assert magewell is not None
     assert (stick.superspeed, magewell.superspeed) == (False, True)

@@ -31,7 +31,7 @@ def holder(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
 def test_the_holder_of_a_node_is_named(holder: subprocess.Popen[str]) -> None:
     command = Path(f"/proc/{holder.pid}/comm").read_text().strip()
     assert holders.Holder(holder.pid, command) in holders.holders(NODE)
-    error = holders.refusal(errno.EBUSY, "Webcam", NODE)
+    error = holders.device_open_error(errno.EBUSY, "Webcam", NODE)
     assert error.why == "busy"
     assert f"pid {holder.pid} ({command})" in error.message
     assert error.message.startswith(f"Webcam ({NODE}) is used by ")
@@ -79,9 +79,9 @@ def test_a_session_of_ours_is_called_that_its_sound_child_too(tmp_path: Path) ->
         assert holders.Holder(child.pid, "liput") in holders.holders(NODE)
         child.stdin.close() if child.stdin else None
     session = [holders.Holder(41, "liput"), holders.Holder(52, "liput")]
-    error = holders.used_by("Stick", "/dev/video0", session)
+    error = holders.device_in_use_error("Stick", "/dev/video0", session)
     assert error.message == "Stick (/dev/video0) is in use by a session of Liput (pid 41, 52)"
-    mixed = holders.used_by("Stick", "/dev/video0", [*session, holders.Holder(60, "zoom")])
+    mixed = holders.device_in_use_error("Stick", "/dev/video0", [*session, holders.Holder(60, "zoom")])
     assert mixed.message == "Stick (/dev/video0) is used by pid 41 (liput), pid 52 (liput), pid 60 (zoom)"
 
 
@@ -90,7 +90,7 @@ def test_our_own_hold_is_told_from_others() -> None:
     try:
         assert os.getpid() in [found.pid for found in holders.holders(NODE)]
         if all(found.pid == os.getpid() for found in holders.holders(NODE)):
-            assert "Liput itself" in holders.busy("Webcam", NODE).message
+            assert "Liput itself" in holders.device_busy_error("Webcam", NODE).message
     finally:
         os.close(fd)
 
@@ -110,7 +110,7 @@ def test_several_nodes_are_looked_for_at_once_and_own_processes_are_known(holder
 
 
 def test_a_holder_that_this_user_may_not_see_is_another_program() -> None:
-    assert "another program" in holders.busy("Webcam", "/dev/is-not-there").message
+    assert "another program" in holders.device_busy_error("Webcam", "/dev/is-not-there").message
     assert holders.holders("/dev/is-not-there") == []
 
 
@@ -127,7 +127,7 @@ def test_a_holder_that_this_user_may_not_see_is_another_program() -> None:
     ],
 )
 def test_each_refusal_says_what_happened_to_what(code: int, why: str, word: str) -> None:
-    error = holders.refusal(code, "Webcam", "/dev/video7")
+    error = holders.device_open_error(code, "Webcam", "/dev/video7")
     assert error.why == why
     assert word in error.message
     assert "Webcam" in error.message
@@ -136,21 +136,23 @@ def test_each_refusal_says_what_happened_to_what(code: int, why: str, word: str)
 
 
 def test_a_full_bus_names_what_else_is_on_it_and_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    alone = holders.refusal(errno.ENOSPC, "Webcam", "/dev/video7")
+    alone = holders.device_open_error(errno.ENOSPC, "Webcam", "/dev/video7")
     assert alone.message == "this USB bus is full: Webcam (/dev/video7) gets no room"
     monkeypatch.setattr(holders, "neighbours", lambda _: ["Logitech C920 (port 1-1.2)", "MS2109 (port 1-1.3)"])
-    beside = holders.refusal(errno.ENOSPC, "Webcam", "/dev/video7")
+    beside = holders.device_open_error(errno.ENOSPC, "Webcam", "/dev/video7")
     assert beside.message == f"{alone.message} beside Logitech C920 (port 1-1.2), MS2109 (port 1-1.3)"
     assert alone.hint == beside.hint == "Move one device to another port or use MJPEG."
 
 
 @pytest.mark.parametrize(("node", "group"), [("/dev/video7", "video"), ("/dev/snd/pcmC9D0c", "audio"), (NODE, "video")])
 def test_who_may_not_open_a_node_is_told_the_group_and_the_command(node: str, group: str) -> None:
-    assert f'sudo usermod -aG {group} "$USER"' in holders.denied("Webcam", node).hint
-    tty = holders.denied("Terminal", "/dev/tty")
+    assert f'sudo usermod -aG {group} "$USER"' in holders.device_denied_error("Webcam", node).hint
+    tty = holders.device_denied_error("Terminal", "/dev/tty")
     assert "usermod -aG" in tty.hint
 
 
 def test_a_lost_device_keeps_the_reason_that_says_something() -> None:
-    assert holders.lost("Webcam", "/dev/video0", errno.ENODEV).message == "Webcam (/dev/video0) was lost"
-    assert holders.lost("Webcam", "/dev/video0", errno.EIO).message.endswith("was lost: Input/output error")
+    assert holders.device_lost_error("Webcam", "/dev/video0", errno.ENODEV).message == "Webcam (/dev/video0) was lost"
+    assert holders.device_lost_error("Webcam", "/dev/video0", errno.EIO).message.endswith(
+        "was lost: Input/output error"
+    )

@@ -5,7 +5,7 @@ import pytest
 from config.errors import DeviceError, DeviceNotFound, UsageError
 from devices.kernel.udev import UsbDevice
 from devices.model.device import Device, DeviceKind
-from devices.monitor.identity import base_id, find_sound, find_video, own_serials, part
+from devices.monitor.identity import base_id, find_sound, find_video, plug_part, unique_serials
 from tests.support.errors import because
 
 
@@ -14,7 +14,7 @@ def usb(port: str, serial: str | None = None, *, pid: str = "0825") -> UsbDevice
 
 
 def base(plug: UsbDevice, *others: UsbDevice | None) -> str:
-    return base_id(plug, own_serials([plug, *others]).get(plug), "usb")
+    return base_id(plug, unique_serials([plug, *others]).get(plug), "usb")
 
 
 @pytest.mark.parametrize("port", ["1-1", "2-4.3"])
@@ -26,7 +26,7 @@ def test_an_own_serial_is_the_identity_wherever_the_device_is_plugged_in(port: s
 def test_no_serial_or_a_factorys_leaves_the_port(serial: str | None) -> None:
     plug = usb("1-4.2", serial)
     assert base(plug) == "046d:0825@1-4.2"
-    assert own_serials([plug]) == {}
+    assert unique_serials([plug]) == {}
 
 
 def test_equal_serials_count_only_for_another_model() -> None:
@@ -38,7 +38,7 @@ def test_equal_serials_count_only_for_another_model() -> None:
 
 def test_one_device_with_picture_and_sound_does_not_collide_with_itself() -> None:
     picture, sound = usb("1-1", "A1"), usb("1-1", "A1")
-    assert own_serials([picture, sound])[picture] == "A1"
+    assert unique_serials([picture, sound])[picture] == "A1"
 
 
 CAMERA = Device(id="046d:0825:A1", kind=DeviceKind.CAMERA, name="Webcam", serial="A1", port="1-1", node="/dev/video0")
@@ -90,7 +90,7 @@ def test_a_name_that_means_two_devices_says_which() -> None:
 def test_a_device_is_a_part_of_its_plug() -> None:
     second = Device(id="046d:0825:A1+picture2", kind=DeviceKind.CAMERA, name="Webcam", node="/dev/video4")
     third = Device(id="pci-0000:00:1f.3+sound3", kind=DeviceKind.MICROPHONE, name="Line in")
-    assert [part(device) for device in (CAMERA, SOUND, second, third)] == [
+    assert [plug_part(device) for device in (CAMERA, SOUND, second, third)] == [
         ("picture", 1), ("sound", 1), ("picture", 2), ("sound", 3),
     ]  # fmt: skip
-    assert part(Device(id="0d8c:0134@1-5", kind=DeviceKind.MICROPHONE, name="Microphone")) == ("sound", 1)
+    assert plug_part(Device(id="0d8c:0134@1-5", kind=DeviceKind.MICROPHONE, name="Microphone")) == ("sound", 1)

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from config.errors import DeviceError, DeviceNotFound
-from devices.kernel.udev import PictureNode
+from devices.kernel.udev import VideoNode
 from devices.model.device import Mode
-from devices.model.mode_choice import ChosenMode, Wanted, choose_mode
-from devices.monitor.modes import CapabilityProber, Offer, fourcc, rates_within, sizes_within
+from devices.model.mode_choice import ChosenMode, PictureRequirements, choose_mode
+from devices.monitor.modes import CapabilityProber, NodeCapabilities, fourcc, rates_within, sizes_within
 from tests.support.looks import OFFER
 
-HD30 = Wanted(1280, 720, 30)
+HD30 = PictureRequirements(1280, 720, 30)
 
 
 def test_a_range_of_sizes_becomes_the_largest_and_the_usual_ones() -> None:
@@ -34,7 +34,7 @@ def test_pixel_formats_have_their_four_letters() -> None:
     assert fourcc(int.from_bytes(b"Y16 ", "little") | 1 << 31) == "Y16-BE"
 
 
-def chosen(wanted: Wanted, *modes: Mode) -> ChosenMode:
+def chosen(wanted: PictureRequirements, *modes: Mode) -> ChosenMode:
     best = choose_mode(modes, wanted)
     assert best is not None
     return best
@@ -43,7 +43,7 @@ def chosen(wanted: Wanted, *modes: Mode) -> ChosenMode:
 def test_mjpeg_where_uncompressed_pictures_do_not_reach_the_rate() -> None:
     slow, fast = Mode("YUYV", 1280, 720, (10.0, 5.0)), Mode("MJPG", 1280, 720, (60.0, 30.0))
     assert chosen(HD30, slow, fast) == ChosenMode(fast, 30.0)
-    assert chosen(Wanted(1280, 720, 10), slow, fast) == ChosenMode(slow, 10.0)
+    assert chosen(PictureRequirements(1280, 720, 10), slow, fast) == ChosenMode(slow, 10.0)
 
 
 def test_nothing_larger_than_wanted_while_something_fits() -> None:
@@ -104,8 +104,8 @@ def test_formats_and_sizes_that_cannot_be_converted_are_never_chosen() -> None:
     [((60.0, 30.0, 15.0), 30, 30.0), ((60.0, 30.0), 25, 30.0), ((29.97, 15.0), 30, 29.97), ((15.0,), 30, 15.0)],
 )
 def test_the_slowest_rate_that_is_enough(rates: tuple[float, ...], wanted: float, expected: float) -> None:
-    assert chosen(Wanted(640, 480, wanted), Mode("MJPG", 640, 480, rates)).rate == expected
-    assert chosen(Wanted(640, 480, wanted), Mode("MJPG", 640, 480, ())).rate is None
+    assert chosen(PictureRequirements(640, 480, wanted), Mode("MJPG", 640, 480, rates)).rate == expected
+    assert chosen(PictureRequirements(640, 480, wanted), Mode("MJPG", 640, 480, ())).rate is None
 
 
 class Nodes:
@@ -119,16 +119,16 @@ class Nodes:
         self.release = threading.Event()
         self.late = threading.Semaphore(0)
 
-    def make(self, name: str) -> PictureNode:
+    def make(self, name: str) -> VideoNode:
         path = self.folder / name
         path.unlink(missing_ok=True)
         keep = self.folder / f"{name}.keep"  # so that the next file gets another inode
         keep.touch()
         path.touch()
         keep.unlink()
-        return PictureNode(str(path), name, "usb", None, gives_pictures=True)
+        return VideoNode(str(path), name, "usb", None, gives_pictures=True)
 
-    def ask(self, node: str, name: str) -> Offer:
+    def ask(self, node: str, name: str) -> NodeCapabilities:
         self.asked[name] += 1
         if name in self.hangs:
             assert self.release.wait(60)
@@ -173,7 +173,7 @@ def test_a_refusal_is_not_remembered(nodes: Nodes) -> None:
 
 
 def test_a_node_that_has_gone_is_not_found(nodes: Nodes) -> None:
-    gone = PictureNode("/dev/is-not-there", "Camera", "usb", None, gives_pictures=True)
+    gone = VideoNode("/dev/is-not-there", "Camera", "usb", None, gives_pictures=True)
     assert isinstance(prober(nodes).offers([gone])[gone.node], DeviceNotFound)
 
 

@@ -9,12 +9,21 @@ from pathlib import Path
 
 import pytest
 
-from devices.health.line import Kind
+from devices.health.log_line import LogKind
 from devices.host.clock import NANOSECONDS
 from devices.monitor import monitor as module
-from devices.monitor.changes import ChangeKind, DeviceChange, Sight
-from devices.monitor.known import confirm, known_store
-from devices.monitor.monitor import GONE_S, LATEST_S, LOST, SETTLED_S, UNPLUGGING, DeviceMonitor, Hotplug, NetlinkEvents
+from devices.monitor.device_changes import ChangeKind, DeviceChange, DeviceSnapshot
+from devices.monitor.known_devices import confirm, known_store
+from devices.monitor.monitor import (
+    EVENTS_LOST,
+    GONE_S,
+    LATEST_S,
+    SETTLED_S,
+    UNPLUGGING,
+    DeviceMonitor,
+    HotplugEvent,
+    HotplugListener,
+)
 from tests.support.health import Recorded
 from tests.support.looks import STICK, WEBCAM, Act, PortRoom, Script
 from tests.support.netlink import Message, Netlink
@@ -29,7 +38,7 @@ UNPLUG = ("remove", "1-1")
 class Run:
     """One run of a monitor through a script of messages and acts, with when it looked and what it told."""
 
-    def __init__(self, folder: Path, room: PortRoom, look: Callable[[], Sight] | None = None) -> None:
+    def __init__(self, folder: Path, room: PortRoom, look: Callable[[], DeviceSnapshot] | None = None) -> None:
         self.clock = SimulatedClock()
         self.record = Recorded(self.clock)
         self.room = room
@@ -39,10 +48,10 @@ class Run:
         self._look = look or room.look
         self._began_ns = self.clock.now_ns()
 
-    def __call__(self, *items: tuple[float, Hotplug | Act | OSError]) -> DeviceMonitor:
+    def __call__(self, *items: tuple[float, HotplugEvent | Act | OSError]) -> DeviceMonitor:
         """Go through the script; return the monitor, which has stopped."""
         script = Script(self.clock, *items)
-        events: NetlinkEvents = script
+        events: HotplugListener = script
         monitor = DeviceMonitor(
             self._on_change,
             clock=self.clock,
@@ -59,7 +68,7 @@ class Run:
     def now_s(self) -> float:
         return (self.clock.now_ns() - self._began_ns) / 1e9
 
-    def _see(self) -> Sight:
+    def _see(self) -> DeviceSnapshot:
         self.looked.append(round(self.now_s(), 3))
         return self._look()
 
@@ -111,7 +120,7 @@ def test_nothing_is_looked_at_while_nothing_happens(run: Run, room: PortRoom) ->
 
 
 def test_lost_messages_are_a_reason_to_look(run: Run, room: PortRoom) -> None:
-    run((1.0, lambda: room.plug(WEBCAM, "1-1")), (1.0, LOST))
+    run((1.0, lambda: room.plug(WEBCAM, "1-1")), (1.0, EVENTS_LOST))
     assert run.kinds() == ["plugged"]
 
 
@@ -137,13 +146,13 @@ def test_a_socket_that_fails_is_opened_anew(tmp_path: Path, room: PortRoom) -> N
 def test_what_was_seen_is_kept_also_when_it_is_stopped_while_netlink_fails(tmp_path: Path, room: PortRoom) -> None:
     room.plug(WEBCAM, "1-1")
     run, netlink, failing = Run(tmp_path, room), Netlink(), threading.Event()
-    opened: list[NetlinkEvents] = []
+    opened: list[HotplugListener] = []
 
-    def events() -> NetlinkEvents:
+    def events() -> HotplugListener:
         if opened:
             failing.set()
             raise OSError(errno.ENOMEM, "no room")
-        opened.append(NetlinkEvents(netlink))
+        opened.append(HotplugListener(netlink))
         return opened[0]
 
     with DeviceMonitor(clock=run.clock, memory=run.memory, look=run._see, events=events):
@@ -157,7 +166,7 @@ def test_what_was_seen_is_kept_also_when_it_is_stopped_while_netlink_fails(tmp_p
 def test_a_look_that_fails_is_taken_again(tmp_path: Path, room: PortRoom) -> None:
     fails = iter([False, True, True])
 
-    def look() -> Sight:
+    def look() -> DeviceSnapshot:
         if next(fails, False):
             raise FileNotFoundError("unplugged while we looked")
         return room.look()
@@ -171,7 +180,7 @@ def test_a_look_that_fails_is_taken_again(tmp_path: Path, room: PortRoom) -> Non
 def test_what_cannot_be_looked_at_is_said_once_and_tried_until_it_can_be(tmp_path: Path, room: PortRoom) -> None:
     fails = iter([True] * 7)
 
-    def look() -> Sight:
+    def look() -> DeviceSnapshot:
         if next(fails, False):
             raise UnicodeDecodeError("utf-8", b"\xff", 0, 1, "a name that is none")
         return room.look()
@@ -181,7 +190,7 @@ def test_what_cannot_be_looked_at_is_said_once_and_tried_until_it_can_be(tmp_pat
     run((1.0, NODE), (20.0, lambda: None))
     assert len(run.looked) == 8
     assert run.kinds() == ["plugged"]
-    (line,) = run.record.of(Kind.WATCH_STOPPED)
+    (line,) = run.record.of(LogKind.WATCH_STOPPED)
     assert line.reason.startswith("what is plugged in cannot be looked at: 'utf-8' codec")
 
 
@@ -191,7 +200,7 @@ def test_a_look_that_hangs_does_not_hold_up_the_end_and_nobody_is_told_of_it(
     monkeypatch.setattr(module, "_STOPS_S", 0.05)
     hangs, asked = threading.Event(), threading.Event()
 
-    def look() -> Sight:
+    def look() -> DeviceSnapshot:
         if this.looked[1:]:
             room.plug(WEBCAM, "1-1")
             asked.set()
@@ -215,7 +224,7 @@ def test_a_look_that_hangs_does_not_hold_up_the_end_and_nobody_is_told_of_it(
 def test_unpluggings_between_two_looks_are_counted_though_a_look_failed(tmp_path: Path, room: PortRoom) -> None:
     fails = iter([False, True])
 
-    def look() -> Sight:
+    def look() -> DeviceSnapshot:
         if next(fails, False):
             raise OSError(errno.EIO, "no")
         return room.look()
@@ -224,7 +233,7 @@ def test_unpluggings_between_two_looks_are_counted_though_a_look_failed(tmp_path
     run = Run(tmp_path, room, look)
     replug = [(1.0 + n / 10, message) for n in range(3) for message in (UNPLUG, PLUG)]
     run((1.3, lambda: room.plug(room.unplug("1-1"), "1-1")), *replug, (9.0, lambda: None))
-    (line,) = run.record.of(Kind.FLAPPING)
+    (line,) = run.record.of(LogKind.FLAPPING)
     assert line.detail["unplugs"] == 3
 
 
@@ -246,7 +255,7 @@ def test_a_refresh_takes_a_look_and_tells_what_differs(tmp_path: Path, room: Por
 
 def test_flapping_ends_by_itself_after_a_calm_minute(run: Run, room: PortRoom) -> None:
     room.plug(WEBCAM, "1-1")
-    items: list[tuple[float, Hotplug | Act | OSError]] = []
+    items: list[tuple[float, HotplugEvent | Act | OSError]] = []
     for n in range(4):
         items += [(2.0 * n + 1, lambda: room.plugs.clear()), (2.0 * n + 1, UNPLUG)]
         items += [(2.0 * n + 2, lambda: room.plug(WEBCAM, "1-1")), (2.0 * n + 2, PLUG)]
@@ -256,7 +265,7 @@ def test_flapping_ends_by_itself_after_a_calm_minute(run: Run, room: PortRoom) -
     assert last.before is not None
     assert (last.kind, last.before.health.fault, last.device.health.fault) == (ChangeKind.CHANGED, "flapping", None)
     assert at == pytest.approx(8 + SETTLED_S + 60)
-    (line,) = run.record.of(Kind.RECOVERED)
+    (line,) = run.record.of(LogKind.RECOVERED)
     assert (line.detail["fault"], line.detail["unplugs"], line.detail["plugged"]) == ("flapping", 4, True)
 
 
@@ -310,7 +319,7 @@ def test_a_mistake_of_its_own_ends_the_watch_and_is_reported(
 
     reported: list[object] = []
     monkeypatch.setattr(threading, "excepthook", lambda args: reported.append(args.exc_value))
-    monkeypatch.setattr("devices.monitor.observer.Observer.tick", fail)
+    monkeypatch.setattr("devices.monitor.change_detector.ChangeDetector.tick", fail)
     run = Run(tmp_path, room)
     script = Script(run.clock, (1.0, NODE))
     with DeviceMonitor(clock=run.clock, memory=run.memory, look=run._see, events=lambda: script) as monitor:
@@ -345,7 +354,7 @@ def test_it_may_be_stopped_twice_and_before_it_was_started(tmp_path: Path, room:
 
 def test_messages_are_told_with_the_port_of_a_plug() -> None:
     netlink = Netlink()
-    events = NetlinkEvents(netlink)
+    events = HotplugListener(netlink)
     netlink.put(Message("add"))
     netlink.put(Message("bind", device_type="usb_interface", sys_name="1-1:1.0"))
     netlink.put(Message("remove", subsystem="video4linux", device_type=None, sys_name="video0"))
@@ -357,10 +366,10 @@ def test_messages_are_told_with_the_port_of_a_plug() -> None:
 
 def test_what_was_lost_is_told_and_what_follows_too() -> None:
     netlink = Netlink()
-    events = NetlinkEvents(netlink)
+    events = HotplugListener(netlink)
     netlink.put(OSError(errno.ENOBUFS, "no buffer space"))
     netlink.put(Message("add"))
-    assert events.wait(5) == [LOST, ("add", "1-1")]
+    assert events.wait(5) == [EVENTS_LOST, ("add", "1-1")]
     netlink.put(OSError(errno.EBADF, "gone"))
     with pytest.raises(OSError, match="gone"):
         events.wait(5)
@@ -374,7 +383,7 @@ def test_only_going_counts_as_unplugging() -> None:
 
 
 def test_waking_ends_the_wait_also_one_that_comes_later() -> None:
-    events = NetlinkEvents()  # the machine's own: netlink there is everywhere
+    events = HotplugListener()  # the machine's own: netlink there is everywhere
     began = time.monotonic()
     threading.Timer(0.05, events.wake).start()
     assert events.wait(20) == []
@@ -387,7 +396,7 @@ def test_waking_ends_the_wait_also_one_that_comes_later() -> None:
 
 def test_closing_it_twice_is_closing_it_once() -> None:
     netlink = Netlink()
-    events = NetlinkEvents(netlink)
+    events = HotplugListener(netlink)
     for _ in range(2):
         events.close()
         events.wake()

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from devices.monitor.use import Inotify
+from devices.monitor.use_watcher import NodeWatcher
 
 NODE = "/dev/full"
 
 
 @pytest.fixture
-def openings() -> Iterator[Inotify]:
-    openings = Inotify()
+def openings() -> Iterator[NodeWatcher]:
+    openings = NodeWatcher()
     yield openings
     openings.close()
 
@@ -24,7 +24,7 @@ def touch(path: str | Path) -> None:
         pass
 
 
-def test_opening_and_closing_a_device_are_each_told(openings: Inotify) -> None:
+def test_opening_and_closing_a_device_are_each_told(openings: NodeWatcher) -> None:
     master, slave = os.openpty()
     node = os.ttyname(slave)
     openings.follow([node])
@@ -38,7 +38,7 @@ def test_opening_and_closing_a_device_are_each_told(openings: Inotify) -> None:
 
 
 def test_only_what_is_followed_is_told_and_a_name_that_is_another_file_now_can_be_followed_again(
-    openings: Inotify, tmp_path: Path
+    openings: NodeWatcher, tmp_path: Path
 ) -> None:
     one, other = tmp_path / "one", tmp_path / "other"
     for path in (one, other):
@@ -61,7 +61,7 @@ def test_only_what_is_followed_is_told_and_a_name_that_is_another_file_now_can_b
     assert openings.wait(20) == {str(other)}
 
 
-def test_waking_ends_the_wait_also_one_that_comes_later(openings: Inotify) -> None:
+def test_waking_ends_the_wait_also_one_that_comes_later(openings: NodeWatcher) -> None:
     openings.wake()
     assert openings.wait(None) == set()
     openings.close()
@@ -75,7 +75,7 @@ def test_without_inotify_nothing_is_told_and_it_can_still_be_woken(monkeypatch: 
             return -1
 
     monkeypatch.setattr(ctypes, "CDLL", lambda *_, **__: NoneLeft())
-    openings = Inotify()
+    openings = NodeWatcher()
     openings.follow([NODE])
     touch(NODE)
     openings.wake()

@@ -9,32 +9,32 @@ import msgspec
 import pytest
 
 from config.errors import DeviceError, DeviceNotFound
-from devices.kernel.udev import PictureNode, Plugged, SoundInput, UsbDevice
+from devices.kernel.udev import SoundInput, UdevDevices, UsbDevice, VideoNode
 from devices.model.device import Device, DeviceKind, Health, Mode
 from devices.monitor.holders import Holder
-from devices.monitor.modes import Offer
-from devices.monitor.snapshot import describe, in_use, list_devices, open_elsewhere
+from devices.monitor.modes import NodeCapabilities
+from devices.monitor.snapshot import list_devices, make_devices, nodes_in_use, nodes_open_elsewhere
 from devices.roles.choice import best_sound, best_video
 
 MODES = (Mode("MJPG", 1280, 720, (30.0,)),)
-OFFER = Offer(gives_pictures=True, is_receiver=False, modes=MODES)
+OFFER = NodeCapabilities(gives_pictures=True, is_receiver=False, modes=MODES)
 STICK = UsbDevice("534d", "2109", None, "1-2", "USB Video", "MACROSILICON", 480_000_000)
 WEBCAM = UsbDevice("046d", "0825", "A1", "1-1", "C270 HD WEBCAM", "", 480_000_000)
 MICROPHONE = UsbDevice("0d8c", "0134", None, "1-5", "USB PnP Audio Device", "C-Media", 12_000_000)
 
 
-def picture(node: str, usb: UsbDevice | None, *, name: str = "Camera", place: str = "usb") -> PictureNode:
-    return PictureNode(node, name, place, usb, gives_pictures=True)
+def picture(node: str, usb: UsbDevice | None, *, name: str = "Camera", place: str = "usb") -> VideoNode:
+    return VideoNode(node, name, place, usb, gives_pictures=True)
 
 
 def sound(card: str, usb: UsbDevice | None, *, pcm: int = 0, name: str = "", place: str = "usb") -> SoundInput:
     return SoundInput("/dev/null", card, pcm, name or card, place, usb)
 
 
-def listed(*sources: PictureNode | SoundInput, offer: Offer = OFFER) -> list[Device]:
-    pictures = tuple(source for source in sources if isinstance(source, PictureNode))
+def listed(*sources: VideoNode | SoundInput, offer: NodeCapabilities = OFFER) -> list[Device]:
+    pictures = tuple(source for source in sources if isinstance(source, VideoNode))
     sounds = tuple(source for source in sources if isinstance(source, SoundInput))
-    return describe(Plugged(pictures, sounds), {source.node: offer for source in pictures})
+    return make_devices(UdevDevices(pictures, sounds), {source.node: offer for source in pictures})
 
 
 def test_a_stick_is_its_picture_and_its_sound_paired() -> None:
@@ -76,48 +76,48 @@ def test_what_has_no_plug_is_known_by_its_place() -> None:
 
 
 def test_a_node_that_gives_no_pictures_or_has_gone_is_no_device() -> None:
-    metadata = Offer(gives_pictures=False, is_receiver=False, modes=())
+    metadata = NodeCapabilities(gives_pictures=False, is_receiver=False, modes=())
     assert listed(picture("/dev/video1", WEBCAM), offer=metadata) == []
-    plugged = Plugged((picture("/dev/video1", WEBCAM),), ())
-    assert describe(plugged, {"/dev/video1": DeviceNotFound("gone")}) == []
+    plugged = UdevDevices((picture("/dev/video1", WEBCAM),), ())
+    assert make_devices(plugged, {"/dev/video1": DeviceNotFound("gone")}) == []
 
 
 def test_a_node_that_may_not_be_opened_is_listed_with_the_reason() -> None:
     denied = DeviceError("this user may not open it", why="denied")
-    (device,) = describe(Plugged((picture("/dev/video0", WEBCAM),), ()), {"/dev/video0": denied})
+    (device,) = make_devices(UdevDevices((picture("/dev/video0", WEBCAM),), ()), {"/dev/video0": denied})
     assert (device.health.state, device.health.reason) == ("degraded", "this user may not open it")
     assert device.health.fault == "denied"
     assert device.health.since is not None
-    (silent,) = describe(Plugged((picture("/dev/video0", WEBCAM),), ()), {})
+    (silent,) = make_devices(UdevDevices((picture("/dev/video0", WEBCAM),), ()), {})
     assert (silent.health.state, silent.health.fault) == ("silent", "no-data")
-    (sick,) = describe(
-        Plugged((picture("/dev/video0", WEBCAM),), ()), {"/dev/video0": DeviceError("no answer", why="lost")}
+    (sick,) = make_devices(
+        UdevDevices((picture("/dev/video0", WEBCAM),), ()), {"/dev/video0": DeviceError("no answer", why="lost")}
     )
     assert (sick.health.state, sick.health.fault) == ("silent", "no-data")
 
 
 def test_sound_whose_node_udev_has_not_made_yet_is_not_denied_to_anybody() -> None:
     early = dataclasses.replace(sound("MS2109", STICK), node="/dev/snd/pcmC77D0c")
-    (device,) = describe(Plugged((), (early,)), {})
+    (device,) = make_devices(UdevDevices((), (early,)), {})
     assert (device.health.state, device.health.fault) == ("silent", "no-data")
 
 
 def test_sound_whose_node_may_not_be_read_is_denied(tmp_path: Path) -> None:
     node = tmp_path / "pcmC1D0c"
     node.symlink_to(tmp_path / "nowhere")  # which not even root may read
-    (device,) = describe(Plugged((), (dataclasses.replace(sound("MS2109", STICK), node=str(node)),)), {})
+    (device,) = make_devices(UdevDevices((), (dataclasses.replace(sound("MS2109", STICK), node=str(node)),)), {})
     assert (device.health.state, device.health.fault) == ("degraded", "denied")
     assert f"this user may not open MS2109 ({node})" in str(device.health.reason)
 
 
 def test_what_another_process_holds_is_busy_and_names_it() -> None:
-    stick = Plugged((picture("/dev/video0", STICK, name="USB Video"),), (sound("MS2109", STICK),))
+    stick = UdevDevices((picture("/dev/video0", STICK, name="USB Video"),), (sound("MS2109", STICK),))
     held = {"/dev/video0": [Holder(41, "obs"), Holder(52, "zoom")]}
-    image, tone = describe(stick, {"/dev/video0": OFFER}, held)
+    image, tone = make_devices(stick, {"/dev/video0": OFFER}, held)
     assert (image.health.state, image.health.fault) == ("busy", "busy")
     assert image.health.reason == "USB Video (/dev/video0) is used by pid 41 (obs), pid 52 (zoom)"
     assert (image.modes, tone.health) == (MODES, Health())
-    image, tone = describe(stick, {"/dev/video0": OFFER}, {"/dev/null": [Holder(41, "pipewire")]})
+    image, tone = make_devices(stick, {"/dev/video0": OFFER}, {"/dev/null": [Holder(41, "pipewire")]})
     assert (image.health, tone.health.fault) == (Health(), "busy")
 
 
@@ -185,7 +185,7 @@ def test_a_name_without_a_plug_is_the_kernels() -> None:
 def test_a_capture_card_is_one_by_any_of_its_names_or_by_its_driver(
     product: str, manufacturer: str, kernel: str, is_receiver: bool, kind: DeviceKind
 ) -> None:
-    offer = Offer(gives_pictures=True, is_receiver=is_receiver, modes=MODES)
+    offer = NodeCapabilities(gives_pictures=True, is_receiver=is_receiver, modes=MODES)
     usb = UsbDevice("ffff", "0001", None, "1-1", product, manufacturer, None)
     assert [device.kind for device in listed(picture("/dev/video0", usb, name=kernel), offer=offer)] == [kind]
     place = "pci-0000:03:00.0"
@@ -219,8 +219,8 @@ def test_a_second_picture_and_a_second_sound_are_of_the_same_plug_and_the_first_
 
 
 def test_a_node_that_somebody_has_is_busy_when_asked_for_what_it_offers() -> None:
-    (device,) = describe(
-        Plugged((picture("/dev/video0", WEBCAM),), ()), {"/dev/video0": DeviceError("somebody has it", why="busy")}
+    (device,) = make_devices(
+        UdevDevices((picture("/dev/video0", WEBCAM),), ()), {"/dev/video0": DeviceError("somebody has it", why="busy")}
     )
     assert (device.health.state, device.health.fault, device.modes) == ("busy", "busy", ())
     assert device.kind is DeviceKind.CAMERA
@@ -243,10 +243,10 @@ def test_who_has_pictures_or_sound_open_is_named_unless_it_is_this_process(
     terminals: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     image, tone = terminals
-    there = Plugged((picture(image, WEBCAM),), (dataclasses.replace(sound("A", WEBCAM), node=tone),))
-    assert open_elsewhere(there) == {}
+    there = UdevDevices((picture(image, WEBCAM),), (dataclasses.replace(sound("A", WEBCAM), node=tone),))
+    assert nodes_open_elsewhere(there) == {}
     monkeypatch.setattr("devices.monitor.snapshot.is_own", lambda holder: holder.pid != os.getpid())
-    held = open_elsewhere(there)
+    held = nodes_open_elsewhere(there)
     assert {node: [who.pid for who in holders] for node, holders in held.items()} == {
         image: [os.getpid()],
         tone: [os.getpid()],
@@ -254,20 +254,20 @@ def test_who_has_pictures_or_sound_open_is_named_unless_it_is_this_process(
 
 
 def test_the_list_has_what_is_plugged_in_and_who_uses_it(terminals: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    there = Plugged((), (dataclasses.replace(sound("Mic", MICROPHONE), node=terminals[0]),))
+    there = UdevDevices((), (dataclasses.replace(sound("Mic", MICROPHONE), node=terminals[0]),))
     monkeypatch.setattr("devices.monitor.snapshot.plugged", lambda: there)
-    assert list_devices() == describe(there, {})
+    assert list_devices() == make_devices(there, {})
     monkeypatch.setattr("devices.monitor.snapshot.is_own", lambda holder: holder.pid != os.getpid())
     assert [(device.id, device.health.fault) for device in list_devices()] == [("0d8c:0134@1-5", "busy")]
 
 
 def test_a_loopback_is_anybodys_and_what_cannot_be_asked_is_taken_to_be_in_use() -> None:
     loopback = picture("/dev/video9", None, name="OBS", place="virtual-OBS")
-    there = Plugged((loopback, picture("/dev/zero", WEBCAM)), (sound("A", WEBCAM),))
+    there = UdevDevices((loopback, picture("/dev/zero", WEBCAM)), (sound("A", WEBCAM),))
     somebody = [Holder(41, "obs")]
     held = dict.fromkeys(("/dev/video9", "/dev/zero", "/dev/null"), somebody)
-    assert in_use(there, held) == {"/dev/zero": somebody, "/dev/null": somebody}
-    assert in_use(there, {}) == {}
+    assert nodes_in_use(there, held) == {"/dev/zero": somebody, "/dev/null": somebody}
+    assert nodes_in_use(there, {}) == {}
 
 
 # Which of them a session takes

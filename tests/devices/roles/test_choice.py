@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from config.errors import DeviceNotFound
 from devices.model.device import Device, DeviceKind, Mode
 from devices.monitor.identity import find_sound, find_video
-from devices.roles.choice import best_sound, best_video, choose_sound, choose_video, named
-from devices.roles.roles import with_roles
+from devices.roles.assignment import with_roles
+from devices.roles.choice import best_sound, best_video, choose_sound, choose_video, find_named
 from tests.support.looks import (
     CAMERA,
     CARD,
@@ -92,19 +92,19 @@ def test_the_first_role_that_is_missing_lets_nobody_take_its_place(room: PortRoo
 
 def test_a_role_that_is_named_and_missing_says_why(room: PortRoom) -> None:
     roles = given_roles(room.devices(), slides=CARD, microphone=MIC)
-    assert named(find_video, room.devices(), "slides", roles).id == CARD
-    assert named(find_sound, room.devices(), "Microphone", roles).id == MIC
+    assert find_named(find_video, room.devices(), "slides", roles).id == CARD
+    assert find_named(find_sound, room.devices(), "Microphone", roles).id == MIC
     room.plugs.clear()
     with pytest.raises(DeviceNotFound, match=r"slides .* is missing"):
-        named(find_video, room.devices(), "Slides", roles)
+        find_named(find_video, room.devices(), "Slides", roles)
     with pytest.raises(DeviceNotFound, match=r"microphone .* is missing"):
-        named(find_sound, room.devices(), "microphone", roles)
+        find_named(find_sound, room.devices(), "microphone", roles)
     with pytest.raises(DeviceNotFound, match="called 'podium'"):
-        named(find_video, room.devices(), "podium", roles)
+        find_named(find_video, room.devices(), "podium", roles)
     room.plug(STICK, "1-7")
     room.plug(STICK, "1-8")
     with pytest.raises(DeviceNotFound, match=r"slides .* is missing"):
-        named(find_video, room.devices(), "slides", roles)
+        find_named(find_video, room.devices(), "slides", roles)
 
 
 def test_a_sound_servers_input_is_asked_for_only_if_it_has_the_role(room: PortRoom) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from devices.kernel.udev import UsbDevice
 from devices.model.device import Device, DeviceKind
-from devices.roles.matching import Binding, Missing, binding_of, resolve, resolve_all
+from devices.roles.matching import MissingDevice, RoleBinding, binding_of, resolve, resolve_all
 from tests.support.looks import MICROPHONE, STICK, WEBCAM, PortRoom
 
 NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
@@ -28,22 +28,22 @@ def room(**plugs: UsbDevice) -> PortRoom:
     return made
 
 
-def bound(usb: UsbDevice, port: str = "1-1", *, sound: bool = False) -> Binding:
+def bound(usb: UsbDevice, port: str = "1-1", *, sound: bool = False) -> RoleBinding:
     alone = PortRoom()
     alone.plug(usb, port)
     picture, *sounds = alone.devices()
     return binding_of(sounds[0] if sound else picture, NOW)
 
 
-def present_id(binding: Binding, devices: Sequence[Device]) -> str:
+def present_id(binding: RoleBinding, devices: Sequence[Device]) -> str:
     found = resolve(binding, devices)
     assert isinstance(found, Device), found
     return found.id
 
 
-def missing(binding: Binding, devices: Sequence[Device]) -> Missing:
+def missing(binding: RoleBinding, devices: Sequence[Device]) -> MissingDevice:
     found = resolve(binding, devices)
-    assert isinstance(found, Missing), found
+    assert isinstance(found, MissingDevice), found
     return found
 
 
@@ -107,7 +107,7 @@ def test_capabilities_that_are_not_known_do_not_count() -> None:
 
 def test_another_model_in_the_port_is_nothing_to_offer() -> None:
     found = missing(bound(WEBCAM), room(p1=STICK).devices())
-    assert found == Missing("it is not plugged in (it was in port 1-1)")
+    assert found == MissingDevice("it is not plugged in (it was in port 1-1)")
 
 
 def test_the_port_is_known_when_its_bus_has_another_number() -> None:
@@ -133,10 +133,10 @@ def test_where_the_bus_is_not_known_the_port_is_what_tells_the_place(unknown: st
 
 
 def test_what_is_nowhere_was_in_its_port_whatever_else_is_plugged_in() -> None:
-    nothing = Missing("it is not plugged in (it was in port 1-1)")
+    nothing = MissingDevice("it is not plugged in (it was in port 1-1)")
     assert missing(bound(STICK), room(p1=WEBCAM).devices()) == nothing
     other = room(p2=OTHER_UNIT).devices()
-    assert missing(bound(WEBCAM), other) == Missing(nothing.reason, None, tuple(other))
+    assert missing(bound(WEBCAM), other) == MissingDevice(nothing.reason, None, tuple(other))
 
 
 def test_picture_and_sound_of_a_plug_are_not_each_other() -> None:
@@ -149,7 +149,7 @@ def test_picture_and_sound_of_a_plug_are_not_each_other() -> None:
 def test_what_has_no_plug_is_known_by_its_id_only() -> None:
     pulse = Device(id="pulse:alsa_input.usb-Rode", kind=DeviceKind.MICROPHONE, name="Rode")
     assert present_id(binding_of(pulse, NOW), [pulse]) == pulse.id
-    assert missing(binding_of(pulse, NOW), room(p1=MICROPHONE).devices()) == Missing("it is not there")
+    assert missing(binding_of(pulse, NOW), room(p1=MICROPHONE).devices()) == MissingDevice("it is not there")
 
 
 def test_who_has_a_role_is_not_offered_for_another() -> None:
@@ -157,7 +157,7 @@ def test_who_has_a_role_is_not_offered_for_another() -> None:
     moved = room(p1=OTHER_UNIT).devices()
     found = resolve_all(roles, moved)
     assert found["room"] == moved[0]
-    assert found["podium"] == Missing("another C270 is in its port 1-1: its serial number is B2, not A1")
+    assert found["podium"] == MissingDevice("another C270 is in its port 1-1: its serial number is B2, not A1")
 
 
 def test_who_has_a_role_is_not_named_as_one_that_is_elsewhere() -> None:
@@ -165,7 +165,7 @@ def test_who_has_a_role_is_not_named_as_one_that_is_elsewhere() -> None:
     there, free, *_ = now
     found = resolve_all({"podium": bound(STICK, "1-1"), "room": bound(STICK, "1-2")}, now)
     assert found["room"] == there
-    assert isinstance(found["podium"], Missing)
+    assert isinstance(found["podium"], MissingDevice)
     assert found["podium"].elsewhere == (free,)
 
 
@@ -174,7 +174,7 @@ def test_no_device_has_two_roles() -> None:
     roles = {"b": first, "a": binding_of(room(p1=WEBCAM).devices()[0], NOW.replace(hour=10))}
     found = resolve_all(roles, room(p1=WEBCAM).devices())
     assert isinstance(found["b"], Device)
-    assert found["a"] == Missing("C270 has the role b")
+    assert found["a"] == MissingDevice("C270 has the role b")
 
 
 PORTS = ("1-1", "1-2", "1-3", "1-4")
@@ -193,7 +193,7 @@ def test_of_two_roles_of_twins_the_one_that_is_in_its_port_keeps_it() -> None:
     }  # fmt: skip
     left = resolve_all(roles, room(p2=WEBCAM).devices())
     assert isinstance(left["room"], Device)
-    assert isinstance(left["podium"], Missing)
+    assert isinstance(left["podium"], MissingDevice)
     assert left["podium"].reason.endswith("has the role room")
 
 
@@ -226,7 +226,7 @@ def test_a_role_is_never_somebody_elses(before: dict[str, int], after: dict[str,
         elif resolution.replacement:
             assert resolution.replacement.port == binding.port
             assert resolution.replacement.id not in present
-        assert not isinstance(resolution, Missing) or resolution.reason
+        assert not isinstance(resolution, MissingDevice) or resolution.reason
 
 
 @given(PLUGS)

@@ -11,15 +11,15 @@ from contextlib import contextmanager
 import pytest
 
 from agent.sessions.receiver import HOST
-from devices.uplink.channel import Channel
-from devices.uplink.connecting import NetworkTrouble, Patience, Trouble
-from devices.uplink.http import LONGEST_HEAD, Answer, Answers, is_page, read_head, request, somebody_else
+from devices.uplink.connecting import Deadline, NetworkError, NetworkFault
+from devices.uplink.connection import UplinkConnection
+from devices.uplink.http import LONGEST_HEAD, HttpResponse, PipelinedResponses, is_html, portal_of, read_head, request
 from tests.support.raw_server import RawServer, says
 from tests.support.waiting import wait_for
 
 
-def answer(*lines: str, body: bytes = b"", status: str = "HTTP/1.1 200 OK") -> Answer:
-    parsed = Answer()
+def answer(*lines: str, body: bytes = b"", status: str = "HTTP/1.1 200 OK") -> HttpResponse:
+    parsed = HttpResponse()
     parsed.feed("\r\n".join((status, *lines, "", "")).encode() + body)
     return parsed
 
@@ -38,7 +38,7 @@ def answer(*lines: str, body: bytes = b"", status: str = "HTTP/1.1 200 OK") -> A
     ],
 )
 def test_a_connection_is_used_again_where_the_end_of_a_body_can_be_seen(
-    one: Answer, is_whole: bool, keeps_open: bool
+    one: HttpResponse, is_whole: bool, keeps_open: bool
 ) -> None:
     assert (one.is_whole, one.keeps_open) == (is_whole, keeps_open)
 
@@ -60,7 +60,7 @@ LAST = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 @pytest.mark.parametrize("at_once", [1, 7, 1000])
 def test_answers_to_requests_behind_each_other_are_told_apart_however_they_come(at_once: int) -> None:
     with connected() as (here, there):
-        answers, patience = Answers(Channel(here)), Patience.of(5, threading.Event())
+        answers, patience = PipelinedResponses(UplinkConnection(here)), Deadline.of(5, threading.Event())
         said = OK + CHUNKED + OK + LAST
         for start in range(0, len(said), at_once):
             there.sendall(said[start : start + at_once])
@@ -69,23 +69,23 @@ def test_answers_to_requests_behind_each_other_are_told_apart_however_they_come(
         answers.wait_for(4, patience)
         assert not answers.keeps_open
         there.close()
-        with pytest.raises(NetworkTrouble) as caught:
+        with pytest.raises(NetworkError) as caught:
             answers.wait_for(5, patience)
-        assert caught.value.trouble == Trouble.CLOSED
+        assert caught.value.trouble == NetworkFault.CLOSED
 
 
 @pytest.mark.parametrize(
     ("said", "trouble"),
     [
-        (OK + b"HTTP/1.1 413 Too Large\r\nContent-Length: 9000\r\n\r\n", Trouble.SERVER_ERROR),
-        (OK + b"220 mail.test ESMTP\r\n", Trouble.FOREIGN),
+        (OK + b"HTTP/1.1 413 Too Large\r\nContent-Length: 9000\r\n\r\n", NetworkFault.SERVER_ERROR),
+        (OK + b"220 mail.test ESMTP\r\n", NetworkFault.FOREIGN),
     ],
 )
-def test_an_answer_that_is_an_error_or_none_is_told_before_it_is_whole(said: bytes, trouble: Trouble) -> None:
+def test_an_answer_that_is_an_error_or_none_is_told_before_it_is_whole(said: bytes, trouble: NetworkFault) -> None:
     with connected() as (here, there):
         there.sendall(said)
-        with pytest.raises(NetworkTrouble) as caught:
-            Answers(Channel(here)).wait_for(2, Patience.of(5, threading.Event()))
+        with pytest.raises(NetworkError) as caught:
+            PipelinedResponses(UplinkConnection(here)).wait_for(2, Deadline.of(5, threading.Event()))
         assert caught.value.trouble == trouble
 
 
@@ -94,12 +94,12 @@ def waiting(connection: socket.socket) -> int:
     return int(struct.unpack("i", fcntl.ioctl(connection, termios.FIONREAD, bytes(4)))[0])
 
 
-def asked(words: bytes) -> Answer:
+def asked(words: bytes) -> HttpResponse:
     """Return what a server on loopback answers."""
     with RawServer(says(words)) as server, socket.socket() as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
         connection.connect((HOST, server.port))
-        channel, patience = Channel(connection), Patience.of(5, threading.Event())
+        channel, patience = UplinkConnection(connection), Deadline.of(5, threading.Event())
         channel.send_all(request("GET", "/", "speed.test"), patience)
         wait_for(lambda: waiting(connection) >= 1 << 17)
         return read_head(channel, patience)
@@ -112,15 +112,15 @@ def test_a_head_may_come_with_much_of_its_body() -> None:
 
 
 def test_a_head_without_an_end_is_none() -> None:
-    with pytest.raises(NetworkTrouble, match="not HTTP"):
+    with pytest.raises(NetworkError, match="not HTTP"):
         asked(b"HTTP/1.1 200 OK\r\nX: " + b"x" * 500_000)
 
 
 @pytest.mark.parametrize("text", [b"HTTP/1.1\r\n\r\n", b"HTTP/1.1 two\r\n\r\n", b"SMTP 220\r\n\r\n", b"\r\n\r\n"])
 def test_what_is_no_head_is_refused(text: bytes) -> None:
-    with pytest.raises(NetworkTrouble) as caught:
-        Answer().feed(text)
-    assert caught.value.trouble == Trouble.FOREIGN
+    with pytest.raises(NetworkError) as caught:
+        HttpResponse().feed(text)
+    assert caught.value.trouble == NetworkFault.FOREIGN
 
 
 @pytest.mark.parametrize(
@@ -137,14 +137,14 @@ def test_what_is_no_head_is_refused(text: bytes) -> None:
     ],
 )
 def test_who_sends_people_to_another_host_is_somebody_else(host: str, to: str, who: str | None) -> None:
-    assert somebody_else(answer(f"Location: {to}", status="HTTP/1.1 302 Found"), host) == who
+    assert portal_of(answer(f"Location: {to}", status="HTTP/1.1 302 Found"), host) == who
 
 
 def test_who_asks_for_a_login_by_its_status_is_somebody_else() -> None:
-    assert somebody_else(answer(status="HTTP/1.1 511 Network Authentication Required"), "a.test") == "511"
-    assert somebody_else(answer(), "a.test") is None
+    assert portal_of(answer(status="HTTP/1.1 511 Network Authentication Required"), "a.test") == "511"
+    assert portal_of(answer(), "a.test") is None
 
 
 def test_a_page_is_told_from_an_answer() -> None:
-    assert is_page(answer(body=b"\n<!DOCTYPE HTML>"))
-    assert not is_page(answer(body=b""))
+    assert is_html(answer(body=b"\n<!DOCTYPE HTML>"))
+    assert not is_html(answer(body=b""))

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from agent.sessions.receiver import HOST, free_port, listens
-from devices.uplink.connecting import NetworkTrouble, Stopped, Trouble
+from devices.uplink.connecting import Cancelled, NetworkError, NetworkFault
 from devices.uplink.iperf3 import measure
-from devices.uplink.model import Budget, Uplink
-from devices.uplink.server import Server
+from devices.uplink.model import UplinkBudget, UplinkResult
+from devices.uplink.server import UplinkServer
 from tests.net.iperf import iperf_server
 from tests.support.raw_server import Behaviour, RawServer, says
 from tests.support.scripted_iperf3 import AGREES, ScriptedIperf3, said, says_then_hangs_up, waits
@@ -23,8 +23,8 @@ from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.server
 
-SHORT = Budget(most_bytes=10**12, up_s=2.0, down_s=2.0, warm_up_s=0.5, idle_s=0.3)
-LITTLE = Budget(streams=2, most_bytes=2_000_000_000, up_s=20.0, down_s=20.0, warm_up_s=0.5, idle_s=0.2)
+SHORT = UplinkBudget(most_bytes=10**12, up_s=2.0, down_s=2.0, warm_up_s=0.5, idle_s=0.3)
+LITTLE = UplinkBudget(streams=2, most_bytes=2_000_000_000, up_s=20.0, down_s=20.0, warm_up_s=0.5, idle_s=0.2)
 """Less than what loopback moves in a second or two."""
 ERROR = bytes([0xFE])
 type Told = tuple[str, float, float | None]
@@ -44,15 +44,15 @@ def port(tmp_path: Path) -> Iterator[int]:
         yield port
 
 
-def run(port: int, budget: Budget, stop: threading.Event | None = None) -> tuple[Uplink, list[Told]]:
+def run(port: int, budget: UplinkBudget, stop: threading.Event | None = None) -> tuple[UplinkResult, list[Told]]:
     told: list[Told] = []
     return measure(
-        Server("iperf3", HOST, port), budget, stop or threading.Event(), lambda *said: told.append(said)
+        UplinkServer("iperf3", HOST, port), budget, stop or threading.Event(), lambda *said: told.append(said)
     ), told
 
 
-def why_not(port: int, budget: Budget = SHORT) -> tuple[Trouble, str]:
-    with pytest.raises(NetworkTrouble) as caught:
+def why_not(port: int, budget: UplinkBudget = SHORT) -> tuple[NetworkFault, str]:
+    with pytest.raises(NetworkError) as caught:
         run(port, budget)
     return caught.value.trouble, caught.value.detail
 
@@ -95,7 +95,7 @@ def test_it_moves_no_more_than_it_may(port: int, tmp_path: Path) -> None:
 
 
 def test_nobody_who_listens_refuses() -> None:
-    assert why_not(free_port())[0] == Trouble.REFUSED
+    assert why_not(free_port())[0] == NetworkFault.REFUSED
 
 
 def test_a_server_that_measures_for_somebody_else_is_busy(port: int) -> None:
@@ -106,7 +106,7 @@ def test_a_server_that_measures_for_somebody_else_is_busy(port: int) -> None:
     try:
         assert other.stdout
         assert other.stdout.readline(), "it has begun"
-        assert why_not(port)[0] == Trouble.BUSY
+        assert why_not(port)[0] == NetworkFault.BUSY
         assert other.poll() is None, "who was there first is not disturbed"
     finally:
         other.kill()
@@ -116,16 +116,16 @@ def test_a_server_that_measures_for_somebody_else_is_busy(port: int) -> None:
 @pytest.mark.parametrize(
     ("behave", "trouble"),
     [
-        (says(b""), Trouble.SILENT),
-        (says(b"", then_waits=False), Trouble.CLOSED),
-        (says(b"220 smtp.test ESMTP\r\n"), Trouble.FOREIGN),
-        (says(b"HTTP/1.1 400 Bad Request\r\n\r\n", then_waits=False), Trouble.FOREIGN),
-        (says(AGREES), Trouble.STALLS),
-        (says(AGREES, then_waits=False), Trouble.CLOSED),
+        (says(b""), NetworkFault.SILENT),
+        (says(b"", then_waits=False), NetworkFault.CLOSED),
+        (says(b"220 smtp.test ESMTP\r\n"), NetworkFault.FOREIGN),
+        (says(b"HTTP/1.1 400 Bad Request\r\n\r\n", then_waits=False), NetworkFault.FOREIGN),
+        (says(AGREES), NetworkFault.STALLS),
+        (says(AGREES, then_waits=False), NetworkFault.CLOSED),
     ],
 )
 def test_what_does_not_answer_as_iperf3_is_told(
-    behave: Behaviour, trouble: Trouble, monkeypatch: pytest.MonkeyPatch
+    behave: Behaviour, trouble: NetworkFault, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("devices.uplink.iperf3.REACH_S", 2.5)
     with RawServer(behave) as server:
@@ -138,26 +138,26 @@ def test_what_does_not_answer_as_iperf3_is_told(
 def test_a_server_that_refuses_the_test_is_told_with_its_reason(number: int | None, detail: str) -> None:
     words = AGREES + ERROR + (b"" if number is None else struct.pack(">i", number))
     with RawServer(says(words)) as server:
-        assert why_not(server.port) == (Trouble.SERVER_ERROR, detail)
+        assert why_not(server.port) == (NetworkFault.SERVER_ERROR, detail)
 
 
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (bytes([11]), (Trouble.SERVER_ERROR, "the server was ended")),
-        (ERROR + struct.pack(">ii", 27, 0), (Trouble.SERVER_ERROR, "more data a second than this server takes")),
-        (b"", (Trouble.CLOSED, "")),
+        (bytes([11]), (NetworkFault.SERVER_ERROR, "the server was ended")),
+        (ERROR + struct.pack(">ii", 27, 0), (NetworkFault.SERVER_ERROR, "more data a second than this server takes")),
+        (b"", (NetworkFault.CLOSED, "")),
     ],
 )
-def test_a_server_that_ends_midway_is_told(words: bytes, expected: tuple[Trouble, str]) -> None:
+def test_a_server_that_ends_midway_is_told(words: bytes, expected: tuple[NetworkFault, str]) -> None:
     with ScriptedIperf3(says_then_hangs_up(words)) as server:
-        assert why_not(server.port, Budget(most_bytes=10**12, up_s=20.0, idle_s=0.2)) == expected
+        assert why_not(server.port, UplinkBudget(most_bytes=10**12, up_s=20.0, idle_s=0.2)) == expected
 
 
 def test_a_server_that_stops_midway_is_told_soon() -> None:
     with ScriptedIperf3(waits, reads=False) as server:
         began = time.monotonic()
-        assert why_not(server.port, Budget(most_bytes=10**12, up_s=20.0, idle_s=0.2))[0] == Trouble.STALLS
+        assert why_not(server.port, UplinkBudget(most_bytes=10**12, up_s=20.0, idle_s=0.2))[0] == NetworkFault.STALLS
         assert time.monotonic() - began < 10
 
 
@@ -168,9 +168,9 @@ def test_what_is_asked_for_and_how_a_test_is_ended() -> None:
         ended.append((control.recv(1), said(control), control.recv(1)))
         raise OSError("enough")
 
-    budget = Budget(streams=3, most_bytes=10**12, up_s=1.2, warm_up_s=0.2, idle_s=0.2)
+    budget = UplinkBudget(streams=3, most_bytes=10**12, up_s=1.2, warm_up_s=0.2, idle_s=0.2)
     with ScriptedIperf3(listens_to_the_end) as server:
-        assert why_not(server.port, budget)[0] == Trouble.STALLS, "this one gives nothing on the way down"
+        assert why_not(server.port, budget)[0] == NetworkFault.STALLS, "this one gives nothing on the way down"
     up, down = server.asked
     assert up | {"client_version": ""} == {
         "tcp": True, "omit": 0, "time": 2, "num": 0, "blockcount": 0, "parallel": 3, "len": 131_072,
@@ -185,8 +185,8 @@ def test_a_measurement_ends_at_once_when_nobody_waits_for_it_any_more(port: int)
     stop = threading.Event()
     threading.Timer(1.5, stop.set).start()
     began = time.monotonic()
-    with pytest.raises(Stopped):
-        run(port, Budget(most_bytes=10**12, idle_s=0.2), stop)
+    with pytest.raises(Cancelled):
+        run(port, UplinkBudget(most_bytes=10**12, idle_s=0.2), stop)
     assert time.monotonic() - began < 4
     wait_for(lambda: listens(port), what="the server, which goes on")  # between two tests it opens its port anew
     wait_for(lambda: is_free(port), what="the server")
@@ -195,6 +195,6 @@ def test_a_measurement_ends_at_once_when_nobody_waits_for_it_any_more(port: int)
 def test_one_that_is_stopped_before_it_sends_leaves_the_server_free(port: int) -> None:
     stop = threading.Event()
     threading.Timer(1.0, stop.set).start()
-    with pytest.raises(Stopped):
-        run(port, Budget(most_bytes=10**12, idle_s=20.0), stop)
+    with pytest.raises(Cancelled):
+        run(port, UplinkBudget(most_bytes=10**12, idle_s=20.0), stop)
     wait_for(lambda: is_free(port), what="the server")

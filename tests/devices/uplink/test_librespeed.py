@@ -9,18 +9,18 @@ from pathlib import Path
 import pytest
 
 from agent.sessions.receiver import HOST, free_port
-from devices.uplink.connecting import NetworkTrouble, Stopped, Trouble
+from devices.uplink.connecting import Cancelled, NetworkError, NetworkFault
 from devices.uplink.librespeed import measure
-from devices.uplink.model import Budget, Uplink
-from devices.uplink.server import Server, parse_server
+from devices.uplink.model import UplinkBudget, UplinkResult
+from devices.uplink.server import UplinkServer, parse_server
 from tests.net.speed_server import How, serving
 from tests.support.raw_server import Behaviour, RawServer, says
 from tests.support.tls_front import TlsFront
 
 pytestmark = pytest.mark.server
 
-LITTLE = Budget(most_bytes=30_000_000, up_s=3.0, down_s=3.0, warm_up_s=0.5, idle_s=0.2)
-LONG = Budget(most_bytes=10**12, up_s=60, down_s=60)
+LITTLE = UplinkBudget(most_bytes=30_000_000, up_s=3.0, down_s=3.0, warm_up_s=0.5, idle_s=0.2)
+LONG = UplinkBudget(most_bytes=10**12, up_s=60, down_s=60)
 type Told = tuple[str, float, float | None]
 
 
@@ -32,13 +32,15 @@ def nothing_left() -> Iterator[None]:
     assert left == []
 
 
-def run(address: str, budget: Budget = LITTLE, stop: threading.Event | None = None) -> tuple[Uplink, list[Told]]:
+def run(
+    address: str, budget: UplinkBudget = LITTLE, stop: threading.Event | None = None
+) -> tuple[UplinkResult, list[Told]]:
     told: list[Told] = []
     return measure(parse_server(address), budget, stop or threading.Event(), lambda *said: told.append(said)), told
 
 
-def why_not(address: str, budget: Budget = LITTLE) -> tuple[Trouble, str]:
-    with pytest.raises(NetworkTrouble) as caught:
+def why_not(address: str, budget: UplinkBudget = LITTLE) -> tuple[NetworkFault, str]:
+    with pytest.raises(NetworkError) as caught:
         run(address, budget)
     return caught.value.trouble, caught.value.detail
 
@@ -59,7 +61,7 @@ def test_both_ways_are_measured_within_the_data_that_it_may_take(tmp_path: Path,
 
 
 def test_little_is_hardly_exceeded_however_much_comes_at_once(tmp_path: Path) -> None:
-    least = Budget(most_bytes=1_000_000, streams=8, idle_s=0.1)
+    least = UplinkBudget(most_bytes=1_000_000, streams=8, idle_s=0.1)
     with serving(tmp_path) as server:
         found, _ = run(server.address, least)
     assert found.is_capped
@@ -83,8 +85,8 @@ def test_a_post_does_not_wait_for_the_answer_to_the_one_before() -> None:
         except TimeoutError:  # it was asked for something, and sent nothing
             connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
 
-    budget = Budget(most_bytes=10**9, up_s=20.0, streams=1, idle_s=0.1)
-    with RawServer(never_answers_a_post) as server, pytest.raises(Stopped):
+    budget = UplinkBudget(most_bytes=10**9, up_s=20.0, streams=1, idle_s=0.1)
+    with RawServer(never_answers_a_post) as server, pytest.raises(Cancelled):
         run(f"http://{HOST}:{server.port}/backend", budget, stop)
     assert seen
 
@@ -96,7 +98,7 @@ def test_over_tls_it_is_the_same_where_the_certificate_is_right(
         tls = TlsFront(tmp_path / "tls", server.port)
         try:
             address = f"https://localhost:{tls.port}/backend"
-            assert why_not(address) == (Trouble.INTERCEPTED, "localhost")
+            assert why_not(address) == (NetworkFault.INTERCEPTED, "localhost")
             monkeypatch.setenv("SSL_CERT_FILE", str(tls.certificate))
             found, _ = run(address)
         finally:
@@ -108,14 +110,14 @@ def test_over_tls_it_is_the_same_where_the_certificate_is_right(
 @pytest.mark.parametrize(
     ("how", "expected"),
     [
-        (How.REDIRECTS, (Trouble.PORTAL, "login.hotel.test")),
-        (How.PAGE, (Trouble.PORTAL, "")),
-        (How.WRONG, (Trouble.FOREIGN, "404")),
-        (How.REFUSES, (Trouble.SERVER_ERROR, "413")),
+        (How.REDIRECTS, (NetworkFault.PORTAL, "login.hotel.test")),
+        (How.PAGE, (NetworkFault.PORTAL, "")),
+        (How.WRONG, (NetworkFault.FOREIGN, "404")),
+        (How.REFUSES, (NetworkFault.SERVER_ERROR, "413")),
     ],
 )
 def test_a_server_that_is_not_what_it_should_be_is_told(
-    tmp_path: Path, how: How, expected: tuple[Trouble, str]
+    tmp_path: Path, how: How, expected: tuple[NetworkFault, str]
 ) -> None:
     with serving(tmp_path, how) as server:
         assert why_not(server.address) == expected
@@ -125,32 +127,32 @@ def test_a_server_that_is_not_what_it_should_be_is_told(
 def test_a_server_that_stops_midway_is_told_soon(tmp_path: Path, how: How) -> None:
     with serving(tmp_path, how) as server:
         began = time.monotonic()
-        assert why_not(server.address, LONG if how is How.STALLS else LITTLE)[0] == Trouble.STALLS
+        assert why_not(server.address, LONG if how is How.STALLS else LITTLE)[0] == NetworkFault.STALLS
         assert time.monotonic() - began < 10
 
 
 @pytest.mark.parametrize(
     ("behave", "trouble"),
     [
-        (says(b"", then_waits=False), Trouble.CLOSED),
-        (says(b"220 smtp.test ESMTP\r\n"), Trouble.FOREIGN),
-        (says(b"HTTP/1.1 no\r\n\r\n"), Trouble.FOREIGN),
+        (says(b"", then_waits=False), NetworkFault.CLOSED),
+        (says(b"220 smtp.test ESMTP\r\n"), NetworkFault.FOREIGN),
+        (says(b"HTTP/1.1 no\r\n\r\n"), NetworkFault.FOREIGN),
     ],
 )
-def test_what_is_no_http_is_told(behave: Behaviour, trouble: Trouble) -> None:
+def test_what_is_no_http_is_told(behave: Behaviour, trouble: NetworkFault) -> None:
     with RawServer(behave) as server:
         assert why_not(f"http://{HOST}:{server.port}")[0] == trouble
 
 
 def test_nobody_who_listens_refuses() -> None:
-    assert why_not(f"http://{HOST}:{free_port()}")[0] == Trouble.REFUSED
+    assert why_not(f"http://{HOST}:{free_port()}")[0] == NetworkFault.REFUSED
 
 
 def test_a_server_that_goes_away_midway_is_told(tmp_path: Path) -> None:
     with serving(tmp_path) as server:
         threading.Timer(1.0, server.close).start()
         trouble, _ = why_not(server.address, LONG)
-        assert trouble == Trouble.CLOSED
+        assert trouble == NetworkFault.CLOSED
 
 
 def test_a_measurement_ends_at_once_when_nobody_waits_for_it_any_more(tmp_path: Path) -> None:
@@ -158,7 +160,7 @@ def test_a_measurement_ends_at_once_when_nobody_waits_for_it_any_more(tmp_path: 
     with serving(tmp_path) as server:
         threading.Timer(2.5, stop.set).start()
         began = time.monotonic()
-        with pytest.raises(Stopped):
+        with pytest.raises(Cancelled):
             run(server.address, LONG, stop)
         assert time.monotonic() - began < 30
 
@@ -166,12 +168,12 @@ def test_a_measurement_ends_at_once_when_nobody_waits_for_it_any_more(tmp_path: 
 @pytest.mark.parametrize(
     ("address", "server"),
     [
-        ("https://speed.kampus.ac.id/backend/", Server("https", "speed.kampus.ac.id", 443, "/backend")),
-        ("http://[::1]:8080", Server("http", "::1", 8080)),
-        ("iperf3://iperf.kampus.ac.id", Server("iperf3", "iperf.kampus.ac.id", 5201)),
+        ("https://speed.kampus.ac.id/backend/", UplinkServer("https", "speed.kampus.ac.id", 443, "/backend")),
+        ("http://[::1]:8080", UplinkServer("http", "::1", 8080)),
+        ("iperf3://iperf.kampus.ac.id", UplinkServer("iperf3", "iperf.kampus.ac.id", 5201)),
     ],
 )
-def test_an_address_is_taken_apart(address: str, server: Server) -> None:
+def test_an_address_is_taken_apart(address: str, server: UplinkServer) -> None:
     assert parse_server(address) == server
 
 

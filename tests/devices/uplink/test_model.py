@@ -1,62 +1,62 @@
 """What numbers come to."""
 
-from devices.uplink.model import Budget, Latency, Rate, Uplink
+from devices.uplink.model import LinkLatency, LinkRate, UplinkBudget, UplinkResult
 from devices.uplink.tcp_info import TcpInfo
-from devices.uplink.traffic import NOTHING_CAME, Moved, behind_a_gap
+from devices.uplink.traffic import NOTHING_RECEIVED, TransferSamples, bytes_behind_gap
 
 
 def test_a_rate_is_the_middle_the_worst_tenth_and_the_average_of_its_windows() -> None:
-    rate = Rate.of([10.0] * 8 + [2.0] * 4 + [18.0] * 4)
+    rate = LinkRate.of([10.0] * 8 + [2.0] * 4 + [18.0] * 4)
     assert rate.median_bps == 10, "of two seconds each, one beginning with each step"
     assert 2 < rate.p10_bps < 6
     assert rate.mean_bps == 10
-    assert Rate.of([10.0, 2.0, 10.0, 2.0] * 4).p10_bps == 6, "what waits for what was lost is not missing"
-    assert Rate.of([5.0]) == Rate(5, 5, 5)
+    assert LinkRate.of([10.0, 2.0, 10.0, 2.0] * 4).p10_bps == 6, "what waits for what was lost is not missing"
+    assert LinkRate.of([5.0]) == LinkRate(5, 5, 5)
 
 
 def test_what_is_held_up_at_the_beginning_and_the_end_is_not_in_the_average() -> None:
-    assert Rate.of([3.0, 2.0, 2.0, 2.0, 2.0, 2.0, 2.0, 0.5]).mean_bps == 2
-    assert Rate.of([2.0, 0.0, 4.0, 2.0, 2.0, 0.0, 0.0, 6.0]).mean_bps == 2, "nor is what is only late"
-    assert Rate.of([4.0, 4.0, 4.0, 4.0, 2.0, 2.0, 2.0, 2.0]).mean_bps == 3, "a link that becomes slower is"
-    assert Rate.of([0.0, 0.0]).mean_bps == 0
+    assert LinkRate.of([3.0, 2.0, 2.0, 2.0, 2.0, 2.0, 2.0, 0.5]).mean_bps == 2
+    assert LinkRate.of([2.0, 0.0, 4.0, 2.0, 2.0, 0.0, 0.0, 6.0]).mean_bps == 2, "nor is what is only late"
+    assert LinkRate.of([4.0, 4.0, 4.0, 4.0, 2.0, 2.0, 2.0, 2.0]).mean_bps == 3, "a link that becomes slower is"
+    assert LinkRate.of([0.0, 0.0]).mean_bps == 0
 
 
 def test_what_a_link_does_not_carry_on_average_is_not_counted_on() -> None:
-    assert Rate(median_bps=52.0, p10_bps=40.0, mean_bps=46.0).sustained_bps == 46
-    assert Rate(median_bps=46.0, p10_bps=40.0, mean_bps=52.0).sustained_bps == 46
+    assert LinkRate(median_bps=52.0, p10_bps=40.0, mean_bps=46.0).sustained_bps == 46
+    assert LinkRate(median_bps=46.0, p10_bps=40.0, mean_bps=52.0).sustained_bps == 46
 
 
 def test_a_latency_is_the_middle_and_how_far_the_next_is_off() -> None:
-    assert Latency.of([0.02, 0.03, 0.02, 0.10]) == Latency(0.025, (0.01 + 0.01 + 0.08) / 3)
-    assert Latency.of([0.02]) == Latency(0.02, 0.0)
-    assert Latency.of([]) is None
+    assert LinkLatency.of([0.02, 0.03, 0.02, 0.10]) == LinkLatency(0.025, (0.01 + 0.01 + 0.08) / 3)
+    assert LinkLatency.of([0.02]) == LinkLatency(0.02, 0.0)
+    assert LinkLatency.of([]) is None
 
 
 def test_the_warm_up_does_not_count() -> None:
     # A connection that is slow for two seconds, and carries 8 Mb/s from then on.
     samples = [(number / 10, 0 if number < 20 else (number - 20) * 100_000) for number in range(81)]
-    rate = Moved(samples).rate(2.0)
+    rate = TransferSamples(samples).rate(2.0)
     assert abs(rate.median_bps - 8e6) < 1
     assert abs(rate.p10_bps - 8e6) < 1
 
 
 def test_of_what_was_ended_early_the_second_half_counts() -> None:
     samples = [(number / 10, number * number * 1000) for number in range(21)]
-    fast, slow = Moved(samples).rate(2.0), Moved(samples[:11]).rate(2.0)
+    fast, slow = TransferSamples(samples).rate(2.0), TransferSamples(samples[:11]).rate(2.0)
     assert fast.median_bps > slow.median_bps
 
 
 def test_of_what_is_shorter_than_a_window_all_counts() -> None:
-    assert Moved([(0.0, 0), (0.1, 100_000)]).rate(2.0).median_bps == 8_000_000
-    assert Moved([(0.0, 0)]).rate(2.0).median_bps == 0
+    assert TransferSamples([(0.0, 0), (0.1, 100_000)]).rate(2.0).median_bps == 8_000_000
+    assert TransferSamples([(0.0, 0)]).rate(2.0).median_bps == 0
 
 
 def test_a_full_link_keeps_answers_waiting_the_longer_of_both_ways() -> None:
-    rate = Rate.of([1e6])
+    rate = LinkRate.of([1e6])
 
-    def uplink(idle: float | None, up: float | None, down: float | None) -> Uplink:
-        one, two, three = (None if each is None else Latency(each, 0) for each in (idle, up, down))
-        return Uplink(up=rate, idle=one, loaded=two, loaded_down=three, moved_bytes=1, streams=1)
+    def uplink(idle: float | None, up: float | None, down: float | None) -> UplinkResult:
+        one, two, three = (None if each is None else LinkLatency(each, 0) for each in (idle, up, down))
+        return UplinkResult(up=rate, idle=one, loaded=two, loaded_down=three, moved_bytes=1, streams=1)
 
     assert uplink(0.02, 0.12, 0.32).bloat_s == 0.3
     assert uplink(0.02, 0.01, None).bloat_s == 0
@@ -65,7 +65,7 @@ def test_a_full_link_keeps_answers_waiting_the_longer_of_both_ways() -> None:
 
 
 def test_most_of_the_data_goes_up() -> None:
-    assert Budget(most_bytes=90).up_bytes == 60
+    assert UplinkBudget(most_bytes=90).up_bytes == 60
 
 
 def seen(in_order: int, segments: int) -> TcpInfo:
@@ -74,10 +74,10 @@ def seen(in_order: int, segments: int) -> TcpInfo:
 
 def test_what_has_come_behind_a_gap_is_told_by_how_many_segments_have_come() -> None:
     whole = seen(5_000, 50)
-    assert behind_a_gap(whole, whole) == 0
-    assert behind_a_gap(whole, seen(5_000, 53)) == 3_000
-    assert behind_a_gap(whole, seen(7_000, 55)) == 3_000
-    assert behind_a_gap(whole, seen(12_000, 57)) == 0
-    assert behind_a_gap(whole, seen(12_500, 57)) == 0, "less than whole segments is no debt"
-    assert behind_a_gap(NOTHING_CAME, seen(2_000, 5)) == 3_000, "one that is first looked at behind a gap"
-    assert behind_a_gap(NOTHING_CAME, TcpInfo()) == 0, "an old kernel tells nothing"
+    assert bytes_behind_gap(whole, whole) == 0
+    assert bytes_behind_gap(whole, seen(5_000, 53)) == 3_000
+    assert bytes_behind_gap(whole, seen(7_000, 55)) == 3_000
+    assert bytes_behind_gap(whole, seen(12_000, 57)) == 0
+    assert bytes_behind_gap(whole, seen(12_500, 57)) == 0, "less than whole segments is no debt"
+    assert bytes_behind_gap(NOTHING_RECEIVED, seen(2_000, 5)) == 3_000, "one that is first looked at behind a gap"
+    assert bytes_behind_gap(NOTHING_RECEIVED, TcpInfo()) == 0, "an old kernel tells nothing"

@@ -10,8 +10,8 @@ from devices.usb.topology import (
     SUPER_SPEED,
     VIDEO_STREAMING,
     Endpoint,
-    Topology,
     UsbNode,
+    UsbTopology,
     can_superspeed,
     endpoints,
     parent_of,
@@ -20,11 +20,11 @@ from tests.support.usb_trees import add_device, descriptors, usb_tree
 
 
 @pytest.fixture
-def cameras(tmp_path: Path) -> Topology:
-    return Topology.read(usb_tree("three_cameras", tmp_path))
+def cameras(tmp_path: Path) -> UsbTopology:
+    return UsbTopology.read(usb_tree("three_cameras", tmp_path))
 
 
-def test_the_way_to_a_camera_names_each_hub_with_its_speed(cameras: Topology) -> None:
+def test_the_way_to_a_camera_names_each_hub_with_its_speed(cameras: UsbTopology) -> None:
     way = cameras.path("5-1.3.1.3.7")
     assert [node.port for node in way] == ["usb5", "5-1", "5-1.3", "5-1.3.1", "5-1.3.1.3", "5-1.3.1.3.7"]
     assert {node.link_bps for node in way} == {480_000_000}
@@ -32,7 +32,7 @@ def test_the_way_to_a_camera_names_each_hub_with_its_speed(cameras: Topology) ->
     assert [node.is_root for node in way] == [True] + [False] * 5
 
 
-def test_a_device_is_what_sysfs_says_it_is(cameras: Topology) -> None:
+def test_a_device_is_what_sysfs_says_it_is(cameras: UsbTopology) -> None:
     camera = cameras.node("5-1.4")
     assert camera is not None
     assert (camera.vid, camera.pid, camera.serial, camera.name) == ("046d", "0893", "5079EB25", "Logitech StreamCam")
@@ -42,7 +42,7 @@ def test_a_device_is_what_sysfs_says_it_is(cameras: Topology) -> None:
     assert (nameless.name, nameless.superspeed) == ("Logitech C270", None)
 
 
-def test_descriptors_of_a_real_camera_are_read_past_all_that_is_in_between(cameras: Topology) -> None:
+def test_descriptors_of_a_real_camera_are_read_past_all_that_is_in_between(cameras: UsbTopology) -> None:
     camera = cameras.node("5-1.3.1.3.7")
     assert camera is not None
     sizes = [endpoint.payload for endpoint in camera.endpoints if endpoint.kind == (0x0E, 0x02)]
@@ -50,7 +50,7 @@ def test_descriptors_of_a_real_camera_are_read_past_all_that_is_in_between(camer
 
 
 def test_a_whole_record_of_sysfs(tmp_path: Path) -> None:
-    rig = Topology.read(usb_tree("rig", tmp_path))
+    rig = UsbTopology.read(usb_tree("rig", tmp_path))
     assert [node.port for node in rig] == ["usb1", "1-1", "1-2", "usb2"]
     assert [node.superspeed for node in rig] == [None, None, None, True]
     camera, stick = rig.node("1-1"), rig.node("1-2")
@@ -61,11 +61,11 @@ def test_a_whole_record_of_sysfs(tmp_path: Path) -> None:
     assert [e.transfer for e in stick.endpoints] == ["bulk", "isochronous"]
 
 
-def test_what_is_not_there_has_no_way(cameras: Topology, tmp_path: Path) -> None:
+def test_what_is_not_there_has_no_way(cameras: UsbTopology, tmp_path: Path) -> None:
     assert cameras.path("5-7") == ()
     assert cameras.path(None) == ()
     assert cameras.node(None) is None
-    assert list(Topology.read(tmp_path / "no-usb-here")) == []
+    assert list(UsbTopology.read(tmp_path / "no-usb-here")) == []
 
 
 def test_a_device_that_is_half_gone_is_left_out(tmp_path: Path) -> None:
@@ -73,7 +73,7 @@ def test_a_device_that_is_half_gone_is_left_out(tmp_path: Path) -> None:
     add_device(tmp_path, "1-2", {"idVendor": "046d", "idProduct": "0825", "speed": "unknown"})
     add_device(tmp_path, "1-3:1.0", {"speed": 480})
     add_device(tmp_path, "1-10", {"idVendor": "046D", "idProduct": "0825", "speed": 12, "descriptors": "ff"})
-    (node,) = Topology.read(tmp_path)
+    (node,) = UsbTopology.read(tmp_path)
     assert (node.port, node.vid, node.link_bps, node.superspeed, node.endpoints) == (
         "1-10",
         "046d",
@@ -90,7 +90,7 @@ def test_ports_and_the_hubs_they_belong_to() -> None:
 def alone(tmp_path: Path, **attributes: object) -> UsbNode:
     """Return a device of which sysfs says that much."""
     add_device(tmp_path, "1-1", {"idVendor": "1d6b", "idProduct": "ffff", "speed": 480} | attributes)
-    node = Topology.read(tmp_path).node("1-1")
+    node = UsbTopology.read(tmp_path).node("1-1")
     assert node is not None
     return node
 

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from recorder.archive.archive import Archive
-from recorder.package.manifest import Package
+from recorder.package.metadata import Package
 from tests.support import archives
 
 

@@ -8,7 +8,7 @@ import pytest
 from config.errors import PackageNotFound, StorageError
 from recorder.archive import catalog
 from recorder.archive.archive import Archive
-from recorder.package.manifest import Package, PackageState
+from recorder.package.metadata import Package, PackageState
 from tests.support import archives
 from tests.support.errors import because
 

@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 
 from config.errors import StateError
-from devices.health.line import Kind, Level
+from devices.health.log_line import LogKind, LogLevel
 from devices.host.clock import NANOSECONDS
 from recorder.archive.archive import Archive
-from recorder.archive.fixity_round import Entry, FixityLog, FixityRound, Round
-from recorder.disk.locking import locked
+from recorder.archive.fixity_round import FixityEntry, FixityLog, FixityRound, RoundResult
+from recorder.disk.package_locks import package_lock
 from recorder.package import fixity
-from recorder.package.fixity import Tally
-from recorder.package.manifest import Package
+from recorder.package.fixity import ByteProgress
+from recorder.package.metadata import Package
 from tests.support import archives, copies
 from tests.support.damage import unreadable
 from tests.support.simulated import SimulatedClock
@@ -43,18 +43,25 @@ class Rounds:
         self.clock = SimulatedClock()
         self.root = root
         self.read: list[str] = []
-        self.health: list[tuple[Kind, Level, dict[str, object]]] = []
+        self.health: list[tuple[LogKind, LogLevel, dict[str, object]]] = []
 
-    def run(self, budget: int = EVERYTHING, is_busy: Callable[[], bool] = lambda: False) -> Round:
+    def run(self, budget: int = EVERYTHING, is_busy: Callable[[], bool] = lambda: False) -> RoundResult:
         self.clock.advance_to(self.clock.now_ns() + 3600 * NANOSECONDS)
         self.read = []
         return FixityRound([self.root], self.clock, is_busy, record=self._record, told=self._told).run(budget)
 
-    def _told(self, entry: Entry) -> None:
+    def _told(self, entry: FixityEntry) -> None:
         self.read.append(entry.package)
 
     def _record(
-        self, device: str, kind: Kind, reason: str = "", *, name: str = "", level: Level = Level.INFO, **detail: object
+        self,
+        device: str,
+        kind: LogKind,
+        reason: str = "",
+        *,
+        name: str = "",
+        level: LogLevel = LogLevel.INFO,
+        **detail: object,
     ) -> None:
         self.health.append((kind, level, detail))
 
@@ -90,8 +97,8 @@ def test_damage_is_told_of_in_the_log_and_in_health(archive: Archive, packages: 
     assert [problem.file for problem in last[packages[2].id].problems] == ["data/media/program.mp4"]
     assert {problem.file for problem in last[packages[3].id].problems} >= {"data/poster.jpg"}
     assert [(kind, level, detail["package"]) for kind, level, detail in rounds.health] == [
-        (Kind.PACKAGE_DAMAGED, Level.ERROR, packages[2].id),
-        (Kind.PACKAGE_DAMAGED, Level.ERROR, packages[3].id),
+        (LogKind.PACKAGE_DAMAGED, LogLevel.ERROR, packages[2].id),
+        (LogKind.PACKAGE_DAMAGED, LogLevel.ERROR, packages[3].id),
     ]
 
 
@@ -104,7 +111,7 @@ def test_a_package_that_cannot_be_read_does_not_keep_the_others_from_being_read(
     assert rounds.read == [package.id for package in packages]
     assert (done.packages, done.left, done.damaged) == (4, 0, (packages[0].id,))
     assert [(kind, level, detail["package"]) for kind, level, detail in rounds.health] == [
-        (Kind.PACKAGE_DAMAGED, Level.ERROR, packages[0].id)
+        (LogKind.PACKAGE_DAMAGED, LogLevel.ERROR, packages[0].id)
     ]
     (entry,) = FixityLog().entries(packages[0].id)
     assert (entry.outcome, entry.problems[0].kind) == ("damaged", "unreadable")
@@ -123,7 +130,7 @@ def test_a_session_that_begins_has_the_disk(archive: Archive, packages: list[Pac
 
 def test_a_package_that_is_being_corrected_is_read_in_the_next_round(archive: Archive, packages: list[Package]) -> None:
     rounds = Rounds(archive.root)
-    with locked(packages[1].folder, alone=True):
+    with package_lock(packages[1].folder, alone=True):
         done = rounds.run()
     assert (done.packages, done.left, done.damaged) == (3, 1, ())
     assert packages[1].id not in rounds.read
@@ -189,9 +196,9 @@ def test_what_is_read_for_a_round_does_not_stay_in_memory(tmp_path: Path) -> Non
     file.write_bytes(os.urandom(16 << 20))
     with file.open("rb") as handle:
         os.fsync(handle.fileno())
-    usual = fixity.sha256(file, Tally(0, None))
+    usual = fixity.sha256(file, ByteProgress(0, None))
     assert cached(file) > 0.9
-    assert fixity.sha256(file, Tally(0, None), uncached=True) == usual
+    assert fixity.sha256(file, ByteProgress(0, None), uncached=True) == usual
     assert cached(file) < 0.1
 
 

@@ -18,11 +18,11 @@ import pytest
 from config.errors import ArchiveError, PackageDamaged, StorageError
 from recorder.archive import catalog
 from recorder.archive.archive import Archive
-from recorder.archive.editing import TRANSCRIPT, add, edit
-from recorder.archive.exporting import contents, excerpt, write_zip
+from recorder.archive.correction import TRANSCRIPT_FOLDER, add_files, edit_package
+from recorder.archive.exporting import excerpt_files, package_files, write_zip
 from recorder.disk.durable import publishing
-from recorder.package.manifest import Package, Recording
-from recorder.package.verification import verify
+from recorder.package.metadata import Package, Recording
+from recorder.package.verification import verify_package
 from tests.support import archives, dossiers
 from tests.support.archives import STARTED
 from tests.support.damage import CORPUS, MEDIA
@@ -38,11 +38,11 @@ def rich(package: Package, tmp_path: Path) -> Package:
         "request.applicant": "Siti Aminah", "request.letter_number": "B/12/UN38", "request.event": "Sidang",
         "request.letter_date": date(2026, 11, 2), "consent.state": "given", "consent.note": "moderator Budi",
     }  # fmt: skip
-    edit(package.folder, wanted, by="Siti Aminah", reason="salah ketik", now=STARTED)
+    edit_package(package.folder, wanted, by="Siti Aminah", reason="salah ketik", now=STARTED)
     (tmp_path / "Daftar Hadir.pdf").write_bytes(b"%PDF- Siti Aminah")
     (tmp_path / "rapat.vtt").write_bytes(b"WEBVTT\n")
-    add(package.folder, [tmp_path / "Daftar Hadir.pdf"], by="Siti Aminah", now=STARTED)
-    add(package.folder, [tmp_path / "rapat.vtt"], by="Siti Aminah", now=STARTED, place=TRANSCRIPT)
+    add_files(package.folder, [tmp_path / "Daftar Hadir.pdf"], by="Siti Aminah", now=STARTED)
+    add_files(package.folder, [tmp_path / "rapat.vtt"], by="Siti Aminah", now=STARTED, place=TRANSCRIPT_FOLDER)
     return package
 
 
@@ -55,7 +55,7 @@ def unpacked(path: Path, folder: Path) -> Path:
 
 def test_the_whole_package_comes_out_as_it_went_in(rich: Package, tmp_path: Path) -> None:
     target = tmp_path / "serah.zip"
-    write_zip(contents(rich.folder), rich.id, target)
+    write_zip(package_files(rich.folder), rich.id, target)
     out = unpacked(target, tmp_path / "out")
     assert out.name == rich.id
     files = {path.relative_to(out): path.read_bytes() for path in out.rglob("*") if path.is_file()}
@@ -63,7 +63,7 @@ def test_the_whole_package_comes_out_as_it_went_in(rich: Package, tmp_path: Path
         path.relative_to(rich.folder): path.read_bytes() for path in rich.folder.rglob("*") if path.is_file()
     }
     archives.validate_bag(out)
-    assert verify(out, decode=True) == []
+    assert verify_package(out, decode=True) == []
     with zipfile.ZipFile(target) as zipped:
         assert zipped.testzip() is None
         kinds = {entry.filename.endswith(".mp4"): entry.compress_type for entry in zipped.infolist()}
@@ -78,11 +78,11 @@ def test_letters_are_for_their_owner_in_what_is_handed_over_too(
     with archives.recorded(archive, program, context=context) as work:
         package = archive.seal(work, archives.FACTS)
     modes = {}
-    name, files = excerpt(package.folder, STARTED)
+    name, files = excerpt_files(package.folder, STARTED)
     left = tmp_path / ".semua.zip.part"  # by a kill, under another umask
     left.touch()
     left.chmod(0o644)
-    for target, root, found in (("semua.zip", package.id, contents(package.folder)), ("kutipan.zip", name, files)):
+    for target, root, found in (("semua.zip", package.id, package_files(package.folder)), ("kutipan.zip", name, files)):
         write_zip(found, root, tmp_path / target)
         modes[target] = stat.S_IMODE((tmp_path / target).stat().st_mode)
     assert modes == {"semua.zip": 0o600, "kutipan.zip": 0o666 & ~umask()}
@@ -121,11 +121,11 @@ def umask() -> int:
 
 
 def test_an_excerpt_is_a_package_without_a_word_about_persons(rich: Package, tmp_path: Path) -> None:
-    name, files = excerpt(rich.folder, STARTED)
+    name, files = excerpt_files(rich.folder, STARTED)
     write_zip(files, name, tmp_path / "kutipan.zip")
     out = unpacked(tmp_path / "kutipan.zip", tmp_path / "out")
     archives.validate_bag(out)
-    assert verify(out, decode=True) == []
+    assert verify_package(out, decode=True) == []
     for path in (path for path in out.rglob("*") if path.is_file() and path.suffix != ".mp4"):
         assert [word for word in PERSONAL if word.encode() in path.read_bytes()] == [], path
     described = catalog.read_recording(out)
@@ -147,7 +147,7 @@ def test_an_excerpt_names_no_folder_and_no_letter(archive: Archive, program: Pat
     reasons = "source-lost: podium", "storage-failed: /media/siti/USB", "letter-missing: surat/siti.pdf"
     with archives.recorded(archive, program, "Rapat") as work:
         package = archive.seal(work, msgspec.structs.replace(archives.FACTS, degraded=reasons))
-    (described,) = (one for one in excerpt(package.folder, STARTED)[1] if one.path == "metadata/recording.json")
+    (described,) = (one for one in excerpt_files(package.folder, STARTED)[1] if one.path == "metadata/recording.json")
     with described.open() as file:
         recording = msgspec.json.decode(file.read(), type=Recording)
     assert recording.degraded == ("source-lost: podium", "storage-failed", "letter-missing")
@@ -164,8 +164,8 @@ def test_what_a_package_may_hold_one_day_stays_out_of_an_excerpt(archive: Archiv
             (work.path / path).parent.mkdir(parents=True, exist_ok=True)
             (work.path / path).write_bytes(b"Siti Aminah")
         package = archive.seal(work, archives.FACTS)
-    assert verify(package.folder) == []
-    _, files = excerpt(package.folder, STARTED)
+    assert verify_package(package.folder) == []
+    _, files = excerpt_files(package.folder, STARTED)
     assert [one.path for one in files if one.path.startswith("data/")] == [MEDIA, "data/poster.jpg"]
     assert "metadata/request.json" not in {one.path for one in files}
 
@@ -174,7 +174,7 @@ def test_nothing_is_overwritten(package: Package, tmp_path: Path) -> None:
     target = tmp_path / "ada.zip"
     target.write_bytes(b"milik orang lain")
     with pytest.raises(ArchiveError, match="is there already"):
-        write_zip(contents(package.folder), package.id, target)
+        write_zip(package_files(package.folder), package.id, target)
     with pytest.raises(ArchiveError, match="is there already"), publishing(tmp_path / "baru.zip", 1):
         (tmp_path / "baru.zip").write_bytes(b"orang lain")  # comes there while ours is written
     assert (target.read_bytes(), (tmp_path / "baru.zip").read_bytes()) == (b"milik orang lain", b"orang lain")
@@ -224,7 +224,7 @@ def test_what_a_kill_has_left_is_not_written_into(tmp_path: Path) -> None:
 
 def test_what_a_kill_has_left_is_written_over(package: Package, tmp_path: Path) -> None:
     (tmp_path / ".satu.zip.part").write_bytes(bytes(10_000_000))
-    write_zip(contents(package.folder), package.id, tmp_path / "satu.zip")
+    write_zip(package_files(package.folder), package.id, tmp_path / "satu.zip")
     assert (tmp_path / "satu.zip").stat().st_size < 1_000_000
     assert [path.name for path in tmp_path.glob("*satu*")] == ["satu.zip"]
 
@@ -233,7 +233,7 @@ def test_a_disk_that_fills_up_leaves_nothing(package: Package, tmp_path: Path, m
     def full(*_arguments: object, **_more: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    whole = contents(package.folder)
+    whole = package_files(package.folder)
     with monkeypatch.context() as patch:
         patch.setattr(zipfile.ZipFile, "open", full)
         with pytest.raises(StorageError, check=because("full")):
@@ -261,13 +261,13 @@ def test_what_does_not_read_back_is_not_handed_over(
 
     monkeypatch.setattr(zipfile.ZipFile, "close", close)
     with pytest.raises(ArchiveError, match="does not read back"):
-        write_zip(contents(package.folder), package.id, tmp_path / "satu.zip")
+        write_zip(package_files(package.folder), package.id, tmp_path / "satu.zip")
     assert list(tmp_path.glob("*.zip")) == list(tmp_path.glob(".*.part")) == []
 
 
 def test_progress_reaches_the_total(package: Package, tmp_path: Path) -> None:
     calls: list[tuple[int, int]] = []
-    write_zip(contents(package.folder), package.id, tmp_path / "satu.zip", lambda *told: calls.append(told))
+    write_zip(package_files(package.folder), package.id, tmp_path / "satu.zip", lambda *told: calls.append(told))
     assert calls == sorted(calls)
     assert calls[-1][0] == calls[-1][1]
 
@@ -276,8 +276,8 @@ def test_progress_reaches_the_total(package: Package, tmp_path: Path) -> None:
 @pytest.mark.parametrize("damage", [damage for damage, _ in CORPUS])
 def test_a_damaged_package_is_not_handed_over(package: Package, tmp_path: Path, damage: Callable[[Path], None]) -> None:
     damage(package.folder)
-    (first, *_) = verify(package.folder, payload=False)
-    for hand_over in (contents, lambda folder: excerpt(folder, STARTED)):
+    (first, *_) = verify_package(package.folder, payload=False)
+    for hand_over in (package_files, lambda folder: excerpt_files(folder, STARTED)):
         with pytest.raises(PackageDamaged) as caught:
             hand_over(package.folder)
         assert first.file in caught.value.message
@@ -288,7 +288,7 @@ def test_a_flipped_bit_in_the_media_is_found_on_the_way(package: Package, tmp_pa
     content = bytearray((package.folder / MEDIA).read_bytes())
     content[len(content) // 2] ^= 4
     (package.folder / MEDIA).write_bytes(content)
-    files = excerpt(package.folder, STARTED)[1] if redact else contents(package.folder)
+    files = excerpt_files(package.folder, STARTED)[1] if redact else package_files(package.folder)
     with pytest.raises(PackageDamaged, match=rf"{package.id} is damaged: .*program\.mp4 is changed") as caught:
         write_zip(files, "kutipan", tmp_path / "satu.zip")
     assert f"liput archive verify {package.id} " in caught.value.hint
@@ -296,7 +296,7 @@ def test_a_flipped_bit_in_the_media_is_found_on_the_way(package: Package, tmp_pa
 
 
 def test_what_is_made_for_an_excerpt_has_its_checksum(package: Package) -> None:
-    for one in excerpt(package.folder, STARTED)[1]:
+    for one in excerpt_files(package.folder, STARTED)[1]:
         with one.open() as file:
             content = file.read()
         assert (len(content), hashlib.sha256(content).hexdigest()) == (one.size, one.digest)

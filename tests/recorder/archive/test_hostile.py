@@ -8,11 +8,11 @@ import pytest
 from config.errors import LiputError, PackageDamaged
 from recorder.archive import catalog
 from recorder.archive.archive import Archive
-from recorder.archive.editing import edit
-from recorder.archive.exporting import contents, excerpt, write_zip
-from recorder.archive.index import Index, search
-from recorder.package.manifest import Package, PackageState
-from recorder.package.verification import verify
+from recorder.archive.correction import edit_package
+from recorder.archive.exporting import excerpt_files, package_files, write_zip
+from recorder.archive.index import ArchiveIndex, search_archive
+from recorder.package.metadata import Package, PackageState
+from recorder.package.verification import verify_package
 from tests.support import archives
 from tests.support.archives import STARTED
 from tests.support.damage import BY_READING, CORPUS, HOSTILE, unreadable
@@ -36,13 +36,13 @@ def test_whoever_looks_at_it_is_told_and_touches_nothing(
     before, out = everything(archive.root), tmp_path / "out"
     out.mkdir()
 
-    problems = verify(package.folder, decode=True)
+    problems = verify_package(package.folder, decode=True)
     assert problems or damage in HOSTILE
     assert {one.id for one in catalog.packages(archive.root)} >= {package.id, other.id}
-    with Index(archive.root, tmp_path / "index") as index:
-        assert [one.id for one in search(index, ["wisuda"])] == [other.id]
-        assert {one.id for one in search(index, [])} >= {package.id, other.id}
-    for make in (contents, lambda folder: excerpt(folder, STARTED)[1]):
+    with ArchiveIndex(archive.root, tmp_path / "index") as index:
+        assert [one.id for one in search_archive(index, ["wisuda"])] == [other.id]
+        assert {one.id for one in search_archive(index, [])} >= {package.id, other.id}
+    for make in (package_files, lambda folder: excerpt_files(folder, STARTED)[1]):
         if problems:
             with pytest.raises(PackageDamaged):
                 write_zip(make(package.folder), package.id, out / "paket.zip")
@@ -59,13 +59,13 @@ def test_it_is_corrected_or_refused(
     archive: Archive, package: Package, tmp_path: Path, damage: Callable[[Path], None]
 ) -> None:
     damage(package.folder)
-    was_whole = not verify(package.folder)
+    was_whole = not verify_package(package.folder)
     try:
-        edit(package.folder, {"title": "Terbuka"}, by="Siti", reason="", now=STARTED)
+        edit_package(package.folder, {"title": "Terbuka"}, by="Siti", reason="", now=STARTED)
     except LiputError:
         assert not was_whole
     else:
-        assert verify(package.folder) == []
+        assert verify_package(package.folder) == []
     assert {path.name for path in tmp_path.iterdir()} == {"arsip"}
 
 
@@ -78,6 +78,6 @@ def test_a_folder_that_cannot_be_read_costs_one_package_not_the_archive(
     states = {one.id: one.state for one in archive.list()}
     assert states == {package.id: PackageState.DAMAGED, other.id: PackageState.SEALED}
     assert archive.find(other.uuid).id == other.id
-    with Index(archive.root, tmp_path / "index") as index:
-        assert {one.id: one.state for one in search(index, [])} == states
-    assert [problem.kind for problem in verify(package.folder)] == ["unreadable"]
+    with ArchiveIndex(archive.root, tmp_path / "index") as index:
+        assert {one.id: one.state for one in search_archive(index, [])} == states
+    assert [problem.kind for problem in verify_package(package.folder)] == ["unreadable"]

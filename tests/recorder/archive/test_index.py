@@ -16,8 +16,8 @@ import pytest
 
 from config.errors import StateError, StorageError
 from recorder.archive import index as index_module
-from recorder.archive.editing import edit
-from recorder.archive.index import Found, Index, search
+from recorder.archive.correction import edit_package
+from recorder.archive.index import ArchiveIndex, SearchResult, search_archive
 from tests.support import archives, shelves
 from tests.support.archives import STARTED
 from tests.support.damage import CORPUS, newer_version
@@ -36,8 +36,8 @@ def root(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def index(root: Path) -> Iterator[Index]:
-    with Index(root) as index:
+def index(root: Path) -> Iterator[ArchiveIndex]:
+    with ArchiveIndex(root) as index:
         yield index
 
 
@@ -47,11 +47,11 @@ def settled(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(index_module, "SETTLED_NS", -10_000_000_000)
 
 
-def everything(index: Index) -> list[Found]:
-    return sorted(search(index, ()), key=lambda found: found.id)
+def everything(index: ArchiveIndex) -> list[SearchResult]:
+    return sorted(search_archive(index, ()), key=lambda found: found.id)
 
 
-def test_it_holds_what_the_packages_say(root: Path, index: Index) -> None:
+def test_it_holds_what_the_packages_say(root: Path, index: ArchiveIndex) -> None:
     assert index.rebuild() == COUNT
     listed = {package.id: package for package in archives.archive_at(root).list()}
     found = everything(index)
@@ -65,30 +65,30 @@ def test_it_holds_what_the_packages_say(root: Path, index: Index) -> None:
 
 
 @pytest.mark.usefixtures("settled")
-def test_only_what_has_changed_is_read_again(root: Path, index: Index) -> None:
+def test_only_what_has_changed_is_read_again(root: Path, index: ArchiveIndex) -> None:
     assert index.refresh() == COUNT
     assert index.refresh() == 0
     shelves.put(root, shelves.describe(COUNT))
     assert index.refresh() == 1
-    (newest,) = search(index, [f"B/{COUNT}/UN38"])
+    (newest,) = search_archive(index, [f"B/{COUNT}/UN38"])
     shutil.rmtree(newest.path)
     assert index.refresh() == 0
     assert len(everything(index)) == COUNT
     shutil.rmtree(root / "2022")
-    assert search(index, ()) == []
+    assert search_archive(index, ()) == []
 
 
 @pytest.mark.usefixtures("settled")
-def test_a_corrected_package_is_found_by_what_it_says_now(root: Path, index: Index) -> None:
-    (found,) = search(index, ["B/7/UN38"])
+def test_a_corrected_package_is_found_by_what_it_says_now(root: Path, index: ArchiveIndex) -> None:
+    (found,) = search_archive(index, ["B/7/UN38"])
     for title in ("Pengukuhan", "Dies Natalis", "Sumpah Dokter"):
         for each in ("Sementara", title):  # twice: the second may be a folder with the number that the first had
-            edit(Path(found.path), {"title": each}, by=None, reason="", now=STARTED)
-        assert [one.id for one in search(index, [title])] == [found.id]
-    assert search(index, ["Pengukuhan"]) == []
+            edit_package(Path(found.path), {"title": each}, by=None, reason="", now=STARTED)
+        assert [one.id for one in search_archive(index, [title])] == [found.id]
+    assert search_archive(index, ["Pengukuhan"]) == []
 
 
-def test_a_folder_is_not_trusted_while_it_may_change_within_its_tick(root: Path, index: Index) -> None:
+def test_a_folder_is_not_trusted_while_it_may_change_within_its_tick(root: Path, index: ArchiveIndex) -> None:
     index.refresh()
     (month, *_) = sorted(root.glob("*/*"))
     stamp = month.stat()
@@ -96,7 +96,7 @@ def test_a_folder_is_not_trusted_while_it_may_change_within_its_tick(root: Path,
     folder = shelves.put(root, other)
     os.utime(month, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
     assert folder.parent == month
-    assert [one.title for one in search(index, ["Seketika"])] == ["Seketika"]
+    assert [one.title for one in search_archive(index, ["Seketika"])] == ["Seketika"]
 
 
 @pytest.mark.parametrize("damage", [damage for damage, _ in CORPUS])
@@ -107,9 +107,9 @@ def test_a_damaged_package_stops_nothing(
     package = archives.seal_one(archive, program, "Rapat Rusak")
     damage(package.folder)
     before = sorted(str(path) for path in root.rglob("*"))
-    with Index(root) as index:
+    with ArchiveIndex(root) as index:
         assert index.rebuild() >= COUNT + 1
-        (found,) = search(index, ["rapat", "rusak"])
+        (found,) = search_archive(index, ["rapat", "rusak"])
         assert found.id == package.id
         is_read = "bad_description" not in damage.__name__ and damage is not newer_version
         tells = is_read and (package.folder / "metadata" / "recording.json").is_file()
@@ -122,7 +122,7 @@ def test_a_description_that_nobody_vouches_for_is_marked(root: Path, file: str) 
     (folder, *_) = sorted(root.glob("*/*/*"))
     path = folder / file
     path.write_bytes(path.read_bytes().replace(b"1", b"2"))
-    with Index(root) as index:
+    with ArchiveIndex(root) as index:
         assert [one.state for one in everything(index) if Path(one.path).name == folder.name] == ["damaged"]
 
 
@@ -166,15 +166,15 @@ def without_table(path: Path) -> None:
 
 @pytest.mark.parametrize("damage", [torn, garbage, empty, scribbled, missing, other_version, without_table])
 def test_a_damaged_index_is_made_anew_by_itself(root: Path, damage: Callable[[Path], None]) -> None:
-    with Index(root) as index:
+    with ArchiveIndex(root) as index:
         whole = everything(index)
-        hits = search(index, ["senat"])
+        hits = search_archive(index, ["senat"])
     for end in ("-wal", "-shm"):
         Path(f"{index.path}{end}").unlink(missing_ok=True)
     damage(index.path)
-    with Index(root) as again:
+    with ArchiveIndex(root) as again:
         assert everything(again) == whole
-        assert search(again, ["senat"]) == hits
+        assert search_archive(again, ["senat"]) == hits
     assert len(whole) == COUNT
 
 
@@ -182,30 +182,30 @@ def test_each_archive_has_its_own(root: Path, tmp_path: Path) -> None:
     other = tmp_path / "lain"
     shelves.put(other, shelves.describe(0))
     (tmp_path / "link").symlink_to(root)
-    with Index(root) as first, Index(other) as second, Index(tmp_path / "link") as third:
+    with ArchiveIndex(root) as first, ArchiveIndex(other) as second, ArchiveIndex(tmp_path / "link") as third:
         assert (len(everything(first)), len(everything(second)), len(everything(third))) == (COUNT, 1, COUNT)
         assert first.path == third.path != second.path
 
 
 def test_an_archive_that_is_not_there_has_nothing(tmp_path: Path) -> None:
-    with Index(tmp_path / "gone") as index:
-        assert search(index, ["senat"]) == []
+    with ArchiveIndex(tmp_path / "gone") as index:
+        assert search_archive(index, ["senat"]) == []
     (tmp_path / "file").touch()
-    with Index(tmp_path / "file") as index, pytest.raises(StorageError, check=because("unwritable")):
-        search(index, ["senat"])
+    with ArchiveIndex(tmp_path / "file") as index, pytest.raises(StorageError, check=because("unwritable")):
+        search_archive(index, ["senat"])
 
 
 def test_a_state_folder_that_takes_nothing_is_said(root: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with Index(root, tmp_path / "file" / "index") as index, pytest.raises(StateError, match="cannot be used"):
-        search(index, ["senat"])
+    with ArchiveIndex(root, tmp_path / "file" / "index") as index, pytest.raises(StateError, match="cannot be used"):
+        search_archive(index, ["senat"])
 
 
 REINDEX = """
 import sys
 from pathlib import Path
-from recorder.archive.index import Index
-with Index(Path(sys.argv[1])) as index:
+from recorder.archive.index import ArchiveIndex
+with ArchiveIndex(Path(sys.argv[1])) as index:
     print("ready", flush=True)
     while True:
         index.rebuild()
@@ -217,7 +217,7 @@ def reindexing(root: Path) -> "subprocess.Popen[bytes]":
     return subprocess.Popen([sys.executable, "-c", REINDEX, str(root)], stdout=subprocess.PIPE, cwd=PROJECT)
 
 
-def test_a_kill_at_any_moment_of_a_reindex_is_harmless(root: Path, index: Index) -> None:
+def test_a_kill_at_any_moment_of_a_reindex_is_harmless(root: Path, index: ArchiveIndex) -> None:
     whole = everything(index)
     chance = random.Random(7)
     for _ in range(10):
@@ -227,7 +227,7 @@ def test_a_kill_at_any_moment_of_a_reindex_is_harmless(root: Path, index: Index)
             time.sleep(chance.uniform(0, 0.08))  # the moment of the kill, not a wait for something
             process.send_signal(signal.SIGKILL)
         assert everything(index) == whole
-        with Index(root) as fresh:
+        with ArchiveIndex(root) as fresh:
             assert everything(fresh) == whole
 
 
@@ -238,7 +238,7 @@ def test_several_processes_at_once_agree(root: Path) -> None:
         for process in processes:
             assert process.stdout
             assert process.stdout.readline() == b"ready\n"
-        with Index(root) as index:
+        with ArchiveIndex(root) as index:
             for _ in range(20):
                 assert len(everything(index)) == COUNT
         for process in processes:

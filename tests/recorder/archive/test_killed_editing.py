@@ -10,8 +10,8 @@ import pytest
 
 from recorder.archive import catalog
 from recorder.archive.archive import Archive
-from recorder.package.manifest import PackageState
-from recorder.package.work import RECORDING_FILE
+from recorder.package.metadata import PackageState
+from recorder.package.work_folder import RECORDING_FILE
 from tests.support import archives
 from tests.support.damage import MEDIA
 from tests.support.killed_curator import ADDED, DISKS, TITLE, curate

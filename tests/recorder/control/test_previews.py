@@ -34,7 +34,7 @@ class Looking:
     """A client of the preview socket."""
 
     def __init__(self, path: Path, **look: object) -> None:
-        self._socket = access.connect(path, 10.0)
+        self._socket = access.connect_to(path, 10.0)
         self._file = self._socket.makefile("rb")
         if look:
             self.answer = self.ask(**look)

@@ -14,21 +14,21 @@ from config.errors import LiputError, SessionError, UsageError
 from config.events import Event
 from devices.model.device import Device, DeviceKind
 from recorder.control import process, spawn
-from recorder.control.recorder import Inbox
-from recorder.control.spawn import Spawned
-from recorder.control.spec import LARGEST, Spec
+from recorder.control.recorder import MainThreadInbox
+from recorder.control.spawn import SpawnedRecorder
+from recorder.control.spec import LARGEST_LOG_BYTES, RecorderSpec
 from recorder.model.status import SessionResult, SessionState, SessionStatus
-from recorder.running import directory
-from recorder.running.client import Connection, how_it_ended
-from recorder.running.protocol import RecorderRefused, Stop, Watch
-from recorder.session.request import Asked
+from recorder.running import runtime_directory
+from recorder.running.client import ControlClient, read_result
+from recorder.running.protocol import RecorderRefused, StopCommand, WatchCommand
+from recorder.session.request import SessionRequest
 
 ROOT = Path(__file__).parents[3]
 
 
-def asked(tmp_path: Path, **more: object) -> Asked:
+def asked(tmp_path: Path, **more: object) -> SessionRequest:
     words = {"title": "x", "videos": ("synthetic",), "archive": tmp_path / "arsip", "reserve": 0}
-    return Asked(**(words | more))  # type: ignore[arg-type] # what the names say
+    return SessionRequest(**(words | more))  # type: ignore[arg-type] # what the names say
 
 
 @pytest.mark.parametrize("text", [b" ", b"rubbish", b'{"asked": 5}', b"x" * (2 << 20)])
@@ -40,15 +40,15 @@ def test_what_is_no_specification_is_refused_in_one_line(text: bytes) -> None:
     (line,) = done.stdout.splitlines()
     assert json.loads(line)["type"] == "error"
     assert (done.returncode, done.stderr) == (2, b"")
-    assert directory.folders() == []
+    assert runtime_directory.recorder_folders() == []
 
 
 def test_what_cannot_be_planned_is_raised_with_its_exit_status(tmp_path: Path) -> None:
-    spawned = Spawned(Spec(asked=asked(tmp_path, profile="9000p"), folder=tmp_path))
+    spawned = SpawnedRecorder(RecorderSpec(asked=asked(tmp_path, profile="9000p"), folder=tmp_path))
     with pytest.raises(RecorderRefused, match="9000p") as refused:
         spawned.ready()
     assert refused.value.exit_status == UsageError.exit_status
-    assert directory.folders() == []
+    assert runtime_directory.recorder_folders() == []
 
 
 def home_with_recorder(tmp_path: Path, code: str) -> Path:
@@ -66,15 +66,15 @@ def test_a_recorder_that_dies_before_it_says_anything_is_told_with_its_last_word
 ) -> None:
     monkeypatch.setattr(spawn, "HOME", home_with_recorder(tmp_path, "raise RuntimeError('rusak')\n"))
     with pytest.raises(SessionError, match="did not start: RuntimeError: rusak"):
-        Spawned(Spec(asked=asked(tmp_path))).ready()
+        SpawnedRecorder(RecorderSpec(asked=asked(tmp_path))).ready()
 
 
 def test_one_that_is_to_end_before_it_can_hear_that_ends_in_order(tmp_path: Path) -> None:
-    spawned = Spawned(Spec(asked=asked(tmp_path), folder=tmp_path))
+    spawned = SpawnedRecorder(RecorderSpec(asked=asked(tmp_path), folder=tmp_path))
     spawned.terminate()
     folder = spawned.ready()
     assert spawned.wait(60.0)
-    end = how_it_ended(directory.ended_folder(folder.id))
+    end = read_result(runtime_directory.ended_recorder_folder(folder.id))
     assert isinstance(end, SessionResult)
     assert (end.state, end.package) == (SessionState.IDLE, None)
 
@@ -83,14 +83,14 @@ def test_what_a_recorder_says_at_its_end_changes_no_terminal(tmp_path: Path, mon
     code = "import sys; sys.exit('\\x1b[31mrusak')\n"
     monkeypatch.setattr(spawn, "HOME", home_with_recorder(tmp_path, code))
     with pytest.raises(SessionError, match=r"did not start: \[31mrusak") as died:
-        Spawned(Spec(asked=asked(tmp_path))).ready()
+        SpawnedRecorder(RecorderSpec(asked=asked(tmp_path))).ready()
     assert died.value.message.isprintable()
 
 
 def test_a_recorder_that_is_never_ready_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(spawn, "HOME", home_with_recorder(tmp_path, "import time; time.sleep(60)\n"))
     monkeypatch.setattr(spawn, "READY_S", 0.5)
-    spawned = Spawned(Spec(asked=asked(tmp_path)))
+    spawned = SpawnedRecorder(RecorderSpec(asked=asked(tmp_path)))
     with pytest.raises(SessionError, match="has not been ready within"):
         spawned.ready()
     assert spawned.wait(60.0)
@@ -98,7 +98,7 @@ def test_a_recorder_that_is_never_ready_is_given_up(tmp_path: Path, monkeypatch:
 
 def test_a_folder_that_has_gone_is_said(tmp_path: Path) -> None:
     with pytest.raises(SessionError, match="No such file"):
-        Spawned(Spec(asked=asked(tmp_path), folder=tmp_path / "tidak-ada"))
+        SpawnedRecorder(RecorderSpec(asked=asked(tmp_path), folder=tmp_path / "tidak-ada"))
 
 
 def test_a_runtime_directory_that_is_not_ours_keeps_it_from_starting(
@@ -106,18 +106,18 @@ def test_a_runtime_directory_that_is_not_ours_keeps_it_from_starting(
 ) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run").chmod(0o777)
-    monkeypatch.setenv(directory.VARIABLE, str(tmp_path / "run"))
+    monkeypatch.setenv(runtime_directory.RUNTIME_VARIABLE, str(tmp_path / "run"))
     with pytest.raises(LiputError, match="no folder that only this user can write to"):
-        Spawned(Spec(asked=asked(tmp_path), folder=tmp_path)).ready()
+        SpawnedRecorder(RecorderSpec(asked=asked(tmp_path), folder=tmp_path)).ready()
     assert not (tmp_path / "arsip").exists()
 
 
 def test_what_libraries_print_goes_to_a_log_that_does_not_grow(tmp_path: Path) -> None:
     code = (
-        "import os, sys\nfrom pathlib import Path\nfrom recorder.control.spec import bound_printed, print_into\n"
+        "import os, sys\nfrom pathlib import Path\nfrom recorder.control.spec import rotate_log, redirect_output\n"
         "path = Path(sys.argv[1])\nprint_into(path)\n"
         "for number in range(300):\n"
-        "    print(f'line {number}', flush=True)\n    os.write(2, b'x' * 9999 + b'\\n')\n    bound_printed(path)\n"
+        "    print(f'line {number}', flush=True)\n    os.write(2, b'x' * 9999 + b'\\n')\n    rotate_log(path)\n"
     )
     path = tmp_path / "recorder.log"
     done = subprocess.run(
@@ -126,21 +126,23 @@ def test_what_libraries_print_goes_to_a_log_that_does_not_grow(tmp_path: Path) -
     assert (done.stdout, done.stderr) == (b"", b"")
     files = sorted(tmp_path.iterdir())
     assert [file.name for file in files] == ["recorder.log", "recorder.old"]
-    assert all(file.stat().st_size <= LARGEST + 20_000 for file in files)
+    assert all(file.stat().st_size <= LARGEST_LOG_BYTES + 20_000 for file in files)
     assert "line 299" in path.read_text()
     assert path.stat().st_mode & 0o777 == 0o600
 
 
 def test_a_destination_whose_address_is_kept_nowhere_is_told(tmp_path: Path) -> None:
-    spawned = Spawned(Spec(asked=asked(tmp_path, profile="240p15"), folder=tmp_path, unsaved=("stdin",)))
-    with Connection(spawned.ready()) as connection:
-        connection.request(Watch(every_s=0.1, events_from=0))
+    spawned = SpawnedRecorder(
+        RecorderSpec(asked=asked(tmp_path, profile="240p15"), folder=tmp_path, unsaved=("stdin",))
+    )
+    with ControlClient(spawned.ready()) as connection:
+        connection.request(WatchCommand(every_s=0.1, events_from=0))
         told = connection.told_within(30.0)
         event = next(each for each in told if isinstance(each, Event))
         assert (event.kind, event.subject) == ("destination-forgotten", "stdin")
         status = next(each for each in told if isinstance(each, SessionStatus) and each.media_time_s > 0)
         assert "destination-forgotten: stdin" in status.troubles
-        connection.request(Stop())
+        connection.request(StopCommand())
         result = next(each for each in connection.told_within(30.0) if isinstance(each, SessionResult))
     assert "destination-forgotten: stdin" in result.degraded
     assert spawned.wait(60.0)
@@ -162,35 +164,35 @@ class Looker:
 def test_devices_are_looked_for_anew_where_those_who_watch_them_have_broken(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("devices.monitor.snapshot.list_devices", lambda: [THERE_NOW])
     looker = Looker()
-    assert process.plugged_in(None) == [THERE_NOW]
-    assert process.plugged_in(looker) == [SEEN_LAST]  # type: ignore[arg-type] # all that is asked of one
+    assert process.connected_devices(None) == [THERE_NOW]
+    assert process.connected_devices(looker) == [SEEN_LAST]  # type: ignore[arg-type] # all that is asked of one
     looker.is_watching = False
-    assert process.plugged_in(looker) == [THERE_NOW]  # type: ignore[arg-type] # the same
+    assert process.connected_devices(looker) == [THERE_NOW]  # type: ignore[arg-type] # the same
 
 
 def test_what_it_records_is_for_this_user_alone_whoever_starts_it(tmp_path: Path) -> None:
     """As a unit that an older Liput has installed is started, with the umask of the service manager."""
     before = os.umask(0o022)
     try:
-        spawned = Spawned(Spec(asked=asked(tmp_path, profile="240p15"), folder=tmp_path))
+        spawned = SpawnedRecorder(RecorderSpec(asked=asked(tmp_path, profile="240p15"), folder=tmp_path))
     finally:
         os.umask(before)
-    with Connection(spawned.ready()) as connection:
-        connection.request(Watch(every_s=0.1, events_from=0))
+    with ControlClient(spawned.ready()) as connection:
+        connection.request(WatchCommand(every_s=0.1, events_from=0))
         told = connection.told_within(30.0)
         next(each for each in told if isinstance(each, SessionStatus) and each.media_time_s > 0)
         made = [path for path in (tmp_path / "arsip").rglob("*") if path.stat().st_mode & 0o077]
         assert (made, any((tmp_path / "arsip").rglob("program.mp4"))) == ([], True)
-        connection.request(Stop())
+        connection.request(StopCommand())
     assert spawned.wait(60.0)
 
 
 def test_many_signals_are_one_wish_to_end_and_those_of_terminals_none() -> None:
     numbers = (signal.SIGTERM, signal.SIGQUIT, signal.SIGINT, signal.SIGHUP)
     before = {number: signal.getsignal(number) for number in numbers}
-    inbox: Inbox = queue.SimpleQueue()
+    inbox: MainThreadInbox = queue.SimpleQueue()
     try:
-        process.hear(inbox)
+        process.handle_signals(inbox)
         for _ in range(100):
             for number in numbers:
                 signal.raise_signal(number)

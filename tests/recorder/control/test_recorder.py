@@ -10,22 +10,22 @@ from typing import Never
 import msgspec
 import pytest
 
-from capture.sources.locator import AlwaysThere
-from capture.sources.worker import Supervision
+from capture.sources.locator import FixedLocator
+from capture.sources.worker import DeviceSupervision
 from config.errors import DeviceError
 from config.settings.schema import Settings
 from devices.host.clock import SystemClock
 from devices.model.device import Device, DeviceKind
 from recorder.control import recorder
-from recorder.control.recorder import Inbox, Recorder
-from recorder.control.spec import Handshake, Spec, decode_spec
+from recorder.control.recorder import MainThreadInbox, Recorder
+from recorder.control.spec import Handshake, RecorderSpec, decode_spec
 from recorder.model.status import SessionResult, SessionState
-from recorder.running import directory
-from recorder.running.client import how_it_ended
-from recorder.running.directory import RecorderFolder, RecorderInfo
-from recorder.running.protocol import Failure, Ready
-from recorder.session.planning import Planned, plan_session
-from recorder.session.request import Asked
+from recorder.running import runtime_directory
+from recorder.running.client import read_result
+from recorder.running.protocol import RecorderFailure, RecorderReady
+from recorder.running.runtime_directory import RecorderFolder, RecorderInfo
+from recorder.session.planning import PreparedSession, plan_session
+from recorder.session.request import SessionRequest
 from recorder.session.session import Session
 from tests.support.errors import because
 from tests.support.leftovers import event
@@ -45,9 +45,9 @@ class Heard(Handshake):
     """Leaves this process its output, too, and keeps the line."""
 
     def __init__(self) -> None:
-        self.lines: list[Ready | Failure] = []
+        self.lines: list[RecorderReady | RecorderFailure] = []
 
-    def say(self, line: Ready | Failure) -> None:
+    def say(self, line: RecorderReady | RecorderFailure) -> None:
         self.lines.append(line)
 
 
@@ -58,36 +58,36 @@ def own_output(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recorder, "bound_printed", Path.exists)
 
 
-def planned(archive: Path, title: str) -> Planned:
+def planned(archive: Path, title: str) -> PreparedSession:
     """Return the plan of a synthetic session that says it has the camera."""
-    asked = Asked(title=title, videos=("synthetic",), archive=archive, reserve=0)
+    asked = SessionRequest(title=title, videos=("synthetic",), archive=archive, reserve=0)
     plan = plan_session(asked, Settings(), SystemClock())
     context = msgspec.structs.replace(plan.plan.context, devices=(CAMERA,))
     return dataclasses.replace(plan, plan=dataclasses.replace(plan.plan, context=context))
 
 
 def made(archive: Path, title: str) -> Recorder:
-    return Recorder(planned(archive, title), Spec(asked=Asked(title=title)), SystemClock())
+    return Recorder(planned(archive, title), RecorderSpec(asked=SessionRequest(title=title)), SystemClock())
 
 
 def test_a_device_is_anothers_until_that_sessions_devices_are_closed(tmp_path: Path) -> None:
     with made(tmp_path, "Satu") as first:
-        (folder,) = directory.folders()
+        (folder,) = runtime_directory.recorder_folders()
         with pytest.raises(
             DeviceError, match=rf'Rig Webcam is used by the session "Satu" \({folder.id}\)', check=because("busy")
         ):
             made(tmp_path, "Dua")
-        assert len(directory.folders()) == 1  # which left nothing
+        assert len(runtime_directory.recorder_folders()) == 1  # which left nothing
         first._on_progress(1, 2)  # it is being sealed
         with made(tmp_path, "Dua"):
-            assert len(directory.folders()) == 2
-    assert directory.folders() == []
+            assert len(runtime_directory.recorder_folders()) == 2
+    assert runtime_directory.recorder_folders() == []
 
 
 def test_it_says_into_which_folder_it_records_also_after_a_change_of_disk(tmp_path: Path) -> None:
     first = tmp_path / "cadangan" / ".incoming" / "2026-11-24_0900_rapat_3f2a91c0"
     with made(tmp_path, "Satu") as one:
-        (folder,) = directory.folders()
+        (folder,) = runtime_directory.recorder_folders()
         one._on_event(event(0, "session-live", first.name, folder=str(first), clock_ns=0))
         assert said(folder).work == str(first), "which need not be in the archive that was asked for"
         one._on_event(event(60, "storage-switched", str(tmp_path / "lain"), part=2, offset_s=60.0, left="cadangan"))
@@ -97,10 +97,14 @@ def test_it_says_into_which_folder_it_records_also_after_a_change_of_disk(tmp_pa
 
 
 def test_the_folder_of_a_killed_one_goes_once_the_next_records(tmp_path: Path) -> None:
-    old = directory.make_folder(directory.new_info("Satu", tmp_path, SystemClock().now()), b"{}")
-    spec = Spec(asked=Asked(title="Satu"), replaces=old.id)
+    old = runtime_directory.make_recorder_folder(
+        runtime_directory.new_recorder_info("Satu", tmp_path, SystemClock().now()), b"{}"
+    )
+    spec = RecorderSpec(asked=SessionRequest(title="Satu"), replaces=old.id)
     with Recorder(planned(tmp_path, "Satu"), spec, SystemClock()) as one:
-        assert [said(folder).replaces for folder in directory.folders() if folder.id != old.id] == [old.id]
+        assert [said(folder).replaces for folder in runtime_directory.recorder_folders() if folder.id != old.id] == [
+            old.id
+        ]
         assert old.path.exists()
         one._on_event(event(0, "source-lost"))
         assert old.path.exists()
@@ -109,18 +113,18 @@ def test_the_folder_of_a_killed_one_goes_once_the_next_records(tmp_path: Path) -
 
 
 def test_what_another_session_has_is_missing_where_that_is_allowed(tmp_path: Path) -> None:
-    supervision = Supervision(AlwaysThere(CAMERA), may_miss=True)
+    supervision = DeviceSupervision(FixedLocator(CAMERA), may_miss=True)
     with made(tmp_path, "Satu"):
         plan = dataclasses.replace(planned(tmp_path, "Dua"), supervisions={CAMERA.id: supervision})
-        with Recorder(plan, Spec(asked=Asked(title="Dua")), SystemClock()):
-            assert len(directory.folders()) == 2
+        with Recorder(plan, RecorderSpec(asked=SessionRequest(title="Dua")), SystemClock()):
+            assert len(runtime_directory.recorder_folders()) == 2
     assert supervision.missing
     assert "used by the session" in supervision.missing.message
 
 
 def test_what_is_changed_meanwhile_is_remembered_for_whoever_goes_on(tmp_path: Path) -> None:
     with made(tmp_path, "Satu") as one:
-        (folder,) = directory.folders()
+        (folder,) = runtime_directory.recorder_folders()
         one._on_event(event(1, "layout-changed", "pause", before="single", media_s=1.0))
         one._on_event(event(2, "sound-muted", "mik", media_s=2.0, muted=["mik"]))
         asked = decode_spec(folder.spec.read_bytes()).asked
@@ -150,17 +154,17 @@ def test_the_end_of_a_recorder_is_the_end_of_its_claims_and_descriptors(tmp_path
     assert open_files() == before
 
 
-def ended_of(archive: Path, inbox: Inbox) -> SessionResult | Failure | None:
+def ended_of(archive: Path, inbox: MainThreadInbox) -> SessionResult | RecorderFailure | None:
     """Run a session until `inbox` or itself ends it, and return how it ended."""
     with made(archive, "Satu") as one:
         one.run(Heard(), inbox)
-    return how_it_ended(one._folder)
+    return read_result(one._folder)
 
 
 def test_a_mistake_while_it_is_looked_after_costs_the_session_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    inbox: Inbox = queue.SimpleQueue()
+    inbox: MainThreadInbox = queue.SimpleQueue()
 
     def look() -> None:
         inbox.put("end")
@@ -183,7 +187,7 @@ def test_where_nobody_can_look_after_it_the_session_ends_and_is_sealed(
     monkeypatch.setattr(recorder, "LINGER_S", 0)
     with pytest.raises(ZeroDivisionError), made(tmp_path, "Satu") as one:
         one.run(Heard(), queue.SimpleQueue())
-    ended = how_it_ended(one._folder)
+    ended = read_result(one._folder)
     assert isinstance(ended, SessionResult)  # of no picture at all it may have been
     assert ended.state in {SessionState.SEALED, SessionState.IDLE}
     assert not [thread for thread in threading.enumerate() if thread.name == "session"]
@@ -200,7 +204,7 @@ def test_a_session_that_breaks_has_failed_and_no_thread_of_it_is_told_besides(
     monkeypatch.setattr(Session, "run", failing)
     monkeypatch.setattr(recorder, "LINGER_S", 0)
     ended = ended_of(tmp_path, queue.SimpleQueue())
-    assert isinstance(ended, Failure)
+    assert isinstance(ended, RecorderFailure)
     assert "ZeroDivisionError" in ended.message
     assert broken == []
 
@@ -208,7 +212,7 @@ def test_a_session_that_breaks_has_failed_and_no_thread_of_it_is_told_besides(
 def test_a_thread_that_breaks_is_told_and_the_recording_is_not_taken_for_a_whole_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    inbox: Inbox = queue.SimpleQueue()
+    inbox: MainThreadInbox = queue.SimpleQueue()
 
     def break_one() -> None:
         thread = threading.Thread(target=[].pop, name="preview")

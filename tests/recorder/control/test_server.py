@@ -16,10 +16,10 @@ from config.errors import LiputError
 from config.events import Event
 from recorder.control import server
 from recorder.control.server import COMMANDS_AT_ONCE
-from recorder.model.eventlog import History
+from recorder.model.eventlog import LineBuffer
 from recorder.model.status import SessionState, SessionStatus
 from recorder.running import protocol
-from recorder.running.client import Lost, ask
+from recorder.running.client import RecorderLost, send_command
 from tests.support.control_socket import NOW, Served, all_of, lines, subjects
 from tests.support.scripted_session import RESULT
 from tests.support.waiting import wait_for
@@ -27,14 +27,14 @@ from tests.support.waiting import wait_for
 
 def test_each_command_does_what_it_says(served: Served) -> None:
     connection = served.connect()
-    assert connection.request(protocol.Start(pre_roll_s=15.0)).ok
-    assert connection.request(protocol.Mark(text="Tanya")).mark == {
+    assert connection.request(protocol.StartCommand(pre_roll_s=15.0)).ok
+    assert connection.request(protocol.MarkCommand(text="Tanya")).mark == {
         "at": "2026-11-25T00:00:00Z", "media_s": 1.0, "text": "Tanya",
     }  # fmt: skip
-    assert connection.request(protocol.Mute(name="podium", on=False)).ok
-    assert connection.request(protocol.Stop()).ok
+    assert connection.request(protocol.MuteCommand(name="podium", on=False)).ok
+    assert connection.request(protocol.StopCommand()).ok
     assert served.session.calls == [("start", 15.0), ("mark", "Tanya"), ("mute", "podium", False), ("stop",)]
-    status = connection.request(protocol.Status()).status
+    status = connection.request(protocol.StatusCommand()).status
     assert status is not None
     assert status.state is SessionState.LIVE
 
@@ -42,15 +42,15 @@ def test_each_command_does_what_it_says(served: Served) -> None:
 def test_a_refusal_and_a_mistake_of_ours_are_answered_and_end_nothing(served: Served) -> None:
     connection = served.connect()
     with pytest.raises(LiputError) as refused:
-        connection.request(protocol.Mark(text=""))
+        connection.request(protocol.MarkCommand(text=""))
     assert (refused.value.message, refused.value.hint, refused.value.exit_status) == (
         "the mark is empty",
         "say something",
         2,
     )
     with pytest.raises(LiputError, match="ZeroDivisionError"):
-        connection.request(protocol.Layout(name="slides"))
-    assert connection.request(protocol.Status()).ok
+        connection.request(protocol.LayoutCommand(name="slides"))
+    assert connection.request(protocol.StatusCommand()).ok
 
 
 def test_what_nobody_waits_for_any_more_is_not_done_later_but_for_an_end(
@@ -63,14 +63,14 @@ def test_what_nobody_waits_for_any_more_is_not_done_later_but_for_an_end(
         goes_on.wait(30)
 
     monkeypatch.setattr(served.session, "mute", stand_still)
-    with pytest.raises(Lost, match="does not answer"):
-        ask(served.folder, protocol.Mute(), 0.2)
+    with pytest.raises(RecorderLost, match="does not answer"):
+        send_command(served.folder, protocol.MuteCommand(), 0.2)
     stands.wait(30)
-    for request in (protocol.Mark(text="Tanya"), protocol.Stop()):
-        with pytest.raises(Lost, match="does not answer"):
-            ask(served.folder, request, 0.2)
+    for request in (protocol.MarkCommand(text="Tanya"), protocol.StopCommand()):
+        with pytest.raises(RecorderLost, match="does not answer"):
+            send_command(served.folder, request, 0.2)
     goes_on.set()
-    assert ask(served.folder, protocol.Mark(text="Jawab")).ok
+    assert send_command(served.folder, protocol.MarkCommand(text="Jawab")).ok
     assert sorted(served.session.calls) == [("mark", "Jawab"), ("stop",)]
 
 
@@ -78,11 +78,11 @@ def test_what_nobody_waits_for_any_more_is_not_done_later_but_for_an_end(
 def test_disarming_is_for_what_is_not_recorded(served: Served, state: SessionState) -> None:
     served.session.state = state
     if state in {SessionState.IDLE, SessionState.ARMED}:
-        assert ask(served.folder, protocol.Disarm()).ok
+        assert send_command(served.folder, protocol.DisarmCommand()).ok
         assert served.session.calls == [("stop",)]
     else:
         with pytest.raises(LiputError, match=f"the session is {state}, not armed"):
-            ask(served.folder, protocol.Disarm())
+            send_command(served.folder, protocol.DisarmCommand())
         assert served.session.calls == []
 
 
@@ -100,8 +100,8 @@ def test_one_who_watches_is_told_what_happens_and_how_it_is(served: Served) -> N
     assert subjects(connection, 3) == [0, 1, 2]
     statuses = [told for _ in range(3) if isinstance(told := connection.told(10.0), SessionStatus)]
     assert [status.state for status in statuses] == ["live"] * 3
-    served.server.tell(protocol.Sealing(done=1, total=2))
-    wait_for(lambda: connection.told(1.0) == protocol.Sealing(done=1, total=2))
+    served.server.tell(protocol.SealingProgress(done=1, total=2))
+    wait_for(lambda: connection.told(1.0) == protocol.SealingProgress(done=1, total=2))
 
 
 def test_what_happened_before_can_be_asked_for(served: Served) -> None:
@@ -123,14 +123,14 @@ def test_the_end_is_told_to_all_also_to_one_who_comes_late(served: Served) -> No
         assert connection.told(10.0) == RESULT
     assert served.server.wait_told(10.0)
     served.server.close()
-    with pytest.raises(Lost):
+    with pytest.raises(RecorderLost):
         early.told(10.0)
 
 
 def test_it_waits_for_somebody_to_be_told(served: Served) -> None:
     served.server.finish(RESULT)
     assert not served.server.wait_told(0.05)
-    ask(served.folder, protocol.Status())  # which is not to be told
+    send_command(served.folder, protocol.StatusCommand())  # which is not to be told
     assert not served.server.wait_told(0.05)
     assert served.watching().told(10.0) == RESULT
     assert served.server.wait_told(10.0)
@@ -143,7 +143,7 @@ def test_a_status_is_never_older_than_what_happened(served: Served) -> None:
         served.session.state = state
         served.tell()
         subjects(connection, 1)
-        reply = connection.request(protocol.Status()).status
+        reply = connection.request(protocol.StatusCommand()).status
         assert reply is not None
         assert reply.state is state
 
@@ -170,7 +170,7 @@ def test_a_status_that_fails_ends_nothing(
     served.tell(2)
     assert subjects(connection, 2) == [0, 1]
     with pytest.raises(LiputError, match="rusak"):
-        wait_for(lambda: not connection.request(protocol.Status()).ok)
+        wait_for(lambda: not connection.request(protocol.StatusCommand()).ok)
     monkeypatch.undo()
     wait_for(lambda: isinstance(connection.told(1.0), SessionStatus))
     assert "rusak" in capfd.readouterr().err
@@ -192,12 +192,14 @@ def test_closing_lets_go_of_everything(served: Served) -> None:
 
 
 @pytest.mark.parametrize(
-    "request_", [protocol.Mark(text="x"), protocol.Mute(name=None), protocol.Layout(name="pause")], ids=type
+    "request_",
+    [protocol.MarkCommand(text="x"), protocol.MuteCommand(name=None), protocol.LayoutCommand(name="pause")],
+    ids=type,
 )
 def test_what_has_ended_is_not_changed_any_more(served: Served, request_: protocol.AnyRequest) -> None:
     served.session.state = SessionState.SEALING
     with pytest.raises(LiputError, match="the session is sealing: its recording has ended"):
-        ask(served.folder, request_)
+        send_command(served.folder, request_)
     assert served.session.calls == []
 
 
@@ -251,7 +253,7 @@ def test_a_client_that_is_stopped_costs_nothing(served: Served) -> None:
     """Of statuses it gets the newest; its events wait for it, in one place for all."""
     code = (
         "import sys\nfrom pathlib import Path\nfrom recorder.running.client import *\n"
-        "from recorder.running.directory import RecorderFolder\nfrom recorder.running.protocol import *\n"
+        "from recorder.running.runtime_directory import RecorderFolder\nfrom recorder.running.protocol import *\n"
         "with Connection(RecorderFolder(Path(sys.argv[1]))) as c:\n"
         "    c.request(Watch(every_s=0.1, events_from=0))\n    print('watching', flush=True)\n"
         "    events = 0\n"
@@ -281,7 +283,7 @@ def test_a_client_that_is_stopped_costs_nothing(served: Served) -> None:
 def test_one_that_falls_too_far_behind_is_let_go_and_the_others_have_everything(
     served: Served, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    served.server._history = History(most_bytes=2_000_000)
+    served.server._history = LineBuffer(most_bytes=2_000_000)
     slow, good = served.raw(), served.watching(events_from=0)
     slow.sendall(b'{"command": "watch", "events_from": 0}\n')
     assert next(lines(slow))["ok"]
@@ -315,7 +317,7 @@ def test_a_server_that_hangs_keeps_what_there_is_room_for_and_goes_on_with_who_c
     assert hangs.wait(60)
     served.tell(1000, size=10_000)  # returns, though nobody takes it
     goes_on.set()
-    with pytest.raises(Lost):
+    with pytest.raises(RecorderLost):
         subjects(behind, 1010)
     anew = served.watching(events_from=0)
     kept = subjects(anew, 1)[0]
@@ -332,7 +334,7 @@ def test_a_flood_of_commands_is_answered_at_our_pace(served: Served) -> None:
         began = time.monotonic()
         served.tell(100)
         assert subjects(good, 100) == list(range(100))
-        assert ask(served.folder, protocol.Mark(text="sempat")).ok
+        assert send_command(served.folder, protocol.MarkCommand(text="sempat")).ok
         wait_for(lambda: len(served.session.calls) > COMMANDS_AT_ONCE)
         flooder.kill()
     taken = len(served.session.calls)
@@ -373,7 +375,7 @@ def test_one_that_never_reads_its_answers_is_not_read_from_either(
     wait_for(is_full)
     asked = served.session.asked
     for _ in range(50):
-        assert ask(served.folder, protocol.Status()).ok
+        assert send_command(served.folder, protocol.StatusCommand()).ok
     assert served.session.asked <= asked + 50  # its own commands wait
     assert len(one._replies) < server.UNREAD_REPLIES + 20_000
     served.close()
@@ -404,7 +406,7 @@ def test_a_hundred_connections_are_refused_one_by_one_and_the_first_go_on(
 def _free(served: Served) -> Callable[[], bool]:
     def is_free() -> bool:
         try:
-            return ask(served.folder, protocol.Status()).ok
+            return send_command(served.folder, protocol.StatusCommand()).ok
         except LiputError:
             return False
 

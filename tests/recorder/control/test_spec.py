@@ -8,12 +8,12 @@ import pytest
 
 from config.errors import UsageError
 from config.settings.secrets import Secret, StreamTarget
-from recorder.control.spec import ENVIRONMENT, Spec, decode_spec, encode_spec, saved_spec
-from recorder.session.request import Asked
+from recorder.control.spec import PASSED_VARIABLES, RecorderSpec, decode_spec, encode_spec, encode_spec_for_disk
+from recorder.session.request import SessionRequest
 
 KEY = "kunci-9f27-rahasia"
 ODD = Path(os.fsdecode(b"/srv/arsip-\xff"))
-ASKED = Asked(
+ASKED = SessionRequest(
     title="Rapat senat",
     videos=(str(ODD / "film.mkv"),),
     audios=("none",),
@@ -26,13 +26,13 @@ ASKED = Asked(
     archive=ODD,
     reserve=5,
 )
-SPEC = Spec(asked=ASKED, settings=Path("/etc/liput.toml"), folder=ODD, arm_only=True)
+SPEC = RecorderSpec(asked=ASKED, settings=Path("/etc/liput.toml"), folder=ODD, arm_only=True)
 
 
 def test_it_comes_through_the_pipe_as_it_is() -> None:
     assert decode_spec(encode_spec(SPEC)) == SPEC
-    assert decode_spec(encode_spec(Spec(asked=Asked(title="x")))) == Spec(
-        asked=Asked(title="x", streams=[], targets=[])
+    assert decode_spec(encode_spec(RecorderSpec(asked=SessionRequest(title="x")))) == RecorderSpec(
+        asked=SessionRequest(title="x", streams=[], targets=[])
     )
 
 
@@ -44,7 +44,7 @@ def test_an_address_that_comes_through_hides_its_key() -> None:
 
 @pytest.fixture(autouse=True)
 def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ENVIRONMENT:
+    for name in PASSED_VARIABLES:
         monkeypatch.delenv(name, raising=False)
 
 
@@ -53,16 +53,16 @@ def test_by_what_screens_sound_and_keys_are_found_is_saved(monkeypatch: pytest.M
     for name, value in found_by.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("SECRET", KEY)
-    assert decode_spec(saved_spec(SPEC)).environment == found_by
+    assert decode_spec(encode_spec_for_disk(SPEC)).environment == found_by
 
 
 def test_what_is_saved_holds_no_address_and_says_which_destinations_are_lost() -> None:
-    saved = saved_spec(SPEC)
+    saved = encode_spec_for_disk(SPEC)
     assert KEY.encode() not in saved
     assert b"rtmp" not in saved
     asked = msgspec.structs.replace(ASKED, targets=[])
     assert decode_spec(saved) == msgspec.structs.replace(SPEC, asked=asked, unsaved=("stdin", "x"), environment={})
-    assert decode_spec(saved_spec(decode_spec(saved))) == decode_spec(saved)
+    assert decode_spec(encode_spec_for_disk(decode_spec(saved))) == decode_spec(saved)
 
 
 @pytest.mark.parametrize(

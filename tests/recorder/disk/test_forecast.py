@@ -2,17 +2,17 @@
 
 import pytest
 
-from config.settings.schema import Storage as StorageSettings
+from config.settings.schema import StorageSettings as StorageSettings
 from devices.host.clock import NANOSECONDS
-from recorder.disk.forecast import Forecast, Level
+from recorder.disk.forecast import DiskForecast, DiskLevel
 
 RATE = 600_000
 MB = 1_000_000
 
 
 def run(
-    forecast: Forecast, free: int, seconds: int, *, rate: int = RATE, planned_s: float | None = None
-) -> list[Level]:
+    forecast: DiskForecast, free: int, seconds: int, *, rate: int = RATE, planned_s: float | None = None
+) -> list[DiskLevel]:
     """Let a disk fill up for some seconds; return what was told."""
     told = []
     for second in range(seconds):
@@ -24,52 +24,52 @@ def run(
 
 
 def test_the_time_left_is_what_is_free_without_what_must_stay_by_the_rate() -> None:
-    forecast = Forecast(StorageSettings(), 200 * MB, 1.0)
+    forecast = DiskForecast(StorageSettings(), 200 * MB, 1.0)
     run(forecast, 20_000 * MB, 30)
     assert forecast.left_s == pytest.approx(19_800 * MB / RATE - 30, rel=0.01)
 
 
 def test_the_first_seconds_are_no_measure() -> None:
-    forecast = Forecast(StorageSettings(), 0, 100_000.0)
+    forecast = DiskForecast(StorageSettings(), 0, 100_000.0)
     run(forecast, 1_000 * MB, 3, rate=50 * MB)
     assert forecast.left_s == pytest.approx(9_000, rel=0.2)
 
 
 def test_what_others_write_to_the_disk_counts() -> None:
-    forecast = Forecast(StorageSettings(), 0, 1.0)
+    forecast = DiskForecast(StorageSettings(), 0, 1.0)
     run(forecast, 20_000 * MB, 30, rate=10 * RATE)
     assert forecast.left_s == pytest.approx(20_000 * MB / RATE / 10, rel=0.03)
 
 
 def test_each_level_is_told_once_in_its_order() -> None:
-    forecast = Forecast(StorageSettings(low_s=100, critical_s=20), 50 * MB, RATE)
-    assert run(forecast, 150 * MB, 200) == [Level.LOW, Level.CRITICAL, Level.OVER]
+    forecast = DiskForecast(StorageSettings(low_s=100, critical_s=20), 50 * MB, RATE)
+    assert run(forecast, 150 * MB, 200) == [DiskLevel.LOW, DiskLevel.CRITICAL, DiskLevel.OVER]
 
 
 def test_a_disk_that_lasts_to_the_planned_end_is_enough_however_short_that_is() -> None:
-    assert run(Forecast(StorageSettings(), 0, RATE), 60 * MB, 50, planned_s=60) == []
+    assert run(DiskForecast(StorageSettings(), 0, RATE), 60 * MB, 50, planned_s=60) == []
 
 
 def test_a_disk_that_does_not_last_to_the_planned_end_is_told_at_once() -> None:
-    forecast = Forecast(StorageSettings(low_s=10, critical_s=5), 0, RATE)
-    assert run(forecast, 2_000 * MB, 5, planned_s=7200) == [Level.LOW]
+    forecast = DiskForecast(StorageSettings(low_s=10, critical_s=5), 0, RATE)
+    assert run(forecast, 2_000 * MB, 5, planned_s=7200) == [DiskLevel.LOW]
 
 
 def test_an_alarm_is_over_once_there_is_a_fifth_more_time_than_where_it_begins() -> None:
-    forecast = Forecast(StorageSettings(low_s=1000, critical_s=100), 0, RATE)
-    assert forecast.update(0, 90 * RATE + 4 * MB, 0, 0.0, None) is Level.CRITICAL
+    forecast = DiskForecast(StorageSettings(low_s=1000, critical_s=100), 0, RATE)
+    assert forecast.update(0, 90 * RATE + 4 * MB, 0, 0.0, None) is DiskLevel.CRITICAL
     assert forecast.update(0, 119 * RATE + 4 * MB, 0, 0.0, None) is None
-    assert forecast.update(0, 121 * RATE + 4 * MB, 0, 0.0, None) is Level.LOW
+    assert forecast.update(0, 121 * RATE + 4 * MB, 0, 0.0, None) is DiskLevel.LOW
     assert forecast.update(0, 125 * RATE + 4 * MB, 0, 0.0, None) is None, "told once"
-    assert forecast.update(0, 90 * RATE + 4 * MB, 0, 0.0, None) is Level.CRITICAL
-    assert forecast.update(0, 2000 * RATE, 0, 0.0, None) is Level.ENOUGH
+    assert forecast.update(0, 90 * RATE + 4 * MB, 0, 0.0, None) is DiskLevel.CRITICAL
+    assert forecast.update(0, 2000 * RATE, 0, 0.0, None) is DiskLevel.ENOUGH
 
 
 def test_a_level_around_its_bound_is_not_told_again_and_again() -> None:
-    forecast, told = Forecast(StorageSettings(low_s=100, critical_s=0), 0, RATE), []
+    forecast, told = DiskForecast(StorageSettings(low_s=100, critical_s=0), 0, RATE), []
     for number in range(40):
         free = round((99 if number % 2 else 101) * RATE) + 4 * MB
         told.append(forecast.update(0, free, 0, 0.0, None))
-    assert [level for level in told if level is not None] == [Level.LOW]
+    assert [level for level in told if level is not None] == [DiskLevel.LOW]
     assert forecast.update(0, 300 * RATE, 0, 0.0, None) is None
-    assert forecast.update(0, 50 * RATE, 0, 0.0, None) is Level.LOW
+    assert forecast.update(0, 50 * RATE, 0, 0.0, None) is DiskLevel.LOW

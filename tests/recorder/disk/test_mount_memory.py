@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from config.errors import StorageError
-from recorder.disk.place import MountMemory
+from recorder.disk.archive_folder import MountMemory
 from tests.support.errors import because
 
 
@@ -14,7 +14,7 @@ def test_a_folder_whose_disk_is_not_mounted_is_refused(tmp_path: Path, monkeypat
     memory, root = MountMemory(), tmp_path / "usb" / "arsip"
     root.mkdir(parents=True)
     mounted = {"/", str(tmp_path / "usb")}
-    monkeypatch.setattr("recorder.disk.place.os.path.ismount", lambda path: str(path) in mounted)
+    monkeypatch.setattr("recorder.disk.archive_folder.os.path.ismount", lambda path: str(path) in mounted)
     memory.refuse_missing(root)
     memory.remember(root)
     memory.refuse_missing(root)
@@ -38,7 +38,7 @@ def test_a_link_is_remembered_with_the_disk_it_leads_to(tmp_path: Path, monkeypa
     other.mkdir()
     link.symlink_to(tmp_path / "usb" / "arsip")
     mounted = {"/", str(tmp_path / "usb")}
-    monkeypatch.setattr("recorder.disk.place.os.path.ismount", lambda path: str(path) in mounted)
+    monkeypatch.setattr("recorder.disk.archive_folder.os.path.ismount", lambda path: str(path) in mounted)
     memory.remember(link)
     mounted.remove(str(tmp_path / "usb"))
     with pytest.raises(StorageError, match="not mounted", check=because("not-mounted")):

@@ -11,22 +11,22 @@ import numpy as np
 import pytest
 import simplejpeg  # type: ignore[import-untyped]  # ships no types
 
-from capture.source import Matrix
+from capture.source import ColorMatrix
 from config.events import Event
-from config.settings.schema import Profile, Settings, Video
-from config.settings.schema import Recording as RecordingSettings
+from config.settings.schema import Profile, Settings, VideoDefaults
+from config.settings.schema import RecordingSettings as RecordingSettings
 from devices.host.clock import SystemClock
 from recorder.encode.encoder import AAC_FRAME, AudioSettings, Encoder
 from recorder.encode.x264 import DELAY_S, STILL_RATE, VideoSettings, x264_settings
-from recorder.features.load_shedding.ladder import Step
-from recorder.features.load_shedding.relief import cheap_params
-from recorder.live_encode.encode import stream_settings
+from recorder.features.load_shedding.load_shedder import cheap_params
+from recorder.features.load_shedding.policy import SheddingStep
+from recorder.live_encode.live_encoder import live_settings
 from recorder.model.packet import EncodedPacket, Track
 from recorder.mp4.fragments import FragmentReader
 from recorder.program.video_track import PATIENCE_S
 from recorder.recording.replica import Replica
 from recorder.session.planning import plan_session
-from recorder.session.request import Asked
+from recorder.session.request import SessionRequest
 from recorder.session.session import Session
 from tests.bench.material import Clip, write
 from tests.bench.muxed_file import MuxedFile
@@ -44,7 +44,7 @@ MOVES = range(160, 190)
 FRAGMENT_S = 0.2
 A_KILL_S = 1.0
 """What it may cost (docs/architecture.md, the first invariant)."""
-SLOWEST = VideoSettings(WIDTH, HEIGHT, Fraction(RATE), Matrix.BT601, 400_000, 400_000, slowest=STILL_RATE)
+SLOWEST = VideoSettings(WIDTH, HEIGHT, Fraction(RATE), ColorMatrix.BT601, 400_000, 400_000, slowest=STILL_RATE)
 
 
 def changes() -> list[int]:
@@ -72,8 +72,8 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Clip:
 def record(clip: Clip, folder: Path, *, live: bool = False, **video: bool) -> tuple[Session, Path, list[Event]]:
     """Record the clip, also into FOLDER/out.flv; return the session, the film, and what happened."""
     profile = Profile(width=WIDTH, height=HEIGHT, fps=Fraction(RATE), video_bitrate=clip.bit_rate)
-    settings = Settings(profiles={"1080p30": profile}, video=Video(**video))  # type: ignore[arg-type]  # switches
-    asked = Asked(
+    settings = Settings(profiles={"1080p30": profile}, video=VideoDefaults(**video))  # type: ignore[arg-type]  # switches
+    asked = SessionRequest(
         title="Rapat",
         videos=(str(clip.path),),
         audios=(str(clip.path),),
@@ -171,7 +171,7 @@ def test_a_cheaper_encode_goes_on_with_the_same_stream() -> None:
     packets: list[EncodedPacket] = []
     for number, (picture, pts) in enumerate(still(Fraction(6))):
         if number == 10:
-            more = cheap_params(SLOWEST.preset, [Step.ENCODER, Step.VIEWERS, Step.RATE])
+            more = cheap_params(SLOWEST.preset, [SheddingStep.ENCODER, SheddingStep.VIEWERS, SheddingStep.RATE])
             encoder.change_video(dataclasses.replace(SLOWEST, rate=Fraction(15), more_params=more))
         packets += encoder.encode_video(picture, pts)
     packets += encoder.flush(Track.VIDEO)
@@ -181,9 +181,9 @@ def test_a_cheaper_encode_goes_on_with_the_same_stream() -> None:
 
 
 def test_a_live_encode_of_its_own_looks_ahead_as_ever_since_it_gets_every_picture() -> None:
-    own = stream_settings(SLOWEST, 300_000)
+    own = live_settings(SLOWEST, 300_000)
     assert own.slowest is None
-    assert own == dataclasses.replace(stream_settings(dataclasses.replace(SLOWEST, slowest=None), 300_000))
+    assert own == dataclasses.replace(live_settings(dataclasses.replace(SLOWEST, slowest=None), 300_000))
 
 
 def levels(luma: bytes) -> np.ndarray:

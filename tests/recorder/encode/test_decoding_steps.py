@@ -10,11 +10,11 @@ import av
 import numpy as np
 import pytest
 
-from capture.source import Matrix
+from capture.source import ColorMatrix
 from config.errors import LiputError
 from recorder.encode.encoder import AAC_FRAME, AudioSettings, Encoder
-from recorder.encode.picture_stream import DecodingSteps
 from recorder.encode.x264 import VIDEO_TIME_BASE, VideoSettings
+from recorder.encode.x264_stream import PacketDurations
 from recorder.model.packet import EncodedPacket, Track
 from tests.support.recorded import OneFile
 
@@ -42,7 +42,7 @@ def with_holes(rate: int, chance: random.Random) -> Times:
 
 
 def encode(rate: int, times: Times, sound: Encoder | None = None) -> tuple[Encoder, list[EncodedPacket]]:
-    video = VideoSettings(WIDTH, HEIGHT, Fraction(rate), Matrix.BT709, 300_000, 300_000)
+    video = VideoSettings(WIDTH, HEIGHT, Fraction(rate), ColorMatrix.BT709, 300_000, 300_000)
     encoder = sound or Encoder(video, AudioSettings(1, 64_000))
     paper = np.random.default_rng(0).integers(0, 255, (HEIGHT * 3 // 2, WIDTH), np.uint8)
     packets: list[EncodedPacket] = []
@@ -93,11 +93,11 @@ def test_every_picture_is_where_it_was_captured_in_the_recording(
 
 
 def test_nothing_is_known_before_anything_goes_in() -> None:
-    assert DecodingSteps().duration_from(0) is None
+    assert PacketDurations().duration_from(0) is None
 
 
 def test_with_pictures_held_back_decoding_runs_ahead_and_each_step_is_to_the_next_picture_that_went_in() -> None:
-    steps = DecodingSteps()
+    steps = PacketDurations()
     for pts in (100, 130, 165):
         steps.add_frame(pts)
     assert steps.duration_from(40) == 30, "decoding is 60 ahead: the next is decoded 60 before 130"
@@ -109,7 +109,7 @@ def test_with_pictures_held_back_decoding_runs_ahead_and_each_step_is_to_the_nex
 
 
 def test_pictures_that_go_in_later_are_still_before_the_first_in_decoding_order() -> None:
-    steps = DecodingSteps()
+    steps = PacketDurations()
     steps.add_frame(100)
     assert steps.duration_from(40) == 60
     steps.add_frame(130)
@@ -119,7 +119,7 @@ def test_pictures_that_go_in_later_are_still_before_the_first_in_decoding_order(
 
 
 def test_without_pictures_held_back_the_next_is_the_next_that_went_in() -> None:
-    steps = DecodingSteps()
+    steps = PacketDurations()
     for pts in (0, 10, 25):
         steps.add_frame(pts)
     assert [steps.duration_from(dts) for dts in (0, 10, 25)] == [10, 15, None]

@@ -12,12 +12,12 @@ import av
 import numpy as np
 import pytest
 
-from capture.source import Matrix
+from capture.source import ColorMatrix
 from config.errors import EncoderError
 from recorder.encode.encoder import AudioSettings, Encoder
 from recorder.encode.x264 import DELAY_S, VIDEO_TIME_BASE, VideoSettings, x264_settings
-from recorder.features.load_shedding.ladder import Step
-from recorder.features.load_shedding.relief import cheap_params
+from recorder.features.load_shedding.load_shedder import cheap_params
+from recorder.features.load_shedding.policy import SheddingStep
 from recorder.model.packet import EncodedPacket, Track
 from tests.support.command import run_python
 
@@ -25,7 +25,7 @@ RATE = Fraction(30)
 
 
 def settings(rate: Fraction = RATE, preset: str = "veryfast") -> VideoSettings:
-    return VideoSettings(320, 180, rate, Matrix.BT601, 400_000, 400_000, preset)
+    return VideoSettings(320, 180, rate, ColorMatrix.BT601, 400_000, 400_000, preset)
 
 
 def picture(number: int) -> av.VideoFrame:
@@ -85,7 +85,7 @@ def test_a_cheaper_encode_at_a_low_latency_makes_the_same_stream() -> None:
     asked = replace(settings(), low_latency=True)
     encoder = Encoder(asked, None)
     first = [encoder.encode_video(picture(number), number * 3000) for number in range(3)]
-    encoder.change_video(replace(asked, more_params=cheap_params(asked.preset, [Step.ENCODER])))
+    encoder.change_video(replace(asked, more_params=cheap_params(asked.preset, [SheddingStep.ENCODER])))
     after = [encoder.encode_video(picture(number), number * 3000) for number in range(3, 8)]
     # What the former encoder has is nothing, but it is asked on a thread of its own, which the next packets wait for.
     packets = [packet for at_once in [*first, *after, encoder.flush(Track.VIDEO)] for packet in at_once]
@@ -113,7 +113,7 @@ def test_a_keyframe_comes_every_two_seconds_of_time_whatever_the_rate(encoder: E
 def test_the_stream_says_what_its_samples_mean(encoder: Encoder) -> None:
     context = encoder.templates[Track.VIDEO].codec_context
     assert isinstance(context, av.VideoCodecContext)
-    assert (context.color_range, context.colorspace) == (1, Matrix.BT601)
+    assert (context.color_range, context.colorspace) == (1, ColorMatrix.BT601)
     assert context.extradata
 
 
@@ -159,14 +159,14 @@ import json
 from dataclasses import replace
 from fractions import Fraction
 import av, psutil
-from capture.source import Matrix
+from capture.source import ColorMatrix
 from recorder.encode.encoder import Encoder
 from recorder.encode.x264 import VideoSettings
-from recorder.features.load_shedding.relief import CHEAP, CHEAPEST
+from recorder.features.load_shedding.load_shedder import CHEAP, CHEAPEST
 from tests.support.held import own_mb
 from tests.support.moving import Moving
 
-settings = VideoSettings(1280, 720, Fraction(30), Matrix.BT709, 2_000_000, 2_000_000)
+settings = VideoSettings(1280, 720, Fraction(30), ColorMatrix.BT709, 2_000_000, 2_000_000)
 moving, process = Moving(1280, 720), psutil.Process()
 begin, held, number = own_mb(process), [], 0
 encoder = Encoder(settings, None)

@@ -13,29 +13,29 @@ import pytest
 
 from devices.host.clock import SystemClock
 from recorder.encode.encoder import AudioSettings, Encoder
-from recorder.encode.hardware_kinds import HARDWARE, Kind, Reason, Verdict
-from recorder.encode.hardware_opening import (
+from recorder.encode.hardware_kinds import HARDWARE, EncoderFailure, EncoderKind, EncoderVerdict
+from recorder.encode.hardware_process import EncoderProcess
+from recorder.encode.session_encoder import (
     EncoderPlan,
-    PictureEncoder,
-    choose,
+    SessionEncoder,
+    choose_encoder,
     remember,
     remembered,
     verdict_of,
     verdicts,
 )
-from recorder.encode.hardware_process import EncoderProcess
 from recorder.encode.x264 import VideoSettings
-from recorder.features.load_shedding.relief import CHEAP
+from recorder.features.load_shedding.load_shedder import CHEAP
 from recorder.model.packet import EncodedPacket, Track
-from tests.recorder.encode.test_picture_stream import SETTINGS, draw, number_of, times
+from tests.recorder.encode.test_x264_stream import SETTINGS, draw, number_of, times
 from tests.support.fake_hardware import WELL, command
 from tests.support.waiting import wait_for
 
 PICTURES = 75
 
 
-def good(kind: Kind, _settings: VideoSettings) -> Verdict:
-    return Verdict(kind=kind)
+def good(kind: EncoderKind, _settings: VideoSettings) -> EncoderVerdict:
+    return EncoderVerdict(kind=kind)
 
 
 class Opened:
@@ -43,7 +43,7 @@ class Opened:
 
     def __init__(self, way: str, at: int = 0, wish: str = "nvenc") -> None:
         self.events: list[tuple[str, str, dict[str, object]]] = []
-        self.pictures = PictureEncoder(EncoderPlan(wish, good, command(way, at)), clock=SystemClock(), emit=self._emit)
+        self.pictures = SessionEncoder(EncoderPlan(wish, good, command(way, at)), clock=SystemClock(), emit=self._emit)
         self.encoder = self.pictures.open(SETTINGS, AudioSettings(1, 64_000))
 
     def _emit(self, kind: str, subject: str, message: str, **detail: object) -> None:
@@ -97,7 +97,7 @@ def test_one_that_works_encodes_all_of_it() -> None:
     check_whole(opened, shown, packets)
     assert {packet.form for packet in packets} == {0}
     assert [round(packet.pts / 90_000, 1) for packet in packets if packet.is_keyframe] == [0.0, 2.0]
-    assert (opened.events, remembered(Kind.NVENC, SETTINGS), opened.encoder.is_external) == ([], None, True)
+    assert (opened.events, remembered(EncoderKind.NVENC, SETTINGS), opened.encoder.is_external) == ([], None, True)
     opened.encoder.close()
 
 
@@ -105,13 +105,14 @@ def test_one_that_works_encodes_all_of_it() -> None:
 @pytest.mark.parametrize(
     ("way", "reason"),
     [
-        ("raise", Reason.FAILED), ("crash", Reason.CRASHED), ("exit", Reason.CRASHED), ("lose", Reason.WRONG_STREAM),
-        ("noise", Reason.WRONG_STREAM), ("empty", Reason.WRONG_STREAM), ("huge", Reason.WRONG_STREAM),
-        ("backwards", Reason.WRONG_STREAM), ("other", Reason.WRONG_STREAM),
+        ("raise", EncoderFailure.FAILED), ("crash", EncoderFailure.CRASHED), ("exit", EncoderFailure.CRASHED),
+        ("lose", EncoderFailure.WRONG_STREAM), ("noise", EncoderFailure.WRONG_STREAM),
+        ("empty", EncoderFailure.WRONG_STREAM), ("huge", EncoderFailure.WRONG_STREAM),
+        ("backwards", EncoderFailure.WRONG_STREAM), ("other", EncoderFailure.WRONG_STREAM),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("at", [0, 40, PICTURES - 1])
-def test_x264_goes_on_and_no_picture_is_missing(way: str, reason: Reason, at: int) -> None:
+def test_x264_goes_on_and_no_picture_is_missing(way: str, reason: EncoderFailure, at: int) -> None:
     if (way, at) == ("backwards", 0):
         at = 1  # a first decoding time of 0 is none that goes back
     opened, shown = Opened(way, at), times((), random.Random(at), PICTURES)
@@ -119,7 +120,7 @@ def test_x264_goes_on_and_no_picture_is_missing(way: str, reason: Reason, at: in
     if (way, at) not in {("lose", PICTURES - 1), ("huge", PICTURES - 1)}:  # it has not gone wrong by then
         assert [(kind, subject) for kind, subject, _ in opened.events] == [("encoder-failed", "NVENC")]
         assert opened.events[0][2]["reason"] == reason.value
-        wait_for(lambda: (known := remembered(Kind.NVENC, SETTINGS)) is not None and known.reason is reason)
+        wait_for(lambda: (known := remembered(EncoderKind.NVENC, SETTINGS)) is not None and known.reason is reason)
         assert {packet.form for packet in packets} <= {0, 1}
         assert packets[-1].form == 1
         assert not opened.encoder.is_external
@@ -135,7 +136,7 @@ def test_one_that_gives_nothing_is_given_up(way: str, at: int) -> None:
     packets = opened.encode(shown)
     check_whole(opened, shown, packets)
     ((_, _, detail),) = opened.events
-    assert detail["reason"] == Reason.SILENT.value
+    assert detail["reason"] == EncoderFailure.SILENT.value
     again = detail["encoded_again"]
     assert isinstance(again, int)
     assert again > 13  # what may wait anyway
@@ -183,13 +184,13 @@ def test_a_step_down_is_taken_by_the_x264_that_comes_later() -> None:
 
 
 def test_its_process_ends_with_it() -> None:
-    process = EncoderProcess(Kind.NVENC, SETTINGS, command=command(WELL), open_s=60.0)
+    process = EncoderProcess(EncoderKind.NVENC, SETTINGS, command=command(WELL), open_s=60.0)
     process.give(draw(0), 0, is_key=True)
     process.wait(60.0)
     assert [packet.is_keyframe for packet in process.take()] == [True]
     process.close()
     assert process.child.status == 0
-    process = EncoderProcess(Kind.NVENC, SETTINGS, command=command("hang"), open_s=60.0)
+    process = EncoderProcess(EncoderKind.NVENC, SETTINGS, command=command("hang"), open_s=60.0)
     process.give(draw(0), 0, is_key=True)
     process.close()
     wait_for(lambda: process.child.status == -9)
@@ -197,7 +198,7 @@ def test_its_process_ends_with_it() -> None:
 
 def test_memory_is_touched_as_far_as_it_is_used() -> None:
     """A picture's place is used again as soon as it has come out."""
-    process = EncoderProcess(Kind.NVENC, SETTINGS, command=command(WELL), open_s=60.0, patience_s=60.0)
+    process = EncoderProcess(EncoderKind.NVENC, SETTINGS, command=command(WELL), open_s=60.0, patience_s=60.0)
     for number in range(40):
         assert process.give(draw(number), number * 3000, is_key=number == 0)
         process.wait(60.0)
@@ -212,49 +213,57 @@ def test_memory_is_touched_as_far_as_it_is_used() -> None:
 
 
 def test_what_is_wished_for_is_asked_about_in_order_until_one_is_good() -> None:
-    asked: list[Kind] = []
+    asked: list[EncoderKind] = []
 
-    def judge(kind: Kind, _settings: VideoSettings) -> Verdict:
+    def judge(kind: EncoderKind, _settings: VideoSettings) -> EncoderVerdict:
         asked.append(kind)
-        return Verdict(kind=kind, reason=None if kind is Kind.VAAPI else Reason.NO_DEVICE, detail="/dev/x")
+        return EncoderVerdict(
+            kind=kind, reason=None if kind is EncoderKind.VAAPI else EncoderFailure.NO_DEVICE, detail="/dev/x"
+        )
 
-    choice = choose("auto", SETTINGS, judge)
-    assert (choice.kind, choice.why, asked) == (Kind.VAAPI, "tried", list(HARDWARE[:3]))
+    choice = choose_encoder("auto", SETTINGS, judge)
+    assert (choice.kind, choice.why, asked) == (EncoderKind.VAAPI, "tried", list(HARDWARE[:3]))
     assert choice.reason == ("NVENC: there is no such device (/dev/x); Quick Sync: there is no such device (/dev/x)")
-    choice = choose("qsv", SETTINGS, judge)
-    assert (choice.kind, choice.why) == (Kind.X264, "refused")
+    choice = choose_encoder("qsv", SETTINGS, judge)
+    assert (choice.kind, choice.why) == (EncoderKind.X264, "refused")
     asked.clear()
-    choice = choose("x264", SETTINGS, judge)
-    assert (choice.kind, choice.why, choice.reason, asked) == (Kind.X264, "set", None, [])
+    choice = choose_encoder("x264", SETTINGS, judge)
+    assert (choice.kind, choice.why, choice.reason, asked) == (EncoderKind.X264, "set", None, [])
 
 
 def test_a_comparison_with_other_encoders_defaults_is_x264() -> None:
-    pictures = PictureEncoder(EncoderPlan("nvenc", good), clock=SystemClock(), emit=lambda *_, **__: None)
+    pictures = SessionEncoder(EncoderPlan("nvenc", good), clock=SystemClock(), emit=lambda *_, **__: None)
     encoder = pictures.open(replace(SETTINGS, x264_params="bframes=0"), None)
     assert not encoder.is_external
     encoder.close()
 
 
 def test_what_was_found_is_remembered_until_the_pc_is_started_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    tries: list[Kind] = []
+    tries: list[EncoderKind] = []
 
-    def probe(kind: Kind, _settings: VideoSettings) -> Verdict:
+    def probe(kind: EncoderKind, _settings: VideoSettings) -> EncoderVerdict:
         tries.append(kind)
-        return Verdict(kind=kind, psnr_db=40.0)
+        return EncoderVerdict(kind=kind, psnr_db=40.0)
 
     monkeypatch.setattr("recorder.encode.hardware_probe.probe", probe)
     other = VideoSettings(640, 360, Fraction(30), SETTINGS.matrix, 900_000, 900_000)
-    assert remembered(Kind.QSV, SETTINGS) is None
-    assert verdict_of(Kind.QSV, SETTINGS) == verdict_of(Kind.QSV, SETTINGS) == Verdict(kind=Kind.QSV, psnr_db=40.0)
-    assert tries == [Kind.QSV]
-    assert remembered(Kind.QSV, other) is None
-    remember(Verdict(kind=Kind.QSV, reason=Reason.CRASHED, detail="SIGSEGV"), SETTINGS)
-    assert verdict_of(Kind.QSV, SETTINGS).reason is Reason.CRASHED
-    assert tries == [Kind.QSV]
-    remember(Verdict(kind=Kind.QSV, reason=Reason.CANNOT_OPEN, detail="out of memory (10)"), SETTINGS)
-    assert verdict_of(Kind.QSV, SETTINGS).is_good, "by now another program may have let go of it"
-    assert tries == [Kind.QSV] * 2
-    monkeypatch.setattr("recorder.encode.hardware_opening.boot_id", lambda: "another")
-    assert remembered(Kind.QSV, SETTINGS) is None
-    remember(Verdict(kind=Kind.QSV), SETTINGS)
+    assert remembered(EncoderKind.QSV, SETTINGS) is None
+    assert (
+        verdict_of(EncoderKind.QSV, SETTINGS)
+        == verdict_of(EncoderKind.QSV, SETTINGS)
+        == EncoderVerdict(kind=EncoderKind.QSV, psnr_db=40.0)
+    )
+    assert tries == [EncoderKind.QSV]
+    assert remembered(EncoderKind.QSV, other) is None
+    remember(EncoderVerdict(kind=EncoderKind.QSV, reason=EncoderFailure.CRASHED, detail="SIGSEGV"), SETTINGS)
+    assert verdict_of(EncoderKind.QSV, SETTINGS).reason is EncoderFailure.CRASHED
+    assert tries == [EncoderKind.QSV]
+    remember(
+        EncoderVerdict(kind=EncoderKind.QSV, reason=EncoderFailure.CANNOT_OPEN, detail="out of memory (10)"), SETTINGS
+    )
+    assert verdict_of(EncoderKind.QSV, SETTINGS).is_good, "by now another program may have let go of it"
+    assert tries == [EncoderKind.QSV] * 2
+    monkeypatch.setattr("recorder.encode.session_encoder.boot_id", lambda: "another")
+    assert remembered(EncoderKind.QSV, SETTINGS) is None
+    remember(EncoderVerdict(kind=EncoderKind.QSV), SETTINGS)
     assert len(verdicts().read()) == 1

@@ -11,23 +11,23 @@ import pytest
 
 from capture.media.pictures import plane_views
 from capture.pacing import FastPace, RealPace
-from capture.source import Matrix, VideoFormat
-from capture.sources.kind import ChosenSource
+from capture.source import ColorMatrix, VideoFormat
+from capture.sources.source_kind import ChosenSource
 from capture.synthetic.audio import SyntheticAudio
 from capture.synthetic.video import SyntheticVideo
 from config.errors import StorageError
 from config.events import Event
 from config.settings.schema import BUILT_IN_PROFILES
-from config.settings.schema import Storage as StorageSettings
+from config.settings.schema import StorageSettings as StorageSettings
 from config.settings.secrets import Secret, StreamTarget
 from devices.host.clock import SystemClock
 from recorder.archive.archive import Archive
-from recorder.encode.hardware_kinds import Kind, Reason, Verdict
-from recorder.encode.hardware_opening import EncoderPlan, remembered
+from recorder.encode.hardware_kinds import EncoderFailure, EncoderKind, EncoderVerdict
+from recorder.encode.session_encoder import EncoderPlan, remembered
 from recorder.encode.x264 import VideoSettings
 from recorder.live_encode.headroom import StreamPlan
 from recorder.model.status import SessionResult, SessionState
-from recorder.package.work import WorkFolder
+from recorder.package.work_folder import WorkFolder
 from recorder.program.mixer import SoundInput
 from recorder.recording.failover import Failover
 from recorder.session.plan import encoder_settings
@@ -44,8 +44,8 @@ HARDWARE_S = 1.5
 """More than all that an encoder gives which fails with its picture number 15."""
 
 
-def good(kind: Kind, _settings: VideoSettings) -> Verdict:
-    return Verdict(kind=kind)
+def good(kind: EncoderKind, _settings: VideoSettings) -> EncoderVerdict:
+    return EncoderVerdict(kind=kind)
 
 
 class Room:
@@ -134,9 +134,9 @@ def test_a_recording_goes_on_in_a_second_file(way: str, tmp_path: Path) -> None:
     line = room.session.status().encoder
     assert line is not None
     assert (line.name, line.why) == ("x264", "failed")
-    form = VideoFormat(PROFILE.width, PROFILE.height, PROFILE.fps, Matrix[str(begun.detail["matrix"])])
+    form = VideoFormat(PROFILE.width, PROFILE.height, PROFILE.fps, ColorMatrix[str(begun.detail["matrix"])])
     settings = encoder_settings(room.plan, form)[0]
-    wait_for(lambda: (known := remembered(Kind.NVENC, settings)) is not None and known.reason is not None)
+    wait_for(lambda: (known := remembered(EncoderKind.NVENC, settings)) is not None and known.reason is not None)
 
 
 def test_a_session_without_a_clock_misses_nothing_either(tmp_path: Path) -> None:
@@ -223,7 +223,7 @@ def test_one_that_fails_just_as_the_recording_begins_costs_nothing(tmp_path: Pat
 
 def test_what_cannot_be_used_is_told_and_x264_records(tmp_path: Path) -> None:
     room = Room(tmp_path, WELL)
-    refused = Verdict(kind=Kind.NVENC, reason=Reason.NO_DEVICE, detail="/dev/nvidia[0-9]*")
+    refused = EncoderVerdict(kind=EncoderKind.NVENC, reason=EncoderFailure.NO_DEVICE, detail="/dev/nvidia[0-9]*")
     room.change(encoder=EncoderPlan("nvenc", lambda *_: refused), duration_s=1.0)
     result = room.run()
     assert result.degraded == []

@@ -12,9 +12,9 @@ from devices.host.clock import NANOSECONDS
 from recorder.live import attempt
 from recorder.live.attempt import RESOLVER, STALL_S, STEP_S, UNREAD_S, Attempt, LiveChild, StopRequest
 from recorder.live.destination import SOON_S, Backoff
-from recorder.live.kind import Outcome, Report, Sent
+from recorder.live.kind import AttemptOutcome, ChildReport, LinkReport
 from recorder.live.queue import PacketQueue
-from recorder.live.reason import Reason
+from recorder.live.reason import DestinationFault
 from recorder.model.packet import Track
 from tests.support.encoded import RATE, SmallEncoder
 from tests.support.simulated import SimulatedClock
@@ -31,7 +31,9 @@ ROUND_TRIPS = 7
 class ScriptedChild:
     """Stands for a LiveChild: says each report at its time, in seconds, and takes all bytes or none."""
 
-    def __init__(self, clock: SimulatedClock, script: Sequence[tuple[float, Report]], takes_until_s: float) -> None:
+    def __init__(
+        self, clock: SimulatedClock, script: Sequence[tuple[float, ChildReport]], takes_until_s: float
+    ) -> None:
         self._clock, self._script = clock, list(script)
         self._began_ns = clock.now_ns()
         self._takes_until_s = takes_until_s
@@ -39,7 +41,7 @@ class ScriptedChild:
         self.ended = False
         self.taken = bytearray()
 
-    def exchange(self, outbound: bytearray, timeout_s: float) -> list[Report]:
+    def exchange(self, outbound: bytearray, timeout_s: float) -> list[ChildReport]:
         self._clock.advance_to(self._clock.now_ns() + round(timeout_s * NANOSECONDS))
         now_s = (self._clock.now_ns() - self._began_ns) / NANOSECONDS
         if now_s < self._takes_until_s:
@@ -69,9 +71,9 @@ def packets() -> Iterator[tuple[SmallEncoder, PacketQueue]]:
 def run(
     monkeypatch: pytest.MonkeyPatch,
     packets: tuple[SmallEncoder, PacketQueue],
-    *script: tuple[float, Report],
+    *script: tuple[float, ChildReport],
     takes_until_s: float = 1000.0,
-) -> tuple[Outcome, float]:
+) -> tuple[AttemptOutcome, float]:
     """Return how an attempt ended whose child said that, and how many seconds it took."""
     clock = SimulatedClock()
     child = ScriptedChild(clock, script, takes_until_s)
@@ -86,10 +88,14 @@ def run(
 
 @pytest.mark.parametrize(
     ("step", "reason"),
-    [("connect", Reason.TIMEOUT), ("resolve", Reason.UNKNOWN_HOST), ("handshake", Reason.TIMEOUT)],
+    [
+        ("connect", DestinationFault.TIMEOUT),
+        ("resolve", DestinationFault.UNKNOWN_HOST),
+        ("handshake", DestinationFault.TIMEOUT),
+    ],
 )
 def test_each_step_of_connecting_has_three_seconds(
-    monkeypatch: pytest.MonkeyPatch, packets: tuple[SmallEncoder, PacketQueue], step: str, reason: Reason
+    monkeypatch: pytest.MonkeyPatch, packets: tuple[SmallEncoder, PacketQueue], step: str, reason: DestinationFault
 ) -> None:
     outcome, took_s = run(monkeypatch, packets, (0.5, step))
     assert (outcome.reason, outcome.live_s) == (reason, 0.0)
@@ -99,8 +105,10 @@ def test_each_step_of_connecting_has_three_seconds(
 def test_a_stream_that_does_not_move_is_given_up_and_nothing_of_it_is_lost(
     monkeypatch: pytest.MonkeyPatch, packets: tuple[SmallEncoder, PacketQueue]
 ) -> None:
-    outcome, took_s = run(monkeypatch, packets, (0.1, "connect"), (0.2, "live"), (1.0, Sent(0.5)), takes_until_s=0.02)
-    assert outcome.reason is Reason.STALLED
+    outcome, took_s = run(
+        monkeypatch, packets, (0.1, "connect"), (0.2, "live"), (1.0, LinkReport(0.5)), takes_until_s=0.02
+    )
+    assert outcome.reason is DestinationFault.STALLED
     assert took_s == pytest.approx(1.0 + STALL_S, abs=0.1)
     _, queue = packets
     left = [packet for packet in iter(queue.take, None) if packet.track is Track.VIDEO]
@@ -115,10 +123,10 @@ def test_a_server_that_reads_nothing_is_given_up_though_its_child_is_held_up_and
         packets,
         (0.1, "connect"),
         (0.2, "live"),
-        (1.0, Sent(0.5)),
-        (2.0, Sent(1.5, unread_s=0.9)),
+        (1.0, LinkReport(0.5)),
+        (2.0, LinkReport(1.5, unread_s=0.9)),
     )
-    assert (outcome.reason, outcome.detail) == (Reason.STALLED, "what arrives there is not read")
+    assert (outcome.reason, outcome.detail) == (DestinationFault.STALLED, "what arrives there is not read")
     assert took_s == pytest.approx(2.0 + UNREAD_S - 0.9, abs=0.1)
 
 
@@ -126,7 +134,7 @@ def test_after_a_blackout_viewers_are_back_within_five_seconds_of_its_end() -> N
     backoff, begins_s = Backoff(), [0.0]
     for _ in range(40):
         took_s = CHILD_S + STEP_S
-        begins_s.append(begins_s[-1] + took_s + backoff.after(Outcome(Reason.TIMEOUT), took_s))
+        begins_s.append(begins_s[-1] + took_s + backoff.after(AttemptOutcome(DestinationFault.TIMEOUT), took_s))
     syns_s = [begin + CHILD_S + syn for begin in begins_s for syn in SYNS_S if syn < STEP_S]
     longest_s = max(after - before for before, after in pairwise(syns_s))
     assert longest_s + ROUND_TRIPS * 0.15 < 4.2
@@ -137,7 +145,9 @@ def test_a_stream_begins_with_what_is_newest_when_it_is_live_however_long_it_too
     monkeypatch: pytest.MonkeyPatch, packets: tuple[SmallEncoder, PacketQueue]
 ) -> None:
     clock, (encoder, queue) = SimulatedClock(), packets
-    child = ScriptedChild(clock, [(0.2, "connect"), (3.1, "live"), (3.2, Sent(0.0)), (3.3, Outcome())], 1000.0)
+    child = ScriptedChild(
+        clock, [(0.2, "connect"), (3.1, "live"), (3.2, LinkReport(0.0)), (3.3, AttemptOutcome())], 1000.0
+    )
     monkeypatch.setattr(attempt, "LiveChild", lambda _bytes: child)
     encoded_s: list[float] = []
     dropped: list[int] = []

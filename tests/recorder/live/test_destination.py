@@ -15,7 +15,7 @@ from config.settings.secrets import Secret, StreamTarget, secret_url
 from devices.host.clock import SystemClock
 from recorder.live import attempt
 from recorder.live.destination import SHORT_LIFE_S, Backoff, LiveDestination
-from recorder.live.kind import Outcome
+from recorder.live.kind import AttemptOutcome
 from recorder.model.packet import Track
 from tests.support.children import children
 from tests.support.encoded import SmallEncoder, late_pictures
@@ -315,7 +315,7 @@ def test_a_mistake_of_ours_costs_an_attempt_and_not_the_stream(
 ) -> None:
     after = Backoff.after
 
-    def failing(backoff: Backoff, outcome: Outcome, took_s: float = 0.0) -> float:
+    def failing(backoff: Backoff, outcome: AttemptOutcome, took_s: float = 0.0) -> float:
         monkeypatch.setattr(Backoff, "after", after)
         raise OverflowError("a bug")
 

@@ -15,8 +15,8 @@ from devices.host.clock import SystemClock
 from recorder.live.attempt import StopRequest
 from recorder.live.destination import LiveDestination
 from recorder.live.destinations import MOST, Destinations
-from recorder.live.kind import Outcome
-from recorder.live.reason import Reason
+from recorder.live.kind import AttemptOutcome
+from recorder.live.reason import DestinationFault
 from recorder.model.status import DestinationLine
 from tests.support.children import children
 from tests.support.encoded import SmallEncoder
@@ -231,9 +231,9 @@ def test_one_that_is_removed_while_its_network_dies_is_not_lost_any_more(
 ) -> None:
     """Nothing would end that trouble."""
 
-    def fail_late(_: LiveDestination, stop: StopRequest) -> Outcome:
+    def fail_late(_: LiveDestination, stop: StopRequest) -> AttemptOutcome:
         stop.event.wait(60)
-        return Outcome(Reason.TIMEOUT, "", 5.0)
+        return AttemptOutcome(DestinationFault.TIMEOUT, "", 5.0)
 
     monkeypatch.setattr(LiveDestination, "_run_attempt", fail_late)
     with begun(encoder, events, target("kampus")) as destinations:
@@ -246,9 +246,9 @@ def test_one_that_is_removed_while_its_network_dies_is_not_lost_any_more(
 def test_what_viewers_missed_is_counted_on_and_nothing_before_there_were_any(
     encoder: SmallEncoder, events: Events, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def wait(_: LiveDestination, stop: StopRequest) -> Outcome:
+    def wait(_: LiveDestination, stop: StopRequest) -> AttemptOutcome:
         stop.event.wait(60)
-        return Outcome(None)
+        return AttemptOutcome(None)
 
     def feed_10_s() -> None:
         for _ in range(300):

@@ -4,7 +4,7 @@ from fractions import Fraction
 import av
 import pytest
 
-from recorder.live.flv import FlvFeed
+from recorder.live.flv import FlvMuxer
 from recorder.model.packet import EncodedPacket, Track
 from tests.support.encoded import SmallEncoder, late_pictures
 
@@ -26,7 +26,7 @@ def encoded(encoder: SmallEncoder, frames: int) -> list[EncodedPacket]:
 def test_time_begins_at_the_keyframe_it_starts_at(encoder: SmallEncoder, start: int) -> None:
     packets = encoded(encoder, 90)
     keyframe = next(p for p in packets if p.track is Track.VIDEO and p.is_keyframe and p.dts >= start * 3000)
-    feed = FlvFeed(encoder.templates, keyframe)
+    feed = FlvMuxer(encoder.templates, keyframe)
     for packet in packets:
         if packet.dts_s >= keyframe.dts_s - 1:  # what is earlier than the keyframe is left out
             feed.add(packet)
@@ -41,7 +41,7 @@ def test_time_begins_at_the_keyframe_it_starts_at(encoder: SmallEncoder, start: 
 
 def test_every_packet_comes_out_before_the_next_goes_in(encoder: SmallEncoder) -> None:
     packets = encoded(encoder, 30)
-    feed = FlvFeed(encoder.templates, packets[0])
+    feed = FlvMuxer(encoder.templates, packets[0])
     for packet in packets:
         feed.add(packet)
     assert len(feed.data) > sum(len(packet.data) for packet in packets) * 0.9
@@ -54,7 +54,7 @@ def test_pictures_may_come_long_after_their_sound(encoder: SmallEncoder, lag_s: 
     keyframe = next(p for p in packets if p.track is Track.VIDEO and p.dts_s == 1)
     # No sound begins just when the keyframe does, so the first sound is later than the first picture.
     assert all(p.dts_s != keyframe.dts_s for p in packets if p.track is Track.AUDIO)
-    feed = FlvFeed(encoder.templates, keyframe)
+    feed = FlvMuxer(encoder.templates, keyframe)
     for packet in late_pictures(packets, lag_s):
         feed.add(packet)
     feed.finish()
@@ -65,7 +65,7 @@ def test_pictures_may_come_long_after_their_sound(encoder: SmallEncoder, lag_s: 
 
 def test_a_track_nobody_announced_is_left_out(encoder: SmallEncoder) -> None:
     packets = encoded(encoder, 10)
-    feed = FlvFeed({Track.VIDEO: encoder.templates[Track.VIDEO]}, packets[0])
+    feed = FlvMuxer({Track.VIDEO: encoder.templates[Track.VIDEO]}, packets[0])
     for packet in packets:
         feed.add(packet)
     feed.finish()
@@ -75,7 +75,7 @@ def test_a_track_nobody_announced_is_left_out(encoder: SmallEncoder) -> None:
 def test_times_of_other_units_stay_in_step(encoder: SmallEncoder) -> None:
     [keyframe, *_] = encoded(encoder, 1)
     late = EncodedPacket(Track.VIDEO, keyframe.data, 1001, 1001, 1, Fraction(1, 30), is_keyframe=True)
-    feed = FlvFeed(encoder.templates, late)
+    feed = FlvMuxer(encoder.templates, late)
     sound = next(packet for packet in encoded(encoder, 5) if packet.track is Track.AUDIO)
     feed.add(late)
     at = round(1001 / 30 * 48_000) + 24_000

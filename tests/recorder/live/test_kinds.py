@@ -13,10 +13,10 @@ from config.errors import UsageError
 from config.settings.addresses import SCHEMES, check_stream_url
 from config.settings.secrets import StreamTarget, secret_url
 from devices.host.clock import SystemClock
-from devices.uplink.connecting import Patience
+from devices.uplink.connecting import Deadline
 from recorder.live import kinds
 from recorder.live.kind import LiveUrl, kind_of
-from recorder.live.trial import try_stream
+from recorder.live.stream_test import run_stream_test
 from recorder.live.url import REDACTED, parse_live_url, redact
 from tests.support.receivers import RECEIVERS
 
@@ -85,7 +85,7 @@ def test_a_wrong_address_is_refused_and_not_repeated(scheme: str) -> None:
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_one_that_is_there_is_reached(scheme: str, receiver: StreamTarget) -> None:
     kind, began = kind_of(scheme), time.monotonic()
-    reached = kind.reach(url_of(receiver), receiver.ca_file, Patience.of(9.5, threading.Event()))
+    reached = kind.reach(url_of(receiver), receiver.ca_file, Deadline.of(9.5, threading.Event()))
     assert reached in {"ok", "ok-folder", "ok-listens"}
     assert reached in CODES
     assert time.monotonic() - began < 10
@@ -95,7 +95,7 @@ def test_one_that_is_there_is_reached(scheme: str, receiver: StreamTarget) -> No
 def test_it_takes_a_stream_and_says_how_far_it_is(scheme: str, receiver: StreamTarget) -> None:
     shares: list[float] = []
     # A second longer than the most that may be missing, so that one that never says what it has sent is noticed.
-    trial = try_stream(
+    trial = run_stream_test(
         receiver, SystemClock(), threading.Event(), shares.append, video_bps=300_000, audio_bps=32_000, seconds=4.0
     )
     assert trial.was_taken, trial.status.message

@@ -5,8 +5,8 @@ import pytest
 from config.settings.secrets import StreamTarget, secret_url
 from devices.host.clock import NANOSECONDS
 from recorder.live import attempt
-from recorder.live.attempt import LEAST_BYTES, MOST_BYTES, half_a_second
-from recorder.live.destination import Lag, LiveDestination
+from recorder.live.attempt import LEAST_BYTES, MOST_BYTES, buffer_bytes
+from recorder.live.destination import LagDetector, LiveDestination
 from recorder.model.status import DestinationLine
 from tests.support.encoded import RATE, SmallEncoder
 from tests.support.live import Events
@@ -18,7 +18,7 @@ STREAM_BPS = 300_000
 
 
 def test_it_is_slow_from_the_first_drop_until_it_has_been_close_for_a_while() -> None:
-    lag = Lag()
+    lag = LagDetector()
     lag.begin(dropped=40)  # before it was live
 
     def look(at_s: float, dropped: int, delay_s: float) -> bool:
@@ -35,7 +35,7 @@ def test_it_is_slow_from_the_first_drop_until_it_has_been_close_for_a_while() ->
 
 
 def test_between_two_drops_it_is_slow() -> None:
-    lag = Lag()
+    lag = LagDetector()
     lag.begin(0)
     delays = [(t, 2.0 + t % 10 * 0.4) for t in range(100)]  # it falls behind by 0.4 s a second, and drops every 10 s
     changes = [lag.update(t * NANOSECONDS, 60 * (1 + t // 10), delay_s) for t, delay_s in delays]
@@ -46,7 +46,7 @@ def test_between_two_drops_it_is_slow() -> None:
     ("bps", "most"), [(300_000, 16_384), (2_500_000, 65_536), (30_000, LEAST_BYTES), (0, MOST_BYTES)]
 )
 def test_what_the_way_holds_is_half_a_second_at_most(bps: int, most: int) -> None:
-    assert half_a_second(bps) == most
+    assert buffer_bytes(bps) == most
     assert bps == 0 or most == LEAST_BYTES or most * 8 <= bps / 2
 
 
@@ -64,7 +64,7 @@ def test_viewers_of_a_slow_link_are_six_seconds_late_at_most_and_it_is_said(monk
                 destination.put(packet)
         statuses.append(destination.status())
 
-    child = ThrottledChild(clock, link_bps, tick, until_s=75, held=3 * half_a_second(STREAM_BPS))
+    child = ThrottledChild(clock, link_bps, tick, until_s=75, held=3 * buffer_bytes(STREAM_BPS))
     monkeypatch.setattr(attempt, "LiveChild", lambda _bytes: child)
     destination = LiveDestination(
         StreamTarget("jauh", secret_url("rtmp://127.0.0.1/live/good")), encoder.templates, emit=events, clock=clock

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from recorder.live.queue import LONGEST_S, MEASURE_S, MOST_SLOWNESS, Flight, PacketQueue
+from recorder.live.queue import LONGEST_S, MEASURE_S, MOST_SLOWNESS, InFlightPackets, PacketQueue
 from recorder.model.packet import EncodedPacket, Track
 
 VIDEO, AUDIO = Fraction(1, 90_000), Fraction(1, 48_000)
@@ -295,14 +295,14 @@ def test_the_delay_counts_from_what_is_in_flight() -> None:
 RATE = 30
 
 
-def flying(*numbers: int, gaps: tuple[int, ...] = ()) -> Flight:
-    flight = Flight()
+def flying(*numbers: int, gaps: tuple[int, ...] = ()) -> InFlightPackets:
+    flight = InFlightPackets()
     for n in numbers:
         flight.add(frame(n), has_gap=n in gaps)
     return flight
 
 
-def carry(flight: Flight, seconds: float, *, speed: float, since_s: float = 0.0, sent_s: float = 0.0) -> float:
+def carry(flight: InFlightPackets, seconds: float, *, speed: float, since_s: float = 0.0, sent_s: float = 0.0) -> float:
     """Let it send at `speed` times what it plays; return up to where it has sent."""
     for turn in range(round(seconds * 10) + 1):
         flight.sent(sent_s + turn / 10 * speed, since_s + turn / 10)
@@ -326,7 +326,7 @@ def test_a_gap_is_over_once_what_comes_after_it_was_sent() -> None:
 
 
 def test_nothing_in_flight_plays_no_time_and_begins_nowhere() -> None:
-    flight = Flight()
+    flight = InFlightPackets()
     assert (flight.plays_s, flight.begins_s, flight.lasts_s(0.0)) == (0.0, None, 0.0)
     flight.add(frame(500), has_gap=True)
     flight.add(frame(530), has_gap=False)
@@ -337,7 +337,7 @@ def test_nothing_in_flight_plays_no_time_and_begins_nowhere() -> None:
     ("speed", "lasts"), [(1.0, 1.0), (2.0, 1.0), (0.5, 2.0), (0.4, 2.5), (0.1, 1.0 + MOST_SLOWNESS)]
 )
 def test_it_lasts_as_long_as_what_was_sent_before_has_taken(speed: float, lasts: float) -> None:
-    flight = Flight()
+    flight = InFlightPackets()
     at_s = carry(flight, 6.0, speed=speed)
     first = int(at_s * RATE) + 1
     flight.add(frame(first), has_gap=False)
@@ -361,7 +361,7 @@ def test_what_was_dropped_is_not_taken_for_sent() -> None:
 
 @pytest.mark.parametrize(("speed", "lasts"), [(0.25, 4.0), (1.0, 1.0)])
 def test_where_nothing_moves_any_more_it_is_not_taken_for_slow(speed: float, lasts: float) -> None:
-    flight = Flight()
+    flight = InFlightPackets()
     first = round(carry(flight, 4.0, speed=speed) * RATE) + 1
     flight.add(frame(first), has_gap=False)
     flight.add(frame(first + RATE), has_gap=False)
@@ -370,7 +370,7 @@ def test_where_nothing_moves_any_more_it_is_not_taken_for_slow(speed: float, las
 
 
 def test_one_that_is_slow_now_and_then_is_taken_for_slow_until_it_has_not_been_for_a_while() -> None:
-    flight = Flight()
+    flight = InFlightPackets()
     at_s = carry(flight, 2.1, speed=0.4)
     at_s = carry(flight, 2.1, speed=1.0, since_s=2.1, sent_s=at_s)
     first = int(at_s * RATE) + 1

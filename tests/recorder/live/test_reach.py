@@ -14,11 +14,11 @@ from signal import SIGKILL
 import pytest
 
 from agent.sessions.receiver import HOST, free_port
-from devices.uplink.connecting import NetworkTrouble, Patience, Stopped, Trouble, resolve
-from recorder.live.kind import Reached
+from devices.uplink.connecting import Cancelled, Deadline, NetworkError, NetworkFault, resolve
+from recorder.live.kind import ReachResult
 from recorder.live.kinds.hls_folder import reach_folder
-from recorder.live.reach import reach_rtmp, reach_srt, try_port
-from recorder.live.reason import NotLive, Reason
+from recorder.live.reach import check_port, reach_rtmp, reach_srt
+from recorder.live.reason import DestinationError, DestinationFault
 from recorder.live.url import FolderUrl, RtmpUrl, SrtUrl, parse_srt_url
 from tests.support.command import ROOT
 from tests.support.confined import be_powerless_root, confined
@@ -37,21 +37,21 @@ ONLY_FOR_SOME = 1023
 HALF_A_HELLO = b"\3" + bytes(700)
 
 
-def patience(seconds: float = 9.5, step_s: float = 3.5) -> Patience:
-    return Patience(time.monotonic() + seconds, threading.Event(), step_s)
+def patience(seconds: float = 9.5, step_s: float = 3.5) -> Deadline:
+    return Deadline(time.monotonic() + seconds, threading.Event(), step_s)
 
 
 def rtmp(port: int, scheme: str = "rtmp", host: str = HOST) -> RtmpUrl:
     return RtmpUrl(scheme, host, port, "live", "good")
 
 
-def reach(url: RtmpUrl | SrtUrl, ca_file: Path | None, patience: Patience) -> str:
+def reach(url: RtmpUrl | SrtUrl, ca_file: Path | None, patience: Deadline) -> str:
     return reach_rtmp(url, ca_file, patience) if isinstance(url, RtmpUrl) else reach_srt(url, patience)
 
 
-def why_not(url: RtmpUrl | SrtUrl, ca_file: Path | None = None, step_s: float = 0.5) -> tuple[Trouble, str]:
+def why_not(url: RtmpUrl | SrtUrl, ca_file: Path | None = None, step_s: float = 0.5) -> tuple[NetworkFault, str]:
     """Return why a server cannot be reached."""
-    with pytest.raises(NetworkTrouble) as caught:
+    with pytest.raises(NetworkError) as caught:
         reach(url, ca_file, patience(step_s=step_s))
     return caught.value.trouble, caught.value.detail
 
@@ -73,14 +73,14 @@ def test_a_server_with_tls_is_reached_by_its_own_authorities(tls: TlsFront) -> N
 
 
 def test_a_certificate_of_somebody_else_is_told_with_who_has_signed_it(tls: TlsFront) -> None:
-    assert why_not(rtmp(tls.port, "rtmps", "localhost")) == (Trouble.INTERCEPTED, "localhost")
+    assert why_not(rtmp(tls.port, "rtmps", "localhost")) == (NetworkFault.INTERCEPTED, "localhost")
 
 
 def test_a_certificate_for_another_host_is_somebody_elses(server: NginxRtmp, tmp_path: Path) -> None:
     front = TlsFront(tmp_path / "other", server.port, "portal.test")
     try:
         url = rtmp(front.port, "rtmps", "localhost")
-        assert why_not(url, front.certificate) == (Trouble.INTERCEPTED, "portal.test")
+        assert why_not(url, front.certificate) == (NetworkFault.INTERCEPTED, "portal.test")
     finally:
         front.stop()
 
@@ -91,30 +91,30 @@ def test_a_certificate_that_is_out_of_date_is_told_by_that(server: NginxRtmp, tm
         trouble, _ = why_not(rtmp(front.port, "rtmps", "localhost"), front.certificate)
     finally:
         front.stop()
-    assert trouble == Trouble.CERTIFICATE_DATE
+    assert trouble == NetworkFault.CERTIFICATE_DATE
 
 
 def test_a_file_of_authorities_that_is_not_there_is_told(tls: TlsFront) -> None:
-    assert why_not(rtmp(tls.port, "rtmps", "localhost"), Path("/nowhere.pem")) == (Trouble.INTERCEPTED, "ca_file")
+    assert why_not(rtmp(tls.port, "rtmps", "localhost"), Path("/nowhere.pem")) == (NetworkFault.INTERCEPTED, "ca_file")
 
 
 def test_nobody_who_listens_refuses() -> None:
-    assert why_not(rtmp(free_port())) == (Trouble.REFUSED, "")
-    assert why_not(SrtUrl(HOST, free_udp_port())) == (Trouble.REFUSED, "")
+    assert why_not(rtmp(free_port())) == (NetworkFault.REFUSED, "")
+    assert why_not(SrtUrl(HOST, free_udp_port())) == (NetworkFault.REFUSED, "")
 
 
 @pytest.mark.parametrize(
     ("behave", "trouble"),
     [
-        (says(b""), Trouble.SILENT),
-        (says(HALF_A_HELLO), Trouble.STALLS),
-        (says(HALF_A_HELLO, then_waits=False), Trouble.CLOSED),
-        (says(b"HTTP/1.1 302 Found\r\nLocation: http://login.hotel.test/\r\n\r\n"), Trouble.PORTAL),
-        (says(b"HTTP/1.1 400 Bad Request\r\n\r\n"), Trouble.FOREIGN),
-        (says(b"SSH-2.0-OpenSSH\r\n"), Trouble.FOREIGN),
+        (says(b""), NetworkFault.SILENT),
+        (says(HALF_A_HELLO), NetworkFault.STALLS),
+        (says(HALF_A_HELLO, then_waits=False), NetworkFault.CLOSED),
+        (says(b"HTTP/1.1 302 Found\r\nLocation: http://login.hotel.test/\r\n\r\n"), NetworkFault.PORTAL),
+        (says(b"HTTP/1.1 400 Bad Request\r\n\r\n"), NetworkFault.FOREIGN),
+        (says(b"SSH-2.0-OpenSSH\r\n"), NetworkFault.FOREIGN),
     ],
 )
-def test_what_answers_in_another_way_than_rtmp_is_told_by_its_way(behave: Behaviour, trouble: Trouble) -> None:
+def test_what_answers_in_another_way_than_rtmp_is_told_by_its_way(behave: Behaviour, trouble: NetworkFault) -> None:
     with RawServer(behave) as server:
         assert why_not(rtmp(server.port))[0] == trouble
 
@@ -122,22 +122,22 @@ def test_what_answers_in_another_way_than_rtmp_is_told_by_its_way(behave: Behavi
 @pytest.mark.parametrize(
     ("behave", "trouble"),
     [
-        (says(b""), Trouble.SILENT),
-        (says(b"\3" + bytes(3000)), Trouble.NO_TLS),
-        (says(b"", then_waits=False), Trouble.CLOSED),
+        (says(b""), NetworkFault.SILENT),
+        (says(b"\3" + bytes(3000)), NetworkFault.NO_TLS),
+        (says(b"", then_waits=False), NetworkFault.CLOSED),
     ],
 )
-def test_what_answers_in_another_way_than_tls_is_told_by_its_way(behave: Behaviour, trouble: Trouble) -> None:
+def test_what_answers_in_another_way_than_tls_is_told_by_its_way(behave: Behaviour, trouble: NetworkFault) -> None:
     with RawServer(behave) as server:
         assert why_not(rtmp(server.port, "rtmps"))[0] == trouble
 
 
 def test_a_look_ends_at_once_when_nobody_waits_for_it_any_more() -> None:
-    stopping = Patience(time.monotonic() + 60, threading.Event(), 60)
+    stopping = Deadline(time.monotonic() + 60, threading.Event(), 60)
     with RawServer(says(b"")) as server:
         threading.Timer(0.2, stopping.stop.set).start()
         began = time.monotonic()
-        with pytest.raises(Stopped):
+        with pytest.raises(Cancelled):
             reach_rtmp(rtmp(server.port), None, stopping)
         assert time.monotonic() - began < 30
 
@@ -158,7 +158,7 @@ def test_what_answers_in_another_way_than_srt_or_not_at_all_is_told() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
         other.bind((HOST, 0))
         url = SrtUrl(HOST, other.getsockname()[1])
-        assert why_not(url) == (Trouble.TIMEOUT, "")
+        assert why_not(url) == (NetworkFault.TIMEOUT, "")
         other.settimeout(5)
 
         def echo() -> None:
@@ -168,7 +168,7 @@ def test_what_answers_in_another_way_than_srt_or_not_at_all_is_told() -> None:
 
         thread = threading.Thread(target=echo)
         thread.start()
-        assert why_not(url, step_s=3) == (Trouble.FOREIGN, "")
+        assert why_not(url, step_s=3) == (NetworkFault.FOREIGN, "")
         thread.join()
 
 
@@ -182,28 +182,28 @@ def test_an_address_to_which_there_is_no_way_takes_no_time_of_the_others(monkeyp
 
 @pytest.mark.parametrize("host", ["kampus..example", f"{64 * 'x'}.example"])
 def test_a_name_that_is_none_is_an_unknown_host(host: str) -> None:
-    with pytest.raises(NetworkTrouble) as caught:
+    with pytest.raises(NetworkError) as caught:
         resolve(host, 1935, patience())
-    assert caught.value.trouble is Trouble.UNKNOWN_HOST
+    assert caught.value.trouble is NetworkFault.UNKNOWN_HOST
 
 
 def test_a_port_to_wait_at_is_free_or_taken() -> None:
     port = free_udp_port()
     url = parse_srt_url("srt", f":{port}?mode=listener", None)
-    assert try_port(url, patience()) == "ok-listens"
+    assert check_port(url, patience()) == "ok-listens"
     with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as other:
         other.bind(("::", port))
-        assert try_port(url, patience()) == "port-taken"
+        assert check_port(url, patience()) == "port-taken"
 
 
 def test_where_nobody_may_wait_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    def why(host: str, port: int = 9001) -> Reached:
-        return try_port(SrtUrl(host, port, "listener"), patience())
+    def why(host: str, port: int = 9001) -> ReachResult:
+        return check_port(SrtUrl(host, port, "listener"), patience())
 
     assert why("192.0.2.7") == "not-here"
-    with pytest.raises(NetworkTrouble) as caught:
+    with pytest.raises(NetworkError) as caught:
         why("hall.invalid")
-    assert caught.value.trouble in {Trouble.UNKNOWN_HOST, Trouble.NO_DNS}
+    assert caught.value.trouble in {NetworkFault.UNKNOWN_HOST, NetworkFault.NO_DNS}
 
     without_ipv6(monkeypatch)
     port = free_udp_port()
@@ -232,7 +232,7 @@ def test_a_port_that_is_not_for_everybody_is_told() -> None:
         be_powerless_root()
 
     asked = SrtUrl("", ONLY_FOR_SOME, "listener"), SrtUrl("", ONLY_FOR_SOME + 1, "listener")
-    found = confined(confine, lambda: [try_port(url, patience()) for url in asked])
+    found = confined(confine, lambda: [check_port(url, patience()) for url in asked])
     assert found == ["port-forbidden", "ok-listens"]
 
 
@@ -242,15 +242,15 @@ def test_a_folder_is_written_into_and_nothing_is_left_there(tmp_path: Path) -> N
 
 
 def test_a_folder_that_takes_nothing_is_told_by_its_reason(tmp_path: Path) -> None:
-    def why(path: Path) -> Reason:
-        with pytest.raises(NotLive) as caught:
+    def why(path: Path) -> DestinationFault:
+        with pytest.raises(DestinationError) as caught:
             reach_folder(FolderUrl(str(path)))
         return caught.value.reason
 
-    assert why(tmp_path / "nowhere") == Reason.FOLDER_MISSING
+    assert why(tmp_path / "nowhere") == DestinationFault.FOLDER_MISSING
     (tmp_path / "closed").mkdir(mode=0o555)
     confine = be_powerless_root if os.geteuid() == 0 else lambda: None
-    assert confined(confine, lambda: why(tmp_path / "closed")) == Reason.NOT_WRITABLE
+    assert confined(confine, lambda: why(tmp_path / "closed")) == DestinationFault.NOT_WRITABLE
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="gives files to another user")
@@ -264,9 +264,9 @@ def test_a_folder_with_what_another_user_has_left_and_nobody_else_may_touch_is_t
     def look() -> None:
         reach_folder(FolderUrl(str(tmp_path)))
 
-    with pytest.raises(NotLive) as caught:
+    with pytest.raises(DestinationError) as caught:
         confined(be_powerless_root, look)
-    assert caught.value.reason == Reason.NOT_WRITABLE
+    assert caught.value.reason == DestinationFault.NOT_WRITABLE
     assert (tmp_path / left).exists()
     os.chown(tmp_path, 0, -1)
     if left != ".live.lock":
@@ -275,7 +275,7 @@ def test_a_folder_with_what_another_user_has_left_and_nobody_else_may_touch_is_t
 
 FULL = """
 import subprocess, sys
-from recorder.live.reason import NotLive
+from recorder.live.reason import DestinationError
 from recorder.live.kinds.hls_folder import reach_folder
 from recorder.live.url import FolderUrl
 subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", sys.argv[1]], check=True)
@@ -283,7 +283,7 @@ reach_folder(FolderUrl(sys.argv[1]))
 try:
     open(sys.argv[1] + "/all", "wb", buffering=0).write(bytes(100_000))
     reach_folder(FolderUrl(sys.argv[1]))
-except NotLive as trouble:
+except DestinationError as trouble:
     print(trouble.reason)
 """
 
@@ -300,4 +300,4 @@ def test_a_folder_on_a_full_disk_is_told(tmp_path: Path) -> None:
         cwd=ROOT,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
     )
-    assert done.stdout.strip() == Reason.DISK_FULL
+    assert done.stdout.strip() == DestinationFault.DISK_FULL

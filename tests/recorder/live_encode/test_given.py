@@ -7,15 +7,15 @@ import pytest
 
 from capture.pacing import RealPace
 from capture.source import VideoFormat
-from capture.sources import device_choice
-from capture.sources.kind import SourceRequirements
+from capture.sources import device_selector
+from capture.sources.source_kind import SourceRequirements
 from capture.synthetic.video import SyntheticVideo
 from config.errors import DeviceError
 from config.settings.schema import Settings
 from devices.host.clock import SystemClock
 from devices.model.device import Device, DeviceKind, Mode
-from recorder.live_encode import measuring
-from recorder.live_encode.measuring import given_pictures
+from recorder.live_encode import measurement
+from recorder.live_encode.measurement import source_frames
 from tests.support.errors import because
 
 MODES = (Mode("MJPG", 160, 120, (15,)),)
@@ -49,14 +49,14 @@ def refusals(monkeypatch: pytest.MonkeyPatch) -> list[DeviceError]:
             self.pace.begin()
             return super().open()
 
-    monkeypatch.setattr(device_choice, "list_devices", lambda: [CAMERA])
-    monkeypatch.setattr(device_choice, "V4l2Source", Camera)
+    monkeypatch.setattr(device_selector, "list_devices", lambda: [CAMERA])
+    monkeypatch.setattr(device_selector, "V4l2Source", Camera)
     return refusals
 
 
 def test_a_camera_that_another_program_has_for_a_moment_is_waited_for(refusals: list[DeviceError]) -> None:
     refusals.append(DeviceError("used by vlc", why="busy"))
-    with given_pictures((CAMERA.id,), ASKED, Settings(), SystemClock()) as (form, count, pictures):
+    with source_frames((CAMERA.id,), ASKED, Settings(), SystemClock()) as (form, count, pictures):
         assert (form.width, count) == (ASKED.width, 1)
         assert next(pictures).width == ASKED.width
 
@@ -64,10 +64,10 @@ def test_a_camera_that_another_program_has_for_a_moment_is_waited_for(refusals: 
 def test_a_camera_that_another_program_keeps_is_refused_with_its_reason(
     refusals: list[DeviceError], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(measuring, "FREE_WITHIN_S", 0.3)
+    monkeypatch.setattr(measurement, "FREE_WITHIN_S", 0.3)
     refusals.extend([DeviceError("used by vlc", hint="close it", why="busy")] * 3)
     with (
         pytest.raises(DeviceError, match="used by vlc", check=because("busy")),
-        given_pictures((CAMERA.id,), ASKED, Settings(), SystemClock()),
+        source_frames((CAMERA.id,), ASKED, Settings(), SystemClock()),
     ):
         pass

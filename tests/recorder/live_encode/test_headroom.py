@@ -8,21 +8,29 @@ import av
 import msgspec
 import pytest
 
-from capture.source import Matrix
+from capture.source import ColorMatrix
 from config.errors import LiputError
 from config.settings.schema import BUILT_IN_PROFILES
 from config.state import state_folder
 from recorder.encode.encoder import AudioSettings
 from recorder.encode.x264 import VideoSettings
 from recorder.live_encode import headroom
-from recorder.live_encode.headroom import SPARE, Encode, Headroom, Question, Why, choose, cores
-from recorder.live_encode.measuring import camera_pictures, measure_headroom
+from recorder.live_encode.headroom import (
+    SPARE,
+    EncodeMode,
+    EncodeReason,
+    Headroom,
+    HeadroomQuery,
+    choose_encode,
+    usable_cores,
+)
+from recorder.live_encode.measurement import measure_headroom, synthetic_frames
 from tests.support.moving import Moving
 from tests.support.waiting import wait_for
 
-SMALL = VideoSettings(320, 240, Fraction(15), Matrix.BT601, 300_000, 300_000)
+SMALL = VideoSettings(320, 240, Fraction(15), ColorMatrix.BT601, 300_000, 300_000)
 SOUND = AudioSettings(2, 64_000)
-ASKED = Question(BUILT_IN_PROFILES["240p15"], 300_000)
+ASKED = HeadroomQuery(BUILT_IN_PROFILES["240p15"], 300_000)
 PLENTY = Headroom(one_encode=0.4, two_encodes=0.7, cores=4)
 
 
@@ -32,7 +40,7 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "state"
 
 
-def with_preset(preset: str) -> Question:
+def with_preset(preset: str) -> HeadroomQuery:
     return msgspec.structs.replace(ASKED, profile=msgspec.structs.replace(ASKED.profile, preset=preset))
 
 
@@ -40,11 +48,11 @@ def test_two_encodes_take_more_than_one_and_the_cores_are_counted() -> None:
     found = measure_headroom(SMALL, SOUND, 300_000, seconds=4.0)
 
     assert 0 < found.one_encode < found.two_encodes < 3 * found.one_encode
-    assert found.cores == cores()
+    assert found.cores == usable_cores()
 
 
 def test_a_larger_picture_takes_more() -> None:
-    large = VideoSettings(960, 540, Fraction(15), Matrix.BT601, 1_500_000, 1_500_000)
+    large = VideoSettings(960, 540, Fraction(15), ColorMatrix.BT601, 1_500_000, 1_500_000)
 
     assert measure_headroom(large, SOUND, 1_500_000, seconds=2.0).one_encode > 2 * (
         measure_headroom(SMALL, SOUND, 300_000, seconds=2.0).one_encode
@@ -67,7 +75,7 @@ def test_pictures_of_whoever_calls_are_taken_and_what_they_cost_counts() -> None
 
 
 def test_the_synthetic_camera_moves_and_has_noise() -> None:
-    pictures = camera_pictures(SMALL)
+    pictures = synthetic_frames(SMALL)
     first = next(pictures).to_ndarray().astype(int)
     second = next(pictures).to_ndarray().astype(int)
 
@@ -98,13 +106,13 @@ NONE = Headroom(one_encode=1.2, two_encodes=2.2, cores=2)
         ("auto", None, ("shared", "not-measured")),
     ],
 )
-def test_the_choice(wish: str, known: Headroom | None, expected: tuple[Encode, Why]) -> None:
-    assert choose(wish, known) == expected
+def test_the_choice(wish: str, known: Headroom | None, expected: tuple[EncodeMode, EncodeReason]) -> None:
+    assert choose_encode(wish, known) == expected
 
 
 def test_what_was_measured_is_remembered_for_its_profile_only() -> None:
     assert headroom.remembered(ASKED) is None
-    found = headroom.measure(ASKED)
+    found = headroom.measure_and_remember(ASKED)
 
     assert 0 < found.one_encode < found.two_encodes
     assert headroom.remembered(ASKED) == found
@@ -133,7 +141,7 @@ def test_a_file_that_cannot_be_read_is_no_figure(state: Path) -> None:
 
 
 def test_beside_a_session_it_is_measured_and_remembered() -> None:
-    measuring = headroom.Measurement().look_up(ASKED, measures=True)
+    measuring = headroom.HeadroomMeasurement().look_up(ASKED, measures=True)
     measuring.join(120)
 
     assert headroom.remembered(ASKED) is not None
@@ -143,15 +151,15 @@ def test_a_pc_that_is_not_done_in_time_has_nothing_to_spare_and_is_not_asked_aga
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(headroom, "LONGEST_S", 0.01)
-    found = headroom.measure(ASKED)
+    found = headroom.measure_and_remember(ASKED)
 
     assert not found.affords_two
     assert headroom.remembered(ASKED) == found
 
 
 def test_a_start_ends_it_at_once_and_nothing_is_remembered() -> None:
-    slow = Question(BUILT_IN_PROFILES["1080p60"], 7_000_000)
-    measuring = headroom.Measurement().look_up(slow, measures=True)
+    slow = HeadroomQuery(BUILT_IN_PROFILES["1080p60"], 7_000_000)
+    measuring = headroom.HeadroomMeasurement().look_up(slow, measures=True)
     wait_for(lambda: measuring.child)
     measuring.stop()
     measuring.join(60)
@@ -162,7 +170,7 @@ def test_a_start_ends_it_at_once_and_nothing_is_remembered() -> None:
 
 
 def test_one_that_was_ended_before_it_began_starts_nothing() -> None:
-    measurement = headroom.Measurement()
+    measurement = headroom.HeadroomMeasurement()
     measurement.stop()
 
     with pytest.raises(LiputError, match="ended"):
@@ -172,4 +180,4 @@ def test_one_that_was_ended_before_it_began_starts_nothing() -> None:
 
 def test_what_cannot_be_measured_says_so() -> None:
     with pytest.raises(LiputError, match="could not be measured"):
-        headroom.measure(with_preset("no such preset"))
+        headroom.measure_and_remember(with_preset("no such preset"))

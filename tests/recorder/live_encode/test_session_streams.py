@@ -8,7 +8,7 @@ import av
 import pytest
 
 from config.settings.secrets import Secret, StreamTarget
-from recorder.live_encode.encode import StreamEncode
+from recorder.live_encode.live_encoder import LiveEncoder
 from recorder.model.packet import EncodedPacket
 from tests.support import media
 from tests.support.children import children
@@ -93,7 +93,7 @@ def test_nothing_is_encoded_while_it_is_armed_or_nobody_streams(
     assert any(thread.name == "stream-encode" for thread in threading.enumerate())
     streamed.session.destinations.remove("kampus")
     offered: list[object] = []
-    monkeypatch.setattr(StreamEncode, "offer", lambda *given: offered.append(given))  # to see whether it is asked
+    monkeypatch.setattr(LiveEncoder, "offer", lambda *given: offered.append(given))  # to see whether it is asked
     streamed.until_frames(streamed.session.status().frames + 15)
     streamed.end()
 

@@ -8,7 +8,7 @@ import pytest
 
 from config.settings.schema import BUILT_IN_PROFILES
 from recorder.live_encode import headroom
-from recorder.live_encode.headroom import Question
+from recorder.live_encode.headroom import HeadroomQuery
 from tests.support.nginx_rtmp import NginxRtmp
 from tests.support.streaming import PROFILE, SEPARATE, Streamed
 from tests.support.waiting import wait_for
@@ -21,7 +21,7 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LIPUT_STATE", str(tmp_path / "state"))
 
 
-AUTO = dataclasses.replace(SEPARATE, encode="auto", question=Question(PROFILE, 120_000))
+AUTO = dataclasses.replace(SEPARATE, encode="auto", question=HeadroomQuery(PROFILE, 120_000))
 
 
 @pytest.mark.usefixtures("state")
@@ -58,7 +58,7 @@ def test_auto_measures_nothing_at_a_start_at_once(tmp_path: Path, server: NginxR
 
 @pytest.mark.usefixtures("state")
 def test_a_start_does_not_wait_for_the_figure(tmp_path: Path, server: NginxRtmp) -> None:
-    slow = dataclasses.replace(AUTO, question=Question(BUILT_IN_PROFILES["1080p60"], 7_000_000))
+    slow = dataclasses.replace(AUTO, question=HeadroomQuery(BUILT_IN_PROFILES["1080p60"], 7_000_000))
     assert slow.question
     streamed = Streamed(tmp_path, server, slow)
     streamed.start(at_once=False)

@@ -11,18 +11,18 @@ import av
 import pytest
 
 from config.errors import EncoderError
-from config.settings.schema import Conference
+from config.settings.schema import ConferenceSettings
 from recorder.encode.encoder import Encoder
 from recorder.features.conference import conference
-from recorder.features.conference.bus import ConferenceSound
 from recorder.features.conference.camera import ConferenceCamera
 from recorder.features.conference.plan import ConferencePlan
-from recorder.live_encode import encode
-from recorder.live_encode.encode import StreamEncode
+from recorder.features.conference.sound import ConferenceSound
+from recorder.live_encode import live_encoder
+from recorder.live_encode.live_encoder import LiveEncoder
 from recorder.model.packet import EncodedPacket
 from recorder.session import outputs
-from tests.recorder.features.conference.test_bus import NotingSpeaker
 from tests.recorder.features.conference.test_camera import INFO, Node
+from tests.recorder.features.conference.test_sound import NotingSpeaker
 from tests.support import media
 from tests.support.children import children
 from tests.support.nginx_rtmp import NginxRtmp
@@ -41,14 +41,14 @@ class Failing(Encoder):
         return super().encode_video(picture, pts)
 
 
-class Unopened(StreamEncode):
+class Unopened(LiveEncoder):
     """Its encoder cannot be opened."""
 
     def start(self) -> None:
         raise EncoderError("the test broke it")
 
 
-class Unaffordable(StreamEncode):
+class Unaffordable(LiveEncoder):
     """There is no memory for it."""
 
     def __init__(self, *_: object, **__: object) -> None:
@@ -56,7 +56,7 @@ class Unaffordable(StreamEncode):
 
 
 def with_encoder(monkeypatch: pytest.MonkeyPatch, make: Callable[..., Encoder]) -> None:
-    monkeypatch.setattr(outputs, "StreamEncode", partial(StreamEncode, encoder=make))
+    monkeypatch.setattr(outputs, "LiveEncoder", partial(LiveEncoder, encoder=make))
 
 
 def test_an_encode_that_fails_costs_neither_the_recording_nor_the_viewers(
@@ -88,9 +88,9 @@ def test_an_encode_that_fails_costs_neither_the_recording_nor_the_viewers(
 
 @pytest.mark.parametrize("make", [Unopened, Unaffordable])
 def test_an_encode_that_cannot_be_opened_is_shared(
-    tmp_path: Path, server: NginxRtmp, monkeypatch: pytest.MonkeyPatch, make: Callable[..., StreamEncode]
+    tmp_path: Path, server: NginxRtmp, monkeypatch: pytest.MonkeyPatch, make: Callable[..., LiveEncoder]
 ) -> None:
-    monkeypatch.setattr(outputs, "StreamEncode", make)
+    monkeypatch.setattr(outputs, "LiveEncoder", make)
     streamed = Streamed(tmp_path, server)
     streamed.start()
     failed = streamed.until("stream-encode-failed")
@@ -117,7 +117,7 @@ def test_an_encoder_that_takes_long_to_open_delays_the_live_side_only(
         opens.wait(120)
         return Encoder(*given)
 
-    monkeypatch.setattr(encode, "OPEN_S", 120.0)
+    monkeypatch.setattr(live_encoder, "OPEN_S", 120.0)
     with_encoder(monkeypatch, slow)
     streamed = Streamed(tmp_path, server)
     streamed.start()
@@ -169,7 +169,7 @@ def test_a_stop_takes_less_than_5_s_whatever_hangs_and_all_that_hangs_does_so_at
     monkeypatch.setattr(conference, "ConferenceCamera", noting(node))
     monkeypatch.setattr(conference, "ConferenceSound", noting(partial(sound, speaker=HangingSpeaker)))
     never.clear()
-    streamed = Streamed(tmp_path, server, conference=ConferencePlan(Conference()))
+    streamed = Streamed(tmp_path, server, conference=ConferencePlan(ConferenceSettings()))
     streamed.start()
     streamed.until("destination-live")
     streamed.until_frames(15)

@@ -12,9 +12,9 @@ from recorder.model.eventlog import (
     EVERY_NS,
     MOST_KNOWN,
     PER_S,
-    KeptLines,
+    EventLimiter,
+    HeadAndTail,
     LossReporter,
-    Repeats,
 )
 from tests.support.simulated import SimulatedClock
 
@@ -29,7 +29,7 @@ def number(one: Event) -> object:
     return one.detail["number"]
 
 
-def flood(repeats: Repeats, count: int, *, from_s: float = 0.0, per_s: float = 100.0) -> list[Event]:
+def flood(repeats: EventLimiter, count: int, *, from_s: float = 0.0, per_s: float = 100.0) -> list[Event]:
     """Return what is logged of so many of one kind."""
     times = [from_s + place / per_s for place in range(count)]
     events = [event("source-lost", "podium", at_s, place) for place, at_s in enumerate(times)]
@@ -37,7 +37,7 @@ def flood(repeats: Repeats, count: int, *, from_s: float = 0.0, per_s: float = 1
 
 
 def test_what_comes_now_and_then_is_logged_at_once_and_as_it_is() -> None:
-    repeats = Repeats()
+    repeats = EventLimiter()
     count = int(4 * AT_ONCE)
     events = [event("frames-dropped", "podium", 5 * place, place) for place in range(count)]
     assert [repeats.take(one, 5.0 * place) for place, one in enumerate(events)] == [[one] for one in events]
@@ -45,7 +45,7 @@ def test_what_comes_now_and_then_is_logged_at_once_and_as_it_is() -> None:
 
 
 def test_of_a_flood_the_first_and_the_last_are_logged_and_the_number_of_those_between() -> None:
-    repeats, count = Repeats(), 1000
+    repeats, count = EventLimiter(), 1000
     logged = flood(repeats, count, per_s=1e6)
     assert [number(one) for one in logged] == list(range(int(AT_ONCE)))
     told, last = repeats.rest()
@@ -56,7 +56,7 @@ def test_of_a_flood_the_first_and_the_last_are_logged_and_the_number_of_those_be
 
 
 def test_a_flood_that_lasts_is_thinned_to_a_few_lines_and_none_is_uncounted() -> None:
-    repeats, seconds = Repeats(), 400
+    repeats, seconds = EventLimiter(), 400
     logged = [*flood(repeats, seconds * 100), *repeats.rest()]
     assert len(logged) <= AT_ONCE + 3 * (seconds * PER_S + 1)
     left_out = sum(int(str(one.detail["count"])) for one in logged if one.kind == EVENTS_LEFT_OUT)
@@ -65,7 +65,7 @@ def test_a_flood_that_lasts_is_thinned_to_a_few_lines_and_none_is_uncounted() ->
 
 
 def test_the_last_of_a_flood_is_logged_when_there_is_room_though_nothing_more_comes() -> None:
-    repeats = Repeats()
+    repeats = EventLimiter()
     flood(repeats, int(AT_ONCE) + 10, per_s=1e6)
     assert repeats.due(1.0) == []
     told, last = repeats.due(1.0 + 1 / PER_S)
@@ -74,7 +74,7 @@ def test_the_last_of_a_flood_is_logged_when_there_is_room_though_nothing_more_co
 
 
 def test_another_kind_of_the_same_subject_comes_behind_what_was_kept_back_of_it() -> None:
-    repeats = Repeats()
+    repeats = EventLimiter()
     flood(repeats, int(AT_ONCE) + 1, per_s=1e6)
     returned = event("source-returned", "podium", 0.1)
     other = event("source-returned", "slides", 0.1)
@@ -84,22 +84,22 @@ def test_another_kind_of_the_same_subject_comes_behind_what_was_kept_back_of_it(
 
 
 def test_more_subjects_than_can_be_told_apart_are_logged_and_the_oldest_is_forgotten() -> None:
-    repeats = Repeats()
+    repeats = EventLimiter()
     flood(repeats, int(AT_ONCE) + 5, per_s=1e6)
     logged = [one for place in range(MOST_KNOWN) for one in repeats.take(event("mark", str(place), 1.0, place), 1.0)]
     assert [one.kind for one in logged] == ["mark"] * MOST_KNOWN + [EVENTS_LEFT_OUT, "source-lost"]
     assert repeats.rest() == []
 
 
-def kept(count: int, *, head: int = 30, tail: int = 50) -> KeptLines:
+def kept(count: int, *, head: int = 30, tail: int = 50) -> HeadAndTail:
     """Return lines of ten bytes each, of which the first three and the last five are kept."""
-    lines = KeptLines(head_bytes=head, tail_bytes=tail)
+    lines = HeadAndTail(head_bytes=head, tail_bytes=tail)
     for number in range(count):
         lines.add(b"%09d\n" % number)
     return lines
 
 
-def read(lines: KeptLines, number: int, end: int, most_bytes: int) -> tuple[list[int], int]:
+def read(lines: HeadAndTail, number: int, end: int, most_bytes: int) -> tuple[list[int], int]:
     """Return the numbers of the lines from `number` on, read in batches, and how many are missing."""
     found, missing_in_all = [], 0
     while number < end:

@@ -3,20 +3,22 @@
 import pytest
 
 from config.errors import UsageError
-from recorder.model.marks import MOST, MOST_TOLD, Marks
+from recorder.model.marks import MOST_MARKS, MOST_MARKS_SHOWN, Marks
 from tests.support.simulated import SimulatedClock
 
 
 def test_a_session_takes_many_marks_and_says_when_there_are_too_many() -> None:
     told: list[object] = []
     marks = Marks(SimulatedClock(), lambda kind, subject, message, **detail: told.append((kind, detail["number"])))
-    for number in range(MOST):
+    for number in range(MOST_MARKS):
         marks.add(f"{number}", float(number))
-    with pytest.raises(UsageError, match=str(MOST)):
+    with pytest.raises(UsageError, match=str(MOST_MARKS)):
         marks.add("one more", 0.0)
-    assert [mark.text for mark in marks.all] == [str(number) for number in range(MOST)]
-    assert [line.text for line in marks.lines()] == [str(number) for number in range(MOST - MOST_TOLD, MOST)]
-    assert told == [("mark", number) for number in range(1, MOST + 1)]
+    assert [mark.text for mark in marks.all] == [str(number) for number in range(MOST_MARKS)]
+    assert [line.text for line in marks.lines()] == [
+        str(number) for number in range(MOST_MARKS - MOST_MARKS_SHOWN, MOST_MARKS)
+    ]
+    assert told == [("mark", number) for number in range(1, MOST_MARKS + 1)]
 
 
 def test_a_mark_is_at_the_sessions_time_and_has_its_text_on_one_line() -> None:

@@ -14,8 +14,8 @@ from recorder.model.names import (
     package_name,
     quoted,
     slug,
-    storable,
-    time_in,
+    start_in_name,
+    utf8_safe,
 )
 from tests.support.archives import STARTED, WIB
 
@@ -74,10 +74,10 @@ def test_a_package_name_says_local_date_title_and_uuid() -> None:
     ],
 )
 def test_a_name_says_when_a_session_began_where_that_is_a_time(at: str, began: str | None) -> None:
-    found = time_in(f"{at}_rapat_3f2a91c0")
+    found = start_in_name(f"{at}_rapat_3f2a91c0")
     assert (found and f"{found:%Y-%m-%dT%H:%M}") == began
     assert found is None or found.tzinfo
-    assert time_in(at) is None
+    assert start_in_name(at) is None
 
 
 @given(ANY_TEXT)
@@ -99,7 +99,7 @@ def test_what_is_quoted_is_one_line_and_not_long(text: str) -> None:
 
 @given(ANY_TEXT)
 def test_storable_changes_only_what_cannot_be_stored(text: str) -> None:
-    stored = storable(text)
+    stored = utf8_safe(text)
     assert len(stored) == len(text)
     assert all(ours == theirs or ours == "\ufffd" for ours, theirs in zip(stored, text, strict=True))
     assert stored.encode().decode() == stored

@@ -3,7 +3,7 @@
 from fractions import Fraction
 from random import Random
 
-from recorder.model.packet import EncodedPacket, KeptPackets, Track
+from recorder.model.packet import EncodedPacket, PacketBacklog, Track
 
 
 def test_its_times_in_seconds_are_those_of_its_counts() -> None:
@@ -30,8 +30,8 @@ def sound(number: int) -> EncodedPacket:
     return EncodedPacket(Track.AUDIO, bytes(5), number, number, 1, Fraction(1, 50), True)
 
 
-def filled(seconds: int) -> KeptPackets:
-    backlog = KeptPackets()
+def filled(seconds: int) -> PacketBacklog:
+    backlog = PacketBacklog()
     for second in range(seconds):
         for number in range(50):  # sound is a second before its pictures, as an encoder gives them
             backlog.add(sound(second * 50 + number))
@@ -40,7 +40,7 @@ def filled(seconds: int) -> KeptPackets:
     return backlog
 
 
-def starts(backlog: KeptPackets) -> tuple[float, float]:
+def starts(backlog: PacketBacklog) -> tuple[float, float]:
     packets = backlog.from_the_start()
     pictures = [packet for packet in packets if packet.track == Track.VIDEO]
     sounds = [packet for packet in packets if packet.track == Track.AUDIO]
@@ -61,7 +61,7 @@ def test_it_keeps_from_the_last_keyframe_that_is_safe() -> None:
 
 
 def test_its_bound_drops_whole_groups_of_pictures() -> None:
-    backlog = KeptPackets()
+    backlog = PacketBacklog()
     for number in range(100):
         backlog.add(picture(number, 50))
         backlog.add(sound(number * 5))
@@ -71,14 +71,14 @@ def test_its_bound_drops_whole_groups_of_pictures() -> None:
     assert sum(len(packet.data) for packet in backlog.from_the_start()) <= 2000
 
 
-def starts_of_pictures(backlog: KeptPackets) -> tuple[float, int]:
+def starts_of_pictures(backlog: PacketBacklog) -> tuple[float, int]:
     pictures = [packet for packet in backlog.from_the_start() if packet.track == Track.VIDEO]
     assert pictures[0].is_keyframe
     return pictures[0].pts / 10, len(pictures)
 
 
 def test_before_the_first_picture_there_is_nothing_to_begin_with() -> None:
-    backlog = KeptPackets()
+    backlog = PacketBacklog()
     backlog.confirm(10.0)
     assert backlog.start == 0
     assert not backlog.from_the_start()

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from recorder.model.marks import Mark
-from recorder.mp4.finish import finish
+from recorder.mp4.finalize import finalize
 from tests.support.muxed import TITLE
 
 AT = datetime(2026, 11, 24, 9, tzinfo=UTC)
@@ -25,4 +25,4 @@ def opened(path: Path) -> Iterator[int]:
 
 def finished(path: Path, marks: tuple[Mark, ...] = ()) -> bool:
     with opened(path) as descriptor:
-        return finish(descriptor, path, marks=marks, title=TITLE)
+        return finalize(descriptor, path, marks=marks, title=TITLE)

@@ -14,95 +14,99 @@ from recorder.mp4.boxes import (
     MVHD_BYTES,
     SECTOR,
     Box,
-    Head,
-    adds_up,
-    box,
-    box_at,
-    box_in,
-    boxes,
+    FileHead,
+    child_boxes,
     close_head,
-    content_of,
-    find,
+    find_box,
     has_hole,
-    head_of,
     is_closed,
-    length,
+    is_filled_by_boxes,
+    make_box,
+    parse_box,
+    read_box,
+    read_content,
+    read_head,
     reopen_head,
+    total_bytes,
 )
 
 WIDE = struct.pack(">I4sQ", 1, b"mdat", 20) + b"abcd"
 
 
 def test_a_box_is_found_where_it_lies_in_the_file() -> None:
-    data = b"--" + b"".join(box(b"free", b"abc"))
-    assert box_in(data, 2) == Box(b"free", 2, 10, 13)
-    assert box_in(data, 2, base=1000) == Box(b"free", 1002, 1010, 1013)
+    data = b"--" + b"".join(make_box(b"free", b"abc"))
+    assert parse_box(data, 2) == Box(b"free", 2, 10, 13)
+    assert parse_box(data, 2, base=1000) == Box(b"free", 1002, 1010, 1013)
 
 
 def test_a_head_is_enough_and_less_is_none() -> None:
     head = struct.pack(">I4s", 5000, b"mdat")
-    assert box_in(head, 0) == Box(b"mdat", 0, 8, 5000)
-    assert box_in(head[:-1], 0) is None
-    assert box_in(b"-" + head[:-1], 1) is None
+    assert parse_box(head, 0) == Box(b"mdat", 0, 8, 5000)
+    assert parse_box(head[:-1], 0) is None
+    assert parse_box(b"-" + head[:-1], 1) is None
 
 
 def test_a_box_without_content_is_one_and_one_that_is_smaller_than_its_head_is_none() -> None:
-    assert box_in(struct.pack(">I4s", 8, b"free"), 0) == Box(b"free", 0, 8, 8)
-    assert box_in(struct.pack(">I4s", 7, b"free"), 0) is None
-    assert box_in(struct.pack(">I4s", 0, b"free") + bytes(20), 0) is None
-    assert box_in(struct.pack(">I4sQ", 1, b"mdat", 16), 0) == Box(b"mdat", 0, 16, 16)
-    assert box_in(struct.pack(">I4sQ", 1, b"mdat", 15), 0) is None
+    assert parse_box(struct.pack(">I4s", 8, b"free"), 0) == Box(b"free", 0, 8, 8)
+    assert parse_box(struct.pack(">I4s", 7, b"free"), 0) is None
+    assert parse_box(struct.pack(">I4s", 0, b"free") + bytes(20), 0) is None
+    assert parse_box(struct.pack(">I4sQ", 1, b"mdat", 16), 0) == Box(b"mdat", 0, 16, 16)
+    assert parse_box(struct.pack(">I4sQ", 1, b"mdat", 15), 0) is None
 
 
 def test_a_size_of_64_bits_stands_behind_the_type() -> None:
-    assert box_in(WIDE, 0) == Box(b"mdat", 0, 16, 20)
-    assert box_in(b"---" + WIDE, 3, base=100) == Box(b"mdat", 103, 119, 123)
-    assert list(boxes(WIDE)) == [(b"mdat", b"abcd")]
+    assert parse_box(WIDE, 0) == Box(b"mdat", 0, 16, 20)
+    assert parse_box(b"---" + WIDE, 3, base=100) == Box(b"mdat", 103, 119, 123)
+    assert list(child_boxes(WIDE)) == [(b"mdat", b"abcd")]
 
 
 def test_of_a_size_of_64_bits_that_is_cut_off_there_is_no_box() -> None:
-    assert box_in(WIDE[:15], 0) is None
-    assert box_in(b"-" + WIDE[:15], 1) is None
+    assert parse_box(WIDE[:15], 0) is None
+    assert parse_box(b"-" + WIDE[:15], 1) is None
 
 
 def test_boxes_fill_what_they_are_in_or_do_not() -> None:
-    two = b"".join(box(b"free", b"abc") + box(b"skip"))
-    assert list(boxes(two)) == [(b"free", b"abc"), (b"skip", b"")]
-    assert adds_up(two)
-    assert adds_up(b"")
-    assert not adds_up(two + b"-")
-    assert not adds_up(two[:10])
+    two = b"".join(make_box(b"free", b"abc") + make_box(b"skip"))
+    assert list(child_boxes(two)) == [(b"free", b"abc"), (b"skip", b"")]
+    assert is_filled_by_boxes(two)
+    assert is_filled_by_boxes(b"")
+    assert not is_filled_by_boxes(two + b"-")
+    assert not is_filled_by_boxes(two[:10])
 
 
 def test_what_is_not_there_reads_as_zeros() -> None:
-    moov = b"".join(box(b"free") + box(b"trak", box(b"tkhd", b"first")) + box(b"trak", box(b"tkhd", b"second")))
-    assert find(moov, b"trak", b"tkhd") == b"first"
-    assert set(find(moov, b"trak", b"edts", b"elst")) == {0}
-    assert struct.unpack_from(">I", find(moov, b"mvhd"), 20) == (0,), "as much as is read of any head"
+    moov = b"".join(
+        make_box(b"free")
+        + make_box(b"trak", make_box(b"tkhd", b"first"))
+        + make_box(b"trak", make_box(b"tkhd", b"second"))
+    )
+    assert find_box(moov, b"trak", b"tkhd") == b"first"
+    assert set(find_box(moov, b"trak", b"edts", b"elst")) == {0}
+    assert struct.unpack_from(">I", find_box(moov, b"mvhd"), 20) == (0,), "as much as is read of any head"
 
 
 def test_a_box_is_read_from_a_file_as_from_bytes(tmp_path: Path) -> None:
     path = tmp_path / "a"
-    parts = box(b"trak", box(b"tkhd", b"ab", [b"c", b"d"]))
-    assert length(parts) == 20
+    parts = make_box(b"trak", make_box(b"tkhd", b"ab", [b"c", b"d"]))
+    assert total_bytes(parts) == 20
     path.write_bytes(b"-" + b"".join(parts) + WIDE)
     with path.open("rb") as file:
-        trak, mdat = box_at(file.fileno(), 1), box_at(file.fileno(), 21)
+        trak, mdat = read_box(file.fileno(), 1), read_box(file.fileno(), 21)
         assert trak is not None
         assert mdat == Box(b"mdat", 21, 37, 41)
-        assert (content_of(file.fileno(), trak), content_of(file.fileno(), mdat)) == (b"".join(parts)[8:], b"abcd")
-        assert box_at(file.fileno(), os.fstat(file.fileno()).st_size) is None
+        assert (read_content(file.fileno(), trak), read_content(file.fileno(), mdat)) == (b"".join(parts)[8:], b"abcd")
+        assert read_box(file.fileno(), os.fstat(file.fileno()).st_size) is None
 
 
-FTYP = b"".join(box(b"ftyp", b"isom", bytes(4)))
-MVHD = b"".join(box(b"mvhd", bytes(range(1, 101))))
-TRAK = b"".join(box(b"trak", b"\x07" * 20))
-MVEX = b"".join(box(b"mvex", b"\x08" * 12))
+FTYP = b"".join(make_box(b"ftyp", b"isom", bytes(4)))
+MVHD = b"".join(make_box(b"mvhd", bytes(range(1, 101))))
+TRAK = b"".join(make_box(b"trak", b"\x07" * 20))
+MVEX = b"".join(make_box(b"mvex", b"\x08" * 12))
 CONTENT = MVHD + TRAK + MVEX
-MOOV = b"".join(box(b"moov", CONTENT))
-FRAGMENT = b"".join([*box(b"moof", b"\x01" * 30), *box(b"mdat", b"\x02" * 700)])
+MOOV = b"".join(make_box(b"moov", CONTENT))
+FRAGMENT = b"".join([*make_box(b"moof", b"\x01" * 30), *make_box(b"mdat", b"\x02" * 700)])
 OPEN_BOX = Box(b"moov", len(FTYP), len(FTYP) + 8, len(FTYP) + len(MOOV))
-TORN = Head(OPEN_BOX, CONTENT, is_torn=True)
+TORN = FileHead(OPEN_BOX, CONTENT, is_torn=True)
 
 
 @contextmanager
@@ -116,11 +120,11 @@ def file(tmp_path: Path, *parts: bytes) -> Iterator[int]:
         os.close(descriptor)
 
 
-def said(tmp_path: Path, *parts: bytes, size: int | None = None) -> Head | Literal["closed"] | None:
+def said(tmp_path: Path, *parts: bytes, size: int | None = None) -> FileHead | Literal["closed"] | None:
     """Return what the head of a file made of `parts` says, of which `size` bytes are counted."""
     with file(tmp_path, *parts) as descriptor:
         size = sum(map(len, parts)) if size is None else size
-        head = head_of(descriptor, size)
+        head = read_head(descriptor, size)
         return "closed" if head is None and is_closed(descriptor, size) else head
 
 
@@ -136,7 +140,7 @@ def test_the_numbers_are_those_of_disks_and_of_the_format() -> None:
 
 @pytest.mark.parametrize("rest", [b"", FRAGMENT, FRAGMENT[:50]], ids=["nothing", "whole", "torn"])
 def test_a_moov_that_says_fragments_is_an_open_file_whatever_follows(tmp_path: Path, rest: bytes) -> None:
-    assert said(tmp_path, FTYP, MOOV, rest) == Head(OPEN_BOX, CONTENT)
+    assert said(tmp_path, FTYP, MOOV, rest) == FileHead(OPEN_BOX, CONTENT)
 
 
 def test_a_moov_that_is_not_whole_says_nothing(tmp_path: Path) -> None:
@@ -147,16 +151,16 @@ def test_a_moov_that_is_not_whole_says_nothing(tmp_path: Path) -> None:
 
 
 def test_an_index_is_a_closed_file(tmp_path: Path) -> None:
-    index = b"".join(box(b"moov", MVHD + TRAK))
+    index = b"".join(make_box(b"moov", MVHD + TRAK))
     assert said(tmp_path, FTYP, index) == "closed"
-    assert said(tmp_path, FTYP, *box(b"mdat", b"\x02" * 30), index) == "closed"
-    assert said(tmp_path, FTYP, *box(b"mdat", b"\x02" * 30), index, b"\0") is None
-    assert said(tmp_path, FTYP, *box(b"mdat", b"\x02" * 30)) is None
+    assert said(tmp_path, FTYP, *make_box(b"mdat", b"\x02" * 30), index) == "closed"
+    assert said(tmp_path, FTYP, *make_box(b"mdat", b"\x02" * 30), index, b"\0") is None
+    assert said(tmp_path, FTYP, *make_box(b"mdat", b"\x02" * 30)) is None
 
 
 def test_a_head_that_a_disk_would_not_write_at_once_is_not_changed(tmp_path: Path) -> None:
     def behind(start: int) -> object:
-        return said(tmp_path, b"".join(box(b"ftyp", bytes(start - 8))), MOOV, FRAGMENT)
+        return said(tmp_path, b"".join(make_box(b"ftyp", bytes(start - 8))), MOOV, FRAGMENT)
 
     assert behind(SECTOR - HEAD_BYTES)
     assert behind(SECTOR - HEAD_BYTES + 1) is None
@@ -173,7 +177,7 @@ def test_without_its_index_a_closed_head_is_torn_and_its_moov_is_still_there(tmp
         close_head(descriptor, OPEN_BOX, len(before))
         closed = all_of(descriptor)
         assert closed == FTYP + (len(before) - len(FTYP)).to_bytes(4) + b"mdat" + before[len(FTYP) + 8 :]
-        assert head_of(descriptor, len(closed)) == TORN
+        assert read_head(descriptor, len(closed)) == TORN
         reopen_head(descriptor, OPEN_BOX)
         assert all_of(descriptor) == before
 
@@ -189,27 +193,27 @@ def test_more_than_32_bits_take_64_and_the_place_of_the_first_box(tmp_path: Path
             assert head == (1).to_bytes(4) + b"mdat" + size.to_bytes(8)
         else:
             assert head == size.to_bytes(4) + b"mdat" + FIRST_HEAD
-        assert head_of(descriptor, len(FTYP) + size) == TORN
+        assert read_head(descriptor, len(FTYP) + size) == TORN
         reopen_head(descriptor, OPEN_BOX)
         assert os.pread(descriptor, len(before), 0) == before
 
 
 def test_a_torn_head_may_be_all_that_there_is(tmp_path: Path) -> None:
-    assert said(tmp_path, FTYP, *box(b"mdat", CONTENT)) == TORN
+    assert said(tmp_path, FTYP, *make_box(b"mdat", CONTENT)) == TORN
 
 
 @pytest.mark.parametrize("missing", [MVHD, TRAK, MVEX])
 def test_an_mdat_that_does_not_begin_with_our_boxes_is_not_ours(tmp_path: Path, missing: bytes) -> None:
     boxes = CONTENT.replace(missing, b"")
-    assert said(tmp_path, FTYP, *box(b"mdat", boxes, FRAGMENT)) is None
-    assert said(tmp_path, FTYP, *box(b"free", CONTENT, FRAGMENT)) is None
+    assert said(tmp_path, FTYP, *make_box(b"mdat", boxes, FRAGMENT)) is None
+    assert said(tmp_path, FTYP, *make_box(b"free", CONTENT, FRAGMENT)) is None
 
 
 def test_an_index_with_a_sector_that_was_never_written_is_none(tmp_path: Path) -> None:
-    data = b"".join(box(b"mdat", CONTENT, FRAGMENT))
+    data = b"".join(make_box(b"mdat", CONTENT, FRAGMENT))
 
     def with_index(content: bytes) -> object:
-        return said(tmp_path, FTYP, data, *box(b"moov", MVHD, *box(b"trak", content)))
+        return said(tmp_path, FTYP, data, *make_box(b"moov", MVHD, *make_box(b"trak", content)))
 
     assert with_index(b"\x01" * 2000) == "closed"
     assert with_index(b"\x01" * 500 + bytes(1100) + b"\x01" * 500) == TORN

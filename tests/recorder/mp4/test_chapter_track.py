@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from recorder.model.marks import Mark
-from recorder.mp4.boxes import boxes, find
+from recorder.mp4.boxes import child_boxes, find_box
 from recorder.mp4.movie import MOST_NERO_BYTES
 from tests.recorder.mp4.finishing import AT, MARKS, finished
 from tests.support import media
@@ -27,8 +27,8 @@ def chapters(path: Path) -> list[tuple[float, str]]:
 
 
 def traks(path: Path) -> Iterator[bytes]:
-    moov = next(content for kind, content in boxes(path.read_bytes()) if kind == b"moov")
-    yield from (content for kind, content in boxes(moov) if kind == b"trak")
+    moov = next(content for kind, content in child_boxes(path.read_bytes()) if kind == b"moov")
+    yield from (content for kind, content in child_boxes(moov) if kind == b"trak")
 
 
 @pytest.fixture
@@ -72,15 +72,15 @@ def test_the_track_is_the_one_that_ffmpeg_writes(marked: Path, tmp_path: Path) -
     assert chapters(theirs) == chapters(marked)
     (*media_tracks, our_texts), (*_, their_texts) = traks(marked), traks(theirs)
     for path in ((b"mdia", b"hdlr"), (b"mdia", b"minf", b"gmhd"), (b"mdia", b"minf", b"dinf")):
-        assert find(our_texts, *path) == find(their_texts, *path), path
+        assert find_box(our_texts, *path) == find_box(their_texts, *path), path
     table = b"mdia", b"minf", b"stbl"
     for name in (b"stts", b"stsz"):
-        assert find(our_texts, *table, name) == find(their_texts, *table, name), name
-    ours, other = (find(texts, *table, b"stsd")[12:] for texts in (our_texts, their_texts))
+        assert find_box(our_texts, *table, name) == find_box(their_texts, *table, name), name
+    ours, other = (find_box(texts, *table, b"stsd")[12:] for texts in (our_texts, their_texts))
     assert other.startswith(ours), "FFmpeg adds a bit rate"
-    ours, other = (find(texts, b"tkhd") for texts in (our_texts, their_texts))
+    ours, other = (find_box(texts, b"tkhd") for texts in (our_texts, their_texts))
     assert (len(ours), ours[:4], ours[24:]) == (len(other), other[:4], other[24:])
-    assert {find(trak, b"tref", b"chap") for trak in media_tracks} == {ours[12:16]}, "every track refers to it"
+    assert {find_box(trak, b"tref", b"chap") for trak in media_tracks} == {ours[12:16]}, "every track refers to it"
 
 
 def test_more_than_nero_can_list_are_all_in_the_track(fragmented: Path, tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from recorder.mp4 import fragments
-from recorder.mp4.boxes import Box, box_at
-from recorder.mp4.fragments import FragmentReader, plays_s
+from recorder.mp4.boxes import Box, read_box
+from recorder.mp4.fragments import FragmentReader, playable_end_s
 
 VIDEO, AUDIO = 1, 2
 
@@ -179,7 +179,7 @@ def test_other_boxes_between_are_passed_over(file: Growing) -> None:
 def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Return where boxes of a file are looked at from now on."""
     looked: list[int] = []
-    look = box_at
+    look = read_box
 
     def counting(descriptor: int, position: int) -> Box | None:
         looked.append(position)
@@ -204,7 +204,7 @@ def test_of_a_long_file_only_the_end_is_looked_at(file: Growing, monkeypatch: py
     monkeypatch.setattr(fragments, "TAIL_BYTES", 10_000)
     whole = file.grow(HEAD, BOTH, *seconds(1000))
     looked = counted(monkeypatch)
-    assert plays_s(file.descriptor) == whole == 1000
+    assert playable_end_s(file.descriptor) == whole == 1000
     assert len(looked) < 100
     assert all(position < len(HEAD) + len(BOTH) or position > file.size - 10_000 for position in looked)
 
@@ -218,13 +218,13 @@ def test_what_was_cut_off_in_the_middle_is_left_out_of_it(
     os.ftruncate(file.descriptor, file.size - cut)
     reader = FragmentReader(file.descriptor)
     reader.advance()
-    assert plays_s(file.descriptor) == reader.media_time_s == 99
+    assert playable_end_s(file.descriptor) == reader.media_time_s == 99
 
 
 def test_media_that_looks_like_fragments_is_none(file: Growing, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fragments, "TAIL_BYTES", 30_000)
     false = b"".join([*fragment(traf(VIDEO, 1 << 30, run(90_000))), b"moof", words(8), b"moof", bytes(40)])
-    assert file.grow(HEAD, BOTH, *seconds(50, media=false * 5)) == plays_s(file.descriptor) == 50
+    assert file.grow(HEAD, BOTH, *seconds(50, media=false * 5)) == playable_end_s(file.descriptor) == 50
 
 
 def test_where_a_track_ended_long_before_the_other_all_of_it_is_looked_at(
@@ -232,14 +232,14 @@ def test_where_a_track_ended_long_before_the_other_all_of_it_is_looked_at(
 ) -> None:
     monkeypatch.setattr(fragments, "TAIL_BYTES", 3_000)
     pictures = [piece for n in range(2, 50) for piece in fragment(traf(VIDEO, n * 90_000, run(90_000)))]
-    assert file.grow(HEAD, BOTH, *seconds(2), *pictures) == plays_s(file.descriptor) == 2
+    assert file.grow(HEAD, BOTH, *seconds(2), *pictures) == playable_end_s(file.descriptor) == 2
 
 
 @pytest.mark.parametrize("tail", [64, 1 << 20])
 def test_a_file_without_fragments_plays_nothing(file: Growing, monkeypatch: pytest.MonkeyPatch, tail: int) -> None:
     monkeypatch.setattr(fragments, "TAIL_BYTES", tail)
-    assert plays_s(file.descriptor) == 0
+    assert playable_end_s(file.descriptor) == 0
     file.grow(HEAD, BOTH)
-    assert plays_s(file.descriptor) == 0
+    assert playable_end_s(file.descriptor) == 0
     file.grow(box(b"mdat", b"moof" * 100))
-    assert plays_s(file.descriptor) == 0
+    assert playable_end_s(file.descriptor) == 0

@@ -4,15 +4,17 @@ from pathlib import Path
 
 import pytest
 
-from recorder.mp4.boxes import Box, Head, Parts, box, length
-from recorder.mp4.fragments import LOOK_BYTES, Fragments
-from recorder.mp4.samples import NON_SYNC, Samples
+from recorder.mp4.boxes import Box, BoxParts, FileHead, make_box, total_bytes
+from recorder.mp4.fragments import LOOK_BYTES, FragmentTable
+from recorder.mp4.samples import NON_SYNC, TrackSamples
 
 HEAD = b"the head "
 MEDIA = bytes(100)
 FLAGS = NON_SYNC + 7
-DEFAULTS = box(
-    b"mvex", box(b"mehd", b"----"), *(box(b"trex", struct.pack(">6I", 0, track, 1, 10, 20, FLAGS)) for track in (1, 2))
+DEFAULTS = make_box(
+    b"mvex",
+    make_box(b"mehd", b"----"),
+    *(make_box(b"trex", struct.pack(">6I", 0, track, 1, 10, 20, FLAGS)) for track in (1, 2)),
 )
 """Of tracks 1 and 2: 10 ticks, 20 bytes, no keyframe."""
 
@@ -21,53 +23,57 @@ def words(*values: int) -> bytes:
     return struct.pack(f">{len(values)}I", *(value % (1 << 32) for value in values))
 
 
-def tfhd(flags: int = 0, *values: bytes, track: int = 1) -> Parts:
-    return box(b"tfhd", words(flags, track), *values)
+def tfhd(flags: int = 0, *values: bytes, track: int = 1) -> BoxParts:
+    return make_box(b"tfhd", words(flags, track), *values)
 
 
-def tfdt(time: int) -> Parts:
-    return box(b"tfdt", words(0, time))
+def tfdt(time: int) -> BoxParts:
+    return make_box(b"tfdt", words(0, time))
 
 
-def trun(flags: int, *values: int) -> Parts:
+def trun(flags: int, *values: int) -> BoxParts:
     """Return a run: flags, how many samples, and whatever follows."""
-    return box(b"trun", words(flags, *values))
+    return make_box(b"trun", words(flags, *values))
 
 
 def fragment(
-    *runs: tuple[int, ...], time: int | Parts = 0, header: Parts | None = None, media: Parts | None = None, off: int = 0
+    *runs: tuple[int, ...],
+    time: int | BoxParts = 0,
+    header: BoxParts | None = None,
+    media: BoxParts | None = None,
+    off: int = 0,
 ) -> bytes:
     """Return a fragment whose first run begins `off` behind the beginning of its media.
 
     A run is its flags, how many samples, and what follows, without the offset of the first one.
     """
-    media = media or box(b"mdat", MEDIA)
-    head = length(media) - len(MEDIA)
+    media = media or make_box(b"mdat", MEDIA)
+    head = total_bytes(media) - len(MEDIA)
     offset = 0
     for _ in range(2):  # the second time its length is known
         flags, count, *values = runs[0]
         first = trun(flags | 0x1, count, offset, *values)
         times = tfdt(time) if isinstance(time, int) else time
-        traf = box(b"traf", header or tfhd(), times, first, *(trun(*run) for run in runs[1:]))
-        moof = box(b"moof", box(b"mfhd", bytes(8)), traf)
-        offset = length(moof) + head + off
+        traf = make_box(b"traf", header or tfhd(), times, first, *(trun(*run) for run in runs[1:]))
+        moof = make_box(b"moof", make_box(b"mfhd", bytes(8)), traf)
+        offset = total_bytes(moof) + head + off
     return b"".join(moof + media)
 
 
-def scanned(path: Path, content: bytes, reached: list[int] | None = None) -> Fragments:
+def scanned(path: Path, content: bytes, reached: list[int] | None = None) -> FragmentTable:
     path.write_bytes(HEAD + content)
-    head = Head(Box(b"moov", 0, 8, len(HEAD)), b"".join(DEFAULTS))
+    head = FileHead(Box(b"moov", 0, 8, len(HEAD)), b"".join(DEFAULTS))
     with path.open("rb") as file:
         size = os.fstat(file.fileno()).st_size
-        return Fragments(file.fileno(), head, size, reached.append if reached is not None else None)
+        return FragmentTable(file.fileno(), head, size, reached.append if reached is not None else None)
 
 
-def columns(samples: Samples) -> list[list[int]]:
+def columns(samples: TrackSamples) -> list[list[int]]:
     """Return durations, sizes, shifts and which are keyframes."""
     return [[int(value) for value in one] for one in (samples.durations, samples.sizes, samples.shifts, samples.sync)]
 
 
-def one(path: Path, content: bytes) -> Samples:
+def one(path: Path, content: bytes) -> TrackSamples:
     """Return the samples of a file with one fragment."""
     found = scanned(path, content)
     assert (found.count, set(found.tracks)) == (1, {1})
@@ -138,7 +144,7 @@ def test_a_run_goes_on_behind_the_one_before_it(path: Path) -> None:
 
 
 def test_a_time_of_64_bits_is_read_whole(path: Path) -> None:
-    wide = box(b"tfdt", words(1 << 24), struct.pack(">Q", 5 << 32))
+    wide = make_box(b"tfdt", words(1 << 24), struct.pack(">Q", 5 << 32))
     assert one(path, fragment((0, 2), time=wide)).begin == 5 << 32
 
 
@@ -149,11 +155,11 @@ def test_the_last_sample_lasts_as_long_as_the_one_that_is_shown_last(path: Path)
 @pytest.mark.parametrize("length_of_moof", [LOOK_BYTES + n for n in (-17, -16, -15, -9, -8, -7, -1, 0, 1, 5000)])
 @pytest.mark.parametrize("wide", [False, True])
 def test_a_fragment_is_read_however_long_its_beginning_is(path: Path, length_of_moof: int, wide: bool) -> None:
-    media = [struct.pack(">I4sQ", 1, b"mdat", 16 + len(MEDIA)), MEDIA] if wide else box(b"mdat", MEDIA)
-    bare = len(fragment((0, 2), media=media)) - length(media)
-    filling = box(b"free", bytes(length_of_moof - bare - 8))
+    media = [struct.pack(">I4sQ", 1, b"mdat", 16 + len(MEDIA)), MEDIA] if wide else make_box(b"mdat", MEDIA)
+    bare = len(fragment((0, 2), media=media)) - total_bytes(media)
+    filling = make_box(b"free", bytes(length_of_moof - bare - 8))
     content = fragment((0, 2), header=tfhd() + filling, media=media)
-    assert len(content) == length_of_moof + length(media)
+    assert len(content) == length_of_moof + total_bytes(media)
     found = scanned(path, content + fragment((0, 3), time=20))
     assert (found.count, found.tracks[1].count) == (2, 5)
 

@@ -12,10 +12,10 @@ import pytest
 
 from config.errors import StorageError
 from recorder.mp4 import boxes as boxes_module
-from recorder.mp4 import finish as finish_module
+from recorder.mp4 import finalize as finish_module
 from recorder.mp4.boxes import SECTOR
-from recorder.mp4.finish import mend
-from recorder.recording import file as file_module
+from recorder.mp4.finalize import repair_end
+from recorder.recording import mp4_file as file_module
 from tests.support import media
 from tests.support.errors import because
 from tests.support.recorded import record
@@ -134,11 +134,11 @@ def test_a_power_cut_while_it_is_closed_costs_nothing_that_was_synced(disk: Disk
     for name, left, synced in sample:
         if synced not in safe:
             path.write_bytes(synced)
-            mend(path)
+            repair_end(path)
             safe[synced] = plays_to(path)
         path.write_bytes(left)
-        mend(path)
-        assert not mend(path), name
+        repair_end(path)
+        assert not repair_end(path), name
         ends.append(plays_to(path))
         assert ends[-1] >= safe[synced] - 0.001, name
     assert max(ends) == pytest.approx(SECONDS, abs=0.05)
@@ -154,10 +154,10 @@ def test_a_head_that_was_patched_before_its_index_was_there_is_mended(tmp_path: 
         if length < index + 100:
             with pytest.raises(av.FFmpegError):
                 av.open(str(path))
-        assert mend(path)
+        assert repair_end(path)
         assert plays_to(path) == pytest.approx(5, abs=TAIL_S)
         assert path.stat().st_size == index
-        assert not mend(path)
+        assert not repair_end(path)
 
 
 def test_a_head_of_a_file_of_more_than_4_gb_is_mended(tmp_path: Path) -> None:
@@ -166,9 +166,9 @@ def test_a_head_of_a_file_of_more_than_4_gb_is_mended(tmp_path: Path) -> None:
     index = content.rindex(b"moov") - 4
     content[36:52] = (1).to_bytes(4) + b"mdat" + (index - 36).to_bytes(8)  # as it is there
     path.write_bytes(content)
-    assert not mend(path)
+    assert not repair_end(path)
     path.write_bytes(content[: index + 30])
-    assert mend(path)
+    assert repair_end(path)
     assert plays_to(path) == pytest.approx(2, abs=TAIL_S)
 
 
@@ -183,13 +183,13 @@ def test_what_is_whole_or_none_of_ours_is_left_as_it_is(tmp_path: Path) -> None:
                 target.mux(packet)
     for content in (path.read_bytes(), other.read_bytes(), b"", b"not an MP4", bytes(4096)):
         path.write_bytes(content)
-        assert not mend(path)
+        assert not repair_end(path)
         assert path.read_bytes() == content
 
 
 def test_a_file_that_is_not_there_is_one_clear_error(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="No such file", check=because("unwritable")):
-        mend(tmp_path / "gone.mp4")
+        repair_end(tmp_path / "gone.mp4")
 
 
 @pytest.mark.parametrize("place", range(SECTOR - 5, SECTOR + 1))
@@ -198,7 +198,7 @@ def test_a_fragment_may_begin_anywhere_in_a_sector(tmp_path: Path, place: int) -
     path = record(tmp_path / "a.mp4", 60).path
     content = path.read_bytes()
     path.write_bytes(content[: content.rindex(b"moov") - 4])
-    assert mend(path)
+    assert repair_end(path)
     content = path.read_bytes()
     moof = content[content.rindex(b"moof") - 4 :]
     moof = moof[: int.from_bytes(moof[:4])]
@@ -207,5 +207,5 @@ def test_a_fragment_may_begin_anywhere_in_a_sector(tmp_path: Path, place: int) -
     assert len(content) % SECTOR == place % SECTOR
     content += moof + (16).to_bytes(4) + b"mdat" + b"\xaa" * 8
     path.write_bytes(content)
-    assert not mend(path)
+    assert not repair_end(path)
     assert path.read_bytes() == content

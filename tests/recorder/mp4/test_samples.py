@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from recorder.mp4.samples import FIRST_ROOM, MOST_REORDERED, NON_SYNC, Column, Samples
+from recorder.mp4.samples import FIRST_ROOM, MOST_REORDERED, NON_SYNC, Column, TrackSamples
 
 
 def column(*values: int) -> Column:
@@ -12,22 +12,22 @@ def signed(*values: int) -> Column:
     return np.array(values, np.int32).view(np.uint32)
 
 
-def samples(*durations: int, begin: int = 1000, shifts: Column = 0) -> Samples:
+def samples(*durations: int, begin: int = 1000, shifts: Column = 0) -> TrackSamples:
     """Return samples of one run, 10 bytes each."""
-    made = Samples()
+    made = TrackSamples()
     made.begin_run(begin)
     made.add_run(5000, len(durations), 10, column(*durations), shifts, 0)
     return made
 
 
 def test_a_track_of_which_nothing_is_known_is_empty() -> None:
-    made = Samples()
+    made = TrackSamples()
     assert (made.count, made.begin, made.end, list(made.chunk_offsets), list(made.chunk_counts)) == (0, 0, 0, [], [])
     assert len(made.sizes) == len(made.durations) == len(made.shifts) == len(made.sync) == 0
 
 
 def test_a_run_begins_at_its_time_and_ends_behind_its_bytes() -> None:
-    made = Samples()
+    made = TrackSamples()
     made.begin_run(70)
     assert made.add_run(5000, 3, column(10, 20, 30), column(1, 2, 3), signed(5, -1, 0), column(0, NON_SYNC, 0)) == 5060
     assert (made.count, made.begin, made.end) == (3, 70, 76)
@@ -67,7 +67,7 @@ def test_a_run_that_begins_before_the_sample_before_it_or_much_later_is_an_error
 
 
 def test_there_is_room_for_any_number_and_not_much_more() -> None:
-    made = Samples()
+    made = TrackSamples()
     for number in range(50):
         made.add_run(number, 300, number, number, number, NON_SYNC * (number % 2))
     expected = [number for number in range(50) for _ in range(300)]
@@ -80,7 +80,7 @@ def test_there_is_room_for_any_number_and_not_much_more() -> None:
 
 @pytest.mark.parametrize(("count", "expected"), [(FIRST_ROOM, FIRST_ROOM), (FIRST_ROOM + 1, FIRST_ROOM * 3 // 2)])
 def test_a_full_room_becomes_half_as_large_again(count: int, expected: int) -> None:
-    made = Samples()
+    made = TrackSamples()
     made.add_run(0, count, 1, 1, 0, 0)
     for column in (made.sizes, made.durations, made.shifts, made.sync):
         assert column.base is not None
@@ -99,7 +99,7 @@ def test_what_was_added_since_a_mark_can_be_forgotten() -> None:
 
 
 def test_one_sample_and_none_can_be_gone_back_to() -> None:
-    for made, durations in ((samples(10), [10]), (Samples(), [])):
+    for made, durations in ((samples(10), [10]), (TrackSamples(), [])):
         mark = made.mark()
         made.begin_run(1100)
         made.add_run(9000, 1, 7, 3, 0, 0)
@@ -128,7 +128,7 @@ def test_how_long_the_last_one_lasts_itself_decides_whether_it_ends_before_anoth
 
 def test_of_many_samples_those_at_the_end_are_looked_at() -> None:
     for before_last, end in ((MOST_REORDERED - 1, 1001), (MOST_REORDERED, 100)):
-        made = Samples()
+        made = TrackSamples()
         shifts = [0] * 100
         shifts[99 - before_last] = 1000 - (99 - before_last)
         made.add_run(0, 100, 10, 1, signed(*shifts), 0)

@@ -5,8 +5,8 @@ import struct
 import numpy as np
 import pytest
 
-from recorder.mp4.boxes import boxes
-from recorder.mp4.samples import NON_SYNC, Column, Samples, sample_tables
+from recorder.mp4.boxes import child_boxes
+from recorder.mp4.samples import NON_SYNC, Column, TrackSamples, sample_tables
 
 AAC = bytes(8) + struct.pack(">I4s", 36, b"mp4a") + bytes(28)
 """The content of an `stsd`: version and flags, one entry, and that."""
@@ -19,9 +19,9 @@ def column(*values: int) -> Column:
 
 def track(
     *runs: int, sizes: Column = 10, durations: Column = 1, shifts: Column = 0, flags: Column = 0, offset: int = 5000
-) -> Samples:
+) -> TrackSamples:
     """Return samples in runs of so many, which lie 1,000 bytes apart; the columns are of all of them."""
-    made = Samples()
+    made = TrackSamples()
     made.begin_run(0)
     first = 0
     for number, count in enumerate(runs):
@@ -34,10 +34,10 @@ def track(
     return made
 
 
-def tables(samples: Samples, description: bytes = H264) -> dict[str, bytes]:
+def tables(samples: TrackSamples, description: bytes = H264) -> dict[str, bytes]:
     """Return the content of each box by its name."""
     parts = b"".join(sample_tables(samples, description))
-    return {kind.decode(): content for kind, content in boxes(parts)}
+    return {kind.decode(): content for kind, content in child_boxes(parts)}
 
 
 def numbers(content: bytes, kind: str = "I") -> list[int]:

@@ -9,11 +9,11 @@ import pytest
 
 from config.errors import ArchiveError, PackageDamaged, StorageError
 from recorder.archive.archive import Archive
-from recorder.archive.editing import TRANSCRIPT, add
-from recorder.disk.durable import Disk
+from recorder.archive.correction import TRANSCRIPT_FOLDER, add_files
+from recorder.disk.durable import DurableFiles
 from recorder.package import bag
 from recorder.package.fixity import Progress
-from recorder.package.manifest import Addition, Package
+from recorder.package.metadata import Addition, Package
 from tests.support import archives
 from tests.support.archives import STARTED
 from tests.support.damage import MEDIA, flip
@@ -23,9 +23,9 @@ PHOTO = b"\xff\xd8\xff\xe1Exif" + bytes(range(256)) * 40
 
 
 def hand_in(package: Package, *sources: Path, place: str = "data/tambahan/", progress: Progress | None = None,
-            disk: Disk | None = None) -> tuple[list[Addition], list[tuple[Path, str]]]:  # fmt: skip
-    return add(package.folder, sources, place=place, note="dari ponsel", by="Siti", now=STARTED, progress=progress,
-               disk=disk)  # fmt: skip
+            disk: DurableFiles | None = None) -> tuple[list[Addition], list[tuple[Path, str]]]:  # fmt: skip
+    return add_files(package.folder, sources, place=place, note="dari ponsel", by="Siti", now=STARTED,
+                     progress=progress, disk=disk)  # fmt: skip
 
 
 def file(folder: Path, name: str, content: bytes = PHOTO) -> Path:
@@ -113,7 +113,7 @@ def test_a_good_copy_of_a_file_that_has_changed_in_the_package_is_not_said_to_be
 
 
 def test_a_transcript_has_its_place(archive: Archive, package: Package, tmp_path: Path) -> None:
-    (added,), _ = hand_in(package, file(tmp_path, "rapat.vtt", b"WEBVTT\n"), place=TRANSCRIPT)
+    (added,), _ = hand_in(package, file(tmp_path, "rapat.vtt", b"WEBVTT\n"), place=TRANSCRIPT_FOLDER)
     assert added.file == "data/transcript/rapat.vtt"
     assert archive.verify(archive.find(package.id)) == []
 
@@ -146,7 +146,7 @@ def test_what_becomes_a_link_while_it_is_added_is_not_followed(package: Package,
             photo.symlink_to(secret)
 
     with pytest.raises(ArchiveError, match="is a link"):
-        hand_in(package, photo, disk=Disk(swap))
+        hand_in(package, photo, disk=DurableFiles(swap))
     assert not (package.folder / "data" / "tambahan").exists()
 
 
@@ -166,10 +166,10 @@ def test_files_without_room_are_refused_before_anything_is_copied(
     package: Package, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     usage = shutil.disk_usage(package.folder)._replace(free=10_000_100)
-    monkeypatch.setattr("recorder.archive.editing.shutil.disk_usage", lambda _path: usage)
+    monkeypatch.setattr("recorder.archive.correction.shutil.disk_usage", lambda _path: usage)
     steps: list[str] = []
     with pytest.raises(StorageError, match="The files take", check=because("full")):
-        hand_in(package, file(tmp_path, "foto.jpg"), disk=Disk(lambda step, _path: steps.append(step)))
+        hand_in(package, file(tmp_path, "foto.jpg"), disk=DurableFiles(lambda step, _path: steps.append(step)))
     assert steps == []
 
 

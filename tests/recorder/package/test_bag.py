@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from recorder.model.names import one_line
 from recorder.package import bag
-from recorder.package.bag import listed_in
-from recorder.package.manifest import ProblemKind
+from recorder.package.bag import check_manifest
+from recorder.package.metadata import ProblemKind
 
 PATHS = st.text(st.characters(codec="utf-8"), min_size=1).map(lambda name: f"data/{name}")
 DIGEST = hashlib.sha256(b"").hexdigest()
@@ -63,12 +63,12 @@ def test_manifests_of_other_makers_are_read(line_break: str) -> None:
     ["../a", "data/../../a", "/etc/passwd", "~root/a", "data//a", "data/./a", "data/..", "\\\\host\\a", "data/\0"],
 )
 def test_paths_that_lead_elsewhere_are_unsafe(path: str) -> None:
-    assert bag.unsafe_path(path)
+    assert bag.path_refusal(path)
 
 
 @pytest.mark.parametrize("path", ["data/a", "data/..a", "data/a..b/c", "metadata/recording.json"])
 def test_ordinary_paths_are_safe(path: str) -> None:
-    assert bag.unsafe_path(path) is None
+    assert bag.path_refusal(path) is None
 
 
 @given(st.dictionaries(st.from_regex(r"[A-Za-z][A-Za-z-]*", fullmatch=True), st.text().map(one_line).filter(bool)))
@@ -118,7 +118,7 @@ def manifest(*paths: str) -> bytes:
 def test_what_may_not_stand_in_a_manifest_is_not_listed_and_what_is_missing_is(
     name: str, kept: set[str], wrong: set[tuple[str, ProblemKind]]
 ) -> None:
-    entries, problems = listed_in(name, manifest(*LISTED), {"data/media/program.mp4", "bagit.txt"})
+    entries, problems = check_manifest(name, manifest(*LISTED), {"data/media/program.mp4", "bagit.txt"})
     assert entries == dict.fromkeys(kept, SOME_DIGEST)
     assert {(problem.file, problem.kind) for problem in problems} == wrong
     refused = [problem.problem for problem in problems if problem.kind is ProblemKind.UNSAFE]
@@ -128,6 +128,6 @@ def test_what_may_not_stand_in_a_manifest_is_not_listed_and_what_is_missing_is(
 
 
 def test_what_is_no_manifest_lists_nothing() -> None:
-    entries, (problem,) = listed_in(bag.MANIFEST_FILE, b"\xff", ())
+    entries, (problem,) = check_manifest(bag.MANIFEST_FILE, b"\xff", ())
     assert entries == {}
     assert (problem.file, problem.kind) == (bag.MANIFEST_FILE, ProblemKind.MALFORMED)

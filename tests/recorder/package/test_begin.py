@@ -10,11 +10,11 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from config.errors import ArchiveError, StorageError, Why
+from config.errors import ArchiveError, ErrorCause, StorageError
 from recorder.archive.archive import Archive
-from recorder.disk.durable import Disk
-from recorder.package.manifest import Begun, PackageState
-from recorder.package.work import BEGUN_FILE, time_of
+from recorder.disk.durable import DurableFiles
+from recorder.package.metadata import Begun, PackageState
+from recorder.package.work_folder import BEGUN_FILE, session_start_of
 from tests.support import archives
 from tests.support.errors import because
 
@@ -50,7 +50,7 @@ def test_a_further_part_has_a_folder_of_its_own_and_says_whose_part_it_is(archiv
     assert (first.begun.part, first.begun.offset_s) == (1, 0.0)
     second = archive.begin("Rapat Senat", archives.STARTED, uuid=UUID(first.begun.uuid), part=2, offset_s=61.5)
     assert second.name == f"{first.name}.2"
-    assert time_of(second.path) == time_of(first.path)
+    assert session_start_of(second.path) == session_start_of(first.path)
     begun = msgspec.json.decode((second.path / BEGUN_FILE).read_bytes(), type=Begun)
     assert (begun.uuid, begun.part, begun.offset_s) == (first.begun.uuid, 2, 61.5)
     first.release()
@@ -80,7 +80,9 @@ def test_a_start_without_an_offset_is_a_mistake_of_the_program(archive: Archive)
 
 @pytest.mark.parametrize("step", range(5))
 @pytest.mark.parametrize(("code", "why"), [(errno.ENOSPC, "full"), (errno.EDQUOT, "full"), (errno.EROFS, "read-only")])
-def test_a_disk_that_fails_at_the_beginning_leaves_nothing(tmp_path: Path, step: int, code: int, why: Why) -> None:
+def test_a_disk_that_fails_at_the_beginning_leaves_nothing(
+    tmp_path: Path, step: int, code: int, why: ErrorCause
+) -> None:
     left = iter(range(step, -1, -1))
 
     def fail(_step: str, path: Path) -> None:
@@ -88,7 +90,7 @@ def test_a_disk_that_fails_at_the_beginning_leaves_nothing(tmp_path: Path, step:
             raise OSError(code, os.strerror(code), str(path))
 
     with pytest.raises(StorageError, check=because(why)):
-        archives.archive_at(tmp_path / "new" / "arsip", Disk(fail)).begin("Rapat", archives.STARTED)
+        archives.archive_at(tmp_path / "new" / "arsip", DurableFiles(fail)).begin("Rapat", archives.STARTED)
     assert list(tmp_path.iterdir()) == []
 
 

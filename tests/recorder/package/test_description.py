@@ -12,13 +12,13 @@ import msgspec
 import pytest
 
 from config.errors import StorageError
-from devices.health.line import PC, Kind, Level
-from devices.health.log import LEFT_OUT, HealthLog
+from devices.health.log_line import PC, LogKind, LogLevel
+from devices.health.log_writer import DROPPED_LINES, HealthLog
 from recorder.archive import sealing
 from recorder.archive.archive import Archive
-from recorder.disk.durable import Disk
+from recorder.disk.durable import DurableFiles
 from recorder.package import bag
-from recorder.package.manifest import Consent, Package, Records
+from recorder.package.metadata import Consent, Package, Records
 from tests.support import archives
 from tests.support.archives import CAMERA, STARTED
 from tests.support.simulated import SimulatedClock
@@ -103,11 +103,11 @@ def health_of(package: Package) -> list[dict[str, object]]:
     return [msgspec.json.decode(line) for line in path.read_bytes().splitlines()] if path.exists() else []
 
 
-def log(*lines: tuple[float, str, Level]) -> None:
+def log(*lines: tuple[float, str, LogLevel]) -> None:
     """Let the health log of this PC have lines, by their seconds from the session's beginning."""
     for at_s, device, level in lines:
         with HealthLog(clock=At(at_s), journal=None) as health:
-            health(device, Kind.DEGRADED, f"{device} at {at_s:g}", level=level)
+            health(device, LogKind.DEGRADED, f"{device} at {at_s:g}", level=level)
 
 
 class At(SimulatedClock):
@@ -122,8 +122,8 @@ class At(SimulatedClock):
 
 
 def test_the_health_of_its_time_and_its_devices_is_kept(archive: Archive, program: Path) -> None:
-    log((-1, CAMERA.id, Level.WARN), (0.5, CAMERA.id, Level.WARN), (1, "other", Level.WARN), (1, PC, Level.INFO),
-        (1.5, CAMERA.id, Level.DEBUG), (3, CAMERA.id, Level.WARN))  # fmt: skip
+    log((-1, CAMERA.id, LogLevel.WARN), (0.5, CAMERA.id, LogLevel.WARN), (1, "other", LogLevel.WARN),
+        (1, PC, LogLevel.INFO), (1.5, CAMERA.id, LogLevel.DEBUG), (3, CAMERA.id, LogLevel.WARN))  # fmt: skip
     package = archives.seal_one(archive, program)
     assert [line["reason"] for line in health_of(package)] == [f"{CAMERA.id} at 0.5", f"{PC} at 1"]
 
@@ -131,7 +131,7 @@ def test_the_health_of_its_time_and_its_devices_is_kept(archive: Archive, progra
 def test_the_health_of_another_pc_is_none_of_its(
     archive: Archive, program: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    log((0.5, CAMERA.id, Level.WARN))
+    log((0.5, CAMERA.id, LogLevel.WARN))
     with archives.recorded(archive, program) as work:
         monkeypatch.setattr(platform, "node", lambda: "another")
         assert health_of(archive.seal(work, archives.FACTS)) == []
@@ -141,9 +141,9 @@ def test_of_very_much_health_the_ends_are_kept(
     archive: Archive, program: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sealing, "MOST_HEALTH_LINES", 4)
-    log(*((0.1 * number, CAMERA.id, Level.WARN) for number in range(9)))
+    log(*((0.1 * number, CAMERA.id, LogLevel.WARN) for number in range(9)))
     lines = health_of(archives.seal_one(archive, program))
-    assert [line["kind"] for line in lines] == ["degraded", "degraded", LEFT_OUT, "degraded", "degraded"]
+    assert [line["kind"] for line in lines] == ["degraded", "degraded", DROPPED_LINES, "degraded", "degraded"]
     assert lines[2]["detail"] == {"lines": 5}
     assert [line["reason"] for line in lines if line["kind"] == "degraded"] == [
         f"{CAMERA.id} at {at}" for at in ("0", "0.1", "0.7", "0.8")
@@ -165,7 +165,7 @@ def test_an_attempt_that_was_stopped_leaves_no_event_twice(tmp_path: Path, progr
         if path.name == bag.TAG_MANIFEST_FILE:
             raise OSError(5, "stopped")
 
-    archive = archives.archive_at(tmp_path / "arsip", Disk(stop))
+    archive = archives.archive_at(tmp_path / "arsip", DurableFiles(stop))
     with archives.recorded(archive, program) as work:
         with pytest.raises(StorageError):
             archive.seal(work, archives.FACTS)

@@ -10,9 +10,9 @@ import bagit
 import pytest
 
 from recorder.archive.archive import Archive
-from recorder.features.copies.copying import listed_here
-from recorder.package.manifest import Package, ProblemKind
-from recorder.package.verification import verify, verify_anywhere
+from recorder.features.copies.package_copy import list_local
+from recorder.package.metadata import Package, ProblemKind
+from recorder.package.verification import verify_any_bag, verify_package
 from tests.support import archives, command
 
 ALGORITHMS = ("md5", "sha512")
@@ -169,20 +169,20 @@ def test_bags_of_every_algorithm_are_read(tmp_path: Path, algorithms: list[str])
     (tmp_path / "a.txt").write_text("satu\n")
     with archives.bagit_warns():
         bagit.make_bag(str(tmp_path), checksums=algorithms)
-    assert list(verify_anywhere(tmp_path).problems) == []
+    assert list(verify_any_bag(tmp_path).problems) == []
     (tmp_path / "data/a.txt").write_text("dua\n")
-    assert {problem.kind for problem in verify_anywhere(tmp_path).problems} >= {ProblemKind.CHANGED}
+    assert {problem.kind for problem in verify_any_bag(tmp_path).problems} >= {ProblemKind.CHANGED}
 
 
 def test_of_version_1_percent_signs_are_encoded(made: Path) -> None:
     NEW(made)
-    assert list(verify_anywhere(made).problems) == []
+    assert list(verify_any_bag(made).problems) == []
 
 
 @pytest.mark.parametrize("case", WHOLE)
 def test_a_whole_bag_is_whole_and_none_of_ours(made: Path, case: str) -> None:
     WHOLE[case](made)
-    verdict = verify_anywhere(made)
+    verdict = verify_any_bag(made)
     assert (list(verdict.problems), verdict.ok, verdict.ours) == ([], True, False)
     assert is_valid(made)
 
@@ -191,7 +191,7 @@ def test_a_whole_bag_is_whole_and_none_of_ours(made: Path, case: str) -> None:
 def test_what_is_wrong_with_a_bag_is_found(made: Path, case: str) -> None:
     change, kind = (BROKEN | STRICT)[case]
     change(made)
-    verdict = verify_anywhere(made)
+    verdict = verify_any_bag(made)
     assert kind in {problem.kind for problem in verdict.problems}, verdict.problems
     if case in BROKEN:
         assert not is_valid(made)
@@ -199,7 +199,7 @@ def test_what_is_wrong_with_a_bag_is_found(made: Path, case: str) -> None:
 
 def test_before_version_1_manifests_list_the_payload_together(made: Path) -> None:
     without("a.txt")(made)
-    assert verify_anywhere(made).ok
+    assert verify_any_bag(made).ok
 
 
 def test_the_command_judges_a_folder_that_is_in_no_archive(made: Path, tmp_path: Path) -> None:
@@ -219,10 +219,10 @@ def test_the_command_judges_a_folder_that_is_in_no_archive(made: Path, tmp_path:
 def test_a_package_of_ours_is_judged_as_one_wherever_it_is(archive: Archive, program: Path, tmp_path: Path) -> None:
     package = archives.seal_one(archive, program)
     package.folder.rename(tmp_path / "dibawa")
-    verdict = verify_anywhere(tmp_path / "dibawa")
+    verdict = verify_any_bag(tmp_path / "dibawa")
     assert (verdict.ok, verdict.ours) == (True, True)
     (tmp_path / "dibawa/metadata/extra.txt").touch()
-    assert [problem.kind for problem in verify_anywhere(tmp_path / "dibawa").problems] == [ProblemKind.EXTRA]
+    assert [problem.kind for problem in verify_any_bag(tmp_path / "dibawa").problems] == [ProblemKind.EXTRA]
 
 
 def test_our_declaration_may_have_lines_of_any_end(archive: Archive, program: Path) -> None:
@@ -233,7 +233,7 @@ def test_our_declaration_may_have_lines_of_any_end(archive: Archive, program: Pa
     lines = [line.split(maxsplit=1) for line in tags.read_text().splitlines()]
     digest = hashlib.sha256(declared.read_bytes()).hexdigest()
     tags.write_text("".join(f"{digest if path == 'bagit.txt' else was}  {path}\n" for was, path in lines))
-    assert verify(package.folder) == []
+    assert verify_package(package.folder) == []
     archives.validate_bag(package.folder)
 
 
@@ -252,9 +252,9 @@ def test_a_second_manifest_of_ours_has_to_list_everything_too(archive: Archive, 
         tags.write_text("".join([*kept, f"{hashlib.sha256(second.read_bytes()).hexdigest()}  {second.name}\n"]))
 
     listing(payload)
-    assert verify(package.folder) == listed_here(package.folder).problems == []
+    assert verify_package(package.folder) == list_local(package.folder).problems == []
     listing(payload[1:])
-    (problem,) = verify(package.folder)
+    (problem,) = verify_package(package.folder)
     assert (problem.file, problem.kind) == (payload[0], ProblemKind.EXTRA)
     assert "manifest-md5.txt does not list it" in problem.problem
-    assert listed_here(package.folder).problems == [problem], "a copy of it is judged in the same way"
+    assert list_local(package.folder).problems == [problem], "a copy of it is judged in the same way"

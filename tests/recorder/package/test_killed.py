@@ -10,8 +10,8 @@ import pytest
 from config.errors import ArchiveError
 from recorder.archive.archive import Archive
 from recorder.package import fixity
-from recorder.package.manifest import PackageState
-from recorder.package.work import RECORDING_FILE
+from recorder.package.metadata import PackageState
+from recorder.package.work_folder import RECORDING_FILE
 from tests.support import archives
 from tests.support.slides import deck, record, still
 

@@ -9,10 +9,10 @@ import av.logging
 import pytest
 
 from config.errors import MediaError
-from recorder.archive.sealing import poster
-from recorder.package.manifest import AudioTrack, VideoTrack
-from recorder.package.media import decode_all, holds_media, probe
-from recorder.recovery.copying import has_tracks, look
+from recorder.archive.sealing import poster_of
+from recorder.package.media import decode_all, holds_media, probe_media
+from recorder.package.metadata import AudioTrack, VideoTrack
+from recorder.recovery.remux import has_tracks, inspect_media
 from tests.support import media
 
 
@@ -39,7 +39,7 @@ def matroska(tmp_path_factory: pytest.TempPathFactory, program: Path) -> Path:
 @pytest.mark.parametrize("which", ["program", "fragmented", "matroska"])
 def test_frames_and_length_are_those_that_ffmpeg_decodes(which: str, request: pytest.FixtureRequest) -> None:
     path: Path = request.getfixturevalue(which)
-    described = probe(path, "data/media/x")
+    described = probe_media(path, "data/media/x")
     assert (described.file, described.bytes, described.problem) == ("data/media/x", path.stat().st_size, None)
     video, audio = described.tracks
     assert isinstance(video, VideoTrack)
@@ -55,7 +55,7 @@ def test_frames_and_length_are_those_that_ffmpeg_decodes(which: str, request: py
 def test_a_file_cut_off_in_a_fragment_is_described_as_far_as_it_goes(fragmented: Path, tmp_path: Path) -> None:
     cut = tmp_path / "cut.mp4"
     cut.write_bytes(fragmented.read_bytes()[: fragmented.stat().st_size * 6 // 10])
-    video = probe(cut, "x").tracks[0]
+    video = probe_media(cut, "x").tracks[0]
     assert isinstance(video, VideoTrack)
     assert 15 < video.frames < 45
     assert video.duration_s == pytest.approx(video.frames / 25, abs=0.05)
@@ -64,12 +64,12 @@ def test_a_file_cut_off_in_a_fragment_is_described_as_far_as_it_goes(fragmented:
 def test_a_playlist_that_calls_itself_media_opens_nothing(program: Path, tmp_path: Path) -> None:
     fake = tmp_path / "program.mp4"
     fake.write_text(f"#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\nfile://{program}\n#EXT-X-ENDLIST\n")
-    assert probe(fake, "x").problem
+    assert probe_media(fake, "x").problem
     with pytest.raises(MediaError):
         decode_all(fake)
     (tmp_path / "other.mp4").write_bytes(program.read_bytes())
     fake.write_text("ffconcat version 1.0\nfile 'other.mp4'\n")
-    assert probe(fake, "x").problem
+    assert probe_media(fake, "x").problem
     with pytest.raises(MediaError):
         decode_all(fake)
 
@@ -97,9 +97,9 @@ def test_no_picture_is_decoded_to_see_whether_there_is_one(program: Path, tmp_pa
     try:
         with av.logging.Capture(local=False) as complaints:
             assert holds_media(path)
-            assert has_tracks(look(path))
+            assert has_tracks(inspect_media(path))
             assert complaints == []
-            probe(path, "x")
+            probe_media(path, "x")
             assert complaints != []
     finally:
         av.logging.set_level(before)
@@ -120,7 +120,7 @@ def test_a_poster_keeps_the_shape_and_is_not_large(source: str, tmp_path: Path) 
     path = tmp_path / "x.mp4"
     ffmpeg("-f", "lavfi", "-i", f"{source}:r=5:d=1", "-c:v", "libx264", "-preset", "ultrafast", path)
     picture = tmp_path / "poster.jpg"
-    picture.write_bytes(poster(path) or b"")
+    picture.write_bytes(poster_of(path) or b"")
     shown = media.run(
         "ffprobe", "-v", "error", "-show_entries", "stream=width,height", "-of", "csv=p=0", picture
     ).strip()
@@ -130,11 +130,11 @@ def test_a_poster_keeps_the_shape_and_is_not_large(source: str, tmp_path: Path) 
 def test_sound_alone_and_rubbish_have_no_poster(program: Path, tmp_path: Path) -> None:
     sound = tmp_path / "sound.mp4"
     ffmpeg("-i", program, "-vn", "-c", "copy", sound)
-    assert poster(sound) is None
-    assert [track.index for track in probe(sound, "x").tracks] == [0]
+    assert poster_of(sound) is None
+    assert [track.index for track in probe_media(sound, "x").tracks] == [0]
     rubbish = tmp_path / "rubbish.mp4"
     rubbish.write_bytes(b"rubbish" * 100)
-    assert poster(rubbish) is None
+    assert poster_of(rubbish) is None
 
 
 def test_a_poster_is_not_taken_from_a_file_that_another_one_names(program: Path, tmp_path: Path) -> None:
@@ -142,8 +142,8 @@ def test_a_poster_is_not_taken_from_a_file_that_another_one_names(program: Path,
     (tmp_path / "other.mp4").write_bytes(program.read_bytes())
     listing = tmp_path / "program.mp4"
     listing.write_text("ffconcat version 1.0\nfile other.mp4\n")
-    assert poster(tmp_path / "other.mp4")
-    assert poster(listing) is None
+    assert poster_of(tmp_path / "other.mp4")
+    assert poster_of(listing) is None
 
 
 def test_no_mistake_of_a_poster_costs_the_sealing(program: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,7 +151,7 @@ def test_no_mistake_of_a_poster_costs_the_sealing(program: Path, monkeypatch: py
         raise MemoryError
 
     monkeypatch.setattr("recorder.archive.sealing._luma", broken)
-    assert poster(program) is None
+    assert poster_of(program) is None
 
 
 def test_the_ffmpeg_command_agrees_that_the_recording_is_good(program: Path) -> None:
@@ -166,7 +166,7 @@ def test_the_poster_has_the_colours_of_the_recording(matrix: str, tmp_path: Path
     convert = f"scale=out_color_matrix={matrix}:out_range=tv,format=yuv420p"
     ffmpeg("-f", "lavfi", "-i", "rgbtestsrc=s=320x240:r=5:d=1", "-vf", convert, "-colorspace", matrix,
            "-color_range", "tv", "-c:v", "libx264", "-qp", "1", path)  # fmt: skip
-    picture.write_bytes(poster(path) or b"")
+    picture.write_bytes(poster_of(path) or b"")
     shown, real = rgb_down_the_middle(picture, "bt601", "pc"), rgb_down_the_middle(path, matrix, "tv")
     for row in (40, 120, 200):
         assert shown[row] == pytest.approx(real[row], abs=6), f"row {row}"

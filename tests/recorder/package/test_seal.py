@@ -15,11 +15,11 @@ import pytest
 
 from config.errors import ArchiveError, StorageError
 from recorder.archive.archive import Archive
-from recorder.disk.durable import Disk
-from recorder.model.names import one_line, storable
+from recorder.disk.durable import DurableFiles
+from recorder.model.names import one_line, utf8_safe
 from recorder.package import fixity
-from recorder.package.documents import TERMS
-from recorder.package.manifest import AudioTrack, Package, PackageState, Recording, RecordingFacts, VideoTrack
+from recorder.package.documents import DUBLIN_CORE_TERMS
+from recorder.package.metadata import AudioTrack, Package, PackageState, Recording, RecordingFacts, VideoTrack
 from recorder.package.schema import schema_of
 from tests.recorder.package.test_begin import ODD_TITLES
 from tests.support import archives
@@ -117,7 +117,7 @@ def test_the_poster_is_a_picture_that_is_not_black(package: Package) -> None:
 
 def test_dublin_core_says_the_same(package: Package) -> None:
     root = ET.parse(package.folder / "metadata" / "dublincore.xml").getroot()
-    terms = {element.tag.removeprefix(f"{{{TERMS}}}"): element.text for element in root}
+    terms = {element.tag.removeprefix(f"{{{DUBLIN_CORE_TERMS}}}"): element.text for element in root}
     assert terms["title"] == "Rapat Senat"
     assert terms["identifier"] == f"urn:uuid:{package.uuid}"
     assert terms["created"] == "2026-11-24T09:00:00+07:00"
@@ -131,7 +131,7 @@ def test_odd_titles_make_valid_packages(archive: Archive, program: Path, title: 
     package = archives.seal_one(archive, program, title)
     validate(package)
     assert archive.verify(package) == []
-    assert package.title == storable(title)
+    assert package.title == utf8_safe(title)
     info = archives.validate_bag(package.folder)
     assert info["External-Identifier"] == package.uuid
     assert info.get("External-Description", "") == one_line(title)
@@ -148,7 +148,7 @@ def test_progress_counts_every_byte_of_the_payload_once(archive: Archive, progra
 
 def test_everything_is_on_the_disk_before_the_rename(tmp_path: Path, program: Path) -> None:
     steps: list[tuple[str, Path]] = []
-    archive = archives.archive_at(tmp_path / "arsip", Disk(lambda step, path: steps.append((step, path))))
+    archive = archives.archive_at(tmp_path / "arsip", DurableFiles(lambda step, path: steps.append((step, path))))
     with archives.recorded(archive, program) as work:
         steps.clear()
         package = archive.seal(work, archives.FACTS)
@@ -210,7 +210,7 @@ def test_a_disk_that_fills_up_while_sealing_costs_an_attempt_only(tmp_path: Path
         if full and path.name == "manifest-sha256.txt":
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
-    archive = archives.archive_at(tmp_path / "arsip", Disk(fail))
+    archive = archives.archive_at(tmp_path / "arsip", DurableFiles(fail))
     with archives.recorded(archive, program) as work:
         with pytest.raises(StorageError, check=because("full")):
             archive.seal(work, archives.FACTS)

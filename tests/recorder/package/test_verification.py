@@ -11,8 +11,8 @@ import pytest
 from config.errors import ArchiveError
 from recorder.archive.archive import Archive
 from recorder.package import bag
-from recorder.package.manifest import Package, PackageState, Problem, ProblemKind
-from recorder.package.verification import verify
+from recorder.package.metadata import Package, PackageState, Problem, ProblemKind
+from recorder.package.verification import verify_package
 from tests.support import archives
 from tests.support.damage import BY_READING, CORPUS, MEDIA, climb, link_folder, remove, rewrite
 
@@ -38,7 +38,7 @@ def kinds(problems: list[Problem]) -> set[tuple[str, str]]:
 
 
 def test_an_untouched_copy_is_whole(folder: Path) -> None:
-    assert verify(folder, decode=True) == []
+    assert verify_package(folder, decode=True) == []
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -48,7 +48,7 @@ def test_one_flipped_bit_anywhere_is_found_and_named(folder: Path, name: str, se
     chance = random.Random(f"{name} {seed}")
     content[chance.randrange(len(content))] ^= 1 << chance.randrange(8)
     (folder / name).write_bytes(content)
-    problems = verify(folder)
+    problems = verify_package(folder)
     if name == bag.TAG_MANIFEST_FILE:  # nothing vouches for it: the entry that was hit is named, or the manifest itself
         assert problems
     else:
@@ -58,7 +58,7 @@ def test_one_flipped_bit_anywhere_is_found_and_named(folder: Path, name: str, se
 @pytest.mark.parametrize(("damage", "found"), [*CORPUS, *BY_READING])
 def test_damage_is_found_and_named(folder: Path, damage: Callable[[Path], None], found: tuple[str, str]) -> None:
     damage(folder)
-    assert found in kinds(verify(folder, decode=True))
+    assert found in kinds(verify_package(folder, decode=True))
 
 
 @pytest.mark.timeout(120)
@@ -71,13 +71,13 @@ def test_nothing_outside_the_package_is_opened(folder: Path) -> None:
         os.mkfifo(outside)
     recording = folder / "metadata" / "recording.json"
     recording.write_text(recording.read_text().replace(MEDIA, "data/../../outside/program.mp4"))
-    problems = verify(folder, decode=True)
+    problems = verify_package(folder, decode=True)
     assert {ProblemKind.UNSAFE, ProblemKind.MISSING} <= {problem.kind for problem in problems}
 
 
 def test_a_folder_that_is_no_package_says_what_it_lacks(tmp_path: Path) -> None:
-    assert {kind for _, kind in kinds(verify(tmp_path))} == {"missing"}
-    assert kinds(verify(tmp_path / "gone")) == {(".", "unreadable")}
+    assert {kind for _, kind in kinds(verify_package(tmp_path))} == {"missing"}
+    assert kinds(verify_package(tmp_path / "gone")) == {(".", "unreadable")}
 
 
 def test_media_that_was_broken_before_it_was_hashed_is_found_by_decoding(folder: Path) -> None:
@@ -87,8 +87,8 @@ def test_media_that_was_broken_before_it_was_hashed_is_found_by_decoding(folder:
     content[start : start + 400] = bytes(400)
     media.write_bytes(content)
     rewrite(folder)
-    assert verify(folder) == []
-    assert kinds(verify(folder, decode=True)) == {(MEDIA, "undecodable")}
+    assert verify_package(folder) == []
+    assert kinds(verify_package(folder, decode=True)) == {(MEDIA, "undecodable")}
 
 
 @pytest.mark.parametrize(
@@ -100,8 +100,8 @@ def test_a_description_that_is_not_true_is_found_by_decoding(folder: Path, field
     assert field in recording.read_text()
     recording.write_text(recording.read_text().replace(field, wrong))
     rewrite(folder)
-    assert verify(folder) == []
-    problems = verify(folder, decode=True)
+    assert verify_package(folder) == []
+    problems = verify_package(folder, decode=True)
     assert problems
     assert all(problem.kind is ProblemKind.INCONSISTENT for problem in problems)
     assert any(said in problem.problem for problem in problems)
@@ -110,7 +110,7 @@ def test_a_description_that_is_not_true_is_found_by_decoding(folder: Path, field
 @pytest.mark.parametrize("decode", [False, True])
 def test_progress_reaches_the_total(folder: Path, *, decode: bool) -> None:
     calls: list[tuple[int, int]] = []
-    verify(folder, decode=decode, progress=lambda done, total: calls.append((done, total)))
+    verify_package(folder, decode=decode, progress=lambda done, total: calls.append((done, total)))
     done, total = calls[-1]
     assert calls == sorted(calls)
     assert 0.9 * total <= done <= total

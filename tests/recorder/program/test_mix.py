@@ -12,7 +12,7 @@ import pytest
 
 from capture.pacing import FastPace
 from capture.source import SAMPLE_RATE, AudioBlock, Samples
-from capture.sources.kind import ChosenSource
+from capture.sources.source_kind import ChosenSource
 from capture.synthetic.audio import SyntheticAudio
 from capture.synthetic.video import SyntheticVideo
 from config.errors import EncoderError, UsageError
@@ -22,11 +22,11 @@ from devices.host.clock import NANOSECONDS, SystemClock
 from recorder.archive.archive import Archive
 from recorder.encode.encoder import AAC_FRAME, AudioSettings, Encoder
 from recorder.model.packet import EncodedPacket, Track, sound_track
-from recorder.package.media import probe
+from recorder.package.media import probe_media
 from recorder.program.mixer import SoundInput
 from recorder.program.mixer_input import PATIENCE_NS
-from recorder.program.sound_program import ProgramSound
-from recorder.recovery.copying import copy, look
+from recorder.program.program_audio import ProgramAudio
+from recorder.recovery.remux import copy_packets, inspect_media
 from recorder.session.session import Session
 from tests.support import media
 from tests.support.plans import session_plan
@@ -50,7 +50,7 @@ def script(
     return [(rig.at(start + BLOCK / rate + delay_s), AudioBlock(rig.at(start), samples)) for start in starts]
 
 
-def run(sound: ProgramSound, rig: Rig) -> Samples:
+def run(sound: ProgramAudio, rig: Rig) -> Samples:
     """Run a program, and return its samples."""
     in_time(sound.run)
     assert sound.samples == len(rig.encoder.samples)
@@ -353,9 +353,9 @@ def test_a_session_records_its_mix_and_each_input_that_asks_for_it(tmp_path: Pat
     assert levels[1][0] == pytest.approx(as_it_is, abs=1)
     assert levels[2][2] == pytest.approx(as_it_is, abs=1)
     assert max(levels[1][1:] + levels[2][:2]) < -50
-    assert probe(program, "program.mp4").problem is None
+    assert probe_media(program, "program.mp4").problem is None
     recovered = tmp_path / "recovered.mp4"
-    copy([look(program)], recovered)  # as what a crash left is joined
+    copy_packets([inspect_media(program)], recovered)  # as what a crash left is joined
     assert [stream["tags"] for stream in streams(recovered)] == [stream["tags"] for stream in found]
     (ended,) = (event for event in events if event.kind == "session-ended")
     assert ended.detail["drift_ppm"] == {"podium": None, "ruang": None, "tamu jauh": None}

@@ -5,8 +5,8 @@ import pytest
 from numpy.typing import NDArray
 
 from capture.source import SAMPLE_RATE, Samples
-from recorder.program.mixer import CEILING, HELD, RAMP, Limiter, Ramp, linear, total_of
-from recorder.program.resampler import Floats
+from recorder.program.mixer import CEILING, LIMITER_DELAY, RAMP, GainRamp, Limiter, db_to_factor, sum_samples
+from recorder.program.resampler import FloatSamples
 
 COUNT = 1024
 
@@ -17,13 +17,13 @@ def noise(seed: int, level: int = 8000) -> Samples:
 
 def test_one_input_at_0_db_passes_as_it_is() -> None:
     samples = noise(1)
-    assert total_of([Ramp(linear(0.0)).apply(samples)]) is samples
+    assert sum_samples([GainRamp(db_to_factor(0.0)).apply(samples)]) is samples
 
 
 def test_several_are_summed_exactly() -> None:
     parts = [noise(seed) for seed in range(4)]
     before = [part.copy() for part in parts]
-    heard = total_of(parts)
+    heard = sum_samples(parts)
     assert heard is not None
     assert (heard == sum(part.astype(np.int32) for part in before)).all()
     assert all((part == as_it_was).all() for part, as_it_was in zip(parts, before, strict=True))
@@ -32,19 +32,19 @@ def test_several_are_summed_exactly() -> None:
 @pytest.mark.parametrize(("gain_db", "factor"), [(-6.0206, 0.5), (6.0206, 2.0), (-20, 0.1)])
 def test_a_gain_is_in_decibels(gain_db: float, factor: float) -> None:
     samples = noise(1)
-    assert Ramp(linear(gain_db)).apply(samples) == pytest.approx(samples * factor, abs=0.5)
+    assert GainRamp(db_to_factor(gain_db)).apply(samples) == pytest.approx(samples * factor, abs=0.5)
 
 
 def test_a_muted_input_costs_nothing_and_the_other_passes_as_it_is() -> None:
-    muted, heard, samples = Ramp(0.0), Ramp(1.0), noise(1)
-    assert total_of([muted.apply(noise(2)), heard.apply(samples)]) is samples
+    muted, heard, samples = GainRamp(0.0), GainRamp(1.0), noise(1)
+    assert sum_samples([muted.apply(noise(2)), heard.apply(samples)]) is samples
     heard.target = 0.0
     assert heard.apply(samples) is not None, "it is turned down"
-    assert total_of([muted.apply(samples), heard.apply(samples)]) is None
+    assert sum_samples([muted.apply(samples), heard.apply(samples)]) is None
 
 
 def test_no_mute_clicks() -> None:
-    mute = Ramp(1.0)
+    mute = GainRamp(1.0)
     constant = np.full((COUNT, 2), 20_000, np.int16)
     pieces = [mute.apply(constant)]
     for target in (0.0, 1.0):
@@ -61,19 +61,19 @@ def test_no_mute_clicks() -> None:
 SEED = 20261125
 
 
-def limited(samples: Samples | Floats, rest: int = 0) -> Samples:
+def limited(samples: Samples | FloatSamples, rest: int = 0) -> Samples:
     """Return what comes out, of whole frames and of `rest` samples behind them."""
     limiter = Limiter(samples.shape[1])
     frames = [samples[at : at + COUNT] for at in range(0, len(samples) - rest, COUNT)]
     pieces = [limiter.process(frame) for frame in frames]
-    assert len(pieces[0]) == COUNT - HELD
+    assert len(pieces[0]) == COUNT - LIMITER_DELAY
     heard = np.concatenate([*pieces, limiter.process(samples[len(samples) - rest :], is_last=True)])
     assert heard.dtype == np.int16
     assert len(heard) == len(samples)
     return heard
 
 
-def tone(levels: NDArray[np.float64], hertz: float = 997) -> Floats:
+def tone(levels: NDArray[np.float64], hertz: float = 997) -> FloatSamples:
     angle = 2 * np.pi * hertz * np.arange(len(levels)) / SAMPLE_RATE
     wave = levels * 32_768 * np.sin(angle)
     return np.stack([wave, wave * 0.5], axis=1).astype(np.float32)

@@ -8,15 +8,15 @@ import pytest
 
 from capture.pacing import RealPace
 from capture.source import SAMPLE_RATE, AudioBlock
-from capture.sources.locator import AlwaysThere
-from capture.sources.worker import AudioWorker, SourceWorker, Supervision
+from capture.sources.locator import FixedLocator
+from capture.sources.worker import AudioWorker, DeviceSupervision, SourceWorker
 from capture.synthetic.audio import SyntheticAudio
 from config.errors import DeviceNotFound
 from devices.host.clock import NANOSECONDS
 from devices.model.device import Device, DeviceKind
 from recorder.encode.encoder import AAC_FRAME
 from recorder.model.packet import Track
-from recorder.program.mixer_input import GAP_SAMPLES, IDLE_S, LEFT_ALONE, PATIENCE_NS, Lane
+from recorder.program.mixer_input import DRIFT_TOLERANCE, GAP_SAMPLES, IDLE_S, PATIENCE_NS, MixerInput
 from recorder.program.timeline import RunContext, Timeline
 from tests.support.simulated import ScriptedQueue, SimulatedClock
 from tests.support.tracks import audio_worker, microphone
@@ -53,7 +53,7 @@ class Case:
         self.told = Told()
         run = RunContext(self.timeline, self.clock, self.told)
         worker = worker or audio_worker(self.queue, self.clock)
-        self.lane = Lane(microphone("mimbar"), worker, run, channels=channels)
+        self.lane = MixerInput(microphone("mimbar"), worker, run, channels=channels)
 
     def give(self, at_sample: float, samples: Sequence[Sequence[int]] | int = 7, *, lost: bool = False) -> None:
         """Give a block that was captured at that sample of the program: one level, or what is told."""
@@ -82,7 +82,7 @@ class Case:
 def test_blocks_that_are_about_where_they_belong_stand_one_behind_the_other() -> None:
     case = Case()
     case.give(0, 1)
-    case.give(BLOCK + LEFT_ALONE - 1, 2)
+    case.give(BLOCK + DRIFT_TOLERANCE - 1, 2)
     case.give(2 * BLOCK + GAP_SAMPLES, 3)
     assert case.heard() == [1] * BLOCK + [2] * BLOCK + [3] * BLOCK
     assert (case.lane.silence, case.told) == (0, [])
@@ -107,7 +107,7 @@ def test_what_overlaps_is_cut_off() -> None:
 
 
 def test_where_a_device_lost_some_a_small_gap_is_one_too() -> None:
-    for offset, silence in ((LEFT_ALONE, 0), (LEFT_ALONE + 1, LEFT_ALONE + 1), (-1000, 0)):
+    for offset, silence in ((DRIFT_TOLERANCE, 0), (DRIFT_TOLERANCE + 1, DRIFT_TOLERANCE + 1), (-1000, 0)):
         case = Case()
         case.give(0)
         for number in range(1, 4):
@@ -194,9 +194,9 @@ def test_how_long_to_wait_is_until_silence_is_due_and_never_long() -> None:
 def test_of_a_device_that_is_not_there_is_told_why_and_once() -> None:
     clock, stop = SimulatedClock(), threading.Event()
     source = SyntheticAudio(RealPace(clock, stop), stop)
-    where = AlwaysThere(Device(id="x", kind=DeviceKind.MICROPHONE, name="Mimbar"))
+    where = FixedLocator(Device(id="x", kind=DeviceKind.MICROPHONE, name="Mimbar"))
     missing = DeviceNotFound("it is not plugged in", hint="plug it in")
-    worker = SourceWorker(source, clock, supervision=Supervision(where, missing=missing))
+    worker = SourceWorker(source, clock, supervision=DeviceSupervision(where, missing=missing))
     with pytest.raises(DeviceNotFound):
         worker.open()
     case = Case(worker=worker)

@@ -11,7 +11,7 @@ import pytest
 
 from config.errors import LiputError
 from devices.host.clock import NANOSECONDS
-from recorder.model.packet import RUN_IN, EncodedPacket, KeptPackets, Track
+from recorder.model.packet import AUDIO_RUN_IN, EncodedPacket, PacketBacklog, Track
 from recorder.program.preroll import PreRoll
 from tests.support.encoded import RATE, SmallEncoder
 from tests.support.recorded import OneFile
@@ -71,7 +71,7 @@ def test_it_begins_with_enough_pictures_to_be_on_disk_at_once(
 def test_of_the_sound_before_it_only_what_the_decoder_needs_goes_along(packets: list[EncodedPacket]) -> None:
     pictures = [packet for packet in packets if packet.track == Track.VIDEO]
     sound = next(packet for packet in packets if packet.track == Track.AUDIO)
-    needless = round((1 - RUN_IN) * 48_000) - sound.duration  # ends where what is needed begins
+    needless = round((1 - AUDIO_RUN_IN) * 48_000) - sound.duration  # ends where what is needed begins
     block = replace(sound, pts=needless, dts=needless)
     gate, handed = PreRoll(30), list[EncodedPacket]()
     put(gate, [*pictures[: 2 * RATE], block, replace(block, pts=needless + 1, dts=needless + 1)])
@@ -80,7 +80,7 @@ def test_of_the_sound_before_it_only_what_the_decoder_needs_goes_along(packets: 
 
 
 def test_what_is_cleared_is_not_kept(packets: list[EncodedPacket]) -> None:
-    kept = KeptPackets()
+    kept = PacketBacklog()
     for packet in packets:
         kept.add(packet)
     assert kept.seconds > 11

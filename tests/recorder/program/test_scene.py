@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 
-from capture.detectors.health import SILENT_S
+from capture.detectors.source_health import SILENT_S
 from config.errors import UsageError
 from devices.host.clock import NANOSECONDS
 from tests.support.footage import GRID, THIRTY, Script

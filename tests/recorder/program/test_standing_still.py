@@ -12,8 +12,8 @@ from config.errors import LiputError
 from devices.host.clock import NANOSECONDS, SystemClock
 from recorder.encode.encoder import AAC_FRAME
 from recorder.model.packet import Track
-from recorder.program.mixer_input import PATIENCE_NS, Lane
-from recorder.program.timeline import MOST_EXCUSED_NS, RunContext, Timeline
+from recorder.program.mixer_input import PATIENCE_NS, MixerInput
+from recorder.program.timeline import MAX_EXCUSE_NS, RunContext, Timeline
 from tests.support.simulated import EventList
 from tests.support.tracks import Rig, in_time, microphone
 
@@ -116,7 +116,7 @@ def test_what_comes_slower_than_it_was_captured_is_given_up() -> None:
     sound = rig.audio(held_up(rig, script(rig, 0, 13), every_s=1.2 * BLOCK_S))
     in_time(sound.run)
     assert sound.lanes[0].silence > 0
-    assert max(behind_s) < TO_S - FROM_S + MOST_EXCUSED_NS / NANOSECONDS
+    assert max(behind_s) < TO_S - FROM_S + MAX_EXCUSE_NS / NANOSECONDS
     assert behind_s[-1] < PATIENCE_NS / NANOSECONDS + 0.1
 
 
@@ -173,7 +173,7 @@ def test_a_reader_that_had_no_turn_yet_is_waited_for() -> None:
     source = Microphone(clock)
     timeline.start(clock.now_ns())
     worker = SourceWorker(source, clock, queue=SourceQueue(250), events=lost)
-    lane = Lane(microphone("mimbar"), worker, RunContext(timeline, clock, events), channels=1)
+    lane = MixerInput(microphone("mimbar"), worker, RunContext(timeline, clock, events), channels=1)
     worker.start()
 
     def pull_up_to(sample: int, behind: int) -> None:

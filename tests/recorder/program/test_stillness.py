@@ -8,7 +8,7 @@ import pytest
 
 from devices.host.clock import NANOSECONDS
 from recorder.encode.x264 import STILL_RATE
-from recorder.program.video_track import SETTLE, ChooseSpacing, PictureCounts, StaticFrameSkipper
+from recorder.program.video_track import SETTLING_FRAMES, ChooseSpacing, FrameCounts, StaticFrameSkipper
 from tests.support.footage import GRID, THIRTY, Script
 from tests.support.tracks import DAMAGED, SLATE, Rig, StillCamera, in_time
 
@@ -26,7 +26,7 @@ def slides(rig: Rig, last_s: float, *changes_s: float, rate: Fraction = THIRTY, 
 
 def run(
     rig: Rig, script: Script, end_s: float, *, rate: Fraction = THIRTY, spacing: ChooseSpacing | None = None
-) -> PictureCounts:
+) -> FrameCounts:
     (_, first), *rest = script
     shown = rig.video(rest, rate=rate, camera=StillCamera())
     track = rig.track(shown, rate=rate, spacing=spacing, stillness=StaticFrameSkipper())
@@ -39,8 +39,8 @@ def test_what_stands_still_is_encoded_five_times_a_second_and_at_its_end() -> No
     rig = Rig()
     counts = run(rig, slides(rig, 5.1), 5.0)
     times = rig.encoder.times_s
-    assert times[: SETTLE + 1] == pytest.approx([0, 1 / 30, 2 / 30], abs=GRID)
-    steps = [after - before for before, after in pairwise(times[SETTLE:])]
+    assert times[: SETTLING_FRAMES + 1] == pytest.approx([0, 1 / 30, 2 / 30], abs=GRID)
+    steps = [after - before for before, after in pairwise(times[SETTLING_FRAMES:])]
     assert steps[:-1] == pytest.approx([STILL_S] * (len(steps) - 1), abs=GRID)
     # The last of the 150 pictures is there, so that what stands still is shown up to the end.
     assert times[-1] == pytest.approx(149 / 30, abs=GRID)
@@ -100,7 +100,7 @@ def test_what_is_repeated_for_want_of_a_picture_stands_still_too_and_the_slate_i
     times = rig.encoder.times_s
     of_slate = [at_s for at_s, number in zip(times, rig.encoder.numbers, strict=True) if number == SLATE]
     steps = [later - earlier for earlier, later in pairwise(of_slate)]
-    assert steps[SETTLE:] == pytest.approx([STILL_S] * (len(steps) - SETTLE), abs=GRID)
+    assert steps[SETTLING_FRAMES:] == pytest.approx([STILL_S] * (len(steps) - SETTLING_FRAMES), abs=GRID)
     assert times[slate_from] - times[slate_from - 1] <= STILL_S
     # Only those that are in the file count as repeated.
     in_the_gap = [at_s for at_s in times if 1.0 - GRID <= at_s < 3.0 - GRID]
@@ -162,7 +162,7 @@ def test_which_pictures_are_wanted_of_what_stands_still() -> None:
 def test_one_is_wanted_a_little_too_early_sooner_than_too_late() -> None:
     for interval_ms, first_ms in ((60, 180), (80, 160), (90, 180), (150, 150), (250, 250)):
         stillness = StaticFrameSkipper()
-        for _ in range(SETTLE + 1):
+        for _ in range(SETTLING_FRAMES + 1):
             assert stillness.wants(1, 0, interval_ms * 1_000_000, is_due=False)
         at_ms = interval_ms
         while not stillness.wants(1, at_ms * 1_000_000, interval_ms * 1_000_000, is_due=False):

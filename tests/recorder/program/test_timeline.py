@@ -2,7 +2,7 @@
 
 from devices.host.clock import NANOSECONDS
 from recorder.model.packet import Track
-from recorder.program.timeline import IN_VAIN_NS, LOOK_NS, MOST_EXCUSED_NS, STOOD_NS, StallDetector, Timeline
+from recorder.program.timeline import EMPTY_WAIT_NS, MAX_EXCUSE_NS, MAX_LOOK_NS, STALL_NS, StallDetector, Timeline
 from tests.support.simulated import SimulatedClock
 
 BOTH = (Track.VIDEO, Track.AUDIO)
@@ -123,7 +123,7 @@ def test_a_source_that_ends_after_the_end_that_was_decided_does_not_move_it() ->
 STEP_NS = 20_000_000
 
 
-def stood(at_ns: int = 10 * STOOD_NS) -> StallDetector:
+def stood(at_ns: int = 10 * STALL_NS) -> StallDetector:
     """Return one that has just seen its PC stand still, up to `at_ns`."""
     stalls = StallDetector()
     stalls.update(0, came=True)
@@ -135,14 +135,14 @@ def stood(at_ns: int = 10 * STOOD_NS) -> StallDetector:
 def test_who_looks_often_enough_does_not_stand_still() -> None:
     stalls = StallDetector()
     for number in range(5):
-        assert stalls.update(7 * STOOD_NS + number * STOOD_NS, came=number % 2 == 0) == 0
+        assert stalls.update(7 * STALL_NS + number * STALL_NS, came=number % 2 == 0) == 0
         assert not stalls.is_excused
 
 
 def test_a_source_is_excused_until_it_was_waited_for_in_vain() -> None:
-    at_ns = 10 * STOOD_NS
+    at_ns = 10 * STALL_NS
     stalls = stood(at_ns)
-    for _ in range(IN_VAIN_NS // STEP_NS - 1):
+    for _ in range(EMPTY_WAIT_NS // STEP_NS - 1):
         at_ns += STEP_NS
         assert stalls.update(at_ns, came=False) == 0
         assert stalls.is_excused
@@ -154,7 +154,7 @@ def test_a_source_is_excused_until_it_was_waited_for_in_vain() -> None:
 
 
 def test_what_comes_says_that_there_may_be_more() -> None:
-    at_ns = 10 * STOOD_NS
+    at_ns = 10 * STALL_NS
     stalls = stood(at_ns)
     for _ in range(3):
         for came in (False, False, False, False, True):
@@ -164,26 +164,26 @@ def test_what_comes_says_that_there_may_be_more() -> None:
 
 
 def test_one_look_in_vain_is_not_enough_however_long_it_took() -> None:
-    at_ns = 10 * STOOD_NS
+    at_ns = 10 * STALL_NS
     stalls = stood(at_ns)
-    stalls.update(at_ns + STOOD_NS, came=False)
+    stalls.update(at_ns + STALL_NS, came=False)
     assert stalls.is_excused
-    stalls.update(at_ns + STOOD_NS + LOOK_NS, came=False)
+    stalls.update(at_ns + STALL_NS + MAX_LOOK_NS, came=False)
     assert not stalls.is_excused
 
 
 def test_a_source_that_gives_little_by_little_is_not_excused_for_ever() -> None:
-    at_ns = first_ns = 10 * STOOD_NS
+    at_ns = first_ns = 10 * STALL_NS
     stalls = stood(at_ns)
     while stalls.is_excused:
         at_ns += STEP_NS
         stalls.update(at_ns, came=True)
-    assert at_ns - first_ns == MOST_EXCUSED_NS
+    assert at_ns - first_ns == MAX_EXCUSE_NS
 
 
 def test_who_stands_still_again_has_all_the_time_again() -> None:
-    stalls = stood(10 * STOOD_NS)
-    stalls.update(10 * STOOD_NS + IN_VAIN_NS - 1, came=False)
-    assert stalls.update(20 * STOOD_NS, came=False) == 10 * STOOD_NS - IN_VAIN_NS + 1
-    stalls.update(20 * STOOD_NS + LOOK_NS, came=False)
+    stalls = stood(10 * STALL_NS)
+    stalls.update(10 * STALL_NS + EMPTY_WAIT_NS - 1, came=False)
+    assert stalls.update(20 * STALL_NS, came=False) == 10 * STALL_NS - EMPTY_WAIT_NS + 1
+    stalls.update(20 * STALL_NS + MAX_LOOK_NS, came=False)
     assert stalls.is_excused

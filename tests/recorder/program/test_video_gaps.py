@@ -4,8 +4,8 @@ from fractions import Fraction
 
 import pytest
 
-from capture.detectors.health import SILENT_S
-from capture.source import Frame, Matrix, VideoFormat
+from capture.detectors.source_health import SILENT_S
+from capture.source import ColorMatrix, Frame, VideoFormat
 from devices.host.clock import NANOSECONDS
 from recorder.program.video_track import PATIENCE_S
 from tests.support.footage import GRID, THIRTY, camera, nominal, run, switch_after_two_seconds
@@ -156,7 +156,7 @@ class Returning(Camera):
 
     def open(self) -> VideoFormat:
         self.is_open = True
-        return VideoFormat(16, 16, Fraction(self._rate), Matrix.BT601)
+        return VideoFormat(16, 16, Fraction(self._rate), ColorMatrix.BT601)
 
 
 @pytest.mark.parametrize(("rate", "frames"), [(60, 120), (2, 8)])

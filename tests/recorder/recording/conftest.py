@@ -9,13 +9,13 @@ import pytest
 
 from config.errors import LiputError
 from config.events import Event
-from config.settings.schema import Recording as RecordingSettings
-from config.settings.schema import Storage as StorageSettings
+from config.settings.schema import RecordingSettings as RecordingSettings
+from config.settings.schema import StorageSettings as StorageSettings
 from devices.host.clock import SystemClock
 from recorder.archive.archive import Archive
 from recorder.model.eventlog import EventLog
 from recorder.recording.failover import Failover
-from recorder.recording.opening import StreamFormat
+from recorder.recording.replica_opener import StreamFormat
 from tests.support.recorded import encoder
 from tests.support.stored import Disks, Show, Shows, storage_task
 
@@ -69,6 +69,6 @@ def show(tmp_path: Path) -> Iterator[Shows]:
 @pytest.fixture
 def disks(monkeypatch: pytest.MonkeyPatch) -> Iterator[Disks]:
     disks = Disks()
-    monkeypatch.setattr("recorder.recording.file.os", disks)
+    monkeypatch.setattr("recorder.recording.mp4_file.os", disks)
     yield disks
     disks.let_go.set()

@@ -6,7 +6,7 @@ import pytest
 
 from devices.host.clock import SystemClock
 from recorder.model.marks import Mark
-from recorder.model.troubles import ActiveFaults
+from recorder.model.session_faults import ActiveFaults
 from tests.support import archives, media
 from tests.support.stored import RATE, Show, Shows, almost_full, facts
 from tests.support.timeline import is_continuous
@@ -27,7 +27,7 @@ def test_a_disk_that_is_almost_full_is_left_in_order_and_the_parts_become_one_pa
     session = show(2, low_s=0.0, critical_s=0.0)
     session.feed(5)
     wait_for(lambda: session.storage.on_disk.media_time_s > 3)
-    monkeypatch.setattr("recorder.recording.file.os.fstatvfs", almost_full(session.roots[0], 1_000_000))
+    monkeypatch.setattr("recorder.recording.mp4_file.os.fstatvfs", almost_full(session.roots[0], 1_000_000))
     session.feed_until(lambda: "storage-switched" in session.kinds)
     session.feed(4)
     session.close(Mark(at=archives.STARTED, media_s=session.seconds() - 1, text="Penutup"))
@@ -54,7 +54,7 @@ def test_an_almost_full_disk_that_is_the_only_one_ends_the_session_while_it_can_
     session = show(1)
     session.feed(5)
     wait_for(lambda: session.storage.on_disk.media_time_s > 3)
-    monkeypatch.setattr("recorder.recording.file.os.fstatvfs", almost_full(session.roots[0], 1_000_000))
+    monkeypatch.setattr("recorder.recording.mp4_file.os.fstatvfs", almost_full(session.roots[0], 1_000_000))
     session.feed_until(lambda: session.failures)
     session.close()
     assert [error.why for error in session.failures] == ["full"]
@@ -68,7 +68,7 @@ def test_an_alarm_is_over_when_somebody_frees_space(show: Shows, monkeypatch: py
     session.feed(5)
     wait_for(lambda: session.storage.on_disk.media_time_s > 3)
     for free, kind in ((15_000_000, "disk-critical"), (900_000_000, "disk-enough"), (15_000_000, "disk-critical")):
-        monkeypatch.setattr("recorder.recording.file.os.fstatvfs", almost_full(session.roots[0], free))
+        monkeypatch.setattr("recorder.recording.mp4_file.os.fstatvfs", almost_full(session.roots[0], free))
         session.feed_until(partial(told_of, session, len(session.kinds) + 1))
         assert session.kinds[-1] == kind
         troubles(session.events[-1])
@@ -84,7 +84,7 @@ def test_an_alarm_is_over_when_its_disk_is_left(show: Shows, monkeypatch: pytest
     session.feed(5)
     wait_for(lambda: session.storage.on_disk.media_time_s > 3)
     for free, kind in ((15_000_000, "disk-critical"), (1_000_000, "storage-switched")):
-        monkeypatch.setattr("recorder.recording.file.os.fstatvfs", almost_full(session.roots[0], free))
+        monkeypatch.setattr("recorder.recording.mp4_file.os.fstatvfs", almost_full(session.roots[0], free))
         session.feed_until(partial(told, session, kind))
     session.close()
     troubles = ActiveFaults(SystemClock())
@@ -98,7 +98,7 @@ def test_a_warning_comes_before_an_alarm_before_the_disk_is_left(show: Shows, mo
     session.feed(5)
     wait_for(lambda: session.storage.on_disk.media_time_s > 3)
     for free, kind in ((70_000_000, "disk-low"), (15_000_000, "disk-critical"), (1_000_000, "storage-switched")):
-        monkeypatch.setattr("recorder.recording.file.os.fstatvfs", almost_full(session.roots[0], free))
+        monkeypatch.setattr("recorder.recording.mp4_file.os.fstatvfs", almost_full(session.roots[0], free))
         session.feed_until(partial(told, session, kind))
     session.close()
     assert session.kinds == ["disk-low", "disk-critical", "storage-full", "storage-switched"]

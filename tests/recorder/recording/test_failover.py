@@ -11,13 +11,13 @@ from config.errors import LiputError, StorageError
 from config.state import state_folder
 from devices.host.clock import SystemClock
 from recorder.archive.archive import Archive
-from recorder.disk.place import MountMemory
+from recorder.disk.archive_folder import MountMemory
 from recorder.model.eventlog import EventLog
 from recorder.model.marks import Mark
-from recorder.model.packet import KeptPackets
+from recorder.model.packet import PacketBacklog
 from recorder.recording.failover import Failover
-from recorder.recording.opening import Opener, StreamFormat
 from recorder.recording.replica import Replica
+from recorder.recording.replica_opener import ReplicaOpener, StreamFormat
 from tests.support import archives, media
 from tests.support.disks import left_alone
 from tests.support.errors import because
@@ -106,15 +106,15 @@ def test_a_disk_that_fails_a_moment_before_the_end_still_costs_nothing(show: Sho
 def test_what_is_forgotten_while_the_next_disk_opens_is_told(show: Shows, monkeypatch: pytest.MonkeyPatch) -> None:
     session = show(2)
     session.feed(5)
-    opens, go_on, open_replica = threading.Event(), threading.Event(), Opener.open
+    opens, go_on, open_replica = threading.Event(), threading.Event(), ReplicaOpener.open
     wait_for(lambda: session.storage.start > 0)
 
-    def slow(opener: Opener, *place: Any) -> Replica:
+    def slow(opener: ReplicaOpener, *place: Any) -> Replica:
         opens.set()
         go_on.wait(30)
         return open_replica(opener, *place)
 
-    monkeypatch.setattr(Opener, "open", slow)
+    monkeypatch.setattr(ReplicaOpener, "open", slow)
     session.roots[0].rename(session.roots[0].with_name("away"))
     session.feed_until(opens.is_set)
     safe_s, start_s = session.storage.replicas[0].found_s, float(session.storage.start)
@@ -137,7 +137,7 @@ def test_a_replica_whose_log_cannot_be_opened_leaves_nothing_behind(
 ) -> None:
     clock, made = SystemClock(), encoder()
     archive, log = Archive(tmp_path / "arsip", clock, reserve_bytes=1), EventLog(clock)
-    opener = Opener(storage_task([archive]), clock=clock, log=log, on_failure=print)
+    opener = ReplicaOpener(storage_task([archive]), clock=clock, log=log, on_failure=print)
     before = set(threading.enumerate())
 
     def refuse(path: Path) -> None:
@@ -230,15 +230,15 @@ def test_a_part_that_fails_before_its_copy_has_come_to_it_is_left_like_any_other
 ) -> None:
     session = show(3)
     session.feed(5)
-    open_replica = Opener.open
+    open_replica = ReplicaOpener.open
 
-    def open_and_fail(opener: Opener, *place: Any) -> Replica:
+    def open_and_fail(opener: ReplicaOpener, *place: Any) -> Replica:
         replica = open_replica(opener, *place)
         if replica.work.path.is_relative_to(session.roots[1]):
             replica.fail(StorageError("the second disk has gone, too"))
         return replica
 
-    monkeypatch.setattr(Opener, "open", open_and_fail)
+    monkeypatch.setattr(ReplicaOpener, "open", open_and_fail)
     lose_the_first_disk(session)
     session.feed_until(lambda: session.kinds.count("storage-switched") == 2)
     session.feed(2)
@@ -266,7 +266,7 @@ def test_a_mistake_of_ours_ends_the_session_in_order(show: Shows, monkeypatch: p
 
     session = show(2)
     session.feed(5)
-    monkeypatch.setattr(KeptPackets, "from_the_start", give_nothing)
+    monkeypatch.setattr(PacketBacklog, "from_the_start", give_nothing)
     ends_with_its_disk(session)
     assert "a bug" in session.told("storage-failed").message
     wait_for(lambda: not list(session.roots[1].rglob("program.mp4")))
@@ -322,15 +322,20 @@ def test_a_picture_that_changes_its_form_goes_on_in_a_further_file_with_nothing_
 def test_a_picture_that_changes_its_form_while_the_next_disk_opens_goes_on_there_in_the_new_form(
     show: Shows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    session, opens, go_on, open_replica = show(2, changes_form=True), threading.Event(), threading.Event(), Opener.open
+    session, opens, go_on, open_replica = (
+        show(2, changes_form=True),
+        threading.Event(),
+        threading.Event(),
+        ReplicaOpener.open,
+    )
 
-    def slow(opener: Opener, *place: Any) -> Replica:
+    def slow(opener: ReplicaOpener, *place: Any) -> Replica:
         opens.set()
         go_on.wait(30)
         return open_replica(opener, *place)
 
     session.feed(5)
-    monkeypatch.setattr(Opener, "open", slow)
+    monkeypatch.setattr(ReplicaOpener, "open", slow)
     lose_the_first_disk(session)
     session.feed_until(opens.is_set)
     began_s = session.seconds()

@@ -7,14 +7,14 @@ import pytest
 from av.stream import Stream
 
 from config.errors import LiputError
-from config.settings.schema import Recording as RecordingSettings
+from config.settings.schema import RecordingSettings as RecordingSettings
 from devices.host.clock import SystemClock
 from recorder.archive.archive import Archive
 from recorder.model.packet import EncodedPacket, Track, TrackId
-from recorder.package.manifest import Begun, SessionContext
-from recorder.package.work import WorkFolder
-from recorder.recording.file import Mp4File
-from recorder.recording.replica import Place, Replica
+from recorder.package.metadata import Begun, SessionContext
+from recorder.package.work_folder import WorkFolder
+from recorder.recording.mp4_file import Mp4File
+from recorder.recording.replica import Replica, ReplicaPlace
 from tests.support.recorded import encoder
 
 PODIUM = "sound:podium"
@@ -50,7 +50,7 @@ def taken(
     work = WorkFolder(folder, Begun(uuid="", title="Rapat", started_at=clock.now(), host="", context=SessionContext()))
     file = Heard(folder / "a.mp4", dict(made.templates))
     replica = Replica(
-        Place(Archive(folder, clock), work, form=form, since=None if since is None else Fraction(since)),
+        ReplicaPlace(Archive(folder, clock), work, form=form, since=None if since is None else Fraction(since)),
         file,
         clock=clock,
         settings=RecordingSettings(),

@@ -8,8 +8,8 @@ import pytest
 
 from config.errors import StorageError
 from devices.host.clock import NANOSECONDS
-from recorder.recording.opening import Opener
-from recorder.recording.replica import ProgressWatch, ReplicaState
+from recorder.recording.replica import ReplicaStallDetector, ReplicaState
+from recorder.recording.replica_opener import ReplicaOpener
 from tests.support.disks import left_alone
 from tests.support.errors import because
 from tests.support.stored import RATE, Disks, Show, Shows, facts
@@ -112,7 +112,7 @@ def test_a_disk_that_is_lost_while_another_one_is_looked_for_ends_the_session_wh
         go_on.wait(30)
         raise StorageError("the second disk is read-only", why="unwritable")
 
-    monkeypatch.setattr(Opener, "open", refuse)
+    monkeypatch.setattr(ReplicaOpener, "open", refuse)
     session.feed(3)
     wait_for(lambda: session.storage.on_disk.media_time_s > 1)
     disks.hung = session.roots[0]
@@ -131,9 +131,9 @@ def test_that_the_whole_process_stood_still_is_not_held_against_its_disk(
     show: Shows, disks: Disks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As where it was stopped, or the virtual machine was: the guard may look before anybody has synced again."""
-    session, looks, update = show(2, stalled_s=5.0), list[int](), ProgressWatch.update
+    session, looks, update = show(2, stalled_s=5.0), list[int](), ReplicaStallDetector.update
 
-    def look(watch: ProgressWatch, now_ns: int, found_s: float, given_s: float) -> ReplicaState | None:
+    def look(watch: ReplicaStallDetector, now_ns: int, found_s: float, given_s: float) -> ReplicaState | None:
         looks.append(now_ns)
         return update(watch, now_ns, found_s, given_s)
 
@@ -141,7 +141,7 @@ def test_that_the_whole_process_stood_still_is_not_held_against_its_disk(
     wait_for(lambda: session.storage.on_disk.media_time_s > 1)
     disks.hung = session.roots[0]
     session.feed(1)
-    monkeypatch.setattr(ProgressWatch, "update", look)
+    monkeypatch.setattr(ReplicaStallDetector, "update", look)
     wait_for(lambda: len(looks) > 2)  # what came to the disk before it hung is known
     clock = session.clock
     before_ns, now_ns = clock.now_ns(), clock.now_ns

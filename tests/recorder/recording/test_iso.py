@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 import simplejpeg  # type: ignore[import-untyped] # has a stub, but no py.typed to say so
 
-from capture.source import Coded, Frame
+from capture.source import CodedFormat, Frame
 from devices.host.clock import NANOSECONDS
-from recorder.disk.durable import Disk
+from recorder.disk.durable import DurableFiles
 from recorder.recording import iso
-from recorder.recording.iso import IsoRecording, PartDirectory, Where, file_names
+from recorder.recording.iso import IsoRecording, PartDirectory, PartDirectoryLookup, unique_file_names
 from tests.support import media
 from tests.support.command import ROOT
 from tests.support.simulated import EventList
@@ -25,7 +25,7 @@ from tests.support.waiting import wait_for
 
 WIDTH, HEIGHT, RATE = 160, 120, 10
 ZERO_NS = 50 * NANOSECONDS
-MJPEG, H264 = Coded("mjpeg", WIDTH, HEIGHT), Coded("h264", WIDTH, HEIGHT)
+MJPEG, H264 = CodedFormat("mjpeg", WIDTH, HEIGHT), CodedFormat("h264", WIDTH, HEIGHT)
 
 
 def jpegs(count: int) -> list[bytes]:
@@ -73,7 +73,7 @@ def at(folder: Path) -> Callable[[], PartDirectory]:
     return lambda: beside
 
 
-def begun(where: Where, events: EventList) -> IsoRecording:
+def begun(where: PartDirectoryLookup, events: EventList) -> IsoRecording:
     iso = IsoRecording("podium", events)
     iso.begin(where, ZERO_NS, "podium")
     return iso
@@ -183,7 +183,7 @@ class SlowDisk:
     def hold(self, patch: pytest.MonkeyPatch) -> None:
         slow = self
 
-        class Held(Disk):
+        class Held(DurableFiles):
             def sync(self, path: Path) -> None:
                 slow.asked.set()
                 slow.go_on.wait(30)
@@ -194,7 +194,7 @@ class SlowDisk:
 
 @pytest.mark.parametrize("codec", [MJPEG, H264])
 def test_it_goes_on_where_the_program_goes_on_with_nothing_missing(
-    tmp_path: Path, events: EventList, codec: Coded
+    tmp_path: Path, events: EventList, codec: CodedFormat
 ) -> None:
     sent = annex_b(40) if codec is H264 else jpegs(40)
     parts = [PartDirectory(tmp_path / "a"), PartDirectory(tmp_path / "b", 1.5)]
@@ -327,7 +327,7 @@ def test_it_is_brought_onto_the_disk_as_often_as_the_program(
 
 def test_no_two_sources_have_one_file() -> None:
     names = ["讲台", "屏幕", "Cam", "Cam 2", "cam", "c" * 70 + "1", "c" * 70 + "2"]
-    stems = file_names(names)
+    stems = unique_file_names(names)
     assert list(stems) == names
     assert len(set(stems.values())) == len(names)
     assert (stems["讲台"], stems["Cam"], stems["Cam 2"]) == ("source", "cam", "cam-2")

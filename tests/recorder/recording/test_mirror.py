@@ -11,7 +11,7 @@ from config.errors import StorageError
 from devices.host.clock import SystemClock
 from recorder.archive.archive import Archive
 from recorder.model.packet import EncodedPacket
-from recorder.package.work import WorkFolder
+from recorder.package.work_folder import WorkFolder
 from recorder.recording.replica import Replica, ReplicaState
 from tests.support import leftovers, media
 from tests.support.cut_short import Material
@@ -78,7 +78,7 @@ def test_half_a_mirror_that_is_left_in_order_is_given_nothing_more(
     session = show(2, mirror=True, waits=True, low_s=0.0, critical_s=0.0)
     session.feed(3)
     left = session.storage.replicas[0]
-    monkeypatch.setattr("recorder.recording.file.os.fstatvfs", almost_full(session.roots[0], 1_000_000))
+    monkeypatch.setattr("recorder.recording.mp4_file.os.fstatvfs", almost_full(session.roots[0], 1_000_000))
     taking, put, close = threading.Event(), Replica.put, Replica.close
 
     def take_slowly(replica: Replica, packet: EncodedPacket) -> None:

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from config.errors import StorageError
-from config.settings.schema import Storage
+from config.settings.schema import StorageSettings
 from devices.host.clock import SystemClock
 from recorder.archive.archive import Archive
-from recorder.recording import opening
-from recorder.recording.opening import check_places
+from recorder.recording import replica_opener
+from recorder.recording.replica_opener import check_archives
 
 
 class Hanging(Archive):
@@ -28,10 +28,10 @@ class Hanging(Archive):
 def test_a_disk_that_does_not_answer_takes_none_and_the_next_one_does(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(opening, "OPEN_S", 0.2)
+    monkeypatch.setattr(replica_opener, "OPEN_S", 0.2)
     over = threading.Event()
     hangs, well = Hanging(tmp_path / "macet", over), Archive(tmp_path / "baik", SystemClock(), 1)
-    check_places([hangs, well], Storage(), SystemClock())
+    check_archives([hangs, well], StorageSettings(), SystemClock())
     with pytest.raises(StorageError, match=r"macet.* 0 s"):
-        check_places([hangs], Storage(), SystemClock())
+        check_archives([hangs], StorageSettings(), SystemClock())
     over.set()

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from config.errors import LiputError
-from config.settings.schema import Recording as RecordingSettings
+from config.settings.schema import RecordingSettings as RecordingSettings
 from recorder.model.marks import Mark
 from recorder.model.packet import EncodedPacket, Track
 from recorder.package.media import holds_media

@@ -15,9 +15,9 @@ from config.errors import LiputError, StorageError
 from devices.host.clock import NANOSECONDS, SystemClock
 from recorder.disk.errors import storage_error
 from recorder.model.packet import EncodedPacket, Track
-from recorder.recording.file import Mp4File, RecordingFile
-from recorder.recording.opening import Templates
+from recorder.recording.mp4_file import AppendOnlyFile, Mp4File
 from recorder.recording.replica import ReplicaState
+from recorder.recording.replica_opener import Templates
 from tests.support import media
 from tests.support.copies import full_disk
 from tests.support.errors import because
@@ -196,7 +196,7 @@ def test_a_disk_that_never_answers_is_left_to_itself_when_the_recording_is_close
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     disk, before = Hung(), set(threading.enumerate())
-    monkeypatch.setattr("recorder.recording.file.os", disk)
+    monkeypatch.setattr("recorder.recording.mp4_file.os", disk)
     monkeypatch.setattr("recorder.recording.replica.CLOSE_S", 0.3)
     made = encoder()
     failures: list[LiputError] = []
@@ -268,13 +268,13 @@ def test_what_is_left_of_a_file_that_was_refused_writes_to_no_other_one(
         containers.append(open_container(*given, **options))
         return containers[0]
 
-    def refuse(file: RecordingFile) -> None:
+    def refuse(file: AppendOnlyFile) -> None:
         descriptors.append(file.descriptor)
         raise OSError(5, "Input/output error")
 
     made = encoder()
-    monkeypatch.setattr("recorder.recording.file.av.open", remember)
-    monkeypatch.setattr(RecordingFile, "begin", refuse)
+    monkeypatch.setattr("recorder.recording.mp4_file.av.open", remember)
+    monkeypatch.setattr(AppendOnlyFile, "begin", refuse)
     with pytest.raises(StorageError):
         OneFile(tmp_path / "a.mp4", made.templates, on_failure=print)
     descriptor = os.open(tmp_path / "b.mp4", os.O_RDWR | os.O_CREAT)

@@ -9,7 +9,7 @@ from config.errors import StorageError
 from config.settings.reader import read_settings
 from devices.host.clock import NANOSECONDS, SystemClock
 from recorder.recording.failover import WATCH_S
-from recorder.recording.replica import ProgressWatch, Replica, ReplicaState, patience_s
+from recorder.recording.replica import Replica, ReplicaStallDetector, ReplicaState, stall_after_s
 from tests.support.recorded import OneFile, encoder, feed
 from tests.support.stored import Disks
 from tests.support.waiting import wait_for
@@ -83,12 +83,12 @@ def at(seconds: float) -> int:
 
 
 def test_what_grows_is_never_told() -> None:
-    watch = ProgressWatch(0, 3.75)
+    watch = ReplicaStallDetector(0, 3.75)
     assert [watch.update(at(second), second, second + 1.0) for second in range(100)] == [None] * 100
 
 
 def test_a_stop_is_told_once_within_five_seconds_and_its_end_too() -> None:
-    watch = ProgressWatch(0, 3.75)
+    watch = ReplicaStallDetector(0, 3.75)
     told = {}
     for quarter in range(80):
         now = quarter / 4
@@ -106,11 +106,11 @@ def test_a_stop_is_told_once_within_five_seconds_and_its_end_too() -> None:
 def test_it_is_told_within_five_seconds_whatever_is_set(extreme: float) -> None:
     text = f"[recording]\nfragment_s = {extreme}\nsync_s = {extreme}\n"
     settings = read_settings(text, Path("liput.toml")).recording
-    assert settings.fragment_s + settings.sync_s + 2 <= patience_s(settings) <= 5 - 2 * WATCH_S
+    assert settings.fragment_s + settings.sync_s + 2 <= stall_after_s(settings) <= 5 - 2 * WATCH_S
 
 
 def test_a_time_in_which_the_whole_process_stood_still_does_not_count() -> None:
-    watch = ProgressWatch(0, 3.75)
+    watch = ReplicaStallDetector(0, 3.75)
     assert watch.update(at(1), 1.0, 2.0) is None
     watch.excuse(at(101), at(100))
     assert watch.update(at(101), 1.0, 2.0) is None
@@ -121,7 +121,7 @@ def test_a_time_in_which_the_whole_process_stood_still_does_not_count() -> None:
 
 
 def test_where_nothing_waits_for_the_disk_nothing_is_stalled() -> None:
-    watch = ProgressWatch(0, 3.75)
+    watch = ReplicaStallDetector(0, 3.75)
     assert watch.update(at(0), 2.0, 2.0) is None
     assert [watch.update(at(second), 2.0, 2.0) for second in range(60)] == [None] * 60
     assert watch.stalled_for_s(at(60)) <= 1

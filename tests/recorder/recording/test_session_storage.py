@@ -13,16 +13,16 @@ import pytest
 from capture.pacing import RealPace
 from config.errors import StorageError
 from config.settings.reader import read_settings
-from config.settings.schema import Storage as StorageSettings
+from config.settings.schema import StorageSettings as StorageSettings
 from devices.host.clock import SystemClock
 from recorder.archive.archive import Archive
 from recorder.model.status import SessionResult, SessionState
-from recorder.package.manifest import Package
-from recorder.package.work import WorkFolder
-from recorder.recovery.find import find
-from recorder.recovery.recover import Recovery, State
+from recorder.package.metadata import Package
+from recorder.package.work_folder import WorkFolder
+from recorder.recovery.recover import Recovery, RecoveryState
+from recorder.recovery.unfinished import find_unfinished
 from recorder.session.planning import plan_session
-from recorder.session.request import Asked
+from recorder.session.request import SessionRequest
 from recorder.session.session import FROM_THE_FIRST_PICTURE, Session
 from tests.support import media
 from tests.support.armed import Armed, JpegCamera
@@ -45,7 +45,7 @@ def test_a_session_that_fills_its_disk_is_one_package_all_the_same(
         left_s = armed.session.status().disk_left_s
         assert left_s
         assert left_s > 60
-        monkeypatch.setattr("recorder.recording.file.os.fstatvfs", almost_full(tmp_path / "arsip", 1_000_000))
+        monkeypatch.setattr("recorder.recording.mp4_file.os.fstatvfs", almost_full(tmp_path / "arsip", 1_000_000))
         wait_for(lambda: "storage-switched" in armed.kinds)
         assert armed.session.status().state is SessionState.DEGRADED
         at_s = armed.session.status().elapsed_s
@@ -76,7 +76,7 @@ def test_parts_that_were_put_together_but_not_sealed_are_where_the_result_says(
         armed.session.start(FROM_THE_FIRST_PICTURE)
         armed.wait(4)
         with monkeypatch.context() as full:
-            full.setattr("recorder.recording.file.os.fstatvfs", almost_full(tmp_path / "arsip", 1_000_000))
+            full.setattr("recorder.recording.mp4_file.os.fstatvfs", almost_full(tmp_path / "arsip", 1_000_000))
             wait_for(lambda: "storage-switched" in armed.kinds)
         armed.wait(armed.session.status().elapsed_s + 1.5)
         with monkeypatch.context() as refusing:
@@ -92,8 +92,8 @@ def test_parts_that_were_put_together_but_not_sealed_are_where_the_result_says(
     folders = [folder for event in armed.heard[-2:] if (folder := event.detail.get("folder"))]
     assert folders == [result.package]
     both = [Archive(tmp_path / "arsip", SystemClock(), 1), second(tmp_path)]
-    (left,) = find(both)
-    assert Recovery(both, clock=SystemClock()).recover(left).state is State.SEALED
+    (left,) = find_unfinished(both)
+    assert Recovery(both, clock=SystemClock()).recover(left).state is RecoveryState.SEALED
 
 
 class Configured:
@@ -104,7 +104,9 @@ class Configured:
             "[profiles.720p30]\nwidth = 320\nheight = 180\nvideo_bitrate = '400k'\nmaxrate = '400k'\nkeyframe_s = 0.5\n"
         )
         settings = read_settings(f"{text}\n[video]\nprofile = '720p30'\n{small}", folder / "liput.toml")
-        asked = Asked(title="Rapat", videos=("synthetic",), audios=("none",), archive=folder / "arsip", reserve=1)
+        asked = SessionRequest(
+            title="Rapat", videos=("synthetic",), audios=("none",), archive=folder / "arsip", reserve=1
+        )
         clock, self.kinds = SystemClock(), list[str]()
         planned = plan_session(asked, settings, clock)
         self.session = Session(
@@ -128,7 +130,7 @@ def test_paths_of_a_settings_file_are_where_a_full_disk_is_left_for(
     session = Configured(tmp_path, "[storage]\npaths = ['cadangan']\nlow_s = 0\ncritical_s = 0\nkeep_free = 0\n")
     session.session.start()
     wait_for(lambda: session.session.status().media_time_s > 1.5)
-    monkeypatch.setattr("recorder.recording.file.os.fstatvfs", almost_full(tmp_path / "arsip", 1_000_000))
+    monkeypatch.setattr("recorder.recording.mp4_file.os.fstatvfs", almost_full(tmp_path / "arsip", 1_000_000))
     wait_for(lambda: "storage-switched" in session.kinds)
     wait_for(lambda: session.session.status().elapsed_s > 4)
     result = session.end()
@@ -143,7 +145,7 @@ def test_a_result_names_every_package_and_has_the_length_of_all_parts(
     session = Configured(tmp_path, "[storage]\npaths = ['cadangan']\nlow_s = 0\ncritical_s = 0\nkeep_free = 0\n")
     session.session.start()
     wait_for(lambda: session.session.status().media_time_s > 3)
-    monkeypatch.setattr("recorder.recording.file.os.fstatvfs", almost_full(tmp_path / "arsip", 1_000_000))
+    monkeypatch.setattr("recorder.recording.mp4_file.os.fstatvfs", almost_full(tmp_path / "arsip", 1_000_000))
     wait_for(lambda: "storage-switched" in session.kinds)
     wait_for(lambda: session.session.status().elapsed_s > 6)
     usage = shutil.disk_usage(tmp_path)
@@ -194,7 +196,7 @@ def test_what_is_recorded_apart_goes_on_on_the_next_disk_with_no_picture_missing
     with Armed(tmp_path, camera, isolate=True, further=[second(tmp_path)], storage=settings) as armed:
         armed.session.start(FROM_THE_FIRST_PICTURE)
         armed.wait(3)
-        monkeypatch.setattr("recorder.recording.file.os.fstatvfs", almost_full(tmp_path / "arsip", 1_000_000))
+        monkeypatch.setattr("recorder.recording.mp4_file.os.fstatvfs", almost_full(tmp_path / "arsip", 1_000_000))
         wait_for(lambda: "storage-switched" in armed.kinds)
         armed.wait(armed.session.status().elapsed_s + 1.5)
         stop.set()

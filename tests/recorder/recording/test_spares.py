@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from recorder.recording.replica import ProgressWatch, ReplicaState
+from recorder.recording.replica import ReplicaStallDetector, ReplicaState
 from tests.recorder.recording.test_hung import hang_with_an_unusable_spare
 from tests.support.stored import RATE, Disks, Show, Shows
 from tests.support.timeline import is_continuous
@@ -133,9 +133,9 @@ def test_it_takes_the_place_of_the_other_half_of_a_mirror(show: Shows, disks: Di
 def test_it_is_tried_and_told_once_each_time_that_the_other_one_hangs(
     show: Shows, disks: Disks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    session, update, looks = show(2, stalled_s=2.0), ProgressWatch.update, list[int]()
+    session, update, looks = show(2, stalled_s=2.0), ReplicaStallDetector.update, list[int]()
 
-    def look(watch: ProgressWatch, now_ns: int, found_s: float, given_s: float) -> ReplicaState | None:
+    def look(watch: ReplicaStallDetector, now_ns: int, found_s: float, given_s: float) -> ReplicaState | None:
         looks.append(now_ns)
         return update(watch, now_ns, found_s, given_s)
 
@@ -145,7 +145,7 @@ def test_it_is_tried_and_told_once_each_time_that_the_other_one_hangs(
         session.feed_until(lambda: len(looks) > 4)
         assert session.kinds == before
 
-    monkeypatch.setattr(ProgressWatch, "update", look)
+    monkeypatch.setattr(ReplicaStallDetector, "update", look)
     hang_with_an_unusable_spare(session, disks)
     is_looked_at_in_vain()
     go_on(session, disks)

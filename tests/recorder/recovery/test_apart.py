@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from recorder.archive.archive import Archive
-from recorder.archive.editing import edit
-from recorder.package.manifest import Package, Recording
-from recorder.recovery import find
-from recorder.recovery.recover import Outcome, Recovery, State
+from recorder.archive.correction import edit_package
+from recorder.package.metadata import Package, Recording
+from recorder.recovery import unfinished
+from recorder.recovery.recover import Recovery, RecoveryOutcome, RecoveryState
 from tests.support import archives, leftovers, media
 from tests.support.cut_short import Material
 from tests.support.leftovers import event, live
@@ -49,9 +49,9 @@ def described(*places: Archive) -> list[Recording]:
     return [recording for recording in found if recording]
 
 
-def join(*places: Archive) -> list[Outcome]:
+def join(*places: Archive) -> list[RecoveryOutcome]:
     recovery = Recovery(places, clock=SimulatedClock())
-    return [recovery.recover(session) for session in find.apart(places)]
+    return [recovery.recover(session) for session in unfinished.find_joinable(places)]
 
 
 def the_one(*places: Archive) -> Package:
@@ -66,7 +66,7 @@ def the_one(*places: Archive) -> Package:
 def test_without_room_each_part_is_a_package_that_says_which_it_is(archive: Archive, second: Archive) -> None:
     (outcome,) = recover(archive, second)
     (first,), (then,) = archive.list(), second.list()
-    assert (outcome.state, sorted(outcome.packages)) == (State.SEALED, sorted([first.path, then.path]))
+    assert (outcome.state, sorted(outcome.packages)) == (RecoveryState.SEALED, sorted([first.path, then.path]))
     assert then.id == f"{first.id}.2"
     assert [(each.uuid == first.uuid, each.session, each.copy, each.part) for each in (first, then)] == [
         (True, None, 1, 1), (False, first.uuid, 1, 2),
@@ -100,13 +100,13 @@ def test_parts_become_one_package_as_soon_as_there_is_room(
     recover(archive, second)
     name = archive.list()[0].id
     (refused,) = join(archive, second)
-    assert refused.state is State.APART
+    assert refused.state is RecoveryState.APART
     assert "Free space" in refused.hint
     assert [package.id for place in (archive, second) for package in place.list()] == [name, f"{name}.2"]
     no_room.undo()
     (outcome,) = join(archive, second)
     package = the_one(archive, second)
-    assert (outcome.state, outcome.package, package.id) == (State.SEALED, package.path, name)
+    assert (outcome.state, outcome.package, package.id) == (RecoveryState.SEALED, package.path, name)
     assert package.recording
     assert (package.uuid, package.session, package.recording.gaps) == (str(leftovers.UUID_), None, ())
     assert [part.part for part in package.recording.parts] == [1, 2]
@@ -121,13 +121,13 @@ def test_parts_become_one_package_as_soon_as_there_is_room(
 def test_a_part_whose_disk_comes_back_later_is_joined_to_the_package_of_the_rest(
     archive: Archive, second: Archive
 ) -> None:
-    assert [outcome.state for outcome in recover(second)] == [State.SEALED]
+    assert [outcome.state for outcome in recover(second)] == [RecoveryState.SEALED]
     (then,) = described(second)
     assert (then.part, [gap.part for gap in then.gaps]) == (2, [None])
-    assert [outcome.state for outcome in recover(archive, second)] == [State.SEALED]
+    assert [outcome.state for outcome in recover(archive, second)] == [RecoveryState.SEALED]
     first, _ = described(archive, second)
     assert (first.part, [gap.part for gap in first.gaps], "interrupted" in first.degraded) == (1, [2], False)
-    assert [outcome.state for outcome in join(archive, second)] == [State.SEALED]
+    assert [outcome.state for outcome in join(archive, second)] == [RecoveryState.SEALED]
     assert media.decoded(program_of(the_one(archive, second)), "v").frames == round(END_S * 30)
 
 
@@ -136,7 +136,7 @@ def test_what_somebody_corrected_stays_apart(archive: Archive, second: Archive, 
     recover(archive, second)
     no_room.undo()
     (then,) = second.list()
-    edit(then.folder, {"title": "Rapat, babak kedua"}, by="Sari", reason="salah", now=SimulatedClock().now())
+    edit_package(then.folder, {"title": "Rapat, babak kedua"}, by="Sari", reason="salah", now=SimulatedClock().now())
     assert join(archive, second) == []
     assert second.list()[0].title == "Rapat, babak kedua"
 
@@ -152,7 +152,7 @@ def test_a_damaged_part_is_not_joined_and_both_stay_as_they_are(
         file.seek(2000)
         file.write(b"rot")
     (outcome,) = join(archive, second)
-    assert outcome.state is State.FAILED
+    assert outcome.state is RecoveryState.FAILED
     assert "damaged" in outcome.message
     (first,), (then,) = archive.list(), second.list()
     assert (first.state, then.state) == ("sealed", "sealed")

@@ -11,9 +11,9 @@ import pytest
 from config.errors import StorageError
 from recorder.archive import catalog
 from recorder.archive.archive import Archive
-from recorder.recovery.find import find
-from recorder.recovery.recover import Recovery, State
-from recorder.recovery.resume import had_ended, take_up
+from recorder.recovery.recover import Recovery, RecoveryState
+from recorder.recovery.resume import lock_for_resume, session_had_ended
+from recorder.recovery.unfinished import find_unfinished
 from tests.support import leftovers
 from tests.support.cut_short import Left
 from tests.support.errors import because
@@ -57,9 +57,9 @@ def test_a_begun_file_that_is_none_counts_as_lost(archive: Archive, left: Left, 
     (folder / "begun.json").unlink()
     plant(folder / "begun.json")
     assert [package.title for package in catalog.packages(archive.root)] == [folder.name]
-    (session,) = find([archive])
-    assert Recovery([archive], clock=SimulatedClock()).look(session).state is State.UNFINISHED
-    taken = take_up([archive], folder, SimulatedClock())
+    (session,) = find_unfinished([archive])
+    assert Recovery([archive], clock=SimulatedClock()).look(session).state is RecoveryState.UNFINISHED
+    taken = lock_for_resume([archive], folder, SimulatedClock())
     assert taken.end_s > 1
     taken.release()
     if plant is Path.mkdir:
@@ -76,14 +76,14 @@ def test_a_file_of_the_description_that_is_none_is_told_and_nothing_is_written_t
     (folder / name).unlink(missing_ok=True)
     (archive.root / "elsewhere").write_bytes(b"somebody's")
     plant(folder / name) if plant is not link else (folder / name).symlink_to(archive.root / "elsewhere")
-    assert not had_ended(folder)
+    assert not session_had_ended(folder)
     (outcome,) = recover(archive)
-    assert outcome.state is State.FAILED
+    assert outcome.state is RecoveryState.FAILED
     assert (outcome.message, bool(outcome.hint)) == (f"{folder / name} is neither a file nor a folder", True)
     assert (archive.root / "elsewhere").read_bytes() == b"somebody's"
     (folder / name).unlink()
     (outcome,) = recover(archive)
-    assert outcome.state is State.SEALED
+    assert outcome.state is RecoveryState.SEALED
 
 
 @pytest.mark.parametrize("name", ["data", "data/media", "data/media/program.mp4", "metadata"])
@@ -98,7 +98,7 @@ def test_what_a_link_leads_to_is_not_changed(
     (folder / name).symlink_to(outside)
     before = contents(outside) if outside.is_dir() else {"": outside.read_bytes()}
     (outcome,) = recover(archive)
-    assert (outcome.state, outcome.message) == (State.FAILED, f"{folder / name} is neither a file nor a folder")
+    assert (outcome.state, outcome.message) == (RecoveryState.FAILED, f"{folder / name} is neither a file nor a folder")
     assert (contents(outside) if outside.is_dir() else {"": outside.read_bytes()}) == before
 
 
@@ -136,7 +136,7 @@ def test_no_session_goes_where_a_link_leads(archive: Archive, left: Left, tmp_pa
         folder = leftovers.leave(archive, {"program.mp4": left.killed})
         place.symlink_to(outside)
         (outcome,) = recover(archive)
-        assert (outcome.state, folder.is_dir()) == (State.FAILED, True)
+        assert (outcome.state, folder.is_dir()) == (RecoveryState.FAILED, True)
     assert list(outside.iterdir()) == []
 
 
@@ -148,7 +148,7 @@ def test_a_recording_that_somebody_has_moved_within_its_folder_is_not_removed(
     (folder / moved_to).parent.mkdir(exist_ok=True)
     (folder / "data/media/program.mp4").rename(folder / moved_to)
     (outcome,) = recover(archive)
-    assert (outcome.state, outcome.message) == (State.FAILED, f"{folder} holds a recording and is kept")
+    assert (outcome.state, outcome.message) == (RecoveryState.FAILED, f"{folder} holds a recording and is kept")
     assert str(folder / moved_to) in outcome.hint
     (folder / moved_to).rename(folder / "data/media/program.mp4")
     only(archive)

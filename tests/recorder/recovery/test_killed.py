@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from recorder.archive.archive import Archive
-from recorder.package.manifest import Package, PackageState
-from recorder.package.verification import verify
-from recorder.recovery.find import apart, find
-from recorder.recovery.recover import Recovery, State
+from recorder.package.metadata import Package, PackageState
+from recorder.package.verification import verify_package
+from recorder.recovery.recover import Recovery, RecoveryState
+from recorder.recovery.unfinished import find_joinable, find_unfinished
 from tests.support import archives, leftovers, media
 from tests.support.cut_short import Left, Material
 from tests.support.leftovers import event, live
@@ -41,10 +41,13 @@ def finish(place: Path) -> tuple[Package, bool]:
     all_archives = [Archive(root, SimulatedClock(), 1) for root in sorted(place.iterdir())]
     sealed = any(package.state is PackageState.SEALED for archive in all_archives for package in archive.list())
     recovery = Recovery(all_archives, clock=SimulatedClock())
-    outcomes = [recovery.recover(session) for session in find(all_archives)]
-    outcomes += [recovery.recover(session) for session in apart(all_archives)]
-    assert all(outcome.state in {State.SEALED, State.DISCARDED} for outcome in outcomes), (place, outcomes)
-    assert find(all_archives) == []
+    outcomes = [recovery.recover(session) for session in find_unfinished(all_archives)]
+    outcomes += [recovery.recover(session) for session in find_joinable(all_archives)]
+    assert all(outcome.state in {RecoveryState.SEALED, RecoveryState.DISCARDED} for outcome in outcomes), (
+        place,
+        outcomes,
+    )
+    assert find_unfinished(all_archives) == []
     (package,) = [package for archive in all_archives for package in archive.list()]
     assert all_archives[0].verify(package) == []
     assert not [*place.rglob(".*.part"), *place.rglob("*.joining")]
@@ -59,7 +62,7 @@ def finish_all(places: Sequence[Path]) -> tuple[list[tuple[Package, bool]], Path
         archives.validate_bag(package.folder)
     recordings = [package.folder / "data" / "media" / "program.mp4" for package, _ in finished]
     assert len({recording.read_bytes() for recording in recordings}) == 1
-    assert verify(finished[-1][0].folder, decode=True) == []
+    assert verify_package(finished[-1][0].folder, decode=True) == []
     return finished, recordings[-1]
 
 
@@ -120,7 +123,7 @@ def test_a_kill_while_the_packages_of_two_parts_are_joined(
     with monkeypatch.context() as full:
         usage = shutil.disk_usage(tmp_path)
         full.setattr(shutil, "disk_usage", lambda _path: usage._replace(free=1))
-        assert [outcome.state for outcome in recover(*places)] == [State.SEALED]
+        assert [outcome.state for outcome in recover(*places)] == [RecoveryState.SEALED]
     assert len([package for archive in places for package in archive.list()]) == 2
     killed = kill_at_every_step(tmp_path / "template", tmp_path / "killed")
     assert len(killed) > 60

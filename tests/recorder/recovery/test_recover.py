@@ -10,9 +10,9 @@ import pytest
 
 from config.errors import StorageError
 from recorder.archive.archive import Archive
-from recorder.disk.durable import Disk
-from recorder.recovery.find import find
-from recorder.recovery.recover import Recovery, State
+from recorder.disk.durable import DurableFiles
+from recorder.recovery.recover import Recovery, RecoveryState
+from recorder.recovery.unfinished import find_unfinished
 from tests.support import archives, leftovers, media
 from tests.support.cut_short import Left
 from tests.support.errors import because
@@ -87,7 +87,7 @@ def test_what_was_sealing_is_sealed_with_what_its_recorder_said(archive: Archive
         if (step, path.name) == ("write", "manifest-sha256.txt"):
             raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
 
-    failing = archives.archive_at(archive.root, Disk(fail))
+    failing = archives.archive_at(archive.root, DurableFiles(fail))
     with archives.recorded(failing, program) as work, pytest.raises(StorageError):
         failing.seal(work, archives.FACTS)
     _, _, recording = only(archive)
@@ -104,7 +104,7 @@ def test_a_session_that_recorded_nothing_is_discarded_with_a_word(
     nothing.write_bytes(content)
     leftovers.leave(archive, {"program.mp4": nothing})
     (outcome,) = recover(archive)
-    assert (outcome.state, outcome.message) == (State.DISCARDED, "nothing had been recorded; it is removed")
+    assert (outcome.state, outcome.message) == (RecoveryState.DISCARDED, "nothing had been recorded; it is removed")
     assert list(archive.root.rglob("*")) == []
 
 
@@ -115,7 +115,7 @@ def test_what_is_being_recorded_is_left_alone(archive: Archive, left: Left) -> N
     work = archive.reopen(folder)
     before = contents(archive.root)
     (outcome,) = recover(archive)
-    assert outcome.state is State.RECORDING
+    assert outcome.state is RecoveryState.RECORDING
     assert "still being recorded" in outcome.message
     assert contents(archive.root) == before
     work.release()
@@ -131,20 +131,20 @@ def test_a_share_that_gives_no_locks_fails_with_a_word(
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 
     monkeypatch.setattr(Archive, "reopen", refused)
-    (session,) = find([archive])
+    (session,) = find_unfinished([archive])
     recovery = Recovery([archive], clock=SimulatedClock())
     for outcome in (recovery.look(session), recovery.recover(session)):
-        assert (outcome.state, outcome.message) == (State.FAILED, f"{session.name}: No locks available")
+        assert (outcome.state, outcome.message) == (RecoveryState.FAILED, f"{session.name}: No locks available")
         assert "is kept" in outcome.hint
 
 
 def test_a_look_changes_nothing(archive: Archive, left: Left) -> None:
     leftovers.leave(archive, {"program.mp4": left.killed}, events=[live()])
     before = contents(archive.root)
-    (session,) = find([archive])
+    (session,) = find_unfinished([archive])
     outcome = Recovery([archive], clock=SimulatedClock()).look(session)
     assert (outcome.state, outcome.id, outcome.bytes) == (
-        State.UNFINISHED,
+        RecoveryState.UNFINISHED,
         session.name,
         sum(map(len, before.values())),
     )
@@ -157,8 +157,8 @@ def test_without_room_for_a_repair_the_recording_is_sealed_as_it_is(archive: Arc
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
     leftovers.leave(archive, {"program.mp4": left.killed}, events=[live()])
-    (outcome,) = recover(archive, disk=Disk(fail))
-    assert outcome.state is State.SEALED
+    (outcome,) = recover(archive, disk=DurableFiles(fail))
+    assert outcome.state is RecoveryState.SEALED
     assert "media-not-repaired: program.mp4" in outcome.degraded
     (package,) = archive.list()
     assert archive.verify(package, decode=True) == []
@@ -170,7 +170,7 @@ def test_media_that_nothing_reads_is_kept(archive: Archive, tmp_path: Path) -> N
     odd.write_bytes(b"not media" * 1000)
     leftovers.leave(archive, {"program.mp4": odd}, events=[live()])
     (outcome,) = recover(archive)
-    assert outcome.state is State.SEALED
+    assert outcome.state is RecoveryState.SEALED
     assert "media-unreadable" in outcome.degraded
     (package,) = archive.list()
     assert program_of(package).read_bytes() == odd.read_bytes()
@@ -182,24 +182,24 @@ def test_a_folder_without_begun_json_tells_by_its_name(archive: Archive, left: L
             archive, {"program.mp4": left.killed}, part=part, offset_s=offset_s, events=[live(offset_s)]
         )
         (folder / "begun.json").write_bytes(b"")
-    (session,) = find([archive])
+    (session,) = find_unfinished([archive])
     assert [part.begun.part for part in session.parts] == [1, 2]
     (outcome,) = recover(archive)
-    assert outcome.state is State.SEALED
+    assert outcome.state is RecoveryState.SEALED
 
 
 def test_an_archive_that_cannot_be_read_is_an_error(archive: Archive) -> None:
     archive.root.mkdir()
     (archive.root / ".incoming").write_text("a file")
     with pytest.raises(StorageError, check=because("unwritable")):
-        find([archive])
+        find_unfinished([archive])
 
 
 def test_progress_grows_to_all_of_it(archive: Archive, left: Left) -> None:
     leftovers.leave(archive, {"program.mp4": left.killed}, events=[live()])
     calls: list[tuple[str, int, int]] = []
     recovery = Recovery([archive], clock=SimulatedClock(), progress=lambda *call: calls.append(call))
-    (session,) = find([archive])
+    (session,) = find_unfinished([archive])
     recovery.recover(session)
     done = [count for _, count, _ in calls]
     assert done == sorted(done)
@@ -209,7 +209,7 @@ def test_progress_grows_to_all_of_it(archive: Archive, left: Left) -> None:
 
 def test_keys_mean_one_session(archive: Archive, left: Left) -> None:
     folder = leftovers.leave(archive, {"program.mp4": left.killed})
-    (session,) = find([archive])
+    (session,) = find_unfinished([archive])
     assert session.answers_to(session.name)
     assert session.answers_to(str(folder))
     assert session.answers_to("3f2a91c0")

@@ -8,8 +8,8 @@ import pytest
 
 from devices.host.clock import boot_id
 from recorder.archive.archive import Archive
-from recorder.package.work import EVENTS_FILE, METADATA_FILES
-from recorder.recovery.recover import State
+from recorder.package.work_folder import EVENTS_FILE, METADATA_FILES
+from recorder.recovery.recover import RecoveryState
 from tests.support import leftovers, media
 from tests.support.cut_short import RATE, Left, Material
 from tests.support.leftovers import event, live
@@ -141,7 +141,7 @@ def test_a_later_part_without_the_first_is_kept_and_says_so(archive: Archive, se
     gone.rename(archive.root)
     assert first_left.exists()
     (outcome,) = recover(archive, second)
-    assert outcome.state is State.SEALED
+    assert outcome.state is RecoveryState.SEALED
     assert {entry.path for entry in (*archive.list(), *second.list())} == {package.path, outcome.package}
     assert contents(package.folder) == contents(Path(package.path))
 
@@ -158,7 +158,7 @@ def test_a_part_that_was_joined_already_is_removed_when_its_disk_comes_back(
     before = contents(package.folder)
     shutil.copytree(tmp_path / "as it was", second.root, dirs_exist_ok=True)
     (outcome,) = recover(archive, second)
-    assert outcome.state is State.DISCARDED
+    assert outcome.state is RecoveryState.DISCARDED
     assert "sealed before" in outcome.message
     assert second.list() == []
     assert contents(package.folder) == before
@@ -174,14 +174,14 @@ def test_a_damaged_package_is_no_reason_to_remove_what_it_was_made_of(
     program_of(package).write_bytes(b"damaged")
     shutil.copytree(tmp_path / "as it was", second.root, dirs_exist_ok=True)
     (outcome,) = recover(archive, second)
-    assert outcome.state is State.SEALED
+    assert outcome.state is RecoveryState.SEALED
     assert len(second.list()) == 1
 
 
 def test_both_copies_of_a_mirrored_session_become_packages(archive: Archive, second: Archive, left: Left) -> None:
     for copy, place in enumerate((archive, second), start=1):
         leftovers.leave(place, {"program.mp4": left.killed}, events=[live()], copy=copy)
-    assert [outcome.state for outcome in recover(archive, second)] == [State.SEALED, State.SEALED]
+    assert [outcome.state for outcome in recover(archive, second)] == [RecoveryState.SEALED, RecoveryState.SEALED]
     (one,), (other,) = archive.list(), second.list()
     assert (other.id, other.session, other.copy) == (f"{one.id}.copy2", one.uuid, 2)
     assert recover(archive, second) == []
@@ -198,8 +198,8 @@ def test_a_copy_in_parts_is_kept_where_the_other_was_recovered_before_it(
             leftovers.leave(place, {"program.mp4": left.killed}, part=part, offset_s=offset_s, copy=copy, events=events)
     before, after = (archive, second) if first == 0 else (second, archive)
     ((outcome),) = recover(before)
-    assert outcome.state is State.SEALED
-    assert [outcome.state for outcome in recover(archive, second)] == [State.SEALED]
+    assert outcome.state is RecoveryState.SEALED
+    assert [outcome.state for outcome in recover(archive, second)] == [RecoveryState.SEALED]
     copies = []
     for place in (before, after):
         (package,) = place.list()

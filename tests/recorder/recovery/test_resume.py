@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from capture.source import Matrix, VideoFormat
+from capture.source import ColorMatrix, VideoFormat
 from config.errors import ArchiveError, PackageBusy, PackageNotFound
 from devices.host.clock import SystemClock
 from recorder.archive.archive import Archive
-from recorder.package.work import WorkFolder
+from recorder.package.work_folder import WorkFolder
 from recorder.recovery import resume
-from recorder.recovery.find import find
-from recorder.recovery.recover import Recovery, State
-from recorder.recovery.resume import take_up
+from recorder.recovery.recover import Recovery, RecoveryState
+from recorder.recovery.resume import lock_for_resume
+from recorder.recovery.unfinished import find_unfinished
 from tests.support import archives, leftovers, media
 from tests.support.archives import STARTED
 from tests.support.copies import small_disk
@@ -31,7 +31,7 @@ S = 1_000_000_000
 
 def test_the_next_part_lies_where_the_clock_says(archive: Archive, left: Left) -> None:
     folder = leftovers.leave(archive, {"program.mp4": left.killed}, events=[live(clock_ns=5000 * S)])
-    taken = take_up([archive], folder, SystemClock())
+    taken = lock_for_resume([archive], folder, SystemClock())
     assert (taken.title, taken.started_at, taken.part) == ("Rapat Senat", STARTED, 2)
     assert taken.uuid == leftovers.UUID_
     assert taken.context == archives.CONTEXT
@@ -45,8 +45,8 @@ def test_the_program_keeps_its_form(archive: Archive, left: Left) -> None:
     begun = live(width=320, height=200, rate=30000 / 1001, matrix="BT601")
     leftovers.leave(archive, {"program.mp4": left.killed}, events=[begun])
     folder = leftovers.leave(archive, {"program.mp4": left.killed}, part=2, offset_s=12.0)
-    taken = take_up([archive], folder, SystemClock())
-    assert taken.form == VideoFormat(320, 200, Fraction(30000, 1001), Matrix.BT601)
+    taken = lock_for_resume([archive], folder, SystemClock())
+    assert taken.form == VideoFormat(320, 200, Fraction(30000, 1001), ColorMatrix.BT601)
     taken.release()
 
 
@@ -54,7 +54,7 @@ def test_after_a_restart_of_the_pc_the_wall_clock_has_to_do(archive: Archive, le
     folder = leftovers.leave(archive, {"program.mp4": left.killed}, events=[live(clock_ns=5000 * S)])
     begun = folder / "begun.json"
     begun.write_text(begun.read_text().replace('"boot": "', '"boot": "another '))
-    taken = take_up([archive], folder, SystemClock())
+    taken = lock_for_resume([archive], folder, SystemClock())
     assert taken.zero_ns is None
     assert taken.offset_s(3 * S, STARTED + timedelta(seconds=99.5)) == 99.5
     taken.release()
@@ -62,7 +62,7 @@ def test_after_a_restart_of_the_pc_the_wall_clock_has_to_do(archive: Archive, le
 
 def test_without_a_beginning_in_the_log_the_wall_clock_has_to_do(archive: Archive, left: Left) -> None:
     folder = leftovers.leave(archive, {"program.mp4": left.killed})
-    taken = take_up([archive], folder, SystemClock())
+    taken = lock_for_resume([archive], folder, SystemClock())
     assert taken.offset_s(3 * S, STARTED + timedelta(seconds=20)) == 20.0
     taken.release()
 
@@ -72,7 +72,7 @@ def test_a_third_part_counts_from_the_first(archive: Archive, left: Left) -> Non
     folder = leftovers.leave(
         archive, {"program.mp4": left.killed}, part=2, offset_s=12.0, events=[live(12, clock_ns=5012 * S)]
     )
-    taken = take_up([archive], folder, SystemClock())
+    taken = lock_for_resume([archive], folder, SystemClock())
     assert (taken.part, len(taken.works)) == (3, 2)
     assert taken.offset_s(5030 * S, STARTED) == 30.0
     taken.release()
@@ -82,7 +82,7 @@ def test_one_that_had_moved_to_another_disk_and_whose_first_is_gone(archive: Arc
     switched = event(58, "storage-switched", "cadangan", part=2, offset_s=58.0, left="arsip")
     events = [live(clock_ns=5000 * S), switched]
     folder = leftovers.leave(archive, {"program.mp4": left.killed}, part=2, offset_s=58.0, events=events)
-    taken = take_up([archive], folder, SystemClock())
+    taken = lock_for_resume([archive], folder, SystemClock())
     assert taken.offset_s(5080 * S, STARTED) == 80.0
     taken.release()
 
@@ -92,9 +92,9 @@ def test_a_disk_that_does_not_answer_is_gone_on_without(
 ) -> None:
     monkeypatch.setattr(resume, "OPEN_S", 0.2)
     hangs, over = archives.archive_at(tmp_path / "macet"), threading.Event()
-    monkeypatch.setattr(resume, "find", lambda each: over.wait(30) and [] if each == [hangs] else find(each))
+    monkeypatch.setattr(resume, "find", lambda each: over.wait(30) and [] if each == [hangs] else find_unfinished(each))
     folder = leftovers.leave(archive, {"program.mp4": left.killed}, events=[live()])
-    taken = take_up([hangs, archive], folder.with_name(f"{folder.name}.2"), SystemClock())
+    taken = lock_for_resume([hangs, archive], folder.with_name(f"{folder.name}.2"), SystemClock())
     assert [work.path for work in taken.works] == [folder]
     assert taken.part == 3, "the second is there, on the disk that hangs"
     taken.release()
@@ -117,7 +117,7 @@ def test_a_share_that_gives_no_locks_is_gone_on_without_and_nothing_stays_locked
         return locked[-1]
 
     monkeypatch.setattr(Archive, "reopen", refused)
-    taken = take_up([share, archive], folder, SystemClock())
+    taken = lock_for_resume([share, archive], folder, SystemClock())
     assert [work.path for work in taken.works] == [folder]
     monkeypatch.undo()
     share.reopen(locked[0].path).release()
@@ -126,16 +126,16 @@ def test_a_share_that_gives_no_locks_is_gone_on_without_and_nothing_stays_locked
 
 def test_nobody_recovers_it_meanwhile(archive: Archive, left: Left) -> None:
     folder = leftovers.leave(archive, {"program.mp4": left.killed}, events=[live()])
-    taken = take_up([archive], folder, SystemClock())
-    (session,) = find([archive])
+    taken = lock_for_resume([archive], folder, SystemClock())
+    (session,) = find_unfinished([archive])
     recovery = Recovery([archive], clock=SimulatedClock())
-    assert recovery.recover(session).state is State.RECORDING
+    assert recovery.recover(session).state is RecoveryState.RECORDING
     with pytest.raises(PackageBusy):
-        take_up([archive], folder, SystemClock())
+        lock_for_resume([archive], folder, SystemClock())
     taken.release()
-    assert recovery.recover(session).state is State.SEALED
+    assert recovery.recover(session).state is RecoveryState.SEALED
     with pytest.raises(PackageNotFound):
-        take_up([archive], folder, SystemClock())
+        lock_for_resume([archive], folder, SystemClock())
 
 
 def test_a_part_on_a_disk_that_takes_nothing_any_more_keeps_nobody_from_going_on(
@@ -148,12 +148,12 @@ def test_a_part_on_a_disk_that_takes_nothing_any_more_keeps_nobody_from_going_on
         subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
         folder = leftovers.leave(archive, {"program.mp4": left.killed}, part=2, offset_s=6.0)
         both = [archives.archive_at(disk / "arsip"), archive]
-        taken = take_up(both, folder, SystemClock())
+        taken = lock_for_resume(both, folder, SystemClock())
         assert (taken.part, len(taken.works)) == (3, 2)
         with pytest.raises(PackageBusy):
-            take_up(both, folder, SystemClock())
+            lock_for_resume(both, folder, SystemClock())
         taken.release()
-        take_up(both, folder, SystemClock()).release()
+        lock_for_resume(both, folder, SystemClock()).release()
 
 
 def test_one_whose_end_only_one_of_two_copies_tells_had_ended(archive: Archive, left: Left, tmp_path: Path) -> None:
@@ -164,7 +164,7 @@ def test_one_whose_end_only_one_of_two_copies_tells_had_ended(archive: Archive, 
     folder = leftovers.leave(archive, {"program.mp4": left.killed}, events=[live(), stopping])
     leftovers.leave(other, {"program.mp4": left.killed}, events=[live()], copy=2)
     with pytest.raises(ArchiveError, match="had ended"):
-        take_up([archive, other], folder, SystemClock())
+        lock_for_resume([archive, other], folder, SystemClock())
 
 
 @pytest.mark.parametrize("kind", ["session-stopping", "session-ended"])
@@ -172,17 +172,17 @@ def test_one_that_had_ended_is_for_recovery(archive: Archive, left: Left, kind: 
     ended = event(6, kind, "Rapat", media_time_s=6.0, frames=180)
     folder = leftovers.leave(archive, {"program.mp4": left.killed}, events=[live(), ended])
     with pytest.raises(ArchiveError, match="had ended"):
-        take_up([archive], folder, SystemClock())
-    (session,) = find([archive])
-    assert Recovery([archive], clock=SimulatedClock()).recover(session).state is State.SEALED, "no lock is left"
+        lock_for_resume([archive], folder, SystemClock())
+    (session,) = find_unfinished([archive])
+    assert Recovery([archive], clock=SimulatedClock()).recover(session).state is RecoveryState.SEALED, "no lock is left"
 
 
 def test_the_next_part_and_the_end_make_one_package(archive: Archive, left: Left) -> None:
     """As a session does that was taken up again and ends in order: its recorder finishes all parts."""
-    from recorder.recovery.finish import Finisher
+    from recorder.recovery.packaging import SessionPackager
 
     folder = leftovers.leave(archive, {"program.mp4": left.killed}, events=[live(clock_ns=5000 * S)], written_s=6)
-    taken = take_up([archive], folder, SystemClock())
+    taken = lock_for_resume([archive], folder, SystemClock())
     offset_s = taken.offset_s(5010 * S, STARTED)
     ended = event(17, "session-ended", "Rapat", media_time_s=6.0, frames=180)
     second = leftovers.leave(
@@ -191,7 +191,7 @@ def test_the_next_part_and_the_end_make_one_package(archive: Archive, left: Left
     )  # fmt: skip
     work = archive.reopen(second)
     facts = archives.FACTS
-    package = Finisher([archive], clock=SimulatedClock()).finish([*taken.works, work], facts)
+    package = SessionPackager([archive], clock=SimulatedClock()).finish([*taken.works, work], facts)
     assert [entry.path for entry in archive.list()] == [package.path]
     assert archive.verify(package, decode=True) == []
     recording = package.recording

@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 from config.errors import StorageError
-from recorder.running import access, directory
-from recorder.running.access import VARIABLE, operators
-from recorder.running.directory import RecorderFolder
+from recorder.running import access, runtime_directory
+from recorder.running.access import OPERATORS_VARIABLE, operators_gid
+from recorder.running.runtime_directory import RecorderFolder
 from tests.support.errors import because
 
 NOBODY = 65534
@@ -52,16 +52,16 @@ def runtime(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Provide a runtime directory whose parents everybody may enter, as /run is."""
     parent = Path(tempfile.mkdtemp(prefix="liput-operators-"))
     parent.chmod(0o755)
-    monkeypatch.setenv(directory.VARIABLE, str(parent / "liput"))
-    monkeypatch.setenv(VARIABLE, GROUP)
+    monkeypatch.setenv(runtime_directory.RUNTIME_VARIABLE, str(parent / "liput"))
+    monkeypatch.setenv(OPERATORS_VARIABLE, GROUP)
     yield parent / "liput"
     shutil.rmtree(parent)
 
 
 def recorder() -> RecorderFolder:
     """Make the folder of a recorder, with all that belongs into it but its sockets; and one that has ended."""
-    info = directory.new_info("Rapat", Path("/arsip"), datetime(2026, 11, 25, 9, tzinfo=UTC))
-    folder = directory.make_folder(info, b"{}")
+    info = runtime_directory.new_recorder_info("Rapat", Path("/arsip"), datetime(2026, 11, 25, 9, tzinfo=UTC))
+    folder = runtime_directory.make_recorder_folder(info, b"{}")
     folder.log.touch(0o600)
     ended = RecorderFolder(folder.path.parent / "aaaaaa")
     ended.path.mkdir(mode=0o700)
@@ -75,7 +75,10 @@ def mode(path: Path) -> int:
 
 def test_folders_and_sockets_have_the_modes_and_the_group(runtime: Path) -> None:
     folder = recorder()
-    with access.listen(folder.control, group=operators()), access.listen(folder.preview, group=operators()):
+    with (
+        access.listen_at(folder.control, group=operators_gid()),
+        access.listen_at(folder.preview, group=operators_gid()),
+    ):
         modes = {path: mode(path) for path in (runtime, *runtime.rglob("*"))}
         groups = {path: path.stat().st_gid for path in modes}
     assert modes == {
@@ -83,7 +86,7 @@ def test_folders_and_sockets_have_the_modes_and_the_group(runtime: Path) -> None
         runtime / "ended": 0o750,
         runtime / "ended" / "aaaaaa.json": 0o640,
         folder.path: 0o710,
-        folder.path / directory.RECORDER_FILE: 0o640,
+        folder.path / runtime_directory.RECORDER_FILE: 0o640,
         folder.control: 0o660,
         folder.preview: 0o660,
         folder.spec: 0o600,
@@ -98,7 +101,10 @@ def test_folders_and_sockets_have_the_modes_and_the_group(runtime: Path) -> None
 def test_operators_can_find_and_command_and_nothing_else(runtime: Path, *, is_operator: bool) -> None:
     folder = recorder()
     python = getattr(sys, "_base_executable", sys.executable)  # the environment's own may be where nobody may look
-    with access.listen(folder.control, group=operators()), access.listen(folder.preview, group=operators()):
+    with (
+        access.listen_at(folder.control, group=operators_gid()),
+        access.listen_at(folder.preview, group=operators_gid()),
+    ):
         done = subprocess.run(
             [python, "-I", "-c", LOOK, runtime, folder.id], cwd="/", user=NOBODY, group=NOBODY,
             extra_groups=[grp.getgrnam(GROUP).gr_gid] if is_operator else [],
@@ -112,9 +118,9 @@ def test_operators_can_find_and_command_and_nothing_else(runtime: Path, *, is_op
 
 
 def test_a_group_that_there_is_not_is_told(runtime: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(VARIABLE, "tiada-kelompok")
+    monkeypatch.setenv(OPERATORS_VARIABLE, "tiada-kelompok")
     with pytest.raises(StorageError, match="tiada-kelompok", check=because("unwritable")):
-        directory.runtime_folder(make=True)
+        runtime_directory.runtime_folder(make=True)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="gives a folder to another user")
@@ -123,14 +129,14 @@ def test_a_runtime_directory_of_another_user_is_taken_where_it_is_named_and_only
 ) -> None:
     runtime.mkdir(mode=0o750)
     os.chown(runtime, NOBODY, -1)
-    assert directory.runtime_folder() == runtime
+    assert runtime_directory.runtime_folder() == runtime
     with pytest.raises(StorageError, match="no folder that only", check=because("unwritable")):
-        directory.runtime_folder(make=True)
+        runtime_directory.runtime_folder(make=True)
     runtime.chmod(0o770)
     with pytest.raises(StorageError, match="no folder that only", check=because("unwritable")):
-        directory.runtime_folder()
-    monkeypatch.delenv(directory.VARIABLE)
+        runtime_directory.runtime_folder()
+    monkeypatch.delenv(runtime_directory.RUNTIME_VARIABLE)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime.parent))
     runtime.chmod(0o750)
     with pytest.raises(StorageError, match="no folder that only", check=because("unwritable")):
-        directory.runtime_folder()
+        runtime_directory.runtime_folder()

@@ -8,8 +8,8 @@ import pytest
 
 from recorder.model.status import SessionState, SessionStatus
 from recorder.running.access import BACKLOG
-from recorder.running.client import ANSWER_S, PATIENCE_S, Lost, ask, running, running_as
-from recorder.running.protocol import Status
+from recorder.running.client import ANSWER_S, PATIENCE_S, RecorderLost, find_running, running_recorders, send_command
+from recorder.running.protocol import StatusCommand
 from tests.support.served import ServedRecorder, hanging, taken
 from tests.support.waiting import wait_for
 
@@ -18,8 +18,8 @@ from tests.support.waiting import wait_for
 def test_one_that_hangs_is_given_up_in_time_however_many_wait_for_it(clients: int) -> None:
     with hanging(clients=clients) as (folder, _):
         began = time.monotonic()
-        with pytest.raises(Lost):
-            ask(folder, Status(), 0.5)
+        with pytest.raises(RecorderLost):
+            send_command(folder, StatusCommand(), 0.5)
         assert time.monotonic() - began < ANSWER_S / 2
 
 
@@ -28,8 +28,8 @@ def test_any_time_is_a_time_to_wait(timeout_s: float) -> None:
     """The kernel takes whole seconds and less than a million microseconds, and none at all for ever."""
     with hanging(clients=BACKLOG + 1) as (folder, _):
         began = time.monotonic()
-        with pytest.raises(Lost, match="cannot be reached: Resource temporarily unavailable"):
-            ask(folder, Status(), timeout_s)
+        with pytest.raises(RecorderLost, match="cannot be reached: Resource temporarily unavailable"):
+            send_command(folder, StatusCommand(), timeout_s)
         assert time.monotonic() - began < ANSWER_S / 2
 
 
@@ -42,11 +42,11 @@ def test_one_that_is_named_is_found_and_no_other_is_asked() -> None:
         return status
 
     with ServedRecorder("Satu") as one, ServedRecorder("Dua", counted):
-        found = running_as(one.info.id)
+        found = find_running(one.info.id)
         assert found
         assert (found.info.title, found.status is not None, asked) == ("Satu", True, [])
-        assert running_as(one.info.id[:-1]) is None, "only its whole id means it"
-        assert (len(running()), asked) == (2, ["Dua"])
+        assert find_running(one.info.id[:-1]) is None, "only its whole id means it"
+        assert (len(running_recorders()), asked) == (2, ["Dua"])
 
 
 def test_those_that_hang_are_waited_for_together_and_asked_nothing_more_meanwhile() -> None:
@@ -55,8 +55,8 @@ def test_those_that_hang_are_waited_for_together_and_asked_nothing_more_meanwhil
         well = stack.enter_context(ServedRecorder("Rapat"))
         for most_s in (3 * PATIENCE_S, PATIENCE_S, PATIENCE_S):
             began = time.monotonic()
-            assert [one.state for one in running()] == [None] * 4 + [SessionState.LIVE]
-            assert running_as(well.info.id)
+            assert [one.state for one in running_recorders()] == [None] * 4 + [SessionState.LIVE]
+            assert find_running(well.info.id)
             assert time.monotonic() - began < most_s
         assert [taken(listener) for listener in hung] == [1] * 4
 
@@ -69,6 +69,6 @@ def test_one_that_has_hung_is_asked_again_once_it_answers() -> None:
         return status
 
     with ServedRecorder("Macet", late):
-        assert [found.status for found in running()] == [None]
+        assert [found.status for found in running_recorders()] == [None]
         answers.set()
-        wait_for(lambda: [found.state for found in running()] == [SessionState.LIVE])
+        wait_for(lambda: [found.state for found in running_recorders()] == [SessionState.LIVE])

@@ -8,7 +8,7 @@ from config.errors import DeviceError, UsageError
 from config.events import Event
 from recorder.model.status import SessionResult, SessionState, SessionStatus
 from recorder.running import protocol
-from recorder.running.protocol import AnyRequest, Line
+from recorder.running.protocol import AnyRequest, ControlLine
 
 STATUS = SessionStatus(
     state=SessionState.LIVE, elapsed_s=1.0, media_time_s=0.5, bytes=5, frames=1, dropped=0, repeated=0, fps=30.0,
@@ -19,9 +19,11 @@ STATUS = SessionStatus(
 @pytest.mark.parametrize(
     "request_",
     [
-        protocol.Start(id=1, pre_roll_s=15.0), protocol.Stop(id="dua"), protocol.Disarm(), protocol.Mark(text="Tanya"),
-        protocol.Mute(name="podium", on=False), protocol.Mute(), protocol.Layout(name="slides"), protocol.Status(id=7),
-        protocol.Watch(every_s=0.25, events_from=0),
+        protocol.StartCommand(id=1, pre_roll_s=15.0), protocol.StopCommand(id="dua"), protocol.DisarmCommand(),
+        protocol.MarkCommand(text="Tanya"),
+        protocol.MuteCommand(name="podium", on=False), protocol.MuteCommand(), protocol.LayoutCommand(name="slides"),
+        protocol.StatusCommand(id=7),
+        protocol.WatchCommand(every_s=0.25, events_from=0),
     ],
 )  # fmt: skip
 def test_a_command_comes_in_as_it_went_out(request_: AnyRequest) -> None:
@@ -34,16 +36,16 @@ def test_a_command_comes_in_as_it_went_out(request_: AnyRequest) -> None:
 @pytest.mark.parametrize(
     "line",
     [
-        protocol.Reply(id=1, ok=True, status=STATUS),
-        protocol.Reply(id=None, ok=False, error=protocol.Refusal(message="x")),
-        STATUS, protocol.Sealing(done=1, total=2), protocol.Note(text="x"),
-        protocol.Failure(message="x", exit_status=2),
+        protocol.CommandReply(id=1, ok=True, status=STATUS),
+        protocol.CommandReply(id=None, ok=False, error=protocol.CommandRefusal(message="x")),
+        STATUS, protocol.SealingProgress(done=1, total=2), protocol.RecorderNote(text="x"),
+        protocol.RecorderFailure(message="x", exit_status=2),
         Event(datetime(2026, 11, 25, tzinfo=UTC), "source-lost", "podium", {"count": 1}, "lost"),
         SessionResult(state=SessionState.SEALED, package="/p", duration_s=1.0, frames=30, degraded=[]),
     ],
 )  # fmt: skip
-def test_what_a_recorder_says_comes_in_as_it_went_out(line: Line) -> None:
-    assert protocol.LINES.decode(protocol.encode(line)) == line
+def test_what_a_recorder_says_comes_in_as_it_went_out(line: ControlLine) -> None:
+    assert protocol.LINE_DECODER.decode(protocol.encode(line)) == line
 
 
 @pytest.mark.parametrize(
@@ -70,20 +72,20 @@ def test_what_a_client_says_changes_no_terminal() -> None:
         protocol.decode_request(b'{"command": "\\u001b]0;x\\u0007\\u001b[31mdance"}')
     assert refused.value.message.isprintable()
     assert "dance" in refused.value.message
-    assert protocol.refusal(ZeroDivisionError("\x1b[31mred")).message.isprintable()
+    assert protocol.to_refusal(ZeroDivisionError("\x1b[31mred")).message.isprintable()
 
 
 def test_a_path_that_is_no_text_is_told_as_far_as_it_is() -> None:
     result = SessionResult(state=SessionState.SEALED, package="/arsip-\udcff", duration_s=1.0, frames=30, degraded=[])
-    read = protocol.LINES.decode(protocol.encode(result))
+    read = protocol.LINE_DECODER.decode(protocol.encode(result))
     assert isinstance(read, SessionResult)
     assert read.package == "/arsip-\ufffd"
 
 
 def test_an_error_arrives_with_its_words_and_its_exit_status() -> None:
     for error, status in ((DeviceError("busy", hint="wait", why="busy"), 1), (UsageError("wrong", hint="right"), 2)):
-        again = protocol.raised(protocol.refusal(error))
+        again = protocol.to_exception(protocol.to_refusal(error))
         assert (again.message, again.hint, again.exit_status) == (error.message, error.hint, status)
-        assert protocol.raised(protocol.failure(error)).exit_status == status
-    ours = protocol.refusal(ZeroDivisionError("by\nzero"))
+        assert protocol.to_exception(protocol.to_failure(error)).exit_status == status
+    ours = protocol.to_refusal(ZeroDivisionError("by\nzero"))
     assert (ours.message, ours.hint) == ("ZeroDivisionError('by\\nzero')", "please report this")

@@ -11,7 +11,7 @@ from av.video.frame import VideoFrame
 
 from capture.pacing import FastPace, Pace
 from capture.source import Frame, Size
-from capture.sources.kind import ChosenSource
+from capture.sources.source_kind import ChosenSource
 from capture.synthetic.audio import SyntheticAudio
 from capture.synthetic.video import SyntheticVideo
 from config.settings.layouts import LayoutSettings

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from capture.source import Matrix, VideoFormat
+from capture.source import ColorMatrix, VideoFormat
 from config.settings.schema import Profile, Settings
 from devices.host.clock import SystemClock
 from recorder.session.inputs import SessionInputs
 from recorder.session.planning import plan_session
-from recorder.session.request import Asked
+from recorder.session.request import SessionRequest
 from tests.support import media
 from tests.support.simulated import EventList
 
@@ -32,7 +32,9 @@ def film(tmp_path: Path) -> str:
 
 def form_of(tmp_path: Path, *videos: str) -> VideoFormat:
     settings, clock = Settings(profiles={"small": SMALL}), SystemClock()
-    asked = Asked(title="T", videos=videos, audios=("none",), live=False, profile="small", archive=tmp_path / "archive")
+    asked = SessionRequest(
+        title="T", videos=videos, audios=("none",), live=False, profile="small", archive=tmp_path / "archive"
+    )
     inputs = SessionInputs(plan_session(asked, settings, clock).plan, clock=clock, emit=EventList())
     with ExitStack() as stack:
         inputs.open(stack, threading.Event())
@@ -40,9 +42,9 @@ def form_of(tmp_path: Path, *videos: str) -> VideoFormat:
 
 
 def test_a_program_of_one_source_is_what_that_gives(tmp_path: Path, film: str) -> None:
-    assert form_of(tmp_path, film) == VideoFormat(128, 96, Fraction(15), Matrix.BT709)
+    assert form_of(tmp_path, film) == VideoFormat(128, 96, Fraction(15), ColorMatrix.BT709)
 
 
 def test_a_program_of_several_is_the_profiles_in_the_matrix_of_the_first(tmp_path: Path, film: str) -> None:
-    assert form_of(tmp_path, "synthetic", film) == VideoFormat(320, 180, Fraction(15), Matrix.BT601)
-    assert form_of(tmp_path, film, "synthetic") == VideoFormat(320, 180, Fraction(15), Matrix.BT709)
+    assert form_of(tmp_path, "synthetic", film) == VideoFormat(320, 180, Fraction(15), ColorMatrix.BT601)
+    assert form_of(tmp_path, film, "synthetic") == VideoFormat(320, 180, Fraction(15), ColorMatrix.BT709)

@@ -9,15 +9,15 @@ from typing import Any, cast
 import pytest
 from av.stream import Stream
 
-from capture.source import Matrix
+from capture.source import ColorMatrix
 from devices.host.clock import NANOSECONDS
 from recorder.encode.x264 import VideoSettings
 from recorder.live.destinations import Destinations
-from recorder.live.kind import Sent
+from recorder.live.kind import LinkReport
 from recorder.live_encode.headroom import StreamPlan
 from recorder.model.packet import TrackId
 from recorder.model.status import DestinationLine
-from recorder.session.outputs import LiveSide, Outputs
+from recorder.session.outputs import LiveEncodeControl, SessionOutputs
 from tests.recorder.session.test_outputs import Kept
 from tests.support.live import Events
 from tests.support.simulated import BEGINNING, EventList, SimulatedClock
@@ -35,7 +35,7 @@ class Server:
     state: str = "live"
     backlog_s: float = 0.3
     dropped: int = 0
-    link: Sent | None = field(default_factory=lambda: Sent(0.0, 40.0, 20_000, 4_100_000.0))
+    link: LinkReport | None = field(default_factory=lambda: LinkReport(0.0, 40.0, 20_000, 4_100_000.0))
 
     def status(self) -> DestinationLine:
         return DestinationLine(
@@ -43,11 +43,11 @@ class Server:
         )
 
     def report(self, delivered_bps: float, unsent_bytes: int) -> None:
-        self.link = Sent(0.0, 40.0, unsent_bytes, delivered_bps)
+        self.link = LinkReport(0.0, 40.0, unsent_bytes, delivered_bps)
 
 
 class Encode:
-    """Stands for a StreamEncode; the test calls what its thread would."""
+    """Stands for a LiveEncoder; the test calls what its thread would."""
 
     templates: Mapping[TrackId, Stream] = {}
     late = 0
@@ -66,7 +66,7 @@ class Encode:
 
 @pytest.fixture
 def encodes(monkeypatch: pytest.MonkeyPatch) -> list[Encode]:
-    """Put Encode in the place of StreamEncode; return those whose streams destinations were given."""
+    """Put Encode in the place of LiveEncoder; return those whose streams destinations were given."""
     made: list[Encode] = []
     connected: list[Encode] = []
 
@@ -89,9 +89,9 @@ class Place:
         destinations = Destinations([], clock=self.clock, emit=EventList())
         monkeypatch.setattr(Destinations, "names", ("kampus",))
         monkeypatch.setattr(Destinations, "streaming", (self.server,))
-        recorded = VideoSettings(320, 180, Fraction(30), Matrix.BT601, MOST, MOST)
+        recorded = VideoSettings(320, 180, Fraction(30), ColorMatrix.BT601, MOST, MOST)
         plan = StreamPlan("separate", LEAST, MOST, 128_000)
-        self.side = LiveSide(plan, destinations, clock=self.clock, emit=self.events)
+        self.side = LiveEncodeControl(plan, destinations, clock=self.clock, emit=self.events)
         self.side.open(outputs_to(destinations), recorded)
         wait_for(lambda: encodes)
         self.encode = encodes[0]
@@ -167,12 +167,12 @@ def test_what_waits_in_this_pc_while_the_way_is_empty_is_no_matter_of_the_link(p
 
 
 def test_a_folder_that_tells_nothing_of_its_way_is_not_blamed_where_this_pc_stood_still(place: Place) -> None:
-    place.server.link = Sent(0.0)
+    place.server.link = LinkReport(0.0)
     place.pass_s(5)
     for _ in range(4):
         place.clock.advance_to(place.clock.now_ns() + round(0.6 * NANOSECONDS))
         place.server.backlog_s = 0.9
-        place.server.link = Sent(0.0)
+        place.server.link = LinkReport(0.0)
         place.encode.on_turn()
         place.server.backlog_s = 0.3
         place.pass_s(2)
@@ -195,9 +195,9 @@ def test_nobody_is_named_who_was_removed(place: Place, monkeypatch: pytest.Monke
 def test_an_encode_that_is_opened_after_a_step_begins_with_it_and_follows_the_next(encodes: list[Encode]) -> None:
     clock = SimulatedClock()
     destinations = Destinations([], clock=clock, emit=EventList())
-    side = LiveSide(StreamPlan("separate", LEAST, MOST), destinations, clock=clock, emit=Events())
+    side = LiveEncodeControl(StreamPlan("separate", LEAST, MOST), destinations, clock=clock, emit=Events())
     side.simplify("subme=1", 2)
-    side.open(outputs_to(destinations), VideoSettings(320, 180, Fraction(30), Matrix.BT601, MOST, MOST))
+    side.open(outputs_to(destinations), VideoSettings(320, 180, Fraction(30), ColorMatrix.BT601, MOST, MOST))
     wait_for(lambda: encodes)
     side.simplify("", 1)
     assert encodes[0].asked == [("subme=1", 2), ("", 1)]
@@ -210,16 +210,16 @@ class Unthreaded(threading.Thread):
         raise RuntimeError("can't start new thread")
 
 
-def outputs_to(destinations: Destinations) -> Outputs:
+def outputs_to(destinations: Destinations) -> SessionOutputs:
     """Return the outputs of a session without a recording."""
-    return Outputs(Kept(), 0, lambda _: {}, live=destinations)
+    return SessionOutputs(Kept(), 0, lambda _: {}, live=destinations)
 
 
 def test_nobody_is_told_of_it_before_there_is_somebody_to_stream_to(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = SimulatedClock()
     destinations = Destinations(clock=clock, emit=EventList())
-    recorded = VideoSettings(320, 180, Fraction(30), Matrix.BT601, MOST, MOST)
-    side = LiveSide(StreamPlan("shared", LEAST, MOST), destinations, clock=clock, emit=EventList())
+    recorded = VideoSettings(320, 180, Fraction(30), ColorMatrix.BT601, MOST, MOST)
+    side = LiveEncodeControl(StreamPlan("shared", LEAST, MOST), destinations, clock=clock, emit=EventList())
     assert side.facts() == {}
     side.open(outputs_to(destinations), recorded)
 
@@ -235,8 +235,8 @@ def test_where_no_thread_can_be_had_what_is_recorded_is_streamed(monkeypatch: py
     clock, events, begun = SimulatedClock(), Events(), []
     destinations = Destinations(clock=clock, emit=EventList())
     monkeypatch.setattr(Destinations, "begin", lambda _, templates: begun.append(templates))
-    recorded = VideoSettings(320, 180, Fraction(30), Matrix.BT601, MOST, MOST)
-    side = LiveSide(StreamPlan("separate", LEAST, MOST), destinations, clock=clock, emit=events)
+    recorded = VideoSettings(320, 180, Fraction(30), ColorMatrix.BT601, MOST, MOST)
+    side = LiveEncodeControl(StreamPlan("separate", LEAST, MOST), destinations, clock=clock, emit=events)
     monkeypatch.setattr(threading, "Thread", Unthreaded)
     side.open(outputs_to(destinations), recorded)
     side.free()

@@ -5,13 +5,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from config.settings.schema import BUILT_IN_PROFILES, Settings, Video
+from config.settings.schema import BUILT_IN_PROFILES, Settings, VideoDefaults
 from devices.host.clock import SystemClock
 from recorder.encode.x264 import VideoSettings
-from recorder.live_encode.encode import stream_settings
+from recorder.live_encode.live_encoder import live_settings
 from recorder.session.plan import encoder_settings
 from recorder.session.planning import plan_session
-from recorder.session.request import Asked
+from recorder.session.request import SessionRequest
 from recorder.session.session import Session
 from tests.bench.peers import x264_options
 from tests.support import media
@@ -21,7 +21,7 @@ SMALL = msgspec.structs.replace(BUILT_IN_PROFILES[NAME], width=320, height=240, 
 
 
 def settings_of(profile: str, tmp_path: Path) -> VideoSettings:
-    asked = Asked(title="Rapat", videos=("synthetic",), profile=profile, archive=tmp_path / "arsip", reserve=1)
+    asked = SessionRequest(title="Rapat", videos=("synthetic",), profile=profile, archive=tmp_path / "arsip", reserve=1)
     plan = plan_session(asked, Settings(), SystemClock()).plan
     return encoder_settings(plan, plan.pictures[0].source.open())[0]
 
@@ -33,13 +33,13 @@ def test_the_profile_is_that_of_the_default_but_for_its_delay(tmp_path: Path) ->
 
 
 def test_a_live_encode_of_its_own_has_no_delay_either(tmp_path: Path) -> None:
-    assert stream_settings(settings_of(NAME, tmp_path), 1_000_000).low_latency
+    assert live_settings(settings_of(NAME, tmp_path), 1_000_000).low_latency
 
 
 @pytest.mark.parametrize("sound", ["synthetic", "none"])
 def test_its_recording_is_whole_and_made_without_looking_ahead(tmp_path: Path, sound: str) -> None:
-    settings = Settings(profiles={NAME: SMALL}, video=Video(profile=NAME))
-    asked = Asked(
+    settings = Settings(profiles={NAME: SMALL}, video=VideoDefaults(profile=NAME))
+    asked = SessionRequest(
         title="Rapat", videos=("synthetic",), audios=(sound,), live=False, duration_s=10.0, archive=tmp_path / "arsip",
         reserve=1,
     )  # fmt: skip

@@ -8,7 +8,7 @@ import av
 import pytest
 
 from capture.pacing import FastPace
-from capture.sources.kind import ChosenSource
+from capture.sources.source_kind import ChosenSource
 from capture.synthetic.audio import SyntheticAudio
 from capture.synthetic.video import SyntheticVideo
 from config.settings.schema import BUILT_IN_PROFILES

@@ -14,8 +14,8 @@ from recorder.live.destinations import Destinations
 from recorder.model.marks import Mark
 from recorder.model.packet import EncodedPacket, Track, TrackId
 from recorder.recording.failover import Failover
-from recorder.recording.opening import StreamFormat
-from recorder.session.outputs import Outputs
+from recorder.recording.replica_opener import StreamFormat
+from recorder.session.outputs import SessionOutputs
 from tests.support.encoded import SmallEncoder
 from tests.support.simulated import EventList
 
@@ -55,7 +55,7 @@ def test_destinations_get_the_mix_and_not_the_sound_of_each_input() -> None:
     made, live = SmallEncoder(), Heard()
     templates = dict(made.templates)
     all_of_them = {**templates, "sound:podium": templates[Track.AUDIO]}
-    outputs = Outputs(Kept(), 0, lambda _: all_of_them, live=live)
+    outputs = SessionOutputs(Kept(), 0, lambda _: all_of_them, live=live)
     outputs.connect()
     packets = made.next() + made.next()
     for packet in packets:
@@ -71,7 +71,7 @@ def test_destinations_get_the_tracks_that_are_encoded_for_them_apart_and_no_othe
     made, apart = SmallEncoder(), SmallEncoder(bit_rate=100_000)
     live, recorded = Heard(), Kept()
     only_video: dict[TrackId, Stream] = {Track.VIDEO: apart.templates[Track.VIDEO]}
-    outputs = Outputs(recorded, 0, lambda _: made.templates, live=live)
+    outputs = SessionOutputs(recorded, 0, lambda _: made.templates, live=live)
     outputs.connect(only_video)
     packets, others = made.next() + made.next(), [one for one in apart.next() if one.track is Track.VIDEO]
     for packet in packets:
@@ -100,7 +100,7 @@ class Begun(Heard):
 @pytest.mark.parametrize("has_own_picture", [False, True])
 def test_destinations_are_connected_anew_where_the_picture_becomes_one_of_another_form(has_own_picture: bool) -> None:
     made, later, live, kept = SmallEncoder(), SmallEncoder(bit_rate=100_000), Begun(), Kept()
-    outputs = Outputs(kept, 0, lambda form: (made, later)[form].templates, live=live)
+    outputs = SessionOutputs(kept, 0, lambda form: (made, later)[form].templates, live=live)
     apart: dict[TrackId, Stream] = {Track.VIDEO: later.templates[Track.VIDEO]} if has_own_picture else {}
     outputs.connect(apart)
     before = made.next() + made.next()
@@ -136,7 +136,7 @@ def test_destinations_are_stopped_before_the_recording_is_closed_and_freed_after
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     made, live, kept, ends = SmallEncoder(), Heard(), Kept(), list[str]()
-    outputs = Outputs(kept, 0, lambda _: made.templates, live=live)
+    outputs = SessionOutputs(kept, 0, lambda _: made.templates, live=live)
     monkeypatch.setattr(live, "stop", lambda: ends.append("destinations stop"))
     monkeypatch.setattr(live, "close", lambda: ends.append("destinations freed"))
     monkeypatch.setattr(kept, "close", lambda *_: ends.append("recording closed"))
@@ -150,7 +150,7 @@ def test_a_recording_that_cannot_be_closed_leaves_nobody_behind() -> None:
     made, before = SmallEncoder(), set(threading.enumerate())
     target = StreamTarget(name="siaran", url=Secret("rtmp://127.0.0.1:9/live/key"))
     live = Destinations([target], clock=SystemClock(), emit=EventList())
-    outputs = Outputs(Unclosed(), 0, lambda _: made.templates, live=live)
+    outputs = SessionOutputs(Unclosed(), 0, lambda _: made.templates, live=live)
     outputs.connect()
     assert any(thread.name == "live-siaran" for thread in threading.enumerate())
     with pytest.raises(StorageError, match="gone"):

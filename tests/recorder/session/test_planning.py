@@ -6,13 +6,21 @@ import msgspec
 import pytest
 
 from config.errors import StorageError, UsageError
-from config.settings.layouts import KINDS, SINGLE, Program
-from config.settings.schema import General, Recording, ReportSettings, Settings, SlideSettings, Storage, Video
+from config.settings.layouts import LAYOUT_KINDS, SINGLE, ProgramSettings
+from config.settings.schema import (
+    GeneralSettings,
+    RecordingSettings,
+    ReportSettings,
+    Settings,
+    SlideSettings,
+    StorageSettings,
+    VideoDefaults,
+)
 from config.settings.secrets import StreamTarget, secret_url
 from devices.host.clock import SystemClock
-from recorder.package.wishes import Area, ReportWishes, SlidesView
+from recorder.package.seal_options import FrameArea, ReportOptions, SlidesView
 from recorder.session.planning import plan_session, wishes_of
-from recorder.session.request import Asked
+from recorder.session.request import SessionRequest
 from tests.support import archives, leftovers
 from tests.support.errors import because
 
@@ -20,7 +28,7 @@ from tests.support.errors import because
 def test_a_session_that_is_gone_on_with_takes_what_a_session_that_runs_takes(tmp_path: Path) -> None:
     archive = archives.archive_at(tmp_path / "arsip")
     folder = leftovers.leave(archive, {"program.mp4": archives.make_program(tmp_path / "a.mp4")})
-    asked = Asked(title="Rapat", videos=("synthetic",), archive=archive.root, reserve=10**18)
+    asked = SessionRequest(title="Rapat", videos=("synthetic",), archive=archive.root, reserve=10**18)
     with pytest.raises(StorageError, check=because("full")):
         plan_session(asked, Settings(), SystemClock())
     planned = plan_session(msgspec.structs.replace(asked, resume=folder), Settings(), SystemClock())
@@ -31,20 +39,20 @@ def test_a_session_that_is_gone_on_with_takes_what_a_session_that_runs_takes(tmp
 
 def test_a_folder_that_is_named_twice_is_one_which_no_mirror_has_enough_in(tmp_path: Path) -> None:
     here, there = tmp_path / "arsip", tmp_path / "cadangan"
-    asked = Asked(title="Rapat", videos=("synthetic",), archive=here, reserve=1)
-    planned = plan_session(asked, Settings(storage=Storage(paths=(here, there, there))), SystemClock())
+    asked = SessionRequest(title="Rapat", videos=("synthetic",), archive=here, reserve=1)
+    planned = plan_session(asked, Settings(storage=StorageSettings(paths=(here, there, there))), SystemClock())
     assert [archive.root for archive in planned.plan.archives] == [here, there]
     with pytest.raises(UsageError, match="a second folder"):
-        plan_session(asked, Settings(storage=Storage(paths=(here,), mirror=True)), SystemClock())
+        plan_session(asked, Settings(storage=StorageSettings(paths=(here,), mirror=True)), SystemClock())
 
 
 def test_what_is_set_for_the_program_and_the_recording_is_planned(tmp_path: Path) -> None:
     settings = Settings(
-        general=General(language="en"),
-        program=Program(layout="pip", title_line=True),
-        recording=Recording(pre_roll_s=12.0, sync_s=0.25),
+        general=GeneralSettings(language="en"),
+        program=ProgramSettings(layout="pip", title_line=True),
+        recording=RecordingSettings(pre_roll_s=12.0, sync_s=0.25),
     )
-    asked = Asked(
+    asked = SessionRequest(
         title="Rapat", videos=("synthetic", "synthetic"), audios=("synthetic",), archive=tmp_path / "arsip", reserve=1,
         isolate=True,
     )  # fmt: skip
@@ -56,29 +64,34 @@ def test_what_is_set_for_the_program_and_the_recording_is_planned(tmp_path: Path
 
 @pytest.mark.parametrize(
     ("video", "live", "steps_down"),
-    [(Video(), True, True), (Video(), False, False), (Video(step_down=False), True, False)],
+    [(VideoDefaults(), True, True), (VideoDefaults(), False, False), (VideoDefaults(step_down=False), True, False)],
 )
 def test_a_session_that_has_time_to_keep_steps_down_unless_that_is_switched_off(
-    video: Video, live: bool, steps_down: bool, tmp_path: Path
+    video: VideoDefaults, live: bool, steps_down: bool, tmp_path: Path
 ) -> None:
-    asked = Asked(title="Rapat", videos=("synthetic",), archive=tmp_path / "arsip", reserve=1, live=live)
+    asked = SessionRequest(title="Rapat", videos=("synthetic",), archive=tmp_path / "arsip", reserve=1, live=live)
     assert plan_session(asked, Settings(video=video), SystemClock()).plan.steps_down is steps_down
 
 
 @pytest.mark.parametrize(
     ("video", "says"),
     [
-        (Video(adaptive_rate=True), "get every picture, or without an encode of their own 5 pictures a second"),
-        (Video(adaptive_rate=True, stream_encode="shared"), "live destinations get 5 pictures a second while nothing"),
-        (Video(adaptive_rate=True, stream_encode="separate"), None),
-        (Video(stream_encode="shared"), None),
+        (VideoDefaults(adaptive_rate=True), "get every picture, or without an encode of their own 5 pictures a second"),
+        (
+            VideoDefaults(adaptive_rate=True, stream_encode="shared"),
+            "live destinations get 5 pictures a second while nothing",
+        ),
+        (VideoDefaults(adaptive_rate=True, stream_encode="separate"), None),
+        (VideoDefaults(stream_encode="shared"), None),
     ],
 )
 def test_with_an_adaptive_rate_it_is_said_what_live_destinations_get(
-    video: Video, says: str | None, tmp_path: Path
+    video: VideoDefaults, says: str | None, tmp_path: Path
 ) -> None:
     target = StreamTarget("kampus", secret_url("rtmp://media.kampus.example/live/x"))
-    asked = Asked(title="Rapat", videos=("synthetic",), targets=(target,), archive=tmp_path / "arsip", reserve=1)
+    asked = SessionRequest(
+        title="Rapat", videos=("synthetic",), targets=(target,), archive=tmp_path / "arsip", reserve=1
+    )
     planned = plan_session(asked, Settings(video=video), SystemClock())
     assert planned.plan.adaptive_rate is video.adaptive_rate
     told = [note for note in planned.notes if note.startswith("adaptive frame rate")]
@@ -90,17 +103,17 @@ def test_with_an_adaptive_rate_it_is_said_what_live_destinations_get(
 
 def test_what_is_made_at_sealing_is_planned_with_where_slides_are(tmp_path: Path) -> None:
     settings = Settings(
-        general=General(language="en"),
+        general=GeneralSettings(language="en"),
         slides=SlideSettings(inputs=("Synthetic picture 2",), least_s=8.0, languages=("eng",)),
         report=ReportSettings(address=("Jl. Contoh 1",), signers=("A", "B", "C", "D")),
     )
-    asked = Asked(
+    asked = SessionRequest(
         title="Rapat", videos=("synthetic", "synthetic"), archive=tmp_path / "arsip", reserve=1, isolate=True,
         layout="pip",
     )  # fmt: skip
     wishes = plan_session(asked, settings, SystemClock()).plan.context.wishes
     assert wishes
-    assert wishes.report == ReportWishes(address=("Jl. Contoh 1",), signers=("A", "B", "C"))
+    assert wishes.report == ReportOptions(address=("Jl. Contoh 1",), signers=("A", "B", "C"))
     slides = wishes.slides
     assert slides
     assert (wishes.language, slides.inputs, slides.isolated) == (
@@ -109,7 +122,7 @@ def test_what_is_made_at_sealing_is_planned_with_where_slides_are(tmp_path: Path
         ("synthetic-picture-2",),
     )
     assert (slides.layout, slides.least_s, slides.languages) == ("pip", 8.0, ("eng",))
-    assert set(slides.views) == set(KINDS) - {SINGLE}, "not where the first is shown alone"
+    assert set(slides.views) == set(LAYOUT_KINDS) - {SINGLE}, "not where the first is shown alone"
     inset = slides.views["pip"].area
     assert (inset.width, inset.height) == (0.25, 0.25)
     assert inset.x + inset.width <= 1
@@ -121,7 +134,7 @@ def test_a_slide_under_an_inset_is_covered_there() -> None:
     assert wishes
     assert wishes.slides
     view = wishes.slides.views["pip"]
-    assert view.area == Area()
+    assert view.area == FrameArea()
     (cover,) = view.covered
     assert (cover.width, cover.height) == (0.25, 0.25)
     assert wishes.slides.views["single"] == SlidesView()
@@ -137,8 +150,8 @@ def test_without_slides_and_without_a_report_nothing_is_made() -> None:
 def test_with_an_adaptive_rate_no_hardware_encodes_and_that_is_said(
     is_adaptive: bool, wish: str, tmp_path: Path
 ) -> None:
-    asked = Asked(title="Rapat", videos=("synthetic",), archive=tmp_path / "arsip", reserve=1)
-    video = Video(encoder="auto", adaptive_rate=is_adaptive)
+    asked = SessionRequest(title="Rapat", videos=("synthetic",), archive=tmp_path / "arsip", reserve=1)
+    video = VideoDefaults(encoder="auto", adaptive_rate=is_adaptive)
     planned = plan_session(asked, Settings(video=video), SystemClock())
     assert planned.plan.encoder.wish == wish
     assert any("x264 encodes" in note and "(auto)" in note for note in planned.notes) is is_adaptive

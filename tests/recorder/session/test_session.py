@@ -19,7 +19,7 @@ from capture.synthetic.video import SyntheticVideo
 from config.errors import DeviceError, LiputError, MediaError
 from config.events import Event
 from devices.health.faults import Fault, HealthTracker
-from devices.health.line import nowhere
+from devices.health.log_line import discard_line
 from devices.host.clock import NANOSECONDS, SystemClock
 from devices.model.device import Device, DeviceKind
 from recorder.model.packet import Track
@@ -319,7 +319,7 @@ def test_what_a_watch_finds_is_an_event_and_in_the_status_and_degrades_if_the_re
     room = Room(tmp_path, duration_s=2)
     stick = Device(id="534d:2109@1-2", kind=DeviceKind.CAPTURE_CARD, name="Stick", role="slides")
     room.board.add(stick)
-    watch = HealthTracker(stick.id, stick.name, record=nowhere, clock=SystemClock(), on_change=room.board)
+    watch = HealthTracker(stick.id, stick.name, record=discard_line, clock=SystemClock(), on_change=room.board)
 
     def find(event: Event) -> None:
         if event.kind == "session-live":

@@ -9,14 +9,14 @@ import pytest
 
 from capture.pacing import RealPace
 from capture.source import VideoSource
-from capture.sources.kind import ChosenSource
+from capture.sources.source_kind import ChosenSource
 from capture.synthetic.video import SyntheticVideo
 from config.errors import DeviceNotFound
-from config.settings.schema import Recording
+from config.settings.schema import RecordingSettings
 from devices.host.clock import SystemClock
 from recorder.archive.archive import Archive
 from recorder.model.status import SessionState
-from recorder.package.work import WorkFolder
+from recorder.package.work_folder import WorkFolder
 from recorder.session.session import FROM_THE_FIRST_PICTURE
 from tests.support.armed import LAYOUTS, Armed, JpegCamera, NeverThere, picture_numbers, supervised
 from tests.support.sessions import HEIGHT, PROFILE, RATE, WIDTH, lengths, program
@@ -161,7 +161,7 @@ def test_a_disk_that_is_slow_to_open_costs_nothing_of_what_is_recorded_at_once(
     stop = threading.Event()
     pace = RealPace(SystemClock(), stop)
     sources = [SyntheticVideo(WIDTH, HEIGHT, RATE, pace, stop) for _ in range(2)]
-    armed = Armed(tmp_path, *sources, layouts=LAYOUTS, layout="1", recording=Recording(pre_roll_s=0.5))
+    armed = Armed(tmp_path, *sources, layouts=LAYOUTS, layout="1", recording=RecordingSettings(pre_roll_s=0.5))
     begins = Archive.begin
 
     def slowly(*args: object, **more: object) -> WorkFolder:

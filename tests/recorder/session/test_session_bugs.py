@@ -9,7 +9,7 @@ from config.errors import LiputError
 from recorder.encode.encoder import Encoder
 from recorder.model.packet import Track
 from recorder.model.status import SessionState
-from recorder.session import program as in_program
+from recorder.session import session_program as in_program
 from tests.support import media
 from tests.support.sessions import Room, program
 
@@ -78,11 +78,11 @@ def test_a_track_that_cannot_even_begin_ends_the_session_too(tmp_path: Path, mon
 def test_a_mistake_beside_the_tracks_ends_the_session_and_what_it_has_recorded_is_sealed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def failing(_program: in_program.Program, *, final: bool = False) -> None:
+    def failing(_program: in_program.SessionProgram, *, final: bool = False) -> None:
         if room.session.status().elapsed_s > 1:  # also when its end is told
             raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr(in_program.Program, "report_losses", failing)
+    monkeypatch.setattr(in_program.SessionProgram, "report_losses", failing)
     room = Room(tmp_path, duration_s=60, live=True)
     result = room.run()
     assert 1 < result.duration_s < 10
@@ -98,12 +98,12 @@ def test_a_mistake_after_people_have_stopped_it_is_no_breaking_off(
 ) -> None:
     """A planned session is begun again where it broke off, and never where people have ended it."""
 
-    def failing(_program: in_program.Program, *, final: bool = False) -> None:
+    def failing(_program: in_program.SessionProgram, *, final: bool = False) -> None:
         if room.session.status().elapsed_s > 1:
             room.session.stop()
             raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr(in_program.Program, "report_losses", failing)
+    monkeypatch.setattr(in_program.SessionProgram, "report_losses", failing)
     room = Room(tmp_path, duration_s=60, live=True)
     result = room.run()
     assert "session-failed: session" in result.degraded
@@ -130,10 +130,10 @@ def test_a_mistake_as_it_begins_to_record_ends_it_and_what_there_is_is_sealed(
 
 
 def test_a_mistake_while_it_is_armed_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def failing(_program: in_program.Program, *, final: bool = False) -> None:
+    def failing(_program: in_program.SessionProgram, *, final: bool = False) -> None:
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr(in_program.Program, "report_losses", failing)
+    monkeypatch.setattr(in_program.SessionProgram, "report_losses", failing)
     room = Room(tmp_path, live=True)
     with pytest.raises(ZeroDivisionError):
         room.session.run()

@@ -8,18 +8,18 @@ import pytest
 
 from capture.pacing import Pace, RealPace
 from capture.source import Frame, VideoFormat, VideoSource
-from capture.sources.kind import ChosenSource
-from capture.sources.locator import AlwaysThere
-from capture.sources.worker import Supervision
+from capture.sources.locator import FixedLocator
+from capture.sources.source_kind import ChosenSource
+from capture.sources.worker import DeviceSupervision
 from capture.synthetic.audio import SyntheticAudio
 from capture.synthetic.video import SyntheticVideo
-from config.errors import NO_THREAD, DeviceError, DeviceNotFound
+from config.errors import NO_THREAD_MESSAGE, DeviceError, DeviceNotFound
 from devices.host.clock import SystemClock
-from devices.host.deadline import close_within, hung_closings
+from devices.host.deadline import close_within, count_hung_closings
 from devices.model.device import Device, DeviceKind
 from recorder.model.status import SessionState
 from recorder.program.mixer import SoundInput
-from recorder.running.protocol import failure
+from recorder.running.protocol import to_failure
 from recorder.session import inputs
 from tests.support.armed import LAYOUTS, Armed, NeverThere, picture_numbers, supervised
 from tests.support.errors import because
@@ -28,7 +28,7 @@ from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.usefixtures("no_thread_is_left")
 
-HERE = AlwaysThere(Device(id="x", kind=DeviceKind.CAMERA, name="Podium"))
+HERE = FixedLocator(Device(id="x", kind=DeviceKind.CAMERA, name="Podium"))
 
 type Opens = Callable[[], object]
 
@@ -72,7 +72,7 @@ class Microphone(SyntheticAudio):
         super().open()
 
     def input(self) -> SoundInput:
-        return SoundInput("mimbar", self, Supervision(HERE))
+        return SoundInput("mimbar", self, DeviceSupervision(HERE))
 
 
 @pytest.fixture
@@ -168,7 +168,7 @@ def test_a_pc_that_has_no_thread_to_give_is_told_so_and_nothing_is_left(
 
     def fail(thread: threading.Thread) -> None:
         if thread.name == name:
-            raise RuntimeError(NO_THREAD)
+            raise RuntimeError(NO_THREAD_MESSAGE)
         start(thread)
 
     armed = Armed(tmp_path)
@@ -177,7 +177,7 @@ def test_a_pc_that_has_no_thread_to_give_is_told_so_and_nothing_is_left(
         patch.setattr(threading.Thread, "start", fail)
         with pytest.raises(Exception, match=r"^(can't start new|this PC has no more) thread") as failed:
             armed.session.run()
-    told = failure(failed.value)
+    told = to_failure(failed.value)
     assert (told.message, told.hint[:20]) == ("this PC has no more threads or memory to give", "close other programs")
     assert [*(tmp_path / "arsip").rglob("*.mp4"), *(tmp_path / "arsip").rglob("begun.json")] == []
 
@@ -216,7 +216,7 @@ def test_a_session_is_stopped_though_a_source_hangs_when_it_is_opened(tmp_path: 
 def test_sound_that_is_missing_at_the_start_is_told_with_the_reason_and_heard_when_it_comes(tmp_path: Path) -> None:
     where, microphone = NeverThere(), Microphone()
     why = DeviceNotFound("mimbar is missing", hint="plug it in")
-    sound = SoundInput("mimbar", microphone, Supervision(where, missing=why))
+    sound = SoundInput("mimbar", microphone, DeviceSupervision(where, missing=why))
     armed = Armed(tmp_path, sounds=[sound], may_miss=True)
     armed.session.start()
     with armed:
@@ -277,7 +277,7 @@ class Hung(Camera):
 
     @property
     def abandoned(self) -> int:
-        return hung_closings("/dev/video1")
+        return count_hung_closings("/dev/video1")
 
 
 def test_a_camera_that_does_not_let_go_is_counted_and_told(tmp_path: Path, release: threading.Event) -> None:

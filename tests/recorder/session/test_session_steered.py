@@ -13,7 +13,7 @@ from capture.synthetic.video import SyntheticVideo
 from config.errors import UsageError
 from devices.host.clock import SystemClock
 from recorder.model.status import SessionState
-from recorder.session import program as recorder_program
+from recorder.session import session_program as recorder_program
 from tests.support import media
 from tests.support.armed import LAYOUTS, Armed, picture_numbers
 from tests.support.sessions import HEIGHT, RATE, WIDTH, program

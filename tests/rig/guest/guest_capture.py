@@ -19,7 +19,7 @@ from capture.sound.source import SoundSource
 from capture.source import AudioBlock, Frame
 from capture.sources.v4l2 import V4l2Source
 from config.errors import DeviceError, DeviceNotFound, MediaError
-from devices.host.deadline import hung_closings
+from devices.host.deadline import count_hung_closings
 from devices.model.device import Device, DeviceKind
 from devices.monitor.snapshot import list_devices
 from tests.rig import pictures
@@ -196,7 +196,7 @@ def test_a_silent_camera_neither_blocks_reading_nor_closing(camera: RigDevice) -
         with pytest.raises(DeviceError, match="still used by Liput itself", check=because("busy")):
             source.open()
         deadline = time.monotonic() + 15
-        while hung_closings():
+        while count_hung_closings():
             assert time.monotonic() < deadline
             time.sleep(0.1)
         camera.set("device.silent", "false")

@@ -15,21 +15,21 @@ from pathlib import Path
 import pytest
 
 from agent.checks.kinds import equipment, storage
-from agent.checks.result import Result
-from config.settings.schema import Archive as ArchiveSettings
+from agent.checks.result import CheckResult
+from config.settings.schema import ArchiveSettings as ArchiveSettings
 from config.settings.schema import Profile, Settings
-from config.settings.schema import Storage as StorageSettings
-from devices.controls.presets import Preset, preset_store
-from devices.health.line import nowhere
+from config.settings.schema import StorageSettings as StorageSettings
+from devices.controls.presets import ControlPreset, preset_store
+from devices.health.log_line import discard_line
 from devices.host.clock import SystemClock
-from devices.kernel.udev import plugged as list_plugged
+from devices.kernel.udev import read_udev_devices as list_plugged
 from devices.model.device import Device
 from devices.monitor.holders import holders
-from devices.monitor.snapshot import in_use, list_devices, open_elsewhere
-from devices.roles.roles import assign, roles_store
-from recorder.disk.forecast import write_bps
-from recorder.disk.place import MountMemory
-from recorder.session.request import Asked
+from devices.monitor.snapshot import list_devices, nodes_in_use, nodes_open_elsewhere
+from devices.roles.assignment import assign, roles_store
+from recorder.disk.archive_folder import MountMemory
+from recorder.disk.forecast import measure_write_bps
+from recorder.session.request import SessionRequest
 from tests.rig.rig import RigDevice
 from tests.rig.settings import ARCHIVE
 from tests.support import command, disks
@@ -64,13 +64,13 @@ def give(role: str, device_id: str) -> Device:
     """Give a role to a device that is plugged in."""
     devices = listed(device_id)
     device = next(device for device in devices if device.id == device_id)
-    assign(roles_store(), role, device, devices, now=SystemClock().now(), record=nowhere)
+    assign(roles_store(), role, device, devices, now=SystemClock().now(), record=discard_line)
     return device
 
 
-def checked(*videos: str, audios: tuple[str, ...] = ("none",), profile: str = "240p15") -> dict[str, Result]:
+def checked(*videos: str, audios: tuple[str, ...] = ("none",), profile: str = "240p15") -> dict[str, CheckResult]:
     """Return what is found of the devices of a session, by the name of each."""
-    asked = Asked(title="Rig", videos=videos, audios=audios, profile=profile)
+    asked = SessionRequest(title="Rig", videos=videos, audios=audios, profile=profile)
     results = list(equipment.look(situation(asked, devices=list_devices()), unheard))
     assert len({result.name for result in results}) == len(results), results
     return {result.name.removeprefix("devices: "): result for result in results}
@@ -80,7 +80,7 @@ def checked(*videos: str, audios: tuple[str, ...] = ("none",), profile: str = "2
 def using(node: str, *words: str) -> Iterator[int]:
     """Let a program that this one has not started have `node` open until the block ends; yield its number."""
     subprocess.run(["setsid", "--fork", *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
-    wait_for(lambda: node in in_use(list_plugged(), open_elsewhere(list_plugged())))
+    wait_for(lambda: node in nodes_in_use(list_plugged(), nodes_open_elsewhere(list_plugged())))
     (user,) = holders(node)
     try:
         yield user.pid
@@ -96,7 +96,7 @@ def test_the_right_devices_are_well_and_set_as_they_are_to_be(camera: RigDevice,
     camera.plug(0)
     stick.plug(1)
     give("podium", CAMERA)
-    preset_store().change(lambda _: {CAMERA: Preset("Rig Webcam", {"brightness": 77})})
+    preset_store().change(lambda _: {CAMERA: ControlPreset("Rig Webcam", {"brightness": 77})})
     listed(STICK, f"{STICK}+sound")
     found = checked("podium", STICK, audios=(STICK,))
     assert {name: result.code for name, result in found.items()} == {
@@ -157,7 +157,7 @@ def test_a_mode_that_the_camera_does_not_have_is_told(camera: RigDevice) -> None
 def test_a_control_that_the_camera_does_not_take_is_told(camera: RigDevice) -> None:
     camera.plug(0)
     listed(CAMERA)
-    preset_store().change(lambda _: {CAMERA: Preset("Rig Webcam", {"brightness": 77, "saturation": 5})})
+    preset_store().change(lambda _: {CAMERA: ControlPreset("Rig Webcam", {"brightness": 77, "saturation": 5})})
     camera.set("controls.stalls", "brightness")
     found = checked(CAMERA)["Rig Webcam"]
     assert (found.code, found.measured) == ("controls-refused", {"refused_controls": 1})
@@ -269,7 +269,7 @@ def disk(tmp_path: Path) -> Iterator[MappedDisk]:
     disk.close()
 
 
-def kept_on(*roots: Path, bitrate: int = 300_000, reserve: int = 1) -> list[Result]:
+def kept_on(*roots: Path, bitrate: int = 300_000, reserve: int = 1) -> list[CheckResult]:
     """Return what is found of places."""
     profile = Profile(width=320, height=240, fps=Fraction(15), video_bitrate=bitrate)
     settings = Settings(
@@ -277,7 +277,7 @@ def kept_on(*roots: Path, bitrate: int = 300_000, reserve: int = 1) -> list[Resu
         storage=StorageSettings(paths=roots[1:]),
         profiles={"rig": profile},
     )
-    asked = Asked(title="Rig", profile="rig", duration_s=60.0)
+    asked = SessionRequest(title="Rig", profile="rig", duration_s=60.0)
     return list(storage.look(situation(asked, settings, quick=False), unheard))
 
 
@@ -295,7 +295,7 @@ def test_a_disk_that_hangs_is_told_within_ten_seconds_and_hides_no_other(disk: M
 def test_a_disk_that_is_slow_for_a_profile_is_told(disk: MappedDisk) -> None:
     assert kept_on(disk.mount_point)[0].code == "ok"
     disk.slow_down(100)
-    measured = write_bps(disk.mount_point, 2.0, threading.Event())
+    measured = measure_write_bps(disk.mount_point, 2.0, threading.Event())
     assert measured is not None
     assert kept_on(disk.mount_point, bitrate=round(measured / 3))[0].code == "slow"
     assert kept_on(disk.mount_point, bitrate=round(measured))[0].code == "too-slow"

@@ -13,16 +13,16 @@ from pathlib import Path
 import psutil
 import pytest
 
-from agent.checks.check import Look, Situation
+from agent.checks.check import CheckContext, CheckFunction
 from agent.checks.kinds import encoder, pictures, sounds
-from agent.checks.result import Result
-from agent.checks.runner import Runner
+from agent.checks.result import CheckResult
+from agent.checks.runner import CheckRunner
 from capture.sound.source import SoundSource
 from capture.sources.v4l2 import V4l2Source
 from devices.model.device import Device
 from devices.monitor.holders import holders
 from devices.monitor.snapshot import list_devices
-from recorder.session.request import Asked
+from recorder.session.request import SessionRequest
 from tests.rig.rig import RigDevice
 from tests.rig.settings import ARCHIVE, rig_profile
 from tests.support import command
@@ -60,16 +60,16 @@ def device(device_id: str) -> Device:
     return next(one for one in list_devices() if one.id == device_id)
 
 
-def asked(*videos: str, audios: tuple[str, ...] = ("none",)) -> Situation:
-    wanted = Asked(title="Rig", videos=videos, audios=audios, profile="240p15")
+def asked(*videos: str, audios: tuple[str, ...] = ("none",)) -> CheckContext:
+    wanted = SessionRequest(title="Rig", videos=videos, audios=audios, profile="240p15")
     return situation(wanted, devices=list_devices(), quick=False)
 
 
-def found(look: Look, now: Situation) -> list[Result]:
+def found(look: CheckFunction, now: CheckContext) -> list[CheckResult]:
     return list(look(now, unheard))
 
 
-def codes(results: list[Result]) -> list[str]:
+def codes(results: list[CheckResult]) -> list[str]:
     return [result.code for result in results]
 
 
@@ -183,7 +183,7 @@ def test_the_encoder_is_measured_with_the_camera_and_lets_go_of_it(camera: RigDe
     device(CAMERA)
     (result,) = found(encoder.measure, asked(CAMERA))
     assert result.measured["real_sources"] == 1, result
-    assert children("recorder.live_encode.measure") == []
+    assert children("recorder.live_encode.measure_child") == []
     opens_again(CAMERA)
 
 
@@ -191,7 +191,7 @@ def test_it_waits_for_whoever_looks_at_the_camera_at_the_same_time(camera: RigDe
     camera.plug(0)
     device(CAMERA)
     now = asked(CAMERA)
-    picture, headroom = Runner([*pictures.CHECKS, *encoder.CHECKS], now).run()
+    picture, headroom = CheckRunner([*pictures.CHECKS, *encoder.CHECKS], now).run()
     assert picture.code == "ok"
     assert headroom.measured["real_sources"] == 1, headroom
 

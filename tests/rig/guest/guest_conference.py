@@ -17,9 +17,9 @@ import pytest
 from numpy.typing import NDArray
 
 from agent.commands.conference import MISSING, conference_command
-from agent.sessions.conference import CameraPart, Places
-from config.settings.schema import Conference
-from devices.outputs import OutputNode, find_output
+from agent.sessions.conference import CameraSetup, ConferencePaths
+from config.settings.schema import ConferenceSettings
+from devices.video_outputs import VideoOutputWriter, find_output
 from tests.rig import pictures
 from tests.rig.rig import RigDevice
 from tests.rig.settings import ARCHIVE, NO_REPORT, rig_profile
@@ -48,7 +48,7 @@ type Luma = NDArray[np.uint8]
 @pytest.fixture
 def loopback(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """Have v4l2loopback set up as an operator does who says yes, and taken away again; give its node."""
-    places, camera = Places(), CameraPart(Conference(), Places())
+    places, camera = ConferencePaths(), CameraSetup(ConferenceSettings(), ConferencePaths())
     assert "module" in {check.name for check in camera.checks() if not check.ok}
     assert conference_command_at_a_terminal("setup", monkeypatch) == MISSING  # nobody runs a sound server here
     wait_for(Path(NODE).exists)
@@ -201,7 +201,7 @@ def test_a_virtual_camera_shows_what_is_near_to_others_and_stays_when_the_sessio
     assert np.median([luma[quarter:-quarter, :half].mean() for luma in recorded]) < DARK
     assert_in_order([pictures.number_of(luma[quarter:-quarter, half:]) for luma in recorded[10:]], 20)
     # The next session takes it up again.
-    node = OutputNode(find_output("Liput"), WIDTH, HEIGHT, Fraction(15))
+    node = VideoOutputWriter(find_output("Liput"), WIDTH, HEIGHT, Fraction(15))
     assert (node.format, node.size) == ("YUYV", (WIDTH, HEIGHT))
     assert node.write(memoryview(bytes(2 * WIDTH * HEIGHT)))
     node.close()

@@ -18,11 +18,11 @@ from capture.source import Frame
 from capture.sources.v4l2 import V4l2Source
 from config.errors import DeviceNotFound, MediaError, UsageError
 from devices.controls import presets
-from devices.controls.changes import plan
 from devices.controls.control import ControlKind, Controls
 from devices.controls.panel import ControlPanel
 from devices.controls.presets import set_controls
-from devices.health.line import Kind, Level, nowhere
+from devices.controls.setting import parse_values
+from devices.health.log_line import LogKind, LogLevel, discard_line
 from devices.host.clock import SystemClock
 from devices.model.device import Device, Health
 from devices.monitor.snapshot import list_devices
@@ -97,7 +97,7 @@ def test_what_cannot_be_set_is_refused_before_the_camera_is_asked(camera: RigDev
         for text, said in REFUSALS.items():
             name, _, value = text.partition("=")
             with pytest.raises(UsageError) as caught:
-                set_controls(panel, device, {"zoom_absolute": "200", name: value}, record=nowhere, store=None)
+                set_controls(panel, device, {"zoom_absolute": "200", name: value}, record=discard_line, store=None)
             assert caught.value.message.startswith(said)
         assert camera.get("controls.times_set") == before
         assert panel.controls() == controls
@@ -118,7 +118,7 @@ def plugged(rig: RigDevice, record: Recorded) -> tuple[float, list[str]]:
     rig.plug(0)
     rig.wait_for_video()
     began = time.monotonic()
-    changes = presets.apply_to(device_of(rig), power_line="50 Hz", record=record)
+    changes = presets.restore_preset(device_of(rig), power_line="50 Hz", record=record)
     return time.monotonic() - began, [str(change) for change in changes]
 
 
@@ -139,15 +139,15 @@ def test_50_hz_and_the_preset_are_set_again_after_every_plug(camera: RigDevice, 
     assert held == ["77", "30", "0", "1"]
     assert max(took, again) < 2.0
     Path(os.environ["ARTIFACTS"], "controls-applied-s.json").write_text(json.dumps([round(took, 3), round(again, 3)]))
-    line = record.of(Kind.CONTROLS_APPLIED, device.id)[-1]
-    assert (line.level, line.name) == (Level.INFO, "Rig Webcam")
+    line = record.of(LogKind.CONTROLS_APPLIED, device.id)[-1]
+    assert (line.level, line.name) == (LogLevel.INFO, "Rig Webcam")
     assert sorted(line.reason.split(", ")) == sorted(changes)
     assert device_of(camera).health == Health()
     assert line.detail["controls"] == {
         "brightness": 77, "focus_absolute": 30, "focus_automatic_continuous": False, "power_line_frequency": 1,
     }  # fmt: skip
-    assert presets.apply_to(device, power_line="50 Hz", record=record) == []
-    assert len(record.of(Kind.CONTROLS_APPLIED)) == 2
+    assert presets.restore_preset(device, power_line="50 Hz", record=record) == []
+    assert len(record.of(LogKind.CONTROLS_APPLIED)) == 2
 
 
 def test_what_the_camera_refuses_is_told_and_the_rest_is_set(camera: RigDevice, record: Recorded) -> None:
@@ -159,8 +159,8 @@ def test_what_the_camera_refuses_is_told_and_the_rest_is_set(camera: RigDevice, 
     camera.set("controls.stalls", "brightness")
     _, changes = plugged(camera, record)
     assert sorted(changes) == ["brightness=77", "power_line_frequency=50 Hz", "zoom_absolute=200"]
-    (warning,) = [line for line in record.lines if line.level is Level.WARN]
-    assert (warning.device, warning.kind) == (device.id, Kind.CONTROLS_APPLIED)
+    (warning,) = [line for line in record.lines if line.level is LogLevel.WARN]
+    assert (warning.device, warning.kind) == (device.id, LogKind.CONTROLS_APPLIED)
     assert f"Rig Webcam ({device.node}) refuses brightness=77: the camera says no" in warning.reason
     assert (camera.get("controls.brightness"), camera.get("controls.zoom")) == ("128", "200")
 
@@ -170,13 +170,13 @@ def test_a_camera_that_hangs_or_has_gone_is_told_and_not_waited_for(camera: RigD
     device = device_of(camera)
     camera.set("device.silent", "true")
     began = time.monotonic()
-    assert presets.apply_to(device, power_line="50 Hz", record=record) == []
+    assert presets.restore_preset(device, power_line="50 Hz", record=record) == []
     assert time.monotonic() - began < 6.5  # one question of the kernel's, which takes it 5 s
     (line,) = record.lines
-    assert (line.level, "does not answer" in line.reason) == (Level.WARN, True)
+    assert (line.level, "does not answer" in line.reason) == (LogLevel.WARN, True)
     camera.set("device.silent", "false")
     camera.unplug()
-    assert presets.apply_to(device, power_line="50 Hz", record=record) == []
+    assert presets.restore_preset(device, power_line="50 Hz", record=record) == []
     assert len(record.lines) == 1
     with pytest.raises(DeviceNotFound):
         ControlPanel(device.node or "", device.name)
@@ -281,9 +281,9 @@ def test_controls_of_every_kind() -> None:
         read_only = [control.name for control in controls.values() if control.read_only]
         assert read_only
         with pytest.raises(UsageError, match="can only be read"):
-            plan(controls, {read_only[0]: "1"})
+            parse_values(controls, {read_only[0]: "1"})
         with pytest.raises(UsageError, match="gain is set by the camera itself while gain_automatic is on"):
-            plan(controls, {"gain": "10"})
+            parse_values(controls, {"gain": "10"})
         assert not set_text(panel, "gain_automatic", "off")["gain"].inactive
 
 
@@ -314,7 +314,7 @@ def test_h264_pictures_come_in_order_from_a_camera_that_was_prepared(h264_camera
     h264_camera.plug(0)
 
     def prepare(device: Device) -> None:
-        presets.apply_to(device, power_line="50 Hz", record=record)
+        presets.restore_preset(device, power_line="50 Hz", record=record)
 
     source = V4l2Source(device_of(h264_camera), width=320, height=240, rate=15, prepare=prepare)
     with closing(source):

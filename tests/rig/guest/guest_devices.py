@@ -15,7 +15,7 @@ from config.errors import DeviceNotFound
 from devices.model.device import Device, DeviceKind, Mode
 from devices.monitor import holders
 from devices.monitor.identity import find_sound, find_video
-from devices.monitor.modes import is_idle
+from devices.monitor.modes import is_stream_free
 from devices.monitor.snapshot import list_devices
 from tests.rig.found import current
 from tests.rig.rig import RigDevice
@@ -151,7 +151,7 @@ def told() -> list[Device]:
 def test_a_busy_device_names_the_process(camera: RigDevice, holder: subprocess.Popen[str]) -> None:
     node = camera.wait_for_video()
     assert [found.pid for found in holders.holders(node)] == [holder.pid]
-    error = holders.busy("Rig Webcam", node)
+    error = holders.device_busy_error("Rig Webcam", node)
     assert error.why == "busy"
     assert error.message == f"Rig Webcam ({node}) is used by pid {holder.pid} (v4l2-ctl)"
     (device,) = told()
@@ -159,7 +159,7 @@ def test_a_busy_device_names_the_process(camera: RigDevice, holder: subprocess.P
     assert f"pid {holder.pid} (v4l2-ctl)" in (device.health.reason or "")
     assert holder.stdout is not None
     for _ in range(5):  # its stream goes on however often it is looked at
-        assert not is_idle(node)
+        assert not is_stream_free(node)
         assert any("cap dqbuf" in line for line in holder.stdout)
 
 
@@ -169,7 +169,7 @@ def test_a_device_that_a_program_merely_has_open_is_not_busy(camera: RigDevice) 
     fd = os.open(node, os.O_RDONLY)
     try:
         assert [found.pid for found in holders.holders(node)] == [os.getpid()]
-        assert is_idle(node)
+        assert is_stream_free(node)
         (device,) = told()
     finally:
         os.close(fd)

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from devices.health.line import Kind, Level
-from devices.health.log import SOCKET, HealthLog
-from devices.health.query import Wanted, read
+from devices.health.log_line import LogKind, LogLevel
+from devices.health.log_reader import LogFilter, read
+from devices.health.log_writer import SOCKET, HealthLog
 from devices.host.clock import SystemClock
 from tests.support.waiting import wait_for
 
@@ -50,9 +50,9 @@ def test_journald_has_the_lines_with_their_fields_and_does_without_samples(
     journald: "subprocess.Popen[bytes]", tmp_path: Path
 ) -> None:
     with HealthLog(tmp_path, clock=SystemClock()) as health_log:
-        health_log(CAMERA, Kind.DEGRADED, "two\nPRIORITY=0", name="Webcam", level=Level.ERROR, fault="no-data")
-        health_log(CAMERA, Kind.SAMPLE, level=Level.DEBUG, fps=30.0)
-        health_log(CAMERA, Kind.KERNEL, "é" * 100_000, level=Level.WARN)
+        health_log(CAMERA, LogKind.DEGRADED, "two\nPRIORITY=0", name="Webcam", level=LogLevel.ERROR, fault="no-data")
+        health_log(CAMERA, LogKind.SAMPLE, level=LogLevel.DEBUG, fps=30.0)
+        health_log(CAMERA, LogKind.KERNEL, "é" * 100_000, level=LogLevel.WARN)
         assert health_log.flush(30)
         degraded, kernel = entries()
         fields = ("MESSAGE", "PRIORITY", "LIPUT_DEVICE", "LIPUT_KIND", "LIPUT_FAULT", "_TRANSPORT")
@@ -63,13 +63,19 @@ def test_journald_has_the_lines_with_their_fields_and_does_without_samples(
         # A journald that has gone costs its entries; one that comes back gets those from then on.
         journald.terminate()
         journald.wait(30)
-        health_log(CAMERA, Kind.PLUGGED, "unheard")
+        health_log(CAMERA, LogKind.PLUGGED, "unheard")
         assert health_log.flush(30)
         SOCKET.unlink(missing_ok=True)
         with subprocess.Popen([JOURNALD], stderr=subprocess.DEVNULL) as again:
             wait_for(SOCKET.exists, what="journald's socket")
-            health_log(CAMERA, Kind.UNPLUGGED, "heard")
+            health_log(CAMERA, LogKind.UNPLUGGED, "heard")
             assert health_log.flush(30)
             assert [entry["LIPUT_KIND"] for entry in entries()] == ["degraded", "kernel", "unplugged"]
             again.terminate()
-    assert [line.kind for line in read(tmp_path, Wanted())] == ["degraded", "sample", "kernel", "plugged", "unplugged"]
+    assert [line.kind for line in read(tmp_path, LogFilter())] == [
+        "degraded",
+        "sample",
+        "kernel",
+        "plugged",
+        "unplugged",
+    ]

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from devices.health.line import Kind, Level
+from devices.health.log_line import LogKind, LogLevel
 from devices.host.clock import SystemClock
-from devices.kernel.udev import plugged as plugged_in
+from devices.kernel.udev import read_udev_devices as plugged_in
 from devices.model.device import Device
-from devices.monitor.changes import ChangeKind, DeviceChange
-from devices.monitor.known import confirm, known_store
+from devices.monitor.device_changes import ChangeKind, DeviceChange
+from devices.monitor.known_devices import confirm, known_store
 from devices.monitor.monitor import DeviceMonitor
-from devices.roles.matching import Binding, Missing, binding_of, resolve
+from devices.roles.matching import MissingDevice, RoleBinding, binding_of, resolve
 from tests.rig.rig import RigDevice
 from tests.support.health import Recorded
 from tests.support.waiting import wait_for
@@ -85,7 +85,7 @@ def watched(tmp_path: Path) -> Iterator[Watched]:
         yield watched
 
 
-def bound(device: Device) -> Binding:
+def bound(device: Device) -> RoleBinding:
     return binding_of(device, CLOCK.now())
 
 
@@ -98,20 +98,20 @@ def test_a_plug_is_told_within_two_seconds_an_unplugging_within_one_and_in_the_s
     assert plugged.device.place == "platform-vhci_hcd.0-usb2-1"
     assert len(plugged.device.capabilities or "") == 12
     assert plugged.devices == tuple(watched.monitor.devices()) == (plugged.device,)
-    (line,) = watched.record.of(Kind.PLUGGED)
-    assert (line.device, line.name, line.level) == (CAMERA, "Rig Webcam", Level.INFO)
+    (line,) = watched.record.of(LogKind.PLUGGED)
+    assert (line.device, line.name, line.level) == (CAMERA, "Rig Webcam", LogLevel.INFO)
     assert line.reason == "plugged in, port 1-1; new: never seen on this PC before"
     unplugged = watched.unplugged(camera)
     assert (unplugged.device, unplugged.devices) == (plugged.device, ())
     assert watched.monitor.devices() == []
-    (line,) = watched.record.of(Kind.UNPLUGGED)
-    assert (line.device, line.level) == (CAMERA, Level.INFO)
+    (line,) = watched.record.of(LogKind.UNPLUGGED)
+    assert (line.device, line.level) == (CAMERA, LogLevel.INFO)
     assert line.reason.startswith("unplugged from port 1-1 after ")
     again = watched.plugged(camera, 0)
     assert (again.kind, again.before, again.device.id) == (ChangeKind.PLUGGED, plugged.device, CAMERA)
     assert (again.device.port, again.device.health.state) == ("1-1", "ok")
-    _, line = watched.record.of(Kind.PLUGGED)
-    assert (line.device, line.level) == (CAMERA, Level.INFO)
+    _, line = watched.record.of(LogKind.PLUGGED)
+    assert (line.device, line.level) == (CAMERA, LogLevel.INFO)
     assert line.reason == "plugged in, port 1-1; known, last seen less than a minute ago"
     assert len(watched.record.lines) == 3
     hubs = [(hub.port, hub.ports, hub.vid, hub.carries("1-1")) for hub in plugged_in().hubs]
@@ -130,8 +130,8 @@ def test_replugged_while_its_node_is_held_it_is_known_in_the_same_port_and_in_an
         assert (again.kind, again.before) == (ChangeKind.PLUGGED, first)
         assert (again.device.id, again.device.node != first.node) == (CAMERA, True)
         assert (again.device.port, again.device.health.state) == ("1-1", "ok")
-        line = watched.record.of(Kind.PLUGGED)[-1]
-        assert (line.device, line.level) == (CAMERA, Level.INFO)
+        line = watched.record.of(LogKind.PLUGGED)[-1]
+        assert (line.device, line.level) == (CAMERA, LogLevel.INFO)
         assert line.reason == "plugged in, port 1-1; known, last seen less than a minute ago"
         watched.unplugged(camera)
         moved = watched.plugged(camera, 4)
@@ -139,8 +139,8 @@ def test_replugged_while_its_node_is_held_it_is_known_in_the_same_port_and_in_an
         os.close(held)
     assert (moved.kind, moved.device.id, moved.device.port) == (ChangeKind.MOVED, CAMERA, "1-5")
     assert (moved.before, moved.device.health.state) == (again.device, "ok")
-    (line,) = watched.record.of(Kind.MOVED)
-    assert (line.device, line.name, line.level) == (CAMERA, "Rig Webcam", Level.INFO)
+    (line,) = watched.record.of(LogKind.MOVED)
+    assert (line.device, line.name, line.level) == (CAMERA, "Rig Webcam", LogLevel.INFO)
     assert line.reason == "moved from port 1-1 to port 1-5; last seen less than a minute ago"
     assert len(watched.record.lines) == 5
     assert resolve(bound(first), watched.monitor.devices()) == moved.device
@@ -163,8 +163,8 @@ def test_twenty_rapid_replugs_are_one_line_and_end_as_it_is(camera: RigDevice, w
     (device,) = wait_for(lambda: [one for one in watched.monitor.devices() if one.node == node], what="the last one")
     assert (device.id, device.health.state, device.health.fault) == (CAMERA, "degraded", "flapping")
     assert device.health.reason == "comes and goes; check its cable and its port"
-    (line,) = watched.record.of(Kind.FLAPPING)
-    assert (line.device, line.level, line.detail["fault"]) == (CAMERA, Level.WARN, "flapping")
+    (line,) = watched.record.of(LogKind.FLAPPING)
+    assert (line.device, line.level, line.detail["fault"]) == (CAMERA, LogLevel.WARN, "flapping")
     said = re.fullmatch(re.escape(device.health.reason) + r": unplugged (\d+) times in \d+ s", line.reason)
     assert said is not None, line.reason
     assert 3 <= int(said[1]) == line.detail["unplugs"]
@@ -172,7 +172,7 @@ def test_twenty_rapid_replugs_are_one_line_and_end_as_it_is(camera: RigDevice, w
     keep_time("flapping", took_s)
     assert 0 < took_s < 2
     assert len(watched.record.lines) <= 7
-    assert not watched.record.of(Kind.SWAPPED)
+    assert not watched.record.of(LogKind.SWAPPED)
     kinds = [change.kind for change in watched.told(ChangeKind.PLUGGED) + watched.told(ChangeKind.UNPLUGGED)]
     assert kinds.count(ChangeKind.PLUGGED) == kinds.count(ChangeKind.UNPLUGGED) + 1
 
@@ -190,18 +190,18 @@ def test_sticks_without_serials_that_changed_places_are_reported_and_roles_stay_
         role = bound(slides)
         watched.unplugged(stick)
         missing = resolve(role, watched.monitor.devices())
-        assert isinstance(missing, Missing)
+        assert isinstance(missing, MissingDevice)
         assert (missing.replacement, [device.port for device in missing.elsewhere]) == (None, ["1-5"])
         watched.unplugged(other)
         watched.plugged(stick, 4)
-        assert isinstance(resolve(role, watched.monitor.devices()), Missing), "the role went with the cable"
+        assert isinstance(resolve(role, watched.monitor.devices()), MissingDevice), "the role went with the cable"
         back = watched.plugged(other, 1).device
         pictures = [device for device in watched.monitor.devices() if device.node]
         assert [(device.health.state, device.health.fault) for device in pictures] == [("degraded", "swapped")] * 2
-        lines = [line for line in watched.record.of(Kind.SWAPPED) if "sound" not in line.device]
+        lines = [line for line in watched.record.of(LogKind.SWAPPED) if "sound" not in line.device]
         assert [line.device for line in lines] == ["534d:2109@1-5", "534d:2109@1-2"]
         assert lines[1].reason.startswith("may have changed places with the one of port 1-5: nothing tells them apart")
-        assert lines[1].level is Level.WARN
+        assert lines[1].level is LogLevel.WARN
         assert resolve(role, watched.monitor.devices()) == back
 
         def look() -> None:
@@ -223,7 +223,7 @@ def test_a_twin_with_the_same_serial_takes_nothing_from_the_one_that_was_there(
         assert (changed.before, changed.device.id) == (first, "046d:0825@1-1")
         assert (changed.device.node, changed.device.shared_serial) == (first.node, "CAM0001")
         assert watched.told(ChangeKind.UNPLUGGED) == []
-        (line,) = watched.record.of(Kind.RENAMED)
+        (line,) = watched.record.of(LogKind.RENAMED)
         assert (line.device, line.detail["before"]) == ("046d:0825@1-1", CAMERA)
         assert resolve(role, watched.monitor.devices()) == changed.device
         again = watched.next(ChangeKind.CHANGED, port=0, within_s=1, after=twin.unplug)
@@ -236,7 +236,7 @@ def test_another_unit_in_the_same_port_is_offered_and_not_taken(camera: RigDevic
     with RigDevice("webcam", serial="CAM0002") as unit:
         replacement = watched.plugged(unit, 0).device
         found = resolve(role, watched.monitor.devices())
-        assert isinstance(found, Missing)
+        assert isinstance(found, MissingDevice)
         assert found.replacement == replacement
         assert found.reason == "another Rig Webcam is in its port 1-1: its serial number is CAM0002, not CAM0001"
         assert watched.record.lines[-1].device == "046d:0825:CAM0002"

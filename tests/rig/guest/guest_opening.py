@@ -11,20 +11,20 @@ from pathlib import Path
 
 import pytest
 
-from capture.detectors.health import HealthContext, patience_for
+from capture.detectors.source_health import HealthContext, patience_for
 from capture.sound.source import SoundSource
 from capture.sources.v4l2 import V4l2Source
-from capture.sources.worker import Supervision, VideoWorker
+from capture.sources.worker import DeviceSupervision, VideoWorker
 from config.errors import DeviceError
 from config.settings.schema import Settings
 from devices.health.faults import Fault
-from devices.health.line import Kind, Level
+from devices.health.log_line import LogKind, LogLevel
 from devices.host.clock import SystemClock
 from devices.kernel import v4l2
 from devices.model.device import Device
-from devices.usb.budget import Stream, claim, usable_bps
-from devices.usb.ports import neighbours, port_of, port_warning
-from devices.usb.topology import Topology
+from devices.usb.budget import UsbStream, bandwidth_claim, usable_bps
+from devices.usb.slow_ports import port_of, port_warning, streaming_neighbours
+from devices.usb.topology import UsbTopology
 from tests.rig.found import current, listed
 from tests.rig.rig import RigDevice
 from tests.support.confined import be_powerless_root, be_user, confined, refuse_ioctl
@@ -92,15 +92,19 @@ def test_a_full_bus_names_what_else_is_on_it_and_what_to_do(camera: RigDevice, s
     assert (health.now.state, health.now.fault) == ("degraded", "bus-full")
     assert health.now.reason == caught.message
     refused, found = recorded.lines
-    assert (refused.kind, refused.device, refused.level) == (Kind.REFUSED, CAMERA, Level.WARN)
+    assert (refused.kind, refused.device, refused.level) == (LogKind.REFUSED, CAMERA, LogLevel.WARN)
     assert (refused.reason, refused.detail["hint"]) == (caught.message, caught.hint)
-    assert (found.kind, found.device, found.level) == (Kind.DEGRADED, CAMERA, Level.WARN)
+    assert (found.kind, found.device, found.level) == (LogKind.DEGRADED, CAMERA, LogLevel.WARN)
     assert (found.reason, found.detail["fault"]) == (caught.message, Fault.BUS_FULL)
     assert (found.at - began).total_seconds() < 2
-    again = VideoWorker(source, CLOCK, supervision=Supervision(Nowhere(), health))
+    again = VideoWorker(source, CLOCK, supervision=DeviceSupervision(Nowhere(), health))
     again.open()
     recovered, opened = recorded.lines[2:]
-    assert (recovered.kind, recovered.detail["fault"], opened.kind) == (Kind.RECOVERED, Fault.BUS_FULL, Kind.OPENED)
+    assert (recovered.kind, recovered.detail["fault"], opened.kind) == (
+        LogKind.RECOVERED,
+        Fault.BUS_FULL,
+        LogKind.OPENED,
+    )
     assert health.now.state == "ok"
     again.close()
 
@@ -169,7 +173,7 @@ def test_the_tree_is_the_one_that_was_recorded_and_the_page_of_a_device_says_wha
     stick.plug(1)
     device = listed(CAMERA)
     listed(STICK)
-    live, recorded = Topology.read(), Topology.read(usb_tree("rig", tmp_path))
+    live, recorded = UsbTopology.read(), UsbTopology.read(usb_tree("rig", tmp_path))
     assert [node.port for node in live.path("1-1")] == ["usb1", "1-1"]
     for node in recorded:
         found = live.node(node.port)
@@ -178,13 +182,13 @@ def test_the_tree_is_the_one_that_was_recorded_and_the_page_of_a_device_says_wha
         assert (found.superspeed, found.endpoints) == (node.superspeed, node.endpoints)
     webcam = live.node("1-1")
     assert webcam is not None
-    claimed = claim(webcam, Stream(device))
+    claimed = bandwidth_claim(webcam, UsbStream(device))
     assert claimed == (0.0, 0.0)
     assert usable_bps(webcam) == 425_984_000
     assert port_warning(live, device) is None
     assert port_of(str(device.node)) == "1-1"
     assert port_of(stick.wait_for_audio()) == "1-2"
-    assert neighbours(str(device.node)) == ["MS2109 HDMI capture stick (port 1-2)"]
+    assert streaming_neighbours(str(device.node)) == ["MS2109 HDMI capture stick (port 1-2)"]
     sound = listed(f"{STICK}+sound")
     liput = str(Path(sys.executable).with_name("liput"))
     words = [liput, "devices", "show", STICK, "--profile", "240p15", "--json"]

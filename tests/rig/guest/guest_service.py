@@ -13,16 +13,16 @@ from pathlib import Path
 
 import pytest
 
-from devices.health.line import PC, HealthLine, Kind, Level
-from devices.health.log import HealthLog
-from devices.health.query import Wanted, read
+from devices.device_service import RETRY_S, DeviceService
+from devices.health.log_line import PC, HealthLine, LogKind, LogLevel
+from devices.health.log_reader import LogFilter, read
+from devices.health.log_writer import HealthLog
 from devices.host.clock import SystemClock
 from devices.kernel import v4l2
-from devices.kernel.log import FOLLOW_JOURNAL, JOURNALS, JournalSource, KernelLog, KernelRecorder
-from devices.monitor.changes import ChangeKind, DeviceChange
+from devices.kernel.message_log import FOLLOW_JOURNAL, JOURNALS, JournalSource, KernelLogFollower, KernelMessageWriter
+from devices.monitor.device_changes import ChangeKind, DeviceChange
 from devices.monitor.snapshot import list_devices
-from devices.monitor.use import ASK_S
-from devices.service import RETRY_S, DeviceService
+from devices.monitor.use_watcher import ASK_S
 from tests.rig.guest import guest_journal
 from tests.rig.rig import RigDevice
 from tests.support.command import Line, Running, running
@@ -50,9 +50,9 @@ class Room:
             pass
         return change
 
-    def lines(self, *kinds: Kind) -> list[HealthLine]:
+    def lines(self, *kinds: LogKind) -> list[HealthLine]:
         self.log.flush()
-        return list(read(self.folder, Wanted(kinds=kinds or None)))
+        return list(read(self.folder, LogFilter(kinds=kinds or None)))
 
 
 @pytest.fixture
@@ -111,25 +111,25 @@ def test_a_camera_is_set_after_every_enumeration_and_what_the_kernel_says_of_it_
         wait_for(lambda: camera.get("controls.power_line_frequency") == "1", 5.0)
         assert time.monotonic() - plugged < 2.0
         line = _nth_applied(room, times)
-        assert len(room.lines(Kind.CONTROLS_APPLIED)) == times
+        assert len(room.lines(LogKind.CONTROLS_APPLIED)) == times
         assert (line.device, line.detail["controls"]) == (CAMERA, {"power_line_frequency": 1})
-        assert (line.level, line.reason) == (Level.INFO, "power_line_frequency=50 Hz")
+        assert (line.level, line.reason) == (LogLevel.INFO, "power_line_frequency=50 Hz")
         assert [(device.id, device.health.state) for device in room.service.devices()] == [(CAMERA, "ok")]
         if times == 1:
-            assert not room.lines(Kind.KERNEL)
+            assert not room.lines(LogKind.KERNEL)
             camera.unplug()
             room.until(ChangeKind.UNPLUGGED)
             # The kernel's last words of it are still its own, and no warning.
-            (line,) = wait_for(lambda: [line for line in room.lines(Kind.KERNEL) if "USB disconnect" in line.reason])
-            assert (line.device, line.level, line.detail["topic"]) == (CAMERA, Level.INFO, "disconnect")
+            (line,) = wait_for(lambda: [line for line in room.lines(LogKind.KERNEL) if "USB disconnect" in line.reason])
+            assert (line.device, line.level, line.detail["topic"]) == (CAMERA, LogLevel.INFO, "disconnect")
             kinds = [line.kind for line in room.lines() if line.device == CAMERA]
-            assert kinds.index(Kind.PLUGGED) < kinds.index(Kind.UNPLUGGED)
-            assert not [line for line in room.lines(Kind.KERNEL) if line.level is not Level.INFO]
+            assert kinds.index(LogKind.PLUGGED) < kinds.index(LogKind.UNPLUGGED)
+            assert not [line for line in room.lines(LogKind.KERNEL) if line.level is not LogLevel.INFO]
     began = time.monotonic()
     _reset(camera)
-    (line,) = wait_for(lambda: [line for line in room.lines(Kind.KERNEL) if line.detail["topic"] == "reset"], 10.0)
+    (line,) = wait_for(lambda: [line for line in room.lines(LogKind.KERNEL) if line.detail["topic"] == "reset"], 10.0)
     assert time.monotonic() - began < 2.0
-    assert (line.device, line.name, line.level) == (CAMERA, "Rig Webcam", Level.WARN)
+    assert (line.device, line.name, line.level) == (CAMERA, "Rig Webcam", LogLevel.WARN)
     assert line.reason == f"usb 1-1: reset high-speed USB device number {_number(camera)} using vhci_hcd"
     assert line.detail["port"] == "1-1"
     assert str(line.detail["advice"]).startswith("Check the cable")
@@ -157,17 +157,17 @@ def test_a_plug_is_a_line_of_the_watch_within_two_seconds_and_one_that_is_killed
         room = Room(tmp_path / ".local/state/liput/health")
         with room.log, room.service:
             assert not room.service.keeps_the_log
-            assert len([line for line in room.lines(Kind.PLUGGED) if line.device == CAMERA]) == 1
+            assert len([line for line in room.lines(LogKind.PLUGGED) if line.device == CAMERA]) == 1
             killed = time.monotonic()
             os.kill(command.pid, signal.SIGKILL)
             wait_for(lambda: room.service.keeps_the_log, 10.0)
             assert time.monotonic() - killed < RETRY_S + 1.0
-            started = wait_for(lambda: room.lines(Kind.WATCH_STARTED)[1:])
+            started = wait_for(lambda: room.lines(LogKind.WATCH_STARTED)[1:])
             assert [line.detail for line in started] == [{"pid": os.getpid(), "devices": [CAMERA]}]
             camera.unplug()
             room.until(ChangeKind.UNPLUGGED)
-            assert [line.device for line in room.lines(Kind.UNPLUGGED)][-1] == CAMERA
-    assert room.lines(Kind.WATCH_STOPPED)[0].device == PC
+            assert [line.device for line in room.lines(LogKind.UNPLUGGED)][-1] == CAMERA
+    assert room.lines(LogKind.WATCH_STOPPED)[0].device == PC
 
 
 def test_who_uses_a_camera_is_a_line_of_the_watch_whether_it_is_opened_or_streamed_from(
@@ -242,7 +242,7 @@ def test_a_camera_that_hangs_holds_up_neither_another_ones_presets_nor_the_monit
             assert [device.id for device in room.service.devices()] == [CAMERA, "046d:0825:CAM0002"]
             ended = time.monotonic()
         assert time.monotonic() - ended < 2.0
-        assert [line.device for line in room.lines(Kind.CONTROLS_APPLIED)] == ["046d:0825:CAM0002"]
+        assert [line.device for line in room.lines(LogKind.CONTROLS_APPLIED)] == ["046d:0825:CAM0002"]
     camera.set("device.silent", "false")
 
 
@@ -250,12 +250,12 @@ def test_the_journal_stands_in_for_kmsg_and_ends_with_who_reads_it(
     camera: RigDevice, journald: "subprocess.Popen[bytes]"
 ) -> None:
     recorded = Recorded(SystemClock())
-    recorder = KernelRecorder(recorded, SystemClock())
+    recorder = KernelMessageWriter(recorded, SystemClock())
     camera.plug(0)
     camera.wait_for_video()
     recorder.observe(list_devices())
     with subprocess.Popen(FOLLOW_JOURNAL, stdout=subprocess.PIPE) as unread:
-        log = KernelLog(recorder, recorded, opens=JournalSource)
+        log = KernelLogFollower(recorder, recorded, opens=JournalSource)
         log.start()
         assert any(any(Path("/").glob(pattern.lstrip("/"))) for pattern in JOURNALS)
         # journalctl does not tell when it has begun to follow; a busy journal may still give what was before.
@@ -264,7 +264,7 @@ def test_the_journal_stands_in_for_kmsg_and_ends_with_who_reads_it(
             with contextlib.suppress(AssertionError):
                 wait_for(lambda: _resets(recorded), 3.0)
         log.stop()
-        assert {(line.device, line.kind) for line in lines} == {(CAMERA, Kind.KERNEL)}
+        assert {(line.device, line.kind) for line in lines} == {(CAMERA, LogKind.KERNEL)}
         assert unread.poll() is None
         assert unread.stdout is not None
         unread.stdout.close()
@@ -276,7 +276,7 @@ def _resets(recorded: Recorded) -> list[HealthLine]:
 
 
 def _nth_applied(room: Room, times: int) -> HealthLine:
-    return wait_for(lambda: room.lines(Kind.CONTROLS_APPLIED)[times - 1 :])[0]
+    return wait_for(lambda: room.lines(LogKind.CONTROLS_APPLIED)[times - 1 :])[0]
 
 
 def _number(rig: RigDevice) -> int:

@@ -15,8 +15,8 @@ import pytest
 
 from config.errors import LiputError, StorageError
 from recorder.model.packet import EncodedPacket
-from recorder.mp4.finish import mend
-from recorder.package.manifest import RecordingFacts
+from recorder.mp4.finalize import repair_end
+from recorder.package.metadata import RecordingFacts
 from recorder.recording.replica import Replica
 from tests.support import archives, disks, media
 from tests.support.disk_sessions import Session, record, release
@@ -54,7 +54,7 @@ def first(tmp_path: Path) -> Iterator[MappedDisk]:
 def has_all(session: Session, files: list[Path]) -> None:
     """Fail unless the parts together are the whole reel, and each decodes."""
     for file in files:
-        mend(file)
+        repair_end(file)
         media.decodes_cleanly(file)
     is_continuous(list(zip(files, session.offsets(), strict=True)), RATE, SECONDS)
 
@@ -77,7 +77,7 @@ def salvage(disk: MappedDisk, work: Path, copy: Path) -> Path:
 
 def ends_near(file: Path, seconds: float) -> None:
     """Fail unless a file plays up to LOSS_S before some moment."""
-    mend(file)
+    repair_end(file)
     media.decodes_cleanly(file)
     assert max(picture_times(file)) >= seconds - LOSS_S
 
@@ -302,7 +302,7 @@ def plays_to(image: Path, mount_point: Path) -> float:
         found = next(mount_point.glob("a/.incoming/*/data/media/program.mp4"), None)
         if found is None:
             return 0.0
-        mend(found)
+        repair_end(found)
         times = picture_times(found)
         return max(times, default=0.0) + 1 / RATE
     finally:

@@ -14,14 +14,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from capture.detectors.health import HealthContext, Patience, SourceHealth
+from capture.detectors.source_health import HealthContext, Patience, SourceHealth
 from capture.sound.inputs import list_sound_inputs
 from capture.sound.source import SoundSource
 from capture.source import SAMPLE_RATE, AudioBlock, AudioSource
-from capture.sources.worker import AudioWorker, SourceWorker, Supervision
+from capture.sources.worker import AudioWorker, DeviceSupervision, SourceWorker
 from config.errors import DeviceError
 from devices.health.faults import Fault
-from devices.health.line import HealthLine, Kind, Level
+from devices.health.log_line import HealthLine, LogKind, LogLevel
 from devices.host.clock import SystemClock
 from devices.model.device import Device, Health, HealthState
 from devices.monitor.snapshot import list_devices
@@ -97,13 +97,13 @@ def peaks(blocks: list[AudioBlock]) -> list[int]:
     return sorted(int(np.abs(np.fft.rfft(channel)).argmax()) for channel in sound.T)
 
 
-def found(recorded: Recorded, fault: Fault, kind: Kind = Kind.DEGRADED) -> list[HealthLine]:
+def found(recorded: Recorded, fault: Fault, kind: LogKind = LogKind.DEGRADED) -> list[HealthLine]:
     return [line for line in recorded.of(kind) if line.detail["fault"] == fault]
 
 
 def test_each_fault_of_the_sound_is_found_in_time(stick: RigDevice, judged: Judged, recorded: Recorded) -> None:
     judged.worker.open()
-    (opened,) = recorded.of(Kind.OPENED)
+    (opened,) = recorded.of(LogKind.OPENED)
     # The descriptors claim 96 kHz mono; what the hardware gives is what the driver has agreed with it.
     assert (opened.detail["rate"], opened.detail["channels"]) == (48_000, 2)
     agreed = Path("/proc/asound/MS2109/pcm0c/sub0/hw_params").read_text()
@@ -130,12 +130,12 @@ def test_each_fault_of_the_sound_is_found_in_time(stick: RigDevice, judged: Judg
         assert least_s <= took < most_s, fault
         assert reason in line.reason
         assert (line.device, line.name) == ("534d:2109@1-2+sound", "MS2109 HDMI capture stick (sound)")
-        assert line.level is (Level.ERROR if state is HealthState.SILENT else Level.WARN)
+        assert line.level is (LogLevel.ERROR if state is HealthState.SILENT else LogLevel.WARN)
     Path(os.environ["ARTIFACTS"], "sound-faults.json").write_text(json.dumps(measured))
-    ended = [line.detail["fault"] for line in recorded.of(Kind.RECOVERED)]
+    ended = [line.detail["fault"] for line in recorded.of(LogKind.RECOVERED)]
     assert {Fault.SILENCE, Fault.DEAD_CHANNEL} <= set(ended)
     judged.worker.close()
-    (closed,) = recorded.of(Kind.CLOSED)
+    (closed,) = recorded.of(LogKind.CLOSED)
     assert closed.detail["peak_dbfs"] == [0.0, 0.0]
 
 
@@ -149,24 +149,24 @@ def test_sound_that_is_unplugged_is_lost_in_time_and_opens_again_when_it_is_back
     read_until(judged.worker, lambda: judged.worker.outage, 10)
     assert time.monotonic() - began < 1.5
     (line,) = found(recorded, Fault.LOST)
-    assert (line.level, line.reason) == (Level.ERROR, judged.health.now.reason)
+    assert (line.level, line.reason) == (LogLevel.ERROR, judged.health.now.reason)
     assert "was lost" in line.reason
     assert judged.health.now.state is HealthState.LOST
     assert found(recorded, Fault.NO_DATA) == [], "its process is ended before it has been silent for 0.7 s"
     began = time.monotonic()
     stick.plug(1)
     judged.source.relocate(sound_of(stick))
-    worker = SourceWorker(judged.source, CLOCK, supervision=Supervision(Nowhere(), judged.health))
+    worker = SourceWorker(judged.source, CLOCK, supervision=DeviceSupervision(Nowhere(), judged.health))
     worker.open()
     read_until(worker, lambda: judged.health.now.state is HealthState.OK, 5)
     assert time.monotonic() - began < 5
-    (over,) = found(recorded, Fault.LOST, Kind.RECOVERED)
-    assert (over.device, over.level, over.reason) == (line.device, Level.INFO, line.reason)
+    (over,) = found(recorded, Fault.LOST, LogKind.RECOVERED)
+    assert (over.device, over.level, over.reason) == (line.device, LogLevel.INFO, line.reason)
     assert over.detail["lasted_s"] == pytest.approx((over.at - line.at).total_seconds(), abs=0.1)
     assert peaks(blocks_of(worker, 1)) == [440, 880]
     worker.close()
     assert judged.health.now == Health()
-    assert len(recorded.of(Kind.OPENED)) == 2
+    assert len(recorded.of(LogKind.OPENED)) == 2
 
 
 def test_a_microphone_that_is_plugged_in_opens_and_takes_nothing_from_one_that_runs(stick: RigDevice) -> None:
@@ -198,11 +198,11 @@ def test_sound_that_another_program_has_is_busy_and_names_it(
         with pytest.raises(DeviceError, check=because("busy")):
             judged.worker.open()
         holder.kill()
-    (refused,) = recorded.of(Kind.REFUSED)
+    (refused,) = recorded.of(LogKind.REFUSED)
     assert f"is used by pid {holder.pid} (arecord)" in refused.reason
     assert (judged.health.now.state, judged.health.now.reason) == (HealthState.BUSY, refused.reason)
     (line,) = found(recorded, Fault.BUSY)
-    assert (line.device, line.level, line.reason) == (refused.device, Level.WARN, refused.reason)
+    assert (line.device, line.level, line.reason) == (refused.device, LogLevel.WARN, refused.reason)
     assert (line.at - began).total_seconds() < 3
 
 

@@ -9,15 +9,15 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
-from capture.detectors.health import HealthContext, Patience, SourceHealth, patience_for
+from capture.detectors.source_health import HealthContext, Patience, SourceHealth, patience_for
 from capture.detectors.video_detectors import VideoDetectors
 from capture.sources.source_queue import SourceQueue
 from capture.sources.v4l2 import V4l2Source
-from capture.sources.worker import Supervision, VideoWorker
+from capture.sources.worker import DeviceSupervision, VideoWorker
 from config.errors import DeviceError, DeviceNotFound, MediaError
 from config.settings.schema import Settings
 from devices.health.faults import Fault, HealthChange
-from devices.health.line import HealthLine, Kind, Level
+from devices.health.log_line import HealthLine, LogKind, LogLevel
 from devices.host.clock import SystemClock
 from devices.model.device import Device, DeviceKind, HealthState
 from tests.rig.found import current, device_of
@@ -55,7 +55,7 @@ class Running:
         self.changes.append((time.monotonic(), change))
 
     def _worker(self) -> VideoWorker:
-        supervision = Supervision(Nowhere(), self.health)
+        supervision = DeviceSupervision(Nowhere(), self.health)
         return VideoWorker(self._source, SystemClock(), queue=SourceQueue(RATE), supervision=supervision)
 
     def start(self) -> None:
@@ -100,7 +100,7 @@ class Running:
     def state(self) -> str:
         return str(self.health.now.state)
 
-    def line(self, kind: Kind, fault: Fault) -> HealthLine:
+    def line(self, kind: LogKind, fault: Fault) -> HealthLine:
         (line,) = [line for line in self.log.of(kind) if line.detail["fault"] == fault]
         return line
 
@@ -145,14 +145,14 @@ def test_a_fault_is_found_and_over_again(
         assert session.health.now.state == state
         assert reason in (session.health.now.reason or "")
         assert least_s <= took_s <= most_s
-        line = session.line(Kind.DEGRADED, fault)
+        line = session.line(LogKind.DEGRADED, fault)
         assert (line.device, line.reason) == (CAMERA, session.health.now.reason)
-        assert line.level.rank >= Level.WARN.rank
+        assert line.level.rank >= LogLevel.WARN.rank
         camera.set(attribute, "live" if attribute == "video.picture" else "false")
         session.found(fault, begun=False)
-        assert session.line(Kind.RECOVERED, fault).reason == line.reason
-    assert session.log.of(Kind.OPENED)[0].detail["format"] == "MJPG"
-    assert [line.kind for line in session.log.lines][-1] == Kind.CLOSED
+        assert session.line(LogKind.RECOVERED, fault).reason == line.reason
+    assert session.log.of(LogKind.OPENED)[0].detail["format"] == "MJPG"
+    assert [line.kind for line in session.log.lines][-1] == LogKind.CLOSED
     assert {change.fault for _, change in session.changes} == {fault}
 
 
@@ -165,8 +165,8 @@ def test_a_slow_camera_is_found(camera: RigDevice) -> None:
         took_s = session.found(Fault.SLOW) - began
         assert session.health.now.state == HealthState.DEGRADED
         assert took_s < 3.0
-        line = session.line(Kind.DEGRADED, Fault.SLOW)
-        assert (line.device, line.level, line.reason) == (CAMERA, Level.WARN, session.health.now.reason)
+        line = session.line(LogKind.DEGRADED, Fault.SLOW)
+        assert (line.device, line.level, line.reason) == (CAMERA, LogLevel.WARN, session.health.now.reason)
         said = re.match(r"Rig Webcam gives (\d+\.\d) pictures a second instead of 15: many cameras", line.reason)
         assert said is not None, line.reason
         assert 4.5 < float(said[1]) < 0.78 * 15
@@ -188,7 +188,7 @@ def test_a_still_picture_of_a_capture_card_is_no_fault_and_a_slate_is(stick: Rig
         took_s = session.found(Fault.NO_SIGNAL) - began
         assert session.health.now.state == HealthState.SILENT
         assert 2.9 <= took_s <= 3.7
-        assert "shows a test picture of bars" in session.line(Kind.DEGRADED, Fault.NO_SIGNAL).reason
+        assert "shows a test picture of bars" in session.line(LogKind.DEGRADED, Fault.NO_SIGNAL).reason
         stick.set("video.picture", "live")
         session.found(Fault.NO_SIGNAL, begun=False)
     finally:
@@ -208,15 +208,15 @@ def test_a_busy_camera_is_refused_and_the_log_names_who_holds_it(camera: RigDevi
             session.video.open()
         assert session.found(Fault.BUSY) - began < 1.0
         holder.kill()
-    (refused,) = session.log.of(Kind.REFUSED)
+    (refused,) = session.log.of(LogKind.REFUSED)
     assert f"is used by pid {holder.pid} (v4l2-ctl)" in refused.reason
     assert session.health.now.state == HealthState.BUSY
-    line = session.line(Kind.DEGRADED, Fault.BUSY)
-    assert (line.device, line.level, line.reason) == (CAMERA, Level.WARN, refused.reason)
+    line = session.line(LogKind.DEGRADED, Fault.BUSY)
+    assert (line.device, line.level, line.reason) == (CAMERA, LogLevel.WARN, refused.reason)
     session.video.open()
     session.video.close()
     assert session.state == "ok"
-    assert session.line(Kind.RECOVERED, Fault.BUSY).reason == refused.reason
+    assert session.line(LogKind.RECOVERED, Fault.BUSY).reason == refused.reason
 
 
 def test_an_unplugged_camera_is_lost_and_opens_again_when_it_is_back(camera: RigDevice) -> None:
@@ -229,11 +229,11 @@ def test_an_unplugged_camera_is_lost_and_opens_again_when_it_is_back(camera: Rig
         assert lost_at - began < 1.0
         wait_for(lambda: session.video.outage, 5)
         assert session.health.now.state == HealthState.LOST
-        line = session.line(Kind.DEGRADED, Fault.LOST)
-        assert (line.device, line.level, line.reason) == (CAMERA, Level.ERROR, session.health.now.reason)
+        line = session.line(LogKind.DEGRADED, Fault.LOST)
+        assert (line.device, line.level, line.reason) == (CAMERA, LogLevel.ERROR, session.health.now.reason)
         assert "was lost" in line.reason
         session.stop()
-        assert session.log.of(Kind.CLOSED)[0].detail["state"] == HealthState.LOST
+        assert session.log.of(LogKind.CLOSED)[0].detail["state"] == HealthState.LOST
         plugged_at = time.monotonic()
         camera.plug(0)
         assert device_of(camera).node == device.node  # nobody holds the old one
@@ -242,10 +242,10 @@ def test_an_unplugged_camera_is_lost_and_opens_again_when_it_is_back(camera: Rig
         session.give(1)
         assert time.monotonic() - plugged_at < 3.0
         assert session.state == "ok"
-        over = session.line(Kind.RECOVERED, Fault.LOST)
-        assert (over.device, over.level, over.reason) == (CAMERA, Level.INFO, line.reason)
+        over = session.line(LogKind.RECOVERED, Fault.LOST)
+        assert (over.device, over.level, over.reason) == (CAMERA, LogLevel.INFO, line.reason)
         assert over.detail["lasted_s"] == pytest.approx(opened_at - lost_at, abs=0.1)
-        assert len(session.log.of(Kind.OPENED)) == 2
+        assert len(session.log.of(LogKind.OPENED)) == 2
     assert [change.fault for _, change in session.changes] == [Fault.LOST, Fault.LOST]
 
 
@@ -269,8 +269,8 @@ def test_an_hdmi_input_that_says_no_signal_is_believed() -> None:
             took_s = session.found(Fault.NO_SIGNAL) - began
             assert session.state == "silent"
             assert took_s < 3.0
-            line = session.line(Kind.DEGRADED, Fault.NO_SIGNAL)
-            assert (line.device, line.level, line.reason) == (device.id, Level.ERROR, session.health.now.reason)
+            line = session.line(LogKind.DEGRADED, Fault.NO_SIGNAL)
+            assert (line.device, line.level, line.reason) == (device.id, LogLevel.ERROR, session.health.now.reason)
             assert "says that it has no signal: nothing is plugged into it" in line.reason
             assert line.detail["driver"] is True
             began = time.monotonic()
@@ -278,8 +278,8 @@ def test_an_hdmi_input_that_says_no_signal_is_believed() -> None:
             assert session.found(Fault.NO_SIGNAL, begun=False) - began < 4.0
             session.give(1)
             assert session.state == "ok"
-            over = session.line(Kind.RECOVERED, Fault.NO_SIGNAL)
-            assert (over.device, over.level, over.reason) == (device.id, Level.INFO, line.reason)
+            over = session.line(LogKind.RECOVERED, Fault.NO_SIGNAL)
+            assert (over.device, over.level, over.reason) == (device.id, LogLevel.INFO, line.reason)
             assert {change.fault for _, change in session.changes} == {Fault.NO_SIGNAL}
     finally:
         subprocess.run(["modprobe", "-r", "vivid"], check=True)

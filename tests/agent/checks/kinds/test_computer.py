@@ -8,16 +8,16 @@ import msgspec
 import pytest
 
 from agent.checks.kinds import computer
-from agent.checks.kinds.computer import NAME, clock, heat, look, memory, power, precedence, processor, restart, sleep
-from agent.checks.result import Result, Verdict
+from agent.checks.kinds.computer import NAME, clock, heat, look, memory, power, processor, restart, scheduling, sleep
+from agent.checks.result import CheckResult, CheckVerdict
 from devices.health.computer import ComputerSample
 from devices.host import priority
-from devices.host.priority import NICE, REALTIME, Standing
+from devices.host.priority import NICE, REALTIME, ProcessPriority
 from tests.support.buses import Bus, logind, screensaver
 from tests.support.situations import codes, situation, unheard
 
 WELL = ComputerSample(memory_available=6_000_000_000, memory_total=8_000_000_000, temperature_c=55.0)
-GRANTED = Standing(nice=NICE, group_nice=None, realtime=REALTIME, oom_score_adj=0)
+GRANTED = ProcessPriority(nice=NICE, group_nice=None, realtime=REALTIME, oom_score_adj=0)
 IDLE = {"sshd": 3.0, "firefox": 9.0}
 
 
@@ -41,7 +41,7 @@ def calm(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let this PC be well in all that a test cannot arrange."""
     monkeypatch.setattr(computer, "others_load", lambda *_: IDLE)
     monkeypatch.setattr(computer, "most_off_s", lambda: 0.01)
-    monkeypatch.setattr(priority, "allowed", lambda: GRANTED)
+    monkeypatch.setattr(priority, "permitted_priority", lambda: GRANTED)
     monkeypatch.setattr(computer, "read_sample", lambda: WELL)
 
 
@@ -63,7 +63,7 @@ def test_a_pc_that_is_well(bus: Bus, stack: ExitStack, tmp_path: Path) -> None:
     results = list(look(situation(), unheard))
     parts = ["memory", "processor", "heat", "power", "clock", "priority", "sleep", "restart"]
     assert codes(results) == [(f"{NAME}: {part}", "ok") for part in parts]
-    assert all(result.verdict is Verdict.OK for result in results)
+    assert all(result.verdict is CheckVerdict.OK for result in results)
     assert len(login.asked) == 2
     assert len(desktop.asked) == 1
 
@@ -79,20 +79,20 @@ def test_nothing_is_said_once_nobody_waits() -> None:
     assert list(look(cancelled, unheard)) == []
 
 
-def one(result: Result) -> tuple[str, Verdict]:
+def one(result: CheckResult) -> tuple[str, CheckVerdict]:
     return result.code, result.verdict
 
 
 def test_little_memory_is_told() -> None:
-    assert one(memory(but(memory_available=640_000_000))) == ("low-memory", Verdict.WARNING)
-    assert one(memory(but(memory_available=820_000_000))) == ("ok", Verdict.OK)
+    assert one(memory(but(memory_available=640_000_000))) == ("low-memory", CheckVerdict.WARNING)
+    assert one(memory(but(memory_available=820_000_000))) == ("ok", CheckVerdict.OK)
 
 
 def test_a_program_that_takes_the_processor_is_named() -> None:
     result = processor({"sshd": 11.0, "chrome": 60.0})
-    assert one(result) == ("busy-processor", Verdict.WARNING)
+    assert one(result) == ("busy-processor", CheckVerdict.WARNING)
     assert result.advice.english == "Close chrome if it is not needed."
-    assert one(processor(IDLE)) == ("ok", Verdict.OK)
+    assert one(processor(IDLE)) == ("ok", CheckVerdict.OK)
 
 
 @pytest.mark.parametrize(
@@ -130,21 +130,21 @@ def test_a_core_that_is_slowed_down_meanwhile_is_seen(
 @pytest.mark.parametrize(
     ("changes", "code", "verdict"),
     [
-        ({}, "ok", Verdict.OK),
-        ({"plugged_in": True, "battery_percent": 3.0}, "ok", Verdict.OK),
-        ({"plugged_in": False, "battery_percent": 80.0}, "on-battery", Verdict.WARNING),
-        ({"plugged_in": False}, "on-battery", Verdict.WARNING),
-        ({"plugged_in": False, "battery_percent": 39.0}, "battery-low", Verdict.FAILURE),
+        ({}, "ok", CheckVerdict.OK),
+        ({"plugged_in": True, "battery_percent": 3.0}, "ok", CheckVerdict.OK),
+        ({"plugged_in": False, "battery_percent": 80.0}, "on-battery", CheckVerdict.WARNING),
+        ({"plugged_in": False}, "on-battery", CheckVerdict.WARNING),
+        ({"plugged_in": False, "battery_percent": 39.0}, "battery-low", CheckVerdict.FAILURE),
     ],
 )
-def test_a_pc_should_hang_on_the_mains(changes: dict[str, object], code: str, verdict: Verdict) -> None:
+def test_a_pc_should_hang_on_the_mains(changes: dict[str, object], code: str, verdict: CheckVerdict) -> None:
     assert one(power(but(**changes))) == (code, verdict)
 
 
 def test_a_clock_that_nobody_keeps_right_is_told() -> None:
-    assert one(clock(16.0)) == ("clock-unsynchronised", Verdict.WARNING)
-    assert one(clock(0.3)) == ("ok", Verdict.OK)
-    assert one(clock(None)) == ("clock-unknown", Verdict.UNCHECKED)
+    assert one(clock(16.0)) == ("clock-unsynchronised", CheckVerdict.WARNING)
+    assert one(clock(0.3)) == ("ok", CheckVerdict.OK)
+    assert one(clock(None)) == ("clock-unknown", CheckVerdict.UNCHECKED)
 
 
 # Sleep and lock
@@ -177,21 +177,21 @@ def test_who_does_not_answer_leaves_it_open() -> None:
 def test_a_restart_that_an_update_has_asked_for_is_told(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run/reboot-required").touch()
-    assert [one(result) for result in restart()] == [("restart", Verdict.WARNING)]
+    assert [one(result) for result in restart()] == [("restart", CheckVerdict.WARNING)]
 
 
 def test_drivers_that_an_update_has_removed_are_told(tmp_path: Path) -> None:
     (tmp_path / "modules/6.13/kernel").mkdir(parents=True)
-    assert [one(result) for result in restart()] == [("drivers-gone", Verdict.FAILURE)]
+    assert [one(result) for result in restart()] == [("drivers-gone", CheckVerdict.FAILURE)]
 
 
 def test_what_a_recorder_may_ask_for_is_said_with_who_grants_it() -> None:
-    assert one(precedence(GRANTED)) == ("ok", Verdict.OK)
-    without = precedence(msgspec.structs.replace(GRANTED, realtime=0))
-    assert one(without) == ("ok-no-realtime", Verdict.OK)
-    ordinary = precedence(msgspec.structs.replace(GRANTED, nice=0))
-    assert one(ordinary) == ("ok-ordinary", Verdict.OK), "also where sound may be real-time"
+    assert one(scheduling(GRANTED)) == ("ok", CheckVerdict.OK)
+    without = scheduling(msgspec.structs.replace(GRANTED, realtime=0))
+    assert one(without) == ("ok-no-realtime", CheckVerdict.OK)
+    ordinary = scheduling(msgspec.structs.replace(GRANTED, nice=0))
+    assert one(ordinary) == ("ok-ordinary", CheckVerdict.OK), "also where sound may be real-time"
     assert ordinary.measured == {"nice": 0, "realtime": REALTIME}
     assert "liput service install" in ordinary.advice.english
     assert "liput service install" in without.advice.indonesian
-    assert "(nice 7)" in precedence(msgspec.structs.replace(GRANTED, nice=7)).reason.english
+    assert "(nice 7)" in scheduling(msgspec.structs.replace(GRANTED, nice=7)).reason.english

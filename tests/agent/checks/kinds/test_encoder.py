@@ -5,26 +5,26 @@ import threading
 import msgspec
 import pytest
 
-from agent.checks.check import Progress, Situation
+from agent.checks.check import CheckContext, CheckProgress
 from agent.checks.kinds import encoder
-from agent.checks.result import Verdict
-from config.settings.schema import BUILT_IN_PROFILES, Settings, Video
-from recorder.live_encode.headroom import Headroom, Question, remember, remembered
+from agent.checks.result import CheckVerdict
+from config.settings.schema import BUILT_IN_PROFILES, Settings, VideoDefaults
+from recorder.live_encode.headroom import Headroom, HeadroomQuery, remember, remembered
 from recorder.model.status import SessionState, SessionStatus
-from recorder.session.request import Asked
+from recorder.session.request import SessionRequest
 from tests.support.children import children
 from tests.support.shown import situation
 from tests.support.situations import unheard
 
 PROFILE = BUILT_IN_PROFILES["1080p30"]
-SYNTHETIC = Asked(title="", videos=("synthetic",), profile="240p15")
+SYNTHETIC = SessionRequest(title="", videos=("synthetic",), profile="240p15")
 
 
 def taking(one: float, two: float, *, streams: tuple[str, ...] = (), encode: str = "auto") -> tuple[str, object]:
     """Return what is said of a PC of four cores of which so many are taken, and the profile that would fit."""
-    settings = Settings(video=Video(stream_encode=encode))
-    now = situation(asked=Asked(title="", streams=streams))
-    now = Situation(
+    settings = Settings(video=VideoDefaults(stream_encode=encode))
+    now = situation(asked=SessionRequest(title="", streams=streams))
+    now = CheckContext(
         asked=now.asked, settings=settings, profile=PROFILE, clock=now.clock, stop=now.stop, devices=list,
         streams=streams,
     )  # fmt: skip
@@ -65,22 +65,24 @@ def test_a_profile_with_a_dearer_preset_is_not_named() -> None:
 
 
 def test_it_is_measured_for_real_with_the_sources_of_the_session() -> None:
-    told: list[Progress] = []
+    told: list[CheckProgress] = []
     # Of a smaller picture a second encode takes hardly more than the figure differs from run to run.
-    (result,) = encoder.measure(situation(asked=Asked(title="", videos=("synthetic",), profile="480p15")), told.append)
-    assert result.verdict is not Verdict.UNCHECKED
+    (result,) = encoder.measure(
+        situation(asked=SessionRequest(title="", videos=("synthetic",), profile="480p15")), told.append
+    )
+    assert result.verdict is not CheckVerdict.UNCHECKED
     assert 0 < float(str(result.measured["one_encode_cores"])) < float(str(result.measured["two_encodes_cores"]))
     assert result.measured["real_sources"] == 1
     assert told
     assert all(0 <= progress.share < 1 for progress in told)
-    assert children("recorder.live_encode.measure") == []
+    assert children("recorder.live_encode.measure_child") == []
 
 
 def test_without_sources_that_can_be_opened_a_synthetic_camera_stands_for_them_and_the_figure_is_kept() -> None:
-    now = situation(asked=Asked(title="", videos=("nowhere",), profile="240p15"))
+    now = situation(asked=SessionRequest(title="", videos=("nowhere",), profile="240p15"))
     (result,) = encoder.measure(now, unheard)
     assert result.measured["real_sources"] == 0
-    known = remembered(Question(now.profile, now.settings.video.stream_range(now.profile)[1]))
+    known = remembered(HeadroomQuery(now.profile, now.settings.video.stream_range(now.profile)[1]))
     assert known is not None
     assert known.one_encode == result.measured["one_encode_cores"]
 
@@ -89,22 +91,22 @@ def test_stopped_its_process_is_gone() -> None:
     now = situation(asked=SYNTHETIC)
     began = threading.Event()
 
-    def stops(_progress: Progress) -> None:
-        if children("recorder.live_encode.measure"):
+    def stops(_progress: CheckProgress) -> None:
+        if children("recorder.live_encode.measure_child"):
             began.set()
             now.stop.set()
 
     (result,) = encoder.measure(now, stops)
     assert began.is_set()
     assert result.code == "cancelled"
-    assert children("recorder.live_encode.measure") == []
+    assert children("recorder.live_encode.measure_child") == []
 
 
 def test_what_is_not_done_in_time_is_told_and_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(encoder, "LONGEST_S", 0.2)
     (result,) = encoder.measure(situation(asked=SYNTHETIC), unheard)
-    assert (result.code, result.verdict) == ("not-done", Verdict.FAILURE)
-    assert children("recorder.live_encode.measure") == []
+    assert (result.code, result.verdict) == ("not-done", CheckVerdict.FAILURE)
+    assert children("recorder.live_encode.measure_child") == []
 
 
 def test_beside_a_session_nothing_is_measured() -> None:
@@ -113,15 +115,15 @@ def test_beside_a_session_nothing_is_measured() -> None:
         levels_dbfs=[], disk_left_s=None, destinations=[],
     )  # fmt: skip
     (result,) = encoder.measure(situation(held={"Wisuda": live}), unheard)
-    assert (result.code, result.verdict) == ("in-session", Verdict.UNCHECKED)
+    assert (result.code, result.verdict) == ("in-session", CheckVerdict.UNCHECKED)
     assert "Wisuda" in result.reason.indonesian
 
 
 def test_a_quick_check_goes_by_what_was_measured_before() -> None:
     now = situation(quick=True)
     (unknown,) = encoder.measure(now, unheard)
-    assert (unknown.code, unknown.verdict) == ("not-known", Verdict.UNCHECKED)
-    asked = Question(now.profile, now.settings.video.stream_range(now.profile)[1])
+    assert (unknown.code, unknown.verdict) == ("not-known", CheckVerdict.UNCHECKED)
+    asked = HeadroomQuery(now.profile, now.settings.video.stream_range(now.profile)[1])
     remember(asked, Headroom(one_encode=0.1, two_encodes=0.2, cores=2))
     (known,) = encoder.measure(now, unheard)
     assert (known.code, known.measured["spare_percent"]) == ("ok", 95.0)
@@ -131,8 +133,8 @@ def test_what_cannot_be_measured_says_so(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(encoder, "LONGEST_S", 60.0)  # a busy PC takes long to begin
     now = situation(asked=SYNTHETIC)
     broken = msgspec.structs.replace(now.profile, preset="no such preset")
-    now = Situation(
+    now = CheckContext(
         asked=now.asked, settings=now.settings, profile=broken, clock=now.clock, stop=now.stop, devices=list
     )  # fmt: skip
     (result,) = encoder.measure(now, unheard)
-    assert (result.code, result.verdict) == ("not-measured", Verdict.FAILURE)
+    assert (result.code, result.verdict) == ("not-measured", CheckVerdict.FAILURE)

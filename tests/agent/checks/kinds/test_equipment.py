@@ -6,29 +6,29 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from agent.checks.kinds.equipment import NAME, look, look_at
-from agent.checks.result import Result, Verdict
-from capture.sound.process import ServerSource
+from agent.checks.kinds.equipment import NAME, check_equipment, look
+from agent.checks.result import CheckResult, CheckVerdict
+from capture.sound.child_process import ServerSource
 from config.settings.schema import Settings
-from devices.health.faults import FAULTS, Fault
-from devices.health.line import Kind
-from devices.health.log import HealthLog
+from devices.health.faults import FAULT_STATES, Fault
+from devices.health.log_line import LogKind
+from devices.health.log_writer import HealthLog
 from devices.host.clock import SystemClock
-from devices.host.process_stat import OURS
+from devices.host.process import LIPUT_COMMAND
 from devices.model.device import Device, DeviceKind, Health, Mode
 from devices.monitor.holders import Holder
-from devices.monitor.known import Known, known_store
+from devices.monitor.known_devices import KnownDevice, known_store
+from devices.roles.assignment import roles_store
 from devices.roles.matching import binding_of
-from devices.roles.roles import roles_store
-from devices.usb.topology import Topology
+from devices.usb.topology import UsbTopology
 from recorder.model.status import SessionState, SourceLine
-from recorder.session.request import Asked
+from recorder.session.request import SessionRequest
 from tests.support.situations import codes, session, situation, unheard
 from tests.support.usb_trees import usb_tree
 
 NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 FULL_HD = Mode("MJPG", 1920, 1080, (30.0,))
-NOWHERE = Topology({})
+NOWHERE = UsbTopology({})
 
 
 def sound(**changes: object) -> Device:
@@ -44,17 +44,17 @@ def camera(**changes: object) -> Device:
     return msgspec.structs.replace(one, vid="046d", pid="0825", serial="A1", **changes)
 
 
-def of_sound(device: Device, **more: object) -> Result:
+def of_sound(device: Device, **more: object) -> CheckResult:
     """Return what is found of a microphone that is recorded with a synthetic picture."""
-    asked = Asked(title="Rapat", videos=("synthetic",), audios=(device.id,))
-    _, result = look_at(situation(asked, devices=[device], **more), NOWHERE)  # type: ignore[arg-type]
+    asked = SessionRequest(title="Rapat", videos=("synthetic",), audios=(device.id,))
+    _, result = check_equipment(situation(asked, devices=[device], **more), NOWHERE)  # type: ignore[arg-type]
     return result
 
 
-def of_camera(device: Device, tree: Topology = NOWHERE, profile: str = "1080p30") -> list[str]:
+def of_camera(device: Device, tree: UsbTopology = NOWHERE, profile: str = "1080p30") -> list[str]:
     """Return the codes of what is found of a camera."""
-    asked = Asked(title="Rapat", videos=(device.id,), audios=("none",), profile=profile)
-    return [result.code for result in look_at(situation(asked, devices=[device]), tree)]
+    asked = SessionRequest(title="Rapat", videos=(device.id,), audios=("none",), profile=profile)
+    return [result.code for result in check_equipment(situation(asked, devices=[device]), tree)]
 
 
 def test_a_microphone_that_is_there_is_well() -> None:
@@ -66,27 +66,29 @@ def test_a_microphone_that_is_there_is_well() -> None:
 def test_an_empty_room_says_what_to_plug_in() -> None:
     results = list(look(situation(), unheard))
     assert codes(results) == [(f"{NAME}: camera", "no-camera"), (f"{NAME}: microphone", "no-microphone")]
-    assert all(result.verdict is Verdict.FAILURE and result.advice.indonesian for result in results)
+    assert all(result.verdict is CheckVerdict.FAILURE and result.advice.indonesian for result in results)
 
 
 def test_what_is_no_device_is_well() -> None:
-    (result,) = look_at(situation(Asked(title="Rapat", videos=("synthetic",))), NOWHERE)
+    (result,) = check_equipment(situation(SessionRequest(title="Rapat", videos=("synthetic",))), NOWHERE)
     assert (result.name, result.code) == (f"{NAME}: synthetic", "no-device")
 
 
 def test_a_missing_role_names_the_device_and_its_port() -> None:
     roles_store().change(lambda _: {"mixer": binding_of(sound(), NOW)})
-    (_, result) = look_at(situation(Asked(title="Rapat", videos=("synthetic",), audios=("mixer",))), NOWHERE)
+    (_, result) = check_equipment(
+        situation(SessionRequest(title="Rapat", videos=("synthetic",), audios=("mixer",))), NOWHERE
+    )
     assert (result.name, result.code) == (f"{NAME}: mixer", "missing")
     assert result.reason.english == "Mixer is not plugged in"
     assert result.advice.english.endswith("port 1-3.")
-    names = codes(list(look_at(situation(), NOWHERE)))
+    names = codes(list(check_equipment(situation(), NOWHERE)))
     assert names == [(f"{NAME}: camera", "no-camera"), (f"{NAME}: mixer", "missing")]
 
 
 def test_a_role_that_is_not_needed_is_a_warning_only() -> None:
     roles_store().change(lambda _: {"room": binding_of(camera(), NOW), "slides": binding_of(camera(id="a:b:c"), NOW)})
-    found = codes(list(look_at(situation(devices=[sound()]), NOWHERE)))
+    found = codes(list(check_equipment(situation(devices=[sound()]), NOWHERE)))
     assert found == [(f"{NAME}: slides", "missing"), (f"{NAME}: Mixer", "ok"), (f"{NAME}: room", "role-missing")]
 
 
@@ -95,15 +97,15 @@ def test_what_cannot_be_read_is_told(tmp_path: Path, file: str, about: str) -> N
     broken = roles_store().path.with_name(file)
     broken.parent.mkdir(parents=True, exist_ok=True)
     broken.write_text("{")
-    asked = Asked(title="Rapat", videos=(camera().id,), audios=("none",))
-    assert (about, "unreadable") in codes(list(look_at(situation(asked, devices=[camera()]), NOWHERE)))
+    asked = SessionRequest(title="Rapat", videos=(camera().id,), audios=("none",))
+    assert (about, "unreadable") in codes(list(check_equipment(situation(asked, devices=[camera()]), NOWHERE)))
 
 
 # Whose it is
 
 
 def line(device: Device, fault: Fault | None = None) -> SourceLine:
-    health = Health(FAULTS[fault], "says why", NOW, fault) if fault else Health()
+    health = Health(FAULT_STATES[fault], "says why", NOW, fault) if fault else Health()
     return SourceLine(id=device.id, name=device.name, role=None, health=health)
 
 
@@ -111,7 +113,7 @@ def line(device: Device, fault: Fault | None = None) -> SourceLine:
     ("fault", "code"), [(None, "held"), (Fault.CLIPPING, "held-poor"), (Fault.DEAD_CHANNEL, "held-failing")]
 )
 def test_what_a_session_holds_is_as_that_session_says(fault: Fault | None, code: str) -> None:
-    busy = sound(health=Health(FAULTS[Fault.BUSY], "used by Liput", NOW, Fault.BUSY))
+    busy = sound(health=Health(FAULT_STATES[Fault.BUSY], "used by Liput", NOW, Fault.BUSY))
     result = of_sound(busy, held={"Wisuda": session(SessionState.ARMED, line(busy, fault))})
     assert result.code == code
     assert '"Wisuda"' in result.reason.indonesian
@@ -131,7 +133,11 @@ def test_every_fault_has_words_of_its_own() -> None:
     ("who", "code", "said"),
     [
         ([Holder(7, "zoom"), Holder(9, "obs")], "busy", "Mixer is in use by zoom (pid 7), obs (pid 9)"),
-        ([Holder(7, OURS)], "busy-liput", "Mixer is in use by a session of Liput that does not answer (liput (pid 7))"),
+        (
+            [Holder(7, LIPUT_COMMAND)],
+            "busy-liput",
+            "Mixer is in use by a session of Liput that does not answer (liput (pid 7))",
+        ),
         ([], "busy-unseen", "Mixer is in use by another user's program"),
     ],
 )
@@ -139,7 +145,7 @@ def test_a_device_that_others_use_names_them(
     monkeypatch: pytest.MonkeyPatch, who: list[Holder], code: str, said: str
 ) -> None:
     monkeypatch.setattr("agent.checks.kinds.equipment.holders", lambda _node: who)
-    result = of_sound(sound(health=Health(FAULTS[Fault.BUSY], "used", NOW, Fault.BUSY)))
+    result = of_sound(sound(health=Health(FAULT_STATES[Fault.BUSY], "used", NOW, Fault.BUSY)))
     assert (result.code, result.reason.english) == (code, said)
 
 
@@ -147,28 +153,32 @@ def test_a_microphone_that_the_sound_server_has_can_be_recorded_through_it(monke
     source = ServerSource(name="alsa_input.mixer", description="Mixer", channels=2, alsa="hw:CARD=Mixer,DEV=0")
     monkeypatch.setattr("agent.checks.kinds.equipment.holders", lambda _node: [Holder(7, "pipewire")])
     monkeypatch.setattr("agent.checks.kinds.equipment.source_of_card", lambda _alsa: source)
-    result = of_sound(sound(health=Health(FAULTS[Fault.BUSY], "used", NOW, Fault.BUSY)))
+    result = of_sound(sound(health=Health(FAULT_STATES[Fault.BUSY], "used", NOW, Fault.BUSY)))
     assert result.code == "busy-server"
     assert result.advice.indonesian.endswith("--audio pulse:alsa_input.mixer")
     monkeypatch.setattr("agent.checks.kinds.equipment.source_of_card", lambda _alsa: None)
-    assert of_sound(sound(health=Health(FAULTS[Fault.BUSY], "used", NOW, Fault.BUSY))).code == "busy"
+    assert of_sound(sound(health=Health(FAULT_STATES[Fault.BUSY], "used", NOW, Fault.BUSY))).code == "busy"
 
 
 @pytest.mark.parametrize(
     ("fault", "code"), [(Fault.DENIED, "denied"), (Fault.NO_DATA, "no-answer"), (Fault.FLAPPING, "unwell")]
 )
 def test_what_is_known_without_opening_it_is_told(fault: Fault, code: str) -> None:
-    assert of_sound(sound(health=Health(FAULTS[fault], "says why", NOW, fault))).code == code
+    assert of_sound(sound(health=Health(FAULT_STATES[fault], "says why", NOW, fault))).code == code
 
 
 def test_twins_that_may_have_been_swapped_are_told() -> None:
-    known = Known(name="Mixer", first_seen=NOW, last_seen=NOW, port="1-3", swapped="it may be its twin", swapped_at=NOW)
+    known = KnownDevice(
+        name="Mixer", first_seen=NOW, last_seen=NOW, port="1-3", swapped="it may be its twin", swapped_at=NOW
+    )
     known_store().change(lambda _: {sound().id: known})
     assert of_sound(sound()).code == "swapped"
 
 
 def test_what_is_worse_than_that_is_told_in_its_place() -> None:
-    known = Known(name="Mixer", first_seen=NOW, last_seen=NOW, port="1-3", swapped="it may be its twin", swapped_at=NOW)
+    known = KnownDevice(
+        name="Mixer", first_seen=NOW, last_seen=NOW, port="1-3", swapped="it may be its twin", swapped_at=NOW
+    )
     known_store().change(lambda _: {sound().id: known})
     find(Fault.FLAPPING)
     result = of_sound(sound())
@@ -179,14 +189,14 @@ def test_what_its_holder_has_found_is_told_of_none_that_is_in_use(monkeypatch: p
     monkeypatch.setattr("agent.checks.kinds.equipment.holders", lambda _node: [Holder(7, "zoom")])
     find(Fault.DEAD_CHANNEL)
     assert of_sound(sound()).code == "unwell"
-    assert of_sound(sound(health=Health(FAULTS[Fault.BUSY], "used", NOW, Fault.BUSY))).code == "busy"
+    assert of_sound(sound(health=Health(FAULT_STATES[Fault.BUSY], "used", NOW, Fault.BUSY))).code == "busy"
 
 
 def find(fault: Fault) -> None:
     """Say in the health log that the microphone has `fault`, as one does who has it open."""
     with HealthLog(clock=SystemClock(), journal=None) as log:
-        log(sound().id, Kind.OPENED)
-        log(sound().id, Kind.DEGRADED, "it is so", fault=fault)
+        log(sound().id, LogKind.OPENED)
+        log(sound().id, LogKind.DEGRADED, "it is so", fault=fault)
 
 
 def test_a_camera_that_has_just_gone_does_not_answer() -> None:
@@ -197,11 +207,11 @@ def test_a_camera_that_has_just_gone_does_not_answer() -> None:
 
 
 @pytest.fixture
-def cameras(tmp_path: Path) -> Topology:
-    return Topology.read(usb_tree("three_cameras", tmp_path))
+def cameras(tmp_path: Path) -> UsbTopology:
+    return UsbTopology.read(usb_tree("three_cameras", tmp_path))
 
 
-def test_a_usb_3_camera_behind_a_usb_2_hub_is_in_the_wrong_port(cameras: Topology) -> None:
+def test_a_usb_3_camera_behind_a_usb_2_hub_is_in_the_wrong_port(cameras: UsbTopology) -> None:
     assert of_camera(camera(port="5-1.4"), cameras) == ["slow-hub"]
 
 
@@ -211,7 +221,7 @@ def test_a_usb_3_camera_in_a_usb_2_port_is_in_the_wrong_port(tmp_path: Path) -> 
     (node / "speed").write_text("480\n")
     (node / "version").write_text(" 3.20\n")
     (tree / "2-1" / "version").write_text(" 3.20\n")
-    assert of_camera(camera(port="2-1.1"), Topology.read(tree)) == ["slow-port"]
+    assert of_camera(camera(port="2-1.1"), UsbTopology.read(tree)) == ["slow-port"]
 
 
 @pytest.mark.parametrize(
@@ -233,7 +243,7 @@ def test_a_camera_that_does_not_give_what_the_profile_asks_for_is_told(
     assert of_camera(camera(modes=modes), profile=profile) == found
 
 
-def test_what_the_link_does_not_carry_is_no_mode_of_the_profile(cameras: Topology) -> None:
+def test_what_the_link_does_not_carry_is_no_mode_of_the_profile(cameras: UsbTopology) -> None:
     uncompressed = camera(modes=(Mode("YUYV", 1920, 1080, (30.0, 5.0)),), port="5-1.3.1.3.7")
     assert of_camera(uncompressed) == ["ok"]
     assert of_camera(uncompressed, cameras) == ["slow-mode"]
@@ -252,8 +262,12 @@ def test_cameras_that_cannot_run_at_once_are_told_before_they_are_tried(
 ) -> None:
     settings = Settings()
     devices = [camera(id=f"a:b:{port}", name=f"Camera {port}", port=port) for port in ports]
-    asked = Asked(title="Rapat", videos=tuple(device.id for device in devices), audios=("none",), profile="720p30")
-    results = list(look_at(situation(asked, settings, devices=devices), Topology.read(usb_tree(tree, tmp_path))))
+    asked = SessionRequest(
+        title="Rapat", videos=tuple(device.id for device in devices), audios=("none",), profile="720p30"
+    )
+    results = list(
+        check_equipment(situation(asked, settings, devices=devices), UsbTopology.read(usb_tree(tree, tmp_path)))
+    )
     shared = [result for result in results if result.name.startswith(f"{NAME}: USB")]
     assert [result.code for result in shared] == ([code] if code else [])
     for result in shared:

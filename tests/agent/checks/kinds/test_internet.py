@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from agent.checks.kinds import internet
-from agent.checks.kinds.internet import look, trouble_found
-from agent.checks.result import Verdict
+from agent.checks.kinds.internet import look, network_result
+from agent.checks.result import CheckVerdict
 from agent.sessions.receiver import HOST, free_port
-from devices.uplink.connecting import NetworkTrouble, Trouble
+from devices.uplink.connecting import NetworkError, NetworkFault
 from recorder.live.kinds import libsrt
 from recorder.model.status import DestinationLine, SessionState, SessionStatus
 from tests.support.nginx_rtmp import NginxRtmp
@@ -59,7 +59,7 @@ def test_destinations_of_every_kind_are_reached(tmp_path: Path) -> None:
         "internet: web": "ok-folder",
         "internet: caller": "ok-listens",
     }
-    assert all(result.verdict is Verdict.OK for result in found.values())
+    assert all(result.verdict is CheckVerdict.OK for result in found.values())
     assert [progress.share for progress in told] == [0.25, 0.5, 0.75, 1.0]
     assert "good" not in str(found)
 
@@ -161,18 +161,20 @@ def test_a_session_that_runs_is_asked_and_its_destinations_are_left_alone(tmp_pa
         assert server.asked == []
 
 
-@pytest.mark.parametrize("lacking", [Trouble.NO_CABLE, Trouble.NO_ADDRESS])
-def test_where_this_pc_has_no_network_no_server_is_to_blame(monkeypatch: pytest.MonkeyPatch, lacking: Trouble) -> None:
+@pytest.mark.parametrize("lacking", [NetworkFault.NO_CABLE, NetworkFault.NO_ADDRESS])
+def test_where_this_pc_has_no_network_no_server_is_to_blame(
+    monkeypatch: pytest.MonkeyPatch, lacking: NetworkFault
+) -> None:
     monkeypatch.setattr(internet, "missing", lambda: lacking)
-    for trouble in (Trouble.NO_DNS, Trouble.UNKNOWN_HOST, Trouble.NO_ROUTE, Trouble.TIMEOUT):
-        assert trouble_found(internet.CODES, "x", "host", NetworkTrouble(trouble)).code == lacking
-    assert trouble_found(internet.CODES, "x", "host", NetworkTrouble(Trouble.REFUSED)).code == Trouble.REFUSED
+    for trouble in (NetworkFault.NO_DNS, NetworkFault.UNKNOWN_HOST, NetworkFault.NO_ROUTE, NetworkFault.TIMEOUT):
+        assert network_result(internet.CODES, "x", "host", NetworkError(trouble)).code == lacking
+    assert network_result(internet.CODES, "x", "host", NetworkError(NetworkFault.REFUSED)).code == NetworkFault.REFUSED
 
 
-@pytest.mark.parametrize("trouble", list(Trouble))
-def test_every_trouble_has_its_words(trouble: Trouble, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("trouble", list(NetworkFault))
+def test_every_trouble_has_its_words(trouble: NetworkFault, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(internet, "missing", lambda: None)
-    result = trouble_found(internet.CODES, "x", "ingest.test:1935", NetworkTrouble(trouble, "said so"))
+    result = network_result(internet.CODES, "x", "ingest.test:1935", NetworkError(trouble, "said so"))
     assert result.code == trouble
     assert all((*result.reason, *result.advice))
     assert "{" not in "".join((*result.reason, *result.advice))

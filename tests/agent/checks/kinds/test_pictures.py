@@ -11,15 +11,15 @@ import cv2
 import numpy as np
 import pytest
 
-from agent.checks.check import Situation
+from agent.checks.check import CheckContext
 from agent.checks.kinds import pictures, sources
-from agent.checks.result import Result, Verdict
+from agent.checks.result import CheckResult, CheckVerdict
 from capture.source import VideoFormat
 from config.errors import DeviceError, DeviceNotFound, LiputError
-from devices.health.faults import FAULTS, Fault
+from devices.health.faults import FAULT_STATES, Fault
 from devices.model.device import Device, Health
 from recorder.model.status import SessionState, SessionStatus, SourceLine
-from recorder.session.request import Asked
+from recorder.session.request import SessionRequest
 from tests.rig import pictures as rig
 from tests.support.scenes import HEIGHT, WIDTH, colour_bars, jpeg, live
 from tests.support.shown import CAMERA, CARD, Shown, chooses, damaged, grey, repeated, situation
@@ -35,8 +35,8 @@ def _short(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def looked(
     monkeypatch: pytest.MonkeyPatch, given: Iterable[bytes] | Shown, device: Device | None = CAMERA,
-    now: Situation | None = None,
-) -> list[Result]:  # fmt: skip
+    now: CheckContext | None = None,
+) -> list[CheckResult]:  # fmt: skip
     shown = given if isinstance(given, Shown) else Shown(given)
     monkeypatch.setattr(sources, "choose", chooses([(shown, device)]))
     results = list(pictures.look(now or situation(), unheard))
@@ -60,7 +60,7 @@ def noisy(image: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> Iterable[by
 
 def test_a_picture_that_lives_is_good(monkeypatch: pytest.MonkeyPatch) -> None:
     (result,) = looked(monkeypatch, noisy(room()))
-    assert (result.code, result.verdict) == ("ok", Verdict.OK)
+    assert (result.code, result.verdict) == ("ok", CheckVerdict.OK)
     assert result.measured["width_px"] == WIDTH
     assert float(str(result.measured["blur_percent"])) < 50
 
@@ -68,20 +68,20 @@ def test_a_picture_that_lives_is_good(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("given", "code", "verdict"),
     [
-        (repeated(jpeg(colour_bars())), "no-signal", Verdict.FAILURE),
-        (noisy(grey(4)), "black", Verdict.FAILURE),
-        (repeated(jpeg(room())), "frozen", Verdict.FAILURE),
-        ([], "no-picture", Verdict.FAILURE),
-        ([jpeg(room())], "no-picture", Verdict.FAILURE),
-        (noisy(room(0.2)), "dark", Verdict.WARNING),
-        (noisy(np.where(room() > 60, 255, room()).astype(np.uint8)), "burnt-out", Verdict.WARNING),
-        (noisy(np.asarray(cv2.GaussianBlur(room(), (0, 0), 4), np.uint8)), "blurred", Verdict.WARNING),
-        (damaged(noisy(room()), every=2), "damaged", Verdict.WARNING),
+        (repeated(jpeg(colour_bars())), "no-signal", CheckVerdict.FAILURE),
+        (noisy(grey(4)), "black", CheckVerdict.FAILURE),
+        (repeated(jpeg(room())), "frozen", CheckVerdict.FAILURE),
+        ([], "no-picture", CheckVerdict.FAILURE),
+        ([jpeg(room())], "no-picture", CheckVerdict.FAILURE),
+        (noisy(room(0.2)), "dark", CheckVerdict.WARNING),
+        (noisy(np.where(room() > 60, 255, room()).astype(np.uint8)), "burnt-out", CheckVerdict.WARNING),
+        (noisy(np.asarray(cv2.GaussianBlur(room(), (0, 0), 4), np.uint8)), "blurred", CheckVerdict.WARNING),
+        (damaged(noisy(room()), every=2), "damaged", CheckVerdict.WARNING),
     ],
     ids=["no-signal", "black", "frozen", "no-picture", "stops", "dark", "burnt-out", "blurred", "damaged"],
 )
 def test_what_is_wrong_with_a_picture_is_told_with_what_to_do(
-    monkeypatch: pytest.MonkeyPatch, given: Iterable[bytes], code: str, verdict: Verdict
+    monkeypatch: pytest.MonkeyPatch, given: Iterable[bytes], code: str, verdict: CheckVerdict
 ) -> None:
     (result,) = looked(monkeypatch, given)
     assert (result.code, result.verdict) == (code, verdict)
@@ -109,7 +109,7 @@ def test_a_slide_may_stand_still_and_be_white(monkeypatch: pytest.MonkeyPatch) -
 )
 def test_one_that_cannot_be_opened_says_why(monkeypatch: pytest.MonkeyPatch, error: LiputError, code: str) -> None:
     (result,) = looked(monkeypatch, Shown([], refuses=error))
-    assert (result.code, result.verdict) == (code, Verdict.FAILURE)
+    assert (result.code, result.verdict) == (code, CheckVerdict.FAILURE)
     if code in ("busy", "not-opened"):
         assert error.message in result.reason.english
 
@@ -145,7 +145,7 @@ def test_stopped_it_lets_go_of_the_camera(monkeypatch: pytest.MonkeyPatch) -> No
 
     shown._pictures = map(stops, live())
     (result,) = looked(monkeypatch, shown, CAMERA, now)
-    assert (result.code, result.verdict) == ("cancelled", Verdict.UNCHECKED)
+    assert (result.code, result.verdict) == ("cancelled", CheckVerdict.UNCHECKED)
     assert not shown.is_open
 
 
@@ -155,7 +155,7 @@ def test_stopped_it_lets_go_of_the_camera(monkeypatch: pytest.MonkeyPatch) -> No
 def holding(fault: Fault | None = None) -> SessionStatus:
     health = Health()
     if fault is not None:
-        health = Health(FAULTS[fault], "as the watch says it", datetime.now().astimezone(), fault)
+        health = Health(FAULT_STATES[fault], "as the watch says it", datetime.now().astimezone(), fault)
     return SessionStatus(
         state=SessionState.LIVE, elapsed_s=1, media_time_s=1, bytes=1, frames=1, dropped=0, repeated=0, fps=30,
         levels_dbfs=[], disk_left_s=None, destinations=[],
@@ -196,7 +196,7 @@ def test_what_a_session_has_open_is_asked_of_it_and_never_opened(
     ("words", "code"), [(("synthetic",), "ok"), (("no-such-camera",), "missing"), (("/dev/null/x.mkv",), "missing")]
 )
 def test_the_words_of_the_session_are_what_is_looked_at(words: tuple[str, ...], code: str) -> None:
-    (result,) = pictures.look(situation(asked=Asked(title="", videos=words)), unheard)
+    (result,) = pictures.look(situation(asked=SessionRequest(title="", videos=words)), unheard)
     assert result.code == code
 
 
@@ -211,7 +211,7 @@ def test_the_words_of_the_session_are_what_is_looked_at(words: tuple[str, ...], 
 def test_words_with_which_no_session_begins_are_refused_as_the_session_refuses_them(
     words: tuple[str, ...], reason: str, advice: str
 ) -> None:
-    (result,) = pictures.look(situation(asked=Asked(title="", videos=words)), unheard)
-    assert (result.name, result.code, result.verdict) == ("picture", "not-chosen", Verdict.FAILURE)
+    (result,) = pictures.look(situation(asked=SessionRequest(title="", videos=words)), unheard)
+    assert (result.name, result.code, result.verdict) == ("picture", "not-chosen", CheckVerdict.FAILURE)
     assert reason in result.reason.english
     assert advice in result.advice.english

@@ -8,20 +8,20 @@ from datetime import datetime
 import numpy as np
 import pytest
 
-from agent.checks.check import Situation
+from agent.checks.check import CheckContext
 from agent.checks.kinds import sounds, sources
-from agent.checks.result import Result, Verdict
+from agent.checks.result import CheckResult, CheckVerdict
 from config.errors import DeviceError
-from devices.health.faults import FAULTS, Fault
+from devices.health.faults import FAULT_STATES, Fault
 from devices.model.device import Health
 from recorder.model.status import SessionState, SessionStatus, SoundLine, SourceLine
-from recorder.session.request import Asked
+from recorder.session.request import SessionRequest
 from tests.capture.detectors.sounds import Sound, mains, noise, samples, speech
 from tests.support.shown import MICROPHONE, Sounding, chooses, situation
 from tests.support.situations import unheard
 
 
-def listened(monkeypatch: pytest.MonkeyPatch, given: Sounding, now: Situation | None = None) -> list[Result]:
+def listened(monkeypatch: pytest.MonkeyPatch, given: Sounding, now: CheckContext | None = None) -> list[CheckResult]:
     monkeypatch.setattr(sources, "choose", chooses(sounds=[(given, MICROPHONE)]))
     results = list(sounds.listen(now or situation(), unheard))
     assert not given.is_open
@@ -40,7 +40,7 @@ def one_channel() -> Sound:
 
 def test_somebody_who_speaks_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
     (result,) = listened(monkeypatch, sound(speech(3.2)))
-    assert (result.name, result.code, result.verdict) == ("sound: Mimbar", "ok", Verdict.OK)
+    assert (result.name, result.code, result.verdict) == ("sound: Mimbar", "ok", CheckVerdict.OK)
     assert result.reason.english == f"It is heard, {result.measured['level_dbfs']:.0f} dBFS"
 
 
@@ -63,7 +63,7 @@ def test_what_is_wrong_with_it_is_told_with_what_to_do(
     results = listened(monkeypatch, sound(given))
     assert [result.code for result in results] == codes
     for result in results:
-        assert result.verdict in (Verdict.FAILURE, Verdict.WARNING)
+        assert result.verdict in (CheckVerdict.FAILURE, CheckVerdict.WARNING)
         assert result.advice.indonesian
         assert "{" not in "".join((*result.reason, *result.advice))
 
@@ -72,7 +72,7 @@ def test_one_that_sends_nothing_at_all_says_so(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(sounds, "FIRST_BLOCK_S", 0.2)
     monkeypatch.setattr(sounds, "LISTEN_S", 0.2)
     (result,) = listened(monkeypatch, Sounding(None))
-    assert (result.code, result.verdict) == ("no-data", Verdict.FAILURE)
+    assert (result.code, result.verdict) == ("no-data", CheckVerdict.FAILURE)
 
 
 def test_one_that_another_program_has_is_busy(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -88,8 +88,8 @@ def test_one_that_another_program_has_is_busy(monkeypatch: pytest.MonkeyPatch) -
 def test_a_session_without_a_microphone_would_have_no_sound(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sources, "choose", chooses())
     (result,) = sounds.listen(situation(), unheard)
-    assert (result.name, result.code, result.verdict) == ("sound", "no-sound", Verdict.WARNING)
-    assert sounds.listen(situation(asked=Asked(title="", audios=("none",))), unheard) == []
+    assert (result.name, result.code, result.verdict) == ("sound", "no-sound", CheckVerdict.WARNING)
+    assert sounds.listen(situation(asked=SessionRequest(title="", audios=("none",))), unheard) == []
 
 
 def test_stopped_it_lets_go_of_the_microphone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,7 +114,7 @@ def holding(
 ) -> SessionStatus:
     health = Health()
     if fault is not None:
-        health = Health(FAULTS[fault], "as the watch says it", datetime.now().astimezone(), fault)
+        health = Health(FAULT_STATES[fault], "as the watch says it", datetime.now().astimezone(), fault)
     line = SoundLine(name="Mimbar", muted=muted, levels_dbfs=[peak_dbfs, -100.0], ppm=None)
     return SessionStatus(
         state=SessionState.ARMED, elapsed_s=0, media_time_s=0, bytes=0, frames=0, dropped=0, repeated=0, fps=30,
@@ -150,13 +150,13 @@ def test_what_a_session_has_open_is_asked_of_it_and_never_opened(
 
 
 def test_the_words_of_the_session_are_what_is_listened_to() -> None:
-    (result,) = sounds.listen(situation(asked=Asked(title="", videos=("synthetic",))), unheard)
+    (result,) = sounds.listen(situation(asked=SessionRequest(title="", videos=("synthetic",))), unheard)
     assert (result.name, result.code) == ("sound: synthetic sound", "ok")
 
 
 def test_words_with_which_no_session_begins_are_refused_as_the_session_refuses_them() -> None:
-    asked = Asked(title="", videos=("synthetic",), audios=("screen",))
+    asked = SessionRequest(title="", videos=("synthetic",), audios=("screen",))
     (result,) = sounds.listen(situation(asked=asked), unheard)
-    assert (result.name, result.code, result.verdict) == ("sound", "not-chosen", Verdict.FAILURE)
+    assert (result.name, result.code, result.verdict) == ("sound", "not-chosen", CheckVerdict.FAILURE)
     assert '"screen" gives no sound' in result.reason.english
     assert "--video" in result.advice.english

@@ -11,15 +11,15 @@ import pytest
 
 from agent.checks.kinds import storage
 from agent.checks.kinds.storage import FAT_BYTES, NAME, look
-from agent.checks.result import Result, Verdict
+from agent.checks.result import CheckResult, CheckVerdict
 from config.settings.quantities import brief_size
-from config.settings.schema import Archive as ArchiveSettings
+from config.settings.schema import ArchiveSettings as ArchiveSettings
 from config.settings.schema import Settings
-from config.settings.schema import Storage as StorageSettings
+from config.settings.schema import StorageSettings as StorageSettings
 from recorder.disk import mounts
-from recorder.disk.place import MountMemory
+from recorder.disk.archive_folder import MountMemory
 from recorder.model.status import SessionState
-from recorder.session.request import Asked
+from recorder.session.request import SessionRequest
 from tests.support.situations import codes, session, situation, unheard
 
 BYTES_PER_S = (2_500_000 + 128_000) / 8 + 3000
@@ -38,8 +38,10 @@ def settings(root: Path, *further: Path, mirror: bool = False) -> Settings:
     )
 
 
-def found(given: Settings, planned_s: float | None = None, reserve: int | None = None, **more: object) -> list[Result]:
-    asked = Asked(title="Rapat", profile="720p30", duration_s=planned_s, reserve=reserve)
+def found(
+    given: Settings, planned_s: float | None = None, reserve: int | None = None, **more: object
+) -> list[CheckResult]:
+    asked = SessionRequest(title="Rapat", profile="720p30", duration_s=planned_s, reserve=reserve)
     return list(look(situation(asked, given, **more), unheard))  # type: ignore[arg-type]
 
 
@@ -66,7 +68,7 @@ def test_a_folder_that_is_still_to_be_made_is_not_made(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     (result,) = found(settings(tmp_path / "file"))
-    assert (result.code, result.verdict) == ("unwritable", Verdict.FAILURE)
+    assert (result.code, result.verdict) == ("unwritable", CheckVerdict.FAILURE)
 
 
 def test_a_disk_that_is_not_mounted_is_told(tmp_path: Path) -> None:
@@ -131,8 +133,8 @@ def test_a_mirror_needs_a_second_folder(tmp_path: Path) -> None:
 
 
 def test_sources_that_are_recorded_apart_take_room_too(tmp_path: Path) -> None:
-    asked = Asked(title="Rapat", profile="720p30", duration_s=0.5 * free(tmp_path) / BYTES_PER_S)
-    apart = Asked(title="Rapat", profile="720p30", duration_s=asked.duration_s, isolate=True)
+    asked = SessionRequest(title="Rapat", profile="720p30", duration_s=0.5 * free(tmp_path) / BYTES_PER_S)
+    apart = SessionRequest(title="Rapat", profile="720p30", duration_s=asked.duration_s, isolate=True)
     assert [one.code for one in look(situation(asked, settings(tmp_path)), unheard)] == ["ok"]
     assert [one.code for one in look(situation(apart, settings(tmp_path)), unheard)][-1] == "short"
 
@@ -171,7 +173,7 @@ def test_how_fast_a_disk_has_to_be_follows_from_the_profile(
 def test_nothing_is_written_where_a_session_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(storage, "write_bps", lambda *_: pytest.fail("it was written"))
     first, result = found(settings(tmp_path), 60.0, held={"Wisuda": session(SessionState.DEGRADED)})
-    assert (first.name, first.code, first.verdict) == (NAME, "recording", Verdict.UNCHECKED)
+    assert (first.name, first.code, first.verdict) == (NAME, "recording", CheckVerdict.UNCHECKED)
     assert '"Wisuda"' in first.reason.english
     assert (result.code, result.measured["write_bps"]) == ("ok", None)
 

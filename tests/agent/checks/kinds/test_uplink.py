@@ -8,9 +8,9 @@ import pytest
 
 from agent.checks.kinds import uplink
 from agent.checks.kinds.uplink import look, streams_of
-from agent.checks.result import Verdict
+from agent.checks.result import CheckVerdict
 from agent.sessions.receiver import HOST, free_port
-from devices.uplink.connecting import Trouble
+from devices.uplink.connecting import NetworkFault
 from recorder.model.status import DestinationLine, SessionState, SessionStatus
 from tests.net.speed_server import How, serving
 from tests.support.nginx_rtmp import NginxRtmp
@@ -53,7 +53,7 @@ def test_a_network_that_is_too_slow_for_the_session_names_no_profile_where_none_
         text = text.replace("[destinations", '[video]\nstream_bitrate = "200 Mbit/s"\n[destinations', 1)
         found, _ = looked(look, streamed(tmp_path, text, conference=True))
     assert found["uplink"].code == "too-slow-no-profile"
-    assert found["uplink"].verdict is Verdict.FAILURE
+    assert found["uplink"].verdict is CheckVerdict.FAILURE
 
 
 def test_nothing_is_measured_where_that_is_switched_off_or_there_is_nobody(tmp_path: Path) -> None:
@@ -88,13 +88,13 @@ def test_a_server_that_cannot_be_measured_with_is_a_warning_with_its_reason(
 ) -> None:
     with serving(tmp_path / "server", how) as server:
         found, _ = looked(look, streamed(tmp_path, measured_by(server.address)))
-    assert (found["uplink"].code, found["uplink"].verdict) == (code, Verdict.WARNING)
+    assert (found["uplink"].code, found["uplink"].verdict) == (code, CheckVerdict.WARNING)
     assert found["uplink"].reason.english.startswith("Not measured: ")
     assert found["uplink"].reason.indonesian.startswith("Tidak terukur: ")
 
 
 def test_every_trouble_has_its_words() -> None:
-    assert {str(trouble) for trouble in Trouble} <= set(uplink.CODES)
+    assert {str(trouble) for trouble in NetworkFault} <= set(uplink.CODES)
 
 
 def test_a_measurement_that_is_stopped_returns_at_once(tmp_path: Path) -> None:

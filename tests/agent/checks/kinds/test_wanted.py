@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from agent.checks.kinds.equipment import Room, WantedSource
+from agent.checks.kinds.equipment import PluggedDevices, SessionSource
 from capture.sound import inputs
-from capture.sound.process import Listing
+from capture.sound.child_process import SoundInputs
 from devices.model.device import Device
-from recorder.session.request import Asked
+from recorder.session.request import SessionRequest
 from tests.support.looks import (
     CAMERA,
     CARD,
@@ -24,7 +24,7 @@ from tests.support.looks import (
 
 @pytest.fixture(autouse=True)
 def _no_sound_server(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inputs, "list_sound_inputs", lambda *_: Listing(inputs=[], sources=[]))
+    monkeypatch.setattr(inputs, "list_sound_inputs", lambda *_: SoundInputs(inputs=[], sources=[]))
 
 
 @pytest.fixture
@@ -33,19 +33,19 @@ def ports() -> PortRoom:
     return furnished()
 
 
-def asked(*videos: str, audios: tuple[str, ...] = ()) -> Asked:
-    return Asked(title="Rapat", videos=videos, audios=audios)
+def asked(*videos: str, audios: tuple[str, ...] = ()) -> SessionRequest:
+    return SessionRequest(title="Rapat", videos=videos, audios=audios)
 
 
-def ids(sources: list[WantedSource]) -> list[str | None]:
+def ids(sources: list[SessionSource]) -> list[str | None]:
     return [
         source.device.id if source.device else source.trouble.code if source.trouble else None for source in sources
     ]
 
 
-def of(ports: PortRoom, wanted: Asked, **roles: str) -> list[WantedSource]:
+def of(ports: PortRoom, wanted: SessionRequest, **roles: str) -> list[SessionSource]:
     devices = ports.devices()
-    return list(Room(devices, given_roles(devices, **roles)).sources(wanted))
+    return list(PluggedDevices(devices, given_roles(devices, **roles)).sources(wanted))
 
 
 def test_without_words_it_is_the_best_there_is(ports: PortRoom) -> None:
@@ -88,7 +88,7 @@ def test_what_is_no_device_is_no_equipment(ports: PortRoom, tmp_path: Path, monk
         (asked("synthetic", audios=("046d:0825:A1",)), "wrong-kind"),
     ],
 )
-def test_a_word_that_means_nothing_says_why(ports: PortRoom, wanted: Asked, code: str) -> None:
+def test_a_word_that_means_nothing_says_why(ports: PortRoom, wanted: SessionRequest, code: str) -> None:
     assert ids(of(ports, wanted))[-1] == code
 
 
@@ -97,7 +97,7 @@ def test_a_word_that_means_two_devices_is_ambiguous(ports: PortRoom) -> None:
     two.plug(WEBCAM, "1-1")
     devices = two.devices()
     twins = [*devices, *(Device(id="other", kind=one.kind, name="Other", node=one.node, port="1-1") for one in devices)]
-    assert ids(list(Room(twins, {}).sources(asked("1-1", audios=("none",))))) == ["ambiguous"]
+    assert ids(list(PluggedDevices(twins, {}).sources(asked("1-1", audios=("none",))))) == ["ambiguous"]
 
 
 def test_a_screen_under_wayland_cannot_be_recorded(ports: PortRoom, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,7 +111,7 @@ def test_a_screen_under_wayland_cannot_be_recorded(ports: PortRoom, monkeypatch:
 def test_what_is_unplugged_is_missing_and_named_with_its_port(ports: PortRoom) -> None:
     roles = given_roles(ports.devices(), podium=CAMERA)
     ports.unplug("1-1")
-    (source,) = Room(ports.devices(), roles).sources(asked("podium", audios=("none",)))
+    (source,) = PluggedDevices(ports.devices(), roles).sources(asked("podium", audios=("none",)))
     assert source.trouble
     assert source.trouble.code == "missing"
     assert "1-1" in source.trouble.reason.english + source.trouble.advice.english
@@ -121,7 +121,7 @@ def test_another_one_in_its_port_is_a_replacement(ports: PortRoom) -> None:
     roles = given_roles(ports.devices(), podium=CAMERA)
     ports.unplug("1-1")
     ports.plug(dataclasses.replace(WEBCAM, serial="B2"), "1-1")
-    (source,) = Room(ports.devices(), roles).sources(asked("podium", audios=("none",)))
+    (source,) = PluggedDevices(ports.devices(), roles).sources(asked("podium", audios=("none",)))
     assert source.trouble
     assert source.trouble.code == "replaced"
     assert "046d:0825:B2" in source.trouble.reason.english + source.trouble.advice.english
@@ -130,7 +130,7 @@ def test_another_one_in_its_port_is_a_replacement(ports: PortRoom) -> None:
 def test_one_without_a_serial_number_in_another_port_has_moved(ports: PortRoom) -> None:
     roles = given_roles(ports.devices(), slides=CARD)
     ports.plug(ports.unplug("1-2"), "1-4")
-    (source,) = Room(ports.devices(), roles).sources(asked("slides", audios=("none",)))
+    (source,) = PluggedDevices(ports.devices(), roles).sources(asked("slides", audios=("none",)))
     assert source.trouble
     assert source.trouble.code == "moved"
     assert "1-4" in source.trouble.reason.english + source.trouble.advice.english
@@ -139,13 +139,13 @@ def test_one_without_a_serial_number_in_another_port_has_moved(ports: PortRoom) 
 def test_roles_that_this_session_does_not_need_are_named_too(ports: PortRoom) -> None:
     roles = given_roles(ports.devices(), slides=CARD, podium=CAMERA, microphone=MIC)
     ports.unplug("1-1")
-    room = Room(ports.devices(), roles)
+    room = PluggedDevices(ports.devices(), roles)
     sources = list(room.sources(asked()))
     assert ids(sources) == [CARD, MIC]
     (beside,) = room.missing_beside(sources)
     assert (beside.name, beside.trouble and beside.trouble.code) == ("podium", "role-missing")
     ports.unplug("1-2")
-    room = Room(ports.devices(), roles)
+    room = PluggedDevices(ports.devices(), roles)
     sources = list(room.sources(asked()))
     assert ids(sources) == ["missing", MIC]
     assert [source.name for source in room.missing_beside(sources)] == ["podium"]

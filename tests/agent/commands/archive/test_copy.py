@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from recorder.archive.archive import Archive
-from recorder.features.copies.copying import verify_at
-from recorder.package.manifest import Package
-from recorder.package.work import RECORDING_FILE
+from recorder.features.copies.package_copy import verify_remote
+from recorder.package.metadata import Package
+from recorder.package.work_folder import RECORDING_FILE
 from tests.support import archives, command, copies
 from tests.support.copies import EXTRA, Place
 from tests.support.seaweed import ACCESS_KEY, SECRET_KEY, Seaweed
@@ -127,7 +127,7 @@ def test_a_kill_in_the_middle_of_a_copy_costs_only_time(
     assert (copied / EXTRA).stat().st_ino == inode, "it went on with what was there"
     archives.validate_bag(copied)
     with place.opened() as target:
-        assert verify_at(target, copies.place_of(package)) == []
+        assert verify_remote(target, copies.place_of(package)) == []
 
 
 def test_a_place_that_is_not_automatic_gets_what_it_is_named_for(

@@ -13,7 +13,7 @@ import pytest
 
 from agent.commands.archive import find
 from recorder.archive.archive import Archive
-from recorder.package.manifest import Package
+from recorder.package.metadata import Package
 from tests.support import archives, forked
 
 PROJECT = Path(__file__).parents[4]

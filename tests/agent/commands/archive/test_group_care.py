@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from recorder.archive.archive import Archive
-from recorder.disk.locking import locked
-from recorder.package.manifest import Package
+from recorder.disk.package_locks import package_lock
+from recorder.package.metadata import Package
 from tests.support import archives, command, shelves
 from tests.support.damage import MEDIA
 
@@ -77,7 +77,7 @@ def test_edit_without_anything_to_correct_is_wrong_usage(package: Package, liput
 
 
 def test_edit_of_a_package_that_is_read_is_refused(package: Package, liput: Archivist) -> None:
-    with locked(package.folder, alone=False):
+    with package_lock(package.folder, alone=False):
         assert liput("edit", package.id, "--title", "Wisuda") == ""
     assert (liput.status, "being read" in liput.errors) == (1, True)
 
@@ -86,7 +86,7 @@ def test_verify_of_everything_goes_on_past_a_package_that_is_being_corrected(
     archive: Archive, package: Package, program: Path, liput: Archivist
 ) -> None:
     other = archives.seal_one(archive, program, "Wisuda")
-    with locked(package.folder, alone=True):
+    with package_lock(package.folder, alone=True):
         verdicts = liput.answer("verify", "--all")
         assert isinstance(verdicts, list)
         assert {verdict["id"]: verdict["ok"] for verdict in verdicts} == {package.id: False, other.id: True}

@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 
 from recorder.archive.archive import Archive
-from recorder.package.manifest import Package
+from recorder.package.metadata import Package
 from tests.support import archives, command, copies
 from tests.support.sshd import Sshd
 

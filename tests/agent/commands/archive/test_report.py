@@ -13,7 +13,7 @@ import pytest
 
 from recorder.archive.archive import Archive
 from recorder.package import fixity
-from recorder.package.manifest import Package
+from recorder.package.metadata import Package
 from tests.support import archives, forked
 from tests.support.room import Room
 

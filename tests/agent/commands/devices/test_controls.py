@@ -13,9 +13,9 @@ from agent.commands.devices import controls as command
 from agent.devices import page
 from config.errors import ControlRefused, DeviceNotFound, LiputError, UsageError
 from devices.controls import presets
-from devices.health.line import nowhere
+from devices.health.log_line import discard_line
 from devices.model.device import Device, DeviceKind
-from devices.roles.roles import assign, roles_store
+from devices.roles.assignment import assign, roles_store
 from tests.support.command import liput
 from tests.support.fake_camera import FakeCamera
 
@@ -105,7 +105,7 @@ def test_names_are_whole_on_a_narrow_terminal_so_that_they_can_be_copied(
 
 
 def test_that_a_value_is_the_settings_is_said(desk: Desk) -> None:
-    presets.apply(desk.camera, {}, "50 Hz")
+    presets.apply_preset(desk.camera, {}, "50 Hz")
     assert rows(desk.run())["power_line_frequency"].endswith("60 Hz from the settings, default 60 Hz")
 
 
@@ -183,12 +183,12 @@ def test_a_camera_that_is_not_there_is_told_with_what_is_kept_for_it(desk: Desk)
     assert isinstance(error, DeviceNotFound)
     assert error.message == "Webcam (046d:0825:A1) is not plugged in"
     assert error.hint == "Kept, and set when it is plugged in: zoom_absolute=200"
-    presets.forget(presets.preset_store(), CAMERA.id)
+    presets.forget_values(presets.preset_store(), CAMERA.id)
     assert "no device that is plugged in is called" in desk.fail().message
 
 
 def test_a_camera_is_named_by_its_role_also_when_it_is_not_there(desk: Desk) -> None:
-    assign(roles_store(), "podium", CAMERA, [CAMERA], now=datetime.now().astimezone(), record=nowhere)
+    assign(roles_store(), "podium", CAMERA, [CAMERA], now=datetime.now().astimezone(), record=discard_line)
     result = CliRunner().invoke(command.controls_command, ["podium", "zoom_absolute=200"])
     assert (result.exit_code, result.stdout) == (0, "zoom_absolute: 100 -> 200\n")
     desk.devices = []

@@ -10,13 +10,13 @@ import pytest
 from click.testing import CliRunner, Result
 
 from agent.commands.devices import group as command
-from agent.devices import gather
-from devices.health.line import Kind, Level
-from devices.health.log import HealthLog
+from agent.devices import listing
+from devices.health.log_line import LogKind, LogLevel
+from devices.health.log_writer import HealthLog
 from devices.host.clock import SystemClock
 from devices.model.device import Device, DeviceKind, Health, HealthState, Mode
+from devices.roles.assignment import roles_store
 from devices.roles.matching import binding_of
-from devices.roles.roles import roles_store
 from tests.support.command import liput, run_python
 
 STICK = Device(
@@ -48,8 +48,8 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def run(
     monkeypatch: pytest.MonkeyPatch, *words: str, devices: Sequence[Device] = (), servers: Sequence[Device] = ()
 ) -> Result:
-    monkeypatch.setattr(gather, "list_devices", lambda: list(devices))
-    monkeypatch.setattr(gather, "server_inputs", lambda: list(servers))
+    monkeypatch.setattr(listing, "list_devices", lambda: list(devices))
+    monkeypatch.setattr(listing, "server_inputs", lambda: list(servers))
     result = CliRunner().invoke(command.devices_command, words)
     assert result.exception is None, result.output
     assert result.exit_code == 0
@@ -124,8 +124,15 @@ def test_every_help_has_examples_and_loads_nothing_heavy(tmp_path: Path, words: 
 
 def test_a_device_that_a_recorder_uses_shows_the_fault_it_has_now(monkeypatch: pytest.MonkeyPatch) -> None:
     with HealthLog(clock=SystemClock(), journal=None) as log:
-        log(STICK.id, Kind.OPENED)
-        log(STICK.id, Kind.DEGRADED, "nothing is plugged into it", level=Level.ERROR, fault="no-signal", after_s=400.0)
+        log(STICK.id, LogKind.OPENED)
+        log(
+            STICK.id,
+            LogKind.DEGRADED,
+            "nothing is plugged into it",
+            level=LogLevel.ERROR,
+            fault="no-signal",
+            after_s=400.0,
+        )
     result = run(monkeypatch, "--json", devices=[STICK, SOUND])
     stick, sound = json.loads(result.stdout)
     assert (stick["health"]["state"], stick["health"]["fault"]) == ("silent", "no-signal")

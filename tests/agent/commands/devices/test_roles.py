@@ -11,16 +11,16 @@ import pytest
 from click.testing import CliRunner, Result
 
 from agent.cli.group import liput
-from agent.devices import gather
+from agent.devices import listing
 from config.errors import DeviceError, LiputError, SettingsError, UsageError
-from devices.health import log as health_log_module
-from devices.health.line import HealthLine, Kind
-from devices.health.log import HealthLog
-from devices.health.query import Wanted, read
+from devices.health import log_writer as health_log_module
+from devices.health.log_line import HealthLine, LogKind
+from devices.health.log_reader import LogFilter, read
+from devices.health.log_writer import HealthLog
 from devices.host.clock import SystemClock
 from devices.model.device import Device, DeviceKind
-from devices.monitor.known import Known, known_store
-from devices.roles.roles import roles_store
+from devices.monitor.known_devices import KnownDevice, known_store
+from devices.roles.assignment import roles_store
 from tests.support.errors import because
 from tests.support.looks import MICROPHONE, STICK, WEBCAM, PortRoom
 
@@ -55,15 +55,15 @@ class Desk:
         return {role: binding.id for role, binding in roles_store().read().items()}
 
     def lines(self) -> Sequence[HealthLine]:
-        return list(read(self.state / "health", Wanted()))
+        return list(read(self.state / "health", LogFilter()))
 
 
 @pytest.fixture
 def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
     monkeypatch.setenv("LIPUT_STATE", str(tmp_path))
     desk = Desk(tmp_path)
-    monkeypatch.setattr(gather, "list_devices", desk.room.devices)
-    monkeypatch.setattr(gather, "server_inputs", desk.servers)
+    monkeypatch.setattr(listing, "list_devices", desk.room.devices)
+    monkeypatch.setattr(listing, "server_inputs", desk.servers)
     desk.room.plug(WEBCAM, "1-1")
     desk.room.plug(STICK, "1-2")
     return desk
@@ -73,7 +73,7 @@ def test_a_role_is_given_and_taken_and_both_are_in_the_health_log(desk: Desk) ->
     assert desk.run("assign", "podium", "1-1").stdout == "podium: C270 (046d:0825:A1)\n"
     assert desk.run("unassign", "podium").stdout == "podium is nobody's now; it was C270 (046d:0825:A1)\n"
     assert [(line.kind, line.device) for line in desk.lines()] == [
-        (Kind.ROLE_ASSIGNED, "046d:0825:A1"), (Kind.ROLE_UNASSIGNED, "046d:0825:A1"),
+        (LogKind.ROLE_ASSIGNED, "046d:0825:A1"), (LogKind.ROLE_UNASSIGNED, "046d:0825:A1"),
     ]  # fmt: skip
     assert desk.bound() == {}
     with pytest.raises(UsageError, match="no device has the role podium"):
@@ -179,7 +179,7 @@ def test_a_missing_role_is_shown_with_its_reason_and_the_replacement(desk: Desk)
     assert desk.run("assign", "podium", "046d:0825:B2").stdout == (
         "podium: C270 (046d:0825:B2), in place of C270 (046d:0825:A1)\n"
     )
-    assert desk.lines()[-1].kind == Kind.ROLE_REPLACED
+    assert desk.lines()[-1].kind == LogKind.ROLE_REPLACED
 
 
 def test_a_missing_role_with_nothing_like_it_says_what_to_do(desk: Desk) -> None:
@@ -216,7 +216,9 @@ def test_settings_that_are_not_there_are_named_by_each(desk: Desk) -> None:
 
 def mark_swapped(*ids: str) -> None:
     marks = {
-        device_id: Known(name="", first_seen=NOW, last_seen=NOW, swapped="may have changed places", swapped_at=NOW)
+        device_id: KnownDevice(
+            name="", first_seen=NOW, last_seen=NOW, swapped="may have changed places", swapped_at=NOW
+        )
         for device_id in ids
     }
     known_store().change(lambda known: {**known, **marks})

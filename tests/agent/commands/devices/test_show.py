@@ -13,8 +13,8 @@ from click.testing import CliRunner, Result
 from agent.commands.devices import show as command
 from config.errors import DeviceNotFound, UsageError
 from devices.model.device import Device, DeviceKind, Health, HealthState, Mode
+from devices.roles.assignment import roles_store
 from devices.roles.matching import binding_of
-from devices.roles.roles import roles_store
 from tests.support.usb_trees import usb_tree
 
 CAMERA = Device(

@@ -12,10 +12,10 @@ import msgspec
 import pytest
 
 from agent.commands.devices import watch
-from agent.commands.devices.watch import Message
-from devices.health.line import HealthLine, Kind
+from agent.commands.devices.watch import WatchMessage
+from devices.health.log_line import HealthLine, LogKind
 from devices.model.device import Device, DeviceKind, Health, HealthState
-from devices.monitor.changes import ChangeKind, DeviceChange
+from devices.monitor.device_changes import ChangeKind, DeviceChange
 from tests.support import command
 from tests.support.command import Running, running
 from tests.support.pulse import PulseMicrophone
@@ -33,7 +33,7 @@ def log_of(home: Path) -> list[command.Line]:
 
 def test_a_signal_that_interrupts_no_wait_is_heard_all_the_same() -> None:
     """As one does that comes just before a wait begins: here another thread takes it, in the middle of one."""
-    inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
+    inbox: queue.SimpleQueue[WatchMessage] = queue.SimpleQueue()
 
     def take_it() -> None:
         signal.pthread_kill(threading.get_ident(), signal.SIGTSTP)
@@ -147,7 +147,7 @@ def test_a_session_that_takes_or_leaves_a_device_is_a_reason_to_look_and_its_hea
     busy = msgspec.structs.replace(device, health=Health(HealthState.BUSY, "zoom has it"))
     lines = [
         HealthLine(at=datetime(2026, 11, 25, tzinfo=UTC), device="cam", kind=kind)
-        for kind in (Kind.OPENED, Kind.CLOSED, Kind.REFUSED, Kind.KERNEL)
+        for kind in (LogKind.OPENED, LogKind.CLOSED, LogKind.REFUSED, LogKind.KERNEL)
     ]
     of_health = DeviceChange(ChangeKind.CHANGED, busy, device, (busy,))
     for message in (*lines, of_health, DeviceChange(ChangeKind.PLUGGED, device, None, (device,))):

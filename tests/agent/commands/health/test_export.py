@@ -12,7 +12,7 @@ import pytest
 
 from agent.health.export import export_health
 from config.errors import UsageError
-from devices.health.line import Kind
+from devices.health.log_line import LogKind
 from tests.support.health_log import HOUR, LINES, NOW, ago, health, write
 
 SETTINGS = """
@@ -50,8 +50,8 @@ def test_the_export_tells_programs_where_it_is_and_what_it_lacks(
 def test_the_export_holds_what_it_needs_and_no_secret(
     tmp_path: Path, env: dict[str, str], log: Path, settings: Path
 ) -> None:
-    write(log, ago(HOUR / 4, Kind.REFUSED, f"rtmps://x.example/live2/{KEY} and {KEY}", key=KEY))
-    write(log, ago(HOUR / 4, Kind.REFUSED, f"srt said {PASSPHRASE} is wrong for {STREAM_ID}", to=STREAM_ID))
+    write(log, ago(HOUR / 4, LogKind.REFUSED, f"rtmps://x.example/live2/{KEY} and {KEY}", key=KEY))
+    write(log, ago(HOUR / 4, LogKind.REFUSED, f"srt said {PASSPHRASE} is wrong for {STREAM_ID}", to=STREAM_ID))
     (log / "roles.json").write_text('{"slides": {}}')
     (log / "other.json").write_text("not ours to give away")
     file = tmp_path / "it.zip"
@@ -141,7 +141,7 @@ def test_settings_that_cannot_be_read_do_not_keep_the_export_from_it(
 def test_the_settings_that_are_named_say_which_keys_to_look_for(
     tmp_path: Path, env: dict[str, str], log: Path, settings: Path
 ) -> None:
-    write(log, ago(HOUR / 4, Kind.REFUSED, f"said {KEY}"))
+    write(log, ago(HOUR / 4, LogKind.REFUSED, f"said {KEY}"))
     done = health(tmp_path, env, "export", "it.zip", "--config", settings)
     assert (done.returncode, done.stdout) == (0, "it.zip\n")
     with zipfile.ZipFile(tmp_path / "it.zip") as archive:
@@ -154,7 +154,7 @@ def test_the_settings_that_are_named_say_which_keys_to_look_for(
 def test_keys_that_liput_does_not_use_are_taken_out_and_whoever_passes_it_on_is_warned(
     tmp_path: Path, env: dict[str, str], log: Path, settings: Path, spoilt: str
 ) -> None:
-    write(log, ago(HOUR / 4, Kind.REFUSED, f"said {KEY}"))
+    write(log, ago(HOUR / 4, LogKind.REFUSED, f"said {KEY}"))
     keys = tmp_path / "keys.toml"
     match spoilt:
         case "open to others":

@@ -13,9 +13,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from agent.health.text import LineText, what_happened
-from devices.health.line import PC, HealthLine, Kind, Level
-from devices.health.log import HealthLog
+from agent.health.text import LineText, line_sentence
+from devices.health.log_line import PC, HealthLine, LogKind, LogLevel
+from devices.health.log_writer import HealthLog
 from devices.host.clock import SystemClock
 from tests.support import command
 from tests.support.command import LIPUT, environment, running
@@ -93,7 +93,7 @@ def test_for_people_a_line_says_when_how_serious_who_and_what(tmp_path: Path, en
 def test_colours_are_for_terminals_and_devices_cannot_make_their_own(
     tmp_path: Path, env: dict[str, str], state: Path
 ) -> None:
-    write(state, ago(HOUR, Kind.KERNEL, "bad\x1b[31m\nname", name="Evil\x1b]0;x\x07", level=Level.ERROR))
+    write(state, ago(HOUR, LogKind.KERNEL, "bad\x1b[31m\nname", name="Evil\x1b]0;x\x07", level=LogLevel.ERROR))
     plain = health(tmp_path, env).stdout
     assert "\x1b" not in plain
     assert len(plain.splitlines()) == 1
@@ -162,8 +162,8 @@ def test_following_prints_what_was_and_what_comes_until_a_signal(
         log / "health", clock=SystemClock(), journal=None
     ) as health_log:  # fmt: skip
         assert following.until("health", kind="kernel")["device"] == STICK
-        health_log(CAMERA, Kind.PLUGGED)
-        health_log(CAMERA, Kind.DEGRADED, "black", level=Level.WARN, fault="black")
+        health_log(CAMERA, LogKind.PLUGGED)
+        health_log(CAMERA, LogKind.DEGRADED, "black", level=LogLevel.WARN, fault="black")
         assert following.until("health", reason="black")["detail"] == {"fault": "black", "pid": os.getpid()}
         following.signal(number)
         assert following.wait() == 0
@@ -172,7 +172,7 @@ def test_following_prints_what_was_and_what_comes_until_a_signal(
 
 
 def test_a_reader_that_has_enough_is_no_trouble(tmp_path: Path, env: dict[str, str], state: Path) -> None:
-    write(state, *[ago(timedelta(seconds=20_000 - n), Kind.PLUGGED, "x" * 200) for n in range(3000)])
+    write(state, *[ago(timedelta(seconds=20_000 - n), LogKind.PLUGGED, "x" * 200) for n in range(3000)])
     with subprocess.Popen(
         [*LIPUT, "health"], env=environment(tmp_path, env), cwd=tmp_path, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -186,7 +186,7 @@ def test_a_reader_that_has_enough_is_no_trouble(tmp_path: Path, env: dict[str, s
 
 def test_a_long_log_is_not_held_in_memory(tmp_path: Path, env: dict[str, str], state: Path) -> None:
     (state / "health").mkdir(parents=True)
-    line = msgspec.json.encode(ago(HOUR, Kind.SAMPLE, "x" * 500)) + b"\n"
+    line = msgspec.json.encode(ago(HOUR, LogKind.SAMPLE, "x" * 500)) + b"\n"
     (state / "health" / f"{NOW - HOUR:%Y-%m-%d}.jsonl").write_bytes(line * 100_000)  # 70 MB
     words = measured([*LIPUT, "health", "--json"], tmp_path / "used.json")
     subprocess.run(words, env=environment(tmp_path, env), cwd=tmp_path, stdout=subprocess.DEVNULL, check=True)
@@ -241,7 +241,7 @@ def test_every_help_has_examples_that_work(tmp_path: Path, env: dict[str, str], 
 
 def test_columns_stay_where_the_widest_name_put_them() -> None:
     text = LineText(colours=False)
-    short, long = ago(HOUR, Kind.PLUGGED, name="A"), ago(HOUR, Kind.PLUGGED, name="A much longer name than that")
+    short, long = ago(HOUR, LogKind.PLUGGED, name="A"), ago(HOUR, LogKind.PLUGGED, name="A much longer name than that")
     text(long)
     assert text(short).index("plugged") == text(long).index("plugged")
 
@@ -249,12 +249,15 @@ def test_columns_stay_where_the_widest_name_put_them() -> None:
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        (ago(HOUR, Kind.OPENED, format="MJPG", width=640, fps=30.0, pid=3), "opened: format MJPG, width 640, fps 30"),
-        (ago(HOUR, Kind.RECOVERED, "x", fault="slow", lasted_s=2.51), "recovered from slow: it lasted 2.5s"),
-        (ago(HOUR, Kind.RECOVERED, fault="slow"), "recovered from slow"),
-        (ago(HOUR, Kind.REFUSED, "busy", hint="Close it."), "refused: busy (Close it.)"),
+        (
+            ago(HOUR, LogKind.OPENED, format="MJPG", width=640, fps=30.0, pid=3),
+            "opened: format MJPG, width 640, fps 30",
+        ),
+        (ago(HOUR, LogKind.RECOVERED, "x", fault="slow", lasted_s=2.51), "recovered from slow: it lasted 2.5s"),
+        (ago(HOUR, LogKind.RECOVERED, fault="slow"), "recovered from slow"),
+        (ago(HOUR, LogKind.REFUSED, "busy", hint="Close it."), "refused: busy (Close it.)"),
         (ago(HOUR, "made-up", nothing=None), "made up"),
     ],
 )
 def test_what_happened_is_a_sentence(line: HealthLine, expected: str) -> None:
-    assert what_happened(line) == expected
+    assert line_sentence(line) == expected

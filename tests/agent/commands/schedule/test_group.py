@@ -9,9 +9,9 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from devices.host.clock import SystemClock
-from recorder.control.spec import Spec, saved_spec
-from recorder.running import directory
-from recorder.session.request import Asked
+from recorder.control.spec import RecorderSpec, encode_spec_for_disk
+from recorder.running import runtime_directory
+from recorder.session.request import SessionRequest
 from tests.support import command
 from tests.support.calendars import calendar, event
 from tests.support.room import Room
@@ -80,8 +80,10 @@ def test_what_is_removed_twice_while_it_is_recorded_is_not_forgotten(office: Roo
     """Else nobody would end its recording."""
     words = ("--title", "Rapat", "--starts", f"{DAY} 09:00", "--for", "2h", "--mode", "record")
     key = document(office, "add", *words)["plan"]["id"]
-    info = directory.new_info("Rapat", office.archive, SystemClock().now())
-    recorder = directory.make_folder(info, saved_spec(Spec(asked=Asked(title="Rapat"), plan=key)))
+    info = runtime_directory.new_recorder_info("Rapat", office.archive, SystemClock().now())
+    recorder = runtime_directory.make_recorder_folder(
+        info, encode_spec_for_disk(RecorderSpec(asked=SessionRequest(title="Rapat"), plan=key))
+    )
     for _ in range(3):
         document(office, "remove", key)
     assert [each["status"] for each in document(office, "list", "--all")] == ["removed"]

@@ -9,16 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from agent.sessions import steering
+from agent.sessions import control
 from config.errors import SessionError
 from config.events import Event
 from devices.host.clock import SystemClock
 from recorder.control.server import ControlServer
 from recorder.model.status import SessionState
-from recorder.running import directory
-from recorder.running.client import Connection, Running
-from recorder.running.directory import RecorderFolder
-from recorder.running.protocol import Stop, Watch
+from recorder.running import runtime_directory
+from recorder.running.client import ControlClient, RunningRecorder
+from recorder.running.protocol import StopCommand, WatchCommand
+from recorder.running.runtime_directory import RecorderFolder
 from tests.support import command, media
 from tests.support.command import Line, running
 from tests.support.recorders import kill, recorders
@@ -97,13 +97,13 @@ def test_from_arming_to_the_package(room: Room) -> None:
 
 
 def test_a_start_that_does_not_come_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(steering, "START_S", 0.5)
+    monkeypatch.setattr(control, "START_S", 0.5)
     folder = RecorderFolder(tmp_path)
     server = ControlServer(folder.control, SystemClock())
     server.start(ScriptedSession(SessionState.ARMED), unchanged)
-    info = directory.new_info("Rapat", tmp_path, SystemClock().now())
+    info = runtime_directory.new_recorder_info("Rapat", tmp_path, SystemClock().now())
     with contextlib.closing(server), pytest.raises(SessionError, match="has not begun to record within"):
-        steering.start(Running(folder, info, None), 0.0)
+        control.start(RunningRecorder(folder, info, None), 0.0)
 
 
 def test_starting_and_stopping_again_changes_nothing(room: Room) -> None:
@@ -167,7 +167,7 @@ def test_what_cannot_be_armed_is_said_and_leaves_nothing(room: Room, runtime: Pa
     refused(liput(room, "arm", "--title", " ", "--video", "synthetic"), 2, "the title is empty")
     refused(liput(room, "arm", "--title", "x", "--video", "synthetic", "--layout", "x"), 2, 'no layout "x"')
     assert recorders(runtime) == []
-    assert directory.folders() == []
+    assert runtime_directory.recorder_folders() == []
 
 
 @pytest.mark.parametrize("words", [("start",), ("disarm",), ("mark", "x"), ("mute",), ("layout", "pause")])
@@ -194,7 +194,7 @@ def test_a_recording_whose_command_line_was_killed_is_found_and_ended(room: Room
 def test_a_recorder_that_does_not_answer_is_ended_by_a_signal(room: Room, runtime: Path) -> None:
     arm(room)
     (info,) = recorders(runtime)
-    (runtime / info.id / directory.CONTROL_SOCKET).unlink()
+    (runtime / info.id / runtime_directory.CONTROL_SOCKET).unlink()
     (line,) = statuses(room)
     assert (line["state"], line["status"]) == (None, None)
     assert "does not answer" in liput(room, "status").stdout
@@ -214,7 +214,9 @@ def test_a_killed_recorder_is_told_of_until_what_it_left_is_a_package(room: Room
     room.archive.rename(away := room.home / "away")  # its disk is pulled out for a moment
     assert "was killed" in liput(room, "status").stdout
     away.rename(room.archive)
-    assert [folder.id for folder in directory.killed()] == [info.id], "whoever goes on with it needs that"
+    assert [folder.id for folder in runtime_directory.killed_recorders()] == [info.id], (
+        "whoever goes on with it needs that"
+    )
     assert liput(room, "recover", "--archive", room.archive).returncode in {0, 3}
     assert liput(room, "status").stdout == "No session runs.\n"
     (package,) = room.packages()
@@ -285,9 +287,9 @@ def test_the_next_session_is_armed_while_the_last_is_sealed(room: Room, runtime:
     answer(room, "start")
     until(room, "media_time_s", 0.5)
     (info,) = recorders(runtime)
-    with Connection(RecorderFolder(runtime / info.id)) as connection:
-        connection.request(Watch(every_s=10))
-        connection.request(Stop())
+    with ControlClient(RecorderFolder(runtime / info.id)) as connection:
+        connection.request(WatchCommand(every_s=10))
+        connection.request(StopCommand())
         while not (isinstance(told := connection.told(30.0), Event) and told.kind == "session-ended"):
             assert told is not None
     os.kill(info.pid, signal.SIGSTOP)  # so that it takes its time

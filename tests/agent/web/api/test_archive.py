@@ -9,11 +9,11 @@ from urllib.parse import quote
 
 import pytest
 
-from devices.health.line import Kind, Level
-from devices.health.log import HealthLog
+from devices.health.log_line import LogKind, LogLevel
+from devices.health.log_writer import HealthLog
 from devices.host.clock import SystemClock
 from recorder.archive.archive import Archive
-from recorder.package.manifest import Package
+from recorder.package.metadata import Package
 from tests.support import archives, command
 from tests.support.room import Room
 from tests.support.web import Page
@@ -157,8 +157,8 @@ def _requests_in(room: Room, page: Page, folder: str) -> list[dict[str, object]]
 
 def test_what_happened_is_told_and_is_a_table(page: Page) -> None:
     with HealthLog(clock=SystemClock(), keep_days=90, max_size=10_000_000) as log:
-        log("046d:0825:A", Kind.PLUGGED, '=cmd|"x"', name="Kamera podium")
-        log("046d:0825:B", Kind.PLUGGED, name="Kamera ruang")
+        log("046d:0825:A", LogKind.PLUGGED, '=cmd|"x"', name="Kamera podium")
+        log("046d:0825:B", LogKind.PLUGGED, name="Kamera ruang")
     told = page.get("/api/v1/health").json
     assert [line["device"] for line in told["lines"]] == ["046d:0825:A", "046d:0825:B"]
     assert page.get("/api/v1/health?device=podium").json["lines"][0]["name"] == "Kamera podium"
@@ -177,9 +177,9 @@ def test_what_happened_is_told_and_is_a_table(page: Page) -> None:
 
 def test_how_devices_did_is_told_in_steps(page: Page) -> None:
     with HealthLog(clock=SystemClock(), keep_days=90, max_size=10_000_000) as log:
-        log("046d:0825:A", Kind.SAMPLE, name="Kamera podium", level=Level.DEBUG, fps=29.9, missing=4, damaged=1)
-        log("046d:0825:A", Kind.DEGRADED, name="Kamera podium", level=Level.WARN, fault="slow")
-        log("046d:0825:B", Kind.PLUGGED, name="Kamera ruang")
+        log("046d:0825:A", LogKind.SAMPLE, name="Kamera podium", level=LogLevel.DEBUG, fps=29.9, missing=4, damaged=1)
+        log("046d:0825:A", LogKind.DEGRADED, name="Kamera podium", level=LogLevel.WARN, fault="slow")
+        log("046d:0825:B", LogKind.PLUGGED, name="Kamera ruang")
     told = page.get("/api/v1/health/timeline?since=2h").json
     (camera,) = told["devices"]
     assert (camera["name"], len(camera["fps"])) == ("Kamera podium", 120)

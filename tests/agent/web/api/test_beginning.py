@@ -7,40 +7,40 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from agent.daemon import serving
-from agent.daemon.serving import FOLLOWS_S
-from agent.sessions.steering import NOTHING, line_of
+from agent.daemon import presence
+from agent.daemon.presence import SUCCESSOR_WAIT_S
+from agent.sessions.control import NOTHING_RUNS, line_of
 from agent.web.api import sessions
 from agent.web.api.sessions import TAKEN_UP_S, Begun, NewSession
-from agent.web.http.house import House
+from agent.web.http.context import ApiContext
 from devices.host.clock import SystemClock
 from recorder.model.status import SessionState
-from recorder.running import directory
-from recorder.running.client import Running
+from recorder.running import runtime_directory
+from recorder.running.client import RunningRecorder
 from recorder.running.protocol import RecorderRefused
 from tests.support.situations import session
 from tests.support.web import house
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("gone_after_s", "begun_within_s"), [(0.5, TAKEN_UP_S - 1), (60.0, FOLLOWS_S / 2)])
+@pytest.mark.parametrize(("gone_after_s", "begun_within_s"), [(0.5, TAKEN_UP_S - 1), (60.0, SUCCESSOR_WAIT_S / 2)])
 def test_the_button_does_not_wait_long_for_a_session_that_nobody_goes_on_with(
     runtime: Path, monkeypatch: pytest.MonkeyPatch, gone_after_s: float, begun_within_s: float
 ) -> None:
     """The daemon has given it up and takes its folder away; or its disk is gone, and it is tried again and again."""
     begun: list[str] = []
 
-    def begin(_house: House, new: NewSession) -> Begun:
+    def begin(_house: ApiContext, new: NewSession) -> Begun:
         begun.append(new.title)
-        return NOTHING
+        return NOTHING_RUNS
 
-    info = directory.new_info("Rapat", Path("/arsip"), SystemClock().now())
+    info = runtime_directory.new_recorder_info("Rapat", Path("/arsip"), SystemClock().now())
     info = msgspec.structs.replace(info, work="/arsip/.incoming/rapat", pid_started=1)
-    killed = directory.make_folder(info, b"{}")
+    killed = runtime_directory.make_recorder_folder(info, b"{}")
     monkeypatch.setattr(sessions, "begin", begin)
     giving_up = threading.Timer(gone_after_s, killed.remove)
     began_s = time.monotonic()
-    with serving.only_one():
+    with presence.daemon_lock():
         giving_up.start()
         sessions.record_now(house([]), 0.0)
         giving_up.cancel()
@@ -51,20 +51,20 @@ def test_the_button_does_not_wait_long_for_a_session_that_nobody_goes_on_with(
 def test_where_the_next_recorder_says_why_it_cannot_another_session_is_begun(
     runtime: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(*_key: object, **_how: object) -> Running:
+    def refuse(*_key: object, **_how: object) -> RunningRecorder:
         raise RecorderRefused("the disk is full")
 
     monkeypatch.setattr(sessions, "gone_on_with", refuse)
-    monkeypatch.setattr(sessions, "begin", lambda _house, _new: NOTHING)
-    assert sessions.record_now(house([]), 0.0) == NOTHING
+    monkeypatch.setattr(sessions, "begin", lambda _house, _new: NOTHING_RUNS)
+    assert sessions.record_now(house([]), 0.0) == NOTHING_RUNS
 
 
 @pytest.mark.parametrize(("state", "goes_on"), [(SessionState.LIVE, True), (SessionState.SEALING, False)])
 def test_a_session_that_was_gone_on_with_and_has_ended_since_is_no_recording(
     runtime: Path, monkeypatch: pytest.MonkeyPatch, state: SessionState, goes_on: bool
 ) -> None:
-    info = directory.new_info("Rapat", Path("/arsip"), SystemClock().now())
-    following = Running(directory.RecorderFolder(runtime / info.id), info, session(state))
+    info = runtime_directory.new_recorder_info("Rapat", Path("/arsip"), SystemClock().now())
+    following = RunningRecorder(runtime_directory.RecorderFolder(runtime / info.id), info, session(state))
     monkeypatch.setattr(sessions, "gone_on_with", lambda *_key, **_how: following)
-    monkeypatch.setattr(sessions, "begin", lambda _house, _new: NOTHING)
-    assert sessions.record_now(house([]), 0.0) == (line_of(following) if goes_on else NOTHING)
+    monkeypatch.setattr(sessions, "begin", lambda _house, _new: NOTHING_RUNS)
+    assert sessions.record_now(house([]), 0.0) == (line_of(following) if goes_on else NOTHING_RUNS)

@@ -8,16 +8,16 @@ from typing import Any
 import msgspec
 import pytest
 
-from agent.checks.history import Checked, keep
-from agent.checks.result import Result, Verdict
-from agent.web.http.house import Runs
-from config.locale.lookup import Words
+from agent.checks.history import CheckRun, keep_run
+from agent.checks.result import CheckResult, CheckVerdict
+from agent.web.http.context import CommandRuns
+from config.locale.lookup import LocalizedText
 from devices.controls import presets
-from devices.health.line import Level
-from devices.health.log import log_folder
-from devices.health.query import Wanted, read
+from devices.health.log_line import LogLevel
+from devices.health.log_reader import LogFilter, read
+from devices.health.log_writer import log_folder
 from devices.host.clock import SystemClock
-from devices.roles import roles
+from devices.roles import assignment
 from tests.agent.web.api.test_live import is_kind, opened, until
 from tests.support import plugged, web
 from tests.support.room import Room
@@ -29,25 +29,25 @@ CAMERA = plugged.CAMERA
 
 
 def test_devices_are_those_of_the_command(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("agent.devices.gather.list_devices", lambda: [CAMERA])
-    monkeypatch.setattr("agent.devices.gather.server_inputs", list)
+    monkeypatch.setattr("agent.devices.listing.list_devices", lambda: [CAMERA])
+    monkeypatch.setattr("agent.devices.listing.server_inputs", list)
     (device,) = page.get("/api/v1/devices").json
     assert (device["id"], device["kind"], device["role"]) == (CAMERA.id, "camera", None)
 
 
 def test_a_role_is_given_and_taken_away(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("agent.devices.gather.list_devices", lambda: [CAMERA])
-    monkeypatch.setattr("agent.devices.gather.server_inputs", list)
+    monkeypatch.setattr("agent.devices.listing.list_devices", lambda: [CAMERA])
+    monkeypatch.setattr("agent.devices.listing.server_inputs", list)
     assert page.get("/api/v1/roles").json["roles"] == []
     at = f"/api/v1/devices/{CAMERA.id}/role"
     assert page.post(at, {"role": "podium"}).json["device"] == CAMERA.id
-    assert list(roles.roles_store().read()) == ["podium"]
+    assert list(assignment.roles_store().read()) == ["podium"]
     (state,) = page.get("/api/v1/roles").json["roles"]
     assert (state["role"], state["state"]) == ("podium", "present")
     assert page.post(at, {"role": "room"}).json["device"] == CAMERA.id, "it moves in one step"
-    assert list(roles.roles_store().read()) == ["room"]
+    assert list(assignment.roles_store().read()) == ["room"]
     assert page.post(at, {"role": "synthetic"}).status == 400
-    assert list(roles.roles_store().read()) == ["room"], "where that is refused, it has what it had"
+    assert list(assignment.roles_store().read()) == ["room"], "where that is refused, it has what it had"
     assert page.post(at, {"role": "podium"}).status == 200
     assert page.post(at, {"role": None}).json == {"type": "role", "role": "podium", "device": None, "before": CAMERA.id}
     assert page.post(at, {"role": None}).status == 400
@@ -69,13 +69,13 @@ def test_a_role_is_taken_from_a_device_that_is_called_otherwise_now(
         for port in ("1-2", "3-2")
     )
     there = [then]
-    monkeypatch.setattr("agent.devices.gather.list_devices", lambda: there)
-    monkeypatch.setattr("agent.devices.gather.server_inputs", list)
+    monkeypatch.setattr("agent.devices.listing.list_devices", lambda: there)
+    monkeypatch.setattr("agent.devices.listing.server_inputs", list)
     assert page.post(f"/api/v1/devices/{then.id}/role", {"role": "podium"}).status == 200
     there[:] = [now]
     taken = page.post(f"/api/v1/devices/{now.id}/role", {"role": None})
     assert taken.json == {"type": "role", "role": "podium", "device": None, "before": then.id}
-    assert roles.roles_store().read() == {}
+    assert assignment.roles_store().read() == {}
 
 
 def set_to(page: Page, name: str) -> Any:
@@ -96,8 +96,8 @@ def test_a_control_is_tried_kept_and_set_back(page: Page, monkeypatch: pytest.Mo
     reset = page.ask("DELETE", f"{at}/brightness").json
     assert [(one["after"], one["problem"]) for one in reset["changes"]] == [(128, None)]
     assert (camera.values["brightness"], presets.preset_store().read()) == (128, {})
-    assert logged(Level.INFO) == ["brightness=150 is kept", "brightness=128 (was 150)"]
-    assert logged(Level.DEBUG)[0] == "brightness=150 (was 128)"
+    assert logged(LogLevel.INFO) == ["brightness=150 is kept", "brightness=128 (was 150)"]
+    assert logged(LogLevel.DEBUG)[0] == "brightness=150 (was 128)"
 
 
 def test_every_control_is_set_back_and_what_is_refused_is_said_in_a_line(
@@ -124,14 +124,18 @@ def test_every_control_is_set_back_and_what_is_refused_is_said_in_a_line(
     assert page.get(at).status == 404
 
 
-def logged(level: Level) -> list[str]:
-    lines = read(log_folder(), Wanted(level=level, kinds=["control-changed"]))
+def logged(level: LogLevel) -> list[str]:
+    lines = read(log_folder(), LogFilter(level=level, kinds=["control-changed"]))
     return [line.reason for line in lines if line.level is level]
 
 
-def result(name: str, verdict: Verdict) -> Result:
-    return Result(
-        name=name, verdict=verdict, code="full", reason=Words("Penuh", "Full"), advice=Words("Kosongkan", "Empty it")
+def result(name: str, verdict: CheckVerdict) -> CheckResult:
+    return CheckResult(
+        name=name,
+        verdict=verdict,
+        code="full",
+        reason=LocalizedText("Penuh", "Full"),
+        advice=LocalizedText("Kosongkan", "Empty it"),
     )
 
 
@@ -143,10 +147,10 @@ def test_the_last_check_is_kept_and_one_runs_at_a_time(room: Room) -> None:
         assert config_file == room.settings
         asked.append(words)
         assert goes_on.wait(30)
-        keep(Checked(at=SystemClock().now(), results=[result("storage", Verdict.FAILURE)]))
+        keep_run(CheckRun(at=SystemClock().now(), results=[result("storage", CheckVerdict.FAILURE)]))
         return None, ""
 
-    with web.serving(config_file=room.settings, runs=Runs(work)) as page, opened(page) as looking:
+    with web.serving(config_file=room.settings, runs=CommandRuns(work)) as page, opened(page) as looking:
         assert page.get("/api/v1/checks").json == {
             "type": "check-run", "running": False, "since_s": None, "last": None, "problem": None,
         }  # fmt: skip

@@ -14,7 +14,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
-from agent.web.api.hub import Preview, Viewer, Watching
+from agent.web.api.hub import PageSubscription, PreviewRequest, Viewer
 from agent.web.http import limits
 from recorder.running.access import BACKLOG
 from tests.agent.web.api.test_sessions import SESSIONS, begun
@@ -209,7 +209,9 @@ def test_a_page_that_goes_in_the_middle_of_a_frame_is_forgotten(page: Page) -> N
 
 def test_of_each_picture_a_viewer_gets_as_many_as_it_wants() -> None:
     viewer = Viewer()
-    viewer.watch(Watching(session="a", previews=(Preview(fps=2), Preview(source="podium", fps=1))))
+    viewer.watch(
+        PageSubscription(session="a", previews=(PreviewRequest(fps=2), PreviewRequest(source="podium", fps=1)))
+    )
     shown: list[int] = []
     for tick in range(100):
         viewer.show(("a", "program"), b"jpeg", 1000.0 + tick / 10)

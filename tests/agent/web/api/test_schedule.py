@@ -11,8 +11,8 @@ import msgspec
 import pytest
 
 from agent.schedule.plan import PlanState
-from agent.schedule.store import Done, Plans, done_store, note
-from config.state import VARIABLE
+from agent.schedule.store import PlanRecord, Plans, change_record, plan_record_store
+from config.state import STATE_VARIABLE
 from devices.host.clock import boot_id
 from tests.agent.web.api.test_live import is_kind, opened, until
 from tests.support import command
@@ -41,7 +41,7 @@ def room(tmp_path: Path) -> Room:
 
 def cli(room: Room, *words: str) -> Any:
     """Return what the command answers with --json, for the state folder of this page."""
-    done = command.liput(room.home, "schedule", *words, "--json", more={VARIABLE: os.environ[VARIABLE]})
+    done = command.liput(room.home, "schedule", *words, "--json", more={STATE_VARIABLE: os.environ[STATE_VARIABLE]})
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
@@ -85,11 +85,15 @@ def test_it_is_said_what_will_be_done_and_when(page: Page, mode: str, coming: li
 def test_what_is_done_already_is_not_to_come(page: Page) -> None:
     one = made(page, mode="record")
     (plan,) = Plans().read()
-    note(done_store(), plan, lambda _: Done(starts_at=plan.starts_at, ends_at=plan.ends_at, reminded=(1800.0,)))
+    change_record(
+        plan_record_store(),
+        plan,
+        lambda _: PlanRecord(starts_at=plan.starts_at, ends_at=plan.ends_at, reminded=(1800.0,)),
+    )
     (again,) = page.get(AT).json["plans"]
     assert again["coming"] == one["coming"][1:]
     ended = {"recorder": "a1", "boot_id": boot_id(), "ended_at": plan.starts_at}
-    note(done_store(), plan, lambda done: msgspec.structs.replace(done, **ended))
+    change_record(plan_record_store(), plan, lambda done: msgspec.structs.replace(done, **ended))
     (over,) = page.get(AT).json["plans"]
     assert (over["status"], over["coming"]) == ("ended", [])
     moved = page.ask("PATCH", f"{AT}/{plan.id}", {"starts": "15:00"}).json
@@ -223,5 +227,5 @@ def test_every_page_is_told_of_what_anybody_plans_and_of_what_was_done(page: Pag
         numbers.append(number)
         cli(room, "add", "--title", "Wisuda", "--starts", f"{DAY} 13:00", "--for", "1h")
         numbers.append(until(looking, changed, 10.0)["schedule"])
-        note(done_store(), Plans().read()[0], lambda done: done)
+        change_record(plan_record_store(), Plans().read()[0], lambda done: done)
         until(looking, changed, 5.0)

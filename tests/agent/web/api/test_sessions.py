@@ -14,12 +14,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from agent.daemon.serving import FOLLOWS_S
-from devices.host.process_stat import process_started
+from agent.daemon.presence import SUCCESSOR_WAIT_S
+from devices.host.process import process_started
 from recorder.model.status import SessionResult, SessionState
-from recorder.running.client import Running, running_as
-from recorder.running.directory import make_folder, new_info
-from recorder.running.protocol import Failure, encode
+from recorder.running.client import RunningRecorder, find_running
+from recorder.running.protocol import RecorderFailure, encode
+from recorder.running.runtime_directory import make_recorder_folder, new_recorder_info
 from tests.support import archives, command, media, web
 from tests.support.recorders import recorders
 from tests.support.room import Room, program
@@ -54,9 +54,9 @@ def test_nothing_runs_at_first(page: Page) -> None:
 
 
 def test_of_one_that_has_failed_it_is_said_why(page: Page) -> None:
-    failed = make_folder(new_info("Rapat", Path("/arsip"), datetime.now(UTC)), b"{}")
+    failed = make_recorder_folder(new_recorder_info("Rapat", Path("/arsip"), datetime.now(UTC)), b"{}")
     assert page.get(f"{SESSIONS}/{failed.id}").status == 200, "it runs: it is this very process"
-    failed.end(encode(Failure(message="the disk is gone")))
+    failed.end(encode(RecorderFailure(message="the disk is gone")))
     answer = page.get(f"{SESSIONS}/{failed.id}")
     assert (answer.status, answer.json["message"]) == (409, "the disk is gone")
 
@@ -67,10 +67,10 @@ def test_of_one_that_does_not_answer_any_more_because_it_ends_is_told_how_it_end
         assert process.stdout is not None
         process.stdout.readline()
         info = msgspec.structs.replace(
-            new_info("Rapat", Path("/arsip"), datetime.now(UTC)),
+            new_recorder_info("Rapat", Path("/arsip"), datetime.now(UTC)),
             pid=process.pid, pid_started=process_started(process.pid) or 0,
         )  # fmt: skip
-        ending = make_folder(info, b"{}")
+        ending = make_recorder_folder(info, b"{}")
         end = SessionResult(state=SessionState.SEALED, package=None, duration_s=3.0, frames=90, degraded=[])
         threading.Timer(0.5, ending.end, [encode(end)]).start()
         stopped = page.post(f"{SESSIONS}/{info.id}/stop").json
@@ -138,16 +138,16 @@ def test_the_button_begins_no_other_where_a_killed_session_is_just_gone_on_with(
     page: Page, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     session = begun(page)
-    following, asked = running_as(session), list[float]()
+    following, asked = find_running(session), list[float]()
 
-    def gone_on_with(_key: None, *, within_s: float, patience_s: float) -> Running | None:
+    def gone_on_with(_key: None, *, within_s: float, patience_s: float) -> RunningRecorder | None:
         asked.append(within_s)
         return following
 
     monkeypatch.setattr("agent.web.api.sessions.running", list)  # it is not there yet
     monkeypatch.setattr("agent.web.api.sessions.gone_on_with", gone_on_with)
     assert page.post("/api/v1/recording/start").json["id"] == session
-    assert asked == [FOLLOWS_S], "one that nobody has gone on with for long keeps nobody from recording"
+    assert asked == [SUCCESSOR_WAIT_S], "one that nobody has gone on with for long keeps nobody from recording"
     assert [one["id"] for one in the_state(page)["sessions"]] == [session]
 
 

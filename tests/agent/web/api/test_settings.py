@@ -10,15 +10,15 @@ from typing import Any
 import httpx2
 import pytest
 
-from agent.daemon.log import Log
+from agent.daemon.log import DaemonLog
 from agent.terminal.redact import redactor_for
 from agent.web.app import make_app
 from agent.web.http.token import read_token
 from config.settings.loading import SYSTEM_FILE, load_settings
 from config.settings.secrets import read_keys
 from devices.host.clock import SystemClock
-from recorder.running.access import VARIABLE as OPERATORS
-from recorder.running.client import running
+from recorder.running.access import OPERATORS_VARIABLE as OPERATORS
+from recorder.running.client import running_recorders
 from tests.agent.web.api.test_live import is_kind, opened, until
 from tests.support import web
 from tests.support.confined import be_powerless_root, confined
@@ -64,7 +64,7 @@ def test_the_next_session_goes_where_it_was_set(new: Page, tmp_path: Path) -> No
     new.ask("PATCH", AT, {"room": "Aula", "archive": str(tmp_path / "arsip")})
     began = new.post("/api/v1/sessions", {"title": "Rapat", "videos": ["synthetic"], "profile": "240p15"})
     assert began.status == 200, began.body
-    (one,) = running()
+    (one,) = running_recorders()
     assert one.info.archive == str(tmp_path / "arsip")
     assert new.ask("PATCH", AT, {"archive": str(tmp_path / "lain")}).status == 409, "it is in use"
     assert new.ask("PATCH", AT, {"room": "Aula 2"}).status == 200
@@ -146,7 +146,7 @@ def test_a_key_goes_into_its_file_and_never_comes_out(page: Page, room: Room) ->
 
 
 def test_a_key_is_in_no_log_from_then_on(room: Room, capsys: pytest.CaptureFixture[str]) -> None:
-    log = Log("people", SystemClock())
+    log = DaemonLog("people", SystemClock())
     with web.serving(config_file=room.settings, learn=lambda changed: log.know(redactor_for(changed)[0])) as page:
         assert page.ask("PUT", KAMPUS, {"url": URL, "key": KEY}).status == 200
     log(f"somebody says {KEY}")

@@ -7,14 +7,14 @@ from typing import Any
 import msgspec
 import pytest
 
-from agent.alarms.alarm import SENTENCES, Alarm, Said, new_alarm
-from agent.sessions.steering import SessionLine
+from agent.alarms.alarm import SENTENCES, Alarm, BilingualText, new_alarm
+from agent.sessions.control import SessionLine
 from agent.web.api.state import Trouble, device_shown, package_shown, troubles_of
 from devices.health.faults import Fault
 from devices.model.device import Device, DeviceKind, Health, HealthState
-from recorder.model.status import BEFORE, SessionState, SessionStatus, SourceLine
-from recorder.model.troubles import kind_of
-from recorder.package.manifest import INTERRUPTED, Package, PackageState
+from recorder.model.session_faults import kind_of_fault
+from recorder.model.status import STATES_BEFORE, SessionState, SessionStatus, SourceLine
+from recorder.package.metadata import INTERRUPTED, Package, PackageState
 from tests.support.reports import material
 
 AT = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
@@ -45,19 +45,19 @@ def of(troubles: list[Trouble]) -> dict[tuple[str, str], str]:
 
 def test_a_trouble_of_a_session_is_worded_in_both_languages_with_what_is_said_when_it_is_over() -> None:
     (lost,) = troubles_of([line("source-lost: podium")], [])
-    assert lost.text == Said(
+    assert lost.text == BilingualText(
         "Kamera podium terlepas: colokkan kembali. Rekaman tetap berjalan.",
         "Podium camera was unplugged: plug it in again. The recording goes on.",
     )
-    assert lost.over == Said("Kamera podium kembali.", "Podium camera is back.")
+    assert lost.over == BilingualText("Kamera podium kembali.", "Podium camera is back.")
     assert (lost.session, lost.is_grave) == ("a1b2c3", True)
 
 
-@pytest.mark.parametrize("state", BEFORE)
+@pytest.mark.parametrize("state", STATES_BEFORE)
 def test_of_a_session_that_does_not_record_yet_it_is_not_said_that_it_does(state: SessionState) -> None:
     armed = msgspec.structs.replace(line("source-lost: podium", "conference-lost: camera"), state=state)
     lost, conference, slow = troubles_of([armed], [alarm("source-lost", "podium"), alarm("destination-slow", "kampus")])
-    assert lost.text == Said(
+    assert lost.text == BilingualText(
         "Kamera podium terlepas: colokkan kembali. Belum merekam.",
         "Podium camera was unplugged: plug it in again. Nothing is recorded yet.",
     )
@@ -86,7 +86,7 @@ def test_a_device_with_a_fault_has_words_for_it(fault: Fault) -> None:
     shown = device_shown(Device(id="a", kind=DeviceKind.MICROPHONE, name="Rig Mic", role="microphone", health=health))
     assert shown.text
     for text, words, name in zip(
-        (shown.text.id, shown.text.en), SENTENCES[kind_of(fault)], ("Mikrofon", "Microphone"), strict=True
+        (shown.text.id, shown.text.en), SENTENCES[kind_of_fault(fault)], ("Mikrofon", "Microphone"), strict=True
     ):
         assert text == re.sub(r" (Rekaman|The recording) .*", "", words.format(subject=name)), "nobody may record"
 
@@ -110,7 +110,7 @@ def test_a_fault_that_is_an_event_of_the_devices_own_name_is_one_trouble_of_its_
         (black,) = troubles_of([session], alarms)
         assert (black.kind, black.subject) == ("source-black", "podium")
         assert black.text.en.startswith("Podium camera is black: ")
-        assert black.over == Said("Kamera podium pulih.", "Podium camera has recovered.")
+        assert black.over == BilingualText("Kamera podium pulih.", "Podium camera has recovered.")
 
 
 def test_a_device_that_is_well_or_newer_than_this_program_has_none() -> None:

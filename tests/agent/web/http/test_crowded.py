@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.schedule.plan import Mode, Plan
+from agent.schedule.plan import Plan, PlanMode
 from agent.schedule.store import Plans
 from agent.web.http import guard, limits
 from config.settings.serving import WebSettings
@@ -112,7 +112,7 @@ def _plan(title: str, begins_s: float, length_s: float) -> None:
     begins = datetime.now().astimezone() + timedelta(seconds=begins_s)
     plan = Plan(
         id=f"{begins:%Y-%m-%d}_{title.lower()}_00000001", title=title, videos=("synthetic",), profile="240p15",
-        starts_at=begins, ends_at=begins + timedelta(seconds=length_s), mode=Mode.RECORD,
+        starts_at=begins, ends_at=begins + timedelta(seconds=length_s), mode=PlanMode.RECORD,
     )  # fmt: skip
     Plans().add(plan)
 

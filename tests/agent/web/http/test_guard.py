@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from agent.web.http import limits
-from agent.web.server import read_place
+from agent.web.server import read_page_address
 from config.settings.serving import WebSettings
 from tests.support import web
 from tests.support.web import Page
@@ -62,7 +62,7 @@ def test_its_own_names_are_not(page: Page, host: str) -> None:
 def test_one_that_listens_everywhere_is_reached_by_ipv4_too() -> None:
     """The kernel then calls an address of IPv4 by one of IPv6."""
     with web.serving(WebSettings(host="::", port=0)) as page:
-        place = read_place()
+        place = read_page_address()
         assert place
         assert place.url == f"http://[::1]:{page.port}/"
         with urllib.request.urlopen(f"{place.url}healthz", timeout=60) as answer:
@@ -239,7 +239,7 @@ def test_too_many_requests_are_told_to_wait(monkeypatch: pytest.MonkeyPatch) -> 
     ],
 )
 def test_a_request_that_never_ends_is_hung_up_on(monkeypatch: pytest.MonkeyPatch, sent: str) -> None:
-    monkeypatch.setattr("agent.web.http.patient.HEADER_S", 0.5)
+    monkeypatch.setattr("agent.web.http.connections.HEADER_S", 0.5)
     with web.serving() as page:
         with socket.create_connection(("127.0.0.1", page.port), timeout=60) as connection:
             began = time.monotonic()

@@ -5,8 +5,8 @@ import socket
 
 import pytest
 
-from agent.web.http.limits import MOST_ADDRESSES, REQUESTS_AT_ONCE, REQUESTS_PER_S, Listener
-from devices.host.throttle import Buckets
+from agent.web.http.limits import MOST_ADDRESSES, REQUESTS_AT_ONCE, REQUESTS_PER_S, LimitedListener
+from devices.host.throttle import TokenBuckets
 
 
 class Asked:
@@ -14,7 +14,7 @@ class Asked:
 
     def __init__(self) -> None:
         self.now_s = 1000.0
-        self._rates = Buckets(REQUESTS_AT_ONCE, REQUESTS_PER_S, MOST_ADDRESSES)
+        self._rates = TokenBuckets(REQUESTS_AT_ONCE, REQUESTS_PER_S, MOST_ADDRESSES)
 
     def wait_s(self, address: str) -> float:
         return self._rates.take(address, self.now_s)
@@ -55,7 +55,7 @@ def test_who_has_shown_the_token_makes_room_for_nobody_and_others_for_their_own(
     monkeypatch.setattr("agent.web.http.limits.MOST_CONNECTIONS", 40)  # ten of each kind, eight of each user
     users = iter([0] * 11 + [1000] * 2 + [1001] * 20 + [1002])
     monkeypatch.setattr("agent.web.http.limits.owner_of_peer", lambda _connection: next(users))
-    with contextlib.ExitStack() as held, contextlib.closing(Listener(socket.AF_INET)) as listener:
+    with contextlib.ExitStack() as held, contextlib.closing(LimitedListener(socket.AF_INET)) as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen(64)
 

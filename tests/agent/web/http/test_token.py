@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from agent.commands.token import EXAMPLES
-from agent.web.http.token import COOKIE_S, MOST_TICKETS, TICKET_S, Gate, read_token, token_file
+from agent.web.http.token import COOKIE_S, MOST_TICKETS, TICKET_S, Auth, read_token, token_file
 from config.errors import SecretError
 from devices.host.clock import NANOSECONDS
 from tests.support import command
@@ -23,12 +23,12 @@ from tests.support.simulated import SimulatedClock
 TOKEN = "t" * 43
 
 
-def gate(tmp_path: Path, clock: SimulatedClock, token: str = TOKEN) -> Gate:
+def gate(tmp_path: Path, clock: SimulatedClock, token: str = TOKEN) -> Auth:
     """Return one whose file holds `token`."""
     path = tmp_path / token
     path.touch(0o600)
     path.write_text(token)
-    return Gate(clock, path)
+    return Auth(clock, path)
 
 
 def later(clock: SimulatedClock, seconds: float) -> None:
@@ -89,7 +89,7 @@ def test_a_cookie_holds_for_its_time_and_for_its_token_alone(tmp_path: Path) -> 
 
 def test_another_token_holds_at_once_and_one_that_cannot_be_read_changes_nothing(tmp_path: Path) -> None:
     clock, path = SimulatedClock(), tmp_path / "web-token"
-    one = Gate(clock, path)
+    one = Auth(clock, path)
     token, cookie, ticket = read_token(path), one.cookie(), one.ticket()
     path.unlink()
     assert one.is_token(token)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page
 
-from recorder.running.directory import VARIABLE as RUNTIME
+from recorder.running.runtime_directory import RUNTIME_VARIABLE as RUNTIME
 from tests.support import browser as browsers
 from tests.support import web
 from tests.support.browser import ROOM, Served, Visit

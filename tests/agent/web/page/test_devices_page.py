@@ -14,12 +14,12 @@ import msgspec
 import pytest
 from playwright.sync_api import Browser, Locator, Page, WebSocketRoute, expect
 
-from agent.devices.part import DevicesPart
+from agent.devices.watch_part import DevicesPart
 from config.settings.schema import Settings
 from devices.controls import presets
 from devices.host.clock import SystemClock
 from devices.model.device import Device, DeviceKind
-from devices.roles.roles import roles_store
+from devices.roles.assignment import roles_store
 from tests.agent.web.page.conftest import Here
 from tests.support import browser as browsers
 from tests.support import hall, plugged, web

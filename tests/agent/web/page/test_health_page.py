@@ -8,8 +8,8 @@ import msgspec
 import pytest
 from playwright.sync_api import Page, expect
 
-from devices.health.line import PC, HealthLine, Kind, Level
-from devices.health.log import log_folder
+from devices.health.log_line import PC, HealthLine, LogKind, LogLevel
+from devices.health.log_writer import log_folder
 from tests.agent.web.page.conftest import Here
 from tests.support import browser as browsers
 from tests.support.browser import SOON_MS, say
@@ -19,7 +19,9 @@ pytestmark = [pytest.mark.server, pytest.mark.slow]
 CAMERA, MICROPHONE = "046d:0825:A", "0d8c:0014:1-3"
 
 
-def line(minutes_ago: float, kind: Kind, device: str, level: Level = Level.DEBUG, **detail: object) -> HealthLine:
+def line(
+    minutes_ago: float, kind: LogKind, device: str, level: LogLevel = LogLevel.DEBUG, **detail: object
+) -> HealthLine:
     names = {CAMERA: "Webcam", MICROPHONE: "Mik meja"}
     at = datetime.now().astimezone() - timedelta(minutes=minutes_ago)
     return HealthLine(at=at, device=device, name=names.get(device, ""), level=level, kind=kind, detail=detail)
@@ -29,12 +31,12 @@ def day() -> Iterator[HealthLine]:
     """Yield a recording of two hours with a bad quarter, ten hours ago; one of ten minutes now; a full disk."""
     for minute in range(600, 480, -1):
         bad = 540 > minute > 525
-        yield line(minute, Kind.SAMPLE, CAMERA, fps=12.5 if bad else 30.0, missing=17 if bad else 0, damaged=0)
-    yield line(538, Kind.DEGRADED, CAMERA, Level.WARN, fault="slow")
+        yield line(minute, LogKind.SAMPLE, CAMERA, fps=12.5 if bad else 30.0, missing=17 if bad else 0, damaged=0)
+    yield line(538, LogKind.DEGRADED, CAMERA, LogLevel.WARN, fault="slow")
     for minute in range(10, 0, -1):
-        yield line(minute, Kind.SAMPLE, CAMERA, fps=30.0, missing=0, damaged=0)
-        yield line(minute, Kind.SAMPLE, MICROPHONE, overflows=1 if minute == 3 else 0)
-    yield line(300, Kind.DEGRADED, PC, Level.ERROR, fault="low-disk")
+        yield line(minute, LogKind.SAMPLE, CAMERA, fps=30.0, missing=0, damaged=0)
+        yield line(minute, LogKind.SAMPLE, MICROPHONE, overflows=1 if minute == 3 else 0)
+    yield line(300, LogKind.DEGRADED, PC, LogLevel.ERROR, fault="low-disk")
 
 
 @pytest.fixture

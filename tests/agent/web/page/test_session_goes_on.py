@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from agent.alarms.alarm import sentence
-from recorder.model.status import RECORDS
+from agent.alarms.alarm import trouble_sentence
+from recorder.model.status import STATES_RECORDING
 from tests.support import browser as browsers
 from tests.support import command
 from tests.support.browser import SOON_MS, Served, Visit, arm, light, press, say
@@ -166,8 +166,9 @@ def test_a_session_whose_recorder_is_killed_is_not_said_to_have_ended_and_then_i
     (line,) = served.ask("GET", "/state")["sessions"]
     os.kill(line["pid"], signal.SIGKILL)
     wait_for(
-        lambda: [one["id"] for one in served.ask("GET", "/state")["sessions"] if one["state"] in RECORDS] not in (
-            [], [session]
+        lambda: (
+            [one["id"] for one in served.ask("GET", "/state")["sessions"] if one["state"] in STATES_RECORDING]
+            not in ([], [session])
         ),
         what="another recorder",
     )  # fmt: skip
@@ -201,7 +202,7 @@ def test_a_screen_that_is_lost_is_worded_over_the_picture_and_the_recording_goes
         page = looked.open()
         press(page, "start.record")
         expect(light(page)).to_have_text(say("light.recording"), timeout=SOON_MS)
-    lost = sentence("source-lost", f"Screen {screen.display}").indonesian
+    lost = trouble_sentence("source-lost", f"Screen {screen.display}").indonesian
     alarm = page.locator("#alarms li").filter(has_text=lost)
     expect(alarm).to_be_visible(timeout=SOON_MS)
     place, picture = alarm.bounding_box(), page.locator("#program").bounding_box()

@@ -5,7 +5,7 @@ import json
 import pytest
 from playwright.sync_api import Page, expect
 
-from agent.alarms.alarm import sentence
+from agent.alarms.alarm import trouble_sentence
 from tests.support import browser as browsers
 from tests.support.browser import SOON_MS, Visit, arm, light, press, say
 from tests.support.made_up import TELL, made_line, made_up, with_states_of_ours
@@ -129,7 +129,7 @@ def test_a_destination_that_is_not_there_is_said_in_words(looked: Visit) -> None
     expect(page.locator("#destinations")).to_contain_text(say("dest.state.armed"), timeout=SOON_MS)
     press(page, "start.record")
     expect(page.locator("#destinations")).to_contain_text(say("reason.refused"), timeout=SOON_MS)
-    lost = sentence("destination-lost", "kampus", "refused").indonesian
+    lost = trouble_sentence("destination-lost", "kampus", "refused").indonesian
     expect(page.locator("#alarms")).to_contain_text(lost, timeout=SOON_MS)
     page.get_by_role("button", name=say("dest.remove", name="kampus")).click()
     expect(page.locator("#destinations")).to_contain_text(say("dest.state.removed"), timeout=SOON_MS)

@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import Browser, expect
 
-from agent.alarms.alarm import sentence
+from agent.alarms.alarm import trouble_sentence
 from tests.support.browser import Served, Visit, light, say
 from tests.support.made_up import TELL, made_line, made_trouble, made_up, with_states_of_ours
 from tests.support.waiting import wait_for
@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.server, pytest.mark.slow]
 def test_a_lost_camera_is_worded_where_the_operator_looks_and_its_return_too(shown: Visit, language: str) -> None:
     page = with_states_of_ours(shown, f"/?lang={language}")
     page.evaluate(TELL, made_up(state="degraded", troubles=["source-lost: podium"]))
-    expect(page.locator("#alarms li")).to_have_text(sentence("source-lost", "podium").of(language))
+    expect(page.locator("#alarms li")).to_have_text(trouble_sentence("source-lost", "podium").of(language))
     assert page.locator("#alarms li").bounding_box()["y"] < page.locator("#program").bounding_box()["y"]  # type: ignore[index]
     expect(light(page)).to_have_text(say("light.degraded", language))
     page.evaluate(TELL, made_up())

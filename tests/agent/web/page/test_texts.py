@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.alarms.alarm import OVER, SENTENCES
-from agent.checks.check import every_check
+from agent.alarms.alarm import END_SENTENCES, SENTENCES
+from agent.checks.check import all_checks
 from agent.web.page import texts, views
 from config.locale.lookup import LANGUAGES
 from config.settings.layouts import BUILT_IN_LAYOUTS
@@ -20,7 +20,7 @@ MOST_BYTES = 100_000
 
 
 def _keys() -> set[str]:
-    return set(texts.texts(LANGUAGES[0]))
+    return set(texts.all_texts(LANGUAGES[0]))
 
 
 def _asked_for() -> set[str]:
@@ -53,7 +53,7 @@ def test_no_sentence_is_left_over() -> None:
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_a_browser_gets_what_its_scripts_may_say_and_not_what_stands_in_templates(language: str) -> None:
-    got, every = json.loads(texts.for_scripts(language)), texts.texts(language)
+    got, every = json.loads(texts.script_texts(language)), texts.all_texts(language)
     code = "\n".join(source.read_text() for source in SOURCES if source.suffix == ".js")
     for key in every:
         parts = key.split(".")
@@ -63,9 +63,9 @@ def test_a_browser_gets_what_its_scripts_may_say_and_not_what_stands_in_template
 
 
 def test_no_sentence_of_the_page_tells_what_alarms_tell() -> None:
-    told = {text for words in (*SENTENCES.values(), *OVER.values()) for text in words}
+    told = {text for words in (*SENTENCES.values(), *END_SENTENCES.values()) for text in words}
     for language in LANGUAGES:
-        assert set(texts.texts(language).values()) & told == set()
+        assert set(texts.all_texts(language).values()) & told == set()
     assert not [key for key in _keys() if key.startswith("event.")]
 
 
@@ -75,13 +75,13 @@ def test_every_reason_of_a_destination_has_a_sentence() -> None:
 
 
 def test_every_check_of_ours_is_called_something() -> None:
-    assert {f"check.name.{check.name}" for check in every_check()} <= set(_keys())
+    assert {f"check.name.{check.name}" for check in all_checks()} <= set(_keys())
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_layout_that_is_built_in_has_a_name(language: str) -> None:
     for name in BUILT_IN_LAYOUTS:
-        assert f"layout.{name}" in texts.texts(language)
+        assert f"layout.{name}" in texts.all_texts(language)
 
 
 def test_a_place_is_filled_and_a_sentence_that_is_none_is_an_error() -> None:
@@ -93,7 +93,7 @@ def test_a_place_is_filled_and_a_sentence_that_is_none_is_an_error() -> None:
 def test_all_that_a_browser_loads_is_small() -> None:
     static = [file for file in (PAGE / "static").rglob("*") if file.is_file()]
     assert len(static) > len(views.PAGES)
-    words = max(len(texts.for_scripts(language)) for language in LANGUAGES)  # a page has one
+    words = max(len(texts.script_texts(language)) for language in LANGUAGES)  # a page has one
     assert sum(file.stat().st_size for file in static) + words < MOST_BYTES
 
 

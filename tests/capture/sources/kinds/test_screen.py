@@ -11,14 +11,14 @@ import av
 import numpy as np
 import pytest
 
-from capture.detectors.watcher import Watcher
+from capture.detectors.detector_factory import DetectorFactory
 from capture.media.convert import FrameConverter
 from capture.media.pictures import plane_views
 from capture.pacing import FastPace
-from capture.source import Frame, Matrix
-from capture.sources.choice import SourceSelector
-from capture.sources.kind import SourceContext, SourceRequirements
-from capture.sources.kinds.screen import BgraConverter, ScreenArea, ScreenSource, as_screen
+from capture.source import ColorMatrix, Frame
+from capture.sources.kinds.screen import BgraConverter, ScreenArea, ScreenSource, parse_screen
+from capture.sources.source_kind import SourceContext, SourceRequirements
+from capture.sources.source_selector import SourceSelector
 from capture.sources.worker import OutageKind, VideoWorker
 from capture.synthetic.marks import write_number
 from config.errors import DeviceError, DeviceNotFound, MediaError, UsageError
@@ -210,7 +210,7 @@ def chosen_screen(word: str) -> VideoWorker:
         clock,
         threading.Event(),
         live=True,
-        watcher=Watcher(Settings(), clock),
+        watcher=DetectorFactory(Settings(), clock),
     )
     chosen = SourceSelector(context).choose((word,), ("none",))
     (screen,) = chosen.pictures
@@ -234,15 +234,15 @@ def chosen_screen(word: str) -> VideoWorker:
     ],
 )
 def test_words_for_screens(word: str, area: ScreenArea | None) -> None:
-    assert as_screen(word, X11) == area
+    assert parse_screen(word, X11) == area
     if area:
-        assert as_screen(area.id, {}) == area
+        assert parse_screen(area.id, {}) == area
 
 
 @pytest.mark.parametrize("word", ["screen:", "screen:0", "screen::0+10,20", "screen::0+1,2,3", "screen+0,0,1x1"])
 def test_words_that_are_nearly_screens_are_refused(word: str) -> None:
     with pytest.raises(UsageError):
-        as_screen(word, X11)
+        parse_screen(word, X11)
 
 
 @pytest.mark.parametrize("word", ["screen", "screen::0", "screen::0.0", "screen+0,0,64x64"])
@@ -250,23 +250,23 @@ def test_words_that_are_nearly_screens_are_refused(word: str) -> None:
 def test_wayland_is_said_plainly_with_what_it_needs(word: str, gone: set[str]) -> None:
     environment = {name: value for name, value in WAYLAND.items() if name not in gone}
     if "DISPLAY" in gone and ":" in word:
-        assert as_screen(word, environment) is not None  # another server's, not the desktop's
+        assert parse_screen(word, environment) is not None  # another server's, not the desktop's
         return
     with pytest.raises(
         DeviceError, match="Wayland session, whose screen Liput cannot record", check=because("unsupported")
     ) as caught:
-        as_screen(word, environment)
+        parse_screen(word, environment)
     assert "X11 session" in caught.value.hint
     assert "PipeWire portal" in caught.value.hint
 
 
 def test_beside_wayland_another_x_server_can_be_recorded() -> None:
-    assert as_screen("screen::99", WAYLAND) == ScreenArea(":99")
+    assert parse_screen("screen::99", WAYLAND) == ScreenArea(":99")
 
 
 def test_without_a_display_there_is_no_screen() -> None:
     with pytest.raises(DeviceNotFound, match="DISPLAY is not set"):
-        as_screen("screen", {})
+        parse_screen("screen", {})
 
 
 # Pixels
@@ -277,6 +277,6 @@ def test_pixels_become_the_same_samples_as_by_swscale() -> None:
     pixels = np.dstack([rgb[..., ::-1], np.zeros((180, 320), np.uint8)]).astype(np.uint8)
     picture = BgraConverter((320, 180), 320, 180).convert(pixels.tobytes())
     assert (picture.colorspace, picture.color_range) == (5, 1)
-    meant = FrameConverter(320, 180, Matrix.BT601).convert(av.VideoFrame.from_ndarray(pixels, "bgra"))
+    meant = FrameConverter(320, 180, ColorMatrix.BT601).convert(av.VideoFrame.from_ndarray(pixels, "bgra"))
     for plane, exact in zip(plane_views(picture), plane_views(meant), strict=True):
         assert np.abs(plane.astype(int) - exact).max() <= 2

@@ -1,7 +1,7 @@
 """The scheme of tcp://, an entry of SCHEMES."""
 
-from config.settings.addresses import Scheme
+from config.settings.addresses import StreamScheme
 
 SCHEMES = {
-    "tcp": Scheme("tcp", "tcp://HOST:PORT", "port"),
+    "tcp": StreamScheme("tcp", "tcp://HOST:PORT", "port"),
 }

@@ -1,12 +1,12 @@
 """A camera that the table does not know yet, an entry of QUIRKS."""
 
-from devices.model.quirks import _CAMERA, Note, Quirk
+from devices.model.quirks import _CAMERA, Quirk, QuirkNote
 
 QUIRKS = {
     "046d:081b": Quirk(
         _CAMERA,
         "Logitech C310",
         "usb.ids",
-        notes=(Note("its focus is fixed", "users' reports of C310 cameras"),),
+        notes=(QuirkNote("its focus is fixed", "users' reports of C310 cameras"),),
     ),
 }

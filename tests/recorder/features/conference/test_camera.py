@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from capture.media.pictures import plane_views, tagged
-from capture.source import Matrix, VideoFormat
+from capture.media.pictures import plane_views, tag_frame
+from capture.source import ColorMatrix, VideoFormat
 from capture.sources.worker import OutageKind, SourceOutage
 from config.errors import DeviceError, DeviceNotFound, LiputError
-from config.settings.layouts import BUILT_IN_LAYOUTS, LayoutSettings, Program
-from config.settings.schema import Conference
+from config.settings.layouts import BUILT_IN_LAYOUTS, LayoutSettings, ProgramSettings
+from config.settings.schema import ConferenceSettings
 from devices.host.clock import NANOSECONDS, SystemClock
-from devices.outputs import OutputInfo, OutputNode
-from recorder.features.conference.camera import ConferenceCamera, NearInput, Painter
+from devices.video_outputs import VideoOutput, VideoOutputWriter
+from recorder.features.conference.camera import ConferenceCamera, ConferencePainter, NearInput
 from recorder.features.conference.plan import ConferencePlan
 from recorder.program.scene import Appearance
 from recorder.program.video_input import VideoInput
@@ -31,7 +31,7 @@ SIZE = 160, 90
 
 type Layouts = Mapping[str, LayoutSettings]
 FAR, NEAR, OTHER = 200, 120, 60
-INFO = OutputInfo("/dev/video42", "Liput", "v4l2 loopback")
+INFO = VideoOutput("/dev/video42", "Liput", "v4l2 loopback")
 
 
 def areas(luma: NDArray[np.uint8]) -> set[int]:
@@ -70,17 +70,17 @@ class Room:
         self.rig = Rig()
         self.videos: list[VideoInput] = [self.rig.video([], rate=THIRTY, name=name) for name in names]
         self.levels = names
-        settings = Conference(layout=layout, width=SIZE[0], height=SIZE[1], fps=Fraction(30))
+        settings = ConferenceSettings(layout=layout, width=SIZE[0], height=SIZE[1], fps=Fraction(30))
         self.plan = ConferencePlan(settings, far_pictures=frozenset(far))
-        self.appearance = Appearance({**BUILT_IN_LAYOUTS, **(more or {})}, Program(), "Rapat", "id")
+        self.appearance = Appearance({**BUILT_IN_LAYOUTS, **(more or {})}, ProgramSettings(), "Rapat", "id")
         self.program = "single"
         self.events = EventList()
 
-    def camera(self, find: Callable[[str], OutputInfo], node: Callable[[], Node]) -> ConferenceCamera:
+    def camera(self, find: Callable[[str], VideoOutput], node: Callable[[], Node]) -> ConferenceCamera:
         return ConferenceCamera(
             self.plan, self.videos, self.appearance,
             shows=lambda: self.program, run=run_context(SystemClock(), self.events),
-            find=find, open_node=cast("Callable[[OutputInfo, VideoFormat], OutputNode]", lambda *_: node()),
+            find=find, open_node=cast("Callable[[VideoOutput, VideoFormat], VideoOutputWriter]", lambda *_: node()),
         )  # fmt: skip
 
     def give(self) -> None:
@@ -109,7 +109,7 @@ class Room:
             if video.name not in self.plan.far_pictures:
                 video.tap = one = NearInput(video, self.rig.clock, lambda: None)
                 near.append(one)
-        painter = Painter(self.plan, near, self.appearance, SIZE, [video.name for video in self.videos])
+        painter = ConferencePainter(self.plan, near, self.appearance, SIZE, [video.name for video in self.videos])
         painter.picture(program)
         self.give()
         painter.update(0.0)
@@ -182,12 +182,12 @@ def test_pictures_are_written_as_they_come_and_a_card_is_the_last() -> None:
 def test_a_node_that_is_missing_busy_or_gone_is_told_once_each_and_tried_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("recorder.features.conference.half.RETRY_S", 0.01)
+    monkeypatch.setattr("recorder.features.conference.conference_task.RETRY_S", 0.01)
     room, nodes = Room(ROOM, {"zoom"}), [Node() for _ in range(2)]
     errors: list[LiputError] = [DeviceNotFound("none")] * 3 + [DeviceError("taken", why="busy")] * 3
     left = list(nodes)
 
-    def find(_word: str) -> OutputInfo:
+    def find(_word: str) -> VideoOutput:
         if errors:
             raise errors.pop(0)
         return INFO
@@ -268,7 +268,7 @@ def test_a_node_whose_driver_hangs_holds_up_neither_pictures_nor_the_end() -> No
 
 
 def picture(level: int, size: tuple[int, int] = SIZE) -> av.VideoFrame:
-    frame = tagged(av.VideoFrame(*size, "yuv420p"), Matrix.BT709)
+    frame = tag_frame(av.VideoFrame(*size, "yuv420p"), ColorMatrix.BT709)
     for plane, value in zip(plane_views(frame), (level, 128, 128), strict=True):
         plane[:] = value
     return frame
@@ -306,7 +306,7 @@ def test_the_meaning_of_its_samples_and_its_size_go_with_a_picture() -> None:
     tap.take(picture(1))
     first = tap.newest()
     assert first is not None
-    assert (first.colorspace, first.width) == (Matrix.BT709, SIZE[0])
+    assert (first.colorspace, first.width) == (ColorMatrix.BT709, SIZE[0])
     tap.take(picture(2, (128, 72)))
     second = tap.newest()
     assert second is not None

@@ -9,24 +9,24 @@ import pytest
 
 from capture.compose.layout import Layout
 from capture.source import AudioSource, VideoSource
-from capture.sources.kind import Chosen, ChosenSource
+from capture.sources.source_kind import ChosenSource, ChosenSources
 from config.errors import UsageError
 from config.settings.layouts import BUILT_IN_LAYOUTS, SINGLE, LayoutSettings
-from config.settings.schema import Conference, Settings
+from config.settings.schema import ConferenceSettings, Settings
 from devices.host.clock import SystemClock
 from devices.model.device import Device, DeviceKind
 from recorder.features.conference.plan import near_layouts, plan_conference
 from recorder.session.planning import plan_session
-from recorder.session.request import Asked
+from recorder.session.request import SessionRequest
 
 NOTHING = cast("VideoSource", threading.Event())
 QUIET = cast("AudioSource", threading.Event())
 
 
-def chosen() -> Chosen:
+def chosen() -> ChosenSources:
     camera = Device(id="046d:0825:CAM1", kind=DeviceKind.CAMERA, name="Webcam", role="podium")
     monitor = Device(id="pulse:speakers.monitor", kind=DeviceKind.MICROPHONE, name="What this computer plays (Analog)")
-    return Chosen(
+    return ChosenSources(
         pictures=[
             ChosenSource("podium", NOTHING, camera.id, device=camera),
             ChosenSource("X11 screen :0", NOTHING, "screen::0+0,0,640x360"),
@@ -57,7 +57,7 @@ SCREEN, PLAYED = "X11 screen :0", "What this computer plays (Analog)"
 def test_the_far_side_is_what_is_named_so_and_screens_and_monitors_that_are_not_named_as_near(
     far: tuple[str, ...], near: tuple[str, ...], pictures: set[str], sounds: set[str]
 ) -> None:
-    plan = plan_conference(Conference(far_side=far, near_side=near), BUILT_IN_LAYOUTS, chosen())
+    plan = plan_conference(ConferenceSettings(far_side=far, near_side=near), BUILT_IN_LAYOUTS, chosen())
     assert (set(plan.far_pictures), set(plan.far_sounds)) == (pictures, sounds)
 
 
@@ -65,12 +65,12 @@ def test_a_camera_whose_role_begins_like_a_screen_is_none() -> None:
     sources = chosen()
     camera = Device(id="1-2", kind=DeviceKind.CAMERA, name="Webcam", role="screen-side")
     sources.pictures.append(ChosenSource("screen-side", NOTHING, "screen-side", device=camera))
-    assert plan_conference(Conference(), BUILT_IN_LAYOUTS, sources).far_pictures == {SCREEN}
+    assert plan_conference(ConferenceSettings(), BUILT_IN_LAYOUTS, sources).far_pictures == {SCREEN}
 
 
 def test_a_name_that_means_nothing_is_told() -> None:
     sources = chosen()
-    settings = Conference(far_side=("scren", "screen", PLAYED), near_side=("spekers",))
+    settings = ConferenceSettings(far_side=("scren", "screen", PLAYED), near_side=("spekers",))
     plan_conference(settings, BUILT_IN_LAYOUTS, sources)
     assert sources.notes == [
         "Conference: far_side names scren, which is no input of this session",
@@ -80,34 +80,34 @@ def test_a_name_that_means_nothing_is_told() -> None:
 
 def test_what_is_kept_away_although_nobody_has_said_so_is_told_with_the_setting_that_sends_it() -> None:
     sources = chosen()
-    plan_conference(Conference(), BUILT_IN_LAYOUTS, sources)
+    plan_conference(ConferenceSettings(), BUILT_IN_LAYOUTS, sources)
     why = "is not sent there, since it may be the far side"
     assert sources.notes == [
         f'Conference: {SCREEN} {why}; near_side = ["screen"] in [conference] sends it',
         f'Conference: {PLAYED} {why}; near_side = ["pulse:speakers.monitor"] in [conference] sends it',
     ]
     sources = chosen()
-    plan_conference(Conference(near_side=("screen",), far_side=(PLAYED,)), BUILT_IN_LAYOUTS, sources)
+    plan_conference(ConferenceSettings(near_side=("screen",), far_side=(PLAYED,)), BUILT_IN_LAYOUTS, sources)
     assert sources.notes == []
 
 
 def test_a_layout_that_there_is_not_or_that_names_no_input_is_refused() -> None:
     with pytest.raises(UsageError, match='no layout "pap"'):
-        plan_conference(Conference(layout="pap"), BUILT_IN_LAYOUTS, chosen())
+        plan_conference(ConferenceSettings(layout="pap"), BUILT_IN_LAYOUTS, chosen())
     layouts = {"x": LayoutSettings(kind="single", show=("document",))}
     with pytest.raises(UsageError, match='shows "document"'):
-        plan_conference(Conference(layout="x"), layouts, chosen())
+        plan_conference(ConferenceSettings(layout="x"), layouts, chosen())
 
 
 def test_its_own_output_is_no_source_of_a_conference() -> None:
     sources = chosen()
     sources.pictures.append(ChosenSource("Liput", NOTHING, "/dev/video10"))
     with pytest.raises(UsageError, match="Liput is where the conference goes to"):
-        plan_conference(Conference(), BUILT_IN_LAYOUTS, sources)
+        plan_conference(ConferenceSettings(), BUILT_IN_LAYOUTS, sources)
     sources = chosen()
     sources.sounds.append(ChosenSource("Liput", QUIET, "pulse:liput_microphone"))
     with pytest.raises(UsageError, match="where the conference goes to"):
-        plan_conference(Conference(camera=""), BUILT_IN_LAYOUTS, sources)
+        plan_conference(ConferenceSettings(camera=""), BUILT_IN_LAYOUTS, sources)
 
 
 @pytest.mark.parametrize(
@@ -117,26 +117,30 @@ def test_its_own_output_is_no_source_of_a_conference() -> None:
 def test_a_session_has_one_if_it_is_asked_for_or_always(
     always: bool, asked: bool | None, expected: bool, tmp_path: Path
 ) -> None:
-    settings = Settings(conference=Conference(always=always))
-    wish = Asked(title="Rapat", videos=("synthetic",), conference=asked, reserve=1, archive=tmp_path)
+    settings = Settings(conference=ConferenceSettings(always=always))
+    wish = SessionRequest(title="Rapat", videos=("synthetic",), conference=asked, reserve=1, archive=tmp_path)
     plan = plan_session(wish, settings, SystemClock()).plan
     assert (plan.conference is not None) is expected
 
 
 def test_as_fast_as_it_goes_there_is_none(tmp_path: Path) -> None:
-    fast = Asked(title="Rapat", videos=("synthetic",), live=False, reserve=1, archive=tmp_path, conference=True)
+    fast = SessionRequest(
+        title="Rapat", videos=("synthetic",), live=False, reserve=1, archive=tmp_path, conference=True
+    )
     with pytest.raises(UsageError, match="as time passes"):
         plan_session(fast, Settings(), SystemClock())
-    usual = Asked(title="Rapat", videos=("synthetic",), live=False, reserve=1, archive=tmp_path)
-    assert plan_session(usual, Settings(conference=Conference(always=True)), SystemClock()).plan.conference is None
+    usual = SessionRequest(title="Rapat", videos=("synthetic",), live=False, reserve=1, archive=tmp_path)
+    assert (
+        plan_session(usual, Settings(conference=ConferenceSettings(always=True)), SystemClock()).plan.conference is None
+    )
 
 
 @pytest.mark.parametrize(("asked", "unattended"), [(None, False), (True, True)])
 def test_settings_of_a_conference_that_nobody_asked_for_just_now_keep_no_session_from_recording(
     asked: bool | None, unattended: bool, tmp_path: Path
 ) -> None:
-    settings = Settings(conference=Conference(always=True, layout="pap"))
-    wish = Asked(title="Rapat", videos=("synthetic",), conference=asked, reserve=1, archive=tmp_path)
+    settings = Settings(conference=ConferenceSettings(always=True, layout="pap"))
+    wish = SessionRequest(title="Rapat", videos=("synthetic",), conference=asked, reserve=1, archive=tmp_path)
     planned = plan_session(wish, settings, SystemClock(), unattended=unattended)
     assert planned.plan.conference is None
     assert planned.no_conference
@@ -144,9 +148,9 @@ def test_settings_of_a_conference_that_nobody_asked_for_just_now_keep_no_session
 
 
 def test_a_conference_that_is_asked_for_and_cannot_be_is_refused(tmp_path: Path) -> None:
-    wish = Asked(title="Rapat", videos=("synthetic",), conference=True, reserve=1, archive=tmp_path)
+    wish = SessionRequest(title="Rapat", videos=("synthetic",), conference=True, reserve=1, archive=tmp_path)
     with pytest.raises(UsageError, match='no layout "pap"'):
-        plan_session(wish, Settings(conference=Conference(layout="pap")), SystemClock())
+        plan_session(wish, Settings(conference=ConferenceSettings(layout="pap")), SystemClock())
 
 
 # The layouts that are left for what is near

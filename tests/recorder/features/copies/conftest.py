@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from recorder.archive.archive import Archive
-from recorder.package.manifest import Package
+from recorder.package.metadata import Package
 from tests.support import archives, copies
 from tests.support.copies import Place
 from tests.support.seaweed import Seaweed

@@ -10,16 +10,16 @@ import pytest
 from config.errors import CopyError
 from config.settings.serving import CopyTarget
 from recorder.archive.archive import Archive
-from recorder.disk.durable import Disk
-from recorder.features.copies.copying import copy
+from recorder.disk.durable import DurableFiles
+from recorder.features.copies.copy_queue import CopyQueue
 from recorder.features.copies.folder import FolderTarget
-from recorder.features.copies.queue import CopyQueue
-from recorder.features.copies.restoring import Restorer
+from recorder.features.copies.package_copy import copy_package
+from recorder.features.copies.restoring import PackageRestorer
 from recorder.features.copies.target import CopyReason
-from recorder.package.manifest import Package, RecordingFacts
-from recorder.package.verification import verify
-from recorder.recovery import find
-from recorder.recovery.recover import Recovery, State
+from recorder.package.metadata import Package, RecordingFacts
+from recorder.package.verification import verify_package
+from recorder.recovery import unfinished
+from recorder.recovery.recover import Recovery, RecoveryState
 from tests.support import archives, copies
 from tests.support.simulated import SimulatedClock
 
@@ -73,7 +73,7 @@ def test_each_part_and_each_half_of_a_mirror_has_a_copy_of_its_own(
     assert copied(queue_of(nas, archive, second)) == {one.id: None, other.id: None}
     for package in (one, other):
         there = nas / copies.place_of(package)
-        assert verify(there) == []
+        assert verify_package(there) == []
         archives.validate_bag(there)
     assert copied(queue_of(nas, archive, second)) == {}, "a second time nothing waits"
 
@@ -98,23 +98,23 @@ def test_what_a_copy_alone_holds_is_not_given_up_for_another_package_of_that_uui
 ) -> None:
     one, other = seal(archive, program), seal(second, program)
     target = FolderTarget("nas", nas)
-    first, _ = copy(target, one.folder, copies.place_of(one))
+    first, _ = copy_package(target, one.folder, copies.place_of(one))
     with pytest.raises(CopyError) as refused:
-        copy(target, other.folder, copies.place_of(other), first.version)
+        copy_package(target, other.folder, copies.place_of(other), first.version)
     assert refused.value.reason == CopyReason.NAME_TAKEN
-    assert verify(nas / copies.place_of(one)) == []
+    assert verify_package(nas / copies.place_of(one)) == []
 
 
 def test_a_copy_of_another_part_does_not_repair_a_package(
     archive: Archive, second: Archive, nas: Path, program: Path
 ) -> None:
     one, other = seal(archive, program), seal(second, program)
-    copy(FolderTarget("nas", nas), other.folder, copies.place_of(other))
+    copy_package(FolderTarget("nas", nas), other.folder, copies.place_of(other))
     (one.folder / "data/media/program.mp4").unlink()
     (one.folder / "data/media/kamera-arsip.bin").unlink()
     with pytest.raises(CopyError) as refused:
-        Restorer(archive.root, Disk(), lambda: archives.STARTED).restore(
-            copies.place_of(one), FolderTarget("nas", nas), verify(one.folder)
+        PackageRestorer(archive.root, DurableFiles(), lambda: archives.STARTED).restore(
+            copies.place_of(one), FolderTarget("nas", nas), verify_package(one.folder)
         )
     assert refused.value.reason == CopyReason.NAME_TAKEN
     assert not list(archive.root.rglob("*disk-2.bin"))
@@ -125,11 +125,11 @@ def test_the_copy_of_a_part_becomes_that_of_the_whole_once_the_parts_are_joined(
 ) -> None:
     one, other = seal(archive, program), seal(second, program, part=2)
     assert copied(queue_of(nas, archive, second)) == {one.id: None, other.id: None}
-    (session,) = find.apart([archive, second])
-    assert Recovery([archive, second], clock=SimulatedClock()).recover(session).state is State.SEALED
+    (session,) = unfinished.find_joinable([archive, second])
+    assert Recovery([archive, second], clock=SimulatedClock()).recover(session).state is RecoveryState.SEALED
     (whole,) = archive.list()
     assert copied(queue_of(nas, archive, second)) == {whole.id: None}
-    assert verify(nas / copies.place_of(whole)) == []
+    assert verify_package(nas / copies.place_of(whole)) == []
     there = (nas / copies.place_of(whole) / "data/media/program.mp4").read_bytes()
     assert there == (whole.folder / "data/media/program.mp4").read_bytes()
     assert copies.place_of(other) in copies.places_in(nas), "a copy is never removed by itself"

@@ -12,16 +12,16 @@ import pytest
 from config.errors import ArchiveError, CopyError
 from config.settings.serving import CopyTarget
 from recorder.archive.archive import Archive
-from recorder.disk.durable import Disk
-from recorder.features.copies.copying import listed_here, whole_there
+from recorder.disk.durable import DurableFiles
 from recorder.features.copies.folder import FolderTarget
+from recorder.features.copies.package_copy import list_local, list_whole_remote
 from recorder.features.copies.pruning import prune
-from recorder.features.copies.restoring import Restorer
-from recorder.features.copies.target import CopyReason, give_mark
+from recorder.features.copies.restoring import PackageRestorer
+from recorder.features.copies.target import CopyReason, write_mark
 from recorder.package import bag
-from recorder.package.manifest import Package, PackageState
-from recorder.package.verification import verify
-from recorder.package.work import RECORDING_FILE
+from recorder.package.metadata import Package, PackageState
+from recorder.package.verification import verify_package
+from recorder.package.work_folder import RECORDING_FILE
 from tests.support import archives, copies
 from tests.support.copies import EXTRA, Place
 from tests.support.sshd import Sshd
@@ -43,13 +43,13 @@ def copied_twice(package: Package, one: Place, folder: Path) -> Place:
     return other
 
 
-def pruned(package: Package, *places: Place, disk: Disk | None = None) -> int:
+def pruned(package: Package, *places: Place, disk: DurableFiles | None = None) -> int:
     opened = [(place.open(), place.settings) for place in places]
     for number, (target, _) in enumerate(opened):
         if isinstance(target, FolderTarget):
             target.disk = number  # tests have one disk
     try:
-        return prune(package.folder, copies.place_of(package), opened, disk or Disk(), lambda: None)
+        return prune(package.folder, copies.place_of(package), opened, disk or DurableFiles(), lambda: None)
     finally:
         for target, _ in opened:
             target.close()
@@ -59,7 +59,7 @@ def test_what_has_copies_is_listed_and_whole_without_its_media_and_they_come_bac
     archive: Archive, large: Package, place: Place
 ) -> None:
     copies.copy(large, place)
-    before = {path: (large.folder / path).read_bytes() for path in listed_here(large.folder).digests}
+    before = {path: (large.folder / path).read_bytes() for path in list_local(large.folder).digests}
     assert pruned(large, place) > 5_000_000
     assert not list((large.folder / "data/media").iterdir())
     (found,) = archive.list()
@@ -70,9 +70,9 @@ def test_what_has_copies_is_listed_and_whole_without_its_media_and_they_come_bac
         f"{place.settings.url}/{copies.place_of(large)}/{EXTRA}",
         5_400_000,
     )
-    holes = listed_here(large.folder).problems
+    holes = list_local(large.folder).problems
     with place.opened() as target:
-        restorer = Restorer(archive.root, Disk(), lambda: archives.STARTED)
+        restorer = PackageRestorer(archive.root, DurableFiles(), lambda: archives.STARTED)
         restored = restorer.restore(copies.place_of(large), target, holes)
     assert set(restored.fetched) == {EXTRA, "data/media/program.mp4"}
     (found,) = archive.list()
@@ -128,7 +128,7 @@ def test_the_archive_itself_is_no_copy(
     with pytest.raises(CopyError) as caught:
         pruned(large, place)
     assert caught.value.reason == CopyReason.SAME_PLACE
-    assert verify(large.folder) == []
+    assert verify_package(large.folder) == []
     assert not (large.folder / bag.FETCH_FILE).exists()
     assert not list(archive.root.glob(".*")), "nothing of the trial is left"
 
@@ -155,14 +155,14 @@ def test_a_link_to_the_archive_within_a_place_is_no_copy(
     with pytest.raises(CopyError) as caught:
         pruned(large, place)
     assert caught.value.reason == (CopyReason.SAME_PLACE if kind == "sftp" and depth < 3 else CopyReason.CHANGED_THERE)
-    assert verify(large.folder) == []
+    assert verify_package(large.folder) == []
 
 
 def test_one_place_by_two_names_is_one_copy(large: Package, nas: Place, tmp_path: Path) -> None:
     copies.copy(large, nas)
     (tmp_path / "lagi").symlink_to(tmp_path / "nas")
     with nas.opened() as target:
-        give_mark(target)
+        write_mark(target)
     with pytest.raises(CopyError) as caught:
         pruned(large, nas, Place("folder", CopyTarget(url=f"file://{tmp_path / 'lagi'}"), nas.login, nas.folder))
     assert caught.value.reason == CopyReason.SAME_PLACE
@@ -174,12 +174,12 @@ def test_two_folders_of_one_disk_are_one_copy_and_those_of_the_archives_disk_non
     other = copied_twice(large, nas, tmp_path / "lain")
     targets = [(place.open(), place.settings) for place in (nas, other)]
     with pytest.raises(CopyError, match="disk of the archive"):
-        prune(large.folder, copies.place_of(large), targets, Disk(), lambda: None)
+        prune(large.folder, copies.place_of(large), targets, DurableFiles(), lambda: None)
     for target, _ in targets:
         assert isinstance(target, FolderTarget)
         target.disk = 7
     with pytest.raises(CopyError) as caught:
-        prune(large.folder, copies.place_of(large), targets, Disk(), lambda: None)
+        prune(large.folder, copies.place_of(large), targets, DurableFiles(), lambda: None)
     assert caught.value.reason == CopyReason.SAME_PLACE
     assert (large.folder / EXTRA).exists()
 
@@ -202,9 +202,9 @@ def test_a_copy_that_goes_while_another_is_read_keeps_everything_here(
     second.read = emptying  # type: ignore[method-assign]
     both = [(first, nas.settings), (second, other.settings)]
     with pytest.raises(CopyError) as caught:
-        prune(large.folder, copies.place_of(large), both, Disk(), lambda: None)
+        prune(large.folder, copies.place_of(large), both, DurableFiles(), lambda: None)
     assert caught.value.reason == CopyReason.CHANGED_THERE
-    assert verify(large.folder) == []
+    assert verify_package(large.folder) == []
 
 
 def test_what_a_stopped_prune_has_left_is_pruned_and_all_of_it_comes_back(
@@ -235,15 +235,15 @@ def test_what_is_left_of_a_pruned_package_is_looked_after(archive: Archive, larg
     copies.copy(large, nas)
     pruned(large, nas)
     copies.flip(large.folder / RECORDING_FILE, 20)
-    assert {problem.file for problem in verify(large.folder)} == {RECORDING_FILE}
+    assert {problem.file for problem in verify_package(large.folder)} == {RECORDING_FILE}
     (large.folder / "data/poster.jpg").unlink()
-    assert {problem.file for problem in verify(large.folder)} >= {RECORDING_FILE, "data/poster.jpg"}
+    assert {problem.file for problem in verify_package(large.folder)} >= {RECORDING_FILE, "data/poster.jpg"}
 
 
 KILLED = """
 import pathlib, subprocess, sys
 from config.settings.serving import CopyTarget
-from recorder.disk.durable import Disk
+from recorder.disk.durable import DurableFiles
 from recorder.features.copies.folder import FolderTarget
 from recorder.features.copies.pruning import prune
 from tests.support.killing import Killer, kill_before_each_step
@@ -256,7 +256,7 @@ def work(step):
     killer.armed = True
     target = FolderTarget("nas", there)
     target.disk = None
-    prune(root / place, place, [(target, CopyTarget(url=f"file://{there}"))], Disk(killer), lambda: None)
+    prune(root / place, place, [(target, CopyTarget(url=f"file://{there}"))], DurableFiles(killer), lambda: None)
 
 kill_before_each_step(work)
 """
@@ -286,4 +286,4 @@ def test_a_kill_before_every_step_leaves_a_package_that_says_where_its_media_are
         assert not list(found.folder.parent.glob(".*"))
     assert states == sorted(states, reverse=True), "once a part of it is elsewhere, so it is"
     with nas.opened() as target:
-        assert whole_there(target, place)
+        assert list_whole_remote(target, place)

@@ -11,14 +11,14 @@ import pytest
 
 from agent.sessions.receiver import free_port
 from config.errors import CopyError
-from config.settings.key_tables import Login
+from config.settings.key_tables import CopyCredentials
 from config.settings.schema import Settings
 from config.settings.secrets import Secret
 from config.settings.serving import CopyTarget
-from recorder.features.copies import copying, queue, s3
+from recorder.features.copies import copy_queue, package_copy, s3
 from recorder.features.copies.target import CopyReason
 from recorder.package.fixity import Progress
-from recorder.package.manifest import Package
+from recorder.package.metadata import Package
 from tests.support import copies
 from tests.support.copies import Place
 from tests.support.s3_proxy import S3Proxy
@@ -73,7 +73,7 @@ def test_a_full_folder_holds_no_package_and_gets_the_rest_when_there_is_room(tmp
     with copies.small_disk(tmp_path / "tujuan") as disk:
         assert why(large, place).reason == CopyReason.FULL
         with place.opened() as target:
-            assert copying.packages_at(target) == []
+            assert package_copy.packages_at(target) == []
         subprocess.run(["mount", "-o", "remount,size=30M", str(disk)], check=True)
         copies.copy(large, place)
 
@@ -117,9 +117,9 @@ def test_a_server_with_another_key_is_not_talked_to(server: Sshd, package: Packa
 def test_a_login_that_is_wrong(sshd: Sshd, package: Package) -> None:
     place = copies.sftp_place(sshd, "wrong-login")
     for login in (
-        Login(private_key=Secret(sshd.other_key.read_text())),
-        Login(password=Secret("kata-sandi-salah")),
-        Login(private_key=Secret("no key at all")),
+        CopyCredentials(private_key=Secret(sshd.other_key.read_text())),
+        CopyCredentials(password=Secret("kata-sandi-salah")),
+        CopyCredentials(private_key=Secret("no key at all")),
     ):
         wrong = Place(place.kind, place.settings, login, place.folder, place.server)
         assert why(package, wrong).reason == CopyReason.WRONG_CREDENTIALS
@@ -136,7 +136,7 @@ def test_a_full_server_holds_no_package_and_gets_the_rest_when_there_is_room(ssh
     with copies.small_disk(place.folder) as disk:
         assert why(large, place).reason == CopyReason.FULL
         with place.opened() as target:
-            assert copying.packages_at(target) == []
+            assert package_copy.packages_at(target) == []
         subprocess.run(["mount", "-o", "remount,size=30M", str(disk)], check=True)
         copies.copy(large, place)
 
@@ -190,7 +190,7 @@ def test_a_store_of_no_such_name_is_out_of_reach(seaweed: Seaweed, package: Pack
 @pytest.mark.parametrize(("access", "secret"), [(ACCESS_KEY, "wrong-secret-key"), ("nobody", "wrong-secret-key")])
 def test_keys_that_are_wrong(seaweed: Seaweed, package: Package, access: str, secret: str) -> None:
     place = copies.s3_place(seaweed, "a")
-    login = Login(access_key=Secret(access), secret_key=Secret(secret))
+    login = CopyCredentials(access_key=Secret(access), secret_key=Secret(secret))
     assert why(package, Place("s3", place.settings, login)).reason == CopyReason.WRONG_CREDENTIALS
 
 
@@ -208,7 +208,7 @@ def test_a_full_store_holds_no_package_and_gets_the_rest_when_there_is_room(seaw
 
         assert why(large, place, progress=fill).reason == CopyReason.FULL
         with place.opened() as target:
-            assert copying.packages_at(target) == []
+            assert package_copy.packages_at(target) == []
         proxy.full = False
         copies.copy(large, place)
 
@@ -219,7 +219,7 @@ def test_a_bit_that_flips_on_the_way_from_a_store_is_not_counted(seaweed: Seawee
         place = copies.s3_place(seaweed, "flips", proxy.endpoint)
         assert why(large, place).reason == CopyReason.DAMAGED_ON_THE_WAY
         with place.opened() as target:
-            assert all(found.state == "unfinished" for found in copying.packages_at(target))
+            assert all(found.state == "unfinished" for found in package_copy.packages_at(target))
 
 
 def test_a_store_that_hangs_is_given_up(tmp_path: Path, seaweed: Seaweed, package: Package) -> None:
@@ -271,10 +271,10 @@ def test_a_certificate_authority_that_cannot_be_read(
 
 def test_a_library_that_is_not_installed_is_told_of_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "recorder.features.copies.s3", None)
-    monkeypatch.setattr(queue, "login_for", lambda *_: Login())
+    monkeypatch.setattr(copy_queue, "login_for", lambda *_: CopyCredentials())
     settings = Settings(copies={"ember": CopyTarget(url="s3://ember/liput", endpoint="http://s3.invalid")})
     with pytest.raises(CopyError, match=r"liput\[s3\]") as caught:
-        queue.open_target(settings, "ember")
+        copy_queue.open_target(settings, "ember")
     assert caught.value.reason == CopyReason.NOT_INSTALLED
     assert caught.value.hint.count("Install") == 1
 
@@ -282,5 +282,5 @@ def test_a_library_that_is_not_installed_is_told_of_with_what_to_install(monkeyp
 def test_a_place_that_needs_a_login_and_has_none(tmp_path: Path, package: Package) -> None:
     settings = Settings(copies={"gudang": CopyTarget(url="sftp://liput@gudang.invalid/srv")})
     with pytest.raises(CopyError) as caught:
-        queue.open_target(settings, "gudang")
+        copy_queue.open_target(settings, "gudang")
     assert caught.value.reason == CopyReason.NO_CREDENTIALS

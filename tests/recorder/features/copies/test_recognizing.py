@@ -6,14 +6,14 @@ import msgspec
 import pytest
 
 from config.errors import CopyError
-from config.settings.schema import Archive as ArchiveSettings
+from config.settings.schema import ArchiveSettings as ArchiveSettings
 from config.settings.schema import Settings
 from devices.host.clock import NANOSECONDS
 from recorder.archive.archive import Archive
-from recorder.features.copies.queue import CopyQueue, Outcome, open_target
-from recorder.features.copies.target import MARK, CopyReason
-from recorder.package.fixity import Flow
-from recorder.package.manifest import Package
+from recorder.features.copies.copy_queue import CopyOutcome, CopyQueue, open_target
+from recorder.features.copies.target import MARK_FILE, CopyReason
+from recorder.package.fixity import TransferThrottle
+from recorder.package.metadata import Package
 from tests.support import copies
 from tests.support.copies import Place
 from tests.support.simulated import SimulatedClock
@@ -37,7 +37,7 @@ class Room:
             is_busy=lambda: False, new_place=self.new_place,
         )  # fmt: skip
 
-    def work(self, name: str = "nas") -> list[Outcome]:
+    def work(self, name: str = "nas") -> list[CopyOutcome]:
         queue = self.queue()
         return list(queue.work(name, queue.waiting(name)))
 
@@ -48,7 +48,7 @@ class Room:
         self.clock.advance_to(self.clock.now_ns() + int(hours * 3600 * NANOSECONDS))
 
 
-def reasons(outcomes: list[Outcome]) -> set[str | None]:
+def reasons(outcomes: list[CopyOutcome]) -> set[str | None]:
     return {outcome.reason for outcome in outcomes}
 
 
@@ -72,7 +72,7 @@ def test_another_disk_at_the_same_address_gets_everything_anew(
     room.work()
     (tmp_path / "nas").rename(tmp_path / "disk-1")
     (tmp_path / "nas").mkdir()
-    (tmp_path / "nas" / MARK).write_text("6d3c3b1e-6f3b-4a39-9a9e-54a5f2b1c0aa")
+    (tmp_path / "nas" / MARK_FILE).write_text("6d3c3b1e-6f3b-4a39-9a9e-54a5f2b1c0aa")
     assert room.work() == [], "nothing has waited, and it was seen today"
     room.advance(25)
     assert room.work() == [], "it is looked at"
@@ -143,7 +143,7 @@ def test_a_share_that_goes_between_two_packages_gets_nothing_more(tmp_path: Path
     with copies.small_disk(tmp_path / "nas"):
         target = place.open()
     for act in (
-        lambda: target.write("2026/11/apa/data/berkas", package.folder / "bagit.txt", Flow()),
+        lambda: target.write("2026/11/apa/data/berkas", package.folder / "bagit.txt", TransferThrottle()),
         lambda: target.finish(".incoming/apa", "2026/11/apa"),
         lambda: target.walk(""),
     ):

@@ -13,14 +13,14 @@ import pytest
 
 from config.errors import CopyError, StorageError
 from recorder.archive.archive import Archive
-from recorder.disk.durable import Disk
-from recorder.features.copies import copying
-from recorder.features.copies.restoring import DAMAGED, Restored, Restorer
+from recorder.disk.durable import DurableFiles
+from recorder.features.copies import package_copy
+from recorder.features.copies.restoring import DAMAGED, PackageRestorer, RestoredPackage
 from recorder.features.copies.target import CopyReason
 from recorder.package import bag
-from recorder.package.manifest import Package
-from recorder.package.verification import verify
-from recorder.package.work import RECORDING_FILE, REQUEST_FILE
+from recorder.package.metadata import Package
+from recorder.package.verification import verify_package
+from recorder.package.work_folder import RECORDING_FILE, REQUEST_FILE
 from tests.support import archives, copies
 from tests.support.copies import EXTRA, Place
 from tests.support.errors import because
@@ -43,11 +43,11 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
 }
 
 
-def restore(archive: Archive, package: Package, place: Place, disk: Disk | None = None) -> Restored:
-    restorer = Restorer(archive.root, disk or Disk(), lambda: archives.STARTED)
+def restore(archive: Archive, package: Package, place: Place, disk: DurableFiles | None = None) -> RestoredPackage:
+    restorer = PackageRestorer(archive.root, disk or DurableFiles(), lambda: archives.STARTED)
     restorer.settle()
     with place.opened() as target:
-        return restorer.restore(copies.place_of(package), target, verify(package.folder))
+        return restorer.restore(copies.place_of(package), target, verify_package(package.folder))
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def test_whatever_is_damaged_is_whole_again_and_the_damaged_one_is_kept(
     before = snapshot(large.folder)
     inode = (large.folder / "data/media/program.mp4").stat().st_ino
     restored = restore(archive, large, nas)
-    assert verify(large.folder) == []
+    assert verify_package(large.folder) == []
     archives.validate_bag(large.folder)
     assert restored.kept
     assert restored.kept.parent == archive.root / DAMAGED
@@ -88,7 +88,7 @@ def test_a_package_is_restored_from_every_kind_of_place(archive: Archive, large:
     copies.copy(large, place)
     copies.flip(large.folder / EXTRA, 5_000_000)
     assert restore(archive, large, place).fetched == (EXTRA,)
-    assert verify(large.folder) == []
+    assert verify_package(large.folder) == []
 
 
 def test_a_copy_that_is_damaged_itself_is_not_used(archive: Archive, large: Package, nas: Place) -> None:
@@ -131,10 +131,10 @@ def test_a_package_that_is_not_here_at_all_is_fetched(archive: Archive, large: P
     copies.copy(large, nas)
     large.folder.rename(archive.root / "dipindahkan")
     with nas.opened() as target:
-        place = copying.find_place(target, large.id)
-        restored = Restorer(archive.root, Disk(), lambda: archives.STARTED).restore(place, target, [])
+        place = package_copy.find_place(target, large.id)
+        restored = PackageRestorer(archive.root, DurableFiles(), lambda: archives.STARTED).restore(place, target, [])
     assert restored.kept is None
-    assert verify(large.folder) == []
+    assert verify_package(large.folder) == []
     assert [package.id for package in archive.list()] == [large.id]
 
 
@@ -145,7 +145,7 @@ def test_what_the_next_session_needs_is_not_filled(
     large.folder.rename(archive.root / "dipindahkan")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=10_000_000))
     for reserve, fits in ((6_000_000, False), (4_000_000, True)):
-        restorer = Restorer(archive.root, Disk(), lambda: archives.STARTED, reserve_bytes=reserve)
+        restorer = PackageRestorer(archive.root, DurableFiles(), lambda: archives.STARTED, reserve_bytes=reserve)
         with nas.opened() as target:
             if not fits:
                 with pytest.raises(StorageError, check=because("full")):
@@ -153,7 +153,7 @@ def test_what_the_next_session_needs_is_not_filled(
                 assert not list(large.folder.parent.iterdir())
             else:
                 restorer.restore(copies.place_of(large), target, [])
-    assert verify(large.folder) == []
+    assert verify_package(large.folder) == []
 
 
 def test_letters_are_for_nobody_else_there_and_when_they_come_back(
@@ -174,7 +174,9 @@ def test_letters_are_for_nobody_else_there_and_when_they_come_back(
         assert {there[path] for path in private} == {0o600}
     package.folder.rename(archive.root / "dipindahkan")
     with place.opened() as target:
-        Restorer(archive.root, Disk(), lambda: archives.STARTED).restore(copies.place_of(package), target, [])
+        PackageRestorer(archive.root, DurableFiles(), lambda: archives.STARTED).restore(
+            copies.place_of(package), target, []
+        )
     back = modes(package.folder)
     assert {back[path] for path in private} == {0o600}
     assert back["data/media/program.mp4"] & 0o400
@@ -211,7 +213,9 @@ def test_a_copy_that_reaches_out_is_not_taken(
     package.folder.rename(tmp_path / "dipindahkan")
     before = sorted(tmp_path.rglob("*"))
     with nas.opened() as target, pytest.raises(CopyError) as caught:
-        Restorer(archive.root, Disk(), lambda: archives.STARTED).restore(copies.place_of(package), target, [])
+        PackageRestorer(archive.root, DurableFiles(), lambda: archives.STARTED).restore(
+            copies.place_of(package), target, []
+        )
     assert caught.value.reason == CopyReason.DAMAGED_THERE
     assert sorted(tmp_path.rglob("*")) == before
 
@@ -224,7 +228,7 @@ def test_hidden_folders_and_names_that_change_a_terminal_are_no_packages(
         (tmp_path / "nas/2026/11" / name / "data").mkdir(parents=True)
         (tmp_path / "nas/2026/11" / name / bag.TAG_MANIFEST_FILE).touch()
     with nas.opened() as target:
-        assert [each.id for each in copying.packages_at(target)] == [package.id]
+        assert [each.id for each in package_copy.packages_at(target)] == [package.id]
 
 
 @pytest.mark.parametrize("exchanges", [True, False])
@@ -244,10 +248,10 @@ def test_a_kill_before_every_step_of_a_repair_costs_only_time(tmp_path: Path, pr
         archive = archives.archive_at(root)
         if exchanges:
             (found,) = archive.list()
-            assert [problem.file for problem in verify(found.folder)] in ([], ["data/media/program.mp4"])
+            assert [problem.file for problem in verify_package(found.folder)] in ([], ["data/media/program.mp4"])
         repair(root, copies.place_of(package), tmp_path / "nas", 10_000)
         (found,) = archive.list()
-        assert verify(found.folder) == []
+        assert verify_package(found.folder) == []
         (kept,) = (root / DAMAGED).iterdir()
         assert snapshot(kept) == before
         assert not list(found.folder.parent.glob(".*"))

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from config.errors import CopyError
-from recorder.features.copies.target import MARK, STAGING, CopyReason, give_mark, mark_of, part_name
+from recorder.features.copies.target import MARK_FILE, STAGING, CopyReason, part_name, read_mark, write_mark
 from recorder.package.fixity import walk
-from recorder.package.manifest import Package
+from recorder.package.metadata import Package
 from tests.support import copies
 from tests.support.copies import Place
 from tests.support.recovering import contents
@@ -37,7 +37,7 @@ def any_place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
 def victim(tmp_path: Path) -> Path:
     """Return a folder of files that nobody else may write."""
     victim = tmp_path / "victim"
-    for name in (MEDIA, f"data/media/{part_name('program.mp4')}", "bagit.txt", part_name("bagit.txt"), MARK):
+    for name in (MEDIA, f"data/media/{part_name('program.mp4')}", "bagit.txt", part_name("bagit.txt"), MARK_FILE):
         (victim / name).parent.mkdir(parents=True, exist_ok=True)
         (victim / name).write_bytes(b"secret")
         (victim / name).chmod(0o600)
@@ -115,11 +115,11 @@ def test_a_link_in_the_place_of_a_folder_is_refused(
 
 
 def test_the_number_of_a_place_is_not_written_where_a_link_leads(any_place: Place, victim: Path) -> None:
-    plant(folder_of(any_place) / part_name(MARK), victim / MARK)
+    plant(folder_of(any_place) / part_name(MARK_FILE), victim / MARK_FILE)
     with any_place.opened() as target:
-        mark = give_mark(target)
-        assert mark_of(target) == mark
-    assert (victim / MARK).read_bytes() == b"secret"
+        mark = write_mark(target)
+        assert read_mark(target) == mark
+    assert (victim / MARK_FILE).read_bytes() == b"secret"
 
 
 def test_what_is_gone_on_with_is_what_holds_something(any_place: Place, package: Package) -> None:

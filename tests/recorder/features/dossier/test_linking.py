@@ -16,13 +16,13 @@ import pytest
 from config.errors import ArchiveError, DossierError, StorageError
 from recorder.archive.archive import Archive
 from recorder.archive.catalog import read_recording
-from recorder.archive.editing import edit
-from recorder.features.dossier.enclose import carried
-from recorder.features.dossier.linking import link
+from recorder.archive.correction import edit_package
+from recorder.features.dossier.linking import link_request
+from recorder.features.dossier.packing import request_to_carry
 from recorder.features.dossier.store import Dossier
-from recorder.package.manifest import Package
+from recorder.package.metadata import Package
 from recorder.package.request import CarriedRequest, Request
-from recorder.package.work import REQUEST_FILE
+from recorder.package.work_folder import REQUEST_FILE
 from tests.support import archives, dossiers
 from tests.support.schemas import REQUEST_SCHEMA
 from tests.support.simulated import SimulatedClock
@@ -47,7 +47,7 @@ def dossier(tmp_path: Path) -> Dossier:
 
 
 def taken(dossier: Dossier) -> CarriedRequest:
-    return carried(dossier, dossier.read(), dossiers.OFFICE, history=True)
+    return request_to_carry(dossier, dossier.read(), dossiers.OFFICE, history=True)
 
 
 def test_the_package_has_its_request_and_the_dossier_its_package(
@@ -55,7 +55,7 @@ def test_the_package_has_its_request_and_the_dossier_its_package(
 ) -> None:
     media = package.folder / "data/media/program.mp4"
     before = media.stat()
-    link(package.folder, taken(dossier), NOW)
+    link_request(package.folder, taken(dossier), NOW)
     assert (media.stat().st_ino, media.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
     assert archive.verify(archive.find(package.id), decode=True) == []
     archives.validate_bag(package.folder)
@@ -78,18 +78,18 @@ def test_the_package_has_its_request_and_the_dossier_its_package(
 
 
 def test_one_that_has_a_request_keeps_it(package: Package, dossier: Dossier) -> None:
-    link(package.folder, taken(dossier), NOW)
+    link_request(package.folder, taken(dossier), NOW)
     with pytest.raises(ArchiveError, match="has a request already"):
-        link(package.folder, taken(dossier), NOW)
+        link_request(package.folder, taken(dossier), NOW)
     assert len(dossier.read().recordings) == 1
 
 
 def test_that_of_another_request_keeps_it(package: Package, dossier: Dossier) -> None:
-    link(package.folder, taken(dossier), NOW)
+    link_request(package.folder, taken(dossier), NOW)
     other = dossier.folder.with_name("2026-11-23_wisuda_77b0c2e1")
     Dossier(other).make(dossiers.request(id=other.name, uuid="77b0c2e1-x"), [], dossiers.RECEIVED)
     with pytest.raises(ArchiveError, match="has a request already"):
-        link(package.folder, taken(Dossier(other)), NOW)
+        link_request(package.folder, taken(Dossier(other)), NOW)
     assert Dossier(other).read().recordings == ()
 
 
@@ -99,8 +99,8 @@ def test_it_was_archived_when_it_was_sealed_whatever_was_done_to_it_since(
     context = msgspec.structs.replace(archives.CONTEXT, checked={"ready": True})
     with archives.recorded(archive, program, context=context) as work:
         package = archive.seal(work, archives.FACTS)
-    edit(package.folder, {"room": "Aula Barat"}, by=None, reason="", now=NOW)
-    recorded = link(package.folder, taken(dossier), NOW)
+    edit_package(package.folder, {"room": "Aula Barat"}, by=None, reason="", now=NOW)
+    recorded = link_request(package.folder, taken(dossier), NOW)
     assert recorded.archived_at == SimulatedClock().now()
     assert recorded.ready is True
     sixth = json.loads((package.folder / REQUEST_FILE).read_bytes())["steps"][5]
@@ -114,7 +114,7 @@ def test_what_was_missing_when_it_was_sealed_is_put_into_it(archive: Archive, pr
         package = archive.seal(work, archives.FACTS)
     assert read_recording(package.folder).degraded[-1] == "letter-missing: surat/permohonan-1.pdf"
     away.rename(dossier.folder)
-    link(package.folder, taken(dossier), NOW)
+    link_request(package.folder, taken(dossier), NOW)
     assert (package.folder / "data/surat/permohonan-1.pdf").read_bytes() == dossiers.PDF
     record = json.loads((package.folder / REQUEST_FILE).read_bytes())
     assert (record["missing"], [change["kind"] for change in record["request"]["history"]]) == ([], ["created"])
@@ -123,7 +123,7 @@ def test_what_was_missing_when_it_was_sealed_is_put_into_it(archive: Archive, pr
     assert archive.verify(archive.find(package.id)) == []
     archives.validate_bag(package.folder)
     with pytest.raises(ArchiveError, match="has a request already"):
-        link(package.folder, taken(dossier), NOW)
+        link_request(package.folder, taken(dossier), NOW)
 
 
 def test_a_package_that_its_dossier_does_not_know_is_noted_and_stays_as_it_is(
@@ -131,10 +131,10 @@ def test_a_package_that_its_dossier_does_not_know_is_noted_and_stays_as_it_is(
 ) -> None:
     (dossier.folder / ".request.json.part").mkdir()
     with pytest.raises(DossierError, match="does not say so"):
-        link(package.folder, taken(dossier), NOW)
+        link_request(package.folder, taken(dossier), NOW)
     before = {path: path.stat().st_ino for path in package.folder.rglob("*")}
     (dossier.folder / ".request.json.part").rmdir()
-    link(package.folder, taken(dossier), NOW)
+    link_request(package.folder, taken(dossier), NOW)
     assert [recorded.package for recorded in dossier.read().recordings] == [package.id]
     assert {path: path.stat().st_ino for path in package.folder.rglob("*")} == before
 
@@ -144,15 +144,15 @@ def test_a_letter_that_is_gone_or_changed_changes_nothing(archive: Archive, pack
     letter = dossier.folder / "surat/permohonan-1.pdf"
     letter.write_bytes(dossiers.PDF + b"x")
     with pytest.raises(DossierError, match="is not what was taken in"):
-        link(package.folder, taken(dossier), NOW)
+        link_request(package.folder, taken(dossier), NOW)
     letter.unlink()
     with pytest.raises((ArchiveError, StorageError)):
-        link(package.folder, taken(dossier), NOW)
+        link_request(package.folder, taken(dossier), NOW)
     assert {path: path.stat().st_ino for path in package.folder.rglob("*")} == before
     assert archive.verify(package) == []
     assert dossier.read().recordings == ()
     dossier.change(lambda request: _attached_again(dossier, request))
-    link(package.folder, taken(dossier), NOW)
+    link_request(package.folder, taken(dossier), NOW)
     assert (package.folder / "data/surat/permohonan-1.pdf").read_bytes() == dossiers.PDF
 
 
@@ -164,7 +164,7 @@ def _attached_again(dossier: Dossier, request: Request) -> Request:
 def test_a_dossier_that_cannot_be_written_is_said(package: Package, dossier: Dossier) -> None:
     (dossier.folder / ".request.json.part").mkdir()
     with pytest.raises(DossierError, match="does not say so"):
-        link(package.folder, taken(dossier), NOW)
+        link_request(package.folder, taken(dossier), NOW)
     assert os.path.lexists(package.folder / REQUEST_FILE)
 
 
@@ -175,7 +175,7 @@ def test_its_report_has_the_request_too_and_is_for_nobody_else(
     with archives.recorded(archive, program, context=archives.DERIVED) as work:
         package = archive.seal(work, archives.FACTS)
     assert "Direkam tanpa surat permohonan" in (package.folder / "report.html").read_text()
-    link(package.folder, taken(dossier), NOW)
+    link_request(package.folder, taken(dossier), NOW)
     page = package.folder / "report.html"
     assert "Dr. Siti Aminah" in page.read_text()
     assert "Waktu pelayanan terhadap standar" in page.read_text()
@@ -198,7 +198,7 @@ def test_a_kill_at_any_step_leaves_what_the_same_command_completes(tmp_path: Pat
         assert archive.verify(left) == []
         known.append((left.folder / REQUEST_FILE).exists() + len(dossier.read().recordings))
         with contextlib.suppress(ArchiveError):  # it was done already
-            link(left.folder, taken(dossier), NOW)
+            link_request(left.folder, taken(dossier), NOW)
         (package,) = archive.list()
         assert archive.verify(package) == []
         archives.validate_bag(package.folder)

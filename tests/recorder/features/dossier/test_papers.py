@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from config.errors import DossierError
-from recorder.features.dossier.papers import take
+from recorder.features.dossier.papers import read_paper
 from tests.support.dossiers import LARGEST, PDF, picture
 
 
@@ -21,7 +21,7 @@ from tests.support.dossiers import LARGEST, PDF, picture
 )
 def test_a_paper_is_what_its_content_is(tmp_path: Path, name: str, content: bytes, media_type: str) -> None:
     (tmp_path / name).write_bytes(content)
-    paper = take(tmp_path / name, LARGEST)
+    paper = read_paper(tmp_path / name, LARGEST)
     assert (paper.media_type, paper.content, paper.name) == (media_type, content, name)
 
 
@@ -43,7 +43,7 @@ def test_what_is_no_letter_is_refused(tmp_path: Path, content: bytes, reason: st
     path = tmp_path / "surat.pdf"
     path.write_bytes(content)
     with pytest.raises(DossierError, match=reason) as caught:
-        take(path, LARGEST)
+        read_paper(path, LARGEST)
     assert caught.value.hint
 
 
@@ -51,13 +51,13 @@ def test_what_is_no_file_is_refused_and_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipa.pdf")
     for path in (tmp_path / "pipa.pdf", tmp_path, Path("/dev/zero")):
         with pytest.raises(DossierError, match=r"is not a file|Is a directory"):
-            take(path, LARGEST)
+            read_paper(path, LARGEST)
     with pytest.raises(DossierError, match="No such file"):
-        take(tmp_path / "tidak-ada.pdf", LARGEST)
+        read_paper(tmp_path / "tidak-ada.pdf", LARGEST)
 
 
 def test_a_picture_that_unpacks_to_far_too_much_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("PIL.Image.MAX_IMAGE_PIXELS", 1000)
     (tmp_path / "besar.png").write_bytes(picture("PNG"))
     with pytest.raises(DossierError, match="too large to look at"):
-        take(tmp_path / "besar.png", LARGEST)
+        read_paper(tmp_path / "besar.png", LARGEST)

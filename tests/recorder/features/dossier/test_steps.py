@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from config.settings.office import RequestSettings, StandardTime
-from recorder.features.dossier.steps import WorkingHours, lacks, procedure_of, reached, stage_of, steps_of
+from recorder.features.dossier.steps import WorkingHours, current_role, missing_parts, procedure_of, stage_of, steps_of
 from recorder.package.request import Letter, Receipt, RecordedSession, Request, RequestState, Stage, Step, StepState
 from tests.support.dossiers import OFFICE, at, disposition, request
 
@@ -76,7 +76,7 @@ def test_ten_minutes_that_became_fifteen_are_late_by_five() -> None:
 def test_a_role_that_is_passed_over_has_had_it_as_well() -> None:
     found = request(dispositions=(CHAIN[0], disposition("Kepala BPKH", "Staf Humas", "2026-11-23 10:30")))
     assert states(found, "2026-11-23 10:31")[:5] == [MET, MET, MET, MET, DUE]
-    assert reached(found) == "Staf Humas"
+    assert current_role(found) == "Staf Humas"
 
 
 def test_a_disposition_after_closing_time_is_no_later_than_one_at_it() -> None:
@@ -131,7 +131,7 @@ def test_a_cancelled_request_waits_for_nothing() -> None:
     ],
 )  # fmt: skip
 def test_how_far_a_request_has_come(more: dict[str, Any], stage: Stage, lacking: tuple[str, ...]) -> None:
-    assert (stage_of(request(**more)), lacks(request(**more))) == (stage, lacking)
+    assert (stage_of(request(**more)), missing_parts(request(**more))) == (stage, lacking)
 
 
 def test_a_complete_request_has_a_time_for_every_step_a_check_and_all_its_packages() -> None:
@@ -144,7 +144,7 @@ def test_a_complete_request_has_a_time_for_every_step_a_check_and_all_its_packag
         recorded("2026-12-01 15:30", "2026-12-01 15:31"),
     )
     whole = request(letters=(letter,), dispositions=CHAIN, staff=("Budi",), recordings=(one, other))
-    assert lacks(whole) == ()
+    assert missing_parts(whole) == ()
     assert all(step.done_at for step in steps(whole, "2026-12-02 08:00"))
     for more, lacking in (
         ({"dispositions": CHAIN[-1:]}, ("dispositions",)),  # the last one only: nobody knows when the others were
@@ -153,7 +153,7 @@ def test_a_complete_request_has_a_time_for_every_step_a_check_and_all_its_packag
         ({"recordings": ()}, ("recording",)),
         ({"letters": (msgspec.structs.replace(letter, kind="other"),)}, ("letter",)),
     ):
-        assert lacks(msgspec.structs.replace(whole, **more)) == lacking, more
+        assert missing_parts(msgspec.structs.replace(whole, **more)) == lacking, more
 
 
 def test_another_office_has_another_chain() -> None:

@@ -14,9 +14,9 @@ import msgspec
 import pytest
 
 from config.errors import DossierError, StorageError, UsageError
-from recorder.disk.durable import Disk
+from recorder.disk.durable import DurableFiles
 from recorder.features.dossier.papers import LETTERS
-from recorder.features.dossier.store import EVENTS_FILE, REQUEST_FILE, TEXT_FILE, Dossier, Dossiers, amended
+from recorder.features.dossier.store import EVENTS_FILE, REQUEST_FILE, TEXT_FILE, Dossier, DossierStore, with_change
 from recorder.package.request import RecordedSession
 from tests.support import dossiers
 from tests.support.dossiers import ID, PDF, RECEIVED, UUID, at, made
@@ -56,14 +56,14 @@ def test_every_change_is_kept_with_who_and_when_and_what_was_there_before(
     for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
         monkeypatch.setenv(name, "rektor")  # whoever says so need not be
     dossier = made(tmp_path / "permohonan", tmp_path)
-    dossier.change(lambda request: amended(request, LATER, "edited", place="Aula 2", note="direnovasi"))
+    dossier.change(lambda request: with_change(request, LATER, "edited", place="Aula 2", note="direnovasi"))
     last = dossier.read().history[-1]
     assert (last.kind, last.at, last.note) == ("edited", LATER, "direnovasi")
     assert last.who == f"{pwd.getpwuid(os.getuid()).pw_name}@{os.uname().nodename}"
     assert last.fields["place"].before == "Aula"
     assert last.fields["place"].after == "Aula 2"
     assert len((dossier.folder / EVENTS_FILE).read_text().splitlines()) == 2
-    dossier.change(lambda request: amended(request, LATER, "assigned", staff=("Budi", "Sari")))
+    dossier.change(lambda request: with_change(request, LATER, "assigned", staff=("Budi", "Sari")))
     text = (dossier.folder / TEXT_FILE).read_text()
     assert f"{last.who}, direnovasi, Tempat / Place: Aula -> Aula 2\n" in text
     assert f"{last.who}, Petugas / Staff: - -> Budi + Sari\n" in text
@@ -80,7 +80,7 @@ def test_the_text_has_all_times_in_the_offices_zone_and_says_when_that_was_so(tm
         ready=True,
     )  # fmt: skip
     noted_at = recorded.ended_at + timedelta(hours=1)
-    dossier.change(lambda request: amended(request, noted_at, "archived", recordings=(recorded,)))
+    dossier.change(lambda request: with_change(request, noted_at, "archived", recordings=(recorded,)))
     lines = (dossier.folder / TEXT_FILE).read_text().splitlines()
     told = {label.strip(): value for label, value in ((line[:38], line[38:]) for line in lines)}
     assert told["Status / State"] == "terbuka / open"
@@ -102,7 +102,7 @@ def written(path: Path) -> tuple[int, int, int]:
 def test_what_changes_nothing_is_not_written(tmp_path: Path) -> None:
     dossier = made(tmp_path / "permohonan", tmp_path)
     before = written(dossier.folder / REQUEST_FILE)
-    dossier.change(lambda request: amended(request, LATER, "edited", place="Aula"))
+    dossier.change(lambda request: with_change(request, LATER, "edited", place="Aula"))
     assert written(dossier.folder / REQUEST_FILE) == before
 
 
@@ -135,7 +135,7 @@ def test_changes_of_many_at_once_are_all_kept(tmp_path: Path) -> None:
     def add(name: str) -> None:
         for number in range(10):
             Dossier(dossier.folder).change(
-                lambda request, number=number: amended(  # type: ignore[misc] # mypy knows no default of a lambda
+                lambda request, number=number: with_change(  # type: ignore[misc] # mypy knows no default of a lambda
                     request, LATER, "assigned", staff=(*request.staff, f"{name}-{number}")
                 )
             )
@@ -157,7 +157,7 @@ def test_of_those_who_enter_one_letter_at_the_same_time_one_does(tmp_path: Path)
         request = dossiers.request(id=f"2026-11-23_rapat_{digit * 8}", uuid=digit * 8)
         there.wait()
         try:
-            said.append(Dossiers(tmp_path / "permohonan").add(request, [], RECEIVED, may_repeat=False).id)
+            said.append(DossierStore(tmp_path / "permohonan").add(request, [], RECEIVED, may_repeat=False).id)
         except UsageError as error:
             said.append(error.message)
 
@@ -166,7 +166,7 @@ def test_of_those_who_enter_one_letter_at_the_same_time_one_does(tmp_path: Path)
         thread.start()
     for thread in threads:
         thread.join()
-    (kept,) = Dossiers(tmp_path / "permohonan").ids()
+    (kept,) = DossierStore(tmp_path / "permohonan").ids()
     assert sorted(said) == sorted([kept, *[f"the request {kept} has the letter number 123/UN1/2026 already"] * 3])
 
 
@@ -181,7 +181,9 @@ def test_the_folders_above_are_on_the_disk_before_a_dossier_is(tmp_path: Path) -
     """A power cut must not take the letter with a folder that nobody brought onto the disk."""
     steps: list[tuple[str, Path]] = []
     root = tmp_path / "arsip" / "biro" / "permohonan"
-    Dossier(root / ID, Disk(lambda step, path: steps.append((step, path)))).make(dossiers.request(), [], RECEIVED)
+    Dossier(root / ID, DurableFiles(lambda step, path: steps.append((step, path)))).make(
+        dossiers.request(), [], RECEIVED
+    )
     synced = [path for step, path in steps if step == "sync"]
     assert synced[:3] == [tmp_path, tmp_path / "arsip", tmp_path / "arsip" / "biro"]
     assert synced[-2:] == [root, root]
@@ -203,7 +205,7 @@ def test_a_kill_while_a_dossier_is_made_leaves_all_of_it_or_nothing(tmp_path: Pa
     assert len(roots) > 10
     counts = []
     for root in roots:
-        found, damaged = Dossiers(root / "permohonan").read()
+        found, damaged = DossierStore(root / "permohonan").read()
         assert not damaged
         counts.append(len(found))
         for request in found:
@@ -218,12 +220,12 @@ def test_a_kill_while_a_dossier_is_changed_leaves_it_as_it_was_or_as_it_should_b
     assert len(roots) > 10
     counts = []
     for root in roots:
-        dossier = Dossiers(root / "permohonan").dossier(ID)
+        dossier = DossierStore(root / "permohonan").dossier(ID)
         request = dossier.read()
         counts.append(len(request.letters))
         for letter in request.letters:
             assert (dossier.folder / letter.file).stat().st_size == letter.bytes
-        dossier.change(lambda request: amended(request, LATER, "edited", place="Aula 2"))
+        dossier.change(lambda request: with_change(request, LATER, "edited", place="Aula 2"))
         lines = (dossier.folder / EVENTS_FILE).read_text().splitlines()
         assert len(lines) == len(request.history) + 1, "the next change makes up for what a kill came before"
         assert not list(dossier.folder.rglob(".*.part"))
@@ -237,7 +239,7 @@ def test_what_a_kill_left_half_made_goes_in_time(tmp_path: Path) -> None:
     day_before = (RECEIVED - timedelta(days=1)).timestamp()
     os.utime(left, (day_before, day_before))
     made(tmp_path / "permohonan", tmp_path)
-    assert Dossiers(tmp_path / "permohonan").ids() == [ID]
+    assert DossierStore(tmp_path / "permohonan").ids() == [ID]
     assert not left.exists()
 
 
@@ -253,7 +255,7 @@ def test_a_dossier_that_cannot_be_written_is_an_error_and_leaves_nothing(tmp_pat
 
 def test_a_request_is_found_by_what_people_call_it(tmp_path: Path) -> None:
     dossier = made(tmp_path / "permohonan", tmp_path)
-    all_of_them = Dossiers(tmp_path / "permohonan")
+    all_of_them = DossierStore(tmp_path / "permohonan")
     for key in (ID, ID.upper(), "2026-11-23", UUID, "3f2a", "123/UN1/2026", " 123/un1 /2026 ", str(dossier.folder)):
         assert all_of_them.find(key).folder == dossier.folder, key
 
@@ -262,20 +264,20 @@ def test_a_request_is_found_by_what_people_call_it(tmp_path: Path) -> None:
 def test_what_means_no_request_is_an_error(tmp_path: Path, key: str) -> None:
     made(tmp_path / "permohonan", tmp_path)
     with pytest.raises(DossierError, match="is called", check=because("missing")) as caught:
-        Dossiers(tmp_path / "permohonan").find(key)
+        DossierStore(tmp_path / "permohonan").find(key)
     assert len(caught.value.message) < 300
 
 
 def test_what_means_several_is_an_error_that_names_them(tmp_path: Path) -> None:
     first = made(tmp_path / "permohonan", tmp_path)
-    other = Dossiers(first.folder.parent).dossier("2026-11-23_wisuda_77b0c2e1")
+    other = DossierStore(first.folder.parent).dossier("2026-11-23_wisuda_77b0c2e1")
     other.make(dossiers.request(id=other.id, uuid="77b0c2e1", event="Wisuda"), [], RECEIVED)
     for key in ("2026-11-23", "123/UN1/2026"):
         with pytest.raises(DossierError, match="means 2 requests", check=because("missing")) as caught:
-            Dossiers(first.folder.parent).find(key)
+            DossierStore(first.folder.parent).find(key)
         assert other.id in caught.value.message
     with pytest.raises(DossierError, check=because("missing")) as caught:
-        Dossiers(first.folder.parent).find("Rapat")
+        DossierStore(first.folder.parent).find("Rapat")
     assert ID in caught.value.hint
 
 
@@ -285,7 +287,7 @@ def test_a_damaged_dossier_is_told_and_hides_no_other(tmp_path: Path) -> None:
     broken.mkdir()
     (broken / REQUEST_FILE).write_text('{"id": 1')
     (first.folder.parent / "catatan").mkdir()  # somebody's own
-    found, damaged = Dossiers(first.folder.parent).read()
+    found, damaged = DossierStore(first.folder.parent).read()
     assert ([each.id for each in found], list(damaged)) == ([first.id], [broken.name])
     with pytest.raises(DossierError, match="is not what Liput has written"):
         Dossier(broken).read()
@@ -315,7 +317,7 @@ def test_what_somebody_wrote_into_it_by_hand_is_read_or_refused(tmp_path: Path, 
 
 
 def test_without_dossiers_there_are_none(tmp_path: Path) -> None:
-    assert Dossiers(tmp_path / "permohonan").read() == ([], {})
+    assert DossierStore(tmp_path / "permohonan").read() == ([], {})
 
 
 def test_a_package_that_was_being_sealed_counts_once_it_is_there(tmp_path: Path) -> None:
@@ -330,7 +332,7 @@ def test_a_package_that_was_being_sealed_counts_once_it_is_there(tmp_path: Path)
         started_at=RECEIVED,
         ended_at=LATER,
     )
-    dossier.change(lambda request: amended(request, LATER, "recorded", recordings=(note,)))
+    dossier.change(lambda request: with_change(request, LATER, "recorded", recordings=(note,)))
     assert dossier.read().recordings[0].archived_at is None
     package.mkdir()
     (package / "tagmanifest-sha256.txt").touch()

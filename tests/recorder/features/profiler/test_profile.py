@@ -11,9 +11,9 @@ from resource import RUSAGE_CHILDREN, getrusage
 import msgspec
 import pytest
 
-from capture.timing import CpuStage
-from recorder.features.conference import playing
-from recorder.features.profiler.profile import StageProfile, of_process, of_thread
+from capture.cpu_stages import CpuStage
+from recorder.features.conference import playback_child
+from recorder.features.profiler.profile import StageProfile, stage_of_process, stage_of_thread
 from recorder.features.report import printing
 from recorder.model.status import StageFigures
 from tests.recorder.features.profiler.test_timers import burn
@@ -153,18 +153,19 @@ def test_what_is_none_of_anybodys_is_the_phases() -> None:
 
 
 def test_names_have_their_stages() -> None:
-    assert [of_thread(name, CpuStage.OTHER) for name in ("x264 (library)", "x264-live (library)", "live-youtube")] == [
+    named = ("x264 (library)", "x264-live (library)", "live-youtube")
+    assert [stage_of_thread(name, CpuStage.OTHER) for name in named] == [
         CpuStage.ENCODE_VIDEO, CpuStage.LIVE_ENCODE, CpuStage.DESTINATIONS,
     ]  # fmt: skip
-    assert [of_thread("av:h264:df0 (library)", phase) for phase in STAGES_OF_PHASES] == [
+    assert [stage_of_thread("av:h264:df0 (library)", phase) for phase in STAGES_OF_PHASES] == [
         CpuStage.DECODE, CpuStage.DECODE, CpuStage.SLIDES,
     ]  # fmt: skip
-    assert [of_thread("session", phase) for phase in STAGES_OF_PHASES] == [
+    assert [stage_of_thread("session", phase) for phase in STAGES_OF_PHASES] == [
         CpuStage.START,
         CpuStage.OTHER,
         CpuStage.SEALING,
     ]
-    assert of_process("capture.sound.child", CpuStage.OTHER) is CpuStage.CAPTURE
-    assert of_process("recorder.live.child", CpuStage.OTHER) is CpuStage.DESTINATIONS
-    assert of_process(playing.__name__, CpuStage.OTHER) is CpuStage.CONFERENCE
-    assert of_process(printing.__name__, CpuStage.SEALING) is CpuStage.REPORT
+    assert stage_of_process("capture.sound.child", CpuStage.OTHER) is CpuStage.CAPTURE
+    assert stage_of_process("recorder.live.child", CpuStage.OTHER) is CpuStage.DESTINATIONS
+    assert stage_of_process(playback_child.__name__, CpuStage.OTHER) is CpuStage.CONFERENCE
+    assert stage_of_process(printing.__name__, CpuStage.SEALING) is CpuStage.REPORT

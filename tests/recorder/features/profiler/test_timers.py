@@ -3,7 +3,7 @@
 import threading
 import time
 
-from capture.timing import CpuStage, untimed
+from capture.cpu_stages import CpuStage, untimed
 from recorder.features.profiler.profile import StageTimers
 
 MUCH_NS = 30_000_000

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from recorder.features.report.incidents import Incident, incidents
-from recorder.package.manifest import Gap, Recording
+from recorder.package.metadata import Gap, Recording
 from tests.support.reports import STARTED, event, material
 
 

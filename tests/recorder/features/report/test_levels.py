@@ -7,8 +7,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from recorder.features.report.material import POINTS, read_levels
-from recorder.package.media import probe
+from recorder.features.report.material import PLOT_POINTS, read_levels
+from recorder.package.media import probe_media
 
 
 def sound(path: Path, seconds: int) -> Path:
@@ -26,10 +26,10 @@ def sound(path: Path, seconds: int) -> Path:
 @pytest.mark.parametrize("seconds", [20, 500])
 def test_the_levels_are_those_of_the_sound(tmp_path: Path, seconds: int) -> None:
     told: list[float] = []
-    levels = read_levels(tmp_path, [probe(sound(tmp_path / "program.mp4", seconds), "program.mp4")], told.append)
+    levels = read_levels(tmp_path, [probe_media(sound(tmp_path / "program.mp4", seconds), "program.mp4")], told.append)
     assert levels
     points = len(levels.rms_dbfs)
-    assert points == len(levels.peak_dbfs) == len(told) <= POINTS
+    assert points == len(levels.peak_dbfs) == len(told) <= PLOT_POINTS
     assert levels.step_s * points == pytest.approx(seconds, abs=0.5)
     loud, silent = levels.rms_dbfs[1 : points // 2 - 1], levels.rms_dbfs[points // 2 + 2 : -1]
     assert all(level == pytest.approx(-23, abs=0.7) for level in loud)  # ffmpeg's sine is -18 dBFS at its peak
@@ -40,7 +40,7 @@ def test_the_levels_are_those_of_the_sound(tmp_path: Path, seconds: int) -> None
 def test_without_sound_there_are_none(tmp_path: Path) -> None:
     path = tmp_path / "program.mp4"
     path.write_bytes(b"not media" * 100)
-    assert read_levels(tmp_path, [probe(path, "program.mp4")]) is None
+    assert read_levels(tmp_path, [probe_media(path, "program.mp4")]) is None
     assert read_levels(tmp_path, []) is None
 
 
@@ -48,7 +48,10 @@ def test_a_program_of_two_files_is_heard_to_its_end(tmp_path: Path) -> None:
     """Parts that could not be joined: 20 s, of which half are silent, 10 s of which nothing is left, and 20 s again."""
     path = sound(tmp_path / "program.mp4", 20)
     shutil.copyfile(path, tmp_path / "program-2.mp4")
-    files = [probe(path, "program.mp4"), msgspec.structs.replace(probe(path, "program-2.mp4"), offset_s=30.0)]
+    files = [
+        probe_media(path, "program.mp4"),
+        msgspec.structs.replace(probe_media(path, "program-2.mp4"), offset_s=30.0),
+    ]
     levels = read_levels(tmp_path, files[::-1])
     assert levels
     assert levels.step_s * len(levels.rms_dbfs) == pytest.approx(50, abs=0.5)

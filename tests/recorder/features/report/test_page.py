@@ -8,12 +8,12 @@ from html.parser import HTMLParser
 import msgspec
 import pytest
 
-from recorder.features.report import numbers
-from recorder.features.report.material import Levels, Material
+from recorder.features.report import number_format
+from recorder.features.report.material import ReportMaterial, SoundLevels
 from recorder.features.report.page import MOST_CHAPTERS, MOST_INCIDENTS, WIDTH, ReportView, level_plot, report_page
-from recorder.package.manifest import Chapter
+from recorder.package.metadata import Chapter
 from recorder.package.request import Step, StepState
-from recorder.package.wishes import ReportWishes
+from recorder.package.seal_options import ReportOptions
 from tests.support.reports import DIGEST, LONG_TITLE, STARTED, WISHES, event, material
 
 LANGUAGES = ("id", "en")
@@ -50,7 +50,7 @@ class Text(HTMLParser):
         self._in_style = False
 
 
-def page_of(sample: Material, language: str, wishes: ReportWishes = WISHES) -> Text:
+def page_of(sample: ReportMaterial, language: str, wishes: ReportOptions = WISHES) -> Text:
     return Text(report_page(sample, wishes, language))
 
 
@@ -111,7 +111,7 @@ def test_the_same_in_english() -> None:
 
 
 def test_a_plain_session_has_a_report_too() -> None:
-    text = page_of(SAMPLES["plain"], "id", ReportWishes()).text
+    text = page_of(SAMPLES["plain"], "id", ReportOptions()).text
     for words in (
         "Direkam tanpa surat permohonan", "Tidak ada gangguan yang tercatat", "tidak diukur", "tidak disiarkan",
         "tidak dilakukan", "belum ditanyakan",
@@ -163,18 +163,18 @@ def test_a_recording_that_was_recovered_does_not_say_that_nothing_went_wrong() -
      (7261, "2 jam 1 menit")],
 )  # fmt: skip
 def test_a_span_of_time_is_written_by_its_two_largest_units(seconds: float, shown: str) -> None:
-    assert numbers.span(seconds, "id") == shown
+    assert number_format.span(seconds, "id") == shown
 
 
 def test_hours_of_an_office_are_no_days() -> None:
     """30 h of an office are four of its days, not one day and six hours: "1 hari" is what the standard says of one."""
-    assert numbers.office_span(108_000, "id") == "30 jam"
-    assert numbers.office_span(108_000, "en") == "30 h"
-    assert numbers.office_span(5400, "id") == "1 jam 30 menit"
+    assert number_format.office_span(108_000, "id") == "30 jam"
+    assert number_format.office_span(108_000, "en") == "30 h"
+    assert number_format.office_span(5400, "id") == "1 jam 30 menit"
     request = SAMPLES["ordinary"].request
     assert request
-    assert numbers.office_span(0.3, "id") == "kurang dari 1 menit"
-    assert numbers.office_span(89, "id") == "1 menit"
+    assert number_format.office_span(0.3, "id") == "kurang dari 1 menit"
+    assert number_format.office_span(89, "id") == "1 menit"
     late = msgspec.structs.replace(request, steps=(_late(request.steps[0]),))
     assert "30 jam terlambat 22 jam" in page_of(replace(SAMPLES["ordinary"], request=late), "id").text
 
@@ -195,12 +195,12 @@ def _late(step: Step) -> Step:
     ],
 )
 def test_a_size_is_written_in_the_unit_that_fits_it(count: int, shown: str) -> None:
-    assert numbers.size(count, "id") == shown
+    assert number_format.size(count, "id") == shown
 
 
 def test_nothing_is_not_minus_nothing() -> None:
-    assert numbers.number(-0.04, "id", 1) == "0,0"
-    assert numbers.number(-1234.56, "id", 1) == "-1.234,6"
+    assert number_format.number(-0.04, "id", 1) == "0,0"
+    assert number_format.number(-1234.56, "id", 1) == "-1.234,6"
 
 
 def test_a_session_that_ends_on_another_day_says_so() -> None:
@@ -249,12 +249,12 @@ def test_odd_characters_make_a_page() -> None:
 
 def test_the_plot_has_each_value_over_the_middle_of_its_step() -> None:
     """Of four steps the third is silent: the line is at the floor at five eighths of the width, and nowhere else."""
-    drawn = str(level_plot(Levels(step_s=1.0, rms_dbfs=(0.0, 0.0, -60.0, 0.0), peak_dbfs=(0.0,) * 4)))
+    drawn = str(level_plot(SoundLevels(step_s=1.0, rms_dbfs=(0.0, 0.0, -60.0, 0.0), peak_dbfs=(0.0,) * 4)))
     (line,) = re.findall(r'<polyline points="([^"]+)"', drawn)
     places = [tuple(map(float, point.split(","))) for point in line.split()]
     floor = max(y for _, y in places)
     left, width = places[0][0], places[-1][0] - places[0][0]
     assert [round((x - left) / width, 3) for x, y in places if y == floor] == [0.625]
     assert places[-1][0] == WIDTH
-    single = str(level_plot(Levels(step_s=0.5, rms_dbfs=(-20.0,), peak_dbfs=(-10.0,))))
+    single = str(level_plot(SoundLevels(step_s=0.5, rms_dbfs=(-20.0,), peak_dbfs=(-10.0,))))
     assert len(re.findall(r'<polyline points="([^"]+)"', single)[0].split()) == 3, "a line, not a dot"

@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 from PIL import Image, ImageDraw
 
-from recorder.disk.durable import Disk
-from recorder.features.slides.chapters import FOUND, SlideChapters
-from recorder.package.manifest import Chapter
-from recorder.package.media import probe
-from recorder.package.wishes import Area, SlidesView, SlideWishes
+from recorder.disk.durable import DurableFiles
+from recorder.features.slides.chapters import FOUND_SHARE, SlideChapters
+from recorder.package.media import probe_media
+from recorder.package.metadata import Chapter
+from recorder.package.seal_options import FrameArea, SlideOptions, SlidesView
 from tests.support.slides import HEIGHT, WIDTH, Picture, deck, fade, moving, noisy, record, slide, still
 
-WHOLE = SlideWishes(layout="single", views={"single": SlidesView()})
+WHOLE = SlideOptions(layout="single", views={"single": SlidesView()})
 LATE_S = 4.0
 """A change is found at the keyframe after it."""
 
@@ -22,7 +22,7 @@ LATE_S = 4.0
 def chapters(
     folder: Path,
     pictures: Sequence[Picture],
-    wishes: SlideWishes = WHOLE,
+    wishes: SlideOptions = WHOLE,
     events: Sequence[Mapping[str, Any]] = (),
     *,
     name: str = "program.mp4",
@@ -32,13 +32,13 @@ def chapters(
     path.parent.mkdir(parents=True, exist_ok=True)
     record(path, pictures, crf=crf)
     told: list[float] = []
-    found = SlideChapters(folder, wishes, "id", events=events, disk=Disk(), advance=told.append)
-    media = [probe(path, f"data/media/{name}")]
+    found = SlideChapters(folder, wishes, "id", events=events, disk=DurableFiles(), advance=told.append)
+    media = [probe_media(path, f"data/media/{name}")]
     result = found.find(media)
     assert told == sorted(told)
     assert all(0 <= done <= 1 for done in told)
     written = {chapter.thumbnail for chapter in result if chapter.thumbnail}
-    assert told.count(FOUND) >= len(written), "hundreds take minutes on a slow disk: each says that it gets on"
+    assert told.count(FOUND_SHARE) >= len(written), "hundreds take minutes on a slow disk: each says that it gets on"
     return result
 
 
@@ -124,7 +124,7 @@ def test_what_is_leafed_through_is_no_chapter(tmp_path: Path) -> None:
 
 def test_no_chapter_is_shorter_than_is_set(tmp_path: Path) -> None:
     pictures = [picture for number in (1, 2, 3, 4) for picture in still(deck(number), 9)]
-    long = SlideWishes(layout="single", views={"single": SlidesView()}, least_s=20.0)
+    long = SlideOptions(layout="single", views={"single": SlidesView()}, least_s=20.0)
     assert starts(chapters(tmp_path, pictures, long)) == [0]
 
 
@@ -200,10 +200,10 @@ def beside(picture: Picture) -> Picture:
     return program
 
 
-BESIDE = SlideWishes(
+BESIDE = SlideOptions(
     inputs=("slides",),
     layout="speaker-slides",
-    views={"speaker-slides": SlidesView(area=Area(x=0, y=94 / 720, width=948 / 1280, height=532 / 720))},
+    views={"speaker-slides": SlidesView(area=FrameArea(x=0, y=94 / 720, width=948 / 1280, height=532 / 720))},
 )
 
 
@@ -259,7 +259,7 @@ def test_what_a_recorder_missed_that_was_killed_the_next_one_may_have(tmp_path: 
 
 
 def test_a_file_that_holds_slides_only_is_looked_at_instead_of_the_program(tmp_path: Path) -> None:
-    wishes = SlideWishes(isolated=("slides",), layout="single")
+    wishes = SlideOptions(isolated=("slides",), layout="single")
     pictures = [*still(deck(1), 10), *still(deck(2), 10)]
     assert len(chapters(tmp_path, pictures, wishes, name="slides.mkv")) == 2
 
@@ -278,5 +278,5 @@ def test_what_an_attempt_that_was_stopped_left_is_replaced(tmp_path: Path) -> No
 def test_a_file_that_cannot_be_read_has_no_slides(tmp_path: Path) -> None:
     path = tmp_path / "program.mp4"
     path.write_bytes(b"not media" * 500)
-    found = SlideChapters(tmp_path, WHOLE, "id", events=(), disk=Disk(), advance=lambda _done: None)
-    assert found.find([probe(path, "program.mp4")]) == []
+    found = SlideChapters(tmp_path, WHOLE, "id", events=(), disk=DurableFiles(), advance=lambda _done: None)
+    assert found.find([probe_media(path, "program.mp4")]) == []

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from recorder.features.slides.chapters import installed, read_slide, slide_text
+from recorder.features.slides.chapters import installed_languages, read_slide, slide_text
 from tests.support.slides import DECK, slide
 
 LANGUAGES = ("ind", "eng")
@@ -34,7 +34,7 @@ def test_an_empty_slide_has_no_text(tmp_path: Path) -> None:
 
 def test_languages_that_are_not_installed_are_left_out(tmp_path: Path) -> None:
     slide(*DECK[3]).save(tmp_path / "001.jpg")
-    assert "eng" in installed()
+    assert "eng" in installed_languages()
     assert read(tmp_path / "001.jpg", ("xyz", "eng"))[0] == DECK[3][0]
     assert read(tmp_path / "001.jpg", ("xyz",)) == NOTHING
 

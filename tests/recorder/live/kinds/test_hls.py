@@ -19,16 +19,16 @@ import pytest
 
 from config.settings.secrets import StreamTarget, secret_url
 from devices.host.clock import SystemClock
-from devices.host.deadline import hung_closings
+from devices.host.deadline import count_hung_closings
 from recorder.live import attempt
 from recorder.live.attempt import LiveChild, StopRequest
 from recorder.live.destination import LiveDestination
 from recorder.live.destinations import Destinations
-from recorder.live.flv import FlvFeed, request
-from recorder.live.kind import Outcome, Report
-from recorder.live.kinds.hls import GOES_ON_S, KEPT, LISTED, PLAYLIST, Playlist, Segment
+from recorder.live.flv import FlvMuxer, stream_request
+from recorder.live.kind import AttemptOutcome, ChildReport
+from recorder.live.kinds.hls import GOES_ON_S, KEPT, LISTED, PLAYLIST, HlsPlaylist, HlsSegment
 from recorder.live.kinds.hls_folder import reach_folder
-from recorder.live.reason import NotLive
+from recorder.live.reason import DestinationError
 from recorder.live.url import FolderUrl, parse_live_url
 from tests.support.children import children
 from tests.support.confined import be_powerless_root, confined
@@ -217,14 +217,14 @@ def test_only_a_stream_that_has_come_to_its_end_is_ended(
     url: str, folder: Path, encoder: SmallEncoder, is_whole: bool
 ) -> None:
     to = parse_live_url(url)
-    order = (to.scheme, to, request(encoder.templates))
+    order = (to.scheme, to, stream_request(encoder.templates))
     first, *more = [packet for _ in range(150) for packet in encoder.next()]
-    feed = FlvFeed(encoder.templates, first)
+    feed = FlvMuxer(encoder.templates, first)
     for packet in (first, *more):
         feed.add(packet)
     if is_whole:
         feed.finish()
-    child, told = LiveChild(), list[Report]()
+    child, told = LiveChild(), list[ChildReport]()
     outbound = bytearray(msgspec.json.encode(order) + b"\n") + feed.data
     while (reports := child.exchange(outbound, 0.1)) is not None:
         told += reports
@@ -232,7 +232,7 @@ def test_only_a_stream_that_has_come_to_its_end_is_ended(
             child.close_input()  # as the kernel does where the recorder is killed
     child.end(1.0)
     assert len(playlist(folder).segments) >= 2
-    assert (playlist(folder).has_ended, Outcome() in told) == (is_whole, is_whole)
+    assert (playlist(folder).has_ended, AttemptOutcome() in told) == (is_whole, is_whole)
 
 
 def test_a_long_stream_takes_no_more_room(url: str, folder: Path, encoder: SmallEncoder, events: Events) -> None:
@@ -280,16 +280,18 @@ BEGAN = "2026-11-25T21:08:26.827+00:00"
 
 
 def test_what_is_written_is_read_again() -> None:
-    playlist = Playlist(
-        [Segment(41, 2.0, BEGAN), Segment(42, 1.967, BEGAN, is_discontinuity=True)], discontinuities=3, has_ended=True
+    playlist = HlsPlaylist(
+        [HlsSegment(41, 2.0, BEGAN), HlsSegment(42, 1.967, BEGAN, is_discontinuity=True)],
+        discontinuities=3,
+        has_ended=True,
     )
-    assert Playlist.read(playlist.text()) == playlist
+    assert HlsPlaylist.read(playlist.text()) == playlist
 
 
 def test_numbers_and_discontinuities_go_on_where_segments_are_taken_out() -> None:
-    playlist = Playlist()
+    playlist = HlsPlaylist()
     for number in range(10, 20):
-        playlist.add(Segment(number, 2.0, is_discontinuity=number in (13, 17)))
+        playlist.add(HlsSegment(number, 2.0, is_discontinuity=number in (13, 17)))
     assert [segment.number for segment in playlist.shorten(6)] == [10, 11, 12, 13]
     lines = playlist.text().splitlines()
     assert "#EXT-X-MEDIA-SEQUENCE:14" in lines
@@ -299,17 +301,17 @@ def test_numbers_and_discontinuities_go_on_where_segments_are_taken_out() -> Non
 
 
 def test_the_target_is_the_longest_that_ever_was() -> None:
-    playlist = Playlist()
+    playlist = HlsPlaylist()
     for number, duration_s in enumerate((2.0, 4.6, 1.0, 1.0)):
-        playlist.add(Segment(number, duration_s))
+        playlist.add(HlsSegment(number, duration_s))
     playlist.shorten(2)
     assert "#EXT-X-TARGETDURATION:5" in playlist.text()
 
 
 def test_what_others_wrote_is_read_as_far_as_it_is_ours() -> None:
     text = "#EXTM3U\n#EXT-X-TARGETDURATION:x\n#EXTINF:2.0,\n#EXT-X-PROGRAM-DATE-TIME:2026-11-25T21:08:26.827+0700\n"
-    found = Playlist.read(text + "live-7.ts\n#EXTINF:2.0,\nanother.ts\n\xff\n")
-    assert found.segments == [Segment(7, 2.0, "2026-11-25T21:08:26.827+07:00")]
+    found = HlsPlaylist.read(text + "live-7.ts\n#EXTINF:2.0,\nanother.ts\n\xff\n")
+    assert found.segments == [HlsSegment(7, 2.0, "2026-11-25T21:08:26.827+07:00")]
 
 
 # A folder that refuses
@@ -415,7 +417,7 @@ def test_a_file_that_another_user_plants_is_not_written_into(
 
 def test_a_lock_that_is_no_file_is_told(url: str, folder: Path, encoder: SmallEncoder, events: Events) -> None:
     os.mkfifo(folder / ".live.lock")
-    with pytest.raises(NotLive):
+    with pytest.raises(DestinationError):
         reach_folder(FolderUrl(str(folder)))
     with running(url, encoder, events) as destination, Pump(encoder, destination):
         wait_for(lambda: destination.status().reason == "disk-failed")
@@ -448,10 +450,10 @@ def test_a_child_that_cannot_be_killed_holds_up_nobody_and_no_other_is_started_b
 ) -> None:
     monkeypatch.setattr(Unkillable, "made", [])
     monkeypatch.setattr(subprocess, "Popen", Unkillable)
-    tries: list[Outcome] = []
+    tries: list[AttemptOutcome] = []
     try_once = LiveDestination._run_attempt
 
-    def spy(destination: LiveDestination, stop: StopRequest) -> Outcome:
+    def spy(destination: LiveDestination, stop: StopRequest) -> AttemptOutcome:
         tries.append(try_once(destination, stop))
         return tries[-1]
 
@@ -470,5 +472,5 @@ def test_a_child_that_cannot_be_killed_holds_up_nobody_and_no_other_is_started_b
         wait_for(lambda: len(Unkillable.made) == 3)
     for one in Unkillable.made:
         one.send_signal(signal.SIGKILL)
-    wait_for(lambda: not hung_closings())
+    wait_for(lambda: not count_hung_closings())
     assert events.reasons() == ["timeout"] * len(events.reasons())

@@ -11,10 +11,10 @@ import pytest
 
 from agent.sessions.receiver import HOST
 from recorder.live.destination import LiveDestination
-from recorder.live.kind import Outcome, Request, Sent
+from recorder.live.kind import AttemptOutcome, LinkReport, StreamRequest
 from recorder.live.kinds import libsrt
 from recorder.live.kinds.srt_publish import _turned_away, publish
-from recorder.live.reason import Reason
+from recorder.live.reason import DestinationFault
 from recorder.live.url import SrtUrl
 from tests.support.children import children
 from tests.support.encoded import SmallEncoder
@@ -88,7 +88,7 @@ def test_the_link_is_told_of(port: int, peers: Peers, encoder: SmallEncoder, eve
         assert 10_000 < link.delivered_bps < 50_000_000
 
 
-def _link(destination: LiveDestination) -> Sent | None:
+def _link(destination: LiveDestination) -> LinkReport | None:
     return destination._attempt.link if destination._attempt else None
 
 
@@ -329,15 +329,15 @@ def test_a_port_that_is_taken_is_said(port: int, peers: Peers, encoder: SmallEnc
 @pytest.mark.parametrize(
     ("code", "reason"),
     [
-        (10, Reason.REJECTED),
-        (1401, Reason.REJECTED),
-        (1409, Reason.ALREADY_PUBLISHING),
-        (16, Reason.TIMEOUT),
-        (8, Reason.REJECTED),
-        (1999, Reason.REJECTED),
+        (10, DestinationFault.REJECTED),
+        (1401, DestinationFault.REJECTED),
+        (1409, DestinationFault.ALREADY_PUBLISHING),
+        (16, DestinationFault.TIMEOUT),
+        (8, DestinationFault.REJECTED),
+        (1999, DestinationFault.REJECTED),
     ],
 )
-def test_what_a_code_of_libsrt_means(code: int, reason: Reason) -> None:
+def test_what_a_code_of_libsrt_means(code: int, reason: DestinationFault) -> None:
     assert _turned_away(code, "word").reason is reason
 
 
@@ -349,7 +349,7 @@ def test_without_libsrt_its_package_is_named(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(libsrt, "_NAMES", ("libsrt-of-nobody.so.1",))
     libsrt.library.cache_clear()
     for url in (SrtUrl(HOST, 9000), SrtUrl("", 9000, "listener")):
-        ended = publish(Request(os.getpid(), b""), url, lambda _report: None)
-        assert isinstance(ended, Outcome)
+        ended = publish(StreamRequest(os.getpid(), b""), url, lambda _report: None)
+        assert isinstance(ended, AttemptOutcome)
         assert "libsrt1.5-gnutls" in ended.detail
     libsrt.library.cache_clear()

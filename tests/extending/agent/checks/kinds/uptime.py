@@ -3,22 +3,22 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from agent.checks.check import Check, Situation, Tell
-from agent.checks.result import Result, codes, found
+from agent.checks.check import Check, CheckContext, TellProgress
+from agent.checks.result import CheckResult, findings, make_result
 from config.locale.lookup import words
 
 NAME = "uptime"
 UPTIME = Path("/proc/uptime")
 MOST_DAYS = 14
 
-CODES, WORDS = codes("check-uptime"), words("check-uptime")
+CODES, WORDS = findings("check-uptime"), words("check-uptime")
 
 
-def look(_situation: Situation, _tell: Tell) -> Iterable[Result]:
+def look(_situation: CheckContext, _tell: TellProgress) -> Iterable[CheckResult]:
     """Return the one result."""
     seconds = float(UPTIME.read_text().split()[0])
     days = seconds / 86_400
-    yield found(CODES, "ok" if days < MOST_DAYS else "long", NAME, {"uptime_s": seconds}, days=days)
+    yield make_result(CODES, "ok" if days < MOST_DAYS else "long", NAME, {"uptime_s": seconds}, days=days)
 
 
 CHECKS = [Check(NAME, WORDS["uptime"], look, CODES, place=75)]

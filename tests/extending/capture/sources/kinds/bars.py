@@ -2,9 +2,9 @@
 
 import av
 
-from capture.media.pictures import BySize, plane_views, tagged
-from capture.source import Frame, Matrix, Size, VideoFormat, VideoSource
-from capture.sources.kind import ChosenSource, SourceContext, SourceKind, nothing_follows
+from capture.media.pictures import SizeCache, plane_views, tag_frame
+from capture.source import ColorMatrix, Frame, Size, VideoFormat, VideoSource
+from capture.sources.source_kind import ChosenSource, SourceContext, SourceKind, nothing_follows
 from config.errors import MediaError
 from devices.host.clock import NANOSECONDS
 
@@ -20,8 +20,8 @@ class Bars(VideoSource):
 
     def __init__(self, context: SourceContext) -> None:
         asked = context.requirements
-        self._format = VideoFormat(asked.width, asked.height, asked.rate, Matrix.BT601)
-        self._drawn = BySize(asked.width, asked.height, _draw)
+        self._format = VideoFormat(asked.width, asked.height, asked.rate, ColorMatrix.BT601)
+        self._drawn = SizeCache(asked.width, asked.height, _draw)
         self._pace, self._stop = context.pace, context.stop
         self._number = 0
 
@@ -54,7 +54,7 @@ def _draw(width: int, height: int) -> av.VideoFrame:
     for number, plane in enumerate(plane_views(picture)):
         for column in range(plane.shape[1]):
             plane[:, column] = COLOURS[column * len(COLOURS) // plane.shape[1]][number]
-    return tagged(picture, Matrix.BT601)
+    return tag_frame(picture, ColorMatrix.BT601)
 
 
 def picture(word: str, context: SourceContext) -> ChosenSource[VideoSource]:

@@ -7,12 +7,20 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from config.errors import UsageError
-from recorder.live.kind import DestinationKind, Outcome, Reached, Report, Request, Sent, Tell
-from recorder.live.reason import Reason
-from recorder.live.url import host_and_port, shown
+from recorder.live.kind import (
+    AttemptOutcome,
+    ChildReport,
+    DestinationKind,
+    LinkReport,
+    ReachResult,
+    SendReport,
+    StreamRequest,
+)
+from recorder.live.reason import DestinationFault
+from recorder.live.url import format_host, host_and_port
 
 if TYPE_CHECKING:
-    from devices.uplink.connecting import Patience
+    from devices.uplink.connecting import Deadline
 
 EXAMPLE = "an address looks like tcp://host:5000"
 
@@ -30,7 +38,7 @@ class TcpUrl(msgspec.Struct, frozen=True, tag="tcp"):
     @property
     def where(self) -> str:
         """Host and port."""
-        return shown(self.host, self.port)
+        return format_host(self.host, self.port)
 
 
 def parse(_scheme: str, rest: str, _key: str | None) -> TcpUrl:
@@ -41,12 +49,12 @@ def parse(_scheme: str, rest: str, _key: str | None) -> TcpUrl:
     return TcpUrl(host, port)
 
 
-def publish(request: Request, url: TcpUrl, report: Tell) -> Report:
+def publish(request: StreamRequest, url: TcpUrl, report: SendReport) -> ChildReport:
     """Stream until the input or the connection ends; return the last report."""
     import av
     from av.error import FFmpegError
 
-    from recorder.live.flv import SENT_EVERY_S, add_streams, packets
+    from recorder.live.flv import SENT_EVERY_S, add_streams, demuxed_packets
 
     report("connect")
     options = {"timeout": str(round(request.io_timeout_s * 1_000_000))}
@@ -57,20 +65,22 @@ def publish(request: Request, url: TcpUrl, report: Tell) -> Report:
             sink.start_encoding()
             step = "live"
             report("live")
-            for packet, dts_s in packets(sink):
+            for packet, dts_s in demuxed_packets(sink):
                 sink.mux(packet)
                 if time.monotonic() - told_s >= SENT_EVERY_S:
                     told_s = time.monotonic()
-                    report(Sent(dts_s))
+                    report(LinkReport(dts_s))
     except ConnectionRefusedError:
-        return Outcome(Reason.REFUSED)
+        return AttemptOutcome(DestinationFault.REFUSED)
     except (FFmpegError, OSError) as error:
-        return Outcome(Reason.CLOSED if step == "live" else Reason.UNREACHABLE, error.strerror or "")
-    return Outcome()
+        return AttemptOutcome(
+            DestinationFault.CLOSED if step == "live" else DestinationFault.UNREACHABLE, error.strerror or ""
+        )
+    return AttemptOutcome()
 
 
-def reach(url: TcpUrl, _ca_file: Path | None, patience: "Patience") -> Reached:
-    """Connect, and hang up. Raises NetworkTrouble and Stopped."""
+def reach(url: TcpUrl, _ca_file: Path | None, patience: "Deadline") -> ReachResult:
+    """Connect, and hang up. Raises NetworkError and Stopped."""
     from devices.uplink.connecting import connect, resolve
 
     connect(resolve(url.host, url.port, patience), patience).close()

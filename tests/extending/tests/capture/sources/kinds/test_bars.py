@@ -3,10 +3,10 @@
 import threading
 from fractions import Fraction
 
-from capture.detectors.watcher import Watcher
+from capture.detectors.detector_factory import DetectorFactory
 from capture.media.pictures import plane_views
 from capture.pacing import FastPace
-from capture.sources.kind import SourceContext, SourceRequirements, source_kind
+from capture.sources.source_kind import SourceContext, SourceRequirements, source_kind
 from config.settings.schema import Settings
 from devices.host.clock import SystemClock
 
@@ -15,7 +15,7 @@ def test_grey_is_at_the_left_and_red_at_the_right() -> None:
     kind, clock = source_kind("bars"), SystemClock()
     assert kind
     assert kind.picture
-    asked, watcher = SourceRequirements(320, 240, Fraction(15), 2), Watcher(Settings(), clock)
+    asked, watcher = SourceRequirements(320, 240, Fraction(15), 2), DetectorFactory(Settings(), clock)
     context = SourceContext(asked, FastPace(("video",)), clock, threading.Event(), live=True, watcher=watcher)
     source = kind.picture("bars", context).source
     source.open()

@@ -1,0 +1,227 @@
+"""Shows checks: finished ones line by line, running ones below on a terminal; JSON for programs."""
+
+import re
+import shlex
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Self
+
+import msgspec
+
+from agent.checks.check import Check, CheckNews, CheckProgress
+from agent.checks.history import CheckRun, run_document
+from agent.checks.result import CheckResult, CheckVerdict, is_cancelled
+from agent.daemon.command_child import archive_options
+from agent.terminal.terminal import can_redraw
+from config.locale.lookup import LocalizedText, words
+from config.settings.schema import Settings
+from recorder.session.request import SessionRequest
+
+WORDS = words("check-any")
+
+MARKS = {CheckVerdict.OK: "OK", CheckVerdict.UNCHECKED: "--", CheckVerdict.WARNING: "!", CheckVerdict.FAILURE: "X"}
+"""Marks before each line, readable without colours."""
+_STYLES = {
+    CheckVerdict.OK: "green",
+    CheckVerdict.UNCHECKED: "dim",
+    CheckVerdict.WARNING: "yellow",
+    CheckVerdict.FAILURE: "bold red",
+}
+_WIDTH = 2
+
+
+class CheckDisplay:
+    """Prints plain lines, for a log or a pipe; a context manager around the run, called with the news of each check."""
+
+    def __init__(self, language: str) -> None:
+        self._language = language
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def __call__(self, check: Check, news: CheckNews) -> None:
+        """Show that a check has begun, its progress, or its results."""
+        if news is None:
+            self.began(check)
+        elif isinstance(news, CheckProgress):
+            self.progress(check, news)
+        else:
+            self.ended(check, news)
+
+    def began(self, check: Check) -> None:
+        """Show nothing: plain lines cannot be removed."""
+
+    def progress(self, check: Check, progress: CheckProgress) -> None:
+        """Show a notice; other progress is not shown."""
+        if progress.notice:
+            title, doing = check.title.of(self._language), progress.doing.of(self._language)
+            self.show(f"{'':<{_WIDTH}} {title}: {doing}", CheckVerdict.UNCHECKED)
+
+    def ended(self, check: Check, results: Sequence[CheckResult]) -> None:
+        """Show each result on a line, and its advice below."""
+        for result in results:
+            for line in self.lines(check.title, result):
+                self.show(line, result.verdict)
+
+    def lines(self, title: LocalizedText, result: CheckResult) -> list[str]:
+        """Return a result as lines of text."""
+        of_what = result.name.partition(": ")[2]
+        name = f"{title.of(self._language)} ({of_what})" if of_what else title.of(self._language)
+        lines = [f"{MARKS[result.verdict]:<{_WIDTH}} {name}: {result.reason.of(self._language)}"]
+        if advice := result.advice.of(self._language):
+            lines.append(f"{'':<{_WIDTH}}   -> {advice}")
+        return lines
+
+    def verdict(self, checked: CheckRun) -> None:
+        """Show the verdict of the run."""
+        counts = {verdict: sum(result.verdict is verdict for result in checked.results) for verdict in CheckVerdict}
+        worst = CheckVerdict.OK if checked.ready else CheckVerdict.FAILURE
+        words = WORDS["ready"] if checked.ready else WORDS["not-ready"]
+        cancelled = sum(map(is_cancelled, checked.results))
+        if checked.ready and counts[CheckVerdict.WARNING]:
+            words, worst = WORDS["warned"], CheckVerdict.WARNING
+        elif cancelled:
+            words = WORDS["cancelled"]
+        facts = {
+            "warnings": counts[CheckVerdict.WARNING], "failures": counts[CheckVerdict.FAILURE], "cancelled": cancelled,
+        }  # fmt: skip
+        self.show(words.filled(facts).of(self._language), worst)
+
+    def show(self, line: str, verdict: CheckVerdict) -> None:  # noqa: ARG002 - colours are for terminals
+        """Print one line."""
+        print(line, flush=True)
+
+
+class LiveCheckDisplay(CheckDisplay):
+    """On a terminal: finished checks stay, running ones follow below with a progress bar."""
+
+    def __init__(self, language: str) -> None:
+        super().__init__(language)
+        from rich.progress import BarColumn, SpinnerColumn, TextColumn
+        from rich.progress import Progress as Bars
+
+        from agent.terminal.console import Console
+
+        self._console = Console()
+        self._bars = Bars(
+            SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(bar_width=20),
+            console=self._console, transient=True,
+        )  # fmt: skip
+        self._tasks: dict[str, int] = {}
+
+    def __enter__(self) -> Self:
+        self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bars.stop()
+
+    def began(self, check: Check) -> None:
+        """Add a bar for the check."""
+        self._tasks[check.name] = self._bars.add_task(check.title.of(self._language), total=None)
+
+    def progress(self, check: Check, progress: CheckProgress) -> None:
+        """Update the bar of the check."""
+        super().progress(check, progress)
+        title, doing = check.title.of(self._language), progress.doing.of(self._language)
+        description = f"{title}: {doing}" if doing else title
+        self._bars.update(self._tasks[check.name], total=1.0, completed=progress.share, description=description)  # type: ignore[arg-type]
+
+    def ended(self, check: Check, results: Sequence[CheckResult]) -> None:
+        """Remove the bar and show the results."""
+        if check.name in self._tasks:
+            self._bars.remove_task(self._tasks.pop(check.name))  # type: ignore[arg-type]
+        super().ended(check, results)
+
+    def show(self, line: str, verdict: CheckVerdict) -> None:
+        """Print one line in its colour."""
+        self._console.print(line, style=_STYLES[verdict])
+
+
+class JsonCheckDisplay(CheckDisplay):
+    """Prints one JSON document of type `kind` at the end, and nothing before."""
+
+    def __init__(self, language: str, kind: str) -> None:
+        super().__init__(language)
+        self._kind = kind
+
+    def ended(self, check: Check, results: Sequence[CheckResult]) -> None:
+        """Show nothing: the document has all results."""
+
+    def show(self, line: str, verdict: CheckVerdict) -> None:  # noqa: ARG002 - colours are for terminals
+        """Print a notice to standard error."""
+        print(line.strip(), file=sys.stderr, flush=True)
+
+    def verdict(self, checked: CheckRun) -> None:
+        """Print the document."""
+        print(msgspec.json.encode(run_document(checked, self._language, self._kind)).decode(), flush=True)
+
+
+def check_display(language: str, *, as_json: bool, kind: str = "check") -> CheckDisplay:
+    """Return the display for this output; `kind` is the type of the JSON document."""
+    if as_json:
+        return JsonCheckDisplay(language, kind)
+    return LiveCheckDisplay(language) if can_redraw() else CheckDisplay(language)
+
+
+FIT_WORDS = words("check-fit")
+
+FITS = ("fits", "fitting_profile")
+_LINE = re.compile(r"\s*profile\s*=")
+
+
+def fitting_advice(
+    results: Sequence[CheckResult], settings: Settings, asked: SessionRequest, plan: Path | None, *, streams: bool
+) -> list[LocalizedText]:
+    """Name the best profile that fits all measurements, and the command for it; a stream needs a measured uplink."""
+    judged = [result for result in results if result.measured.keys() & set(FITS)]
+    profile = asked.profile or settings.video.profile
+    if not judged or (streams and not any(FITS[0] in result.measured for result in judged)):
+        return [FIT_WORDS["unknown"]]
+    named = [_fitting_profile(result) for result in judged if result.verdict is not CheckVerdict.OK]
+    if not named:
+        return [FIT_WORDS["stays"].filled({"profile": profile})]
+    fitting = [name for name in named if name is not None]
+    if len(fitting) < len(named):
+        return [FIT_WORDS["none"]]
+    smallest = min([profile, *fitting], key=lambda name: settings.profiles[name].video_bitrate)
+    if smallest == profile:  # a smaller profile would not mend this
+        return [FIT_WORDS["stays"].filled({"profile": profile})]
+    return list(_how_to_take(smallest, asked, plan))
+
+
+def _fitting_profile(result: CheckResult) -> str | None:
+    return next((str(result.measured[name]) for name in FITS if result.measured.get(name)), None)
+
+
+def _how_to_take(profile: str, asked: SessionRequest, plan: Path | None) -> Iterator[LocalizedText]:
+    yield FIT_WORDS["take"].filled({"profile": profile})
+    yield FIT_WORDS["command"].filled({"command": _command(msgspec.structs.replace(asked, profile=profile))})
+    if plan is not None:
+        line = _profile_line(plan)
+        yield (FIT_WORDS["change"] if line else FIT_WORDS["add"]).filled(
+            {"plan": plan, "line": line, "profile": profile}
+        )
+
+
+def _command(asked: SessionRequest) -> str:
+    words = ["liput", "record", "--title", asked.title or "TITLE"]
+    words += ["--request", asked.request.request.id] if asked.request is not None else []
+    words += [word for video in asked.videos for word in ("--video", video)]
+    words += [word for audio in asked.audios for word in ("--audio", audio)]
+    words += [word for stream in asked.streams for word in ("--stream", stream)]
+    words += ["--layout", asked.layout] if asked.layout is not None else []
+    words += ["--isolate"] if asked.isolate else []
+    if asked.conference is not None:
+        words.append("--conference" if asked.conference else "--no-conference")
+    words += ["--for", f"{asked.duration_s:g}s"] if asked.duration_s is not None else []
+    return shlex.join([*words, *archive_options(asked.archive), "--profile", asked.profile or ""])
+
+
+def _profile_line(plan: Path) -> int | None:
+    """Return the number of the plan's line with the profile; None without one."""
+    lines = plan.read_text(encoding="utf-8-sig").splitlines()
+    return next((number for number, text in enumerate(lines, 1) if _LINE.match(text)), None)

@@ -1,0 +1,21 @@
+"""Equipment that no program can sense, such as a tripod or cables: the operator ticks it off."""
+
+from collections.abc import Iterable
+
+from agent.checks.check import Check, CheckContext, TellProgress
+from agent.checks.result import CheckResult, findings, make_result
+from config.locale.lookup import words
+
+WORDS = words("check-by-hand")
+
+NAME = "by-hand"
+CODES = findings("check-by-hand")
+
+
+def look(situation: CheckContext, _tell: TellProgress) -> Iterable[CheckResult]:
+    """Return a result for each item of equipment."""
+    for item in situation.equipment:
+        yield make_result(CODES, "ok" if item in situation.ticked else "not-ticked", f"{NAME}: {item}", item=item)
+
+
+CHECKS = [Check(NAME, WORDS["equipment"], look, CODES, place=110)]

@@ -1,0 +1,120 @@
+"""Completes values of options and arguments in a shell; commands are not involved."""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+
+import click
+from click.shell_completion import CompletionItem
+
+from config.errors import LiputError
+from config.settings.schema import Settings
+
+type CompletionWords = Callable[[], Iterable[tuple[str, str]]]
+"""Returns words to complete, each with its description or ""."""
+
+
+def complete_words(command: click.Command, group: str) -> None:
+    """Make the options and arguments of a command, and of its subcommands, complete their values."""
+    if isinstance(command, click.Group):
+        for name, below in command.commands.items():
+            complete_words(below, group if group in _ARGUMENTS else name)
+    for parameter in command.params:
+        if isinstance(parameter, click.Argument):
+            names = _ARGUMENTS.get(group, {}).get(parameter.name or "")
+        else:
+            names = _TARGETS if parameter.metavar == "TARGET" else _OPTIONS.get(parameter.opts[0])
+        if names is not None and not isinstance(parameter.type, click.Choice):
+            parameter.type = _Completed(parameter.type, names)
+
+
+class _Completed(click.ParamType):  # type: ignore[type-arg] # generic from click 8.4 on only
+    """A parameter type with completion by `names`."""
+
+    def __init__(self, of: "click.ParamType[object]", names: CompletionWords) -> None:
+        self.name = of.name
+        self._of = of
+        self._names = names
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> object:
+        """Convert as before."""
+        return self._of.convert(value, param, ctx)
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Return the words with this beginning; none if they cannot be read."""
+        found = self._of.shell_complete(ctx, param, incomplete)
+        with suppress(LiputError, OSError):
+            found += [CompletionItem(word, help=told) for word, told in self._names() if word.startswith(incomplete)]
+        return found
+
+
+def _settings() -> Settings:
+    from config.settings.loading import load_settings
+
+    return load_settings(None)
+
+
+def _packages() -> Iterator[tuple[str, str]]:
+    from devices.host.clock import SystemClock
+    from recorder.archive import catalog
+    from recorder.archive.archive import session_archives
+    from recorder.model import names
+
+    for archive in session_archives(_settings(), SystemClock()):
+        for folder in (*catalog.package_folders(archive.root), *catalog.work_folders(archive.root)):
+            yield folder.name, ""
+            if match := names.NAME.fullmatch(folder.name):
+                yield match["suffix"], folder.name
+
+
+def _requests() -> Iterator[tuple[str, str]]:
+    from recorder.features.dossier.store import dossier_store
+
+    return ((identifier, "") for identifier in dossier_store(_settings()).ids())
+
+
+def _plans() -> Iterator[tuple[str, str]]:
+    from agent.schedule.store import Plans
+
+    for plan in Plans().read():
+        yield plan.id, plan.title
+        yield plan.id.rpartition("_")[2], plan.title
+
+
+def _sessions() -> Iterator[tuple[str, str]]:
+    from recorder.running.client import running_recorders
+
+    return ((found.info.id, found.info.title) for found in running_recorders())
+
+
+def _devices() -> Iterator[tuple[str, str]]:
+    from devices.monitor.snapshot import list_devices
+
+    yield from _roles()
+    yield from ((device.id, device.name) for device in list_devices())
+
+
+def _roles() -> Iterator[tuple[str, str]]:
+    from agent.devices.board import read_roles
+
+    return ((role, "") for role in read_roles())
+
+
+def _of_settings(section: str) -> CompletionWords:
+    return lambda: ((name, "") for name in getattr(_settings(), section))
+
+
+_DESTINATIONS, _LAYOUTS, _PROFILES = map(_of_settings, ("destinations", "layouts", "profiles"))
+_TARGETS = _of_settings("copies")
+_OPTIONS: dict[str, CompletionWords] = {
+    "--session": _sessions, "--request": _requests, "--stream": _DESTINATIONS, "--layout": _LAYOUTS,
+    "--profile": _PROFILES, "--video": _devices, "--audio": _devices, "--device": _devices,
+}  # fmt: skip
+_ARGUMENTS: dict[str, dict[str, CompletionWords]] = {
+    "archive": {"package_id": _packages},
+    "destination": {"name": _DESTINATIONS},
+    "devices": {"name": _devices, "device_name": _devices, "role": _roles},
+    "layout": {"name": _LAYOUTS},
+    "recover": {"keys": _packages},
+    "request": {"key": _requests, "keys": _requests, "package_id": _packages},
+    "schedule": {"key": _plans},
+}

@@ -1,0 +1,558 @@
+"""The daemon's part for planned sessions: it decides (agent/schedule/decide.py) and acts, without blocking."""
+
+import contextlib
+import json
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from agent.checks.history import recent_run
+from agent.checks.result import CheckVerdict
+from agent.daemon.command_child import CommandChild, archive_options, liput_command
+from agent.daemon.parts import poll
+from agent.requests.lookup import with_request
+from agent.schedule.decide import LATE_S, ActKind, LeadTimes, PlanAct, RunningSession, decide, with_act
+from agent.schedule.feeds import FeedReader, feed_states
+from agent.schedule.plan import Plan, PlanMode, session_hash
+from agent.schedule.running import running_sessions
+from agent.schedule.store import (
+    PlanRecord,
+    PlanRecords,
+    PlanRecordStore,
+    Plans,
+    RecorderAttempt,
+    change_record,
+    forget_other_records,
+    plan_record_store,
+    record_of,
+)
+from agent.sessions.control import make_spec
+from config.errors import LiputError, StateError
+from config.locale.lookup import NO_TEXT, LocalizedText, words
+from config.settings.office import zone_of
+from config.settings.quantities import brief_duration
+from config.settings.schema import Settings
+from devices.host.child import tie_to_parent
+from devices.host.clock import NANOSECONDS, Clock, boot_id, is_clock_unset
+from devices.host.deadline import DeadlineTask
+from devices.host.process import process_started
+from devices.host.throttle import LogOnChange
+from recorder.control.spawn import SpawnedRecorder
+from recorder.control.spec import RecorderSpec
+from recorder.model.names import one_line
+from recorder.model.status import STATES_RECORDING, SessionResult, SessionState
+from recorder.running.client import read_result, send_command
+from recorder.running.protocol import AnyRequest, DisarmCommand, RecorderFailure, StartCommand, StopCommand
+from recorder.running.runtime_directory import RecorderFolder, ended_recorder_folder, runtime_folder
+from recorder.session.request import SessionRequest
+
+WORDS = words("schedule")
+"""By kind of notice; `then-` and `late` are parts of other notices."""
+
+
+def plan_notice(
+    kind: str, plan: Plan, now: datetime, *, other: str = "", why: str = "", late_s: float = 0.0
+) -> LocalizedText:
+    """Return the notice `kind` about a plan, with times in the zone of `now`, the room's."""
+    left = brief_duration(max(0.0, (plan.starts_at - now).total_seconds()))
+    zone = now.tzinfo
+    facts = {
+        "title": one_line(plan.title),
+        "other": one_line(other),
+        "why": one_line(why),
+        "left": left,
+        "starts": f"{plan.starts_at.astimezone(zone):%H:%M}",
+        "ends": f"{plan.ends_at.astimezone(zone):%H:%M}",
+    }
+    then = NO_TEXT if plan.mode is PlanMode.REMIND else WORDS[f"then-{plan.mode}"]
+    late = brief_duration(late_s)
+    joined = WORDS["late"].filled({"late": late}) if late_s else NO_TEXT
+    return LocalizedText(
+        WORDS[kind].indonesian.format_map(facts | {"then": then.indonesian, "late": joined.indonesian}),
+        WORDS[kind].english.format_map(facts | {"then": then.english, "late": joined.english}),
+    )
+
+
+LOOK_S = 0.5
+CHECK_S = 90.0
+PRE_ROLL_S = 60.0
+"""How far a start may reach back to the planned beginning."""
+RETRY_S = (5.0, 15.0, 30.0, 60.0)
+"""Waits after successive failures; the last one repeats."""
+
+type SpawnRecorder = Callable[[RecorderSpec], SpawnedRecorder]
+type Notify = Callable[[str, Plan, LocalizedText], None]
+"""Takes a stable word, the plan and the notice for people, on the part's thread."""
+
+
+def spec_of(
+    plan: Plan, settings: Settings, config_file: Path | None, *, archive: Path | None, arm_only: bool
+) -> tuple[RecorderSpec, str]:
+    """Return the spec of a plan's recorder, and the problem with the plan's request, or "".
+
+    Nobody can be asked: a slate stands for a missing device, and a session goes on without a missing request. A plan's
+    words never name files, since people who plan on the page may not read the daemon's folder.
+    """
+    asked = SessionRequest(
+        title=plan.title,
+        videos=plan.videos,
+        audios=plan.audios,
+        streams=plan.streams,
+        layout=plan.layout,
+        profile=plan.profile,
+        archive=archive,
+        allow_missing=True,
+        checked=recent_run(settings.general.language),
+    )
+    why = ""
+    try:
+        asked = with_request(asked, plan.request, settings)
+    except LiputError as error:
+        why = error.message
+    spec = make_spec(asked, config_file, arm_only=arm_only)
+    return msgspec.structs.replace(spec, plan=plan.id, folder=Path("/")), why
+
+
+class StartingRecorder:
+    """A recorder that is starting; a thread waits for it."""
+
+    def __init__(self, plan: Plan, spawned: SpawnedRecorder, *, records: bool) -> None:
+        """Wait for `spawned`, which records at once or is only armed."""
+        self.plan = plan
+        self.records = records
+        self.spawned = spawned
+        self._task = DeadlineTask(spawned.ready, "schedule-begin")
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the recorder has started or failed."""
+        return self._task.is_over
+
+    def recorder(self) -> str:
+        """Return the id of the ready recorder. Raises LiputError."""
+        try:
+            return self._task.result().id
+        except LiputError:
+            raise
+        except Exception as error:  # of any kind: it is reported, and the beginning tried again
+            raise LiputError(repr(error)) from error
+
+
+def begin_check(plan: Plan, clock: Clock, config_file: Path | None, archive: Path | None = None) -> CommandChild:
+    """Start a check; without `archive` it tests that of the settings. Raises OSError."""
+    session = f"title = {json.dumps(one_line(plan.title) or plan.id, ensure_ascii=False)}\n".encode()
+    command = tie_to_parent(liput_command(*check_words(plan), *archive_options(archive)))
+    return CommandChild(command, config_file, given=session, clock=clock, longest_s=CHECK_S)
+
+
+def check_problems(check: CommandChild) -> list[str] | None:
+    """Return the problems found, empty if the room is ready; None while the check runs."""
+    try:
+        said = check.answer()
+        return None if said is None else list(_problems(msgspec.json.decode(said)))
+    except TimeoutError:
+        return [f"the check has not ended within {CHECK_S:.0f} s"]
+    except (msgspec.MsgspecError, AttributeError, TypeError):
+        return ["the check did not run"]
+
+
+def check_words(plan: Plan) -> list[str]:
+    """Return the words of the command that checks the room for a plan.
+
+    With a session file, only the named destinations count; without one, all may.
+    """
+    words = ["check", "--quick", "--json", "--for", f"{(plan.ends_at - plan.starts_at).total_seconds():.0f}s"]
+    if plan.mode is not PlanMode.REMIND and not plan.streams:
+        words += ["--session", "/dev/stdin"]
+    for option, values in (("--video", plan.videos), ("--audio", plan.audios), ("--stream", plan.streams)):
+        words += [word for value in values for word in (option, value)]
+    return words + (["--profile", plan.profile] if plan.profile else [])
+
+
+def _problems(document: Any) -> Iterator[str]:
+    if document.get("type") == "error":
+        yield str(document["message"])
+        return
+    for check in document["checks"]:
+        if check["verdict"] == CheckVerdict.FAILURE:
+            yield f"{check['name']}: {check['reason']}"
+
+
+@dataclass(eq=False)
+class Scheduler:
+    """Carries out plans until stopped."""
+
+    settings: Settings
+    clock: Clock
+    notify: Notify
+    tell: Callable[[str], None]
+    spawn: SpawnRecorder
+    runs: Callable[[], Sequence[RunningSession]]
+    plans: Plans = field(default_factory=Plans)
+    done: PlanRecordStore = field(default_factory=plan_record_store)
+    feeds: FeedReader | None = None
+    config_file: Path | None = None
+    archive: Path | None = None
+    good: Callable[[], tuple[Path, str] | None] = lambda: None
+    """The last valid settings file, with its text; None: recorders find it."""
+    may_be_set_soon: Callable[[], bool] = lambda: False
+    check: Callable[[Plan], CommandChild] | None = None
+    """None: the real command."""
+    name: str = "schedule"
+    _rules: LeadTimes = field(init=False)
+    _beginning: StartingRecorder | None = None
+    _checking: list[tuple[Plan, CommandChild]] = field(default_factory=list)
+    _children: list[SpawnedRecorder] = field(default_factory=list)
+    _unsaved: dict[str, PlanRecord] = field(default_factory=dict)
+    _known: list[Plan] = field(default_factory=list)
+    _times: list[tuple[float, float]] = field(default_factory=list)
+    _seen: tuple[int, int] = (0, 0)
+    _failures: dict[str, int] = field(default_factory=dict)
+    _begun_ns: dict[str, int] = field(default_factory=dict)
+    _not_before_ns: dict[str, int] = field(default_factory=dict)
+    _said: dict[str, str] = field(default_factory=dict)
+    _starting: dict[str, Plan] = field(default_factory=dict)
+    _newest: Settings = field(init=False)
+    _log_on_change: LogOnChange = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Read the rules from the settings."""
+        self._log_on_change = LogOnChange(self.tell)
+        self._newest = self.settings
+        self._rules = LeadTimes.of(self.settings.schedule, boot_id())
+
+    def take(self, settings: Settings) -> None:
+        """Use new settings from the next look on; thread-safe."""
+        self._newest = settings
+
+    def _apply_settings(self) -> None:
+        """Use new settings; armed sessions, beginnings and checks go on."""
+        if self._newest is self.settings:
+            return
+        self.settings = self._newest
+        self._rules = LeadTimes.of(self.settings.schedule, boot_id())
+        self._times = [self._rules.times_of(plan) for plan in self._known]
+        if self.feeds is not None:
+            self.feeds.take(self.settings)
+
+    def run(self, stop: threading.Event, beat: Callable[[], None]) -> None:
+        """Look repeatedly until `stop` is set; sessions go on afterwards."""
+        try:
+            poll(self.look, LOOK_S, self.clock, stop, beat)
+        finally:
+            if self.feeds is not None:
+                self.feeds.close()
+            for _, check in self._checking:
+                check.end()
+            self._checking.clear()
+
+    def look(self) -> None:
+        """Do all due acts."""
+        self._apply_settings()
+        self._children = [child for child in self._children if not child.wait(0.0)]
+        if self.feeds is not None:
+            try:
+                self.feeds.look()
+            except LiputError as error:  # calendars fail; plans go on
+                self._log_on_change(error.message, "feeds")
+        self._take_checks()
+        self._take_beginning()
+        if not self._plans():
+            return
+        try:
+            runs = list(self.runs())
+        except (LiputError, OSError) as error:
+            self._log_on_change(f"running sessions cannot be listed: {error}", "runs")
+            return
+        self._log_on_change("", "runs")
+        ledger, now = self._ledger(), self._now()
+        self._report_recordings(runs, now)
+        plans = self._plans_in_range(ledger, runs, now)
+        for act in decide(plans, ledger, runs, now, self._rules, self._starting_plans(plans, ledger, runs)):
+            if not self._waits_for_the_clock(act, ledger):
+                self._do(act, now)
+
+    def _waits_for_the_clock(self, act: PlanAct, ledger: PlanRecords) -> bool:
+        """Return whether a new session waits because the clock may be hours off; a begun one never waits."""
+        done = record_of(act.plan, ledger)
+        is_new = act.kind in {ActKind.ARM, ActKind.RECORD} and done.recorder is None and done.attempt is None
+        if is_new and self.may_be_set_soon():
+            self._log_on_change("this PC's clock is not set since its start: planned sessions wait, a minute at most")
+            return True
+        return False
+
+    # State
+
+    def _now(self) -> datetime:
+        return self.clock.now().astimezone(zone_of(self.settings.office.time_zone))
+
+    def _plans(self) -> list[Plan]:
+        """Return the plans; the last known ones if the file is unreadable."""
+        try:
+            found = self.plans.path.stat()
+        except OSError:
+            self._known, self._times, self._seen = [], [], (0, 0)
+            return self._known
+        seen = (found.st_mtime_ns, found.st_ino)
+        if seen != self._seen:
+            try:
+                self._known = self.plans.read()
+                self._log_on_change("", "plans")
+            except StateError as error:
+                self._log_on_change(f"{error.message}; earlier plans hold", "plans")
+            else:
+                with contextlib.suppress(StateError):  # old entries do no harm
+                    forget_other_records(self.done, self._known)
+            self._times = [self._rules.times_of(plan) for plan in self._known]
+            self._seen = seen
+        return self._known
+
+    def _plans_in_range(self, ledger: PlanRecords, runs: Sequence[RunningSession], now: datetime) -> list[Plan]:
+        """Return the plans that may need an act now: a calendar has hundreds of distant ones."""
+        begun = {run.plan for run in runs} | {
+            plan_id for plan_id, done in ledger.items() if done.ended_at is None and (done.recorder or done.attempt)
+        }
+        now_s = now.timestamp()
+        return [
+            plan for plan, (since_s, until_s) in zip(self._known, self._times, strict=True)
+            if since_s <= now_s <= until_s or plan.id in begun
+        ]  # fmt: skip
+
+    def _ledger(self) -> PlanRecords:
+        try:
+            kept: Mapping[str, PlanRecord] = self.done.read()
+            self._log_on_change("", "done")
+        except StateError as error:
+            self._log_on_change(f"{error.message}; records of planned sessions are not kept", "done")
+            kept = {}
+        return {**kept, **self._unsaved}
+
+    def _change_record(self, plan: Plan, change: Callable[[PlanRecord], PlanRecord]) -> None:
+        """Keep a plan's record; in memory if the disk fails."""
+        try:
+            if plan.id not in self._unsaved:
+                change_record(self.done, plan, change)
+                return
+        except StateError as error:
+            self._log_on_change(f"{error.message}; records of planned sessions are not kept", "done")
+        self._unsaved[plan.id] = change(record_of(plan, self._ledger()))
+
+    def _starting_plans(self, plans: Sequence[Plan], ledger: PlanRecords, runs: Sequence[RunningSession]) -> set[str]:
+        running = {run.plan for run in runs}
+        coming = {
+            plan.id
+            for plan in plans
+            if plan.id not in running and (done := ledger.get(plan.id)) and done.attempt and done.attempt.is_alive
+        }
+        return coming | ({self._beginning.plan.id} if self._beginning is not None else set())
+
+    # Acts
+
+    def _do(self, act: PlanAct, now: datetime) -> None:
+        match act.kind:
+            case ActKind.ARM | ActKind.RECORD:
+                self._begin(act.plan, now, records=act.kind is ActKind.RECORD)
+            case ActKind.START:
+                late_s = (now - act.plan.starts_at).total_seconds()
+                self._starting[act.recorder] = act.plan
+                self._ask(act, StartCommand(pre_roll_s=min(max(0.0, late_s), PRE_ROLL_S)), "recording")
+            case ActKind.STOP:
+                self._end(act, StopCommand(), "stopped", now)
+            case ActKind.DISARM:
+                if not act.plan.holds:  # the plan may hold again later
+                    self._mark_changing(act)
+                self._end(act, DisarmCommand(), "disarmed", now)
+            case ActKind.REARM:
+                self._mark_changing(act)
+                self._ask(act, DisarmCommand(), "changed")
+            case ActKind.NOTE_END if self._closed_for_change(act):
+                self._change_record(act.plan, PlanRecord.without_recorder)
+            case ActKind.NOTE_END if why := _failure_reason(act, now):
+                self._note_failure(act.plan, why, now)
+            case _:
+                self._change_record(act.plan, lambda done: with_act(act, done, now, self._rules))
+                self._announce(act, now)
+
+    def _announce(self, act: PlanAct, now: datetime) -> None:
+        if act.kind in (ActKind.REMIND, ActKind.TELL) or act.word:
+            self._say("reminder" if act.kind is ActKind.REMIND else act.word, act.plan, now, other=act.other)
+        elif act.kind is ActKind.CHECK:
+            try:
+                begin = self.check or partial(
+                    begin_check, clock=self.clock, config_file=self.config_file, archive=self.archive
+                )
+                self._checking.append((act.plan, begin(act.plan)))
+            except OSError as error:
+                self.tell(f'the room cannot be checked before "{act.plan.title}": {error.strerror}')
+
+    def _mark_changing(self, act: PlanAct) -> None:
+        """Note, before asking, that a recorder closes its devices because of its plan."""
+        if record_of(act.plan, self._ledger()).changing != act.recorder:
+            self._change_record(act.plan, lambda done: msgspec.structs.replace(done, changing=act.recorder))
+
+    def _closed_for_change(self, act: PlanAct) -> bool:
+        """Return whether a recorder closed its devices only because its plan changed."""
+        if record_of(act.plan, self._ledger()).changing != act.recorder:
+            return False
+        end = read_result(ended_recorder_folder(act.recorder))
+        return isinstance(end, SessionResult) and end.state is SessionState.IDLE
+
+    def _ask(self, act: PlanAct, request: AnyRequest, word: str) -> bool:
+        """Send a request to a recorder, at most every RETRY_S[0]; return whether it was sent now."""
+        if not self._is_allowed(f"{act.recorder} {word}"):
+            return False
+        self._block_for(f"{act.recorder} {word}", RETRY_S[0])
+        try:
+            send_command(RecorderFolder(runtime_folder() / act.recorder), request)
+        except (LiputError, OSError) as error:
+            self._log_on_change(f'"{act.plan.title}": {error}', act.recorder)
+            return False
+        return True
+
+    def _end(self, act: PlanAct, request: AnyRequest, word: str, now: datetime) -> None:
+        """Ask a recorder to end, and report it once."""
+        if self._ask(act, request, word):
+            self._say(word, act.plan, now, once=act.recorder)
+
+    def _report_recordings(self, runs: Sequence[RunningSession], now: datetime) -> None:
+        """Report each started recording once it really records: its disk may be gone or full."""
+        states = {run.recorder: run.state for run in runs}
+        for recorder, plan in list(self._starting.items()):
+            if recorder not in states:
+                del self._starting[recorder]
+            elif states[recorder] in STATES_RECORDING:
+                del self._starting[recorder]
+                self._say("recording", plan, now, late_s=_late_s(plan, now))
+
+    def _begin(self, plan: Plan, now: datetime, *, records: bool) -> None:
+        """Start a plan's recorder. Its process is noted before it gets its spec: one without a spec ends."""
+        if not self._is_allowed(plan.id):
+            return
+        try:
+            spec, why = spec_of(plan, self.settings, self.config_file, archive=self.archive, arm_only=not records)
+            if good := self.good():
+                file, text = good
+                spec = msgspec.structs.replace(spec, settings=file, settings_text=text)
+            spawned = self.spawn(spec)
+        except (LiputError, OSError) as error:
+            self._note_failure(plan, str(error), now)
+            return
+        if why:
+            self._say("without-request", plan, now, once=plan.id, why=why)
+        started = process_started(spawned.pid) or 0
+        attempt = RecorderAttempt(pid=spawned.pid, pid_started=started, boot_id=self._rules.boot_id)
+        begun = {"attempt": attempt, "begun_as": session_hash(plan), "begun_for": plan.starts_at}
+        self._change_record(plan, lambda done: msgspec.structs.replace(done.without_recorder(), **begun))
+        self._children.append(spawned)
+        self._beginning = StartingRecorder(plan, spawned, records=records)
+
+    def _take_beginning(self) -> None:
+        beginning = self._beginning
+        if beginning is None or not beginning.is_over:
+            return
+        self._beginning = None
+        plan, now = beginning.plan, self._now()
+        try:
+            act = PlanAct(ActKind.NOTE_RECORDER, plan, beginning.recorder())
+        except LiputError as error:
+            self._note_failure(plan, error.message, now)
+            return
+        for sentence in beginning.spawned.notes:
+            self.tell(sentence)
+        self._change_record(plan, lambda done: with_act(act, done, now, self._rules))
+        self._begun_ns[plan.id] = self.clock.now_ns()
+        if beginning.records:
+            self._say("recording", plan, now, late_s=_late_s(plan, now))
+        else:
+            self._say("armed", plan, now)
+
+    def _note_failure(self, plan: Plan, why: str, now: datetime) -> None:
+        """Note that a plan's recorder failed, and the time of the next attempt."""
+        self._change_record(plan, lambda done: msgspec.structs.replace(done, attempt=None, recorder=None))
+        begun_ns = self._begun_ns.pop(plan.id, None)
+        if begun_ns is not None and self.clock.now_ns() - begun_ns > RETRY_S[-1] * NANOSECONDS:
+            self._failures.pop(plan.id, None)  # it ran well for a while
+        count = self._failures[plan.id] = self._failures.get(plan.id, 0) + 1
+        self._block_for(plan.id, RETRY_S[min(count, len(RETRY_S)) - 1])
+        self._say("failed", plan, now, once=plan.id, why=why)
+
+    def _take_checks(self) -> None:
+        for plan, check in list(self._checking):
+            problems = check_problems(check)
+            if problems is not None:
+                self._checking.remove((plan, check))
+                self._say("not-ready" if problems else "ready", plan, self._now(), why="; ".join(problems))
+
+    # Notices once, and retries
+
+    def _is_allowed(self, key: str) -> bool:
+        return self.clock.now_ns() >= self._not_before_ns.get(key, 0)
+
+    def _block_for(self, key: str, seconds: float) -> None:
+        self._not_before_ns[key] = self.clock.now_ns() + int(seconds * NANOSECONDS)
+
+    def _say(
+        self, kind: str, plan: Plan, now: datetime, *, once: str = "", other: str = "", why: str = "",
+        late_s: float = 0.0,
+    ) -> None:  # fmt: skip
+        """Send a notice about a plan; the same words for `once` are sent only once."""
+        words = plan_notice(kind, plan, now, other=other, why=why, late_s=late_s)
+        text = f"{kind} {words.english}"
+        if not once or self._said.get(once) != text:
+            self.notify(kind, plan, words)
+        if once:
+            self._said[once] = text
+
+
+def _late_s(plan: Plan, now: datetime) -> float:
+    """Return the seconds of a late beginning; 0 if it is not worth a word."""
+    late_s = (now - plan.starts_at).total_seconds()
+    return late_s if late_s > LATE_S else 0.0
+
+
+def _failure_reason(act: PlanAct, now: datetime) -> str:
+    """Return why a plan's session must begin again; "" if it is over, or people ended it."""
+    if not act.plan.holds or now >= act.plan.ends_at:
+        return ""
+    end = read_result(ended_recorder_folder(act.recorder))
+    if isinstance(end, RecorderFailure):
+        return end.message
+    if isinstance(end, SessionResult) and end.broke_off and act.plan.mode is PlanMode.RECORD:
+        return f"its recording broke off after {brief_duration(end.duration_s)} ({', '.join(end.degraded)})"
+    return ""
+
+
+def make_scheduler(
+    settings: Settings, clock: Clock, tell: Callable[[str], None], spawn: SpawnRecorder, *,
+    notify: Notify | None = None,
+    config_file: Path | None = None, archive: Path | None = None,
+    good: Callable[[], tuple[Path, str] | None] = lambda: None,
+) -> Scheduler:  # fmt: skip
+    """Return the part for plans; `notify` tells people, `tell` writes the log in English."""
+    plans = Plans()
+
+    def heard(kind: str, plan: Plan, words: LocalizedText) -> None:
+        if notify is not None:
+            notify(kind, plan, words)
+        tell(words.english)  # the log shows it
+
+    return Scheduler(
+        settings=settings,
+        clock=clock,
+        notify=heard,
+        tell=tell,
+        spawn=spawn,
+        runs=running_sessions,
+        plans=plans,
+        feeds=FeedReader(settings, plans, feed_states(), clock, tell),
+        config_file=config_file,
+        archive=archive,
+        good=good,
+        may_be_set_soon=is_clock_unset,
+    )

@@ -1,0 +1,186 @@
+"""The shared objects of the API: settings, worker threads, runs of commands, hooks of the daemon."""
+
+import asyncio
+import contextlib
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from agent.alarms.alarm import Alarm
+from agent.daemon.command_child import child_environment, liput_command
+from agent.web.http.responses import BUSY, HttpRefusal
+from agent.web.http.token import Auth
+from config.settings.loading import CurrentSettings
+from config.settings.schema import Settings
+from devices.host import threads
+from devices.host.child import ChildProcess
+from devices.host.clock import Clock
+from devices.host.throttle import Tell
+from recorder.archive.archive import Archive, session_archives
+from recorder.control.spawn import SpawnedRecorder
+from recorder.control.spec import RecorderSpec
+from recorder.model.names import quoted
+
+if TYPE_CHECKING:
+    from agent.devices.watch_part import DevicesPart
+
+
+LONGEST_S = 300.0
+END_S = 5.0  # seconds for a command to exit after its document
+
+type Work = Callable[[Sequence[str], Path | None], tuple[dict[str, Any] | None, str]]
+"""Takes options and a settings file; returns a command's document, or None and the error."""
+
+
+class CommandRuns:
+    """Runs a command, one at a time. Thread-safe."""
+
+    def __init__(self, work: Work) -> None:
+        self._work = work
+        self._lock = threading.Lock()
+        self._began_s: float | None = None
+        self._problem: str | None = None
+        self.last: dict[str, Any] | None = None  # the last document; None after a failure
+
+    def start(self, words: Sequence[str], config_file: Path | None, done: Callable[[], None]) -> None:
+        """Start a run unless one is going on; `done` is called at its end."""
+        with self._lock:
+            if self._began_s is not None:
+                return
+            self._began_s, self._problem = time.monotonic(), None
+        threads.start_thread(self._run, words, config_file, done, name="web-check", otherwise=self._forget)
+
+    def _forget(self) -> None:
+        with self._lock:
+            self._began_s = None
+
+    def now(self) -> tuple[float | None, str | None]:
+        """Return the duration of the present run, and the error of the last one."""
+        with self._lock:
+            return None if self._began_s is None else time.monotonic() - self._began_s, self._problem
+
+    def _run(self, words: Sequence[str], config_file: Path | None, done: Callable[[], None]) -> None:
+        problem = ""
+        try:
+            self.last, problem = self._work(words, config_file)
+        except OSError as error:
+            problem = f"it did not end: {error}"
+        finally:
+            with self._lock:
+                self._began_s, self._problem = None, problem or None
+            done()
+
+
+def run_command(
+    name: str, kind: str, words: Sequence[str], config_file: Path | None
+) -> tuple[dict[str, Any] | None, str]:
+    """Run `liput NAME --json`; return its document of `kind`, or the error. Raises OSError."""
+    command = liput_command(name, "--json", *words)
+    child = ChildProcess(
+        command, env=child_environment(config_file), cwd="/", stdin=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
+    said: dict[str, Any] = {}
+    try:
+        with suppress(msgspec.MsgspecError, IndexError):
+            said = msgspec.json.decode(child.read_all(LONGEST_S).splitlines()[-1])
+        if said.get("type") == kind:
+            return said, ""
+        why = said.get("message") or (child.last_words() if child.wait(END_S) else "it does not end")
+        return None, quoted(str(why))
+    except TimeoutError:
+        return None, f"it has not ended within {LONGEST_S:.0f} s"
+    finally:
+        child.end()
+
+
+class WorkerPool:
+    """A few threads for one kind of work. For one event loop; asyncio's pool would wait for hung threads at exit."""
+
+    def __init__(self, name: str, most: int, most_waiting: int = 32) -> None:
+        self._name = name
+        self._most_waiting = most_waiting
+        self._places = asyncio.Semaphore(most)
+        self._waiting = 0
+
+    async def run[Answer](self, work: Callable[[], Answer]) -> Answer:
+        """Run `work` on a thread; return its result or raise its exception. Raises Refused if too many wait."""
+        if self._waiting >= self._most_waiting:
+            raise HttpRefusal(BUSY, "too much is asked for at once", hint="wait a moment", headers={"retry-after": "2"})
+        self._waiting += 1
+        try:
+            await self._places.acquire()
+        finally:
+            self._waiting -= 1
+        return await self._on_a_thread(work)
+
+    async def _on_a_thread[Answer](self, work: Callable[[], Answer]) -> Answer:
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[Answer] = loop.create_future()
+
+        def settle(act: Callable[[], None]) -> None:
+            self._places.release()
+            if not done.cancelled():
+                act()
+
+        def go() -> None:
+            try:
+                answer = work()
+            except BaseException as error:  # raised by `run`
+                act = partial(done.set_exception, error)
+            else:
+                act = partial(done.set_result, answer)
+            with contextlib.suppress(RuntimeError):  # the loop has ended
+                loop.call_soon_threadsafe(settle, act)
+
+        threads.start_thread(go, name=f"web-{self._name}", otherwise=self._places.release)
+        return await done
+
+
+@dataclass(eq=False)
+class ApiContext:
+    """Context of every request."""
+
+    gate: Auth
+    clock: Clock
+    settings: CurrentSettings
+    spawn: Callable[[RecorderSpec], SpawnedRecorder] = (
+        SpawnedRecorder  # starts a recorder, or takes the daemon's reserve
+    )
+    standing: Callable[[], list[str]] = list  # names of the daemon's hanging parts
+    parts: Sequence[str] = ()  # names of all parts
+    tell: Tell = lambda _text: None
+    learn: Callable[[Settings], None] = lambda _settings: None  # gets settings with new keys, to hide these in logs
+    folder: Path | None = None  # the daemon's `--archive`; None for that of the settings
+    url: str = ""
+    alarms: Callable[[], Sequence[Alarm]] = tuple  # the present alarms
+    notices: Callable[[], Sequence[object]] = tuple  # the present notices of plans
+    devices: "DevicesPart | None" = None  # the daemon's watch of devices, if any
+    loop: asyncio.AbstractEventLoop | None = None  # the server's loop while it runs
+    recorders: list[SpawnedRecorder] = field(
+        default_factory=list
+    )  # recorders started here, which are child processes to reap
+    runs: CommandRuns = field(default_factory=lambda: CommandRuns(partial(run_command, "check", "check")))
+    rehearsals: CommandRuns = field(default_factory=lambda: CommandRuns(partial(run_command, "rehearse", "rehearsal")))
+    light: WorkerPool = field(default_factory=lambda: WorkerPool("light", 8, 128))  # takes milliseconds
+    slow: WorkerPool = field(default_factory=lambda: WorkerPool("slow", 8))  # waits for a device or a session
+    disk: WorkerPool = field(default_factory=lambda: WorkerPool("disk", 6, 128))  # waits for the archive's disk
+
+    def archives(self) -> Sequence[Archive]:
+        """Return the archive for new sessions, then the others. Raises SettingsError."""
+        if self.folder is not None:
+            return [Archive(self.folder, self.clock)]
+        return session_archives(self.settings.read(), self.clock)
+
+    def reap(self) -> None:
+        """Reap recorders that have ended."""
+        for recorder in list(self.recorders):  # another thread may add one
+            if recorder.wait(0.0):
+                self.recorders.remove(recorder)

@@ -1,0 +1,317 @@
+"""Follows the kernel's messages and writes those about devices to the health log.
+
+Reads /dev/kmsg, or the journal where only root may read that. Groups `adm` and `systemd-journal` may read the journal.
+"""
+
+import contextlib
+import os
+import select
+import shutil
+import subprocess
+import threading
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from devices.health.log_line import PC, HealthLogger, LogKind, LogLevel
+from devices.host import threads
+from devices.host.child import ChildProcess
+from devices.host.clock import NANOSECONDS, Clock
+from devices.host.framing import ReceiveBuffer
+from devices.kernel.messages import KernelMessage, MessageMeaning, buses_of, classify_message, from_journal, from_kmsg
+from devices.model.device import Device
+
+PER_MINUTE = 20  # the most lines a minute about one device; further messages are counted
+MINUTE_NS = 60 * NANOSECONDS
+REMEMBERED_NS = 60 * NANOSECONDS  # after an unplug, messages still belong to the device so long
+
+
+@dataclass(slots=True)
+class _MessageCount:
+    """One minute of one device's messages: how many were written, how many left out."""
+
+    name: str
+    began_ns: int
+    written: int = 0
+    left_out: int = 0
+    level: LogLevel = LogLevel.DEBUG
+    last: str = ""
+
+
+class KernelMessageWriter:
+    """Writes messages as lines of the devices that they name. `observe` is thread-safe; the rest is for one thread."""
+
+    def __init__(
+        self,
+        record: HealthLogger,
+        clock: Clock,
+        *,
+        buses: Callable[[str], Collection[str]] = buses_of,
+        per_minute: int = PER_MINUTE,
+    ) -> None:
+        """`buses` returns the numbers of a controller's buses."""
+        self._record = record
+        self._clock = clock
+        self._buses = buses
+        self._per_minute = per_minute
+        self._lock = threading.Lock()
+        self._seen: dict[str, tuple[Device, int | None]] = {}
+        """By id: a device, and the time until which it is remembered (None: it is plugged in)."""
+        self._minutes: dict[str, _MessageCount] = {}
+
+    def observe(self, devices: Sequence[Device]) -> None:
+        """Take `devices` as the plugged-in devices from now on."""
+        now_ns = self._clock.now_ns()
+        with self._lock:
+            there = {device.id: device for device in devices if device.port}
+            left = {
+                identifier: (device, now_ns + REMEMBERED_NS if until_ns is None else until_ns)
+                for identifier, (device, until_ns) in self._seen.items()
+                if until_ns is None or until_ns >= now_ns
+            }
+            self._seen = left | {identifier: (device, None) for identifier, device in there.items()}
+
+    def take(self, message: KernelMessage) -> None:
+        """Write a line for each device that `message` concerns."""
+        meant = classify_message(message)
+        if meant is None:
+            return
+        for device, name in self._subjects(message, meant):
+            self._write(device, name, message, meant)
+
+    def flush(self) -> float | None:
+        """Write the counts of minutes that are over. Return the seconds until the next ends, None without counts."""
+        now_ns, due_ns = self._clock.now_ns(), None
+        for device, minute in list(self._minutes.items()):
+            if now_ns - minute.began_ns >= MINUTE_NS:
+                del self._minutes[device]
+                self._count(device, minute)
+            elif minute.left_out:
+                ends_ns = minute.began_ns + MINUTE_NS
+                due_ns = ends_ns if due_ns is None else min(due_ns, ends_ns)
+        return None if due_ns is None else (due_ns - now_ns) / NANOSECONDS
+
+    def finish(self) -> None:
+        """Write all remaining counts."""
+        for device, minute in self._minutes.items():
+            self._count(device, minute)
+        self._minutes.clear()
+
+    def _subjects(self, message: KernelMessage, meant: MessageMeaning) -> Iterator[tuple[str, str]]:
+        """Yield the id and name of each device that a message concerns; without a device, the name is empty."""
+        if meant.subject == "pc":
+            yield PC, ""
+            return
+        if meant.subject == "controller":
+            numbers = self._buses(message.controller) if message.controller else ()
+            plugs = self._plugs(lambda port: port.partition("-")[0] in numbers, meant)
+        else:
+            port = message.port or ""
+            plugs = self._plugs(lambda other: is_at_or_below(other, port), meant)
+        for device in plugs:
+            yield device.id, device.name
+        if not plugs and meant.at_stake and message.port:
+            yield message.port, ""
+
+    def _plugs(self, concerns: Callable[[str], bool], meant: MessageMeaning) -> list[Device]:
+        """Return one device for each port that `concerns`: plugged-in ones, else those just unplugged."""
+        now_ns = self._clock.now_ns()
+        with self._lock:
+            seen = [(device, until_ns) for device, until_ns in self._seen.values() if concerns(device.port or "")]
+        there = [device for device, until_ns in seen if until_ns is None]
+        left = [device for device, until_ns in seen if until_ns is not None and until_ns >= now_ns]
+        wants_sound = meant.topic == "sound"
+        chosen: dict[str, Device] = {}
+        for device in sorted(there or left, key=lambda device: (device.alsa is None) is wants_sound):
+            chosen.setdefault(device.port or "", device)
+        return list(chosen.values())
+
+    def _write(self, device: str, name: str, message: KernelMessage, meant: MessageMeaning) -> None:
+        now_ns = self._clock.now_ns()
+        minute = self._minutes.get(device)
+        if minute is None or now_ns - minute.began_ns >= MINUTE_NS:
+            if minute is not None:
+                self._count(device, minute)
+            minute = self._minutes[device] = _MessageCount(name, now_ns)
+        if minute.written >= self._per_minute:
+            minute.left_out += 1
+            minute.level = max(minute.level, meant.level, key=lambda level: level.rank)
+            minute.last = message.text
+            return
+        minute.written += 1
+        detail: dict[str, object] = {"topic": meant.topic, "kernel_s": round(message.time_s, 6)}
+        if meant.advice:
+            detail["advice"] = meant.advice
+        if message.port:
+            detail["port"] = message.port
+        self._record(device, LogKind.KERNEL, message.text, name=name, level=meant.level, **detail)
+
+    def _count(self, device: str, minute: _MessageCount) -> None:
+        if minute.left_out:
+            reason = f"{minute.left_out} more messages of the kernel within a minute, the last: {minute.last}"
+            left_out = minute.left_out
+            self._record(device, LogKind.KERNEL, reason, name=minute.name, level=minute.level, left_out=left_out)
+
+
+def is_at_or_below(port: str, place: str) -> bool:
+    """Return whether `port` is `place` or below it: `1-2.3` is below `1-2`, and below the root hub `1-0`."""
+    return port == place or port.startswith(f"{place}.") or (place.endswith("-0") and port.startswith(place[:-1]))
+
+
+KMSG = Path("/dev/kmsg")
+JOURNALS = ("/run/log/journal/*/system.journal", "/var/log/journal/*/system.journal")
+FOLLOW_JOURNAL = ("journalctl", "--dmesg", "--follow", "--lines=0", "--output=json", "--quiet")
+UNREADABLE = "this user may not read the kernel's messages, so they are not in the health log"
+ADVICE = 'An administrator can allow it: sudo usermod -aG systemd-journal "$USER"; then log out and in again.'
+_RECORD_BYTES = 8192  # the kernel's longest record
+_LONGEST_ENTRY = 1_000_000
+_RECORDS_PER_TURN = 200  # records in one turn, so that a flood of them cannot keep the thread from stopping
+
+
+class KmsgSource:
+    """The kernel's log, from its end on."""
+
+    def __init__(self, fd: int) -> None:
+        """Take over `fd`, /dev/kmsg open for reading without blocking."""
+        self._fd = fd
+
+    @classmethod
+    def open(cls, path: Path = KMSG) -> "KmsgSource":
+        """Open the log at its end; raises OSError."""
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            os.lseek(fd, 0, os.SEEK_END)
+        except OSError:
+            os.close(fd)
+            raise
+        return cls(fd)
+
+    def fileno(self) -> int:
+        """Return the descriptor to poll."""
+        return self._fd
+
+    def messages(self) -> Iterator[KernelMessage]:
+        """Yield the new messages without blocking. Raises EOFError at the end."""
+        for _ in range(_RECORDS_PER_TURN):
+            try:
+                record = os.read(self._fd, _RECORD_BYTES)
+            except BlockingIOError:
+                return
+            except BrokenPipeError:  # overwritten; the next read gives the oldest record left
+                continue
+            if not record:
+                raise EOFError
+            if message := from_kmsg(record):
+                yield message
+
+    def close(self) -> None:
+        """Close the log."""
+        os.close(self._fd)
+
+
+class JournalSource:
+    """The journal's copy, through a `journalctl` child that ends with its reader."""
+
+    def __init__(self, command: Sequence[str] = FOLLOW_JOURNAL) -> None:
+        self._child = ChildProcess(command, stdin=subprocess.DEVNULL)
+        self._received = ReceiveBuffer(_LONGEST_ENTRY)
+
+    def fileno(self) -> int:
+        """Return the pipe's file descriptor."""
+        return self._child.output
+
+    @property
+    def pid(self) -> int:
+        """The child's process."""
+        return self._child.pid
+
+    def messages(self) -> Iterator[KernelMessage]:
+        """Yield the complete entries without blocking. Raises EOFError, and FrameTooLong for an endless line."""
+        data = self._child.read()
+        if data == b"":
+            raise EOFError
+        self._received.add(data or b"")
+        while (line := self._received.line()) is not None:
+            if message := from_journal(line):
+                yield message
+
+    def close(self) -> None:
+        """End the child."""
+        self._child.end()
+
+
+type KernelSource = KmsgSource | JournalSource
+
+
+def open_source() -> KernelSource | None:
+    """Return the first source that this user may read; None without any."""
+    with contextlib.suppress(OSError):
+        return KmsgSource.open()
+    journals = (path for pattern in JOURNALS for path in Path("/").glob(pattern.lstrip("/")))
+    if shutil.which(FOLLOW_JOURNAL[0]) and any(os.access(path, os.R_OK) for path in journals):
+        with contextlib.suppress(OSError):
+            return JournalSource(FOLLOW_JOURNAL)
+    return None
+
+
+class KernelLogFollower:
+    """Passes the kernel's messages to `recorder`, on its own thread."""
+
+    def __init__(
+        self,
+        recorder: KernelMessageWriter,
+        record: HealthLogger,
+        *,
+        opens: Callable[[], KernelSource | None] = open_source,
+    ) -> None:
+        self._recorder = recorder
+        self._record = record
+        self._opens = opens
+        self._source: KernelSource | None = None
+        self._wake: tuple[int, int] | None = None
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Start the thread. Without a readable source, write one line that says so. Idempotent."""
+        if self._thread is not None:
+            return
+        self._source = self._opens()
+        if self._source is None:
+            self._record(PC, LogKind.KERNEL, UNREADABLE, level=LogLevel.INFO, advice=ADVICE)
+            return
+        self._wake = os.pipe()
+        self._thread = threads.start_thread(self._run, self._source, self._wake[0], name="kernel-log")
+
+    def stop(self) -> None:
+        """Stop the thread and write the remaining counts."""
+        if self._thread is None or self._wake is None or self._source is None:
+            return
+        os.close(self._wake[1])
+        self._thread.join()
+        os.close(self._wake[0])
+        self._source.close()
+        self._recorder.finish()
+        self._thread = None
+
+    def _run(self, source: KernelSource, wake: int) -> None:
+        poll = select.poll()
+        poll.register(source.fileno(), select.POLLIN)
+        poll.register(wake, select.POLLIN)
+        wait_s: float | None = None
+        while True:
+            ready = dict(poll.poll(None if wait_s is None else max(1.0, wait_s * 1000)))
+            if source.fileno() in ready and not self._read(source):
+                poll.unregister(source.fileno())
+            if wake in ready:  # checked last: messages before the stop are still recorded
+                return
+            wait_s = self._recorder.flush()
+
+    def _read(self, source: KernelSource) -> bool:
+        try:
+            for message in source.messages():
+                self._recorder.take(message)
+        except Exception as error:  # any error ends the reading, not the process
+            reason = "the kernel's messages are not to be had any more"
+            self._record(PC, LogKind.KERNEL, f"{reason}: {error}" if str(error) else reason, level=LogLevel.INFO)
+            return False
+        return True

@@ -1,0 +1,390 @@
+"""Makes, reads and checks one copy of a package, and lists the packages at a place.
+
+Media come first, manifests last: at any stop, a folder that looks like a package is a whole one. Each file is sent,
+read back from the place and hashed. A good file is not sent again, so a stopped copy goes on. The remains of a kill at
+each step are in docs/copies.md.
+"""
+
+import hashlib
+import re
+from collections import defaultdict
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from config.errors import CopyError, PackageNotFound
+from config.files import read_file
+from recorder.features.copies.target import CopyReason, Target, copy_error, refuse_links
+from recorder.model import names
+from recorder.model.names import utf8_safe
+from recorder.package import bag, fixity
+from recorder.package.bag import check_manifest
+from recorder.package.fixity import ByteProgress, Progress, TransferThrottle
+from recorder.package.metadata import Package, PackageState, Problem, ProblemKind, Recording, decode_recording
+from recorder.package.work_folder import RECORDING_FILE
+
+LARGEST_TAG_FILE = 16 << 20
+"""The largest manifest that is read: 100,000 files."""
+
+MEDIA = "data/media/"
+
+
+@dataclass(frozen=True)
+class ListedFile:
+    """A file of a package: path, bytes and SHA-256."""
+
+    path: str
+    bytes: int
+    digest: str
+
+
+def media_digests(digests: Mapping[str, str]) -> frozenset[str]:
+    """Return the SHA-256 of a package's media files; a correction keeps all of them."""
+    return frozenset(digest for path, digest in digests.items() if path.startswith(MEDIA))
+
+
+type ReadFile = Callable[[str, int], bytes]
+"""Returns the content of a file of known size. Raises OSError or CopyError."""
+
+
+class PackageListing:
+    """The entries of a package's manifests, compared with its `files`; reads no media.
+
+    `items` are the listed and present files, in order. `digests` has the SHA-256 of all listed files; `version` is that
+    of the last manifest, which covers all others.
+    """
+
+    def __init__(self, files: dict[str, int], others: list[str], read: ReadFile) -> None:
+        self.files = files
+        self._read = read
+        self.problems = [
+            Problem(utf8_safe(path), "is a link or a device; a package holds files only", ProblemKind.UNSAFE)
+            for path in others
+        ]
+        tags = self._tag_file(bag.TAG_MANIFEST_FILE)
+        self.version = hashlib.sha256(tags).hexdigest()
+        self.digests = self._entries(bag.MANIFEST_FILE) | self._entries(bag.TAG_MANIFEST_FILE)
+        self.digests[bag.TAG_MANIFEST_FILE] = self.version
+        self._check_further_manifests()
+        for path in sorted(files.keys() - self.digests.keys() - {bag.FETCH_FILE}):
+            self._add(path, "is extra; no manifest lists it", ProblemKind.EXTRA)
+        self.uuid = self._uuid()
+        there = sorted(self.digests.keys() & files.keys(), key=_order)
+        self.items = tuple(ListedFile(path, files[path], self.digests[path]) for path in there)
+        self.size = sum(item.bytes for item in self.items)
+
+    def recording(self) -> Recording:
+        """Return its description. Raises msgspec.MsgspecError or UnicodeDecodeError."""
+        size = min(self.files.get(RECORDING_FILE, 0), LARGEST_TAG_FILE)
+        return decode_recording(self._read(RECORDING_FILE, size) if size else b"")
+
+    def _add(self, file: str, problem: str, kind: ProblemKind) -> None:
+        self.problems.append(Problem(utf8_safe(file), utf8_safe(problem), kind))
+
+    def _tag_file(self, name: str) -> bytes:
+        """Return a tag file's content; b"" and a problem if it is missing or too large."""
+        size = self.files.get(name)
+        if size is None:
+            if not any(problem.file == name for problem in self.problems):
+                self._add(name, "is missing", ProblemKind.MISSING)
+            return b""
+        if size > LARGEST_TAG_FILE:
+            self._add(name, "is too large to be a manifest", ProblemKind.MALFORMED)
+            return b""
+        return self._read(name, size)
+
+    def _entries(self, manifest: str) -> dict[str, str]:
+        """Return a manifest's digests; its faults become problems."""
+        digits = bag.digest_length(bag.algorithm_of(manifest) or "sha256")
+        entries, problems = check_manifest(manifest, self._tag_file(manifest), self.files, digits=digits)
+        self.problems += problems
+        return entries
+
+    def _check_further_manifests(self) -> None:
+        """Add problems for payload files missing in a manifest of another algorithm."""
+        for manifest in filter(bag.is_payload_manifest, self.files):
+            if manifest != bag.MANIFEST_FILE and bag.algorithm_of(manifest):
+                entries = self._entries(manifest)
+                for path in (path for path in self.files if path.startswith(bag.PAYLOAD) and path not in entries):
+                    self._add(path, f"is extra; {manifest} does not list it", ProblemKind.EXTRA)
+
+    def _uuid(self) -> str:
+        try:
+            return bag.read_info(self._tag_file(bag.INFO_FILE)).get("External-Identifier", "")
+        except bag.BagFormatError as error:
+            self._add(bag.INFO_FILE, f"is malformed: {error}", ProblemKind.MALFORMED)
+            return ""
+
+
+def _order(path: str) -> tuple[int, str]:
+    last = (bag.MANIFEST_FILE, bag.TAG_MANIFEST_FILE)
+    if path in last:
+        return 3 + last.index(path), path
+    return (0 if path.startswith(MEDIA) else 1 if path.startswith(bag.PAYLOAD) else 2), path
+
+
+def may_replace(here: PackageListing, folder: Path, there: PackageListing) -> bool:
+    """Return whether the package at `folder` has all media of the listed one, or is joined of it: it may replace it."""
+    if media_digests(there.digests) <= media_digests(here.digests):
+        return True
+    try:
+        mine, other = decode_recording(read_file(folder / RECORDING_FILE)), there.recording()
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+        return False
+    is_of_session = (mine.of_session, mine.copy) == (other.of_session, other.copy)
+    return is_of_session and other.part_numbers < mine.part_numbers
+
+
+def list_local(folder: Path) -> PackageListing:
+    """List the package at `folder`. Raises OSError."""
+    files, others = fixity.walk(folder)
+    return PackageListing(files, others, lambda name, _size: read_file(folder / name))
+
+
+def list_whole_local(folder: Path) -> PackageListing:
+    """List the package at `folder`. Raises CopyError if it has problems."""
+    try:
+        listing = list_local(folder)
+    except OSError as error:
+        raise copy_error(CopyReason.DAMAGED_HERE, folder.name, error.strerror or "") from None
+    if listing.problems:
+        first = listing.problems[0]
+        raise copy_error(CopyReason.DAMAGED_HERE, folder.name, f"{first.file} {first.problem}")
+    return listing
+
+
+def list_remote(target: Target, place: str) -> PackageListing:
+    """List the package at `place` of a target. Raises CopyError, NOT_THERE without files."""
+    files, others = target.walk(place)
+    if not files and not others:
+        raise copy_error(CopyReason.NOT_THERE, target.name, place)
+    return PackageListing(files, others, lambda name, size: b"".join(target.read(f"{place}/{name}", size)))
+
+
+def local_version(folder: Path) -> str | None:
+    """Return the version (`Listing.version`) of the package at `folder`, None without a manifest."""
+    try:
+        return hashlib.sha256(read_file(folder / bag.TAG_MANIFEST_FILE)).hexdigest()
+    except OSError:
+        return None
+
+
+def copy_package(
+    target: Target,
+    folder: Path,
+    place: str,
+    last_version: str | None = None,
+    offered: Collection[str] = (),
+    *,
+    flow: TransferThrottle | None = None,
+    offer: Callable[[str], None] = lambda _: None,
+) -> tuple[PackageListing, int]:
+    """Copy the package at `folder`, or repair its copy; return its listing and the bytes sent.
+
+    `last_version` is the last whole copy's version, None for none. `offered` are versions of stopped attempts since
+    then; `offer` gets the version before it is sent. Raises CopyError.
+    """
+    flow = flow or TransferThrottle()
+    contents = list_whole_local(folder)
+    if flow.tally is not None:
+        flow.tally.expect(2 * contents.size)
+    work = _folder_for(target, contents, folder, place, {last_version, *offered}, last_version)
+    offer(contents.version)
+    there, others = target.walk(work)
+    if others:
+        raise copy_error(CopyReason.CHANGED_THERE, target.name, f"{work} holds a link")
+    sent = 0
+    for item in contents.items:
+        if there.get(item.path) == item.bytes and is_remote_intact(target, f"{work}/{item.path}", item, flow):
+            if flow.tally is not None:
+                flow.tally.add(item.bytes)  # not sent again
+        else:
+            sent += _send(target, folder / item.path, item, f"{work}/{item.path}", flow)
+    _remove_rest(target, contents, work)
+    target.finish(work, place)
+    refuse_links(target, place)
+    return contents, sent
+
+
+def _folder_for(
+    target: Target,
+    contents: PackageListing,
+    folder: Path,
+    place: str,
+    ours: Collection[str | None],
+    last_version: str | None,
+) -> str:
+    """Return the folder to write into: the copy's own if it may be repaired, else a new one."""
+    files, others = target.walk(place)
+    if bag.TAG_MANIFEST_FILE not in files:
+        work = target.begin(place, contents.uuid)
+        if not files or work == place:
+            return work  # where nothing can be renamed, these are the remains of a stopped attempt
+    listing = PackageListing(files, others, lambda name, size: b"".join(target.read(f"{place}/{name}", size)))
+    if listing.version == contents.version:
+        return place
+    if listing.uuid not in {"", contents.uuid}:
+        raise copy_error(CopyReason.NAME_TAKEN, target.name, place)
+    if listing.version in ours:
+        if not may_replace(contents, folder, listing):
+            raise copy_error(CopyReason.NAME_TAKEN, target.name, place)
+        return place  # corrected here since
+    if last_version == contents.version and remote_problems(target, listing, place):
+        return place  # damaged there since
+    raise copy_error(CopyReason.CHANGED_THERE, target.name, place)
+
+
+def _send(target: Target, source: Path, item: ListedFile, path: str, flow: TransferThrottle) -> int:
+    """Send a file and read it back, a resumed one again if it is wrong; return the bytes sent. Raises CopyError."""
+    resumed = target.write(path, source, flow)
+    if is_remote_intact(target, path, item, flow):
+        return item.bytes - resumed
+    if resumed:
+        target.write(path, source, flow, from_start=True)
+        if is_remote_intact(target, path, item, flow):
+            return item.bytes
+    try:
+        here = fixity.sha256(source, ByteProgress(0, None))
+    except OSError:
+        here = ""
+    reason = CopyReason.DAMAGED_ON_THE_WAY if here == item.digest else CopyReason.DAMAGED_HERE
+    raise copy_error(reason, target.name, item.path)
+
+
+def _remove_rest(target: Target, contents: PackageListing, work: str) -> None:
+    files, _ = target.walk(work)
+    for path in files.keys() - contents.digests.keys():
+        target.remove(f"{work}/{path}")
+    missing = [item.path for item in contents.items if files.get(item.path) != item.bytes]
+    if missing:
+        raise copy_error(CopyReason.DAMAGED_ON_THE_WAY, target.name, missing[0])
+
+
+def is_remote_intact(target: Target, path: str, item: ListedFile, flow: TransferThrottle) -> bool:
+    """Return whether a file at a place has the digest of `item`."""
+    digest = hashlib.sha256()
+    for block in target.read(path, item.bytes):
+        digest.update(block)
+        flow.read(len(block))
+    return digest.hexdigest() == item.digest
+
+
+def remote_problems(
+    target: Target, listing: PackageListing, place: str, flow: TransferThrottle | None = None
+) -> list[Problem]:
+    """Read the listed package at a place; return its problems."""
+    flow = flow or TransferThrottle()
+    changed = [item for item in listing.items if not is_remote_intact(target, f"{place}/{item.path}", item, flow)]
+    said = "is changed: its SHA-256 is not the one listed"
+    return [*listing.problems, *(Problem(item.path, said, ProblemKind.CHANGED) for item in changed)]
+
+
+def list_whole_remote(target: Target, place: str, flow: TransferThrottle | None = None) -> PackageListing:
+    """Read a whole package at a place and return its listing. Raises CopyError if it is damaged."""
+    listing = list_remote(target, place)
+    if wrong := remote_problems(target, listing, place, flow):
+        raise copy_error(CopyReason.DAMAGED_THERE, target.name, wrong[0].file)
+    return listing
+
+
+_PLACE = re.compile(r"(?P<place>\d{4}/\d{2}/(?P<name>[^./][^/]*))/(?P<file>.+)", re.DOTALL)
+_YEAR = re.compile(r"\d{4}")
+_NO_TIME = datetime.fromtimestamp(0, UTC)
+
+
+def list_places(target: Target) -> dict[str, Mapping[str, int]]:
+    """Return files and bytes of each package at a target, by place; hidden and unprintable names are skipped."""
+    found: dict[str, dict[str, int]] = defaultdict(dict)
+    for year in filter(_YEAR.fullmatch, target.folders("")):  # skips lost+found, which is unreadable
+        files, _ = target.walk(year)
+        for path, size in files.items():
+            match = _PLACE.fullmatch(f"{year}/{path}")
+            if match and match["name"].isprintable():
+                found[match["place"]][match["file"]] = size
+    return dict(sorted(found.items()))
+
+
+def packages_at(target: Target) -> list[Package]:
+    """Return the packages at a target, oldest first; an incomplete copy is `UNFINISHED`."""
+    return [_package(target, place, files) for place, files in list_places(target).items()]
+
+
+def _package(target: Target, place: str, files: Mapping[str, int]) -> Package:
+    name = names.utf8_safe(place.rpartition("/")[2])
+    recording = _recording(target, place, files)
+    state = PackageState.SEALED if recording else PackageState.DAMAGED
+    if bag.TAG_MANIFEST_FILE not in files:
+        state = PackageState.UNFINISHED
+    return Package(
+        id=name,
+        uuid=recording.uuid if recording else "",
+        title=recording.title if recording else name,
+        started_at=recording.started_at if recording else names.start_in_name(name) or _NO_TIME,
+        duration_s=recording.duration_s if recording else 0.0,
+        bytes=sum(files.values()), path=f"{target.name}:{place}", state=state, recording=recording or msgspec.UNSET,
+    )  # fmt: skip
+
+
+def _recording(target: Target, place: str, files: Mapping[str, int]) -> Recording | None:
+    size = files.get(RECORDING_FILE, LARGEST_TAG_FILE)
+    if size >= LARGEST_TAG_FILE:
+        return None
+    try:
+        return decode_recording(b"".join(target.read(f"{place}/{RECORDING_FILE}", size)))
+    except (msgspec.MsgspecError, UnicodeDecodeError, CopyError):
+        return None
+
+
+def search_packages(packages: list[Package], words: str) -> list[Package]:
+    """Return the packages with all `words` in their description, also as parts of words."""
+    wanted = words.casefold().split()
+    return [package for package in packages if all(word in _text(package) for word in wanted)]
+
+
+def _text(package: Package) -> str:
+    words = [package.id, package.title]
+    if recording := package.recording:
+        words += [recording.office, recording.room, recording.host, *(mark.text for mark in recording.marks)]
+        words += [word for chapter in recording.chapters for word in (chapter.title, chapter.text)]
+        words += map(str, msgspec.to_builtins(recording.request).values()) if recording.request else ()
+    return " ".join(words).casefold()
+
+
+def find_place(target: Target, key: str) -> str:
+    """Return the place of the package that `key` names. Raises PackageNotFound, CopyError."""
+    there, wanted = list_places(target), key.lower()
+    fits = [place for place in there if place.rpartition("/")[2] in {key, wanted}]
+    fits = fits or [place for place, files in there.items() if _matches(target, place, files, wanted)]
+    if len(fits) == 1:
+        return fits[0]
+    if fits:
+        raise PackageNotFound(
+            f"{names.one_line(key)!r} means {len(fits)} packages at {target.name}", hint="Write more of the name."
+        )
+    raise PackageNotFound(
+        f"No package at {target.name} is called {names.one_line(key)!r}",
+        hint=f"`liput archive list --at {target.name}` shows what there is.",
+    )
+
+
+def _matches(target: Target, place: str, files: Mapping[str, int], wanted: str) -> bool:
+    """Return whether a package's name or UUID begins with `wanted`; a name ends with 8 digits of the UUID."""
+    name = place.rpartition("/")[2]
+    if not wanted or name.startswith(wanted):
+        return bool(wanted)
+    ours = names.NAME.fullmatch(name)
+    if ours is None or not ours["suffix"].startswith(wanted[: len(ours["suffix"])]):
+        return False
+    recording = _recording(target, place, files) if len(wanted) > len(ours["suffix"]) else None
+    return recording is None or recording.uuid.startswith(wanted)
+
+
+def verify_remote(
+    target: Target, place: str, progress: Progress | None = None, listing: PackageListing | None = None
+) -> list[Problem]:
+    """Read a package at a place and return its problems. Raises CopyError."""
+    listing = listing or list_remote(target, place)
+    return remote_problems(target, listing, place, TransferThrottle(ByteProgress(listing.size, progress)))

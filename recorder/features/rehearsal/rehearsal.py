@@ -1,0 +1,317 @@
+"""A rehearsal: a session that records into a scratch folder, and a review of its recording."""
+
+import contextlib
+import fcntl
+import os
+import shutil
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from pathlib import Path
+
+import av
+import msgspec
+import numpy as np
+
+from capture.detectors import lipsync
+from capture.detectors.audio_detectors import mains_hz
+from capture.detectors.audio_measures import SoundCheck, SoundCheckResult
+from capture.detectors.lipsync import AudioOffset, VisualEvents
+from capture.detectors.picture_measures import PictureCheck, PictureCheckResult
+from capture.source import Samples
+from config.errors import LiputError, SessionError, StorageError
+from config.events import Event
+from config.settings.schema import ArchiveSettings as ArchiveSettings
+from config.settings.schema import Settings
+from config.settings.schema import StorageSettings as StorageSettings
+from config.state import state_folder
+from devices.host import threads
+from devices.host.clock import NANOSECONDS, Clock
+from recorder.model.status import STATES_BEFORE, STATES_RECORDING, DestinationLine, SessionResult, SessionStatus
+from recorder.package.media import Decoded, TrackSpan, decode_all
+from recorder.package.work_folder import PROGRAM
+from recorder.running.runtime_directory import DeviceClaims, SessionClaim
+from recorder.session.planning import plan_session
+from recorder.session.request import SessionRequest
+from recorder.session.session import Session
+
+LOOK_EVERY_S = 0.09  # detectors judge ten frames a second; all are decoded
+SYNC_S = 120.0  # lip sync is measured in this first part, which stays in memory
+_FULL_SCALE = 32_767
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewedRecording:
+    """A decoded recording and the detectors' findings; `sync` is None without an event in both video and audio."""
+
+    pictures: int
+    duration_s: float
+    longest_gap_s: float
+    bytes: int
+    seen: PictureCheckResult | None
+    heard: SoundCheckResult | None
+    sync: AudioOffset | None
+
+    @property
+    def rate(self) -> float:
+        """Frames a second."""
+        return self.pictures / self.duration_s if self.duration_s else 0.0
+
+    @property
+    def bit_rate(self) -> float:
+        """Bits a second of the whole file."""
+        return 8 * self.bytes / self.duration_s if self.duration_s else 0.0
+
+
+def review_recording(path: Path, mains_hz: int, stop: threading.Event) -> ReviewedRecording | None:
+    """Decode and judge the recording at `path`; None if `stop` was set. Raises MediaError for a damaged file."""
+    viewer = _Viewer(mains_hz, stop)
+    try:
+        tracks = decode_all(path, on_frame=viewer.take)
+    except _Stopped:
+        return None
+    return viewer.film(tracks, path.stat().st_size)
+
+
+class _Stopped(Exception):
+    """Ends the decoding early."""
+
+
+class _Viewer:
+    """Takes decoded frames; of several audio tracks the first, the mix."""
+
+    def __init__(self, mains_hz: int, stop: threading.Event) -> None:
+        self._stop = stop
+        self._glance = PictureCheck()
+        self._picture_track: int | None = None
+        self._mains_hz = mains_hz
+        self._seeing = VisualEvents()
+        self._times: list[float] = []
+        self._next_s = 0.0
+        self._sound_track: int | None = None
+        self._sound_from_s = 0.0
+        self._listening: SoundCheck | None = None
+        self._sound: list[Samples] = []
+
+    def take(self, track: int, frame: Decoded) -> None:
+        """Judge a frame; raises _Stopped."""
+        if self._stop.is_set():
+            raise _Stopped
+        at_s = frame.time or 0.0
+        if isinstance(frame, av.VideoFrame):
+            if self._picture_track is None:
+                self._picture_track = track
+            self._look(frame, at_s)
+        elif self._sound_track in (None, track):
+            if self._sound_track is None:
+                self._sound_track, self._sound_from_s = track, at_s
+            self._listen(frame, at_s)
+
+    def _look(self, picture: av.VideoFrame, at_s: float) -> None:
+        self._times.append(at_s)
+        if at_s < SYNC_S:
+            self._seeing.see(picture, at_s)
+        if at_s >= self._next_s:
+            self._next_s = at_s + LOOK_EVERY_S
+            self._glance.see(picture, round(at_s * NANOSECONDS))
+
+    def _listen(self, frame: av.AudioFrame, at_s: float) -> None:
+        planar = frame.to_ndarray()  # AAC decodes to floats, a row per channel
+        samples = (planar.T * _FULL_SCALE).round().clip(-_FULL_SCALE - 1, _FULL_SCALE).astype(np.int16)
+        if self._listening is None:
+            self._listening = SoundCheck(samples.shape[1], self._mains_hz)
+        self._listening.hear(samples)
+        if at_s < SYNC_S:
+            self._sound.append(samples)
+
+    def film(self, tracks: Mapping[int, TrackSpan], size: int) -> ReviewedRecording:
+        """Return the findings for a file of `size` bytes."""
+        pictures = None if self._picture_track is None else tracks.get(self._picture_track)
+        return ReviewedRecording(
+            pictures=pictures.frames if pictures else 0,
+            duration_s=pictures.duration_s if pictures else 0.0,
+            longest_gap_s=max((after - before for before, after in pairwise(sorted(self._times))), default=0.0),
+            bytes=size,
+            seen=self._glance.seen(),
+            heard=self._listening.heard() if self._listening else None,
+            sync=self._sync(),
+        )
+
+    def _sync(self) -> AudioOffset | None:
+        if not self._sound:
+            return None
+        begun = lipsync.onsets(np.concatenate(self._sound))
+        return lipsync.measure_offset(self._seeing, [self._sound_from_s + at_s for at_s in begun])
+
+
+_PREFIX = "rehearsal-"
+
+
+@contextlib.contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """Yield an empty folder and remove it at the end. Raises StorageError.
+
+    It lies in the state folder: on a real disk, outside all archives. Folders of killed rehearsals are removed first;
+    locks, which the kernel frees, tell them apart.
+    """
+    home = state_folder() / "rehearsals"
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(home)
+        folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=home))
+        lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise StorageError(
+            f"{home} cannot be written: {error.strerror}", hint="LIPUT_STATE names another folder", why="unwritable"
+        ) from None
+    try:
+        with contextlib.suppress(OSError):  # a file system without locks
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(lock)
+
+
+def remove_leftovers(home: Path) -> None:
+    """Remove the folders of killed rehearsals."""
+    for folder in home.glob(f"{_PREFIX}*"):
+        with contextlib.suppress(OSError):
+            lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(folder, ignore_errors=True)
+            finally:
+                os.close(lock)
+
+
+TITLE = "Rehearsal"
+RESERVE = 100_000_000  # bytes that must stay free
+ASK_S = 0.25
+LONGER_S = 60.0  # extra time for slow sources and disks
+LET_GO_S = 20.0  # limit for the session to stop; then it is abandoned
+
+
+@dataclass(slots=True)
+class RehearsalResult:
+    """Result of a rehearsal: the session's end, its last status, and the review."""
+
+    result: SessionResult | None = None
+    status: SessionStatus | None = None
+    film: ReviewedRecording | None = None
+    problem: LiputError | None = None  # why there is no review
+    events: list[Event] = field(default_factory=list)
+    destinations: dict[str, DestinationLine] = field(default_factory=dict)  # the best line of each destination
+    devices: Mapping[str, str] = field(default_factory=dict)  # kind of each device by its source's name
+
+
+type ReportStage = Callable[[str, float], None]
+"""Takes the current stage (`opening`, `recording`, `watching`) and the progress, 0 to 1."""
+
+
+def rehearse(
+    asked: SessionRequest,
+    settings: Settings,
+    clock: Clock,
+    stop: threading.Event,
+    *,
+    seconds: float,
+    stage: ReportStage,
+) -> RehearsalResult:
+    """Run a session for `seconds` as `asked`, and review its recording; removes all of it.
+
+    `stop` ends it early, without a review. Raises LiputErrors that keep it from starting: a device in use, unknown
+    words, a folder without write access.
+    """
+    with scratch_folder() as folder:
+        bare = msgspec.structs.replace(
+            settings,
+            archive=ArchiveSettings(path=folder, reserve=RESERVE),
+            storage=StorageSettings(must_be_mounted=False),
+        )
+        wanted = msgspec.structs.replace(
+            asked,
+            title=asked.title or TITLE,
+            archive=folder,
+            reserve=RESERVE,
+            duration_s=seconds,
+            resume=None,
+            request=None,
+        )
+        stage("opening", 0.0)
+        plan = plan_session(wanted, bare, clock).plan
+        devices = plan.context.devices
+        found = RehearsalResult(devices={device.role or device.name: str(device.kind) for device in devices})
+        # It is thrown away: no slides, no report.
+        plan = replace(plan, context=msgspec.structs.replace(plan.context, wishes=None))
+        session = Session(plan, clock=clock, listener=found.events.append)
+        pid = os.getpid()
+        claims = DeviceClaims(SessionClaim(id=f"rehearsal-{pid}", title=TITLE, pid=pid))
+        claims.take([(device.id, device.name) for device in devices])
+        try:
+            _record(session, found, clock, stop, seconds=seconds, stage=stage)
+        finally:
+            claims.release()
+        if not stop.is_set():
+            _review(found, mains_hz(settings.devices.power_line_frequency), stop, stage)
+        return found
+
+
+def _record(
+    session: Session, found: RehearsalResult, clock: Clock, stop: threading.Event, *, seconds: float, stage: ReportStage
+) -> None:
+    over = threading.Event()
+
+    def run() -> None:
+        try:
+            found.result = session.run()
+        except LiputError as error:
+            found.problem = error
+        finally:
+            over.set()
+
+    session.start()
+    thread = threads.start_thread(run, name="rehearsal")
+    until_ns = clock.now_ns() + round((seconds + LONGER_S) * NANOSECONDS)
+    while not over.is_set() and not stop.is_set() and clock.now_ns() < until_ns:
+        _note_status(found, session.status(), seconds, stage)
+        clock.wait(over, ASK_S)
+    if not over.is_set():
+        session.stop()
+    thread.join(LET_GO_S)
+    if not over.is_set() and found.problem is None:
+        found.problem = SessionError(
+            "the rehearsal did not come to its end", hint="see which source hangs: liput check"
+        )
+
+
+def _note_status(found: RehearsalResult, status: SessionStatus, seconds: float, stage: ReportStage) -> None:
+    if status.state in STATES_BEFORE:
+        stage("opening", 0.0)
+        return
+    stage("recording", min(1.0, status.elapsed_s / seconds) * 0.8)
+    if status.state in STATES_RECORDING:
+        found.status = status
+        for line in status.destinations:
+            found.destinations[line.name] = _better_line(found.destinations.get(line.name), line)
+
+
+def _review(found: RehearsalResult, hz: int, stop: threading.Event, stage: ReportStage) -> None:
+    if found.result is None or found.result.package is None:
+        return
+    stage("watching", 0.85)
+    try:
+        found.film = review_recording(Path(found.result.package) / "data" / "media" / PROGRAM, hz, stop)
+    except LiputError as error:
+        found.problem = error
+    except OSError as error:
+        found.problem = LiputError(f"the recording cannot be read: {error.strerror}")
+
+
+def _better_line(before: DestinationLine | None, now: DestinationLine) -> DestinationLine:
+    """Return the better line of a destination: live before not live."""
+    if before is not None and before.state == "live" and now.state != "live":
+        return msgspec.structs.replace(before, reconnects=max(before.reconnects, now.reconnects))
+    return now

@@ -1,0 +1,231 @@
+"""Finds slide changes in frames some seconds apart (docs/decisions/0033).
+
+Frames are small copies of luma, compared by blocks. Blocks that keep changing (a film, a speaker) do not count. A new
+slide has lost much of the old one, or has other text in its place, even one digit. Added bullet points make no new
+slide. A slide counts once it stands still, so a fade is one change. A slide that returns is recognised.
+"""
+
+from collections import deque
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from recorder.package.seal_options import FrameArea
+
+type Luma = NDArray[np.uint8]
+type Blocks = NDArray[np.bool_]
+"""A mask of DOWN x ACROSS blocks."""
+WIDTH, HEIGHT = 320, 180  # size of the copies
+BLOCK = 10
+ACROSS, DOWN = WIDTH // BLOCK, HEIGHT // BLOCK
+
+_LEVELS = 24  # least difference of a pixel: above the noise of compression and capture cards
+_PIXELS = 6  # least number of different pixels of a block's 100
+_CONTRAST = 32  # luma range of a block with content, at least
+_LEAST_LOST = 0.015  # least share of all blocks: the loss of a title's line. A mouse pointer is a fifth of it
+_LOST_OF_CONTENT = 0.12  # least share of the blocks with content
+_LEAST_ADDED = 0.08  # least share of all blocks, on an empty slide
+_REWRITTEN = 6
+"""Pixels of four neighbouring blocks: the lesser of those lost and those added. In copies of slides of 720 lines:
+
+    another digit, any for any, in letters of 60 and of 40 pixels   14 - 29, 6 - 13
+    a pointer of 20 pixels at rest on letters                                 0 - 4
+    added bullet points; noise of a capture card; compression                     0
+"""
+_CLOCK, _TICKS = (1, 4), 0.55
+"""Four changes in a row mark a clock. This many blocks below and above, and left and right, may belong to it."""
+_STILL = 0.03  # most different blocks between two frames of one slide, as a share
+_SAME = 0.01  # the same for a slide that returns
+_LEAST_SEEN = 0.2  # least share of blocks without motion: with fewer nothing is decided
+_AROUND = 2  # frames before and after one that show the motion in it
+_FORGETS, _LIVELY = 0.2, 0.4
+"""A block that changes most of the time is lively: a speaker or a film. A fade ends earlier."""
+_KNOWN = 200  # slides in memory, to recognise one that returns
+
+
+@dataclass(frozen=True, slots=True)
+class SlidePosition:
+    """A slide's position: file, time in it, area of the frame."""
+
+    file: Path
+    at_s: float
+    area: FrameArea
+
+
+@dataclass(frozen=True, slots=True)
+class SlideSample:
+    """The slides at `at_s` of media time: a small copy, the blocks that count, and their place."""
+
+    at_s: float
+    luma: Luma
+    counts: Blocks
+    place: SlidePosition
+
+
+@dataclass(frozen=True, slots=True)
+class Slide:
+    """A slide from `start_s` on; `place` shows it complete. One that `is_back` has its former number."""
+
+    start_s: float
+    place: SlidePosition
+    number: int
+    is_back: bool
+
+
+type _Shown = tuple[float, SlideSample]
+"""A slide from `start_s` on; `place` shows it complete. One that `is_back` has its former number, from 1 on."""
+
+
+class SlideDetector:
+    """Takes looks in order of time, and returns each slide when it ends."""
+
+    def __init__(self, least_s: float) -> None:
+        self._least_s = least_s
+        self._window: deque[SlideSample] = deque()
+        self._changed: deque[Blocks] = deque()  # between neighbours in the window
+        self._before = 0  # number of judged looks in the window
+        self._shown: _Shown | None = None
+        self._still = np.zeros((HEIGHT, WIDTH), np.uint8)  # the present slide without motion
+        self._lively = np.zeros((DOWN, ACROSS), np.float32)
+        self._next: _Shown | None = None
+        self._known: deque[tuple[int, Luma, Blocks]] = deque(maxlen=_KNOWN)
+        self._count = 0
+
+    def see(self, sight: SlideSample) -> list[Slide]:
+        """Take the next look; return the slide that has ended, if any."""
+        if self._window:
+            self._changed.append(changed_blocks(self._window[-1].luma, sight.luma))
+        self._window.append(sight)
+        return self._judge_next() if len(self._window) - self._before > _AROUND else []
+
+    def end(self) -> list[Slide]:
+        """Return the remaining slides at the end."""
+        ended = []
+        while self._before < len(self._window):
+            ended += self._judge_next()
+        if self._shown is not None:
+            ended.append(self._with_number(*self._shown))
+        return ended
+
+    def _judge_next(self) -> list[Slide]:
+        sight = self._window[self._before]
+        ended = self._judge(sight, self._moving())
+        if self._before < _AROUND:
+            self._before += 1
+        else:
+            self._window.popleft()
+            self._changed.popleft()
+        return ended
+
+    def _moving(self) -> Blocks:
+        """Return the blocks that change more than once around the judged look."""
+        if self._before:
+            self._lively += _FORGETS * (self._changed[self._before - 1] - self._lively)
+        around = list(self._changed)[: self._before + _AROUND]
+        return np.sum(around, axis=0) > 1 if around else np.zeros((DOWN, ACROSS), np.bool_)
+
+    def _judge(self, sight: SlideSample, moving: Blocks) -> list[Slide]:
+        counts = sight.counts & ~moving
+        if counts.mean() < _LEAST_SEEN:
+            self._next = None
+            return []
+        if self._shown is None:
+            self._show(sight.at_s, sight)
+            return []
+        start_s, best = self._shown
+        both = counts & best.counts
+        if not is_new_slide(self._still, sight.luma, both) and not self._is_rewritten(self._still, sight.luma, both):
+            self._next = None
+            self._shown = start_s, sight
+            self._stand(sight, moving)
+            return []
+        if self._next is None or self._differs(self._next[1].luma, sight.luma, counts):
+            self._next = sight.at_s, sight
+            return []
+        next_s = self._next[0]
+        self._next = next_s, sight
+        if sight.at_s - next_s < self._least_s - 1:
+            return []
+        ended = self._with_number(start_s, best)
+        self._show(next_s, sight)
+        return [ended]
+
+    def _differs(self, before: Luma, now: Luma, counts: Blocks) -> bool:
+        """Return whether two copies show no common slide at rest."""
+        return _changed_share(before, now, counts) > _STILL or self._is_rewritten(before, now, counts)
+
+    def _is_rewritten(self, before: Luma, now: Luma, counts: Blocks) -> bool:
+        down, across = _CLOCK
+        around = np.pad(self._lively, ((down, down), (across, across)))
+        clock = sliding_window_view(around, (2 * down + 1, 2 * across + 1)).max(axis=(2, 3)) > _TICKS
+        return is_rewritten(before, now, counts & ~clock)
+
+    def _show(self, start_s: float, sight: SlideSample) -> None:
+        self._shown, self._next = (start_s, sight), None
+        self._still = sight.luma.copy()
+
+    def _stand(self, sight: SlideSample, moving: Blocks) -> None:
+        """Take over added content, except in the middle of a fade, which would hide it later."""
+        stands = np.kron(~moving | (self._lively > _TICKS), np.ones((BLOCK, BLOCK), np.bool_))
+        np.copyto(self._still, sight.luma, where=stands)
+
+    def _with_number(self, start_s: float, best: SlideSample) -> Slide:
+        """Return a slide that has ended, with its former number if it was shown before."""
+        luma, counts = best.luma, best.counts & (self._lively <= _LIVELY)
+        for number, known, counted in reversed(self._known):
+            both = counts & counted
+            is_same = _changed_share(known, luma, both) <= _SAME and not self._is_rewritten(known, luma, both)
+            if both.mean() >= _LEAST_SEEN and is_same:
+                return Slide(start_s, best.place, number, is_back=True)
+        self._count += 1
+        self._known.append((self._count, luma, counts))
+        return Slide(start_s, best.place, self._count, is_back=False)
+
+
+def changed_blocks(one: Luma, other: Luma) -> Blocks:
+    """Return the blocks in which two copies differ."""
+    return _of_blocks(np.abs(one.astype(np.int16) - other) > _LEVELS) >= _PIXELS
+
+
+def content_blocks(luma: Luma) -> Blocks:
+    """Return the blocks with content."""
+    blocks = luma.reshape(DOWN, BLOCK, ACROSS, BLOCK)
+    return blocks.max(axis=(1, 3)).astype(np.int16) - blocks.min(axis=(1, 3)) >= _CONTRAST
+
+
+def is_new_slide(before: Luma, now: Luma, counts: Blocks) -> bool:
+    """Return whether another slide is shown, not the same one with more on it."""
+    seen = int(counts.sum())
+    if seen < _LEAST_SEEN * counts.size:
+        return False
+    changed = changed_blocks(before, now) & counts
+    stood = content_blocks(before) & counts
+    lost = int((changed & stood).sum())
+    if lost >= _LEAST_LOST * seen and lost >= _LOST_OF_CONTENT * stood.sum():
+        return True
+    return bool(stood.sum() < _LEAST_LOST * seen and changed.sum() >= _LEAST_ADDED * seen)
+
+
+def is_rewritten(before: Luma, now: Luma, counts: Blocks) -> bool:
+    """Return whether other content stands in the place of the former."""
+    paper = np.median(before.reshape(DOWN, BLOCK, ACROSS, BLOCK), axis=(1, 3)).repeat(BLOCK, 0).repeat(BLOCK, 1)
+    more = np.abs(now - paper) - np.abs(before - paper)
+    come, gone = (_of_corners(_of_blocks(pixels) * counts) for pixels in (more > _LEVELS, more < -_LEVELS))
+    return bool(np.minimum(come, gone).max() >= _REWRITTEN)
+
+
+def _of_blocks(pixels: NDArray[np.bool_]) -> NDArray[np.int_]:
+    return pixels.reshape(DOWN, BLOCK, ACROSS, BLOCK).sum(axis=(1, 3))
+
+
+def _of_corners(blocks: NDArray[np.int_]) -> NDArray[np.int_]:
+    """Return the sums of each four blocks that meet at a corner."""
+    return blocks[:-1, :-1] + blocks[1:, :-1] + blocks[:-1, 1:] + blocks[1:, 1:]
+
+
+def _changed_share(one: Luma, other: Luma, counts: Blocks) -> float:
+    seen = int(counts.sum())
+    return float((changed_blocks(one, other) & counts).sum()) / seen if seen else 0.0

@@ -1,0 +1,202 @@
+"""Makes packages of a recording's parts, on disks that may have failed."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+
+import msgspec
+
+import recorder.archive.sealing  # noqa: F401 - loaded now: the disk with Liput may not answer at the end
+from config.errors import ArchiveError, LiputError, as_liput_error
+from config.events import Emit
+from config.files import read_file
+from devices.host.clock import NANOSECONDS, Clock
+from devices.host.deadline import DeadlineTask
+from devices.host.priority import ensure_niceness
+from recorder.archive.archive import Archive
+from recorder.disk.errors import DISK_ANSWER_S, ask_disk, disk_stalled, storage_error
+from recorder.package.fixity import Progress
+from recorder.package.media import holds_media
+from recorder.package.metadata import Package, PartFacts, RecordingFacts
+from recorder.package.work_folder import WorkFolder
+from recorder.recording import storage_events
+from recorder.recording.replica import Replica
+from recorder.recovery.packaging import SessionPackager
+from recorder.recovery.resume import playable_s
+
+SEAL_S = 120.0
+"""Sealing without progress for so long abandons its disk."""
+
+NICE = 0
+"""Recording has priority over other programs; sealing has none."""
+TOLD_NS = NANOSECONDS // 10
+"""The interval of progress reports: parts are joined packet by packet."""
+
+
+class PartSealer:
+    """Seals the parts of a session's copies, one copy after the other."""
+
+    def __init__(self, clock: Clock, emit: Emit, facts: RecordingFacts, progress: Progress | None) -> None:
+        self._clock = clock
+        self._emit = emit
+        self._facts = facts
+        self._progress = progress
+        self._step = 0
+        self._told_ns = -TOLD_NS
+        self._apart: Sequence[PartFacts] = ()
+        self._logs: Sequence[bytes] = ()
+        self._empty: set[int] = set()
+        """Numbers of parts without media, which are removed."""
+        self._has_more = False
+        """Whether anything was, or may have been, recorded after the killed recorder's parts."""
+        self.error: LiputError | None = None
+        """The first error."""
+        self.joined: WorkFolder | None = None
+        """The first work folder of joined parts that could not be sealed; the parts are gone."""
+
+    def seal_all(self, copies: Mapping[int, Sequence[Replica]], earlier: Sequence[WorkFolder]) -> list[Package]:
+        """Return the packages of all copies with their `earlier` parts; parts of other copies stay for recovery."""
+        self.report_earlier([work for work in earlier if work.begun.copy not in copies])
+        return [
+            package
+            for number, replicas in copies.items()
+            for package in self.seal(replicas, [work for work in earlier if work.begun.copy == number])
+        ]
+
+    def seal(self, parts: Sequence[Replica], earlier: Sequence[WorkFolder] = ()) -> list[Package]:
+        """Return the packages of a copy's parts and `earlier` ones of a killed recorder, longest first."""
+        left = [part for part in parts if not part.answers]
+        for part in left:
+            self._report_left(part, disk_stalled(part.work.path, SEAL_S))
+        self._empty.clear()
+        kept = [part for part in parts if part.answers and self._holds_media(part)]
+        self._has_more = self._has_more or bool(kept)
+        is_one = bool(kept) and len(kept) + len(earlier) > 1
+        is_all = bool(earlier) and not self._has_more
+        if not left and (is_one or is_all) and (made := self._finish(kept, earlier)) is not None:
+            return made
+        self.report_earlier(earlier)
+        if len(kept) + len(left) > 1:
+            self._add_reason(storage_events.emit_parts_apart(self._emit, parts[-1].folder, len(kept) + len(left)))
+        spans = {id(part): _span(part) for part in [*left, *kept]}
+        before = list(filter(None, map(self._earlier_span, earlier)))
+        packages: list[Package] = []
+        for part in kept:
+            self._apart = [*before, *(span for key, span in spans.items() if key != id(part))]
+            self._logs = [log for other in kept if other is not part and (log := self._log_of(other))]
+            packages += self._finish([part], is_last_try=True) or ()
+        self._apart, self._logs = (), ()
+        return sorted(packages, key=lambda package: package.duration_s, reverse=True)
+
+    def _earlier_span(self, work: WorkFolder) -> PartFacts | None:
+        """Return the media time span of a killed recorder's part, None if unknown."""
+        try:
+            length_s = ask_disk(partial(playable_s, work), work.path, self._clock)
+        except (OSError, LiputError, RuntimeError):
+            return None
+        span = PartFacts(part=work.begun.part, offset_s=work.begun.offset_s, duration_s=length_s)
+        return span if length_s else None
+
+    def _log_of(self, part: Replica) -> bytes:
+        try:
+            return ask_disk(partial(read_file, part.work.events), part.work.path, self._clock)
+        except (OSError, LiputError, RuntimeError):  # already in a package, or the disk does not answer
+            return b""
+
+    def report_earlier(self, earlier: Sequence[WorkFolder]) -> None:
+        """Report a killed recorder's parts that stay for recovery."""
+        for work in earlier:
+            if self._folder_exists(work):  # else the event would name a missing folder
+                apart = self.error or ArchiveError("it was not put together with what was recorded after it")
+                self._add_reason(storage_events.emit_part_left(self._emit, str(work.archive_root), work.path, apart))
+
+    def _folder_exists(self, work: WorkFolder) -> bool:
+        """Return whether a work folder exists; True if its disk does not answer."""
+        try:
+            return DeadlineTask(work.path.is_dir, "storage-check", clock=self._clock).get(DISK_ANSWER_S, TimeoutError())
+        except (OSError, RuntimeError):
+            return True
+
+    def _holds_media(self, part: Replica) -> bool:
+        try:
+            if ask_disk(partial(_holds_media, part), part.work.path, self._clock):
+                return True
+            self._empty.add(part.work.begun.part)
+        except OSError as error:
+            self._report_left(part, storage_error(error, part.work.program))
+        except LiputError as error:
+            self._report_left(part, error)
+        except RuntimeError as error:  # no free thread
+            self._report_left(part, as_liput_error(error))
+        return False
+
+    def _finish(
+        self, parts: Sequence[Replica], earlier: Sequence[WorkFolder] = (), *, is_last_try: bool = False
+    ) -> list[Package] | None:
+        """Make one package of `parts`; None if that fails and they are unchanged, [] if they were joined before."""
+        # Join on the newest disk: the others failed.
+        archives = {part.archive.root: part.archive for part in reversed(parts)}
+        for work in reversed(earlier):
+            archives.setdefault(work.archive_root, Archive(work.archive_root, self._clock))
+        finisher = SessionPackager(
+            list(archives.values()), clock=self._clock, progress=self.advance, apart=self._apart, logs=self._logs,
+            empty=self._empty,
+        )  # fmt: skip
+        works: list[WorkFolder] = [*earlier, *(part.work for part in parts)]
+        facts = self._facts if parts else None  # without new parts the earlier ones' logs say more
+        finishing = DeadlineTask(
+            partial(_at_normal_priority, finisher.finish, works, facts), "storage-seal", clock=self._clock
+        )
+        too_late = disk_stalled(works[-1].path, SEAL_S)
+        try:
+            return [finishing.get(SEAL_S, too_late, lambda: (self._step, finishing.moved_bytes))]
+        except OSError as error:
+            told: LiputError = storage_error(error, (finisher.joined or works[-1]).path)
+        except LiputError as error:
+            told = error
+        except Exception as error:  # a bug: the other parts are sealed all the same
+            told = as_liput_error(error)
+        if (joined := finisher.joined) is not None:
+            told = disk_stalled(joined.path, SEAL_S) if told is too_late else told
+            self._add_reason(storage_events.emit_part_left(self._emit, str(joined.archive_root), joined.path, told))
+            self.joined = self.joined or joined
+        self.error = self.error or told
+        if is_last_try:
+            self._report_left(parts[0], told)
+        return None if joined is None else []
+
+    def advance(self, done: int, of: int) -> None:
+        """Report progress: `done` bytes or packets of `of`."""
+        self._step += 1
+        now_ns = self._clock.now_ns()
+        if self._progress and (now_ns >= self._told_ns + TOLD_NS or done >= of):
+            self._told_ns = now_ns
+            self._progress(done, of)
+
+    def _report_left(self, part: Replica, error: LiputError) -> None:
+        self._has_more = True
+        self.error = self.error or error
+        self._add_reason(storage_events.emit_part_left(self._emit, part.folder, part.work.path, error))
+
+    def _add_reason(self, reason: str) -> None:
+        if reason not in self._facts.degraded:
+            self._facts = msgspec.structs.replace(self._facts, degraded=(*self._facts.degraded, reason))
+
+
+def _span(part: Replica) -> PartFacts:
+    begun = part.work.begun
+    return PartFacts(part=begun.part, offset_s=begun.offset_s, duration_s=part.on_disk.media_time_s)
+
+
+def _holds_media(part: Replica) -> bool:
+    """Return whether a part has media; its work folder is removed if not. May hang on its disk."""
+    if part.is_void:
+        part.work.program.unlink(missing_ok=True)
+    elif holds_media(part.work.program):
+        return True
+    part.archive.discard(part.work)
+    return False
+
+
+def _at_normal_priority[**Given, Made](act: Callable[Given, Made], *args: Given.args, **kwargs: Given.kwargs) -> Made:
+    ensure_niceness(NICE)
+    return act(*args, **kwargs)

@@ -1,0 +1,521 @@
+"""Makes one package of a session's locked work folders: repairs, joins, describes and seals them.
+
+An orderly end comes here too if the session has several parts: it moved to another disk, or was resumed. Its recorder
+then gives the facts, and no recovery is reported.
+
+Parts are joined in `.NAME.joining` (for a second copy `.NAME.copy2.joining`), which counts as no session. One rename
+makes it `NAME.joined`. Until then the parts count, from then on the joined folder: at any stop one of them is whole. A
+failure removes the half-built folder; after a kill the next attempt does.
+"""
+
+import os
+import shutil
+from collections.abc import Collection, Container, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import datetime
+from itertools import chain, count, groupby, pairwise
+from math import inf
+from pathlib import Path
+
+import msgspec
+
+from config.errors import ArchiveError, MediaError, StorageError
+from config.events import Event
+from config.files import read_file
+from config.settings.quantities import brief_size, clock_text
+from devices.host.clock import NANOSECONDS, Clock
+from recorder.archive import catalog
+from recorder.archive.archive import Archive
+from recorder.disk.durable import PRIVATE_MODE, DurableFiles
+from recorder.features.dossier.packing import PAYLOAD
+from recorder.features.dossier.papers import LETTERS
+from recorder.model import names
+from recorder.model.eventlog import RECOVERED_KIND
+from recorder.model.marks import Mark
+from recorder.model.session_faults import reason_of
+from recorder.mp4.finalize import MOST_CUT_BYTES, repair_end
+from recorder.package import fixity
+from recorder.package.bag import TAG_MANIFEST_FILE
+from recorder.package.fixity import ByteProgress, Progress
+from recorder.package.media import holds_media, probe_media
+from recorder.package.metadata import INTERRUPTED, UNREADABLE, Gap, Package, PartFacts, RecordingFacts, decode_recording
+from recorder.package.work_folder import BEGUN_FILE, METADATA_FILES, PROGRAM, RECORDING_FILE, WorkFolder, encode_begun
+from recorder.recovery.rebuild import PartEvidence, live_events, read_events, rebuild_facts, run_offset_s
+from recorder.recovery.remux import (
+    CONTAINERS,
+    MP4,
+    Advance,
+    MediaPiece,
+    has_tracks,
+    inspect_media,
+    join_key,
+    repair_media,
+    write_copy,
+)
+
+MOST_MOVED_S = 60.0
+"""The longest delay of a recorder's start behind its `begun.json`."""
+
+
+@dataclass(frozen=True, slots=True)
+class PartMedia:
+    """The media files of one part, the program first; `unplayable` files cannot be copied."""
+
+    work: WorkFolder
+    playable: tuple[MediaPiece, ...]
+    unplayable: tuple[MediaPiece, ...]
+    offset_s: float
+
+    @property
+    def files(self) -> tuple[MediaPiece, ...]:
+        """All media files."""
+        return self.playable + self.unplayable
+
+    @property
+    def size(self) -> int:
+        """The bytes of all media files."""
+        return sum(file.bytes for file in self.files)
+
+    def evidence(self) -> PartEvidence:
+        """Return the facts for `rebuild`."""
+        begun = self.work.begun
+        duration_s, written_at = 0.0, None
+        if self.playable:
+            program = self.playable[0].path
+            duration_s = probe_media(program, program.name).duration_s
+            written_at = datetime.fromtimestamp(program.stat().st_mtime, begun.started_at.tzinfo)
+        return PartEvidence(begun.part, self.offset_s, duration_s, written_at, read_events(self.log()), begun.copy)
+
+    def log(self) -> bytes:
+        """Return its event log."""
+        try:
+            return read_file(self.work.events, cut=True)
+        except FileNotFoundError:
+            return b""
+
+
+def examine_part(work: WorkFolder) -> PartMedia:
+    """Mend and return the playable media of a work folder. Raises ArchiveError for a link, StorageError and OSError."""
+    work.refuse_irregular()
+    paths = sorted(
+        (path for path in work.media.glob("*") if path.is_file() and not path.name.startswith(".")),
+        key=lambda path: (path.name != PROGRAM, path.name),
+    )
+    files = [_examine_file(path) for path in paths if holds_media(path)]
+    playable = tuple(filter(has_tracks, files))
+    unplayable = tuple(file for file in files if file not in playable)
+    return PartMedia(work, playable, unplayable, work.begun.offset_s)
+
+
+def place_by_clock(lefts: Sequence[PartMedia]) -> list[PartMedia]:
+    """Return the parts, moved by CLOCK_MONOTONIC of their logs; two boots cannot be compared."""
+    found: list[PartMedia] = []
+    zeros: dict[str, float] = {}  # CLOCK_MONOTONIC at media time 0 of the session, by boot
+    recorder: Event | None = None
+    moved_s = 0.0
+    for left in lefts:
+        begun, events = left.work.begun, read_events(left.log())
+        live = next((event for event in reversed(events) if event.kind == "session-live"), None)
+        if live is not None and live != recorder:
+            recorder, moved_s = live, 0.0
+            clock_ns, base_s = live.detail.get("clock_ns"), begun.offset_s - run_offset_s(events, begun.part)
+            if isinstance(clock_ns, int) and clock_ns and begun.boot:
+                clock_s = clock_ns / NANOSECONDS
+                expected_s = zeros.setdefault(begun.boot, clock_s - base_s) + base_s
+                moved_s = clock_s - expected_s if abs(clock_s - expected_s) < MOST_MOVED_S else 0.0
+        found.append(replace(left, offset_s=max(0.0, begun.offset_s + moved_s)))
+    return found
+
+
+def _examine_file(path: Path) -> MediaPiece:
+    if CONTAINERS.get(path.suffix) == MP4:
+        before = path.stat()
+        repair_end(path)
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))  # keep the recorder's last write time
+    return inspect_media(path)
+
+
+def join_parts(
+    parts: Sequence[MediaPiece],
+    target: Path,
+    *,
+    disk: DurableFiles | None = None,
+    marks: Sequence[Mark] = (),
+    title: str = "",
+    taken: Container[str] = (),
+    advance: Advance | None = None,
+) -> list[tuple[Path, float]]:
+    """Join the parts of a session, in order, into `target`; each must be playable.
+
+    Return the files with their start in the session's media time. A part of another `form` (size, codec, tracks) begins
+    a new file: `program.mp4`, then `program-2.mp4`, skipping `taken` names. Times in each file begin at 0. Files are
+    verified and synced before they get their names. Raises MediaError, StorageError or OSError; parts never change.
+    """
+    disk = disk or DurableFiles()
+    for part in parts:
+        if part.bytes - part.whole_bytes > MOST_CUT_BYTES:
+            raise MediaError(
+                f"{part.path} is damaged, and only what is before that could be joined",
+                hint="the parts stay as they are; `liput archive seal` makes a package of each",
+            )
+    groups = [list(group) for _, group in groupby(parts, key=join_key)]
+    starts = [group[0].offset_s for group in groups]
+    further = (target.with_name(f"{target.stem}-{number}{target.suffix}") for number in count(2))
+    paths = chain([target], (path for path in further if path.name not in taken))
+    made = []
+    for path, group, (offset_s, next_s) in zip(paths, groups, pairwise([*starts, inf]), strict=False):
+        pieces = [replace(part, offset_s=part.offset_s - offset_s) for part in group]
+        mine = [
+            msgspec.structs.replace(mark, media_s=mark.media_s - offset_s)
+            for mark in marks
+            if offset_s <= mark.media_s < next_s
+        ]
+        write_copy(pieces, path, disk, marks=mine, title=title, advance=advance)
+        made.append((path, offset_s))
+    return made
+
+
+SPARE_BYTES = 20_000_000
+"""The room for a package's files other than media."""
+
+
+def archive_with_room(size: int, name: str, archives: Iterable[Archive]) -> Archive:
+    """Return the first of `archives` with room for `size` bytes of media. Raises StorageError."""
+    needed = size + SPARE_BYTES
+    for archive in dict.fromkeys(archives):
+        try:
+            free = shutil.disk_usage(archive.root).free
+        except OSError:
+            continue
+        if free >= needed:
+            return archive
+    raise StorageError(
+        f"No archive has {brief_size(needed)} free, which joining the parts of {name} takes",
+        hint="Free space on one of their disks; the parts are kept, and liput serve joins them then.",
+        why="full",
+    )
+
+
+def joining_folder(archive: Archive, name: str, copy: int) -> Path:
+    """Return the folder for joining copy `copy`; other copies may be joined at the same time."""
+    return archive.root / catalog.INCOMING / (f".{name}.joining" if copy == 1 else f".{name}.copy{copy}.joining")
+
+
+def remove_half_joined(archives: Iterable[Archive], name: str, copy: int) -> None:
+    """Remove half-joined folders of this copy; the caller holds the locks of its parts, so nobody is joining them."""
+    for archive in archives:
+        shutil.rmtree(joining_folder(archive, name, copy), ignore_errors=True)
+
+
+def join_work_folders(
+    lefts: Sequence[PartMedia],
+    archive: Archive,
+    facts: RecordingFacts,
+    log: bytes,
+    disk: DurableFiles,
+    advance: Advance | None,
+    part: int,
+) -> WorkFolder:
+    """Join all parts into one work folder with the session's `facts` and `log`; return it, locked.
+
+    `part` is the package's part number. Raises MediaError, StorageError and OSError; the parts are then unchanged, and
+    the half-joined folder is removed.
+    """
+    first = lefts[0].work
+    begun = msgspec.structs.replace(first.begun, part=part)
+    building = WorkFolder(joining_folder(archive, names.session_in_name(first.name), begun.copy), begun)
+    disk.begin("mkdir", building.path)
+    building.path.mkdir()  # an existing folder is another process's, not ours to remove
+    try:
+        joined = _build(lefts, building, facts, log, disk, advance)
+    except Exception:
+        shutil.rmtree(building.path, ignore_errors=True)  # sealing the parts needs the room
+        raise
+    return archive.reopen(joined)
+
+
+def _build(
+    lefts: Sequence[PartMedia],
+    building: WorkFolder,
+    facts: RecordingFacts,
+    log: bytes,
+    disk: DurableFiles,
+    advance: Advance | None,
+) -> Path:
+    name = names.session_in_name(lefts[0].work.name)
+    building.media.mkdir(parents=True)
+    building.metadata.mkdir()
+    made = _join_files(lefts, building, facts, disk, advance)
+    offsets = {path.name: round(offset_s, 6) for path, offset_s in made if offset_s > 0}
+    _copy_others(lefts, building)
+    disk.write(building.events, log)
+    begun = msgspec.structs.replace(
+        building.begun,
+        joined=tuple(left.work.begun.part for left in lefts),
+        facts=msgspec.structs.replace(facts, offsets=offsets),
+    )
+    disk.write(building.path / BEGUN_FILE, encode_begun(begun), mode=PRIVATE_MODE)
+    for path in (*(path for path in building.path.rglob("*") if path.is_file()), *fixity.folders(building.path)):
+        disk.sync(path)
+    sizes = _sizes(building) | {path.name: path.stat().st_size for path, _ in made}  # raises for a missing file
+    joined = WorkFolder(building.path.with_name(f"{name}{names.JOINED}"), begun)
+    disk.move_folder(building.path, joined.path)
+    if _sizes(joined) != sizes:
+        disk.move_folder(joined.path, building.path)  # the parts count again
+        raise StorageError(
+            f"What {name} was put together in was changed meanwhile; its parts are kept",
+            hint=f"Look for what removes files in {building.path.parent}, then say liput recover again.",
+        )
+    return joined.path
+
+
+def _sizes(work: WorkFolder) -> dict[str, int]:
+    return {path.name: path.stat().st_size for path in work.media.glob("*")}
+
+
+def _join_files(
+    lefts: Sequence[PartMedia], building: WorkFolder, facts: RecordingFacts, disk: DurableFiles, advance: Advance | None
+) -> list[tuple[Path, float]]:
+    made: list[tuple[Path, float]] = []
+    all_names = dict.fromkeys(file.path.name for left in lefts for file in left.playable)
+    for name in all_names:
+        pieces = [
+            replace(file, offset_s=left.offset_s) for left in lefts for file in left.playable if file.path.name == name
+        ]
+        marks = facts.marks if name == PROGRAM else ()
+        title = building.begun.title if name == PROGRAM else ""
+        target = building.media / name
+        made += join_parts(pieces, target, disk=disk, marks=marks, title=title, taken=all_names, advance=advance)
+    return made
+
+
+def _copy_others(lefts: Sequence[PartMedia], building: WorkFolder) -> None:
+    """Copy files that cannot be joined: unplayable media, letters, other metadata."""
+    for left in lefts:
+        part = left.work.begun.part
+        unplayable = [file.path for file in left.unplayable]
+        further = [
+            path
+            for path in left.work.metadata.glob("*")
+            if path.is_file()
+            and not path.name.startswith(".")
+            and path.relative_to(left.work.path).as_posix() not in METADATA_FILES  # rewritten for all parts
+        ]
+        letters = [path for path in (left.work.path / PAYLOAD / LETTERS).glob("*") if not path.name.startswith(".")]
+        for path in letters:
+            copy = building.path / path.relative_to(left.work.path)
+            if not copy.exists():  # each part has the same
+                copy.parent.mkdir(exist_ok=True)
+                shutil.copy2(path, copy)
+        for path in (*unplayable, *further):
+            copy = building.path / path.relative_to(left.work.path)
+            if copy.exists():
+                copy = copy.with_name(f"{copy.stem}.part{part}{copy.suffix}")
+            shutil.copy2(path, copy)
+
+
+def complete_lines(log: bytes) -> bytes:
+    """Return a log without an incomplete last line."""
+    return log[: log.rfind(b"\n") + 1]
+
+
+def merge_logs(logs: Sequence[bytes]) -> bytes:
+    """Merge the logs of all parts; a recorder that changes disks writes each event to both."""
+    lines = (line for log in logs for line in complete_lines(log).splitlines(keepends=True))
+    return b"".join(dict.fromkeys(lines))
+
+
+RECOVERED = "Recovered after its recorder had ended without sealing it"
+PUT_TOGETHER = "Put together of its parts, which were packages of their own"
+
+
+def with_recovered_event(
+    log: bytes, name: str, facts: RecordingFacts, parts: Sequence[int], clock: Clock, message: str
+) -> bytes:
+    """Append `session-recovered` to a log, unless it ends with it."""
+    log = complete_lines(log)
+    events = read_events(log)
+    if events and events[-1].kind == RECOVERED_KIND:
+        return log
+    lines: list[bytes] = []
+
+    def emit(kind: str, subject: str, message: str, **detail: object) -> None:
+        lines.append(msgspec.json.encode(Event(clock.now(), kind, subject, detail, message)) + b"\n")
+
+    what = describe_missing(facts.gaps, facts.degraded)
+    emit(
+        "session-recovered", name, f"{message}; {what}.",
+        parts=list(parts), gaps=msgspec.to_builtins(facts.gaps),
+    )  # fmt: skip
+    return log + b"".join(lines)
+
+
+def describe_missing(gaps: Sequence[Gap], degraded: Sequence[str]) -> str:
+    """Return a sentence on gaps and losses of a recording."""
+    said = "the last second may be missing" if INTERRUPTED in degraded else "nothing is missing"
+    if elsewhere := [gap for gap in gaps if gap.part is not None]:
+        said = "not in this package: " + "; ".join(map(_gap_text, elsewhere))
+    if gaps := [gap for gap in gaps if gap.part is None]:
+        said = "missing: " + "; ".join(map(_gap_text, gaps)) + ("" if not elsewhere else f"; {said}")
+    lost = [reason for reason in degraded if reason != INTERRUPTED]
+    if not lost:
+        return said
+    told = f"while it was recorded: {', '.join(lost)}"
+    return f"{said}; {told}" if gaps or elsewhere or INTERRUPTED in degraded else told
+
+
+def _gap_text(gap: Gap) -> str:
+    return f"{gap.duration_s:.1f} s from {clock_text(gap.start_s)} on ({gap.reason})"
+
+
+NOT_REPAIRED = "media-not-repaired"
+"""The reason if a file stays unrepaired, as for lack of room."""
+
+
+class SessionPackager:
+    """Makes the package of one session."""
+
+    def __init__(
+        self,
+        archives: Sequence[Archive],
+        *,
+        clock: Clock,
+        disk: DurableFiles | None = None,
+        progress: Progress | None = None,
+        apart: Sequence[PartFacts] = (),
+        logs: Sequence[bytes] = (),
+        empty: Collection[int] = (),
+    ) -> None:
+        """Set up; `archives` are those of the work folders, the preferred one for joining first.
+
+        `progress` gets bytes done and in all. `apart` are parts outside the package, `logs` their logs, `empty` the
+        numbers of parts without media.
+        """
+        self._archives = archives
+        self._clock = clock
+        self._disk = disk or DurableFiles()
+        self.told = progress
+        self._apart = apart
+        self._logs = logs
+        self._empty = empty
+        self.joined: WorkFolder | None = None
+        """The joined work folder, from the time its parts are gone, also after a failed sealing."""
+
+    def finish(self, works: Sequence[WorkFolder], facts: RecordingFacts | None = None) -> Package:
+        """Make one package of a session's work folders, in order of their parts.
+
+        `facts` come from the recorder that just ended; without them it is a recovery. Joined work folders are removed.
+        Raises ArchiveError without a recording, MediaError, StorageError and OSError; the recording then stays, in
+        `joined` if set.
+        """
+        lefts = place_by_clock([examine_part(work) for work in works])
+        if not any(left.files for left in lefts):
+            raise ArchiveError(f"{works[0].name} holds no recording", hint="Discard it: there is nothing to keep.")
+        tally = ByteProgress(3 * sum(left.size for left in lefts), self.told)  # copied, read back, hashed
+        if len(lefts) == 1:
+            return self._finish_one(lefts[0], facts, tally)
+        return self._join(lefts, facts, tally)
+
+    def room(self, works: Sequence[WorkFolder]) -> Archive:
+        """Return the first archive with room for all `works`. Raises StorageError."""
+        return self._place_for([examine_part(work) for work in works])
+
+    def _place_for(self, lefts: Sequence[PartMedia]) -> Archive:
+        used = [self.archive_of(left.work) for left in lefts]
+        places = [archive for archive in self._archives if archive in used]
+        return archive_with_room(sum(left.size for left in lefts), lefts[0].work.name, places)
+
+    def _part_number(self, lefts: Sequence[PartMedia]) -> int:
+        """Return the package's part number: 1 if all earlier parts were empty."""
+        number = min(left.work.begun.part for left in lefts if left.files)
+        known = {left.work.begun.part for left in lefts}.union(self._empty)
+        return 1 if known.issuperset(range(1, number)) else number
+
+    def _finish_one(self, left: PartMedia, said: RecordingFacts | None, tally: ByteProgress) -> Package:
+        work = left.work
+        rebuilt = said is None and not work.begun.joined
+        may_be_joined = not work.begun.joined and (said is None or bool(self._apart))
+        if self._apart:
+            self._complete_log(left)
+            facts = rebuild_facts([left.evidence()], work.begun.started_at, said, self._apart)
+        else:
+            facts = (
+                said or work.begun.facts or _described(work) or rebuild_facts([left.evidence()], work.begun.started_at)
+            )
+        if rebuilt and work.begun.facts is None:
+            # The facts depend on file times, which a repair changes.
+            begun = msgspec.structs.replace(work.begun, facts=facts)
+            self._disk.write(work.path / BEGUN_FILE, encode_begun(begun), mode=PRIVATE_MODE)
+            self._disk.sync(work.path)
+        for file in left.playable:
+            name = file.path.name
+            title, marks = (work.begun.title, facts.marks) if name == PROGRAM else ("", ())
+            try:
+                repair_media(file.path, self._disk, marks=marks, title=title, advance=tally.add)
+            except (StorageError, MediaError, OSError):
+                # An unrepaired file plays; sealing it so is better than not at all.
+                reason = reason_of(NOT_REPAIRED, name)
+                facts = msgspec.structs.replace(facts, degraded=tuple(dict.fromkeys((*facts.degraded, reason))))
+        if left.offset_s and not work.begun.joined:
+            facts = msgspec.structs.replace(facts, offsets={file.path.name: left.offset_s for file in left.files})
+        if rebuilt:
+            log = left.log()
+            content = with_recovered_event(
+                log, names.session_in_name(work.name), facts, [work.begun.part], self._clock, RECOVERED
+            )
+            if content != log:
+                self._disk.make_folder(work.metadata)
+                self._disk.write(work.events, content)
+        work.begun = msgspec.structs.replace(work.begun, part=self._part_number([left]))
+        return self.archive_of(work).seal(work, facts, tally.last, may_be_joined=may_be_joined)
+
+    def _complete_log(self, left: PartMedia) -> None:
+        """Add events from logs of the same run: this part's disk may have refused them."""
+        log = left.log()
+        for other in self._logs:
+            if live_events(log) and live_events(other) == live_events(log):
+                log = merge_logs([log, other])
+        if log != left.log():
+            self._disk.write(left.work.events, log)
+
+    def _join(self, lefts: Sequence[PartMedia], said: RecordingFacts | None, tally: ByteProgress) -> Package:
+        facts = rebuild_facts([left.evidence() for left in lefts], lefts[0].work.begun.started_at, said, self._apart)
+        name = names.session_in_name(lefts[0].work.name)
+        log = merge_logs([left.log() for left in lefts])
+        if said is None:
+            parts = [left.work.begun.part for left in lefts]
+            were_sealed = all((left.work.path / TAG_MANIFEST_FILE).exists() for left in lefts)
+            log = with_recovered_event(log, name, facts, parts, self._clock, PUT_TOGETHER if were_sealed else RECOVERED)
+        # left by an interrupted recovery before the session was resumed
+        remove_half_joined([self.archive_of(left.work) for left in lefts], name, lefts[0].work.begun.copy)
+        first = self._part_number(lefts)
+        work = self.joined = join_work_folders(lefts, self._place_for(lefts), facts, log, self._disk, tally.add, first)
+        archive = self.archive_of(work)
+        try:
+            for left in lefts:
+                self.retire(left.work)
+            return archive.seal(work, work.begun.facts, tally.last)
+        finally:
+            work.release()
+
+    def retire(self, work: WorkFolder) -> None:
+        """Remove a work folder after its recording is safe elsewhere; errors of its disk are ignored."""
+        with suppress(OSError):
+            self._disk.remove_tree(work.path, BEGUN_FILE)
+        work.release()
+
+    def archive_of(self, work: WorkFolder) -> Archive:
+        """Return a work folder's archive."""
+        return next(archive for archive in self._archives if archive.root == work.archive_root)
+
+
+def _described(work: WorkFolder) -> RecordingFacts | None:
+    """Return the facts of an earlier description, by the recorder or a recovery; None without one."""
+    try:
+        recording = decode_recording(read_file(work.path / RECORDING_FILE))
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+    degraded = tuple(reason for reason in recording.degraded if reason != UNREADABLE)
+    facts = msgspec.convert(recording, RecordingFacts, from_attributes=True)
+    return msgspec.structs.replace(facts, degraded=degraded)

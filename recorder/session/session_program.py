@@ -1,0 +1,264 @@
+"""The program of a session: from its sources' frames and blocks to packets, one thread per track."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from capture.cpu_stages import CpuStage
+from capture.source import Frame
+from config.errors import LiputError, UsageError, as_liput_error
+from devices.host import threads
+from devices.host.clock import NANOSECONDS
+from devices.host.priority import raise_thread_priority
+from recorder.encode.encoder import Encoder
+from recorder.features.load_shedding.load_shedder import FrameFanout, LoadShedder
+from recorder.model.eventlog import LossReporter
+from recorder.model.packet import Track
+from recorder.model.status import ConferenceLine, LoadLine
+from recorder.program.preroll import PreRoll
+from recorder.program.program_audio import ProgramAudio
+from recorder.program.scene import Scene, SceneRenderer
+from recorder.program.timeline import RunContext
+from recorder.program.video_input import VideoInput
+from recorder.program.video_track import FrameCounts, StaticFrameSkipper, VideoTrack
+from recorder.session.inputs import SessionInputs
+from recorder.session.plan import SessionPlan, encoder_settings
+
+if TYPE_CHECKING:
+    from recorder.features.conference.conference import Conference
+
+SOUND_EVERY_S = 60.0  # interval of the events about loudness and drift
+
+RATE_S = 3.0  # period of the frame rate
+
+type OnFailure = Callable[[LiputError], None]
+
+
+class SessionProgram:
+    """Runs both tracks until the timeline's end; owned by the session's thread."""
+
+    def __init__(
+        self,
+        plan: SessionPlan,
+        inputs: SessionInputs,
+        encoder: Encoder,
+        pre_roll: PreRoll,
+        run: RunContext,
+        *,
+        viewers: FrameFanout,
+        on_failure: OnFailure,
+    ) -> None:
+        shown = run.timing(CpuStage.PREVIEWS, viewers.offer)
+        self._plan = plan
+        self._inputs = inputs
+        self._run = run
+        self._clock = run.clock
+        self._on_failure = on_failure
+        self._emit = run.emit
+        self.fps = 0.0  # program frames a second over the last RATE_S, encoded or not
+        self._readings: list[tuple[float, int]] = []  # time and number of frames
+        self._before = FrameCounts()
+        self._pre_roll = pre_roll
+        self._sound_ns = run.clock.now_ns()
+        self._changed = threading.Event()
+        self._threads: list[threading.Thread] = []
+        rate = min(plan.profile.fps, inputs.form.rate)
+        for picture, _, worker in inputs.pictures:
+            worker.picture_listeners.append(partial(shown, picture.name))
+        self._videos = [
+            VideoInput(
+                picture.name, worker, run, rate=form.rate, program_rate=rate, is_late=picture.name in inputs.late
+            )
+            for picture, form, worker in inputs.pictures
+        ]
+        stage = SceneRenderer(self._videos, replace(inputs.form, rate=rate), plan.appearance)
+        self.scene = Scene(self._videos, stage, plan.layout, run=run, offer=shown)
+        self._relief = self._make_relief(encoder, viewers)
+        self._video = VideoTrack(
+            self.scene,
+            encoder,
+            run,
+            put=pre_roll.put,
+            also=run.timing(CpuStage.LIVE_ENCODE, viewers.offer_live),
+            spacing=self._relief.update if self._relief else None,
+            stillness=StaticFrameSkipper() if plan.adaptive_rate else None,
+        )
+        self._conference = self._make_conference()
+        self.sound = self._make_sound(encoder)
+        self._pictures_lost = LossReporter(
+            "frames-dropped",
+            plan.pictures[0].name,
+            "{count} pictures of {name} are missing: they came too late, or this PC did not keep up",
+            emit=run.emit,
+            clock=run.clock,
+        )
+
+    def _make_relief(self, encoder: Encoder, viewers: FrameFanout) -> LoadShedder | None:
+        plan = self._plan
+        if not plan.steps_down or plan.x264_params is not None:
+            return None
+        settings = encoder_settings(plan, self._inputs.form)[0]
+        return LoadShedder(settings, encoder, viewers, clock=self._clock, emit=self._emit)
+
+    def _make_sound(self, encoder: Encoder) -> ProgramAudio | None:
+        if not self._inputs.sounds:
+            return None
+        return ProgramAudio(
+            self._inputs.sounds,
+            encoder,
+            self._run,
+            channels=self._plan.profile.audio_channels,
+            put=self._pre_roll.put,
+            bus=self._conference.sound.offer if self._conference else None,
+        )
+
+    def _make_conference(self) -> "Conference | None":
+        plan = self._plan
+        if plan.conference is None:
+            return None
+        from recorder.features.conference.conference import Conference
+
+        return Conference(
+            plan.conference,
+            self._videos,
+            [sound.name for sound in plan.sounds],
+            plan.appearance,
+            channels=plan.profile.audio_channels,
+            shows=lambda: self.scene.layout,
+            run=self._run,
+        )
+
+    def start(self, first: tuple[int, Frame] | None) -> None:
+        """Report missing sources, and start the tracks. `first` is the first frame with its input's index."""
+        begin = (self._videos[first[0]], first[1]) if first else None
+        self.scene.begin()
+        if self.sound:
+            self.sound.report_missing(self._inputs.late_sounds)
+        runs: list[tuple[Track, Callable[[], None]]] = [(Track.VIDEO, lambda: self._video.run(begin))]
+        if self.sound:
+            runs.append((Track.AUDIO, self.sound.run))
+        for track, run in runs:
+            self._threads.append(threads.start_thread(self._run_track, track, run, name=f"track-{track}", daemon=False))
+        if self._conference:
+            self._conference.start()
+
+    def _run_track(self, track: Track, run: Callable[[], None]) -> None:
+        """Run a track; an error ends the session in order, with the recording so far."""
+        try:
+            if track is Track.AUDIO:
+                raise_thread_priority()  # before the video track, which may step down
+            run()
+        except Exception as error:
+            self._on_failure(as_liput_error(error, what=f"the {track} track failed"))
+        finally:
+            self._plan.pace.finish(str(track))
+            self._changed.set()
+
+    def join(self) -> None:
+        """Wait for both tracks; then begin to end the conference."""
+        for thread in self._threads:
+            thread.join()
+        self.stop_conference()
+
+    def stop_conference(self) -> None:
+        """Begin to end the conference, if any; returns at once. Thread-safe."""
+        if self._conference:
+            self._conference.stop()
+
+    def close(self) -> None:
+        """Wait a little for the conference's end, after the recording's."""
+        if self._conference:
+            self._conference.close()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether a track still runs."""
+        return any(thread.is_alive() for thread in self._threads)
+
+    def wake(self) -> None:
+        """Let `wait` return."""
+        self._changed.set()
+
+    def wait(self, timeout_s: float) -> None:
+        """Wait for a track's end or a call of `wake`; then update rate and losses."""
+        self._changed.wait(timeout_s)
+        self._changed.clear()
+        counts = self._video.counts  # static frames count as shown
+        self._measure_rate(self._clock.now_ns() / NANOSECONDS, counts.frames + counts.still)
+        self.report_losses()
+        self._report_sound()
+
+    def _measure_rate(self, at_s: float, count: int) -> None:
+        self._readings = [*(reading for reading in self._readings if reading[0] > at_s - RATE_S), (at_s, count)]
+        first_s, first = self._readings[0]
+        self.fps = (count - first) / (at_s - first_s) if at_s > first_s else 0.0
+
+    def _report_sound(self) -> None:
+        """Report loudness and drift now and then: a killed recorder cannot do so at its end."""
+        now_ns = self._clock.now_ns()
+        if self.sound and self._pre_roll.is_open and now_ns >= self._sound_ns + SOUND_EVERY_S * NANOSECONDS:
+            self._sound_ns = now_ns
+            self._emit("sound-measured", "program", "How loud the sound was so far", **self.sound.facts())
+
+    def begin(self, skipped: int = 0) -> None:
+        """Restart the counts: the recording begins, after `skipped` encoded frames."""
+        counts = self._counts()
+        self._before = replace(counts, frames=skipped)
+        self._pictures_lost.begin(counts.dropped)
+        self._sound_ns = self._clock.now_ns()
+        if self.sound:
+            self.sound.begin()
+
+    def show(self, layout: str, media_s: float | None) -> None:
+        """Show the layout or card called `layout` from the next frame on, and report it. Raises UsageError."""
+        before = self.scene.layout
+        self.scene.switch(layout)
+        self._emit("layout-changed", layout, f"Layout: {layout}", before=before, media_s=media_s)
+
+    def mute(self, name: str | None, media_s: float | None, *, on: bool) -> None:
+        """Mute or unmute one audio input, or all, and report it. Raises UsageError."""
+        if self.sound is None:
+            raise UsageError("this session has no sound to mute")
+        self.sound.mute(name, on=on)
+        subject, muted = name or "all sound", [line.name for line in self.sound.lines() if line.muted]
+        if on:
+            self._emit("sound-muted", subject, f"{subject} is muted", media_s=media_s, muted=muted)
+        else:
+            self._emit("sound-unmuted", subject, f"{subject} is heard again", media_s=media_s, muted=muted)
+
+    @property
+    def counts(self) -> FrameCounts:
+        """Counts since the recording began."""
+        return self._counts().since(self._before)
+
+    @property
+    def load(self) -> LoadLine | None:
+        """Load and steps; None without load shedding."""
+        relief = self._relief
+        if relief is None:
+            return None
+        return LoadLine(
+            steps=[step.value for step in relief.taken],
+            behind_s=round(relief.behind_s, 2),
+            busy=round(relief.busy, 2),
+            left_out=self.counts.left_out,
+        )
+
+    @property
+    def conference(self) -> ConferenceLine | None:
+        """Status of the conference, if any."""
+        return self._conference.line if self._conference else None
+
+    def _counts(self) -> FrameCounts:
+        return replace(self._video.counts, not_taken=self._inputs.dropped)
+
+    def report_losses(self, *, final: bool = False) -> None:
+        """Report frames and audio lost before the encoder since the last call."""
+        counts = self._counts()
+        self._pictures_lost.update(
+            counts.dropped, final=final, late_in_all=counts.late, not_taken_in_all=counts.not_taken
+        )
+        if self.sound:
+            self.sound.report_losses(final=final)

@@ -1,0 +1,91 @@
+"""What a plan's file says and what the command line says become one session; wrong words are refused in a line."""
+
+from pathlib import Path
+
+import pytest
+
+from agent.checks.context import check_context, planned_request, streams_of
+from config.errors import SettingsError, UsageError
+from config.settings.schema import CheckSettings, DestinationSettings, Settings
+from devices.host.clock import SystemClock
+from recorder.session.request import SessionRequest
+
+PLAN = """
+title = "Wisuda"
+video = ["podium", "slides"]
+stream = ["youtube"]
+profile = "720p30"
+length_s = "2h"
+equipment = ["banner"]
+"""
+
+
+def plan(tmp_path: Path, text: str = PLAN) -> Path:
+    path = tmp_path / "wisuda.toml"
+    path.write_text(text)
+    return path
+
+
+def test_a_plan_says_what_the_session_will_be(tmp_path: Path) -> None:
+    asked, planned = planned_request(plan(tmp_path), SessionRequest(title=""))
+    assert asked == SessionRequest(
+        title="Wisuda", videos=("podium", "slides"), streams=("youtube",), profile="720p30", duration_s=7200.0
+    )
+    assert check_context(asked, planned, Settings(), SystemClock(), have=["banner"]).equipment == ("banner",)
+
+
+def test_the_command_line_counts_before_the_plan(tmp_path: Path) -> None:
+    given = SessionRequest(title="", videos=("synthetic",), duration_s=60.0, conference=False)
+    asked, _ = planned_request(plan(tmp_path), given)
+    assert (asked.videos, asked.duration_s, asked.conference, asked.streams) == (
+        ("synthetic",), 60.0, False, ("youtube",),
+    )  # fmt: skip
+
+
+def test_without_a_plan_the_session_is_as_the_settings_have_it() -> None:
+    asked, planned = planned_request(None, SessionRequest(title="", profile="720p30"))
+    situation = check_context(asked, planned, Settings(), SystemClock())
+    assert situation.profile == Settings().profile("720p30")
+    assert situation.equipment == CheckSettings().equipment
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "wisuda.toml, line 1: there is no title: say what the session is, or for which request"),
+        ('title = " "', "wisuda.toml, line 1: the title is empty: say what the session is"),
+        ('title = "x"\nvidio = []', 'wisuda.toml, line 2: unknown key "vidio" at the top level; did you mean "video"?'),
+        ('title = "x"\nlength_s = "soon"', 'wisuda.toml, line 2: length_s = "soon": must be seconds, from 1 to 604800'),
+        ("title = ", "wisuda.toml, line 1: not TOML: Invalid value"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_in_a_plan_is_said_with_its_line(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        planned_request(plan(tmp_path, text), SessionRequest(title=""))
+    assert caught.value.message == said
+
+
+def test_a_plan_that_is_not_there_is_said_by_name(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"there is no plan /.*/nowhere\.toml"):
+        planned_request(tmp_path / "nowhere.toml", SessionRequest(title=""))
+
+
+def test_what_is_ticked_off_must_be_something_that_is_needed() -> None:
+    with pytest.raises(UsageError, match='"tripd" is nothing to tick off; did you mean "tripod"'):
+        check_context(SessionRequest(title=""), None, Settings(), SystemClock(), have=["tripd"])
+
+
+def test_where_nobody_says_what_it_is_streamed_to_it_may_be_anything_but_a_test(tmp_path: Path) -> None:
+    youtube, test = (
+        DestinationSettings(url="rtmp://a.example/live"),
+        DestinationSettings(url="rtmp://b.example/live", test=True),
+    )
+    settings = Settings(destinations={"youtube": youtube, "uji": test})
+
+    def streams(asked: SessionRequest, *, is_planned: bool = False) -> list[str]:
+        return list(streams_of(asked, settings, is_planned=is_planned))
+
+    assert streams(SessionRequest(title="")) == ["youtube"]
+    assert streams(SessionRequest(title="", streams=("uji",))) == ["uji"]
+    asked, planned = planned_request(plan(tmp_path, 'title = "Rapat"\nstream = []'), SessionRequest(title=""))
+    assert check_context(asked, planned, settings, SystemClock()).streams == ()

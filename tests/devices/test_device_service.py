@@ -1,0 +1,372 @@
+"""The device service: one at a time writes and acts, all know what is plugged in, and nothing of it hurts its owner."""
+
+import errno
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from config.settings.schema import Settings
+from devices import device_service as module
+from devices.device_service import DeviceService, DeviceServiceLock, OnChange, device_service
+from devices.health.log_line import PC, HealthLogger, LogKind, LogLevel
+from devices.health.log_reader import LogFilter, read
+from devices.health.log_writer import HealthLog, open_health_log
+from devices.host.clock import Clock, SystemClock
+from devices.model.device import Device, DeviceKind, Mode
+from devices.monitor.device_changes import ChangeKind, DeviceChange
+from devices.monitor.monitor import DeviceMonitor
+from devices.roles.assignment import assign, roles_store
+from devices.usb.slow_ports import SlowPortTracker
+from tests.support.health import Recorded
+from tests.support.looks import WEBCAM, PortRoom
+from tests.support.waiting import wait_for
+
+CAMERA = Device(id="046d:0825:A1", kind=DeviceKind.CAMERA, name="Webcam", port="1-2", node="/dev/video0")
+OTHER = Device(id="046d:0825:B2", kind=DeviceKind.CAMERA, name="Other", port="1-3", node="/dev/video2")
+
+
+class FakeMonitor(DeviceMonitor):
+    """Tells what a test tells it, as DeviceMonitor does: the line first, then the change."""
+
+    def __init__(self, on_change: OnChange, record: HealthLogger, devices: tuple[Device, ...]) -> None:
+        self._tell_of = on_change
+        self._record = record
+        self._devices = devices
+        self.is_running = False
+        self.refreshes = 0
+
+    def start(self) -> None:
+        self.is_running = True
+
+    def stop(self) -> None:
+        self.is_running = False
+
+    @property
+    def is_watching(self) -> bool:
+        return self.is_running
+
+    def devices(self) -> list[Device]:
+        return list(self._devices)
+
+    def refresh(self) -> None:
+        self.refreshes += 1
+
+    def tell(self, kind: ChangeKind, device: Device, before: Device | None = None) -> None:
+        others = tuple(one for one in self._devices if one.id != device.id)
+        self._devices = others if kind is ChangeKind.UNPLUGGED else (*others, device)
+        self._record(device.id, LogKind(kind) if kind is not ChangeKind.CHANGED else LogKind.PLUGGED, name=device.name)
+        self._tell_of(DeviceChange(kind, device, before, self._devices))
+
+
+class Bench:
+    """Services over one folder; what each sets on cameras and records."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.applied: list[tuple[str | None, str]] = []
+        self.services: list[DeviceService] = []
+        self.monitors: list[FakeMonitor] = []
+        self.records: list[Recorded] = []
+
+    def service(self, *devices: Device, on_change: OnChange | None = None, starts: bool = True) -> DeviceService:
+        def monitor(on_change: OnChange, clock: Clock, record: HealthLogger) -> FakeMonitor:
+            self.monitors.append(FakeMonitor(on_change, record, devices))
+            return self.monitors[-1]
+
+        recorded = Recorded(SystemClock())
+        service = DeviceService(
+            recorded, SystemClock(), power_line="60 Hz", folders={self.folder: 0}, folder=self.folder,
+            on_change=on_change, monitor=monitor,
+        )  # fmt: skip
+        self.services.append(service)
+        self.records.append(recorded)
+        if starts:
+            service.start()
+        return service
+
+    def apply(self, device: Device, *, power_line: str, record: HealthLogger) -> None:
+        self.applied.append((device.node, power_line))
+
+
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
+    bench = Bench(tmp_path / "health")
+    monkeypatch.setattr(module, "apply_to", bench.apply)
+    monkeypatch.setattr(module, "RETRY_S", 0.05)
+    yield bench
+    for service in bench.services:
+        service.stop()
+
+
+def threads(name: str) -> int:
+    """Return how many threads there are whose names begin so."""
+    return sum(thread.name.startswith(name) for thread in threading.enumerate())
+
+
+def kinds(recorded: Recorded) -> list[str]:
+    return [line.kind for line in recorded.lines if line.kind not in {LogKind.SAMPLE, LogKind.KERNEL}]
+
+
+def test_it_says_that_it_watches_and_what_it_found_and_sets_every_camera(bench: Bench) -> None:
+    service = bench.service(CAMERA, OTHER)
+    assert service.devices() == (CAMERA, OTHER)
+    wait_for(lambda: len(bench.applied) == 2)
+    assert sorted(map(str, bench.applied)) == ["('/dev/video0', '60 Hz')", "('/dev/video2', '60 Hz')"]
+    (recorded,) = bench.records
+    wait_for(lambda: recorded.of(LogKind.SAMPLE, PC))
+    service.stop()
+    service.stop()
+    started, stopped = (line for line in recorded.lines if line.kind not in {LogKind.SAMPLE, LogKind.KERNEL})
+    assert (started.device, started.kind, started.level) == (PC, LogKind.WATCH_STARTED, LogLevel.INFO)
+    assert started.detail == {"pid": os.getpid(), "devices": [CAMERA.id, OTHER.id]}
+    assert (stopped.kind, stopped.detail) == (LogKind.WATCH_STOPPED, {"pid": os.getpid()})
+    assert not bench.monitors[0].is_running
+
+
+@pytest.mark.parametrize(
+    ("kind", "before", "is_set"),
+    [
+        (ChangeKind.PLUGGED, None, True),
+        (ChangeKind.MOVED, CAMERA, True),
+        (ChangeKind.CHANGED, msgspec.structs.replace(CAMERA, node="/dev/video7"), True),
+        (ChangeKind.CHANGED, msgspec.structs.replace(CAMERA, id="046d:0825@1-2"), True),
+        (ChangeKind.CHANGED, msgspec.structs.replace(CAMERA, name="as it was called"), False),
+        (ChangeKind.CHANGED, None, True),
+        (ChangeKind.UNPLUGGED, CAMERA, False),
+    ],
+)
+def test_a_camera_is_set_whenever_it_is_there_anew(
+    bench: Bench, kind: ChangeKind, before: Device | None, is_set: bool
+) -> None:
+    bench.service()
+    wait_for(lambda: LogKind.WATCH_STARTED in kinds(bench.records[0]))
+    bench.monitors[0].tell(kind, CAMERA, before)
+    bench.monitors[0].tell(ChangeKind.PLUGGED, OTHER)
+    wait_for(lambda: ("/dev/video2", "60 Hz") in bench.applied)
+    wait_for(lambda: threads("presets-") == 0)
+    assert (("/dev/video0", "60 Hz") in bench.applied) is is_set
+
+
+def test_a_second_one_sees_everything_and_does_nothing_until_the_first_has_ended(bench: Bench) -> None:
+    seen: list[DeviceChange] = []
+    first = bench.service()
+    wait_for(lambda: LogKind.WATCH_STARTED in kinds(bench.records[0]))
+    second = bench.service(CAMERA, on_change=seen.append)
+    bench.monitors[1].tell(ChangeKind.PLUGGED, OTHER)
+    assert [change.device for change in seen] == [OTHER]
+    assert second.devices() == (CAMERA, OTHER)
+    assert (first.keeps_the_log, second.keeps_the_log) == (True, False)
+    assert (bench.records[1].lines, bench.applied) == ([], [])
+    first.stop()
+    wait_for(lambda: len(bench.applied) == 2)
+    assert second.keeps_the_log
+    assert kinds(bench.records[1]) == [LogKind.WATCH_STARTED]
+    assert bench.records[1].of(LogKind.WATCH_STARTED)[0].detail["devices"] == [CAMERA.id, OTHER.id]
+
+
+def test_what_happens_after_the_first_has_ended_is_not_lost_however_soon(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "RETRY_S", 60.0)
+    first = bench.service()
+    wait_for(lambda: LogKind.WATCH_STARTED in kinds(bench.records[0]))
+    bench.service()
+    wait_for(lambda: threads("device-service") == 2)
+    first.stop()
+    bench.monitors[1].tell(ChangeKind.PLUGGED, CAMERA)
+    wait_for(lambda: LogKind.WATCH_STARTED in kinds(bench.records[1]))
+    assert [line.device for line in bench.records[1].of(LogKind.PLUGGED)] == [CAMERA.id]
+    wait_for(lambda: bench.applied)
+
+
+def test_twins_that_were_seen_once_are_told_apart_by_their_ports(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = roles_store(tmp_path / "roles.json")
+    monkeypatch.setattr("devices.device_service.roles_store", lambda: store)
+    room = PortRoom()
+    room.plug(WEBCAM, "1-1")
+    (camera,) = room.devices()
+    assign(store, "podium", camera, [camera], now=SystemClock().now(), record=Recorded(SystemClock()))
+    room.plug(WEBCAM, "1-2")
+    bench.service(*room.devices())
+    wait_for(lambda: store.read()["podium"].shared_serial == camera.serial)
+    assert store.read()["podium"].serial is None
+
+
+def test_who_knows_better_may_ask_for_a_look(bench: Bench) -> None:
+    service = bench.service()
+    service.refresh()
+    assert bench.monitors[0].refreshes == 1
+
+
+def test_a_camera_that_hangs_holds_up_neither_the_others_nor_the_end(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hangs = threading.Event()
+
+    def apply(device: Device, *, power_line: str, record: HealthLogger) -> None:
+        if device == CAMERA:
+            hangs.wait(60)
+        bench.apply(device, power_line=power_line, record=record)
+
+    monkeypatch.setattr(module, "apply_to", apply)
+    service = bench.service(CAMERA, OTHER)
+    wait_for(lambda: bench.applied == [("/dev/video2", "60 Hz")])
+    service.stop()
+    assert kinds(bench.records[0])[-1] == LogKind.WATCH_STOPPED
+    hangs.set()
+
+
+def test_who_fails_when_told_of_a_change_is_a_line_and_no_more(bench: Bench) -> None:
+    def fail(change: DeviceChange) -> None:
+        raise ValueError("no such row")
+
+    bench.service(on_change=fail)
+    wait_for(lambda: LogKind.WATCH_STARTED in kinds(bench.records[0]))
+    bench.monitors[0].tell(ChangeKind.PLUGGED, CAMERA)
+    (line,) = bench.records[0].of(LogKind.WATCH_STOPPED)
+    assert (line.device, line.level) == (PC, LogLevel.WARN)
+    assert "no such row" in line.reason
+    wait_for(lambda: bench.applied)
+
+
+def test_where_nothing_tells_what_is_plugged_in_the_rest_goes_on(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(self: FakeMonitor) -> None:
+        raise OSError(1, "no netlink here")
+
+    monkeypatch.setattr(FakeMonitor, "start", fail)
+    service = bench.service()
+    (recorded,) = bench.records
+    wait_for(lambda: recorded.of(LogKind.SAMPLE, PC))
+    assert "the devices of this PC are not watched: [Errno 1] no netlink here" in [
+        line.reason for line in recorded.lines
+    ]
+    assert service.devices() == ()
+
+
+def test_a_camera_that_answers_at_last_is_set(bench: Bench) -> None:
+    mute, answers = CAMERA, msgspec.structs.replace(CAMERA, modes=(Mode("MJPG", 640, 480, (30.0,)),))
+    bench.service(mute)
+    wait_for(lambda: len(bench.applied) == 1)
+    wait_for(lambda: threads("presets-") == 0)
+    bench.monitors[0].tell(ChangeKind.CHANGED, answers, mute)
+    wait_for(lambda: len(bench.applied) == 2)
+
+
+def test_where_no_lock_can_be_kept_that_is_one_line_and_each_does_all_of_it(bench: Bench) -> None:
+    bench.folder.write_text("a file where the folder should be")
+    seen: list[DeviceChange] = []
+    for _ in range(2):
+        bench.service(on_change=seen.append)
+        bench.monitors[-1].tell(ChangeKind.PLUGGED, CAMERA)
+        wait_for(lambda: LogKind.WATCH_STARTED in kinds(bench.records[-1]))
+    wait_for(lambda: len(bench.applied) >= 2)
+    for service, recorded in zip(bench.services, bench.records, strict=True):
+        assert service.keeps_the_log
+        service.stop()
+        line = recorded.of(LogKind.WATCH_STOPPED)[0]
+        assert line.level is LogLevel.WARN
+        assert line.reason.startswith(
+            "other processes cannot be told that this one watches the devices, which it does:"
+        )
+        assert line.reason.endswith(f"{bench.folder}: File exists")
+        assert len(recorded.of(LogKind.WATCH_STOPPED)) == 2
+    assert [change.device for change in seen] == [CAMERA, CAMERA]
+
+
+def test_a_folder_that_is_roots_is_said_with_the_command_that_gives_it_back(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def denied(self: DeviceServiceLock) -> bool:
+        raise PermissionError(errno.EACCES, "Permission denied", str(bench.folder / "watch.lock"))
+
+    monkeypatch.setattr(DeviceServiceLock, "acquire", denied)
+    bench.service()
+    wait_for(lambda: LogKind.WATCH_STARTED in kinds(bench.records[0]))
+    line = bench.records[0].of(LogKind.WATCH_STOPPED)[0]
+    assert line.reason.endswith(f"{bench.folder}/watch.lock: Permission denied")
+    assert line.detail["advice"] == f'If it is root\'s: sudo chown -R "$USER" {bench.folder.parent}'
+
+
+def test_a_port_that_takes_long_to_look_at_holds_up_neither_the_monitor_nor_the_end(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hangs, seen = threading.Event(), []
+
+    def observe(self: SlowPortTracker, devices: tuple[Device, ...]) -> None:
+        seen.append(devices)
+        hangs.wait(20)
+
+    monkeypatch.setattr(SlowPortTracker, "observe", observe)
+    monkeypatch.setattr(module, "_STOPS_S", 0.05)
+    service = bench.service()
+    wait_for(lambda: seen)
+    bench.monitors[0].tell(ChangeKind.PLUGGED, CAMERA)
+    wait_for(lambda: bench.applied)
+    assert len(seen) == 1
+    service.stop()
+    assert kinds(bench.records[0])[-1] == LogKind.WATCH_STOPPED
+    hangs.set()
+    wait_for(lambda: threads("device-service") == 0)
+
+
+def test_it_may_be_stopped_before_it_was_started(bench: Bench) -> None:
+    service = bench.service(starts=False)
+    service.stop()
+    assert bench.records[0].lines == []
+
+
+def test_the_kernel_and_the_ports_are_looked_at_with_what_is_plugged_in_now(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: dict[str, list[tuple[Device, ...]]] = {"KernelMessageWriter": [], "SlowPortTracker": []}
+    for name, looks in seen.items():
+        observe = getattr(module, name).observe
+
+        def watched(self: object, devices: tuple[Device, ...], looks=looks, observe=observe) -> None:  # type: ignore[no-untyped-def]
+            looks.append(tuple(devices))
+            observe(self, devices)
+
+        monkeypatch.setattr(getattr(module, name), "observe", watched)
+    bench.service(CAMERA)
+    wait_for(lambda: seen["SlowPortTracker"] == [(CAMERA,)])
+    bench.monitors[0].tell(ChangeKind.PLUGGED, OTHER)
+    bench.monitors[0].tell(ChangeKind.UNPLUGGED, CAMERA)
+    assert seen["KernelMessageWriter"][-2:] == [(CAMERA, OTHER), (OTHER,)]
+    wait_for(lambda: seen["SlowPortTracker"][-1] == (OTHER,))
+
+
+@pytest.fixture
+def _cannot_be_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(_service: DeviceService) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setenv("LIPUT_STATE", str(tmp_path))
+    monkeypatch.setattr(DeviceService, "stop", stop)
+
+
+@contextmanager
+def kept() -> Iterator[HealthLog]:
+    with open_health_log(Settings(), SystemClock()) as log, device_service(log, Settings(), SystemClock()):
+        yield log
+
+
+@pytest.mark.usefixtures("_cannot_be_ended")
+def test_a_service_that_cannot_be_ended_changes_nothing_of_what_came_of_the_work() -> None:
+    with kept() as log:
+        folder = log.folder
+    (line,) = read(folder, LogFilter())
+    assert (line.device, line.kind, line.level) == (PC, LogKind.WATCH_FAILED, LogLevel.WARN)
+    assert line.reason == "the watch could not be ended: RuntimeError('a bug'); please report this"
+
+
+@pytest.mark.usefixtures("_cannot_be_ended")
+def test_nor_does_it_hide_why_the_work_failed() -> None:
+    with pytest.raises(ZeroDivisionError), kept():
+        divmod(1, 0)

@@ -1,0 +1,362 @@
+"""Correcting what a package says: the media stay the very same files, what was said before stays readable."""
+
+import errno
+import hashlib
+import itertools
+import os
+import shutil
+import threading
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from config.errors import ArchiveError, PackageBusy, PackageDamaged, PackageNotFound, StorageError
+from recorder.archive import catalog
+from recorder.archive.archive import Archive
+from recorder.archive.correction import EDITABLE_FIELDS, edit_package
+from recorder.disk.durable import DurableFiles
+from recorder.disk.package_locks import package_lock
+from recorder.package import bag
+from recorder.package.documents import MetadataChange
+from recorder.package.metadata import Package, PackageState, RequestFacts
+from recorder.package.verification import verify_package
+from tests.support import archives
+from tests.support.archives import STARTED
+from tests.support.damage import CORPUS, MEDIA, flip, rewrite
+from tests.support.errors import because
+from tests.support.killed_curator import DISKS, WithoutExchange, WithoutLinks, curate
+
+type Snapshot = dict[str, bytes]
+
+
+def correct(package: Package, disk: DurableFiles | None = None, **wanted: str | date) -> tuple[MetadataChange, ...]:
+    fields = {name.replace("__", "."): value for name, value in wanted.items()}
+    return edit_package(package.folder, fields, by="Siti", reason="salah ketik", now=STARTED, disk=disk)
+
+
+def snapshot(folder: Path) -> Snapshot:
+    """Return the content of everything below a folder, and where links lead."""
+    return {
+        str(path.relative_to(folder)): os.fsencode(path.readlink()) if path.is_symlink() else path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_symlink() or path.is_file()
+    }
+
+
+def test_a_correction_changes_the_description_and_no_byte_of_the_media(archive: Archive, package: Package) -> None:
+    manifest = (package.folder / bag.MANIFEST_FILE).read_bytes()
+    inode = (package.folder / MEDIA).stat().st_ino
+    changes = correct(package, title="Rapat Senat Terbuka", records__classification="HM.01", room="Balairung")
+    assert changes == (
+        MetadataChange("title", "Rapat Senat", "Rapat Senat Terbuka"),
+        MetadataChange("records.classification", "", "HM.01"),
+        MetadataChange("room", "Aula", "Balairung"),
+    )
+    (corrected,) = archive.list()
+    assert (corrected.id, corrected.uuid, corrected.title) == (package.id, package.uuid, "Rapat Senat Terbuka")
+    assert (corrected.folder / bag.MANIFEST_FILE).read_bytes() == manifest
+    assert (corrected.folder / MEDIA).stat().st_ino == inode
+    assert archive.verify(corrected, decode=True) == []
+    info = archives.validate_bag(corrected.folder)
+    assert (info["External-Description"], info["Records-Classification"]) == ("Rapat Senat Terbuka", "HM.01")
+    assert "Rapat Senat Terbuka" in (corrected.folder / "metadata" / "dublincore.xml").read_text()
+    for readme in ("BACA-SAYA.txt", "README.txt"):
+        assert (corrected.folder / readme).read_text().startswith("Rapat Senat Terbuka\n")
+
+
+def test_what_it_said_before_can_be_proved(package: Package) -> None:
+    before = snapshot(package.folder)
+    correct(package, title="Kedua")
+    correct(package, title="Ketiga")
+    history = package.folder / "metadata" / "history"
+    first = {str(path.relative_to(history / "0001")): path.read_bytes() for path in (history / "0001").rglob("*.*")
+             if path.is_file()}  # fmt: skip
+    assert {path: before[path] for path in first} == first
+    listed = bag.read_manifest(first[bag.TAG_MANIFEST_FILE])
+    for path, digest in listed.items():
+        content = first.get(path, (package.folder / path).read_bytes())
+        assert hashlib.sha256(content).hexdigest() == digest, path
+    second = msgspec.json.decode((history / "0002" / "metadata" / "recording.json").read_bytes())
+    assert second["title"] == "Kedua"
+    events = [
+        msgspec.json.decode(line) for line in (package.folder / "metadata/premis.jsonl").read_bytes().splitlines()
+    ]
+    assert [event["eventType"] for event in events[-2:]] == ["metadata modification"] * 2
+    assert events[-1]["changes"] == [{"field": "title", "old": "Kedua", "new": "Ketiga"}]
+    assert [agent["agentName"] for agent in events[-1]["linkingAgent"]] == ["Siti", "Liput"]
+    assert "salah ketik" in events[-1]["eventDetail"]
+
+
+def test_every_field_can_be_corrected(archive: Archive, package: Package) -> None:
+    wanted: dict[str, str | date] = {field: f"nilai {number}" for number, field in enumerate(EDITABLE_FIELDS)}
+    wanted |= {"consent.state": "given", "request.letter_date": date(2026, 11, 2)}
+    changes = edit_package(package.folder, wanted, by=None, reason="", now=STARTED)
+    assert {change.field for change in changes} == set(EDITABLE_FIELDS)
+    (corrected,) = archive.list()
+    assert corrected.recording
+    recording = corrected.recording
+    assert recording.consent.noted_at == STARTED
+    assert isinstance(recording.request, RequestFacts)
+    assert recording.request.letter_date == date(2026, 11, 2)
+    assert archive.verify(corrected) == []
+    assert edit_package(package.folder, wanted, by=None, reason="", now=STARTED) == ()
+
+
+def test_what_it_says_already_changes_nothing(package: Package) -> None:
+    before = snapshot(package.folder)
+    assert correct(package, title="Rapat Senat", room="Aula") == ()
+    assert snapshot(package.folder) == before
+
+
+@pytest.mark.parametrize("title", ["", "  ", "\x1b\n"])
+def test_a_package_needs_a_title(package: Package, title: str) -> None:
+    with pytest.raises(ArchiveError, match="empty"):
+        correct(package, title=title)
+
+
+def test_fields_of_a_newer_version_are_kept(archive: Archive, package: Package) -> None:
+    path = package.folder / "metadata" / "recording.json"
+    path.write_text(path.read_text().replace('"office"', '"subtitles": ["id", "en"],\n  "office"', 1))
+    info = package.folder / "bag-info.txt"
+    info.write_text(info.read_text() + "Contact-Name: Humas\n")
+    rewrite(package.folder)
+    correct(package, title="Terbuka")
+    assert msgspec.json.decode(path.read_bytes())["subtitles"] == ["id", "en"]
+    assert "Contact-Name: Humas" in info.read_text()
+    assert archive.verify(archive.find(package.id)) == []
+
+
+def test_modes_of_files_and_folders_stay(package: Package) -> None:
+    (package.folder / "metadata" / "recording.json").chmod(0o640)
+    (package.folder / "metadata" / "devices.json").chmod(0o600)
+    (package.folder / "metadata").chmod(0o750)
+    correct(package, title="Terbuka")
+    modes = {name: (package.folder / name).stat().st_mode & 0o777
+             for name in ("metadata", "metadata/recording.json", "metadata/devices.json")}  # fmt: skip
+    assert modes == {"metadata": 0o750, "metadata/recording.json": 0o640, "metadata/devices.json": 0o600}
+
+
+@pytest.mark.parametrize("how", [WithoutExchange, WithoutLinks])
+def test_other_file_systems_get_there_too(archive: Archive, package: Package, how: type[DurableFiles]) -> None:
+    inode = (package.folder / MEDIA).stat().st_ino
+    correct(package, how(), title="Terbuka")
+    (corrected,) = archive.list()
+    assert corrected.title == "Terbuka"
+    assert ((corrected.folder / MEDIA).stat().st_ino == inode) is (how is WithoutExchange)
+    assert archive.verify(corrected) == []
+    assert not list(package.folder.parent.glob(".*"))
+
+
+def test_a_copy_finds_media_that_have_changed(package: Package) -> None:
+    """Where media have to be read to be copied, a bit that has flipped in them is found."""
+    flip(package.folder)
+    before = snapshot(package.folder)
+    with pytest.raises(PackageDamaged, match=r"program\.mp4 is changed"):
+        correct(package, WithoutLinks(), title="Terbuka")
+    assert snapshot(package.folder) == before
+
+
+@pytest.mark.parametrize("how", ["exchange", "renames"])
+@pytest.mark.parametrize("what", ["edit", "add"])
+def test_a_correction_does_not_vouch_for_media_that_have_changed(
+    archive: Archive, package: Package, what: str, how: str
+) -> None:
+    """Media are given a second name and not read: their checksums have to be those of the sealing."""
+    flip(package.folder)
+    listed = bag.read_manifest((package.folder / bag.MANIFEST_FILE).read_bytes())
+    curate(archive.root, what, DISKS[how](lambda _step, _path: None))
+    assert bag.read_manifest((package.folder / bag.MANIFEST_FILE).read_bytes()).items() >= listed.items()
+    assert [(problem.file, problem.kind) for problem in verify_package(package.folder)] == [(MEDIA, "changed")]
+
+
+def test_a_copy_that_the_disk_did_not_keep_takes_no_place(package: Package) -> None:
+    """Where media had to be copied, the only good ones are removed afterwards."""
+    before = snapshot(package.folder)
+
+    def forget(step: str, path: Path) -> None:
+        if (step, path.name) == ("write", bag.TAG_MANIFEST_FILE):
+            flip(path.parent)
+
+    with pytest.raises(PackageDamaged, match="does not read back"):
+        correct(package, WithoutLinks(forget), title="Terbuka")
+    assert snapshot(package.folder) == before
+    assert not list(package.folder.parent.glob(".*"))
+
+
+def test_a_copy_without_room_is_refused_before_it_begins(package: Package, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = shutil.disk_usage(package.folder)._replace(free=1000)
+    monkeypatch.setattr("recorder.archive.package_draft.shutil.disk_usage", lambda _path: usage)
+    steps: list[str] = []
+    with pytest.raises(StorageError, match="has to be copied", check=because("full")):
+        correct(package, WithoutLinks(lambda step, _path: steps.append(step)), title="Terbuka")
+    assert "copy" not in steps
+
+
+def failing_at(number: int, failed: list[str]) -> Callable[[str, Path], None]:
+    """Return what lets the disk be full at the step of that number, and from then on."""
+    count = itertools.count()
+
+    def fail(step: str, path: Path) -> None:
+        if next(count) >= number and step != "unlink":
+            failed.append(step)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    return fail
+
+
+@pytest.mark.parametrize("how", DISKS)
+def test_a_full_disk_costs_the_attempt_only(archive: Archive, package: Package, how: str) -> None:
+    before = snapshot(package.folder)
+    for number in itertools.count():
+        failed: list[str] = []
+        try:
+            correct(package, DISKS[how](failing_at(number, failed)), title="Terbuka")
+        except StorageError:
+            assert failed
+        (seen,) = archive.list()
+        assert archive.verify(seen) == []
+        if seen.title == "Terbuka":
+            break
+        assert snapshot(package.folder) == before
+        assert not list(package.folder.parent.glob(".*"))
+    assert number > 20
+
+
+@pytest.mark.parametrize("how", DISKS)
+def test_everything_is_on_the_disk_before_it_takes_the_place(package: Package, how: str) -> None:
+    steps: list[tuple[str, Path]] = []
+    correct(package, DISKS[how](lambda step, path: steps.append((step, path))), title="Terbuka")
+    placed = steps.index(("exchange", package.folder))
+    synced = {path: number for number, (step, path) in enumerate(steps[:placed]) if step == "sync"}
+    changed = {path: number for number, (step, path) in enumerate(steps[:placed]) if step in {"link", "copy", "rename"}}
+    assert len(changed) > 15
+    for path, number in changed.items():
+        assert all(synced[above] > number for above in path.parents if above.is_relative_to(new_of(package))), path
+    assert all(path.with_name(f".{path.name}.part") in synced for step, path in steps[:placed] if step == "write")
+    if how == "exchange":
+        assert steps[placed + 1] == ("sync", package.folder.parent)
+
+
+def new_of(package: Package) -> Path:
+    return package.folder.with_name(f".{package.id}.new")
+
+
+@pytest.mark.parametrize("how", ["exchange", "renames"])
+def test_whoever_looks_sees_one_whole_package(archive: Archive, package: Package, how: str) -> None:
+    titles = [f"Judul {number}" for number in range(12)]
+    seen: list[Package] = []
+    done = threading.Event()
+
+    def look() -> None:
+        while not done.is_set():
+            seen.append(catalog.read_package(package.folder))
+
+    watcher = threading.Thread(target=look)
+    watcher.start()
+    try:
+        for title in titles:
+            correct(package, DISKS[how](lambda _step, _path: None), title=title)
+    finally:
+        done.set()
+        watcher.join()
+    assert len(seen) > len(titles)
+    assert {one.state for one in seen} == {PackageState.SEALED}
+    assert {one.id for one in seen} == {package.id}
+    assert {one.title for one in seen} <= {"Rapat Senat", *titles}
+
+
+def test_a_listing_between_the_two_renames_misses_nothing(archive: Archive, package: Package) -> None:
+    looked: list[list[Package]] = []
+
+    def look(step: str, path: Path) -> None:
+        if step == "rename" and path == package.folder:
+            looked.append(catalog.packages(archive.root))
+            looked.append(list(archive.list()))  # which must not put right what is being worked on
+            assert catalog.package_folders(archive.root) == []
+
+    correct(package, WithoutExchange(look), title="Terbuka")
+    assert [[(one.id, one.title, one.state) for one in packages] for packages in looked] == [
+        [(package.id, "Rapat Senat", "sealed")]
+    ] * 2
+    assert archive.find(package.id).title == "Terbuka"
+
+
+def test_a_package_that_is_read_is_not_changed_and_the_other_way_round(archive: Archive, package: Package) -> None:
+    with package_lock(package.folder, alone=False), package_lock(package.folder, alone=False):
+        assert verify_package(package.folder) == []
+        with pytest.raises(PackageBusy, match="another Liput"):
+            correct(package, title="Terbuka")
+    with package_lock(package.folder, alone=True), pytest.raises(PackageBusy, match="being changed"):
+        archive.verify(package)
+    correct(package, title="Terbuka")
+
+
+def test_the_lock_goes_with_the_name(archive: Archive, package: Package) -> None:
+    """While the former package is removed, whoever opens the name finds it taken."""
+    tried: list[str] = []
+
+    def try_it(step: str, _path: Path) -> None:
+        if step == "unlink":
+            with pytest.raises(PackageBusy):
+                archive.verify(package)
+            tried.append(step)
+
+    correct(package, DurableFiles(try_it), title="Terbuka")
+    assert tried
+    assert archive.verify(package) == []
+
+
+def test_a_package_that_is_gone_is_not_found(package: Package) -> None:
+    shutil.rmtree(package.folder)
+    with pytest.raises(PackageNotFound):
+        correct(package, title="Terbuka")
+
+
+def test_a_package_whose_media_are_elsewhere_waits_for_them(archive: Archive, package: Package) -> None:
+    media, listed = package.folder / MEDIA, package.folder / bag.TAG_MANIFEST_FILE
+    fetch = f"- {media.stat().st_size} {MEDIA}\n".encode()
+    (package.folder / bag.FETCH_FILE).write_bytes(fetch)
+    digests = bag.read_manifest(listed.read_bytes()) | {bag.FETCH_FILE: hashlib.sha256(fetch).hexdigest()}
+    listed.write_bytes(bag.manifest_text(digests))
+    media.unlink()
+    assert archive.find(package.id).state is PackageState.ELSEWHERE
+    before = snapshot(archive.root)
+    with pytest.raises(ArchiveError, match="kept elsewhere") as caught:
+        correct(package, title="Terbuka")
+    assert f"liput archive fetch {package.id} --from " in caught.value.hint, "without it that is refused"
+    assert snapshot(archive.root) == before
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("damage", [damage for damage, _ in CORPUS])
+def test_a_damaged_package_is_refused_and_left_as_it_is(
+    archive: Archive, package: Package, damage: Callable[[Path], None]
+) -> None:
+    damage(package.folder)
+    before = snapshot(archive.root)
+    (first, *_) = verify_package(package.folder, payload=False)
+    with pytest.raises(PackageDamaged) as caught:
+        correct(package, title="Terbuka")
+    assert first.file in caught.value.message
+    assert caught.value.hint
+    assert snapshot(archive.root) == before
+
+
+def test_a_report_says_what_was_corrected_and_looks_as_before(
+    archive: Archive, program: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("recorder.features.report.page.print_pdf", lambda page: b"%PDF-" + page)
+    with archives.recorded(archive, program, context=archives.DERIVED) as work:
+        package = archive.seal(work, archives.FACTS)
+    before = (package.folder / "report.html").read_text()
+    correct(package, title="Rapat Senat Terbuka", request__applicant="Dr. Siti")
+    after = (package.folder / "report.html").read_text()
+    assert "Rapat Senat Terbuka" in after
+    assert "Dr. Siti" in after
+    assert after.count("Staf Humas") == before.count("Staf Humas") > 0
+    assert (package.folder / "report.pdf").read_bytes() == b"%PDF-" + after.encode()
+    assert archive.verify(package) == []
+    archives.validate_bag(package.folder)

@@ -1,0 +1,239 @@
+"""An encoder that takes over from another in the middle of a stream: nobody who reads or plays it has to know."""
+
+import random
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from capture.source import ColorMatrix
+from config.errors import EncoderError, LiputError
+from recorder.encode.encoder import AAC_FRAME, AudioSettings, Encoder
+from recorder.encode.x264 import VIDEO_TIME_BASE, VideoSettings
+from recorder.encode.x264_stream import X264Stream, _Encoder
+from recorder.features.load_shedding.load_shedder import CHEAP, cheap_params
+from recorder.features.load_shedding.policy import SheddingStep
+from recorder.model.packet import EncodedPacket, Track
+from tests.support.recorded import OneFile
+from tests.support.running import runs
+from tests.support.waiting import wait_for
+
+WIDTH, HEIGHT = 320, 180
+SETTINGS = VideoSettings(WIDTH, HEIGHT, Fraction(30), ColorMatrix.BT601, 600_000, 600_000)
+CHEAPER = replace(SETTINGS, more_params=CHEAP)
+HALVED = replace(CHEAPER, rate=Fraction(15))
+
+type Change = tuple[int, VideoSettings]
+"""Before which picture, and to what."""
+
+DOWN_AND_UP: Sequence[Change] = ((30, CHEAPER), (60, HALVED), (90, CHEAPER), (120, SETTINGS))
+AT_ONCE: Sequence[Change] = ((30, CHEAPER), (31, HALVED), (33, SETTINGS))
+
+
+def times(changes: Sequence[Change], chance: random.Random, count: int = 160) -> list[int]:
+    """Return when pictures are shown: as a camera's come, unevenly, and fewer while the rate is halved."""
+    rate, at, found = Fraction(30), 0.0, []
+    for number in range(count):
+        rate = next((settings.rate for place, settings in reversed(changes) if place <= number), rate)
+        found.append(round((at + chance.uniform(0, 0.2) / 30) * 90_000))
+        at += float(1 / rate)
+    return found
+
+
+def draw(number: int) -> av.VideoFrame:
+    """Return a picture that says which one it is, by which eighths of its width are white at the bottom."""
+    samples = np.full((HEIGHT * 3 // 2, WIDTH), 128, np.uint8)
+    bits = [number >> bit & 1 for bit in range(8)]
+    samples[HEIGHT - 32 : HEIGHT] = np.repeat([40 + 160 * bit for bit in bits], WIDTH // 8).astype(np.uint8)
+    return av.VideoFrame.from_ndarray(samples, "yuv420p")
+
+
+def number_of(picture: av.VideoFrame) -> int:
+    luma = picture.to_ndarray(format="gray")
+    places = np.arange(8) * (WIDTH // 8) + WIDTH // 16
+    return sum(1 << bit for bit, place in enumerate(places) if luma[HEIGHT - 16, place] > 120)
+
+
+def encode(encoder: Encoder, shown: Sequence[int], changes: Sequence[Change]) -> list[EncodedPacket]:
+    packets: list[EncodedPacket] = []
+    heard = 0
+    for number, pts in enumerate(shown):
+        for place, settings in changes:
+            if place == number:
+                encoder.change_video(settings)
+        packets += encoder.encode_video(draw(number), pts)
+        while heard * 90_000 < pts * 48_000:
+            packets += encoder.encode_audio(np.zeros((AAC_FRAME, 1), np.int16), heard)
+            heard += AAC_FRAME
+    return [*packets, *encoder.flush(Track.VIDEO), *encoder.flush(Track.AUDIO)]
+
+
+@pytest.fixture
+def encoder() -> Iterator[Encoder]:
+    made = Encoder(SETTINGS, AudioSettings(1, 64_000))
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("changes", [DOWN_AND_UP, AT_ONCE])
+def test_packets_go_on_as_those_of_one_encoder(encoder: Encoder, changes: Sequence[Change], seed: int) -> None:
+    shown = times(changes, random.Random(seed))
+    packets = [packet for packet in encode(encoder, shown, changes) if packet.track == Track.VIDEO]
+    assert sorted(packet.pts for packet in packets) == shown
+    assert all(packet.dts <= packet.pts for packet in packets)
+    for before, after in pairwise(packets):
+        assert before.dts < after.dts
+        assert before.dts + before.duration == after.dts
+    keyframes = {packet.pts for packet in packets if packet.is_keyframe}
+    assert {shown[place] for place, _ in changes} <= keyframes
+    last = packets[-1]
+    assert last.pts + last.duration >= shown[-1] + 3000
+
+
+@pytest.mark.parametrize("changes", [DOWN_AND_UP, AT_ONCE])
+def test_the_recording_plays_every_picture_at_its_time(
+    encoder: Encoder, changes: Sequence[Change], tmp_path: Path
+) -> None:
+    shown = times(changes, random.Random(7))
+    failures: list[LiputError] = []
+    recording = OneFile(tmp_path / "program.mp4", encoder.templates, on_failure=failures.append)
+    for packet in encode(encoder, shown, changes):
+        recording.put(packet)
+    recording.close()
+    assert failures == []
+    with av.open(str(tmp_path / "program.mp4")) as container:
+        played = [(round(picture.time / VIDEO_TIME_BASE), number_of(picture)) for picture in container.decode(video=0)]
+    assert [number for _, number in played] == list(range(len(shown)))
+    assert [at for at, _ in played] == pytest.approx(shown, abs=2)
+
+
+def test_a_keyframe_comes_every_two_seconds_from_a_change_on(encoder: Encoder) -> None:
+    shown = times((), random.Random(1), 210)
+    packets = encode(encoder, shown, [(45, CHEAPER)])
+    keyframes = sorted(packet.pts / 90_000 for packet in packets if packet.track == Track.VIDEO and packet.is_keyframe)
+    for due_s in (1.5, 3.5, 5.5):
+        assert min(abs(at_s - due_s) for at_s in keyframes) < 0.08
+
+
+def test_whoever_gives_pictures_does_not_wait_for_what_the_former_encoder_holds(
+    encoder: Encoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = times((), random.Random(1), 40)
+    given = [packet for number in range(30) for packet in encoder.encode_video(draw(number), shown[number])]
+    encoder.change_video(CHEAPER)
+    may_finish, finish = threading.Event(), _Encoder._finish
+    monkeypatch.setattr(_Encoder, "_finish", lambda former: may_finish.wait() and finish(former))
+    packets = encoder.encode_video(draw(30), shown[30])
+    assert len(given) < 30, "some are still in the former encoder"
+    assert packets == [], "nothing overtakes them"
+    may_finish.set()
+    rest = encoder.flush(Track.VIDEO)
+    assert sorted(packet.pts for packet in [*given, *packets, *rest]) == shown[:31]
+
+
+def test_a_former_encoder_is_let_go_of_long_before_the_end(encoder: Encoder) -> None:
+    shown = times((), random.Random(1), 80)
+    stream = encoder._picture_stream
+    encoder.change_video(CHEAPER)
+    for number in range(30):
+        encoder.encode_video(draw(number), shown[number])
+    context = stream.context
+    held = sys.getrefcount(context)
+    encoder.change_video(SETTINGS)
+    for number in range(30, 80):
+        encoder.encode_video(draw(number), shown[number])
+    wait_for(lambda: sys.getrefcount(context) < held)
+
+
+@pytest.mark.parametrize("preset", ["lean", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"])
+@pytest.mark.parametrize("rate", [30, 25, 15, Fraction(30000, 1001), 60])
+def test_what_is_cheaper_makes_the_same_stream_of_every_preset(preset: str, rate: int | Fraction) -> None:
+    settings = replace(SETTINGS, preset=preset, rate=Fraction(rate))
+    encoder = Encoder(settings, None)
+    cheap = replace(settings, more_params=cheap_params(preset, [SheddingStep.ENCODER]))
+    encoder.change_video(cheap)
+    encoder.change_video(
+        replace(settings, more_params=cheap_params(preset, [SheddingStep.ENCODER, SheddingStep.DETAIL]))
+    )
+    encoder.change_video(replace(cheap, rate=settings.rate / 2))
+    encoder.change_video(settings)
+    encoder.close()
+
+
+def test_another_stream_is_refused_and_the_one_so_far_goes_on(encoder: Encoder) -> None:
+    for other in (
+        replace(SETTINGS, preset="ultrafast"),
+        replace(SETTINGS, width=160),
+        replace(SETTINGS, preset="warp"),
+    ):
+        with pytest.raises(EncoderError):
+            encoder.change_video(other)
+    shown = times((), random.Random(1), 40)
+    packets = encode(encoder, shown, ())
+    assert sorted(packet.pts for packet in packets if packet.track == Track.VIDEO) == shown
+
+
+def test_a_session_without_a_picture_has_nothing_to_change() -> None:
+    encoder = Encoder(None, AudioSettings(1, 64_000))
+    with pytest.raises(EncoderError, match="no picture"):
+        encoder.change_video(SETTINGS)
+    encoder.close()
+
+
+INTERVAL = 3000
+
+
+def x264() -> av.VideoCodecContext:
+    context = av.CodecContext.create("libx264", "w")
+    assert isinstance(context, av.VideoCodecContext)
+    context.width, context.height, context.pix_fmt, context.time_base = WIDTH, HEIGHT, "yuv420p", VIDEO_TIME_BASE
+    context.options = {"preset": "veryfast", "bf": "2", "threads": "1"}
+    context.open()
+    return context
+
+
+def streamed(stream: X264Stream, first: int, count: int) -> list[EncodedPacket]:
+    packets = []
+    for number in range(count):
+        pts = (first + number) * INTERVAL
+        picture = draw(first + number)
+        picture.pts = pts
+        packets += stream.encode(picture, pts)
+    return packets
+
+
+@pytest.mark.parametrize("begins", [None, 0, 12_345])
+def test_it_goes_on_at_the_decoding_time_at_which_another_has_ended(begins: int | None) -> None:
+    stream = X264Stream(x264(), VIDEO_TIME_BASE, INTERVAL, begins)
+    packets = [*streamed(stream, 10, 60), *stream.flush()]
+    assert len(packets) == 60
+    wanted = 10 * INTERVAL - 2 * INTERVAL  # two of its B-frames before it is shown
+    assert packets[0].dts == (wanted if begins is None else begins)
+    assert all(packet.dts <= packet.pts for packet in packets)
+    assert all(before.dts < after.dts for before, after in pairwise(packets))
+    assert packets[-1].pts + packets[-1].duration == 70 * INTERVAL
+
+
+def test_it_is_changing_until_the_next_picture_and_tells_which_encoder_gets_that() -> None:
+    first, second = x264(), x264()
+    stream = X264Stream(first, VIDEO_TIME_BASE, INTERVAL)
+    assert stream.by_x264 is stream
+    said = [(stream.is_changing, stream.context is first, stream.context is second)]
+    packets = streamed(stream, 0, 5)
+    stream.change(second, INTERVAL)
+    said.append((stream.is_changing, stream.context is first, stream.context is second))
+    packets += streamed(stream, 5, 5)
+    said.append((stream.is_changing, stream.context is first, stream.context is second))
+    stream.close()
+    assert not runs("former-encoder")
+    packets += stream.flush()
+    assert said == [(False, True, False), (True, False, True), (False, False, True)]
+    assert sorted(packet.pts for packet in packets) == [number * INTERVAL for number in range(10)]

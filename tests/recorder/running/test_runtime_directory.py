@@ -1,0 +1,279 @@
+"""Where recorders are found: folders for us alone, of those that run and of those that were killed."""
+
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from config.errors import DeviceError, StorageError
+from devices.host.process import process_started
+from recorder.running import access, runtime_directory
+from recorder.running.runtime_directory import DeviceClaims, RecorderFolder, SessionClaim
+from tests.support.confined import be_user, confined
+from tests.support.errors import because
+
+NOW = datetime(2026, 11, 25, 9, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def process() -> Iterator["subprocess.Popen[bytes]"]:
+    """Another process, which can be killed."""
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        yield process
+        process.kill()
+
+
+ALICE, MALLORY = 54321, 54322
+"""Users who are not this one."""
+
+
+def made(title: str = "Rapat", pid: int | None = None, at: datetime = NOW) -> RecorderFolder:
+    info = runtime_directory.new_recorder_info(title, Path("/arsip"), at)
+    if pid:
+        info = msgspec.structs.replace(info, pid=pid, pid_started=process_started(pid) or 0)
+    return runtime_directory.make_recorder_folder(info, b"{}")
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.lstat().st_mode)
+
+
+def kill(process: "subprocess.Popen[bytes]") -> None:
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+
+
+def test_everything_in_it_is_for_this_user_alone() -> None:
+    folder = made()
+    with access.listen_at(folder.control):
+        assert mode(folder.control) == 0o600
+    assert [mode(path) for path in (folder.path, folder.path.parent)] == [0o700, 0o700]
+    assert [mode(path) for path in (folder.spec, folder.path / runtime_directory.RECORDER_FILE)] == [0o600, 0o600]
+
+
+def test_a_recorder_that_runs_is_found_with_what_it_says_of_itself() -> None:
+    folder = made("Wisuda \udcff")
+    [(found, info)] = runtime_directory.alive_recorders()
+    assert found.path == folder.path
+    assert (info.title, info.pid, info.id, info.archive) == ("Wisuda \ufffd", os.getpid(), folder.id, "/arsip")
+    assert runtime_directory.killed_recorders() == []
+
+
+def test_they_are_listed_by_age() -> None:
+    late, early = made(at=NOW.replace(hour=10)), made(at=NOW.replace(hour=8))
+    assert [folder.id for folder in runtime_directory.recorder_folders()] == [early.id, late.id]
+
+
+def test_nothing_is_there_and_nothing_is_made_by_looking(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv(runtime_directory.RUNTIME_VARIABLE, str(tmp_path / "run"))
+    assert runtime_directory.recorder_folders() == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_one_that_was_killed_stays_until_somebody_takes_it_up(process: "subprocess.Popen[bytes]") -> None:
+    folder = made(pid=process.pid)
+    assert [info.pid for _, info in runtime_directory.alive_recorders()] == [process.pid]
+    kill(process)
+    assert list(runtime_directory.alive_recorders()) == []
+    assert [found.id for found in runtime_directory.killed_recorders()] == [folder.id]
+    assert folder.spec.read_bytes() == b"{}"
+
+
+def test_one_that_ended_in_order_is_taken_away_also_by_others(process: "subprocess.Popen[bytes]") -> None:
+    folder, other = made(pid=process.pid), made(at=NOW.replace(hour=10))
+    (folder.path.parent / runtime_directory.ENDED).mkdir()
+    (folder.path.parent / runtime_directory.ENDED / f"{folder.id}.json").write_bytes(b"{}")
+    assert [found.id for found in runtime_directory.recorder_folders()] == [folder.id, other.id]  # it is still ending
+    kill(process)
+    assert [found.id for found in runtime_directory.recorder_folders()] == [other.id]
+    assert not folder.path.exists()
+    other.end(b"that is all")
+    assert not other.path.exists()
+    assert RecorderFolder(other.path).last_line == b"that is all"
+
+
+def test_how_recorders_ended_is_kept_of_the_last_ones_only() -> None:
+    ended = []
+    for _ in range(runtime_directory.ENDS_KEPT + 3):
+        folder = made()
+        folder.end(b"x")
+        ended.append(folder)
+    assert [folder.last_line for folder in ended] == 3 * [None] + runtime_directory.ENDS_KEPT * [b"x"]
+
+
+def test_a_later_process_with_its_pid_is_not_it(process: "subprocess.Popen[bytes]") -> None:
+    folder = made(pid=process.pid)
+    info = folder.info()
+    assert info
+    folder.write_info(msgspec.structs.replace(info, pid_started=info.pid_started - 1))
+    assert [found.id for found in runtime_directory.killed_recorders()] == [folder.id]
+    folder.write_info(msgspec.structs.replace(info, boot_id="another"))
+    assert [found.id for found in runtime_directory.killed_recorders()] == [folder.id]
+
+
+def test_a_zombie_does_not_run(process: "subprocess.Popen[bytes]") -> None:
+    process.send_signal(signal.SIGKILL)
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    assert Path(f"/proc/{process.pid}").exists()
+    assert process_started(process.pid) is None
+
+
+def test_one_that_is_being_made_is_nobodys_business(process: "subprocess.Popen[bytes]") -> None:
+    folder = made(pid=process.pid)
+    aside = folder.path.with_name(f".new-{folder.id}")
+    folder.path.rename(aside)
+    assert runtime_directory.recorder_folders() == []
+    assert aside.exists()
+    kill(process)
+    assert runtime_directory.recorder_folders() == []
+    assert not aside.exists()
+
+
+def test_a_folder_that_says_nothing_is_passed_over() -> None:
+    folder = made()
+    (folder.path / runtime_directory.RECORDER_FILE).write_bytes(b"\xff{")
+    assert runtime_directory.recorder_folders() == []
+
+
+@pytest.mark.parametrize("how", ["others may write", "a link", "a file", "another's"])
+def test_a_place_that_is_not_ours_alone_is_refused(how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = tmp_path / "run"
+    monkeypatch.setenv(runtime_directory.RUNTIME_VARIABLE, str(place))
+    if how == "a file":
+        place.touch()
+    elif how == "a link":
+        place.symlink_to(tmp_path, target_is_directory=True)
+    else:
+        place.mkdir()
+        place.chmod(0o777 if how == "others may write" else 0o755)
+    if how == "another's":
+        monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+    for look in (runtime_directory.recorder_folders, made):
+        with pytest.raises(StorageError, match="run", check=because("unwritable")) as refused:
+            look()
+        assert runtime_directory.RUNTIME_VARIABLE in refused.value.hint
+
+
+def test_where_it_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv(runtime_directory.RUNTIME_VARIABLE)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    made()
+    assert (tmp_path / "liput").is_dir()
+    monkeypatch.delenv("XDG_RUNTIME_DIR")
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert runtime_directory._runtime_path() == Path("/run/liput")
+    monkeypatch.setattr(os, "geteuid", lambda: 1234)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    assert runtime_directory._runtime_path() == tmp_path / "liput-1234"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="acts as two other users")
+@pytest.mark.parametrize("how", ["folder", "open folder", "link", "file"])
+def test_another_user_cannot_take_the_place_below_tmp(monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+    monkeypatch.delenv(runtime_directory.RUNTIME_VARIABLE)
+    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
+    with tempfile.TemporaryDirectory() as name:
+        tmp = Path(name)
+        tmp.chmod(0o1777)
+        monkeypatch.setattr(tempfile, "tempdir", name)
+        confined(partial(be_user, MALLORY), partial(_take, tmp / f"liput-{ALICE}", how))
+        confined(partial(be_user, MALLORY), partial(_take, tmp / f"liput-{ALICE}-0", how))
+        info = msgspec.structs.replace(confined(partial(be_user, ALICE), _info), pid=os.getpid())
+        folder = confined(partial(be_user, ALICE), partial(runtime_directory.make_recorder_folder, info, b"{}"))
+        assert (folder.path.stat().st_uid, mode(folder.path.parent)) == (ALICE, 0o700)
+        found = confined(partial(be_user, ALICE), runtime_directory.recorder_folders)
+        assert [each.path for each in found] == [folder.path]
+        assert confined(partial(be_user, MALLORY), runtime_directory.recorder_folders) == []
+        for path in tmp.glob("liput-*"):
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+
+
+def _info() -> runtime_directory.RecorderInfo:
+    return runtime_directory.new_recorder_info("Rapat", Path("/arsip"), NOW)
+
+
+def _take(path: Path, how: str) -> None:
+    if how == "link":
+        path.symlink_to("/tmp")
+    elif how == "file":
+        path.touch()
+    else:
+        path.mkdir()
+        path.chmod(0o777 if how == "open folder" else 0o755)
+
+
+def test_a_socket_is_reached_by_a_path_of_any_length(tmp_path: Path) -> None:
+    folder = tmp_path / ("panjang" * 20) / ("sekali" * 20)
+    folder.mkdir(parents=True)
+    with access.listen_at(folder / "control.sock") as listener, access.connect_to(folder / "control.sock", 5.0) as one:
+        other, _ = listener.accept()
+        with other:
+            one.sendall(b"x")
+            assert other.recv(1) == b"x"
+
+
+CAMERA, MICROPHONE = ("046d:0825:CAM0001", "Rig Webcam"), ("534d:2109@1-2+sound", "Stick")
+FIRST = SessionClaim(id="a1b2c3", title="Rapat senat", pid=1)
+SECOND = SessionClaim(id="d4e5f6", title="Wisuda", pid=2)
+
+
+def test_the_second_is_told_who_has_it_and_has_none_of_the_others() -> None:
+    first, second = DeviceClaims(FIRST), DeviceClaims(SECOND)
+    first.take([CAMERA])
+    with pytest.raises(DeviceError, check=because("busy")) as refused:
+        second.take([MICROPHONE, CAMERA])
+    assert refused.value.message == 'Rig Webcam is used by the session "Rapat senat" (a1b2c3)'
+    assert "liput stop --session a1b2c3" in refused.value.hint
+    first.take([MICROPHONE])  # which the second did not keep
+    first.release()
+    second.take([MICROPHONE, CAMERA])
+    first.release()
+    with pytest.raises(DeviceError, match="Wisuda", check=because("busy")):
+        first.take([CAMERA])
+    second.release()
+
+
+def test_what_one_has_it_may_ask_for_again() -> None:
+    first = DeviceClaims(FIRST)
+    first.take([CAMERA])
+    first.take([CAMERA, MICROPHONE])
+    first.release()
+
+
+@pytest.mark.parametrize("device", ["pulse:alsa_input.usb-Ä Ö/x", "../../lepas", "x" * 500, "pulse:\udcff", ""])
+def test_any_id_can_be_claimed(device: str, tmp_path: Path) -> None:
+    first = DeviceClaims(FIRST, tmp_path)
+    first.take([(device, "it")])
+    with pytest.raises(DeviceError, check=because("busy")):
+        DeviceClaims(SECOND, tmp_path).take([(device, "it")])
+    assert [path.parent for path in tmp_path.rglob("*.lock")] == [tmp_path / "claims"]
+    first.release()
+
+
+def test_a_claim_ends_with_its_process() -> None:
+    code = (
+        "from recorder.running.runtime_directory import *\n"
+        f"Claims(Claim(id='a', title='Rapat', pid=0)).take([{CAMERA!r}])\nprint('taken', flush=True)\ninput()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=Path(__file__).parents[3]
+    ) as holder:
+        assert holder.stdout
+        assert holder.stdout.readline() == b"taken\n"
+        claims = DeviceClaims(SECOND)
+        with pytest.raises(DeviceError, match='"Rapat"', check=because("busy")):
+            claims.take([CAMERA])
+        holder.send_signal(signal.SIGKILL)
+        holder.wait()
+        claims.take([CAMERA])
+        claims.release()
