@@ -96,7 +96,7 @@ class Bench:
 @pytest.fixture
 def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
     bench = Bench(tmp_path / "health")
-    monkeypatch.setattr(module, "apply_to", bench.apply)
+    monkeypatch.setattr(module, "restore_preset", bench.apply)
     monkeypatch.setattr(module, "RETRY_S", 0.05)
     yield bench
     for service in bench.services:
@@ -215,7 +215,7 @@ def test_a_camera_that_hangs_holds_up_neither_the_others_nor_the_end(
             hangs.wait(60)
         bench.apply(device, power_line=power_line, record=record)
 
-    monkeypatch.setattr(module, "apply_to", apply)
+    monkeypatch.setattr(module, "restore_preset", apply)
     service = bench.service(CAMERA, OTHER)
     wait_for(lambda: bench.applied == [("/dev/video2", "60 Hz")])
     service.stop()

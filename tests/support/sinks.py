@@ -48,8 +48,8 @@ def also_to(*makes: Callable[[Templates], Sink]) -> Iterator[None]:
                 sink.close()
 
     # By hand: unittest.mock loads asyncio, which a bench would count.
-    setattr(session, "Outputs", OutputsAndSinks)  # noqa: B010 - it is no export of session
+    setattr(session, "SessionOutputs", OutputsAndSinks)  # noqa: B010 - it is no export of session
     try:
         yield
     finally:
-        setattr(session, "Outputs", SessionOutputs)  # noqa: B010
+        setattr(session, "SessionOutputs", SessionOutputs)  # noqa: B010

@@ -164,7 +164,7 @@ def test_options_of_somebody_else_are_left_alone_and_told(
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="does what root does")
 def test_what_root_makes_is_for_every_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(conference, "somebody_is_there", lambda: True)
+    monkeypatch.setattr(conference, "can_ask", lambda: True)
     monkeypatch.setattr(click, "confirm", lambda *_words, **_named: True)
     before = os.umask(0o077)
     try:

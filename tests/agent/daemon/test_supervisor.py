@@ -258,7 +258,7 @@ def test_an_archive_that_cannot_be_read_at_first_is_no_reason_to_take_what_a_rec
     told, outcomes = list[str](), list[object]()
     daemon = supervisor.RecorderSupervisor([archive], SystemClock(), told.append, outcomes.append)
     with monkeypatch.context() as patched:
-        patched.setattr(supervisor, "find", lambda _archives: raise_(ArchiveError("the disk is away")))
+        patched.setattr(supervisor, "find_unfinished", lambda _archives: raise_(ArchiveError("the disk is away")))
         with pytest.raises(ArchiveError):
             daemon.recover_round()
     leftovers.leave(archive, {"program.mp4": archives.make_program(tmp_path / "program.mp4")}, events=[live()])
@@ -363,7 +363,7 @@ def test_a_spare_that_ends_at_once_is_replaced_ever_less_often(monkeypatch: pyte
             return True
 
     begun, now, told = list[float](), [0.0], list[str]()
-    monkeypatch.setattr(supervisor, "Spawned", Dead)
+    monkeypatch.setattr(supervisor, "SpawnedRecorder", Dead)
     monkeypatch.setattr(supervisor, "time", SimpleNamespace(monotonic=lambda: now[0]))
     spares = supervisor.StandbyRecorder(told.append)
     for _ in range(4 * 120):

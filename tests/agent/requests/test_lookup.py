@@ -58,7 +58,7 @@ def test_a_disk_that_hangs_is_said_and_not_waited_for(
 ) -> None:
     answers = threading.Event()
     monkeypatch.setattr(store, "read_file", lambda _: answers.wait() and b"")
-    monkeypatch.setattr(lookup, "ANSWER_S", 0.2)
+    monkeypatch.setattr(lookup, "DOSSIER_ANSWER_S", 0.2)
     with pytest.raises(DossierError, match="does not answer") as caught:
         with_request(SessionRequest(title=""), dossiers.ID, settings)
     assert "without --request" in caught.value.hint

@@ -85,5 +85,7 @@ def test_one_that_is_about_to_go_on_with_what_was_recorded_is_not_armed(
     info = runtime_directory.new_recorder_info("Rapat", Path("/arsip"), SystemClock().now() - timedelta(seconds=ago_s))
     info = msgspec.structs.replace(info, replaces=before.id, work="/arsip/.incoming/rapat" if records else None)
     after = runtime_directory.make_recorder_folder(info, encode_spec_for_disk(planned))
-    monkeypatch.setattr(looking, "running", lambda: [RunningRecorder(after, info, session(SessionState.ARMED))])
+    monkeypatch.setattr(
+        looking, "running_recorders", lambda: [RunningRecorder(after, info, session(SessionState.ARMED))]
+    )
     assert [(run.recorder, run.plan, run.state) for run in running_sessions()] == [(after.id, "senat", state)]

@@ -22,7 +22,9 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, AnyRequest]]:
     """Return what recorders are asked for; each says yes."""
     runtime_folder(make=True)
     found: list[tuple[str, AnyRequest]] = []
-    monkeypatch.setattr("agent.schedule.scheduler.ask", lambda folder, request: found.append((folder.id, request)))
+    monkeypatch.setattr(
+        "agent.schedule.scheduler.send_command", lambda folder, request: found.append((folder.id, request))
+    )
     return found
 
 

@@ -98,5 +98,5 @@ def test_one_that_went_on_and_was_ended_by_somebody_else_says_how(runtime: Path,
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(control, "successor", lambda *_killed, **_how: following.folder)
-        patched.setattr(control, "running_as", end)
+        patched.setattr(control, "find_running", end)
         assert control.stop(killed, wait=True) == RESULT

@@ -138,7 +138,9 @@ def test_each_refusal_says_what_happened_to_what(code: int, why: str, word: str)
 def test_a_full_bus_names_what_else_is_on_it_and_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     alone = holders.device_open_error(errno.ENOSPC, "Webcam", "/dev/video7")
     assert alone.message == "this USB bus is full: Webcam (/dev/video7) gets no room"
-    monkeypatch.setattr(holders, "neighbours", lambda _: ["Logitech C920 (port 1-1.2)", "MS2109 (port 1-1.3)"])
+    monkeypatch.setattr(
+        holders, "streaming_neighbours", lambda _: ["Logitech C920 (port 1-1.2)", "MS2109 (port 1-1.3)"]
+    )
     beside = holders.device_open_error(errno.ENOSPC, "Webcam", "/dev/video7")
     assert beside.message == f"{alone.message} beside Logitech C920 (port 1-1.2), MS2109 (port 1-1.3)"
     assert alone.hint == beside.hint == "Move one device to another port or use MJPEG."

@@ -255,7 +255,7 @@ def test_who_has_pictures_or_sound_open_is_named_unless_it_is_this_process(
 
 def test_the_list_has_what_is_plugged_in_and_who_uses_it(terminals: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     there = UdevDevices((), (dataclasses.replace(sound("Mic", MICROPHONE), node=terminals[0]),))
-    monkeypatch.setattr("devices.monitor.snapshot.plugged", lambda: there)
+    monkeypatch.setattr("devices.monitor.snapshot.read_udev_devices", lambda: there)
     assert list_devices() == make_devices(there, {})
     monkeypatch.setattr("devices.monitor.snapshot.is_own", lambda holder: holder.pid != os.getpid())
     assert [(device.id, device.health.fault) for device in list_devices()] == [("0d8c:0134@1-5", "busy")]

@@ -152,7 +152,7 @@ def test_a_loopback_is_nobodys_and_its_driver_is_not_asked(camera: VideoNode, mo
         asked.append(nodes)
         return set()
 
-    monkeypatch.setattr("devices.monitor.snapshot.idle", idle)
+    monkeypatch.setattr("devices.monitor.snapshot.free_nodes", idle)
     held = {camera.node: [Holder(1, "zoom")], LOOPBACK.node: [Holder(1, "zoom")]}
     assert nodes_in_use(UdevDevices((camera, LOOPBACK), ()), held) == {camera.node: [Holder(1, "zoom")]}
     assert asked == [{camera.node}]
@@ -161,7 +161,7 @@ def test_a_loopback_is_nobodys_and_its_driver_is_not_asked(camera: VideoNode, mo
 def test_the_monitor_tells_of_a_program_that_takes_a_device_and_lets_go_of_it(
     camera: VideoNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "plugged", lambda known: UdevDevices((camera,), ()))
+    monkeypatch.setattr(module, "read_udev_devices", lambda known: UdevDevices((camera,), ()))
     monkeypatch.setattr(CapabilityProber, "offers", lambda prober, pictures: {camera.node: OFFER})
     monkeypatch.setattr(use_watcher, "ASK_S", 0.05)
     told: queue.SimpleQueue[DeviceChange] = queue.SimpleQueue()

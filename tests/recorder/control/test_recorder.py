@@ -54,8 +54,8 @@ class Heard(Handshake):
 @pytest.fixture(autouse=True)
 def own_output(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave this process its output."""
-    monkeypatch.setattr(recorder, "print_into", Path.touch)
-    monkeypatch.setattr(recorder, "bound_printed", Path.exists)
+    monkeypatch.setattr(recorder, "redirect_output", Path.touch)
+    monkeypatch.setattr(recorder, "rotate_log", Path.exists)
 
 
 def planned(archive: Path, title: str) -> PreparedSession:

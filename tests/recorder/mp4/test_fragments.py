@@ -185,7 +185,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         looked.append(position)
         return look(descriptor, position)
 
-    monkeypatch.setattr(fragments, "box_at", counting)
+    monkeypatch.setattr(fragments, "read_box", counting)
     return looked
 
 

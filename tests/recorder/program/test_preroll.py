@@ -166,7 +166,7 @@ def test_its_memory_is_bounded_whatever_is_to_be_kept(
     packets: list[EncodedPacket], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = sum(len(packet.data) for packet in packets)
-    monkeypatch.setattr("recorder.program.preroll.MOST_BYTES", whole // 4)
+    monkeypatch.setattr("recorder.program.preroll.MOST_PACKET_BYTES", whole // 4)
     gate = PreRoll(3600)
     group = max(
         sum(len(packet.data) for packet in packets if second <= seconds(packet) < second + 1) for second in range(12)

@@ -118,7 +118,7 @@ def test_what_is_forgotten_while_the_next_disk_opens_is_told(show: Shows, monkey
     session.roots[0].rename(session.roots[0].with_name("away"))
     session.feed_until(opens.is_set)
     safe_s, start_s = session.storage.replicas[0].found_s, float(session.storage.start)
-    monkeypatch.setattr("recorder.recording.failover.MOST_BYTES", 20_000)
+    monkeypatch.setattr("recorder.recording.failover.MOST_PACKET_BYTES", 20_000)
     session.feed(8)
     assert float(session.storage.start) > safe_s
     go_on.set()

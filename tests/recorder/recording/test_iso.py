@@ -189,7 +189,7 @@ class SlowDisk:
                 slow.go_on.wait(30)
                 super().sync(path)
 
-        patch.setattr(iso, "Disk", Held)
+        patch.setattr(iso, "DurableFiles", Held)
 
 
 @pytest.mark.parametrize("codec", [MJPEG, H264])

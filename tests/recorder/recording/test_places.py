@@ -28,7 +28,7 @@ class Hanging(Archive):
 def test_a_disk_that_does_not_answer_takes_none_and_the_next_one_does(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(replica_opener, "OPEN_S", 0.2)
+    monkeypatch.setattr(replica_opener, "DISK_ANSWER_S", 0.2)
     over = threading.Event()
     hangs, well = Hanging(tmp_path / "macet", over), Archive(tmp_path / "baik", SystemClock(), 1)
     check_archives([hangs, well], StorageSettings(), SystemClock())

@@ -90,9 +90,11 @@ def test_one_that_had_moved_to_another_disk_and_whose_first_is_gone(archive: Arc
 def test_a_disk_that_does_not_answer_is_gone_on_without(
     archive: Archive, left: Left, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(resume, "OPEN_S", 0.2)
+    monkeypatch.setattr(resume, "DISK_ANSWER_S", 0.2)
     hangs, over = archives.archive_at(tmp_path / "macet"), threading.Event()
-    monkeypatch.setattr(resume, "find", lambda each: over.wait(30) and [] if each == [hangs] else find_unfinished(each))
+    monkeypatch.setattr(
+        resume, "find_unfinished", lambda each: over.wait(30) and [] if each == [hangs] else find_unfinished(each)
+    )
     folder = leftovers.leave(archive, {"program.mp4": left.killed}, events=[live()])
     taken = lock_for_resume([hangs, archive], folder.with_name(f"{folder.name}.2"), SystemClock())
     assert [work.path for work in taken.works] == [folder]

@@ -74,7 +74,7 @@ def encodes(monkeypatch: pytest.MonkeyPatch) -> list[Encode]:
         made.append(Encode(settings, **how))
         return made[-1]
 
-    monkeypatch.setattr("recorder.session.outputs.StreamEncode", make)
+    monkeypatch.setattr("recorder.session.outputs.LiveEncoder", make)
     monkeypatch.setattr(Destinations, "begin", lambda *_: connected.extend(made))
     return connected
 

@@ -68,7 +68,7 @@ def test_a_track_that_cannot_even_begin_ends_the_session_too(tmp_path: Path, mon
     def failing() -> None:
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr(in_program, "put_first", failing)
+    monkeypatch.setattr(in_program, "raise_thread_priority", failing)
     room = Room(tmp_path, live=True)
     with pytest.raises(LiputError, match="track failed"):
         room.session.run()

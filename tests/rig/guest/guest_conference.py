@@ -73,7 +73,7 @@ def conference_command_at_a_terminal(words: str, monkeypatch: pytest.MonkeyPatch
         os.write(ours, b"y\n")
         with open(theirs) as terminal, monkeypatch.context() as patch:  # noqa: PTH123 - a descriptor
             patch.setattr("sys.stdin", terminal)
-            patch.setattr("agent.commands.conference.somebody_is_there", lambda: True)
+            patch.setattr("agent.commands.conference.can_ask", lambda: True)
             return int(conference_command.main(words.split(), standalone_mode=False))
     finally:
         os.close(ours)

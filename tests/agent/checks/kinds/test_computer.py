@@ -39,8 +39,8 @@ def bus(stack: ExitStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bu
 @pytest.fixture
 def calm(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let this PC be well in all that a test cannot arrange."""
-    monkeypatch.setattr(computer, "others_load", lambda *_: IDLE)
-    monkeypatch.setattr(computer, "most_off_s", lambda: 0.01)
+    monkeypatch.setattr(computer, "other_programs_load", lambda *_: IDLE)
+    monkeypatch.setattr(computer, "clock_error_s", lambda: 0.01)
     monkeypatch.setattr(priority, "permitted_priority", lambda: GRANTED)
     monkeypatch.setattr(computer, "read_sample", lambda: WELL)
 
@@ -123,7 +123,7 @@ def test_a_core_that_is_slowed_down_meanwhile_is_seen(
         count.write_text("8\n")
         return IDLE
 
-    monkeypatch.setattr(computer, "others_load", heats_up)
+    monkeypatch.setattr(computer, "other_programs_load", heats_up)
     assert (f"{NAME}: heat", "throttled") in codes(list(look(situation(), unheard)))
 
 

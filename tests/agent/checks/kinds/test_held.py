@@ -25,7 +25,7 @@ def has(device: str) -> SessionStatus:
 
 def test_two_of_one_title_are_two(monkeypatch: pytest.MonkeyPatch) -> None:
     both = [runs("Rapat", has(CAMERA.id)), runs("Rapat", has(CARD.id))]
-    monkeypatch.setattr("agent.checks.context.running", lambda: both)
+    monkeypatch.setattr("agent.checks.context.running_recorders", lambda: both)
     now = check_context(SessionRequest(title=""), None, Settings(), SystemClock())
     assert now.held == both
     assert [now.holder(device) for device in (CAMERA, CARD)] == both
@@ -35,7 +35,7 @@ def test_one_that_is_being_sealed_has_nothing_open_and_one_that_does_not_answer_
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     every = [runs(str(state), session(state)) for state in SessionState]
-    monkeypatch.setattr("agent.checks.context.running", lambda: [*every, runs("silent", None)])
+    monkeypatch.setattr("agent.checks.context.running_recorders", lambda: [*every, runs("silent", None)])
     now = check_context(SessionRequest(title=""), None, Settings(), SystemClock())
     assert [one.info.title for one in now.held] == ["idle", "armed", "live", "degraded", "silent"]
 

@@ -165,7 +165,7 @@ def test_a_session_that_runs_is_asked_and_its_destinations_are_left_alone(tmp_pa
 def test_where_this_pc_has_no_network_no_server_is_to_blame(
     monkeypatch: pytest.MonkeyPatch, lacking: NetworkFault
 ) -> None:
-    monkeypatch.setattr(internet, "missing", lambda: lacking)
+    monkeypatch.setattr(internet, "missing_network", lambda: lacking)
     for trouble in (NetworkFault.NO_DNS, NetworkFault.UNKNOWN_HOST, NetworkFault.NO_ROUTE, NetworkFault.TIMEOUT):
         assert network_result(internet.CODES, "x", "host", NetworkError(trouble)).code == lacking
     assert network_result(internet.CODES, "x", "host", NetworkError(NetworkFault.REFUSED)).code == NetworkFault.REFUSED
@@ -173,7 +173,7 @@ def test_where_this_pc_has_no_network_no_server_is_to_blame(
 
 @pytest.mark.parametrize("trouble", list(NetworkFault))
 def test_every_trouble_has_its_words(trouble: NetworkFault, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(internet, "missing", lambda: None)
+    monkeypatch.setattr(internet, "missing_network", lambda: None)
     result = network_result(internet.CODES, "x", "ingest.test:1935", NetworkError(trouble, "said so"))
     assert result.code == trouble
     assert all((*result.reason, *result.advice))

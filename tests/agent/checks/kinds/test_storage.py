@@ -165,13 +165,13 @@ def test_fat_ends_at_four_gigabytes(tmp_path: Path) -> None:
 def test_how_fast_a_disk_has_to_be_follows_from_the_profile(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, times: float, code: str
 ) -> None:
-    monkeypatch.setattr(storage, "write_bps", lambda *_: times * BYTES_PER_S * 8)
+    monkeypatch.setattr(storage, "measure_write_bps", lambda *_: times * BYTES_PER_S * 8)
     (result,) = found(settings(tmp_path), 60.0)
     assert result.code == code
 
 
 def test_nothing_is_written_where_a_session_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(storage, "write_bps", lambda *_: pytest.fail("it was written"))
+    monkeypatch.setattr(storage, "measure_write_bps", lambda *_: pytest.fail("it was written"))
     first, result = found(settings(tmp_path), 60.0, held={"Wisuda": session(SessionState.DEGRADED)})
     assert (first.name, first.code, first.verdict) == (NAME, "recording", CheckVerdict.UNCHECKED)
     assert '"Wisuda"' in first.reason.english

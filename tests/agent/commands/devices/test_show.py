@@ -45,7 +45,7 @@ EVERYTHING = (CAMERA, OTHER, STICK, SOUND, ROOM)
 @pytest.fixture
 def devices(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Sequence[Device]:
     """Plug everything in; the tree of hubs is a recorded one, in which the stick is not."""
-    monkeypatch.setattr(command, "known", lambda _: list(EVERYTHING))
+    monkeypatch.setattr(command, "known_devices", lambda _: list(EVERYTHING))
     monkeypatch.setattr(command, "SYSFS", usb_tree("three_cameras", tmp_path))
     return EVERYTHING
 
@@ -104,7 +104,7 @@ def test_uncompressed_modes_of_a_small_profile_make_it_certain(monkeypatch: pyte
     settings = tmp_path / "liput.toml"
     settings.write_text("[profiles.small]\nwidth = 640\nheight = 480\nfps = 30\nvideo_bitrate = '1M'\n")
     raw = [msgspec.structs.replace(device, modes=(Mode("YUYV", 640, 480, (30.0,)),)) for device in (CAMERA, OTHER)]
-    monkeypatch.setattr(command, "known", lambda _: raw)
+    monkeypatch.setattr(command, "known_devices", lambda _: raw)
     _, warning = shown(CAMERA.id, "--profile", "small", "--config", str(settings))["warnings"]
     assert warning["kind"] == "cannot-fit"
     assert warning["hint"] == "Move one device to another port or use MJPEG."
@@ -155,7 +155,7 @@ def test_why_a_serial_is_not_its_own(
     monkeypatch: pytest.MonkeyPatch, devices: Sequence[Device], serial: str, reason: str
 ) -> None:
     twin = msgspec.structs.replace(devices[2], shared_serial=serial)
-    monkeypatch.setattr(command, "known", lambda _: [twin])
+    monkeypatch.setattr(command, "known_devices", lambda _: [twin])
     assert reason in str(shown(twin.id)["no_serial"])
 
 

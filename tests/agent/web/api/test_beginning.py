@@ -54,7 +54,7 @@ def test_where_the_next_recorder_says_why_it_cannot_another_session_is_begun(
     def refuse(*_key: object, **_how: object) -> RunningRecorder:
         raise RecorderRefused("the disk is full")
 
-    monkeypatch.setattr(sessions, "gone_on_with", refuse)
+    monkeypatch.setattr(sessions, "successor_of", refuse)
     monkeypatch.setattr(sessions, "begin", lambda _house, _new: NOTHING_RUNS)
     assert sessions.record_now(house([]), 0.0) == NOTHING_RUNS
 
@@ -65,6 +65,6 @@ def test_a_session_that_was_gone_on_with_and_has_ended_since_is_no_recording(
 ) -> None:
     info = runtime_directory.new_recorder_info("Rapat", Path("/arsip"), SystemClock().now())
     following = RunningRecorder(runtime_directory.RecorderFolder(runtime / info.id), info, session(state))
-    monkeypatch.setattr(sessions, "gone_on_with", lambda *_key, **_how: following)
+    monkeypatch.setattr(sessions, "successor_of", lambda *_key, **_how: following)
     monkeypatch.setattr(sessions, "begin", lambda _house, _new: NOTHING_RUNS)
     assert sessions.record_now(house([]), 0.0) == (line_of(following) if goes_on else NOTHING_RUNS)

@@ -273,7 +273,7 @@ def test_a_kill_while_a_copy_is_looked_at_again_leaves_it_waiting(
     queue = bench.queue()
     (first, *_) = queue.every()
     with monkeypatch.context() as patch:
-        patch.setattr("recorder.features.copies.copy_queue.copy", killed)
+        patch.setattr("recorder.features.copies.copy_queue.copy_package", killed)
         with pytest.raises(KeyboardInterrupt):
             list(queue.work("nas", queue.every()))
     assert names(bench.work()) == [first.name]

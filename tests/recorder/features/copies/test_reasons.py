@@ -271,7 +271,7 @@ def test_a_certificate_authority_that_cannot_be_read(
 
 def test_a_library_that_is_not_installed_is_told_of_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "recorder.features.copies.s3", None)
-    monkeypatch.setattr(copy_queue, "login_for", lambda *_: CopyCredentials())
+    monkeypatch.setattr(copy_queue, "copy_credentials", lambda *_: CopyCredentials())
     settings = Settings(copies={"ember": CopyTarget(url="s3://ember/liput", endpoint="http://s3.invalid")})
     with pytest.raises(CopyError, match=r"liput\[s3\]") as caught:
         copy_queue.open_target(settings, "ember")
