@@ -72,7 +72,7 @@ class Iperf3State(IntEnum):
     SERVER_ERROR = -2
 
 
-def test_parameters(streams: int, seconds: float, *, down: bool) -> Mapping[str, object]:
+def traffic_parameters(streams: int, seconds: float, *, down: bool) -> Mapping[str, object]:
     """Return the parameters of a one-way TCP test. The client ends it before `seconds` are over."""
     wanted: dict[str, object] = {"tcp": True, "omit": 0, "time": math.ceil(seconds), "num": 0, "blockcount": 0}
     wanted |= {"parallel": streams, "len": BLOCK_BYTES, "pacing_timer": _PACING_US, "client_version": _VERSION}
@@ -269,7 +269,7 @@ def _running(
 ) -> Iterator[Callable[[float, int, RateCallback], TransferSamples]]:
     """Run a one-way test in the `with`; yields a function that fills the link. Raises NetworkError and Stopped."""
     patience = Deadline.of(REACH_S, stop)
-    wanted = test_parameters(budget.streams, seconds, down=down)
+    wanted = traffic_parameters(budget.streams, seconds, down=down)
     with ExitStack() as opened, _agreed(way, wanted, patience) as control:
         channels = _streams(way, budget.streams, control.cookie, patience, opened)
         control.wait_until_running(patience)

@@ -48,7 +48,7 @@ class StreamTest:
         return self.live_s > 0 and self.status.reason in (None, "too-slow")
 
 
-def test_target(settings: Settings, target: StreamTarget) -> StreamTarget | None:
+def harmless_target(settings: Settings, target: StreamTarget) -> StreamTarget | None:
     """Return the target for a stream to `target` without viewers; None where there is none."""
     destination = settings.destinations.get(target.name)
     if destination is not None and destination.test:

@@ -11,7 +11,7 @@ from config.errors import UsageError
 from config.locale.lookup import LocalizedText, words
 from config.settings.secrets import StreamTarget
 from recorder.live.reason import DestinationFault
-from recorder.live.stream_test import run_stream_test, test_target
+from recorder.live.stream_test import harmless_target, run_stream_test
 from recorder.live.url import parse_live_url
 
 WORDS = words("check-keys")
@@ -59,7 +59,7 @@ def _has_key(target: StreamTarget) -> bool:
 
 def _key_result(situation: CheckContext, target: StreamTarget) -> CheckResult:
     name = f"{NAME}: {target.name}"
-    test = test_target(situation.settings, target)
+    test = harmless_target(situation.settings, target)
     if test is None:
         return make_result(CODES, "no-test", name)
     trial = run_stream_test(

@@ -19,7 +19,7 @@ from devices.uplink.model import UplinkBudget
 from devices.uplink.server import parse_server
 from recorder.live.kind import kind_of
 from recorder.live.reason import DestinationFault
-from recorder.live.stream_test import StreamTest, run_stream_test, test_target
+from recorder.live.stream_test import StreamTest, harmless_target, run_stream_test
 from recorder.live.url import parse_live_url
 from recorder.model.status import STATES_RECORDING
 
@@ -131,7 +131,7 @@ def _test_streams(situation: CheckContext, tell: TellProgress) -> Iterator[Check
 def _test_of(situation: CheckContext, target: StreamTarget | LiputError) -> StreamTarget | None:
     if isinstance(target, LiputError) or _is_local(target):
         return None
-    return test_target(situation.settings, target)
+    return harmless_target(situation.settings, target)
 
 
 def _test_stream_result(

@@ -266,7 +266,7 @@ def test_a_child_that_dies_is_followed_by_another(pulse: PulseMicrophone, monkey
 class WithoutLibpulse:
     """A child without libpulse, which no later child can help."""
 
-    def told(self) -> SoundFailed:
+    def next_message(self) -> SoundFailed:
         return SoundFailed("libpulse is missing (Debian: libpulse0)")
 
     def close(self) -> None: ...

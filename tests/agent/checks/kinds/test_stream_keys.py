@@ -12,7 +12,7 @@ from agent.sessions.receiver import HOST, free_port
 from config.settings.loading import load_settings
 from config.settings.secrets import StreamTarget, secret_url
 from recorder.live.attempt import STEP_S
-from recorder.live.stream_test import test_target
+from recorder.live.stream_test import harmless_target
 from recorder.model.status import DestinationLine, SessionState, SessionStatus
 from tests.support.encoded import SmallEncoder
 from tests.support.live import Events, Pump, is_live, running
@@ -91,11 +91,11 @@ def test_a_folder_has_no_key(tmp_path: Path) -> None:
 def test_twitch_is_asked_to_show_the_stream_to_nobody(tmp_path: Path) -> None:
     (tmp_path / "liput.toml").write_text('[destinations.twitch]\nurl = "rtmps://jkt02.contribute.live-video.net/app"')
     target = StreamTarget("twitch", secret_url("rtmps://jkt02.contribute.live-video.net/app/live_1_key"))
-    changed = test_target(load_settings(tmp_path / "liput.toml"), target)
+    changed = harmless_target(load_settings(tmp_path / "liput.toml"), target)
     assert changed
     assert changed.url.reveal() == "rtmps://jkt02.contribute.live-video.net/app/live_1_key?bandwidthtest=true"
     elsewhere = StreamTarget("other", secret_url("rtmps://nottwitch.tv.example/app/live_1_key"))
-    assert test_target(load_settings(tmp_path / "liput.toml"), elsewhere) is None
+    assert harmless_target(load_settings(tmp_path / "liput.toml"), elsewhere) is None
 
 
 def test_a_try_that_is_stopped_ends_long_before_it_would_by_itself(tmp_path: Path) -> None:
