@@ -100,13 +100,13 @@ def test_every_role_has_a_name_and_other_things_their_own() -> None:
 
 def test_a_screen_is_no_matter_of_cables_and_light() -> None:
     assert trouble_sentence("source-slow", "Screen :0").english == (
-        "Screen :0 gives too few pictures: this PC is too busy, close other programs."
+        "Screen :0 sends too few frames: this PC is too busy, close other programs."
     )
     assert trouble_sentence("source-missing", "Screen :0", "lost").english.startswith(
-        "Screen :0 gives no picture: log out"
+        "Screen :0 sends no picture: log out"
     )
     assert past_sentence("source-lost", "Screen :0") == LocalizedText(
-        "Screen :0 tidak memberi gambar.", "Screen :0 gives no picture."
+        "Screen :0 tidak memberi gambar.", "Screen :0 sends no picture."
     )
 
 

@@ -71,7 +71,7 @@ def read(happened: list[Happened], until_s: float = 60.0, from_s: float = 0.0) -
 )  # fmt: skip
 def test_one_trouble_of_a_source_is_told_once_and_over_once(happened: list[Happened], said: str) -> None:
     began, over = read(happened)
-    assert began.startswith("Trouble:\n")
+    assert began.startswith("Fault:\n")
     assert began.count("Podium camera") == 1
     assert f"Podium camera {said}" in began
     assert over.startswith("Over:\n")
@@ -94,7 +94,7 @@ def test_a_cable_that_is_back_before_anybody_was_told_is_not_told() -> None:
 def test_a_cable_that_is_pulled_twice_is_two_troubles() -> None:
     again = [(at_s + 1000, kind, detail) for at_s, kind, detail in PULLED]
     told = read([*PULLED, *again], 1060.0)
-    assert [one.partition(":")[0] for one in told] == ["Trouble", "Over", "Trouble", "Over"]
+    assert [one.partition(":")[0] for one in told] == ["Fault", "Over", "Fault", "Over"]
 
 
 def came_and_went(*at_s: float, for_s: float = 1.0) -> list[Happened]:
@@ -109,15 +109,15 @@ def test_a_daemon_that_begins_anew_says_nothing_of_what_was_over_hours_ago() -> 
     hours_ago = came_and_went(0.0, 4000.0, 8000.0, for_s=20.0)
     assert read(hours_ago, 9600.0, from_s=9000.0) == []
     (told,) = read([*hours_ago, (8990.0, "source-lost", {})], 9600.0, from_s=9000.0)
-    assert told.startswith("Trouble:\n")
+    assert told.startswith("Fault:\n")
 
 
 def test_a_daemon_that_begins_anew_tells_what_has_come_and_gone_within_this_minute() -> None:
     told = read(came_and_went(0.0, 10.0, 20.0), from_s=30.0)
-    assert [one.partition(":")[0] for one in told] == ["Trouble", "Over"]
+    assert [one.partition(":")[0] for one in told] == ["Fault", "Over"]
 
 
 def test_a_loose_cable_that_is_told_while_it_is_in_is_said_to_be_over_too() -> None:
     told = read(came_and_went(0.0, 6.0, 12.0), 600.0)
-    assert [one.partition(":")[0] for one in told] == ["Trouble", "Over"]
+    assert [one.partition(":")[0] for one in told] == ["Fault", "Over"]
     assert "Podium camera was unplugged" in told[1]

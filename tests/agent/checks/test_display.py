@@ -60,9 +60,9 @@ def test_with_json_it_stands_beside_the_document(capsys: pytest.CaptureFixture[s
     ("codes", "words"),
     [
         (["slow"], "READY; warnings: 1"),
-        (["slow", "off", "off"], "NOT READY; to be mended: 2"),
+        (["slow", "off", "off"], "NOT READY; to fix: 2"),
         ([], "READY"),
-        (["off", "cancelled", "cancelled"], "CANCELLED: 2 not looked at"),
+        (["off", "cancelled", "cancelled"], "CANCELLED: 2 not checked"),
     ],
 )
 def test_the_last_line_is_the_answer(capsys: pytest.CaptureFixture[str], codes: list[str], words: str) -> None:
@@ -74,7 +74,7 @@ def test_the_last_line_is_the_answer(capsys: pytest.CaptureFixture[str], codes: 
 
 ASKED = SessionRequest(title="Wisuda Ke-40", videos=("podium",), streams=("youtube",), profile="1080p30")
 TOO_SLOW = {"uplink": (CheckVerdict.FAILURE, "720p30")}
-STAYS = "The profile 1080p30 fits; nothing has to change."
+STAYS = "The profile 1080p30 fits; change nothing."
 
 
 def fitted(
@@ -92,8 +92,8 @@ def _result(name: str, verdict: CheckVerdict, measured: Measured) -> CheckResult
 
 def test_the_command_that_takes_it_can_be_copied() -> None:
     assert fitted(TOO_SLOW) == [
-        "The profile that fits: 720p30",
-        "The command: liput record --title 'Wisuda Ke-40' --video podium --stream youtube --profile 720p30",
+        "Fitting profile: 720p30",
+        "Command: liput record --title 'Wisuda Ke-40' --video podium --stream youtube --profile 720p30",
     ]
 
 
@@ -120,9 +120,9 @@ def test_a_profile_that_fits_stays() -> None:
 
 def test_the_smallest_of_what_the_network_and_the_pc_leave_room_for_counts() -> None:
     found = fitted({"uplink": (CheckVerdict.WARNING, "720p30"), "encoder": (CheckVerdict.FAILURE, "480p15")})
-    assert found[0] == "The profile that fits: 480p15"
+    assert found[0] == "Fitting profile: 480p15"
     found = fitted({"uplink": (CheckVerdict.WARNING, "720p30"), "encoder": (CheckVerdict.OK, None)})
-    assert found[0] == "The profile that fits: 720p30"
+    assert found[0] == "Fitting profile: 720p30"
 
 
 def test_where_nothing_fits_or_nothing_was_measured_that_is_said() -> None:
@@ -149,6 +149,6 @@ def test_the_command_has_all_that_was_asked() -> None:
     )  # fmt: skip
     command = fitted(TOO_SLOW, asked=asked)[1]
     assert command == (
-        "The command: liput record --title TITLE --stream youtube --layout pip --isolate --conference --for 5400s"
+        "Command: liput record --title TITLE --stream youtube --layout pip --isolate --conference --for 5400s"
         " --archive '/arsip besar' --profile 720p30"
     )

@@ -113,7 +113,7 @@ def test_what_a_check_raises_is_a_failure_of_its_own(error: Exception, told: str
 
     broken, well = CheckRunner([check("camera", fail), check("disk", good("disk"))], situation()).run()
     assert (broken.code, broken.verdict) == ("broken", CheckVerdict.FAILURE)
-    assert broken.reason.english == f"This check failed by itself: {told}"
+    assert broken.reason.english == f"This check failed: {told}"
     assert well.verdict is CheckVerdict.OK
 
 

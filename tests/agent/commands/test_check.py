@@ -18,7 +18,7 @@ def test_ticked_off_is_well_and_the_rest_says_what_to_do(room: Room) -> None:
     cables = checks["by-hand: cables"]
     assert (cables["verdict"], cables["code"]) == ("unchecked", "not-ticked")
     assert cables["id"]["advice"] == "Lihat sendiri, lalu tambahkan --have cables."
-    assert cables["en"]["advice"] == "Look for yourself, then add --have cables."
+    assert cables["en"]["advice"] == "Check it yourself, then add --have cables."
     assert cables["reason"] in (cables["id"]["reason"], cables["en"]["reason"])
     assert document["ready"] is (done.returncode == 0)
     assert done.returncode == (1 if any(check["verdict"] == "failure" for check in document["checks"]) else 0)

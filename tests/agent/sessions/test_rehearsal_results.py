@@ -134,7 +134,7 @@ def test_what_is_over_is_said_with_how_long_it_was_and_what_to_do() -> None:
         rehearsed(events=events, devices={"microphone": "microphone"}), PROFILE, asked_s=10, left_out=[]
     )
     assert (result.name, result.measured) == ("source: microphone", {"lasted_s": 0.6})
-    assert result.reason.english == "For 0.6 s: Microphone sends nothing. It was well again after that"
+    assert result.reason.english == "For 0.6 s: Microphone sends nothing. Then it recovered"
     assert result.advice.indonesian == (
         "Ulangi gladi. Jika terulang: Periksa kabel dan daya, lalu cabut dan colokkan lagi."
     )
@@ -204,5 +204,5 @@ def test_what_kept_it_from_recording_is_said_with_its_advice() -> None:
     ((_, (result,)), *_) = rehearsal_results(given, PROFILE, asked_s=10, left_out=[])
     assert (result.reason.english, result.advice.english) == (
         "Nothing was recorded: the disk is full",
-        "Mend that first: free some space",
+        "Fix that first: free some space",
     )

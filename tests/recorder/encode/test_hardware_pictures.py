@@ -145,7 +145,7 @@ def test_one_that_gives_nothing_is_given_up(way: str, at: int) -> None:
     assert line is not None
     assert (line.name, line.why) == ("x264", "failed")
     assert line.reason is not None
-    assert line.reason.startswith("NVENC: it takes pictures and gives nothing (nothing for ")
+    assert line.reason.startswith("NVENC: it gives no output (nothing for ")
     opened.encoder.close()
 
 

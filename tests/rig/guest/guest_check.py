@@ -233,7 +233,7 @@ def test_what_an_armed_session_holds_is_asked_of_it(camera: RigDevice, home: Pat
     done = command.liput(home, "check", "--quick", "--json", *words, timeout=100)
     (found,) = [one for one in json.loads(done.stdout)["checks"] if one["name"] == "devices: Rig Webcam"]
     assert (found["verdict"], found["code"]) == ("ok", "held")
-    assert found["en"]["reason"] == 'In use by the session "Wisuda", and well'
+    assert found["en"]["reason"] == 'In use by the session "Wisuda", without faults'
     assert camera.get("controls.times_set") == set_before
     command.liput(home, "disarm")
     wait_for(lambda: not holders(camera.wait_for_video()))

@@ -54,7 +54,7 @@ def test_one_that_works_is_named_with_what_it_does(probed: dict[EncoderKind, Tri
     probed[EncoderKind.QSV] = GOOD
     code, told, indonesian, english = look("auto")
     assert (code, [progress.doing.english for progress in told]) == ("ok", ["trying NVENC", "trying Quick Sync"])
-    assert english == "Quick Sync: tried with real pictures, 7.5 times as fast as it has to be"
+    assert english == "Quick Sync: tested with real frames, 7.5 times as fast as needed"
     assert indonesian == "Quick Sync: dicoba dengan gambar sungguhan, 7.5 kali secepat yang diperlukan"
 
 
