@@ -14,11 +14,11 @@ BELL = "\x1b]0;taken over\x07"
 EVIL = f"{BELL}\x1b[2J\x1b[8mCam\x9b2J\rera\x08"
 PLUGGED = f"""
 import msgspec
-from agent.devices import gather
+from agent.devices import listing
 from tests.support.plugged import CAMERA
 evil = msgspec.structs.replace(CAMERA, name={EVIL!r}, node=None, modes=())
-gather.list_devices = lambda: [evil]
-gather.server_inputs = list
+listing.list_devices = lambda: [evil]
+listing.server_inputs = list
 from agent.cli import main
 main.main()
 """

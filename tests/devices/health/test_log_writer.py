@@ -179,12 +179,12 @@ FILLING = """
 import resource, signal, sys
 from pathlib import Path
 from devices.host.clock import SystemClock
-from devices.health import log
+from devices.health import log_writer
 from devices.health.log_line import LogKind, LogLevel
-log.RETRY_S = 0.05
+log_writer.RETRY_S = 0.05
 _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
 resource.setrlimit(resource.RLIMIT_FSIZE, (5000, hard))
-with log.HealthLog(Path(sys.argv[1]), clock=SystemClock(), journal=None) as health_log:
+with log_writer.HealthLog(Path(sys.argv[1]), clock=SystemClock(), journal=None) as health_log:
     for number in range(100):
         health_log("camera", LogKind.PLUGGED, str(number), level=LogLevel.WARN)
     assert not health_log.flush(0.5)

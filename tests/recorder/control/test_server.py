@@ -254,8 +254,8 @@ def test_a_client_that_is_stopped_costs_nothing(served: Served) -> None:
     code = (
         "import sys\nfrom pathlib import Path\nfrom recorder.running.client import *\n"
         "from recorder.running.runtime_directory import RecorderFolder\nfrom recorder.running.protocol import *\n"
-        "with Connection(RecorderFolder(Path(sys.argv[1]))) as c:\n"
-        "    c.request(Watch(every_s=0.1, events_from=0))\n    print('watching', flush=True)\n"
+        "with ControlClient(RecorderFolder(Path(sys.argv[1]))) as c:\n"
+        "    c.request(WatchCommand(every_s=0.1, events_from=0))\n    print('watching', flush=True)\n"
         "    events = 0\n"
         "    while not isinstance(told := c.told(60.0), SessionResult):\n        events += isinstance(told, Event)\n"
         "    print(events)\n"
@@ -346,9 +346,9 @@ def test_a_flood_of_commands_is_answered_at_our_pace(served: Served) -> None:
 FLOODER = """
 import sys
 from pathlib import Path
-from recorder.control import sockets
+from recorder.running.access import connect_to
 flood = 100_000 * b'{"command": "mark", "text": "banjir"}\\n'
-with sockets.connect(Path(sys.argv[1]), 60.0) as connection:
+with connect_to(Path(sys.argv[1]), 60.0) as connection:
     connection.sendall(flood)
 """
 
