@@ -23,11 +23,11 @@ from recorder.disk.durable import PRIVATE_MODE, DurableFiles
 from recorder.disk.errors import storage_error
 from recorder.disk.package_locks import package_lock
 from recorder.features.dossier.packing import note_package, recorded_session
-from recorder.features.dossier.papers import LETTERS
 from recorder.model import names
 from recorder.package import fixity, verification
 from recorder.package.fixity import Progress
 from recorder.package.metadata import Begun, Package, Problem, RecordingFacts, SessionContext
+from recorder.package.request import LETTERS
 from recorder.package.work_folder import BEGUN_FILE, METADATA_FILES, WorkFolder, encode_begun, guess_begun, read_part
 
 RESERVE_BYTES = 2_000_000_000

@@ -20,6 +20,8 @@ type Moment = Annotated[datetime, Meta(tz=True)]
 type LetterKind = Literal["request", "disposition", "other"]
 type MediaType = Literal["application/pdf", "image/jpeg", "image/png"]
 
+LETTERS = "surat"  # the folder of letters and disposition sheets, in a dossier and in the payload of a package
+
 
 class StepKind(StrEnum):
     """The kinds of steps."""

@@ -28,18 +28,17 @@ from devices.host.clock import NANOSECONDS, Clock
 from recorder.archive import catalog
 from recorder.archive.archive import Archive
 from recorder.disk.durable import PRIVATE_MODE, DurableFiles
-from recorder.features.dossier.packing import PAYLOAD
-from recorder.features.dossier.papers import LETTERS
 from recorder.model import names
 from recorder.model.eventlog import RECOVERED_KIND
 from recorder.model.marks import Mark
 from recorder.model.session_faults import reason_of
 from recorder.mp4.finalize import MOST_CUT_BYTES, repair_end
 from recorder.package import fixity
-from recorder.package.bag import TAG_MANIFEST_FILE
+from recorder.package.bag import PAYLOAD, TAG_MANIFEST_FILE
 from recorder.package.fixity import ByteProgress, Progress
 from recorder.package.media import holds_media, probe_media
 from recorder.package.metadata import INTERRUPTED, UNREADABLE, Gap, Package, PartFacts, RecordingFacts, decode_recording
+from recorder.package.request import LETTERS
 from recorder.package.work_folder import BEGUN_FILE, METADATA_FILES, PROGRAM, RECORDING_FILE, WorkFolder, encode_begun
 from recorder.recovery.rebuild import PartEvidence, live_events, read_events, rebuild_facts, run_offset_s
 from recorder.recovery.remux import (

@@ -13,7 +13,7 @@ from config.errors import DossierError
 from config.files import read_file
 from config.settings.quantities import brief_size
 from recorder.model.names import one_line
-from recorder.package.request import Letter, MediaType
+from recorder.package.request import LETTERS, Letter, MediaType
 
 SUFFIXES: dict[MediaType, str] = {"application/pdf": ".pdf", "image/jpeg": ".jpg", "image/png": ".png"}
 _PDF_BEGINS_WITHIN, _PDF_ENDS_WITHIN = 1024, 4096
@@ -81,7 +81,6 @@ def _picture_type(path: Path, content: bytes) -> MediaType:
         raise DossierError(f"{path} is a damaged picture: {error}", hint="Copy or scan it again.") from None
 
 
-LETTERS = "surat"  # the folder of letters and disposition sheets
 LETTER_FILE = re.compile(rf"{LETTERS}/[a-z]+-\d+\.(?:pdf|jpg|png)")
 """Valid names of papers; other names in a `request.json` are refused."""
 

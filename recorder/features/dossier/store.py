@@ -31,13 +31,13 @@ from devices.host.process import account_name
 from recorder.disk.archive_folder import check_archive_folder
 from recorder.disk.durable import PRIVATE_MODE, TEMPORARY_FILES, DurableFiles
 from recorder.disk.errors import storage_error
-from recorder.features.dossier.papers import LETTER_FILE, LETTERS, SUFFIXES, Paper, is_letter_whole
+from recorder.features.dossier.papers import LETTER_FILE, SUFFIXES, Paper, is_letter_whole
 from recorder.features.dossier.steps import WorkingHours, steps_of
 from recorder.features.dossier.text import request_text
 from recorder.model.eventlog import time_in_line
 from recorder.model.names import one_line, similar_names, utf8_safe
 from recorder.package.bag import TAG_MANIFEST_FILE
-from recorder.package.request import Change, FieldChange, Letter, LetterKind, Request
+from recorder.package.request import LETTERS, Change, FieldChange, Letter, LetterKind, Request
 from recorder.package.work_folder import CHECKS_FILE, PREMIS_FILE
 
 REQUEST_FILE = "request.json"

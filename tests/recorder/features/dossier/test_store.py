@@ -15,9 +15,8 @@ import pytest
 
 from config.errors import DossierError, StorageError, UsageError
 from recorder.disk.durable import DurableFiles
-from recorder.features.dossier.papers import LETTERS
 from recorder.features.dossier.store import EVENTS_FILE, REQUEST_FILE, TEXT_FILE, Dossier, DossierStore, with_change
-from recorder.package.request import RecordedSession
+from recorder.package.request import LETTERS, RecordedSession
 from tests.support import dossiers
 from tests.support.dossiers import ID, PDF, RECEIVED, UUID, at, made
 from tests.support.errors import because
