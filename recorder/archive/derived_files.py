@@ -14,13 +14,13 @@ from devices.host import threads
 from devices.host.priority import ensure_niceness
 from recorder.disk.durable import TEMPORARY_FILES, DurableFiles
 from recorder.model import names
+from recorder.model.eventlog import read_event_lines
 from recorder.model.marks import Mark
 from recorder.package.fixity import Progress
 from recorder.package.metadata import Chapter, Recording
 from recorder.package.seal_options import SLIDES_FOLDER, DerivedRecord, SealOptions, SlideOptions
 from recorder.package.work_folder import DERIVED_FILE, LEVELS_FILE, WorkFolder
 
-SHEET_FILE = "data/thumbnails.jpg"
 CHAPTERS_SHARE = 0.5  # shares of the progress of sealing
 OVERVIEW_SHARE = 0.6
 _NICE = 10
@@ -97,21 +97,20 @@ class DerivedFiles:
         return bool(slides) and all(picture and (self._work.path / picture).is_file() for picture in pictures)
 
     def _slides(self, recording: Recording, wishes: SlideOptions) -> list[Chapter]:
-        from recorder.features.report.material import read_events
         from recorder.features.slides.chapters import SlideChapters
 
         found = SlideChapters(
             self._work.path,
             wishes,
             self._wishes.language,
-            events=read_events(self._work.events),
+            events=read_event_lines(self._work.events),
             disk=self._disk,
             advance=self._advance(recording, 0.0, CHAPTERS_SHARE),
         )
         return found.find(recording.media)
 
     def _sheet(self, recording: Recording) -> None:
-        from recorder.features.slides.frames import thumbnails_sheet
+        from recorder.features.report.thumbnails import SHEET_FILE, thumbnails_sheet
 
         advance = self._advance(recording, CHAPTERS_SHARE, CHAPTERS_SHARE + 0.05)
         sheet = thumbnails_sheet(self._work.path, recording.media, advance)

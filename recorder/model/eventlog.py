@@ -7,14 +7,14 @@ far as memory holds them. `EventLimiter` thins frequent events first.
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from config.events import Emit, Event, encode_event
-from config.files import json_number, open_regular
+from config.files import json_lines, json_number, open_regular, read_file
 from devices.health.faults import HealthChange
 from devices.host.background import BackgroundTask
 from devices.host.clock import NANOSECONDS, Clock
@@ -415,3 +415,12 @@ def time_in_line(value: object) -> datetime | None:
     except ValueError:
         return None
     return at if at is not None and at.tzinfo is not None else None
+
+
+def read_event_lines(path: Path) -> Iterator[Mapping[str, Any]]:
+    """Yield the lines of an event log; skips invalid ones."""
+    try:
+        content = read_file(path, cut=True)
+    except OSError:
+        return
+    yield from json_lines(content, dict[str, Any])

@@ -28,6 +28,7 @@ COMPUTING = (
     "tests/recorder/archive/test_killed",
     "tests/recorder/features/dossier/test_packing.py",
     "tests/recorder/mp4/test_finish",
+    "tests/recorder/package/test_keyframes.py",
     "tests/recorder/recovery/test_killed.py",
     "tests/recorder/features/report/",
     "tests/recorder/features/slides/",

@@ -18,12 +18,13 @@ from av.container import InputContainer
 from av.stream import Discard
 from PIL import Image
 
-from config.files import json_lines, read_file
+from config.files import read_file
 from config.settings.quantities import clock_text
 from devices.model.device import Device
 from recorder.archive.catalog import is_package_file
-from recorder.features.slides.frames import Advance, frame_image, image_jpeg, keyframes
+from recorder.model.eventlog import read_event_lines
 from recorder.package import bag
+from recorder.package.keyframes import Advance, frame_image, image_jpeg, keyframes
 from recorder.package.media import OPEN_SAFELY
 from recorder.package.metadata import MediaFile, Recording, decode_recording
 from recorder.package.request import RequestRecord
@@ -169,22 +170,13 @@ def read_material(folder: Path, name: str, changed: Mapping[str, bytes] = Mappin
         request=read(REQUEST_FILE, RequestRecord),
         checks=read(CHECKS_FILE, dict[str, Any]) or {},
         devices=read(DEVICES_FILE, tuple[Device, ...]) or (),
-        events=tuple(read_events(folder / EVENTS_FILE)),
+        events=tuple(read_event_lines(folder / EVENTS_FILE)),
         levels=read(LEVELS_FILE, SoundLevels),
         digests={media.file: digests[media.file] for media in recording.media if media.file in digests},
         manifest_digest=hashlib.sha256(manifest).hexdigest(),
         poster=_poster(folder),
         pictures=tuple(_strip(folder, recording)),
     )
-
-
-def read_events(path: Path) -> Iterator[Mapping[str, Any]]:
-    """Yield the lines of an event log; skips invalid ones."""
-    try:
-        content = read_file(path, cut=True)
-    except OSError:
-        return
-    yield from json_lines(content, dict[str, Any])
 
 
 def image_file(path: Path, most: tuple[int, int]) -> bytes | None:

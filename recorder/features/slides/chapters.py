@@ -18,10 +18,11 @@ from config.files import json_number
 from config.locale.lookup import text as words_of
 from recorder.disk.durable import DurableFiles
 from recorder.features.slides.detector import Slide, SlideDetector
-from recorder.features.slides.frames import Advance, keyframes, keyframes_at, slide_jpeg, slide_sample
+from recorder.features.slides.frames import slide_jpeg, slide_sample
 from recorder.model.eventlog import EventLine, recorder_runs
 from recorder.model.names import one_line, shortened
 from recorder.model.session_faults import AWAY_KINDS
+from recorder.package.keyframes import Advance, keyframes, keyframes_at
 from recorder.package.metadata import Chapter, MediaFile
 from recorder.package.seal_options import SLIDES_FOLDER, SlideOptions, SlidesView
 from recorder.package.work_folder import program_files

@@ -1,24 +1,11 @@
-"""Frames of a recording: keyframes, images of slides, and the thumbnails sheet.
+"""Samples and images of slides, from the keyframes of a recording."""
 
-A keyframe decodes alone, and the demuxer skips all other frames: about 5 % of a file of 10 GB is read.
-"""
-
-import io
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 
 import av
-import av.error
 import numpy as np
-from av.container import InputContainer
-from av.stream import Discard
-from av.video.reformatter import ColorRange, Interpolation
-from av.video.stream import VideoStream
-from PIL import Image, ImageDraw, ImageFont
+from av.video.reformatter import Interpolation
 
-from capture.media.convert import matrix_of
-from config.settings.quantities import clock_text
 from recorder.features.slides.detector import (
     ACROSS,
     DOWN,
@@ -30,83 +17,8 @@ from recorder.features.slides.detector import (
     SlideSample,
     content_blocks,
 )
-from recorder.package.media import OPEN_SAFELY
-from recorder.package.metadata import MediaFile
+from recorder.package.keyframes import Keyframe, frame_image, image_jpeg
 from recorder.package.seal_options import FrameArea, SlidesView
-from recorder.package.work_folder import program_files
-
-_HALF_A_TICK_S = 0.0005  # seeking rounds file times down
-
-type Keyframe = tuple[float, av.VideoFrame]
-"""A frame and its time in the file, in seconds."""
-
-
-def keyframes(
-    path: Path, step_s: float, start_s: float = 0.0, end_s: float | None = None, *, rough: bool = False
-) -> Iterator[Keyframe]:
-    """Yield the keyframe at or before each `step_s` seconds of the first video track, each once.
-
-    Skips frames that do not decode, and yields none of an unreadable file. `rough` skips H.264's loop filter, a tenth
-    of the work: good enough for comparison.
-    """
-    try:
-        with _opened(path, rough=rough) as (container, stream):
-            end_s = (container.duration or 0) / av.time_base if end_s is None else end_s
-            last_s, wanted_s = -1.0, start_s
-            while wanted_s < end_s:
-                found = _at(container, stream, wanted_s)
-                if found is not None and found[0] > last_s:
-                    last_s = found[0]
-                    yield found
-                wanted_s += step_s
-    except (av.error.FFmpegError, ValueError):
-        return
-
-
-def keyframes_at(path: Path, times: Iterable[float]) -> Iterator[av.VideoFrame | None]:
-    """Yield the keyframe at or before each of `times`, None if it does not decode; nothing of an unreadable file."""
-    try:
-        with _opened(path) as (container, stream):
-            for at_s in times:
-                found = _at(container, stream, at_s + _HALF_A_TICK_S)
-                yield found[1] if found else None
-    except (av.error.FFmpegError, ValueError):
-        return
-
-
-@contextmanager
-def _opened(path: Path, *, rough: bool = False) -> Iterator[tuple[InputContainer, VideoStream]]:
-    """Open the first video track; raises FFmpegError, or ValueError without one."""
-    with av.open(path, options=OPEN_SAFELY) as container:
-        if not container.streams.video:
-            raise ValueError(f"{path} holds no pictures")
-        stream = container.streams.video[0]
-        for other in container.streams:
-            other.discard = Discard.nonkey if other is stream else Discard.all
-        if rough:
-            stream.codec_context.options = {"skip_loop_filter": "all"}
-        stream.codec_context.thread_count = 1  # more threads only cost for single frames
-        yield container, stream
-
-
-def _at(container: InputContainer, stream: VideoStream, at_s: float) -> Keyframe | None:
-    base, codec, first = stream.time_base, stream.codec_context, stream.start_time or 0
-    try:
-        container.seek(first + int(at_s / base), stream=stream)
-        for packet in container.demux(stream):
-            if packet.size and packet.is_keyframe:
-                # Drain at once: the decoder would wait for frames to show before this one.
-                pictures = [*packet.decode(), *codec.decode(None)]
-                codec.flush_buffers()
-                if not pictures or pictures[0].pts is None:
-                    return None
-                return float((pictures[0].pts - first) * base), pictures[0]
-            if packet.dts is None:
-                return None
-    except av.error.FFmpegError:
-        codec.flush_buffers()
-    return None
-
 
 WIDEST = 1280  # pixels of a slide's image: text that a hall can read stays readable
 _QUALITY = 80
@@ -128,25 +40,6 @@ def slide_jpeg(picture: av.VideoFrame, area: FrameArea) -> bytes:
     image = frame_image(picture).crop(_pixels(picture, area))
     image.thumbnail((WIDEST, WIDEST))
     return image_jpeg(image, _QUALITY)
-
-
-def frame_image(picture: av.VideoFrame) -> Image.Image:
-    """Return a frame as an RGB image."""
-    is_full = picture.format.name.startswith("yuvj") or picture.color_range == ColorRange.JPEG
-    rgb = picture.reformat(
-        format="rgb24",
-        src_colorspace=None if picture.format.is_rgb else matrix_of(picture.colorspace, picture.height),
-        src_color_range=ColorRange.JPEG if is_full or picture.format.is_rgb else ColorRange.MPEG,
-        dst_color_range=ColorRange.JPEG,
-    )
-    return Image.fromarray(rgb.to_ndarray())
-
-
-def image_jpeg(image: Image.Image, quality: int) -> bytes:
-    """Return an image as a JPEG."""
-    content = io.BytesIO()
-    image.save(content, "JPEG", quality=quality, optimize=True)
-    return content.getvalue()
 
 
 def _small(picture: av.VideoFrame, area: FrameArea) -> Luma:
@@ -179,46 +72,3 @@ def _uncovered(view: SlidesView) -> Blocks:
         bottom = top + cover.height / view.area.height * DOWN
         free[max(0, int(top)) : max(0, int(np.ceil(bottom))), max(0, int(left)) : max(0, int(np.ceil(right)))] = False
     return free
-
-
-type Advance = Callable[[float], None]
-"""Called with the share done, from 0 to 1."""
-COLUMNS, ROWS = 5, 6
-MOST_THUMBNAILS = COLUMNS * ROWS
-CELL = 320, 180
-_GAP = 8
-_LINE = 24
-_LEAST_STEP_S = 1.0
-_SHEET_QUALITY = 82
-
-
-def thumbnails_sheet(root: Path, media: Sequence[MediaFile], advance: Advance) -> bytes | None:
-    """Return a JPEG of at most MOST_THUMBNAILS frames, spread evenly over the program; None if no frame decodes."""
-    found = list(_thumbnails(root, media, advance))
-    if not found:
-        return None
-    rows = -(-len(found) // COLUMNS)
-    across, down = CELL[0] + _GAP, CELL[1] + _LINE + _GAP
-    sheet = Image.new("RGB", (min(len(found), COLUMNS) * across + _GAP, rows * down + _GAP), "white")
-    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(16)
-    for number, (at_s, image) in enumerate(found):
-        x, y = _GAP + number % COLUMNS * across, _GAP + number // COLUMNS * down
-        sheet.paste("black", (x, y, x + CELL[0], y + CELL[1]))
-        sheet.paste(image, (x + (CELL[0] - image.width) // 2, y + (CELL[1] - image.height) // 2))
-        draw.text((x, y + CELL[1] + 3), clock_text(at_s), fill="black", font=font)
-    return image_jpeg(sheet, _SHEET_QUALITY)
-
-
-def _thumbnails(root: Path, media: Sequence[MediaFile], advance: Advance) -> list[tuple[float, Image.Image]]:
-    files = program_files(media) or list(media[:1])
-    step_s = max(_LEAST_STEP_S, sum(file.duration_s for file in files) / MOST_THUMBNAILS)
-    found: list[tuple[float, Image.Image]] = []
-    for file in files:
-        for at_s, picture in keyframes(root / file.file, step_s, end_s=file.duration_s):
-            if len(found) == MOST_THUMBNAILS:
-                break
-            image = frame_image(picture)
-            image.thumbnail(CELL)
-            found.append((file.offset_s + at_s, image))
-            advance(len(found) / MOST_THUMBNAILS)
-    return found

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from recorder.features.slides.frames import keyframes
+from recorder.package.keyframes import keyframes
 from tests.support.slides import Picture, deck, moving, record, still
 
 
