@@ -22,7 +22,6 @@ from recorder.disk import archive_folder
 from recorder.disk.durable import PRIVATE_MODE, DurableFiles
 from recorder.disk.errors import storage_error
 from recorder.disk.package_locks import package_lock
-from recorder.features.dossier.packing import note_package, recorded_session
 from recorder.model import names
 from recorder.package import fixity, verification
 from recorder.package.fixity import Progress
@@ -134,10 +133,10 @@ class Archive:
             raise storage_error(error, work.path) from None
         work.release()
         package = catalog.read_package(target)
-        context = work.begun.context
-        if package.recording and context.request:
+        if package.recording:
             now = self._clock.now()
-            note_package(context.request, recorded_session(package.recording, context.checked, target, now), now)
+            for step in sealing.STEPS:
+                step.sealed(target, package.recording, work.begun.context, now)
         return package
 
     def unseal(self, folder: Path, progress: Progress | None = None) -> WorkFolder:

@@ -14,6 +14,7 @@ from config.files import json_text
 from config.settings.quantities import brief_size
 from config.version import VERSION
 from recorder.archive.package_draft import PackageDraft, corrected_package, regular_size
+from recorder.archive.seal_step import seal_steps
 from recorder.disk.archive_folder import MARGIN_BYTES
 from recorder.disk.durable import PRIVATE_MODE, DurableFiles
 from recorder.model.names import one_line, slug, utf8_safe
@@ -65,15 +66,10 @@ def describe_draft(
     draft.write(PREMIS_FILE, draft.read(PREMIS_FILE) + premis_lines([happened]))
     for name, content in readme_files(recording, draft.paths).items():
         draft.write(name, content)
-    for name, content in _report(draft).items():
-        draft.write(name, content, mode=PRIVATE_MODE if recording.request else 0o666)
-
-
-def _report(draft: PackageDraft) -> dict[str, bytes]:
-    from recorder.features.report.page import report_of_changed  # its imaging libraries take long to load
-
     changed = {**draft.written, bag.MANIFEST_FILE: bag.manifest_text(draft.payload)}
-    return report_of_changed(draft.folder, changed)
+    for step in seal_steps():
+        for name, content in step.corrected(draft.folder, changed).items():
+            draft.write(name, content, mode=PRIVATE_MODE if recording.request else 0o666)
 
 
 EDITABLE_FIELDS = (

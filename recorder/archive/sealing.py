@@ -26,10 +26,9 @@ from config.version import VERSION
 from devices.health.log_line import PC, HealthLine, LogLevel
 from devices.health.log_reader import LogFilter, read
 from devices.health.log_writer import DROPPED_LINES, log_folder
-from recorder.archive.derived_files import OVERVIEW_SHARE, DerivedFiles, chapters_of_marks, progress_part
+from recorder.archive.seal_step import STEPS_SHARE, Seal, progress_part, seal_steps
 from recorder.disk.durable import PRIVATE_MODE, TEMPORARY_FILES, DurableFiles
-from recorder.features.dossier.packing import put_request
-from recorder.model.names import uuid_of_part
+from recorder.model.names import one_line, uuid_of_part
 from recorder.package import bag, fixity
 from recorder.package.documents import bag_info, dublin_core, readme_files, sealing_events
 from recorder.package.fixity import Progress
@@ -38,15 +37,19 @@ from recorder.package.metadata import (
     INTERRUPTED,
     UNREADABLE,
     Begun,
+    Chapter,
     MediaFile,
     Recording,
     RecordingFacts,
     VideoTrack,
     decode_recording,
+    sorted_chapters,
 )
+from recorder.package.seal_options import DerivedRecord
 from recorder.package.work_folder import (
     BEGUN_FILE,
     CHECKS_FILE,
+    DERIVED_FILE,
     DEVICES_FILE,
     DUBLIN_CORE_FILE,
     HEALTH_FILE,
@@ -59,6 +62,8 @@ from recorder.package.work_folder import (
     encode_begun,
     program_files,
 )
+
+STEPS = seal_steps()  # loaded now: the disk with Liput may not answer at the end
 
 POSTER_WIDTH = 1280  # pixels, at most
 
@@ -180,19 +185,17 @@ def fill_package(
         disk.write(work.path / BEGUN_FILE, encode_begun(work.begun), mode=PRIVATE_MODE)
     disk.make_folder(work.metadata)
     media = _sync_media(work, disk)
-    recording = put_request(work, _describe(work, facts, media), target, now, disk)
-    wishes = work.begun.context.wishes
-    deriving = DerivedFiles(work, wishes, disk, progress) if wishes else None
-    if deriving:
-        recording = deriving.with_chapters(recording)
+    seal = Seal(work, target, now, disk, progress)
+    recording = _describe(work, facts, media)
+    for step in STEPS:
+        recording = step.describe(seal, recording)
     _write_metadata(work, recording, disk, may_be_joined=may_be_joined)
     picture = next((shot for file in media if (shot := poster_of(work.path / file)) is not None), None)
     if picture is not None:
         disk.write(work.path / POSTER_FILE, picture)
-    if deriving:
-        deriving.overview(recording)
-        progress = progress_part(progress, OVERVIEW_SHARE, 1.0)
-    _write_bag(work, recording, now, disk, progress, deriving)
+    for step in STEPS:
+        step.add_payload(seal, recording)
+    _write_bag(seal, recording)
     for folder in fixity.folders(work.path):
         disk.sync(folder)
     disk.unlink(work.path / BEGUN_FILE)
@@ -242,7 +245,8 @@ def _describe(work: WorkFolder, facts: RecordingFacts | None, media: list[str]) 
         media=files, software=_software(),
         marks=facts.marks, gaps=facts.gaps, parts=facts.parts,
         loudness_lufs=facts.loudness_lufs, loudness_range_lu=facts.loudness_range_lu,
-        chapters=chapters_of_marks(facts.marks), records=context.records, consent=context.consent,
+        chapters=sorted_chapters(Chapter(start_s=mark.media_s, title=mark.text, source="mark") for mark in facts.marks),
+        records=context.records, consent=context.consent,
     )  # fmt: skip
 
 
@@ -289,26 +293,35 @@ def _mend_events(log: Path, disk: DurableFiles) -> None:
     disk.sync(log)
 
 
-def _write_bag(
-    work: WorkFolder,
-    recording: Recording,
-    now: datetime,
-    disk: DurableFiles,
-    progress: Progress | None,
-    deriving: DerivedFiles | None,
-) -> None:
+def _write_bag(seal: Seal, recording: Recording) -> None:
+    work, disk, progress = seal.work, seal.disk, seal.progress
+    if work.begun.context.wishes:
+        progress = progress_part(progress, STEPS_SHARE, 1.0)
     payload = _hash(work, of_payload=True, progress=progress)
     disk.write(work.path / bag.MANIFEST_FILE, bag.manifest_text(payload))
-    if deriving:
-        deriving.report(recording)
+    for step in STEPS:
+        step.add_tags(seal, recording)
+    if work.begun.context.wishes:
+        disk.write(work.path / DERIVED_FILE, json_text(_derived_record(seal, recording)))
     sizes = {path: (work.path / path).stat().st_size for path in payload}
-    disk.write(work.path / PREMIS_FILE, sealing_events(recording, payload, now))
+    disk.write(work.path / PREMIS_FILE, sealing_events(recording, payload, seal.now))
     for name, content in readme_files(recording, fixity.walk(work.path)[0]).items():
         disk.write(work.path / name, content)
-    disk.write(work.path / bag.INFO_FILE, bag_info(recording, sizes, f"{now:%Y-%m-%d}"))
+    disk.write(work.path / bag.INFO_FILE, bag_info(recording, sizes, f"{seal.now:%Y-%m-%d}"))
     disk.write(work.path / bag.DECLARATION_FILE, bag.DECLARATION.encode())
     (work.path / bag.TAG_MANIFEST_FILE).unlink(missing_ok=True)
     disk.write(work.path / bag.TAG_MANIFEST_FILE, bag.manifest_text(_hash(work, of_payload=False)))
+
+
+def _derived_record(seal: Seal, recording: Recording) -> DerivedRecord:
+    slides = [chapter for chapter in recording.chapters if chapter.source == "slide"]
+    return DerivedRecord(
+        slides=len(slides),
+        slides_read=sum(bool(chapter.text) for chapter in slides),
+        language=seal.options.language,
+        report=seal.options.report,
+        problems=tuple(map(one_line, seal.problems)),
+    )
 
 
 def _hash(work: WorkFolder, *, of_payload: bool, progress: Progress | None = None) -> dict[str, str]:

@@ -126,6 +126,11 @@ class Chapter(msgspec.Struct, frozen=True, kw_only=True):
     thumbnail: str | None = None
 
 
+def sorted_chapters(chapters: Iterable[Chapter]) -> tuple[Chapter, ...]:
+    """Return chapters sorted by start."""
+    return tuple(sorted(chapters, key=lambda chapter: chapter.start_s))
+
+
 class RequestFacts(msgspec.Struct, frozen=True, kw_only=True):
     """The searchable part of the request; `metadata/request.json` has all of it."""
 

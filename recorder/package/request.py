@@ -22,6 +22,15 @@ type MediaType = Literal["application/pdf", "image/jpeg", "image/png"]
 
 LETTERS = "surat"  # the folder of letters and disposition sheets, in a dossier and in the payload of a package
 
+REQUEST_NOT_FOUND, REQUEST_NOT_NOTED, LETTER_MISSING, LETTER_CHANGED = (
+    "request-not-found",
+    "request-not-noted",
+    "letter-missing",
+    "letter-changed",
+)
+"""Reasons for an incomplete request in a package."""
+INCOMPLETE_REASONS = frozenset({REQUEST_NOT_FOUND, REQUEST_NOT_NOTED, LETTER_MISSING, LETTER_CHANGED})
+
 
 class StepKind(StrEnum):
     """The kinds of steps."""

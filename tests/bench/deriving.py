@@ -18,7 +18,7 @@ from pathlib import Path
 
 import msgspec
 
-from recorder.archive.derived_files import DerivedFiles
+from recorder.archive.seal_step import Seal
 from recorder.disk.durable import DurableFiles
 from recorder.package.metadata import Begun, Recording
 from recorder.package.seal_options import ReportOptions, SealOptions, SlideOptions, SlidesView
@@ -85,6 +85,8 @@ def _make(place: str, hours: float, noisy: bool) -> None:
 
 def _steps(work: WorkFolder) -> dict[str, object]:
     from recorder.archive import sealing
+    from recorder.features.report.report_step import ReportStep
+    from recorder.features.slides.slides_step import SlidesStep
     from recorder.package import bag
 
     wishes = SealOptions(
@@ -95,18 +97,19 @@ def _steps(work: WorkFolder) -> dict[str, object]:
     begun: Begun = msgspec.structs.replace(work.begun, context=context)
     work.begun = begun
     described: Recording = sealing._describe(work, archives.FACTS, ["data/media/program.mp4"])
-    deriving = DerivedFiles(work, wishes, DurableFiles(), None)
+    seal = Seal(work, work.path, archives.STARTED, DurableFiles())
+    report = ReportStep()
     before_mb = _peak_mb()
     figures: dict[str, object] = {}
     found: list[Recording] = []
     with _step(figures, "chapters"):
-        found.append(deriving.with_chapters(described))
+        found.append(SlidesStep().describe(seal, described))
     (work.path / "metadata/recording.json").write_bytes(msgspec.json.encode(found[0]))
     with _step(figures, "thumbnails and levels"):
-        deriving.overview(found[0])
+        report.add_payload(seal, found[0])
     (work.path / bag.MANIFEST_FILE).write_bytes(bag.manifest_text({"data/media/program.mp4": "0" * 64}))
     with _step(figures, "report"):
-        deriving.report(found[0])
+        report.add_tags(seal, found[0])
     read = SealOptions(slides=SlideOptions(languages=("ind", "eng"), text_s=600))
     with _step(figures, f"text of {len(DECK)} slides"):
         _read(work.path, read)

@@ -20,13 +20,26 @@ from config.files import json_text
 from config.settings.office import Office, zone_name
 from devices.host.clock import NANOSECONDS, Clock
 from devices.host.deadline import DeadlineTask
+from recorder.archive.seal_step import Seal, SealStep
 from recorder.disk.durable import DurableFiles, temporary_of
 from recorder.features.dossier.papers import letter_content
 from recorder.features.dossier.steps import WorkingHours, steps_of
 from recorder.features.dossier.store import DOSSIER_FILE_MODE, Dossier, with_change
 from recorder.model.session_faults import kind_and_subject, reason_of
-from recorder.package.metadata import Recording, RequestFacts
-from recorder.package.request import CarriedRequest, Letter, RecordedSession, Request, RequestRecord, Step
+from recorder.package.metadata import Recording, RequestFacts, SessionContext
+from recorder.package.request import (
+    INCOMPLETE_REASONS,
+    LETTER_CHANGED,
+    LETTER_MISSING,
+    REQUEST_NOT_FOUND,
+    REQUEST_NOT_NOTED,
+    CarriedRequest,
+    Letter,
+    RecordedSession,
+    Request,
+    RequestRecord,
+    Step,
+)
 from recorder.package.work_folder import REQUEST_FILE, WorkFolder
 
 PAYLOAD = "data"  # the folder of letters in a package, laid out as in the dossier
@@ -76,16 +89,6 @@ def carry_letters(work: Path, taken: CarriedRequest, clock: Clock) -> Callable[[
     return end
 
 
-REQUEST_NOT_FOUND, REQUEST_NOT_NOTED, LETTER_MISSING, LETTER_CHANGED = (
-    "request-not-found",
-    "request-not-noted",
-    "letter-missing",
-    "letter-changed",
-)
-"""Reasons for an incomplete request in a package."""
-_REASONS = frozenset({REQUEST_NOT_FOUND, REQUEST_NOT_NOTED, LETTER_MISSING, LETTER_CHANGED})
-
-
 def put_request(work: WorkFolder, recording: Recording, target: Path, now: datetime, disk: DurableFiles) -> Recording:
     """Write the request into the work folder, and return `recording` with it. Raises OSError of the package's disk."""
     taken = work.begun.context.request
@@ -104,7 +107,7 @@ def put_request(work: WorkFolder, recording: Recording, target: Path, now: datet
     steps = _steps(taken, request, now)
     record = RequestRecord(as_of=now, request=request, steps=steps, office=taken.office, missing=tuple(missing))
     disk.write(work.path / REQUEST_FILE, json_text(record), mode=DOSSIER_FILE_MODE)
-    others = (reason for reason in recording.degraded if kind_and_subject(reason)[0] not in _REASONS)
+    others = (reason for reason in recording.degraded if kind_and_subject(reason)[0] not in INCOMPLETE_REASONS)
     degraded = (*others, *missing)  # an interrupted attempt may have missed a letter that exists now
     return msgspec.structs.replace(recording, request=request_facts(request), degraded=degraded)
 
@@ -214,3 +217,19 @@ def request_in_package(request: Request, letters: tuple[Letter, ...]) -> Request
 def request_facts(request: Request) -> RequestFacts:
     """Return the searchable part of a request."""
     return msgspec.convert(request, RequestFacts, from_attributes=True)
+
+
+class DossierStep(SealStep):
+    """Puts the session's request into the package, and notes the package in the dossier."""
+
+    def describe(self, seal: Seal, recording: Recording) -> Recording:
+        """Write the request, and return `recording` with it. Raises OSError of the package's disk."""
+        return put_request(seal.work, recording, seal.target, seal.now, seal.disk)
+
+    def sealed(self, target: Path, recording: Recording, context: SessionContext, now: datetime) -> None:
+        """Note the package in the dossier."""
+        if context.request:
+            note_package(context.request, recorded_session(recording, context.checked, target, now), now)
+
+
+STEP = DossierStep()

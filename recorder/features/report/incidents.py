@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from config.files import json_number
-from recorder.features.dossier.packing import LETTER_CHANGED, LETTER_MISSING, REQUEST_NOT_FOUND, REQUEST_NOT_NOTED
 from recorder.model.eventlog import EventLine, RecordingRun, recorder_runs, time_in_line
 from recorder.model.session_faults import (
     AWAY_KINDS,
@@ -20,11 +19,12 @@ from recorder.model.session_faults import (
     kind_and_subject,
 )
 from recorder.package.metadata import UNREADABLE, Recording
+from recorder.package.request import INCOMPLETE_REASONS
 
 GAP = "gap"
 NEVER_LIVE = "never-live"
 OTHER = "other"
-OF_THE_DESCRIPTION = frozenset({UNREADABLE, REQUEST_NOT_FOUND, REQUEST_NOT_NOTED, LETTER_MISSING, LETTER_CHANGED})
+OF_THE_DESCRIPTION = INCOMPLETE_REASONS | {UNREADABLE}
 """Reasons without an event: they arise while the session is sealed."""
 _MISSED = "source-missing"  # the end of this fault ends a source outage: the source is seen or heard again
 _COUNTED = {
