@@ -11,6 +11,7 @@ from importlib import import_module
 from pathlib import Path
 
 from devices.host import threads
+from devices.host.clock import Clock
 from devices.host.priority import ensure_niceness
 from recorder.composition import SEAL_STEPS
 from recorder.disk.durable import TEMPORARY_FILES, DurableFiles
@@ -78,6 +79,13 @@ class SealStep:
     `describe`, `add_payload` and `add_tags` raise only OSError of the package's disk: a file that the package can do
     without is made in `Seal.attempt`. After a kill they run again, and find the files of the interrupted attempt.
     """
+
+    def prepare(self, work: Path, context: SessionContext, clock: Clock) -> Callable[[], None]:  # noqa: ARG002
+        """Begin to gather files of slow disks while the session records into `work`.
+
+        Returns a function that ends it in a bounded time. Raises nothing.
+        """
+        return lambda: None
 
     def describe(self, seal: Seal, recording: Recording) -> Recording:  # noqa: ARG002 - steps need it
         """Return `recording` with the step's facts. Media are synced; `metadata/recording.json` is written later."""

@@ -17,9 +17,9 @@ from config.errors import LiputError, StorageError, UsageError, as_liput_error
 from config.events import Event
 from devices.host.clock import NANOSECONDS, Clock
 from devices.host.deadline import count_hung_closings
+from recorder.archive.seal_step import seal_steps
 from recorder.encode.encoder import Encoder
 from recorder.encode.session_encoder import SessionEncoder
-from recorder.features.dossier.packing import carry_letters
 from recorder.features.load_shedding.load_shedder import FrameFanout
 from recorder.live.destinations import Destinations
 from recorder.model.eventlog import EventLog, Listener, fault_reporter
@@ -333,8 +333,8 @@ class Session:
         self._recording = recording
         self._machine.to(SessionState.LIVE)
         zero_ns = self._timeline.zero_ns + origin_ns
-        if plan.context.request:
-            armed.writing.callback(carry_letters(recording.work.path, plan.context.request, self._clock))
+        for step in seal_steps():
+            armed.writing.callback(step.prepare(recording.work.path, plan.context, self._clock))
         facts = live_facts(plan, self._inputs.form) | armed.live.facts() | self._picture_encoder.facts()
         facts["destinations"] = list(self.destinations.names)
         work = recording.work

@@ -222,6 +222,10 @@ def request_facts(request: Request) -> RequestFacts:
 class DossierStep(SealStep):
     """Puts the session's request into the package, and notes the package in the dossier."""
 
+    def prepare(self, work: Path, context: SessionContext, clock: Clock) -> Callable[[], None]:
+        """Start to copy the letters."""
+        return carry_letters(work, context.request, clock) if context.request else super().prepare(work, context, clock)
+
     def describe(self, seal: Seal, recording: Recording) -> Recording:
         """Write the request, and return `recording` with it. Raises OSError of the package's disk."""
         return put_request(seal.work, recording, seal.target, seal.now, seal.disk)
