@@ -216,7 +216,7 @@ def settings_page() -> Iterator[str]:
 def _rows(
     section: str, struct: type[msgspec.Struct], said: Mapping[tuple[str, str], Line], only: Sequence[str] = ()
 ) -> Iterator[str]:
-    yield "| key | value | default | what |"
+    yield "| key | value | default | meaning |"
     yield "|---|---|---|---|"
     known = kinds_of(struct)
     for field in msgspec.structs.fields(struct):

@@ -66,9 +66,7 @@ def _stream_address(raw: object) -> str:
     return raw.rstrip("/")
 
 
-STREAM_ADDRESS = value_kinds.ValueKind(
-    "the address of a live destination, without what is secret of it", _stream_address
-)
+STREAM_ADDRESS = value_kinds.ValueKind("a live destination's address, without its key", _stream_address)
 
 
 def scheme_of(url: str) -> str:

@@ -148,7 +148,7 @@ def _hours(raw: object) -> tuple[str, ...]:
 
 
 HOURS = value_kinds.ValueKind(
-    "spans of one day, in their order, none within another: `07:30-12:00`", _hours, value_kinds.each_shown
+    "spans of one day, in order, without overlap: `07:30-12:00`", _hours, value_kinds.each_shown
 )
 
 
@@ -172,7 +172,7 @@ def _dates(raw: object) -> tuple[date, ...]:
 
 
 DATES = value_kinds.ValueKind(
-    "days: `2026-12-25`, or from one to another, `2026-03-18..2026-03-24`",
+    "days: `2026-12-25`, or a range, `2026-03-18..2026-03-24`",
     _dates,
     lambda days: [day.isoformat() for day in days],
 )
@@ -185,7 +185,7 @@ def _standard(raw: object) -> StandardTime:
 
 
 STANDARD = value_kinds.ValueKind(
-    "a standard time: 1 to 366 working days, or office hours or minutes of them, 1000 hours at most",
+    "a standard time: 1 to 366 working days, or at most 1000 office hours, in hours or minutes",
     _standard,
     format_standard,
 )

@@ -85,7 +85,7 @@ def _mail_server(raw: object) -> str:
 
 
 MAIL_SERVER = value_kinds.ValueKind(
-    "a server that takes e-mail: smtp:// with STARTTLS, smtps:// with TLS from the first byte; never without",
+    "a mail server: smtp:// (STARTTLS is required) or smtps:// (TLS from the first byte)",
     _mail_server,
 )
 
@@ -99,7 +99,7 @@ def _web_address(raw: object) -> str:
     return str(raw)
 
 
-WEB_ADDRESS = value_kinds.ValueKind("where alarms are posted to, without what is secret of it", _web_address)
+WEB_ADDRESS = value_kinds.ValueKind("a webhook's address, without its secret", _web_address)
 
 
 def _mail_address(raw: object) -> str:
@@ -214,7 +214,7 @@ def _feed_address(raw: object) -> str:
     return "" if raw == "" else check_feed_address(raw)
 
 
-FEED_ADDRESS = value_kinds.ValueKind("where a calendar is: an address that anybody may read", _feed_address)
+FEED_ADDRESS = value_kinds.ValueKind("a calendar's public address", _feed_address)
 
 
 def _spans(raw: object) -> tuple[float, ...]:
@@ -230,7 +230,7 @@ def _spans(raw: object) -> tuple[float, ...]:
 
 
 SPANS = value_kinds.ValueKind(
-    "lengths of time, the longest first", _spans, lambda spans: [format_duration(each) for each in spans]
+    "durations, the longest first", _spans, lambda spans: [format_duration(each) for each in spans]
 )
 
 
@@ -295,7 +295,7 @@ def _copy_address(raw: object) -> str:
 
 
 COPY_ADDRESS = value_kinds.ValueKind(
-    "where copies go: a folder, a folder on a server with SFTP, a bucket of an S3-compatible object store",
+    "a place for copies: a folder, a folder on an SFTP server, a bucket of an S3-compatible object store",
     _copy_address,
 )
 

@@ -66,7 +66,7 @@ def _words(raw: object) -> tuple[str, ...]:
     return tuple(str(word).strip() for word in raw)
 
 
-WORDS = ValueKind("a list of names; a number stands for what it counts", _words, each_shown)
+WORDS = ValueKind("a list of names or numbers", _words, each_shown)
 
 
 def _number(
@@ -88,12 +88,12 @@ def _between(words: str, least: float, most: float) -> str:
 
 def fraction(least: float, most: float) -> ValueKind:
     """Return the kind for a fraction of a whole."""
-    return _number("a part of a whole", least, most, f"a number from {least:g} to {most:g}")
+    return _number("a fraction", least, most, f"a number from {least:g} to {most:g}")
 
 
 def decibels(least: float, most: float) -> ValueKind:
     """Return the kind for a gain."""
-    return _number("how much louder, or below 0 softer", least, most, f"decibels from {least:g} to {most:g}")
+    return _number("a gain in decibels", least, most, f"decibels from {least:g} to {most:g}")
 
 
 def seconds(least: float, most: float) -> ValueKind:
@@ -164,7 +164,7 @@ def frame_rate(most: int) -> ValueKind:
             raise NotAllowed(f"must be from 1 to {most} frames per second")
         return found
 
-    words = f"frames per second, exactly, at most {most}"
+    words = f"frames per second, an exact number, at most {most}"
     return ValueKind(words, read, lambda value: value.numerator if value.denominator == 1 else str(value))
 
 
@@ -178,7 +178,7 @@ def _file_path(raw: object) -> Path:
 
 
 FILE_PATH = ValueKind(
-    "a file or folder; `~` is the user's home. A relative one counts from the settings file's folder", _file_path
+    "a file or folder; `~` is the user's home; a relative path starts at the settings file's folder", _file_path
 )
 
 
@@ -191,7 +191,7 @@ def _file_paths(raw: object) -> tuple[Path, ...]:
     return paths
 
 
-FILE_PATHS = ValueKind("several files or folders, no two of them the same", _file_paths, each_shown)
+FILE_PATHS = ValueKind("several different files or folders", _file_paths, each_shown)
 
 
 def did_you_mean(wrong: str, right: Iterable[str]) -> str:

@@ -241,8 +241,8 @@ def changed_lines(before: str, after: str) -> list[str]:
 def test_a_value_is_replaced_where_it_stands_and_its_comment_stays() -> None:
     after = edit_toml(FILE, default_text(), {ROOM: "Aula"})
     assert changed_lines(default_text(), after) == [
-        '- room = ""           # "Aula Lantai 2": goes into every recording\'s description',
-        '+ room = "Aula"           # "Aula Lantai 2": goes into every recording\'s description',
+        '- room = ""           # "Aula Lantai 2": part of every recording\'s description',
+        '+ room = "Aula"           # "Aula Lantai 2": part of every recording\'s description',
     ]
 
 
