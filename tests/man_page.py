@@ -8,7 +8,7 @@ import click
 
 from config.version import VERSION
 
-_TITLE = "record, stream and archive what happens in a conference room"
+_TITLE = "record, stream and archive sessions in a conference room"
 
 
 def man_page() -> str:
@@ -32,7 +32,12 @@ def man_page() -> str:
         parts += [f".SS {_text(context.command_path)}", f"\\fB{_text(context.command_path)}\\fR {_text(usage)}", ".PP"]
         parts += [*_described(command), *_options(command, context)]
     return "\n".join(
-        [*parts, ".SH SEE ALSO", _text("What scripts may rely on is in docs/reference/cli.md of the sources."), ""]
+        [
+            *parts,
+            ".SH SEE ALSO",
+            _text("The stable interface for scripts: docs/reference/cli.md."),
+            "",
+        ]
     )
 
 

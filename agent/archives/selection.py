@@ -23,21 +23,19 @@ archive_option = click.option(
     "folder",
     metavar="DIR",
     type=click.Path(path_type=Path),
-    help="The archive; else that of the settings.",
+    help="The archive.  [default: from the settings]",
 )
 from_option = click.option(
     "--from",
     "since",
     callback=moment_callback,
     metavar="WHEN",
-    help='From when on: "2026-11-20", "30d" ago, "yesterday".',
+    help='The start: "2026-11-20", "30d" ago, "yesterday".',
 )
 to_option = click.option(
-    "--to", "until", callback=until_callback, metavar="WHEN", help="Up to when; a day counts to its end."
+    "--to", "until", callback=until_callback, metavar="WHEN", help="The end; a day includes its evening."
 )
-room_option = click.option(
-    "--room", default="", metavar="NAME", help="Only this room, or those whose name has it in it."
-)
+room_option = click.option("--room", default="", metavar="NAME", help="Only rooms with this text in their name.")
 
 
 def archives_of(ctx: click.Context, folder: Path | None, config_file: Path | None = None) -> list[Archive]:

@@ -17,75 +17,75 @@ from config.errors import LiputError
 from config.version import VERSION
 
 COMMANDS: CommandTable = {
-    "alarm": ("agent.commands.alarm:alarm_command", "Do alarms arrive by e-mail, at the webhook, on the desktop?"),
-    "arm": ("agent.commands.session.record:arm_command", "Open the devices of a session, and keep its last seconds."),
-    "archive": ("agent.commands.archive.group:archive_command", "Find, verify and look after recorded sessions."),
-    "check": ("agent.commands.check:check_command", "Is the room ready for a session? What is to be done?"),
+    "alarm": ("agent.commands.alarm:alarm_command", "Test alarms by e-mail, webhook and desktop."),
+    "arm": ("agent.commands.session.record:arm_command", "Open the devices and keep the last seconds in memory."),
+    "archive": ("agent.commands.archive.group:archive_command", "Find, verify and maintain recorded sessions."),
+    "check": ("agent.commands.check:check_command", "Check whether the room is ready, and list the fixes."),
     "conference": (
         "agent.commands.conference:conference_command",
-        "Set up the virtual camera and microphone for Zoom, Meet or Jitsi.",
+        "Set up a virtual camera and microphone, as for Zoom.",
     ),
     "config": ("agent.commands.config:config_command", "Show the settings in force, and check a settings file."),
     "demo": ("agent.commands.session.demo:demo_command", "Record ten synthetic seconds, without any hardware."),
     "destination": (
         "agent.commands.session.destination:destination_command",
-        "Add and remove what a running session is streamed to; see how it is.",
+        "Add, remove and show live destinations of a session.",
     ),
     "devices": (
         "agent.commands.devices.group:devices_command",
-        "List the cameras, capture cards and microphones plugged in; name them, set them up.",
+        "List and set up cameras, capture cards and microphones.",
     ),
-    "disarm": ("agent.commands.session.running:disarm_command", "Let go of the devices of a session that is armed."),
-    "headroom": ("agent.commands.headroom:headroom_command", "Measure whether this PC can encode for the web as well."),
-    "health": ("agent.commands.health:health_command", "Show what happened to the devices, days later too."),
+    "disarm": ("agent.commands.session.running:disarm_command", "Close the devices of an armed session."),
+    "headroom": ("agent.commands.headroom:headroom_command", "Measure whether this PC can run a second encode."),
+    "health": ("agent.commands.health:health_command", "Show the log of faults and changes of devices."),
     "layout": (
         "agent.commands.session.running:layout_command",
-        "Show another layout, or a card, in a running session.",
+        "Change the layout of a running session.",
     ),
-    "mark": ("agent.commands.session.running:mark_command", "Mark this moment of the recording."),
+    "mark": ("agent.commands.session.running:mark_command", "Add a mark to the recording, now."),
     "mute": ("agent.commands.session.running:mute_command", "Mute a sound input of a running session, or all."),
     "recover": ("agent.commands.session.recover:recover_command", "Finish sessions that a crash left unfinished."),
     "rehearse": (
         "agent.commands.session.rehearse:rehearse_command",
-        "Do it all for ten seconds, and see how it turned out.",
+        "Record ten seconds as a test, and report its quality.",
     ),
     "request": (
         "agent.commands.request.group:request_command",
-        "Keep letters of request, dispositions, who does it and when.",
+        "Keep letters of request, dispositions, staff and dates.",
     ),
     "schedule": ("agent.commands.schedule.group:schedule_command", "Plan sessions, by hand or from a calendar."),
-    "serve": ("agent.commands.serve:serve_command", "Take up again what was killed, and recover what was left."),
-    "service": ("agent.commands.service:service_command", "Have systemd start and watch `liput serve`."),
+    "serve": ("agent.commands.serve:serve_command", "Run the daemon: page, schedule, recovery, copies, alarms."),
+    "service": ("agent.commands.service:service_command", "Run `liput serve` under systemd."),
     "record": (
         "agent.commands.session.record:record_command",
-        "Record a session, stream it, and put it into the archive.",
+        "Record, stream and archive a session.",
     ),
     "start": (
         "agent.commands.session.running:start_command",
-        "Record the session that is armed, from seconds ago if asked.",
+        "Start to record the armed session, with pre-roll if given.",
     ),
-    "status": ("agent.commands.session.status:status_command", "Show the sessions that run, and how they are."),
-    "token": ("agent.commands.token:token_command", "Show the token that the page and its API ask for."),
-    "stop": ("agent.commands.session.running:stop_command", "End a session, and put it into the archive."),
+    "status": ("agent.commands.session.status:status_command", "Show the running sessions and their state."),
+    "token": ("agent.commands.token:token_command", "Show the token for the page and its API."),
+    "stop": ("agent.commands.session.running:stop_command", "End a session and archive it."),
 }
 
 EXAMPLES = """\b
 Examples:
   liput                                       open the page
-  liput demo                                  see it work, without any hardware
-  liput devices                               what is plugged in
-  liput check                                 is the room ready?
-  liput rehearse                              ten seconds of everything, watched and thrown away
-  liput health --since 2d                     what happened to it
+  liput demo                                  record without any hardware
+  liput devices                               list cameras, capture cards and microphones
+  liput check                                 check whether the room is ready
+  liput rehearse                              record ten seconds as a test, and remove them
+  liput health --since 2d                     the log of devices for two days
   liput record --title "Rapat senat"          record until q or Ctrl-C
   liput record --title "Wisuda" --stream youtube --for 2h
-  liput arm --title "Rapat senat"             open everything; then: liput start, liput mark "...", liput stop
-  liput status                                what runs now
-  liput destination add youtube               stream it, while it runs; also: remove, restart, status
-  liput request new --event "Wisuda" --letter surat.pdf      a letter of request has come in; also: list, dispose, show
-  liput schedule add --title "Wisuda" --starts "besok 09:00" --for 3h --mode record   recorded by itself
-  liput service install --now                 have `liput serve` started and watched
-  liput archive verify --all                  is everything still as it was recorded?
+  liput arm --title "Rapat senat"             open the devices; then: liput start, liput mark "...", liput stop
+  liput status                                show running sessions
+  liput destination add youtube               stream a running session; also: remove, restart, status
+  liput request new --event "Wisuda" --letter surat.pdf      enter a letter of request; also: list, dispose, show
+  liput schedule add --title "Wisuda" --starts "besok 09:00" --for 3h --mode record   record by time
+  liput service install --now                 run `liput serve` under systemd
+  liput archive verify --all                  compare every recording with its checksums
 """
 
 
@@ -97,13 +97,13 @@ Examples:
     subcommand_metavar="[COMMAND [ARGS]...]",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-@click.option("--no-browser", is_flag=True, help="Without a command: only print where the page is.")
+@click.option("--no-browser", is_flag=True, help="Without a command: print the page's address only.")
 @click.version_option(VERSION, prog_name="liput")
 @click.pass_context
 def liput(ctx: click.Context, *, no_browser: bool) -> None:
-    """Record, stream and archive what happens in a conference room, without losing it.
+    """Record, stream and archive sessions in a conference room.
 
-    Without a command it opens the page in the browser, starting the daemon (liput serve) where none runs.
+    Without a command, Liput opens its page in the browser. It starts the daemon (liput serve) if none runs.
     """
     if ctx.invoked_subcommand is not None:
         if no_browser:

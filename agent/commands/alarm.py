@@ -34,24 +34,24 @@ class ChannelTest(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", t
 
 @click.group(name="alarm")
 def alarm_command() -> None:
-    """See whether alarms arrive where they should."""
+    """Test alarms."""
 
 
 @alarm_command.command(
     epilog="""\b
 Examples:
-  liput alarm test                 every way that is set up
+  liput alarm test                 every configured channel
   liput alarm test --to mail
 \b
-Exit status: 0 all were sent (or nobody sits here); 1 one was not.
+Exit status: 0 all were sent (or no user is at the desktop); 1 one was not.
 """
 )
-@click.option("--to", "name", type=click.Choice(CHANNELS), help="Only this way.")
+@click.option("--to", "name", type=click.Choice(CHANNELS), help="Use this channel only.")
 @config_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 @click.pass_context
 def test(ctx: click.Context, name: str | None, config_file: Path | None, *, as_json: bool) -> int:
-    """Send a test message, and say what came of it."""
+    """Send a test message over each channel, and report the results."""
     settings = load_settings(config_file or ctx.find_object(Path))
     ways = [way for way in channels_of(settings) if name in (None, way.name)]
     if not ways:

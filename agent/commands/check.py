@@ -31,12 +31,12 @@ NOT_READY = 1
 
 EXAMPLES = """\b
 Examples:
-  liput check                                 everything, for a session as the settings have it; half a minute
-  liput check --quick                         what takes no more than 5 s
-  liput check --session wisuda.toml           what this session needs
-  liput check --have tripod --have cables     what no program can sense
-  liput check --session wisuda.toml --fit     which profile would fit, and how to take it
-  liput check --history                       how the uplink of this room has been
+  liput check                                 every check, for a session by the settings; half a minute
+  liput check --quick                         checks of up to 5 s
+  liput check --session wisuda.toml           checks for a planned session
+  liput check --have tripod --have cables     confirm equipment that Liput cannot detect
+  liput check --session wisuda.toml --fit     suggest a profile for the measured uplink
+  liput check --history                       earlier measurements of the uplink
 \b
 A plan, as wisuda.toml, has lines such as: title = "Wisuda", video = ["podium"], stream = ["youtube"], length_s = "2h".
 Exit status: 0 ready; 1 not ready; 2 wrong usage.
@@ -49,21 +49,21 @@ Exit status: 0 ready; 1 not ready; 2 wrong usage.
     "plan",
     type=click.Path(path_type=Path),
     metavar="PLAN",
-    help="A file that says what the session will be; options given here count before it.",
+    help="A file with the plan of the session. Options here override it.",
 )
-@click.option("--request", metavar="ID", help="The request that it is for (liput request list).")
+@click.option("--request", metavar="ID", help="The session's request (liput request list).")
 @click.option("--video", "videos", metavar="DEVICE", multiple=True, help="As for `liput record`.")
 @click.option("--audio", "audios", metavar="DEVICE", multiple=True, help="As for `liput record`.")
 @click.option("--stream", "streams", metavar="NAME", multiple=True, help="A destination of the settings; repeatable.")
-@click.option("--profile", metavar="NAME", help="Size, rate and bit rates (liput config show).")
-@click.option("--for", "duration_s", callback=duration_callback, metavar="TIME", help="How long it will be: 90m, 2h.")
-@click.option("--conference/--no-conference", default=None, help="Whether a video conference runs beside it.")
+@click.option("--profile", metavar="NAME", help="Picture size, frame rate and bit rates (liput config show).")
+@click.option("--for", "duration_s", callback=duration_callback, metavar="TIME", help="The planned duration: 90m, 2h.")
+@click.option("--conference/--no-conference", default=None, help="Whether a video conference runs at the same time.")
 @click.option("--archive", type=click.Path(path_type=Path), metavar="DIR", help="The archive folder.")
-@click.option("--have", metavar="THING", multiple=True, help="Tick off what cannot be sensed; repeatable.")
-@click.option("--quick", is_flag=True, help="Only what takes no more than 5 s.")
-@click.option("--public", is_flag=True, help="A server that is not the campus's own may be asked.")
-@click.option("--fit", "wants_fit", is_flag=True, help="Name the profile that would fit, and how to take it.")
-@click.option("--history", "wants_history", is_flag=True, help="Measure nothing: list how the uplink has been.")
+@click.option("--have", metavar="THING", multiple=True, help="Confirm an item that Liput cannot detect; repeatable.")
+@click.option("--quick", is_flag=True, help="Only checks of up to 5 s.")
+@click.option("--public", is_flag=True, help="Allow a server outside the campus.")
+@click.option("--fit", "wants_fit", is_flag=True, help="Suggest a profile for the measured uplink.")
+@click.option("--history", "wants_history", is_flag=True, help="Only list earlier measurements of the uplink.")
 @config_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON document; see docs/reference/cli.md.")
 def check_command(
@@ -85,10 +85,10 @@ def check_command(
     config_file: Path | None,
     as_json: bool,
 ) -> int:
-    """Look at everything that a session needs, and say what is to be done about what is not right.
+    """Check everything that a session needs, and list the fixes.
 
-    Records nothing, and changes nothing but what a session would as it begins: cameras get the settings that are kept
-    for them. Ctrl-C ends it; what was found until then is shown.
+    Nothing is recorded. Like a session, the check applies the kept settings of cameras; it changes nothing else.
+    Ctrl-C ends it and shows the results so far.
     """
     settings = load_settings(config_file)
     language = settings.general.language

@@ -21,9 +21,9 @@ MISSING = 1
 
 EXAMPLES = """\b
 Examples:
-  liput conference setup             make the microphone; show what the camera needs root for, and ask
+  liput conference setup             create the microphone; show the camera's root commands, and ask
   liput conference setup --print     show everything, change nothing
-  liput conference status            what is there, and what is missing
+  liput conference status            show installed and missing parts
 \b
 Then: liput record --conference, and choose "Liput" as camera and microphone in Zoom, Meet or Jitsi.
 """
@@ -35,13 +35,13 @@ def conference_command() -> None:
 
 
 @conference_command.command(epilog=EXAMPLES)
-@click.option("--print", "only_print", is_flag=True, help="Show what would be done; change nothing.")
-@click.option("--undo", is_flag=True, help="Take all of it away again.")
+@click.option("--print", "only_print", is_flag=True, help="Show the commands; change nothing.")
+@click.option("--undo", is_flag=True, help="Remove all parts.")
 @config_option
 def setup(config_file: Path | None, *, only_print: bool, undo: bool) -> int:
-    """Make the virtual microphone, and say, or with sudo do, what the virtual camera needs root for.
+    """Create the virtual microphone. Show the root commands for the virtual camera, or run them with sudo.
 
-    Doing it twice changes nothing. Exit status: 0 all is there, or taken away; 1 something is still missing.
+    A second run changes nothing. Exit status: 0 all parts exist, or were removed; 1 a part is missing.
     """
     camera, microphone = conference_setups(load_settings(config_file).conference, ConferencePaths())
     if undo:
@@ -102,9 +102,9 @@ def _undo(camera: CameraSetup, microphone: MicrophoneSetup, *, only_print: bool)
 @config_option
 @json_option
 def status(config_file: Path | None, *, as_json: bool) -> int:
-    """Say what is there of the virtual camera and microphone, and what is missing.
+    """Show installed and missing virtual devices.
 
-    Exit status: 0 all is there; 1 something is missing.
+    Exit status: 0 all parts exist; 1 a part is missing.
     """
     camera, microphone = conference_setups(load_settings(config_file).conference, ConferencePaths())
     checks = [*camera.checks(), *microphone.checks()]

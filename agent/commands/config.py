@@ -33,7 +33,7 @@ def config_command() -> None:
 @config_option
 @json_option
 def show(config_file: Path | None, *, as_json: bool) -> None:
-    """Show the settings in force, and where each one comes from. Keys are never shown."""
+    """Show the settings in force and their origins. Keys are never shown."""
     settings = load_settings(config_file)
     if as_json:
         click.echo(json.dumps(_document(settings), indent=2, ensure_ascii=False))
@@ -47,7 +47,7 @@ def show(config_file: Path | None, *, as_json: bool) -> None:
 @json_option
 @click.pass_context
 def check(ctx: click.Context, file: Path | None, config_file: Path | None, *, as_json: bool) -> None:
-    """Check FILE, or the settings in force, and the keys they need; one line for each problem, exit status 2."""
+    """Check FILE, or the settings in force, and the keys they need. One line a problem; exit status 2."""
     used, remarks = file or config_file, list[str]()
     try:
         settings = load_settings(used)
@@ -69,7 +69,7 @@ def check(ctx: click.Context, file: Path | None, config_file: Path | None, *, as
 @config_command.command()
 @config_option
 def path(config_file: Path | None) -> None:
-    """Print the settings file in force, or where this user's would be."""
+    """Print the settings file in force, or this user's default path."""
     file = find_file(config_file)
     if file is None:
         click.echo("no settings file: the defaults hold; this user's would be", err=True)
@@ -78,7 +78,7 @@ def path(config_file: Path | None) -> None:
 
 @config_command.command()
 def default() -> None:
-    """Print the commented reference file, to start one from."""
+    """Print the commented reference file as a starting point."""
     click.echo(default_text(), nl=False)
 
 

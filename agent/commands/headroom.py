@@ -11,19 +11,19 @@ from recorder.live_encode.headroom import SPARE, HeadroomQuery, measure_and_reme
 
 EXAMPLES = """\b
 Examples:
-  liput headroom                      of the profile in the settings; for a PC that does nothing else now
-  liput headroom --profile 720p30     of another one
+  liput headroom                      for the profile in the settings; on an otherwise idle PC
+  liput headroom --profile 720p30     for another profile
 """
 
 
 @click.command(epilog=EXAMPLES)
-@click.option("--profile", "name", metavar="NAME", help="The profile; else that of the settings.")
+@click.option("--profile", "name", metavar="NAME", help="The profile.  [default: from the settings]")
 @config_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON document; see docs/reference/cli.md.")
 def headroom_command(*, name: str | None, config_file: Path | None, as_json: bool) -> None:
-    """Measure for some seconds what a session takes of this PC, with one encode and with two, and remember it.
+    """Measure a session's processor load for some seconds, with one encode and with two, and store it.
 
-    `[video] stream_encode = "auto"` goes by what is remembered.
+    `[video] stream_encode = "auto"` uses the stored result.
     """
     settings = load_settings(config_file)
     profile = settings.profile(name)

@@ -27,12 +27,12 @@ EMPTY = (
 )
 EXAMPLES = """\b
 Examples:
-  liput health                                what happened since yesterday
-  liput health --since 2d --level warn        what went wrong
+  liput health                                events since yesterday
+  liput health --since 2d --level warn        warnings and errors only
   liput health --since "2026-01-20 14:00" --until "2026-01-20 16:30" --device podium
-  liput health --follow                       and what comes, until Ctrl-C
-  liput health summary                        each device of the last week, in figures
-  liput health export laporan.zip             all of it in one file, for IT
+  liput health --follow                       also new events, until Ctrl-C
+  liput health summary                        figures of each device for the last week
+  liput health export laporan.zip             one file with everything, for IT
 """
 SUMMARY_EXAMPLES = """\b
 Examples:
@@ -46,30 +46,30 @@ Examples:
   liput health export /media/usb/aula.zip --since 7d
   liput health export laporan.zip --config /etc/liput/liput.toml
 \b
-What looks like a key or a password is taken out, and so are the keys of the settings.
-README.txt in it says what is in it, and what could not be put into it.
+Keys, passwords and similar text are removed.
+README.txt in the file lists its contents, and the missing parts.
 """
 _SINCE = timedelta(days=1)
 _SUMMARY_SINCE = timedelta(days=7)
 _EXPORT_SINCE = timedelta(days=30)
 _LINES_AT_ONCE = 500
 
-since_help = 'From when on: "2d" or "90m" ago, "2026-11-20", "yesterday", "14:30". Default: {}.'
+since_help = 'The start: "2d" or "90m" ago, "2026-11-20", "yesterday", "14:30". Default: {}.'
 lines_option = click.option("--json", "as_json", is_flag=True, help="JSON: one object a line.")
 
 
 @click.group(name="health", invoke_without_command=True, subcommand_metavar="[COMMAND [ARGS]...]", epilog=EXAMPLES)
 @click.option("--since", callback=since_callback, metavar="WHEN", help=since_help.format("1d"))
 @click.option(
-    "--until", callback=until_callback, metavar="WHEN", help="Up to when; a day counts to its end. Default: now."
+    "--until", callback=until_callback, metavar="WHEN", help="The end; a day includes its evening. Default: now."
 )
-@click.option("--device", "word", metavar="DEVICE", help="Only this one: its id, role, port, or a part of its name.")
+@click.option("--device", "word", metavar="DEVICE", help="Only this device: its id, role, port, or part of its name.")
 @click.option(
     "--level",
     type=click.Choice([str(level) for level in LogLevel]),
     default=str(LogLevel.INFO),
     show_default=True,
-    help="The least serious lines to show; debug: also what comes once a minute.",
+    help="The lowest level to show; debug includes the lines of every minute.",
 )
 @click.option("--follow", "-f", "following", is_flag=True, help="Go on with new lines, until Ctrl-C.")
 @lines_option
@@ -84,9 +84,9 @@ def health_command(
     following: bool,
     as_json: bool,
 ) -> None:
-    """Show what happened to the cameras, capture cards, microphones and this PC.
+    """Show the log of cameras, capture cards, microphones and this PC.
 
-    DEVICE is an id, a serial number, a role, a port, or a part of an id or a name; it need not be plugged in.
+    DEVICE is an id, a serial number, a role, a port, or part of an id or name. It need not be plugged in.
     """
     if ctx.invoked_subcommand is not None:
         refuse_options(ctx, "--since 7d")
@@ -108,12 +108,12 @@ def health_command(
 @health_command.command(epilog=SUMMARY_EXAMPLES)
 @click.option("--since", callback=since_callback, metavar="WHEN", help=since_help.format("7d"))
 @click.option(
-    "--until", callback=until_callback, metavar="WHEN", help="Up to when; a day counts to its end. Default: now."
+    "--until", callback=until_callback, metavar="WHEN", help="The end; a day includes its evening. Default: now."
 )
 @lines_option
 @click.pass_context
 def summary(ctx: click.Context, since: datetime | None, until: datetime | None, *, as_json: bool) -> None:
-    """Sum up each device: uptime, unplugs, faults, worst rate."""
+    """Summarise each device: uptime, unplugs, faults, lowest rate."""
     from agent.health.text import summary_text
     from devices.health.summary import summarise
 
@@ -129,14 +129,14 @@ def summary(ctx: click.Context, since: datetime | None, until: datetime | None, 
         click.echo(_why_nothing(folder, span, None, LogLevel.DEBUG), err=as_json)
 
 
-@health_command.command(short_help="Write all that IT needs into one file.", epilog=EXPORT_EXAMPLES)
+@health_command.command(short_help="Write one file for IT.", epilog=EXPORT_EXAMPLES)
 @click.argument("file", metavar="FILE.zip", type=click.Path(path_type=Path))
 @click.option("--since", callback=since_callback, metavar="WHEN", help=since_help.format("30d"))
-@click.option("--force", is_flag=True, help="Replace FILE.zip where there is one.")
+@click.option("--force", is_flag=True, help="Replace an existing FILE.zip.")
 @config_option
 @json_option
 def export(file: Path, since: datetime | None, config_file: Path | None, *, force: bool, as_json: bool) -> None:
-    """Write all that IT needs into one file: log, devices, versions, settings; no key and no password."""
+    """Write one file for IT: log, devices, versions and settings, without keys and passwords."""
     from agent.health.export import export_health
 
     left_out, keys_unknown = export_health(file, since or _ago(_EXPORT_SINCE), settings_file=config_file, replace=force)

@@ -41,7 +41,7 @@ FIRST_STANDBY_S = 2.0
 """Delay of the first standby recorder: its start takes half a second of a core, as the page's does."""
 
 EXAMPLES = """\b
-Ends in order with SIGTERM or Ctrl-C. Recorders go on without it; killing it costs nothing.
+SIGTERM or Ctrl-C ends it cleanly. Recorders continue without it, and a kill loses nothing.
 """
 
 
@@ -52,16 +52,16 @@ Ends in order with SIGTERM or Ctrl-C. Recorders go on without it; killing it cos
     "folder",
     metavar="DIR",
     type=click.Path(path_type=Path),
-    help="Only this archive; else all of the settings.",
+    help="Only this archive.  [default: all in the settings]",
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line; see docs/reference/cli.md.")
 @click.pass_context
 def serve_command(ctx: click.Context, config_file: Path | None, folder: Path | None, *, as_json: bool) -> None:
-    """Look after sessions: recover what a crash left, and go on within seconds with one whose recorder was killed.
+    """Run the daemon: it recovers sessions after a crash, and continues one within seconds if its recorder is killed.
 
-    While no session runs, packages are copied to the places of [copies] in the settings. What goes wrong in a session
-    is told as [alarms] says. Planned sessions (`liput schedule`) are armed, begun and ended by time, and calendars of
-    [feeds] are read. The page and its API are served where [web] says.
+    While no session runs, it copies packages to the places in [copies] of the settings. It reports faults of sessions
+    by [alarms], reads the calendars in [feeds], and arms, starts and stops planned sessions (`liput schedule`). It
+    serves the page and its API by [web].
     """
     clock = SystemClock()
     folder = absolute(folder)  # recorders, copies and checks have other working folders

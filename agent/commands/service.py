@@ -21,10 +21,10 @@ EXAMPLES = """\b
 Examples:
   liput service install --now                  for this user: starts with the first login
   sudo liput service install --system --now    for the PC: starts with it
-  liput service install --system --dry-run     show the units and what would be run
+  liput service install --system --dry-run     show the units and commands
   liput service status
 \b
-A session that runs goes on whatever becomes of the service: stopped, started anew, upgraded, uninstalled.
+Running sessions continue while the service stops, restarts, is upgraded or uninstalled.
 """
 
 _system_option = click.option("--system", "is_system", is_flag=True, help="The PC's service, in place of this user's.")
@@ -33,15 +33,15 @@ _json_option = click.option("--json", "as_json", is_flag=True, help="One JSON ob
 
 @click.group(name="service", epilog=EXAMPLES)
 def service_command() -> None:
-    """Have `liput serve` started, watched and started anew by systemd."""
+    """Run `liput serve` under systemd."""
 
 
 @service_command.command(epilog=EXAMPLES)
 @_system_option
-@click.option("--now", is_flag=True, help="Start it at once too, anew where it runs.")
+@click.option("--now", is_flag=True, help="Also start or restart it now.")
 @click.option("--dry-run", is_flag=True, help="Show every file and command; change nothing.")
 @click.option("--autostart", is_flag=True, help="Open Liput's page at each login (of this user only).")
-@click.option("--operators", metavar="GROUP", default=USER, show_default=True, help="Who may talk to it (--system).")
+@click.option("--operators", metavar="GROUP", default=USER, show_default=True, help="Group with access (--system).")
 @config_option
 @click.pass_context
 def install(
@@ -54,7 +54,7 @@ def install(
     dry_run: bool,
     autostart: bool,
 ) -> None:
-    """Install it; doing it again, as after an upgrade, writes anew what has changed."""
+    """Install the service, or update its files after an upgrade."""
     if is_system and autostart:
         raise click.UsageError("--autostart goes with a user's service")
     config_file = config_file or ctx.find_object(Path)
@@ -72,7 +72,10 @@ def install(
 @_system_option
 @_json_option
 def status(*, is_system: bool, as_json: bool) -> int:
-    """Show whether it is installed, whether it runs, and which recorders do; status 1 where it does not run."""
+    """Show the state of the service and running recorders.
+
+    Exit status 1: the service does not run.
+    """
     found = service.status(is_system=is_system)
     if as_json:
         click.echo(msgspec.json.encode(found).decode())
@@ -84,7 +87,7 @@ def status(*, is_system: bool, as_json: bool) -> int:
 @service_command.command()
 @_system_option
 def uninstall(*, is_system: bool) -> None:
-    """Take it away again; recordings, settings and what Liput has learned on this PC stay."""
+    """Remove the service. Recordings, settings and Liput's state on this PC stay."""
     done = False
     for sentence in service.uninstall(is_system=is_system):
         click.echo(sentence)

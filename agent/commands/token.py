@@ -9,21 +9,21 @@ from config.errors import StateError
 EXAMPLES = """\b
 Examples:
   liput token                                 type it into the page on another device
-  liput token --new                           nobody who was let in before is let in any more
+  liput token --new                           replace the token, and log everybody out
 \b
   printf 'Authorization: Bearer %s' "$(liput token)" | curl -H @- -X POST http://127.0.0.1:8466/api/v1/recording/start
 \b
-In the words of a command (curl -H "...") other users of this PC would see it.
+Do not pass the token as an argument (curl -H "..."): other users of this PC would see it.
 """
 
 
 @click.command(epilog=EXAMPLES)
-@click.option("--new", is_flag=True, help="Make another one, which holds at once.")
+@click.option("--new", is_flag=True, help="Replace the token. The old one is invalid at once.")
 @json_option
 def token_command(*, new: bool, as_json: bool) -> None:
-    """Show the token of the page and its API, which is made when it is first asked for.
+    """Show the token for the page and its API. The first call creates it.
 
-    Whoever has it can do all that the page can. It stands in a 0600 file of this user's.
+    The token gives full access to the page. It is stored in a file of this user, with mode 0600.
     """
     if new:
         try:

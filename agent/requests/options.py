@@ -26,7 +26,7 @@ LONGEST = 2000
 
 
 redact_option = click.option("--redact", is_flag=True, help="Without names, titles, contacts and free text.")
-at_option = click.option("--at", metavar="WHEN", help="When it was, where it is entered later.  [default: now]")
+at_option = click.option("--at", metavar="WHEN", help="The time.  [default: now]")
 
 
 @dataclass(frozen=True)
@@ -87,14 +87,14 @@ def request_context(settings: Settings, folder: Path | None = None) -> RequestCo
 _FIELDS = (
     click.option("--letter-number", metavar="TEXT", help="The number of the letter of request."),
     click.option("--letter-date", metavar="DAY", help='Its date: "2026-11-23", "23 November 2026".'),
-    click.option("--applicant", metavar="NAME", help="Who asks for it."),
+    click.option("--applicant", metavar="NAME", help="The applicant."),
     click.option("--unit", metavar="TEXT", help="Faculty, bureau or unit of the applicant."),
     click.option("--contact", metavar="TEXT", help="Telephone or mail of the applicant."),
-    click.option("--place", metavar="TEXT", help="Where the event is."),
-    click.option("--starts", metavar="WHEN", help='When it begins: "2026-12-01 09:00", "1 Desember 2026 09.00".'),
-    click.option("--ends", metavar="WHEN", help="When it ends."),
-    click.option("--need", "needs", metavar="TEXT", multiple=True, help="What it needs: Zoom, YouTube; repeatable."),
-    click.option("--received", metavar="WHEN", help="When the letter came in."),
+    click.option("--place", metavar="TEXT", help="The place of the event."),
+    click.option("--starts", metavar="WHEN", help='The start: "2026-12-01 09:00", "1 Desember 2026 09.00".'),
+    click.option("--ends", metavar="WHEN", help="The end."),
+    click.option("--need", "needs", metavar="TEXT", multiple=True, help="A need: Zoom, YouTube; repeatable."),
+    click.option("--received", metavar="WHEN", help="The time at which the letter arrived."),
 )
 _TEXTS = ("letter_number", "applicant", "unit", "contact", "event", "place")
 

@@ -29,59 +29,57 @@ from recorder.session.request import SessionRequest
 _SOURCES = (
     click.option(
         "--video", "videos", metavar="DEVICE|screen|synthetic|FILE", multiple=True,
-        help="Where the picture comes from; several for a layout.  [default: the best]",
+        help="A source of pictures; repeatable, for a layout.  [default: the best]",
     ),
     click.option(
         "--audio", "audios", metavar="DEVICE|synthetic|FILE|none", multiple=True,
-        help="Where the sound comes from; several are mixed.  [default: the picture's, or the best]",
+        help="A source of sound; repeatable, mixed.  [default: the picture's, or the best]",
     ),
-    click.option("--layout", metavar="NAME", help="How several pictures are shown (liput config show)."),
+    click.option("--layout", metavar="NAME", help="The layout of several pictures (liput config show)."),
     click.option(
         "--conference/--no-conference", default=None,
-        help="Feed a virtual camera and microphone (liput conference setup).  [default: as the settings have it]",
+        help="Feed a virtual camera and microphone (liput conference setup).  [default: from the settings]",
     ),
-    click.option("--isolate", is_flag=True, help="Record each source apart as well, beside the program."),
+    click.option("--isolate", is_flag=True, help="Also record each source as an iso recording."),
     click.option(
         "--stream", "streams", metavar="NAME|@FILE", multiple=True,
         help="A destination of the settings, or a 0600 file with a URL; repeatable.",
     ),
-    click.option("--profile", metavar="NAME", help="Size, rate and bit rates (liput config show)."),
+    click.option("--profile", metavar="NAME", help="Picture size, frame rate and bit rates (liput config show)."),
     config_option,
 )  # fmt: skip
 """Options of recorded and rehearsed sessions alike."""
-_REQUEST = click.option("--request", metavar="ID", help="The request that it is for (liput request list).")
+_REQUEST = click.option("--request", metavar="ID", help="The session's request (liput request list).")
 _RECORDED = (
-    click.option("--title", help="What the session is; names the package.  [default: the request's event]"),
+    click.option("--title", help="The title; it names the package, too.  [default: the request's event]"),
     _REQUEST,
     *_SOURCES,
     click.option(
-        "--allow-missing", is_flag=True, help="Begin without a named device that is not there: a slate stands for it."
+        "--allow-missing", is_flag=True, help="Start although a named device is missing; a slate replaces it."
     ),
     click.option(
         "--for",
         "duration_s",
         callback=duration_callback,
         metavar="TIME",
-        help="How long: 90s, 1h30m.  [default: until stopped]",
+        help="The duration: 90s, 1h30m.  [default: until stopped]",
     ),
     click.option("--archive", type=click.Path(path_type=Path), metavar="DIR", help="The archive folder."),
     click.option(
         "--consent",
         "consent_state",
         type=click.Choice(CONSENTS),
-        help="Whether the speakers agreed to being recorded.  [default: asked at a terminal, else not-asked]",
+        help="The speakers' consent to the recording.  [default: asked at a terminal, else not-asked]",
     ),
+    click.option("--although-refused", is_flag=True, help="Stream although the speakers refused consent."),
+    click.option("--consent-note", default="", metavar="TEXT", help="Details: the person, the witness, the scope."),
+    click.option("--classification", metavar="CODE", help="The code of the file plan.  [default: from the settings]"),
+    click.option("--security", metavar="CLASS", help="The security class.  [default: from the settings]"),
+    click.option("--retention-active", metavar="TIME", help="Active retention period.  [default: from the settings]"),
     click.option(
-        "--although-refused", is_flag=True, help="Stream it although the speakers do not agree to being recorded."
+        "--retention-inactive", metavar="TIME", help="Inactive retention period.  [default: from the settings]"
     ),
-    click.option("--consent-note", default="", metavar="TEXT", help="Who said so, to whom, about what."),
-    click.option("--classification", metavar="CODE", help="The code of the file plan; else that of the settings."),
-    click.option("--security", metavar="CLASS", help="The security class; else that of the settings."),
-    click.option("--retention-active", metavar="TIME", help="How long it is in use; else as the settings have it."),
-    click.option(
-        "--retention-inactive", metavar="TIME", help="How long it is kept after that; else as in the settings."
-    ),
-    click.option("--disposition", metavar="WHAT", help="What becomes of it then; else as the settings have it."),
+    click.option("--disposition", metavar="WHAT", help="The final disposition.  [default: from the settings]"),
 )
 _RECORDS = RecordsSettings.__struct_fields__
 _ASKED = frozenset(SessionRequest.__struct_fields__)

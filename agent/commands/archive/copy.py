@@ -33,16 +33,16 @@ _NO_FAILURE = frozenset({CopyReason.SESSION, CopyReason.BUSY})
 
 COPY_EXAMPLES = """\b
 Examples:
-  liput archive copy 3f2a91c0                  one package, to every place of the settings that is automatic
-  liput archive copy --all --to nas            everything, to one place
-  liput archive copy --pending                 what waits and is due, for a timer; `liput serve` does it by itself
+  liput archive copy 3f2a91c0                  one package, to every automatic place
+  liput archive copy --all --to nas            every package, to one place
+  liput archive copy --pending                 pending copies that are due; `liput serve` makes them, too
 \b
-What has a copy already is read there again, and put right where it is damaged. Exit status 1: a copy is not there yet;
-it is said why, and tried again.
+Existing copies are verified again, and repaired if damaged. Exit status 1: a copy is missing; the output gives the
+reason, and Liput retries.
 """
 COPIES_EXAMPLES = """\b
 Examples:
-  liput archive copies                         every package: how many copies, and what waits
+  liput archive copies                         every package: its copies, and pending ones
   liput archive copies 3f2a91c0 --json
 """
 
@@ -63,16 +63,16 @@ def copy_queue(ctx: click.Context, folder: Path | None) -> Iterator[tuple[CopyQu
 
 @click.command("copy", epilog=COPY_EXAMPLES)
 @click.argument("package_id", metavar="[ID]", required=False)
-@click.option("--all", "every", is_flag=True, help="Every package that has no copy there yet.")
-@click.option("--pending", is_flag=True, help="What waits and is due; ends when a session begins.")
+@click.option("--all", "every", is_flag=True, help="Every package without a copy there.")
+@click.option("--pending", is_flag=True, help="Pending copies that are due; stops when a session starts.")
 @click.option(
     "--to",
     "names",
     metavar="TARGET",
     multiple=True,
-    help="A name of [copies]; may be repeated. Else: the automatic ones.",
+    help="A name from [copies]; repeatable.  [default: the automatic ones]",
 )
-@click.option("--new-place", is_flag=True, help="The place was emptied or replaced on purpose: begin anew there.")
+@click.option("--new-place", is_flag=True, help="The place was emptied or replaced on purpose: copy everything again.")
 @archive_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line; see docs/reference/cli.md.")
 @click.pass_context
@@ -87,9 +87,9 @@ def copy_command(
     new_place: bool,
     as_json: bool,
 ) -> None:
-    """Copy packages to the places of the settings, read every copy back, and count it only when it is whole.
+    """Copy packages to the places in the settings, and verify every copy.
 
-    Goes on where an attempt was stopped. While a session runs nothing is copied.
+    An interrupted copy resumes. Nothing is copied while a session runs.
     """
     if (package_id is not None) + every + pending != 1:
         raise click.UsageError("Name one package, or say --all or --pending.", ctx)
@@ -181,7 +181,7 @@ class PackageCopies(msgspec.Struct, frozen=True, kw_only=True):
 @json_option
 @click.pass_context
 def copies_command(ctx: click.Context, package_id: str | None, folder: Path | None, *, as_json: bool) -> None:
-    """Show which package has how many copies that were read back, where, since when, and what waits and why."""
+    """Show each package's verified copies with place and time, and pending copies with the reason."""
     with copy_queue(ctx, folder) as (queue, _settings, archives):
         found = _copies(queue, [_folder(archives, package_id)] if package_id else queue.every())
     if as_json:

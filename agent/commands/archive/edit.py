@@ -27,16 +27,16 @@ Examples:
   liput archive add 3f2a91c0 daftar-hadir.pdf --by "Siti"
   liput archive add 3f2a91c0 rapat.vtt --transcript
 \b
-Exit status: 0 added, or in the package already; 1 nothing is changed, and it is said why; 2 wrong usage.
+Exit status: 0 added, or already in the package; 1 failed, nothing changed; 2 wrong usage.
 """
 
 
 @click.command("add", epilog=ADD_EXAMPLES)
 @click.argument("package_id", metavar="ID")
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--transcript", is_flag=True, help="They are transcripts of the session.")
-@click.option("--note", default="", metavar="TEXT", help="What they are; kept with them.")
-@click.option("--by", metavar="NAME", help="Who hands them in.  [default: the name of this account]")
+@click.option("--transcript", is_flag=True, help="The files are transcripts of the session.")
+@click.option("--note", default="", metavar="TEXT", help="A description, stored with the files.")
+@click.option("--by", metavar="NAME", help="The person who adds them.  [default: name of this account]")
 @archive_option
 @json_option
 @click.pass_context
@@ -44,10 +44,10 @@ def add_command(
     ctx: click.Context, package_id: str, files: tuple[Path, ...], note: str, by: str | None, folder: Path | None, *,
     transcript: bool, as_json: bool,
 ) -> None:  # fmt: skip
-    """Put files into a package: phone photos, attendance lists, slides. Nothing in it is overwritten.
+    """Add files to a package: phone photos, attendance lists, slides. Nothing in the package is overwritten.
 
-    They are copied as they are, under safe names; the names they had are kept. What the package holds already is not
-    added again.
+    Liput copies the files unchanged under safe names, and records their original names. It skips files that the
+    package already has.
     """
     package = require_sealed(find_package(archives_of(ctx, folder), package_id)[1])
     place = TRANSCRIPT_FOLDER if transcript else ADDED_FOLDER
@@ -72,10 +72,10 @@ SHOWN = 3
 @archive_option
 @click.pass_context
 def protect_command(ctx: click.Context, folder: Path | None) -> None:
-    """Keep recordings from other users of this PC, as those are from the beginning that are made now.
+    """Make older recordings unreadable for other users of this PC. New recordings already are.
 
-    Closes what everybody could read: in the archive, in those that sessions go on in, and of Liput's own databases.
-    Operators (LIPUT_OPERATORS) may still read what is their group's. Exit status 1: something is another user's.
+    Removes read permission for everybody in all archives and in Liput's databases. Operators (LIPUT_OPERATORS) keep
+    access to files of their group. Exit status 1: another user owns a file.
     """
     state = state_folder()
     try:
@@ -103,25 +103,25 @@ Examples:
   liput archive edit 3f2a91c0 --classification HM.01 --retention-active "2 tahun" --disposition permanen
   liput archive edit 3f2a91c0 --consent given --consent-note "disetujui lisan, moderator" --by "Siti"
 \b
-Exit status: 0 corrected, or it was so already; 1 the package is damaged or in use; 2 wrong usage.
+Exit status: 0 corrected, or already correct; 1 the package is damaged or in use; 2 wrong usage.
 """
 _HELP = {
-    "title": "What the session was. The package keeps its name.",
-    "office": "Whose session it was.",
-    "room": "Where it was recorded.",
+    "title": "The title of the session. The package keeps its name.",
+    "office": "The office that held the session.",
+    "room": "The room of the recording.",
     "records.classification": "The code of the file plan.",
     "records.security": "The security class.",
-    "records.retention_active": "How long it is in use.",
-    "records.retention_inactive": "How long it is kept after that.",
-    "records.disposition": "What becomes of it then.",
+    "records.retention_active": "The active retention period.",
+    "records.retention_inactive": "The inactive retention period.",
+    "records.disposition": "The final disposition.",
     "consent.state": "Whether the speakers agreed to being recorded.",
-    "consent.note": "Who said so, to whom, about what.",
+    "consent.note": "Details: the person, the witness, the scope.",
     "request.letter_number": "The number of the letter of request.",
     "request.letter_date": "Its date.",
-    "request.applicant": "Who asked for the session.",
-    "request.unit": "For which unit.",
-    "request.event": "What the event was.",
-    "request.place": "Where the event was.",
+    "request.applicant": "The applicant.",
+    "request.unit": "The applicant's unit.",
+    "request.event": "The name of the event.",
+    "request.place": "The place of the event.",
 }
 
 
@@ -154,8 +154,8 @@ def _fields[Command: click.Command](command: Command) -> Command:
 @_fields
 @click.command("edit", epilog=EDIT_EXAMPLES)
 @click.argument("package_id", metavar="ID")
-@click.option("--reason", default="", metavar="TEXT", help="Why; kept with the correction.")
-@click.option("--by", metavar="NAME", help="Who corrects it.  [default: the name of this account]")
+@click.option("--reason", default="", metavar="TEXT", help="The reason, stored with the correction.")
+@click.option("--by", metavar="NAME", help="The person who corrects it.  [default: name of this account]")
 @archive_option
 @json_option
 @click.pass_context
@@ -163,10 +163,10 @@ def edit_command(
     ctx: click.Context, /, package_id: str, reason: str, by: str | None, folder: Path | None, *, as_json: bool,
     **fields: object,
 ) -> None:  # fmt: skip
-    """Correct what a package says about its session. Its media stay as they are, and so do their checksums.
+    """Correct the description of a session in its package. Media and their checksums do not change.
 
-    The corrected package takes the place of the former at one stroke. What it said before, who changed it, when and why
-    stay in it.
+    The corrected package replaces the former one atomically. It keeps the former values, and the author, time and
+    reason of the correction.
     """
     given = {field: fields[_parameter(field)] for field in EDITABLE_FIELDS}
     wanted = {field: _value(value) for field, value in given.items() if value is not None}

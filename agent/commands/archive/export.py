@@ -23,18 +23,18 @@ EXAMPLES = """\b
 Examples:
   liput archive export 3f2a91c0 /media/usb/                 NAME.zip: the whole package
   liput archive export 3f2a91c0 kutipan.zip --redact        without letters and personal data
-  liput archive export 3f2a91c0 rapat.mp4 --mp4             the film alone, with chapters
+  liput archive export 3f2a91c0 rapat.mp4 --mp4             only the recording, with chapters
 \b
-Exit status: 0 written, read back and compared; 1 nothing is written, and it is said why; 2 wrong usage.
+Exit status: 0 written and verified; 1 failed, nothing written; 2 wrong usage.
 """
 
 
 @click.command("export", epilog=EXAMPLES)
 @click.argument("package_id", metavar="ID")
 @click.argument("to", type=click.Path(path_type=Path))
-@click.option("--mp4", is_flag=True, help="The recording alone, as an MP4 with chapters.")
-@click.option("--redact", is_flag=True, help="Leave out letters, what was added later, and personal data.")
-@click.option("--although-refused", is_flag=True, help="Also where the speakers do not agree to being recorded.")
+@click.option("--mp4", is_flag=True, help="Only the recording, as an MP4 with chapters.")
+@click.option("--redact", is_flag=True, help="Leave out letters, added files and personal data.")
+@click.option("--although-refused", is_flag=True, help="Proceed although the speakers refused consent.")
 @archive_option
 @json_option
 @click.pass_context
@@ -49,10 +49,10 @@ def export_command(
     although_refused: bool,
     as_json: bool,
 ) -> None:
-    """Write a package into one ZIP file at TO (a file, or a folder), to be handed over. Nothing is overwritten.
+    """Write a package into one ZIP file at TO (a file or a folder). Nothing is overwritten.
 
-    What is in the ZIP file is a package that can be checked and read without Liput. It gets its name when it is whole:
-    every file of it was read back and has the checksum that is listed.
+    The package in the ZIP file can be verified and read without Liput. The file gets its final name once every file
+    in it was read back and matches its checksum.
     """
     package = require_sealed(find_package(archives_of(ctx, folder), package_id)[1])
     _ask_of_speakers(package, although_refused=although_refused, may_ask=not as_json)

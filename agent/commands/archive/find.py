@@ -46,16 +46,16 @@ Examples:
   liput archive list --state unfinished
 """
 
-at_option = click.option("--at", "target_name", metavar="TARGET", help="Not here but at a place of [copies].")
+at_option = click.option("--at", "target_name", metavar="TARGET", help="At a place of [copies], not here.")
 
 
 @click.command("list", epilog=LIST_EXAMPLES)
 @from_option
 @to_option
 @room_option
-@click.option("--state", type=click.Choice([str(state) for state in PackageState]), help="Only these.")
+@click.option("--state", type=click.Choice([str(state) for state in PackageState]), help="Only this state.")
 @at_option
-@click.option("--find", "words", metavar="WORDS", help="With --at: only those in whose description they stand.")
+@click.option("--find", "words", metavar="WORDS", help="With --at: only packages with these words.")
 @archive_option
 @json_option
 @click.pass_context
@@ -63,7 +63,7 @@ def list_command(
     ctx: click.Context, since: datetime | None, until: datetime | None, room: str, state: str | None,
     target_name: str | None, words: str | None, folder: Path | None, *, as_json: bool,
 ) -> None:  # fmt: skip
-    """List the recordings of all folders that sessions go to, the oldest first; those that were never sealed too."""
+    """List the recordings of all archives, oldest first, including unsealed ones."""
     if words is not None and target_name is None:
         raise click.UsageError("--find goes with --at.", ctx)
     if target_name is not None:
@@ -123,7 +123,7 @@ def _print_table(packages: Sequence[Package]) -> None:
 @json_option
 @click.pass_context
 def show_command(ctx: click.Context, package_id: str, folder: Path | None, *, as_json: bool) -> None:
-    """Show one recording. ID is its name, its UUID, its path, or the beginning of one."""
+    """Show one recording. ID is its name, UUID or path, or the beginning of one."""
     _, package = find_package(archives_of(ctx, folder), package_id)
     if as_json:
         print_json(package)
@@ -199,7 +199,7 @@ Examples:
   liput archive search wisuda --room aula --json
   liput archive search --from 30d
 \b
-Exit status: 0 also where nothing is found; 1 the archive or its index cannot be read; 2 wrong usage.
+Exit status: 0 also without results; 1 the archive or its index cannot be read; 2 wrong usage.
 """
 
 
@@ -208,7 +208,7 @@ Exit status: 0 also where nothing is found; 1 the archive or its index cannot be
 @from_option
 @to_option
 @room_option
-@click.option("--most", type=click.IntRange(1), default=50, show_default=True, metavar="N", help="No more than these.")
+@click.option("--most", type=click.IntRange(1), default=50, show_default=True, metavar="N", help="The most results.")
 @archive_option
 @json_option
 @click.pass_context
@@ -216,11 +216,11 @@ def search_command(
     ctx: click.Context, words: tuple[str, ...], since: datetime | None, until: datetime | None, room: str, most: int,
     folder: Path | None, *, as_json: bool,
 ) -> None:  # fmt: skip
-    """Find recordings that hold all of WORDS, or words that begin so.
+    """Find recordings that contain all of WORDS, or words with these beginnings.
 
-    Looked at are the title, the request (letter number, applicant, unit, event, place), room and office, marks,
-    chapters with what stands on their slides, and the names of files that were added. Accents and capitals do not
-    count. The best come first; without WORDS the newest.
+    The search covers title, room, office, marks, chapters with slide text, and names of added files. It also covers
+    the request: letter number, applicant, unit, event, place. Accents and capitals are ignored. The best matches come
+    first; without WORDS, the newest.
     """
     archives = archives_of(ctx, folder)
     found = search_archives(archives, words, since=since, until=until, room=room, most=most)
@@ -240,9 +240,9 @@ def search_command(
 @json_option
 @click.pass_context
 def reindex_command(ctx: click.Context, folder: Path | None, *, as_json: bool) -> None:
-    """Make the index of the archive anew, from its packages alone.
+    """Rebuild the index of the archive from its packages.
 
-    Nobody has to: searching brings it up to date, and makes one that is damaged or missing anew by itself.
+    This is never necessary. A search updates the index, and rebuilds a damaged or missing one.
     """
     from recorder.archive.index import ArchiveIndex
 
@@ -301,16 +301,16 @@ def _log_verified(package: str, target: str, listing: PackageListing, problems: 
 OPEN_EXAMPLES = """\b
 Examples:
   liput archive open 3f2a91c0                play it
-  liput archive open 3f2a91c0 --folder       look into its folder
+  liput archive open 3f2a91c0 --folder       open its folder
   mpv "$(liput archive open 3f2a91c0 --print)"
 \b
-Without a desktop the path is printed, and that is all.
+Without a desktop, Liput only prints the path.
 """
 
 
 @click.command("open", epilog=OPEN_EXAMPLES)
 @click.argument("package_id", metavar="ID")
-@click.option("--folder", "whole", is_flag=True, help="The package's folder.")
+@click.option("--folder", "whole", is_flag=True, help="Open the package's folder.")
 @click.option("--print", "print_only", is_flag=True, help="Only print the path.")
 @archive_option
 @json_option

@@ -30,8 +30,8 @@ Examples:
   liput archive prune 3f2a91c0 --keep-copies 2
   liput archive prune --all --keep-copies 2 --yes
 \b
-Each copy that counts is read from end to end before anything is removed here. What describes the package stays: it is
-listed and searched as before, and `liput archive fetch` brings its media back.
+Liput verifies each of these copies completely before it removes anything. The package's description stays for lists
+and searches, and `liput archive fetch` fetches its media again.
 """
 
 
@@ -47,10 +47,10 @@ class PruneResult(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", t
 
 @click.command("prune", epilog=EXAMPLES)
 @click.argument("package_id", metavar="[ID]", required=False)
-@click.option("--all", "every", is_flag=True, help="Every package that has enough copies.")
+@click.option("--all", "every", is_flag=True, help="Every package with enough copies.")
 @click.option(
     "--keep-copies", "least", metavar="N", type=click.IntRange(min=1), required=True,
-    help="Only what has at least so many whole copies elsewhere.",
+    help="Only packages with at least N whole copies elsewhere.",
 )  # fmt: skip
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @archive_option
@@ -66,7 +66,7 @@ def prune_command(
     yes: bool,
     as_json: bool,
 ) -> None:
-    """Remove media here that have enough copies elsewhere, only when asked, and only after those copies were read."""
+    """Remove local media of packages with enough copies, after verifying those copies."""
     if every == (package_id is not None):
         raise click.UsageError("Name one package, or say --all.", ctx)
     with copy_queue(ctx, folder) as (queue, _settings, archives):

@@ -21,9 +21,9 @@ file_path = click.Path(path_type=Path, dir_okay=False)
 
 @click.command("report")
 @click.argument("package_id", metavar="ID")
-@click.option("--pdf", "pdf", metavar="FILE", type=file_path, help="Write the PDF there; without --html: ID.pdf here.")
+@click.option("--pdf", "pdf", metavar="FILE", type=file_path, help="Write the PDF there; without --html: ID.pdf.")
 @click.option("--html", "html", metavar="FILE", type=file_path, help="Write the page there.")
-@click.option("--language", type=click.Choice(LANGUAGES), help="Else that of the settings.")
+@click.option("--language", type=click.Choice(LANGUAGES), help="The language.  [default: from the settings]")
 @archive_option
 @json_option
 @click.pass_context
@@ -37,9 +37,9 @@ def report_command(
     *,
     as_json: bool,
 ) -> None:
-    """Make the report of a sealed recording again. ID is its name, its UUID, its path, or the beginning of one.
+    """Regenerate the report of a sealed recording. ID is its name, UUID or path, or the beginning of one.
 
-    The package stays as it is; a file that is there is not overwritten.
+    The package does not change. Existing files are not overwritten.
 
     \b
     Examples:

@@ -33,13 +33,13 @@ Examples:
   liput archive repair 3f2a91c0
   liput archive repair 3f2a91c0 --from nas
 \b
-The damaged package is kept in ARCHIVE/.damaged, and is yours to remove.
+The damaged package stays in ARCHIVE/.damaged until you remove it.
 """
 FETCH_EXAMPLES = """\b
 Examples:
-  liput archive list --at nas                  what is there
+  liput archive list --at nas                  the packages there
   liput archive fetch 3f2a91c0 --from nas
-  liput archive fetch --all --from nas         everything that is not here: after this PC's disk was lost
+  liput archive fetch --all --from nas         every package that is missing here, as after a lost disk
 """
 
 
@@ -60,7 +60,7 @@ class RestoreResult(msgspec.Struct, frozen=True, kw_only=True):
 
 NOT_FETCHED = 1
 
-from_option = click.option("--from", "name", metavar="TARGET", help="The copy to take: a name of [copies].")
+from_option = click.option("--from", "name", metavar="TARGET", help="The copy to use: a name from [copies].")
 
 
 @click.command("repair", epilog=REPAIR_EXAMPLES)
@@ -72,9 +72,9 @@ from_option = click.option("--from", "name", metavar="TARGET", help="The copy to
 def repair_command(
     ctx: click.Context, package_id: str, name: str | None, folder: Path | None, *, as_json: bool
 ) -> None:
-    """Restore a damaged package from a copy, after all of that copy was read and found whole.
+    """Restore a damaged package from a copy. Liput verifies the whole copy first.
 
-    Only what is damaged is fetched. The damaged package is kept.
+    Only damaged files are fetched. The damaged package is kept.
     """
     with copy_queue(ctx, folder) as (queue, settings, archives):
         archive, package = find_package(archives, package_id)
@@ -92,15 +92,15 @@ def repair_command(
 
 @click.command("fetch", epilog=FETCH_EXAMPLES)
 @click.argument("package_id", metavar="[ID]", required=False)
-@click.option("--all", "every", is_flag=True, help="Every package that is there and not here.")
-@click.option("--from", "name", metavar="TARGET", required=True, help="Where the copies are: a name of [copies].")
+@click.option("--all", "every", is_flag=True, help="Every package that is missing here.")
+@click.option("--from", "name", metavar="TARGET", required=True, help="The place of the copies: a name from [copies].")
 @archive_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 @click.pass_context
 def fetch_command(
     ctx: click.Context, package_id: str | None, name: str, folder: Path | None, *, every: bool, as_json: bool
 ) -> None:
-    """Bring packages back that are not in the archive, each after all of its copy was read and found whole."""
+    """Fetch packages that are missing in the archive from their copies. Each copy is verified first."""
     if every == (package_id is not None):
         raise click.UsageError("Name one package, or say --all.", ctx)
     with copy_queue(ctx, folder) as (queue, settings, archives):

@@ -25,9 +25,9 @@ from recorder.recovery.unfinished import find_unfinished
 def seal_command(
     ctx: click.Context, package_id: str | None, folder: Path | None, *, every: bool, as_json: bool
 ) -> None:
-    """Make packages of recordings that a kill or a power cut left unfinished; `liput recover` does the same for all.
+    """Seal recordings that a kill or a power cut left unfinished. `liput recover` does this for all sessions.
 
-    The recording plays up to about a second before the end came; its package says what is missing.
+    At most about one second before the crash is lost; the package records the gap.
     """
     if every == (package_id is not None):
         raise click.UsageError("Name one recording, or say --all.", ctx)

@@ -30,8 +30,8 @@ PROBLEMS_FOUND = 1
 
 @click.command("verify")
 @click.argument("package_id", metavar="ID|PATH", required=False)
-@click.option("--all", "every", is_flag=True, help="Every package of the archive and of [storage] paths.")
-@click.option("--decode", is_flag=True, help="Also decode every frame of every file of media.")
+@click.option("--all", "every", is_flag=True, help="Every package of the archive and the [storage] paths.")
+@click.option("--decode", is_flag=True, help="Also decode every frame of all media.")
 @at_option
 @archive_option
 @json_option
@@ -46,9 +46,9 @@ def verify_command(
     decode: bool,
     as_json: bool,
 ) -> None:
-    """Hash every file of a package and compare with its manifests; exit status 1 when something is wrong.
+    """Hash every file of a package and compare with its manifests. Exit status 1: a difference.
 
-    ID may be the path of a folder that is in no archive. A bag that Liput has not made is judged by RFC 8493.
+    ID may be the path of a folder outside any archive. Bags from other programs are verified by RFC 8493.
     """
     if every == (package_id is not None):
         raise click.UsageError("Name one package, or say --all.", ctx)
@@ -123,11 +123,11 @@ def _print_verdict(verdict: VerificationResult, size: int) -> None:
 
 EXAMPLES = """\b
 Examples:
-  liput archive fixity                         as much as the settings say, for a timer at night
+  liput archive fixity                         up to the budget of the settings, as by a nightly timer
   liput archive fixity --budget "200 GB"
-  liput archive fixity --log                   what was found so far
+  liput archive fixity --log                   earlier results
 \b
-The packages that were not read for the longest time come first. Ends when a session begins; the next round goes on.
+Packages with the oldest verification come first. A session's start ends the round; the next round continues.
 Exit status 1: a package is damaged.
 """
 _ENDS = {
@@ -145,15 +145,15 @@ def _bytes(_ctx: click.Context, _option: click.Parameter, value: str | None) -> 
 
 
 @click.command("fixity", epilog=EXAMPLES)
-@click.option("--budget", metavar="SIZE", callback=_bytes, help="How much is read at most; else that of [fixity].")
-@click.option("--log", "show_log", is_flag=True, help="Only show what earlier rounds and repairs have found.")
+@click.option("--budget", metavar="SIZE", callback=_bytes, help="The most data to read.  [default: from [fixity]]")
+@click.option("--log", "show_log", is_flag=True, help="Only show results of earlier rounds and repairs.")
 @archive_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line; see docs/reference/cli.md.")
 @click.pass_context
 def fixity_command(
     ctx: click.Context, folder: Path | None, budget: int | None, *, show_log: bool, as_json: bool
 ) -> None:
-    """Read packages again and compare them with their manifests, up to a number of bytes."""
+    """Verify packages against their manifests, up to a number of bytes."""
     if show_log:
         for entry in FixityLog().entries():
             _print(entry, as_json=as_json)

@@ -23,7 +23,7 @@ _ALL = "="
 
 EXAMPLES = """\b
 Examples:
-  liput devices controls podium                                   what there is, and how it is set
+  liput devices controls podium                                   list the controls and their values
   liput devices controls podium focus_automatic_continuous=off focus_absolute=30
   liput devices controls podium power_line_frequency="50 Hz"      lamps do not flicker (Indonesia: 50 Hz)
   liput devices controls podium zoom_absolute=200 --no-keep       until it is unplugged
@@ -34,9 +34,9 @@ Examples:
 @click.command(name="controls", epilog=EXAMPLES)
 @click.argument("name", metavar="DEVICE")
 @click.argument("assignments", metavar="[NAME=VALUE]...", nargs=-1)
-@click.option("--no-keep", is_flag=True, help="Set them now, but not again after the next plug.")
+@click.option("--no-keep", is_flag=True, help="Set the values until the next unplug only.")
 @click.option(
-    "--reset", metavar="[NAME]", is_flag=False, flag_value=_ALL, help="Back to the default, and keep nothing of it."
+    "--reset", metavar="[NAME]", is_flag=False, flag_value=_ALL, help="Restore the default, and forget the kept value."
 )
 @config_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON document; see docs/reference/cli.md.")
@@ -51,11 +51,11 @@ def controls_command(
     no_keep: bool,
     as_json: bool,
 ) -> None:
-    """Show or set what a camera can be set to: focus, exposure, white balance, zoom.
+    """Show or set a camera's controls: focus, exposure, white balance, zoom.
 
-    Values are numbers, names of a menu's entries, or on and off. All that are named are set, or none. They are kept
-    for this device, and set again whenever it is plugged in, since cameras forget them with the power. A camera can be
-    set while it is recorded.
+    Values are numbers, names of a menu's entries, or on and off. If one control is refused, none is set. Liput keeps
+    the values for this device and sets them at every plug, since cameras forget them without power. Controls also work
+    while recording.
     """
     texts = _texts(assignments)
     if reset is not None and (texts or no_keep):

@@ -20,24 +20,24 @@ NO_ROLES = "No roles yet: liput devices roles proposes slides, podium and microp
 MISSING = "liput devices roles says what could take its place."
 EXAMPLES = """\b
 Examples:
-  liput devices                               what is plugged in
-  liput devices --watch                       and what comes and goes, until q or Ctrl-C
-  liput devices roles --accept                who is slides, podium and microphone
-  liput devices show podium                   everything about one of them
+  liput devices                               list the devices
+  liput devices --watch                       also show changes, until q or Ctrl-C
+  liput devices roles --accept                accept the proposed roles
+  liput devices show podium                   all details of one device
   liput devices controls podium               its focus, exposure, zoom
 """
 
 SUBCOMMANDS: CommandTable = {
     "assign": ("agent.commands.devices.roles:assign_command", "Give a role (slides, podium, microphone) to a device."),
-    "roles": ("agent.commands.devices.roles:roles_command", "Show who has which role, and what is missing."),
+    "roles": ("agent.commands.devices.roles:roles_command", "Show the roles and missing devices."),
     "unassign": ("agent.commands.devices.roles:unassign_command", "Take a role away."),
     "controls": (
         "agent.commands.devices.controls:controls_command",
-        "Show or set what a camera can be set to: focus, exposure, 50 Hz, zoom.",
+        "Show or set a camera's controls: focus, exposure, 50 Hz, zoom.",
     ),
     "show": (
         "agent.commands.devices.show:show_command",
-        "Show everything about a device, and why which mode is opened.",
+        "Show all details of a device, and the choice of its mode.",
     ),
 }
 
@@ -50,7 +50,7 @@ SUBCOMMANDS: CommandTable = {
     subcommand_metavar="[COMMAND [ARGS]...]",
     epilog=EXAMPLES,
 )
-@click.option("--watch", is_flag=True, help="Go on, and show what comes, goes and changes, until q or Ctrl-C.")
+@click.option("--watch", is_flag=True, help="Also show changes, until q or Ctrl-C.")
 @config_option
 @click.option(
     "--json", "as_json", is_flag=True, help="One JSON document, with --watch one a line; see docs/reference/cli.md."
@@ -59,8 +59,8 @@ SUBCOMMANDS: CommandTable = {
 def devices_command(ctx: click.Context, *, watch: bool, config_file: Path | None, as_json: bool) -> None:
     """List the cameras, capture cards and microphones plugged in.
 
-    Wherever a command takes a DEVICE, that is an id, a serial number, a role, a port or a node. A node (/dev/video0)
-    changes when the device is plugged in again, its id does not.
+    In every command, DEVICE is an id, a serial number, a role, a port or a node. A new plug may change the node
+    (/dev/video0), but not the id.
     """
     if ctx.invoked_subcommand is not None:
         if is_given(ctx, "watch"):

@@ -30,7 +30,7 @@ _json_option = click.option("--json", "as_json", is_flag=True, help="One JSON do
 ASSIGN_EXAMPLES = """\b
 Examples:
   liput devices assign slides 1-2             the capture card in that port
-  liput devices assign podium /dev/video0     the camera that is there now
+  liput devices assign podium /dev/video0     the camera with this node now
   liput devices assign microphone 1-2         the sound of that capture card
   liput devices assign choir 046d:0825:A1B2   a role of your own: liput record --video choir
 """
@@ -40,9 +40,9 @@ Examples:
 """
 ROLES_EXAMPLES = """\b
 Examples:
-  liput devices roles                         who is what, what is missing, what could replace it
-  liput devices roles --accept                take what is proposed
-  liput devices roles --confirm               we have looked: each is where it should be
+  liput devices roles                         show roles, missing devices and replacements
+  liput devices roles --accept                accept the proposed roles
+  liput devices roles --confirm               confirm that every device is in its place
 """
 
 
@@ -54,9 +54,9 @@ Examples:
 def assign_command(role: str, device_name: str, config_file: Path | None, *, as_json: bool) -> None:
     """Give ROLE (slides, podium, room, microphone, or any other word) to DEVICE.
 
-    The device keeps the role wherever it is plugged in, if it has a serial number of its own; else in its port. While
-    it is not there, the role is missing: no other device gets it unless it is assigned. A session without --video
-    takes slides, then podium, then room; without --audio, microphone.
+    The device keeps the role in every port if it has a unique serial number, else only in its own port. While the
+    device is away, the role is missing; no other device gets it automatically. A session without --video uses slides,
+    then podium, then room; without --audio, microphone.
     """
     role, device, before, devices = give_role(load_settings(config_file), role, device_name)
     if as_json:
@@ -88,7 +88,7 @@ def _is_known(role: str) -> bool:
 @config_option
 @_json_option
 def unassign_command(role: str, config_file: Path | None, *, as_json: bool) -> None:
-    """Take ROLE from whatever device has it."""
+    """Take ROLE away from its device."""
     taken = take_role_away(load_settings(config_file), role)
     if as_json:
         _print({"role": role.casefold(), "device": taken.id, "name": taken.name})
@@ -97,14 +97,14 @@ def unassign_command(role: str, config_file: Path | None, *, as_json: bool) -> N
 
 
 @click.command(name="roles", epilog=ROLES_EXAMPLES)
-@click.option("--accept", is_flag=True, help="Give the roles that are proposed.")
-@click.option("--confirm", is_flag=True, help="Devices that may have been swapped are where they should be.")
+@click.option("--accept", is_flag=True, help="Assign the proposed roles.")
+@click.option("--confirm", is_flag=True, help="Confirm devices that may have been swapped.")
 @config_option
 @_json_option
 def roles_command(config_file: Path | None, *, accept: bool, confirm: bool, as_json: bool) -> None:
-    """Show who has which role, what is missing, and what could replace it.
+    """Show roles, missing devices and possible replacements.
 
-    Where nobody has one yet, roles are proposed for what is plugged in.
+    Without any assigned role, the command proposes roles for the connected devices.
     """
     settings = load_settings(config_file)
     store = assignment.roles_store()

@@ -32,13 +32,13 @@ Examples:
 
 @click.command(name="show", epilog=EXAMPLES)
 @click.argument("name", metavar="DEVICE")
-@click.option("--profile", "profile_name", metavar="NAME", help="Choose the mode for this profile; else the settings'.")
+@click.option("--profile", "profile_name", metavar="NAME", help="The mode's profile.  [default: from the settings]")
 @config_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON document; see docs/reference/cli.md.")
 def show_command(name: str, profile_name: str | None, config_file: Path | None, *, as_json: bool) -> None:
-    """Show everything about one device: where it is, how it is, and the mode it would be opened in.
+    """Show all details of one device: its place, its state, and the mode for a session.
 
-    DEVICE is an id, a serial number, a role, a port or a node. Each mode that was not chosen says why.
+    DEVICE is an id, a serial number, a role, a port or a node. Each rejected mode has its reason.
     """
     settings = load_settings(config_file)
     profile = settings.profile(profile_name)

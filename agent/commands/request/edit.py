@@ -38,7 +38,7 @@ Examples:
 
 
 @click.command("new", epilog=NEW_EXAMPLES)
-@click.option("--event", required=True, metavar="TEXT", help="What is to take place.")
+@click.option("--event", required=True, metavar="TEXT", help="The name of the event.")
 @field_options
 @click.option(
     "--letter",
@@ -46,17 +46,17 @@ Examples:
     metavar="FILE",
     type=click.Path(path_type=Path),
     multiple=True,
-    help="The letter: a PDF, JPEG or PNG; it is copied. Repeatable.",
+    help="The letter, copied: a PDF, JPEG or PNG; repeatable.",
 )
-@click.option("--force", is_flag=True, help="Also where another request has the same letter number.")
+@click.option("--force", is_flag=True, help="Allow a letter number that another request has.")
 @json_option
 @with_request_context
 def new_command(
     *, context: RequestContext, letters: tuple[Path, ...], force: bool, as_json: bool, **given: object
 ) -> None:
-    """Begin the dossier of a request: what the letter says, and the letter itself.
+    """Begin the dossier of a request from its letter.
 
-    Whatever is not known yet is left out, and added by `liput request edit`.
+    Leave out unknown fields, and add them later with `liput request edit`.
     """
     fields = given_fields(context, given)
     papers = [read_paper(path, context.settings.request.largest_letter) for path in letters]
@@ -75,7 +75,7 @@ def new_command(
 
 LINK_EXAMPLES = """\b
 Examples:
-  liput request link 3f2a 77b0c2e1          it was recorded without --request, or sealed without its papers
+  liput request link 3f2a 77b0c2e1          for a package recorded without --request, or sealed without its papers
 \b
 PACKAGE is a package's name, UUID or path, or the beginning of one (liput archive list).
 """
@@ -85,15 +85,15 @@ PACKAGE is a package's name, UUID or path, or the beginning of one (liput archiv
 @id_argument
 @click.argument("package_id", metavar="PACKAGE")
 @click.option(
-    "--archive", type=click.Path(path_type=Path), metavar="DIR", help="The archive; else that of the settings."
+    "--archive", type=click.Path(path_type=Path), metavar="DIR", help="The archive.  [default: from the settings]"
 )
 @json_option
 @with_request_context
 def link_command(*, context: RequestContext, key: str, package_id: str, archive: Path | None, as_json: bool) -> None:
-    """Put a request into a package that was recorded without it: letters, dispositions, history.
+    """Add a request to a package that was recorded without it: letters, dispositions, history.
 
-    One that was recorded for it gets what was missing when it was sealed. The media of the package stay as they are,
-    and so do their checksums; the dossier knows the package then.
+    A package recorded for the request gets the papers that were missing at sealing. Media and their checksums do not
+    change. The dossier then lists the package.
     """
     from recorder.features.dossier.linking import link_request
 
@@ -129,15 +129,15 @@ EMPTY: dict[str, tuple[str, object]] = {
     "receipt": ("receipt", None),
 }
 
-note_option = click.option("--note", default="", metavar="TEXT", help="Why; kept in the history.")
+note_option = click.option("--note", default="", metavar="TEXT", help="The reason, stored in the history.")
 
 
 @click.command("edit", epilog=EDIT_EXAMPLES)
 @id_argument
-@click.option("--event", metavar="TEXT", help="What is to take place.")
+@click.option("--event", metavar="TEXT", help="The name of the event.")
 @field_options
 @click.option(
-    "--clear", metavar="FIELD", type=click.Choice(list(EMPTY)), multiple=True, help="Forget what a field holds."
+    "--clear", metavar="FIELD", type=click.Choice(list(EMPTY)), multiple=True, help="Clear a field; repeatable."
 )
 @note_option
 @json_option
@@ -145,9 +145,9 @@ note_option = click.option("--note", default="", metavar="TEXT", help="Why; kept
 def edit_command(
     *, context: RequestContext, key: str, clear: tuple[str, ...], note: str, as_json: bool, **given: object
 ) -> None:
-    """Correct what is known of a request. The history keeps what was there before, who changed it, and when.
+    """Correct a request. The history keeps the former values, the author and the time.
 
-    --need replaces all needs that were there. Packages that were sealed keep what they have.
+    --need replaces all former needs. Sealed packages do not change.
     """
     fields = given_fields(context, given) | dict(EMPTY[name] for name in clear)
     if not fields:
@@ -171,7 +171,7 @@ def edit_command(
 @click.argument("files", metavar="FILE...", type=click.Path(path_type=Path), nargs=-1, required=True)
 @click.option(
     "--kind", type=click.Choice(["request", "disposition", "other"]),
-    help="The letter of request, a disposition sheet, or something else; also of one that is kept already.  "
+    help="The letter of request, a disposition sheet, or another paper. Also changes a kept paper's kind.  "
          "[default: request]",
 )  # fmt: skip
 @json_option
@@ -179,9 +179,9 @@ def edit_command(
 def attach_command(
     *, context: RequestContext, key: str, files: tuple[Path, ...], kind: LetterKind | None, as_json: bool
 ) -> None:
-    """Keep copies of further papers with a request: PDF, JPEG or PNG.
+    """Add copies of further papers to a request: PDF, JPEG or PNG.
 
-    What is there already is not kept twice; a copy that is damaged or gone is put back.
+    Existing papers are skipped; a damaged or missing copy is replaced.
     """
     papers = [read_paper(path, context.settings.request.largest_letter) for path in files]
     dossier = context.dossiers.find(key)
@@ -226,11 +226,12 @@ close_command = _state_command(
     "close",
     RequestState.CLOSED,
     "closed",
-    "Say that nothing more is to be done for a request; lists leave it out from then on.",
+    "Close a completed request. Lists leave it out from then on.",
 )
 cancel_command = _state_command(
-    "cancel", RequestState.CANCELLED, "cancelled", "Say that the event does not take place. Its papers are kept."
+    "cancel",
+    RequestState.CANCELLED,
+    "cancelled",
+    "Cancel a request and its event. The papers are kept.",
 )
-reopen_command = _state_command(
-    "reopen", RequestState.OPEN, "reopened", "Go on with a request that was closed or cancelled."
-)
+reopen_command = _state_command("reopen", RequestState.OPEN, "reopened", "Reopen a closed or cancelled request.")

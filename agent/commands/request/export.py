@@ -66,11 +66,11 @@ def _letters(archive: zipfile.ZipFile, folder: Path, request: Request) -> list[s
 
 EXAMPLES = """\b
 Examples:
-  liput request export permohonan-2026.zip --redact       for statistics: nobody is named
+  liput request export permohonan-2026.zip --redact       for statistics, without names
   liput request export berkas.zip 3f2a 77b0               two dossiers, with their letters
 \b
-requests.csv in it has a line for each request, requests.json the same for programs; a folder for each has the rest.
-Exit status: 0 all is in it; 1 something is not, and it is said what; 2 wrong usage.
+The file has requests.csv (a line for each request), requests.json (the same for programs) and a folder for each.
+Exit status: 0 complete; 1 incomplete, the output lists the missing parts; 2 wrong usage.
 """
 INCOMPLETE = 1
 
@@ -79,7 +79,7 @@ INCOMPLETE = 1
 @click.argument("file", metavar="FILE.zip", type=click.Path(path_type=Path))
 @click.argument("keys", metavar="[ID]...", nargs=-1)
 @redact_option
-@click.option("--force", is_flag=True, help="Replace FILE.zip where there is one.")
+@click.option("--force", is_flag=True, help="Replace an existing FILE.zip.")
 @json_option
 @with_request_context
 @click.pass_context
@@ -93,9 +93,9 @@ def export_command(
     force: bool,
     as_json: bool,
 ) -> None:
-    """Write requests into one file: those named, or all, also those that are closed.
+    """Write the named requests, or all, into one file. Closed requests are included.
 
-    Letters and names are personal data. With --redact no letter is in it, and nobody is named.
+    Letters and names are personal data. --redact leaves them out.
     """
     dossiers = (
         list(map(context.dossiers.find, keys)) if keys else list(map(context.dossiers.dossier, context.dossiers.ids()))

@@ -5,18 +5,18 @@ import click
 from agent.cli.lazy import CommandTable, LazyGroup
 
 COMMANDS: CommandTable = {
-    "assign": ("agent.commands.request.steps:assign_command", "Say who carries it out, and with which equipment."),
-    "attach": ("agent.commands.request.edit:attach_command", "Keep further papers with a request."),
-    "cancel": ("agent.commands.request.edit:cancel_command", "The event does not take place."),
-    "close": ("agent.commands.request.edit:close_command", "Nothing more is to be done for a request."),
+    "assign": ("agent.commands.request.steps:assign_command", "Assign staff and equipment."),
+    "attach": ("agent.commands.request.edit:attach_command", "Add papers to a request."),
+    "cancel": ("agent.commands.request.edit:cancel_command", "Cancel a request: the event does not take place."),
+    "close": ("agent.commands.request.edit:close_command", "Close a completed request."),
     "dispose": ("agent.commands.request.steps:dispose_command", "Pass a request on to the next role."),
-    "edit": ("agent.commands.request.edit:edit_command", "Correct what is known of a request."),
-    "export": ("agent.commands.request.export:export_command", "Write requests into one file, to hand them on."),
-    "link": ("agent.commands.request.edit:link_command", "Give a request to a package that was recorded without it."),
-    "list": ("agent.commands.request.list:list_command", "List the requests, and what is due."),
-    "new": ("agent.commands.request.edit:new_command", "A letter of request has come in."),
-    "receive": ("agent.commands.request.steps:receive_command", "The first role has taken up the letter."),
-    "reopen": ("agent.commands.request.edit:reopen_command", "Go on with one that was closed or cancelled."),
+    "edit": ("agent.commands.request.edit:edit_command", "Correct a request."),
+    "export": ("agent.commands.request.export:export_command", "Write requests into one file."),
+    "link": ("agent.commands.request.edit:link_command", "Add a request to a package that was recorded without it."),
+    "list": ("agent.commands.request.list:list_command", "List open requests and due steps."),
+    "new": ("agent.commands.request.edit:new_command", "Enter a new letter of request."),
+    "receive": ("agent.commands.request.steps:receive_command", "Record that the first role accepted the letter."),
+    "reopen": ("agent.commands.request.edit:reopen_command", "Reopen a closed or cancelled request."),
     "show": ("agent.commands.request.list:show_command", "Show one request: papers, steps, recordings."),
 }
 
@@ -24,10 +24,10 @@ EXAMPLES = """\b
 Examples:
   liput request new --event "Seminar Nasional" --applicant "Dr. Siti" --unit "Fakultas Teknik" \\
       --letter-number 123/UN1/2026 --starts "2026-12-01 09:00" --letter surat.pdf
-  liput request list                                   what is open, and what is due
+  liput request list                                   open requests and due steps
   liput request dispose 3f2a --instruction "Tindak lanjuti" --by "Prof. Rahmat" --at "kemarin 14:30"
   liput request assign 3f2a --staff Budi --equipment kamera --equipment tripod
-  liput record --request 3f2a                          the session carries it
+  liput record --request 3f2a                          record a session for it
   liput request show 3f2a                              papers, checks, recordings, times
 \b
 ID is an id, its beginning, the 8 digits at its end, or the letter's number.
@@ -36,4 +36,4 @@ ID is an id, its beginning, the 8 digits at its end, or the letter's number.
 
 @click.group(name="request", cls=LazyGroup, table=COMMANDS, epilog=EXAMPLES)
 def request_command() -> None:
-    """Keep the letter of request of a video conference, its dispositions, and what became of it."""
+    """Keep letters of request for video conferences, their dispositions and results."""

@@ -31,8 +31,8 @@ COLUMNS = (
 
 
 @click.command("list")
-@click.option("--all", "every", is_flag=True, help="Those that are closed or cancelled too.")
-@click.option("--late", is_flag=True, help="Only those with a step that is late.")
+@click.option("--all", "every", is_flag=True, help="Include closed and cancelled requests.")
+@click.option("--late", is_flag=True, help="Only requests with a late step.")
 @redact_option
 @json_option
 @with_request_context
@@ -40,7 +40,7 @@ COLUMNS = (
 def list_command(
     ctx: click.Context, *, context: RequestContext, every: bool, late: bool, redact: bool, as_json: bool
 ) -> None:
-    """List the requests that are open, the earliest first, with what is due now."""
+    """List open requests with their due steps, earliest first."""
     found, damaged = context.dossiers.read()
     shown = [each for each in found if (every or each.state is RequestState.OPEN)]
     lines = [
@@ -98,7 +98,7 @@ def _due(each: RequestLine) -> str:
 @json_option
 @with_request_context
 def show_command(*, context: RequestContext, key: str, redact: bool, as_json: bool) -> None:
-    """Show a request: its papers, each step against its standard time, recordings, and every change."""
+    """Show a request: papers, recordings, changes, and each step with its standard time."""
     dossier = context.dossiers.find(key)
     found = request_document(dossier, dossier.read(), context, redact=redact)
     if as_json:

@@ -27,7 +27,7 @@ Examples:
   liput request assign 3f2a --remove Sari
 """
 
-by_option = click.option("--by", default="", metavar="NAME", help="Who did it.")
+by_option = click.option("--by", default="", metavar="NAME", help="The person.")
 id_argument = click.argument("key", metavar="ID")
 
 
@@ -38,7 +38,7 @@ id_argument = click.argument("key", metavar="ID")
 @json_option
 @with_request_context
 def receive_command(*, context: RequestContext, key: str, by: str, at: str | None, as_json: bool) -> None:
-    """Note that the first role has taken up the letter. Without this, its first disposition says so."""
+    """Record that the first role accepted the letter. Otherwise the first disposition records it."""
     dossier = context.dossiers.find(key)
     receipt = Receipt(at=context.past("--at", at), by=checked_text("by", by))
 
@@ -55,9 +55,9 @@ def receive_command(*, context: RequestContext, key: str, by: str, at: str | Non
 
 @click.command("dispose", epilog=DISPOSE_EXAMPLES)
 @id_argument
-@click.option("--instruction", default="", metavar="TEXT", help="What the next role is to do.")
-@click.option("--from", "giver", metavar="ROLE", help="Who passes it on.  [default: the role that has it]")
-@click.option("--to", metavar="ROLE", help="Who gets it.  [default: the next role of the chain]")
+@click.option("--instruction", default="", metavar="TEXT", help="The instruction for the next role.")
+@click.option("--from", "giver", metavar="ROLE", help="The sending role.  [default: the role that has it]")
+@click.option("--to", metavar="ROLE", help="The receiving role.  [default: the next in the chain]")
 @by_option
 @at_option
 @click.option(
@@ -66,10 +66,10 @@ def receive_command(*, context: RequestContext, key: str, by: str, at: str | Non
     metavar="FILE",
     type=click.Path(path_type=Path),
     multiple=True,
-    help="The disposition sheet: a PDF, JPEG or PNG; it is copied. Repeatable.",
+    help="The disposition sheet, copied: a PDF, JPEG or PNG; repeatable.",
 )
-@click.option("--withdraw", is_flag=True, help="Take back the last disposition; the history keeps it.")
-@click.option("--note", default="", metavar="TEXT", help="Why it is taken back.")
+@click.option("--withdraw", is_flag=True, help="Withdraw the last disposition; the history keeps it.")
+@click.option("--note", default="", metavar="TEXT", help="The reason for the withdrawal.")
 @json_option
 @with_request_context
 def dispose_command(
@@ -88,7 +88,7 @@ def dispose_command(
 ) -> None:
     """Pass a request on along the chain of roles, with an instruction.
 
-    Paper is often entered later: --at says when it was. Roles may be passed over with --to.
+    If you enter it later, give the time with --at. --to may skip roles.
     """
     dossier = context.dossiers.find(key)
     if withdraw:
@@ -162,9 +162,9 @@ def _role(procedure: Procedure, word: str) -> str:
 
 @click.command("assign", epilog=ASSIGN_EXAMPLES)
 @id_argument
-@click.option("--staff", metavar="NAME", multiple=True, help="Who carries it out; repeatable.")
-@click.option("--equipment", metavar="THING", multiple=True, help="What is used; repeatable.")
-@click.option("--remove", metavar="NAME", multiple=True, help="Of staff or equipment: not any more; repeatable.")
+@click.option("--staff", metavar="NAME", multiple=True, help="A person who carries it out; repeatable.")
+@click.option("--equipment", metavar="THING", multiple=True, help="An item of equipment; repeatable.")
+@click.option("--remove", metavar="NAME", multiple=True, help="Remove a person or an item; repeatable.")
 @json_option
 @with_request_context
 def assign_command(
@@ -176,7 +176,7 @@ def assign_command(
     remove: tuple[str, ...],
     as_json: bool,
 ) -> None:
-    """Add staff and equipment to a request, or take them away."""
+    """Add staff and equipment to a request, or remove them."""
     if not (staff or equipment or remove):
         raise UsageError("nobody and nothing is named", hint="--staff NAME, --equipment THING or --remove NAME")
     dossier = context.dossiers.find(key)

@@ -32,22 +32,22 @@ UNREAD = 1
 COLUMNS = (Column("calendar"), Column("read"), Column("sessions"), Column("problem", least=20))
 IMPORT_EXAMPLES = """\b
 Examples:
-  liput schedule import rapat.ics                   the events in this room
-  liput schedule import rapat.ics --location "*"    all of them
+  liput schedule import rapat.ics                   events in this room
+  liput schedule import rapat.ics --location "*"    all events
   liput schedule import rapat.ics --location "Aula 1" --category Siaran --mode record
 """
 FEEDS_EXAMPLES = """\b
 Examples:
-  liput schedule feeds             how each was read last
-  liput schedule feeds --read      read them now; liput serve does so every quarter of an hour
+  liput schedule feeds             the last read of each calendar
+  liput schedule feeds --read      read them now; liput serve reads them every 15 minutes
 """
 
 
 @click.command("import", epilog=IMPORT_EXAMPLES)
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--location", "locations", metavar="TEXT", multiple=True, help='Only events there; "*": anywhere.')
+@click.option("--location", "locations", metavar="TEXT", multiple=True, help='Only events at this place; "*": any.')
 @click.option("--category", "categories", metavar="TEXT", multiple=True, help="Only of this category; repeatable.")
-@click.option("--mode", type=click.Choice(MODES), help="What is done for them.  [default: as the settings have it]")
+@click.option("--mode", type=click.Choice(MODES), help="The mode of the sessions.  [default: from the settings]")
 @click.option("--days", type=click.IntRange(1, 366), metavar="N", help="The next N days.  [default: 30, or as set]")
 @config_option
 @json_option
@@ -55,9 +55,10 @@ def import_command(
     *, file: Path, locations: tuple[str, ...], categories: tuple[str, ...], mode: str | None, days: int | None,
     config_file: Path | None, as_json: bool,
 ) -> None:  # fmt: skip
-    """Take sessions from an iCalendar file. The same file again changes them, but for what was changed by hand.
+    """Import sessions from an iCalendar file. A repeated import updates them, except for changes made by hand.
 
-    Without --location those in the room of the settings are taken. What is not in the file any more stays planned.
+    Without --location, only events in the room of the settings are imported. Sessions that disappear from the file stay
+    planned.
     """
     desk = command_planner(config_file)
     until = desk.now + timedelta(days=days or desk.settings.schedule.days_ahead)
@@ -97,7 +98,7 @@ def _advice(desk: Planner, sources: object, events: object, locations: tuple[str
 @json_option
 @click.pass_context
 def feeds_command(ctx: click.Context, *, now: bool, config_file: Path | None, as_json: bool) -> None:
-    """Show the calendars of [feeds] in the settings: when each was read, what it had, why it cannot be read."""
+    """Show the last read of each calendar in [feeds] of the settings: time, events, errors."""
     desk = command_planner(config_file)
     states = feed_states()
     if now:

@@ -30,19 +30,19 @@ COLUMNS = (
 )
 EXAMPLES = """\b
 Examples:
-  liput schedule list                  what is to come, and what runs
+  liput schedule list                  running and future sessions
   liput schedule list --days 7
-  liput schedule list --all --json     also what is over, cancelled or removed
+  liput schedule list --all --json     also past, cancelled and removed sessions
 """
 
 
 @click.command("list", epilog=EXAMPLES)
-@click.option("--all", "every", is_flag=True, help="Also what is over, cancelled or removed.")
+@click.option("--all", "every", is_flag=True, help="Include past, cancelled and removed sessions.")
 @click.option("--days", type=click.IntRange(1, 3660), metavar="N", help="Only the next N days.")
 @config_option
 @json_option
 def list_command(*, every: bool, days: int | None, config_file: Path | None, as_json: bool) -> None:
-    """List the planned sessions, the earliest first; times are of the office's zone."""
+    """List planned sessions, earliest first, with times in the office's zone."""
     desk = command_planner(config_file)
     found = list_plans(desk, plan_record_store().read(), every=every, days=days)
     if as_json:
@@ -72,7 +72,7 @@ def _cells(found: PlanDocument, desk: Planner) -> tuple[str, ...]:
 @config_option
 @json_option
 def show_command(*, key: str, config_file: Path | None, as_json: bool) -> None:
-    """Show a planned session: when, where, how, where it comes from, and what became of it."""
+    """Show a planned session: time, room, mode, origin and result."""
     desk = command_planner(config_file)
     found = plan_document(desk.plans.find(key), plan_record_store().read(), desk)
     if as_json:
@@ -92,26 +92,26 @@ Examples:
 """
 EDIT_EXAMPLES = """\b
 Examples:
-  liput schedule edit 5c1d --starts "2026-12-01 10:00"     it is as long as before
+  liput schedule edit 5c1d --starts "2026-12-01 10:00"     move it; the duration stays
   liput schedule edit 5c1d --ends 12:30 --mode record
 """
 
 
 _FIELDS = (
-    click.option("--title", help="What the session is.  [default: the request's event]"),
+    click.option("--title", help="The session's title.  [default: the request's event]"),
     click.option("--starts", metavar="WHEN", help='"2026-12-01 09:00", "besok 09:00", "1 Desember 2026 09.00 WITA".'),
-    click.option("--ends", metavar="WHEN", help="A time alone is of the day of the beginning."),
+    click.option("--ends", metavar="WHEN", help="The end; without a date, on the day of the start."),
     click.option(
-        "--for", "for_s", callback=duration_callback, metavar="TIME", help="How long, instead of --ends: 90m, 2h."
+        "--for", "for_s", callback=duration_callback, metavar="TIME", help="The duration, instead of --ends: 90m, 2h."
     ),
-    click.option("--mode", type=click.Choice(MODES), help="What is done for it.  [default: as the settings have it]"),
-    click.option("--room", metavar="TEXT", help="Where.  [default: the room of the settings]"),
-    click.option("--request", metavar="ID", help="The request that it is for (liput request list)."),
+    click.option("--mode", type=click.Choice(MODES), help="The mode of the session.  [default: from the settings]"),
+    click.option("--room", metavar="TEXT", help="The room.  [default: from the settings]"),
+    click.option("--request", metavar="ID", help="The session's request (liput request list)."),
     click.option("--video", "videos", metavar="DEVICE", multiple=True, help="As for `liput record`."),
     click.option("--audio", "audios", metavar="DEVICE", multiple=True, help="As for `liput record`."),
     click.option("--stream", "streams", metavar="NAME", multiple=True, help="A destination of the settings."),
-    click.option("--layout", metavar="NAME", help="How several pictures are shown (liput config show)."),
-    click.option("--profile", metavar="NAME", help="Size, rate and bit rates (liput config show)."),
+    click.option("--layout", metavar="NAME", help="The layout of several pictures (liput config show)."),
+    click.option("--profile", metavar="NAME", help="Picture size, frame rate and bit rates (liput config show)."),
 )
 
 
@@ -125,7 +125,7 @@ def plan_options[Answer](command: Command[Answer]) -> Command[Answer]:
 @config_option
 @json_option
 def add_command(*, config_file: Path | None, as_json: bool, **given: Any) -> None:
-    """Plan a session. `liput serve` reminds of it, arms it, or records it by time, as its mode says."""
+    """Plan a session. By its mode, `liput serve` reminds of it, arms it or records it."""
     desk = command_planner(config_file)
     plan = add_plan(desk, _asked(given))
     _answer(desk, plan, "planned", as_json=as_json)
@@ -137,9 +137,9 @@ def add_command(*, config_file: Path | None, as_json: bool, **given: Any) -> Non
 @config_option
 @json_option
 def edit_command(*, key: str, config_file: Path | None, as_json: bool, **given: Any) -> None:
-    """Change a planned session. What is changed of one of a calendar stays so, whatever the calendar says later.
+    """Change a planned session. A later read of its calendar keeps the changed fields.
 
-    --video, --audio and --stream replace all that were there. One that was removed is planned again.
+    --video, --audio and --stream replace all former values. A removed session is planned again.
     """
     desk = command_planner(config_file)
     plan = edit_plan(desk, desk.plans.find(key), _asked(given))
@@ -151,10 +151,10 @@ def edit_command(*, key: str, config_file: Path | None, as_json: bool, **given: 
 @config_option
 @json_option
 def remove_command(*, key: str, config_file: Path | None, as_json: bool) -> None:
-    """Do nothing for a planned session any more. One of a calendar stays removed when the calendar is read again.
+    """Remove a planned session. Reading its calendar again does not restore it.
 
-    A session that is recorded goes on until its end; one that is armed is let go. One that was planned by hand, and is
-    removed already, is forgotten, once no session of it runs.
+    A recording session continues to its end; an armed one is disarmed. A second removal deletes a session that was
+    planned by hand, once it no longer runs.
     """
     desk = command_planner(config_file)
     plan = desk.plans.find(key)

@@ -29,9 +29,9 @@ RESERVE_BYTES = 200_000_000
     metavar="TIME",
     default="10s",
     show_default=True,
-    help="How long: 10s, 2m.",
+    help="The duration: 10s, 2m.",
 )
-@click.option("--profile", metavar="NAME", help="Size, rate and bit rates.  [default: the settings']")
+@click.option("--profile", metavar="NAME", help="Picture size, frame rate, bit rates.  [default: from the settings]")
 @click.option(
     "--archive", type=click.Path(path_type=Path), metavar="DIR", help="The archive folder.  [default: a new one, named]"
 )
@@ -40,10 +40,10 @@ RESERVE_BYTES = 200_000_000
 def demo_command(
     duration_s: float, profile: str | None, archive: Path | None, config_file: Path | None, *, as_json: bool
 ) -> int:
-    """Record a talk that never took place: slides, a speaker, speech.
+    """Record a synthetic talk: slides, a speaker, speech.
 
-    Everything but the room is real: the encoder, the recording, the archive, and, where nginx with its RTMP module or
-    ffmpeg is installed, a stream to a receiver on this machine that is thrown away afterwards.
+    Encoder, recording and archive are the real ones. With nginx's RTMP module or ffmpeg installed, the demo also
+    streams to a receiver on this PC. The received stream is deleted afterwards.
     """
     load_settings(config_file)  # report faulty settings before making anything
     shown = reporter(as_json=as_json)

@@ -36,25 +36,25 @@ LOOK_S = 0.5
 EXAMPLES = """\b
 Examples:
   liput destination add youtube           a destination of the settings, from the next keyframe on
-  liput destination add @alamat.txt       a 0600 file with a whole address; @- is standard input
-  liput destination remove youtube        the others, and the recording, notice nothing
-  liput destination restart youtube       connect anew, with the key that is in the settings now
-  liput destination status --watch        how each is, whenever that changes; Ctrl-C ends the watching
+  liput destination add @alamat.txt       a 0600 file with the full address; @- is standard input
+  liput destination remove youtube        the recording and other streams continue
+  liput destination restart youtube       reconnect with the current key of the settings
+  liput destination status --watch        show changes until Ctrl-C
 """
 
 
 @click.group(epilog=EXAMPLES)
 def destination_command() -> None:
-    """Add, remove and restart what a running session is streamed to, and see how it is."""
+    """Add, remove, restart and show the live destinations of a running session."""
 
 
 @destination_command.command("add")
 @click.argument("name", metavar="NAME|@FILE")
-@click.option("--although-refused", is_flag=True, help="Also where the speakers do not agree to being recorded.")
+@click.option("--although-refused", is_flag=True, help="Proceed although the speakers refused consent.")
 @session_option
 @json_option
 def add_command(*, name: str, although_refused: bool, key: str | None, as_json: bool) -> int:
-    """Stream to one more destination, from the next keyframe on; an armed session keeps it for its start."""
+    """Add a destination, from the next keyframe on. An armed session adds it at its start."""
     if "://" in name:
         destination_url(Settings(), name)  # which refuses it with the reason
     found = select_session(key, (STATES_RECORDING, STATES_BEFORE))
@@ -68,7 +68,7 @@ def add_command(*, name: str, although_refused: bool, key: str | None, as_json: 
 @session_option
 @json_option
 def remove_command(*, name: str, key: str | None, as_json: bool) -> int:
-    """Stream to a destination no more."""
+    """Stop streaming to a destination."""
     found = select_session(key, (STATES_RECORDING, STATES_BEFORE))
     request = RemoveDestinationCommand(name=_checked_name(name))
     return _change(found, request, "removed", f"{name} is not streamed to any more", as_json=as_json)
@@ -79,18 +79,21 @@ def remove_command(*, name: str, key: str | None, as_json: bool) -> int:
 @session_option
 @json_option
 def restart_command(*, name: str, key: str | None, as_json: bool) -> int:
-    """Connect to a destination anew, now, with its address and key as they are in the settings now."""
+    """Reconnect to a destination with the settings' current key.
+
+    The address is read again, too.
+    """
     found = select_session(key, (STATES_RECORDING, STATES_BEFORE))
     request = RestartDestinationCommand(name=_checked_name(name))
     return _change(found, request, "restarted", f"{name} is connected anew", as_json=as_json)
 
 
 @destination_command.command("status")
-@click.option("--watch", is_flag=True, help="Go on, whenever something changes, until the session ends.")
+@click.option("--watch", is_flag=True, help="Show every change until the session ends.")
 @session_option
 @json_option
 def status_command(*, watch: bool, key: str | None, as_json: bool) -> int:
-    """Show how each destination of a session is, and why."""
+    """Show the state of each destination, and the reason."""
     found = select_session(key, (STATES_RECORDING, STATES_BEFORE, STATES_AFTER))
     show = _printer(found, as_json=as_json)
     status = send_command(found.folder, StatusCommand()).status

@@ -30,10 +30,10 @@ Exit status: 0 armed; 1 failed; 2 wrong usage.
 @session_options
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def arm_command(asked: SessionRequest, config_file: Path | None, *, as_json: bool) -> int:
-    """Open the devices of a session and keep its last seconds, without recording it yet.
+    """Open the devices of a session and keep its last seconds in memory, without recording.
 
-    The session goes on in a process of its own: `liput start` records, `liput disarm` lets the devices go.
-    The next session may be armed while the last one is sealed.
+    The session runs in its own process. `liput start` records; `liput disarm` closes the devices. The next session can
+    be armed while the last one is sealed.
     """
 
     def begin(spec: RecorderSpec) -> int:
@@ -62,10 +62,9 @@ Examples:
   liput record --title "Seminar" --video slides --video podium --layout pip --isolate
   liput record --title "Uji" --video synthetic --for 10s --json
   liput record --title "Salinan" --video kuliah.mkv --pace fast
-  liput record --title "Uji" --for 1m --profile-stages    what this PC's processor is busy with
+  liput record --title "Uji" --for 1m --profile-stages    also measure the load of this PC's processor
 \b
-Exit status: 0 recorded and complete; 3 recorded, but something was lost on the way (it is said what);
-1 failed; 2 wrong usage.
+Exit status: 0 recorded and complete; 3 recorded with losses, which the output lists; 1 failed; 2 wrong usage.
 """
 
 
@@ -76,17 +75,15 @@ Exit status: 0 recorded and complete; 3 recorded, but something was lost on the 
     type=click.Choice(["real", "fast"]),
     default="real",
     show_default=True,
-    help="fast: a file or synthetic source as fast as it goes.",
+    help="fast: process a file or synthetic source at full speed.",
 )
-@click.option(
-    "--profile-stages", is_flag=True, help="Tell at the end what took how much of the processor: stages, threads."
-)
+@click.option("--profile-stages", is_flag=True, help="At the end, print the processor time of each stage and thread.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line; see docs/reference/cli.md.")
 def record_command(asked: SessionRequest, config_file: Path | None, pace: str, *, as_json: bool) -> int:
-    """Record a session, stream it, and put it into the archive.
+    """Record, stream and archive a session.
 
-    Ends after --for, at the end of a file, with q, Ctrl-C or SIGTERM; the recording is then closed,
-    hashed and moved into the archive. Pressing Ctrl-C again changes nothing and loses nothing.
+    The session ends after --for, at the end of a file, or by q, Ctrl-C or SIGTERM. Liput then closes the recording,
+    hashes it and moves it into the archive. A second Ctrl-C has no effect.
     """
     asked = msgspec.structs.replace(asked, live=pace == "real")
     return begin_or_ask(asked, config_file, lambda spec: RecorderRun(spec).run(reporter(as_json=as_json)))

@@ -22,12 +22,12 @@ FAILED, DEGRADED = 1, 3
 
 EXAMPLES = """\b
 Examples:
-  liput recover                       everything that was never sealed
-  liput recover --dry-run             what there is, and nothing is changed
+  liput recover                       every unsealed session
+  liput recover --dry-run             list unsealed sessions; change nothing
   liput recover 3f2a91c0              one session, by its name, its UUID, or the beginning of one
 \b
-Exit status: 0 recovered and nothing is missing, or there was nothing to do; 3 recovered, and something is missing
-(it is said what); 1 something could not be recovered.
+Exit status: 0 recovered and complete, or nothing to recover; 3 recovered with losses, which the output lists;
+1 a session could not be recovered.
 """
 
 
@@ -38,9 +38,9 @@ Exit status: 0 recovered and nothing is missing, or there was nothing to do; 3 r
     "folder",
     metavar="DIR",
     type=click.Path(path_type=Path),
-    help="Only this archive; else all of the settings.",
+    help="Only this archive.  [default: all in the settings]",
 )
-@click.option("--dry-run", is_flag=True, help="Say what would be recovered; change nothing.")
+@click.option("--dry-run", is_flag=True, help="List the sessions to recover; change nothing.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line; see docs/reference/cli.md.")
 @click.pass_context
 def recover_command(
@@ -48,9 +48,9 @@ def recover_command(
 ) -> int:
     """Finish sessions that a crash, a kill or a power cut left unfinished.
 
-    The recording is repaired without encoding it again, the parts of a session that was taken up again are joined,
-    what is missing is said, and the package is sealed. Parts that no disk had room to join become packages of their
-    own; they are joined once there is room. What is being recorded is left alone. Doing it twice changes nothing.
+    Liput repairs the recording without encoding it again, joins the parts of a session, records the gaps and seals the
+    package. If no disk has room to join parts, they become packages of their own, to be joined later. Running sessions
+    are left alone. A second run changes nothing.
     """
     archives = archives_of(ctx, folder)
     wanted = _names_of([*find_unfinished(archives), *find_joinable(archives)], keys)

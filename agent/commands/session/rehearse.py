@@ -34,10 +34,10 @@ NOT_READY = 1
 EXAMPLES = """\b
 Examples:
   liput rehearse                            ten seconds of the best camera and microphone
-  liput rehearse --session wisuda.toml      of what this session will have
-  liput rehearse --stream uji --for 30s     to a destination as well that has test = true in the settings
+  liput rehearse --session wisuda.toml      the devices of a planned session
+  liput rehearse --stream uji --for 30s     also stream to a destination with test = true in the settings
 \b
-Clap three times in front of the camera, and it is measured whether lips and voice agree.
+Clap three times in front of the camera to measure the offset between sound and picture.
 Exit status: 0 ready; 1 not ready; 2 wrong usage.
 """
 
@@ -64,7 +64,7 @@ _TITLES = {
     "plan",
     type=click.Path(path_type=Path),
     metavar="PLAN",
-    help="A file that says what the session will be; options given here count before it.",
+    help="A file with the plan of the session. Options here override it.",
 )
 @click.option(
     "--for",
@@ -73,17 +73,17 @@ _TITLES = {
     metavar="TIME",
     default="10s",
     show_default=True,
-    help="How long: 10s, 1m.",
+    help="The duration: 10s, 1m.",
 )
 @rehearsal_options
 @click.option("--json", "as_json", is_flag=True, help="One JSON document; see docs/reference/cli.md.")
 def rehearse_command(
     asked: SessionRequest, config_file: Path | None, plan: Path | None, for_s: float, *, as_json: bool
 ) -> int:
-    """Do for ten seconds what the session will do, watch the recording, and say how it is.
+    """Record ten seconds like the real session, analyse the recording, and report its quality.
 
-    Nothing enters the archive: the recording is removed, also after Ctrl-C. Streams go to destinations only that the
-    settings call a test.
+    Nothing enters the archive; the recording is always removed, also after Ctrl-C. Streams only go to destinations
+    with test = true in the settings.
     """
     settings = load_settings(config_file)
     asked = as_planned(*planned_request(plan, asked), settings)

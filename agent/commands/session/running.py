@@ -16,7 +16,7 @@ from recorder.model.status import STATES_AFTER, STATES_BEFORE, STATES_RECORDING,
 from recorder.running.client import RunningRecorder, select_session, send_command
 from recorder.running.protocol import AnyRequest, LayoutCommand, MarkCommand, MuteCommand
 
-session_option = click.option("--session", "key", metavar="ID", help="Which session, where several run.")
+session_option = click.option("--session", "key", metavar="ID", help="The session, if several run.")
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 
 
@@ -42,12 +42,12 @@ Examples:
     "pre_roll_s",
     callback=duration_callback,
     metavar="TIME",
-    help="How far to reach back: 15s.  [default: not]",
+    help="Seconds before now to include: 15s.  [default: none]",
 )
 @session_option
 @json_option
 def start_command(*, pre_roll_s: float | None, key: str | None, as_json: bool) -> int:
-    """Begin to record the session that is armed. One that records already goes on."""
+    """Start to record the armed session. A recording session continues."""
     found = select_session(key, (STATES_BEFORE, STATES_RECORDING))
     is_new = found.state not in STATES_RECORDING
     if is_new:
@@ -71,7 +71,7 @@ Exit status: 0 recorded and complete, or nothing to stop; 3 recorded, but someth
 @session_option
 @json_option
 def stop_command(*, no_wait: bool, key: str | None, as_json: bool) -> int:
-    """End a session: close the recording and put it into the archive. One that is only armed is disarmed."""
+    """End a session: close the recording and archive it. An armed session is disarmed."""
     try:
         found = _session_to_stop(key)
     except SessionError:
@@ -102,7 +102,7 @@ def _session_to_stop(key: str | None) -> RunningRecorder:
 @session_option
 @json_option
 def disarm_command(*, key: str | None, as_json: bool) -> int:
-    """Let go of the devices of a session that is armed. One that records is not touched."""
+    """Close the devices of an armed session. A recording session is not affected."""
     found = select_session(key, (STATES_BEFORE, STATES_RECORDING))
     say_line(disarm(found), f"Disarmed: {found}.", as_json=as_json)
     return 0
@@ -113,7 +113,7 @@ def disarm_command(*, key: str | None, as_json: bool) -> int:
 @session_option
 @json_option
 def mark_command(*, text: str, key: str | None, as_json: bool) -> int:
-    """Mark this moment of the recording: a chapter that players show."""
+    """Mark this moment of the recording, as a chapter for players."""
     reply = _send(select_session(key, (STATES_RECORDING, STATES_BEFORE)), MarkCommand(text=utf8_safe(text)))
     mark: dict[str, Any] = dict(reply) if isinstance(reply, dict) else {}
     sentence = f"Marked at {clock_text(float(mark.get('media_s', 0)))}: {mark.get('text', text)}"
@@ -130,7 +130,7 @@ Examples:
 """
 )
 @click.argument("name", required=False)
-@click.option("--off", is_flag=True, help="Let it be heard again.")
+@click.option("--off", is_flag=True, help="Unmute it.")
 @session_option
 @json_option
 def mute_command(*, name: str | None, off: bool, key: str | None, as_json: bool) -> int:
@@ -153,7 +153,7 @@ Examples:
 @session_option
 @json_option
 def layout_command(*, name: str, key: str | None, as_json: bool) -> int:
-    """Show another layout, or a card, from the next picture on."""
+    """Change to another layout or a card, from the next frame on."""
     found = select_session(key, (STATES_RECORDING, STATES_BEFORE))
     _send(found, LayoutCommand(name=name))
     say_line({"type": "layout", "name": name}, f"Layout {name}: {found}.", as_json=as_json)

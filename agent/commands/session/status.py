@@ -27,8 +27,8 @@ from recorder.running.runtime_directory import RecorderFolder
 
 EXAMPLES = """\b
 Examples:
-  liput status                        which sessions run, and how they are
-  liput status --watch                follow one as `liput record` shows it; q or Ctrl-C leaves it alone
+  liput status                        running sessions and their state
+  liput status --watch                follow one as `liput record` does; q or Ctrl-C stops only the display
   liput status --watch --json         one JSON object a line, the result last
 """
 
@@ -38,7 +38,7 @@ Examples:
 @session_option
 @json_option
 def status_command(*, watch: bool, key: str | None, as_json: bool) -> int:
-    """Show the sessions that run, whoever started them."""
+    """Show all running sessions."""
     found = running_recorders()
     if key is not None:
         found = [select_session(key, ())]
