@@ -75,10 +75,12 @@ def _arguments() -> argparse.Namespace:
         prog="./run bench", description=f"Rows:\n{rows}", formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--json", action="store_true", help="one JSON document instead of a table")
-    parser.add_argument("--rows", default=",".join(ROWS), help="which, separated by commas (default: all)")
+    parser.add_argument("--rows", default=",".join(ROWS), help="rows, separated by commas (default: all)")
     parser.add_argument("--pairs", type=int, default=3, help="runs of each side (default 3)")
-    parser.add_argument("--clips", default=",".join(NAMES), help="which clips for ffmpeg and gstreamer")
-    parser.add_argument("--cache", type=Path, default=platformdirs.user_cache_path("liput") / "bench")
+    parser.add_argument("--clips", default=",".join(NAMES), help="clips for ffmpeg and gstreamer")
+    parser.add_argument(
+        "--cache", type=Path, default=platformdirs.user_cache_path("liput") / "bench", help="the folder of clips"
+    )
     arguments = parser.parse_args()
     for name, known in (("rows", tuple(ROWS)), ("clips", NAMES)):
         chosen = getattr(arguments, name).split(",")

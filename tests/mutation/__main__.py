@@ -1,4 +1,4 @@
-"""`./run mutate MODULE...`: change a module in many small ways, and say which changes its tests do not notice."""
+"""`./run mutate MODULE...`: change a module in many small ways, and list the changes that no test notices."""
 
 import argparse
 import signal
@@ -16,12 +16,16 @@ ROOT = Path(__file__).resolve().parents[2]
 def main(arguments: Sequence[str] | None = None, root: Path = ROOT) -> int:
     """Judge the modules; return 1 where a mutant survived, 2 where tests fail as it is."""
     parser = argparse.ArgumentParser(prog="./run mutate", description=__doc__)
-    parser.add_argument("modules", nargs="+", metavar="MODULE", help="recorder/program/timeline.py, say, or a folder")
-    parser.add_argument("--most", type=int, metavar="N", help="of each module, a sample of so many mutants")
-    parser.add_argument("--seed", type=int, default=0, metavar="S", help="which sample (0)")
-    parser.add_argument("--budget", type=float, default=5, metavar="S", help="seconds of tests for a mutant (5)")
-    parser.add_argument("--match", default="", metavar="TEXT", help="only mutants whose place or change has this in it")
-    parser.add_argument("--all", action="store_true", help="show also those that were killed, and by which test")
+    parser.add_argument(
+        "modules", nargs="+", metavar="MODULE", help="a file, as recorder/program/timeline.py, or a folder"
+    )
+    parser.add_argument("--most", type=int, metavar="N", help="the most mutants per module, as a sample")
+    parser.add_argument("--seed", type=int, default=0, metavar="S", help="the seed of the sample (0)")
+    parser.add_argument("--budget", type=float, default=5, metavar="S", help="seconds of tests per mutant (5)")
+    parser.add_argument(
+        "--match", default="", metavar="TEXT", help="only mutants with this text in their place or change"
+    )
+    parser.add_argument("--all", action="store_true", help="also show killed mutants, each with its test")
     options = parser.parse_args(arguments)
     asked = Asked(options.most, options.seed, options.budget, options.match)
     status = 0

@@ -44,48 +44,51 @@ type Proof = Callable[[argparse.Namespace], Mapping[str, object]]
 AREAS: dict[str, tuple[Proof, str]] = {
     "archive": (
         archive.prove,
-        "kill -9 at random moments of what changes an archive or a copy: always valid, nothing lost",
+        "kill -9 at random moments of changes to archives and copies: always valid, nothing lost",
     ),
-    "congestion": (congestion.prove, "an uplink of 6, 2 and 6 Mb/s again: the live side's own encode follows it"),
-    "crowd": (crowd.prove, "ten minutes to four destinations of which three fail: nobody else notices"),
-    "drift": (drift.prove, "two hours from devices whose clocks are off by +-300 ppm: sound stays with the picture"),
-    "endurance": (endurance.prove, "eight hours of media as fast as it goes: memory, descriptors and threads stay"),
-    "latency": (latency.prove, "start to disk, loss to slate, plug to picture, layout to picture"),
-    "live": (live.prove, "live streams through networks that fail in each way: what viewers miss, when they are back"),
+    "congestion": (congestion.prove, "an uplink of 6, 2 and again 6 Mb/s: the live encode adapts"),
+    "crowd": (
+        crowd.prove,
+        "ten minutes to four destinations, three of them failing: the fourth and the recording are whole",
+    ),
+    "drift": (drift.prove, "two hours with device clocks off by +-300 ppm: sound and picture stay in sync"),
+    "endurance": (endurance.prove, "eight hours of media at full speed: memory, descriptors and threads do not grow"),
+    "latency": (latency.prove, "delays: start to disk, loss to slate, plug to picture, layout to picture"),
+    "live": (live.prove, "live streams through each network failure: seconds lost for viewers, time to reconnect"),
     "load": (
         load.prove,
-        "a quota of the processor, and programs that want all of it: stepped down, not dropped; sound is whole",
+        "a processor quota, and competing programs: the encode steps down; no frame dropped, sound whole",
     ),
-    "kill": (kill.prove, "kill -9 at random moments in every state: what is recovered, and how much is missing"),
-    "minute": (minute.prove, "a minute of 1080p30 in real time with a live destination: every picture is there"),
+    "kill": (kill.prove, "kill -9 at random moments in every state: recovery, and seconds lost"),
+    "minute": (minute.prove, "a minute of 1080p30 in real time with a live destination: no dropped frame"),
     "page": (
         page.prove,
-        "what an open page costs a session of 1080p30; twenty viewers of it, and every picture is there",
+        "the cost of an open page for a 1080p30 session; twenty viewers, no dropped frame",
     ),
-    "power": (power.prove, "a power cut at each flush of a recording on ext4: at most 1.5 s are missing"),
-    "rig": (rig.prove, "every test against the kernel's own drivers, of whose long ones CI does a sample"),
-    "sealing": (sealing.prove, "four hours (10 GB) sealed: time, processor, memory; the time left is shown"),
+    "power": (power.prove, "a power cut at each flush of a recording on ext4: at most 1.5 s lost"),
+    "rig": (rig.prove, "every test against the kernel's own drivers; CI runs a sample of the long ones"),
+    "sealing": (sealing.prove, "sealing four hours (10 GB): time, processor, memory, display of the remaining time"),
     "service": (
         service.prove,
-        "systemd as PID 1: the daemon killed, out of memory, restarted, upgraded, hung, uninstalled; a session goes on",
+        "systemd as PID 1: the daemon killed, out of memory, restarted, upgraded, hung, uninstalled; sessions continue",
     ),
     "soak": (
         soak.prove,
-        "eight hours of media, and an hour whose devices and destination come and go: nothing grows, nothing is lost",
+        "eight hours of media, then an hour of unplugs and reconnects: nothing grows, nothing is lost",
     ),
-    "sync": (sync.prove, "flash and beep of ten minutes of media: sound and picture stay together"),
+    "sync": (sync.prove, "flash and beep in ten minutes of media: sound and picture stay in sync"),
     "uplink": (
         uplink.prove,
-        "the uplink as it is measured, against iperf3's opinion of the same link; faults by their reasons",
+        "the measured uplink against iperf3 on the same link; the reasons of faults",
     ),
     "web": (
         web.prove,
-        "5,000 requests made up from the API's description, beside a recording: no 5xx, nothing dropped",
+        "5,000 generated API requests during a recording: no 5xx, no dropped frame",
     ),
-    "watches": (watches.prove, "half an hour of a lecture without a false alarm, and how soon each fault is found"),
+    "watches": (watches.prove, "half an hour of a lecture without a false alarm; the time to detect each fault"),
 }
 IN_PARTS = ("soak", "uplink")
-"""Of which `--only` takes a part."""
+"""Areas with parts for `--only`."""
 
 
 def main() -> int:
@@ -95,12 +98,14 @@ def main() -> int:
         prog="./run prove", description=f"Areas:\n{areas}", formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("area", choices=AREAS)
-    parser.add_argument("--count", type=int, default=20, help="repetitions, where the proof repeats")
-    parser.add_argument("--seed", type=int, default=int.from_bytes(os.urandom(3)), help="of the random moments")
-    parser.add_argument("--profile", help="of the sessions, where the proof takes one")
-    parser.add_argument("--seconds", type=float, help="of media, where the proof has a length of its own otherwise")
-    parser.add_argument("--only", help="a part of it, whose figures go beside the whole's: rig, 200/150/3 (a link)")
-    parser.add_argument("--minutes", type=float, help="the same, where it is long")
+    parser.add_argument("--count", type=int, default=20, help="repetitions, if the proof repeats")
+    parser.add_argument(
+        "--seed", type=int, default=int.from_bytes(os.urandom(3)), help="the seed of the random moments"
+    )
+    parser.add_argument("--profile", help="the profile of the sessions, if the proof has one")
+    parser.add_argument("--seconds", type=float, help="seconds of media, instead of the proof's own length")
+    parser.add_argument("--only", help="one part, its figures in a file of their own: rig, 200/150/3 (a link)")
+    parser.add_argument("--minutes", type=float, help="minutes of media, for long proofs")
     arguments = parser.parse_args()
     if arguments.only and arguments.area not in IN_PARTS:
         parser.error(f"{arguments.area} has no parts; --only is for {' and '.join(IN_PARTS)}")
