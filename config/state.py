@@ -70,8 +70,8 @@ class StateFile[T]:
             return msgspec.json.decode(data, type=self._kind)
         except ValueError as error:  # DecodeError is one, and so is text that is not UTF-8
             raise StateError(
-                f"{self.path} is not what Liput has written: {error}",
-                hint="mend it, or move it away: it is then made anew",
+                f"{self.path} has unexpected content: {error}",
+                hint="repair it, or move it away; Liput then creates a new one",
             ) from error
 
     def change(self, change: Callable[[T], T]) -> T:

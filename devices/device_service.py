@@ -176,7 +176,7 @@ class DeviceService:
             self._has_begun = True
             self._begin()
         self._try(
-            "what is new of devices with a role could not be kept",
+            "changes of devices with a role could not be stored",
             lambda: update_bindings(roles_store(), self.devices()),
         )
         self._look_at_ports()
@@ -213,7 +213,7 @@ class DeviceService:
 
     def _record_alone(self, error: OSError) -> None:
         what = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-        reason = f"other processes cannot be told that this one watches the devices, which it does: {what}"
+        reason = f"cannot announce this device monitor to other processes: {what}"
         detail = {}
         if isinstance(error, PermissionError):
             detail["advice"] = f'If it is root\'s: sudo chown -R "$USER" {shlex.quote(str(self._folder.parent))}'
@@ -244,7 +244,7 @@ class DeviceService:
             self._task.wake()
         if self._on_change:
             on_change = self._on_change
-            self._try("somebody who was told of a change failed", lambda: on_change(change))
+            self._try("a listener for device changes failed", lambda: on_change(change))
 
     def _try(self, failure: str, action: Callable[[], object]) -> None:
         try:

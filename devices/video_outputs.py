@@ -25,7 +25,7 @@ BUFFER_COUNT = 3  # buffers to request: one shown, one next, one being filled
 
 FORMATS = ("YUYV", "YU12", "NV12")  # pixel formats that Liput can write; every program understands the first
 LOOPBACK = "v4l2 loopback"
-SETUP_HINT = "liput conference setup says what is missing, and sets it up."
+SETUP_HINT = "liput conference setup installs the missing parts."
 _CLASS = Path("/sys/class/video4linux")
 _CLIENT_USAGE = 0x08000000 + 0x08E00000 + 1  # v4l2loopback's event about readers; its first word is their number
 _STAYS = ("keep_format", "sustain_framerate")  # controls that keep it a camera without a writer
@@ -145,7 +145,7 @@ class VideoOutputWriter:
         raise DeviceError(
             f"{self._info.label} ({self._info.node}) takes none of {', '.join(FORMATS)}: "
             f"it is set to {', '.join(offered) or 'something else'}",
-            hint="Close the programs that use it, so that its format is free again.",
+            hint="Close the programs that use it, to free its format.",
             why="unsupported",
         )
 
@@ -218,7 +218,7 @@ class VideoOutputWriter:
     def _lost(self, error: OSError) -> DeviceError:
         reason = "" if error.errno == errno.ENODEV else f": {error.strerror}"
         message = f"{self._info.label} ({self._info.node}) has gone{reason}"
-        return DeviceError(message, hint="It is written to again as soon as it is there.", why="lost")
+        return DeviceError(message, hint="Liput writes to it again once it is back.", why="lost")
 
     def close(self) -> None:
         """Close the node."""

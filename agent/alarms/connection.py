@@ -54,19 +54,17 @@ def _connect(host: str, port: int, timeout_s: float) -> socket.socket:
 def _translated(error: Exception, host: str, where: str) -> Exception:
     if isinstance(error, ssl.SSLCertVerificationError):
         return LiputError(
-            f"the certificate of {where} is not to be trusted: {error.verify_message}",
-            hint="check the name and this PC's date; [alarms] ca_file names the authority of a server of your own",
+            f"the certificate of {where} is not trusted: {error.verify_message}",
+            hint="check the name and this PC's date; [alarms] ca_file names the authority of your own server",
         )
     if isinstance(error, ssl.SSLError):
-        return LiputError(
-            f"{where} does not speak TLS as it should: {error.reason or 'it broke off'}", hint="check the port"
-        )
+        return LiputError(f"{where} breaks the TLS protocol: {error.reason or 'it broke off'}", hint="check the port")
     if isinstance(error, NetworkError):
         if error.trouble in {NetworkFault.NO_DNS, NetworkFault.UNKNOWN_HOST}:
             return LiputError(f"{host} cannot be looked up", hint="check its spelling and this PC's network")
-        return LiputError(f"{where} cannot be talked to: {error.detail or os.strerror(errno.ECONNREFUSED)}")
+        return LiputError(f"the connection to {where} failed: {error.detail or os.strerror(errno.ECONNREFUSED)}")
     if isinstance(error, OSError):
-        return LiputError(f"{where} cannot be talked to: {error.strerror or 'it broke off'}")
+        return LiputError(f"the connection to {where} failed: {error.strerror or 'it broke off'}")
     return error
 
 

@@ -81,7 +81,7 @@ class DesktopChannel:
 
         address = bus_address(SESSION)
         if address is None:
-            raise NoDesktop("there is no desktop here", hint="liput serve of whoever sits at this PC would have one")
+            raise NoDesktop("there is no desktop here", hint="run liput serve as the logged-in user")
         try:
             bus = open_dbus_connection(address, auth_timeout=self.deadline_s)
             try:
@@ -92,5 +92,5 @@ class DesktopChannel:
         except Exception as error:  # jeepney raises many kinds
             raise NoDesktop(f"the desktop does not answer ({type(error).__name__})") from None
         if reply.header.message_type is MessageType.error:
-            raise NoDesktop(f"nobody shows notifications here: {DBusErrorResponse(reply).name}")
+            raise NoDesktop(f"no program shows notifications here: {DBusErrorResponse(reply).name}")
         return tuple(reply.body)

@@ -83,7 +83,7 @@ class MailChannel:
             smtp.ehlo()
             if not smtp.has_extn("starttls"):
                 raise LiputError(
-                    f"{host} offers no TLS, and nothing is sent to it without",
+                    f"{host} offers no TLS; Liput sends no e-mail without TLS",
                     hint="smtps:// is for servers where TLS begins at once",
                 )
             self._expect(_GO_AHEAD, smtp.docmd("STARTTLS"), host)
@@ -105,11 +105,11 @@ class MailChannel:
                 hint="mail_password in [alarms] of the file of keys; some servers want one made for programs",
             ) from None
         except smtplib.SMTPResponseException as error:
-            raise LiputError(f"{where} does not take the e-mail: {self._said(error.smtp_error)}") from None
+            raise LiputError(f"{where} rejects the e-mail: {self._said(error.smtp_error)}") from None
         except smtplib.SMTPServerDisconnected:
             raise ConnectionResetError from None  # `connected` knows whether its deadline has passed
         except smtplib.SMTPException as error:
-            raise LiputError(f"{where} does not take the e-mail: {self._said(str(error))}") from None
+            raise LiputError(f"{where} rejects the e-mail: {self._said(str(error))}") from None
 
     def _said(self, words: bytes | str) -> str:
         """Return a server's reply in one line, without secrets."""

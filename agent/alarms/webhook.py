@@ -44,11 +44,11 @@ class WebhookChannel:
         status = self._post(host, port, context, self._body(message))
         if status in _REDIRECTS:
             raise LiputError(
-                f"{self.to} sends what is posted elsewhere ({status}), which is not followed",
-                hint="write the address that it is to end at",
+                f"{self.to} redirects the alarm to another address ({status})",
+                hint="enter the final address",
             )
         if not http.client.OK <= status < http.client.MULTIPLE_CHOICES:
-            raise LiputError(f"{self.to} does not take what is posted: it answers {status}")
+            raise LiputError(f"{self.to} rejects the alarm: it answers {status}")
 
     def _post(self, host: str, port: int, context: ssl.SSLContext | None, body: bytes) -> int:
         request = urllib.parse.urlunsplit(("", "", self._parts.path or "/", self._parts.query, ""))
@@ -63,7 +63,7 @@ class WebhookChannel:
                     answer.read(_LONGEST_ANSWER)
                     return answer.status
         except http.client.HTTPException as error:
-            raise LiputError(f"{self.to} does not answer as a web server does ({type(error).__name__})") from None
+            raise LiputError(f"{self.to} does not answer like a web server ({type(error).__name__})") from None
 
     def _headers(self) -> dict[str, str]:
         headers = {"Content-Type": "application/json", "User-Agent": "Liput", "Connection": "close"}

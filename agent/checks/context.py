@@ -52,7 +52,7 @@ def check_context(
         if item not in equipment:
             raise UsageError(
                 f'"{item}" is nothing to tick off{did_you_mean(item, equipment)}',
-                hint=f"there are {', '.join(equipment)}" if equipment else "[check] equipment names what there is",
+                hint=f"there are {', '.join(equipment)}" if equipment else "add it to [check] equipment",
             )
     return CheckContext(
         streams=streams_of(asked, settings, is_planned=planned is not None),

@@ -49,7 +49,7 @@ def _open_page_of_service(*, with_browser: bool) -> None:
     place = read_page_address()
     if place is None:
         raise StateError(
-            f"the service whose sessions are in {runtime_folder()} serves no page now",
+            f"the service for {runtime_folder()} serves no page now",
             hint="IT sees why: sudo journalctl -u liput",
         )
     click.echo(place.url)
@@ -124,5 +124,5 @@ def _ticket(place: PageAddress, settings: Settings) -> str:
         with direct.open(asking, timeout=ANSWER_S) as answer:
             url: str = json.load(answer)["url"]
     except (OSError, ValueError, KeyError) as error:
-        raise StateError(f"the page at {place.url} does not let us in: {error}") from None
+        raise StateError(f"the page at {place.url} refuses the login: {error}") from None
     return url

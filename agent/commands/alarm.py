@@ -57,7 +57,7 @@ def test(ctx: click.Context, name: str | None, config_file: Path | None, *, as_j
     if not ways:
         wanted = _SET_UP[name] if name else "desktop, mail_server or webhook"
         raise UsageError(
-            f"alarms are not set up to go {f'by {name}' if name else 'anywhere'}",
+            f"alarms are not set up to be sent {f'by {name}' if name else 'anywhere'}",
             hint=f"[alarms] in the settings: {wanted}; see docs/alarms.md",
         )
     tested = [_test(way, as_json=as_json) for way in ways]

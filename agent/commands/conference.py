@@ -84,7 +84,7 @@ def _as_root(commands: Sequence[str], *, only_print: bool) -> bool:
         for command in commands:
             words = ["sh", "-c", command] if is_root else ["sudo", "sh", "-c", command]
             if subprocess.run(words, check=False, umask=EVERYBODY).returncode:
-                click.echo(f"This failed, and what follows was not run: {command}", err=True)
+                click.echo(f"This command failed; later ones did not run: {command}", err=True)
                 break
     return True
 

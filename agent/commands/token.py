@@ -29,7 +29,7 @@ def token_command(*, new: bool, as_json: bool) -> None:
         try:
             token_file().unlink(missing_ok=True)
         except OSError as error:
-            raise StateError(f"the token cannot be taken away: {error.strerror}") from None
+            raise StateError(f"the token cannot be removed: {error.strerror}") from None
     token = read_token()
     if as_json:
         print_json({"token": token})

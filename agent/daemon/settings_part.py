@@ -78,7 +78,7 @@ class SettingsPart:
         self._web = settings.web
 
     def _hold(self, why: str) -> None:
-        self._log_once(f"{why}; what was set before holds")
+        self._log_once(f"{why}; the former settings stay in force")
 
 
 def _without_lines(settings: Settings) -> Settings:

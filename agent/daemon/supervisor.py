@@ -223,7 +223,7 @@ class RecorderSupervisor:
         if isinstance(end, SessionResult):
             self._give_up(folder, info, f'"{info.title}" was ended before another recorder could go on with it')
         else:
-            raise to_exception(end) if end else SessionError("the recorder that was to go on with it was killed")
+            raise to_exception(end) if end else SessionError("the recorder that would continue it was killed")
 
     def _recorded_s(self, info: RecorderInfo) -> float:
         """Return the recorded time, by the monotonic clock if the PC has not restarted."""
@@ -330,7 +330,7 @@ def next_spec(folder: RecorderFolder, info: RecorderInfo, passed_s: float) -> Re
     try:
         spec = decode_spec(folder.spec.read_bytes())
     except FileNotFoundError:
-        raise UsageError(f"{folder.path} does not say what was to be recorded") from None
+        raise UsageError(f"{folder.path} has no specification of its session") from None
     asked = msgspec.structs.replace(spec.asked, allow_missing=True)
     spec = msgspec.structs.replace(spec, replaces=folder.id, asked=asked)
     if info.work is None:

@@ -160,7 +160,8 @@ def _make(device: Device) -> KnownMake | None:
         return None
     fakes = tuple(
         QuirkNote(
-            f"from {fake.width}x{fake.height} on it gives {fake.rate:g} frames a second, whatever it lists", fake.source
+            f"from {fake.width}x{fake.height} on, it gives {fake.rate:g} frames per second, not the listed rate",
+            fake.source,
         )
         for fake in known.fakes
     )

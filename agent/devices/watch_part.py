@@ -83,7 +83,7 @@ class SoundInputCache:
 LOOK_S = 1.0
 AGAIN_S = 10.0  # before a broken watch starts again
 ASKED_S = 2.0  # least time between two looks for viewers; one takes 50 ms of CPU
-BROKEN = "the devices are not watched any more; that is tried again, and whoever asks is told what is there then"
+BROKEN = "the device monitor has stopped; Liput restarts it, and lists devices on request"
 
 
 @dataclass(eq=False)

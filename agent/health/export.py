@@ -129,7 +129,7 @@ class _Export:
                 self._put("kernel.log", "\n".join(output.splitlines()[-_KERNEL_LINES:]) + "\n")
                 return
             problems.append(problem or f"{command[0]}: it says nothing")
-        self._notes.append(f"what the kernel has said: {'; '.join(problems)}")
+        self._notes.append(f"kernel messages: {'; '.join(problems)}")
 
     def _state(self) -> None:
         for name in STATE_FILES:
@@ -217,5 +217,5 @@ def _readme(since: datetime, notes: list[str], keys_unknown: str) -> str:
         else "No key and no password is in it.",
     ]
     if notes:
-        lines += ["", "What could not be put into it:", *(f"  {note}" for note in notes)]
+        lines += ["", "Missing from this file:", *(f"  {note}" for note in notes)]
     return "\n".join(lines) + "\n"

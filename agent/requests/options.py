@@ -110,7 +110,7 @@ def given_fields(context: RequestContext, given: Mapping[str, Any]) -> dict[str,
         name: checked_text(name, given[name]) for name in _TEXTS if given.get(name) is not None
     }
     if "event" in fields and not fields["event"]:
-        raise UsageError("the event is empty", hint='say what it is: --event "Seminar Nasional"')
+        raise UsageError("the event is empty", hint='name it: --event "Seminar Nasional"')
     if given["needs"]:
         fields["needs"] = tuple(checked_text("need", need) for need in given["needs"])
     times = {
@@ -128,19 +128,19 @@ def check_times(request: Request) -> None:
         raise UsageError("the event ends before it begins", hint="Check --starts and --ends.")
     noted = [("passed on", each.at) for each in request.dispositions]
     if request.receipt:
-        noted.append(("taken up", request.receipt.at))
+        noted.append(("accepted", request.receipt.at))
     for what, at in noted:
         if at < request.received_at:
             raise UsageError(
-                f"the letter was {what} {at:%Y-%m-%d %H:%M}, before it came in ({request.received_at:%Y-%m-%d %H:%M})",
-                hint="Check --at; `liput request edit --received WHEN` corrects when it came in.",
+                f"the letter was {what} {at:%Y-%m-%d %H:%M}, before its arrival ({request.received_at:%Y-%m-%d %H:%M})",
+                hint="Check --at; `liput request edit --received WHEN` corrects the arrival.",
             )
     passed_on = min((each.at for each in request.dispositions), default=None)
     if request.receipt and passed_on and request.receipt.at > passed_on:
         raise UsageError(
-            f"the letter was taken up {request.receipt.at:%Y-%m-%d %H:%M}, after it was passed on"
+            f"the letter was accepted {request.receipt.at:%Y-%m-%d %H:%M}, after it was passed on"
             f" ({passed_on:%Y-%m-%d %H:%M})",
-            hint="Check --at; `liput request edit --clear receipt` forgets when it was taken up.",
+            hint="Check --at; `liput request edit --clear receipt` clears the time.",
         )
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-_ELSEWHERE = "its server sends us elsewhere, which is not followed"
+_ELSEWHERE = "its server redirects to another address"
 _HTTP_REASONS = {
     **dict.fromkeys((301, 302, 303, 307, 308), _ELSEWHERE),
     401: "its server wants a login",
@@ -51,11 +51,11 @@ def fetch(address: str, timeout_s: float) -> bytes:
     except urllib.error.HTTPError as error:
         with error:
             why = _HTTP_REASONS.get(error.code, f"its server answers with {error.code}")
-        raise LiputError(why, hint="see whether the address is right") from None
+        raise LiputError(why, hint="check the address") from None
     except urllib.error.URLError as error:
-        raise LiputError(_describe(error.reason), hint="see whether the network is up, and the address right") from None
+        raise LiputError(_describe(error.reason), hint="check the network and the address") from None
     except (OSError, HTTPException, ValueError) as error:
-        raise LiputError(_describe(error), hint="see whether the network is up, and the address right") from None
+        raise LiputError(_describe(error), hint="check the network and the address") from None
 
 
 def _opener() -> urllib.request.OpenerDirector:

@@ -47,7 +47,7 @@ def read_calendar(text: bytes, zone: tzinfo, since: datetime, until: datetime) -
         events: list[CalendarEvent] = []
         calendars = _calendars(text, notes)
         if len(calendars) < len(_BEGINNING.findall(text)):
-            raise MediaError("it is no calendar that is whole", hint="its end is missing: try again")
+            raise MediaError("the calendar is incomplete", hint="its end is missing: try again")
         for calendar in calendars:
             events += _events(calendar, zone, since, until, notes)
             if len(events) > MOST_EVENTS:
@@ -96,7 +96,7 @@ def _events(
         query = recurring_ical_events.of(kept, skip_bad_series=True)
         found = query.between(since.astimezone(zone), until.astimezone(zone))
     except Exception as error:  # as above
-        raise MediaError(f"its events cannot be reckoned out: {one_line(str(error))[:200]}") from None
+        raise MediaError(f"its recurring events cannot be computed: {one_line(str(error))[:200]}") from None
     for each in found:
         event = _event(each, zone, recurs=str(each["UID"]) in recurring)
         if event.ends_at > since and event.starts_at < until:

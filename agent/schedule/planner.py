@@ -79,7 +79,7 @@ def check_plan(plan: Plan, desk: Planner) -> Plan:
     """Return the plan if it can be carried out, as far as is known now; raises UsageError."""
     settings, label = desk.settings, desk.label
     if not checked_text("title", plan.title):
-        hint = f"say what the session is ({label('title')}), or for which request it is ({label('request')})"
+        hint = f"name the session ({label('title')}), or its request ({label('request')})"
         raise UsageError("there is no title", hint=hint)
     length = plan.ends_at - plan.starts_at
     if length <= timedelta(0):
@@ -131,11 +131,11 @@ def add_plan(desk: Planner, asked: PlanRequest) -> Plan:
     starts_at = desk.when("starts", asked.starts) if asked.starts else of_request
     if starts_at is None:
         hint = f'say it: {desk.label("starts")} "besok 09:00"'
-        raise UsageError("it is not said when the session begins", hint=hint)
+        raise UsageError("the session has no start", hint=hint)
     ends_at = _end(desk, asked, starts_at) or (None if asked.starts or request is None else request.ends_at)
     if ends_at is None:
         hint = f"say it: {desk.label('ends')} 11:00, or how long it is ({desk.label('for_s')})"
-        raise UsageError("it is not said when the session ends", hint=hint)
+        raise UsageError("the session has no end", hint=hint)
     if ends_at <= desk.now:
         hint = f"check {desk.label('starts')}"
         raise UsageError(f"the session is over already: {ends_at:%Y-%m-%d %H:%M}", hint=hint)
@@ -157,7 +157,7 @@ def add_plan(desk: Planner, asked: PlanRequest) -> Plan:
 def edit_plan(desk: Planner, plan: Plan, asked: PlanRequest) -> Plan:
     """Edit a plan and return it; a removed one is planned again. Raises UsageError, DossierError, StateError."""
     if asked == PlanRequest():
-        hint = f"name what is, such as {desk.label('starts')} or {desk.label('mode')}"
+        hint = f"name a change, such as {desk.label('starts')} or {desk.label('mode')}"
         raise UsageError("nothing is to be changed", hint=hint)
     request = _request(desk, asked.request)
 

@@ -98,7 +98,7 @@ class Plans:
             return found[0]
         if found:
             named = ", ".join(plan.id for plan in found[:3]) + (" ..." if len(found) > 3 else "")
-            raise UsageError(f"{len(found)} plans could be meant by {key!r}: {named}", hint="say more of its id")
+            raise UsageError(f"{len(found)} plans match {key!r}: {named}", hint="write more of its id")
         raise _no_plan_error(key)
 
     def get(self, plan_id: str) -> Plan:

@@ -24,7 +24,7 @@ def require_systemd() -> None:
     if not BOOTED.is_dir():
         raise LiputError(
             "systemd does not run this PC, so there is no service to install",
-            hint="have `liput serve` started by whatever starts programs here; --dry-run shows the units",
+            hint="start `liput serve` by this PC's init system; --dry-run shows the units",
         )
 
 
@@ -57,7 +57,7 @@ def run_tool(words: Sequence[str]) -> str:
         raise LiputError(f"{words[0]} is not installed", hint="it belongs to systemd") from None
     except subprocess.TimeoutExpired:
         raise LiputError(
-            f"{' '.join(words)} has not ended within {PATIENCE_S:.0f} s", hint="systemctl status says what it waits for"
+            f"{' '.join(words)} has not ended within {PATIENCE_S:.0f} s", hint="systemctl status shows the cause"
         ) from None
     if done.returncode:
         said = (done.stderr.strip() or done.stdout.strip()).splitlines()
@@ -107,13 +107,13 @@ def install(place: ServiceConfig, made: Mapping[Path, str], *, now: bool) -> Ite
     """Install or update the service; yield each step. Raises LiputError."""
     require_systemd()
     if place.is_system and os.geteuid() != 0:
-        raise LiputError("only root can install a service of the system", hint="sudo liput service install --system")
+        raise LiputError("only root can install a system service", hint="sudo liput service install --system")
     changed = [path for path, text in made.items() if _is_different(path, text)]
     for path in changed:
         try:
             units.write(path, made[path])
         except OSError as error:
-            raise LiputError(f"{path} cannot be written: {error.strerror}", hint="see who may write there") from None
+            raise LiputError(f"{path} cannot be written: {error.strerror}", hint="check its permissions") from None
         yield f"wrote {path}"
     if place.is_system:
         run_tool(MAKE_USERS)
@@ -127,9 +127,7 @@ def install(place: ServiceConfig, made: Mapping[Path, str], *, now: bool) -> Ite
 def uninstall(*, is_system: bool) -> Iterator[str]:
     """Remove the service; yield each step. Recorders run on to their end. Raises LiputError."""
     if is_system and os.geteuid() != 0:
-        raise LiputError(
-            "only root can take a service of the system away", hint="sudo liput service uninstall --system"
-        )
+        raise LiputError("only root can remove a system service", hint="sudo liput service uninstall --system")
     require_systemd()
     present = [path for path in units.service_paths(is_system=is_system) if path.exists() and units.is_ours(path)]
     if any(path.name == DAEMON for path in present):
@@ -185,7 +183,7 @@ def _is_different(path: Path, text: str) -> bool:
         if not units.is_ours(path):
             raise LiputError(
                 f"{path} was not made by `liput service install`",
-                hint="move it away; what is to be changed, change in a drop-in",
+                hint="move it away; make changes in a drop-in",
             )
         return path.read_text(encoding="utf-8") != text
     except OSError as error:

@@ -63,14 +63,14 @@ def system_service_config(
     for path in (Path(python), home):
         if _is_in(path, (*CLOSED, *EMPTIED)):
             raise UsageError(
-                f"{path} is where a system service cannot read it",
+                f"{path} is out of a system service's reach",
                 hint="install Liput where every user may read it, as /opt/liput; or leave out --system",
             )
     writable = writable_folders(settings)
     for folder in writable:
         if _is_in(folder, EMPTIED):
             raise UsageError(
-                f"{folder} is a folder for temporary files, of which a system service has its own",
+                f"{folder} is a folder for temporary files; a system service has its own",
                 hint="name another folder in the settings, as /srv/liput",
             )
     keys = settings.keys_file or KEYS

@@ -122,7 +122,7 @@ def until_armed(folder: RecorderFolder) -> None:
                 raise to_exception(told)
             if isinstance(told, SessionResult):
                 raise SessionError("it was disarmed before its devices were open")
-    raise SessionError(f"the devices are not open after {ARM_S:.0f} s", hint="liput devices says which there are")
+    raise SessionError(f"the devices are not open after {ARM_S:.0f} s", hint="liput devices lists them")
 
 
 def start(found: RunningRecorder, pre_roll_s: float) -> None:
@@ -181,7 +181,7 @@ def earlier_end(key: str | None) -> SessionResult | None:
 def killed_error() -> SessionError:
     """Return the error for a killed recorder without a successor."""
     return SessionError(
-        "the recorder was killed; what it recorded up to then is kept", hint="`liput recover` makes a package of it"
+        "the recorder was killed; its recording up to then is kept", hint="`liput recover` makes a package of it"
     )
 
 

@@ -94,11 +94,9 @@ def session_options[Answer](command: Command[Answer]) -> Command[Answer]:
         consent_note: str, although_refused: bool, streams: Sequence[str], **given: object,
     ) -> Answer:  # fmt: skip
         if title is None and request is None:
-            raise UsageError(
-                "there is no title", hint='say what the session is: --title "Rapat senat", or --request ID'
-            )
+            raise UsageError("there is no title", hint='name the session: --title "Rapat senat", or --request ID')
         if title is not None and not title.strip():
-            raise UsageError("the title is empty", hint='say what the session is: --title "Rapat senat"')
+            raise UsageError("the title is empty", hint='name the session: --title "Rapat senat"')
         language = load_settings(config_file).general.language
         titled = _with_request(title or "", request, config_file)
         may_ask = not given.get("as_json")

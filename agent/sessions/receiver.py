@@ -141,7 +141,7 @@ class DemoReceiver:
         if not wait_until_listening(port, self._server):
             stop_server(self._server)
             raise LiputError(
-                "the demonstration's receiver did not start", hint=f"its words are in {self._folder / 'output'}"
+                "the demonstration's receiver did not start", hint=f"its output is in {self._folder / 'output'}"
             )
         self.name, self.url = ("nginx" if nginx else "ffmpeg"), url
         return self

@@ -47,4 +47,4 @@ def refuse_options(ctx: click.Context, example: str) -> None:
     """Refuse options before a subcommand, where they have no effect; `example` is a correct one."""
     if any(is_given(ctx, name) for name in ctx.params):
         command = f"liput {ctx.info_name} {ctx.invoked_subcommand} {example}"
-        raise click.UsageError(f"Options go behind it: {command}", ctx)
+        raise click.UsageError(f"Options go after it: {command}", ctx)

@@ -261,7 +261,7 @@ def result_text(result: SessionResult) -> str:
         return "Ended; nothing was recorded."
     recorded = f"{clock_text(result.duration_s)}, {result.frames} pictures"
     if result.state is not SessionState.SEALED:
-        return f"Not sealed: {recorded}. What was recorded is kept in:\n{result.package}"
+        return f"Not sealed: {recorded}. The recording is kept in:\n{result.package}"
     lines = [f"Recorded {recorded}."]
     lines += [f"On the way: {reason}" for reason in result.degraded]
     lines += [f"Package: {each}" for each in result.packages if each != result.package]
@@ -311,8 +311,8 @@ SEALED, FAILED, DEGRADED = 0, 1, 3
 """Exit statuses; docs/reference/cli.md."""
 
 NOT_MEASURED = (
-    "Live destinations get what is recorded, at a fixed bit rate: nobody has measured yet whether this PC can encode "
-    "twice. Run liput headroom once, when nothing is recorded."
+    "Live destinations get the recording's encode, at a fixed bit rate: this PC was never measured for two. "
+    "Run liput headroom once, while no session runs."
 )
 
 

@@ -172,7 +172,7 @@ class PictureDetector:
             self._is_not_black(at_ns)
         else:
             self._black.bad(
-                f"{self._name} has given black pictures for {black_for_s:.0f} s: check the lens cap, the privacy"
+                f"{self._name} has sent black frames for {black_for_s:.0f} s: check the lens cap, the privacy"
                 " shutter or the light; for a capture card, whether the computer sends a picture",
                 began_ns=self._black_since_ns,
                 luma=round(self.luma, 1),
@@ -195,8 +195,8 @@ class PictureDetector:
             self._no_signal.good(at_ns)
         elif still_s >= SLATE_AFTER_S[self._slate]:
             self._no_signal.bad(
-                f"{self._name} shows {_SLATE_WORDS[self._slate]}: nothing seems to be plugged into it, or what is"
-                " plugged in sends nothing; check the HDMI cable at both ends and the computer's display settings",
+                f"{self._name} shows {_SLATE_WORDS[self._slate]}: it seems to get no signal. Check the HDMI cable"
+                " at both ends and the computer's display settings",
                 began_ns=self.still_since_ns,
                 slate=self._slate,
             )

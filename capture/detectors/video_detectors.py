@@ -208,9 +208,9 @@ class ArrivalDetector:
     def _judge_evenness(self, jitter: float, now_ns: int) -> None:
         if jitter > UNEVEN:
             self._jitter.bad(
-                f"the pictures of {self._name} come at uneven intervals, {1000 / self.fps:.0f} ms and on the average"
-                f" {self.jitter_s * 1000:.0f} ms more or less than the one before: something else keeps its USB bus"
-                " busy, or its cable is bad",
+                f"the frames of {self._name} come at uneven intervals: {1000 / self.fps:.0f} ms,"
+                f" {self.jitter_s * 1000:.0f} ms more or less on average. Other devices load its USB bus, or its cable"
+                " is bad",
                 began_ns=now_ns - _RHYTHM_NS,
                 jitter_ms=round(self.jitter_s * 1000, 1),
                 fps=round(self.fps, 2),

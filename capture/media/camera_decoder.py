@@ -51,7 +51,7 @@ class IntraDecoder:
 
 def _payload(frame: Frame) -> bytes:
     if not isinstance(frame.payload, bytes):
-        raise MediaError("a picture that did not come from this camera")
+        raise MediaError("a frame from another camera")
     return frame.payload
 
 
@@ -81,7 +81,7 @@ class H264Decoder:
         for data in self._needed(frame):
             pictures = self._pictures(data)
         if not pictures:
-            raise MediaError("a damaged H.264 picture, or one whose keyframe was lost")
+            raise MediaError("a damaged H.264 frame, or its keyframe was lost")
         return self._converted(pictures[-1], within)
 
     def _needed(self, frame: Frame) -> list[bytes]:

@@ -149,7 +149,7 @@ class SoundChild(ChildProcess):
         while (line := self._received.line()) is None:
             if not self._receive(deadline):
                 self.close()
-                raise DeviceError("the process that reads the sound gives no answer", hint="Try again.", why="lost")
+                raise DeviceError("the process that reads the sound does not answer", hint="Try again.", why="lost")
         self._patience_s = _FIRST_S
         answer: Answer = _ANSWERS.decode(line)
         return answer

@@ -72,7 +72,7 @@ class DeviceSelector:
                 return best
             raise DeviceNotFound(
                 "no microphone and no capture card with sound is plugged in",
-                hint="Plug one in: it is heard as soon as it is there. --audio none records no sound.",
+                hint="Plug one in: it is used within seconds. --audio none records no sound.",
             )
 
         def make(device: Device) -> tuple[AudioSource, "SourceHealth[AudioBlock, None]"]:
@@ -136,7 +136,7 @@ class DeviceSelector:
         if isinstance(found, Device):
             return found, None
         error = DeviceNotFound(
-            f"{known.name} is missing: {found.reason}", hint="Plug it in: it is shown as soon as it is there."
+            f"{known.name} is missing: {found.reason}", hint="Plug it in: it appears within seconds."
         )
         if not may_miss:
             raise error

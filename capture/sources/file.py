@@ -60,7 +60,7 @@ class MediaFile:
             self._container = av.open(f"file:{path}", options={"protocol_whitelist": "file"})
         except (av.FFmpegError, OSError) as error:
             raise MediaError(
-                f"{path} cannot be opened as a recording: {error.strerror}", hint="choose a file that a player plays"
+                f"{path} cannot be opened as a recording: {error.strerror}", hint="choose a file that players can open"
             ) from error
         self._start_ns = (self._container.start_time or 0) * _MICROSECOND_NS
         self.is_cut_off = False  # whether the last packet read is incomplete
@@ -95,7 +95,7 @@ class MediaFile:
                     self._end_ns = max(self._end_ns, self._end_of(packet))
                 yield packet
         except (av.FFmpegError, OSError) as error:
-            raise MediaError(f"{self._path} cannot be read any further: {error.strerror}") from error
+            raise MediaError(f"{self._path} cannot be read further: {error.strerror}") from error
 
     def media_ns(self, ticks: int, tick: Fraction) -> int:
         """Convert the file's `ticks` (of `tick` seconds) to nanoseconds since its beginning."""
@@ -110,7 +110,7 @@ class MediaFile:
             length = f" of {clock_text(length_ns / NANOSECONDS)}" if is_short else ""
             raise MediaError(
                 f"{self._path} is not whole: the {kind} in it end after {clock_text(end_ns / NANOSECONDS)}{length}",
-                hint="copy the file again from where it came from",
+                hint="copy the file again from its origin",
             )
 
     def _end_of(self, packet: "Packet[VideoStream] | Packet[AudioStream]") -> int:  # quoted: not generic at run time

@@ -62,7 +62,7 @@ def refuse_fast(device: Device, *, live: bool) -> None:
     """Raise UsageError for a device in a session that does not run in real time."""
     if not live:
         raise UsageError(
-            f"{device.name} cannot run as fast as it goes", hint="--pace fast is for files and synthetic sources"
+            f"{device.name} cannot run at full speed", hint="--pace fast is for files and synthetic sources"
         )
 
 
@@ -104,7 +104,7 @@ def nothing_follows(word: str) -> str:
     """Return `word` if it is a kind's name alone; raises UsageError if something follows."""
     name = source_name(word)
     if word != name:
-        raise UsageError(f'nothing can follow "{name}"', hint=f'"{name}" alone is what there is')
+        raise UsageError(f'nothing can follow "{name}"', hint=f'write "{name}" alone')
     return word
 
 

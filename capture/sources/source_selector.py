@@ -60,9 +60,7 @@ class SourceSelector:
     def choose(self, videos: Sequence[str] = (), audios: Sequence[str] = ()) -> ChosenSources:
         """Return the sources for the words, or the best ones, none of them open; raises a LiputError."""
         if "" in {word.strip() for word in (*videos, *audios)}:
-            raise UsageError(
-                "the name of a source is empty", hint="leave the option out for the best that is plugged in"
-            )
+            raise UsageError("the name of a source is empty", hint="leave the option out for the best device")
         chosen = ChosenSources()
         try:
             for video in videos or (None,):

@@ -85,13 +85,13 @@ def _is_closed(node: str, after_s: float) -> bool:
 
 _STATUS = {
     v4l2.IN_ST_NO_POWER: "its input has no power",
-    v4l2.IN_ST_NO_SIGNAL: "nothing is plugged into it, or what is plugged in sends nothing",
+    v4l2.IN_ST_NO_SIGNAL: "nothing is plugged into it, or the plugged-in computer sends no signal",
     v4l2.IN_ST_NO_H_LOCK: "it cannot lock to the signal",
     v4l2.IN_ST_NO_SYNC: "it cannot lock to the signal",
-    v4l2.IN_ST_NO_CARRIER: "nothing is plugged into it, or what is plugged in sends nothing",
+    v4l2.IN_ST_NO_CARRIER: "nothing is plugged into it, or the plugged-in computer sends no signal",
 }
 _TIMINGS = {
-    errno.ENOLINK: "nothing is plugged into it, or what is plugged in sends nothing",
+    errno.ENOLINK: "nothing is plugged into it, or the plugged-in computer sends no signal",
     errno.ENOLCK: "its signal is unstable",
     errno.ERANGE: "it does not understand the signal: set another resolution on the computer",
 }
@@ -240,7 +240,7 @@ class V4l2Source(VideoSource):
         except ValueError as error:
             self._close(stream)
             raise DeviceError(
-                f"{self.name} ({self._node}) sends pictures that cannot be used: {error}", why="unsupported"
+                f"{self.name} ({self._node}) sends unusable frames: {error}", why="unsupported"
             ) from error
         self._stream = stream
         codec = _CODED.get(self.mode.mode.format)

@@ -60,7 +60,7 @@ def _stream_address(raw: object) -> str:
         follows = (
             "mode and latency_s are settings of their own, passphrase and stream_id belong in the file of keys"
             if SCHEMES[scheme].key == "srt"
-            else "what follows belongs to the key, in the file of keys"
+            else "the rest belongs to the key, in the file of keys"
         )
         raise NotAllowed(f'must end before any "?" or "#"; {follows}')
     return raw.rstrip("/")

@@ -41,7 +41,7 @@ def edit_toml(file: Path, text: str, changes: SettingChanges) -> str:
     except (TOMLKitError, AttributeError, TypeError, ValueError):
         is_right = False
     if not is_right:
-        raise SettingsError(f"{file} is written in a way that cannot be changed from here", hint=f"edit {file}")
+        raise SettingsError(f"{file} has TOML that Liput cannot edit", hint=f"edit {file}")
     return after
 
 
@@ -145,7 +145,7 @@ def change_settings(file: Path, changes: SettingChanges, key: tuple[str, EditedV
 def _change_of_key(settings: Settings, name: str, value: EditedValue) -> "_Change":
     file = keys_path(settings)
     if file is None:
-        raise SecretError("there is no settings file that keys could stand beside")
+        raise SecretError("there is no settings file, so keys have no place")
     if problem := key_problem(settings.destinations[name], read_key(name, value, file)):
         raise SecretError(f'{problem} for the destination "{name}"')
     with contextlib.suppress(FileNotFoundError):
@@ -189,13 +189,13 @@ def _replace(*changes: _Change) -> None:
     changes = tuple(change._replace(file=Path(os.path.realpath(change.file))) for change in changes)
     for change in changes:  # the target of a link is replaced
         if why := write_problem(change.file):
-            raise SettingsError(why, hint="it is IT's to change: with an editor, or by giving this user the right to")
+            raise SettingsError(why, hint="ask IT to edit it, or to give this user the right")
     with contextlib.ExitStack() as aside, contextlib.ExitStack() as undoing:
         new = [aside.enter_context(_written(one.file, "new", one.after, one.mode)) for one in changes]
         old = [aside.enter_context(_written(one.file, "old", one.before, one.mode)) for one in changes[:-1]]
         for change in changes:
             if _text(change.file) != change.before:
-                raise SettingsError(f"{change.file} has been changed meanwhile", hint="look again, and save once more")
+                raise SettingsError(f"{change.file} was changed meanwhile", hint="look again, and save once more")
         for number, change in enumerate(changes):
             with _told(change.file):
                 new[number].replace(change.file)

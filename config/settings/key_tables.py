@@ -92,7 +92,7 @@ def copy_credentials(settings: Settings, name: str, target: CopyTarget) -> CopyC
     if not isinstance(entry, dict):
         raise SecretError(f'there is no password or key for the copies "{name}"', hint=hint)
     if not entry.keys() <= set(_COPY_WORDS[target.scheme]) or not all(map(_is_secret, entry.values())):
-        raise SecretError(f'{path}: what stands there for the copies "{name}" is of another form', hint=hint)
+        raise SecretError(f'{path}: the entry for the copies "{name}" has a wrong form', hint=hint)
     found = {word: Secret(str(value)) for word, value in entry.items() if word != "key_file"}
     if "key_file" in entry:
         file = path.parent / str(entry["key_file"])
@@ -101,7 +101,7 @@ def copy_credentials(settings: Settings, name: str, target: CopyTarget) -> CopyC
         except FileNotFoundError:
             raise SecretError(f'there is no file {file}, the key of the copies "{name}"') from None
     if not found.keys() & {"password", "private_key"} and not {"access_key", "secret_key"} <= found.keys():
-        raise SecretError(f'{path}: a part of what logs in for the copies "{name}" is missing', hint=hint)
+        raise SecretError(f'{path}: the login for the copies "{name}" is incomplete', hint=hint)
     return CopyCredentials(**found)
 
 
@@ -111,7 +111,7 @@ def alarm_keys(settings: Settings) -> AlarmKeys:
     wrong = [word for word, value in table.items() if word not in _ALARM_WORDS or not _is_secret(value)]
     if wrong:
         raise SecretError(
-            f"{path}: what stands there in [{_ALARMS}] is of another form",
+            f"{path}: the entry in [{_ALARMS}] has a wrong form",
             hint=f"[{_ALARMS}] takes {', '.join(_ALARM_WORDS)}",
         )
     if settings.alarms.mail_user and settings.alarms.mail_server and "mail_password" not in table:

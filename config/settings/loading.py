@@ -64,7 +64,7 @@ def parse_settings(text: str, file: Path | None) -> Settings:
 def load_planned(path: Path) -> PlannedSession:
     """Return the session planned in the file `path`; raises SettingsError as `load_settings` does."""
     file = path.absolute()
-    return read_planned(_text(file, "plan", "liput check --help says what is in one"), file)
+    return read_planned(_text(file, "plan", "liput check --help shows an example"), file)
 
 
 def _text(file: Path, what: str, hint: str) -> str:

@@ -120,7 +120,7 @@ def span_minutes(span: str) -> tuple[int, int]:
     match = _SPAN.fullmatch(span.strip())
     begin, end = (0, 0) if match is None else (_minutes(match[1], match[2]), _minutes(match[3], match[4]))
     if match is None or not begin < end <= _DAY_MINUTES or max(int(match[2]), int(match[4])) > 59:
-        raise NotAllowed('must be hours such as ["07:30-12:00", "13:00-16:00"]; [] for a day without')
+        raise NotAllowed('must be hours such as ["07:30-12:00", "13:00-16:00"]; [] for a closed day')
     return begin, end
 
 
@@ -143,7 +143,7 @@ def _hours(raw: object) -> tuple[str, ...]:
         return ()
     spans = [span_minutes(str(span)) for span in raw]
     if any(after[0] < before[1] for before, after in pairwise(spans)):
-        raise NotAllowed("must be in their order, and must not overlap")
+        raise NotAllowed("must be in order, and must not overlap")
     return tuple("-".join(f"{at // 60:02}:{at % 60:02}" for at in span) for span in spans)
 
 

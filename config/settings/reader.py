@@ -122,9 +122,9 @@ class _Reader:
         """Return the planned session, or None when there are problems."""
         fields = self._values((), raw, PlannedSession, ())
         if "title" not in raw and "request" not in raw:
-            self._say((), "there is no title: say what the session is, or for which request")
+            self._say((), "there is no title: name the session, or its request")
         elif "title" in raw and not str(fields.get("title", "-")).strip():
-            self._say(("title",), "the title is empty: say what the session is")
+            self._say(("title",), "the title is empty: name the session")
         return None if self.problems else PlannedSession(**fields)
 
     def _check_name(self, raw: Mapping[str, object], fields: Mapping[str, Any], section: str, key: str) -> None:

@@ -117,9 +117,9 @@ def destination_url(settings: Settings, name: str) -> Secret:
     """Return the address of destination `name` with its key; errors as for `stream_target`."""
     if "://" in name:
         raise UsageError(
-            "a stream's address does not belong on the command line, where every user of this machine can read it",
-            hint="name a destination of the settings (--stream NAME), or put the address into a file that only you "
-            "can read (--stream @FILE, or --stream @- for standard input)",
+            "a stream's address does not belong on the command line: every user of this machine can read it there",
+            hint="name a destination of the settings (--stream NAME), or a file with the address that only you can "
+            "read (--stream @FILE; @- is standard input)",
         )
     destination = settings.destination(name)
     path, table = _read_table(settings)
@@ -143,7 +143,7 @@ def key_problem(destination: DestinationSettings, key: Secret | None) -> str:
     scheme = SCHEMES[destination.scheme]
     if scheme.key == "":
         what = "a folder" if scheme.form == "folder" else "its kind"
-        return f"there is a key, and {what} needs none,"
+        return f"there is a key, but {what} needs none,"
     if key.is_srt is not (scheme.key == "srt"):
         return "the key is of another form than it should be"
     return ""
@@ -290,7 +290,7 @@ def secret_url(url: str) -> Secret:
     scheme = SCHEMES.get(scheme_of(url))
     if scheme is None:
         raise SecretError(
-            "the address does not begin with rtmps:// or another kind that is streamed to", hint="name all of it"
+            "the address does not begin with rtmps:// or another known scheme", hint="write the whole address"
         )
     key = scheme.key
     if key == "":
@@ -317,9 +317,7 @@ def read_private_file(path: Path) -> str:
     except FileNotFoundError:
         raise
     except OSError as error:
-        raise SecretError(
-            f"cannot read {path}: {error.strerror}", hint="it must belong to the user who runs liput"
-        ) from None
+        raise SecretError(f"cannot read {path}: {error.strerror}", hint="its owner must be the user of liput") from None
     except UnicodeDecodeError:
         raise SecretError(f"{path} is not UTF-8 text") from None
 

@@ -264,7 +264,7 @@ class ScheduleSettings(msgspec.Struct, frozen=True, kw_only=True):
     def problems(self) -> Iterator[tuple[str, str]]:
         """Yield each conflicting field with its problem."""
         if 0 < self.check_before_s <= self.arm_ahead_s:
-            yield "check_before_s", "must be more than arm_ahead_s: what is armed has its devices, and is not checked"
+            yield "check_before_s", "must be more than arm_ahead_s: an armed session holds the devices"
 
 
 # Copies and fixity

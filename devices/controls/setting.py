@@ -94,7 +94,7 @@ def set_all(panel: ControlPanel, controls: Controls, wanted: Mapping[str, Contro
         except ControlRefused as error:
             put_back = list(_put_back(panel, controls, done))
             left = ", ".join(str(change) for change in done if change.name not in put_back)
-            hint = f"What was set before it could not all be put back: {left}" if left else "Nothing was changed."
+            hint = f"These controls could not be restored: {left}" if left else "Nothing was changed."
             raise ControlRefused(error.message, hint=hint) from error
     return done
 

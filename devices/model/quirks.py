@@ -62,9 +62,7 @@ _MS210X_SOUND = QuirkNote(
 _ONE_FIELD = QuirkNote(
     "of interlaced input it shows one of the two fields only", "github.com/steve-m/ms2130_patcher issue 2"
 )
-_REPEATS = QuirkNote(
-    "it repeats pictures until the rate is the one asked for, whatever comes in", "github.com/steve-m/hsdaoh issue 11"
-)
+_REPEATS = QuirkNote("it repeats frames up to the requested rate", "github.com/steve-m/hsdaoh issue 11")
 _SLOW_IN_THE_DARK = QuirkNote(
     "in a dark room it may halve its rate to expose for longer", "github.com/lit-robotics/libcamera-rs issue 55"
 )
@@ -105,13 +103,13 @@ QUIRKS = {
         "linux-media: uvcvideo, Cam Link 4K stalls",
         superspeed=True,
         notes=(
-            QuirkNote("it offers the size and the rate of what comes in, no other", "github.com/xkahn/camlink issue 2"),
+            QuirkNote("it offers only the size and rate of its input", "github.com/xkahn/camlink issue 2"),
             QuirkNote(
                 "old kernels get pictures in the first of its formats only",
                 "kernel: uvc_video.c, uvc_fixup_video_ctrl; github.com/AdamGleave/elgato-camlink-workaround issue 3",
             ),
             QuirkNote(
-                "it may stall if what comes in changes while it starts; the kernel resets it, then plug it in again",
+                "it may stall if its input changes at the start; the kernel resets it, then plug it in again",
                 "kernel: uvc_video.c, Cam Link 4K firmware crash",
             ),
         ),

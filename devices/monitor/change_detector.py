@@ -283,7 +283,7 @@ class PlugLogger:
 
     def _history(self, device: Device, last: KnownDevice | None, renumbered: str | None) -> str:
         if renumbered:
-            return f"it is where it was, in what the kernel called port {renumbered} before"
+            return f"it is in the same port, formerly named {renumbered} by the kernel"
         if last is None:
             return "new: never seen on this PC before"
         where = f" in port {last.port}" if last.port != device.port else ""

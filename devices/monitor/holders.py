@@ -112,7 +112,7 @@ def device_open_error(code: int, name: str, node: str) -> DeviceError:
         return bus_full_error(name, node)
     if code in _UNSUPPORTED:
         return DeviceError(
-            f"{name} ({node}) refuses what it says it offers: {os.strerror(code)}",
+            f"{name} ({node}) refuses a mode from its own list: {os.strerror(code)}",
             hint="Try another size or rate, or another device.",
             why="unsupported",
         )
@@ -131,11 +131,11 @@ def device_busy_error(name: str, node: str) -> DeviceError:
     if holders(node):
         message = f"{name} ({node}) is still used by Liput itself"
         return DeviceError(
-            message, hint="It is let go within seconds; if not, unplug it and plug it in again.", why="busy"
+            message, hint="It is free within seconds; if not, unplug it and plug it in again.", why="busy"
         )
     return DeviceError(
         f"{name} ({node}) is used by another program",
-        hint=f"Which one, only root can see: sudo fuser -v {node}",
+        hint=f"Root can see which one: sudo fuser -v {node}",
         why="busy",
     )
 
@@ -190,5 +190,5 @@ def device_lost_error(name: str, node: str, code: int | None = None) -> DeviceEr
     """Return the error for a device that vanished while in use."""
     reason = "" if code is None or code in _GONE else f": {os.strerror(code)}"
     return DeviceError(
-        f"{name} ({node}) was lost{reason}", hint="Check its cable; a new recording takes it up again.", why="lost"
+        f"{name} ({node}) was lost{reason}", hint="Check its cable; a new recording opens it again.", why="lost"
     )

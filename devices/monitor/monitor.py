@@ -287,7 +287,7 @@ class DeviceMonitor:
             self._retry_ns = self._clock.now_ns() + int(_RETRY_S * NANOSECONDS)
             self._failures += 1
             if self._failures == _FAILURES:
-                reason = f"what is plugged in cannot be looked at: {error or type(error).__name__}"
+                reason = f"devices cannot be listed: {error or type(error).__name__}"
                 self._record(PC, LogKind.WATCH_STOPPED, reason, level=LogLevel.WARN)
             return None
         self._retry_ns, self._failures = None, 0

@@ -152,7 +152,7 @@ def _video_health(answer: NodeCapabilities | DeviceError | None, picture: VideoN
             fault = Fault.NO_DATA
         return _fault_health(fault, answer.message)
     if answer is None:
-        return _fault_health(Fault.NO_DATA, "it does not say what it offers")
+        return _fault_health(Fault.NO_DATA, "it does not list its modes")
     return _use_health(picture.name, picture.node, others)
 
 

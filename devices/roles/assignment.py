@@ -36,10 +36,10 @@ def role_name(word: str, taken: Collection[str] = ()) -> str:
     if not _NAME.fullmatch(word):
         raise UsageError(
             f"{word!r} cannot be the name of a role",
-            hint="a role is a word of letters, digits, - and _ that begins with a letter, such as podium",
+            hint="a role begins with a letter, and has letters, digits, - and _, such as podium",
         )
     if word.casefold() in {*_TAKEN, *taken}:
-        raise UsageError(f"{word!r} cannot be the name of a role: it means something else to liput record")
+        raise UsageError(f"{word!r} cannot be the name of a role: liput record uses it otherwise")
     return word.casefold()
 
 

@@ -180,7 +180,7 @@ class Iperf3Control:
         if said == _byte(Iperf3State.ACCESS_DENIED):
             return NetworkError(NetworkFault.BUSY)
         if said == _byte(Iperf3State.SERVER_TERMINATE):
-            return NetworkError(NetworkFault.SERVER_ERROR, "the server was ended")
+            return NetworkError(NetworkFault.SERVER_ERROR, "the measurement was stopped")
         if said == _byte(Iperf3State.SERVER_ERROR):
             return NetworkError(NetworkFault.SERVER_ERROR, self._error())
         return NetworkError(NetworkFault.FOREIGN, "not iperf3")

@@ -294,7 +294,7 @@ def round_trip(addresses: Sequence[Address], patience: Deadline) -> float:
     with connect(addresses, patience) as connection:
         rtt_s = tcp_info(connection).rtt_s
     if not rtt_s:
-        raise OSError("this kernel does not tell how long the way is")
+        raise OSError("this kernel does not report the round-trip time")
     return rtt_s
 
 

@@ -187,9 +187,9 @@ def _predictions(bus: UsbBus, claims: Sequence[tuple[UsbStream, BandwidthClaim]]
         verdict: ConflictVerdict = "cannot-fit" if least > 1 else "may-not-fit"
         reserving = [stream for stream, (_, its_most) in claims if its_most > 0]
         if verdict == "cannot-fit":
-            says = f"cannot stream at once on {bus.name}: they reserve {least:.0%} of what there is"
+            says = f"cannot stream at once on {bus.name}: they reserve {least:.0%} of its bandwidth"
         else:
-            says = f"may not fit on {bus.name} at once: they may reserve up to {most:.0%} of what there is"
+            says = f"may not fit on {bus.name} at once: they may reserve up to {most:.0%} of its bandwidth"
         yield _prediction(verdict, bus, reserving, least, most, says)
     yield from _bulk_predictions(bus, claims, least, most)
 

@@ -39,7 +39,7 @@ def _translated(root: Path) -> Iterator[None]:
     except OSError as error:
         raise StorageError(
             f"The archive {root} cannot be read: {error.strerror} ({error.filename})",
-            hint="Check its disk, and that this user may read all of it.",
+            hint="Check its disk, and this user's right to read it.",
             why="unwritable",
         ) from None
 
@@ -152,7 +152,7 @@ def refuse_pruned(folder: Path) -> None:
     if is_pruned(folder):
         raise ArchiveError(
             f"The media of {folder.name} are kept elsewhere",
-            hint=f"liput archive fetch {folder.name} --from TARGET brings them back; liput archive copies says where.",
+            hint=f"liput archive fetch {folder.name} --from TARGET fetches them; liput archive copies lists places.",
         )
 
 
@@ -246,5 +246,5 @@ def _not_found(root: Path, key: str, several: list[Package], known: list[Package
             f"{shown!r} means {len(several)} packages: {listed}", hint="Write more of the name, or its last 8 digits."
         )
     near = names.similar_names(key, [package.id for package in known], SUGGESTIONS)
-    hint = f"Near it: {', '.join(near)}." if near else "`liput archive list` shows what there is."
+    hint = f"Near it: {', '.join(near)}." if near else "`liput archive list` shows all packages."
     return PackageNotFound(f"No package of the archive {root} is called {shown!r}", hint=hint)

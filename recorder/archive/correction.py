@@ -57,7 +57,7 @@ def describe_draft(
     try:
         recording = msgspec.convert(raw, Recording)
     except msgspec.ValidationError as error:
-        raise ArchiveError(f"This would not be a description any more: {error}") from None
+        raise ArchiveError(f"The description would become invalid: {error}") from None
     happened = premis_event(recording, kind, now, detail, (person_agent(by), software_agent(VERSION)), **more)
     draft.write(RECORDING_FILE, json_text(raw))
     draft.write(DUBLIN_CORE_FILE, dublin_core(recording))
@@ -100,7 +100,7 @@ def edit_package(
 ) -> tuple[MetadataChange, ...]:
     """Set FIELDS of a package; return the changes. Raises as `rebuilding`, and ArchiveError for an empty title."""
     if "title" in wanted and not one_line(str(wanted["title"])):
-        raise ArchiveError("The title is empty", hint="Say what the session was.")
+        raise ArchiveError("The title is empty", hint="Name the session.")
     with corrected_package(folder, disk or DurableFiles(), ByteProgress(0, progress)) as draft:
         raw = read_raw_recording(draft)
         changes = tuple(_apply(raw, wanted))

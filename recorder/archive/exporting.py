@@ -208,7 +208,7 @@ def _read_back(path: Path, target: Path, contents: Sequence[PackageFile], root: 
     try:
         with zipfile.ZipFile(path) as archive:
             if sorted(archive.namelist()) != sorted(f"{root}/{one.path}" for one in contents):
-                raise ArchiveError(f"{target} does not hold what was written", hint="Check the disk.")
+                raise ArchiveError(f"{target} differs from the written data", hint="Check the disk.")
             for one in contents:
                 with archive.open(f"{root}/{one.path}") as file:
                     if _pump(file, None, tally) != one.digest:

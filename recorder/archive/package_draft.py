@@ -200,9 +200,7 @@ def refuse_damaged(name: str, problems: list[Problem]) -> None:
 
 def damaged_error(name: str, what: str) -> PackageDamaged:
     """Return the error for a damaged package."""
-    return PackageDamaged(
-        f"{name} is damaged: {what}", hint=f"liput archive verify {name} lists everything that is wrong with it."
-    )
+    return PackageDamaged(f"{name} is damaged: {what}", hint=f"liput archive verify {name} lists the faults.")
 
 
 class PackageDraft:
@@ -327,8 +325,7 @@ class PackageDraft:
         free = shutil.disk_usage(self.folder).free
         if free < size:
             raise StorageError(
-                f"{self.folder.name} has to be copied to be changed, which takes {brief_size(size)}; "
-                f"{brief_size(free)} are free",
+                f"{self.folder.name} needs a copy of {brief_size(size)} for the change; {brief_size(free)} are free",
                 hint="Free space on that disk: it gives files no second name (hard link).",
                 why="full",
             )

@@ -62,7 +62,7 @@ def _close(path: Path, group: int | None) -> bool:
         keeps = 0o750 if found.st_gid == group else 0o700
         os.fchmod(descriptor, stat.S_IMODE(found.st_mode) & keeps)
         if os.fstat(descriptor).st_mode & _OTHERS:  # exFAT keeps no modes and refuses none
-            raise OSError(errno.EOPNOTSUPP, "its disk keeps no modes, and has to be mounted with umask=077", str(path))
+            raise OSError(errno.EOPNOTSUPP, "its disk stores no permissions; mount it with umask=077", str(path))
     finally:
         os.close(descriptor)
     return True

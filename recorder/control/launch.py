@@ -66,7 +66,7 @@ class RecorderUnit:
 
     def last_words(self) -> str:
         """Return a reference to the journal, which holds the unit's output."""
-        return "the journal has what it said"
+        return "the journal has its output"
 
     def wait(self, timeout_s: float | None = None) -> bool:
         """Wait for the process to end; return whether it did within `timeout_s`."""

@@ -138,8 +138,8 @@ class Recorder:
                 hint=f"liput destination add adds it again; {name} of the settings, or @FILE, is found by itself",
             )  # fmt: skip
         for name, why in self._planned.unknown.items():
-            hint = "liput config show lists what there is; liput schedule edit changes a planned session"
-            session.emit("wish-unknown", name, f"It is recorded as the settings have it: {why}", hint=hint)
+            hint = "liput config show lists the known names; liput schedule edit changes a planned session"
+            session.emit("wish-unknown", name, f"The settings' value is used instead: {why}", hint=hint)
         if wrong := self._planned.no_conference:
             session.emit("conference-lost", "camera", wrong.message, reason="settings", hint=wrong.hint)
         if standing:
@@ -301,9 +301,7 @@ def change_destinations(
     match request:
         case AddDestinationCommand():
             if not is_live:
-                raise UsageError(
-                    "a live destination takes a stream as time passes", hint="this session runs --pace fast"
-                )
+                raise UsageError("a live destination needs a stream in real time", hint="this session runs --pace fast")
             return _add_destination(request, destinations, settings, remember)
         case RemoveDestinationCommand(name=name):
             destinations.remove(name)
@@ -319,7 +317,7 @@ def _add_destination(
     if remember(lambda spec: spec).asked.consent.state == "refused" and not request.although_refused:
         raise UsageError(
             f"the speakers do not agree to being recorded, and {utf8_safe(request.name)} would show them",
-            hint="liput destination add NAME --although-refused streams it all the same",
+            hint="liput destination add NAME --although-refused streams it nevertheless",
             why="speakers",
         )
     if request.address is None:
@@ -333,7 +331,7 @@ def _add_destination(
     remember(lambda spec: with_destination(spec, target, word))
     if word is not None:
         return ""
-    return f"should this recorder be killed, whoever goes on with its session does not know where {target.name} is"
+    return f"the address of {target.name} would be lost if this recorder were killed"
 
 
 def _restart_destination(

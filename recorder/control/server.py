@@ -72,8 +72,8 @@ LINES_A_TURN = 16
 
 def _too_many_changes() -> LiputError:
     return LiputError(
-        "the changes that were asked for before have not been carried out yet",
-        hint="the disk that the settings are on may not answer; try again",
+        "earlier changes are still in progress",
+        hint="the disk of the settings may not answer; try again",
     )
 
 
@@ -402,7 +402,7 @@ class ControlServer(SocketLoop[ClientConnection]):
             return
         state = self._session.status().state
         if isinstance(request, DisarmCommand) and state not in STATES_BEFORE:
-            raise SessionError(f"the session is {state}, not armed", hint="liput stop ends what is recorded")
+            raise SessionError(f"the session is {state}, not armed", hint="liput stop ends the recording")
         if state in STATES_AFTER:
             hint = "liput record begins another one"
             raise SessionError(f"the session is {state}: its recording has ended", hint=hint)

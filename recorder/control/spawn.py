@@ -33,9 +33,7 @@ class SpawnedRecorder:
         try:
             self._process, note = begun or launch_recorder(folder, is_spare=is_spare, home=HOME)
         except OSError as error:
-            raise SessionError(
-                f"no recorder can be started: {error.strerror}", hint="see whether memory is left"
-            ) from None
+            raise SessionError(f"no recorder can be started: {error.strerror}", hint="check the free memory") from None
         self.notes = [note] if note else []
         self._spec = _encode_with_environment(spec) if spec else b""
 
@@ -60,7 +58,7 @@ class SpawnedRecorder:
             self._process.let_go()
             raise SessionError(
                 f"the recorder has not been ready within {READY_S:.0f} s: a disk or a device does not answer",
-                hint="see whether the archive can be listed, and what `liput devices` says; then try again",
+                hint="check the archive's disk and `liput devices`; then try again",
             )
         try:
             answer = HANDSHAKE_DECODER.decode(line)

@@ -137,7 +137,7 @@ class MountMemory:
             raise StorageError(
                 f"{root} was on the disk of {mount_point} when it was last used, and that is not mounted",
                 hint=(
-                    f"Plug the disk in, or mount it. Where {root} is meant to be without it now, take it out of "
+                    f"Plug the disk in, or mount it. To use {root} without it, remove it from "
                     f"{self._store.path}; [storage] must_be_mounted = false asks for no disk at all."
                 ),
                 why="not-mounted",

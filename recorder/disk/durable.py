@@ -191,7 +191,8 @@ def publishing(target: Path, size: int, *, mode: int = 0o666, replace: bool = Fa
 def _refuse_exchanged(claim: int, part: Path, target: Path) -> None:
     if not has_name(claim, part):
         raise ArchiveError(
-            f"What was written of {target} was taken away meanwhile", hint="Name a file where nobody else may write."
+            f"The unfinished {target} was removed meanwhile",
+            hint="Choose a folder that only you can write.",
         )
 
 

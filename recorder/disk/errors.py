@@ -26,14 +26,14 @@ def storage_error(error: Exception, path: Path) -> StorageError:
         )
     if number == errno.EFBIG:
         return StorageError(
-            f"{path} cannot grow: the disk takes no larger file",
+            f"{path} cannot grow: the disk allows no larger file",
             hint="FAT32 ends at 4 GB: record to a disk with ext4 or exFAT.",
             why="full",
         )
     if number == errno.EROFS:
         return StorageError(
             f"Cannot write {path}: its file system is read-only",
-            hint="Check the disk, and how it is mounted, before it is used again.",
+            hint="Check the disk and its mount options before using it again.",
             why="read-only",
         )
     if number in _UNWRITABLE:
@@ -45,11 +45,11 @@ def storage_error(error: Exception, path: Path) -> StorageError:
     if number in _GONE:
         return StorageError(
             f"The disk of {path} is gone: {os.strerror(number)}",
-            hint="Plug it in again, or look after the server it is on; what was recorded up to then is kept there.",
+            hint="Plug it in again, or repair its server; the recording up to then is kept there.",
             why="vanished",
         )
     reason = os.strerror(number) if number else error
-    return StorageError(f"Writing {path} failed: {reason}", hint="Check the disk; what was written is kept.")
+    return StorageError(f"Writing {path} failed: {reason}", hint="Check the disk; the written data is kept.")
 
 
 DISK_ANSWER_S = 10.0  # deadline for the answer of a disk, and for opening a file on it
@@ -69,7 +69,7 @@ def disk_read_only(path: Path) -> StorageError:
     """Return the error of a disk that can still be read but not written."""
     return StorageError(
         f"The disk with {path} has become read-only",
-        hint="Its file system found an error, or somebody mounted it so: check the disk before it is used again.",
+        hint="Its file system has an error, or was mounted read-only: check the disk before using it again.",
         why="read-only",
     )
 
@@ -77,8 +77,8 @@ def disk_read_only(path: Path) -> StorageError:
 def disk_vanished(path: Path) -> StorageError:
     """Return the error of a disk that was removed with `path` on it."""
     return StorageError(
-        f"The disk with {path} is gone: it was pulled out, or is mounted there no more",
-        hint="Plug it in again; what was recorded on it up to then is kept there.",
+        f"The disk with {path} is gone: it was pulled out or unmounted",
+        hint="Plug it in again; the recording up to then is kept on it.",
         why="vanished",
     )
 
@@ -86,7 +86,7 @@ def disk_vanished(path: Path) -> StorageError:
 def disk_stalled(path: Path, seconds: float) -> StorageError:
     """Return the error of a disk that has taken nothing for `seconds`."""
     return StorageError(
-        f"The disk of {path} has taken nothing for {seconds:.0f} s",
+        f"The disk of {path} has accepted no data for {seconds:.0f} s",
         hint="Check the disk, its cable, or the network to it.",
         why="stalled",
     )

@@ -165,7 +165,7 @@ class Encoder:
         except (FFmpegError, ValueError) as error:
             raise _refused(settings, error) from error
         if context.extradata != now:
-            raise EncoderError(f"the encoder would make another stream of {settings}")
+            raise EncoderError(f"the encoder would begin another stream with {settings}")
         pictures.change(context, frame_interval(settings))
 
     @property
@@ -177,7 +177,7 @@ class Encoder:
     def _picture_stream(self) -> X264Stream:
         pictures = self._pictures.by_x264 if self._pictures else None
         if pictures is None:
-            raise EncoderError("this session has no picture that x264 encodes")
+            raise EncoderError("this session has no picture for x264")
         return pictures
 
     @property

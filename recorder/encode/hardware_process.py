@@ -231,7 +231,7 @@ class StreamCheck:
         last_dts, self._last_dts = self._last_dts, coded.dts
         faults = {
             f"a picture of {len(data)} bytes": len(data) >= self._picture_bytes or not is_annex_b(data),
-            "no picture in what it gives": not kinds & {SLICE, IDR},
+            "no picture in its output": not kinds & {SLICE, IDR},
             "a picture is missing, or out of its order": coded.pts != given.pts,
             "times that cannot be": coded.dts > coded.pts or (last_dts is not None and coded.dts <= last_dts),
             "no keyframe where one was asked for": given.is_key and IDR not in kinds,

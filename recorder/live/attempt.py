@@ -250,7 +250,7 @@ class Attempt:
         if self._stop.event.is_set() and (self._feed is None or now_ns >= self._stop.deadline_ns):
             return AttemptOutcome(live_s=self._live_s())
         if self._unread_s(now_ns) >= UNREAD_S:
-            return AttemptOutcome(DestinationFault.STALLED, "what arrives there is not read", self._live_s())
+            return AttemptOutcome(DestinationFault.STALLED, "the server reads no data", self._live_s())
         limit_s = {"start": START_S, "live": STALL_S}.get(self.step, STEP_S)
         if (now_ns - self._progress_ns) / NANOSECONDS < limit_s:
             return None

@@ -408,7 +408,7 @@ class LiveDestination:
             self._emit(
                 "destination-keeps-up",
                 self.name,
-                f"{self.name} keeps up again; {lag.frames} pictures were left out in {lag.slow_s:.0f} s",
+                f"{self.name} keeps up again; {lag.frames} frames were dropped in {lag.slow_s:.0f} s",
                 slow_s=round(lag.slow_s, 3),
                 frames=lag.frames,
             )

@@ -150,7 +150,7 @@ class Destinations:
                 except Exception as error:  # such as no further thread; others go on
                     failed.append((target.name, repr(error)))
         for name, why in failed:
-            self._emit("sink-failed", name, f"{name} could not be begun: {why}")
+            self._emit("sink-failed", name, f"{name} could not be started: {why}")
 
     def _retire(self, destination: LiveDestination, *, goes_on: bool = False) -> None:
         """Begin to stop it, after an earlier one of the same name."""

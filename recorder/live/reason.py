@@ -51,7 +51,7 @@ _SENTENCES = {
     DestinationFault.TOO_SLOW: "the connection to {where} is too slow for this stream, so pictures are left out",
     DestinationFault.STALLED: "{where} stopped taking the stream",
     DestinationFault.CLOSED: "{where} closed the connection",
-    DestinationFault.CALLER_LEFT: "whoever took the stream at {where} has gone: waiting for the next caller",
+    DestinationFault.CALLER_LEFT: "the caller at {where} has left: waiting for the next one",
     DestinationFault.NOT_YET: "{where} had not answered yet when the recording ended",
     DestinationFault.FOLDER_MISSING: "there is no folder {where}: make it, or mount its disk",
     DestinationFault.NOT_WRITABLE: "this user may not write into {where}",

@@ -234,8 +234,8 @@ def _parameters(query: str) -> dict[str, str]:
         name, _, value = pair.partition("=")
         if name not in _PARAMETERS or name in given:
             raise UsageError(
-                "an SRT address has something after its ? that is not known, or is there twice",
-                hint=f"what may stand there: {', '.join(_PARAMETERS)}",
+                "an SRT address has an unknown or repeated parameter after its ?",
+                hint=f"allowed are {', '.join(_PARAMETERS)}",
             )
         given[name] = unquote(value)
     return given

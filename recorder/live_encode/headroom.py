@@ -124,9 +124,7 @@ class HeadroomMeasurement:
         except TimeoutError:
             return NOTHING_TO_SPARE
         except (OSError, ValueError):
-            raise LiputError(
-                "the headroom of this PC could not be measured", hint="see whether memory is left"
-            ) from None
+            raise LiputError("the headroom of this PC could not be measured", hint="check the free memory") from None
 
     def _start(self) -> ChildProcess:
         with self._lock:

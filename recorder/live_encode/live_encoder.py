@@ -117,7 +117,7 @@ class LiveEncoder:
         if not self._opened.wait(OPEN_S) or self._encoder is None:
             self._end()
             reason = f": {self._error}" if self._error else " in time"
-            raise EncoderError(f"the live picture's encoder could not be opened{reason}")
+            raise EncoderError(f"the live encoder could not be opened{reason}")
 
     @property
     def templates(self) -> Mapping[TrackId, Stream]:
@@ -206,7 +206,7 @@ class LiveEncoder:
         before, self._newest = self._newest, slot.pts
         # With B-frames x264 would give this frame the decode timestamp of frames before the gap.
         if before is not None and slot.pts - before > self._pause and not self._restart():
-            raise EncoderError("what follows a pause would be another stream")
+            raise EncoderError("frames after the pause would begin another stream")
         if self._wanted != self._current:
             self._change(self._encoder)
         if self.bit_rate != self._current_rate:
@@ -242,7 +242,7 @@ class LiveEncoder:
         self._emit(
             "stream-encode-failed",
             SUBJECT,
-            f"the live picture's encoder failed and was opened again: {error}",
+            f"the live encoder failed and was opened again: {error}",
             goes_on="separate",
         )
 
@@ -259,7 +259,7 @@ class LiveEncoder:
         self._emit(
             "stream-encode-failed",
             SUBJECT,
-            f"the live picture's encoder failed; what is recorded is streamed instead: {error}",
+            f"the live encoder failed; the recording's encode is streamed instead: {error}",
             goes_on="shared",
         )
         self._on_failure()
@@ -273,7 +273,7 @@ class LiveEncoder:
             self._emit(
                 "stream-encode-late",
                 SUBJECT,
-                f"{count} pictures are missing in the live stream: this PC did not keep up with a second encode",
+                f"{count} frames were dropped in the live stream: this PC did not keep up with a second encode",
                 count=count,
             )
 

@@ -44,11 +44,11 @@ class Marks:
     def add(self, text: str, media_s: float) -> Mark:
         """Add a mark and emit an event; return it in session time. Raises UsageError for no text, or too many."""
         if not text.strip():
-            raise UsageError("the mark has no text", hint='say what begins here: liput mark "Pertanyaan"')
+            raise UsageError("the mark has no text", hint='name the mark: liput mark "Pertanyaan"')
         mark = Mark(at=self._clock.now(), media_s=media_s, text=" ".join(text.split()))
         with self._lock:
             if len(self._marks) >= MOST_MARKS:
-                raise UsageError(f"this session has {MOST_MARKS} marks already", hint="it goes on without more of them")
+                raise UsageError(f"this session has {MOST_MARKS} marks already", hint="it continues without more")
             self._marks.append(mark)
             number = len(self._marks)
         self._emit("mark", mark.text, f"Marked: {mark.text}", media_s=media_s, number=number)

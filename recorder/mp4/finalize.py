@@ -96,8 +96,8 @@ def torn_bytes(descriptor: int, end: int, size: int) -> int:
 
 def _unreadable(path: Path) -> MediaError:
     return MediaError(
-        f"{path} holds no picture and no sound that is whole",
-        hint="what is left of it stays as it is (ffprobe may tell more)",
+        f"{path} holds no whole picture or sound",
+        hint="the file stays unchanged (ffprobe may tell more)",
     )
 
 

@@ -96,7 +96,7 @@ class WorkFolder:
             if path != BEGUN_FILE:
                 raise ArchiveError(
                     f"{self.path / path} is neither a file nor a folder",
-                    hint="Move it out of there, then say liput recover; what was recorded is kept.",
+                    hint="Move it out of there, then run liput recover; the recording is kept.",
                 )
 
 

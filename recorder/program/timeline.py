@@ -144,7 +144,7 @@ class SleepWatch:
             f"This PC was asleep for {asleep_s:.0f} s; nothing was recorded meanwhile",
             media_s=round(media_s, 3),
             slept_s=round(asleep_s, 1),
-            hint="see that nothing sends it to sleep: liput check says what does",
+            hint="prevent sleep: liput check names the cause",
         )
 
 

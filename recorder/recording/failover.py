@@ -321,7 +321,7 @@ class Failover:
             self._leave_disk(
                 copy,
                 StorageError(
-                    f"The disk of {replica.folder} is full, but for what has to stay free",
+                    f"The disk of {replica.folder} is full up to its reserve",
                     hint="Free space on it before the next session.",
                     why="full",
                 ),

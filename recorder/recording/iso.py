@@ -152,7 +152,7 @@ class IsoRecording:
         if coded is None:
             self._is_over = True
             what = "its pictures are neither MJPEG, H.264 nor H.265" if is_film else "it sends uncompressed pictures"
-            self._fail(f"{self.name} is not recorded apart: {what}, which cannot be copied as they are")
+            self._fail(f"{self.name} gets no iso recording: {what}, which cannot be copied")
             return
         if coded != self._coded:
             self._coded = coded
@@ -188,7 +188,7 @@ class IsoRecording:
             self._emit(
                 "isolated-dropped",
                 self.name,
-                f"{dropped} pictures of {self.name} are missing in its own file: the disk was too slow",
+                f"{dropped} frames of {self.name} were dropped from its iso recording: the disk was too slow",
                 count=dropped,
             )
 

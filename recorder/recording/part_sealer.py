@@ -106,7 +106,7 @@ class PartSealer:
         """Report a killed recorder's parts that stay for recovery."""
         for work in earlier:
             if self._folder_exists(work):  # else the event would name a missing folder
-                apart = self.error or ArchiveError("it was not put together with what was recorded after it")
+                apart = self.error or ArchiveError("it was not joined with the later parts")
                 self._add_reason(storage_events.emit_part_left(self._emit, str(work.archive_root), work.path, apart))
 
     def _folder_exists(self, work: WorkFolder) -> bool:

@@ -264,7 +264,7 @@ class Replica:
                 self._on_failure(
                     self,
                     StorageError(
-                        f"{self.file.path.parent} takes what is recorded too slowly: a minute of it waits in memory",
+                        f"{self.file.path.parent} is too slow: a minute of the recording waits in memory",
                         hint="record to a faster disk",
                     ),
                 )

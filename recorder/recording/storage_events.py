@@ -32,7 +32,7 @@ def emit_mounts_unknown(emit: Emit, error: LiputError) -> None:
     emit(
         "mounts-unknown",
         "storage",
-        f"It is not known on which disks was recorded before: {error.message}",
+        f"The disks of earlier recordings are unknown: {error.message}",
         hint=error.hint or "look at that file",
     )
 
@@ -56,7 +56,7 @@ def emit_progress(emit: Emit, replica: Replica, change: ReplicaState, stalled_fo
         emit(
             "recording-resumed",
             replica.folder,
-            f"The disk of {replica.folder} takes the recording again",
+            f"The disk of {replica.folder} accepts the recording again",
             media_time_s=round(replica.found_s, 3),
         )
 
@@ -103,7 +103,7 @@ def emit_switched(emit: Emit, old: str, replica: Replica, safe_s: float, begins_
         emit(
             "recording-gap",
             replica.folder,
-            f"{begins_s - safe_s:.1f} s are missing before it: more than could be kept in memory",
+            f"{begins_s - safe_s:.1f} s are missing before it: memory held no more",
             start_s=round(safe_s, 3),
             duration_s=round(begins_s - safe_s, 3),
         )
@@ -120,9 +120,9 @@ def emit_part_left(emit: Emit, place: str, folder: Path, error: LiputError) -> s
     emit(
         "part-left",
         place,
-        f"What was recorded in {place} is not sealed yet: {error.message}",
+        f"The recording in {place} is not sealed yet: {error.message}",
         folder=str(folder),
-        hint="`liput recover` makes a package of it once the disk is well again.",
+        hint="`liput recover` makes a package of it once the disk works again.",
     )
     return reason_of("part-left", place)
 

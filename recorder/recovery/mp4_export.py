@@ -26,7 +26,7 @@ def write_mp4(
     programs = [one for one in whole if one.path in described]
     if len(programs) != 1 or not isinstance(source := programs[0].source, Path):
         raise ArchiveError(
-            f"{recording.title} has {len(programs)} programs, which do not fit into one MP4",
+            f"{recording.title} has {len(programs)} programs, too many for one MP4",
             hint="Export it without --mp4, and use the files in data/media/.",
         )
     tally = ByteProgress(3 * programs[0].size, progress)

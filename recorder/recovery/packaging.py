@@ -155,7 +155,7 @@ def join_parts(
     for part in parts:
         if part.bytes - part.whole_bytes > MOST_CUT_BYTES:
             raise MediaError(
-                f"{part.path} is damaged, and only what is before that could be joined",
+                f"{part.path} is damaged; only the data before the damage could be joined",
                 hint="the parts stay as they are; `liput archive seal` makes a package of each",
             )
     groups = [list(group) for _, group in groupby(parts, key=join_key)]
@@ -263,8 +263,8 @@ def _build(
     if _sizes(joined) != sizes:
         disk.move_folder(joined.path, building.path)  # the parts count again
         raise StorageError(
-            f"What {name} was put together in was changed meanwhile; its parts are kept",
-            hint=f"Look for what removes files in {building.path.parent}, then say liput recover again.",
+            f"The folder for joining {name} was changed meanwhile; its parts are kept",
+            hint=f"Find the program that removes files in {building.path.parent}, then run liput recover again.",
         )
     return joined.path
 

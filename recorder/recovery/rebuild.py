@@ -239,7 +239,7 @@ def _repeated(run: RecorderSpan) -> int:
 def _gaps(runs: Sequence[RecorderSpan], started_at: datetime) -> Iterator[Gap]:
     first, last = runs[0].parts[0], runs[-1]
     if first.part > 1 and first.offset_s > SHORTEST_GAP_S:
-        yield _gap(0.0, first.offset_s, f"what was recorded before part {first.part} was not found")
+        yield _gap(0.0, first.offset_s, f"the recording before part {first.part} was not found")
     placed = [(part, run) for run in runs for part in run.parts]
     for (before, run), (after, next_run) in pairwise(placed):
         missing_s = after.offset_s - before.end_s
@@ -282,7 +282,7 @@ def _reason_between(before: PartEvidence, run: RecorderSpan, after: PartEvidence
     if run is next_run:
         return f"{between}, when the recording moved to another disk"
     if after.part > before.part + 1:
-        return f"{between}; what was recorded there was not found"
+        return f"{between}; the recording there was not found"
     if run.ended:
         return f"{between}; the session was ended and taken up again"
     return f"{between}; the recorder was killed{run.killed_at}, and another one took its place"

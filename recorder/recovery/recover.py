@@ -119,7 +119,7 @@ class Recovery:
             work.refuse_irregular()
         if not works:
             return _outcome(
-                session, RecoveryState.DISCARDED, message="it was sealed before; what was left of it is removed"
+                session, RecoveryState.DISCARDED, message="it was already sealed; its leftovers are removed"
             )
         complete = [work for work in works if _awaits_rename(work)]
         packages = [finisher.archive_of(work).seal(work) for work in complete]
@@ -300,7 +300,7 @@ def _failed(session: UnfinishedSession, error: LiputError | OSError) -> Recovery
         return _outcome(session, RecoveryState.FAILED, message=error.message, hint=error.hint)
     return _outcome(
         session, RecoveryState.FAILED, message=f"{error.filename or session.name}: {error.strerror}",
-        hint="Check the disk, then say liput recover again; what was recorded is kept.",
+        hint="Check the disk, then run liput recover again; the recording is kept.",
     )  # fmt: skip
 
 

@@ -379,8 +379,8 @@ def write_copy(
         disk.begin("verify", target)
         if not is_same_copy(copied, read_back(aside, advance)):
             raise MediaError(
-                f"The copy of {target} is not what was copied; the original stays",
-                hint="Check the disk (smartctl -a), then say liput recover again.",
+                f"The copy of {target} differs from its original; the original stays",
+                hint="Check the disk (smartctl -a), then run liput recover again.",
             )
         os.utime(aside, ns=(written.st_atime_ns, written.st_mtime_ns))
         disk.put(aside, target)

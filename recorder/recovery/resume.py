@@ -107,7 +107,7 @@ def _release(works: Iterable[WorkFolder]) -> None:
 
 def _resumption(works: Sequence[WorkFolder], folder: Path) -> Resumption:
     if not works:
-        raise PackageNotFound(f"{folder} holds no session that could be gone on with")
+        raise PackageNotFound(f"{folder} holds no session to continue")
     if any(work.begun.joined for work in works):
         raise ArchiveError(f"{works[0].name} is being recovered", hint="liput recover finishes it.")
     ordered = sorted(works, key=lambda work: (work.begun.part, work.begun.copy))

@@ -28,7 +28,7 @@ def operators_gid() -> int | None:
     try:
         return grp.getgrnam(name).gr_gid
     except KeyError:
-        raise OSError(0, f"{OPERATORS_VARIABLE} names the group {name}, which there is not") from None
+        raise OSError(0, f"{OPERATORS_VARIABLE} names the group {name}, which does not exist") from None
 
 
 def our_umask() -> int:

@@ -45,7 +45,7 @@ class RecorderLost(SessionError):
 
 def lost_error(recorder: str, how: str) -> RecorderLost:
     """Return the error of the recorder with the id `recorder`; `how` completes the sentence."""
-    return RecorderLost(f"the recorder {recorder} {how}", hint="liput status says which sessions run")
+    return RecorderLost(f"the recorder {recorder} {how}", hint="liput status lists running sessions")
 
 
 class _Client:
@@ -298,7 +298,7 @@ def select_session(key: str | None, preference: Preference) -> RunningRecorder:
     if key is not None:
         named = [one for one in found if one.info.id.startswith(key.lower())] if key else []
         if not named:
-            raise SessionError(f"no session that runs is called {key}", hint=_running_text(found), why="missing")
+            raise SessionError(f"no running session is called {key}", hint=_running_text(found), why="missing")
         return _single(named)
     if not found:
         raise SessionError("no session runs", hint="liput arm or liput record begins one", why="missing")
@@ -310,9 +310,7 @@ def select_session(key: str | None, preference: Preference) -> RunningRecorder:
 
 def _single(found: Sequence[RunningRecorder]) -> RunningRecorder:
     if len(found) > 1:
-        raise UsageError(
-            f"{len(found)} sessions could be meant: {', '.join(map(str, found))}", hint="say which one: --session ID"
-        )
+        raise UsageError(f"{len(found)} sessions match: {', '.join(map(str, found))}", hint="choose one: --session ID")
     return found[0]
 
 

@@ -405,7 +405,7 @@ class DeviceClaims:
             held = msgspec.json.decode(path.read_bytes(), type=SessionClaim)
         except (OSError, msgspec.MsgspecError, UnicodeDecodeError):  # the holder is just writing its claim
             return DeviceError(
-                f"{name} is used by another session", hint="liput status says which sessions run", why="busy"
+                f"{name} is used by another session", hint="liput status lists running sessions", why="busy"
             )
         return DeviceError(
             f'{name} is used by the session "{held.title}" ({held.id})',

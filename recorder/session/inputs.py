@@ -49,7 +49,7 @@ class _Reporter(SourceEvents):
         self._emit(
             "source-found",
             self._name,
-            f"{self._name} is there again{where}{doubt}",
+            f"{self._name} is back{where}{doubt}",
             device=device.id,
             port=device.port,
             moved_from=located.moved_from,
@@ -60,7 +60,7 @@ class _Reporter(SourceEvents):
         self._emit(
             "source-hung",
             self._name,
-            f"{self._name} does not let go: closing it is left to the kernel ({closings} so far)",
+            f"{self._name} does not close: closing it is left to the kernel ({closings} so far)",
             count=closings,
             hint=PLUG_AGAIN,
         )

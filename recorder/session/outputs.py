@@ -192,8 +192,8 @@ class LiveEncodeControl:
     def _use_shared(self, error: Exception) -> None:
         self._choice = SHARED, "failed"
         known = isinstance(error, LiputError)
-        reason = error if known else f"the live picture's encoder could not be opened: {error!r}"
-        self._emit("stream-encode-failed", SUBJECT, f"{reason}; what is recorded is streamed", goes_on="shared")
+        reason = error if known else f"the live encoder could not be opened: {error!r}"
+        self._emit("stream-encode-failed", SUBJECT, f"{reason}; the recording's encode is streamed", goes_on="shared")
 
     def begin(self, outputs: SessionOutputs, in_media_time: Callable[[EncodedPacket], EncodedPacket]) -> None:
         """Encode from the next frame on while anybody streams; packets go to `outputs` in media time."""

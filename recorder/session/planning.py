@@ -181,7 +181,7 @@ def _encoder_plan(settings: Settings) -> EncoderPlan:
 def _encoder_notes(plan: SessionPlan, settings: Settings) -> Sequence[str]:
     if plan.encoder.wish == settings.video.encoder:
         return ()
-    return (f"adaptive frame rate: x264 encodes, and not what [video] encoder says ({settings.video.encoder})",)
+    return (f"adaptive frame rate: x264 encodes instead of [video] encoder ({settings.video.encoder})",)
 
 
 def _slow_stream_notes(plan: SessionPlan) -> Sequence[str]:
@@ -209,7 +209,7 @@ def _conference_plan(
     if is_wanted and not asked.live:
         if asked.conference is None:
             return None, None
-        raise UsageError("a conference runs as time passes", hint="leave out --pace fast, or --conference")
+        raise UsageError("a conference runs in real time", hint="leave out --pace fast, or --conference")
     if not is_wanted:
         return None, None
     from recorder.features.conference.plan import plan_conference
@@ -308,7 +308,7 @@ def _targets(asked: SessionRequest, settings: Settings) -> list[StreamTarget]:
     for target in targets:
         parse_live_url(target.url.reveal())
     if targets and not asked.live:
-        raise UsageError("a live destination takes a stream as time passes", hint="leave out --pace fast, or --stream")
+        raise UsageError("a live destination needs a stream in real time", hint="leave out --pace fast, or --stream")
     name, count = Counter(target.name for target in targets).most_common(1)[0] if targets else ("", 0)
     if count > 1:
         raise UsageError(

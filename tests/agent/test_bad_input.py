@@ -92,7 +92,7 @@ REFUSALS = {
         ("--stream", "@alamat", "--stream", "@./alamat"), USAGE, 'called "alamat"', url_file("rtmp://h/app/key")
     ),
     "fast and live": Refusal(
-        ("--pace", "fast", "--stream", "@alamat"), USAGE, "as time passes", url_file("rtmp://h/app/key")
+        ("--pace", "fast", "--stream", "@alamat"), USAGE, "in real time", url_file("rtmp://h/app/key")
     ),
     "unknown key in settings": Refusal(
         (), USAGE, 'line 11: unknown key "rom".*"room"', settings('[general]\nrom = "Aula"')
@@ -137,7 +137,7 @@ def test_it_is_said_in_one_line_what_is_wrong_and_in_another_what_to_do(room: Ro
 def test_without_json_nothing_is_on_standard_output(room: Room) -> None:
     done = command.liput(room.home, *room.words("--video", "kamera-9"))
     assert (done.returncode, done.stdout) == (FAILED, "")
-    assert done.stderr.startswith("liput: no device that is plugged in is called 'kamera-9'\n       ")
+    assert done.stderr.startswith("liput: no connected device is called 'kamera-9'\n       ")
 
 
 def test_a_camera_that_was_named_and_is_not_there_is_told_in_two_lines(room: Room) -> None:

@@ -86,7 +86,7 @@ def test_a_disk_that_keeps_no_modes_is_told_of(home: Path, monkeypatch: pytest.M
     monkeypatch.setattr(os, "fchmod", lambda _descriptor, _mode: None)
     [(path, error)] = close_to_others([home / "2026"], None)
     assert (path, error and error.strerror) == (
-        home / "2026", "its disk keeps no modes, and has to be mounted with umask=077",
+        home / "2026", "its disk stores no permissions; mount it with umask=077",
     )  # fmt: skip
 
 

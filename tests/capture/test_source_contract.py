@@ -108,7 +108,7 @@ def test_as_fast_as_it_goes_it_waits_for_other_tracks_and_holds_none_up(name: st
             [word if KINDS[name].picture else "synthetic"], [word if KINDS[name].sound else "synthetic"]
         )
     except UsageError as error:
-        assert "as fast as it goes" in error.message  # noqa: PT017 - one that shows the present says that it cannot
+        assert "at full speed" in error.message  # noqa: PT017 - one that shows the present says that it cannot
         return
     (picture,), (sound,) = chosen.pictures, chosen.sounds
     with closing(picture.source), closing(sound.source):

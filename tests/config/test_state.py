@@ -27,9 +27,9 @@ def test_a_missing_file_holds_the_default_and_a_change_makes_it(tmp_path: Path) 
 def test_a_damaged_file_is_said_to_be_so(tmp_path: Path, damage: bytes) -> None:
     path = tmp_path / "roles.json"
     path.write_bytes(damage)
-    with pytest.raises(StateError, match=r"roles.json is not what Liput has written") as caught:
+    with pytest.raises(StateError, match=r"roles.json has unexpected content") as caught:
         store(path).change(lambda names: names)
-    assert caught.value.hint == "mend it, or move it away: it is then made anew"
+    assert caught.value.hint == "repair it, or move it away; Liput then creates a new one"
     assert path.read_bytes() == damage
 
 
@@ -66,7 +66,7 @@ def test_a_change_that_fails_leaves_the_file_as_it_was(tmp_path: Path) -> None:
 def test_a_damaged_file_is_named_and_not_overwritten(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "roles.json"
     path.write_bytes(content)
-    with pytest.raises(StateError, match=r"roles\.json is not what Liput has written") as caught:
+    with pytest.raises(StateError, match=r"roles\.json has unexpected content") as caught:
         store(path).change(lambda names: names)
     assert "move it away" in caught.value.hint
     assert path.read_bytes() == content

@@ -272,9 +272,7 @@ def test_where_no_lock_can_be_kept_that_is_one_line_and_each_does_all_of_it(benc
         service.stop()
         line = recorded.of(LogKind.WATCH_STOPPED)[0]
         assert line.level is LogLevel.WARN
-        assert line.reason.startswith(
-            "other processes cannot be told that this one watches the devices, which it does:"
-        )
+        assert line.reason.startswith("cannot announce this device monitor to other processes:")
         assert line.reason.endswith(f"{bench.folder}: File exists")
         assert len(recorded.of(LogKind.WATCH_STOPPED)) == 2
     assert [change.device for change in seen] == [CAMERA, CAMERA]

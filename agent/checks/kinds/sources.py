@@ -45,7 +45,7 @@ def source_failure(error: LiputError) -> SourceFailure:
 
 def choice_failure(error: LiputError, check: str, codes: Mapping[str, CheckFinding]) -> CheckResult:
     """Return the result for an error of `choose`, in the words of the session's own refusal."""
-    hint = error.hint or "liput devices lists what there is"
+    hint = error.hint or "liput devices lists all devices"
     return make_result(codes, "not-chosen", check, error=error.message, hint=hint)
 
 

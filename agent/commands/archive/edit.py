@@ -92,7 +92,7 @@ def protect_command(ctx: click.Context, folder: Path | None) -> None:
         shown = "; ".join(f"{path}: {error.strerror}" for path, error in refused[:SHOWN])
         raise StorageError(
             f"{len(refused)} files and folders are still open: {shown}",
-            hint="Run it as the user who has made them, or as root.",
+            hint="Run it as their owner, or as root.",
             why="unwritable",
         )
 
@@ -171,7 +171,7 @@ def edit_command(
     given = {field: fields[_parameter(field)] for field in EDITABLE_FIELDS}
     wanted = {field: _value(value) for field, value in given.items() if value is not None}
     if not wanted:
-        raise click.UsageError('Say what to correct: --title "Rapat senat", for example.', ctx)
+        raise click.UsageError('Name the correction, as in --title "Rapat senat".', ctx)
     package = require_sealed(find_package(archives_of(ctx, folder), package_id)[1])
     with progress_bar(package.id, shown=not as_json) as progress:
         changes = edit_package(package.folder, wanted, by=by, reason=reason, now=SystemClock().now(), progress=progress)

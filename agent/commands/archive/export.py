@@ -71,7 +71,7 @@ def _ask_of_speakers(package: Package, *, although_refused: bool, may_ask: bool)
         return
     said = f"the speakers of {package.id} do not agree to being recorded"
     if not (may_ask and can_ask()):
-        raise UsageError(said, hint="--although-refused hands it over all the same", why="speakers")
+        raise UsageError(said, hint="--although-refused exports it nevertheless", why="speakers")
     click.confirm(f"{said[0].upper()}{said[1:]}. Hand it over all the same?", err=True, abort=True)
 
 

@@ -86,7 +86,7 @@ def _to_prune(queue: CopyQueue, archives: Sequence[Archive], key: str | None, le
     if key is not None:
         _, package = find_package(archives, key)
         if not _has_media(package):
-            raise ArchiveError(f"{package.id} is {package.state}; only what is sealed and whole here can be pruned")
+            raise ArchiveError(f"{package.id} is {package.state}; only whole, sealed packages can be pruned")
         return [package]
     return [
         package
@@ -115,9 +115,9 @@ def _counted_copies(queue: CopyQueue, package: Package) -> list[str]:
 def _ask(packages: list[Package], least: int) -> None:
     size = brief_size(sum(package.bytes for package in packages))
     what = packages[0].id if len(packages) == 1 else f"{len(packages)} packages"
-    question = f"Remove the media of {what} here ({size}), after {least} copies of each were read?"
+    question = f"Remove the media of {what} here ({size}), after verifying {least} copies of each?"
     if not can_ask():
-        raise UsageError(f"nobody is there to ask: {question}", hint="say --yes")
+        raise UsageError(f"there is no terminal to ask: {question}", hint="say --yes")
     if not click.confirm(question, err=True):
         raise click.Abort
 

@@ -74,7 +74,7 @@ def _page(folder: Path, name: str, wishes: ReportOptions | None, language: str) 
         return report_page(read_material(folder, name), wishes or ReportOptions(), language)
     except (OSError, ValueError, msgspec.MsgspecError) as error:
         raise ArchiveError(
-            f"{name} cannot be reported: {error}", hint=f"liput archive verify {name} says what is wrong with it"
+            f"{name} cannot be reported: {error}", hint=f"liput archive verify {name} lists the faults"
         ) from None
 
 

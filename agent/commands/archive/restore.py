@@ -126,7 +126,7 @@ class _Restoring:
         self._as_json = as_json
         self._log = FixityLog()
         for kept in self._restorer(None).settle():
-            print(f"What a repair left that was stopped has been put right: {kept}", file=sys.stderr)
+            print(f"Cleaned up after an interrupted repair: {kept}", file=sys.stderr)
 
     def _restorer(self, progress: Progress | None) -> PackageRestorer:
         return PackageRestorer(
@@ -161,7 +161,7 @@ class _Restoring:
         """Fetch one package; raises CopyError, PackageDamaged, PackageBusy."""
         folder = self._archive.root / place
         if folder.exists() and not is_pruned(folder):
-            raise ArchiveError(f"{folder} is there already", hint="`liput archive repair` restores what is damaged.")
+            raise ArchiveError(f"{folder} is there already", hint="`liput archive repair` restores damaged files.")
         return self._restore(place, name, _missing_files(folder))
 
     def _restore(self, place: str, name: str, problems: list[Problem]) -> RestoreResult:

@@ -17,7 +17,7 @@ NOTHING = (
     "Nothing is plugged in: plug in a camera, an HDMI capture card or a USB microphone, and it shows up in a second."
 )
 NO_ROLES = "No roles yet: liput devices roles proposes slides, podium and microphone."
-MISSING = "liput devices roles says what could take its place."
+MISSING = "liput devices roles names replacements."
 EXAMPLES = """\b
 Examples:
   liput devices                               list the devices

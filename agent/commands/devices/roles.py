@@ -73,7 +73,7 @@ def _notes(role: str, device: Device, devices: Sequence[Device], name: str) -> I
     named = device_by_id(devices, name)
     if named and named.id != device.id:
         what, other = ("picture", "sound") if device.node else ("sound", "picture")
-        yield f"{named.id} gives {other}; {role} is {what}, so it is that of the same plug."
+        yield f"{named.id} gives {other}; {role} needs {what}, so it gets the {what} of the same plug."
     elif named is None and device.paired_with and not _is_known(role):
         other = "sound" if device.node else "picture"
         yield f"Where its {other} is meant: liput devices assign {role} {device.paired_with}"
@@ -174,7 +174,7 @@ def _print_proposals(proposed: Mapping[str, Device]) -> None:
     if not proposed:
         click.echo("No role is given, and nothing is plugged in that could have one.")
         return
-    click.echo("No role is given yet. Proposed, from what is plugged in:")
+    click.echo("No role is assigned yet. Proposed for the connected devices:")
     for role, device in proposed.items():
         click.echo(f"  {role}: {device.name} ({device.id})")
     click.echo("liput devices roles --accept gives them; liput devices assign ROLE DEVICE gives others.")

@@ -118,7 +118,7 @@ def _with_disposition(
     if place + 1 == len(procedure.roles):
         raise UsageError(
             f"{request.id} is with {giver}, the last of the chain",
-            hint="`liput request assign` says who carries it out; --withdraw takes the last disposition back.",
+            hint="`liput request assign` names the staff; --withdraw takes the last disposition back.",
         )
     to = _role(procedure, given.to) if given.to else procedure.roles[place + 1]
     if procedure.roles.index(to) <= place:
@@ -178,7 +178,7 @@ def assign_command(
 ) -> None:
     """Add staff and equipment to a request, or remove them."""
     if not (staff or equipment or remove):
-        raise UsageError("nobody and nothing is named", hint="--staff NAME, --equipment THING or --remove NAME")
+        raise UsageError("no person or thing is named", hint="--staff NAME, --equipment THING or --remove NAME")
     dossier = context.dossiers.find(key)
 
     def change(request: Request) -> Request:
@@ -205,5 +205,5 @@ def _changed(what: str, before: tuple[str, ...], more: tuple[str, ...], less: tu
 def _open_request(request: Request) -> Request:
     """Return the request if it is open; raises UsageError otherwise."""
     if request.state is not RequestState.OPEN:
-        raise UsageError(f"{request.id} is {request.state}", hint="`liput request reopen` goes on with it.")
+        raise UsageError(f"{request.id} is {request.state}", hint="`liput request reopen` reopens it.")
     return request

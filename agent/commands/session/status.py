@@ -60,7 +60,7 @@ def status_command(*, watch: bool, key: str | None, as_json: bool) -> int:
 def _print_killed(*, as_json: bool) -> None:
     """Name killed recorders until each is taken over or recovered. Reads no archive disk."""
     serving = is_serving()
-    what = "liput serve goes on with it" if serving else "liput recover finishes what it left"
+    what = "liput serve goes on with it" if serving else "liput recover finishes its recording"
     for folder in runtime_directory.killed_recorders():
         info = folder.info()
         if info is not None and (info.work is not None or serving):

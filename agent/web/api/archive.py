@@ -59,7 +59,7 @@ def open_file(package: Package, path: str) -> IO[bytes]:
     """Return a listed file, open. Raises Refused if there is none, ArchiveError."""
     folder = catalog.require_sealed(package).folder
     known = {name: name for name in listed_files(folder)}
-    nothing = HttpRefusal(NOT_FOUND, "the package has no such file", hint="its description names those it has")
+    nothing = HttpRefusal(NOT_FOUND, "the package has no such file", hint="its description lists its files")
     if path not in known or not catalog.is_package_file(folder, folder / known[path]):
         raise nothing
     try:
@@ -179,7 +179,7 @@ def package(call: ApiCall) -> PackageShown:
 def _package(call: ApiCall) -> tuple[Archive, Package]:
     key = call.path["id"]
     if not _KEY.fullmatch(key):
-        raise PackageNotFound("no package is called so", hint="GET /api/v1/archive lists them")
+        raise PackageNotFound("there is no such package", hint="GET /api/v1/archive lists them")
     return find_package(call.house.archives(), key)
 
 

@@ -61,7 +61,7 @@ def rehearse(
 ) -> RunState:  # fmt: skip
     """Start a rehearsal, with `practice` on synthetic sources. A WebSocket message reports its end."""
     if any(runtime_directory.alive_recorders()):
-        raise SessionError("a session runs, and needs this PC for itself", hint="rehearse before it, or after it")
+        raise SessionError("a session runs, and needs all of this PC", hint="rehearse before it, or after it")
     made = ["--video=synthetic"] if practice else []
     words = [f"--for={for_s:g}s", *made, *(f"--stream={name}" for name in streams)]
     return _begin(call, call.house.rehearsals, words, rehearsal)

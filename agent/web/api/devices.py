@@ -86,7 +86,7 @@ def set_role(call: ApiCall, *, role: RoleName | None) -> RoleChange:
     has = [device.role for device in devices_with_roles(given) if device.id == name and device.role]
     has += [role for role, binding in given.items() if binding.id == name]  # an absent device
     if not has:
-        raise UsageError(f"no role belongs to {name}", hint="GET /api/v1/roles lists those that are given")
+        raise UsageError(f"no role belongs to {name}", hint="GET /api/v1/roles lists the roles")
     taken = take_role_away(settings, has[0])
     return RoleChange(role=has[0], device=None, before=taken.id)
 

@@ -359,7 +359,7 @@ async def _listen(socket: WebSocket, viewer: Viewer, hub: Hub) -> None:
             viewer.watch(msgspec.json.decode(text, type=PageSubscription))
         except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
             why = f"this is not understood: {quoted(str(error))}"
-            said = ErrorDocument(message=why, hint="docs/api.md says what is")
+            said = ErrorDocument(message=why, hint="docs/api.md lists all paths")
             viewer.put("error", json_bytes(said).decode())
         else:
             hub.serve()

@@ -36,7 +36,7 @@ def request(call: ApiCall) -> RequestDocument:
 def request_key(key: str) -> str:
     """Return the id of a request from an address. Raises DossierError if it names a file."""
     if "/" in key or "\0" in key or len(key) > 255:
-        raise DossierError("no request is called so", hint="GET /api/v1/requests lists them", why="missing")
+        raise DossierError("there is no such request", hint="GET /api/v1/requests lists them", why="missing")
     return key
 
 

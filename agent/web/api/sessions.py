@@ -139,7 +139,7 @@ def session_state(recorder_id: str) -> Begun:
 def unknown_session(recorder_id: str) -> SessionError:
     """Return the error for an unknown session."""
     return SessionError(
-        f"no session that runs is called {recorder_id}", hint="GET /api/v1/state lists those that run", why="missing"
+        f"no running session is called {recorder_id}", hint="GET /api/v1/state lists running sessions", why="missing"
     )
 
 
@@ -175,13 +175,13 @@ def _asked(house: ApiContext, new: NewSession) -> SessionRequest:
     """Return the request for a recorder. Raises UsageError, DossierError, SettingsError."""
     settings = house.settings.read()
     if not new.title.strip() and new.request is None:
-        raise UsageError("there is no title", hint="say what the session is, or for which request")
+        raise UsageError("there is no title", hint="name the session, or its request")
     for word in (*new.streams, *new.videos, *new.audios):
         refuse_file_names(word)
     if new.consent == "refused" and new.streams and not new.although_refused:
         raise UsageError(
             f"the speakers do not agree to being recorded, and {', '.join(new.streams)} would show them",
-            hint="leave out the stream, or say that it is wanted all the same (although_refused)",
+            hint="leave out the stream, or confirm it with although_refused",
             why="speakers",
         )
     is_said = new.consent != "not-asked" or bool(new.consent_note)
@@ -256,7 +256,7 @@ def _called(key: str) -> RunningRecorder:
 def _id(call: ApiCall) -> str:
     key = call.path["id"]
     if not _ID.fullmatch(key):
-        raise SessionError("no session is called so", hint="GET /api/v1/state lists those that run", why="missing")
+        raise SessionError("there is no such session", hint="GET /api/v1/state lists running sessions", why="missing")
     return key
 
 
@@ -409,7 +409,7 @@ def preview(call: ApiCall, *, width: Width = 640) -> Response:
         picture = client.picture(PICTURE_S)
     if picture is None:
         raise HttpRefusal(
-            409, f"there is no picture of {source} now", hint="a session that is armed or records has them"
+            409, f"there is no picture of {source} now", hint="only armed and recording sessions have pictures"
         )
     return Response(picture, headers=NOT_STORED, media_type="image/jpeg")
 

@@ -156,9 +156,9 @@ def _file(house: ApiContext) -> Path:
 
 def _archive(house: ApiContext, asked: str) -> Path:
     if house.folder is not None:
-        raise UsageError("the archive was named when Liput was started (--archive)", hint="start it without that")
+        raise UsageError("the archive was named when Liput was started (--archive)", hint="start it without --archive")
     if any(runtime_directory.alive_recorders()):
-        raise SessionError("a session runs, and its archive is in use", hint="change the folder when it has ended")
+        raise SessionError("a session runs, and its archive is in use", hint="change the folder after it")
     text = _printable("archive", asked.strip())
     path = Path(text).expanduser() if text.startswith("~/") else Path(text)
     if not path.is_absolute() or ".." in path.parts:
@@ -173,7 +173,7 @@ def _archive(house: ApiContext, asked: str) -> Path:
 
 def _printable(what: str, text: str) -> str:
     if not text.isprintable():
-        raise UsageError(f"{what} holds letters that cannot be shown")
+        raise UsageError(f"{what} holds characters that cannot be shown")
     return text
 
 

@@ -113,7 +113,7 @@ class WorkerPool:
     async def run[Answer](self, work: Callable[[], Answer]) -> Answer:
         """Run `work` on a thread; return its result or raise its exception. Raises Refused if too many wait."""
         if self._waiting >= self._most_waiting:
-            raise HttpRefusal(BUSY, "too much is asked for at once", hint="wait a moment", headers={"retry-after": "2"})
+            raise HttpRefusal(BUSY, "too many requests at once", hint="wait a moment", headers={"retry-after": "2"})
         self._waiting += 1
         try:
             await self._places.acquire()

@@ -206,5 +206,5 @@ def _body(request: Request, raw: bytes, kind: type[msgspec.Struct]) -> msgspec.S
 
 
 def _not_understood(what: str, error: Exception) -> UsageError:
-    hint = "/openapi.json says what it takes"
+    hint = "/openapi.json lists the accepted fields"
     return UsageError(f"the request's {what} is not understood: {quoted(str(error))}", hint=hint)

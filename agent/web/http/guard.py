@@ -42,7 +42,7 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="t
 def ticket(call: ApiCall) -> Ticket:
     """Make a ticket. Pages get none: a tricked browser must not let others in."""
     if not bearer_of(call.request.headers.get("authorization", "")):  # the guard has checked it
-        raise HttpRefusal(403, "a ticket is given to whoever has the token, not to a page")
+        raise HttpRefusal(403, "tickets need the token; a page cannot get one")
     base = str(call.request.base_url).rstrip("/")
     return Ticket(url=f"{base}{OPEN}?ticket={call.house.gate.ticket()}", good_s=TICKET_S)
 
@@ -201,7 +201,7 @@ class Guard:
         async def sending(message: Message) -> None:
             if not self._has_token(asked):
                 await send({"type": "websocket.close", "code": POLICY_VIOLATION})
-                raise OSError("there is another token")
+                raise OSError("the token was replaced")
             await send(message)
 
         return sending
@@ -228,15 +228,15 @@ class Guard:
     def _check_origin(self, asked: "_RequestHead") -> None:
         hosts, origins = asked.headers("host"), asked.headers("origin")
         if len(hosts) != 1 or not self._is_our_host(hosts[0].lower(), asked.scope):
-            raise HttpRefusal(421, "this PC does not go by that name", hint=HOST_HINT)
+            raise HttpRefusal(421, "this PC does not have that name", hint=HOST_HINT)
         own = f"{_web_scheme(asked.scope)}://{hosts[0]}".lower()
         if any(origin.lower() != own for origin in origins):
-            raise HttpRefusal(403, "another site may not ask here", hint=ORIGIN_HINT)
+            raise HttpRefusal(403, "other sites may not use this API", hint=ORIGIN_HINT)
         sites = asked.headers("sec-fetch-site")
         if any(site not in {"same-origin", "none"} for site in sites) and not asked.is_plain_navigation:
-            raise HttpRefusal(403, "another site may not ask here", hint=ORIGIN_HINT)
+            raise HttpRefusal(403, "other sites may not use this API", hint=ORIGIN_HINT)
         if not origins and asked.cookies and not asked.bearer and not asked.is_read_only:
-            raise HttpRefusal(403, "a browser says from which page it asks", hint=ORIGIN_HINT)
+            raise HttpRefusal(403, "a browser must name its page (Origin)", hint=ORIGIN_HINT)
 
     def _is_our_host(self, host: str, scope: Scope) -> bool:
         """Whether a Host header names this PC: an allowed name, or the address reached."""

@@ -42,7 +42,7 @@ def read_token(path: Path | None = None) -> str:
     except (OSError, UnicodeDecodeError) as error:
         raise StateError(f"the token of the page {path} cannot be read or made: {error}") from None
     if found.st_mode & 0o077 or found.st_uid not in {0, os.geteuid()}:
-        raise SecretError(f"{path} could be read by others", hint=f"remove it: liput serve makes another ({path})")
+        raise SecretError(f"{path} is readable by other users", hint=f"remove it: liput serve makes another ({path})")
     if len(text) < _SHORTEST:
         raise SecretError(f"{path} holds no token", hint="remove it: liput serve makes another")
     return text

@@ -71,16 +71,16 @@ def parse_screen(word: str, environment: Mapping[str, str]) -> ScreenArea | None
     display = found["display"] or _display(environment)
     if _is_wayland(environment) and _same(display, environment.get("DISPLAY")):
         raise DeviceError(
-            "this desktop is a Wayland session, whose screen Liput cannot record",
-            hint="log in to an X11 session (at the login screen: the gear, then Xorg); Liput does not speak Wayland's"
-            " way, the PipeWire portal, yet",
+            "this desktop is a Wayland session; Liput cannot record its screen",
+            hint="log in to an X11 session (at the login screen: the gear, then Xorg); Liput does not support the"
+            " PipeWire portal yet",
             why="unsupported",
         )
     if found["width"] is None:
         return ScreenArea(display)
     size = int(found["width"]), int(found["height"])
     if min(size) < _MIN_SIDE:
-        raise UsageError(f'"{word}" is smaller than a picture can be', hint="write a size such as 1280x720")
+        raise UsageError(f'"{word}" is too small for a picture', hint="write a size such as 1280x720")
     return ScreenArea(display, int(found["x"]), int(found["y"]), size)
 
 
@@ -287,13 +287,13 @@ def _open(area: ScreenArea, rate: Fraction) -> InputContainer:
     except av.ArgumentError:
         raise DeviceError(
             f"{area.id} is not within the screen",
-            hint="give a corner and a size that are on the screen",
+            hint="give a corner and a size within the screen",
             why="unsupported",
         ) from None
     except (av.FFmpegError, OSError) as error:
         raise DeviceNotFound(
             f"there is no screen {area.display} that this user may see: {error.strerror}",
-            hint="run Liput as the user who is logged in there (DISPLAY, XAUTHORITY)",
+            hint="run Liput as the logged-in user (DISPLAY, XAUTHORITY)",
         ) from None
 
 

@@ -115,6 +115,6 @@ def _refuse_own_output(settings: ConferenceSettings, chosen: ChosenSources) -> N
     sounds: Sequence[str] = [one.name for one in chosen.sounds if own & set(_words(one))]
     if name := next(iter([*cameras, *sounds]), None):
         raise UsageError(
-            f"{name} is where the conference goes to: it would be sent what it sends",
+            f"{name} is the conference's own output; as a source it would loop",
             hint="name another source with --video or --audio",
         )

@@ -102,7 +102,7 @@ _FAILURES = {
 def playback_error(code: str, sink: str) -> ConferenceError:
     """Return the error for the child's code."""
     if code not in _FAILURES:
-        ended = "what plays into the virtual microphone has ended"
+        ended = "the player of the virtual microphone has ended"
         return ConferenceError("failed", ended, hint="please report this")
     message, hint = _FAILURES[code]
     return ConferenceError(code, message.format(sink=sink), hint=hint)

@@ -366,7 +366,7 @@ def find_place(target: Target, key: str) -> str:
         )
     raise PackageNotFound(
         f"No package at {target.name} is called {names.one_line(key)!r}",
-        hint=f"`liput archive list --at {target.name}` shows what there is.",
+        hint=f"`liput archive list --at {target.name}` shows all packages.",
     )
 
 

@@ -123,7 +123,7 @@ class PackageRestorer:
             self.disk.sync(inner)
         if wrong := verify_package(new, uncached=True):
             raise PackageDamaged(
-                f"what was built of {new.name} is not whole: {wrong[0].file} {wrong[0].problem}",
+                f"the restored {new.name} is not whole: {wrong[0].file} {wrong[0].problem}",
                 hint="Try another copy (--from); nothing has been changed.",
             )
         self.disk.move_folder(new, version_path(folder, COMPLETE))

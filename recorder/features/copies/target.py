@@ -32,7 +32,7 @@ class CopyReason(StrEnum):
         "Mount it. Where the folder is meant to be on a disk of this PC's own: must_be_mounted = false in [copies].",
     )
     EMPTIED = (
-        "emptied", "what it is known by is not there any more: it was emptied, or its disk is not mounted there",
+        "emptied", "its mark is missing: the place was emptied, or its disk is not mounted",
         "Mount the disk there. If it is empty on purpose: `liput archive copy --all --to NAME --new-place`.",
     )
     SAME_PLACE = (
@@ -50,11 +50,11 @@ class CopyReason(StrEnum):
     )
     UNKNOWN_HOST = (
         "unknown-host", "the server's key is not known here",
-        "Compare its fingerprint with who runs it, then add it to known_hosts (ssh-keyscan prints it).",
+        "Ask its administrator for the fingerprint, then add the key to known_hosts (ssh-keyscan prints it).",
     )
     HOST_KEY_CHANGED = (
         "host-key-changed", "the server has another key than the one known here",
-        "Ask who runs it before anything else: it may be another server in its place.",
+        "Ask its administrator first: it may be a false server.",
     )
     CERTIFICATE = "certificate", "the server's certificate is not trusted", "Name its authority: ca_file in [copies]."
     NO_CREDENTIALS = "no-credentials", "there is nothing to log in with", "Add it to the file of keys."
@@ -89,16 +89,16 @@ class CopyReason(StrEnum):
         "`liput archive repair` restores it from a copy.",
     )
     DAMAGED_ON_THE_WAY = (
-        "damaged-on-the-way", "what was read back is not what was sent",
-        "It is not counted, and sent again later; look after the server's disk and memory.",
+        "damaged-on-the-way", "the data read back differs from the data sent",
+        "It is not counted, and sent again later. Check the server's disk and memory.",
     )
     DAMAGED_THERE = (
         "damaged-there", "the copy there is damaged",
-        "`liput archive copy` puts right what is wrong there.",
+        "`liput archive copy` repairs it.",
     )
     NOT_INSTALLED = (
         "not-installed", "a library that it needs is not installed",
-        "Install it where Liput is installed: what stands in brackets brings it.",
+        "Install the extra in brackets beside Liput.",
     )
     SESSION = "session", "a session runs", "It goes on when that is over."
     BUSY = "busy", "another Liput is at work there", "It takes its turn."

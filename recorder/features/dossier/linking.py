@@ -48,8 +48,8 @@ def link_request(
             _put(draft, taken, recorded, missing, now)
     if not note_package(taken, recorded, now):
         raise DossierError(
-            f"{folder.name} has its request; {taken.folder} cannot be written, and does not say so",
-            hint="Run this command again when it can.",
+            f"{folder.name} has its request; {taken.folder} cannot be written, and lacks the package",
+            hint="Run this command again once it is writable.",
         )
     return recorded
 

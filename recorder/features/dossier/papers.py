@@ -76,7 +76,7 @@ def _picture_type(path: Path, content: bytes) -> MediaType:
     except UnidentifiedImageError:
         raise DossierError(f"{path} is neither a PDF nor a JPEG nor a PNG", hint=_HINT) from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise DossierError(f"{path} is a picture too large to look at", hint="Scan it at 150 to 300 dpi.") from None
+        raise DossierError(f"{path} is too large a picture", hint="Scan it at 150 to 300 dpi.") from None
     except (OSError, SyntaxError, ValueError, KeyError) as error:
         raise DossierError(f"{path} is a damaged picture: {error}", hint="Copy or scan it again.") from None
 
@@ -102,7 +102,7 @@ def refuse_letter_name(letter: Letter) -> None:
 
 def letter_changed(path: Path) -> DossierError:
     """Return the error of a changed letter."""
-    return DossierError(f"{path} is not what was taken in", hint="Attach the letter again.")
+    return DossierError(f"{path} has changed since it was added", hint="Attach the letter again.")
 
 
 def is_letter_whole(folder: Path, letter: Letter) -> bool:

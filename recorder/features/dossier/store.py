@@ -51,14 +51,14 @@ def read_request(folder: Path) -> Request:
     try:
         request = _decoder.decode(read_file(path))
         if impossible := [at for at in _moments(request) if at.year not in YEARS]:
-            raise msgspec.ValidationError(f"{impossible[0]} is not a time of our days")
+            raise msgspec.ValidationError(f"{impossible[0]} is an impossible time")
         return with_archive_times(request)
     except OSError as error:
         raise DossierError(f"{path} cannot be read: {error.strerror}") from None
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise DossierError(
-            f"{path} is not what Liput has written: {error}",
-            hint="Mend it, or bring it back from a backup; the letters beside it are as they were.",
+            f"{path} has unexpected content: {error}",
+            hint="Repair it, or restore it from a backup; the letters are unchanged.",
         ) from None
 
 
@@ -334,7 +334,7 @@ class DossierStore:
                 why="missing",
             )
         likely = similar_names(key, ids, SUGGESTIONS)
-        hint = f"Near it: {', '.join(likely)}." if likely else "`liput request list --all` shows what there is."
+        hint = f"Near it: {', '.join(likely)}." if likely else "`liput request list --all` shows all requests."
         raise DossierError(f"No request in {self.root} is called {_quoted(key)}", hint=hint, why="missing")
 
     def add(self, request: Request, papers: Sequence[Paper], now: datetime, *, may_repeat: bool) -> Request:

@@ -282,9 +282,7 @@ def _record(
         session.stop()
     thread.join(LET_GO_S)
     if not over.is_set() and found.problem is None:
-        found.problem = SessionError(
-            "the rehearsal did not come to its end", hint="see which source hangs: liput check"
-        )
+        found.problem = SessionError("the rehearsal did not end", hint="liput check names the hanging source")
 
 
 def _note_status(found: RehearsalResult, status: SessionStatus, seconds: float, stage: ReportStage) -> None:

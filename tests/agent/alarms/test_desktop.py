@@ -104,7 +104,7 @@ def test_without_a_bus_or_a_desktop_it_is_said(
         monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", bus.address)
         with pytest.raises(NoDesktop, match="ServiceUnknown"):
             desktop.send(message())
-        with Notifications(bus.address, refuses=True), pytest.raises(NoDesktop, match="nobody shows"):
+        with Notifications(bus.address, refuses=True), pytest.raises(NoDesktop, match="no program shows"):
             desktop.send(message())
 
 

@@ -52,8 +52,8 @@ def test_without_a_plan_the_session_is_as_the_settings_have_it() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "wisuda.toml, line 1: there is no title: say what the session is, or for which request"),
-        ('title = " "', "wisuda.toml, line 1: the title is empty: say what the session is"),
+        ("", "wisuda.toml, line 1: there is no title: name the session, or its request"),
+        ('title = " "', "wisuda.toml, line 1: the title is empty: name the session"),
         ('title = "x"\nvidio = []', 'wisuda.toml, line 2: unknown key "vidio" at the top level; did you mean "video"?'),
         ('title = "x"\nlength_s = "soon"', 'wisuda.toml, line 2: length_s = "soon": must be seconds, from 1 to 604800'),
         ("title = ", "wisuda.toml, line 1: not TOML: Invalid value"),

@@ -47,7 +47,7 @@ def test_the_oldest_go(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_file_that_is_none_of_ours_is_left_as_it_is(file: Path) -> None:
     file.parent.mkdir()
     file.write_text("not ours")
-    with pytest.raises(StateError, match="is not what Liput has written"):
+    with pytest.raises(StateError, match="has unexpected content"):
         keep_run(checked("Rapat"))
     assert file.read_text() == "not ours"
 

@@ -75,7 +75,7 @@ def test_a_file_that_is_wrong_is_told_once_and_changes_nothing(followed: Followe
     (said,) = followed.told
     assert "repeat_s" in said
     assert "bell" in said
-    assert said.endswith("what was set before holds")
+    assert said.endswith("the former settings stay in force")
     assert "\n" not in said
     followed.write(f"{ROOM}[alarms]\nrepeat_s = 60\n")
     followed.look()

@@ -56,7 +56,7 @@ def test_alarms_and_the_schedule_take_settings_that_change_and_what_is_armed_sta
         planned(1200.0)
         hook = f'[alarms]\nwebhook = "{web.url}"\n'
         configure('"often"', hook)
-        heard(daemon, "what was set before holds")
+        heard(daemon, "the former settings stay in force")
         assert recorders.recorders(runtime) == []
         configure("1800", hook)
         heard(daemon, CHANGED)
@@ -85,7 +85,7 @@ def test_a_slip_in_the_settings_costs_no_session(room: Room, runtime: Path) -> N
     ) as daemon:
         daemon.until("note", text="ready")
         room.configure(f"{good}arm_ahead = [\n")
-        heard(daemon, "what was set before holds")
+        heard(daemon, "the former settings stay in force")
         planned(-1.0, PlanMode.RECORD)
         heard(daemon, '"Rapat" is recorded')
         first = recorders.recording(runtime)

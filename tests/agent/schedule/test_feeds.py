@@ -132,8 +132,8 @@ def test_a_calendar_is_read_from_a_file(tmp_path: Path) -> None:
         (404, {}, "there is no such calendar on its server"),
         (401, {}, "its server wants a login"),
         (500, {}, "its server answers with 500"),
-        (302, {"Location": "file:///etc/passwd"}, "its server sends us elsewhere, which is not followed"),
-        (302, {"Location": "/RAHASIA"}, "its server sends us elsewhere, which is not followed"),
+        (302, {"Location": "file:///etc/passwd"}, "its server redirects to another address"),
+        (302, {"Location": "/RAHASIA"}, "its server redirects to another address"),
     ],
 )
 def test_what_a_server_says_instead(server: Server, status: int, headers: dict[str, str], why: str) -> None:
@@ -154,7 +154,7 @@ def test_no_server_sends_us_to_another_one(server: Server, status: int) -> None:
     server.pages["/inner"] = inner
     elsewhere = server.url("/inner").replace("127.0.0.1", "localhost")
     said = problem(server.fail("/RAHASIA", status, Location=elsewhere))
-    assert said == "aula: its server sends us elsewhere, which is not followed"
+    assert said == "aula: its server redirects to another address"
     assert asked == []
 
 

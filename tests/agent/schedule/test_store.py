@@ -200,7 +200,7 @@ def test_ids_by_their_beginning_and_their_digits(plans: Plans) -> None:
 def test_a_file_that_is_damaged_is_told_and_not_replaced(plans: Plans) -> None:
     plans.add(plan())
     plans.path.write_text("[{")
-    with pytest.raises(StateError, match="is not what Liput has written"):
+    with pytest.raises(StateError, match="has unexpected content"):
         plans.read()
     with pytest.raises(StateError):
         plans.add(plan("b"))

@@ -156,8 +156,8 @@ def test_the_folders_are_those_of_the_settings(tmp_path: Path) -> None:
     ("archive", "python", "home", "wrong"),
     [
         ("/tmp/arsip", "/usr/bin/python3", "/opt/liput", "/tmp/arsip is a folder for temporary files"),
-        ("/srv/arsip", "/usr/bin/python3", "/home/it/liput", "/home/it/liput is where a system service cannot read"),
-        ("/srv/arsip", "/root/venv/bin/python", "/opt/liput", "/root/venv/bin/python is where"),
+        ("/srv/arsip", "/usr/bin/python3", "/home/it/liput", "/home/it/liput is out of a system service's reach"),
+        ("/srv/arsip", "/root/venv/bin/python", "/opt/liput", "/root/venv/bin/python is out of"),
     ],
 )
 def test_what_a_system_service_could_not_see_is_refused(

@@ -171,8 +171,8 @@ def test_roles_that_cannot_be_read_keep_nobody_from_recording(tmp_path: Path, mo
     for word in (None, camera.id):
         chosen = choose(word, "none", live=True)
         assert chosen.devices == [camera]
-        assert chosen.notes[-1].startswith(f"Roles: none. {tmp_path / 'roles.json'} is not what Liput has written")
-    with pytest.raises(StateError, match="is not what Liput has written"):
+        assert chosen.notes[-1].startswith(f"Roles: none. {tmp_path / 'roles.json'} has unexpected content")
+    with pytest.raises(StateError, match="has unexpected content"):
         choose("podium", None, live=True)
     monkeypatch.setattr(device_selector, "list_devices", list)
     (stand_in,) = choose(None, None, live=True).pictures

@@ -169,10 +169,10 @@ def test_secrets_stand_beside_stream_keys_and_are_none(settings: Settings, tmp_p
     ("text", "problem"),
     [
         ("", "there is no password for the e-mail"),
-        ("[alarms]\nmail_password = 12345\n", "of another form"),
-        ('[alarms]\nmail_password = "RAHASIA"\nunknown = "RAHASIA"\n', "of another form"),
+        ("[alarms]\nmail_password = 12345\n", "a wrong form"),
+        ('[alarms]\nmail_password = "RAHASIA"\nunknown = "RAHASIA"\n', "a wrong form"),
         ('[alarms]\nmail_password = "x"\nwebhook_header = "RAHASIA"\n', "webhook_header is no header"),
-        ('[alarms]\nmail_password = "x"\nwebhook_header = "A: b\\nRAHASIA: c"\n', "of another form"),
+        ('[alarms]\nmail_password = "x"\nwebhook_header = "A: b\\nRAHASIA: c"\n', "a wrong form"),
         ('[alarms]\nmail_password = "x"\nwebhook_url = "http://chat/RAHASIA"\n', "webhook_url must look like"),
         ('[alarms]\nmail_password = "x"\nwebhook_url = "https://chat..RAHASIA/x"\n', "webhook_url names a host that"),
     ],

@@ -227,7 +227,7 @@ def test_what_could_not_be_put_back_is_named() -> None:
     camera.refused = "zoom_absolute"
     with pytest.raises(ControlRefused, match="refuses zoom_absolute=200") as caught:
         set_all(camera, camera.controls(), {"brightness": 9, "zoom_absolute": 200})
-    assert caught.value.hint == "What was set before it could not all be put back: brightness=9"
+    assert caught.value.hint == "These controls could not be restored: brightness=9"
 
 
 def test_a_camera_that_goes_meanwhile_is_gone() -> None:

@@ -93,7 +93,7 @@ def test_a_bus_with_another_number_is_noticed(room: PortRoom) -> None:
     assert ("plugged", "046d:0825:A1") in told(changes), "it has not moved"
     stick, webcam = eye.record.of(LogKind.PLUGGED, "534d:2109@3-2") + eye.record.of(LogKind.PLUGGED, "046d:0825:A1")
     for line, port in ((stick, "1-2"), (webcam, "1-1")):
-        assert line.reason.endswith(f"it is where it was, in what the kernel called port {port} before")
+        assert line.reason.endswith(f"it is in the same port, formerly named {port} by the kernel")
         assert line.detail["renumbered_from"] == port
     eye.replug("3-1")
     assert "renumbered_from" not in eye.record.of(LogKind.PLUGGED)[-1].detail

@@ -191,7 +191,7 @@ def test_what_cannot_be_looked_at_is_said_once_and_tried_until_it_can_be(tmp_pat
     assert len(run.looked) == 8
     assert run.kinds() == ["plugged"]
     (line,) = run.record.of(LogKind.WATCH_STOPPED)
-    assert line.reason.startswith("what is plugged in cannot be looked at: 'utf-8' codec")
+    assert line.reason.startswith("devices cannot be listed: 'utf-8' codec")
 
 
 def test_a_look_that_hangs_does_not_hold_up_the_end_and_nobody_is_told_of_it(

@@ -178,7 +178,7 @@ def test_a_role_is_taken_away(office: Office) -> None:
 
 def test_a_word_that_means_something_else_to_a_session_is_refused() -> None:
     assert assignment.role_name("Podium", {"synthetic"}) == "podium"
-    with pytest.raises(UsageError, match="means something else"):
+    with pytest.raises(UsageError, match="uses it otherwise"):
         assignment.role_name("Synthetic", {"synthetic"})
 
 

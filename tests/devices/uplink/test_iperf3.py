@@ -144,7 +144,7 @@ def test_a_server_that_refuses_the_test_is_told_with_its_reason(number: int | No
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (bytes([11]), (NetworkFault.SERVER_ERROR, "the server was ended")),
+        (bytes([11]), (NetworkFault.SERVER_ERROR, "the measurement was stopped")),
         (ERROR + struct.pack(">ii", 27, 0), (NetworkFault.SERVER_ERROR, "more data a second than this server takes")),
         (b"", (NetworkFault.CLOSED, "")),
     ],

@@ -195,7 +195,7 @@ def test_two_sticks_that_always_claim_the_most_cannot_share_a_hub(grabbers: UsbT
     assert found.devices == ("camera@3-1.1", "camera@3-1.2")
     assert found.least == found.most == pytest.approx(1.207, abs=0.001)
     assert found.message == (
-        "Camera 3-1.1 and Camera 3-1.2 cannot stream at once on the hub at port 3-1: they reserve 121% of what there is"
+        "Camera 3-1.1 and Camera 3-1.2 cannot stream at once on the hub at port 3-1: they reserve 121% of its bandwidth"
     )
     assert found.hint == "Move one device to another port."
 

@@ -190,7 +190,7 @@ def test_a_copy_without_room_is_refused_before_it_begins(package: Package, monke
     usage = shutil.disk_usage(package.folder)._replace(free=1000)
     monkeypatch.setattr("recorder.archive.package_draft.shutil.disk_usage", lambda _path: usage)
     steps: list[str] = []
-    with pytest.raises(StorageError, match="has to be copied", check=because("full")):
+    with pytest.raises(StorageError, match="needs a copy", check=because("full")):
         correct(package, WithoutLinks(lambda step, _path: steps.append(step)), title="Terbuka")
     assert "copy" not in steps
 

@@ -160,7 +160,7 @@ def test_a_spare_whose_client_is_gone_ends_without_a_word(tmp_path: Path, *, is_
 def test_one_that_dies_before_it_says_anything_is_told(tmp_path: Path, start: Start) -> None:
     start("/bin/false")
     spawned = SpawnedRecorder(asked(tmp_path))
-    with pytest.raises(SessionError, match="did not start: the journal has what it said"):
+    with pytest.raises(SessionError, match="did not start: the journal has its output"):
         spawned.ready()
     assert spawned.wait(60.0)
 

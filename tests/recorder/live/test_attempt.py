@@ -126,7 +126,7 @@ def test_a_server_that_reads_nothing_is_given_up_though_its_child_is_held_up_and
         (1.0, LinkReport(0.5)),
         (2.0, LinkReport(1.5, unread_s=0.9)),
     )
-    assert (outcome.reason, outcome.detail) == (DestinationFault.STALLED, "what arrives there is not read")
+    assert (outcome.reason, outcome.detail) == (DestinationFault.STALLED, "the server reads no data")
     assert took_s == pytest.approx(2.0 + UNREAD_S - 0.9, abs=0.1)
 
 

@@ -244,7 +244,7 @@ def test_what_holds_nothing_or_is_none_of_ours_is_one_clear_error_and_stays(frag
         content[: first + 200],
     ):
         path.write_bytes(left)
-        with pytest.raises(MediaError, match="holds no picture and no sound that is whole"):
+        with pytest.raises(MediaError, match="holds no whole picture or sound"):
             finished(path)
         assert path.read_bytes() == left
 

@@ -104,7 +104,7 @@ def test_a_disk_that_falls_a_minute_behind_fails_a_live_session_whatever_was_han
     for n in (10_101, 10_102):
         recording.put(replace(sound, pts=n * 1024, dts=n * 1024))
     assert [type(error) for error in failures] == [StorageError]
-    assert "too slowly" in failures[0].message
+    assert "too slow" in failures[0].message
     file.disk.set()
     recording.close()
     made.close()

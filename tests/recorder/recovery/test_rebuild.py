@@ -138,8 +138,8 @@ def test_a_gap_when_the_disk_was_changed_says_so() -> None:
 @pytest.mark.parametrize(
     ("numbers", "reasons"),
     [
-        ((2, 3), ["what was recorded before part 2 was not found"]),
-        ((1, 3), ["between part 1 and part 3; what was recorded there was not found"]),
+        ((2, 3), ["the recording before part 2 was not found"]),
+        ((1, 3), ["between part 1 and part 3; the recording there was not found"]),
     ],
 )
 def test_parts_that_are_not_there_are_gaps(numbers: tuple[int, int], reasons: list[str]) -> None:

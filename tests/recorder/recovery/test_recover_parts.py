@@ -136,7 +136,7 @@ def test_a_later_part_without_the_first_is_kept_and_says_so(archive: Archive, se
     leftovers.leave(second, {"program.mp4": left.killed}, part=2, offset_s=9.0, events=[live(9)])
     gone = archive.root.rename(archive.root.with_name("elsewhere"))
     _, package, recording = only(archive, second)
-    assert recording.gaps[0].reason == "what was recorded before part 2 was not found"
+    assert recording.gaps[0].reason == "the recording before part 2 was not found"
     assert recording.media[0].offset_s == 9.0
     gone.rename(archive.root)
     assert first_left.exists()
@@ -159,7 +159,7 @@ def test_a_part_that_was_joined_already_is_removed_when_its_disk_comes_back(
     shutil.copytree(tmp_path / "as it was", second.root, dirs_exist_ok=True)
     (outcome,) = recover(archive, second)
     assert outcome.state is RecoveryState.DISCARDED
-    assert "sealed before" in outcome.message
+    assert "already sealed" in outcome.message
     assert second.list() == []
     assert contents(package.folder) == before
 

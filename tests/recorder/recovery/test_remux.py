@@ -195,7 +195,7 @@ def test_a_copy_that_is_not_the_same_does_not_replace_the_original(unclosed: Pat
             temporary_of(path).write_bytes(spoiled)
 
     content = unclosed.read_bytes()
-    with pytest.raises(MediaError, match="not what was copied"):
+    with pytest.raises(MediaError, match="differs from its original"):
         repair_media(unclosed, DurableFiles(spoil))
     assert unclosed.read_bytes() == content
     assert not temporary_of(unclosed).exists()

@@ -203,7 +203,7 @@ def test_a_broken_file_ends_the_session_where_it_breaks(tmp_path: Path) -> None:
         def read(self, timeout_s: float) -> Frame | None:
             Breaking.count += 1
             if Breaking.count > 30:
-                raise MediaError("film.mkv cannot be read any further")
+                raise MediaError("film.mkv cannot be read further")
             return super().read(timeout_s)
 
     room = Room(tmp_path, lambda pace, _: Breaking(path, pace), ends=(Track.VIDEO,))

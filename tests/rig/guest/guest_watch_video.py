@@ -120,7 +120,7 @@ def running(device: Device, size: tuple[int, int] = (320, 240)) -> Iterator[Runn
     ("attribute", "value", "fault", "state", "reason", "least_s", "most_s"),
     [
         ("video.picture", "frozen", Fault.FROZEN, HealthState.FROZEN, "has shown the same picture for", 1.3, 2.1),
-        ("video.picture", "black", Fault.BLACK, HealthState.DEGRADED, "has given black pictures", 1.4, 2.2),
+        ("video.picture", "black", Fault.BLACK, HealthState.DEGRADED, "has sent black frames", 1.4, 2.2),
         ("video.corrupt", "true", Fault.DAMAGED, HealthState.DEGRADED, "are damaged", 0.0, 1.0),
         ("video.truncate", "true", Fault.DAMAGED, HealthState.DEGRADED, "are damaged", 0.0, 1.0),
         ("device.silent", "true", Fault.NO_DATA, HealthState.SILENT, "has given no picture for 0.", 0.6, 1.1),

@@ -184,7 +184,7 @@ def test_a_camera_that_is_not_there_is_told_with_what_is_kept_for_it(desk: Desk)
     assert error.message == "Webcam (046d:0825:A1) is not plugged in"
     assert error.hint == "Kept, and set when it is plugged in: zoom_absolute=200"
     presets.forget_values(presets.preset_store(), CAMERA.id)
-    assert "no device that is plugged in is called" in desk.fail().message
+    assert "no connected device is called" in desk.fail().message
 
 
 def test_a_camera_is_named_by_its_role_also_when_it_is_not_there(desk: Desk) -> None:

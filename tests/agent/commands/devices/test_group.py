@@ -154,7 +154,7 @@ def test_roles_stand_in_the_list_and_those_that_are_missing_below_it(monkeypatch
     lines = run(monkeypatch, devices=[STICK, SOUND]).stdout.splitlines()
     assert "slides" in lines[1].split()
     assert lines[-2].startswith("podium is missing: Webcam [x] (046d:0825:A1): ")
-    assert lines[-1] == "liput devices roles says what could take its place."
+    assert lines[-1] == "liput devices roles names replacements."
     assert hint not in "".join(lines)
     listed = json.loads(run(monkeypatch, "--json", devices=[STICK, SOUND]).stdout)
     assert [device["role"] for device in listed] == ["slides", None]

@@ -192,8 +192,8 @@ def test_a_missing_role_with_nothing_like_it_says_what_to_do(desk: Desk) -> None
 @pytest.mark.parametrize(
     ("words", "given", "note"),
     [
-        (("slides", "534d:2109@1-2+sound"), "534d:2109@1-2", "534d:2109@1-2+sound gives sound; slides is picture"),
-        (("microphone", "534D:2109@1-2"), "534d:2109@1-2+sound", "534d:2109@1-2 gives picture; microphone is sound"),
+        (("slides", "534d:2109@1-2+sound"), "534d:2109@1-2", "534d:2109@1-2+sound gives sound; slides needs picture"),
+        (("microphone", "534D:2109@1-2"), "534d:2109@1-2+sound", "534d:2109@1-2 gives picture; microphone needs sound"),
         (("mic", "1-2"), "534d:2109@1-2", "Where its sound is meant: liput devices assign mic 534d:2109@1-2+sound"),
         (("mic", "hw:card=Card3,dev=0"), "534d:2109@1-2+sound", ""),
         (("mic", "534d:2109@1-2"), "534d:2109@1-2", ""),
@@ -251,7 +251,7 @@ def test_giving_a_role_settles_who_is_who_among_the_twins(desk: Desk) -> None:
 def test_a_damaged_file_is_named_and_kept(desk: Desk) -> None:
     (desk.state / "roles.json").write_text("{")
     for words in (("roles",), ("assign", "podium", "1-1"), ("unassign", "podium")):
-        with pytest.raises(LiputError, match=r"roles\.json is not what Liput has written"):
+        with pytest.raises(LiputError, match=r"roles\.json has unexpected content"):
             desk.run(*words)
     assert (desk.state / "roles.json").read_text() == "{"
 

@@ -36,7 +36,7 @@ OTHER = Device(
 STICK = Device(
     id="534d:2109@1-2", kind=DeviceKind.CAPTURE_CARD, name="MS2109 HDMI capture stick", vid="534d", pid="2109",
     port="1-2", node="/dev/video4", modes=(Mode("MJPG", 1920, 1080, (60.0, 30.0)),),
-    health=Health(HealthState.SILENT, "it does not say what it offers", datetime(2026, 1, 1, tzinfo=UTC)),
+    health=Health(HealthState.SILENT, "it does not list its modes", datetime(2026, 1, 1, tzinfo=UTC)),
 )  # fmt: skip
 ROOM = Device(id="pulse:room", kind=DeviceKind.MICROPHONE, name="room")
 EVERYTHING = (CAMERA, OTHER, STICK, SOUND, ROOM)
@@ -141,9 +141,9 @@ def test_what_is_wrong_is_said_and_what_is_known_of_the_make() -> None:
     }  # fmt: skip
     text = run("1-2", "--profile", "1080p60").stdout
     assert "silent since" in text
-    assert "it does not say what it offers" in text
+    assert "it does not list its modes" in text
     assert "MS2109 HDMI capture stick (kernel: sound/usb/quirks-table.h, MacroSilicon MS2109)" in text
-    assert "from 1920x1080 on it gives 30 frames a second, whatever it lists" in text
+    assert "from 1920x1080 on, it gives 30 frames per second, not the listed rate" in text
     assert "→  MJPG  1920x1080  at 30  is opened" in [line.rstrip() for line in text.splitlines()]
 
 
@@ -188,7 +188,7 @@ def test_a_role_whose_device_is_not_there_says_why() -> None:
 def test_a_name_that_nothing_answers_to_lists_all_there_is() -> None:
     error = run("lectern").exception
     assert isinstance(error, DeviceNotFound)
-    assert error.message == "no device that is plugged in is called 'lectern'"
+    assert error.message == "no connected device is called 'lectern'"
     assert all(device.id in error.hint for device in EVERYTHING)
 
 

@@ -221,7 +221,7 @@ def test_a_letter_is_taken_up_before_it_is_passed_on(office: Room, key: str) -> 
     ask(office, "dispose", key, "--withdraw")
     ask(office, "receive", key, "--at", "2026-11-23 11:00")
     said = ask(office, "dispose", key, "--at", "2026-11-23 10:30", status=2)
-    assert "was taken up 2026-11-23 11:00, after it was passed on (2026-11-23 10:30)" in said
+    assert "was accepted 2026-11-23 11:00, after it was passed on (2026-11-23 10:30)" in said
 
 
 def test_a_list_fits_the_terminal(office: Room, key: str) -> None:
@@ -271,9 +271,9 @@ REFUSED: tuple[tuple[tuple[str, ...], str], ...] = (
     (("dispose", "KEY", "--to", "Rektor"), 'there is no role "Rektor"'),
     (("dispose", "KEY", "--to", "WR III"), "does not come after"),
     (("dispose", "KEY", "--from", "Staf Humas"), "the last of the chain"),
-    (("dispose", "KEY", "--at", "2026-11-20 09:00"), "before it came in"),
+    (("dispose", "KEY", "--at", "2026-11-20 09:00"), "before its arrival"),
     (("dispose", "KEY", "--withdraw"), "no disposition to take back"),
-    (("assign", "KEY"), "nobody and nothing is named"),
+    (("assign", "KEY"), "no person or thing is named"),
     (("assign", "KEY", "--remove", "Budi"), '"Budi" is not assigned'),
     (("edit", "KEY", "--received", "2199-11-30 09:00"), "still to come"),
     (("edit", "KEY", "--starts", "2026-12-01 09:00", "--ends", "2026-12-01 08:00"), "ends before it begins"),
@@ -363,11 +363,11 @@ def test_a_damaged_dossier_is_said_and_the_others_are_listed(office: Room, key: 
     (broken / "request.json").write_text("{")
     done = command.liput(office.home, "request", "list", "--json")
     assert (done.returncode, [line["uuid"][:8] for line in json.loads(done.stdout)]) == (1, [key])
-    assert "is not what Liput has written" in done.stderr
+    assert "has unexpected content" in done.stderr
     done = command.liput(office.home, "request", "export", "semua.zip", "--json")
     exported = json.loads(done.stdout)
     assert (done.returncode, exported["requests"], len(exported["left_out"])) == (1, 1, 1)
     (letter,) = (office.home / "dosir").glob("*/surat/permohonan-1.pdf")
     letter.write_bytes(PDF + b"x")
     said = ask(office, "export", "satu.zip", key, status=1)
-    assert f"not in it: {letter} is not what was taken in" in said
+    assert f"not in it: {letter} has changed since it was added" in said

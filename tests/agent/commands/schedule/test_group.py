@@ -107,8 +107,8 @@ def test_title_and_times_are_the_requests(office: Room) -> None:
 @pytest.mark.parametrize(
     ("words", "problem"),
     [
-        (("add", "--title", "a"), "it is not said when the session begins"),
-        (("add", "--title", "a", "--starts", "besok 09:00"), "it is not said when the session ends"),
+        (("add", "--title", "a"), "the session has no start"),
+        (("add", "--title", "a", "--starts", "besok 09:00"), "the session has no end"),
         (("add", "--starts", "besok 09:00", "--for", "1h"), "there is no title"),
         (("add", "--title", " ", "--starts", "besok 09:00", "--for", "1h"), "there is no title"),
         (("add", "--title", "a", "--starts", "entah", "--for", "1h"), "--starts 'entah' must be a time"),
@@ -202,4 +202,4 @@ def test_plans_that_are_damaged_are_one_clear_line(
     (state / "schedule" / "plans.json").write_text("[{")
     done = command.liput(office.home, "schedule", "list", more={"LIPUT_STATE": str(state)})
     assert (done.returncode, len(done.stderr.splitlines())) == (1, 2)
-    assert "is not what Liput has written" in done.stderr
+    assert "has unexpected content" in done.stderr

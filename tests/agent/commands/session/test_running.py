@@ -138,7 +138,7 @@ def test_where_several_run_the_likeliest_is_meant_or_it_is_asked_which(room: Roo
     assert answer(room, "start")["id"] == first  # the only one that is armed
     assert [line["state"] for line in statuses(room)] == ["live", "live"]
     refused(liput(room, "stop"), 2, "2 sessions could be meant")
-    refused(liput(room, "stop", "--session", "zzz"), 1, "no session that runs is called zzz")
+    refused(liput(room, "stop", "--session", "zzz"), 1, "no running session is called zzz")
     assert answer(room, "stop", "--session", first[:5])["state"] == "sealed"
     third = arm(room, title="Tiga")
     assert answer(room, "mark", "Dua saja")["text"] == "Dua saja"  # of the one that records

@@ -141,8 +141,8 @@ def test_where_one_comes_from_and_what_hands_changed_is_said(page: Page, room: R
 @pytest.mark.parametrize(
     ("body", "problem"),
     [
-        ({"title": "a"}, "it is not said when the session begins"),
-        ({"title": "a", "starts": "besok 09:00"}, "it is not said when the session ends"),
+        ({"title": "a"}, "the session has no start"),
+        ({"title": "a", "starts": "besok 09:00"}, "the session has no end"),
         (SENAT | {"title": " "}, "there is no title"),
         (SENAT | {"starts": "entah"}, "starts 'entah' must be a time"),
         (SENAT | {"ends": "08:00"}, "ends before it begins"),

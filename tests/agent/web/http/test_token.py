@@ -48,7 +48,7 @@ def test_one_that_others_could_read_or_that_is_none_is_refused(tmp_path: Path) -
     path = tmp_path / "web-token"
     read_token(path)
     path.chmod(0o640)
-    with pytest.raises(SecretError, match="could be read by others"):
+    with pytest.raises(SecretError, match="is readable by other users"):
         read_token(path)
     path.chmod(0o600)
     path.write_text("short\n")

@@ -253,7 +253,7 @@ def test_wayland_is_said_plainly_with_what_it_needs(word: str, gone: set[str]) -
         assert parse_screen(word, environment) is not None  # another server's, not the desktop's
         return
     with pytest.raises(
-        DeviceError, match="Wayland session, whose screen Liput cannot record", check=because("unsupported")
+        DeviceError, match="Wayland session; Liput cannot record its screen", check=because("unsupported")
     ) as caught:
         parse_screen(word, environment)
     assert "X11 session" in caught.value.hint

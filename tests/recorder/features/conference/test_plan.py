@@ -102,11 +102,11 @@ def test_a_layout_that_there_is_not_or_that_names_no_input_is_refused() -> None:
 def test_its_own_output_is_no_source_of_a_conference() -> None:
     sources = chosen()
     sources.pictures.append(ChosenSource("Liput", NOTHING, "/dev/video10"))
-    with pytest.raises(UsageError, match="Liput is where the conference goes to"):
+    with pytest.raises(UsageError, match="Liput is the conference's own output"):
         plan_conference(ConferenceSettings(), BUILT_IN_LAYOUTS, sources)
     sources = chosen()
     sources.sounds.append(ChosenSource("Liput", QUIET, "pulse:liput_microphone"))
-    with pytest.raises(UsageError, match="where the conference goes to"):
+    with pytest.raises(UsageError, match="the conference's own output"):
         plan_conference(ConferenceSettings(camera=""), BUILT_IN_LAYOUTS, sources)
 
 
@@ -127,7 +127,7 @@ def test_as_fast_as_it_goes_there_is_none(tmp_path: Path) -> None:
     fast = SessionRequest(
         title="Rapat", videos=("synthetic",), live=False, reserve=1, archive=tmp_path, conference=True
     )
-    with pytest.raises(UsageError, match="as time passes"):
+    with pytest.raises(UsageError, match="in real time"):
         plan_session(fast, Settings(), SystemClock())
     usual = SessionRequest(title="Rapat", videos=("synthetic",), live=False, reserve=1, archive=tmp_path)
     assert (

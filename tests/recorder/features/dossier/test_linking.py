@@ -130,7 +130,7 @@ def test_a_package_that_its_dossier_does_not_know_is_noted_and_stays_as_it_is(
     archive: Archive, package: Package, dossier: Dossier
 ) -> None:
     (dossier.folder / ".request.json.part").mkdir()
-    with pytest.raises(DossierError, match="does not say so"):
+    with pytest.raises(DossierError, match="lacks the package"):
         link_request(package.folder, taken(dossier), NOW)
     before = {path: path.stat().st_ino for path in package.folder.rglob("*")}
     (dossier.folder / ".request.json.part").rmdir()
@@ -143,7 +143,7 @@ def test_a_letter_that_is_gone_or_changed_changes_nothing(archive: Archive, pack
     before = {path: path.stat().st_ino for path in package.folder.rglob("*")}
     letter = dossier.folder / "surat/permohonan-1.pdf"
     letter.write_bytes(dossiers.PDF + b"x")
-    with pytest.raises(DossierError, match="is not what was taken in"):
+    with pytest.raises(DossierError, match="has changed since it was added"):
         link_request(package.folder, taken(dossier), NOW)
     letter.unlink()
     with pytest.raises((ArchiveError, StorageError)):
@@ -163,7 +163,7 @@ def _attached_again(dossier: Dossier, request: Request) -> Request:
 
 def test_a_dossier_that_cannot_be_written_is_said(package: Package, dossier: Dossier) -> None:
     (dossier.folder / ".request.json.part").mkdir()
-    with pytest.raises(DossierError, match="does not say so"):
+    with pytest.raises(DossierError, match="lacks the package"):
         link_request(package.folder, taken(dossier), NOW)
     assert os.path.lexists(package.folder / REQUEST_FILE)
 

@@ -59,5 +59,5 @@ def test_what_is_no_file_is_refused_and_not_waited_for(tmp_path: Path) -> None:
 def test_a_picture_that_unpacks_to_far_too_much_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("PIL.Image.MAX_IMAGE_PIXELS", 1000)
     (tmp_path / "besar.png").write_bytes(picture("PNG"))
-    with pytest.raises(DossierError, match="too large to look at"):
+    with pytest.raises(DossierError, match="too large a picture"):
         read_paper(tmp_path / "besar.png", LARGEST)

@@ -288,7 +288,7 @@ def test_a_damaged_dossier_is_told_and_hides_no_other(tmp_path: Path) -> None:
     (first.folder.parent / "catatan").mkdir()  # somebody's own
     found, damaged = DossierStore(first.folder.parent).read()
     assert ([each.id for each in found], list(damaged)) == ([first.id], [broken.name])
-    with pytest.raises(DossierError, match="is not what Liput has written"):
+    with pytest.raises(DossierError, match="has unexpected content"):
         Dossier(broken).read()
 
 
@@ -311,7 +311,7 @@ def test_what_somebody_wrote_into_it_by_hand_is_read_or_refused(tmp_path: Path, 
     text = (dossier.folder / REQUEST_FILE).read_text()
     assert written in text
     (dossier.folder / REQUEST_FILE).write_text(text.replace(written, instead))
-    with pytest.raises(DossierError, match="is not what Liput has written"):
+    with pytest.raises(DossierError, match="has unexpected content"):
         dossier.read()
 
 

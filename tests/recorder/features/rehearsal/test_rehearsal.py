@@ -46,7 +46,7 @@ def test_one_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     assert was_asked_to_stop.is_set()
     assert (rehearsed.film, rehearsed.result) == (None, None)
     assert rehearsed.problem is not None
-    assert rehearsed.problem.message == "the rehearsal did not come to its end"
+    assert rehearsed.problem.message == "the rehearsal did not end"
 
 
 # Its folder is gone with it, and that of a killed one with the next
