@@ -138,7 +138,7 @@ def _others() -> Iterator[tuple[str, dict[str, Any]]]:
     hangs = {"503": {"description": "the parts that hang", "content": _TEXT}}
     yield got("/healthz", "Whether the parts of the daemon move", well | hangs, security=[])
     metrics = {"200": {"description": "its text format", "content": _TEXT}}
-    yield got("/metrics", "What Prometheus is given", metrics | {"401": {"description": "no token", "content": _HTML}})
+    yield got("/metrics", "Metrics for Prometheus", metrics | {"401": {"description": "no token", "content": _HTML}})
     ticket = {"name": "ticket", "in": "query", "required": False, "schema": {"type": "string"}}
     answers = {
         "200": {"description": "the form", "content": _HTML},

@@ -207,5 +207,5 @@ ENDPOINTS = [
         "A file of a package, as its manifest names it; with Range a part of it",
         pool="disk", media="application/octet-stream", errors=(404, 409, 416),
     ),
-    Endpoint("POST", f"{_AT}/verify", verify, "Whether a package still is what it was", pool="disk", errors=(404, 409)),
+    Endpoint("POST", f"{_AT}/verify", verify, "Verification of a package", pool="disk", errors=(404, 409)),
 ]  # fmt: skip

@@ -91,11 +91,11 @@ def _begin(
 
 
 ENDPOINTS = [
-    Endpoint("GET", "/api/v1/checks", checks, "What the last check found, and whether one runs", errors=(409,)),
+    Endpoint("GET", "/api/v1/checks", checks, "Results of the last check, and whether one runs", errors=(409,)),
     Endpoint("POST", "/api/v1/checks", run_check, "Begin a check; one runs at a time", status=202, errors=(404, 409)),
-    Endpoint("GET", "/api/v1/checks/history", history, "How the uplink of the room has been", errors=(409,)),
+    Endpoint("GET", "/api/v1/checks/history", history, "Earlier measurements of the uplink", errors=(409,)),
     Endpoint(
-        "GET", "/api/v1/rehearsals", rehearsal, "What the last rehearsal found, and whether one runs", errors=(409,)
+        "GET", "/api/v1/rehearsals", rehearsal, "Results of the last rehearsal, and whether one runs", errors=(409,)
     ),
     Endpoint(
         "POST", "/api/v1/rehearsals", rehearse, "Begin a rehearsal; one runs at a time", status=202, errors=(409,)

@@ -97,13 +97,11 @@ def _json(value: object) -> str:
 
 
 ENDPOINTS = [
-    Endpoint(
-        "GET", "/api/v1/health", lines, "What happened to the devices and to this PC", pool="disk", errors=(404, 409)
-    ),
+    Endpoint("GET", "/api/v1/health", lines, "The health log of devices and this PC", pool="disk", errors=(404, 409)),
     Endpoint(
         "GET", "/api/v1/health.csv", table, "The same as a table", pool="disk", media="text/csv", errors=(404, 409)
     ),
     Endpoint(
-        "GET", "/api/v1/health/timeline", timeline, "How the devices did over time", pool="disk", errors=(404, 409)
+        "GET", "/api/v1/health/timeline", timeline, "Summary of the devices' health", pool="disk", errors=(404, 409)
     ),
 ]

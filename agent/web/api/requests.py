@@ -41,9 +41,9 @@ def request_key(key: str) -> str:
 
 
 ENDPOINTS = [
-    Endpoint("GET", "/api/v1/requests", requests, "The requests that are open", pool="disk", errors=(409,)),
+    Endpoint("GET", "/api/v1/requests", requests, "Open requests", pool="disk", errors=(409,)),
     Endpoint(
-        "GET", "/api/v1/requests/{id}", request, "One request, and how each of its steps stands",
+        "GET", "/api/v1/requests/{id}", request, "One request with the state of its steps",
         pool="disk", errors=(404, 409),
     ),
 ]  # fmt: skip

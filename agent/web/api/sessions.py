@@ -418,28 +418,28 @@ _AT, _TO = "/api/v1/sessions/{id}", "/api/v1/sessions/{id}/destinations"
 _ERRORS = (404, 409)
 ENDPOINTS = [
     Endpoint("POST", "/api/v1/sessions", begin_session, "Arm a session, or record it", pool="slow", errors=_ERRORS),
-    Endpoint("GET", _AT, show_session, "How a session is, or how it has ended", errors=_ERRORS),
-    Endpoint("POST", f"{_AT}/start", start_session, "Record what is armed", pool="slow", errors=_ERRORS),
+    Endpoint("GET", _AT, show_session, "The state of a session, or its result", errors=_ERRORS),
+    Endpoint("POST", f"{_AT}/start", start_session, "Start to record the armed session", pool="slow", errors=_ERRORS),
     Endpoint("POST", f"{_AT}/stop", stop_session, "End a session", pool="slow", errors=_ERRORS),
     Endpoint(
-        "POST", f"{_AT}/disarm", disarm_session, "Let the devices go of a session that is armed",
+        "POST", f"{_AT}/disarm", disarm_session, "Close the devices of an armed session",
         pool="slow", errors=_ERRORS,
     ),
     Endpoint("POST", f"{_AT}/mark", mark, "Mark this moment", errors=_ERRORS),
-    Endpoint("POST", f"{_AT}/mute", mute, "Mute an input of sound, or let it be heard", errors=_ERRORS),
-    Endpoint("POST", f"{_AT}/layout", layout, "Show another layout, or a card", errors=_ERRORS),
-    Endpoint("POST", _TO, add_destination, "Stream to one more destination", errors=_ERRORS),
-    Endpoint("DELETE", f"{_TO}/{{name}}", remove_destination, "Stream to a destination no more", errors=_ERRORS),
-    Endpoint("POST", f"{_TO}/{{name}}/restart", restart_destination, "Connect to a destination anew", errors=_ERRORS),
+    Endpoint("POST", f"{_AT}/mute", mute, "Mute or unmute a sound input", errors=_ERRORS),
+    Endpoint("POST", f"{_AT}/layout", layout, "Change to another layout or a card", errors=_ERRORS),
+    Endpoint("POST", _TO, add_destination, "Add a destination", errors=_ERRORS),
+    Endpoint("DELETE", f"{_TO}/{{name}}", remove_destination, "Remove a destination", errors=_ERRORS),
+    Endpoint("POST", f"{_TO}/{{name}}/restart", restart_destination, "Reconnect to a destination", errors=_ERRORS),
     Endpoint(
-        "GET", f"{_AT}/preview/{{source}}", preview, "One picture of a source: program.jpg, or an input's name",
+        "GET", f"{_AT}/preview/{{source}}", preview, "One frame of a source: program.jpg, or an input's name",
         media="image/jpeg", errors=_ERRORS,
     ),
     Endpoint(
         "POST", "/api/v1/recording/start", start_recording,
-        "Record, with one button: starts what is armed, or begins a session", pool="slow", errors=(409,),
+        "Record with one button: start the armed session, or begin one", pool="slow", errors=(409,),
     ),
     Endpoint(
-        "POST", "/api/v1/recording/stop", stop_recording, "End the session that records", pool="slow", errors=(409,)
+        "POST", "/api/v1/recording/stop", stop_recording, "End the recording session", pool="slow", errors=(409,)
     ),
 ]  # fmt: skip

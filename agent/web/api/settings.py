@@ -188,7 +188,7 @@ def _only_here(call: ApiCall) -> None:
 
 _AT = "/api/v1/settings"
 ENDPOINTS = [
-    Endpoint("GET", _AT, settings_now, "What is set, as far as the page can set it", pool="disk", errors=(409,)),
+    Endpoint("GET", _AT, settings_now, "The settings that the page can change", pool="disk", errors=(409,)),
     Endpoint("PATCH", _AT, change, "Set language, room or archive", pool="disk", errors=(409,)),
     Endpoint(
         "PUT", f"{_AT}/destinations/{{name}}", set_destination, "Set a destination, and its key",
