@@ -13,7 +13,7 @@ from config.errors import LiputError
 from devices.controls.panel import ControlPanel
 from devices.monitor.modes import is_stream_free
 from devices.monitor.modes import probe_node
-from devices.video_outputs import VideoOutput, VideoOutputWriter, _ask
+from devices.video_outputs import VideoOutput, VideoOutputWriter, _probe
 
 node = sys.argv[1]
 with contextlib.suppress(LiputError, OSError):
@@ -28,10 +28,10 @@ except OSError:
 @pytest.mark.parametrize(
     "asking",
     [
-        "is_idle(node)",
-        "offer(node, 'Cam')",
+        "is_stream_free(node)",
+        "probe_node(node, 'Cam')",
         "ControlPanel(node, 'Cam')",
-        "_ask(node, 'Loop')",
+        "_probe(node, 'Loop')",
         "VideoOutputWriter(VideoOutput(node, 'Loop', 'none'), 16, 16, Fraction(30))",
     ],
 )

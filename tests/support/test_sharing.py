@@ -27,7 +27,7 @@ def test_machines_come_first_then_what_computes_then_lanes_then_what_is_measured
     names = (
         "recorder/live/kinds/test_srt_publish", "net/test_few", "agent/test_few", "agent/test_more", "config/test_many",
         "net/test_more", "recorder/session/test_session_armed", "rig/guest/test_in_machine",
-        "recorder/features/report/test_page", "recorder/mp4/test_finish",
+        "recorder/features/report/test_page", "recorder/mp4/test_finalize",
     )  # fmt: skip
     for number, name in enumerate(names):
         file = tmp_path / "tests" / f"{name}.py"

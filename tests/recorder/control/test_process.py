@@ -115,7 +115,7 @@ def test_a_runtime_directory_that_is_not_ours_keeps_it_from_starting(
 def test_what_libraries_print_goes_to_a_log_that_does_not_grow(tmp_path: Path) -> None:
     code = (
         "import os, sys\nfrom pathlib import Path\nfrom recorder.control.spec import rotate_log, redirect_output\n"
-        "path = Path(sys.argv[1])\nprint_into(path)\n"
+        "path = Path(sys.argv[1])\nredirect_output(path)\n"
         "for number in range(300):\n"
         "    print(f'line {number}', flush=True)\n    os.write(2, b'x' * 9999 + b'\\n')\n    rotate_log(path)\n"
     )

@@ -263,7 +263,8 @@ def test_any_id_can_be_claimed(device: str, tmp_path: Path) -> None:
 def test_a_claim_ends_with_its_process() -> None:
     code = (
         "from recorder.running.runtime_directory import *\n"
-        f"DeviceClaims(SessionClaim(id='a', title='Rapat', pid=0)).take([{CAMERA!r}])\nprint('taken', flush=True)\ninput()"
+        f"DeviceClaims(SessionClaim(id='a', title='Rapat', pid=0)).take([{CAMERA!r}])\n"
+        "print('taken', flush=True)\ninput()"
     )
     with subprocess.Popen(
         [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=Path(__file__).parents[3]

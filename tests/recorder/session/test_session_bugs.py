@@ -117,7 +117,7 @@ def test_a_mistake_as_it_begins_to_record_ends_it_and_what_there_is_is_sealed(
     def failing(*_given: object) -> Never:
         raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr("recorder.session.inputs.SessionInputs.isolate", failing)
+    monkeypatch.setattr("recorder.session.inputs.SessionInputs.start_isos", failing)
     room = Room(tmp_path, live=True)
     if is_armed:
         room.on_event = lambda event: room.session.start(1.0) if event.kind == "session-armed" else None
