@@ -125,7 +125,7 @@ def test_what_is_wrong_with_the_devices_of_a_session_is_told_while_it_records(st
     names = {SLIDES: "MS2109 HDMI capture stick", MICROPHONE: "MS2109 HDMI capture stick (sound)"}
     for fault, device in (("black", SLIDES), ("silence", MICROPHONE), ("no-signal", SLIDES)):
         assert (found[fault]["subject"], detail(found[fault])["device"]) == (names[device], device)
-    assert "black pictures for 2 s" in str(found["black"]["message"])
+    assert "black frames for 2 s" in str(found["black"]["message"])
     assert "exactly nothing for 2 s" in str(found["silence"]["message"])
     assert "a test picture of bars" in str(found["no-signal"]["message"])
     assert states(status) == {(SLIDES, "slides"): "degraded", (MICROPHONE, "microphone"): "silent"}

@@ -1,4 +1,4 @@
-"""Inputs below each other, for a screen that hangs upright, an entry of KINDS."""
+"""Inputs below each other, for a screen that hangs upright, an entry of LAYOUT_KINDS."""
 
 from config.settings.layouts import _GAP, Box, LayoutInputs, LayoutKind, nearest_even
 
@@ -10,6 +10,6 @@ def _stacked(asked: LayoutInputs) -> list[Box]:
     return [(0, number * (height + gap), asked.width, height) for number in range(count)]
 
 
-KINDS = {
+LAYOUT_KINDS = {
     "stacked": LayoutKind(3, ("Bersusun", "Stacked"), _stacked),
 }
