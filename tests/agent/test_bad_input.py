@@ -52,9 +52,9 @@ def full(room: Room) -> None:
 
 
 REFUSALS = {
-    "unknown camera": Refusal(("--video", "kamera-9"), FAILED, "no device .* 'kamera-9'"),
-    "unknown node": Refusal(("--video", "/dev/video77"), FAILED, "no device .* '/dev/video77'"),
-    "unknown microphone": Refusal(("--audio", "mik-9"), FAILED, "no device .* 'mik-9'"),
+    "unknown camera": Refusal(("--video", "kamera-9"), FAILED, "no connected device .* 'kamera-9'"),
+    "unknown node": Refusal(("--video", "/dev/video77"), FAILED, "no connected device .* '/dev/video77'"),
+    "unknown microphone": Refusal(("--audio", "mik-9"), FAILED, "no connected device .* 'mik-9'"),
     "no media": Refusal(("--video", "./text.mkv"), FAILED, r"text\.mkv cannot be opened", write("text.mkv")),
     "empty file": Refusal(("--video", "./text.mkv"), FAILED, r"text\.mkv cannot be opened", write("text.mkv", "")),
     "no sound": Refusal(("--audio", "./text.wav"), FAILED, r"text\.wav cannot be opened", write("text.wav")),

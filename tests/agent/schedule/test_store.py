@@ -190,7 +190,7 @@ def test_ids_by_their_beginning_and_their_digits(plans: Plans) -> None:
     for each in (one, other):
         plans.add(each)
     assert plans.find("3f2a") == plans.find(one.id) == one
-    with pytest.raises(UsageError, match="2 plans could be meant"):
+    with pytest.raises(UsageError, match="2 plans match"):
         plans.find("2026-12-01")
     for unknown in ("", "ffff"):
         with pytest.raises(UsageError, match="there is no plan"):

@@ -102,7 +102,7 @@ def test_nothing_is_written_where_a_planted_link_leads(tmp_path: Path) -> None:
         with publishing(tmp_path / "surat.zip", 0, replace=True) as path:
             path.write_bytes(b"whole")
         assert ((tmp_path / "surat.zip").read_bytes(), victim.read_bytes()) == (b"whole", b"secret")
-    with pytest.raises(ArchiveError, match=r"surat.zip was taken away"):
+    with pytest.raises(ArchiveError, match=r"surat.zip was removed meanwhile"):
         _written_while_exchanged(tmp_path / "surat.zip", part, victim)
     assert ((tmp_path / "surat.zip").read_bytes(), victim.read_bytes()) == (b"whole", b"secret")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["surat.zip", "victim"]

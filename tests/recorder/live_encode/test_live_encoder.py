@@ -333,7 +333,7 @@ def test_a_minute_later_it_is_opened_again_once_more() -> None:
 
 
 def test_what_cannot_be_opened_says_why() -> None:
-    with pytest.raises(EncoderError, match="live picture"):
+    with pytest.raises(EncoderError, match="live encoder could not be opened"):
         Running(live_settings(VideoSettings(640, 360, Fraction(30), ColorMatrix.BT601, 1, 1, preset="no such"), 1000))
 
 

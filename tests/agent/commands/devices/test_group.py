@@ -98,8 +98,8 @@ def test_the_table_says_what_each_is_and_what_belongs_together(monkeypatch: pyte
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--json", "show", "x"], "Options go behind it: liput devices show --json"),
-        (["--config", "x", "roles"], "Options go behind it: liput devices roles --json"),
+        (["--json", "show", "x"], "Options go after it: liput devices show --json"),
+        (["--config", "x", "roles"], "Options go after it: liput devices roles --json"),
         (["--watch", "roles"], "--watch goes with no command."),
     ],
 )

@@ -136,7 +136,7 @@ def test_a_quiet_time_says_where_to_look(tmp_path: Path, env: dict[str, str], st
         (["--until", "2026-02-30"], "'2026-02-30' must be how long ago"),
         (["--follow", "--until", "1h"], "--follow has no end"),
         (["--level", "bad"], "'bad' is not one of 'debug', 'info', 'warn', 'error'"),
-        (["--level", "warn", "summary"], "Options go behind it: liput health summary --since 7d"),
+        (["--level", "warn", "summary"], "Options go after it: liput health summary --since 7d"),
         (["--since", "9000-01-01"], "'9000-01-01' is still to come: 9000-01-01 00:00"),
         (["--until", "2020-01-01"], ", which is where it begins unless --since says otherwise."),
         (["--since", "1d", "--until", "2020-01-01"], "--until (2020-01-01 23:59) is before "),

@@ -133,11 +133,11 @@ def test_disarming_leaves_nothing_and_is_not_for_what_records(room: Room, runtim
 
 def test_where_several_run_the_likeliest_is_meant_or_it_is_asked_which(room: Room) -> None:
     first, second = arm(room, title="Satu"), arm(room, title="Dua")
-    refused(liput(room, "start"), 2, f'2 sessions could be meant: {first} "Satu", {second} "Dua"')
+    refused(liput(room, "start"), 2, f'2 sessions match: {first} "Satu", {second} "Dua"')
     assert answer(room, "start", "--session", second)["id"] == second
     assert answer(room, "start")["id"] == first  # the only one that is armed
     assert [line["state"] for line in statuses(room)] == ["live", "live"]
-    refused(liput(room, "stop"), 2, "2 sessions could be meant")
+    refused(liput(room, "stop"), 2, "2 sessions match")
     refused(liput(room, "stop", "--session", "zzz"), 1, "no running session is called zzz")
     assert answer(room, "stop", "--session", first[:5])["state"] == "sealed"
     third = arm(room, title="Tiga")
