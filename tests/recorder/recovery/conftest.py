@@ -19,11 +19,6 @@ def left(material: Material, tmp_path_factory: pytest.TempPathFactory) -> Left:
 
 
 @pytest.fixture
-def archive(tmp_path: Path) -> Archive:
-    return archives.archive_at(tmp_path / "arsip")
-
-
-@pytest.fixture
 def second(tmp_path: Path) -> Archive:
     return archives.archive_at(tmp_path / "cadangan")
 

@@ -40,11 +40,6 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     return copies.s3_place(request.getfixturevalue("seaweed"), name)
 
 
-@pytest.fixture
-def archive(tmp_path: Path) -> Archive:
-    return archives.archive_at(tmp_path / "arsip")
-
-
 @pytest.fixture(scope="session")
 def sealed(tmp_path_factory: pytest.TempPathFactory, program: Path) -> tuple[Package, Package]:
     """Seal a small package and a large one, of which tests get copies: sealing waits for the disk."""

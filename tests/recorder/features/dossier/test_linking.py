@@ -32,11 +32,6 @@ NOW = archives.STARTED + timedelta(days=1)
 
 
 @pytest.fixture
-def archive(tmp_path: Path) -> Archive:
-    return archives.archive_at(tmp_path / "arsip")
-
-
-@pytest.fixture
 def package(archive: Archive, program: Path) -> Package:
     return archives.seal_one(archive, program)
 

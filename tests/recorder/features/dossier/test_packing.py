@@ -39,11 +39,6 @@ PROJECT = Path(__file__).parents[4]
 
 
 @pytest.fixture
-def archive(tmp_path: Path) -> Archive:
-    return archives.archive_at(tmp_path / "arsip")
-
-
-@pytest.fixture
 def dossier(tmp_path: Path) -> Dossier:
     return dossiers.made(tmp_path / "arsip" / "permohonan", tmp_path / "meja")
 
