@@ -1,23 +1,18 @@
 """Checks some of CONTRIBUTING's prose rules: subjects of commits, first sentences of docstrings, sentences of pages.
 
-    python -m tests.prose            check, as ./run lint does
-    python -m tests.prose --list     name every docstring and every sentence that is counted
-    python -m tests.prose --lower    write counts that have fallen into tests/prose.toml
-
-The two counts may only fall, and a fall must be written down, so that nobody uses it up unseen. Where two branches have
-lowered one, take either number and run --lower.
+`python -m tests.prose` names every one that breaks a rule, as `./run lint` does.
 """
 
 import re
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).parents[1]
-COUNTS = "tests/prose.toml"
+SETTINGS = "tests/prose.toml"
 PACKAGES = ("agent", "capture", "config", "devices", "recorder")
 LONGEST_SUBJECT, LONGEST_SENTENCE = 72, 30
 """In characters; in words."""
@@ -94,53 +89,28 @@ def _plain(paragraph: str) -> str:
     return re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", paragraph)
 
 
-def count(root: Path) -> Mapping[str, Sequence[Found]]:
-    """Return the docstrings and the sentences that prose.toml counts."""
+def wrong_sentences(root: Path) -> Iterator[Found]:
+    """Give the oblique docstrings and the long sentences of a tree."""
     modules = (path for package in PACKAGES for path in sorted((root / package).rglob("*.py")))
     pages = [*root.glob("*.md"), *(root / "docs").rglob("*.md"), *(root / "tests").rglob("*.md")]
     read = [path for path in sorted(pages) if (root / "docs/reference") not in path.parents]
-    return {
-        "oblique_docstrings": [one for path in modules for one in oblique_docstrings(*_read(path, root))],
-        "long_sentences": [one for path in read for one in long_sentences(*_read(path, root))],
-    }
+    for path in modules:
+        yield from oblique_docstrings(*_read(path, root))
+    for path in read:
+        yield from long_sentences(*_read(path, root))
 
 
 def _read(path: Path, root: Path) -> tuple[str, str]:
     return path.read_text(encoding="utf-8"), path.relative_to(root).as_posix()
 
 
-def judge(allowed: Mapping[str, int], found: Mapping[str, int]) -> Iterator[str]:
-    """Say of each count whether it has risen, or fallen without being written down."""
-    for name, number in found.items():
-        if number > allowed[name]:
-            yield f"{name}: {number}, allowed are {allowed[name]}; name them: python -m tests.prose --list"
-        elif number < allowed[name]:
-            yield f"{name}: {number}, fewer than {allowed[name]}; write it down: python -m tests.prose --lower"
-
-
-def lowered(text: str, allowed: Mapping[str, int], found: Mapping[str, int]) -> str:
-    """Return the text of prose.toml with the counts that have fallen."""
-    for name, number in found.items():
-        text = text.replace(f"\n{name} = {allowed[name]}\n", f"\n{name} = {min(number, allowed[name])}\n")
-    return text
-
-
-def main(words: Sequence[str], root: Path = ROOT) -> int:
-    """Run with the words of the command line, and return the exit status."""
-    text = (root / COUNTS).read_text(encoding="utf-8")
-    settings = tomllib.loads(text)
-    found = count(root)
-    numbers = {name: len(those) for name, those in found.items()}
-    if "--list" in words:
-        _say(f"{path}:{line}: {sentence}" for those in found.values() for path, line, sentence in those)
-        return 0
-    if "--lower" in words:
-        (root / COUNTS).write_text(lowered(text, settings["allowed"], numbers), encoding="utf-8")
-        return 0
-    subjects = subjects_since(settings["commits_since"], root)
+def main(root: Path = ROOT) -> int:
+    """Name all that is wrong, and return the exit status."""
+    since = tomllib.loads((root / SETTINGS).read_text(encoding="utf-8"))["commits_since"]
+    subjects = subjects_since(since, root)
     if subjects is None:
-        _say([f"subjects are not checked: there is no history back to {settings['commits_since'][:12]} here"])
-    wrong = [*judge(settings["allowed"], numbers)]
+        _say([f"subjects are not checked: there is no history back to {since[:12]} here"])
+    wrong = [f"{path}:{line}: {sentence}" for path, line, sentence in wrong_sentences(root)]
     wrong += [
         f"not 'PATH: subject' of at most {LONGEST_SUBJECT} characters: {one}" for one in wrong_subjects(subjects or ())
     ]
@@ -153,4 +123,4 @@ def _say(lines: Iterable[str]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

@@ -11,12 +11,6 @@ from tests import prose
 
 LONG = "Liput " + "very " * 29 + "slowly"
 """A sentence of 31 words."""
-ALLOWED = """commits_since = "0"
-
-[allowed]
-oblique_docstrings = {oblique_docstrings}
-long_sentences = {long_sentences}
-"""
 
 
 # Subjects of commits
@@ -124,50 +118,42 @@ def test_short_sentences_code_tables_and_headings_are_not(page: str) -> None:
     assert [*prose.long_sentences(page)] == []
 
 
-# Counts, and all of it
+# All of it
 
 
-def test_a_count_that_has_risen_and_one_that_has_fallen_unseen_are_wrong() -> None:
-    assert [*prose.judge({"a": 1, "b": 1}, {"a": 1, "b": 1})] == []
-    (risen,) = prose.judge({"a": 1, "b": 1}, {"a": 2, "b": 1})
-    assert "--list" in risen
-    (fallen,) = prose.judge({"a": 1, "b": 1}, {"a": 1, "b": 0})
-    assert "--lower" in fallen
-
-
-def test_a_count_is_lowered_and_never_raised() -> None:
-    text = prose.lowered("[allowed]\na = 5\nb = 5\n", {"a": 5, "b": 5}, {"a": 4, "b": 6})
-    assert text == "[allowed]\na = 4\nb = 5\n"
-
-
-def test_the_check_fails_until_a_fall_is_written_down(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    counts = tmp_path / prose.COUNTS
-    counts.parent.mkdir()
-    counts.write_text(ALLOWED.format(oblique_docstrings=1, long_sentences=3))
+def test_every_docstring_and_sentence_that_is_wrong_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _settings(tmp_path)
     (tmp_path / "agent").mkdir()
-    (tmp_path / "agent/new.py").write_text('"""What is new."""\n')
+    (tmp_path / "agent/new.py").write_text('"""Says what is new."""\n')
     (tmp_path / "docs/reference").mkdir(parents=True)
     for page in ("README.md", "docs/new.md", "docs/reference/cli.md"):
         (tmp_path / page).write_text(LONG)
-    assert prose.main([], tmp_path) == 1
-    assert "long_sentences: 2, fewer than 3" in capsys.readouterr().out
-    assert prose.main(["--lower"], tmp_path) == 0
-    assert prose.main([], tmp_path) == 0
-    assert "subjects are not checked" in capsys.readouterr().out
-    (tmp_path / "agent/other.py").write_text('"""Who is new."""\n')
-    assert prose.main([], tmp_path) == 1
-    assert "oblique_docstrings: 2, allowed are 1" in capsys.readouterr().out
-    assert prose.main(["--list"], tmp_path) == 0
-    assert "agent/other.py:1: Who is new." in capsys.readouterr().out
+    assert prose.main(tmp_path) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert "subjects are not checked" in lines[0]
+    assert [line.split(" ")[1] for line in lines[1:]] == ["agent/new.py:1:", "README.md:1:", "docs/new.md:1:"]
+    assert "Says what is new." in lines[1]
+
+
+def test_a_tree_without_a_fault_passes(tmp_path: Path) -> None:
+    _settings(tmp_path)
+    (tmp_path / "README.md").write_text("Short.")
+    assert prose.main(tmp_path) == 0
 
 
 def test_the_check_fails_by_a_subject(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     first, *_ = _commits(tmp_path, "before", "and on")
-    counts = tmp_path / prose.COUNTS
-    counts.parent.mkdir()
-    counts.write_text(ALLOWED.format(oblique_docstrings=0, long_sentences=0).replace('"0"', f'"{first}"'))
-    assert prose.main([], tmp_path) == 1
+    _settings(tmp_path, first)
+    assert prose.main(tmp_path) == 1
     assert "and on" in capsys.readouterr().out
+
+
+def _settings(folder: Path, since: str = "0") -> None:
+    settings = folder / prose.SETTINGS
+    settings.parent.mkdir()
+    settings.write_text(f'commits_since = "{since}"\n')
 
 
 def _docstrings(text: str) -> Iterator[str]:
