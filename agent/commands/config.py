@@ -21,7 +21,7 @@ from config.settings.reader import NAMED_SECTIONS, SECTIONS, kinds_of
 from config.settings.schema import Settings
 from config.settings.secrets import key_problem, key_states, keys_path, read_keys
 from config.settings.serving import WebSettings
-from recorder.live.kinds import libsrt
+from recorder.live.transports import libsrt
 
 
 @click.group(name="config")

@@ -59,7 +59,7 @@ LANES = (
     ("tests/net/", "tests/devices/uplink/test_librespeed.py"),
     (
         "tests/proofs/test_waiting_samples.py",
-        "tests/recorder/live/kinds/test_srt_publish.py",
+        "tests/recorder/live/transports/test_srt_publish.py",
         "tests/recorder/recording/test_session_storage.py",
     ),
 )

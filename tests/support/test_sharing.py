@@ -25,8 +25,8 @@ def test_machines_come_first_then_what_computes_then_lanes_then_what_is_measured
 ) -> None:
     (tmp_path / "conftest.py").write_text(OURS)
     names = (
-        "recorder/live/kinds/test_srt_publish", "net/test_few", "agent/test_few", "agent/test_more", "config/test_many",
-        "net/test_more", "recorder/session/test_session_armed", "rig/guest/test_in_machine",
+        "recorder/live/transports/test_srt_publish", "net/test_few", "agent/test_few", "agent/test_more",
+        "config/test_many", "net/test_more", "recorder/session/test_session_armed", "rig/guest/test_in_machine",
         "recorder/features/report/test_page", "recorder/mp4/test_finalize",
     )  # fmt: skip
     for number, name in enumerate(names):
@@ -40,7 +40,7 @@ def test_machines_come_first_then_what_computes_then_lanes_then_what_is_measured
     assert list(dict.fromkeys(ran)) == [
         "tests/rig/guest/test_in_machine.py", "tests/recorder/features/report/test_page.py",
         "tests/recorder/mp4/test_finalize.py", "tests/net/test_more.py",
-        "tests/recorder/live/kinds/test_srt_publish.py", "tests/net/test_few.py",
+        "tests/recorder/live/transports/test_srt_publish.py", "tests/net/test_few.py",
         "tests/recorder/session/test_session_armed.py", "tests/agent/test_more.py",
         "tests/agent/test_few.py", "tests/config/test_many.py",
     ], done.stdout + done.stderr  # fmt: skip
@@ -112,7 +112,7 @@ def test_who_shares_runs_beside_others_and_who_is_alone_does_not(tmp_path: Path)
 
 def test_what_mostly_waits_runs_beside_one_of_each_other_lane_and_nobody_else(tmp_path: Path) -> None:
     sound, link = "tests/capture/sound/test_server.py::test_x", "tests/net/test_lab.py::test_y"
-    disk = "tests/recorder/live/kinds/test_srt_publish.py::test_w"
+    disk = "tests/recorder/live/transports/test_srt_publish.py::test_w"
     began, order = threading.Event(), list[str]()
 
     def share() -> None:
@@ -160,7 +160,7 @@ def test_who_is_patient_is_no_longer_so_afterwards() -> None:
 
 
 def test_what_has_a_lane_and_failed_is_tried_again_quite_alone(tmp_path: Path) -> None:
-    with turn_of("tests/recorder/live/kinds/test_srt_publish.py::test_x", tmp_path) as be_alone:
+    with turn_of("tests/recorder/live/transports/test_srt_publish.py::test_x", tmp_path) as be_alone:
         assert not is_locked(tmp_path / "lane-0")
         be_alone()
         assert all(is_locked(tmp_path / f"lane-{lane}", fcntl.LOCK_SH) for lane in ALL_LANES)

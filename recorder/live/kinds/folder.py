@@ -11,13 +11,13 @@ if TYPE_CHECKING:
 
 
 def _publish(request: StreamRequest, url: FolderUrl, report: SendReport) -> ChildReport:
-    from recorder.live.kinds.hls import publish
+    from recorder.live.transports.hls import publish
 
     return publish(request, url, report)
 
 
 def _reach(url: FolderUrl, _ca_file: Path | None, _patience: "Deadline") -> ReachResult:
-    from recorder.live.kinds.hls_folder import reach_folder
+    from recorder.live.transports.hls_folder import reach_folder
 
     reach_folder(url)
     return "ok-folder"

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def _publish(request: StreamRequest, url: RtmpUrl, report: SendReport) -> ChildReport:
-    from recorder.live.kinds.rtmp_publish import publish
+    from recorder.live.transports.rtmp_publish import publish
 
     return publish(request, url, report)
 

@@ -11,14 +11,14 @@ if TYPE_CHECKING:
 
 
 def _publish(request: StreamRequest, url: SrtUrl, report: SendReport) -> ChildReport:
-    from recorder.live.kinds.srt_publish import publish
+    from recorder.live.transports.srt_publish import publish
 
     return publish(request, url, report)
 
 
 def _reach(url: SrtUrl, _ca_file: Path | None, patience: "Deadline") -> ReachResult:
-    from recorder.live.kinds import libsrt
     from recorder.live.reach import check_port, reach_srt
+    from recorder.live.transports import libsrt
 
     if libsrt.find() is None:
         return "no-libsrt"

@@ -11,7 +11,7 @@ from config.errors import SettingsError
 from config.settings import loading as settings_module
 from config.settings.reader import read_settings
 from config.settings.schema import Settings
-from recorder.live.kinds import libsrt
+from recorder.live.transports import libsrt
 
 KEY = "hush-1234-abcd-5678"
 TEXT = """[archive]

@@ -16,9 +16,9 @@ import pytest
 from agent.sessions.receiver import HOST, free_port
 from devices.uplink.connecting import Cancelled, Deadline, NetworkError, NetworkFault, resolve
 from recorder.live.kind import ReachResult
-from recorder.live.kinds.hls_folder import reach_folder
 from recorder.live.reach import check_port, reach_rtmp, reach_srt
 from recorder.live.reason import DestinationError, DestinationFault
+from recorder.live.transports.hls_folder import reach_folder
 from recorder.live.url import FolderUrl, RtmpUrl, SrtUrl, parse_srt_url
 from tests.support.command import ROOT
 from tests.support.confined import be_powerless_root, confined
@@ -276,7 +276,7 @@ def test_a_folder_with_what_another_user_has_left_and_nobody_else_may_touch_is_t
 FULL = """
 import subprocess, sys
 from recorder.live.reason import DestinationError
-from recorder.live.kinds.hls_folder import reach_folder
+from recorder.live.transports.hls_folder import reach_folder
 from recorder.live.url import FolderUrl
 subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", sys.argv[1]], check=True)
 reach_folder(FolderUrl(sys.argv[1]))

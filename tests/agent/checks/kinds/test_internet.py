@@ -14,7 +14,7 @@ from agent.checks.kinds.internet import look, network_result
 from agent.checks.result import CheckVerdict
 from agent.sessions.receiver import HOST, free_port
 from devices.uplink.connecting import NetworkError, NetworkFault
-from recorder.live.kinds import libsrt
+from recorder.live.transports import libsrt
 from recorder.model.status import DestinationLine, SessionState, SessionStatus
 from tests.support.nginx_rtmp import NginxRtmp
 from tests.support.raw_server import RawServer, says

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from math import inf
 
-from recorder.live.kinds.libsrt import SrtStatistics
+from recorder.live.transports.libsrt import SrtStatistics
 
 LOOK_EVERY_S = 0.25
 TOO_LOSSY = 0.25

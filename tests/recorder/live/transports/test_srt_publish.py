@@ -12,9 +12,9 @@ import pytest
 from agent.sessions.receiver import HOST
 from recorder.live.destination import LiveDestination
 from recorder.live.kind import AttemptOutcome, LinkReport, StreamRequest
-from recorder.live.kinds import libsrt
-from recorder.live.kinds.srt_publish import _turned_away, publish
 from recorder.live.reason import DestinationFault
+from recorder.live.transports import libsrt
+from recorder.live.transports.srt_publish import _turned_away, publish
 from recorder.live.url import SrtUrl
 from tests.support.children import children
 from tests.support.encoded import SmallEncoder

@@ -26,9 +26,9 @@ from recorder.live.destination import LiveDestination
 from recorder.live.destinations import Destinations
 from recorder.live.flv import FlvMuxer, stream_request
 from recorder.live.kind import AttemptOutcome, ChildReport
-from recorder.live.kinds.hls import GOES_ON_S, KEPT, LISTED, PLAYLIST, HlsPlaylist, HlsSegment
-from recorder.live.kinds.hls_folder import reach_folder
 from recorder.live.reason import DestinationError
+from recorder.live.transports.hls import GOES_ON_S, KEPT, LISTED, PLAYLIST, HlsPlaylist, HlsSegment
+from recorder.live.transports.hls_folder import reach_folder
 from recorder.live.url import FolderUrl, parse_live_url
 from tests.support.children import children
 from tests.support.confined import be_powerless_root, confined

@@ -1,7 +1,7 @@
 import pytest
 
-from recorder.live.kinds.libsrt import UNMEASURED_RTT_MS, SrtStatistics
-from recorder.live.kinds.srt_rate import CATCH_UP, SrtRateLimiter
+from recorder.live.transports.libsrt import UNMEASURED_RTT_MS, SrtStatistics
+from recorder.live.transports.srt_rate import CATCH_UP, SrtRateLimiter
 
 STREAM_BPS = 3_000_000
 PACKETS = 285  # a second, of 1316 bytes: about 3 Mb/s
