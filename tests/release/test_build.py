@@ -81,7 +81,7 @@ def test_the_source_archive_has_all_that_is_committed(built: Built) -> None:
     with tarfile.open(built.one(".tar.gz")) as archive:
         names = {member.name.partition("/")[2] for member in archive if member.isfile()}
         assert names - {"PKG-INFO"} == built.committed()
-        assert archive.getmember("liput-1.0.0rc1/run").mode & 0o111
+        assert archive.getmember("liput-1.0.0/run").mode & 0o111
 
 
 def test_the_wheel_has_all_of_the_packages_and_nothing_else(built: Built) -> None:
@@ -107,7 +107,7 @@ def test_what_is_in_the_wheel_runs(built: Built, tmp_path: Path) -> None:
         sys.argv[1:] = sys.argv[2:]
         main()
     """
-    for words, said in ((["--version"], "liput, version 1.0.0rc1\n"), (["config", "default"], "# ")):
+    for words, said in ((["--version"], "liput, version 1.0.0\n"), (["config", "default"], "# ")):
         ran = subprocess.run(
             [sys.executable, "-P", "-c", code, site, *words],
             env=environment(tmp_path, {"PYTHONPATH": str(site)}),
