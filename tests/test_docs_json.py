@@ -10,10 +10,10 @@ from typing import get_args
 import msgspec
 import pytest
 
-from agent.alarms.alarm import Alarm
 from agent.commands.alarm import ChannelTest
 from agent.devices.listing import RoleState
 from agent.devices.page import DevicePage, ModeRow, UsbPlace
+from agent.health.alarm import Alarm
 from agent.requests.request_documents import RequestDocument, RequestLine
 from agent.schedule.feeds import FeedState
 from agent.schedule.plan import CalendarSource, Plan

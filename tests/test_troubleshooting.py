@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 import pytest
 
-from agent.alarms.alarm import KILLED, SENTENCES, SILENT
 from agent.cli.group import liput
+from agent.health.alarm import KILLED, SENTENCES, SILENT
 from config.locale.lookup import words
 from recorder.live.reason import DestinationFault
 from recorder.model.session_faults import HARMLESS_KINDS

@@ -6,7 +6,7 @@ from datetime import datetime
 
 import msgspec
 
-from agent.alarms.alarm import WORDS, Alarm, BilingualText
+from agent.health.alarm import WORDS, Alarm, BilingualText
 from config.locale.lookup import WRITTEN, LocalizedText
 from recorder.model.names import one_line
 

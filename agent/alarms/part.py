@@ -6,13 +6,13 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 
-from agent.alarms.alarm import Alarm
 from agent.alarms.desktop import DesktopChannel, NoDesktop
 from agent.alarms.message import Message
 from agent.alarms.recorder_watcher import RecorderWatcher
 from agent.alarms.sender import ChannelSender, NotificationChannel
 from agent.alarms.throttle import AlarmThrottle, NoticeThrottle
 from agent.daemon.parts import poll
+from agent.health.alarm import Alarm
 from config.errors import LiputError, SecretError
 from config.settings.key_tables import alarm_keys
 from config.settings.schema import Settings

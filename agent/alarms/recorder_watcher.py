@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from agent.alarms.alarm import (
+from agent.health.alarm import (
     FAILED,
     KILLED,
     SILENT,

@@ -5,8 +5,8 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from agent.alarms.alarm import DAMAGED, FAILED, KILLED, Alarm, BilingualText, Key
 from agent.alarms.message import Message, PlanNotice
+from agent.health.alarm import DAMAGED, FAILED, KILLED, Alarm, BilingualText, Key
 from devices.host.clock import NANOSECONDS, Clock
 from recorder.model.session_faults import LASTING_KINDS
 

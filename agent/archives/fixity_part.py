@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from agent.alarms.alarm import DAMAGED, Alarm, new_alarm
 from agent.daemon.command_child import CommandChild, archive_options, child_stderr, liput_command
 from agent.daemon.parts import poll
+from agent.health.alarm import DAMAGED, Alarm, new_alarm
 from config.errors import LiputError
 from config.settings.office import zone_of
 from config.settings.schema import Settings

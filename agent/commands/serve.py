@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from agent.alarms.alarm import BilingualText
 from agent.alarms.part import alarms_part
 from agent.alarms.throttle import NoticeThrottle
 from agent.archives.copying import CopyRunner
@@ -23,6 +22,7 @@ from agent.daemon.presence import daemon_lock
 from agent.daemon.settings_part import SettingsPart
 from agent.daemon.supervisor import RecorderSupervisor, StandbyRecorder
 from agent.devices.watch_part import DevicesPart
+from agent.health.alarm import BilingualText
 from agent.schedule.scheduler import make_scheduler
 from agent.sessions.control import absolute
 from agent.terminal.parameters import config_option

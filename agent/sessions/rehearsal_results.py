@@ -3,7 +3,9 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from agent.alarms.alarm import (
+from agent.checks.kinds import pictures, sounds
+from agent.checks.result import CheckFinding, CheckResult, Measured, findings, make_result
+from agent.health.alarm import (
     SOURCE_KINDS,
     explanation_rank,
     past_sentence,
@@ -11,8 +13,6 @@ from agent.alarms.alarm import (
     trouble_sentence,
     without_recording,
 )
-from agent.checks.kinds import pictures, sounds
-from agent.checks.result import CheckFinding, CheckResult, Measured, findings, make_result
 from capture.detectors.lipsync import AudioOffset
 from config.events import Event
 from config.locale.lookup import LocalizedText

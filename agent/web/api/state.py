@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from agent.alarms.alarm import (
+from agent.health.alarm import (
     Alarm,
     BilingualText,
     before_recording,

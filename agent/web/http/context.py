@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from agent.alarms.alarm import Alarm
 from agent.daemon.command_child import child_environment, liput_command
+from agent.health.alarm import Alarm
 from agent.web.http.responses import BUSY, HttpRefusal
 from agent.web.http.token import Auth
 from config.settings.loading import CurrentSettings

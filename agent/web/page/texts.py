@@ -5,8 +5,8 @@ import json
 import re
 from pathlib import Path
 
-from agent.alarms.alarm import ROLES
-from agent.alarms.alarm import WORDS as ALARM_WORDS
+from agent.health.alarm import ROLES
+from agent.health.alarm import WORDS as ALARM_WORDS
 from config.locale.lookup import LANGUAGES, WRITTEN, in_language, translation, words
 from config.settings.layouts import LAYOUT_KINDS
 

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from agent.alarms import recorder_watcher
-from agent.alarms.alarm import Alarm
 from agent.alarms.desktop import DesktopChannel
 from agent.alarms.message import Message
 from agent.alarms.part import AlarmsPart, alarms_part
 from agent.alarms.sender import ChannelSender
 from agent.alarms.throttle import GATHER_S, AlarmThrottle
+from agent.health.alarm import Alarm
 from agent.sessions.receiver import HOST, free_port
 from config.settings.reader import read_settings
 from config.settings.schema import Settings

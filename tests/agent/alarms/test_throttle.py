@@ -2,7 +2,6 @@
 
 import pytest
 
-from agent.alarms.alarm import Alarm, BilingualText
 from agent.alarms.message import Message, subject_line, text_in_all_languages
 from agent.alarms.throttle import (
     AGAIN_S,
@@ -15,6 +14,7 @@ from agent.alarms.throttle import (
     AlarmThrottle,
     NoticeThrottle,
 )
+from agent.health.alarm import Alarm, BilingualText
 from agent.schedule.scheduler import WORDS
 from devices.host.clock import NANOSECONDS
 from tests.support.alarms import AT, alarm, notice

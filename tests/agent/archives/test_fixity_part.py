@@ -8,7 +8,6 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from agent.alarms.alarm import DAMAGED
 from agent.archives.fixity_part import (
     FAILED,
     LOOK_S,
@@ -21,6 +20,7 @@ from agent.archives.fixity_part import (
     night_store,
 )
 from agent.daemon.command_child import CommandChild
+from agent.health.alarm import DAMAGED
 from config.settings.office import Office, zone_of
 from config.settings.schema import Settings
 from config.settings.serving import FixitySettings

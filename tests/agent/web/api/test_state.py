@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from agent.alarms.alarm import SENTENCES, Alarm, BilingualText, new_alarm
+from agent.health.alarm import SENTENCES, Alarm, BilingualText, new_alarm
 from agent.sessions.control import SessionLine
 from agent.web.api.state import Trouble, device_shown, package_shown, troubles_of
 from devices.health.faults import Fault

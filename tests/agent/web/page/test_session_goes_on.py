@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from agent.alarms.alarm import trouble_sentence
+from agent.health.alarm import trouble_sentence
 from recorder.model.status import STATES_RECORDING
 from tests.support import browser as browsers
 from tests.support import command

@@ -5,7 +5,7 @@ import json
 import pytest
 from playwright.sync_api import Page, expect
 
-from agent.alarms.alarm import trouble_sentence
+from agent.health.alarm import trouble_sentence
 from tests.support import browser as browsers
 from tests.support.browser import SOON_MS, Visit, arm, light, press, say
 from tests.support.made_up import TELL, made_line, made_up, with_states_of_ours

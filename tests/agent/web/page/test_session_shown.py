@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import Browser, expect
 
-from agent.alarms.alarm import trouble_sentence
+from agent.health.alarm import trouble_sentence
 from tests.support.browser import Served, Visit, light, say
 from tests.support.made_up import TELL, made_line, made_trouble, made_up, with_states_of_ours
 from tests.support.waiting import wait_for

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.alarms.alarm import END_SENTENCES, SENTENCES
 from agent.checks.check import all_checks
+from agent.health.alarm import END_SENTENCES, SENTENCES
 from agent.web.page import texts, views
 from config.locale.lookup import LANGUAGES
 from config.settings.layouts import BUILT_IN_LAYOUTS

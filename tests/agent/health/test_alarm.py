@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from agent.alarms.alarm import (
+from agent.health.alarm import (
     DAMAGED,
     END_SENTENCES,
     KILLED,
