@@ -48,7 +48,7 @@ def test_it_records_streams_and_says_where(bare: Path, temporary: Path) -> None:
     last = done.stdout.splitlines()[-3:]
     assert re.fullmatch(r"Streamed to nginx on this machine: [\d.]+ [kM]B arrived\.", last[0])
     assert f"ffplay '{package}/data/media/program.mp4'" in last[1]
-    assert f"--archive '{package.parents[2]}'" in last[2]
+    assert last[2].endswith(f" archive verify --all --archive '{package.parents[2]}'")
     # The archive is all that is left.
     assert list(temporary.iterdir()) == [package.parents[2]]
     assert not [path for path in bare.rglob("*") if "pulse" not in path.parts]

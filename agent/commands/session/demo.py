@@ -1,5 +1,6 @@
 """`liput demo`: the real pipeline with synthetic sources, without camera, sound card and network."""
 
+import sys
 import tempfile
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -71,7 +72,7 @@ def demo_command(
             report_received(receiver, shown)
         if run.package:
             shown.note(f"Play it:  ffplay '{run.package}/data/media/program.mp4'   (or any player)")
-            shown.note(f"Check it: ./run liput archive verify --all --archive '{folder}'")
+            shown.note(f"Check it: {sys.argv[0]} archive verify --all --archive '{folder}'")
     return status
 
 
