@@ -6,7 +6,6 @@ commit. Other versions of zlib or Python may pack the same files into other byte
 
 import argparse
 import hashlib
-import os
 import subprocess
 import sys
 import tarfile
@@ -16,6 +15,7 @@ from pathlib import Path
 
 from tests.release.locked import ROOT, uv
 from tests.release.sbom import sbom
+from tests.support.command import environment
 
 SUMS = "SHA256SUMS"
 
@@ -72,20 +72,24 @@ def try_wheel(wheel: Path) -> None:
     """
     with tempfile.TemporaryDirectory(prefix="liput-wheel-") as temporary:
         folder = Path(temporary)
-        python, locked, archive = folder / "venv/bin/python", folder / "locked.txt", folder / "archive"
+        python, locked = folder / "venv/bin/python", folder / "locked.txt"
         uv("venv", "--quiet", "--python", sys.executable, folder / "venv")
         uv("export", "--frozen", "--quiet", "--no-dev", "--all-extras", "--no-emit-project", "-o", locked)
         uv("pip", "install", "--quiet", "--python", python, "--require-hashes", "-r", locked)
         uv("pip", "install", "--quiet", "--python", python, "--no-deps", wheel)
-        places = {name: str(folder / name) for name in ("XDG_CONFIG_HOME", "LIPUT_STATE", "LIPUT_RUNTIME")}
-        for words in (
-            ("--version",),
-            ("demo", "--for", "2s", "--profile", "480p15", "--archive", archive),
-            ("archive", "verify", "--all", "--archive", archive),
-        ):
-            subprocess.run(
-                [folder / "venv/bin/liput", *words], cwd=folder, env=os.environ | places, stdout=sys.stderr, check=True
-            )
+        try_program(folder / "venv/bin/liput", folder / "home")
+
+
+def try_program(program: Path, home: Path) -> None:
+    """Record, stream and verify with an installed `liput`, in a new and empty home. Raises CalledProcessError."""
+    home.mkdir()
+    for words in (
+        ("--version",),
+        ("demo", "--for", "2s", "--profile", "480p15", "--archive", "archive"),
+        ("archive", "verify", "--all", "--archive", "archive"),
+    ):
+        installed = environment(home, {"PYTHONPATH": ""})
+        subprocess.run([program, *words], cwd=home, env=installed, stdout=sys.stderr, check=True)
 
 
 if __name__ == "__main__":
