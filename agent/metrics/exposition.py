@@ -16,10 +16,9 @@ from config.version import VERSION
 from devices.host.clock import SystemClock
 from devices.host.deadline import DeadlineTasks
 from devices.model.device import HealthState
-from recorder.features.load_shedding.policy import SheddingStep
 from recorder.model.names import utf8_safe
 from recorder.model.session_faults import kind_and_subject
-from recorder.model.status import DestinationLine, LoadLine, SessionState, SessionStatus
+from recorder.model.status import DestinationLine, LoadLine, SessionState, SessionStatus, SheddingStep
 from recorder.running import runtime_directory
 from recorder.running.client import send_command
 from recorder.running.protocol import StatusCommand

@@ -162,6 +162,15 @@ class StreamLine(msgspec.Struct, frozen=True, kw_only=True):
     late: int = 0
 
 
+class SheddingStep(StrEnum):
+    """Steps of load shedding, in order."""
+
+    ENCODER = "encoder"  # simpler x264 parameters
+    VIEWERS = "viewers"  # previews once a second; every second frame for the live encode
+    RATE = "frame rate"  # half the program's frame rate
+    DETAIL = "detail"  # the cheapest x264 parameters
+
+
 class LoadLine(msgspec.Struct, frozen=True, kw_only=True):
     """The load of the video track (recorder/features/load_shedding).
 

@@ -20,7 +20,6 @@ from devices.host.deadline import count_hung_closings
 from recorder.archive.seal_step import seal_steps
 from recorder.encode.encoder import Encoder
 from recorder.encode.session_encoder import SessionEncoder
-from recorder.features.load_shedding.load_shedder import FrameFanout
 from recorder.live.destinations import Destinations
 from recorder.model.eventlog import EventLog, Listener, fault_reporter
 from recorder.model.marks import Mark, Marks
@@ -38,6 +37,7 @@ from recorder.model.status import (
 )
 from recorder.package.fixity import Progress
 from recorder.package.metadata import RecordingFacts, length_s
+from recorder.program.frame_fanout import FrameFanout
 from recorder.program.preroll import PreRoll
 from recorder.program.scene import OfferPreview
 from recorder.program.timeline import RunContext, SleepWatch, Timeline

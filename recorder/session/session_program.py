@@ -13,10 +13,11 @@ from devices.host import threads
 from devices.host.clock import NANOSECONDS
 from devices.host.priority import raise_thread_priority
 from recorder.encode.encoder import Encoder
-from recorder.features.load_shedding.load_shedder import FrameFanout, LoadShedder
+from recorder.features.load_shedding.load_shedder import LoadShedder
 from recorder.model.eventlog import LossReporter
 from recorder.model.packet import Track
 from recorder.model.status import ConferenceLine, LoadLine
+from recorder.program.frame_fanout import FrameFanout
 from recorder.program.preroll import PreRoll
 from recorder.program.program_audio import ProgramAudio
 from recorder.program.scene import Scene, SceneRenderer

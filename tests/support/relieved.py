@@ -8,8 +8,9 @@ import av
 from capture.source import ColorMatrix
 from devices.host.clock import NANOSECONDS
 from recorder.encode.x264 import VideoSettings
-from recorder.features.load_shedding.load_shedder import SUBJECT, FrameFanout, LoadShedder
-from recorder.features.load_shedding.policy import SheddingStep
+from recorder.features.load_shedding.load_shedder import SUBJECT, LoadShedder
+from recorder.model.status import SheddingStep
+from recorder.program.frame_fanout import FrameFanout
 from tests.support.simulated import SimulatedClock
 from tests.support.tracks import NotingEncoder
 

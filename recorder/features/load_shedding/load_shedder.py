@@ -1,11 +1,9 @@
 """Load shedding: takes the ladder's steps and takes them back, on the video thread."""
 
 import traceback
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from fractions import Fraction
-
-import av
 
 from capture.sources.source_queue import LIVE_QUEUE_S
 from config.errors import EncoderError
@@ -14,8 +12,9 @@ from config.settings.schema import LEAN_PRESET
 from devices.host.clock import NANOSECONDS, Clock
 from recorder.encode.encoder import Encoder
 from recorder.encode.x264 import VideoSettings
-from recorder.features.load_shedding.policy import BEHIND_S, CALM_S, URGENT_S, SheddingPolicy, SheddingStep, StepChange
-from recorder.program.scene import OfferPreview
+from recorder.features.load_shedding.policy import BEHIND_S, CALM_S, URGENT_S, SheddingPolicy, StepChange
+from recorder.model.status import SheddingStep
+from recorder.program.frame_fanout import FrameFanout
 
 LOOK_S = 0.1
 CHEAP = "me=dia:subme=1:trellis=0:mixed-refs=0:partitions=i8x8,i4x4:b-adapt=1"
@@ -47,59 +46,6 @@ _UP = {
     SheddingStep.RATE: "all pictures are recorded",
     SheddingStep.DETAIL: "the picture is encoded with more detail",
 }
-
-PREVIEW_EVERY_S = 1.0
-LOOKED_S = 2.0  # a frame wanted within this time means a viewer
-
-type OfferLiveFrame = Callable[[av.VideoFrame, int], object]  # takes a program frame and its pts; True if wanted
-type SimplifyLive = Callable[[str, int], object]  # takes x264 parameters, and n where it gets one frame of n
-
-
-class FrameFanout:
-    """Passes frames to previews and the live encode; for the video thread."""
-
-    def __init__(
-        self,
-        offer: OfferPreview | None,
-        also: OfferLiveFrame | None,
-        clock: Clock,
-        simplify: SimplifyLive = lambda *_: None,
-    ) -> None:
-        self.thins_previews = False
-        self.thins_encode = False
-        self._offer = offer
-        self._also = also
-        self.simplify = simplify
-        self._clock = clock
-        self._due_ns: dict[str, int] = {}
-        self._is_next_out = False
-        self._wanted_ns: int | None = None
-
-    @property
-    def are_watching(self) -> bool:
-        """Whether anybody watches a preview or the live encode."""
-        wanted_ns = self._wanted_ns
-        return wanted_ns is not None and self._clock.now_ns() - wanted_ns <= LOOKED_S * NANOSECONDS
-
-    def offer(self, name: str, picture: av.VideoFrame) -> None:
-        """Pass on a frame of the input called `name`."""
-        if self._offer is None:
-            return
-        if self.thins_previews:
-            now_ns = self._clock.now_ns()
-            if now_ns < self._due_ns.get(name, 0):
-                return
-        if self._offer(name, picture):
-            self._wanted_ns = now_ns = self._clock.now_ns()
-            self._due_ns[name] = now_ns + round(PREVIEW_EVERY_S * NANOSECONDS)
-
-    def offer_live(self, picture: av.VideoFrame, pts: int) -> None:
-        """Pass on a program frame, shown from `pts` on."""
-        if self._also is None:
-            return
-        self._is_next_out = self.thins_encode and not self._is_next_out
-        if not self._is_next_out and self._also(picture, pts):
-            self._wanted_ns = self._clock.now_ns()
 
 
 def cheap_params(preset: str, taken: Collection[SheddingStep]) -> str:

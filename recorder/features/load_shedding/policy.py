@@ -7,7 +7,8 @@ room; each step that had to return soon makes that time longer.
 import math
 from collections import deque
 from collections.abc import Callable, Sequence
-from enum import StrEnum
+
+from recorder.model.status import SheddingStep
 
 BEHIND_S = 0.3  # seconds of waiting frames on a PC that does not keep up; a live source's queue holds one second
 HOLD_S = 0.3  # time for which BEHIND_S must last, without a fall
@@ -25,15 +26,6 @@ CALM_S = 0.15  # most seconds of waiting frames while there is room
 PATIENCE_S = 30.0
 MOST_PATIENCE_S = 600.0
 SMOOTH_S = 3.0  # averaging time of the video thread's busy share
-
-
-class SheddingStep(StrEnum):
-    """Steps to save CPU, in order."""
-
-    ENCODER = "encoder"  # simpler x264 parameters
-    VIEWERS = "viewers"  # previews once a second; every second frame for the live encode
-    RATE = "frame rate"  # half the program's frame rate
-    DETAIL = "detail"  # the cheapest x264 parameters
 
 
 ROOM = {SheddingStep.ENCODER: 0.6, SheddingStep.VIEWERS: 0.75, SheddingStep.RATE: 0.45, SheddingStep.DETAIL: 0.6}

@@ -19,9 +19,9 @@ from devices.host.clock import SystemClock
 from recorder.encode.encoder import AAC_FRAME, AudioSettings, Encoder
 from recorder.encode.x264 import DELAY_S, STILL_RATE, VideoSettings, x264_settings
 from recorder.features.load_shedding.load_shedder import cheap_params
-from recorder.features.load_shedding.policy import SheddingStep
 from recorder.live_encode.live_encoder import live_settings
 from recorder.model.packet import EncodedPacket, Track
+from recorder.model.status import SheddingStep
 from recorder.mp4.fragments import FragmentReader
 from recorder.program.video_track import PATIENCE_S
 from recorder.recording.replica import Replica

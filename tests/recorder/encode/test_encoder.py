@@ -17,8 +17,8 @@ from config.errors import EncoderError
 from recorder.encode.encoder import AudioSettings, Encoder
 from recorder.encode.x264 import DELAY_S, VIDEO_TIME_BASE, VideoSettings, x264_settings
 from recorder.features.load_shedding.load_shedder import cheap_params
-from recorder.features.load_shedding.policy import SheddingStep
 from recorder.model.packet import EncodedPacket, Track
+from recorder.model.status import SheddingStep
 from tests.support.command import run_python
 
 RATE = Fraction(30)

@@ -19,8 +19,8 @@ from recorder.encode.encoder import AAC_FRAME, AudioSettings, Encoder
 from recorder.encode.x264 import VIDEO_TIME_BASE, VideoSettings
 from recorder.encode.x264_stream import X264Stream, _Encoder
 from recorder.features.load_shedding.load_shedder import CHEAP, cheap_params
-from recorder.features.load_shedding.policy import SheddingStep
 from recorder.model.packet import EncodedPacket, Track
+from recorder.model.status import SheddingStep
 from tests.support.recorded import OneFile
 from tests.support.running import runs
 from tests.support.waiting import wait_for

@@ -11,7 +11,8 @@ from config.settings.schema import LEAN_PRESET
 from devices.host.clock import NANOSECONDS
 from recorder.encode.x264 import VideoSettings
 from recorder.features.load_shedding.load_shedder import CHEAP, CHEAPEST
-from recorder.features.load_shedding.policy import PATIENCE_S, SheddingStep
+from recorder.features.load_shedding.policy import PATIENCE_S
+from recorder.model.status import SheddingStep
 from tests.support.relieved import SETTINGS, Rig, steep, until_taken
 from tests.support.tracks import NotingEncoder
 

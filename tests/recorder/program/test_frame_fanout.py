@@ -4,7 +4,7 @@ import av
 import pytest
 
 from devices.host.clock import NANOSECONDS
-from recorder.features.load_shedding.load_shedder import LOOKED_S, FrameFanout
+from recorder.program.frame_fanout import LOOKED_S, FrameFanout
 from tests.support.simulated import SimulatedClock
 
 PICTURE = av.VideoFrame(16, 16, "yuv420p")
