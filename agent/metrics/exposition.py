@@ -245,9 +245,9 @@ def _archive(root: Path) -> list[Sample]:
 
 
 def _copies(settings: Settings, roots: Sequence[Path]) -> list[Sample]:
-    from recorder.features.copies.copy_queue import CopyQueue, name_of_package, open_target
+    from recorder.features.copies.copy_queue import name_of_package, settings_queue
 
-    queue = CopyQueue(roots, settings.copies, partial(open_target, settings), SystemClock())
+    queue = settings_queue(settings, roots, SystemClock())
     rows, every, troubles = queue.rows(), queue.every(), queue.ledger.troubles()
     found = []
     for name, target in settings.copies.items():

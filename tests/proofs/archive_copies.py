@@ -6,7 +6,7 @@ from pathlib import Path
 
 from devices.host.clock import SystemClock
 from recorder.archive.archive import Archive
-from recorder.features.copies import package_copy
+from recorder.features.copies import package_copy, places
 from recorder.package.metadata import Package, PackageState
 from tests.proofs.archive_bench import LARGE, Bench, settings
 from tests.support import archives, command, copies
@@ -36,7 +36,7 @@ def _check_left(folder: Path, place: Place, package: Package, *, finished: bool)
     """Assert that what a kill left there is a whole package or none, and that no copy is counted that is not whole."""
     problems = None
     with place.opened() as target:
-        found = package_copy.packages_at(target)
+        found = places.list_packages(target)
         if any(each.state is not PackageState.UNFINISHED for each in found):
             problems = package_copy.verify_remote(target, copies.place_of(package))
     assert not problems, f"what is there as a package is not whole: {problems}"

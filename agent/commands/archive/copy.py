@@ -22,7 +22,7 @@ from devices.host.clock import SystemClock
 from recorder.archive.archive import Archive
 from recorder.archive.catalog import refuse_pruned, require_sealed
 from recorder.archive.fixity_round import use_idle_priority
-from recorder.features.copies.copy_queue import CopyOutcome, CopyQueue, CopyRecord, name_of_package, open_target
+from recorder.features.copies.copy_queue import CopyOutcome, CopyQueue, CopyRecord, name_of_package, settings_queue
 from recorder.features.copies.target import CopyReason
 from recorder.model.names import one_line
 
@@ -54,11 +54,7 @@ def copy_queue(ctx: click.Context, folder: Path | None) -> Iterator[tuple[CopyQu
     archives = archives_of(ctx, folder)
     with open_health_log(settings, clock) as record:
         roots = [archive.root for archive in archives]
-        yield (
-            CopyQueue(roots, settings.copies, lambda name: open_target(settings, name), clock, record=record),
-            settings,
-            archives,
-        )
+        yield settings_queue(settings, roots, clock, record), settings, archives
 
 
 @click.command("copy", epilog=COPY_EXAMPLES)

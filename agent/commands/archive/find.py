@@ -30,9 +30,9 @@ from devices.host.clock import SystemClock
 from recorder.archive import catalog
 from recorder.archive.fixity_round import FixityEntry, FixityLog
 from recorder.archive.index import room_key
-from recorder.features.copies import package_copy
-from recorder.features.copies.copy_queue import CopyLedger, open_target
-from recorder.features.copies.package_copy import PackageListing, list_remote
+from recorder.features.copies.copy_queue import CopyLedger
+from recorder.features.copies.package_copy import PackageListing, list_remote, verify_remote
+from recorder.features.copies.places import find_place, list_packages, list_places, open_target, search_packages
 from recorder.features.copies.target import Target
 from recorder.model.names import one_line
 from recorder.package import bag
@@ -259,15 +259,15 @@ def reindex_command(ctx: click.Context, folder: Path | None, *, as_json: bool) -
 def packages_at(ctx: click.Context, name: str, words: str | None = None) -> Sequence[Package]:
     """Return the packages at a place, oldest first; with `words`, those with them in their description."""
     with closing(open_target(load_settings(ctx.find_object(Path)), name)) as target:
-        found = package_copy.packages_at(target)
-    return found if words is None else package_copy.search_packages(found, words)
+        found = list_packages(target)
+    return found if words is None else search_packages(found, words)
 
 
 def places_of(target: Target, key: str | None) -> list[str]:
     """Return the place of one package, or of all completely copied ones."""
     if key is not None:
-        return [package_copy.find_place(target, key)]
-    return [place for place, files in package_copy.list_places(target).items() if bag.TAG_MANIFEST_FILE in files]
+        return [find_place(target, key)]
+    return [place for place, files in list_places(target).items() if bag.TAG_MANIFEST_FILE in files]
 
 
 def verified_at(
@@ -279,7 +279,7 @@ def verified_at(
             package = place.rpartition("/")[2]
             with progress_bar(package, shown=shown) as progress:
                 listing = list_remote(target, place)
-                problems = package_copy.verify_remote(target, place, progress, listing)
+                problems = verify_remote(target, place, progress, listing)
             _log_verified(package, name, listing, problems)
             yield VerificationResult(id=package, ok=not problems, problems=problems, decoded=False), listing.size
 

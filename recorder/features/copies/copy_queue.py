@@ -2,7 +2,6 @@
 
 The queue compares the archive with the ledger: it needs no entry at sealing, and finds foreign packages too. Packages
 are copied one at a time, newest first, and never while a session runs. A failure is retried with growing pauses.
-`open_target` alone imports the library of a kind of place.
 
 The ledger is a memory, not the truth: a copy counts once it was read back. A lost ledger costs reading, never a copy.
 """
@@ -15,22 +14,23 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
-from config.errors import CopyError, PackageBusy, PackageNotFound, SecretError
-from config.settings.key_tables import copy_credentials
+from config.errors import CopyError, PackageBusy, PackageNotFound
 from config.settings.schema import Settings
 from config.settings.serving import CopyTarget
 from config.state import state_folder, transaction
 from devices.health.log_line import PC, HealthLogger, LogKind, LogLevel, discard_line
 from devices.host.background import pause_s
 from devices.host.clock import NANOSECONDS, Clock
-from recorder.archive import catalog
+from recorder.archive.catalog import is_pruned, package_folders
 from recorder.disk.package_locks import lock_file, package_lock
 from recorder.features.copies.package_copy import copy_package, local_version
+from recorder.features.copies.places import open_target
 from recorder.features.copies.target import (
     PACKAGE_REASONS,
     CopyReason,
@@ -40,7 +40,7 @@ from recorder.features.copies.target import (
     refuse_archive,
     write_mark,
 )
-from recorder.model import names
+from recorder.model.names import replaced_name
 from recorder.package.fixity import ByteProgress, Progress, TransferThrottle
 from recorder.running.runtime_directory import is_session_running
 
@@ -254,7 +254,7 @@ class CopyQueue:
         waiting = []
         for folder in self.every():
             row = rows.get((name_of_package(folder), target))
-            if (row is None and due_only and not automatic) or catalog.is_pruned(folder):
+            if (row is None and due_only and not automatic) or is_pruned(folder):
                 continue
             if row is not None and row.state == "copied" and row.version == local_version(folder):
                 continue
@@ -282,7 +282,7 @@ class CopyQueue:
 
     def every(self) -> list[Path]:
         """Return the folders of all packages."""
-        return [folder for root in self.roots for folder in catalog.package_folders(root)]
+        return [folder for root in self.roots for folder in package_folders(root)]
 
     def work(
         self, target: str, packages: Sequence[Path], progress_of: Callable[[str], Progress | None] = lambda _: None
@@ -440,6 +440,13 @@ class CopyQueue:
             os.close(descriptor)
 
 
+def settings_queue(
+    settings: Settings, roots: Sequence[Path], clock: Clock, record: HealthLogger = discard_line
+) -> CopyQueue:
+    """Return the queue from the archives at `roots` to the places of the settings."""
+    return CopyQueue(roots, settings.copies, partial(open_target, settings), clock, record=record)
+
+
 def _as_waiting(row: CopyRecord, moved: Collection[str]) -> CopyRecord:
     return msgspec.structs.replace(row, state="waiting") if row.target in moved else row
 
@@ -453,7 +460,7 @@ def _waiting_outcome(folder: Path, target: str, error: CopyError) -> CopyOutcome
 
 def name_of_package(folder: Path) -> str:
     """Return a package's name, also while a correction hides its folder."""
-    return names.replaced_name(folder.name) or folder.name
+    return replaced_name(folder.name) or folder.name
 
 
 def package_place(folder: Path) -> str:
@@ -469,32 +476,3 @@ def is_before_retry(now_s: float, next_s: float) -> bool:
 def jittered_pause_s(attempts: int, chance: random.Random) -> float:
     """Return the pause after so many failures in a row, with jitter."""
     return pause_s(attempts, LONGEST_PAUSE_S, first_s=FIRST_PAUSE_S) * chance.uniform(1 - JITTER, 1 + JITTER)
-
-
-EXTRAS = {"sftp": ("asyncssh", "sftp"), "s3": ("obstore", "s3")}
-"""The library of each kind of place, and the extra that installs it."""
-
-
-def open_target(settings: Settings, name: str) -> Target:
-    """Connect to the place `name`. Raises UsageError for an unknown one, CopyError with the reason."""
-    target = settings.copy(name)
-    if target.scheme == "file":
-        from recorder.features.copies.folder import FolderTarget
-
-        own = (Path("/"), settings.archive.path) if target.must_be_mounted else ()
-        return FolderTarget(name, target.folder, apart_from=own)
-    try:
-        login = copy_credentials(settings, name, target)
-    except SecretError as error:
-        raise CopyError(error.message, reason=CopyReason.NO_CREDENTIALS, hint=error.hint) from None
-    try:
-        if target.scheme == "sftp":
-            from recorder.features.copies.sftp import SftpTarget
-
-            return SftpTarget(name, target, login)
-        from recorder.features.copies.s3 import S3Target
-
-        return S3Target(name, target, login)
-    except ImportError:
-        library, extra = EXTRAS[target.scheme]
-        raise copy_error(CopyReason.NOT_INSTALLED, name, f"{library}: install liput[{extra}]") from None

@@ -1,4 +1,4 @@
-"""Makes, reads and checks one copy of a package, and lists the packages at a place.
+"""Makes, reads and checks one copy of a package.
 
 Media come first, manifests last: at any stop, a folder that looks like a package is a whole one. Each file is sent,
 read back from the place and hashed. A good file is not sent again, so a stopped copy goes on. The remains of a kill at
@@ -6,24 +6,19 @@ each step are in docs/copies.md.
 """
 
 import hashlib
-import re
-from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 
-from config.errors import CopyError, PackageNotFound
 from config.files import read_file
 from recorder.features.copies.target import CopyReason, Target, copy_error, refuse_links
-from recorder.model import names
 from recorder.model.names import utf8_safe
 from recorder.package import bag, fixity
 from recorder.package.bag import check_manifest
 from recorder.package.fixity import ByteProgress, Progress, TransferThrottle
-from recorder.package.metadata import Package, PackageState, Problem, ProblemKind, Recording, decode_recording
+from recorder.package.metadata import Problem, ProblemKind, Recording, decode_recording
 from recorder.package.work_folder import RECORDING_FILE
 
 LARGEST_TAG_FILE = 16 << 20
@@ -288,98 +283,6 @@ def list_whole_remote(target: Target, place: str, flow: TransferThrottle | None 
     if wrong := remote_problems(target, listing, place, flow):
         raise copy_error(CopyReason.DAMAGED_THERE, target.name, wrong[0].file)
     return listing
-
-
-_PLACE = re.compile(r"(?P<place>\d{4}/\d{2}/(?P<name>[^./][^/]*))/(?P<file>.+)", re.DOTALL)
-_YEAR = re.compile(r"\d{4}")
-_NO_TIME = datetime.fromtimestamp(0, UTC)
-
-
-def list_places(target: Target) -> dict[str, Mapping[str, int]]:
-    """Return files and bytes of each package at a target, by place; hidden and unprintable names are skipped."""
-    found: dict[str, dict[str, int]] = defaultdict(dict)
-    for year in filter(_YEAR.fullmatch, target.folders("")):  # skips lost+found, which is unreadable
-        files, _ = target.walk(year)
-        for path, size in files.items():
-            match = _PLACE.fullmatch(f"{year}/{path}")
-            if match and match["name"].isprintable():
-                found[match["place"]][match["file"]] = size
-    return dict(sorted(found.items()))
-
-
-def packages_at(target: Target) -> list[Package]:
-    """Return the packages at a target, oldest first; an incomplete copy is `UNFINISHED`."""
-    return [_package(target, place, files) for place, files in list_places(target).items()]
-
-
-def _package(target: Target, place: str, files: Mapping[str, int]) -> Package:
-    name = names.utf8_safe(place.rpartition("/")[2])
-    recording = _recording(target, place, files)
-    state = PackageState.SEALED if recording else PackageState.DAMAGED
-    if bag.TAG_MANIFEST_FILE not in files:
-        state = PackageState.UNFINISHED
-    return Package(
-        id=name,
-        uuid=recording.uuid if recording else "",
-        title=recording.title if recording else name,
-        started_at=recording.started_at if recording else names.start_in_name(name) or _NO_TIME,
-        duration_s=recording.duration_s if recording else 0.0,
-        bytes=sum(files.values()), path=f"{target.name}:{place}", state=state, recording=recording or msgspec.UNSET,
-    )  # fmt: skip
-
-
-def _recording(target: Target, place: str, files: Mapping[str, int]) -> Recording | None:
-    size = files.get(RECORDING_FILE, LARGEST_TAG_FILE)
-    if size >= LARGEST_TAG_FILE:
-        return None
-    try:
-        return decode_recording(b"".join(target.read(f"{place}/{RECORDING_FILE}", size)))
-    except (msgspec.MsgspecError, UnicodeDecodeError, CopyError):
-        return None
-
-
-def search_packages(packages: list[Package], words: str) -> list[Package]:
-    """Return the packages with all `words` in their description, also as parts of words."""
-    wanted = words.casefold().split()
-    return [package for package in packages if all(word in _text(package) for word in wanted)]
-
-
-def _text(package: Package) -> str:
-    words = [package.id, package.title]
-    if recording := package.recording:
-        words += [recording.office, recording.room, recording.host, *(mark.text for mark in recording.marks)]
-        words += [word for chapter in recording.chapters for word in (chapter.title, chapter.text)]
-        words += map(str, msgspec.to_builtins(recording.request).values()) if recording.request else ()
-    return " ".join(words).casefold()
-
-
-def find_place(target: Target, key: str) -> str:
-    """Return the place of the package that `key` names. Raises PackageNotFound, CopyError."""
-    there, wanted = list_places(target), key.lower()
-    fits = [place for place in there if place.rpartition("/")[2] in {key, wanted}]
-    fits = fits or [place for place, files in there.items() if _matches(target, place, files, wanted)]
-    if len(fits) == 1:
-        return fits[0]
-    if fits:
-        raise PackageNotFound(
-            f"{names.one_line(key)!r} means {len(fits)} packages at {target.name}", hint="Write more of the name."
-        )
-    raise PackageNotFound(
-        f"No package at {target.name} is called {names.one_line(key)!r}",
-        hint=f"`liput archive list --at {target.name}` shows all packages.",
-    )
-
-
-def _matches(target: Target, place: str, files: Mapping[str, int], wanted: str) -> bool:
-    """Return whether a package's name or UUID begins with `wanted`; a name ends with 8 digits of the UUID."""
-    name = place.rpartition("/")[2]
-    if not wanted or name.startswith(wanted):
-        return bool(wanted)
-    ours = names.NAME.fullmatch(name)
-    if ours is None or not ours["suffix"].startswith(wanted[: len(ours["suffix"])]):
-        return False
-    recording = _recording(target, place, files) if len(wanted) > len(ours["suffix"]) else None
-    return recording is None or recording.uuid.startswith(wanted)
 
 
 def verify_remote(

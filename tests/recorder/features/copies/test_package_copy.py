@@ -11,7 +11,7 @@ import pytest
 
 from config.errors import CopyError
 from recorder.archive.archive import Archive
-from recorder.features.copies import package_copy
+from recorder.features.copies import package_copy, places
 from recorder.features.copies.target import CopyReason
 from recorder.package import bag
 from recorder.package.fixity import TransferThrottle
@@ -75,7 +75,7 @@ def test_what_was_stopped_is_no_package_and_is_gone_on_with(place: Place, large:
     with pytest.raises(CopyError, match="enough"):
         copies.copy(large, place, progress=Stop(after))
     with place.opened() as target:
-        assert all(found.state is PackageState.UNFINISHED for found in package_copy.packages_at(target))
+        assert all(found.state is PackageState.UNFINISHED for found in places.list_packages(target))
     copied, sent = copies.copy(large, place)
     assert copied.version
     assert problems(place, large) == []
@@ -130,7 +130,7 @@ def test_a_bit_that_flips_on_the_way_is_read_back_and_not_counted(
         copies.copy(large, place, progress=flip)
     assert caught.value.reason == CopyReason.DAMAGED_ON_THE_WAY
     with place.opened() as target:
-        assert package_copy.packages_at(target) == []
+        assert places.list_packages(target) == []
     copies.copy(large, place)
     assert problems(place, large) == []
 
@@ -179,7 +179,7 @@ def test_what_others_have_beside_packages_is_not_gone_into(
 
     monkeypatch.setattr(os, "scandir", refusing)
     with place.opened() as target:
-        assert [found.id for found in package_copy.packages_at(target)] == [package.id]
+        assert [found.id for found in places.list_packages(target)] == [package.id]
 
 
 @pytest.mark.parametrize("path", [bag.TAG_MANIFEST_FILE, bag.INFO_FILE])
@@ -290,7 +290,7 @@ def test_a_corrected_package_is_corrected_there_without_sending_its_media(place:
     assert sent < 100_000
     assert problems(place, large) == []
     with place.opened() as target:
-        (found,) = package_copy.packages_at(target)
+        (found,) = places.list_packages(target)
     assert found.title == "Rapat yang Lain"
 
 
@@ -305,7 +305,7 @@ def test_what_another_pc_has_corrected_there_is_left_alone(place: Place, package
         copies.copy(package, place, first.version)
     assert caught.value.reason == CopyReason.CHANGED_THERE
     with place.opened() as target:
-        (found,) = package_copy.packages_at(target)
+        (found,) = places.list_packages(target)
     assert found.title == "Dari PC lain"
 
 
@@ -319,7 +319,7 @@ def test_a_package_that_is_damaged_here_is_not_copied(place: Place, large: Packa
         copies.copy(large, place)
     assert caught.value.reason == CopyReason.DAMAGED_HERE
     with place.opened() as target:
-        assert all(found.state is PackageState.UNFINISHED for found in package_copy.packages_at(target))
+        assert all(found.state is PackageState.UNFINISHED for found in places.list_packages(target))
 
 
 def test_many_rooms_share_a_place_and_each_can_list_search_and_verify_all_of_it(
@@ -333,13 +333,13 @@ def test_many_rooms_share_a_place_and_each_can_list_search_and_verify_all_of_it(
     for package in made:
         copies.copy(package, place)
     with place.opened() as target:
-        found = package_copy.packages_at(target)
+        found = places.list_packages(target)
         assert {each.id: (each.title, each.uuid, each.bytes) for each in found} == {
             each.id: (each.title, each.uuid, each.bytes) for each in made
         }
-        assert [each.title for each in package_copy.search_packages(found, "RAPAT dua aula")] == ["Rapat Dua"]
+        assert [each.title for each in places.search_packages(found, "RAPAT dua aula")] == ["Rapat Dua"]
         for package in made:
-            where = package_copy.find_place(target, package.id[-8:])
+            where = places.find_place(target, package.id[-8:])
             assert where == copies.place_of(package)
             assert package_copy.verify_remote(target, where) == []
 

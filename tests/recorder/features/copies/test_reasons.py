@@ -15,7 +15,7 @@ from config.settings.key_tables import CopyCredentials
 from config.settings.schema import Settings
 from config.settings.secrets import Secret
 from config.settings.serving import CopyTarget
-from recorder.features.copies import copy_queue, package_copy, s3
+from recorder.features.copies import places, s3
 from recorder.features.copies.target import CopyReason
 from recorder.package.fixity import Progress
 from recorder.package.metadata import Package
@@ -73,7 +73,7 @@ def test_a_full_folder_holds_no_package_and_gets_the_rest_when_there_is_room(tmp
     with copies.small_disk(tmp_path / "tujuan") as disk:
         assert why(large, place).reason == CopyReason.FULL
         with place.opened() as target:
-            assert package_copy.packages_at(target) == []
+            assert places.list_packages(target) == []
         subprocess.run(["mount", "-o", "remount,size=30M", str(disk)], check=True)
         copies.copy(large, place)
 
@@ -136,7 +136,7 @@ def test_a_full_server_holds_no_package_and_gets_the_rest_when_there_is_room(ssh
     with copies.small_disk(place.folder) as disk:
         assert why(large, place).reason == CopyReason.FULL
         with place.opened() as target:
-            assert package_copy.packages_at(target) == []
+            assert places.list_packages(target) == []
         subprocess.run(["mount", "-o", "remount,size=30M", str(disk)], check=True)
         copies.copy(large, place)
 
@@ -208,7 +208,7 @@ def test_a_full_store_holds_no_package_and_gets_the_rest_when_there_is_room(seaw
 
         assert why(large, place, progress=fill).reason == CopyReason.FULL
         with place.opened() as target:
-            assert package_copy.packages_at(target) == []
+            assert places.list_packages(target) == []
         proxy.full = False
         copies.copy(large, place)
 
@@ -219,7 +219,7 @@ def test_a_bit_that_flips_on_the_way_from_a_store_is_not_counted(seaweed: Seawee
         place = copies.s3_place(seaweed, "flips", proxy.endpoint)
         assert why(large, place).reason == CopyReason.DAMAGED_ON_THE_WAY
         with place.opened() as target:
-            assert all(found.state == "unfinished" for found in package_copy.packages_at(target))
+            assert all(found.state == "unfinished" for found in places.list_packages(target))
 
 
 def test_a_store_that_hangs_is_given_up(tmp_path: Path, seaweed: Seaweed, package: Package) -> None:
@@ -271,10 +271,10 @@ def test_a_certificate_authority_that_cannot_be_read(
 
 def test_a_library_that_is_not_installed_is_told_of_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "recorder.features.copies.s3", None)
-    monkeypatch.setattr(copy_queue, "copy_credentials", lambda *_: CopyCredentials())
+    monkeypatch.setattr(places, "copy_credentials", lambda *_: CopyCredentials())
     settings = Settings(copies={"ember": CopyTarget(url="s3://ember/liput", endpoint="http://s3.invalid")})
     with pytest.raises(CopyError, match=r"liput\[s3\]") as caught:
-        copy_queue.open_target(settings, "ember")
+        places.open_target(settings, "ember")
     assert caught.value.reason == CopyReason.NOT_INSTALLED
     assert caught.value.hint.count("Install") == 1
 
@@ -282,5 +282,5 @@ def test_a_library_that_is_not_installed_is_told_of_with_what_to_install(monkeyp
 def test_a_place_that_needs_a_login_and_has_none(tmp_path: Path, package: Package) -> None:
     settings = Settings(copies={"gudang": CopyTarget(url="sftp://liput@gudang.invalid/srv")})
     with pytest.raises(CopyError) as caught:
-        copy_queue.open_target(settings, "gudang")
+        places.open_target(settings, "gudang")
     assert caught.value.reason == CopyReason.NO_CREDENTIALS

@@ -10,7 +10,8 @@ from config.settings.schema import ArchiveSettings as ArchiveSettings
 from config.settings.schema import Settings
 from devices.host.clock import NANOSECONDS
 from recorder.archive.archive import Archive
-from recorder.features.copies.copy_queue import CopyOutcome, CopyQueue, open_target
+from recorder.features.copies.copy_queue import CopyOutcome, CopyQueue
+from recorder.features.copies.places import open_target
 from recorder.features.copies.target import MARK_FILE, CopyReason
 from recorder.package.fixity import TransferThrottle
 from recorder.package.metadata import Package

@@ -14,7 +14,7 @@ import pytest
 from config.errors import CopyError, StorageError
 from recorder.archive.archive import Archive
 from recorder.disk.durable import DurableFiles
-from recorder.features.copies import package_copy
+from recorder.features.copies import places
 from recorder.features.copies.restoring import DAMAGED, PackageRestorer, RestoredPackage
 from recorder.features.copies.target import CopyReason
 from recorder.package import bag
@@ -131,7 +131,7 @@ def test_a_package_that_is_not_here_at_all_is_fetched(archive: Archive, large: P
     copies.copy(large, nas)
     large.folder.rename(archive.root / "dipindahkan")
     with nas.opened() as target:
-        place = package_copy.find_place(target, large.id)
+        place = places.find_place(target, large.id)
         restored = PackageRestorer(archive.root, DurableFiles(), lambda: archives.STARTED).restore(place, target, [])
     assert restored.kept is None
     assert verify_package(large.folder) == []
@@ -228,7 +228,7 @@ def test_hidden_folders_and_names_that_change_a_terminal_are_no_packages(
         (tmp_path / "nas/2026/11" / name / "data").mkdir(parents=True)
         (tmp_path / "nas/2026/11" / name / bag.TAG_MANIFEST_FILE).touch()
     with nas.opened() as target:
-        assert [each.id for each in package_copy.packages_at(target)] == [package.id]
+        assert [each.id for each in places.list_packages(target)] == [package.id]
 
 
 @pytest.mark.parametrize("exchanges", [True, False])
