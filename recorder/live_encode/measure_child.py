@@ -42,7 +42,7 @@ def _answer(asked: HeadroomQuery) -> Headroom:
     from capture.sources.source_kind import SourceRequirements
     from config.settings.loading import load_settings
     from devices.host.clock import SystemClock
-    from recorder.live_encode.measurement import source_frames
+    from recorder.live_encode.source_frames import source_frames
 
     if asked.videos is not None:
         profile = asked.profile

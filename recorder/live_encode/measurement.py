@@ -2,111 +2,23 @@
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
 from fractions import Fraction
 from itertools import cycle, islice
-from threading import Event
 
 import av
 import numpy as np
 
 from capture.compose.compositor import Compositor, PlacedPicture
 from capture.compose.layout import Rect
-from capture.detectors.detector_factory import DetectorFactory
 from capture.media.jpeg import JpegDecoder
 from capture.media.pictures import plane_views
-from capture.pacing import RealPace
-from capture.source import SAMPLE_RATE, Frame, Size, VideoFormat
-from capture.sources.source_kind import SourceContext, SourceRequirements
-from capture.sources.source_queue import SourceQueue
-from capture.sources.source_selector import NONE, SourceSelector
-from capture.sources.worker import VideoWorker
+from capture.source import SAMPLE_RATE
 from capture.synthetic.video import SyntheticPainter
-from config.errors import DeviceError, MediaError
-from config.settings.schema import Settings
-from devices.host.clock import NANOSECONDS, Clock
 from recorder.encode.encoder import AAC_FRAME, AudioSettings, Encoder
 from recorder.encode.x264 import VIDEO_TIME_BASE, VideoSettings
 from recorder.live_encode.headroom import Headroom, usable_cores
 from recorder.live_encode.live_encoder import FrameSlot, live_settings
 from recorder.model.packet import Track
-
-FREE_WITHIN_S = 6.0  # time in which another program may release a device, such as a preview
-PICTURE_WITHIN_S = 3.0
-_LOOK_S = 0.2
-_QUEUE = 30
-
-
-@contextmanager
-def source_frames(
-    words: Sequence[str], asked: SourceRequirements, settings: Settings, clock: Clock
-) -> Iterator[tuple[VideoFormat, int, Iterator[av.VideoFrame]]]:
-    """Yield format, number and frames of the sources; closes them at the end.
-
-    Each frame of the first source comes with a decoded inset of every other. Raises a LiputError for a source that does
-    not open, and MediaError for a file, which would end.
-    """
-    stop = Event()
-    pace = RealPace(clock, stop)
-    context = SourceContext(asked, pace, clock, stop, live=True, watcher=DetectorFactory(settings, clock))
-    chosen = SourceSelector(context).choose(words, [NONE]).pictures
-    if any(one.ends for one in chosen):
-        raise MediaError("a file is nothing to measure with")
-    with ExitStack() as stack:
-        stack.callback(stop.set)
-        workers = [
-            VideoWorker(one.source, clock, queue=SourceQueue(_QUEUE), supervision=one.supervision) for one in chosen
-        ]
-        forms = []
-        for worker in workers:
-            stack.callback(worker.close)
-            forms.append(_open(worker, clock, stop))
-        pace.begin()
-        for worker in workers:
-            worker.start()
-        yield forms[0], len(chosen), _frames(workers, (asked.width // 4 & ~1, asked.height // 4 & ~1))
-
-
-def _open(worker: VideoWorker, clock: Clock, stop: Event) -> VideoFormat:
-    """Open a source; retries a busy one for a while."""
-    try:
-        return worker.open()
-    except DeviceError as error:
-        if error.why != "busy":
-            raise
-    until_ns = clock.now_ns() + round(FREE_WITHIN_S * NANOSECONDS)
-    while worker.form is None and clock.now_ns() < until_ns and not stop.is_set():
-        worker.read(_LOOK_S)
-    if worker.form is None:
-        raise (
-            DeviceError(worker.outage.reason, hint=worker.outage.hint, why="busy")
-            if worker.outage
-            else DeviceError(worker.name, why="busy")
-        )
-    return worker.form
-
-
-def _frames(workers: Sequence[VideoWorker], inset: Size) -> Iterator[av.VideoFrame]:
-    main, *others = workers
-    while True:
-        frame = main.queue.get(PICTURE_WITHIN_S)
-        if frame is None:
-            raise DeviceError(f"{main.name} gives no picture", hint="check its cable and that it is switched on")
-        for other in others:
-            newest = other.queue.newest(lambda _frame: True)
-            if newest is not None:
-                _try_decode(other, newest, inset)
-        picture = _try_decode(main, frame, None)
-        if picture is not None:
-            yield picture
-
-
-def _try_decode(worker: VideoWorker, frame: Frame, within: Size | None) -> av.VideoFrame | None:
-    try:
-        return worker.decode(frame, within)
-    except MediaError:
-        return None  # a session skips damaged frames, too
-
 
 MEASURED_S = 3.0
 _FIRST = 4  # the first frames do not count: they include loading and first use of memory

@@ -29,6 +29,7 @@ NOT_IN_RECORDER = (
     "recorder.features.report.material", "recorder.features.report.page", "recorder.features.report.printing",
     "recorder.features.report.thumbnails", "recorder.features.slides.chapters", "recorder.features.slides.detector",
     "recorder.features.slides.frames", "recorder.features.profiler.profile", "recorder.live_encode.measurement",
+    "recorder.live_encode.source_frames",
     "recorder.package.keyframes",
 )  # fmt: skip
 NOT_IN_COMMAND = (

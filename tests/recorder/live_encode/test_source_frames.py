@@ -14,8 +14,7 @@ from config.errors import DeviceError
 from config.settings.schema import Settings
 from devices.host.clock import SystemClock
 from devices.model.device import Device, DeviceKind, Mode
-from recorder.live_encode import measurement
-from recorder.live_encode.measurement import source_frames
+from recorder.live_encode.source_frames import source_frames
 from tests.support.errors import because
 
 MODES = (Mode("MJPG", 160, 120, (15,)),)
@@ -64,7 +63,7 @@ def test_a_camera_that_another_program_has_for_a_moment_is_waited_for(refusals: 
 def test_a_camera_that_another_program_keeps_is_refused_with_its_reason(
     refusals: list[DeviceError], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(measurement, "FREE_WITHIN_S", 0.3)
+    monkeypatch.setattr("recorder.live_encode.source_frames.FREE_WITHIN_S", 0.3)
     refusals.extend([DeviceError("used by vlc", hint="close it", why="busy")] * 3)
     with (
         pytest.raises(DeviceError, match="used by vlc", check=because("busy")),
