@@ -4,6 +4,7 @@ import importlib
 import pkgutil
 import re
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import get_type_hints
 
 import click
@@ -200,17 +201,44 @@ def test_the_manual_page_has_every_command_and_no_line_that_is_no_request() -> N
     assert requests == {".TH", ".SH", ".SS", ".PP", ".TP", ".nf", ".fi"}
 
 
+# Every page
+
+PAGES = sorted(path for place in ("*.md", "docs/**/*.md", "tests/rig/*.md") for path in ROOT.glob(place))
+EXAMPLES = ROOT / "tests/extending"
+"""Files that a page tells to write."""
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the fragments that lead to a page's headings, as forges make them."""
+    prose = re.sub(r"(?ms)^```.*?^```", "", page.read_text())
+    headings = re.findall(r"(?m)^#+ (.+)$", prose)
+    plain = (re.sub(r"\[(.*?)\]\(.*?\)", r"\1", heading).lower() for heading in headings)
+    return {re.sub(r"[^\w -]", "", heading).replace(" ", "-") for heading in plain}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_leads_to_a_heading_or_file(page: Path) -> None:
+    for link in re.findall(r"\]\((?!https?:)(\S+?)\)", page.read_text()):
+        path, _, fragment = link.partition("#")
+        there = page.parent / path if path else page
+        assert there.exists(), link
+        assert not fragment or fragment in anchors(there), link
+
+
+def test_pages_name_modules_and_tests_that_exist() -> None:
+    text = "\n".join(page.read_text() for page in PAGES)
+    named = set(re.findall(r"`((?:agent|recorder|capture|devices|config|tests)/[\w/.-]+)`", text))
+    placeholders = {path for path in named if re.search(r"\b[A-Z]+\b|_[A-Z]+\.", path)}
+    assert len(named) > 200
+    assert [
+        path for path in sorted(named - placeholders) if not (ROOT / path).exists() and not (EXAMPLES / path).exists()
+    ] == []
+
+
 # The architecture
 
 WORDS_BETWEEN = {"every", "state", "takes", "packet", "more", "disk", "nothing", "which", "pass"}
 """Words in the drawings that are no states."""
-
-
-def test_the_architecture_names_modules_and_tests_that_exist() -> None:
-    page = (ROOT / "docs/architecture.md").read_text()
-    named = set(re.findall(r"`((?:agent|recorder|capture|devices|config|tests)/[\w/.]+)`", page))
-    assert len(named) > 80
-    assert [path for path in sorted(named) if not (ROOT / path).exists()] == []
 
 
 def test_the_architecture_draws_every_state() -> None:
