@@ -14,10 +14,13 @@ config_option = click.option(
     "--config", "config_file", type=click.Path(path_type=Path), metavar="FILE", help="The settings file."
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+json_lines_option = click.option(
+    "--json", "as_json", is_flag=True, help="One JSON object a line; see docs/reference/cli.md."
+)
 
 
 def print_json(value: object) -> None:
-    """Print a value as one JSON document."""
+    """Print a value as one line of JSON."""
     click.echo(msgspec.json.encode(value))
 
 

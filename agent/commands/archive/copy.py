@@ -2,27 +2,25 @@
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
 import click
 import msgspec
 
-from agent.archives.selection import archive_option, archives_of, find_package
-from agent.terminal.parameters import json_option, print_json
+from agent.archives.selection import archive_option, find_package
+from agent.commands.archive.targets import copy_queue
+from agent.terminal.parameters import json_lines_option, json_option, print_json
 from agent.terminal.progress import progress_bar
 from agent.terminal.redact import redactor_for
 from config.errors import UsageError
-from config.settings.loading import load_settings
 from config.settings.quantities import brief_rate, brief_size
 from config.settings.schema import Settings
-from devices.health.log_writer import open_health_log
-from devices.host.clock import SystemClock
 from recorder.archive.archive import Archive
 from recorder.archive.catalog import refuse_pruned, require_sealed
 from recorder.archive.fixity_round import use_idle_priority
-from recorder.features.copies.copy_queue import CopyOutcome, CopyQueue, CopyRecord, name_of_package, settings_queue
+from recorder.features.copies.copy_queue import CopyOutcome, CopyQueue, CopyRecord, name_of_package
+from recorder.features.copies.package_copy import local_version
 from recorder.features.copies.target import CopyReason
 from recorder.model.names import one_line
 
@@ -47,16 +45,6 @@ Examples:
 """
 
 
-@contextmanager
-def copy_queue(ctx: click.Context, folder: Path | None) -> Iterator[tuple[CopyQueue, Settings, list[Archive]]]:
-    """Yield the queue of the settings' places; it writes to the health log."""
-    settings, clock = load_settings(ctx.find_object(Path)), SystemClock()
-    archives = archives_of(ctx, folder)
-    with open_health_log(settings, clock) as record:
-        roots = [archive.root for archive in archives]
-        yield settings_queue(settings, roots, clock, record), settings, archives
-
-
 @click.command("copy", epilog=COPY_EXAMPLES)
 @click.argument("package_id", metavar="[ID]", required=False)
 @click.option("--all", "every", is_flag=True, help="Every package without a copy there.")
@@ -70,7 +58,7 @@ def copy_queue(ctx: click.Context, folder: Path | None) -> Iterator[tuple[CopyQu
 )
 @click.option("--new-place", is_flag=True, help="The place was emptied or replaced on purpose: copy everything again.")
 @archive_option
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line; see docs/reference/cli.md.")
+@json_lines_option
 @click.pass_context
 def copy_command(
     ctx: click.Context,
@@ -190,8 +178,6 @@ def copies_command(ctx: click.Context, package_id: str | None, folder: Path | No
 
 
 def _copies(queue: CopyQueue, folders: list[Path]) -> list[PackageCopies]:
-    from recorder.features.copies.package_copy import local_version
-
     rows, troubles = queue.rows(), queue.ledger.troubles()
     found = []
     for folder in folders:

@@ -1,8 +1,7 @@
-"""`liput archive list`, `show`, `open`, `search` and `reindex`, here and at places of copies."""
+"""`liput archive list`, `show`, `open`, `search` and `reindex`."""
 
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import closing
 from datetime import datetime
 from itertools import chain
 from operator import attrgetter
@@ -21,23 +20,15 @@ from agent.archives.selection import (
     to_option,
 )
 from agent.cli.desktop import OPENER, has_desktop, open_there
+from agent.commands.archive.targets import at_option, packages_at
 from agent.terminal.parameters import json_option, print_json
 from agent.terminal.progress import progress_bar
 from config.errors import ArchiveError
-from config.settings.loading import load_settings
 from config.settings.quantities import brief_size, clock_text
-from devices.host.clock import SystemClock
-from recorder.archive import catalog
-from recorder.archive.fixity_round import FixityEntry, FixityLog
+from recorder.archive.catalog import is_package_file, refuse_pruned
 from recorder.archive.index import room_key
-from recorder.features.copies.copy_queue import CopyLedger
-from recorder.features.copies.package_copy import PackageListing, list_remote, verify_remote
-from recorder.features.copies.places import find_place, list_packages, list_places, open_target, search_packages
-from recorder.features.copies.target import Target
 from recorder.model.names import one_line
-from recorder.package import bag
-from recorder.package.metadata import AudioTrack, Package, PackageState, Problem, Recording, VideoTrack
-from recorder.package.verification import VerificationResult
+from recorder.package.metadata import AudioTrack, Package, PackageState, Recording, VideoTrack
 
 LIST_EXAMPLES = """\b
 Examples:
@@ -45,8 +36,6 @@ Examples:
   liput archive list --from 2026-11-01 --to 2026-11-30 --room aula
   liput archive list --state unfinished
 """
-
-at_option = click.option("--at", "target_name", metavar="TARGET", help="At a place of [copies], not here.")
 
 
 @click.command("list", epilog=LIST_EXAMPLES)
@@ -256,48 +245,6 @@ def reindex_command(ctx: click.Context, folder: Path | None, *, as_json: bool) -
         print_json({"packages": sum(count for count, _ in done), "index": str(done[0][1])})
 
 
-def packages_at(ctx: click.Context, name: str, words: str | None = None) -> Sequence[Package]:
-    """Return the packages at a place, oldest first; with `words`, those with them in their description."""
-    with closing(open_target(load_settings(ctx.find_object(Path)), name)) as target:
-        found = list_packages(target)
-    return found if words is None else search_packages(found, words)
-
-
-def places_of(target: Target, key: str | None) -> list[str]:
-    """Return the place of one package, or of all completely copied ones."""
-    if key is not None:
-        return [find_place(target, key)]
-    return [place for place, files in list_places(target).items() if bag.TAG_MANIFEST_FILE in files]
-
-
-def verified_at(
-    ctx: click.Context, name: str, key: str | None, *, shown: bool
-) -> Iterator[tuple[VerificationResult, int]]:
-    """Verify one package at a place, or all complete ones, and log it; yield verdicts and bytes."""
-    with closing(open_target(load_settings(ctx.find_object(Path)), name)) as target:
-        for place in places_of(target, key):
-            package = place.rpartition("/")[2]
-            with progress_bar(package, shown=shown) as progress:
-                listing = list_remote(target, place)
-                problems = verify_remote(target, place, progress, listing)
-            _log_verified(package, name, listing, problems)
-            yield VerificationResult(id=package, ok=not problems, problems=problems, decoded=False), listing.size
-
-
-def _log_verified(package: str, target: str, listing: PackageListing, problems: list[Problem]) -> None:
-    ledger, now = CopyLedger(), SystemClock().now()
-    if problems:
-        ledger.seen_damaged(package, target)
-    elif ledger.rows_of(package).get(target):
-        ledger.seen_whole(package, target, listing.version, listing.size, now)
-    FixityLog().add(
-        FixityEntry(
-            at=now, package=package, bytes=listing.size, found=len(problems), problems=tuple(problems),
-            outcome="copy-damaged" if problems else "copy-whole", note=f"at {target}",
-        )
-    )  # fmt: skip
-
-
 OPEN_EXAMPLES = """\b
 Examples:
   liput archive open 3f2a91c0                play it
@@ -331,10 +278,10 @@ def open_command(
 
 def _media_file(package: Package) -> Path:
     """Return the package's first media file; raises ArchiveError if it has none."""
-    catalog.refuse_pruned(package.folder)
+    refuse_pruned(package.folder)
     for file in package.recording.media if package.recording else ():
         path = package.folder / file.file
-        if catalog.is_package_file(package.folder, path):
+        if is_package_file(package.folder, path):
             return path
     raise ArchiveError(
         f"{package.id} has no recording that can be opened", hint=f"liput archive verify {package.id} says why."

@@ -11,7 +11,7 @@ COMMANDS: CommandTable = {
     "edit": ("agent.commands.archive.edit:edit_command", "Correct the description of a session in its package."),
     "export": ("agent.commands.archive.export:export_command", "Write a package into one file."),
     "fetch": ("agent.commands.archive.restore:fetch_command", "Fetch packages from their copies."),
-    "fixity": ("agent.commands.archive.verify:fixity_command", "Verify a part of the archive, in turn."),
+    "fixity": ("agent.commands.archive.fixity:fixity_command", "Verify a part of the archive, in turn."),
     "list": ("agent.commands.archive.find:list_command", "List the recordings, oldest first."),
     "open": ("agent.commands.archive.find:open_command", "Play a recording, or open its folder."),
     "protect": (

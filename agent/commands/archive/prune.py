@@ -8,11 +8,11 @@ import click
 import msgspec
 
 from agent.archives.selection import archive_option, find_package
-from agent.commands.archive.copy import copy_queue
+from agent.commands.archive.targets import copy_queue
+from agent.terminal.parameters import print_json
 from agent.terminal.terminal import can_ask
 from config.errors import ArchiveError, CopyError, LiputError, UsageError
 from config.settings.quantities import brief_size
-from config.settings.serving import CopyTarget
 from devices.health.log_line import PC, LogKind
 from recorder.archive.archive import Archive
 from recorder.archive.fixity_round import FixityEntry, FixityLog
@@ -130,25 +130,22 @@ def _pruned(queue: CopyQueue, package: Package, least: int) -> PruneResult:
     with ExitStack() as stack:
         try:
             targets = _open_targets(queue, counted, least, stack)
+            pairs = [(target, queue.targets[target.name]) for target in targets]
             size = prune(
-                package.folder,
-                package_place(package.folder),
-                targets,
-                DurableFiles(),
-                lambda: queue.go_on("the archive"),
+                package.folder, package_place(package.folder), pairs, DurableFiles(), lambda: queue.go_on("the archive")
             )
         except LiputError as error:
             return PruneResult(id=package.id, pruned=False, reason=error.message)
-    names = tuple(target.name for target, _ in targets)
+    names = tuple(target.name for target in targets)
     note = f"media removed here; copies read at {', '.join(names)}"
     FixityLog().add(FixityEntry(at=queue.clock.now(), package=package.id, bytes=size, outcome="pruned", note=note))
     queue.record(PC, LogKind.PACKAGE_PRUNED, f"{package.id}: {note}", package=package.id, bytes=size)
     return PruneResult(id=package.id, pruned=True, bytes=size, targets=names)
 
 
-def _open_targets(queue: CopyQueue, names: list[str], least: int, stack: ExitStack) -> list[tuple[Target, CopyTarget]]:
+def _open_targets(queue: CopyQueue, names: list[str], least: int, stack: ExitStack) -> list[Target]:
     """Open `least` different places that can be reached; raises CopyError."""
-    chosen: list[tuple[Target, CopyTarget]] = []
+    chosen: list[Target] = []
     failed: list[CopyError] = []
     for name in names:
         if len(chosen) == least:
@@ -156,11 +153,11 @@ def _open_targets(queue: CopyQueue, names: list[str], least: int, stack: ExitSta
         try:
             target = queue.open_target(name)
             stack.callback(target.close)
-            refuse_same([*(each for each, _ in chosen), target])
+            refuse_same([*chosen, target])
         except CopyError as error:
             failed.append(error)
         else:
-            chosen.append((target, queue.targets[name]))
+            chosen.append(target)
     if len(chosen) < least:
         raise failed[-1]
     return chosen
@@ -168,7 +165,7 @@ def _open_targets(queue: CopyQueue, names: list[str], least: int, stack: ExitSta
 
 def _print(result: PruneResult, *, as_json: bool) -> None:
     if as_json:
-        print(msgspec.json.encode(result).decode(), flush=True)
+        print_json(result)
     elif result.pruned:
         where = ", ".join(result.targets)
         click.echo(f"{result.id}: {brief_size(result.bytes)} removed here; copies at {where}")

@@ -1,20 +1,19 @@
 """`liput archive repair` and `fetch`: restore packages from their copies."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import click
 import msgspec
 
 from agent.archives.selection import archive_option, find_package
-from agent.commands.archive.copy import copy_queue
-from agent.commands.archive.find import places_of
+from agent.commands.archive.targets import copy_queue, places_of
 from agent.terminal.parameters import json_option, print_json
 from agent.terminal.progress import progress_bar
 from config.errors import ArchiveError, CopyError, PackageBusy, PackageDamaged
-from config.settings.schema import Settings
 from devices.health.log_line import PC, LogKind
 from recorder.archive.archive import Archive
 from recorder.archive.catalog import is_pruned, require_sealed
@@ -24,9 +23,7 @@ from recorder.features.copies.copy_queue import CopyQueue, package_place
 from recorder.features.copies.package_copy import list_local
 from recorder.features.copies.restoring import PackageRestorer, RestoredPackage
 from recorder.features.copies.target import PACKAGE_REASONS, CopyReason, copy_error
-from recorder.package.fixity import Progress
 from recorder.package.metadata import Package, Problem, ProblemKind
-from recorder.running.runtime_directory import is_session_running
 
 REPAIR_EXAMPLES = """\b
 Examples:
@@ -78,7 +75,7 @@ def repair_command(
     """
     with copy_queue(ctx, folder) as (queue, settings, archives):
         archive, package = find_package(archives, package_id)
-        result = _Restoring(queue, settings, archive, as_json=as_json).repair(package, name)
+        result = _Restoring(queue, settings.archive.reserve, archive, as_json=as_json).repair(package, name)
     if as_json:
         print_json(result)
     elif result.target is None:
@@ -105,10 +102,11 @@ def fetch_command(
         raise click.UsageError("Name one package, or say --all.", ctx)
     with copy_queue(ctx, folder) as (queue, settings, archives):
         failed = 0
-        for result in _fetch(queue, settings, archives, package_id, name, as_json=as_json):
+        restoring = [_Restoring(queue, settings.archive.reserve, archive, as_json=as_json) for archive in archives]
+        for result in _fetch(queue, restoring, package_id, name):
             failed += not result.ok
             if as_json:
-                print(msgspec.json.encode(result).decode(), flush=True)
+                print_json(result)
             elif result.ok:
                 click.echo(f"{result.id}: fetched from {name}")
             else:
@@ -119,26 +117,23 @@ def fetch_command(
 class _Restoring:
     """Restores packages of one archive, and logs it: fixity log, ledger, health log."""
 
-    def __init__(self, queue: CopyQueue, settings: Settings, archive: Archive, *, as_json: bool) -> None:
+    def __init__(self, queue: CopyQueue, reserve_bytes: int, archive: Archive, *, as_json: bool) -> None:
+        self.archive = archive
         self._queue = queue
-        self._settings = settings
-        self._archive = archive
         self._as_json = as_json
         self._log = FixityLog()
-        for kept in self._restorer(None).settle():
-            print(f"Cleaned up after an interrupted repair: {kept}", file=sys.stderr)
-
-    def _restorer(self, progress: Progress | None) -> PackageRestorer:
-        return PackageRestorer(
-            self._archive.root, DurableFiles(), self._queue.clock.now, _check_idle, progress,
-            self._settings.archive.reserve
+        self._restorer = PackageRestorer(
+            archive.root, DurableFiles(), queue.clock.now, lambda: queue.go_on("the archive"),
+            reserve_bytes=reserve_bytes,
         )  # fmt: skip
+        for kept in self._restorer.settle():
+            print(f"Cleaned up after an interrupted repair: {kept}", file=sys.stderr)
 
     def repair(self, package: Package, name: str | None) -> RestoreResult:
         """Restore a package from its first whole copy; raises the CopyError of the last one tried."""
         package = require_sealed(package)
         with progress_bar(package.id, shown=not self._as_json) as progress:
-            problems = list(self._archive.verify(package, progress=progress))
+            problems = list(self.archive.verify(package, progress=progress))
         self._note(package.id, package.bytes, "damaged" if problems else "whole", problems)
         if not problems:
             return RestoreResult(id=package.id, ok=True)
@@ -159,10 +154,11 @@ class _Restoring:
 
     def fetch(self, place: str, name: str) -> RestoreResult:
         """Fetch one package; raises CopyError, PackageDamaged, PackageBusy."""
-        folder = self._archive.root / place
+        folder = self.archive.root / place
         if folder.exists() and not is_pruned(folder):
             raise ArchiveError(f"{folder} is there already", hint="`liput archive repair` restores damaged files.")
-        return self._restore(place, name, _missing_files(folder))
+        here = list_local(folder).problems if folder.exists() else ()
+        return self._restore(place, name, [problem for problem in here if problem.kind is ProblemKind.MISSING])
 
     def _restore(self, place: str, name: str, problems: list[Problem]) -> RestoreResult:
         package = place.rpartition("/")[2]
@@ -170,7 +166,7 @@ class _Restoring:
             self._note(package, 0, "repair-begun", [], f"from {name}")
             try:
                 with progress_bar(package, shown=not self._as_json) as progress:
-                    restored = self._restorer(progress).restore(place, target, problems)
+                    restored = replace(self._restorer, progress=progress).restore(place, target, problems)
             except CopyError as error:
                 if error.reason == CopyReason.DAMAGED_THERE:
                     self._queue.ledger.seen_damaged(package, name)
@@ -201,23 +197,16 @@ class _Restoring:
         )  # fmt: skip
 
 
-def _fetch(
-    queue: CopyQueue, settings: Settings, archives: Sequence[Archive], key: str | None, name: str, *, as_json: bool
-) -> Iterator[RestoreResult]:
+def _fetch(queue: CopyQueue, restoring: list[_Restoring], key: str | None, name: str) -> Iterator[RestoreResult]:
     """Fetch one package, or all missing ones into their former archive; one failure does not stop the others."""
-    restoring = [_Restoring(queue, settings, archive, as_json=as_json) for archive in archives]
-
-    def here(place: str) -> int | None:
-        return next((number for number, each in enumerate(archives) if (each.root / place).exists()), None)
-
     with closing(queue.open_target(name)) as target:
         wanted = places_of(target, key)
     for place in wanted:
-        number = here(place)
-        if key is None and number is not None:
+        there = next((each for each in restoring if (each.archive.root / place).exists()), None)
+        if key is None and there is not None:
             continue
         try:
-            yield restoring[number or 0].fetch(place, name)
+            yield (there or restoring[0]).fetch(place, name)
         except (CopyError, PackageDamaged, PackageBusy) as error:
             if key is not None or (isinstance(error, CopyError) and error.reason not in PACKAGE_REASONS):
                 raise
@@ -226,15 +215,3 @@ def _fetch(
 
 def _files(fetched: tuple[str, ...]) -> str:
     return f"{len(fetched)} file{'s' * (len(fetched) != 1)}"
-
-
-def _missing_files(folder: Path) -> list[Problem]:
-    """Return the missing files of a pruned package; none without a package."""
-    if not folder.exists():
-        return []
-    return [problem for problem in list_local(folder).problems if problem.kind is ProblemKind.MISSING]
-
-
-def _check_idle() -> None:
-    if is_session_running():
-        raise copy_error(CopyReason.SESSION, "the archive")

@@ -1,29 +1,21 @@
-"""`liput archive verify` and `fixity`: compare packages with their manifests, one by one or in turn."""
+"""`liput archive verify`: compares packages with their manifests."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import click
-import msgspec
 
 from agent.archives.selection import archive_option, archives_of, find_package
-from agent.commands.archive.find import at_option, verified_at
+from agent.commands.archive.targets import at_option, verified_at
 from agent.terminal.parameters import json_option, print_json
 from agent.terminal.progress import progress_bar
 from config.errors import PackageBusy
-from config.settings import value_kinds
-from config.settings.loading import load_settings
-from config.settings.quantities import NotAllowed, brief_size
-from devices.health.log_line import PC, HealthLogger, LogKind, LogLevel
-from devices.health.log_writer import open_health_log
-from devices.host.clock import SystemClock
+from config.settings.quantities import brief_size
 from recorder.archive.archive import Archive
-from recorder.archive.fixity_round import FixityEntry, FixityLog, FixityRound, RoundResult, use_idle_priority
 from recorder.model.names import one_line
-from recorder.package import bag
+from recorder.package.bag import DECLARATION_FILE
 from recorder.package.metadata import PackageState, Problem, ProblemKind
 from recorder.package.verification import VerificationResult, verify_any_bag
-from recorder.running.runtime_directory import is_session_running
 
 PROBLEMS_FOUND = 1
 
@@ -79,7 +71,7 @@ def _folder_outside(archives: Sequence[Archive], key: str | None) -> Path | None
     """Return `key` as a folder outside all archives; None for an ID."""
     if key is None or not (path := Path(key)).is_dir():
         return None
-    is_path = "/" in key or (path / bag.DECLARATION_FILE).is_file()
+    is_path = "/" in key or (path / DECLARATION_FILE).is_file()
     is_inside = any(archive.root.resolve() in path.resolve().parents for archive in archives)
     return path if is_path and not is_inside else None
 
@@ -119,81 +111,3 @@ def _print_verdict(verdict: VerificationResult, size: int) -> None:
     click.echo(f"{verdict.id}: {len(verdict.problems)} problem{'s' * (len(verdict.problems) != 1)}{more}")
     for problem in verdict.problems:
         click.echo(f"  {one_line(problem.file)} {one_line(problem.problem)}")
-
-
-EXAMPLES = """\b
-Examples:
-  liput archive fixity                         up to the budget of the settings, as by a nightly timer
-  liput archive fixity --budget "200 GB"
-  liput archive fixity --log                   earlier results
-\b
-Packages with the oldest verification come first. A session's start ends the round; the next round continues.
-Exit status 1: a package is damaged.
-"""
-_ENDS = {
-    "done": "everything was read",
-    "budget": "the rest is for the next rounds",
-    "session": "a session runs; the rest is for the next rounds",
-}
-
-
-def _bytes(_ctx: click.Context, _option: click.Parameter, value: str | None) -> int | None:
-    try:
-        return None if value is None else value_kinds.size(1, 2**60).read(value)
-    except NotAllowed as error:
-        raise click.BadParameter(f"{value} {error}") from None
-
-
-@click.command("fixity", epilog=EXAMPLES)
-@click.option("--budget", metavar="SIZE", callback=_bytes, help="The most data to read.  [default: from [fixity]]")
-@click.option("--log", "show_log", is_flag=True, help="Only show results of earlier rounds and repairs.")
-@archive_option
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line; see docs/reference/cli.md.")
-@click.pass_context
-def fixity_command(
-    ctx: click.Context, folder: Path | None, budget: int | None, *, show_log: bool, as_json: bool
-) -> None:
-    """Verify packages against their manifests, up to a number of bytes."""
-    if show_log:
-        for entry in FixityLog().entries():
-            _print(entry, as_json=as_json)
-        return
-    settings, clock = load_settings(ctx.find_object(Path)), SystemClock()
-    roots = [archive.root for archive in archives_of(ctx, folder)]
-    use_idle_priority()
-    with open_health_log(settings, clock) as record, progress_bar("fixity", shown=not as_json) as progress:
-        done = FixityRound(
-            roots, clock, is_session_running, record=record, told=lambda entry: _print(entry, as_json=as_json),
-            progress=progress, max_rate=settings.fixity.max_rate,
-        ).run(settings.fixity.budget if budget is None else budget)  # fmt: skip
-        _note(record, done)
-    _print_round(done, as_json=as_json)
-    ctx.exit(PROBLEMS_FOUND if done.damaged else 0)
-
-
-def _print(entry: FixityEntry, *, as_json: bool) -> None:
-    if as_json:
-        print(msgspec.json.encode(entry).decode(), flush=True)
-        return
-    note = f", {one_line(entry.note)}" if entry.note else ""
-    click.echo(f"{entry.at:%Y-%m-%d %H:%M}  {entry.package}: {entry.outcome} ({brief_size(entry.bytes)}{note})")
-    if entry.outcome in {"damaged", "copy-damaged"}:
-        for problem in entry.problems:
-            click.echo(f"  {one_line(problem.file)} {one_line(problem.problem)}")
-
-
-def _print_round(done: RoundResult, *, as_json: bool) -> None:
-    if as_json:
-        print(msgspec.json.encode(done).decode(), flush=True)
-    else:
-        click.echo(f"{done}: {_ENDS[done.ended]}", err=True)
-
-
-def _note(record: HealthLogger, done: RoundResult) -> None:
-    """Write a round that has read something to the health log."""
-    if done.packages:
-        record(
-            PC, LogKind.ARCHIVE_READ, f"{done}", level=LogLevel.ERROR if done.damaged else LogLevel.INFO,
-            packages=done.packages,
-            bytes=done.bytes, damaged=len(done.damaged), left=done.left, ended=done.ended,
-        )  # fmt: skip

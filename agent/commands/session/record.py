@@ -5,10 +5,11 @@ from pathlib import Path
 import click
 import msgspec
 
-from agent.commands.session.running import say, say_line
+from agent.commands.session.running import json_option, say, say_line
 from agent.sessions.control import line_of, until_armed
 from agent.sessions.options import begin_or_ask, session_options
 from agent.sessions.run_recorder import RecorderRun
+from agent.terminal.parameters import json_lines_option
 from agent.terminal.reporters import reporter
 from recorder.control.spawn import SpawnedRecorder
 from recorder.control.spec import RecorderSpec
@@ -28,7 +29,7 @@ Exit status: 0 armed; 1 failed; 2 wrong usage.
 
 @click.command(epilog=ARM_EXAMPLES)
 @session_options
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@json_option
 def arm_command(asked: SessionRequest, config_file: Path | None, *, as_json: bool) -> int:
     """Open the devices of a session and keep its last seconds in memory, without recording.
 
@@ -78,7 +79,7 @@ Exit status: 0 recorded and complete; 3 recorded with losses, which the output l
     help="fast: process a file or synthetic source at full speed.",
 )
 @click.option("--profile-stages", is_flag=True, help="At the end, print the processor time of each stage and thread.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line; see docs/reference/cli.md.")
+@json_lines_option
 def record_command(asked: SessionRequest, config_file: Path | None, pace: str, *, as_json: bool) -> int:
     """Record, stream and archive a session.
 
