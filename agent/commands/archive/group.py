@@ -22,7 +22,7 @@ COMMANDS: CommandTable = {
     "reindex": ("agent.commands.archive.find:reindex_command", "Rebuild the index of the archive."),
     "repair": ("agent.commands.archive.restore:repair_command", "Restore a damaged package from a copy."),
     "report": ("agent.commands.archive.report:report_command", "Regenerate the report of a recording."),
-    "seal": ("agent.commands.archive.seal:seal_command", "Seal recordings that a crash left unfinished."),
+    "seal": ("agent.commands.session.recover:seal_command", "Seal recordings that a crash left unfinished."),
     "search": ("agent.commands.archive.find:search_command", "Find recordings by words, days and rooms."),
     "show": ("agent.commands.archive.find:show_command", "Show one recording."),
     "verify": ("agent.commands.archive.verify:verify_command", "Verify the checksums of a package."),

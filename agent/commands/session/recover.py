@@ -1,23 +1,32 @@
-"""`liput recover`: makes packages of unfinished recordings."""
+"""`liput recover` and `liput archive seal`: make packages of unfinished recordings.
 
+Sessions that the daemon will resume are left alone.
+"""
+
+import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
 import click
-import msgspec
 
-from agent.archives.recovery import recover_session
-from agent.archives.selection import archives_of
+from agent.archives.selection import archive_option, archives_of
+from agent.daemon.presence import is_serving, remove_killed_folders, sessions_to_resume
+from agent.terminal.parameters import json_lines_option, print_json
 from agent.terminal.progress import progress_bars
-from config.errors import PackageNotFound
+from config.errors import ArchiveError, LiputError, PackageNotFound
 from config.settings.quantities import brief_size
 from devices.host.clock import SystemClock
 from recorder.archive.archive import Archive
-from recorder.model.names import one_line
-from recorder.recovery.recover import Recovery, RecoveryOutcome, RecoveryState
+from recorder.model.names import one_line, session_in_name
+from recorder.package.metadata import PackageState
+from recorder.recovery.recover import Recovery, RecoveryOutcome, RecoveryState, outcome_of_resumed
 from recorder.recovery.unfinished import UnfinishedSession, find_joinable, find_unfinished
+from recorder.running.runtime_directory import alive_recorders
 
+LETS_GO_S = 2.0  # a child of a killed recorder may hold its lock for so long, until it execs
+AGAIN_S = 0.1
 FAILED, DEGRADED = 1, 3
 
 EXAMPLES = """\b
@@ -41,7 +50,7 @@ Exit status: 0 recovered and complete, or nothing to recover; 3 recovered with l
     help="Only this archive.  [default: all in the settings]",
 )
 @click.option("--dry-run", is_flag=True, help="List the sessions to recover; change nothing.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line; see docs/reference/cli.md.")
+@json_lines_option
 @click.pass_context
 def recover_command(
     ctx: click.Context, keys: tuple[str, ...], folder: Path | None, *, dry_run: bool, as_json: bool
@@ -91,7 +100,7 @@ def _names_of(sessions: list[UnfinishedSession], keys: tuple[str, ...]) -> set[s
 
 def _show(outcome: RecoveryOutcome, *, as_json: bool) -> None:
     if as_json:
-        click.echo(msgspec.json.encode(outcome))
+        print_json(outcome)
         return
     title, size = one_line(outcome.title), brief_size(outcome.bytes)
     if outcome.state is RecoveryState.SEALED:
@@ -113,3 +122,69 @@ def _status(outcomes: list[RecoveryOutcome]) -> int:
         return FAILED
     is_less = any(outcome.gaps or outcome.degraded for outcome in outcomes)
     return DEGRADED if is_less else 0
+
+
+@click.command("seal")
+@click.argument("package_id", metavar="ID", required=False)
+@click.option("--all", "every", is_flag=True, help="Every unfinished recording of the archive.")
+@archive_option
+@json_lines_option
+@click.pass_context
+def seal_command(
+    ctx: click.Context, package_id: str | None, folder: Path | None, *, every: bool, as_json: bool
+) -> None:
+    """Seal recordings that a kill or a power cut left unfinished. `liput recover` does this for all sessions.
+
+    At most about one second before the crash is lost; the package records the gap.
+    """
+    if every == (package_id is not None):
+        raise click.UsageError("Name one recording, or say --all.", ctx)
+    archives = archives_of(ctx, folder)
+    sessions = find_unfinished(archives)
+    if package_id is not None:
+        package = archives[0].find(package_id)
+        if package.state is not PackageState.UNFINISHED:
+            raise ArchiveError(f"{package.id} is sealed already")
+        sessions = [session for session in sessions if session.name == session_in_name(package.id)]
+    for session in sessions:
+        with progress_bars(shown=not as_json) as progress:
+            outcome = recover_session(Recovery(archives, clock=SystemClock(), progress=progress), session)
+        if as_json:
+            print_json(outcome)
+        if outcome.package is not None:
+            if not as_json:
+                click.echo(outcome.package)
+        elif outcome.state is RecoveryState.DISCARDED:
+            click.echo(f"{outcome.id}: {outcome.message}", err=True)
+        else:
+            raise ArchiveError(outcome.message, hint=outcome.hint)
+    if not sessions and not as_json:
+        click.echo(f"Nothing in {archives[0].root} is unfinished.", err=True)
+
+
+def recover_session(recovery: Recovery, session: UnfinishedSession, *, dry_run: bool = False) -> RecoveryOutcome:
+    """Recover a session, or with `dry_run` only look; remove the folders of its killed recorders."""
+    if _is_awaited(session):
+        return outcome_of_resumed(session)
+    if dry_run:
+        return recovery.look(session)
+    outcome, deadline_s = recovery.recover(session), time.monotonic() + LETS_GO_S
+    while outcome.state is RecoveryState.RECORDING and not _is_recorded(session) and time.monotonic() < deadline_s:
+        time.sleep(AGAIN_S)
+        if _is_awaited(session):  # its recorder may have been killed since
+            return outcome_of_resumed(session)
+        outcome = recovery.recover(session)
+    if outcome.state in {RecoveryState.SEALED, RecoveryState.DISCARDED}:
+        remove_killed_folders(session.name)
+    return outcome
+
+
+def _is_awaited(session: UnfinishedSession) -> bool:
+    return is_serving() and session.name in sessions_to_resume(time.time())
+
+
+def _is_recorded(session: UnfinishedSession) -> bool:
+    """Return whether a recorder of this user records a session, or may."""
+    with suppress(LiputError, OSError):
+        return session.name in {info.session for _, info in alive_recorders()}
+    return True
