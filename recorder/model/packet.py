@@ -1,4 +1,4 @@
-"""Encoded packets: immutable, shared by all sinks. `PacketBacklog` keeps them until a file begins."""
+"""Encoded packets: immutable, shared by all sinks. `PacketBacklog` keeps them until they are in a file on disk."""
 
 from collections import deque
 from dataclasses import dataclass
@@ -61,6 +61,14 @@ class EncodedPacket:
     def dts_s(self) -> float:
         """Decoding time in seconds."""
         return self.dts * self.time_base.numerator / self.time_base.denominator
+
+
+@dataclass(frozen=True, slots=True)
+class DiskProgress:
+    """The file after the last fdatasync: bytes and media seconds of its whole fragments."""
+
+    bytes: int = 0
+    media_time_s: float = 0.0
 
 
 MOST_PACKET_BYTES = 64_000_000  # half a minute of 16 Mb/s, or more than a minute of 1080p60

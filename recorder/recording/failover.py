@@ -15,29 +15,23 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
-from functools import partial
 from itertools import chain, count
 
 from config.errors import LiputError, MediaError, StateError, StorageError, as_liput_error
-from devices.host import threads
 from devices.host.clock import NANOSECONDS, Clock
-from devices.host.deadline import DeadlineTask
+from devices.host.threads import start_thread
 from recorder.archive.archive import Archive
-from recorder.disk.archive_folder import MountMemory
-from recorder.disk.errors import DISK_ANSWER_S, ask_disk, disk_stalled
 from recorder.disk.forecast import DiskForecast, DiskLevel
 from recorder.model.eventlog import EventLog
 from recorder.model.marks import Mark
-from recorder.model.packet import MOST_PACKET_BYTES, EncodedPacket, PacketBacklog, Track, TrackId
+from recorder.model.packet import MOST_PACKET_BYTES, DiskProgress, EncodedPacket, PacketBacklog, Track, TrackId
 from recorder.package.fixity import Progress
 from recorder.package.metadata import Package, RecordingFacts
 from recorder.package.work_folder import WorkFolder
-from recorder.recording import storage_events
-from recorder.recording.iso import PartDirectory
-from recorder.recording.mp4_file import DiskProgress
 from recorder.recording.part_sealer import PartSealer
-from recorder.recording.replica import Replica, ReplicaState
-from recorder.recording.replica_opener import ReplicaOpener, StorageRequirements, StreamFormat, discard_replica
+from recorder.recording.replica import PartDirectory, Replica, ReplicaState
+from recorder.recording.replica_opener import ReplicaOpener, ReplicaOpening, StorageRequirements, StreamFormat
+from recorder.recording.storage_events import StorageEvents
 
 WATCH_S = 0.25
 """The guard's interval."""
@@ -58,8 +52,7 @@ class _ReplicaMove:
     told: list[Archive]
     """Folders already reported as refusing."""
     archive: Archive | None = None
-    opening: DeadlineTask[Replica] | None = None
-    asked_ns: int = 0
+    opening: ReplicaOpening | None = None
 
 
 @dataclass(eq=False)
@@ -105,6 +98,7 @@ class Failover:
         self._may_change = may_change
         self._clock = clock
         self._log = log
+        self._events = StorageEvents(log)
         self._on_failure = on_failure
         self._unused_archives = list(task.archives)
         self._opener = ReplicaOpener(task, clock=clock, log=log, on_failure=self._on_replica_failure)
@@ -131,22 +125,21 @@ class Failover:
                 self._copies.append(copy)
                 copy.replica.begin()
         self._route()
-        if self._task.storage.must_be_mounted:
-            try:
-                MountMemory().check()
-            except StateError as error:
-                storage_events.emit_mounts_unknown(self._log, error)
+        try:
+            self._opener.check_memory()
+        except StateError as error:
+            self._events.mounts_unknown(error)
         if self._unused_archives or self._may_change:
             tracks = self._format.templates
             self._backlog = PacketBacklog(Track.VIDEO if Track.VIDEO in tracks else next(iter(tracks)))
         # Without a free thread everything is undone, and other folders are not tried.
-        self._guard = threads.start_thread(self._watch, name="storage-guard", otherwise=self._undo)
+        self._guard = start_thread(self._watch, name="storage-guard", otherwise=self._undo)
         return self.work
 
     def _undo(self) -> None:
         self._log.close()
         for replica in self.replicas:
-            discard_replica(replica)
+            replica.undo()
 
     def _open_first(self, number: int) -> _Copy | None:
         """Open a copy in the first folder that takes it; a folder with an earlier part continues its copy."""
@@ -155,18 +148,15 @@ class Failover:
         while copy is None and self._unused_archives:
             archive = self._unused_archives.pop(0)
             which = self._copy_number_for(archive)
-            opening = partial(self._opener.open, archive, which, self._number, Fraction(0), self._format)
             try:
-                opened = DeadlineTask(opening, "storage-open", late=discard_replica, clock=self._clock)
-                copy = _Copy(
-                    which, [opened.get(DISK_ANSWER_S, disk_stalled(archive.root, DISK_ANSWER_S))], self._forecast()
-                )
+                opening = self._opener.begin(archive, which, self._number, Fraction(0), self._format)
+                copy = _Copy(which, [opening.get()], self._forecast())
             except LiputError as error:
                 faults.append((archive, error))
         if copy is None and number == 1 and faults:
             raise faults[0][1]  # the caller reports it
         for refused, fault in faults:
-            storage_events.emit_fault(self._log, str(refused.root), fault)
+            self._events.fault(str(refused.root), fault)
         return copy
 
     def _copy_number_for(self, archive: Archive) -> int:
@@ -269,7 +259,7 @@ class Failover:
             except Exception as error:  # a bug must not end the guard
                 if not self._is_broken:
                     self._is_broken = True
-                    storage_events.emit_guard_failed(self._log, error)
+                    self._events.guard_failed(error)
 
     def _check_all(self) -> None:
         self._fail_over()
@@ -295,14 +285,14 @@ class Failover:
         change = replica.look(now_ns, given_s)
         stalled_for_s = replica.growth.stalled_for_s(now_ns)
         if change is not None:
-            storage_events.emit_progress(self._log, replica, change, stalled_for_s)
+            self._events.progress(replica, change, stalled_for_s)
         if change is ReplicaState.WRITING:
             self._offer_refused_again(copy)
         # Without a clock, a full queue would block for ever; a queue with room may only mean a silent source. With a
         # clock, a stalled disk may recover, unless another one takes over.
         is_lost = replica.is_full if self._task.waits else bool(self._unused_archives)
         if stalled_for_s > self._task.storage.stalled_s and is_lost:
-            error = disk_stalled(replica.work.path, stalled_for_s)
+            error = replica.stalled_error()
             if self._task.waits:
                 replica.fail(error)
             else:
@@ -316,7 +306,7 @@ class Failover:
         media_s = given_s - float(replica.start)
         level = forecast.update(now_ns, free, replica.file.written_bytes, media_s, planned_s)
         if level is not None:
-            storage_events.emit_disk_level(self._log, replica, forecast, planned_s, was=was)
+            self._events.disk_level(replica, forecast, planned_s, was=was)
         if level is DiskLevel.OVER:
             self._leave_disk(
                 copy,
@@ -353,7 +343,7 @@ class Failover:
             act(copy)
         except Exception as mistake:  # callers wait for the copy, so it must end
             told = as_liput_error(mistake, StorageError)
-            storage_events.emit_fault(self._log, copy.replica.folder, told)
+            self._events.fault(copy.replica.folder, told)
             if copy.move is not None:
                 self._end_copy(copy, copy.move.why or told)
 
@@ -364,13 +354,13 @@ class Failover:
             return False
         if copy is None or copy.replica is not replica or copy.ended or isinstance(error, MediaError):
             # Damaged media are damaged on any disk, and all of them are there.
-            storage_events.emit_fault(self._log, replica.folder, error)
+            self._events.fault(replica.folder, error)
         else:
             self._leave_disk(copy, error)
         return True
 
     def _leave_disk(self, copy: _Copy, error: LiputError, *, may_stay: bool = False) -> None:
-        storage_events.emit_fault(self._log, copy.replica.folder, error)
+        self._events.fault(copy.replica.folder, error)
         copy.move = _ReplicaMove(error, may_stay=may_stay, told=list(copy.refused))
         self._end_on_error(copy, self._try_next)
 
@@ -392,21 +382,18 @@ class Failover:
         self._number += 1
         # A running session may use the reserve, down to `keep_free`.
         archive = Archive(move.archive.root, self._clock, self._task.keep_free)
-        opening = partial(self._opener.open, archive, copy.number, self._number, self.start, self._format)
-        move.asked_ns, move.opening = self._clock.now_ns(), None
+        move.opening = None
         try:
-            move.opening = DeadlineTask(opening, "storage-open", late=discard_replica, clock=self._clock)
+            move.opening = self._opener.begin(archive, copy.number, self._number, self.start, self._format)
         except RuntimeError as error:  # no free thread
             self._try_after_refusal(copy, move, move.archive, error)
 
     def _advance(self, copy: _Copy) -> None:
         move = copy.move
-        if move is None or move.opening is None or move.archive is None:
-            return
-        if not move.opening.is_over and self._clock.now_ns() < move.asked_ns + DISK_ANSWER_S * NANOSECONDS:
+        if move is None or move.opening is None or move.archive is None or not move.opening.is_over:
             return
         try:
-            replica = move.opening.get(0.0, disk_stalled(move.archive.root, DISK_ANSWER_S))
+            replica = move.opening.get()
         except Exception as error:  # the next folder is tried
             self._try_after_refusal(copy, move, move.archive, error)
         else:
@@ -416,7 +403,7 @@ class Failover:
         """Report a refusing folder, and try the next; a copy that may stay remembers it."""
         fault = as_liput_error(error, StorageError)
         if archive not in move.told:
-            storage_events.emit_fault(self._log, str(archive.root), fault)
+            self._events.fault(str(archive.root), fault)
         if move.why is None:
             move.why = fault
         elif move.may_stay:
@@ -435,14 +422,14 @@ class Failover:
                 copy.move = None
                 self._route()
         except Exception:
-            threads.start_thread(discard_replica, new, name="storage-close")
+            start_thread(new.undo, name="storage-close")
             raise
         if is_another_form:
             return
         self._offer_refused_again(copy)
         if old.growth.is_stalled:
-            storage_events.emit_progress(self._log, old, ReplicaState.WRITING, 0.0)
-        storage_events.emit_switched(self._log, old.folder, new, _end_on_disk_s(copy.replicas[:-1]), begins_s)
+            self._events.progress(old, ReplicaState.WRITING, 0.0)
+        self._events.switched(old.folder, new, _end_on_disk_s(copy.replicas[:-1]), begins_s)
 
     def _start_with_backlog(self, copy: _Copy, new: Replica) -> float:
         """Put a replica into use with the backlog of its format; return its first media time in seconds."""
@@ -515,9 +502,9 @@ class Failover:
         for replica in self.replicas:
             if replica.answers:
                 try:
-                    ask_disk(partial(replica.archive.discard, replica.work), replica.work.path, self._clock)
+                    replica.discard()
                 except (StorageError, RuntimeError) as error:  # RuntimeError: no free thread
-                    storage_events.emit_part_left(self._log, replica.folder, replica.work.path, as_liput_error(error))
+                    self._events.part_left(replica.folder, replica.work.path, as_liput_error(error))
 
     def seal(self, facts: RecordingFacts, progress: Progress | None = None) -> list[Package]:
         """Make a package of each copy, or of each part that cannot be joined; the fullest copy first. Blocks.
@@ -526,7 +513,7 @@ class Failover:
         not continued. Raises the error of sealing if nothing was sealed.
         """
         copies = sorted(self._copies, key=lambda copy: copy.on_disk.media_time_s, reverse=True)
-        sealer = PartSealer(self._clock, self._log, facts, progress)
+        sealer = PartSealer(self._clock, self._events, facts, progress)
         packages = sealer.seal_all({copy.number: copy.replicas for copy in copies}, self._task.earlier)
         self.joined = sealer.joined
         if not packages:

@@ -10,9 +10,8 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
-from pathlib import Path
 
 import av
 from av.container import OutputContainer
@@ -28,6 +27,7 @@ from devices.host.clock import NANOSECONDS
 from recorder.disk.durable import DurableFiles
 from recorder.disk.errors import storage_error
 from recorder.model.names import slug
+from recorder.recording.replica import PartDirectory
 
 MOST_WAITING_BYTES = 64_000_000
 """The largest backlog of a source; above it the oldest frames are dropped and counted."""
@@ -41,20 +41,6 @@ CLOSE_S = 10.0
 _TIME_BASE = Fraction(1, 1_000_000)
 _TICK_NS = NANOSECONDS // 1_000_000
 _OPTIONS = {"flush_packets": "1", "cluster_time_limit": "1000"}
-
-
-@dataclass(eq=False)
-class PartDirectory:
-    """A directory beside a part of the program; its media time 0 is `start_s` of the session."""
-
-    folder: Path
-    start_s: float = 0.0
-    threads: list[threading.Thread] = field(default_factory=list)
-
-    @property
-    def is_written(self) -> bool:
-        """Whether a thread still writes there."""
-        return any(thread.is_alive() for thread in self.threads)
 
 
 type PartDirectoryLookup = Callable[[], PartDirectory | None]

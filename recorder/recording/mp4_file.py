@@ -7,7 +7,6 @@ import errno
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -21,7 +20,7 @@ from recorder.disk.durable import DurableFiles
 from recorder.disk.errors import disk_read_only, disk_vanished, storage_error, write_error
 from recorder.disk.mounts import mount_source
 from recorder.model.marks import Mark
-from recorder.model.packet import EncodedPacket, TrackId
+from recorder.model.packet import DiskProgress, EncodedPacket, TrackId
 from recorder.model.titles import copy_title, set_made
 from recorder.mp4.finalize import finalize
 from recorder.mp4.fragments import FragmentReader
@@ -83,14 +82,6 @@ class AppendOnlyFile:
         self.closed = True
         self._error = self._error or OSError(errno.EBADF, os.strerror(errno.EBADF))
         os.close(self.descriptor)
-
-
-@dataclass(frozen=True, slots=True)
-class DiskProgress:
-    """The file after the last fdatasync: bytes and media seconds of its whole fragments."""
-
-    bytes: int = 0
-    media_time_s: float = 0.0
 
 
 def muxer_options(fragment_s: float, bit_rate: int = 0) -> dict[str, str]:

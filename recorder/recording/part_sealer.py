@@ -2,24 +2,23 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 
 import msgspec
 
 import recorder.archive.sealing  # noqa: F401 - loaded now: the disk with Liput may not answer at the end
 from config.errors import ArchiveError, LiputError, as_liput_error
-from config.events import Emit
 from config.files import read_file
 from devices.host.clock import NANOSECONDS, Clock
 from devices.host.deadline import DeadlineTask
 from devices.host.priority import ensure_niceness
 from recorder.archive.archive import Archive
-from recorder.disk.errors import DISK_ANSWER_S, ask_disk, disk_stalled, storage_error
+from recorder.disk.errors import ask_disk, disk_stalled, storage_error
 from recorder.package.fixity import Progress
-from recorder.package.media import holds_media
 from recorder.package.metadata import Package, PartFacts, RecordingFacts
 from recorder.package.work_folder import WorkFolder
-from recorder.recording import storage_events
 from recorder.recording.replica import Replica
+from recorder.recording.storage_events import StorageEvents
 from recorder.recovery.packaging import SessionPackager
 from recorder.recovery.resume import playable_s
 
@@ -35,9 +34,9 @@ TOLD_NS = NANOSECONDS // 10
 class PartSealer:
     """Seals the parts of a session's copies, one copy after the other."""
 
-    def __init__(self, clock: Clock, emit: Emit, facts: RecordingFacts, progress: Progress | None) -> None:
+    def __init__(self, clock: Clock, events: StorageEvents, facts: RecordingFacts, progress: Progress | None) -> None:
         self._clock = clock
-        self._emit = emit
+        self._events = events
         self._facts = facts
         self._progress = progress
         self._step = 0
@@ -76,7 +75,7 @@ class PartSealer:
             return made
         self.report_earlier(earlier)
         if len(kept) + len(left) > 1:
-            self._add_reason(storage_events.emit_parts_apart(self._emit, parts[-1].folder, len(kept) + len(left)))
+            self._add_reason(self._events.parts_apart(parts[-1].folder, len(kept) + len(left)))
         spans = {id(part): _span(part) for part in [*left, *kept]}
         before = list(filter(None, map(self._earlier_span, earlier)))
         packages: list[Package] = []
@@ -89,44 +88,35 @@ class PartSealer:
 
     def _earlier_span(self, work: WorkFolder) -> PartFacts | None:
         """Return the media time span of a killed recorder's part, None if unknown."""
-        try:
-            length_s = ask_disk(partial(playable_s, work), work.path, self._clock)
-        except (OSError, LiputError, RuntimeError):
-            return None
+        length_s = self._ask(partial(playable_s, work), work, 0.0)
         span = PartFacts(part=work.begun.part, offset_s=work.begun.offset_s, duration_s=length_s)
         return span if length_s else None
 
     def _log_of(self, part: Replica) -> bytes:
+        """Return a part's events; b"" if they are in a package already."""
+        return self._ask(partial(read_file, part.work.events), part.work, b"")
+
+    def _ask[T](self, act: Callable[[], T], work: WorkFolder, unknown: T) -> T:
+        """Return the result of `act` on the disk of `work`; `unknown` if that fails, or the disk does not answer."""
         try:
-            return ask_disk(partial(read_file, part.work.events), part.work.path, self._clock)
-        except (OSError, LiputError, RuntimeError):  # already in a package, or the disk does not answer
-            return b""
+            return ask_disk(act, work.path, self._clock)
+        except (OSError, LiputError, RuntimeError):
+            return unknown
 
     def report_earlier(self, earlier: Sequence[WorkFolder]) -> None:
         """Report a killed recorder's parts that stay for recovery."""
         for work in earlier:
-            if self._folder_exists(work):  # else the event would name a missing folder
+            if self._ask(work.path.is_dir, work, unknown=True):  # else the event would name a missing folder
                 apart = self.error or ArchiveError("it was not joined with the later parts")
-                self._add_reason(storage_events.emit_part_left(self._emit, str(work.archive_root), work.path, apart))
-
-    def _folder_exists(self, work: WorkFolder) -> bool:
-        """Return whether a work folder exists; True if its disk does not answer."""
-        try:
-            return DeadlineTask(work.path.is_dir, "storage-check", clock=self._clock).get(DISK_ANSWER_S, TimeoutError())
-        except (OSError, RuntimeError):
-            return True
+                self._add_reason(self._events.part_left(str(work.archive_root), work.path, apart))
 
     def _holds_media(self, part: Replica) -> bool:
         try:
-            if ask_disk(partial(_holds_media, part), part.work.path, self._clock):
+            if not ask_disk(part.remove_if_empty, part.work.path, self._clock):
                 return True
             self._empty.add(part.work.begun.part)
-        except OSError as error:
-            self._report_left(part, storage_error(error, part.work.program))
-        except LiputError as error:
-            self._report_left(part, error)
-        except RuntimeError as error:  # no free thread
-            self._report_left(part, as_liput_error(error))
+        except (OSError, LiputError, RuntimeError) as error:  # RuntimeError: no free thread
+            self._report_left(part, _told(error, part.work.program))
         return False
 
     def _finish(
@@ -149,15 +139,11 @@ class PartSealer:
         too_late = disk_stalled(works[-1].path, SEAL_S)
         try:
             return [finishing.get(SEAL_S, too_late, lambda: (self._step, finishing.moved_bytes))]
-        except OSError as error:
-            told: LiputError = storage_error(error, (finisher.joined or works[-1]).path)
-        except LiputError as error:
-            told = error
-        except Exception as error:  # a bug: the other parts are sealed all the same
-            told = as_liput_error(error)
+        except Exception as error:  # even after a bug the other parts are sealed
+            told = _told(error, (finisher.joined or works[-1]).path)
         if (joined := finisher.joined) is not None:
             told = disk_stalled(joined.path, SEAL_S) if told is too_late else told
-            self._add_reason(storage_events.emit_part_left(self._emit, str(joined.archive_root), joined.path, told))
+            self._add_reason(self._events.part_left(str(joined.archive_root), joined.path, told))
             self.joined = self.joined or joined
         self.error = self.error or told
         if is_last_try:
@@ -175,7 +161,7 @@ class PartSealer:
     def _report_left(self, part: Replica, error: LiputError) -> None:
         self._has_more = True
         self.error = self.error or error
-        self._add_reason(storage_events.emit_part_left(self._emit, part.folder, part.work.path, error))
+        self._add_reason(self._events.part_left(part.folder, part.work.path, error))
 
     def _add_reason(self, reason: str) -> None:
         if reason not in self._facts.degraded:
@@ -187,14 +173,8 @@ def _span(part: Replica) -> PartFacts:
     return PartFacts(part=begun.part, offset_s=begun.offset_s, duration_s=part.on_disk.media_time_s)
 
 
-def _holds_media(part: Replica) -> bool:
-    """Return whether a part has media; its work folder is removed if not. May hang on its disk."""
-    if part.is_void:
-        part.work.program.unlink(missing_ok=True)
-    elif holds_media(part.work.program):
-        return True
-    part.archive.discard(part.work)
-    return False
+def _told(error: Exception, path: Path) -> LiputError:
+    return storage_error(error, path) if isinstance(error, OSError) else as_liput_error(error)
 
 
 def _at_normal_priority[**Given, Made](act: Callable[Given, Made], *args: Given.args, **kwargs: Given.kwargs) -> Made:

@@ -16,25 +16,27 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from fractions import Fraction
 from functools import partial
+from pathlib import Path
 
 import msgspec
 
 from config.errors import LiputError, StorageError
 from config.settings.schema import RecordingSettings as RecordingSettings
-from devices.host import threads
 from devices.host.clock import NANOSECONDS, Clock
 from devices.host.deadline import DeadlineTask
+from devices.host.threads import start_thread
 from recorder.archive.archive import Archive
-from recorder.disk.errors import disk_stalled
+from recorder.disk.errors import ask_disk, disk_stalled
 from recorder.model.marks import Mark
-from recorder.model.packet import AUDIO_RUN_IN, EncodedPacket, Track, TrackId
+from recorder.model.packet import AUDIO_RUN_IN, DiskProgress, EncodedPacket, Track, TrackId
+from recorder.package.media import holds_media
 from recorder.package.work_folder import WorkFolder
-from recorder.recording.iso import PartDirectory
-from recorder.recording.mp4_file import DiskProgress, Mp4File
+from recorder.recording.mp4_file import Mp4File
 
 MOST_BEHIND_S = 60.0
 """The longest wait of a packet for a slow disk. A minute of 1080p30 is 35 MB."""
@@ -125,6 +127,20 @@ class ReplicaStallDetector:
         return (now_ns - self._grown_ns) / NANOSECONDS
 
 
+@dataclass(eq=False)
+class PartDirectory:
+    """A directory beside a part of the program; its media time 0 is `start_s` of the session."""
+
+    folder: Path
+    start_s: float = 0.0
+    threads: list[threading.Thread] = field(default_factory=list)
+
+    @property
+    def is_written(self) -> bool:
+        """Whether a thread still writes there."""
+        return any(thread.is_alive() for thread in self.threads)
+
+
 @dataclass(frozen=True, slots=True)
 class ReplicaPlace:
     """The folder of a replica, and its start in the session; media times in seconds."""
@@ -179,10 +195,8 @@ class Replica:
         self._abandoned = False
         self._marks: tuple[Sequence[Mark], str] = ((), "")
         self._closer: DeadlineTask[None] | None = None
-        self._writer = threads.start_thread(
-            self._write, name="recording-writer", otherwise=partial(file.close, is_whole=False)
-        )
-        self._syncer = threads.start_thread(self._sync, name="recording-sync", otherwise=self._end_writer)
+        self._writer = start_thread(self._write, name="recording-writer", otherwise=partial(file.close, is_whole=False))
+        self._syncer = start_thread(self._sync, name="recording-sync", otherwise=self._end_writer)
 
     def _end_writer(self) -> None:
         self._drops.set()
@@ -249,6 +263,10 @@ class Replica:
         if change is not None:
             self._become(change)
         return change
+
+    def stalled_error(self) -> StorageError:
+        """Return the error of a disk that takes nothing."""
+        return disk_stalled(self.work.path, self.growth.stalled_for_s(self._clock.now_ns()))
 
     def begin(self) -> None:
         """Take packets from now on, unless it has failed."""
@@ -391,3 +409,23 @@ class Replica:
                 elif now_ns > since_ns + CLOSE_S * NANOSECONDS:
                     return False
         return True
+
+    def remove_if_empty(self) -> bool:
+        """Remove the work folder of a part without media; return whether it is gone. May hang on its disk."""
+        if self.is_void:
+            self.work.program.unlink(missing_ok=True)
+        elif holds_media(self.work.program):
+            return False
+        self.archive.discard(self.work)
+        return True
+
+    def discard(self) -> None:
+        """Remove the work folder. Raises StorageError without an answer of the disk, RuntimeError without a thread."""
+        ask_disk(partial(self.archive.discard, self.work), self.work.path, self._clock)
+
+    def undo(self) -> None:
+        """Close it unused, and remove its work folder. May hang on its disk."""
+        self.close()
+        self.wait()
+        with suppress(LiputError):
+            self.archive.discard(self.work)

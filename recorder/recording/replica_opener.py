@@ -16,9 +16,9 @@ from av.stream import Stream
 from config.errors import LiputError, StorageError, UsageError, as_liput_error
 from config.settings.schema import RecordingSettings as RecordingSettings
 from config.settings.schema import StorageSettings as StorageSettings
-from devices.host import threads
-from devices.host.clock import Clock
+from devices.host.clock import NANOSECONDS, Clock
 from devices.host.deadline import DeadlineTask
+from devices.host.threads import start_thread
 from recorder.archive.archive import Archive
 from recorder.disk.archive_folder import MountMemory
 from recorder.disk.errors import DISK_ANSWER_S, disk_stalled
@@ -77,6 +77,26 @@ class StreamFormat:
             copy_title(template, self.templates[track])
 
 
+class ReplicaOpening:
+    """The opening of one replica, on a thread of its own: the disk has DISK_ANSWER_S for it."""
+
+    def __init__(self, archive: Archive, act: Callable[[], Replica], clock: Clock) -> None:
+        """Begin it. Raises RuntimeError without a free thread."""
+        self._clock = clock
+        self._until_ns = clock.now_ns() + DISK_ANSWER_S * NANOSECONDS
+        self._stalled = disk_stalled(archive.root, DISK_ANSWER_S)
+        self._task = DeadlineTask(act, "storage-open", late=Replica.undo, clock=clock)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has ended, or its time is over."""
+        return self._task.is_over or self._clock.now_ns() >= self._until_ns
+
+    def get(self) -> Replica:
+        """Return the replica within its time. Raises the error of opening, else that of a stalled disk."""
+        return self._task.get(max(0.0, (self._until_ns - self._clock.now_ns()) / NANOSECONDS), self._stalled)
+
+
 class ReplicaOpener:
     """Opens the replicas of one session; thread-safe, and may hang on their disks."""
 
@@ -94,6 +114,17 @@ class ReplicaOpener:
         self._log = log
         self._on_failure = on_failure
         self._memory = MountMemory()
+
+    def check_memory(self) -> None:
+        """Raise StateError if the disks of earlier recordings are unknown, but must be mounted."""
+        if self._task.storage.must_be_mounted:
+            self._memory.check()
+
+    def begin(
+        self, archive: Archive, copy: int, number: int, start: Fraction, stream_format: StreamFormat
+    ) -> ReplicaOpening:
+        """Begin to open part `number` as `open` does. Raises RuntimeError without a free thread."""
+        return ReplicaOpening(archive, partial(self.open, archive, copy, number, start, stream_format), self._clock)
 
     def open(self, archive: Archive, copy: int, number: int, start: Fraction, stream_format: StreamFormat) -> Replica:
         """Open part `number` at media time `start`. Raises LiputError, and then leaves nothing behind."""
@@ -148,15 +179,7 @@ class ReplicaOpener:
     def _remember(self, root: Path) -> None:
         """Remember the disk's mount on a thread nobody waits for: another disk may hang."""
         with suppress(RuntimeError):  # no free thread: at the next opening
-            threads.start_thread(self._memory.remember, root, name="storage-remember")
-
-
-def discard_replica(replica: Replica) -> None:
-    """Close an unused replica, and remove its work folder."""
-    replica.close()
-    replica.wait()
-    with suppress(LiputError):
-        replica.archive.discard(replica.work)
+            start_thread(self._memory.remember, root, name="storage-remember")
 
 
 def check_archives(archives: Sequence[Archive], settings: StorageSettings, clock: Clock) -> None:

@@ -23,7 +23,7 @@ from recorder.encode.session_encoder import SessionEncoder
 from recorder.live.destinations import Destinations
 from recorder.model.eventlog import EventLog, Listener, fault_reporter
 from recorder.model.marks import Mark, Marks
-from recorder.model.packet import Track
+from recorder.model.packet import DiskProgress, Track
 from recorder.model.session_faults import ActiveFaults
 from recorder.model.status import (
     STATES_BEFORE,
@@ -43,7 +43,6 @@ from recorder.program.scene import OfferPreview
 from recorder.program.timeline import RunContext, SleepWatch, Timeline
 from recorder.program.video_track import FrameCounts
 from recorder.recording.failover import Failover
-from recorder.recording.mp4_file import DiskProgress
 from recorder.recording.replica_opener import StorageRequirements, StreamFormat, check_archives
 from recorder.session.inputs import SessionInputs
 from recorder.session.outputs import LiveEncodeControl, SessionOutputs

@@ -280,7 +280,7 @@ def test_where_there_are_too_many_threads_the_session_ends_in_order(
 
     session = show(2)
     session.feed(5)
-    monkeypatch.setattr("recorder.recording.failover.DeadlineTask", none_more)
+    monkeypatch.setattr("recorder.recording.replica_opener.DeadlineTask", none_more)
     ends_with_its_disk(session)
     assert "no more threads" in session.told("storage-failed").message
 

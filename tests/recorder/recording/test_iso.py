@@ -17,7 +17,8 @@ from capture.source import CodedFormat, Frame
 from devices.host.clock import NANOSECONDS
 from recorder.disk.durable import DurableFiles
 from recorder.recording import iso
-from recorder.recording.iso import IsoRecording, PartDirectory, PartDirectoryLookup, unique_file_names
+from recorder.recording.iso import IsoRecording, PartDirectoryLookup, unique_file_names
+from recorder.recording.replica import PartDirectory
 from tests.support import media
 from tests.support.command import ROOT
 from tests.support.simulated import EventList

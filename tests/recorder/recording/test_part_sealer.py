@@ -17,6 +17,7 @@ from recorder.package.media import holds_media
 from recorder.package.metadata import Begun, Package, PackageState, RecordingFacts
 from recorder.package.work_folder import WorkFolder
 from recorder.recording.part_sealer import PartSealer
+from recorder.recording.storage_events import StorageEvents
 from recorder.recovery import unfinished
 from recorder.recovery.packaging import SessionPackager
 from recorder.recovery.recover import Recovery, RecoveryState
@@ -31,7 +32,7 @@ from tests.support.waiting import wait_for
 def test_how_far_sealing_is_is_told_ten_times_a_second_at_most() -> None:
     clock, told = SimulatedClock(), list[tuple[int, int]]()
     facts = RecordingFacts(ended_at=archives.STARTED)
-    sealer = PartSealer(clock, EventList(), facts, lambda *far: told.append(far))
+    sealer = PartSealer(clock, StorageEvents(EventList()), facts, lambda *far: told.append(far))
     for done in range(1, 1001):
         sealer.advance(done, 1000)
         clock.advance_to(clock.now_ns() + 1_000_000)
@@ -69,7 +70,7 @@ def test_a_disk_that_hangs_when_it_is_looked_at_costs_the_other_half_of_a_mirror
 
     session.feed(2)
     session.close()
-    monkeypatch.setattr("recorder.recording.part_sealer.holds_media", hang)
+    monkeypatch.setattr("recorder.recording.replica.holds_media", hang)
     monkeypatch.setattr("recorder.disk.errors.DISK_ANSWER_S", 2.0)
     package = session.storage.seal(facts(session))[0]
     goes_on.set()
@@ -224,7 +225,7 @@ def test_what_cannot_be_looked_at_is_not_taken_for_nothing(
     def refused(_path: Path) -> bool:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
-    monkeypatch.setattr("recorder.recording.part_sealer.holds_media", refused)
+    monkeypatch.setattr("recorder.recording.replica.holds_media", refused)
     with pytest.raises(LiputError):
         session.storage.seal(facts(session))
     assert session.kinds == ["part-left", "part-left"]
@@ -268,7 +269,7 @@ def test_a_part_that_cannot_be_looked_at_keeps_its_number_and_its_name(
         return holds_media(path)
 
     with monkeypatch.context() as broken:
-        broken.setattr("recorder.recording.part_sealer.holds_media", refused)
+        broken.setattr("recorder.recording.replica.holds_media", refused)
         (then,) = session.storage.seal(facts(session))
     assert (then.part, then.id) == (2, f"{session.folders[0].name}.2")
     archives = [Archive(root, SystemClock()) for root in session.roots]
