@@ -12,8 +12,7 @@ import msgspec
 import pytest
 
 from agent.checks import kinds, runner
-from agent.checks.check import all_checks
-from agent.checks.result import CheckFinding, CheckVerdict, findings
+from agent.checks.check import CheckFinding, CheckVerdict, all_checks, findings
 from agent.cli.group import liput
 from agent.sessions import rehearsal_results
 from capture.sources.worker import OutageKind, SourceState

@@ -9,9 +9,8 @@ from typing import Self
 
 import msgspec
 
-from agent.checks.check import Check, CheckNews, CheckProgress
+from agent.checks.check import Check, CheckNews, CheckProgress, CheckResult, CheckVerdict, is_cancelled
 from agent.checks.history import CheckRun, run_document
-from agent.checks.result import CheckResult, CheckVerdict, is_cancelled
 from agent.daemon.command_child import archive_options
 from agent.terminal.terminal import can_redraw
 from config.locale.lookup import LocalizedText, words

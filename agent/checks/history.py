@@ -1,15 +1,24 @@
-"""Results of checks: kept for the next session, and printed by `liput check --json`."""
+"""Kept results of checks: for the next session, for `liput check --json`, and as the history of the uplink."""
 
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 import msgspec
 
-from agent.checks.result import CheckResult, is_ready
+from agent.checks.check import CheckResult, CheckVerdict, is_ready
+from agent.checks.uplink_verdict import LATENCY, NAME
 from config.errors import StateError
+from config.locale.lookup import words
+from config.settings.quantities import brief_latency, brief_rate
+from config.settings.schema import Settings
 from config.state import StateFile, state_folder
+from devices.health.log_line import PC, LogKind, LogLevel
+from devices.health.log_writer import open_health_log
+from devices.host.clock import SystemClock
 
 MOST_RUNS = 500
 """Runs: a year or two of a room in daily use."""
+_LEVELS = {CheckVerdict.FAILURE: LogLevel.ERROR, CheckVerdict.WARNING: LogLevel.WARN}
 RECENT = timedelta(hours=6)
 """An older run says nothing about the session that begins."""
 
@@ -33,8 +42,24 @@ def _store() -> StateFile[list[CheckRun]]:
 
 
 def keep_run(checked: CheckRun) -> None:
-    """Keep a run and drop the oldest above KEPT. Raises StateError."""
+    """Keep a run and drop the oldest above MOST_RUNS. Raises StateError."""
     _store().change(lambda before: [*before, checked][-MOST_RUNS:])
+
+
+def log_run(checked: CheckRun, settings: Settings) -> None:
+    """Write the results to the health log."""
+    with open_health_log(settings, SystemClock()) as log:
+        for result in checked.results:
+            log(
+                PC,
+                LogKind.CHECKED,
+                f"{result.name}: {result.reason.english}",
+                level=_LEVELS.get(result.verdict, LogLevel.INFO),
+                check=result.name,
+                verdict=str(result.verdict),
+                code=result.code,
+                measured=dict(result.measured),
+            )
 
 
 def kept_runs() -> list[CheckRun]:
@@ -43,7 +68,7 @@ def kept_runs() -> list[CheckRun]:
 
 
 def newest_run(now: datetime) -> CheckRun | None:
-    """Return the last run if it is at most BEFORE old; None without one, or if the file cannot be read."""
+    """Return the last run if it is RECENT; None without one, or if the file cannot be read."""
     try:
         last = kept_runs()[-1:]
     except StateError:
@@ -81,3 +106,92 @@ def recent_run(language: str) -> dict[str, object] | None:
     """Return the newest run as JSON for a session that begins now; None without a recent one."""
     last = newest_run(datetime.now(UTC))
     return None if last is None else run_document(last, language)
+
+
+WORDS = words("check-trend")
+
+HEADINGS = (
+    WORDS["when"], WORDS["up"], WORDS["down"], WORDS["latency"],
+    WORDS["when-full"], WORDS["need"], WORDS["verdict"], WORDS["session"],
+)  # fmt: skip
+VERDICTS = {
+    CheckVerdict.OK: WORDS["enough"],
+    CheckVerdict.UNCHECKED: WORDS["not-checked"],
+    CheckVerdict.WARNING: WORDS["a-warning"],
+    CheckVerdict.FAILURE: WORDS["not-enough"],
+}
+
+
+class UplinkMeasurement(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="uplink"):
+    """The uplink as one check measured it, in bits a second and seconds; None: not measured."""
+
+    at: datetime
+    title: str
+    verdict: CheckVerdict
+    code: str
+    server: str | None = None
+    up_bps: float | None = None
+    up_p10_bps: float | None = None
+    down_bps: float | None = None
+    idle_s: float | None = None
+    loaded_s: float | None = None
+    need_bps: float | None = None
+
+
+def uplink_measurements(history: Sequence[CheckRun]) -> list[UplinkMeasurement]:
+    """Return all measurements, newest first; checks without one are left out."""
+    found = []
+    for checked in reversed(history):
+        by_name = {result.name: result for result in checked.results}
+        if (result := by_name.get(NAME)) and "up_bps" in result.measured:
+            found.append(_measurement(checked, result, by_name.get(LATENCY)))
+        found += [
+            _from_test_stream(checked, result) for result in checked.results if "delivered_bps" in result.measured
+        ]
+    return found
+
+
+def _from_test_stream(checked: CheckRun, result: CheckResult) -> UplinkMeasurement:
+    """Return the rate at which a test stream arrived; the link may carry more."""
+    measured = result.measured
+    known = {
+        "up_bps": measured["delivered_bps"],
+        "need_bps": measured["rate_bps"],
+        "loaded_s": measured["rtt_s"],
+        "server": result.name.removeprefix(f"{NAME}: "),
+    }
+    return _make(checked, result, result.verdict, known)
+
+
+def _measurement(checked: CheckRun, result: CheckResult, latency: CheckResult | None) -> UplinkMeasurement:
+    both = [result.verdict, *([latency.verdict] if latency else [])]
+    known = {name: value for name, value in result.measured.items() if name in UplinkMeasurement.__struct_fields__}
+    return _make(checked, result, max(both, key=list(CheckVerdict).index), known)
+
+
+def _make(
+    checked: CheckRun, result: CheckResult, verdict: CheckVerdict, known: Mapping[str, object]
+) -> UplinkMeasurement:
+    facts = {"at": checked.at, "title": checked.title, "verdict": verdict, "code": result.code}
+    return msgspec.convert({**known, **facts, "type": "uplink"}, UplinkMeasurement)
+
+
+def rows(found: Sequence[UplinkMeasurement], language: str) -> list[tuple[str, ...]]:
+    """Return the cells of a table, headings first."""
+    head = tuple(heading.of(language) for heading in HEADINGS)
+    return [head, *(_row(each, language) for each in found)]
+
+
+def _row(one: UplinkMeasurement, language: str) -> tuple[str, ...]:
+    return (
+        f"{one.at.astimezone():%Y-%m-%d %H:%M}",
+        *(_rate(rate) for rate in (one.up_bps, one.down_bps)),
+        *("-" if seconds is None else brief_latency(seconds) for seconds in (one.idle_s, one.loaded_s)),
+        _rate(one.need_bps),
+        VERDICTS[one.verdict].of(language),
+        one.title or "-",
+    )
+
+
+def _rate(rate: float | None) -> str:
+    return "-" if rate is None else brief_rate(rate)

@@ -6,8 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from agent.checks.check import Check, CheckContext, CheckNews, CheckProgress
-from agent.checks.result import CheckResult, findings, make_result
+from agent.checks.check import Check, CheckContext, CheckNews, CheckProgress, CheckResult, findings, make_result
 from config.errors import LiputError
 from devices.host import threads
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from agent.checks.result import CheckResult, Measured, findings, make_result
+from agent.checks.check import CheckResult, Measured, findings, make_result
 from config.locale.lookup import words
 from config.settings.quantities import brief_latency, brief_rate, brief_size
 from config.settings.schema import Profile, Settings

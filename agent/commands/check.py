@@ -6,24 +6,18 @@ from pathlib import Path
 import click
 import msgspec
 
-from agent.checks import history
-from agent.checks.check import all_checks
+from agent.checks.check import all_checks, is_cancelled
 from agent.checks.context import check_context, planned_request
 from agent.checks.display import check_display, fitting_advice
-from agent.checks.history import CheckRun
+from agent.checks.history import WORDS, CheckRun, keep_run, kept_runs, log_run, rows, uplink_measurements
 from agent.checks.kinds.internet import targets_of
-from agent.checks.result import CheckResult, CheckVerdict, is_cancelled
 from agent.checks.runner import CheckRunner
-from agent.checks.uplink_history import WORDS, rows, uplink_measurements
 from agent.devices.table import plain_table, print_table
 from agent.requests.lookup import as_planned, with_request
 from agent.terminal.parameters import config_option, duration_callback
 from agent.terminal.signals_and_keys import set_on_signal
 from config.errors import StateError
 from config.settings.loading import load_settings
-from config.settings.schema import Settings
-from devices.health.log_line import PC, LogKind, LogLevel
-from devices.health.log_writer import open_health_log
 from devices.host.clock import SystemClock
 from recorder.session.request import SessionRequest
 
@@ -114,12 +108,16 @@ def check_command(
             for words in fitting_advice(results, settings, asked, plan, streams=bool(targets_of(situation))):
                 click.echo(words.of(language), err=as_json)
         if not any(map(is_cancelled, results)):
-            _keep(checked, settings)
+            try:
+                keep_run(checked)
+            except StateError as error:
+                click.echo(f"liput: the result is not kept: {error.message}", err=True)
+            log_run(checked, settings)
     return 0 if checked.ready else NOT_READY
 
 
 def _show_history(language: str, *, as_json: bool) -> None:
-    found = uplink_measurements(history.kept_runs())
+    found = uplink_measurements(kept_runs())
     if as_json:
         for one in found:
             click.echo(msgspec.json.encode(one))
@@ -127,27 +125,3 @@ def _show_history(language: str, *, as_json: bool) -> None:
         print_table(plain_table(rows(found, language)))
     else:
         click.echo(WORDS["never"].of(language), err=True)
-
-
-def _keep(checked: CheckRun, settings: Settings) -> None:
-    try:
-        history.keep_run(checked)
-    except StateError as error:
-        click.echo(f"liput: the result is not kept: {error.message}", err=True)
-    with open_health_log(settings, SystemClock()) as log:
-        for result in checked.results:
-            log(
-                PC,
-                LogKind.CHECKED,
-                f"{result.name}: {result.reason.english}",
-                level=_level(result),
-                check=result.name,
-                verdict=str(result.verdict),
-                code=result.code,
-                measured=dict(result.measured),
-            )
-
-
-def _level(result: CheckResult) -> LogLevel:
-    levels = {CheckVerdict.FAILURE: LogLevel.ERROR, CheckVerdict.WARNING: LogLevel.WARN}
-    return levels.get(result.verdict, LogLevel.INFO)

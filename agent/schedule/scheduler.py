@@ -12,8 +12,8 @@ from typing import Any
 
 import msgspec
 
+from agent.checks.check import CheckVerdict
 from agent.checks.history import recent_run
-from agent.checks.result import CheckVerdict
 from agent.daemon.command_child import CommandChild, archive_options, liput_command
 from agent.daemon.parts import poll
 from agent.requests.lookup import with_request

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from agent.checks.check import CheckFinding, CheckResult, Measured, findings, make_result
 from agent.checks.kinds import pictures, sounds
-from agent.checks.result import CheckFinding, CheckResult, Measured, findings, make_result
 from agent.health.alarm import (
     SOURCE_KINDS,
     explanation_rank,

@@ -14,7 +14,7 @@ from itertools import product
 from pathlib import Path
 from statistics import mean
 
-from agent.checks.result import CheckVerdict
+from agent.checks.check import CheckVerdict
 from agent.checks.uplink_verdict import NAME, judge
 from devices.uplink.model import UplinkBudget, UplinkResult
 from tests.net.echo import ask, echoing

@@ -4,8 +4,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from agent.checks.check import CheckContext, CheckProgress
-from agent.checks.result import CheckResult
+from agent.checks.check import CheckContext, CheckProgress, CheckResult
 from config.settings.schema import Settings
 from devices.host.clock import SystemClock
 from devices.model.device import Device

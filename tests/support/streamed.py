@@ -4,9 +4,8 @@ import threading
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from agent.checks.check import CheckContext, CheckFunction, CheckProgress
+from agent.checks.check import CheckContext, CheckFunction, CheckProgress, CheckResult
 from agent.checks.context import streams_of
-from agent.checks.result import CheckResult
 from config.settings.loading import load_settings
 from devices.host.clock import SystemClock
 from recorder.model.status import SessionStatus

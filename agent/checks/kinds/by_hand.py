@@ -2,8 +2,7 @@
 
 from collections.abc import Iterable
 
-from agent.checks.check import Check, CheckContext, TellProgress
-from agent.checks.result import CheckResult, findings, make_result
+from agent.checks.check import Check, CheckContext, CheckResult, TellProgress, findings, make_result
 from config.locale.lookup import words
 
 WORDS = words("check-by-hand")

@@ -3,8 +3,7 @@
 import platform
 from collections.abc import Iterator, Mapping
 
-from agent.checks.check import Check, CheckContext, TellProgress
-from agent.checks.result import CheckResult, Measured, findings, make_result
+from agent.checks.check import Check, CheckContext, CheckResult, Measured, TellProgress, findings, make_result
 from config.locale.lookup import words
 from config.settings.quantities import brief_size
 from devices.health.computer import (

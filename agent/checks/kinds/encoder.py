@@ -10,8 +10,16 @@ from functools import partial
 
 import msgspec
 
-from agent.checks.check import Check, CheckContext, CheckProgress, TellProgress
-from agent.checks.result import CheckResult, Measured, findings, make_result
+from agent.checks.check import (
+    Check,
+    CheckContext,
+    CheckProgress,
+    CheckResult,
+    Measured,
+    TellProgress,
+    findings,
+    make_result,
+)
 from config.errors import LiputError
 from config.locale.lookup import words
 from config.settings.schema import PRESETS, Profile

@@ -4,8 +4,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from agent.checks.check import Check, CheckContext, TellProgress, run_parallel
-from agent.checks.result import CheckResult, Measured, findings, make_result
+from agent.checks.check import (
+    Check,
+    CheckContext,
+    CheckResult,
+    Measured,
+    TellProgress,
+    findings,
+    make_result,
+    run_parallel,
+)
 from agent.devices.listing import with_swaps_and_faults
 from capture.sound.child_process import pcm_node
 from capture.sound.inputs import SOUND_SERVERS, find_sound_input, source_of_card

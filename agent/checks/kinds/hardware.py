@@ -4,8 +4,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from agent.checks.check import Check, CheckContext, CheckProgress, TellProgress
-from agent.checks.result import CheckResult, findings, make_result
+from agent.checks.check import Check, CheckContext, CheckProgress, CheckResult, TellProgress, findings, make_result
 from capture.source import ColorMatrix, VideoFormat
 from config.locale.lookup import LocalizedText, words
 from recorder.encode.hardware_kinds import MODELS, SENTENCES, EncoderFailure, EncoderKind

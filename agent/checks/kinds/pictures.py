@@ -5,10 +5,9 @@ from contextlib import closing, suppress
 from fractions import Fraction
 from functools import partial
 
-from agent.checks.check import Check, CheckContext, CheckProgress, TellProgress
+from agent.checks.check import Check, CheckContext, CheckProgress, CheckResult, TellProgress, findings, make_result
 from agent.checks.kinds import sources
 from agent.checks.kinds.sources import SourceFailure
-from agent.checks.result import CheckResult, findings, make_result
 from capture.detectors.picture_measures import PICTURE_CHECK_SIZE, PictureCheck, PictureCheckResult
 from capture.detectors.source_health import SILENT_FRAMES, SILENT_S
 from capture.media.preview import decode_jpeg

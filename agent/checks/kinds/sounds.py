@@ -4,10 +4,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing, suppress
 from functools import partial
 
-from agent.checks.check import Check, CheckContext, CheckProgress, TellProgress
+from agent.checks.check import (
+    Check,
+    CheckContext,
+    CheckProgress,
+    CheckResult,
+    Measured,
+    TellProgress,
+    findings,
+    make_result,
+)
 from agent.checks.kinds import sources
 from agent.checks.kinds.sources import SourceFailure
-from agent.checks.result import CheckResult, Measured, findings, make_result
 from capture.detectors.audio_detectors import DEAD_DB, HUM_DBFS, NOTHING_DBFS, SPEAKS_DBFS, mains_hz
 from capture.detectors.audio_measures import FLOOR_DBFS, SoundCheck, SoundCheckResult
 from capture.source import SAMPLE_RATE, AudioSource, SourceEnded

@@ -4,8 +4,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
-from agent.checks.check import CheckContext, run_parallel
-from agent.checks.result import CheckFinding, CheckResult, Measured, make_result
+from agent.checks.check import CheckContext, CheckFinding, CheckResult, Measured, make_result, run_parallel
 from capture.detectors.detector_factory import DetectorFactory
 from capture.pacing import RealPace
 from capture.sources.source_kind import ChosenSources, SourceContext, SourceRequirements

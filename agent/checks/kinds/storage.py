@@ -6,8 +6,16 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from agent.checks.check import Check, CheckContext, CheckProgress, TellProgress, run_parallel
-from agent.checks.result import CheckResult, findings, make_result
+from agent.checks.check import (
+    Check,
+    CheckContext,
+    CheckProgress,
+    CheckResult,
+    TellProgress,
+    findings,
+    make_result,
+    run_parallel,
+)
 from config.errors import ErrorCause, StorageError
 from config.locale.lookup import LocalizedText, words
 from config.settings.quantities import brief_duration, brief_rate, brief_size

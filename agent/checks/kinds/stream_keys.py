@@ -4,9 +4,17 @@ import contextlib
 from collections.abc import Iterable
 from functools import partial
 
-from agent.checks.check import Check, CheckContext, CheckProgress, TellProgress, run_parallel
+from agent.checks.check import (
+    Check,
+    CheckContext,
+    CheckProgress,
+    CheckResult,
+    TellProgress,
+    findings,
+    make_result,
+    run_parallel,
+)
 from agent.checks.kinds.internet import targets_of
-from agent.checks.result import CheckResult, findings, make_result
 from config.errors import UsageError
 from config.locale.lookup import LocalizedText, words
 from config.settings.secrets import StreamTarget

@@ -5,9 +5,18 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from statistics import median
 
-from agent.checks.check import Check, CheckContext, CheckProgress, TellProgress
+from agent.checks.check import (
+    Check,
+    CheckContext,
+    CheckFinding,
+    CheckProgress,
+    CheckResult,
+    CheckVerdict,
+    TellProgress,
+    findings,
+    make_result,
+)
 from agent.checks.kinds.internet import network_result, targets_of
-from agent.checks.result import CheckFinding, CheckResult, CheckVerdict, findings, make_result
 from agent.checks.uplink_verdict import NAME, fitting, judge, need_of
 from config.errors import LiputError, UsageError
 from config.locale.lookup import LocalizedText, words

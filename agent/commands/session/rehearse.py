@@ -9,11 +9,10 @@ from threading import Event
 import click
 import msgspec
 
-from agent.checks.check import Check, CheckContext, CheckProgress, TellProgress
+from agent.checks.check import Check, CheckContext, CheckProgress, CheckResult, TellProgress, is_ready
 from agent.checks.context import planned_request
 from agent.checks.display import check_display
 from agent.checks.history import CheckRun
-from agent.checks.result import CheckResult, is_ready
 from agent.requests.lookup import as_planned
 from agent.sessions.options import rehearsal_options
 from agent.sessions.rehearsal_results import rehearsal_results

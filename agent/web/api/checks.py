@@ -5,8 +5,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from agent.checks.history import kept_runs, run_document
-from agent.checks.uplink_history import UplinkMeasurement, uplink_measurements
+from agent.checks.history import UplinkMeasurement, kept_runs, run_document, uplink_measurements
 from agent.web.api.requests import request_key
 from agent.web.http.context import CommandRuns
 from agent.web.http.endpoint import ApiCall, Endpoint

@@ -6,9 +6,9 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from agent.checks.check import CheckVerdict
 from agent.checks.history import result_document
 from agent.checks.kinds.storage import folder_state
-from agent.checks.result import CheckVerdict
 from agent.web.http.context import ApiContext
 from agent.web.http.endpoint import ApiCall, Endpoint
 from agent.web.http.limits import is_loopback

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from agent.checks.check import Check, CheckProgress
+from agent.checks.check import Check, CheckFinding, CheckProgress, CheckResult, CheckVerdict, Measured, make_result
 from agent.checks.display import check_display, fitting_advice
 from agent.checks.history import CheckRun
-from agent.checks.result import CheckFinding, CheckResult, CheckVerdict, Measured, make_result
 from config.locale.lookup import LocalizedText
 from config.settings.schema import Settings
 from recorder.session.request import SessionRequest

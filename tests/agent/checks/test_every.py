@@ -8,8 +8,7 @@ import msgspec
 import pytest
 
 from agent.checks import runner
-from agent.checks.check import CheckContext, all_checks
-from agent.checks.result import CheckVerdict
+from agent.checks.check import CheckContext, CheckVerdict, all_checks
 from agent.checks.runner import CheckRunner
 from config.settings.schema import ArchiveSettings, Settings
 from recorder.session.request import SessionRequest

@@ -7,8 +7,19 @@ from collections.abc import Iterable
 import pytest
 
 from agent.checks import runner
-from agent.checks.check import Check, CheckContext, CheckFunction, CheckNews, CheckProgress, TellProgress
-from agent.checks.result import CheckFinding, CheckResult, CheckVerdict, is_ready, make_result
+from agent.checks.check import (
+    Check,
+    CheckContext,
+    CheckFinding,
+    CheckFunction,
+    CheckNews,
+    CheckProgress,
+    CheckResult,
+    CheckVerdict,
+    TellProgress,
+    is_ready,
+    make_result,
+)
 from agent.checks.runner import CheckRunner
 from config.errors import DeviceError
 from config.locale.lookup import LocalizedText

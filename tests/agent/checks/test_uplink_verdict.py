@@ -2,7 +2,7 @@
 
 import pytest
 
-from agent.checks.result import CheckResult
+from agent.checks.check import CheckResult
 from agent.checks.uplink_verdict import DOWN, LATENCY, NAME, fitting, judge, need_of
 from config.settings.schema import CheckSettings, Settings, VideoDefaults
 from devices.uplink.model import LinkLatency, LinkRate, UplinkResult

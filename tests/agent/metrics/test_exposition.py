@@ -11,8 +11,8 @@ import msgspec
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from agent.checks.check import CheckResult, CheckVerdict
 from agent.checks.history import CheckRun, keep_run
-from agent.checks.result import CheckResult, CheckVerdict
 from agent.metrics.exposition import METRICS, ROOM, DeadlineQueries, expose
 from config.locale.lookup import LocalizedText
 from config.settings.schema import GeneralSettings, Settings

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import pytest
 
-from agent.checks.result import CheckVerdict
+from agent.checks.check import CheckVerdict
 from agent.sessions.rehearsal_results import rehearsal_results
 from capture.detectors.audio_measures import SoundCheckResult
 from capture.detectors.lipsync import AudioOffset

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.checks.result import CheckResult
+from agent.checks.check import CheckResult
 from agent.sessions.rehearsal_results import RATE_CODES, rehearsal_results
 from config.settings.schema import Profile, Settings, VideoDefaults
 from devices.host.clock import SystemClock

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from agent.checks.check import CheckResult
 from agent.checks.kinds import equipment, storage
-from agent.checks.result import CheckResult
 from config.settings.schema import ArchiveSettings as ArchiveSettings
 from config.settings.schema import Profile, Settings
 from config.settings.schema import StorageSettings as StorageSettings

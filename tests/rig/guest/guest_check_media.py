@@ -13,9 +13,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from agent.checks.check import CheckContext, CheckFunction
+from agent.checks.check import CheckContext, CheckFunction, CheckResult
 from agent.checks.kinds import encoder, pictures, sounds
-from agent.checks.result import CheckResult
 from agent.checks.runner import CheckRunner
 from capture.sound.source import SoundSource
 from capture.sources.v4l2 import V4l2Source

@@ -7,9 +7,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from agent.checks.check import CheckResult, CheckVerdict
 from agent.checks.kinds import computer
 from agent.checks.kinds.computer import NAME, clock, heat, look, memory, power, processor, restart, scheduling, sleep
-from agent.checks.result import CheckResult, CheckVerdict
 from devices.health.computer import ComputerSample
 from devices.host import priority
 from devices.host.priority import NICE, REALTIME, ProcessPriority

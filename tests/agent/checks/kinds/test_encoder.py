@@ -5,9 +5,8 @@ import threading
 import msgspec
 import pytest
 
-from agent.checks.check import CheckContext, CheckProgress
+from agent.checks.check import CheckContext, CheckProgress, CheckVerdict
 from agent.checks.kinds import encoder
-from agent.checks.result import CheckVerdict
 from config.settings.schema import BUILT_IN_PROFILES, Settings, VideoDefaults
 from recorder.live_encode.headroom import Headroom, HeadroomQuery, remember, remembered
 from recorder.model.status import SessionState, SessionStatus

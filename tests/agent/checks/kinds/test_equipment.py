@@ -6,8 +6,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from agent.checks.check import CheckResult, CheckVerdict
 from agent.checks.kinds.equipment import NAME, check_equipment, look
-from agent.checks.result import CheckResult, CheckVerdict
 from capture.sound.child_process import ServerSource
 from config.settings.schema import Settings
 from devices.health.faults import FAULT_STATES, Fault

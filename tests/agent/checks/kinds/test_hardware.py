@@ -4,9 +4,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from agent.checks.check import CheckProgress
+from agent.checks.check import CheckProgress, CheckVerdict
 from agent.checks.kinds import hardware
-from agent.checks.result import CheckVerdict
 from config.settings.schema import Settings, VideoDefaults
 from recorder.encode.hardware_kinds import HARDWARE, EncoderFailure, EncoderKind
 from recorder.encode.hardware_kinds import EncoderVerdict as Tried

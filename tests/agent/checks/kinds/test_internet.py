@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from agent.checks.check import CheckVerdict
 from agent.checks.kinds import internet
 from agent.checks.kinds.internet import look, network_result
-from agent.checks.result import CheckVerdict
 from agent.sessions.receiver import HOST, free_port
 from devices.uplink.connecting import NetworkError, NetworkFault
 from recorder.live.transports import libsrt

@@ -11,9 +11,8 @@ import cv2
 import numpy as np
 import pytest
 
-from agent.checks.check import CheckContext
+from agent.checks.check import CheckContext, CheckResult, CheckVerdict
 from agent.checks.kinds import pictures, sources
-from agent.checks.result import CheckResult, CheckVerdict
 from capture.source import VideoFormat
 from config.errors import DeviceError, DeviceNotFound, LiputError
 from devices.health.faults import FAULT_STATES, Fault

@@ -8,9 +8,8 @@ from datetime import datetime
 import numpy as np
 import pytest
 
-from agent.checks.check import CheckContext
+from agent.checks.check import CheckContext, CheckResult, CheckVerdict
 from agent.checks.kinds import sounds, sources
-from agent.checks.result import CheckResult, CheckVerdict
 from config.errors import DeviceError
 from devices.health.faults import FAULT_STATES, Fault
 from devices.model.device import Health

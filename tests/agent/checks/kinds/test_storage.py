@@ -9,9 +9,9 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
+from agent.checks.check import CheckResult, CheckVerdict
 from agent.checks.kinds import storage
 from agent.checks.kinds.storage import FAT_BYTES, NAME, look
-from agent.checks.result import CheckResult, CheckVerdict
 from config.settings.quantities import brief_size
 from config.settings.schema import ArchiveSettings as ArchiveSettings
 from config.settings.schema import Settings

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from agent.checks.check import CheckVerdict
 from agent.checks.kinds import uplink
 from agent.checks.kinds.uplink import look, streams_of
-from agent.checks.result import CheckVerdict
 from agent.sessions.receiver import HOST, free_port
 from devices.uplink.connecting import NetworkFault
 from recorder.model.status import DestinationLine, SessionState, SessionStatus

@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from agent.checks.check import CheckResult, CheckVerdict
 from agent.checks.history import CheckRun, keep_run
-from agent.checks.result import CheckResult, CheckVerdict
 from agent.web.http.context import CommandRuns
 from config.locale.lookup import LocalizedText
 from devices.controls import presets

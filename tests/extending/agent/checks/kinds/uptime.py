@@ -3,8 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from agent.checks.check import Check, CheckContext, TellProgress
-from agent.checks.result import CheckResult, findings, make_result
+from agent.checks.check import Check, CheckContext, CheckResult, TellProgress, findings, make_result
 from config.locale.lookup import words
 
 NAME = "uptime"
