@@ -1,23 +1,23 @@
 """One device in full, for `liput devices show --json` and `controls --json`."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
 from agent.devices.board import read_roles
 from config.errors import DeviceNotFound, LiputError
 from config.settings.schema import Profile, Settings
-from devices.controls import presets
 from devices.controls.control import Control, Controls, ControlValue
+from devices.controls.presets import kept_values, preset_store, values_to_set
 from devices.controls.setting import ControlChange
 from devices.model.device import Device, DeviceKind, Mode
-from devices.model.mode_choice import ChosenMode, PictureRequirements, RunnerUp, needed_bps, rank_modes
+from devices.model.mode_choice import PictureRequirements, needed_bps
 from devices.model.quirks import QuirkNote, is_own_serial, quirk_of
 from devices.monitor.identity import find_video
 from devices.monitor.snapshot import list_devices
 from devices.roles.choice import find_named
-from devices.usb import slow_ports
-from devices.usb.budget import UsbStream, bus_neighbours, find_conflicts, usable_bps
+from devices.usb.budget import UsbStream, bus_neighbours, find_conflicts, rank_modes_of, usable_bps
+from devices.usb.slow_ports import SLOW_PORT_HINT, port_warning
 from devices.usb.topology import UsbNode, UsbTopology
 
 
@@ -85,7 +85,7 @@ def device_page(
 ) -> DevicePage:
     """Return the page of `device`, one of `devices`, for a profile."""
     wanted = PictureRequirements(profile.width, profile.height, float(profile.fps))
-    chosen, runners_up = _ranking(device, topology, wanted)
+    chosen, runners_up = rank_modes_of(device, topology, wanted)
     return DevicePage(
         device=device,
         no_serial=_no_serial(device, topology),
@@ -98,14 +98,6 @@ def device_page(
         runners_up=tuple(_row(*loser) for loser in runners_up),
         partner=next((other for other in devices if other.id == device.paired_with), None),
     )
-
-
-def _ranking(
-    device: Device, topology: UsbTopology, wanted: PictureRequirements
-) -> tuple[ChosenMode | None, list[RunnerUp]]:
-    node = topology.node(device.port)
-    usable = usable_bps(node) if node is not None else None
-    return rank_modes(device.modes, wanted, usable_bps=usable, quirk=quirk_of(device.vid, device.pid))
 
 
 def _row(mode: Mode, rate: float | None, reason: str | None = None) -> ModeRow:
@@ -139,15 +131,15 @@ def _hop_name(node: UsbNode, device: Device) -> str:
 
 
 def _slow_port(device: Device, topology: UsbTopology) -> list[DeviceWarning]:
-    message = slow_ports.port_warning(topology, device)
-    return [DeviceWarning("slow-port", message, slow_ports.SLOW_PORT_HINT)] if message else []
+    message = port_warning(topology, device)
+    return [DeviceWarning("slow-port", message, SLOW_PORT_HINT)] if message else []
 
 
 def _conflicts(
     device: Device, devices: Sequence[Device], topology: UsbTopology, wanted: PictureRequirements
 ) -> list[DeviceWarning]:
     """Return problems if all devices on its bus streamed at once in the profile's mode."""
-    streams = [UsbStream(other, _ranking(other, topology, wanted)[0]) for other in devices if other.node]
+    streams = [UsbStream(other, rank_modes_of(other, topology, wanted)[0]) for other in devices if other.node]
     streams += [UsbStream(other) for other in devices if other.kind is DeviceKind.MICROPHONE and other.port]
     ours = {device.id, device.paired_with}
     found = [entry for entry in find_conflicts(topology, streams) if ours & set(entry.devices)]
@@ -185,7 +177,7 @@ def find_camera(name: str) -> Device:
     except DeviceNotFound as error:
         word = name.strip().casefold()
         meant = {word, roles[word].id.casefold()} if word in roles else {word}
-        for device_id, preset in presets.preset_store().read().items():
+        for device_id, preset in preset_store().read().items():
             if meant & {device_id.casefold(), preset.name.casefold()}:
                 kept = ", ".join(f"{control}={value}" for control, value in preset.controls.items())
                 message = error.message if word in roles else f"{preset.name} ({device_id}) is not plugged in"
@@ -198,12 +190,11 @@ def control_rows(
 ) -> Iterator[ControlRow]:
     """Yield the controls of a device; `say` gets the error if the presets cannot be read."""
     try:
-        preset = presets.preset_store().read().get(device.id)
+        kept = kept_values(preset_store(), device.id)
     except LiputError as error:
         say(error.message)
-        preset = None
-    kept: Mapping[str, ControlValue] = preset.controls if preset else {}
-    from_settings = presets.values_to_set(controls, kept, settings.devices.power_line_frequency)
+        kept = {}
+    from_settings = values_to_set(controls, kept, settings.devices.power_line_frequency)
     for control in controls.values():
         value = kept.get(control.name)
         notes = list(_notes(control, value))

@@ -48,6 +48,12 @@ def preset_store() -> StateFile[Presets]:
     return StateFile(state_folder() / "presets.json", dict[str, ControlPreset], {})
 
 
+def kept_values(store: StateFile[Presets], device_id: str) -> Mapping[str, ControlValue]:
+    """Return the controls of a device's preset; none without one. Raises StateError."""
+    preset = store.read().get(device_id)
+    return preset.controls if preset else {}
+
+
 def keep_values(
     store: StateFile[Presets], device: Device, controls: Controls, names: Iterable[str]
 ) -> dict[str, ControlValue]:
@@ -97,6 +103,12 @@ def values_to_set(controls: Controls, kept: Mapping[str, ControlValue], power_li
     return from_settings | dict(kept)
 
 
+def set_preset(device: Device, kept: Mapping[str, ControlValue], power_line: str) -> list[ControlChange]:
+    """Open `device` and apply its preset, as `apply_preset`. Raises a DeviceError."""
+    with ControlPanel(device.node or "", device.name, to_set=True) as panel:
+        return apply_preset(panel, kept, power_line)
+
+
 def apply_preset(panel: ControlPanel, kept: Mapping[str, ControlValue], power_line: str) -> list[ControlChange]:
     """Set all `wanted` values that differ; return the changes, failed ones with a `problem`. Raises a DeviceError."""
     controls = panel.controls()
@@ -138,8 +150,7 @@ def restore_preset(
         return []
     try:
         kept = _kept(device, record, presets or preset_store())
-        with ControlPanel(device.node, device.name, to_set=True) as panel:
-            changes = apply_preset(panel, kept, power_line)
+        changes = set_preset(device, kept, power_line)
     except DeviceNotFound:
         return []  # unplugged again, which has its own line
     except LiputError as error:
@@ -152,11 +163,10 @@ def restore_preset(
 def _kept(device: Device, record: HealthLogger, presets: StateFile[Presets]) -> Mapping[str, ControlValue]:
     """Return the preset of `device`; if presets cannot be read, the power line is still set."""
     try:
-        preset = presets.read().get(device.id)
+        return kept_values(presets, device.id)
     except LiputError as error:
         _warn(record, device, f"its preset could not be read: {error.message}")
         return {}
-    return preset.controls if preset else {}
 
 
 def _record_applied(record: HealthLogger, device: Device, changes: list[ControlChange]) -> None:

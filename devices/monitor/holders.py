@@ -25,6 +25,11 @@ class Holder:
     pid: int
     command: str
 
+    @property
+    def is_liput(self) -> bool:
+        """Whether it is a process of Liput."""
+        return self.command == LIPUT_COMMAND
+
     def __str__(self) -> str:
         return f"pid {self.pid} ({self.command})"
 
@@ -143,7 +148,7 @@ def device_busy_error(name: str, node: str) -> DeviceError:
 def device_in_use_error(name: str, node: str, others: Iterable[Holder]) -> DeviceError:
     """Return the error for a node that the processes `others` hold."""
     others = list(others)
-    if all(holder.command == LIPUT_COMMAND for holder in others):
+    if all(holder.is_liput for holder in others):
         pids = ", ".join(str(holder.pid) for holder in others)
         return DeviceError(
             f"{name} ({node}) is in use by a session of Liput (pid {pids})",

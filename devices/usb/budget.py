@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from devices.model.device import Device, DeviceKind
-from devices.model.mode_choice import ChosenMode, needed_bps
+from devices.model.mode_choice import ChosenMode, PictureRequirements, RunnerUp, needed_bps, rank_modes
+from devices.model.quirks import quirk_of
 from devices.usb.topology import (
     AUDIO_STREAMING,
     HIGH_SPEED,
@@ -110,6 +111,15 @@ def isochronous_bps(link_bps: int) -> int | None:
 def bulk_bps(link_bps: int) -> int | None:
     """Return the most bits a second of bulk video on an otherwise idle link of `link_bps`."""
     return _BULK_BPS.get(link_bps) if link_bps < SUPER_SPEED else round(link_bps * _SUPER_SPEED_PART)
+
+
+def rank_modes_of(
+    device: Device, topology: UsbTopology, wanted: PictureRequirements
+) -> tuple[ChosenMode | None, list[RunnerUp]]:
+    """Rank the modes of `device` within the limits of its link and its model; see `rank_modes`."""
+    node = topology.node(device.port)
+    usable = usable_bps(node) if node is not None else None
+    return rank_modes(device.modes, wanted, usable_bps=usable, quirk=quirk_of(device.vid, device.pid))
 
 
 BUS_FULL_HINT = "Move one device to another port or use MJPEG."

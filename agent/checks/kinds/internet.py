@@ -1,5 +1,6 @@
 """Whether each destination of the session can be reached: network, DNS, TCP, TLS and its protocol's greeting."""
 
+import contextlib
 import time
 from collections.abc import Iterable, Mapping
 from functools import partial
@@ -45,15 +46,24 @@ type Targets = Mapping[str, StreamTarget | LiputError]
 
 def targets_of(situation: CheckContext) -> Targets:
     """Return the session's destinations by name, or the error of one."""
-    found_: dict[str, StreamTarget | LiputError] = {target.name: target for target in situation.asked.targets}
+    found: dict[str, StreamTarget | LiputError] = {target.name: target for target in situation.asked.targets}
     for name in situation.streams:
         try:
             target = stream_target(situation.settings, name)
         except LiputError as error:
-            found_[name] = error
+            found[name] = error
         else:
-            found_[target.name] = target
-    return found_
+            found[target.name] = target
+    return found
+
+
+def is_local(target: StreamTarget | LiputError) -> bool:
+    """Return whether a destination is on this PC and uses no network."""
+    if isinstance(target, LiputError):
+        return False
+    with contextlib.suppress(UsageError):  # `look` reports it
+        return kind_of(parse_live_url(target.url.reveal()).scheme).is_here
+    return False
 
 
 def look(situation: CheckContext, tell: TellProgress) -> Iterable[CheckResult]:

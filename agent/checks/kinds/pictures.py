@@ -3,11 +3,9 @@
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing, suppress
 from fractions import Fraction
-from functools import partial
 
 from agent.checks.check import Check, CheckContext, CheckProgress, CheckResult, TellProgress, findings, make_result
-from agent.checks.kinds import sources
-from agent.checks.kinds.sources import SourceFailure
+from agent.checks.kinds.sources import HeldSource, SourceFailure, holding_session, inspect_sources
 from capture.detectors.picture_measures import PICTURE_CHECK_SIZE, PictureCheck, PictureCheckResult
 from capture.detectors.source_health import SILENT_FRAMES, SILENT_S
 from capture.media.preview import decode_jpeg
@@ -19,8 +17,7 @@ from config.locale.lookup import words
 from devices.health.faults import Fault
 from devices.host.clock import NANOSECONDS
 from devices.model.device import DeviceKind
-from recorder.model.status import SourceLine
-from recorder.running.client import RunningRecorder, fetch_preview
+from recorder.running.client import fetch_preview
 
 WORDS = words("check-pictures")
 
@@ -70,21 +67,15 @@ OF_FAULTS: Mapping[str, str] = {
 
 def look(situation: CheckContext, tell: TellProgress) -> Iterable[CheckResult]:
     """Return the results for each video source of the session."""
-    try:
-        chosen = sources.choose(situation)
-    except LiputError as error:
-        return [sources.choice_failure(error, NAME, CODES)]
     tell(CheckProgress(share=0.1, doing=WORDS["opening-cameras"]))
-    ends_ns = sources.deadline_ns(situation)
-    looks = {picture.name: partial(_source_results, situation, picture, ends_ns) for picture in chosen.pictures}
-    return sources.inspect_each(situation, NAME, looks, CODES)
+    return inspect_sources(situation, NAME, CODES, lambda chosen: chosen.pictures, _source_results)
 
 
 def _source_results(situation: CheckContext, picture: ChosenSource[VideoSource], ends_ns: int) -> Sequence[CheckResult]:
     name, device = f"{NAME}: {picture.name}", picture.device
     is_camera = device is not None and device.kind is DeviceKind.CAMERA
-    if held := sources.holding_session(situation, device):
-        return _session_results(name, picture.name, *held, is_camera=is_camera)
+    if held := holding_session(situation, device):
+        return _session_results(name, picture.name, held, is_camera=is_camera)
     glance = PictureCheck()
     worker = VideoWorker(picture.source, situation.clock, supervision=picture.supervision)
     with closing(worker):
@@ -139,10 +130,9 @@ def _watch(
     return damaged, ((first_ns or clock.now_ns()) - opened_ns) / NANOSECONDS
 
 
-def _session_results(
-    name: str, source: str, by: RunningRecorder, line: SourceLine, *, is_camera: bool
-) -> Sequence[CheckResult]:
+def _session_results(name: str, source: str, held: HeldSource, *, is_camera: bool) -> Sequence[CheckResult]:
     """Return the results for a source that a session has open, from its status and its preview."""
+    by, line = held
     every: dict[str, str | float | bool | None] = {"held_by": by.info.title}
     if code := OF_FAULTS.get(line.health.fault or ""):
         return [make_result(CODES, code, name, every, error=line.health.reason, hint="")]

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing, suppress
-from functools import partial
 
 from agent.checks.check import (
     Check,
@@ -14,8 +13,7 @@ from agent.checks.check import (
     findings,
     make_result,
 )
-from agent.checks.kinds import sources
-from agent.checks.kinds.sources import SourceFailure
+from agent.checks.kinds.sources import HeldSource, SourceFailure, holding_session, inspect_sources
 from capture.detectors.audio_detectors import DEAD_DB, HUM_DBFS, NOTHING_DBFS, SPEAKS_DBFS, mains_hz
 from capture.detectors.audio_measures import FLOOR_DBFS, SoundCheck, SoundCheckResult
 from capture.source import SAMPLE_RATE, AudioSource, SourceEnded
@@ -26,7 +24,7 @@ from config.errors import LiputError
 from config.locale.lookup import words
 from devices.health.faults import Fault
 from devices.host.clock import NANOSECONDS
-from recorder.model.status import SessionStatus, SoundLine, SourceLine
+from recorder.model.status import SessionStatus, SoundLine
 from recorder.running.client import RunningRecorder, send_command
 from recorder.running.protocol import StatusCommand
 
@@ -58,22 +56,17 @@ OF_FAULTS: Mapping[str, str] = {
 
 def listen(situation: CheckContext, tell: TellProgress) -> Iterable[CheckResult]:
     """Return the results for each sound input of the session."""
-    try:
-        chosen = sources.choose(situation)
-    except LiputError as error:
-        return [sources.choice_failure(error, NAME, CODES)]
-    if not chosen.sounds and situation.asked.audios != (NONE,):
-        return [make_result(CODES, "no-sound", NAME)]
     tell(CheckProgress(share=0.1, doing=WORDS["listening-say-something"]))
-    ends_ns = sources.deadline_ns(situation)
-    looks = {sound.name: partial(_input_results, situation, sound, ends_ns) for sound in chosen.sounds}
-    return sources.inspect_each(situation, NAME, looks, CODES)
+    results = inspect_sources(situation, NAME, CODES, lambda chosen: chosen.sounds, _input_results)
+    if not results and situation.asked.audios != (NONE,):
+        return [make_result(CODES, "no-sound", NAME)]
+    return results
 
 
 def _input_results(situation: CheckContext, sound: ChosenSource[AudioSource], ends_ns: int) -> Sequence[CheckResult]:
     name = f"{NAME}: {sound.name}"
-    if held := sources.holding_session(situation, sound.device):
-        return _session_results(situation, name, sound.name, *held)
+    if held := holding_session(situation, sound.device):
+        return _session_results(situation, name, sound.name, held)
     worker = SourceWorker(sound.source, situation.clock, supervision=sound.supervision)
     with closing(worker):
         worker.open()
@@ -107,9 +100,8 @@ def _listen(worker: AudioWorker, channels: int, situation: CheckContext, ends_ns
     return listening.heard()
 
 
-def _session_results(
-    situation: CheckContext, name: str, source: str, by: RunningRecorder, line: SourceLine
-) -> Sequence[CheckResult]:
+def _session_results(situation: CheckContext, name: str, source: str, held: HeldSource) -> Sequence[CheckResult]:
+    by, line = held
     input_line, peak_dbfs = _peak_dbfs(situation, source, by)
     title = by.info.title
     every: Measured = {"held_by": title, "peak_dbfs": peak_dbfs}

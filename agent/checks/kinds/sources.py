@@ -7,7 +7,7 @@ from functools import partial
 from agent.checks.check import CheckContext, CheckFinding, CheckResult, Measured, make_result, run_parallel
 from capture.detectors.detector_factory import DetectorFactory
 from capture.pacing import RealPace
-from capture.sources.source_kind import ChosenSources, SourceContext, SourceRequirements
+from capture.sources.source_kind import ChosenSource, ChosenSources, SourceContext, SourceRequirements
 from capture.sources.source_selector import SourceSelector
 from config.errors import LiputError
 from devices.host.clock import NANOSECONDS
@@ -36,18 +36,6 @@ class SourceFailure(Exception):
         self.facts = facts
 
 
-def source_failure(error: LiputError) -> SourceFailure:
-    """Return the failure for an error from opening or reading a source."""
-    code = error.why if error.why in _CODES else "not-opened"
-    return SourceFailure(code, error=error.message, hint=error.hint)
-
-
-def choice_failure(error: LiputError, check: str, codes: Mapping[str, CheckFinding]) -> CheckResult:
-    """Return the result for an error of `choose`, in the words of the session's own refusal."""
-    hint = error.hint or "liput devices lists all devices"
-    return make_result(codes, "not-chosen", check, error=error.message, hint=hint)
-
-
 def choose(situation: CheckContext) -> ChosenSources:
     """Choose the sources as the session does; a missing one fails only when it is opened. Raises LiputError."""
     profile = situation.profile
@@ -69,7 +57,11 @@ def choose(situation: CheckContext) -> ChosenSources:
     return chosen
 
 
-def holding_session(situation: CheckContext, device: Device | None) -> tuple[RunningRecorder, SourceLine] | None:
+type HeldSource = tuple[RunningRecorder, SourceLine]
+"""The session that has a source open, and its status line for it."""
+
+
+def holding_session(situation: CheckContext, device: Device | None) -> HeldSource | None:
     """Return the session that has `device` open, with its status line; raises SourceFailure if it does not answer."""
     if device is None or (by := situation.holder(device)) is None:
         return None
@@ -78,24 +70,38 @@ def holding_session(situation: CheckContext, device: Device | None) -> tuple[Run
     return by, next(line for line in by.status.sources if line.id == device.id)
 
 
-type SourceLook = Callable[[], Sequence[CheckResult]]
+type SourceLook[Source] = Callable[[CheckContext, ChosenSource[Source], int], Sequence[CheckResult]]
+"""Looks at one source until a deadline on the session clock. Raises SourceFailure or a LiputError."""
 
 
-def inspect_each(
-    situation: CheckContext, check: str, looks: Mapping[str, SourceLook], codes: Mapping[str, CheckFinding]
+def inspect_sources[Source](
+    situation: CheckContext,
+    check: str,
+    codes: Mapping[str, CheckFinding],
+    select: Callable[[ChosenSources], Sequence[ChosenSource[Source]]],
+    look: SourceLook[Source],
 ) -> list[CheckResult]:
-    """Return the results of `looks`, run side by side, in their order; a look may hang."""
-    longest_s = _longest_s(situation)
-    let_go = {f"{check}: {name}": threading.Event() for name in looks}
+    """Choose the sources and return the results of `look` for those of `select`, side by side; a look may hang."""
+    try:
+        sources = select(choose(situation))
+    except LiputError as error:
+        hint = error.hint or "liput devices lists all devices"
+        return [make_result(codes, "not-chosen", check, error=error.message, hint=hint)]
+    longest_s = QUICK_S if situation.quick else LONGEST_S
+    ends_ns = situation.clock.now_ns() + round((longest_s - ENDS_S) * NANOSECONDS)
+    let_go = {f"{check}: {source.name}": threading.Event() for source in sources}
     """Set when a look has closed its source."""
 
-    def looked(name: str, look: SourceLook) -> Sequence[CheckResult]:
+    def looked(name: str, source: ChosenSource[Source]) -> Sequence[CheckResult]:
         try:
-            return _looked(name, look, codes)
+            return look(situation, source, ends_ns)
+        except Exception as error:  # of any kind: the other sources still get an answer
+            why = _failure(error)
+            return [make_result(codes, why.code, name, why.measured, **why.facts)]
         finally:
             let_go[name].set()
 
-    looking = {name: partial(looked, name, look) for name, look in zip(let_go, looks.values(), strict=True)}
+    looking = {name: partial(looked, name, source) for name, source in zip(let_go, sources, strict=True)}
     done = run_parallel(looking, situation.stop, longest_s=longest_s)
     if situation.stop.is_set():
         for event in let_go.values():
@@ -107,22 +113,10 @@ def inspect_each(
     return results
 
 
-def _looked(name: str, look: SourceLook, codes: Mapping[str, CheckFinding]) -> Sequence[CheckResult]:
-    try:
-        return look()
-    except SourceFailure as told:
-        why = told
-    except LiputError as error:
-        why = source_failure(error)
-    except Exception as error:  # of any kind: the other sources still get an answer
-        why = SourceFailure("not-opened", error=repr(error), hint="please report this")
-    return [make_result(codes, why.code, name, why.measured, **why.facts)]
-
-
-def deadline_ns(situation: CheckContext) -> int:
-    """Return the deadline on the session clock for a look that begins now."""
-    return situation.clock.now_ns() + round((_longest_s(situation) - ENDS_S) * NANOSECONDS)
-
-
-def _longest_s(situation: CheckContext) -> float:
-    return QUICK_S if situation.quick else LONGEST_S
+def _failure(error: Exception) -> SourceFailure:
+    if isinstance(error, SourceFailure):
+        return error
+    if isinstance(error, LiputError):
+        code = error.why if error.why in _CODES else "not-opened"
+        return SourceFailure(code, error=error.message, hint=error.hint)
+    return SourceFailure("not-opened", error=repr(error), hint="please report this")

@@ -1,6 +1,5 @@
 """How much the network carries, to a campus server or to the destinations, and whether that is enough."""
 
-import contextlib
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from statistics import median
@@ -16,20 +15,19 @@ from agent.checks.check import (
     findings,
     make_result,
 )
-from agent.checks.kinds.internet import network_result, targets_of
+from agent.checks.kinds.internet import is_local, network_result, targets_of
 from agent.checks.uplink_verdict import NAME, fitting, judge, need_of
-from config.errors import LiputError, UsageError
+from config.errors import LiputError
 from config.locale.lookup import LocalizedText, words
 from config.settings.quantities import brief_rate, brief_size
 from config.settings.secrets import StreamTarget
-from devices.uplink import iperf3, librespeed
 from devices.uplink.connecting import Cancelled, NetworkError
+from devices.uplink.iperf3 import measure as measure_iperf3
+from devices.uplink.librespeed import measure as measure_librespeed
 from devices.uplink.model import UplinkBudget
 from devices.uplink.server import parse_server
-from recorder.live.kind import kind_of
 from recorder.live.reason import DestinationFault
 from recorder.live.stream_test import StreamTest, harmless_target, run_stream_test
-from recorder.live.url import parse_live_url
 from recorder.model.status import STATES_RECORDING
 
 WORDS = words("check-uplink")
@@ -77,15 +75,7 @@ def wants_conference(situation: CheckContext) -> bool:
 
 def streams_of(situation: CheckContext) -> int:
     """Return the number of live destinations that use the network."""
-    return sum(not _is_local(target) for target in targets_of(situation).values())
-
-
-def _is_local(target: StreamTarget | LiputError) -> bool:
-    if isinstance(target, LiputError):
-        return False
-    with contextlib.suppress(UsageError):  # the internet check reports it
-        return kind_of(parse_live_url(target.url.reveal()).scheme).is_here
-    return False
+    return sum(not is_local(target) for target in targets_of(situation).values())
 
 
 def _measure(situation: CheckContext, tell: TellProgress) -> Iterable[CheckResult]:
@@ -105,7 +95,7 @@ def _measure(situation: CheckContext, tell: TellProgress) -> Iterable[CheckResul
 
     budget = UplinkBudget(streams=settings.streams, most_bytes=settings.most_data)
     try:
-        measure = iperf3.measure if server.scheme == "iperf3" else librespeed.measure
+        measure = measure_iperf3 if server.scheme == "iperf3" else measure_librespeed
         uplink = measure(server, budget, situation.stop, told)
     except Cancelled:
         return []
@@ -138,7 +128,7 @@ def _test_streams(situation: CheckContext, tell: TellProgress) -> Iterator[Check
 
 
 def _test_of(situation: CheckContext, target: StreamTarget | LiputError) -> StreamTarget | None:
-    if isinstance(target, LiputError) or _is_local(target):
+    if isinstance(target, LiputError) or is_local(target):
         return None
     return harmless_target(situation.settings, target)
 

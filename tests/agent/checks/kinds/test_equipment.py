@@ -7,7 +7,8 @@ import msgspec
 import pytest
 
 from agent.checks.check import CheckResult, CheckVerdict
-from agent.checks.kinds.equipment import NAME, check_equipment, look
+from agent.checks.kinds.equipment import check_equipment, look
+from agent.checks.kinds.plugged_devices import NAME
 from capture.sound.child_process import ServerSource
 from config.settings.schema import Settings
 from devices.health.faults import FAULT_STATES, Fault

@@ -1,11 +1,11 @@
-"""What the words of a session mean in this room, or why they mean nothing: the same as when it is recorded."""
+"""Words of a session find the same devices as when it is recorded, or the reason why they find none."""
 
 import dataclasses
 from pathlib import Path
 
 import pytest
 
-from agent.checks.kinds.equipment import PluggedDevices, SessionSource
+from agent.checks.kinds.plugged_devices import PluggedDevices, SessionSource
 from capture.sound import inputs
 from capture.sound.child_process import SoundInputs
 from devices.model.device import Device
