@@ -94,7 +94,7 @@ def _devices() -> Iterator[tuple[str, str]]:
 
 
 def _roles() -> Iterator[tuple[str, str]]:
-    from agent.devices.board import read_roles
+    from devices.roles.assignment import read_roles
 
     return ((role, "") for role in read_roles())
 

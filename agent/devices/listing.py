@@ -19,8 +19,17 @@ from devices.model.device import Device
 from devices.monitor.identity import find_sound, find_video
 from devices.monitor.known_devices import KnownById, confirm, known_store, with_swaps
 from devices.monitor.snapshot import list_devices
-from devices.roles import assignment
-from devices.roles.assignment import Roles, with_roles
+from devices.roles.assignment import (
+    MICROPHONE,
+    SERVER_INPUTS,
+    VIDEO_ROLES,
+    Roles,
+    assign,
+    role_name,
+    roles_store,
+    unassign,
+    with_roles,
+)
 from devices.roles.matching import RoleBinding, RoleResolution, resolve_all
 from devices.usb.slow_ports import with_slow_ports
 
@@ -94,12 +103,12 @@ def give_role(
 
     Return the role, the device, its former holder, and all devices.
     """
-    role = assignment.role_name(role, source_names())
-    store = assignment.roles_store()
+    role = role_name(role, source_names())
+    store = roles_store()
     devices = devices_with_roles(store.read(), name)
     device, clock = device_for_role(devices, role, name), SystemClock()
     with open_health_log(settings, clock) as record:
-        before = assignment.assign(store, role, device, devices, now=clock.now(), record=record, moves=moves)
+        before = assign(store, role, device, devices, now=clock.now(), record=record, moves=moves)
         model = [other for other in devices if device.vid and (other.vid, other.pid) == (device.vid, device.pid)]
         confirm_devices(record, model)
     return role, device, before, devices
@@ -108,14 +117,14 @@ def give_role(
 def take_role_away(settings: Settings, role: str) -> RoleBinding:
     """Take `role` from its device; return its binding. Raises StateError, UsageError."""
     with open_health_log(settings, SystemClock()) as record:
-        return assignment.unassign(assignment.roles_store(), role, record=record)
+        return unassign(roles_store(), role, record=record)
 
 
 def device_for_role(devices: Sequence[Device], role: str, name: str) -> Device:
     """Return the device of this name that suits the role: video or audio of a plug."""
-    if role.startswith(assignment.MICROPHONE):
+    if role.startswith(MICROPHONE):
         return find_sound(devices, name)
-    if role.rstrip("0123456789") in assignment.VIDEO_ROLES:
+    if role.rstrip("0123456789") in VIDEO_ROLES:
         return find_video(devices, name)
     return find_device(devices, name)
 
@@ -139,9 +148,9 @@ def devices_with_roles(given: Mapping[str, RoleBinding], name: str = "") -> list
     """Return the devices with roles; with the sound servers' inputs, which are slow, if one is named."""
     devices = list_devices()
     words = [name, *(binding.id for binding in given.values())]
-    if any(word.startswith(assignment.SERVER_INPUTS) for word in words) or (name and not _is_plugged_in(devices, name)):
+    if any(word.startswith(SERVER_INPUTS) for word in words) or (name and not _is_plugged_in(devices, name)):
         devices += server_inputs()
-    return assignment.with_roles(devices, given)
+    return with_roles(devices, given)
 
 
 def _is_plugged_in(devices: Sequence[Device], name: str) -> bool:

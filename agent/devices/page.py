@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
-from agent.devices.board import read_roles
 from config.errors import DeviceNotFound, LiputError
 from config.settings.schema import Profile, Settings
 from devices.controls.control import Control, Controls, ControlValue
@@ -15,6 +14,7 @@ from devices.model.mode_choice import PictureRequirements, needed_bps
 from devices.model.quirks import QuirkNote, is_own_serial, quirk_of
 from devices.monitor.identity import find_video
 from devices.monitor.snapshot import list_devices
+from devices.roles.assignment import read_roles
 from devices.roles.choice import find_named
 from devices.usb.budget import UsbStream, bus_neighbours, find_conflicts, rank_modes_of, usable_bps
 from devices.usb.slow_ports import SLOW_PORT_HINT, port_warning

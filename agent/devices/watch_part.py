@@ -12,8 +12,8 @@ from agent.daemon.parts import poll
 from config.errors import LiputError
 from config.files import file_stamp
 from config.settings.schema import Settings
-from devices.host import threads
 from devices.host.clock import NANOSECONDS, Clock
+from devices.host.threads import start_thread
 from devices.host.throttle import LogOnChange
 from devices.model.device import Device
 
@@ -59,7 +59,7 @@ class SoundInputCache:
                     self._look()
         elif (self._is_due or age_s > FRESH_S) and self._asking.acquire(blocking=False):
             with contextlib.suppress(RuntimeError):  # the next caller tries again
-                threads.start_thread(self._refresh, name="sound-inputs", otherwise=self._asking.release)
+                start_thread(self._refresh, name="sound-inputs", otherwise=self._asking.release)
         return self._known
 
     def _age_s(self) -> float | None:

@@ -1,12 +1,11 @@
 """Text for people: lines of the health log, and summaries."""
 
-import contextlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import click
 
-from config.errors import DeviceNotFound, StateError
+from config.errors import DeviceNotFound
 from config.settings.quantities import format_duration
 from devices.health.log_line import PC, HealthLine, LogKind, LogLevel
 from devices.health.log_reader import LogFilter, devices_in, find_device_ids
@@ -138,8 +137,6 @@ def matching_devices(word: str, folder: Path, span: LogFilter, *, may_come: bool
 
 
 def _roles() -> dict[str, str]:
-    from devices.roles.assignment import roles_store
+    from devices.roles.assignment import read_roles
 
-    with contextlib.suppress(StateError):
-        return {role: binding.id for role, binding in roles_store().read().items()}
-    return {}
+    return {role: binding.id for role, binding in read_roles().items()}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from config.errors import DeviceNotFound, UsageError
+from config.errors import DeviceNotFound, StateError, UsageError
 from config.settings.value_kinds import did_you_mean
 from config.state import StateFile, state_folder
 from devices.health.log_line import HealthLogger, LogKind
@@ -29,6 +29,14 @@ type Roles = Mapping[str, RoleBinding]
 def roles_store(path: Path | None = None) -> StateFile[dict[str, RoleBinding]]:
     """Return the store in `path` (None: this PC's)."""
     return StateFile(path or state_folder() / "roles.json", dict[str, RoleBinding], {})
+
+
+def read_roles() -> Roles:
+    """Return the roles given; none if they cannot be read."""
+    try:
+        return roles_store().read()
+    except StateError:
+        return {}
 
 
 def role_name(word: str, taken: Collection[str] = ()) -> str:

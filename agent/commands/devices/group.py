@@ -79,8 +79,9 @@ def devices_command(ctx: click.Context, *, watch: bool, config_file: Path | None
 
 
 def _list(*, as_json: bool) -> None:
-    from agent.devices.board import missing_roles, read_roles
+    from agent.devices.board import missing_roles
     from agent.devices.listing import known_devices
+    from devices.roles.assignment import read_roles
 
     roles = read_roles()
     devices = known_devices(roles)

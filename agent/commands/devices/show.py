@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from agent.devices.board import read_roles
 from agent.devices.listing import find_device, known_devices
 from agent.devices.page import DevicePage, ModeRow, device_page
 from agent.devices.table import health_colour, health_text, kind_text, print_table
@@ -16,7 +15,7 @@ from config.files import json_text
 from config.settings.loading import load_settings
 from config.settings.quantities import format_rate
 from devices.model.device import Device, DeviceKind
-from devices.roles.assignment import device_with_role
+from devices.roles.assignment import device_with_role, read_roles
 from devices.usb.topology import SYSFS, UsbTopology
 
 if TYPE_CHECKING:

@@ -7,7 +7,6 @@ from typing import Annotated, Any
 import msgspec
 
 from agent.devices import page
-from agent.devices.board import read_roles
 from agent.devices.listing import RoleState, devices_with_roles, give_role, role_states, take_role_away
 from agent.web.api.state import DeviceShown, device_shown
 from agent.web.http.endpoint import ApiCall, Endpoint
@@ -61,7 +60,7 @@ def devices(call: ApiCall) -> list[DeviceShown]:
     """Return the devices, with sentences for faults. Opens none while the daemon watches them."""
     from agent.devices.listing import known_devices
 
-    there = known_devices(read_roles(), call.house.devices.there() if call.house.devices else None)
+    there = known_devices(assignment.read_roles(), call.house.devices.there() if call.house.devices else None)
     return [device_shown(device) for device in there]
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.commands.devices import watch as device_news
-from agent.commands.devices.watch import HealthLogFollower, SoundInputWatcher, WatchInbox, WatchMessage
+from agent.devices import board
+from agent.devices.board import HealthLogFollower, SoundInputWatcher, WatchInbox, WatchMessage
 from capture.sound.child_process import ServerSource, SoundInputs
 from config.errors import DeviceError
 from devices.health.log_line import HealthLine, LogKind, LogLevel
@@ -73,8 +73,8 @@ class Servers:
 @pytest.fixture
 def servers(monkeypatch: pytest.MonkeyPatch) -> Servers:
     servers = Servers()
-    monkeypatch.setattr(device_news, "list_sound_inputs", servers.listing)
-    monkeypatch.setattr(device_news, "ServerSourceWatcher", servers.watch)
+    monkeypatch.setattr(board, "list_sound_inputs", servers.listing)
+    monkeypatch.setattr(board, "ServerSourceWatcher", servers.watch)
     return servers
 
 
@@ -165,7 +165,7 @@ class Fullest(queue.SimpleQueue[WatchMessage]):
 def test_a_terminal_that_takes_nothing_has_so_much_waiting_and_gets_the_rest_from_the_log(
     log: HealthLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("agent.commands.devices.watch.MOST_WAITING", 5)
+    monkeypatch.setattr("agent.devices.board.MOST_WAITING", 5)
     inbox = Fullest()
     with HealthLogFollower(log.folder, SystemClock(), inbox):
         for number in range(20):

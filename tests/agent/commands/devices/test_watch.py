@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from agent.commands.devices import watch
-from agent.commands.devices.watch import WatchMessage
+from agent.devices.board import WatchMessage
 from devices.health.log_line import HealthLine, LogKind
 from devices.model.device import Device, DeviceKind, Health, HealthState
 from devices.monitor.device_changes import ChangeKind, DeviceChange
