@@ -100,7 +100,7 @@ _TEXTS = ("letter_number", "applicant", "unit", "contact", "event", "place")
 
 
 def field_options[Answer](command: Command[Answer]) -> Command[Answer]:
-    """Add the options of a request's fields, except `--event`; `fields_of` reads them."""
+    """Add the options of a request's fields, except `--event`; `given_fields` reads them."""
     return with_options(_FIELDS, command)
 
 

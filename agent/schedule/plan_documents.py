@@ -40,7 +40,7 @@ class PlanDocument(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def coming_steps(plan: Plan, done: PlanRecord, rules: LeadTimes, now: datetime) -> tuple[ComingStep, ...]:
-    """Return a plan's coming steps, earliest first; `done` is from `done_for`."""
+    """Return a plan's coming steps, earliest first."""
     if not plan.holds or done.ended_at is not None:
         return ()
     found = [step for step in _all_steps(plan, done, rules) if step.at > now]

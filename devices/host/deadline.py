@@ -125,7 +125,7 @@ def count_abandoned(name: str | None = None) -> int:
 
 
 def close_within(close: Callable[[], object], timeout_s: float, name: str) -> bool:
-    """Close something that may hang; return whether it took less than `timeout_s`, else `hung_closings` counts it."""
+    """Call `close`, which may hang; return whether it took less than `timeout_s` (see `count_hung_closings`)."""
     return DeadlineTask(close, _CLOSING + name).wait(timeout_s)
 
 

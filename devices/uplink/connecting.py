@@ -1,4 +1,4 @@
-"""Opens connections: look-up, TCP and TLS, each within its time; each fault is a Trouble of its own."""
+"""Opens connections: look-up, TCP and TLS, each within its time; each failure is a NetworkFault."""
 
 import errno
 import ipaddress
@@ -97,13 +97,13 @@ class Deadline:
         return Deadline(now + max(0.0, self.until - now) / count, self.stop, self.step_s)
 
     def slice_s(self) -> float:
-        """Return the seconds until the next poll; 0 after the deadline. Raises Stopped."""
+        """Return the seconds until the next poll; 0 after the deadline. Raises Cancelled."""
         if self.stop.is_set():
             raise Cancelled
         return min(POLL_S, max(0.0, self.until - time.monotonic()))
 
     def wait_for(self, connection: socket.socket, events: int) -> bool:
-        """Wait until poll(2) reports one of `events`; False at the deadline. Raises Stopped."""
+        """Wait until poll(2) reports one of `events`; False at the deadline. Raises Cancelled."""
         poll = select.poll()
         poll.register(connection, events)
         while slice_s := self.slice_s():
@@ -115,7 +115,7 @@ class Deadline:
 def resolve(
     host: str, port: int, patience: Deadline, kind: socket.SocketKind = socket.SOCK_STREAM
 ) -> Sequence[Address]:
-    """Return the addresses of a host that have a route, or all. Raises NetworkError and Stopped."""
+    """Return the addresses of a host that have a route, or all. Raises NetworkError and Cancelled."""
     look_up = DeadlineTask(lambda: socket.getaddrinfo(host, port, type=kind), f"resolve-{host}")
     patience = patience.step()
     while not look_up.ends_within(patience.slice_s()):
@@ -187,7 +187,7 @@ def _not_connected(number: int) -> NetworkError:
 
 
 def start_tls(plain: socket.socket, host: str, context: ssl.SSLContext, patience: Deadline) -> ssl.SSLSocket:
-    """Return TLS over the connection `plain`, which it owns from then on. Raises NetworkError and Stopped."""
+    """Return TLS over the connection `plain`, which it owns from then on. Raises NetworkError and Cancelled."""
     patience = patience.step()
     connection = context.wrap_socket(plain, server_hostname=host, do_handshake_on_connect=False)
     try:

@@ -55,7 +55,7 @@ class UplinkConnection:
             return 0
 
     def send_all(self, data: bytes, patience: Deadline) -> None:
-        """Send a short message. Raises OSError when closed, NetworkError and Stopped."""
+        """Send a short message. Raises OSError when closed, NetworkError and Cancelled."""
         left = memoryview(data)
         while left:
             sent = self.send(left)
@@ -73,7 +73,7 @@ class UplinkConnection:
             return b""
 
     def wait(self, patience: Deadline, *, to_send: bool = False) -> bool:
-        """Wait until bytes came, or with `to_send` could be sent; False after the time. Raises Stopped."""
+        """Wait until bytes came, or with `to_send` could be sent; False after the time. Raises Cancelled."""
         if isinstance(self._connection, ssl.SSLSocket) and self._connection.pending():
             return True
         return patience.wait_for(self._connection, select.POLLIN | (select.POLLOUT if to_send else 0))

@@ -102,7 +102,7 @@ def _take_many(receive_most: Callable[[int], bytes | None]) -> bytes | None:
 
 
 def read_head(channel: UplinkConnection, patience: Deadline, take: ReceiveBytes = _take_many) -> HttpResponse:
-    """Return a response as soon as its head is complete. Raises NetworkError and Stopped."""
+    """Return a response as soon as its head is complete. Raises NetworkError and Cancelled."""
     answer = HttpResponse()
     while not answer.status:
         more = receive(channel, patience, has_begun=answer.has_begun, take=take)
@@ -113,7 +113,7 @@ def read_head(channel: UplinkConnection, patience: Deadline, take: ReceiveBytes 
 
 
 def read_whole(channel: UplinkConnection, patience: Deadline) -> HttpResponse:
-    """Return a short response with its body. Raises NetworkError and Stopped."""
+    """Return a short response with its body. Raises NetworkError and Cancelled."""
     answer = read_head(channel, patience)
     while not answer.is_whole and len(answer.body) < LONGEST_HEAD:
         more = receive(channel, patience, has_begun=True)
@@ -139,7 +139,7 @@ class PipelinedResponses:
             self._take(received)
 
     def wait_for(self, count: int, patience: Deadline) -> None:
-        """Wait for `count` responses in all. Raises NetworkError and Stopped."""
+        """Wait for `count` responses in all. Raises NetworkError and Cancelled."""
         while self._count < count:
             more = receive(self._channel, patience, has_begun=self._next.has_begun)
             if not more:
@@ -161,7 +161,7 @@ class PipelinedResponses:
 def receive(
     channel: UplinkConnection, patience: Deadline, *, has_begun: bool, take: ReceiveBytes = _take_many
 ) -> bytes:
-    """Return the next bytes, b"" at the end. Raises Stopped, and NetworkError by whether an answer `has_begun`."""
+    """Return the next bytes, b"" at the end. Raises Cancelled, and NetworkError by whether an answer `has_begun`."""
     while (received := take(lambda most: _received(channel, most))) is None:
         if not channel.wait(patience):
             raise NetworkError(NetworkFault.STALLS if has_begun else NetworkFault.SILENT)
@@ -208,7 +208,7 @@ _PORT = 80
 
 
 def find_portal(host: str, patience: Deadline) -> str | None:
-    """Request a host's page; return the portal that answers instead, None where there is none. Raises Stopped."""
+    """Request a host's page; return the portal that answers instead, None where there is none. Raises Cancelled."""
     try:
         with UplinkConnection(connect(resolve(host, _PORT, patience), patience)) as channel:
             channel.send_all(request("GET", "/", host, "Connection: close"), patience)

@@ -98,14 +98,14 @@ class Iperf3Control:
         self._channel.leave()
 
     def agree(self, wanted: Mapping[str, object], patience: Deadline) -> None:
-        """Agree on a test; the server then waits for its streams. Raises NetworkError and Stopped."""
+        """Agree on a test; the server then waits for its streams. Raises NetworkError and Cancelled."""
         self._say(self.cookie, patience)
         self._expect(Iperf3State.PARAM_EXCHANGE, patience)
         self._say(_message(wanted), patience)
         self._expect(Iperf3State.CREATE_STREAMS, patience)
 
     def wait_until_running(self, patience: Deadline) -> None:
-        """Wait until the server has all streams. Raises NetworkError and Stopped."""
+        """Wait until the server has all streams. Raises NetworkError and Cancelled."""
         self._expect(Iperf3State.TEST_START, patience)
         self._expect(Iperf3State.TEST_RUNNING, patience)
 
@@ -121,7 +121,7 @@ class Iperf3Control:
             raise self._trouble(self._take(1))
 
     def explain(self, trouble: NetworkError, stop: threading.Event) -> NetworkError:
-        """Return the server's own reason for hanging up, else `trouble`. Raises Stopped."""
+        """Return the server's own reason for hanging up, else `trouble`. Raises Cancelled."""
         if self._received or self._channel.wait(Deadline.of(_EXPLAIN_S, stop)):
             try:
                 self.look()
@@ -248,7 +248,7 @@ def _send(stream: TrafficStream, channel: UplinkConnection, patience: Deadline) 
 
 
 def measure(server: UplinkServer, budget: UplinkBudget, stop: threading.Event, tell: UplinkProgress) -> UplinkResult:
-    """Measure both directions, and the latency, within 20 s. Raises NetworkError and, soon after `stop`, Stopped."""
+    """Measure both directions, and the latency, within 20 s. Raises NetworkError and, soon after `stop`, Cancelled."""
     tell("reach", 0.0, None)
     began = time.monotonic()
     way = ServerConnector(server, Deadline.of(REACH_S, stop))
@@ -267,7 +267,7 @@ def measure(server: UplinkServer, budget: UplinkBudget, stop: threading.Event, t
 def _running(
     way: ServerConnector, budget: UplinkBudget, stop: threading.Event, seconds: float, *, down: bool
 ) -> Iterator[Callable[[float, int, RateCallback], TransferSamples]]:
-    """Run a one-way test in the `with`; yields a function that fills the link. Raises NetworkError and Stopped."""
+    """Run a one-way test in the `with`; yields a function that fills the link. Raises NetworkError and Cancelled."""
     patience = Deadline.of(REACH_S, stop)
     wanted = traffic_parameters(budget.streams, seconds, down=down)
     with ExitStack() as opened, _agreed(way, wanted, patience) as control:
@@ -318,7 +318,7 @@ def _agreed_now(way: ServerConnector, wanted: Mapping[str, object], patience: De
 def _streams(
     way: ServerConnector, count: int, cookie: bytes, patience: Deadline, opened: ExitStack
 ) -> Sequence[UplinkConnection]:
-    """Connect all streams of a test at once; `opened` closes them. Raises NetworkError and Stopped."""
+    """Connect all streams of a test at once; `opened` closes them. Raises NetworkError and Cancelled."""
 
     def one(_: int) -> UplinkConnection:
         channel = opened.enter_context(way.open(patience))

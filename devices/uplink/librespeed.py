@@ -79,7 +79,7 @@ def _download(way: ServerConnector, over: threading.Event, allowance: ByteAllowa
 
 
 def measure(server: UplinkServer, budget: UplinkBudget, stop: threading.Event, tell: UplinkProgress) -> UplinkResult:
-    """Measure both directions, and the latency, within 20 s. Raises NetworkError and, soon after `stop`, Stopped."""
+    """Measure both directions, and the latency, within 20 s. Raises NetworkError and, soon after `stop`, Cancelled."""
     tell("reach", 0.0, None)
     patience = Deadline.of(REACH_S, stop)
     way = ServerConnector(server, patience)
@@ -104,7 +104,7 @@ def measure(server: UplinkServer, budget: UplinkBudget, stop: threading.Event, t
 
 
 def check_server(way: ServerConnector, patience: Deadline) -> None:
-    """Check that a LibreSpeed server answers. Raises NetworkError and Stopped."""
+    """Check that a LibreSpeed server answers. Raises NetworkError and Cancelled."""
     server = way.server
     with way.open(patience) as channel:
         channel.send_all(request("GET", f"{server.path}/empty.php", server.where, "Connection: close"), patience)

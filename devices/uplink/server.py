@@ -34,7 +34,7 @@ def parse_server(address: str) -> UplinkServer:
 
 
 class ServerConnector:
-    """Opens connections to a server, and checks its certificate. Raises NetworkError and Stopped."""
+    """Opens connections to a server, and checks its certificate. Raises NetworkError and Cancelled."""
 
     def __init__(self, server: UplinkServer, patience: Deadline) -> None:
         """Look up its addresses."""

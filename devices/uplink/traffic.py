@@ -62,7 +62,7 @@ type RateCallback = Callable[[float, float], None]
 """Called now and then with the elapsed share of the time, and the rate in bits a second."""
 type Open = Callable[[Deadline], UplinkConnection]
 type MoveBytes = Callable[["TrafficStream", UplinkConnection, Deadline], None]
-"""Moves bytes until the connection ends; raises NetworkError, OSError and Stopped."""
+"""Moves bytes until the connection ends; raises NetworkError, OSError and Cancelled."""
 
 
 class ByteAllowance:
@@ -80,7 +80,7 @@ class ByteAllowance:
             return self._left
 
     def take(self, most: int) -> int:
-        """Take at most `most` bytes of it; raises Stopped where nothing is left."""
+        """Take at most `most` bytes of it; raises Cancelled where nothing is left."""
         with self._lock:
             count = min(most, self._left)
             self._left -= count
@@ -165,7 +165,7 @@ class TrafficStream:
                 self._end(channel)
 
     def give(self, channel: UplinkConnection, data: memoryview, patience: Deadline, look: Callable[[], None]) -> None:
-        """Send `data` within the allowance; `look` checks the server's answers. Raises OSError, Stopped."""
+        """Send `data` within the allowance; `look` checks the server's answers. Raises OSError, Cancelled."""
         left = data
         while left:
             allowed = self.allowance.take(len(left))
@@ -187,7 +187,7 @@ class TrafficStream:
         return came
 
     def take_all(self, channel: UplinkConnection, patience: Deadline) -> None:
-        """Receive until the end; raises NetworkError, and Stopped at the allowance's end."""
+        """Receive until the end; raises NetworkError, and Cancelled at the allowance's end."""
         while more := receive(channel, patience, has_begun=True, take=self.take):
             self.received(len(more))
 
@@ -259,7 +259,7 @@ def watch_streams(
     stop: threading.Event,
     tell: RateCallback,
 ) -> TransferSamples:
-    """Watch `streams` for some seconds, or until their `allowance` is used up. Raises NetworkError and Stopped."""
+    """Watch `streams` for some seconds, or until their `allowance` is used up. Raises NetworkError and Cancelled."""
     began = moved_at = time.monotonic()
     samples = [(began, 0)]
     while not stop.wait(SAMPLE_S):
@@ -290,7 +290,7 @@ _TO_END_S = 1.0
 
 
 def round_trip(addresses: Sequence[Address], patience: Deadline) -> float:
-    """Return a round trip in seconds, measured by the kernel. Raises NetworkError, Stopped and OSError."""
+    """Return a round trip in seconds, measured by the kernel. Raises NetworkError, Cancelled and OSError."""
     with connect(addresses, patience) as connection:
         rtt_s = tcp_info(connection).rtt_s
     if not rtt_s:
@@ -299,7 +299,7 @@ def round_trip(addresses: Sequence[Address], patience: Deadline) -> float:
 
 
 def round_trips(addresses: Sequence[Address], seconds: float, patience: Deadline) -> list[float]:
-    """Return the round trips of probes for `seconds`, at least two. Raises NetworkError, Stopped and OSError."""
+    """Return the round trips of probes for `seconds`, at least two. Raises NetworkError, Cancelled and OSError."""
     samples: list[float] = []
     until = time.monotonic() + seconds
     while time.monotonic() < until or len(samples) < 2:
@@ -324,7 +324,7 @@ def fill_link(
     stop: threading.Event,
     tell: RateCallback,
 ) -> TransferSamples:
-    """Fill the link by streams for some seconds. Raises NetworkError, Stopped, and errors of `tell`."""
+    """Fill the link by streams for some seconds. Raises NetworkError, Cancelled, and errors of `tell`."""
     over, allowance = threading.Event(), ByteAllowance(most_bytes)
     streams = make(over, allowance)
     probes: list[tuple[float, float]] = []
@@ -355,7 +355,7 @@ def fill_link(
 
 
 def idle_latency(addresses: Sequence[Address], budget: UplinkBudget, stop: threading.Event) -> LinkLatency | None:
-    """Return the latency of the idle link, None where it cannot be measured. Raises Stopped."""
+    """Return the latency of the idle link, None where it cannot be measured. Raises Cancelled."""
     with contextlib.suppress(NetworkError, OSError):  # the rate does not depend on it
         return LinkLatency.of(round_trips(addresses, budget.idle_s, Deadline.of(2 * budget.idle_s, stop)))
     return None

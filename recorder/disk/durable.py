@@ -28,7 +28,7 @@ PRIVATE_MODE = 0o600  # the mode of files with personal data
 type BeforeStep = Callable[[str, Path], None]
 """Called before each step (write, copy, link, sync, cut, unlink, mkdir, rename, exchange) with its path."""
 
-TEMPORARY_FILES = ".*.part"  # the names that `aside_of` gives, for Path.rglob
+TEMPORARY_FILES = ".*.part"  # the names that `temporary_of` gives, for Path.rglob
 
 
 def temporary_of(path: Path) -> Path:
@@ -107,7 +107,7 @@ class DurableFiles:
         os.link(source, target, follow_symlinks=False)
 
     def exchange(self, first: Path, second: Path) -> None:
-        """Exchange the names of two folders atomically. Raises OSError with NOT_HERE where the file system cannot."""
+        """Exchange the names of two folders atomically. Raises OSError, also one of RENAME_UNSUPPORTED."""
         self._before("exchange", second)
         _rename(first, second, _EXCHANGE)
         self.sync(second.parent)

@@ -55,7 +55,7 @@ _SRT_HEAD_BYTES = 16
 
 
 def reach_rtmp(url: RtmpUrl, ca_file: Path | None, whole: Deadline) -> ReachResult:
-    """Return after an RTMP server's handshake. Raises NetworkError and Stopped."""
+    """Return after an RTMP server's handshake. Raises NetworkError and Cancelled."""
     patience = Deadline(whole.until - PORTAL_S, whole.stop, whole.step_s)
     try:
         addresses = resolve(url.host, url.port, patience)
@@ -105,7 +105,7 @@ def _say_hello(channel: UplinkConnection, patience: Deadline) -> None:
 
 
 def reach_srt(url: SrtUrl, patience: Deadline) -> ReachResult:
-    """Return after an SRT listener's cookie, which creates no connection. Raises NetworkError and Stopped."""
+    """Return after an SRT listener's cookie, which creates no connection. Raises NetworkError and Cancelled."""
     trouble = NetworkError(NetworkFault.SILENT)
     addresses = resolve(url.host, url.port, patience, socket.SOCK_DGRAM)
     patience = patience.step()  # one step for all addresses, as in srt_publish
@@ -159,7 +159,7 @@ def _look_at(answer: bytes, number: int) -> None:
 
 
 def check_port(url: SrtUrl, patience: Deadline) -> ReachResult:
-    """Return whether an SRT listener can bind its port, or the reason. Raises NetworkError and Stopped."""
+    """Return whether an SRT listener can bind its port, or the reason. Raises NetworkError and Cancelled."""
     for host in (url.host,) if url.host else ("::", "0.0.0.0"):  # noqa: S104 - as srt_publish does; no IPv6: IPv4
         family, _, _, _, address = resolve(host, url.port, patience, socket.SOCK_DGRAM)[0]
         try:

@@ -110,7 +110,7 @@ def _destination_result(
 
 
 def _reach(name: str, url: LiveUrl, target: StreamTarget, patience: Deadline) -> CheckResult:
-    """Return a result if the server answers. Raises NetworkError, DestinationError and Stopped."""
+    """Return a result if the server answers. Raises NetworkError, DestinationError and Cancelled."""
     began = time.monotonic()
     reached = kind_of(url.scheme).reach(url, target.ca_file, patience)
     if reached != "ok":

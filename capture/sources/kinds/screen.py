@@ -298,7 +298,7 @@ def _open(area: ScreenArea, rate: Fraction) -> InputContainer:
 
 
 def area_of(word: str) -> ScreenArea:
-    """Return the area that `word` means; raises as `as_screen`."""
+    """Return the area that `word` means; raises as `parse_screen`."""
     area = parse_screen(word, os.environ)
     if area is None:
         raise UsageError(f'"{word}" means no screen')

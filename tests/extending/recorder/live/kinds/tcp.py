@@ -80,7 +80,7 @@ def publish(request: StreamRequest, url: TcpUrl, report: SendReport) -> ChildRep
 
 
 def reach(url: TcpUrl, _ca_file: Path | None, patience: "Deadline") -> ReachResult:
-    """Connect, and hang up. Raises NetworkError and Stopped."""
+    """Connect, and hang up. Raises NetworkError and Cancelled."""
     from devices.uplink.connecting import connect, resolve
 
     connect(resolve(url.host, url.port, patience), patience).close()
