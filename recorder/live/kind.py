@@ -120,15 +120,15 @@ class LiveUrl(Protocol):
 class DestinationKind[Url: LiveUrl]:
     """One kind of destination.
 
-    `parse` parses an address: its scheme, the rest after `://`, and the stream key if it is separate. It raises
-    UsageError without repeating any of it. `publish` streams standard input (recorder/live/flv.py) until the input or
+    `parse` gets the scheme of an address and the rest after `://`, which ends with the stream key. It raises UsageError
+    without repeating any of it. `publish` streams standard input (recorder/live/flv.py) until the input or
     the connection ends, sends reports, and returns the last one. It runs in its own process, which is killed where it
     hangs. `reach` tests the place without streaming; it raises NetworkError, DestinationError and Cancelled. `is_here`:
     no network is used. `goes_on`: the next stream continues a broken-off one, which ends only where none follows.
     """
 
     url: type[Url]
-    parse: Callable[[str, str, str | None], Url]
+    parse: Callable[[str, str], Url]
     publish: Callable[[StreamRequest, Url, SendReport], ChildReport]
     reach: "Callable[[Url, Path | None, Deadline], ReachResult]"
     is_here: bool = False

@@ -22,17 +22,16 @@ LONGEST = 1000
 REDACTED = "[hidden]"
 
 
-def parse_live_url(url: str, key: str | None = None) -> LiveUrl:
-    """Parse an address, `key` apart if not part of it. Raises UsageError without repeating any of it."""
+def parse_live_url(url: str) -> LiveUrl:
+    """Parse an address with its key. Raises UsageError without repeating any of it."""
     url = url.strip()
-    key = key.strip() if key is not None else None
-    _refuse_impossible_text(url, key or "")
+    _refuse_impossible_text(url)
     scheme, separator, rest = url.partition("://")
     scheme = scheme.lower()
     if not separator or scheme not in SCHEMES:
         *others, last = (f"{known}://" for known in SCHEMES)
         raise UsageError(f"a live destination's address begins with {', '.join(others)} or {last}", hint=EXAMPLE)
-    parsed: LiveUrl = kind_of(scheme).parse(scheme, rest, key)
+    parsed: LiveUrl = kind_of(scheme).parse(scheme, rest)
     return parsed
 
 
@@ -44,16 +43,16 @@ def redact(text: str, secrets: Iterable[str]) -> str:
     return text
 
 
-def _refuse_impossible_text(url: str, key: str) -> None:
+def _refuse_impossible_text(url: str) -> None:
     if not url:
         raise UsageError("a live destination has an empty address", hint=EXAMPLE)
     blanks = " " if url.lower().startswith("file:") else ""
-    if any((c.isspace() and c not in blanks) or not c.isprintable() for c in url + key):
+    if any((c.isspace() and c not in blanks) or not c.isprintable() for c in url):
         raise UsageError(
             "a live destination's address or key holds a space or an unprintable character",
             hint="copy both again, each without the line end",
         )
-    if len(url) + len(key) > LONGEST:
+    if len(url) > LONGEST:
         raise UsageError(f"a live destination's address and key are longer than {LONGEST} characters together")
 
 
@@ -128,25 +127,23 @@ def _values(query: str) -> list[str]:
     return [pair.partition("=")[2] for pair in query.split("&")]
 
 
-def parse_rtmp_url(scheme: str, rest: str, key: str | None) -> RtmpUrl:
+def parse_rtmp_url(scheme: str, rest: str) -> RtmpUrl:
     """Parse the rest after rtmp:// or rtmps://; raises UsageError without repeating any of it."""
     place, _, path = rest.partition("/")
     login, _, place = place.rpartition("@")
     host, port = host_and_port(place, EXAMPLE)
-    application, name = _names(path, key)
-    return RtmpUrl(scheme, host, port or DEFAULT_PORTS[scheme], application, name, login)
+    application, key = _names(path)
+    return RtmpUrl(scheme, host, port or DEFAULT_PORTS[scheme], application, key, login)
 
 
-def _names(path: str, key: str | None) -> tuple[str, str]:
+def _names(path: str) -> tuple[str, str]:
     """Split the path into application and key at the last slash, as streaming programs do."""
-    path = path.rstrip("/") if key is not None else path
-    if key is None:
-        before_query, mark, query = path.partition("?")
-        if "/" in before_query.strip("/"):
-            path, _, name = before_query.rpartition("/")
-            key = name + mark + query if name else ""
-        else:
-            path, _, key = path.rpartition("/")
+    before_query, mark, query = path.partition("?")
+    if "/" in before_query.strip("/"):
+        path, _, name = before_query.rpartition("/")
+        key = name + mark + query if name else ""
+    else:
+        path, _, key = path.rpartition("/")
     path = path.strip("/")
     if not path:
         raise UsageError("a live destination's address names no application after its host", hint=EXAMPLE)
@@ -201,7 +198,7 @@ class SrtUrl(msgspec.Struct, frozen=True, tag="srt"):
         return tuple(sorted(spelled - {""}, key=len, reverse=True))
 
 
-def parse_srt_url(_scheme: str, rest: str, _key: str | None) -> SrtUrl:
+def parse_srt_url(_scheme: str, rest: str) -> SrtUrl:
     """Parse the rest after srt://; raises UsageError without repeating any of it."""
     place, _, query = rest.partition("?")
     given = _parameters(query)
@@ -290,7 +287,7 @@ class FolderUrl(msgspec.Struct, frozen=True, tag="file"):
         return self.path
 
 
-def parse_folder_url(_scheme: str, rest: str, _key: str | None) -> FolderUrl:
+def parse_folder_url(_scheme: str, rest: str) -> FolderUrl:
     """Return the folder after file://; raises UsageError."""
     path = unquote(rest).rstrip("/")
     if not path.startswith("/"):

@@ -189,7 +189,7 @@ def test_a_name_that_is_none_is_an_unknown_host(host: str) -> None:
 
 def test_a_port_to_wait_at_is_free_or_taken() -> None:
     port = free_udp_port()
-    url = parse_srt_url("srt", f":{port}?mode=listener", None)
+    url = parse_srt_url("srt", f":{port}?mode=listener")
     assert check_port(url, patience()) == "ok-listens"
     with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as other:
         other.bind(("::", port))

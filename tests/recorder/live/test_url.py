@@ -25,8 +25,8 @@ def test_takes_addresses_apart(url: str, expected: RtmpUrl) -> None:
     assert parse_live_url(url) == expected
 
 
-def _rtmp(url: str, key: str | None = None) -> RtmpUrl:
-    parsed = parse_live_url(url, key)
+def _rtmp(url: str) -> RtmpUrl:
+    parsed = parse_live_url(url)
     assert isinstance(parsed, RtmpUrl)
     return parsed
 
@@ -56,11 +56,6 @@ def test_srt_shows_only_where_it_leads_and_redacts_both_secrets() -> None:
     assert repr(parse_live_url("srt://:9000?mode=listener&passphrase=long%20enough")) == "SrtUrl(port 9000)"
     said = redact("long enough+ | long%20enough%2B | long+enough%2B | hall/1 | hall%2F1", url.secrets)
     assert said == " | ".join([REDACTED] * 5)
-
-
-def test_a_key_given_apart_may_hold_slashes() -> None:
-    assert _rtmp("rtmp://h/live/", "a/b").key == "a/b"
-    assert parse_live_url("rtmp://h/live", KEY) == parse_live_url(f"rtmp://h/live/{KEY}")
 
 
 @pytest.mark.parametrize(
@@ -106,10 +101,10 @@ def test_refuses_what_cannot_work_without_repeating_it(url: str) -> None:
     assert caught.value.message
 
 
-@given(st.text(max_size=60), st.none() | st.text(max_size=20))
-def test_any_text_is_an_address_or_a_usage_error(text: str, key: str | None) -> None:
+@given(st.text(max_size=60))
+def test_any_text_is_an_address_or_a_usage_error(text: str) -> None:
     try:
-        url = _rtmp("rtmp://" + text, key)
+        url = _rtmp("rtmp://" + text)
     except UsageError:
         return
     assert url.key

@@ -41,7 +41,7 @@ class TcpUrl(msgspec.Struct, frozen=True, tag="tcp"):
         return format_host(self.host, self.port)
 
 
-def parse(_scheme: str, rest: str, _key: str | None) -> TcpUrl:
+def parse(_scheme: str, rest: str) -> TcpUrl:
     """Parse HOST:PORT; raises UsageError without repeating any of it."""
     host, port = host_and_port(rest.rstrip("/"), EXAMPLE)
     if port is None:
