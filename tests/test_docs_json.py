@@ -10,7 +10,7 @@ from typing import get_args
 import msgspec
 import pytest
 
-from agent.commands.alarm import ChannelTest
+from agent.alarms.command import ChannelTest
 from agent.devices.listing import RoleState
 from agent.devices.page import DevicePage, ModeRow, UsbPlace
 from agent.health.alarm import Alarm

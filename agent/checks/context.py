@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from agent.checks.check import CheckContext
+from agent.features import with_request
 from config.errors import UsageError
 from config.settings.loading import load_planned
 from config.settings.schema import PlannedSession, Settings
@@ -22,16 +23,20 @@ _AS_PLANNED = {"video": "videos", "audio": "audios", "stream": "streams", "lengt
 _NOTHING = msgspec.structs.asdict(SessionRequest(title=""))
 
 
-def planned_request(plan: Path | None, given: SessionRequest) -> tuple[SessionRequest, PlannedSession | None]:
-    """Return the session of the plan, overridden by `given` options. Raises SettingsError."""
+def planned_request(
+    plan: Path | None, given: SessionRequest, settings: Settings
+) -> tuple[SessionRequest, PlannedSession | None]:
+    """Return the session of the plan, overridden by `given` options. Raises SettingsError, DossierError."""
     if plan is None:
         return given, None
     planned = load_planned(plan)
     values = {_AS_PLANNED.get(name, name): value for name, value in msgspec.structs.asdict(planned).items()}
-    del values["equipment"], values["request"]  # agent/requests/lookup.py finds the request
+    del values["equipment"]
+    request = values.pop("request")
     values["consent"] = msgspec.convert({"state": planned.consent}, Consent)
     given_alone = {name: value for name, value in msgspec.structs.asdict(given).items() if value != _NOTHING[name]}
-    return SessionRequest(**(values | given_alone)), planned
+    asked = SessionRequest(**(values | given_alone))
+    return with_request(asked, None if asked.request else request, settings), planned
 
 
 def check_context(

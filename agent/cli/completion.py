@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from functools import partial
 
 import click
 from click.shell_completion import CompletionItem
 
+from agent.features import FEATURES, load
 from config.errors import LiputError
 from config.settings.schema import Settings
 
@@ -66,20 +68,6 @@ def _packages() -> Iterator[tuple[str, str]]:
                 yield match["suffix"], folder.name
 
 
-def _requests() -> Iterator[tuple[str, str]]:
-    from recorder.features.dossier.store import dossier_store
-
-    return ((identifier, "") for identifier in dossier_store(_settings()).ids())
-
-
-def _plans() -> Iterator[tuple[str, str]]:
-    from agent.schedule.store import Plans
-
-    for plan in Plans().read():
-        yield plan.id, plan.title
-        yield plan.id.rpartition("_")[2], plan.title
-
-
 def _sessions() -> Iterator[tuple[str, str]]:
     from recorder.running.client import running_recorders
 
@@ -105,9 +93,14 @@ def _of_settings(section: str) -> CompletionWords:
 
 _DESTINATIONS, _LAYOUTS, _PROFILES = map(_of_settings, ("destinations", "layouts", "profiles"))
 _TARGETS = _of_settings("copies")
+_FEATURES: dict[str, CompletionWords] = {
+    command: partial(lambda place: load(place)(), feature.keys)
+    for feature in FEATURES.values() if feature.keys for command in feature.commands
+}  # fmt: skip
 _OPTIONS: dict[str, CompletionWords] = {
-    "--session": _sessions, "--request": _requests, "--stream": _DESTINATIONS, "--layout": _LAYOUTS,
+    "--session": _sessions, "--stream": _DESTINATIONS, "--layout": _LAYOUTS,
     "--profile": _PROFILES, "--video": _devices, "--audio": _devices, "--device": _devices,
+    **{f"--{command}": keys for command, keys in _FEATURES.items()},
 }  # fmt: skip
 _ARGUMENTS: dict[str, dict[str, CompletionWords]] = {
     "archive": {"package_id": _packages},
@@ -115,6 +108,5 @@ _ARGUMENTS: dict[str, dict[str, CompletionWords]] = {
     "devices": {"name": _devices, "device_name": _devices, "role": _roles},
     "layout": {"name": _LAYOUTS},
     "recover": {"keys": _packages},
-    "request": {"key": _requests, "keys": _requests, "package_id": _packages},
-    "schedule": {"key": _plans},
+    **{command: {"key": keys, "keys": keys, "package_id": _packages} for command, keys in _FEATURES.items()},
 }

@@ -12,12 +12,12 @@ import click
 
 from agent.cli.interrupts import end_silently
 from agent.cli.lazy import CommandTable, LazyGroup
+from agent.features import FEATURES
 from agent.terminal.terminal import PrintableOutput
 from config.errors import LiputError
 from config.version import VERSION
 
 COMMANDS: CommandTable = {
-    "alarm": ("agent.commands.alarm:alarm_command", "Test alarms by e-mail, webhook and desktop."),
     "arm": ("agent.commands.session.record:arm_command", "Open the devices and keep the last seconds in memory."),
     "archive": ("agent.commands.archive.group:archive_command", "Find, verify and maintain recorded sessions."),
     "check": ("agent.commands.check:check_command", "Check whether the room is ready, and list the fixes."),
@@ -49,11 +49,6 @@ COMMANDS: CommandTable = {
         "agent.commands.session.rehearse:rehearse_command",
         "Record ten seconds as a test, and report its quality.",
     ),
-    "request": (
-        "agent.commands.request.group:request_command",
-        "Keep letters of request, dispositions, staff and dates.",
-    ),
-    "schedule": ("agent.commands.schedule.group:schedule_command", "Plan sessions, by hand or from a calendar."),
     "serve": ("agent.commands.serve:serve_command", "Run the daemon: page, schedule, recovery, copies, alarms."),
     "service": ("agent.commands.service:service_command", "Run `liput serve` under systemd."),
     "record": (
@@ -67,6 +62,7 @@ COMMANDS: CommandTable = {
     "status": ("agent.commands.session.status:status_command", "Show the running sessions and their state."),
     "token": ("agent.commands.token:token_command", "Show the token for the page and its API."),
     "stop": ("agent.commands.session.running:stop_command", "End a session and archive it."),
+    **{name: command for feature in FEATURES.values() for name, command in feature.commands.items()},
 }
 
 EXAMPLES = """\b

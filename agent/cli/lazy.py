@@ -1,6 +1,5 @@
 """A group that imports a command when it runs, so that `--help` loads no media library."""
 
-import importlib
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import click
 
 from agent.cli.interrupts import raise_interrupts
+from agent.features import load
 
 COMPLETION = "_LIPUT_COMPLETE"
 """The variable by which a shell asks for completions; click's name."""
@@ -31,8 +31,7 @@ class LazyGroup(click.Group):
         """Import the command `cmd_name`."""
         if cmd_name not in self._table:
             return None
-        module, _, attribute = self._table[cmd_name][0].partition(":")
-        command: click.Command = getattr(importlib.import_module(module), attribute)
+        command: click.Command = load(self._table[cmd_name][0])
         if not isinstance(command, LazyGroup):
             raise_interrupts()
         if COMPLETION in os.environ:

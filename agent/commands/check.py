@@ -13,7 +13,7 @@ from agent.checks.history import WORDS, CheckRun, keep_run, kept_runs, log_run, 
 from agent.checks.kinds.internet import targets_of
 from agent.checks.runner import CheckRunner
 from agent.devices.table import plain_table, print_table
-from agent.requests.lookup import as_planned, with_request
+from agent.features import with_request
 from agent.terminal.parameters import config_option, duration_callback
 from agent.terminal.signals_and_keys import set_on_signal
 from config.errors import StateError
@@ -93,8 +93,7 @@ def check_command(
         title="", videos=videos, audios=audios, streams=streams, profile=profile, duration_s=duration_s,
         conference=conference, archive=archive,
     )  # fmt: skip
-    asked, planned = planned_request(plan, with_request(given, request, settings))
-    asked = as_planned(asked, planned, settings)
+    asked, planned = planned_request(plan, with_request(given, request, settings), settings)
     clock = SystemClock()
     situation = check_context(asked, planned, settings, clock, have=have, quick=quick, public=public)
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

@@ -1,14 +1,19 @@
 """Finds the request of a session before it begins."""
 
-import msgspec
+from collections.abc import Iterator
 
 from config.errors import DossierError, UsageError
-from config.settings.schema import PlannedSession, Settings
+from config.settings.loading import load_settings
+from config.settings.schema import Settings
 from devices.host.deadline import DeadlineTask
 from recorder.features.dossier.packing import DOSSIER_ANSWER_S, request_to_carry
 from recorder.features.dossier.store import Dossier, dossier_store
 from recorder.package.request import CarriedRequest, Request, RequestState
-from recorder.session.request import SessionRequest
+
+
+def request_keys() -> Iterator[tuple[str, str]]:
+    """Yield the ids of all requests, for completion."""
+    return ((identifier, "") for identifier in dossier_store(load_settings(None)).ids())
 
 
 def carried_request(key: str, settings: Settings) -> CarriedRequest:
@@ -24,20 +29,11 @@ def carried_request(key: str, settings: Settings) -> CarriedRequest:
     return request_to_carry(dossier, request, settings.office)
 
 
+def find_request(key: str, settings: Settings) -> Request:
+    """Return request `key`, in any state. Raises DossierError."""
+    return _find(key, settings)[1]
+
+
 def _find(key: str, settings: Settings) -> tuple[Dossier, Request]:
     dossier = dossier_store(settings).find(key)
     return dossier, dossier.read()
-
-
-def with_request(asked: SessionRequest, key: str | None, settings: Settings) -> SessionRequest:
-    """Return `asked` with request `key`, if any; its event is the default title."""
-    if key is None:
-        return asked
-    request = carried_request(key, settings)
-    return msgspec.structs.replace(asked, request=request, title=asked.title or request.request.event)
-
-
-def as_planned(asked: SessionRequest, planned: PlannedSession | None, settings: Settings) -> SessionRequest:
-    """Return `asked` with the plan's request, unless another one was given."""
-    key = planned.request if planned and asked.request is None else None
-    return with_request(asked, key, settings)

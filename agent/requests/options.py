@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from agent.terminal.moments import parse_day, parse_when
-from agent.terminal.parameters import Command, config_option, with_options
+from agent.terminal.parameters import Command, checked_text, config_option, with_options
 from config.errors import UsageError
 from config.settings.loading import load_settings
 from config.settings.quantities import NotAllowed
@@ -18,12 +18,7 @@ from config.settings.schema import Settings
 from devices.host.clock import SystemClock
 from recorder.features.dossier.steps import WorkingHours
 from recorder.features.dossier.store import DossierStore, dossier_store
-from recorder.model.names import utf8_safe
 from recorder.package.request import Request
-
-LONGEST = 2000
-"""Limit for a kept text, in characters."""
-
 
 redact_option = click.option("--redact", is_flag=True, help="Without names, titles, contacts and free text.")
 at_option = click.option("--at", metavar="WHEN", help="The time.  [default: now]")
@@ -142,10 +137,3 @@ def check_times(request: Request) -> None:
             f" ({passed_on:%Y-%m-%d %H:%M})",
             hint="Check --at; `liput request edit --clear receipt` clears the time.",
         )
-
-
-def checked_text(name: str, text: str) -> str:
-    """Return a given text in the form that is kept; raises UsageError if it is too long."""
-    if len(text) > LONGEST:
-        raise UsageError(f"the text of {name} has {len(text)} characters; {LONGEST} are kept", hint="Shorten it.")
-    return utf8_safe(text).strip()

@@ -10,19 +10,19 @@ import click
 import msgspec
 from msgspec import Meta
 
-from agent.requests.options import checked_text
+from agent.features import find_request
 from agent.schedule.decide import LeadTimes
 from agent.schedule.plan import Plan, PlanMode, PlanState
 from agent.schedule.store import Plans, new_id
 from agent.schedule.zones import zone_name_of, zone_named
 from agent.terminal.moments import parse_when
+from agent.terminal.parameters import checked_text
 from config.errors import UsageError
 from config.settings.loading import load_settings
 from config.settings.office import zone_name, zone_of
 from config.settings.quantities import NotAllowed
 from config.settings.schema import Settings
 from devices.host.clock import SystemClock, boot_id
-from recorder.features.dossier.store import dossier_store
 from recorder.package.request import Request
 
 LONGEST = timedelta(days=7)
@@ -175,7 +175,7 @@ def edit_plan(desk: Planner, plan: Plan, asked: PlanRequest) -> Plan:
 
 
 def _request(desk: Planner, key: str | None) -> Request | None:
-    return None if key is None else dossier_store(desk.settings).find(key).read()
+    return None if key is None else find_request(key, desk.settings)
 
 
 def _end(desk: Planner, asked: PlanRequest, starts_at: datetime) -> datetime | None:

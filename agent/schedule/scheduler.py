@@ -16,7 +16,7 @@ from agent.checks.check import CheckVerdict
 from agent.checks.history import recent_run
 from agent.daemon.command_child import CommandChild, archive_options, liput_command
 from agent.daemon.parts import poll
-from agent.requests.lookup import with_request
+from agent.features import with_request
 from agent.schedule.decide import LATE_S, ActKind, LeadTimes, PlanAct, RunningSession, decide, with_act
 from agent.schedule.feeds import FeedReader, feed_states
 from agent.schedule.plan import Plan, PlanMode, session_hash

@@ -6,7 +6,7 @@ STATE/schedule/feeds.json    the last reading of each calendar (agent/schedule/f
 """
 
 import zlib
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
@@ -120,6 +120,13 @@ class Plans:
 
         self._store.change(sorted_plans)
         return before, after
+
+
+def plan_keys() -> Iterator[tuple[str, str]]:
+    """Yield the ids of all plans and their digits with the titles, for completion."""
+    for plan in Plans().read():
+        yield plan.id, plan.title
+        yield plan.id.rpartition("_")[2], plan.title
 
 
 def _plan_with(plans: Sequence[Plan], plan_id: str) -> Plan:

@@ -12,6 +12,7 @@ import click
 import msgspec
 
 from agent.checks.history import recent_run
+from agent.features import with_request
 from agent.sessions.control import make_spec
 from agent.terminal.parameters import Command, config_option, duration_callback, with_options
 from agent.terminal.terminal import can_ask
@@ -97,8 +98,9 @@ def session_options[Answer](command: Command[Answer]) -> Command[Answer]:
             raise UsageError("there is no title", hint='name the session: --title "Rapat senat", or --request ID')
         if title is not None and not title.strip():
             raise UsageError("the title is empty", hint='name the session: --title "Rapat senat"')
-        language = load_settings(config_file).general.language
-        titled = _with_request(title or "", request, config_file)
+        settings = load_settings(config_file)
+        language = settings.general.language
+        titled = with_request(SessionRequest(title=title or ""), request, settings)
         may_ask = not given.get("as_json")
         agreed = ask_consent(consent_state, consent_note, language=language, may_ask=may_ask)
         may_see = agreed_streams(streams, agreed, language=language, may_ask=may_ask, although_refused=although_refused)
@@ -119,18 +121,10 @@ def rehearsal_options[Answer](command: Command[Answer]) -> Command[Answer]:
 
     @functools.wraps(command)
     def asking(*, request: str | None, config_file: Path | None, **given: object) -> Answer:
-        return _call(command, given | {"config_file": config_file}, _with_request("", request, config_file))
+        titled = with_request(SessionRequest(title=""), request, load_settings(config_file))
+        return _call(command, given | {"config_file": config_file}, titled)
 
     return with_options((_REQUEST, *_SOURCES), asking)
-
-
-def _with_request(title: str, request: str | None, config_file: Path | None) -> SessionRequest:
-    asked = SessionRequest(title=title)
-    if request is None:
-        return asked
-    from agent.requests.lookup import with_request  # the dossiers, which most sessions do not need
-
-    return with_request(asked, request, load_settings(config_file))
 
 
 def _call[Answer](command: Command[Answer], given: Mapping[str, object], titled: SessionRequest) -> Answer:

@@ -6,7 +6,12 @@ from pathlib import Path
 import click
 import msgspec
 
+from config.errors import UsageError
 from config.settings.quantities import NotAllowed, parse_duration
+from recorder.model.names import utf8_safe
+
+LONGEST_TEXT = 2000
+"""Limit for a kept text, in characters."""
 
 type Command[Answer] = Callable[..., Answer]
 
@@ -51,3 +56,10 @@ def refuse_options(ctx: click.Context, example: str) -> None:
     if any(is_given(ctx, name) for name in ctx.params):
         command = f"liput {ctx.info_name} {ctx.invoked_subcommand} {example}"
         raise click.UsageError(f"Options go after it: {command}", ctx)
+
+
+def checked_text(name: str, text: str) -> str:
+    """Return a given text in the form that is kept; raises UsageError if it is too long."""
+    if len(text) > LONGEST_TEXT:
+        raise UsageError(f"the text of {name} has {len(text)} characters; {LONGEST_TEXT} are kept", hint="Shorten it.")
+    return utf8_safe(text).strip()

@@ -1,6 +1,7 @@
 """The web application: guard, routes, error answers."""
 
 from collections.abc import Callable, Collection, Sequence
+from itertools import chain
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -9,14 +10,12 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp
 
-from agent.metrics.exposition import CONTENT_TYPE, expose
+from agent.features import hooked
 from agent.web.api import (
     archive,
     checks,
     devices,
     history,
-    requests,
-    schedule,
     sessions,
     settings,
     state,  # fmt: skip
@@ -25,25 +24,14 @@ from agent.web.api.hub import PATH as LIVE
 from agent.web.api.hub import Hub, live
 from agent.web.http import guard
 from agent.web.http.context import ApiContext
-from agent.web.http.endpoint import JSON, Endpoint, IdempotentAnswers
-from agent.web.http.guard import HEALTHZ, METRICS, OPEN, Guard, login
+from agent.web.http.endpoint import JSON, Endpoint, IdempotentAnswers, TextRoute
+from agent.web.http.guard import HEALTHZ, OPEN, Guard, login
 from agent.web.http.limits import Client
 from agent.web.http.responses import HttpRefusal, error_response
 from agent.web.openapi import PATH as OPENAPI
 from agent.web.openapi import document
 from config.errors import LiputError
 from devices.host.clock import NANOSECONDS
-
-
-async def metrics(request: Request) -> Response:
-    """Answer a scrape; `liput_scrape_missing` names queries that hang."""
-    house: ApiContext = request.app.state.house
-    return Response(await house.disk.run(lambda: _exposed(house)), headers={"content-type": CONTENT_TYPE})
-
-
-def _exposed(house: ApiContext) -> bytes:
-    roots = [archive.root for archive in house.archives()]
-    return expose(house.settings.read(), roots=roots, parts=house.parts, standing=house.standing())
 
 
 async def healthz(request: Request) -> Response:
@@ -53,10 +41,13 @@ async def healthz(request: Request) -> Response:
     return PlainTextResponse(f"standing: {', '.join(standing)}\n", 503) if standing else PlainTextResponse("ok\n")
 
 
-ENDPOINTS: tuple[Endpoint, ...] = (
-    *state.ENDPOINTS, *sessions.ENDPOINTS, *devices.ENDPOINTS, *checks.ENDPOINTS,
-    *schedule.ENDPOINTS, *settings.ENDPOINTS, *requests.ENDPOINTS, *archive.ENDPOINTS, *history.ENDPOINTS,
-    *guard.ENDPOINTS,
+_HEALTH = TextRoute(
+    HEALTHZ, healthz, "Whether the parts of the daemon move", {200: "ok", 503: "the parts that hang"},
+    needs_token=False,
+)  # fmt: skip
+ENDPOINTS: tuple[Endpoint | TextRoute, ...] = (
+    _HEALTH, *state.ENDPOINTS, *sessions.ENDPOINTS, *devices.ENDPOINTS, *checks.ENDPOINTS, *settings.ENDPOINTS,
+    *archive.ENDPOINTS, *history.ENDPOINTS, *guard.ENDPOINTS, *chain.from_iterable(hooked("endpoints")),
 )  # fmt: skip
 
 
@@ -77,8 +68,6 @@ def make_app(
     repeated, hub = IdempotentAnswers(now_s), Hub(house)
     routes: list[BaseRoute] = [
         Route(OPEN, login, methods=["GET", "POST"]),
-        Route(HEALTHZ, healthz, methods=["GET"]),
-        Route(METRICS, metrics, methods=["GET"]),
         Route(OPENAPI, _openapi, methods=["GET"]),
         WebSocketRoute(LIVE, live),
         *(endpoint.route(house, repeated) for endpoint in ENDPOINTS),

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from agent.web.http.endpoint import JSON, Endpoint, NoParameters
+from agent.web.http.endpoint import JSON, Endpoint, NoParameters, TextRoute
 from agent.web.http.responses import ErrorDocument
 from config.version import VERSION
 
@@ -25,19 +25,20 @@ _HTML = {"text/html": {"schema": {"type": "string"}}}
 
 
 @lru_cache(maxsize=1)
-def document(endpoints: Sequence[Endpoint]) -> bytes:
+def document(endpoints: Sequence[Endpoint | TextRoute]) -> bytes:
     """Return the document as JSON."""
     return msgspec.json.encode(described(endpoints))
 
 
-def described(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
-    """Return the document of `endpoints` and of the other routes."""
+def described(routes: Sequence[Endpoint | TextRoute]) -> dict[str, Any]:
+    """Return the document of the routes, of itself and of the form for the token."""
+    endpoints = [route for route in routes if isinstance(route, Endpoint)]
     kinds = [kind for endpoint in endpoints for kind in _kinds(endpoint)]
     schemas, components = msgspec.json.schema_components(
         [*kinds, ErrorDocument], schema_hook=_anything, ref_template=_REF
     )
     known = dict(zip(map(repr, [*kinds, ErrorDocument]), schemas, strict=True))
-    paths: dict[str, dict[str, Any]] = dict(_others())
+    paths = _others() | {route.path: _text_operation(route) for route in routes if isinstance(route, TextRoute)}
     for endpoint in endpoints:
         path = re.sub(r":path}", "}", endpoint.path)
         paths.setdefault(path, {})[endpoint.method.lower()] = _operation(endpoint, known, components)
@@ -125,24 +126,27 @@ def _query_parameters(
         yield {"name": name, "in": "query", "required": name in shape.get("required", ()), "schema": each}
 
 
-def _others() -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the routes that are no endpoints."""
-
-    def got(path: str, summary: str, answers: dict[str, Any], **more: Any) -> tuple[str, dict[str, Any]]:
-        asked = {"summary": summary, "operationId": f"get-{path.strip('/').partition('.')[0]}", "responses": answers}
-        return path, {"get": asked | more}
-
-    document = {JSON: {"schema": {"type": "object"}}}
-    yield got(PATH, "This document", {"200": {"description": "this document", "content": document}})
-    well = {"200": {"description": "ok", "content": _TEXT}}
-    hangs = {"503": {"description": "the parts that hang", "content": _TEXT}}
-    yield got("/healthz", "Whether the parts of the daemon move", well | hangs, security=[])
-    metrics = {"200": {"description": "its text format", "content": _TEXT}}
-    yield got("/metrics", "Metrics for Prometheus", metrics | {"401": {"description": "no token", "content": _HTML}})
+def _others() -> dict[str, dict[str, Any]]:
+    document = {"200": {"description": "this document", "content": {JSON: {"schema": {"type": "object"}}}}}
     ticket = {"name": "ticket", "in": "query", "required": False, "schema": {"type": "string"}}
     answers = {
         "200": {"description": "the form", "content": _HTML},
         "303": {"description": "let in: to the page"},
         "401": {"description": "not valid", "content": _HTML},
     }
-    yield got("/open", "Let a browser in", answers, security=[], parameters=[ticket])
+    return {
+        PATH: _get(PATH, "This document", document),
+        "/open": _get("/open", "Let a browser in", answers, security=[], parameters=[ticket]),
+    }
+
+
+def _text_operation(route: TextRoute) -> dict[str, Any]:
+    answers = {str(status): {"description": said, "content": _TEXT} for status, said in route.answers.items()}
+    if not route.needs_token:
+        return _get(route.path, route.summary, answers, security=[])
+    return _get(route.path, route.summary, answers | {"401": {"description": "no token", "content": _HTML}})
+
+
+def _get(path: str, summary: str, answers: dict[str, Any], **more: Any) -> dict[str, Any]:
+    operation = f"get-{path.strip('/').partition('.')[0]}"
+    return {"get": {"summary": summary, "operationId": operation, "responses": answers, **more}}

@@ -13,7 +13,6 @@ from agent.checks.check import Check, CheckContext, CheckProgress, CheckResult, 
 from agent.checks.context import planned_request
 from agent.checks.display import check_display
 from agent.checks.history import CheckRun
-from agent.requests.lookup import as_planned
 from agent.sessions.options import rehearsal_options
 from agent.sessions.rehearsal_results import rehearsal_results
 from agent.terminal.parameters import duration_callback
@@ -85,7 +84,7 @@ def rehearse_command(
     with test = true in the settings.
     """
     settings = load_settings(config_file)
-    asked = as_planned(*planned_request(plan, asked), settings)
+    asked, _ = planned_request(plan, asked, settings)
     profile = settings.profile(asked.profile)
     asked, left_out = _tests_only(asked, settings)
     show = check_display(settings.general.language, as_json=as_json, kind="rehearsal")

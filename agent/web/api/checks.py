@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from agent.checks.history import UplinkMeasurement, kept_runs, run_document, uplink_measurements
-from agent.web.api.requests import request_key
+from agent.web.api.sessions import request_key
 from agent.web.http.context import CommandRuns
 from agent.web.http.endpoint import ApiCall, Endpoint
 from config.errors import SessionError

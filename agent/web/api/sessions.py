@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from agent.checks.history import recent_run
 from agent.daemon.presence import SUCCESSOR_WAIT_S
-from agent.requests.lookup import with_request
+from agent.features import with_request
 from agent.sessions.control import (
     LOOK_S,
     NOTHING_RUNS,
@@ -29,11 +29,10 @@ from agent.sessions.control import (
     until_it_records,
 )
 from agent.terminal.reporters import storable_result
-from agent.web.api.requests import request_key
 from agent.web.http.context import ApiContext
 from agent.web.http.endpoint import ApiCall, Endpoint
 from agent.web.http.responses import NOT_STORED, HttpRefusal
-from config.errors import LiputError, SessionError, UsageError
+from config.errors import DossierError, LiputError, SessionError, UsageError
 from config.locale.lookup import text
 from config.settings.schema import RecordsSettings
 from recorder.model.names import utf8_safe
@@ -202,6 +201,13 @@ def refuse_file_names(word: str) -> None:
     is_file = "/" in word or "\0" in word or (ROOT / word).is_file()  # relative to the recorder's folder
     if word.startswith(("@", "-")) or (is_file and not _NODE.fullmatch(word)):
         raise UsageError("that is no device and no destination of the settings", hint="GET /api/v1/devices lists them")
+
+
+def request_key(key: str) -> str:
+    """Return the id of a request from an address. Raises DossierError if it names a file."""
+    if "/" in key or "\0" in key or len(key) > 255:
+        raise DossierError("there is no such request", hint="GET /api/v1/requests lists them", why="missing")
+    return key
 
 
 OVER = (SessionState.SEALED, SessionState.FAILED)

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from agent.features import FEATURES, load
 from agent.health.alarm import (
     Alarm,
     BilingualText,
@@ -18,7 +19,6 @@ from agent.health.alarm import (
     trouble_sentence,
     without_recording,
 )
-from agent.schedule.store import schedule_version
 from agent.sessions.control import SessionLine, line_of
 from agent.web.http.context import ApiContext
 from agent.web.http.endpoint import ApiCall, Endpoint
@@ -159,12 +159,13 @@ def state_of(house: ApiContext, found: Sequence[RunningRecorder]) -> State:
     except LiputError as error:
         problem = error.message
     sessions, alarms = [line_of(one) for one in found], house.alarms()
-    return State(
+    shown = State(
         room=general.room, language=general.language, version=VERSION, at=house.clock.now(),
         sessions=sessions, troubles=troubles_of(sessions, alarms), alarms=alarms, notices=house.notices(),
         standing=house.standing(), problem=problem, devices=house.devices.number() if house.devices else None,
-        schedule=schedule_version(),
     )  # fmt: skip
+    versions = {name: load(place)() for feature in FEATURES.values() for name, place in feature.versions.items()}
+    return msgspec.structs.replace(shown, **versions)
 
 
 def state(call: ApiCall) -> State:

@@ -184,6 +184,21 @@ class Endpoint:
         return self.handler(call, **{name: getattr(asked, name) for name in asked.__struct_fields__})
 
 
+@dataclass(frozen=True, eq=False)
+class TextRoute:
+    """A GET beside the API that answers text; `answers` describes the text of each status."""
+
+    path: str
+    handler: Callable[[Request], Awaitable[Response]]
+    summary: str
+    answers: Mapping[int, str]
+    needs_token: bool = True
+
+    def route(self, _house: ApiContext, _repeated: IdempotentAnswers) -> BaseRoute:
+        """Return its route."""
+        return Route(self.path, self.handler, methods=["GET"])
+
+
 def _query(request: Request, kind: type[msgspec.Struct]) -> msgspec.Struct:
     given: dict[str, str] = {}
     for name, value in request.query_params.multi_items():

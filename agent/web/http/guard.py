@@ -123,7 +123,7 @@ def cookies_of(scope: Scope) -> list[str]:
 
 
 API = "/api/"
-HEALTHZ, METRICS, STATIC = "/healthz", "/metrics", "/static/"
+HEALTHZ, STATIC = "/healthz", "/static/"
 _FREE = {OPEN, HEALTHZ}
 _READING = {"GET", "HEAD"}
 POLICY_VIOLATION = 1008

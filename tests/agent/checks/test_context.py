@@ -27,7 +27,7 @@ def plan(tmp_path: Path, text: str = PLAN) -> Path:
 
 
 def test_a_plan_says_what_the_session_will_be(tmp_path: Path) -> None:
-    asked, planned = planned_request(plan(tmp_path), SessionRequest(title=""))
+    asked, planned = planned_request(plan(tmp_path), SessionRequest(title=""), Settings())
     assert asked == SessionRequest(
         title="Wisuda", videos=("podium", "slides"), streams=("youtube",), profile="720p30", duration_s=7200.0
     )
@@ -36,14 +36,14 @@ def test_a_plan_says_what_the_session_will_be(tmp_path: Path) -> None:
 
 def test_the_command_line_counts_before_the_plan(tmp_path: Path) -> None:
     given = SessionRequest(title="", videos=("synthetic",), duration_s=60.0, conference=False)
-    asked, _ = planned_request(plan(tmp_path), given)
+    asked, _ = planned_request(plan(tmp_path), given, Settings())
     assert (asked.videos, asked.duration_s, asked.conference, asked.streams) == (
         ("synthetic",), 60.0, False, ("youtube",),
     )  # fmt: skip
 
 
 def test_without_a_plan_the_session_is_as_the_settings_have_it() -> None:
-    asked, planned = planned_request(None, SessionRequest(title="", profile="720p30"))
+    asked, planned = planned_request(None, SessionRequest(title="", profile="720p30"), Settings())
     situation = check_context(asked, planned, Settings(), SystemClock())
     assert situation.profile == Settings().profile("720p30")
     assert situation.equipment == CheckSettings().equipment
@@ -61,13 +61,13 @@ def test_without_a_plan_the_session_is_as_the_settings_have_it() -> None:
 )  # fmt: skip
 def test_what_is_wrong_in_a_plan_is_said_with_its_line(tmp_path: Path, text: str, said: str) -> None:
     with pytest.raises(SettingsError) as caught:
-        planned_request(plan(tmp_path, text), SessionRequest(title=""))
+        planned_request(plan(tmp_path, text), SessionRequest(title=""), Settings())
     assert caught.value.message == said
 
 
 def test_a_plan_that_is_not_there_is_said_by_name(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"there is no plan /.*/nowhere\.toml"):
-        planned_request(tmp_path / "nowhere.toml", SessionRequest(title=""))
+        planned_request(tmp_path / "nowhere.toml", SessionRequest(title=""), Settings())
 
 
 def test_what_is_ticked_off_must_be_something_that_is_needed() -> None:
@@ -87,5 +87,5 @@ def test_where_nobody_says_what_it_is_streamed_to_it_may_be_anything_but_a_test(
 
     assert streams(SessionRequest(title="")) == ["youtube"]
     assert streams(SessionRequest(title="", streams=("uji",))) == ["uji"]
-    asked, planned = planned_request(plan(tmp_path, 'title = "Rapat"\nstream = []'), SessionRequest(title=""))
+    asked, planned = planned_request(plan(tmp_path, 'title = "Rapat"\nstream = []'), SessionRequest(title=""), settings)
     assert check_context(asked, planned, settings, SystemClock()).streams == ()

@@ -6,11 +6,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from agent import features
+from agent.checks.context import planned_request
+from agent.features import with_request
 from agent.requests import lookup
-from agent.requests.lookup import as_planned, with_request
 from config.errors import DossierError, UsageError
 from config.settings.office import RequestSettings
-from config.settings.schema import PlannedSession, Settings
+from config.settings.schema import Settings
 from recorder.features.dossier import store
 from recorder.features.dossier.store import Dossier, with_change
 from recorder.package.request import RequestState
@@ -40,11 +42,21 @@ def test_a_title_that_was_said_stays(dossier: Dossier, settings: Settings) -> No
     assert with_request(SessionRequest(title="Sesi 2"), "3f2a", settings).title == "Sesi 2"
 
 
-def test_what_is_said_on_the_command_line_counts_before_the_plan(dossier: Dossier, settings: Settings) -> None:
+@pytest.mark.usefixtures("dossier")
+def test_what_is_said_on_the_command_line_counts_before_the_plan(settings: Settings, tmp_path: Path) -> None:
+    plan = tmp_path / "rapat.toml"
     given = with_request(SessionRequest(title=""), "3f2a", settings)
-    assert as_planned(given, PlannedSession(request="tidak-ada"), settings) == given
-    assert as_planned(SessionRequest(title=""), PlannedSession(request="3f2a"), settings) == given
-    assert as_planned(SessionRequest(title="x"), None, settings) == SessionRequest(title="x")
+    for key, asked in (("tidak-ada", given), ("3f2a", SessionRequest(title=""))):
+        plan.write_text(f'request = "{key}"')
+        assert planned_request(plan, asked, settings)[0] == given
+    assert planned_request(None, SessionRequest(title="x"), settings)[0] == SessionRequest(title="x")
+
+
+def test_without_the_feature_a_request_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(features.FEATURES, "requests")
+    assert with_request(SessionRequest(title="x"), None, Settings()) == SessionRequest(title="x")
+    with pytest.raises(UsageError, match="no requests are kept here"):
+        with_request(SessionRequest(title="x"), "3f2a", Settings())
 
 
 def test_one_that_is_over_is_refused(dossier: Dossier, settings: Settings) -> None:

@@ -4,8 +4,8 @@ import msgspec
 
 from agent.requests.options import request_context
 from agent.requests.request_documents import RequestDocument, RequestLine, request_document, request_line
+from agent.web.api.sessions import request_key
 from agent.web.http.endpoint import ApiCall, Endpoint
-from config.errors import DossierError
 from recorder.package.request import RequestState
 
 
@@ -31,13 +31,6 @@ def request(call: ApiCall) -> RequestDocument:
     desk = request_context(call.house.settings.read())
     dossier = desk.dossiers.find(key)
     return request_document(dossier, dossier.read(), desk)
-
-
-def request_key(key: str) -> str:
-    """Return the id of a request from an address. Raises DossierError if it names a file."""
-    if "/" in key or "\0" in key or len(key) > 255:
-        raise DossierError("there is no such request", hint="GET /api/v1/requests lists them", why="missing")
-    return key
 
 
 ENDPOINTS = [

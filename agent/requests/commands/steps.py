@@ -5,9 +5,9 @@ from pathlib import Path
 import click
 import msgspec
 
-from agent.requests.options import RequestContext, at_option, check_times, checked_text, with_request_context
+from agent.requests.options import RequestContext, at_option, check_times, with_request_context
 from agent.requests.request_documents import print_answer
-from agent.terminal.parameters import json_option
+from agent.terminal.parameters import checked_text, json_option
 from config.errors import UsageError
 from config.settings.value_kinds import did_you_mean
 from recorder.features.dossier.papers import Paper, read_paper

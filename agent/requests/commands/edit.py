@@ -6,17 +6,16 @@ from uuid import uuid4
 import click
 import msgspec
 
-from agent.commands.request.steps import id_argument
+from agent.requests.commands.steps import id_argument
 from agent.requests.options import (
     RequestContext,
     check_times,
-    checked_text,
     field_options,
     given_fields,
     with_request_context,
 )
 from agent.requests.request_documents import print_answer
-from agent.terminal.parameters import json_option
+from agent.terminal.parameters import checked_text, json_option
 from config.errors import UsageError
 from devices.host.clock import SystemClock
 from recorder.archive.archive import Archive

@@ -5,7 +5,7 @@ import sys
 import click
 import msgspec
 
-from agent.commands.request.steps import id_argument
+from agent.requests.commands.steps import id_argument
 from agent.requests.options import RequestContext, redact_option, with_request_context
 from agent.requests.request_documents import RequestLine, request_document, request_line, text_lines
 from agent.terminal.columns import Column, fit_columns
