@@ -240,6 +240,12 @@ WORDS_BETWEEN = {"every", "state", "takes", "packet", "more", "disk", "nothing",
 """Words in the drawings that are no states."""
 
 
+def test_the_walks_name_classes_of_their_modules() -> None:
+    steps = re.findall(r"\| `(\w+)` \| `([\w/]+\.py)` \|", (ROOT / "docs/architecture.md").read_text())
+    assert len(steps) > 25
+    assert [name for name, path in steps if f"\nclass {name}" not in (ROOT / path).read_text()] == []
+
+
 def test_the_architecture_draws_every_state() -> None:
     page = (ROOT / "docs/architecture.md").read_text()
     for heading, states in (
