@@ -1,4 +1,4 @@
-"""Checks whether a live destination can be reached, by the first messages of RTMP or SRT; nothing is published."""
+"""Checks whether a live destination can be reached, by its first messages; nothing is published."""
 
 import errno
 import os
@@ -7,10 +7,11 @@ import socket
 import ssl
 import struct
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from config.settings.addresses import SCHEMES
 from devices.uplink.connecting import (
     Address,
     Deadline,
@@ -24,7 +25,7 @@ from devices.uplink.connecting import (
 from devices.uplink.connection import UplinkConnection
 from devices.uplink.http import find_portal, receive
 from devices.uplink.server import certificate_issuer
-from recorder.live.kind import ReachResult
+from recorder.live.kind import LiveUrl, ReachResult
 from recorder.live.url import RtmpUrl, SrtUrl
 
 PORTAL_S = 2.0
@@ -54,13 +55,18 @@ _AGAIN_S = 0.5
 _SRT_HEAD_BYTES = 16
 
 
-def reach_rtmp(url: RtmpUrl, ca_file: Path | None, whole: Deadline) -> ReachResult:
-    """Return after an RTMP server's handshake. Raises NetworkError and Cancelled."""
+def reach_server(
+    url: LiveUrl, ca_file: Path | None, whole: Deadline, greet: Callable[[UplinkConnection, Deadline], object]
+) -> ReachResult:
+    """Return after a TCP connection, TLS if the scheme has a certificate, and `greet`; finds captive portals.
+
+    Raises NetworkError and Cancelled.
+    """
     patience = Deadline(whole.until - PORTAL_S, whole.stop, whole.step_s)
     try:
         addresses = resolve(url.host, url.port, patience)
         with _open(url, addresses, ca_file, patience) as channel:
-            _say_hello(channel, patience)
+            greet(channel, patience)
     except NetworkError as error:
         if error.trouble in _MAY_BE_A_PORTAL and (who := find_portal(url.host, whole)):
             raise NetworkError(NetworkFault.PORTAL, who) from None
@@ -68,9 +74,9 @@ def reach_rtmp(url: RtmpUrl, ca_file: Path | None, whole: Deadline) -> ReachResu
     return "ok"
 
 
-def _open(url: RtmpUrl, addresses: Sequence[Address], ca_file: Path | None, patience: Deadline) -> UplinkConnection:
+def _open(url: LiveUrl, addresses: Sequence[Address], ca_file: Path | None, patience: Deadline) -> UplinkConnection:
     plain = connect(addresses, patience)
-    if url.scheme != "rtmps":
+    if not SCHEMES[url.scheme].certificate:
         return UplinkConnection(plain)
     try:
         context = ssl.create_default_context(cafile=trusted_authorities(str(ca_file) if ca_file else None))
@@ -84,6 +90,11 @@ def _open(url: RtmpUrl, addresses: Sequence[Address], ca_file: Path | None, pati
             raise
         signer = certificate_issuer(url.host, addresses, patience)
         raise NetworkError(NetworkFault.INTERCEPTED, signer or error.detail) from None
+
+
+def reach_rtmp(url: RtmpUrl, ca_file: Path | None, whole: Deadline) -> ReachResult:
+    """Return after an RTMP server's handshake. Raises NetworkError and Cancelled."""
+    return reach_server(url, ca_file, whole, _say_hello)
 
 
 def _say_hello(channel: UplinkConnection, patience: Deadline) -> None:

@@ -1,5 +1,6 @@
 """What takes a stream over TCP, an entry of RECEIVERS."""
 
+import contextlib
 import socketserver
 import threading
 from collections.abc import Iterator
@@ -12,8 +13,9 @@ from config.settings.secrets import StreamTarget, secret_url
 
 class _Takes(socketserver.BaseRequestHandler):
     def handle(self) -> None:
-        while self.request.recv(65_536):
-            pass
+        with contextlib.suppress(ConnectionResetError):
+            while self.request.recv(65_536):
+                pass
 
 
 @contextmanager

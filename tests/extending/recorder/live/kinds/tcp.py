@@ -79,12 +79,11 @@ def publish(request: StreamRequest, url: TcpUrl, report: SendReport) -> ChildRep
     return AttemptOutcome()
 
 
-def reach(url: TcpUrl, _ca_file: Path | None, patience: "Deadline") -> ReachResult:
+def reach(url: TcpUrl, ca_file: Path | None, patience: "Deadline") -> ReachResult:
     """Connect, and hang up. Raises NetworkError and Cancelled."""
-    from devices.uplink.connecting import connect, resolve
+    from recorder.live.reach import reach_server
 
-    connect(resolve(url.host, url.port, patience), patience).close()
-    return "ok"
+    return reach_server(url, ca_file, patience, lambda *_: None)
 
 
 KIND = DestinationKind(TcpUrl, parse, publish, reach)
