@@ -270,7 +270,7 @@ class AudioInputSettings(msgspec.Struct, frozen=True, kw_only=True):
 class DestinationSettings(msgspec.Struct, frozen=True, kw_only=True):
     """A live destination: its address without secrets, and settings for one kind of address only.
 
-    `ca_file`: the authorities that an rtmps:// server is checked against. `mode` and `latency_s` (seconds): of srt://.
+    `ca_file`: the authorities that the server's certificate is checked against. `mode` and `latency_s` (seconds): of srt://.
     `test`: nobody watches it, so a rehearsal may stream to it.
     """
 
@@ -293,7 +293,8 @@ class DestinationSettings(msgspec.Struct, frozen=True, kw_only=True):
     def problems(self) -> Iterator[tuple[str, str]]:
         """Yield each conflicting field with its problem."""
         if self.ca_file is not None and not SCHEMES[self.scheme].certificate:
-            yield "ca_file", "goes with an rtmps:// address only: no other kind has a certificate"
+            secure = " or ".join(f"{name}://" for name, scheme in SCHEMES.items() if scheme.certificate)
+            yield "ca_file", f"goes with an {secure} address only: no other kind has a certificate"
         if self.scheme != "srt":
             for name in ("mode", "latency_s"):
                 if getattr(self, name) is not None:

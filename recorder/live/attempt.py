@@ -30,7 +30,7 @@ _TOO_LATE = {
     "start": (DestinationFault.FAILED, "its process did not start in time"),
     "resolve": (DestinationFault.UNKNOWN_HOST, "no answer in time"),
     "load": (DestinationFault.FAILED, "its process did not get ready in time"),
-    "secure": (DestinationFault.TIMEOUT, "while TLS was set up: is this a port for rtmp://?"),
+    "secure": (DestinationFault.TIMEOUT, "while TLS was set up: is this a port without TLS?"),
     "folder": (DestinationFault.TIMEOUT, "its disk does not answer"),
     "listen": (DestinationFault.FAILED, "its process hangs"),
     "handshake": (DestinationFault.TIMEOUT, "it takes connections and says nothing"),

@@ -43,7 +43,7 @@ _SENTENCES = {
     DestinationFault.UNREACHABLE: "{where} cannot be reached from this network",
     DestinationFault.TIMEOUT: "{where} did not answer in time",
     DestinationFault.CERTIFICATE: "the certificate of {where} is not to be trusted: check the name and this PC's date",
-    DestinationFault.TLS: "{where} does not speak TLS: check the port, or use rtmp:// instead of rtmps://",
+    DestinationFault.TLS: "{where} does not speak TLS: check the port, or use an address without TLS",
     DestinationFault.REJECTED: (
         "{where} does not accept the stream: check the address, and its line in the file of keys"
     ),

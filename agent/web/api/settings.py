@@ -89,12 +89,12 @@ def set_destination(
 ) -> SettingsDocument:  # fmt: skip
     """Add or change a destination. Secrets go to the file of keys; missing ones stay.
 
-    `key`: for rtmp:// and rtmps://; `passphrase` and `stream_id`: for srt://. `test`: a test without viewers.
+    `passphrase` and `stream_id`: for srt://, in place of `key`. `test`: a test without viewers.
     """
     name, url = call.path["name"], _printable("url", url.strip())
     of_srt = {name: value for name, value in (("passphrase", passphrase), ("stream_id", stream_id)) if value}
     if key and of_srt:
-        raise UsageError("a key goes with rtmp:// or rtmps://, a passphrase and a stream_id with srt://")
+        raise UsageError("a destination has either a key, or a passphrase and a stream_id (srt://)")
     secret = key or of_srt or None
     _only_here(call)
     if len(name) > _LONGEST_NAME or not TABLE_NAME.fullmatch(name) or name in _TAKEN:
