@@ -57,12 +57,11 @@ def _settings() -> Settings:
 
 def _packages() -> Iterator[tuple[str, str]]:
     from devices.host.clock import SystemClock
-    from recorder.archive import catalog
-    from recorder.archive.archive import session_archives
+    from recorder.archive.archive import package_folders, session_archives, work_folders
     from recorder.model import names
 
     for archive in session_archives(_settings(), SystemClock()):
-        for folder in (*catalog.package_folders(archive.root), *catalog.work_folders(archive.root)):
+        for folder in (*package_folders(archive.root), *work_folders(archive.root)):
             yield folder.name, ""
             if match := names.NAME.fullmatch(folder.name):
                 yield match["suffix"], folder.name

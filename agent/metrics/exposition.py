@@ -239,9 +239,9 @@ def _disk(root: Path) -> list[Sample]:
 
 
 def _archive(root: Path) -> list[Sample]:
-    from recorder.archive import catalog
+    from recorder.archive.archive import package_folders
 
-    return [Sample("liput_archive_packages", len(catalog.package_folders(root)), {"path": str(root)})]
+    return [Sample("liput_archive_packages", len(package_folders(root)), {"path": str(root)})]
 
 
 def _copies(settings: Settings, roots: Sequence[Path]) -> list[Sample]:

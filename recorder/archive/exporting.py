@@ -22,7 +22,7 @@ import msgspec
 from config.errors import ArchiveError, PackageDamaged
 from config.files import json_text, read_file
 from config.version import VERSION
-from recorder.archive import catalog
+from recorder.archive.archive import read_recording
 from recorder.archive.package_draft import damaged_error, refuse_incomplete
 from recorder.disk.durable import PRIVATE_MODE, publishing
 from recorder.model import names
@@ -100,7 +100,7 @@ def excerpt_files(folder: Path, now: datetime) -> tuple[str, list[PackageFile]]:
     whole = package_files(folder)
     payload = [one for one in whole if one.path.startswith(SHARED_PAYLOAD)]
     technical = {one.path: _read(one) for one in whole if one.path in SHARED_METADATA}
-    recording = _without_persons(catalog.read_recording(folder), payload)
+    recording = _without_persons(read_recording(folder), payload)
     detail = f"An excerpt of urn:uuid:{recording.excerpt_of}: letters and personal data are left out"
     redaction = premis_event(recording, "redaction", now, detail, [software_agent(VERSION)])
     paths = [*(one.path for one in payload), *technical, RECORDING_FILE, DUBLIN_CORE_FILE, PREMIS_FILE]

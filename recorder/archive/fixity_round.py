@@ -22,7 +22,7 @@ from config.settings.quantities import brief_size
 from config.state import state_folder, transaction
 from devices.health.log_line import PC, HealthLogger, LogKind, LogLevel, discard_line
 from devices.host.clock import Clock
-from recorder.archive import catalog
+from recorder.archive.archive import package_folders
 from recorder.disk.package_locks import package_lock
 from recorder.package import fixity
 from recorder.package.fixity import Progress, TransferThrottle
@@ -171,7 +171,7 @@ class FixityRound:
 
     def _oldest_first(self) -> list[tuple[Path, int]]:
         last = self.log.last_read(self.clock.now())
-        folders = [folder for root in self.roots for folder in catalog.package_folders(root)]
+        folders = [folder for root in self.roots for folder in package_folders(root)]
         folders.sort(key=lambda folder: (last.get(folder.name, _LONG_AGO), folder.name))
         return [(folder, _bytes(folder)) for folder in folders]
 

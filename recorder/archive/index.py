@@ -20,10 +20,10 @@ from typing import Any, Self
 
 import msgspec
 
-from config.errors import StateError, StorageError
+from config.errors import StateError
 from config.files import read_file
 from config.state import state_folder
-from recorder.archive import catalog
+from recorder.archive.archive import months, packages_in, read_package, readable
 from recorder.model import names
 from recorder.model.names import utf8_safe
 from recorder.package import bag
@@ -158,13 +158,9 @@ class ArchiveIndex:
 
     def _stamps(self) -> dict[str, int]:
         """Return the times of the months' folders in ns; 0 for one that is too young."""
-        if self.root.exists() and not self.root.is_dir():
-            raise StorageError(f"The archive cannot be at {self.root}: it is not a folder", why="unwritable")
         young = time.time_ns() - SETTLED_NS
-        try:
-            times = {str(month.relative_to(self.root)): month.stat().st_mtime_ns for month in catalog.months(self.root)}
-        except OSError as error:
-            raise StorageError(f"The archive {self.root} cannot be read: {error.strerror}", why="unwritable") from None
+        with readable(self.root):
+            times = {str(month.relative_to(self.root)): month.stat().st_mtime_ns for month in months(self.root)}
         return {month: stamp if stamp < young else 0 for month, stamp in times.items()}
 
     def _refresh(self, connection: sqlite3.Connection, stamps: dict[str, int]) -> int:
@@ -186,7 +182,7 @@ class ArchiveIndex:
             for month in known.keys() - stamps.keys():
                 _forget(connection, month, set())
                 connection.execute("DELETE FROM months WHERE path = ?", (month,))
-            folders = {month: list(catalog.packages_in(self.root / month)) for month in changed}
+            folders = {month: list(packages_in(self.root / month)) for month in changed}
             total, done, read = sum(map(len, folders.values())), 0, 0
             for month in changed:
                 read += self._read_month(connection, month, folders[month])
@@ -263,7 +259,7 @@ def room_key(room: str) -> str:
 
 def _entry(folder: Path) -> tuple[tuple[float, str, bytes], IndexedTexts]:
     """Return the row of a package (start, room, document) and its texts. A damaged package has its name only."""
-    package = catalog.read_package(folder)
+    package = read_package(folder)
     if package.recording and not _is_listed(folder):
         package = msgspec.structs.replace(package, state=PackageState.DAMAGED)
     recording = package.recording or None

@@ -1,7 +1,7 @@
 """Builds a corrected package beside the old one, and exchanges the two in one step.
 
 The new package is `.NAME.new` until renameat2(2) exchanges both. On other file systems the old one is `.NAME.old`
-between two renames, and readers find it there (catalog.py). Nothing in the old package changes. docs/archive.md lists
+between two renames, and readers find it there (archive.py). Nothing in the old package changes. docs/archive.md lists
 the steps; `settle` repairs the state after a kill.
 """
 
@@ -16,10 +16,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from config.errors import ArchiveError, LiputError, PackageDamaged, StorageError
+from config.errors import ArchiveError, PackageDamaged, StorageError
 from config.files import open_regular, read_file
 from config.settings.quantities import brief_size
-from recorder.archive import catalog
 from recorder.disk.durable import RENAME_UNSUPPORTED, DurableFiles
 from recorder.disk.errors import storage_error
 from recorder.disk.package_locks import package_lock
@@ -27,7 +26,7 @@ from recorder.model import names
 from recorder.package import bag, fixity
 from recorder.package.fixity import CHUNK_BYTES, ByteProgress
 from recorder.package.metadata import Problem
-from recorder.package.verification import verify_package
+from recorder.package.verification import refuse_pruned, verify_package
 
 
 def regular_size(source: Path) -> int:
@@ -138,16 +137,6 @@ def remove_versions(folder: Path, disk: DurableFiles) -> None:
             disk.remove_tree(other, bag.DECLARATION_FILE)
 
 
-def settle_corrections(root: Path, disk: DurableFiles | None = None) -> None:
-    """Settle all packages at `root`, except busy ones and those that cannot be changed."""
-    with contextlib.suppress(OSError):
-        for month in catalog.months(root):
-            stopped = {names.corrected_name(entry.name) for entry in month.iterdir() if entry.name.startswith(".")}
-            for name in sorted(filter(None, stopped)):
-                with contextlib.suppress(OSError, LiputError):
-                    settle_correction(month / name, disk or DurableFiles())
-
-
 HISTORY = "metadata/history/"
 _KEPT = re.compile(rf"{HISTORY}(\d{{4,9}})/", re.ASCII)
 
@@ -187,7 +176,7 @@ def corrected_package(folder: Path, disk: DurableFiles, tally: ByteProgress) -> 
 def refuse_incomplete(folder: Path) -> None:
     """Raise PackageDamaged for damage outside of the payload's content, ArchiveError if media were pruned."""
     refuse_damaged(folder.name, verify_package(folder, payload=False))
-    catalog.refuse_pruned(folder)
+    refuse_pruned(folder)
 
 
 def refuse_damaged(name: str, problems: list[Problem]) -> None:
@@ -285,7 +274,7 @@ class PackageDraft:
                 (self.new / path).chmod(before & self._modes[path])
             self._tags[path] = hashlib.sha256(content).hexdigest()
         self._disk.write(self.new / bag.TAG_MANIFEST_FILE, bag.manifest_text(self._tags))
-        for folder in fixity.folders(self.new):
+        for folder in fixity.folders_below(self.new):
             self._disk.sync(folder)
         self._read_back()
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from config.files import is_folder, open_regular
-from recorder.archive.catalog import INCOMING
+from recorder.archive.archive import INCOMING
 
 _OURS = re.compile(r"\d{4}|\.damaged|" + re.escape(INCOMING))
 """The top folders with recordings; other folders belong to people."""

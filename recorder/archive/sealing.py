@@ -196,7 +196,7 @@ def fill_package(
     for step in STEPS:
         step.add_payload(seal, recording)
     _write_bag(seal, recording)
-    for folder in fixity.folders(work.path):
+    for folder in fixity.folders_below(work.path):
         disk.sync(folder)
     disk.unlink(work.path / BEGUN_FILE)
 

@@ -23,7 +23,7 @@ from devices.host.clock import NANOSECONDS, Clock
 from devices.host.heap import garbage_collector
 from devices.host.priority import NICE, OOM_SCORE, REALTIME, ProcessPriority
 from devices.host.sleep_inhibitor import SleepInhibitor
-from recorder.archive.catalog import work_folder
+from recorder.archive.archive import work_folder
 from recorder.control.preview_server import PreviewServer
 from recorder.control.server import ControlServer
 from recorder.control.spec import Handshake, RecorderSpec, encode_spec_for_disk, redirect_output, rotate_log

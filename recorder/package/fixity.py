@@ -126,6 +126,6 @@ def walk(folder: Path) -> tuple[dict[str, int], list[str]]:
     return dict(sorted(files.items())), sorted(others)
 
 
-def folders(folder: Path) -> list[Path]:
+def folders_below(folder: Path) -> list[Path]:
     """Return `folder` and all folders below it, the deepest first; follows no link."""
     return [Path(base) for base, _, _ in os.walk(folder, topdown=False)]

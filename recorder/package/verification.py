@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from config.errors import MediaError
+from config.errors import ArchiveError, MediaError
 from config.files import read_file
 from recorder.model import names
 from recorder.package import bag, fixity
@@ -329,3 +329,37 @@ def _differences(file: MediaFile, decoded: "dict[int, TrackSpan]") -> list[str]:
         elif abs(real.duration_s - track.duration_s) > TOLERANCE_S + _reordered_s(track):
             wrong.append(f"decodes to {real.duration_s:.3f} s in track {track.index}, not {track.duration_s:.3f} s")
     return wrong
+
+
+def require_sealed(package: Package) -> Package:
+    """Return the package; raises ArchiveError for a recording that is not sealed."""
+    if package.state is PackageState.UNFINISHED:
+        raise ArchiveError(
+            f"{package.id} is not sealed yet", hint=f"liput archive seal {package.id} makes a package of it."
+        )
+    return package
+
+
+def is_pruned(folder: Path) -> bool:
+    """Return whether the package lacks payload that its fetch.txt names."""
+    try:
+        return any(not (folder / path).exists() for path in bag.read_fetch(read_file(folder / bag.FETCH_FILE)))
+    except (OSError, bag.BagFormatError):
+        return False
+
+
+def refuse_pruned(folder: Path) -> None:
+    """Raise ArchiveError if media of the package were pruned."""
+    if is_pruned(folder):
+        raise ArchiveError(
+            f"The media of {folder.name} are kept elsewhere",
+            hint=f"liput archive fetch {folder.name} --from TARGET fetches them; liput archive copies lists places.",
+        )
+
+
+def uuid_in_bag_info(folder: Path) -> str:
+    """Return the UUID in bag-info.txt, "" if it cannot be read."""
+    try:
+        return bag.read_info(read_file(folder / bag.INFO_FILE)).get("External-Identifier", "")
+    except (OSError, bag.BagFormatError):
+        return ""

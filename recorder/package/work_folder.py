@@ -19,6 +19,7 @@ from recorder.disk.package_locks import lock_file
 from recorder.model.names import part_in_name, start_in_name, utf8_safe
 from recorder.package import fixity
 from recorder.package.metadata import Begun, MediaFile, SessionContext, decode_begun, decode_recording
+from recorder.package.request import LETTERS
 
 BEGUN_FILE = "begun.json"
 RECORDING_FILE = "metadata/recording.json"
@@ -51,7 +52,8 @@ def program_files(media: Iterable[MediaFile]) -> list[MediaFile]:
 class WorkFolder:
     """A session's folder `ROOT/.incoming/NAME`, laid out as the package.
 
-    `media` is the folder of media files with `program` in it, `metadata` that of all else, `events` the log. The holder
+    `media` is the folder of media files with `program` in it, `metadata` that of all else, `events` the log, `letters`
+    the folder of copies from the request's dossier. The holder
     has a lock on it, so that a restart does not seal a session that still records. The lock is on the folder, and on
     `begun.json` for file systems that lock no folders. It ends with `release`, with sealing, or with the process.
     """
@@ -65,6 +67,7 @@ class WorkFolder:
         self.program = self.media / PROGRAM
         self.metadata = path / "metadata"
         self.events = path / EVENTS_FILE
+        self.letters = path / "data" / LETTERS
         self._locks: list[int] = []
 
     def lock(self) -> None:
@@ -90,6 +93,16 @@ class WorkFolder:
         """Return whether `begun.json` exists: until it is removed the package is incomplete."""
         return is_regular(self.path / BEGUN_FILE)
 
+    def holds_media(self) -> bool:
+        """Return whether a file in `media` holds some."""
+        return any(_holds_media(path) for path in self.media.glob("*") if path.is_file())
+
+    def stray_media(self) -> Path | None:
+        """Return a file with media anywhere in the folder but in `letters`; None without one."""
+        known = {self.path / name for name in (BEGUN_FILE, *METADATA_FILES)}
+        others = (path for path in self.path.rglob("*") if path not in known and self.letters not in path.parents)
+        return next((path for path in others if is_regular(path) and _holds_media(path)), None)
+
     def refuse_irregular(self) -> None:
         """Raise ArchiveError for a link, pipe or device in the folder; `begun.json` may be one. Raises OSError."""
         for path in fixity.walk(self.path)[1]:
@@ -98,6 +111,12 @@ class WorkFolder:
                     f"{self.path / path} is neither a file nor a folder",
                     hint="Move it out of there, then run liput recover; the recording is kept.",
                 )
+
+
+def _holds_media(path: Path) -> bool:
+    from recorder.package.media import holds_media  # PyAV takes long to load
+
+    return holds_media(path)
 
 
 def _open(path: Path) -> int:

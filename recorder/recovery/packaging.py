@@ -25,8 +25,7 @@ from config.events import Event
 from config.files import read_file
 from config.settings.quantities import brief_size, clock_text
 from devices.host.clock import NANOSECONDS, Clock
-from recorder.archive import catalog
-from recorder.archive.archive import Archive
+from recorder.archive.archive import INCOMING, Archive
 from recorder.disk.durable import PRIVATE_MODE, DurableFiles
 from recorder.model import names
 from recorder.model.eventlog import RECOVERED_KIND
@@ -198,7 +197,7 @@ def archive_with_room(size: int, name: str, archives: Iterable[Archive]) -> Arch
 
 def joining_folder(archive: Archive, name: str, copy: int) -> Path:
     """Return the folder for joining copy `copy`; other copies may be joined at the same time."""
-    return archive.root / catalog.INCOMING / (f".{name}.joining" if copy == 1 else f".{name}.copy{copy}.joining")
+    return archive.root / INCOMING / (f".{name}.joining" if copy == 1 else f".{name}.copy{copy}.joining")
 
 
 def remove_half_joined(archives: Iterable[Archive], name: str, copy: int) -> None:
@@ -255,7 +254,7 @@ def _build(
         facts=msgspec.structs.replace(facts, offsets=offsets),
     )
     disk.write(building.path / BEGUN_FILE, encode_begun(begun), mode=PRIVATE_MODE)
-    for path in (*(path for path in building.path.rglob("*") if path.is_file()), *fixity.folders(building.path)):
+    for path in (*(path for path in building.path.rglob("*") if path.is_file()), *fixity.folders_below(building.path)):
         disk.sync(path)
     sizes = _sizes(building) | {path.name: path.stat().st_size for path, _ in made}  # raises for a missing file
     joined = WorkFolder(building.path.with_name(f"{name}{names.JOINED}"), begun)

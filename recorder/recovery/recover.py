@@ -12,12 +12,10 @@ import msgspec
 
 from config.errors import LiputError, PackageBusy, PackageNotFound, SessionError, StorageError
 from devices.host.clock import Clock
-from recorder.archive import catalog
-from recorder.archive.archive import Archive
+from recorder.archive.archive import Archive, packages_of_session, read_package, read_unfinished
 from recorder.disk.durable import DurableFiles
 from recorder.package.bag import TAG_MANIFEST_FILE
 from recorder.package.fixity import Progress
-from recorder.package.media import holds_media
 from recorder.package.metadata import Gap, Package, PartFacts
 from recorder.package.work_folder import WorkFolder
 from recorder.recovery.packaging import (
@@ -127,7 +125,7 @@ class Recovery:
             return _sealed(session, packages)
         others = self._others(session)
         finisher = self._finisher(session, _spans(others), [read_log(package.folder) for package in others])
-        if not any(map(_holds_media, works)):
+        if not any(work.holds_media() for work in works):
             for work in works:
                 finisher.archive_of(work).discard(work)
             return _outcome(session, RecoveryState.DISCARDED, message="nothing had been recorded; it is removed")
@@ -164,7 +162,7 @@ class Recovery:
         self, session: UnfinishedSession, works: Sequence[WorkFolder], others: Sequence[Package]
     ) -> RecoveryOutcome:
         """Make a package of each part: no disk has room for a joined one. They are joined later."""
-        held = [work for work in works if _holds_media(work)]
+        held = [work for work in works if work.holds_media()]
         empty = {work.begun.part for work in works if work not in held}
         logs = {work: read_log(work.path) for work in held}
         spans = {work: _span(work) for work in held}
@@ -195,10 +193,8 @@ class Recovery:
         )  # fmt: skip
 
     def _packages(self, session: UnfinishedSession) -> list[Package]:
-        found = (
-            folder for archive in self._archives for folder in catalog.packages_of_session(archive.root, session.name)
-        )
-        return [package for package in map(catalog.read_package, found) if package.recording]
+        found = (folder for archive in self._archives for folder in packages_of_session(archive.root, session.name))
+        return [package for package in map(read_package, found) if package.recording]
 
     def _others(self, session: UnfinishedSession) -> list[Package]:
         """Return packages of other parts of the session, sealed without these."""
@@ -272,11 +268,7 @@ def _spans(packages: Iterable[Package]) -> list[PartFacts]:
 
 
 def _size(session: UnfinishedSession) -> int:
-    return sum(catalog.read_unfinished(part.folder).bytes for part in session.parts)
-
-
-def _holds_media(work: WorkFolder) -> bool:
-    return any(holds_media(path) for path in work.media.glob("*") if path.is_file())
+    return sum(read_unfinished(part.folder).bytes for part in session.parts)
 
 
 def _sealed(session: UnfinishedSession, packages: Sequence[Package]) -> RecoveryOutcome:

@@ -6,9 +6,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from config.errors import ArchiveError, StorageError
-from recorder.archive import catalog
-from recorder.archive.archive import Archive
+from config.errors import ArchiveError
+from recorder.archive.archive import INCOMING, Archive, package_folders, readable, work_folders
 from recorder.archive.package_draft import HISTORY
 from recorder.model import names
 from recorder.package.metadata import Begun
@@ -39,7 +38,7 @@ class UnfinishedSession:
     @property
     def is_apart(self) -> bool:
         """Whether its parts are separate packages."""
-        return not any(part.folder.parent.name == catalog.INCOMING for part in self.parts)
+        return not any(part.folder.parent.name == INCOMING for part in self.parts)
 
     def answers_to(self, key: str) -> bool:
         """Return whether `key` is the beginning of its name, path or UUID."""
@@ -56,19 +55,15 @@ def find_unfinished(archives: Iterable[Archive]) -> list[UnfinishedSession]:
     """Return unfinished sessions, oldest first, also those being recorded. Raises StorageError."""
     parts: list[SessionPart] = []
     for archive in archives:
-        try:
-            folders = catalog.work_folders(archive.root)
-        except OSError as error:
-            raise StorageError(
-                f"The archive {archive.root} cannot be read: {error.strerror}", why="unwritable"
-            ) from None
+        with readable(archive.root):
+            folders = work_folders(archive.root)
         parts += (SessionPart(archive, folder, guess_begun(folder)) for folder in folders)
     return _sessions(parts)
 
 
 def find_joinable(archives: Iterable[Archive]) -> list[UnfinishedSession]:
     """Return sessions of several uncorrected packages, which could be joined. Raises StorageError."""
-    folders = [(archive, folder) for archive in archives for folder in catalog.package_folders(archive.root)]
+    folders = [(archive, folder) for archive in archives for folder in package_folders(archive.root)]
     counts = Counter(names.session_in_name(folder.name) for _, folder in folders)
     parts: list[SessionPart] = []
     for archive, folder in folders:

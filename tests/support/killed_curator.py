@@ -13,8 +13,9 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from devices.host.clock import SystemClock
+from recorder.archive.archive import Archive
 from recorder.archive.correction import add_files, edit_package
-from recorder.archive.package_draft import settle_corrections
 from recorder.disk.durable import BeforeStep, DurableFiles
 from tests.support.archives import STARTED
 from tests.support.killing import Killer, kill_before_each_step
@@ -55,7 +56,7 @@ def package_in(root: Path) -> Path:
 def curate(root: Path, what: str, disk: DurableFiles) -> None:
     """Do to the one package of the archive at `root` what is asked for."""
     if what == "settle":
-        settle_corrections(root, disk)
+        Archive(root, SystemClock(), disk=disk).settle()
     elif what == "edit":
         edit_package(package_in(root), {"title": TITLE}, by="Siti", reason="salah ketik", now=STARTED, disk=disk)
     else:

@@ -17,12 +17,12 @@ from config.errors import UsageError
 from config.settings.quantities import brief_rate, brief_size
 from config.settings.schema import Settings
 from recorder.archive.archive import Archive
-from recorder.archive.catalog import refuse_pruned, require_sealed
 from recorder.archive.fixity_round import use_idle_priority
 from recorder.features.copies.copy_queue import CopyOutcome, CopyQueue, CopyRecord, name_of_package
 from recorder.features.copies.package_copy import local_version
 from recorder.features.copies.target import CopyReason
 from recorder.model.names import one_line
+from recorder.package.verification import refuse_pruned, require_sealed
 
 WAITING = 1
 

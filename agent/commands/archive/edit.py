@@ -14,11 +14,11 @@ from config.settings.quantities import brief_size
 from config.settings.schema import CONSENTS
 from config.state import state_folder
 from devices.host.clock import SystemClock
-from recorder.archive.catalog import require_sealed
 from recorder.archive.correction import ADDED_FOLDER, EDITABLE_FIELDS, TRANSCRIPT_FOLDER, add_files, edit_package
 from recorder.archive.permissions import close_to_others, recording_folders
 from recorder.disk.errors import storage_error
 from recorder.model.names import one_line
+from recorder.package.verification import require_sealed
 from recorder.running.access import operators_gid
 
 ADD_EXAMPLES = """\b

@@ -12,12 +12,12 @@ from agent.terminal.terminal import can_ask
 from config.errors import UsageError
 from config.settings.quantities import brief_size
 from devices.host.clock import SystemClock
-from recorder.archive.catalog import require_sealed
 from recorder.archive.exporting import excerpt_files, package_files, write_zip
 from recorder.disk.durable import PRIVATE_MODE
 from recorder.disk.package_locks import package_lock
 from recorder.package.fixity import Progress
 from recorder.package.metadata import Package
+from recorder.package.verification import require_sealed
 
 EXAMPLES = """\b
 Examples:
@@ -77,7 +77,7 @@ def _ask_of_speakers(package: Package, *, although_refused: bool, may_ask: bool)
 
 def _written(package: Package, to: Path, progress: Progress | None, *, mp4: bool, redact: bool) -> Path:
     if mp4:
-        from recorder.archive.catalog import read_recording
+        from recorder.archive.archive import read_recording
         from recorder.recovery.mp4_export import write_mp4
 
         target = _target(to, f"{package.id}.mp4")

@@ -25,10 +25,11 @@ from agent.terminal.parameters import json_option, print_json
 from agent.terminal.progress import progress_bar
 from config.errors import ArchiveError
 from config.settings.quantities import brief_size, clock_text
-from recorder.archive.catalog import is_package_file, refuse_pruned
+from recorder.archive.archive import is_package_file
 from recorder.archive.index import room_key
 from recorder.model.names import one_line
 from recorder.package.metadata import AudioTrack, Package, PackageState, Recording, VideoTrack
+from recorder.package.verification import refuse_pruned
 
 LIST_EXAMPLES = """\b
 Examples:

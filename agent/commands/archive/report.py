@@ -10,10 +10,10 @@ from agent.terminal.parameters import json_option, print_json
 from config.errors import ArchiveError
 from config.locale.lookup import LANGUAGES
 from config.settings.loading import load_settings
-from recorder.archive.catalog import refuse_pruned
 from recorder.disk.durable import PRIVATE_MODE, publishing
 from recorder.package.metadata import PackageState
 from recorder.package.seal_options import ReportOptions
+from recorder.package.verification import refuse_pruned
 from recorder.session.planning import report_wishes
 
 file_path = click.Path(path_type=Path, dir_okay=False)

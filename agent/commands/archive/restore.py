@@ -16,7 +16,6 @@ from agent.terminal.progress import progress_bar
 from config.errors import ArchiveError, CopyError, PackageBusy, PackageDamaged
 from devices.health.log_line import PC, LogKind
 from recorder.archive.archive import Archive
-from recorder.archive.catalog import is_pruned, require_sealed
 from recorder.archive.fixity_round import FixityEntry, FixityLog, FixityOutcome
 from recorder.disk.durable import DurableFiles
 from recorder.features.copies.copy_queue import CopyQueue, package_place
@@ -24,6 +23,7 @@ from recorder.features.copies.package_copy import list_local
 from recorder.features.copies.restoring import PackageRestorer, RestoredPackage
 from recorder.features.copies.target import PACKAGE_REASONS, CopyReason, copy_error
 from recorder.package.metadata import Package, Problem, ProblemKind
+from recorder.package.verification import is_pruned, require_sealed
 
 REPAIR_EXAMPLES = """\b
 Examples:

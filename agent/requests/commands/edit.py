@@ -19,13 +19,13 @@ from agent.terminal.parameters import checked_text, json_option
 from config.errors import UsageError
 from devices.host.clock import SystemClock
 from recorder.archive.archive import Archive
-from recorder.archive.catalog import require_sealed
 from recorder.features.dossier.packing import request_to_carry
 from recorder.features.dossier.papers import read_paper
 from recorder.features.dossier.steps import procedure_of
 from recorder.features.dossier.store import with_change
 from recorder.model.names import slug
 from recorder.package.request import LetterKind, Request, RequestState
+from recorder.package.verification import require_sealed
 
 NEW_EXAMPLES = """\b
 Examples:

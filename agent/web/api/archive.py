@@ -21,12 +21,11 @@ from agent.web.http.responses import NOT_FOUND, HttpRefusal
 from config.errors import ArchiveError, PackageNotFound, UsageError
 from config.files import open_regular, read_file
 from config.settings.quantities import NotAllowed
-from recorder.archive import catalog
-from recorder.archive.archive import Archive
+from recorder.archive.archive import Archive, is_package_file
 from recorder.archive.index import SearchResult
 from recorder.package import bag
 from recorder.package.metadata import Package
-from recorder.package.verification import VerificationResult
+from recorder.package.verification import VerificationResult, require_sealed
 
 PIECE = 256 * 1024
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
@@ -57,10 +56,10 @@ def listed_files(folder: Path) -> frozenset[str]:
 
 def open_file(package: Package, path: str) -> IO[bytes]:
     """Return a listed file, open. Raises Refused if there is none, ArchiveError."""
-    folder = catalog.require_sealed(package).folder
+    folder = require_sealed(package).folder
     known = {name: name for name in listed_files(folder)}
     nothing = HttpRefusal(NOT_FOUND, "the package has no such file", hint="its description lists its files")
-    if path not in known or not catalog.is_package_file(folder, folder / known[path]):
+    if path not in known or not is_package_file(folder, folder / known[path]):
         raise nothing
     try:
         return os.fdopen(open_regular(folder / known[path]), "rb")

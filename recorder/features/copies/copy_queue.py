@@ -27,7 +27,7 @@ from config.state import state_folder, transaction
 from devices.health.log_line import PC, HealthLogger, LogKind, LogLevel, discard_line
 from devices.host.background import pause_s
 from devices.host.clock import NANOSECONDS, Clock
-from recorder.archive.catalog import is_pruned, package_folders
+from recorder.archive.archive import package_folders
 from recorder.disk.package_locks import lock_file, package_lock
 from recorder.features.copies.package_copy import copy_package, local_version
 from recorder.features.copies.places import open_target
@@ -42,6 +42,7 @@ from recorder.features.copies.target import (
 )
 from recorder.model.names import replaced_name
 from recorder.package.fixity import ByteProgress, Progress, TransferThrottle
+from recorder.package.verification import is_pruned
 from recorder.running.runtime_directory import is_session_running
 
 LEDGER_FILE = "copies.sqlite3"

@@ -175,7 +175,7 @@ class FolderTarget:
         """Sync all folders, and rename. Raises CopyError with NAME_TAKEN."""
         with self._translated():
             with open_beneath(self._root, folder) as here:
-                for inner in fixity.folders(here):
+                for inner in fixity.folders_below(here):
                     self._disk.sync(inner)
             if folder == place:
                 return  # repaired in place

@@ -119,7 +119,7 @@ class PackageRestorer:
                 fetched.append(path)
         for path in fixity.walk(new)[0].keys() - wanted.keys():
             (new / path).unlink()  # of a stopped attempt
-        for inner in fixity.folders(new):
+        for inner in fixity.folders_below(new):
             self.disk.sync(inner)
         if wrong := verify_package(new, uncached=True):
             raise PackageDamaged(

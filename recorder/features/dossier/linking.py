@@ -7,7 +7,7 @@ import msgspec
 
 from config.errors import ArchiveError, DossierError
 from config.files import json_text, read_file
-from recorder.archive.catalog import read_recording
+from recorder.archive.archive import read_recording
 from recorder.archive.correction import describe_draft, read_raw_recording
 from recorder.archive.package_draft import PackageDraft, corrected_package
 from recorder.disk.durable import PRIVATE_MODE, DurableFiles

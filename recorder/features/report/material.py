@@ -21,7 +21,7 @@ from PIL import Image
 from config.files import read_file
 from config.settings.quantities import clock_text
 from devices.model.device import Device
-from recorder.archive.catalog import is_package_file
+from recorder.archive.archive import is_package_file
 from recorder.model.eventlog import read_event_lines
 from recorder.package import bag
 from recorder.package.keyframes import Advance, frame_image, image_jpeg, keyframes

@@ -14,8 +14,7 @@ import msgspec
 import pytest
 
 from config.errors import ArchiveError, PackageBusy, PackageDamaged, PackageNotFound, StorageError
-from recorder.archive import catalog
-from recorder.archive.archive import Archive
+from recorder.archive.archive import Archive, package_folders, packages, read_package
 from recorder.archive.correction import EDITABLE_FIELDS, edit_package
 from recorder.disk.durable import DurableFiles
 from recorder.disk.package_locks import package_lock
@@ -252,7 +251,7 @@ def test_whoever_looks_sees_one_whole_package(archive: Archive, package: Package
 
     def look() -> None:
         while not done.is_set():
-            seen.append(catalog.read_package(package.folder))
+            seen.append(read_package(package.folder))
 
     watcher = threading.Thread(target=look)
     watcher.start()
@@ -273,9 +272,9 @@ def test_a_listing_between_the_two_renames_misses_nothing(archive: Archive, pack
 
     def look(step: str, path: Path) -> None:
         if step == "rename" and path == package.folder:
-            looked.append(catalog.packages(archive.root))
+            looked.append(packages(archive.root))
             looked.append(list(archive.list()))  # which must not put right what is being worked on
-            assert catalog.package_folders(archive.root) == []
+            assert package_folders(archive.root) == []
 
     correct(package, WithoutExchange(look), title="Terbuka")
     assert [[(one.id, one.title, one.state) for one in packages] for packages in looked] == [

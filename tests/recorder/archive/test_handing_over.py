@@ -16,8 +16,7 @@ import msgspec
 import pytest
 
 from config.errors import ArchiveError, PackageDamaged, StorageError
-from recorder.archive import catalog
-from recorder.archive.archive import Archive
+from recorder.archive.archive import Archive, read_recording
 from recorder.archive.correction import TRANSCRIPT_FOLDER, add_files, edit_package
 from recorder.archive.exporting import excerpt_files, package_files, write_zip
 from recorder.disk.durable import publishing
@@ -128,7 +127,7 @@ def test_an_excerpt_is_a_package_without_a_word_about_persons(rich: Package, tmp
     assert verify_package(out, decode=True) == []
     for path in (path for path in out.rglob("*") if path.is_file() and path.suffix != ".mp4"):
         assert [word for word in PERSONAL if word.encode() in path.read_bytes()] == [], path
-    described = catalog.read_recording(out)
+    described = read_recording(out)
     assert described.excerpt_of == rich.uuid != described.uuid
     assert out.name == name != rich.id
     assert described.request

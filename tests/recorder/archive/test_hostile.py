@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from config.errors import LiputError, PackageDamaged
-from recorder.archive import catalog
-from recorder.archive.archive import Archive
+from recorder.archive.archive import Archive, packages
 from recorder.archive.correction import edit_package
 from recorder.archive.exporting import excerpt_files, package_files, write_zip
 from recorder.archive.index import ArchiveIndex, search_archive
@@ -38,7 +37,7 @@ def test_whoever_looks_at_it_is_told_and_touches_nothing(
 
     problems = verify_package(package.folder, decode=True)
     assert problems or damage in HOSTILE
-    assert {one.id for one in catalog.packages(archive.root)} >= {package.id, other.id}
+    assert {one.id for one in packages(archive.root)} >= {package.id, other.id}
     with ArchiveIndex(archive.root, tmp_path / "index") as index:
         assert [one.id for one in search_archive(index, ["wisuda"])] == [other.id]
         assert {one.id for one in search_archive(index, [])} >= {package.id, other.id}

@@ -8,8 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from recorder.archive import catalog
-from recorder.archive.archive import Archive
+from recorder.archive.archive import Archive, packages
 from recorder.package.metadata import PackageState
 from recorder.package.work_folder import RECORDING_FILE
 from tests.support import archives
@@ -57,7 +56,7 @@ def test_a_kill_while_a_package_is_corrected_costs_nothing(
 
 def is_corrected(root: Path, name: str, what: str) -> bool:
     """Check what a kill has left, as whoever only reads finds it; return whether it is the corrected package."""
-    (seen,) = catalog.packages(root)
+    (seen,) = packages(root)
     assert (seen.id, seen.state) == (name, PackageState.SEALED)
     assert archives.archive_at(root).verify(seen) == []
     assert seen.recording

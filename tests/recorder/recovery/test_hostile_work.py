@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from config.errors import StorageError
-from recorder.archive import catalog
-from recorder.archive.archive import Archive
+from recorder.archive.archive import Archive, packages
 from recorder.recovery.recover import Recovery, RecoveryState
 from recorder.recovery.resume import lock_for_resume, session_had_ended
 from recorder.recovery.unfinished import find_unfinished
@@ -56,7 +55,7 @@ def test_a_begun_file_that_is_none_counts_as_lost(archive: Archive, left: Left, 
     folder = leftovers.leave(archive, {"program.mp4": left.killed}, events=[leftovers.live()])
     (folder / "begun.json").unlink()
     plant(folder / "begun.json")
-    assert [package.title for package in catalog.packages(archive.root)] == [folder.name]
+    assert [package.title for package in packages(archive.root)] == [folder.name]
     (session,) = find_unfinished([archive])
     assert Recovery([archive], clock=SimulatedClock()).look(session).state is RecoveryState.UNFINISHED
     taken = lock_for_resume([archive], folder, SimulatedClock())

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from config.errors import ArchiveError, MediaError, PackageDamaged
-from recorder.archive import catalog
+from recorder.archive.archive import read_recording
 from recorder.archive.exporting import package_files
 from recorder.disk.durable import DurableFiles, temporary_of
 from recorder.model.marks import Mark
@@ -244,7 +244,7 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Package:
 
 
 def described(package: Package) -> Recording:
-    return msgspec.structs.replace(catalog.read_recording(package.folder), marks=MARKS, chapters=CHAPTERS)
+    return msgspec.structs.replace(read_recording(package.folder), marks=MARKS, chapters=CHAPTERS)
 
 
 def probe(path: Path) -> dict[str, object]:

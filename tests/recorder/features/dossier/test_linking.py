@@ -14,8 +14,7 @@ import msgspec
 import pytest
 
 from config.errors import ArchiveError, DossierError, StorageError
-from recorder.archive.archive import Archive
-from recorder.archive.catalog import read_recording
+from recorder.archive.archive import Archive, read_recording
 from recorder.archive.correction import edit_package
 from recorder.features.dossier.linking import link_request
 from recorder.features.dossier.packing import request_to_carry

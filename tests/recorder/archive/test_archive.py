@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from config.errors import PackageNotFound, StorageError
-from recorder.archive import catalog
-from recorder.archive.archive import Archive
+from recorder.archive.archive import Archive, read_package
 from recorder.package.metadata import Package, PackageState
 from tests.support import archives
 from tests.support.errors import because
@@ -69,13 +68,13 @@ def test_only_what_may_be_meant_is_read(
     other = archives.seal_one(archive, program, "Seminar")
     by_hand = renamed.folder.rename(renamed.folder.with_name("wisuda dari ponsel"))
     looked: list[str] = []
-    real = catalog.read_package
+    real = read_package
 
     def read(folder: Path) -> Package:
         looked.append(folder.name)
         return real(folder)
 
-    monkeypatch.setattr(catalog, "read_package", read)
+    monkeypatch.setattr("recorder.archive.archive.read_package", read)
     for key in (package.id, package.id[:22], package.uuid, package.uuid[:6], str(package.folder)):
         looked.clear()
         assert archive.find(key).id == package.id
