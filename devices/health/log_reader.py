@@ -6,7 +6,8 @@ import itertools
 import os
 import re
 import threading
-from collections.abc import Collection, Iterator, Mapping
+from collections import deque
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO
@@ -15,7 +16,15 @@ import msgspec
 
 from config.errors import StateError
 from devices.health.log_line import PC, HealthLine, LogLevel
-from devices.health.log_writer import TIME_SLACK, day_of, log_files, time_of, without_torn_line
+from devices.health.log_writer import (
+    DROPPED_LINES,
+    TIME_SLACK,
+    day_of,
+    log_files,
+    log_folder,
+    time_of,
+    without_torn_line,
+)
 from devices.host.clock import Clock
 
 _NEAR = 32_768  # bytes; a shorter range is read instead of bisected
@@ -72,6 +81,27 @@ def read(folder: Path, wanted: LogFilter, ends: FileEnds | None = None) -> Itera
     for _, group in itertools.groupby(_files_for(folder, wanted), key=day_of):
         streams = [_lines(path, wanted, None if ends is None else ends.get(path, 0)) for path in group]
         yield from streams[0] if len(streams) == 1 else heapq.merge(*streams, key=lambda line: line.at)
+
+
+MOST_SESSION_LINES = 2000  # bounds the lines of a device that flaps all day: the first and the last half stay
+
+
+def session_lines(devices: Iterable[str], since: datetime, until: datetime) -> bytes:
+    """Return the log of `devices` and of the PC in a session, without samples; b"" if it cannot be read."""
+    wanted = LogFilter(since=since, until=until, devices={PC, *devices}, level=LogLevel.INFO)
+    last: deque[HealthLine] = deque(maxlen=MOST_SESSION_LINES // 2)
+    with contextlib.suppress(StateError, OSError):
+        lines = read(log_folder(), wanted)
+        kept = list(itertools.islice(lines, MOST_SESSION_LINES // 2))
+        missing = -(MOST_SESSION_LINES // 2)
+        for line in lines:
+            last.append(line)
+            missing += 1
+        if missing > 0:
+            reason, detail = f"{missing} lines are left out here", {"lines": missing}
+            kept.append(HealthLine(at=last[0].at, device=PC, kind=DROPPED_LINES, reason=reason, detail=detail))
+        return b"".join(msgspec.json.encode(line) + b"\n" for line in (*kept, *last))
+    return b""
 
 
 def raw_lines(folder: Path, wanted: LogFilter) -> Iterator[bytes]:

@@ -332,13 +332,13 @@ class Archive:
         reopen a part that `may_be_joined` to others. Raises ArchiveError if nothing was recorded, StorageError if the
         disk fails; the work folder stays usable.
         """
-        from recorder.archive import sealing  # PyAV takes long to load
+        from recorder.archive.sealing import STEPS, fill_package  # PyAV takes long to load
 
         now = self._clock.now()
         month = self.root / f"{work.begun.started_at:%Y}" / f"{work.begun.started_at:%m}"
         target = month / package_of_part(session_in_name(work.name), work.begun.part, work.begun.copy)
         try:
-            sealing.fill_package(work, facts, target, now, self._disk, progress, may_be_joined=may_be_joined)
+            fill_package(work, facts, target, now, self._disk, progress, may_be_joined=may_be_joined)
             self._disk.make_folder(month.parent)
             self._disk.make_folder(month)
             self._disk.move_folder(work.path, target)
@@ -352,7 +352,7 @@ class Archive:
         package = read_package(target)
         if package.recording:
             now = self._clock.now()
-            for step in sealing.STEPS:
+            for step in STEPS:
                 step.sealed(target, package.recording, work.begun.context, now)
         return package
 

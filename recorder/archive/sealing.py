@@ -4,12 +4,8 @@ docs/archive.md lists the steps. All files are written and synced in the work fo
 without it the package is complete. Then one rename moves it.
 """
 
-import contextlib
-import itertools
 import os
 import platform
-from collections import deque
-from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -20,23 +16,20 @@ from av.container import InputContainer
 from av.video.reformatter import ColorRange, Colorspace
 from av.video.stream import VideoStream
 
-from config.errors import ArchiveError, StateError
+from config.errors import ArchiveError
 from config.files import MOST_BYTES, json_text, open_regular, read_file
 from config.version import VERSION
-from devices.health.log_line import PC, HealthLine, LogLevel
-from devices.health.log_reader import LogFilter, read
-from devices.health.log_writer import DROPPED_LINES, log_folder
+from devices.health.log_reader import session_lines
 from recorder.archive.seal_step import STEPS_SHARE, Seal, progress_part, seal_steps
 from recorder.disk.durable import PRIVATE_MODE, TEMPORARY_FILES, DurableFiles
 from recorder.model.names import one_line, uuid_of_part
 from recorder.package import bag, fixity
 from recorder.package.documents import bag_info, dublin_core, readme_files, sealing_events
-from recorder.package.fixity import Progress
+from recorder.package.fixity import ByteProgress, Progress
 from recorder.package.media import NOT_DECODED, OPEN_SAFELY, probe_media
 from recorder.package.metadata import (
     INTERRUPTED,
     UNREADABLE,
-    Begun,
     Chapter,
     MediaFile,
     Recording,
@@ -125,37 +118,6 @@ def _jpeg(picture: av.VideoFrame) -> bytes:
     encoder.options = {"qmin": "3", "qmax": "3"}
     full.pts = 0
     return b"".join(bytes(packet) for packet in (*encoder.encode(full), *encoder.encode(None)))
-
-
-MOST_HEALTH_LINES = 2000  # bounds the log of a device that flaps all day: the first and the last half stay
-
-
-def health_lines(begun: Begun, recording: Recording) -> bytes:
-    """Return the lines of this PC's health log for a session; b"" if it cannot be read."""
-    if begun.host != platform.node():
-        return b""
-    devices = {PC, *(device.id for device in begun.context.devices)}
-    wanted = LogFilter(since=recording.started_at, until=recording.ended_at, devices=devices, level=LogLevel.INFO)
-    kept: list[HealthLine] = []
-    with contextlib.suppress(StateError, OSError):
-        kept = list(_first_and_last(read(log_folder(), wanted), recording.ended_at))
-    return b"".join(msgspec.json.encode(line) + b"\n" for line in kept)
-
-
-def _first_and_last(lines: Iterable[HealthLine], ended_at: datetime) -> Iterator[HealthLine]:
-    """Yield the first and the last lines, with a count of those left out between."""
-    rest = iter(lines)
-    yield from itertools.islice(rest, MOST_HEALTH_LINES // 2)
-    last: deque[HealthLine] = deque(maxlen=MOST_HEALTH_LINES // 2)
-    count = 0
-    for line in rest:
-        last.append(line)
-        count += 1
-    if missing := count - len(last):
-        at = last[0].at if last else ended_at
-        yield HealthLine(at=at, device=PC, kind=DROPPED_LINES, reason=f"{missing} lines are left out here",
-                         detail={"lines": missing})  # fmt: skip
-    yield from last
 
 
 def fill_package(
@@ -273,8 +235,10 @@ def _write_metadata(work: WorkFolder, recording: Recording, disk: DurableFiles, 
     disk.write(work.path / DEVICES_FILE, json_text(work.begun.context.devices))
     if work.begun.context.checked is not None:
         disk.write(work.path / CHECKS_FILE, json_text(work.begun.context.checked))
-    if health := health_lines(work.begun, recording):
-        disk.write(work.path / HEALTH_FILE, health)
+    if work.begun.host == platform.node():
+        devices = [device.id for device in work.begun.context.devices]
+        if health := session_lines(devices, recording.started_at, recording.ended_at):
+            disk.write(work.path / HEALTH_FILE, health)
     disk.write(work.path / DUBLIN_CORE_FILE, dublin_core(recording))
     disk.write(work.path / RECORDING_FILE, json_text(recording))
 
@@ -303,10 +267,11 @@ def _write_bag(seal: Seal, recording: Recording) -> None:
         step.add_tags(seal, recording)
     if work.begun.context.wishes:
         disk.write(work.path / DERIVED_FILE, json_text(_derived_record(seal, recording)))
-    sizes = {path: (work.path / path).stat().st_size for path in payload}
     disk.write(work.path / PREMIS_FILE, sealing_events(recording, payload, seal.now))
-    for name, content in readme_files(recording, fixity.walk(work.path)[0]).items():
+    files = fixity.walk(work.path)[0]
+    for name, content in readme_files(recording, files).items():
         disk.write(work.path / name, content)
+    sizes = {path: files[path] for path in payload}
     disk.write(work.path / bag.INFO_FILE, bag_info(recording, sizes, f"{seal.now:%Y-%m-%d}"))
     disk.write(work.path / bag.DECLARATION_FILE, bag.DECLARATION.encode())
     (work.path / bag.TAG_MANIFEST_FILE).unlink(missing_ok=True)
@@ -326,6 +291,7 @@ def _derived_record(seal: Seal, recording: Recording) -> DerivedRecord:
 
 def _hash(work: WorkFolder, *, of_payload: bool, progress: Progress | None = None) -> dict[str, str]:
     work.refuse_irregular()
-    files, _ = fixity.walk(work.path)
-    wanted = (path for path in files if path.startswith(bag.PAYLOAD) == of_payload and path != BEGUN_FILE)
-    return fixity.hash_files(work.path, wanted, progress)
+    files = fixity.walk(work.path)[0]
+    wanted = [path for path in files if path.startswith(bag.PAYLOAD) == of_payload and path != BEGUN_FILE]
+    tally = ByteProgress(sum(files[path] for path in wanted), progress)
+    return {path: fixity.sha256(work.path / path, tally) for path in wanted}

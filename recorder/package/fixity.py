@@ -100,13 +100,6 @@ def digests(path: Path, algorithms: Iterable[str], tally: ByteProgress, *, uncac
     return {name: each.hexdigest() for name, each in hashes.items()}
 
 
-def hash_files(folder: Path, paths: Iterable[str], progress: Progress | None = None) -> dict[str, str]:
-    """Return the hex SHA-256 of `paths` below `folder`; raises OSError."""
-    wanted = list(paths)
-    tally = ByteProgress(sum((folder / path).lstat().st_size for path in wanted), progress)
-    return {path: sha256(folder / path, tally) for path in wanted}
-
-
 def walk(folder: Path) -> tuple[dict[str, int], list[str]]:
     """Return sizes of regular files below `folder` by path, and all other paths, such as links. Raises OSError."""
     files: dict[str, int] = {}

@@ -14,7 +14,6 @@ import pytest
 from config.errors import StorageError
 from devices.health.log_line import PC, LogKind, LogLevel
 from devices.health.log_writer import DROPPED_LINES, HealthLog
-from recorder.archive import sealing
 from recorder.archive.archive import Archive
 from recorder.disk.durable import DurableFiles
 from recorder.package import bag
@@ -140,7 +139,7 @@ def test_the_health_of_another_pc_is_none_of_its(
 def test_of_very_much_health_the_ends_are_kept(
     archive: Archive, program: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sealing, "MOST_HEALTH_LINES", 4)
+    monkeypatch.setattr("devices.health.log_reader.MOST_SESSION_LINES", 4)
     log(*((0.1 * number, CAMERA.id, LogLevel.WARN) for number in range(9)))
     lines = health_of(archives.seal_one(archive, program))
     assert [line["kind"] for line in lines] == ["degraded", "degraded", DROPPED_LINES, "degraded", "degraded"]
