@@ -28,7 +28,7 @@ from devices.health.faults import FAULT_STATES, PLUG_FAULTS, HealthChange
 from devices.health.log_line import HealthLine
 from devices.health.summary import DeviceSummary
 from devices.model.device import Device, Health
-from recorder.model.eventlog import EVENTS_LEFT_OUT, fault_reporter
+from recorder.model.eventlog import EVENTS_LEFT_OUT, RECOVERED_KIND, fault_reporter
 from recorder.model.session_faults import ENDED_BY, HARMLESS_KINDS, LASTING_KINDS
 from recorder.model.status import (
     TRANSITIONS,
@@ -79,7 +79,7 @@ def emitted() -> set[str]:
             for path in sorted([*(ROOT / "recorder").rglob("*.py"), *(ROOT / "devices/host").glob("*.py")])
         )
     )
-    kinds.add(EVENTS_LEFT_OUT)  # by the log itself
+    kinds |= {EVENTS_LEFT_OUT, RECOVERED_KIND}  # by the log itself, and by recovery
     reporter = fault_reporter(lambda kind, *_, **__: kinds.add(kind))
     for fault, begun in itertools.product(FAULT_STATES.keys() - PLUG_FAULTS, (True, False)):
         reporter(HealthChange("id", "name", fault, begun, "reason", Health()))

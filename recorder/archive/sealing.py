@@ -141,7 +141,7 @@ def fill_package(
     if not work.has_begun():
         if os.path.lexists(work.path / BEGUN_FILE):
             disk.unlink(work.path / BEGUN_FILE)
-        elif (work.path / bag.TAG_MANIFEST_FILE).exists():
+        elif work.was_sealed():
             return  # an earlier attempt only lacks the rename
         # It was lost; the package must not look complete from here on.
         disk.write(work.path / BEGUN_FILE, encode_begun(work.begun), mode=PRIVATE_MODE)

@@ -18,6 +18,7 @@ from config.files import NotRegular, is_regular, json_text, open_regular, read_f
 from recorder.disk.package_locks import lock_file
 from recorder.model.names import part_in_name, start_in_name, utf8_safe
 from recorder.package import fixity
+from recorder.package.bag import TAG_MANIFEST_FILE
 from recorder.package.metadata import Begun, MediaFile, SessionContext, decode_begun, decode_recording
 from recorder.package.request import LETTERS
 
@@ -92,6 +93,10 @@ class WorkFolder:
     def has_begun(self) -> bool:
         """Return whether `begun.json` exists: until it is removed the package is incomplete."""
         return is_regular(self.path / BEGUN_FILE)
+
+    def was_sealed(self) -> bool:
+        """Return whether sealing got as far as the tag manifest. Without `begun.json` only the rename is left."""
+        return (self.path / TAG_MANIFEST_FILE).exists()
 
     def holds_media(self) -> bool:
         """Return whether a file in `media` holds some."""

@@ -8,49 +8,39 @@ makes it `NAME.joined`. Until then the parts count, from then on the joined fold
 failure removes the half-built folder; after a kill the next attempt does.
 """
 
-import os
 import shutil
-from collections.abc import Collection, Container, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
-from itertools import chain, count, groupby, pairwise
-from math import inf
 from pathlib import Path
 
 import msgspec
 
 from config.errors import ArchiveError, MediaError, StorageError
-from config.events import Event
 from config.files import read_file
-from config.settings.quantities import brief_size, clock_text
+from config.settings.quantities import brief_size
 from devices.host.clock import NANOSECONDS, Clock
 from recorder.archive.archive import INCOMING, Archive
 from recorder.disk.durable import PRIVATE_MODE, DurableFiles
 from recorder.model import names
-from recorder.model.eventlog import RECOVERED_KIND
-from recorder.model.marks import Mark
 from recorder.model.session_faults import reason_of
-from recorder.mp4.finalize import MOST_CUT_BYTES, repair_end
-from recorder.package import fixity
-from recorder.package.bag import PAYLOAD, TAG_MANIFEST_FILE
-from recorder.package.fixity import ByteProgress, Progress
+from recorder.package.fixity import ByteProgress, Progress, folders_below
 from recorder.package.media import holds_media, probe_media
-from recorder.package.metadata import INTERRUPTED, UNREADABLE, Gap, Package, PartFacts, RecordingFacts, decode_recording
-from recorder.package.request import LETTERS
+from recorder.package.metadata import UNREADABLE, Package, PartFacts, RecordingFacts, decode_recording
 from recorder.package.work_folder import BEGUN_FILE, METADATA_FILES, PROGRAM, RECORDING_FILE, WorkFolder, encode_begun
-from recorder.recovery.rebuild import PartEvidence, live_events, read_events, rebuild_facts, run_offset_s
-from recorder.recovery.remux import (
-    CONTAINERS,
-    MP4,
-    Advance,
-    MediaPiece,
-    has_tracks,
-    inspect_media,
-    join_key,
-    repair_media,
-    write_copy,
+from recorder.recovery.rebuild import (
+    PUT_TOGETHER,
+    RECOVERED,
+    PartEvidence,
+    live_events,
+    merge_logs,
+    read_events,
+    rebuild_facts,
+    run_offset_s,
+    with_recovered_event,
 )
+from recorder.recovery.remux import Advance, MediaPiece, has_tracks, join_media, mend_end, repair_media
 
 MOST_MOVED_S = 60.0
 """The longest delay of a recorder's start behind its `begun.json`."""
@@ -100,7 +90,7 @@ def examine_part(work: WorkFolder) -> PartMedia:
         (path for path in work.media.glob("*") if path.is_file() and not path.name.startswith(".")),
         key=lambda path: (path.name != PROGRAM, path.name),
     )
-    files = [_examine_file(path) for path in paths if holds_media(path)]
+    files = [mend_end(path) for path in paths if holds_media(path)]
     playable = tuple(filter(has_tracks, files))
     unplayable = tuple(file for file in files if file not in playable)
     return PartMedia(work, playable, unplayable, work.begun.offset_s)
@@ -110,68 +100,21 @@ def place_by_clock(lefts: Sequence[PartMedia]) -> list[PartMedia]:
     """Return the parts, moved by CLOCK_MONOTONIC of their logs; two boots cannot be compared."""
     found: list[PartMedia] = []
     zeros: dict[str, float] = {}  # CLOCK_MONOTONIC at media time 0 of the session, by boot
-    recorder: Event | None = None
+    recorder = None
     moved_s = 0.0
     for left in lefts:
-        begun, events = left.work.begun, read_events(left.log())
-        live = next((event for event in reversed(events) if event.kind == "session-live"), None)
+        begun, log = left.work.begun, left.log()
+        live = next(reversed(live_events(log)), None)
         if live is not None and live != recorder:
             recorder, moved_s = live, 0.0
-            clock_ns, base_s = live.detail.get("clock_ns"), begun.offset_s - run_offset_s(events, begun.part)
+            clock_ns = live.detail.get("clock_ns")
+            base_s = begun.offset_s - run_offset_s(read_events(log), begun.part)
             if isinstance(clock_ns, int) and clock_ns and begun.boot:
                 clock_s = clock_ns / NANOSECONDS
                 expected_s = zeros.setdefault(begun.boot, clock_s - base_s) + base_s
                 moved_s = clock_s - expected_s if abs(clock_s - expected_s) < MOST_MOVED_S else 0.0
         found.append(replace(left, offset_s=max(0.0, begun.offset_s + moved_s)))
     return found
-
-
-def _examine_file(path: Path) -> MediaPiece:
-    if CONTAINERS.get(path.suffix) == MP4:
-        before = path.stat()
-        repair_end(path)
-        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))  # keep the recorder's last write time
-    return inspect_media(path)
-
-
-def join_parts(
-    parts: Sequence[MediaPiece],
-    target: Path,
-    *,
-    disk: DurableFiles | None = None,
-    marks: Sequence[Mark] = (),
-    title: str = "",
-    taken: Container[str] = (),
-    advance: Advance | None = None,
-) -> list[tuple[Path, float]]:
-    """Join the parts of a session, in order, into `target`; each must be playable.
-
-    Return the files with their start in the session's media time. A part of another `form` (size, codec, tracks) begins
-    a new file: `program.mp4`, then `program-2.mp4`, skipping `taken` names. Times in each file begin at 0. Files are
-    verified and synced before they get their names. Raises MediaError, StorageError or OSError; parts never change.
-    """
-    disk = disk or DurableFiles()
-    for part in parts:
-        if part.bytes - part.whole_bytes > MOST_CUT_BYTES:
-            raise MediaError(
-                f"{part.path} is damaged; only the data before the damage could be joined",
-                hint="the parts stay as they are; `liput archive seal` makes a package of each",
-            )
-    groups = [list(group) for _, group in groupby(parts, key=join_key)]
-    starts = [group[0].offset_s for group in groups]
-    further = (target.with_name(f"{target.stem}-{number}{target.suffix}") for number in count(2))
-    paths = chain([target], (path for path in further if path.name not in taken))
-    made = []
-    for path, group, (offset_s, next_s) in zip(paths, groups, pairwise([*starts, inf]), strict=False):
-        pieces = [replace(part, offset_s=part.offset_s - offset_s) for part in group]
-        mine = [
-            msgspec.structs.replace(mark, media_s=mark.media_s - offset_s)
-            for mark in marks
-            if offset_s <= mark.media_s < next_s
-        ]
-        write_copy(pieces, path, disk, marks=mine, title=title, advance=advance)
-        made.append((path, offset_s))
-    return made
 
 
 SPARE_BYTES = 20_000_000
@@ -254,7 +197,7 @@ def _build(
         facts=msgspec.structs.replace(facts, offsets=offsets),
     )
     disk.write(building.path / BEGUN_FILE, encode_begun(begun), mode=PRIVATE_MODE)
-    for path in (*(path for path in building.path.rglob("*") if path.is_file()), *fixity.folders_below(building.path)):
+    for path in (*(path for path in building.path.rglob("*") if path.is_file()), *folders_below(building.path)):
         disk.sync(path)
     sizes = _sizes(building) | {path.name: path.stat().st_size for path, _ in made}  # raises for a missing file
     joined = WorkFolder(building.path.with_name(f"{name}{names.JOINED}"), begun)
@@ -284,7 +227,7 @@ def _join_files(
         marks = facts.marks if name == PROGRAM else ()
         title = building.begun.title if name == PROGRAM else ""
         target = building.media / name
-        made += join_parts(pieces, target, disk=disk, marks=marks, title=title, taken=all_names, advance=advance)
+        made += join_media(pieces, target, disk=disk, marks=marks, title=title, taken=all_names, advance=advance)
     return made
 
 
@@ -300,7 +243,7 @@ def _copy_others(lefts: Sequence[PartMedia], building: WorkFolder) -> None:
             and not path.name.startswith(".")
             and path.relative_to(left.work.path).as_posix() not in METADATA_FILES  # rewritten for all parts
         ]
-        letters = [path for path in (left.work.path / PAYLOAD / LETTERS).glob("*") if not path.name.startswith(".")]
+        letters = [path for path in left.work.letters.glob("*") if not path.name.startswith(".")]
         for path in letters:
             copy = building.path / path.relative_to(left.work.path)
             if not copy.exists():  # each part has the same
@@ -311,60 +254,6 @@ def _copy_others(lefts: Sequence[PartMedia], building: WorkFolder) -> None:
             if copy.exists():
                 copy = copy.with_name(f"{copy.stem}.part{part}{copy.suffix}")
             shutil.copy2(path, copy)
-
-
-def complete_lines(log: bytes) -> bytes:
-    """Return a log without an incomplete last line."""
-    return log[: log.rfind(b"\n") + 1]
-
-
-def merge_logs(logs: Sequence[bytes]) -> bytes:
-    """Merge the logs of all parts; a recorder that changes disks writes each event to both."""
-    lines = (line for log in logs for line in complete_lines(log).splitlines(keepends=True))
-    return b"".join(dict.fromkeys(lines))
-
-
-RECOVERED = "Recovered after its recorder had ended without sealing it"
-PUT_TOGETHER = "Put together of its parts, which were packages of their own"
-
-
-def with_recovered_event(
-    log: bytes, name: str, facts: RecordingFacts, parts: Sequence[int], clock: Clock, message: str
-) -> bytes:
-    """Append `session-recovered` to a log, unless it ends with it."""
-    log = complete_lines(log)
-    events = read_events(log)
-    if events and events[-1].kind == RECOVERED_KIND:
-        return log
-    lines: list[bytes] = []
-
-    def emit(kind: str, subject: str, message: str, **detail: object) -> None:
-        lines.append(msgspec.json.encode(Event(clock.now(), kind, subject, detail, message)) + b"\n")
-
-    what = describe_missing(facts.gaps, facts.degraded)
-    emit(
-        "session-recovered", name, f"{message}; {what}.",
-        parts=list(parts), gaps=msgspec.to_builtins(facts.gaps),
-    )  # fmt: skip
-    return log + b"".join(lines)
-
-
-def describe_missing(gaps: Sequence[Gap], degraded: Sequence[str]) -> str:
-    """Return a sentence on gaps and losses of a recording."""
-    said = "the last second may be missing" if INTERRUPTED in degraded else "nothing is missing"
-    if elsewhere := [gap for gap in gaps if gap.part is not None]:
-        said = "not in this package: " + "; ".join(map(_gap_text, elsewhere))
-    if gaps := [gap for gap in gaps if gap.part is None]:
-        said = "missing: " + "; ".join(map(_gap_text, gaps)) + ("" if not elsewhere else f"; {said}")
-    lost = [reason for reason in degraded if reason != INTERRUPTED]
-    if not lost:
-        return said
-    told = f"while it was recorded: {', '.join(lost)}"
-    return f"{said}; {told}" if gaps or elsewhere or INTERRUPTED in degraded else told
-
-
-def _gap_text(gap: Gap) -> str:
-    return f"{gap.duration_s:.1f} s from {clock_text(gap.start_s)} on ({gap.reason})"
 
 
 NOT_REPAIRED = "media-not-repaired"
@@ -483,7 +372,7 @@ class SessionPackager:
         log = merge_logs([left.log() for left in lefts])
         if said is None:
             parts = [left.work.begun.part for left in lefts]
-            were_sealed = all((left.work.path / TAG_MANIFEST_FILE).exists() for left in lefts)
+            were_sealed = all(left.work.was_sealed() for left in lefts)
             log = with_recovered_event(log, name, facts, parts, self._clock, PUT_TOGETHER if were_sealed else RECOVERED)
         # left by an interrupted recovery before the session was resumed
         remove_half_joined([self.archive_of(left.work) for left in lefts], name, lefts[0].work.begun.copy)

@@ -1,4 +1,4 @@
-"""Rebuilds the facts of a killed recorder's session from its event log and media.
+"""Rebuilds the facts of a killed recorder's session from its event log and media, and adds them to the log.
 
 A *run* is one recorder from start to end, with one part or several. After a change of disk each log has every event.
 Media times in events count from the start of the run.
@@ -13,9 +13,10 @@ from pathlib import Path
 
 import msgspec
 
-from config.events import Event
+from config.events import Event, encode_event
 from config.files import json_lines, read_file
-from devices.host.clock import SystemClock
+from config.settings.quantities import clock_text
+from devices.host.clock import Clock, SystemClock
 from recorder.model.eventlog import RECOVERED_KIND
 from recorder.model.marks import Mark
 from recorder.model.session_faults import ActiveFaults
@@ -297,3 +298,49 @@ def _missing_end_s(run: RecorderSpan, started_at: datetime) -> float:
         return 0.0
     lost_s = (run.last_seen - started_at).total_seconds() - end_s
     return lost_s if lost_s < LONGEST_LOSS_S else 0.0
+
+
+def complete_lines(log: bytes) -> bytes:
+    """Return a log without an incomplete last line."""
+    return log[: log.rfind(b"\n") + 1]
+
+
+def merge_logs(logs: Sequence[bytes]) -> bytes:
+    """Merge the logs of all parts; a recorder that changes disks writes each event to both."""
+    lines = (line for log in logs for line in complete_lines(log).splitlines(keepends=True))
+    return b"".join(dict.fromkeys(lines))
+
+
+RECOVERED = "Recovered after its recorder had ended without sealing it"
+PUT_TOGETHER = "Put together of its parts, which were packages of their own"
+
+
+def with_recovered_event(
+    log: bytes, name: str, facts: RecordingFacts, parts: Sequence[int], clock: Clock, message: str
+) -> bytes:
+    """Append `session-recovered` to a log, unless it ends with it."""
+    log = complete_lines(log)
+    events = read_events(log)
+    if events and events[-1].kind == RECOVERED_KIND:
+        return log
+    detail = {"parts": list(parts), "gaps": msgspec.to_builtins(facts.gaps)}
+    told = f"{message}; {describe_missing(facts.gaps, facts.degraded)}."
+    return log + encode_event(Event(clock.now(), RECOVERED_KIND, name, detail, told))
+
+
+def describe_missing(gaps: Sequence[Gap], degraded: Sequence[str]) -> str:
+    """Return a sentence on gaps and losses of a recording."""
+    said = "the last second may be missing" if INTERRUPTED in degraded else "nothing is missing"
+    if elsewhere := [gap for gap in gaps if gap.part is not None]:
+        said = "not in this package: " + "; ".join(map(_gap_text, elsewhere))
+    if gaps := [gap for gap in gaps if gap.part is None]:
+        said = "missing: " + "; ".join(map(_gap_text, gaps)) + ("" if not elsewhere else f"; {said}")
+    lost = [reason for reason in degraded if reason != INTERRUPTED]
+    if not lost:
+        return said
+    told = f"while it was recorded: {', '.join(lost)}"
+    return f"{said}; {told}" if gaps or elsewhere or INTERRUPTED in degraded else told
+
+
+def _gap_text(gap: Gap) -> str:
+    return f"{gap.duration_s:.1f} s from {clock_text(gap.start_s)} on ({gap.reason})"

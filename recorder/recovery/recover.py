@@ -14,18 +14,11 @@ from config.errors import LiputError, PackageBusy, PackageNotFound, SessionError
 from devices.host.clock import Clock
 from recorder.archive.archive import Archive, packages_of_session, read_package, read_unfinished
 from recorder.disk.durable import DurableFiles
-from recorder.package.bag import TAG_MANIFEST_FILE
 from recorder.package.fixity import Progress
 from recorder.package.metadata import Gap, Package, PartFacts
 from recorder.package.work_folder import WorkFolder
-from recorder.recovery.packaging import (
-    SessionPackager,
-    archive_with_room,
-    describe_missing,
-    examine_part,
-    remove_half_joined,
-)
-from recorder.recovery.rebuild import read_log
+from recorder.recovery.packaging import SessionPackager, archive_with_room, examine_part, remove_half_joined
+from recorder.recovery.rebuild import describe_missing, read_log
 from recorder.recovery.unfinished import UnfinishedSession
 
 type OnProgress = Callable[[str, int, int], None]
@@ -119,7 +112,7 @@ class Recovery:
             return _outcome(
                 session, RecoveryState.DISCARDED, message="it was already sealed; its leftovers are removed"
             )
-        complete = [work for work in works if _awaits_rename(work)]
+        complete = [work for work in works if work.was_sealed() and not work.has_begun()]
         packages = [finisher.archive_of(work).seal(work) for work in complete]
         if not (works := [work for work in works if work not in complete]):
             return _sealed(session, packages)
@@ -248,10 +241,6 @@ def _locked(session: UnfinishedSession) -> Iterator[list[WorkFolder]]:
             stack.callback(work.release)
             works.append(work)
         yield works
-
-
-def _awaits_rename(work: WorkFolder) -> bool:
-    return not work.has_begun() and (work.path / TAG_MANIFEST_FILE).exists()
 
 
 def _span(work: WorkFolder) -> PartFacts:

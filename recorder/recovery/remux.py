@@ -8,16 +8,19 @@ Packets keep their times, moved to their file's place in the session. If two fil
 its first keyframe on. A gap stays a gap.
 """
 
+import itertools
 import os
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
+from math import inf
 from pathlib import Path
 
 import av
 import av.error
+import msgspec
 from av.container import InputContainer
 from av.stream import Stream
 from av.video.stream import VideoStream
@@ -29,7 +32,7 @@ from recorder.disk.errors import storage_error
 from recorder.model.marks import Mark
 from recorder.model.titles import chapters, copy_made, copy_title
 from recorder.mp4.boxes import read_box
-from recorder.mp4.finalize import finalize
+from recorder.mp4.finalize import MOST_CUT_BYTES, finalize, repair_end
 from recorder.package.media import NOT_DECODED, OPEN_SAFELY, Media, tracks
 
 BUFFER_BYTES = 1 << 20
@@ -388,3 +391,52 @@ def write_copy(
         aside.unlink(missing_ok=True)
     disk.sync(target.parent)
     return copied
+
+
+def mend_end(path: Path) -> MediaPiece:
+    """Cut off a torn last fragment of a file, and return its state. Raises StorageError, OSError."""
+    if CONTAINERS.get(path.suffix) == MP4:
+        before = path.stat()
+        repair_end(path)
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))  # keep the recorder's last write time
+    return inspect_media(path)
+
+
+def join_media(
+    parts: Sequence[MediaPiece],
+    target: Path,
+    *,
+    disk: DurableFiles | None = None,
+    marks: Sequence[Mark] = (),
+    title: str = "",
+    taken: Container[str] = (),
+    advance: Advance | None = None,
+) -> list[tuple[Path, float]]:
+    """Join the parts of a session, in order, into `target`; each must be playable.
+
+    Return the files with their start in the session's media time. A part of another `form` (size, codec, tracks) begins
+    a new file: `program.mp4`, then `program-2.mp4`, skipping `taken` names. Times in each file begin at 0. Files are
+    verified and synced before they get their names. Raises MediaError, StorageError or OSError; parts never change.
+    """
+    disk = disk or DurableFiles()
+    for part in parts:
+        if part.bytes - part.whole_bytes > MOST_CUT_BYTES:
+            raise MediaError(
+                f"{part.path} is damaged; only the data before the damage could be joined",
+                hint="the parts stay as they are; `liput archive seal` makes a package of each",
+            )
+    groups = [list(group) for _, group in itertools.groupby(parts, key=join_key)]
+    starts = [group[0].offset_s for group in groups]
+    further = (target.with_name(f"{target.stem}-{number}{target.suffix}") for number in itertools.count(2))
+    paths = itertools.chain([target], (path for path in further if path.name not in taken))
+    made = []
+    for path, group, (offset_s, next_s) in zip(paths, groups, itertools.pairwise([*starts, inf]), strict=False):
+        pieces = [replace(part, offset_s=part.offset_s - offset_s) for part in group]
+        mine = [
+            msgspec.structs.replace(mark, media_s=mark.media_s - offset_s)
+            for mark in marks
+            if offset_s <= mark.media_s < next_s
+        ]
+        write_copy(pieces, path, disk, marks=mine, title=title, advance=advance)
+        made.append((path, offset_s))
+    return made

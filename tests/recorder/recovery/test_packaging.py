@@ -15,9 +15,10 @@ from recorder.model.marks import Mark
 from recorder.model.packet import Track
 from recorder.mp4.finalize import MOST_CUT_BYTES
 from recorder.package.metadata import INTERRUPTED, Gap
-from recorder.recovery.packaging import describe_missing, examine_part, join_parts
+from recorder.recovery.packaging import examine_part
+from recorder.recovery.rebuild import describe_missing
 from recorder.recovery.recover import Recovery, RecoveryOutcome, RecoveryState
-from recorder.recovery.remux import inspect_media
+from recorder.recovery.remux import inspect_media, join_media
 from recorder.recovery.unfinished import find_unfinished
 from tests.support import archives, leftovers, media
 from tests.support.archives import STARTED
@@ -166,7 +167,7 @@ def test_a_switch_to_another_path_leaves_no_seam(material: Material, whole: Left
     """The same packets to both paths for a while; the first then ends wherever it does."""
     first = material.write(tmp_path / "1", [packet for packet in material.packets if packet.dts_s < 4.2])
     second = material.write(tmp_path / "2", material.since(3.0))
-    ((joined, _),) = join_parts(
+    ((joined, _),) = join_media(
         [inspect_media(first.killed), inspect_media(second.closed, 3.0)], tmp_path / "program.mp4"
     )
     media.decodes_cleanly(joined)
@@ -180,7 +181,7 @@ def test_a_part_that_ended_before_its_first_picture_is_kept_beside(material: Mat
     first = material.write(tmp_path / "1", [packet for packet in material.packets if packet.dts_s < 2])
     sound = [packet for packet in material.packets if packet.track == Track.AUDIO and packet.dts_s < 1]
     second = material.write(tmp_path / "2", sound)
-    made = join_parts([inspect_media(first.killed), inspect_media(second.closed, 5.0)], tmp_path / "program.mp4")
+    made = join_media([inspect_media(first.killed), inspect_media(second.closed, 5.0)], tmp_path / "program.mp4")
     assert [path.name for path, _ in made] == ["program.mp4", "program-2.mp4"]
     assert len(shown(made[1][0], "a")) == pytest.approx(len(sound), abs=1)
 
@@ -193,14 +194,14 @@ def test_what_is_damaged_far_from_its_end_is_not_joined(material: Material, tmp_
     os.truncate(parts[0].killed, len(content) + MOST_CUT_BYTES)
     pieces = [inspect_media(parts[0].killed), inspect_media(parts[1].closed, 6.0)]
     with pytest.raises(MediaError, match="damaged"):
-        join_parts(pieces, tmp_path / "program.mp4")
+        join_media(pieces, tmp_path / "program.mp4")
     assert not (tmp_path / "program.mp4").exists()
 
 
 def test_a_restart_leaves_its_gap_and_nothing_moves(material: Material, tmp_path: Path) -> None:
     first, second = (material.write(tmp_path / name) for name in "12")
     left_at = shown(first.killed)[-1] + FRAME_S
-    ((joined, _),) = join_parts(
+    ((joined, _),) = join_media(
         [inspect_media(first.killed), inspect_media(second.killed, 12.5)], tmp_path / "program.mp4"
     )
     media.decodes_cleanly(joined)
@@ -218,7 +219,7 @@ def test_a_restart_leaves_its_gap_and_nothing_moves(material: Material, tmp_path
 def test_where_clocks_disagree_the_later_part_counts(material: Material, tmp_path: Path) -> None:
     """After a restart of the PC the wall clock may say that a part began before the last one had ended."""
     first, second = (material.write(tmp_path / name) for name in "12")
-    ((joined, _),) = join_parts(
+    ((joined, _),) = join_media(
         [inspect_media(first.closed), inspect_media(second.closed, 4.51)], tmp_path / "program.mp4"
     )
     media.decodes_cleanly(joined)
@@ -231,7 +232,7 @@ def test_where_clocks_disagree_the_later_part_counts(material: Material, tmp_pat
 def test_three_parts_and_what_was_half_written(material: Material, tmp_path: Path) -> None:
     parts = [material.write(tmp_path / name).killed for name in "123"]
     pieces = [inspect_media(path, number * 7.0) for number, path in enumerate(parts)]
-    ((joined, _),) = join_parts(pieces, tmp_path / "program.mp4")
+    ((joined, _),) = join_media(pieces, tmp_path / "program.mp4")
     media.decodes_cleanly(joined)
     assert media.decoded(joined, "v").end_s == pytest.approx(14.0 + media.decoded(parts[2], "v").end_s, abs=0.05)
 
@@ -241,7 +242,7 @@ def test_parts_of_another_form_become_another_file(material: Material, tmp_path:
     larger = Material(3.0, size=(640, 360)).write(tmp_path / "2")
     third = Material(3.0, size=(640, 360)).write(tmp_path / "3")
     marks = [Mark(at=STARTED, media_s=at_s, text=text) for at_s, text in ((1.0, "one"), (13.0, "two"))]
-    made = join_parts(
+    made = join_media(
         [inspect_media(first.killed), inspect_media(larger.killed, 9.0), inspect_media(third.killed, 12.0)],
         tmp_path / "program.mp4", marks=marks, title="Rapat",
     )  # fmt: skip
@@ -263,7 +264,7 @@ def test_a_part_that_holds_nothing_is_refused(left: Left, tmp_path: Path) -> Non
     empty = tmp_path / "empty.mp4"
     empty.write_bytes(b"")
     with pytest.raises(MediaError, match=r"empty\.mp4"):
-        join_parts([inspect_media(left.killed), inspect_media(empty, 9.0)], tmp_path / "program.mp4")
+        join_media([inspect_media(left.killed), inspect_media(empty, 9.0)], tmp_path / "program.mp4")
     assert not list(tmp_path.glob(".*"))
     assert not (tmp_path / "program.mp4").exists()
 
