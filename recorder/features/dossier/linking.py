@@ -1,7 +1,9 @@
 """Links a sealed package to its request: letters go into the package, a note into the dossier."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -21,10 +23,10 @@ from recorder.features.dossier.packing import (
 )
 from recorder.features.dossier.papers import letter_changed, refuse_letter_name
 from recorder.features.dossier.steps import WorkingHours, steps_of
-from recorder.features.dossier.store import archived_at, check_of_package
+from recorder.features.dossier.store import archived_at
 from recorder.package.fixity import ByteProgress
 from recorder.package.request import CarriedRequest, Letter, RecordedSession, RequestRecord
-from recorder.package.work_folder import REQUEST_FILE
+from recorder.package.work_folder import CHECKS_FILE, REQUEST_FILE
 
 _record = msgspec.json.Decoder(RequestRecord)
 
@@ -72,10 +74,18 @@ def _recorded(folder: Path, missing: tuple[str, ...]) -> RecordedSession:
     degraded = tuple(reason for reason in recording.degraded if reason not in missing)
     return recorded_session(
         msgspec.structs.replace(recording, degraded=degraded),
-        check_of_package(folder),
+        _check_of(folder),
         folder,
         archived_at(folder, recording.ended_at.tzinfo),
     )
+
+
+def _check_of(folder: Path) -> Mapping[str, Any] | None:
+    """Return the result of the check before a session, None without one."""
+    try:
+        return msgspec.json.decode(read_file(folder / CHECKS_FILE), type=dict[str, Any])
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+        return None
 
 
 def _is_noted(taken: CarriedRequest, recorded: RecordedSession) -> bool:

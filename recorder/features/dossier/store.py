@@ -16,7 +16,7 @@ import fcntl
 import os
 import platform
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, tzinfo
 from pathlib import Path
 from typing import Any
@@ -32,34 +32,16 @@ from recorder.disk.archive_folder import check_archive_folder
 from recorder.disk.durable import PRIVATE_MODE, TEMPORARY_FILES, DurableFiles
 from recorder.disk.errors import storage_error
 from recorder.features.dossier.papers import LETTER_FILE, SUFFIXES, Paper, is_letter_whole
-from recorder.features.dossier.steps import WorkingHours, steps_of
-from recorder.features.dossier.text import request_text
+from recorder.features.dossier.text import dossier_text
 from recorder.model.eventlog import time_in_line
 from recorder.model.names import one_line, similar_names, utf8_safe
 from recorder.package.bag import TAG_MANIFEST_FILE
 from recorder.package.request import LETTERS, Change, FieldChange, Letter, LetterKind, Request
-from recorder.package.work_folder import CHECKS_FILE, PREMIS_FILE
+from recorder.package.work_folder import PREMIS_FILE
 
 REQUEST_FILE = "request.json"
 YEARS = range(1900, 2300)  # years of valid moments: a calendar is made of them
 _decoder = msgspec.json.Decoder(Request)
-
-
-def read_request(folder: Path) -> Request:
-    """Return the request of the dossier at `folder`; raises DossierError."""
-    path = folder / REQUEST_FILE
-    try:
-        request = _decoder.decode(read_file(path))
-        if impossible := [at for at in _moments(request) if at.year not in YEARS]:
-            raise msgspec.ValidationError(f"{impossible[0]} is an impossible time")
-        return with_archive_times(request)
-    except OSError as error:
-        raise DossierError(f"{path} cannot be read: {error.strerror}") from None
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise DossierError(
-            f"{path} has unexpected content: {error}",
-            hint="Repair it, or restore it from a backup; the letters are unchanged.",
-        ) from None
 
 
 def _moments(request: Request) -> Iterator[datetime]:
@@ -71,10 +53,8 @@ def _moments(request: Request) -> Iterator[datetime]:
         yield from filter(None, (recorded.started_at, recorded.ended_at, recorded.archived_at))
 
 
-def with_archive_times(request: Request) -> Request:
+def _with_archive_times(request: Request) -> Request:
     """Return `request` with `archived_at` of complete packages: a kill may have prevented the note."""
-    if all(recorded.archived_at for recorded in request.recordings):
-        return request
     recordings = []
     for recorded in request.recordings:
         with contextlib.suppress(OSError):
@@ -97,14 +77,6 @@ def _ingested_at(folder: Path) -> datetime | None:
             if line.get("eventType") == "ingestion" and (at := time_in_line(line.get("eventDateTime"))):
                 return at
     return None
-
-
-def check_of_package(folder: Path) -> Mapping[str, Any] | None:
-    """Return the result of the check before a session; None without one."""
-    try:
-        return msgspec.json.decode(read_file(folder / CHECKS_FILE), type=dict[str, Any])
-    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
-        return None
 
 
 def current_author() -> str:
@@ -145,7 +117,19 @@ class Dossier:
 
     def read(self) -> Request:
         """Return the request; raises DossierError."""
-        return read_request(self.folder)
+        path = self.folder / REQUEST_FILE
+        try:
+            request = _decoder.decode(read_file(path))
+            if impossible := [at for at in _moments(request) if at.year not in YEARS]:
+                raise msgspec.ValidationError(f"{impossible[0]} is an impossible time")
+            return _with_archive_times(request)
+        except OSError as error:
+            raise DossierError(f"{path} cannot be read: {error.strerror}") from None
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            raise DossierError(
+                f"{path} has unexpected content: {error}",
+                hint="Repair it, or restore it from a backup; the letters are unchanged.",
+            ) from None
 
     def change(self, change: Callable[[Request], Request]) -> Request:
         """Replace the request by the result of `change`; return it. Raises DossierError, StorageError."""
@@ -204,9 +188,7 @@ class Dossier:
         self._disk.sync(self.folder)
         lines = b"".join(msgspec.json.encode(change) + b"\n" for change in request.history)
         self._disk.write(self.folder / EVENTS_FILE, lines, mode=DOSSIER_FILE_MODE)
-        hours = WorkingHours(self._office)
-        now = request.history[-1].at.astimezone(hours.zone)
-        text = request_text(request, steps_of(request, hours, now), now)
+        text = dossier_text(request, self._office)
         self._disk.write(self.folder / TEXT_FILE, text.encode(), mode=DOSSIER_FILE_MODE)
         self._disk.sync(self.folder)
 

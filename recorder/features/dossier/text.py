@@ -5,7 +5,8 @@ from datetime import datetime, tzinfo
 
 from msgspec.structs import replace
 
-from config.settings.office import format_standard
+from config.settings.office import Office, format_standard
+from recorder.features.dossier.steps import WorkingHours, steps_of
 from recorder.model.names import one_line
 from recorder.package.request import (
     Change,
@@ -183,6 +184,13 @@ def request_text(request: Request, steps: Sequence[Step], as_of: datetime) -> st
         said = ", ".join(filter(None, (change.who, change.note, *_differences(change))))
         lines.append(_line(_change_text(change, zone), said, HISTORY_WIDTH))
     return "\n".join((*lines, ""))
+
+
+def dossier_text(request: Request, office: Office) -> str:
+    """Return the text of a dossier, as of the request's last change."""
+    hours = WorkingHours(office)
+    changed_at = request.history[-1].at.astimezone(hours.zone)
+    return request_text(request, steps_of(request, hours, changed_at), changed_at)
 
 
 def _change_text(change: Change, zone: tzinfo | None) -> str:
