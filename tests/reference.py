@@ -20,9 +20,8 @@ from typing import get_type_hints
 import msgspec
 
 from config.settings import value_kinds
-from config.settings.loading import default_text
-from config.settings.reader import NAMED_SECTIONS, SECTIONS, kinds_of
-from config.settings.schema import Settings
+from config.settings.reader import kinds_of
+from config.settings.schema import NAMED_SECTIONS, SECTIONS, Settings, default_text
 from recorder.model.session_faults import ENDED_BY, HARMLESS_KINDS, LASTING_KINDS
 from tests.man_page import man_page
 

@@ -20,8 +20,8 @@ from config import errors
 from config.errors import LiputError
 from config.locale.lookup import ProgramCard, picture_text
 from config.settings.layouts import BUILT_IN_LAYOUTS
-from config.settings.reader import NAMED_SECTIONS, SECTIONS, kinds_of
-from config.settings.schema import Settings
+from config.settings.reader import kinds_of
+from config.settings.schema import NAMED_SECTIONS, SECTIONS, Settings
 from devices.health.faults import FAULT_STATES
 from devices.health.log_line import LogKind
 from devices.health.log_writer import DROPPED_LINES

@@ -12,7 +12,7 @@ from agent.alarms.part import CHANNELS, channels_of
 from agent.alarms.sender import NotificationChannel
 from agent.terminal.parameters import config_option
 from config.errors import LiputError, UsageError
-from config.settings.loading import load_settings
+from config.settings.schema import load_settings
 from devices.host.clock import SystemClock
 
 _SET_UP = {

@@ -9,7 +9,7 @@ import click
 
 from agent.terminal.moments import moment_callback, until_callback
 from config.errors import PackageNotFound, StorageError
-from config.settings.loading import load_settings
+from config.settings.schema import load_settings
 from devices.host.clock import SystemClock
 from recorder.archive.archive import Archive, session_archives
 from recorder.package.metadata import Package

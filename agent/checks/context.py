@@ -9,8 +9,7 @@ import msgspec
 from agent.checks.check import CheckContext
 from agent.features import with_request
 from config.errors import UsageError
-from config.settings.loading import load_planned
-from config.settings.schema import PlannedSession, Settings
+from config.settings.schema import PlannedSession, Settings, load_planned
 from config.settings.value_kinds import did_you_mean
 from devices.host.clock import Clock
 from devices.monitor.snapshot import list_devices

@@ -50,7 +50,7 @@ class _Completed(click.ParamType):  # type: ignore[type-arg] # generic from clic
 
 
 def _settings() -> Settings:
-    from config.settings.loading import load_settings
+    from config.settings.schema import load_settings
 
     return load_settings(None)
 

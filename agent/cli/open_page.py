@@ -16,8 +16,7 @@ from agent.daemon.presence import is_serving
 from agent.web.http.token import read_token
 from agent.web.server import HINDERED, PageAddress, read_page_address
 from config.errors import StateError, UsageError
-from config.settings.loading import load_settings
-from config.settings.schema import Settings
+from config.settings.schema import Settings, load_settings
 from devices.host.child import ChildProcess
 from devices.uplink.redirects import SameServerRedirects
 from recorder.running.runtime_directory import is_foreign_runtime, runtime_folder

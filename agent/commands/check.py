@@ -17,7 +17,7 @@ from agent.features import with_request
 from agent.terminal.parameters import config_option, duration_callback
 from agent.terminal.signals_and_keys import set_on_signal
 from config.errors import StateError
-from config.settings.loading import load_settings
+from config.settings.schema import load_settings
 from devices.host.clock import SystemClock
 from recorder.session.request import SessionRequest
 

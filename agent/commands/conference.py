@@ -13,7 +13,7 @@ from agent.sessions.conference import CameraSetup, ConferencePaths, MicrophoneSe
 from agent.terminal.parameters import config_option, json_option
 from agent.terminal.terminal import can_ask
 from capture.sound.server import NoServerError
-from config.settings.loading import load_settings
+from config.settings.schema import load_settings
 
 EVERYBODY = 0o022
 """The umask for files that root makes for all users; sudo keeps ours."""

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from agent.terminal.parameters import config_option
-from config.settings.loading import load_settings
+from config.settings.schema import load_settings
 from recorder.live_encode.headroom import SPARE, HeadroomQuery, measure_and_remember
 
 EXAMPLES = """\b

@@ -29,8 +29,7 @@ from agent.terminal.parameters import config_option
 from agent.terminal.redact import redactor_for
 from agent.terminal.signals_and_keys import set_on_signal
 from agent.web.server import WebPart
-from config.settings.loading import CurrentSettings
-from config.settings.schema import Settings
+from config.settings.schema import CurrentSettings, Settings
 from devices.host.clock import NANOSECONDS, Clock, SystemClock
 
 if TYPE_CHECKING:

@@ -12,8 +12,7 @@ from agent.service import units
 from agent.service.install import ServiceStatus
 from agent.service.units import USER, system_service_config, user_service_config
 from agent.terminal.parameters import config_option
-from config.settings.loading import SYSTEM_FILE, load_settings
-from config.settings.schema import Settings
+from config.settings.schema import SYSTEM_FILE, Settings, load_settings
 
 NOT_RUNNING = 1
 

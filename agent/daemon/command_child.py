@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
-from config.settings.loading import CONFIG_VARIABLE
+from config.settings.schema import CONFIG_VARIABLE
 from devices.host.child import ChildProcess, python_module, with_program_path
 from devices.host.clock import NANOSECONDS, Clock, SystemClock
 

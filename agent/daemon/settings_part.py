@@ -9,8 +9,7 @@ import msgspec
 from agent.daemon.parts import poll
 from config.errors import LiputError
 from config.files import file_stamp
-from config.settings.loading import CurrentSettings
-from config.settings.schema import Settings
+from config.settings.schema import CurrentSettings, Settings
 from config.settings.secrets import keys_path
 from devices.host.clock import Clock
 from devices.host.throttle import LogOnChange

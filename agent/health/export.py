@@ -32,8 +32,7 @@ from agent.terminal.exported_file import new_file
 from agent.terminal.redact import redactor_for
 from config.errors import LiputError
 from config.files import json_text
-from config.settings.loading import find_file, load_settings
-from config.settings.schema import Settings
+from config.settings.schema import Settings, find_file, load_settings
 from config.state import state_folder
 from config.version import VERSION
 from devices.health.log_reader import LogFilter, end_positions, read

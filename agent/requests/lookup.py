@@ -3,8 +3,7 @@
 from collections.abc import Iterator
 
 from config.errors import DossierError, UsageError
-from config.settings.loading import load_settings
-from config.settings.schema import Settings
+from config.settings.schema import Settings, load_settings
 from devices.host.deadline import DeadlineTask
 from recorder.features.dossier.packing import DOSSIER_ANSWER_S, request_to_carry
 from recorder.features.dossier.store import Dossier, dossier_store

@@ -12,9 +12,8 @@ import click
 from agent.terminal.moments import parse_day, parse_when
 from agent.terminal.parameters import Command, checked_text, config_option, with_options
 from config.errors import UsageError
-from config.settings.loading import load_settings
 from config.settings.quantities import NotAllowed
-from config.settings.schema import Settings
+from config.settings.schema import Settings, load_settings
 from devices.host.clock import SystemClock
 from recorder.features.dossier.steps import WorkingHours
 from recorder.features.dossier.store import DossierStore, dossier_store

@@ -18,10 +18,9 @@ from agent.schedule.zones import zone_name_of, zone_named
 from agent.terminal.moments import parse_when
 from agent.terminal.parameters import checked_text
 from config.errors import UsageError
-from config.settings.loading import load_settings
 from config.settings.office import zone_name, zone_of
 from config.settings.quantities import NotAllowed
-from config.settings.schema import Settings
+from config.settings.schema import Settings, load_settings
 from devices.host.clock import SystemClock, boot_id
 from recorder.package.request import Request
 

@@ -17,8 +17,7 @@ import platformdirs
 from config.errors import UsageError
 from config.files import replace_file, with_mode
 from config.settings.addresses import folder_of
-from config.settings.loading import SYSTEM_FILE
-from config.settings.schema import Settings
+from config.settings.schema import SYSTEM_FILE, Settings
 from devices.host import priority
 from devices.host.child import HOME
 from recorder.control import launch

@@ -19,7 +19,7 @@ from agent.daemon.presence import (
 )
 from config.errors import LiputError, SessionError
 from config.events import Event
-from config.settings.loading import find_file
+from config.settings.schema import find_file
 from config.settings.secrets import StreamTarget, read_url_file
 from recorder.control.spec import RecorderSpec
 from recorder.model.names import utf8_safe

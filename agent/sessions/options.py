@@ -18,8 +18,7 @@ from agent.terminal.parameters import Command, config_option, duration_callback,
 from agent.terminal.terminal import can_ask
 from config.errors import UsageError
 from config.locale.lookup import text
-from config.settings.loading import load_settings
-from config.settings.schema import CONSENTS, RecordsSettings
+from config.settings.schema import CONSENTS, RecordsSettings, load_settings
 from config.settings.secrets import stream_name
 from devices.host.clock import SystemClock
 from recorder.control.spec import RecorderSpec

@@ -13,8 +13,7 @@ from typing import Any, NamedTuple
 
 from config.errors import SecretError, SettingsError, UsageError
 from config.files import sync_path, write_file
-from config.settings.reader import read_settings
-from config.settings.schema import Settings
+from config.settings.schema import Settings, read_settings
 from config.settings.secrets import key_problem, keys_path, read_key, read_private_file
 
 type EditedValue = str | bool | Mapping[str, str]

@@ -1,8 +1,9 @@
-"""Parses a settings file into Settings; finds every problem of the file, with its line."""
+"""Parses a TOML file into a struct of settings; finds every problem of the file, with its line."""
 
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, cast, get_args, get_origin, get_type_hints
 
@@ -10,21 +11,10 @@ import msgspec
 
 from config.errors import SettingsError
 from config.settings.quantities import NotAllowed
-from config.settings.schema import PlannedSession, Settings
 from config.settings.value_kinds import ValueKind, did_you_mean
 
 type KeyPath = tuple[str | int, ...]
 """Keys from the top of the file inwards; an int is an index into an array (of tables)."""
-
-_HINTS = get_type_hints(Settings)
-SECTIONS: Mapping[str, type[msgspec.Struct]] = {
-    name: hint for name, hint in _HINTS.items() if isinstance(hint, type) and issubclass(hint, msgspec.Struct)
-}
-NAMED_SECTIONS: Mapping[str, type[msgspec.Struct]] = {
-    name: kind
-    for name, hint in _HINTS.items()
-    if get_origin(hint) is Mapping and isinstance(kind := get_args(hint)[1], type) and issubclass(kind, msgspec.Struct)
-}
 
 _ADDRESSES = ("url", "webhook", "mail_server")
 """Their wrong values are not repeated in messages: they may hold a secret."""
@@ -56,6 +46,21 @@ _TOML_PLACE = re.compile(r"(.*?) \(at (?:line (\d+), column \d+|end of document)
 _SHOWN_CHARACTERS = 40
 
 
+type SettingsTables = Mapping[str, type[msgspec.Struct]]
+
+
+@cache
+def tables_of(struct: type[msgspec.Struct]) -> tuple[SettingsTables, SettingsTables]:
+    """Return the fields of `struct` that are tables, [FIELD], and those that are named tables, [FIELD.NAME]."""
+    hints = get_type_hints(struct)
+    named = {name: get_args(hint)[1] for name, hint in hints.items() if get_origin(hint) is Mapping}
+    return _structs(hints), _structs(named)
+
+
+def _structs(kinds: Mapping[str, Any]) -> SettingsTables:
+    return {name: kind for name, kind in kinds.items() if isinstance(kind, type) and issubclass(kind, msgspec.Struct)}
+
+
 def kinds_of(struct: type[msgspec.Struct]) -> dict[str, ValueKind]:
     """Return the fields of `struct` that a file can set, each with its kind."""
     hints = get_type_hints(struct, include_extras=True)
@@ -64,27 +69,24 @@ def kinds_of(struct: type[msgspec.Struct]) -> dict[str, ValueKind]:
     }
 
 
-def read_settings(text: str, file: Path) -> Settings:
-    """Return the settings in `text`, the content of `file`; raises SettingsError with one line per problem."""
-    return _read(text, file, _Reader.settings)
+def read_toml[T: msgspec.Struct](
+    text: str, file: Path, kind: type[T], choices: Sequence[tuple[str, str]] = ()
+) -> tuple[T, Mapping[tuple[str, ...], int]]:
+    """Return `text`, the content of `file`, as a `kind`, and the line of each setting by its keys.
 
-
-def read_planned(text: str, file: Path) -> PlannedSession:
-    """Return the planned session in `text`, the content of `file`. Raises SettingsError as `read_settings` does."""
-    return _read(text, file, _Reader.planned)
-
-
-def _read[T](text: str, file: Path, read: Callable[["_Reader", Mapping[str, object]], T | None]) -> T:
+    The table and key of each of `choices` name one of the tables [KEYs.NAME]. Raises SettingsError with one line per
+    problem.
+    """
     try:
         raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(_syntax_problem(error, text, file), hint=f"edit {file}") from None
     reader = _Reader(file, key_lines(text))
-    found = read(reader, raw)
+    found = reader.read(raw, kind, choices)
     if found is None:
         problems = [f"{file.name}, line {line}: {sentence}" for line, sentence in sorted(reader.problems)]
         raise SettingsError("\n".join(problems), hint=f"edit {file}")
-    return found
+    return found, reader.set
 
 
 def _syntax_problem(error: tomllib.TOMLDecodeError, text: str, file: Path) -> str:
@@ -99,33 +101,32 @@ class _Reader:
     def __init__(self, file: Path, lines: Mapping[KeyPath, int]) -> None:
         self._file = file
         self._lines = lines
-        self._set: dict[tuple[str, ...], int] = {}
+        self.set: dict[tuple[str, ...], int] = {}
+        """The line of each setting by its keys."""
         self.problems: list[tuple[int, str]] = []
 
-    def settings(self, raw: Mapping[str, object]) -> Settings | None:
-        """Return the settings, or None when there are problems."""
-        fields = self._values((), raw, Settings, (*SECTIONS, *NAMED_SECTIONS))
-        for section, struct in SECTIONS.items():
-            if section in raw:
-                fields[section] = self._struct((section,), raw[section], struct, None)
-        built_in = Settings()
-        for section, struct in NAMED_SECTIONS.items():
-            bases = getattr(built_in, section)  # built-in ones exist without a table; a table changes one
-            fields[section] = {**bases, **self._named(section, raw.get(section, {}), struct, bases)}
-        self._check_name(raw, fields, "video", "profile")
-        self._check_name(raw, fields, "program", "layout")
+    def read[T: msgspec.Struct](
+        self, raw: Mapping[str, object], kind: type[T], choices: Sequence[tuple[str, str]]
+    ) -> T | None:
+        """Return the whole file as a `kind`, or None when there are problems."""
+        tables, named = tables_of(kind)
+        fields = self._values((), raw, kind, (*tables, *named))
+        for name, struct in tables.items():
+            if name in raw:
+                fields[name] = self._struct((name,), raw[name], struct, None)
+        built_in = kind()
+        for name, struct in named.items():
+            bases = getattr(built_in, name)  # built-in ones exist without a table; a table changes one
+            fields[name] = {**bases, **self._named(name, raw.get(name, {}), struct, bases)}
+        for table, key in choices:
+            self._check_name(raw, fields, table, key)
         if self.problems:
             return None
-        return Settings(**fields, file=self._file, lines=self._set)
-
-    def planned(self, raw: Mapping[str, object]) -> PlannedSession | None:
-        """Return the planned session, or None when there are problems."""
-        fields = self._values((), raw, PlannedSession, ())
-        if "title" not in raw and "request" not in raw:
-            self._say((), "there is no title: name the session, or its request")
-        elif "title" in raw and not str(fields.get("title", "-")).strip():
-            self._say(("title",), "the title is empty: name the session")
-        return None if self.problems else PlannedSession(**fields)
+        found = kind(**fields)
+        if hasattr(found, "problems"):
+            for name, sentence in found.problems():
+                self._say((name,), sentence)
+        return None if self.problems else found
 
     def _check_name(self, raw: Mapping[str, object], fields: Mapping[str, Any], section: str, key: str) -> None:
         table, members = fields.get(section), fields[f"{key}s"]
@@ -188,7 +189,7 @@ class _Reader:
                 try:
                     read = kinds[name].read(value)
                     values[name] = self._placed(read)
-                    self._set[place] = self._lines[place]
+                    self.set[place] = self._lines[place]
                 except NotAllowed as error:
                     self._problem(place, str(error), None if name in _ADDRESSES else value)
             elif name in _KEYS_OF_SECRETS:

@@ -1,5 +1,10 @@
-"""The settings, their kinds and defaults; a field of Settings is a table. A test compares `config/default.toml`."""
+"""The settings, their kinds and defaults, and the file that they come from; a field of Settings is a table.
 
+A test compares `config/default.toml`.
+"""
+
+import os
+import threading
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from pathlib import Path
@@ -9,13 +14,15 @@ from urllib.parse import urlsplit
 import msgspec
 import platformdirs
 
-from config.errors import UsageError
+from config.errors import SettingsError, UsageError
+from config.files import file_stamp
 from config.locale.lookup import LANGUAGES
 from config.settings import value_kinds
 from config.settings.addresses import NO_HOST, SCHEMES, STREAM_ADDRESS, is_host, scheme_of
 from config.settings.layouts import BUILT_IN_LAYOUTS, LayoutSettings, ProgramSettings
-from config.settings.office import Office, RequestSettings
+from config.settings.office import Office, RequestSettings, use_time_zone
 from config.settings.quantities import format_rate
+from config.settings.reader import read_toml, tables_of
 from config.settings.serving import (
     AlarmSettings,
     CopyTarget,
@@ -419,3 +426,134 @@ class PlannedSession(msgspec.Struct, frozen=True, kw_only=True):
     length_s: Annotated[float | None, value_kinds.seconds(1, 7 * 86_400)] = None
     consent: Annotated[str, value_kinds.choice(CONSENTS)] = "not-asked"
     equipment: Annotated[tuple[str, ...] | None, value_kinds.WORDS] = None
+
+    def problems(self) -> Iterator[tuple[str, str]]:
+        """Yield each conflicting field with its problem."""
+        if self.title and not self.title.strip():
+            yield "title", "the title is empty: name the session"
+        elif not self.title and self.request is None:
+            yield "title", "there is no title: name the session, or its request"
+
+
+CONFIG_VARIABLE = "LIPUT_CONFIG"
+SYSTEM_FILE = Path("/etc/liput/liput.toml")
+
+
+def user_file() -> Path:
+    """Return the path of this user's settings, which may not exist."""
+    return platformdirs.user_config_path("liput") / "liput.toml"
+
+
+def candidates(path: Path | None = None) -> list[Path]:
+    """Return the files that are tried, in order; a named one (argument, then environment) stands alone."""
+    if path is not None:
+        return [path]
+    if named := os.environ.get(CONFIG_VARIABLE):
+        return [Path(named)]
+    return [user_file(), SYSTEM_FILE]
+
+
+def find_file(path: Path | None = None) -> Path | None:
+    """Return the file in force: a named one (`path`, LIPUT_CONFIG) even if missing, else the first that exists."""
+    files = candidates(path)
+    return files[0] if len(files) == 1 else next(filter(os.path.exists, files), None)  # Path.exists may raise
+
+
+SECTIONS, NAMED_SECTIONS = tables_of(Settings)
+
+
+def read_settings(text: str, file: Path) -> Settings:
+    """Return the settings in `text`, the content of `file`; raises SettingsError with one line per problem."""
+    settings, lines = read_toml(text, file, Settings, choices=(("video", "profile"), ("program", "layout")))
+    return msgspec.structs.replace(settings, file=file, lines=lines)
+
+
+def load_settings(path: Path | None = None) -> Settings:
+    """Return the settings of `path`, LIPUT_CONFIG, the user's file or /etc's, over the defaults.
+
+    Only the first existing file counts. Afterwards this process's local time is in the office's time zone. Raises
+    SettingsError for a missing named file, an unreadable one, and, all in one, for every mistake in it.
+    """
+    return load_with_text(path)[0]
+
+
+def load_with_text(path: Path | None = None) -> tuple[Settings, str]:
+    """Return the settings and the text of their file, "" where there is none. Raises as `load_settings`."""
+    file = find_file(path)
+    if file is not None:
+        file = file.absolute()
+    text = "" if file is None else _text(file, "settings file", "`liput config default` prints one to start from")
+    return parse_settings(text, file), text
+
+
+def parse_settings(text: str, file: Path | None) -> Settings:
+    """Return the settings of `text`, the content of `file`, and switch local time to the office's zone."""
+    settings = Settings() if file is None else read_settings(text, file)
+    use_time_zone(settings.office.time_zone)
+    return settings
+
+
+def load_planned(path: Path) -> PlannedSession:
+    """Return the session planned in the file `path`; raises SettingsError as `load_settings` does."""
+    file = path.absolute()
+    return read_toml(_text(file, "plan", "liput check --help shows an example"), file, PlannedSession)[0]
+
+
+def _text(file: Path, what: str, hint: str) -> str:
+    try:
+        return file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise SettingsError(f"{file} is not UTF-8 text", hint="save it again as UTF-8") from None
+    except FileNotFoundError:
+        raise SettingsError(f"there is no {what} {file}", hint=hint) from None
+    except OSError as error:
+        raise SettingsError(f"cannot read the {what} {file}: {error.strerror}") from error
+
+
+def default_text() -> str:
+    """Return the commented reference file with all defaults."""
+    from importlib import resources  # loads in 15 ms, for this command only
+
+    return resources.files("config").joinpath("default.toml").read_text(encoding="utf-8")
+
+
+class CurrentSettings:
+    """The settings, read again when their file changes. Thread-safe."""
+
+    def __init__(self, file: Path | None) -> None:
+        """`file` is the named one, or None for the default search."""
+        self.file = file
+        self._lock = threading.Lock()
+        self._seen: object = None
+        self._settings: Settings | SettingsError = Settings()
+        self._good: tuple[Path, str] | None = None
+
+    def stamp(self) -> object:
+        """Return a value that changes with the file; None where there is none."""
+        return file_stamp(find_file(self.file))
+
+    def read(self) -> Settings:
+        """Return the settings; raises SettingsError."""
+        with self._lock:
+            seen = self.stamp()
+            if seen != self._seen or seen is None:
+                self._settings = self._load()
+                self._seen = seen
+            if isinstance(self._settings, SettingsError):
+                raise self._settings.with_traceback(None)  # else it grows with each raise
+            return self._settings
+
+    @property
+    def good(self) -> tuple[Path, str] | None:
+        """The file and its text when it was last valid; None before that."""
+        with self._lock:
+            return self._good
+
+    def _load(self) -> Settings | SettingsError:
+        try:
+            settings, text = load_with_text(self.file)
+        except SettingsError as error:
+            return error
+        if settings.file is not None:
+            self._good = settings.file, text
+        return settings

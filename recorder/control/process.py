@@ -30,8 +30,7 @@ if __name__ == "__main__":
 import msgspec
 
 from config.errors import LiputError, SettingsError
-from config.settings.loading import find_file, load_with_text, parse_settings
-from config.settings.schema import Settings
+from config.settings.schema import Settings, find_file, load_with_text, parse_settings
 from devices.health.log_writer import open_health_log
 from devices.host import heap
 from devices.host.clock import Clock, SystemClock

@@ -15,8 +15,7 @@ import msgspec
 from capture.cpu_stages import untimed
 from config.errors import DeviceError, LiputError, SessionError, StorageError, UsageError
 from config.events import Emit, Event
-from config.settings.loading import load_settings
-from config.settings.schema import Settings
+from config.settings.schema import Settings, load_settings
 from config.settings.secrets import StreamTarget, secret_url, stream_name, stream_target
 from devices.host import threads
 from devices.host.clock import NANOSECONDS, Clock

@@ -40,7 +40,7 @@ def main() -> None:
 def _answer(asked: HeadroomQuery) -> Headroom:
     # Imported after lowering the priority: loading media libraries is work, too.
     from capture.sources.source_kind import SourceRequirements
-    from config.settings.loading import load_settings
+    from config.settings.schema import load_settings
     from devices.host.clock import SystemClock
     from recorder.live_encode.source_frames import source_frames
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from config.settings import loading as settings_module
+from config.settings import schema as settings_module
 
 
 @pytest.fixture

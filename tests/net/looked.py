@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from agent.checks.check import CheckContext, all_checks
-from config.settings.loading import load_settings
+from config.settings.schema import load_settings
 from devices.host.clock import SystemClock
 from devices.uplink import iperf3, librespeed
 from devices.uplink.model import UplinkBudget, UplinkResult

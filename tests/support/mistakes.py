@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from config.errors import SettingsError
-from config.settings.reader import read_settings
+from config.settings.schema import read_settings
 
 
 def problems_of(text: str) -> list[str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from agent.checks.check import CheckContext, CheckFunction, CheckProgress, CheckResult
 from agent.checks.context import streams_of
-from config.settings.loading import load_settings
+from config.settings.schema import load_settings
 from devices.host.clock import SystemClock
 from recorder.model.status import SessionStatus
 from recorder.session.request import SessionRequest

@@ -13,7 +13,7 @@ from agent.daemon.parts import Part, Parts
 from agent.web.http.context import ApiContext
 from agent.web.http.token import Auth, read_token
 from agent.web.server import WebPart, read_page_address
-from config.settings.loading import CurrentSettings
+from config.settings.schema import CurrentSettings
 from config.settings.serving import WebSettings
 from devices.host.clock import SystemClock
 from recorder.running.runtime_directory import runtime_folder

@@ -7,8 +7,8 @@ import click
 from agent.archives.selection import archive_option, archives_of
 from agent.terminal.parameters import json_lines_option, print_json
 from agent.terminal.progress import progress_bar
-from config.settings.loading import load_settings
 from config.settings.quantities import NotAllowed, brief_size
+from config.settings.schema import load_settings
 from config.settings.value_kinds import size
 from devices.health.log_line import PC, LogKind, LogLevel
 from devices.health.log_writer import open_health_log

@@ -9,7 +9,7 @@ from agent.archives.selection import archive_option, archives_of, find_package
 from agent.terminal.parameters import json_option, print_json
 from config.errors import ArchiveError
 from config.locale.lookup import LANGUAGES
-from config.settings.loading import load_settings
+from config.settings.schema import load_settings
 from recorder.disk.durable import PRIVATE_MODE, publishing
 from recorder.package.metadata import PackageState
 from recorder.package.seal_options import ReportOptions

@@ -8,8 +8,7 @@ import click
 
 from agent.archives.selection import archives_of
 from agent.terminal.progress import progress_bar
-from config.settings.loading import load_settings
-from config.settings.schema import Settings
+from config.settings.schema import Settings, load_settings
 from devices.health.log_writer import open_health_log
 from devices.host.clock import SystemClock
 from recorder.archive.archive import Archive

@@ -10,7 +10,7 @@ from agent.devices.table import columns, print_table
 from agent.terminal.parameters import config_option
 from config.errors import UsageError
 from config.files import json_text
-from config.settings.loading import load_settings
+from config.settings.schema import load_settings
 from devices.controls import presets
 from devices.controls.panel import ControlPanel
 from devices.controls.setting import ControlChange

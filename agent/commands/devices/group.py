@@ -67,7 +67,7 @@ def devices_command(ctx: click.Context, *, watch: bool, config_file: Path | None
             raise click.UsageError("--watch goes with no command.", ctx)
         refuse_options(ctx, "--json")
         return
-    from config.settings.loading import load_settings
+    from config.settings.schema import load_settings
 
     settings = load_settings(config_file)
     if watch:

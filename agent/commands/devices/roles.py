@@ -17,8 +17,7 @@ from agent.devices.listing import (
 from agent.devices.table import columns, print_table
 from agent.terminal.parameters import config_option
 from config.files import json_text
-from config.settings.loading import load_settings
-from config.settings.schema import Settings
+from config.settings.schema import Settings, load_settings
 from devices.health.log_writer import open_health_log
 from devices.host.clock import SystemClock
 from devices.model.device import Device

@@ -12,8 +12,8 @@ from agent.devices.table import health_colour, health_text, kind_text, print_tab
 from agent.terminal.parameters import config_option
 from config.errors import DeviceNotFound
 from config.files import json_text
-from config.settings.loading import load_settings
 from config.settings.quantities import format_rate
+from config.settings.schema import load_settings
 from devices.model.device import Device, DeviceKind
 from devices.roles.assignment import device_with_role, read_roles
 from devices.usb.topology import SYSFS, UsbTopology

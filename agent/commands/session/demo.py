@@ -12,8 +12,8 @@ from agent.sessions.receiver import DemoReceiver
 from agent.sessions.run_recorder import RecorderRun
 from agent.terminal.parameters import config_option, duration_callback
 from agent.terminal.reporters import Reporter, reporter
-from config.settings.loading import load_settings
 from config.settings.quantities import brief_size
+from config.settings.schema import load_settings
 from config.settings.secrets import Secret, StreamTarget
 from recorder.session.request import SessionRequest
 

@@ -18,8 +18,7 @@ from agent.sessions.rehearsal_results import rehearsal_results
 from agent.terminal.parameters import duration_callback
 from agent.terminal.signals_and_keys import set_on_signal
 from config.locale.lookup import words
-from config.settings.loading import load_settings
-from config.settings.schema import Settings
+from config.settings.schema import Settings, load_settings
 from config.settings.secrets import stream_name, stream_target
 from devices.host.clock import SystemClock
 from recorder.features.rehearsal.rehearsal import rehearse

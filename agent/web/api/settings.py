@@ -16,9 +16,8 @@ from agent.web.http.responses import HttpRefusal
 from config.errors import SessionError, StorageError, UsageError
 from config.settings.addresses import scheme_of
 from config.settings.editing import EditedValue, SettingChanges, change_settings, write_problem
-from config.settings.loading import SYSTEM_FILE, find_file, user_file
 from config.settings.reader import TABLE_NAME
-from config.settings.schema import Settings
+from config.settings.schema import SYSTEM_FILE, Settings, find_file, user_file
 from config.settings.secrets import key_states, read_keys
 from recorder.running import runtime_directory
 from recorder.running.access import OPERATORS_VARIABLE as OPERATORS

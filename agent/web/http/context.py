@@ -18,8 +18,7 @@ from agent.daemon.command_child import child_environment, liput_command
 from agent.health.alarm import Alarm
 from agent.web.http.responses import BUSY, HttpRefusal
 from agent.web.http.token import Auth
-from config.settings.loading import CurrentSettings
-from config.settings.schema import Settings
+from config.settings.schema import CurrentSettings, Settings
 from devices.host import threads
 from devices.host.child import ChildProcess
 from devices.host.clock import Clock

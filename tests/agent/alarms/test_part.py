@@ -17,8 +17,7 @@ from agent.alarms.sender import ChannelSender
 from agent.alarms.throttle import GATHER_S, AlarmThrottle
 from agent.health.alarm import Alarm
 from agent.sessions.receiver import HOST, free_port
-from config.settings.reader import read_settings
-from config.settings.schema import Settings
+from config.settings.schema import Settings, read_settings
 from devices.host.clock import NANOSECONDS, SystemClock
 from recorder.model.status import SessionState
 from recorder.running import access

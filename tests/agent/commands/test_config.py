@@ -8,9 +8,8 @@ from click.testing import CliRunner, Result
 
 from agent.commands.config import config_command
 from config.errors import SettingsError
-from config.settings import loading as settings_module
-from config.settings.reader import read_settings
-from config.settings.schema import Settings
+from config.settings import schema as settings_module
+from config.settings.schema import Settings, read_settings
 from recorder.live.transports import libsrt
 
 KEY = "hush-1234-abcd-5678"

@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from agent.commands.headroom import headroom_command
 from config.errors import LiputError, UsageError
-from config.settings import loading as settings_module
+from config.settings import schema as settings_module
 from config.settings.schema import BUILT_IN_PROFILES
 from recorder.live_encode import headroom
 from recorder.live_encode.headroom import Headroom, HeadroomQuery

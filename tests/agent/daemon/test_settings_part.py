@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 
 from agent.daemon.settings_part import CHANGED, RESTART, SettingsPart
-from config.settings.loading import CurrentSettings
-from config.settings.schema import Settings
+from config.settings.schema import CurrentSettings, Settings
 from tests.support.simulated import SimulatedClock
 
 ROOM = '[general]\nroom = "Aula"\n'

@@ -24,8 +24,7 @@ from agent.schedule.feeds import FeedReader, FeedStates, begin_reading, feed_sta
 from agent.schedule.plan import CalendarFields, CalendarSource, PlanMode, PlanState
 from agent.schedule.store import Plans, imported_feed
 from config.errors import LiputError, StateError
-from config.settings.reader import read_settings
-from config.settings.schema import Settings
+from config.settings.schema import Settings, read_settings
 from devices.host.clock import SystemClock
 from devices.host.process import process_started
 from devices.uplink.redirects import SameServerRedirects

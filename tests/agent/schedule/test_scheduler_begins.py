@@ -9,7 +9,7 @@ import pytest
 from agent.schedule.plan import PlanMode
 from agent.schedule.scheduler import begin_check, check_problems, check_words, spec_of
 from config.events import Event
-from config.settings.loading import load_settings
+from config.settings.schema import load_settings
 from devices.host.clock import SystemClock
 from recorder.control.spawn import SpawnedRecorder
 from recorder.model.status import SessionResult, SessionState, SessionStatus

@@ -12,7 +12,7 @@ import pytest
 from agent.service import install, units
 from agent.service.units import DAEMON, RECORDER, SOCKET, ServiceConfig, user_service_config
 from config.errors import LiputError
-from config.settings.loading import load_settings
+from config.settings.schema import load_settings
 from tests.support import command
 
 SHOWN = (

@@ -10,7 +10,7 @@ import pytest
 from agent.service import units
 from agent.service.units import KEYS, ServiceConfig, system_service_config, user_service_config, writable_folders
 from config.errors import UsageError
-from config.settings.loading import load_settings
+from config.settings.schema import load_settings
 from devices.host.priority import REALTIME, SOUND_NICE
 
 SYSTEM = ServiceConfig(

@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 from config.errors import SecretError, SettingsError, UsageError
 from config.settings import editing
 from config.settings.editing import EditedValue, change_settings, edit_toml, write_problem
-from config.settings.loading import default_text, load_settings
-from config.settings.schema import Settings
+from config.settings.schema import Settings, default_text, load_settings
 from config.settings.secrets import read_keys
 from tests.config.settings.test_reader import TRICKY
 from tests.support.confined import be_powerless_root, confined

@@ -20,7 +20,7 @@ from config.settings.office import (
     zone_of,
 )
 from config.settings.quantities import NotAllowed
-from config.settings.reader import read_settings
+from config.settings.schema import read_settings
 from tests.support.command import liput
 
 FILE = Path("/etc/liput/liput.toml")

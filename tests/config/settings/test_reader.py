@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from config.errors import SettingsError, UsageError
 from config.locale.lookup import LANGUAGES
 from config.settings.layouts import LAYOUT_KINDS
-from config.settings.reader import NAMED_SECTIONS, SECTIONS, KeyPath, key_lines, kinds_of, read_settings
-from config.settings.schema import Profile, Settings
+from config.settings.reader import KeyPath, key_lines, kinds_of
+from config.settings.schema import NAMED_SECTIONS, SECTIONS, Profile, Settings, read_settings
 from tests.support.mistakes import problems_of
 
 pytestmark = pytest.mark.usefixtures("home")

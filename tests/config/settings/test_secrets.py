@@ -19,9 +19,8 @@ from hypothesis import strategies as st
 from config.errors import SecretError, UsageError
 from config.settings import secrets
 from config.settings.addresses import check_stream_url
-from config.settings.loading import load_settings
 from config.settings.quantities import NotAllowed
-from config.settings.schema import Settings
+from config.settings.schema import Settings, load_settings
 from config.settings.secrets import (
     Secret,
     destination_url,

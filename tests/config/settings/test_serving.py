@@ -7,8 +7,7 @@ import pytest
 from agent.terminal.redact import redactor_for
 from config.errors import SecretError, SettingsError, UsageError
 from config.settings.key_tables import alarm_keys, copy_credentials, feed_address
-from config.settings.reader import read_settings
-from config.settings.schema import Settings
+from config.settings.schema import Settings, read_settings
 from config.settings.secrets import read_keys
 from config.settings.serving import WebSettings
 

@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from config.errors import LiputError, SecretError, UsageError
-from config.settings.loading import load_settings
-from config.settings.schema import Settings
+from config.settings.schema import Settings, load_settings
 from config.settings.secrets import Secret, StreamTarget
 from devices.host.clock import SystemClock
 from recorder.control.recorder import change_destinations

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from config.errors import StorageError
-from config.settings.reader import read_settings
+from config.settings.schema import read_settings
 from devices.host.clock import NANOSECONDS, SystemClock
 from recorder.recording.failover import WATCH_S
 from recorder.recording.replica import Replica, ReplicaStallDetector, ReplicaState, stall_after_s

@@ -12,8 +12,8 @@ import pytest
 
 from capture.pacing import RealPace
 from config.errors import StorageError
-from config.settings.reader import read_settings
 from config.settings.schema import StorageSettings as StorageSettings
+from config.settings.schema import read_settings
 from devices.host.clock import SystemClock
 from recorder.archive.archive import Archive
 from recorder.model.status import SessionResult, SessionState

@@ -9,7 +9,7 @@ import pytest
 
 from agent.checks.kinds.stream_keys import SECONDS, look
 from agent.sessions.receiver import HOST, free_port
-from config.settings.loading import load_settings
+from config.settings.schema import load_settings
 from config.settings.secrets import StreamTarget, secret_url
 from recorder.live.attempt import STEP_S
 from recorder.live.stream_test import harmless_target

@@ -14,7 +14,7 @@ from agent.daemon.log import DaemonLog
 from agent.terminal.redact import redactor_for
 from agent.web.app import make_app
 from agent.web.http.token import read_token
-from config.settings.loading import SYSTEM_FILE, load_settings
+from config.settings.schema import SYSTEM_FILE, load_settings
 from config.settings.secrets import read_keys
 from devices.host.clock import SystemClock
 from recorder.running.access import OPERATORS_VARIABLE as OPERATORS

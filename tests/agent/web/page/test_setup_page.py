@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from agent.web.page import views
 from config.locale.lookup import LANGUAGES
-from config.settings.loading import load_settings
+from config.settings.schema import load_settings
 from config.settings.secrets import read_keys
 from tests.support import browser as browsers
 from tests.support import command

@@ -10,9 +10,21 @@ import pytest
 
 from config.errors import SettingsError, UsageError
 from config.settings.layouts import BUILT_IN_LAYOUTS, LAYOUT_KINDS, LayoutSettings
-from config.settings.loading import default_text, find_file, load_settings, user_file
-from config.settings.reader import NAMED_SECTIONS, SECTIONS, kinds_of, read_settings
-from config.settings.schema import BUILT_IN_PROFILES, AudioInputSettings, DestinationSettings, Profile, Settings
+from config.settings.reader import kinds_of
+from config.settings.schema import (
+    BUILT_IN_PROFILES,
+    NAMED_SECTIONS,
+    SECTIONS,
+    AudioInputSettings,
+    DestinationSettings,
+    Profile,
+    Settings,
+    default_text,
+    find_file,
+    load_settings,
+    read_settings,
+    user_file,
+)
 from tests.support.mistakes import problems_of
 
 pytestmark = pytest.mark.usefixtures("home")
