@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 from capture.sound.inputs import find_sound_input, server_inputs
 from capture.sound.source import SoundSource
 from capture.source import AudioBlock, AudioSource, Frame, VideoFormat, VideoSource
-from capture.sources.locator import BoundLocator, DeviceClaim, FixedLocator, NamedLocator
+from capture.sources.locator import BoundLocator, DeviceClaim, NamedLocator
 from capture.sources.source_kind import ChosenSource, ChosenSources, SourceContext, refuse_fast
 from capture.sources.v4l2 import V4l2Source
-from capture.sources.worker import DeviceLocator, DeviceSupervision
+from capture.sources.worker import DeviceLocator, DeviceSupervision, FixedLocator
 from config.errors import DeviceNotFound, StateError
 from devices.model.device import Device, DeviceKind
 from devices.monitor.identity import find_video

@@ -167,20 +167,3 @@ class NamedLocator:
             return None
         self._found = self._then(device)
         return LocatedDevice(device)
-
-
-class FixedLocator:
-    """Locates an input of a sound server: only opening it tells whether it is there."""
-
-    def __init__(self, device: Device) -> None:
-        self._device = device
-
-    def lost(self) -> None:
-        """Do nothing."""
-
-    def reopened(self) -> None:
-        """Do nothing."""
-
-    def find(self) -> LocatedDevice:
-        """Return the input itself."""
-        return LocatedDevice(self._device)

@@ -1,18 +1,26 @@
-"""The contract of source kinds (one module each in capture/sources/kinds), and the sources chosen for a session."""
+"""The contract of source kinds (one module each in capture/sources/kinds), and the sources chosen for a session.
+
+A library that blocks is read by a ThreadedVideoSource. `supervised` chooses one that may go and come back.
+"""
 
 import threading
-from collections.abc import Callable
+from abc import abstractmethod
+from collections.abc import Callable, Generator
+from contextlib import closing
 from dataclasses import dataclass, field
 from fractions import Fraction
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 from capture.pacing import Pace
-from capture.source import AudioSource, VideoSource
+from capture.source import AudioSource, Frame, VideoFormat, VideoSource
 from capture.sources.source_kind_names import source_name
-from capture.sources.worker import DeviceSupervision
-from config.errors import UsageError
+from capture.sources.source_queue import SourceQueue
+from capture.sources.worker import DeviceSupervision, FixedLocator
+from config.errors import DeviceError, UsageError
+from devices.host import threads
 from devices.host.clock import Clock
+from devices.host.deadline import close_within, count_hung_closings
 from devices.model.device import Device
 
 if TYPE_CHECKING:
@@ -84,6 +92,103 @@ class SourceContext:
     allow_missing: bool = False
     isolate: bool = False
     listing: "DeviceListing | None" = None
+
+
+def supervised(
+    source: VideoSource, stand_in: Device, word: str, context: SourceContext, missing: DeviceError | None = None
+) -> ChosenSource[VideoSource]:
+    """Return a live `source` that reconnects; the kind of `stand_in` sets how long it may stand still.
+
+    It is no device of the session: any number of sessions may record it. Raises UsageError at full speed.
+    """
+    refuse_fast(stand_in, live=context.live)
+    health = context.watcher.video(source, stand_in)
+    supervision = DeviceSupervision(FixedLocator(stand_in), health, context.allow_missing, missing)
+    return ChosenSource(source.name, source, word, supervision=supervision)
+
+
+_OPEN_S, _CLOSE_S = 5.0, 0.4
+_MAX_QUEUED = 4  # frames are large (8 MB at 1080p), and the worker takes them at once
+
+
+class ThreadedVideoSource(VideoSource):
+    """A source for a library that blocks: a thread of its own opens, reads and closes it.
+
+    `word` selects it; `hint` tells how to mend one that does not answer.
+    """
+
+    word: str
+    hint = ""
+    _reader: "_Reader | None" = None
+
+    @abstractmethod
+    def grab(self, opened: Callable[[VideoFormat], object]) -> Generator[Frame]:
+        """Open it, call `opened`, and yield each frame; closed after any of them. Raises DeviceError."""
+
+    def open(self) -> VideoFormat:
+        """Wait for the format; raises a DeviceError, also while an earlier closing hangs: each keeps a thread."""
+        if self.abandoned:
+            raise self._silent()
+        reader = self._reader = _Reader(self)
+        reader.has_tried.wait(_OPEN_S)
+        if reader.opened and not reader.error:
+            return reader.opened
+        self.close()
+        raise reader.error or self._silent()
+
+    def read(self, timeout_s: float) -> Frame | None:
+        """Return the next frame, None after `timeout_s`; raises the DeviceError after the last."""
+        reader = self._reader
+        if reader is None:
+            raise DeviceError(f"{self.name} is closed", why="lost")
+        frame = reader.frames.get(timeout_s)
+        if frame is None and reader.error:
+            raise reader.error
+        return frame
+
+    def close(self) -> None:
+        """Release it within half a second; a hung closing goes on on its own thread."""
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            reader.stopped.set()
+            close_within(reader.thread.join, _CLOSE_S, self.word)
+
+    @property
+    def abandoned(self) -> int:
+        """The number of its closings that still hang."""
+        return count_hung_closings(self.word)
+
+    def _silent(self) -> DeviceError:
+        return DeviceError(f"{self.name} does not answer", hint=self.hint, why="lost")
+
+
+class _Reader:
+    """The thread of a ThreadedVideoSource; starts at once."""
+
+    def __init__(self, source: ThreadedVideoSource) -> None:
+        self._source = source
+        self.frames: SourceQueue[Frame] = SourceQueue(_MAX_QUEUED)
+        self.opened: VideoFormat | None = None
+        self.error: DeviceError | None = None
+        self.has_tried = threading.Event()
+        self.stopped = threading.Event()  # ends the thread after its next frame
+        self.thread = threads.start_thread(self._run, name=f"grab {source.word}")
+
+    def _run(self) -> None:
+        try:
+            with closing(self._source.grab(self._note)) as frames:
+                for frame in frames:
+                    if self.stopped.is_set():
+                        return
+                    self.frames.put(frame)
+        except DeviceError as error:
+            self.error = error
+        finally:
+            self.has_tried.set()
+
+    def _note(self, opened: VideoFormat) -> None:
+        self.opened = opened
+        self.has_tried.set()
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,6 +83,23 @@ class DeviceLocator(Protocol):
         ...
 
 
+class FixedLocator:
+    """Locates a device that only its opening finds, such as a screen or an input of a sound server."""
+
+    def __init__(self, device: Device) -> None:
+        self._device = device
+
+    def lost(self) -> None:
+        """Do nothing."""
+
+    def reopened(self) -> None:
+        """Do nothing."""
+
+    def find(self) -> LocatedDevice:
+        """Return the device itself."""
+        return LocatedDevice(self._device)
+
+
 POLL_S = 0.1  # timeout of one read, after which the worker looks whether to stop
 TURN_S = 1.0
 """How long a source lets the previous one open first: on a bus with bandwidth for one, the first asked for gets it."""

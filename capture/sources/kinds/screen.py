@@ -6,8 +6,7 @@ screen is given as the same `bytes` object, so that it is not converted again.
 
 import os
 import re
-import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -15,19 +14,15 @@ import av
 import cv2
 import numpy as np
 from av.container import InputContainer
+from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from capture.media.convert import FrameConverter
 from capture.media.pictures import FramePool, Plane, Planes, SizeCache, fit_size
 from capture.source import SCREEN, ColorMatrix, Frame, Size, VideoFormat, VideoSource
-from capture.sources.locator import FixedLocator
-from capture.sources.source_kind import ChosenSource, SourceContext, SourceKind, refuse_fast
-from capture.sources.source_queue import SourceQueue
-from capture.sources.worker import DeviceSupervision
+from capture.sources.source_kind import ChosenSource, SourceContext, SourceKind, ThreadedVideoSource, supervised
 from config.errors import DeviceError, DeviceNotFound, MediaError, UsageError
-from devices.host import threads
 from devices.host.clock import Clock, SystemClock
-from devices.host.deadline import close_within, count_hung_closings
 from devices.model.device import Device, DeviceKind
 
 _FORM = re.compile(
@@ -152,47 +147,52 @@ class BgraConverter:
         return self._pool.store(Planes(luma, self._u, self._v, full_range=False))
 
 
-_OPEN_S = 5.0
-_CLOSE_S = 0.4
-_MAX_QUEUED = 4  # frames are large (8 MB at 1080p), and the reader takes them at once
 _PIXEL_FORMATS = ("bgr0", "bgra")
 
 
-class ScreenSource(VideoSource):
+class ScreenSource(ThreadedVideoSource):
     """Reads an area of a screen, scaled down to fit `width` x `height`, `rate` times a second."""
+
+    hint = "the X server hangs; log out and in again"
 
     def __init__(
         self, area: ScreenArea, *, width: int, height: int, rate: Fraction, clock: Clock | None = None
     ) -> None:
         self.name = area.name
+        self.word = area.id
         self._area = area
         self._limits = width, height
         self._rate = rate
         self._clock = clock or SystemClock()
-        self._grabber: _Grabber | None = None
         self._converters: SizeCache[BgraConverter] | None = None
         self._size: Size = (0, 0)
 
-    def open(self) -> VideoFormat:
-        """Connect to the X server; raises a DeviceError, also while an earlier attempt hangs: each keeps a thread."""
-        if self.abandoned:
-            raise _silent(self._area)
-        grabber = self._grabber = _Grabber(self._area, self._rate, self._clock)
+    def grab(self, opened: Callable[[VideoFormat], object]) -> Generator[Frame]:
+        """Connect to the X server and read; raises a DeviceError."""
+        data = b""
         try:
-            size = self._size = grabber.opened()
-        except DeviceError:
-            self.close()
-            raise
+            with _open(self._area, self._rate) as container:
+                stream = container.streams.video[0]
+                opened(self._opened(stream))
+                for packet in container.demux(stream):
+                    latest = bytes(packet)
+                    data = data if latest == data else latest
+                    # x11grab stamps with the wall clock, a moment before the picture is here.
+                    yield Frame(self._clock.now_ns(), data)
+        except (av.FFmpegError, OSError) as error:
+            message = f"{self.name} has gone: {error.strerror}"
+            hint = "the X server has ended, or its screen has changed its size"
+            raise DeviceError(message, hint=hint, why="lost") from None
+
+    def _opened(self, stream: VideoStream) -> VideoFormat:
+        pixels = stream.codec_context.pix_fmt
+        if pixels not in _PIXEL_FORMATS:
+            message = f"{self.name} has pixels of a kind that is not known: {pixels}"
+            raise DeviceError(message, hint="set the screen to 24 bits of colour", why="unsupported")
+        size = self._size = stream.width, stream.height
         width, height = fit_size(*size, *self._limits)
         self._converters = SizeCache(width, height, lambda wide, high: BgraConverter(size, wide, high))
         return VideoFormat(width, height, self._rate, MATRIX)
-
-    def read(self, timeout_s: float) -> Frame | None:
-        """Return the next frame, None after `timeout_s`; raises DeviceError."""
-        grabber = self._grabber
-        if grabber is None:
-            raise DeviceError(f"{self.name} is closed", why="lost")
-        return grabber.next(timeout_s)
 
     def decode(self, frame: Frame, within: Size | None = None) -> av.VideoFrame:
         """Return the picture, at most of the wanted size and of `within`."""
@@ -200,81 +200,6 @@ class ScreenSource(VideoSource):
         if self._converters is None or not isinstance(payload, bytes) or len(payload) < width * height * 4:
             raise MediaError(f"this is no picture of {self.name}")
         return self._converters.get(within).convert(payload)
-
-    def close(self) -> None:
-        """Release the screen within half a second; a hung closing goes on on its own thread."""
-        grabber, self._grabber = self._grabber, None
-        if grabber is not None:
-            grabber.stopped.set()
-            close_within(grabber.thread.join, _CLOSE_S, self._area.id)
-
-    @property
-    def abandoned(self) -> int:
-        """The number of closings of this screen that still hang."""
-        return count_hung_closings(self._area.id)
-
-
-def _silent(area: ScreenArea) -> DeviceError:
-    return DeviceError(f"{area.name} does not answer", hint="the X server hangs; log out and in again", why="lost")
-
-
-class _Grabber:
-    """The thread that reads; starts at once, and closes its own connection."""
-
-    def __init__(self, area: ScreenArea, rate: Fraction, clock: Clock) -> None:
-        self._area = area
-        self._rate = rate
-        self._clock = clock
-        self._frames: SourceQueue[Frame] = SourceQueue(_MAX_QUEUED)
-        self._size: Size | None = None
-        self._error: DeviceError | None = None
-        self._has_tried = threading.Event()
-        self.stopped = threading.Event()  # ends the thread after its next frame
-        self.thread = threads.start_thread(self._run, name=f"grab {area.id}")
-
-    def opened(self) -> Size:
-        """Wait for the connection and return the frames' size; raises a DeviceError."""
-        self._has_tried.wait(_OPEN_S)
-        if self._error:
-            raise self._error
-        if self._size is None:
-            raise _silent(self._area)
-        return self._size
-
-    def next(self, timeout_s: float) -> Frame | None:
-        """Return the next frame, None after `timeout_s`; raises the error after the last."""
-        frame = self._frames.get(timeout_s)
-        if frame is None and self._error:
-            raise self._error
-        return frame
-
-    def _run(self) -> None:
-        try:
-            with _open(self._area, self._rate) as container:
-                self._grab(container)
-        except DeviceError as error:
-            self._error = error
-        except (av.FFmpegError, OSError) as error:
-            message = f"{self._area.name} has gone: {error.strerror}"
-            hint = "the X server has ended, or its screen has changed its size"
-            self._error = DeviceError(message, hint=hint, why="lost")
-        self._has_tried.set()
-
-    def _grab(self, container: InputContainer) -> None:
-        stream = container.streams.video[0]
-        if stream.codec_context.pix_fmt not in _PIXEL_FORMATS:
-            message = f"{self._area.name} has pixels of a kind that is not known: {stream.codec_context.pix_fmt}"
-            raise DeviceError(message, hint="set the screen to 24 bits of colour", why="unsupported")
-        self._size = stream.width, stream.height
-        self._has_tried.set()
-        data = b""
-        for packet in container.demux(stream):
-            latest = bytes(packet)
-            data = data if latest == data else latest
-            if self.stopped.is_set():
-                return
-            # x11grab stamps with the wall clock, a moment before the picture is here.
-            self._frames.put(Frame(self._clock.now_ns(), data))
 
 
 def _open(area: ScreenArea, rate: Fraction) -> InputContainer:
@@ -322,12 +247,8 @@ def _chosen(
     """Return a screen with the patience of a capture card: slides may stand still."""
     asked = context.requirements
     stand_in = Device(id=area.id, kind=DeviceKind.CAPTURE_CARD, name=area.name)
-    refuse_fast(stand_in, live=context.live)
     screen = ScreenSource(area, width=asked.width, height=asked.height, rate=asked.rate, clock=context.clock)
-    health = context.watcher.video(screen, stand_in)
-    supervision = DeviceSupervision(FixedLocator(stand_in), health, context.allow_missing, missing)
-    # It is no device of the session: any number of sessions may record it.
-    return ChosenSource(area.name, screen, word, supervision=supervision)
+    return supervised(screen, stand_in, word, context, missing)
 
 
 KIND = SourceKind(picture, name=lambda word: area_of(word).name)

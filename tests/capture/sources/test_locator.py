@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 
-from capture.sources.locator import BoundLocator, DeviceClaim, FixedLocator, NamedLocator
-from capture.sources.worker import LocatedDevice
+from capture.sources.locator import BoundLocator, DeviceClaim, NamedLocator
+from capture.sources.worker import FixedLocator, LocatedDevice
 from config.errors import DeviceNotFound
 from devices.host.clock import NANOSECONDS
 from devices.model.device import Device, DeviceKind

@@ -10,8 +10,7 @@ from typing import Never
 import msgspec
 import pytest
 
-from capture.sources.locator import FixedLocator
-from capture.sources.worker import DeviceSupervision
+from capture.sources.worker import DeviceSupervision, FixedLocator
 from config.errors import DeviceError
 from config.settings.schema import Settings
 from devices.host.clock import SystemClock

@@ -8,8 +8,7 @@ import pytest
 
 from capture.pacing import RealPace
 from capture.source import SAMPLE_RATE, AudioBlock
-from capture.sources.locator import FixedLocator
-from capture.sources.worker import AudioWorker, DeviceSupervision, SourceWorker
+from capture.sources.worker import AudioWorker, DeviceSupervision, FixedLocator, SourceWorker
 from capture.synthetic.audio import SyntheticAudio
 from config.errors import DeviceNotFound
 from devices.host.clock import NANOSECONDS

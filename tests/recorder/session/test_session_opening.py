@@ -8,9 +8,8 @@ import pytest
 
 from capture.pacing import Pace, RealPace
 from capture.source import Frame, VideoFormat, VideoSource
-from capture.sources.locator import FixedLocator
 from capture.sources.source_kind import ChosenSource
-from capture.sources.worker import DeviceSupervision
+from capture.sources.worker import DeviceSupervision, FixedLocator
 from capture.synthetic.audio import SyntheticAudio
 from capture.synthetic.video import SyntheticVideo
 from config.errors import NO_THREAD_MESSAGE, DeviceError, DeviceNotFound
