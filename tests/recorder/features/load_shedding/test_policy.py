@@ -12,9 +12,9 @@ from recorder.features.load_shedding.policy import (
     MOST_PATIENCE_S,
     PATIENCE_S,
     SheddingPolicy,
-    SheddingStep,
     StepChange,
 )
+from recorder.model.status import SheddingStep
 
 TICK_S = 0.1
 QUEUE_S = 1.0
