@@ -12,7 +12,7 @@ from agent.alarms.connection import open_connection, tls_context
 from agent.alarms.message import Message, subject_line, text_in_all_languages
 from agent.alarms.sender import PartlySent
 from config.errors import LiputError
-from config.settings.key_tables import AlarmKeys
+from config.settings.secrets import AlarmKeys
 from config.settings.serving import AlarmSettings
 from recorder.model.names import quoted
 

@@ -14,8 +14,8 @@ from agent.alarms.throttle import AlarmThrottle, NoticeThrottle
 from agent.daemon.parts import poll
 from agent.health.alarm import Alarm
 from config.errors import LiputError, SecretError
-from config.settings.key_tables import alarm_keys
 from config.settings.schema import Settings
+from config.settings.secrets import alarm_keys
 from devices.host.clock import Clock
 from devices.host.throttle import LogOnChange, Tell
 

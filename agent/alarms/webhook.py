@@ -10,7 +10,7 @@ import msgspec
 from agent.alarms.connection import open_connection, tls_context
 from agent.alarms.message import Message, message_text
 from config.errors import LiputError
-from config.settings.key_tables import AlarmKeys
+from config.settings.secrets import AlarmKeys
 from config.settings.serving import AlarmSettings
 
 _LONGEST_ANSWER = 64 * 1024

@@ -14,11 +14,10 @@ import msgspec
 from agent.terminal.parameters import config_option, json_option, print_json
 from config.errors import LiputError, SecretError, SettingsError
 from config.settings.addresses import folder_of, is_this_pc
-from config.settings.key_tables import alarm_keys
 from config.settings.office import StandardTime, format_standard
 from config.settings.reader import kinds_of
 from config.settings.schema import NAMED_SECTIONS, SECTIONS, Settings, default_text, find_file, load_settings, user_file
-from config.settings.secrets import key_problem, key_states, keys_path, read_keys
+from config.settings.secrets import alarm_keys, key_problem, key_states, keys_path, read_keys
 from config.settings.serving import WebSettings
 from recorder.live.transports import libsrt
 

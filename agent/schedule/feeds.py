@@ -15,8 +15,8 @@ from agent.schedule.calendar_messages import CalendarAnswer, CalendarEvent, Cale
 from agent.schedule.plan import CalendarFields, CalendarSource, Plan, PlanMode, PlanState
 from agent.schedule.store import Plans, schedule_folder
 from config.errors import LiputError, StateError
-from config.settings.key_tables import feed_address
 from config.settings.schema import Settings
+from config.settings.secrets import feed_address
 from config.settings.serving import EVERYWHERE, FeedSettings
 from config.state import StateFile
 from devices.host.child import python_module

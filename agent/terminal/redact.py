@@ -6,9 +6,8 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from config.errors import SecretError
-from config.settings.key_tables import secrets_of_tables
 from config.settings.schema import Settings
-from config.settings.secrets import Secret, keys_path, read_keys
+from config.settings.secrets import Secret, keys_path, read_keys, secrets_of_tables
 
 HIDDEN = "(hidden)"
 

@@ -11,8 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from config.settings.key_tables import CopyCredentials
-from config.settings.secrets import Secret
+from config.settings.secrets import CopyCredentials, Secret
 from config.settings.serving import CopyTarget
 from recorder.archive.archive import Archive
 from recorder.features.copies import copy_queue, package_copy

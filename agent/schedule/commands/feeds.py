@@ -23,7 +23,7 @@ from agent.schedule.store import imported_feed, plan_record_store
 from agent.terminal.columns import Column, fit_columns
 from agent.terminal.parameters import config_option, json_option, print_json
 from config.errors import LiputError
-from config.settings.key_tables import feed_address
+from config.settings.secrets import feed_address
 from config.settings.serving import EVERYWHERE, MODES, FeedSettings
 from devices.host.clock import SystemClock
 from recorder.model.names import one_line

@@ -12,8 +12,8 @@ from pathlib import Path
 import msgspec
 
 from config.errors import CopyError, PackageNotFound, SecretError
-from config.settings.key_tables import copy_credentials
 from config.settings.schema import Settings
+from config.settings.secrets import copy_credentials
 from recorder.features.copies.package_copy import LARGEST_TAG_FILE
 from recorder.features.copies.target import CopyReason, Target, copy_error
 from recorder.model.names import NAME, one_line, start_in_name, utf8_safe

@@ -25,7 +25,7 @@ import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError, NotFoundError, PermissionDeniedError, UnauthenticatedError
 from obstore.store import S3Store
 
-from config.settings.key_tables import CopyCredentials
+from config.settings.secrets import CopyCredentials
 from config.settings.serving import CopyTarget
 from devices.uplink.redirects import SameServerRedirects
 from recorder.features.copies.target import CopyReason, blocks_of, copy_error, size_of

@@ -17,7 +17,7 @@ from typing import cast
 import asyncssh
 
 from config.errors import CopyError
-from config.settings.key_tables import CopyCredentials
+from config.settings.secrets import CopyCredentials
 from config.settings.serving import CopyTarget
 from recorder.features.copies.target import (
     BLOCK_BYTES,

@@ -9,9 +9,8 @@ from agent.alarms.mail import MailChannel
 from agent.alarms.message import Message
 from agent.alarms.sender import PartlySent
 from config.errors import LiputError, UsageError
-from config.settings.key_tables import AlarmKeys
 from config.settings.office import use_time_zone
-from config.settings.secrets import Secret
+from config.settings.secrets import AlarmKeys, Secret
 from config.settings.serving import AlarmSettings
 from tests.support.alarms import AT, alarm, message, over
 from tests.support.smtp_server import SmtpServer

@@ -14,8 +14,7 @@ from agent.alarms.message import Message
 from agent.alarms.sender import LONGEST_QUEUE, PAUSES_S, ChannelSender
 from agent.alarms.webhook import WebhookChannel
 from config.errors import LiputError
-from config.settings.key_tables import AlarmKeys
-from config.settings.secrets import Secret
+from config.settings.secrets import AlarmKeys, Secret
 from config.settings.serving import AlarmSettings
 from devices.host.clock import SystemClock
 from tests.support.alarms import alarm, message

@@ -9,8 +9,7 @@ import pytest
 from agent.alarms.message import Message
 from agent.alarms.webhook import WebhookChannel
 from config.errors import LiputError
-from config.settings.key_tables import AlarmKeys
-from config.settings.secrets import Secret
+from config.settings.secrets import AlarmKeys, Secret
 from config.settings.serving import AlarmSettings
 from tests.support.alarms import AT, alarm, message, notice
 from tests.support.hook_server import HookServer

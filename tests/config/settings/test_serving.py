@@ -6,9 +6,8 @@ import pytest
 
 from agent.terminal.redact import redactor_for
 from config.errors import SecretError, SettingsError, UsageError
-from config.settings.key_tables import alarm_keys, copy_credentials, feed_address
 from config.settings.schema import Settings, read_settings
-from config.settings.secrets import read_keys
+from config.settings.secrets import alarm_keys, copy_credentials, feed_address, read_keys
 from config.settings.serving import WebSettings
 
 TEXT = """

@@ -11,9 +11,8 @@ import pytest
 
 from agent.sessions.receiver import free_port
 from config.errors import CopyError
-from config.settings.key_tables import CopyCredentials
 from config.settings.schema import Settings
-from config.settings.secrets import Secret
+from config.settings.secrets import CopyCredentials, Secret
 from config.settings.serving import CopyTarget
 from recorder.features.copies import places, s3
 from recorder.features.copies.target import CopyReason

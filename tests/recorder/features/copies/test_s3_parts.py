@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from config.errors import CopyError
-from config.settings.key_tables import CopyCredentials
-from config.settings.secrets import Secret
+from config.settings.secrets import CopyCredentials, Secret
 from config.settings.serving import CopyTarget
 from recorder.features.copies.s3 import PART_BYTES, MultipartUploader, S3Error
 from recorder.features.copies.target import CopyReason, Target
