@@ -89,16 +89,11 @@ class Encoder:
         except (FFmpegError, ValueError) as error:
             hint = "choose another profile or preset in the settings (liput config show)"
             raise _refused(video or audio, error, hint) from error
-        self._pictures = self._start_video(context, elsewhere)
-
-    def _start_video(
-        self, context: av.VideoCodecContext | None, elsewhere: ExternalEncoder | None
-    ) -> FrameEncoder | None:
-        if self._settings is None or context is None:
-            return None
-        if elsewhere is None:
-            return X264Stream(context, VIDEO_TIME_BASE, frame_interval(self._settings))
-        return elsewhere[1](self._take_over)
+        self._pictures: FrameEncoder | None = None
+        if video and context and elsewhere:
+            self._pictures = elsewhere[1](self._take_over)
+        elif video and context:
+            self._pictures = X264Stream(context, VIDEO_TIME_BASE, frame_interval(video))
 
     def _take_over(self, begins: int) -> X264Stream:
         """Open x264 for the next stream format; `begins` is its first decode timestamp. Raises EncoderError."""
@@ -153,7 +148,8 @@ class Encoder:
         if self.is_external:  # the external encoder cannot change; x264 uses these settings if it takes over
             self._settings = settings
             return
-        pictures, now = self._picture_stream, self._parameter_sets
+        pictures, stream = self._picture_stream, self.templates.get(Track.VIDEO)
+        now = (stream.codec_context.extradata if isinstance(stream, VideoStream) else None) or b""
         context = av.CodecContext.create("libx264", "w")
         assert isinstance(context, av.VideoCodecContext)  # noqa: S101 - a video codec
         # Without this option x264 derives the level from the rate.
@@ -179,11 +175,6 @@ class Encoder:
         if pictures is None:
             raise EncoderError("this session has no picture for x264")
         return pictures
-
-    @property
-    def _parameter_sets(self) -> bytes:
-        stream = self.templates.get(Track.VIDEO)
-        return (stream.codec_context.extradata if isinstance(stream, VideoStream) else None) or b""
 
     def keyframe_is_due(self, pts: int) -> bool:
         """Return whether the keyframe interval has passed at `pts`."""

@@ -73,11 +73,6 @@ class EncoderVerdict(msgspec.Struct, frozen=True, kw_only=True):
     speed: float | None = None  # seconds of video encoded per second
     bit_rate: int | None = None
 
-    @property
-    def is_good(self) -> bool:
-        """Whether a session may use the encoder."""
-        return self.reason is None
-
 
 @dataclass(frozen=True, slots=True)
 class EncoderModel:
@@ -108,19 +103,11 @@ MODELS: Mapping[EncoderKind, EncoderModel] = {
         {"preset": "veryfast", "profile": "high", "forced-idr": "1", "tune": "zerolatency"},
     ),
 }  # fmt: skip
-HARDWARE = (
-    EncoderKind.NVENC,
-    EncoderKind.QSV,
-    EncoderKind.VAAPI,
-    EncoderKind.V4L2M2M,
-)  # `auto` tries them in this order
+HARDWARE = (EncoderKind.NVENC, EncoderKind.QSV, EncoderKind.VAAPI, EncoderKind.V4L2M2M)  # in the order of `auto`
 
 _TOLD = (
-    (re.compile(r"cannot load|MFX session: -9|libva|dlopen", re.IGNORECASE), EncoderFailure.NO_DRIVER),
-    (
-        re.compile(r"valid device|capable devices|NO_DEVICE|VA display|No such device", re.IGNORECASE),
-        EncoderFailure.NO_DEVICE,
-    ),
+    (re.compile("(?i)cannot load|MFX session: -9|libva|dlopen"), EncoderFailure.NO_DRIVER),
+    (re.compile("(?i)valid device|capable devices|NO_DEVICE|VA display|No such device"), EncoderFailure.NO_DEVICE),
 )
 """Patterns in FFmpeg's log of an encoder that does not open."""
 

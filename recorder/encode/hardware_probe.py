@@ -14,7 +14,7 @@ import numpy as np
 from av.error import FFmpegError
 from numpy.typing import NDArray
 
-from capture.media.pictures import plane_views
+from capture.media.pictures import copy_planes, plane_views
 from capture.synthetic.video import SyntheticPainter
 from recorder.encode.hardware_kinds import (
     MODELS,
@@ -156,8 +156,7 @@ class _Trial:
 def _copy_of(picture: av.VideoFrame) -> av.VideoFrame:
     """Return a copy; the painter draws over its frame."""
     own = av.VideoFrame(picture.width, picture.height, "yuv420p")
-    for target, source in zip(plane_views(own), plane_views(picture), strict=True):
-        np.copyto(target, source)
+    copy_planes(plane_views(picture), plane_views(own))
     return own
 
 

@@ -39,9 +39,7 @@ PATIENCE_S = 1.0  # time without a packet after which an encoder with too many f
 ROOM_S = 0.5  # of shared memory, beyond PATIENCE_S
 END_S = 2.0
 OVER_S = 2.0
-MAX_RATE_FACTOR = (
-    3  # the most bits over OVER_S, as a multiple of the rate. Hardware follows the rate less closely than x264
-)
+MAX_RATE_FACTOR = 3  # most bits over OVER_S, as a multiple of the rate: hardware keeps it less closely than x264
 
 
 class EncoderProcess:
@@ -76,7 +74,9 @@ class EncoderProcess:
             os.ftruncate(descriptor, count * settings.picture_bytes)
             self._pictures = SharedFrames(mmap.mmap(descriptor, 0), settings)
             self._free_slots = list(range(count - 1, -1, -1))  # reversed: reuses the first slots
-            self._start(command, OpenEncoder(kind, settings, descriptor))
+            self.child = ChildProcess(command, pass_fds=[descriptor])
+            self._reader = threads.start_thread(self._read, name="hardware-encoder", otherwise=self.child.end)
+            self._send(OpenEncoder(kind, settings, descriptor))
         except (OSError, RuntimeError) as error:
             raise HardwareFailed(EncoderFailure.CANNOT_OPEN, str(error)) from error
         finally:
@@ -91,11 +91,6 @@ class EncoderProcess:
         self.error = self._ended or HardwareFailed(EncoderFailure.SILENT, f"not open after {timeout_s:g} s")
         self.close()
         raise self.error
-
-    def _start(self, command: Sequence[str], first: OpenEncoder) -> None:
-        self.child = ChildProcess(command, pass_fds=[first.descriptor])
-        self._reader = threads.start_thread(self._read, name="hardware-encoder", otherwise=self.child.end)
-        self._send(first)
 
     @property
     def held(self) -> int:
@@ -175,9 +170,9 @@ class EncoderProcess:
         with suppress(OSError):  # the process died; the reader finds the reason
             self.child.give(pack_message(message))
 
-    def _wait(self, until: Callable[[], bool], timeout_s: float) -> bool:
+    def _wait(self, until: Callable[[], bool], timeout_s: float) -> None:
         with self._changed:
-            return self._changed.wait_for(until, timeout_s)
+            self._changed.wait_for(until, timeout_s)
 
     # Reader thread
 

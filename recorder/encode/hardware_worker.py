@@ -57,9 +57,7 @@ class HardwarePacket(msgspec.Struct, frozen=True):
 
 
 type WorkerRequest = OpenEncoder | EncodeFrame | None  # None asks for a flush; no message follows it
-type WorkerReply = (
-    bytes | HardwarePacket | tuple[EncoderFailure, str]
-)  # parameter sets; packets; a failure, which is last
+type WorkerReply = bytes | HardwarePacket | tuple[EncoderFailure, str]  # parameter sets; packets; at last a failure
 
 REQUEST_DECODER = msgspec.msgpack.Decoder[WorkerRequest](
     WorkerRequest.__value__, dec_hook=lambda _kind, rate: Fraction(rate)

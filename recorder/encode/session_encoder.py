@@ -128,7 +128,7 @@ def choose_encoder(wish: str, settings: VideoSettings, judge: JudgeEncoder) -> E
     verdicts: list[EncoderVerdict] = []
     for kind in candidates(wish):
         verdicts.append(judge(kind, settings))
-        if verdicts[-1].is_good:
+        if verdicts[-1].reason is None:
             return EncoderChoice(kind, "tried", verdicts)
     return EncoderChoice(EncoderKind.X264, "refused" if verdicts else "set", verdicts)
 

@@ -92,11 +92,11 @@ class X264Stream:
         """Encode a frame; `pts` grows. Raises EncoderError."""
         if self._next is not None:
             former = self._encoders[-1]
-            former.add_frame(pts)  # ends the duration of its last packet
+            former.steps.add_frame(pts)  # ends the duration of its last packet
             former.finish()
             self._encoders.append(self._next)
             self._next = None
-        self._encoders[-1].add_frame(pts)
+        self._encoders[-1].steps.add_frame(pts)
         self._encoders[-1].encode(picture)
         return self._packets(waits=False)
 
@@ -123,7 +123,7 @@ class X264Stream:
         while len(self._encoders) > 1 and (waits or not self._encoders[0].is_finishing):
             former = self._encoders.popleft()
             packets += former.take()
-            self._encoders[0].follow(former)
+            self._encoders[0].begin(former.least)
         if len(self._encoders) == 1:
             packets += self._encoders[0].take()
         return packets
@@ -134,7 +134,7 @@ class _Encoder:
         self._context: av.VideoCodecContext | None = context
         self._time_base = time_base
         self._interval = interval
-        self._steps = PacketDurations()
+        self.steps = PacketDurations()
         self._follows = False
         self.least: int | None = None  # the least decode timestamp of the next packet; None before the first
         self.shown_until = 0  # end of the last frame shown so far
@@ -148,15 +148,8 @@ class _Encoder:
         assert self._context is not None  # noqa: S101 - only the last encoder is asked
         return self._context
 
-    def add_frame(self, pts: int) -> None:
-        self._steps.add_frame(pts)
-
-    def follow(self, former: "_Encoder") -> None:
-        """Continue where the packets of `former` end."""
-        self.begin(former.least)
-
     def begin(self, least: int | None) -> None:
-        """Start at that decode timestamp."""
+        """Start at that decode timestamp, where the packets of a former encoder end."""
         self.least, self._follows = least, True
 
     def encode(self, picture: av.VideoFrame | None) -> None:
@@ -201,7 +194,7 @@ class _Encoder:
         if self.least is not None:
             dts = self.least if self._follows else max(wanted, self.least)
         self._follows = False
-        step = self._steps.duration_from(wanted)  # x264 gives no duration
+        step = self.steps.duration_from(wanted)  # x264 gives no duration
         self.least = dts + 1 if step is None else max(dts + 1, wanted + step)
         self.shown_until = max(self.shown_until, pts + self._interval)
         return EncodedPacket(

@@ -27,11 +27,6 @@ class HeadroomQuery(msgspec.Struct, frozen=True):
     settings: str | None = None  # file with the controls of cameras
 
 
-def encode_question(asked: HeadroomQuery) -> bytes:
-    """Return the question as JSON."""
-    return msgspec.json.encode(asked, enc_hook=str)  # for the frame rate, a fraction
-
-
 SPARE = 0.3  # part of all cores that two encodes must leave to other programs
 
 
@@ -112,7 +107,7 @@ class HeadroomMeasurement:
         try:
             child = self._start()
             try:
-                child.give(encode_question(asked))
+                child.give(msgspec.json.encode(asked, enc_hook=str))  # the hook is for the frame rate, a fraction
                 child.close_input()
                 answer = child.read_all(LONGEST_S)
                 child.wait()
@@ -192,9 +187,7 @@ class StreamPlan:
 
 
 type EncodeMode = Literal["shared", "separate"]  # the recording's packets, or a separate encode
-type EncodeReason = Literal[
-    "set", "headroom", "no-headroom", "not-measured", "failed"
-]  # part of the command line's contract
+type EncodeReason = Literal["set", "headroom", "no-headroom", "not-measured", "failed"]  # a contract of the CLI
 
 
 def choose_encode(wish: str, headroom: Headroom | None) -> tuple[EncodeMode, EncodeReason]:

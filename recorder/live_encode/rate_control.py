@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from itertools import takewhile
 
 from recorder.live.attempt import buffer_bytes
@@ -158,9 +159,7 @@ class LinkEstimator:
         self._points.append(_Point(sample.at_s, delay_s, delivered, is_full, is_pausing or before))
         while self._points[0].at_s < sample.at_s - USUAL_S:
             self._points.popleft()
-        most_usual_s = (
-            MOST_USUAL_S + (self._least_rtt_ms or 0.0) / 1000
-        )  # unacknowledged data takes a round trip anyway
+        most_usual_s = MOST_USUAL_S + (self._least_rtt_ms or 0.0) / 1000  # unacknowledged data takes a round trip
         usual_s = min(most_usual_s, *(point.delay_s for point in self._points), delay_s)
         self.excess_s = self._least_delay_s(sample.at_s) - usual_s
         self._soon_s = self._least_delay_s(sample.at_s, SOON_S) - usual_s
@@ -283,7 +282,8 @@ class RateControl:
 
     def update(self, samples: Mapping[str, LinkSample]) -> str:
         """Take the newest sample of each destination; return the name of the slowest, or ""."""
-        self._links = {name: self._links.get(name) or self._new() for name in samples}
+        new = partial(LinkEstimator, self._least, self._most, self._beside)
+        self._links = {name: self._links.get(name) or new() for name in samples}
         for name, sample in samples.items():
             if self._sample_times.get(name) != sample.at_s:
                 self._links[name].update(sample, self.bit_rate)
@@ -293,16 +293,12 @@ class RateControl:
         self._at_s = at_s
         name, wanted = self._slowest()
         # A stall looks like a narrow link for a moment; the others recover soon.
-        self._recent_rates = [(at, rate) for at, rate in self._recent_rates if at >= at_s - FORGIVEN_S] + [
-            (at_s, self._rate)
-        ]
+        recent = [(at, rate) for at, rate in self._recent_rates if at >= at_s - FORGIVEN_S]
+        self._recent_rates = [*recent, (at_s, self._rate)]
         at_once = max(rate for _, rate in self._recent_rates)
         self._rate = min(wanted, max(at_once, self._rate * (1 + RETURN * passed_s)))
         self._round()
         return name
-
-    def _new(self) -> LinkEstimator:
-        return LinkEstimator(self._least, self._most, self._beside)
 
     def _slowest(self) -> tuple[str, float]:
         followed = {name: link.rate for name, link in self._links.items() if link.following is LinkState.YES}

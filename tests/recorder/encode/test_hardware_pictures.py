@@ -261,7 +261,7 @@ def test_what_was_found_is_remembered_until_the_pc_is_started_anew(monkeypatch: 
     remember(
         EncoderVerdict(kind=EncoderKind.QSV, reason=EncoderFailure.CANNOT_OPEN, detail="out of memory (10)"), SETTINGS
     )
-    assert verdict_of(EncoderKind.QSV, SETTINGS).is_good, "by now another program may have let go of it"
+    assert verdict_of(EncoderKind.QSV, SETTINGS).reason is None, "by now another program may have let go of it"
     assert tries == [EncoderKind.QSV] * 2
     monkeypatch.setattr("recorder.encode.session_encoder.boot_id", lambda: "another")
     assert remembered(EncoderKind.QSV, SETTINGS) is None
