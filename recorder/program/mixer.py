@@ -178,8 +178,7 @@ class PeakMeter:
         if not len(samples):
             return
         for channel, level in enumerate(self.levels_dbfs):
-            column = samples[:, channel]
-            peak = max(float(column.max()), -float(column.min()))
+            peak = peak_level(samples[:, channel])
             peak_dbfs = 20 * math.log10(peak / 32768) if peak else FLOOR_DBFS
             self.levels_dbfs[channel] = max(peak_dbfs, level - FALL_DB, FLOOR_DBFS)
 

@@ -8,9 +8,7 @@ from fractions import Fraction
 from devices.host.clock import NANOSECONDS
 from recorder.model.packet import MOST_PACKET_BYTES, EncodedPacket, PacketBacklog, Track
 
-FIRST_FRAGMENT_S = Fraction(
-    3, 10
-)  # seconds at the start of a recording: more than a fragment, so the first is on disk at once
+FIRST_FRAGMENT_S = Fraction(3, 10)  # more than a fragment, so the first of a recording is on disk at once
 
 
 class PreRoll:

@@ -19,7 +19,7 @@ from config.settings.value_kinds import did_you_mean
 from devices.host.clock import NANOSECONDS
 from recorder.encode.encoder import AAC_FRAME, Encoder
 from recorder.model.eventlog import LossReporter
-from recorder.model.packet import EncodedPacket, Track, TrackId
+from recorder.model.packet import EncodedPacket, Track
 from recorder.model.status import Loudness, SoundLine
 from recorder.program.mixer import (
     Limiter,
@@ -183,17 +183,14 @@ class ProgramAudio:
             unmuted.append(lane.mute.apply(samples))
         for lane, heard in zip(self.lanes, unmuted, strict=True):
             if lane.own_track and count:
-                self._put_all(self._encode_own(lane.own_track, heard, count))
+                whole = np.zeros((count, self._channels), np.int16) if heard is None else to_int16(heard)
+                self._put_all(self._encode_audio(np.ascontiguousarray(whole), self._mixed, lane.own_track))
         self._mixed += count
         turned = [lane.gain.apply(heard) for lane, heard in zip(self.lanes, unmuted, strict=True)]
         if self._bus and count:
             self._bus(turned, count)
         mixed = sum_samples(turned)
         return np.zeros((count, self._channels), np.int16) if mixed is None else mixed
-
-    def _encode_own(self, track: TrackId, samples: SamplesOrSilence, count: int) -> list[EncodedPacket]:
-        whole = np.zeros((count, self._channels), np.int16) if samples is None else to_int16(samples)
-        return self._encode_audio(np.ascontiguousarray(whole), self._mixed, track)
 
     def _encode_frames(self, samples: Samples) -> None:
         if len(samples):

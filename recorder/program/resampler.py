@@ -42,28 +42,23 @@ class Resampler:
     def __init__(self, channels: int) -> None:
         self.step = 1.0
         self._channels = channels
-        self._active = False
+        self.is_active = False  # whether samples are resampled, not passed unchanged
         self._tail: Samples = np.zeros((HALF, channels), np.int16)  # the last samples passed unchanged
         self._old: FloatSamples = np.zeros((channels, 0), np.float32)
         self._at = 0.0  # place of the next new sample in _old
 
     @property
-    def is_active(self) -> bool:
-        """Whether samples are resampled, not passed unchanged."""
-        return self._active
-
-    @property
     def held(self) -> float:
         """Number of new samples in the held ones."""
-        return (self._old.shape[1] - self._at) / self.step if self._active else 0.0
+        return (self._old.shape[1] - self._at) / self.step if self.is_active else 0.0
 
     def process(self, samples: Samples) -> Samples | FloatSamples:
         """Take old samples, (n, channels); return the new ones."""
-        if not self._active:
+        if not self.is_active:
             if self.step == 1:
                 self._tail = np.concatenate([self._tail, samples])[-HALF:] if len(samples) < HALF else samples[-HALF:]
                 return samples
-            self._active = True
+            self.is_active = True
             self._append(self._tail)
             self._at = float(HALF)
         self._append(samples)
@@ -72,7 +67,7 @@ class Resampler:
     def flush(self) -> Samples | FloatSamples:
         """Return the held samples as if silence followed; the next ones start anew."""
         made: Samples | FloatSamples = np.zeros((0, self._channels), np.int16)
-        if self._active:
+        if self.is_active:
             count = math.ceil(self.held)
             self._append(np.zeros((TAPS, self._channels), np.int16))
             made = self._make(count)

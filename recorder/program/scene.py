@@ -80,17 +80,14 @@ class SceneInput(Protocol):
     @property
     def picture(self) -> av.VideoFrame | None:
         """The current frame, None before the first."""
-        ...
 
     @property
     def version(self) -> int:
         """Counts the changes of `picture`."""
-        ...
 
     @property
     def outage(self) -> SourceOutage | None:
         """Why a slate stands for it; None while it gives frames."""
-        ...
 
 
 class SceneRenderer:

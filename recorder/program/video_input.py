@@ -40,11 +40,9 @@ class InputTap(Protocol):
     @property
     def wanted(self) -> Size | None:
         """Size of the frame wanted now; None if none is."""
-        ...
 
     def take(self, picture: av.VideoFrame) -> None:
         """Copy `picture`; returns at once, and never raises."""
-        ...
 
 
 class VideoInput:

@@ -121,7 +121,9 @@ class VideoTrack:
         while not self._has_reached_end():
             self._choose_driver()
             came = self._next()
-            self._excuse(came=came is not None)
+            # Excuse the inputs for a stall of this PC, or for the time spent on its backlog.
+            if stood_ns := self._stalls.update(self._timeline.now_ns(), came=came is not None):
+                self._scene.excuse(stood_ns)
             if came is not None:
                 self._take(came)
             else:
@@ -150,11 +152,6 @@ class VideoTrack:
         self._position_ns += interval_ns - self._interval_ns
         self._spacing, self._interval_ns = spacing, interval_ns
         self._thinning = FrameThinner(interval_ns) if spacing > 1 else None
-
-    def _excuse(self, *, came: bool) -> None:
-        """Excuse the inputs for a stall of this PC, or for the time spent on its backlog."""
-        if stood_ns := self._stalls.update(self._timeline.now_ns(), came=came):
-            self._scene.excuse(stood_ns)
 
     def _choose_driver(self) -> None:
         """Change the driver if it is missing or hidden."""
