@@ -44,7 +44,8 @@ class PacketQueue:
                 if not packet.is_keyframe:
                     self._dropped_frames += self._started
                     return
-                self._begin_at(packet)
+                self._awaiting_keyframe, self._started = False, True
+                self._keep_from(packet)
             self._packets.append(packet)
             if self._is_too_long():
                 self._shorten()
@@ -120,7 +121,10 @@ class PacketQueue:
     def delay_s(self) -> float:
         """The delay of the oldest packet, waiting or in flight, behind the newest."""
         with self._lock:
-            return self._delay_s()
+            span_s = self._span_s()  # audio in flight may be younger than the video behind it
+            if self._flight.packets and not self._awaiting_keyframe:
+                return max(span_s, self._newest_s - self._flight.packets[0].dts_s)
+            return span_s
 
     @property
     def last_taken(self) -> EncodedPacket | None:
@@ -135,12 +139,6 @@ class PacketQueue:
     def _span_s(self) -> float:
         return max(0.0, self._newest_s - self._packets[0].dts_s) if self._packets else 0.0
 
-    def _delay_s(self) -> float:
-        span_s = self._span_s()  # audio in flight may be younger than the video behind it
-        if self._flight.packets and not self._awaiting_keyframe:
-            return max(span_s, self._newest_s - self._flight.packets[0].dts_s)
-        return span_s
-
     def _is_too_long(self) -> bool:
         begins_s = self._flight.begins_s
         if begins_s is not None and not self._awaiting_keyframe and self._newest_s - begins_s > LONGEST_S:
@@ -150,11 +148,6 @@ class PacketQueue:
     def _will_wait_s(self) -> float:
         """Return the age of the first waiting packet when all in flight are sent."""
         return self._span_s() + self._flight.lasts_s(self._newest_s)
-
-    def _begin_at(self, keyframe: EncodedPacket) -> None:
-        self._awaiting_keyframe = False
-        self._started = True
-        self._keep_from(keyframe)
 
     def _shorten(self) -> None:
         if self._awaiting_keyframe:

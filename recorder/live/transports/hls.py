@@ -207,7 +207,7 @@ class HlsOutput:
         self._left += [segment.number for segment in self._playlist.shorten(LISTED)]
         replace_file(self.folder / PLAYLIST, self._playlist.text().encode(), with_mode(FILE_MODE), durable=False)
         while len(self._left) > KEPT:
-            self._file(self._left.pop(0)).unlink(missing_ok=True)
+            (self.folder / HlsSegment(self._left.pop(0), 0.0).name).unlink(missing_ok=True)
 
     def _broken_off(self) -> HlsPlaylist | None:
         playlist = self.folder / PLAYLIST
@@ -232,9 +232,6 @@ class HlsOutput:
             else:
                 path.unlink(missing_ok=True)
         return left
-
-    def _file(self, number: int) -> Path:
-        return self.folder / HlsSegment(number, 0.0).name
 
 
 def _failed(error: FFmpegError | OSError) -> AttemptOutcome:

@@ -181,7 +181,8 @@ def _failure(error: Exception, journal: LibavLog, request: StreamRequest, url: R
         return AttemptOutcome(
             DestinationFault.CLOSED, "soon after it took the stream: its program fails, or the key is wrong"
         )
-    return blamed or AttemptOutcome(DestinationFault.FAILED, _own_fault(error, journal))
+    said = journal.last_error or (error.strerror if isinstance(error, FFmpegError) else "") or type(error).__name__
+    return blamed or AttemptOutcome(DestinationFault.FAILED, f"{journal.step}: {said}")
 
 
 def _reason_by_step(error: Exception, step: str, *, secure: bool) -> AttemptOutcome | None:
@@ -200,11 +201,6 @@ def _reason_by_step(error: Exception, step: str, *, secure: bool) -> AttemptOutc
         "publish": AttemptOutcome(DestinationFault.REJECTED, "when the key was given"),
         "live": AttemptOutcome(DestinationFault.CLOSED),
     }.get(step)
-
-
-def _own_fault(error: Exception, journal: LibavLog) -> str:
-    said = journal.last_error or (error.strerror if isinstance(error, FFmpegError) else "") or type(error).__name__
-    return f"{journal.step}: {said}"
 
 
 # The connection

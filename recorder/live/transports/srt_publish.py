@@ -77,10 +77,8 @@ def _prepared(url: SrtUrl, family: int, request: StreamRequest) -> SrtSocket:
 def _call(request: StreamRequest, url: SrtUrl, report: SendReport) -> SrtSocket:
     """Return a connection to the first address that answers; the addresses share the time."""
     report("connect")
-    patience, lost = (
-        Deadline.of(request.connect_timeout_s, threading.Event()),
-        DestinationError(DestinationFault.UNREACHABLE),
-    )
+    patience = Deadline.of(request.connect_timeout_s, threading.Event())
+    lost = DestinationError(DestinationFault.UNREACHABLE)
     addresses = routable(socket.getaddrinfo(url.host, url.port, type=socket.SOCK_DGRAM))
     for index, (family, _, _, _, address) in enumerate(addresses):
         one = _prepared(url, family, request)
