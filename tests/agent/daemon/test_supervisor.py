@@ -58,13 +58,13 @@ def test_a_session_whose_recorder_is_killed_goes_on_and_becomes_one_package(
 ) -> None:
     with recorded(tmp_path, archive) as (_, client):
         first = recorders.recording(runtime)
-        time.sleep(3)
+        reach_disk(runtime, first, 1.0)
         recorders.kill(first.pid)
         again = recorders.recording(runtime, first.pid)
         assert again.work == f"{first.work}.2"
         done = command.liput(tmp_path, "recover", "--json", "--archive", archive.root)
         assert [line["state"] for line in command.lines(done.stdout)] == ["recording"]
-        time.sleep(3)
+        reach_disk(runtime, again, 1.0)
         end(runtime, again)
         result = client.until("result")
         assert client.wait() == 3, "it has followed the session to its end"
@@ -145,11 +145,11 @@ def test_killing_the_daemon_costs_nothing_and_the_next_one_goes_on(
         first = recorders.recording(runtime)
         client.until("status", state="live")
         daemon.signal(signal.SIGKILL)
-        time.sleep(2)
+        reach_disk(runtime, first, 1.0)
         recorders.kill(first.pid)
         with command.running(tmp_path, "serve", "--archive", archive.root, "--json") as other:
             again = recorders.recording(runtime, first.pid)
-            time.sleep(2)
+            reach_disk(runtime, again, 1.0)
             other.signal(signal.SIGTERM)
             assert other.wait() == 0, "it ends in order, and the recorder goes on"
             assert recorders.recorders(runtime) == [again]
@@ -177,7 +177,7 @@ def test_layout_mutes_screen_and_form_are_taken_along(tmp_path: Path, archive: A
             for request in (LayoutCommand(name="pause"), MuteCommand(name=None)):
                 send_command(RecorderFolder(runtime / first.id), request)
             client.until("status", layout="pause")
-            wait_for(lambda: status_of(runtime, first).media_time_s > 1.0)
+            reach_disk(runtime, first, 1.0)
         recorders.kill(first.pid)
         second = recorders.recording(runtime, first.pid)
         status = status_of(runtime, second)
@@ -221,6 +221,11 @@ def status_of(runtime: Path, info: RecorderInfo) -> SessionStatus:
     status = send_command(RecorderFolder(runtime / info.id), StatusCommand()).status
     assert status
     return status
+
+
+def reach_disk(runtime: Path, info: RecorderInfo, media_time_s: float) -> None:
+    """Wait until so much of a recording is on disk."""
+    wait_for(lambda: status_of(runtime, info).media_time_s > media_time_s)
 
 
 def test_what_was_left_before_it_is_recovered_at_its_start(tmp_path: Path, archive: Archive, runtime: Path) -> None:
