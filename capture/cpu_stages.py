@@ -1,4 +1,4 @@
-"""The stages of a session's work; recorder/features/profiler counts the CPU time of each through a Timing."""
+"""The stages of a session's work; recorder/features/profiler counts the CPU time of each through a CpuTimer."""
 
 from collections.abc import Callable
 from enum import StrEnum
@@ -44,5 +44,5 @@ class CpuTimer(Protocol):
 
 
 def untimed[**Given, Made](_stage: CpuStage, call: Callable[Given, Made], /) -> Callable[Given, Made]:
-    """Return `call` unchanged; implements Timing."""
+    """Return `call` unchanged; implements CpuTimer."""
     return call

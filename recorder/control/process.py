@@ -6,7 +6,6 @@ order on SIGTERM; Ctrl-C and closed terminals do nothing. With `--unit`, started
 first (recorder.control.launch).
 """
 
-import contextlib
 import faulthandler
 import gc
 import os
@@ -55,7 +54,6 @@ if TYPE_CHECKING:
     from devices.device_service import DeviceService
     from devices.model.device import Device
     from recorder.control.recorder import MainThreadInbox
-    from recorder.features.profiler.profile import StageProfile
 
 
 def main() -> int:
@@ -108,7 +106,6 @@ def _record(
     spec: RecorderSpec, handshake: Handshake, inbox: "MainThreadInbox", clock: Clock, standing: ProcessPriority
 ) -> None:
     # Media libraries load for half a second; errors of a specification are reported before.
-    from capture.cpu_stages import untimed
     from recorder.control.recorder import Recorder
     from recorder.session.planning import plan_session
 
@@ -119,8 +116,7 @@ def _record(
     if spec.folder is not None:
         os.chdir(spec.folder)
     settings, spec = _settings_of(spec)
-    profile = _profile() if spec.asked.profile_stages else None
-    with profile or contextlib.nullcontext(), ExitStack() as stack:
+    with ExitStack() as stack:
         log = stack.enter_context(open_health_log(settings, clock))
         service: DeviceService | None = None
         planned = plan_session(
@@ -130,7 +126,6 @@ def _record(
             log,
             lambda: connected_devices(service),
             unattended=spec.replaces is not None or spec.plan is not None,
-            timing=profile.timing if profile else untimed,
         )
         if planned.plan.context.devices:
             # It loads for 0.1 s, which a session without devices saves.
@@ -138,7 +133,7 @@ def _record(
 
             service = stack.enter_context(device_service(log, settings, clock, archive=spec.asked.archive))
             service.start()
-        with Recorder(planned, spec, clock, profile) as recorder:
+        with Recorder(planned, spec, clock) as recorder:
             recorder.run(handshake, inbox, standing)
 
 
@@ -153,12 +148,6 @@ def _settings_of(spec: RecorderSpec) -> tuple[Settings, RecorderSpec]:
         text = spec.settings_text
         settings = parse_settings(text, file.absolute() if text else None)
     return settings, msgspec.structs.replace(spec, settings_text=text)
-
-
-def _profile() -> "StageProfile":
-    from recorder.features.profiler.profile import StageProfile  # few sessions are profiled
-
-    return StageProfile()
 
 
 def connected_devices(service: "DeviceService | None") -> "Sequence[Device]":

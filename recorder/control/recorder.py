@@ -8,11 +8,10 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Self
+from typing import Literal, Self
 
 import msgspec
 
-from capture.cpu_stages import untimed
 from config.errors import DeviceError, LiputError, SessionError, StorageError, UsageError
 from config.events import Emit, Event
 from config.settings.schema import Settings, load_settings
@@ -28,7 +27,7 @@ from recorder.control.server import ControlServer
 from recorder.control.spec import Handshake, RecorderSpec, encode_spec_for_disk, redirect_output, rotate_log
 from recorder.live.destinations import Destinations
 from recorder.model.names import utf8_safe
-from recorder.model.status import SessionResult, SessionState
+from recorder.model.status import SessionResult
 from recorder.program.scene import PROGRAM
 from recorder.running import runtime_directory
 from recorder.running.protocol import (
@@ -47,9 +46,6 @@ from recorder.running.runtime_directory import DeviceClaims, RecorderFolder, Ses
 from recorder.session.planning import PreparedSession
 from recorder.session.session import Session
 
-if TYPE_CHECKING:
-    from recorder.features.profiler.profile import StageProfile
-
 type MainThreadInbox = queue.SimpleQueue[Literal["end", "over"]]
 """Tells the main thread to end the session ("end"), or that it has ended ("over").
 
@@ -66,12 +62,9 @@ LINGER_S = 5.0
 class Recorder:
     """Runs a planned session; a context manager that leaves nothing in the runtime directory."""
 
-    def __init__(
-        self, planned: PreparedSession, spec: RecorderSpec, clock: Clock, profile: "StageProfile | None" = None
-    ) -> None:
+    def __init__(self, planned: PreparedSession, spec: RecorderSpec, clock: Clock) -> None:
         """Claim devices, open sockets. Raises StorageError, and DeviceError for another session's device."""
         self._planned = planned
-        self._profile = profile
         self._spec = msgspec.structs.replace(spec, asked=planned.again)
         self._spec_lock = threading.Lock()
         self._clock = clock
@@ -125,10 +118,7 @@ class Recorder:
             listener=self._on_event,
             progress=self._on_progress,
             offer=self._preview_server.offer,
-            timing=self._profile.timing if self._profile else untimed,
         )
-        if self._profile:
-            self._profile.tell_to(session.emit)
         lost = dict.fromkeys(self._spec.unsaved, "its address was given once, and is kept nowhere")
         for name, why in (lost | dict(self._planned.forgotten)).items():
             session.emit(
@@ -139,8 +129,6 @@ class Recorder:
         for name, why in self._planned.unknown.items():
             hint = "liput config show lists the known names; liput schedule edit changes a planned session"
             session.emit("wish-unknown", name, f"The settings' value is used instead: {why}", hint=hint)
-        if wrong := self._planned.no_conference:
-            session.emit("conference-lost", "camera", wrong.message, reason="settings", hint=wrong.hint)
         if standing:
             report_priority(session.emit, standing)
         if not self._spec.arm_only:
@@ -198,10 +186,7 @@ class Recorder:
 
     def _run_session(self, run: Callable[[], SessionResult]) -> None:
         try:
-            end = run()
-            if self._profile:
-                self._profile.tell("sealed" if end.state is SessionState.SEALED else "ended")
-            self._finish(end)
+            self._finish(run())
         except BaseException as error:
             self._finish(to_failure(error))
             if not isinstance(error, LiputError):
@@ -229,8 +214,6 @@ class Recorder:
             # Until now that session could be resumed from its recorder's folder.
             RecorderFolder(self._folder.path.with_name(self._spec.replaces)).remove()
         self._server.tell(event)
-        if self._profile:
-            self._profile.hear(event)
 
     def _live_at(self, event: Event) -> datetime:
         """Return the wall-clock time of media time 0; with pre-roll, before the start."""

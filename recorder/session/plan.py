@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -28,9 +28,9 @@ from recorder.package.metadata import SessionContext
 from recorder.program.mixer import SoundInput
 from recorder.program.scene import Appearance
 from recorder.recording.replica_opener import StorageRequirements
+from recorder.session.hooks import SessionHooks
 
 if TYPE_CHECKING:
-    from recorder.features.conference.plan import ConferencePlan
     from recorder.recovery.resume import Resumption
 
 
@@ -64,9 +64,8 @@ class SessionPlan:
     layouts: Mapping[str, LayoutSettings]
     program: ProgramSettings  # title line and logo
     encoder: EncoderPlan  # the choice of the video encoder
-    steps_down: bool  # whether load shedding is on (recorder/features/load_shedding)
     adaptive_rate: bool  # whether a static picture is encoded at STILL_RATE (recorder/program/video_track.py)
-    conference: "ConferencePlan | None" = None
+    hooks: SessionHooks = field(default_factory=SessionHooks)
     resume: "Resumption | None" = None  # the killed session that it continues; its parts are locked
     x264_params: str | None = None  # see recorder.encode.x264.VideoSettings
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from capture.compose.layout import Layout, Rect, letterbox
-from capture.cpu_stages import CpuTimer, untimed
 from capture.detectors.detector_factory import DetectorFactory
 from capture.pacing import FastPace, Pace, RealPace
 from capture.sources.source_kind import ChosenSources, SourceContext, SourceRequirements
@@ -37,12 +36,12 @@ from recorder.program.mixer import SoundInput
 from recorder.program.scene import check_layout
 from recorder.recording.iso import unique_file_names
 from recorder.recording.replica_opener import check_archives
+from recorder.session.hooks import make_hooks
 from recorder.session.plan import SessionPlan
 from recorder.session.request import SessionRequest
 
 if TYPE_CHECKING:
     from capture.sources.locator import DeviceListing
-    from recorder.features.conference.plan import ConferencePlan
     from recorder.recovery.resume import Resumption
 
 
@@ -56,7 +55,6 @@ class PreparedSession:
     supervisions: Mapping[str, DeviceSupervision]  # device sources by device id
     forgotten: Mapping[str, str] = field(default_factory=dict)  # destinations left out, with the reason
     unknown: Mapping[str, str] = field(default_factory=dict)  # profile and layout replaced by others, with the reason
-    no_conference: UsageError | None = None  # error of a conference by the settings, or an earlier recorder
 
 
 def plan_session(
@@ -67,24 +65,24 @@ def plan_session(
     listing: "DeviceListing | None" = None,
     *,
     unattended: bool = False,
-    timing: CpuTimer = untimed,
 ) -> PreparedSession:
     """Plan a session without opening a device; raises LiputErrors.
 
     `record` takes the health findings, `listing` lists the devices while it runs. An `unattended` session leaves out
-    destinations, profile, layout and conference that cannot be had.
+    destinations, profile, layout and features that cannot be had.
     """
+    hooks = make_hooks(asked, settings)
     asked, unknown, forgotten = _without_unknown(asked, settings) if unattended else (asked, {}, {})
     profile = settings.profile(asked.profile or settings.video.profile)
     targets = _targets(asked, settings)
     archives = _open_archives(asked, settings, clock)
     stop = threading.Event()
     pace = RealPace(clock, stop) if asked.live else FastPace(tuple(str(track) for track in Track))
-    watcher = DetectorFactory(settings, clock, record, timing=timing)
+    watcher = DetectorFactory(settings, clock, record, timing=hooks.timing)
     context = _source_context(asked, profile, pace, clock, stop, watcher, listing)
     chosen = SourceSelector(context, asked.known).choose(asked.videos, asked.audios)
     layout, no_layout = _choose_layout(asked, settings, chosen, unattended=unattended)
-    conference, no_conference = _conference_plan(asked, settings, chosen, unattended=unattended)
+    hooks.plan(chosen, unattended=unattended)
     if not chosen.sounds:
         pace.finish(str(Track.AUDIO))
     plan = SessionPlan(
@@ -103,21 +101,20 @@ def plan_session(
         stream=_stream_plan(settings, profile, is_live=asked.live),
         duration_s=asked.duration_s,
         recording=settings.recording,
-        steps_down=asked.live and settings.video.step_down,
         encoder=_encoder_plan(settings),
         adaptive_rate=settings.video.adaptive_rate,
         storage=settings.storage,
         archives=archives,
         stop=stop,
-        conference=conference,
+        hooks=hooks,
         resume=_resumption(archives, asked.resume, clock) if asked.resume else None,
         board=watcher.board,
         language=settings.general.language,
         context=_context(asked, settings, chosen, targets, layout),
     )
     notes = [*chosen.notes, *_slow_stream_notes(plan), *_encoder_notes(plan, settings)]
-    without = forgotten, unknown | no_layout, no_conference
-    return PreparedSession(plan, notes, _repeated_request(asked, chosen), _supervisions(chosen), *without)
+    again = _repeated_request(asked, chosen)
+    return PreparedSession(plan, notes, again, _supervisions(chosen), forgotten, unknown | no_layout)
 
 
 def _source_context(
@@ -199,27 +196,6 @@ def _resumption(archives: Sequence[Archive], folder: Path, clock: Clock) -> "Res
     from recorder.recovery.resume import lock_for_resume  # loaded for a resumed session only
 
     return lock_for_resume(archives, folder, clock)
-
-
-def _conference_plan(
-    asked: SessionRequest, settings: Settings, chosen: ChosenSources, *, unattended: bool
-) -> "tuple[ConferencePlan | None, UsageError | None]":
-    """Return the conference's plan, if any; or the error of one that nobody asked for just now."""
-    is_wanted = settings.conference.always if asked.conference is None else asked.conference
-    if is_wanted and not asked.live:
-        if asked.conference is None:
-            return None, None
-        raise UsageError("a conference runs in real time", hint="leave out --pace fast, or --conference")
-    if not is_wanted:
-        return None, None
-    from recorder.features.conference.plan import plan_conference
-
-    try:
-        return plan_conference(settings.conference, settings.layouts, chosen), None
-    except UsageError as error:
-        if asked.conference and not unattended:
-            raise
-        return None, error  # the recording comes first
 
 
 def _repeated_request(asked: SessionRequest, chosen: ChosenSources) -> SessionRequest:

@@ -11,7 +11,6 @@ import threading
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from capture.cpu_stages import CpuTimer, untimed
 from capture.source import Frame
 from config.errors import LiputError, StorageError, UsageError, as_liput_error
 from config.events import Event
@@ -73,7 +72,6 @@ class Session:
         listener: Listener | None = None,
         progress: Progress | None = None,
         offer: OfferPreview | None = None,
-        timing: CpuTimer = untimed,
     ) -> None:
         """`progress` gets the progress of sealing; `offer` takes frames for previews."""
         self._plan = plan
@@ -96,17 +94,19 @@ class Session:
         self._timeline = Timeline(
             clock, live=plan.live, tracks=tracks, ending=plan.ends & set(tracks), release=plan.pace.finish
         )
-        self._context = RunContext(self._timeline, clock, self.emit, timing)
+        self._context = RunContext(self._timeline, clock, self.emit, plan.hooks.timing)
         self._pre_roll = PreRoll(plan.recording.pre_roll_s)
         self._inputs = SessionInputs(plan, clock=clock, emit=self.emit)
         self._picture_encoder = SessionEncoder(plan.encoder, clock=clock, emit=self.emit)
         self._armed: _Armed | None = None
         self._recording: Failover | None = None
+        plan.hooks.tell(lambda hook: hook.attach(self.emit))
 
     def _on_event(self, event: Event) -> None:
         self._troubles(event)
         if self._listener:
             self._listener(event)
+        self._plan.hooks.tell(lambda hook: hook.hear(event))
 
     # Requests and status
 
@@ -125,8 +125,7 @@ class Session:
             self._stopped_ns = self._clock.now_ns()
             self._end_now()
             self.destinations.ending()
-            if self._armed:
-                self._armed.program.stop_conference()
+            self._stop_hooks()
             if self._recording is not None:  # so recovery does not resume it after a kill
                 self.emit("session-stopping", self._recording.work.name, "Ending.")
             self._stopping.set()
@@ -162,7 +161,7 @@ class Session:
         program = armed.program if armed else None
         sound = program.sound if program else None
         counts = program.counts if program else FrameCounts()
-        return SessionStatus(
+        status = SessionStatus(
             state=self._machine.judge(is_troubled=bool(troubles)),
             elapsed_s=round(self._marks.offset_s + (self._media_s() or 0.0), 3),
             media_time_s=round(self._marks.offset_s + on_disk.media_time_s, 3),
@@ -181,18 +180,25 @@ class Session:
             abandoned=count_hung_closings(),
             sounds=sound.lines() if sound else [],
             loudness=sound.loudness if sound else Loudness(),
-            conference=program.conference if program else None,
             stream=armed.live.line() if armed else None,
             marks=self._marks.lines(),
-            load=program.load if program else None,
             encoder=self._picture_encoder.line(),
             still=counts.still,
         )
+        return self._plan.hooks.describe(status)
 
     # The session's thread
 
     def run(self) -> SessionResult:
         """Arm, record from start to end, and seal. Raises a LiputError if nothing could be recorded."""
+        result: SessionResult | None = None
+        try:
+            result = self._run_to_end()
+            return result
+        finally:
+            self._plan.hooks.tell(lambda hook: hook.end(result))
+
+    def _run_to_end(self) -> SessionResult:
         try:
             with ExitStack() as stack:
                 self._run(stack)
@@ -221,9 +227,11 @@ class Session:
         at_once = self._requested_pre_roll_s is not None
         if at_once and not self._plan.live:  # a fast session would run ahead of its recording
             self._begin(armed)
+        stack.callback(self._stop_hooks)
         stack.callback(armed.program.join)
         stack.callback(self._end_now)  # any error from here on ends both tracks
         armed.program.start(first)
+        self._plan.hooks.tell(lambda hook: hook.start())
         if not at_once:
             armed.live.arm()
             facts = live_facts(self._plan, self._inputs.form) | self._picture_encoder.facts()
@@ -270,7 +278,7 @@ class Session:
         self._timeline.start(first[1].timestamp_ns if first else self._clock.now_ns())
         program.begin()
         self._troubles.begin()
-        stack.callback(program.close)
+        stack.callback(plan.hooks.tell, lambda hook: hook.close())
         armed = self._armed = _Armed(program, encoder, live, stack.enter_context(ExitStack()))
         self._machine.to(SessionState.ARMED)
         return armed, first
@@ -294,6 +302,9 @@ class Session:
             return True
         end_ns = self._timeline.end_ns
         return self._plan.live and end_ns is not None and self._timeline.now_ns() > end_ns + LET_GO_NS
+
+    def _stop_hooks(self) -> None:
+        self._plan.hooks.tell(lambda hook: hook.stop())
 
     def _end_now(self) -> None:
         self._timeline.end_at(self._timeline.now_ns())

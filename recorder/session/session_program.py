@@ -4,7 +4,6 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
 
 from capture.cpu_stages import CpuStage
 from capture.source import Frame
@@ -13,10 +12,8 @@ from devices.host import threads
 from devices.host.clock import NANOSECONDS
 from devices.host.priority import raise_thread_priority
 from recorder.encode.encoder import Encoder
-from recorder.features.load_shedding.load_shedder import LoadShedder
 from recorder.model.eventlog import LossReporter
 from recorder.model.packet import Track
-from recorder.model.status import ConferenceLine, LoadLine
 from recorder.program.frame_fanout import FrameFanout
 from recorder.program.preroll import PreRoll
 from recorder.program.program_audio import ProgramAudio
@@ -24,11 +21,9 @@ from recorder.program.scene import Scene, SceneRenderer
 from recorder.program.timeline import RunContext
 from recorder.program.video_input import VideoInput
 from recorder.program.video_track import FrameCounts, StaticFrameSkipper, VideoTrack
+from recorder.session.hooks import ArmedProgram
 from recorder.session.inputs import SessionInputs
 from recorder.session.plan import SessionPlan, encoder_settings
-
-if TYPE_CHECKING:
-    from recorder.features.conference.conference import Conference
 
 SOUND_EVERY_S = 60.0  # interval of the events about loudness and drift
 
@@ -76,17 +71,16 @@ class SessionProgram:
         ]
         stage = SceneRenderer(self._videos, replace(inputs.form, rate=rate), plan.appearance)
         self.scene = Scene(self._videos, stage, plan.layout, run=run, offer=shown)
-        self._relief = self._make_relief(encoder, viewers)
+        self._arm_hooks(encoder, viewers)
         self._video = VideoTrack(
             self.scene,
             encoder,
             run,
             put=pre_roll.put,
             also=run.timing(CpuStage.LIVE_ENCODE, viewers.offer_live),
-            spacing=self._relief.update if self._relief else None,
+            spacing=plan.hooks.spacing,
             stillness=StaticFrameSkipper() if plan.adaptive_rate else None,
         )
-        self._conference = self._make_conference()
         self.sound = self._make_sound(encoder)
         self._pictures_lost = LossReporter(
             "frames-dropped",
@@ -96,12 +90,21 @@ class SessionProgram:
             clock=run.clock,
         )
 
-    def _make_relief(self, encoder: Encoder, viewers: FrameFanout) -> LoadShedder | None:
+    def _arm_hooks(self, encoder: Encoder, viewers: FrameFanout) -> None:
         plan = self._plan
-        if not plan.steps_down or plan.x264_params is not None:
-            return None
-        settings = encoder_settings(plan, self._inputs.form)[0]
-        return LoadShedder(settings, encoder, viewers, clock=self._clock, emit=self._emit)
+        program = ArmedProgram(
+            video=encoder_settings(plan, self._inputs.form)[0],
+            channels=plan.profile.audio_channels,
+            encoder=encoder,
+            viewers=viewers,
+            inputs=self._videos,
+            sounds=[sound.name for sound in plan.sounds],
+            appearance=plan.appearance,
+            shows=lambda: self.scene.layout,
+            counts=lambda: self.counts,
+            run=self._run,
+        )
+        plan.hooks.tell(lambda hook: hook.arm(program))
 
     def _make_sound(self, encoder: Encoder) -> ProgramAudio | None:
         if not self._inputs.sounds:
@@ -112,23 +115,7 @@ class SessionProgram:
             self._run,
             channels=self._plan.profile.audio_channels,
             put=self._pre_roll.put,
-            bus=self._conference.sound.offer if self._conference else None,
-        )
-
-    def _make_conference(self) -> "Conference | None":
-        plan = self._plan
-        if plan.conference is None:
-            return None
-        from recorder.features.conference.conference import Conference
-
-        return Conference(
-            plan.conference,
-            self._videos,
-            [sound.name for sound in plan.sounds],
-            plan.appearance,
-            channels=plan.profile.audio_channels,
-            shows=lambda: self.scene.layout,
-            run=self._run,
+            bus=self._plan.hooks.bus,
         )
 
     def start(self, first: tuple[int, Frame] | None) -> None:
@@ -142,8 +129,6 @@ class SessionProgram:
             runs.append((Track.AUDIO, self.sound.run))
         for track, run in runs:
             self._threads.append(threads.start_thread(self._run_track, track, run, name=f"track-{track}", daemon=False))
-        if self._conference:
-            self._conference.start()
 
     def _run_track(self, track: Track, run: Callable[[], None]) -> None:
         """Run a track; an error ends the session in order, with the recording so far."""
@@ -158,20 +143,9 @@ class SessionProgram:
             self._changed.set()
 
     def join(self) -> None:
-        """Wait for both tracks; then begin to end the conference."""
+        """Wait for both tracks."""
         for thread in self._threads:
             thread.join()
-        self.stop_conference()
-
-    def stop_conference(self) -> None:
-        """Begin to end the conference, if any; returns at once. Thread-safe."""
-        if self._conference:
-            self._conference.stop()
-
-    def close(self) -> None:
-        """Wait a little for the conference's end, after the recording's."""
-        if self._conference:
-            self._conference.close()
 
     @property
     def is_running(self) -> bool:
@@ -233,24 +207,6 @@ class SessionProgram:
     def counts(self) -> FrameCounts:
         """Counts since the recording began."""
         return self._counts().since(self._before)
-
-    @property
-    def load(self) -> LoadLine | None:
-        """Load and steps; None without load shedding."""
-        relief = self._relief
-        if relief is None:
-            return None
-        return LoadLine(
-            steps=[step.value for step in relief.taken],
-            behind_s=round(relief.behind_s, 2),
-            busy=round(relief.busy, 2),
-            left_out=self.counts.left_out,
-        )
-
-    @property
-    def conference(self) -> ConferenceLine | None:
-        """Status of the conference, if any."""
-        return self._conference.line if self._conference else None
 
     def _counts(self) -> FrameCounts:
         return replace(self._video.counts, not_taken=self._inputs.dropped)

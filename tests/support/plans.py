@@ -30,7 +30,6 @@ def session_plan(**said: Any) -> SessionPlan:
         "layouts": settings.layouts,
         "program": settings.program,
         "encoder": EncoderPlan(),
-        "steps_down": False,
         "adaptive_rate": False,
     }
     assert set(plain) <= {field.name for field in dataclasses.fields(SessionPlan)}

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from capture.pacing import FastPace, Pace, RealPace
@@ -17,6 +18,7 @@ from recorder.archive.archive import Archive
 from recorder.model.packet import Track
 from recorder.model.status import SessionResult, SessionState
 from recorder.program.mixer import SoundInput
+from recorder.session.hooks import SessionHook, SessionHooks
 from recorder.session.session import Session
 from tests.support import media
 from tests.support.plans import session_plan
@@ -57,7 +59,7 @@ class Room:
         self.events: list[Event] = []
         self.on_event: Callable[[Event], None] | None = None
         self.board = SessionDeviceHealth()
-        plan = session_plan(
+        self.plan = session_plan(
             title="Rapat Senat",
             profile=PROFILE,
             pictures=[ChosenSource(pictures.name, pictures)],
@@ -70,7 +72,12 @@ class Room:
             duration_s=duration_s,
             board=self.board,
         )
-        self.session = Session(plan, clock=clock, listener=self._listen)
+        self.session = Session(self.plan, clock=clock, listener=self._listen)
+
+    def use(self, *hooks: SessionHook) -> None:
+        """Make the session again, with these hooks."""
+        plan = replace(self.plan, hooks=SessionHooks(hooks))
+        self.session = Session(plan, clock=SystemClock(), listener=self._listen)
 
     def _listen(self, event: Event) -> None:
         self.events.append(event)

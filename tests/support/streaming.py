@@ -12,10 +12,10 @@ from config.settings.schema import BUILT_IN_PROFILES
 from config.settings.secrets import Secret, StreamTarget
 from devices.host.clock import SystemClock
 from recorder.archive.archive import Archive
-from recorder.features.conference.plan import ConferencePlan
 from recorder.live_encode.headroom import StreamPlan
 from recorder.model.status import SessionResult
 from recorder.program.mixer import SoundInput
+from recorder.session.hooks import SessionHooks
 from recorder.session.session import Session
 from tests.support.nginx_rtmp import NginxRtmp
 from tests.support.plans import session_plan
@@ -33,7 +33,7 @@ class Streamed:
         folder: Path,
         server: NginxRtmp | None,
         stream: StreamPlan = SEPARATE,
-        conference: ConferencePlan | None = None,
+        hooks: SessionHooks | None = None,
     ) -> None:
         clock, stop = SystemClock(), threading.Event()
         pace = RealPace(clock, stop)
@@ -51,7 +51,7 @@ class Streamed:
             stop=stop,
             live=True,
             stream=stream,
-            conference=conference,
+            hooks=hooks or SessionHooks(),
             targets=[StreamTarget("kampus", Secret(url))] if server else [],
         )
         self.session = Session(plan, clock=clock, listener=self.events.append)

@@ -2,8 +2,8 @@
 
     video track --NearInput, newest only--> stage -> Packer -> output node
 
-A missing, refused or lost node is reported once per reason, and tried again (half.py). While no program reads the node,
-if it can tell, one frame a second keeps it a camera.
+A missing, refused or lost node is reported once per reason, and tried again. While no program reads the node, if it
+can tell, one frame a second keeps it a camera.
 """
 
 import threading

@@ -120,7 +120,7 @@ _TOLD = msgspec.json.Decoder(PlaybackReport)
 
 
 class PlaybackProcess(ChildProcess):
-    """A child (playing.py) that plays 16-bit samples at 48 kHz into `sink`, for one thread; only `close` waits."""
+    """A playback_child that plays 16-bit samples at 48 kHz into `sink`, for one thread; only `close` waits."""
 
     def __init__(self, sink: str, channels: int, clock: Clock) -> None:
         """Start the child. Raises OSError."""

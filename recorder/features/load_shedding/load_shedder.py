@@ -66,7 +66,7 @@ class LoadShedder:
         self, settings: VideoSettings, encoder: Encoder, viewers: FrameFanout, *, clock: Clock, emit: Emit
     ) -> None:
         """Take the `settings` with which `encoder` was opened."""
-        self.behind_s = self.busy = 0.0  # last load: see Ladder.update
+        self.behind_s = self.busy = 0.0  # last load: see SheddingPolicy.update
         self._settings = self._in_force = settings
         self._encoder = encoder
         self._viewers = viewers

@@ -10,17 +10,20 @@ from typing import Any
 import av
 import pytest
 
+from capture.sources.source_kind import ChosenSources
 from config.errors import EncoderError
-from config.settings.schema import ConferenceSettings
+from config.settings.schema import Settings
 from recorder.encode.encoder import Encoder
 from recorder.features.conference import conference
 from recorder.features.conference.camera import ConferenceCamera
-from recorder.features.conference.plan import ConferencePlan
+from recorder.features.conference.conference_hook import ConferenceHook
 from recorder.features.conference.sound import ConferenceSound
 from recorder.live_encode import live_encoder
 from recorder.live_encode.live_encoder import LiveEncoder
 from recorder.model.packet import EncodedPacket
 from recorder.session import outputs
+from recorder.session.hooks import SessionHooks
+from recorder.session.request import SessionRequest
 from tests.recorder.features.conference.test_camera import INFO, Node
 from tests.recorder.features.conference.test_sound import NotingSpeaker
 from tests.support import media
@@ -169,7 +172,10 @@ def test_a_stop_takes_less_than_5_s_whatever_hangs_and_all_that_hangs_does_so_at
     monkeypatch.setattr(conference, "ConferenceCamera", noting(node))
     monkeypatch.setattr(conference, "ConferenceSound", noting(partial(sound, speaker=HangingSpeaker)))
     never.clear()
-    streamed = Streamed(tmp_path, server, conference=ConferencePlan(ConferenceSettings()))
+    asked = SessionRequest(title="Rapat", conference=True)
+    hook = ConferenceHook(asked, Settings())
+    hook.plan(ChosenSources(), unattended=False)
+    streamed = Streamed(tmp_path, server, hooks=SessionHooks([hook]))
     streamed.start()
     streamed.until("destination-live")
     streamed.until_frames(15)

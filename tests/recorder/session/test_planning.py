@@ -63,17 +63,6 @@ def test_what_is_set_for_the_program_and_the_recording_is_planned(tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("video", "live", "steps_down"),
-    [(VideoDefaults(), True, True), (VideoDefaults(), False, False), (VideoDefaults(step_down=False), True, False)],
-)
-def test_a_session_that_has_time_to_keep_steps_down_unless_that_is_switched_off(
-    video: VideoDefaults, live: bool, steps_down: bool, tmp_path: Path
-) -> None:
-    asked = SessionRequest(title="Rapat", videos=("synthetic",), archive=tmp_path / "arsip", reserve=1, live=live)
-    assert plan_session(asked, Settings(video=video), SystemClock()).plan.steps_down is steps_down
-
-
-@pytest.mark.parametrize(
     ("video", "says"),
     [
         (VideoDefaults(adaptive_rate=True), "get every picture, or without an encode of their own 5 pictures a second"),

@@ -11,13 +11,16 @@ from capture.compose.layout import Layout
 from capture.source import AudioSource, VideoSource
 from capture.sources.source_kind import ChosenSource, ChosenSources
 from config.errors import UsageError
+from config.events import Event
 from config.settings.layouts import BUILT_IN_LAYOUTS, SINGLE, LayoutSettings
 from config.settings.schema import ConferenceSettings, Settings
 from devices.host.clock import SystemClock
 from devices.model.device import Device, DeviceKind
+from recorder.features.conference.conference_hook import make_hook
 from recorder.features.conference.plan import near_layouts, plan_conference
 from recorder.session.planning import plan_session
 from recorder.session.request import SessionRequest
+from recorder.session.session import Session
 
 NOTHING = cast("VideoSource", threading.Event())
 QUIET = cast("AudioSource", threading.Event())
@@ -119,8 +122,8 @@ def test_a_session_has_one_if_it_is_asked_for_or_always(
 ) -> None:
     settings = Settings(conference=ConferenceSettings(always=always))
     wish = SessionRequest(title="Rapat", videos=("synthetic",), conference=asked, reserve=1, archive=tmp_path)
-    plan = plan_session(wish, settings, SystemClock()).plan
-    assert (plan.conference is not None) is expected
+    plan_session(wish, settings, SystemClock())
+    assert (make_hook(wish, settings) is not None) is expected
 
 
 def test_as_fast_as_it_goes_there_is_none(tmp_path: Path) -> None:
@@ -130,9 +133,7 @@ def test_as_fast_as_it_goes_there_is_none(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="in real time"):
         plan_session(fast, Settings(), SystemClock())
     usual = SessionRequest(title="Rapat", videos=("synthetic",), live=False, reserve=1, archive=tmp_path)
-    assert (
-        plan_session(usual, Settings(conference=ConferenceSettings(always=True)), SystemClock()).plan.conference is None
-    )
+    assert make_hook(usual, Settings(conference=ConferenceSettings(always=True))) is None
 
 
 @pytest.mark.parametrize(("asked", "unattended"), [(None, False), (True, True)])
@@ -141,10 +142,12 @@ def test_settings_of_a_conference_that_nobody_asked_for_just_now_keep_no_session
 ) -> None:
     settings = Settings(conference=ConferenceSettings(always=True, layout="pap"))
     wish = SessionRequest(title="Rapat", videos=("synthetic",), conference=asked, reserve=1, archive=tmp_path)
-    planned = plan_session(wish, settings, SystemClock(), unattended=unattended)
-    assert planned.plan.conference is None
-    assert planned.no_conference
-    assert 'no layout "pap"' in planned.no_conference.message
+    plan = plan_session(wish, settings, SystemClock(), unattended=unattended).plan
+    events: list[Event] = []
+    Session(plan, clock=SystemClock(), listener=events.append)
+    (lost,) = events
+    assert (lost.kind, lost.subject, lost.detail["reason"]) == ("conference-lost", "camera", "settings")
+    assert 'no layout "pap"' in lost.message
 
 
 def test_a_conference_that_is_asked_for_and_cannot_be_is_refused(tmp_path: Path) -> None:

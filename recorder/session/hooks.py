@@ -1,0 +1,154 @@
+"""The contract of a feature that takes part in a session, and the hooks of one session.
+
+`recorder/composition.py` lists the modules. Each is loaded with the plan. It imports its feature only in a session that
+has it.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+
+from capture.cpu_stages import CpuTimer, untimed
+from capture.sources.source_kind import ChosenSources
+from config.events import Emit, Event
+from config.settings.schema import Settings
+from devices.host import threads
+from recorder.composition import SESSION_HOOKS
+from recorder.encode.encoder import Encoder
+from recorder.encode.x264 import VideoSettings
+from recorder.model.status import SessionResult, SessionStatus
+from recorder.program.frame_fanout import FrameFanout
+from recorder.program.program_audio import MixBus
+from recorder.program.scene import Appearance
+from recorder.program.timeline import RunContext
+from recorder.program.video_input import VideoInput
+from recorder.program.video_track import ChooseSpacing, FrameCounts
+from recorder.session.request import SessionRequest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArmedProgram:
+    """The program of an armed session. `counts` returns its frames since the recording began; call it after `start`."""
+
+    video: VideoSettings
+    channels: int
+    encoder: Encoder
+    viewers: FrameFanout
+    inputs: Sequence[VideoInput]
+    sounds: Sequence[str]  # names of the audio inputs
+    appearance: Appearance
+    shows: Callable[[], str]  # returns the name of the layout or card
+    counts: Callable[[], FrameCounts]
+    run: RunContext
+
+
+class SessionHook:
+    """A feature's part in one session. A hook overrides what it needs.
+
+    An error in a hook goes to the recorder's log, and the session goes on; `plan` alone may refuse a session.
+    """
+
+    timing: CpuTimer | None = None
+    """Counts the CPU time of the session's work."""
+    spacing: ChooseSpacing | None = None
+    """Lowers the program's frame rate. Read once, when the session is armed, like `bus`."""
+    bus: MixBus | None = None
+    """Takes the samples of all audio inputs."""
+
+    def plan(self, chosen: ChosenSources, *, unattended: bool) -> None:
+        """Look at the chosen sources, and add notes for people. An attended session may get a UsageError."""
+
+    def attach(self, emit: Emit) -> None:
+        """Take the session's event log."""
+
+    def hear(self, event: Event) -> None:
+        """Take an event of the session, on any thread."""
+
+    def arm(self, program: ArmedProgram) -> None:
+        """Prepare for the tracks, which start next."""
+
+    def start(self) -> None:
+        """Begin; the tracks run."""
+
+    def stop(self) -> None:
+        """Begin to end; returns at once. May be called again, and from any thread."""
+
+    def close(self) -> None:
+        """End within a second. The recording is complete, and sealing follows."""
+
+    def end(self, result: SessionResult | None) -> None:
+        """Report and free everything; the session has ended, without a result after an error."""
+
+    def describe(self, status: SessionStatus) -> SessionStatus:
+        """Return `status` with the feature's line. Called from any thread."""
+        return status
+
+
+class SessionHooks:
+    """The hooks of one session, in the order of their registration."""
+
+    def __init__(self, hooks: Sequence[SessionHook] = ()) -> None:
+        self._hooks = hooks
+
+    @property
+    def timing(self) -> CpuTimer:
+        """The first hook's timer."""
+        return next((hook.timing for hook in self._hooks if hook.timing), untimed)
+
+    @property
+    def spacing(self) -> ChooseSpacing | None:
+        """The first hook's choice of the frame rate; every frame is encoded once it fails."""
+        return next((_guarded(hook.spacing, 1) for hook in self._hooks if hook.spacing), None)
+
+    @property
+    def bus(self) -> MixBus | None:
+        """The first hook's bus; it gets nothing more once it fails."""
+        return next((_guarded(hook.bus, None) for hook in self._hooks if hook.bus), None)
+
+    def plan(self, chosen: ChosenSources, *, unattended: bool) -> None:
+        """Show the chosen sources to each hook. Raises UsageError."""
+        for hook in self._hooks:
+            hook.plan(chosen, unattended=unattended)
+
+    def tell(self, moment: Callable[[SessionHook], object]) -> None:
+        """Call `moment` for each hook. Raises nothing."""
+        for hook in self._hooks:
+            try:
+                moment(hook)
+            except Exception:  # any error: the recording goes on
+                threads.report_error()
+
+    def describe(self, status: SessionStatus) -> SessionStatus:
+        """Return `status` with the lines of all hooks. Raises nothing."""
+        for hook in self._hooks:
+            try:
+                status = hook.describe(status)
+            except Exception:  # any error: the other lines stay
+                threads.report_error()
+        return status
+
+
+def _guarded[**Given, Made](call: Callable[Given, Made], otherwise: Made) -> Callable[Given, Made]:
+    """Return `call`, which returns `otherwise` from its first error on."""
+    has_failed = False
+
+    def guarded(*args: Given.args, **kwargs: Given.kwargs) -> Made:
+        nonlocal has_failed
+        if not has_failed:
+            try:
+                return call(*args, **kwargs)
+            except Exception:  # any error: the track goes on
+                has_failed = True
+                threads.report_error()
+        return otherwise
+
+    return guarded
+
+
+def make_hooks(asked: SessionRequest, settings: Settings) -> SessionHooks:
+    """Return the hooks of the features that the request or the settings want."""
+    made = [import_module(module).make_hook(asked, settings) for module in SESSION_HOOKS]
+    for module, hook in zip(SESSION_HOOKS, made, strict=True):
+        if not isinstance(hook, SessionHook | None):
+            raise TypeError(f"{module}.make_hook returns no SessionHook")
+    return SessionHooks([hook for hook in made if hook is not None])
