@@ -206,6 +206,13 @@ def successor_of(
     return None
 
 
+def resumed_just_now(patience_s: float) -> RunningRecorder | None:
+    """Return the session that goes on for one killed just now; None without one, or if it failed."""
+    with suppress(LiputError):
+        return successor_of(None, within_s=SUCCESSOR_WAIT_S, patience_s=patience_s)
+    return None
+
+
 def _successor(folder: RecorderFolder, info: RecorderInfo, patience_s: float = SUCCESSOR_WAIT_S) -> RunningRecorder:
     """Wait for the successor of a killed recorder and return it; raises SessionError without one."""
     killed = with_replaced(folder, info)

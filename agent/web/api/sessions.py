@@ -3,7 +3,6 @@
 import re
 import threading
 import time
-from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,7 +11,6 @@ import msgspec
 from starlette.responses import Response
 
 from agent.checks.history import recent_run
-from agent.daemon.presence import SUCCESSOR_WAIT_S
 from agent.features import with_request
 from agent.sessions.control import (
     LOOK_S,
@@ -22,23 +20,21 @@ from agent.sessions.control import (
     earlier_end,
     line_of,
     make_spec,
+    resumed_just_now,
     start,
     stop,
     successor_of,
     until_armed,
     until_it_records,
 )
-from agent.terminal.reporters import storable_result
 from agent.web.http.context import ApiContext
 from agent.web.http.endpoint import ApiCall, Endpoint
-from agent.web.http.responses import NOT_STORED, HttpRefusal
-from config.errors import DossierError, LiputError, SessionError, UsageError
+from config.errors import DossierError, SessionError, UsageError
 from config.locale.lookup import text
 from config.settings.schema import RecordsSettings
 from recorder.model.names import utf8_safe
 from recorder.model.status import STATES_BEFORE, STATES_RECORDING, SessionResult, SessionState
 from recorder.package.metadata import Consent, ConsentState
-from recorder.running import protocol
 from recorder.running.client import (
     PreviewClient,
     RunningRecorder,
@@ -62,6 +58,7 @@ from recorder.running.protocol import (
     RestartDestinationCommand,
     Width,
 )
+from recorder.running.protocol import DestinationChange as DestinationCommand
 from recorder.session.request import SessionRequest
 
 LONGEST_S = 30 * 86_400
@@ -154,20 +151,11 @@ def record_now(house: ApiContext, pre_roll_s: float) -> Begun:
             one = select_session(None, (STATES_BEFORE,)) if len(armed) > 1 else armed[0]
             start(one, pre_roll_s)
             return session_state(one.info.id)
-        if (following := _followed()) is not None and following.state in STATES_RECORDING:  # it may have ended since
+        following = resumed_just_now(TAKEN_UP_S)
+        if following is not None and following.state in STATES_RECORDING:  # it may have ended since
             return line_of(following)
-        return begin(house, NewSession(title=_title_of_now(house)))
-
-
-def _followed() -> RunningRecorder | None:
-    with suppress(LiputError):  # the next recorder failed; a new session may not
-        return successor_of(None, within_s=SUCCESSOR_WAIT_S, patience_s=TAKEN_UP_S)
-    return None
-
-
-def _title_of_now(house: ApiContext) -> str:
-    word = text("beginning", "recording", house.settings.read().general.language)
-    return f"{word} {house.clock.now():%Y-%m-%d %H.%M}"
+        word = text("beginning", "recording", house.settings.read().general.language)
+        return begin(house, NewSession(title=f"{word} {house.clock.now():%Y-%m-%d %H.%M}"))
 
 
 def _asked(house: ApiContext, new: NewSession) -> SessionRequest:
@@ -276,8 +264,7 @@ def begin_session(call: ApiCall, new: NewSession) -> Begun:
 
 def show_session(call: ApiCall) -> Begun:
     """Return a session's state or result."""
-    found = session_state(_id(call))
-    return storable_result(found) if isinstance(found, SessionResult) else found
+    return session_state(_id(call))
 
 
 def start_session(call: ApiCall, *, pre_roll_s: PreRoll = 0.0) -> Begun:
@@ -294,12 +281,12 @@ def stop_session(call: ApiCall, *, wait: bool = False) -> Begun:
         found = _session(call)
     except SessionError:
         if end := earlier_end(_id(call)):
-            return storable_result(end)
+            return end
         if (following := successor_of(_id(call), is_whole=True)) is None:
             raise
         found = following
     if found.state in OVER and (end := _end_of(found.info.id)):
-        return storable_result(end)
+        return end
     return _ended(found, wait=wait)
 
 
@@ -307,7 +294,7 @@ def _ended(found: RunningRecorder, *, wait: bool) -> Begun:
     result = stop(found, wait=wait)
     if result is None and found.state is None:  # it hangs, or was about to end
         result = _end_of(found.info.id)
-    return line_of(found) if result is None else storable_result(result)
+    return line_of(found) if result is None else result
 
 
 def disarm_session(call: ApiCall) -> SessionResult:
@@ -317,7 +304,7 @@ def disarm_session(call: ApiCall) -> SessionResult:
         return disarm(_session(call))
     except SessionError:
         if end := _end_of(key):
-            return storable_result(end)
+            return end
         raise
 
 
@@ -400,7 +387,7 @@ def _name(call: ApiCall) -> str:
     return name
 
 
-def _change(call: ApiCall, request: protocol.DestinationChange, word: str) -> DestinationChange:
+def _change(call: ApiCall, request: DestinationCommand, word: str) -> DestinationChange:
     note = send_command(_session(call).folder, request).note
     return DestinationChange(name=request.name, change=word, note=note)
 
@@ -414,10 +401,10 @@ def preview(call: ApiCall, *, width: Width = 640) -> Response:
         client.look(PreviewCommand(source=source, fps=5, width=width))
         picture = client.picture(PICTURE_S)
     if picture is None:
-        raise HttpRefusal(
-            409, f"there is no picture of {source} now", hint="only armed and recording sessions have pictures"
+        raise SessionError(
+            f"there is no picture of {source} now", hint="only armed and recording sessions have pictures"
         )
-    return Response(picture, headers=NOT_STORED, media_type="image/jpeg")
+    return Response(picture, media_type="image/jpeg")
 
 
 _AT, _TO = "/api/v1/sessions/{id}", "/api/v1/sessions/{id}/destinations"

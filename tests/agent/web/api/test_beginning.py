@@ -9,6 +9,7 @@ import pytest
 
 from agent.daemon import presence
 from agent.daemon.presence import SUCCESSOR_WAIT_S
+from agent.sessions import control
 from agent.sessions.control import NOTHING_RUNS, line_of
 from agent.web.api import sessions
 from agent.web.api.sessions import TAKEN_UP_S, Begun, NewSession
@@ -54,7 +55,7 @@ def test_where_the_next_recorder_says_why_it_cannot_another_session_is_begun(
     def refuse(*_key: object, **_how: object) -> RunningRecorder:
         raise RecorderRefused("the disk is full")
 
-    monkeypatch.setattr(sessions, "successor_of", refuse)
+    monkeypatch.setattr(control, "successor_of", refuse)
     monkeypatch.setattr(sessions, "begin", lambda _house, _new: NOTHING_RUNS)
     assert sessions.record_now(house([]), 0.0) == NOTHING_RUNS
 
@@ -65,6 +66,6 @@ def test_a_session_that_was_gone_on_with_and_has_ended_since_is_no_recording(
 ) -> None:
     info = runtime_directory.new_recorder_info("Rapat", Path("/arsip"), SystemClock().now())
     following = RunningRecorder(runtime_directory.RecorderFolder(runtime / info.id), info, session(state))
-    monkeypatch.setattr(sessions, "successor_of", lambda *_key, **_how: following)
+    monkeypatch.setattr(control, "successor_of", lambda *_key, **_how: following)
     monkeypatch.setattr(sessions, "begin", lambda _house, _new: NOTHING_RUNS)
     assert sessions.record_now(house([]), 0.0) == (line_of(following) if goes_on else NOTHING_RUNS)

@@ -145,7 +145,7 @@ def test_the_button_begins_no_other_where_a_killed_session_is_just_gone_on_with(
         return following
 
     monkeypatch.setattr("agent.web.api.sessions.running_recorders", list)  # it is not there yet
-    monkeypatch.setattr("agent.web.api.sessions.successor_of", gone_on_with)
+    monkeypatch.setattr("agent.sessions.control.successor_of", gone_on_with)
     assert page.post("/api/v1/recording/start").json["id"] == session
     assert asked == [SUCCESSOR_WAIT_S], "one that nobody has gone on with for long keeps nobody from recording"
     assert [one["id"] for one in the_state(page)["sessions"]] == [session]
