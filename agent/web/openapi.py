@@ -71,11 +71,12 @@ def _kinds(endpoint: Endpoint) -> Iterator[Any]:
 
 def _operation(endpoint: Endpoint, known: dict[str, Any], components: dict[str, Any]) -> dict[str, Any]:
     kind = endpoint.answer_type
+    name = re.sub(r"[^a-z]+", "-", endpoint.path.removeprefix("/api/v1").lower()).strip("-")
     answered = {"schema": known[repr(kind)] if kind is not None else {"type": "string"}}
     found: dict[str, Any] = {
         "summary": endpoint.summary,
         "description": inspect.getdoc(endpoint.handler) or "",
-        "operationId": _operation_id(endpoint),
+        "operationId": f"{endpoint.method.lower()}-{name}",
         "parameters": [*_path_parameters(endpoint), *_query_parameters(endpoint, known, components)],
         "responses": {
             str(endpoint.status): {"description": endpoint.summary, "content": {endpoint.media: answered}},
@@ -91,18 +92,10 @@ def _operation(endpoint: Endpoint, known: dict[str, Any], components: dict[str, 
         key = {"type": "string", "minLength": 1, "maxLength": 128, "pattern": "^[!-~]+$"}
         found["parameters"].append({"name": "Idempotency-Key", "in": "header", "required": False, "schema": key})
     if not endpoint.is_read_only and endpoint.parameters_type is not NoParameters:
-        body = known[repr(endpoint.parameters_type)]
-        found["requestBody"] = {"required": _is_required(endpoint.parameters_type), "content": {JSON: {"schema": body}}}
+        is_required = any(field.required for field in msgspec.structs.fields(endpoint.parameters_type))
+        body = {"schema": known[repr(endpoint.parameters_type)]}
+        found["requestBody"] = {"required": is_required, "content": {JSON: body}}
     return found
-
-
-def _operation_id(endpoint: Endpoint) -> str:
-    words = re.sub(r"[^a-z]+", "-", endpoint.path.removeprefix("/api/v1").lower()).strip("-")
-    return f"{endpoint.method.lower()}-{words}"
-
-
-def _is_required(body: type[msgspec.Struct]) -> bool:
-    return any(field.required for field in msgspec.structs.fields(body))
 
 
 def _refused(status: int, known: dict[str, Any]) -> dict[str, Any]:

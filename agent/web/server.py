@@ -9,7 +9,6 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,13 +17,13 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from agent.daemon.parts import poll
-from agent.web.http import limits
+from agent.web.http.limits import AT_ONCE, HANDSHAKE_S, KEEP_ALIVE_S, LONGEST_BODY, LONGEST_HEAD, LimitedListener
 from config.errors import LiputError, StateError
 from config.files import file_stamp
 from config.settings.serving import WebSettings
-from devices.host import threads
 from devices.host.clock import Clock
 from devices.host.process import process_started
+from devices.host.threads import start_thread
 from devices.host.throttle import LogOnChange
 from recorder.running.access import operators_gid
 from recorder.running.runtime_directory import runtime_folder, write_file
@@ -57,8 +56,8 @@ class RenewableCertificate:
         """Look for a new certificate on a thread, since its disk may hang."""
         if not self._is_looking:
             self._is_looking = True
-            with suppress(RuntimeError):  # try again next time
-                threads.start_thread(self._look, name="web-certificate", otherwise=self._looked)
+            with contextlib.suppress(RuntimeError):  # try again next time
+                start_thread(self._look, name="web-certificate", otherwise=self._looked)
 
     def _look(self) -> None:
         try:
@@ -154,14 +153,15 @@ class WebPart:
 
     def _ready(self, house: "ApiContext") -> None:
         house.loop = asyncio.get_running_loop()
-        write_page_address(PageAddress(url=house.url, pid=os.getpid()))
+        place = msgspec.json.encode(PageAddress(url=house.url, pid=os.getpid()))
+        write_file(runtime_folder(make=True) / PAGE_ADDRESS_FILE, place, operators_gid())
         self.tell(f"the page is at {house.url}")
 
 
-def listen(settings: WebSettings) -> limits.LimitedListener:
+def listen(settings: WebSettings) -> LimitedListener:
     """Return a listening socket. Raises OSError."""
     family = socket.AF_INET6 if ":" in settings.address else socket.AF_INET
-    listener = limits.LimitedListener(family)
+    listener = LimitedListener(family)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # the former daemon's socket may linger
         listener.bind((settings.address, settings.port))
@@ -180,11 +180,6 @@ def url_of(settings: WebSettings, listener: socket.socket) -> str:
     host = LOOPBACKS[listened.version] if listened.is_unspecified else settings.address
     shown = f"[{host}]" if ":" in host else host
     return f"{'https' if settings.is_encrypted else 'http'}://{shown}:{port}/"
-
-
-def write_page_address(place: PageAddress) -> None:
-    """Write the place file. Raises LiputError, OSError."""
-    write_file(runtime_folder(make=True) / PAGE_ADDRESS_FILE, msgspec.json.encode(place), operators_gid())
 
 
 def _hindrance(settings: WebSettings, error: LiputError | OSError) -> str:
@@ -221,10 +216,10 @@ def serve(
 
         async def startup(self, sockets: object = None) -> None:  # noqa: ARG002 - we have one of our own
             """Start as uvicorn does, with deadlines for TLS, which it has no setting for."""
-            tls_s = limits.HANDSHAKE_S if config.ssl else None
+            tls_s = HANDSHAKE_S if config.ssl else None
             connection = partial(HttpConnection, config, self.server_state, self.lifespan.state)
             server = await asyncio.get_running_loop().create_server(
-                connection, sock=listener, backlog=limits.AT_ONCE, ssl=config.ssl,
+                connection, sock=listener, backlog=AT_ONCE, ssl=config.ssl,
                 ssl_handshake_timeout=tls_s, ssl_shutdown_timeout=tls_s,
             )  # fmt: skip
             listener.listen(BACKLOG)
@@ -254,9 +249,9 @@ def _configured(app: "ASGIApp", settings: WebSettings, context: MakeContext) -> 
     config = uvicorn.Config(
         app, http=HttpConnection, ws=WebSocketConnection, loop="asyncio", lifespan="off", interface="asgi3",
         log_config=None, access_log=False,
-        proxy_headers=False, server_header=False, ws_max_size=limits.LONGEST_BODY, ws_per_message_deflate=False,
-        ws_ping_interval=20.0, ws_ping_timeout=20.0, timeout_keep_alive=limits.KEEP_ALIVE_S,
-        timeout_graceful_shutdown=2, h11_max_incomplete_event_size=limits.LONGEST_HEAD,
+        proxy_headers=False, server_header=False, ws_max_size=LONGEST_BODY, ws_per_message_deflate=False,
+        ws_ping_interval=20.0, ws_ping_timeout=20.0, timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=2, h11_max_incomplete_event_size=LONGEST_HEAD,
         ssl_certfile=settings.tls_certificate, ssl_keyfile=settings.tls_key,
         ssl_context_factory=context if settings.is_encrypted else None,
     )  # fmt: skip

@@ -23,7 +23,7 @@ from config.files import open_regular, read_file
 from config.settings.quantities import NotAllowed
 from recorder.archive.archive import Archive, is_package_file
 from recorder.archive.index import SearchResult
-from recorder.package import bag
+from recorder.package.bag import MANIFEST_FILE, TAG_MANIFEST_FILE, BagFormatError, path_refusal, read_manifest
 from recorder.package.metadata import Package
 from recorder.package.verification import VerificationResult, require_sealed
 
@@ -46,23 +46,22 @@ POLICY = f"sandbox; {_POLICY}"
 
 def listed_files(folder: Path) -> frozenset[str]:
     """Return the files that the package's manifests list, and the manifests. Raises ArchiveError."""
-    manifests = (bag.MANIFEST_FILE, bag.TAG_MANIFEST_FILE)
+    manifests = (MANIFEST_FILE, TAG_MANIFEST_FILE)
     try:
-        names = [path for manifest in manifests for path in bag.read_manifest(read_file(folder / manifest))]
-    except (OSError, bag.BagFormatError) as error:
+        names = [path for manifest in manifests for path in read_manifest(read_file(folder / manifest))]
+    except (OSError, BagFormatError) as error:
         raise ArchiveError(f"{folder.name} cannot be read: {error}", hint="liput archive verify says more") from None
-    return frozenset(path for path in (*names, bag.TAG_MANIFEST_FILE) if bag.path_refusal(path) is None)
+    return frozenset(path for path in (*names, TAG_MANIFEST_FILE) if path_refusal(path) is None)
 
 
 def open_file(package: Package, path: str) -> IO[bytes]:
-    """Return a listed file, open. Raises Refused if there is none, ArchiveError."""
+    """Return a listed file, open. Raises HttpRefusal if there is none, ArchiveError."""
     folder = require_sealed(package).folder
-    known = {name: name for name in listed_files(folder)}
     nothing = HttpRefusal(NOT_FOUND, "the package has no such file", hint="its description lists its files")
-    if path not in known or not is_package_file(folder, folder / known[path]):
+    if path not in listed_files(folder) or not is_package_file(folder, folder / path):
         raise nothing
     try:
-        return os.fdopen(open_regular(folder / known[path]), "rb")
+        return os.fdopen(open_regular(folder / path), "rb")
     except OSError:
         raise nothing from None
 
@@ -154,8 +153,7 @@ def packages(
     now, end = call.house.clock.now(), offset + limit
     found = search_archives(
         call.house.archives(), q.split(), since=time_parameter(since, now), until=time_parameter(until, now, end=True),
-        room=room,
-        most=end + 1,
+        room=room, most=end + 1,
     )  # fmt: skip
     return PackagesFound(packages=found[offset:end], offset=offset, more=len(found) > end)
 

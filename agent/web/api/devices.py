@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 import msgspec
 
-from agent.devices import page
 from agent.devices.listing import RoleState, devices_with_roles, give_role, role_states, take_role_away
+from agent.devices.page import control_rows, controls_document, find_camera
 from agent.web.api.state import DeviceShown, device_shown
 from agent.web.http.endpoint import ApiCall, Endpoint
 from config.errors import UsageError
@@ -17,7 +17,7 @@ from devices.controls.setting import ControlChange
 from devices.health.log_line import HealthLogger, LogKind, LogLevel
 from devices.health.log_writer import open_health_log
 from devices.model.device import Device
-from devices.roles import assignment
+from devices.roles.assignment import propose_roles, roles_store
 
 type RoleName = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 type Value = Annotated[str, msgspec.Meta(max_length=256)]
@@ -66,9 +66,9 @@ def devices(call: ApiCall) -> list[DeviceShown]:
 
 def roles_now(_call: ApiCall) -> RolesDocument:
     """Return roles and proposals."""
-    given = assignment.roles_store().read()
+    given = roles_store().read()
     there = devices_with_roles(given)
-    proposed = {} if given else assignment.propose_roles(there)
+    proposed = {} if given else propose_roles(there)
     return RolesDocument(
         roles=list(role_states(given, there)),
         proposals=[Proposal(role=role, device=device.id) for role, device in proposed.items()],
@@ -81,7 +81,7 @@ def set_role(call: ApiCall, *, role: RoleName | None) -> RoleChange:
     if role is not None:
         role, device, before, _ = give_role(settings, role, name, moves=True)
         return RoleChange(role=role, device=device.id, before=before.id if before else None)
-    given = assignment.roles_store().read()
+    given = roles_store().read()
     has = [device.role for device in devices_with_roles(given) if device.id == name and device.role]
     has += [role for role, binding in given.items() if binding.id == name]  # an absent device
     if not has:
@@ -129,14 +129,9 @@ def _tried(record: HealthLogger) -> HealthLogger:
     """Return a Record that lowers info lines to debug, for several changes a second."""
 
     def tell(
-        device: str,
-        kind: LogKind,
-        reason: str = "",
-        *,
-        name: str = "",
-        level: LogLevel = LogLevel.INFO,
+        device: str, kind: LogKind, reason: str = "", *, name: str = "", level: LogLevel = LogLevel.INFO,
         **detail: object,
-    ) -> None:
+    ) -> None:  # fmt: skip
         record(device, kind, reason, name=name, level=LogLevel.DEBUG if level is LogLevel.INFO else level, **detail)
 
     return tell
@@ -144,14 +139,14 @@ def _tried(record: HealthLogger) -> HealthLogger:
 
 def _controls(call: ApiCall, act: Act | None = None) -> ControlsDocument:
     settings = call.house.settings.read()
-    device = page.find_camera(call.path["id"])
+    device = find_camera(call.path["id"])
     changes: list[ControlChange] = []
     with ExitStack() as stack:
         panel = stack.enter_context(ControlPanel(device.node or "", device.name, to_set=act is not None))
         if act is not None:
             changes = act(panel, device, stack.enter_context(open_health_log(settings, call.house.clock)))
-        rows = list(page.control_rows(panel.controls(), device, settings, call.house.tell))
-    document: Any = page.controls_document(device, changes, rows)
+        rows = list(control_rows(panel.controls(), device, settings, call.house.tell))
+    document: Any = controls_document(device, changes, rows)
     return ControlsDocument(**document)
 
 

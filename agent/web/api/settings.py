@@ -11,16 +11,15 @@ from agent.checks.history import result_document
 from agent.checks.kinds.storage import folder_state
 from agent.web.http.context import ApiContext
 from agent.web.http.endpoint import ApiCall, Endpoint
-from agent.web.http.limits import is_loopback
 from agent.web.http.responses import HttpRefusal
 from config.errors import SessionError, StorageError, UsageError
 from config.settings.addresses import scheme_of
-from config.settings.editing import EditedValue, SettingChanges, change_settings, write_problem
+from config.settings.editing import EditedValue, change_settings, write_problem
 from config.settings.reader import TABLE_NAME
 from config.settings.schema import SYSTEM_FILE, Settings, find_file, user_file
 from config.settings.secrets import key_states, read_keys
-from recorder.running import runtime_directory
 from recorder.running.access import OPERATORS_VARIABLE as OPERATORS
+from recorder.running.runtime_directory import alive_recorders
 
 type Short = Annotated[str, msgspec.Meta(max_length=120)]
 type Long = Annotated[str, msgspec.Meta(min_length=1, max_length=1024)]
@@ -65,7 +64,27 @@ class SettingsDocument(msgspec.Struct, frozen=True, kw_only=True, tag_field="typ
 
 def settings_now(call: ApiCall) -> SettingsDocument:
     """Return the settings."""
-    return _document(call, call.house.settings.read())
+    house, file = call.house, _file(call.house)
+    settings = house.settings.read()
+    why = "" if call.is_near else ELSEWHERE
+    locked: Locked | None = "elsewhere" if why else None
+    if not locked and (why := write_problem(file)):
+        locked = "file"
+    root = house.folder or settings.archive.path
+    free, state = folder_state(root, settings, house.clock)
+    keys = key_states(settings)
+    return SettingsDocument(
+        file=str(file), is_new=is_new(settings), locked=locked, problem=why, language=settings.general.language,
+        room=settings.general.room,
+        archive=ArchiveFolder(
+            path=str(root), fixed=house.folder is not None, free_bytes=free,
+            state=result_document(state, settings.general.language),
+        ),
+        destinations=[
+            KnownDestination(name=name, url=one.url, key=keys[name], test=one.test)
+            for name, one in settings.destinations.items()
+        ],
+    )  # fmt: skip
 
 
 def change(
@@ -79,7 +98,10 @@ def change(
         changes["general", "room"] = _printable("room", room.strip())
     if archive is not None:
         changes["archive", "path"] = str(_archive(call.house, archive))
-    return _changed(call, changes) if changes else settings_now(call)
+    if changes:
+        _only_here(call)
+        change_settings(_file(call.house), changes)
+    return settings_now(call)
 
 
 def set_destination(
@@ -113,35 +135,6 @@ def set_destination(
     return settings_now(call)
 
 
-def _changed(call: ApiCall, changes: SettingChanges) -> SettingsDocument:
-    _only_here(call)
-    change_settings(_file(call.house), changes)
-    return settings_now(call)
-
-
-def _document(call: ApiCall, settings: Settings) -> SettingsDocument:
-    house, file = call.house, _file(call.house)
-    why = "" if _is_here(call) else ELSEWHERE
-    locked: Locked | None = "elsewhere" if why else None
-    if not locked and (why := write_problem(file)):
-        locked = "file"
-    root = house.folder or settings.archive.path
-    free, state = folder_state(root, settings, house.clock)
-    keys = key_states(settings)
-    return SettingsDocument(
-        file=str(file), is_new=is_new(settings), locked=locked, problem=why, language=settings.general.language,
-        room=settings.general.room,
-        archive=ArchiveFolder(
-            path=str(root), fixed=house.folder is not None, free_bytes=free,
-            state=result_document(state, settings.general.language),
-        ),
-        destinations=[
-            KnownDestination(name=name, url=one.url, key=keys[name], test=one.test)
-            for name, one in settings.destinations.items()
-        ],
-    )  # fmt: skip
-
-
 def is_new(settings: Settings) -> bool:
     """Return whether this PC lacks its set-up: no settings, or no name of the room."""
     return settings.file is None or not settings.general.room
@@ -156,7 +149,7 @@ def _file(house: ApiContext) -> Path:
 def _archive(house: ApiContext, asked: str) -> Path:
     if house.folder is not None:
         raise UsageError("the archive was named when Liput was started (--archive)", hint="start it without --archive")
-    if any(runtime_directory.alive_recorders()):
+    if any(alive_recorders()):
         raise SessionError("a session runs, and its archive is in use", hint="change the folder after it")
     text = _printable("archive", asked.strip())
     path = Path(text).expanduser() if text.startswith("~/") else Path(text)
@@ -176,12 +169,8 @@ def _printable(what: str, text: str) -> str:
     return text
 
 
-def _is_here(call: ApiCall) -> bool:
-    return call.request.client is not None and is_loopback(call.request.client.host)
-
-
 def _only_here(call: ApiCall) -> None:
-    if not _is_here(call):
+    if not call.is_near:
         raise HttpRefusal(403, ELSEWHERE, hint="open the page there; `liput` prints its address")
 
 

@@ -1,7 +1,6 @@
 """The shared objects of the API: settings, worker threads, runs of commands, hooks of the daemon."""
 
 import asyncio
-import contextlib
 import subprocess
 import threading
 import time
@@ -19,9 +18,9 @@ from agent.health.alarm import Alarm
 from agent.web.http.responses import BUSY, HttpRefusal
 from agent.web.http.token import Auth
 from config.settings.schema import CurrentSettings, Settings
-from devices.host import threads
 from devices.host.child import ChildProcess
 from devices.host.clock import Clock
+from devices.host.threads import start_thread
 from devices.host.throttle import Tell
 from recorder.archive.archive import Archive, session_archives
 from recorder.control.spawn import SpawnedRecorder
@@ -55,7 +54,7 @@ class CommandRuns:
             if self._began_s is not None:
                 return
             self._began_s, self._problem = time.monotonic(), None
-        threads.start_thread(self._run, words, config_file, done, name="web-check", otherwise=self._forget)
+        start_thread(self._run, words, config_file, done, name="web-check", otherwise=self._forget)
 
     def _forget(self) -> None:
         with self._lock:
@@ -110,7 +109,7 @@ class WorkerPool:
         self._waiting = 0
 
     async def run[Answer](self, work: Callable[[], Answer]) -> Answer:
-        """Run `work` on a thread; return its result or raise its exception. Raises Refused if too many wait."""
+        """Run `work` on a thread; return its result or raise its exception. Raises HttpRefusal if too many wait."""
         if self._waiting >= self._most_waiting:
             raise HttpRefusal(BUSY, "too many requests at once", hint="wait a moment", headers={"retry-after": "2"})
         self._waiting += 1
@@ -136,10 +135,10 @@ class WorkerPool:
                 act = partial(done.set_exception, error)
             else:
                 act = partial(done.set_result, answer)
-            with contextlib.suppress(RuntimeError):  # the loop has ended
+            with suppress(RuntimeError):  # the loop has ended
                 loop.call_soon_threadsafe(settle, act)
 
-        threads.start_thread(go, name=f"web-{self._name}", otherwise=self._places.release)
+        start_thread(go, name=f"web-{self._name}", otherwise=self._places.release)
         return await done
 
 
@@ -150,9 +149,7 @@ class ApiContext:
     gate: Auth
     clock: Clock
     settings: CurrentSettings
-    spawn: Callable[[RecorderSpec], SpawnedRecorder] = (
-        SpawnedRecorder  # starts a recorder, or takes the daemon's reserve
-    )
+    spawn: Callable[[RecorderSpec], SpawnedRecorder] = SpawnedRecorder  # may take the daemon's reserve
     standing: Callable[[], list[str]] = list  # names of the daemon's hanging parts
     parts: Sequence[str] = ()  # names of all parts
     tell: Tell = lambda _text: None
@@ -163,9 +160,7 @@ class ApiContext:
     notices: Callable[[], Sequence[object]] = tuple  # the present notices of plans
     devices: "DevicesPart | None" = None  # the daemon's watch of devices, if any
     loop: asyncio.AbstractEventLoop | None = None  # the server's loop while it runs
-    recorders: list[SpawnedRecorder] = field(
-        default_factory=list
-    )  # recorders started here, which are child processes to reap
+    recorders: list[SpawnedRecorder] = field(default_factory=list)  # started here: child processes to reap
     runs: CommandRuns = field(default_factory=lambda: CommandRuns(partial(run_command, "check", "check")))
     rehearsals: CommandRuns = field(default_factory=lambda: CommandRuns(partial(run_command, "rehearse", "rehearsal")))
     light: WorkerPool = field(default_factory=lambda: WorkerPool("light", 8, 128))  # takes milliseconds

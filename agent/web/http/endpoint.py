@@ -15,6 +15,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from agent.web.http.context import ApiContext, WorkerPool
+from agent.web.http.limits import is_loopback
 from agent.web.http.responses import CONFLICT, HttpRefusal, error_response, json_response
 from config.errors import LiputError, UsageError
 from recorder.model.names import quoted
@@ -35,7 +36,7 @@ class IdempotentAnswers:
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
 
     async def once(self, keys: Sequence[str], asked: str, do: Callable[[], Awaitable[Response]]) -> Response:
-        """Return the first answer with this key, or that of `do`. Raises Refused for a key of another request."""
+        """Return the first answer with this key, or that of `do`. Raises HttpRefusal for a key of another request."""
         key = _key(keys)
         digest = hashlib.sha256(asked.encode(errors="surrogateescape")).hexdigest()
         self._forget()
@@ -93,6 +94,11 @@ class ApiCall:
     house: ApiContext
     path: Mapping[str, str]
     request: Request
+
+    @property
+    def is_near(self) -> bool:
+        """Whether the client is on this PC."""
+        return self.request.client is not None and is_loopback(self.request.client.host)
 
 
 @dataclass(frozen=True)

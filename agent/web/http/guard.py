@@ -76,11 +76,19 @@ async def login(request: Request) -> Response:
     """Let a browser in by ticket or token; show the form to others."""
     gate: Auth = request.app.state.house.gate
     if request.method == "POST":
-        return _grant(request, gate) if gate.is_token(_token(await request.body())) else _closed(request)
-    tickets = request.query_params.getlist("ticket")
-    if not tickets:
+        is_valid = gate.is_token(_token(await request.body()))
+    elif tickets := request.query_params.getlist("ticket"):
+        is_valid = gate.use_ticket(tickets[0])
+    else:
         return login_page(request.scope, status=200)
-    return _grant(request, gate) if gate.use_ticket(tickets[0]) else _closed(request)
+    if not is_valid:
+        return login_page(request.scope, _WRONG)
+    response = RedirectResponse("/", 303)
+    response.set_cookie(
+        cookie_name(request.scope), gate.cookie(), max_age=COOKIE_S, path="/", httponly=True, samesite="strict",
+        secure=request.scope["scheme"] == "https",
+    )  # fmt: skip
+    return response
 
 
 def _token(form: bytes) -> str:
@@ -89,19 +97,6 @@ def _token(form: bytes) -> str:
         return "".join(parse_qs(form.decode("latin-1"), max_num_fields=4).get("token", []))
     except ValueError:
         return ""
-
-
-def _closed(request: Request) -> Response:
-    return login_page(request.scope, _WRONG)
-
-
-def _grant(request: Request, gate: Auth) -> Response:
-    response = RedirectResponse("/", 303)
-    response.set_cookie(
-        cookie_name(request.scope), gate.cookie(), max_age=COOKIE_S, path="/", httponly=True, samesite="strict",
-        secure=request.scope["scheme"] == "https",
-    )  # fmt: skip
-    return response
 
 
 def cookie_name(scope: Scope) -> str:
@@ -164,9 +159,8 @@ class Guard:
         self._allowed = allowed
         self._now_s = now_s
         self._on_authenticated = on_authenticated
-        self._rates = TokenBuckets(
-            REQUESTS_AT_ONCE, REQUESTS_PER_S, MOST_ADDRESSES
-        )  # by address, with and without token
+        # By address, with and without the token.
+        self._rates = TokenBuckets(REQUESTS_AT_ONCE, REQUESTS_PER_S, MOST_ADDRESSES)
         self._sockets = {True: 0, False: 0}  # open WebSockets by `is_near`
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -211,12 +205,12 @@ class Guard:
             raise HttpRefusal(431, f"a request's head has {LONGEST_HEAD} bytes at most")
         self._check_origin(asked)
         # Nobody has the token here, and the form is as cheap as a 429.
-        if asked.scope["path"] != OPEN and (
-            wait_s := self._rates.take((asked.address, asked.has_token), self._now_s())
-        ):
+        path = asked.scope["path"]
+        if path != OPEN and (wait_s := self._rates.take((asked.address, asked.has_token), self._now_s())):
             after = {"retry-after": str(math.ceil(wait_s))}
             raise HttpRefusal(429, "too many requests", hint="wait a moment", headers=after)
-        if not self._is_allowed(asked):
+        is_free = path in _FREE or (path.startswith(STATIC) and asked.is_read_only)
+        if not (is_free or asked.has_token):
             raise HttpRefusal(
                 401, "the token is missing or wrong", hint=TOKEN_HINT, headers={"www-authenticate": "Bearer"}
             )
@@ -244,12 +238,6 @@ class Guard:
         address, own_port = scope.get("server") or ("", None)
         own = {"localhost", "127.0.0.1", "[::1]", f"[{address}]" if ":" in address else address}
         return host in self._allowed or (port == str(own_port) and name in own.union(self._allowed))
-
-    def _is_allowed(self, asked: "_RequestHead") -> bool:
-        path = asked.scope["path"]
-        if path in _FREE or (path.startswith(STATIC) and asked.is_read_only):
-            return True
-        return asked.has_token
 
     def _has_token(self, asked: "_RequestHead") -> bool:
         if asked.bearer:
@@ -318,7 +306,7 @@ def _with_headers(send: Send) -> Send:
 
 
 def _bounded(receive: Receive) -> Receive:
-    """Return a `receive` that raises Refused for too long a body."""
+    """Return a `receive` that raises HttpRefusal for too long a body."""
     taken = 0
 
     async def receiving() -> Message:

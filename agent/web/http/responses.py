@@ -11,7 +11,6 @@ from recorder.model.names import utf8_safe
 from recorder.running.protocol import RecorderRefused
 
 BAD_REQUEST, NOT_FOUND, CONFLICT, BUSY, BROKEN = 400, 404, 409, 503, 500
-NOT_STORED = {"cache-control": "no-store"}
 
 
 class ErrorDocument(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="error"):
@@ -42,7 +41,7 @@ def json_bytes(value: object) -> bytes:
 
 def json_response(value: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """Return `value` as a JSON response."""
-    return Response(json_bytes(value), status, {**NOT_STORED, **(headers or {})}, "application/json")
+    return Response(json_bytes(value), status, headers, "application/json")
 
 
 def http_status(error: LiputError) -> int:

@@ -40,8 +40,3 @@ def script_texts(language: str) -> bytes:
 def text(language: str, key: str, **facts: object) -> str:
     """Return a sentence with `facts` in its braces. Raises KeyError for an unknown key."""
     return _PLACE.sub(lambda place: str(facts[place[1]]), all_texts(language)[key])
-
-
-def known_language(language: str) -> str:
-    """Return `language`, or the first language if it is unknown."""
-    return language if language in LANGUAGES else LANGUAGES[0]

@@ -60,7 +60,7 @@ def routes() -> list[BaseRoute]:
         Route("/requests", _plain("requests")),
         Route("/requests/{id}", _plain("request")),
         Route("/health", _plain("health")),
-        Route("/setup", _setup),
+        Route("/setup", _plain("setup", steps=STEPS)),
         Route("/texts/{language}.json", _texts),
         Mount("/static", _Files(directory=HERE / "static")),
     ]
@@ -68,20 +68,20 @@ def routes() -> list[BaseRoute]:
 
 def _session(request: Request) -> Response:
     """Show the session. The first visit to a new PC leads to its set-up."""
-    settings = _settings(request)
-    if _is_new(request) and SETUP_COOKIE not in request.cookies and not _is_busy():
+    settings, has_no_setup = _settings(request)
+    if has_no_setup and SETUP_COOKIE not in request.cookies and not _is_busy():
         return RedirectResponse("/setup", 303)
     return _page(request, "session.html.j2", settings, {
         "layouts": list(settings.layouts),
         "cards": list(map(str, ProgramCard)),
         "first_layout": settings.program.layout,
         "destinations": list(settings.destinations),
-        "is_new": _is_new(request),
+        "is_new": has_no_setup,
     })  # fmt: skip
 
 
 def _schedule(request: Request) -> Response:
-    settings = _settings(request)
+    settings, _ = _settings(request)
     facts = {"modes": MODES, "mode": settings.schedule.mode, "destinations": list(settings.destinations)}
     return _page(request, "schedule.html.j2", settings, facts)
 
@@ -93,14 +93,10 @@ def _is_busy() -> bool:
         return True
 
 
-def _setup(request: Request) -> Response:
-    return _page(request, "setup.html.j2", _settings(request), {"steps": STEPS})
-
-
-def _plain(name: str) -> Callable[[Request], Response]:
+def _plain(name: str, **facts: object) -> Callable[[Request], Response]:
 
     def show(request: Request) -> Response:
-        return _page(request, f"{name}.html.j2", _settings(request), request.path_params)
+        return _page(request, f"{name}.html.j2", _settings(request)[0], request.path_params | facts)
 
     return show
 
@@ -116,48 +112,33 @@ def _texts(request: Request) -> Response:
     return Response(content, headers=headers, media_type="application/json")
 
 
-def _settings(request: Request) -> Settings:
-    """Return the settings, or defaults if their file is wrong; the page then says so."""
+def _settings(request: Request) -> tuple[Settings, bool]:
+    """Return the settings (defaults if their file is wrong), and whether this PC lacks its set-up."""
     house: ApiContext = request.app.state.house
     try:
-        return house.settings.read()
+        settings = house.settings.read()
     except LiputError:
-        return Settings()
+        return Settings(), False
+    return settings, is_new(settings)
 
 
-def _is_new(request: Request) -> bool:
-    """Return whether this PC lacks its set-up; wrong settings count as one."""
-    house: ApiContext = request.app.state.house
-    try:
-        return is_new(house.settings.read())
-    except LiputError:
-        return False
-
-
-def _page(request: Request, template: str, settings: Settings, facts: Mapping[str, object] | None = None) -> Response:
+def _page(request: Request, template: str, settings: Settings, facts: Mapping[str, object]) -> Response:
     """Render a page in the language chosen, or the room's."""
     wished = request.query_params.get("lang")
-    language = texts.known_language(wished or request.cookies.get(LANGUAGE_COOKIE, settings.general.language))
+    language = wished or request.cookies.get(LANGUAGE_COOKIE, settings.general.language)
+    language = language if language in LANGUAGES else LANGUAGES[0]
     theme = request.cookies.get(THEME_COOKIE, THEMES[0])
     t: Callable[..., str] = partial(texts.text, language)
     shown = _templates().get_template(template).render(
         t=t, language=language, languages=texts.NAMES.items(), theme=theme if theme in THEMES else THEMES[0],
-        room=settings.general.room, pages=PAGES, here=_menu_place(request), layout_name=partial(_layout_name, language),
-        **(facts or {}),
+        room=settings.general.room, pages=PAGES, here=f"/{request.url.path.split('/')[1]}",
+        layout_name=lambda name: texts.all_texts(language).get(f"layout.{name}", name),  # a custom one has its own
+        **facts,
     )  # fmt: skip
     response = HTMLResponse(shown)
     if wished in LANGUAGES:
         response.set_cookie(LANGUAGE_COOKIE, language, max_age=YEAR_S, path="/", samesite="strict")
     return response
-
-
-def _menu_place(request: Request) -> str:
-    return f"/{request.url.path.split('/')[1]}"
-
-
-def _layout_name(language: str, name: str) -> str:
-    """Return a layout's name in words; a custom one has its own."""
-    return texts.all_texts(language).get(f"layout.{name}", name)
 
 
 class _Files(StaticFiles):
