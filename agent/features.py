@@ -20,6 +20,8 @@ class Feature(NamedTuple):
     """Commands of `liput`: the place and the line of help of each."""
     keys: str = ""
     """Function of Settings: yields the ids that its commands take, each with a description, for completion."""
+    part: str = ""
+    """Function of agent.daemon.parts.DaemonContext: returns a FeaturePart of the daemon."""
     endpoints: str = ""
     """Endpoints of the API, as in agent/web/http/endpoint.py."""
     versions: Mapping[str, str] = {}
@@ -33,6 +35,7 @@ class Feature(NamedTuple):
 FEATURES = {
     "alarms": Feature(
         commands={"alarm": ("agent.alarms.command:alarm_command", "Test alarms by e-mail, webhook and desktop.")},
+        part="agent.alarms.part:make_part",
     ),
     "metrics": Feature(endpoints="agent.metrics.api:ENDPOINTS"),
     "requests": Feature(
@@ -50,12 +53,13 @@ FEATURES = {
     "schedule": Feature(
         commands={
             "schedule": (
-                "agent.schedule.commands.group:schedule_command",
+                "agent.schedule.interface.group:schedule_command",
                 "Plan sessions, by hand or from a calendar.",
             )
         },
         keys="agent.schedule.store:plan_keys",
-        endpoints="agent.schedule.api:ENDPOINTS",
+        part="agent.schedule.scheduler:make_part",
+        endpoints="agent.schedule.interface.api:ENDPOINTS",
         versions={"schedule": "agent.schedule.store:schedule_version"},
     ),
 }

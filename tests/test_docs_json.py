@@ -16,8 +16,8 @@ from agent.devices.page import DevicePage, ModeRow, UsbPlace
 from agent.health.alarm import Alarm
 from agent.requests.request_documents import RequestDocument, RequestLine
 from agent.schedule.feeds import FeedState
+from agent.schedule.interface.plan_documents import ComingStep, PlanDocument
 from agent.schedule.plan import CalendarSource, Plan
-from agent.schedule.plan_documents import ComingStep, PlanDocument
 from agent.schedule.store import PlanRecord
 from agent.sessions.conference import ConferenceCheck
 from agent.sessions.control import SessionLine

@@ -4,22 +4,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-import msgspec
-
-from agent.health.alarm import WORDS, Alarm, BilingualText
+from agent.health.alarm import WORDS, Alarm
+from agent.health.notices import PlanNotice
 from config.locale.lookup import WRITTEN, LocalizedText
 from recorder.model.names import one_line
-
-
-class PlanNotice(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="notice"):
-    """News of a plan; `kind` is one of agent/schedule/scheduler.py."""
-
-    kind: str
-    plan: str
-    title: str
-    at: datetime
-    urgent: bool
-    text: BilingualText
 
 
 @dataclass(frozen=True)

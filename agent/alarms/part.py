@@ -11,8 +11,9 @@ from agent.alarms.message import Message
 from agent.alarms.recorder_watcher import RecorderWatcher
 from agent.alarms.sender import ChannelSender, NotificationChannel
 from agent.alarms.throttle import AlarmThrottle, NoticeThrottle
-from agent.daemon.parts import poll
+from agent.daemon.parts import DaemonContext, poll
 from agent.health.alarm import Alarm
+from agent.health.notices import NoticeBoard
 from config.errors import LiputError, SecretError
 from config.settings.schema import Settings
 from config.settings.secrets import alarm_keys
@@ -51,20 +52,24 @@ class AlarmsPart:
     herald: AlarmThrottle
     clock: Clock
     tell: Tell
-    others: Sequence[Callable[[], Sequence[Alarm]]] = ()  # give further alarms, of no session; return at once
-    notices: NoticeThrottle | None = None
+    board: NoticeBoard
     name: str = "alarms"
     _present: tuple[Alarm, ...] = ()
     _senders: list[ChannelSender] = field(default_factory=list)
     _newest: Settings | None = None
     _taken: Settings | None = None
+    _notices: NoticeThrottle = field(init=False)
     _log_once: LogOnChange = field(init=False)
 
     def __post_init__(self) -> None:
+        """Give the board the alarms of sessions, and take its notices."""
         self._log_once = LogOnChange(self.tell)
+        self._notices = NoticeThrottle(self.clock, self.herald.most_per_hour)
+        self.board.sources.append(self.present)
+        self.board.listeners.append(self._notices.hear)
 
     def present(self) -> tuple[Alarm, ...]:
-        """Return the alarms of all sessions, oldest first, then the others."""
+        """Return the alarms of all sessions, oldest first."""
         return self._present
 
     def take(self, settings: Settings) -> None:
@@ -90,8 +95,7 @@ class AlarmsPart:
             return
         self._taken = settings
         self.herald.repeat_s, self.herald.most_per_hour = settings.alarms.repeat_s, settings.alarms.most_per_hour
-        if self.notices is not None:
-            self.notices.most_per_hour = settings.alarms.most_per_hour
+        self._notices.most_per_hour = settings.alarms.most_per_hour
         try:
             self._set_channels(channels_of(settings))
         except SecretError as error:
@@ -115,16 +119,16 @@ class AlarmsPart:
         self._take_newest()
         try:
             watcher.look()
-            present = [*watcher.present(), *(alarm for ask in self.others for alarm in ask())]
+            self._present = tuple(watcher.present())
+            present = self.board.alarms()
         except (LiputError, OSError) as error:
             self._log_once(f"the runtime directory cannot be read: {error}")
             return
         self._log_once("")
-        self._present = tuple(present)
         message = self.herald.look(watcher.begun(), present)
         if message is not None:
             self._enqueue(message)
-        if self.notices is not None and (noticed := self.notices.due(present)) is not None:
+        if (noticed := self._notices.due(present)) is not None:
             self._enqueue(noticed)
 
     def _enqueue(self, message: Message) -> None:
@@ -140,10 +144,12 @@ def _end(sender: ChannelSender) -> None:
             sender.channel.close()
 
 
-def alarms_part(
-    settings: Settings, clock: Clock, tell: Tell, others: Sequence[Callable[[], Sequence[Alarm]]] = (),
-    notices: NoticeThrottle | None = None,
-) -> AlarmsPart:  # fmt: skip
+def make_part(daemon: DaemonContext) -> AlarmsPart:
+    """Return the daemon's part."""
+    return alarms_part(daemon.settings, daemon.clock, daemon.log.of("alarms"), daemon.board)
+
+
+def alarms_part(settings: Settings, clock: Clock, tell: Tell, board: NoticeBoard) -> AlarmsPart:
     """Return the part for these settings; if the keys are wrong, only the desktop gets alarms."""
     try:
         channels = channels_of(settings)
@@ -151,11 +157,5 @@ def alarms_part(
         tell(f"alarms go to the desktop only: {error.message}")
         desktop = DesktopChannel(settings.general.room, settings.general.language)
         channels = [desktop] if settings.alarms.desktop else []
-    return AlarmsPart(
-        channels,
-        AlarmThrottle(clock, settings.alarms.repeat_s, settings.alarms.most_per_hour),
-        clock,
-        tell,
-        others,
-        notices,
-    )
+    herald = AlarmThrottle(clock, settings.alarms.repeat_s, settings.alarms.most_per_hour)
+    return AlarmsPart(channels, herald, clock, tell, board)

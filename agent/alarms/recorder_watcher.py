@@ -116,7 +116,7 @@ class RecorderListener:
         self._clock = clock
         self._heard_ns = clock.now_ns()
         self._happened = 0  # number of the next event
-        self._task = BackgroundTask(f"alarms-{info.id}", self._hear, pause=_AGAIN_S, failed=_report)
+        self._task = BackgroundTask(f"part-alarms-{info.id}", self._hear, pause=_AGAIN_S, failed=_report)
         self._task.start()
 
     def close(self) -> None:

@@ -59,7 +59,7 @@ class ChannelSender:
 
     def start(self) -> None:
         """Start the thread."""
-        self._thread = threads.start_thread(self._run, name=f"alarms-{self.channel.name}")
+        self._thread = threads.start_thread(self._run, name=f"part-alarms-{self.channel.name}")
 
     def enqueue(self, message: Message) -> None:
         """Queue a message; a full queue drops its oldest."""

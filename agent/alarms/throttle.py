@@ -5,8 +5,9 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from agent.alarms.message import Message, PlanNotice
-from agent.health.alarm import DAMAGED, FAILED, KILLED, Alarm, BilingualText, Key
+from agent.alarms.message import Message
+from agent.health.alarm import DAMAGED, FAILED, KILLED, Alarm, Key
+from agent.health.notices import MOST, URGENT, PlanNotice
 from devices.host.clock import NANOSECONDS, Clock
 from recorder.model.session_faults import LASTING_KINDS
 
@@ -134,50 +135,33 @@ class AlarmThrottle:
         self._begun_s = {key: begun for key, begun in self._begun_s.items() if now_s - begun[-1] < FLAPS_S}
 
 
-URGENT = frozenset({"waits", "overrun", "missed", "blocked", "failed", "without-request", "not-ready"})
-"""Kinds that need action."""
 FOR_ALL = URGENT | {"reminder"}  # kinds that go to people elsewhere, too
-SHOWN_S, URGENT_S = 600.0, 1800.0  # how long a notice is shown, unless another one of its plan replaces it
 AGAIN_S = 900.0  # least time between two notices of the same kind and plan, reminders apart
-MOST = 50
 
 
 @dataclass(eq=False)
 class NoticeThrottle:
-    """Throttles notices. `put` and `present` are thread-safe."""
+    """Throttles notices. `hear` is thread-safe."""
 
     clock: Clock
     most_per_hour: int
     _lock: threading.Lock = field(default_factory=threading.Lock)
-    _shown: dict[str, tuple[PlanNotice, float]] = field(default_factory=dict)
     _pending: list[PlanNotice] = field(default_factory=list)
     _pending_s: float = 0.0
     _told_s: dict[tuple[str, str], float] = field(default_factory=dict)
     _sent_s: deque[float] = field(default_factory=deque)
 
-    def put(self, kind: str, plan: str, title: str, text: BilingualText) -> None:
-        """Show a notice in place of the former one of its plan, and queue it to be sent."""
-        is_urgent, now_s = kind in URGENT, self._now_s()
-        notice = PlanNotice(kind=kind, plan=plan, title=title, at=self.clock.now(), urgent=is_urgent, text=text)
+    def hear(self, notice: PlanNotice) -> None:
+        """Queue a notice to be sent."""
+        now_s, key = self._now_s(), (notice.plan, notice.kind)
         with self._lock:
-            self._shown.pop(plan, None)
-            self._shown[plan] = notice, now_s + (URGENT_S if is_urgent else SHOWN_S)
-            while len(self._shown) > MOST:
-                del self._shown[next(iter(self._shown))]
-            if kind != "reminder" and now_s - self._told_s.get((plan, kind), -AGAIN_S) < AGAIN_S:
+            if notice.kind != "reminder" and now_s - self._told_s.get(key, -AGAIN_S) < AGAIN_S:
                 return
             self._told_s = {key: told_s for key, told_s in self._told_s.items() if now_s - told_s < AGAIN_S}
-            self._told_s[plan, kind] = now_s
+            self._told_s[key] = now_s
             if not self._pending:
                 self._pending_s = now_s
             self._pending = [*self._pending, notice][-MOST:]
-
-    def present(self) -> tuple[PlanNotice, ...]:
-        """Return the notices shown now, oldest first."""
-        now_s = self._now_s()
-        with self._lock:
-            self._shown = {plan: held for plan, held in self._shown.items() if held[1] > now_s}
-            return tuple(notice for notice, _ in self._shown.values())
 
     def due(self, present: Sequence[Alarm] = ()) -> Message | None:
         """Return the message that is due, with the `present` alarms. Beyond the limit it `closes`."""

@@ -4,32 +4,28 @@ import signal
 import threading
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 import msgspec
 
-from agent.alarms.part import alarms_part
-from agent.alarms.throttle import NoticeThrottle
 from agent.archives.copying import CopyRunner
 from agent.archives.fixity_part import FixityPart
 from agent.archives.selection import archives_of
 from agent.daemon.log import DaemonLog, Level, errors_to_journal, log_form
-from agent.daemon.parts import Part, Parts, ServiceNotifier
+from agent.daemon.parts import DaemonContext, FeaturePart, Part, Parts, ServiceNotifier
 from agent.daemon.presence import daemon_lock
 from agent.daemon.settings_part import SettingsPart
 from agent.daemon.supervisor import RecorderSupervisor, StandbyRecorder
 from agent.devices.watch_part import DevicesPart
-from agent.health.alarm import BilingualText
-from agent.schedule.scheduler import make_scheduler
+from agent.features import hooked
+from agent.health.notices import NoticeBoard
 from agent.sessions.control import absolute
 from agent.terminal.parameters import config_option
-from agent.terminal.redact import redactor_for
 from agent.terminal.signals_and_keys import set_on_signal
 from agent.web.server import WebPart
-from config.settings.schema import CurrentSettings, Settings
+from config.settings.schema import CurrentSettings
 from devices.host.clock import NANOSECONDS, Clock, SystemClock
 
 if TYPE_CHECKING:
@@ -71,55 +67,28 @@ def serve_command(ctx: click.Context, config_file: Path | None, folder: Path | N
     with errors_to_journal(log), daemon_lock(), set_on_signal(stop, (signal.SIGTERM, signal.SIGINT)):
         archives, spares = archives_of(ctx, folder, config_file), StandbyRecorder(log.of("sessions"))
         in_force = CurrentSettings(config_file or ctx.find_object(Path))
-        given = _DaemonContext(clock, log, config_file, folder, in_force, in_force.read(), spares)
-        given.learn(given.settings)
+        daemon = DaemonContext(
+            clock, log, config_file, folder, in_force, in_force.read(), spares.take, NoticeBoard(clock)
+        )
+        daemon.learn(daemon.settings)
         log.take_over()
-        watched = SettingsPart(in_force, given.settings, clock, log.of("settings"))
+        watched = SettingsPart(in_force, daemon.settings, clock, log.of("settings"))
         copying = CopyRunner(clock, folder, config_file, is_wanted=lambda: bool(watched.now.copies))
         when_idle = _when_idle(clock, spares, copying)
         sessions = RecorderSupervisor(
             archives, clock, log.of("sessions"), _recovery_logger(log), spawn=spares.take, when_idle=when_idle
         )
-        parts = _parts(given, watched, sessions)
+        parts = _parts(daemon, watched, sessions)
         with closing(copying), closing(spares):
             _run(parts, pulse, stop, log)
 
 
-@dataclass(frozen=True, slots=True)
-class _DaemonContext:
-    """The values that the daemon's parts are made of; `settings` are those at the start."""
-
-    clock: Clock
-    log: DaemonLog
-    config_file: Path | None
-    folder: Path | None
-    in_force: CurrentSettings
-    settings: Settings
-    spares: StandbyRecorder
-
-    def learn(self, settings: Settings) -> None:
-        """Hide the secrets of `settings` in the log from now on."""
-        self.log.know(redactor_for(settings)[0])
-
-
-def _parts(given: _DaemonContext, watched: SettingsPart, sessions: RecorderSupervisor) -> Parts:
-    settings, clock, log, folder = given.settings, given.clock, given.log, given.folder
-    notices = NoticeThrottle(clock, settings.alarms.most_per_hour)
-    fixity = FixityPart(settings, clock, log.of("fixity"), folder, given.config_file)
-    alarms = alarms_part(settings, clock, log.of("alarms"), [fixity.damaged], notices)
-    schedule = make_scheduler(
-        settings,
-        clock,
-        log.of("schedule"),
-        given.spares.take,
-        notify=lambda kind, plan, words: notices.put(
-            kind, plan.id, plan.title, BilingualText(words.indonesian, words.english)
-        ),
-        config_file=given.config_file,
-        archive=folder,
-        good=lambda: given.in_force.good,
-    )
-    watched.takers = [given.learn, alarms.take, schedule.take, fixity.take]
+def _parts(daemon: DaemonContext, watched: SettingsPart, sessions: RecorderSupervisor) -> Parts:
+    settings, clock, log, folder, board = daemon.settings, daemon.clock, daemon.log, daemon.folder, daemon.board
+    features: list[FeaturePart] = [make_part(daemon) for make_part in hooked("part")]
+    fixity = FixityPart(settings, clock, log.of("fixity"), folder, daemon.config_file)
+    board.sources.append(fixity.damaged)
+    watched.takers = [daemon.learn, *(part.take for part in features), fixity.take]
     devices = DevicesPart(settings, clock, log.of("devices", "warning"), folder)
 
     def house() -> "ApiContext":
@@ -127,14 +96,14 @@ def _parts(given: _DaemonContext, watched: SettingsPart, sessions: RecorderSuper
         from agent.web.http.token import Auth
 
         return ApiContext(
-            gate=Auth(clock), clock=clock, settings=given.in_force,
-            tell=log.of("web"), spawn=given.spares.take, standing=parts.standing, folder=folder,
-            parts=[part.name for part in parts.parts], alarms=alarms.present,
-            notices=notices.present, devices=devices, learn=given.learn,
+            gate=Auth(clock), clock=clock, settings=daemon.in_force,
+            tell=log.of("web"), spawn=daemon.spawn, standing=parts.standing, folder=folder,
+            parts=[part.name for part in parts.parts], alarms=board.alarms,
+            notices=board.notices, devices=devices, learn=daemon.learn,
         )  # fmt: skip
 
     page: list[Part] = [WebPart(settings.web, house, clock, log.of("web"))] if settings.web.enabled else []
-    parts = Parts([*page, sessions, alarms, schedule, devices, fixity, watched], clock, log.of(level="warning"))
+    parts = Parts([*page, sessions, *features, devices, fixity, watched], clock, log.of(level="warning"))
     return parts
 
 

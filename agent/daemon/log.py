@@ -23,7 +23,7 @@ AT_ONCE, PER_S = 20.0, 0.1  # lines of one kind: so many at once, then so many a
 MOST_KINDS = 256  # kinds counted; the one unused for longest is forgotten
 SUPPRESSED = "(this comes often: more of it is left out)"
 
-_PART, _ALARMS = "part-", "alarms-"
+_PART = "part-"
 _OF_SESSIONS = ("resume", "recover")  # names of threads tell their part
 
 type Level = Literal["info", "warning", "error"]
@@ -150,7 +150,5 @@ class _Handler(logging.Handler):
 
 def _part_of(thread: str) -> str:
     if thread.startswith(_PART):
-        return thread.removeprefix(_PART)
-    if thread.startswith(_ALARMS):
-        return _ALARMS.rstrip("-")
+        return thread.removeprefix(_PART).partition("-")[0]
     return "sessions" if thread in _OF_SESSIONS else DAEMON

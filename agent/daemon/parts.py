@@ -6,11 +6,18 @@ import threading
 from collections.abc import Callable, MutableMapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
+from agent.daemon.log import DaemonLog
+from agent.health.notices import NoticeBoard
+from agent.terminal.redact import redactor_for
+from config.settings.schema import CurrentSettings, Settings
 from devices.host.background import BackgroundTask, pause_s
 from devices.host.clock import NANOSECONDS, Clock
 from devices.host.throttle import Tell
+from recorder.control.spawn import SpawnedRecorder
+from recorder.control.spec import RecorderSpec
 
 HANGS_AFTER_S = 15.0  # a part without a beat for so long hangs
 LONGEST_PAUSE_S = 30.0  # between restarts of a part that breaks again and again
@@ -32,6 +39,31 @@ class Part(Protocol):
 
         Only the working thread may call `beat`, so that a hang shows.
         """
+
+
+class FeaturePart(Part, Protocol):
+    """A feature's part of the daemon."""
+
+    def take(self, settings: Settings) -> None:
+        """Use new settings from the next look on. Thread-safe."""
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonContext:
+    """The values that the daemon's parts are made of; `settings` are those at the start."""
+
+    clock: Clock
+    log: DaemonLog
+    config_file: Path | None
+    folder: Path | None
+    in_force: CurrentSettings
+    settings: Settings
+    spawn: Callable[[RecorderSpec], SpawnedRecorder]
+    board: NoticeBoard
+
+    def learn(self, settings: Settings) -> None:
+        """Hide the secrets of `settings` in the log from now on."""
+        self.log.know(redactor_for(settings)[0])
 
 
 def poll(look: Callable[[], object], every_s: float, clock: Clock, stop: threading.Event, beat: Beat) -> None:

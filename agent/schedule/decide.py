@@ -62,6 +62,11 @@ class RunningSession:
         """Whether it still has its devices."""
         return self.state not in STATES_AFTER
 
+    @property
+    def is_recording(self) -> bool:
+        """Whether it records now."""
+        return self.state in STATES_RECORDING
+
 
 @dataclass(frozen=True, slots=True)
 class LeadTimes:

@@ -1,18 +1,27 @@
-"""The running sessions for the schedule: those of plans, and those that people began."""
+"""The sessions of plans and of people: those that run, those that have ended, and commands to their recorders."""
 
 import contextlib
 import time
 from collections.abc import Iterator
+from datetime import datetime
 
 from agent.daemon.presence import SUCCESSOR_WAIT_S, is_taking_over
-from agent.schedule.decide import RunningSession
+from agent.schedule.decide import PlanAct, RunningSession
+from agent.schedule.plan import PlanMode
 from config.errors import LiputError
+from config.settings.quantities import brief_duration
 from devices.host.clock import boot_id
 from recorder.control.spec import decode_spec
-from recorder.model.status import SessionState
-from recorder.running import runtime_directory
-from recorder.running.client import RunningRecorder, running_recorders
-from recorder.running.runtime_directory import RecorderFolder, RecorderInfo
+from recorder.model.status import SessionResult, SessionState
+from recorder.running.client import RunningRecorder, read_result, running_recorders, send_command
+from recorder.running.protocol import AnyRequest, RecorderFailure
+from recorder.running.runtime_directory import (
+    RecorderFolder,
+    RecorderInfo,
+    ended_recorder_folder,
+    killed_recorders,
+    runtime_folder,
+)
 
 TAKEOVER_S = 60.0
 """Limit for a takeover of a killed recorder: later than this, the session may be disarmed."""
@@ -43,7 +52,7 @@ def _killed() -> Iterator[RunningSession]:
     A session that people began counts only for the usual time of a takeover: no plan waits for a disk that may not
     return.
     """
-    for folder in runtime_directory.killed_recorders():
+    for folder in killed_recorders():
         if (info := folder.info()) and _is_of_this_boot(info):
             plan = plan_of(folder)
             if plan is not None or (info.work and time.time() - folder.last_beat_s < SUCCESSOR_WAIT_S):
@@ -59,3 +68,26 @@ def plan_of(folder: RecorderFolder) -> str | None:
     with contextlib.suppress(OSError, LiputError):
         return decode_spec(folder.spec.read_bytes()).plan
     return None
+
+
+def ask_recorder(recorder: str, request: AnyRequest) -> None:
+    """Send a request to a recorder. Raises LiputError, OSError."""
+    send_command(RecorderFolder(runtime_folder() / recorder), request)
+
+
+def was_disarmed(recorder: str) -> bool:
+    """Return whether a recorder has ended without a recording."""
+    end = read_result(ended_recorder_folder(recorder))
+    return isinstance(end, SessionResult) and end.state is SessionState.IDLE
+
+
+def failure_reason(act: PlanAct, now: datetime) -> str:
+    """Return why a plan's session must begin again; "" if it is over, or people ended it."""
+    if not act.plan.holds or now >= act.plan.ends_at:
+        return ""
+    end = read_result(ended_recorder_folder(act.recorder))
+    if isinstance(end, RecorderFailure):
+        return end.message
+    if isinstance(end, SessionResult) and end.broke_off and act.plan.mode is PlanMode.RECORD:
+        return f"its recording broke off after {brief_duration(end.duration_s)} ({', '.join(end.degraded)})"
+    return ""

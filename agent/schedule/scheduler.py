@@ -1,187 +1,45 @@
 """The daemon's part for planned sessions: it decides (agent/schedule/decide.py) and acts, without blocking."""
 
 import contextlib
-import json
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
-from agent.checks.check import CheckVerdict
-from agent.checks.history import recent_run
-from agent.daemon.command_child import CommandChild, archive_options, liput_command
-from agent.daemon.parts import poll
-from agent.features import with_request
+from agent.daemon.parts import DaemonContext, poll
 from agent.schedule.decide import LATE_S, ActKind, LeadTimes, PlanAct, RunningSession, decide, with_act
 from agent.schedule.feeds import FeedReader, feed_states
-from agent.schedule.plan import Plan, PlanMode, session_hash
-from agent.schedule.running import running_sessions
+from agent.schedule.notices import Notify, board_notifier, plan_notice
+from agent.schedule.plan import Plan, session_hash
+from agent.schedule.room_check import RoomCheck, begin_check
+from agent.schedule.running import ask_recorder, failure_reason, running_sessions, was_disarmed
+from agent.schedule.starting import SpawnRecorder, StartingRecorder, attempt_of, spec_of
 from agent.schedule.store import (
     PlanRecord,
     PlanRecords,
     PlanRecordStore,
     Plans,
-    RecorderAttempt,
     change_record,
     forget_other_records,
     plan_record_store,
     record_of,
 )
-from agent.sessions.control import make_spec
 from config.errors import LiputError, StateError
-from config.locale.lookup import NO_TEXT, LocalizedText, words
 from config.settings.office import zone_of
-from config.settings.quantities import brief_duration
 from config.settings.schema import Settings
-from devices.host.child import tie_to_parent
 from devices.host.clock import NANOSECONDS, Clock, boot_id, is_clock_unset
-from devices.host.deadline import DeadlineTask
-from devices.host.process import process_started
 from devices.host.throttle import LogOnChange
-from recorder.control.spawn import SpawnedRecorder
-from recorder.control.spec import RecorderSpec
-from recorder.model.names import one_line
-from recorder.model.status import STATES_RECORDING, SessionResult, SessionState
-from recorder.running.client import read_result, send_command
-from recorder.running.protocol import AnyRequest, DisarmCommand, RecorderFailure, StartCommand, StopCommand
-from recorder.running.runtime_directory import RecorderFolder, ended_recorder_folder, runtime_folder
-from recorder.session.request import SessionRequest
-
-WORDS = words("schedule")
-"""By kind of notice; `then-` and `late` are parts of other notices."""
-
-
-def plan_notice(
-    kind: str, plan: Plan, now: datetime, *, other: str = "", why: str = "", late_s: float = 0.0
-) -> LocalizedText:
-    """Return the notice `kind` about a plan, with times in the zone of `now`, the room's."""
-    left = brief_duration(max(0.0, (plan.starts_at - now).total_seconds()))
-    zone = now.tzinfo
-    facts = {
-        "title": one_line(plan.title),
-        "other": one_line(other),
-        "why": one_line(why),
-        "left": left,
-        "starts": f"{plan.starts_at.astimezone(zone):%H:%M}",
-        "ends": f"{plan.ends_at.astimezone(zone):%H:%M}",
-    }
-    then = NO_TEXT if plan.mode is PlanMode.REMIND else WORDS[f"then-{plan.mode}"]
-    late = brief_duration(late_s)
-    joined = WORDS["late"].filled({"late": late}) if late_s else NO_TEXT
-    return LocalizedText(
-        WORDS[kind].indonesian.format_map(facts | {"then": then.indonesian, "late": joined.indonesian}),
-        WORDS[kind].english.format_map(facts | {"then": then.english, "late": joined.english}),
-    )
-
+from recorder.running.protocol import AnyRequest, DisarmCommand, StartCommand, StopCommand
 
 LOOK_S = 0.5
-CHECK_S = 90.0
 PRE_ROLL_S = 60.0
 """How far a start may reach back to the planned beginning."""
 RETRY_S = (5.0, 15.0, 30.0, 60.0)
 """Waits after successive failures; the last one repeats."""
-
-type SpawnRecorder = Callable[[RecorderSpec], SpawnedRecorder]
-type Notify = Callable[[str, Plan, LocalizedText], None]
-"""Takes a stable word, the plan and the notice for people, on the part's thread."""
-
-
-def spec_of(
-    plan: Plan, settings: Settings, config_file: Path | None, *, archive: Path | None, arm_only: bool
-) -> tuple[RecorderSpec, str]:
-    """Return the spec of a plan's recorder, and the problem with the plan's request, or "".
-
-    Nobody can be asked: a slate stands for a missing device, and a session goes on without a missing request. A plan's
-    words never name files, since people who plan on the page may not read the daemon's folder.
-    """
-    asked = SessionRequest(
-        title=plan.title,
-        videos=plan.videos,
-        audios=plan.audios,
-        streams=plan.streams,
-        layout=plan.layout,
-        profile=plan.profile,
-        archive=archive,
-        allow_missing=True,
-        checked=recent_run(settings.general.language),
-    )
-    why = ""
-    try:
-        asked = with_request(asked, plan.request, settings)
-    except LiputError as error:
-        why = error.message
-    spec = make_spec(asked, config_file, arm_only=arm_only)
-    return msgspec.structs.replace(spec, plan=plan.id, folder=Path("/")), why
-
-
-class StartingRecorder:
-    """A recorder that is starting; a thread waits for it."""
-
-    def __init__(self, plan: Plan, spawned: SpawnedRecorder, *, records: bool) -> None:
-        """Wait for `spawned`, which records at once or is only armed."""
-        self.plan = plan
-        self.records = records
-        self.spawned = spawned
-        self._task = DeadlineTask(spawned.ready, "schedule-begin")
-
-    @property
-    def is_over(self) -> bool:
-        """Whether the recorder has started or failed."""
-        return self._task.is_over
-
-    def recorder(self) -> str:
-        """Return the id of the ready recorder. Raises LiputError."""
-        try:
-            return self._task.result().id
-        except LiputError:
-            raise
-        except Exception as error:  # of any kind: it is reported, and the beginning tried again
-            raise LiputError(repr(error)) from error
-
-
-def begin_check(plan: Plan, clock: Clock, config_file: Path | None, archive: Path | None = None) -> CommandChild:
-    """Start a check; without `archive` it tests that of the settings. Raises OSError."""
-    session = f"title = {json.dumps(one_line(plan.title) or plan.id, ensure_ascii=False)}\n".encode()
-    command = tie_to_parent(liput_command(*check_words(plan), *archive_options(archive)))
-    return CommandChild(command, config_file, given=session, clock=clock, longest_s=CHECK_S)
-
-
-def check_problems(check: CommandChild) -> list[str] | None:
-    """Return the problems found, empty if the room is ready; None while the check runs."""
-    try:
-        said = check.answer()
-        return None if said is None else list(_problems(msgspec.json.decode(said)))
-    except TimeoutError:
-        return [f"the check has not ended within {CHECK_S:.0f} s"]
-    except (msgspec.MsgspecError, AttributeError, TypeError):
-        return ["the check did not run"]
-
-
-def check_words(plan: Plan) -> list[str]:
-    """Return the words of the command that checks the room for a plan.
-
-    With a session file, only the named destinations count; without one, all may.
-    """
-    words = ["check", "--quick", "--json", "--for", f"{(plan.ends_at - plan.starts_at).total_seconds():.0f}s"]
-    if plan.mode is not PlanMode.REMIND and not plan.streams:
-        words += ["--session", "/dev/stdin"]
-    for option, values in (("--video", plan.videos), ("--audio", plan.audios), ("--stream", plan.streams)):
-        words += [word for value in values for word in (option, value)]
-    return words + (["--profile", plan.profile] if plan.profile else [])
-
-
-def _problems(document: Any) -> Iterator[str]:
-    if document.get("type") == "error":
-        yield str(document["message"])
-        return
-    for check in document["checks"]:
-        if check["verdict"] == CheckVerdict.FAILURE:
-            yield f"{check['name']}: {check['reason']}"
 
 
 @dataclass(eq=False)
@@ -202,13 +60,13 @@ class Scheduler:
     good: Callable[[], tuple[Path, str] | None] = lambda: None
     """The last valid settings file, with its text; None: recorders find it."""
     may_be_set_soon: Callable[[], bool] = lambda: False
-    check: Callable[[Plan], CommandChild] | None = None
+    check: Callable[[Plan], RoomCheck] | None = None
     """None: the real command."""
     name: str = "schedule"
     _rules: LeadTimes = field(init=False)
     _beginning: StartingRecorder | None = None
-    _checking: list[tuple[Plan, CommandChild]] = field(default_factory=list)
-    _children: list[SpawnedRecorder] = field(default_factory=list)
+    _checking: list[RoomCheck] = field(default_factory=list)
+    _children: list[StartingRecorder] = field(default_factory=list)
     _unsaved: dict[str, PlanRecord] = field(default_factory=dict)
     _known: list[Plan] = field(default_factory=list)
     _times: list[tuple[float, float]] = field(default_factory=list)
@@ -248,14 +106,14 @@ class Scheduler:
         finally:
             if self.feeds is not None:
                 self.feeds.close()
-            for _, check in self._checking:
+            for check in self._checking:
                 check.end()
             self._checking.clear()
 
     def look(self) -> None:
         """Do all due acts."""
         self._apply_settings()
-        self._children = [child for child in self._children if not child.wait(0.0)]
+        self._children = [child for child in self._children if not child.spawned.wait(0.0)]
         if self.feeds is not None:
             try:
                 self.feeds.look()
@@ -373,7 +231,7 @@ class Scheduler:
                 self._ask(act, DisarmCommand(), "changed")
             case ActKind.NOTE_END if self._closed_for_change(act):
                 self._change_record(act.plan, PlanRecord.without_recorder)
-            case ActKind.NOTE_END if why := _failure_reason(act, now):
+            case ActKind.NOTE_END if why := failure_reason(act, now):
                 self._note_failure(act.plan, why, now)
             case _:
                 self._change_record(act.plan, lambda done: with_act(act, done, now, self._rules))
@@ -387,7 +245,7 @@ class Scheduler:
                 begin = self.check or partial(
                     begin_check, clock=self.clock, config_file=self.config_file, archive=self.archive
                 )
-                self._checking.append((act.plan, begin(act.plan)))
+                self._checking.append(begin(act.plan))
             except OSError as error:
                 self.tell(f'the room cannot be checked before "{act.plan.title}": {error.strerror}')
 
@@ -400,8 +258,7 @@ class Scheduler:
         """Return whether a recorder closed its devices only because its plan changed."""
         if record_of(act.plan, self._ledger()).changing != act.recorder:
             return False
-        end = read_result(ended_recorder_folder(act.recorder))
-        return isinstance(end, SessionResult) and end.state is SessionState.IDLE
+        return was_disarmed(act.recorder)
 
     def _ask(self, act: PlanAct, request: AnyRequest, word: str) -> bool:
         """Send a request to a recorder, at most every RETRY_S[0]; return whether it was sent now."""
@@ -409,7 +266,7 @@ class Scheduler:
             return False
         self._block_for(f"{act.recorder} {word}", RETRY_S[0])
         try:
-            send_command(RecorderFolder(runtime_folder() / act.recorder), request)
+            ask_recorder(act.recorder, request)
         except (LiputError, OSError) as error:
             self._log_on_change(f'"{act.plan.title}": {error}', act.recorder)
             return False
@@ -422,11 +279,11 @@ class Scheduler:
 
     def _report_recordings(self, runs: Sequence[RunningSession], now: datetime) -> None:
         """Report each started recording once it really records: its disk may be gone or full."""
-        states = {run.recorder: run.state for run in runs}
+        records = {run.recorder: run.is_recording for run in runs}
         for recorder, plan in list(self._starting.items()):
-            if recorder not in states:
+            if recorder not in records:
                 del self._starting[recorder]
-            elif states[recorder] in STATES_RECORDING:
+            elif records[recorder]:
                 del self._starting[recorder]
                 self._say("recording", plan, now, late_s=_late_s(plan, now))
 
@@ -445,12 +302,11 @@ class Scheduler:
             return
         if why:
             self._say("without-request", plan, now, once=plan.id, why=why)
-        started = process_started(spawned.pid) or 0
-        attempt = RecorderAttempt(pid=spawned.pid, pid_started=started, boot_id=self._rules.boot_id)
+        attempt = attempt_of(spawned, self._rules.boot_id)
         begun = {"attempt": attempt, "begun_as": session_hash(plan), "begun_for": plan.starts_at}
         self._change_record(plan, lambda done: msgspec.structs.replace(done.without_recorder(), **begun))
-        self._children.append(spawned)
         self._beginning = StartingRecorder(plan, spawned, records=records)
+        self._children.append(self._beginning)
 
     def _take_beginning(self) -> None:
         beginning = self._beginning
@@ -483,11 +339,10 @@ class Scheduler:
         self._say("failed", plan, now, once=plan.id, why=why)
 
     def _take_checks(self) -> None:
-        for plan, check in list(self._checking):
-            problems = check_problems(check)
-            if problems is not None:
-                self._checking.remove((plan, check))
-                self._say("not-ready" if problems else "ready", plan, self._now(), why="; ".join(problems))
+        for check in list(self._checking):
+            if (problems := check.problems()) is not None:
+                self._checking.remove(check)
+                self._say("not-ready" if problems else "ready", check.plan, self._now(), why="; ".join(problems))
 
     # Notices once, and retries
 
@@ -516,43 +371,21 @@ def _late_s(plan: Plan, now: datetime) -> float:
     return late_s if late_s > LATE_S else 0.0
 
 
-def _failure_reason(act: PlanAct, now: datetime) -> str:
-    """Return why a plan's session must begin again; "" if it is over, or people ended it."""
-    if not act.plan.holds or now >= act.plan.ends_at:
-        return ""
-    end = read_result(ended_recorder_folder(act.recorder))
-    if isinstance(end, RecorderFailure):
-        return end.message
-    if isinstance(end, SessionResult) and end.broke_off and act.plan.mode is PlanMode.RECORD:
-        return f"its recording broke off after {brief_duration(end.duration_s)} ({', '.join(end.degraded)})"
-    return ""
-
-
-def make_scheduler(
-    settings: Settings, clock: Clock, tell: Callable[[str], None], spawn: SpawnRecorder, *,
-    notify: Notify | None = None,
-    config_file: Path | None = None, archive: Path | None = None,
-    good: Callable[[], tuple[Path, str] | None] = lambda: None,
-) -> Scheduler:  # fmt: skip
-    """Return the part for plans; `notify` tells people, `tell` writes the log in English."""
-    plans = Plans()
-
-    def heard(kind: str, plan: Plan, words: LocalizedText) -> None:
-        if notify is not None:
-            notify(kind, plan, words)
-        tell(words.english)  # the log shows it
+def make_part(daemon: DaemonContext) -> Scheduler:
+    """Return the daemon's part; its log has the notices in English."""
+    plans, tell = Plans(), daemon.log.of("schedule")
 
     return Scheduler(
-        settings=settings,
-        clock=clock,
-        notify=heard,
+        settings=daemon.settings,
+        clock=daemon.clock,
+        notify=board_notifier(daemon.board, tell),
         tell=tell,
-        spawn=spawn,
+        spawn=daemon.spawn,
         runs=running_sessions,
         plans=plans,
-        feeds=FeedReader(settings, plans, feed_states(), clock, tell),
-        config_file=config_file,
-        archive=archive,
-        good=good,
+        feeds=FeedReader(daemon.settings, plans, feed_states(), daemon.clock, tell),
+        config_file=daemon.config_file,
+        archive=daemon.folder,
+        good=lambda: daemon.in_force.good,
         may_be_set_soon=is_clock_unset,
     )

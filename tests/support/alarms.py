@@ -2,9 +2,9 @@
 
 from datetime import UTC, datetime
 
-from agent.alarms.message import Message, PlanNotice
-from agent.alarms.throttle import URGENT
+from agent.alarms.message import Message
 from agent.health.alarm import Alarm, BilingualText, new_alarm
+from agent.health.notices import URGENT, PlanNotice
 
 AT = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 

@@ -16,6 +16,7 @@ from agent.alarms.part import AlarmsPart, alarms_part
 from agent.alarms.sender import ChannelSender
 from agent.alarms.throttle import GATHER_S, AlarmThrottle
 from agent.health.alarm import Alarm
+from agent.health.notices import NoticeBoard
 from agent.sessions.receiver import HOST, free_port
 from config.settings.schema import Settings, read_settings
 from devices.host.clock import NANOSECONDS, SystemClock
@@ -57,9 +58,10 @@ class Going:
         self.beats = 0
         clock = SystemClock()
         self.others: tuple[Alarm, ...] = ()
-        self.part = AlarmsPart(
-            [self.channel], AlarmThrottle(clock, 900.0, 12), clock, self.told.append, [lambda: self.others]
-        )
+        self.board = NoticeBoard(clock)
+        herald = AlarmThrottle(clock, 900.0, 12)
+        self.part = AlarmsPart([self.channel], herald, clock, self.told.append, self.board)
+        self.board.sources.append(lambda: self.others)
         self.stop = threading.Event()
         self._thread = threading.Thread(target=self.part.run, args=(self.stop, self._beat))
         self._thread.start()
@@ -73,7 +75,7 @@ class Going:
         assert not self._thread.is_alive()
 
     def kinds(self) -> list[str]:
-        return [alarm.kind for alarm in self.part.present()]
+        return [alarm.kind for alarm in self.board.alarms()]
 
     def until(self, *kinds: str) -> None:
         wait_for(lambda: sorted(self.kinds()) == sorted(kinds), what=f"{kinds}, and not {self.kinds()}")
@@ -225,7 +227,7 @@ def test_whoever_comes_later_hears_it_from_the_beginning_and_goes_when_it_is_tol
         assert alarm.text.id.endswith("Rekaman tetap berjalan."), "that it records is known before the first alarm"
         assert clock.now_ns() - listener._heard_ns < 10 * NANOSECONDS
         watcher.close()
-        wait_for(lambda: runs(f"alarms-{recorder.info.id}") == 1)  # that of the part
+        wait_for(lambda: runs(f"part-alarms-{recorder.info.id}") == 1)  # that of the part
 
 
 # With the real daemon
@@ -299,11 +301,11 @@ def test_a_file_of_keys_that_others_can_read_leaves_the_desktop(tmp_path: Path) 
         tmp_path / "liput.toml",
     )
     told: list[str] = []
-    part = alarms_part(settings, SystemClock(), told.append)
+    part = alarms_part(settings, SystemClock(), told.append, NoticeBoard(SystemClock()))
     assert [channel.name for channel in part.channels] == ["desktop"]
     assert len(told) == 1
     assert "rahasia" not in told[0]
-    assert alarms_part(Settings(), SystemClock(), told.append).herald.most_per_hour == 12
+    assert alarms_part(Settings(), SystemClock(), told.append, NoticeBoard(SystemClock())).herald.most_per_hour == 12
 
 
 # Settings that change while it runs
@@ -356,7 +358,7 @@ def test_what_waits_for_a_server_that_was_wrong_goes_to_the_right_one(
     wrong = changed(tmp_path, f'webhook = "http://{HOST}:{free_port()}/"\n')
     told: list[str] = []
     with HookServer(tmp_path / "web", tls=False) as web, ServedRecorder() as recorder:
-        part = alarms_part(wrong, SystemClock(), told.append)
+        part = alarms_part(wrong, SystemClock(), told.append, NoticeBoard(SystemClock()))
         begin(part)
         hook = next(sender for sender in part._senders if sender.channel.name == "webhook")
         clock = hook.clock = Held()
@@ -380,7 +382,7 @@ def test_a_way_that_is_new_is_used_and_one_that_is_gone_is_not(
 ) -> None:
     told: list[str] = []
     with HookServer(tmp_path / "web", tls=False) as web, ServedRecorder() as recorder:
-        part = alarms_part(Settings(), SystemClock(), told.append)
+        part = alarms_part(Settings(), SystemClock(), told.append, NoticeBoard(SystemClock()))
         begin(part)
         (desktop,) = part._senders
         part.take(changed(tmp_path, f'desktop = false\nwebhook = "{web.url}"\n'))
@@ -394,9 +396,8 @@ def test_a_way_that_is_new_is_used_and_one_that_is_gone_is_not(
 
 def test_keys_that_are_wrong_leave_the_ways_as_they_are(tmp_path: Path, begin: Callable[[AlarmsPart], None]) -> None:
     told: list[str] = []
-    part = alarms_part(
-        changed(tmp_path, f'webhook = "http://{HOST}:{free_port()}/"\n'), SystemClock(), told.append
-    )  # fmt: skip
+    settings = changed(tmp_path, f'webhook = "http://{HOST}:{free_port()}/"\n')
+    part = alarms_part(settings, SystemClock(), told.append, NoticeBoard(SystemClock()))
     begin(part)
     channels = list(part.channels)
     wrong = changed(tmp_path, "repeat_s = 60\n", 'mail_password = "rahasia-sekali"\n[alarms]\nbell = "x"\n')

@@ -8,14 +8,12 @@ from agent.alarms.throttle import (
     FOR_ALL,
     GATHER_S,
     HOUR_S,
-    SHOWN_S,
-    URGENT,
-    URGENT_S,
     AlarmThrottle,
     NoticeThrottle,
 )
 from agent.health.alarm import Alarm, BilingualText
-from agent.schedule.scheduler import WORDS
+from agent.health.notices import SHOWN_S, URGENT, URGENT_S, NoticeBoard
+from config.locale.lookup import words
 from devices.host.clock import NANOSECONDS
 from tests.support.alarms import AT, alarm, notice
 from tests.support.simulated import SimulatedClock
@@ -199,10 +197,11 @@ class Told:
 
     def __init__(self, most_per_hour: int = 12) -> None:
         self.clock = SimulatedClock()
-        self.notices = NoticeThrottle(self.clock, most_per_hour)
+        self.board, self.notices = NoticeBoard(self.clock), NoticeThrottle(self.clock, most_per_hour)
+        self.board.listeners.append(self.notices.hear)
 
     def put(self, kind: str, plan: str = "rapat", text: str = "") -> None:
-        self.notices.put(kind, plan, "Rapat", BilingualText(text or f"{kind} {plan}", f"en: {text or kind}"))
+        self.board.put(kind, plan, "Rapat", BilingualText(text or f"{kind} {plan}", f"en: {text or kind}"))
 
     def go(self, seconds: float) -> list[Message]:
         """Let time pass; return what is told meanwhile."""
@@ -214,7 +213,7 @@ class Told:
         return told
 
     def shown(self) -> list[str]:
-        return [one.text.id for one in self.notices.present()]
+        return [one.text.id for one in self.board.notices()]
 
 
 @pytest.fixture
@@ -224,7 +223,7 @@ def told() -> Told:
 
 def test_every_kind_is_one_of_the_schedule() -> None:
     assert FOR_ALL >= URGENT
-    assert set(WORDS) > FOR_ALL
+    assert set(words("schedule")) > FOR_ALL
 
 
 def test_what_somebody_must_do_goes_to_all_and_what_goes_as_planned_is_shown_here(told: Told) -> None:

@@ -73,7 +73,7 @@ def test_a_line_says_who_says_it_and_how_serious_it_is(log: DaemonLog, written: 
 
 @pytest.mark.parametrize(
     ("thread", "part"),
-    [("part-web", "web"), ("alarms-mail", "alarms"), ("resume", "sessions"), ("MainThread", "daemon")],
+    [("part-web", "web"), ("part-alarms-mail", "alarms"), ("resume", "sessions"), ("MainThread", "daemon")],
 )
 def test_who_says_it_is_known_by_the_thread(log: DaemonLog, written: Written, thread: str, part: str) -> None:
     speaking = threading.Thread(target=log.of(level="error"), args=("it has broken",), name=thread)
@@ -131,12 +131,12 @@ def test_what_breaks_a_thread_is_a_line(log: DaemonLog, written: Written) -> Non
     def breaks() -> None:
         raise OSError(f"no way to {KEY}")
 
-    broken = threading.Thread(target=breaks, name="alarms-mail")
+    broken = threading.Thread(target=breaks, name="part-alarms-mail")
     broken.start()
     broken.join()
     (line,) = lines(written)
     assert (line["level"], line["part"]) == ("error", "alarms")
-    assert line["message"] == "the thread alarms-mail has broken: OSError('no way to (hidden)')"
+    assert line["message"] == "the thread part-alarms-mail has broken: OSError('no way to (hidden)')"
     assert "in breaks" in line["traceback"]
     assert KEY not in written.getvalue()
 

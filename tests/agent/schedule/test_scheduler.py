@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from agent.schedule.scheduler import WORDS
+from agent.schedule.notices import WORDS
 from agent.schedule.store import Plans, change_record, plan_record_store
 from config.errors import SessionError
 from config.settings.schema import Settings

@@ -23,7 +23,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, AnyRequest]]:
     runtime_folder(make=True)
     found: list[tuple[str, AnyRequest]] = []
     monkeypatch.setattr(
-        "agent.schedule.scheduler.send_command", lambda folder, request: found.append((folder.id, request))
+        "agent.schedule.running.send_command", lambda folder, request: found.append((folder.id, request))
     )
     return found
 

@@ -17,8 +17,8 @@ from agent.schedule.feeds import (
     request_for_feed,
     take_answer,
 )
-from agent.schedule.plan_documents import plan_document, when_text
-from agent.schedule.planner import Planner, command_planner
+from agent.schedule.interface.plan_documents import plan_document, when_text
+from agent.schedule.interface.planner import Planner, command_planner
 from agent.schedule.store import imported_feed, plan_record_store
 from agent.terminal.columns import Column, fit_columns
 from agent.terminal.parameters import config_option, json_option, print_json

@@ -8,8 +8,8 @@ import click
 import msgspec
 
 from agent.schedule.decide import LeadTimes
+from agent.schedule.interface.planner import Planner
 from agent.schedule.plan import Moment, Plan, PlanMode, PlanState, edited_fields
-from agent.schedule.planner import Planner
 from agent.schedule.store import PlanRecord, PlanRecords, record_of
 from config.settings.quantities import brief_duration
 from devices.host.clock import boot_id

@@ -4,9 +4,9 @@ from typing import Annotated
 
 import msgspec
 
+from agent.schedule.interface.plan_documents import PlanDocument, list_plans, plan_document
+from agent.schedule.interface.planner import Planner, PlanRequest, add_plan, edit_plan, make_planner
 from agent.schedule.plan import Plan, PlanMode
-from agent.schedule.plan_documents import PlanDocument, list_plans, plan_document
-from agent.schedule.planner import Planner, PlanRequest, add_plan, edit_plan, make_planner
 from agent.schedule.store import plan_record_store
 from agent.web.api.sessions import refuse_file_names, request_key
 from agent.web.http.endpoint import ApiCall, Endpoint

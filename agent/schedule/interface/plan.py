@@ -8,9 +8,9 @@ from typing import Any
 import click
 import msgspec
 
+from agent.schedule.interface.plan_documents import PlanDocument, list_plans, plan_document, text_lines, when_text
+from agent.schedule.interface.planner import Planner, PlanRequest, add_plan, command_planner, edit_plan, id_argument
 from agent.schedule.plan import Plan, PlanMode, PlanState
-from agent.schedule.plan_documents import PlanDocument, list_plans, plan_document, text_lines, when_text
-from agent.schedule.planner import Planner, PlanRequest, add_plan, command_planner, edit_plan, id_argument
 from agent.schedule.running import running_sessions
 from agent.schedule.store import plan_record_store
 from agent.terminal.columns import Column, fit_columns

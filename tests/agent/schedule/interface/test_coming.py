@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.schedule.decide import ActKind, LeadTimes
+from agent.schedule.interface.plan_documents import coming_steps
 from agent.schedule.plan import PlanMode, PlanState
-from agent.schedule.plan_documents import coming_steps
 from agent.schedule.store import PlanRecord, record_of
 from tests.support.calendars import NINE, plan
 from tests.support.schedule_world import World

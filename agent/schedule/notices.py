@@ -1,0 +1,50 @@
+"""Notices about planned sessions, in two languages."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from agent.health.alarm import BilingualText
+from agent.health.notices import NoticeBoard
+from agent.schedule.plan import Plan, PlanMode
+from config.locale.lookup import NO_TEXT, LocalizedText, words
+from config.settings.quantities import brief_duration
+from recorder.model.names import one_line
+
+type Notify = Callable[[str, Plan, LocalizedText], None]
+"""Takes a stable word, the plan and the notice for people, on the part's thread."""
+
+WORDS = words("schedule")
+"""By kind of notice; `then-` and `late` are parts of other notices."""
+
+
+def plan_notice(
+    kind: str, plan: Plan, now: datetime, *, other: str = "", why: str = "", late_s: float = 0.0
+) -> LocalizedText:
+    """Return the notice `kind` about a plan, with times in the zone of `now`, the room's."""
+    left = brief_duration(max(0.0, (plan.starts_at - now).total_seconds()))
+    zone = now.tzinfo
+    facts = {
+        "title": one_line(plan.title),
+        "other": one_line(other),
+        "why": one_line(why),
+        "left": left,
+        "starts": f"{plan.starts_at.astimezone(zone):%H:%M}",
+        "ends": f"{plan.ends_at.astimezone(zone):%H:%M}",
+    }
+    then = NO_TEXT if plan.mode is PlanMode.REMIND else WORDS[f"then-{plan.mode}"]
+    late = brief_duration(late_s)
+    joined = WORDS["late"].filled({"late": late}) if late_s else NO_TEXT
+    return LocalizedText(
+        WORDS[kind].indonesian.format_map(facts | {"then": then.indonesian, "late": joined.indonesian}),
+        WORDS[kind].english.format_map(facts | {"then": then.english, "late": joined.english}),
+    )
+
+
+def board_notifier(board: NoticeBoard, tell: Callable[[str], None]) -> Notify:
+    """Return a function that shows notices on the board and writes them into the log, in English."""
+
+    def notify(kind: str, plan: Plan, words: LocalizedText) -> None:
+        board.put(kind, plan.id, plan.title, BilingualText(words.indonesian, words.english))
+        tell(words.english)
+
+    return notify

@@ -1,0 +1,79 @@
+"""Starts the recorder of a plan."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from agent.checks.history import recent_run
+from agent.features import with_request
+from agent.schedule.plan import Plan
+from agent.schedule.store import RecorderAttempt
+from agent.sessions.control import make_spec
+from config.errors import LiputError
+from config.settings.schema import Settings
+from devices.host.deadline import DeadlineTask
+from devices.host.process import process_started
+from recorder.control.spawn import SpawnedRecorder
+from recorder.control.spec import RecorderSpec
+from recorder.session.request import SessionRequest
+
+type SpawnRecorder = Callable[[RecorderSpec], SpawnedRecorder]
+
+
+def spec_of(
+    plan: Plan, settings: Settings, config_file: Path | None, *, archive: Path | None, arm_only: bool
+) -> tuple[RecorderSpec, str]:
+    """Return the spec of a plan's recorder, and the problem with the plan's request, or "".
+
+    Nobody can be asked: a slate stands for a missing device, and a session goes on without a missing request. A plan's
+    words never name files, since people who plan on the page may not read the daemon's folder.
+    """
+    asked = SessionRequest(
+        title=plan.title,
+        videos=plan.videos,
+        audios=plan.audios,
+        streams=plan.streams,
+        layout=plan.layout,
+        profile=plan.profile,
+        archive=archive,
+        allow_missing=True,
+        checked=recent_run(settings.general.language),
+    )
+    why = ""
+    try:
+        asked = with_request(asked, plan.request, settings)
+    except LiputError as error:
+        why = error.message
+    spec = make_spec(asked, config_file, arm_only=arm_only)
+    return msgspec.structs.replace(spec, plan=plan.id, folder=Path("/")), why
+
+
+class StartingRecorder:
+    """A recorder that is starting; a thread waits for it."""
+
+    def __init__(self, plan: Plan, spawned: SpawnedRecorder, *, records: bool) -> None:
+        """Wait for `spawned`, which records at once or is only armed."""
+        self.plan = plan
+        self.records = records
+        self.spawned = spawned
+        self._task = DeadlineTask(spawned.ready, "schedule-begin")
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the recorder has started or failed."""
+        return self._task.is_over
+
+    def recorder(self) -> str:
+        """Return the id of the ready recorder. Raises LiputError."""
+        try:
+            return self._task.result().id
+        except LiputError:
+            raise
+        except Exception as error:  # of any kind: it is reported, and the beginning tried again
+            raise LiputError(repr(error)) from error
+
+
+def attempt_of(spawned: SpawnedRecorder, boot_id: str) -> RecorderAttempt:
+    """Return the process of a recorder, for its plan's record."""
+    return RecorderAttempt(pid=spawned.pid, pid_started=process_started(spawned.pid) or 0, boot_id=boot_id)
