@@ -1,6 +1,6 @@
 """Durable file operations: files and folders are synced before anything refers to them.
 
-`Disk` names each step of sealing before it takes it, so that a test can kill the process there.
+`DurableFiles` names each step of sealing before it takes it, so that a test can kill the process there.
 """
 
 import ctypes
@@ -36,14 +36,10 @@ def temporary_of(path: Path) -> Path:
     return path.with_name(f".{path.name}.part")
 
 
-def _nothing(_step: str, _path: Path) -> None:
-    pass
-
-
 class DurableFiles:
     """The file operations of sealing, durable when they return unless noted. Raises OSError."""
 
-    def __init__(self, before: BeforeStep = _nothing) -> None:
+    def __init__(self, before: BeforeStep = lambda _step, _path: None) -> None:
         self._before = before
 
     def write(self, path: Path, content: bytes, *, mode: int = 0o666) -> None:
@@ -191,8 +187,7 @@ def publishing(target: Path, size: int, *, mode: int = 0o666, replace: bool = Fa
 def _refuse_exchanged(claim: int, part: Path, target: Path) -> None:
     if not has_name(claim, part):
         raise ArchiveError(
-            f"The unfinished {target} was removed meanwhile",
-            hint="Choose a folder that only you can write.",
+            f"The unfinished {target} was removed meanwhile", hint="Choose a folder that only you can write."
         )
 
 

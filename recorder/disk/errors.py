@@ -5,50 +5,34 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from config.errors import StorageError
+from config.errors import ErrorCause, StorageError
 from devices.host.clock import Clock
 from devices.host.deadline import DeadlineTask
 from recorder.disk.mounts import is_disk_gone
 
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
-_UNWRITABLE = frozenset({errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR, errno.EEXIST})
-_GONE = frozenset(
-    {errno.ENODEV, errno.ENXIO, errno.ESTALE, errno.ENOTCONN, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ESHUTDOWN}
-)
+_ERRORS: tuple[tuple[set[int], ErrorCause, str, str], ...] = (
+    ({errno.ENOSPC, errno.EDQUOT}, "full", "No space is left for {path}: the disk is full",
+     "Free space, or name another disk."),
+    ({errno.EFBIG}, "full", "{path} cannot grow: the disk allows no larger file",
+     "FAT32 ends at 4 GB: record to a disk with ext4 or exFAT."),
+    ({errno.EROFS}, "read-only", "Cannot write {path}: its file system is read-only",
+     "Check the disk and its mount options before using it again."),
+    ({errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR, errno.EEXIST}, "unwritable",
+     "Cannot write {path}: {reason}", "Check that the disk is there and writable."),
+    ({errno.ENODEV, errno.ENXIO, errno.ESTALE, errno.ENOTCONN, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ESHUTDOWN},
+     "vanished", "The disk of {path} is gone: {reason}",
+     "Plug it in again, or repair its server; the recording up to then is kept there."),
+)  # fmt: skip
+"""Numbers of errors, their cause, sentence and advice."""
 
 
 def storage_error(error: Exception, path: Path) -> StorageError:
     """Translate an OSError, or FFmpeg's error with the same number, from writing `path`."""
     number = getattr(error, "errno", None)
-    if number in _FULL:
-        return StorageError(
-            f"No space is left for {path}: the disk is full", hint="Free space, or name another disk.", why="full"
-        )
-    if number == errno.EFBIG:
-        return StorageError(
-            f"{path} cannot grow: the disk allows no larger file",
-            hint="FAT32 ends at 4 GB: record to a disk with ext4 or exFAT.",
-            why="full",
-        )
-    if number == errno.EROFS:
-        return StorageError(
-            f"Cannot write {path}: its file system is read-only",
-            hint="Check the disk and its mount options before using it again.",
-            why="read-only",
-        )
-    if number in _UNWRITABLE:
-        return StorageError(
-            f"Cannot write {path}: {os.strerror(number)}",
-            hint="Check that the disk is there and writable.",
-            why="unwritable",
-        )
-    if number in _GONE:
-        return StorageError(
-            f"The disk of {path} is gone: {os.strerror(number)}",
-            hint="Plug it in again, or repair its server; the recording up to then is kept there.",
-            why="vanished",
-        )
     reason = os.strerror(number) if number else error
+    for numbers, why, said, hint in _ERRORS:
+        if number in numbers:
+            return StorageError(said.format(path=path, reason=reason), hint=hint, why=why)
     return StorageError(f"Writing {path} failed: {reason}", hint="Check the disk; the written data is kept.")
 
 
@@ -59,7 +43,7 @@ _MAY_BE_GONE = frozenset({errno.EIO, errno.EROFS, errno.ENOENT, errno.EBADF})
 
 
 def write_error(error: Exception, path: Path, device: int, source: str | None) -> StorageError:
-    """Return the error of writing `path`, `vanished` if its disk is gone (mounts.is_gone)."""
+    """Return the error of writing `path`, `vanished` if its disk is gone."""
     if getattr(error, "errno", None) in _MAY_BE_GONE and is_disk_gone(device, source):
         return disk_vanished(path)
     return storage_error(error, path)
@@ -93,6 +77,6 @@ def disk_stalled(path: Path, seconds: float) -> StorageError:
 
 
 def ask_disk[T](act: Callable[[], T], path: Path, clock: Clock) -> T:
-    """Return the result of `act` on the disk of `path`; StorageError after OPEN_S, RuntimeError without a thread."""
+    """Return `act()` on the disk of `path`. Raises StorageError after DISK_ANSWER_S, RuntimeError without a thread."""
     asking = DeadlineTask(act, "storage-check", clock=clock)
     return asking.get(DISK_ANSWER_S, disk_stalled(path, DISK_ANSWER_S), lambda: asking.moved_bytes)
