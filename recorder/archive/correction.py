@@ -170,15 +170,11 @@ def add_files(
             )
         draft.is_wanted = bool(added)
         if added:
-            _describe_added(draft, added, note, by, now)
+            raw = read_raw_recording(draft)
+            raw["additions"] = [*raw.get("additions", ()), *(msgspec.to_builtins(one) for one in added)]
+            detail = f"Added: {', '.join(one.name for one in added)}" + (f"; {note}" if note else "")
+            describe_draft(draft, raw, "accession", now, detail, by, linking_object=tuple(one.file for one in added))
     return added, known
-
-
-def _describe_added(draft: PackageDraft, added: Sequence[Addition], note: str, by: str | None, now: datetime) -> None:
-    raw = read_raw_recording(draft)
-    raw["additions"] = [*raw.get("additions", ()), *(msgspec.to_builtins(one) for one in added)]
-    detail = f"Added: {', '.join(one.name for one in added)}" + (f"; {note}" if note else "")
-    describe_draft(draft, raw, "accession", now, detail, by, linking_object=tuple(one.file for one in added))
 
 
 def _refuse_too_much(folder: Path, total: int) -> None:

@@ -29,7 +29,7 @@ from recorder.model import names
 from recorder.model.session_faults import kind_and_subject
 from recorder.package import bag, fixity
 from recorder.package.documents import bag_info, dublin_core, premis_event, premis_lines, readme_files, software_agent
-from recorder.package.fixity import CHUNK_BYTES, ByteProgress, Progress
+from recorder.package.fixity import ByteProgress, Progress, copy_hashed
 from recorder.package.metadata import Consent, Recording
 from recorder.package.work_folder import DEVICES_FILE, DUBLIN_CORE_FILE, POSTER_FILE, PREMIS_FILE, RECORDING_FILE
 
@@ -182,7 +182,7 @@ def _put(archive: zipfile.ZipFile, content: PackageFile, root: str, tally: ByteP
     entry.external_attr = (stat.S_IFREG | (PRIVATE_MODE if content.is_private else 0o644)) << 16
     entry.file_size = content.size
     with content.open() as source, archive.open(entry, "w", force_zip64=True) as target:
-        digest = _pump(source, target, tally)
+        digest = copy_hashed(source, target, tally)
     if digest != content.digest:
         raise content.changed()
 
@@ -194,16 +194,6 @@ def _time_of(content: PackageFile) -> tuple[int, int, int, int, int, int]:
     return max(_EARLIEST, (local.tm_year, local.tm_mon, local.tm_mday, local.tm_hour, local.tm_min, local.tm_sec))
 
 
-def _pump(source: IO[bytes], target: IO[bytes] | None, tally: ByteProgress) -> str:
-    digest = hashlib.sha256()
-    while chunk := source.read(CHUNK_BYTES):
-        digest.update(chunk)
-        if target is not None:
-            target.write(chunk)
-        tally.add(len(chunk))
-    return digest.hexdigest()
-
-
 def _read_back(path: Path, target: Path, contents: Sequence[PackageFile], root: str, tally: ByteProgress) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
@@ -211,7 +201,7 @@ def _read_back(path: Path, target: Path, contents: Sequence[PackageFile], root: 
                 raise ArchiveError(f"{target} differs from the written data", hint="Check the disk.")
             for one in contents:
                 with archive.open(f"{root}/{one.path}") as file:
-                    if _pump(file, None, tally) != one.digest:
+                    if copy_hashed(file, None, tally) != one.digest:
                         raise ArchiveError(f"{one.path} does not read back as it was written", hint="Check the disk.")
     except (zipfile.BadZipFile, zlib.error) as error:
         raise ArchiveError(f"{target} does not read back: {error}", hint="Check the disk.") from None

@@ -54,17 +54,12 @@ type IndexedTexts = tuple[str, str, str, str, str, str]
 """The texts of title, request, place, marks, chapters and files."""
 
 
-def index_folder() -> Path:
-    """Return the folder of indexes; it may not exist."""
-    return state_folder() / "index"
-
-
 class ArchiveIndex:
     """The index of the archive at `root`. Methods raise StateError if it cannot be used."""
 
     def __init__(self, root: Path, folder: Path | None = None) -> None:
         self.root = root.resolve()
-        folder = folder or index_folder()
+        folder = folder or state_folder() / "index"
         self.path = folder / f"{hashlib.sha256(os.fsencode(self.root)).hexdigest()[:16]}.sqlite3"
         self._connection: sqlite3.Connection | None = None
 

@@ -2,12 +2,13 @@
 
 The new package is `.NAME.new` until renameat2(2) exchanges both. On other file systems the old one is `.NAME.old`
 between two renames, and readers find it there (archive.py). Nothing in the old package changes. docs/archive.md lists
-the steps; `settle` repairs the state after a kill.
+the steps; `settle_correction` repairs the state after a kill.
 """
 
 import contextlib
 import errno
 import hashlib
+import io
 import os
 import re
 import shutil
@@ -24,7 +25,7 @@ from recorder.disk.errors import storage_error
 from recorder.disk.package_locks import package_lock
 from recorder.model import names
 from recorder.package import bag, fixity
-from recorder.package.fixity import CHUNK_BYTES, ByteProgress
+from recorder.package.fixity import ByteProgress, copy_hashed
 from recorder.package.metadata import Problem
 from recorder.package.verification import refuse_pruned, verify_package
 
@@ -44,19 +45,14 @@ def regular_size(source: Path) -> int:
 
 def copy_file(source: Path, target: Path, tally: ByteProgress) -> str:
     """Copy content and mtime to a new synced file; return its SHA-256. Raises ArchiveError for a changing source."""
-    reading = _open(source)
-    try:
-        before = os.fstat(reading)
-        writing = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-        try:
-            digest = _pump(reading, writing, tally, before.st_size)
-            os.utime(writing, ns=(before.st_atime_ns, before.st_mtime_ns))
-            os.fsync(writing)
-        finally:
-            os.close(writing)
-        after = os.fstat(reading)
-    finally:
-        os.close(reading)
+    with io.FileIO(_open(source)) as reading:
+        before = os.fstat(reading.fileno())
+        with target.open("xb") as writing:
+            digest = copy_hashed(reading, writing, tally, before.st_size)
+            writing.flush()
+            os.utime(writing.fileno(), ns=(before.st_atime_ns, before.st_mtime_ns))
+            os.fsync(writing.fileno())
+        after = os.fstat(reading.fileno())
     if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
         raise ArchiveError(
             f"{names.one_line(str(source))} changes while it is read", hint="Wait until it is complete; then add it."
@@ -72,33 +68,13 @@ def _open(source: Path) -> int:
         raise ArchiveError(f"{names.one_line(str(source))} cannot be read: {error.strerror}") from None
 
 
-def _pump(reading: int, writing: int, tally: ByteProgress, size: int) -> str:
-    """Copy at most `size` bytes: a source that grows would have no end."""
-    digest = hashlib.sha256()
-    while size and (chunk := os.read(reading, min(size, CHUNK_BYTES))):
-        size -= len(chunk)
-        digest.update(chunk)
-        left = memoryview(chunk)
-        while left:
-            left = left[os.write(writing, left) :]
-        tally.add(len(chunk))
-    return digest.hexdigest()
-
-
 def version_path(folder: Path, end: str) -> Path:
     """Return the hidden path of another version of the package."""
     return folder.with_name(f".{folder.name}{end}")
 
 
-def replace_package(new: Path, folder: Path, disk: DurableFiles) -> None:
-    """Exchange `new` for the locked package at `folder`. Raises OSError and changes nothing."""
-    with package_lock(new, alone=True):  # others find the name locked until we are done
-        former = _exchange(new, folder, disk)
-        with contextlib.suppress(OSError):
-            disk.remove_tree(former, bag.DECLARATION_FILE)
-
-
 def _exchange(new: Path, folder: Path, disk: DurableFiles) -> Path:
+    """Exchange `new` for the package at `folder`; return the former one. Raises OSError and changes nothing."""
     try:
         disk.exchange(new, folder)
     except OSError as error:
@@ -112,7 +88,7 @@ def _exchange(new: Path, folder: Path, disk: DurableFiles) -> Path:
         disk.move_folder(new, folder)
     except OSError:
         if not os.path.lexists(folder):
-            with contextlib.suppress(OSError):  # `settle` tries again
+            with contextlib.suppress(OSError):  # `settle_correction` tries again
                 disk.move_folder(old, folder)
         raise
     return old
@@ -165,10 +141,13 @@ def corrected_package(folder: Path, disk: DurableFiles, tally: ByteProgress) -> 
             except BaseException:
                 draft.undo()
                 raise
-            if draft.is_wanted:
-                replace_package(draft.new, folder, disk)
-            else:
+            if not draft.is_wanted:
                 draft.undo()
+                return
+            with package_lock(draft.new, alone=True):  # others find the name locked until we are done
+                former = _exchange(draft.new, folder, disk)
+                with contextlib.suppress(OSError):
+                    disk.remove_tree(former, bag.DECLARATION_FILE)
     except OSError as error:
         raise storage_error(error, folder) from None
 

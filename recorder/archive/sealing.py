@@ -31,7 +31,6 @@ from recorder.package.metadata import (
     INTERRUPTED,
     UNREADABLE,
     Chapter,
-    MediaFile,
     Recording,
     RecordingFacts,
     VideoTrack,
@@ -200,7 +199,8 @@ def _describe(work: WorkFolder, facts: RecordingFacts | None, media: list[str]) 
     return Recording(
         uuid=uuid, session=begun.uuid if uuid != begun.uuid else None, copy=begun.copy, part=begun.part,
         title=begun.title, started_at=began, ended_at=ended, duration_s=duration_s,
-        frames=sum(_frame_count(file) for file in program),
+        frames=sum(max((track.frames for track in file.tracks if isinstance(track, VideoTrack)), default=0)
+                   for file in program),
         dropped=facts.dropped, repeated=facts.repeated, degraded=(*facts.degraded, *unreadable),
         office=context.office, room=context.room, host=begun.host, profile=context.profile,
         destinations=tuple(dict.fromkeys([*context.destinations, *facts.destinations])),
@@ -210,10 +210,6 @@ def _describe(work: WorkFolder, facts: RecordingFacts | None, media: list[str]) 
         chapters=sorted_chapters(Chapter(start_s=mark.media_s, title=mark.text, source="mark") for mark in facts.marks),
         records=context.records, consent=context.consent,
     )  # fmt: skip
-
-
-def _frame_count(file: MediaFile) -> int:
-    return max((track.frames for track in file.tracks if isinstance(track, VideoTrack)), default=0)
 
 
 def _software() -> dict[str, str]:

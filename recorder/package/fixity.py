@@ -3,9 +3,11 @@
 import hashlib
 import io
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import IO
 
 from config.files import open_regular
 from devices.host.clock import NANOSECONDS, Clock, SystemClock
@@ -98,6 +100,18 @@ def digests(path: Path, algorithms: Iterable[str], tally: ByteProgress, *, uncac
                 os.posix_fadvise(file.fileno(), done, count, os.POSIX_FADV_DONTNEED)
             done += count
     return {name: each.hexdigest() for name, each in hashes.items()}
+
+
+def copy_hashed(source: IO[bytes], target: IO[bytes] | None, tally: ByteProgress, most: int = sys.maxsize) -> str:
+    """Copy at most `most` bytes, since a growing source has no end; return their hex SHA-256."""
+    digest = hashlib.sha256()
+    while chunk := source.read(min(most, CHUNK_BYTES)):
+        most -= len(chunk)
+        digest.update(chunk)
+        if target is not None:
+            target.write(chunk)
+        tally.add(len(chunk))
+    return digest.hexdigest()
 
 
 def walk(folder: Path) -> tuple[dict[str, int], list[str]]:
