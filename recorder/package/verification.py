@@ -6,6 +6,7 @@ reported. Foreign bags follow RFC 8493 and earlier versions of BagIt.
 
 import unicodedata
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,49 +37,40 @@ if TYPE_CHECKING:
     from recorder.package.media import TrackSpan
 
 
+@dataclass
 class _Validation:
     """One check of one folder; `problems` are the result. `uncached`: see `fixity.digests`."""
 
-    def __init__(
-        self,
-        folder: Path,
-        progress: Progress | None,
-        *,
-        is_ours: bool,
-        payload: bool = True,
-        uncached: bool = False,
-        decode: bool = False,
-    ) -> None:
-        self.problems: list[Problem] = []
-        self._folder = folder
-        self._progress = progress
-        self._is_ours = is_ours
-        self._payload = payload
-        self._uncached = uncached
-        self._decodes = decode
-        self._form = bag.OUR_DECLARATION
-        self._files: dict[str, int] = {}
-        self._others: list[str] = []
-        self._elsewhere: dict[str, int] = {}
+    folder: Path
+    progress: Progress | None
+    is_ours: bool
+    payload: bool = True
+    uncached: bool = False
+    decode_media: bool = False
+    problems: list[Problem] = field(default_factory=list)
+    form: bag.BagDeclaration = bag.OUR_DECLARATION
+    files: dict[str, int] = field(default_factory=dict)
+    others: list[str] = field(default_factory=list)
+    elsewhere: dict[str, int] = field(default_factory=dict)
 
     def run(self) -> list[Problem]:
         """Return all problems of the bag."""
         try:
-            self._files, self._others = fixity.walk(self._folder)
+            self.files, self.others = fixity.walk(self.folder)
         except OSError as error:
             self._add(".", f"cannot be read: {error.strerror}", ProblemKind.UNREADABLE)
             return self.problems
-        for path in self._others:
+        for path in self.others:
             self._add(path, "is a link or a device; a package holds files only", ProblemKind.UNSAFE)
         self._check_declaration()
         self._check_fetch()
-        if not self._is_ours and not (self._folder / "data").is_dir():
+        if not self.is_ours and not (self.folder / "data").is_dir():
             self._add("data", "is missing", ProblemKind.MISSING)
         listed = self._listed()
-        recording = self._recording() if self._is_ours else None
-        media = recording.media if recording and self._decodes else ()
-        tally = ByteProgress(sum(self._files[path] for path in listed if self._is_read(path)), self._progress)
-        tally.expect(sum(self._files.get(file.file, 0) for file in media))
+        recording = self._recording() if self.is_ours else None
+        media = recording.media if recording and self.decode_media else ()
+        tally = ByteProgress(sum(self.files[path] for path in listed if self._is_read(path)), self.progress)
+        tally.expect(sum(self.files.get(file.file, 0) for file in media))
         self._check_digests(listed, tally)
         self._check_info(recording)
         if recording is not None:
@@ -92,12 +84,12 @@ class _Validation:
 
     def _read(self, name: str) -> bytes | None:
         """Return the content of a tag file; None, with a problem noted, if it cannot be read."""
-        if name not in self._files:
-            if name not in self._others:
+        if name not in self.files:
+            if name not in self.others:
                 self._add(name, "is missing", ProblemKind.MISSING)
             return None
         try:
-            return read_file(self._folder / name)
+            return read_file(self.folder / name)
         except OSError as error:
             self._add(name, f"cannot be read: {error.strerror}", ProblemKind.UNREADABLE)
             return None
@@ -110,32 +102,32 @@ class _Validation:
             form, wrong = bag.read_declaration(content), ""
         except bag.BagFormatError as error:
             form, wrong = bag.OUR_DECLARATION, f"declares no bag: {error}"
-        if not self._is_ours:
-            self._form = form
+        if not self.is_ours:
+            self.form = form
         elif wrong or form != bag.OUR_DECLARATION:
             wrong = "does not declare a BagIt 1.0 package in UTF-8"
         if wrong:
             self._add(bag.DECLARATION_FILE, wrong, ProblemKind.MALFORMED)
 
     def _check_fetch(self) -> None:
-        if bag.FETCH_FILE not in self._files:
+        if bag.FETCH_FILE not in self.files:
             return
         try:
-            listed = bag.read_fetch(self._read(bag.FETCH_FILE) or b"", self._form, refused=self._refuse)
+            listed = bag.read_fetch(self._read(bag.FETCH_FILE) or b"", self.form, refused=self._refuse)
         except bag.BagFormatError as error:
             self._add(bag.FETCH_FILE, f"is malformed: {error}", ProblemKind.MALFORMED)
             return
-        self._elsewhere = {path: size for path, size in listed.items() if path not in self._files}
-        for path in self._elsewhere if not self._is_ours else ():
+        self.elsewhere = {path: size for path, size in listed.items() if path not in self.files}
+        for path in self.elsewhere if not self.is_ours else ():
             self._add(path, f"is not here; {bag.FETCH_FILE} says where it is", ProblemKind.MISSING)
 
     def _refuse(self, path: str, reason: str) -> None:
-        if not self._is_ours:
+        if not self.is_ours:
             self._add(bag.FETCH_FILE, f"lists {path!r}, which is refused: {reason}", ProblemKind.UNSAFE)
 
     def _manifests(self) -> dict[str, str]:
         found = {}
-        for name in filter(bag.MANIFEST_NAME.fullmatch, [*self._files, *self._others]):
+        for name in filter(bag.MANIFEST_NAME.fullmatch, [*self.files, *self.others]):
             if (algorithm := bag.algorithm_of(name)) is not None:
                 found[name] = algorithm
             else:
@@ -143,8 +135,8 @@ class _Validation:
         return found
 
     def _listed(self) -> dict[str, dict[str, str]]:
-        for manifest in (bag.MANIFEST_FILE, bag.TAG_MANIFEST_FILE) if self._is_ours else ():
-            if manifest not in self._files:
+        for manifest in (bag.MANIFEST_FILE, bag.TAG_MANIFEST_FILE) if self.is_ours else ():
+            if manifest not in self.files:
                 self._read(manifest)
         listed: dict[str, dict[str, str]] = {}
         of_payload = dict[str, set[str]]()
@@ -155,7 +147,7 @@ class _Validation:
             if not name.startswith("tag"):
                 of_payload[name] = set(entries)
             for path, digest in entries.items():
-                if path in self._files:
+                if path in self.files:
                     listed.setdefault(path, {})[algorithm] = digest
         self._check_complete(of_payload)
         return listed
@@ -165,15 +157,15 @@ class _Validation:
         content = self._read(manifest)
         if content is None:
             return None
-        spelled = {unicodedata.normalize("NFC", path): path for path in self._files}
-        expected = {*self._files, *self._others, *self._elsewhere}  # missing ones are reported elsewhere
+        spelled = {unicodedata.normalize("NFC", path): path for path in self.files}
+        expected = {*self.files, *self.others, *self.elsewhere}  # missing ones are reported elsewhere
         entries, problems = check_manifest(
-            manifest, content, expected, self._form, bag.digest_length(algorithm), None if self._is_ours else spelled
+            manifest, content, expected, self.form, bag.digest_length(algorithm), None if self.is_ours else spelled
         )
         self.problems += [problem for problem in problems if problem not in self.problems]
         if any(problem.kind is ProblemKind.MALFORMED for problem in problems):
             return None
-        for path in self._files if self._is_ours and manifest == bag.TAG_MANIFEST_FILE else ():
+        for path in self.files if self.is_ours and manifest == bag.TAG_MANIFEST_FILE else ():
             is_left_out = path == bag.FETCH_FILE or path.startswith(("tagmanifest-", bag.PAYLOAD))
             if path not in entries and not is_left_out:
                 self._add(path, f"is extra; {manifest} does not list it", ProblemKind.EXTRA)
@@ -182,46 +174,46 @@ class _Validation:
     def _check_complete(self, manifests: Mapping[str, set[str]]) -> None:
         if not manifests and not any(bag.is_payload_manifest(problem.file) for problem in self.problems):
             self._add(".", "has no manifest of its payload", ProblemKind.MISSING)
-        in_each = self._form.version >= (1, 0)
+        in_each = self.form.version >= (1, 0)
         groups = manifests.items() if in_each else [(" and ".join(manifests), set().union(*manifests.values()))]
         for name, paths in groups if manifests else ():
-            for path in self._files:
+            for path in self.files:
                 if path.startswith(bag.PAYLOAD) and path not in paths:
                     self._add(path, f"is extra; {name} does not list it", ProblemKind.EXTRA)
 
     def _is_read(self, path: str) -> bool:
-        return self._payload or not path.startswith(bag.PAYLOAD)
+        return self.payload or not path.startswith(bag.PAYLOAD)
 
     def _check_digests(self, listed: Mapping[str, Mapping[str, str]], tally: ByteProgress) -> None:
         for path, wanted in listed.items():
             if not self._is_read(path):
                 continue
             try:
-                found = fixity.digests(self._folder / path, wanted, tally, uncached=self._uncached)
+                found = fixity.digests(self.folder / path, wanted, tally, uncached=self.uncached)
             except OSError as error:
                 self._add(path, f"cannot be read: {error.strerror}", ProblemKind.UNREADABLE)
                 continue
             for algorithm, digest in wanted.items():
                 if found[algorithm] != digest:
-                    empty = ", and it is empty" if self._files[path] == 0 else ""
+                    empty = ", and it is empty" if self.files[path] == 0 else ""
                     name = algorithm.upper().replace("SHA", "SHA-").replace("-3_", "3-")
                     self._add(path, f"is changed: its {name} is not the one listed{empty}", ProblemKind.CHANGED)
 
     def _check_info(self, recording: Recording | None) -> None:
-        if not self._is_ours and bag.INFO_FILE not in self._files:
+        if not self.is_ours and bag.INFO_FILE not in self.files:
             return
         content = self._read(bag.INFO_FILE)
         if content is None:
             return
         try:
-            fields = bag.read_info(content, self._form)
+            fields = bag.read_info(content, self.form)
         except bag.BagFormatError as error:
             self._add(bag.INFO_FILE, f"is malformed: {error}", ProblemKind.MALFORMED)
             return
         oxum = fields.get("Payload-Oxum")
-        sizes = [size for path, size in (self._files | self._elsewhere).items() if path.startswith(bag.PAYLOAD)]
+        sizes = [size for path, size in (self.files | self.elsewhere).items() if path.startswith(bag.PAYLOAD)]
         found = f"{sum(sizes)}.{len(sizes)}"
-        if oxum != found and (self._is_ours or oxum is not None):
+        if oxum != found and (self.is_ours or oxum is not None):
             self._add(bag.INFO_FILE, f"says Payload-Oxum {oxum}, but it is {found}", ProblemKind.INCONSISTENT)
         if recording is not None and fields.get("External-Identifier") != recording.uuid:
             self._add(bag.INFO_FILE, f"does not bear the UUID of {RECORDING_FILE}", ProblemKind.INCONSISTENT)
@@ -241,7 +233,7 @@ class _Validation:
 
     def _check_media_files(self, recording: Recording) -> None:
         for file in recording.media:
-            size = self._files.get(file.file, self._elsewhere.get(file.file))
+            size = self.files.get(file.file, self.elsewhere.get(file.file))
             if size is None and not any(problem.file == file.file for problem in self.problems):
                 self._add(file.file, f"is missing; {RECORDING_FILE} describes it", ProblemKind.MISSING)
             elif size is not None and size != file.bytes:
@@ -249,12 +241,12 @@ class _Validation:
                 self._add(file.file, sizes, ProblemKind.INCONSISTENT)
 
     def _decode(self, file: MediaFile, tally: ByteProgress) -> None:
-        if file.file not in self._files:
+        if file.file not in self.files:
             return
         from recorder.package.media import decode_all  # PyAV takes long to load
 
         try:
-            decoded = decode_all(self._folder / file.file, tally.add)
+            decoded = decode_all(self.folder / file.file, tally.add)
         except MediaError as error:
             self._add(file.file, error.message, ProblemKind.UNDECODABLE)
             return
@@ -297,14 +289,14 @@ def verify_package(
     `decode` also decodes all media and compares them with the description. Without `payload` only names and sizes of
     `data/` are checked. `progress` gets bytes done and in all. `uncached`: see `fixity.digests`.
     """
-    validation = _Validation(folder, progress, is_ours=True, payload=payload, uncached=uncached, decode=decode)
+    validation = _Validation(folder, progress, is_ours=True, payload=payload, uncached=uncached, decode_media=decode)
     return validation.run()
 
 
 def verify_any_bag(folder: Path, *, decode: bool = False, progress: Progress | None = None) -> VerificationResult:
     """Verify a package outside of an archive, or a foreign bag."""
     is_ours = (folder / RECORDING_FILE).is_file()
-    problems = _Validation(folder, progress, is_ours=is_ours, decode=decode).run()
+    problems = _Validation(folder, progress, is_ours=is_ours, decode_media=decode).run()
     name = names.utf8_safe(folder.resolve().name)
     return VerificationResult(id=name, ok=not problems, problems=problems, decoded=decode and is_ours, ours=is_ours)
 

@@ -11,7 +11,7 @@ failure removes the half-built folder; after a kill the next attempt does.
 import shutil
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -260,34 +260,23 @@ NOT_REPAIRED = "media-not-repaired"
 """The reason if a file stays unrepaired, as for lack of room."""
 
 
+@dataclass
 class SessionPackager:
-    """Makes the package of one session."""
+    """Makes the package of one session.
 
-    def __init__(
-        self,
-        archives: Sequence[Archive],
-        *,
-        clock: Clock,
-        disk: DurableFiles | None = None,
-        progress: Progress | None = None,
-        apart: Sequence[PartFacts] = (),
-        logs: Sequence[bytes] = (),
-        empty: Collection[int] = (),
-    ) -> None:
-        """Set up; `archives` are those of the work folders, the preferred one for joining first.
+    `archives` are those of the work folders, the preferred one for joining first. `progress` gets bytes done and in
+    all. `apart` are parts outside the package, `logs` their logs, `empty` the numbers of parts without media. `joined`
+    is the joined work folder, from the time its parts are gone, also after a failed sealing.
+    """
 
-        `progress` gets bytes done and in all. `apart` are parts outside the package, `logs` their logs, `empty` the
-        numbers of parts without media.
-        """
-        self._archives = archives
-        self._clock = clock
-        self._disk = disk or DurableFiles()
-        self.told = progress
-        self._apart = apart
-        self._logs = logs
-        self._empty = empty
-        self.joined: WorkFolder | None = None
-        """The joined work folder, from the time its parts are gone, also after a failed sealing."""
+    archives: Sequence[Archive]
+    clock: Clock
+    disk: DurableFiles = field(default_factory=DurableFiles)
+    progress: Progress | None = None
+    apart: Sequence[PartFacts] = ()
+    logs: Sequence[bytes] = ()
+    empty: Collection[int] = ()
+    joined: WorkFolder | None = None
 
     def finish(self, works: Sequence[WorkFolder], facts: RecordingFacts | None = None) -> Package:
         """Make one package of a session's work folders, in order of their parts.
@@ -299,7 +288,7 @@ class SessionPackager:
         lefts = place_by_clock([examine_part(work) for work in works])
         if not any(left.files for left in lefts):
             raise ArchiveError(f"{works[0].name} holds no recording", hint="Discard it: there is nothing to keep.")
-        tally = ByteProgress(3 * sum(left.size for left in lefts), self.told)  # copied, read back, hashed
+        tally = ByteProgress(3 * sum(left.size for left in lefts), self.progress)  # copied, read back, hashed
         if len(lefts) == 1:
             return self._finish_one(lefts[0], facts, tally)
         return self._join(lefts, facts, tally)
@@ -310,22 +299,22 @@ class SessionPackager:
 
     def _place_for(self, lefts: Sequence[PartMedia]) -> Archive:
         used = [self.archive_of(left.work) for left in lefts]
-        places = [archive for archive in self._archives if archive in used]
+        places = [archive for archive in self.archives if archive in used]
         return archive_with_room(sum(left.size for left in lefts), lefts[0].work.name, places)
 
     def _part_number(self, lefts: Sequence[PartMedia]) -> int:
         """Return the package's part number: 1 if all earlier parts were empty."""
         number = min(left.work.begun.part for left in lefts if left.files)
-        known = {left.work.begun.part for left in lefts}.union(self._empty)
+        known = {left.work.begun.part for left in lefts}.union(self.empty)
         return 1 if known.issuperset(range(1, number)) else number
 
     def _finish_one(self, left: PartMedia, said: RecordingFacts | None, tally: ByteProgress) -> Package:
         work = left.work
         rebuilt = said is None and not work.begun.joined
-        may_be_joined = not work.begun.joined and (said is None or bool(self._apart))
-        if self._apart:
+        may_be_joined = not work.begun.joined and (said is None or bool(self.apart))
+        if self.apart:
             self._complete_log(left)
-            facts = rebuild_facts([left.evidence()], work.begun.started_at, said, self._apart)
+            facts = rebuild_facts([left.evidence()], work.begun.started_at, said, self.apart)
         else:
             facts = (
                 said or work.begun.facts or _described(work) or rebuild_facts([left.evidence()], work.begun.started_at)
@@ -333,13 +322,13 @@ class SessionPackager:
         if rebuilt and work.begun.facts is None:
             # The facts depend on file times, which a repair changes.
             begun = msgspec.structs.replace(work.begun, facts=facts)
-            self._disk.write(work.path / BEGUN_FILE, encode_begun(begun), mode=PRIVATE_MODE)
-            self._disk.sync(work.path)
+            self.disk.write(work.path / BEGUN_FILE, encode_begun(begun), mode=PRIVATE_MODE)
+            self.disk.sync(work.path)
         for file in left.playable:
             name = file.path.name
             title, marks = (work.begun.title, facts.marks) if name == PROGRAM else ("", ())
             try:
-                repair_media(file.path, self._disk, marks=marks, title=title, advance=tally.add)
+                repair_media(file.path, self.disk, marks=marks, title=title, advance=tally.add)
             except (StorageError, MediaError, OSError):
                 # An unrepaired file plays; sealing it so is better than not at all.
                 reason = reason_of(NOT_REPAIRED, name)
@@ -349,35 +338,35 @@ class SessionPackager:
         if rebuilt:
             log = left.log()
             content = with_recovered_event(
-                log, names.session_in_name(work.name), facts, [work.begun.part], self._clock, RECOVERED
+                log, names.session_in_name(work.name), facts, [work.begun.part], self.clock, RECOVERED
             )
             if content != log:
-                self._disk.make_folder(work.metadata)
-                self._disk.write(work.events, content)
+                self.disk.make_folder(work.metadata)
+                self.disk.write(work.events, content)
         work.begun = msgspec.structs.replace(work.begun, part=self._part_number([left]))
         return self.archive_of(work).seal(work, facts, tally.last, may_be_joined=may_be_joined)
 
     def _complete_log(self, left: PartMedia) -> None:
         """Add events from logs of the same run: this part's disk may have refused them."""
         log = left.log()
-        for other in self._logs:
+        for other in self.logs:
             if live_events(log) and live_events(other) == live_events(log):
                 log = merge_logs([log, other])
         if log != left.log():
-            self._disk.write(left.work.events, log)
+            self.disk.write(left.work.events, log)
 
     def _join(self, lefts: Sequence[PartMedia], said: RecordingFacts | None, tally: ByteProgress) -> Package:
-        facts = rebuild_facts([left.evidence() for left in lefts], lefts[0].work.begun.started_at, said, self._apart)
+        facts = rebuild_facts([left.evidence() for left in lefts], lefts[0].work.begun.started_at, said, self.apart)
         name = names.session_in_name(lefts[0].work.name)
         log = merge_logs([left.log() for left in lefts])
         if said is None:
             parts = [left.work.begun.part for left in lefts]
             were_sealed = all(left.work.was_sealed() for left in lefts)
-            log = with_recovered_event(log, name, facts, parts, self._clock, PUT_TOGETHER if were_sealed else RECOVERED)
+            log = with_recovered_event(log, name, facts, parts, self.clock, PUT_TOGETHER if were_sealed else RECOVERED)
         # left by an interrupted recovery before the session was resumed
         remove_half_joined([self.archive_of(left.work) for left in lefts], name, lefts[0].work.begun.copy)
         first = self._part_number(lefts)
-        work = self.joined = join_work_folders(lefts, self._place_for(lefts), facts, log, self._disk, tally.add, first)
+        work = self.joined = join_work_folders(lefts, self._place_for(lefts), facts, log, self.disk, tally.add, first)
         archive = self.archive_of(work)
         try:
             for left in lefts:
@@ -389,12 +378,12 @@ class SessionPackager:
     def retire(self, work: WorkFolder) -> None:
         """Remove a work folder after its recording is safe elsewhere; errors of its disk are ignored."""
         with suppress(OSError):
-            self._disk.remove_tree(work.path, BEGUN_FILE)
+            self.disk.remove_tree(work.path, BEGUN_FILE)
         work.release()
 
     def archive_of(self, work: WorkFolder) -> Archive:
         """Return a work folder's archive."""
-        return next(archive for archive in self._archives if archive.root == work.archive_root)
+        return next(archive for archive in self.archives if archive.root == work.archive_root)
 
 
 def _described(work: WorkFolder) -> RecordingFacts | None:

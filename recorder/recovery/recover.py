@@ -5,6 +5,7 @@ Each step can be interrupted at any point and repeated: see docs/archive.md. Ses
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -59,21 +60,14 @@ class RecoveryOutcome(msgspec.Struct, frozen=True, kw_only=True, tag_field="type
     hint: str = ""
 
 
+@dataclass
 class Recovery:
     """Recovers sessions of some archives."""
 
-    def __init__(
-        self,
-        archives: Sequence[Archive],
-        *,
-        clock: Clock,
-        disk: DurableFiles | None = None,
-        progress: OnProgress | None = None,
-    ) -> None:
-        self._archives = archives
-        self._clock = clock
-        self._disk = disk or DurableFiles()
-        self._progress = progress
+    archives: Sequence[Archive]
+    clock: Clock
+    disk: DurableFiles = field(default_factory=DurableFiles)
+    progress: OnProgress | None = None
 
     def look(self, session: UnfinishedSession) -> RecoveryOutcome:
         """Return a session's state without changes. Raises nothing."""
@@ -103,7 +97,7 @@ class Recovery:
             return _failed(session, error)
 
     def _recover(self, session: UnfinishedSession, works: Sequence[WorkFolder]) -> RecoveryOutcome:
-        remove_half_joined(self._archives, session.name, session.begun.copy)
+        remove_half_joined(self.archives, session.name, session.begun.copy)
         finisher = self._finisher(session)
         works = self._without_sealed(session, works, finisher)
         for work in works:
@@ -138,7 +132,7 @@ class Recovery:
         try:
             archives = [part.archive for part in session.parts]
             archive_with_room(_size(session), session.name, archives)
-            works += (part.archive.unseal(part.folder, finisher.told) for part in session.parts)
+            works += (part.archive.unseal(part.folder, finisher.progress) for part in session.parts)
             return _sealed(session, [finisher.finish(works)])
         except (LiputError, OSError) as error:
             if isinstance(error, LiputError) and (isinstance(error, SessionError) or error.why == "full"):
@@ -179,14 +173,14 @@ class Recovery:
         logs: Sequence[bytes] = (),
         empty: Collection[int] = (),
     ) -> SessionPackager:
-        tell = self._progress
+        tell = self.progress
         progress: Progress | None = None if tell is None else lambda done, total: tell(session.name, done, total)
         return SessionPackager(
-            self._archives, clock=self._clock, disk=self._disk, progress=progress, apart=apart, logs=logs, empty=empty
+            self.archives, clock=self.clock, disk=self.disk, progress=progress, apart=apart, logs=logs, empty=empty
         )  # fmt: skip
 
     def _packages(self, session: UnfinishedSession) -> list[Package]:
-        found = (folder for archive in self._archives for folder in packages_of_session(archive.root, session.name))
+        found = (folder for archive in self.archives for folder in packages_of_session(archive.root, session.name))
         return [package for package in map(read_package, found) if package.recording]
 
     def _others(self, session: UnfinishedSession) -> list[Package]:
@@ -218,7 +212,7 @@ class Recovery:
         found: set[tuple[str, int, int]] = set()
         for package in self._packages(session):
             recording = package.recording or None
-            if recording and len(recording.parts) > 1 and not self._archives[0].verify(package):
+            if recording and len(recording.parts) > 1 and not self.archives[0].verify(package):
                 found |= {(recording.of_session, part.copy, part.part) for part in recording.parts}
         return found
 

@@ -14,7 +14,7 @@ from tests.support.simulated import SimulatedClock
 
 
 def recover(*archives_: Archive, disk: DurableFiles | None = None) -> list[RecoveryOutcome]:
-    recovery = Recovery(archives_, clock=SimulatedClock(), disk=disk)
+    recovery = Recovery(archives_, clock=SimulatedClock(), disk=disk or DurableFiles())
     return [recovery.recover(session) for session in find_unfinished(archives_)]
 
 
