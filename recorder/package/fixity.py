@@ -53,7 +53,7 @@ class TransferThrottle:
         go_on: Callable[[], None] = lambda: None,
         clock: Clock | None = None,
     ) -> None:
-        self.tally = tally
+        self.tally = tally or ByteProgress(0, None)
         self._rate = rate
         self._go_on = go_on
         self._clock = clock or SystemClock()
@@ -71,8 +71,7 @@ class TransferThrottle:
 
     def read(self, count: int) -> None:
         """Count `count` read bytes, which have no limit."""
-        if self.tally is not None:
-            self.tally.add(count)
+        self.tally.add(count)
         now_ns = self._clock.now_ns()
         if now_ns - self._looked_ns >= LOOK_S * NANOSECONDS:
             self._looked_ns = now_ns

@@ -102,6 +102,9 @@ class KnownPlace(msgspec.Struct, frozen=True, kw_only=True):
     seen_s: float
 
 
+_TABLE_OF = {CopyRecord: "copies", PlaceFailure: "targets", KnownPlace: "places"}
+
+
 class CopyLedger:
     """The database of copies; methods raise StateError."""
 
@@ -127,9 +130,13 @@ class CopyLedger:
         with self._open() as connection:
             connection.executemany(f"INSERT OR IGNORE INTO copies {columns} VALUES (?, ?, ?, ?, ?, ?)", rows)  # noqa: S608 - ours
 
-    def put(self, row: CopyRecord) -> None:
-        """Replace a row."""
-        self._replace("copies", row)
+    def put(self, row: CopyRecord | PlaceFailure | KnownPlace) -> None:
+        """Add a row to its table, or replace it."""
+        values = msgspec.to_builtins(row)
+        marks = ", ".join(f":{name}" for name in values)
+        command = f"REPLACE INTO {_TABLE_OF[type(row)]} ({', '.join(values)}) VALUES ({marks})"  # noqa: S608 - ours
+        with self._open() as connection:
+            connection.execute(command, values)
 
     def offer(self, package: str, target: str, version: str) -> None:
         """Note, before sending, that a version of a package may reach a place."""
@@ -156,17 +163,9 @@ class CopyLedger:
         if row is not None:
             self.put(msgspec.structs.replace(row, state="waiting", next_s=0.0))
 
-    def trouble(self, target: str) -> PlaceFailure | None:
-        """Return the failure of a place, None without one."""
-        return self.troubles().get(target)
-
     def troubles(self) -> dict[str, PlaceFailure]:
         """Return the failures of all places."""
         return {trouble.target: trouble for trouble in self._read(PlaceFailure, "SELECT * FROM targets")}
-
-    def put_trouble(self, trouble: PlaceFailure) -> None:
-        """Note the failure of a place."""
-        self._replace("targets", trouble)
 
     def forget_trouble(self, target: str) -> None:
         """Remove the failure of a place."""
@@ -183,7 +182,7 @@ class CopyLedger:
             self._do(
                 "UPDATE copies SET state = 'waiting', next_s = 0 WHERE target = ? AND state = 'copied'", place.target
             )
-        self._replace("places", place)
+        self.put(place)
 
     def _read[Kind](self, kind: type[Kind], query: str, *values: str) -> list[Kind]:
         with self._open() as connection:
@@ -192,12 +191,6 @@ class CopyLedger:
     def _do(self, command: str, *values: str) -> None:
         with self._open() as connection:
             connection.execute(command, values)
-
-    def _replace(self, table: str, row: CopyRecord | PlaceFailure | KnownPlace) -> None:
-        values = msgspec.to_builtins(row)
-        marks = ", ".join(f":{name}" for name in values)
-        with self._open() as connection:
-            connection.execute(f"REPLACE INTO {table} ({', '.join(values)}) VALUES ({marks})", values)  # noqa: S608 - ours
 
     def _open(self) -> AbstractContextManager[sqlite3.Connection]:
         return transaction(self._path, _TABLES, _HINT)
@@ -247,7 +240,7 @@ class CopyQueue:
     def waiting(self, target: str, *, due_only: bool = True) -> list[Path]:
         """Return packages without a copy there, newest first; `due_only`: automatic or requested, not paused."""
         now_s = self.clock.now().timestamp()
-        trouble = self.ledger.trouble(target)
+        trouble = self.ledger.troubles().get(target)
         if due_only and trouble is not None and is_before_retry(now_s, trouble.next_s):
             return []
         rows = self.rows()
@@ -302,7 +295,7 @@ class CopyQueue:
 
     def _needs_recognition(self, target: str) -> bool:
         """Return whether an idle place was not recognized for a day: it may be emptied or another one."""
-        place, trouble = self.ledger.places().get(target), self.ledger.trouble(target)
+        place, trouble = self.ledger.places().get(target), self.ledger.troubles().get(target)
         now_s = self.clock.now().timestamp()
         if place is None or (trouble is not None and is_before_retry(now_s, trouble.next_s)):
             return False
@@ -404,9 +397,9 @@ class CopyQueue:
         """Note a place's failure; a running session or another Liput is none."""
         if error.reason in {CopyReason.SESSION, CopyReason.BUSY}:
             return
-        before = self.ledger.trouble(target)
+        before = self.ledger.troubles().get(target)
         attempts = before.attempts + 1 if before else 1
-        self.ledger.put_trouble(
+        self.ledger.put(
             PlaceFailure(
                 target=target,
                 attempts=attempts,

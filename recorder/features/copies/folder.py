@@ -20,10 +20,9 @@ from recorder.features.copies.target import (
     blocks_of,
     copy_error,
     is_staging_name,
-    mode_of,
     part_name,
-    size_of,
     staging_name,
+    status_of,
 )
 from recorder.package import fixity
 from recorder.package.fixity import TransferThrottle
@@ -115,20 +114,19 @@ class FolderTarget:
 
     def write(self, path: str, source: Path, flow: TransferThrottle, *, from_start: bool = False) -> int:
         """Write a file through `.NAME.part`, which a later attempt resumes."""
-        size, mode = size_of(source), mode_of(source)
+        status = status_of(source)
         with self._translated():
             self._make_folders(path.rpartition("/")[0])
             with self._held_path(path) as final:
                 part = final.with_name(part_name(final.name))
                 self._disk.begin("write", part)
-                descriptor = None if from_start else _open_part(part, size)
+                descriptor = None if from_start else _open_part(part, status.st_size)
                 offset = 0 if descriptor is None else os.fstat(descriptor).st_size
                 if descriptor is None:
-                    descriptor = create_file(part, mode)
+                    descriptor = create_file(part, stat.S_IMODE(status.st_mode))
                 with open(descriptor, "r+b", buffering=0) as file:  # noqa: PTH123 - no link is followed
                     file.seek(offset)
-                    if flow.tally is not None:
-                        flow.tally.add(offset)
+                    flow.tally.add(offset)
                     for block in blocks_of(source, offset):
                         _write_all(file.fileno(), block)
                         flow.sent(len(block))

@@ -156,6 +156,10 @@ def list_remote(target: Target, place: str) -> PackageListing:
     files, others = target.walk(place)
     if not files and not others:
         raise copy_error(CopyReason.NOT_THERE, target.name, place)
+    return _listing_at(target, place, files, others)
+
+
+def _listing_at(target: Target, place: str, files: dict[str, int], others: list[str]) -> PackageListing:
     return PackageListing(files, others, lambda name, size: b"".join(target.read(f"{place}/{name}", size)))
 
 
@@ -184,8 +188,7 @@ def copy_package(
     """
     flow = flow or TransferThrottle()
     contents = list_whole_local(folder)
-    if flow.tally is not None:
-        flow.tally.expect(2 * contents.size)
+    flow.tally.expect(2 * contents.size)
     work = _folder_for(target, contents, folder, place, {last_version, *offered}, last_version)
     offer(contents.version)
     there, others = target.walk(work)
@@ -194,8 +197,7 @@ def copy_package(
     sent = 0
     for item in contents.items:
         if there.get(item.path) == item.bytes and is_remote_intact(target, f"{work}/{item.path}", item, flow):
-            if flow.tally is not None:
-                flow.tally.add(item.bytes)  # not sent again
+            flow.tally.add(item.bytes)  # not sent again
         else:
             sent += _send(target, folder / item.path, item, f"{work}/{item.path}", flow)
     _remove_rest(target, contents, work)
@@ -218,7 +220,7 @@ def _folder_for(
         work = target.begin(place, contents.uuid)
         if not files or work == place:
             return work  # where nothing can be renamed, these are the remains of a stopped attempt
-    listing = PackageListing(files, others, lambda name, size: b"".join(target.read(f"{place}/{name}", size)))
+    listing = _listing_at(target, place, files, others)
     if listing.version == contents.version:
         return place
     if listing.uuid not in {"", contents.uuid}:

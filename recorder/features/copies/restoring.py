@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import count
 from pathlib import Path
 
 from config.errors import PackageDamaged
@@ -104,11 +105,7 @@ class PackageRestorer:
         for path in sorted(wanted, key=lambda path: path == bag.TAG_MANIFEST_FILE):
             final = new / path
             self._make(final.parent)
-            if (
-                final.is_file()
-                and not final.is_symlink()
-                and fixity.sha256(final, ByteProgress(0, None)) == wanted[path]
-            ):
+            if _is_file_with(final, wanted[path]):
                 continue
             final.unlink(missing_ok=True)
             if path in good:
@@ -173,10 +170,9 @@ class PackageRestorer:
 
     def _keep_damaged(self, damaged: Path, name: str) -> Path:
         kept = self.root / DAMAGED / f"{name}.{self.now():%Y%m%dT%H%M%S}"
-        number = 1
+        number = count(2)
         while kept.exists():
-            number += 1
-            kept = kept.with_name(f"{name}.{self.now():%Y%m%dT%H%M%S}-{number}")
+            kept = kept.with_name(f"{name}.{self.now():%Y%m%dT%H%M%S}-{next(number)}")
         self._make(kept.parent)
         self.disk.move_folder(damaged, kept)
         return kept
@@ -210,7 +206,11 @@ def _has_digest(folder: Path, path: str, wanted: str, here: PackageListing, bad:
     file = folder / path
     if here.digests.get(path) == wanted:
         return path not in bad
-    return file.is_file() and not file.is_symlink() and fixity.sha256(file, ByteProgress(0, None)) == wanted
+    return _is_file_with(file, wanted)
+
+
+def _is_file_with(file: Path, digest: str) -> bool:
+    return file.is_file() and not file.is_symlink() and fixity.sha256(file, ByteProgress(0, None)) == digest
 
 
 def _is_malformed(listing: PackageListing) -> bool:

@@ -28,7 +28,7 @@ from obstore.store import S3Store
 from config.settings.secrets import CopyCredentials
 from config.settings.serving import CopyTarget
 from devices.uplink.redirects import SameServerRedirects
-from recorder.features.copies.target import CopyReason, blocks_of, copy_error, size_of
+from recorder.features.copies.target import CopyReason, blocks_of, copy_error, status_of
 from recorder.package.fixity import TransferThrottle
 
 if TYPE_CHECKING:
@@ -79,8 +79,7 @@ class MultipartUploader:
             etag = _matching_etag(there.get(number), source, start, span)
             if etag:
                 resumed += span
-                if flow.tally is not None:
-                    flow.tally.add(span)
+                flow.tally.add(span)
             else:
                 etag = self._put_part(key, upload, number, _span(source, start, span), flow)
             done.append((number, etag))
@@ -322,7 +321,7 @@ class S3Target:
 
     def write(self, path: str, source: Path, flow: TransferThrottle, *, from_start: bool = False) -> int:
         """Put an object, a large one in parts; it appears with the last part."""
-        size = size_of(source)
+        size = status_of(source).st_size
         with self._translated():
             if size <= SMALL_BYTES:
                 obstore.put(self._bulk, path, b"".join(blocks_of(source)), use_multipart=False)

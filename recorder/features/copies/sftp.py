@@ -26,10 +26,9 @@ from recorder.features.copies.target import (
     blocks_of,
     copy_error,
     is_staging_name,
-    mode_of,
     part_name,
-    size_of,
     staging_name,
+    status_of,
 )
 from recorder.package.fixity import TransferThrottle
 
@@ -140,15 +139,14 @@ class SftpTarget:
         folder, _, name = path.rpartition("/")
         part = f"{folder}/{part_name(name)}"
         self._do(self._sftp.makedirs(self._at(folder), exist_ok=True))
-        size = size_of(source)
+        status = status_of(source)
         offset = 0 if from_start else self._size(part)
-        if not 0 < offset <= size:
+        if not 0 < offset <= status.st_size:
             offset = 0
             with suppress(FileNotFoundError):
                 self._do(self._sftp.remove(self._at(part)), missing=True)
-        if flow.tally is not None:
-            flow.tally.add(offset)
-        attributes = asyncssh.SFTPAttrs(permissions=mode_of(source))
+        flow.tally.add(offset)
+        attributes = asyncssh.SFTPAttrs(permissions=stat.S_IMODE(status.st_mode))
         file = self._do(self._sftp.open(self._at(part), "r+b" if offset else "xb", attributes))
         try:
             at = offset

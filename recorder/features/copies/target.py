@@ -8,7 +8,6 @@ empty mount point or an emptied bucket has taken its address.
 import hashlib
 import os
 import secrets
-import stat
 import tempfile
 import uuid
 from collections.abc import Iterator, Sequence
@@ -157,16 +156,10 @@ def is_staging_name(name: str, place: str, uuid: str) -> bool:
     return name.startswith(f".{place.rpartition('/')[2]}.{uuid}.") and name.endswith(".copy")
 
 
-def size_of(source: Path) -> int:
-    """Return a local file's bytes. Raises CopyError."""
+def status_of(source: Path) -> os.stat_result:
+    """Return a local file's bytes and mode: a letter stays private in its copy. Raises CopyError."""
     with _reading(source):
-        return source.stat().st_size
-
-
-def mode_of(source: Path) -> int:
-    """Return a local file's mode: a letter stays private in its copy."""
-    with _reading(source):
-        return stat.S_IMODE(source.stat().st_mode)
+        return source.stat()
 
 
 def blocks_of(source: Path, offset: int = 0) -> Iterator[bytes]:
@@ -191,44 +184,34 @@ class Target(Protocol):
     @property
     def name(self) -> str:
         """Its name in the settings."""
-        ...
 
     @property
     def disk(self) -> int | None:
         """The number of its disk in this PC, None on another computer."""
-        ...
 
     def folders(self, path: str) -> list[str]:
         """Return the names of folders in `path` ("" for the root); none if it is missing."""
-        ...
 
     def walk(self, path: str) -> tuple[dict[str, int], list[str]]:
         """Return files with their bytes below `path`, and other entries, like `fixity.walk`."""
-        ...
 
     def read(self, path: str, bytes_: int) -> Iterator[bytes]:
         """Yield the content of a file of `bytes_` bytes, as the place has it now. Raises NOT_THERE."""
-        ...
 
     def write(self, path: str, source: Path, flow: TransferThrottle, *, from_start: bool = False) -> int:
         """Put a file there, whole or not at all; return the bytes resumed of a stopped attempt."""
-        ...
 
     def remove(self, path: str) -> None:
         """Remove an existing file."""
-        ...
 
     def begin(self, place: str, uuid: str) -> str:
         """Return a private folder for a new package. Raises CopyError if `place` belongs to another."""
-        ...
 
     def finish(self, folder: str, place: str) -> None:
         """Sync the package in `folder`, and move it to `place` if needed. Raises CopyError with NAME_TAKEN."""
-        ...
 
     def close(self) -> None:
         """Close the connection."""
-        ...
 
 
 MARK_FILE = ".liput-place"
@@ -239,13 +222,18 @@ _MARK_BYTES = 36
 def read_mark(target: Target) -> str | None:
     """Return the UUID of a place, None without one. Raises CopyError."""
     try:
-        text = b"".join(target.read(MARK_FILE, _MARK_BYTES)).decode(errors="replace")
-        return str(uuid.UUID(text))
+        return str(uuid.UUID(_content_there(target, MARK_FILE, _MARK_BYTES).decode(errors="replace")))
     except ValueError:
         return None
+
+
+def _content_there(target: Target, path: str, bytes_: int) -> bytes:
+    """Return the content of a small file at a place, b"" without the file. Raises CopyError."""
+    try:
+        return b"".join(target.read(path, bytes_))
     except CopyError as error:
         if error.reason == CopyReason.NOT_THERE:
-            return None
+            return b""
         raise
 
 
@@ -270,11 +258,7 @@ def refuse_archive(target: Target, root: Path, below: str = "") -> None:
     content = secrets.token_hex(16).encode()
     try:
         write_file(probe, content, durable=False)
-        found = b"".join(target.read(f"{below}/{probe.name}".lstrip("/"), len(content)))
-    except CopyError as error:
-        if error.reason == CopyReason.NOT_THERE:
-            return
-        raise
+        found = _content_there(target, f"{below}/{probe.name}".lstrip("/"), len(content))
     finally:
         with suppress(OSError):
             probe.unlink()

@@ -138,9 +138,7 @@ def test_the_disk_the_archive_and_the_copies(tmp_path: Path, program: Path) -> N
     ledger = CopyLedger()
     ledger.put(CopyRecord(package=packages[0].id, target="nas", state="copied"))
     ledger.put(CopyRecord(package=packages[0].id, target="gudang", state="waiting"))
-    ledger.put_trouble(
-        PlaceFailure(target="nas", attempts=1, next_s=0.0, reason="unreachable", message="away", since=AT)
-    )
+    ledger.put(PlaceFailure(target="nas", attempts=1, next_s=0.0, reason="unreachable", message="away", since=AT))
     found = scrape(tmp_path, settings)
     assert found.of("liput_archive_packages") == {(str(tmp_path),): 3}
     assert found.of("liput_copies_waiting") == {("nas",): 2, ("gudang",): 1}

@@ -122,7 +122,7 @@ def test_a_share_that_is_gone_keeps_all_packages_waiting_and_it_is_known_why(
 
     monkeypatch.setattr(Path, "stat", stat)
     assert [outcome.reason for outcome in bench.work()] == [reason] * 3
-    trouble = bench.queue().ledger.trouble("nas")
+    trouble = bench.queue().ledger.troubles().get("nas")
     assert trouble
     assert trouble.reason == reason
     assert [kind for kind, _ in bench.told] == ["copy-waits"]
@@ -149,14 +149,14 @@ def test_a_place_in_trouble_is_tried_less_and_less_often_for_days_and_told_of_on
         bench.advance(600)
     assert 25 < tries < 50, "every 6 h, after the first"
     assert [kind for kind, _ in bench.told] == ["copy-waits"]
-    trouble = bench.queue().ledger.trouble("nas")
+    trouble = bench.queue().ledger.troubles().get("nas")
     assert trouble
     assert (trouble.reason, trouble.attempts) == (CopyReason.NO_FOLDER, tries)
     assert (bench.clock.now() - trouble.since).days == 7
     (bench.folder / "nas").mkdir()
     bench.advance(LONGEST_PAUSE_S * 1.3)
     assert len(bench.work()) == 3
-    assert bench.queue().ledger.trouble("nas") is None
+    assert bench.queue().ledger.troubles().get("nas") is None
 
 
 def test_a_clock_that_was_wrong_holds_nothing_up_for_years(bench: Bench) -> None:
@@ -211,13 +211,13 @@ def test_a_package_that_a_place_does_not_take_keeps_no_other_from_its_copy(
     outcomes = {outcome.package: outcome for outcome in bench.work()}
     assert outcomes.pop(newest).reason == reason
     assert [outcome.state for outcome in outcomes.values()] == ["copied"] * 2
-    assert bench.queue().ledger.trouble("nas") is None
+    assert bench.queue().ledger.troubles().get("nas") is None
 
 
 def test_a_place_that_takes_nothing_is_told_of_once(bench: Bench) -> None:
     bench.fails = lambda _: errno.EIO
     assert [outcome.reason for outcome in bench.work()] == [CopyReason.FAILED] * 3
-    assert bench.queue().ledger.trouble("nas")
+    assert bench.queue().ledger.troubles().get("nas")
     assert bench.work() == [], "it is given time"
 
 

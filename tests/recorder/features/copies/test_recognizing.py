@@ -90,7 +90,7 @@ def test_an_emptied_place_is_told_of_within_a_day_and_gets_nothing_until_that_is
     copies.empty(place)
     room.advance(25)
     assert room.work() == []
-    trouble = room.queue().ledger.trouble("nas")
+    trouble = room.queue().ledger.troubles().get("nas")
     assert trouble
     assert trouble.reason == CopyReason.EMPTIED
     room.advance(1)
