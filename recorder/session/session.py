@@ -20,6 +20,7 @@ from recorder.archive.seal_step import seal_steps
 from recorder.encode.encoder import Encoder
 from recorder.encode.session_encoder import SessionEncoder
 from recorder.live.destinations import Destinations
+from recorder.live_encode.live_encode_control import LiveEncodeControl
 from recorder.model.eventlog import EventLog, Listener, fault_reporter
 from recorder.model.marks import Mark, Marks
 from recorder.model.packet import DiskProgress, Track
@@ -44,7 +45,7 @@ from recorder.program.video_track import FrameCounts
 from recorder.recording.failover import Failover
 from recorder.recording.replica_opener import StorageRequirements, StreamFormat, check_archives
 from recorder.session.inputs import SessionInputs
-from recorder.session.outputs import LiveEncodeControl, SessionOutputs
+from recorder.session.outputs import SessionOutputs
 from recorder.session.plan import SessionPlan, encoder_settings, live_facts, storage_task
 from recorder.session.session_program import SessionProgram
 

@@ -18,10 +18,9 @@ from recorder.features.conference import conference
 from recorder.features.conference.camera import ConferenceCamera
 from recorder.features.conference.conference_hook import ConferenceHook
 from recorder.features.conference.sound import ConferenceSound
-from recorder.live_encode import live_encoder
+from recorder.live_encode import live_encode_control, live_encoder
 from recorder.live_encode.live_encoder import LiveEncoder
 from recorder.model.packet import EncodedPacket
-from recorder.session import outputs
 from recorder.session.hooks import SessionHooks
 from recorder.session.request import SessionRequest
 from tests.recorder.features.conference.test_camera import INFO, Node
@@ -59,7 +58,7 @@ class Unaffordable(LiveEncoder):
 
 
 def with_encoder(monkeypatch: pytest.MonkeyPatch, make: Callable[..., Encoder]) -> None:
-    monkeypatch.setattr(outputs, "LiveEncoder", partial(LiveEncoder, encoder=make))
+    monkeypatch.setattr(live_encode_control, "LiveEncoder", partial(LiveEncoder, encoder=make))
 
 
 def test_an_encode_that_fails_costs_neither_the_recording_nor_the_viewers(
@@ -93,7 +92,7 @@ def test_an_encode_that_fails_costs_neither_the_recording_nor_the_viewers(
 def test_an_encode_that_cannot_be_opened_is_shared(
     tmp_path: Path, server: NginxRtmp, monkeypatch: pytest.MonkeyPatch, make: Callable[..., LiveEncoder]
 ) -> None:
-    monkeypatch.setattr(outputs, "LiveEncoder", make)
+    monkeypatch.setattr(live_encode_control, "LiveEncoder", make)
     streamed = Streamed(tmp_path, server)
     streamed.start()
     failed = streamed.until("stream-encode-failed")

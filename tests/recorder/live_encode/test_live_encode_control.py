@@ -15,9 +15,10 @@ from recorder.encode.x264 import VideoSettings
 from recorder.live.destinations import Destinations
 from recorder.live.kind import LinkReport
 from recorder.live_encode.headroom import StreamPlan
+from recorder.live_encode.live_encode_control import LiveEncodeControl
 from recorder.model.packet import TrackId
 from recorder.model.status import DestinationLine
-from recorder.session.outputs import LiveEncodeControl, SessionOutputs
+from recorder.session.outputs import SessionOutputs
 from tests.recorder.session.test_outputs import Kept
 from tests.support.live import Events
 from tests.support.simulated import BEGINNING, EventList, SimulatedClock
@@ -74,7 +75,7 @@ def encodes(monkeypatch: pytest.MonkeyPatch) -> list[Encode]:
         made.append(Encode(settings, **how))
         return made[-1]
 
-    monkeypatch.setattr("recorder.session.outputs.LiveEncoder", make)
+    monkeypatch.setattr("recorder.live_encode.live_encode_control.LiveEncoder", make)
     monkeypatch.setattr(Destinations, "begin", lambda *_: connected.extend(made))
     return connected
 
