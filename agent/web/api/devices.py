@@ -17,7 +17,7 @@ from devices.controls.setting import ControlChange
 from devices.health.log_line import HealthLogger, LogKind, LogLevel
 from devices.health.log_writer import open_health_log
 from devices.model.device import Device
-from devices.roles.assignment import propose_roles, roles_store
+from devices.roles.assignment import propose_roles, read_roles, roles_store
 
 type RoleName = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 type Value = Annotated[str, msgspec.Meta(max_length=256)]
@@ -60,7 +60,7 @@ def devices(call: ApiCall) -> list[DeviceShown]:
     """Return the devices, with sentences for faults. Opens none while the daemon watches them."""
     from agent.devices.listing import known_devices
 
-    there = known_devices(assignment.read_roles(), call.house.devices.there() if call.house.devices else None)
+    there = known_devices(read_roles(), call.house.devices.there() if call.house.devices else None)
     return [device_shown(device) for device in there]
 
 
