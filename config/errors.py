@@ -3,21 +3,9 @@
 from typing import Literal
 
 type ErrorCause = Literal[
-    "",
-    "missing",
-    "speakers",
-    "busy",
-    "denied",
-    "bus-full",
-    "unsupported",
-    "lost",
-    "full",
-    "unwritable",
-    "read-only",
-    "not-mounted",
-    "vanished",
-    "stalled",
-]
+    "", "missing", "speakers", "busy", "denied", "bus-full", "unsupported", "lost",
+    "full", "unwritable", "read-only", "not-mounted", "vanished", "stalled",
+]  # fmt: skip
 """The cause of an error, for programs.
 
     missing       nothing has the given name or id

@@ -239,18 +239,12 @@ class RequestSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     path: Annotated[Path | None, value_kinds.FILE_PATH] = None
     roles: Annotated[tuple[str, ...], value_kinds.WORDS] = (
-        "WR III",
-        "Kepala BPKH",
-        "Koord. PKIH",
-        "Wakor Humas",
-        "Staf Humas",
-    )
+        "WR III", "Kepala BPKH", "Koord. PKIH", "Wakor Humas", "Staf Humas",
+    )  # fmt: skip
     receive: Annotated[StandardTime, STANDARD] = StandardTime(days=1)
     dispose: Annotated[tuple[StandardTime, ...], STANDARDS] = (
-        StandardTime(seconds=7200),
-        StandardTime(seconds=3600),
-        StandardTime(seconds=600),
-    )
+        StandardTime(seconds=7200), StandardTime(seconds=3600), StandardTime(seconds=600),
+    )  # fmt: skip
     carry_out: Annotated[StandardTime, STANDARD] = StandardTime(days=1)
     archive: Annotated[StandardTime, STANDARD] = StandardTime(days=1)
     largest_letter: Annotated[int, value_kinds.size(1000, 10**9)] = 20_000_000

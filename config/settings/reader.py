@@ -22,23 +22,9 @@ _ADDRESSES = ("url", "webhook", "mail_server")
 TABLE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 """Allowed names of tables such as [destinations.NAME]."""
 _KEYS_OF_SECRETS = (
-    "key",
-    "keys",
-    "stream_key",
-    "streamkey",
-    "stream-key",
-    "secret",
-    "password",
-    "passphrase",
-    "token",
-    "stream_id",
-    "streamid",
-    "access_key",
-    "secret_key",
-    "mail_password",
-    "webhook_header",
-    "webhook_url",
-)
+    "key", "keys", "stream_key", "streamkey", "stream-key", "secret", "password", "passphrase", "token", "stream_id",
+    "streamid", "access_key", "secret_key", "mail_password", "webhook_header", "webhook_url",
+)  # fmt: skip
 _WHERE_KEYS_BELONG = (
     "a stream key does not belong in this file; write it into the file of keys (keys.toml beside this one, chmod 600)"
 )

@@ -154,14 +154,12 @@ class GeneralSettings(msgspec.Struct, frozen=True, kw_only=True):
     language: Annotated[str, value_kinds.choice(LANGUAGES)] = "id"
 
 
-def _default_archive() -> Path:
-    return platformdirs.user_videos_path() / "Liput"
-
-
 class ArchiveSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The archive's folder, and the bytes of free space below which no session starts."""
 
-    path: Annotated[Path, value_kinds.FILE_PATH] = msgspec.field(default_factory=_default_archive)
+    path: Annotated[Path, value_kinds.FILE_PATH] = msgspec.field(
+        default_factory=lambda: platformdirs.user_videos_path() / "Liput"
+    )
     reserve: Annotated[int, value_kinds.size(0, 2**60)] = 2_000_000_000
 
 

@@ -43,24 +43,16 @@ ENDED_BY = {
     "destination-lost": {"destination-live", "destination-removed", "destination-restarted"},
     "conference-lost": {"conference-live"},
     "destination-forgotten": {"destination-added"},
-    "destination-slow": {
-        "destination-keeps-up",
-        "destination-live",  # a new connection, beside the old one's end
-        "destination-lost",
-        "destination-removed",
-        "destination-restarted",
+    "destination-slow": {  # "live" is a new connection, beside the old one's end
+        "destination-keeps-up", "destination-live", "destination-lost", "destination-removed", "destination-restarted",
     },
     "recording-stalled": {"recording-resumed"},
     "disk-critical": {  # or the recording leaves that disk
-        "disk-enough",
-        "storage-full",
-        "storage-read-only",
-        "storage-failed",
-        "storage-vanished",
+        "disk-enough", "storage-full", "storage-read-only", "storage-failed", "storage-vanished",
     },
     "stepped-down": {"keeps-up"},
     "start-failed": {SESSION_LIVE},
-}
+}  # fmt: skip
 """Kinds of events that end a fault of the same subject. RECOVERED ends faults of detectors."""
 
 LASTING_KINDS = frozenset({
@@ -71,10 +63,7 @@ LASTING_KINDS = frozenset({
 })  # fmt: skip
 """Kinds that no event ends while the session runs."""
 SOURCE_AWAY = "source-away"  # the common name of all faults of a source that gives nothing
-REPLACED_KINDS = (
-    "source-missing",
-    "source-silent",
-)  # A slate, the last frame or silence replaces a source until it returns
+REPLACED_KINDS = ("source-missing", "source-silent")  # a slate, the last frame or silence stands in for the source
 AWAY_KINDS = frozenset({"source-lost", *REPLACED_KINDS})  # all kinds of one source outage
 NOT_OPENED_KINDS = ("source-busy", "source-denied", "source-bus-full")
 """Reasons why a source did not open; each comes with a `source-missing`."""
