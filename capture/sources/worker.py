@@ -120,6 +120,16 @@ class SourceState(StrEnum):
     CLOSED = "closed"  # final: it came to its end, failed without supervision, or was closed
 
 
+_NEXT = {
+    SourceState.OPENING: {SourceState.RUNNING, SourceState.LOST, SourceState.REFUSED, SourceState.CLOSED},
+    SourceState.RUNNING: {SourceState.SILENT, SourceState.LOST, SourceState.CLOSED},
+    SourceState.SILENT: {SourceState.RUNNING, SourceState.LOST, SourceState.REFUSED, SourceState.CLOSED},
+    SourceState.LOST: {SourceState.RUNNING, SourceState.REFUSED, SourceState.CLOSED},
+    SourceState.REFUSED: {SourceState.RUNNING, SourceState.LOST, SourceState.REFUSED, SourceState.CLOSED},
+    SourceState.CLOSED: set[SourceState](),
+}
+
+
 @dataclass(slots=True, eq=False)
 class DeviceSupervision:
     """Lets a worker find, reopen and judge its device; files and synthetic sources have none."""
@@ -188,9 +198,9 @@ class SourceWorker[Item, Opened: VideoFormat | None]:
         self._thread: threading.Thread | None = None
 
     def _enter(self, state: SourceState, outage: SourceOutage | None = None) -> None:
-        """Change the state; CLOSED is final."""
+        """Change state and outage; ignore a transition that `_NEXT` lacks. Nothing else changes them."""
         with self._changing:
-            if self.state is not SourceState.CLOSED:
+            if state in _NEXT[self.state]:
                 self.state, self.outage = state, outage
 
     @property

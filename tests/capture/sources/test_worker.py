@@ -1,5 +1,7 @@
 """The worker of a source: its states and reconnects, on a simulated clock."""
 
+import itertools
+import re
 import threading
 from collections import deque
 from fractions import Fraction
@@ -26,6 +28,7 @@ from config.errors import DeviceError, DeviceNotFound
 from devices.host.clock import NANOSECONDS
 from devices.model.device import Device, DeviceKind
 from tests.support.errors import because
+from tests.support.pages import ROOT, section
 from tests.support.simulated import SimulatedClock
 
 FORM = VideoFormat(16, 16, Fraction(30), ColorMatrix.BT601)
@@ -402,6 +405,32 @@ def test_its_state_says_what_becomes_of_it(camera: VideoWorker, plug: Plug, cloc
     camera.close()
     note()
     assert states == ["opening", "running", "lost", "refused", "lost", "running", "silent", "running", "closed"]
+
+
+def test_only_the_transitions_of_the_architecture_page_change_a_state(plug: Plug, clock: SimulatedClock) -> None:
+    table = section((ROOT / "docs/architecture.md").read_text(), "### A source")
+    cells = [[re.findall(r"`(\w+)`", cell) for cell in line.split("|")[1:3]] for line in table.splitlines()]
+    written = {pair for row in cells if len(row) == 2 for pair in itertools.product(*row)}
+    done = set()
+    for before, after in itertools.product(SourceState, repeat=2):
+        worker = VideoWorker(plug, clock)
+        worker.state, outage = before, SourceOutage(OutageKind.LOST, "why", "", 0)
+        worker._enter(after, outage)
+        if worker.outage is outage:
+            assert worker.state is after
+            done.add((before, after))
+        else:
+            assert worker.state is before
+    closings = {(before, SourceState.CLOSED) for before in SourceState if before is not SourceState.CLOSED}
+    assert done == {(SourceState(before), SourceState(after)) for before, after in written} | closings
+
+
+def test_an_impossible_change_of_state_ends_nothing(camera: VideoWorker, plug: Plug, told: Told) -> None:
+    camera.open()
+    camera._enter(SourceState.REFUSED, SourceOutage(OutageKind.BUSY, "a bug", "", 0))
+    assert (camera.state, camera.outage) == (SourceState.RUNNING, None)
+    assert camera.read(0.1) is not None
+    assert told == []
 
 
 def test_without_a_supervision_a_loss_is_raised(plug: Plug, clock: SimulatedClock) -> None:
