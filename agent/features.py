@@ -24,6 +24,8 @@ class Feature(NamedTuple):
     """Function of agent.daemon.parts.DaemonContext: returns a FeaturePart of the daemon."""
     endpoints: str = ""
     """Endpoints of the API, as in agent/web/http/endpoint.py."""
+    pages: str = ""
+    """Pages, as in agent/web/page/pages.py."""
     versions: Mapping[str, str] = {}
     """Fields of `GET /api/v1/state`: functions that return a number, which changes with the feature's documents."""
     find_request: str = ""
@@ -47,6 +49,7 @@ FEATURES = {
         },
         keys="agent.requests.lookup:request_keys",
         endpoints="agent.requests.api:ENDPOINTS",
+        pages="agent.requests.pages:PAGES",
         find_request="agent.requests.lookup:find_request",
         carry_request="agent.requests.lookup:carried_request",
     ),
@@ -60,6 +63,7 @@ FEATURES = {
         keys="agent.schedule.store:plan_keys",
         part="agent.schedule.scheduler:make_part",
         endpoints="agent.schedule.interface.api:ENDPOINTS",
+        pages="agent.schedule.interface.pages:PAGES",
         versions={"schedule": "agent.schedule.store:schedule_version"},
     ),
 }

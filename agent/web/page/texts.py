@@ -3,14 +3,13 @@
 import functools
 import json
 import re
-from pathlib import Path
 
 from agent.health.alarm import ROLES
 from agent.health.alarm import WORDS as ALARM_WORDS
+from agent.web.page.pages import page_folders
 from config.locale.lookup import LANGUAGES, WRITTEN, in_language, translation, words
 from config.settings.layouts import LAYOUT_KINDS
 
-SCRIPTS = Path(__file__).parent / "static"
 NAMES = {"id": "Bahasa Indonesia", "en": "English"} | {
     language: translation(language).name for language in LANGUAGES if language not in WRITTEN
 }
@@ -31,7 +30,7 @@ def all_texts(language: str) -> dict[str, str]:
 @functools.cache
 def script_texts(language: str) -> bytes:
     """Return the sentences used by scripts as JSON; templates use the rest."""
-    code = "\n".join(script.read_text(encoding="utf-8") for script in sorted(SCRIPTS.glob("*.js")))
+    code = "\n".join(script.read_text(encoding="utf-8") for folder in page_folders("static") for script in sorted(folder.glob("*.js")))
     whole, begun = set(_NAMED.findall(code)), tuple(set(_BEGUN.findall(code)))
     found = {key: text for key, text in all_texts(language).items() if key in whole or key.startswith(begun)}
     return json.dumps(found, ensure_ascii=False, separators=(",", ":")).encode()

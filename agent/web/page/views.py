@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Callable, Mapping
 from functools import cache, partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from starlette.exceptions import HTTPException
@@ -15,22 +14,15 @@ from starlette.staticfiles import StaticFiles
 from agent.web.api.settings import is_new
 from agent.web.http.context import ApiContext
 from agent.web.page import texts
+from agent.web.page.pages import SESSION, Page, all_pages, page_folders
 from config.errors import LiputError
 from config.locale.lookup import LANGUAGES, ProgramCard
 from config.settings.schema import Settings
-from config.settings.serving import MODES
 from recorder.running import runtime_directory
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-HERE = Path(__file__).parent
-PAGES = (
-    ("/", "nav.session"), ("/schedule", "nav.schedule"), ("/check", "nav.check"), ("/devices", "nav.devices"),
-    ("/archive", "nav.archive"), ("/requests", "nav.requests"), ("/health", "nav.health"), ("/setup", "nav.setup"),
-)  # fmt: skip
-"""Pages of the menu with the keys of their names."""
-STEPS = ("language", "room", "roles", "archive", "destination", "rehearsal")  # steps of the first run
 THEMES = ("auto", "light", "dark")
 LANGUAGE_COOKIE, THEME_COOKIE, SETUP_COOKIE = "liput_language", "liput_theme", "liput_setup"
 YEAR_S = 365 * 86_400
@@ -43,7 +35,7 @@ def _templates() -> "Environment":
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     return Environment(
-        loader=FileSystemLoader(HERE / "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        loader=FileSystemLoader(page_folders("templates")), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
 
@@ -51,18 +43,9 @@ def _templates() -> "Environment":
 def routes() -> list[BaseRoute]:
     """Return the routes of all pages, for `agent.web.app.make_app`."""
     return [
-        Route("/", _session),
-        Route("/schedule", _schedule),
-        Route("/check", _plain("check")),
-        Route("/devices", _plain("devices")),
-        Route("/archive", _plain("archive")),
-        Route("/archive/{id}", _plain("package")),
-        Route("/requests", _plain("requests")),
-        Route("/requests/{id}", _plain("request")),
-        Route("/health", _plain("health")),
-        Route("/setup", _plain("setup", steps=STEPS)),
+        *(Route(page.path, _session if page is SESSION else _plain(page)) for page in all_pages()),
         Route("/texts/{language}.json", _texts),
-        Mount("/static", _Files(directory=HERE / "static")),
+        Mount("/static", _Files()),
     ]
 
 
@@ -71,19 +54,13 @@ def _session(request: Request) -> Response:
     settings, has_no_setup = _settings(request)
     if has_no_setup and SETUP_COOKIE not in request.cookies and not _is_busy():
         return RedirectResponse("/setup", 303)
-    return _page(request, "session.html.j2", settings, {
+    return _page(request, SESSION.template, settings, {
         "layouts": list(settings.layouts),
         "cards": list(map(str, ProgramCard)),
         "first_layout": settings.program.layout,
         "destinations": list(settings.destinations),
         "is_new": has_no_setup,
     })  # fmt: skip
-
-
-def _schedule(request: Request) -> Response:
-    settings, _ = _settings(request)
-    facts = {"modes": MODES, "mode": settings.schedule.mode, "destinations": list(settings.destinations)}
-    return _page(request, "schedule.html.j2", settings, facts)
 
 
 def _is_busy() -> bool:
@@ -93,10 +70,11 @@ def _is_busy() -> bool:
         return True
 
 
-def _plain(name: str, **facts: object) -> Callable[[Request], Response]:
+def _plain(page: Page) -> Callable[[Request], Response]:
 
     def show(request: Request) -> Response:
-        return _page(request, f"{name}.html.j2", _settings(request)[0], request.path_params | facts)
+        settings, _ = _settings(request)
+        return _page(request, page.template, settings, {**page.facts(settings), **request.path_params})
 
     return show
 
@@ -131,7 +109,7 @@ def _page(request: Request, template: str, settings: Settings, facts: Mapping[st
     t: Callable[..., str] = partial(texts.text, language)
     shown = _templates().get_template(template).render(
         t=t, language=language, languages=texts.NAMES.items(), theme=theme if theme in THEMES else THEMES[0],
-        room=settings.general.room, pages=PAGES, here=f"/{request.url.path.split('/')[1]}",
+        room=settings.general.room, pages=[(page.path, page.name) for page in all_pages() if page.name], here=f"/{request.url.path.split('/')[1]}",
         layout_name=lambda name: texts.all_texts(language).get(f"layout.{name}", name),  # a custom one has its own
         **facts,
     )  # fmt: skip
@@ -142,6 +120,10 @@ def _page(request: Request, template: str, settings: Settings, facts: Mapping[st
 
 
 class _Files(StaticFiles):
+    def __init__(self) -> None:
+        super().__init__()
+        self.all_directories = [*page_folders("static")]
+
     def file_response(self, *args: object, **options: object) -> Response:
         response = super().file_response(*args, **options)  # type: ignore[arg-type]  # passed on unchanged
         response.headers.update(FRESH)

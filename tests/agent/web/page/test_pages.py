@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-from agent.web.page import views
+from agent.web.page.pages import all_pages
 from tests.support import command
 from tests.support.browser import SOON_MS, Served, Visit, arm, say
 
@@ -183,7 +183,7 @@ def test_axe_finds_nothing_on_any_page_in_any_language(looked: Visit) -> None:
     package = recorded(served)
     request = run(served, "request", "new", "--event", "Seminar Nasional", "--received", "kemarin 08:10")
     command.liput(served.room.home, "check", "--quick", "--video", "synthetic")
-    paths = [*(path for path, _ in views.PAGES), f"/archive/{package.name}", f"/requests/{request['id']}"]
+    paths = [*(page.path for page in all_pages() if page.name), f"/archive/{package.name}", f"/requests/{request['id']}"]
     for path in paths:
         for language in ("id", "en"):
             page = looked.open(f"{path}?lang={language}")

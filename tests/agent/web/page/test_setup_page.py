@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from agent.web.page import views
+from agent.web.page.pages import STEPS
 from config.locale.lookup import LANGUAGES
 from config.settings.schema import load_settings
 from config.settings.secrets import read_keys
@@ -283,7 +283,7 @@ def test_axe_finds_nothing_in_any_step(known: Visit) -> None:
     known.served.ask("POST", "/rehearsals", {"practice": True, "for_s": 3})
     wait_for(lambda: known.served.ask("GET", "/rehearsals")["last"])
     for language in LANGUAGES:
-        for step in views.STEPS:
+        for step in STEPS:
             known.page.goto("about:blank")
             page = known.open(f"/setup?lang={language}#{step}")
             page.wait_for_load_state("networkidle")
