@@ -191,15 +191,10 @@ STANDARD = value_kinds.ValueKind(
 )
 
 
-def _standards(raw: object) -> tuple[StandardTime, ...]:
-    if not isinstance(raw, list):
-        raise NotAllowed('must be a list of times, such as ["2 h", "1 h", "10 min"]')
-    return tuple(_standard(each) for each in raw)
-
-
-STANDARDS = value_kinds.ValueKind(
-    "several standard times", _standards, lambda times: [format_standard(each) for each in times]
-)
+STANDARDS = value_kinds.list_of(
+    "several standard times", 'a list of times, such as ["2 h", "1 h", "10 min"]', _standard,
+    lambda times: [format_standard(each) for each in times],
+)  # fmt: skip
 
 
 _MONDAY_TO_THURSDAY = ("07:30-12:00", "13:00-16:00")

@@ -76,50 +76,37 @@ _ADDRESS = re.compile(r"[^\s@<>,;:\"()\[\]\\]+@[^\s@<>,;:\"()\[\]\\]+")
 
 
 def _mail_server(raw: object) -> str:
-    if raw == "":
-        return ""
     parts = _server(raw, _MAIL_FORM)
     if parts.scheme not in MAIL_PORTS or parts.path not in ("", "/") or parts.query or parts.fragment:
         raise NotAllowed(_MAIL_FORM)
     return str(raw).rstrip("/")
 
 
-MAIL_SERVER = value_kinds.ValueKind(
-    "a mail server: smtp:// (STARTTLS is required) or smtps:// (TLS from the first byte)",
-    _mail_server,
+MAIL_SERVER = value_kinds.or_empty(
+    "a mail server: smtp:// (STARTTLS is required) or smtps:// (TLS from the first byte)", _mail_server
 )
 
 
 def _web_address(raw: object) -> str:
-    if raw == "":
-        return ""
     check_web_address(raw)
     if "?" in str(raw):
         raise NotAllowed('must end before any "?"; an address that holds a secret belongs in the file of keys')
     return str(raw)
 
 
-WEB_ADDRESS = value_kinds.ValueKind("a webhook's address, without its secret", _web_address)
+WEB_ADDRESS = value_kinds.or_empty("a webhook's address, without its secret", _web_address)
 
 
 def _mail_address(raw: object) -> str:
-    if raw == "":
-        return ""
     if not isinstance(raw, str) or len(raw) > LONGEST_ADDRESS or not _ADDRESS.fullmatch(raw):
         raise NotAllowed("must be an e-mail address: humas@kampus.ac.id")
     return raw
 
 
-MAIL_ADDRESS = value_kinds.ValueKind("one e-mail address", _mail_address)
-
-
-def _mail_addresses(raw: object) -> tuple[str, ...]:
-    if not isinstance(raw, list) or "" in raw:
-        raise NotAllowed('must be a list of e-mail addresses: ["humas@kampus.ac.id"]')
-    return tuple(_mail_address(each) for each in raw)
-
-
-MAIL_ADDRESSES = value_kinds.ValueKind("a list of e-mail addresses", _mail_addresses, value_kinds.each_shown)
+MAIL_ADDRESS = value_kinds.or_empty("one e-mail address", _mail_address)
+MAIL_ADDRESSES = value_kinds.list_of(
+    "a list of e-mail addresses", 'a list of e-mail addresses: ["humas@kampus.ac.id"]', _mail_address
+)
 
 
 def check_web_address(raw: object) -> None:
@@ -210,11 +197,7 @@ def check_feed_address(raw: object) -> str:
     return raw
 
 
-def _feed_address(raw: object) -> str:
-    return "" if raw == "" else check_feed_address(raw)
-
-
-FEED_ADDRESS = value_kinds.ValueKind("a calendar's public address", _feed_address)
+FEED_ADDRESS = value_kinds.or_empty("a calendar's public address", check_feed_address)
 
 
 def _spans(raw: object) -> tuple[float, ...]:
@@ -345,14 +328,12 @@ class CopyTarget(msgspec.Struct, frozen=True, kw_only=True):
 
 def _time_of_day(raw: object) -> str:
     found = re.fullmatch(r"(\d{1,2})[:.](\d{2})", raw, re.ASCII) if isinstance(raw, str) else None
-    if raw == "":
-        return ""
     if found is None or int(found[1]) > 23 or int(found[2]) > 59:
         raise NotAllowed('must be a time of the day, such as "02:30"; "" for never')
     return f"{int(found[1]):02}:{found[2]}"
 
 
-TIME_OF_DAY = value_kinds.ValueKind('a time of the day, in the zone of the office; "" for none', _time_of_day)
+TIME_OF_DAY = value_kinds.or_empty('a time of the day, in the zone of the office; "" for none', _time_of_day)
 
 
 class FixitySettings(msgspec.Struct, frozen=True, kw_only=True):

@@ -28,6 +28,24 @@ def each_shown(values: Iterable[object]) -> list[str]:
     return [str(value) for value in values]
 
 
+def or_empty(words: str, read: Callable[[object], str]) -> ValueKind:
+    """Return the kind for text that `read` parses, or "" for none."""
+    return ValueKind(words, lambda raw: "" if raw == "" else read(raw))
+
+
+def list_of[T](
+    words: str, allowed: str, read: Callable[[object], T], show: Callable[[tuple[T, ...]], list[str]] = each_shown
+) -> ValueKind:
+    """Return the kind for a list of values that `read` parses; anything else must be `allowed`."""
+
+    def read_all(raw: object) -> tuple[T, ...]:
+        if not isinstance(raw, list):
+            raise NotAllowed(f"must be {allowed}")
+        return tuple(read(each) for each in raw)
+
+    return ValueKind(words, read_all, show)
+
+
 def _text(raw: object) -> str:
     if not isinstance(raw, str):
         raise NotAllowed("must be text in quotes")
