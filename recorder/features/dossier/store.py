@@ -18,6 +18,7 @@ import platform
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, tzinfo
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -79,11 +80,6 @@ def _ingested_at(folder: Path) -> datetime | None:
     return None
 
 
-def current_author() -> str:
-    """Return the author of a change: `login@host`."""
-    return utf8_safe(f"{account_name()}@{platform.node()}")
-
-
 def with_change(request: Request, now: datetime, kind: str, *, note: str = "", **fields: object) -> Request:
     """Return `request` with changed `fields` and the change in its history; itself if nothing changes."""
     different = {}
@@ -93,7 +89,8 @@ def with_change(request: Request, now: datetime, kind: str, *, note: str = "", *
             different[name] = FieldChange(before=before, after=after)
     if not different and not note:
         return request
-    change = Change(at=now, kind=kind, who=current_author(), note=note, fields=different)
+    author = utf8_safe(f"{account_name()}@{platform.node()}")
+    change = Change(at=now, kind=kind, who=author, note=note, fields=different)
     return msgspec.structs.replace(request, **fields, history=(*request.history, change))
 
 
@@ -152,17 +149,19 @@ class Dossier:
         kept: dict[str, Letter] = {letter.sha256: letter for letter in taken}
         new = []
         for paper in papers:
-            if paper.sha256 not in kept:
-                kept[paper.sha256] = self._keep_one(paper, kind, now)
-                new.append(kept[paper.sha256])
-            elif not is_letter_whole(self.folder, kept[paper.sha256]) and LETTER_FILE.fullmatch(
-                kept[paper.sha256].file
-            ):
-                self._put(self.folder / kept[paper.sha256].file, paper)
+            letter = kept.get(paper.sha256)
+            if letter is None:
+                new.append(self._keep_one(paper, kind, now))
+                kept[paper.sha256] = new[-1]
+            elif not is_letter_whole(self.folder, letter) and LETTER_FILE.fullmatch(letter.file):
+                self._put(self.folder / letter.file, paper)
         return tuple(new)
 
     def _keep_one(self, paper: Paper, kind: LetterKind, now: datetime) -> Letter:
-        path = self._free_path(self.folder / LETTERS, _NAMES[kind], SUFFIXES[paper.media_type])
+        folder, name, number = self.folder / LETTERS, _NAMES[kind], 1
+        while any(os.path.lexists(folder / f"{name}-{number}{suffix}") for suffix in SUFFIXES.values()):
+            number += 1
+        path = folder / f"{name}-{number}{SUFFIXES[paper.media_type]}"
         self._put(path, paper)
         return Letter(
             file=f"{LETTERS}/{path.name}", kind=kind, media_type=paper.media_type, bytes=len(paper.content),
@@ -175,13 +174,6 @@ class Dossier:
             self._disk.sync(self.folder)
         self._disk.write(path, paper.content, mode=DOSSIER_FILE_MODE)
         self._disk.sync(path.parent)
-
-    @staticmethod
-    def _free_path(folder: Path, name: str, suffix: str) -> Path:
-        number = 1
-        while any(os.path.lexists(folder / f"{name}-{number}{each}") for each in SUFFIXES.values()):
-            number += 1
-        return folder / f"{name}-{number}{suffix}"
 
     def _write(self, request: Request) -> None:
         self._disk.write(self.folder / REQUEST_FILE, json_text(request), mode=DOSSIER_FILE_MODE)
@@ -321,11 +313,7 @@ class DossierStore:
 
     def add(self, request: Request, papers: Sequence[Paper], now: datetime, *, may_repeat: bool) -> Request:
         """Make a dossier. Raises UsageError for a known letter number unless it `may_repeat`; see `make`."""
-
-        def refuse() -> None:
-            if not may_repeat:
-                self._refuse_repeated(request.letter_number)
-
+        refuse = (lambda: None) if may_repeat else partial(self._refuse_repeated, request.letter_number)
         return self.dossier(request.id).make(request, papers, now, refuse)
 
     def _refuse_repeated(self, number: str) -> None:
