@@ -153,7 +153,7 @@ class SlideChapters:
 
     def _slides(self, media: Sequence[MediaFile]) -> Iterator[Slide]:
         """Yield each slide when it ends, from iso files with slides only, else from the program."""
-        isolated = self._isolated(media)
+        isolated = [file for file in media if Path(file.file).name.split(".")[0] in self._wishes.isolated[:1]]
         files = isolated or program_files(media)
         changes = SlideDetector(self._wishes.least_s)
         for index, file in enumerate(files):
@@ -171,10 +171,6 @@ class SlideChapters:
         place = bisect_right(self._spans, at_s, key=lambda span: span[0])
         return self._spans[max(0, place - 1)][1]
 
-    def _isolated(self, media: Sequence[MediaFile]) -> list[MediaFile]:
-        stems = self._wishes.isolated[:1]
-        return [file for file in media if Path(file.file).name.split(".")[0] in stems]
-
     def _keep(self, slides: Sequence[Slide]) -> None:
         """Write the images of slides; one that does not decode has none."""
         for file, of_file in groupby(slides, lambda slide: slide.place.file):
@@ -183,14 +179,11 @@ class SlideChapters:
             for slide, picture in zip(shown, pictures, strict=False):
                 self._advance(FOUND_SHARE)  # hundreds on a slow disk: show that it advances
                 if picture is not None:
-                    self._write(slide.number, slide_jpeg(picture, slide.place.area))
+                    name = f"{SLIDES_FOLDER}/{slide.number:03}.jpg"
+                    self._disk.make_folder(self._root / SLIDES_FOLDER)
+                    self._disk.write(self._root / name, slide_jpeg(picture, slide.place.area))
+                    self._pictures[slide.number] = name
         self._sweep()
-
-    def _write(self, number: int, picture: bytes) -> None:
-        name = f"{SLIDES_FOLDER}/{number:03}.jpg"
-        self._disk.make_folder(self._root / SLIDES_FOLDER)
-        self._disk.write(self._root / name, picture)
-        self._pictures[number] = name
 
     def _sweep(self) -> None:
         """Remove images of an earlier attempt that found more slides."""

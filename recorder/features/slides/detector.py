@@ -75,8 +75,7 @@ class Slide:
     is_back: bool
 
 
-type _Shown = tuple[float, SlideSample]
-"""A slide from `start_s` on; `place` shows it complete. One that `is_back` has its former number, from 1 on."""
+type _Shown = tuple[float, SlideSample]  # a slide's start, and the sample that shows it complete
 
 
 class SlideDetector:
@@ -142,7 +141,7 @@ class SlideDetector:
             self._shown = start_s, sight
             self._stand(sight, moving)
             return []
-        if self._next is None or self._differs(self._next[1].luma, sight.luma, counts):
+        if self._next is None or not self._is_same(self._next[1].luma, sight.luma, counts, _STILL):
             self._next = sight.at_s, sight
             return []
         next_s = self._next[0]
@@ -153,15 +152,19 @@ class SlideDetector:
         self._show(next_s, sight)
         return [ended]
 
-    def _differs(self, before: Luma, now: Luma, counts: Blocks) -> bool:
-        """Return whether two copies show no common slide at rest."""
-        return _changed_share(before, now, counts) > _STILL or self._is_rewritten(before, now, counts)
+    def _is_same(self, before: Luma, now: Luma, counts: Blocks, most: float) -> bool:
+        """Return whether two copies show one slide at rest, with a share of `most` different blocks."""
+        return _changed_share(before, now, counts) <= most and not self._is_rewritten(before, now, counts)
 
     def _is_rewritten(self, before: Luma, now: Luma, counts: Blocks) -> bool:
+        """Return whether other content stands in the place of the former, clocks apart."""
         down, across = _CLOCK
         around = np.pad(self._lively, ((down, down), (across, across)))
         clock = sliding_window_view(around, (2 * down + 1, 2 * across + 1)).max(axis=(2, 3)) > _TICKS
-        return is_rewritten(before, now, counts & ~clock)
+        paper = np.median(before.reshape(DOWN, BLOCK, ACROSS, BLOCK), axis=(1, 3)).repeat(BLOCK, 0).repeat(BLOCK, 1)
+        more, seen = np.abs(now - paper) - np.abs(before - paper), counts & ~clock
+        come, gone = (_of_corners(_of_blocks(pixels) * seen) for pixels in (more > _LEVELS, more < -_LEVELS))
+        return bool(np.minimum(come, gone).max() >= _REWRITTEN)
 
     def _show(self, start_s: float, sight: SlideSample) -> None:
         self._shown, self._next = (start_s, sight), None
@@ -177,8 +180,7 @@ class SlideDetector:
         luma, counts = best.luma, best.counts & (self._lively <= _LIVELY)
         for number, known, counted in reversed(self._known):
             both = counts & counted
-            is_same = _changed_share(known, luma, both) <= _SAME and not self._is_rewritten(known, luma, both)
-            if both.mean() >= _LEAST_SEEN and is_same:
+            if both.mean() >= _LEAST_SEEN and self._is_same(known, luma, both, _SAME):
                 return Slide(start_s, best.place, number, is_back=True)
         self._count += 1
         self._known.append((self._count, luma, counts))
@@ -207,14 +209,6 @@ def is_new_slide(before: Luma, now: Luma, counts: Blocks) -> bool:
     if lost >= _LEAST_LOST * seen and lost >= _LOST_OF_CONTENT * stood.sum():
         return True
     return bool(stood.sum() < _LEAST_LOST * seen and changed.sum() >= _LEAST_ADDED * seen)
-
-
-def is_rewritten(before: Luma, now: Luma, counts: Blocks) -> bool:
-    """Return whether other content stands in the place of the former."""
-    paper = np.median(before.reshape(DOWN, BLOCK, ACROSS, BLOCK), axis=(1, 3)).repeat(BLOCK, 0).repeat(BLOCK, 1)
-    more = np.abs(now - paper) - np.abs(before - paper)
-    come, gone = (_of_corners(_of_blocks(pixels) * counts) for pixels in (more > _LEVELS, more < -_LEVELS))
-    return bool(np.minimum(come, gone).max() >= _REWRITTEN)
 
 
 def _of_blocks(pixels: NDArray[np.bool_]) -> NDArray[np.int_]:
