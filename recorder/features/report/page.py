@@ -66,12 +66,11 @@ class ReportView:
         self.pictures = [(time, _uri(picture)) for time, picture in material.pictures]
         self.is_interrupted = recording.dropped is None or INTERRUPTED in recording.degraded
         self.manifest_digest = material.manifest_digest
-        self.signed_on = number_format.day(
-            self._local(recording.ended_at), language
-        )  # unless a person writes another date
+        self.signed_on = number_format.day(self._local(recording.ended_at), language)  # a person may write another
         self.made_by = self.t("made", version=recording.software.get("liput", "?"), file=RECORDING_FILE)
         self._material = material
         self._request = material.request.request if material.request else None
+        self._asked = recording.request or self._request  # the description has corrections
         self._incidents = incidents(material.events, recording)
 
     def t(self, key: str, **facts: object) -> str:
@@ -92,9 +91,9 @@ class ReportView:
             end = f"{number_format.day(ended, self.language)}, {end}"
         start = number_format.time_of_day(started, self.language)
         times = self.t("until", start=start, end=end, zone=number_format.zone(started))
-        asked = self.recording.request or self._request  # the description has corrections
+        asked = self._asked
         places = (asked.place if asked else "", self.recording.room)
-        rows = [
+        return self._labelled([
             ("titled", self.recording.title),
             ("letter", self._letter()),
             ("applicant", asked.applicant if asked else ""),
@@ -103,19 +102,16 @@ class ReportView:
             ("day", number_format.weekday(started, self.language)),
             ("time", times),
             ("length", number_format.length(self.recording.duration_s)),
-        ]
-        return self._labelled(rows)
+        ])  # fmt: skip
 
     def _letter(self) -> str:
-        asked = self.recording.request or self._request  # the description has corrections
+        asked = self._asked
         if asked is None:
             return self.t("no-request")
-        dated = (
-            self.t("letter-dated", date=number_format.day(asked.letter_date, self.language))
-            if asked.letter_date
-            else ""
-        )
-        return " ".join(filter(None, (asked.letter_number, dated))) or asked.id
+        parts = [asked.letter_number] if asked.letter_number else []
+        if asked.letter_date:
+            parts.append(self.t("letter-dated", date=number_format.day(asked.letter_date, self.language)))
+        return " ".join(parts) or asked.id
 
     def _labelled(self, rows: Iterable[tuple[str, str]]) -> Rows:
         return [(self.t(key), shortened(value, _LONGEST)) for key, value in rows if value]
@@ -145,15 +141,12 @@ class ReportView:
     @property
     def people(self) -> Rows:
         """Staff and equipment."""
-        devices = [
-            f"{device.name} ({', '.join(filter(None, (device.role, self._kind(str(device.kind)))))})"
-            for device in self._material.devices
-        ]
-        asked = self._request
+        asked, devices = self._request, self._material.devices
+        named = (f"{one.name} ({', '.join(filter(None, (one.role, self._kind(str(one.kind)))))})" for one in devices)
         return self._labelled([
             ("staff", ", ".join(asked.staff) if asked else ""),
             ("equipment", ", ".join(asked.equipment) if asked else ""),
-            ("devices", "; ".join(devices)),
+            ("devices", "; ".join(named)),
             ("by-hand", ", ".join(self._manual_checks())),
         ])  # fmt: skip
 
@@ -283,10 +276,8 @@ class ReportView:
     @property
     def chapters(self) -> Limited[tuple[str, str]]:
         """Chapters: time and title."""
-        shown = [
-            (number_format.length(one.start_s), shortened(one.title, _LONGEST_CHAPTER))
-            for one in self.recording.chapters
-        ]
+        chapters = self.recording.chapters
+        shown = [(number_format.length(one.start_s), shortened(one.title, _LONGEST_CHAPTER)) for one in chapters]
         return _limited(shown, MOST_CHAPTERS)
 
     # The archive
@@ -297,14 +288,13 @@ class ReportView:
         kept, consent = self.recording.records, self.recording.consent
         both = (kept.retention_active, kept.retention_inactive)
         said = self.t(f"consent-{consent.state}")
-        rows = [
+        return self._labelled([
             ("classification", kept.classification or self.t("none")),
             ("security", kept.security or self.t("none")),
             ("retention", " / ".join(value or self.t("none") for value in both) if any(both) else self.t("none")),
             ("disposition", kept.disposition or self.t("none")),
             ("consent", f"{said}: {consent.note}" if consent.note else said),
-        ]
-        return self._labelled(rows)
+        ])  # fmt: skip
 
     @property
     def digests(self) -> Limited[tuple[str, str]]:
