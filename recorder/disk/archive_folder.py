@@ -107,17 +107,13 @@ ROOT = "/"
 
 def mount_point_of(folder: Path) -> Path:
     """Return the mount point of `folder`, which need not exist; follows links."""
-    there = nearest_existing(_real(folder))
+    there = nearest_existing(Path(os.path.realpath(folder)))
     return next(path for path in (there, *there.parents) if os.path.ismount(path))
-
-
-def _real(folder: Path) -> Path:
-    return Path(os.path.realpath(folder))
 
 
 def _key(root: Path) -> str:
     """Return the real folder as text: its name need not be UTF-8."""
-    return os.fsencode(_real(root)).decode(errors="backslashreplace")
+    return os.fsencode(os.path.realpath(root)).decode(errors="backslashreplace")
 
 
 class MountMemory:

@@ -5,7 +5,7 @@ reported. Foreign bags follow RFC 8493 and earlier versions of BagIt.
 """
 
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -67,7 +67,7 @@ class _Validation:
         if not self.is_ours and not (self.folder / "data").is_dir():
             self._add("data", "is missing", ProblemKind.MISSING)
         listed = self._listed()
-        recording = self._recording() if self.is_ours else None
+        recording = self._parsed(RECORDING_FILE, decode_recording) if self.is_ours else None
         media = recording.media if recording and self.decode_media else ()
         tally = ByteProgress(sum(self.files[path] for path in listed if self._is_read(path)), self.progress)
         tally.expect(sum(self.files.get(file.file, 0) for file in media))
@@ -94,6 +94,17 @@ class _Validation:
             self._add(name, f"cannot be read: {error.strerror}", ProblemKind.UNREADABLE)
             return None
 
+    def _parsed[T](self, name: str, parse: Callable[[bytes], T]) -> T | None:
+        """Return the content of a tag file as `parse` reads it; None, with a problem noted, if that fails."""
+        content = self._read(name)
+        try:
+            return None if content is None else parse(content)
+        except NewerVersion as error:
+            self._add(name, str(error), ProblemKind.UNREADABLE)
+        except (bag.BagFormatError, msgspec.MsgspecError, UnicodeDecodeError) as error:
+            self._add(name, f"is malformed: {error}", ProblemKind.MALFORMED)
+        return None
+
     def _check_declaration(self) -> None:
         content = self._read(bag.DECLARATION_FILE)
         if content is None:
@@ -112,11 +123,7 @@ class _Validation:
     def _check_fetch(self) -> None:
         if bag.FETCH_FILE not in self.files:
             return
-        try:
-            listed = bag.read_fetch(self._read(bag.FETCH_FILE) or b"", self.form, refused=self._refuse)
-        except bag.BagFormatError as error:
-            self._add(bag.FETCH_FILE, f"is malformed: {error}", ProblemKind.MALFORMED)
-            return
+        listed = self._parsed(bag.FETCH_FILE, lambda content: bag.read_fetch(content, self.form, self._refuse)) or {}
         self.elsewhere = {path: size for path, size in listed.items() if path not in self.files}
         for path in self.elsewhere if not self.is_ours else ():
             self._add(path, f"is not here; {bag.FETCH_FILE} says where it is", ProblemKind.MISSING)
@@ -125,24 +132,17 @@ class _Validation:
         if not self.is_ours:
             self._add(bag.FETCH_FILE, f"lists {path!r}, which is refused: {reason}", ProblemKind.UNSAFE)
 
-    def _manifests(self) -> dict[str, str]:
-        found = {}
-        for name in filter(bag.MANIFEST_NAME.fullmatch, [*self.files, *self.others]):
-            if (algorithm := bag.algorithm_of(name)) is not None:
-                found[name] = algorithm
-            else:
-                self._add(name, "is of an algorithm that is not known here", ProblemKind.MALFORMED)
-        return found
-
     def _listed(self) -> dict[str, dict[str, str]]:
         for manifest in (bag.MANIFEST_FILE, bag.TAG_MANIFEST_FILE) if self.is_ours else ():
             if manifest not in self.files:
                 self._read(manifest)
         listed: dict[str, dict[str, str]] = {}
         of_payload = dict[str, set[str]]()
-        for name, algorithm in self._manifests().items():
-            entries = self._entries(name, algorithm)
-            if entries is None:
+        for name in filter(bag.MANIFEST_NAME.fullmatch, [*self.files, *self.others]):
+            if (algorithm := bag.algorithm_of(name)) is None:
+                self._add(name, "is of an algorithm that is not known here", ProblemKind.MALFORMED)
+                continue
+            if (entries := self._entries(name, algorithm)) is None:
                 continue
             if not name.startswith("tag"):
                 of_payload[name] = set(entries)
@@ -202,13 +202,8 @@ class _Validation:
     def _check_info(self, recording: Recording | None) -> None:
         if not self.is_ours and bag.INFO_FILE not in self.files:
             return
-        content = self._read(bag.INFO_FILE)
-        if content is None:
-            return
-        try:
-            fields = bag.read_info(content, self.form)
-        except bag.BagFormatError as error:
-            self._add(bag.INFO_FILE, f"is malformed: {error}", ProblemKind.MALFORMED)
+        fields = self._parsed(bag.INFO_FILE, lambda content: bag.read_info(content, self.form))
+        if fields is None:
             return
         oxum = fields.get("Payload-Oxum")
         sizes = [size for path, size in (self.files | self.elsewhere).items() if path.startswith(bag.PAYLOAD)]
@@ -217,19 +212,6 @@ class _Validation:
             self._add(bag.INFO_FILE, f"says Payload-Oxum {oxum}, but it is {found}", ProblemKind.INCONSISTENT)
         if recording is not None and fields.get("External-Identifier") != recording.uuid:
             self._add(bag.INFO_FILE, f"does not bear the UUID of {RECORDING_FILE}", ProblemKind.INCONSISTENT)
-
-    def _recording(self) -> Recording | None:
-        content = self._read(RECORDING_FILE)
-        if content is None:
-            return None
-        try:
-            return decode_recording(content)
-        except NewerVersion as error:
-            self._add(RECORDING_FILE, str(error), ProblemKind.UNREADABLE)
-            return None
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            self._add(RECORDING_FILE, f"is malformed: {error}", ProblemKind.MALFORMED)
-            return None
 
     def _check_media_files(self, recording: Recording) -> None:
         for file in recording.media:
