@@ -12,7 +12,7 @@ import shlex
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from config.settings.schema import Settings
 from devices.controls.presets import PresetRestorer, restore_preset
@@ -176,10 +176,10 @@ class DeviceService:
             self._has_begun = True
             self._begin()
         self._try(
-            "changes of devices with a role could not be stored",
-            lambda: update_bindings(roles_store(), self.devices()),
+            "changes of devices with a role could not be stored", lambda: update_bindings(roles_store(), self.devices())
         )
-        self._look_at_ports()
+        # Here and not on the monitor's thread, because the kernel may block.
+        self._try("the USB ports could not be looked at", lambda: self._slow_ports.observe(self.devices()))
         return False
 
     def _pause_s(self, _failures: int) -> float:
@@ -194,10 +194,6 @@ class DeviceService:
             self._try("a part of the watch could not be started", part.start)
         for device in devices:
             self._presets.apply_soon(device)
-
-    def _look_at_ports(self) -> None:
-        """Check the USB ports; not on the monitor's thread, because the kernel may block."""
-        self._try("the USB ports could not be looked at", lambda: self._slow_ports.observe(self.devices()))
 
     def _take_lock(self) -> bool:
         if self._task.stopped.is_set() or self._is_alone:
@@ -219,20 +215,11 @@ class DeviceService:
             detail["advice"] = f'If it is root\'s: sudo chown -R "$USER" {shlex.quote(str(self._folder.parent))}'
         self._record(PC, LogKind.WATCH_STOPPED, reason, level=LogLevel.WARN, **detail)
 
-    def _record_if_keeper(
-        self,
-        device: str,
-        kind: LogKind,
-        reason: str = "",
-        *,
-        name: str = "",
-        level: LogLevel = LogLevel.INFO,
-        **detail: object,
-    ) -> None:
-        """Write the monitor's lines, in one of all watching processes."""
+    def _record_if_keeper(self, device: str, kind: LogKind, reason: str = "", **more: Any) -> None:
+        """Write the monitor's lines, in one of all watching processes; a HealthLogger."""
         was_ours = self.keeps_the_log
         if self._take_lock():
-            self._record(device, kind, reason, name=name, level=level, **detail)
+            self._record(device, kind, reason, **more)
             if not was_ours:  # the former holder has ended, so this line would be missing
                 self._task.wake()
 

@@ -18,8 +18,8 @@ from typing import Any
 from config.errors import DeviceError, DeviceNotFound
 from devices.controls.panel import KINDS, query_controls, write_value
 from devices.kernel import v4l2
-from devices.monitor.holders import device_open_error
-from devices.monitor.modes import fourcc
+from devices.monitor.holders import device_open_error, translated_errors
+from devices.monitor.modes import answers, fourcc
 
 BUFFER_COUNT = 3  # buffers to request: one shown, one next, one being filled
 
@@ -30,7 +30,6 @@ _CLASS = Path("/sys/class/video4linux")
 _CLIENT_USAGE = 0x08000000 + 0x08E00000 + 1  # v4l2loopback's event about readers; its first word is their number
 _STAYS = ("keep_format", "sustain_framerate")  # controls that keep it a camera without a writer
 _END = {errno.EINVAL, errno.ENOTTY}
-_MOST_FORMATS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,19 +80,17 @@ def nodes_with_label(word: str) -> Iterator[tuple[str, str]]:
 
 
 def _probe(node: str, label: str) -> VideoOutput | None:
-    try:
+    capability = v4l2.Capability()
+    with translated_errors(label, node):
         fd = os.open(node, os.O_RDWR | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
-    except OSError as error:
-        raise device_open_error(error.errno or errno.EIO, label, node) from error
-    try:
-        capability = v4l2.Capability()
-        fcntl.ioctl(fd, v4l2.VIDIOC_QUERYCAP, capability)
-    except OSError as error:
-        if error.errno in _END:
-            return None
-        raise device_open_error(error.errno or errno.EIO, label, node) from error
-    finally:
-        os.close(fd)
+        try:
+            fcntl.ioctl(fd, v4l2.VIDIOC_QUERYCAP, capability)
+        except OSError as error:
+            if error.errno in _END:
+                return None
+            raise
+        finally:
+            os.close(fd)
     info = VideoOutput(node, capability.card.decode("utf-8", "replace") or label, capability.driver.decode())
     return info if capability.of_node & v4l2.CAP_VIDEO_OUTPUT or info.is_loopback else None
 
@@ -108,10 +105,8 @@ class VideoOutputWriter:
         self._is_streaming = False
         self._maps: list[mmap.mmap] = []
         self._free: list[int] = []
-        try:
+        with translated_errors(info.label, info.node):
             self._fd = os.open(info.node, os.O_RDWR | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
-        except OSError as error:
-            raise device_open_error(error.errno or errno.EIO, info.label, info.node) from error
         try:
             self.format, self.size = self._negotiate_format(width, height)
             self._set_rate(rate)
@@ -130,7 +125,9 @@ class VideoOutputWriter:
             raise
 
     def _negotiate_format(self, width: int, height: int) -> tuple[str, tuple[int, int]]:
-        offered = list(self._offered())
+        description = v4l2.Fmtdesc()
+        description.type = v4l2.BUF_TYPE_VIDEO_OUTPUT
+        offered = [fourcc(one.pixelformat) for one in answers(self._fd, v4l2.VIDIOC_ENUM_FMT, description)]
         for wanted in [one for one in FORMATS if not offered or one in offered]:
             request = v4l2.Format()
             request.type = v4l2.BUF_TYPE_VIDEO_OUTPUT
@@ -140,7 +137,7 @@ class VideoOutputWriter:
             picture.field, picture.colorspace = v4l2.FIELD_NONE, v4l2.COLORSPACE_SMPTE170M
             fcntl.ioctl(self._fd, v4l2.VIDIOC_S_FMT, request)
             made = fourcc(picture.pixelformat)
-            if made in FORMATS and picture.bytesperline in {0, _row_bytes(made, picture.width)}:
+            if made in FORMATS and picture.bytesperline in {0, picture.width * (2 if made == "YUYV" else 1)}:
                 return made, (picture.width, picture.height)
         raise DeviceError(
             f"{self._info.label} ({self._info.node}) takes none of {', '.join(FORMATS)}: "
@@ -148,18 +145,6 @@ class VideoOutputWriter:
             hint="Close the programs that use it, to free its format.",
             why="unsupported",
         )
-
-    def _offered(self) -> Iterator[str]:
-        for index in range(_MOST_FORMATS):
-            description = v4l2.Fmtdesc()
-            description.type, description.index = v4l2.BUF_TYPE_VIDEO_OUTPUT, index
-            try:
-                fcntl.ioctl(self._fd, v4l2.VIDIOC_ENUM_FMT, description)
-            except OSError as error:
-                if error.errno in _END:
-                    return
-                raise
-            yield fourcc(description.pixelformat)
 
     def _set_rate(self, rate: Fraction) -> None:
         """Set the frame rate; drivers may ignore it."""
@@ -273,7 +258,3 @@ def _buffer(index: int) -> Any:
 
 def _type() -> bytes:
     return v4l2.BUF_TYPE_VIDEO_OUTPUT.to_bytes(4, "little")
-
-
-def _row_bytes(made: str, width: int) -> int:
-    return 2 * width if made == "YUYV" else width

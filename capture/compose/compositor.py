@@ -38,11 +38,7 @@ class Compositor:
         self._states: list[tuple[int, ...] | None] = [None, None]  # per output, the change counts of its slots
         self._turn = 0
 
-    def compose(
-        self,
-        pieces: Sequence[PlacedPicture],
-        overlays: Sequence[Overlay] = (),
-    ) -> av.VideoFrame:
+    def compose(self, pieces: Sequence[PlacedPicture], overlays: Sequence[Overlay] = ()) -> av.VideoFrame:
         """Return a frame of `pieces`, the first at the bottom, below `overlays`; uncovered area is black."""
         if not overlays and pieces and (whole := self._full_size(pieces[-1])):
             self._forget()

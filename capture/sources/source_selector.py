@@ -90,11 +90,7 @@ class SourceSelector:
 
             asked = self._context.requirements
             film = FileVideoSource(
-                path,
-                self._context.pace,
-                max_width=asked.width,
-                max_height=asked.height,
-                copied=self._context.isolate,
+                path, self._context.pace, max_width=asked.width, max_height=asked.height, copied=self._context.isolate
             )
             return ChosenSource(film.name, film, word, ends=True)
         return self._devices.picture(chosen, word)

@@ -212,14 +212,7 @@ class SyntheticAudio(AudioSource):
 
     name = "synthetic sound"
 
-    def __init__(
-        self,
-        pace: Pace,
-        stop: threading.Event,
-        channels: int = 2,
-        *,
-        beeps: bool = True,
-    ) -> None:
+    def __init__(self, pace: Pace, stop: threading.Event, channels: int = 2, *, beeps: bool = True) -> None:
         if channels not in (1, 2):
             raise ValueError(f"1 or 2 channels, not {channels}")
         self.channels = channels

@@ -11,13 +11,12 @@ import fcntl
 import itertools
 import os
 from collections.abc import Iterator
-from types import TracebackType
 from typing import Any, Self
 
-from config.errors import ControlRefused, DeviceError
+from config.errors import ControlRefused
 from devices.controls.control import Control, ControlKind, Controls, ControlValue, slug
 from devices.kernel import v4l2
-from devices.monitor.holders import device_open_error
+from devices.monitor.holders import translated_errors
 
 KINDS = {
     v4l2.CTRL_TYPE_INTEGER: ControlKind.INTEGER,
@@ -173,27 +172,21 @@ class ControlPanel:
     def __init__(self, node: str, name: str, *, to_set: bool = False) -> None:
         self._node, self._name = node, name
         access = os.O_RDWR if to_set else os.O_RDONLY
-        try:
+        with translated_errors(name, node):
             self._fd = os.open(node, access | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
-        except OSError as error:
-            raise self._refusal(error) from error
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *exc: object) -> None:
         os.close(self._fd)
 
     def controls(self) -> Controls:
         """Return all controls as they are now. Blocks for 5 s if the camera hangs. Raises a DeviceError."""
-        try:
+        with translated_errors(self._name, self._node):
             answers = list(query_controls(self._fd))
             names = _names(answers)
             return {control.name: control for control in (self._control(answer, names) for answer in answers)}
-        except OSError as error:
-            raise self._refusal(error) from error
 
     def _control(self, answer: Any, names: dict[int, str]) -> Control:
         kind = KINDS[answer.type]
@@ -222,19 +215,15 @@ class ControlPanel:
         Raises ControlRefused or another DeviceError.
         """
         span = (control.minimum, control.maximum)
-        try:
-            return write_value(self._fd, control.id, control.kind, span, value)
-        except OSError as error:
-            raise self._refused(control, value, error) from error
-
-    def _refused(self, control: Control, value: ControlValue, error: OSError) -> DeviceError:
-        if error.errno not in REFUSED:
-            return self._refusal(error)
-        why = _REASONS.get(error.errno or 0, "the camera says no")
-        return ControlRefused(f"{self._name} ({self._node}) refuses {control.name}={control.show(value)}: {why}")
-
-    def _refusal(self, error: OSError) -> DeviceError:
-        return device_open_error(error.errno or errno.EIO, self._name, self._node)
+        with translated_errors(self._name, self._node):
+            try:
+                return write_value(self._fd, control.id, control.kind, span, value)
+            except OSError as error:
+                if error.errno not in REFUSED:
+                    raise
+                why = _REASONS.get(error.errno or 0, "the camera says no")
+                message = f"{self._name} ({self._node}) refuses {control.name}={control.show(value)}: {why}"
+                raise ControlRefused(message) from error
 
 
 def _names(answers: list[Any]) -> dict[int, str]:

@@ -26,9 +26,8 @@ DISK_HYSTERESIS = 1.1
 _DISK_ANSWERS_S = 2.0
 _MAX_PLAUSIBLE_C = 150.0
 
-type DiskReserves = Mapping[
-    Path, int
-]  # bytes to keep free on each folder's disk, 0 for any; the folder may not exist yet
+type DiskReserves = Mapping[Path, int]
+"""Bytes to keep free on each folder's disk, 0 for any; the folder may not exist yet."""
 
 
 class ComputerSample(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -40,25 +40,13 @@ class Fault(StrEnum):
     SLOW_PORT = "slow-port"
 
 
-FAULT_STATES: dict[Fault, HealthState] = {
+FAULT_STATES: dict[Fault, HealthState] = dict.fromkeys(Fault, HealthState.DEGRADED) | {
     Fault.LOST: HealthState.LOST,  # the bus has lost it, or its driver has given up
     Fault.BUSY: HealthState.BUSY,
-    Fault.DENIED: HealthState.DEGRADED,
-    Fault.BUS_FULL: HealthState.DEGRADED,
     Fault.NO_DATA: HealthState.SILENT,  # it is on the bus and sends nothing
     Fault.NO_SIGNAL: HealthState.SILENT,  # it sends a slate, or reports an unconnected input
     Fault.FROZEN: HealthState.FROZEN,
-    Fault.BLACK: HealthState.DEGRADED,
     Fault.SILENCE: HealthState.SILENT,
-    Fault.DEAD_CHANNEL: HealthState.DEGRADED,
-    Fault.DAMAGED: HealthState.DEGRADED,
-    Fault.SLOW: HealthState.DEGRADED,
-    Fault.JITTER: HealthState.DEGRADED,
-    Fault.CLIPPING: HealthState.DEGRADED,
-    Fault.HUM: HealthState.DEGRADED,
-    Fault.FLAPPING: HealthState.DEGRADED,
-    Fault.SWAPPED: HealthState.DEGRADED,
-    Fault.SLOW_PORT: HealthState.DEGRADED,
 }
 """The state of a device with each fault, the worst first."""
 
@@ -76,12 +64,7 @@ OPEN_ERROR_FAULTS: Mapping[ErrorCause, Fault] = {
 }
 """The fault for each `why` of an error on opening. Other errors are no fault of the device."""
 
-_RANKS: dict[str, int] = {str(fault): rank for rank, fault in enumerate(FAULT_STATES)}
-
-
-def fault_level(fault: Fault) -> LogLevel:
-    """Return the level of the log line that reports the start of `fault`."""
-    return LogLevel.WARN if FAULT_STATES[fault] in {HealthState.DEGRADED, HealthState.BUSY} else LogLevel.ERROR
+_RANKS: dict[str, int] = {str(fault): rank for rank, fault in enumerate(Fault)}
 
 
 def fault_of_error(error: LiputError) -> Fault | None:
@@ -164,7 +147,8 @@ class HealthTracker:
             since = self._clock.now() - timedelta(seconds=after_s)
             self._active[fault] = Health(FAULT_STATES[fault], reason, since, fault), began_ns
             health = self._health()
-        self._tell(LogKind.DEGRADED, fault_level(fault), fault, reason, health, after_s=round(after_s, 3), **detail)
+        level = LogLevel.WARN if FAULT_STATES[fault] in {HealthState.DEGRADED, HealthState.BUSY} else LogLevel.ERROR
+        self._tell(LogKind.DEGRADED, level, fault, reason, health, after_s=round(after_s, 3), **detail)
 
     def clear(self, fault: Fault, **detail: object) -> None:
         """Report the end of `fault`. Ignored if it is not active."""

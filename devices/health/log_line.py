@@ -91,4 +91,4 @@ class HealthLogger(Protocol):
 def discard_line(
     device: str, kind: LogKind, reason: str = "", *, name: str = "", level: LogLevel = LogLevel.INFO, **detail: object
 ) -> None:
-    """Drop the line: a Record for callers without a log."""
+    """Drop the line: a HealthLogger for callers without a log."""

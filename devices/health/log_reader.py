@@ -77,7 +77,7 @@ class LogFilter:
 
 
 def read(folder: Path, wanted: LogFilter, ends: FileEnds | None = None) -> Iterator[HealthLine]:
-    """Yield matching lines by time, up to `ends` of `positions`; processes may differ by SLACK. Raises StateError."""
+    """Yield matching lines by time, up to `ends`; processes may differ by TIME_SLACK. Raises StateError."""
     for _, group in itertools.groupby(_files_for(folder, wanted), key=day_of):
         streams = [_lines(path, wanted, None if ends is None else ends.get(path, 0)) for path in group]
         yield from streams[0] if len(streams) == 1 else heapq.merge(*streams, key=lambda line: line.at)
@@ -175,7 +175,7 @@ def _end_of(file: BinaryIO) -> int:
 def _bisect(file: BinaryIO, start: int, stop: int, moment: datetime) -> tuple[int, int]:
     """Return the starts of two lines: all before the first are older than `moment`, all from the second on newer.
 
-    Both may be wrong by SLACK.
+    Both may be wrong by TIME_SLACK.
     """
     low, high, probe_end = start, stop, stop
     while probe_end - low > _NEAR:

@@ -7,7 +7,7 @@ Lines enter a bounded queue. One thread appends them, calls fdatasync and sends 
 and may tear the last line. While the disk hangs, lines above the bound are dropped and counted; journald still gets
 them.
 
-Several processes may append to one file. Times in it never go back by more than SLACK, so bisection works.
+Several processes may append to one file. Times in it never go back by more than TIME_SLACK, so bisection works.
 """
 
 import contextlib
@@ -264,9 +264,7 @@ SYNC_S = 1.0
 RETRY_S = 2.0
 _LINES_PER_TURN = 1_000  # lines between two looks at the sync deadline
 _URGENT = frozenset({LogLevel.WARN, LogLevel.ERROR})
-_WITH_PID = frozenset(
-    {LogKind.OPENED, LogKind.DEGRADED, LogKind.FLAPPING}
-)  # they end with their process: see `open_faults`
+_WITH_PID = frozenset({LogKind.OPENED, LogKind.DEGRADED, LogKind.FLAPPING})  # they end with their process
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _LONGEST_TEXT = 2_000  # characters of a text in a line that would be too long
 
@@ -434,16 +432,9 @@ class HealthLog:
         return True
 
     def _report_dropped(self) -> None:
-        count = self._dropped
-        reason = f"{count} lines of the health log could not be kept"
-        line = HealthLine(
-            at=self._clock.now(),
-            device=PC,
-            level=LogLevel.WARN,
-            kind=DROPPED_LINES,
-            reason=reason,
-            detail={"lines": count},
-        )
+        count, now = self._dropped, self._clock.now()
+        reason, detail = f"{count} lines of the health log could not be kept", {"lines": count}
+        line = HealthLine(at=now, device=PC, level=LogLevel.WARN, kind=DROPPED_LINES, reason=reason, detail=detail)
         if self._try_append(*_encoded(line)):
             with self._changed:
                 self._dropped -= count

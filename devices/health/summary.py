@@ -19,6 +19,9 @@ _CLOCK_STEP_S = 60.0  # a process may seem to start this much after its own line
 CLOSED_DEVICE_FAULTS = PLUG_FAULTS | {Fault.LOST, Fault.BUSY, Fault.DENIED, Fault.BUS_FULL}
 """Faults that a closed device can have, too. The others end when it is closed."""
 
+_OF_FAULTS = {LogKind.DEGRADED, LogKind.FLAPPING, LogKind.RECOVERED, LogKind.CLOSED}
+_FOUND_AGAIN = frozenset({LogKind.PLUGGED, LogKind.MOVED, LogKind.OPENED})  # kinds of line that end `lost`
+
 type IsAlive = Callable[[int, datetime], bool]
 
 type _FaultsByName = dict[str, tuple[int | None, HealthLine]]
@@ -35,16 +38,7 @@ def active_health(folder: Path, *, now: datetime, is_alive: IsAlive | None = Non
     alive = _is_alive if is_alive is None else is_alive
     pids: dict[str, int | None] = {}
     devices: dict[str, _FaultsByName] = {}
-    kinds = (
-        LogKind.PLUGGED,
-        LogKind.MOVED,
-        LogKind.OPENED,
-        LogKind.CLOSED,
-        LogKind.DEGRADED,
-        LogKind.FLAPPING,
-        LogKind.RECOVERED,
-    )
-    for line in read(folder, LogFilter(since=now - LOOK_BACK, until=now + LOOK_BACK, kinds=kinds)):
+    for line in read(folder, LogFilter(since=now - LOOK_BACK, until=now + LOOK_BACK, kinds=_OF_FAULTS | _FOUND_AGAIN)):
         _take(line, pids, devices.setdefault(line.device, {}))
     healths = {}
     for device, faults in devices.items():
@@ -127,8 +121,6 @@ _PLUGGED_IN = frozenset({
     LogKind.CONTROL_CHANGED,
 })  # fmt: skip
 
-_FOUND_AGAIN = frozenset({LogKind.PLUGGED, LogKind.MOVED, LogKind.OPENED})  # kinds of line that end `lost`
-
 _UNPLUGGED = frozenset({LogKind.UNPLUGGED, LogKind.HUB_UNPLUGGED})
 
 
@@ -174,9 +166,7 @@ def summarise(lines: Iterable[HealthLine]) -> list[DeviceSummary]:
                 _figures_of(devices, name, line.at, began).is_there(line.at)
         elif line.kind == LogKind.RENAMED:
             _figures_of(devices, str(line.detail.get("before")), line.at, began).is_not_watched(line.at)
-        elif (
-            line.kind == LogKind.WATCH_STOPPED and "pid" in line.detail
-        ):  # without a pid, only a part of the watch ended
+        elif line.kind == LogKind.WATCH_STOPPED and "pid" in line.detail:  # else only a part of the watch ended
             for device in devices.values():
                 device.is_not_watched(line.at)
         last = line.at

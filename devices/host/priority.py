@@ -90,7 +90,7 @@ def limit_realtime_run() -> None:
 
 
 def permitted_priority() -> ProcessPriority:
-    """Return the result that `ask` would have in a process with the same permissions, without asking."""
+    """Return the result that `request_priority` would have in a process with the same permissions, without asking."""
     nice, realtime = _nice(), 0
     if nice <= _USUAL:
         may_all = _may_all()

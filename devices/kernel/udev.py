@@ -172,14 +172,10 @@ def read_udev_devices(context: pyudev.Context | None = None, known: PlugCache | 
         tuple(sorted(sounds, key=lambda found: (found.place, found.pcm))),
         tuple(sorted((hub for device in usb for hub in _hubs(device)), key=lambda hub: _numbers(hub.port))),
     )
-    _forget_unplugged(known, found)
-    return found
-
-
-def _forget_unplugged(known: PlugCache, found: UdevDevices) -> None:
     there = {picture.usb for picture in found.pictures} | {sound.usb for sound in found.sounds}
     for key in [key for key, usb in known.items() if usb not in there]:
         del known[key]
+    return found
 
 
 def _numbers(name: str) -> list[int]:

@@ -31,12 +31,8 @@ from devices.monitor.known_devices import KnownDevice, KnownDevices, format_ago,
 UNTOUCHED_S = 5  # untouched if back within this time: a device that left with its hub or while the PC woke
 
 type ModelTraits = tuple[str | None, str | None, str | None, str | None]
+"""The traits that two indistinguishable devices share: vendor, product, serial number, capabilities."""
 type _Candidates = frozenset[int]
-
-
-def model_traits(device: Device) -> ModelTraits:
-    """Return the traits that two indistinguishable devices share."""
-    return device.vid, device.pid, device.serial or device.shared_serial, device.capabilities
 
 
 @dataclass(slots=True)
@@ -108,7 +104,8 @@ class SwapDetector:
         return sorted((group.there.keys() | group.expected.keys()) - {device.port or ""})
 
     def _group(self, device: Device) -> _TwinGroup:
-        return self._groups.setdefault(model_traits(device), _TwinGroup())
+        serial = device.serial or device.shared_serial
+        return self._groups.setdefault((device.vid, device.pid, serial, device.capabilities), _TwinGroup())
 
     def _new(self) -> _Candidates:
         return frozenset({next(self._bodies)})
@@ -351,7 +348,7 @@ class ChangeDetector:
         gone = {key: device for key, device in old_by_key.items() if key not in new_by_key}
         came = {key: device for key, device in new_by_key.items() if key not in old_by_key}
         self._log_hubs(before, after, unplugs)
-        told = [*self._report_gone(gone, unplugs)]
+        told = list(self._report_gone(gone, unplugs))
         self._count_unseen({device.port for device in gone.values()}, new_by_key.keys() - came.keys(), after, unplugs)
         told += self._report_came(came)
         self._known.remember((*gone.values(), *came.values()), self._clock.now())
@@ -469,9 +466,8 @@ class ChangeDetector:
             if not self._swaps.plugged(new[plug]):
                 continue
             twins = self._swaps.twins(new[plug])
-            reason = (
-                f"may have changed places with the one of port {' or '.join(twins)}: nothing tells them apart; {LOOK}"
-            )
+            ports = " or ".join(twins)
+            reason = f"may have changed places with the one of port {ports}: nothing tells them apart; {LOOK}"
             for device in _on(after, plug[0]):
                 self._known.mark_swapped(device.id, reason, now)
                 if not self._flapping.episode(device.id):

@@ -52,7 +52,7 @@ class DeviceSnapshot:
 
     def key(self, device: Device) -> DeviceKey:
         """Return a key that stays the same until the device is unplugged."""
-        return device.port or device.id, self.devnums.get(device.port or ""), plug_part(device)
+        return device.port or device.id, self.devnums.get(device.port or ""), plug_part(device.id, device.kind)
 
     def by_key(self) -> dict[DeviceKey, Device]:
         """Return the devices by `key`."""

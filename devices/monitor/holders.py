@@ -4,6 +4,7 @@ import errno
 import grp
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -105,6 +106,15 @@ def _command(pid: int) -> str:
         return "?"
 
 
+@contextmanager
+def translated_errors(name: str, node: str) -> Iterator[None]:
+    """Raise an OSError of the `with` as the error on opening `node` of the device `name`."""
+    try:
+        yield
+    except OSError as error:
+        raise device_open_error(error.errno or errno.EIO, name, node) from error
+
+
 def device_open_error(code: int, name: str, node: str) -> DeviceError:
     """Return the error for errno `code` on opening `node` of the device `name`."""
     if code == errno.EBUSY:
@@ -139,9 +149,7 @@ def device_busy_error(name: str, node: str) -> DeviceError:
             message, hint="It is free within seconds; if not, unplug it and plug it in again.", why="busy"
         )
     return DeviceError(
-        f"{name} ({node}) is used by another program",
-        hint=f"Root can see which one: sudo fuser -v {node}",
-        why="busy",
+        f"{name} ({node}) is used by another program", hint=f"Root can see which one: sudo fuser -v {node}", why="busy"
     )
 
 

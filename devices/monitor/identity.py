@@ -45,13 +45,8 @@ def base_id(usb: UsbDevice | None, serial: str | None, place: str) -> str:
 _PART = re.compile(r"\+(?:picture|sound)(\d*)$")
 
 
-def plug_part(device: Device) -> tuple[str, int]:
+def plug_part(device_id: str, kind: DeviceKind) -> tuple[str, int]:
     """Return a device's part of its plug: ("picture", 1), ("sound", 2)."""
-    return plug_part_of(device.id, device.kind)
-
-
-def plug_part_of(device_id: str, kind: DeviceKind) -> tuple[str, int]:
-    """Return the same from an id and a kind."""
     match = _PART.search(device_id)
     return "sound" if kind is DeviceKind.MICROPHONE else "picture", int(match[1] or 1) if match else 1
 

@@ -115,7 +115,7 @@ class KnownDevices:
 
 
 def most_recent(known: KnownById) -> dict[str, KnownDevice]:
-    """Return the MOST entries seen last."""
+    """Return the MAX_KNOWN_DEVICES entries seen last."""
     ordered = sorted(known.items(), key=lambda item: item[1].last_seen, reverse=True)
     return dict(ordered[:MAX_KNOWN_DEVICES])
 

@@ -17,7 +17,7 @@ from config.errors import DeviceError, DeviceNotFound
 from devices.host.deadline import DeadlineTasks
 from devices.kernel import v4l2
 from devices.model.device import Mode
-from devices.monitor.holders import device_open_error
+from devices.monitor.holders import translated_errors
 
 if TYPE_CHECKING:
     from devices.kernel.udev import VideoNode
@@ -47,18 +47,15 @@ class NodeCapabilities:
 
 def probe_node(node: str, name: str) -> NodeCapabilities:
     """Ask `node` of the device `name` for its modes. Raises a DeviceError if it does not open."""
-    try:
+    with translated_errors(name, node):
         fd = os.open(node, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
-    except OSError as error:
-        raise device_open_error(error.errno or errno.EIO, name, node) from error
-    try:
-        if not _gives_pictures(fd):
-            return NodeCapabilities(gives_pictures=False, is_receiver=False, modes=())
-        return NodeCapabilities(gives_pictures=True, is_receiver=_is_receiver(fd), modes=tuple(_modes(fd)))
-    except OSError as error:
-        raise device_open_error(error.errno or errno.EIO, name, node) from error
-    finally:
-        os.close(fd)
+        try:
+            if not _gives_pictures(fd):
+                return NodeCapabilities(gives_pictures=False, is_receiver=False, modes=())
+            is_receiver = any(entry.is_receiver for entry in answers(fd, v4l2.VIDIOC_ENUMINPUT, v4l2.Input()))
+            return NodeCapabilities(gives_pictures=True, is_receiver=is_receiver, modes=tuple(_modes(fd)))
+        finally:
+            os.close(fd)
 
 
 def _gives_pictures(fd: int) -> bool:
@@ -72,14 +69,10 @@ def _gives_pictures(fd: int) -> bool:
     return bool(capability.of_node & v4l2.CAP_VIDEO_CAPTURE)
 
 
-def _is_receiver(fd: int) -> bool:
-    return any(entry.is_receiver for entry in _enumerate(fd, v4l2.VIDIOC_ENUMINPUT, v4l2.Input()))
-
-
 def _modes(fd: int) -> Iterator[Mode]:
     description = v4l2.Fmtdesc()
     description.type = v4l2.BUF_TYPE_VIDEO_CAPTURE
-    for answer in _enumerate(fd, v4l2.VIDIOC_ENUM_FMT, description):
+    for answer in answers(fd, v4l2.VIDIOC_ENUM_FMT, description):
         pixel_format = answer.pixelformat
         for width, height in dict.fromkeys(_sizes(fd, pixel_format)):
             rates = sorted(set(_rates(fd, pixel_format, width, height)), reverse=True)
@@ -95,7 +88,7 @@ def fourcc(number: int) -> str:
 def _sizes(fd: int, pixel_format: int) -> Iterator[tuple[int, int]]:
     question = v4l2.Frmsizeenum()
     question.pixel_format = pixel_format
-    for answer in _enumerate(fd, v4l2.VIDIOC_ENUM_FRAMESIZES, question):
+    for answer in answers(fd, v4l2.VIDIOC_ENUM_FRAMESIZES, question):
         if answer.type == v4l2.FRMSIZE_TYPE_DISCRETE:
             yield answer.discrete.width, answer.discrete.height
         else:
@@ -120,7 +113,7 @@ def _is_within(length: int, span: tuple[int, int, int]) -> bool:
 def _rates(fd: int, pixel_format: int, width: int, height: int) -> Iterator[float]:
     question = v4l2.Frmivalenum()
     question.pixel_format, question.width, question.height = pixel_format, width, height
-    for answer in _enumerate(fd, v4l2.VIDIOC_ENUM_FRAMEINTERVALS, question):
+    for answer in answers(fd, v4l2.VIDIOC_ENUM_FRAMEINTERVALS, question):
         if answer.type == v4l2.FRMIVAL_TYPE_DISCRETE:
             if answer.discrete.numerator:
                 yield _rate(answer.discrete.numerator, answer.discrete.denominator)
@@ -141,7 +134,8 @@ def _rate(numerator: int, denominator: int) -> float:
     return round(denominator / numerator, 3)
 
 
-def _enumerate[T](fd: int, request: int, question: T) -> Iterator[T]:
+def answers[T](fd: int, request: int, question: T) -> Iterator[T]:
+    """Yield `question` with the driver's answer for each index, until it has no more. Raises OSError."""
     for index in range(_MOST):
         question.index = index  # type: ignore[attr-defined]  # every structure of an enumeration has one
         try:
@@ -167,9 +161,8 @@ class CapabilityProber:
         self._timeout_s = timeout_s
         self._ask = ask
         self._tasks: DeadlineTasks[str, NodeCapabilities] = DeadlineTasks("ask", late=late)
-        self._offers: dict[
-            str, NodeCapabilities
-        ] = {}  # by node and inode: a new node of the same name gets another inode
+        self._offers: dict[str, NodeCapabilities] = {}
+        """By node and inode: a new node of the same name gets another inode."""
 
     def offers(self, pictures: "Iterable[VideoNode]") -> dict[str, NodeCapabilities | DeviceError]:
         """Return each node's answer or error, except late ones; errors are asked again.
@@ -186,15 +179,9 @@ class CapabilityProber:
             else:
                 there[f"{picture.node} {status.st_ino} {status.st_ctime_ns}"] = picture
         self._offers = {key: answer for key, answer in self._offers.items() if key in there}
-        answers = self._tasks.ask(
-            {
-                key: partial(self._ask, picture.node, picture.name)
-                for key, picture in there.items()
-                if key not in self._offers
-            },
-            self._timeout_s,
-        )
-        for key, answer in answers.items():
+        new = {key: picture for key, picture in there.items() if key not in self._offers}
+        asks = {key: partial(self._ask, picture.node, picture.name) for key, picture in new.items()}
+        for key, answer in self._tasks.ask(asks, self._timeout_s).items():
             if isinstance(answer, RuntimeError):
                 raise answer
             if isinstance(answer, NodeCapabilities):
@@ -211,11 +198,11 @@ def free_nodes(nodes: Iterable[str], timeout_s: float = 0.3) -> set[str]:
 
     The driver blocks all questions while it is busy with a sick device, so only one thread asks each node.
     """
-    answers = _idle_tasks.ask({node: partial(is_stream_free, node) for node in nodes}, timeout_s)
-    for answer in answers.values():
+    found = _idle_tasks.ask({node: partial(is_stream_free, node) for node in nodes}, timeout_s)
+    for answer in found.values():
         if isinstance(answer, RuntimeError):
             raise answer
-    return {node for node, answer in answers.items() if answer is True}
+    return {node for node, answer in found.items() if answer is True}
 
 
 def is_stream_free(node: str) -> bool:

@@ -32,9 +32,8 @@ from devices.monitor.use_watcher import DeviceUseWatcher
 SUBSYSTEMS = ("video4linux", "sound", "usb")
 _MAX_MESSAGES = 1000
 
-type HotplugEvent = tuple[
-    str, str | None
-]  # an action ("add", "remove", "change", "bind"), and the port if of a whole plug
+type HotplugEvent = tuple[str, str | None]
+"""An action ("add", "remove", "change", "bind"), and the port if of a whole plug."""
 
 UNPLUGGING = frozenset({"remove", "unbind"})  # actions of something that disappears
 EVENTS_LOST: HotplugEvent = ("lost", None)  # stands for messages lost in an overflow of the socket

@@ -169,11 +169,7 @@ def _use_health(name: str, node: str, others: list[Holder]) -> Health:
 
 
 def _fault_health(fault: Fault, reason: str) -> Health:
-    return Health(FAULT_STATES[fault], reason, _now(), fault)
-
-
-def _now() -> datetime:
-    return datetime.now().astimezone()
+    return Health(FAULT_STATES[fault], reason, datetime.now().astimezone(), fault)
 
 
 def _with_distinct_names(devices: list[Device]) -> Iterator[Device]:

@@ -18,7 +18,7 @@ from datetime import datetime
 import msgspec
 
 from devices.model.device import Device, DeviceKind
-from devices.monitor.identity import plug_part, plug_part_of
+from devices.monitor.identity import plug_part
 
 
 class RoleBinding(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,7 +85,7 @@ def resolve(binding: RoleBinding, devices: Sequence[Device]) -> RoleResolution:
 
 def _is_same_model(binding: RoleBinding, device: Device) -> bool:
     is_model = (binding.vid, binding.pid) == (device.vid, device.pid)
-    return is_model and plug_part_of(binding.id, binding.kind) == plug_part(device)
+    return is_model and plug_part(binding.id, binding.kind) == plug_part(device.id, device.kind)
 
 
 def _is_same_place(binding: RoleBinding, device: Device) -> bool:

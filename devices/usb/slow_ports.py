@@ -85,13 +85,11 @@ def with_slow_ports(devices: Sequence[Device], topology: ReadTopology = UsbTopol
     if not any(device.port for device in devices):
         return list(devices)
     tree = topology()
-    return [_with_warning(device, port_warning(tree, device)) for device in devices]
-
-
-def _with_warning(device: Device, warning: str | None) -> Device:
-    if warning is None or device.node is None:
-        return device
-    return with_health(device, Fault.SLOW_PORT, warning, None)
+    warnings = [port_warning(tree, device) if device.node is not None else None for device in devices]
+    return [
+        device if warning is None else with_health(device, Fault.SLOW_PORT, warning, None)
+        for device, warning in zip(devices, warnings, strict=True)
+    ]
 
 
 class SlowPortTracker:
@@ -109,10 +107,11 @@ class SlowPortTracker:
         with self._lock:
             pictures = [device for device in devices if device.node is not None and device.port]
             tree = self._topology() if pictures else None
-            warned = {}
-            for device in pictures:
-                if tree is not None and (warning := port_warning(tree, device)):
-                    warned[device.id] = (device, warning)
+            warned = {
+                device.id: (device, warning)
+                for device in pictures
+                if tree is not None and (warning := port_warning(tree, device))
+            }
             for gone in self._found.keys() - warned.keys():
                 self._found.pop(gone).clear(Fault.SLOW_PORT)
             for key in warned.keys() - self._found.keys():

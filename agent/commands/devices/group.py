@@ -35,10 +35,7 @@ SUBCOMMANDS: CommandTable = {
         "agent.commands.devices.controls:controls_command",
         "Show or set a camera's controls: focus, exposure, 50 Hz, zoom.",
     ),
-    "show": (
-        "agent.commands.devices.show:show_command",
-        "Show all details of a device, and the choice of its mode.",
-    ),
+    "show": ("agent.commands.devices.show:show_command", "Show all details of a device, and the choice of its mode."),
 }
 
 

@@ -211,9 +211,7 @@ def _open(area: ScreenArea, rate: Fraction) -> InputContainer:
         return av.open(area.display, "r", format="x11grab", options=options)
     except av.ArgumentError:
         raise DeviceError(
-            f"{area.id} is not within the screen",
-            hint="give a corner and a size within the screen",
-            why="unsupported",
+            f"{area.id} is not within the screen", hint="give a corner and a size within the screen", why="unsupported"
         ) from None
     except (av.FFmpegError, OSError) as error:
         raise DeviceNotFound(
