@@ -8,7 +8,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -176,14 +176,11 @@ def _call(connection: socket.socket, address: tuple[Any, ...], patience: Deadlin
         if not patience.wait_for(connection, select.POLLOUT):
             raise NetworkError(NetworkFault.TIMEOUT)
         number = connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-    if number:
-        raise _not_connected(number)
-
-
-def _not_connected(number: int) -> NetworkError:
     if number in (errno.ECONNREFUSED, errno.ECONNRESET):
-        return NetworkError(NetworkFault.REFUSED)
-    return NetworkError(NetworkFault.NO_ROUTE if number in _NO_WAY_THERE else NetworkFault.TIMEOUT, os.strerror(number))
+        raise NetworkError(NetworkFault.REFUSED)
+    if number:
+        trouble = NetworkFault.NO_ROUTE if number in _NO_WAY_THERE else NetworkFault.TIMEOUT
+        raise NetworkError(trouble, os.strerror(number))
 
 
 def start_tls(plain: socket.socket, host: str, context: ssl.SSLContext, patience: Deadline) -> ssl.SSLSocket:
@@ -224,16 +221,14 @@ def missing_network() -> NetworkFault | None:
     linked -= {name for name in linked if "loopback" in psutil.net_if_stats()[name].flags}
     if not linked:
         return NetworkFault.NO_CABLE
-    addresses = (address for name in linked for address in _addresses(name))
-    return None if any(not address.is_link_local for address in addresses) else NetworkFault.NO_ADDRESS
-
-
-def _addresses(name: str) -> Iterator[ipaddress.IPv4Address | ipaddress.IPv6Address]:
-    import psutil
-
-    for address in psutil.net_if_addrs().get(name, []):
-        if address.family in _FAMILIES:
-            yield ipaddress.ip_address(address.address.partition("%")[0])
+    texts = [
+        one.address.partition("%")[0]
+        for name, several in psutil.net_if_addrs().items()
+        for one in several
+        if name in linked and one.family in _FAMILIES
+    ]
+    is_local = all(ipaddress.ip_address(text).is_link_local for text in texts)
+    return NetworkFault.NO_ADDRESS if is_local else None
 
 
 _BUNDLES = (

@@ -39,10 +39,8 @@ class HttpResponse:
         """Whether the body is complete; one that ends with the connection never is."""
         self._begin = b""
         self._parser = h11.Connection(h11.CLIENT, max_incomplete_event_size=LONGEST_HEAD)
-        self._parser.send(
-            h11.Request(method="GET", target="/", headers=[("Host", "")])
-        )  # h11 expects a request before each response
-        self._parser.send(h11.EndOfMessage())
+        for event in (h11.Request(method="GET", target="/", headers=[("Host", "")]), h11.EndOfMessage()):
+            self._parser.send(event)  # h11 expects a request before each response
 
     def feed(self, data: bytes) -> None:
         """Parse received bytes; raises NetworkError unless they are HTTP."""
@@ -84,11 +82,8 @@ class HttpResponse:
     @property
     def keeps_open(self) -> bool:
         """Whether the connection can be used again after the body."""
-        return self.headers.get("connection", "").lower() != "close" and self._ends_by_itself
-
-    @property
-    def _ends_by_itself(self) -> bool:
-        return self.status == HTTPStatus.NO_CONTENT or not self.headers.keys().isdisjoint(_LENGTHS)
+        ends_by_itself = self.status == HTTPStatus.NO_CONTENT or not self.headers.keys().isdisjoint(_LENGTHS)
+        return ends_by_itself and self.headers.get("connection", "").lower() != "close"
 
 
 def request(method: str, path: str, host: str, *more: str) -> bytes:

@@ -65,8 +65,6 @@ class Iperf3State(IntEnum):
     CREATE_STREAMS = 10
     SERVER_TERMINATE = 11
     CLIENT_TERMINATE = 12
-    EXCHANGE_RESULTS = 13
-    DISPLAY_RESULTS = 14
     IPERF_DONE = 16
     ACCESS_DENIED = -1
     SERVER_ERROR = -2
@@ -224,7 +222,7 @@ _NOT_FREE = (NetworkFault.BUSY, NetworkFault.REFUSED, NetworkFault.CLOSED)
 def _stream(
     control: Iperf3Control, channel: UplinkConnection, over: threading.Event, allowance: ByteAllowance, *, sends: bool
 ) -> TrafficStream:
-    """Return an open connection as a Stream, which ends the test before the connection closes."""
+    """Return an open connection as a TrafficStream, which ends the test before the connection closes."""
 
     def move(stream: TrafficStream, channel: UplinkConnection, patience: Deadline) -> None:
         try:

@@ -25,7 +25,7 @@ class LinkRate(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, steps: Sequence[float]) -> "LinkRate":
-        """Return the Rate of consecutive steps, at least one."""
+        """Return the rate of consecutive steps, at least one."""
         windows = [mean(steps[at : at + WINDOW_STEPS]) for at in range(max(1, len(steps) - WINDOW_STEPS + 1))]
         worst = quantiles(windows, n=10, method="inclusive")[0] if len(windows) > 1 else windows[0]
         return cls(median(windows), worst, _average(steps))
@@ -63,7 +63,7 @@ class LinkLatency(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, samples: Sequence[float]) -> "LinkLatency | None":
-        """Return the Latency of samples in order; None where there are none."""
+        """Return the latency of samples in order; None where there are none."""
         if not samples:
             return None
         steps = [abs(after - before) for before, after in pairwise(samples)]
