@@ -62,7 +62,9 @@ class FastPace:
         """Wait until every other track has reached `media_ns` or finished; return whether all have."""
         with self._changed:
             self._has(track, media_ns)
-            return self._changed.wait_for(lambda: self._may_go(track, media_ns), timeout_s)
+            return self._changed.wait_for(
+                lambda: all(at >= media_ns for other, at in self._at.items() if other != track), timeout_s
+            )
 
     def reach(self, track: str, media_ns: int) -> None:
         """Let other tracks go on up to `media_ns`."""
@@ -73,9 +75,6 @@ class FastPace:
         if media_ns > self._at.get(track, -1):
             self._at[track] = media_ns
             self._changed.notify_all()
-
-    def _may_go(self, track: str, media_ns: int) -> bool:
-        return all(at >= media_ns for other, at in self._at.items() if other != track)
 
     def finish(self, track: str) -> None:
         """Remove `track`: no other track waits for it any more."""

@@ -108,7 +108,7 @@ def summary_text(summary: DeviceSummary) -> Iterator[str]:
     if not summary.faults:
         yield "  faults    none"
     if summary.worst_fps is not None:
-        yield f"  at worst  {summary.worst_fps:.2f} pictures a second"
+        yield f"  at worst  {summary.worst_fps:.2f} frames a second"
     if summary.quietest_dbfs is not None and summary.loudest_dbfs is not None:
         quietest, loudest = f"{summary.quietest_dbfs:.1f} dBFS", f"{summary.loudest_dbfs:.1f} dBFS"
         yield f"  sound     the quietest minute at {quietest}, peaks up to {loudest}"

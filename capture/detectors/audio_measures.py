@@ -96,9 +96,8 @@ _UNIT = 0.75 * (float(_WINDOW.sum()) * 32_768.0) ** 2
 """The sum of a line's bins for an RMS of 1: a sine of amplitude A has A * sum / 2 in its bin, half of it beside."""
 
 
-type HumLevels = tuple[
-    float, float
-]  # RMS levels in dBFS: of certain hum (steady lines), and of possible hum under a voice
+type HumLevels = tuple[float, float]
+"""RMS levels in dBFS: of certain hum (steady lines), and of possible hum under a voice."""
 
 
 class HumMeter:

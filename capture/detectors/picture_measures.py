@@ -80,11 +80,8 @@ clock on a black slide, and ignores a few hot pixels.
 STILL_LEVELS, STILL_SHARE = 2, 0.002
 """In a still frame no sample differs by more levels, and no larger share of samples differs at all."""
 
-SLATE_AFTER_S = {
-    SignalSlate.BARS: 3.0,
-    SignalSlate.BLUE: 5.0,
-    SignalSlate.EMPTY: 2.0,
-}  # how long a slate must stand still
+SLATE_AFTER_S = {SignalSlate.BARS: 3.0, SignalSlate.BLUE: 5.0, SignalSlate.EMPTY: 2.0}
+"""How long a slate must stand still."""
 _LOOKS_FOR_SLATE_S = 1.0
 
 _SLATE_WORDS = {

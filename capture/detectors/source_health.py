@@ -151,16 +151,9 @@ class DetectorGuard:
         if is_known:
             return
         reason = f"a watch of {self._name} has failed and is switched off ({part}): {error!r}; please report this"
+        detail = {"part": part, "error": repr(error)}
         with contextlib.suppress(Exception):
-            self._record(
-                self._device_id,
-                LogKind.WATCH_FAILED,
-                reason,
-                name=self._name,
-                level=LogLevel.WARN,
-                part=part,
-                error=repr(error),
-            )
+            self._record(self._device_id, LogKind.WATCH_FAILED, reason, name=self._name, level=LogLevel.WARN, **detail)
 
 
 class Detectors[Item](ABC):

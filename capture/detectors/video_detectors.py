@@ -38,9 +38,8 @@ missing makes 0.4; a camera that changes its rate makes none.
 """
 GAP_INTERVALS = 1.5  # a longer interval, in usual ones, has missing frames in it
 _MIN_ARRIVALS = 4
-_MAX_ARRIVALS = (
-    1000  # more frames than any source has in _RHYTHM_S; timestamps that stand still must not fill the memory
-)
+_MAX_ARRIVALS = 1000
+"""More frames than any source has in _RHYTHM_S; timestamps that stand still must not fill the memory."""
 
 _RHYTHM_NS = round(_RHYTHM_S * NANOSECONDS)
 
@@ -149,9 +148,9 @@ class ArrivalDetector:
         since_ns = self._waiting_since_ns()
         for_s = (now_ns - since_ns) / NANOSECONDS
         if self._last_ns is None:
-            what = f"{self._name} has given no picture in the {for_s:.1f} s since it was opened"
+            what = f"{self._name} has given no frames in the {for_s:.1f} s since it was opened"
         else:
-            what = f"{self._name} has given no picture for {for_s:.1f} s"
+            what = f"{self._name} has given no frames for {for_s:.1f} s"
         advice = "check its cable and that it is switched on; unplug it, wait two seconds and plug it in again"
         if self._is_screen:
             advice = "its desktop hangs; log out and in again"
@@ -182,7 +181,10 @@ class ArrivalDetector:
 
     def _judge_rate(self, now_ns: int, *, is_even: bool) -> None:
         share = self.fps / self._nominal
-        if share >= FAST_ENOUGH or (is_even and self._has_signal_rate()):
+        has_signal_rate = self._kind is DeviceKind.CAPTURE_CARD and any(
+            abs(self.fps / rate - 1) < _SIGNAL_SHARE for rate in SIGNAL_RATES
+        )
+        if share >= FAST_ENOUGH or (is_even and has_signal_rate):
             self._slow.good(now_ns)
         elif share < SLOW:
             why = (
@@ -192,18 +194,13 @@ class ArrivalDetector:
             if self._is_screen:
                 why = "this PC is busy: close other programs"
             self._slow.bad(
-                f"{self._name} gives {self.fps:.1f} pictures a second instead of {self._nominal:.3g}: {why}",
+                f"{self._name} gives {self.fps:.1f} frames a second instead of {self._nominal:.3g}: {why}",
                 began_ns=self._slow_since(),
                 fps=round(self.fps, 2),
                 nominal_fps=round(self._nominal, 3),
             )
         else:
             self._slow.unsure()
-
-    def _has_signal_rate(self) -> bool:
-        return self._kind is DeviceKind.CAPTURE_CARD and any(
-            abs(self.fps / rate - 1) < _SIGNAL_SHARE for rate in SIGNAL_RATES
-        )
 
     def _judge_evenness(self, jitter: float, now_ns: int) -> None:
         if jitter > UNEVEN:
@@ -230,9 +227,8 @@ moment.
 
 WINDOW_S = 5.0
 MIN_DAMAGED = 3
-DAMAGED_SHARE = (
-    0.015  # at least MIN_DAMAGED damaged frames in WINDOW_S, and this share, are a fault: a single one is not
-)
+DAMAGED_SHARE = 0.015
+"""At least MIN_DAMAGED damaged frames in WINDOW_S, and this share, are a fault: a single one is not."""
 CLEAN_S = 3.0  # the fault is over after so long without damage
 SETTLES_S = 1.0  # damage in a camera's first second is counted, but no fault
 _MAX_TIMES = 2000  # more than any source has in WINDOW_S; frozen timestamps must not fill the memory
@@ -304,7 +300,7 @@ class DamageDetector:
         looked_at = damaged + len(self._whole)
         if damaged >= MIN_DAMAGED and damaged >= DAMAGED_SHARE * looked_at:
             self._latch.bad(
-                f"{damaged} of the last {looked_at} pictures of {self._name} are damaged ({why}): try another cable or"
+                f"{damaged} of the last {looked_at} frames of {self._name} are damaged ({why}): try another cable or"
                 " port; long cables, hubs without power and loose plugs do this",
                 began_ns=self._damaged[0],
                 damaged=damaged,
@@ -442,9 +438,8 @@ class VideoDetectors(Detectors[Frame]):
         size = opened.width * opened.height
         predicts = source.coded is not None and source.coded.codec == "h264"
         self.stillness = FreezeDetector(tracker, device.kind, patience.frozen_s, self.pictures, size, predicts=predicts)
-        self._no_signal = FaultHysteresis(
-            tracker, Fault.NO_SIGNAL, takes_over=False
-        )  # PictureDetector may have found it
+        # Not taken over: PictureDetector may have found it.
+        self._no_signal = FaultHysteresis(tracker, Fault.NO_SIGNAL, takes_over=False)
         self._signal_checked_ns = -round(_SIGNAL_CHECK_S * NANOSECONDS)
         self._no_signal_since_ns: int | None = None
         self._complaints = 0
@@ -456,38 +451,38 @@ class VideoDetectors(Detectors[Frame]):
 
     def read(self, item: Frame | None) -> None:
         """Take the result of one read."""
-        guard, frame, now_ns = self._guard, item, self._clock.now_ns()
+        guard, now_ns = self._guard, self._clock.now_ns()
         since_ns, self._read_ns = now_ns - self._read_ns, now_ns
         if since_ns > READER_STALLED_S * NANOSECONDS:
-            guard("when pictures come", self._arrivals.skip_pause, since_ns)
-        guard("damaged pictures", self._count_given_up, now_ns)
-        if frame is not None:
+            guard("arrival of frames", self._arrivals.skip_pause, since_ns)
+        guard("damaged frames", self._count_given_up, now_ns)
+        if item is not None:
             self.frames += 1
-            guard("when pictures come", self._arrivals.arrived, frame.timestamp_ns, now_ns)
-            guard("standstill", self.stillness.arrived, frame.payload, frame.timestamp_ns)
-            guard("the driver's signal", self._check_signal, now_ns, pictures_come=True)
-        elif guard("when pictures come", self._arrivals.is_overdue, now_ns):
-            is_explained = guard("the driver's signal", self._check_signal, now_ns, pictures_come=False)
-            guard("when pictures come", self._arrivals.no_frame_came, now_ns, is_explained=bool(is_explained))
+            guard("arrival of frames", self._arrivals.arrived, item.timestamp_ns, now_ns)
+            guard("standstill", self.stillness.arrived, item.payload, item.timestamp_ns)
+            guard("the driver's signal", self._check_signal, now_ns, frames_come=True)
+        elif guard("arrival of frames", self._arrivals.is_overdue, now_ns):
+            is_explained = guard("the driver's signal", self._check_signal, now_ns, frames_come=False)
+            guard("arrival of frames", self._arrivals.no_frame_came, now_ns, is_explained=bool(is_explained))
         if now_ns - self._sample_ns >= SAMPLE_S * NANOSECONDS:
             guard("samples", self._sample, now_ns)
 
     def decoded(self, picture: av.VideoFrame, at_ns: int) -> None:
         """Take a decoded frame captured at `at_ns`."""
-        self._guard("damaged pictures", self.damage.whole, at_ns)
-        self._guard("what pictures show", self.pictures.see, picture, at_ns)
+        self._guard("damaged frames", self.damage.whole, at_ns)
+        self._guard("content of frames", self.pictures.see, picture, at_ns)
 
     def damaged(self, frame: Frame, why: str) -> None:
         """Take a frame that failed to decode, with the reason."""
-        self._guard("damaged pictures", self.damage.damaged, frame.payload, why, frame.timestamp_ns)
+        self._guard("damaged frames", self.damage.damaged, frame.payload, why, frame.timestamp_ns)
 
-    def _check_signal(self, now_ns: int, *, pictures_come: bool) -> bool:
+    def _check_signal(self, now_ns: int, *, frames_come: bool) -> bool:
         """Ask the driver once a second, and when frames stop; return whether it has no signal."""
-        just_stopped = not pictures_come and not self._had_no_frames
-        self._had_no_frames = not pictures_come
+        just_stopped = not frames_come and not self._had_no_frames
+        self._had_no_frames = not frames_come
         if just_stopped or now_ns - self._signal_checked_ns >= _SIGNAL_CHECK_S * NANOSECONDS:
             self._signal_checked_ns = now_ns
-            self._judge_signal(self._source.signal_problem(), now_ns, at_once=not pictures_come)
+            self._judge_signal(self._source.signal_problem(), now_ns, at_once=not frames_come)
         return self._no_signal.is_on
 
     def _judge_signal(self, problem: str | None, now_ns: int, *, at_once: bool) -> None:

@@ -1,7 +1,7 @@
 """The child process that reads a sound input (capture/sound/child.py), its messages, and ALSA's names of inputs.
 
-The parent writes one `Request` as a JSON line; the child answers with one line. After `Opened` it sends blocks of PCM:
-a header, then interleaved native-endian int16. A child with the task `follow` goes on with `Listing` lines.
+The parent writes a `SoundRequest` as a JSON line; the child answers with one line. After `SoundOpened` it sends blocks
+of PCM: a header, then interleaved native-endian int16. A child with the task `follow` goes on with `SoundInputs` lines.
 """
 
 import fcntl

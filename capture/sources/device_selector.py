@@ -47,14 +47,9 @@ class DeviceSelector:
 
         def make(device: Device) -> tuple[VideoSource, "SourceHealth[Frame, VideoFormat]"]:
             camera = V4l2Source(
-                device,
-                width=asked.width,
-                height=asked.height,
-                rate=float(asked.rate),
-                clock=self._clock,
-                prepare=context.watcher.prepare,
-                coded_only=context.isolate,
-            )
+                device, width=asked.width, height=asked.height, rate=float(asked.rate), clock=self._clock,
+                prepare=context.watcher.prepare, coded_only=context.isolate,
+            )  # fmt: skip
             return camera, context.watcher.video(camera, device)
 
         meant = first_role(self._first_listing()[1]) if word is None else word
@@ -96,10 +91,12 @@ class DeviceSelector:
         device, missing = self._find(meant, kind, lambda: find(*self._first_listing()), may_miss=may_miss)
         refuse_fast(device, live=self._context.live)
         if note is not None and missing is None:
-            chosen.notes.append(f"{note}: {_label(device)}")
+            role = f"{device.role}, " if device.role else ""
+            chosen.notes.append(f"{note}: {role}{device.name} ({device.id})")
         if missing is None or device.id in self._known:
             chosen.known.append(device)
-        locator = self._locator(device, missing, lambda: find(*self._current_listing()))
+        roles = self._first_listing()[1]
+        locator = self._locator(device, missing, lambda: find(with_roles(self._listing(), roles), roles))
         source, health = make(device)
         # Later choices name it by its id, or by the word while it was never there.
         word = meant or device.id if missing else device.id
@@ -158,10 +155,6 @@ class DeviceSelector:
             return FixedLocator(device)
         return BoundLocator(binding_of(device, self._clock.now()), self._listing, claim)
 
-    def _current_listing(self) -> tuple[Sequence[Device], Roles]:
-        roles = self._first_listing()[1]
-        return with_roles(self._listing(), roles), roles
-
     def _first_listing(self) -> tuple[list[Device], Roles]:
         """Return the devices of the first listing with their roles, and all roles."""
         if self._listed is None:
@@ -181,8 +174,3 @@ def _stand_in(word: str | None, kind: DeviceKind, roles: Roles) -> Device:
         return Device(id=word or str(kind), kind=kind, name=word or str(kind))
     bound = roles[role]
     return Device(id=bound.id, kind=bound.kind, name=bound.name, vid=bound.vid, pid=bound.pid, role=role)
-
-
-def _label(device: Device) -> str:
-    role = f"{device.role}, " if device.role else ""
-    return f"{role}{device.name} ({device.id})"

@@ -12,9 +12,7 @@ from devices.roles.matching import RoleBinding, binding_of, resolve
 
 type DeviceListing = Callable[[], Sequence[Device]]  # lists the devices now, or as a monitor last saw them
 
-
 type _Plug = tuple[str | None, str | None, str | None]
-
 
 _claiming = threading.Lock()  # guards all claims: each input has its own thread
 
@@ -102,27 +100,24 @@ class BoundLocator:
         elsewhere = {device.id: device for device in found.elsewhere}
         if self._others is None:
             self._others = frozenset(elsewhere)
-        came = [device for key, device in elsewhere.items() if key not in self._others and self._is_alike(device)]
+        known = self._binding.capabilities
+        came = [
+            device
+            for key, device in elsewhere.items()
+            if key not in self._others and not _serial(device) and known in {None, device.capabilities}
+        ]
         free = [device for device in came if self._claim.is_free(device, devices)]
-        if len(free) == 1 and not _has_serial(self._binding):
+        if len(free) == 1 and _serial(self._binding) is None:
             return self._located(free[0], is_certain=False)
         return None
-
-    def _is_alike(self, device: Device) -> bool:
-        known = self._binding.capabilities
-        return not _serial(device) and (known is None or known == device.capabilities)
 
     def _located(self, device: Device, *, is_certain: bool = True) -> LocatedDevice:
         moved_from = self._binding.port if self._binding.port != device.port else None
         return LocatedDevice(device, moved_from, is_certain)
 
 
-def _has_serial(binding: RoleBinding) -> bool:
-    return (binding.serial or binding.shared_serial) is not None
-
-
-def _serial(device: Device) -> str | None:
-    return device.serial or device.shared_serial
+def _serial(of: Device | RoleBinding) -> str | None:
+    return of.serial or of.shared_serial
 
 
 class NamedLocator:

@@ -31,15 +31,11 @@ def as_file(word: str) -> Path | None:
         return path
     if path.is_dir():
         raise MediaError(f"{path} is a folder", hint="name a media file in it")
-    if (os.sep in word or looks_like_media(word)) and not word.startswith("/dev/"):
+    kind, _ = mimetypes.guess_type(word)
+    is_media = kind is not None and kind.startswith(("video/", "audio/"))
+    if (os.sep in word or is_media) and not word.startswith("/dev/"):
         raise MediaError(f"there is no file {path}", hint="check the path")
     return None
-
-
-def looks_like_media(word: str) -> bool:
-    """Return whether a word ends like the name of an audio or video file."""
-    kind, _ = mimetypes.guess_type(word)
-    return kind is not None and kind.startswith(("video/", "audio/"))
 
 
 if TYPE_CHECKING:
@@ -104,13 +100,8 @@ class SourceSelector:
                 raise UsageError(f'"{word}" gives no sound', hint="name it with --video")
             return kind.sound(named, self._context)
         path = as_file(word) if word else None
-        if (
-            word is None
-            and chosen.pictures[0].ends
-            and video
-            and (path := as_file(video))
-            and not has_audio_stream(path)
-        ):
+        is_film = word is None and chosen.pictures[0].ends
+        if is_film and video and (path := as_file(video)) and not has_audio_stream(path):
             chosen.notes.append(f"Sound: none, {path} has none")
             return None
         if path:

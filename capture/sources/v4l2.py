@@ -160,18 +160,9 @@ class TimestampMapper:
         return self._last_ns
 
 
-_INPUT_FORMATS = {
-    "MJPG": "mjpeg",
-    "JPEG": "mjpeg",
-    "YUYV": "yuyv422",
-    "UYVY": "uyvy422",
-    "NV12": "nv12",
-    "YU12": "yuv420p",
-    "H264": "h264",
-}
-"""FFmpeg's names of V4L2's pixel formats."""
-
-_CODED = {"MJPG": "mjpeg", "JPEG": "mjpeg", "H264": "h264"}  # FFmpeg's names of the compressed formats
+_CODED = {"MJPG": "mjpeg", "JPEG": "mjpeg", "H264": "h264"}
+_INPUT_FORMATS = _CODED | {"YUYV": "yuyv422", "UYVY": "uyvy422", "NV12": "nv12", "YU12": "yuv420p"}
+"""FFmpeg's names of V4L2's compressed pixel formats, and of all."""
 
 _NON_BLOCKING = "4"
 _NO_PARSER = {"fflags": "52", "probesize": "32"}  # non-blocking, no parser, nothing filled in
@@ -230,13 +221,8 @@ class V4l2Source(VideoSource):
             size = stream.size
             is_bt709, is_full_range = stream.coding
             matrix = ColorMatrix.BT709 if is_bt709 and self.mode.mode.format != "MJPG" else ColorMatrix.BT601
-            self._decoder = decoder_for(
-                self.mode.mode.format,
-                size,
-                (self._wanted.width, self._wanted.height),
-                matrix=matrix,
-                full_range=is_full_range,
-            )
+            target = self._wanted.width, self._wanted.height
+            self._decoder = decoder_for(self.mode.mode.format, size, target, matrix=matrix, full_range=is_full_range)
         except ValueError as error:
             self._close(stream)
             raise DeviceError(
@@ -246,7 +232,8 @@ class V4l2Source(VideoSource):
         codec = _CODED.get(self.mode.mode.format)
         self.coded = CodedFormat(codec, *size) if codec else None  # uncompressed frames are too large to store
         self.stamps.reset()
-        return VideoFormat(self._decoder.width, self._decoder.height, stream.rate or self._rate(), matrix)
+        rate = stream.rate or Fraction(self._wanted.rate).limit_denominator(1001)
+        return VideoFormat(self._decoder.width, self._decoder.height, rate, matrix)
 
     def _choose(self) -> ChosenMode:
         if not self._node:
@@ -261,9 +248,6 @@ class V4l2Source(VideoSource):
             message = f"{self.name} ({self._node}) offers no picture that can be recorded: {formats}"
             raise DeviceError(message, hint="Use a device that offers MJPEG, YUYV, NV12 or H.264.", why="unsupported")
         return chosen
-
-    def _rate(self) -> Fraction:
-        return Fraction(self._wanted.rate).limit_denominator(1001)
 
     def read(self, timeout_s: float) -> Frame | None:
         """Return the next frame, None after `timeout_s`; raises DeviceError."""

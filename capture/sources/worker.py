@@ -287,17 +287,16 @@ class SourceWorker[Item, Opened: VideoFormat | None]:
             self._stuck_s = STUCK_S
             for listener in self.listeners:
                 listener(item)
-        elif self._reopens_silent and self.supervision and self._is_stuck():
-            self._reopen()
+        elif self._reopens_silent and self.supervision:
+            self._reopen_if_stuck()
         return item
 
-    def _is_stuck(self) -> bool:
-        """Return whether reopening is worth a try after so long without an item."""
-        # A device with a hung closing would be busy.
-        return self._clock.now_ns() - self._last_item_ns >= self._stuck_s * NANOSECONDS and not self._source.abandoned
-
-    def _reopen(self) -> None:
-        self._last_item_ns = self._clock.now_ns()
+    def _reopen_if_stuck(self) -> None:
+        """Close and open a device that gave no item for so long, unless a hung closing would keep it busy."""
+        now_ns = self._clock.now_ns()
+        if now_ns - self._last_item_ns < self._stuck_s * NANOSECONDS or self._source.abandoned:
+            return
+        self._last_item_ns = now_ns
         self._stuck_s = min(2 * self._stuck_s, MOST_STUCK_S)
         self._lose(DeviceError(f"{self.name} gives nothing", hint="it is opened again", why="lost"), OutageKind.SILENT)
 

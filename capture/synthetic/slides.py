@@ -82,11 +82,17 @@ def _write(picture: Bgr, text: str, x: float, y: float, size: float, colour: Col
     cv2.putText(picture, text, (round(x), round(y)), _FONT, size / 32, colour, thickness, cv2.LINE_AA)
 
 
-def _bars(area: Bgr, values: Sequence[float], accent: Colour) -> None:
+def _grid(area: Bgr) -> tuple[int, int]:
+    """Draw the lines behind a chart; return its height and width."""
     height, width = area.shape[:2]
     for step in range(5):
         y = round((height - 2) * step / 4)
         cv2.line(area, (0, y), (width, y), _FAINT, 1)
+    return height, width
+
+
+def _bars(area: Bgr, values: Sequence[float], accent: Colour) -> None:
+    height, width = _grid(area)
     pitch = width / len(values)
     for number, value in enumerate(values):
         left, right = round(pitch * (number + 0.2)), round(pitch * (number + 0.8))
@@ -95,10 +101,7 @@ def _bars(area: Bgr, values: Sequence[float], accent: Colour) -> None:
 
 
 def _line(area: Bgr, values: Sequence[float], accent: Colour) -> None:
-    height, width = area.shape[:2]
-    for step in range(5):
-        y = round((height - 2) * step / 4)
-        cv2.line(area, (0, y), (width, y), _FAINT, 1)
+    height, width = _grid(area)
     weight = max(1, height // 70)
     points = [
         (round((width - 4 * weight) * number / (len(values) - 1)) + 2 * weight, round((height - 2) * (1 - value)))

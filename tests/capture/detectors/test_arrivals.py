@@ -30,7 +30,7 @@ def test_silence_is_found_in_time_and_over_after_a_second_of_pictures() -> None:
     assert over_s == pytest.approx(10.0, abs=0.05)
     (found,) = watched.log.of(LogKind.DEGRADED)
     assert found.detail["after_s"] == pytest.approx(found_s - last_s, abs=0.002)
-    assert "has given no picture for 0.7 s" in found.reason
+    assert "has given no frames for 0.7 s" in found.reason
     assert watched.state == HealthState.OK
 
 
@@ -63,7 +63,7 @@ def test_the_first_picture_may_take_three_seconds() -> None:
     ((found_s, _, fault),) = never.faults()
     assert fault == Fault.NO_DATA
     assert found_s == pytest.approx(3.0, abs=0.11)
-    assert "no picture in the 3.0 s since it was opened" in (never.health.now.reason or "")
+    assert "no frames in the 3.0 s since it was opened" in (never.health.now.reason or "")
 
 
 # Rate and rhythm

@@ -92,18 +92,18 @@ def taken(watched: Watched) -> tuple[list[Frame], int, int]:
 @pytest.mark.parametrize(
     ("owner", "name", "part"),
     [
-        (ArrivalDetector, "arrived", "when pictures come"),
-        (ArrivalDetector, "is_overdue", "when pictures come"),
-        (ArrivalDetector, "no_frame_came", "when pictures come"),
-        (ArrivalDetector, "_intervals", "when pictures come"),
+        (ArrivalDetector, "arrived", "arrival of frames"),
+        (ArrivalDetector, "is_overdue", "arrival of frames"),
+        (ArrivalDetector, "no_frame_came", "arrival of frames"),
+        (ArrivalDetector, "_intervals", "arrival of frames"),
         (FreezeDetector, "arrived", "standstill"),
         (VideoDetectors, "_check_signal", "the driver's signal"),
-        (DamageDetector, "whole", "damaged pictures"),
-        (DamageDetector, "damaged", "damaged pictures"),
-        (VideoDetectors, "_count_given_up", "damaged pictures"),
-        (PictureDetector, "see", "what pictures show"),
-        (cv2, "resize", "what pictures show"),
-        (cv2, "absdiff", "what pictures show"),
+        (DamageDetector, "whole", "damaged frames"),
+        (DamageDetector, "damaged", "damaged frames"),
+        (VideoDetectors, "_count_given_up", "damaged frames"),
+        (PictureDetector, "see", "content of frames"),
+        (cv2, "resize", "content of frames"),
+        (cv2, "absdiff", "content of frames"),
     ],
 )
 def test_a_watch_of_pictures_that_fails_takes_no_picture_with_it(

@@ -144,4 +144,4 @@ def test_a_signal_that_returns_without_pictures_is_silence() -> None:
     watched = Watched(before(5.0, paced(live())), kind=CARD, signal=lambda s: "nothing" if 5 < s < 10 else None)
     watched.run(15.0)
     assert [fault for _, kind, fault in watched.faults() if kind == "degraded"] == [Fault.NO_SIGNAL, Fault.NO_DATA]
-    assert "no picture for" in (watched.health.now.reason or "")
+    assert "no frames for" in (watched.health.now.reason or "")

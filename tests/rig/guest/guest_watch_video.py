@@ -123,7 +123,7 @@ def running(device: Device, size: tuple[int, int] = (320, 240)) -> Iterator[Runn
         ("video.picture", "black", Fault.BLACK, HealthState.DEGRADED, "has sent black frames", 1.4, 2.2),
         ("video.corrupt", "true", Fault.DAMAGED, HealthState.DEGRADED, "are damaged", 0.0, 1.0),
         ("video.truncate", "true", Fault.DAMAGED, HealthState.DEGRADED, "are damaged", 0.0, 1.0),
-        ("device.silent", "true", Fault.NO_DATA, HealthState.SILENT, "has given no picture for 0.", 0.6, 1.1),
+        ("device.silent", "true", Fault.NO_DATA, HealthState.SILENT, "has given no frames for 0.", 0.6, 1.1),
     ],
     ids=["frozen", "black", "corrupt", "truncated", "silent"],
 )
@@ -167,7 +167,7 @@ def test_a_slow_camera_is_found(camera: RigDevice) -> None:
         assert took_s < 3.0
         line = session.line(LogKind.DEGRADED, Fault.SLOW)
         assert (line.device, line.level, line.reason) == (CAMERA, LogLevel.WARN, session.health.now.reason)
-        said = re.match(r"Rig Webcam gives (\d+\.\d) pictures a second instead of 15: many cameras", line.reason)
+        said = re.match(r"Rig Webcam gives (\d+\.\d) frames a second instead of 15: many cameras", line.reason)
         assert said is not None, line.reason
         assert 4.5 < float(said[1]) < 0.78 * 15
         assert line.detail["nominal_fps"] == 15.0

@@ -216,7 +216,7 @@ def test_the_summary_is_in_figures(tmp_path: Path, env: dict[str, str], log: Pat
 def test_the_summary_for_people(tmp_path: Path, env: dict[str, str], log: Path) -> None:
     text = health(tmp_path, env, "summary").stdout
     assert f"Rig Webcam [{CAMERA}]\n  seen      {LINES[0].at:%Y-%m-%d %H:%M} to " in text
-    assert "  unplugged once\n  faults    no-data: once, 1h in all\n  at worst  29.97 pictures a second\n" in text
+    assert "  unplugged once\n  faults    no-data: once, 1h in all\n  at worst  29.97 frames a second\n" in text
     assert f"{STICK}]\n" in text
     assert "  kernel    1 message\n" in text
 
