@@ -49,6 +49,9 @@ from config.settings.serving import CopyTarget, check_feed_address, check_web_ad
 CREDENTIAL = "liput-keys"
 """The name of the keys among a systemd service's credentials (LoadCredential=liput-keys:/etc/liput/keys.toml)."""
 
+_COPIES, _ALARMS, _FEEDS = OTHER_TABLES = ("copies", "alarms", "feeds")
+"""The tables beside the stream keys; no destination has their names."""
+
 _FORMS: Mapping[KeyForm, str] = {
     "stream": '"..."',
     "srt": '{ passphrase = "...", stream_id = "..." } (either may be left out)',
@@ -215,7 +218,7 @@ def _read_table(settings: Settings) -> tuple[Path, dict[str, object]]:
     """Return the file of keys and its stream keys; an empty table without a file. Raises SecretError."""
     path, table = _read_private_table(settings)
     keys = table.pop("keys", {})
-    for other in (_COPIES, _ALARMS, _FEEDS):
+    for other in OTHER_TABLES:
         if not isinstance(table.get(other), str):
             table.pop(other, None)
     return path, {**table, **(keys if isinstance(keys, dict) else {})}
@@ -356,7 +359,6 @@ def _check_private(path: Path, status: os.stat_result, allowed: int) -> None:
         )
 
 
-_COPIES, _ALARMS, _FEEDS = "copies", "alarms", "feeds"
 _COPY_WORDS: Mapping[str, tuple[str, ...]] = {
     "file": (),
     "sftp": ("password", "key_file", "passphrase"),

@@ -17,7 +17,7 @@ from config.settings.addresses import scheme_of
 from config.settings.editing import EditedValue, change_settings, write_problem
 from config.settings.reader import TABLE_NAME
 from config.settings.schema import SYSTEM_FILE, Settings, find_file, user_file
-from config.settings.secrets import key_states, read_keys
+from config.settings.secrets import OTHER_TABLES, key_states, read_keys
 from recorder.running.access import OPERATORS_VARIABLE as OPERATORS
 from recorder.running.runtime_directory import alive_recorders
 
@@ -28,7 +28,7 @@ type Locked = Literal["file", "elsewhere"]
 
 ELSEWHERE = "settings are changed on the PC itself, not from another one"
 _LONGEST_NAME = 40
-_TAKEN = ("keys", "copies", "alarms", "feeds")  # other tables of the file of keys
+_TAKEN = ("keys", *OTHER_TABLES)
 
 
 class ArchiveFolder(msgspec.Struct, frozen=True, kw_only=True):
