@@ -39,10 +39,13 @@ class StreamRequest(msgspec.Struct, frozen=True):
     bit_rate: int = 0
     """Bits per second that the stream's encoders were asked for when the attempt began; 0 where unknown."""
     io_timeout_s: float = 6.0
+    """A live stream without progress for so long ends its attempt; the child is killed."""
     connect_timeout_s: float = 3.0
+    """The longest time of each step before `live`; then likewise."""
     held_bytes: int = 65_536
     """The most unsent bytes in this PC's kernel."""
     ca_file: str | None = None
+    """For `trusted_authorities` of devices/uplink/connecting.py."""
 
 
 type ChildOrder = tuple[str, msgspec.Raw, StreamRequest]

@@ -1,4 +1,4 @@
-"""Inputs below each other, for a screen that hangs upright, an entry of LAYOUT_KINDS."""
+"""Inputs below each other, an entry of LAYOUT_KINDS."""
 
 from config.settings.layouts import _GAP, Box, LayoutInputs, LayoutKind, nearest_even
 

@@ -1,4 +1,4 @@
-"""A camera that the table does not know yet, an entry of QUIRKS."""
+"""A camera, an entry of QUIRKS."""
 
 from devices.model.quirks import _CAMERA, Quirk, QuirkNote
 

@@ -1,4 +1,4 @@
-"""For how long this PC has not been started anew: what runs for weeks forgets things."""
+"""The time since this PC was started."""
 
 from collections.abc import Iterable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`bars`: the colour bars of a test chart, to set up what shows the program."""
+"""`bars`: the colour bars of a test chart."""
 
 import av
 
@@ -26,7 +26,7 @@ class Bars(VideoSource):
         self._number = 0
 
     def open(self) -> VideoFormat:
-        """Return what it gives; there is nothing to open."""
+        """Return the format."""
         return self._format
 
     def read(self, timeout_s: float) -> Frame | None:
@@ -45,7 +45,7 @@ class Bars(VideoSource):
         return self._drawn.get(within)
 
     def close(self) -> None:
-        """Say that no other track waits for this one any more."""
+        """End its track: no other one waits for it."""
         self._pace.finish(TRACK)
 
 

@@ -1,4 +1,4 @@
-"""tcp://HOST:PORT: MPEG-TS to a TCP listener, such as `ffplay -listen 1 tcp://:5000`."""
+"""tcp://HOST:PORT: MPEG-TS to a TCP listener."""
 
 import time
 from pathlib import Path
