@@ -23,7 +23,7 @@ from devices.health.log_reader import session_lines
 from recorder.archive.seal_step import STEPS_SHARE, Seal, progress_part, seal_steps
 from recorder.disk.durable import PRIVATE_MODE, TEMPORARY_FILES, DurableFiles
 from recorder.model.names import one_line, uuid_of_part
-from recorder.package import bag, fixity
+from recorder.package import bag, fixity, work_folder
 from recorder.package.documents import bag_info, dublin_core, readme_files, sealing_events
 from recorder.package.fixity import ByteProgress, Progress
 from recorder.package.media import NOT_DECODED, OPEN_SAFELY, probe_media
@@ -38,22 +38,7 @@ from recorder.package.metadata import (
     sorted_chapters,
 )
 from recorder.package.seal_options import DerivedRecord
-from recorder.package.work_folder import (
-    BEGUN_FILE,
-    CHECKS_FILE,
-    DERIVED_FILE,
-    DEVICES_FILE,
-    DUBLIN_CORE_FILE,
-    HEALTH_FILE,
-    PART_FILE,
-    POSTER_FILE,
-    PREMIS_FILE,
-    PROGRAM,
-    RECORDING_FILE,
-    WorkFolder,
-    encode_begun,
-    program_files,
-)
+from recorder.package.work_folder import BEGUN_FILE, RECORDING_FILE, WorkFolder, encode_begun, program_files
 
 STEPS = seal_steps()  # loaded now: the disk with Liput may not answer at the end
 
@@ -153,7 +138,7 @@ def fill_package(
     _write_metadata(work, recording, disk, may_be_joined=may_be_joined)
     picture = next((shot for file in media if (shot := poster_of(work.path / file)) is not None), None)
     if picture is not None:
-        disk.write(work.path / POSTER_FILE, picture)
+        disk.write(work.path / work_folder.POSTER_FILE, picture)
     for step in STEPS:
         step.add_payload(seal, recording)
     _write_bag(seal, recording)
@@ -165,7 +150,7 @@ def fill_package(
 def _sync_media(work: WorkFolder, disk: DurableFiles) -> list[str]:
     paths = sorted(
         (path for path in work.media.iterdir() if path.is_file() and path.stat().st_size > 0),
-        key=lambda path: (path.stem != Path(PROGRAM).stem, path.name),
+        key=lambda path: (path.stem != Path(work_folder.PROGRAM).stem, path.name),
     )
     if not paths:
         raise ArchiveError(f"{work.name} holds no recording", hint="Discard it: there is nothing to keep.")
@@ -227,15 +212,15 @@ def _write_metadata(work: WorkFolder, recording: Recording, disk: DurableFiles, 
     """Write `metadata/`; recording.json comes last, since it implies the other files."""
     _mend_events(work.events, disk)
     if may_be_joined:
-        disk.write(work.path / PART_FILE, encode_begun(work.begun), mode=PRIVATE_MODE)
-    disk.write(work.path / DEVICES_FILE, json_text(work.begun.context.devices))
+        disk.write(work.path / work_folder.PART_FILE, encode_begun(work.begun), mode=PRIVATE_MODE)
+    disk.write(work.path / work_folder.DEVICES_FILE, json_text(work.begun.context.devices))
     if work.begun.context.checked is not None:
-        disk.write(work.path / CHECKS_FILE, json_text(work.begun.context.checked))
+        disk.write(work.path / work_folder.CHECKS_FILE, json_text(work.begun.context.checked))
     if work.begun.host == platform.node():
         devices = [device.id for device in work.begun.context.devices]
         if health := session_lines(devices, recording.started_at, recording.ended_at):
-            disk.write(work.path / HEALTH_FILE, health)
-    disk.write(work.path / DUBLIN_CORE_FILE, dublin_core(recording))
+            disk.write(work.path / work_folder.HEALTH_FILE, health)
+    disk.write(work.path / work_folder.DUBLIN_CORE_FILE, dublin_core(recording))
     disk.write(work.path / RECORDING_FILE, json_text(recording))
 
 
@@ -262,8 +247,8 @@ def _write_bag(seal: Seal, recording: Recording) -> None:
     for step in STEPS:
         step.add_tags(seal, recording)
     if work.begun.context.wishes:
-        disk.write(work.path / DERIVED_FILE, json_text(_derived_record(seal, recording)))
-    disk.write(work.path / PREMIS_FILE, sealing_events(recording, payload, seal.now))
+        disk.write(work.path / work_folder.DERIVED_FILE, json_text(_derived_record(seal, recording)))
+    disk.write(work.path / work_folder.PREMIS_FILE, sealing_events(recording, payload, seal.now))
     files = fixity.walk(work.path)[0]
     for name, content in readme_files(recording, files).items():
         disk.write(work.path / name, content)
