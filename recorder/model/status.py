@@ -29,10 +29,14 @@ STATES_AFTER = (SessionState.SEALING, SessionState.SEALED, SessionState.FAILED)
 """The states before a session records, while it records, and afterwards."""
 
 TRANSITIONS: Mapping[SessionState, frozenset[SessionState]] = {
+    # Armed: the sources are open (or stand as slates), the encoder runs. Failed: nothing could be opened.
     SessionState.IDLE: frozenset({SessionState.ARMED, SessionState.FAILED}),
+    # Live: start. Idle: disarm, or stop; nothing was written. Failed: the encoder broke, or no recording could begin.
     SessionState.ARMED: frozenset({SessionState.LIVE, SessionState.IDLE, SessionState.FAILED}),
+    # Degraded: something is less than it should be. Sealing: stop, the planned end, a file's end, or a fatal fault.
     SessionState.LIVE: frozenset({SessionState.DEGRADED, SessionState.SEALING}),
     SessionState.DEGRADED: frozenset({SessionState.LIVE, SessionState.SEALING}),
+    # Sealed: the package is in the archive. Failed: it could not be sealed; the recording stays where it is.
     SessionState.SEALING: frozenset({SessionState.SEALED, SessionState.FAILED}),
     SessionState.SEALED: frozenset(),
     SessionState.FAILED: frozenset(),
@@ -40,21 +44,7 @@ TRANSITIONS: Mapping[SessionState, frozenset[SessionState]] = {
 
 
 class StateMachine:
-    """The state of one session; safe from any thread.
-
-    from          to           when
-    idle          armed        the sources are open (or stand as slates), the encoder runs
-    idle          failed       nothing could be opened
-    armed         live         start
-    armed         idle         disarm, or stop: nothing was written
-    armed         failed       the encoder broke, or the recording could not be begun
-    live          degraded     something is less than it should be
-    degraded      live         it is whole again
-    live          sealing      stop, the planned end, the end of a file, or a fatal fault
-    degraded      sealing      the same
-    sealing       sealed       the package is in the archive
-    sealing       failed       it could not be sealed: what was recorded stays where it is
-    """
+    """The state of one session; safe from any thread."""
 
     def __init__(self) -> None:
         self._state = SessionState.IDLE
