@@ -34,7 +34,7 @@ class Feature(NamedTuple):
     """Function of key and Settings: returns the CarriedRequest for a session."""
 
 
-FEATURES = {
+FEATURES: dict[str, Feature] = {
     "alarms": Feature(
         commands={"alarm": ("agent.alarms.command:alarm_command", "Test alarms by e-mail, webhook and desktop.")},
         part="agent.alarms.part:make_part",

@@ -30,7 +30,8 @@ def all_texts(language: str) -> dict[str, str]:
 @functools.cache
 def script_texts(language: str) -> bytes:
     """Return the sentences used by scripts as JSON; templates use the rest."""
-    code = "\n".join(script.read_text(encoding="utf-8") for folder in page_folders("static") for script in sorted(folder.glob("*.js")))
+    scripts = sorted(script for folder in page_folders("static") for script in folder.glob("*.js"))
+    code = "\n".join(script.read_text(encoding="utf-8") for script in scripts)
     whole, begun = set(_NAMED.findall(code)), tuple(set(_BEGUN.findall(code)))
     found = {key: text for key, text in all_texts(language).items() if key in whole or key.startswith(begun)}
     return json.dumps(found, ensure_ascii=False, separators=(",", ":")).encode()

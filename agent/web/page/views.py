@@ -35,8 +35,8 @@ def _templates() -> "Environment":
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     return Environment(
-        loader=FileSystemLoader(page_folders("templates")), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True,
+        loader=FileSystemLoader(page_folders("templates")), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
 
 
@@ -109,7 +109,8 @@ def _page(request: Request, template: str, settings: Settings, facts: Mapping[st
     t: Callable[..., str] = partial(texts.text, language)
     shown = _templates().get_template(template).render(
         t=t, language=language, languages=texts.NAMES.items(), theme=theme if theme in THEMES else THEMES[0],
-        room=settings.general.room, pages=[(page.path, page.name) for page in all_pages() if page.name], here=f"/{request.url.path.split('/')[1]}",
+        room=settings.general.room, pages=[(page.path, page.name) for page in all_pages() if page.name],
+        here=f"/{request.url.path.split('/')[1]}",
         layout_name=lambda name: texts.all_texts(language).get(f"layout.{name}", name),  # a custom one has its own
         **facts,
     )  # fmt: skip
