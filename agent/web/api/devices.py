@@ -6,7 +6,14 @@ from typing import Annotated, Any
 
 import msgspec
 
-from agent.devices.listing import RoleState, devices_with_roles, give_role, role_states, take_role_away
+from agent.devices.listing import (
+    RoleState,
+    devices_with_roles,
+    give_role,
+    known_devices,
+    role_states,
+    take_role_away,
+)
 from agent.devices.page import control_rows, controls_document, find_camera
 from agent.web.api.state import DeviceShown, device_shown
 from agent.web.http.endpoint import ApiCall, Endpoint
@@ -58,8 +65,6 @@ class ControlsDocument(msgspec.Struct, frozen=True, kw_only=True):
 
 def devices(call: ApiCall) -> list[DeviceShown]:
     """Return the devices, with sentences for faults. Opens none while the daemon watches them."""
-    from agent.devices.listing import known_devices
-
     there = known_devices(read_roles(), call.house.devices.there() if call.house.devices else None)
     return [device_shown(device) for device in there]
 
