@@ -95,9 +95,9 @@ def errors_page() -> Iterator[str]:
     )
     for error in tree.values():
         yield f"| `{error.name}` | {_status(tree, error)} | {error.words} |"
-    said = (ROOT / "config/errors.py").read_text(encoding="utf-8").partition('\n]\n"""')[2].partition('"""')[0]
+    causes = (ROOT / "config/errors.py").read_text(encoding="utf-8").partition("type ErrorCause")[2]
     yield from ("", "Where programs tell more apart, the error's `why` says it:", "", "```text")
-    yield from (line.strip() for line in said.splitlines()[2:])
+    yield from (line.strip() for line in causes.split('"""')[1].splitlines()[2:])
     yield "```"
 
 
