@@ -143,7 +143,7 @@ def _zero_ns(works: Sequence[WorkFolder]) -> int | None:
 
 
 def _form(event: Event) -> VideoFormat | None:
-    """Return the program's format from `session-live` (`recorder.session.plan.live_facts`)."""
+    """Return the program's format from `session-live` (`recorder.session.session.live_facts`)."""
     match event.kind, dict(event.detail):
         case "session-live", {
             "width": int(width), "height": int(height), "rate": int() | float() as rate, "matrix": str(matrix)

@@ -5,41 +5,20 @@ has it.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from importlib import import_module
 
 from capture.cpu_stages import CpuTimer, untimed
 from capture.sources.source_kind import ChosenSources
 from config.events import Emit, Event
 from config.settings.schema import Settings
-from devices.host import threads
+from devices.host.threads import report_error
 from recorder.composition import SESSION_HOOKS
-from recorder.encode.encoder import Encoder
-from recorder.encode.x264 import VideoSettings
 from recorder.model.status import SessionResult, SessionStatus
-from recorder.program.frame_fanout import FrameFanout
+from recorder.program.armed_program import ArmedProgram
+from recorder.program.mixer import SamplesOrSilence
 from recorder.program.program_audio import MixBus
-from recorder.program.scene import Appearance
-from recorder.program.timeline import RunContext
-from recorder.program.video_input import VideoInput
-from recorder.program.video_track import ChooseSpacing, FrameCounts
+from recorder.program.video_track import ChooseSpacing
 from recorder.session.request import SessionRequest
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ArmedProgram:
-    """The program of an armed session. `counts` returns its frames since the recording began; call it after `start`."""
-
-    video: VideoSettings
-    channels: int
-    encoder: Encoder
-    viewers: FrameFanout
-    inputs: Sequence[VideoInput]
-    sounds: Sequence[str]  # names of the audio inputs
-    appearance: Appearance
-    shows: Callable[[], str]  # returns the name of the layout or card
-    counts: Callable[[], FrameCounts]
-    run: RunContext
 
 
 class SessionHook:
@@ -51,7 +30,7 @@ class SessionHook:
     timing: CpuTimer | None = None
     """Counts the CPU time of the session's work."""
     spacing: ChooseSpacing | None = None
-    """Lowers the program's frame rate. Read once, when the session is armed, like `bus`."""
+    """Lowers the program's frame rate."""
     bus: MixBus | None = None
     """Takes the samples of all audio inputs."""
 
@@ -89,21 +68,35 @@ class SessionHooks:
 
     def __init__(self, hooks: Sequence[SessionHook] = ()) -> None:
         self._hooks = hooks
+        self._broken: list[SessionHook] = []  # those that get no more frames and samples
 
     @property
     def timing(self) -> CpuTimer:
         """The first hook's timer."""
         return next((hook.timing for hook in self._hooks if hook.timing), untimed)
 
-    @property
-    def spacing(self) -> ChooseSpacing | None:
-        """The first hook's choice of the frame rate; every frame is encoded once it fails."""
-        return next((_guarded(hook.spacing, 1) for hook in self._hooks if hook.spacing), None)
+    def spacing(self, waited_ns: int, filled: float) -> int:
+        """Return the first hook's choice (ChooseSpacing); 1 once it fails."""
+        for hook in self._hooks:
+            if hook.spacing and hook not in self._broken:
+                try:
+                    return hook.spacing(waited_ns, filled)
+                except Exception:  # any error: the video goes on
+                    self._report_broken(hook)
+        return 1
 
-    @property
-    def bus(self) -> MixBus | None:
-        """The first hook's bus; it gets nothing more once it fails."""
-        return next((_guarded(hook.bus, None) for hook in self._hooks if hook.bus), None)
+    def bus(self, samples: Sequence[SamplesOrSilence], count: int) -> None:
+        """Give audio samples to each hook's bus (MixBus), until it fails."""
+        for hook in self._hooks:
+            if hook.bus and hook not in self._broken:
+                try:
+                    hook.bus(samples, count)
+                except Exception:  # any error: the sound goes on
+                    self._report_broken(hook)
+
+    def _report_broken(self, hook: SessionHook) -> None:
+        self._broken.append(hook)
+        report_error()
 
     def plan(self, chosen: ChosenSources, *, unattended: bool) -> None:
         """Show the chosen sources to each hook. Raises UsageError."""
@@ -116,7 +109,7 @@ class SessionHooks:
             try:
                 moment(hook)
             except Exception:  # any error: the recording goes on
-                threads.report_error()
+                report_error()
 
     def describe(self, status: SessionStatus) -> SessionStatus:
         """Return `status` with the lines of all hooks. Raises nothing."""
@@ -124,25 +117,8 @@ class SessionHooks:
             try:
                 status = hook.describe(status)
             except Exception:  # any error: the other lines stay
-                threads.report_error()
+                report_error()
         return status
-
-
-def _guarded[**Given, Made](call: Callable[Given, Made], otherwise: Made) -> Callable[Given, Made]:
-    """Return `call`, which returns `otherwise` from its first error on."""
-    has_failed = False
-
-    def guarded(*args: Given.args, **kwargs: Given.kwargs) -> Made:
-        nonlocal has_failed
-        if not has_failed:
-            try:
-                return call(*args, **kwargs)
-            except Exception:  # any error: the track goes on
-                has_failed = True
-                threads.report_error()
-        return otherwise
-
-    return guarded
 
 
 def make_hooks(asked: SessionRequest, settings: Settings) -> SessionHooks:

@@ -71,6 +71,10 @@ class _Reporter(SourceEvents):
         self._emit(kind, self._name, error.message, hint=error.hint)
 
 
+type FirstFrame = tuple[int, Frame]
+"""A frame with the index of its input."""
+
+
 class SessionInputs:
     """Owns the sources and their workers; for the session's thread."""
 
@@ -202,7 +206,7 @@ class SessionInputs:
         for worker in self._workers:
             worker.stop(timeout_s)
 
-    def first(self, stopping: threading.Event) -> tuple[int, Frame] | None:
+    def first(self, stopping: threading.Event) -> FirstFrame | None:
         """Return the index and the first frame of the first source, or of any if that may be missing. Blocks.
 
         Returns None if the first source may be missing and no frame came; else raises the reason.

@@ -33,7 +33,7 @@ from recorder.model.packet import Track
 from recorder.package.metadata import Records, SessionContext
 from recorder.package.seal_options import FrameArea, ReportOptions, SealOptions, SlideOptions, SlidesView
 from recorder.program.mixer import SoundInput
-from recorder.program.scene import check_layout
+from recorder.program.scene import Appearance, check_layout
 from recorder.recording.iso import unique_file_names
 from recorder.recording.replica_opener import check_archives
 from recorder.session.hooks import make_hooks
@@ -86,14 +86,12 @@ def plan_session(
     if not chosen.sounds:
         pace.finish(str(Track.AUDIO))
     plan = SessionPlan(
-        title=utf8_safe(asked.title),
         profile=profile,
         pictures=chosen.pictures,
         sounds=_sound_inputs(chosen, settings, asked),
         layout=layout,
+        appearance=Appearance(settings.layouts, settings.program, utf8_safe(asked.title), settings.general.language),
         isolate=asked.isolate,
-        layouts=settings.layouts,
-        program=settings.program,
         pace=pace,
         live=asked.live,
         ends=_finite_tracks(chosen),
@@ -109,7 +107,6 @@ def plan_session(
         hooks=hooks,
         resume=_resumption(archives, asked.resume, clock) if asked.resume else None,
         board=watcher.board,
-        language=settings.general.language,
         context=_context(asked, settings, chosen, targets, layout),
     )
     notes = [*chosen.notes, *_slow_stream_notes(plan), *_encoder_notes(plan, settings)]

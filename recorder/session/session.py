@@ -8,17 +8,22 @@
 
 import math
 import threading
+from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
 
-from capture.source import Frame
+import msgspec
+
+from capture.source import VideoFormat
 from config.errors import LiputError, StorageError, UsageError, as_liput_error
 from config.events import Event
 from devices.host.clock import NANOSECONDS, Clock
 from devices.host.deadline import count_hung_closings
 from recorder.archive.seal_step import seal_steps
-from recorder.encode.encoder import Encoder
+from recorder.encode.encoder import AudioSettings, Encoder
 from recorder.encode.session_encoder import SessionEncoder
+from recorder.encode.x264 import STILL_RATE, VideoSettings, video_settings
 from recorder.live.destinations import Destinations
 from recorder.live_encode.live_encode_control import LiveEncodeControl
 from recorder.model.eventlog import EventLog, Listener, fault_reporter
@@ -37,6 +42,7 @@ from recorder.model.status import (
 )
 from recorder.package.fixity import Progress
 from recorder.package.metadata import RecordingFacts, length_s
+from recorder.program.armed_program import ArmedProgram
 from recorder.program.frame_fanout import FrameFanout
 from recorder.program.preroll import PreRoll
 from recorder.program.scene import OfferPreview
@@ -44,9 +50,9 @@ from recorder.program.timeline import RunContext, SleepWatch, Timeline
 from recorder.program.video_track import FrameCounts
 from recorder.recording.failover import Failover
 from recorder.recording.replica_opener import StorageRequirements, StreamFormat, check_archives
-from recorder.session.inputs import SessionInputs
+from recorder.session.inputs import FirstFrame, SessionInputs
 from recorder.session.outputs import SessionOutputs
-from recorder.session.plan import SessionPlan, encoder_settings, live_facts, storage_task
+from recorder.session.plan import SessionPlan
 from recorder.session.session_program import SessionProgram
 
 WATCH_S = 0.2
@@ -118,7 +124,7 @@ class Session:
         if self._requested_pre_roll_s is None:
             self._requested_pre_roll_s = max(0.0, pre_roll_s)
         if self._armed:
-            self._armed.program.wake()
+            self._armed.program.threads.wake()
 
     def stop(self) -> None:
         """End or disarm the session; returns at once. A second call changes nothing."""
@@ -131,7 +137,7 @@ class Session:
                 self.emit("session-stopping", self._recording.work.name, "Ending.")
             self._stopping.set()
         if self._armed:
-            self._armed.program.wake()
+            self._armed.program.threads.wake()
 
     def mark(self, text: str) -> Mark:
         """Add a chapter mark at this moment. Raises UsageError for an empty text, and unless it records."""
@@ -229,7 +235,7 @@ class Session:
         if at_once and not self._plan.live:  # a fast session would run ahead of its recording
             self._begin(armed)
         stack.callback(self._stop_hooks)
-        stack.callback(armed.program.join)
+        stack.callback(armed.program.threads.join)
         stack.callback(self._end_now)  # any error from here on ends both tracks
         armed.program.start(first)
         self._plan.hooks.tell(lambda hook: hook.start())
@@ -248,34 +254,43 @@ class Session:
             # A bug of ours: the recording so far is sealed.
             self._fail(as_liput_error(error))
             self._inputs.stop(0.0)
-            armed.program.join()
+            armed.program.threads.join()
         # Nothing reads the queues any more: later drops are no losses.
         self._plan.stop.set()
         self._inputs.stop()
         if self._recording is not None:
             self._report_end(armed.program)
 
-    def _arm(self, stack: ExitStack) -> tuple["_Armed", tuple[int, Frame] | None]:
+    def _arm(self, stack: ExitStack) -> tuple["_Armed", FirstFrame | None]:
         """Open sources and encoder; return the first frame, if any, with its input's index."""
         plan, inputs = self._plan, self._inputs
         stack.callback(plan.stop.set)
         live = LiveEncodeControl(plan.stream, self.destinations, clock=self._clock, emit=self.emit)
         stack.callback(live.free)
         inputs.open(stack, self._stopping)
-        encoder = self._picture_encoder.open(*encoder_settings(plan, inputs.form))
+        settings = encoder_settings(plan, inputs.form)
+        encoder = self._picture_encoder.open(*settings)
         stack.callback(encoder.close)
         inputs.start()
         stack.callback(plan.stop.set)  # runs before the workers stop: it wakes them
         first = inputs.first(self._stopping)
+        viewers = FrameFanout(self._offer, live.offer, self._clock, live.simplify)
         program = SessionProgram(
-            plan,
-            inputs,
-            encoder,
-            self._pre_roll,
-            self._context,
-            viewers=FrameFanout(self._offer, live.offer, self._clock, live.simplify),
-            on_failure=self._fail,
+            plan, inputs, encoder, self._pre_roll, self._context, viewers=viewers, on_failure=self._fail
         )
+        armed_program = ArmedProgram(
+            video=settings[0],
+            channels=plan.profile.audio_channels,
+            encoder=encoder,
+            viewers=viewers,
+            inputs=program.inputs,
+            sounds=[sound.name for sound in plan.sounds],
+            appearance=plan.appearance,
+            shows=lambda: program.scene.layout,
+            counts=lambda: program.counts,
+            run=self._context,
+        )
+        plan.hooks.tell(lambda hook: hook.arm(armed_program))
         self._timeline.start(first[1].timestamp_ns if first else self._clock.now_ns())
         program.begin()
         self._troubles.begin()
@@ -287,7 +302,7 @@ class Session:
     def _watch(self, armed: "_Armed") -> None:
         """Begin the recording on request, and judge the session until its tracks end."""
         asleep = SleepWatch(self.emit, self._clock)
-        while armed.program.is_running:
+        while armed.program.threads.are_running:
             armed.program.wait(WATCH_S)
             if self._plan.live:  # a fast session has no clock
                 asleep.update(self._media_s())
@@ -460,3 +475,64 @@ def _is_discarded(recording: Failover) -> bool:
     except LiputError:
         return False
     return True
+
+
+def encoder_settings(
+    plan: SessionPlan, video: VideoFormat
+) -> tuple[VideoSettings, AudioSettings | None, dict[str, AudioSettings]]:
+    """Return the settings for video, the mix, and each input with its own track."""
+    profile = plan.profile
+    sound = AudioSettings(profile.audio_channels, profile.audio_bitrate)
+    return (
+        replace(
+            video_settings(profile, video),
+            slowest=STILL_RATE if plan.adaptive_rate else None,
+            x264_params=plan.x264_params,
+        ),
+        sound if plan.sounds else None,
+        {sound_input.name: sound for sound_input in plan.sounds if sound_input.own_track},
+    )
+
+
+def live_facts(plan: SessionPlan, video: VideoFormat) -> dict[str, object]:
+    """Return the event log's fields for a session's beginning: sources, format and destinations."""
+    return {
+        "title": plan.title,
+        "picture": ", ".join(picture.name for picture in plan.pictures),
+        "sound": ", ".join(sound.name for sound in plan.sounds) or None,
+        "width": video.width,
+        "height": video.height,
+        "rate": float(video.rate),
+        "still_rate": float(STILL_RATE) if plan.adaptive_rate else None,
+        "matrix": video.matrix.name,
+        "destinations": [target.name for target in plan.targets],
+        "request": plan.context.request.request.uuid if plan.context.request else None,
+    }
+
+
+def storage_task(plan: SessionPlan, began_ns: int, clock: Clock, destinations: Sequence[str]) -> StorageRequirements:
+    """Return the storage task of a recording that began at `began_ns` on the session clock, or is resumed."""
+    back_ns = clock.now_ns() - began_ns if plan.live else 0
+    began = clock.now() - timedelta(seconds=back_ns / NANOSECONDS)
+    task = StorageRequirements(
+        archives=plan.archives,
+        storage=plan.storage,
+        recording=plan.recording,
+        bytes_per_s=(plan.profile.video_bitrate + plan.profile.audio_bitrate) / 8,
+        planned_s=plan.duration_s,
+        waits=not plan.live,
+        title=plan.title,
+        started_at=began,
+        context=msgspec.structs.replace(plan.context, destinations=destinations),
+    )
+    if (resume := plan.resume) is None:
+        return task
+    return replace(
+        task,
+        title=resume.title,
+        started_at=resume.started_at,
+        uuid=resume.uuid,
+        offset_s=resume.offset_s(began_ns, began),
+        part=resume.part,
+        earlier=resume.works,
+    )

@@ -1,16 +1,12 @@
 """The program of a session: from its sources' frames and blocks to packets, one thread per track."""
 
-import threading
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
 from capture.cpu_stages import CpuStage
-from capture.source import Frame
-from config.errors import LiputError, UsageError, as_liput_error
-from devices.host import threads
+from config.errors import LiputError, UsageError
 from devices.host.clock import NANOSECONDS
-from devices.host.priority import raise_thread_priority
 from recorder.encode.encoder import Encoder
 from recorder.model.eventlog import LossReporter
 from recorder.model.packet import Track
@@ -19,17 +15,15 @@ from recorder.program.preroll import PreRoll
 from recorder.program.program_audio import ProgramAudio
 from recorder.program.scene import Scene, SceneRenderer
 from recorder.program.timeline import RunContext
+from recorder.program.track_threads import TrackThreads
 from recorder.program.video_input import VideoInput
 from recorder.program.video_track import FrameCounts, StaticFrameSkipper, VideoTrack
-from recorder.session.hooks import ArmedProgram
-from recorder.session.inputs import SessionInputs
-from recorder.session.plan import SessionPlan, encoder_settings
+from recorder.session.inputs import FirstFrame, SessionInputs
+from recorder.session.plan import SessionPlan
 
 SOUND_EVERY_S = 60.0  # interval of the events about loudness and drift
 
 RATE_S = 3.0  # period of the frame rate
-
-type OnFailure = Callable[[LiputError], None]
 
 
 class SessionProgram:
@@ -44,34 +38,31 @@ class SessionProgram:
         run: RunContext,
         *,
         viewers: FrameFanout,
-        on_failure: OnFailure,
+        on_failure: Callable[[LiputError], None],
     ) -> None:
         shown = run.timing(CpuStage.PREVIEWS, viewers.offer)
         self._plan = plan
-        self._inputs = inputs
+        self._sources = inputs
         self._run = run
         self._clock = run.clock
-        self._on_failure = on_failure
         self._emit = run.emit
         self.fps = 0.0  # program frames a second over the last RATE_S, encoded or not
         self._readings: list[tuple[float, int]] = []  # time and number of frames
         self._before = FrameCounts()
         self._pre_roll = pre_roll
         self._sound_ns = run.clock.now_ns()
-        self._changed = threading.Event()
-        self._threads: list[threading.Thread] = []
+        self.threads = TrackThreads(finish=plan.pace.finish, on_failure=on_failure)
         rate = min(plan.profile.fps, inputs.form.rate)
         for picture, _, worker in inputs.pictures:
             worker.picture_listeners.append(partial(shown, picture.name))
-        self._videos = [
+        self.inputs = [
             VideoInput(
                 picture.name, worker, run, rate=form.rate, program_rate=rate, is_late=picture.name in inputs.late
             )
             for picture, form, worker in inputs.pictures
         ]
-        stage = SceneRenderer(self._videos, replace(inputs.form, rate=rate), plan.appearance)
-        self.scene = Scene(self._videos, stage, plan.layout, run=run, offer=shown)
-        self._arm_hooks(encoder, viewers)
+        stage = SceneRenderer(self.inputs, replace(inputs.form, rate=rate), plan.appearance)
+        self.scene = Scene(self.inputs, stage, plan.layout, run=run, offer=shown)
         self._video = VideoTrack(
             self.scene,
             encoder,
@@ -90,27 +81,11 @@ class SessionProgram:
             clock=run.clock,
         )
 
-    def _arm_hooks(self, encoder: Encoder, viewers: FrameFanout) -> None:
-        plan = self._plan
-        program = ArmedProgram(
-            video=encoder_settings(plan, self._inputs.form)[0],
-            channels=plan.profile.audio_channels,
-            encoder=encoder,
-            viewers=viewers,
-            inputs=self._videos,
-            sounds=[sound.name for sound in plan.sounds],
-            appearance=plan.appearance,
-            shows=lambda: self.scene.layout,
-            counts=lambda: self.counts,
-            run=self._run,
-        )
-        plan.hooks.tell(lambda hook: hook.arm(program))
-
     def _make_sound(self, encoder: Encoder) -> ProgramAudio | None:
-        if not self._inputs.sounds:
+        if not self._sources.sounds:
             return None
         return ProgramAudio(
-            self._inputs.sounds,
+            self._sources.sounds,
             encoder,
             self._run,
             channels=self._plan.profile.audio_channels,
@@ -118,48 +93,20 @@ class SessionProgram:
             bus=self._plan.hooks.bus,
         )
 
-    def start(self, first: tuple[int, Frame] | None) -> None:
+    def start(self, first: FirstFrame | None) -> None:
         """Report missing sources, and start the tracks. `first` is the first frame with its input's index."""
-        begin = (self._videos[first[0]], first[1]) if first else None
+        begin = (self.inputs[first[0]], first[1]) if first else None
         self.scene.begin()
         if self.sound:
-            self.sound.report_missing(self._inputs.late_sounds)
-        runs: list[tuple[Track, Callable[[], None]]] = [(Track.VIDEO, lambda: self._video.run(begin))]
+            self.sound.report_missing(self._sources.late_sounds)
+        runs = {Track.VIDEO: lambda: self._video.run(begin)}
         if self.sound:
-            runs.append((Track.AUDIO, self.sound.run))
-        for track, run in runs:
-            self._threads.append(threads.start_thread(self._run_track, track, run, name=f"track-{track}", daemon=False))
-
-    def _run_track(self, track: Track, run: Callable[[], None]) -> None:
-        """Run a track; an error ends the session in order, with the recording so far."""
-        try:
-            if track is Track.AUDIO:
-                raise_thread_priority()  # before the video track, which may step down
-            run()
-        except Exception as error:
-            self._on_failure(as_liput_error(error, what=f"the {track} track failed"))
-        finally:
-            self._plan.pace.finish(str(track))
-            self._changed.set()
-
-    def join(self) -> None:
-        """Wait for both tracks."""
-        for thread in self._threads:
-            thread.join()
-
-    @property
-    def is_running(self) -> bool:
-        """Whether a track still runs."""
-        return any(thread.is_alive() for thread in self._threads)
-
-    def wake(self) -> None:
-        """Let `wait` return."""
-        self._changed.set()
+            runs[Track.AUDIO] = self.sound.run
+        self.threads.start(runs)
 
     def wait(self, timeout_s: float) -> None:
-        """Wait for a track's end or a call of `wake`; then update rate and losses."""
-        self._changed.wait(timeout_s)
-        self._changed.clear()
+        """Wait for a track's end or a wake-up of `threads`; then update rate and losses."""
+        self.threads.wait(timeout_s)
         counts = self._video.counts  # static frames count as shown
         self._measure_rate(self._clock.now_ns() / NANOSECONDS, counts.frames + counts.still)
         self.report_losses()
@@ -209,7 +156,7 @@ class SessionProgram:
         return self._counts().since(self._before)
 
     def _counts(self) -> FrameCounts:
-        return replace(self._video.counts, not_taken=self._inputs.dropped)
+        return replace(self._video.counts, not_taken=self._sources.dropped)
 
     def report_losses(self, *, final: bool = False) -> None:
         """Report frames and audio lost before the encoder since the last call."""

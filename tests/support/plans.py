@@ -9,11 +9,12 @@ from devices.health.faults import SessionDeviceHealth
 from recorder.encode.session_encoder import EncoderPlan
 from recorder.live_encode.headroom import SHARED, StreamPlan
 from recorder.package.metadata import SessionContext
+from recorder.program.scene import Appearance
 from recorder.session.plan import SessionPlan
 
 
 def session_plan(**said: Any) -> SessionPlan:
-    """Return a plan; `title`, `profile`, sources, archives and pace have to be said."""
+    """Return a plan; `title`, `profile`, sources, archives and pace have to be said. `layouts` may be."""
     settings = Settings()
     targets: list[StreamTarget] = []
     plain = {
@@ -25,10 +26,8 @@ def session_plan(**said: Any) -> SessionPlan:
         "context": SessionContext(),
         "board": SessionDeviceHealth(),
         "isolate": False,
-        "language": "id",
         "layout": settings.program.layout,
-        "layouts": settings.layouts,
-        "program": settings.program,
+        "appearance": Appearance(said.pop("layouts", settings.layouts), settings.program, said.pop("title"), "id"),
         "encoder": EncoderPlan(),
         "adaptive_rate": False,
     }

@@ -9,7 +9,8 @@ from config.errors import UsageError
 from config.events import Emit
 from config.settings.schema import Settings
 from recorder.model.status import SessionStatus
-from recorder.session.hooks import ArmedProgram, SessionHook
+from recorder.program.armed_program import ArmedProgram
+from recorder.session.hooks import SessionHook
 from recorder.session.request import SessionRequest
 
 if TYPE_CHECKING:

@@ -6,7 +6,8 @@ import msgspec
 
 from config.settings.schema import Settings
 from recorder.model.status import LoadLine, SessionStatus
-from recorder.session.hooks import ArmedProgram, SessionHook
+from recorder.program.armed_program import ArmedProgram
+from recorder.session.hooks import SessionHook
 from recorder.session.request import SessionRequest
 
 if TYPE_CHECKING:

@@ -30,8 +30,7 @@ from recorder.model.status import SessionResult, SessionState
 from recorder.package.work_folder import WorkFolder
 from recorder.program.mixer import SoundInput
 from recorder.recording.failover import Failover
-from recorder.session.plan import encoder_settings
-from recorder.session.session import Session
+from recorder.session.session import Session, encoder_settings
 from tests.support import markers, media
 from tests.support.fake_hardware import WELL, command
 from tests.support.nginx_rtmp import NginxRtmp

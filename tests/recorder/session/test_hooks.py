@@ -13,9 +13,10 @@ from config.events import Emit, Event
 from config.settings.schema import Settings
 from devices.host.clock import SystemClock
 from recorder.model.status import LoadLine, SessionResult, SessionState, SessionStatus
+from recorder.program.armed_program import ArmedProgram
 from recorder.program.mixer import SamplesOrSilence
 from recorder.session import hooks as in_hooks
-from recorder.session.hooks import ArmedProgram, SessionHook, SessionHooks, make_hooks
+from recorder.session.hooks import SessionHook, SessionHooks, make_hooks
 from recorder.session.planning import plan_session
 from recorder.session.request import SessionRequest
 from tests.support.sessions import Room
@@ -105,7 +106,7 @@ def test_a_hook_hears_each_moment_and_a_broken_one_costs_nothing(
     assert told == [
         "attach", "arm single 1 1", "start", "session-live", "session-ended", "stop", "close", "end sealed",
     ]  # fmt: skip
-    assert noting.calls == 2 if breaks else noting.calls > 20
+    assert noting.calls in {1, 2} if breaks else noting.calls > 20
 
 
 def test_a_session_that_records_nothing_ends_its_hooks_too(tmp_path: Path) -> None:
@@ -128,7 +129,7 @@ def test_a_hook_may_refuse_a_session_before_it_begins(tmp_path: Path, monkeypatc
 
 
 def test_a_registered_module_has_to_make_a_hook(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert make_hooks(SessionRequest(title="", live=False), Settings()).spacing is None
+    assert make_hooks(SessionRequest(title="", live=False), Settings()).spacing(0, 1.0) == 1
     monkeypatch.setattr(in_hooks, "SESSION_HOOKS", (WRONG,))
     with pytest.raises(TypeError, match=WRONG):
         make_hooks(SessionRequest(title=""), Settings())

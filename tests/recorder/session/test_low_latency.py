@@ -9,10 +9,9 @@ from config.settings.schema import BUILT_IN_PROFILES, Settings, VideoDefaults
 from devices.host.clock import SystemClock
 from recorder.encode.x264 import VideoSettings
 from recorder.live_encode.live_encoder import live_settings
-from recorder.session.plan import encoder_settings
 from recorder.session.planning import plan_session
 from recorder.session.request import SessionRequest
-from recorder.session.session import Session
+from recorder.session.session import Session, encoder_settings
 from tests.bench.peers import x264_options
 from tests.support import media
 

@@ -57,8 +57,8 @@ def test_what_is_set_for_the_program_and_the_recording_is_planned(tmp_path: Path
         isolate=True,
     )  # fmt: skip
     plan = plan_session(asked, settings, SystemClock()).plan
-    assert (plan.recording.pre_roll_s, plan.recording.sync_s, plan.language) == (12.0, 0.25, "en")
-    assert (plan.layout, plan.program.title_line, plan.isolate) == ("pip", True, True)
+    assert (plan.recording.pre_roll_s, plan.recording.sync_s, plan.appearance.language) == (12.0, 0.25, "en")
+    assert (plan.layout, plan.appearance.program.title_line, plan.isolate) == ("pip", True, True)
     assert [picture.name for picture in plan.pictures] == ["synthetic picture", "synthetic picture 2"]
 
 
