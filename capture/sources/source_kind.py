@@ -195,9 +195,9 @@ class _Reader:
 class SourceKind:
     """The value KIND of a module in capture/sources/kinds, for words that begin with the module's name.
 
-    `picture` and `sound` make the sources of a word; None if the kind has none. They raise a DeviceError or a
-    UsageError. The audio of a picture is recorded with it, unless another is named. `name` returns the name for people
-    and opens nothing; `nothing_follows` suits most.
+    `picture` and `sound` make the sources of a word; None if the kind has none. They raise a DeviceError,
+    UsageError or SecretError. The audio of a picture is recorded with it, unless another is named. `name` returns the
+    name for people and opens nothing; `nothing_follows` suits most.
     """
 
     picture: Callable[[str, SourceContext], ChosenSource[VideoSource]] | None = None
