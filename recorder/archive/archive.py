@@ -262,7 +262,7 @@ class Archive:
         self._disk = disk or DurableFiles()
 
     def check(self) -> int:
-        """Return the bytes free for a session; writes nothing. Raises as `place.check_place`."""
+        """Return the bytes free for a session; writes nothing. Raises as `check_archive_folder`."""
         return check_archive_folder(self.root, self.reserve_bytes)
 
     def begin(

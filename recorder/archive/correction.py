@@ -98,7 +98,7 @@ def edit_package(
     disk: DurableFiles | None = None,
     progress: Progress | None = None,
 ) -> tuple[MetadataChange, ...]:
-    """Set FIELDS of a package; return the changes. Raises as `rebuilding`, and ArchiveError for an empty title."""
+    """Set fields of a package; return the changes. Raises as `corrected_package`, ArchiveError for an empty title."""
     if "title" in wanted and not one_line(str(wanted["title"])):
         raise ArchiveError("The title is empty", hint="Name the session.")
     with corrected_package(folder, disk or DurableFiles(), ByteProgress(0, progress)) as draft:
@@ -147,7 +147,7 @@ def add_files(
     """Add files to `place` in the package; return the additions, and known files with their paths.
 
     Checks all files and the free space before it copies. Content and time of a file stay; its stored name is safe
-    everywhere. Raises as `rebuilding`, and ArchiveError for a source that is not a regular file.
+    everywhere. Raises as `corrected_package`, and ArchiveError for a source that is not a regular file.
     """
     total = sum(regular_size(source) for source in sources)
     _refuse_too_much(folder, total)

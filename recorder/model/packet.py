@@ -98,7 +98,7 @@ class PacketBacklog:
         return next((index for index, packet in enumerate(self.leaders) if index and packet.is_keyframe), None)
 
     def begin_at(self, index: int) -> None:
-        """Drop all packets before the keyframe at `index`. RUN_IN of the other tracks before it stays."""
+        """Drop all packets before the keyframe at `index`. AUDIO_RUN_IN of the other tracks before it stays."""
         for _ in range(index):
             self._drop(self.leaders)
         begin = self.leaders[0].begins - AUDIO_RUN_IN

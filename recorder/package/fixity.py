@@ -20,7 +20,7 @@ type Progress = Callable[[int, int], None]
 
 
 class ByteProgress:
-    """Counts bytes done of a known total, and tells a `CheckProgress`."""
+    """Counts bytes done of a known total, and tells a `Progress`."""
 
     def __init__(self, total: int, progress: Progress | None) -> None:
         self._total = total
@@ -38,7 +38,7 @@ class ByteProgress:
             self._progress(self._done, self._total)
 
     def last(self, done: int, total: int) -> None:
-        """Report the last part of the work, which takes all bytes left. A `CheckProgress`."""
+        """Report the last part of the work, which takes all bytes left. A `Progress`."""
         if self._progress is not None:
             self._progress(self._done + (self._total - self._done) * done // max(1, total), self._total)
 

@@ -184,7 +184,7 @@ def copy_packets(
     tags: Mapping[str, str] | None = None,
     advance: Callable[[int], None] | None = None,
 ) -> list[TrackCopy]:
-    """Copy `pieces` of one `form`, in order, into a new file at `target`; return its tracks.
+    """Copy `pieces` of one `join_key`, in order, into a new file at `target`; return its tracks.
 
     `tags` are metadata for players; `advance` gets the bytes of each packet. Raises MediaError on an unreadable piece,
     StorageError if the disk fails. The file is not synced.
@@ -295,7 +295,7 @@ def _is_past(packet: Packet, end: TrackStart) -> bool:
 
 
 def read_back(path: Path, advance: Callable[[int], None] | None = None) -> list[TrackCopy]:
-    """Return the tracks of a file, for comparison with `copy`'s. Raises MediaError if it is unreadable."""
+    """Return the tracks of a file, to compare with those of `copy_packets`. Raises MediaError if it is unreadable."""
     found: list[TrackCopy] = []
     try:
         with av.open(path, options=OPEN_SAFELY, buffer_size=BUFFER_BYTES) as container:
@@ -370,8 +370,8 @@ def write_copy(
     marks: Sequence[Mark] = (),
     title: str = "",
     advance: Advance | None = None,
-) -> list[TrackCopy]:
-    """Copy `pieces` to `target`, verified, synced, with the last piece's modification time. Raises like `repair`."""
+) -> None:
+    """Copy `pieces` to `target`, verified, synced, with the last one's modification time. Raises as `repair_media`."""
     aside = temporary_of(target)  # sealing removes it after a kill
     written = pieces[-1].path.stat()
     disk.begin("copy", target)
@@ -390,7 +390,6 @@ def write_copy(
     finally:
         aside.unlink(missing_ok=True)
     disk.sync(target.parent)
-    return copied
 
 
 def mend_end(path: Path) -> MediaPiece:
@@ -414,9 +413,9 @@ def join_media(
 ) -> list[tuple[Path, float]]:
     """Join the parts of a session, in order, into `target`; each must be playable.
 
-    Return the files with their start in the session's media time. A part of another `form` (size, codec, tracks) begins
-    a new file: `program.mp4`, then `program-2.mp4`, skipping `taken` names. Times in each file begin at 0. Files are
-    verified and synced before they get their names. Raises MediaError, StorageError or OSError; parts never change.
+    Return the files with their start in the session's media time. A part of another `join_key` (size, codec, tracks)
+    begins a new file: `program.mp4`, then `program-2.mp4`, skipping `taken` names. Times in each file begin at 0. Files
+    are verified and synced before they get their names. Raises MediaError, StorageError, OSError; parts never change.
     """
     disk = disk or DurableFiles()
     for part in parts:

@@ -67,8 +67,8 @@ class Resumption:
 def lock_for_resume(archives: Iterable[Archive], folder: Path, clock: Clock) -> Resumption:
     """Lock the session of work folder `folder`, the last that its recorder wrote.
 
-    A disk that is unreadable or does not answer within OPEN_S is left out. Raises PackageNotFound without a session,
-    PackageBusy while another process holds it, ArchiveError if it had ended and awaits recovery.
+    A disk that is unreadable or does not answer within DISK_ANSWER_S is left out. Raises PackageNotFound without a
+    session, PackageBusy while another process holds it, ArchiveError if it had ended and awaits recovery.
     """
     name = names.session_in_name(folder.name)
     works: list[WorkFolder] = []
