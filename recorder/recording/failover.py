@@ -101,7 +101,7 @@ class Failover:
         self._events = StorageEvents(log)
         self._on_failure = on_failure
         self._unused_archives = list(task.archives)
-        self._opener = ReplicaOpener(task, clock=clock, log=log, on_failure=self._on_replica_failure)
+        self._opener = ReplicaOpener(task=task, clock=clock, log=log, on_failure=self._on_replica_failure)
         self._number = task.part
         self._received_s = 0.0  # media time of the newest packet's end, in seconds
         self._backlog: PacketBacklog | None = None

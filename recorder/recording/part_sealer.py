@@ -1,6 +1,7 @@
 """Makes packages of a recording's parts, on disks that may have failed."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -31,26 +32,26 @@ TOLD_NS = NANOSECONDS // 10
 """The interval of progress reports: parts are joined packet by packet."""
 
 
+@dataclass(eq=False)
 class PartSealer:
     """Seals the parts of a session's copies, one copy after the other."""
 
-    def __init__(self, clock: Clock, events: StorageEvents, facts: RecordingFacts, progress: Progress | None) -> None:
-        self._clock = clock
-        self._events = events
-        self._facts = facts
-        self._progress = progress
-        self._step = 0
-        self._told_ns = -TOLD_NS
-        self._apart: Sequence[PartFacts] = ()
-        self._logs: Sequence[bytes] = ()
-        self._empty: set[int] = set()
-        """Numbers of parts without media, which are removed."""
-        self._has_more = False
-        """Whether anything was, or may have been, recorded after the killed recorder's parts."""
-        self.error: LiputError | None = None
-        """The first error."""
-        self.joined: WorkFolder | None = None
-        """The first work folder of joined parts that could not be sealed; the parts are gone."""
+    clock: Clock
+    events: StorageEvents
+    facts: RecordingFacts
+    progress: Progress | None
+    error: LiputError | None = None
+    """The first error."""
+    joined: WorkFolder | None = None
+    """The first work folder of joined parts that could not be sealed; the parts are gone."""
+    _step: int = 0
+    _told_ns: int = -TOLD_NS
+    _apart: Sequence[PartFacts] = ()
+    _logs: Sequence[bytes] = ()
+    _empty: set[int] = field(default_factory=set)
+    """Numbers of parts without media, which are removed."""
+    _has_more: bool = False
+    """Whether anything was, or may have been, recorded after the killed recorder's parts."""
 
     def seal_all(self, copies: Mapping[int, Sequence[Replica]], earlier: Sequence[WorkFolder]) -> list[Package]:
         """Return the packages of all copies with their `earlier` parts; parts of other copies stay for recovery."""
@@ -75,13 +76,15 @@ class PartSealer:
             return made
         self.report_earlier(earlier)
         if len(kept) + len(left) > 1:
-            self._add_reason(self._events.parts_apart(parts[-1].folder, len(kept) + len(left)))
+            self._add_reason(self.events.parts_apart(parts[-1].folder, len(kept) + len(left)))
         spans = {id(part): _span(part) for part in [*left, *kept]}
         before = list(filter(None, map(self._earlier_span, earlier)))
         packages: list[Package] = []
         for part in kept:
             self._apart = [*before, *(span for key, span in spans.items() if key != id(part))]
-            self._logs = [log for other in kept if other is not part and (log := self._log_of(other))]
+            works = [other.work for other in kept if other is not part]
+            logs = (self._ask(partial(read_file, work.events), work, b"") for work in works)
+            self._logs = [log for log in logs if log]  # none of a part that is in a package already
             packages += self._finish([part], is_last_try=True) or ()
         self._apart, self._logs = (), ()
         return sorted(packages, key=lambda package: package.duration_s, reverse=True)
@@ -92,14 +95,10 @@ class PartSealer:
         span = PartFacts(part=work.begun.part, offset_s=work.begun.offset_s, duration_s=length_s)
         return span if length_s else None
 
-    def _log_of(self, part: Replica) -> bytes:
-        """Return a part's events; b"" if they are in a package already."""
-        return self._ask(partial(read_file, part.work.events), part.work, b"")
-
     def _ask[T](self, act: Callable[[], T], work: WorkFolder, unknown: T) -> T:
         """Return the result of `act` on the disk of `work`; `unknown` if that fails, or the disk does not answer."""
         try:
-            return ask_disk(act, work.path, self._clock)
+            return ask_disk(act, work.path, self.clock)
         except (OSError, LiputError, RuntimeError):
             return unknown
 
@@ -108,11 +107,11 @@ class PartSealer:
         for work in earlier:
             if self._ask(work.path.is_dir, work, unknown=True):  # else the event would name a missing folder
                 apart = self.error or ArchiveError("it was not joined with the later parts")
-                self._add_reason(self._events.part_left(str(work.archive_root), work.path, apart))
+                self._add_reason(self.events.part_left(str(work.archive_root), work.path, apart))
 
     def _holds_media(self, part: Replica) -> bool:
         try:
-            if not ask_disk(part.remove_if_empty, part.work.path, self._clock):
+            if not ask_disk(part.remove_if_empty, part.work.path, self.clock):
                 return True
             self._empty.add(part.work.begun.part)
         except (OSError, LiputError, RuntimeError) as error:  # RuntimeError: no free thread
@@ -126,16 +125,19 @@ class PartSealer:
         # Join on the newest disk: the others failed.
         archives = {part.archive.root: part.archive for part in reversed(parts)}
         for work in reversed(earlier):
-            archives.setdefault(work.archive_root, Archive(work.archive_root, self._clock))
+            archives.setdefault(work.archive_root, Archive(work.archive_root, self.clock))
         finisher = SessionPackager(
-            list(archives.values()), clock=self._clock, progress=self.advance, apart=self._apart, logs=self._logs,
+            list(archives.values()), clock=self.clock, progress=self.advance, apart=self._apart, logs=self._logs,
             empty=self._empty,
         )  # fmt: skip
         works: list[WorkFolder] = [*earlier, *(part.work for part in parts)]
-        facts = self._facts if parts else None  # without new parts the earlier ones' logs say more
-        finishing = DeadlineTask(
-            partial(_at_normal_priority, finisher.finish, works, facts), "storage-seal", clock=self._clock
-        )
+        facts = self.facts if parts else None  # without new parts the earlier ones' logs say more
+
+        def finish() -> Package:
+            ensure_niceness(NICE)
+            return finisher.finish(works, facts)
+
+        finishing = DeadlineTask(finish, "storage-seal", clock=self.clock)
         too_late = disk_stalled(works[-1].path, SEAL_S)
         try:
             return [finishing.get(SEAL_S, too_late, lambda: (self._step, finishing.moved_bytes))]
@@ -143,7 +145,7 @@ class PartSealer:
             told = _told(error, (finisher.joined or works[-1]).path)
         if (joined := finisher.joined) is not None:
             told = disk_stalled(joined.path, SEAL_S) if told is too_late else told
-            self._add_reason(self._events.part_left(str(joined.archive_root), joined.path, told))
+            self._add_reason(self.events.part_left(str(joined.archive_root), joined.path, told))
             self.joined = self.joined or joined
         self.error = self.error or told
         if is_last_try:
@@ -153,19 +155,19 @@ class PartSealer:
     def advance(self, done: int, of: int) -> None:
         """Report progress: `done` bytes or packets of `of`."""
         self._step += 1
-        now_ns = self._clock.now_ns()
-        if self._progress and (now_ns >= self._told_ns + TOLD_NS or done >= of):
+        now_ns = self.clock.now_ns()
+        if self.progress and (now_ns >= self._told_ns + TOLD_NS or done >= of):
             self._told_ns = now_ns
-            self._progress(done, of)
+            self.progress(done, of)
 
     def _report_left(self, part: Replica, error: LiputError) -> None:
         self._has_more = True
         self.error = self.error or error
-        self._add_reason(self._events.part_left(part.folder, part.work.path, error))
+        self._add_reason(self.events.part_left(part.folder, part.work.path, error))
 
     def _add_reason(self, reason: str) -> None:
-        if reason not in self._facts.degraded:
-            self._facts = msgspec.structs.replace(self._facts, degraded=(*self._facts.degraded, reason))
+        if reason not in self.facts.degraded:
+            self.facts = msgspec.structs.replace(self.facts, degraded=(*self.facts.degraded, reason))
 
 
 def _span(part: Replica) -> PartFacts:
@@ -175,8 +177,3 @@ def _span(part: Replica) -> PartFacts:
 
 def _told(error: Exception, path: Path) -> LiputError:
     return storage_error(error, path) if isinstance(error, OSError) else as_liput_error(error)
-
-
-def _at_normal_priority[**Given, Made](act: Callable[Given, Made], *args: Given.args, **kwargs: Given.kwargs) -> Made:
-    ensure_niceness(NICE)
-    return act(*args, **kwargs)

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from fractions import Fraction
 from functools import partial
-from pathlib import Path
 from uuid import UUID, uuid4
 
 import av
@@ -85,52 +84,45 @@ class ReplicaOpening:
         self._clock = clock
         self._until_ns = clock.now_ns() + DISK_ANSWER_S * NANOSECONDS
         self._stalled = disk_stalled(archive.root, DISK_ANSWER_S)
-        self._task = DeadlineTask(act, "storage-open", late=Replica.undo, clock=clock)
+        self.task = DeadlineTask(act, "storage-open", late=Replica.undo, clock=clock)
 
     @property
     def is_over(self) -> bool:
         """Whether it has ended, or its time is over."""
-        return self._task.is_over or self._clock.now_ns() >= self._until_ns
+        return self.task.is_over or self._clock.now_ns() >= self._until_ns
 
     def get(self) -> Replica:
         """Return the replica within its time. Raises the error of opening, else that of a stalled disk."""
-        return self._task.get(max(0.0, (self._until_ns - self._clock.now_ns()) / NANOSECONDS), self._stalled)
+        return self.task.get(max(0.0, (self._until_ns - self._clock.now_ns()) / NANOSECONDS), self._stalled)
 
 
+@dataclass(eq=False, kw_only=True)
 class ReplicaOpener:
     """Opens the replicas of one session; thread-safe, and may hang on their disks."""
 
-    def __init__(
-        self,
-        task: StorageRequirements,
-        *,
-        clock: Clock,
-        log: EventLog,
-        on_failure: Callable[[Replica, LiputError], None],
-    ) -> None:
-        """Set up; `on_failure` gets each replica's fault, on any thread."""
-        self._task = task
-        self._clock = clock
-        self._log = log
-        self._on_failure = on_failure
-        self._memory = MountMemory()
+    task: StorageRequirements
+    clock: Clock
+    log: EventLog
+    on_failure: Callable[[Replica, LiputError], None]
+    """Gets each replica's fault, on any thread."""
+    memory: MountMemory = field(default_factory=MountMemory)
 
     def check_memory(self) -> None:
         """Raise StateError if the disks of earlier recordings are unknown, but must be mounted."""
-        if self._task.storage.must_be_mounted:
-            self._memory.check()
+        if self.task.storage.must_be_mounted:
+            self.memory.check()
 
     def begin(
         self, archive: Archive, copy: int, number: int, start: Fraction, stream_format: StreamFormat
     ) -> ReplicaOpening:
         """Begin to open part `number` as `open` does. Raises RuntimeError without a free thread."""
-        return ReplicaOpening(archive, partial(self.open, archive, copy, number, start, stream_format), self._clock)
+        return ReplicaOpening(archive, partial(self.open, archive, copy, number, start, stream_format), self.clock)
 
     def open(self, archive: Archive, copy: int, number: int, start: Fraction, stream_format: StreamFormat) -> Replica:
         """Open part `number` at media time `start`. Raises LiputError, and then leaves nothing behind."""
-        task = self._task
+        task = self.task
         if task.storage.must_be_mounted:
-            self._memory.refuse_missing(archive.root)
+            self.memory.refuse_missing(archive.root)
         work = archive.begin(
             task.title,
             task.started_at,
@@ -141,11 +133,9 @@ class ReplicaOpener:
             copy=copy,
         )
         try:
-            replica = self._replica(
-                ReplicaPlace(archive, work, start, stream_format.form, stream_format.since), stream_format
-            )
+            replica = self._replica(archive, work, start, stream_format)
             try:
-                self._log.open(work.events)
+                self.log.open(work.events)
             except Exception:
                 replica.close()
                 replica.wait()
@@ -156,30 +146,17 @@ class ReplicaOpener:
             raise (
                 StorageError(str(error)) if isinstance(error, OSError) else as_liput_error(error, StorageError)
             ) from error
-        self._remember(archive.root)
+        # Nobody waits for this thread: another disk may hang.
+        with suppress(RuntimeError):  # no free thread: at the next opening
+            start_thread(self.memory.remember, archive.root, name="storage-remember")
         return replica
 
-    def _replica(self, place: ReplicaPlace, stream_format: StreamFormat) -> Replica:
-        file = Mp4File(
-            place.work.program,
-            stream_format.templates,
-            self._task.recording.fragment_s,
-            made=self._clock.now(),
-            is_live=not self._task.waits,
-        )
-        return Replica(
-            place,
-            file,
-            clock=self._clock,
-            settings=self._task.recording,
-            waits=self._task.waits,
-            on_failure=self._on_failure,
-        )
-
-    def _remember(self, root: Path) -> None:
-        """Remember the disk's mount on a thread nobody waits for: another disk may hang."""
-        with suppress(RuntimeError):  # no free thread: at the next opening
-            start_thread(self._memory.remember, root, name="storage-remember")
+    def _replica(self, archive: Archive, work: WorkFolder, start: Fraction, form: StreamFormat) -> Replica:
+        settings, waits = self.task.recording, self.task.waits
+        made = self.clock.now()
+        file = Mp4File(work.program, form.templates, settings.fragment_s, made=made, is_live=not waits)
+        place = ReplicaPlace(archive, work, start, form.form, form.since)
+        return Replica(place, file, clock=self.clock, settings=settings, waits=waits, on_failure=self.on_failure)
 
 
 def check_archives(archives: Sequence[Archive], settings: StorageSettings, clock: Clock) -> None:

@@ -137,7 +137,7 @@ def test_a_replica_whose_log_cannot_be_opened_leaves_nothing_behind(
 ) -> None:
     clock, made = SystemClock(), encoder()
     archive, log = Archive(tmp_path / "arsip", clock, reserve_bytes=1), EventLog(clock)
-    opener = ReplicaOpener(storage_task([archive]), clock=clock, log=log, on_failure=print)
+    opener = ReplicaOpener(task=storage_task([archive]), clock=clock, log=log, on_failure=print)
     before = set(threading.enumerate())
 
     def refuse(path: Path) -> None:
