@@ -10,6 +10,7 @@ import time
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import InitVar, dataclass, field
 from itertools import groupby, islice
 from pathlib import Path
 from typing import Any
@@ -123,26 +124,20 @@ def _spans(wishes: SlideOptions, lines: Iterable[EventLine]) -> list[tuple[float
     return spans
 
 
+@dataclass(eq=False)
 class SlideChapters:
     """Finds the slides in media below `root`, and stores their images in SLIDES_FOLDER."""
 
-    def __init__(
-        self,
-        root: Path,
-        wishes: SlideOptions,
-        language: str,
-        *,
-        events: Iterable[Mapping[str, Any]],
-        disk: DurableFiles,
-        advance: Advance,
-    ) -> None:
-        self._root = root
-        self._wishes = wishes
-        self._language = language
-        self._spans = _spans(wishes, events)
-        self._disk = disk
-        self._advance = advance
-        self._pictures: dict[int, str] = {}
+    root: Path
+    wishes: SlideOptions
+    language: str
+    events: InitVar[Iterable[Mapping[str, Any]]]
+    disk: DurableFiles
+    advance: Advance
+    _pictures: dict[int, str] = field(default_factory=dict)
+
+    def __post_init__(self, events: Iterable[Mapping[str, Any]]) -> None:
+        self._spans = _spans(self.wishes, events)
 
     def find(self, media: Sequence[MediaFile]) -> list[Chapter]:
         """Return a chapter for each slide; raises OSError if an image cannot be written."""
@@ -153,14 +148,14 @@ class SlideChapters:
 
     def _slides(self, media: Sequence[MediaFile]) -> Iterator[Slide]:
         """Yield each slide when it ends, from iso files with slides only, else from the program."""
-        isolated = [file for file in media if Path(file.file).name.split(".")[0] in self._wishes.isolated[:1]]
+        isolated = [file for file in media if Path(file.file).name.split(".")[0] in self.wishes.isolated[:1]]
         files = isolated or program_files(media)
-        changes = SlideDetector(self._wishes.least_s)
+        changes = SlideDetector(self.wishes.least_s)
         for index, file in enumerate(files):
-            path = self._root / file.file
+            path = self.root / file.file
             for keyframe in keyframes(path, STEP_S, end_s=file.duration_s, rough=True):
                 at_s = keyframe[0]
-                self._advance((index + at_s / max(file.duration_s, 0.1)) / len(files) * FOUND_SHARE)
+                self.advance((index + at_s / max(file.duration_s, 0.1)) / len(files) * FOUND_SHARE)
                 where = SlidesView() if isolated else self._view(file.offset_s + at_s)
                 seen = slide_sample(keyframe, path, file.offset_s, where) if where else None
                 if seen is not None:
@@ -177,33 +172,33 @@ class SlideChapters:
             shown = list(of_file)
             pictures = keyframes_at(file, [slide.place.at_s for slide in shown])
             for slide, picture in zip(shown, pictures, strict=False):
-                self._advance(FOUND_SHARE)  # hundreds on a slow disk: show that it advances
+                self.advance(FOUND_SHARE)  # hundreds on a slow disk: show that it advances
                 if picture is not None:
                     name = f"{SLIDES_FOLDER}/{slide.number:03}.jpg"
-                    self._disk.make_folder(self._root / SLIDES_FOLDER)
-                    self._disk.write(self._root / name, slide_jpeg(picture, slide.place.area))
+                    self.disk.make_folder(self.root / SLIDES_FOLDER)
+                    self.disk.write(self.root / name, slide_jpeg(picture, slide.place.area))
                     self._pictures[slide.number] = name
         self._sweep()
 
     def _sweep(self) -> None:
         """Remove images of an earlier attempt that found more slides."""
-        folder = self._root / SLIDES_FOLDER
+        folder = self.root / SLIDES_FOLDER
         for left in folder.glob("*.jpg") if folder.is_dir() else ():
-            if left.relative_to(self._root).as_posix() not in self._pictures.values():
-                self._disk.unlink(left)
+            if left.relative_to(self.root).as_posix() not in self._pictures.values():
+                self.disk.unlink(left)
 
     def _texts(self) -> dict[int, tuple[str, str]]:
-        until_s, texts = time.monotonic() + self._wishes.text_s, {}
+        until_s, texts = time.monotonic() + self.wishes.text_s, {}
         for done, (place, name) in enumerate(self._pictures.items()):
-            texts[place] = read_slide(self._root / name, self._wishes.languages, until_s)
-            self._advance(FOUND_SHARE + (1 - FOUND_SHARE) * done / len(self._pictures))
+            texts[place] = read_slide(self.root / name, self.wishes.languages, until_s)
+            self.advance(FOUND_SHARE + (1 - FOUND_SHARE) * done / len(self._pictures))
         return texts
 
     def _chapter(self, slide: Slide, read: str, text: str) -> Chapter:
-        title = read or words_of("slides", "slide", self._language, number=slide.number)
+        title = read or words_of("slides", "slide", self.language, number=slide.number)
         return Chapter(
             start_s=round(slide.start_s, 3),
-            title=words_of("slides", "again", self._language, title=title) if slide.is_back else title,
+            title=words_of("slides", "again", self.language, title=title) if slide.is_back else title,
             source="slide",
             text=text,
             thumbnail=self._pictures.get(slide.number),

@@ -37,14 +37,8 @@ def _has_slides(work: WorkFolder, recording: Recording) -> bool:
 def _slides(seal: Seal, recording: Recording, options: SlideOptions) -> list[Chapter]:
     from recorder.features.slides.chapters import SlideChapters
 
-    found = SlideChapters(
-        seal.work.path,
-        options,
-        seal.options.language,
-        events=read_event_lines(seal.work.events),
-        disk=seal.disk,
-        advance=seal.advance(recording, 0.0, _SHARE_END),
-    )
+    events, advance = read_event_lines(seal.work.events), seal.advance(recording, 0.0, _SHARE_END)
+    found = SlideChapters(seal.work.path, options, seal.options.language, events, seal.disk, advance)
     return found.find(recording.media)
 
 
