@@ -91,11 +91,7 @@ def run_stream_test(
 
 
 def _stream(
-    destination: LiveDestination,
-    encoder: Encoder,
-    seconds: float,
-    stop: threading.Event,
-    told: Callable[[float], None],
+    destination: LiveDestination, encoder: Encoder, seconds: float, stop: threading.Event, told: Callable[[float], None]
 ) -> StreamTest:
     """Give the destination frames and audio in real time."""
     picture, trial = _picture(), StreamTest(destination.status())

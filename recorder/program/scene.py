@@ -105,8 +105,6 @@ class SceneRenderer:
         self._pieces: Sequence[PlacedPicture] = ()
 
     def _make_overlays(self, program: ProgramSettings) -> Sequence[Overlay]:
-        if not program.title_line and not isinstance(program.logo, Path):
-            return ()
         width, height, matrix = self.form.width, self.form.height, self.form.matrix
         overlays = []
         if program.title_line:
@@ -127,15 +125,13 @@ class SceneRenderer:
 
     def view(self, name: str) -> SceneView:
         """Return the layout or card called `name`; raises UsageError if the inputs cannot fill it."""
-        layout = check_layout(name, self._appearance.layouts, self._names)
-        if layout is None:
-            return SceneView(name, None, frozenset(), self._card(ProgramCard(name)))
-        return SceneView(name, layout, frozenset(layout.shown(self._names)), None)
-
-    def _card(self, which: ProgramCard) -> av.VideoFrame:
-        form = self.form
-        words = picture_text(which, self._appearance.language)
-        return draw_card(form.width, form.height, title=words, line=self._appearance.title, matrix=form.matrix)
+        form, look = self.form, self._appearance
+        layout = check_layout(name, look.layouts, self._names)
+        if layout is not None:
+            return SceneView(name, layout, frozenset(layout.shown(self._names)), None)
+        words = picture_text(ProgramCard(name), look.language)
+        card = draw_card(form.width, form.height, title=words, line=look.title, matrix=form.matrix)
+        return SceneView(name, None, frozenset(), card)
 
     def show(self, view: SceneView) -> av.VideoFrame | None:
         """Draw `view`; the frame is valid until the next call but one. None before any input gave a frame."""

@@ -189,13 +189,7 @@ class RecorderRefused(LiputError):
     """A recorder's refusal, raised at the client."""
 
     def __init__(
-        self,
-        message: str,
-        *,
-        hint: str = "",
-        exit_status: int = 1,
-        is_of_device: bool = False,
-        why: ErrorCause = "",
+        self, message: str, *, hint: str = "", exit_status: int = 1, is_of_device: bool = False, why: ErrorCause = ""
     ) -> None:
         super().__init__(message, hint=hint, why=why)
         self.exit_status = exit_status

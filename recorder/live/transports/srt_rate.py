@@ -67,11 +67,7 @@ class SrtRateLimiter:
     """Limits the bits per second to send: `limit_bps`, None without congestion."""
 
     def __init__(
-        self,
-        latency_ms: int,
-        stream_bps: int,
-        now_s: Callable[[], float] = time.monotonic,
-        rtt_ms: float | None = None,
+        self, latency_ms: int, stream_bps: int, now_s: Callable[[], float] = time.monotonic, rtt_ms: float | None = None
     ) -> None:
         """`rtt_ms` is the round trip of the empty link, where known."""
         self._now_s = now_s
