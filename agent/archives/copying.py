@@ -3,7 +3,7 @@
 import signal
 import subprocess
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from agent.daemon.command_child import (
@@ -33,7 +33,7 @@ class CopyRunner:
     is_busy: Callable[[], bool] = is_session_running
     _child: ChildProcess | None = None
     _next_ns: int = 0
-    _beside_since_ns: int | None = field(default=None)
+    _beside_since_ns: int | None = None
 
     def look(self) -> None:
         """Start a round when it is due; kill one that goes on beside a session."""
@@ -55,12 +55,9 @@ class CopyRunner:
     def _start(self) -> None:
         words = ["archive", "copy", "--pending", *archive_options(self.archive)]
         self._child = ChildProcess(
-            liput_command(*words),
-            env=child_environment(self.config_file),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=child_stderr(),
-        )
+            liput_command(*words), env=child_environment(self.config_file), stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL, stderr=child_stderr(),
+        )  # fmt: skip
 
     def close(self) -> None:
         """End the process; the next one continues its copy."""

@@ -6,7 +6,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -19,12 +18,8 @@ from config.settings.schema import Settings
 from config.state import StateFile, state_folder
 from devices.host.clock import NANOSECONDS, Clock
 from devices.host.throttle import LogOnChange
-from recorder.archive.fixity_round import FixityEntry, FixityLog
+from recorder.archive.fixity_round import FixityEntry, FixityLog, RoundResult
 from recorder.running.runtime_directory import is_session_running
-
-if TYPE_CHECKING:
-    from recorder.archive.fixity_round import RoundResult
-
 
 FILE = "fixity-round.json"
 
@@ -96,7 +91,9 @@ class FixityPart:
         try:
             poll(self._try_to_look, LOOK_S, self.clock, stop, beat)
         finally:
-            self._end()
+            if self._round is not None:
+                self._round.end()
+            self._round = None
 
     def _try_to_look(self) -> None:
         try:
@@ -136,7 +133,7 @@ class FixityPart:
             words = ["archive", "fixity", "--json", "--budget", str(left), *archive_options(self.archive)]
             self._round = self.start(words, self.config_file)
 
-    def _take_round(self, done: "RoundResult | None", status: int) -> None:
+    def _take_round(self, done: RoundResult | None, status: int) -> None:
         """Take the result of a round; a session may have ended it early."""
         self._round = None
         now = self.clock.now()
@@ -167,15 +164,8 @@ class FixityPart:
     def _rest(self, seconds: float) -> None:
         self._not_before_ns = self.clock.now_ns() + int(seconds * NANOSECONDS)
 
-    def _end(self) -> None:
-        if self._round is not None:
-            self._round.end()
-        self._round = None
 
-
-def _last_line(said: bytes) -> "RoundResult | None":
-    from recorder.archive.fixity_round import RoundResult
-
+def _last_line(said: bytes) -> RoundResult | None:
     with suppress(msgspec.MsgspecError, IndexError):
         return msgspec.json.decode(said.splitlines()[-1], type=RoundResult)
     return None

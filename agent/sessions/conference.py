@@ -7,7 +7,6 @@ import shlex
 import shutil
 import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
@@ -36,33 +35,21 @@ class ConferenceCheck(msgspec.Struct, frozen=True, kw_only=True):
     hint: str = ""
 
 
-@dataclass(frozen=True, slots=True)
 class ConferencePaths:
-    """Folders of this PC; tests have their own."""
+    """Files of this PC; tests have their own folders."""
 
-    etc: Path = Path("/etc")
-    sys: Path = Path("/sys")
-    config: Path = field(default_factory=lambda: Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"))
+    def __init__(self, etc: Path = Path("/etc"), sys: Path = Path("/sys"), config: Path | None = None) -> None:
+        config = config or Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+        self.modprobe = etc / "modprobe.d"
+        self.load = etc / "modules-load.d/liput-conference.conf"  # loads the module at boot
+        self.options = self.modprobe / "liput-conference.conf"  # has the module's options
+        self.module = sys / "module" / MODULE  # exists while the module is loaded
+        self.pipewire = config / "pipewire/pipewire-pulse.conf.d/liput-conference.conf"  # for PulseAudio's clients
+        self.pulse = config / "pulse/default.pa"  # PulseAudio reads it at each login
 
-    @property
-    def load(self) -> Path:
-        """The file that loads the module at boot."""
-        return self.etc / "modules-load.d/liput-conference.conf"
 
-    @property
-    def options(self) -> Path:
-        """The file with the module's options."""
-        return self.etc / "modprobe.d/liput-conference.conf"
-
-    @property
-    def pipewire(self) -> Path:
-        """The drop-in file of PipeWire's server for PulseAudio clients."""
-        return self.config / "pipewire/pipewire-pulse.conf.d/liput-conference.conf"
-
-    @property
-    def pulse(self) -> Path:
-        """PulseAudio's start-up file for this user."""
-        return self.config / "pulse/default.pa"
+def _missing(name: str, message: str, hint: str) -> ConferenceCheck:
+    return ConferenceCheck(name=name, ok=False, message=message, hint=hint)
 
 
 class CameraSetup:
@@ -78,33 +65,21 @@ class CameraSetup:
         if node:
             yield ConferenceCheck(name="camera", ok=True, message=f"the virtual camera is {node}")
         elif not self.is_installed:
-            yield ConferenceCheck(
-                name="module", ok=False, message=f"the kernel module {MODULE} is not installed", hint=_SETUP
-            )
+            yield _missing("module", f"the kernel module {MODULE} is not installed", _SETUP)
         elif not self.is_loaded:
-            yield ConferenceCheck(
-                name="module", ok=False, message=f"the kernel module {MODULE} is not loaded", hint=_SETUP
-            )
+            yield _missing("module", f"the kernel module {MODULE} is not loaded", _SETUP)
         if problem:
-            yield ConferenceCheck(name="camera", ok=False, message=problem.message, hint=problem.hint)
+            yield _missing("camera", problem.message, problem.hint)
         if self.is_loaded and not self.is_exclusive:
             hint = "exclusive_caps=1 must stand among its options; then load it anew."
-            yield ConferenceCheck(
-                name="exclusive", ok=False, message="Chrome does not see the virtual camera", hint=hint
-            )
+            yield _missing("exclusive", "Chrome does not see the virtual camera", hint)
         if not node and (others := self.foreign_options):
             hint = f"add Liput there: devices=2 card_label=...,{LABEL} exclusive_caps=1,1 and a number in video_nr"
-            message = f"{others[0]} sets the options of {MODULE} for another program"
-            yield ConferenceCheck(name="options", ok=False, message=message, hint=hint)
+            yield _missing("options", f"{others[0]} sets the options of {MODULE} for another program", hint)
         kept = self._places.load.is_file() and (self._places.options.is_file() or bool(self.foreign_options))
-        yield ConferenceCheck(
-            name="camera-kept",
-            ok=kept or not self.is_wanted,
-            message="the virtual camera is there after the next start of the PC"
-            if kept
-            else "it is gone after a restart",
-            hint="" if kept else _SETUP,
-        )
+        message = "the virtual camera is there after the next start of the PC" if kept else "it is gone after a restart"
+        ok, hint = kept or not self.is_wanted, "" if kept else _SETUP
+        yield ConferenceCheck(name="camera-kept", ok=ok, message=message, hint=hint)
 
     def _node(self) -> tuple[str | None, DeviceError | None]:
         try:
@@ -129,20 +104,20 @@ class CameraSetup:
     @property
     def is_loaded(self) -> bool:
         """Whether the kernel has loaded the module."""
-        return (self._places.sys / "module" / MODULE).is_dir()
+        return self._places.module.is_dir()
 
     @property
     def is_exclusive(self) -> bool:
         """Whether a node in use is only a camera: Chrome accepts no other."""
         with contextlib.suppress(OSError):
-            return "Y" in (self._places.sys / "module" / MODULE / "parameters/exclusive_caps").read_text()
+            return "Y" in (self._places.module / "parameters/exclusive_caps").read_text()
         return True
 
     @property
     def foreign_options(self) -> list[Path]:
         """Files of other programs, such as OBS, that set the module's options and would conflict."""
         found = []
-        for path in sorted((self._places.etc / "modprobe.d").glob("*.conf")):
+        for path in sorted(self._places.modprobe.glob("*.conf")):
             with contextlib.suppress(OSError):
                 if path != self._places.options and f"options {MODULE}" in path.read_text():
                     found.append(path)
@@ -201,7 +176,7 @@ class MicrophoneSetup:
             there = virtual.find(self._sink)
         except NoServerError as error:
             hint = "Log in to the desktop as this user, or start pipewire-pulse or pulseaudio."
-            yield ConferenceCheck(name="sound-server", ok=False, message=str(error), hint=hint)
+            yield _missing("sound-server", str(error), hint)
             return
         server = "PipeWire" if there.is_pipewire else "PulseAudio"
         yield ConferenceCheck(name="sound-server", ok=True, message=f"{server} runs")

@@ -99,16 +99,10 @@ def line_of(found: RunningRecorder) -> SessionLine:
     """Return a session in the form for programs."""
     info = found.info
     return SessionLine(
-        id=info.id,
-        title=info.title,
-        state=found.state,
-        archive=info.archive,
-        work=info.work,
-        started_at=info.started_at.isoformat(),
-        pid=info.pid,
-        folder=utf8_safe(str(found.folder.path)),
+        id=info.id, title=info.title, state=found.state, archive=info.archive, work=info.work,
+        started_at=info.started_at.isoformat(), pid=info.pid, folder=utf8_safe(str(found.folder.path)),
         status=found.status,
-    )
+    )  # fmt: skip
 
 
 def until_armed(folder: RecorderFolder) -> None:

@@ -148,11 +148,7 @@ def begin_or_ask[Answer](
         click.echo(f"liput: {error.message}", err=True)
         if not click.confirm("Begin without it, with a slate in its place until it comes?", default=False, err=True):
             raise
-    return begin(_allow_missing(spec))
-
-
-def _allow_missing(spec: RecorderSpec) -> RecorderSpec:
-    return msgspec.structs.replace(spec, asked=msgspec.structs.replace(spec.asked, allow_missing=True))
+    return begin(msgspec.structs.replace(spec, asked=msgspec.structs.replace(spec.asked, allow_missing=True)))
 
 
 PATIENCE_S = 20.0

@@ -53,7 +53,7 @@ class RecorderRun:
             with self._signals(), reporter:
                 self._spawned = SpawnedRecorder(self._spec, early_recorder.take_early())
                 self._folder = self._spawned.ready()
-                with watch_keys(self._on_key):
+                with watch_keys(lambda key: self._end_requests.put("end") if key in {"q", "Q"} else None):
                     self._result = self._follow(self._folder, reporter)
                 if self._result:
                     reporter.show(self._result)
@@ -79,12 +79,9 @@ class RecorderRun:
         while follower.result is None:
             try:
                 follow(
-                    folder,
-                    follower,
-                    every_s=reporter.every_s,
-                    wakeup=self._wakeup,
+                    folder, follower, every_s=reporter.every_s, wakeup=self._wakeup,
                     heard=lambda: self._show_requests(follower, reporter),
-                )
+                )  # fmt: skip
             except RecorderLost:
                 # We were too slow and were disconnected, or the recorder has died.
                 if not self._is_over(folder):
@@ -157,10 +154,6 @@ class RecorderRun:
                 os.kill(info.pid, signal.SIGTERM)
         elif self._spawned:
             self._spawned.terminate()
-
-    def _on_key(self, key: str) -> None:
-        if key in {"q", "Q"}:
-            self._end_requests.put("end")
 
     def _signals(self) -> AbstractContextManager[None]:
         def heard(number: int) -> None:

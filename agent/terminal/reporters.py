@@ -5,7 +5,6 @@ import select
 import sys
 from collections.abc import Callable, Iterator
 from datetime import datetime
-from types import TracebackType
 from typing import Self
 
 import msgspec
@@ -43,7 +42,7 @@ LEAST_CPU_S = 0.05
 
 
 def stages_text(event: Event) -> str:
-    """Return the table of an event of KIND; "" for an interim one, which says less."""
+    """Return the table of a `cpu-measured` event; "" for an interim one, which says less."""
     if event.kind != CPU_MEASURED or event.detail.get("until") == "recorded":
         return ""
     try:
@@ -99,9 +98,7 @@ class Reporter:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
+    def __exit__(self, *_error: object) -> None: ...
 
     def note(self, sentence: str) -> None:
         """Show a sentence that is no event, such as a choice or the meaning of a key."""
@@ -161,9 +158,7 @@ class LiveReporter(PlainReporter):
             self._live.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         with contextlib.suppress(Exception):
             self._live.stop()
 
@@ -207,12 +202,9 @@ def status_text(status: SessionStatus) -> str:
     if status.state is SessionState.ARMED:
         recorded = [f"keeps {duration_text(status.pre_roll_s)}"]
     parts = [
-        status.state.upper(),
-        *recorded,
-        f"{status.fps:.1f} fps",
-        f"dropped {status.dropped}",
+        status.state.upper(), *recorded, f"{status.fps:.1f} fps", f"dropped {status.dropped}",
         f"repeated {status.repeated}",
-    ]
+    ]  # fmt: skip
     if status.load and status.load.steps:
         parts.append(f"PC TOO SLOW ({', '.join(status.load.steps)})")
     if status.levels_dbfs:

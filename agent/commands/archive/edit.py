@@ -169,7 +169,11 @@ def edit_command(
     reason of the correction.
     """
     given = {field: fields[_parameter(field)] for field in EDITABLE_FIELDS}
-    wanted = {field: _value(value) for field, value in given.items() if value is not None}
+    wanted: dict[str, str | date] = {
+        field: value.date() if isinstance(value, datetime) else str(value)
+        for field, value in given.items()
+        if value is not None
+    }
     if not wanted:
         raise click.UsageError('Name the correction, as in --title "Rapat senat".', ctx)
     package = require_sealed(find_package(archives_of(ctx, folder), package_id)[1])
@@ -182,7 +186,3 @@ def edit_command(
         click.echo(f"{change.field}: {one_line(str(change.old or ''))!r} -> {one_line(str(change.new))!r}")
     if not changes:
         click.echo(f"{package.id} says so already; nothing is changed.", err=True)
-
-
-def _value(value: object) -> str | date:
-    return value.date() if isinstance(value, datetime) else str(value)

@@ -14,10 +14,7 @@ COMMANDS: CommandTable = {
     "fixity": ("agent.commands.archive.fixity:fixity_command", "Verify a part of the archive, in turn."),
     "list": ("agent.commands.archive.find:list_command", "List the recordings, oldest first."),
     "open": ("agent.commands.archive.find:open_command", "Play a recording, or open its folder."),
-    "protect": (
-        "agent.commands.archive.edit:protect_command",
-        "Hide recordings from other users of this PC.",
-    ),
+    "protect": ("agent.commands.archive.edit:protect_command", "Hide recordings from other users of this PC."),
     "prune": ("agent.commands.archive.prune:prune_command", "Remove local media that have enough verified copies."),
     "reindex": ("agent.commands.archive.find:reindex_command", "Rebuild the index of the archive."),
     "repair": ("agent.commands.archive.restore:repair_command", "Restore a damaged package from a copy."),

@@ -11,7 +11,7 @@ from agent.sessions.control import make_spec
 from agent.sessions.receiver import DemoReceiver
 from agent.sessions.run_recorder import RecorderRun
 from agent.terminal.parameters import config_option, duration_callback
-from agent.terminal.reporters import Reporter, reporter
+from agent.terminal.reporters import reporter
 from config.settings.quantities import brief_size
 from config.settings.schema import load_settings
 from config.settings.secrets import Secret, StreamTarget
@@ -56,20 +56,16 @@ def demo_command(
         if not targets:
             shown.note("No receiver is installed (nginx with its RTMP module, or ffmpeg): recording without a stream.")
         asked = SessionRequest(
-            title=TITLE,
-            videos=(SYNTHETIC,),
-            audios=(SYNTHETIC,),
-            duration_s=duration_s,
-            profile=profile,
-            archive=folder,
-            reserve=RESERVE_BYTES if archive is None else None,
-            targets=targets,
-        )
+            title=TITLE, videos=(SYNTHETIC,), audios=(SYNTHETIC,), duration_s=duration_s, profile=profile,
+            archive=folder, reserve=RESERVE_BYTES if archive is None else None, targets=targets,
+        )  # fmt: skip
         run = RecorderRun(make_spec(asked, config_file))
         status = run.run(shown)
         receiver.stop()
         if targets:
-            report_received(receiver, shown)
+            received = receiver.received
+            arrived = f"{brief_size(received.stat().st_size)} arrived" if received else "nothing arrived"
+            shown.note(f"Streamed to {receiver.name} on this machine: {arrived}.")
         if run.package:
             shown.note(f"Play it:  ffplay '{run.package}/data/media/program.mp4'   (or any player)")
             shown.note(f"Check it: {sys.argv[0]} archive verify --all --archive '{folder}'")
@@ -86,10 +82,3 @@ def _folder_of_its_own(stack: ExitStack) -> Path:
 
     stack.callback(remove_if_empty)
     return folder
-
-
-def report_received(receiver: DemoReceiver, shown: Reporter) -> None:
-    """Print the amount that the receiver got."""
-    received = receiver.received
-    arrived = f"{brief_size(received.stat().st_size)} arrived" if received else "nothing arrived"
-    shown.note(f"Streamed to {receiver.name} on this machine: {arrived}.")

@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from agent.health.text import matching_devices
 from agent.terminal.exported_file import csv_text
-from agent.web.api.archive import time_parameter
+from agent.web.api.archive import Text, time_parameter
 from agent.web.http.endpoint import ApiCall, Endpoint
 from config.errors import UsageError
 from devices.health.log_line import HealthLine, LogLevel
@@ -20,8 +20,6 @@ from devices.health.summary import DeviceTimeline, timelines
 SINCE = timedelta(days=1)
 MOST = 5000
 _COLUMNS = ("at", "device", "name", "level", "kind", "reason", "detail")
-
-type Text = Annotated[str, msgspec.Meta(max_length=300)]
 
 
 class HealthQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

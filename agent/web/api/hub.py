@@ -244,9 +244,7 @@ class Hub:
         is_new = self._told is None or msgspec.structs.replace(state, at=self._told.at) != self._told
         if is_new or now_s - self._told_s >= TOLD_S - LOOK_S / 2:
             self._told, self._told_s = state, now_s
-            text = json_bytes(state).decode()
-            for viewer in self._viewers:
-                viewer.put("state", text)
+            self.tell("state", state)
 
     # Feeds
 

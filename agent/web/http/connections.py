@@ -1,6 +1,7 @@
 """Deadlines for connections, which uvicorn lacks: for an incoming request, and for unread data."""
 
 import asyncio
+from functools import cached_property
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -30,7 +31,32 @@ class _Timer:
             self._handle = None
 
 
-class HttpConnection(H11Protocol):
+class _ReadingConnection(asyncio.Protocol):
+    """Aborts a connection to a client that does not read."""
+
+    transport: asyncio.Transport
+
+    @cached_property
+    def _unread(self) -> _Timer:
+        return _Timer(self.transport, UNREAD_S)
+
+    def pause_writing(self) -> None:
+        """Start the deadline for unread data."""
+        super().pause_writing()
+        self._unread.start()
+
+    def resume_writing(self) -> None:
+        """Stop that deadline."""
+        super().resume_writing()
+        self._unread.stop()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop the timer."""
+        self._unread.stop()
+        super().connection_lost(exc)
+
+
+class HttpConnection(_ReadingConnection, H11Protocol):
     """An HTTP connection."""
 
     _is_handed_over = False
@@ -39,13 +65,11 @@ class HttpConnection(H11Protocol):
         """Start the deadline of the first request."""
         super().connection_made(transport)
         self._request = _Timer(transport, HEADER_S)
-        self._unread = _Timer(transport, UNREAD_S)
         self._request.start()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop the timers."""
         self._request.stop()
-        self._unread.stop()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -69,37 +93,6 @@ class HttpConnection(H11Protocol):
             self._request.stop()
         super().on_response_complete()
 
-    def pause_writing(self) -> None:
-        """Start the deadline for an unread answer."""
-        super().pause_writing()
-        self._unread.start()
 
-    def resume_writing(self) -> None:
-        """Stop that deadline."""
-        super().resume_writing()
-        self._unread.stop()
-
-
-class WebSocketConnection(WebSocketsSansIOProtocol):
+class WebSocketConnection(_ReadingConnection, WebSocketsSansIOProtocol):
     """A WebSocket connection."""
-
-    _unread: _Timer | None = None
-
-    def pause_writing(self) -> None:
-        """Start the deadline for unread messages."""
-        super().pause_writing()
-        if self._unread is None:
-            self._unread = _Timer(self.transport, UNREAD_S)
-        self._unread.start()
-
-    def resume_writing(self) -> None:
-        """Stop that deadline."""
-        super().resume_writing()
-        if self._unread is not None:
-            self._unread.stop()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Stop the timer."""
-        if self._unread is not None:
-            self._unread.stop()
-        super().connection_lost(exc)

@@ -122,7 +122,7 @@ def places(tmp_path: Path) -> ConferencePaths:
 
 
 def loaded(places: ConferencePaths, caps: str) -> None:
-    folder = places.sys / "module/v4l2loopback/parameters"
+    folder = places.module / "parameters"
     folder.mkdir(parents=True)
     (folder / "exclusive_caps").write_text(caps)
 
@@ -148,7 +148,7 @@ def test_what_needs_root_is_only_what_is_missing(places: ConferencePaths, monkey
 def test_options_of_somebody_else_are_left_alone_and_told(
     places: ConferencePaths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (places.etc / "modprobe.d/obs.conf").write_text('options v4l2loopback card_label="OBS"\n')
+    (places.modprobe / "obs.conf").write_text('options v4l2loopback card_label="OBS"\n')
     loaded(places, "N")
 
     def missing(word: str) -> VideoOutput:
