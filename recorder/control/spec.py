@@ -45,7 +45,7 @@ class RecorderSpec(msgspec.Struct, frozen=True, kw_only=True):
     replaces: str | None = None
     """The id of the killed recorder whose session is resumed."""
     plan: str | None = None
-    """The id of the plan (agent/schedule/plan.py) that started it, None for people."""
+    """The id of the plan that started it, None for people."""
     environment: Mapping[str, str] | None = None
     """The recorder's ENVIRONMENT; None for a child, which inherits it, while a unit inherits nothing."""
 
