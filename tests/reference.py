@@ -5,6 +5,7 @@
     docs/reference/cli.md           of events: their end, and whether they degrade (recorder/model/session_faults.py)
     docs/extending.md               its examples, which are files of tests/extending
     docs/man/liput.1                `man liput`, which the wheel installs (tests/man_page.py)
+    recorder/package/*.schema.json  the JSON Schemas of a package's description and of its request
 
 Of cli.md and extending.md, only what stands between `<!-- begin: NAME -->` and `<!-- end: NAME -->` is written.
 """
@@ -23,7 +24,10 @@ from config.settings import value_kinds
 from config.settings.reader import kinds_of
 from config.settings.schema import NAMED_SECTIONS, SECTIONS, Settings, default_text
 from recorder.model.session_faults import ENDED_BY, HARMLESS_KINDS, LASTING_KINDS
+from recorder.package.metadata import Recording
+from recorder.package.request import RequestRecord
 from tests.man_page import man_page
+from tests.support.schemas import RECORDING_SCHEMA, REQUEST_SCHEMA
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("config", "devices", "capture", "recorder", "agent")
@@ -39,9 +43,21 @@ def pages() -> dict[Path, str]:
         ROOT / "docs/reference/errors.md": "\n".join(errors_page()) + "\n",
         ROOT / "docs/reference/all-settings.md": "\n".join(settings_page()) + "\n",
         ROOT / "docs/man/liput.1": man_page(),
+        RECORDING_SCHEMA: schema_of("recording", Recording),
+        REQUEST_SCHEMA: schema_of("request", RequestRecord),
     }
     parts = (ROOT / "docs/reference/cli.md", ROOT / "docs/extending.md")
     return whole | {page: _BLOCK.sub(_block, page.read_text(encoding="utf-8")) for page in parts}
+
+
+def schema_of(name: str, kind: type[msgspec.Struct]) -> str:
+    """Return the JSON Schema (draft 2020-12) of version 1 of `kind`, formatted for people."""
+    schema = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": f"urn:liput:{name}:1",
+        "title": f"Liput {name}, version 1",
+    } | msgspec.json.schema(kind)
+    return msgspec.json.format(msgspec.json.encode(schema, order="deterministic"), indent=2).decode() + "\n"
 
 
 def _block(found: re.Match[str]) -> str:

@@ -1,7 +1,7 @@
 """The metadata files of a package, and the archive's answers, as msgspec structs.
 
-`Recording` is `metadata/recording.json`, which describes the package; the JSON Schema beside this module is made from
-it. New fields keep the version; renaming or retyping a field makes a new one.
+`Recording` is `metadata/recording.json`, which describes the package; `./run docs` makes the JSON Schema beside this
+module from it. New fields keep the version; renaming or retyping a field makes a new one.
 """
 
 import contextlib

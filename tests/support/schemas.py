@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from recorder.package import request as dossier
-from recorder.package import schema as archive
+from recorder.package import request
 
-RECORDING_SCHEMA = Path(archive.__file__).with_name("recording.schema.json")
-REQUEST_SCHEMA = Path(dossier.__file__).with_name("request.schema.json")
+RECORDING_SCHEMA = Path(request.__file__).with_name("recording.schema.json")
+REQUEST_SCHEMA = Path(request.__file__).with_name("request.schema.json")

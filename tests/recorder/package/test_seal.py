@@ -21,7 +21,6 @@ from recorder.model.names import one_line, utf8_safe
 from recorder.package import fixity
 from recorder.package.documents import DUBLIN_CORE_TERMS
 from recorder.package.metadata import AudioTrack, Package, PackageState, Recording, RecordingFacts, VideoTrack
-from recorder.package.schema import schema_of
 from tests.recorder.package.test_begin import ODD_TITLES
 from tests.support import archives
 from tests.support.errors import because
@@ -246,10 +245,6 @@ def test_a_clock_that_was_set_back_meanwhile_ends_nothing_before_it_began(archiv
     assert package.recording
     lasted = package.recording.ended_at - package.recording.started_at
     assert lasted == timedelta(seconds=package.recording.duration_s)
-
-
-def test_the_shipped_schema_is_that_of_the_classes() -> None:
-    assert RECORDING_SCHEMA.read_bytes() == schema_of("recording")
 
 
 def test_a_recording_reads_as_it_was_written(package: Package) -> None:
