@@ -1,4 +1,4 @@
-"""Copies and repairs media files after a crash, packet by packet, without encoding again.
+"""Copies, joins, repairs and exports media files packet by packet, without encoding again.
 
 An MP4 that was not closed gets its index in place (`recorder/mp4/finalize.py`). Matroska and joined files are copied
 aside, read back, compared packet by packet, and synced. Then the copy takes the original's place, with its modification
@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import inf
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import av
 import av.error
@@ -25,15 +26,21 @@ from av.container import InputContainer
 from av.stream import Stream
 from av.video.stream import VideoStream
 
-from config.errors import MediaError
+from config.errors import ArchiveError, MediaError
 from config.files import open_regular
-from recorder.disk.durable import DurableFiles, temporary_of
+from recorder.disk.durable import DurableFiles, publishing, temporary_of
 from recorder.disk.errors import storage_error
 from recorder.model.marks import Mark
 from recorder.model.titles import chapters, copy_made, copy_title
 from recorder.mp4.boxes import read_box
 from recorder.mp4.finalize import MOST_CUT_BYTES, finalize, repair_end
+from recorder.package.fixity import ByteProgress, Progress, sha256
 from recorder.package.media import NOT_DECODED, OPEN_SAFELY, Media, tracks
+from recorder.package.metadata import Recording
+from recorder.package.work_folder import program_files
+
+if TYPE_CHECKING:
+    from recorder.archive.exporting import PackageFile
 
 BUFFER_BYTES = 1 << 20
 MP4, MATROSKA = "mp4", "matroska"
@@ -439,3 +446,39 @@ def join_media(
         write_copy(pieces, path, disk, marks=mine, title=title, advance=advance)
         made.append((path, offset_s))
     return made
+
+
+def write_mp4(
+    whole: "Sequence[PackageFile]", recording: Recording, target: Path, progress: Progress | None = None
+) -> None:
+    """Copy a package's program into a new MP4 at `target`, with chapters and title.
+
+    `whole` lists the package's files. Packets are copied, read back and compared. Raises ArchiveError if `target`
+    exists or there are several programs, PackageDamaged on a wrong checksum, StorageError if the disk fails.
+    """
+    described = {file.file for file in program_files(recording.media)}
+    programs = [one for one in whole if one.path in described]
+    if len(programs) != 1 or not isinstance(source := programs[0].source, Path):
+        raise ArchiveError(
+            f"{recording.title} has {len(programs)} programs, too many for one MP4",
+            hint="Export it without --mp4, and use the files in data/media/.",
+        )
+    tally = ByteProgress(3 * programs[0].size, progress)
+    tags = {"title": recording.title, "date": recording.started_at.isoformat(), "artist": recording.office}
+    with publishing(target, programs[0].size) as part:
+        if sha256(source, tally) != programs[0].digest:
+            raise programs[0].changed()
+        copied = copy_packets(
+            [inspect_media(source)], part, marks=chapter_marks(recording), title=recording.title,
+            tags={name: value for name, value in tags.items() if value}, advance=tally.add,
+        )  # fmt: skip
+        if not is_same_copy(copied, read_back(part, tally.add)):
+            raise ArchiveError(f"{target} does not read back as it was written", hint="Check the disk.")
+
+
+def chapter_marks(recording: Recording) -> list[Mark]:
+    """Return chapters and marks, without duplicates, as marks."""
+    known = {(round(chapter.start_s, 1), chapter.title) for chapter in recording.chapters}
+    found = [Mark(at=recording.started_at, media_s=one.start_s, text=one.title) for one in recording.chapters]
+    found += (mark for mark in recording.marks if (round(mark.media_s, 1), mark.text) not in known)
+    return sorted(found, key=lambda mark: mark.media_s)

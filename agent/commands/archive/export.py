@@ -78,7 +78,7 @@ def _ask_of_speakers(package: Package, *, although_refused: bool, may_ask: bool)
 def _written(package: Package, to: Path, progress: Progress | None, *, mp4: bool, redact: bool) -> Path:
     if mp4:
         from recorder.archive.archive import read_recording
-        from recorder.recovery.mp4_export import write_mp4
+        from recorder.recovery.remux import write_mp4
 
         target = _target(to, f"{package.id}.mp4")
         write_mp4(package_files(package.folder), read_recording(package.folder), target, progress)

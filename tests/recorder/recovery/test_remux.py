@@ -18,8 +18,7 @@ from recorder.archive.exporting import package_files
 from recorder.disk.durable import DurableFiles, temporary_of
 from recorder.model.marks import Mark
 from recorder.package.metadata import Chapter, Package, Recording
-from recorder.recovery.mp4_export import chapter_marks, write_mp4
-from recorder.recovery.remux import MediaPiece, inspect_media, open_piece, repair_media
+from recorder.recovery.remux import MediaPiece, chapter_marks, inspect_media, open_piece, repair_media, write_mp4
 from tests.support import archives, media
 from tests.support.archives import STARTED
 from tests.support.cut_short import Left, fragments
