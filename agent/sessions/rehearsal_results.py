@@ -20,7 +20,8 @@ from config.settings.quantities import brief_rate, brief_size
 from config.settings.schema import Profile
 from devices.health.faults import Fault
 from devices.model.device import DeviceKind
-from recorder.features.rehearsal.rehearsal import RehearsalResult, ReviewedRecording
+from recorder.features.rehearsal.rehearsal import RehearsalResult
+from recorder.features.rehearsal.review import ReviewedRecording
 from recorder.model.session_faults import HARMLESS_KINDS, REPORTED_BY_TRACKS, SOURCE_RECOVERED, ends_fault
 from recorder.model.status import DestinationLine
 

@@ -14,7 +14,8 @@ from capture.detectors.picture_measures import PictureCheckResult
 from config.errors import DeviceError, LiputError, MediaError
 from config.events import Event
 from config.settings.schema import BUILT_IN_PROFILES
-from recorder.features.rehearsal.rehearsal import RehearsalResult, ReviewedRecording
+from recorder.features.rehearsal.rehearsal import RehearsalResult
+from recorder.features.rehearsal.review import ReviewedRecording
 from recorder.model.status import DestinationLine, SessionResult, SessionState, SessionStatus
 
 PROFILE = BUILT_IN_PROFILES["720p30"]
