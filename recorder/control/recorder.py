@@ -12,32 +12,27 @@ from typing import Literal, Self
 
 import msgspec
 
-from config.errors import DeviceError, LiputError, SessionError, StorageError, UsageError
+from config.errors import DeviceError, LiputError, SessionError, StorageError
 from config.events import Emit, Event
-from config.settings.schema import Settings, load_settings
-from config.settings.secrets import StreamTarget, secret_url, stream_name, stream_target
+from config.settings.schema import load_settings
 from devices.host import threads
 from devices.host.clock import NANOSECONDS, Clock
 from devices.host.heap import garbage_collector
 from devices.host.priority import NICE, OOM_SCORE, REALTIME, ProcessPriority
 from devices.host.sleep_inhibitor import SleepInhibitor
 from recorder.archive.archive import work_folder
+from recorder.control.destination_changes import change_destinations
 from recorder.control.preview_server import PreviewServer
 from recorder.control.server import ControlServer
 from recorder.control.spec import Handshake, RecorderSpec, encode_spec_for_disk, redirect_output, rotate_log
-from recorder.live.destinations import Destinations
 from recorder.model.names import utf8_safe
 from recorder.model.status import SessionResult
 from recorder.program.scene import PROGRAM
 from recorder.running import runtime_directory
 from recorder.running.protocol import (
-    AddDestinationCommand,
-    DestinationChange,
     RecorderFailure,
     RecorderNote,
     RecorderReady,
-    RemoveDestinationCommand,
-    RestartDestinationCommand,
     SealingProgress,
     encode,
     to_failure,
@@ -260,100 +255,3 @@ def report_priority(emit: Emit, standing: ProcessPriority) -> None:
         **msgspec.structs.asdict(standing),
         **({} if is_first and is_realtime else {"hint": PRIORITY_HINT}),
     )
-
-
-type SpecUpdater = Callable[[Callable[[RecorderSpec], RecorderSpec]], RecorderSpec]
-"""Changes the specification, on disk too, and returns it."""
-
-
-def change_destinations(
-    request: DestinationChange,
-    destinations: Destinations,
-    settings: Callable[[], Settings],
-    remember: SpecUpdater,
-    *,
-    is_live: bool,
-) -> str:
-    """Add, remove or restart a destination; return a note for people. Raises LiputError. Not thread-safe.
-
-    Names are looked up in the recorder's present settings, so no key crosses the socket, and a recorder that resumes
-    the session finds the name again. Only the recorder can read the keys of a service. An address comes from the
-    client, with the name of its file. `settings` may block on a disk. Only a live session streams.
-    """
-    match request:
-        case AddDestinationCommand():
-            if not is_live:
-                raise UsageError("a live destination needs a stream in real time", hint="this session runs --pace fast")
-            return _add_destination(request, destinations, settings, remember)
-        case RemoveDestinationCommand(name=name):
-            destinations.remove(name)
-            remember(lambda spec: without_destination(spec, name))
-            return ""
-        case RestartDestinationCommand(name=name):
-            return _restart_destination(name, destinations, settings, remember)
-
-
-def _add_destination(
-    request: AddDestinationCommand, destinations: Destinations, settings: Callable[[], Settings], remember: SpecUpdater
-) -> str:
-    if remember(lambda spec: spec).asked.consent.state == "refused" and not request.although_refused:
-        raise UsageError(
-            f"the speakers do not agree to being recorded, and {utf8_safe(request.name)} would show them",
-            hint="liput destination add NAME --although-refused streams it nevertheless",
-            why="speakers",
-        )
-    if request.address is None:
-        target = stream_target(settings(), request.name)
-        word: str | None = request.name
-    else:
-        target = StreamTarget(request.name, secret_url(request.address))
-        word = None if request.file is None else f"@{request.file}"
-    target = msgspec.structs.replace(target, name=utf8_safe(target.name))
-    destinations.add(target)
-    remember(lambda spec: with_destination(spec, target, word))
-    if word is not None:
-        return ""
-    return f"the address of {target.name} would be lost if this recorder were killed"
-
-
-def _restart_destination(
-    name: str, destinations: Destinations, settings: Callable[[], Settings], remember: SpecUpdater
-) -> str:
-    """Reconnect a destination, to its present address in settings or file, else to the former one."""
-    spec = remember(lambda spec: spec)
-    word = next((word for word in spec.asked.streams if _name_of_word(word) == name), None)
-    target, note = None, ""
-    if word is not None:
-        try:
-            target = msgspec.structs.replace(stream_target(settings(), word), name=name)
-        except LiputError as error:
-            note = f"it is connected to the address that it had: {error.message}"
-    destinations.restart(name, target)
-    return note
-
-
-def with_destination(spec: RecorderSpec, target: StreamTarget, word: str | None) -> RecorderSpec:
-    """Return `spec` with one more destination: by name or file, else by its address alone."""
-    spec = without_destination(spec, target.name)
-    asked = spec.asked
-    if word is not None:
-        asked = msgspec.structs.replace(asked, streams=(*asked.streams, word))
-    else:
-        asked = msgspec.structs.replace(asked, targets=(*asked.targets, target))
-    return msgspec.structs.replace(spec, asked=asked)
-
-
-def without_destination(spec: RecorderSpec, name: str) -> RecorderSpec:
-    """Return `spec` without the destination called `name`, given in any form."""
-    asked = msgspec.structs.replace(
-        spec.asked,
-        streams=tuple(word for word in spec.asked.streams if _name_of_word(word) != name),
-        targets=tuple(target for target in spec.asked.targets if utf8_safe(target.name) != name),
-    )
-    return msgspec.structs.replace(
-        spec, asked=asked, unsaved=tuple(other for other in spec.unsaved if utf8_safe(other) != name)
-    )
-
-
-def _name_of_word(word: str) -> str:
-    return utf8_safe(stream_name(word))

@@ -13,7 +13,7 @@ from config.errors import LiputError, SecretError, UsageError
 from config.settings.schema import Settings, load_settings
 from config.settings.secrets import Secret, StreamTarget
 from devices.host.clock import SystemClock
-from recorder.control.recorder import change_destinations
+from recorder.control.destination_changes import change_destinations
 from recorder.control.server import MOST_CHANGES, MOST_CLIENTS, ControlServer
 from recorder.control.spec import RecorderSpec, decode_spec, encode_spec_for_disk
 from recorder.live.destinations import Destinations
