@@ -1,7 +1,7 @@
 """The threads of a program's tracks."""
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from config.errors import LiputError, as_liput_error
 from devices.host.priority import raise_thread_priority
@@ -19,10 +19,11 @@ class TrackThreads:
         self._changed = threading.Event()
         self._threads: list[threading.Thread] = []
 
-    def start(self, runs: Mapping[Track, Callable[[], None]]) -> None:
+    def start(self, video: Callable[[], None], audio: Callable[[], None] | None) -> None:
         """Start a thread for each track."""
-        for track, run in runs.items():
-            self._threads.append(start_thread(self._run, track, run, name=f"track-{track}", daemon=False))
+        for track, run in ((Track.VIDEO, video), (Track.AUDIO, audio)):
+            if run is not None:
+                self._threads.append(start_thread(self._run, track, run, name=f"track-{track}", daemon=False))
 
     def _run(self, track: Track, run: Callable[[], None]) -> None:
         try:

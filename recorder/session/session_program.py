@@ -9,7 +9,6 @@ from config.errors import LiputError, UsageError
 from devices.host.clock import NANOSECONDS
 from recorder.encode.encoder import Encoder
 from recorder.model.eventlog import LossReporter
-from recorder.model.packet import Track
 from recorder.program.frame_fanout import FrameFanout
 from recorder.program.preroll import PreRoll
 from recorder.program.program_audio import ProgramAudio
@@ -99,10 +98,7 @@ class SessionProgram:
         self.scene.begin()
         if self.sound:
             self.sound.report_missing(self._sources.late_sounds)
-        runs = {Track.VIDEO: lambda: self._video.run(begin)}
-        if self.sound:
-            runs[Track.AUDIO] = self.sound.run
-        self.threads.start(runs)
+        self.threads.start(lambda: self._video.run(begin), self.sound.run if self.sound else None)
 
     def wait(self, timeout_s: float) -> None:
         """Wait for a track's end or a wake-up of `threads`; then update rate and losses."""
