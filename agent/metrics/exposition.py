@@ -19,10 +19,9 @@ from devices.model.device import HealthState
 from recorder.model.names import utf8_safe
 from recorder.model.session_faults import kind_and_subject
 from recorder.model.status import DestinationLine, LoadLine, SessionState, SessionStatus, SheddingStep
-from recorder.running import runtime_directory
 from recorder.running.client import send_command
 from recorder.running.protocol import StatusCommand
-from recorder.running.runtime_directory import RecorderFolder, RecorderInfo
+from recorder.running.runtime_directory import RecorderFolder, RecorderInfo, alive_recorders
 
 if TYPE_CHECKING:
     from prometheus_client import Metric as Family
@@ -139,7 +138,7 @@ def samples(
     began_s = time.monotonic()
     alive: list[tuple[RecorderFolder, RecorderInfo]] = []
     with suppress(LiputError, OSError):
-        alive += runtime_directory.alive_recorders()
+        alive += alive_recorders()
     quick: dict[str, Task] = {f"disk {root}": partial(_disk, root) for root in roots}
     for folder, info in alive:
         quick[_named(info)] = partial(_session, folder, {"session": info.id}, deadline_s)
