@@ -1,9 +1,8 @@
-"""The daemon: recovers remains of a crash, and resumes each session that lost its recorder."""
+"""The daemon's part `sessions`: resumes each session that lost its recorder, and recovers remains of a crash."""
 
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -12,87 +11,27 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from agent.daemon.parts import poll
-from agent.daemon.presence import RESUME_WITHIN_S, sessions_to_resume
+from agent.daemon.presence import RESUME_WITHIN_S
+from agent.daemon.recovering import RECOVER_S, Attempts, SessionRecovery, load_recovery
 from config.errors import ArchiveError, LiputError, PackageBusy, PackageNotFound, SessionError, UsageError
-from devices.host import threads
 from devices.host.background import BackgroundTask, pause_s
 from devices.host.clock import NANOSECONDS, Clock, boot_id
+from devices.host.threads import start_thread
 from devices.host.throttle import LogOnChange, Tell
 from recorder.archive.archive import Archive
 from recorder.control.spawn import SpawnedRecorder
 from recorder.control.spec import RecorderSpec, decode_spec
-from recorder.model.status import SessionResult
-from recorder.recovery.unfinished import UnfinishedSession, find_joinable, find_unfinished
-from recorder.running import runtime_directory
 from recorder.running.client import read_result
 from recorder.running.protocol import RecorderFailure, encode, to_exception
-from recorder.running.runtime_directory import RecorderFolder, RecorderInfo
+from recorder.running.runtime_directory import RecorderFolder, RecorderInfo, alive_recorders, killed_recorders
 
 if TYPE_CHECKING:
     from recorder.recovery.recover import RecoveryOutcome
 
 LOOK_S = 0.25  # between two looks for killed recorders
-LONGEST_PAUSE_S, LONGEST_JOIN_PAUSE_S = 30.0, 6 * 3600.0  # between attempts to resume a session; to join packages
+LONGEST_PAUSE_S = 30.0  # between attempts to resume a session
 KILLED = "its recorder was killed, and no other could go on with it"
-RECOVER_S = 60.0  # between two looks for work folders on returned disks, and for parts to join
 SETTLED_S = 10.0  # a recorder that lived for so long was not killed by its input
-
-
-class StandbyRecorder:
-    """Keeps one idle recorder in reserve, which halves the time of a start."""
-
-    def __init__(self, tell: Tell) -> None:
-        self._tell = tell
-        self._lock = threading.Lock()
-        self._spare: SpawnedRecorder | None = None
-        self._failures = 0
-        self._next_s = 0.0
-
-    def keep(self) -> None:
-        """Start a recorder if there is none; call it again and again. Failures make the pauses longer."""
-        with self._lock:
-            if self._spare is not None:
-                if not self._spare.wait(0.0):
-                    return
-                self._spare = None
-                self._fail()
-            if time.monotonic() < self._next_s:
-                return
-            try:
-                self._spare = SpawnedRecorder(None)
-            except LiputError as error:
-                self._tell(error.message)
-                self._fail()
-            else:
-                for note in self._spare.notes:
-                    self._tell(note)
-
-    def _fail(self) -> None:
-        self._failures += 1
-        self._next_s = time.monotonic() + pause_s(self._failures, LONGEST_PAUSE_S)
-
-    def take(self, spec: RecorderSpec) -> SpawnedRecorder:
-        """Return a recorder for `spec`: the reserve, or a new one."""
-        with self._lock:
-            spare, self._spare = self._spare, None
-        if spare is None or spare.wait(0.0):
-            return SpawnedRecorder(spec)
-        spare.give(spec)
-        self._failures = 0
-        return spare
-
-    def close(self) -> None:
-        """End the reserve."""
-        with self._lock:
-            if self._spare is not None:
-                self._spare.discard()
-                self._spare = None
-
-
-@dataclass
-class _Attempts:
-    count: int = 0
-    next_s: float = 0.0
 
 
 @dataclass(eq=False)
@@ -106,21 +45,26 @@ class RecorderSupervisor:
     spawn: Callable[[RecorderSpec], SpawnedRecorder] = SpawnedRecorder
     when_idle: Callable[[], None] = lambda: None  # called at each look without a session to resume
     name: str = "sessions"
-    _attempts: dict[str, _Attempts] = field(default_factory=dict)
+    _attempts: dict[str, Attempts] = field(default_factory=dict)
     _early_deaths: dict[str, int] = field(default_factory=dict)
     _resuming: set[str] = field(default_factory=set)
-    _seen: set[str] | None = None
     _children: list[SpawnedRecorder] = field(default_factory=list)
     _is_prepared: bool = False
+    _recovery: SessionRecovery = field(init=False)
     _log_once: LogOnChange = field(init=False)
 
     def __post_init__(self) -> None:
         self._log_once = LogOnChange(self.tell)
+        self._recovery = SessionRecovery(self.archives, self.clock, self.tell, self.recovered)
 
     def run(self, stop: threading.Event, beat: Callable[[], None] = lambda: None) -> None:
         """Recover and resume until `stop` is set."""
         recovering = BackgroundTask(
-            "recover", self.recover_round, pause=RECOVER_S, failed=self._tell_failed, clock=self.clock
+            "recover",
+            self._recovery.recover_round,
+            pause=RECOVER_S,
+            failed=self._recovery.tell_failed,
+            clock=self.clock,
         )
         recovering.start()
         try:
@@ -150,15 +94,15 @@ class RecorderSupervisor:
             if folder.id not in self._resuming and time.monotonic() >= attempts.next_s:
                 self._resuming.add(folder.id)
                 undo = partial(self._resuming.discard, folder.id)
-                threads.start_thread(self._try_to_resume, folder, attempts, name="resume", otherwise=undo)
+                start_thread(self._try_to_resume, folder, attempts, name="resume", otherwise=undo)
 
     def _killed_folders(self) -> list[RecorderFolder]:
         """Return the folders to resume. One whose recorder died before it recorded yields to its predecessor."""
-        killed = {folder.id: folder for folder in runtime_directory.killed_recorders()}
-        alive = list(runtime_directory.alive_recorders())
+        killed = {folder.id: folder for folder in killed_recorders()}
+        alive = list(alive_recorders())
         if alive and not self._is_prepared:
             self._is_prepared = True
-            threads.start_thread(_prepare, name="prepare")
+            start_thread(load_recovery, name="prepare")
         taken = {info.replaces for _, info in alive}
         infos = {folder_id: folder.info() for folder_id, folder in killed.items()}
         vain = {folder_id for folder_id, info in infos.items() if info and info.replaces in killed}
@@ -166,18 +110,18 @@ class RecorderSupervisor:
             killed[folder_id].remove()
         return [folder for folder_id, folder in killed.items() if folder_id not in vain | taken]
 
-    def _first_attempt(self, folder: RecorderFolder) -> _Attempts:
+    def _first_attempt(self, folder: RecorderFolder) -> Attempts:
         """Return when to resume a session: at once, or later if its recorders die early again and again."""
         info = folder.info()
         if info is None:
-            return _Attempts()
+            return Attempts()
         session = info.session or info.title
         lived_s = folder.last_beat_s - info.started_at.timestamp()
         early = self._early_deaths.get(session, 0) + 1 if lived_s < SETTLED_S else 0
         self._early_deaths[session] = early
-        return _Attempts(next_s=time.monotonic() + (pause_s(early - 1, LONGEST_PAUSE_S) if early > 1 else 0.0))
+        return Attempts(next_s=time.monotonic() + (pause_s(early - 1, LONGEST_PAUSE_S) if early > 1 else 0.0))
 
-    def _try_to_resume(self, folder: RecorderFolder, attempts: _Attempts) -> None:
+    def _try_to_resume(self, folder: RecorderFolder, attempts: Attempts) -> None:
         """Resume one session; log a failure, and set the time of the next attempt."""
         try:
             self._resume(folder)
@@ -220,10 +164,9 @@ class RecorderSupervisor:
             self.tell(f'the recorder of "{info.title}" was killed; another one goes on')
             return
         end = read_result(next_folder)
-        if isinstance(end, SessionResult):
-            self._give_up(folder, info, f'"{info.title}" was ended before another recorder could go on with it')
-        else:
+        if end is None or isinstance(end, RecorderFailure):
             raise to_exception(end) if end else SessionError("the recorder that would continue it was killed")
+        self._give_up(folder, info, f'"{info.title}" was ended before another recorder could go on with it')
 
     def _recorded_s(self, info: RecorderInfo) -> float:
         """Return the recorded time, by the monotonic clock if the PC has not restarted."""
@@ -246,79 +189,14 @@ class RecorderSupervisor:
             folder.end(encode(failed))
         archives = self._archives_of(info)
         try:
-            left = [session for session in find_unfinished(archives) if session.name == info.session]
+            left = self._recovery.unfinished(archives, info.session)
         except LiputError as error:
             left, why = [], f"{why}: {error.message}"
         if failed and info.session and not left:
             why = f"{why}, and nothing of it is in {info.archive} now: `liput recover` makes a package of it when it is"
         self.tell(why)
         for session in left:
-            self._recover_one(archives, session)
-
-    # Unfinished sessions
-
-    def recover_round(self) -> None:
-        """Recover work folders, and join parts; may take hours. Raises LiputError.
-
-        The first round takes all work folders. Later rounds wait until no session runs, and take those seen in the
-        round before: a recorder may not have locked a new one yet.
-        """
-        seen, self._seen = self._seen, self._seen or set()
-        if seen is not None and runtime_directory.is_session_running():
-            return
-        sessions = find_unfinished(self.archives)
-        self._seen = {session.name for session in sessions}
-        for session in sessions:
-            if session.name not in _looked_after() and (seen is None or session.name in seen):
-                self._recover_one(self.archives, session)
-        self._join_all()
-        self._log_once("", "archive")
-
-    def _tell_failed(self, error: Exception) -> None:
-        self._log_once(error.message if isinstance(error, LiputError) else repr(error), "archive")
-
-    def _recover_one(self, archives: Sequence[Archive], session: UnfinishedSession) -> None:
-        from recorder.recovery.recover import Recovery
-
-        self._tell_outcome(Recovery(archives, clock=self.clock).recover(session))
-
-    def _join_all(self) -> None:
-        """Join parts that are packages of their own, if there is room. Stops when a session begins."""
-        for session in find_joinable(self.archives):
-            from recorder.recovery.recover import Recovery, RecoveryState
-
-            if runtime_directory.is_session_running():
-                return
-            attempts = self._attempts.setdefault(session.name, _Attempts())
-            if time.monotonic() < attempts.next_s:
-                continue
-            outcome = Recovery(self.archives, clock=self.clock, progress=_refuse_beside_session).recover(session)
-            if outcome.state is RecoveryState.FAILED:  # for instance a damaged part, which takes a full read to find
-                attempts.count += 1
-                attempts.next_s = time.monotonic() + pause_s(attempts.count, LONGEST_JOIN_PAUSE_S, first_s=RECOVER_S)
-            self._tell_outcome(outcome)
-
-    def _tell_outcome(self, outcome: "RecoveryOutcome") -> None:
-        if self._log_once.is_new(f"{outcome.state} {outcome.message}", outcome.id):
-            self.recovered(outcome)
-
-
-def _refuse_beside_session(*_far: object) -> None:
-    """Raise SessionError if a session runs: it needs the disk."""
-    if runtime_directory.is_session_running():
-        raise SessionError("a session runs", hint="The parts are joined when it has ended.")
-
-
-def _looked_after() -> set[str | None]:
-    with suppress(LiputError, OSError):
-        return {*(info.session for _, info in runtime_directory.alive_recorders()), *sessions_to_resume(time.time())}
-    return set()
-
-
-def _prepare() -> None:
-    """Load PyAV and numpy once a session runs, so that resuming it does not wait for them."""
-    import recorder.recovery.recover
-    import recorder.recovery.resume  # noqa: F401
+            self._recovery.recover(archives, session)
 
 
 def next_spec(folder: RecorderFolder, info: RecorderInfo, passed_s: float) -> RecorderSpec | None:

@@ -1,34 +1,26 @@
 """The daemon, with real recorders that are really killed."""
 
-import itertools
 import json
 import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import SimpleNamespace
-from typing import NoReturn
 
 import av
-import msgspec
 import numpy as np
 import pytest
 
-from agent.daemon import presence, supervisor
-from config.errors import ArchiveError, StateError
-from devices.host.clock import SystemClock
+from agent.daemon import presence
+from config.errors import StateError
 from recorder.archive.archive import Archive
-from recorder.control.spec import RecorderSpec
 from recorder.model.status import SessionState, SessionStatus
 from recorder.package.metadata import PackageState, VideoTrack
 from recorder.running import runtime_directory
 from recorder.running.client import send_command
 from recorder.running.protocol import LayoutCommand, MarkCommand, MuteCommand, StatusCommand, StopCommand
 from recorder.running.runtime_directory import RecorderFolder, RecorderInfo
-from recorder.session.request import SessionRequest
 from tests.support import archives, command, leftovers, media, recorders
-from tests.support.children import children
 from tests.support.leftovers import live
 from tests.support.waiting import wait_for
 from tests.support.xvfb import Xvfb
@@ -239,49 +231,6 @@ def test_what_was_left_before_it_is_recovered_at_its_start(tmp_path: Path, archi
     assert package.state is PackageState.SEALED
 
 
-def test_what_is_recorded_at_its_start_is_left_alone_even_if_its_recorder_is_killed_just_then(
-    tmp_path: Path, archive: Archive, runtime: Path
-) -> None:
-    program = archives.make_program(tmp_path / "program.mp4")
-    work = leftovers.leave(archive, {"program.mp4": program}, events=[live()])  # nobody holds it, as after a kill
-    info = msgspec.structs.replace(
-        runtime_directory.new_recorder_info("Rapat", archive.root, SystemClock().now()), work=str(work)
-    )  # who is alive when it is looked
-    recorder = runtime_directory.make_recorder_folder(info, b"{}")
-    outcomes: list[object] = []
-    daemon = supervisor.RecorderSupervisor([archive], SystemClock(), print, outcomes.append)
-    daemon.recover_round()
-    assert not outcomes, "it is gone on with"
-    recorder.remove()
-    daemon.recover_round()
-    assert len(outcomes) == 1
-
-
-def test_an_archive_that_cannot_be_read_at_first_is_no_reason_to_take_what_a_recorder_has_just_made(
-    archive: Archive, runtime: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    told, outcomes = list[str](), list[object]()
-    daemon = supervisor.RecorderSupervisor([archive], SystemClock(), told.append, outcomes.append)
-    with monkeypatch.context() as patched:
-        patched.setattr(supervisor, "find_unfinished", lambda _archives: raise_(ArchiveError("the disk is away")))
-        with pytest.raises(ArchiveError):
-            daemon.recover_round()
-    leftovers.leave(archive, {"program.mp4": archives.make_program(tmp_path / "program.mp4")}, events=[live()])
-    recorder = runtime_directory.make_recorder_folder(
-        runtime_directory.new_recorder_info("Lain", archive.root, SystemClock().now()), b"{}"
-    )
-    daemon.recover_round()
-    recorder.remove()
-    daemon.recover_round()
-    assert not outcomes, "it may be locked in a moment"
-    daemon.recover_round()
-    assert len(outcomes) == 1
-
-
-def raise_(error: Exception) -> NoReturn:
-    raise error
-
-
 def test_packages_of_parts_become_one_once_there_is_room(tmp_path: Path, archive: Archive, runtime: Path) -> None:
     program, second = archives.make_program(tmp_path / "program.mp4"), archives.archive_at(tmp_path / "disk-2")
     for place, part in ((archive, 1), (second, 2)):
@@ -299,29 +248,6 @@ def test_packages_of_parts_become_one_once_there_is_room(tmp_path: Path, archive
     assert ([part.part for part in package.recording.parts], list(others)) == ([1, 2], [])
 
 
-def test_a_session_keeps_parts_from_being_joined_and_what_does_is_told_once(
-    tmp_path: Path, archive: Archive, runtime: Path
-) -> None:
-    program, outcomes = archives.make_program(tmp_path / "program.mp4"), list[object]()
-    second = archives.archive_at(tmp_path / "disk-2")
-    for place, part in ((archive, 1), (second, 2)):
-        left = leftovers.leave(place, {"program.mp4": program}, part=part, offset_s=4.0 * part, events=[live(4 * part)])
-        place.seal(place.reopen(left), may_be_joined=True)
-    daemon = supervisor.RecorderSupervisor([archive, second], SystemClock(), print, outcomes.append)
-    recorder = runtime_directory.make_recorder_folder(
-        runtime_directory.new_recorder_info("Lain", archive.root, SystemClock().now()), b"{}"
-    )
-    daemon.recover_round()
-    assert not outcomes
-    recorder.remove()
-    (damaged,) = second.list()
-    (damaged.folder / "data/media/program.mp4").write_bytes(b"rot")
-    daemon.recover_round()
-    daemon.recover_round()
-    assert [getattr(outcome, "state", None) for outcome in outcomes] == ["failed"]
-    assert (len(archive.list()), len(second.list())) == (1, 1)
-
-
 def test_there_is_one_only(runtime: Path, tmp_path: Path) -> None:
     assert not presence.is_serving()
     with presence.daemon_lock():
@@ -332,53 +258,3 @@ def test_there_is_one_only(runtime: Path, tmp_path: Path) -> None:
         assert done.returncode == 1
         assert "runs already" in done.stderr
     assert not presence.is_serving()
-
-
-def test_a_spare_recorder_waits_and_ends_with_its_daemon(archive: Archive, runtime: Path) -> None:
-    told: list[str] = []
-    spares = supervisor.StandbyRecorder(told.append)
-    spares.keep()
-    (first,) = wait_for(spare_pids)
-    spares.keep()
-    assert spare_pids() == [first]
-    asked = SessionRequest(title="Rapat", videos=("synthetic",), profile="240p15", archive=archive.root, reserve=1)
-    recorder = spares.take(RecorderSpec(asked=asked, folder=archive.root))
-    recorder.ready()
-    info = recorders.recording(runtime)
-    assert info.pid == first
-    end(runtime, info)
-    assert recorder.wait(60.0)
-    spares.keep()
-    assert len(wait_for(spare_pids)) == 1
-    spares.close()
-    assert spare_pids() == []
-    assert told == []
-    (package,) = archive.list()
-    assert package.state is PackageState.SEALED
-
-
-def test_a_spare_that_ends_at_once_is_replaced_ever_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Dead:
-        notes = ("a note",)
-
-        def __init__(self, spec: RecorderSpec | None) -> None:
-            begun.append(now[0])
-
-        def wait(self, timeout_s: float) -> bool:
-            return True
-
-    begun, now, told = list[float](), [0.0], list[str]()
-    monkeypatch.setattr(supervisor, "SpawnedRecorder", Dead)
-    monkeypatch.setattr(supervisor, "time", SimpleNamespace(monotonic=lambda: now[0]))
-    spares = supervisor.StandbyRecorder(told.append)
-    for _ in range(4 * 120):
-        spares.keep()
-        now[0] += supervisor.LOOK_S
-    assert [later - before for before, later in itertools.pairwise(begun)][:5] == pytest.approx([1, 2, 4, 8, 16], abs=1)
-    assert len(begun) < 10
-    assert len(told) == len(begun)
-
-
-def spare_pids() -> list[int]:
-    """Return the recorders that are children of this process."""
-    return [child.pid for child in children("recorder.control.process")]
