@@ -10,7 +10,7 @@ import pytest
 from agent.cli.group import liput
 from agent.health.alarm import KILLED, SENTENCES, SILENT
 from config.locale.lookup import words
-from recorder.live.reason import DestinationFault
+from recorder.live.kind import DestinationFault
 from recorder.model.session_faults import HARMLESS_KINDS
 from tests.support.pages import ROOT, rows
 from tests.test_docs_json import emitted

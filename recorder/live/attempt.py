@@ -17,9 +17,8 @@ from devices.host.child import ChildProcess, python_module
 from devices.host.clock import NANOSECONDS, Clock
 from devices.host.framing import ReceiveBuffer
 from recorder.live.flv import FlvMuxer, bit_rate, stream_request
-from recorder.live.kind import AttemptOutcome, ChildReport, LinkReport, kind_of
+from recorder.live.kind import AttemptOutcome, ChildReport, DestinationFault, LinkReport, kind_of
 from recorder.live.queue import PacketQueue
-from recorder.live.reason import DestinationFault
 from recorder.live.url import parse_live_url
 from recorder.model.packet import TrackId
 

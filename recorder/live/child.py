@@ -15,8 +15,7 @@ import sys
 import msgspec
 
 from devices.host.child import end_with_parent
-from recorder.live.kind import ORDERS, AttemptOutcome, ChildReport, StreamRequest, kind_of
-from recorder.live.reason import DestinationFault
+from recorder.live.kind import ORDERS, AttemptOutcome, ChildReport, DestinationFault, StreamRequest, kind_of
 
 STDIN, STDOUT = 0, 1
 PR_SET_DUMPABLE = 4

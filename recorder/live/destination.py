@@ -15,9 +15,8 @@ from config.settings.secrets import StreamTarget
 from devices.host.background import BackgroundTask, pause_s
 from devices.host.clock import NANOSECONDS, Clock
 from recorder.live.attempt import Attempt, StopRequest
-from recorder.live.kind import AttemptOutcome, LinkReport
+from recorder.live.kind import AttemptOutcome, DestinationFault, LinkReport, fault_sentence
 from recorder.live.queue import PacketQueue
-from recorder.live.reason import DestinationFault, fault_sentence
 from recorder.live.url import parse_live_url
 from recorder.model.packet import EncodedPacket, TrackId
 from recorder.model.status import DestinationLine

@@ -13,7 +13,7 @@ from typing import Self
 from config.settings.secrets import StreamTarget, secret_url
 from devices.host.clock import SystemClock
 from recorder.live.destination import LiveDestination
-from recorder.live.reason import DestinationFault, fault_sentence
+from recorder.live.kind import DestinationFault, fault_sentence
 from recorder.live.transports.hls import PLAYLIST, HlsPlaylist
 from tests.support.encoded import RATE, SmallEncoder
 from tests.support.recorded import PutsPackets

@@ -21,8 +21,7 @@ from config.locale.lookup import words
 from config.settings.quantities import brief_latency
 from config.settings.secrets import StreamTarget, stream_target
 from devices.uplink.connecting import Deadline, NetworkError, NetworkFault, missing_network
-from recorder.live.kind import LiveUrl, kind_of
-from recorder.live.reason import DestinationError
+from recorder.live.kind import DestinationError, LiveUrl, kind_of
 from recorder.live.url import parse_live_url
 from recorder.model.status import DestinationLine
 

@@ -18,7 +18,7 @@ from agent.checks.kinds.internet import targets_of
 from config.errors import UsageError
 from config.locale.lookup import LocalizedText, words
 from config.settings.secrets import StreamTarget
-from recorder.live.reason import DestinationFault
+from recorder.live.kind import DestinationFault
 from recorder.live.stream_test import harmless_target, run_stream_test
 from recorder.live.url import parse_live_url
 

@@ -19,8 +19,15 @@ from av.error import FFmpegError
 
 from config.files import NotRegular, create_file, open_beneath, read_file, replace_file, with_mode
 from recorder.live.flv import SENT_EVERY_S, add_streams, demuxed_packets
-from recorder.live.kind import AttemptOutcome, ChildReport, LinkReport, SendReport, StreamRequest
-from recorder.live.reason import DestinationFault, folder_reason
+from recorder.live.kind import (
+    AttemptOutcome,
+    ChildReport,
+    DestinationFault,
+    LinkReport,
+    SendReport,
+    StreamRequest,
+    folder_reason,
+)
 from recorder.live.transports.hls_folder import FILE_MODE, STREAM_FILES, open_lock
 from recorder.live.url import FolderUrl
 

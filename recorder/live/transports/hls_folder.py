@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 from config.files import open_regular
-from recorder.live.reason import DestinationError, folder_reason
+from recorder.live.kind import DestinationError, folder_reason
 from recorder.live.url import FolderUrl
 
 STREAM_FILES = re.compile(r"live-(\d+)\.ts|live\.m3u8")

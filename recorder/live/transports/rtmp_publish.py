@@ -21,8 +21,15 @@ from av.error import FFmpegError
 from devices.uplink.connecting import certificate_problem, trusted_authorities
 from devices.uplink.tcp_info import TCP_NOTSENT_LOWAT, tcp_info
 from recorder.live.flv import SENT_EVERY_S, add_streams, demuxed_packets
-from recorder.live.kind import AttemptOutcome, ChildReport, LinkReport, SendReport, StreamRequest
-from recorder.live.reason import DestinationFault, unreachable
+from recorder.live.kind import (
+    AttemptOutcome,
+    ChildReport,
+    DestinationFault,
+    LinkReport,
+    SendReport,
+    StreamRequest,
+    unreachable,
+)
 from recorder.live.url import RtmpUrl, redact
 
 SOON_S = 5.0

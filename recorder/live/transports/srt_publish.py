@@ -11,8 +11,16 @@ from av.error import FFmpegError
 
 from devices.uplink.connecting import Deadline, routable
 from recorder.live.flv import SENT_EVERY_S, add_streams, demuxed_packets
-from recorder.live.kind import AttemptOutcome, ChildReport, LinkReport, SendReport, StreamRequest
-from recorder.live.reason import DestinationError, DestinationFault, unreachable
+from recorder.live.kind import (
+    AttemptOutcome,
+    ChildReport,
+    DestinationError,
+    DestinationFault,
+    LinkReport,
+    SendReport,
+    StreamRequest,
+    unreachable,
+)
 from recorder.live.transports.libsrt import BROKEN, CONNECTED, PAYLOAD, AdmitCaller, SrtOption, SrtSocket, SrtStatistics
 from recorder.live.transports.srt_rate import SrtRateLimiter
 from recorder.live.url import SrtUrl, redact

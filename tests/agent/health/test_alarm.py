@@ -23,7 +23,7 @@ from config.locale.lookup import LocalizedText
 from devices.health.faults import PLUG_FAULTS, Fault
 from devices.model.device import DeviceKind
 from devices.roles.assignment import MICROPHONE, VIDEO_ROLES
-from recorder.live.reason import DestinationFault
+from recorder.live.kind import DestinationFault
 from recorder.model.session_faults import ENDED_BY, HARMLESS_KINDS, SOURCE_RECOVERED, WARNING_KINDS, kind_of_fault
 from tests.support.pages import CLI, rows, section
 

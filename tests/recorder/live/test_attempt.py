@@ -12,9 +12,8 @@ from devices.host.clock import NANOSECONDS
 from recorder.live import attempt
 from recorder.live.attempt import RESOLVER, STALL_S, STEP_S, UNREAD_S, Attempt, LiveChild, StopRequest
 from recorder.live.destination import SOON_S, Backoff
-from recorder.live.kind import AttemptOutcome, ChildReport, LinkReport
+from recorder.live.kind import AttemptOutcome, ChildReport, DestinationFault, LinkReport
 from recorder.live.queue import PacketQueue
-from recorder.live.reason import DestinationFault
 from recorder.model.packet import Track
 from tests.support.encoded import RATE, SmallEncoder
 from tests.support.simulated import SimulatedClock

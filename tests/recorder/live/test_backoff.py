@@ -3,8 +3,7 @@ import random
 import pytest
 
 from recorder.live.destination import SOON_S, Backoff
-from recorder.live.kind import AttemptOutcome
-from recorder.live.reason import DestinationFault
+from recorder.live.kind import AttemptOutcome, DestinationFault
 
 
 def waits(*outcomes: AttemptOutcome) -> list[float]:

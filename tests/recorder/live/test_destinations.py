@@ -15,8 +15,7 @@ from devices.host.clock import SystemClock
 from recorder.live.attempt import StopRequest
 from recorder.live.destination import LiveDestination
 from recorder.live.destinations import MOST, Destinations
-from recorder.live.kind import AttemptOutcome
-from recorder.live.reason import DestinationFault
+from recorder.live.kind import AttemptOutcome, DestinationFault
 from recorder.model.status import DestinationLine
 from tests.support.children import children
 from tests.support.encoded import SmallEncoder

@@ -15,9 +15,8 @@ import pytest
 
 from agent.sessions.receiver import HOST, free_port
 from devices.uplink.connecting import Cancelled, Deadline, NetworkError, NetworkFault, resolve
-from recorder.live.kind import ReachResult
+from recorder.live.kind import DestinationError, DestinationFault, ReachResult
 from recorder.live.reach import check_port, reach_rtmp, reach_srt
-from recorder.live.reason import DestinationError, DestinationFault
 from recorder.live.transports.hls_folder import reach_folder
 from recorder.live.url import FolderUrl, RtmpUrl, SrtUrl, parse_srt_url
 from tests.support.command import ROOT
@@ -275,7 +274,7 @@ def test_a_folder_with_what_another_user_has_left_and_nobody_else_may_touch_is_t
 
 FULL = """
 import subprocess, sys
-from recorder.live.reason import DestinationError
+from recorder.live.kind import DestinationError
 from recorder.live.transports.hls_folder import reach_folder
 from recorder.live.url import FolderUrl
 subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", sys.argv[1]], check=True)

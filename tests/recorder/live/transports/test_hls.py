@@ -25,8 +25,7 @@ from recorder.live.attempt import LiveChild, StopRequest
 from recorder.live.destination import LiveDestination
 from recorder.live.destinations import Destinations
 from recorder.live.flv import FlvMuxer, stream_request
-from recorder.live.kind import AttemptOutcome, ChildReport
-from recorder.live.reason import DestinationError
+from recorder.live.kind import AttemptOutcome, ChildReport, DestinationError
 from recorder.live.transports.hls import GOES_ON_S, KEPT, LISTED, PLAYLIST, HlsPlaylist, HlsSegment
 from recorder.live.transports.hls_folder import reach_folder
 from recorder.live.url import FolderUrl, parse_live_url

@@ -17,8 +17,7 @@ from recorder.encode.encoder import AudioSettings, Encoder
 from recorder.encode.x264 import VideoSettings
 from recorder.live import flv
 from recorder.live.flv import add_streams
-from recorder.live.kind import AttemptOutcome, ChildReport, LinkReport, StreamRequest
-from recorder.live.reason import DestinationFault, fault_sentence
+from recorder.live.kind import AttemptOutcome, ChildReport, DestinationFault, LinkReport, StreamRequest, fault_sentence
 from recorder.live.transports.rtmp_publish import LibavLog, TcpLink, _failure, _tune_socket, tcp_sockets
 from recorder.live.url import REDACTED, RtmpUrl, parse_live_url
 from tests.support.waiting import wait_for

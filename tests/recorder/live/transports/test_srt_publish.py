@@ -11,8 +11,7 @@ import pytest
 
 from agent.sessions.receiver import HOST
 from recorder.live.destination import LiveDestination
-from recorder.live.kind import AttemptOutcome, LinkReport, StreamRequest
-from recorder.live.reason import DestinationFault
+from recorder.live.kind import AttemptOutcome, DestinationFault, LinkReport, StreamRequest
 from recorder.live.transports import libsrt
 from recorder.live.transports.srt_publish import _turned_away, publish
 from recorder.live.url import SrtUrl

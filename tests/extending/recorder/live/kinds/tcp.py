@@ -10,13 +10,13 @@ from config.errors import UsageError
 from recorder.live.kind import (
     AttemptOutcome,
     ChildReport,
+    DestinationFault,
     DestinationKind,
     LinkReport,
     ReachResult,
     SendReport,
     StreamRequest,
 )
-from recorder.live.reason import DestinationFault
 from recorder.live.url import format_host, host_and_port
 
 if TYPE_CHECKING:
