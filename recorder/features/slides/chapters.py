@@ -18,8 +18,7 @@ from typing import Any
 from config.files import json_number
 from config.locale.lookup import text as words_of
 from recorder.disk.durable import DurableFiles
-from recorder.features.slides.detector import Slide, SlideDetector
-from recorder.features.slides.frames import slide_jpeg, slide_sample
+from recorder.features.slides.detector import Slide, SlideDetector, slide_jpeg, slide_sample
 from recorder.model.eventlog import EventLine, recorder_runs
 from recorder.model.names import one_line, shortened
 from recorder.model.session_faults import AWAY_KINDS
