@@ -10,7 +10,7 @@ import math
 import os
 import shlex
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -25,6 +25,7 @@ from devices.kernel.message_log import KernelLogFollower, KernelMessageWriter
 from devices.model.device import Device
 from devices.monitor.device_changes import ChangeKind, DeviceChange
 from devices.monitor.monitor import DeviceMonitor
+from devices.monitor.snapshot import list_devices
 from devices.roles.assignment import roles_store, update_bindings
 from devices.usb.slow_ports import SlowPortTracker
 
@@ -282,3 +283,8 @@ def device_service(
         except Exception as error:  # a sealed recording must not fail for this
             reason = f"the watch could not be ended: {error!r}; please report this"
             log(PC, LogKind.WATCH_FAILED, reason, level=LogLevel.WARN)
+
+
+def connected_devices(service: DeviceService | None) -> Sequence[Device]:
+    """Return the connected devices: of the service's last scan, else of a new one."""
+    return (service.devices() if service and service.is_watching else ()) or list_devices()

@@ -475,16 +475,25 @@ def load_settings(path: Path | None = None) -> Settings:
     return load_with_text(path)[0]
 
 
-def load_with_text(path: Path | None = None) -> tuple[Settings, str]:
-    """Return the settings and the text of their file, "" where there is none. Raises as `load_settings`."""
+def load_with_text(path: Path | None = None, last_text: str | None = None) -> tuple[Settings, str]:
+    """Return the settings and the text of their file, "" where there is none.
+
+    An invalid file gives the settings of `last_text`, its last valid content; without one, raises as `load_settings`.
+    """
     file = find_file(path)
-    if file is not None:
-        file = file.absolute()
-    text = "" if file is None else _text(file, "settings file", "`liput config default` prints one to start from")
-    return parse_settings(text, file), text
+    if file is None:
+        return _parse("", None), ""
+    file = file.absolute()
+    try:
+        text = _text(file, "settings file", "`liput config default` prints one to start from")
+        return _parse(text, file), text
+    except SettingsError:
+        if last_text is None:
+            raise
+        return _parse(last_text, file if last_text else None), last_text
 
 
-def parse_settings(text: str, file: Path | None) -> Settings:
+def _parse(text: str, file: Path | None) -> Settings:
     """Return the settings of `text`, the content of `file`, and switch local time to the office's zone."""
     settings = Settings() if file is None else read_settings(text, file)
     use_time_zone(settings.office.time_zone)

@@ -14,7 +14,6 @@ import resource
 import signal
 import sys
 import traceback
-from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from importlib import import_module
 from pathlib import Path
@@ -28,27 +27,26 @@ if __name__ == "__main__":
 
 import msgspec
 
-from config.errors import LiputError, SettingsError
-from config.settings.schema import Settings, find_file, load_with_text, parse_settings
+from config.errors import LiputError
+from config.settings.schema import load_with_text
 from devices.health.log_writer import open_health_log
-from devices.host import heap
 from devices.host.clock import Clock, SystemClock
+from devices.host.heap import share_heap
 from devices.host.priority import ProcessPriority, request_priority
 from devices.host.process import LIPUT_COMMAND
 from recorder.control.launch import SPARE_VARIABLE, UNIT_ARGUMENT
 from recorder.control.spec import (
-    KEPT_VARIABLES,
     LARGEST_SPEC_BYTES,
-    PASSED_VARIABLES,
     Handshake,
     RecorderSpec,
     decode_spec,
+    take_environment,
 )
-from recorder.running import runtime_directory
 from recorder.running.access import our_umask
 from recorder.running.protocol import RecorderFailure, to_failure
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from types import FrameType
 
     from devices.device_service import DeviceService
@@ -58,7 +56,7 @@ if TYPE_CHECKING:
 
 def main() -> int:
     """Run a recorder; return 0 if the session ended in order, however it went."""
-    heap.share_heap()
+    share_heap()
     os.umask(our_umask())  # a unit installed by an older Liput has another umask
     handshake = Handshake()
     inbox: MainThreadInbox = queue.SimpleQueue()
@@ -112,19 +110,26 @@ def _record(
     gc.freeze()
     gc.enable()
     if spec.environment is not None:
-        _take_environment(spec.environment)
+        take_environment(spec.environment)
     if spec.folder is not None:
         os.chdir(spec.folder)
-    settings, spec = _settings_of(spec)
+    settings, text = load_with_text(spec.settings, spec.settings_text)
+    spec = msgspec.structs.replace(spec, settings_text=text)  # for a recorder that resumes
     with ExitStack() as stack:
         log = stack.enter_context(open_health_log(settings, clock))
         service: DeviceService | None = None
+
+        def connected() -> "Sequence[Device]":
+            from devices.device_service import connected_devices
+
+            return connected_devices(service)
+
         planned = plan_session(
             spec.asked,
             settings,
             clock,
             log,
-            lambda: connected_devices(service),
+            connected,
             unattended=spec.replaces is not None or spec.plan is not None,
         )
         if planned.plan.context.devices:
@@ -135,28 +140,6 @@ def _record(
             service.start()
         with Recorder(planned, spec, clock) as recorder:
             recorder.run(handshake, inbox, standing)
-
-
-def _settings_of(spec: RecorderSpec) -> tuple[Settings, RecorderSpec]:
-    """Return the settings, of the last valid text if need be, and `spec` with that text for a recorder that resumes."""
-    try:
-        settings, text = load_with_text(spec.settings)
-    except SettingsError:
-        file = find_file(spec.settings)
-        if file is None or spec.settings_text is None:
-            raise
-        text = spec.settings_text
-        settings = parse_settings(text, file.absolute() if text else None)
-    return settings, msgspec.structs.replace(spec, settings_text=text)
-
-
-def connected_devices(service: "DeviceService | None") -> "Sequence[Device]":
-    """Return the connected devices: of the device service's last scan, else of a new one."""
-    if service and service.is_watching and (seen := service.devices()):
-        return seen
-    from devices.monitor.snapshot import list_devices
-
-    return list_devices()
 
 
 def handle_signals(inbox: "MainThreadInbox") -> None:
@@ -174,18 +157,6 @@ def handle_signals(inbox: "MainThreadInbox") -> None:
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, ignore)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})  # blocked by the starter
-
-
-def _take_environment(environment: Mapping[str, str]) -> None:
-    """Take over the environment of our starter, or of the killed recorder.
-
-    The runtime directory stays our own. So do keys from our service manager: keys of another service vanish with it.
-    """
-    os.environ[runtime_directory.RUNTIME_VARIABLE] = str(runtime_directory.runtime_folder(make=True))
-    own = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
-    for name in PASSED_VARIABLES:
-        os.environ.pop(name, None)
-    os.environ.update({name: value for name, value in environment.items() if name in PASSED_VARIABLES} | own)
 
 
 def _set_process_name(name: str) -> None:

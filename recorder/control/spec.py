@@ -15,6 +15,7 @@ import msgspec
 
 from config.errors import UsageError
 from config.settings.secrets import Secret, secret_url
+from recorder.running import runtime_directory
 from recorder.running.protocol import RecorderFailure, RecorderReady, encode
 from recorder.session.request import SessionRequest
 
@@ -90,6 +91,18 @@ def _typed(kind: type, value: object) -> object:
     if issubclass(kind, Path):
         return Path(value)
     raise NotImplementedError(kind)
+
+
+def take_environment(environment: Mapping[str, str]) -> None:
+    """Take over the environment of our starter, or of the killed recorder.
+
+    The runtime directory stays our own. So do keys from our service manager: keys of another service vanish with it.
+    """
+    os.environ[runtime_directory.RUNTIME_VARIABLE] = str(runtime_directory.runtime_folder(make=True))
+    own = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
+    for name in PASSED_VARIABLES:
+        os.environ.pop(name, None)
+    os.environ.update({name: value for name, value in environment.items() if name in PASSED_VARIABLES} | own)
 
 
 LARGEST_LOG_BYTES = 512 * 1024

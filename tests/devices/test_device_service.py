@@ -12,7 +12,7 @@ import pytest
 
 from config.settings.schema import Settings
 from devices import device_service as module
-from devices.device_service import DeviceService, DeviceServiceLock, OnChange, device_service
+from devices.device_service import DeviceService, DeviceServiceLock, OnChange, connected_devices, device_service
 from devices.health.log_line import PC, HealthLogger, LogKind, LogLevel
 from devices.health.log_reader import LogFilter, read
 from devices.health.log_writer import HealthLog, open_health_log
@@ -368,3 +368,25 @@ def test_a_service_that_cannot_be_ended_changes_nothing_of_what_came_of_the_work
 def test_nor_does_it_hide_why_the_work_failed() -> None:
     with pytest.raises(ZeroDivisionError), kept():
         divmod(1, 0)
+
+
+SEEN_LAST, THERE_NOW = (Device(id=name, kind=DeviceKind.CAMERA, name=name) for name in ("1", "2"))
+
+
+class Looker:
+    """A device service that saw a camera, and sees nothing any more."""
+
+    def __init__(self) -> None:
+        self.is_watching = True
+
+    def devices(self) -> list[Device]:
+        return [SEEN_LAST]
+
+
+def test_devices_are_looked_for_anew_where_those_who_watch_them_have_broken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("devices.device_service.list_devices", lambda: [THERE_NOW])
+    looker = Looker()
+    assert connected_devices(None) == [THERE_NOW]
+    assert connected_devices(looker) == [SEEN_LAST]  # type: ignore[arg-type] # all that is asked of one
+    looker.is_watching = False
+    assert connected_devices(looker) == [THERE_NOW]  # type: ignore[arg-type] # the same

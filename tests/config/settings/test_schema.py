@@ -22,6 +22,7 @@ from config.settings.schema import (
     default_text,
     find_file,
     load_settings,
+    load_with_text,
     read_settings,
     user_file,
 )
@@ -70,6 +71,19 @@ def test_a_folder_of_settings_that_is_closed_has_none_for_us(home: Path, tmp_pat
         assert load_settings() == Settings()
     finally:
         os.seteuid(0)
+
+
+def test_an_invalid_file_gives_the_settings_of_its_last_valid_text(tmp_path: Path) -> None:
+    file, valid = tmp_path / "liput.toml", 'general.room = "Aula"'
+    assert load_with_text(write(file, valid))[1] == valid
+    write(file, "general.room =")
+    with pytest.raises(SettingsError):
+        load_with_text(file)
+    settings, text = load_with_text(file, valid)
+    assert (settings.general.room, settings.file, text) == ("Aula", file, valid)
+    assert load_with_text(file, "") == (Settings(), "")
+    write(file, 'general.room = "Senat"')
+    assert load_with_text(file, valid)[0].general.room == "Senat"
 
 
 def test_a_named_file_must_exist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,6 @@ import pytest
 
 from config.errors import LiputError, SessionError, UsageError
 from config.events import Event
-from devices.model.device import Device, DeviceKind
 from recorder.control import process, spawn
 from recorder.control.recorder import MainThreadInbox
 from recorder.control.spawn import SpawnedRecorder
@@ -146,28 +145,6 @@ def test_a_destination_whose_address_is_kept_nowhere_is_told(tmp_path: Path) -> 
         result = next(each for each in connection.told_within(30.0) if isinstance(each, SessionResult))
     assert "destination-forgotten: stdin" in result.degraded
     assert spawned.wait(60.0)
-
-
-SEEN_LAST, THERE_NOW = (Device(id=name, kind=DeviceKind.CAMERA, name=name) for name in ("1", "2"))
-
-
-class Looker:
-    """A device service that saw a camera, and sees nothing any more."""
-
-    def __init__(self) -> None:
-        self.is_watching = True
-
-    def devices(self) -> list[Device]:
-        return [SEEN_LAST]
-
-
-def test_devices_are_looked_for_anew_where_those_who_watch_them_have_broken(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("devices.monitor.snapshot.list_devices", lambda: [THERE_NOW])
-    looker = Looker()
-    assert process.connected_devices(None) == [THERE_NOW]
-    assert process.connected_devices(looker) == [SEEN_LAST]  # type: ignore[arg-type] # all that is asked of one
-    looker.is_watching = False
-    assert process.connected_devices(looker) == [THERE_NOW]  # type: ignore[arg-type] # the same
 
 
 def test_what_it_records_is_for_this_user_alone_whoever_starts_it(tmp_path: Path) -> None:
