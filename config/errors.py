@@ -42,10 +42,25 @@ NO_THREAD_MESSAGE = "can't start new thread"
 """Python's message where the system gives no further thread."""
 
 
+_TREE = __file__.removesuffix("config/errors.py")
+_ROOTS = ("agent/", "recorder/", "capture/", "devices/", "config/")
+
+
+def code_place(error: BaseException) -> str:
+    """Return the innermost line of Liput's code that raised or passed `error`: " at recorder/live/flv.py:88", or ""."""
+    place, trace = "", error.__traceback__
+    while trace is not None:
+        path = trace.tb_frame.f_code.co_filename.removeprefix(_TREE)
+        if path.startswith(_ROOTS):
+            place = f" at {path}:{trace.tb_lineno}"
+        trace = trace.tb_next
+    return place
+
+
 def as_liput_error(
     error: BaseException, kind: type[LiputError] = LiputError, what: str = "", why: ErrorCause = ""
 ) -> LiputError:
-    """Return a LiputError unchanged, and another error as one of `kind`, prefixed by the failed action."""
+    """Return a LiputError unchanged, and another error as one of `kind`, after the failed action, with its place."""
     if isinstance(error, LiputError):
         return error
     before = f"{what}: " if what else ""
@@ -55,7 +70,7 @@ def as_liput_error(
             hint="close other programs; limits are those of the service (TasksMax, MemoryMax), or ulimit -u and -v",
             why=why,
         )
-    return kind(f"{before}{error!r}", hint="please report this", why=why)
+    return kind(f"{before}{error!r}{code_place(error)}", hint="please report this", why=why)
 
 
 class UsageError(LiputError):

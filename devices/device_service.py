@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
 
+from config.errors import as_liput_error
 from config.settings.schema import Settings
 from devices.controls.presets import PresetRestorer, restore_preset
 from devices.health.computer import ComputerSampler, DiskReserves
@@ -281,7 +282,7 @@ def device_service(
         try:
             service.stop()
         except Exception as error:  # a sealed recording must not fail for this
-            reason = f"the watch could not be ended: {error!r}; please report this"
+            reason = f"the watch could not be ended: {as_liput_error(error).message}; please report this"
             log(PC, LogKind.WATCH_FAILED, reason, level=LogLevel.WARN)
 
 

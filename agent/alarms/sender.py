@@ -7,7 +7,7 @@ from typing import Protocol
 
 from agent.alarms.desktop import DesktopChannel, NoDesktop
 from agent.alarms.message import Message
-from config.errors import LiputError
+from config.errors import LiputError, code_place
 from devices.host import threads
 from devices.host.clock import Clock
 from devices.host.throttle import LogOnChange, Tell
@@ -110,7 +110,7 @@ class ChannelSender:
             except NoDesktop:
                 return  # nobody is logged in
             except Exception as error:  # the next message must go out
-                said = error.message if isinstance(error, LiputError) else repr(type(error).__name__)
+                said = error.message if isinstance(error, LiputError) else type(error).__name__ + code_place(error)
                 self._is_partly = isinstance(error, PartlySent)
                 is_vain = isinstance(error, PartlySent) and error.is_for_good
                 if is_vain or (self._is_partly and (self._queue or pause_s is None)):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from agent.checks.check import Check, CheckContext, CheckNews, CheckProgress, CheckResult, findings, make_result
-from config.errors import LiputError
+from config.errors import as_liput_error
 from devices.host import threads
 
 POLL_S = 0.1
@@ -72,10 +72,8 @@ class CheckRunner:
         try:
             look = check.look(situation, lambda progress: self._messages.put((check, progress)))
             results: Sequence[CheckResult] = list(look)
-        except LiputError as error:
-            results = [_broken_result(check, error.message)]
         except Exception as error:  # a bug in one check must not hide the results of the others
-            results = [_broken_result(check, f"{type(error).__name__}: {error}")]
+            results = [_broken_result(check, as_liput_error(error).message)]
         self._messages.put((check, results))
 
     def _take_message(self) -> None:

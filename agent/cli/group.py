@@ -14,7 +14,7 @@ from agent.cli.interrupts import end_silently
 from agent.cli.lazy import CommandTable, LazyGroup
 from agent.features import FEATURES
 from agent.terminal.terminal import PrintableOutput
-from config.errors import LiputError
+from config.errors import LiputError, as_liput_error
 from config.version import VERSION
 
 COMMANDS: CommandTable = {
@@ -127,6 +127,12 @@ def run() -> None:
         status = error.exit_status
     except BrokenPipeError:
         status = 1
+    except Exception as error:  # a bug: its place in the code instead of a traceback
+        from agent.terminal.redact import redactor
+
+        told = as_liput_error(error)
+        report(LiputError(redactor()(told.message), hint=told.hint), as_json="--json" in sys.argv)
+        status = told.exit_status
     end_silently()
     _flush_output()
     sys.exit(status if isinstance(status, int) else 0)

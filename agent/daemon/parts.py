@@ -12,6 +12,7 @@ from typing import Protocol
 from agent.daemon.log import DaemonLog
 from agent.health.notices import NoticeBoard
 from agent.terminal.redact import redactor_for
+from config.errors import as_liput_error
 from config.settings.schema import CurrentSettings, Settings
 from devices.host.background import BackgroundTask, pause_s
 from devices.host.clock import NANOSECONDS, Clock
@@ -93,7 +94,7 @@ class _Run:
         self.moves_until_ns = self._clock.now_ns()
 
     def _failed(self, error: Exception) -> None:
-        self._tell(f"{self.part.name} has broken and is begun anew: {error!r}")
+        self._tell(f"{self.part.name} has broken and is begun anew: {as_liput_error(error).message}")
 
     def _pause(self, breaks: int) -> float:
         seconds = pause_s(breaks, LONGEST_PAUSE_S)

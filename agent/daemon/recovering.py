@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from agent.daemon.presence import sessions_to_resume
-from config.errors import LiputError, SessionError
+from config.errors import LiputError, SessionError, as_liput_error
 from devices.host.background import pause_s
 from devices.host.clock import Clock
 from devices.host.throttle import LogOnChange, Tell
@@ -64,7 +64,7 @@ class SessionRecovery:
 
     def tell_failed(self, error: Exception) -> None:
         """Log why a round has failed, once."""
-        self._log_once(error.message if isinstance(error, LiputError) else repr(error), "archive")
+        self._log_once(as_liput_error(error).message, "archive")
 
     def unfinished(self, archives: Sequence[Archive], name: str | None) -> list[UnfinishedSession]:
         """Return the unfinished sessions of this name. Raises LiputError."""

@@ -10,7 +10,7 @@ from agent.features import with_request
 from agent.schedule.plan import Plan
 from agent.schedule.store import RecorderAttempt
 from agent.sessions.control import make_spec
-from config.errors import LiputError
+from config.errors import LiputError, as_liput_error
 from config.settings.schema import Settings
 from devices.host.deadline import DeadlineTask
 from devices.host.process import process_started
@@ -68,10 +68,8 @@ class StartingRecorder:
         """Return the id of the ready recorder. Raises LiputError."""
         try:
             return self._task.result().id
-        except LiputError:
-            raise
         except Exception as error:  # of any kind: it is reported, and the beginning tried again
-            raise LiputError(repr(error)) from error
+            raise as_liput_error(error) from None
 
 
 def attempt_of(spawned: SpawnedRecorder, boot_id: str) -> RecorderAttempt:

@@ -30,7 +30,7 @@ from agent.web.http.limits import Client
 from agent.web.http.responses import HttpRefusal, error_response
 from agent.web.openapi import PATH as OPENAPI
 from agent.web.openapi import document
-from config.errors import LiputError
+from config.errors import LiputError, as_liput_error
 from devices.host.clock import NANOSECONDS
 
 
@@ -100,5 +100,5 @@ async def _our_error(_request: Request, error: Exception) -> Response:
 
 async def _unexpected(request: Request, error: Exception) -> Response:
     house: ApiContext = request.app.state.house
-    house.tell(f"{request.method} {request.url.path} has failed: {error!r}")
+    house.tell(f"{request.method} {request.url.path} has failed: {as_liput_error(error).message}")
     return error_response(error)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from capture.cpu_stages import CpuTimer, untimed
 from capture.source import AudioBlock, AudioSource, Frame, VideoFormat, VideoSource
+from config.errors import as_liput_error
 from config.settings.schema import Settings
 from devices.health.faults import SessionDeviceHealth
 from devices.health.log_line import HealthLogger, LogKind, LogLevel, discard_line
@@ -34,7 +35,7 @@ class DetectorFactory:
 
             restore_preset(device, power_line=self.settings.devices.power_line_frequency, record=self.record)
         except Exception as error:  # any bug: a camera with other controls is better than none
-            reason = f"its controls could not be set: {error!r}; please report this"
+            reason = f"its controls could not be set: {as_liput_error(error).message}; please report this"
             with contextlib.suppress(Exception):
                 self.record(device.id, LogKind.CONTROLS_APPLIED, reason, name=device.name, level=LogLevel.WARN)
 

@@ -12,7 +12,7 @@ from msgspec.structs import asdict
 
 from capture.cpu_stages import CpuStage, CpuTimer, untimed
 from capture.source import Frame, Source, VideoFormat
-from config.errors import LiputError
+from config.errors import LiputError, as_liput_error
 from config.settings.schema import BUILT_IN_PATIENCE, Settings
 from config.settings.schema import PatienceSettings as Setting
 from devices.health.faults import OPEN_ERROR_FAULTS, Fault, HealthChange, HealthTracker, OnChange, fault_of_error
@@ -150,7 +150,8 @@ class DetectorGuard:
             self._failed.add(part)
         if is_known:
             return
-        reason = f"a watch of {self._name} has failed and is switched off ({part}): {error!r}; please report this"
+        why = as_liput_error(error).message
+        reason = f"a watch of {self._name} has failed and is switched off ({part}): {why}; please report this"
         detail = {"part": part, "error": repr(error)}
         with contextlib.suppress(Exception):
             self._record(self._device_id, LogKind.WATCH_FAILED, reason, name=self._name, level=LogLevel.WARN, **detail)

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
+from config.errors import code_place
+
 if TYPE_CHECKING:
     from config.events import Emit
 
@@ -51,11 +53,12 @@ def report_broken_threads(emit: "Emit") -> Iterator[None]:
         if isinstance(broken.thread, _GoesOn):
             return
         name = broken.thread.name if broken.thread else "a thread"
+        kind = broken.exc_type.__name__ + (code_place(broken.exc_value) if broken.exc_value else "")
         with suppress(Exception):  # the event log itself may have broken
             emit(
                 "thread-failed",
                 name,
-                f"A part of the recorder, {name}, has failed ({broken.exc_type.__name__}); the others go on",
+                f"A part of the recorder, {name}, has failed ({kind}); the others go on",
                 hint="please report this, with the recorder's log",
             )
 

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from config.errors import DeviceError, DeviceNotFound
+from config.errors import DeviceError, DeviceNotFound, as_liput_error
 from devices.host.deadline import DeadlineTasks
 from devices.kernel import v4l2
 from devices.model.device import Mode
@@ -189,7 +189,8 @@ class CapabilityProber:
             elif isinstance(answer, DeviceError):
                 found[there[key].node] = answer
             else:
-                found[there[key].node] = DeviceError(repr(answer), hint="please report this")
+                told = as_liput_error(answer)
+                found[there[key].node] = DeviceError(told.message, hint=told.hint)
         return found | {there[key].node: answer for key, answer in self._offers.items()}
 
 

@@ -10,6 +10,7 @@ from functools import cache
 from importlib import import_module
 from pathlib import Path
 
+from config.errors import as_liput_error
 from devices.host import threads
 from devices.host.clock import Clock
 from devices.host.priority import ensure_niceness
@@ -57,7 +58,7 @@ class Seal:
             try:
                 made.append(make())
             except Exception as error:  # any failure: the recording must be sealed
-                self.problems.append(f"{name}: {error!r}")
+                self.problems.append(f"{name}: {as_liput_error(error).message}")
 
         threads.start_thread(run, name=f"derive-{name}").join()
         if made:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from av.stream import Stream
 
+from config.errors import code_place
 from config.events import Emit
 from config.settings.secrets import StreamTarget
 from devices.host.background import BackgroundTask, pause_s
@@ -289,7 +290,7 @@ class LiveDestination:
     def _on_bug(self, error: Exception) -> None:
         """Report a bug in an attempt; the destination goes on."""
         self._pause_s = LONGEST_S
-        self._on_failure(AttemptOutcome(DestinationFault.FAILED, type(error).__name__))
+        self._on_failure(AttemptOutcome(DestinationFault.FAILED, type(error).__name__ + code_place(error)))
 
     def _next_stop(self) -> StopRequest | None:
         if self._stop.event.is_set():
@@ -322,7 +323,7 @@ class LiveDestination:
         try:
             return attempt.run()
         except Exception as error:  # the recording goes on, and the next attempt may work
-            return AttemptOutcome(DestinationFault.FAILED, f"{attempt.step}: {type(error).__name__}")
+            return AttemptOutcome(DestinationFault.FAILED, f"{attempt.step}: {type(error).__name__}{code_place(error)}")
 
     def _on_live(self) -> None:
         """Report it live; after an early hang-up of the server, only once the stream has lasted."""

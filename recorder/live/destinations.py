@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 from av.stream import Stream
 
-from config.errors import SessionError, UsageError
+from config.errors import SessionError, UsageError, as_liput_error
 from config.events import Emit
 from config.settings.secrets import StreamTarget
 from devices.host.clock import NANOSECONDS, Clock
@@ -148,7 +148,7 @@ class Destinations:
                 try:
                     self._connect(target, templates, before.get(target.name))
                 except Exception as error:  # such as no further thread; others go on
-                    failed.append((target.name, repr(error)))
+                    failed.append((target.name, as_liput_error(error).message))
         for name, why in failed:
             self._emit("sink-failed", name, f"{name} could not be started: {why}")
 
@@ -183,7 +183,9 @@ class Destinations:
     def _exclude(self, broken: LiveDestination, error: Exception) -> None:
         with self._lock:
             self._receiving = tuple(other for other in self._receiving if other is not broken)
-        self._emit("sink-failed", broken.name, f"{broken.name} failed and gets no more: {error!r}")
+        self._emit(
+            "sink-failed", broken.name, f"{broken.name} failed and gets no more: {as_liput_error(error).message}"
+        )
 
     def ending(self) -> None:
         """Start the time limit for stopping all."""

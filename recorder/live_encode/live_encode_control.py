@@ -7,7 +7,7 @@ from typing import Protocol
 
 import av
 
-from config.errors import LiputError
+from config.errors import as_liput_error
 from config.events import Emit
 from config.settings.quantities import format_rate
 from devices.host.clock import NANOSECONDS, Clock
@@ -140,8 +140,7 @@ class LiveEncodeControl:
 
     def _use_shared(self, error: Exception) -> None:
         self._choice = SHARED, "failed"
-        known = isinstance(error, LiputError)
-        reason = error if known else f"the live encoder could not be opened: {error!r}"
+        reason = as_liput_error(error, what="the live encoder could not be opened").message
         self._emit("stream-encode-failed", SUBJECT, f"{reason}; the recording's encode is streamed", goes_on="shared")
 
     def begin(self, outputs: LiveOutputs, in_media_time: Callable[[EncodedPacket], EncodedPacket]) -> None:

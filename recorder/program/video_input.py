@@ -9,7 +9,7 @@ from capture.cpu_stages import CpuStage
 from capture.detectors.source_health import SILENT_FRAMES, SILENT_S
 from capture.source import Frame, Size
 from capture.sources.worker import OutageKind, SourceOutage, VideoWorker
-from config.errors import MediaError
+from config.errors import as_liput_error
 from devices.host.clock import NANOSECONDS
 from recorder.program.timeline import RunContext
 
@@ -205,7 +205,7 @@ class VideoInput:
         count = self.damaged
         if count & (count - 1):  # reports the 1st, 2nd, 4th, 8th, ... one
             return
-        reason = error.message if isinstance(error, MediaError) else repr(error)
+        reason = as_liput_error(error).message
         so_far = f"({count} so far); the one before it stays"
         if isinstance(error, MemoryError):  # counts the new ones
             new, message = count - count // 2, f"this PC has no memory for a picture of {self.name} {so_far}"

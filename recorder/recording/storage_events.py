@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from config.errors import LiputError
+from config.errors import LiputError, as_liput_error
 from config.events import Emit
 from recorder.disk.forecast import DiskForecast, DiskLevel
 from recorder.model.session_faults import reason_of
@@ -43,7 +43,8 @@ class StorageEvents:
 
     def guard_failed(self, error: Exception) -> None:
         """Emit `guard-failed`: a bug in the storage guard."""
-        self._emit("guard-failed", "storage", f"The watch over the disks failed: {error!r}", hint="please report this")
+        told = as_liput_error(error, what="The watch over the disks failed")
+        self._emit("guard-failed", "storage", told.message, hint=told.hint)
 
     def progress(self, replica: Replica, change: ReplicaState, stalled_for_s: float) -> None:
         """Emit `recording-stalled`, or `recording-resumed`."""

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -361,7 +362,8 @@ def test_a_service_that_cannot_be_ended_changes_nothing_of_what_came_of_the_work
         folder = log.folder
     (line,) = read(folder, LogFilter())
     assert (line.device, line.kind, line.level) == (PC, LogKind.WATCH_FAILED, LogLevel.WARN)
-    assert line.reason == "the watch could not be ended: RuntimeError('a bug'); please report this"
+    said = r"the watch could not be ended: RuntimeError\('a bug'\) at devices/\w+\.py:\d+; please report this"
+    assert re.fullmatch(said, line.reason)
 
 
 @pytest.mark.usefixtures("_cannot_be_ended")

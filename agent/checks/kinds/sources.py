@@ -9,7 +9,7 @@ from capture.detectors.detector_factory import DetectorFactory
 from capture.pacing import RealPace
 from capture.sources.source_kind import ChosenSource, ChosenSources, SourceContext, SourceRequirements
 from capture.sources.source_selector import SourceSelector
-from config.errors import LiputError
+from config.errors import LiputError, as_liput_error
 from devices.host.clock import NANOSECONDS
 from devices.model.device import Device
 from recorder.model.status import SourceLine
@@ -116,7 +116,6 @@ def inspect_sources[Source](
 def _failure(error: Exception) -> SourceFailure:
     if isinstance(error, SourceFailure):
         return error
-    if isinstance(error, LiputError):
-        code = error.why if error.why in _CODES else "not-opened"
-        return SourceFailure(code, error=error.message, hint=error.hint)
-    return SourceFailure("not-opened", error=repr(error), hint="please report this")
+    told = as_liput_error(error)
+    code = told.why if told.why in _CODES else "not-opened"
+    return SourceFailure(code, error=told.message, hint=told.hint)

@@ -14,7 +14,7 @@ from agent.web.api.state import State, state_of
 from agent.web.http.context import ApiContext
 from agent.web.http.guard import POLICY_VIOLATION
 from agent.web.http.responses import ErrorDocument, json_bytes
-from config.errors import LiputError
+from config.errors import LiputError, as_liput_error
 from devices.host import threads
 from devices.host.clock import NANOSECONDS, Clock
 from devices.host.throttle import LogOnChange, TokenBucket
@@ -231,7 +231,7 @@ class Hub:
             self._tell_state(*await self._house.light.run(self._ask))
             once("")
         except Exception as error:  # viewers hear of it once it works again
-            once(f"the page cannot be told how it is: {error!r}")
+            once(f"the page cannot be told how it is: {as_liput_error(error).message}")
 
     def _ask(self) -> tuple[Sequence[RunningRecorder], State]:
         found = running_recorders()

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 
-from config.errors import ErrorCause, LiputError
+from config.errors import ErrorCause, LiputError, as_liput_error
 from devices.host.background import BackgroundTask
 from recorder.model.status import ConferenceOutput
 from recorder.program.timeline import RunContext
@@ -90,11 +90,9 @@ class ConferenceTask(ABC):
     def _failed(self, error: Exception) -> None:
         if isinstance(error, ConferenceError):
             self.lost(error.code, error.message, error.hint)
-        elif isinstance(error, LiputError):
-            code = _CODES.get(error.why, "failed")
-            self.lost(code, error.message, error.hint)
         else:
-            self.lost("failed", f"the conference's {self._name} failed: {error!r}", "please report this")
+            told = as_liput_error(error, what=f"the conference's {self._name} failed")
+            self.lost(_CODES.get(told.why, "failed"), told.message, told.hint)
 
     def _ended(self) -> None:
         self.line = ConferenceOutput(state="stopped", reason=self.line.reason)

@@ -116,7 +116,7 @@ def test_one_that_hangs_is_told_of_and_to_stop_and_those_after_it_still_run() ->
 
 @pytest.mark.parametrize(
     ("error", "told"),
-    [(DeviceError("the camera does not answer"), "the camera does not answer"), (KeyError("x"), "KeyError: 'x'")],
+    [(DeviceError("the camera does not answer"), "the camera does not answer"), (KeyError("x"), "KeyError('x') at ")],
 )
 def test_what_a_check_raises_is_a_failure_of_its_own(error: Exception, told: str) -> None:
     def fail(_situation: CheckContext, _tell: TellProgress) -> Iterable[CheckResult]:
@@ -124,7 +124,7 @@ def test_what_a_check_raises_is_a_failure_of_its_own(error: Exception, told: str
 
     broken, well = CheckRunner([check("camera", fail), check("disk", good("disk"))], situation()).run()
     assert (broken.code, broken.verdict) == ("broken", CheckVerdict.FAILURE)
-    assert broken.reason.english == f"This check failed: {told}"
+    assert broken.reason.english.startswith(f"This check failed: {told}")
     assert well.verdict is CheckVerdict.OK
 
 

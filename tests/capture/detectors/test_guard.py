@@ -1,6 +1,7 @@
 """A detector with a bug costs no frame and no block, and its failure is logged once."""
 
 import itertools
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -266,4 +267,6 @@ def test_controls_that_cannot_be_set_by_a_bug_keep_no_camera_from_opening(break_
     DetectorFactory(Settings(), clock, log).prepare(camera)
     (line,) = log.lines
     assert (line.kind, line.level, line.device) == (LogKind.CONTROLS_APPLIED, LogLevel.WARN, camera.id)
-    assert line.reason == "its controls could not be set: ValueError('a bug'); please report this"
+    place = r"capture/detectors/detector_factory\.py:\d+"
+    said = rf"its controls could not be set: ValueError\('a bug'\) at {place}; please report this"
+    assert re.fullmatch(said, line.reason)

@@ -1,4 +1,5 @@
 import contextlib
+import re
 import socket
 import threading
 import time
@@ -323,6 +324,8 @@ def test_a_mistake_of_ours_costs_an_attempt_and_not_the_stream(
     server.stop()
     with running(server.url("good"), encoder, events) as destination, Pump(encoder, destination):
         wait_for(lambda: events.reasons() == ["refused", "failed"])
+        detail = str(events.of("destination-lost")[-1]["detail"])
+        assert re.fullmatch(r"OverflowError at recorder/live/destination\.py:\d+", detail)
         server.start()
         wait_for(lambda: is_live(destination))
 
