@@ -18,7 +18,7 @@ from recorder.archive.seal_step import seal_steps
 from recorder.disk.archive_folder import MARGIN_BYTES
 from recorder.disk.durable import PRIVATE_MODE, DurableFiles
 from recorder.model.names import one_line, slug, utf8_safe
-from recorder.package import bag
+from recorder.package.bag import INFO_FILE, MANIFEST_FILE, manifest_text, read_info
 from recorder.package.documents import (
     EventType,
     MetadataChange,
@@ -61,12 +61,12 @@ def describe_draft(
     happened = premis_event(recording, kind, now, detail, (person_agent(by), software_agent(VERSION)), **more)
     draft.write(RECORDING_FILE, json_text(raw))
     draft.write(DUBLIN_CORE_FILE, dublin_core(recording))
-    kept = bag.read_info(draft.read(bag.INFO_FILE))
-    draft.write(bag.INFO_FILE, bag_info(recording, draft.sizes, kept.get("Bagging-Date", ""), kept))
+    kept = read_info(draft.read(INFO_FILE))
+    draft.write(INFO_FILE, bag_info(recording, draft.sizes, kept.get("Bagging-Date", ""), kept))
     draft.write(PREMIS_FILE, draft.read(PREMIS_FILE) + premis_lines([happened]))
     for name, content in readme_files(recording, draft.paths).items():
         draft.write(name, content)
-    changed = {**draft.written, bag.MANIFEST_FILE: bag.manifest_text(draft.payload)}
+    changed = {**draft.written, MANIFEST_FILE: manifest_text(draft.payload)}
     for step in seal_steps():
         for name, content in step.corrected(draft.folder, changed).items():
             draft.write(name, content, mode=PRIVATE_MODE if recording.request else 0o666)

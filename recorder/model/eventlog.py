@@ -77,29 +77,33 @@ def first_lines(lines: Iterable[bytes], most_bytes: int) -> list[bytes]:
 EVERY_NS = 5 * NANOSECONDS
 
 
+@dataclass(slots=True)
 class LossReporter:
-    """Emits an event when a count of dropped frames or lost sound grows, at most one in EVERY_NS."""
+    """Emits an event when a count of dropped frames or lost sound grows, at most one in EVERY_NS.
 
-    def __init__(self, kind: str, subject: str, sentence: str, *, emit: Emit, clock: Clock) -> None:
-        """`sentence` has {count} for the new losses and {name} for the subject."""
-        self._kind, self._subject, self._sentence = kind, subject, sentence
-        self._emit = emit
-        self._clock = clock
-        self._left_out_event = 0
-        self._told_ns: int | None = None
+    `sentence` has {count} for the new losses and {name} for the subject.
+    """
+
+    kind: str
+    subject: str
+    sentence: str
+    emit: Emit
+    clock: Clock
+    _told: int = 0
+    _told_ns: int | None = None
 
     def begin(self, count: int) -> None:
         """Start from `count`: earlier losses cause no event."""
-        self._left_out_event = count
+        self._told = count
 
     def update(self, count: int, *, final: bool = False, **detail: object) -> None:
         """Emit an event if `count` has grown and EVERY_NS has passed since the last one. `final` does not wait."""
-        new, now_ns = count - self._left_out_event, self._clock.now_ns()
+        new, now_ns = count - self._told, self.clock.now_ns()
         if new <= 0 or not (final or self._told_ns is None or now_ns > self._told_ns + EVERY_NS):
             return
-        self._left_out_event, self._told_ns = count, now_ns
-        message = self._sentence.format(count=new, name=self._subject)
-        self._emit(self._kind, self._subject, message, count=new, **detail)
+        self._told, self._told_ns = count, now_ns
+        message = self.sentence.format(count=new, name=self.subject)
+        self.emit(self.kind, self.subject, message, count=new, **detail)
 
 
 AT_ONCE, PER_S = 200.0, 0.25  # the log takes this burst of one kind and subject at once, then this many a second

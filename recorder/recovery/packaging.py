@@ -23,7 +23,7 @@ from config.settings.quantities import brief_size
 from devices.host.clock import NANOSECONDS, Clock
 from recorder.archive.archive import INCOMING, Archive
 from recorder.disk.durable import PRIVATE_MODE, DurableFiles
-from recorder.model import names
+from recorder.model.names import JOINED, session_in_name
 from recorder.model.session_faults import reason_of
 from recorder.package.fixity import ByteProgress, Progress, folders_below
 from recorder.package.media import holds_media, probe_media
@@ -165,7 +165,7 @@ def join_work_folders(
     """
     first = lefts[0].work
     begun = msgspec.structs.replace(first.begun, part=part)
-    building = WorkFolder(joining_folder(archive, names.session_in_name(first.name), begun.copy), begun)
+    building = WorkFolder(joining_folder(archive, session_in_name(first.name), begun.copy), begun)
     disk.begin("mkdir", building.path)
     building.path.mkdir()  # an existing folder is another process's, not ours to remove
     try:
@@ -184,7 +184,7 @@ def _build(
     disk: DurableFiles,
     advance: Advance | None,
 ) -> Path:
-    name = names.session_in_name(lefts[0].work.name)
+    name = session_in_name(lefts[0].work.name)
     building.media.mkdir(parents=True)
     building.metadata.mkdir()
     made = _join_files(lefts, building, facts, disk, advance)
@@ -200,7 +200,7 @@ def _build(
     for path in (*(path for path in building.path.rglob("*") if path.is_file()), *folders_below(building.path)):
         disk.sync(path)
     sizes = _sizes(building) | {path.name: path.stat().st_size for path, _ in made}  # raises for a missing file
-    joined = WorkFolder(building.path.with_name(f"{name}{names.JOINED}"), begun)
+    joined = WorkFolder(building.path.with_name(f"{name}{JOINED}"), begun)
     disk.move_folder(building.path, joined.path)
     if _sizes(joined) != sizes:
         disk.move_folder(joined.path, building.path)  # the parts count again
@@ -338,7 +338,7 @@ class SessionPackager:
         if rebuilt:
             log = left.log()
             content = with_recovered_event(
-                log, names.session_in_name(work.name), facts, [work.begun.part], self.clock, RECOVERED
+                log, session_in_name(work.name), facts, [work.begun.part], self.clock, RECOVERED
             )
             if content != log:
                 self.disk.make_folder(work.metadata)
@@ -357,7 +357,7 @@ class SessionPackager:
 
     def _join(self, lefts: Sequence[PartMedia], said: RecordingFacts | None, tally: ByteProgress) -> Package:
         facts = rebuild_facts([left.evidence() for left in lefts], lefts[0].work.begun.started_at, said, self.apart)
-        name = names.session_in_name(lefts[0].work.name)
+        name = session_in_name(lefts[0].work.name)
         log = merge_logs([left.log() for left in lefts])
         if said is None:
             parts = [left.work.begun.part for left in lefts]

@@ -21,7 +21,7 @@ from devices.host.clock import NANOSECONDS, Clock, boot_id
 from devices.host.deadline import DeadlineTask
 from recorder.archive.archive import Archive
 from recorder.disk.errors import DISK_ANSWER_S, disk_stalled
-from recorder.model import names
+from recorder.model.names import part_in_name, session_in_name
 from recorder.mp4.fragments import playable_end_s
 from recorder.package.metadata import SessionContext
 from recorder.package.work_folder import WorkFolder
@@ -70,7 +70,7 @@ def lock_for_resume(archives: Iterable[Archive], folder: Path, clock: Clock) -> 
     A disk that is unreadable or does not answer within DISK_ANSWER_S is left out. Raises PackageNotFound without a
     session, PackageBusy while another process holds it, ArchiveError if it had ended and awaits recovery.
     """
-    name = names.session_in_name(folder.name)
+    name = session_in_name(folder.name)
     works: list[WorkFolder] = []
     try:
         for archive in archives:
@@ -121,7 +121,7 @@ def _resumption(works: Sequence[WorkFolder], folder: Path) -> Resumption:
         context=first.context,
         uuid=UUID(first.uuid),
         # A part on a hung disk counts, too.
-        part=max(last.begun.part, names.part_in_name(folder.name)) + 1,
+        part=max(last.begun.part, part_in_name(folder.name)) + 1,
         works=tuple(ordered),
         zero_ns=_zero_ns(ordered),
         end_s=max(work.begun.offset_s + playable_s(work) for work in ordered),
