@@ -107,7 +107,6 @@ class Session:
         self._picture_encoder = SessionEncoder(plan.encoder, clock=clock, emit=self.emit)
         self._armed: _Armed | None = None
         self._recording: Failover | None = None
-        plan.hooks.tell(lambda hook: hook.attach(self.emit))
 
     def _on_event(self, event: Event) -> None:
         self._troubles(event)
@@ -199,6 +198,7 @@ class Session:
     def run(self) -> SessionResult:
         """Arm, record from start to end, and seal. Raises a LiputError if nothing could be recorded."""
         result: SessionResult | None = None
+        self._plan.hooks.tell(lambda hook: hook.attach(self.emit))
         try:
             result = self._run_to_end()
             return result

@@ -18,9 +18,9 @@ from devices.host.clock import SystemClock
 from devices.model.device import Device, DeviceKind
 from recorder.features.conference.conference_hook import make_hook
 from recorder.features.conference.plan import near_layouts, plan_conference
+from recorder.model.eventlog import EventLog
 from recorder.session.planning import plan_session
 from recorder.session.request import SessionRequest
-from recorder.session.session import Session
 
 NOTHING = cast("VideoSource", threading.Event())
 QUIET = cast("AudioSource", threading.Event())
@@ -144,7 +144,8 @@ def test_settings_of_a_conference_that_nobody_asked_for_just_now_keep_no_session
     wish = SessionRequest(title="Rapat", videos=("synthetic",), conference=asked, reserve=1, archive=tmp_path)
     plan = plan_session(wish, settings, SystemClock(), unattended=unattended).plan
     events: list[Event] = []
-    Session(plan, clock=SystemClock(), listener=events.append)
+    emit = EventLog(SystemClock(), events.append)
+    plan.hooks.tell(lambda hook: hook.attach(emit))
     (lost,) = events
     assert (lost.kind, lost.subject, lost.detail["reason"]) == ("conference-lost", "camera", "settings")
     assert 'no layout "pap"' in lost.message
