@@ -244,14 +244,11 @@ def _archive(root: Path) -> list[Sample]:
 
 
 def _copies(settings: Settings, roots: Sequence[Path]) -> list[Sample]:
-    from recorder.features.copies.copy_queue import name_of_package, settings_queue
+    from recorder.features.copies.places import settings_queue
 
     queue = settings_queue(settings, roots, SystemClock())
-    rows, every, troubles = queue.rows(), queue.every(), queue.ledger.troubles()
-    found = []
-    for name, target in settings.copies.items():
-        known = [rows.get((name_of_package(folder), name)) for folder in every]
-        waiting = sum(target.automatic if row is None else row.state == "waiting" for row in known)
+    found, troubles = [], queue.ledger.troubles()
+    for name, waiting in queue.count_waiting().items():
         found.append(Sample("liput_copies_waiting", waiting, {"target": name}))
         if name in troubles:
             found.append(Sample("liput_copies_blocked", 1, {"target": name, "reason": troubles[name].reason}))

@@ -13,9 +13,16 @@ from devices.health.log_writer import open_health_log
 from devices.host.clock import SystemClock
 from recorder.archive.archive import Archive
 from recorder.archive.fixity_round import FixityEntry, FixityLog
-from recorder.features.copies.copy_queue import CopyLedger, CopyQueue, settings_queue
+from recorder.features.copies.copy_queue import CopyLedger, CopyQueue
 from recorder.features.copies.package_copy import list_remote, verify_remote
-from recorder.features.copies.places import find_place, list_packages, list_places, open_target, search_packages
+from recorder.features.copies.places import (
+    find_place,
+    list_packages,
+    list_places,
+    open_target,
+    search_packages,
+    settings_queue,
+)
 from recorder.features.copies.target import Target
 from recorder.package.bag import TAG_MANIFEST_FILE
 from recorder.package.metadata import Package

@@ -14,14 +14,12 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
 from config.errors import CopyError, PackageBusy, PackageNotFound
-from config.settings.schema import Settings
 from config.settings.serving import CopyTarget
 from config.state import state_folder, transaction
 from devices.health.log_line import PC, HealthLogger, LogKind, LogLevel, discard_line
@@ -30,7 +28,6 @@ from devices.host.clock import NANOSECONDS, Clock
 from recorder.archive.archive import package_folders
 from recorder.disk.package_locks import lock_file, package_lock
 from recorder.features.copies.package_copy import copy_package, local_version
-from recorder.features.copies.places import open_target
 from recorder.features.copies.target import (
     PACKAGE_REASONS,
     CopyReason,
@@ -278,6 +275,15 @@ class CopyQueue:
         """Return the folders of all packages."""
         return [folder for root in self.roots for folder in package_folders(root)]
 
+    def count_waiting(self) -> dict[str, int]:
+        """Return the number of packages without a copy at each target, requested or automatic."""
+        rows, packages = self.rows(), [name_of_package(folder) for folder in self.every()]
+        found = {}
+        for name, target in self.targets.items():
+            known = (rows.get((package, name)) for package in packages)
+            found[name] = sum(target.automatic if row is None else row.state == "waiting" for row in known)
+        return found
+
     def work(
         self, target: str, packages: Sequence[Path], progress_of: Callable[[str], Progress | None] = lambda _: None
     ) -> Iterator[CopyOutcome]:
@@ -432,13 +438,6 @@ class CopyQueue:
             yield
         finally:
             os.close(descriptor)
-
-
-def settings_queue(
-    settings: Settings, roots: Sequence[Path], clock: Clock, record: HealthLogger = discard_line
-) -> CopyQueue:
-    """Return the queue from the archives at `roots` to the places of the settings."""
-    return CopyQueue(roots, settings.copies, partial(open_target, settings), clock, record=record)
 
 
 def _as_waiting(row: CopyRecord, moved: Collection[str]) -> CopyRecord:

@@ -1,12 +1,13 @@
-"""The places of the settings: opens them by name, and finds the packages there.
+"""The places of the settings: opens them by name, queues copies to them, and finds the packages there.
 
 `open_target` alone imports the library of a kind of place.
 """
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -14,6 +15,9 @@ import msgspec
 from config.errors import CopyError, PackageNotFound, SecretError
 from config.settings.schema import Settings
 from config.settings.secrets import copy_credentials
+from devices.health.log_line import HealthLogger, discard_line
+from devices.host.clock import Clock
+from recorder.features.copies.copy_queue import CopyQueue
 from recorder.features.copies.package_copy import LARGEST_TAG_FILE
 from recorder.features.copies.target import CopyReason, Target, copy_error
 from recorder.model.names import NAME, one_line, start_in_name, utf8_safe
@@ -48,6 +52,13 @@ def open_target(settings: Settings, name: str) -> Target:
     except ImportError:
         library, extra = EXTRAS[target.scheme]
         raise copy_error(CopyReason.NOT_INSTALLED, name, f"{library}: install liput[{extra}]") from None
+
+
+def settings_queue(
+    settings: Settings, roots: Sequence[Path], clock: Clock, record: HealthLogger = discard_line
+) -> CopyQueue:
+    """Return the queue of copies from the archives at `roots` to the places of the settings."""
+    return CopyQueue(roots, settings.copies, partial(open_target, settings), clock, record=record)
 
 
 _PLACE = re.compile(r"(?P<place>\d{4}/\d{2}/(?P<name>[^./][^/]*))/(?P<file>.+)", re.DOTALL)
