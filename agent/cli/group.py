@@ -100,6 +100,8 @@ def liput(ctx: click.Context, *, no_browser: bool) -> None:
     """Record, stream and archive sessions in a conference room.
 
     Without a command, Liput opens its page in the browser. It starts the daemon (liput serve) if none runs.
+
+    Messages name pages such as docs/live.md. An installed Liput has them below share/doc/liput of its environment.
     """
     if ctx.invoked_subcommand is not None:
         if no_browser:

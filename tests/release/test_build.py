@@ -1,7 +1,9 @@
 """What `./run build` makes: the same bytes each time, of all that is committed."""
 
+import ast
 import json
 import os
+import re
 import subprocess
 import sys
 import sysconfig
@@ -86,12 +88,47 @@ def test_the_source_archive_has_all_that_is_committed(built: Built) -> None:
 
 def test_the_wheel_has_all_of_the_packages_and_nothing_else(built: Built) -> None:
     with zipfile.ZipFile(built.one(".whl")) as wheel:
-        (page,) = (name for name in wheel.namelist() if ".data/" in name)
-        assert page.endswith(".data/data/share/man/man1/liput.1")
-        assert wheel.read(page) == (built.clone / "docs/man/liput.1").read_bytes()
-        names = {name for name in wheel.namelist() if ".dist-info/" not in name} - {page}
+        names = {name for name in wheel.namelist() if ".dist-info/" not in name and ".data/" not in name}
         assert names == {name for name in built.committed() if name.startswith(tuple(f"{name}/" for name in PACKAGES))}
         assert all(wheel.read(name) == (built.clone / name).read_bytes() for name in names)
+
+
+def named_pages() -> set[str]:
+    """Return the pages that messages, help, texts and the commented settings name."""
+    said = [
+        node.value
+        for package in PACKAGES
+        for path in (ROOT / package).rglob("*.py")
+        for node in without_docstrings(ast.parse(path.read_text()))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    ]
+    said += [
+        path.read_text()
+        for package in PACKAGES
+        for path in (ROOT / package).rglob("*")
+        if path.suffix in {".html", ".js", ".json", ".toml"}
+    ]
+    return set(re.findall(r"docs/[\w./-]+\.md", "\n".join(said)))
+
+
+def without_docstrings(tree: ast.Module) -> Iterator[ast.AST]:
+    """Yield all nodes but the strings that are statements."""
+    docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    return (node for node in ast.walk(tree) if id(node) not in docstrings)
+
+
+def test_the_wheel_has_the_manual_and_every_page_that_a_message_names(built: Built) -> None:
+    with zipfile.ZipFile(built.one(".whl")) as wheel:
+        shared = {
+            name.partition(".data/data/share/")[2]: wheel.read(name)
+            for name in wheel.namelist()
+            if ".data/data/share/" in name
+        }
+    assert shared.pop("man/man1/liput.1") == (built.clone / "docs/man/liput.1").read_bytes()
+    pages = {name.removeprefix("doc/liput/"): content for name, content in shared.items()}
+    assert len(named_pages()) > 5
+    assert named_pages() - pages.keys() == set()
+    assert all(content == (built.clone / name).read_bytes() for name, content in pages.items())
 
 
 @pytest.mark.slow
