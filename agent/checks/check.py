@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from importlib import import_module
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import msgspec
 
@@ -150,7 +150,14 @@ class CheckProgress(msgspec.Struct, frozen=True, kw_only=True):
     notice: bool = False
 
 
-type TellProgress = Callable[[CheckProgress], None]
+class TellProgress(Protocol):
+    """Tells how far a check is."""
+
+    def __call__(self, share: float, doing: LocalizedText, *, notice: bool = False) -> None:
+        """Tell the fields of a CheckProgress."""
+        ...
+
+
 type CheckNews = CheckProgress | Sequence[CheckResult] | None
 """None when a check begins, then its progress, in the end its results."""
 type CheckFunction = Callable[[CheckContext, TellProgress], Iterable[CheckResult]]

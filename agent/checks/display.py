@@ -21,12 +21,7 @@ WORDS = words("check-any")
 
 MARKS = {CheckVerdict.OK: "OK", CheckVerdict.UNCHECKED: "--", CheckVerdict.WARNING: "!", CheckVerdict.FAILURE: "X"}
 """Marks before each line, readable without colours."""
-_STYLES = {
-    CheckVerdict.OK: "green",
-    CheckVerdict.UNCHECKED: "dim",
-    CheckVerdict.WARNING: "yellow",
-    CheckVerdict.FAILURE: "bold red",
-}
+_STYLES = dict(zip(CheckVerdict, ("green", "dim", "yellow", "bold red"), strict=True))
 _WIDTH = 2
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from agent.checks.check import Check, CheckContext, CheckNews, CheckProgress, CheckResult, findings, make_result
 from config.errors import as_liput_error
+from config.locale.lookup import LocalizedText
 from devices.host import threads
 
 POLL_S = 0.1
@@ -69,9 +70,12 @@ class CheckRunner:
 
     def _look(self, check: Check, situation: CheckContext) -> None:
         """Run a check, on its thread."""
+
+        def tell(share: float, doing: LocalizedText, *, notice: bool = False) -> None:
+            self._messages.put((check, CheckProgress(share=share, doing=doing, notice=notice)))
+
         try:
-            look = check.look(situation, lambda progress: self._messages.put((check, progress)))
-            results: Sequence[CheckResult] = list(look)
+            results: Sequence[CheckResult] = list(check.look(situation, tell))
         except Exception as error:  # a bug in one check must not hide the results of the others
             results = [_broken_result(check, as_liput_error(error).message)]
         self._messages.put((check, results))

@@ -23,6 +23,7 @@ from devices.uplink.model import UplinkBudget, UplinkResult
 from devices.uplink.server import parse_server
 from recorder.session.request import SessionRequest
 from tests.net.lab import Lab
+from tests.support.situations import unheard
 
 
 def look(lab: Lab, name: str, folder: Path) -> tuple[Mapping[str, Mapping[str, Any]], float]:
@@ -60,7 +61,7 @@ def _look(name: str, folder: Path) -> object:
         asked=SessionRequest(title=""), settings=settings, profile=settings.profile(), clock=SystemClock(),
         stop=threading.Event(), devices=list, streams=tuple(settings.destinations),
     )  # fmt: skip
-    return list(check.look(situation, lambda _progress: None))
+    return list(check.look(situation, unheard))
 
 
 def _measure(address: str, budget: str) -> Measured:

@@ -4,7 +4,8 @@ import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from agent.checks.check import CheckContext, CheckProgress, CheckResult
+from agent.checks.check import CheckContext, CheckProgress, CheckResult, TellProgress
+from config.locale.lookup import LocalizedText
 from config.settings.schema import Settings
 from devices.host.clock import SystemClock
 from devices.model.device import Device
@@ -56,8 +57,17 @@ def session(state: SessionState, *sources: SourceLine) -> SessionStatus:
     )  # fmt: skip
 
 
-def unheard(_progress: CheckProgress) -> None:
+def unheard(share: float, doing: LocalizedText, *, notice: bool = False) -> None:
     """Take what a check says while it looks; nobody listens."""
+
+
+def hears(told: list[CheckProgress]) -> TellProgress:
+    """Return what adds to `told` what a check says while it looks."""
+
+    def tell(share: float, doing: LocalizedText, *, notice: bool = False) -> None:
+        told.append(CheckProgress(share=share, doing=doing, notice=notice))
+
+    return tell
 
 
 def codes(results: Sequence[CheckResult]) -> list[tuple[str, str]]:

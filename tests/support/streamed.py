@@ -10,7 +10,7 @@ from config.settings.schema import load_settings
 from devices.host.clock import SystemClock
 from recorder.model.status import SessionStatus
 from recorder.session.request import SessionRequest
-from tests.support.situations import holding
+from tests.support.situations import hears, holding
 
 
 def streamed(
@@ -39,7 +39,7 @@ def streamed(
 def looked(look: CheckFunction, situation: CheckContext) -> tuple[dict[str, CheckResult], list[CheckProgress]]:
     """Return what a check found, by name, and what it told meanwhile."""
     told: list[CheckProgress] = []
-    found: Iterable[CheckResult] = list(look(situation, told.append))
+    found: Iterable[CheckResult] = list(look(situation, hears(told)))
     return {result.name: result for result in found}, told
 
 

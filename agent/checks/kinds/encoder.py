@@ -10,16 +10,7 @@ from functools import partial
 
 import msgspec
 
-from agent.checks.check import (
-    Check,
-    CheckContext,
-    CheckProgress,
-    CheckResult,
-    Measured,
-    TellProgress,
-    findings,
-    make_result,
-)
+from agent.checks.check import Check, CheckContext, CheckResult, Measured, TellProgress, findings, make_result
 from config.errors import LiputError
 from config.locale.lookup import words
 from config.settings.schema import PRESETS, Profile
@@ -78,7 +69,7 @@ def _measure_now(situation: CheckContext, asked: HeadroomQuery, tell: TellProgre
             seconds = (clock.now_ns() - began_ns) / NANOSECONDS
             if seconds > LONGEST_S or clock.wait(situation.stop, _POLL_S):
                 break
-            tell(CheckProgress(share=min(0.95, seconds / USUAL_S), doing=WORDS["measuring-the-encoder"]))
+            tell(min(0.95, seconds / USUAL_S), WORDS["measuring-the-encoder"])
     finally:
         measurement.stop()
         task.wait(math.inf)

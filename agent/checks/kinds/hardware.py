@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from agent.checks.check import Check, CheckContext, CheckProgress, CheckResult, TellProgress, findings, make_result
+from agent.checks.check import Check, CheckContext, CheckResult, TellProgress, findings, make_result
 from capture.source import ColorMatrix, VideoFormat
 from config.locale.lookup import LocalizedText, words
 from recorder.encode.hardware_kinds import MODELS, SENTENCES, EncoderFailure, EncoderKind
@@ -49,7 +49,7 @@ def _try_all(situation: CheckContext, wish: str, settings: VideoSettings, tell: 
         if situation.stop.is_set():
             return Tried(kind=kind, reason=EncoderFailure.FAILED)
         doing = LocalizedText(f"mencoba {MODELS[kind].title}", f"trying {MODELS[kind].title}")
-        tell(CheckProgress(share=len(tried) / len(kinds), doing=doing))
+        tell(len(tried) / len(kinds), doing)
         tried.append(kind)
         verdict = probe(kind, settings)
         remember(verdict, settings)

@@ -9,7 +9,6 @@ from agent.checks.check import (
     Check,
     CheckContext,
     CheckFinding,
-    CheckProgress,
     CheckResult,
     TellProgress,
     findings,
@@ -73,11 +72,7 @@ def look(situation: CheckContext, tell: TellProgress) -> Iterable[CheckResult]:
     held = {line.name: line for _, status in situation.statuses for line in status.destinations}
 
     def told(count: int) -> None:
-        tell(
-            CheckProgress(
-                share=count / len(targets), doing=WORDS["tried"].filled({"count": count, "all": len(targets)})
-            )
-        )
+        tell(count / len(targets), WORDS["tried"].filled({"count": count, "all": len(targets)}))
 
     looks = {
         name: partial(_destination_result, situation, name, target, held.get(name)) for name, target in targets.items()

@@ -6,16 +6,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from agent.checks.check import (
-    Check,
-    CheckContext,
-    CheckProgress,
-    CheckResult,
-    TellProgress,
-    findings,
-    make_result,
-    run_parallel,
-)
+from agent.checks.check import Check, CheckContext, CheckResult, TellProgress, findings, make_result, run_parallel
 from config.errors import ErrorCause, StorageError
 from config.locale.lookup import LocalizedText, words
 from config.settings.quantities import brief_duration, brief_rate, brief_size
@@ -85,7 +76,8 @@ def look(situation: CheckContext, tell: TellProgress) -> Iterable[CheckResult]:
     looks = {archive.root: partial(_inspect, archive, memory) for archive in archives}
     states = run_parallel(looks, situation.stop, longest_s=patience_s)
     places = [states.get(archive.root) or StoragePlace(archive.root, archive.root, "hangs") for archive in archives]
-    if title := _recording_title(situation):
+    recording = (title for title, status in situation.statuses if status.state in _RECORDS)
+    if title := situation.silent_title or next(recording, None):
         yield make_result(CODES, "recording", NAME, title=title)
     else:
         places = [_with_speed(place, situation, tell, index / len(places)) for index, place in enumerate(places)]
@@ -106,11 +98,6 @@ def folder_state(root: Path, settings: Settings, clock: Clock) -> tuple[int, Che
     profile = settings.profile()
     need = (profile.video_bitrate + profile.audio_bitrate) / 8 + INDEX_BYTES_PER_S
     return place.free, next(_judge(place, need, settings.archive.reserve, None))
-
-
-def _recording_title(situation: CheckContext) -> str | None:
-    recording = (title for title, status in situation.statuses if status.state in _RECORDS)
-    return situation.silent_title or next(recording, None)
 
 
 def _bytes_per_s(situation: CheckContext) -> float:
@@ -144,7 +131,7 @@ def _with_speed(place: StoragePlace, situation: CheckContext, tell: TellProgress
     """Measure a place's speed; a disk that hangs or fails becomes its `trouble`."""
     if place.trouble is not None:
         return place
-    tell(CheckProgress(share=share, doing=LocalizedText(f"menulis ke {place.root}", f"writing to {place.root}")))
+    tell(share, LocalizedText(f"menulis ke {place.root}", f"writing to {place.root}"))
     longest_s = QUICK_WRITE_S if situation.quick else WRITE_S
     patience_s = longest_s + (QUICK_ANSWER_S if situation.quick else ANSWER_S)
     done = run_parallel({"": partial(_speed, place, longest_s, situation)}, situation.stop, longest_s=patience_s)

@@ -4,16 +4,7 @@ import contextlib
 from collections.abc import Iterable
 from functools import partial
 
-from agent.checks.check import (
-    Check,
-    CheckContext,
-    CheckProgress,
-    CheckResult,
-    TellProgress,
-    findings,
-    make_result,
-    run_parallel,
-)
+from agent.checks.check import Check, CheckContext, CheckResult, TellProgress, findings, make_result, run_parallel
 from agent.checks.kinds.internet import targets_of
 from config.errors import UsageError
 from config.locale.lookup import LocalizedText, words
@@ -50,11 +41,7 @@ def look(situation: CheckContext, tell: TellProgress) -> Iterable[CheckResult]:
     }
 
     def told(count: int) -> None:
-        tell(
-            CheckProgress(
-                share=count / len(looks), doing=LocalizedText(f"{count}/{len(looks)}", f"{count}/{len(looks)}")
-            )
-        )
+        tell(count / len(looks), LocalizedText(*(2 * (f"{count}/{len(looks)}",))))
 
     return run_parallel(looks, situation.stop, told).values()
 

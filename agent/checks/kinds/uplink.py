@@ -8,7 +8,6 @@ from agent.checks.check import (
     Check,
     CheckContext,
     CheckFinding,
-    CheckProgress,
     CheckResult,
     CheckVerdict,
     TellProgress,
@@ -67,12 +66,6 @@ def look(situation: CheckContext, tell: TellProgress) -> Iterable[CheckResult]:
     return _test_streams(situation, tell) if settings.uplink == "ingest" else _measure(situation, tell)
 
 
-def wants_conference(situation: CheckContext) -> bool:
-    """Return whether a video conference runs beside the session."""
-    asked = situation.asked.conference
-    return situation.settings.conference.always if asked is None else asked
-
-
 def streams_of(situation: CheckContext) -> int:
     """Return the number of live destinations that use the network."""
     return sum(not is_local(target) for target in targets_of(situation).values())
@@ -86,12 +79,12 @@ def _measure(situation: CheckContext, tell: TellProgress) -> Iterable[CheckResul
     if settings.public and not situation.public:
         return [make_result(CODES, "consent", NAME, where=server.where, most=most)]
     facts = {"most": most, "streams": settings.streams, "where": server.where}
-    tell(CheckProgress(share=0.0, doing=WORDS["before"].filled(facts), notice=True))
+    tell(0.0, WORDS["before"].filled(facts), notice=True)
 
     def told(phase: str, share: float, rate_bps: float | None) -> None:
         if phase != "reach":  # the notice of the cost stays until then
             rate = brief_rate(rate_bps) if rate_bps is not None else ""
-            tell(CheckProgress(share=share, doing=_PHASES[phase].filled({"rate": rate, "most": most})))
+            tell(share, _PHASES[phase].filled({"rate": rate, "most": most}))
 
     budget = UplinkBudget(streams=settings.streams, most_bytes=settings.most_data)
     try:
@@ -101,7 +94,8 @@ def _measure(situation: CheckContext, tell: TellProgress) -> Iterable[CheckResul
         return []
     except NetworkError as error:
         return [network_result(CODES, NAME, server.where, error)]
-    streams, conference = streams_of(situation), wants_conference(situation)
+    streams, asked = streams_of(situation), situation.asked.conference
+    conference = situation.settings.conference.always if asked is None else asked
     need = need_of(situation.settings, situation.profile, streams, conference=conference)
     fits = fitting(situation.settings, uplink.up.sustained_bps, streams, conference=conference)
     return list(judge(uplink, need, fits, server.where))
@@ -111,13 +105,18 @@ def _test_streams(situation: CheckContext, tell: TellProgress) -> Iterator[Check
     """Stream to each destination in turn at the real bit rate, if that is harmless."""
     named = (name for name, destination in situation.settings.destinations.items() if destination.test)
     targets = targets_of(replace(situation, streams=[*situation.streams, *named]))
-    tests = {name: _test_of(situation, target) for name, target in targets.items()}
+    tests = {
+        name: None
+        if isinstance(target, LiputError) or is_local(target)
+        else harmless_target(situation.settings, target)
+        for name, target in targets.items()
+    }
     count = sum(test is not None for test in tests.values())
     if count:
         _, video_bps = situation.settings.video.stream_range(situation.profile)
         size = round((video_bps + situation.profile.audio_bitrate) / 8 * PUSH_S)
         before = WORDS["pushes-before"].filled({"size": brief_size(size), "count": count})
-        tell(CheckProgress(share=0.0, doing=before, notice=True))
+        tell(0.0, before, notice=True)
     for name, test in tests.items():
         if situation.stop.is_set():
             return
@@ -125,12 +124,6 @@ def _test_streams(situation: CheckContext, tell: TellProgress) -> Iterator[Check
             yield make_result(CODES, "no-test", f"{NAME}: {name}")
         else:
             yield _test_stream_result(situation, name, test, PUSH_S / count, tell)
-
-
-def _test_of(situation: CheckContext, target: StreamTarget | LiputError) -> StreamTarget | None:
-    if isinstance(target, LiputError) or is_local(target):
-        return None
-    return harmless_target(situation.settings, target)
 
 
 def _test_stream_result(
@@ -142,7 +135,7 @@ def _test_stream_result(
         target,
         situation.clock,
         situation.stop,
-        lambda share: tell(CheckProgress(share=share, doing=doing)),
+        lambda share: tell(share, doing),
         video_bps=video_bps,
         audio_bps=audio_bps,
         seconds=seconds,

@@ -140,7 +140,7 @@ def test_stopped_it_returns_what_is_known_once_the_checks_have_let_go() -> None:
     now, closed = situation(), threading.Event()
 
     def look(situation: CheckContext, tell: TellProgress) -> Iterable[CheckResult]:
-        tell(CheckProgress(share=0.5, doing=LocalizedText("Membuka", "Opening")))
+        tell(0.5, LocalizedText("Membuka", "Opening"))
         situation.stop.wait(60)
         closed.set()
         return []

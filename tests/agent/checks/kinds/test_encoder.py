@@ -7,13 +7,14 @@ import pytest
 
 from agent.checks.check import CheckContext, CheckProgress, CheckVerdict
 from agent.checks.kinds import encoder
+from config.locale.lookup import LocalizedText
 from config.settings.schema import BUILT_IN_PROFILES, Settings, VideoDefaults
 from recorder.live_encode.headroom import Headroom, HeadroomQuery, remember, remembered
 from recorder.model.status import SessionState, SessionStatus
 from recorder.session.request import SessionRequest
 from tests.support.children import children
 from tests.support.shown import situation
-from tests.support.situations import unheard
+from tests.support.situations import hears, unheard
 
 PROFILE = BUILT_IN_PROFILES["1080p30"]
 SYNTHETIC = SessionRequest(title="", videos=("synthetic",), profile="240p15")
@@ -67,7 +68,7 @@ def test_it_is_measured_for_real_with_the_sources_of_the_session() -> None:
     told: list[CheckProgress] = []
     # Of a smaller picture a second encode takes hardly more than the figure differs from run to run.
     (result,) = encoder.measure(
-        situation(asked=SessionRequest(title="", videos=("synthetic",), profile="480p15")), told.append
+        situation(asked=SessionRequest(title="", videos=("synthetic",), profile="480p15")), hears(told)
     )
     assert result.verdict is not CheckVerdict.UNCHECKED
     assert 0 < float(str(result.measured["one_encode_cores"])) < float(str(result.measured["two_encodes_cores"]))
@@ -90,7 +91,7 @@ def test_stopped_its_process_is_gone() -> None:
     now = situation(asked=SYNTHETIC)
     began = threading.Event()
 
-    def stops(_progress: CheckProgress) -> None:
+    def stops(share: float, doing: LocalizedText, *, notice: bool = False) -> None:
         if children("recorder.live_encode.measure_child"):
             began.set()
             now.stop.set()
