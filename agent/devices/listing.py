@@ -62,8 +62,10 @@ def find_device(devices: Sequence[Device], name: str) -> Device:
     """Return the device of this name, video before audio. Raises DeviceError, UsageError."""
     try:
         return device_by_id(devices, name) or find_video(devices, name)
-    except DeviceNotFound:
-        raise
+    except DeviceNotFound as error:
+        there = ", ".join(f"{device.id} ({device.name})" for device in devices)
+        hint = f"Plugged in: {there}" if there else "Nothing is plugged in."
+        raise DeviceNotFound(error.message, hint=hint) from error
     except DeviceError:  # it gives no video
         return find_sound(devices, name)
 

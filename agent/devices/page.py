@@ -18,7 +18,7 @@ from devices.roles.assignment import read_roles
 from devices.roles.choice import find_named
 from devices.usb.budget import UsbStream, bus_neighbours, find_conflicts, rank_modes_of, usable_bps
 from devices.usb.slow_ports import SLOW_PORT_HINT, port_warning
-from devices.usb.topology import UsbNode, UsbTopology
+from devices.usb.topology import UsbTopology
 
 
 class UsbHop(msgspec.Struct, frozen=True):
@@ -121,13 +121,12 @@ def _place(device: Device, topology: UsbTopology) -> UsbPlace | None:
     path = topology.path(device.port)
     if not path:
         return None
-    hops = tuple(UsbHop(node.port, _hop_name(node, device), node.link_bps, node.is_hub) for node in path)
+    hops = tuple(
+        UsbHop(node.port, device.name if node.port == device.port else node.name, node.link_bps, node.is_hub)
+        for node in path
+    )
     others = tuple(f"{node.name} (port {node.port})" for node in bus_neighbours(topology, device.port))
     return UsbPlace(hops, usable_bps(path[-1]) if device.node else None, others)
-
-
-def _hop_name(node: UsbNode, device: Device) -> str:
-    return device.name if node.port == device.port else node.name
 
 
 def _slow_port(device: Device, topology: UsbTopology) -> list[DeviceWarning]:

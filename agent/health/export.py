@@ -84,7 +84,7 @@ class _Export:
         self._log(since)
         self._devices()
         self._put("versions.json", json_text(versions()).decode())
-        if not self._notes_about("the settings"):
+        if not any(note.startswith("the settings") for note in self._notes):
             plain = msgspec.structs.replace(self._settings, lines={})
             self._put("settings.json", json_text(msgspec.to_builtins(plain, enc_hook=str)).decode())
         self._kernel()
@@ -95,9 +95,6 @@ class _Export:
 
     def _put(self, name: str, text: str) -> None:
         self._archive.writestr(name, self._redact(text))
-
-    def _notes_about(self, what: str) -> bool:
-        return any(note.startswith(what) for note in self._notes)
 
     def _log(self, since: datetime) -> None:
         folder, wanted = log_folder(), LogFilter(since=since)

@@ -122,21 +122,16 @@ def _times(count: int) -> str:
 
 def matching_devices(word: str, folder: Path, span: LogFilter, *, may_come: bool = False) -> frozenset[str]:
     """Return the ids that `word` means, also an unknown one with `may_come`. Raises DeviceNotFound."""
+    from devices.roles.assignment import read_roles
+
     names = devices_in(folder, span)
-    devices = find_device_ids(word, names, _roles())
+    devices = find_device_ids(word, names, {role: binding.id for role, binding in read_roles().items()})
     if devices:
         return devices
     if not names or (may_come and ":" in word):
         return frozenset({word})
-
     known = ", ".join(device_text(device, name) for device, name in sorted(names.items()))
     raise DeviceNotFound(
         f'the health log says nothing about "{word}" since {span.since:%Y-%m-%d %H:%M}',
         hint=f"it knows {known}; --since looks further back",
     )
-
-
-def _roles() -> dict[str, str]:
-    from devices.roles.assignment import read_roles
-
-    return {role: binding.id for role, binding in read_roles().items()}

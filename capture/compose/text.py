@@ -99,7 +99,7 @@ def letters(text: str) -> tuple[Letter, ...]:
 
 def text_width(text: str, size: int) -> int:
     """Return the width of `text` in pixels, at letters of `size`."""
-    return round(_font(size).getlength(_base_letters(text)))
+    return round(_font(size).getlength("".join(base for base, _ in letters(text))))
 
 
 def fit_text(text: str, width: int, size: int, *, lines: int, least: int) -> FittedText:
@@ -120,21 +120,14 @@ def draw_text(text: FittedText) -> Mask:
     """Return a mask of the lines, flush left, as wide as the widest."""
     across = max((text_width(line, text.size) for line in text.lines), default=0) + text.size // 3
     image = Image.new("L", (max(across, 1), max(text.height, 1)))
-    marks = Image.new("L", (image.width * _OVERSAMPLING, image.height * _OVERSAMPLING)) if _has_marks(text) else None
+    has_marks = any(marks for line in text.lines for _, marks in letters(line))
+    marks = Image.new("L", (image.width * _OVERSAMPLING, image.height * _OVERSAMPLING)) if has_marks else None
     pen, fine_pen = ImageDraw.Draw(image), ImageDraw.Draw(marks) if marks else None
     for number, line in enumerate(text.lines):
         _draw_line(pen, fine_pen, letters(line), number * text.line_height, text.size)
     if marks:
         image = ImageChops.lighter(image, marks.reduce(_OVERSAMPLING))
     return np.array(image, np.uint8)
-
-
-def _has_marks(text: FittedText) -> bool:
-    return any(marks for line in text.lines for _, marks in letters(line))
-
-
-def _base_letters(text: str) -> str:
-    return "".join(base for base, _ in letters(text))
 
 
 def _wrapped(text: str, width: int, size: int) -> tuple[str, ...]:

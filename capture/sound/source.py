@@ -88,15 +88,12 @@ class SoundSource(AudioSource):
             self._resample = resampler(answer.rate, answer.channels)
         first = self._next(time.monotonic() + _START_S)
         settled_by = time.monotonic() + _SETTLES_S
-        while self._is_monitor and time.monotonic_ns() - first.timestamp_ns > _SETTLED_NS:
+        is_monitor = self._source is not None and self._source.endswith(_MONITOR)
+        while is_monitor and time.monotonic_ns() - first.timestamp_ns > _SETTLED_NS:
             if time.monotonic() > settled_by:
                 break
             first = self._next(settled_by + _START_S)
         self._first = first
-
-    @property
-    def _is_monitor(self) -> bool:
-        return self._source is not None and self._source.endswith(_MONITOR)
 
     def _next(self, deadline: float) -> AudioBlock:
         """Return the next block; raises DeviceError at `deadline`."""

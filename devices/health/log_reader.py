@@ -104,12 +104,6 @@ def session_lines(devices: Iterable[str], since: datetime, until: datetime) -> b
     return b""
 
 
-def raw_lines(folder: Path, wanted: LogFilter) -> Iterator[bytes]:
-    """Yield all raw lines of the time in `wanted`. Raises StateError."""
-    for path in _files_for(folder, wanted):
-        yield from _raw_lines(path, wanted, None)
-
-
 def end_positions(folder: Path) -> dict[Path, int]:
     """Return the end of each file now, for `read` and then `follow`. Raises StateError."""
     return {path: _whole_size(path) for path in health_log_files(folder)}
@@ -132,13 +126,9 @@ def health_log_files(folder: Path) -> list[Path]:
 
 
 def _files_for(folder: Path, wanted: LogFilter) -> list[Path]:
-    return [path for path in health_log_files(folder) if _may_hold(day_of(path), wanted)]
-
-
-def _may_hold(day: date, wanted: LogFilter) -> bool:
-    return (wanted.since is None or day >= wanted.since.astimezone(UTC).date() - _DAY) and (
-        wanted.until is None or day <= wanted.until.astimezone(UTC).date() + _DAY
-    )
+    first = date.min if wanted.since is None else wanted.since.astimezone(UTC).date() - _DAY
+    last = date.max if wanted.until is None else wanted.until.astimezone(UTC).date() + _DAY
+    return [path for path in health_log_files(folder) if first <= day_of(path) <= last]
 
 
 def _lines(path: Path, wanted: LogFilter, end: int | None) -> Iterator[HealthLine]:
@@ -279,7 +269,7 @@ def devices_in(folder: Path, wanted: LogFilter) -> dict[str, str]:
     """Return the ids of devices with lines between `wanted.since` and `.until`, with last names. Raises StateError."""
     names: dict[str, str] = {}
     seen: set[bytes] = set()
-    for raw in raw_lines(folder, wanted):
+    for raw in (raw for path in _files_for(folder, wanted) for raw in _raw_lines(path, wanted, None)):
         who = _DEVICE_AND_NAME.search(raw)
         # Most lines are about a known device; decoding all would take five times as long.
         if who is None or who[0] in seen:

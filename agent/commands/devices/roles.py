@@ -70,16 +70,13 @@ def assign_command(role: str, device_name: str, config_file: Path | None, *, as_
 def _notes(role: str, device: Device, devices: Sequence[Device], name: str) -> Iterator[str]:
     """Yield possible mistakes with a plug that has picture and sound."""
     named = device_by_id(devices, name)
+    is_known = role.startswith(assignment.MICROPHONE) or role.rstrip("0123456789") in assignment.VIDEO_ROLES
     if named and named.id != device.id:
         what, other = ("picture", "sound") if device.node else ("sound", "picture")
         yield f"{named.id} gives {other}; {role} needs {what}, so it gets the {what} of the same plug."
-    elif named is None and device.paired_with and not _is_known(role):
+    elif named is None and device.paired_with and not is_known:
         other = "sound" if device.node else "picture"
         yield f"Where its {other} is meant: liput devices assign {role} {device.paired_with}"
-
-
-def _is_known(role: str) -> bool:
-    return role.startswith(assignment.MICROPHONE) or role.rstrip("0123456789") in assignment.VIDEO_ROLES
 
 
 @click.command(name="unassign", epilog=UNASSIGN_EXAMPLES)

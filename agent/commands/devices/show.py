@@ -15,7 +15,7 @@ from config.files import json_text
 from config.settings.quantities import format_rate
 from config.settings.schema import load_settings
 from devices.model.device import Device, DeviceKind
-from devices.roles.assignment import device_with_role, read_roles
+from devices.roles.assignment import Roles, device_with_role, read_roles
 from devices.usb.topology import SYSFS, UsbTopology
 
 if TYPE_CHECKING:
@@ -41,28 +41,25 @@ def show_command(name: str, profile_name: str | None, config_file: Path | None, 
     """
     settings = load_settings(config_file)
     profile = settings.profile(profile_name)
-    devices = known_devices(read_roles())
-    page = device_page(
-        _find(devices, name), devices, UsbTopology.read(SYSFS), profile_name or settings.video.profile, profile
-    )
+    roles = read_roles()
+    devices = known_devices(roles)
+    device = _find(devices, name, roles)
+    page = device_page(device, devices, UsbTopology.read(SYSFS), profile_name or settings.video.profile, profile)
     if as_json:
         click.echo(json_text(page), nl=False)
     else:
         _print(page)
 
 
-def _find(devices: Sequence[Device], name: str) -> Device:
-    """Return the device called `name`, picture before sound; raises as `find_video` and `holder`."""
+def _find(devices: Sequence[Device], name: str, roles: Roles) -> Device:
+    """Return the device called `name`, picture before sound; the error for a role has its reason."""
     try:
         return find_device(devices, name)
-    except DeviceNotFound as error:
-        roles, word = read_roles(), name.strip().casefold()
-        if word in roles:
-            return device_with_role(word, roles, devices)
-        there = ", ".join(f"{device.id} ({device.name})" for device in devices)
-        raise DeviceNotFound(
-            error.message, hint=f"Plugged in: {there}" if there else "Nothing is plugged in."
-        ) from error
+    except DeviceNotFound:
+        role = name.strip().casefold()
+        if role in roles:
+            return device_with_role(role, roles, devices)
+        raise
 
 
 def _print(page: DevicePage) -> None:
