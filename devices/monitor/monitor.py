@@ -154,9 +154,8 @@ class DeviceMonitor:
         self._observer = ChangeDetector(clock=self._clock, record=record, known=KnownDevices(known_store(memory)))
         self._shown: tuple[Device, ...] = ()
         self._events: HotplugListener | None = None
-        self._thread: threading.Thread | None = None
         self._following = BackgroundTask(
-            "device-monitor", self._follow, pause=_RETRY_S, failed=self._failed, clock=self._clock
+            "device-monitor", self._follow, pause=_RETRY_S, failed=self._failed, over=self._finish, clock=self._clock
         )
         self._refreshing = threading.Event()
         self._unplugs: Counter[str] = Counter()
@@ -176,7 +175,7 @@ class DeviceMonitor:
         self._events = self._open_events()
         self._observer.begin(self._take_look() or DeviceSnapshot())
         self._shown = self._observer.devices
-        self._thread = threads.start_thread(self._run, name=self._following.name)
+        self._following.start()
         if self._use is not None:
             self._use.start()
 
@@ -187,15 +186,14 @@ class DeviceMonitor:
         """
         self._following.stop()
         self._wake()
-        if self._thread is not None and self._thread is not threading.current_thread():
-            self._thread.join(_STOPS_S)
+        self._following.join(_STOPS_S)
         if self._use is not None:
             self._use.stop()
 
     @property
     def is_watching(self) -> bool:
         """Whether its thread runs."""
-        return self._thread is not None and self._thread.is_alive()
+        return self._following.is_alive
 
     def devices(self) -> list[Device]:
         """Return the plugged-in devices: cameras and capture cards, then microphones."""
@@ -212,9 +210,7 @@ class DeviceMonitor:
 
     # On the monitor's thread
 
-    def _run(self) -> None:
-        self._observer.save()
-        self._following.run()
+    def _finish(self) -> None:
         if self._events is not None:
             self._events.close()
         self._observer.save(at_end=True)

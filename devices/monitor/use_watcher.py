@@ -13,7 +13,7 @@ import struct
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from devices.host import threads
+from devices.host.background import BackgroundTask
 from devices.kernel.udev import UdevDevices
 from devices.monitor.holders import Holder, have_open
 from devices.monitor.modes import free_nodes
@@ -115,8 +115,12 @@ class DeviceUseWatcher:
         self._inotify = openings()
         self._free = free
         self._shared_and_streaming: tuple[NodeHolders, frozenset[str]] = {}, frozenset()
-        self._stopping = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._task = BackgroundTask(
+            "device-use",
+            self._await_change,
+            pause=lambda failures: _PAUSE_S if failures else 0.0,
+            over=self._inotify.close,
+        )
 
     def update(self, found: UdevDevices, held: NodeHolders, used: NodeHolders) -> None:
         """Take the result of a look: `held` are the nodes that others have open, `used` those with a stream."""
@@ -131,30 +135,25 @@ class DeviceUseWatcher:
 
     def start(self) -> None:
         """Start the thread."""
-        self._thread = threads.start_thread(self._run, name="device-use")
+        self._task.start()
 
     def stop(self) -> bool:
         """Stop; return whether the thread has ended. A question that hangs is abandoned."""
-        self._stopping.set()
+        self._task.stop()
         self._inotify.wake()
-        if self._thread is None:
+        if has_ended := self._task.join(_STOPS_S):
             self._inotify.close()
-            return True
-        self._thread.join(_STOPS_S)
-        return not self._thread.is_alive()
+        return has_ended
 
-    def _run(self) -> None:
-        while not self._stopping.is_set():
-            touched = self._inotify.wait(ASK_S if self._shared_and_streaming[0] else None)
-            if self._stopping.is_set():
-                break
-            if touched:
-                self._stopping.wait(SETTLES_S)
-                self._inotify.wait(0)
-            if touched or self._has_changed():
-                self._on_change()
-                self._stopping.wait(_PAUSE_S)
-        self._inotify.close()
+    def _await_change(self) -> None:
+        stopped = self._task.stopped
+        touched = self._inotify.wait(ASK_S if self._shared_and_streaming[0] else None)
+        if touched:
+            stopped.wait(SETTLES_S)
+            self._inotify.wait(0)
+        if not stopped.is_set() and (touched or self._has_changed()):
+            self._on_change()
+            stopped.wait(_PAUSE_S)
 
     def _has_changed(self) -> bool:
         shared, streaming = self._shared_and_streaming
