@@ -18,10 +18,9 @@ from enum import IntEnum
 from typing import Self
 
 from devices.uplink.connecting import Cancelled, Deadline, NetworkError, NetworkFault
-from devices.uplink.connection import UplinkConnection
+from devices.uplink.connection import ServerConnector, UplinkConnection, UplinkServer
 from devices.uplink.http import receive
 from devices.uplink.model import UplinkBudget, UplinkProgress, UplinkResult
-from devices.uplink.server import ServerConnector, UplinkServer
 from devices.uplink.traffic import (
     IDLED,
     REACHED,

@@ -4,10 +4,9 @@ import threading
 from collections.abc import Callable
 
 from devices.uplink.connecting import Cancelled, Deadline, NetworkError, NetworkFault
-from devices.uplink.connection import UplinkConnection
+from devices.uplink.connection import ServerConnector, UplinkConnection, UplinkServer
 from devices.uplink.http import FIRST_ERROR, PipelinedResponses, is_html, portal_of, read_head, read_whole, request
 from devices.uplink.model import UplinkBudget, UplinkProgress, UplinkResult
-from devices.uplink.server import ServerConnector, UplinkServer
 from devices.uplink.traffic import (
     IDLED,
     REACHED,

@@ -22,9 +22,8 @@ from devices.uplink.connecting import (
     start_tls,
     trusted_authorities,
 )
-from devices.uplink.connection import UplinkConnection
+from devices.uplink.connection import UplinkConnection, certificate_issuer
 from devices.uplink.http import find_portal, receive
-from devices.uplink.server import certificate_issuer
 from recorder.live.kind import LiveUrl, ReachResult
 from recorder.live.url import RtmpUrl, SrtUrl
 

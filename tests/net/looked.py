@@ -19,8 +19,8 @@ from agent.checks.check import CheckContext, all_checks
 from config.settings.schema import load_settings
 from devices.host.clock import SystemClock
 from devices.uplink import iperf3, librespeed
+from devices.uplink.connection import parse_server
 from devices.uplink.model import UplinkBudget, UplinkResult
-from devices.uplink.server import parse_server
 from recorder.session.request import SessionRequest
 from tests.net.lab import Lab
 from tests.support.situations import unheard

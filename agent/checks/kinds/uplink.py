@@ -21,10 +21,10 @@ from config.locale.lookup import LocalizedText, words
 from config.settings.quantities import brief_rate, brief_size
 from config.settings.secrets import StreamTarget
 from devices.uplink.connecting import Cancelled, NetworkError
+from devices.uplink.connection import parse_server
 from devices.uplink.iperf3 import measure as measure_iperf3
 from devices.uplink.librespeed import measure as measure_librespeed
 from devices.uplink.model import UplinkBudget
-from devices.uplink.server import parse_server
 from recorder.live.kind import DestinationFault
 from recorder.live.stream_test import StreamTest, harmless_target, run_stream_test
 from recorder.model.status import STATES_RECORDING

@@ -13,9 +13,9 @@ import pytest
 
 from agent.sessions.receiver import HOST, free_port, listens
 from devices.uplink.connecting import Cancelled, NetworkError, NetworkFault
+from devices.uplink.connection import UplinkServer
 from devices.uplink.iperf3 import measure
 from devices.uplink.model import UplinkBudget, UplinkResult
-from devices.uplink.server import UplinkServer
 from tests.net.iperf import iperf_server
 from tests.support.raw_server import Behaviour, RawServer, says
 from tests.support.scripted_iperf3 import AGREES, ScriptedIperf3, said, says_then_hangs_up, waits

@@ -10,9 +10,9 @@ import pytest
 
 from agent.sessions.receiver import HOST, free_port
 from devices.uplink.connecting import Cancelled, NetworkError, NetworkFault
+from devices.uplink.connection import UplinkServer, parse_server
 from devices.uplink.librespeed import measure
 from devices.uplink.model import UplinkBudget, UplinkResult
-from devices.uplink.server import UplinkServer, parse_server
 from tests.net.speed_server import How, serving
 from tests.support.raw_server import Behaviour, RawServer, says
 from tests.support.tls_front import TlsFront
