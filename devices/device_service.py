@@ -268,14 +268,9 @@ def device_service(
     """
     archive = archive or settings.archive.path
     service = DeviceService(
-        log,
-        clock,
-        folder=log.folder,
-        folders={log.folder: 0, archive: settings.archive.reserve},
-        power_line=settings.devices.power_line_frequency,
-        on_change=on_change,
-        monitor=monitor,
-    )
+        log, clock, folder=log.folder, folders={log.folder: 0, archive: settings.archive.reserve},
+        power_line=settings.devices.power_line_frequency, on_change=on_change, monitor=monitor,
+    )  # fmt: skip
     try:
         yield service
     finally:
