@@ -268,9 +268,14 @@ def device_service(
     """
     archive = archive or settings.archive.path
     service = DeviceService(
-        log, clock, folder=log.folder, folders={log.folder: 0, archive: settings.archive.reserve},
-        power_line=settings.devices.power_line_frequency, on_change=on_change, monitor=monitor,
-    )  # fmt: skip
+        log,
+        clock,
+        folder=log.folder,
+        folders={log.folder: 0, archive: settings.archive.reserve},
+        power_line=settings.devices.power_line_frequency,
+        on_change=on_change,
+        monitor=monitor,
+    )
     try:
         yield service
     finally:

@@ -71,9 +71,13 @@ def make_result(
     verdict, reason, advice = codes[code]
     every = {**(measured or {}), **facts}
     return CheckResult(
-        name=name, verdict=verdict, code=code, measured=measured or {}, reason=reason.filled(every),
+        name=name,
+        verdict=verdict,
+        code=code,
+        measured=measured or {},
+        reason=reason.filled(every),
         advice=advice.filled(every),
-    )  # fmt: skip
+    )
 
 
 def is_ready(results: list[CheckResult]) -> bool:

@@ -59,11 +59,19 @@ def check_context(
                 hint=f"there are {', '.join(equipment)}" if equipment else "add it to [check] equipment",
             )
     return CheckContext(
-        streams=streams_of(asked, settings, is_planned=planned is not None), asked=asked, settings=settings,
-        profile=settings.profile(asked.profile), clock=clock, stop=threading.Event(), devices=list_devices,
-        held=[one for one in running_recorders() if one.state not in STATES_AFTER], quick=quick, public=public,
-        equipment=equipment, ticked=frozenset(have),
-    )  # fmt: skip
+        streams=streams_of(asked, settings, is_planned=planned is not None),
+        asked=asked,
+        settings=settings,
+        profile=settings.profile(asked.profile),
+        clock=clock,
+        stop=threading.Event(),
+        devices=list_devices,
+        held=[one for one in running_recorders() if one.state not in STATES_AFTER],
+        quick=quick,
+        public=public,
+        equipment=equipment,
+        ticked=frozenset(have),
+    )
 
 
 def streams_of(asked: SessionRequest, settings: Settings, *, is_planned: bool) -> Sequence[str]:

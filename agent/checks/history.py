@@ -51,10 +51,15 @@ def log_run(checked: CheckRun, settings: Settings) -> None:
     with open_health_log(settings, SystemClock()) as log:
         for result in checked.results:
             log(
-                PC, LogKind.CHECKED, f"{result.name}: {result.reason.english}",
-                level=_LEVELS.get(result.verdict, LogLevel.INFO), check=result.name, verdict=str(result.verdict),
-                code=result.code, measured=dict(result.measured),
-            )  # fmt: skip
+                PC,
+                LogKind.CHECKED,
+                f"{result.name}: {result.reason.english}",
+                level=_LEVELS.get(result.verdict, LogLevel.INFO),
+                check=result.name,
+                verdict=str(result.verdict),
+                code=result.code,
+                measured=dict(result.measured),
+            )
 
 
 def kept_runs() -> list[CheckRun]:

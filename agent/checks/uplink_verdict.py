@@ -49,10 +49,14 @@ def judge(uplink: UplinkResult, need: UplinkNeed, fits: str | None, server: str)
     yield _rate(uplink, need_up, fits, server)
     if uplink.idle and uplink.loaded and uplink.bloat_s is not None:
         yield make_result(
-            CODES, "bufferbloat" if uplink.bloat_s > BUFFERBLOAT_S else "ok-latency", LATENCY, _latencies(uplink),
-            idle=brief_latency(uplink.idle.rtt_s), loaded=brief_latency(uplink.idle.rtt_s + uplink.bloat_s),
+            CODES,
+            "bufferbloat" if uplink.bloat_s > BUFFERBLOAT_S else "ok-latency",
+            LATENCY,
+            _latencies(uplink),
+            idle=brief_latency(uplink.idle.rtt_s),
+            loaded=brief_latency(uplink.idle.rtt_s + uplink.bloat_s),
             bloat=brief_latency(uplink.bloat_s),
-        )  # fmt: skip
+        )
     if uplink.down and need_down:
         down = uplink.down.sustained_bps
         code = f"{_band(need_down, down)}-down"
@@ -86,10 +90,17 @@ def _rate(uplink: UplinkResult, need_bps: float, fits: str | None, server: str) 
     }
     moved = brief_size(uplink.moved_bytes)
     return make_result(
-        CODES, code, NAME, measured, need=brief_rate(need_bps), up=brief_rate(up.sustained_bps), used=used,
-        worst=brief_rate(up.p10_bps), limit_id=f"; dihentikan setelah {moved}" if uplink.is_capped else "",
+        CODES,
+        code,
+        NAME,
+        measured,
+        need=brief_rate(need_bps),
+        up=brief_rate(up.sustained_bps),
+        used=used,
+        worst=brief_rate(up.p10_bps),
+        limit_id=f"; dihentikan setelah {moved}" if uplink.is_capped else "",
         limit_en=f"; ended after {moved}" if uplink.is_capped else "",
-    )  # fmt: skip
+    )
 
 
 def _latencies(uplink: UplinkResult) -> Measured:

@@ -87,12 +87,17 @@ def device_page(
     wanted = PictureRequirements(profile.width, profile.height, float(profile.fps))
     chosen, runners_up = rank_modes_of(device, topology, wanted)
     return DevicePage(
-        device=device, no_serial=_no_serial(device, topology), usb=_place(device, topology),
-        warnings=(*_slow_port(device, topology), *_conflicts(device, devices, topology, wanted)), make=_make(device),
-        profile=profile_name, wanted=wanted, mode=None if chosen is None else _row(chosen.mode, chosen.rate),
+        device=device,
+        no_serial=_no_serial(device, topology),
+        usb=_place(device, topology),
+        warnings=(*_slow_port(device, topology), *_conflicts(device, devices, topology, wanted)),
+        make=_make(device),
+        profile=profile_name,
+        wanted=wanted,
+        mode=None if chosen is None else _row(chosen.mode, chosen.rate),
         runners_up=tuple(_row(*loser) for loser in runners_up),
         partner=next((other for other in devices if other.id == device.paired_with), None),
-    )  # fmt: skip
+    )
 
 
 def _row(mode: Mode, rate: float | None, reason: str | None = None) -> ModeRow:

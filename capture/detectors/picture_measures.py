@@ -292,10 +292,15 @@ class PictureCheck:
         looks = [look for look in self._measures if look[0] >= self._settles_ns] or self._measures
         _, lumas, light_lumas, burnt, are_black = zip(*looks, strict=True)
         return PictureCheckResult(
-            pictures=len(self._measures), luma=median(lumas), light_luma=median(light_lumas), burnt=median(burnt),
-            blur=blur(self._shown), is_black=all(are_black), slate=self._slate,
+            pictures=len(self._measures),
+            luma=median(lumas),
+            light_luma=median(light_lumas),
+            burnt=median(burnt),
+            blur=blur(self._shown),
+            is_black=all(are_black),
+            slate=self._slate,
             is_same=self._is_same and len(self._measures) > 1,
-        )  # fmt: skip
+        )
 
 
 def _small(luma: Plane) -> Plane:

@@ -511,16 +511,28 @@ class VideoDetectors(Detectors[Frame]):
         seconds = (now_ns - self._sample_ns) / NANOSECONDS
         self._sample_ns, self._sampled = now_ns, counts
         self._tracker.log(
-            LogKind.SAMPLE, level=LogLevel.DEBUG, fps=round(frames / seconds, 2), frames=frames, missing=missing,
-            damaged=damaged, repeats=repeats, luma=round(self.pictures.luma, 1),
-            jitter_ms=round(self._arrivals.jitter_s * 1000, 1), state=self._tracker.health.state,
-        )  # fmt: skip
+            LogKind.SAMPLE,
+            level=LogLevel.DEBUG,
+            fps=round(frames / seconds, 2),
+            frames=frames,
+            missing=missing,
+            damaged=damaged,
+            repeats=repeats,
+            luma=round(self.pictures.luma, 1),
+            jitter_ms=round(self._arrivals.jitter_s * 1000, 1),
+            state=self._tracker.health.state,
+        )
 
     def log_closed(self) -> None:
         """Log the totals of the opening."""
         seconds = (self._clock.now_ns() - self._opened_ns) / NANOSECONDS
         self._tracker.log(
-            LogKind.CLOSED, open_s=round(seconds, 3), frames=self.frames,
-            fps=round(self.frames / seconds, 2) if seconds > 0 else 0.0, missing=self._arrivals.missing,
-            damaged=self.damage.count, repeats=self.stillness.repeats, state=self._tracker.health.state,
-        )  # fmt: skip
+            LogKind.CLOSED,
+            open_s=round(seconds, 3),
+            frames=self.frames,
+            fps=round(self.frames / seconds, 2) if seconds > 0 else 0.0,
+            missing=self._arrivals.missing,
+            damaged=self.damage.count,
+            repeats=self.stillness.repeats,
+            state=self._tracker.health.state,
+        )

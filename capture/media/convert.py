@@ -56,12 +56,17 @@ class FrameConverter:
 
     def _scale(self, frame: av.VideoFrame, *, full_range: bool) -> VideoFrame:
         return self._scaler.reformat(
-            frame, self.width, self.height, "yuv420p",
-            src_colorspace=None if frame.format.is_rgb else self._source_matrix(frame), dst_colorspace=self.matrix,
+            frame,
+            self.width,
+            self.height,
+            "yuv420p",
+            src_colorspace=None if frame.format.is_rgb else self._source_matrix(frame),
+            dst_colorspace=self.matrix,
             src_color_range=ColorRange.JPEG if full_range or frame.format.is_rgb else ColorRange.MPEG,
             dst_color_range=ColorRange.MPEG,
-            interpolation=Interpolation.AREA | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT, threads=1,
-        )  # fmt: skip
+            interpolation=Interpolation.AREA | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT,
+            threads=1,
+        )
 
 
 _PIXEL_FORMATS = {"YUYV": "yuyv422", "NV12": "nv12"}

@@ -98,10 +98,17 @@ class FramePool:
     def _shrunk(self, planes: Planes) -> av.VideoFrame:
         """Shrink by swscale, with range and chroma layout in the same pass, into a new frame."""
         return self._scaler.reformat(
-            self._as_frame(planes), self.width, self.height, "yuv420p", src_colorspace=self._matrix,
-            dst_colorspace=self._matrix, src_color_range=ColorRange.JPEG if planes.full_range else ColorRange.MPEG,
-            dst_color_range=ColorRange.MPEG, interpolation=Interpolation.AREA | Interpolation.ACCURATE_RND, threads=1,
-        )  # fmt: skip
+            self._as_frame(planes),
+            self.width,
+            self.height,
+            "yuv420p",
+            src_colorspace=self._matrix,
+            dst_colorspace=self._matrix,
+            src_color_range=ColorRange.JPEG if planes.full_range else ColorRange.MPEG,
+            dst_color_range=ColorRange.MPEG,
+            interpolation=Interpolation.AREA | Interpolation.ACCURATE_RND,
+            threads=1,
+        )
 
     def _as_frame(self, planes: Planes) -> av.VideoFrame:
         """Copy the planes into a frame, as swscale reads frames only; gray gets neutral chroma."""

@@ -31,9 +31,17 @@ class PreviewScaler:
         across = max(2, min(width, picture.width) // 2 * 2)
         down = max(2, round(picture.height * across / picture.width / 2) * 2)
         return self._scaler.reformat(
-            picture, across, down, "yuvj420p", src_colorspace=matrix, dst_colorspace=ColorMatrix.BT601,
-            src_color_range=of_range, dst_color_range=ColorRange.JPEG, interpolation=Interpolation.AREA, threads=1,
-        )  # fmt: skip
+            picture,
+            across,
+            down,
+            "yuvj420p",
+            src_colorspace=matrix,
+            dst_colorspace=ColorMatrix.BT601,
+            src_color_range=of_range,
+            dst_color_range=ColorRange.JPEG,
+            interpolation=Interpolation.AREA,
+            threads=1,
+        )
 
 
 def decode_jpeg(jpeg: bytes) -> av.VideoFrame:

@@ -169,9 +169,14 @@ def _capture(sounddevice: Any, request: SoundRequest) -> None:
     for rate in dict.fromkeys((request.rate, round(device["default_samplerate"]))):
         try:
             stream = sounddevice.RawInputStream(
-                samplerate=rate, blocksize=rate // _BLOCKS_A_SECOND, device=index, channels=channels, dtype="int16",
-                latency=_LATENCY_S, callback=make_callback(blocks, rate),
-            )  # fmt: skip
+                samplerate=rate,
+                blocksize=rate // _BLOCKS_A_SECOND,
+                device=index,
+                channels=channels,
+                dtype="int16",
+                latency=_LATENCY_S,
+                callback=make_callback(blocks, rate),
+            )
             stream.start()
         except sounddevice.PortAudioError as error:
             problem = str(error)

@@ -110,9 +110,13 @@ def set_one(panel: ControlPanel, control: Control, value: ControlValue) -> list[
 def describe_change(control: Control, value: ControlValue, problem: str | None = None) -> ControlChange:
     """Describe a change of `control` to `value`, or its failure."""
     return ControlChange(
-        name=control.name, before=control.value, after=value, before_text=control.show(control.value),
-        after_text=control.show(value), problem=problem,
-    )  # fmt: skip
+        name=control.name,
+        before=control.value,
+        after=value,
+        before_text=control.show(control.value),
+        after_text=control.show(value),
+        problem=problem,
+    )
 
 
 def _put_back(panel: ControlPanel, controls: Controls, done: list[ControlChange]) -> Iterator[str]:

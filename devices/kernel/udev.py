@@ -240,12 +240,18 @@ def _usb_device(device: pyudev.Device, known: PlugCache) -> UsbDevice | None:
     if key not in known:
         descriptors = _descriptors(parent)
         known[key] = UsbDevice(
-            vid=_attribute(parent, "idVendor").lower(), pid=_attribute(parent, "idProduct").lower(),
-            serial=_clean(_attribute(parent, "serial")) or None, port=parent.sys_name,
-            product=_attribute(parent, "product"), manufacturer=_attribute(parent, "manufacturer"),
-            link_bps=_link_bps(parent), place=_usb_place(parent), capabilities=capabilities_hash(descriptors),
-            devnum=key[1] or None, has_video=has_video_interface(descriptors),
-        )  # fmt: skip
+            vid=_attribute(parent, "idVendor").lower(),
+            pid=_attribute(parent, "idProduct").lower(),
+            serial=_clean(_attribute(parent, "serial")) or None,
+            port=parent.sys_name,
+            product=_attribute(parent, "product"),
+            manufacturer=_attribute(parent, "manufacturer"),
+            link_bps=_link_bps(parent),
+            place=_usb_place(parent),
+            capabilities=capabilities_hash(descriptors),
+            devnum=key[1] or None,
+            has_video=has_video_interface(descriptors),
+        )
     return known[key]
 
 

@@ -90,23 +90,37 @@ def _devices_of(
     common = Device(id=base, kind=DeviceKind.MICROPHONE, name="", serial=serial)
     if usb is not None:
         common = msgspec.structs.replace(
-            common, vid=usb.vid, pid=usb.pid, shared_serial=None if serial else usb.serial, port=usb.port,
-            place=usb.place, link_bps=usb.link_bps, capabilities=usb.capabilities,
-        )  # fmt: skip
+            common,
+            vid=usb.vid,
+            pid=usb.pid,
+            shared_serial=None if serial else usb.serial,
+            port=usb.port,
+            place=usb.place,
+            link_bps=usb.link_bps,
+            capabilities=usb.capabilities,
+        )
     for identifier, picture in zip(picture_ids, pictures, strict=True):
         answer = asked.get(picture.node)
         yield msgspec.structs.replace(
-            common, id=identifier, kind=_kind(picture, answer), name=_name(usb, picture.name), node=picture.node,
+            common,
+            id=identifier,
+            kind=_kind(picture, answer),
+            name=_name(usb, picture.name),
+            node=picture.node,
             paired_with=sound_ids[0] if sound_ids else None,
             modes=answer.modes if isinstance(answer, NodeCapabilities) else (),
             health=_video_health(answer, picture, held.get(picture.node, [])),
-        )  # fmt: skip
+        )
     for identifier, sound in zip(sound_ids, sounds, strict=True):
         name = _name(usb, sound.name)
         yield msgspec.structs.replace(
-            common, id=identifier, name=f"{name} (sound)" if has_pictures else name, alsa=sound.alsa,
-            paired_with=picture_ids[0] if picture_ids else None, health=_sound_health(sound, held.get(sound.node, [])),
-        )  # fmt: skip
+            common,
+            id=identifier,
+            name=f"{name} (sound)" if has_pictures else name,
+            alsa=sound.alsa,
+            paired_with=picture_ids[0] if picture_ids else None,
+            health=_sound_health(sound, held.get(sound.node, [])),
+        )
 
 
 def _kind(picture: VideoNode, answer: NodeCapabilities | DeviceError | None) -> DeviceKind:

@@ -40,10 +40,18 @@ class RoleBinding(msgspec.Struct, frozen=True, kw_only=True):
 def binding_of(device: Device, at: datetime) -> RoleBinding:
     """Return the binding for `device`."""
     return RoleBinding(
-        id=device.id, name=device.name, kind=device.kind, vid=device.vid, pid=device.pid, serial=device.serial,
-        shared_serial=device.shared_serial, port=device.port, place=device.place, capabilities=device.capabilities,
+        id=device.id,
+        name=device.name,
+        kind=device.kind,
+        vid=device.vid,
+        pid=device.pid,
+        serial=device.serial,
+        shared_serial=device.shared_serial,
+        port=device.port,
+        place=device.place,
+        capabilities=device.capabilities,
         at=at,
-    )  # fmt: skip
+    )
 
 
 @dataclass(frozen=True, slots=True)

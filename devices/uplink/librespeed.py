@@ -32,9 +32,13 @@ REACH_S = 7.0
 def _upload(way: ServerConnector, over: threading.Event, allowance: ByteAllowance) -> TrafficStream:
     """Return a stream of pipelined POSTs of noise: waiting for each answer slows a long, lossy link down."""
     head = request(
-        "POST", f"{way.server.path}/empty.php", way.server.where, "Content-Type: application/octet-stream",
-        "Content-Encoding: identity", f"Content-Length: {POST_BYTES}",
-    )  # fmt: skip
+        "POST",
+        f"{way.server.path}/empty.php",
+        way.server.where,
+        "Content-Type: application/octet-stream",
+        "Content-Encoding: identity",
+        f"Content-Length: {POST_BYTES}",
+    )
 
     def send(stream: TrafficStream, channel: UplinkConnection, patience: Deadline) -> None:
         answers, count = PipelinedResponses(channel), 0

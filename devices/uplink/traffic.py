@@ -366,11 +366,16 @@ def combined_result(
 ) -> UplinkResult:
     """Return the result of both directions."""
     return UplinkResult(
-        up=up.rate(budget.warm_up_s), down=down.rate(budget.warm_up_s), idle=idle, loaded=LinkLatency.of(up.latencies),
+        up=up.rate(budget.warm_up_s),
+        down=down.rate(budget.warm_up_s),
+        idle=idle,
+        loaded=LinkLatency.of(up.latencies),
         loaded_down=LinkLatency.of(down.latencies),
         again_share=up.again_bytes / up.sent_bytes if up.sent_bytes else None,
-        moved_bytes=up.total_bytes + down.total_bytes, streams=budget.streams, is_capped=up.is_capped or down.is_capped,
-    )  # fmt: skip
+        moved_bytes=up.total_bytes + down.total_bytes,
+        streams=budget.streams,
+        is_capped=up.is_capped or down.is_capped,
+    )
 
 
 def phase_progress(tell: UplinkProgress, phase: str, begin: float, end: float) -> RateCallback:

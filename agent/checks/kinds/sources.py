@@ -41,10 +41,16 @@ def choose(situation: CheckContext) -> ChosenSources:
     profile = situation.profile
     pace = RealPace(situation.clock, situation.stop)
     context = SourceContext(
-        SourceRequirements(profile.width, profile.height, profile.fps, profile.audio_channels), pace, situation.clock,
-        situation.stop, live=True, watcher=DetectorFactory(situation.settings, situation.clock), allow_missing=True,
-        isolate=situation.asked.isolate, listing=situation.devices,
-    )  # fmt: skip
+        SourceRequirements(profile.width, profile.height, profile.fps, profile.audio_channels),
+        pace,
+        situation.clock,
+        situation.stop,
+        live=True,
+        watcher=DetectorFactory(situation.settings, situation.clock),
+        allow_missing=True,
+        isolate=situation.asked.isolate,
+        listing=situation.devices,
+    )
     selector = SourceSelector(context, situation.asked.known)
     chosen = selector.choose(situation.asked.videos, situation.asked.audios)
     pace.begin()

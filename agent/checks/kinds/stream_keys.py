@@ -58,9 +58,14 @@ def _key_result(situation: CheckContext, target: StreamTarget) -> CheckResult:
     if test is None:
         return make_result(CODES, "no-test", name)
     trial = run_stream_test(
-        test, situation.clock, situation.stop, lambda _share: None, video_bps=VIDEO_BPS, audio_bps=AUDIO_BPS,
+        test,
+        situation.clock,
+        situation.stop,
+        lambda _share: None,
+        video_bps=VIDEO_BPS,
+        audio_bps=AUDIO_BPS,
         seconds=SECONDS,
-    )  # fmt: skip
+    )
     reason, why = trial.status.reason, trial.status.message or ""
     if trial.was_taken:
         return make_result(CODES, "ok", name)

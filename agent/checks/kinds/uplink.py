@@ -132,9 +132,14 @@ def _test_stream_result(
     _, video_bps = situation.settings.video.stream_range(situation.profile)
     audio_bps, doing = situation.profile.audio_bitrate, WORDS["pushes"].filled({"name": name})
     trial = run_stream_test(
-        target, situation.clock, situation.stop, lambda share: tell(share, doing), video_bps=video_bps,
-        audio_bps=audio_bps, seconds=seconds,
-    )  # fmt: skip
+        target,
+        situation.clock,
+        situation.stop,
+        lambda share: tell(share, doing),
+        video_bps=video_bps,
+        audio_bps=audio_bps,
+        seconds=seconds,
+    )
     return _judge_trial(f"{NAME}: {name}", trial, video_bps + audio_bps)
 
 
