@@ -166,7 +166,7 @@ class ConferenceCamera(ConferenceTask):
         self._news.set()
 
     def close(self, timeout_s: float = CLOSE_S) -> None:
-        """Stop, and wait `timeout_s` at most."""
+        """Stop, wait until `timeout_s` after the first `stop`, and free the inputs."""
         super().close(timeout_s)
         self._release_inputs()
 

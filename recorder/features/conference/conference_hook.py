@@ -1,4 +1,7 @@
-"""The conference of a session."""
+"""A two-way conference beside a session: a virtual camera and microphone for Zoom, Meet or Jitsi.
+
+Video and audio of the far side are recorded, and never sent back (docs/decisions/0030).
+"""
 
 from typing import TYPE_CHECKING
 
@@ -8,13 +11,13 @@ from capture.sources.source_kind import ChosenSources
 from config.errors import UsageError
 from config.events import Emit
 from config.settings.schema import Settings
-from recorder.model.status import SessionStatus
+from recorder.model.status import ConferenceLine, SessionStatus
 from recorder.program.armed_program import ArmedProgram
 from recorder.session.hooks import SessionHook
 from recorder.session.request import SessionRequest
 
 if TYPE_CHECKING:
-    from recorder.features.conference.conference import Conference
+    from recorder.features.conference.conference_task import ConferenceTask
     from recorder.features.conference.plan import ConferencePlan
 
 
@@ -26,7 +29,7 @@ class ConferenceHook(SessionHook):
         self._settings = settings
         self._plan: ConferencePlan | None = None
         self._refusal: UsageError | None = None
-        self._conference: Conference | None = None
+        self.tasks: tuple[ConferenceTask, ...] = ()  # of the camera and the microphone
 
     def plan(self, chosen: ChosenSources, *, unattended: bool) -> None:
         """Find the far side's inputs. Raises the UsageError of a conference that somebody asked for just now."""
@@ -50,37 +53,37 @@ class ConferenceHook(SessionHook):
         """Make video and audio of the conference."""
         if self._plan is None:
             return
-        from recorder.features.conference.conference import Conference
+        from recorder.features.conference.camera import ConferenceCamera
+        from recorder.features.conference.sound import ConferenceSound
 
-        self._conference = Conference(
-            self._plan,
-            program.inputs,
-            program.sounds,
-            program.appearance,
-            channels=program.channels,
-            shows=program.shows,
-            run=program.run,
-        )
-        self.bus = self._conference.sound.offer
+        plan, run = self._plan, program.run
+        sink, channels = plan.settings.microphone, program.channels
+        sound = ConferenceSound(program.sounds, plan.far_sounds, sink, channels=channels, run=run)
+        camera = ConferenceCamera(plan, program.inputs, program.appearance, shows=program.shows, run=run)
+        self.bus, self.tasks = sound.offer, (camera, sound)
 
     def start(self) -> None:
         """Start both."""
-        if self._conference:
-            self._conference.start()
+        for task in self.tasks:
+            task.start()
 
     def stop(self) -> None:
         """Begin to end both."""
-        if self._conference:
-            self._conference.stop()
+        for task in self.tasks:
+            task.stop()
 
     def close(self) -> None:
         """Wait a little for the end of both."""
-        if self._conference:
-            self._conference.close()
+        self.stop()
+        for task in self.tasks:
+            task.close()
 
     def describe(self, status: SessionStatus) -> SessionStatus:
         """Add the state of both."""
-        return msgspec.structs.replace(status, conference=self._conference.line) if self._conference else status
+        if not self.tasks:
+            return status
+        camera, microphone = (task.line for task in self.tasks)
+        return msgspec.structs.replace(status, conference=ConferenceLine(camera=camera, microphone=microphone))
 
 
 def make_hook(asked: SessionRequest, settings: Settings) -> SessionHook | None:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from config.errors import ErrorCause, LiputError, as_liput_error
 from devices.host.background import BackgroundTask
+from devices.host.clock import NANOSECONDS
 from recorder.model.status import ConferenceOutput
 from recorder.program.timeline import RunContext
 
@@ -39,6 +40,7 @@ class ConferenceTask(ABC):
         self._clock = run.clock
         self._emit = run.emit
         self._reported_code: str | None = None  # the last reported reason
+        self._stopped_ns: int | None = None
         self._task = BackgroundTask(
             f"conference-{subject}",
             self._serve,
@@ -59,12 +61,15 @@ class ConferenceTask(ABC):
 
     def stop(self) -> None:
         """Begin to end; returns at once."""
+        if self._stopped_ns is None:
+            self._stopped_ns = self._clock.now_ns()
         self._task.stop()
 
     def close(self, timeout_s: float = CLOSE_S) -> None:
-        """Stop, and wait `timeout_s` at most."""
+        """Stop, and wait until `timeout_s` after the first `stop`."""
         self.stop()
-        self._task.join(timeout_s)
+        passed_s = (self._clock.now_ns() - (self._stopped_ns or 0)) / NANOSECONDS
+        self._task.join(max(0.0, timeout_s - passed_s))
 
     @abstractmethod
     def _serve(self) -> None:

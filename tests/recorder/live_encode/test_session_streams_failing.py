@@ -14,7 +14,8 @@ from capture.sources.source_kind import ChosenSources
 from config.errors import EncoderError
 from config.settings.schema import Settings
 from recorder.encode.encoder import Encoder
-from recorder.features.conference import conference
+from recorder.features.conference import camera as in_camera
+from recorder.features.conference import sound as in_sound
 from recorder.features.conference.camera import ConferenceCamera
 from recorder.features.conference.conference_hook import ConferenceHook
 from recorder.features.conference.sound import ConferenceSound
@@ -168,8 +169,8 @@ def test_a_stop_takes_less_than_5_s_whatever_hangs_and_all_that_hangs_does_so_at
 
         return made
 
-    monkeypatch.setattr(conference, "ConferenceCamera", noting(node))
-    monkeypatch.setattr(conference, "ConferenceSound", noting(partial(sound, speaker=HangingSpeaker)))
+    monkeypatch.setattr(in_camera, "ConferenceCamera", noting(node))
+    monkeypatch.setattr(in_sound, "ConferenceSound", noting(partial(sound, speaker=HangingSpeaker)))
     never.clear()
     asked = SessionRequest(title="Rapat", conference=True)
     hook = ConferenceHook(asked, Settings())

@@ -10,12 +10,15 @@ from config.errors import DeviceError
 from config.events import Event
 from config.settings.layouts import BUILT_IN_LAYOUTS, ProgramSettings
 from config.settings.schema import ConferenceSettings as Settings
+from config.settings.schema import Settings as AllSettings
 from devices.host.clock import SystemClock
-from recorder.features.conference.conference import Conference
+from recorder.features.conference.camera import ConferenceCamera
+from recorder.features.conference.conference_hook import ConferenceHook
 from recorder.features.conference.conference_task import ConferenceTask
 from recorder.features.conference.plan import ConferencePlan
 from recorder.model.session_faults import ActiveFaults
 from recorder.program.scene import Appearance
+from recorder.session.request import SessionRequest
 from tests.recorder.features.conference.test_sound import Heardable
 from tests.support.simulated import EventList
 from tests.support.tracks import run_context
@@ -102,12 +105,11 @@ def test_that_there_is_no_thread_for_it_is_its_trouble_until_it_is_live(no_threa
 
 def test_one_half_for_which_there_is_no_thread_keeps_the_other_from_nothing(no_thread: NoThread) -> None:
     events, heard = EventList(), Heardable(["mimbar"], set())
-    settings = Settings(width=160, height=90, fps=Fraction(30))
-    conference = Conference(
-        ConferencePlan(settings), [], [], Appearance(BUILT_IN_LAYOUTS, ProgramSettings(), "Rapat", "id"),
-        channels=1, shows=lambda: "single", run=run_context(SystemClock(), events),
-    )  # fmt: skip
-    conference.sound = heard.bus
+    plan = ConferencePlan(Settings(width=160, height=90, fps=Fraction(30)))
+    appearance = Appearance(BUILT_IN_LAYOUTS, ProgramSettings(), "Rapat", "id")
+    run = run_context(SystemClock(), events)
+    conference = ConferenceHook(SessionRequest(title="Rapat"), AllSettings())
+    conference.tasks = ConferenceCamera(plan, [], appearance, shows=lambda: "single", run=run), heard.bus
     no_thread("conference-camera")
     conference.start()
     wait_for(lambda: heard.bus.line.state == "live")
