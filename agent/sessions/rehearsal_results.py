@@ -4,7 +4,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from agent.checks.check import CheckFinding, CheckResult, Measured, findings, make_result
-from agent.checks.kinds import pictures, sounds
+from agent.checks.kinds.pictures import CODES as PICTURE_CODES
+from agent.checks.kinds.pictures import OF_FAULTS as PICTURE_FAULTS
+from agent.checks.kinds.pictures import picture_faults, picture_figures
+from agent.checks.kinds.sounds import CODES as SOUND_CODES
+from agent.checks.kinds.sounds import OF_FAULTS as SOUND_FAULTS
+from agent.checks.kinds.sounds import sound_faults, sound_figures
 from agent.health.alarm import (
     SOURCE_KINDS,
     explanation_rank,
@@ -117,8 +122,8 @@ def _code(event: Event, rehearsed: RehearsalResult) -> tuple[Mapping[str, CheckF
         fault = _OF_REASONS.get(reason, reason)
     if fault is None or event.kind == SOURCE_RECOVERED:
         return None
-    is_sound = rehearsed.devices.get(event.subject) == DeviceKind.MICROPHONE or fault not in pictures.OF_FAULTS
-    of_faults, known = (sounds.OF_FAULTS, sounds.CODES) if is_sound else (pictures.OF_FAULTS, pictures.CODES)
+    is_sound = rehearsed.devices.get(event.subject) == DeviceKind.MICROPHONE or fault not in PICTURE_FAULTS
+    of_faults, known = (SOUND_FAULTS, SOUND_CODES) if is_sound else (PICTURE_FAULTS, PICTURE_CODES)
     code = of_faults.get(str(fault))
     return None if code is None else (known, code)
 
@@ -167,21 +172,18 @@ def _picture(film: ReviewedRecording, rehearsed: RehearsalResult) -> list[CheckR
     """Judge the program's picture; it may stand still with a capture card's slide in it."""
     seen = film.seen
     if seen is None:
-        return [make_result(pictures.CODES, "no-picture", "picture")]
+        return [make_result(PICTURE_CODES, "no-picture", "picture")]
     cameras_only = set(rehearsed.devices.values()) <= {DeviceKind.CAMERA, DeviceKind.MICROPHONE}
     is_camera = cameras_only and DeviceKind.CAMERA in rehearsed.devices.values()
-    wrong = pictures.picture_faults(seen, is_camera=is_camera, damaged=0)
-    return [make_result(pictures.CODES, code, "picture", pictures.picture_figures(seen)) for code in wrong or ["ok"]]
+    wrong = picture_faults(seen, is_camera=is_camera, damaged=0)
+    return [make_result(PICTURE_CODES, code, "picture", picture_figures(seen)) for code in wrong or ["ok"]]
 
 
 def _sound(film: ReviewedRecording) -> list[CheckResult]:
     heard = film.heard
     if heard is None:
-        return [make_result(sounds.CODES, "no-sound", "sound")]
-    return [
-        make_result(sounds.CODES, code, "sound", sounds.sound_figures(heard))
-        for code in sounds.sound_faults(heard) or ["ok"]
-    ]
+        return [make_result(SOUND_CODES, "no-sound", "sound")]
+    return [make_result(SOUND_CODES, code, "sound", sound_figures(heard)) for code in sound_faults(heard) or ["ok"]]
 
 
 def _sync(sync: AudioOffset | None) -> CheckResult:
