@@ -10,11 +10,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import av
-import av.error
 import msgspec
-from av.container import InputContainer
-from av.video.reformatter import ColorRange, Colorspace
-from av.video.stream import VideoStream
 
 from config.errors import ArchiveError
 from config.files import MOST_BYTES, json_text, open_regular, read_file
@@ -26,7 +22,8 @@ from recorder.model.names import one_line, uuid_of_part
 from recorder.package import bag, fixity, work_folder
 from recorder.package.documents import bag_info, dublin_core, readme_files, sealing_events
 from recorder.package.fixity import ByteProgress, Progress
-from recorder.package.media import NOT_DECODED, OPEN_SAFELY, probe_media
+from recorder.package.keyframes import poster_of
+from recorder.package.media import probe_media
 from recorder.package.metadata import (
     INTERRUPTED,
     UNREADABLE,
@@ -41,67 +38,6 @@ from recorder.package.seal_options import DerivedRecord
 from recorder.package.work_folder import BEGUN_FILE, RECORDING_FILE, WorkFolder, encode_begun, program_files
 
 STEPS = seal_steps()  # loaded now: the disk with Liput may not answer at the end
-
-POSTER_WIDTH = 1280  # pixels, at most
-
-POSTER_MOMENTS = (0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.0)
-"""Parts of the session to try in turn until a frame is not black."""
-BLACK_LUMA = 10.0  # mean luma (0 is black, 255 white) of a black frame, at most
-
-
-def poster_of(path: Path) -> bytes | None:
-    """Return a JPEG of a frame of the media file, if possible not black; None if no frame decodes."""
-    picture: av.VideoFrame | None = None
-    try:
-        with av.open(path, options=OPEN_SAFELY | NOT_DECODED) as container:
-            if not container.streams.video:
-                return None
-            stream = container.streams.video[0]
-            stream.codec_context.thread_count = 1
-            for part in POSTER_MOMENTS:
-                found = _frame_at(container, stream, part)
-                picture = found or picture
-                if found is not None and _luma(found) > BLACK_LUMA:
-                    break
-        return None if picture is None else _jpeg(picture)
-    except Exception:  # any failure: sealing is worth more than a poster
-        return None
-
-
-def _frame_at(container: InputContainer, stream: VideoStream, part: float) -> av.VideoFrame | None:
-    """Return the first frame that decodes from the keyframe before `part` (0 to 1); drain the decoder at once."""
-    decoder = stream.codec_context
-    try:
-        container.seek((container.start_time or 0) + int((container.duration or 0) * part))
-        for packet in container.demux(stream):
-            if pictures := decoder.decode(packet) or decoder.decode(None):
-                return pictures[0]
-            decoder.flush_buffers()
-    except av.error.FFmpegError:
-        pass
-    return None
-
-
-def _luma(picture: av.VideoFrame) -> float:
-    (plane,) = picture.reformat(width=64, height=36, format="gray").planes
-    rows = bytes(plane)
-    luma = b"".join(rows[start : start + 64] for start in range(0, plane.line_size * 36, plane.line_size))
-    return sum(luma) / len(luma)
-
-
-def _jpeg(picture: av.VideoFrame) -> bytes:
-    width = min(picture.width, POSTER_WIDTH) // 2 * 2
-    height = picture.height * width // picture.width // 2 * 2
-    full = picture.reformat(
-        width, height, "yuvj420p", dst_colorspace=Colorspace.ITU601, dst_color_range=ColorRange.JPEG,
-        interpolation="AREA",
-    )  # fmt: skip
-    encoder = av.CodecContext.create("mjpeg", "w")
-    encoder.width, encoder.height, encoder.pix_fmt = full.width, full.height, "yuvj420p"
-    encoder.time_base = 1
-    encoder.options = {"qmin": "3", "qmax": "3"}
-    full.pts = 0
-    return b"".join(bytes(packet) for packet in (*encoder.encode(full), *encoder.encode(None)))
 
 
 def fill_package(

@@ -1,4 +1,4 @@
-"""Keyframes of a recording, read alone, and frames as images.
+"""Keyframes of a recording, read alone, frames as images, and the poster.
 
 A keyframe decodes alone, and the demuxer skips all other frames: about 5 % of a file of 10 GB is read.
 """
@@ -7,17 +7,20 @@ import io
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import av
 import av.error
 from av.container import InputContainer
 from av.stream import Discard
-from av.video.reformatter import ColorRange
+from av.video.reformatter import ColorRange, Colorspace
 from av.video.stream import VideoStream
-from PIL import Image
 
 from capture.media.convert import matrix_of
 from recorder.package.media import OPEN_SAFELY
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 type Advance = Callable[[float], None]
 """Called with the share done, from 0 to 1."""
@@ -95,8 +98,10 @@ def _at(container: InputContainer, stream: VideoStream, at_s: float) -> Keyframe
     return None
 
 
-def frame_image(picture: av.VideoFrame) -> Image.Image:
+def frame_image(picture: av.VideoFrame) -> "Image.Image":
     """Return a frame as an RGB image."""
+    from PIL import Image  # sealing loads this module, and needs no images
+
     is_full = picture.format.name.startswith("yuvj") or picture.color_range == ColorRange.JPEG
     rgb = picture.reformat(
         format="rgb24",
@@ -107,8 +112,53 @@ def frame_image(picture: av.VideoFrame) -> Image.Image:
     return Image.fromarray(rgb.to_ndarray())
 
 
-def image_jpeg(image: Image.Image, quality: int) -> bytes:
+def image_jpeg(image: "Image.Image", quality: int) -> bytes:
     """Return an image as a JPEG."""
     content = io.BytesIO()
     image.save(content, "JPEG", quality=quality, optimize=True)
     return content.getvalue()
+
+
+POSTER_WIDTH = 1280  # pixels, at most
+
+POSTER_MOMENTS = (0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.0)
+"""Parts of the session to try in turn until a frame is not black."""
+BLACK_LUMA = 10.0  # mean luma (0 is black, 255 white) of a black frame, at most
+
+
+def poster_of(path: Path) -> bytes | None:
+    """Return a JPEG of a frame of the media file, if possible not black; None if no frame decodes."""
+    picture: av.VideoFrame | None = None
+    try:
+        with _opened(path) as (container, stream):
+            length_s = (container.duration or 0) / av.time_base
+            for part in POSTER_MOMENTS:
+                if found := _at(container, stream, length_s * part):
+                    picture = found[1]
+                    if _luma(picture) > BLACK_LUMA:
+                        break
+        return None if picture is None else _jpeg(picture)
+    except Exception:  # any failure: sealing is worth more than a poster
+        return None
+
+
+def _luma(picture: av.VideoFrame) -> float:
+    (plane,) = picture.reformat(width=64, height=36, format="gray").planes
+    rows = bytes(plane)
+    luma = b"".join(rows[start : start + 64] for start in range(0, plane.line_size * 36, plane.line_size))
+    return sum(luma) / len(luma)
+
+
+def _jpeg(picture: av.VideoFrame) -> bytes:
+    width = min(picture.width, POSTER_WIDTH) // 2 * 2
+    height = picture.height * width // picture.width // 2 * 2
+    full = picture.reformat(
+        width, height, "yuvj420p", dst_colorspace=Colorspace.ITU601, dst_color_range=ColorRange.JPEG,
+        interpolation="AREA",
+    )  # fmt: skip
+    encoder = av.CodecContext.create("mjpeg", "w")
+    encoder.width, encoder.height, encoder.pix_fmt = full.width, full.height, "yuvj420p"
+    encoder.time_base = 1
+    encoder.options = {"qmin": "3", "qmax": "3"}
+    full.pts = 0
+    return b"".join(bytes(packet) for packet in (*encoder.encode(full), *encoder.encode(None)))

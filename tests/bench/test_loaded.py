@@ -30,7 +30,6 @@ NOT_IN_RECORDER = (
     "recorder.features.report.thumbnails", "recorder.features.slides.chapters", "recorder.features.slides.detector",
     "recorder.features.profiler.profile", "recorder.live_encode.measurement",
     "recorder.live_encode.source_frames",
-    "recorder.package.keyframes",
 )  # fmt: skip
 NOT_IN_COMMAND = (
     "PIL", "av", "capture", "xml", "cv2", "numpy", "recorder.features.dossier.store", "recorder.session.planning",

@@ -1,10 +1,13 @@
 """Keyframes are read, and nothing else of a recording."""
 
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from recorder.package.keyframes import keyframes
+from recorder.package.keyframes import keyframes, poster_of
+from recorder.package.media import probe_media
+from tests.support import media
 from tests.support.slides import Picture, deck, moving, record, still
 
 
@@ -41,3 +44,69 @@ def test_what_is_damaged_is_left_out(film: Path, tmp_path: Path) -> None:
     assert 3 <= len(list(keyframes(tmp_path / "program.mp4", 2.0))) <= 10
     (tmp_path / "nothing.mp4").write_bytes(b"nothing")
     assert list(keyframes(tmp_path / "nothing.mp4", 2.0)) == []
+
+
+def ffmpeg(*arguments: str | Path) -> None:
+    media.run("ffmpeg", "-v", "error", "-y", *arguments)
+
+
+@pytest.mark.parametrize("source", ["color=white:s=3840x2160", "color=white:s=640x1136", "color=black:s=320x180"])
+def test_a_poster_keeps_the_shape_and_is_not_large(source: str, tmp_path: Path) -> None:
+    path = tmp_path / "x.mp4"
+    ffmpeg("-f", "lavfi", "-i", f"{source}:r=5:d=1", "-c:v", "libx264", "-preset", "ultrafast", path)
+    picture = tmp_path / "poster.jpg"
+    picture.write_bytes(poster_of(path) or b"")
+    shown = media.run(
+        "ffprobe", "-v", "error", "-show_entries", "stream=width,height", "-of", "csv=p=0", picture
+    ).strip()
+    assert shown == {"3840x2160": "1280,720", "640x1136": "640,1136", "320x180": "320,180"}[source.rpartition("=")[2]]
+
+
+def test_sound_alone_and_rubbish_have_no_poster(program: Path, tmp_path: Path) -> None:
+    sound = tmp_path / "sound.mp4"
+    ffmpeg("-i", program, "-vn", "-c", "copy", sound)
+    assert poster_of(sound) is None
+    assert [track.index for track in probe_media(sound, "x").tracks] == [0]
+    rubbish = tmp_path / "rubbish.mp4"
+    rubbish.write_bytes(b"rubbish" * 100)
+    assert poster_of(rubbish) is None
+
+
+def test_a_poster_is_not_taken_from_a_file_that_another_one_names(program: Path, tmp_path: Path) -> None:
+    """A package may come from elsewhere: what it calls its recording may be a list of other files of this PC."""
+    (tmp_path / "other.mp4").write_bytes(program.read_bytes())
+    listing = tmp_path / "program.mp4"
+    listing.write_text("ffconcat version 1.0\nfile other.mp4\n")
+    assert poster_of(tmp_path / "other.mp4")
+    assert poster_of(listing) is None
+
+
+def test_no_mistake_of_a_poster_costs_the_sealing(program: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_args: object) -> float:
+        raise MemoryError
+
+    monkeypatch.setattr("recorder.package.keyframes._luma", broken)
+    assert poster_of(program) is None
+
+
+@pytest.mark.parametrize("matrix", ["bt709", "smpte170m"])
+def test_the_poster_has_the_colours_of_the_recording(matrix: str, tmp_path: Path) -> None:
+    """Against ffmpeg's own conversion of the same picture to RGB: whatever the matrix, JPEG's is BT.601, full range."""
+    path, picture = tmp_path / "bars.mp4", tmp_path / "poster.jpg"
+    convert = f"scale=out_color_matrix={matrix}:out_range=tv,format=yuv420p"
+    ffmpeg("-f", "lavfi", "-i", "rgbtestsrc=s=320x240:r=5:d=1", "-vf", convert, "-colorspace", matrix,
+           "-color_range", "tv", "-c:v", "libx264", "-qp", "1", path)  # fmt: skip
+    picture.write_bytes(poster_of(path) or b"")
+    shown, real = rgb_down_the_middle(picture, "bt601", "pc"), rgb_down_the_middle(path, matrix, "tv")
+    for row in (40, 120, 200):
+        assert shown[row] == pytest.approx(real[row], abs=6), f"row {row}"
+
+
+def rgb_down_the_middle(path: Path, matrix: str, color_range: str) -> list[tuple[int, ...]]:
+    convert = f"scale=in_color_matrix={matrix}:in_range={color_range},format=rgb24"
+    done = subprocess.run(
+        ["ffmpeg", "-v", "error", "-i", path, "-frames:v", "1", "-vf", convert, "-f", "rawvideo", "-"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    rows = [done.stdout[start : start + 320 * 3] for start in range(0, 240 * 320 * 3, 320 * 3)]
+    return [tuple(row[160 * 3 : 160 * 3 + 3]) for row in rows]
