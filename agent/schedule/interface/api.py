@@ -4,10 +4,9 @@ from typing import Annotated
 
 import msgspec
 
-from agent.schedule.interface.plan_documents import PlanDocument, list_plans, plan_document
+from agent.schedule.interface.plan_documents import PlanDocument, list_plans, plan_documents
 from agent.schedule.interface.planner import Planner, PlanRequest, add_plan, edit_plan, make_planner
 from agent.schedule.plan import Plan, PlanMode
-from agent.schedule.store import plan_record_store
 from agent.web.api.sessions import refuse_file_names, request_key
 from agent.web.http.endpoint import ApiCall, Endpoint
 
@@ -28,7 +27,7 @@ def schedule(
 ) -> ScheduleDocument:
     """List the plans; `all` adds past, cancelled and removed ones, `days` keeps those of so many days."""
     desk = _desk(call)
-    plans = list_plans(desk, plan_record_store().read(), every=all, days=days)
+    plans = list_plans(desk, every=all, days=days)
     return ScheduleDocument(zone=desk.zone_key, mode=PlanMode(desk.settings.schedule.mode), plans=plans)
 
 
@@ -71,7 +70,7 @@ def _checked(asked: PlanRequest) -> PlanRequest:
 
 
 def _document(found: Plan, desk: Planner) -> PlanDocument:
-    return plan_document(found, plan_record_store().read(), desk)
+    return plan_documents([found], desk)[0]
 
 
 _AT, _ONE = "/api/v1/schedule", "/api/v1/schedule/{id}"

@@ -17,9 +17,9 @@ from agent.schedule.feeds import (
     request_for_feed,
     take_answer,
 )
-from agent.schedule.interface.plan_documents import plan_document, when_text
+from agent.schedule.interface.plan_documents import plan_documents, when_text
 from agent.schedule.interface.planner import Planner, command_planner
-from agent.schedule.store import imported_feed, plan_record_store
+from agent.schedule.store import imported_feed
 from agent.terminal.columns import Column, fit_columns
 from agent.terminal.parameters import config_option, json_option, print_json
 from config.errors import LiputError
@@ -73,8 +73,7 @@ def import_command(
     for note in answer.notes:
         click.echo(f"liput: {file}: {note}", err=True)
     if as_json:
-        ledger = plan_record_store().read()
-        print_json([plan_document(plan, ledger, desk) for plan in plans])
+        print_json(plan_documents(plans, desk))
         return
     for plan in plans:
         click.echo(f"{when_text(plan, desk.zone)}  {one_line(plan.title)}")

@@ -8,11 +8,10 @@ from typing import Any
 import click
 import msgspec
 
-from agent.schedule.interface.plan_documents import PlanDocument, list_plans, plan_document, text_lines, when_text
+from agent.schedule.interface.plan_documents import PlanDocument, list_plans, plan_documents, text_lines, when_text
 from agent.schedule.interface.planner import Planner, PlanRequest, add_plan, command_planner, edit_plan, id_argument
 from agent.schedule.plan import Plan, PlanMode, PlanState
 from agent.schedule.running import running_sessions
-from agent.schedule.store import plan_record_store
 from agent.terminal.columns import Column, fit_columns
 from agent.terminal.parameters import Command, config_option, duration_callback, json_option, print_json, with_options
 from agent.terminal.terminal import own_output
@@ -44,7 +43,7 @@ Examples:
 def list_command(*, every: bool, days: int | None, config_file: Path | None, as_json: bool) -> None:
     """List planned sessions, earliest first, with times in the office's zone."""
     desk = command_planner(config_file)
-    found = list_plans(desk, plan_record_store().read(), every=every, days=days)
+    found = list_plans(desk, every=every, days=days)
     if as_json:
         print_json(found)
     elif not found:
@@ -74,7 +73,7 @@ def _cells(found: PlanDocument, desk: Planner) -> tuple[str, ...]:
 def show_command(*, key: str, config_file: Path | None, as_json: bool) -> None:
     """Show a planned session: time, room, mode, origin and result."""
     desk = command_planner(config_file)
-    found = plan_document(desk.plans.find(key), plan_record_store().read(), desk)
+    (found,) = plan_documents([desk.plans.find(key)], desk)
     if as_json:
         print_json(found)
     else:
@@ -178,6 +177,6 @@ def _whole(word: str) -> str:
 
 def _answer(desk: Planner, plan: Plan, what: str, *, as_json: bool) -> None:
     if as_json:
-        print_json(plan_document(plan, plan_record_store().read(), desk))
+        print_json(plan_documents([plan], desk)[0])
     else:
         click.echo(f"{what.capitalize()}: {when_text(plan, desk.zone)}, {plan.title} ({plan.mode}), {plan.id}")

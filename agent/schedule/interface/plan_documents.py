@@ -1,6 +1,6 @@
 """Plans as answers: JSON documents, lines of text and table rows."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta, tzinfo
 from typing import Literal
 
@@ -10,7 +10,7 @@ import msgspec
 from agent.schedule.decide import LeadTimes
 from agent.schedule.interface.planner import Planner
 from agent.schedule.plan import Moment, Plan, PlanMode, PlanState, edited_fields
-from agent.schedule.store import PlanRecord, PlanRecords, record_of
+from agent.schedule.store import PlanRecord, plan_record_store, record_of
 from config.settings.quantities import brief_duration
 from devices.host.clock import boot_id
 from recorder.features.report.number_format import zone as zone_text
@@ -66,26 +66,30 @@ def _all_steps(plan: Plan, done: PlanRecord, rules: LeadTimes) -> Iterator[Comin
         yield ComingStep(what="stop", at=plan.ends_at)
 
 
-def plan_document(plan: Plan, ledger: PlanRecords, desk: Planner) -> PlanDocument:
-    """Return a plan with its status, past and coming steps."""
-    done = record_of(plan, ledger)
-    return PlanDocument(
-        plan=plan,
-        status=_status(plan, done, desk.now),
-        changed=edited_fields(plan),
-        done=ledger.get(plan.id),
-        coming=coming_steps(plan, done, desk.rules, desk.now),
-    )
+def plan_documents(plans: Iterable[Plan], desk: Planner) -> list[PlanDocument]:
+    """Return plans with their status, past and coming steps. Raises StateError."""
+    ledger = plan_record_store().read()
+    records = [(plan, record_of(plan, ledger)) for plan in plans]
+    return [
+        PlanDocument(
+            plan=plan,
+            status=_status(plan, done, desk.now),
+            changed=edited_fields(plan),
+            done=ledger.get(plan.id),
+            coming=coming_steps(plan, done, desk.rules, desk.now),
+        )
+        for plan, done in records
+    ]
 
 
-def list_plans(desk: Planner, ledger: PlanRecords, *, every: bool, days: int | None) -> list[PlanDocument]:
+def list_plans(desk: Planner, *, every: bool, days: int | None) -> list[PlanDocument]:
     """Return running and future plans, earliest first; `every`: all plans, `days`: the next days only."""
-    found = [plan_document(plan, ledger, desk) for plan in desk.plans.read()]
+    plans = desk.plans.read()
     if not every:
-        found = [each for each in found if each.plan.state is PlanState.PLANNED and each.plan.ends_at > desk.now]
+        plans = [plan for plan in plans if plan.state is PlanState.PLANNED and plan.ends_at > desk.now]
     if days is not None:
-        found = [each for each in found if each.plan.starts_at < desk.now + timedelta(days=days)]
-    return found
+        plans = [plan for plan in plans if plan.starts_at < desk.now + timedelta(days=days)]
+    return plan_documents(plans, desk)
 
 
 def _status(plan: Plan, done: PlanRecord, now: datetime) -> str:
