@@ -38,10 +38,7 @@ COMMANDS: CommandTable = {
     "disarm": ("agent.commands.session.running:disarm_command", "Close the devices of an armed session."),
     "headroom": ("agent.commands.headroom:headroom_command", "Measure whether this PC can run a second encode."),
     "health": ("agent.commands.health:health_command", "Show the log of faults and changes of devices."),
-    "layout": (
-        "agent.commands.session.running:layout_command",
-        "Change the layout of a running session.",
-    ),
+    "layout": ("agent.commands.session.running:layout_command", "Change the layout of a running session."),
     "mark": ("agent.commands.session.running:mark_command", "Add a mark to the recording, now."),
     "mute": ("agent.commands.session.running:mute_command", "Mute a sound input of a running session, or all."),
     "recover": ("agent.commands.session.recover:recover_command", "Finish sessions that a crash left unfinished."),
@@ -51,10 +48,7 @@ COMMANDS: CommandTable = {
     ),
     "serve": ("agent.commands.serve:serve_command", "Run the daemon: page, schedule, recovery, copies, alarms."),
     "service": ("agent.commands.service:service_command", "Run `liput serve` under systemd."),
-    "record": (
-        "agent.commands.session.record:record_command",
-        "Record, stream and archive a session.",
-    ),
+    "record": ("agent.commands.session.record:record_command", "Record, stream and archive a session."),
     "start": (
         "agent.commands.session.running:start_command",
         "Start to record the armed session, with pre-roll if given.",

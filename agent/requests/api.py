@@ -3,10 +3,9 @@
 import msgspec
 
 from agent.requests.options import request_context
-from agent.requests.request_documents import RequestDocument, RequestLine, request_document, request_line
+from agent.requests.request_documents import RequestDocument, RequestLine, read_lines, request_document
 from agent.web.api.sessions import request_key
 from agent.web.http.endpoint import ApiCall, Endpoint
-from recorder.package.request import RequestState
 
 
 class RequestsDocument(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="requests"):
@@ -19,9 +18,7 @@ class RequestsDocument(msgspec.Struct, frozen=True, kw_only=True, tag_field="typ
 def requests(call: ApiCall, *, all: bool = False, late: bool = False) -> RequestsDocument:  # noqa: A002 - its public name
     """List open requests; `all` adds closed and cancelled ones, `late` keeps those with a late step."""
     desk = request_context(call.house.settings.read())
-    found, unreadable = desk.dossiers.read()
-    wanted = [each for each in found if all or each.state is RequestState.OPEN]
-    lines = [each for each in (request_line(one, desk) for one in wanted) if each.late_steps or not late]
+    lines, unreadable = read_lines(desk, every=all, late=late)
     return RequestsDocument(requests=lines, unreadable=list(unreadable))
 
 

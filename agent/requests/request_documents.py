@@ -1,6 +1,6 @@
 """Requests as the answers of `liput request`: a JSON document, text, and a line of a list."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, tzinfo
 
 import click
@@ -12,7 +12,7 @@ from recorder.features.dossier.steps import current_role, missing_parts, stage_o
 from recorder.features.dossier.store import Dossier
 from recorder.features.dossier.text import HIDDEN, format_moment, in_english, redacted, rows_of, step_text
 from recorder.model.names import one_line
-from recorder.package.request import Request, Stage, Step, StepState
+from recorder.package.request import Request, RequestState, Stage, Step, StepState
 
 LABEL = 18
 _ENGLISH = 1
@@ -98,6 +98,26 @@ def request_line(request: Request, context: RequestContext, *, redact: bool = Fa
 
 
 _RUNNING = {StepState.DUE, StepState.LATE}
+
+
+def read_lines(
+    context: RequestContext, *, every: bool, late: bool, redact: bool = False
+) -> tuple[list[RequestLine], Mapping[str, str]]:
+    """Return open requests (`every`: all; `late`: those with a late step), and why other folders cannot be read."""
+    found, damaged = context.dossiers.read()
+    shown = (each for each in found if every or each.state is RequestState.OPEN)
+    lines = [request_line(request, context, redact=redact) for request in shown]
+    return [line for line in lines if line.late_steps or not late], damaged
+
+
+def change_request(
+    context: RequestContext, key: str, change: Callable[[Request], Request], said: Callable[[Request], str], *,
+    as_json: bool,
+) -> None:  # fmt: skip
+    """Change a request, and print it. Raises DossierError, UsageError."""
+    dossier = context.dossiers.find(key)
+    request = dossier.change(change)
+    print_answer(dossier, request, context, f"{request.id}{said(request)}", as_json=as_json)
 
 
 def print_answer(dossier: Dossier, request: Request, context: RequestContext, sentence: str, *, as_json: bool) -> None:

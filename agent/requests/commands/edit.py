@@ -7,14 +7,8 @@ import click
 import msgspec
 
 from agent.requests.commands.steps import id_argument
-from agent.requests.options import (
-    RequestContext,
-    check_times,
-    field_options,
-    given_fields,
-    with_request_context,
-)
-from agent.requests.request_documents import print_answer
+from agent.requests.options import RequestContext, check_times, field_options, given_fields, with_request_context
+from agent.requests.request_documents import change_request, print_answer
 from agent.terminal.parameters import checked_text, json_option
 from config.errors import UsageError
 from devices.host.clock import SystemClock
@@ -151,7 +145,6 @@ def edit_command(
     fields = given_fields(context, given) | dict(EMPTY[name] for name in clear)
     if not fields:
         raise UsageError("nothing is to be changed", hint="name a field, such as --place, or one to --clear")
-    dossier = context.dossiers.find(key)
     said = ""
 
     def change(request: Request) -> Request:
@@ -161,8 +154,7 @@ def edit_command(
         said = "all of that was so" if changed is request else ", ".join(changed.history[-1].fields) or "noted"
         return changed
 
-    request = dossier.change(change)
-    print_answer(dossier, request, context, f"{request.id}: {said}", as_json=as_json)
+    change_request(context, key, change, lambda _: f": {said}", as_json=as_json)
 
 
 @click.command("attach", epilog=ATTACH_EXAMPLES)
@@ -208,29 +200,21 @@ def _state_command(name: str, state: RequestState, kind: str, text: str) -> clic
     @json_option
     @with_request_context
     def command(*, context: RequestContext, key: str, note: str, as_json: bool) -> None:
-        dossier = context.dossiers.find(key)
 
         def change(request: Request) -> Request:
             if request.state is state:
                 raise UsageError(f"{request.id} is {state} already")
             return with_change(request, context.now, kind, state=state, note=checked_text("note", note))
 
-        request = dossier.change(change)
-        print_answer(dossier, request, context, f"{request.id} is {state}", as_json=as_json)
+        change_request(context, key, change, lambda _: f" is {state}", as_json=as_json)
 
     return command
 
 
 close_command = _state_command(
-    "close",
-    RequestState.CLOSED,
-    "closed",
-    "Close a completed request. Lists leave it out from then on.",
+    "close", RequestState.CLOSED, "closed", "Close a completed request. Lists leave it out from then on."
 )
 cancel_command = _state_command(
-    "cancel",
-    RequestState.CANCELLED,
-    "cancelled",
-    "Cancel a request and its event. The papers are kept.",
+    "cancel", RequestState.CANCELLED, "cancelled", "Cancel a request and its event. The papers are kept."
 )
 reopen_command = _state_command("reopen", RequestState.OPEN, "reopened", "Reopen a closed or cancelled request.")

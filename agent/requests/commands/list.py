@@ -7,13 +7,12 @@ import msgspec
 
 from agent.requests.commands.steps import id_argument
 from agent.requests.options import RequestContext, redact_option, with_request_context
-from agent.requests.request_documents import RequestLine, request_document, request_line, text_lines
+from agent.requests.request_documents import RequestLine, read_lines, request_document, text_lines
 from agent.terminal.columns import Column, fit_columns
 from agent.terminal.parameters import json_option
 from agent.terminal.terminal import own_output
 from config.settings.quantities import brief_duration
 from recorder.model.names import one_line
-from recorder.package.request import RequestState
 
 DAMAGED = 1
 
@@ -41,13 +40,7 @@ def list_command(
     ctx: click.Context, *, context: RequestContext, every: bool, late: bool, redact: bool, as_json: bool
 ) -> None:
     """List open requests with their due steps, earliest first."""
-    found, damaged = context.dossiers.read()
-    shown = [each for each in found if (every or each.state is RequestState.OPEN)]
-    lines = [
-        each
-        for each in (request_line(request, context, redact=redact) for request in shown)
-        if each.late_steps or not late
-    ]
+    lines, damaged = read_lines(context, every=every, late=late, redact=redact)
     if as_json:
         click.echo(msgspec.json.encode(lines))
     elif not lines:

@@ -6,7 +6,7 @@ import click
 import msgspec
 
 from agent.requests.options import RequestContext, at_option, check_times, with_request_context
-from agent.requests.request_documents import print_answer
+from agent.requests.request_documents import change_request, print_answer
 from agent.terminal.parameters import checked_text, json_option
 from config.errors import UsageError
 from config.settings.value_kinds import did_you_mean
@@ -39,7 +39,6 @@ id_argument = click.argument("key", metavar="ID")
 @with_request_context
 def receive_command(*, context: RequestContext, key: str, by: str, at: str | None, as_json: bool) -> None:
     """Record that the first role accepted the letter. Otherwise the first disposition records it."""
-    dossier = context.dossiers.find(key)
     receipt = Receipt(at=context.past("--at", at), by=checked_text("by", by))
 
     def change(request: Request) -> Request:
@@ -47,9 +46,8 @@ def receive_command(*, context: RequestContext, key: str, by: str, at: str | Non
         check_times(changed)
         return changed
 
-    request = dossier.change(change)
-    print_answer(
-        dossier, request, context, f"{request.id} was taken up by {request.procedure.roles[0]}", as_json=as_json
+    change_request(
+        context, key, change, lambda request: f" was taken up by {request.procedure.roles[0]}", as_json=as_json
     )
 
 
@@ -90,13 +88,13 @@ def dispose_command(
 
     If you enter it later, give the time with --at. --to may skip roles.
     """
-    dossier = context.dossiers.find(key)
     if withdraw:
-        request = dossier.change(
-            lambda request: _without_last_disposition(request, context, checked_text("note", note))
-        )
-        print_answer(dossier, request, context, f"{request.id} is with {current_role(request)} again", as_json=as_json)
+        change_request(
+            context, key, lambda request: _without_last_disposition(request, context, checked_text("note", note)),
+            lambda request: f" is with {current_role(request)} again", as_json=as_json,
+        )  # fmt: skip
         return
+    dossier = context.dossiers.find(key)
     papers = [read_paper(path, context.settings.request.largest_letter) for path in sheets]
     given = Disposition(
         giver=giver or "", to=to or "", instruction=checked_text("instruction", instruction), by=checked_text("by", by),
@@ -179,7 +177,6 @@ def assign_command(
     """Add staff and equipment to a request, or remove them."""
     if not (staff or equipment or remove):
         raise UsageError("no person or thing is named", hint="--staff NAME, --equipment THING or --remove NAME")
-    dossier = context.dossiers.find(key)
 
     def change(request: Request) -> Request:
         there = (*request.staff, *request.equipment)
@@ -192,9 +189,10 @@ def assign_command(
             equipment=_changed("equipment", request.equipment, equipment, remove),
         )  # fmt: skip
 
-    request = dossier.change(change)
-    said = ", ".join((*request.staff, *request.equipment)) or "nobody and nothing"
-    print_answer(dossier, request, context, f"{request.id}: {said}", as_json=as_json)
+    def said(request: Request) -> str:
+        return f": {', '.join((*request.staff, *request.equipment)) or 'nobody and nothing'}"
+
+    change_request(context, key, change, said, as_json=as_json)
 
 
 def _changed(what: str, before: tuple[str, ...], more: tuple[str, ...], less: tuple[str, ...]) -> tuple[str, ...]:
