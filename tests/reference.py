@@ -105,7 +105,7 @@ def errors_page() -> Iterator[str]:
         *_tree(tree, "LiputError"),
         "```",
         "",
-        "Those with a module in brackets are raised, and caught, by that part alone.",
+        "A module in brackets alone raises and catches its class.",
         "",
         "| error | exit status | meaning |",
         "|---|---|---|",
@@ -113,7 +113,7 @@ def errors_page() -> Iterator[str]:
     for error in tree.values():
         yield f"| `{error.name}` | {_status(tree, error)} | {error.words} |"
     causes = (ROOT / "config/errors.py").read_text(encoding="utf-8").partition("type ErrorCause")[2]
-    yield from ("", "Where programs tell more apart, the error's `why` says it:", "", "```text")
+    yield from ("", "For programs, `why` tells causes apart:", "", "```text")
     yield from (line.strip() for line in causes.split('"""')[1].splitlines()[2:])
     yield "```"
 
