@@ -27,7 +27,7 @@ NOT_IN_RECORDER = (
     "numpy.random", "recorder.features.conference", "recorder.features.copies",
     "recorder.encode.hardware_process", "recorder.encode.hardware_worker", "recorder.features.report.incidents",
     "recorder.features.report.material", "recorder.features.report.page", "recorder.features.report.printing",
-    "recorder.features.report.thumbnails", "recorder.features.slides.chapters", "recorder.features.slides.detector",
+    "recorder.features.slides.chapters", "recorder.features.slides.detector",
     "recorder.features.profiler.profile", "recorder.live_encode.measurement",
     "recorder.live_encode.source_frames",
 )  # fmt: skip

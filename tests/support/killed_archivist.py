@@ -12,12 +12,12 @@ import sys
 from pathlib import Path
 
 from recorder.disk.durable import DurableFiles
-from recorder.features.report import material, page, thumbnails
+from recorder.features.report import material, page
 from recorder.features.slides import chapters
 from tests.support import archives, dossiers
 from tests.support.killing import Killer, kill_before_each_step
 
-LOADED = material, chapters, thumbnails
+LOADED = material, chapters
 """What sealing loads when it is needed: here once, before there are workers."""
 
 

@@ -1,4 +1,4 @@
-"""Gathers the material of a report from a package or work folder."""
+"""Gathers the material of a report from a package or work folder: levels, thumbnails, images, documents."""
 
 import hashlib
 import io
@@ -16,7 +16,7 @@ import numpy as np
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.stream import Discard
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from config.files import read_file
 from config.settings.quantities import clock_text
@@ -119,6 +119,48 @@ def _decoded(
 
 def _dbfs(level: float) -> float:
     return round(max(SILENCE_DBFS, 20 * log10(level)), 1) if level > 0 else SILENCE_DBFS
+
+
+SHEET_FILE = "data/thumbnails.jpg"
+COLUMNS, ROWS = 5, 6
+MOST_THUMBNAILS = COLUMNS * ROWS
+CELL = 320, 180
+_GAP = 8
+_LINE = 24
+_LEAST_STEP_S = 1.0
+_SHEET_QUALITY = 82
+
+
+def thumbnails_sheet(root: Path, media: Sequence[MediaFile], advance: Advance) -> bytes | None:
+    """Return a JPEG of at most MOST_THUMBNAILS frames, spread evenly over the program; None if no frame decodes."""
+    found = list(_thumbnails(root, media, advance))
+    if not found:
+        return None
+    rows = -(-len(found) // COLUMNS)
+    across, down = CELL[0] + _GAP, CELL[1] + _LINE + _GAP
+    sheet = Image.new("RGB", (min(len(found), COLUMNS) * across + _GAP, rows * down + _GAP), "white")
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(16)
+    for number, (at_s, image) in enumerate(found):
+        x, y = _GAP + number % COLUMNS * across, _GAP + number // COLUMNS * down
+        sheet.paste("black", (x, y, x + CELL[0], y + CELL[1]))
+        sheet.paste(image, (x + (CELL[0] - image.width) // 2, y + (CELL[1] - image.height) // 2))
+        draw.text((x, y + CELL[1] + 3), clock_text(at_s), fill="black", font=font)
+    return image_jpeg(sheet, _SHEET_QUALITY)
+
+
+def _thumbnails(root: Path, media: Sequence[MediaFile], advance: Advance) -> list[tuple[float, Image.Image]]:
+    files = program_files(media) or list(media[:1])
+    step_s = max(_LEAST_STEP_S, sum(file.duration_s for file in files) / MOST_THUMBNAILS)
+    found: list[tuple[float, Image.Image]] = []
+    for file in files:
+        for at_s, picture in keyframes(root / file.file, step_s, end_s=file.duration_s):
+            if len(found) == MOST_THUMBNAILS:
+                break
+            image = frame_image(picture)
+            image.thumbnail(CELL)
+            found.append((file.offset_s + at_s, image))
+            advance(len(found) / MOST_THUMBNAILS)
+    return found
 
 
 STRIP_FRAMES = 7  # frames from beginning to end

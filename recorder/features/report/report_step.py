@@ -39,7 +39,7 @@ class ReportStep(SealStep):
 
 
 def _write_sheet(seal: Seal, recording: Recording) -> None:
-    from recorder.features.report.thumbnails import SHEET_FILE, thumbnails_sheet
+    from recorder.features.report.material import SHEET_FILE, thumbnails_sheet
 
     sheet = thumbnails_sheet(seal.work.path, recording.media, seal.advance(recording, _SHARE_BEGIN, _SHEET_END))
     if sheet is not None:

@@ -14,8 +14,8 @@ from PIL import Image
 
 from recorder.archive.archive import Archive
 from recorder.disk.durable import DurableFiles
+from recorder.features.report.material import SHEET_FILE
 from recorder.features.report.page import report_of_changed
-from recorder.features.report.thumbnails import SHEET_FILE
 from recorder.features.slides import chapters
 from recorder.model.marks import Mark
 from recorder.package import fixity
@@ -128,7 +128,7 @@ def test_whatever_cannot_be_made_is_noted_and_the_recording_is_sealed(
     archive: Archive, talk: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(chapters, "slide_jpeg", _broken)
-    monkeypatch.setattr("recorder.features.report.thumbnails.clock_text", _broken)
+    monkeypatch.setattr("recorder.features.report.material.thumbnails_sheet", _broken)
     monkeypatch.setattr("recorder.features.report.material.read_levels", _broken)
     monkeypatch.setattr("recorder.features.report.page.report_page", _broken)
     package = sealed(archive, talk)
