@@ -16,6 +16,7 @@ from agent.archives.selection import archives_of
 from agent.daemon.log import DaemonLog, Level, errors_to_journal, log_form
 from agent.daemon.parts import DaemonContext, FeaturePart, Part, Parts, ServiceNotifier
 from agent.daemon.presence import daemon_lock
+from agent.daemon.recovering import TellOutcome
 from agent.daemon.settings_part import SettingsPart
 from agent.daemon.standby import StandbyRecorder
 from agent.daemon.supervisor import RecorderSupervisor
@@ -133,7 +134,7 @@ def _run(parts: Parts, pulse: ServiceNotifier, stop: threading.Event, log: Daemo
             log.say(f"{name} does not end; it is left to itself", name, "warning")
 
 
-def _recovery_logger(log: DaemonLog) -> "Callable[[RecoveryOutcome], None]":
+def _recovery_logger(log: DaemonLog) -> TellOutcome:
     def say(outcome: "RecoveryOutcome") -> None:
         from recorder.recovery.recover import RecoveryState
 

@@ -18,6 +18,8 @@ from recorder.running.runtime_directory import alive_recorders, is_session_runni
 if TYPE_CHECKING:
     from recorder.recovery.recover import RecoveryOutcome
 
+type TellOutcome = Callable[[RecoveryOutcome], None]
+
 LONGEST_JOIN_PAUSE_S = 6 * 3600.0  # between attempts to join packages
 RECOVER_S = 60.0  # between two looks for work folders on returned disks, and for parts to join
 
@@ -37,7 +39,7 @@ class SessionRecovery:
     archives: Sequence[Archive]
     clock: Clock
     tell: Tell
-    recovered: "Callable[[RecoveryOutcome], None]"
+    recovered: TellOutcome
     _attempts: dict[str, Attempts] = field(default_factory=dict)
     _seen: set[str] | None = None
     _log_once: LogOnChange = field(init=False)

@@ -6,13 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
 
 from agent.daemon.parts import poll
 from agent.daemon.presence import RESUME_WITHIN_S
-from agent.daemon.recovering import RECOVER_S, Attempts, SessionRecovery, load_recovery
+from agent.daemon.recovering import RECOVER_S, Attempts, SessionRecovery, TellOutcome, load_recovery
 from config.errors import ArchiveError, LiputError, PackageBusy, PackageNotFound, SessionError, UsageError
 from devices.host.background import BackgroundTask, pause_s
 from devices.host.clock import NANOSECONDS, Clock, boot_id
@@ -24,9 +23,6 @@ from recorder.control.spec import RecorderSpec, decode_spec
 from recorder.running.client import read_result
 from recorder.running.protocol import RecorderFailure, encode, to_exception
 from recorder.running.runtime_directory import RecorderFolder, RecorderInfo, alive_recorders, killed_recorders
-
-if TYPE_CHECKING:
-    from recorder.recovery.recover import RecoveryOutcome
 
 LOOK_S = 0.25  # between two looks for killed recorders
 LONGEST_PAUSE_S = 30.0  # between attempts to resume a session
@@ -41,7 +37,7 @@ class RecorderSupervisor:
     archives: Sequence[Archive]
     clock: Clock
     tell: Tell
-    recovered: "Callable[[RecoveryOutcome], None]"
+    recovered: TellOutcome
     spawn: Callable[[RecorderSpec], SpawnedRecorder] = SpawnedRecorder
     when_idle: Callable[[], None] = lambda: None  # called at each look without a session to resume
     name: str = "sessions"
