@@ -16,9 +16,10 @@ from devices.host.clock import Clock
 from devices.host.priority import ensure_niceness
 from recorder.composition import SEAL_STEPS
 from recorder.disk.durable import TEMPORARY_FILES, DurableFiles
+from recorder.model.names import one_line
 from recorder.package.fixity import Progress
 from recorder.package.metadata import Recording, SessionContext
-from recorder.package.seal_options import SealOptions
+from recorder.package.seal_options import DerivedRecord, SealOptions
 from recorder.package.work_folder import WorkFolder
 
 STEPS_SHARE = 0.6
@@ -66,6 +67,17 @@ class Seal:
         for half in self.work.path.rglob(TEMPORARY_FILES):
             half.unlink(missing_ok=True)
         return None
+
+    def derived(self, recording: Recording) -> DerivedRecord:
+        """Return the record of the derived files."""
+        slides = [chapter for chapter in recording.chapters if chapter.source == "slide"]
+        return DerivedRecord(
+            slides=len(slides),
+            slides_read=sum(bool(chapter.text) for chapter in slides),
+            language=self.options.language,
+            report=self.options.report,
+            problems=tuple(map(one_line, self.problems)),
+        )
 
     def advance(self, recording: Recording, begin: float, end: float) -> Callable[[float], None]:
         """Return a function that reports the share done, from 0 to 1, as progress from `begin` to `end`."""

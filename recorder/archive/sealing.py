@@ -18,7 +18,7 @@ from config.version import VERSION
 from devices.health.log_reader import session_lines
 from recorder.archive.seal_step import STEPS_SHARE, Seal, progress_part, seal_steps
 from recorder.disk.durable import PRIVATE_MODE, TEMPORARY_FILES, DurableFiles
-from recorder.model.names import one_line, uuid_of_part
+from recorder.model.names import uuid_of_part
 from recorder.package import bag, fixity, work_folder
 from recorder.package.documents import bag_info, dublin_core, readme_files, sealing_events
 from recorder.package.fixity import ByteProgress, Progress
@@ -34,7 +34,6 @@ from recorder.package.metadata import (
     decode_recording,
     sorted_chapters,
 )
-from recorder.package.seal_options import DerivedRecord
 from recorder.package.work_folder import BEGUN_FILE, RECORDING_FILE, WorkFolder, encode_begun, program_files
 
 STEPS = seal_steps()  # loaded now: the disk with Liput may not answer at the end
@@ -183,7 +182,7 @@ def _write_bag(seal: Seal, recording: Recording) -> None:
     for step in STEPS:
         step.add_tags(seal, recording)
     if work.begun.context.wishes:
-        disk.write(work.path / work_folder.DERIVED_FILE, json_text(_derived_record(seal, recording)))
+        disk.write(work.path / work_folder.DERIVED_FILE, json_text(seal.derived(recording)))
     disk.write(work.path / work_folder.PREMIS_FILE, sealing_events(recording, payload, seal.now))
     files = fixity.walk(work.path)[0]
     for name, content in readme_files(recording, files).items():
@@ -193,17 +192,6 @@ def _write_bag(seal: Seal, recording: Recording) -> None:
     disk.write(work.path / bag.DECLARATION_FILE, bag.DECLARATION.encode())
     (work.path / bag.TAG_MANIFEST_FILE).unlink(missing_ok=True)
     disk.write(work.path / bag.TAG_MANIFEST_FILE, bag.manifest_text(_hash(work, of_payload=False)))
-
-
-def _derived_record(seal: Seal, recording: Recording) -> DerivedRecord:
-    slides = [chapter for chapter in recording.chapters if chapter.source == "slide"]
-    return DerivedRecord(
-        slides=len(slides),
-        slides_read=sum(bool(chapter.text) for chapter in slides),
-        language=seal.options.language,
-        report=seal.options.report,
-        problems=tuple(map(one_line, seal.problems)),
-    )
 
 
 def _hash(work: WorkFolder, *, of_payload: bool, progress: Progress | None = None) -> dict[str, str]:
