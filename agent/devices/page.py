@@ -86,11 +86,13 @@ def device_page(
     """Return the page of `device`, one of `devices`, for a profile."""
     wanted = PictureRequirements(profile.width, profile.height, float(profile.fps))
     chosen, runners_up = rank_modes_of(device, topology, wanted)
+    message = port_warning(topology, device)
+    slow = [DeviceWarning("slow-port", message, SLOW_PORT_HINT)] if message else []
     return DevicePage(
         device=device,
         no_serial=_no_serial(device, topology),
         usb=_place(device, topology),
-        warnings=(*_slow_port(device, topology), *_conflicts(device, devices, topology, wanted)),
+        warnings=(*slow, *_conflicts(device, devices, topology, wanted)),
         make=_make(device),
         profile=profile_name,
         wanted=wanted,
@@ -127,11 +129,6 @@ def _place(device: Device, topology: UsbTopology) -> UsbPlace | None:
     )
     others = tuple(f"{node.name} (port {node.port})" for node in bus_neighbours(topology, device.port))
     return UsbPlace(hops, usable_bps(path[-1]) if device.node else None, others)
-
-
-def _slow_port(device: Device, topology: UsbTopology) -> list[DeviceWarning]:
-    message = port_warning(topology, device)
-    return [DeviceWarning("slow-port", message, SLOW_PORT_HINT)] if message else []
 
 
 def _conflicts(

@@ -140,10 +140,9 @@ class PictureDetector:
     def _judge_stillness(self, at_ns: int) -> None:
         """Compare with the frame in which the standstill began, not the previous one: slow changes add up."""
         cv2.absdiff(self._y, self._anchor, self._difference)
-        changed = cv2.countNonZero(self._difference)
-        if changed:
+        is_same, is_still = _stillness(self._difference)
+        if not is_same:
             self.same_since_ns = at_ns
-        is_still = changed <= STILL_SHARE * self._y.size and cv2.minMaxLoc(self._difference)[1] <= STILL_LEVELS
         if not is_still:
             np.copyto(self._anchor, self._y)
             self.still_since_ns = at_ns
@@ -199,6 +198,13 @@ class PictureDetector:
             )
         else:
             self._no_signal.unsure()
+
+
+def _stillness(difference: Plane) -> tuple[bool, bool]:
+    """Return whether two frames are the same, and whether nearly, by the difference of their luma."""
+    changed = cv2.countNonZero(difference)
+    is_still = changed <= STILL_SHARE * difference.size and cv2.minMaxLoc(difference)[1] <= STILL_LEVELS
+    return not changed, is_still
 
 
 def is_black(luma: Plane) -> bool:
@@ -268,11 +274,8 @@ class PictureCheck:
         self._measures.append((at_ns, float(cv2.mean(luma)[0]), light_luma, burnt, is_black(luma)))
 
     def _compare(self, copy: Plane) -> None:
-        difference = cv2.absdiff(copy, self._first)
-        changed = cv2.countNonZero(difference)
-        self._is_same = self._is_same and not changed
-        is_little = changed <= STILL_SHARE * copy.size and cv2.minMaxLoc(difference)[1] <= STILL_LEVELS
-        self._is_still = self._is_still and is_little
+        is_same, is_still = _stillness(np.asarray(cv2.absdiff(copy, self._first), np.uint8))
+        self._is_same, self._is_still = self._is_same and is_same, self._is_still and is_still
 
     def _add(self, luma: Plane, *, has_settled: bool) -> None:
         """Add a frame to the mean: sensor noise looks like detail, and averages out."""

@@ -143,12 +143,6 @@ _BITSTREAM_FILTERS = {"mjpeg": "null", "h264": "h264_mp4toannexb", "hevc": "hevc
 """Per codec, the bitstream filter that gives packets as a camera sends them, parameter sets before each keyframe."""
 
 
-def copyable_format(stream: VideoStream) -> CodedFormat | None:
-    """Return the format of a film's frames for copying, None for other codecs."""
-    codec = stream.codec_context.name
-    return CodedFormat(codec, stream.width, stream.height) if codec in _BITSTREAM_FILTERS else None
-
-
 def _copying(
     stream: VideoStream, at_ns: Callable[[int, Fraction], int]
 ) -> "Callable[[Packet[VideoStream]], list[CodedFrame]]":  # quoted: not generic at run time
@@ -207,9 +201,11 @@ class FileVideoSource(VideoSource):
         shape = _turned(_display_size(stream), quarters)
         size = fit_size(*shape, self._limits[0] or shape[0], self._limits[1] or shape[1])
         rate = _nominal_rate(stream)
-        self.coded = copyable_format(stream) if self._copied else None
+        codec = stream.codec_context.name
+        can_copy = self._copied and codec in _BITSTREAM_FILTERS
+        self.coded = CodedFormat(codec, stream.width, stream.height) if can_copy else None
         self._jpegs = self._converters = None
-        if stream.codec_context.name == "mjpeg" and not quarters and shape == (stream.width, stream.height):
+        if codec == "mjpeg" and not quarters and shape == (stream.width, stream.height):
             self._matrix = ColorMatrix.BT601
             self._jpegs = SizeCache(*size, lambda *smaller: JpegDecoder(*shape, *smaller))
             payloads = _jpegs(file, stream)

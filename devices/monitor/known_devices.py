@@ -136,13 +136,12 @@ def confirm(store: StateFile[dict[str, KnownDevice]], device_ids: Collection[str
 
 def with_swaps(devices: Iterable[Device], known: KnownById) -> list[Device]:
     """Return `devices`, with the fault `swapped` where marked and no fault is worse."""
-    return [_with_swap(device, known.get(device.id)) for device in devices]
-
-
-def _with_swap(device: Device, known: KnownDevice | None) -> Device:
-    if known is None or known.swapped is None:
-        return device
-    return with_health(device, Fault.SWAPPED, known.swapped, known.swapped_at)
+    return [
+        with_health(device, Fault.SWAPPED, mark.swapped, mark.swapped_at)
+        if (mark := known.get(device.id)) and mark.swapped is not None
+        else device
+        for device in devices
+    ]
 
 
 def format_ago(span: timedelta) -> str:

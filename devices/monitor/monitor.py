@@ -230,7 +230,10 @@ class DeviceMonitor:
         while not self._following.stopped.is_set():
             self._unplugs.update(port for action, port in burst if action == "remove" and port)
             if burst or self._refreshing.is_set() or self._is_due(self._retry_ns):
-                self._look_and_tell()
+                self._refreshing.clear()
+                if seen := self._take_look():
+                    unplugs, self._unplugs = self._unplugs, Counter()
+                    self._tell(self._observer.observe(seen, unplugs))
             self._tell(self._observer.tick())
             self._observer.save()
             burst = self._burst(events)
@@ -267,12 +270,6 @@ class DeviceMonitor:
                 burst += more
                 last_ns = self._clock.now_ns()
         return burst
-
-    def _look_and_tell(self) -> None:
-        self._refreshing.clear()
-        if seen := self._take_look():
-            unplugs, self._unplugs = self._unplugs, Counter()
-            self._tell(self._observer.observe(seen, unplugs))
 
     def _take_look(self) -> DeviceSnapshot | None:
         """Return the plugged-in devices; None after a failed look, which is repeated later."""
