@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from devices.host import threads
 from devices.host.clock import NANOSECONDS, Clock, SystemClock
@@ -58,9 +57,7 @@ class DeadlineTask[T]:
             if undo is not None:
                 with suppress(Exception):  # no caller is left
                     undo(result)
-        with _hanging_lock:
-            _hanging.discard(self)
-            self._over.set()
+        self._over.set()
         if self.is_abandoned and self._ended_late is not None:
             self._ended_late()
 
@@ -94,11 +91,10 @@ class DeadlineTask[T]:
         return True
 
     def _abandon(self) -> bool:
-        with self._lock, _hanging_lock:
+        with self._lock:
             if self._over.is_set() or self._results or self._error is not None:
                 return False
             self.is_abandoned = True
-            _hanging.add(self)
             return True
 
     def result(self) -> T:
@@ -114,27 +110,25 @@ class DeadlineTask[T]:
         return self.result()
 
 
-_hanging: set["DeadlineTask[Any]"] = set()
-_hanging_lock = threading.Lock()
-
-
-def count_abandoned(name: str | None = None) -> int:
-    """Return the number of abandoned tasks of that name, or of any, that still run."""
-    with _hanging_lock:
-        return sum(name in (None, task.name) for task in _hanging)
+_hung_closings: list[DeadlineTask[object]] = []
+_hung_lock = threading.Lock()
 
 
 def close_within(close: Callable[[], object], timeout_s: float, name: str) -> bool:
     """Call `close`, which may hang; return whether it took less than `timeout_s` (see `count_hung_closings`)."""
-    return DeadlineTask(close, _CLOSING + name).wait(timeout_s)
+    task = DeadlineTask(close, _CLOSING + name)
+    if task.wait(timeout_s):
+        return True
+    with _hung_lock:
+        _hung_closings.append(task)
+    return False
 
 
 def count_hung_closings(name: str | None = None) -> int:
     """Return the number of closings of `name`, or of anything, that timed out and still run."""
-    with _hanging_lock:
-        return sum(
-            task.name.startswith(_CLOSING) if name is None else task.name == _CLOSING + name for task in _hanging
-        )
+    with _hung_lock:
+        _hung_closings[:] = [task for task in _hung_closings if not task.is_over]
+        return sum(name is None or task.name == _CLOSING + name for task in _hung_closings)
 
 
 class DeadlineTasks[Key, T]:
