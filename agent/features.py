@@ -49,7 +49,7 @@ FEATURES: dict[str, Feature] = {
         },
         keys="agent.requests.lookup:request_keys",
         endpoints="agent.requests.api:ENDPOINTS",
-        pages="agent.requests.pages:PAGES",
+        pages="agent.requests.api:PAGES",
         find_request="agent.requests.lookup:find_request",
         carry_request="agent.requests.lookup:carried_request",
     ),
@@ -63,7 +63,7 @@ FEATURES: dict[str, Feature] = {
         keys="agent.schedule.store:plan_keys",
         part="agent.schedule.scheduler:make_part",
         endpoints="agent.schedule.interface.api:ENDPOINTS",
-        pages="agent.schedule.interface.pages:PAGES",
+        pages="agent.schedule.interface.api:PAGES",
         versions={"schedule": "agent.schedule.store:schedule_version"},
     ),
 }

@@ -1,4 +1,6 @@
-"""Requests by the API: a list, and one with all its papers."""
+"""Requests by the API and on the page: a list, and one with all its papers."""
+
+from pathlib import Path
 
 import msgspec
 
@@ -6,6 +8,7 @@ from agent.requests.options import request_context
 from agent.requests.request_documents import RequestDocument, RequestLine, read_lines, request_document
 from agent.web.api.sessions import request_key
 from agent.web.http.endpoint import ApiCall, Endpoint
+from agent.web.page.pages import Page
 
 
 class RequestsDocument(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="requests"):
@@ -37,3 +40,9 @@ ENDPOINTS = [
         pool="disk", errors=(404, 409),
     ),
 ]  # fmt: skip
+
+_FOLDER = Path(__file__).parent / "page"
+PAGES = [
+    Page("/requests", "requests.html.j2", "nav.requests", 60, folder=_FOLDER),
+    Page("/requests/{id}", "request.html.j2", folder=_FOLDER),
+]

@@ -1,5 +1,6 @@
-"""The schedule by the API: list, add, change and remove plans, as `liput schedule`."""
+"""The schedule by the API and on the page: list, add, change and remove plans, as `liput schedule`."""
 
+from pathlib import Path
 from typing import Annotated
 
 import msgspec
@@ -9,6 +10,9 @@ from agent.schedule.interface.planner import Planner, PlanRequest, add_plan, edi
 from agent.schedule.plan import Plan, PlanMode
 from agent.web.api.sessions import refuse_file_names, request_key
 from agent.web.http.endpoint import ApiCall, Endpoint
+from agent.web.page.pages import Page
+from config.settings.schema import Settings
+from config.settings.serving import MODES
 
 
 class ScheduleDocument(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="schedule"):
@@ -81,3 +85,10 @@ ENDPOINTS = [
     Endpoint("PATCH", _ONE, change, "Change a planned session", pool="disk", errors=(404, 409)),
     Endpoint("DELETE", _ONE, remove, "Remove a planned session", pool="disk", errors=(404, 409)),
 ]
+
+
+def _facts(settings: Settings) -> dict[str, object]:
+    return {"modes": MODES, "mode": settings.schedule.mode, "destinations": list(settings.destinations)}
+
+
+PAGES = [Page("/schedule", "schedule.html.j2", "nav.schedule", 20, _facts, Path(__file__).parent / "page")]

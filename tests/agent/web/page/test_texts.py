@@ -17,7 +17,7 @@ from tests.support.pages import CLI, rows, section
 PAGE = Path(texts.__file__).parent
 STATIC = [file for folder in page_folders("static") for file in folder.rglob("*") if file.is_file()]
 TEMPLATES = [file for folder in page_folders("templates") for file in folder.glob("*.j2")]
-CODE = [*PAGE.glob("*.py"), *(page.folder.parent / "pages.py" for page in all_pages() if page.folder != PAGE)]
+CODE = [*PAGE.glob("*.py"), *(page.folder.parent / "api.py" for page in all_pages() if page.folder != PAGE)]
 SOURCES = [*(file for file in STATIC if file.suffix == ".js"), *TEMPLATES, *CODE]
 KEY = r"[a-z]+(?:\.[a-z0-9-]+)+"
 MOST_BYTES = 100_000
