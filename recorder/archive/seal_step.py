@@ -18,8 +18,7 @@ from recorder.composition import SEAL_STEPS
 from recorder.disk.durable import TEMPORARY_FILES, DurableFiles
 from recorder.model.names import one_line
 from recorder.package.fixity import Progress
-from recorder.package.metadata import Recording, SessionContext
-from recorder.package.seal_options import DerivedRecord, SealOptions
+from recorder.package.metadata import DerivedRecord, Recording, SealOptions, SessionContext
 from recorder.package.work_folder import WorkFolder
 
 STEPS_SHARE = 0.6

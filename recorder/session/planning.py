@@ -30,8 +30,15 @@ from recorder.live.url import parse_live_url
 from recorder.live_encode.headroom import SEPARATE, SHARED, HeadroomQuery, StreamPlan
 from recorder.model.names import utf8_safe
 from recorder.model.packet import Track
-from recorder.package.metadata import Records, SessionContext
-from recorder.package.seal_options import FrameArea, ReportOptions, SealOptions, SlideOptions, SlidesView
+from recorder.package.metadata import (
+    FrameArea,
+    Records,
+    ReportOptions,
+    SealOptions,
+    SessionContext,
+    SlideOptions,
+    SlidesView,
+)
 from recorder.program.mixer import SoundInput
 from recorder.program.scene import Appearance, check_layout
 from recorder.recording.iso import unique_file_names

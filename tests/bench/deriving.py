@@ -20,8 +20,7 @@ import msgspec
 
 from recorder.archive.seal_step import Seal
 from recorder.disk.durable import DurableFiles
-from recorder.package.metadata import Begun, Recording
-from recorder.package.seal_options import ReportOptions, SealOptions, SlideOptions, SlidesView
+from recorder.package.metadata import Begun, Recording, ReportOptions, SealOptions, SlideOptions, SlidesView
 from recorder.package.work_folder import WorkFolder
 from tests.support import archives
 from tests.support.slides import DECK, deck, moving, record, still

@@ -23,7 +23,7 @@ from devices.host.clock import SystemClock
 from recorder.archive.archive import Archive
 from recorder.features.report.material import SHEET_FILE
 from recorder.features.report.page import HTML_FILE, PDF_FILE
-from recorder.package.seal_options import DerivedRecord
+from recorder.package.metadata import DerivedRecord
 from recorder.package.work_folder import DERIVED_FILE
 from tests.support import archives, command
 from tests.support.measured import Used, measured, used

@@ -14,8 +14,15 @@ import msgspec
 from devices.model.device import Device, DeviceKind
 from recorder.archive.archive import Archive
 from recorder.disk.durable import DurableFiles
-from recorder.package.metadata import Package, RecordingFacts, SessionContext
-from recorder.package.seal_options import ReportOptions, SealOptions, SlideOptions, SlidesView
+from recorder.package.metadata import (
+    Package,
+    RecordingFacts,
+    ReportOptions,
+    SealOptions,
+    SessionContext,
+    SlideOptions,
+    SlidesView,
+)
 from recorder.package.work_folder import WorkFolder
 from tests.support.simulated import SimulatedClock
 

@@ -11,9 +11,18 @@ from PIL import Image, ImageDraw
 from config.settings.office import Office, StandardTime
 from devices.model.device import Device, DeviceKind
 from recorder.features.report.material import ReportMaterial, SoundLevels
-from recorder.package.metadata import AudioTrack, Chapter, Consent, Gap, MediaFile, Recording, Records, VideoTrack
+from recorder.package.metadata import (
+    AudioTrack,
+    Chapter,
+    Consent,
+    Gap,
+    MediaFile,
+    Recording,
+    Records,
+    ReportOptions,
+    VideoTrack,
+)
 from recorder.package.request import Procedure, Request, RequestRecord, Step, StepKind, StepState
-from recorder.package.seal_options import ReportOptions
 
 STARTED = datetime(2026, 11, 24, 9, 0, tzinfo=timezone(timedelta(hours=7)))
 LENGTH_S = 3725.4

@@ -11,8 +11,7 @@ from config.errors import ArchiveError
 from config.locale.lookup import LANGUAGES
 from config.settings.schema import load_settings
 from recorder.disk.durable import PRIVATE_MODE, publishing
-from recorder.package.metadata import PackageState
-from recorder.package.seal_options import ReportOptions
+from recorder.package.metadata import PackageState, ReportOptions
 from recorder.package.verification import refuse_pruned
 from recorder.session.planning import report_wishes
 

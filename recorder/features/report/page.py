@@ -22,9 +22,8 @@ from recorder.features.report.incidents import NEVER_LIVE, OTHER, Incident, inci
 from recorder.features.report.material import SILENCE_DBFS, ReportMaterial, SoundLevels, image_file, read_material
 from recorder.features.report.printing import print_pdf
 from recorder.model.names import one_line, shortened
-from recorder.package.metadata import INTERRUPTED, AudioTrack, VideoTrack
+from recorder.package.metadata import INTERRUPTED, AudioTrack, DerivedRecord, ReportOptions, VideoTrack
 from recorder.package.request import Step
-from recorder.package.seal_options import DerivedRecord, ReportOptions
 from recorder.package.work_folder import DERIVED_FILE, EVENTS_FILE, RECORDING_FILE
 
 if TYPE_CHECKING:

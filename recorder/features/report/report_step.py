@@ -7,8 +7,7 @@ import msgspec
 
 from recorder.archive.seal_step import STEPS_SHARE, Seal, SealStep
 from recorder.model import names
-from recorder.package.metadata import Recording
-from recorder.package.seal_options import ReportOptions
+from recorder.package.metadata import Recording, ReportOptions
 from recorder.package.work_folder import LEVELS_FILE
 
 _SHARE_BEGIN, _SHEET_END = 0.5, 0.55  # of the progress of sealing

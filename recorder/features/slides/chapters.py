@@ -23,8 +23,7 @@ from recorder.model.eventlog import EventLine, recorder_runs
 from recorder.model.names import one_line, shortened
 from recorder.model.session_faults import AWAY_KINDS
 from recorder.package.keyframes import Advance, keyframes, keyframes_at
-from recorder.package.metadata import Chapter, MediaFile
-from recorder.package.seal_options import SLIDES_FOLDER, SlideOptions, SlidesView
+from recorder.package.metadata import SLIDES_FOLDER, Chapter, MediaFile, SlideOptions, SlidesView
 from recorder.package.work_folder import program_files
 
 TESSERACT = "tesseract"

@@ -16,7 +16,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from recorder.package.keyframes import Keyframe, frame_image, image_jpeg
-from recorder.package.seal_options import FrameArea, SlidesView
+from recorder.package.metadata import FrameArea, SlidesView
 
 type Luma = NDArray[np.uint8]
 type Blocks = NDArray[np.bool_]

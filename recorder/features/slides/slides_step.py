@@ -6,8 +6,7 @@ import msgspec
 
 from recorder.archive.seal_step import Seal, SealStep
 from recorder.model.eventlog import read_event_lines
-from recorder.package.metadata import Chapter, Recording, sorted_chapters
-from recorder.package.seal_options import SLIDES_FOLDER, SlideOptions
+from recorder.package.metadata import SLIDES_FOLDER, Chapter, Recording, SlideOptions, sorted_chapters
 from recorder.package.work_folder import WorkFolder
 
 _SHARE_END = 0.5  # of the progress of sealing

@@ -19,8 +19,15 @@ from recorder.features.report.page import report_of_changed
 from recorder.features.slides import chapters
 from recorder.model.marks import Mark
 from recorder.package import fixity
-from recorder.package.metadata import Package, Recording
-from recorder.package.seal_options import DerivedRecord, ReportOptions, SealOptions, SlideOptions, SlidesView
+from recorder.package.metadata import (
+    DerivedRecord,
+    Package,
+    Recording,
+    ReportOptions,
+    SealOptions,
+    SlideOptions,
+    SlidesView,
+)
 from recorder.package.work_folder import DERIVED_FILE, METADATA_FILES, WorkFolder
 from tests.support import archives
 from tests.support.slides import DECK, deck, record, still

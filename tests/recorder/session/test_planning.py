@@ -18,7 +18,7 @@ from config.settings.schema import (
 )
 from config.settings.secrets import StreamTarget, secret_url
 from devices.host.clock import SystemClock
-from recorder.package.seal_options import FrameArea, ReportOptions, SlidesView
+from recorder.package.metadata import FrameArea, ReportOptions, SlidesView
 from recorder.session.planning import plan_session, wishes_of
 from recorder.session.request import SessionRequest
 from tests.support import archives, leftovers

@@ -11,9 +11,8 @@ import pytest
 from recorder.features.report import number_format
 from recorder.features.report.material import ReportMaterial, SoundLevels
 from recorder.features.report.page import MOST_CHAPTERS, MOST_INCIDENTS, WIDTH, ReportView, level_plot, report_page
-from recorder.package.metadata import Chapter
+from recorder.package.metadata import Chapter, ReportOptions
 from recorder.package.request import Step, StepState
-from recorder.package.seal_options import ReportOptions
 from tests.support.reports import DIGEST, LONG_TITLE, STARTED, WISHES, event, material
 
 LANGUAGES = ("id", "en")

@@ -10,8 +10,7 @@ from PIL import Image, ImageDraw
 from recorder.disk.durable import DurableFiles
 from recorder.features.slides.chapters import FOUND_SHARE, SlideChapters
 from recorder.package.media import probe_media
-from recorder.package.metadata import Chapter
-from recorder.package.seal_options import FrameArea, SlideOptions, SlidesView
+from recorder.package.metadata import Chapter, FrameArea, SlideOptions, SlidesView
 from tests.support.slides import HEIGHT, WIDTH, Picture, deck, fade, moving, noisy, record, slide, still
 
 WHOLE = SlideOptions(layout="single", views={"single": SlidesView()})
