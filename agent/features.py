@@ -18,8 +18,10 @@ class Feature(NamedTuple):
 
     commands: Mapping[str, tuple[str, str]] = {}
     """Commands of `liput`: the place and the line of help of each."""
+    example: str = ""
+    """A line of examples in `liput --help`."""
     keys: str = ""
-    """Function of Settings: yields the ids that its commands take, each with a description, for completion."""
+    """Function that yields the ids that its commands take, each with a description, for completion."""
     part: str = ""
     """Function of agent.daemon.parts.DaemonContext: returns a FeaturePart of the daemon."""
     endpoints: str = ""
@@ -47,6 +49,8 @@ FEATURES: dict[str, Feature] = {
                 "Keep letters of request, dispositions, staff and dates.",
             )
         },
+        example='liput request new --event "Wisuda" --letter surat.pdf      '
+        "enter a letter of request; also: list, dispose, show",
         keys="agent.requests.lookup:request_keys",
         endpoints="agent.requests.api:ENDPOINTS",
         pages="agent.requests.api:PAGES",
@@ -60,6 +64,7 @@ FEATURES: dict[str, Feature] = {
                 "Plan sessions, by hand or from a calendar.",
             )
         },
+        example='liput schedule add --title "Wisuda" --starts "besok 09:00" --for 3h --mode record   record by time',
         keys="agent.schedule.store:plan_keys",
         part="agent.schedule.scheduler:make_part",
         endpoints="agent.schedule.interface.api:ENDPOINTS",

@@ -72,11 +72,9 @@ Examples:
   liput arm --title "Rapat senat"             open the devices; then: liput start, liput mark "...", liput stop
   liput status                                show running sessions
   liput destination add youtube               stream a running session; also: remove, restart, status
-  liput request new --event "Wisuda" --letter surat.pdf      enter a letter of request; also: list, dispose, show
-  liput schedule add --title "Wisuda" --starts "besok 09:00" --for 3h --mode record   record by time
-  liput service install --now                 run `liput serve` under systemd
+{features}  liput service install --now                 run `liput serve` under systemd
   liput archive verify --all                  compare every recording with its checksums
-"""
+""".format(features="".join(f"  {feature.example}\n" for feature in FEATURES.values() if feature.example))
 
 
 @click.group(
