@@ -28,15 +28,12 @@ def channels_of(settings: Settings) -> list[NotificationChannel]:
     keys = alarm_keys(settings)
     alarms, room, language = settings.alarms, settings.general.room, settings.general.language
     channels: list[NotificationChannel] = [DesktopChannel(room, language)] if alarms.desktop else []
-    # Lazy: smtplib and http.client are slow to load.
-    if alarms.mail_server:
-        from agent.alarms.mail import MailChannel
+    has_webhook = alarms.webhook or keys.webhook_url is not None
+    if alarms.mail_server or has_webhook:
+        from agent.alarms import network  # smtplib and http.client are slow to load
 
-        channels.append(MailChannel(alarms, keys, room, language))
-    if alarms.webhook or keys.webhook_url is not None:
-        from agent.alarms.webhook import WebhookChannel
-
-        channels.append(WebhookChannel(alarms, keys, room, language))
+        channels += [network.MailChannel(alarms, keys, room, language)] if alarms.mail_server else []
+        channels += [network.WebhookChannel(alarms, keys, room, language)] if has_webhook else []
     return channels
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.alarms.mail import MailChannel
 from agent.alarms.message import Message
+from agent.alarms.network import MailChannel
 from agent.alarms.sender import PartlySent
 from config.errors import LiputError, UsageError
 from config.settings.office import use_time_zone

@@ -10,10 +10,9 @@ from pathlib import Path
 import pytest
 
 from agent.alarms.desktop import NoDesktop
-from agent.alarms.mail import MailChannel
 from agent.alarms.message import Message
+from agent.alarms.network import MailChannel, WebhookChannel
 from agent.alarms.sender import LONGEST_QUEUE, PAUSES_S, ChannelSender
-from agent.alarms.webhook import WebhookChannel
 from config.errors import LiputError
 from config.settings.secrets import AlarmKeys, Secret
 from config.settings.serving import AlarmSettings

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from agent.alarms.message import Message
-from agent.alarms.webhook import WebhookChannel
+from agent.alarms.network import WebhookChannel
 from config.errors import LiputError
 from config.settings.secrets import AlarmKeys, Secret
 from config.settings.serving import AlarmSettings
