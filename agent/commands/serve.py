@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from agent.archives.copying import CopyRunner
-from agent.archives.fixity_part import FixityPart
+from agent.archives.maintenance import CopyRunner, FixityPart
 from agent.archives.selection import archives_of
 from agent.daemon.log import DaemonLog, Level, errors_to_journal, log_form
 from agent.daemon.parts import DaemonContext, FeaturePart, Part, Parts, ServiceNotifier

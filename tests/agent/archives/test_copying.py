@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from agent.archives.copying import CopyRunner
+from agent.archives.maintenance import CopyRunner
 from devices.host.clock import SystemClock
 from recorder.archive.archive import Archive
 from tests.support import command, copies, recorders
@@ -73,7 +73,7 @@ def test_a_copy_that_does_not_end_beside_a_session_is_killed_and_one_that_runs_e
     settings.write_text(settings.read_text() + 'max_rate = "8 Mbit/s"\n')
     busy: list[bool] = []
     daemon = CopyRunner(SystemClock(), config_file=settings, every_s=0.0, is_busy=lambda: bool(busy))
-    monkeypatch.setattr("agent.archives.copying.PATIENCE_S", 0.5)
+    monkeypatch.setattr("agent.archives.maintenance.PATIENCE_S", 0.5)
     daemon.look()
     wait_for(lambda: list((tmp_path / "nas").rglob(".*.part")), what="a copy that has begun")
     (child,) = copying(os.getpid())

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from agent.archives.fixity_part import (
+from agent.archives.maintenance import (
     FAILED,
     LOOK_S,
     QUIET_S,

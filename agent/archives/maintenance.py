@@ -1,5 +1,11 @@
-"""The daemon's part `fixity`: `liput archive fixity` reads a part of the archive each night, between sessions."""
+"""The daemon's work on archives between sessions, each in a child.
 
+`liput archive copy --pending` makes copies; a session that begins ends it. `liput archive fixity`, of the daemon's part
+`fixity`, reads a part of the archive each night.
+"""
+
+import signal
+import subprocess
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -9,17 +15,73 @@ from pathlib import Path
 
 import msgspec
 
-from agent.daemon.command_child import CommandChild, archive_options, child_stderr, liput_command
+from agent.daemon.command_child import (
+    PATIENCE_S,
+    CommandChild,
+    archive_options,
+    child_environment,
+    child_stderr,
+    end_child,
+    liput_command,
+)
 from agent.daemon.parts import poll
 from agent.health.alarm import DAMAGED, Alarm, new_alarm
 from config.errors import LiputError
 from config.settings.office import zone_of
 from config.settings.schema import Settings
 from config.state import StateFile, state_folder
+from devices.host.child import ChildProcess
 from devices.host.clock import NANOSECONDS, Clock
 from devices.host.throttle import LogOnChange
 from recorder.archive.fixity_round import FixityEntry, FixityLog, RoundResult
 from recorder.running.runtime_directory import is_session_running
+
+EVERY_S = 60.0  # between two rounds of copying
+
+
+@dataclass
+class CopyRunner:
+    """Works the queue of copies. `look` never blocks. `archive` None means those of the settings."""
+
+    clock: Clock
+    archive: Path | None = None
+    config_file: Path | None = None
+    every_s: float = EVERY_S
+    is_wanted: Callable[[], bool] = lambda: True  # return whether the settings have a place for copies
+    is_busy: Callable[[], bool] = is_session_running
+    _child: ChildProcess | None = None
+    _next_ns: int = 0
+    _beside_since_ns: int | None = None
+
+    def look(self) -> None:
+        """Start a round when it is due; kill one that goes on beside a session."""
+        now_ns = self.clock.now_ns()
+        if self._child is not None and self._child.status is not None:
+            self._child = None
+            self._next_ns = now_ns + int(self.every_s * NANOSECONDS)
+        if self._child is None and (now_ns < self._next_ns or not self.is_wanted()):
+            return
+        if not self.is_busy():
+            self._beside_since_ns = None
+            if self._child is None:
+                self._start()
+        elif self._child is not None:
+            since_ns = self._beside_since_ns = self._beside_since_ns or now_ns
+            if now_ns - since_ns > PATIENCE_S * NANOSECONDS:
+                self._child.send(signal.SIGKILL)
+
+    def _start(self) -> None:
+        words = ["archive", "copy", "--pending", *archive_options(self.archive)]
+        self._child = ChildProcess(
+            liput_command(*words), env=child_environment(self.config_file), stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL, stderr=child_stderr(),
+        )  # fmt: skip
+
+    def close(self) -> None:
+        """End the process; the next one continues its copy."""
+        if self._child is not None:
+            end_child(self._child)
+
 
 FILE = "fixity-round.json"
 
@@ -123,9 +185,7 @@ class FixityPart:
             self._begin_if_due()
 
     def _begin_if_due(self) -> None:
-        now = self.clock.now()
-        due = last_time_at(self.settings.fixity.at, now, zone_of(self.settings.office.time_zone))
-        night = self.night.read()
+        now, due, night = self.clock.now(), self._last_due(), self.night.read()
         if night.done is None or night.done > now:  # a new PC begins tomorrow; a clock may have been wrong
             self.night.change(lambda _: NightProgress(done=due))
         elif night.done < due:
@@ -136,7 +196,6 @@ class FixityPart:
     def _take_round(self, done: RoundResult | None, status: int) -> None:
         """Take the result of a round; a session may have ended it early."""
         self._round = None
-        now = self.clock.now()
         if done is None:
             self._rest(RETRY_S)
             if not self._is_failing:
@@ -148,11 +207,13 @@ class FixityPart:
             self._rest(QUIET_S)
             self.night.change(lambda night: NightProgress(done=night.done, read=night.read + done.bytes))
         else:
-            due = last_time_at(self.settings.fixity.at, now, zone_of(self.settings.office.time_zone))
-            self.night.change(lambda _: NightProgress(done=due))
+            self.night.change(lambda _: NightProgress(done=self._last_due()))
         if done.packages:
             named = f": {', '.join(done.damaged)}" if done.damaged else ""
             self.tell(f"the archive was read again: {done}{named}")
+
+    def _last_due(self) -> datetime:
+        return last_time_at(self.settings.fixity.at, self.clock.now(), zone_of(self.settings.office.time_zone))
 
     def _find_damaged(self) -> None:
         seen = self.log.stamp()
