@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from devices.health.log_line import LogLevel
-from devices.kernel.messages import KernelMessage, buses_of, classify_message, from_journal, from_kmsg
+from devices.kernel.message_log import KernelMessage, buses_of, classify_message, from_journal, from_kmsg
 
 
 def test_a_record_of_kmsg_is_read_with_its_subject() -> None:

@@ -4,8 +4,7 @@ import pytest
 
 from devices.health.log_line import PC, LogKind, LogLevel
 from devices.host.clock import NANOSECONDS
-from devices.kernel.message_log import KernelMessageWriter, is_at_or_below
-from devices.kernel.messages import KernelMessage
+from devices.kernel.message_log import KernelMessage, KernelMessageWriter, is_at_or_below
 from devices.model.device import Device, DeviceKind
 from tests.support.health import Recorded
 from tests.support.simulated import SimulatedClock
