@@ -237,16 +237,16 @@ class FragmentReader:
     def _read_tracks(self, moov: bytes) -> None:
         for kind, trak in child_boxes(moov):
             if kind == b"trak":
-                header, media_header = find_box(trak, b"tkhd"), find_box(trak, b"mdia", b"mdhd")
-                track = struct.unpack_from(">I", header, 20 if header[0] else 12)[0]
-                self._scales[track] = struct.unpack_from(">I", media_header, 20 if media_header[0] else 12)[0]
-                self._shifts[track] = edit_start(find_box(trak, b"edts", b"elst"))
+                track = header_number(find_box(trak, b"tkhd"))
+                self._scales[track] = header_number(find_box(trak, b"mdia", b"mdhd"))
+                _, self._shifts[track] = read_edits(find_box(trak, b"edts", b"elst"))
 
     def _fragment_ends(self, moof: bytes) -> Iterator[tuple[int, Fraction]]:
         for kind, traf in child_boxes(moof):
             if kind == b"traf":
                 track, default_duration = track_header(find_box(traf, b"tfhd"))
-                start = decode_time(find_box(traf, b"tfdt"))
+                tfdt = find_box(traf, b"tfdt")
+                start = struct.unpack_from(">Q" if tfdt[0] else ">I", tfdt, 4)[0]
                 duration = sum(
                     run_duration(run, default_duration) for kind, run in child_boxes(traf) if kind == b"trun"
                 )
@@ -254,12 +254,25 @@ class FragmentReader:
                 yield track, Fraction(max(0, end), self._scales.get(track, 1))
 
 
-def edit_start(elst: bytes) -> int:
-    """Return the media time that is shown first, in the track's time scale: behind the encoder's delay."""
+def header_number(header: bytes) -> int:
+    """Return the number behind the dates of a header: a track's number (`tkhd`), a time scale (`mvhd`, `mdhd`)."""
+    return int(struct.unpack_from(">I", header, 20 if header[0] else 12)[0])
+
+
+def read_edits(elst: bytes) -> tuple[int, int]:
+    """Return the empty time before a track (movie's scale), and the media time shown first (track's scale).
+
+    The media time is that behind the encoder's delay.
+    """
     count = struct.unpack_from(">I", elst, 4)[0]
-    size, position, layout = (20, 16, ">q") if elst[0] else (12, 12, ">i")
-    starts = (struct.unpack_from(layout, elst, position + index * size)[0] for index in range(count))
-    return int(next((start for start in starts if start >= 0), 0))
+    layout = struct.Struct(">Qqi" if elst[0] else ">Iii")
+    empty = 0
+    for index in range(count):
+        duration, start, _ = layout.unpack_from(elst, 8 + index * layout.size)
+        if start >= 0:
+            return empty, int(start)
+        empty += duration
+    return empty, 0
 
 
 def track_header(tfhd: bytes) -> tuple[int, int]:
@@ -268,11 +281,6 @@ def track_header(tfhd: bytes) -> tuple[int, int]:
     position = 8 + (8 if flags & BASE_OFFSET else 0) + (4 if flags & DESCRIPTION else 0)
     default_duration = struct.unpack_from(">I", tfhd, position)[0] if flags & DEFAULT_DURATION else 0
     return track, default_duration
-
-
-def decode_time(tfdt: bytes) -> int:
-    """Return the start of a track fragment, in the track's time scale."""
-    return int(struct.unpack_from(">Q" if tfdt[0] else ">I", tfdt, 4)[0])
 
 
 def run_duration(trun: bytes, default_duration: int) -> int:

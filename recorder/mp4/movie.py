@@ -17,6 +17,7 @@ from math import ceil
 import numpy as np
 
 from recorder.mp4.boxes import HEAD, BoxParts, child_boxes, find_box, make_box
+from recorder.mp4.fragments import header_number, read_edits
 from recorder.mp4.samples import LARGEST_32, VERSION_0, VERSION_1, TrackSamples, sample_tables
 
 SCALE = 1000
@@ -152,7 +153,7 @@ class MovieIndex:
 
     def _track(self, trak: bytes, samples: TrackSamples) -> _Track:
         scale = _scale(find_box(trak, b"mdia", b"mdhd"))
-        empty, media_start = _edits(find_box(trak, b"edts", b"elst"))
+        empty, media_start = read_edits(find_box(trak, b"edts", b"elst"))
         media_start -= samples.begin
         if media_start < 0:  # the first sample is later than the head says
             empty += ceil(Fraction(-media_start * self._scale, scale))
@@ -197,12 +198,11 @@ def _dropped(_content: bytes) -> BoxParts:
 
 def track_of(trak: bytes) -> int:
     """Return a track's number."""
-    header = find_box(trak, b"tkhd")
-    return int(struct.unpack_from(">I", header, 20 if header[0] else 12)[0])
+    return header_number(find_box(trak, b"tkhd"))
 
 
 def _scale(header: bytes) -> int:
-    scale = int(struct.unpack_from(">I", header, 20 if header[0] else 12)[0])
+    scale = header_number(header)
     if not scale:
         raise ValueError("its head has no time scale")
     return scale
@@ -213,19 +213,6 @@ def _dates(mvhd: bytes) -> tuple[int, int]:
     dates = struct.unpack_from(">QQ" if mvhd[0] else ">II", mvhd, 4)
     made, changed = (date if date <= LARGEST_32 else 0 for date in dates)
     return made, changed
-
-
-def _edits(elst: bytes) -> tuple[int, int]:
-    """Return the empty time before a track (movie's scale), and the media time shown first (track's scale)."""
-    count = struct.unpack_from(">I", elst, 4)[0]
-    layout = struct.Struct(">Qqi" if elst[0] else ">Iii")
-    empty = 0
-    for index in range(count):
-        duration, start, _ = layout.unpack_from(elst, 8 + index * layout.size)
-        if start >= 0:
-            return empty, int(start)
-        empty += duration
-    return empty, 0
 
 
 def _with_duration(kind: bytes, content: bytes, fixed: int, duration: int, next_track: int | None = None) -> BoxParts:
