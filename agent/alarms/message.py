@@ -4,8 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from agent.health.alarm import WORDS, Alarm
-from agent.health.notices import PlanNotice
+from agent.health.alarm import WORDS, Alarm, PlanNotice
 from config.locale.lookup import WRITTEN, LocalizedText
 from recorder.model.names import one_line
 

@@ -12,8 +12,7 @@ from agent.alarms.recorder_watcher import RecorderWatcher
 from agent.alarms.sender import ChannelSender, NotificationChannel
 from agent.alarms.throttle import AlarmThrottle, NoticeThrottle
 from agent.daemon.parts import DaemonContext, poll
-from agent.health.alarm import Alarm
-from agent.health.notices import NoticeBoard
+from agent.health.alarm import Alarm, NoticeBoard
 from config.errors import LiputError, SecretError
 from config.settings.schema import Settings
 from config.settings.secrets import alarm_keys

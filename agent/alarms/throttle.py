@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from agent.alarms.message import Message
-from agent.health.alarm import DAMAGED, FAILED, KILLED, Alarm, Key
-from agent.health.notices import MOST, URGENT, PlanNotice
+from agent.health.alarm import DAMAGED, FAILED, KILLED, MOST_NOTICES, URGENT, Alarm, Key, PlanNotice
 from devices.host.clock import NANOSECONDS, Clock
 from recorder.model.session_faults import LASTING_KINDS
 
@@ -161,7 +160,7 @@ class NoticeThrottle:
             self._told_s[key] = now_s
             if not self._pending:
                 self._pending_s = now_s
-            self._pending = [*self._pending, notice][-MOST:]
+            self._pending = [*self._pending, notice][-MOST_NOTICES:]
 
     def due(self, present: Sequence[Alarm] = ()) -> Message | None:
         """Return the message that is due, with the `present` alarms. Beyond the limit it `closes`."""

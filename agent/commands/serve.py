@@ -21,7 +21,7 @@ from agent.daemon.standby import StandbyRecorder
 from agent.daemon.supervisor import RecorderSupervisor
 from agent.devices.watch_part import DevicesPart
 from agent.features import hooked
-from agent.health.notices import NoticeBoard
+from agent.health.alarm import NoticeBoard
 from agent.sessions.control import absolute
 from agent.terminal.parameters import config_option
 from agent.terminal.signals_and_keys import set_on_signal

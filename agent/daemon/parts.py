@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from agent.daemon.log import DaemonLog
-from agent.health.notices import NoticeBoard
+from agent.health.alarm import NoticeBoard
 from agent.terminal.redact import redactor_for
 from config.errors import as_liput_error
 from config.settings.schema import CurrentSettings, Settings

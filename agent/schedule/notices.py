@@ -3,8 +3,7 @@
 from collections.abc import Callable
 from datetime import datetime
 
-from agent.health.alarm import BilingualText
-from agent.health.notices import NoticeBoard
+from agent.health.alarm import BilingualText, NoticeBoard
 from agent.schedule.plan import Plan, PlanMode
 from config.locale.lookup import NO_TEXT, LocalizedText, words
 from config.settings.quantities import brief_duration

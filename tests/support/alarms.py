@@ -3,8 +3,7 @@
 from datetime import UTC, datetime
 
 from agent.alarms.message import Message
-from agent.health.alarm import Alarm, BilingualText, new_alarm
-from agent.health.notices import URGENT, PlanNotice
+from agent.health.alarm import URGENT, Alarm, BilingualText, PlanNotice, new_alarm
 
 AT = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 

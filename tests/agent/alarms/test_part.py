@@ -15,8 +15,7 @@ from agent.alarms.message import Message
 from agent.alarms.part import AlarmsPart, alarms_part
 from agent.alarms.sender import ChannelSender
 from agent.alarms.throttle import GATHER_S, AlarmThrottle
-from agent.health.alarm import Alarm
-from agent.health.notices import NoticeBoard
+from agent.health.alarm import Alarm, NoticeBoard
 from agent.sessions.receiver import HOST, free_port
 from config.settings.schema import Settings, read_settings
 from devices.host.clock import NANOSECONDS, SystemClock

@@ -11,8 +11,7 @@ from agent.alarms.throttle import (
     AlarmThrottle,
     NoticeThrottle,
 )
-from agent.health.alarm import Alarm, BilingualText
-from agent.health.notices import SHOWN_S, URGENT, URGENT_S, NoticeBoard
+from agent.health.alarm import SHOWN_S, URGENT, URGENT_S, Alarm, BilingualText, NoticeBoard
 from config.locale.lookup import words
 from devices.host.clock import NANOSECONDS
 from tests.support.alarms import AT, alarm, notice
