@@ -9,12 +9,12 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from agent.checks.kinds.storage import NAME
-from agent.service.units import ServiceConfig, units
+from agent.commands.service_units import ServiceConfig, units
 from recorder.archive.permissions import close_to_others
 from recorder.running import access
 from recorder.running.access import our_umask
 from tests.agent.checks.kinds.test_storage import found, settings
-from tests.agent.service.test_units import SYSTEM, USER, settings_of
+from tests.agent.commands.test_service_units import SYSTEM, USER, settings_of
 from tests.support import archives, command
 
 ANOTHER = 54321

@@ -106,11 +106,6 @@ def writable_folders(settings: Settings) -> list[Path]:
     return list(dict.fromkeys(Path(os.path.normpath(path)) for path in named))
 
 
-def is_closed(folder: Path) -> bool:
-    """Return whether a folder is hidden from a system service."""
-    return _is_in(folder, CLOSED)
-
-
 def _python_path(home: Path) -> Path | None:
     """Return the folder of our packages; None if Python finds them."""
     return None if home.is_relative_to(sys.prefix) and home.name == "site-packages" else home
@@ -129,19 +124,9 @@ def _is_group(name: str) -> bool:
 
 
 DAEMON, SOCKET, RECORDER = "liput.service", "liput-recorder.socket", "liput-recorder@.service"
-SLICE = "liput.slice"
 ADDRESS = "%t/liput-recorders.sock"
-WATCHDOG_S = 20
-MOST_RECORDERS = 16
-END_S = 300  # time for a recorder to close and seal its recording when the PC shuts down
-
-MOST_FILES = 4096  # descriptors of daemon and recorders; the page needs some hundreds (agent/web/http/limits.py)
 
 type Section = Sequence[tuple[str, str]]
-
-KNOWN_CALLS = "@system-service"
-FORBIDDEN_CALLS = "~@privileged @resources"
-NICE_CALLS = "setpriority sched_setscheduler"  # allowed for GRANTED; without permission they just fail
 
 GRANTED: Section = (("LimitNICE", str(priority.SOUND_NICE)), ("LimitRTPRIO", str(priority.REALTIME)))
 """Limits for recorders (devices/host/priority.py); the daemon has them for its check only."""
@@ -153,9 +138,9 @@ HARDENED: Section = (
     ("RestrictNamespaces", "yes"),
     ("RestrictAddressFamilies", "AF_UNIX AF_INET AF_INET6 AF_NETLINK"),
     ("SystemCallArchitectures", "native"),
-    ("SystemCallFilter", KNOWN_CALLS),
-    ("SystemCallFilter", FORBIDDEN_CALLS),
-    ("SystemCallFilter", NICE_CALLS),
+    ("SystemCallFilter", "@system-service"),
+    ("SystemCallFilter", "~@privileged @resources"),
+    ("SystemCallFilter", "setpriority sched_setscheduler"),  # for GRANTED; without permission they just fail
     ("SystemCallErrorNumber", "EPERM"),
 )
 """Also for a user's service manager. udev reports plugs by AF_NETLINK."""
@@ -183,8 +168,6 @@ CONFINED: Section = (
 )
 """For the system's service manager only. Recorders and daemon see cameras and sound, no other hardware."""
 
-DRIVERS = ("videodev", "snd", "drm")  # kernel modules of these devices
-
 
 def units(place: ServiceConfig) -> dict[str, str]:
     """Return the text of each unit, by name."""
@@ -209,7 +192,7 @@ def _daemon(place: ServiceConfig) -> Iterator[tuple[str, Section]]:
             ("Type", "notify"),
             ("NotifyAccess", "main"),
             ("ExecStart", _command(place.run("agent.cli.main", "serve", *config))),
-            ("WatchdogSec", str(WATCHDOG_S)),
+            ("WatchdogSec", "20"),
             ("TimeoutAbortSec", "5"),
             ("TimeoutStopSec", "20"),
             ("Restart", "on-failure"),
@@ -233,7 +216,7 @@ def _socket(place: ServiceConfig) -> Iterator[tuple[str, Section]]:
         [
             ("ListenStream", ADDRESS),
             ("Accept", "yes"),
-            ("MaxConnections", str(MOST_RECORDERS)),
+            ("MaxConnections", "16"),
             ("SocketMode", "0600"),
             *((("SocketUser", USER),) if place.is_system else ()),
             ("RemoveOnStop", "yes"),
@@ -251,9 +234,9 @@ def _recorder(place: ServiceConfig) -> Iterator[tuple[str, Section]]:
             ("StandardInput", "socket"),
             ("StandardOutput", "socket"),
             ("StandardError", "journal"),
-            # Its children end with it; at shutdown it closes and seals its recording.
+            # Its children end with it; at shutdown it has 300 s to close and seal its recording.
             ("KillMode", "mixed"),
-            ("TimeoutStopSec", str(END_S)),
+            ("TimeoutStopSec", "300"),
             ("OOMPolicy", "continue"),
             *((("OOMScoreAdjust", "-500"),) if place.is_system else ()),
             ("CPUWeight", "500"),
@@ -266,20 +249,20 @@ def _recorder(place: ServiceConfig) -> Iterator[tuple[str, Section]]:
 def _loaded(place: ServiceConfig) -> Iterator[tuple[str, str]]:
     """Load drivers first: DeviceAllow ignores groups that the kernel does not know yet."""
     if place.is_system:
-        services = " ".join(f"modprobe@{module}.service" for module in DRIVERS)
+        services = " ".join(f"modprobe@{module}.service" for module in ("videodev", "snd", "drm"))
         yield "Wants", services
         yield "After", services
 
 
 def _common(place: ServiceConfig) -> Iterator[tuple[str, str]]:
-    yield "Slice", SLICE
+    yield "Slice", "liput.slice"
     yield "RuntimeDirectory", "liput"
     yield "RuntimeDirectoryMode", "0750" if place.is_system else "0700"
     yield "RuntimeDirectoryPreserve", "yes"  # restarts must find the recorders
     yield "Environment", f"{RUNTIME}=%t/liput"
     if place.python_path:
         yield "Environment", _quoted(f"PYTHONPATH={place.python_path}")
-    yield "LimitNOFILE", str(MOST_FILES)
+    yield "LimitNOFILE", "4096"  # the page needs some hundreds (agent/web/http/limits.py)
     yield "UMask", "0027" if place.is_system else "0077"  # operators may read recordings; nobody else may
     yield from GRANTED
     yield from HARDENED
@@ -303,7 +286,7 @@ def _owned(place: ServiceConfig) -> Iterator[tuple[str, str]]:
 
 
 def _written(place: ServiceConfig) -> Iterator[tuple[str, str]]:
-    yield "ProtectHome", "read-only" if any(is_closed(folder) for folder in place.writable) else "yes"
+    yield "ProtectHome", "read-only" if any(_is_in(folder, CLOSED) for folder in place.writable) else "yes"
     for folder in place.writable:
         yield "ReadWritePaths", _quoted(f"-{folder}")  # the disk may be absent and come back
 
@@ -320,9 +303,7 @@ def _quoted(word: str | Path) -> str:
 
 def _text(sections: Iterator[tuple[str, Section]]) -> str:
     parts = ["\n".join([f"[{name}]", *(f"{key}={value}" for key, value in settings)]) for name, settings in sections]
-    return "# Made by `liput service install`, which writes it anew; what is changed belongs into a drop-in.\n" + (
-        "\n\n".join(parts) + "\n"
-    )
+    return f"{MARK}, which writes it anew; what is changed belongs into a drop-in.\n" + "\n\n".join(parts) + "\n"
 
 
 MARK = "# Made by `liput service install`"  # the first words of files that install and uninstall may change
@@ -330,7 +311,6 @@ MARK = "# Made by `liput service install`"  # the first words of files that inst
 SYSTEM_UNITS = Path("/etc/systemd/system")
 SYSTEM_USERS = Path("/etc/sysusers.d/liput.conf")
 UDEV_RULES = Path("/etc/udev/rules.d/70-liput.rules")
-SYSTEM_RUNTIME = Path("/run/liput")
 SYSTEM_LAUNCHER = Path("/usr/local/share/applications/liput.desktop")
 
 RULES = f"""{MARK}.
@@ -392,7 +372,7 @@ def users(place: ServiceConfig) -> str:
 def launcher(place: ServiceConfig) -> str:
     """Return the desktop's launcher, which opens the page of the service."""
     path = [f"PYTHONPATH={place.python_path}"] if place.python_path else []
-    variables = [*path, *([f"{RUNTIME}={SYSTEM_RUNTIME}"] if place.is_system else [])]
+    variables = [*path, *([f"{RUNTIME}=/run/liput"] if place.is_system else [])]
     words = [*(("env", *variables) if variables else ()), *place.run("agent.cli.main")]
     return "\n".join([
         MARK + ".",
@@ -417,7 +397,7 @@ def is_ours(path: Path) -> bool:
     return path.read_text(encoding="utf-8", errors="replace").startswith(MARK)
 
 
-def write(path: Path, text: str) -> None:
+def write_public(path: Path, text: str) -> None:
     """Replace a file that everybody may read. Raises OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
     replace_file(path, text.encode(), with_mode(0o644), durable=False)

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from agent.service import install, units
-from agent.service.units import DAEMON, RECORDER, SOCKET, ServiceConfig, user_service_config
+from agent.commands import service
+from agent.commands import service_units as units
+from agent.commands.service_units import DAEMON, RECORDER, SOCKET, ServiceConfig, user_service_config
 from config.errors import LiputError
 from config.settings.schema import load_settings
 from tests.support import command
@@ -26,7 +27,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "LIPUT_CONFIG"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setattr(install, "BOOTED", tmp_path)
+    monkeypatch.setattr(service, "BOOTED", tmp_path)
     return tmp_path
 
 
@@ -54,7 +55,7 @@ def place() -> ServiceConfig:
 
 def test_a_user_service_is_written_enabled_and_started(home: Path, systemctl: Asked) -> None:
     made = units.service_files(place(), autostart=True)
-    done = list(install.install(place(), made, now=True))
+    done = list(service.install_service(place(), made, now=True))
     folder = home / ".config/systemd/user"
     assert {path.name for path in folder.iterdir()} == {DAEMON, SOCKET, RECORDER}
     assert (folder / DAEMON).read_text() == made[folder / DAEMON]
@@ -71,11 +72,11 @@ def test_a_user_service_is_written_enabled_and_started(home: Path, systemctl: As
 
 def test_again_nothing_is_written_and_what_changed_is(home: Path, systemctl: Asked) -> None:
     made = units.service_files(place())
-    list(install.install(place(), made, now=False))
-    assert not [sentence for sentence in install.install(place(), made, now=False) if "wrote" in sentence]
+    list(service.install_service(place(), made, now=False))
+    assert not [sentence for sentence in service.install_service(place(), made, now=False) if "wrote" in sentence]
     unit = home / ".config/systemd/user" / DAEMON
     unit.write_text(f"{units.MARK}, long ago\n")
-    assert f"wrote {unit}" in list(install.install(place(), made, now=False))
+    assert f"wrote {unit}" in list(service.install_service(place(), made, now=False))
     assert not any("restart" in words for words in systemctl())
 
 
@@ -84,28 +85,28 @@ def test_a_file_of_somebody_else_is_left_alone(home: Path, systemctl: Asked) -> 
     unit.parent.mkdir(parents=True)
     unit.write_text("[Service]\nExecStart=/bin/mine\n")
     with pytest.raises(LiputError, match="was not made by"):
-        list(install.install(place(), units.service_files(place()), now=True))
-    assert list(install.uninstall(is_system=False)) == []
+        list(service.install_service(place(), units.service_files(place()), now=True))
+    assert list(service.remove_service(is_system=False)) == []
     assert unit.read_text() == "[Service]\nExecStart=/bin/mine\n"
     assert not systemctl()
 
 
 def test_uninstalling_leaves_settings_and_recordings(home: Path, systemctl: Asked) -> None:
-    list(install.install(place(), units.service_files(place(), autostart=True), now=False))
+    list(service.install_service(place(), units.service_files(place(), autostart=True), now=False))
     settings, recording = home / ".config/liput/liput.toml", home / "Videos/Liput/rapat.mp4"
     for path in (settings, recording):
         path.parent.mkdir(parents=True)
         path.touch()
-    assert len(list(install.uninstall(is_system=False))) == 6
+    assert len(list(service.remove_service(is_system=False))) == 6
     left = {path for path in home.rglob("*") if path.is_file()} - {home / "asked", home / "bin/systemctl"}
     assert left == {settings, recording}
     assert systemctl()[-2:] == [f"--user disable --now {DAEMON} {SOCKET}", "--user daemon-reload"]
 
 
 def test_how_it_is_comes_from_systemd(home: Path, systemctl: Asked) -> None:
-    assert not install.status(is_system=False).installed
-    list(install.install(place(), units.service_files(place()), now=False))
-    found = install.status(is_system=False)
+    assert not service.service_status(is_system=False).installed
+    list(service.install_service(place(), units.service_files(place()), now=False))
+    found = service.service_status(is_system=False)
     assert (found.active, found.status, found.pid, found.restarts) == ("active", "watching", 42, 1)
     assert (found.last_result, found.recorders) == ("watchdog", ["liput-recorder@3.service"])
 
@@ -113,14 +114,14 @@ def test_how_it_is_comes_from_systemd(home: Path, systemctl: Asked) -> None:
 def test_what_systemctl_refuses_is_told(home: Path, systemctl: Asked) -> None:
     (home / "bin/systemctl").write_text("#!/bin/sh\necho 'Failed to connect to bus: No medium found' >&2\nexit 1\n")
     with pytest.raises(LiputError, match="Failed to connect to bus: No medium found") as refused:
-        list(install.install(place(), units.service_files(place()), now=False))
+        list(service.install_service(place(), units.service_files(place()), now=False))
     assert "log in as that user" in refused.value.hint
 
 
 def test_without_systemd_it_is_said_and_nothing_is_written(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(install, "BOOTED", home / "tiada")
+    monkeypatch.setattr(service, "BOOTED", home / "tiada")
     with pytest.raises(LiputError, match="systemd does not run this PC"):
-        list(install.install(place(), units.service_files(place()), now=True))
+        list(service.install_service(place(), units.service_files(place()), now=True))
     assert list(home.iterdir()) == []
 
 
@@ -160,7 +161,7 @@ def test_the_status_of_none_is_1(tmp_path: Path) -> None:
 
 
 def test_taking_away_what_is_not_there_is_said(tmp_path: Path, home: Path, systemctl: Asked) -> None:
-    assert list(install.uninstall(is_system=False)) == []
+    assert list(service.remove_service(is_system=False)) == []
     assert systemctl() == []
 
 

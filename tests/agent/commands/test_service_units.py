@@ -7,8 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from agent.service import units
-from agent.service.units import KEYS, ServiceConfig, system_service_config, user_service_config, writable_folders
+from agent.commands import service_units as units
+from agent.commands.service_units import (
+    KEYS,
+    ServiceConfig,
+    system_service_config,
+    user_service_config,
+    writable_folders,
+)
 from config.errors import UsageError
 from config.settings.schema import load_settings
 from devices.host.priority import REALTIME, SOUND_NICE
