@@ -298,7 +298,8 @@ def select_session(key: str | None, preference: Preference) -> RunningRecorder:
     if key is not None:
         named = [one for one in found if one.info.id.startswith(key.lower())] if key else []
         if not named:
-            raise SessionError(f"no running session is called {key}", hint=_running_text(found), why="missing")
+            known = f"these run: {', '.join(map(str, found))}" if found else "none runs"
+            raise SessionError(f"no running session is called {key}", hint=known, why="missing")
         return _single(named)
     if not found:
         raise SessionError("no session runs", hint="liput arm or liput record begins one", why="missing")
@@ -312,7 +313,3 @@ def _single(found: Sequence[RunningRecorder]) -> RunningRecorder:
     if len(found) > 1:
         raise UsageError(f"{len(found)} sessions match: {', '.join(map(str, found))}", hint="choose one: --session ID")
     return found[0]
-
-
-def _running_text(found: Sequence[RunningRecorder]) -> str:
-    return f"these run: {', '.join(map(str, found))}" if found else "none runs"
