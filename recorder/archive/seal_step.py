@@ -3,7 +3,7 @@
 A step's module is loaded when the recorder starts. It imports libraries only in its methods.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
@@ -11,6 +11,7 @@ from importlib import import_module
 from pathlib import Path
 
 from config.errors import as_liput_error
+from config.settings.schema import Settings
 from devices.host import threads
 from devices.host.clock import Clock
 from devices.host.priority import ensure_niceness
@@ -85,12 +86,25 @@ class Seal:
         return lambda done: progress(round(min(1.0, done) * total), total) if progress else None
 
 
+@dataclass(frozen=True, slots=True)
+class PlannedProgram:
+    """The video inputs of a session in order, its first layout, and the iso file of each input."""
+
+    pictures: Sequence[str]
+    layout: str
+    iso_files: Mapping[str, str]
+
+
 class SealStep:
     """A feature's part in sealing. A step overrides the methods that it needs.
 
     `describe`, `add_payload` and `add_tags` raise only OSError of the package's disk: a file that the package can do
     without is made in `Seal.attempt`. After a kill they run again, and find the files of the interrupted attempt.
     """
+
+    def plan(self, options: SealOptions, settings: Settings, program: PlannedProgram) -> SealOptions:  # noqa: ARG002
+        """Return `options` of a session with the step's own."""
+        return options
 
     def prepare(self, work: Path, context: SessionContext, clock: Clock) -> Callable[[], None]:  # noqa: ARG002
         """Begin to gather files of slow disks while the session records into `work`.

@@ -10,19 +10,18 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from capture.compose.layout import Layout, Rect, letterbox
 from capture.detectors.detector_factory import DetectorFactory
 from capture.pacing import FastPace, Pace, RealPace
 from capture.sources.source_kind import ChosenSources, SourceContext, SourceRequirements
 from capture.sources.source_selector import NONE, SourceSelector
 from capture.sources.worker import DeviceSupervision
 from config.errors import LiputError, UsageError
-from config.settings.layouts import LayoutSettings
 from config.settings.schema import Profile, Settings
 from config.settings.secrets import StreamTarget, stream_name, stream_target
 from devices.health.log_line import HealthLogger, discard_line
 from devices.host.clock import Clock
 from recorder.archive.archive import Archive, session_archives
+from recorder.archive.seal_step import PlannedProgram, seal_steps
 from recorder.encode.hardware_kinds import EncoderKind
 from recorder.encode.session_encoder import EncoderPlan
 from recorder.encode.x264 import STILL_RATE
@@ -30,15 +29,7 @@ from recorder.live.url import parse_live_url
 from recorder.live_encode.headroom import SEPARATE, SHARED, HeadroomQuery, StreamPlan
 from recorder.model.names import utf8_safe
 from recorder.model.packet import Track
-from recorder.package.metadata import (
-    FrameArea,
-    Records,
-    ReportOptions,
-    SealOptions,
-    SessionContext,
-    SlideOptions,
-    SlidesView,
-)
+from recorder.package.metadata import Records, SealOptions, SessionContext
 from recorder.program.mixer import SoundInput
 from recorder.program.scene import Appearance, check_layout
 from recorder.recording.iso import unique_file_names
@@ -305,59 +296,10 @@ def _finite_tracks(chosen: ChosenSources) -> frozenset[Track]:
     return frozenset(track for track, does in ends.items() if does)
 
 
-_ACROSS, _DOWN = 1920, 1080  # size for the areas of slides, in a slide's shape
-
-
 def wishes_of(settings: Settings, pictures: Sequence[str], layout: str, *, isolate: bool) -> SealOptions | None:
-    """Return the wishes for sealing: slides and report of a session that begins with `layout`."""
-    slides = _slides(settings, pictures, layout, isolate=isolate)
-    report = report_wishes(settings)
-    return SealOptions(language=settings.general.language, slides=slides, report=report) if slides or report else None
-
-
-def report_wishes(settings: Settings) -> ReportOptions | None:
-    """Return the report's settings; None without a report."""
-    report = settings.report
-    if not report.made:
-        return None
-    return ReportOptions(
-        pdf=report.pdf, address=report.address, logo=str(report.logo or ""), signers=report.signers[:3]
-    )
-
-
-def _slides(settings: Settings, pictures: Sequence[str], layout: str, *, isolate: bool) -> SlideOptions | None:
-    wanted = settings.slides
-    names = {name.lower() for name in wanted.inputs}
-    inputs = [name for name in pictures if name.lower() in names]
-    if not wanted.chapters or not inputs:
-        return None
-    files = unique_file_names(pictures) if isolate else {}
-    return SlideOptions(
-        inputs=tuple(inputs),
-        isolated=tuple(files[name] for name in inputs if name in files),
-        layout=layout,
-        views=_views(settings.layouts, pictures, inputs[0]),
-        least_s=wanted.least_s,
-        languages=wanted.languages if wanted.text else (),
-        text_s=wanted.text_s,
-    )
-
-
-def _views(layouts: Mapping[str, LayoutSettings], pictures: Sequence[str], slides: str) -> dict[str, SlidesView]:
-    found = {}
-    for name, settings in layouts.items():
-        try:
-            places = Layout(name, settings).places(_ACROSS, _DOWN, pictures)
-        except UsageError:  # it names an input that this session lacks
-            continue
-        if slides not in places:
-            continue
-        rects = list(places.values())
-        shown = letterbox(_ACROSS, _DOWN, places[slides])
-        above = (rect.common(shown) for rect in rects[list(places).index(slides) + 1 :])
-        found[name] = SlidesView(area=_area(shown), covered=tuple(_area(rect) for rect in above if rect))
-    return found
-
-
-def _area(rect: Rect) -> FrameArea:
-    return FrameArea(x=rect.x / _ACROSS, y=rect.y / _DOWN, width=rect.width / _ACROSS, height=rect.height / _DOWN)
+    """Return the wishes for sealing a session that begins with `layout`; None without any."""
+    program = PlannedProgram(pictures, layout, unique_file_names(pictures) if isolate else {})
+    wishes = none = SealOptions(language=settings.general.language)
+    for step in seal_steps():
+        wishes = step.plan(wishes, settings, program)
+    return None if wishes == none else wishes

@@ -11,9 +11,9 @@ from config.errors import ArchiveError
 from config.locale.lookup import LANGUAGES
 from config.settings.schema import load_settings
 from recorder.disk.durable import PRIVATE_MODE, publishing
+from recorder.features.report.report_step import report_options
 from recorder.package.metadata import PackageState, ReportOptions
 from recorder.package.verification import refuse_pruned
-from recorder.session.planning import report_wishes
 
 file_path = click.Path(path_type=Path, dir_okay=False)
 
@@ -52,7 +52,7 @@ def report_command(
     settings = load_settings(ctx.find_object(Path))
     if pdf is None and html is None:
         pdf = Path(f"{package.id}.pdf")
-    page = _page(package.folder, package.id, report_wishes(settings), language or settings.general.language)
+    page = _page(package.folder, package.id, report_options(settings.report), language or settings.general.language)
     if html is not None:
         _write(html, page)
     if pdf is not None:

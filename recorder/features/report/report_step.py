@@ -5,9 +5,10 @@ from pathlib import Path
 
 import msgspec
 
-from recorder.archive.seal_step import STEPS_SHARE, Seal, SealStep
+from config.settings.schema import ReportSettings, Settings
+from recorder.archive.seal_step import STEPS_SHARE, PlannedProgram, Seal, SealStep
 from recorder.model import names
-from recorder.package.metadata import Recording, ReportOptions
+from recorder.package.metadata import Recording, ReportOptions, SealOptions
 from recorder.package.work_folder import LEVELS_FILE
 
 _SHARE_BEGIN, _SHEET_END = 0.5, 0.55  # of the progress of sealing
@@ -15,6 +16,10 @@ _SHARE_BEGIN, _SHEET_END = 0.5, 0.55  # of the progress of sealing
 
 class ReportStep(SealStep):
     """Adds the report, and before it the thumbnails sheet and the levels of its plot."""
+
+    def plan(self, options: SealOptions, settings: Settings, program: PlannedProgram) -> SealOptions:  # noqa: ARG002
+        """Return `options` with those of the report."""
+        return msgspec.structs.replace(options, report=report_options(settings.report))
 
     def add_payload(self, seal: Seal, recording: Recording) -> None:
         """Write the thumbnails sheet and the sound levels for the report."""
@@ -35,6 +40,14 @@ class ReportStep(SealStep):
         from recorder.features.report.page import report_of_changed
 
         return report_of_changed(folder, changed)
+
+
+def report_options(report: ReportSettings) -> ReportOptions | None:
+    """Return the options of the report; None without a report."""
+    if not report.made:
+        return None
+    logo, signers = str(report.logo or ""), report.signers[:3]
+    return ReportOptions(pdf=report.pdf, address=report.address, logo=logo, signers=signers)
 
 
 def _write_sheet(seal: Seal, recording: Recording) -> None:
