@@ -19,13 +19,19 @@ if TYPE_CHECKING:
 
 
 archive_option = click.option(
-    "--archive", "folder", metavar="DIR", type=click.Path(path_type=Path),
+    "--archive",
+    "folder",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
     help="The archive.  [default: from the settings]",
-)  # fmt: skip
+)
 from_option = click.option(
-    "--from", "since", callback=moment_callback, metavar="WHEN",
+    "--from",
+    "since",
+    callback=moment_callback,
+    metavar="WHEN",
     help='The start: "2026-11-20", "30d" ago, "yesterday".',
-)  # fmt: skip
+)
 to_option = click.option(
     "--to", "until", callback=until_callback, metavar="WHEN", help="The end; a day includes its evening."
 )

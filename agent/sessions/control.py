@@ -29,7 +29,6 @@ from recorder.running.client import ControlClient, RecorderLost, RunningRecorder
 from recorder.running.protocol import (
     DisarmCommand,
     RecorderFailure,
-    RecorderMessage,
     StartCommand,
     StopCommand,
     WatchCommand,
@@ -99,10 +98,16 @@ def line_of(found: RunningRecorder) -> SessionLine:
     """Return a session in the form for programs."""
     info = found.info
     return SessionLine(
-        id=info.id, title=info.title, state=found.state, archive=info.archive, work=info.work,
-        started_at=info.started_at.isoformat(), pid=info.pid, folder=utf8_safe(str(found.folder.path)),
+        id=info.id,
+        title=info.title,
+        state=found.state,
+        archive=info.archive,
+        work=info.work,
+        started_at=info.started_at.isoformat(),
+        pid=info.pid,
+        folder=utf8_safe(str(found.folder.path)),
         status=found.status,
-    )  # fmt: skip
+    )
 
 
 def until_armed(folder: RecorderFolder) -> None:
@@ -148,18 +153,14 @@ def _until_it_records(connection: ControlClient) -> None:
             raise SessionError(told.message, hint=str(told.detail.get("hint", "")))
         if isinstance(told, RecorderFailure):
             raise to_exception(told)
-        if isinstance(told, SessionResult) or _records(told):
+        if isinstance(told, SessionStatus) and told.state not in {*STATES_BEFORE, SessionState.FAILED}:
+            return  # of a failed one a RecorderFailure with the reason follows
+        if isinstance(told, SessionResult) or (isinstance(told, Event) and told.kind == SESSION_LIVE):
             return
     raise SessionError(
         f"the session has not begun to record within {START_S:.0f} s",
         hint="liput status says how it is; liput stop ends it",
     )
-
-
-def _records(told: RecorderMessage) -> bool:
-    if isinstance(told, SessionStatus):
-        return told.state not in {*STATES_BEFORE, SessionState.FAILED}  # a Failure with the reason follows
-    return isinstance(told, Event) and told.kind == "session-live"
 
 
 def earlier_end(key: str | None) -> SessionResult | None:

@@ -106,9 +106,9 @@ def session_options[Answer](command: Command[Answer]) -> Command[Answer]:
         told = {name: value for name, value in given.items() if name not in _RECORDS} | {
             "checked": recent_run(language),
             "config_file": config_file,
-            "records": {name: given[name] for name in _RECORDS if given[name] is not None},
             "consent": agreed,
             "streams": may_see,
+            "records": {name: given[name] for name in _RECORDS if given[name] is not None},
         }
         return _call(command, told, titled)
 

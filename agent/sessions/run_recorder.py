@@ -5,7 +5,6 @@ import os
 import queue
 import signal
 import time
-from contextlib import AbstractContextManager
 from typing import Literal
 
 from agent.daemon.presence import successor
@@ -25,6 +24,7 @@ from recorder.running.runtime_directory import RecorderFolder
 EXIT_S = 10.0
 """Limit for a recorder to exit after its result."""
 AGAIN_S = 0.2
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGTSTP)
 
 
 type EndRequest = Literal["end", "pause", "over"]
@@ -50,7 +50,7 @@ class RecorderRun:
         """Run the session and return the exit status. Blocks; raises the error of a session that recorded nothing."""
         stopper = threads.start_thread(self._serve_requests, name="stopper")
         try:
-            with self._signals(), reporter:
+            with handle_signals(_SIGNALS, self._hear_signal), reporter:
                 self._spawned = SpawnedRecorder(self._spec, early_recorder.take_early())
                 self._folder = self._spawned.ready()
                 with watch_keys(lambda key: self._end_requests.put("end") if key in {"q", "Q"} else None):
@@ -79,9 +79,12 @@ class RecorderRun:
         while follower.result is None:
             try:
                 follow(
-                    folder, follower, every_s=reporter.every_s, wakeup=self._wakeup,
+                    folder,
+                    follower,
+                    every_s=reporter.every_s,
+                    wakeup=self._wakeup,
                     heard=lambda: self._show_requests(follower, reporter),
-                )  # fmt: skip
+                )
             except RecorderLost:
                 # We were too slow and were disconnected, or the recorder has died.
                 if not self._is_over(folder):
@@ -155,10 +158,7 @@ class RecorderRun:
         elif self._spawned:
             self._spawned.terminate()
 
-    def _signals(self) -> AbstractContextManager[None]:
-        def heard(number: int) -> None:
-            # A closed window or a lost ssh connection is no wish to end a recording.
-            if number != signal.SIGHUP:
-                self._end_requests.put("pause" if number == signal.SIGTSTP else "end")
-
-        return handle_signals((signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGTSTP), heard)
+    def _hear_signal(self, number: int) -> None:
+        # A closed window or a lost ssh connection is no wish to end a recording.
+        if number != signal.SIGHUP:
+            self._end_requests.put("pause" if number == signal.SIGTSTP else "end")

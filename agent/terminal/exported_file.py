@@ -37,9 +37,8 @@ def csv_text(columns: Sequence[str], rows: Iterable[Iterable[object]]) -> bytes:
     text = io.StringIO(newline="")
     table = csv.writer(text)
     table.writerow(columns)
-    table.writerows(map(_harmless, row) for row in rows)
+    table.writerows(
+        [f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value for value in row]
+        for row in rows
+    )
     return f"{_MARK}{text.getvalue()}".encode(errors="replace")
-
-
-def _harmless(value: object) -> object:
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value

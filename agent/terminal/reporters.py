@@ -49,18 +49,13 @@ def stages_text(event: Event) -> str:
         figures = msgspec.convert(event.detail, StageFigures)
     except msgspec.ValidationError:  # from a recorder of another version
         return ""
-    return "\n".join(_lines(figures))
-
-
-def _lines(figures: StageFigures) -> Iterator[str]:
-    yield (
+    tables = {"stage": list(figures.stages.items()), "thread": _rows(figures.threads)}
+    tables |= {"process": _rows(figures.processes)} if figures.processes else {}
+    total = (
         f"{_share(figures.cpu_s, figures)} of a core: {figures.cpu_s:.1f} s of processor time in "
         f"{figures.wall_s:.0f} s, {figures.children_s:.1f} s of it in child processes."
     )
-    yield from _table("stage", list(figures.stages.items()), figures)
-    yield from _table("thread", _rows(figures.threads), figures)
-    if figures.processes:
-        yield from _table("process", _rows(figures.processes), figures)
+    return "\n".join([total, *(line for what, rows in tables.items() for line in _table(what, rows, figures))])
 
 
 def _share(cpu_s: float, figures: StageFigures) -> str:
@@ -131,7 +126,8 @@ class PlainReporter(Reporter):
         elif isinstance(told, SessionResult):
             self._write(result_text(told))
         elif isinstance(told, Event) and told.kind not in HIDDEN_KINDS:
-            self._write(event_text(told))
+            mark = "" if told.kind in HARMLESS_KINDS - WARNING_KINDS else "! "
+            self._write(f"{told.at:%H:%M:%S}  {mark}{told.message}")
             if table := stages_text(told):
                 self._write(table)
 
@@ -145,7 +141,6 @@ class LiveReporter(PlainReporter):
     every_s = 0.25
 
     def __init__(self) -> None:
-        # imported here: JSON output does without
         from rich.live import Live
 
         from agent.terminal.console import Console
@@ -167,7 +162,8 @@ class LiveReporter(PlainReporter):
 
         if isinstance(told, SessionStatus):
             text = Text()
-            text.append(*record_light(told.state))
+            colours = {SessionState.LIVE: "bold white on red", SessionState.DEGRADED: "bold black on yellow"}
+            text.append(told.state.upper(), colours.get(told.state, "bold"))
             text.append(status_text(told).removeprefix(told.state.upper()))
             self._live.update(text, refresh=True)
         elif isinstance(told, SealingProgress):
@@ -190,21 +186,18 @@ def reporter(*, as_json: bool) -> Reporter:
     return LiveReporter() if can_redraw() else PlainReporter()
 
 
-def record_light(state: SessionState) -> tuple[str, str]:
-    """Return the record light: the state in capitals, and its colour."""
-    colours = {SessionState.LIVE: "bold white on red", SessionState.DEGRADED: "bold black on yellow"}
-    return state.upper(), colours.get(state, "bold")
-
-
 def status_text(status: SessionStatus) -> str:
     """Return a status as one line; the amount on disk stands first."""
     recorded = [clock_text(status.elapsed_s), f"on disk {clock_text(status.media_time_s)} {brief_size(status.bytes)}"]
     if status.state is SessionState.ARMED:
         recorded = [f"keeps {duration_text(status.pre_roll_s)}"]
     parts = [
-        status.state.upper(), *recorded, f"{status.fps:.1f} fps", f"dropped {status.dropped}",
+        status.state.upper(),
+        *recorded,
+        f"{status.fps:.1f} fps",
+        f"dropped {status.dropped}",
         f"repeated {status.repeated}",
-    ]  # fmt: skip
+    ]
     if status.load and status.load.steps:
         parts.append(f"PC TOO SLOW ({', '.join(status.load.steps)})")
     if status.levels_dbfs:
@@ -233,12 +226,6 @@ def status_text(status: SessionStatus) -> str:
     if status.disk_left_s is not None:
         parts.append(f"room for {duration_text(status.disk_left_s)}")
     return "  ".join(parts)
-
-
-def event_text(event: Event) -> str:
-    """Return an event as one line."""
-    mark = "" if event.kind in HARMLESS_KINDS - WARNING_KINDS else "! "
-    return f"{event.at:%H:%M:%S}  {mark}{event.message}"
 
 
 def storable_result(result: SessionResult) -> SessionResult:

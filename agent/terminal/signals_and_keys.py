@@ -1,6 +1,5 @@
 """Signals and keys that end a command in order."""
 
-import contextlib
 import os
 import select
 import signal
@@ -8,7 +7,7 @@ import termios
 import threading
 import tty
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from queue import SimpleQueue
 from types import FrameType
 
@@ -55,7 +54,7 @@ def set_on_signal(stop: threading.Event, numbers: Iterable[signal.Signals]) -> I
             setter.join()
 
 
-@contextlib.contextmanager
+@contextmanager
 def watch_keys(on_key: Callable[[str], None]) -> Iterator[None]:
     """Call `on_key` with each pressed key, on a thread; does nothing without a terminal."""
     terminal = own_terminal()
@@ -72,7 +71,7 @@ def watch_keys(on_key: Callable[[str], None]) -> Iterator[None]:
         os.close(wake_write)
         thread.join()
         os.close(wake_read)
-        with contextlib.suppress(termios.error):  # its window may have been closed
+        with suppress(termios.error):  # its window may have been closed
             termios.tcsetattr(terminal, termios.TCSANOW, before)
 
 

@@ -71,6 +71,7 @@ def _kinds(endpoint: Endpoint) -> Iterator[Any]:
 
 def _operation(endpoint: Endpoint, known: dict[str, Any], components: dict[str, Any]) -> dict[str, Any]:
     kind = endpoint.answer_type
+    refusal = {JSON: {"schema": known[repr(ErrorDocument)]}}
     name = re.sub(r"[^a-z]+", "-", endpoint.path.removeprefix("/api/v1").lower()).strip("-")
     answered = {"schema": known[repr(kind)] if kind is not None else {"type": "string"}}
     found: dict[str, Any] = {
@@ -80,7 +81,10 @@ def _operation(endpoint: Endpoint, known: dict[str, Any], components: dict[str, 
         "parameters": [*_path_parameters(endpoint), *_query_parameters(endpoint, known, components)],
         "responses": {
             str(endpoint.status): {"description": endpoint.summary, "content": {endpoint.media: answered}},
-            **{str(status): _refused(status, known) for status in sorted({*_ALWAYS, *endpoint.errors})},
+            **{
+                str(status): {"description": _SAID[status], "content": refusal}
+                for status in sorted({*_ALWAYS, *endpoint.errors})
+            },
         },
     }
     if "/files/" in endpoint.path:
@@ -96,10 +100,6 @@ def _operation(endpoint: Endpoint, known: dict[str, Any], components: dict[str, 
         body = {"schema": known[repr(endpoint.parameters_type)]}
         found["requestBody"] = {"required": is_required, "content": {JSON: body}}
     return found
-
-
-def _refused(status: int, known: dict[str, Any]) -> dict[str, Any]:
-    return {"description": _SAID[status], "content": {JSON: {"schema": known[repr(ErrorDocument)]}}}
 
 
 def _path_parameters(endpoint: Endpoint) -> Iterator[dict[str, Any]]:

@@ -85,7 +85,9 @@ def copy_command(
         queue.new_place = new_place
         waiting = False
         for name in _names(settings, names, automatic=not pending):
-            packages = [_to_copy(archives, package_id)] if package_id else queue.waiting(name, due_only=pending)
+            packages = [_folder(archives, package_id)] if package_id else queue.waiting(name, due_only=pending)
+            if package_id:
+                refuse_pruned(packages[0])
             for outcome in _copy(queue, name, packages, settings, as_json=as_json):
                 minor = pending and outcome.reason in _NO_FAILURE
                 waiting |= outcome.state != "copied" and not minor
@@ -105,12 +107,6 @@ def _folder(archives: list[Archive], key: str) -> Path:
     return require_sealed(find_package(archives, key)[1]).folder
 
 
-def _to_copy(archives: list[Archive], key: str) -> Path:
-    folder = _folder(archives, key)
-    refuse_pruned(folder)
-    return folder
-
-
 def _copy(
     queue: CopyQueue, name: str, packages: list[Path], settings: Settings, *, as_json: bool
 ) -> Iterator[CopyOutcome]:
@@ -122,9 +118,8 @@ def _copy(
             if as_json:
                 print(redact(msgspec.json.encode(outcome).decode()), flush=True)
             elif outcome.state == "copied":
-                speed = (
-                    f", {brief_rate(8 * outcome.sent / outcome.seconds)}" if outcome.sent and outcome.seconds else ""
-                )
+                has_speed = outcome.sent and outcome.seconds
+                speed = f", {brief_rate(8 * outcome.sent / outcome.seconds)}" if has_speed else ""
                 click.echo(f"{outcome.package}: copied to {name} ({brief_size(outcome.bytes)}{speed})")
             else:
                 click.echo(f"{outcome.package}: waits", err=True)
@@ -172,7 +167,8 @@ def copies_command(ctx: click.Context, package_id: str | None, folder: Path | No
         print_json(found[0] if package_id else found)
         return
     for package in found:
-        click.echo(f"{package.id}: {_count(package.verified)}")
+        count = f"{package.verified or 'no'} cop{'ies' if package.verified > 1 else 'y'}"
+        click.echo(f"{package.id}: {count}")
         for line in package.copies:
             click.echo(f"  {line.target:<12} {_state_text(line)}")
 
@@ -207,10 +203,6 @@ def _copies(queue: CopyQueue, folders: list[Path]) -> list[PackageCopies]:
         verified = sum(line.state == "copied" for line in lines)
         found.append(PackageCopies(id=package, path=str(folder), verified=verified, copies=tuple(lines)))
     return found
-
-
-def _count(verified: int) -> str:
-    return "no copy" if not verified else "1 copy" if verified == 1 else f"{verified} copies"
 
 
 def _state_text(line: CopyLine) -> str:

@@ -26,7 +26,7 @@ from agent.terminal.progress import progress_bar
 from config.errors import ArchiveError
 from config.settings.quantities import brief_size, clock_text
 from recorder.archive.archive import is_package_file
-from recorder.archive.index import room_key
+from recorder.archive.index import ArchiveIndex, room_key
 from recorder.model.names import one_line
 from recorder.package.metadata import AudioTrack, Package, PackageState, Recording, VideoTrack
 from recorder.package.verification import refuse_pruned
@@ -234,8 +234,6 @@ def reindex_command(ctx: click.Context, folder: Path | None, *, as_json: bool) -
 
     This is never necessary. A search updates the index, and rebuilds a damaged or missing one.
     """
-    from recorder.archive.index import ArchiveIndex
-
     done: list[tuple[int, Path]] = []
     for archive in archives_of(ctx, folder):
         with ArchiveIndex(archive.root) as index, progress_bar("packages", shown=not as_json, counted=True) as progress:

@@ -20,7 +20,7 @@ from recorder.archive.fixity_round import FixityEntry, FixityLog, FixityOutcome
 from recorder.disk.durable import DurableFiles
 from recorder.features.copies.copy_queue import CopyQueue, package_place
 from recorder.features.copies.package_copy import list_local
-from recorder.features.copies.restoring import PackageRestorer, RestoredPackage
+from recorder.features.copies.restoring import PackageRestorer
 from recorder.features.copies.target import PACKAGE_REASONS, CopyReason, copy_error
 from recorder.package.metadata import Package, Problem, ProblemKind
 from recorder.package.verification import is_pruned, require_sealed
@@ -172,20 +172,17 @@ class _Restoring:
                     self._queue.ledger.seen_damaged(package, name)
                     self._note(package, 0, "copy-damaged", [], error.message)
                 raise
-        return self._log_restored(package, target.name, restored)
-
-    def _log_restored(self, package: str, target: str, restored: RestoredPackage) -> RestoreResult:
-        copy, now = restored.copy, self._queue.clock.now()
-        self._queue.ledger.seen_whole(package, target, copy.version, copy.size, now)
+        copy = restored.copy
+        self._queue.ledger.seen_whole(package, name, copy.version, copy.size, self._queue.clock.now())
         kept = str(restored.kept) if restored.kept else None
-        note = f"{_files(restored.fetched)} from {target}" + (f"; the damaged one is in {kept}" if kept else "")
+        note = f"{_files(restored.fetched)} from {name}" + (f"; the damaged one is in {kept}" if kept else "")
         self._note(package, copy.size, "repaired", [], note)
         self._queue.record(
-            PC, LogKind.PACKAGE_REPAIRED, f"{package}: {note}", package=package, target=target,
+            PC, LogKind.PACKAGE_REPAIRED, f"{package}: {note}", package=package, target=name,
             files=len(restored.fetched),
         )  # fmt: skip
         return RestoreResult(
-            id=package, ok=True, target=target, fetched=restored.fetched, kept=kept, of_copy=restored.of_copy
+            id=package, ok=True, target=name, fetched=restored.fetched, kept=kept, of_copy=restored.of_copy
         )
 
     def _note(self, package: str, size: int, outcome: FixityOutcome, problems: list[Problem], note: str = "") -> None:

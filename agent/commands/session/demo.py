@@ -49,16 +49,24 @@ def demo_command(
     load_settings(config_file)  # report faulty settings before making anything
     shown = reporter(as_json=as_json)
     with ExitStack() as stack:
-        folder = archive or _folder_of_its_own(stack)
+        folder = archive or Path(tempfile.mkdtemp(prefix="liput-demo-"))
+        if archive is None:
+            stack.callback(_remove_if_empty, folder)
         aside = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="liput-receiver-")))
         receiver = stack.enter_context(DemoReceiver(aside))
         targets = [StreamTarget("demo-receiver", Secret(receiver.url))] if receiver.url else []
         if not targets:
             shown.note("No receiver is installed (nginx with its RTMP module, or ffmpeg): recording without a stream.")
         asked = SessionRequest(
-            title=TITLE, videos=(SYNTHETIC,), audios=(SYNTHETIC,), duration_s=duration_s, profile=profile,
-            archive=folder, reserve=RESERVE_BYTES if archive is None else None, targets=targets,
-        )  # fmt: skip
+            title=TITLE,
+            videos=(SYNTHETIC,),
+            audios=(SYNTHETIC,),
+            duration_s=duration_s,
+            profile=profile,
+            archive=folder,
+            reserve=RESERVE_BYTES if archive is None else None,
+            targets=targets,
+        )
         run = RecorderRun(make_spec(asked, config_file))
         status = run.run(shown)
         receiver.stop()
@@ -72,13 +80,6 @@ def demo_command(
     return status
 
 
-def _folder_of_its_own(stack: ExitStack) -> Path:
-    """Make a folder for the package; it is removed if it stays empty."""
-    folder = Path(tempfile.mkdtemp(prefix="liput-demo-"))
-
-    def remove_if_empty() -> None:
-        with suppress(OSError):
-            folder.rmdir()
-
-    stack.callback(remove_if_empty)
-    return folder
+def _remove_if_empty(folder: Path) -> None:
+    with suppress(OSError):
+        folder.rmdir()

@@ -62,7 +62,7 @@ def recover_command(
     are left alone. A second run changes nothing.
     """
     archives = archives_of(ctx, folder)
-    wanted = _names_of([*find_unfinished(archives), *find_joinable(archives)], keys)
+    wanted = _names_of(list(_unfinished(archives)), keys)
     with progress_bars(shown=not as_json and not dry_run) as progress:
         recovery = Recovery(archives, clock=SystemClock(), progress=progress)
         outcomes = []
@@ -72,7 +72,9 @@ def recover_command(
                 _show(outcomes[-1], as_json=as_json)
     if not outcomes and not as_json:
         click.echo(f"Nothing is unfinished in {', '.join(str(archive.root) for archive in archives)}.", err=True)
-    return _status(outcomes)
+    if any(outcome.state is RecoveryState.FAILED for outcome in outcomes):
+        return FAILED
+    return DEGRADED if any(outcome.gaps or outcome.degraded for outcome in outcomes) else 0
 
 
 def _unfinished(archives: Sequence[Archive]) -> Iterator[UnfinishedSession]:
@@ -115,13 +117,6 @@ def _show(outcome: RecoveryOutcome, *, as_json: bool) -> None:
         click.echo(f"{outcome.id}: {title}: {outcome.state}: {outcome.message}", err=True)
         if outcome.hint:
             click.echo(f"  {outcome.hint}", err=True)
-
-
-def _status(outcomes: list[RecoveryOutcome]) -> int:
-    if any(outcome.state is RecoveryState.FAILED for outcome in outcomes):
-        return FAILED
-    is_less = any(outcome.gaps or outcome.degraded for outcome in outcomes)
-    return DEGRADED if is_less else 0
 
 
 @click.command("seal")

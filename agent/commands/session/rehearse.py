@@ -94,9 +94,13 @@ def rehearse_command(
         stack.enter_context(show)
         show(_WHOLE, None)
         rehearsed = rehearse(
-            asked, settings, clock, stop, seconds=for_s,
+            asked,
+            settings,
+            clock,
+            stop,
+            seconds=for_s,
             stage=lambda name, share: show(_WHOLE, CheckProgress(share=share, doing=_STAGES[name])),
-        )  # fmt: skip
+        )
         show(_WHOLE, [])
         if stop.is_set():
             click.echo("liput: the rehearsal was ended; nothing of it is kept", err=True)

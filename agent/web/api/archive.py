@@ -44,21 +44,16 @@ POLICIES = {".pdf": f"object-src 'self'; {_POLICY}"}  # browsers have a sandbox 
 POLICY = f"sandbox; {_POLICY}"
 
 
-def listed_files(folder: Path) -> frozenset[str]:
-    """Return the files that the package's manifests list, and the manifests. Raises ArchiveError."""
-    manifests = (MANIFEST_FILE, TAG_MANIFEST_FILE)
+def open_file(package: Package, path: str) -> IO[bytes]:
+    """Return a manifest or a file in one, open. Raises HttpRefusal if there is none, ArchiveError."""
+    folder = require_sealed(package).folder
     try:
-        names = [path for manifest in manifests for path in read_manifest(read_file(folder / manifest))]
+        manifests = [read_manifest(read_file(folder / name)) for name in (MANIFEST_FILE, TAG_MANIFEST_FILE)]
     except (OSError, BagFormatError) as error:
         raise ArchiveError(f"{folder.name} cannot be read: {error}", hint="liput archive verify says more") from None
-    return frozenset(path for path in (*names, TAG_MANIFEST_FILE) if path_refusal(path) is None)
-
-
-def open_file(package: Package, path: str) -> IO[bytes]:
-    """Return a listed file, open. Raises HttpRefusal if there is none, ArchiveError."""
-    folder = require_sealed(package).folder
+    is_listed = path == TAG_MANIFEST_FILE or any(path in manifest for manifest in manifests)
     nothing = HttpRefusal(NOT_FOUND, "the package has no such file", hint="its description lists its files")
-    if path not in listed_files(folder) or not is_package_file(folder, folder / path):
+    if not is_listed or path_refusal(path) is not None or not is_package_file(folder, folder / path):
         raise nothing
     try:
         return os.fdopen(open_regular(folder / path), "rb")

@@ -222,16 +222,13 @@ class Hub:
         once = LogOnChange(self._house.tell)
         while self._viewers:
             self._poked.clear()
-            await self._try_to_tell(once)
+            try:
+                self._tell_state(*await self._house.light.run(self._ask))
+                once("")
+            except Exception as error:  # viewers hear of it once it works again
+                once(f"the page cannot be told how it is: {as_liput_error(error).message}")
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._poked.wait(), LOOK_S)
-
-    async def _try_to_tell(self, once: LogOnChange) -> None:
-        try:
-            self._tell_state(*await self._house.light.run(self._ask))
-            once("")
-        except Exception as error:  # viewers hear of it once it works again
-            once(f"the page cannot be told how it is: {as_liput_error(error).message}")
 
     def _ask(self) -> tuple[Sequence[RunningRecorder], State]:
         found = running_recorders()
@@ -245,8 +242,6 @@ class Hub:
         if is_new or now_s - self._told_s >= TOLD_S - LOOK_S / 2:
             self._told, self._told_s = state, now_s
             self.tell("state", state)
-
-    # Feeds
 
     def serve(self) -> None:
         """Start the feeds that viewers want, and close the others."""

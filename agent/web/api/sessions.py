@@ -233,15 +233,9 @@ class DestinationChange(msgspec.Struct, frozen=True, kw_only=True, tag_field="ty
     note: str
 
 
-# Finding a session
-
-
 def _session(call: ApiCall) -> RunningRecorder:
-    return _called(_id(call))
-
-
-def _called(key: str) -> RunningRecorder:
     """Return the session of this whole id: after a slip, a prefix would end another session."""
+    key = _id(call)
     if (found := find_running(key)) is None:
         raise unknown_session(key)
     return found
@@ -252,9 +246,6 @@ def _id(call: ApiCall) -> str:
     if not _ID.fullmatch(key):
         raise SessionError("there is no such session", hint="GET /api/v1/state lists running sessions", why="missing")
     return key
-
-
-# Endpoints
 
 
 def begin_session(call: ApiCall, new: NewSession) -> Begun:
@@ -311,16 +302,12 @@ def disarm_session(call: ApiCall) -> SessionResult:
 def _end_of(key: str) -> SessionResult | None:
     """Return a session's result; wait for one that is about to end."""
     deadline_s = time.monotonic() + ENDING_S
-    while not (end := earlier_end(key)) and _is_ending(key) and time.monotonic() < deadline_s:
+    while not (end := earlier_end(key)) and time.monotonic() < deadline_s:
+        found = find_running(key)
+        if found is None or found.state in STATES_RECORDING:
+            break
         time.sleep(LOOK_S)
     return end
-
-
-def _is_ending(key: str) -> bool:
-    try:
-        return _called(key).state not in STATES_RECORDING
-    except SessionError:
-        return False
 
 
 def start_recording(call: ApiCall, *, pre_roll_s: PreRoll = 0.0) -> Begun:

@@ -46,9 +46,6 @@ class _Connection:
     has_token: bool = False
     is_shut_down: bool = False
 
-    def is_like(self, other: "_Connection") -> bool:
-        return (self.is_near, self.has_token, self.is_shut_down) == (other.is_near, other.has_token, False)
-
     def shut_down(self) -> None:
         self.is_shut_down = True
         with contextlib.suppress(OSError):
@@ -96,4 +93,5 @@ class LimitedListener(socket.socket):
 
     def _like(self, connection: _Connection) -> list[_Connection]:
         """Return the connections in the same quarter, oldest first."""
-        return [one for one in self._connections.values() if one.is_like(connection)]
+        there = [one for one in self._connections.values() if not one.is_shut_down]
+        return [one for one in there if (one.is_near, one.has_token) == (connection.is_near, connection.has_token)]

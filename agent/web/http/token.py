@@ -90,8 +90,6 @@ class Auth:
                     self._tickets.clear()
         return self._known
 
-    # Tickets
-
     def ticket(self) -> str:
         """Return a ticket. It lets a browser in once, within TICKET_S. Thread-safe."""
         made = secrets.token_urlsafe(_BYTES)
@@ -112,8 +110,6 @@ class Auth:
 
     def _forget(self, now_ns: int) -> None:
         self._tickets = {digest: end_ns for digest, end_ns in self._tickets.items() if end_ns > now_ns}
-
-    # Cookies
 
     def cookie(self) -> str:
         """Return a cookie's value, valid for COOKIE_S."""
