@@ -44,11 +44,14 @@ class Disks:
     def __init__(self) -> None:
         self.hung: Path | None = None
         self.let_go = threading.Event()
+        self.hangs = threading.Event()
+        """Set once a call hangs."""
         self.takes_writes = True
         """Whether it hangs only where what was written is to be synced."""
 
     def pwrite(self, descriptor: int, data: bytes, position: int) -> int:
         if not self.takes_writes and self._is_hung(descriptor):
+            self.hangs.set()
             self.let_go.wait(60)
         return os.pwrite(descriptor, data, position)
 
@@ -57,6 +60,7 @@ class Disks:
 
     def _ask(self, descriptor: int) -> None:
         if self._is_hung(descriptor):
+            self.hangs.set()
             self.let_go.wait(60)
         os.fsync(descriptor)
 

@@ -25,9 +25,10 @@ def test_a_replica_that_stalls_writes_again_and_is_closed(tmp_path: Path, disks:
     states = [replica.state]
     feed(made, replica, 0, 60)
     wait_for(lambda: replica.on_disk.media_time_s > 1)
-    assert looked_at(replica, 0, 2.0) is None
     disks.hung = tmp_path
     feed(made, replica, 60, 60)
+    wait_for(disks.hangs.is_set)
+    assert looked_at(replica, 0, 2.0) is None
     looks = [looked_at(replica, 30, 4.0)]
     states.append(replica.state)
     assert replica.takes, "it may still go on"
