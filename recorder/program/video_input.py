@@ -1,5 +1,6 @@
 """One video source of the program: its newest frame, and its outage."""
 
+from collections.abc import Callable
 from fractions import Fraction
 from typing import Protocol
 
@@ -18,20 +19,19 @@ GLANCE_S = 1.0
 MUCH_FASTER = Fraction(102, 100)  # faster sources than this are thinned; a smaller excess is clock drift
 
 
-class FrameThinner:
-    """Chooses frames of a faster source: on average one per interval of the program."""
+def frame_thinner(interval_ns: int) -> Callable[[int], bool]:
+    """Return a choice of a faster source's frames by capture time: on average one per interval of the program."""
+    due_ns = 0
 
-    def __init__(self, interval_ns: int) -> None:
-        self._interval_ns = interval_ns
-        self._due_ns = 0
-
-    def wants(self, at_ns: int) -> bool:
-        """Return whether to take the frame captured at `at_ns`."""
-        if at_ns < self._due_ns - self._interval_ns // 4:  # cameras jitter
+    def wants(at_ns: int) -> bool:
+        nonlocal due_ns
+        if at_ns < due_ns - interval_ns // 4:  # cameras jitter
             return False
         # Single frames do not move the schedule; it restarts after a pause only.
-        self._due_ns = max(self._due_ns, at_ns - self._interval_ns) + self._interval_ns
+        due_ns = max(due_ns, at_ns - interval_ns) + interval_ns
         return True
+
+    return wants
 
 
 class InputTap(Protocol):
@@ -86,7 +86,7 @@ class VideoInput:
     def _set_rate(self, rate: Fraction) -> None:
         """Set the thinning and the patience for a source at `rate`."""
         interval_ns = round(NANOSECONDS / self._program_rate)
-        self._thinning = FrameThinner(interval_ns) if rate > self._program_rate * MUCH_FASTER else None
+        self._thinning = frame_thinner(interval_ns) if rate > self._program_rate * MUCH_FASTER else None
         self._patience_ns = max(round(SILENT_S * NANOSECONDS), round(SILENT_FRAMES * NANOSECONDS / rate))
         self._quiet_ns = round(QUIET_FRAMES * NANOSECONDS / rate)
 
@@ -96,7 +96,7 @@ class VideoInput:
         if form is not None and form is not self._form:
             self._form = form
             self._set_rate(form.rate)
-        return self._thinning is None or self._thinning.wants(at_ns)
+        return self._thinning is None or self._thinning(at_ns)
 
     def start_patience(self) -> None:
         """Start the patience with the source; a late one has none left."""

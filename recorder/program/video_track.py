@@ -17,7 +17,7 @@ from recorder.encode.x264 import STILL_RATE, VIDEO_TIME_BASE
 from recorder.model.packet import EncodedPacket, Track
 from recorder.program.scene import Scene
 from recorder.program.timeline import RunContext, StallDetector
-from recorder.program.video_input import FrameThinner, VideoInput
+from recorder.program.video_input import VideoInput, frame_thinner
 
 PATIENCE_S = 0.3  # wait before the last frame of a live source repeats; a kill may lose this time
 PATIENCE_FRAMES = 3
@@ -102,7 +102,7 @@ class VideoTrack:
         self._skipper = stillness
         self._skipped: tuple[av.VideoFrame, int] | None = None  # the last frame and its pts, if skipped
         self._spacing = 1
-        self._thinning: FrameThinner | None = None
+        self._thinning: Callable[[int], bool] | None = None
         self._nominal_ns = self._interval_ns = round(NANOSECONDS / scene.rate)
         self._patience_ns = max(int(PATIENCE_S * NANOSECONDS), PATIENCE_FRAMES * self._interval_ns)
         self._driver = scene.driver
@@ -151,7 +151,7 @@ class VideoTrack:
         interval_ns = self._nominal_ns * spacing
         self._position_ns += interval_ns - self._interval_ns
         self._spacing, self._interval_ns = spacing, interval_ns
-        self._thinning = FrameThinner(interval_ns) if spacing > 1 else None
+        self._thinning = frame_thinner(interval_ns) if spacing > 1 else None
 
     def _choose_driver(self) -> None:
         """Change the driver if it is missing or hidden."""
@@ -193,7 +193,7 @@ class VideoTrack:
         driver = self._driver
         if not driver.wants(at_ns):
             return
-        if self._thinning and not self._thinning.wants(at_ns):
+        if self._thinning and not self._thinning(at_ns):
             self.counts.left_out += 1
             return
         if self._has_picture and at_ns < self._position_ns - self._interval_ns + LEAST_STEP_NS:
