@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Mapping
+from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -50,13 +51,9 @@ def review_recording(path: Path, mains_hz: int, stop: threading.Event) -> Review
     viewer = _Viewer(mains_hz, stop)
     try:
         tracks = decode_all(path, on_frame=viewer.take)
-    except _Stopped:
+    except CancelledError:
         return None
     return viewer.film(tracks, path.stat().st_size)
-
-
-class _Stopped(Exception):
-    """Ends the decoding early."""
 
 
 class _Viewer:
@@ -76,9 +73,9 @@ class _Viewer:
         self._sound: list[Samples] = []
 
     def take(self, track: int, frame: Decoded) -> None:
-        """Judge a frame; raises _Stopped."""
+        """Judge a frame; raises CancelledError."""
         if self._stop.is_set():
-            raise _Stopped
+            raise CancelledError
         at_s = frame.time or 0.0
         if isinstance(frame, av.VideoFrame):
             if self._picture_track is None:
