@@ -45,7 +45,7 @@ class JpegDecoder:
         self._scaled = _scaled_size(self._size, self._target)
         turbo = turbojpeg_library() if use_turbo else None
         self._turbo = None if turbo is None else Decompressor(turbo)
-        self._av = _AvDecoder(self._size, self._target)
+        self._libav = _open_mjpeg()
         self._layouts: dict[tuple[int, bool, bool], tuple[list[Plane], Planes]] = {}
         self._last_data = b""
         self._last_frame: av.VideoFrame | None = None
@@ -63,11 +63,11 @@ class JpegDecoder:
         """Return planes scaled towards the target, valid until the next call; raises MediaError on damage."""
         turbo = self._turbo
         if turbo is None:
-            return self._av.planes(data)
+            return self._libav_planes(data)
         width, height, subsampling, colorspace = turbo.header(data)
         _check_size((width, height), self._size)
         if subsampling not in SUBSAMPLINGS or colorspace not in (YCBCR, GRAY):
-            return self._av.planes(data)
+            return self._libav_planes(data)
         full_range = data.find(_LIMITED_RANGE, 0, _HEADER_LENGTH) < 0
         key = subsampling, colorspace == GRAY, full_range
         layout = self._layouts.get(key)
@@ -76,6 +76,24 @@ class JpegDecoder:
         buffers, planes = layout
         turbo.decode(data, buffers, *self._scaled)
         return planes
+
+    def _libav_planes(self, data: bytes) -> Planes:
+        """Return planes by libavcodec: slower, for files that libjpeg-turbo does not decode to planes (RGB, CMYK)."""
+        try:
+            frames = self._libav.decode(av.Packet(data))
+        except av.FFmpegError as error:
+            self._libav = _open_mjpeg()
+            if isinstance(error, MemoryError):  # the frame may be intact
+                raise
+            raise MediaError(f"a damaged JPEG picture: {error.strerror}") from error
+        if len(frames) != 1 or frames[0].is_corrupt:
+            self._libav = _open_mjpeg()
+            raise MediaError("a damaged JPEG picture: it holds no whole picture")
+        frame = frames[0]
+        _check_size((frame.width, frame.height), self._size)
+        if not frame.format.name.startswith(("yuv", "gray")):
+            frame = frame.reformat(format="yuv444p", dst_colorspace=Colorspace.ITU601, dst_color_range=ColorRange.JPEG)
+        return _cut_to_even(plane_views(frame), self._target, full_range=frame.color_range != ColorRange.MPEG)
 
     def _lay_out(self, subsampling: int, is_gray: bool, full_range: bool) -> tuple[list[Plane], Planes]:  # noqa: FBT001 - a key
         """Return the buffers that libjpeg writes, and their visible part."""
@@ -87,34 +105,6 @@ class JpegDecoder:
         if not is_gray:
             buffers += [np.empty((rows, columns), np.uint8) for _ in range(2)]
         return buffers, _cut_to_even((buffers[0][:height, :width], *buffers[1:]), self._target, full_range=full_range)
-
-
-class _AvDecoder:
-    """libavcodec's decoder: slower, for JPEGs that libjpeg-turbo does not decode to planes (RGB, CMYK)."""
-
-    def __init__(self, size: tuple[int, int], target: tuple[int, int]) -> None:
-        self._size = size
-        self._target = target
-        self._context = _open_mjpeg()
-
-    def planes(self, data: bytes) -> Planes:
-        """Return planes valid until the next call; raises MediaError on damage."""
-        try:
-            frames = self._context.decode(av.Packet(data))
-        except av.FFmpegError as error:
-            self._context = _open_mjpeg()
-            if isinstance(error, MemoryError):  # the frame may be intact
-                raise
-            raise MediaError(f"a damaged JPEG picture: {error.strerror}") from error
-        if len(frames) != 1 or frames[0].is_corrupt:
-            self._context = _open_mjpeg()
-            raise MediaError("a damaged JPEG picture: it holds no whole picture")
-        frame = frames[0]
-        _check_size((frame.width, frame.height), self._size)
-        if not frame.format.name.startswith(("yuv", "gray")):
-            frame = frame.reformat(format="yuv444p", dst_colorspace=Colorspace.ITU601, dst_color_range=ColorRange.JPEG)
-        views = plane_views(frame)
-        return _cut_to_even(views, self._target, full_range=frame.color_range != ColorRange.MPEG)
 
 
 def _open_mjpeg() -> av.VideoCodecContext:
