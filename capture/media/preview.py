@@ -10,38 +10,27 @@ from capture.media.convert import matrix_of
 from capture.source import ColorMatrix
 from config.errors import MediaError
 
+_JPEG_FORMAT = "yuvj420p"
 _QUALITY = 4  # FFmpeg's MJPEG scale, 2 (best) to 31; 4 is about 90 % elsewhere
 
 
-class PreviewScaler:
-    """Makes small copies of frames; used by one thread."""
-
-    def __init__(self) -> None:
-        self._scaler = VideoReformatter()
-
-    def shrink(self, picture: av.VideoFrame, width: int) -> av.VideoFrame:
-        """Return a copy in JPEG's format (BT.601, full range, yuvj420p), at most `width` wide."""
-        return self._scale(picture, width, matrix_of(picture.colorspace, picture.height), ColorRange.MPEG)
-
-    def again(self, small: av.VideoFrame, width: int) -> av.VideoFrame:
-        """Shrink a result of `shrink` further."""
-        return self._scale(small, width, ColorMatrix.BT601, ColorRange.JPEG)
-
-    def _scale(self, picture: av.VideoFrame, width: int, matrix: ColorMatrix, of_range: ColorRange) -> av.VideoFrame:
-        across = max(2, min(width, picture.width) // 2 * 2)
-        down = max(2, round(picture.height * across / picture.width / 2) * 2)
-        return self._scaler.reformat(
-            picture,
-            across,
-            down,
-            "yuvj420p",
-            src_colorspace=matrix,
-            dst_colorspace=ColorMatrix.BT601,
-            src_color_range=of_range,
-            dst_color_range=ColorRange.JPEG,
-            interpolation=Interpolation.AREA,
-            threads=1,
-        )
+def shrink(picture: av.VideoFrame, width: int, scaler: VideoReformatter) -> av.VideoFrame:
+    """Return a copy in JPEG's format (BT.601, full range, yuvj420p), at most `width` wide; it may be shrunk again."""
+    is_shrunk = picture.format.name == _JPEG_FORMAT
+    across = max(2, min(width, picture.width) // 2 * 2)
+    down = max(2, round(picture.height * across / picture.width / 2) * 2)
+    return scaler.reformat(
+        picture,
+        across,
+        down,
+        _JPEG_FORMAT,
+        src_colorspace=ColorMatrix.BT601 if is_shrunk else matrix_of(picture.colorspace, picture.height),
+        dst_colorspace=ColorMatrix.BT601,
+        src_color_range=ColorRange.JPEG if is_shrunk else ColorRange.MPEG,
+        dst_color_range=ColorRange.JPEG,
+        interpolation=Interpolation.AREA,
+        threads=1,
+    )
 
 
 def decode_jpeg(jpeg: bytes) -> av.VideoFrame:
@@ -80,7 +69,7 @@ def _encoder(width: int, height: int) -> VideoCodecContext:
     encoder = av.CodecContext.create("mjpeg", "w")
     assert isinstance(encoder, VideoCodecContext)  # noqa: S101 - it is a codec of pictures
     encoder.width, encoder.height = width, height
-    encoder.pix_fmt = "yuvj420p"
+    encoder.pix_fmt = _JPEG_FORMAT
     encoder.color_range = ColorRange.JPEG
     encoder.time_base = Fraction(1, 25)
     encoder.thread_count = 1

@@ -12,8 +12,9 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import av
+from av.video.reformatter import VideoReformatter
 
-from capture.media.preview import JpegEncoder, PreviewScaler
+from capture.media.preview import JpegEncoder, shrink
 from config.errors import LiputError, UsageError
 from devices.host.clock import NANOSECONDS, Clock
 from devices.host.framing import FrameTooLong, length_prefixed
@@ -130,8 +131,8 @@ class PreviewServer(SocketLoop[PreviewViewer]):
         self._newest_lock = threading.Lock()
         self._number = 0
         self._due_ns: dict[str, int] = {}
-        self._shrinkers: dict[str, PreviewScaler] = {}
-        self._writer, self._shrinker = JpegEncoder(), PreviewScaler()
+        self._scalers: dict[str, VideoReformatter] = {}
+        self._writer, self._scaler = JpegEncoder(), VideoReformatter()
 
     def offer(self, name: str, picture: av.VideoFrame) -> bool:
         """Keep a scaled copy of `picture` if a viewer is due one; never blocks or raises. One thread for each name."""
@@ -145,7 +146,7 @@ class PreviewServer(SocketLoop[PreviewViewer]):
         # Count from the due time, not from arrival: otherwise each would be late by a frame interval.
         self._due_ns[name] = max(due_ns + round(every_s * NANOSECONDS), now_ns)
         try:
-            small = self._shrinkers.setdefault(name, PreviewScaler()).shrink(picture, width)
+            small = shrink(picture, width, self._scalers.setdefault(name, VideoReformatter()))
         except Exception:
             traceback.print_exc()  # a preview must not stop the recording
             return False
@@ -242,7 +243,7 @@ class PreviewServer(SocketLoop[PreviewViewer]):
         number, picture = small
         key = number, width
         if key not in made:
-            made[key] = self._writer.write(self._shrinker.again(picture, width) if width < picture.width else picture)
+            made[key] = self._writer.write(shrink(picture, width, self._scaler) if width < picture.width else picture)
         return made[key]
 
     def _update_demand(self) -> None:

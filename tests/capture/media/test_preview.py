@@ -6,10 +6,11 @@ from fractions import Fraction
 import av
 import numpy as np
 import pytest
+from av.video.reformatter import VideoReformatter
 from PIL import Image
 
 from capture.media.pictures import plane_views
-from capture.media.preview import JpegEncoder, PreviewScaler, decode_jpeg
+from capture.media.preview import JpegEncoder, decode_jpeg, shrink
 from capture.source import ColorMatrix
 from config.errors import MediaError
 
@@ -49,9 +50,9 @@ def seen(jpeg: bytes) -> Image.Image:
 @pytest.mark.parametrize("matrix", KR_KB)
 @pytest.mark.parametrize("colour", COLOURS.values(), ids=COLOURS)
 def test_colours_stay_what_they_are(colour: tuple[int, int, int], matrix: ColorMatrix) -> None:
-    shrinker, writer = PreviewScaler(), JpegEncoder()
-    small = shrinker.shrink(picture(1280, 720, colour, matrix), 320)
-    for shown in (small, shrinker.again(small, 160)):
+    scaler, writer = VideoReformatter(), JpegEncoder()
+    small = shrink(picture(1280, 720, colour, matrix), 320, scaler)
+    for shown in (small, shrink(small, 160, scaler)):
         middle = np.asarray(seen(writer.write(shown)))[40, 40].astype(int)
         assert np.abs(middle - np.array(colour)).max() <= 4, middle
 
@@ -67,28 +68,28 @@ def test_colours_stay_what_they_are(colour: tuple[int, int, int], matrix: ColorM
 def test_the_shape_stays_and_nothing_is_made_larger(
     size: tuple[int, int], width: int, expected: tuple[int, int]
 ) -> None:
-    small = PreviewScaler().shrink(picture(*size, COLOURS["red"], ColorMatrix.BT709), width)
+    small = shrink(picture(*size, COLOURS["red"], ColorMatrix.BT709), width, VideoReformatter())
     assert seen(JpegEncoder().write(small)).size == expected
 
 
 def test_it_is_a_copy() -> None:
     """The compositor draws the next picture into the same memory."""
     frame = picture(320, 180, COLOURS["white"], ColorMatrix.BT709)
-    small = PreviewScaler().shrink(frame, 320)
+    small = shrink(frame, 320, VideoReformatter())
     frame.planes[0].update(bytes(frame.planes[0].buffer_size))
     assert seen(JpegEncoder().write(small)).getpixel((10, 10)) == (255, 255, 255)
 
 
 def test_one_writer_takes_every_size_and_any_number_whatever_their_times() -> None:
-    shrinker, writer = PreviewScaler(), JpegEncoder()
+    scaler, writer = VideoReformatter(), JpegEncoder()
     for at in (None, 5, 5, 3, 90_000):
         frame = picture(640, 360, COLOURS["blue"], ColorMatrix.BT709)
         frame.pts, frame.time_base = at, Fraction(1, 90_000)
-        assert seen(writer.write(shrinker.shrink(frame, 320))).width == 320
+        assert seen(writer.write(shrink(frame, 320, scaler))).width == 320
     for width in (320, 160, 320, 64):
         for _ in range(3):
             assert (
-                seen(writer.write(shrinker.shrink(picture(640, 360, COLOURS["blue"], ColorMatrix.BT709), width))).width
+                seen(writer.write(shrink(picture(640, 360, COLOURS["blue"], ColorMatrix.BT709), width, scaler))).width
                 == width
             )
 
