@@ -1,5 +1,6 @@
 """Draws rectangles, coverage masks and overlays on planes; chroma follows luma at half the size."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
@@ -12,6 +13,8 @@ from numpy.typing import NDArray
 from capture.compose.layout import Rect
 from capture.media.pictures import Plane, plane_views, tag_frame
 from capture.source import ColorMatrix
+
+type ConvertMatrix = Callable[[tuple[Plane, ...]], tuple[Plane, ...]]
 
 _WEIGHTS = {ColorMatrix.BT709: (0.2126, 0.0722)}
 _BT601_WEIGHTS = 0.299, 0.114  # weights of red and blue in luma (ITU-R BT.709 and BT.601)
@@ -29,27 +32,23 @@ def same_matrix(one: int, other: int) -> bool:
     return luma_weights(one) == luma_weights(other)
 
 
-class MatrixConverter:
-    """Converts frames of one even size from one matrix to another, into its own planes."""
+def matrix_converter(width: int, height: int, source: int, target: int) -> ConvertMatrix:
+    """Return a function from limited-range 4:2:0 planes of an even size to new planes; each call overwrites them."""
+    (y_by_u, y_by_v), *chroma = _factors(source, target)
+    converted = tuple(np.empty((height // part, width // part), np.uint8) for part in (1, 2, 2))
+    shift, shift_of_all = np.empty_like(converted[1]), np.empty_like(converted[0])
 
-    def __init__(self, width: int, height: int, source: int, target: int) -> None:
-        self.size = width, height
-        self._factors = _factors(source, target)
-        self._planes = tuple(np.empty((height // part, width // part), np.uint8) for part in (1, 2, 2))
-        self._shift, self._shift_of_all = np.empty_like(self._planes[1]), np.empty_like(self._planes[0])
-
-    def convert(self, planes: tuple[Plane, ...]) -> tuple[Plane, ...]:
-        """Return limited-range 4:2:0 planes in the target matrix; the next call overwrites them."""
+    def convert(planes: tuple[Plane, ...]) -> tuple[Plane, ...]:
         y, u, v = planes
-        (y_by_u, y_by_v), *chroma = self._factors
         # Luma shifts by 60 levels at most, so the shift fits into 8 bits around 128.
-        cv2.addWeighted(u, y_by_u, v, y_by_v, _MIDDLE * (1 - y_by_u - y_by_v), self._shift)
-        rows, columns = y.shape
-        cv2.resize(self._shift, (columns, rows), self._shift_of_all, interpolation=cv2.INTER_NEAREST)
-        cv2.addWeighted(y, 1.0, self._shift_of_all, 1.0, -_MIDDLE, self._planes[0])
-        for target, (by_u, by_v) in zip(self._planes[1:], chroma, strict=True):
-            cv2.addWeighted(u, by_u, v, by_v, _MIDDLE * (1 - by_u - by_v), target)
-        return self._planes
+        cv2.addWeighted(u, y_by_u, v, y_by_v, _MIDDLE * (1 - y_by_u - y_by_v), shift)
+        cv2.resize(shift, (width, height), shift_of_all, interpolation=cv2.INTER_NEAREST)
+        cv2.addWeighted(y, 1.0, shift_of_all, 1.0, -_MIDDLE, converted[0])
+        for plane, (by_u, by_v) in zip(converted[1:], chroma, strict=True):
+            cv2.addWeighted(u, by_u, v, by_v, _MIDDLE * (1 - by_u - by_v), plane)
+        return converted
+
+    return convert
 
 
 @cache

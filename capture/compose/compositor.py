@@ -6,7 +6,7 @@ from typing import NamedTuple
 import av
 import numpy as np
 
-from capture.compose.canvas import BLACK, MatrixConverter, Overlay, same_matrix
+from capture.compose.canvas import BLACK, ConvertMatrix, Overlay, matrix_converter, same_matrix
 from capture.compose.layout import Rect, letterbox, merge_overlapping
 from capture.media.pictures import FramePool, Plane, Planes, plane_views, tag_frame
 from capture.source import ColorMatrix
@@ -100,7 +100,7 @@ class _Slot:
         self._inner = place
         self._planes: tuple[Plane, ...] | None = None
         self._pool: FramePool | None = None
-        self._recolourer: tuple[int, MatrixConverter] | None = None
+        self._recolourer: tuple[int, tuple[int, int], ConvertMatrix] | None = None
 
     def put(self, piece: PlacedPicture) -> None:
         if piece.picture is self._piece.picture and piece.version == self._piece.version and self.changes:
@@ -121,10 +121,10 @@ class _Slot:
         return planes
 
     def _recoloured(self, planes: tuple[Plane, ...], matrix: int) -> tuple[Plane, ...]:
-        known = self._recolourer
-        if known is None or known[0] != matrix or known[1].size != self._inner.size:
-            known = self._recolourer = matrix, MatrixConverter(*self._inner.size, matrix, self._matrix)
-        return known[1].convert(planes)
+        known, size = self._recolourer, self._inner.size
+        if known is None or known[:2] != (matrix, size):
+            known = self._recolourer = matrix, size, matrix_converter(*size, matrix, self._matrix)
+        return known[2](planes)
 
     def draw(self, planes: tuple[Plane, ...], region: Rect) -> None:
         """Draw the part of the piece and its black borders within `region`."""
