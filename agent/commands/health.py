@@ -182,9 +182,9 @@ def _line_printer(*, as_json: bool) -> Callable[[HealthLine], str]:
     if as_json:
         encode = msgspec.json.Encoder().encode
         return lambda line: f"{encode(line).decode()}\n"
-    from agent.health.text import LineText
+    from agent.health.text import line_formatter
 
-    text = LineText(colours=sys.stdout.isatty())
+    text = line_formatter(colours=sys.stdout.isatty())
     return lambda line: f"{text(line)}\n"
 
 

@@ -1,6 +1,6 @@
 """Text for people: lines of the health log, and summaries."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import click
@@ -21,30 +21,28 @@ _NOT_SHOWN = frozenset({"fault", "state", "after_s", "lasted_s", "pid", *_ADVICE
 _A_MINUTE_S = 60
 
 
-class LineText:
-    """Formats lines in columns; `colours` for a terminal."""
+def line_formatter(*, colours: bool) -> Callable[[HealthLine], str]:
+    """Return a function that formats lines in columns: time, level, device and event; `colours` for a terminal."""
+    width = _NARROWEST
 
-    def __init__(self, *, colours: bool) -> None:
-        self._colours = colours
-        self._width = _NARROWEST
-
-    def __call__(self, line: HealthLine) -> str:
-        """Return time, level, device and event."""
+    def text(line: HealthLine) -> str:
+        nonlocal width
         time = f"{line.at.astimezone():%Y-%m-%d %H:%M:%S}"
         who = device_text(line.device, line.name)
         # The widest device so far sets the column.
-        self._width = min(max(self._width, len(who)), _WIDEST)
-        level, who, what = f"{line.level:<5}", f"{who:<{self._width}}", line_sentence(line)
-        if self._colours:
-            return self._coloured(line.level, time, level, who, what)
-        return f"{time}  {level}  {who}  {what}"
+        width = min(max(width, len(who)), _WIDEST)
+        columns = time, f"{line.level:<5}", f"{who:<{width}}", line_sentence(line)
+        return "  ".join(_coloured(line.level, *columns) if colours else columns)
 
-    def _coloured(self, severity: LogLevel, time: str, level: str, who: str, what: str) -> str:
-        if severity is LogLevel.DEBUG:
-            return click.style(f"{time}  {level}  {who}  {what}", dim=True)
-        colour = _COLOURS.get(severity)
-        level = click.style(level, fg=colour, bold=True) if colour else level
-        return f"{click.style(time, dim=True)}  {level}  {click.style(who, bold=True)}  {click.style(what, fg=colour)}"
+    return text
+
+
+def _coloured(severity: LogLevel, time: str, level: str, who: str, what: str) -> tuple[str, ...]:
+    if severity is LogLevel.DEBUG:
+        return (click.style(f"{time}  {level}  {who}  {what}", dim=True),)
+    colour = _COLOURS.get(severity)
+    level = click.style(level, fg=colour, bold=True) if colour else level
+    return click.style(time, dim=True), level, click.style(who, bold=True), click.style(what, fg=colour)
 
 
 def device_text(device: str, name: str) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from agent.health.text import LineText, line_sentence
+from agent.health.text import line_formatter, line_sentence
 from devices.health.log_line import PC, HealthLine, LogKind, LogLevel
 from devices.health.log_writer import HealthLog
 from devices.host.clock import SystemClock
@@ -240,7 +240,7 @@ def test_every_help_has_examples_that_work(tmp_path: Path, env: dict[str, str], 
 
 
 def test_columns_stay_where_the_widest_name_put_them() -> None:
-    text = LineText(colours=False)
+    text = line_formatter(colours=False)
     short, long = ago(HOUR, LogKind.PLUGGED, name="A"), ago(HOUR, LogKind.PLUGGED, name="A much longer name than that")
     text(long)
     assert text(short).index("plugged") == text(long).index("plugged")
