@@ -1,6 +1,7 @@
 """Recovers sessions that a crash left unfinished, and joins their parts."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -24,14 +25,6 @@ LONGEST_JOIN_PAUSE_S = 6 * 3600.0  # between attempts to join packages
 RECOVER_S = 60.0  # between two looks for work folders on returned disks, and for parts to join
 
 
-@dataclass
-class Attempts:
-    """The attempts at one thing that have failed, and the time of the next."""
-
-    count: int = 0
-    next_s: float = 0.0
-
-
 @dataclass(eq=False)
 class SessionRecovery:
     """Recovers sessions in its archives, and gives each outcome to `recovered`."""
@@ -40,7 +33,8 @@ class SessionRecovery:
     clock: Clock
     tell: Tell
     recovered: TellOutcome
-    _attempts: dict[str, Attempts] = field(default_factory=dict)
+    _failures: Counter[str] = field(default_factory=Counter)  # of joins, by session
+    _next_s: dict[str, float] = field(default_factory=dict)  # time of the next attempt to join, by session
     _seen: set[str] | None = None
     _log_once: LogOnChange = field(init=False)
 
@@ -85,13 +79,13 @@ class SessionRecovery:
 
             if is_session_running():
                 return
-            attempts = self._attempts.setdefault(session.name, Attempts())
-            if time.monotonic() < attempts.next_s:
+            if time.monotonic() < self._next_s.get(session.name, 0.0):
                 continue
             outcome = Recovery(self.archives, clock=self.clock, progress=_refuse_beside_session).recover(session)
             if outcome.state is RecoveryState.FAILED:  # for instance a damaged part, which takes a full read to find
-                attempts.count += 1
-                attempts.next_s = time.monotonic() + pause_s(attempts.count, LONGEST_JOIN_PAUSE_S, first_s=RECOVER_S)
+                self._failures[session.name] += 1
+                pause = pause_s(self._failures[session.name], LONGEST_JOIN_PAUSE_S, first_s=RECOVER_S)
+                self._next_s[session.name] = time.monotonic() + pause
             self._tell_outcome(outcome)
 
     def _tell_outcome(self, outcome: "RecoveryOutcome") -> None:

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -11,7 +12,7 @@ import msgspec
 
 from agent.daemon.parts import poll
 from agent.daemon.presence import RESUME_WITHIN_S
-from agent.daemon.recovering import RECOVER_S, Attempts, SessionRecovery, TellOutcome, load_recovery
+from agent.daemon.recovering import RECOVER_S, SessionRecovery, TellOutcome, load_recovery
 from config.errors import ArchiveError, LiputError, PackageBusy, PackageNotFound, SessionError, UsageError
 from devices.host.background import BackgroundTask, pause_s
 from devices.host.clock import NANOSECONDS, Clock, boot_id
@@ -41,7 +42,8 @@ class RecorderSupervisor:
     spawn: Callable[[RecorderSpec], SpawnedRecorder] = SpawnedRecorder
     when_idle: Callable[[], None] = lambda: None  # called at each look without a session to resume
     name: str = "sessions"
-    _attempts: dict[str, Attempts] = field(default_factory=dict)
+    _failures: Counter[str] = field(default_factory=Counter)  # to resume, by folder
+    _next_s: dict[str, float] = field(default_factory=dict)  # time of the next attempt to resume, by folder
     _early_deaths: dict[str, int] = field(default_factory=dict)
     _resuming: set[str] = field(default_factory=set)
     _children: list[SpawnedRecorder] = field(default_factory=list)
@@ -84,13 +86,12 @@ class RecorderSupervisor:
             return
         self._log_once("")
         for folder in left:
-            if folder.id not in self._attempts:
-                self._attempts[folder.id] = self._first_attempt(folder)
-            attempts = self._attempts[folder.id]
-            if folder.id not in self._resuming and time.monotonic() >= attempts.next_s:
+            if folder.id not in self._next_s:
+                self._next_s[folder.id] = self._first_attempt_s(folder)
+            if folder.id not in self._resuming and time.monotonic() >= self._next_s[folder.id]:
                 self._resuming.add(folder.id)
                 undo = partial(self._resuming.discard, folder.id)
-                start_thread(self._try_to_resume, folder, attempts, name="resume", otherwise=undo)
+                start_thread(self._try_to_resume, folder, name="resume", otherwise=undo)
 
     def _killed_folders(self) -> list[RecorderFolder]:
         """Return the folders to resume. One whose recorder died before it recorded yields to its predecessor."""
@@ -106,24 +107,24 @@ class RecorderSupervisor:
             killed[folder_id].remove()
         return [folder for folder_id, folder in killed.items() if folder_id not in vain | taken]
 
-    def _first_attempt(self, folder: RecorderFolder) -> Attempts:
-        """Return when to resume a session: at once, or later if its recorders die early again and again."""
+    def _first_attempt_s(self, folder: RecorderFolder) -> float:
+        """Return the time to resume a session: at once, or later if its recorders die early again and again."""
         info = folder.info()
         if info is None:
-            return Attempts()
+            return 0.0
         session = info.session or info.title
         lived_s = folder.last_beat_s - info.started_at.timestamp()
         early = self._early_deaths.get(session, 0) + 1 if lived_s < SETTLED_S else 0
         self._early_deaths[session] = early
-        return Attempts(next_s=time.monotonic() + (pause_s(early - 1, LONGEST_PAUSE_S) if early > 1 else 0.0))
+        return time.monotonic() + (pause_s(early - 1, LONGEST_PAUSE_S) if early > 1 else 0.0)
 
-    def _try_to_resume(self, folder: RecorderFolder, attempts: Attempts) -> None:
+    def _try_to_resume(self, folder: RecorderFolder) -> None:
         """Resume one session; log a failure, and set the time of the next attempt."""
         try:
             self._resume(folder)
         except Exception as error:  # the other sessions need the daemon
-            attempts.count += 1
-            attempts.next_s = time.monotonic() + pause_s(attempts.count, LONGEST_PAUSE_S)
+            self._failures[folder.id] += 1
+            self._next_s[folder.id] = time.monotonic() + pause_s(self._failures[folder.id], LONGEST_PAUSE_S)
             self.tell(f"the session of recorder {folder.id} cannot be taken up now: {error}")
         finally:
             self._resuming.discard(folder.id)
