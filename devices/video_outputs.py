@@ -54,7 +54,7 @@ def find_output(word: str) -> VideoOutput:
     if word.startswith("/"):
         info = _probe(word, Path(word).name)
         if info is None:
-            raise DeviceError(f"{word} takes no pictures: it is no output node", hint=SETUP_HINT, why="unsupported")
+            raise DeviceError(f"{word} takes no frames: it is no output node", hint=SETUP_HINT, why="unsupported")
         return info
     labelled = sorted(nodes_with_label(word), key=lambda found: (found[1].lower() != word.lower(), found))
     refused: DeviceError | None = None

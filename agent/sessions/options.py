@@ -29,7 +29,7 @@ from recorder.session.request import SessionRequest
 _SOURCES = (
     click.option(
         "--video", "videos", metavar="DEVICE|screen|synthetic|FILE", multiple=True,
-        help="A source of pictures; repeatable, for a layout.  [default: the best]",
+        help="A video source; repeatable, for a layout.  [default: the best]",
     ),
     click.option(
         "--audio", "audios", metavar="DEVICE|synthetic|FILE|none", multiple=True,

@@ -238,7 +238,7 @@ def result_text(result: SessionResult) -> str:
     """Return the end of a session in a few lines, the package last."""
     if result.state is SessionState.IDLE:
         return "Ended; nothing was recorded."
-    recorded = f"{clock_text(result.duration_s)}, {result.frames} pictures"
+    recorded = f"{clock_text(result.duration_s)}, {result.frames} frames"
     if result.state is not SessionState.SEALED:
         return f"Not sealed: {recorded}. The recording is kept in:\n{result.package}"
     lines = [f"Recorded {recorded}."]
@@ -276,7 +276,7 @@ def destination_text(line: DestinationLine) -> str:
     if line.state == "live" and (line.reason or line.backlog_s >= FAR_BEHIND_S):
         parts.append(f"{line.backlog_s:.1f} s behind")
     if line.dropped:
-        parts.append(f"{line.dropped} pictures left out")
+        parts.append(f"{line.dropped} frames dropped")
     if line.reconnects:
         parts.append(f"connected again {'once' if line.reconnects == 1 else f'{line.reconnects} times'}")
     return f"{line.name}: {'; '.join(parts)}"

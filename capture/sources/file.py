@@ -68,7 +68,7 @@ class MediaFile:
 
     def video(self) -> VideoStream:
         """Return the video stream; raises MediaError without one."""
-        return self._only(self._container.streams.video, "pictures")
+        return self._only(self._container.streams.video, "video")
 
     def audio(self) -> AudioStream:
         """Return the audio stream; raises MediaError without one."""
@@ -106,10 +106,10 @@ class MediaFile:
         length_ns, end_ns = self._length_ns(stream), max(end_ns, self._end_ns)
         is_short = end_ns < length_ns - _LENGTH_TOLERANCE_NS
         if self.is_cut_off or is_short:
-            kind = "pictures" if stream.type == "video" else "sounds"
+            kind = "video" if stream.type == "video" else "sound"
             length = f" of {clock_text(length_ns / NANOSECONDS)}" if is_short else ""
             raise MediaError(
-                f"{self._path} is not whole: the {kind} in it end after {clock_text(end_ns / NANOSECONDS)}{length}",
+                f"{self._path} is not whole: the {kind} in it ends after {clock_text(end_ns / NANOSECONDS)}{length}",
                 hint="copy the file again from its origin",
             )
 

@@ -105,7 +105,7 @@ QUIRKS = {
         notes=(
             QuirkNote("it offers only the size and rate of its input", "github.com/xkahn/camlink issue 2"),
             QuirkNote(
-                "old kernels get pictures in the first of its formats only",
+                "old kernels get frames in the first of its formats only",
                 "kernel: uvc_video.c, uvc_fixup_video_ctrl; github.com/AdamGleave/elgato-camlink-workaround issue 3",
             ),
             QuirkNote(

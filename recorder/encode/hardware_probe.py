@@ -93,7 +93,7 @@ class _Trial:
         took_s = time.monotonic() - began_s
         media_s = float((self._count - began) / self._settings.rate)
         if took_s > media_s * self._realtime:
-            raise HardwareFailed(EncoderFailure.TOO_SLOW, f"{took_s:.1f} s for {media_s:.1f} s of pictures")
+            raise HardwareFailed(EncoderFailure.TOO_SLOW, f"{took_s:.1f} s for {media_s:.1f} s of video")
         return EncoderVerdict(
             kind=kind,
             psnr_db=round(self._compare(), 1),
@@ -140,7 +140,7 @@ class _Trial:
         shown = _decode(self._process.header, self._packets)
         missing = [number for number in range(self._count) if self._pts(number) not in shown]
         if missing or len(shown) != self._count:
-            raise HardwareFailed(EncoderFailure.WRONG_STREAM, f"{len(shown)} of {self._count} pictures can be decoded")
+            raise HardwareFailed(EncoderFailure.WRONG_STREAM, f"{len(shown)} of {self._count} frames can be decoded")
         errors = np.array(
             [
                 _mean_squares(self._pictures[number % len(self._pictures)], shown[self._pts(number)])

@@ -67,7 +67,7 @@ _SENTENCES = {
         "{where} does not accept the stream: check the address, and its line in the file of keys"
     ),
     DestinationFault.ALREADY_PUBLISHING: "{where} says that somebody already streams with this key",
-    DestinationFault.TOO_SLOW: "the connection to {where} is too slow for this stream, so pictures are left out",
+    DestinationFault.TOO_SLOW: "the connection to {where} is too slow for this stream, so frames are dropped",
     DestinationFault.STALLED: "{where} stopped taking the stream",
     DestinationFault.CLOSED: "{where} closed the connection",
     DestinationFault.CALLER_LEFT: "the caller at {where} has left: waiting for the next one",

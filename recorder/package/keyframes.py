@@ -69,7 +69,7 @@ def _opened(path: Path, *, rough: bool = False) -> Iterator[tuple[InputContainer
     """Open the first video track; raises FFmpegError, or ValueError without one."""
     with av.open(path, options=OPEN_SAFELY) as container:
         if not container.streams.video:
-            raise ValueError(f"{path} holds no pictures")
+            raise ValueError(f"{path} holds no video")
         stream = container.streams.video[0]
         for other in container.streams:
             other.discard = Discard.nonkey if other is stream else Discard.all

@@ -299,7 +299,7 @@ def _differences(file: MediaFile, decoded: "dict[int, TrackSpan]") -> list[str]:
         if real is None:
             wrong.append(f"has no track {track.index}")
         elif isinstance(track, VideoTrack) and real.frames != track.frames:
-            wrong.append(f"decodes to {real.frames} pictures in track {track.index}, not {track.frames}")
+            wrong.append(f"decodes to {real.frames} frames in track {track.index}, not {track.frames}")
         elif abs(real.duration_s - track.duration_s) > TOLERANCE_S + _reordered_s(track):
             wrong.append(f"decodes to {real.duration_s:.3f} s in track {track.index}, not {track.duration_s:.3f} s")
     return wrong

@@ -183,7 +183,7 @@ class VideoInput:
     def _report_return(self, at_ns: int) -> None:
         if self._is_silent or self.outage is not None:
             self._is_silent, self.outage = False, None
-            self._emit("source-returned", self.name, f"{self.name} gives pictures again", at_s=self._media_s(at_ns))
+            self._emit("source-returned", self.name, f"{self.name} gives frames again", at_s=self._media_s(at_ns))
 
     def _find_outage(self) -> SourceOutage | None:
         if self.queue.at_end or not self._timeline.live:

@@ -137,7 +137,7 @@ class IsoRecording:
         is_film = not isinstance(frame.payload, bytes)
         if coded is None:
             self._is_over = True
-            what = "its pictures are neither MJPEG, H.264 nor H.265" if is_film else "it sends uncompressed pictures"
+            what = "its frames are neither MJPEG, H.264 nor H.265" if is_film else "it sends uncompressed frames"
             self._fail(f"{self.name} gets no iso recording: {what}, which cannot be copied")
             return
         if coded != self._coded:
@@ -280,7 +280,7 @@ class _Writer:
         if sample is None or not sample.streams.video or not sample.streams.video[0].width:
             self._damaged += 1
             if self._damaged > MOST_DAMAGED:
-                raise MediaError(f"nothing can be read from its first {self._damaged} pictures")
+                raise MediaError(f"nothing can be read from its first {self._damaged} frames")
             return
         path = self.beside.folder / picture.file
         container = av.open(str(path), "w", format="matroska", options=_OPTIONS)

@@ -222,7 +222,7 @@ class SessionInputs:
         (picture, _, video), *_ = self.pictures
         failure = self._reporters[picture.name].failure
         if video.queue.at_end:
-            raise MediaError(f"{picture.name} holds no pictures", hint="choose a file with video in it")
+            raise MediaError(f"{picture.name} holds no video", hint="choose a file with video in it")
         if video.queue.is_over and failure is not None:
             raise failure
         raise DeviceError(

@@ -179,12 +179,12 @@ def _encoder_notes(plan: SessionPlan, settings: Settings) -> Sequence[str]:
 def _slow_stream_notes(plan: SessionPlan) -> Sequence[str]:
     if not plan.adaptive_rate or not plan.targets:
         return ()
-    few = f"{float(STILL_RATE):g} pictures a second while nothing changes, none of them late: x264 does not look ahead"
+    few = f"{float(STILL_RATE):g} frames a second while nothing changes, none of them late: x264 does not look ahead"
     if plan.stream.encode == SEPARATE:
         return ()
     if plan.stream.encode == SHARED:
         return (f"adaptive frame rate: live destinations get {few}",)
-    return (f"adaptive frame rate: live destinations get every picture, or without an encode of their own {few}",)
+    return (f"adaptive frame rate: live destinations get every frame, or without an encode of their own {few}",)
 
 
 def _resumption(archives: Sequence[Archive], folder: Path, clock: Clock) -> "Resumption":

@@ -75,7 +75,7 @@ class SessionProgram:
         self._pictures_lost = LossReporter(
             "frames-dropped",
             plan.pictures[0].name,
-            "{count} pictures of {name} are missing: they came too late, or this PC did not keep up",
+            "{count} frames of {name} are missing: they came too late, or this PC did not keep up",
             emit=run.emit,
             clock=run.clock,
         )

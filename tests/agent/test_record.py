@@ -181,7 +181,7 @@ def test_without_a_terminal_there_are_plain_lines(room: Room) -> None:
     assert "\r" not in done.stdout
     lines = done.stdout.splitlines()
     assert lines[0].endswith("Recording.")
-    assert lines[-2:] == [f"Recorded 0:00:01, {FPS} pictures.", f"Package: {room.only_package()}"]
+    assert lines[-2:] == [f"Recorded 0:00:01, {FPS} frames.", f"Package: {room.only_package()}"]
 
 
 def test_as_fast_as_it_goes(room: Room) -> None:

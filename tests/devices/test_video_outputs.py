@@ -16,5 +16,5 @@ def test_a_label_that_no_node_has_is_told_with_what_makes_one() -> None:
 def test_a_path_that_is_none_and_one_that_takes_no_pictures_are_told_apart() -> None:
     with pytest.raises(DeviceNotFound):
         find_output("/dev/video-that-is-not")
-    with pytest.raises(DeviceError, match="/dev/null takes no pictures", check=because("unsupported")):
+    with pytest.raises(DeviceError, match="/dev/null takes no frames", check=because("unsupported")):
         find_output("/dev/null")

@@ -228,7 +228,7 @@ class ConferenceCamera(ConferenceTask):
                 if self.is_lost:
                     self._report_live(info, node)
             elif now_ns - taken_ns > TAKES_S * NANOSECONDS:
-                self.lost("stalled", f"{info.label} ({info.node}) takes no pictures", "close the program that uses it")
+                self.lost("stalled", f"{info.label} ({info.node}) takes no frames", "close the program that uses it")
             self._wait(every_s)
 
     def _interval_s(self, node: VideoOutputWriter) -> float:

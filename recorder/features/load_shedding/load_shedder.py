@@ -36,14 +36,14 @@ SUBJECT = "PC"
 
 _DOWN = {
     SheddingStep.ENCODER: "the picture is encoded more simply",
-    SheddingStep.VIEWERS: "previews and the live stream's own encode get fewer pictures",
+    SheddingStep.VIEWERS: "previews and the live stream's own encode get fewer frames",
     SheddingStep.RATE: "every second picture is left out",
     SheddingStep.DETAIL: "the picture is encoded as simply as can be",
 }
 _UP = {
     SheddingStep.ENCODER: "the picture is encoded as before",
-    SheddingStep.VIEWERS: "previews and the live stream's own encode get all pictures",
-    SheddingStep.RATE: "all pictures are recorded",
+    SheddingStep.VIEWERS: "previews and the live stream's own encode get all frames",
+    SheddingStep.RATE: "all frames are recorded",
     SheddingStep.DETAIL: "the picture is encoded with more detail",
 }
 

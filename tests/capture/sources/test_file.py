@@ -357,7 +357,7 @@ def test_what_is_no_recording_is_refused_in_one_clear_line(tmp_path: Path, make:
         with pytest.raises(MediaError, match=f"^{path} cannot be opened"):
             FileVideoSource(path, FastPace(("video",))).open()
     sound, pictures = make("a.wav", *TONE), make("a.mkv", *PICTURES)
-    with pytest.raises(MediaError, match=r"a\.wav holds no pictures"):
+    with pytest.raises(MediaError, match=r"a\.wav holds no video"):
         FileVideoSource(sound, FastPace(("video",))).open()
     with pytest.raises(MediaError, match=r"a\.mkv holds no sound"):
         FileAudioSource(pictures, FastPace(("audio",))).open()

@@ -69,7 +69,7 @@ def test_one_that_was_cut_off_before_is_not_ended_but_broken_off(tmp_path: Path,
     assert [read_out(source)[1] for source in opened(path)] == ["", ""]
     os.truncate(path, path.stat().st_size // 2 + 11)  # which is in the middle of a picture
     (pictures, why), (blocks, of_sound) = (read_out(source) for source in opened(path))
-    assert "is not whole: the pictures in it end after 0:00:0" in why or ".avi is not whole: the sounds" in of_sound
+    assert "is not whole: the video in it ends after 0:00:0" in why or ".avi is not whole: the sound" in of_sound
     assert 2 < pictures[-1].timestamp_ns / 1e9 < 6
     assert 2 < blocks[-1].timestamp_ns / 1e9 < 6
 
@@ -113,7 +113,7 @@ def test_sound_says_what_it_lacks(tmp_path: Path) -> None:
     os.truncate(path, path.stat().st_size // 2 - 1)
     source = FileAudioSource(path, FastPace(("audio",)))
     source.open()
-    assert read_out(source)[1] == f"{path} is not whole: the sounds in it end after 0:00:03"
+    assert read_out(source)[1] == f"{path} is not whole: the sound in it ends after 0:00:03"
 
 
 def test_sound_of_a_format_that_does_not_say_how_long_it_is_ends(tmp_path: Path) -> None:

@@ -93,7 +93,7 @@ def test_media_that_was_broken_before_it_was_hashed_is_found_by_decoding(folder:
 
 @pytest.mark.parametrize(
     ("field", "wrong", "said"),
-    [('"frames": 50', '"frames": 49', "50 pictures"), ('"duration_s": 2.0', '"duration_s": 3.0', "decodes to 2.000 s")],
+    [('"frames": 50', '"frames": 49', "50 frames"), ('"duration_s": 2.0', '"duration_s": 3.0', "decodes to 2.000 s")],
 )
 def test_a_description_that_is_not_true_is_found_by_decoding(folder: Path, field: str, wrong: str, said: str) -> None:
     recording = folder / "metadata" / "recording.json"

@@ -65,10 +65,10 @@ def test_what_is_set_for_the_program_and_the_recording_is_planned(tmp_path: Path
 @pytest.mark.parametrize(
     ("video", "says"),
     [
-        (VideoDefaults(adaptive_rate=True), "get every picture, or without an encode of their own 5 pictures a second"),
+        (VideoDefaults(adaptive_rate=True), "get every frame, or without an encode of their own 5 frames a second"),
         (
             VideoDefaults(adaptive_rate=True, stream_encode="shared"),
-            "live destinations get 5 pictures a second while nothing",
+            "live destinations get 5 frames a second while nothing",
         ),
         (VideoDefaults(adaptive_rate=True, stream_encode="separate"), None),
         (VideoDefaults(stream_encode="shared"), None),

@@ -223,14 +223,14 @@ def test_three_that_fail_in_different_ways_do_not_hold_up_the_end(room: Room, fo
             DestinationLine(
                 name="a", state="live", reason="too-slow", message="too slow", backlog_s=5.51, dropped=70, reconnects=1
             ),
-            "a: LIVE, but TOO SLOW; too slow; 5.5 s behind; 70 pictures left out; connected again once",
+            "a: LIVE, but TOO SLOW; too slow; 5.5 s behind; 70 frames dropped; connected again once",
         ),
         (
             DestinationLine(name="a", state="waiting", reason="refused", message="nobody listens", reconnects=2),
             "a: NOT LIVE, trying again; nobody listens; connected again 2 times",
         ),
         (DestinationLine(name="a", state="listening"), "a: waits for somebody to call"),
-        (DestinationLine(name="a", state="removed", dropped=3), "a: removed; 3 pictures left out"),
+        (DestinationLine(name="a", state="removed", dropped=3), "a: removed; 3 frames dropped"),
     ],
 )
 def test_each_is_said_in_plain_words(line: DestinationLine, text: str) -> None:
