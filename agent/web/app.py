@@ -11,15 +11,7 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp
 
 from agent.features import hooked
-from agent.web.api import (
-    archive,
-    checks,
-    devices,
-    history,
-    sessions,
-    settings,
-    state,  # fmt: skip
-)
+from agent.web.api import archive, checks, devices, history, sessions, settings, state
 from agent.web.api.hub import PATH as LIVE
 from agent.web.api.hub import Hub, live
 from agent.web.http import guard

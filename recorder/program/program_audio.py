@@ -1,7 +1,7 @@
 """The program's audio: inputs are mixed, limited, measured, and encoded in AAC frames, on one thread.
 
     SourceQueue -> Lane -+-> mute -+-> gain -+-> sum -> Limiter -> meters -> AAC: the program
-                              |         +-> the conference's bus, if there is one
+                              |         +-> the buses of features (recorder/session/hooks.py)
                               +-> AAC: a track of its own, if asked
 
 The mix goes as far as the slowest input, which is behind the clock by its patience at most.
