@@ -1,8 +1,9 @@
 """Parses a TOML file into a struct of settings; finds every problem of the file, with its line."""
 
+import io
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, cast, get_args, get_origin, get_type_hints
@@ -13,8 +14,8 @@ from config.errors import SettingsError
 from config.settings.quantities import NotAllowed
 from config.settings.value_kinds import ValueKind, did_you_mean
 
-type KeyPath = tuple[str | int, ...]
-"""Keys from the top of the file inwards; an int is an index into an array (of tables)."""
+type KeyPath = tuple[str, ...]
+"""Keys from the top of the file inwards."""
 
 _ADDRESSES = ("url", "webhook", "mail_server")
 """Their wrong values are not repeated in messages: they may hold a secret."""
@@ -57,7 +58,7 @@ def kinds_of(struct: type[msgspec.Struct]) -> dict[str, ValueKind]:
 
 def read_toml[T: msgspec.Struct](
     text: str, file: Path, kind: type[T], choices: Sequence[tuple[str, str]] = ()
-) -> tuple[T, Mapping[tuple[str, ...], int]]:
+) -> tuple[T, Mapping[KeyPath, int]]:
     """Return `text`, the content of `file`, as a `kind`, and the line of each setting by its keys.
 
     The table and key of each of `choices` name one of the tables [KEYs.NAME]. Raises SettingsError with one line per
@@ -87,7 +88,7 @@ class _Reader:
     def __init__(self, file: Path, lines: Mapping[KeyPath, int]) -> None:
         self._file = file
         self._lines = lines
-        self.set: dict[tuple[str, ...], int] = {}
+        self.set: dict[KeyPath, int] = {}
         """The line of each setting by its keys."""
         self.problems: list[tuple[int, str]] = []
 
@@ -142,7 +143,7 @@ class _Reader:
         return found
 
     def _struct(
-        self, path: tuple[str, ...], raw: object, struct: type[msgspec.Struct], base: msgspec.Struct | None
+        self, path: KeyPath, raw: object, struct: type[msgspec.Struct], base: msgspec.Struct | None
     ) -> msgspec.Struct | None:
         """Read one table into `struct`, missing values from `base` or the defaults; None where that fails."""
         if not isinstance(raw, dict):
@@ -165,7 +166,7 @@ class _Reader:
         return result
 
     def _values(
-        self, path: tuple[str, ...], raw: Mapping[str, object], struct: type[msgspec.Struct], others: tuple[str, ...]
+        self, path: KeyPath, raw: Mapping[str, object], struct: type[msgspec.Struct], others: tuple[str, ...]
     ) -> dict[str, Any]:
         """Read the plain values of a table; `others` are keys that are read elsewhere."""
         kinds, values = kinds_of(struct), {}
@@ -191,12 +192,12 @@ class _Reader:
             return tuple(self._placed(each) for each in value)
         return self._file.parent / value if isinstance(value, Path) else value
 
-    def _problem(self, path: tuple[str, ...], sentence: str, value: object = None) -> None:
+    def _problem(self, path: KeyPath, sentence: str, value: object = None) -> None:
         table = f"[{'.'.join(path[:-1])}] " if path[:-1] else ""
         written = "" if value is None or isinstance(value, dict | list) else f" = {_quoted(value)}"
         self._say(path, f"{table}{path[-1]}{written}: {sentence}")
 
-    def _say(self, path: tuple[str, ...], sentence: str) -> None:
+    def _say(self, path: KeyPath, sentence: str) -> None:
         while path and path not in self._lines:
             path = path[:-1]
         self.problems.append((self._lines.get(path, 1), sentence))
@@ -211,115 +212,28 @@ def _quoted(value: object) -> str:
     return '"' + "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text) + '"'
 
 
-_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
-_STRING = re.compile(
-    r'"""(?:[^\\]|\\.)*?"{3,5}'  # up to two quotes may stand just before the closing three
-    r"|'''.*?'{3,5}"
-    r'|"(?:[^"\\]|\\.)*"'
-    r"|'[^']*'",
-    re.DOTALL,
-)
-_PLAIN_VALUE = re.compile(r"[^,\]}\r\n#]+")
-_BLANK = re.compile(r"[ \t]+")
-_BLANK_LINES = re.compile(r"(?:[ \t\r\n]+|#[^\n]*)+")
-
-
 def key_lines(text: str) -> dict[KeyPath, int]:
-    """Return the line (from 1) of the first occurrence of each key, table and array item of `text`, valid TOML."""
-    return _Scanner(text).scan()
+    """Return the line (from 1) of the first occurrence of each key and table of `text`, valid TOML."""
+    lines: dict[KeyPath, int] = {}
+    table: KeyPath = ()
+    statement, begun = "", 1
+    for number, line in enumerate(io.StringIO(text), 1):
+        statement += line
+        try:
+            found = tomllib.loads(statement)
+        except tomllib.TOMLDecodeError:
+            continue  # its value has more lines
+        is_header = statement.lstrip().startswith("[")
+        for path in _key_paths(found, () if is_header else table):
+            lines.setdefault(path, begun)
+            table = path if is_header else table
+        statement, begun = "", number + 1
+    return lines
 
 
-class _Scanner:
-    def __init__(self, text: str) -> None:
-        self._text = text
-        self._at = 0
-        self._lines: dict[KeyPath, int] = {}
-        self._last_item: dict[KeyPath, int] = {}
-        self._table: KeyPath = ()
-
-    def scan(self) -> dict[KeyPath, int]:
-        self._skip(_BLANK_LINES)
-        while self._at < len(self._text):
-            if self._take("[["):
-                self._open_item(self._key())
-                self._take("]]")
-            elif self._take("["):
-                self._table = self._resolve((), self._key())
-                self._take("]")
-            else:
-                self._pair(self._table)
-            self._skip(_BLANK_LINES)
-        return self._lines
-
-    def _skip(self, pattern: re.Pattern[str]) -> str:
-        match = pattern.match(self._text, self._at)
-        self._at = match.end() if match else self._at
-        return match[0] if match else ""
-
-    def _take(self, mark: str) -> bool:
-        if not self._text.startswith(mark, self._at):
-            return False
-        self._at += len(mark)
-        return True
-
-    def _note(self, path: KeyPath, position: int) -> None:
-        self._lines.setdefault(path, self._text.count("\n", 0, position) + 1)
-
-    def _key(self) -> list[tuple[str, int]]:
-        """Read a possibly dotted key; return its parts, each with its position in the text."""
-        parts = []
-        while True:
-            self._skip(_BLANK)
-            start = self._at
-            part = self._skip(_BARE_KEY) or tomllib.loads(f"key = {self._skip(_STRING)}")["key"]
-            parts.append((part, start))
-            self._skip(_BLANK)
-            if not self._take("."):
-                return parts
-
-    def _resolve(self, base: KeyPath, parts: list[tuple[str, int]]) -> KeyPath:
-        """Return the path of `parts` below `base`; an array of tables stands for its last item."""
-        path = base
-        for part, position in parts:
-            path = (*path, part)
-            self._note(path, position)
-            if path in self._last_item:
-                path = (*path, self._last_item[path])
-        return path
-
-    def _open_item(self, parts: list[tuple[str, int]]) -> None:
-        array = (*self._resolve((), parts[:-1]), parts[-1][0])
-        self._last_item[array] = self._last_item.get(array, -1) + 1
-        self._table = (*array, self._last_item[array])
-        self._note(array, parts[-1][1])
-        self._note(self._table, parts[-1][1])
-
-    def _pair(self, base: KeyPath) -> None:
-        path = self._resolve(base, self._key())
-        self._take("=")
-        self._value(path)
-
-    def _value(self, path: KeyPath) -> None:
-        self._skip(_BLANK)
-        if self._take("["):
-            self._array(path)
-        elif self._take("{"):
-            self._skip(_BLANK_LINES)
-            while not self._take("}"):
-                self._pair(path)
-                self._skip(_BLANK_LINES)
-                self._take(",")
-                self._skip(_BLANK_LINES)
-        else:
-            self._skip(_STRING) or self._skip(_PLAIN_VALUE)
-
-    def _array(self, path: KeyPath) -> None:
-        index = 0
-        self._skip(_BLANK_LINES)
-        while not self._take("]"):
-            self._note((*path, index), self._at)
-            self._value((*path, index))
-            index += 1
-            self._skip(_BLANK_LINES)
-            self._take(",")
-            self._skip(_BLANK_LINES)
+def _key_paths(values: Mapping[str, object], table: KeyPath) -> Iterator[KeyPath]:
+    """Yield the paths of the keys of `values`, a table at `table`, and of its inner tables; not of arrays."""
+    for name, value in values.items():
+        yield (*table, name)
+        if isinstance(value, dict):
+            yield from _key_paths(value, (*table, name))
