@@ -157,7 +157,7 @@ class ClientConnection(ClientChannel):
 
     def is_behind(self, history: LineBuffer) -> bool:
         """Whether events it has not received are dropped from the history."""
-        return self.is_watching and self._next_event < history.first
+        return self.is_watching and self._next_event < history.dropped
 
     def has_more(self, history: LineBuffer, end: bytes | None) -> bool:
         """Whether anything waits to be sent; `end` is the session's last line, None before."""
@@ -184,7 +184,10 @@ class ClientConnection(ClientChannel):
             return chunk
         if not self.is_watching:
             return b""
-        chunk, self._next_event = history.batch(self._next_event, CHUNK)
+        chunk, after, missing = history.batch(self._next_event, history.end, CHUNK)
+        if missing:
+            return b""  # it is behind, and ends
+        self._next_event = after
         if not chunk and self._newest:
             chunk = b"".join(self._newest.values())
             self._newest.clear()

@@ -26,52 +26,52 @@ MOST_BYTES = 8 << 20
 
 
 class LineBuffer:
-    """The newest lines, `most_bytes` in all, numbered from 0. `add`, `end` and `batch` are thread-safe."""
+    """Lines numbered from 0: the first `head_bytes`, and the newest `most_bytes` of the rest. Thread-safe."""
 
-    def __init__(self, most_bytes: int = MOST_BYTES) -> None:
-        self._lock = threading.Lock()
-        self._lines: deque[bytes] = deque()
-        self._most_bytes = most_bytes
-        self._bytes = 0
-        self.first = 0
-        """The number of the oldest line in memory."""
+    def __init__(self, most_bytes: int = MOST_BYTES, head_bytes: int = 0) -> None:
+        self._lock = threading.RLock()
+        self._head: list[bytes] = []
+        self._head_room = head_bytes
+        self._tail: deque[bytes] = deque()
+        self._room = most_bytes
+        self.dropped = 0
+        """The count of dropped lines, which followed the head."""
 
     @property
     def end(self) -> int:
         """The number of the next line."""
         with self._lock:
-            return self.first + len(self._lines)
+            return len(self._head) + self.dropped + len(self._tail)
 
     def add(self, line: bytes) -> None:
-        """Keep a line, and drop the oldest lines beyond the limit."""
+        """Keep a line, and drop the oldest lines of the tail beyond the limit."""
         with self._lock:
-            self._lines.append(line)
-            self._bytes += len(line)
-            while self._bytes > self._most_bytes:
-                self._bytes -= len(self._lines.popleft())
-                self.first += 1
+            if self.end == len(self._head) and len(line) <= self._head_room:
+                self._head.append(line)
+                self._head_room -= len(line)
+                return
+            self._tail.append(line)
+            self._room -= len(line)
+            while self._room < 0:
+                self._room += len(self._tail.popleft())
+                self.dropped += 1
 
-    def line(self, number: int) -> bytes:
-        """Return line `number`, which must still be in memory."""
-        return self._lines[number - self.first]
-
-    def batch(self, number: int, most_bytes: int) -> tuple[bytes, int]:
-        """Return lines from `number` on, about `most_bytes`, and the next number; none if it was dropped."""
+    def batch(self, number: int, end: int, most_bytes: int) -> tuple[bytes, int, int]:
+        """Return lines from `number` to `end`, about `most_bytes`, the next number, and the count dropped before."""
+        lines: list[bytes] = []
+        missing = 0
         with self._lock:
-            there = range(number, self.first + len(self._lines)) if number >= self.first else ()
-            lines = first_lines(map(self.line, there), most_bytes)
-        return b"".join(lines), number + len(lines)
-
-
-def first_lines(lines: Iterable[bytes], most_bytes: int) -> list[bytes]:
-    """Return the first lines: at least one, and about `most_bytes` in all."""
-    taken, size = [], 0
-    for line in lines:
-        if size >= most_bytes:
-            break
-        taken.append(line)
-        size += len(line)
-    return taken
+            head, end = len(self._head), min(end, self.end)
+            if number >= head:
+                missing = max(0, min(end, head + self.dropped) - number)
+            elif self.dropped:
+                end = min(end, head)  # the dropped lines follow
+            number += missing
+            while number < end and most_bytes > 0:
+                lines.append(self._head[number] if number < head else self._tail[number - head - self.dropped])
+                most_bytes -= len(lines[-1])
+                number += 1
+        return b"".join(lines), number, missing
 
 
 EVERY_NS = 5 * NANOSECONDS
@@ -193,44 +193,6 @@ def fault_reporter(emit: Emit) -> Callable[[HealthChange], None]:
     return tell
 
 
-class HeadAndTail:
-    """Lines numbered from 0: all of the head, and the newest of the rest. Needs the caller's lock."""
-
-    def __init__(self, head_bytes: int = HEAD_BYTES, tail_bytes: int = TAIL_BYTES) -> None:
-        self._head: list[bytes] = []
-        self._room = head_bytes
-        self._tail = LineBuffer(tail_bytes)
-
-    @property
-    def end(self) -> int:
-        """The number of the next line."""
-        return len(self._head) + self._tail.end
-
-    def add(self, line: bytes) -> None:
-        """Keep a line."""
-        if self._tail.end == 0 and len(line) <= self._room:
-            self._head.append(line)
-            self._room -= len(line)
-        else:
-            self._tail.add(line)
-
-    def batch(self, number: int, end: int, most_bytes: int) -> tuple[bytes, int, int]:
-        """Return lines before `end`, the next number, and the count of dropped lines before the first."""
-        first, end = len(self._head), min(end, self.end)
-        missing = 0
-        if number >= first:
-            missing = max(0, min(end, first + self._tail.first) - number)
-        elif self._tail.first:
-            end = min(end, first)  # the dropped lines follow
-        number += missing
-        lines = first_lines(map(self._line, range(number, end)), most_bytes)
-        return b"".join(lines), number + len(lines), missing
-
-    def _line(self, number: int) -> bytes:
-        first = len(self._head)
-        return self._head[number] if number < first else self._tail.line(number - first)
-
-
 CLOSE_S = 5.0  # the log waits this long for a disk to take the last events
 LOOK_S = 1.0  # interval of retries on a disk, and of checks for withheld events
 BATCH = 64 * 1024
@@ -247,7 +209,7 @@ class EventLog:
         self._clock = clock
         self._listener = listener
         self._changed = threading.Condition()
-        self._lines = HeadAndTail()
+        self._lines = LineBuffer(TAIL_BYTES, HEAD_BYTES)
         self._repeats = EventLimiter()
         self._files: list[_File] = []
 

@@ -13,7 +13,7 @@ from recorder.model.eventlog import (
     MOST_KNOWN,
     PER_S,
     EventLimiter,
-    HeadAndTail,
+    LineBuffer,
     LossReporter,
 )
 from tests.support.simulated import SimulatedClock
@@ -91,15 +91,15 @@ def test_more_subjects_than_can_be_told_apart_are_logged_and_the_oldest_is_forgo
     assert repeats.rest() == []
 
 
-def kept(count: int, *, head: int = 30, tail: int = 50) -> HeadAndTail:
+def kept(count: int, *, head: int = 30, tail: int = 50) -> LineBuffer:
     """Return lines of ten bytes each, of which the first three and the last five are kept."""
-    lines = HeadAndTail(head_bytes=head, tail_bytes=tail)
+    lines = LineBuffer(tail, head)
     for number in range(count):
         lines.add(b"%09d\n" % number)
     return lines
 
 
-def read(lines: HeadAndTail, number: int, end: int, most_bytes: int) -> tuple[list[int], int]:
+def read(lines: LineBuffer, number: int, end: int, most_bytes: int) -> tuple[list[int], int]:
     """Return the numbers of the lines from `number` on, read in batches, and how many are missing."""
     found, missing_in_all = [], 0
     while number < end:

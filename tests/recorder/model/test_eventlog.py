@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from config.events import Event
-from recorder.model.eventlog import AT_ONCE, EventLog, HeadAndTail, LineBuffer
+from recorder.model.eventlog import AT_ONCE, EventLog, LineBuffer
 from tests.support.copies import full_disk
 from tests.support.simulated import BEGINNING, SimulatedClock
 from tests.support.waiting import wait_for
@@ -207,7 +207,7 @@ def test_a_flood_of_one_fault_does_not_fill_the_log_and_hides_nothing_else(log: 
 def test_a_disk_that_hangs_costs_a_bounded_memory_and_no_time_and_it_is_told_what_is_missing(
     log: EventLog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(log, "_lines", HeadAndTail(head_bytes=1000, tail_bytes=2000))
+    monkeypatch.setattr(log, "_lines", LineBuffer(2000, head_bytes=1000))
     lets_go, hung, sync = threading.Event(), threading.Event(), os.fdatasync
 
     def fdatasync(descriptor: int) -> None:
@@ -266,6 +266,6 @@ def test_of_more_lines_than_there_is_room_for_the_oldest_go_and_none_stands_for_
     history = LineBuffer(most_bytes=10)
     for number in range(9):
         history.add(b"%d\n" % number)
-    assert (history.first, history.end) == (4, 9)
-    assert history.batch(4, 1000) == (b"4\n5\n6\n7\n8\n", 9)
-    assert history.batch(3, 1000) == (b"", 3)
+    assert (history.dropped, history.end) == (4, 9)
+    assert history.batch(4, 9, 1000) == (b"4\n5\n6\n7\n8\n", 9, 0)
+    assert history.batch(3, 9, 1000) == (b"4\n5\n6\n7\n8\n", 9, 1)
