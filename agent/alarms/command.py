@@ -49,10 +49,9 @@ Exit status: 0 all were sent (or no user is at the desktop); 1 one was not.
 @click.option("--to", "name", type=click.Choice(CHANNELS), help="Use this channel only.")
 @config_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
-@click.pass_context
-def test(ctx: click.Context, name: str | None, config_file: Path | None, *, as_json: bool) -> int:
+def test(name: str | None, config_file: Path | None, *, as_json: bool) -> int:
     """Send a test message over each channel, and report the results."""
-    settings = load_settings(config_file or ctx.find_object(Path))
+    settings = load_settings(config_file)
     ways = [way for way in channels_of(settings) if name in (None, way.name)]
     if not ways:
         wanted = _SET_UP[name] if name else "desktop, mail_server or webhook"

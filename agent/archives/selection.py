@@ -38,7 +38,7 @@ to_option = click.option(
 room_option = click.option("--room", default="", metavar="NAME", help="Only rooms with this text in their name.")
 
 
-def archives_of(ctx: click.Context, folder: Path | None, config_file: Path | None = None) -> list[Archive]:
+def archives_of(folder: Path | None, config_file: Path | None = None) -> list[Archive]:
     """Return the archive at `folder`, or the archives of the settings. Raises StorageError."""
     clock = SystemClock()
     if folder is not None:
@@ -47,7 +47,7 @@ def archives_of(ctx: click.Context, folder: Path | None, config_file: Path | Non
                 f"There is no archive {folder}", hint="`liput record --archive` makes one.", why="unwritable"
             )
         return [Archive(folder, clock)]
-    return session_archives(load_settings(config_file or ctx.find_object(Path)), clock)
+    return session_archives(load_settings(config_file), clock)
 
 
 def find_package(archives: Sequence[Archive], key: str) -> tuple[Archive, Package]:

@@ -43,8 +43,7 @@ def show(config_file: Path | None, *, as_json: bool) -> None:
 @click.argument("file", required=False, type=click.Path(path_type=Path))
 @config_option
 @json_option
-@click.pass_context
-def check(ctx: click.Context, file: Path | None, config_file: Path | None, *, as_json: bool) -> None:
+def check(file: Path | None, config_file: Path | None, *, as_json: bool) -> int:
     """Check FILE, or the settings in force, and the keys they need. One line a problem; exit status 2."""
     used, remarks = file or config_file, list[str]()
     try:
@@ -61,7 +60,7 @@ def check(ctx: click.Context, file: Path | None, config_file: Path | None, *, as
         lines = [*problems, *remarks]
         lines += [] if problems else [f"{used or 'the defaults'}: nothing wrong{' otherwise' * bool(remarks)}"]
         click.echo("\n".join(lines))
-    ctx.exit(SettingsError.exit_status if problems else 0)
+    return SettingsError.exit_status if problems else 0
 
 
 @config_command.command()

@@ -92,9 +92,9 @@ def health_command(
         refuse_options(ctx, "--since 7d")
         return
     if following and until is not None:
-        raise click.UsageError("--follow has no end, so --until does not go with it.", ctx)
+        raise click.UsageError("--follow has no end, so --until does not go with it.")
     folder = log_folder()
-    span = _span(ctx, since, until, _SINCE)
+    span = _span(since, until, _SINCE)
     devices = None if word is None else matching_devices(word, folder, span, may_come=following)
     wanted = LogFilter(since=span.since, until=span.until, devices=devices, level=LogLevel(level))
     ends = end_positions(folder)
@@ -111,14 +111,13 @@ def health_command(
     "--until", callback=until_callback, metavar="WHEN", help="The end; a day includes its evening. Default: now."
 )
 @lines_option
-@click.pass_context
-def summary(ctx: click.Context, since: datetime | None, until: datetime | None, *, as_json: bool) -> None:
+def summary(since: datetime | None, until: datetime | None, *, as_json: bool) -> None:
     """Summarise each device: uptime, unplugs, faults, lowest rate."""
     from agent.health.text import summary_text
     from devices.health.summary import summarise
 
     folder = log_folder()
-    span = _span(ctx, since, until, _SUMMARY_SINCE)
+    span = _span(since, until, _SUMMARY_SINCE)
     summaries = summarise(read(folder, span))
     for number, one in enumerate(summaries):
         if as_json:
@@ -154,13 +153,13 @@ def _ago(span: timedelta) -> datetime:
     return datetime.now().astimezone() - span
 
 
-def _span(ctx: click.Context, since: datetime | None, until: datetime | None, back: timedelta) -> LogFilter:
+def _span(since: datetime | None, until: datetime | None, back: timedelta) -> LogFilter:
     """Return the chosen span; it begins `back` ago by default. Raises UsageError."""
     begin = since or _ago(back)
     if until is not None and until < begin:
         default = "" if since else ", which is where it begins unless --since says otherwise"
         message = f"--until ({until:%Y-%m-%d %H:%M}) is before {begin:%Y-%m-%d %H:%M}{default or ' (--since)'}."
-        raise click.UsageError(message, ctx)
+        raise click.UsageError(message)
     return LogFilter(since=begin, until=until)
 
 

@@ -51,8 +51,7 @@ SIGTERM or Ctrl-C ends it cleanly. Recorders continue without it, and a kill los
     help="Only this archive.  [default: all in the settings]",
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line; see docs/reference/cli.md.")
-@click.pass_context
-def serve_command(ctx: click.Context, config_file: Path | None, folder: Path | None, *, as_json: bool) -> None:
+def serve_command(config_file: Path | None, folder: Path | None, *, as_json: bool) -> None:
     """Run the daemon: it recovers sessions after a crash, and continues one within seconds if its recorder is killed.
 
     While no session runs, it copies packages to the places in [copies] of the settings. It reports faults of sessions
@@ -66,8 +65,8 @@ def serve_command(ctx: click.Context, config_file: Path | None, folder: Path | N
     pulse = ServiceNotifier(clock, log.of(level="warning"))  # before any child, which must not speak for the daemon
 
     with errors_to_journal(log), daemon_lock(), set_on_signal(stop, (signal.SIGTERM, signal.SIGINT)):
-        archives, spares = archives_of(ctx, folder, config_file), StandbyRecorder(log.of("sessions"))
-        in_force = CurrentSettings(config_file or ctx.find_object(Path))
+        archives, spares = archives_of(folder, config_file), StandbyRecorder(log.of("sessions"))
+        in_force = CurrentSettings(config_file)
         daemon = DaemonContext(
             clock, log, config_file, folder, in_force, in_force.read(), spares.take, NoticeBoard(clock)
         )

@@ -242,21 +242,12 @@ def service_command() -> None:
 @click.option("--autostart", is_flag=True, help="Open Liput's page at each login (of this user only).")
 @click.option("--operators", metavar="GROUP", default=USER, show_default=True, help="Group with access (--system).")
 @config_option
-@click.pass_context
 def install(
-    ctx: click.Context,
-    config_file: Path | None,
-    operators: str,
-    *,
-    is_system: bool,
-    now: bool,
-    dry_run: bool,
-    autostart: bool,
+    config_file: Path | None, operators: str, *, is_system: bool, now: bool, dry_run: bool, autostart: bool
 ) -> None:
     """Install the service, or update its files after an upgrade."""
     if is_system and autostart:
         raise click.UsageError("--autostart goes with a user's service")
-    config_file = config_file or ctx.find_object(Path)
     if is_system:
         os.umask(0o022)  # units and launchers are for every user
         place = system_service_config(_system_settings(config_file), operators=operators)

@@ -59,9 +59,7 @@ Examples:
 @click.option("--new-place", is_flag=True, help="The place was emptied or replaced on purpose: copy everything again.")
 @archive_option
 @json_lines_option
-@click.pass_context
 def copy_command(
-    ctx: click.Context,
     package_id: str | None,
     names: tuple[str, ...],
     folder: Path | None,
@@ -70,18 +68,18 @@ def copy_command(
     pending: bool,
     new_place: bool,
     as_json: bool,
-) -> None:
+) -> int:
     """Copy packages to the places in the settings, and verify every copy.
 
     An interrupted copy resumes. Nothing is copied while a session runs.
     """
     if (package_id is not None) + every + pending != 1:
-        raise click.UsageError("Name one package, or say --all or --pending.", ctx)
+        raise click.UsageError("Name one package, or say --all or --pending.")
     if new_place and not names:
-        raise click.UsageError("--new-place goes with --to: name the place.", ctx)
+        raise click.UsageError("--new-place goes with --to: name the place.")
     if pending:
         use_idle_priority()
-    with copy_queue(ctx, folder) as (queue, settings, archives):
+    with copy_queue(folder) as (queue, settings, archives):
         queue.new_place = new_place
         waiting = False
         for name in _names(settings, names, automatic=not pending):
@@ -91,7 +89,7 @@ def copy_command(
             for outcome in _copy(queue, name, packages, settings, as_json=as_json):
                 minor = pending and outcome.reason in _NO_FAILURE
                 waiting |= outcome.state != "copied" and not minor
-    ctx.exit(WAITING if waiting else 0)
+    return WAITING if waiting else 0
 
 
 def _names(settings: Settings, names: tuple[str, ...], *, automatic: bool) -> list[str]:
@@ -158,10 +156,9 @@ class PackageCopies(msgspec.Struct, frozen=True, kw_only=True):
 @click.argument("package_id", metavar="[ID]", required=False)
 @archive_option
 @json_option
-@click.pass_context
-def copies_command(ctx: click.Context, package_id: str | None, folder: Path | None, *, as_json: bool) -> None:
+def copies_command(package_id: str | None, folder: Path | None, *, as_json: bool) -> None:
     """Show each package's verified copies with place and time, and pending copies with the reason."""
-    with copy_queue(ctx, folder) as (queue, _settings, archives):
+    with copy_queue(folder) as (queue, _settings, archives):
         found = _copies(queue, [_folder(archives, package_id)] if package_id else queue.every())
     if as_json:
         print_json(found[0] if package_id else found)

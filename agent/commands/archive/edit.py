@@ -39,9 +39,8 @@ Exit status: 0 added, or already in the package; 1 failed, nothing changed; 2 wr
 @click.option("--by", metavar="NAME", help="The person who adds them.  [default: name of this account]")
 @archive_option
 @json_option
-@click.pass_context
 def add_command(
-    ctx: click.Context, package_id: str, files: tuple[Path, ...], note: str, by: str | None, folder: Path | None, *,
+    package_id: str, files: tuple[Path, ...], note: str, by: str | None, folder: Path | None, *,
     transcript: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Add files to a package: phone photos, attendance lists, slides. Nothing in the package is overwritten.
@@ -49,7 +48,7 @@ def add_command(
     Liput copies the files unchanged under safe names, and records their original names. It skips files that the
     package already has.
     """
-    package = require_sealed(find_package(archives_of(ctx, folder), package_id)[1])
+    package = require_sealed(find_package(archives_of(folder), package_id)[1])
     place = TRANSCRIPT_FOLDER if transcript else ADDED_FOLDER
     with progress_bar(package.id, shown=not as_json) as progress:
         added, known = add_files(
@@ -70,8 +69,7 @@ SHOWN = 3
 
 @click.command("protect")
 @archive_option
-@click.pass_context
-def protect_command(ctx: click.Context, folder: Path | None) -> None:
+def protect_command(folder: Path | None) -> None:
     """Make older recordings unreadable for other users of this PC. New recordings already are.
 
     Removes read permission for everybody in all archives and in Liput's databases. Operators (LIPUT_OPERATORS) keep
@@ -80,7 +78,7 @@ def protect_command(ctx: click.Context, folder: Path | None) -> None:
     state = state_folder()
     try:
         group = operators_gid()
-        roots = [archive.root for archive in archives_of(ctx, folder) if archive.root.is_dir()]
+        roots = [archive.root for archive in archives_of(folder) if archive.root.is_dir()]
         folders = [path for root in roots for path in recording_folders(root)]
         done = list(close_to_others([*folders, *([state] if state.is_dir() else [])], group))
     except OSError as error:
@@ -158,11 +156,9 @@ def _fields[Command: click.Command](command: Command) -> Command:
 @click.option("--by", metavar="NAME", help="The person who corrects it.  [default: name of this account]")
 @archive_option
 @json_option
-@click.pass_context
 def edit_command(
-    ctx: click.Context, /, package_id: str, reason: str, by: str | None, folder: Path | None, *, as_json: bool,
-    **fields: object,
-) -> None:  # fmt: skip
+    package_id: str, reason: str, by: str | None, folder: Path | None, *, as_json: bool, **fields: object
+) -> None:
     """Correct the description of a session in its package. Media and their checksums do not change.
 
     The corrected package replaces the former one atomically. It keeps the former values, and the author, time and
@@ -175,8 +171,8 @@ def edit_command(
         if value is not None
     }
     if not wanted:
-        raise click.UsageError('Name the correction, as in --title "Rapat senat".', ctx)
-    package = require_sealed(find_package(archives_of(ctx, folder), package_id)[1])
+        raise click.UsageError('Name the correction, as in --title "Rapat senat".')
+    package = require_sealed(find_package(archives_of(folder), package_id)[1])
     with progress_bar(package.id, shown=not as_json) as progress:
         changes = edit_package(package.folder, wanted, by=by, reason=reason, now=SystemClock().now(), progress=progress)
     if as_json:

@@ -37,24 +37,15 @@ Exit status: 0 written and verified; 1 failed, nothing written; 2 wrong usage.
 @click.option("--although-refused", is_flag=True, help="Proceed although the speakers refused consent.")
 @archive_option
 @json_option
-@click.pass_context
 def export_command(
-    ctx: click.Context,
-    package_id: str,
-    to: Path,
-    folder: Path | None,
-    *,
-    mp4: bool,
-    redact: bool,
-    although_refused: bool,
-    as_json: bool,
+    package_id: str, to: Path, folder: Path | None, *, mp4: bool, redact: bool, although_refused: bool, as_json: bool
 ) -> None:
     """Write a package into one ZIP file at TO (a file or a folder). Nothing is overwritten.
 
     The package in the ZIP file can be verified and read without Liput. The file gets its final name once every file
     in it was read back and matches its checksum.
     """
-    package = require_sealed(find_package(archives_of(ctx, folder), package_id)[1])
+    package = require_sealed(find_package(archives_of(folder), package_id)[1])
     _ask_of_speakers(package, although_refused=although_refused, may_ask=not as_json)
     with progress_bar(package.id, shown=not as_json) as progress, package_lock(package.folder, alone=False):
         target = _written(package, to, progress, mp4=mp4, redact=redact)

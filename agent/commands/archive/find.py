@@ -48,18 +48,17 @@ Examples:
 @click.option("--find", "words", metavar="WORDS", help="With --at: only packages with these words.")
 @archive_option
 @json_option
-@click.pass_context
 def list_command(
-    ctx: click.Context, since: datetime | None, until: datetime | None, room: str, state: str | None,
+    since: datetime | None, until: datetime | None, room: str, state: str | None,
     target_name: str | None, words: str | None, folder: Path | None, *, as_json: bool,
 ) -> None:  # fmt: skip
     """List the recordings of all archives, oldest first, including unsealed ones."""
     if words is not None and target_name is None:
-        raise click.UsageError("--find goes with --at.", ctx)
+        raise click.UsageError("--find goes with --at.")
     if target_name is not None:
-        where, packages = target_name, packages_at(ctx, target_name, words)
+        where, packages = target_name, packages_at(target_name, words)
     else:
-        archives = archives_of(ctx, folder)
+        archives = archives_of(folder)
         where = f"The archive {archives[0].root}"
         packages = sorted(chain.from_iterable(archive.list() for archive in archives), key=attrgetter("id"))
     wanted = [
@@ -111,10 +110,9 @@ def _print_table(packages: Sequence[Package]) -> None:
 @click.argument("package_id", metavar="ID")
 @archive_option
 @json_option
-@click.pass_context
-def show_command(ctx: click.Context, package_id: str, folder: Path | None, *, as_json: bool) -> None:
+def show_command(package_id: str, folder: Path | None, *, as_json: bool) -> None:
     """Show one recording. ID is its name, UUID or path, or the beginning of one."""
-    _, package = find_package(archives_of(ctx, folder), package_id)
+    _, package = find_package(archives_of(folder), package_id)
     if as_json:
         print_json(package)
         return
@@ -201,9 +199,8 @@ Exit status: 0 also without results; 1 the archive or its index cannot be read; 
 @click.option("--most", type=click.IntRange(1), default=50, show_default=True, metavar="N", help="The most results.")
 @archive_option
 @json_option
-@click.pass_context
 def search_command(
-    ctx: click.Context, words: tuple[str, ...], since: datetime | None, until: datetime | None, room: str, most: int,
+    words: tuple[str, ...], since: datetime | None, until: datetime | None, room: str, most: int,
     folder: Path | None, *, as_json: bool,
 ) -> None:  # fmt: skip
     """Find recordings that contain all of WORDS, or words with these beginnings.
@@ -212,7 +209,7 @@ def search_command(
     the request: letter number, applicant, unit, event, place. Accents and capitals are ignored. The best matches come
     first; without WORDS, the newest.
     """
-    archives = archives_of(ctx, folder)
+    archives = archives_of(folder)
     found = search_archives(archives, words, since=since, until=until, room=room, most=most)
     if as_json:
         print_json(found)
@@ -228,14 +225,13 @@ def search_command(
 @click.command("reindex")
 @archive_option
 @json_option
-@click.pass_context
-def reindex_command(ctx: click.Context, folder: Path | None, *, as_json: bool) -> None:
+def reindex_command(folder: Path | None, *, as_json: bool) -> None:
     """Rebuild the index of the archive from its packages.
 
     This is never necessary. A search updates the index, and rebuilds a damaged or missing one.
     """
     done: list[tuple[int, Path]] = []
-    for archive in archives_of(ctx, folder):
+    for archive in archives_of(folder):
         with ArchiveIndex(archive.root) as index, progress_bar("packages", shown=not as_json, counted=True) as progress:
             done.append((index.rebuild(progress), index.path))
         if not as_json:
@@ -260,12 +256,9 @@ Without a desktop, Liput only prints the path.
 @click.option("--print", "print_only", is_flag=True, help="Only print the path.")
 @archive_option
 @json_option
-@click.pass_context
-def open_command(
-    ctx: click.Context, package_id: str, folder: Path | None, *, whole: bool, print_only: bool, as_json: bool
-) -> None:
+def open_command(package_id: str, folder: Path | None, *, whole: bool, print_only: bool, as_json: bool) -> None:
     """Print the path of a recording, and open it in this desktop's player."""
-    _, package = find_package(archives_of(ctx, folder), package_id)
+    _, package = find_package(archives_of(folder), package_id)
     path = package.folder if whole else _media_file(package)
     if as_json:
         print_json({"id": package.id, "path": str(path)})

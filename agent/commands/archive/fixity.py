@@ -47,17 +47,14 @@ def _bytes(_ctx: click.Context, _option: click.Parameter, value: str | None) -> 
 @click.option("--log", "show_log", is_flag=True, help="Only show results of earlier rounds and repairs.")
 @archive_option
 @json_lines_option
-@click.pass_context
-def fixity_command(
-    ctx: click.Context, folder: Path | None, budget: int | None, *, show_log: bool, as_json: bool
-) -> None:
+def fixity_command(folder: Path | None, budget: int | None, *, show_log: bool, as_json: bool) -> int:
     """Verify packages against their manifests, up to a number of bytes."""
     if show_log:
         for entry in FixityLog().entries():
             _print(entry, as_json=as_json)
-        return
-    settings, clock = load_settings(ctx.find_object(Path)), SystemClock()
-    roots = [archive.root for archive in archives_of(ctx, folder)]
+        return 0
+    settings, clock = load_settings(), SystemClock()
+    roots = [archive.root for archive in archives_of(folder)]
     use_idle_priority()
     with open_health_log(settings, clock) as record, progress_bar("fixity", shown=not as_json) as progress:
         done = FixityRound(
@@ -73,7 +70,7 @@ def fixity_command(
         print_json(done)
     else:
         click.echo(f"{done}: {_ENDS[done.ended]}", err=True)
-    ctx.exit(DAMAGED if done.damaged else 0)
+    return DAMAGED if done.damaged else 0
 
 
 def _print(entry: FixityEntry, *, as_json: bool) -> None:

@@ -55,21 +55,13 @@ class PruneResult(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", t
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @archive_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
-@click.pass_context
 def prune_command(
-    ctx: click.Context,
-    package_id: str | None,
-    least: int,
-    folder: Path | None,
-    *,
-    every: bool,
-    yes: bool,
-    as_json: bool,
-) -> None:
+    package_id: str | None, least: int, folder: Path | None, *, every: bool, yes: bool, as_json: bool
+) -> int:
     """Remove local media of packages with enough copies, after verifying those copies."""
     if every == (package_id is not None):
-        raise click.UsageError("Name one package, or say --all.", ctx)
-    with copy_queue(ctx, folder) as (queue, _settings, archives):
+        raise click.UsageError("Name one package, or say --all.")
+    with copy_queue(folder) as (queue, _settings, archives):
         packages = _to_prune(queue, archives, package_id, least)
         if packages and not yes:
             _ask(packages, least)
@@ -78,7 +70,7 @@ def prune_command(
             result = _pruned(queue, package, least)
             wanted -= result.pruned
             _print(result, as_json=as_json)
-    ctx.exit(NOT_PRUNED if wanted else 0)
+    return NOT_PRUNED if wanted else 0
 
 
 def _to_prune(queue: CopyQueue, archives: Sequence[Archive], key: str | None, least: int) -> list[Package]:

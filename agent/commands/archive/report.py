@@ -25,16 +25,8 @@ file_path = click.Path(path_type=Path, dir_okay=False)
 @click.option("--language", type=click.Choice(LANGUAGES), help="The language.  [default: from the settings]")
 @archive_option
 @json_option
-@click.pass_context
 def report_command(
-    ctx: click.Context,
-    package_id: str,
-    pdf: Path | None,
-    html: Path | None,
-    folder: Path | None,
-    language: str | None,
-    *,
-    as_json: bool,
+    package_id: str, pdf: Path | None, html: Path | None, folder: Path | None, language: str | None, *, as_json: bool
 ) -> None:
     """Regenerate the report of a sealed recording. ID is its name, UUID or path, or the beginning of one.
 
@@ -45,11 +37,11 @@ def report_command(
         liput archive report 3f2a91c0
         liput archive report 3f2a91c0 --language en --pdf report.pdf --html report.html
     """  # noqa: D301 - click's mark for a paragraph that keeps its lines
-    _, package = find_package(archives_of(ctx, folder), package_id)
+    _, package = find_package(archives_of(folder), package_id)
     refuse_pruned(package.folder)
     if package.state is not PackageState.SEALED:
         raise ArchiveError(f"{package.id} is {package.state}: there is nothing to report", hint="liput recover")
-    settings = load_settings(ctx.find_object(Path))
+    settings = load_settings()
     if pdf is None and html is None:
         pdf = Path(f"{package.id}.pdf")
     page = _page(package.folder, package.id, report_options(settings.report), language or settings.general.language)

@@ -65,15 +65,12 @@ from_option = click.option("--from", "name", metavar="TARGET", help="The copy to
 @from_option
 @archive_option
 @json_option
-@click.pass_context
-def repair_command(
-    ctx: click.Context, package_id: str, name: str | None, folder: Path | None, *, as_json: bool
-) -> None:
+def repair_command(package_id: str, name: str | None, folder: Path | None, *, as_json: bool) -> None:
     """Restore a damaged package from a copy. Liput verifies the whole copy first.
 
     Only damaged files are fetched. The damaged package is kept.
     """
-    with copy_queue(ctx, folder) as (queue, settings, archives):
+    with copy_queue(folder) as (queue, settings, archives):
         archive, package = find_package(archives, package_id)
         result = _Restoring(queue, settings.archive.reserve, archive, as_json=as_json).repair(package, name)
     if as_json:
@@ -93,14 +90,11 @@ def repair_command(
 @click.option("--from", "name", metavar="TARGET", required=True, help="The place of the copies: a name from [copies].")
 @archive_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
-@click.pass_context
-def fetch_command(
-    ctx: click.Context, package_id: str | None, name: str, folder: Path | None, *, every: bool, as_json: bool
-) -> None:
+def fetch_command(package_id: str | None, name: str, folder: Path | None, *, every: bool, as_json: bool) -> int:
     """Fetch packages that are missing in the archive from their copies. Each copy is verified first."""
     if every == (package_id is not None):
-        raise click.UsageError("Name one package, or say --all.", ctx)
-    with copy_queue(ctx, folder) as (queue, settings, archives):
+        raise click.UsageError("Name one package, or say --all.")
+    with copy_queue(folder) as (queue, settings, archives):
         failed = 0
         restoring = [_Restoring(queue, settings.archive.reserve, archive, as_json=as_json) for archive in archives]
         for result in _fetch(queue, restoring, package_id, name):
@@ -111,7 +105,7 @@ def fetch_command(
                 click.echo(f"{result.id}: fetched from {name}")
             else:
                 click.echo(f"{result.id}: not fetched: {result.reason}", err=True)
-    ctx.exit(NOT_FETCHED if failed else 0)
+    return NOT_FETCHED if failed else 0
 
 
 class _Restoring:

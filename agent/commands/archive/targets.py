@@ -32,18 +32,18 @@ at_option = click.option("--at", "target_name", metavar="TARGET", help="At a pla
 
 
 @contextmanager
-def copy_queue(ctx: click.Context, folder: Path | None) -> Iterator[tuple[CopyQueue, Settings, list[Archive]]]:
+def copy_queue(folder: Path | None) -> Iterator[tuple[CopyQueue, Settings, list[Archive]]]:
     """Yield the queue of the settings' places; it writes to the health log."""
-    settings, clock = load_settings(ctx.find_object(Path)), SystemClock()
-    archives = archives_of(ctx, folder)
+    settings, clock = load_settings(), SystemClock()
+    archives = archives_of(folder)
     with open_health_log(settings, clock) as record:
         roots = [archive.root for archive in archives]
         yield settings_queue(settings, roots, clock, record), settings, archives
 
 
-def packages_at(ctx: click.Context, name: str, words: str | None = None) -> Sequence[Package]:
+def packages_at(name: str, words: str | None = None) -> Sequence[Package]:
     """Return the packages at a place, oldest first; with `words`, those with them in their description."""
-    with closing(open_target(load_settings(ctx.find_object(Path)), name)) as target:
+    with closing(open_target(load_settings(), name)) as target:
         found = list_packages(target)
     return found if words is None else search_packages(found, words)
 
@@ -55,12 +55,10 @@ def places_of(target: Target, key: str | None) -> list[str]:
     return [place for place, files in list_places(target).items() if TAG_MANIFEST_FILE in files]
 
 
-def verified_at(
-    ctx: click.Context, name: str, key: str | None, *, shown: bool
-) -> Iterator[tuple[VerificationResult, int]]:
+def verified_at(name: str, key: str | None, *, shown: bool) -> Iterator[tuple[VerificationResult, int]]:
     """Verify one package at a place, or all complete ones, and log it; yield verdicts and bytes."""
     ledger, log, clock = CopyLedger(), FixityLog(), SystemClock()
-    with closing(open_target(load_settings(ctx.find_object(Path)), name)) as target:
+    with closing(open_target(load_settings(), name)) as target:
         for place in places_of(target, key):
             package = place.rpartition("/")[2]
             with progress_bar(package, shown=shown) as progress:

@@ -27,29 +27,21 @@ PROBLEMS_FOUND = 1
 @at_option
 @archive_option
 @json_option
-@click.pass_context
 def verify_command(
-    ctx: click.Context,
-    package_id: str | None,
-    target_name: str | None,
-    folder: Path | None,
-    *,
-    every: bool,
-    decode: bool,
-    as_json: bool,
-) -> None:
+    package_id: str | None, target_name: str | None, folder: Path | None, *, every: bool, decode: bool, as_json: bool
+) -> int:
     """Hash every file of a package and compare with its manifests. Exit status 1: a difference.
 
     ID may be the path of a folder outside any archive. Bags from other programs are verified by RFC 8493.
     """
     if every == (package_id is not None):
-        raise click.UsageError("Name one package, or say --all.", ctx)
+        raise click.UsageError("Name one package, or say --all.")
     if target_name is not None and (decode or folder is not None):
-        raise click.UsageError("--at goes with neither --decode nor --archive.", ctx)
+        raise click.UsageError("--at goes with neither --decode nor --archive.")
     if target_name is not None:
-        found = verified_at(ctx, target_name, package_id, shown=not as_json)
+        found = verified_at(target_name, package_id, shown=not as_json)
     else:
-        archives = archives_of(ctx, folder)
+        archives = archives_of(folder)
         outside = _folder_outside(archives, package_id)
         if outside is None:
             found = _verify_packages(archives, package_id, decode=decode, as_json=as_json)
@@ -64,7 +56,7 @@ def verify_command(
         print_json(verdicts if every else verdicts[0])
     elif not verdicts:
         click.echo("There is no package.", err=True)
-    ctx.exit(0 if all(verdict.ok for verdict in verdicts) else PROBLEMS_FOUND)
+    return 0 if all(verdict.ok for verdict in verdicts) else PROBLEMS_FOUND
 
 
 def _folder_outside(archives: Sequence[Archive], key: str | None) -> Path | None:

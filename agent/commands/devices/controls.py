@@ -40,17 +40,9 @@ Examples:
 )
 @config_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON document; see docs/reference/cli.md.")
-@click.pass_context
 def controls_command(
-    ctx: click.Context,
-    name: str,
-    assignments: Sequence[str],
-    reset: str | None,
-    config_file: Path | None,
-    *,
-    no_keep: bool,
-    as_json: bool,
-) -> None:
+    name: str, assignments: Sequence[str], reset: str | None, config_file: Path | None, *, no_keep: bool, as_json: bool
+) -> int:
     """Show or set a camera's controls: focus, exposure, white balance, zoom.
 
     Values are numbers, names of a menu's entries, or on and off. If one control is refused, none is set. Liput keeps
@@ -59,9 +51,9 @@ def controls_command(
     """
     texts = _texts(assignments)
     if reset is not None and (texts or no_keep):
-        raise click.UsageError("--reset goes neither with NAME=VALUE nor with --no-keep.", ctx)
+        raise click.UsageError("--reset goes neither with NAME=VALUE nor with --no-keep.")
     if no_keep and not texts:
-        raise click.UsageError("--no-keep goes with NAME=VALUE.", ctx)
+        raise click.UsageError("--no-keep goes with NAME=VALUE.")
     settings = load_settings(config_file)
     store = presets.preset_store()
     device = find_camera(name)
@@ -86,7 +78,7 @@ def controls_command(
         _print_changes(device, changes, is_kept=bool(texts) and not no_keep)
     else:
         _print_table(device, rows)
-    ctx.exit(NOT_ALL_RESET if any(change.problem for change in changes) else 0)
+    return NOT_ALL_RESET if any(change.problem for change in changes) else 0
 
 
 def _texts(assignments: Sequence[str]) -> dict[str, str]:

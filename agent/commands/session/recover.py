@@ -51,17 +51,14 @@ Exit status: 0 recovered and complete, or nothing to recover; 3 recovered with l
 )
 @click.option("--dry-run", is_flag=True, help="List the sessions to recover; change nothing.")
 @json_lines_option
-@click.pass_context
-def recover_command(
-    ctx: click.Context, keys: tuple[str, ...], folder: Path | None, *, dry_run: bool, as_json: bool
-) -> int:
+def recover_command(keys: tuple[str, ...], folder: Path | None, *, dry_run: bool, as_json: bool) -> int:
     """Finish sessions that a crash, a kill or a power cut left unfinished.
 
     Liput repairs the recording without encoding it again, joins the parts of a session, records the gaps and seals the
     package. If no disk has room to join parts, they become packages of their own, to be joined later. Running sessions
     are left alone. A second run changes nothing.
     """
-    archives = archives_of(ctx, folder)
+    archives = archives_of(folder)
     wanted = _names_of(list(_unfinished(archives)), keys)
     with progress_bars(shown=not as_json and not dry_run) as progress:
         recovery = Recovery(archives, clock=SystemClock(), progress=progress)
@@ -124,17 +121,14 @@ def _show(outcome: RecoveryOutcome, *, as_json: bool) -> None:
 @click.option("--all", "every", is_flag=True, help="Every unfinished recording of the archive.")
 @archive_option
 @json_lines_option
-@click.pass_context
-def seal_command(
-    ctx: click.Context, package_id: str | None, folder: Path | None, *, every: bool, as_json: bool
-) -> None:
+def seal_command(package_id: str | None, folder: Path | None, *, every: bool, as_json: bool) -> None:
     """Seal recordings that a kill or a power cut left unfinished. `liput recover` does this for all sessions.
 
     At most about one second before the crash is lost; the package records the gap.
     """
     if every == (package_id is not None):
-        raise click.UsageError("Name one recording, or say --all.", ctx)
-    archives = archives_of(ctx, folder)
+        raise click.UsageError("Name one recording, or say --all.")
+    archives = archives_of(folder)
     sessions = find_unfinished(archives)
     if package_id is not None:
         package = archives[0].find(package_id)

@@ -44,7 +44,7 @@ def file(home: Path) -> Path:
 
 def run(*arguments: str, config: Path | None = None) -> Result:
     chosen = () if config is None else ("--config", str(config))
-    return CliRunner().invoke(config_command, [*arguments, *chosen])
+    return CliRunner().invoke(config_command, [*arguments, *chosen], standalone_mode=False)
 
 
 def test_show_prints_a_settings_file_with_where_each_value_comes_from(file: Path) -> None:
@@ -84,19 +84,19 @@ def test_show_passes_on_what_is_wrong(tmp_path: Path) -> None:
 def test_check_is_content_with_right_settings(file: Path) -> None:
     file.with_name("keys.toml").write_text(f'youtube = "{KEY}"\nkampus = "{KEY}"')
     result = run("check")
-    assert (result.exit_code, result.stdout) == (0, f"{file}: nothing wrong\n")
+    assert (result.return_value, result.stdout) == (0, f"{file}: nothing wrong\n")
 
 
 def test_check_without_any_file_is_content(home: Path) -> None:
     result = run("check")
-    assert (result.exit_code, result.stdout) == (0, "the defaults: nothing wrong\n")
+    assert (result.return_value, result.stdout) == (0, "the defaults: nothing wrong\n")
 
 
 def test_check_gives_each_problem_its_line(tmp_path: Path) -> None:
     wrong = tmp_path / "wrong.toml"
     wrong.write_text("[general]\nroms = 1\nroom = 1\n")
     for result in (run("check", str(wrong)), run("check", config=wrong)):
-        assert result.exit_code == 2
+        assert result.return_value == 2
         assert result.stdout.splitlines() == [
             'wrong.toml, line 2: unknown key "roms" in [general]; did you mean "room"?',
             "wrong.toml, line 3: [general] room = 1: must be text in quotes",
@@ -107,7 +107,7 @@ def test_check_gives_programs_one_document(tmp_path: Path) -> None:
     wrong = tmp_path / "wrong.toml"
     wrong.write_text("[general]\nroom = 1\n")
     result = run("check", str(wrong), "--json")
-    assert (result.exit_code, json.loads(result.stdout)) == (2, {
+    assert (result.return_value, json.loads(result.stdout)) == (2, {
         "file": str(wrong), "ok": False, "remarks": [],
         "problems": ["wrong.toml, line 2: [general] room = 1: must be text in quotes"],
     })  # fmt: skip
@@ -116,14 +116,14 @@ def test_check_gives_programs_one_document(tmp_path: Path) -> None:
 def test_check_finds_what_is_missing_beside_the_file(file: Path) -> None:
     file.write_text(TEXT.replace("rtmp://", "rtmps://") + 'ca_file = "ca.pem"\n')
     result = run("check")
-    assert result.exit_code == 2
+    assert result.return_value == 2
     assert result.stdout.splitlines() == [
         f'[destinations.kampus]: {file.with_name("keys.toml")} holds no key "kampus"',
         f"[destinations.kampus]: there is no ca_file {file.with_name('ca.pem')}",
     ]
     file.with_name("keys.toml").chmod(0o644)
     result = run("check")
-    assert result.exit_code == 2
+    assert result.return_value == 2
     assert result.stdout.endswith(f": chmod 600 '{file.with_name('keys.toml')}'\n")
     assert len(result.stdout.splitlines()) == 1
 
@@ -131,7 +131,7 @@ def test_check_finds_what_is_missing_beside_the_file(file: Path) -> None:
 def test_a_destination_that_needs_no_key_lacks_none(file: Path) -> None:
     file.write_text(TEXT + '[destinations.ruang]\nurl = "srt://:9000"\nmode = "listener"\n')
     file.with_name("keys.toml").write_text(f'youtube = "{KEY}"\nkampus = "{KEY}"')
-    assert run("check").exit_code == 0
+    assert run("check").return_value == 0
     assert json.loads(run("show", "--json").stdout)["keys"]["ruang"] == "not needed"
     file.with_name("keys.toml").write_text(f'youtube = "{KEY}"\nkampus = "{KEY}"\nruang = "{KEY}"')
     assert "[destinations.ruang]: the key is of another form" in run("check").stdout
@@ -143,13 +143,13 @@ def test_check_finds_what_alarms_lack(file: Path) -> None:
         'ca_file = "ca.pem"\n'
     )
     result = run("check")
-    assert result.exit_code == 2
+    assert result.return_value == 2
     password, authority = result.stdout.splitlines()
     assert password.startswith("[alarms]: there is no password for the e-mail of alarms: add the line mail_password")
     assert authority == f"[alarms]: there is no ca_file {file.with_name('ca.pem')}"
     file.with_name("keys.toml").write_text('[alarms]\nmail_password = "rahasia"\n')
     file.with_name("ca.pem").touch()
-    assert run("check").exit_code == 0
+    assert run("check").return_value == 0
 
 
 def test_check_finds_a_key_of_the_page_that_others_can_read(file: Path) -> None:
@@ -161,7 +161,7 @@ def test_check_finds_a_key_of_the_page_that_others_can_read(file: Path) -> None:
     for mode, status in ((0o644, 2), (0o604, 2), (0o640, 0), (0o600, 0)):
         key.chmod(mode)
         result = run("check")
-        assert result.exit_code == status, oct(mode)
+        assert result.return_value == status, oct(mode)
         assert (f"every user of this PC can read the tls_key {key}" in result.stdout) == (status == 2)
 
 
@@ -182,7 +182,7 @@ def test_check_says_that_anybody_may_watch_an_srt_listener(
     file.write_text(f'[destinations.ruang]\nurl = "{address}"\nmode = "listener"\n')
     file.with_name("keys.toml").write_text(secret)
     result = run("check")
-    assert result.exit_code == 0, "it may be meant so"
+    assert result.return_value == 0, "it may be meant so"
     keys = file.with_name("keys.toml")
     said = f"[destinations.ruang]: anybody on the network can watch: {keys} has no passphrase for it"
     assert result.stdout == (f"{said}\n{file}: nothing wrong otherwise\n" if is_open else f"{file}: nothing wrong\n")
@@ -195,14 +195,14 @@ def test_check_finds_a_folder_that_is_missing(file: Path, tmp_path: Path) -> Non
     file.write_text(f'[destinations.web]\nurl = "file://{tmp_path}/aula%20a"\n')
     assert run("check").stdout == f"[destinations.web]: there is no folder {tmp_path}/aula a\n"
     (tmp_path / "aula a").mkdir()
-    assert run("check").exit_code == 0
+    assert run("check").return_value == 0
 
 
 def test_check_says_that_libsrt_is_missing(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file.write_text('[destinations.ruang]\nurl = "srt://127.0.0.1:9000"\nmode = "listener"\n')
     monkeypatch.setattr(libsrt, "_NAMES", ("libsrt-of-nobody.so.1",))
     result = run("check")
-    assert result.exit_code == 2
+    assert result.return_value == 2
     assert result.stdout == "[destinations.ruang]: libsrt is not installed (Debian: libsrt1.5-gnutls)\n"
 
 
