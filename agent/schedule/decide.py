@@ -1,4 +1,4 @@
-"""Decides the due acts of all plans: a pure function of plans, time, past acts and running sessions.
+"""Decides the due acts of all plans, from plans, time, past acts and running sessions.
 
 It reads states, never changes: after a clock jump, a missed look or a restart it decides the right act, once.
 """
@@ -13,6 +13,7 @@ import msgspec
 from agent.schedule.plan import Plan, PlanMode, session_hash
 from agent.schedule.store import PlanRecord, PlanRecords, record_of
 from config.settings.serving import ScheduleSettings
+from devices.host.clock import boot_id
 from recorder.model.status import STATES_AFTER, STATES_BEFORE, STATES_RECORDING, SessionState
 
 OWN_SESSION_BEFORE_S = 900.0
@@ -68,24 +69,10 @@ class RunningSession:
         return self.state in STATES_RECORDING
 
 
-@dataclass(frozen=True, slots=True)
-class LeadTimes:
-    """Lead times before a plan's beginning, in seconds; `boot_id` is of this boot of the PC."""
-
-    remind: tuple[float, ...] = (1800.0, 600.0)
-    check_before_s: float = 1200.0
-    arm_ahead_s: float = 300.0
-    boot_id: str = ""
-
-    @classmethod
-    def of(cls, settings: ScheduleSettings, boot_id: str) -> "LeadTimes":
-        """Return the rules of the settings."""
-        return cls(settings.remind, settings.check_before_s, settings.arm_ahead_s, boot_id)
-
-    def times_of(self, plan: Plan) -> tuple[float, float]:
-        """Return the span, in time.time() seconds, in which a plan that has not begun may need an act."""
-        ahead_s = max((*self.remind, self.check_before_s, self.arm_ahead_s))
-        return plan.starts_at.timestamp() - ahead_s, (plan.ends_at + REPORT_MISSED_FOR).timestamp()
+def due_span(plan: Plan, rules: ScheduleSettings) -> tuple[float, float]:
+    """Return the span, in time.time() seconds, in which a plan that has not begun may need an act."""
+    ahead_s = max((*rules.remind, rules.check_before_s, rules.arm_ahead_s))
+    return plan.starts_at.timestamp() - ahead_s, (plan.ends_at + REPORT_MISSED_FOR).timestamp()
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +88,8 @@ class PlanAct:
 
 
 def decide(
-    plans: Collection[Plan], ledger: PlanRecords, runs: Sequence[RunningSession], now: datetime, rules: LeadTimes,
-    coming: Collection[str] = (),
+    plans: Collection[Plan], ledger: PlanRecords, runs: Sequence[RunningSession], now: datetime,
+    rules: ScheduleSettings, coming: Collection[str] = (),
 ) -> list[PlanAct]:  # fmt: skip
     """Return the due acts, in order.
 
@@ -118,20 +105,20 @@ def decide(
             acts += _reminders(plan, done, now, rules)
         elif plan.id in coming or done.ended_at is not None:
             pass
-        elif done.recorder is not None and done.boot_id == rules.boot_id:
+        elif done.recorder is not None and done.boot_id == boot_id():
             acts.append(PlanAct(ActKind.NOTE_END, plan, done.recorder))
         elif plan.holds:
             waiting.append(plan)
-    is_free = not coming
+    is_free, others = not coming, [run for run in runs if run.is_open]
     for plan in sorted(waiting, key=lambda plan: (plan.starts_at, plan.id)):
-        more = list(_acts_of_waiting(plan, record_of(plan, ledger), runs, now, rules, is_free=is_free))
+        more = list(_acts_of_waiting(plan, record_of(plan, ledger), others, now, rules, is_free=is_free))
         is_free = is_free and not any(act.kind in (ActKind.ARM, ActKind.RECORD) for act in more)
         acts += more
     return acts
 
 
 def _acts_of_running(
-    plan: Plan, done: PlanRecord, run: RunningSession, now: datetime, rules: LeadTimes
+    plan: Plan, done: PlanRecord, run: RunningSession, now: datetime, rules: ScheduleSettings
 ) -> Iterator[PlanAct]:
     if done.recorder != run.recorder or done.ended_at is not None:
         yield PlanAct(ActKind.NOTE_RECORDER, plan, run.recorder)
@@ -164,7 +151,7 @@ def _has_changed(plan: Plan, done: PlanRecord) -> bool:
     return plan.mode is PlanMode.REMIND or bool(done.begun_as and done.begun_as != session_hash(plan))
 
 
-def _is_postponed(plan: Plan, done: PlanRecord, now: datetime, rules: LeadTimes) -> bool:
+def _is_postponed(plan: Plan, done: PlanRecord, now: datetime, rules: ScheduleSettings) -> bool:
     """Return whether the plan moved since its recorder began and is not due now; a clock jump does not move it."""
     if done.begun_for is None or plan.starts_at <= done.begun_for:
         return False
@@ -177,7 +164,7 @@ def _is_moved_past_end(plan: Plan, done: PlanRecord) -> bool:
 
 
 def _acts_of_waiting(
-    plan: Plan, done: PlanRecord, runs: Sequence[RunningSession], now: datetime, rules: LeadTimes, *, is_free: bool
+    plan: Plan, done: PlanRecord, others: list[RunningSession], now: datetime, rules: ScheduleSettings, *, is_free: bool
 ) -> Iterator[PlanAct]:
     left_s = (plan.starts_at - now).total_seconds()
     if now >= plan.ends_at:
@@ -192,10 +179,10 @@ def _acts_of_waiting(
     if rules.arm_ahead_s < left_s <= rules.check_before_s and not done.checked:
         yield PlanAct(ActKind.CHECK, plan)
     if left_s <= rules.arm_ahead_s:
-        yield from _acts_to_begin(plan, done, runs, now, is_free=is_free)
+        yield from _acts_to_begin(plan, done, others, now, is_free=is_free)
 
 
-def _reminders(plan: Plan, done: PlanRecord, now: datetime, rules: LeadTimes) -> Iterator[PlanAct]:
+def _reminders(plan: Plan, done: PlanRecord, now: datetime, rules: ScheduleSettings) -> Iterator[PlanAct]:
     left_s = (plan.starts_at - now).total_seconds()
     due = [before_s for before_s in rules.remind if 0 < left_s <= before_s and before_s not in done.reminded]
     if due and plan.holds:
@@ -203,10 +190,9 @@ def _reminders(plan: Plan, done: PlanRecord, now: datetime, rules: LeadTimes) ->
 
 
 def _acts_to_begin(
-    plan: Plan, done: PlanRecord, runs: Sequence[RunningSession], now: datetime, *, is_free: bool
+    plan: Plan, done: PlanRecord, others: list[RunningSession], now: datetime, *, is_free: bool
 ) -> Iterator[PlanAct]:
-    """Arm or record, unless another session has the devices."""
-    others = [run for run in runs if run.is_open]
+    """Arm or record, unless one of the `others` has the devices."""
     if now >= plan.starts_at and (taken := next((run for run in others if _records_plan(run, plan)), None)):
         yield PlanAct(ActKind.NOTE_END, plan, taken.recorder, word="by-hand", other=taken.title)
     elif others:
@@ -226,7 +212,7 @@ def _records_plan(run: RunningSession, plan: Plan) -> bool:
     )
 
 
-def with_act(act: PlanAct, done: PlanRecord, now: datetime, rules: LeadTimes) -> PlanRecord:
+def with_act(act: PlanAct, done: PlanRecord, now: datetime, rules: ScheduleSettings) -> PlanRecord:
     """Return the record of a plan with one act added."""
     match act.kind:
         case ActKind.REMIND:  # earlier reminders are over
@@ -237,7 +223,7 @@ def with_act(act: PlanAct, done: PlanRecord, now: datetime, rules: LeadTimes) ->
         case ActKind.TELL:
             return msgspec.structs.replace(done, told=(*done.told, act.word))
         case ActKind.NOTE_RECORDER:
-            own = {"recorder": act.recorder, "boot_id": rules.boot_id}
+            own = {"recorder": act.recorder, "boot_id": boot_id()}
             return msgspec.structs.replace(done, attempt=None, ended_at=None, **own)
         case ActKind.NOTE_RECORDING:
             return msgspec.structs.replace(done, records_until=act.plan.ends_at)

@@ -11,18 +11,19 @@ from pathlib import Path
 import msgspec
 
 from agent.daemon.parts import DaemonContext, poll
-from agent.schedule.decide import LATE_S, ActKind, LeadTimes, PlanAct, RunningSession, decide, with_act
+from agent.schedule.decide import LATE_S, ActKind, PlanAct, RunningSession, decide, due_span, with_act
 from agent.schedule.feeds import FeedReader, feed_states
 from agent.schedule.notices import Notify, board_notifier, plan_notice
 from agent.schedule.plan import Plan, session_hash
 from agent.schedule.room_check import RoomCheck, begin_check
 from agent.schedule.running import ask_recorder, failure_reason, running_sessions, was_disarmed
-from agent.schedule.starting import SpawnRecorder, StartingRecorder, attempt_of, spec_of
+from agent.schedule.starting import SpawnRecorder, StartingRecorder, spec_of
 from agent.schedule.store import (
     PlanRecord,
     PlanRecords,
     PlanRecordStore,
     Plans,
+    RecorderAttempt,
     change_record,
     forget_other_records,
     plan_record_store,
@@ -32,6 +33,7 @@ from config.errors import LiputError, StateError
 from config.settings.office import zone_of
 from config.settings.schema import Settings
 from devices.host.clock import NANOSECONDS, Clock, boot_id, is_clock_unset
+from devices.host.process import process_started
 from devices.host.throttle import LogOnChange
 from recorder.running.protocol import AnyRequest, DisarmCommand, StartCommand, StopCommand
 
@@ -63,7 +65,6 @@ class Scheduler:
     check: Callable[[Plan], RoomCheck] | None = None
     """None: the real command."""
     name: str = "schedule"
-    _rules: LeadTimes = field(init=False)
     _beginning: StartingRecorder | None = None
     _checking: list[RoomCheck] = field(default_factory=list)
     _children: list[StartingRecorder] = field(default_factory=list)
@@ -80,10 +81,9 @@ class Scheduler:
     _log_on_change: LogOnChange = field(init=False)
 
     def __post_init__(self) -> None:
-        """Read the rules from the settings."""
+        """Begin with the given settings."""
         self._log_on_change = LogOnChange(self.tell)
         self._newest = self.settings
-        self._rules = LeadTimes.of(self.settings.schedule, boot_id())
 
     def take(self, settings: Settings) -> None:
         """Use new settings from the next look on; thread-safe."""
@@ -94,8 +94,7 @@ class Scheduler:
         if self._newest is self.settings:
             return
         self.settings = self._newest
-        self._rules = LeadTimes.of(self.settings.schedule, boot_id())
-        self._times = [self._rules.times_of(plan) for plan in self._known]
+        self._times = [due_span(plan, self.settings.schedule) for plan in self._known]
         if self.feeds is not None:
             self.feeds.take(self.settings)
 
@@ -132,7 +131,8 @@ class Scheduler:
         ledger, now = self._ledger(), self._now()
         self._report_recordings(runs, now)
         plans = self._plans_in_range(ledger, runs, now)
-        for act in decide(plans, ledger, runs, now, self._rules, self._starting_plans(plans, ledger, runs)):
+        coming = self._starting_plans(plans, ledger, runs)
+        for act in decide(plans, ledger, runs, now, self.settings.schedule, coming):
             if not self._waits_for_the_clock(act, ledger):
                 self._do(act, now)
 
@@ -167,7 +167,7 @@ class Scheduler:
             else:
                 with contextlib.suppress(StateError):  # old entries do no harm
                     forget_other_records(self.done, self._known)
-            self._times = [self._rules.times_of(plan) for plan in self._known]
+            self._times = [due_span(plan, self.settings.schedule) for plan in self._known]
             self._seen = seen
         return self._known
 
@@ -234,7 +234,7 @@ class Scheduler:
             case ActKind.NOTE_END if why := failure_reason(act, now):
                 self._note_failure(act.plan, why, now)
             case _:
-                self._change_record(act.plan, lambda done: with_act(act, done, now, self._rules))
+                self._change_record(act.plan, lambda done: with_act(act, done, now, self.settings.schedule))
                 self._announce(act, now)
 
     def _announce(self, act: PlanAct, now: datetime) -> None:
@@ -302,7 +302,7 @@ class Scheduler:
             return
         if why:
             self._say("without-request", plan, now, once=plan.id, why=why)
-        attempt = attempt_of(spawned, self._rules.boot_id)
+        attempt = RecorderAttempt(pid=spawned.pid, pid_started=process_started(spawned.pid) or 0, boot_id=boot_id())
         begun = {"attempt": attempt, "begun_as": session_hash(plan), "begun_for": plan.starts_at}
         self._change_record(plan, lambda done: msgspec.structs.replace(done.without_recorder(), **begun))
         self._beginning = StartingRecorder(plan, spawned, records=records)
@@ -321,7 +321,7 @@ class Scheduler:
             return
         for sentence in beginning.spawned.notes:
             self.tell(sentence)
-        self._change_record(plan, lambda done: with_act(act, done, now, self._rules))
+        self._change_record(plan, lambda done: with_act(act, done, now, self.settings.schedule))
         self._begun_ns[plan.id] = self.clock.now_ns()
         if beginning.records:
             self._say("recording", plan, now, late_s=_late_s(plan, now))

@@ -8,12 +8,10 @@ import msgspec
 from agent.checks.history import recent_run
 from agent.features import with_request
 from agent.schedule.plan import Plan
-from agent.schedule.store import RecorderAttempt
 from agent.sessions.control import make_spec
 from config.errors import LiputError, as_liput_error
 from config.settings.schema import Settings
 from devices.host.deadline import DeadlineTask
-from devices.host.process import process_started
 from recorder.control.spawn import SpawnedRecorder
 from recorder.control.spec import RecorderSpec
 from recorder.session.request import SessionRequest
@@ -70,8 +68,3 @@ class StartingRecorder:
             return self._task.result().id
         except Exception as error:  # of any kind: it is reported, and the beginning tried again
             raise as_liput_error(error) from None
-
-
-def attempt_of(spawned: SpawnedRecorder, boot_id: str) -> RecorderAttempt:
-    """Return the process of a recorder, for its plan's record."""
-    return RecorderAttempt(pid=spawned.pid, pid_started=process_started(spawned.pid) or 0, boot_id=boot_id)

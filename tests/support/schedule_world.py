@@ -5,14 +5,14 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from agent.schedule.decide import ActKind, LeadTimes, PlanAct, RunningSession, decide, with_act
+from agent.schedule.decide import ActKind, PlanAct, RunningSession, decide, with_act
 from agent.schedule.plan import Plan, session_hash
 from agent.schedule.store import PlanRecord, record_of
+from config.settings.serving import ScheduleSettings
 from recorder.model.status import SessionState
 from tests.support.calendars import NINE
 
-BOOT = "boot-1"
-RULES = LeadTimes(boot_id=BOOT)
+RULES = ScheduleSettings()
 
 
 @dataclass
@@ -24,7 +24,7 @@ class World:
     ledger: dict[str, PlanRecord] = field(default_factory=dict)
     runs: list[RunningSession] = field(default_factory=list)
     acts: list[PlanAct] = field(default_factory=list)
-    rules: LeadTimes = RULES
+    rules: ScheduleSettings = RULES
 
     def look(self) -> list[PlanAct]:
         """Decide, and do it; return what was done, but for the note of how long is recorded: nobody sees that."""

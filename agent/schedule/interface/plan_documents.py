@@ -7,11 +7,11 @@ from typing import Literal
 import click
 import msgspec
 
-from agent.schedule.decide import LeadTimes
 from agent.schedule.interface.planner import Planner
 from agent.schedule.plan import Moment, Plan, PlanMode, PlanState, edited_fields
 from agent.schedule.store import PlanRecord, plan_record_store, record_of
 from config.settings.quantities import brief_duration
+from config.settings.serving import ScheduleSettings
 from devices.host.clock import boot_id
 from recorder.features.report.number_format import zone as zone_text
 from recorder.model.names import one_line
@@ -39,7 +39,7 @@ class PlanDocument(msgspec.Struct, frozen=True, kw_only=True):
     coming: tuple[ComingStep, ...] = ()
 
 
-def coming_steps(plan: Plan, done: PlanRecord, rules: LeadTimes, now: datetime) -> tuple[ComingStep, ...]:
+def coming_steps(plan: Plan, done: PlanRecord, rules: ScheduleSettings, now: datetime) -> tuple[ComingStep, ...]:
     """Return a plan's coming steps, earliest first."""
     if not plan.holds or done.ended_at is not None:
         return ()
@@ -47,7 +47,7 @@ def coming_steps(plan: Plan, done: PlanRecord, rules: LeadTimes, now: datetime) 
     return tuple(sorted(found, key=lambda step: step.at))
 
 
-def _all_steps(plan: Plan, done: PlanRecord, rules: LeadTimes) -> Iterator[ComingStep]:
+def _all_steps(plan: Plan, done: PlanRecord, rules: ScheduleSettings) -> Iterator[ComingStep]:
     def before(what: Step, seconds: float) -> ComingStep:
         return ComingStep(what=what, at=plan.starts_at - timedelta(seconds=seconds))
 
@@ -76,7 +76,7 @@ def plan_documents(plans: Iterable[Plan], desk: Planner) -> list[PlanDocument]:
             status=_status(plan, done, desk.now),
             changed=edited_fields(plan),
             done=ledger.get(plan.id),
-            coming=coming_steps(plan, done, desk.rules, desk.now),
+            coming=coming_steps(plan, done, desk.settings.schedule, desk.now),
         )
         for plan, done in records
     ]

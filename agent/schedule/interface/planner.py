@@ -11,7 +11,6 @@ import msgspec
 from msgspec import Meta
 
 from agent.features import find_request
-from agent.schedule.decide import LeadTimes
 from agent.schedule.plan import Plan, PlanMode, PlanState
 from agent.schedule.store import Plans, new_id
 from agent.schedule.zones import zone_name_of, zone_named
@@ -21,7 +20,7 @@ from config.errors import UsageError
 from config.settings.office import zone_name, zone_of
 from config.settings.quantities import NotAllowed
 from config.settings.schema import Settings, load_settings
-from devices.host.clock import SystemClock, boot_id
+from devices.host.clock import SystemClock
 from recorder.package.request import Request
 
 LONGEST = timedelta(days=7)
@@ -37,7 +36,6 @@ class Planner:
     settings: Settings
     plans: Plans
     now: datetime
-    rules: LeadTimes
     by_options: bool = True
 
     @property
@@ -71,7 +69,7 @@ def command_planner(config_file: Path | None) -> Planner:
 def make_planner(settings: Settings, *, by_options: bool = True) -> Planner:
     """Return a planner with the time of now."""
     now = SystemClock().now().astimezone(zone_of(settings.office.time_zone))
-    return Planner(settings, Plans(), now, LeadTimes.of(settings.schedule, boot_id()), by_options)
+    return Planner(settings, Plans(), now, by_options)
 
 
 def check_plan(plan: Plan, desk: Planner) -> Plan:

@@ -8,12 +8,13 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.schedule.decide import ActKind, LeadTimes, RunningSession, decide
+from agent.schedule.decide import ActKind, RunningSession, decide, due_span
 from agent.schedule.plan import PlanMode, PlanState
 from agent.schedule.store import PlanRecord, RecorderAttempt
+from config.settings.serving import ScheduleSettings
 from recorder.model.status import SessionState
 from tests.support.calendars import MINUTE, NINE, plan
-from tests.support.schedule_world import BOOT, RULES, World, begun
+from tests.support.schedule_world import RULES, World, begun
 
 
 def test_a_recorded_session_from_its_reminders_to_its_end() -> None:
@@ -75,7 +76,7 @@ def test_late_reminders_are_one() -> None:
 
 
 def test_reminders_come_when_it_is_armed_already() -> None:
-    world = World([plan()], rules=LeadTimes(remind=(120.0,), boot_id=BOOT))
+    world = World([plan()], rules=ScheduleSettings(remind=(120.0,)))
     assert (ActKind.REMIND, "120") in world.go_on(NINE - MINUTE)
 
 
@@ -181,13 +182,14 @@ def test_a_recorder_that_was_killed_is_waited_for() -> None:
 def test_a_recorder_of_before_a_power_cut_is_replaced() -> None:
     world = World([plan()])
     world.go_on(NINE + MINUTE)
-    world.runs, world.rules = [], LeadTimes(boot_id="boot-2")
+    world.runs = []
+    world.ledger = {key: msgspec.structs.replace(done, boot_id="earlier") for key, done in world.ledger.items()}
     assert [act.kind for act in world.look()] == [ActKind.RECORD]
 
 
 def test_one_that_comes_up_is_not_begun_again() -> None:
     one = plan()
-    attempt = RecorderAttempt(pid=1, pid_started=1, boot_id=BOOT)
+    attempt = RecorderAttempt(pid=1, pid_started=1, boot_id="earlier")
     ledger = {one.id: PlanRecord(starts_at=one.starts_at, ends_at=one.ends_at, attempt=attempt)}
     assert decide([one], ledger, [], NINE, RULES, coming={one.id}) == []
     assert [act.kind for act in decide([one], ledger, [], NINE, RULES)] == [ActKind.RECORD]
@@ -222,8 +224,8 @@ def test_a_clock_that_was_ahead_forgets_nothing() -> None:
 @settings(max_examples=200, deadline=None)
 @given(minutes=st.integers(-3000, 3000), mode=st.sampled_from(list(PlanMode)), checked_s=st.sampled_from([0.0, 5000.0]))
 def test_what_is_far_has_nothing_to_be_done_for_it(minutes: int, mode: PlanMode, checked_s: float) -> None:
-    rules, now = LeadTimes(check_before_s=checked_s, boot_id=BOOT), NINE + minutes * MINUTE
-    since_s, until_s = rules.times_of(plan(mode=mode))
+    rules, now = ScheduleSettings(check_before_s=checked_s), NINE + minutes * MINUTE
+    since_s, until_s = due_span(plan(mode=mode), rules)
     assert since_s <= now.timestamp() <= until_s or decide([plan(mode=mode)], {}, [], now, rules) == []
 
 

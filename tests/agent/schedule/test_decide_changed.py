@@ -5,11 +5,12 @@ from datetime import timedelta
 import msgspec
 import pytest
 
-from agent.schedule.decide import ActKind, LeadTimes, decide
+from agent.schedule.decide import ActKind, decide
 from agent.schedule.plan import Plan, PlanMode, PlanState, session_hash
+from config.settings.serving import ScheduleSettings
 from recorder.model.status import SessionState
 from tests.support.calendars import MINUTE, NINE, plan
-from tests.support.schedule_world import BOOT, RULES, World, begun
+from tests.support.schedule_world import RULES, World, begun
 
 
 def test_one_that_changes_while_it_is_armed_is_to_be_armed_again_unless_it_is_time_to_record() -> None:
@@ -57,7 +58,7 @@ def test_one_that_is_moved_while_it_is_armed_is_let_go_where_it_would_not_be_arm
 def test_a_clock_that_jumps_or_other_settings_let_nothing_go_that_is_armed() -> None:
     world = World([plan()])
     world.go_on(NINE - 4 * MINUTE)
-    world.rules = LeadTimes(arm_ahead_s=60.0, boot_id=BOOT)
+    world.rules = ScheduleSettings(arm_ahead_s=60.0)
     assert rearmed(world, plan()) == []
     world.now = NINE - timedelta(hours=3)
     assert rearmed(world, plan()) == []
