@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from importlib import import_module
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import msgspec
 
@@ -90,6 +90,14 @@ def is_cancelled(result: CheckResult) -> bool:
     return result.code == "cancelled"
 
 
+class CheckProgress(msgspec.Struct, frozen=True, kw_only=True):
+    """The `share` done, 0 to 1, and the current step; a `notice` must be read before its cost arises."""
+
+    share: float
+    doing: LocalizedText
+    notice: bool = False
+
+
 type ListDevices = Callable[[], list[Device]]
 
 
@@ -114,6 +122,11 @@ class CheckContext:
     equipment: Sequence[str] = ()
     """Equipment that no program can sense."""
     ticked: frozenset[str] = frozenset()
+    on_progress: Callable[[CheckProgress], None] = lambda _progress: None
+
+    def tell(self, share: float, doing: LocalizedText, *, notice: bool = False) -> None:
+        """Tell how far the check is: the fields of a CheckProgress."""
+        self.on_progress(CheckProgress(share=share, doing=doing, notice=notice))
 
     @property
     def silent_title(self) -> str | None:
@@ -142,25 +155,9 @@ class CheckContext:
         return self.asked.duration_s
 
 
-class CheckProgress(msgspec.Struct, frozen=True, kw_only=True):
-    """The `share` done, 0 to 1, and the current step; a `notice` must be read before its cost arises."""
-
-    share: float
-    doing: LocalizedText
-    notice: bool = False
-
-
-class TellProgress(Protocol):
-    """Tells how far a check is."""
-
-    def __call__(self, share: float, doing: LocalizedText, *, notice: bool = False) -> None:
-        """Tell the fields of a CheckProgress."""
-        ...
-
-
 type CheckNews = CheckProgress | Sequence[CheckResult] | None
 """None when a check begins, then its progress, in the end its results."""
-type CheckFunction = Callable[[CheckContext, TellProgress], Iterable[CheckResult]]
+type CheckFunction = Callable[[CheckContext], Iterable[CheckResult]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,6 @@ from dataclasses import replace
 
 from agent.checks.check import Check, CheckContext, CheckNews, CheckProgress, CheckResult, findings, make_result
 from config.errors import as_liput_error
-from config.locale.lookup import LocalizedText
 from devices.host import threads
 
 POLL_S = 0.1
@@ -64,20 +63,18 @@ class CheckRunner:
             is_taken = is_taken or check.alone
             self._begun[check.name] = now
             self._tell(check, None)
-            own = replace(self._situation, stop=threading.Event())
-            self._stops[check.name] = own.stop
-            threads.start_thread(self._look, check, own, name=f"check-{check.name}")
+            self._stops[check.name] = threading.Event()
+            threads.start_thread(self._look, check, self._stops[check.name], name=f"check-{check.name}")
 
-    def _look(self, check: Check, situation: CheckContext) -> None:
+    def _look(self, check: Check, stop: threading.Event) -> None:
         """Run a check, on its thread."""
-
-        def tell(share: float, doing: LocalizedText, *, notice: bool = False) -> None:
-            self._messages.put((check, CheckProgress(share=share, doing=doing, notice=notice)))
-
+        situation = replace(
+            self._situation, stop=stop, on_progress=lambda progress: self._messages.put((check, progress))
+        )
         try:
-            results: Sequence[CheckResult] = list(check.look(situation, tell))
+            results: Sequence[CheckResult] = list(check.look(situation))
         except Exception as error:  # a bug in one check must not hide the results of the others
-            results = [_broken_result(check, as_liput_error(error).message)]
+            results = [make_result(CODES, "broken", check.name, error=as_liput_error(error).message)]
         self._messages.put((check, results))
 
     def _take_message(self) -> None:
@@ -108,7 +105,3 @@ class CheckRunner:
         if check.name in self._results:
             return self._results[check.name]
         return [make_result(CODES, "cancelled" if check in self._chosen else "left-out", check.name)]
-
-
-def _broken_result(check: Check, error: str) -> CheckResult:
-    return make_result(CODES, "broken", check.name, error=error)

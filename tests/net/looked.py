@@ -23,7 +23,6 @@ from devices.uplink.connection import parse_server
 from devices.uplink.model import UplinkBudget, UplinkResult
 from recorder.session.request import SessionRequest
 from tests.net.lab import Lab
-from tests.support.situations import unheard
 
 
 def look(lab: Lab, name: str, folder: Path) -> tuple[Mapping[str, Mapping[str, Any]], float]:
@@ -61,7 +60,7 @@ def _look(name: str, folder: Path) -> object:
         asked=SessionRequest(title=""), settings=settings, profile=settings.profile(), clock=SystemClock(),
         stop=threading.Event(), devices=list, streams=tuple(settings.destinations),
     )  # fmt: skip
-    return list(check.look(situation, unheard))
+    return list(check.look(situation))
 
 
 def _measure(address: str, budget: str) -> Measured:

@@ -4,8 +4,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from agent.checks.check import CheckContext, CheckProgress, CheckResult, TellProgress
-from config.locale.lookup import LocalizedText
+from agent.checks.check import CheckContext, CheckResult
 from config.settings.schema import Settings
 from devices.host.clock import SystemClock
 from devices.model.device import Device
@@ -55,19 +54,6 @@ def session(state: SessionState, *sources: SourceLine) -> SessionStatus:
         state=state, elapsed_s=0.0, media_time_s=0.0, bytes=0, frames=0, dropped=0, repeated=0, fps=0.0, levels_dbfs=[],
         disk_left_s=None, destinations=[], sources=list(sources),
     )  # fmt: skip
-
-
-def unheard(share: float, doing: LocalizedText, *, notice: bool = False) -> None:
-    """Take what a check says while it looks; nobody listens."""
-
-
-def hears(told: list[CheckProgress]) -> TellProgress:
-    """Return what adds to `told` what a check says while it looks."""
-
-    def tell(share: float, doing: LocalizedText, *, notice: bool = False) -> None:
-        told.append(CheckProgress(share=share, doing=doing, notice=notice))
-
-    return tell
 
 
 def codes(results: Sequence[CheckResult]) -> list[tuple[str, str]]:

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from agent.checks.check import CheckContext, CheckFunction, CheckProgress, CheckResult
@@ -10,7 +11,7 @@ from config.settings.schema import load_settings
 from devices.host.clock import SystemClock
 from recorder.model.status import SessionStatus
 from recorder.session.request import SessionRequest
-from tests.support.situations import hears, holding
+from tests.support.situations import holding
 
 
 def streamed(
@@ -39,7 +40,7 @@ def streamed(
 def looked(look: CheckFunction, situation: CheckContext) -> tuple[dict[str, CheckResult], list[CheckProgress]]:
     """Return what a check found, by name, and what it told meanwhile."""
     told: list[CheckProgress] = []
-    found: Iterable[CheckResult] = list(look(situation, hears(told)))
+    found: Iterable[CheckResult] = list(look(replace(situation, on_progress=told.append)))
     return {result.name: result for result in found}, told
 
 

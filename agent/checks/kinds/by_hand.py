@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from agent.checks.check import Check, CheckContext, CheckResult, TellProgress, findings, make_result
+from agent.checks.check import Check, CheckContext, CheckResult, findings, make_result
 from config.locale.lookup import words
 
 WORDS = words("check-by-hand")
@@ -11,7 +11,7 @@ NAME = "by-hand"
 CODES = findings("check-by-hand")
 
 
-def look(situation: CheckContext, _tell: TellProgress) -> Iterable[CheckResult]:
+def look(situation: CheckContext) -> Iterable[CheckResult]:
     """Return a result for each item of equipment."""
     for item in situation.equipment:
         yield make_result(CODES, "ok" if item in situation.ticked else "not-ticked", f"{NAME}: {item}", item=item)

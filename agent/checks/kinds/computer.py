@@ -3,7 +3,7 @@
 import platform
 from collections.abc import Iterator, Mapping
 
-from agent.checks.check import Check, CheckContext, CheckResult, Measured, TellProgress, findings, make_result
+from agent.checks.check import Check, CheckContext, CheckResult, Measured, findings, make_result
 from config.locale.lookup import words
 from config.settings.quantities import brief_size
 from devices.health.computer import (
@@ -41,7 +41,7 @@ AWAKE_S = 3.0
 _AWAKE: Mapping[InhibitedEvent, str] = {"sleep": "may-sleep", "lid": "may-lid", "lock": "may-lock"}
 
 
-def look(situation: CheckContext, _tell: TellProgress) -> Iterator[CheckResult]:
+def look(situation: CheckContext) -> Iterator[CheckResult]:
     """Yield results for this PC; none once `stop` is set."""
     with SleepInhibitor("Liput", "liput check", lambda _sentence: None) as awake:
         slowed = throttle_count(SYS)

@@ -10,7 +10,7 @@ from functools import partial
 
 import msgspec
 
-from agent.checks.check import Check, CheckContext, CheckResult, Measured, TellProgress, findings, make_result
+from agent.checks.check import Check, CheckContext, CheckResult, Measured, findings, make_result
 from config.errors import LiputError
 from config.locale.lookup import words
 from config.settings.schema import PRESETS, Profile
@@ -40,7 +40,7 @@ _POLL_S = 0.1
 CODES = findings("check-encoder")
 
 
-def measure(situation: CheckContext, tell: TellProgress) -> Iterable[CheckResult]:
+def measure(situation: CheckContext) -> Iterable[CheckResult]:
     """Return whether this PC can encode the session's profile."""
     if situation.held:
         return [make_result(CODES, "in-session", NAME, session=situation.held[0].info.title)]
@@ -54,12 +54,12 @@ def measure(situation: CheckContext, tell: TellProgress) -> Iterable[CheckResult
         asked, videos=situation.asked.videos, settings=str(file) if file is not None else None
     )
     try:
-        return [_measure_now(situation, asked, tell)]
+        return [_measure_now(situation, asked)]
     except LiputError as error:
         return [make_result(CODES, "not-measured", NAME, error=error.message)]
 
 
-def _measure_now(situation: CheckContext, asked: HeadroomQuery, tell: TellProgress) -> CheckResult:
+def _measure_now(situation: CheckContext, asked: HeadroomQuery) -> CheckResult:
     """Measure in a child process, which has ended on return. Raises LiputError."""
     clock, began_ns = situation.clock, situation.clock.now_ns()
     measurement = HeadroomMeasurement()
@@ -69,7 +69,7 @@ def _measure_now(situation: CheckContext, asked: HeadroomQuery, tell: TellProgre
             seconds = (clock.now_ns() - began_ns) / NANOSECONDS
             if seconds > LONGEST_S or clock.wait(situation.stop, _POLL_S):
                 break
-            tell(min(0.95, seconds / USUAL_S), WORDS["measuring-the-encoder"])
+            situation.tell(min(0.95, seconds / USUAL_S), WORDS["measuring-the-encoder"])
     finally:
         measurement.stop()
         task.wait(math.inf)

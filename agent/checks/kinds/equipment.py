@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 
-from agent.checks.check import Check, CheckContext, CheckResult, TellProgress, make_result, run_parallel
+from agent.checks.check import Check, CheckContext, CheckResult, make_result, run_parallel
 from agent.checks.kinds.device_modes import bus_results, mode_results, ok_result, port_results
 from agent.checks.kinds.plugged_devices import CODES, NAME, PluggedDevices, SessionSource
 from agent.devices.listing import with_swaps_and_faults
@@ -123,7 +123,7 @@ ANSWER_S = 3.0
 """Limit for a device; the usual answer takes some hundredths of a second."""
 
 
-def look(situation: CheckContext, _tell: TellProgress) -> Iterable[CheckResult]:
+def look(situation: CheckContext) -> Iterable[CheckResult]:
     """Return the results for each source of the session, and for the USB buses they share."""
     return check_equipment(situation, UsbTopology.read())
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from agent.checks.check import Check, CheckContext, CheckResult, TellProgress, findings, make_result
+from agent.checks.check import Check, CheckContext, CheckResult, findings, make_result
 from capture.source import ColorMatrix, VideoFormat
 from config.locale.lookup import LocalizedText, words
 from recorder.encode.hardware_kinds import MODELS, SENTENCES, EncoderFailure, EncoderKind
@@ -23,7 +23,7 @@ ABSENT = frozenset({EncoderFailure.NOT_IN_BUILD, EncoderFailure.NO_DEVICE})
 CODES = findings("check-hardware")
 
 
-def look(situation: CheckContext, tell: TellProgress) -> Iterable[CheckResult]:
+def look(situation: CheckContext) -> Iterable[CheckResult]:
     """Return the encoder of the session."""
     wish, settings = situation.settings.video.encoder, settings_of(situation)
     kinds = candidates(wish)
@@ -37,11 +37,11 @@ def look(situation: CheckContext, tell: TellProgress) -> Iterable[CheckResult]:
             return [judge(wish, choose_encoder(wish, settings, lambda kind, _: known[kind]))]
         except KeyError:
             return [make_result(CODES, "not-known", NAME)]
-    choice = _try_all(situation, wish, settings, tell)
+    choice = _try_all(situation, wish, settings)
     return [make_result(CODES, "cancelled", NAME) if choice is None else judge(wish, choice)]
 
 
-def _try_all(situation: CheckContext, wish: str, settings: VideoSettings, tell: TellProgress) -> EncoderChoice | None:
+def _try_all(situation: CheckContext, wish: str, settings: VideoSettings) -> EncoderChoice | None:
     """Try each encoder now and remember the verdicts; return the choice, or None if stopped."""
     kinds, tried = candidates(wish), list[EncoderKind]()
 
@@ -49,7 +49,7 @@ def _try_all(situation: CheckContext, wish: str, settings: VideoSettings, tell: 
         if situation.stop.is_set():
             return Tried(kind=kind, reason=EncoderFailure.FAILED)
         doing = LocalizedText(f"mencoba {MODELS[kind].title}", f"trying {MODELS[kind].title}")
-        tell(len(tried) / len(kinds), doing)
+        situation.tell(len(tried) / len(kinds), doing)
         tried.append(kind)
         verdict = probe(kind, settings)
         remember(verdict, settings)

@@ -10,7 +10,6 @@ from agent.checks.check import (
     CheckContext,
     CheckFinding,
     CheckResult,
-    TellProgress,
     findings,
     make_result,
     run_parallel,
@@ -64,7 +63,7 @@ def is_local(target: StreamTarget | LiputError) -> bool:
     return False
 
 
-def look(situation: CheckContext, tell: TellProgress) -> Iterable[CheckResult]:
+def look(situation: CheckContext) -> Iterable[CheckResult]:
     """Return a result for each destination; all are tried at once."""
     targets = targets_of(situation)
     if not targets:
@@ -72,7 +71,7 @@ def look(situation: CheckContext, tell: TellProgress) -> Iterable[CheckResult]:
     held = {line.name: line for _, status in situation.statuses for line in status.destinations}
 
     def told(count: int) -> None:
-        tell(count / len(targets), WORDS["tried"].filled({"count": count, "all": len(targets)}))
+        situation.tell(count / len(targets), WORDS["tried"].filled({"count": count, "all": len(targets)}))
 
     looks = {
         name: partial(_destination_result, situation, name, target, held.get(name)) for name, target in targets.items()

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing, suppress
 from fractions import Fraction
 
-from agent.checks.check import Check, CheckContext, CheckResult, TellProgress, findings, make_result
+from agent.checks.check import Check, CheckContext, CheckResult, findings, make_result
 from agent.checks.kinds.sources import HeldSource, SourceFailure, holding_session, inspect_sources
 from capture.detectors.picture_measures import PICTURE_CHECK_SIZE, PictureCheck, PictureCheckResult
 from capture.detectors.source_health import SILENT_FRAMES, SILENT_S
@@ -65,9 +65,9 @@ OF_FAULTS: Mapping[str, str] = {
 """Codes by the fault that a session reports of its source. Other faults do not concern the picture."""
 
 
-def look(situation: CheckContext, tell: TellProgress) -> Iterable[CheckResult]:
+def look(situation: CheckContext) -> Iterable[CheckResult]:
     """Return the results for each video source of the session."""
-    tell(0.1, WORDS["opening-cameras"])
+    situation.tell(0.1, WORDS["opening-cameras"])
     return inspect_sources(situation, NAME, CODES, lambda chosen: chosen.pictures, _source_results)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing, suppress
 
-from agent.checks.check import Check, CheckContext, CheckResult, Measured, TellProgress, findings, make_result
+from agent.checks.check import Check, CheckContext, CheckResult, Measured, findings, make_result
 from agent.checks.kinds.sources import HeldSource, SourceFailure, holding_session, inspect_sources
 from capture.detectors.audio_detectors import DEAD_DB, HUM_DBFS, NOTHING_DBFS, SPEAKS_DBFS, mains_hz
 from capture.detectors.audio_measures import FLOOR_DBFS, SoundCheck, SoundCheckResult
@@ -45,9 +45,9 @@ OF_FAULTS: Mapping[str, str] = {
 }
 
 
-def listen(situation: CheckContext, tell: TellProgress) -> Iterable[CheckResult]:
+def listen(situation: CheckContext) -> Iterable[CheckResult]:
     """Return the results for each sound input of the session."""
-    tell(0.1, WORDS["listening-say-something"])
+    situation.tell(0.1, WORDS["listening-say-something"])
     results = inspect_sources(situation, NAME, CODES, lambda chosen: chosen.sounds, _input_results)
     if not results and situation.asked.audios != (NONE,):
         return [make_result(CODES, "no-sound", NAME)]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from agent.checks.check import Check, CheckContext, CheckResult, TellProgress, findings, make_result, run_parallel
+from agent.checks.check import Check, CheckContext, CheckResult, findings, make_result, run_parallel
 from config.errors import ErrorCause, StorageError
 from config.locale.lookup import LocalizedText, words
 from config.settings.quantities import brief_duration, brief_rate, brief_size
@@ -66,7 +66,7 @@ class StoragePlace:
         return f"{NAME}: {self.root}"
 
 
-def look(situation: CheckContext, tell: TellProgress) -> Iterable[CheckResult]:
+def look(situation: CheckContext) -> Iterable[CheckResult]:
     """Return the results for each place, and for the room in all of them."""
     settings, asked = situation.settings, situation.asked
     reserve = settings.archive.reserve if asked.reserve is None else asked.reserve
@@ -80,7 +80,7 @@ def look(situation: CheckContext, tell: TellProgress) -> Iterable[CheckResult]:
     if title := situation.silent_title or next(recording, None):
         yield make_result(CODES, "recording", NAME, title=title)
     else:
-        places = [_with_speed(place, situation, tell, index / len(places)) for index, place in enumerate(places)]
+        places = [_with_speed(place, situation, index / len(places)) for index, place in enumerate(places)]
     if settings.storage.mirror and len(archives) < 2:
         yield make_result(CODES, "no-mirror", NAME)
     need = _bytes_per_s(situation)
@@ -127,11 +127,11 @@ def _inspect(archive: Archive, memory: MountMemory | None) -> StoragePlace:
     return StoragePlace(root, base, free=free, disk=disk, kind=file_system_kind(disk), is_open=is_readable)
 
 
-def _with_speed(place: StoragePlace, situation: CheckContext, tell: TellProgress, share: float) -> StoragePlace:
+def _with_speed(place: StoragePlace, situation: CheckContext, share: float) -> StoragePlace:
     """Measure a place's speed; a disk that hangs or fails becomes its `trouble`."""
     if place.trouble is not None:
         return place
-    tell(share, LocalizedText(f"menulis ke {place.root}", f"writing to {place.root}"))
+    situation.tell(share, LocalizedText(f"menulis ke {place.root}", f"writing to {place.root}"))
     longest_s = QUICK_WRITE_S if situation.quick else WRITE_S
     patience_s = longest_s + (QUICK_ANSWER_S if situation.quick else ANSWER_S)
     done = run_parallel({"": partial(_speed, place, longest_s, situation)}, situation.stop, longest_s=patience_s)

@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Iterable
 from functools import partial
 
-from agent.checks.check import Check, CheckContext, CheckResult, TellProgress, findings, make_result, run_parallel
+from agent.checks.check import Check, CheckContext, CheckResult, findings, make_result, run_parallel
 from agent.checks.kinds.internet import targets_of
 from config.errors import UsageError
 from config.locale.lookup import LocalizedText, words
@@ -27,7 +27,7 @@ _OF_REASONS = {
 CODES = findings("check-keys")
 
 
-def look(situation: CheckContext, tell: TellProgress) -> Iterable[CheckResult]:
+def look(situation: CheckContext) -> Iterable[CheckResult]:
     """Return a result for each destination with a key that no session uses."""
     if situation.settings.check.uplink == "ingest":  # its streams with the same key would clash with ours
         return []
@@ -41,7 +41,7 @@ def look(situation: CheckContext, tell: TellProgress) -> Iterable[CheckResult]:
     }
 
     def told(count: int) -> None:
-        tell(count / len(looks), LocalizedText(*(2 * (f"{count}/{len(looks)}",))))
+        situation.tell(count / len(looks), LocalizedText(*(2 * (f"{count}/{len(looks)}",))))
 
     return run_parallel(looks, situation.stop, told).values()
 

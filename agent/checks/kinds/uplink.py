@@ -10,7 +10,6 @@ from agent.checks.check import (
     CheckFinding,
     CheckResult,
     CheckVerdict,
-    TellProgress,
     findings,
     make_result,
 )
@@ -55,7 +54,7 @@ _PHASES = {
 }
 
 
-def look(situation: CheckContext, tell: TellProgress) -> Iterable[CheckResult]:
+def look(situation: CheckContext) -> Iterable[CheckResult]:
     """Measure as the settings say, and judge the result."""
     settings = situation.settings.check
     if settings.uplink == "none":
@@ -63,7 +62,7 @@ def look(situation: CheckContext, tell: TellProgress) -> Iterable[CheckResult]:
     for one in situation.held:
         if one.status is None or (one.status.state in STATES_RECORDING and one.status.destinations):
             return [make_result(CODES, "in-use", NAME, title=one.info.title or "liput record")]
-    return _test_streams(situation, tell) if settings.uplink == "ingest" else _measure(situation, tell)
+    return _test_streams(situation) if settings.uplink == "ingest" else _measure(situation)
 
 
 def streams_of(situation: CheckContext) -> int:
@@ -71,7 +70,7 @@ def streams_of(situation: CheckContext) -> int:
     return sum(not is_local(target) for target in targets_of(situation).values())
 
 
-def _measure(situation: CheckContext, tell: TellProgress) -> Iterable[CheckResult]:
+def _measure(situation: CheckContext) -> Iterable[CheckResult]:
     settings = situation.settings.check
     if not settings.server:
         return [make_result(CODES, "no-server", NAME)]
@@ -79,12 +78,12 @@ def _measure(situation: CheckContext, tell: TellProgress) -> Iterable[CheckResul
     if settings.public and not situation.public:
         return [make_result(CODES, "consent", NAME, where=server.where, most=most)]
     facts = {"most": most, "streams": settings.streams, "where": server.where}
-    tell(0.0, WORDS["before"].filled(facts), notice=True)
+    situation.tell(0.0, WORDS["before"].filled(facts), notice=True)
 
     def told(phase: str, share: float, rate_bps: float | None) -> None:
         if phase != "reach":  # the notice of the cost stays until then
             rate = brief_rate(rate_bps) if rate_bps is not None else ""
-            tell(share, _PHASES[phase].filled({"rate": rate, "most": most}))
+            situation.tell(share, _PHASES[phase].filled({"rate": rate, "most": most}))
 
     budget = UplinkBudget(streams=settings.streams, most_bytes=settings.most_data)
     try:
@@ -101,7 +100,7 @@ def _measure(situation: CheckContext, tell: TellProgress) -> Iterable[CheckResul
     return list(judge(uplink, need, fits, server.where))
 
 
-def _test_streams(situation: CheckContext, tell: TellProgress) -> Iterator[CheckResult]:
+def _test_streams(situation: CheckContext) -> Iterator[CheckResult]:
     """Stream to each destination in turn at the real bit rate, if that is harmless."""
     named = (name for name, destination in situation.settings.destinations.items() if destination.test)
     targets = targets_of(replace(situation, streams=[*situation.streams, *named]))
@@ -116,26 +115,24 @@ def _test_streams(situation: CheckContext, tell: TellProgress) -> Iterator[Check
         _, video_bps = situation.settings.video.stream_range(situation.profile)
         size = round((video_bps + situation.profile.audio_bitrate) / 8 * PUSH_S)
         before = WORDS["pushes-before"].filled({"size": brief_size(size), "count": count})
-        tell(0.0, before, notice=True)
+        situation.tell(0.0, before, notice=True)
     for name, test in tests.items():
         if situation.stop.is_set():
             return
         if test is None:
             yield make_result(CODES, "no-test", f"{NAME}: {name}")
         else:
-            yield _test_stream_result(situation, name, test, PUSH_S / count, tell)
+            yield _test_stream_result(situation, name, test, PUSH_S / count)
 
 
-def _test_stream_result(
-    situation: CheckContext, name: str, target: StreamTarget, seconds: float, tell: TellProgress
-) -> CheckResult:
+def _test_stream_result(situation: CheckContext, name: str, target: StreamTarget, seconds: float) -> CheckResult:
     _, video_bps = situation.settings.video.stream_range(situation.profile)
     audio_bps, doing = situation.profile.audio_bitrate, WORDS["pushes"].filled({"name": name})
     trial = run_stream_test(
         target,
         situation.clock,
         situation.stop,
-        lambda share: tell(share, doing),
+        lambda share: situation.tell(share, doing),
         video_bps=video_bps,
         audio_bps=audio_bps,
         seconds=seconds,

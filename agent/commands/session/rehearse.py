@@ -9,7 +9,7 @@ from threading import Event
 import click
 import msgspec
 
-from agent.checks.check import Check, CheckContext, CheckProgress, CheckResult, TellProgress, is_ready
+from agent.checks.check import Check, CheckContext, CheckProgress, CheckResult, is_ready
 from agent.checks.context import planned_request
 from agent.checks.display import check_display
 from agent.checks.history import CheckRun
@@ -125,7 +125,7 @@ def _tests_only(asked: SessionRequest, settings: Settings) -> tuple[SessionReque
     return msgspec.structs.replace(asked, streams=tuple(tests)), others
 
 
-def _nothing(_situation: CheckContext, _tell: TellProgress) -> Sequence[CheckResult]:
+def _nothing(_situation: CheckContext) -> Sequence[CheckResult]:
     return ()
 
 

@@ -14,7 +14,7 @@ from config.locale.lookup import LocalizedText
 from config.settings.schema import Settings
 from recorder.session.request import SessionRequest
 
-CHECK = Check("uplink", LocalizedText("Kecepatan internet", "Uplink"), lambda _situation, _tell: [])
+CHECK = Check("uplink", LocalizedText("Kecepatan internet", "Uplink"), lambda _situation: [])
 CODES = {
     "slow": CheckFinding(
         CheckVerdict.WARNING, LocalizedText("Lambat", "Slow"), LocalizedText("Pakai kabel", "Use a cable")

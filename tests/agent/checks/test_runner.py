@@ -16,7 +16,6 @@ from agent.checks.check import (
     CheckProgress,
     CheckResult,
     CheckVerdict,
-    TellProgress,
     is_ready,
     make_result,
 )
@@ -49,17 +48,17 @@ def check(name: str, look: CheckFunction, *, alone: bool = False, quick: bool = 
 
 
 def good(name: str) -> CheckFunction:
-    return lambda _situation, _tell: [make_result(CODES, "ok", name, {"free_bytes": 5}, what=name)]
+    return lambda _situation: [make_result(CODES, "ok", name, {"free_bytes": 5}, what=name)]
 
 
 def test_results_come_in_the_order_of_the_checks_whichever_is_first_done() -> None:
     second_is_done = threading.Event()
 
-    def first(_situation: CheckContext, _tell: TellProgress) -> Iterable[CheckResult]:
+    def first(_situation: CheckContext) -> Iterable[CheckResult]:
         assert second_is_done.wait(60), "they do not run side by side"
         yield make_result(CODES, "bad", "first", what="first")
 
-    def second(_situation: CheckContext, _tell: TellProgress) -> Iterable[CheckResult]:
+    def second(_situation: CheckContext) -> Iterable[CheckResult]:
         yield make_result(CODES, "ok", "second", {"free_bytes": 5}, what="second")
         second_is_done.set()
 
@@ -80,7 +79,7 @@ def test_those_that_would_disturb_each_other_run_one_after_the_other() -> None:
     running = 0
     guard = threading.Lock()
 
-    def look(_situation: CheckContext, _tell: TellProgress) -> Iterable[CheckResult]:
+    def look(_situation: CheckContext) -> Iterable[CheckResult]:
         nonlocal running
         with guard:
             running += 1
@@ -97,7 +96,7 @@ def test_those_that_would_disturb_each_other_run_one_after_the_other() -> None:
 def test_one_that_hangs_is_told_of_and_to_stop_and_those_after_it_still_run() -> None:
     let_go, told_to_stop = threading.Event(), threading.Event()
 
-    def hang(situation: CheckContext, _tell: TellProgress) -> Iterable[CheckResult]:
+    def hang(situation: CheckContext) -> Iterable[CheckResult]:
         if situation.stop.wait(60):
             told_to_stop.set()
         let_go.wait(60)
@@ -119,7 +118,7 @@ def test_one_that_hangs_is_told_of_and_to_stop_and_those_after_it_still_run() ->
     [(DeviceError("the camera does not answer"), "the camera does not answer"), (KeyError("x"), "KeyError('x') at ")],
 )
 def test_what_a_check_raises_is_a_failure_of_its_own(error: Exception, told: str) -> None:
-    def fail(_situation: CheckContext, _tell: TellProgress) -> Iterable[CheckResult]:
+    def fail(_situation: CheckContext) -> Iterable[CheckResult]:
         raise error
 
     broken, well = CheckRunner([check("camera", fail), check("disk", good("disk"))], situation()).run()
@@ -139,8 +138,8 @@ def test_a_quick_run_leaves_out_what_takes_long_and_says_so() -> None:
 def test_stopped_it_returns_what_is_known_once_the_checks_have_let_go() -> None:
     now, closed = situation(), threading.Event()
 
-    def look(situation: CheckContext, tell: TellProgress) -> Iterable[CheckResult]:
-        tell(0.5, LocalizedText("Membuka", "Opening"))
+    def look(situation: CheckContext) -> Iterable[CheckResult]:
+        situation.tell(0.5, LocalizedText("Membuka", "Opening"))
         situation.stop.wait(60)
         closed.set()
         return []
@@ -174,7 +173,7 @@ def test_one_that_does_not_let_go_holds_nobody_up(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(runner, "STOP_WAIT_S", 0.1)
     now, let_go = situation(), threading.Event()
 
-    def hang(_situation: CheckContext, _tell: TellProgress) -> Iterable[CheckResult]:
+    def hang(_situation: CheckContext) -> Iterable[CheckResult]:
         now.stop.set()
         let_go.wait(60)
         return []

@@ -35,7 +35,7 @@ from tests.rig.settings import ARCHIVE
 from tests.support import command, disks
 from tests.support.confined import be_powerless_root, confined
 from tests.support.disks import MappedDisk
-from tests.support.situations import situation, unheard
+from tests.support.situations import situation
 from tests.support.waiting import wait_for
 
 CAMERA, STICK, CAM_LINK = "046d:0825:CAM0001", "534d:2109@1-2", "0fd9:0066:LINK1"
@@ -71,7 +71,7 @@ def give(role: str, device_id: str) -> Device:
 def checked(*videos: str, audios: tuple[str, ...] = ("none",), profile: str = "240p15") -> dict[str, CheckResult]:
     """Return what is found of the devices of a session, by the name of each."""
     asked = SessionRequest(title="Rig", videos=videos, audios=audios, profile=profile)
-    results = list(equipment.look(situation(asked, devices=list_devices()), unheard))
+    results = list(equipment.look(situation(asked, devices=list_devices())))
     assert len({result.name for result in results}) == len(results), results
     return {result.name.removeprefix("devices: "): result for result in results}
 
@@ -278,7 +278,7 @@ def kept_on(*roots: Path, bitrate: int = 300_000, reserve: int = 1) -> list[Chec
         profiles={"rig": profile},
     )
     asked = SessionRequest(title="Rig", profile="rig", duration_s=60.0)
-    return list(storage.look(situation(asked, settings, quick=False), unheard))
+    return list(storage.look(situation(asked, settings, quick=False)))
 
 
 def test_a_disk_that_hangs_is_told_within_ten_seconds_and_hides_no_other(disk: MappedDisk, tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from tests.rig.settings import ARCHIVE, rig_profile
 from tests.support import command
 from tests.support.children import children
 from tests.support.command import running
-from tests.support.situations import situation, unheard
+from tests.support.situations import situation
 from tests.support.waiting import wait_for
 
 CAMERA, STICK, STICK_SOUND = "046d:0825:CAM0001", "534d:2109@1-2", "534d:2109@1-2+sound"
@@ -65,7 +65,7 @@ def asked(*videos: str, audios: tuple[str, ...] = ("none",)) -> CheckContext:
 
 
 def found(look: CheckFunction, now: CheckContext) -> list[CheckResult]:
-    return list(look(now, unheard))
+    return list(look(now))
 
 
 def codes(results: list[CheckResult]) -> list[str]:

@@ -14,7 +14,7 @@ from devices.health.computer import ComputerSample
 from devices.host import priority
 from devices.host.priority import NICE, REALTIME, ProcessPriority
 from tests.support.buses import Bus, logind, screensaver
-from tests.support.situations import codes, situation, unheard
+from tests.support.situations import codes, situation
 
 WELL = ComputerSample(memory_available=6_000_000_000, memory_total=8_000_000_000, temperature_c=55.0)
 GRANTED = ProcessPriority(nice=NICE, group_nice=None, realtime=REALTIME, oom_score_adj=0)
@@ -60,7 +60,7 @@ def but(**changes: object) -> ComputerSample:
 @pytest.mark.usefixtures("calm")
 def test_a_pc_that_is_well(bus: Bus, stack: ExitStack, tmp_path: Path) -> None:
     login, desktop = stack.enter_context(logind(bus)), stack.enter_context(screensaver(bus))
-    results = list(look(situation(), unheard))
+    results = list(look(situation()))
     parts = ["memory", "processor", "heat", "power", "clock", "priority", "sleep", "restart"]
     assert codes(results) == [(f"{NAME}: {part}", "ok") for part in parts]
     assert all(result.verdict is CheckVerdict.OK for result in results)
@@ -69,14 +69,14 @@ def test_a_pc_that_is_well(bus: Bus, stack: ExitStack, tmp_path: Path) -> None:
 
 
 def test_this_machine_can_be_looked_at() -> None:
-    results = list(look(situation(), unheard))
+    results = list(look(situation()))
     assert {result.name for result in results} >= {f"{NAME}: {part}" for part in ("memory", "processor", "clock")}
 
 
 def test_nothing_is_said_once_nobody_waits() -> None:
     cancelled = situation()
     cancelled.stop.set()
-    assert list(look(cancelled, unheard)) == []
+    assert list(look(cancelled)) == []
 
 
 def one(result: CheckResult) -> tuple[str, CheckVerdict]:
@@ -124,7 +124,7 @@ def test_a_core_that_is_slowed_down_meanwhile_is_seen(
         return IDLE
 
     monkeypatch.setattr(computer, "other_programs_load", heats_up)
-    assert (f"{NAME}: heat", "throttled") in codes(list(look(situation(), unheard)))
+    assert (f"{NAME}: heat", "throttled") in codes(list(look(situation())))
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ def test_a_clock_that_nobody_keeps_right_is_told() -> None:
 def test_who_may_not_keep_the_pc_awake_is_told(bus: Bus, stack: ExitStack, tmp_path: Path) -> None:
     stack.enter_context(logind(bus, "Permission denied"))
     desktop = stack.enter_context(screensaver(bus))
-    found = [result.code for result in look(situation(), unheard) if result.name == f"{NAME}: sleep"]
+    found = [result.code for result in look(situation()) if result.name == f"{NAME}: sleep"]
     assert found == ["may-sleep", "may-lid"]
     assert len(desktop.asked) == 1
 
@@ -163,7 +163,7 @@ def test_who_may_not_keep_the_pc_awake_is_told(bus: Bus, stack: ExitStack, tmp_p
 def test_a_screen_that_may_lock_is_told(bus: Bus, stack: ExitStack, tmp_path: Path) -> None:
     stack.enter_context(logind(bus))
     stack.enter_context(screensaver(bus, "No"))
-    assert (f"{NAME}: sleep", "may-lock") in codes(list(look(situation(), unheard)))
+    assert (f"{NAME}: sleep", "may-lock") in codes(list(look(situation())))
 
 
 def test_who_does_not_answer_leaves_it_open() -> None:

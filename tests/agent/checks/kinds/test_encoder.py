@@ -1,6 +1,7 @@
 """Whether this PC can encode the profile: measured for real, judged by what is left over, and never left running."""
 
 import threading
+from dataclasses import replace
 
 import msgspec
 import pytest
@@ -14,7 +15,6 @@ from recorder.model.status import SessionState, SessionStatus
 from recorder.session.request import SessionRequest
 from tests.support.children import children
 from tests.support.shown import situation
-from tests.support.situations import hears, unheard
 
 PROFILE = BUILT_IN_PROFILES["1080p30"]
 SYNTHETIC = SessionRequest(title="", videos=("synthetic",), profile="240p15")
@@ -67,9 +67,8 @@ def test_a_profile_with_a_dearer_preset_is_not_named() -> None:
 def test_it_is_measured_for_real_with_the_sources_of_the_session() -> None:
     told: list[CheckProgress] = []
     # Of a smaller picture a second encode takes hardly more than the figure differs from run to run.
-    (result,) = encoder.measure(
-        situation(asked=SessionRequest(title="", videos=("synthetic",), profile="480p15")), hears(told)
-    )
+    asked = SessionRequest(title="", videos=("synthetic",), profile="480p15")
+    (result,) = encoder.measure(replace(situation(asked=asked), on_progress=told.append))
     assert result.verdict is not CheckVerdict.UNCHECKED
     assert 0 < float(str(result.measured["one_encode_cores"])) < float(str(result.measured["two_encodes_cores"]))
     assert result.measured["real_sources"] == 1
@@ -80,7 +79,7 @@ def test_it_is_measured_for_real_with_the_sources_of_the_session() -> None:
 
 def test_without_sources_that_can_be_opened_a_synthetic_camera_stands_for_them_and_the_figure_is_kept() -> None:
     now = situation(asked=SessionRequest(title="", videos=("nowhere",), profile="240p15"))
-    (result,) = encoder.measure(now, unheard)
+    (result,) = encoder.measure(now)
     assert result.measured["real_sources"] == 0
     known = remembered(HeadroomQuery(now.profile, now.settings.video.stream_range(now.profile)[1]))
     assert known is not None
@@ -104,7 +103,7 @@ def test_stopped_its_process_is_gone() -> None:
 
 def test_what_is_not_done_in_time_is_told_and_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(encoder, "LONGEST_S", 0.2)
-    (result,) = encoder.measure(situation(asked=SYNTHETIC), unheard)
+    (result,) = encoder.measure(situation(asked=SYNTHETIC))
     assert (result.code, result.verdict) == ("not-done", CheckVerdict.FAILURE)
     assert children("recorder.live_encode.measure_child") == []
 
@@ -114,18 +113,18 @@ def test_beside_a_session_nothing_is_measured() -> None:
         state=SessionState.LIVE, elapsed_s=1, media_time_s=1, bytes=1, frames=1, dropped=0, repeated=0, fps=30,
         levels_dbfs=[], disk_left_s=None, destinations=[],
     )  # fmt: skip
-    (result,) = encoder.measure(situation(held={"Wisuda": live}), unheard)
+    (result,) = encoder.measure(situation(held={"Wisuda": live}))
     assert (result.code, result.verdict) == ("in-session", CheckVerdict.UNCHECKED)
     assert "Wisuda" in result.reason.indonesian
 
 
 def test_a_quick_check_goes_by_what_was_measured_before() -> None:
     now = situation(quick=True)
-    (unknown,) = encoder.measure(now, unheard)
+    (unknown,) = encoder.measure(now)
     assert (unknown.code, unknown.verdict) == ("not-known", CheckVerdict.UNCHECKED)
     asked = HeadroomQuery(now.profile, now.settings.video.stream_range(now.profile)[1])
     remember(asked, Headroom(one_encode=0.1, two_encodes=0.2, cores=2))
-    (known,) = encoder.measure(now, unheard)
+    (known,) = encoder.measure(now)
     assert (known.code, known.measured["spare_percent"]) == ("ok", 95.0)
 
 
@@ -136,5 +135,5 @@ def test_what_cannot_be_measured_says_so(monkeypatch: pytest.MonkeyPatch) -> Non
     now = CheckContext(
         asked=now.asked, settings=now.settings, profile=broken, clock=now.clock, stop=now.stop, devices=list
     )  # fmt: skip
-    (result,) = encoder.measure(now, unheard)
+    (result,) = encoder.measure(now)
     assert (result.code, result.verdict) == ("not-measured", CheckVerdict.FAILURE)

@@ -24,7 +24,7 @@ from devices.roles.matching import binding_of
 from devices.usb.topology import UsbTopology
 from recorder.model.status import SessionState, SourceLine
 from recorder.session.request import SessionRequest
-from tests.support.situations import codes, session, situation, unheard
+from tests.support.situations import codes, session, situation
 from tests.support.usb_trees import usb_tree
 
 NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
@@ -65,7 +65,7 @@ def test_a_microphone_that_is_there_is_well() -> None:
 
 
 def test_an_empty_room_says_what_to_plug_in() -> None:
-    results = list(look(situation(), unheard))
+    results = list(look(situation()))
     assert codes(results) == [(f"{NAME}: camera", "no-camera"), (f"{NAME}: microphone", "no-microphone")]
     assert all(result.verdict is CheckVerdict.FAILURE and result.advice.indonesian for result in results)
 

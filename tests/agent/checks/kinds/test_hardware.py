@@ -1,6 +1,7 @@
 """What `liput check` says of encoders in hardware: which one is used, why, and what was wrong with the others."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -13,7 +14,7 @@ from recorder.encode.session_encoder import remember, remembered
 from recorder.encode.x264 import VideoSettings
 from recorder.model.status import SessionState
 from recorder.session.request import SessionRequest
-from tests.support.situations import hears, session, unheard
+from tests.support.situations import session
 from tests.support.situations import situation as now
 
 ASKED = SessionRequest(title="", profile="240p15")
@@ -37,7 +38,8 @@ def probed(monkeypatch: pytest.MonkeyPatch) -> dict[EncoderKind, Tried]:
 def look(wish: str, *, quick: bool = False) -> tuple[str, Sequence[CheckProgress], str, str]:
     """Return the code, what was told meanwhile, and the reason in both languages."""
     told: list[CheckProgress] = []
-    (result,) = hardware.look(now(ASKED, Settings(video=VideoDefaults(encoder=wish)), quick=quick), hears(told))
+    situation = now(ASKED, Settings(video=VideoDefaults(encoder=wish)), quick=quick)
+    (result,) = hardware.look(replace(situation, on_progress=told.append))
     assert "{" not in "".join((*result.reason, *result.advice))
     assert result.name == "hardware"
     assert result.verdict is hardware.CODES[result.code].verdict
@@ -95,12 +97,12 @@ def test_what_was_found_counts_for_the_session_and_for_a_quick_check(probed: dic
 def test_nothing_is_tried_beside_a_session() -> None:
     held = {"Rapat": session(SessionState.LIVE)}
     nvenc = Settings(video=VideoDefaults(encoder="nvenc"))
-    (result,) = hardware.look(now(ASKED, nvenc, held=held, quick=False), unheard)
+    (result,) = hardware.look(now(ASKED, nvenc, held=held, quick=False))
     assert result.code == "in-session"
 
 
 def test_stopping_it_gives_no_answer(probed: dict[EncoderKind, Tried]) -> None:
     it = now(ASKED, Settings(video=VideoDefaults(encoder="auto")), quick=False)
     it.stop.set()
-    (result,) = hardware.look(it, unheard)
+    (result,) = hardware.look(it)
     assert result.code == "cancelled"

@@ -22,7 +22,6 @@ from recorder.session.request import SessionRequest
 from tests.rig import pictures as rig
 from tests.support.scenes import HEIGHT, WIDTH, colour_bars, jpeg, live
 from tests.support.shown import CAMERA, CARD, Shown, chooses, damaged, grey, repeated, situation
-from tests.support.situations import unheard
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +37,7 @@ def looked(
 ) -> list[CheckResult]:  # fmt: skip
     shown = given if isinstance(given, Shown) else Shown(given)
     monkeypatch.setattr(sources, "choose", chooses([(shown, device)]))
-    results = list(pictures.look(now or situation(), unheard))
+    results = list(pictures.look(now or situation()))
     assert not shown.is_open
     assert {result.name for result in results} == {"picture: Podium"}
     return results
@@ -126,7 +125,7 @@ def test_one_that_hangs_holds_up_no_other(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(sources, "QUICK_S", 1.5)
     monkeypatch.setattr(sources, "choose", chooses([(Hanging([]), CARD), (Shown(noisy(room())), CAMERA)]))
     try:
-        hanging, well = pictures.look(situation(quick=True), unheard)
+        hanging, well = pictures.look(situation(quick=True))
     finally:
         let_go.set()
     assert (hanging.name, hanging.code) == ("picture: Slides", "hangs")
@@ -195,7 +194,7 @@ def test_what_a_session_has_open_is_asked_of_it_and_never_opened(
     ("words", "code"), [(("synthetic",), "ok"), (("no-such-camera",), "missing"), (("/dev/null/x.mkv",), "missing")]
 )
 def test_the_words_of_the_session_are_what_is_looked_at(words: tuple[str, ...], code: str) -> None:
-    (result,) = pictures.look(situation(asked=SessionRequest(title="", videos=words)), unheard)
+    (result,) = pictures.look(situation(asked=SessionRequest(title="", videos=words)))
     assert result.code == code
 
 
@@ -210,7 +209,7 @@ def test_the_words_of_the_session_are_what_is_looked_at(words: tuple[str, ...], 
 def test_words_with_which_no_session_begins_are_refused_as_the_session_refuses_them(
     words: tuple[str, ...], reason: str, advice: str
 ) -> None:
-    (result,) = pictures.look(situation(asked=SessionRequest(title="", videos=words)), unheard)
+    (result,) = pictures.look(situation(asked=SessionRequest(title="", videos=words)))
     assert (result.name, result.code, result.verdict) == ("picture", "not-chosen", CheckVerdict.FAILURE)
     assert reason in result.reason.english
     assert advice in result.advice.english

@@ -17,12 +17,11 @@ from recorder.model.status import SessionState, SessionStatus, SoundLine, Source
 from recorder.session.request import SessionRequest
 from tests.capture.detectors.sounds import Sound, mains, noise, samples, speech
 from tests.support.shown import MICROPHONE, Sounding, chooses, situation
-from tests.support.situations import unheard
 
 
 def listened(monkeypatch: pytest.MonkeyPatch, given: Sounding, now: CheckContext | None = None) -> list[CheckResult]:
     monkeypatch.setattr(sources, "choose", chooses(sounds=[(given, MICROPHONE)]))
-    results = list(sounds.listen(now or situation(), unheard))
+    results = list(sounds.listen(now or situation()))
     assert not given.is_open
     return results
 
@@ -86,9 +85,9 @@ def test_one_that_another_program_has_is_busy(monkeypatch: pytest.MonkeyPatch) -
 
 def test_a_session_without_a_microphone_would_have_no_sound(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sources, "choose", chooses())
-    (result,) = sounds.listen(situation(), unheard)
+    (result,) = sounds.listen(situation())
     assert (result.name, result.code, result.verdict) == ("sound", "no-sound", CheckVerdict.WARNING)
-    assert sounds.listen(situation(asked=SessionRequest(title="", audios=("none",))), unheard) == []
+    assert sounds.listen(situation(asked=SessionRequest(title="", audios=("none",)))) == []
 
 
 def test_stopped_it_lets_go_of_the_microphone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -149,13 +148,13 @@ def test_what_a_session_has_open_is_asked_of_it_and_never_opened(
 
 
 def test_the_words_of_the_session_are_what_is_listened_to() -> None:
-    (result,) = sounds.listen(situation(asked=SessionRequest(title="", videos=("synthetic",))), unheard)
+    (result,) = sounds.listen(situation(asked=SessionRequest(title="", videos=("synthetic",))))
     assert (result.name, result.code) == ("sound: synthetic sound", "ok")
 
 
 def test_words_with_which_no_session_begins_are_refused_as_the_session_refuses_them() -> None:
     asked = SessionRequest(title="", videos=("synthetic",), audios=("screen",))
-    (result,) = sounds.listen(situation(asked=asked), unheard)
+    (result,) = sounds.listen(situation(asked=asked))
     assert (result.name, result.code, result.verdict) == ("sound", "not-chosen", CheckVerdict.FAILURE)
     assert '"screen" gives no sound' in result.reason.english
     assert "--video" in result.advice.english

@@ -20,7 +20,7 @@ from recorder.disk import mounts
 from recorder.disk.archive_folder import MountMemory
 from recorder.model.status import SessionState
 from recorder.session.request import SessionRequest
-from tests.support.situations import codes, session, situation, unheard
+from tests.support.situations import codes, session, situation
 
 BYTES_PER_S = (2_500_000 + 128_000) / 8 + 3000
 """Of 720p30, with its index."""
@@ -42,7 +42,7 @@ def found(
     given: Settings, planned_s: float | None = None, reserve: int | None = None, **more: object
 ) -> list[CheckResult]:
     asked = SessionRequest(title="Rapat", profile="720p30", duration_s=planned_s, reserve=reserve)
-    return list(look(situation(asked, given, **more), unheard))  # type: ignore[arg-type]
+    return list(look(situation(asked, given, **more)))  # type: ignore[arg-type]
 
 
 def free(folder: Path) -> int:
@@ -135,8 +135,8 @@ def test_a_mirror_needs_a_second_folder(tmp_path: Path) -> None:
 def test_sources_that_are_recorded_apart_take_room_too(tmp_path: Path) -> None:
     asked = SessionRequest(title="Rapat", profile="720p30", duration_s=0.5 * free(tmp_path) / BYTES_PER_S)
     apart = SessionRequest(title="Rapat", profile="720p30", duration_s=asked.duration_s, isolate=True)
-    assert [one.code for one in look(situation(asked, settings(tmp_path)), unheard)] == ["ok"]
-    assert [one.code for one in look(situation(apart, settings(tmp_path)), unheard)][-1] == "short"
+    assert [one.code for one in look(situation(asked, settings(tmp_path)))] == ["ok"]
+    assert [one.code for one in look(situation(apart, settings(tmp_path)))][-1] == "short"
 
 
 def test_two_folders_of_one_disk_have_its_room_once(tmp_path: Path) -> None:

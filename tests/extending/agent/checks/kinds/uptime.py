@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from agent.checks.check import Check, CheckContext, CheckResult, TellProgress, findings, make_result
+from agent.checks.check import Check, CheckContext, CheckResult, findings, make_result
 from config.locale.lookup import words
 
 NAME = "uptime"
@@ -13,7 +13,7 @@ MOST_DAYS = 14
 CODES, WORDS = findings("check-uptime"), words("check-uptime")
 
 
-def look(_situation: CheckContext, _tell: TellProgress) -> Iterable[CheckResult]:
+def look(_situation: CheckContext) -> Iterable[CheckResult]:
     """Return the one result."""
     seconds = float(UPTIME.read_text().split()[0])
     days = seconds / 86_400
