@@ -13,17 +13,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from resource import RUSAGE_CHILDREN, getrusage
-from typing import Self
 
 import msgspec
 
 from capture.cpu_stages import CpuStage
 from config.events import Emit, Event
-from devices.host import threads
+from devices.host.background import BackgroundTask
 from devices.host.clock import NANOSECONDS
 from devices.host.process import process_started
 from recorder.encode.thread_clocks import child_programs, process_cpu_ns, thread_cpu_ns, thread_names
-from recorder.model.status import NamedCpu, StageFigures
+from recorder.model.status import NamedCpu, SessionResult, SessionState, StageFigures
+from recorder.session.hooks import SessionHook
 
 type CpuByStage = Counter[CpuStage]  # nanoseconds of CPU by stage
 
@@ -289,8 +289,10 @@ _PHASES = {"session-armed": CpuStage.OTHER, "session-live": CpuStage.OTHER, "ses
 """Stage of the session's own threads, by event."""
 
 
-class StageProfile:
-    """A context manager that counts from the start of this process to its exit; `timing` works before it."""
+class StageProfile(SessionHook):
+    """Counts the CPU of this process from its start, and reports it as events."""
+
+    timing: StageTimers
 
     def __init__(self) -> None:
         self.timing = StageTimers()
@@ -299,20 +301,12 @@ class StageProfile:
         self._threads = ThreadAccount(self.timing, self._spent)
         self._children = ChildAccount(self._spent)
         self._looking = threading.Lock()
+        self._looks = 0
         self._emit: Emit | None = None
-        self._over = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._task = BackgroundTask("stages", self._look_again, pause=LOOK_S)
+        self._task.start()
 
-    def __enter__(self) -> Self:
-        self._thread = threads.start_thread(self._run, name="stages")
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self._over.set()
-        if self._thread is not None:
-            self._thread.join()
-
-    def tell_to(self, emit: Emit) -> None:
+    def attach(self, emit: Emit) -> None:
         """Report to `emit`."""
         self._emit = emit
 
@@ -323,10 +317,16 @@ class StageProfile:
             return
         self._look(with_children=True)
         if phase is CpuStage.SEALING:
-            self.tell("recorded")
+            self._report("recorded")
         self._phase = phase
 
-    def tell(self, until: str) -> None:
+    def end(self, result: SessionResult | None) -> None:
+        """Report the whole session, unless it ended with an error; look no more."""
+        if result is not None:
+            self._report("sealed" if result.state is SessionState.SEALED else "ended")
+        self._task.stop(None)
+
+    def _report(self, until: str) -> None:
         """Report the CPU so far; `until` names the phase."""
         if self._emit is None:
             return
@@ -357,11 +357,9 @@ class StageProfile:
             processes=of_processes,
         )
 
-    def _run(self) -> None:
-        looks = 0
-        while not self._over.wait(LOOK_S):
-            looks += 1
-            self._look(with_children=looks % CHILDREN_EVERY == 0)
+    def _look_again(self) -> None:
+        self._looks += 1
+        self._look(with_children=self._looks % CHILDREN_EVERY == 0)
 
     def _look(self, *, with_children: bool) -> None:
         with self._looking:

@@ -56,10 +56,10 @@ import msgspec
 from recorder.features.profiler.profile import StageProfile
 from tests.recorder.features.profiler.test_profile import all_of_it, burn_all
 
-with StageProfile() as profile:
-    burn_all(profile)
-    figures = profile.figures()
-    sys.stdout.buffer.write(msgspec.json.encode((figures, all_of_it())))
+profile = StageProfile()
+burn_all(profile)
+figures = profile.figures()
+sys.stdout.buffer.write(msgspec.json.encode((figures, all_of_it())))
 """
 
 
@@ -82,14 +82,17 @@ def test_a_thread_is_found_by_its_name_and_what_it_takes_is_its_stages() -> None
         over.wait()
 
     thread = threading.Thread(target=work, name="recording-writer")
-    with StageProfile() as profile:
+    profile = StageProfile()
+    try:
         before = stage(profile.figures(), CpuStage.WRITE)
         thread.start()
         wait_for(lambda: stage(profile.figures(), CpuStage.WRITE) >= before + 0.3)
         (found,) = [one for one in profile.figures().threads if one.name == "recording-writer"]
         assert (found.count, found.cpu_s >= 0.3) == (1, True)
+    finally:
         over.set()
         thread.join()
+        profile.end(None)
 
 
 ONE_CHILD = f"""
@@ -97,12 +100,12 @@ import subprocess, sys, time
 import msgspec
 from recorder.features.profiler.profile import StageProfile
 
-with StageProfile() as profile:
-    with subprocess.Popen([sys.executable, "-c", {BURN + chr(10) + "input()"!r}], stdin=subprocess.PIPE) as child:
-        while profile.figures().children_s < 0.4:
-            time.sleep(0.02)
-        child.communicate(b"\\n")
-    sys.stdout.buffer.write(msgspec.json.encode(profile.figures()))
+profile = StageProfile()
+with subprocess.Popen([sys.executable, "-c", {BURN + chr(10) + "input()"!r}], stdin=subprocess.PIPE) as child:
+    while profile.figures().children_s < 0.4:
+        time.sleep(0.02)
+    child.communicate(b"\\n")
+sys.stdout.buffer.write(msgspec.json.encode(profile.figures()))
 """
 
 
@@ -123,16 +126,17 @@ import msgspec
 from recorder.features.profiler.profile import StageProfile
 from tests.recorder.features.profiler.test_profile import MUCH_NS, on_a_thread
 from tests.recorder.features.profiler.test_timers import burn
+from recorder.model.status import SessionResult, SessionState
 from tests.support.leftovers import event
 
 told = []
-with StageProfile() as profile:
-    profile.tell_to(lambda *words, **detail: told.append((words, detail)))
-    for kinds in (), ("source-lost", "session-armed"), ("session-live", "session-ended"):
-        for kind in kinds:
-            profile.hear(event(0, kind))
-        on_a_thread("whatever", lambda: burn(MUCH_NS))
-    profile.tell("sealed")
+profile = StageProfile()
+profile.attach(lambda *words, **detail: told.append((words, detail)))
+for kinds in (), ("source-lost", "session-armed"), ("session-live", "session-ended"):
+    for kind in kinds:
+        profile.hear(event(0, kind))
+    on_a_thread("whatever", lambda: burn(MUCH_NS))
+profile.end(SessionResult(state=SessionState.SEALED, package=None, duration_s=1.0, frames=30, degraded=[]))
 sys.stdout.buffer.write(msgspec.json.encode(told))
 """
 
