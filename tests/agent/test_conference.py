@@ -13,12 +13,11 @@ import psutil
 import pytest
 from numpy.typing import NDArray
 
-from tests.support.children import children
 from tests.support.command import Line, Running, running
 from tests.support.media import run
-from tests.support.pipewire import PipeWireMicrophone
-from tests.support.pulse import RATE, PulseMicrophone, tones
+from tests.support.processes import children
 from tests.support.recorders import kill, recorders
+from tests.support.sound_server import RATE, PipeWireMicrophone, PulseMicrophone, tones
 from tests.support.waiting import wait_for
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]

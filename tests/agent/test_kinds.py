@@ -7,10 +7,10 @@ from signal import SIGKILL
 import pytest
 
 from agent.sessions.receiver import HOST
-from tests.support.live import count, decode
-from tests.support.record_lines import check_lines
+from tests.support.command import check_lines
 from tests.support.room import FPS, Room, frames
 from tests.support.srt_peer import SrtPeer, free_udp_port
+from tests.support.streams import count, decode
 from tests.support.waiting import wait_for
 
 WORD = "kata-sandi-panjang"

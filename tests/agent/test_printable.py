@@ -15,7 +15,7 @@ EVIL = f"{BELL}\x1b[2J\x1b[8mCam\x9b2J\rera\x08"
 PLUGGED = f"""
 import msgspec
 from agent.devices import listing
-from tests.support.plugged import CAMERA
+from tests.support.hall import CAMERA
 evil = msgspec.structs.replace(CAMERA, name={EVIL!r}, node=None, modes=())
 listing.list_devices = lambda: [evil]
 listing.server_inputs = list

@@ -14,8 +14,7 @@ import pytest
 
 from devices.host.priority import NICE, REALTIME, SOUND_NICE
 from tests.support import command, media
-from tests.support.command import running
-from tests.support.record_lines import check_lines, until_on_disk
+from tests.support.command import check_lines, running, until_on_disk
 from tests.support.room import FPS, Room, frames, program
 from tests.support.terminal import Terminal
 from tests.support.waiting import wait_for

@@ -11,11 +11,10 @@ import psutil
 import pytest
 
 from tests.support import command, media
-from tests.support.command import Line, running
-from tests.support.nginx_rtmp import NginxRtmp
-from tests.support.record_lines import check_lines, until_on_disk
+from tests.support.command import Line, check_lines, running, until_on_disk
 from tests.support.recorders import recorders
 from tests.support.room import FPS, Room, frames
+from tests.support.rtmp_server import NginxRtmp
 from tests.support.srt_peer import free_udp_port
 from tests.support.waiting import wait_for
 

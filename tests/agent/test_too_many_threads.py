@@ -19,8 +19,8 @@ from devices.monitor import modes
 from devices.monitor.modes import CapabilityProber
 from recorder.model.status import SessionState
 from recorder.running.client import running_recorders
-from tests.support.looks import OFFER
-from tests.support.served import ServedRecorder
+from tests.support.ports import OFFER
+from tests.support.scripted_session import ServedRecorder
 from tests.support.waiting import wait_for
 
 CAMERA = Device(id="046d:0825:A1", kind=DeviceKind.CAMERA, name="Webcam", node="/dev/video0")

@@ -12,8 +12,8 @@ from capture.source import SAMPLE_RATE, AudioBlock
 from devices.health.faults import HealthTracker
 from devices.health.log_line import discard_line
 from devices.host.clock import NANOSECONDS
+from tests.support.markers import speech_loop
 from tests.support.simulated import SimulatedClock
-from tests.support.speech import speech_loop
 
 MINUTES = 10
 BLOCK = 960

@@ -20,9 +20,9 @@ from recorder.encode.x264 import VideoSettings
 from recorder.live.destination import LiveDestination
 from recorder.model.packet import EncodedPacket, Track
 from tests.bench.line import Bench, Line
-from tests.support.children import children
-from tests.support.live import Events
-from tests.support.nginx_rtmp import NginxRtmp
+from tests.support.processes import children
+from tests.support.rtmp_server import NginxRtmp
+from tests.support.streams import Events
 from tests.support.waiting import wait_for
 
 RATE, BIT_RATE = 30, 4_500_000

@@ -29,7 +29,7 @@ from recorder.session.request import SessionRequest
 from recorder.session.session import Session
 from tests.bench.delays import Delays
 from tests.bench.muxed_file import MuxedFile
-from tests.support.sinks import also_to
+from tests.support.packets import also_to
 
 RECORDED = "recorded"
 """The file in the job's folder that says what it had taken of the processor when its recording ended."""

@@ -20,7 +20,7 @@ from tests.bench.material import Clip
 from tests.bench.peers import FFMPEG, JobFailed, x264_words
 from tests.bench.playable_job import BIT_RATE
 from tests.net.viewer import Seen, Viewer
-from tests.support.nginx_rtmp import NginxRtmp
+from tests.support.rtmp_server import NginxRtmp
 
 ROW = "playable"
 BAR = 1.0

@@ -18,8 +18,8 @@ from recorder.encode.encoder import AAC_FRAME, AudioSettings, Encoder
 from recorder.model.packet import EncodedPacket, Track
 from recorder.program.program_audio import ProgramAudio
 from recorder.program.timeline import RunContext, Timeline
+from tests.support.markers import speech_loop
 from tests.support.simulated import EventList, ScriptedQueue, SimulatedClock
-from tests.support.speech import speech_loop
 from tests.support.tracks import audio_worker, microphone
 
 MINUTES = 2.0

@@ -6,8 +6,7 @@ import psutil
 import pytest
 
 from tests.bench import daemon
-from tests.support.children import children
-from tests.support.pace import slowness
+from tests.support.processes import children, slowness
 from tests.support.room import Room
 from tests.support.waiting import wait_for
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.bench.shelf import PACKAGES, cpu_seconds, measure
-from tests.support.pace import slowness
+from tests.support.processes import slowness
 
 REINDEX_S = 5.0
 """CPU seconds for 5,000 packages."""

@@ -22,8 +22,8 @@ from devices.host.clock import NANOSECONDS
 from devices.model.device import Device, DeviceKind
 from tests.bench.clips import HEIGHT, RATE, WIDTH, camera_jpeg, slide_jpeg
 from tests.support.health import Recorded
-from tests.support.judged import judged_video
 from tests.support.simulated import SimulatedClock
+from tests.support.workers import judged_video
 
 BAR_PERCENT = 1.0
 """Of a core, for one source."""

@@ -24,7 +24,7 @@ from devices.monitor.monitor import DeviceMonitor
 from devices.roles.assignment import assign, roles_store
 from devices.usb.slow_ports import SlowPortTracker
 from tests.support.health import Recorded
-from tests.support.looks import WEBCAM, PortRoom
+from tests.support.ports import WEBCAM, PortRoom
 from tests.support.waiting import wait_for
 
 CAMERA = Device(id="046d:0825:A1", kind=DeviceKind.CAMERA, name="Webcam", port="1-2", node="/dev/video0")

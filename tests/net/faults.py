@@ -10,7 +10,7 @@ from pathlib import Path
 from agent.sessions.receiver import start_server, stop_server, wait_until_listening
 from tests.net.lab import Lab
 from tests.net.srt_server import SrtServer
-from tests.support.nginx_rtmp import NginxRtmp
+from tests.support.rtmp_server import NginxRtmp
 
 HOST_NAME = "ingest.campus.test"
 _SILENT = "import socket, sys, time; s = socket.create_server((sys.argv[1], int(sys.argv[2]))); time.sleep(1e6)"

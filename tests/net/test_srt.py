@@ -35,9 +35,9 @@ def peer(lab: Lab, tmp_path: Path) -> Iterator[SrtPeer]:
 
 
 def stream(lab: Lab, bit_rate: int, latency_ms: int, seconds: float) -> list[list[float]]:
-    """Stream for some time; return what the destination told now and then (tests.support.srt_sender)."""
+    """Stream for some time; return what the destination told now and then (tests.support.srt_peer)."""
     sender = subprocess.Popen(
-        [*lab.pc.enter, sys.executable, "-m", "tests.support.srt_sender"],
+        [*lab.pc.enter, sys.executable, "-m", "tests.support.srt_peer"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -10,7 +10,7 @@ from devices.uplink.model import UplinkBudget
 from tests.net.lab import Lab
 from tests.net.looked import look, measured
 from tests.net.speed_server import How, serving
-from tests.support.nginx_rtmp import NginxRtmp
+from tests.support.rtmp_server import NginxRtmp
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 

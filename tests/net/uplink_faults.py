@@ -13,7 +13,7 @@ from devices.uplink.connecting import NetworkFault
 from tests.net.lab import Lab
 from tests.net.speed_server import How, serving
 from tests.support.command import ROOT
-from tests.support.tls_front import make_certificate
+from tests.support.servers import make_certificate
 
 HOST = "ingest.campus.test"
 PORT = 1935

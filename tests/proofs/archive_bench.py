@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tests.support import archives, command, copies
 from tests.support.copies import Place
-from tests.support.seaweed import Seaweed
+from tests.support.s3 import Seaweed
 from tests.support.sshd import Sshd
 
 LARGE = 24_000_000

@@ -21,10 +21,9 @@ from tests.net.faults import Net
 from tests.net.lab import Lab
 from tests.net.session import LiveSession
 from tests.net.viewer import Viewer, missing, numbers
-from tests.support.children import children, is_alive
 from tests.support.command import Line
-from tests.support.held import own_mb
-from tests.support.nginx_rtmp import NginxRtmp
+from tests.support.processes import children, is_alive, own_mb
+from tests.support.rtmp_server import NginxRtmp
 from tests.support.waiting import wait_for
 
 MINUTES = 10.0

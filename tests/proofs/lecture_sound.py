@@ -13,7 +13,7 @@ from capture.source import SAMPLE_RATE
 from tests.proofs import room
 from tests.proofs.lecture import STAYS_S
 from tests.proofs.room import Sound, samples_in
-from tests.support.inputs import BLOCK, Chunk
+from tests.support.workers import BLOCK, Chunk
 
 ROOM_DBFS = -68.0
 HUM_DBFS = -66.0

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from capture.source import SAMPLE_RATE
 from capture.synthetic.audio import LOOP_SECONDS, syllables
-from tests.support.speech import speech_loop
+from tests.support.markers import speech_loop
 
 type Sound = NDArray[np.float32]
 

@@ -26,7 +26,7 @@ from recorder.features.report.page import HTML_FILE, PDF_FILE
 from recorder.package.metadata import DerivedRecord
 from recorder.package.work_folder import DERIVED_FILE
 from tests.support import archives, command
-from tests.support.measured import Used, measured, used
+from tests.support.command import Used, measured, used
 
 FOUR_HOURS_S = 4 * 3600
 CLIP_S = 10

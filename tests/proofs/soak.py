@@ -27,7 +27,7 @@ from tests.rig.guest_session import MODULES, compile_python
 from tests.rig.soak_scenario import FIGURES, PROGRAM
 from tests.support import media
 from tests.support.markers import frame_number
-from tests.support.nginx_rtmp import NginxRtmp
+from tests.support.rtmp_server import NginxRtmp
 from tests.support.soaking import Sample, Soaked, soak
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -14,7 +14,7 @@ from devices.health.log_line import LogKind
 from tests.capture.detectors.sounds import Sound, mains, noise, samples, speech
 from tests.proofs import lecture_sound
 from tests.proofs.detection import Attended
-from tests.support.inputs import Chunk, WatchedInput, blocks
+from tests.support.workers import Chunk, WatchedInput, blocks
 
 USUAL = Patience(frozen_s=3.0, black_s=5.0, silence_s=20.0)
 FOR_A_LECTURE = Patience(frozen_s=1800.0, black_s=30.0, silence_s=1800.0)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tests.rig.rig import RigDevice
 from tests.rig.settings import ARCHIVE, NO_REPORT, rig_profile
-from tests.support.nginx_rtmp import NginxRtmp
+from tests.support.rtmp_server import NginxRtmp
 from tests.support.soaking import Disturbance, soak
 
 CAMERA, MICROPHONE = "046d:0825:CAM0001", "534d:2109@1-2+sound"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.rig import vm
-from tests.support.pace import slowness
+from tests.support.processes import slowness
 
 VERSION = "6.12.1+deb13-amd64"
 

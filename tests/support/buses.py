@@ -1,4 +1,4 @@
-"""A real D-Bus daemon, and on it a logind and a desktop that keep account of who keeps the PC awake."""
+"""D-Bus daemons of a test's own: logind, a desktop that inhibits sleep, and one that shows notifications."""
 
 import os
 import select
@@ -165,3 +165,69 @@ def screensaver(bus: Bus, refusal: str = "", *, mute: bool = False) -> Service:
 def gnome(bus: Bus) -> Service:
     """Return GNOME's session manager."""
     return Service(bus.address, ("org.gnome.SessionManager",))
+
+
+NAME = "org.freedesktop.Notifications"
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One notification, as it was asked for."""
+
+    summary: str
+    body: str
+    urgency: object
+    expires_ms: int
+
+
+@dataclass
+class Notifications:
+    """Owns the name inside a `with`; `shown` is what is on the screen. `mute`: it answers nobody."""
+
+    address: str
+    mute: bool = False
+    refuses: bool = False
+    shown: dict[int, Shown] = field(default_factory=dict)
+    asked: int = 0
+
+    def __post_init__(self) -> None:
+        self._connection: DBusConnection = open_dbus_connection(self.address)
+        assert Proxy(message_bus, self._connection, timeout=10).RequestName(NAME) == (1,)
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="notifications")
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._over.set()
+        self._thread.join()
+        self._connection.close()
+
+    def _run(self) -> None:
+        while not self._over.is_set():
+            try:
+                message = self._connection.receive(timeout=0.05)
+            except TimeoutError:
+                continue
+            member = message.header.fields.get(HeaderFields.member)
+            if member in ("Notify", "CloseNotification"):
+                self.asked += 1
+                self._answer(message, str(member))
+
+    def _answer(self, message: Message, member: str) -> None:
+        if self.mute:
+            return
+        if self.refuses:
+            self._connection.send(new_error(message, "org.freedesktop.DBus.Error.Failed", "s", ("no",)))
+        elif member == "Notify":
+            _, replaces, _, summary, body, _, hints, expires_ms = message.body
+            number = replaces or self.asked
+            self.shown[number] = Shown(summary, body, hints["urgency"][1], expires_ms)
+            self._connection.send(new_method_return(message, "u", (number,)))
+        else:
+            self.shown.pop(message.body[0], None)
+            self._connection.send(new_method_return(message))

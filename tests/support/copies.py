@@ -25,7 +25,7 @@ from recorder.package.fixity import ByteProgress, Progress, TransferThrottle
 from recorder.package.metadata import Package, Recording
 from recorder.package.work_folder import RECORDING_FILE
 from tests.support import archives
-from tests.support.seaweed import ACCESS_KEY, SECRET_KEY, Seaweed
+from tests.support.s3 import ACCESS_KEY, SECRET_KEY, Seaweed
 from tests.support.sshd import Sshd
 
 STALLED_S = 2.0

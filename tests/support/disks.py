@@ -1,10 +1,16 @@
-"""Small disks of the kernel's own making that can be made to fail: loop devices below the device mapper. Needs root."""
+"""Disks that fail or hang: loop devices below the device mapper, FUSE, and a replay of dm-log-writes. Needs root.
 
+Format of the log: drivers/md/dm-log-writes.c. A write is in the log before the flush that made it safe.
+"""
+
+import ctypes
 import os
 import struct
 import subprocess
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from fcntl import ioctl
 from pathlib import Path
 
@@ -187,3 +193,57 @@ def every(seconds: float, act: Callable[[], None], stop: threading.Event) -> thr
 def left_alone(storage: Failover) -> int:
     """Return how many files were left to themselves because their disk does not answer."""
     return sum(not replica.answers for replica in storage.replicas)
+
+
+_LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+@contextmanager
+def hung_disk(at: Path) -> Iterator[None]:
+    """Mount it; whoever looks for a file there waits until it is killed, or this ends."""
+    device = os.open("/dev/fuse", os.O_RDWR | os.O_CLOEXEC)
+    options = f"fd={device},rootmode=40000,user_id=0,group_id=0"
+    try:
+        if _LIBC.mount(b"none", os.fsencode(at), b"fuse", 0, options.encode()):
+            raise OSError(ctypes.get_errno(), "mount")
+        try:
+            yield
+        finally:
+            subprocess.run(["umount", "-l", str(at)], check=True)
+    finally:
+        os.close(device)
+
+
+MAGIC = 0x6A736677736872
+FLUSH, FUA, DISCARD, MARK = 1, 2, 4, 8
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One entry: what was written where (bytes), or a mark; `is_safe` says that all before it is on the disk."""
+
+    position: int
+    data: bytes
+    flags: int
+    mark: str = ""
+
+    @property
+    def is_safe(self) -> bool:
+        return bool(self.flags & (FLUSH | FUA))
+
+
+def entries(log: Path) -> Iterator[Entry]:
+    """Yield the entries of a log in their order."""
+    with log.open("rb") as file:
+        magic, _, count, sector = struct.unpack("<QQQI", file.read(28))
+        assert magic == MAGIC, hex(magic)
+        file.seek(sector)
+        for _ in range(count):
+            head = file.read(sector)
+            start, sectors, flags, length = struct.unpack_from("<QQQQ", head)
+            if flags & MARK:
+                yield Entry(0, b"", flags, head[32 : 32 + length].split(b"\0")[0].decode())
+                continue
+            size = sectors * sector
+            data = bytes(size) if flags & DISCARD else file.read(size)
+            yield Entry(start * sector, data, flags)

@@ -1,9 +1,11 @@
-"""A short recording as packets, encoded once, so that many tests can record it again as time passes."""
+"""A short recording as encoded packets, and a sink that shares a program's packets with a test."""
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from fractions import Fraction
+from typing import Protocol
 
 import av
 import numpy as np
@@ -11,7 +13,13 @@ import numpy as np
 from capture.source import ColorMatrix
 from recorder.encode.encoder import AudioSettings, Encoder
 from recorder.encode.x264 import VIDEO_TIME_BASE, VideoSettings
-from recorder.model.packet import EncodedPacket, Track
+from recorder.live.destinations import Destinations
+from recorder.model.marks import Mark
+from recorder.model.packet import PROGRAM_TRACKS, EncodedPacket, Track
+from recorder.recording.failover import Failover
+from recorder.recording.replica_opener import Templates, TemplatesOf
+from recorder.session import session
+from recorder.session.outputs import SessionOutputs
 
 RATE = 15
 SAMPLES = 48_000 // RATE
@@ -57,3 +65,45 @@ class Reel:
             put(packet)
             reached = max(reached, float((packet.pts + packet.duration) * packet.time_base))
         return reached
+
+
+class Sink(Protocol):
+    def put(self, packet: EncodedPacket) -> None: ...
+
+    def close(self) -> None: ...
+
+
+@contextmanager
+def also_to(*makes: Callable[[Templates], Sink]) -> Iterator[None]:
+    """Let each session that begins to record now give its program's packets to what `makes` return, too."""
+
+    class OutputsAndSinks(SessionOutputs):
+        def __init__(
+            self,
+            recording: Failover,
+            form: int,
+            templates_of: TemplatesOf,
+            *,
+            live: Destinations,
+        ) -> None:
+            super().__init__(recording, form, templates_of, live=live)
+            program = {track: stream for track, stream in templates_of(form).items() if track in PROGRAM_TRACKS}
+            self._sinks = [make(program) for make in makes]
+
+        def put(self, packet: EncodedPacket) -> None:
+            super().put(packet)
+            if packet.track in PROGRAM_TRACKS:
+                for sink in self._sinks:
+                    sink.put(packet)
+
+        def close(self, marks: Sequence[Mark] = (), title: str = "") -> None:
+            super().close(marks, title)
+            for sink in self._sinks:
+                sink.close()
+
+    # By hand: unittest.mock loads asyncio, which a bench would count.
+    setattr(session, "SessionOutputs", OutputsAndSinks)  # noqa: B010 - it is no export of session
+    try:
+        yield
+    finally:
+        setattr(session, "SessionOutputs", SessionOutputs)  # noqa: B010

@@ -35,13 +35,10 @@ STARTERS = (
     *(
         f"tests.support.{name}"
         for name in (
-            "archives", "armed", "bars", "browser", "buses", "command", "control_socket", "copies", "cut_short",
-            "damage", "disk_sessions", "disks", "dossiers", "footage", "forked", "health_log", "hook_server",
-            "leftovers", "listening", "live", "measured", "media", "muxed", "nginx_rtmp", "packets", "pipewire",
-            "pulse", "quota", "raw_server", "receivers", "recorded", "recovering", "relieved", "room", "s3_proxy",
-            "scenes", "schedule_bench", "scripted_session", "seaweed", "served", "sessions", "slides",
-            "smtp_server", "sources", "srt_peer", "srt_sender", "sshd", "stored", "streamed", "streaming",
-            "terminal", "timeline", "tls_front", "tracks", "web", "xvfb",
+            "archives", "bars", "browser", "buses", "command", "copies", "damage", "disks", "dossiers", "forked",
+            "health_log", "leftovers", "media", "muxed", "packets", "quota", "relieved", "room", "rtmp_server",
+            "s3", "scenes", "schedule_bench", "scripted_session", "servers", "sessions", "slides", "sound_server",
+            "sources", "srt_peer", "sshd", "storage", "streamed", "streams", "terminal", "tracks", "web", "xvfb",
         )
     ),
 )  # fmt: skip

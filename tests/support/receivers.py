@@ -10,9 +10,9 @@ from config.settings.secrets import StreamTarget, secret_url
 from devices.uplink.connecting import Deadline
 from recorder.live.reach import check_port
 from recorder.live.url import SrtUrl
-from tests.support.nginx_rtmp import NginxRtmp
+from tests.support.rtmp_server import NginxRtmp
+from tests.support.servers import TlsFront
 from tests.support.srt_peer import SrtPeer, free_udp_port
-from tests.support.tls_front import TlsFront
 from tests.support.waiting import PATIENCE_S, wait_for
 
 

@@ -1,4 +1,4 @@
-"""What a camera or a capture card sends, as JPEGs with the times of a simulated clock, and a source that sends it."""
+"""Frames of cameras and capture cards as JPEGs on a simulated clock, with a source and a track for them."""
 
 import functools
 import itertools
@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from fractions import Fraction
+from typing import NamedTuple
 
 import av
 import cv2
@@ -24,9 +25,11 @@ from devices.health.log_line import HealthLogger
 from devices.host.clock import NANOSECONDS
 from devices.model.device import Device, DeviceKind, Mode
 from devices.model.mode_choice import ChosenMode
+from recorder.model.packet import Track
 from tests.support.health import Recorded
-from tests.support.judged import judged_video
 from tests.support.simulated import SimulatedClock
+from tests.support.tracks import Rig, in_time
+from tests.support.workers import judged_video
 
 WIDTH, HEIGHT, RATE = 320, 180, 30
 CARD = DeviceKind.CAPTURE_CARD
@@ -238,3 +241,55 @@ def one_fault(watched: Watched, fault: Fault) -> tuple[float, float]:
     assert (found, over) == ("degraded", "recovered")
     assert what == ended == fault
     return found_s, over_s
+
+
+THIRTY = Fraction(30)
+GRID = 2e-5
+"""Seconds: the encoder counts 90000ths."""
+type Script = list[tuple[int, Frame]]
+"""When each frame arrives on the session clock, and the frame."""
+
+
+class Counted(NamedTuple):
+    frames: int
+    repeated: int
+    late: int
+    damaged: int
+
+
+def camera(rig: Rig, first_s: float, last_s: float, rate: Fraction = THIRTY) -> Script:
+    """Return what a camera gives in a span of media time: its frames are numbered from media time 0 on."""
+    numbers = range(round(first_s * rate), round(last_s * rate))
+    return [(rig.at(number / rate + Fraction(1, 100)), rig.frame(number / rate, number)) for number in numbers]
+
+
+def run(
+    rig: Rig,
+    script: Script,
+    *,
+    rate: Fraction = THIRTY,
+    source_rate: Fraction | None = None,
+    ends: bool = False,
+    lost: bool = False,
+) -> Counted:
+    (_, first), *rest = script
+    shown = rig.video(rest, rate=rate, source_rate=source_rate, ends=ends, lost=lost)
+    track = rig.track(shown, rate=rate)
+    in_time(lambda: track.run((shown, first)))
+    assert rig.encoder.flushed == [Track.VIDEO]
+    return Counted(track.counts.frames, track.counts.repeated, track.counts.late, shown.damaged)
+
+
+def nominal(count: int, rate: Fraction = THIRTY) -> list[float]:
+    return [float(number / rate) for number in range(count)]
+
+
+def switch_after_two_seconds(rig: Rig) -> None:
+    """Show layout 1, and from 2 s on layout 2."""
+    rig.scene.switch("1")
+
+    def switch(at_s: float) -> None:
+        if 2 < at_s < 2.04:
+            rig.scene.switch("2")
+
+    rig.encoder.on_picture = switch

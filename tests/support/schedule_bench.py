@@ -19,7 +19,7 @@ from devices.host.clock import NANOSECONDS
 from recorder.control.spec import RecorderSpec
 from recorder.model.status import SessionState
 from recorder.running.runtime_directory import RecorderFolder
-from tests.support.calendars import MINUTE, plan
+from tests.support.schedule import MINUTE, plan
 from tests.support.simulated import BEGINNING, SimulatedClock
 from tests.support.waiting import wait_for
 

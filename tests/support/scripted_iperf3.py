@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from tests.support.listening import Listening
+from tests.support.servers import Listening
 
 COOKIE_BYTES = 37
 AGREES = bytes([9])

@@ -13,8 +13,8 @@ import psutil
 from tests.net.place import LOOPBACK
 from tests.net.session import NAME, LiveSession
 from tests.support.command import Line
-from tests.support.held import held
-from tests.support.nginx_rtmp import NginxRtmp
+from tests.support.processes import held
+from tests.support.rtmp_server import NginxRtmp
 
 MOST_SAMPLES = 600
 LEAST_EVERY_S = 0.5

@@ -1,12 +1,25 @@
-"""Real SRT peers for tests: srt-live-transmit, which waits or calls, and keeps what it gets in a file."""
+"""SRT peers for tests: srt-live-transmit, which listens or calls and keeps the stream; and a sender of noise.
 
+`python -m tests.support.srt_peer` streams noise to the address on its standard input until that ends. Every 0.25 s it
+prints a line of JSON: seconds, reason, dropped, backlog_s, and rtt_ms, unsent_bytes, delivered_bps of the link.
+"""
+
+import json
 import signal
 import socket
 import subprocess
+import sys
+import threading
+import time
 from pathlib import Path
 
 from agent.sessions.receiver import HOST
+from config.settings.secrets import StreamTarget, secret_url
+from devices.host.clock import SystemClock
+from recorder.live.destination import LiveDestination
 from tests.net.place import LOOPBACK, Place
+from tests.support.encoded import SmallEncoder
+from tests.support.streams import Events, Pump
 
 
 def free_udp_port() -> int:
@@ -54,3 +67,33 @@ class SrtPeer:
             self._process.send_signal(how)
             self._process.wait(10)
             self._process = None
+
+
+def main() -> None:
+    address, bit_rate = sys.stdin.readline().split()
+    encoder, began = SmallEncoder(60, noise=True, bit_rate=int(bit_rate)), time.monotonic()
+    destination = LiveDestination(
+        StreamTarget("x", secret_url(address)), encoder.templates, emit=Events(), clock=SystemClock()
+    )
+    ended = threading.Event()
+
+    def wait_for_the_end() -> None:
+        sys.stdin.read()
+        ended.set()
+
+    threading.Thread(target=wait_for_the_end, daemon=True).start()
+    destination.start()
+    with Pump(encoder, destination):
+        while not ended.wait(0.25):
+            status, attempt = destination.status(), destination._attempt
+            link = attempt.link if attempt else None
+            told = [link.rtt_ms, link.unsent_bytes, link.delivered_bps] if link else [None, 0, None]
+            line = [time.monotonic() - began, status.reason, status.dropped, status.backlog_s, *told]
+            sys.stdout.write(json.dumps(line) + "\n")
+            sys.stdout.flush()
+    destination.stop()
+    encoder.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import command
-from tests.support.hook_server import HookServer
-from tests.support.smtp_server import SmtpServer
+from tests.support.servers import HookServer, SmtpServer
 
 pytestmark = pytest.mark.server
 

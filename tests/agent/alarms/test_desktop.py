@@ -10,8 +10,7 @@ import pytest
 from agent.alarms.desktop import DesktopChannel, NoDesktop
 from agent.alarms.message import Message
 from tests.support.alarms import AT, alarm, message, notice, over
-from tests.support.buses import Bus
-from tests.support.notifications import Notifications
+from tests.support.buses import Bus, Notifications
 
 pytestmark = pytest.mark.server
 

@@ -13,7 +13,7 @@ from config.settings.office import use_time_zone
 from config.settings.secrets import AlarmKeys, Secret
 from config.settings.serving import AlarmSettings
 from tests.support.alarms import AT, alarm, message, over
-from tests.support.smtp_server import SmtpServer
+from tests.support.servers import SmtpServer
 
 pytestmark = pytest.mark.server
 

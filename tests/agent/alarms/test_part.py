@@ -24,14 +24,11 @@ from recorder.running import access
 from recorder.running.protocol import RecorderFailure, encode
 from tests.support import command
 from tests.support.alarms import alarm, message
-from tests.support.buses import Bus
-from tests.support.hook_server import HookServer
-from tests.support.notifications import Notifications
-from tests.support.running import runs
-from tests.support.scripted_session import RESULT
-from tests.support.served import ServedRecorder
+from tests.support.buses import Bus, Notifications
+from tests.support.processes import runs
+from tests.support.scripted_session import RESULT, ServedRecorder
+from tests.support.servers import HookServer, SmtpServer
 from tests.support.simulated import SimulatedClock
-from tests.support.smtp_server import SmtpServer
 from tests.support.waiting import wait_for
 
 

@@ -18,9 +18,8 @@ from config.settings.secrets import AlarmKeys, Secret
 from config.settings.serving import AlarmSettings
 from devices.host.clock import SystemClock
 from tests.support.alarms import alarm, message
-from tests.support.hook_server import HookServer
+from tests.support.servers import HookServer, SmtpServer
 from tests.support.simulated import SimulatedClock
-from tests.support.smtp_server import SmtpServer
 from tests.support.waiting import wait_for
 
 

@@ -12,7 +12,7 @@ from config.errors import LiputError
 from config.settings.secrets import AlarmKeys, Secret
 from config.settings.serving import AlarmSettings
 from tests.support.alarms import AT, alarm, message, notice
-from tests.support.hook_server import HookServer
+from tests.support.servers import HookServer
 
 pytestmark = pytest.mark.server
 

@@ -17,8 +17,7 @@ from config.errors import DeviceNotFound
 from config.settings.schema import ConferenceSettings
 from devices.video_outputs import VideoOutput
 from tests.support.command import liput
-from tests.support.pipewire import PipeWireMicrophone
-from tests.support.pulse import PulseMicrophone
+from tests.support.sound_server import PipeWireMicrophone, PulseMicrophone
 
 pytestmark = pytest.mark.server
 

@@ -17,7 +17,7 @@ from recorder.running.protocol import StopCommand
 from recorder.running.runtime_directory import RecorderFolder
 from recorder.session.request import SessionRequest
 from tests.support import recorders
-from tests.support.children import children
+from tests.support.processes import children
 from tests.support.waiting import wait_for
 
 

@@ -19,11 +19,10 @@ from recorder.running.client import send_command
 from recorder.running.protocol import StartCommand, StopCommand
 from recorder.running.runtime_directory import RecorderFolder
 from tests.support import browser, command, media, recorders
-from tests.support.buses import Bus
-from tests.support.calendars import calendar, event
-from tests.support.hook_server import HookServer
-from tests.support.notifications import Notifications
+from tests.support.buses import Bus, Notifications
 from tests.support.room import Room
+from tests.support.schedule import calendar, event
+from tests.support.servers import HookServer
 from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.slow

@@ -14,8 +14,8 @@ from agent.schedule.store import Plans
 from config.state import STATE_VARIABLE
 from recorder.package.work_folder import RECORDING_FILE
 from tests.support import command, recorders
-from tests.support.hook_server import HookServer
 from tests.support.room import Room
+from tests.support.servers import HookServer
 from tests.support.waiting import wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.server]

@@ -19,7 +19,7 @@ from devices.health.log_writer import HealthLog
 from devices.host.clock import SystemClock
 from devices.model.device import Device, DeviceKind, HealthState
 from tests.support.command import ROOT
-from tests.support.running import runs
+from tests.support.processes import runs
 from tests.support.waiting import wait_for
 
 ROOM = Device(id="sound:room", kind=DeviceKind.MICROPHONE, name="room")

@@ -18,10 +18,9 @@ from devices.host.clock import NANOSECONDS, SystemClock
 from devices.model.device import Device, DeviceKind
 from devices.monitor.monitor import HotplugListener
 from devices.roles.assignment import roles_store
-from tests.support.looks import WEBCAM
+from tests.support.ports import WEBCAM, Ports
 from tests.support.simulated import SimulatedClock
 from tests.support.waiting import wait_for
-from tests.support.watched import Ports
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from recorder.model.status import DestinationLine, LoadLine, SessionStatus, Soun
 from recorder.running import access
 from recorder.running.client import ANSWER_S
 from tests.support import archives, command
-from tests.support.served import ServedRecorder
+from tests.support.scripted_session import ServedRecorder
 
 AT = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 SETTINGS = Settings(general=GeneralSettings(room="Aula"))

@@ -13,8 +13,7 @@ from agent.schedule.plan import PlanMode, PlanState
 from agent.schedule.store import PlanRecord, RecorderAttempt
 from config.settings.serving import ScheduleSettings
 from recorder.model.status import SessionState
-from tests.support.calendars import MINUTE, NINE, plan
-from tests.support.schedule_world import RULES, World, begun
+from tests.support.schedule import MINUTE, NINE, RULES, World, begun, plan
 
 
 def test_a_recorded_session_from_its_reminders_to_its_end() -> None:

@@ -9,8 +9,7 @@ from agent.schedule.decide import ActKind, decide
 from agent.schedule.plan import Plan, PlanMode, PlanState, session_hash
 from config.settings.serving import ScheduleSettings
 from recorder.model.status import SessionState
-from tests.support.calendars import MINUTE, NINE, plan
-from tests.support.schedule_world import RULES, World, begun
+from tests.support.schedule import MINUTE, NINE, RULES, World, begun, plan
 
 
 def test_one_that_changes_while_it_is_armed_is_to_be_armed_again_unless_it_is_time_to_record() -> None:

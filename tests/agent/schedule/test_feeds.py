@@ -28,8 +28,8 @@ from config.settings.schema import Settings, read_settings
 from devices.host.clock import SystemClock
 from devices.host.process import process_started
 from devices.uplink.redirects import SameServerRedirects
-from tests.support.calendars import calendar, event
 from tests.support.command import ROOT
+from tests.support.schedule import calendar, event
 from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.server

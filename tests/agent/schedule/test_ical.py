@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from agent.schedule.calendar_messages import CalendarEvent
 from agent.schedule.ical import NO_END, read_calendar
 from config.errors import MediaError
-from tests.support.calendars import calendar, event
+from tests.support.schedule import calendar, event
 
 WIB = ZoneInfo("Asia/Jakarta")
 SINCE, UNTIL = datetime(2026, 11, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC)

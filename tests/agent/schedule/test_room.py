@@ -10,7 +10,7 @@ from agent.schedule.feeds import UNTITLED, events_of_room, is_here
 from agent.schedule.plan import PlanMode, PlanState
 from config.settings.schema import GeneralSettings, Settings
 from config.settings.serving import FeedSettings, ScheduleSettings
-from tests.support.calendars import NINE
+from tests.support.schedule import NINE
 
 EVENT = CalendarEvent(
     uid="a", title="Rapat", location="Gedung Rektorat, Aula 1", categories=("Siaran",), starts_at=NINE,

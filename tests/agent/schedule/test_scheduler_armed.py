@@ -13,7 +13,7 @@ from agent.sessions.control import NOTHING_RUNS
 from recorder.model.status import SessionResult, SessionState
 from recorder.running.protocol import AnyRequest, DisarmCommand, StartCommand, encode
 from recorder.running.runtime_directory import RecorderFolder, runtime_folder
-from tests.support.calendars import MINUTE, plan
+from tests.support.schedule import MINUTE, plan
 from tests.support.schedule_bench import Bench, plan_in
 
 

@@ -15,8 +15,8 @@ from recorder.control.spawn import SpawnedRecorder
 from recorder.model.status import SessionResult, SessionState, SessionStatus
 from recorder.running.client import ControlClient
 from recorder.running.protocol import StartCommand, StopCommand, WatchCommand
-from tests.support.calendars import plan
 from tests.support.room import Room
+from tests.support.schedule import plan
 from tests.support.waiting import wait_for
 
 DESTINATION = '[destinations.{name}]\nurl = "rtmp://127.0.0.1:9/live"\n\n'

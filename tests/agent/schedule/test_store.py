@@ -29,7 +29,7 @@ from agent.schedule.store import (
     record_of,
 )
 from config.errors import StateError, UsageError
-from tests.support.calendars import NINE, plan
+from tests.support.schedule import NINE, plan
 
 WINDOW = (NINE - timedelta(days=1), NINE + timedelta(days=30))
 HOUR = timedelta(hours=1)

@@ -13,7 +13,7 @@ from config.settings.secrets import StreamTarget, secret_url
 from devices.host.clock import SystemClock
 from recorder.live.destination import LiveDestination
 from tests.support.encoded import SmallEncoder
-from tests.support.live import Events, count, decode
+from tests.support.streams import Events, count, decode
 from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.server

@@ -14,7 +14,7 @@ from config.settings.schema import Profile, Settings, VideoDefaults
 from devices.host.clock import SystemClock
 from recorder.features.rehearsal.rehearsal import rehearse
 from recorder.session.request import SessionRequest
-from tests.support.pulse import PulseMicrophone, tones
+from tests.support.sound_server import PulseMicrophone, tones
 
 MICROPHONE = "pulse:mic.monitor"
 FAR_TOO_MUCH = Profile(width=3840, height=2160, fps=Fraction(60), video_bitrate=20_000_000)

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from agent.terminal.signals_and_keys import set_on_signal
-from tests.support.running import runs
+from tests.support.processes import runs
 
 
 @pytest.mark.timeout(60, method="thread")

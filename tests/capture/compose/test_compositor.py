@@ -15,7 +15,7 @@ from capture.compose.layout import Rect, letterbox, merge_overlapping
 from capture.media.pictures import plane_views
 from capture.source import ColorMatrix
 from tests.support.bars import bars, tagged_rgb
-from tests.support.pieces import equal, is_plain, noise, plain, samples
+from tests.support.patterns import equal, is_plain, noise, plain, samples
 
 WIDTH, HEIGHT = 320, 180
 WHOLE = Rect(0, 0, WIDTH, HEIGHT)

@@ -15,7 +15,7 @@ from capture.source import ColorMatrix
 from config.errors import MediaError
 from config.settings.layouts import CORNERS
 from tests.support.bars import tagged_rgb
-from tests.support.pieces import equal, plain, samples
+from tests.support.patterns import equal, plain, samples
 
 WIDTH, HEIGHT = 640, 360
 WHOLE = Rect(0, 0, WIDTH, HEIGHT)

@@ -12,8 +12,8 @@ from devices.health.faults import HealthTracker
 from devices.health.log_line import HealthLine, LogKind
 from devices.host.clock import NANOSECONDS
 from tests.support.health import Recorded
+from tests.support.markers import speech_loop
 from tests.support.simulated import SimulatedClock
-from tests.support.speech import speech_loop
 
 BLOCK = 960
 _AT_A_TIME = 50

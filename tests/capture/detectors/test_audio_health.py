@@ -20,8 +20,8 @@ from devices.host.clock import NANOSECONDS
 from devices.model.device import Device, DeviceKind, Health, HealthState
 from tests.capture.detectors.sounds import samples, speech
 from tests.support.health import Recorded
-from tests.support.judged import judged_sound
 from tests.support.simulated import SimulatedClock
+from tests.support.workers import judged_sound
 
 DEVICE = Device(id="534d:2109@1-2+sound", kind=DeviceKind.MICROPHONE, name="Stick (sound)", alsa="hw:CARD=X,DEV=0")
 

@@ -24,7 +24,7 @@ from devices.health.faults import Fault, HealthChange, HealthTracker
 from devices.health.log_line import HealthLine, LogKind, LogLevel
 from devices.model.device import Device, DeviceKind, HealthState
 from tests.capture.detectors.test_audio_health import Rig
-from tests.support import judged
+from tests.support import workers
 from tests.support.errors import because
 from tests.support.health import Recorded
 from tests.support.scenes import Shot, Watched, before, camera_pictures, jpeg, live, paced, plain
@@ -142,7 +142,7 @@ def test_a_picture_that_is_not_looked_at_any_more_explains_no_standstill(break_a
     assert [fault for _, kind, fault in watched.faults() if kind == "degraded"] == [Fault.BLACK, Fault.FROZEN]
 
 
-@pytest.mark.parametrize(("owner", "name"), [(judged, "VideoDetectors"), (VideoDetectors, "log_closed")])
+@pytest.mark.parametrize(("owner", "name"), [(workers, "VideoDetectors"), (VideoDetectors, "log_closed")])
 def test_watches_of_pictures_that_cannot_even_begin_or_end(break_at: Break, owner: object, name: str) -> None:
     undisturbed = taken(Watched(eventful()))
     break_at(owner, name, 1)
@@ -152,7 +152,7 @@ def test_watches_of_pictures_that_cannot_even_begin_or_end(break_at: Break, owne
 
 
 def test_a_loss_is_told_where_nothing_else_is_watched(break_at: Break) -> None:
-    break_at(judged, "VideoDetectors", 1)
+    break_at(workers, "VideoDetectors", 1)
     watched = Watched(before(2.0, paced(live())), lost_s=2.1)
     watched.run(5.0)
     assert watched.video.outage
@@ -220,7 +220,7 @@ def test_a_log_that_fails_is_no_reason_either() -> None:
         (FaultHysteresis, "bad", "no data"),
         (audio_detectors.SoundStatistics, "add", "samples"),
         (audio_detectors.SoundStatistics, "totals", "closing"),
-        (judged, "AudioDetectors", "everything"),
+        (workers, "AudioDetectors", "everything"),
     ],
 )
 def test_a_watch_of_sound_that_fails_takes_no_block_with_it(

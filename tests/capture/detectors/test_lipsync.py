@@ -12,7 +12,7 @@ from capture.detectors.lipsync import AudioOffset, VisualEvents, measure_offset,
 from capture.media.pictures import plane_views
 from capture.source import SAMPLE_RATE, Samples
 from capture.synthetic.video import SyntheticPainter
-from tests.support.speech import speech_loop
+from tests.support.markers import speech_loop
 
 RATE = 30
 SIZE = 320, 180

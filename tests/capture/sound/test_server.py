@@ -26,10 +26,9 @@ from capture.source import SAMPLE_RATE, AudioBlock
 from config.errors import DeviceError, DeviceNotFound
 from devices.model.device import Device
 from devices.monitor import holders
-from tests.support.pipewire import PipeWireMicrophone
-from tests.support.pulse import INPUT, PulseMicrophone, tones
+from tests.support.markers import blocks_of
 from tests.support.quota import full_load
-from tests.support.sounding import blocks_of
+from tests.support.sound_server import INPUT, PipeWireMicrophone, PulseMicrophone, tones
 
 pytestmark = pytest.mark.server
 

@@ -21,8 +21,8 @@ from capture.source import SAMPLE_RATE
 from config.errors import DeviceError, DeviceNotFound
 from devices.model.device import Device, DeviceKind
 from tests.support.errors import because
-from tests.support.pulse import INPUT, PulseMicrophone, tones
-from tests.support.sounding import blocks_of
+from tests.support.markers import blocks_of
+from tests.support.sound_server import INPUT, PulseMicrophone, tones
 from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.server

@@ -19,7 +19,7 @@ from capture.sources.v4l2 import TimestampMapper, V4l2Source, next_packet, unmap
 from config.errors import DeviceError
 from devices.model.device import Device, DeviceKind, Mode
 from devices.model.mode_choice import ChosenMode
-from tests.support.held import own_mb
+from tests.support.processes import own_mb
 
 PICTURES = 5
 TIMES = 40_000

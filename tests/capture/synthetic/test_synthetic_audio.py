@@ -23,9 +23,8 @@ from capture.synthetic.audio import (
     syllables,
 )
 from devices.host.clock import NANOSECONDS
-from tests.support.markers import beep_times
+from tests.support.markers import beep_times, speech_loop
 from tests.support.simulated import SimulatedClock
-from tests.support.speech import speech_loop
 
 STOP = threading.Event()
 

@@ -17,7 +17,7 @@ from config.settings.editing import EditedValue, change_settings, edit_toml, wri
 from config.settings.schema import Settings, default_text, load_settings
 from config.settings.secrets import read_keys
 from tests.config.settings.test_reader import TRICKY
-from tests.support.confined import be_powerless_root, confined
+from tests.support.processes import be_powerless_root, confined
 
 ROOM = ("general", "room")
 URL = ("destinations", "kampus", "url")

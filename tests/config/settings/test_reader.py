@@ -16,7 +16,7 @@ from config.locale.lookup import LANGUAGES
 from config.settings.layouts import LAYOUT_KINDS
 from config.settings.reader import KeyPath, key_lines, kinds_of
 from config.settings.schema import NAMED_SECTIONS, SECTIONS, Profile, Settings, read_settings
-from tests.support.mistakes import problems_of
+from tests.support.errors import problems_of
 
 pytestmark = pytest.mark.usefixtures("home")
 

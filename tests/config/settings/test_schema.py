@@ -26,7 +26,7 @@ from config.settings.schema import (
     read_settings,
     user_file,
 )
-from tests.support.mistakes import problems_of
+from tests.support.errors import problems_of
 
 pytestmark = pytest.mark.usefixtures("home")
 

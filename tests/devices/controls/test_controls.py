@@ -10,8 +10,7 @@ from config.settings.quantities import NotAllowed
 from devices.controls.control import Control, ControlKind, ControlValue, slug
 from devices.controls.panel import ControlPanel
 from devices.controls.setting import find_control, in_order, parse_values, set_all
-from tests.support.control_contract import CONTRACT
-from tests.support.fake_camera import FakeCamera, menu, number, switch
+from tests.support.camera_controls import CONTRACT, FakeCamera, menu, number, switch
 
 
 class FakeBench:

@@ -24,7 +24,7 @@ from devices.controls.presets import (
 from devices.controls.setting import ControlChange
 from devices.health.log_line import LogKind, LogLevel, discard_line
 from devices.model.device import Device, DeviceKind
-from tests.support.fake_camera import WEBCAM, FakeCamera, menu, number
+from tests.support.camera_controls import WEBCAM, FakeCamera, menu, number
 from tests.support.health import Recorded
 from tests.support.simulated import SimulatedClock
 from tests.support.waiting import wait_for

@@ -15,7 +15,7 @@ from devices.health import log_reader
 from devices.health.log_line import PC, HealthLine, LogKind, LogLevel
 from devices.health.log_reader import LogFilter, devices_in, end_positions, find_device_ids, follow, read
 from devices.health.log_writer import TIME_SLACK, file_path
-from tests.support.pace import slowness
+from tests.support.processes import slowness
 from tests.support.simulated import SimulatedClock
 
 NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)

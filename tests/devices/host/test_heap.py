@@ -7,7 +7,7 @@ from pathlib import Path
 import psutil
 
 from tests.support import command
-from tests.support.held import heaps, own_mb
+from tests.support.processes import heaps, own_mb
 from tests.support.recorders import recorders
 
 THREADS = """

@@ -11,7 +11,7 @@ from signal import SIGKILL
 import pytest
 
 from devices.host.priority import NICE, REALTIME
-from tests.support.standing import asked, figures
+from tests.support.processes import asked, figures
 
 pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="only root may be less nice than is usual")
 

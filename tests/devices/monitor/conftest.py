@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.looks import PortRoom
+from tests.support.ports import PortRoom
 
 
 @pytest.fixture

@@ -14,8 +14,7 @@ from devices.host.clock import NANOSECONDS
 from devices.model.device import Device, Health, HealthState
 from devices.monitor.device_changes import ChangeKind
 from devices.monitor.known_devices import confirm, known_store
-from tests.support.eye import HUB, Eye, told
-from tests.support.looks import STICK, WEBCAM, PortRoom
+from tests.support.ports import HUB, STICK, WEBCAM, Eye, PortRoom, told
 from tests.support.simulated import SimulatedClock
 
 

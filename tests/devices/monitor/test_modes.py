@@ -12,7 +12,7 @@ from devices.kernel.udev import VideoNode
 from devices.model.device import Mode
 from devices.model.mode_choice import ChosenMode, PictureRequirements, choose_mode
 from devices.monitor.modes import CapabilityProber, NodeCapabilities, fourcc, rates_within, sizes_within
-from tests.support.looks import OFFER
+from tests.support.ports import OFFER
 
 HD30 = PictureRequirements(1280, 720, 30)
 

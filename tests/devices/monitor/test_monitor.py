@@ -25,8 +25,7 @@ from devices.monitor.monitor import (
     HotplugListener,
 )
 from tests.support.health import Recorded
-from tests.support.looks import STICK, WEBCAM, Act, PortRoom, Script
-from tests.support.netlink import Message, Netlink
+from tests.support.ports import STICK, WEBCAM, Act, Message, Netlink, PortRoom, Script
 from tests.support.simulated import SimulatedClock
 from tests.support.waiting import wait_for
 

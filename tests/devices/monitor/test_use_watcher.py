@@ -19,7 +19,7 @@ from devices.monitor.modes import CapabilityProber
 from devices.monitor.monitor import DeviceMonitor, HotplugEvent, HotplugListener
 from devices.monitor.snapshot import nodes_in_use, nodes_open_elsewhere
 from devices.monitor.use_watcher import DeviceUseWatcher, NodeWatcher
-from tests.support.looks import OFFER
+from tests.support.ports import OFFER
 
 LOOPBACK = VideoNode("/dev/zero", "Loop", "virtual-Loop", None, gives_pictures=True)
 HOLD = "import sys; held = open(sys.argv[1]); print('ready', flush=True); sys.stdin.read()"

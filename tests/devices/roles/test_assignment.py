@@ -15,7 +15,7 @@ from devices.monitor.identity import find_video
 from devices.roles import assignment
 from devices.roles.matching import RoleBinding, binding_of
 from tests.support.health import Recorded
-from tests.support.looks import MICROPHONE, STICK, WEBCAM, PortRoom
+from tests.support.ports import MICROPHONE, STICK, WEBCAM, PortRoom
 from tests.support.simulated import SimulatedClock
 
 NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)

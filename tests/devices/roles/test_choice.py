@@ -13,7 +13,7 @@ from devices.model.device import Device, DeviceKind, Mode
 from devices.monitor.identity import find_sound, find_video
 from devices.roles.assignment import with_roles
 from devices.roles.choice import best_sound, best_video, choose_sound, choose_video, find_named
-from tests.support.looks import (
+from tests.support.ports import (
     CAMERA,
     CARD,
     CARD_SOUND,

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from devices.kernel.udev import UsbDevice
 from devices.model.device import Device, DeviceKind
 from devices.roles.matching import MissingDevice, RoleBinding, binding_of, resolve, resolve_all
-from tests.support.looks import MICROPHONE, STICK, WEBCAM, PortRoom
+from tests.support.ports import MICROPHONE, STICK, WEBCAM, PortRoom
 
 NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 OTHER_UNIT = replace(WEBCAM, serial="B2")

@@ -14,7 +14,7 @@ from agent.sessions.receiver import HOST
 from devices.uplink.connecting import Deadline, NetworkError, NetworkFault
 from devices.uplink.connection import UplinkConnection
 from devices.uplink.http import LONGEST_HEAD, HttpResponse, PipelinedResponses, is_html, portal_of, read_head, request
-from tests.support.raw_server import RawServer, says
+from tests.support.servers import RawServer, says
 from tests.support.waiting import wait_for
 
 

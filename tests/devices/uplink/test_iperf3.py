@@ -17,8 +17,8 @@ from devices.uplink.connection import UplinkServer
 from devices.uplink.iperf3 import measure
 from devices.uplink.model import UplinkBudget, UplinkResult
 from tests.net.iperf import iperf_server
-from tests.support.raw_server import Behaviour, RawServer, says
 from tests.support.scripted_iperf3 import AGREES, ScriptedIperf3, said, says_then_hangs_up, waits
+from tests.support.servers import Behaviour, RawServer, says
 from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.server

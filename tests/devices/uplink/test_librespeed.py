@@ -14,8 +14,7 @@ from devices.uplink.connection import UplinkServer, parse_server
 from devices.uplink.librespeed import measure
 from devices.uplink.model import UplinkBudget, UplinkResult
 from tests.net.speed_server import How, serving
-from tests.support.raw_server import Behaviour, RawServer, says
-from tests.support.tls_front import TlsFront
+from tests.support.servers import Behaviour, RawServer, TlsFront, says
 
 pytestmark = pytest.mark.server
 

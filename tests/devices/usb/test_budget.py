@@ -30,7 +30,7 @@ from devices.usb.topology import (
     UsbNode,
     UsbTopology,
 )
-from tests.support.usb_trees import add_device, usb_tree
+from tests.support.ports import add_device, usb_tree
 
 LOW_SPEED, FULL_SPEED = 1_500_000, 12_000_000
 MICROPHONE = UsbStream(Device(id="m", kind=DeviceKind.MICROPHONE, name="Microphone"))

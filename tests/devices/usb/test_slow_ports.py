@@ -19,8 +19,8 @@ from devices.usb.slow_ports import (
 )
 from devices.usb.topology import UsbTopology
 from tests.support.health import Recorded
+from tests.support.ports import add_device, usb_tree
 from tests.support.simulated import SimulatedClock
-from tests.support.usb_trees import add_device, usb_tree
 
 HUB = {"idVendor": "2109", "idProduct": "2813", "speed": 480, "bDeviceClass": "09", "version": " 2.10"}
 SUPERSPEED = "050f0f0001 0a1003000e00020a0001"

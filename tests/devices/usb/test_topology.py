@@ -16,7 +16,7 @@ from devices.usb.topology import (
     endpoints,
     parent_of,
 )
-from tests.support.usb_trees import add_device, descriptors, usb_tree
+from tests.support.ports import add_device, descriptors, usb_tree
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.control_socket import Served
+from tests.support.scripted_session import Served
 
 
 @pytest.fixture

@@ -32,8 +32,8 @@ from recorder.running.protocol import (
 from recorder.running.runtime_directory import RecorderFolder
 from recorder.session.planning import plan_session
 from recorder.session.request import SessionRequest
-from tests.support.live import Events
 from tests.support.scripted_session import ScriptedSession
+from tests.support.streams import Events
 from tests.support.waiting import wait_for
 
 SECRET = "gUARDED-w0rd"

@@ -20,8 +20,7 @@ from recorder.model.eventlog import LineBuffer
 from recorder.model.status import SessionState, SessionStatus
 from recorder.running import protocol
 from recorder.running.client import RecorderLost, send_command
-from tests.support.control_socket import NOW, Served, all_of, lines, subjects
-from tests.support.scripted_session import RESULT
+from tests.support.scripted_session import NOW, RESULT, Served, all_of, lines, subjects
 from tests.support.waiting import wait_for
 
 

@@ -32,8 +32,8 @@ from tests.bench.material import Clip, write
 from tests.bench.muxed_file import MuxedFile
 from tests.bench.peers import x264_options
 from tests.support import media
-from tests.support.recorded import OneFile
-from tests.support.sinks import also_to
+from tests.support.media import OneFile
+from tests.support.packets import also_to
 from tests.support.waiting import wait_for
 
 WIDTH, HEIGHT, RATE = 320, 240, 30

@@ -16,7 +16,7 @@ from recorder.encode.encoder import AAC_FRAME, AudioSettings, Encoder
 from recorder.encode.x264 import VIDEO_TIME_BASE, VideoSettings
 from recorder.encode.x264_stream import PacketDurations
 from recorder.model.packet import EncodedPacket, Track
-from tests.support.recorded import OneFile
+from tests.support.media import OneFile
 
 WIDTH, HEIGHT = 160, 120
 COUNT = 120

@@ -163,8 +163,8 @@ from capture.source import ColorMatrix
 from recorder.encode.encoder import Encoder
 from recorder.encode.x264 import VideoSettings
 from recorder.features.load_shedding.load_shedder import CHEAP, CHEAPEST
-from tests.support.held import own_mb
-from tests.support.moving import Moving
+from tests.support.processes import own_mb
+from tests.support.patterns import Moving
 
 settings = VideoSettings(1280, 720, Fraction(30), ColorMatrix.BT709, 2_000_000, 2_000_000)
 moving, process = Moving(1280, 720), psutil.Process()

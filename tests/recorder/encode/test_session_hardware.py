@@ -33,8 +33,8 @@ from recorder.recording.failover import Failover
 from recorder.session.session import Session, encoder_settings
 from tests.support import markers, media
 from tests.support.fake_hardware import WELL, command
-from tests.support.nginx_rtmp import NginxRtmp
 from tests.support.plans import session_plan
+from tests.support.rtmp_server import NginxRtmp
 from tests.support.waiting import wait_for
 
 PROFILE = BUILT_IN_PROFILES["240p15"]

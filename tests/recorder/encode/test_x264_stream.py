@@ -21,8 +21,8 @@ from recorder.encode.x264_stream import X264Stream, _Encoder
 from recorder.features.load_shedding.load_shedder import CHEAP, cheap_params
 from recorder.model.packet import EncodedPacket, Track
 from recorder.model.status import SheddingStep
-from tests.support.recorded import OneFile
-from tests.support.running import runs
+from tests.support.media import OneFile
+from tests.support.processes import runs
 from tests.support.waiting import wait_for
 
 WIDTH, HEIGHT = 320, 180

@@ -6,8 +6,8 @@ import psutil
 import pytest
 
 from tests.support.encoded import SmallEncoder
-from tests.support.live import Events
-from tests.support.nginx_rtmp import NginxRtmp
+from tests.support.rtmp_server import NginxRtmp
+from tests.support.streams import Events
 
 
 @pytest.fixture(autouse=True)

@@ -18,11 +18,11 @@ from recorder.live import attempt
 from recorder.live.destination import SHORT_LIFE_S, Backoff, LiveDestination
 from recorder.live.kind import AttemptOutcome
 from recorder.model.packet import Track
-from tests.support.children import children
 from tests.support.encoded import SmallEncoder, late_pictures
-from tests.support.live import Events, Pump, agreed, count, decode, first_frame, is_live, running
-from tests.support.nginx_rtmp import NginxRtmp
-from tests.support.tls_front import TlsFront
+from tests.support.processes import children
+from tests.support.rtmp_server import NginxRtmp
+from tests.support.servers import TlsFront
+from tests.support.streams import Events, Pump, agreed, count, decode, first_frame, is_live, running
 from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.server

@@ -17,11 +17,11 @@ from recorder.live.destination import LiveDestination
 from recorder.live.destinations import MOST, Destinations
 from recorder.live.kind import AttemptOutcome, DestinationFault
 from recorder.model.status import DestinationLine
-from tests.support.children import children
 from tests.support.encoded import SmallEncoder
-from tests.support.live import Events, Pump, count, decode
-from tests.support.nginx_rtmp import NginxRtmp
+from tests.support.processes import children
+from tests.support.rtmp_server import NginxRtmp
 from tests.support.simulated import EventList
+from tests.support.streams import Events, Pump, count, decode
 from tests.support.waiting import wait_for
 
 NOWHERE = f"rtmp://{HOST}:9/live/good"

@@ -9,9 +9,9 @@ from recorder.live.attempt import LEAST_BYTES, MOST_BYTES, buffer_bytes
 from recorder.live.destination import LagDetector, LiveDestination
 from recorder.model.status import DestinationLine
 from tests.support.encoded import RATE, SmallEncoder
-from tests.support.live import Events
+from tests.support.links import ThrottledChild
 from tests.support.simulated import BEGINNING, SimulatedClock
-from tests.support.throttled import ThrottledChild
+from tests.support.streams import Events
 from tests.support.waiting import wait_for
 
 STREAM_BPS = 300_000

@@ -20,11 +20,10 @@ from recorder.live.reach import check_port, reach_rtmp, reach_srt
 from recorder.live.transports.hls_folder import reach_folder
 from recorder.live.url import FolderUrl, RtmpUrl, SrtUrl, parse_srt_url
 from tests.support.command import ROOT
-from tests.support.confined import be_powerless_root, confined
-from tests.support.nginx_rtmp import NginxRtmp
-from tests.support.raw_server import Behaviour, RawServer, says
+from tests.support.processes import be_powerless_root, confined
+from tests.support.rtmp_server import NginxRtmp
+from tests.support.servers import EXPIRED, Behaviour, RawServer, TlsFront, says
 from tests.support.srt_peer import SrtPeer, free_udp_port
-from tests.support.tls_front import EXPIRED, TlsFront
 from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.server

@@ -14,14 +14,12 @@ from config.settings.secrets import StreamTarget, secret_url
 from devices.host.clock import SystemClock
 from recorder.live.destination import LiveDestination
 from recorder.live.url import REDACTED
-from tests.support.children import children
-from tests.support.confined import be_powerless_root, be_user, confined
 from tests.support.encoded import SmallEncoder
-from tests.support.live import Events, Pump, running
-from tests.support.nginx_rtmp import NginxRtmp
-from tests.support.rtmp_scripted import CHALLENGE, NEED_AUTH, ScriptedRtmp
+from tests.support.processes import be_powerless_root, be_user, children, confined
+from tests.support.rtmp_server import CHALLENGE, NEED_AUTH, NginxRtmp, ScriptedRtmp
+from tests.support.servers import TlsFront
 from tests.support.srt_peer import SrtPeer, free_udp_port
-from tests.support.tls_front import TlsFront
+from tests.support.streams import Events, Pump, running
 from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.server
@@ -37,7 +35,7 @@ from config.settings.secrets import StreamTarget, secret_url
 from devices.host.clock import SystemClock
 from recorder.live.destination import LiveDestination
 from tests.support.encoded import SmallEncoder
-from tests.support.live import Events, Pump
+from tests.support.streams import Events, Pump
 
 encoder = SmallEncoder()
 target = StreamTarget("x", secret_url(sys.stdin.readline()))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.nginx_rtmp import NginxRtmp
+from tests.support.rtmp_server import NginxRtmp
 
 
 @pytest.fixture

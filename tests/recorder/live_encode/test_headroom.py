@@ -25,7 +25,7 @@ from recorder.live_encode.headroom import (
     usable_cores,
 )
 from recorder.live_encode.measurement import measure_headroom, synthetic_frames
-from tests.support.moving import Moving
+from tests.support.patterns import Moving
 from tests.support.waiting import wait_for
 
 SMALL = VideoSettings(320, 240, Fraction(15), ColorMatrix.BT601, 300_000, 300_000)

@@ -20,8 +20,8 @@ from recorder.model.packet import TrackId
 from recorder.model.status import DestinationLine
 from recorder.session.outputs import SessionOutputs
 from tests.recorder.session.test_outputs import Kept
-from tests.support.live import Events
 from tests.support.simulated import BEGINNING, EventList, SimulatedClock
+from tests.support.streams import Events
 from tests.support.waiting import wait_for
 
 EVERY_S = 0.25

@@ -21,7 +21,7 @@ from recorder.encode.x264 import VIDEO_TIME_BASE, VideoSettings
 from recorder.features.load_shedding.load_shedder import CHEAP
 from recorder.live_encode.live_encoder import LATE_EVERY_S, NICE, QUEUE, LiveEncoder, live_settings
 from recorder.model.packet import EncodedPacket, Track
-from tests.support.moving import Moving
+from tests.support.patterns import Moving
 from tests.support.simulated import EventList, SimulatedClock
 from tests.support.waiting import wait_for
 

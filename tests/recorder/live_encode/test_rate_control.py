@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from recorder.live_encode.rate_control import LinkSample, LinkState, RateControl
-from tests.support.bottleneck import SOUND, STEP_S, Bottleneck
+from tests.support.links import SOUND, STEP_S, Bottleneck
 
 LEAST, MOST = 1_000_000, 9_000_000
 EVERY_S = 0.15

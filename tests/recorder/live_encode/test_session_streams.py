@@ -11,10 +11,10 @@ from config.settings.secrets import Secret, StreamTarget
 from recorder.live_encode.live_encoder import LiveEncoder
 from recorder.model.packet import EncodedPacket
 from tests.support import media
-from tests.support.children import children
-from tests.support.nginx_rtmp import NginxRtmp
+from tests.support.processes import children
+from tests.support.rtmp_server import NginxRtmp
 from tests.support.sessions import program
-from tests.support.streaming import PROFILE, SEPARATE, Streamed
+from tests.support.streams import PROFILE, SEPARATE, Streamed
 from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.server

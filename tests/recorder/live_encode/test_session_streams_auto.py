@@ -9,8 +9,8 @@ import pytest
 from config.settings.schema import BUILT_IN_PROFILES
 from recorder.live_encode import headroom
 from recorder.live_encode.headroom import HeadroomQuery
-from tests.support.nginx_rtmp import NginxRtmp
-from tests.support.streaming import PROFILE, SEPARATE, Streamed
+from tests.support.rtmp_server import NginxRtmp
+from tests.support.streams import PROFILE, SEPARATE, Streamed
 from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.server

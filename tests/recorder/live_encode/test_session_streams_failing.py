@@ -27,10 +27,10 @@ from recorder.session.request import SessionRequest
 from tests.recorder.features.conference.test_camera import INFO, Node
 from tests.recorder.features.conference.test_sound import NotingSpeaker
 from tests.support import media
-from tests.support.children import children
-from tests.support.nginx_rtmp import NginxRtmp
+from tests.support.processes import children
+from tests.support.rtmp_server import NginxRtmp
 from tests.support.sessions import program
-from tests.support.streaming import PROFILE, Streamed
+from tests.support.streams import PROFILE, Streamed
 
 pytestmark = pytest.mark.server
 

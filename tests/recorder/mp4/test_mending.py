@@ -18,7 +18,7 @@ from recorder.mp4.finalize import repair_end
 from recorder.recording import mp4_file as file_module
 from tests.support import media
 from tests.support.errors import because
-from tests.support.recorded import record
+from tests.support.media import record
 
 SECONDS = 4
 TAIL_S = 0.3

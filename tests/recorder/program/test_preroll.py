@@ -14,7 +14,7 @@ from devices.host.clock import NANOSECONDS
 from recorder.model.packet import AUDIO_RUN_IN, EncodedPacket, PacketBacklog, Track
 from recorder.program.preroll import PreRoll
 from tests.support.encoded import RATE, SmallEncoder
-from tests.support.recorded import OneFile
+from tests.support.media import OneFile
 
 KEYFRAME_S = 1.0
 

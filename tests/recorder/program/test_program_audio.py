@@ -16,7 +16,7 @@ from recorder.model.packet import Track
 from recorder.model.status import Loudness
 from recorder.program.mixer import FLOOR_DBFS, LoudnessMeter
 from recorder.program.mixer_input import MixerInput
-from tests.support.speech import speech_loop
+from tests.support.markers import speech_loop
 from tests.support.tracks import Rig, in_time
 
 BLOCK = 960

@@ -8,7 +8,7 @@ import pytest
 from capture.detectors.source_health import SILENT_S
 from config.errors import UsageError
 from devices.host.clock import NANOSECONDS
-from tests.support.footage import GRID, THIRTY, Script
+from tests.support.scenes import GRID, THIRTY, Script
 from tests.support.tracks import SLATE, Rig, in_time
 
 SECOND = 100_000

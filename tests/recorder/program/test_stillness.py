@@ -9,7 +9,7 @@ import pytest
 from devices.host.clock import NANOSECONDS
 from recorder.encode.x264 import STILL_RATE
 from recorder.program.video_track import SETTLING_FRAMES, ChooseSpacing, FrameCounts, StaticFrameSkipper
-from tests.support.footage import GRID, THIRTY, Script
+from tests.support.scenes import GRID, THIRTY, Script
 from tests.support.tracks import DAMAGED, SLATE, Rig, StillCamera, in_time
 
 STILL_S = float(1 / STILL_RATE)

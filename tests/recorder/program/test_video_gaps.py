@@ -8,7 +8,7 @@ from capture.detectors.source_health import SILENT_S
 from capture.source import ColorMatrix, Frame, VideoFormat
 from devices.host.clock import NANOSECONDS
 from recorder.program.video_track import PATIENCE_S
-from tests.support.footage import GRID, THIRTY, camera, nominal, run, switch_after_two_seconds
+from tests.support.scenes import GRID, THIRTY, camera, nominal, run, switch_after_two_seconds
 from tests.support.tracks import BREAKS, DAMAGED, SLATE, Camera, Rig, in_time
 
 

@@ -8,7 +8,7 @@ import pytest
 from capture.source import Frame
 from devices.host.clock import NANOSECONDS
 from recorder.model.packet import Track
-from tests.support.footage import GRID, THIRTY, Script, camera, nominal, run, switch_after_two_seconds
+from tests.support.scenes import GRID, THIRTY, Script, camera, nominal, run, switch_after_two_seconds
 from tests.support.tracks import Rig, in_time
 
 

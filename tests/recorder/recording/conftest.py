@@ -16,8 +16,8 @@ from recorder.archive.archive import Archive
 from recorder.model.eventlog import EventLog
 from recorder.recording.failover import Failover
 from recorder.recording.replica_opener import StreamFormat
-from tests.support.recorded import encoder
-from tests.support.stored import Disks, Show, Shows, storage_task
+from tests.support.media import encoder
+from tests.support.storage import Disks, Show, Shows, storage_task
 
 
 @pytest.fixture

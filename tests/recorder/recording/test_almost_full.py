@@ -8,8 +8,8 @@ from devices.host.clock import SystemClock
 from recorder.model.marks import Mark
 from recorder.model.session_faults import ActiveFaults
 from tests.support import archives, media
-from tests.support.stored import RATE, Show, Shows, almost_full, facts
-from tests.support.timeline import is_continuous
+from tests.support.media import is_continuous
+from tests.support.storage import RATE, Show, Shows, almost_full, facts
 from tests.support.waiting import wait_for
 
 

@@ -21,9 +21,8 @@ from recorder.recording.replica_opener import ReplicaOpener, StreamFormat
 from tests.support import archives, media
 from tests.support.disks import left_alone
 from tests.support.errors import because
-from tests.support.recorded import encoder
-from tests.support.stored import RATE, Show, Shows, facts, storage_task
-from tests.support.timeline import is_continuous, offset_of
+from tests.support.media import encoder, is_continuous, offset_of
+from tests.support.storage import RATE, Show, Shows, facts, storage_task
 from tests.support.waiting import wait_for
 
 

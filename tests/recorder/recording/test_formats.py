@@ -15,7 +15,7 @@ from recorder.package.metadata import Begun, SessionContext
 from recorder.package.work_folder import WorkFolder
 from recorder.recording.mp4_file import Mp4File
 from recorder.recording.replica import Replica, ReplicaPlace
-from tests.support.recorded import encoder
+from tests.support.media import encoder
 
 PODIUM = "sound:podium"
 

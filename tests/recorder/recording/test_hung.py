@@ -12,8 +12,8 @@ from recorder.recording.replica import ReplicaStallDetector, ReplicaState
 from recorder.recording.replica_opener import ReplicaOpener
 from tests.support.disks import left_alone
 from tests.support.errors import because
-from tests.support.stored import RATE, Disks, Show, Shows, facts
-from tests.support.timeline import is_continuous
+from tests.support.media import is_continuous
+from tests.support.storage import RATE, Disks, Show, Shows, facts
 from tests.support.waiting import wait_for
 
 

@@ -14,10 +14,9 @@ from recorder.model.packet import EncodedPacket
 from recorder.package.work_folder import WorkFolder
 from recorder.recording.replica import Replica, ReplicaState
 from tests.support import leftovers, media
-from tests.support.cut_short import Material
-from tests.support.leftovers import live
-from tests.support.stored import RATE, Shows, almost_full, facts
-from tests.support.timeline import is_continuous
+from tests.support.leftovers import Material, live
+from tests.support.media import is_continuous
+from tests.support.storage import RATE, Shows, almost_full, facts
 from tests.support.waiting import wait_for
 
 

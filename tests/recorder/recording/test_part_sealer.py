@@ -22,10 +22,9 @@ from recorder.recovery import unfinished
 from recorder.recovery.packaging import SessionPackager
 from recorder.recovery.recover import Recovery, RecoveryState
 from tests.support import archives, leftovers, media
-from tests.support.cut_short import Material
-from tests.support.leftovers import live
+from tests.support.leftovers import Material, live
 from tests.support.simulated import EventList, SimulatedClock
-from tests.support.stored import Show, Shows, almost_full, facts
+from tests.support.storage import Show, Shows, almost_full, facts
 from tests.support.waiting import wait_for
 
 

@@ -23,7 +23,7 @@ from recorder.package.media import holds_media
 from tests.bench.starting import fragments
 from tests.support import media
 from tests.support.encoded import SmallEncoder
-from tests.support.recorded import OneFile, encoder, feed, onsets, record
+from tests.support.media import OneFile, encoder, feed, onsets, record
 from tests.support.waiting import wait_for
 
 
@@ -162,7 +162,7 @@ def test_of_a_live_session_what_is_more_than_its_bit_rate_is_written_at_once(
 CHILD = """
 import sys, threading
 from pathlib import Path
-from tests.support import recorded as t
+from tests.support import media as t
 encoder = t.encoder()
 recording = t.OneFile(Path(sys.argv[1]), encoder.templates, on_failure=print)
 for start in range(0, 3000, 5):
@@ -249,7 +249,7 @@ from dataclasses import replace
 from pathlib import Path
 import psutil
 from recorder.model.packet import Track
-from tests.support import recorded as t
+from tests.support import media as t
 made, packets = t.encoder(), []
 class List:
     put = staticmethod(packets.append)

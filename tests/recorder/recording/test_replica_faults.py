@@ -21,7 +21,7 @@ from recorder.recording.replica_opener import Templates
 from tests.support import media
 from tests.support.copies import full_disk
 from tests.support.errors import because
-from tests.support.recorded import OneFile, encoder, feed
+from tests.support.media import OneFile, encoder, feed
 from tests.support.waiting import wait_for
 
 

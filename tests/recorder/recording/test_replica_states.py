@@ -10,8 +10,8 @@ from config.settings.schema import read_settings
 from devices.host.clock import NANOSECONDS, SystemClock
 from recorder.recording.failover import WATCH_S
 from recorder.recording.replica import Replica, ReplicaStallDetector, ReplicaState, stall_after_s
-from tests.support.recorded import OneFile, encoder, feed
-from tests.support.stored import Disks
+from tests.support.media import OneFile, encoder, feed
+from tests.support.storage import Disks
 from tests.support.waiting import wait_for
 
 

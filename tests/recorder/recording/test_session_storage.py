@@ -25,10 +25,9 @@ from recorder.session.planning import plan_session
 from recorder.session.request import SessionRequest
 from recorder.session.session import FROM_THE_FIRST_PICTURE, Session
 from tests.support import media
-from tests.support.armed import Armed, JpegCamera
-from tests.support.sessions import RATE, program
-from tests.support.stored import almost_full
-from tests.support.timeline import is_continuous
+from tests.support.media import is_continuous
+from tests.support.sessions import RATE, Armed, JpegCamera, program
+from tests.support.storage import almost_full
 from tests.support.waiting import wait_for
 
 

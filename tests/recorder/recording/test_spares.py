@@ -6,8 +6,8 @@ import pytest
 
 from recorder.recording.replica import ReplicaStallDetector, ReplicaState
 from tests.recorder.recording.test_hung import hang_with_an_unusable_spare
-from tests.support.stored import RATE, Disks, Show, Shows
-from tests.support.timeline import is_continuous
+from tests.support.media import is_continuous
+from tests.support.storage import RATE, Disks, Show, Shows
 from tests.support.waiting import wait_for
 
 

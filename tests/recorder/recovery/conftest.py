@@ -5,7 +5,7 @@ import pytest
 
 from recorder.archive.archive import Archive
 from tests.support import archives
-from tests.support.cut_short import Left, Material
+from tests.support.leftovers import Left, Material
 
 
 @pytest.fixture(scope="session")

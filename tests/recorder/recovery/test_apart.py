@@ -11,9 +11,7 @@ from recorder.package.metadata import Package, Recording
 from recorder.recovery import unfinished
 from recorder.recovery.recover import Recovery, RecoveryOutcome, RecoveryState
 from tests.support import archives, leftovers, media
-from tests.support.cut_short import Material
-from tests.support.leftovers import event, live
-from tests.support.recovering import checked, log_of, program_of, recover
+from tests.support.leftovers import Material, checked, event, live, log_of, program_of, recover
 from tests.support.simulated import SimulatedClock
 
 SWITCH_S, END_S = 3.0, 6.0

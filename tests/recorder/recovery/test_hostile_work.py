@@ -14,9 +14,8 @@ from recorder.recovery.recover import Recovery, RecoveryState
 from recorder.recovery.resume import lock_for_resume, session_had_ended
 from recorder.recovery.unfinished import find_unfinished
 from tests.support import leftovers
-from tests.support.cut_short import Left
 from tests.support.errors import because
-from tests.support.recovering import contents, only, recover
+from tests.support.leftovers import Left, contents, only, recover
 from tests.support.simulated import SimulatedClock
 
 MOST_BYTES = 6 << 30

@@ -15,9 +15,7 @@ from recorder.package.verification import verify_package
 from recorder.recovery.recover import Recovery, RecoveryState
 from recorder.recovery.unfinished import find_joinable, find_unfinished
 from tests.support import archives, leftovers, media
-from tests.support.cut_short import Left, Material
-from tests.support.leftovers import event, live
-from tests.support.recovering import recover
+from tests.support.leftovers import Left, Material, event, live, recover
 from tests.support.simulated import SimulatedClock
 
 PROJECT = Path(__file__).parents[3]

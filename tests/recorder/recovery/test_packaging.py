@@ -22,9 +22,7 @@ from recorder.recovery.remux import inspect_media, join_media
 from recorder.recovery.unfinished import find_unfinished
 from tests.support import archives, leftovers, media
 from tests.support.archives import STARTED
-from tests.support.cut_short import Left, Material
-from tests.support.leftovers import live
-from tests.support.recovering import checked, contents, only, program_of, recover
+from tests.support.leftovers import Left, Material, checked, contents, live, only, program_of, recover
 from tests.support.simulated import SimulatedClock
 
 

@@ -14,10 +14,8 @@ from recorder.disk.durable import DurableFiles
 from recorder.recovery.recover import Recovery, RecoveryState
 from recorder.recovery.unfinished import find_unfinished
 from tests.support import archives, leftovers, media
-from tests.support.cut_short import Left
 from tests.support.errors import because
-from tests.support.leftovers import event, live
-from tests.support.recovering import contents, log_of, only, program_of, recover
+from tests.support.leftovers import Left, contents, event, live, log_of, only, program_of, recover
 from tests.support.schemas import RECORDING_SCHEMA
 from tests.support.simulated import SimulatedClock
 

@@ -11,9 +11,7 @@ from recorder.archive.archive import Archive
 from recorder.package.work_folder import EVENTS_FILE, METADATA_FILES
 from recorder.recovery.recover import RecoveryState
 from tests.support import leftovers, media
-from tests.support.cut_short import RATE, Left, Material
-from tests.support.leftovers import event, live
-from tests.support.recovering import contents, log_of, only, program_of, recover
+from tests.support.leftovers import RATE, Left, Material, contents, event, live, log_of, only, program_of, recover
 
 pytestmark = pytest.mark.usefixtures("nothing_half_built")
 

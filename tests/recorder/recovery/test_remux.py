@@ -21,8 +21,8 @@ from recorder.package.metadata import Chapter, Package, Recording
 from recorder.recovery.remux import MediaPiece, chapter_marks, inspect_media, open_piece, repair_media, write_mp4
 from tests.support import archives, media
 from tests.support.archives import STARTED
-from tests.support.cut_short import Left, fragments
 from tests.support.damage import MEDIA
+from tests.support.leftovers import Left, fragments
 
 
 def test_what_a_kill_leaves_is_open_and_what_a_close_leaves_is_not(left: Left) -> None:

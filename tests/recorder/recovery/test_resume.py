@@ -22,8 +22,7 @@ from recorder.recovery.unfinished import find_unfinished
 from tests.support import archives, leftovers, media
 from tests.support.archives import STARTED
 from tests.support.copies import small_disk
-from tests.support.cut_short import Left
-from tests.support.leftovers import event, live
+from tests.support.leftovers import Left, event, live
 from tests.support.simulated import SimulatedClock
 
 S = 1_000_000_000

@@ -10,7 +10,7 @@ from recorder.model.status import SessionState, SessionStatus
 from recorder.running.access import BACKLOG
 from recorder.running.client import ANSWER_S, PATIENCE_S, RecorderLost, find_running, running_recorders, send_command
 from recorder.running.protocol import StatusCommand
-from tests.support.served import ServedRecorder, hanging, taken
+from tests.support.scripted_session import ServedRecorder, hanging, taken
 from tests.support.waiting import wait_for
 
 

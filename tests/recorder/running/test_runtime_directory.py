@@ -19,8 +19,8 @@ from config.errors import DeviceError, StorageError
 from devices.host.process import process_started
 from recorder.running import access, runtime_directory
 from recorder.running.runtime_directory import DeviceClaims, RecorderFolder, SessionClaim
-from tests.support.confined import be_user, confined
 from tests.support.errors import because
+from tests.support.processes import be_user, confined
 
 NOW = datetime(2026, 11, 25, 9, 0, tzinfo=UTC)
 

@@ -18,8 +18,20 @@ from recorder.archive.archive import Archive
 from recorder.model.status import SessionState
 from recorder.package.work_folder import WorkFolder
 from recorder.session.session import FROM_THE_FIRST_PICTURE
-from tests.support.armed import LAYOUTS, Armed, JpegCamera, NeverThere, picture_numbers, supervised
-from tests.support.sessions import HEIGHT, PROFILE, RATE, WIDTH, lengths, program
+from tests.support.sessions import (
+    HEIGHT,
+    LAYOUTS,
+    PROFILE,
+    RATE,
+    WIDTH,
+    Armed,
+    JpegCamera,
+    NeverThere,
+    lengths,
+    picture_numbers,
+    program,
+    supervised,
+)
 from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.usefixtures("no_thread_is_left")

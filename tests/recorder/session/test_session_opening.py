@@ -20,9 +20,8 @@ from recorder.model.status import SessionState
 from recorder.program.mixer import SoundInput
 from recorder.running.protocol import to_failure
 from recorder.session import inputs
-from tests.support.armed import LAYOUTS, Armed, NeverThere, picture_numbers, supervised
 from tests.support.errors import because
-from tests.support.sessions import HEIGHT, RATE, WIDTH, program
+from tests.support.sessions import HEIGHT, LAYOUTS, RATE, WIDTH, Armed, NeverThere, picture_numbers, program, supervised
 from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.usefixtures("no_thread_is_left")

@@ -15,8 +15,7 @@ from devices.host.clock import SystemClock
 from recorder.model.status import SessionState
 from recorder.session import session_program as recorder_program
 from tests.support import media
-from tests.support.armed import LAYOUTS, Armed, picture_numbers
-from tests.support.sessions import HEIGHT, RATE, WIDTH, program
+from tests.support.sessions import HEIGHT, LAYOUTS, RATE, WIDTH, Armed, picture_numbers, program
 from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.usefixtures("no_thread_is_left")

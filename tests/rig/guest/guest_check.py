@@ -33,8 +33,8 @@ from recorder.session.request import SessionRequest
 from tests.rig.rig import RigDevice
 from tests.rig.settings import ARCHIVE
 from tests.support import command, disks
-from tests.support.confined import be_powerless_root, confined
 from tests.support.disks import MappedDisk
+from tests.support.processes import be_powerless_root, confined
 from tests.support.situations import situation
 from tests.support.waiting import wait_for
 

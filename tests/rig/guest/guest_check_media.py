@@ -25,8 +25,8 @@ from recorder.session.request import SessionRequest
 from tests.rig.rig import RigDevice
 from tests.rig.settings import ARCHIVE, rig_profile
 from tests.support import command
-from tests.support.children import children
 from tests.support.command import running
+from tests.support.processes import children
 from tests.support.situations import situation
 from tests.support.waiting import wait_for
 

@@ -31,7 +31,7 @@ from tests.rig.found import device_of
 from tests.rig.rig import RigDevice
 from tests.rig.settings import ARCHIVE, NO_REPORT
 from tests.support import command, web
-from tests.support.control_contract import CONTRACT, Bench
+from tests.support.camera_controls import CONTRACT, Bench
 from tests.support.health import Recorded
 from tests.support.waiting import wait_for
 

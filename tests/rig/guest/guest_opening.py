@@ -27,11 +27,11 @@ from devices.usb.slow_ports import port_of, port_warning, streaming_neighbours
 from devices.usb.topology import UsbTopology
 from tests.rig.found import current, listed
 from tests.rig.rig import RigDevice
-from tests.support.confined import be_powerless_root, be_user, confined, refuse_ioctl
 from tests.support.errors import because
 from tests.support.health import Recorded
-from tests.support.judged import Nowhere, judged_video
-from tests.support.usb_trees import usb_tree
+from tests.support.ports import usb_tree
+from tests.support.processes import be_powerless_root, be_user, confined, refuse_ioctl
+from tests.support.workers import Nowhere, judged_video
 
 CLOCK = SystemClock()
 CAMERA = "046d:0825:CAM0001"

@@ -3,7 +3,7 @@
 import os
 
 from devices.host.priority import NICE, REALTIME, SOUND_NICE
-from tests.support.standing import asked, figures
+from tests.support.processes import asked, figures
 
 
 def test_what_the_limits_allow_is_taken() -> None:

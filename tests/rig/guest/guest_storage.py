@@ -19,12 +19,11 @@ from recorder.mp4.finalize import repair_end
 from recorder.package.metadata import RecordingFacts
 from recorder.recording.replica import Replica
 from tests.support import archives, disks, media
-from tests.support.disk_sessions import Session, record, release
-from tests.support.disks import MappedDisk, PulledOut
+from tests.support.disks import MappedDisk, PulledOut, entries
 from tests.support.errors import because
-from tests.support.log_writes import entries
+from tests.support.media import is_continuous, picture_times
 from tests.support.packets import RATE, Reel
-from tests.support.timeline import is_continuous, picture_times
+from tests.support.storage import Session, record, release
 from tests.support.waiting import wait_for
 
 SECONDS = 9

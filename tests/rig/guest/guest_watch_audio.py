@@ -28,9 +28,9 @@ from devices.monitor.snapshot import list_devices
 from tests.rig.rig import RigDevice
 from tests.support.errors import because
 from tests.support.health import Recorded
-from tests.support.judged import Nowhere, judged_sound
-from tests.support.sounding import blocks_of
+from tests.support.markers import blocks_of
 from tests.support.waiting import wait_for
+from tests.support.workers import Nowhere, judged_sound
 
 CLOCK = SystemClock()
 PATIENCE = Patience(frozen_s=3, black_s=5, silence_s=1)

@@ -24,8 +24,8 @@ from tests.rig.found import current, device_of
 from tests.rig.rig import RigDevice
 from tests.support.errors import because
 from tests.support.health import Recorded
-from tests.support.judged import Nowhere
 from tests.support.waiting import wait_for
+from tests.support.workers import Nowhere
 
 CAMERA = "046d:0825:CAM0001"
 RATE = 15

@@ -13,7 +13,7 @@ from config.settings.schema import BUILT_IN_PROFILES, Settings, VideoDefaults
 from recorder.live_encode.headroom import Headroom, HeadroomQuery, remember, remembered
 from recorder.model.status import SessionState, SessionStatus
 from recorder.session.request import SessionRequest
-from tests.support.children import children
+from tests.support.processes import children
 from tests.support.shown import situation
 
 PROFILE = BUILT_IN_PROFILES["1080p30"]

@@ -24,8 +24,8 @@ from devices.roles.matching import binding_of
 from devices.usb.topology import UsbTopology
 from recorder.model.status import SessionState, SourceLine
 from recorder.session.request import SessionRequest
+from tests.support.ports import usb_tree
 from tests.support.situations import codes, session, situation
-from tests.support.usb_trees import usb_tree
 
 NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 FULL_HD = Mode("MJPG", 1920, 1080, (30.0,))

@@ -16,11 +16,10 @@ from agent.sessions.receiver import HOST, free_port
 from devices.uplink.connecting import NetworkError, NetworkFault
 from recorder.live.transports import libsrt
 from recorder.model.status import DestinationLine, SessionState, SessionStatus
-from tests.support.nginx_rtmp import NginxRtmp
-from tests.support.raw_server import RawServer, says
+from tests.support.rtmp_server import NginxRtmp
+from tests.support.servers import RawServer, TlsFront, says
 from tests.support.srt_peer import free_udp_port
 from tests.support.streamed import codes, looked, streamed
-from tests.support.tls_front import TlsFront
 
 pytestmark = pytest.mark.server
 

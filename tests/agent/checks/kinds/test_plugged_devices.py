@@ -10,7 +10,7 @@ from capture.sound import inputs
 from capture.sound.child_process import SoundInputs
 from devices.model.device import Device
 from recorder.session.request import SessionRequest
-from tests.support.looks import (
+from tests.support.ports import (
     CAMERA,
     CARD,
     CARD_SOUND,

@@ -15,10 +15,10 @@ from recorder.live.attempt import STEP_S
 from recorder.live.stream_test import harmless_target
 from recorder.model.status import DestinationLine, SessionState, SessionStatus
 from tests.support.encoded import SmallEncoder
-from tests.support.live import Events, Pump, is_live, running
-from tests.support.nginx_rtmp import NginxRtmp
-from tests.support.raw_server import RawServer, says
+from tests.support.rtmp_server import NginxRtmp
+from tests.support.servers import RawServer, says
 from tests.support.streamed import codes, looked, streamed
+from tests.support.streams import Events, Pump, is_live, running
 from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.server

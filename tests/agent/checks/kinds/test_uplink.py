@@ -13,7 +13,7 @@ from agent.sessions.receiver import HOST, free_port
 from devices.uplink.connecting import NetworkFault
 from recorder.model.status import DestinationLine, SessionState, SessionStatus
 from tests.net.speed_server import How, serving
-from tests.support.nginx_rtmp import NginxRtmp
+from tests.support.rtmp_server import NginxRtmp
 from tests.support.streamed import codes, looked, streamed
 
 pytestmark = pytest.mark.server

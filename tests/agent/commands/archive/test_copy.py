@@ -14,7 +14,7 @@ from recorder.package.metadata import Package
 from recorder.package.work_folder import RECORDING_FILE
 from tests.support import archives, command, copies
 from tests.support.copies import EXTRA, Place
-from tests.support.seaweed import ACCESS_KEY, SECRET_KEY, Seaweed
+from tests.support.s3 import ACCESS_KEY, SECRET_KEY, Seaweed
 from tests.support.sshd import Sshd
 from tests.support.waiting import wait_for
 

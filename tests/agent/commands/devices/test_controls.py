@@ -16,8 +16,8 @@ from devices.controls import presets
 from devices.health.log_line import discard_line
 from devices.model.device import Device, DeviceKind
 from devices.roles.assignment import assign, roles_store
+from tests.support.camera_controls import FakeCamera
 from tests.support.command import liput
-from tests.support.fake_camera import FakeCamera
 
 CAMERA = Device(id="046d:0825:A1", kind=DeviceKind.CAMERA, name="Webcam", node="/dev/video0", port="1-1")
 

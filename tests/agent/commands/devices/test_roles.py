@@ -22,7 +22,7 @@ from devices.model.device import Device, DeviceKind
 from devices.monitor.known_devices import KnownDevice, known_store
 from devices.roles.assignment import roles_store
 from tests.support.errors import because
-from tests.support.looks import MICROPHONE, STICK, WEBCAM, PortRoom
+from tests.support.ports import MICROPHONE, STICK, WEBCAM, PortRoom
 
 MIXER = Device(id="sound:mixer", kind=DeviceKind.MICROPHONE, name="mixer")
 NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)

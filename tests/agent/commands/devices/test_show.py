@@ -15,7 +15,7 @@ from config.errors import DeviceNotFound, UsageError
 from devices.model.device import Device, DeviceKind, Health, HealthState, Mode
 from devices.roles.assignment import roles_store
 from devices.roles.matching import binding_of
-from tests.support.usb_trees import usb_tree
+from tests.support.ports import usb_tree
 
 CAMERA = Device(
     id="046d:0893:5079EB25", kind=DeviceKind.CAMERA, name="Logitech StreamCam", vid="046d", pid="0893",

@@ -18,8 +18,8 @@ from devices.model.device import Device, DeviceKind, Health, HealthState
 from devices.monitor.device_changes import ChangeKind, DeviceChange
 from tests.support import command
 from tests.support.command import Running, running
-from tests.support.pulse import PulseMicrophone
 from tests.support.room import Room
+from tests.support.sound_server import PulseMicrophone
 from tests.support.terminal import Terminal
 from tests.support.waiting import wait_for
 

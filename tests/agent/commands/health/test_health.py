@@ -18,9 +18,8 @@ from devices.health.log_line import PC, HealthLine, LogKind, LogLevel
 from devices.health.log_writer import HealthLog
 from devices.host.clock import SystemClock
 from tests.support import command
-from tests.support.command import LIPUT, environment, running
+from tests.support.command import LIPUT, environment, measured, running, used
 from tests.support.health_log import CAMERA, HOUR, LINES, NOW, STICK, ago, health, kinds, write
-from tests.support.measured import measured, used
 
 
 def test_json_is_one_line_of_the_log_a_line(tmp_path: Path, env: dict[str, str], log: Path) -> None:

@@ -16,12 +16,12 @@ from agent.terminal.reporters import destination_text
 from recorder.model.status import DestinationLine
 from tests.agent.commands.session.test_running import answer, liput, refused, until
 from tests.support import command
-from tests.support.children import children, is_alive
 from tests.support.command import Line, running
-from tests.support.live import count, decode
-from tests.support.nginx_rtmp import NginxRtmp
+from tests.support.processes import children, is_alive
 from tests.support.recorders import kill, recorders
 from tests.support.room import Room
+from tests.support.rtmp_server import NginxRtmp
+from tests.support.streams import count, decode
 from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.server

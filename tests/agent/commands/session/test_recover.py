@@ -17,8 +17,7 @@ from recorder.recovery.recover import Recovery, RecoveryState
 from recorder.recovery.unfinished import find_unfinished
 from recorder.running import runtime_directory
 from tests.support import archives, command, leftovers
-from tests.support.cut_short import Left, Material
-from tests.support.leftovers import live
+from tests.support.leftovers import Left, Material, live
 
 
 @pytest.fixture(scope="module")

@@ -16,8 +16,8 @@ from config.state import STATE_VARIABLE
 from devices.host.clock import boot_id
 from tests.agent.web.api.test_live import is_kind, opened, until
 from tests.support import command
-from tests.support.calendars import calendar, event
 from tests.support.room import Room
+from tests.support.schedule import calendar, event
 from tests.support.web import Page
 
 pytestmark = pytest.mark.server

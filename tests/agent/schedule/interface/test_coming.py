@@ -12,8 +12,7 @@ from agent.schedule.interface.plan_documents import coming_steps
 from agent.schedule.plan import PlanMode, PlanState
 from agent.schedule.store import PlanRecord, record_of
 from config.settings.serving import ScheduleSettings
-from tests.support.calendars import NINE, plan
-from tests.support.schedule_world import World
+from tests.support.schedule import NINE, World, plan
 
 SECOND = timedelta(seconds=1)
 DOES = {

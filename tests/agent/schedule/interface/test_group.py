@@ -13,8 +13,8 @@ from recorder.control.spec import RecorderSpec, encode_spec_for_disk
 from recorder.running import runtime_directory
 from recorder.session.request import SessionRequest
 from tests.support import command
-from tests.support.calendars import calendar, event
 from tests.support.room import Room
+from tests.support.schedule import calendar, event
 
 WITA = ZoneInfo("Asia/Makassar")
 TOMORROW = (datetime.now(WITA) + timedelta(days=1)).replace(hour=9, minute=0, second=0, microsecond=0)

@@ -19,13 +19,13 @@ from devices.health.log_writer import log_folder
 from devices.host.clock import SystemClock
 from devices.roles import assignment
 from tests.agent.web.api.test_live import is_kind, opened, until
-from tests.support import plugged, web
+from tests.support import hall, web
 from tests.support.room import Room
 from tests.support.waiting import wait_for
 from tests.support.web import Page
 
 pytestmark = pytest.mark.server
-CAMERA = plugged.CAMERA
+CAMERA = hall.CAMERA
 
 
 def test_devices_are_those_of_the_command(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,7 +85,7 @@ def set_to(page: Page, name: str) -> Any:
 
 
 def test_a_control_is_tried_kept_and_set_back(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
-    camera = plugged.plug(monkeypatch)
+    camera = hall.plug(monkeypatch)
     at = f"/api/v1/devices/{CAMERA.id}/controls"
     tried = page.ask("PATCH", at, {"values": {"brightness": "150"}, "keep": False}).json
     assert [(one["name"], one["before"], one["after"]) for one in tried["changes"]] == [("brightness", 128, 150)]
@@ -103,7 +103,7 @@ def test_a_control_is_tried_kept_and_set_back(page: Page, monkeypatch: pytest.Mo
 def test_every_control_is_set_back_and_what_is_refused_is_said_in_a_line(
     page: Page, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    camera = plugged.plug(monkeypatch)
+    camera = hall.plug(monkeypatch)
     at = f"/api/v1/devices/{CAMERA.id}/controls"
     page.ask("PATCH", at, {"values": {"zoom_absolute": "200", "brightness": "1"}})
     camera.refused = "zoom_absolute"

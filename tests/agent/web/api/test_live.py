@@ -19,7 +19,7 @@ from agent.web.http import limits
 from recorder.running.access import BACKLOG
 from tests.agent.web.api.test_sessions import SESSIONS, begun
 from tests.support import command
-from tests.support.served import ServedRecorder, hanging
+from tests.support.scripted_session import ServedRecorder, hanging
 from tests.support.waiting import wait_for
 from tests.support.web import Page, upgrade, wish
 

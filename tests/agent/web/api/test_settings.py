@@ -21,7 +21,7 @@ from recorder.running.access import OPERATORS_VARIABLE as OPERATORS
 from recorder.running.client import running_recorders
 from tests.agent.web.api.test_live import is_kind, opened, until
 from tests.support import web
-from tests.support.confined import be_powerless_root, confined
+from tests.support.processes import be_powerless_root, confined
 from tests.support.room import Room
 from tests.support.web import Page
 

@@ -17,7 +17,7 @@ from agent.web.http.token import COOKIE_S, MOST_TICKETS, TICKET_S, Auth, read_to
 from config.errors import SecretError
 from devices.host.clock import NANOSECONDS
 from tests.support import command
-from tests.support.raw_server import RawServer
+from tests.support.servers import RawServer
 from tests.support.simulated import SimulatedClock
 
 TOKEN = "t" * 43

@@ -1,6 +1,6 @@
 """The devices' page in a real browser: a camera's controls as sliders; roles by drag and by menu.
 
-The daemon runs in this process, so that a test can plug a camera in (tests/support/plugged.py): CI has none.
+The daemon runs in this process, so that a test can plug a camera in (tests/support/hall.py): CI has none.
 """
 
 import json
@@ -22,14 +22,13 @@ from devices.model.device import Device, DeviceKind
 from devices.roles.assignment import roles_store
 from tests.agent.web.page.conftest import Here
 from tests.support import browser as browsers
-from tests.support import hall, plugged, web
+from tests.support import hall, web
 from tests.support.browser import SOON_MS, Served, arm, say
-from tests.support.fake_camera import FakeCamera
-from tests.support.looks import WEBCAM
-from tests.support.plugged import CAMERA
+from tests.support.camera_controls import FakeCamera
+from tests.support.hall import CAMERA
+from tests.support.ports import WEBCAM, Ports
 from tests.support.room import Room
 from tests.support.waiting import wait_for
-from tests.support.watched import Ports
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 
@@ -88,7 +87,7 @@ def bottom(place: Locator) -> float:
 
 @pytest.fixture
 def camera(monkeypatch: pytest.MonkeyPatch) -> FakeCamera:
-    return plugged.plug(monkeypatch, plugged.another("Webcam C920", "CAM2"), MICROPHONE)
+    return hall.plug(monkeypatch, hall.another("Webcam C920", "CAM2"), MICROPHONE)
 
 
 @pytest.fixture

@@ -5,8 +5,7 @@ import re
 import pytest
 from playwright.sync_api import Route, expect
 
-from tests.support.browser import Visit, say
-from tests.support.made_up import TELL, made_line, made_trouble, made_up, with_states_of_ours
+from tests.support.browser import TELL, Visit, made_line, made_trouble, made_up, say, with_states_of_ours
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 

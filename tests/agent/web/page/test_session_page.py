@@ -7,8 +7,7 @@ from playwright.sync_api import Page, expect
 
 from agent.health.alarm import trouble_sentence
 from tests.support import browser as browsers
-from tests.support.browser import SOON_MS, Visit, arm, light, press, say
-from tests.support.made_up import TELL, made_line, made_up, with_states_of_ours
+from tests.support.browser import SOON_MS, TELL, Visit, arm, light, made_line, made_up, press, say, with_states_of_ours
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 

@@ -4,8 +4,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from agent.health.alarm import trouble_sentence
-from tests.support.browser import Served, Visit, light, say
-from tests.support.made_up import TELL, made_line, made_trouble, made_up, with_states_of_ours
+from tests.support.browser import TELL, Served, Visit, light, made_line, made_trouble, made_up, say, with_states_of_ours
 from tests.support.waiting import wait_for
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]

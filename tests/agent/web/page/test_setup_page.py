@@ -19,8 +19,8 @@ from config.settings.secrets import read_keys
 from tests.support import browser as browsers
 from tests.support import command
 from tests.support.browser import SOON_MS, Served, Visit, arm, say, tab_to
-from tests.support.pulse import PulseMicrophone
 from tests.support.room import PROFILE, Room
+from tests.support.sound_server import PulseMicrophone
 from tests.support.waiting import wait_for
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]

@@ -22,7 +22,7 @@ from recorder.features.conference.camera import ConferenceCamera, ConferencePain
 from recorder.features.conference.plan import ConferencePlan
 from recorder.program.scene import Appearance
 from recorder.program.video_input import VideoInput
-from tests.support.footage import THIRTY
+from tests.support.scenes import THIRTY
 from tests.support.simulated import EventList, SimulatedClock
 from tests.support.tracks import Camera, Rig, in_time, run_context
 from tests.support.waiting import wait_for

@@ -9,7 +9,7 @@ from recorder.archive.archive import Archive
 from recorder.package.metadata import Package
 from tests.support import archives, copies
 from tests.support.copies import Place
-from tests.support.seaweed import Seaweed
+from tests.support.s3 import Seaweed
 from tests.support.sshd import Sshd
 
 LARGE = 5_400_000

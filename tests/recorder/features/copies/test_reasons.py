@@ -20,10 +20,9 @@ from recorder.package.fixity import Progress
 from recorder.package.metadata import Package
 from tests.support import copies
 from tests.support.copies import Place
-from tests.support.s3_proxy import S3Proxy
-from tests.support.seaweed import ACCESS_KEY, Seaweed
+from tests.support.s3 import ACCESS_KEY, S3Proxy, Seaweed
+from tests.support.servers import TlsFront
 from tests.support.sshd import Sshd
-from tests.support.tls_front import TlsFront
 
 pytestmark = pytest.mark.server
 

@@ -13,8 +13,7 @@ from recorder.features.copies.target import CopyReason, Target
 from recorder.package.fixity import ByteProgress, TransferThrottle
 from tests.support import copies
 from tests.support.copies import Place
-from tests.support.s3_proxy import S3Proxy
-from tests.support.seaweed import Seaweed
+from tests.support.s3 import S3Proxy, Seaweed
 
 pytestmark = pytest.mark.server
 PATH = "2026/11/rapat/data/media/Rekaman #1 (100%) \u00e9+&.mp4"

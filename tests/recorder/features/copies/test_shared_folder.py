@@ -11,7 +11,7 @@ from recorder.package.fixity import walk
 from recorder.package.metadata import Package
 from tests.support import copies
 from tests.support.copies import Place
-from tests.support.recovering import contents
+from tests.support.leftovers import contents
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="gives files to another user")
 ANOTHER = 54321

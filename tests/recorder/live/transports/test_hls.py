@@ -29,12 +29,11 @@ from recorder.live.kind import AttemptOutcome, ChildReport, DestinationError
 from recorder.live.transports.hls import GOES_ON_S, KEPT, LISTED, PLAYLIST, HlsPlaylist, HlsSegment
 from recorder.live.transports.hls_folder import reach_folder
 from recorder.live.url import FolderUrl, parse_live_url
-from tests.support.children import children
-from tests.support.confined import be_powerless_root, confined
 from tests.support.copies import small_disk
+from tests.support.disks import hung_disk
 from tests.support.encoded import SmallEncoder
-from tests.support.hung_disk import hung_disk
-from tests.support.live import Events, Pump, count, decode, is_live, playlist, running
+from tests.support.processes import be_powerless_root, children, confined
+from tests.support.streams import Events, Pump, count, decode, is_live, playlist, running
 from tests.support.waiting import PATIENCE_S, wait_for
 
 pytestmark = pytest.mark.server

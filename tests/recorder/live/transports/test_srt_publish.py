@@ -15,10 +15,10 @@ from recorder.live.kind import AttemptOutcome, DestinationFault, LinkReport, Str
 from recorder.live.transports import libsrt
 from recorder.live.transports.srt_publish import _turned_away, publish
 from recorder.live.url import SrtUrl
-from tests.support.children import children
 from tests.support.encoded import SmallEncoder
-from tests.support.live import Events, Pump, agreed, count, decode, is_live, running
+from tests.support.processes import children
 from tests.support.srt_peer import SrtPeer, free_udp_port
+from tests.support.streams import Events, Pump, agreed, count, decode, is_live, running
 from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.server

@@ -1,15 +1,61 @@
-"""A sound input on a simulated clock, and the worker that judges it: media time is all the time there is."""
+"""Source workers on a simulated clock; their devices are judged as in a session."""
 
 from collections.abc import Iterable, Iterator
 
-from capture.detectors.source_health import HealthContext, Patience
-from capture.source import SAMPLE_RATE, AudioBlock, AudioSource, Samples
+from capture.detectors.audio_detectors import AudioDetectors
+from capture.detectors.source_health import HealthContext, Patience, SourceHealth
+from capture.detectors.video_detectors import VideoDetectors
+from capture.source import SAMPLE_RATE, AudioBlock, AudioSource, Frame, Samples, VideoFormat, VideoSource
+from capture.sources.worker import AudioWorker, DeviceSupervision, LocatedDevice, SourceWorker, VideoWorker
 from config.errors import DeviceError
 from devices.host.clock import NANOSECONDS
 from devices.model.device import Device, DeviceKind
 from tests.support.health import Recorded
-from tests.support.judged import judged_sound
 from tests.support.simulated import SimulatedClock
+
+
+class Nowhere:
+    """Locates nothing."""
+
+    def lost(self) -> None:
+        """Nothing to note."""
+
+    def reopened(self) -> None:
+        """Nothing to note."""
+
+    def find(self) -> LocatedDevice | None:
+        return None
+
+
+def judged_video(
+    source: VideoSource, device: Device, patience: Patience, context: HealthContext
+) -> tuple[VideoWorker, SourceHealth[Frame, VideoFormat]]:
+    """Return the worker of `source`, not open yet, and what judges it."""
+    health = SourceHealth(
+        source,
+        device,
+        lambda tracker, known, usual, form: VideoDetectors(tracker, known, usual, form, context.clock, source),
+        lambda _known: patience,
+        context,
+    )
+    return VideoWorker(source, context.clock, supervision=DeviceSupervision(Nowhere(), health)), health
+
+
+def judged_sound(
+    source: AudioSource, device: Device, patience: Patience, context: HealthContext
+) -> tuple[AudioWorker, SourceHealth[AudioBlock, None]]:
+    """Return the worker of `source`, not open yet, and what judges it."""
+    health = SourceHealth(
+        source,
+        device,
+        lambda tracker, _known, usual, _form: AudioDetectors(
+            tracker, source.channels, silence_s=usual.silence_s, clock=context.clock
+        ),
+        lambda _known: patience,
+        context,
+    )
+    return SourceWorker(source, context.clock, supervision=DeviceSupervision(Nowhere(), health)), health
+
 
 BLOCK = 960
 """Samples that a device gives at once: 20 ms."""

@@ -1,4 +1,4 @@
-"""A PulseAudio server of one test's own with a microphone made of software, for real PortAudio inputs on any machine.
+"""PulseAudio and PipeWire servers of a test's own with a microphone made of software.
 
     @pytest.fixture
     def microphone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PulseMicrophone]:
@@ -6,8 +6,8 @@
             microphone.install(monkeypatch)
             yield microphone
 
-`install` points this process and its children at the server: PortAudio then has an input called `room`. What
-`speak` is given is heard there; `unplug` takes the input away.
+`install` points this process and its children at the server: PortAudio then has an input called `room`. `speak` plays
+into it; `unplug` takes it away. PipeWire runs without a session bus: it logs that, and does not need one.
 """
 
 import contextlib
@@ -186,3 +186,21 @@ def tones(left_hz: float, right_hz: float, seconds: float, *, amplitude: int = 8
     """Return a sine in each channel, shape (frames, 2), at 48 kHz."""
     time_s = np.arange(round(seconds * RATE)) / RATE
     return (amplitude * np.sin(2 * np.pi * np.outer(time_s, (left_hz, right_hz)))).astype(np.int16)
+
+
+class PipeWireMicrophone(PulseMicrophone):
+    """The daemon, its session manager and its server for PulseAudio's clients."""
+
+    PACKAGES = "pipewire pipewire-pulse wireplumber pulseaudio-utils"
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        socket = self._runtime / "pulse" / "native"
+        self._socket.symlink_to(socket)
+        self._run("pipewire")
+        self._wait_for((self._runtime / "pipewire-0").exists)
+        self._run("wireplumber")
+        server = self._run("pipewire-pulse")
+        self._wait_for(socket.exists)
+        self._wait_for(lambda: self._pactl("info").returncode == 0)
+        self.control("load-module", "module-null-sink", "sink_name=mic", f"rate={self._rate}", "channels=2")
+        return server

@@ -1,4 +1,4 @@
-"""A session's storage that is fed with pictures and sound, and disks that are full or take nothing."""
+"""A session's storage fed with packets, and whole sessions on disks that are full or fail."""
 
 import os
 import threading
@@ -23,8 +23,8 @@ from recorder.package.metadata import RecordingFacts
 from recorder.recording.failover import Failover
 from recorder.recording.replica_opener import StorageRequirements, StreamFormat
 from tests.support import archives
-from tests.support.recorded import encoder, feed
-from tests.support.timeline import offset_of
+from tests.support.media import encoder, feed, offset_of
+from tests.support.packets import Reel
 
 RATE = 30
 
@@ -158,3 +158,72 @@ def almost_full(root: Path, free: int) -> Callable[[int], object]:
         return ask(descriptor)
 
     return fstatvfs
+
+
+@dataclass
+class Session:
+    """A session that records the reel, with what it told and what became of it."""
+
+    storage: Failover
+    log: EventLog
+    events: list[Event]
+    failures: list[LiputError]
+    stop: threading.Event
+    heard: list[float]
+    """When each event was told, on the session clock."""
+    works: list[Path] = field(default_factory=list)
+    reached: float = 0.0
+
+    @property
+    def kinds(self) -> list[str]:
+        return [event.kind for event in self.events]
+
+    def offsets(self) -> list[float]:
+        return [float(replica.start) for replica in self.storage.replicas]
+
+
+HELD: list[Session] = []
+"""Sessions whose work folders may still be locked: a disk cannot be unmounted while they are."""
+
+
+def release() -> None:
+    """Let go of what sessions that were not sealed hold."""
+    while HELD:
+        for replica in HELD.pop().storage.replicas:
+            replica.work.release()
+
+
+def record(reel: Reel, roots: list[Path], at: dict[float, Callable[[], object]], **settings: object) -> Session:
+    """Record the reel to the end, or until there is no disk left."""
+    clock, events, failures, stop = SystemClock(), list[Event](), list[LiputError](), threading.Event()
+    heard: list[float] = []
+
+    def hear(event: Event) -> None:
+        events.append(event)
+        heard.append(time.monotonic())
+
+    log = EventLog(clock, hear)
+
+    def on_failure(error: LiputError) -> None:
+        failures.append(error)
+        stop.set()
+
+    task = StorageRequirements(
+        archives=[Archive(root, clock, reserve_bytes=1) for root in roots],
+        storage=StorageSettings(keep_free=0, low_s=0.0, critical_s=0.0, **settings),  # type: ignore[arg-type]
+        recording=RecordingSettings(),
+        bytes_per_s=40_000,
+        title="Rapat",
+        started_at=archives.STARTED,
+        context=archives.CONTEXT,
+    )
+    stream_format = StreamFormat(0, reel.encoder.templates)
+    storage = Failover(task, stream_format, clock=clock, log=log, on_failure=on_failure)
+    session = Session(storage, log, events, failures, stop, heard)
+    HELD.append(session)
+    storage.begin()
+    session.reached = reel.play(storage.put, stop=stop, at=at)
+    storage.close()
+    log.close()
+    session.works = [replica.work.path for replica in storage.replicas]
+    return session
