@@ -150,7 +150,7 @@ class VideoOutputWriter:
         """Set the frame rate; drivers may ignore it."""
         parameters = v4l2.Streamparm()
         parameters.type = v4l2.BUF_TYPE_VIDEO_OUTPUT
-        interval = parameters.parm.output.timeperframe
+        interval = parameters.timeperframe
         interval.numerator, interval.denominator = rate.denominator, rate.numerator
         with contextlib.suppress(OSError):
             fcntl.ioctl(self._fd, v4l2.VIDIOC_S_PARM, parameters)

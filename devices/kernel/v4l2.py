@@ -5,7 +5,7 @@ too long to load (docs/decisions/0061).
 """
 
 from collections.abc import Iterator
-from ctypes import POINTER, Structure, Union, c_char, c_int, c_int32, c_int64, c_long, c_ulong, c_void_p, sizeof
+from ctypes import POINTER, Array, Structure, Union, c_char, c_int, c_int32, c_int64, c_long, c_ulong, c_void_p, sizeof
 from ctypes import c_uint8 as u8
 from ctypes import c_uint32 as u32
 from ctypes import c_uint64 as u64
@@ -97,48 +97,23 @@ class Fract(Structure):
     _fields_ = (("numerator", u32), ("denominator", u32))
 
 
-class FrmsizeDiscrete(Structure):
-    """v4l2_frmsize_discrete: a size."""
-
-    _fields_ = (("width", u32), ("height", u32))
-
-
-class FrmsizeStepwise(Structure):
-    """v4l2_frmsize_stepwise: a range of sizes."""
-
-    _fields_ = (
-        ("min_width", u32), ("max_width", u32), ("step_width", u32),
-        ("min_height", u32), ("max_height", u32), ("step_height", u32),
-    )  # fmt: skip
-
-
-class _Size(Union):
-    _fields_ = (("discrete", FrmsizeDiscrete), ("stepwise", FrmsizeStepwise))
-
-
 class Frmsizeenum(Structure):
-    """v4l2_frmsizeenum: the sizes of a pixel format, by index."""
+    """v4l2_frmsizeenum: the sizes of a pixel format, by index.
 
-    _anonymous_ = ("size",)
-    _fields_ = (("index", u32), ("pixel_format", u32), ("type", u32), ("size", _Size), ("reserved", u32 * 2))
+    `size` begins with width and height. For a range it is the least, most and step of the width, then of the height.
+    """
 
-
-class FrmivalStepwise(Structure):
-    """v4l2_frmival_stepwise: a range of frame intervals."""
-
-    _fields_ = (("min", Fract), ("max", Fract), ("step", Fract))
-
-
-class _Interval(Union):
-    _fields_ = (("discrete", Fract), ("stepwise", FrmivalStepwise))
+    _fields_ = (("index", u32), ("pixel_format", u32), ("type", u32), ("size", u32 * 6), ("reserved", u32 * 2))
 
 
 class Frmivalenum(Structure):
-    """v4l2_frmivalenum: the frame intervals, in seconds, of a pixel format and size, by index."""
+    """v4l2_frmivalenum: the frame intervals, in seconds, of a pixel format and size, by index.
 
-    _anonymous_ = ("interval",)
+    `interval` begins with the interval. For a range it is the shortest, the longest and the step.
+    """
+
     _fields_ = (
-        ("index", u32), ("pixel_format", u32), ("width", u32), ("height", u32), ("type", u32), ("interval", _Interval),
+        ("index", u32), ("pixel_format", u32), ("width", u32), ("height", u32), ("type", u32), ("interval", Fract * 3),
         ("reserved", u32 * 2),
     )  # fmt: skip
 
@@ -163,23 +138,13 @@ class Format(Structure):
     _fields_ = (("type", u32), ("fmt", _Form))
 
 
-class Outputparm(Structure):
-    """v4l2_outputparm: the frame interval of an output."""
+class Streamparm(Structure):
+    """v4l2_streamparm: the frame interval of an output's stream."""
 
     _fields_ = (
-        ("capability", u32), ("outputmode", u32), ("timeperframe", Fract), ("extendedmode", u32),
-        ("writebuffers", u32), ("reserved", u32 * 4),
+        ("type", u32), ("capability", u32), ("outputmode", u32), ("timeperframe", Fract), ("extendedmode", u32),
+        ("writebuffers", u32), ("reserved", u32 * 4), ("_rest", u32 * 40),
     )  # fmt: skip
-
-
-class _Parm(Union):
-    _fields_ = (("output", Outputparm), ("raw_data", c_char * 200))
-
-
-class Streamparm(Structure):
-    """v4l2_streamparm: the frame interval of a stream."""
-
-    _fields_ = (("type", u32), ("parm", _Parm))
 
 
 class Requestbuffers(Structure):
@@ -222,12 +187,6 @@ class Event(Structure):
     def first_word(self) -> int:
         """The first four of those bytes, as a number."""
         return int(self._u[0] & 0xFFFFFFFF)
-
-
-class DvTimings(Structure):
-    """v4l2_dv_timings: a signal's timings; Liput asks only whether there are any."""
-
-    _fields_ = (("type", u32), ("reserved", u32 * 32))
 
 
 class QueryExtCtrl(Structure):
@@ -275,11 +234,12 @@ class ExtControls(Structure):
     )  # fmt: skip
 
 
-def _request(direction: int, number: int, passed: type[Structure] | type[c_int]) -> int:
+def _request(direction: int, number: int, passed: type[Structure] | type[Array[u32]] | type[c_int]) -> int:
     """Return the number of a V4L2 ioctl (_IOC of the kernel's asm-generic/ioctl.h)."""
     return direction << 30 | sizeof(passed) << 16 | ord("V") << 8 | number
 
 
+DvTimings = u32 * 33  # v4l2_dv_timings: a signal's timings; Liput asks only whether there are any
 _W, _R, _WR = 1, 2, 3
 VIDIOC_QUERYCAP = _request(_R, 0, Capability)
 VIDIOC_ENUM_FMT = _request(_WR, 2, Fmtdesc)

@@ -7,7 +7,7 @@ omits ranges of sizes, rounds 29.97 frames a second, and opens for writing.
 import errno
 import fcntl
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -90,14 +90,12 @@ def _sizes(fd: int, pixel_format: int) -> Iterator[tuple[int, int]]:
     question.pixel_format = pixel_format
     for answer in answers(fd, v4l2.VIDIOC_ENUM_FRAMESIZES, question):
         if answer.type == v4l2.FRMSIZE_TYPE_DISCRETE:
-            yield answer.discrete.width, answer.discrete.height
+            yield answer.size[0], answer.size[1]
         else:
-            span = answer.stepwise
-            across = (span.min_width, span.max_width, span.step_width)
-            yield from sizes_within(across, (span.min_height, span.max_height, span.step_height))
+            yield from sizes_within(answer.size[:3], answer.size[3:])
 
 
-def sizes_within(across: tuple[int, int, int], down: tuple[int, int, int]) -> Iterator[tuple[int, int]]:
+def sizes_within(across: Sequence[int], down: Sequence[int]) -> Iterator[tuple[int, int]]:
     """Yield the largest and the usual sizes in ranges (least, most, step) of width and height."""
     yield across[1], down[1]
     for width, height in _SIZES:
@@ -105,7 +103,7 @@ def sizes_within(across: tuple[int, int, int], down: tuple[int, int, int]) -> It
             yield width, height
 
 
-def _is_within(length: int, span: tuple[int, int, int]) -> bool:
+def _is_within(length: int, span: Sequence[int]) -> bool:
     least, most, step = span
     return least <= length <= most and (length - least) % max(1, step) == 0
 
@@ -114,14 +112,13 @@ def _rates(fd: int, pixel_format: int, width: int, height: int) -> Iterator[floa
     question = v4l2.Frmivalenum()
     question.pixel_format, question.width, question.height = pixel_format, width, height
     for answer in answers(fd, v4l2.VIDIOC_ENUM_FRAMEINTERVALS, question):
-        if answer.type == v4l2.FRMIVAL_TYPE_DISCRETE:
-            if answer.discrete.numerator:
-                yield _rate(answer.discrete.numerator, answer.discrete.denominator)
-        else:
-            shortest, longest = answer.stepwise.min, answer.stepwise.max
+        shortest, longest, _ = answer.interval
+        if answer.type != v4l2.FRMIVAL_TYPE_DISCRETE:
             slowest = _rate(longest.numerator, longest.denominator) if longest.numerator else 0.0
             fastest = _rate(shortest.numerator, shortest.denominator) if shortest.numerator else max(_RATES)
             yield from rates_within(slowest, fastest)
+        elif shortest.numerator:
+            yield _rate(shortest.numerator, shortest.denominator)
 
 
 def rates_within(slowest: float, fastest: float) -> Iterator[float]:

@@ -35,6 +35,12 @@ NUMBERS: dict[str, type[enum.IntEnum | enum.IntFlag]] = {
     "CTRL_WHICH_": raw.ControlWhichValue,
     "CID_": raw.ControlID,
 }
+ELSEWHERE = {
+    "Streamparm": {"parm.output": ""},
+    "Frmsizeenum": {"stepwise": "size"},
+    "Frmivalenum": {"stepwise": "interval"},
+}
+"""Where ours has, without unions, what the kernel's structure has in one of them."""
 BASES = {"CID_BASE": 0x00980900, "CID_CAMERA_CLASS_BASE": 0x009A0900}
 """Where V4L2 counts from; linuxpy does not have them."""
 
@@ -72,8 +78,24 @@ def test_structures_are_the_kernels(ours: type[ctypes.Structure]) -> None:
     theirs = getattr(raw, kernel_name(ours))
     assert ctypes.sizeof(ours) == ctypes.sizeof(theirs)
     fields, wanted = layout(ours), layout(theirs)
+    for inner, name in ELSEWHERE.get(ours.__name__, {}).items():
+        wanted |= {known.replace(f"{inner}.", name): place for known, place in wanted.items()}
+        wanted[name] = (*wanted[inner][:2], fields[name][2]) if name else wanted[inner]
     assert len(fields) > 1
     assert fields == {name: wanted.get(name) for name in fields}
+
+
+@pytest.mark.parametrize(
+    ("theirs", "order"),
+    [
+        (raw.v4l2_frmsizeenum, ["min_width", "max_width", "step_width", "min_height", "max_height", "step_height"]),
+        (raw.v4l2_frmivalenum, ["min", "max", "step"]),
+    ],
+)
+def test_ranges_have_the_kernels_order_and_one_value_is_at_their_beginning(theirs: Any, order: list[str]) -> None:
+    places = {name.removeprefix("stepwise."): at for name, (at, *_) in layout(theirs).items()}
+    assert sorted(order, key=lambda name: places[name]) == order
+    assert places["discrete"] == places["stepwise"] == places[order[0]]
 
 
 def test_the_first_word_of_an_event_is_where_the_kernel_has_it() -> None:
@@ -84,7 +106,7 @@ def test_the_first_word_of_an_event_is_where_the_kernel_has_it() -> None:
 
 
 def test_all_structures_are_looked_at() -> None:
-    assert len(STRUCTURES) == 22
+    assert len(STRUCTURES) == 17
 
 
 def test_requests_are_the_kernels() -> None:
