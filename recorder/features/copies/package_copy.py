@@ -7,7 +7,6 @@ each step are in docs/copies.md.
 
 import hashlib
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -27,15 +26,6 @@ LARGEST_TAG_FILE = 16 << 20
 MEDIA = "data/media/"
 
 
-@dataclass(frozen=True)
-class ListedFile:
-    """A file of a package: path, bytes and SHA-256."""
-
-    path: str
-    bytes: int
-    digest: str
-
-
 def media_digests(digests: Mapping[str, str]) -> frozenset[str]:
     """Return the SHA-256 of a package's media files; a correction keeps all of them."""
     return frozenset(digest for path, digest in digests.items() if path.startswith(MEDIA))
@@ -48,7 +38,7 @@ type ReadFile = Callable[[str, int], bytes]
 class PackageListing:
     """The entries of a package's manifests, compared with its `files`; reads no media.
 
-    `items` are the listed and present files, in order. `digests` has the SHA-256 of all listed files; `version` is that
+    `paths` are the listed and present files, in order. `digests` has the SHA-256 of all listed files; `version` is that
     of the last manifest, which covers all others.
     """
 
@@ -67,9 +57,8 @@ class PackageListing:
         for path in sorted(files.keys() - self.digests.keys() - {bag.FETCH_FILE}):
             self._add(path, "is extra; no manifest lists it", ProblemKind.EXTRA)
         self.uuid = self._uuid()
-        there = sorted(self.digests.keys() & files.keys(), key=_order)
-        self.items = tuple(ListedFile(path, files[path], self.digests[path]) for path in there)
-        self.size = sum(item.bytes for item in self.items)
+        self.paths = sorted(self.digests.keys() & files.keys(), key=_order)
+        self.size = sum(files[path] for path in self.paths)
 
     def recording(self) -> Recording:
         """Return its description. Raises msgspec.MsgspecError or UnicodeDecodeError."""
@@ -195,11 +184,12 @@ def copy_package(
     if others:
         raise copy_error(CopyReason.CHANGED_THERE, target.name, f"{work} holds a link")
     sent = 0
-    for item in contents.items:
-        if there.get(item.path) == item.bytes and is_remote_intact(target, f"{work}/{item.path}", item, flow):
-            flow.tally.add(item.bytes)  # not sent again
+    for path in contents.paths:
+        size = contents.files[path]
+        if there.get(path) == size and is_remote_intact(target, work, path, contents, flow):
+            flow.tally.add(size)  # not sent again
         else:
-            sent += _send(target, folder / item.path, item, f"{work}/{item.path}", flow)
+            sent += _send(target, folder, work, path, contents, flow)
     _remove_rest(target, contents, work)
     target.finish(work, place)
     refuse_links(target, place)
@@ -234,39 +224,43 @@ def _folder_for(
     raise copy_error(CopyReason.CHANGED_THERE, target.name, place)
 
 
-def _send(target: Target, source: Path, item: ListedFile, path: str, flow: TransferThrottle) -> int:
+def _send(
+    target: Target, folder: Path, work: str, path: str, contents: PackageListing, flow: TransferThrottle
+) -> int:
     """Send a file and read it back, a resumed one again if it is wrong; return the bytes sent. Raises CopyError."""
-    resumed = target.write(path, source, flow)
-    if is_remote_intact(target, path, item, flow):
-        return item.bytes - resumed
+    resumed = target.write(f"{work}/{path}", folder / path, flow)
+    if is_remote_intact(target, work, path, contents, flow):
+        return contents.files[path] - resumed
     if resumed:
-        target.write(path, source, flow, from_start=True)
-        if is_remote_intact(target, path, item, flow):
-            return item.bytes
+        target.write(f"{work}/{path}", folder / path, flow, from_start=True)
+        if is_remote_intact(target, work, path, contents, flow):
+            return contents.files[path]
     try:
-        here = fixity.sha256(source, ByteProgress(0, None))
+        here = fixity.sha256(folder / path, ByteProgress(0, None))
     except OSError:
         here = ""
-    reason = CopyReason.DAMAGED_ON_THE_WAY if here == item.digest else CopyReason.DAMAGED_HERE
-    raise copy_error(reason, target.name, item.path)
+    reason = CopyReason.DAMAGED_ON_THE_WAY if here == contents.digests[path] else CopyReason.DAMAGED_HERE
+    raise copy_error(reason, target.name, path)
 
 
 def _remove_rest(target: Target, contents: PackageListing, work: str) -> None:
     files, _ = target.walk(work)
     for path in files.keys() - contents.digests.keys():
         target.remove(f"{work}/{path}")
-    missing = [item.path for item in contents.items if files.get(item.path) != item.bytes]
-    if missing:
-        raise copy_error(CopyReason.DAMAGED_ON_THE_WAY, target.name, missing[0])
+    for path in contents.paths:
+        if files.get(path) != contents.files[path]:
+            raise copy_error(CopyReason.DAMAGED_ON_THE_WAY, target.name, path)
 
 
-def is_remote_intact(target: Target, path: str, item: ListedFile, flow: TransferThrottle) -> bool:
-    """Return whether a file at a place has the digest of `item`."""
+def is_remote_intact(
+    target: Target, place: str, path: str, listing: PackageListing, flow: TransferThrottle
+) -> bool:
+    """Return whether the file `path` of the package at `place` has the listed digest."""
     digest = hashlib.sha256()
-    for block in target.read(path, item.bytes):
+    for block in target.read(f"{place}/{path}", listing.files[path]):
         digest.update(block)
         flow.read(len(block))
-    return digest.hexdigest() == item.digest
+    return digest.hexdigest() == listing.digests[path]
 
 
 def remote_problems(
@@ -274,9 +268,9 @@ def remote_problems(
 ) -> list[Problem]:
     """Read the listed package at a place; return its problems."""
     flow = flow or TransferThrottle()
-    changed = [item for item in listing.items if not is_remote_intact(target, f"{place}/{item.path}", item, flow)]
+    changed = [path for path in listing.paths if not is_remote_intact(target, place, path, listing, flow)]
     said = "is changed: its SHA-256 is not the one listed"
-    return [*listing.problems, *(Problem(item.path, said, ProblemKind.CHANGED) for item in changed)]
+    return [*listing.problems, *(Problem(path, said, ProblemKind.CHANGED) for path in changed)]
 
 
 def list_whole_remote(target: Target, place: str, flow: TransferThrottle | None = None) -> PackageListing:

@@ -15,7 +15,7 @@ from recorder.disk.durable import DurableFiles
 from recorder.disk.errors import storage_error
 from recorder.disk.mounts import whole_disk
 from recorder.disk.package_locks import package_lock
-from recorder.features.copies.package_copy import MEDIA, ListedFile, list_local, list_remote, list_whole_remote
+from recorder.features.copies.package_copy import MEDIA, PackageListing, list_local, list_remote, list_whole_remote
 from recorder.features.copies.target import CopyReason, Target, copy_error, refuse_archive, refuse_links, refuse_same
 from recorder.package import bag
 from recorder.package.fixity import TransferThrottle
@@ -51,12 +51,12 @@ def prune(
             for target, _ in targets:  # reading may have taken hours
                 _refuse_changed(target, place, listing.version)
             # From the copy's list: a stopped attempt may have removed media here.
-            media = [item for item in copy.items if item.path.startswith(MEDIA)]
-            left = [item for item in media if (folder / item.path).exists()]
-            _remove(folder, left, _fetch_text(media, place, targets[0][1]), disk)
+            media = [path for path in copy.paths if path.startswith(MEDIA)]
+            left = [path for path in media if (folder / path).exists()]
+            _remove(folder, left, _fetch_text(copy, media, place, targets[0][1]), disk)
         except OSError as error:
             raise storage_error(error, folder) from None
-        return sum(item.bytes for item in left)
+        return sum(copy.files[path] for path in left)
 
 
 def _refuse_near(folder: Path, targets: Sequence[Target]) -> None:
@@ -76,21 +76,21 @@ def _refuse_changed(target: Target, place: str, version: str) -> None:
         raise copy_error(CopyReason.CHANGED_THERE, target.name, place)
 
 
-def _remove(folder: Path, media: Sequence[ListedFile], fetch: bytes, disk: DurableFiles) -> None:
+def _remove(folder: Path, media: Sequence[str], fetch: bytes, disk: DurableFiles) -> None:
     aside = folder.with_name(f".{folder.name}.fetch")  # written aside: half of it would damage the package
     disk.begin("write", aside)
     with open(create_file(aside, 0o666), "wb") as file:  # noqa: PTH123 - no link is followed
         file.write(fetch)
     disk.put(aside, folder / bag.FETCH_FILE)
     disk.sync(folder)
-    for item in media:
-        disk.unlink(folder / item.path)
+    for path in media:
+        disk.unlink(folder / path)
 
 
-def _fetch_text(media: Sequence[ListedFile], place: str, settings: CopyTarget) -> bytes:
+def _fetch_text(copy: PackageListing, media: Sequence[str], place: str, settings: CopyTarget) -> bytes:
     url = settings.url.replace(" ", "%20")  # a space ends an address there
     lines = (
-        f"{url}/{urllib.parse.quote(f'{place}/{item.path}')} {item.bytes} {bag.encode_path(item.path)}\n"
-        for item in media
+        f"{url}/{urllib.parse.quote(f'{place}/{path}')} {copy.files[path]} {bag.encode_path(path)}\n"
+        for path in media
     )
     return "".join(lines).encode()

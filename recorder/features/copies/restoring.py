@@ -89,18 +89,16 @@ class PackageRestorer:
     def _refuse_full(self, folder: Path, copy: PackageListing, to_fetch: set[str]) -> None:
         """Raise StorageError if too little would stay free for the next session."""
         built = fixity.walk(version_path(folder, BUILT))[0] if version_path(folder, BUILT).is_dir() else {}
-        missing = (item for item in copy.items if item.path in to_fetch and item.path not in built)
-        check_archive_folder(self.root, self.reserve_bytes + sum(item.bytes for item in missing))
+        missing = to_fetch.intersection(copy.paths).difference(built)
+        check_archive_folder(self.root, self.reserve_bytes + sum(copy.files[path] for path in missing))
 
     def _build(
         self, folder: Path, place: str, target: Target, copy: PackageListing, wanted: Mapping[str, str], good: set[str]
     ) -> tuple[str, ...]:
         new = version_path(folder, BUILT)
         self._make(new)
-        sizes = {item.path: item.bytes for item in copy.items}
-        flow = TransferThrottle(
-            ByteProgress(sum(sizes.get(path, 0) for path in wanted.keys() - good), self.progress), None, self.go_on
-        )
+        size = sum(copy.files.get(path, 0) for path in wanted.keys() - good)
+        flow = TransferThrottle(ByteProgress(size, self.progress), None, self.go_on)
         fetched = []
         for path in sorted(wanted, key=lambda path: path == bag.TAG_MANIFEST_FILE):
             final = new / path
@@ -112,7 +110,7 @@ class PackageRestorer:
                 self._link(folder / path, final)
             else:
                 mode = PRIVATE_MODE if REQUEST_FILE in wanted and not path.startswith(MEDIA) else 0o666
-                self._fetch(target, f"{place}/{path}", sizes[path], final, flow, mode)
+                self._fetch(target, f"{place}/{path}", copy.files[path], final, flow, mode)
                 fetched.append(path)
         for path in fixity.walk(new)[0].keys() - wanted.keys():
             (new / path).unlink()  # of a stopped attempt
