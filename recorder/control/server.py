@@ -418,7 +418,7 @@ class ControlServer(SocketLoop[ClientConnection]):
             self._wake_up()
 
     def _watch(self, peer: ClientConnection, request: WatchCommand) -> None:
-        first, end = self._history.first, self._history.end
+        first, end = self._history.dropped, self._history.end
         start = end if request.events_from is None else max(first, min(request.events_from, end))
         peer.watch(request.every_s, start, self._now_s())
 
