@@ -5,7 +5,7 @@ import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import msgspec
 
@@ -17,6 +17,9 @@ from config.locale.lookup import LocalizedText, words
 from config.settings.schema import Settings
 from recorder.session.request import SessionRequest
 
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
 WORDS = words("check-any")
 
 MARKS = {CheckVerdict.OK: "OK", CheckVerdict.UNCHECKED: "--", CheckVerdict.WARNING: "!", CheckVerdict.FAILURE: "X"}
@@ -26,48 +29,49 @@ _WIDTH = 2
 
 
 class CheckDisplay:
-    """Prints plain lines, for a log or a pipe; a context manager around the run, called with the news of each check."""
+    """Prints the results of checks as lines; with `bars`, on a terminal, running checks follow below them.
 
-    def __init__(self, language: str) -> None:
+    A context manager around the run, called with the news of each check.
+    """
+
+    def __init__(self, language: str, bars: "Progress | None" = None) -> None:
+        self.bars = bars
         self._language = language
+        self._tasks: dict[str, TaskID] = {}
 
     def __enter__(self) -> Self:
+        if self.bars:
+            self.bars.start()
         return self
 
-    def __exit__(self, *_: object) -> None: ...
+    def __exit__(self, *_: object) -> None:
+        if self.bars:
+            self.bars.stop()
 
     def __call__(self, check: Check, news: CheckNews) -> None:
         """Show that a check has begun, its progress, or its results."""
-        if news is None:
-            self.began(check)
-        elif isinstance(news, CheckProgress):
-            self.progress(check, news)
-        else:
-            self.ended(check, news)
+        title = check.title.of(self._language)
+        if isinstance(news, CheckProgress):
+            doing = f"{title}: {news.doing.of(self._language)}"
+            if news.notice:
+                self.show(f"{'':<{_WIDTH}} {doing}", CheckVerdict.UNCHECKED)
+            if self.bars:
+                self.bars.update(self._tasks[check.name], total=1.0, completed=news.share, description=doing)
+        elif news is not None:
+            if self.bars and check.name in self._tasks:
+                self.bars.remove_task(self._tasks.pop(check.name))
+            self.ended(title, news)
+        elif self.bars:
+            self._tasks[check.name] = self.bars.add_task(title, total=None)
 
-    def began(self, check: Check) -> None:
-        """Show nothing: plain lines cannot be removed."""
-
-    def progress(self, check: Check, progress: CheckProgress) -> None:
-        """Show a notice; other progress is not shown."""
-        if progress.notice:
-            title, doing = check.title.of(self._language), progress.doing.of(self._language)
-            self.show(f"{'':<{_WIDTH}} {title}: {doing}", CheckVerdict.UNCHECKED)
-
-    def ended(self, check: Check, results: Sequence[CheckResult]) -> None:
+    def ended(self, title: str, results: Sequence[CheckResult]) -> None:
         """Show each result on a line, and its advice below."""
         for result in results:
-            for line in self.lines(check.title, result):
-                self.show(line, result.verdict)
-
-    def lines(self, title: LocalizedText, result: CheckResult) -> list[str]:
-        """Return a result as lines of text."""
-        of_what = result.name.partition(": ")[2]
-        name = f"{title.of(self._language)} ({of_what})" if of_what else title.of(self._language)
-        lines = [f"{MARKS[result.verdict]:<{_WIDTH}} {name}: {result.reason.of(self._language)}"]
-        if advice := result.advice.of(self._language):
-            lines.append(f"{'':<{_WIDTH}}   -> {advice}")
-        return lines
+            of_what = result.name.partition(": ")[2]
+            name = f"{title} ({of_what})" if of_what else title
+            self.show(f"{MARKS[result.verdict]:<{_WIDTH}} {name}: {result.reason.of(self._language)}", result.verdict)
+            if advice := result.advice.of(self._language):
+                self.show(f"{'':<{_WIDTH}}   -> {advice}", result.verdict)
 
     def verdict(self, checked: CheckRun) -> None:
         """Show the verdict of the run."""
@@ -84,55 +88,12 @@ class CheckDisplay:
         }  # fmt: skip
         self.show(words.filled(facts).of(self._language), worst)
 
-    def show(self, line: str, verdict: CheckVerdict) -> None:  # noqa: ARG002 - colours are for terminals
-        """Print one line."""
-        print(line, flush=True)
-
-
-class LiveCheckDisplay(CheckDisplay):
-    """On a terminal: finished checks stay, running ones follow below with a progress bar."""
-
-    def __init__(self, language: str) -> None:
-        super().__init__(language)
-        from rich.progress import BarColumn, SpinnerColumn, TextColumn
-        from rich.progress import Progress as Bars
-
-        from agent.terminal.console import Console
-
-        self._console = Console()
-        self._bars = Bars(
-            SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(bar_width=20),
-            console=self._console, transient=True,
-        )  # fmt: skip
-        self._tasks: dict[str, int] = {}
-
-    def __enter__(self) -> Self:
-        self._bars.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bars.stop()
-
-    def began(self, check: Check) -> None:
-        """Add a bar for the check."""
-        self._tasks[check.name] = self._bars.add_task(check.title.of(self._language), total=None)
-
-    def progress(self, check: Check, progress: CheckProgress) -> None:
-        """Update the bar of the check."""
-        super().progress(check, progress)
-        title, doing = check.title.of(self._language), progress.doing.of(self._language)
-        description = f"{title}: {doing}" if doing else title
-        self._bars.update(self._tasks[check.name], total=1.0, completed=progress.share, description=description)  # type: ignore[arg-type]
-
-    def ended(self, check: Check, results: Sequence[CheckResult]) -> None:
-        """Remove the bar and show the results."""
-        if check.name in self._tasks:
-            self._bars.remove_task(self._tasks.pop(check.name))  # type: ignore[arg-type]
-        super().ended(check, results)
-
     def show(self, line: str, verdict: CheckVerdict) -> None:
-        """Print one line in its colour."""
-        self._console.print(line, style=_STYLES[verdict])
+        """Print one line, on a terminal in its colour."""
+        if self.bars:
+            self.bars.console.print(line, style=_STYLES[verdict])
+        else:
+            print(line, flush=True)
 
 
 class JsonCheckDisplay(CheckDisplay):
@@ -142,7 +103,7 @@ class JsonCheckDisplay(CheckDisplay):
         super().__init__(language)
         self._kind = kind
 
-    def ended(self, check: Check, results: Sequence[CheckResult]) -> None:
+    def ended(self, title: str, results: Sequence[CheckResult]) -> None:
         """Show nothing: the document has all results."""
 
     def show(self, line: str, verdict: CheckVerdict) -> None:  # noqa: ARG002 - colours are for terminals
@@ -158,7 +119,16 @@ def check_display(language: str, *, as_json: bool, kind: str = "check") -> Check
     """Return the display for this output; `kind` is the type of the JSON document."""
     if as_json:
         return JsonCheckDisplay(language, kind)
-    return LiveCheckDisplay(language) if can_redraw() else CheckDisplay(language)
+    return CheckDisplay(language, _bars() if can_redraw() else None)
+
+
+def _bars() -> "Progress":
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
+
+    from agent.terminal.console import Console
+
+    columns = SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(bar_width=20)
+    return Progress(*columns, console=Console(), transient=True)
 
 
 FIT_WORDS = words("check-fit")

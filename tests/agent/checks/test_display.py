@@ -37,18 +37,18 @@ def test_in_a_pipe_it_is_a_line_before_the_result(
     capsys: pytest.CaptureFixture[str], language: str, lines: list[str]
 ) -> None:
     with check_display(language, as_json=False) as show:
-        show.progress(CHECK, COST)
-        show.progress(CHECK, GOES_ON)
-        show.ended(CHECK, [make_result(CODES, "slow", "uplink")])
+        show(CHECK, COST)
+        show(CHECK, GOES_ON)
+        show(CHECK, [make_result(CODES, "slow", "uplink")])
     assert [line.strip() for line in capsys.readouterr().out.splitlines()] == lines
 
 
 def test_with_json_it_stands_beside_the_document(capsys: pytest.CaptureFixture[str]) -> None:
     checked = CheckRun(at=datetime(2026, 11, 26, tzinfo=UTC), results=[make_result(CODES, "slow", "uplink")])
     with check_display("en", as_json=True) as show:
-        show.progress(CHECK, COST)
-        show.progress(CHECK, GOES_ON)
-        show.ended(CHECK, checked.results)
+        show(CHECK, COST)
+        show(CHECK, GOES_ON)
+        show(CHECK, checked.results)
         show.verdict(checked)
     said = capsys.readouterr()
     assert said.err == "Uplink: will use 100 MB\n"
