@@ -5,9 +5,10 @@
 
 import ctypes
 import errno
+import hashlib
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -29,11 +30,19 @@ type BeforeStep = Callable[[str, Path], None]
 """Called before each step (write, copy, link, sync, cut, unlink, mkdir, rename, exchange) with its path."""
 
 TEMPORARY_FILES = ".*.part"  # the names that `temporary_of` gives, for Path.rglob
+LONGEST_NAME = 249  # leaves room for a leading dot and `.part` in the 255 bytes that file systems take
+
+
+def temporary_name(name: str) -> str:
+    """Return the name of a file while its new content is written."""
+    if len(os.fsencode(name)) > LONGEST_NAME:
+        name = hashlib.sha256(os.fsencode(name)).hexdigest()
+    return f".{name}.part"
 
 
 def temporary_of(path: Path) -> Path:
     """Return the temporary path for new content of `path`."""
-    return path.with_name(f".{path.name}.part")
+    return path.with_name(temporary_name(path.name))
 
 
 class DurableFiles:
@@ -44,10 +53,14 @@ class DurableFiles:
 
     def write(self, path: Path, content: bytes, *, mode: int = 0o666) -> None:
         """Replace `path` by a whole file; its folder is not synced. The umask bounds `mode`."""
+        self.write_blocks(path, (content,), mode=mode)
+
+    def write_blocks(self, path: Path, blocks: Iterable[bytes], *, mode: int) -> None:
+        """Replace `path` by a file of these blocks, as `write` does. Raises the errors of `blocks`, too."""
         aside = temporary_of(path)
         self._before("write", path)
         with open(create_file(aside, mode), "wb") as file:  # noqa: PTH123 - no link is followed
-            file.write(content)
+            file.writelines(blocks)
         self.put(aside, path)
 
     def put(self, aside: Path, path: Path) -> None:

@@ -4,14 +4,14 @@ import errno
 import os
 import stat
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from io import FileIO
 from pathlib import Path
 
 from config.errors import StorageError
-from config.files import NotRegular, create_file, is_folder, open_beneath, open_regular
+from config.files import NotRegular, create_file, open_beneath, open_regular
 from recorder.disk.archive_folder import MountMemory, check_archive_folder, nearest_existing
-from recorder.disk.durable import DurableFiles
+from recorder.disk.durable import DurableFiles, temporary_of
 from recorder.disk.mounts import whole_disk
 from recorder.features.copies.target import (
     BLOCK_BYTES,
@@ -19,9 +19,7 @@ from recorder.features.copies.target import (
     CopyReason,
     blocks_of,
     copy_error,
-    is_staging_name,
-    part_name,
-    staging_name,
+    staging_folder,
     status_of,
 )
 from recorder.package import fixity
@@ -118,17 +116,17 @@ class FolderTarget:
         with self._translated():
             self._make_folders(path.rpartition("/")[0])
             with self._held_path(path) as final:
-                part = final.with_name(part_name(final.name))
+                part = temporary_of(final)
                 self._disk.begin("write", part)
                 descriptor = None if from_start else _open_part(part, status.st_size)
                 offset = 0 if descriptor is None else os.fstat(descriptor).st_size
                 if descriptor is None:
                     descriptor = create_file(part, stat.S_IMODE(status.st_mode))
-                with open(descriptor, "r+b", buffering=0) as file:  # noqa: PTH123 - no link is followed
+                with open(descriptor, "r+b") as file:  # noqa: PTH123 - no link is followed
                     file.seek(offset)
                     flow.tally.add(offset)
                     for block in blocks_of(source, offset):
-                        _write_all(file.fileno(), block)
+                        file.write(block)
                         flow.sent(len(block))
                 self._disk.put(part, final)
         return offset
@@ -153,21 +151,16 @@ class FolderTarget:
             self._disk.unlink(file)
 
     def begin(self, place: str, uuid: str) -> str:
-        """Return our hidden folder of a stopped attempt, told by its owner, or a new one."""
-        new = staging_name(place, uuid)
+        """Return a hidden folder, to be renamed to `place`."""
         with self._translated():
             self._make_folders(STAGING)
             with open_beneath(self._root, STAGING) as here:
-                (here / new).mkdir()
-                owner = (here / new).lstat().st_uid  # a share may have one owner for all files
-                for name in sorted(path.name for path in here.iterdir() if is_staging_name(path.name, place, uuid)):
-                    if name != new and is_folder(here / name) and (here / name).lstat().st_uid == owner:
-                        with suppress(OSError):
-                            (here / name).rmdir()  # an empty one of a stopped attempt
-                            continue
-                        (here / new).rmdir()
-                        return f"{STAGING}/{name}"
-        return f"{STAGING}/{new}"
+                return staging_folder(
+                    place, uuid, self.folders(STAGING),
+                    make=lambda name: (here / name).mkdir(),
+                    owner=lambda name: (here / name).lstat().st_uid,
+                    remove=lambda name: (here / name).rmdir(),
+                )  # fmt: skip
 
     def finish(self, folder: str, place: str) -> None:
         """Sync all folders, and rename. Raises CopyError with NAME_TAKEN."""
@@ -219,9 +212,3 @@ def _read_uncached(file: FileIO) -> Iterator[bytes]:
         yield block
         os.posix_fadvise(file.fileno(), done, len(block), os.POSIX_FADV_DONTNEED)
         done += len(block)
-
-
-def _write_all(descriptor: int, block: bytes) -> None:
-    view = memoryview(block)
-    while view:
-        view = view[os.write(descriptor, view) :]

@@ -6,7 +6,7 @@ each step are in docs/copies.md.
 """
 
 import hashlib
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 
 import msgspec
@@ -224,9 +224,7 @@ def _folder_for(
     raise copy_error(CopyReason.CHANGED_THERE, target.name, place)
 
 
-def _send(
-    target: Target, folder: Path, work: str, path: str, contents: PackageListing, flow: TransferThrottle
-) -> int:
+def _send(target: Target, folder: Path, work: str, path: str, contents: PackageListing, flow: TransferThrottle) -> int:
     """Send a file and read it back, a resumed one again if it is wrong; return the bytes sent. Raises CopyError."""
     resumed = target.write(f"{work}/{path}", folder / path, flow)
     if is_remote_intact(target, work, path, contents, flow):
@@ -252,15 +250,19 @@ def _remove_rest(target: Target, contents: PackageListing, work: str) -> None:
             raise copy_error(CopyReason.DAMAGED_ON_THE_WAY, target.name, path)
 
 
-def is_remote_intact(
-    target: Target, place: str, path: str, listing: PackageListing, flow: TransferThrottle
-) -> bool:
+def is_remote_intact(target: Target, place: str, path: str, listing: PackageListing, flow: TransferThrottle) -> bool:
     """Return whether the file `path` of the package at `place` has the listed digest."""
     digest = hashlib.sha256()
-    for block in target.read(f"{place}/{path}", listing.files[path]):
+    for block in read_counted(target, f"{place}/{path}", listing.files[path], flow):
         digest.update(block)
-        flow.read(len(block))
     return digest.hexdigest() == listing.digests[path]
+
+
+def read_counted(target: Target, path: str, bytes_: int, flow: TransferThrottle) -> Iterator[bytes]:
+    """Yield a file as `Target.read` does, counted by `flow`."""
+    for block in target.read(path, bytes_):
+        flow.read(len(block))
+        yield block
 
 
 def remote_problems(

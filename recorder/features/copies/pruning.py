@@ -90,7 +90,6 @@ def _remove(folder: Path, media: Sequence[str], fetch: bytes, disk: DurableFiles
 def _fetch_text(copy: PackageListing, media: Sequence[str], place: str, settings: CopyTarget) -> bytes:
     url = settings.url.replace(" ", "%20")  # a space ends an address there
     lines = (
-        f"{url}/{urllib.parse.quote(f'{place}/{path}')} {copy.files[path]} {bag.encode_path(path)}\n"
-        for path in media
+        f"{url}/{urllib.parse.quote(f'{place}/{path}')} {copy.files[path]} {bag.encode_path(path)}\n" for path in media
     )
     return "".join(lines).encode()

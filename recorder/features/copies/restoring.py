@@ -4,7 +4,6 @@ A package is built as `.NAME.restoring`, which a later attempt resumes, and veri
 (renameat2) gives it its name. On file systems without it, two renames do; `settle` finishes them after a kill.
 """
 
-import os
 import stat
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
@@ -14,14 +13,20 @@ from itertools import count
 from pathlib import Path
 
 from config.errors import PackageDamaged
-from config.files import create_file
 from recorder.archive.package_draft import version_path
 from recorder.disk.archive_folder import check_archive_folder
 from recorder.disk.durable import PRIVATE_MODE, RENAME_UNSUPPORTED, DurableFiles
 from recorder.disk.errors import storage_error
 from recorder.disk.package_locks import package_lock
-from recorder.features.copies.package_copy import MEDIA, PackageListing, list_local, list_whole_remote, media_digests
-from recorder.features.copies.target import CopyReason, Target, copy_error, part_name
+from recorder.features.copies.package_copy import (
+    MEDIA,
+    PackageListing,
+    list_local,
+    list_whole_remote,
+    media_digests,
+    read_counted,
+)
+from recorder.features.copies.target import CopyReason, Target, blocks_of, copy_error
 from recorder.package import bag, fixity
 from recorder.package.fixity import ByteProgress, Progress, TransferThrottle
 from recorder.package.metadata import Problem, ProblemKind
@@ -110,7 +115,8 @@ class PackageRestorer:
                 self._link(folder / path, final)
             else:
                 mode = PRIVATE_MODE if REQUEST_FILE in wanted and not path.startswith(MEDIA) else 0o666
-                self._fetch(target, f"{place}/{path}", copy.files[path], final, flow, mode)
+                blocks = read_counted(target, f"{place}/{path}", copy.files[path], flow)
+                self.disk.write_blocks(final, blocks, mode=mode)
                 fetched.append(path)
         for path in fixity.walk(new)[0].keys() - wanted.keys():
             (new / path).unlink()  # of a stopped attempt
@@ -130,25 +136,10 @@ class PackageRestorer:
             self.disk.make_folder(folder)
 
     def _link(self, source: Path, final: Path) -> None:
-        self.disk.begin("link", final)
         try:
-            os.link(source, final, follow_symlinks=False)
+            self.disk.link(source, final)
         except OSError:
-            part = final.with_name(part_name(final.name))
-            mode = stat.S_IMODE(source.stat().st_mode)
-            with source.open("rb") as content, open(create_file(part, mode), "wb") as file:  # noqa: PTH123 - no link is followed
-                while block := content.read(fixity.CHUNK_BYTES):
-                    file.write(block)
-            self.disk.put(part, final)
-
-    def _fetch(self, target: Target, path: str, size: int, final: Path, flow: TransferThrottle, mode: int) -> None:
-        part = final.with_name(part_name(final.name))
-        self.disk.begin("fetch", part)
-        with open(create_file(part, mode), "wb") as file:  # noqa: PTH123 - no link is followed
-            for block in target.read(path, size):
-                file.write(block)
-                flow.read(len(block))
-        self.disk.put(part, final)
+            self.disk.write_blocks(final, blocks_of(source), mode=stat.S_IMODE(source.stat().st_mode))
 
     def _put_in_place(self, folder: Path) -> Path | None:
         """Put the complete package in place; return the damaged one's folder, None without one."""

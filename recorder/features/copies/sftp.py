@@ -11,6 +11,7 @@ import stat
 import urllib.parse
 from collections.abc import Awaitable, Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -19,15 +20,14 @@ import asyncssh
 from config.errors import CopyError
 from config.settings.secrets import CopyCredentials
 from config.settings.serving import CopyTarget
+from recorder.disk.durable import temporary_name
 from recorder.features.copies.target import (
     BLOCK_BYTES,
     STAGING,
     CopyReason,
     blocks_of,
     copy_error,
-    is_staging_name,
-    part_name,
-    staging_name,
+    staging_folder,
     status_of,
 )
 from recorder.package.fixity import TransferThrottle
@@ -137,7 +137,7 @@ class SftpTarget:
     def write(self, path: str, source: Path, flow: TransferThrottle, *, from_start: bool = False) -> int:
         """Write a file through `.NAME.part`, which a later attempt resumes."""
         folder, _, name = path.rpartition("/")
-        part = f"{folder}/{part_name(name)}"
+        part = f"{folder}/{temporary_name(name)}"
         self._do(self._sftp.makedirs(self._at(folder), exist_ok=True))
         status = status_of(source)
         offset = 0 if from_start else self._size(part)
@@ -178,23 +178,17 @@ class SftpTarget:
         self._do(self._sftp.remove(self._at(path)))
 
     def begin(self, place: str, uuid: str) -> str:
-        """Return a hidden folder, to be renamed to `place`: our own from a stopped attempt, or a new one."""
+        """Return a hidden folder, to be renamed to `place`."""
         self._do(self._sftp.makedirs(self._at(STAGING), exist_ok=True))
         if STAGING not in self.folders(""):
             raise copy_error(CopyReason.CHANGED_THERE, self.name, f"{STAGING} is a link")
-        new = staging_name(place, uuid)
-        self._do(self._sftp.mkdir(self._at(f"{STAGING}/{new}")))
-        owner = self._do(self._sftp.lstat(self._at(f"{STAGING}/{new}"))).uid
-        for name in self.folders(STAGING):
-            found = f"{STAGING}/{name}"
-            is_left = name != new and is_staging_name(name, place, uuid)
-            if is_left and self._do(self._sftp.lstat(self._at(found))).uid == owner:
-                with suppress(CopyError):
-                    self._do(self._sftp.rmdir(self._at(found)))  # an empty one of a stopped attempt
-                    continue
-                self._do(self._sftp.rmdir(self._at(f"{STAGING}/{new}")))
-                return found
-        return f"{STAGING}/{new}"
+        at = partial(posixpath.join, self._at(STAGING))
+        return staging_folder(
+            place, uuid, self.folders(STAGING),
+            make=lambda name: self._do(self._sftp.mkdir(at(name))),
+            owner=lambda name: self._do(self._sftp.lstat(at(name))).uid,
+            remove=lambda name: self._do(self._sftp.rmdir(at(name))),
+        )  # fmt: skip
 
     def finish(self, folder: str, place: str) -> None:
         """Rename; the server refuses an existing name."""
@@ -215,15 +209,19 @@ class SftpTarget:
     def _at(self, path: str) -> str:
         return posixpath.join(self._root, path.strip("/"))
 
-    def _do[T](self, act: Awaitable[T], *, missing: bool = False) -> T:
-        """Run a call to its end; with `missing`, a missing file raises FileNotFoundError."""
+    def _run[T](self, act: Awaitable[T]) -> T:
+        """Run a call to its end, for `stalled_s` at most."""
 
         async def bounded() -> T:
             async with asyncio.timeout(self._settings.stalled_s):
                 return await act
 
+        return self._runner.run(bounded())
+
+    def _do[T](self, act: Awaitable[T], *, missing: bool = False) -> T:
+        """Run a call and translate its errors; with `missing`, a missing file raises FileNotFoundError."""
         try:
-            return self._runner.run(bounded())
+            return self._run(act)
         except (asyncssh.SFTPNoSuchFile, asyncssh.SFTPNoSuchPath):
             if missing:
                 raise FileNotFoundError from None
@@ -245,15 +243,11 @@ class SftpTarget:
         return CopyReason.FAILED
 
     def _is_full(self) -> bool:
-        async def free() -> int:
-            async with asyncio.timeout(self._settings.stalled_s):
-                disk = await self._sftp.statvfs(self._root)
-            return disk.bavail * (disk.frsize or disk.bsize)
-
         try:
-            return self._runner.run(free()) < ROOM_BYTES
+            disk = self._run(self._sftp.statvfs(self._root))
         except (asyncssh.Error, OSError, TimeoutError):
             return False
+        return disk.bavail * (disk.frsize or disk.bsize) < ROOM_BYTES
 
     @staticmethod
     def _detail(error: Exception) -> str:

@@ -5,12 +5,11 @@ not be the archive, nor another place under a second name. A place with copies m
 empty mount point or an emptied bucket has taken its address.
 """
 
-import hashlib
 import os
 import secrets
 import tempfile
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from enum import StrEnum
 from pathlib import Path
@@ -132,28 +131,34 @@ def copy_error(reason: CopyReason, where: str, detail: str = "") -> CopyError:
 BLOCK_BYTES = 1 << 20
 """Bytes read, sent and hashed at a time."""
 
-LONGEST_NAME = 249
-"""Leaves room for a leading dot and `.part` in 255 bytes."""
-
 STAGING = ".incoming"
 """The folder of incomplete packages at a place that can rename, as in the archive."""
 
 
-def part_name(name: str) -> str:
-    """Return the name of a file while it is sent; file systems take 255 bytes."""
-    if len(os.fsencode(name)) > LONGEST_NAME:
-        name = hashlib.sha256(os.fsencode(name)).hexdigest()
-    return f".{name}.part"
+def staging_folder(
+    place: str,
+    uuid: str,
+    names: Sequence[str],
+    *,
+    make: Callable[[str], object],
+    owner: Callable[[str], object],
+    remove: Callable[[str], object],
+) -> str:
+    """Return the folder in STAGING for a package: ours of a stopped attempt, or a new one of a random name.
 
-
-def staging_name(place: str, uuid: str) -> str:
-    """Return a random name in STAGING for a package, until it is renamed to `place`."""
-    return f".{place.rpartition('/')[2]}.{uuid}.{secrets.token_hex(8)}.copy"
-
-
-def is_staging_name(name: str, place: str, uuid: str) -> bool:
-    """Return whether a name may come from an attempt to send that package."""
-    return name.startswith(f".{place.rpartition('/')[2]}.{uuid}.") and name.endswith(".copy")
+    The owner tells ours among those that have the present `names`; a share may have one owner for all files.
+    """
+    beginning = f".{place.rpartition('/')[2]}.{uuid}."
+    new = f"{beginning}{secrets.token_hex(8)}.copy"
+    make(new)
+    for name in names:
+        if name.startswith(beginning) and name.endswith(".copy") and owner(name) == owner(new):
+            try:
+                remove(name)  # an empty one
+            except (OSError, CopyError):
+                remove(new)
+                return f"{STAGING}/{name}"
+    return f"{STAGING}/{new}"
 
 
 def status_of(source: Path) -> os.stat_result:

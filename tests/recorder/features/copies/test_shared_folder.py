@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from config.errors import CopyError
-from recorder.features.copies.target import MARK_FILE, STAGING, CopyReason, part_name, read_mark, write_mark
+from recorder.disk.durable import temporary_name
+from recorder.features.copies.target import MARK_FILE, STAGING, CopyReason, read_mark, write_mark
 from recorder.package.fixity import walk
 from recorder.package.metadata import Package
 from tests.support import copies
@@ -37,7 +38,7 @@ def any_place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
 def victim(tmp_path: Path) -> Path:
     """Return a folder of files that nobody else may write."""
     victim = tmp_path / "victim"
-    for name in (MEDIA, f"data/media/{part_name('program.mp4')}", "bagit.txt", part_name("bagit.txt"), MARK_FILE):
+    for name in (MEDIA, f"data/media/{temporary_name('program.mp4')}", "bagit.txt", temporary_name("bagit.txt"), MARK_FILE):
         (victim / name).parent.mkdir(parents=True, exist_ok=True)
         (victim / name).write_bytes(b"secret")
         (victim / name).chmod(0o600)
@@ -70,7 +71,7 @@ def test_a_link_in_the_place_of_what_is_being_copied(any_place: Place, package: 
     assert contents(there) == contents(package.folder)
 
 
-@pytest.mark.parametrize("inner", [part_name("bagit.txt"), f"data/media/{part_name('program.mp4')}", "data", MEDIA])
+@pytest.mark.parametrize("inner", [temporary_name("bagit.txt"), f"data/media/{temporary_name('program.mp4')}", "data", MEDIA])
 def test_a_folder_of_another_user_in_its_place(any_place: Place, package: Package, victim: Path, inner: str) -> None:
     folder = planted_at(any_place, package)
     plant(folder / inner, victim / inner)
@@ -83,7 +84,7 @@ def test_a_folder_of_another_user_in_its_place(any_place: Place, package: Packag
     assert (there.stat().st_uid, contents(there)) == (0, contents(package.folder))
 
 
-@pytest.mark.parametrize("inner", [part_name("bagit.txt"), f"data/media/{part_name('program.mp4')}", "data"])
+@pytest.mark.parametrize("inner", [temporary_name("bagit.txt"), f"data/media/{temporary_name('program.mp4')}", "data"])
 def test_a_link_within_what_is_gone_on_with_is_refused(
     any_place: Place, package: Package, victim: Path, inner: str
 ) -> None:
@@ -96,7 +97,7 @@ def test_a_link_within_what_is_gone_on_with_is_refused(
 
 
 def test_a_second_name_of_a_file_is_not_gone_on_with(place: Place, package: Package, victim: Path) -> None:
-    part = planted_at(place, package) / part_name("bagit.txt")
+    part = planted_at(place, package) / temporary_name("bagit.txt")
     part.parent.mkdir(parents=True)
     part.hardlink_to(victim / "bagit.txt")
     copies.copy(package, place)
@@ -115,7 +116,7 @@ def test_a_link_in_the_place_of_a_folder_is_refused(
 
 
 def test_the_number_of_a_place_is_not_written_where_a_link_leads(any_place: Place, victim: Path) -> None:
-    plant(folder_of(any_place) / part_name(MARK_FILE), victim / MARK_FILE)
+    plant(folder_of(any_place) / temporary_name(MARK_FILE), victim / MARK_FILE)
     with any_place.opened() as target:
         mark = write_mark(target)
         assert read_mark(target) == mark
