@@ -17,33 +17,22 @@ from recorder.model.names import one_line
 CHECK_S = 90.0
 
 
-class RoomCheck:
-    """A check that runs."""
-
-    def __init__(self, plan: Plan, child: CommandChild) -> None:
-        self.plan = plan
-        self._child = child
-
-    def end(self) -> None:
-        """End the check."""
-        self._child.end()
-
-    def problems(self) -> list[str] | None:
-        """Return the problems found, empty if the room is ready; None while the check runs."""
-        try:
-            said = self._child.answer()
-            return None if said is None else list(_problems(msgspec.json.decode(said)))
-        except TimeoutError:
-            return [f"the check has not ended within {CHECK_S:.0f} s"]
-        except (msgspec.MsgspecError, AttributeError, TypeError):
-            return ["the check did not run"]
-
-
-def begin_check(plan: Plan, clock: Clock, config_file: Path | None, archive: Path | None = None) -> RoomCheck:
+def begin_check(plan: Plan, clock: Clock, config_file: Path | None, archive: Path | None = None) -> CommandChild:
     """Start a check; without `archive` it tests that of the settings. Raises OSError."""
     session = f"title = {json.dumps(one_line(plan.title) or plan.id, ensure_ascii=False)}\n".encode()
     command = tie_to_parent(liput_command(*check_words(plan), *archive_options(archive)))
-    return RoomCheck(plan, CommandChild(command, config_file, given=session, clock=clock, longest_s=CHECK_S))
+    return CommandChild(command, config_file, given=session, clock=clock, longest_s=CHECK_S)
+
+
+def problems_of_room(check: CommandChild) -> list[str] | None:
+    """Return the problems found, empty if the room is ready; None while the check runs."""
+    try:
+        said = check.answer()
+        return None if said is None else list(_problems(msgspec.json.decode(said)))
+    except TimeoutError:
+        return [f"the check has not ended within {CHECK_S:.0f} s"]
+    except (msgspec.MsgspecError, AttributeError, TypeError):
+        return ["the check did not run"]
 
 
 def check_words(plan: Plan) -> list[str]:

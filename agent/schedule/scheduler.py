@@ -10,12 +10,13 @@ from pathlib import Path
 
 import msgspec
 
+from agent.daemon.command_child import CommandChild
 from agent.daemon.parts import DaemonContext, poll
 from agent.schedule.decide import LATE_S, ActKind, PlanAct, RunningSession, decide, due_span, with_act
 from agent.schedule.feeds import FeedReader, feed_states
 from agent.schedule.notices import Notify, board_notifier, plan_notice
 from agent.schedule.plan import Plan, session_hash
-from agent.schedule.room_check import RoomCheck, begin_check
+from agent.schedule.room_check import begin_check, problems_of_room
 from agent.schedule.running import ask_recorder, failure_reason, running_sessions, was_disarmed
 from agent.schedule.starting import SpawnRecorder, StartingRecorder, spec_of
 from agent.schedule.store import (
@@ -62,11 +63,11 @@ class Scheduler:
     good: Callable[[], tuple[Path, str] | None] = lambda: None
     """The last valid settings file, with its text; None: recorders find it."""
     may_be_set_soon: Callable[[], bool] = lambda: False
-    check: Callable[[Plan], RoomCheck] | None = None
+    check: Callable[[Plan], CommandChild] | None = None
     """None: the real command."""
     name: str = "schedule"
     _beginning: StartingRecorder | None = None
-    _checking: list[RoomCheck] = field(default_factory=list)
+    _checking: list[tuple[Plan, CommandChild]] = field(default_factory=list)
     _children: list[StartingRecorder] = field(default_factory=list)
     _unsaved: dict[str, PlanRecord] = field(default_factory=dict)
     _known: list[Plan] = field(default_factory=list)
@@ -105,7 +106,7 @@ class Scheduler:
         finally:
             if self.feeds is not None:
                 self.feeds.close()
-            for check in self._checking:
+            for _, check in self._checking:
                 check.end()
             self._checking.clear()
 
@@ -245,7 +246,7 @@ class Scheduler:
                 begin = self.check or partial(
                     begin_check, clock=self.clock, config_file=self.config_file, archive=self.archive
                 )
-                self._checking.append(begin(act.plan))
+                self._checking.append((act.plan, begin(act.plan)))
             except OSError as error:
                 self.tell(f'the room cannot be checked before "{act.plan.title}": {error.strerror}')
 
@@ -339,10 +340,10 @@ class Scheduler:
         self._say("failed", plan, now, once=plan.id, why=why)
 
     def _take_checks(self) -> None:
-        for check in list(self._checking):
-            if (problems := check.problems()) is not None:
-                self._checking.remove(check)
-                self._say("not-ready" if problems else "ready", check.plan, self._now(), why="; ".join(problems))
+        for plan, check in list(self._checking):
+            if (problems := problems_of_room(check)) is not None:
+                self._checking.remove((plan, check))
+                self._say("not-ready" if problems else "ready", plan, self._now(), why="; ".join(problems))
 
     # Notices once, and retries
 

@@ -6,9 +6,9 @@ import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from agent.daemon.command_child import CommandChild
 from agent.schedule.decide import RunningSession
 from agent.schedule.plan import Plan, PlanMode
-from agent.schedule.room_check import RoomCheck
 from agent.schedule.scheduler import Scheduler
 from agent.schedule.store import Plans, plan_record_store
 from config.errors import SessionError
@@ -90,9 +90,9 @@ class Bench:
         self.told_kinds.append(kind)
         self.notices.append(words)
 
-    def check(self, one: Plan) -> RoomCheck:
+    def check(self, one: Plan) -> CommandChild:
         self.checked.append(one)
-        return RoomCheck(one, Checked())  # type: ignore[arg-type]  # it stands for a process
+        return Checked()  # type: ignore[return-value]  # it stands for a process
 
     def at(self, moment_s: float) -> None:
         self.clock.advance_to(5 * NANOSECONDS + int(moment_s * NANOSECONDS))

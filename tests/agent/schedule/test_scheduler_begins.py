@@ -1,12 +1,13 @@
 """What a plan's recorder is asked to be, and what is checked before it: all that its plan has; nobody is there."""
 
 from datetime import timedelta
+from functools import partial
 
 import msgspec
 import pytest
 
 from agent.schedule.plan import PlanMode
-from agent.schedule.room_check import begin_check, check_words
+from agent.schedule.room_check import begin_check, check_words, problems_of_room
 from agent.schedule.starting import spec_of
 from config.events import Event
 from config.settings.schema import load_settings
@@ -92,10 +93,10 @@ def test_the_check_is_the_commands_own(room: Room, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("HOME", str(room.home))
     clock = SystemClock()
     checking = begin_check(msgspec.structs.replace(plan(), videos=("tidak-ada",)), clock, room.settings)
-    problems = wait_for(checking.problems, 100.0, "what the check found")
+    problems = wait_for(partial(problems_of_room, checking), 100.0, "what the check found")
     assert any("tidak-ada" in each for each in problems or []), problems
     wrong = begin_check(msgspec.structs.replace(plan(), profile="tidak-ada"), clock, room.settings)
-    assert wait_for(wrong.problems, 100.0) == ['there is no profile "tidak-ada"']
+    assert wait_for(partial(problems_of_room, wrong), 100.0) == ['there is no profile "tidak-ada"']
 
 
 @pytest.mark.slow
@@ -107,6 +108,6 @@ def test_what_is_checked_is_what_is_planned(room: Room, monkeypatch: pytest.Monk
     week = msgspec.structs.replace(week, videos=("synthetic",), profile="1080p60")
     for mode in (PlanMode.RECORD, PlanMode.REMIND):
         checking = begin_check(msgspec.structs.replace(week, mode=mode), SystemClock(), room.settings, room.archive)
-        problems = wait_for(checking.problems, 100.0, "what the check found") or []
+        problems = wait_for(partial(problems_of_room, checking), 100.0, "what the check found") or []
         assert any(each.startswith("storage: ") for each in problems), problems
         assert any("jauh" in each for each in problems) == (mode is PlanMode.REMIND), problems
