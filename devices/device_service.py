@@ -10,22 +10,22 @@ import math
 import os
 import shlex
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Self
 
 from config.errors import as_liput_error
 from config.settings.schema import Settings
 from devices.controls.presets import PresetRestorer, restore_preset
-from devices.health.computer import ComputerSampler, DiskReserves
+from devices.health.computer import ComputerSampler
 from devices.health.log_line import PC, HealthLogger, LogKind, LogLevel
-from devices.health.log_writer import HealthLog, log_folder
+from devices.health.log_writer import HealthLog
 from devices.host.background import BackgroundTask
 from devices.host.clock import Clock
 from devices.kernel.message_log import KernelLogFollower, KernelMessageWriter
 from devices.model.device import Device
 from devices.monitor.device_changes import ChangeKind, DeviceChange
-from devices.monitor.monitor import DeviceMonitor
+from devices.monitor.monitor import DeviceMonitor, OnChange
 from devices.monitor.snapshot import list_devices
 from devices.roles.assignment import roles_store, update_bindings
 from devices.usb.slow_ports import SlowPortTracker
@@ -35,7 +35,7 @@ RETRY_S = 2.0
 RELEASE_WAIT_S = 1.0  # the longest wait, in `release`, for the thread that is taking the lock
 _STOPS_S = 2.0  # the kernel blocks readers of a port while it is busy with a sick device there
 
-type OnChange = Callable[[DeviceChange], None]
+type OpenMonitor = Callable[[OnChange, Clock, HealthLogger], DeviceMonitor]
 
 
 class DeviceServiceLock:
@@ -82,46 +82,42 @@ class DeviceServiceLock:
                 self._lock.release()
 
 
-type OpenMonitor = Callable[[OnChange, Clock, HealthLogger], DeviceMonitor]
-
-
 class DeviceService:
     """Watches the devices from `start` to `stop`; without a usable folder, each process keeps the log.
 
-    A context manager.
+    A context manager that stops it, and logs a failure to do so.
     """
 
     def __init__(
         self,
-        record: HealthLogger,
+        log: HealthLog,
+        settings: Settings,
         clock: Clock,
         *,
-        folder: Path | None = None,
-        folders: DiskReserves | None = None,
-        power_line: str = "50 Hz",
+        archive: Path | None = None,
         on_change: OnChange | None = None,
         monitor: OpenMonitor = DeviceMonitor,
     ) -> None:
-        """`folder` has the health log and its lock (None: this PC's); a low disk of one of `folders` is logged.
+        """Log a low disk of `archive`, too (None: that of the settings).
 
         `on_change` runs on the monitor's thread and must not block.
         """
-        self._record = record
-        self._clock = clock
+        self._record = log
         self._on_change = on_change
-        self._folder = folder or log_folder()
-        self._lock = DeviceServiceLock(self._folder / LOCK)
+        self._lock = DeviceServiceLock(log.folder / LOCK)
         self._is_alone = False
         self._alone_lock = threading.Lock()
         self._has_begun = False
         self._task = BackgroundTask("device-service", self._run_once, pause=self._pause_s, clock=clock)
         self._monitor = monitor(self._changed, clock, self._record_if_keeper)
-        self._kernel = KernelMessageWriter(record, clock)
-        self._slow_ports = SlowPortTracker(record, clock)
-        self._presets = PresetRestorer(lambda device: restore_preset(device, power_line=power_line, record=record))
+        self._kernel = KernelMessageWriter(log, clock)
+        self._slow_ports = SlowPortTracker(log, clock)
+        power_line = settings.devices.power_line_frequency
+        self._presets = PresetRestorer(lambda device: restore_preset(device, power_line=power_line, record=log))
+        folders = {log.folder: 0, archive or settings.archive.path: settings.archive.reserve}
         self._keeper_parts = (
-            KernelLogFollower(self._kernel, record),
-            ComputerSampler(folders or {}, record=record, clock=clock),
+            KernelLogFollower(self._kernel, log),
+            ComputerSampler(folders, record=log, clock=clock),
         )
 
     @property
@@ -161,11 +157,14 @@ class DeviceService:
         self._lock.release()
 
     def __enter__(self) -> Self:
-        self.start()
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self.stop()
+        try:
+            self.stop()
+        except Exception as error:  # a sealed recording must not fail for this
+            reason = f"the watch could not be ended: {as_liput_error(error).message}; please report this"
+            self._record(PC, LogKind.WATCH_FAILED, reason, level=LogLevel.WARN)
 
     def _run_once(self) -> bool:
         """Take the lock if it is free, then handle changes of devices; return True to end the task."""
@@ -214,7 +213,7 @@ class DeviceService:
         reason = f"cannot announce this device monitor to other processes: {what}"
         detail = {}
         if isinstance(error, PermissionError):
-            detail["advice"] = f'If it is root\'s: sudo chown -R "$USER" {shlex.quote(str(self._folder.parent))}'
+            detail["advice"] = f'If it is root\'s: sudo chown -R "$USER" {shlex.quote(str(self._record.folder.parent))}'
         self._record(PC, LogKind.WATCH_STOPPED, reason, level=LogLevel.WARN, **detail)
 
     def _record_if_keeper(self, device: str, kind: LogKind, reason: str = "", **more: Any) -> None:
@@ -250,40 +249,6 @@ def _needs_preset(change: DeviceChange) -> bool:
     if change.kind is ChangeKind.CHANGED and before is not None:
         return (before.node, before.id) != (device.node, device.id) or bool(device.modes and not before.modes)
     return change.kind is not ChangeKind.UNPLUGGED
-
-
-@contextlib.contextmanager
-def device_service(
-    log: HealthLog,
-    settings: Settings,
-    clock: Clock,
-    *,
-    archive: Path | None = None,
-    on_change: OnChange | None = None,
-    monitor: OpenMonitor = DeviceMonitor,
-) -> Iterator[DeviceService]:
-    """Provide a service that writes to `log`, not started; stop it at the end and log failures.
-
-    A low disk of `archive` (None: that of the settings) is logged.
-    """
-    archive = archive or settings.archive.path
-    service = DeviceService(
-        log,
-        clock,
-        folder=log.folder,
-        folders={log.folder: 0, archive: settings.archive.reserve},
-        power_line=settings.devices.power_line_frequency,
-        on_change=on_change,
-        monitor=monitor,
-    )
-    try:
-        yield service
-    finally:
-        try:
-            service.stop()
-        except Exception as error:  # a sealed recording must not fail for this
-            reason = f"the watch could not be ended: {as_liput_error(error).message}; please report this"
-            log(PC, LogKind.WATCH_FAILED, reason, level=LogLevel.WARN)
 
 
 def connected_devices(service: DeviceService | None) -> Sequence[Device]:

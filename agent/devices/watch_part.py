@@ -115,14 +115,14 @@ class DevicesPart:
 
     def _watch(self, stop: threading.Event, beat: Callable[[], None]) -> bool:
         # Lazy: pyudev, which the page does not need.
-        from devices.device_service import device_service
+        from devices.device_service import DeviceService
         from devices.health.log_writer import open_health_log
         from devices.monitor.monitor import DeviceMonitor
 
         monitor = self.monitor or DeviceMonitor
         with (
             open_health_log(self.settings, self.clock) as log,
-            device_service(
+            DeviceService(
                 log, self.settings, self.clock, archive=self.archive, on_change=self._on_change, monitor=monitor
             ) as service,
         ):

@@ -134,9 +134,11 @@ def _record(
         )
         if planned.plan.context.devices:
             # It loads for 0.1 s, which a session without devices saves.
-            from devices.device_service import device_service
+            from devices import device_service
 
-            service = stack.enter_context(device_service(log, settings, clock, archive=spec.asked.archive))
+            service = stack.enter_context(
+                device_service.DeviceService(log, settings, clock, archive=spec.asked.archive)
+            )
             service.start()
         with Recorder(planned, spec, clock) as recorder:
             recorder.run(handshake, inbox, standing)

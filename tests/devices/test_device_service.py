@@ -13,14 +13,14 @@ import pytest
 
 from config.settings.schema import Settings
 from devices import device_service as module
-from devices.device_service import DeviceService, DeviceServiceLock, OnChange, connected_devices, device_service
+from devices.device_service import DeviceService, DeviceServiceLock, connected_devices
 from devices.health.log_line import PC, HealthLogger, LogKind, LogLevel
 from devices.health.log_reader import LogFilter, read
 from devices.health.log_writer import HealthLog, open_health_log
 from devices.host.clock import Clock, SystemClock
 from devices.model.device import Device, DeviceKind, Mode
 from devices.monitor.device_changes import ChangeKind, DeviceChange
-from devices.monitor.monitor import DeviceMonitor
+from devices.monitor.monitor import DeviceMonitor, OnChange
 from devices.roles.assignment import assign, roles_store
 from devices.usb.slow_ports import SlowPortTracker
 from tests.support.health import Recorded
@@ -64,6 +64,17 @@ class FakeMonitor(DeviceMonitor):
         self._tell_of(DeviceChange(kind, device, before, self._devices))
 
 
+class RecordedLog(Recorded, HealthLog):
+    """Keeps its lines in memory. Only the lock is in its folder."""
+
+    def __init__(self, folder: Path) -> None:
+        Recorded.__init__(self, SystemClock())
+        self.folder = folder
+
+
+SETTINGS = msgspec.convert({"devices": {"power_line_frequency": "60 Hz"}}, Settings)
+
+
 class Bench:
     """Services over one folder; what each sets on cameras and records."""
 
@@ -79,11 +90,10 @@ class Bench:
             self.monitors.append(FakeMonitor(on_change, record, devices))
             return self.monitors[-1]
 
-        recorded = Recorded(SystemClock())
+        recorded = RecordedLog(self.folder)
         service = DeviceService(
-            recorded, SystemClock(), power_line="60 Hz", folders={self.folder: 0}, folder=self.folder,
-            on_change=on_change, monitor=monitor,
-        )  # fmt: skip
+            recorded, SETTINGS, SystemClock(), archive=self.folder, on_change=on_change, monitor=monitor
+        )
         self.services.append(service)
         self.records.append(recorded)
         if starts:
@@ -352,7 +362,7 @@ def _cannot_be_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @contextmanager
 def kept() -> Iterator[HealthLog]:
-    with open_health_log(Settings(), SystemClock()) as log, device_service(log, Settings(), SystemClock()):
+    with open_health_log(Settings(), SystemClock()) as log, DeviceService(log, Settings(), SystemClock()):
         yield log
 
 

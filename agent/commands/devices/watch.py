@@ -11,7 +11,7 @@ from agent.devices.board import DeviceBoard, HealthLogFollower, SoundInputWatche
 from agent.devices.table import Shower, device_view
 from agent.terminal.signals_and_keys import LONGEST_WAIT_S, handle_signals, watch_keys
 from config.settings.schema import Settings
-from devices.device_service import DeviceService, device_service
+from devices.device_service import DeviceService
 from devices.health.log_line import HealthLine, LogKind
 from devices.health.log_writer import open_health_log
 from devices.host.clock import Clock, SystemClock
@@ -34,7 +34,7 @@ def watch(settings: Settings, *, as_json: bool) -> None:
         stack.enter_context(_signals(inbox))
         log = stack.enter_context(open_health_log(settings, clock))
         monitor = partial(DeviceMonitor, follows_use=True)
-        service = stack.enter_context(device_service(log, settings, clock, on_change=inbox.put, monitor=monitor))
+        service = stack.enter_context(DeviceService(log, settings, clock, on_change=inbox.put, monitor=monitor))
         stack.enter_context(HealthLogFollower(log.folder, clock, inbox))
         service.start()
         inputs = stack.enter_context(SoundInputWatcher(inbox))

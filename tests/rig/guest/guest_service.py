@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from config.settings.schema import Settings
 from devices.device_service import RETRY_S, DeviceService
 from devices.health.log_line import PC, HealthLine, LogKind, LogLevel
 from devices.health.log_reader import LogFilter, read
@@ -43,7 +44,7 @@ class Room:
         self.folder = folder
         self.changes: queue.SimpleQueue[DeviceChange] = queue.SimpleQueue()
         self.log = HealthLog(folder, clock=SystemClock(), journal=None)
-        self.service = DeviceService(self.log, SystemClock(), folder=folder, on_change=self.changes.put)
+        self.service = DeviceService(self.log, Settings(), SystemClock(), on_change=self.changes.put)
 
     def until(self, kind: ChangeKind) -> DeviceChange:
         while (change := self.changes.get(timeout=20)).kind is not kind:
@@ -60,6 +61,7 @@ def room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Room]:
     monkeypatch.setenv("LIPUT_STATE", str(tmp_path))
     room = Room(tmp_path / "health")
     with room.log, room.service:
+        room.service.start()
         yield room
 
 
@@ -156,6 +158,7 @@ def test_a_plug_is_a_line_of_the_watch_within_two_seconds_and_one_that_is_killed
         wait_for(lambda: camera.get("controls.power_line_frequency") == "1", 5.0)
         room = Room(tmp_path / ".local/state/liput/health")
         with room.log, room.service:
+            room.service.start()
             assert not room.service.keeps_the_log
             assert len([line for line in room.lines(LogKind.PLUGGED) if line.device == CAMERA]) == 1
             killed = time.monotonic()
@@ -232,6 +235,7 @@ def test_a_camera_that_hangs_holds_up_neither_another_ones_presets_nor_the_monit
     room = Room(tmp_path / "health")
     with RigDevice("webcam", serial="CAM0002") as other, room.log:
         with room.service:
+            room.service.start()
             began = time.monotonic()
             other.plug(1)
             while room.until(ChangeKind.PLUGGED).device.serial != "CAM0002":
