@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Protocol
+from typing import Annotated, Protocol
 
 import msgspec
 
@@ -10,7 +10,7 @@ import msgspec
 class Event(msgspec.Struct, frozen=True, tag_field="type", tag="event"):
     """One event: local time with offset, kind, subject (such as a device), facts, and a sentence for people."""
 
-    at: datetime
+    at: Annotated[datetime, msgspec.Meta(tz=True)]
     kind: str
     subject: str
     detail: Mapping[str, object]

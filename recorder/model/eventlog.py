@@ -7,11 +7,10 @@ far as memory holds them. `EventLimiter` thins frequent events first.
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 from config.events import Emit, Event, encode_event
 from config.files import json_lines, json_number, open_regular, read_file
@@ -20,7 +19,7 @@ from devices.host.background import BackgroundTask
 from devices.host.clock import NANOSECONDS, Clock
 from devices.host.throttle import TokenBucket
 from recorder.model.names import utf8_safe
-from recorder.model.session_faults import REPORTED_BY_TRACKS, SOURCE_RECOVERED, kind_of_fault
+from recorder.model.session_faults import REPORTED_BY_TRACKS, SESSION_LIVE, SOURCE_RECOVERED, kind_of_fault
 
 MOST_BYTES = 8 << 20
 
@@ -324,8 +323,6 @@ def _storable_value(value: object) -> object:
 
 RECOVERED_KIND = "session-recovered"  # recovery adds this event to a log
 
-type EventLine = Mapping[str, Any]
-
 
 @dataclass(frozen=True, slots=True)
 class RecordingRun:
@@ -335,58 +332,51 @@ class RecordingRun:
     last recorder.
     """
 
-    armed: Sequence[EventLine]
-    recording: Sequence[EventLine]
+    armed: Sequence[Event]
+    recording: Sequence[Event]
     offset_s: float
     began_at: datetime | None
     killed_at: datetime | None
 
 
-def recorder_runs(lines: Iterable[EventLine]) -> list[RecordingRun]:
+def recorder_runs(events: Iterable[Event]) -> list[RecordingRun]:
     """Return the recorders of a session from its log, without the events that recovery added."""
     found: list[RecordingRun] = []
-    told: list[EventLine] = []
+    told: list[Event] = []
     offset_s = 0.0
-    for line in lines:
-        if not isinstance(line.get("detail"), Mapping) or line.get("kind") == RECOVERED_KIND:
+    for event in events:
+        if event.kind == RECOVERED_KIND:
             continue
-        if line.get("kind") == "session-resumed":
-            detail, at = line["detail"], time_in_line(line.get("at"))
-            killed_at = at - timedelta(seconds=max(0.0, json_number(detail.get("missing_s")) or 0.0)) if at else None
-            later = _next_recorder(told, killed_at)
+        if event.kind == "session-resumed":
+            killed_at = event.at - timedelta(seconds=event_number(event, "missing_s"))
+            later = len(told)
+            while later and told[later - 1].at > killed_at:  # the next recorder's sources report before this event
+                later -= 1
             found.append(_run(told[:later], offset_s, killed_at))
-            told, offset_s = told[later:], json_number(detail.get("offset_s")) or 0.0
-        told.append(line)
+            told, offset_s = told[later:], event_number(event, "offset_s")
+        told.append(event)
     return [*found, _run(told, offset_s, None)]
 
 
-def _next_recorder(told: Sequence[EventLine], killed_at: datetime | None) -> int:
-    """Return the index of the next recorder's first line: its sources report before `session-resumed`."""
-    place = len(told)
-    while killed_at and place and (at := time_in_line(told[place - 1].get("at"))) and at > killed_at:
-        place -= 1
-    return place
-
-
-def _run(told: Sequence[EventLine], offset_s: float, killed_at: datetime | None) -> RecordingRun:
-    live = next((place for place, line in enumerate(told) if line.get("kind") == "session-live"), None)
-    began_at = None if live is None else time_in_line(told[live].get("at"))
+def _run(told: Sequence[Event], offset_s: float, killed_at: datetime | None) -> RecordingRun:
+    live = next((place for place, event in enumerate(told) if event.kind == SESSION_LIVE), None)
+    began_at = None if live is None else told[live].at
     return RecordingRun(told[: live or 0], told[live or 0 :], offset_s, began_at, killed_at)
 
 
-def time_in_line(value: object) -> datetime | None:
-    """Return the time in a line; None if it is not an ISO time with an offset."""
-    try:
-        at = datetime.fromisoformat(value) if isinstance(value, str) else None
-    except ValueError:
-        return None
-    return at if at is not None and at.tzinfo is not None else None
+def event_number(event: Event, name: str) -> float:
+    """Return a number of an event's detail; 0 if it is missing, negative or no number."""
+    return max(0.0, json_number(event.detail.get(name)) or 0.0)
 
 
-def read_event_lines(path: Path) -> Iterator[Mapping[str, Any]]:
-    """Yield the lines of an event log; skips invalid ones."""
+def read_log(path: Path) -> bytes:
+    """Return the content of an event log, b"" if unreadable."""
     try:
-        content = read_file(path, cut=True)
+        return read_file(path, cut=True)
     except OSError:
-        return
-    yield from json_lines(content, dict[str, Any])
+        return b""
+
+
+def read_events(log: bytes) -> list[Event]:
+    """Return the events of a log; invalid lines, as after a kill, are skipped."""
+    return list(json_lines(log, Event))

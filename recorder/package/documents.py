@@ -17,6 +17,7 @@ import msgspec
 from config.settings.quantities import brief_size
 from devices.host.process import account_name
 from recorder.model import names
+from recorder.model.marks import Moment
 from recorder.package import bag
 from recorder.package.metadata import AudioTrack, Recording, RequestFacts, VideoTrack
 
@@ -261,7 +262,7 @@ class PremisEvent(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omi
 
     event_identifier: str
     event_type: EventType
-    event_date_time: datetime
+    event_date_time: Moment
     event_detail: str
     event_outcome: Literal["success", "warning"]
     event_outcome_detail: str = ""

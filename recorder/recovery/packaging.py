@@ -23,6 +23,7 @@ from config.settings.quantities import brief_size
 from devices.host.clock import NANOSECONDS, Clock
 from recorder.archive.archive import INCOMING, Archive
 from recorder.disk.durable import PRIVATE_MODE, DurableFiles
+from recorder.model.eventlog import read_events
 from recorder.model.names import JOINED, session_in_name
 from recorder.model.session_faults import reason_of
 from recorder.package.fixity import ByteProgress, Progress, folders_below
@@ -35,7 +36,6 @@ from recorder.recovery.rebuild import (
     PartEvidence,
     live_events,
     merge_logs,
-    read_events,
     rebuild_facts,
     run_offset_s,
     with_recovered_event,

@@ -9,19 +9,16 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
 from math import log10
-from pathlib import Path
 
 import msgspec
 
 from config.events import Event, encode_event
-from config.files import json_lines, read_file
 from config.settings.quantities import clock_text
 from devices.host.clock import Clock, SystemClock
-from recorder.model.eventlog import RECOVERED_KIND
+from recorder.model.eventlog import RECOVERED_KIND, event_number, read_events
 from recorder.model.marks import Mark
 from recorder.model.session_faults import ActiveFaults
 from recorder.package.metadata import INTERRUPTED, Gap, PartFacts, RecordingFacts
-from recorder.package.work_folder import EVENTS_FILE
 
 SHORTEST_GAP_S = 0.1
 """Shorter gaps are a frame or two, or rounding of clocks."""
@@ -79,19 +76,6 @@ class RecorderSpan:
         return (event for event in self.events if event.kind == kind)
 
 
-def read_log(folder: Path) -> bytes:
-    """Return the event log of a package or work folder, b"" if unreadable."""
-    try:
-        return read_file(folder / EVENTS_FILE, cut=True)
-    except OSError:
-        return b""
-
-
-def read_events(log: bytes) -> list[Event]:
-    """Return the events of a log; invalid lines, as after a kill, are skipped."""
-    return list(json_lines(log, Event))
-
-
 def live_events(log: bytes) -> list[Event]:
     """Return the `session-live` events: one for each run in the log."""
     return [event for event in read_events(log) if event.kind == "session-live"]
@@ -101,7 +85,7 @@ def run_offset_s(events: Iterable[Event], part: int) -> float:
     """Return the recorder's running time when it moved to `part`; 0 if it began there."""
     for event in events:
         if event.kind == "storage-switched" and event.detail.get("part") == part:
-            return _number(event, "offset_s")
+            return event_number(event, "offset_s")
     return 0.0
 
 
@@ -171,7 +155,7 @@ def _loudness(measured: Sequence[tuple[float | None, float]]) -> float | None:
 
 def _dropped(run: RecorderSpan) -> int:
     """Return the number of dropped frames; each event counts those since the last one."""
-    return sum(round(_number(event, "count")) for event in run.of("frames-dropped"))
+    return sum(round(event_number(event, "count")) for event in run.of("frames-dropped"))
 
 
 def _runs(parts: Sequence[PartEvidence]) -> list[RecorderSpan]:
@@ -210,12 +194,7 @@ def _reasons(run: RecorderSpan) -> Iterable[str]:
 def _marks(runs: Iterable[RecorderSpan]) -> Iterator[Mark]:
     for run in runs:
         for event in run.of("mark"):
-            yield Mark(at=event.at, media_s=round(run.base_s + _number(event, "media_s"), 3), text=event.subject)
-
-
-def _number(event: Event, name: str) -> float:
-    value = event.detail.get(name)
-    return float(value) if isinstance(value, int | float) and value >= 0 else 0.0
+            yield Mark(at=event.at, media_s=round(run.base_s + event_number(event, "media_s"), 3), text=event.subject)
 
 
 def _repeated(run: RecorderSpan) -> int:
@@ -223,15 +202,15 @@ def _repeated(run: RecorderSpan) -> int:
     live = next(run.of("session-live"), None)
     if live is None:
         return 0
-    picture, rate = live.detail.get("picture"), _number(live, "still_rate") or _number(live, "rate")
+    picture, rate = live.detail.get("picture"), event_number(live, "still_rate") or event_number(live, "rate")
     silent_s, since_s = 0.0, None
     for event in run.events:
         if event is live:
             silent_s, since_s = 0.0, None if since_s is None else 0.0  # earlier silence was not recorded
         elif event.subject == picture and event.kind == "source-silent" and since_s is None:
-            since_s = _number(event, "since_s")
+            since_s = event_number(event, "since_s")
         elif event.subject == picture and event.kind == "source-returned" and since_s is not None:
-            silent_s, since_s = silent_s + max(0.0, _number(event, "at_s") - since_s), None
+            silent_s, since_s = silent_s + max(0.0, event_number(event, "at_s") - since_s), None
     if since_s is not None:
         silent_s += max(0.0, run.parts[-1].end_s - run.base_s - since_s)
     return round(silent_s * rate)
@@ -293,7 +272,7 @@ def _missing_end_s(run: RecorderSpan, started_at: datetime) -> float:
     """Return the seconds missing at the end: up to the recorder's own figure, else to its last sign of life."""
     end_s = run.parts[-1].end_s
     if run.ended is not None:
-        return max(0.0, run.base_s + _number(run.ended, "media_time_s") - end_s)
+        return max(0.0, run.base_s + event_number(run.ended, "media_time_s") - end_s)
     if run.last_seen is None:
         return 0.0
     lost_s = (run.last_seen - started_at).total_seconds() - end_s

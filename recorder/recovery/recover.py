@@ -15,11 +15,12 @@ from config.errors import LiputError, PackageBusy, PackageNotFound, SessionError
 from devices.host.clock import Clock
 from recorder.archive.archive import Archive, packages_of_session, read_package, read_unfinished
 from recorder.disk.durable import DurableFiles
+from recorder.model.eventlog import read_log
 from recorder.package.fixity import Progress
 from recorder.package.metadata import Gap, Package, PartFacts
-from recorder.package.work_folder import WorkFolder
+from recorder.package.work_folder import EVENTS_FILE, WorkFolder
 from recorder.recovery.packaging import SessionPackager, archive_with_room, examine_part, remove_half_joined
-from recorder.recovery.rebuild import describe_missing, read_log
+from recorder.recovery.rebuild import describe_missing
 from recorder.recovery.unfinished import UnfinishedSession
 
 type OnProgress = Callable[[str, int, int], None]
@@ -111,7 +112,8 @@ class Recovery:
         if not (works := [work for work in works if work not in complete]):
             return _sealed(session, packages)
         others = self._others(session)
-        finisher = self._finisher(session, _spans(others), [read_log(package.folder) for package in others])
+        apart, logs = _spans(others), [read_log(package.folder / EVENTS_FILE) for package in others]
+        finisher = self._finisher(session, apart, logs)
         if not any(work.holds_media() for work in works):
             for work in works:
                 finisher.archive_of(work).discard(work)
@@ -122,7 +124,7 @@ class Recovery:
             except StorageError as error:
                 if error.why != "full":
                     raise
-                return self._seal_apart(session, works, others)
+                return self._seal_apart(session, works, apart, logs)
         return _sealed(session, [finisher.finish(works)])
 
     def _join_packages(self, session: UnfinishedSession) -> RecoveryOutcome:
@@ -146,20 +148,21 @@ class Recovery:
                 work.release()
 
     def _seal_apart(
-        self, session: UnfinishedSession, works: Sequence[WorkFolder], others: Sequence[Package]
+        self,
+        session: UnfinishedSession,
+        works: Sequence[WorkFolder],
+        others: Sequence[PartFacts],
+        other_logs: Sequence[bytes],
     ) -> RecoveryOutcome:
         """Make a package of each part: no disk has room for a joined one. They are joined later."""
         held = [work for work in works if work.holds_media()]
         empty = {work.begun.part for work in works if work not in held}
-        logs = {work: read_log(work.path) for work in held}
+        logs = {work: read_log(work.events) for work in held}
         spans = {work: _span(work) for work in held}
         packages = []
         for work in held:
-            apart = [*(spans[other] for other in held if other is not work), *_spans(others)]
-            more = [
-                *(log for other, log in logs.items() if other is not work),
-                *(read_log(package.folder) for package in others),
-            ]
+            apart = [*(spans[other] for other in held if other is not work), *others]
+            more = [*(log for other, log in logs.items() if other is not work), *other_logs]
             packages.append(self._finisher(session, apart, more, empty).finish([work]))
         for work in works:
             if work not in held:

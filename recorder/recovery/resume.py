@@ -21,11 +21,12 @@ from devices.host.clock import NANOSECONDS, Clock, boot_id
 from devices.host.deadline import DeadlineTask
 from recorder.archive.archive import Archive
 from recorder.disk.errors import DISK_ANSWER_S, disk_stalled
+from recorder.model.eventlog import read_events, read_log
 from recorder.model.names import part_in_name, session_in_name
 from recorder.mp4.fragments import playable_end_s
 from recorder.package.metadata import SessionContext
-from recorder.package.work_folder import WorkFolder
-from recorder.recovery.rebuild import read_events, read_log, run_offset_s
+from recorder.package.work_folder import EVENTS_FILE, WorkFolder
+from recorder.recovery.rebuild import run_offset_s
 from recorder.recovery.unfinished import find_unfinished
 
 END_EVENTS = {"session-stopping", "session-ended"}
@@ -85,7 +86,7 @@ def lock_for_resume(archives: Iterable[Archive], folder: Path, clock: Clock) -> 
 
 def session_had_ended(folder: Path) -> bool:
     """Return whether the log in a work folder says that its session ended; locks nothing."""
-    return any(event.kind in END_EVENTS for event in read_events(read_log(folder)))
+    return any(event.kind in END_EVENTS for event in read_events(read_log(folder / EVENTS_FILE)))
 
 
 def _reopen(archive: Archive, name: str) -> list[WorkFolder]:
@@ -126,7 +127,7 @@ def _resumption(works: Sequence[WorkFolder], folder: Path) -> Resumption:
         zero_ns=_zero_ns(ordered),
         end_s=max(work.begun.offset_s + playable_s(work) for work in ordered),
         form=next(
-            (form for work in ordered for event in read_events(read_log(work.path)) if (form := _form(event))), None
+            (form for work in ordered for event in read_events(read_log(work.events)) if (form := _form(event))), None
         ),
     )
 
@@ -134,7 +135,7 @@ def _resumption(works: Sequence[WorkFolder], folder: Path) -> Resumption:
 def _zero_ns(works: Sequence[WorkFolder]) -> int | None:
     """Return CLOCK_MONOTONIC at the session's media time 0; None if no recorder of it ran since boot."""
     for work in works:
-        events, begun = read_events(read_log(work.path)), work.begun
+        events, begun = read_events(read_log(work.events)), work.begun
         live = next((event for event in events if event.kind == "session-live"), None)
         clock_ns = live.detail.get("clock_ns") if live else None
         if isinstance(clock_ns, int) and clock_ns > 0 and begun.boot and begun.boot == boot_id():

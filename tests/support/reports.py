@@ -8,6 +8,7 @@ from functools import cache
 
 from PIL import Image, ImageDraw
 
+from config.events import Event
 from config.settings.office import Office, StandardTime
 from devices.model.device import Device, DeviceKind
 from recorder.features.report.material import ReportMaterial, SoundLevels
@@ -141,13 +142,12 @@ def _step(
     )
 
 
-def event(at_s: float, kind: str, subject: str, /, **detail: object) -> dict[str, object]:
-    """Return a line of a log."""
-    at = (STARTED + timedelta(seconds=at_s)).isoformat()
-    return {"type": "event", "at": at, "kind": kind, "subject": subject, "detail": detail, "message": ""}
+def event(at_s: float, kind: str, subject: str, /, **detail: object) -> Event:
+    """Return an event of a log."""
+    return Event(STARTED + timedelta(seconds=at_s), kind, subject, detail, "")
 
 
-def _events(*, is_faulty: bool) -> list[dict[str, object]]:
+def _events(*, is_faulty: bool) -> list[Event]:
     found = [
         event(600, "source-silent", "slides", since_s=599.5),
         event(601, "source-lost", "slides", hint=""),

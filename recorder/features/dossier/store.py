@@ -20,7 +20,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, tzinfo
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -34,9 +33,9 @@ from recorder.disk.durable import PRIVATE_MODE, TEMPORARY_FILES, DurableFiles
 from recorder.disk.errors import storage_error
 from recorder.features.dossier.papers import LETTER_FILE, SUFFIXES, Paper, is_letter_whole
 from recorder.features.dossier.text import dossier_text
-from recorder.model.eventlog import time_in_line
 from recorder.model.names import one_line, similar_names, utf8_safe
 from recorder.package.bag import TAG_MANIFEST_FILE
+from recorder.package.documents import PremisEvent
 from recorder.package.request import LETTERS, Change, FieldChange, Letter, LetterKind, Request
 from recorder.package.work_folder import PREMIS_FILE
 
@@ -74,9 +73,8 @@ def archived_at(folder: Path, zone: tzinfo | None) -> datetime:
 
 def _ingested_at(folder: Path) -> datetime | None:
     with contextlib.suppress(OSError):
-        for line in json_lines(read_file(folder / PREMIS_FILE), dict[str, Any]):
-            if line.get("eventType") == "ingestion" and (at := time_in_line(line.get("eventDateTime"))):
-                return at
+        events = json_lines(read_file(folder / PREMIS_FILE), PremisEvent)
+        return next((event.event_date_time for event in events if event.event_type == "ingestion"), None)
     return None
 
 

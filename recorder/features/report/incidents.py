@@ -1,12 +1,12 @@
 """The incidents of a session and their lengths, from its log."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
 
+from config.events import Event
 from config.files import json_number
-from recorder.model.eventlog import EventLine, RecordingRun, recorder_runs, time_in_line
+from recorder.model.eventlog import RecordingRun, event_number, recorder_runs
 from recorder.model.session_faults import (
     AWAY_KINDS,
     HARMLESS_KINDS,
@@ -62,10 +62,10 @@ class _Log:
     last_at: datetime | None = None
 
 
-def incidents(lines: Iterable[EventLine], recording: Recording | None = None) -> list[Incident]:
-    """Return missing recording first, then streams never live, then the longest incidents; skip foreign lines."""
+def incidents(events: Iterable[Event], recording: Recording | None = None) -> list[Incident]:
+    """Return missing recording first, then streams never live, then the longest incidents."""
     found: dict[tuple[str, str], Incident] = {}
-    recorders = recorder_runs(lines)
+    recorders = recorder_runs(events)
     for run in recorders:
         for one in _of_run(run, recording.ended_at if recording else None):
             found[one.kind, one.subject] = _merged(found.get((one.kind, one.subject)), one)
@@ -113,16 +113,17 @@ def _merged(before: Incident | None, after: Incident) -> Incident:
 
 
 def _never_live(found: Mapping[tuple[str, str], Incident], recorders: Iterable[RecordingRun]) -> None:
-    lines = [line for run in recorders for line in (*run.armed, *run.recording)]
-    seen = {str(line.get("subject")) for line in lines if _says_it_was_live(line)}
+    events = [event for run in recorders for event in (*run.armed, *run.recording)]
+    seen = {event.subject for event in events if _says_it_was_live(event)}
     for (kind, subject), incident in found.items():
         if kind == "destination-lost" and subject not in seen:
             incident.kind, incident.seconds, incident.is_open = NEVER_LIVE, None, False
 
 
-def _says_it_was_live(line: EventLine) -> bool:
-    kind, detail = line.get("kind"), line["detail"]
-    return kind == "destination-live" or (kind == "destination-lost" and json_number(detail.get("live_s")) != 0)
+def _says_it_was_live(event: Event) -> bool:
+    return event.kind == "destination-live" or (
+        event.kind == "destination-lost" and json_number(event.detail.get("live_s")) != 0
+    )
 
 
 def _described(found: dict[tuple[str, str], Incident], recording: Recording) -> None:
@@ -140,39 +141,37 @@ def _described(found: dict[tuple[str, str], Incident], recording: Recording) -> 
             found.setdefault((kind, subject), Incident(kind, subject, None, times=1))
 
 
-def _read(log: _Log, lines: Sequence[EventLine]) -> None:
-    for line in lines:
-        kind, subject, detail = line.get("kind"), line.get("subject"), line.get("detail")
-        at = time_in_line(line.get("at"))
-        if isinstance(kind, str) and isinstance(detail, Mapping) and at is not None:
-            log.last_at = at
-            _end(log, kind, str(subject), detail, at)
-            if kind not in HARMLESS_KINDS and kind not in NOT_OPENED_KINDS:
-                _begin(log, kind, str(subject), detail, at)
+def _read(log: _Log, events: Iterable[Event]) -> None:
+    for event in events:
+        log.last_at = event.at
+        _end(log, event)
+        if event.kind not in HARMLESS_KINDS and event.kind not in NOT_OPENED_KINDS:
+            _begin(log, event)
 
 
-def _begin(log: _Log, kind: str, subject: str, detail: Mapping[str, Any], at: datetime) -> None:
+def _begin(log: _Log, event: Event) -> None:
+    kind, subject, detail = event.kind, event.subject, event.detail
     name = SOURCE_AWAY if kind in AWAY_KINDS else kind
     if (name, subject) in log.begun:
         return  # a silent source that is lost is one outage
-    incident = _incident(log, name, subject, at)
+    incident = _incident(log, name, subject, event.at)
     if can_end(kind, detail):
-        log.begun[name, subject] = incident, at, json_number(detail.get("since_s"))
+        log.begun[name, subject] = incident, event.at, json_number(detail.get("since_s"))
     elif kind in _COUNTED:
-        incident.count = (incident.count or 0) + round(json_number(detail.get(_COUNTED[kind])) or 0)
+        incident.count = (incident.count or 0) + round(event_number(event, _COUNTED[kind]))
     elif kind in _SO_FAR:
-        incident.count = max(incident.count or 0, round(json_number(detail.get(_SO_FAR[kind])) or 0))
+        incident.count = max(incident.count or 0, round(event_number(event, _SO_FAR[kind])))
     elif kind == "sound-gap":
-        _add_seconds(incident, (json_number(detail.get("samples")) or 0) / _SAMPLES_A_SECOND)
+        _add_seconds(incident, event_number(event, "samples") / _SAMPLES_A_SECOND)
     elif kind == "recording-gap":
-        _add_seconds(incident, json_number(detail.get("duration_s")) or 0)
+        _add_seconds(incident, event_number(event, "duration_s"))
 
 
-def _end(log: _Log, kind: str, subject: str, detail: Mapping[str, Any], at: datetime) -> None:
+def _end(log: _Log, event: Event) -> None:
     for (name, whose), (incident, begun_at, since_s) in list(log.begun.items()):
-        if ends_fault(kind, subject, detail, (_MISSED if name == SOURCE_AWAY else name, whose)):
-            back_s = json_number(detail.get("at_s"))
-            seconds = (at - begun_at).total_seconds()
+        if ends_fault(event.kind, event.subject, event.detail, (_MISSED if name == SOURCE_AWAY else name, whose)):
+            back_s = json_number(event.detail.get("at_s"))
+            seconds = (event.at - begun_at).total_seconds()
             if since_s is not None and back_s is not None:
                 seconds = back_s - since_s
             _add_seconds(incident, max(0.0, seconds))

@@ -18,11 +18,12 @@ from av.container import InputContainer
 from av.stream import Discard
 from PIL import Image, ImageDraw, ImageFont
 
+from config.events import Event
 from config.files import read_file
 from config.settings.quantities import clock_text
 from devices.model.device import Device
 from recorder.archive.archive import is_package_file
-from recorder.model.eventlog import read_event_lines
+from recorder.model.eventlog import read_events, read_log
 from recorder.package import bag
 from recorder.package.keyframes import Advance, frame_image, image_jpeg, keyframes
 from recorder.package.media import OPEN_SAFELY
@@ -178,7 +179,7 @@ class ReportMaterial:
     request: RequestRecord | None
     checks: Mapping[str, Any]
     devices: tuple[Device, ...]
-    events: tuple[Mapping[str, Any], ...]
+    events: tuple[Event, ...]
     levels: SoundLevels | None
     digests: Mapping[str, str]
     manifest_digest: str
@@ -212,7 +213,7 @@ def read_material(folder: Path, name: str, changed: Mapping[str, bytes] = Mappin
         request=read(REQUEST_FILE, RequestRecord),
         checks=read(CHECKS_FILE, dict[str, Any]) or {},
         devices=read(DEVICES_FILE, tuple[Device, ...]) or (),
-        events=tuple(read_event_lines(folder / EVENTS_FILE)),
+        events=tuple(read_events(read_log(folder / EVENTS_FILE))),
         levels=read(LEVELS_FILE, SoundLevels),
         digests={media.file: digests[media.file] for media in recording.media if media.file in digests},
         manifest_digest=hashlib.sha256(manifest).hexdigest(),

@@ -9,17 +9,17 @@ import subprocess
 import time
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import InitVar, dataclass, field
 from itertools import groupby, islice
 from pathlib import Path
-from typing import Any
 
+from config.events import Event
 from config.files import json_number
 from config.locale.lookup import text as words_of
 from recorder.disk.durable import DurableFiles
 from recorder.features.slides.detector import Slide, SlideDetector, slide_jpeg, slide_sample
-from recorder.model.eventlog import EventLine, recorder_runs
+from recorder.model.eventlog import recorder_runs
 from recorder.model.names import one_line, shortened
 from recorder.model.session_faults import AWAY_KINDS
 from recorder.package.keyframes import Advance, keyframes, keyframes_at
@@ -100,14 +100,14 @@ FOUND_SHARE = 0.7  # the share of progress when all slides are found; reading fo
 MOST_SLIDES = 1000  # most slides of a session: faster changes are no talk with slides
 
 
-def _spans(wishes: SlideOptions, lines: Iterable[EventLine]) -> list[tuple[float, SlidesView | None]]:
+def _spans(wishes: SlideOptions, events: Iterable[Event]) -> list[tuple[float, SlidesView | None]]:
     """Return the places of slides over media time, None for none, from the session's log."""
     spans: list[tuple[float, SlidesView | None]] = []
-    for run in recorder_runs(lines):
+    for run in recorder_runs(events):
         view, is_away = wishes.views.get(wishes.layout), False
         spans.append((max(run.offset_s, spans[-1][0] if spans else 0.0), view))
-        for place, line in enumerate((*run.armed, *run.recording)):
-            kind, subject, detail = str(line.get("kind")), str(line.get("subject")), line["detail"]
+        for place, event in enumerate((*run.armed, *run.recording)):
+            kind, subject, detail = event.kind, event.subject, event.detail
             if kind == "layout-changed":
                 view, at_s = wishes.views.get(subject), detail.get("media_s")
             elif subject in wishes.inputs and kind in AWAY_KINDS and "since_s" in detail:
@@ -129,12 +129,12 @@ class SlideChapters:
     root: Path
     wishes: SlideOptions
     language: str
-    events: InitVar[Iterable[Mapping[str, Any]]]
+    events: InitVar[Iterable[Event]]
     disk: DurableFiles
     advance: Advance
     _pictures: dict[int, str] = field(default_factory=dict)
 
-    def __post_init__(self, events: Iterable[Mapping[str, Any]]) -> None:
+    def __post_init__(self, events: Iterable[Event]) -> None:
         self._spans = _spans(self.wishes, events)
 
     def find(self, media: Sequence[MediaFile]) -> list[Chapter]:

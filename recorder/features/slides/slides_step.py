@@ -10,7 +10,7 @@ from config.errors import UsageError
 from config.settings.layouts import LayoutSettings
 from config.settings.schema import Settings
 from recorder.archive.seal_step import PlannedProgram, Seal, SealStep
-from recorder.model.eventlog import read_event_lines
+from recorder.model.eventlog import read_events, read_log
 from recorder.package.metadata import (
     SLIDES_FOLDER,
     Chapter,
@@ -94,7 +94,7 @@ def _has_slides(work: WorkFolder, recording: Recording) -> bool:
 def _slides(seal: Seal, recording: Recording, options: SlideOptions) -> list[Chapter]:
     from recorder.features.slides.chapters import SlideChapters
 
-    events, advance = read_event_lines(seal.work.events), seal.advance(recording, 0.0, _SHARE_END)
+    events, advance = read_events(read_log(seal.work.events)), seal.advance(recording, 0.0, _SHARE_END)
     found = SlideChapters(seal.work.path, options, seal.options.language, events, seal.disk, advance)
     return found.find(recording.media)
 

@@ -6,8 +6,9 @@ from datetime import timedelta
 import pytest
 
 from config.events import Event
+from recorder.model.eventlog import read_events
 from recorder.package.metadata import Gap, PartFacts, RecordingFacts
-from recorder.recovery.rebuild import PartEvidence, read_events, rebuild_facts
+from recorder.recovery.rebuild import PartEvidence, rebuild_facts
 from tests.support.archives import STARTED
 from tests.support.leftovers import event, live
 
@@ -150,7 +151,9 @@ def test_parts_that_are_not_there_are_gaps(numbers: tuple[int, int], reasons: li
 
 def test_a_log_is_read_past_lines_that_are_none() -> None:
     log = (
-        b'{"type":"event","kind":"started"}\n\xff\xfe\n{"type":"event","at":"2026-11-24T09:00:01+07:00","kind":"mark",'
+        b'{"type":"event","kind":"started"}\n\xff\xfe\n'
+        b'{"type":"event","at":"2026-11-24T09:00:01","kind":"mark","subject":"no zone","detail":{},"message":"m"}\n'
+        b'{"type":"event","at":"2026-11-24T09:00:01+07:00","kind":"mark",'
     )
     whole = b'{"type":"event","at":"2026-11-24T09:00:01+07:00","kind":"mark","subject":"a","detail":{},"message":"m"}\n'
     assert [each.subject for each in read_events(whole + log)] == ["a"]

@@ -1,16 +1,17 @@
 """Slides of recordings as they come: which become chapters, when, and which do not."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 from PIL import Image, ImageDraw
 
+from config.events import Event
 from recorder.disk.durable import DurableFiles
 from recorder.features.slides.chapters import FOUND_SHARE, SlideChapters
 from recorder.package.media import probe_media
 from recorder.package.metadata import Chapter, FrameArea, SlideOptions, SlidesView
+from tests.support.reports import event
 from tests.support.slides import HEIGHT, WIDTH, Picture, deck, fade, moving, noisy, record, slide, still
 
 WHOLE = SlideOptions(layout="single", views={"single": SlidesView()})
@@ -22,7 +23,7 @@ def chapters(
     folder: Path,
     pictures: Sequence[Picture],
     wishes: SlideOptions = WHOLE,
-    events: Sequence[Mapping[str, Any]] = (),
+    events: Sequence[Event] = (),
     *,
     name: str = "program.mp4",
     crf: int = 23,
@@ -217,8 +218,8 @@ def test_only_where_the_layout_shows_slides_is_looked(tmp_path: Path) -> None:
 def test_while_the_layout_shows_no_slides_there_are_none(tmp_path: Path) -> None:
     pictures = [*still(beside(deck(1)), 12), *still(deck(4), 12), *still(beside(deck(1)), 12)]
     events = [
-        {"kind": "layout-changed", "subject": "single", "detail": {"media_s": 12.0}},
-        {"kind": "layout-changed", "subject": "speaker-slides", "detail": {"media_s": 24.0}},
+        event(1, "layout-changed", "single", media_s=12.0),
+        event(2, "layout-changed", "speaker-slides", media_s=24.0),
     ]
     assert starts(chapters(tmp_path, pictures, BESIDE, events)) == [0]
 
@@ -227,9 +228,9 @@ def test_a_slate_in_the_place_of_slides_is_none(tmp_path: Path) -> None:
     slate = beside(_array(slide("Terputus - menunggu dipasang kembali", template=False)))
     pictures = [*still(beside(deck(1)), 12), *still(slate, 12), *still(beside(deck(1)), 12)]
     events = [
-        {"kind": "source-lost", "subject": "slides", "detail": {"hint": ""}},
-        {"kind": "source-missing", "subject": "slides", "detail": {"since_s": 12.0, "reason": "lost"}},
-        {"kind": "source-returned", "subject": "slides", "detail": {"at_s": 24.0}},
+        event(1, "source-lost", "slides", hint=""),
+        event(2, "source-missing", "slides", since_s=12.0, reason="lost"),
+        event(3, "source-returned", "slides", at_s=24.0),
     ]
     assert starts(chapters(tmp_path, pictures, BESIDE, events)) == [0]
 
@@ -238,9 +239,9 @@ def test_what_was_told_before_the_recording_began_has_times_of_its_own(tmp_path:
     """Armed, the slides were missing from 2 s to 22 s, and are there when the recording begins."""
     pictures = [picture for n in (1, 2) for picture in still(beside(deck(n)), 12)]
     events = [
-        {"kind": "source-missing", "subject": "slides", "detail": {"since_s": 2.0, "reason": "lost"}},
-        {"kind": "source-returned", "subject": "slides", "detail": {"at_s": 22.0}},
-        {"kind": "session-live", "subject": "Rapat", "detail": {}},
+        event(1, "source-missing", "slides", since_s=2.0, reason="lost"),
+        event(2, "source-returned", "slides", at_s=22.0),
+        event(3, "session-live", "Rapat"),
     ]
     assert starts(chapters(tmp_path, pictures, BESIDE, events)) == [0, pytest.approx(12, abs=LATE_S)]
 
@@ -248,11 +249,11 @@ def test_what_was_told_before_the_recording_began_has_times_of_its_own(tmp_path:
 def test_what_a_recorder_missed_that_was_killed_the_next_one_may_have(tmp_path: Path) -> None:
     pictures = [picture for n in (1, 2) for picture in still(beside(deck(n)), 12)]
     events = [
-        {"kind": "session-live", "subject": "Rapat", "detail": {}},
-        {"kind": "source-missing", "subject": "slides", "detail": {"since_s": 8.0, "reason": "lost"}},
-        {"kind": "layout-changed", "subject": "single", "detail": {"media_s": 9.0}},
-        {"kind": "session-resumed", "subject": "x", "detail": {"offset_s": 11.0, "missing_s": 1.0}},
-        {"kind": "session-live", "subject": "Rapat", "detail": {}},
+        event(1, "session-live", "Rapat"),
+        event(2, "source-missing", "slides", since_s=8.0, reason="lost"),
+        event(3, "layout-changed", "single", media_s=9.0),
+        event(4, "session-resumed", "x", offset_s=11.0, missing_s=1.0),
+        event(5, "session-live", "Rapat"),
     ]
     assert starts(chapters(tmp_path, pictures, BESIDE, events)) == [0, pytest.approx(12, abs=LATE_S)]
 
