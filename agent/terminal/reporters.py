@@ -5,7 +5,7 @@ import select
 import sys
 from collections.abc import Callable, Iterator
 from datetime import datetime
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import msgspec
 
@@ -35,6 +35,10 @@ from recorder.running.protocol import (
     to_exception,
 )
 from recorder.running.runtime_directory import RecorderFolder
+
+if TYPE_CHECKING:
+    from rich.live import Live
+    from rich.text import Text
 
 CPU_MEASURED = "cpu-measured"
 LEAST_CPU_S = 0.05
@@ -76,7 +80,7 @@ def _table(what: str, rows: list[tuple[str, float]], figures: StageFigures) -> I
         yield f"  {name:{width}}  {cpu_s:6.2f} s  {_share(cpu_s, figures):>9}"
 
 
-PLAIN_EVERY_S = 10.0
+LIVE_EVERY_S, PLAIN_EVERY_S = 0.25, 10.0
 HIDDEN_KINDS = frozenset({"priority-granted"})
 """Kinds of events for programs and the log only; `liput check` tells people."""
 
@@ -113,77 +117,73 @@ class Reporter:
             sys.stdout.buffer.flush()
 
 
-class PlainReporter(Reporter):
-    """Plain lines, for a log or a pipe."""
+class TextReporter(Reporter):
+    """Lines for people; with `live`, on a terminal, the status stays at the bottom and events scroll above it."""
 
-    every_s = PLAIN_EVERY_S
+    def __init__(self, live: "Live | None" = None) -> None:
+        self.every_s = LIVE_EVERY_S if live else PLAIN_EVERY_S
+        self._live = live
+
+    def __enter__(self) -> Self:
+        if self._live:
+            with contextlib.suppress(Exception):
+                self._live.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        if self._live:
+            with contextlib.suppress(Exception):
+                self._live.stop()
 
     def _show(self, told: SessionMessage) -> None:
         if isinstance(told, RecorderNote):
             self._write(told.text)
         elif isinstance(told, SessionStatus):
-            self._write(status_text(told))
+            if self._live:
+                self._live.update(_coloured(told), refresh=True)
+            else:
+                self._write(status_text(told))
+        elif isinstance(told, SealingProgress):
+            if self._live:
+                share = f"{told.done / max(1, told.total):.0%} of {brief_size(told.total)}"
+                self._live.update(f"SEALING  {share}", refresh=True)
         elif isinstance(told, SessionResult):
+            if self._live:
+                self._live.update("", refresh=True)
+                self._live.stop()
             self._write(result_text(told))
-        elif isinstance(told, Event) and told.kind not in HIDDEN_KINDS:
+        elif told.kind not in HIDDEN_KINDS:
             mark = "" if told.kind in HARMLESS_KINDS - WARNING_KINDS else "! "
             self._write(f"{told.at:%H:%M:%S}  {mark}{told.message}")
             if table := stages_text(told):
                 self._write(table)
 
     def _write(self, text: str) -> None:
-        print(text, flush=True)
-
-
-class LiveReporter(PlainReporter):
-    """A status line at the bottom of the terminal, with events scrolling above."""
-
-    every_s = 0.25
-
-    def __init__(self) -> None:
-        from rich.live import Live
-
-        from agent.terminal.console import Console
-
-        self._console: Console = Console()
-        self._live: Live = Live(console=self._console, auto_refresh=False, transient=True)
-
-    def __enter__(self) -> Self:
-        with contextlib.suppress(Exception):
-            self._live.start()
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        with contextlib.suppress(Exception):
-            self._live.stop()
-
-    def _show(self, told: SessionMessage) -> None:
-        from rich.text import Text
-
-        if isinstance(told, SessionStatus):
-            text = Text()
-            colours = {SessionState.LIVE: "bold white on red", SessionState.DEGRADED: "bold black on yellow"}
-            text.append(told.state.upper(), colours.get(told.state, "bold"))
-            text.append(status_text(told).removeprefix(told.state.upper()))
-            self._live.update(text, refresh=True)
-        elif isinstance(told, SealingProgress):
-            share = f"{told.done / max(1, told.total):.0%} of {brief_size(told.total)}"
-            self._live.update(Text(f"SEALING  {share}"), refresh=True)
+        if self._live:
+            self._live.console.print(text, soft_wrap=True)
         else:
-            if isinstance(told, SessionResult):
-                self._live.update("", refresh=True)
-                self._live.stop()
-            super()._show(told)
+            print(text, flush=True)
 
-    def _write(self, text: str) -> None:
-        self._console.print(text, soft_wrap=True)
+
+def _coloured(status: SessionStatus) -> "Text":
+    from rich.text import Text
+
+    state = status.state.upper()
+    colours = {SessionState.LIVE: "bold white on red", SessionState.DEGRADED: "bold black on yellow"}
+    return Text.assemble((state, colours.get(status.state, "bold")), status_text(status).removeprefix(state))
 
 
 def reporter(*, as_json: bool) -> Reporter:
     """Return the reporter for this standard output."""
     if as_json:
         return Reporter()
-    return LiveReporter() if can_redraw() else PlainReporter()
+    if not can_redraw():
+        return TextReporter()
+    from rich.live import Live
+
+    from agent.terminal.console import Console
+
+    return TextReporter(Live(console=Console(), auto_refresh=False, transient=True))
 
 
 def status_text(status: SessionStatus) -> str:

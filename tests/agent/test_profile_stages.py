@@ -5,7 +5,7 @@ from resource import RUSAGE_CHILDREN, getrusage
 import msgspec
 import pytest
 
-from agent.terminal.reporters import PlainReporter, stages_text
+from agent.terminal.reporters import TextReporter, stages_text
 from recorder.model.status import NamedCpu, StageFigures
 from tests.support import command
 from tests.support.leftovers import event
@@ -71,5 +71,5 @@ def test_people_get_a_table_and_only_at_the_end(capsys: pytest.CaptureFixture[st
     assert stages_text(event(0, "cpu-measured", until="sealed", **detail)) == TABLE
     assert stages_text(event(0, "cpu-measured", until="recorded", **detail)) == ""
     assert stages_text(event(0, "cpu-measured", until="sealed", wall_s="long")) == ""
-    PlainReporter().show(event(0, "cpu-measured", until="sealed", **detail))
+    TextReporter().show(event(0, "cpu-measured", until="sealed", **detail))
     assert capsys.readouterr().out.endswith(f"cpu-measured happened.\n{TABLE}\n")

@@ -5,7 +5,7 @@ from typing import get_args
 
 import pytest
 
-from agent.terminal.reporters import NOT_MEASURED, PlainReporter, SessionFollower, status_text
+from agent.terminal.reporters import NOT_MEASURED, SessionFollower, TextReporter, status_text
 from config.events import Event
 from devices.model.device import Health, HealthState
 from recorder.live_encode.headroom import EncodeReason
@@ -75,7 +75,7 @@ def test_a_session_that_begins_with_a_pc_nobody_has_measured_says_what_to_do(
     why: str | None, destinations: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     detail: dict[str, object] = {"destinations": destinations} | ({"stream_why": why} if why else {})
-    SessionFollower(PlainReporter()).take(Event(datetime.now(UTC), "session-live", "paket", detail, "Recording."))
+    SessionFollower(TextReporter()).take(Event(datetime.now(UTC), "session-live", "paket", detail, "Recording."))
     shown = capsys.readouterr().out
     assert "Recording." in shown
     assert (NOT_MEASURED in shown) is (why == "not-measured" and bool(destinations)), (

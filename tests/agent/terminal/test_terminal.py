@@ -7,7 +7,7 @@ import pytest
 
 from agent.checks.display import check_display
 from agent.devices.table import JsonDeviceView, TableDeviceView, device_view
-from agent.terminal.reporters import LiveReporter, PlainReporter, reporter
+from agent.terminal.reporters import LIVE_EVERY_S, PLAIN_EVERY_S, reporter
 from agent.terminal.terminal import can_redraw
 
 
@@ -21,7 +21,7 @@ def test_a_terminal_that_cannot_redraw_gets_lines(
     monkeypatch.setattr("sys.stdout.isatty", lambda: is_terminal)
     monkeypatch.setenv("TERM", kind)
     assert can_redraw() is can
-    assert reporter(as_json=False).every_s == (LiveReporter if can else PlainReporter).every_s
+    assert reporter(as_json=False).every_s == (LIVE_EVERY_S if can else PLAIN_EVERY_S)
     assert bool(check_display("en", as_json=False).bars) is can
     assert type(device_view(as_json=False)) is (TableDeviceView if can else JsonDeviceView)
 
