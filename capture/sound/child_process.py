@@ -118,8 +118,7 @@ _ANSWERS = msgspec.json.Decoder[Answer](Answer.__value__)
 _INHERITED = re.compile(
     r"PATH|HOME|USER|LOGNAME|LANG|LC_.*|TZ|XDG_RUNTIME_DIR|XDG_CONFIG_HOME|DBUS_SESSION_BUS_ADDRESS"
     r"|ALSA_.*|PULSE_.*|PIPEWIRE_.*|PA_ALSA_.*|LD_LIBRARY_PATH"
-)
-"""The environment of a sound child: enough to find the sound server, and no secret of ours."""
+)  # the environment of a sound child: enough to find the sound server, and no secret of ours
 
 
 def inherited() -> dict[str, str]:

@@ -469,8 +469,7 @@ _STATES = {
     OutageKind.MISSING: SourceState.LOST,
     OutageKind.LOST: SourceState.LOST,
     OutageKind.SILENT: SourceState.SILENT,
-}
-"""All other kinds of outage are REFUSED."""
+}  # all other kinds of outage are REFUSED
 
 
 class VideoWorker(SourceWorker[Frame, VideoFormat]):

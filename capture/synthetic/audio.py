@@ -37,8 +37,7 @@ _VOWELS = {
     "i": ((300, 60), (2250, 100), (3000, 170), (3700, 250)),
     "o": ((480, 70), (900, 80), (2500, 160), (3500, 250)),
     "u": ((330, 60), (760, 80), (2400, 160), (3400, 250)),
-}
-"""Formants of a man's vowels: centre and bandwidth in Hz."""
+}  # formants of a man's vowels: centre and bandwidth in Hz
 
 type Voice = NDArray[np.float32]
 

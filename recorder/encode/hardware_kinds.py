@@ -108,8 +108,7 @@ HARDWARE = (EncoderKind.NVENC, EncoderKind.QSV, EncoderKind.VAAPI, EncoderKind.V
 _TOLD = (
     (re.compile("(?i)cannot load|MFX session: -9|libva|dlopen"), EncoderFailure.NO_DRIVER),
     (re.compile("(?i)valid device|capable devices|NO_DEVICE|VA display|No such device"), EncoderFailure.NO_DEVICE),
-)
-"""Patterns in FFmpeg's log of an encoder that does not open."""
+)  # patterns in FFmpeg's log of an encoder that does not open
 
 
 def missing_node(kind: EncoderKind, root: Path = Path("/")) -> str | None:

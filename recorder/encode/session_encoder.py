@@ -30,8 +30,7 @@ type Verdicts = dict[str, EncoderVerdict]
 
 TRANSIENT_FAILURES = frozenset(
     {EncoderFailure.NOT_IN_BUILD, EncoderFailure.NO_DEVICE, EncoderFailure.NO_DRIVER, EncoderFailure.CANNOT_OPEN}
-)
-"""Reasons that may pass before the next session: a driver loads late, or other programs use all encoders."""
+)  # reasons that may pass before the next session: a driver loads late, or other programs use all encoders
 
 
 def verdicts() -> StateFile[Verdicts]:

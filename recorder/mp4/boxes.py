@@ -14,11 +14,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 HEAD = struct.Struct(">I4s")
-HEAD_BYTES = 16
-"""The largest head of a box: with a size of 64 bits."""
+HEAD_BYTES = 16  # the largest head of a box: with a size of 64 bits
 
-type BoxParts = list[bytes]
-"""Boxes in pieces, which are never joined in memory."""
+type BoxParts = list[bytes]  # boxes in pieces, which are never joined in memory
 
 
 class Box(NamedTuple):
@@ -45,6 +43,13 @@ def parse_box(data: bytes, position: int, base: int = 0) -> Box | None:
 def read_box(descriptor: int, position: int) -> Box | None:
     """Return the box at `position` of a file, complete or not; None without a valid head."""
     return parse_box(os.pread(descriptor, HEAD_BYTES, position), 0, position)
+
+
+def whole_boxes(descriptor: int, position: int, size: int) -> Iterator[Box]:
+    """Yield the whole boxes from `position` on of a file of `size` bytes."""
+    while (box := read_box(descriptor, position)) is not None and box.end <= size:
+        yield box
+        position = box.end
 
 
 def read_content(descriptor: int, box: Box) -> bytes:
@@ -86,10 +91,8 @@ def total_bytes(parts: Sequence[bytes]) -> int:
     return sum(map(len, parts))
 
 
-SECTOR = 512
-"""A disk writes a sector whole or not at all."""
-MVHD_BYTES = 108
-"""The first box of a `moov` without durations."""
+SECTOR = 512  # a disk writes a sector whole or not at all
+MVHD_BYTES = 108  # the first box of a `moov` without durations
 FIRST_HEAD = HEAD.pack(MVHD_BYTES, b"mvhd")
 LARGEST_32 = (1 << 32) - 1
 
@@ -148,7 +151,9 @@ def has_hole(descriptor: int, start: int, end: int, least: int = 1) -> bool:
 def _is_indexed(descriptor: int, position: int, size: int) -> bool:
     """Return whether the boxes from `position` on hold a complete index and no fragments."""
     indexed = False
-    while (box := read_box(descriptor, position)) is not None and box.end <= size and box.kind != b"moof":
+    for box in whole_boxes(descriptor, position, size):
+        if box.kind == b"moof":
+            return False
         if box.kind == b"moov":
             indexed = is_filled_by_boxes(read_content(descriptor, box)) and not has_hole(
                 descriptor, box.start, box.end, SECTOR

@@ -31,15 +31,14 @@ from recorder.mp4.boxes import (
     read_head,
     reopen_head,
     total_bytes,
+    whole_boxes,
 )
 from recorder.mp4.fragments import Advance, FragmentTable
 from recorder.mp4.movie import MovieIndex, title_samples
 
-MOST_CUT_BYTES = 64_000_000
-"""The longest end that is cut off as torn; no profile writes as much between two syncs."""
+MOST_CUT_BYTES = 64_000_000  # the longest end that is cut off as torn; no profile writes as much between two syncs
 
-type Sync = Callable[[int], None]
-"""Syncs a file by its descriptor."""
+type Sync = Callable[[int], None]  # syncs a file by its descriptor
 
 
 def finalize(
@@ -120,8 +119,7 @@ def _append(descriptor: int, end: int, index: BoxParts, sync: Sync) -> None:
         raise
 
 
-SIZE_BYTES = 4
-"""The size field of a box, before its type."""
+SIZE_BYTES = 4  # the size field of a box, before its type
 
 
 def repair_end(path: Path) -> bool:
@@ -158,7 +156,7 @@ def _mend(descriptor: int) -> bool:
 def _whole_fragments(descriptor: int, position: int, size: int) -> int:
     """Return the end of the last whole fragment: a `moof` that adds up, and an `mdat` without holes."""
     whole, moof = position, None
-    while (box := read_box(descriptor, position)) is not None and box.end <= size:
+    for box in whole_boxes(descriptor, position, size):
         if box.kind == b"moof" and is_filled_by_boxes(read_content(descriptor, box)):
             moof = box
         elif box.kind == b"mdat" and moof is not None:
@@ -168,5 +166,4 @@ def _whole_fragments(descriptor: int, position: int, size: int) -> int:
             whole, moof = box.end, None
         else:
             break
-        position = box.end
     return whole

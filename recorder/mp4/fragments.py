@@ -11,22 +11,19 @@ from fractions import Fraction
 
 import numpy as np
 
-from recorder.mp4.boxes import HEAD, Box, FileHead, child_boxes, find_box, parse_box, read_box, read_content
+from recorder.mp4.boxes import HEAD, Box, FileHead, child_boxes, find_box, parse_box, read_content, whole_boxes
 from recorder.mp4.samples import Column, TrackSamples
 
-LOOK_BYTES = 4096
-"""Bytes read at the start of a fragment: mostly enough for its `moof` and the head of its `mdat`."""
+LOOK_BYTES = 4096  # bytes read at the start of a fragment: mostly enough for its `moof` and the head of its `mdat`
 
 DURATION, SIZE, FLAGS, SHIFT = 0x100, 0x200, 0x400, 0x800
 DATA_OFFSET, FIRST_FLAGS = 0x1, 0x4
 BASE_OFFSET, DESCRIPTION, DEFAULT_DURATION, DEFAULT_SIZE, DEFAULT_FLAGS = 0x1, 0x2, 0x8, 0x10, 0x20
 
-type Advance = Callable[[int], None]
-"""Called with the position reached in the file."""
+type Advance = Callable[[int], None]  # called with the position reached in the file
 
 
-type Defaults = tuple[int, ...]
-"""Default duration, size and flags of a track's samples (`trex`, then `tfhd`)."""
+type Defaults = tuple[int, ...]  # default duration, size and flags of a track's samples (`trex`, then `tfhd`)
 
 
 class FragmentTable:
@@ -160,8 +157,7 @@ def _trun(data: bytes, trun: Box, samples: TrackSamples, defaults: Defaults, bas
     )
 
 
-TAIL_BYTES = 8 << 20
-"""The last fragments are searched here: a second of the largest frames."""
+TAIL_BYTES = 8 << 20  # the last fragments are searched here: a second of the largest frames
 
 
 def playable_end_s(descriptor: int) -> Fraction:
@@ -200,8 +196,7 @@ class FragmentReader:
 
     def advance(self) -> None:
         """Read the boxes that became complete since the last call."""
-        size = os.fstat(self._descriptor).st_size
-        while (box := read_box(self._descriptor, self._position)) is not None and box.end <= size:
+        for box in whole_boxes(self._descriptor, self._position, os.fstat(self._descriptor).st_size):
             if box.kind == b"moov" and not self._scales:  # the index of a closed file repeats the first `moov`
                 self._read_tracks(read_content(self._descriptor, box))
             elif box.kind == b"moof":
@@ -214,10 +209,11 @@ class FragmentReader:
     def skip_to_tail(self) -> None:
         """Skip to the last TAIL_BYTES behind the head, if fragments are found there."""
         size = os.fstat(self._descriptor).st_size
-        while not self._scales and (box := read_box(self._descriptor, self._position)) is not None and box.end <= size:
+        for box in whole_boxes(self._descriptor, self._position, size):
+            self._position = box.end
             if box.kind == b"moov":
                 self._read_tracks(read_content(self._descriptor, box))
-            self._position = box.end
+                break
         begin = max(self._position, size - TAIL_BYTES)
         tail = os.pread(self._descriptor, size - begin, begin)
         at = tail.find(b"moof", 4)
@@ -228,10 +224,7 @@ class FragmentReader:
 
     def _are_fragments(self, position: int, size: int) -> bool:
         """Return whether only fragments follow `position`; media bytes may look like a `moof`."""
-        kinds = []
-        while (box := read_box(self._descriptor, position)) is not None and box.end <= size:
-            kinds.append(box.kind)
-            position = box.end
+        kinds = [box.kind for box in whole_boxes(self._descriptor, position, size)]
         return len(kinds) > 1 and all(kind == (b"moof", b"mdat")[number % 2] for number, kind in enumerate(kinds))
 
     def _read_tracks(self, moov: bytes) -> None:

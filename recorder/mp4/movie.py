@@ -16,9 +16,9 @@ from math import ceil
 
 import numpy as np
 
-from recorder.mp4.boxes import HEAD, BoxParts, child_boxes, find_box, make_box
+from recorder.mp4.boxes import HEAD, LARGEST_32, BoxParts, child_boxes, find_box, make_box
 from recorder.mp4.fragments import header_number, read_edits
-from recorder.mp4.samples import LARGEST_32, VERSION_0, VERSION_1, TrackSamples, sample_tables
+from recorder.mp4.samples import VERSION_0, VERSION_1, TrackSamples, sample_tables
 
 SCALE = 1000
 MOST_TITLE_BYTES = 4096
@@ -37,8 +37,7 @@ _HERE = make_box(b"dinf", make_box(b"dref", VERSION_0, struct.pack(">I", 1), mak
 _DESCRIPTION = bytes.fromhex("00000001 0000 00000000 0000000000000000 00000000 0001 0000 00000000")
 _FONTS = bytes.fromhex("0000000d 66746162 0001 0001 00")
 
-type ChapterStarts = Sequence[tuple[int, str]]
-"""Chapters: start in milliseconds, and title."""
+type ChapterStarts = Sequence[tuple[int, str]]  # chapters: start in milliseconds, and title
 
 
 def title_samples(chapters: ChapterStarts) -> BoxParts:
@@ -87,11 +86,9 @@ def _sample(title: str) -> bytes:
     return struct.pack(">H", len(text)) + text + _UTF_8
 
 
-LARGEST_31 = (1 << 31) - 1
-"""The largest value for players that read signed numbers."""
+LARGEST_31 = (1 << 31) - 1  # the largest value for players that read signed numbers
 MOST_CHAPTERS, MOST_NERO_BYTES = 255, 255
-CHAPTER_TICKS = 10_000
-"""Chapter starts count 100 ns: ticks of a millisecond."""
+CHAPTER_TICKS = 10_000  # chapter starts count 100 ns: ticks of a millisecond
 REMADE = {b"stts", b"stss", b"ctts", b"stsc", b"stsz", b"stco", b"co64", b"sgpd", b"sbgp"}
 
 
@@ -101,10 +98,8 @@ class _Track:
 
     trak: bytes
     samples: TrackSamples
-    empty: int
-    """The time before its first sample is shown."""
-    media_start: int
-    """The media time shown first, in the track's scale, behind the encoder's delay."""
+    empty: int  # the time before its first sample is shown
+    media_start: int  # the media time shown first, in the track's scale, behind the encoder's delay
     shown: int
 
     @property

@@ -11,18 +11,15 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from recorder.mp4.boxes import BoxParts, make_box
+from recorder.mp4.boxes import LARGEST_32, BoxParts, make_box
 
 FIRST_ROOM = 1024
 
-MOST_REORDERED = 64
-"""The most samples that are shown after the last decoded one; no encoder reorders more."""
+MOST_REORDERED = 64  # the most samples that are shown after the last decoded one; no encoder reorders more
 
-NON_SYNC = 0x10000
-"""A flag of samples at which decoding cannot begin. ISO/IEC 14496-12, 8.8.3.1."""
+NON_SYNC = 0x10000  # a flag of samples at which decoding cannot begin. ISO/IEC 14496-12, 8.8.3.1
 
-type Column = npt.NDArray[np.uint32] | int
-"""A value for each sample of a run, or one for all."""
+type Column = npt.NDArray[np.uint32] | int  # a value for each sample of a run, or one for all
 
 
 @dataclass
@@ -30,14 +27,10 @@ class TrackSamples:
     """A track's samples in decoding order and in its time scale; 13 bytes a sample, 16 a run."""
 
     count: int = 0
-    end: int = 0
-    """The decoding end of the last sample."""
-    begin: int = 0
-    """The decoding time of the first sample."""
-    chunk_offsets: array[int] = field(default_factory=lambda: array("Q"))
-    """The file offset of each run."""
-    chunk_counts: array[int] = field(default_factory=lambda: array("L"))
-    """The number of samples of each run."""
+    end: int = 0  # the decoding end of the last sample
+    begin: int = 0  # the decoding time of the first sample
+    chunk_offsets: array[int] = field(default_factory=lambda: array("Q"))  # the file offset of each run
+    chunk_counts: array[int] = field(default_factory=lambda: array("L"))  # the number of samples of each run
 
     def __post_init__(self) -> None:
         self._sizes = np.empty(FIRST_ROOM, np.uint32)
@@ -134,7 +127,6 @@ class TrackSamples:
 VERSION_0 = b"\0\0\0\0"
 VERSION_1 = b"\1\0\0\0"
 AAC = b"mp4a"
-LARGEST_32 = (1 << 32) - 1
 
 type Numbers = npt.NDArray[np.uint32] | npt.NDArray[np.int32] | npt.NDArray[np.int64]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from recorder.mp4 import fragments
+from recorder.mp4 import boxes, fragments
 from recorder.mp4.boxes import Box, read_box
 from recorder.mp4.fragments import FragmentReader, playable_end_s
 
@@ -185,7 +185,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         looked.append(position)
         return look(descriptor, position)
 
-    monkeypatch.setattr(fragments, "read_box", counting)
+    monkeypatch.setattr(boxes, "read_box", counting)
     return looked
 
 
