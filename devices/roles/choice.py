@@ -17,7 +17,7 @@ def choose_video(devices: Sequence[Device], roles: Roles) -> Device:
 
 
 def choose_sound(
-    devices: Sequence[Device], roles: Roles, video: Device | None = None, servers: ListServerInputs | None = None
+    devices: Sequence[Device], roles: Roles, video: Device | None, servers: ListServerInputs
 ) -> Device | None:
     """Return the sound device: the role microphone, then any role, then the best.
 
@@ -26,7 +26,7 @@ def choose_sound(
     role = first_role(roles, sound=True)
     if role is None:
         return best_sound(devices, video)
-    more = servers() if servers and roles[role].id.startswith(SERVER_INPUTS) else ()
+    more = servers() if roles[role].id.startswith(SERVER_INPUTS) else ()
     return device_with_role(role, roles, with_roles([*devices, *more], roles))
 
 
@@ -50,48 +50,44 @@ def find_named(
         raise
 
 
-def _video_order(role: str | None) -> tuple[int, str]:
-    if role is None:
-        return len(VIDEO_ROLES) + 1, ""
+def _video_order(role: str) -> tuple[int, str]:
     return VIDEO_ROLES.index(role) if role in VIDEO_ROLES else len(VIDEO_ROLES), role
 
 
-def _sound_order(role: str | None) -> tuple[int, str]:
-    return (2, "") if role is None else (int(role != MICROPHONE), role)
+def _sound_order(role: str) -> tuple[bool, str]:
+    return role != MICROPHONE, role
 
 
 def best_video(devices: Sequence[Device]) -> Device:
-    """Return the best video device, by role, capture card, USB and frame size in this order. Raises DeviceNotFound.
+    """Return the best video device, by capture card, USB and frame size in this order. Raises DeviceNotFound.
 
     Rooms plug their good camera into a capture card.
     """
-    candidates = [device for device in devices if device.node is not None and (device.modes or device.role)]
+    candidates = [device for device in devices if device.node is not None and device.modes]
     if not candidates:
         raise DeviceNotFound("no camera or capture card is plugged in", hint=PLUG_IN_HINT)
     return min(candidates, key=_video_rank)
 
 
-def _video_rank(device: Device) -> tuple[tuple[int, str], bool, bool, int, str]:
+def _video_rank(device: Device) -> tuple[bool, bool, int, str]:
     largest = max((mode.width * mode.height for mode in device.modes), default=0)
     is_card = device.kind is DeviceKind.CAPTURE_CARD
-    return _video_order(device.role), not is_card, device.vid is None, -largest, device.id
+    return not is_card, device.vid is None, -largest, device.id
 
 
 def best_sound(devices: Sequence[Device], video: Device | None = None) -> Device | None:
     """Return the best sound device, None without any.
 
-    In this order: the role microphone, another role, the sound of the recorded capture card, of any capture card, a USB
-    microphone, the recorded camera's microphone, any other.
+    In this order: the sound of the recorded capture card, of any capture card, a USB microphone, the recorded camera's
+    microphone, any other.
     """
     pictures = {device.id: device for device in devices if device.node is not None}
 
-    def rank(sound: Device) -> tuple[tuple[int, str], bool, bool, bool, bool, str]:
+    def rank(sound: Device) -> tuple[bool, bool, bool, bool, str]:
         picture = pictures.get(sound.paired_with or "")
         from_card = picture is not None and picture.kind is DeviceKind.CAPTURE_CARD
         from_video = picture is not None and video is not None and picture.id == video.id
         is_usb_microphone = picture is None and sound.vid is not None
-        role = _sound_order(sound.role)
-        return role, not (from_card and from_video), not from_card, not is_usb_microphone, not from_video, sound.id
+        return not (from_card and from_video), not from_card, not is_usb_microphone, not from_video, sound.id
 
-    sounds = [device for device in devices if device.alsa or (device.role and device.kind is DeviceKind.MICROPHONE)]
-    return min(sounds, key=rank, default=None)
+    return min((device for device in devices if device.alsa), key=rank, default=None)
