@@ -112,7 +112,7 @@ def _copy(
     redact, _ = redactor_for(settings)
     said: str | None = None
     with progress_bar(name, shown=not as_json) as progress:
-        for outcome in queue.work(name, packages, lambda _package: progress):
+        for outcome in queue.work(name, packages, progress):
             if as_json:
                 print(redact(msgspec.json.encode(outcome).decode()), flush=True)
             elif outcome.state == "copied":

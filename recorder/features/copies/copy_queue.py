@@ -80,14 +80,14 @@ class CopyRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PlaceFailure(msgspec.Struct, frozen=True, kw_only=True):
-    """The failure of a place for all packages; fields as in Row."""
+    """The failure of a place for all packages; fields as in CopyRecord."""
 
     target: str
-    attempts: int
-    next_s: float
-    reason: str
-    message: str
-    since: datetime
+    attempts: int = 0
+    next_s: float = 0.0
+    reason: str | None = None
+    message: str | None = None
+    since: datetime | None = None
 
 
 class KnownPlace(msgspec.Struct, frozen=True, kw_only=True):
@@ -221,7 +221,7 @@ class CopyOutcome(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", t
 
 @dataclass
 class CopyQueue:
-    """Copies waiting packages. `open_target` opens a place by name; `progress_of` returns a package's progress."""
+    """Copies waiting packages; `open_target` opens a place by name."""
 
     roots: Sequence[Path]
     targets: Mapping[str, CopyTarget]
@@ -230,7 +230,6 @@ class CopyQueue:
     ledger: CopyLedger = field(default_factory=CopyLedger)
     record: HealthLogger = discard_line
     is_busy: Callable[[], bool] = is_session_running
-    chance: random.Random = field(default_factory=random.Random)
     new_place: bool = False
     """Whether an unrecognized place begins anew."""
 
@@ -284,9 +283,7 @@ class CopyQueue:
             found[name] = sum(target.automatic if row is None else row.state == "waiting" for row in known)
         return found
 
-    def work(
-        self, target: str, packages: Sequence[Path], progress_of: Callable[[str], Progress | None] = lambda _: None
-    ) -> Iterator[CopyOutcome]:
+    def work(self, target: str, packages: Sequence[Path], progress: Progress | None = None) -> Iterator[CopyOutcome]:
         """Copy `packages` to a place, one by one; yield each result. A failed one waits."""
         left = deque(packages)
         if not left and not self._needs_recognition(target):
@@ -294,9 +291,10 @@ class CopyQueue:
         self.ledger.ask(map(name_of_package, packages), target)
         try:
             with self._target_lock(target):
-                yield from self._work(target, left, progress_of)
+                yield from self._work(target, left, progress)
         except CopyError as error:  # a failure of the place
-            self._note_place_failure(target, error)
+            if error.reason not in {CopyReason.SESSION, CopyReason.BUSY}:
+                self._note_failure(self.ledger.troubles().get(target) or PlaceFailure(target=target), error)
             yield from (_waiting_outcome(folder, target, error) for folder in left)
 
     def _needs_recognition(self, target: str) -> bool:
@@ -307,9 +305,7 @@ class CopyQueue:
             return False
         return not 0 <= now_s - place.seen_s < LOOK_AGAIN_S
 
-    def _work(
-        self, name: str, left: deque[Path], progress_of: Callable[[str], Progress | None]
-    ) -> Iterator[CopyOutcome]:
+    def _work(self, name: str, left: deque[Path], progress: Progress | None) -> Iterator[CopyOutcome]:
         self.go_on(name)
         target, failed = self.open_target(name), 0
         try:
@@ -319,14 +315,16 @@ class CopyQueue:
             while left:
                 folder = left[0]
                 try:
-                    outcome = self._copy(folder, target, progress_of(name_of_package(folder)))
+                    outcome = self._copy(folder, target, progress)
                     failed = 0
                 except CopyError as error:
                     failed += error.reason == CopyReason.FAILED
                     is_one = error.reason == CopyReason.FAILED and failed < FAILURES_OF_A_PLACE
                     if not is_one and error.reason not in PACKAGE_REASONS:
                         raise
-                    outcome = self._note_failure(folder, name, error)
+                    row = self.ledger.row(name_of_package(folder), name)
+                    self._note_failure(msgspec.structs.replace(row, state="waiting"), error)
+                    outcome = _waiting_outcome(folder, name, error)
                 except (PackageBusy, PackageNotFound):  # being corrected: next time
                     outcome = _waiting_outcome(folder, name, copy_error(CopyReason.BUSY, name_of_package(folder)))
                 left.popleft()
@@ -381,52 +379,25 @@ class CopyQueue:
         if self.is_busy():
             raise copy_error(CopyReason.SESSION, name)
 
-    def _note_failure(self, folder: Path, target: str, error: CopyError) -> CopyOutcome:
-        row = self.ledger.row(name_of_package(folder), target)
-        known = row.reason == error.reason and row.since is not None
+    def _note_failure(self, before: CopyRecord | PlaceFailure, error: CopyError) -> None:
+        """Note one more failure of a copy or a place, and log each reason once."""
+        is_known = before.reason == error.reason and before.since is not None
+        now, attempts = self.clock.now(), before.attempts + 1
         self.ledger.put(
             msgspec.structs.replace(
-                row,
-                state="waiting",
-                attempts=row.attempts + 1,
-                next_s=self._next_s(row.attempts + 1),
-                reason=error.reason,
-                message=error.message,
-                since=row.since if known else self.clock.now(),
-            )
-        )
-        if not known:
-            self._log_reason(target, error, row.package)
-        return _waiting_outcome(folder, target, error)
-
-    def _note_place_failure(self, target: str, error: CopyError) -> None:
-        """Note a place's failure; a running session or another Liput is none."""
-        if error.reason in {CopyReason.SESSION, CopyReason.BUSY}:
-            return
-        before = self.ledger.troubles().get(target)
-        attempts = before.attempts + 1 if before else 1
-        self.ledger.put(
-            PlaceFailure(
-                target=target,
+                before,
                 attempts=attempts,
-                next_s=self._next_s(attempts),
+                next_s=now.timestamp() + jittered_pause_s(attempts),
                 reason=error.reason,
                 message=error.message,
-                since=before.since if before and before.reason == error.reason else self.clock.now(),
+                since=before.since if is_known else now,
             )
         )
-        if before is None or before.reason != error.reason:
-            self._log_reason(target, error)
-
-    def _log_reason(self, target: str, error: CopyError, package: str | None = None) -> None:
-        self.record(
-            PC, LogKind.COPY_WAITS, error.message, level=LogLevel.WARN, target=target, package=package,
-            why=error.reason,
-            advice=error.hint,
-        )  # fmt: skip
-
-    def _next_s(self, attempts: int) -> float:
-        return self.clock.now().timestamp() + jittered_pause_s(attempts, self.chance)
+        if not is_known:
+            self.record(
+                PC, LogKind.COPY_WAITS, error.message, level=LogLevel.WARN, target=before.target,
+                package=before.package if isinstance(before, CopyRecord) else None, why=error.reason, advice=error.hint,
+            )  # fmt: skip
 
     @contextmanager
     def _target_lock(self, target: str) -> Iterator[None]:
@@ -466,6 +437,7 @@ def is_before_retry(now_s: float, next_s: float) -> bool:
     return now_s < next_s <= now_s + LONGEST_PAUSE_S * (1 + JITTER)
 
 
-def jittered_pause_s(attempts: int, chance: random.Random) -> float:
+def jittered_pause_s(attempts: int) -> float:
     """Return the pause after so many failures in a row, with jitter."""
-    return pause_s(attempts, LONGEST_PAUSE_S, first_s=FIRST_PAUSE_S) * chance.uniform(1 - JITTER, 1 + JITTER)
+    jitter = random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 - no secret depends on it
+    return pause_s(attempts, LONGEST_PAUSE_S, first_s=FIRST_PAUSE_S) * jitter

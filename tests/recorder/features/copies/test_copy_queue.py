@@ -2,7 +2,6 @@
 
 import errno
 import os
-import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -56,7 +55,6 @@ class Bench:
         }
         return CopyQueue(
             [self.archive.root], targets, self.open, self.clock, record=self.record, is_busy=lambda: self.busy,
-            chance=random.Random(1),
         )  # fmt: skip
 
     def open(self, name: str) -> Target:
@@ -176,7 +174,7 @@ def test_a_clock_that_was_wrong_holds_nothing_up_for_years(bench: Bench) -> None
 
 
 def test_a_pause_doubles_up_to_six_hours_and_is_never_the_same_for_two_pcs() -> None:
-    pauses = [jittered_pause_s(attempts, random.Random(attempts)) for attempts in range(1, 200)]
+    pauses = [jittered_pause_s(attempts) for attempts in range(1, 200)]
     assert 48 <= pauses[0] <= 72
     assert all(pause <= LONGEST_PAUSE_S * 1.2 for pause in pauses)
     assert len(set(pauses)) == len(pauses)
