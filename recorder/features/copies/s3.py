@@ -45,12 +45,8 @@ MOST_ANSWER = 8 << 20
 _ALGORITHM = "AWS4-HMAC-SHA256"
 
 
-class S3Error(OSError):
-    """A store's failed answer: status and code, without other words."""
-
-
 class MultipartUploader:
-    """Sends large objects to a bucket. Raises OSError, and S3Error for a failed answer."""
+    """Sends large objects to a bucket. Raises OSError; of a failed answer it has status and code, no other words."""
 
     def __init__(self, settings: CopyTarget, login: CopyCredentials) -> None:
         parts = urllib.parse.urlsplit(settings.url)
@@ -90,7 +86,7 @@ class MultipartUploader:
         """Return the id of the last upload of `key`, None without one, or if the store lists none."""
         try:
             answer, _ = self._request("GET", "", {"uploads": "", "prefix": key})
-        except S3Error:
+        except OSError:
             return None  # listing may be forbidden or unknown
         found = re.findall(r"<Upload>(.*?)</Upload>", answer, re.DOTALL)
         ours = [(_field(each, "Initiated"), _field(each, "UploadId")) for each in found if _field(each, "Key") == key]
@@ -102,7 +98,7 @@ class MultipartUploader:
         while marker:
             try:
                 answer, _ = self._request("GET", key, {"uploadId": upload, "part-number-marker": marker})
-            except S3Error:
+            except OSError:
                 return
             for each in re.findall(r"<Part>(.*?)</Part>", answer, re.DOTALL):
                 yield int(_field(each, "PartNumber")), (_field(each, "ETag").strip('"'), int(_field(each, "Size")))
@@ -114,14 +110,14 @@ class MultipartUploader:
         answer, _ = self._request("POST", key, {"uploads": ""})
         if upload := _field(answer, "UploadId"):
             return upload
-        raise S3Error("200 OK, no upload id")
+        raise OSError("200 OK, no upload id")
 
     def _put_part(self, key: str, upload: str, number: int, content: bytes, flow: TransferThrottle) -> str:
         query = {"partNumber": str(number), "uploadId": upload}
         _, headers = self._request("PUT", key, query, content, flow)
         if etag := headers.get("etag", "").strip('"'):
             return etag
-        raise S3Error("200 OK, no ETag")
+        raise OSError("200 OK, no ETag")
 
     def _complete(self, key: str, upload: str, parts: list[tuple[int, str]]) -> None:
         lines = "".join(
@@ -131,7 +127,7 @@ class MultipartUploader:
         content = f"<CompleteMultipartUpload>{lines}</CompleteMultipartUpload>".encode()
         answer, _ = self._request("POST", key, {"uploadId": upload}, content)
         if code := _field(answer, "Code"):  # it may fail after status 200
-            raise S3Error(f"500 Internal Server Error, {code}")
+            raise OSError(f"500 Internal Server Error, {code}")
 
     def _request(
         self,
@@ -155,11 +151,11 @@ class MultipartUploader:
         except urllib.error.HTTPError as error:
             with error:
                 code = _field(error.read(MOST_ANSWER).decode(errors="replace"), "Code")
-            raise S3Error(f"{error.code} {error.reason}, <Code>{code}") from None
+            raise OSError(f"{error.code} {error.reason}, <Code>{code}") from None
         except urllib.error.URLError as error:
-            raise S3Error(str(error.reason)) from None
+            raise OSError(str(error.reason)) from None
         except HTTPException as error:
-            raise S3Error(f"connection closed: {type(error).__name__}") from None
+            raise OSError(f"connection closed: {type(error).__name__}") from None
 
     def _signed(self, method: str, path: str, query: str, content: bytes) -> dict[str, str]:
         """Return the headers of Signature Version 4; S3 quotes a path once."""

@@ -8,7 +8,7 @@ import pytest
 from config.errors import CopyError
 from config.settings.secrets import CopyCredentials, Secret
 from config.settings.serving import CopyTarget
-from recorder.features.copies.s3 import PART_BYTES, MultipartUploader, S3Error
+from recorder.features.copies.s3 import PART_BYTES, MultipartUploader
 from recorder.features.copies.target import CopyReason, Target
 from recorder.package.fixity import ByteProgress, TransferThrottle
 from tests.support import copies
@@ -82,7 +82,7 @@ def test_a_store_that_lists_no_uploads_gets_all_of_it(
 
     def refusing(self: MultipartUploader, method: str, *args: object) -> object:
         if method == "GET":
-            raise S3Error("403 Forbidden, <Code>AccessDenied")
+            raise OSError("403 Forbidden, <Code>AccessDenied")
         return really(self, method, *args)  # type: ignore[arg-type]
 
     with place.opened() as target:
