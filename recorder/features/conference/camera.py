@@ -9,6 +9,7 @@ can tell, one frame a second keeps it a camera.
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from fractions import Fraction
 
 import av
 import numpy as np
@@ -144,7 +145,7 @@ class ConferenceCamera(ConferenceTask):
         shows: Callable[[], str],
         run: RunContext,
         find: Callable[[str], VideoOutput] = find_output,
-        open_node: Callable[[VideoOutput, VideoFormat], VideoOutputWriter] | None = None,
+        open_node: Callable[[VideoOutput, int, int, Fraction], VideoOutputWriter] = VideoOutputWriter,
     ) -> None:
         super().__init__("camera", "picture", run)
         self._plan = plan
@@ -152,7 +153,7 @@ class ConferenceCamera(ConferenceTask):
         self._appearance = appearance
         self._shows = shows
         self._find = find
-        self._open = open_node or _open
+        self._open = open_node
         self._news = threading.Event()
         self._near = []
         for one in inputs:
@@ -184,8 +185,7 @@ class ConferenceCamera(ConferenceTask):
         """Write to the node until the end; raises the reason of an early end."""
         settings = self._plan.settings
         info = self._find(settings.camera)
-        # Cameras, sticks and screens use BT.601, and readers of a camera expect it.
-        node = self._open(info, VideoFormat(settings.width, settings.height, settings.fps, ColorMatrix.BT601))
+        node = self._open(info, settings.width, settings.height, settings.fps)
         try:
             painter = ConferencePainter(
                 self._plan, self._near, self._appearance, node.size, [one.name for one in self._inputs]
@@ -246,10 +246,6 @@ class ConferenceCamera(ConferenceTask):
             self._clock.wait(self.stopped, early_s)
 
 
-def _open(info: VideoOutput, form: VideoFormat) -> VideoOutputWriter:
-    return VideoOutputWriter(info, form.width, form.height, form.rate)
-
-
 class ConferencePainter:
     """Draws the conference's video from near inputs only; for its thread."""
 
@@ -264,6 +260,7 @@ class ConferencePainter:
         """Take the `near` inputs, and the names of all inputs in the layouts' order."""
         self._plan = plan
         self._appearance = appearance
+        # Cameras, sticks and screens use BT.601, and readers of a camera expect it.
         form = VideoFormat(*size, plan.settings.fps, ColorMatrix.BT601)
         self._form = form
         self._near = near
