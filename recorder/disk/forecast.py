@@ -82,22 +82,18 @@ PART_OF_FREE = 4  # at most a fourth of a small disk's free space is written
 
 def measure_write_bps(folder: Path, longest_s: float, stop: threading.Event) -> float | None:
     """Return bits a second of synced writes; None without room. Raises StorageError."""
-    piece = memoryview(os.urandom(PIECE_BYTES))  # some file systems skip zeros
+    piece = os.urandom(PIECE_BYTES)  # some file systems skip zeros
     written, began = 0, time.monotonic()
     try:
         disk = os.statvfs(folder)
         most = min(MOST_BYTES, disk.f_bavail * disk.f_frsize // PART_OF_FREE)
-        with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
+        with tempfile.TemporaryFile(dir=folder) as file:
             while written + PIECE_BYTES <= most and not stop.is_set() and time.monotonic() < began + longest_s:
-                _write(file.fileno(), piece)
+                file.write(piece)
+                file.flush()
                 os.fdatasync(file.fileno())
                 written += PIECE_BYTES
             took_s = time.monotonic() - began
     except OSError as error:
         raise storage_error(error, folder) from None
     return written * 8 / took_s if written else None
-
-
-def _write(descriptor: int, data: memoryview) -> None:
-    while data:
-        data = data[os.write(descriptor, data) :]
