@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import msgspec
 
@@ -74,7 +74,7 @@ class _Client:
         except OSError:
             raise lost_error(self._id, "takes no command") from None
 
-    def _next(self, take: Callable[[], Any], deadline_s: float) -> Any:
+    def _next[T](self, take: Callable[[], T | None], deadline_s: float) -> T | None:
         """Return the first result of `take` on received bytes, None at the deadline. Raises Lost."""
         try:
             while (found := take()) is None:
@@ -148,8 +148,7 @@ class ControlClient(_Client):
             yield told
 
     def _line(self, deadline_s: float) -> ControlLine | None:
-        line: ControlLine | None = self._next(self._next_known_line, deadline_s)
-        return line
+        return self._next(self._next_known_line, deadline_s)
 
     def _next_known_line(self) -> ControlLine | None:
         """Return the next known line; lines of a newer recorder are skipped."""
@@ -197,8 +196,7 @@ class PreviewClient(_Client):
 
     def picture(self, timeout_s: float) -> bytes | None:
         """Return the next JPEG, None after `timeout_s`. Raises Lost at the end."""
-        picture: bytes | None = self._next(self._picture, time.monotonic() + timeout_s)
-        return picture
+        return self._next(self._picture, time.monotonic() + timeout_s)
 
 
 def fetch_preview(folder: RecorderFolder, source: str, timeout_s: float) -> bytes:
@@ -266,9 +264,8 @@ def running_recorders() -> list[RunningRecorder]:
 
 def find_running(recorder_id: str) -> RunningRecorder | None:
     """Return the running recorder with this full id, None without one; asks no other."""
-    return next(
-        iter(_with_status([one for one in runtime_directory.alive_recorders() if one[1].id == recorder_id])), None
-    )
+    found = _with_status([one for one in runtime_directory.alive_recorders() if one[1].id == recorder_id])
+    return found[0] if found else None
 
 
 def _with_status(alive: Sequence[tuple[RecorderFolder, RecorderInfo]]) -> list[RunningRecorder]:

@@ -118,8 +118,7 @@ class PreviewCommand(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 type DestinationChange = AddDestinationCommand | RemoveDestinationCommand | RestartDestinationCommand
 type AnyRequest = (
     StartCommand | StopCommand | DisarmCommand | MarkCommand | MuteCommand | LayoutCommand
-    | StatusCommand | WatchCommand
-    | AddDestinationCommand | RemoveDestinationCommand | RestartDestinationCommand
+    | StatusCommand | WatchCommand | DestinationChange
 )  # fmt: skip
 
 
