@@ -156,6 +156,14 @@ def json_lines[T](content: bytes, kind: type[T]) -> Iterator[T]:
         yield value
 
 
+def read_json[T](path: Path, kind: type[T]) -> T | None:
+    """Return the JSON file `path` decoded as `kind`; None if it is missing, unreadable or of another kind."""
+    try:
+        return msgspec.json.decode(read_file(path), type=kind)
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+
+
 def json_number(value: object) -> float | None:
     """Return a value read from JSON as a float; None if it is no number."""
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None

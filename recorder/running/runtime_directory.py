@@ -33,7 +33,7 @@ from pathlib import Path
 import msgspec
 
 from config.errors import DeviceError, LiputError, StorageError
-from config.files import PrepareFile, json_text, replace_file, with_mode
+from config.files import PrepareFile, json_text, read_json, replace_file, with_mode
 from devices.host.clock import boot_id
 from devices.host.process import process_started
 from recorder.model.names import session_in_name, utf8_safe
@@ -121,10 +121,7 @@ class RecorderFolder:
 
     def info(self) -> RecorderInfo | None:
         """Return the recorder's identity; None if unreadable, as while the folder is removed."""
-        try:
-            return msgspec.json.decode(self._info.read_bytes(), type=RecorderInfo)
-        except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
-            return None
+        return read_json(self._info, RecorderInfo)
 
     def write_info(self, info: RecorderInfo) -> None:
         """Replace recorder.json atomically. Raises OSError."""
@@ -335,7 +332,6 @@ def killed_recorders() -> list[RecorderFolder]:
 
 LONGEST_NAME = 200
 """The longest file name without a hash; file systems take 255 bytes."""
-LONGEST_CLAIM = 65_536
 
 
 class SessionClaim(msgspec.Struct, frozen=True, kw_only=True):
@@ -349,9 +345,8 @@ class SessionClaim(msgspec.Struct, frozen=True, kw_only=True):
 class DeviceClaims:
     """Device locks of one session; `release` or the end of the process frees them."""
 
-    def __init__(self, session: SessionClaim, folder: Path | None = None) -> None:
+    def __init__(self, session: SessionClaim) -> None:
         self._session = session
-        self._folder = folder
         self._held: dict[str, int] = {}
 
     def take(self, devices: Iterable[tuple[str, str]]) -> None:
@@ -374,7 +369,7 @@ class DeviceClaims:
             os.close(self._held.pop(device))
 
     def _lock(self, device: str, name: str) -> int:
-        path = self._path(device)
+        path = _lock_of(device, runtime_folder(make=True))
         try:
             path.parent.mkdir(mode=0o700, exist_ok=True)
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -396,14 +391,10 @@ class DeviceClaims:
             os.pwrite(descriptor, msgspec.json.encode(self._session), 0)
         return descriptor
 
-    def _path(self, device: str) -> Path:
-        return _lock_of(device, self._folder or runtime_folder(make=True))
-
     @staticmethod
     def _busy_error(path: Path, name: str) -> DeviceError:
-        try:
-            held = msgspec.json.decode(path.read_bytes(), type=SessionClaim)
-        except (OSError, msgspec.MsgspecError, UnicodeDecodeError):  # the holder is just writing its claim
+        held = read_json(path, SessionClaim)
+        if held is None:  # the holder is just writing its claim
             return DeviceError(
                 f"{name} is used by another session", hint="liput status lists running sessions", why="busy"
             )
@@ -417,14 +408,14 @@ class DeviceClaims:
 def device_claim(device: str) -> SessionClaim | None:
     """Return the session that holds a device, None if free or unreadable."""
     try:
-        descriptor = os.open(_lock_of(device, runtime_folder()), os.O_RDONLY | os.O_CLOEXEC)
+        path = _lock_of(device, runtime_folder())
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
-        with contextlib.suppress(OSError, msgspec.MsgspecError, UnicodeDecodeError):
-            return msgspec.json.decode(os.pread(descriptor, LONGEST_CLAIM, 0), type=SessionClaim)
+        return read_json(path, SessionClaim)
     except OSError:
         pass  # a file system without locks tells nothing
     finally:

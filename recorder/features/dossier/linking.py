@@ -1,6 +1,5 @@
 """Links a sealed package to its request: letters go into the package, a note into the dossier."""
 
-from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 import msgspec
 
 from config.errors import ArchiveError, DossierError
-from config.files import json_text, read_file
+from config.files import json_text, read_file, read_json
 from recorder.archive.archive import read_recording
 from recorder.archive.correction import describe_draft, read_raw_recording
 from recorder.archive.package_draft import PackageDraft, corrected_package
@@ -74,18 +73,10 @@ def _recorded(folder: Path, missing: tuple[str, ...]) -> RecordedSession:
     degraded = tuple(reason for reason in recording.degraded if reason not in missing)
     return recorded_session(
         msgspec.structs.replace(recording, degraded=degraded),
-        _check_of(folder),
+        read_json(folder / CHECKS_FILE, dict[str, Any]),
         folder,
         archived_at(folder, recording.ended_at.tzinfo),
     )
-
-
-def _check_of(folder: Path) -> Mapping[str, Any] | None:
-    """Return the result of the check before a session, None without one."""
-    try:
-        return msgspec.json.decode(read_file(folder / CHECKS_FILE), type=dict[str, Any])
-    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
-        return None
 
 
 def _is_noted(taken: CarriedRequest, recorded: RecordedSession) -> bool:

@@ -9,11 +9,10 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 from markupsafe import Markup
 
 from config.errors import LiputError
-from config.files import read_file
+from config.files import read_json
 from config.locale.lookup import text, words
 from config.settings.office import format_standard
 from recorder.disk.durable import PRIVATE_MODE, DurableFiles
@@ -425,10 +424,7 @@ def report_of_changed(folder: Path, changed: Mapping[str, bytes]) -> dict[str, b
     """
     if not (folder / HTML_FILE).exists():
         return {}
-    try:
-        derived = msgspec.json.decode(read_file(folder / DERIVED_FILE), type=DerivedRecord)
-    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
-        derived = DerivedRecord()
+    derived = read_json(folder / DERIVED_FILE, DerivedRecord) or DerivedRecord()
     wishes = derived.report or ReportOptions()
     page = report_page(read_material(folder, folder.name, changed), wishes, derived.language)
     files = {HTML_FILE: page}

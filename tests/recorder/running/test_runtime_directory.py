@@ -251,11 +251,12 @@ def test_what_one_has_it_may_ask_for_again() -> None:
 
 
 @pytest.mark.parametrize("device", ["pulse:alsa_input.usb-Ä Ö/x", "../../lepas", "x" * 500, "pulse:\udcff", ""])
-def test_any_id_can_be_claimed(device: str, tmp_path: Path) -> None:
-    first = DeviceClaims(FIRST, tmp_path)
+def test_any_id_can_be_claimed(device: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LIPUT_RUNTIME", str(tmp_path))
+    first = DeviceClaims(FIRST)
     first.take([(device, "it")])
     with pytest.raises(DeviceError, check=because("busy")):
-        DeviceClaims(SECOND, tmp_path).take([(device, "it")])
+        DeviceClaims(SECOND).take([(device, "it")])
     assert [path.parent for path in tmp_path.rglob("*.lock")] == [tmp_path / "claims"]
     first.release()
 
