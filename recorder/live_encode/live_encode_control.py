@@ -3,7 +3,6 @@
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 import av
 
@@ -49,20 +48,8 @@ class _LinkReport:
     sample: LinkSample
 
 
-class LiveOutputs(Protocol):
-    """The part of a session's outputs that serves live destinations; thread-safe."""
-
-    def connect(self, live_templates: Templates | None = None) -> None:
-        """Begin to connect the destinations, with `live_templates` of their own encode."""
-        ...
-
-    def put_live(self, packet: EncodedPacket) -> None:
-        """Give a packet of the live encode to the destinations; never blocks, never fails."""
-        ...
-
-    def share(self) -> None:
-        """Give the recording's packets to the destinations from here on."""
-        ...
+type ConnectDestinations = Callable[[Templates], None]
+"""Begins to connect the destinations, with the streams of their own encode. Thread-safe."""
 
 
 class LiveEncodeControl:
@@ -73,7 +60,6 @@ class LiveEncodeControl:
     """
 
     def __init__(self, plan: StreamPlan, destinations: Destinations, *, clock: Clock, emit: Emit) -> None:
-        """Begin to look up the headroom of this PC; returns at once."""
         self._plan = plan
         self._destinations = destinations
         self._clock = clock
@@ -82,7 +68,7 @@ class LiveEncodeControl:
         self._choice: tuple[EncodeMode, EncodeReason] | None = None
         self._recorded_rate = 0
         self._question = plan.question if plan.encode == AUTO else None
-        self._headroom = HeadroomMeasurement().look_up(self._question, measures=False) if self._question else None
+        self._headroom: HeadroomMeasurement | None = None
         self._opener: threading.Thread | None = None
         self._encode: LiveEncoder | None = None
         self._opened: LiveEncoder | None = None
@@ -95,31 +81,33 @@ class LiveEncodeControl:
         self._reported_rate = plan.most
         self._reported_ns = -UP_EVERY_S * NANOSECONDS
 
-    def arm(self) -> None:
-        """Measure the headroom until the start, if it is unknown."""
-        if self._question and self._headroom and self._headroom.found is None and self._destinations.names:
-            self._headroom = HeadroomMeasurement().look_up(self._question, measures=True)
+    def look_up(self, *, measures: bool) -> None:
+        """Look up the headroom of this PC; if `measures`, measure an unknown one until the start. Returns at once."""
+        is_known = self._headroom is not None and self._headroom.found is not None
+        if self._question and not is_known and (self._destinations.names or not measures):
+            self._headroom = HeadroomMeasurement().look_up(self._question, measures=measures)
 
-    def open(self, outputs: LiveOutputs, recorded: VideoSettings) -> None:
-        """Choose the encode, and have `outputs` connect the destinations; `recorded` is the recording's settings.
+    def open(self, recorded: VideoSettings, *, connect: ConnectDestinations, share: Callable[[], None]) -> None:
+        """Choose the encode, and `connect` the destinations; `recorded` is the recording's settings.
 
-        Returns at once and never raises. A separate encoder opens on its own thread and stays open until `free`.
+        Returns at once and never raises. A separate encoder opens on its own thread and stays open until `free`. If it
+        fails later, `share` gives the recording's packets to the destinations.
         """
         self._recorded_rate = recorded.bit_rate
-        self._share = outputs.share
+        self._share = share
         if self._headroom:
             self._headroom.stop()  # the recording gets the whole PC
         self._choice = choose_encode(self._plan.encode, self._headroom.found if self._headroom else None)
         if self._choice[0] == SHARED:
-            outputs.connect()
+            connect({})
             return
         try:
-            self._opener = start_thread(self._open, outputs, recorded, name="stream-open")
+            self._opener = start_thread(self._open, connect, recorded, name="stream-open")
         except RuntimeError as error:  # too many threads
             self._use_shared(error)
-            outputs.connect()
+            connect({})
 
-    def _open(self, outputs: LiveOutputs, recorded: VideoSettings) -> None:
+    def _open(self, connect: ConnectDestinations, recorded: VideoSettings) -> None:
         try:
             encode = self._opened = LiveEncoder(
                 live_settings(recorded, self._plan.most),
@@ -132,20 +120,20 @@ class LiveEncodeControl:
             encode.start()
         except Exception as error:  # any error: the recording goes on
             self._use_shared(error)
-            outputs.connect()
+            connect({})
         else:
             self._encode = encode
             encode.simplify(*self._simplified)
-            outputs.connect(encode.templates)
+            connect(encode.templates)
 
     def _use_shared(self, error: Exception) -> None:
         self._choice = SHARED, "failed"
         reason = as_liput_error(error, what="the live encoder could not be opened").message
         self._emit("stream-encode-failed", SUBJECT, f"{reason}; the recording's encode is streamed", goes_on="shared")
 
-    def begin(self, outputs: LiveOutputs, in_media_time: Callable[[EncodedPacket], EncodedPacket]) -> None:
-        """Encode from the next frame on while anybody streams; packets go to `outputs` in media time."""
-        self._put = lambda packet: outputs.put_live(in_media_time(packet))
+    def begin(self, in_media_time: Callable[[EncodedPacket], EncodedPacket]) -> None:
+        """Encode from the next frame on while anybody streams; destinations get packets in media time."""
+        self._put = lambda packet: self._destinations.put(in_media_time(packet))
 
     def offer(self, picture: av.VideoFrame, pts: int) -> bool:
         """Take a program frame; return whether it is wanted. Never waits, never raises."""

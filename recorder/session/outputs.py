@@ -18,8 +18,8 @@ def _of_program(templates: Templates) -> Templates:
 class SessionOutputs:
     """The recording and the live destinations. Close them before the encoder: they use its templates.
 
-    Destinations get the recording's packets, or those of their own encode by `put_live`. A new stream format continues
-    the recording in other files and reconnects the destinations.
+    Destinations get the recording's packets, except those of tracks with an encode of their own. A new stream format
+    continues the recording in other files and reconnects the destinations.
     """
 
     def __init__(self, recording: Failover, form: int, templates_of: TemplatesOf, *, live: Destinations) -> None:
@@ -32,11 +32,11 @@ class SessionOutputs:
         self._live = live
         self._own_tracks: frozenset[TrackId] = frozenset(PROGRAM_TRACKS)
 
-    def connect(self, live_templates: Templates | None = None) -> None:
+    def connect(self, live_templates: Templates) -> None:
         """Begin to connect the destinations, with `live_templates` of their own encode. Thread-safe."""
         with self._connecting:
-            self._own_tracks = frozenset(live_templates or ())
-            self._live.begin({**self._program, **(live_templates or {})})
+            self._own_tracks = frozenset(live_templates)
+            self._live.begin({**self._program, **live_templates})
 
     def put(self, packet: EncodedPacket) -> None:
         """Give a packet to the recording, then to the destinations."""
@@ -54,10 +54,6 @@ class SessionOutputs:
             self._program = _of_program(templates)
             if Track.VIDEO not in self._own_tracks:
                 self._live.begin(self._program)
-
-    def put_live(self, packet: EncodedPacket) -> None:
-        """Give a packet of the live encode to the destinations; never blocks, never fails."""
-        self._live.put(packet)
 
     def share(self) -> None:
         """Give the recording's packets to the destinations from here on."""

@@ -10,7 +10,7 @@ import math
 import threading
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 
 import msgspec
@@ -60,14 +60,6 @@ LET_GO_NS = 3 * NANOSECONDS  # wait after the end for earlier frames of a source
 FROM_THE_FIRST_PICTURE = math.inf
 
 
-@dataclass(frozen=True, slots=True)
-class _Armed:
-    program: SessionProgram
-    encoder: Encoder
-    live: LiveEncodeControl
-    writing: ExitStack  # ends what the recording began; unwound after the tracks and before the encoder
-
-
 class Session:
     """One session; run it once."""
 
@@ -105,7 +97,9 @@ class Session:
         self._pre_roll = PreRoll(plan.recording.pre_roll_s)
         self._inputs = SessionInputs(plan, clock=clock, emit=self.emit)
         self._picture_encoder = SessionEncoder(plan.encoder, clock=clock, emit=self.emit)
-        self._armed: _Armed | None = None
+        self._live = LiveEncodeControl(plan.stream, self.destinations, clock=clock, emit=self.emit)
+        self._program: SessionProgram | None = None  # None until armed
+        self._writing = ExitStack()  # ends what the recording began, after the tracks and before the encoder
         self._recording: Failover | None = None
 
     def _on_event(self, event: Event) -> None:
@@ -122,8 +116,8 @@ class Session:
             raise LiputError("the session has ended", hint="arm another one")
         if self._requested_pre_roll_s is None:
             self._requested_pre_roll_s = max(0.0, pre_roll_s)
-        if self._armed:
-            self._armed.program.threads.wake()
+        if self._program:
+            self._program.threads.wake()
 
     def stop(self) -> None:
         """End or disarm the session; returns at once. A second call changes nothing."""
@@ -135,8 +129,8 @@ class Session:
             if self._recording is not None:  # so recovery does not resume it after a kill
                 self.emit("session-stopping", self._recording.work.name, "Ending.")
             self._stopping.set()
-        if self._armed:
-            self._armed.program.threads.wake()
+        if self._program:
+            self._program.threads.wake()
 
     def mark(self, text: str) -> Mark:
         """Add a chapter mark at this moment. Raises UsageError for an empty text, and unless it records."""
@@ -153,9 +147,9 @@ class Session:
         self._armed_program().mute(name, self._media_s(), on=on)
 
     def _armed_program(self) -> SessionProgram:
-        if self._armed is None:
+        if self._program is None:
             raise LiputError("the session is not armed yet", hint="wait until its devices are open")
-        return self._armed.program
+        return self._program
 
     def _media_s(self) -> float | None:
         return round(max(0, self._timeline.media_now_ns()) / NANOSECONDS, 3) if self._recording else None
@@ -163,8 +157,7 @@ class Session:
     def status(self) -> SessionStatus:
         """Return the current status; bytes and media time are measured on disk."""
         on_disk = self._recording.on_disk if self._recording else DiskProgress()
-        armed, troubles = self._armed, self._troubles.now
-        program = armed.program if armed else None
+        program, troubles = self._program, self._troubles.now
         sound = program.sound if program else None
         counts = program.counts if program else FrameCounts()
         status = SessionStatus(
@@ -186,7 +179,7 @@ class Session:
             abandoned=count_hung_closings(),
             sounds=sound.lines() if sound else [],
             loudness=sound.loudness if sound else Loudness(),
-            stream=armed.live.line() if armed else None,
+            stream=self._live.line(),
             marks=self._marks.lines(),
             encoder=self._picture_encoder.line(),
             still=counts.still,
@@ -216,56 +209,56 @@ class Session:
             if self._machine.state in STATES_BEFORE:
                 self._machine.to(SessionState.FAILED)
             raise
-        recording, armed = self._recording, self._armed
-        if recording is None or armed is None:
+        recording, program = self._recording, self._program
+        if recording is None or program is None:
             if self._failure:
                 self._machine.to(SessionState.FAILED)
                 raise self._failure
             self._machine.to(SessionState.IDLE)
             return self._without_package()
         is_new = self._plan.resume is None  # a resumed session has earlier recordings
-        if is_new and not armed.program.counts.frames and _is_discarded(recording):
+        if is_new and not program.counts.frames and _is_discarded(recording):
             raise self._failure or LiputError(f"{self._plan.pictures[0].name} gave no picture; nothing was recorded")
-        return self._seal(recording, armed.program)
+        return self._seal(recording, program)
 
     def _run(self, stack: ExitStack) -> None:
         check_archives(self._plan.archives, self._plan.storage, self._clock)
-        armed, first = self._arm(stack)
+        program, first = self._arm(stack)
         at_once = self._requested_pre_roll_s is not None
         if at_once and not self._plan.live:  # a fast session would run ahead of its recording
-            self._begin(armed)
+            self._begin(program)
         stack.callback(self._stop_hooks)
-        stack.callback(armed.program.threads.join)
+        stack.callback(program.threads.join)
         stack.callback(self._end_now)  # any error from here on ends both tracks
-        armed.program.start(first)
+        program.start(first)
         self._plan.hooks.tell(lambda hook: hook.start())
         if not at_once:
-            armed.live.arm()
+            self._live.look_up(measures=True)
             facts = live_facts(self._plan, self._inputs.form) | self._picture_encoder.facts()
             self.emit("session-armed", self._plan.title, "Armed.", **facts)
         try:
             if at_once and self._plan.live:  # memory holds the packets while the disk opens
                 self._requested_pre_roll_s = FROM_THE_FIRST_PICTURE
-                self._begin(armed)
-            self._watch(armed)
+                self._begin(program)
+            self._watch(program)
         except Exception as error:
             if self._recording is None:
                 raise
             # A bug of ours: the recording so far is sealed.
             self._fail(as_liput_error(error))
             self._inputs.stop(0.0)
-            armed.program.threads.join()
+            program.threads.join()
         # Nothing reads the queues any more: later drops are no losses.
         self._plan.stop.set()
         self._inputs.stop()
         if self._recording is not None:
-            self._report_end(armed.program)
+            self._report_end(program)
 
-    def _arm(self, stack: ExitStack) -> tuple["_Armed", FirstFrame | None]:
+    def _arm(self, stack: ExitStack) -> tuple[SessionProgram, FirstFrame | None]:
         """Open sources and encoder; return the first frame, if any, with its input's index."""
-        plan, inputs = self._plan, self._inputs
+        plan, inputs, live = self._plan, self._inputs, self._live
         stack.callback(plan.stop.set)
-        live = LiveEncodeControl(plan.stream, self.destinations, clock=self._clock, emit=self.emit)
+        live.look_up(measures=False)
         stack.callback(live.free)
         inputs.open(stack, self._stopping)
         settings = encoder_settings(plan, inputs.form)
@@ -295,19 +288,20 @@ class Session:
         program.begin()
         self._troubles.begin()
         stack.callback(plan.hooks.tell, lambda hook: hook.close())
-        armed = self._armed = _Armed(program, encoder, live, stack.enter_context(ExitStack()))
+        stack.enter_context(self._writing)
+        self._program = program
         self._machine.to(SessionState.ARMED)
-        return armed, first
+        return program, first
 
-    def _watch(self, armed: "_Armed") -> None:
+    def _watch(self, program: SessionProgram) -> None:
         """Begin the recording on request, and judge the session until its tracks end."""
         asleep = SleepWatch(self.emit, self._clock)
-        while armed.program.threads.are_running:
-            armed.program.wait(WATCH_S)
+        while program.threads.are_running:
+            program.wait(WATCH_S)
             if self._plan.live:  # a fast session has no clock
                 asleep.update(self._media_s())
             if self._requested_pre_roll_s is not None and self._recording is None and not self._stopping.is_set():
-                self._begin_or_report(armed)
+                self._begin_or_report(program)
             self._machine.judge(is_troubled=bool(self._troubles.now))
             if self._is_long_over():
                 self._inputs.stop(0.0)  # a source hangs, or this PC is too slow for it
@@ -325,34 +319,38 @@ class Session:
     def _end_now(self) -> None:
         self._timeline.end_at(self._timeline.now_ns())
 
-    def _begin_or_report(self, armed: "_Armed") -> None:
+    def _begin_or_report(self, program: SessionProgram) -> None:
         """Begin, or stay armed and report the reason: the operator may free space and start again."""
         try:
-            self._begin(armed, counts_anew=True)
+            self._begin(program, counts_anew=True)
         except LiputError as error:
             self._requested_pre_roll_s = None
             self._pre_roll.holds = False
             self.emit("start-failed", self._plan.title, error.message, hint=error.hint)
 
-    def _begin(self, armed: "_Armed", *, counts_anew: bool = False) -> None:
-        plan = self._plan
+    def _begin(self, program: SessionProgram, *, counts_anew: bool = False) -> None:
+        plan, live, writing = self._plan, self._live, self._writing
         self._pre_roll.holds = True
         wanted_ns = (
             self._timeline.now_ns() - min(self._requested_pre_roll_s or 0.0, self._pre_roll.keep_s) * NANOSECONDS
         )
         began_ns = self._timeline.zero_ns + round(max(0.0, wanted_ns))
         task = storage_task(plan, began_ns, self._clock, self.destinations.names)
-        recording, outputs = self._open_recording(armed.encoder, task)
+        recording, outputs = self._open_recording(program.encoder, task)
         self._marks.offset_s = task.offset_s
-        armed.writing.callback(self.emit.close)
-        armed.writing.callback(lambda: outputs.close(self._marks.all, plan.title))
-        armed.writing.callback(armed.live.end)
-        armed.live.open(outputs, encoder_settings(plan, self._inputs.form)[0])
+        writing.callback(self.emit.close)
+        writing.callback(lambda: outputs.close(self._marks.all, plan.title))
+        writing.callback(live.end)
+        live.open(
+            encoder_settings(plan, self._inputs.form)[0],
+            connect=outputs.connect,
+            share=outputs.share,
+        )
         origin_ns = self._pre_roll.open(outputs.put, round(wanted_ns))
-        armed.live.begin(outputs, self._pre_roll.in_media_time)
+        live.begin(self._pre_roll.in_media_time)
         self._timeline.origin_ns = origin_ns
         if counts_anew:
-            armed.program.begin(self._pre_roll.skipped)
+            program.begin(self._pre_roll.skipped)
             self._troubles.begin()
         if plan.duration_s is not None:
             self._timeline.end_at(origin_ns + round(plan.duration_s * NANOSECONDS))
@@ -360,12 +358,12 @@ class Session:
         self._machine.to(SessionState.LIVE)
         zero_ns = self._timeline.zero_ns + origin_ns
         for step in seal_steps():
-            armed.writing.callback(step.prepare(recording.work.path, plan.context, self._clock))
-        facts = live_facts(plan, self._inputs.form) | armed.live.facts() | self._picture_encoder.facts()
+            writing.callback(step.prepare(recording.work.path, plan.context, self._clock))
+        facts = live_facts(plan, self._inputs.form) | live.facts() | self._picture_encoder.facts()
         facts["destinations"] = list(self.destinations.names)
         work = recording.work
         self.emit("session-live", work.name, "Recording.", clock_ns=zero_ns, folder=str(work.path), **facts)
-        self._inputs.start_isos(armed.writing, recording.beside, zero_ns)  # its events belong to the recording
+        self._inputs.start_isos(writing, recording.beside, zero_ns)  # its events belong to the recording
         if self._stopping.is_set():  # stopped meanwhile, when no log was open
             self.emit("session-stopping", work.name, "Ending.")
 

@@ -48,6 +48,7 @@ class SessionProgram:
         self.fps = 0.0  # program frames a second over the last RATE_S, encoded or not
         self._readings: list[tuple[float, int]] = []  # time and number of frames
         self._before = FrameCounts()
+        self.encoder = encoder
         self._pre_roll = pre_roll
         self._sound_ns = run.clock.now_ns()
         self.threads = TrackThreads(finish=plan.pace.finish, on_failure=on_failure)

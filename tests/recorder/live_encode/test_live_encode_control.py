@@ -18,8 +18,6 @@ from recorder.live_encode.headroom import StreamPlan
 from recorder.live_encode.live_encode_control import LiveEncodeControl
 from recorder.model.packet import TrackId
 from recorder.model.status import DestinationLine
-from recorder.session.outputs import SessionOutputs
-from tests.recorder.session.test_outputs import Kept
 from tests.support.simulated import BEGINNING, EventList, SimulatedClock
 from tests.support.streams import Events
 from tests.support.waiting import wait_for
@@ -93,7 +91,7 @@ class Place:
         recorded = VideoSettings(320, 180, Fraction(30), ColorMatrix.BT601, MOST, MOST)
         plan = StreamPlan("separate", LEAST, MOST, 128_000)
         self.side = LiveEncodeControl(plan, destinations, clock=self.clock, emit=self.events)
-        self.side.open(outputs_to(destinations), recorded)
+        self.side.open(recorded, connect=destinations.begin, share=lambda: None)
         wait_for(lambda: encodes)
         self.encode = encodes[0]
 
@@ -198,7 +196,11 @@ def test_an_encode_that_is_opened_after_a_step_begins_with_it_and_follows_the_ne
     destinations = Destinations([], clock=clock, emit=EventList())
     side = LiveEncodeControl(StreamPlan("separate", LEAST, MOST), destinations, clock=clock, emit=Events())
     side.simplify("subme=1", 2)
-    side.open(outputs_to(destinations), VideoSettings(320, 180, Fraction(30), ColorMatrix.BT601, MOST, MOST))
+    side.open(
+        VideoSettings(320, 180, Fraction(30), ColorMatrix.BT601, MOST, MOST),
+        connect=destinations.begin,
+        share=lambda: None,
+    )
     wait_for(lambda: encodes)
     side.simplify("", 1)
     assert encodes[0].asked == [("subme=1", 2), ("", 1)]
@@ -211,18 +213,13 @@ class Unthreaded(threading.Thread):
         raise RuntimeError("can't start new thread")
 
 
-def outputs_to(destinations: Destinations) -> SessionOutputs:
-    """Return the outputs of a session without a recording."""
-    return SessionOutputs(Kept(), 0, lambda _: {}, live=destinations)
-
-
 def test_nobody_is_told_of_it_before_there_is_somebody_to_stream_to(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = SimulatedClock()
     destinations = Destinations(clock=clock, emit=EventList())
     recorded = VideoSettings(320, 180, Fraction(30), ColorMatrix.BT601, MOST, MOST)
     side = LiveEncodeControl(StreamPlan("shared", LEAST, MOST), destinations, clock=clock, emit=EventList())
     assert side.facts() == {}
-    side.open(outputs_to(destinations), recorded)
+    side.open(recorded, connect=destinations.begin, share=lambda: None)
 
     assert side.facts() == {"stream_encode": "shared", "stream_why": "set"}
     assert side.line() is None
@@ -239,7 +236,7 @@ def test_where_no_thread_can_be_had_what_is_recorded_is_streamed(monkeypatch: py
     recorded = VideoSettings(320, 180, Fraction(30), ColorMatrix.BT601, MOST, MOST)
     side = LiveEncodeControl(StreamPlan("separate", LEAST, MOST), destinations, clock=clock, emit=events)
     monkeypatch.setattr(threading, "Thread", Unthreaded)
-    side.open(outputs_to(destinations), recorded)
+    side.open(recorded, connect=destinations.begin, share=lambda: None)
     side.free()
 
     assert side.facts() == {"stream_encode": "shared", "stream_why": "failed"}

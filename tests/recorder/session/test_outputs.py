@@ -56,7 +56,7 @@ def test_destinations_get_the_mix_and_not_the_sound_of_each_input() -> None:
     templates = dict(made.templates)
     all_of_them = {**templates, "sound:podium": templates[Track.AUDIO]}
     outputs = SessionOutputs(Kept(), 0, lambda _: all_of_them, live=live)
-    outputs.connect()
+    outputs.connect({})
     packets = made.next() + made.next()
     for packet in packets:
         outputs.put(packet)
@@ -77,7 +77,7 @@ def test_destinations_get_the_tracks_that_are_encoded_for_them_apart_and_no_othe
     for packet in packets:
         outputs.put(packet)
     for packet in others:
-        outputs.put_live(packet)
+        live.put(packet)
     assert live.templates == {Track.VIDEO: apart.templates[Track.VIDEO], Track.AUDIO: made.templates[Track.AUDIO]}
     assert live.heard == [one for one in packets if one.track is Track.AUDIO] + others
     outputs.close()
@@ -151,7 +151,7 @@ def test_a_recording_that_cannot_be_closed_leaves_nobody_behind() -> None:
     target = StreamTarget(name="siaran", url=Secret("rtmp://127.0.0.1:9/live/key"))
     live = Destinations([target], clock=SystemClock(), emit=EventList())
     outputs = SessionOutputs(Unclosed(), 0, lambda _: made.templates, live=live)
-    outputs.connect()
+    outputs.connect({})
     assert any(thread.name == "live-siaran" for thread in threading.enumerate())
     with pytest.raises(StorageError, match="gone"):
         outputs.close()
