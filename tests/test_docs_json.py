@@ -106,7 +106,14 @@ def _kinds_in(path: Path) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and _name(node.func) in {"emit", "_emit", "LossReporter"}:
             kind = node.args[0]
-            yield from _texts(assigned[kind.id] if isinstance(kind, ast.Name) else kind, path)
+            kind = assigned[kind.id] if isinstance(kind, ast.Name) else kind
+            if isinstance(kind, ast.Call) and isinstance(kind.func, ast.Attribute):  # TABLE.get(key, kind)
+                assert isinstance(kind.func.value, ast.Name)
+                table = assigned[kind.func.value.id]
+                assert isinstance(table, ast.Dict)
+                yield from itertools.chain.from_iterable(_texts(value, path) for value in table.values)
+                kind = kind.args[1]
+            yield from _texts(kind, path)
 
 
 def _facts_in(path: Path) -> Iterator[tuple[str, str]]:

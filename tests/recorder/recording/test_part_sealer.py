@@ -17,7 +17,6 @@ from recorder.package.media import holds_media
 from recorder.package.metadata import Begun, Package, PackageState, RecordingFacts
 from recorder.package.work_folder import WorkFolder
 from recorder.recording.part_sealer import PartSealer
-from recorder.recording.storage_events import StorageEvents
 from recorder.recovery import unfinished
 from recorder.recovery.packaging import SessionPackager
 from recorder.recovery.recover import Recovery, RecoveryState
@@ -31,7 +30,7 @@ from tests.support.waiting import wait_for
 def test_how_far_sealing_is_is_told_ten_times_a_second_at_most() -> None:
     clock, told = SimulatedClock(), list[tuple[int, int]]()
     facts = RecordingFacts(ended_at=archives.STARTED)
-    sealer = PartSealer(clock, StorageEvents(EventList()), facts, lambda *far: told.append(far))
+    sealer = PartSealer(clock, EventList(), facts, lambda *far: told.append(far))
     for done in range(1, 1001):
         sealer.advance(done, 1000)
         clock.advance_to(clock.now_ns() + 1_000_000)
