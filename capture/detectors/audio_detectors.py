@@ -21,7 +21,7 @@ from capture.detectors.source_health import READER_STALLED_S, DetectorGuard, Det
 from capture.source import SAMPLE_RATE, AudioBlock, Samples
 from devices.health.faults import Fault, HealthTracker
 from devices.health.log_line import LogKind, LogLevel
-from devices.host.clock import NANOSECONDS, Clock
+from devices.host.clock import NANOSECONDS
 
 SILENT_DBFS, HEARD_DBFS = -60.0, -55.0  # silence begins below the first level, and ends above the second
 NOTHING_DBFS = -80.0
@@ -146,15 +146,13 @@ def mains_hz(power_line_frequency: str) -> int:
 class AudioDetectors(Detectors[AudioBlock]):
     """The detectors of one open input; used by one thread. A detector that raises is switched off."""
 
-    def __init__(
-        self, tracker: HealthTracker, channels: int, *, silence_s: float, clock: Clock, mains_hz: int = 50
-    ) -> None:
+    def __init__(self, tracker: HealthTracker, channels: int, *, silence_s: float, mains_hz: int = 50) -> None:
         self.sample = SoundStatistics(channels)  # the half seconds since the last sample in the health log
         self._totals = SoundStatistics(channels)
         self._channels = channels
         self._tracker = tracker
-        self.guard = DetectorGuard(tracker.device_id, tracker.name, tracker.record)
-        self._clock = clock
+        self.guard = DetectorGuard(tracker)
+        self._clock = clock = tracker.clock
         self._last_block_ns = self._last_read_ns = self._opened_ns = self._sampled_ns = clock.now_ns()
         self._blocks = 0
         self._end_ns = 0  # of the last block, by its timestamp

@@ -9,13 +9,13 @@ from capture.cpu_stages import CpuTimer, untimed
 from capture.source import AudioBlock, AudioSource, Frame, VideoFormat, VideoSource
 from config.errors import as_liput_error
 from config.settings.schema import Settings
-from devices.health.faults import SessionDeviceHealth
+from devices.health.faults import HealthTracker, SessionDeviceHealth
 from devices.health.log_line import HealthLogger, LogKind, LogLevel, discard_line
 from devices.host.clock import Clock
 from devices.model.device import Device, DeviceKind
 
 if TYPE_CHECKING:
-    from capture.detectors.source_health import HealthContext, SourceHealth
+    from capture.detectors.source_health import SourceHealth
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +44,13 @@ class DetectorFactory:
         from capture.detectors.source_health import SourceHealth, patience_for
         from capture.detectors.video_detectors import VideoDetectors
 
-        self.board.add(device)
         return SourceHealth(
             source,
             device,
-            lambda tracker, known, patience, form: VideoDetectors(tracker, known, patience, form, self.clock, source),
+            lambda tracker, known, patience, form: VideoDetectors(tracker, known, patience, form, source),
             lambda known: patience_for(self.settings, known.kind, known.role),
-            self._context(),
+            self._track(device),
+            self.timing,
         )
 
     def sound(
@@ -61,18 +61,18 @@ class DetectorFactory:
         from capture.detectors.source_health import SourceHealth, patience_for
 
         mains = mains_hz(self.settings.devices.power_line_frequency)
-        self.board.add(device)
         return SourceHealth(
             source,
             device,
             lambda tracker, _device, patience, _form: AudioDetectors(
-                tracker, source.channels, silence_s=patience.silence_s, clock=self.clock, mains_hz=mains
+                tracker, source.channels, silence_s=patience.silence_s, mains_hz=mains
             ),
             lambda known: patience_for(self.settings, plug_of(known) or known.kind, known.role),
-            self._context(),
+            self._track(device),
+            self.timing,
         )
 
-    def _context(self) -> "HealthContext":
-        from capture.detectors.source_health import HealthContext
-
-        return HealthContext(self.clock, self.record, self.board, self.timing)
+    def _track(self, device: Device) -> HealthTracker:
+        """Show `device` on the board; return its tracker."""
+        self.board.add(device)
+        return HealthTracker(device.id, device.name, record=self.record, clock=self.clock, on_change=self.board)

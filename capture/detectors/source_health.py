@@ -16,8 +16,8 @@ from config.errors import LiputError, as_liput_error
 from config.settings.schema import BUILT_IN_PATIENCE, Settings
 from config.settings.schema import PatienceSettings as Setting
 from devices.health.faults import OPEN_ERROR_FAULTS, Fault, HealthChange, HealthTracker, OnChange, fault_of_error
-from devices.health.log_line import HealthLogger, LogKind, LogLevel, discard_line
-from devices.host.clock import NANOSECONDS, Clock
+from devices.health.log_line import LogKind, LogLevel
+from devices.host.clock import NANOSECONDS
 from devices.model.device import Device, DeviceKind, Health
 
 SILENT_S, SILENT_FRAMES = 0.7, 5
@@ -114,10 +114,8 @@ _LISTENER = "telling others of its health"
 class DetectorGuard:
     """Runs the detectors of a device; thread-safe. Faults stay as a failed detector saw them last."""
 
-    def __init__(self, device_id: str, name: str, record: HealthLogger) -> None:
-        self._device_id = device_id
-        self._name = name
-        self._record = record
+    def __init__(self, tracker: HealthTracker) -> None:
+        self._tracker = tracker
         self._lock = threading.Lock()
         self._failed: set[str] = set()
 
@@ -151,10 +149,9 @@ class DetectorGuard:
         if is_known:
             return
         why = as_liput_error(error).message
-        reason = f"a watch of {self._name} has failed and is switched off ({part}): {why}; please report this"
-        detail = {"part": part, "error": repr(error)}
+        reason = f"a watch of {self._tracker.name} has failed and is switched off ({part}): {why}; please report this"
         with contextlib.suppress(Exception):
-            self._record(self._device_id, LogKind.WATCH_FAILED, reason, name=self._name, level=LogLevel.WARN, **detail)
+            self._tracker.log(LogKind.WATCH_FAILED, reason, level=LogLevel.WARN, part=part, error=repr(error))
 
 
 class Detectors[Item](ABC):
@@ -175,16 +172,6 @@ class Detectors[Item](ABC):
         """Take a frame that failed to decode, with the reason; called on the decoding thread."""
 
 
-@dataclass(frozen=True, slots=True)
-class HealthContext:
-    """The detectors' clock, the health log's `record`, and the listener `on_change`."""
-
-    clock: Clock
-    record: HealthLogger = discard_line
-    on_change: OnChange | None = None
-    timing: CpuTimer = untimed
-
-
 def _ignore(*_given: object) -> None:  # while the device is closed
     pass
 
@@ -198,7 +185,8 @@ class SourceHealth[Item, Opened: VideoFormat | None]:
         device: Device,
         detect: Callable[[HealthTracker, Device, Patience, Opened], Detectors[Item]],
         patience_of: Callable[[Device], Patience],
-        context: HealthContext,
+        tracker: HealthTracker,
+        timing: CpuTimer = untimed,
     ) -> None:
         """`detect` makes the detectors of one opening; `patience_of` is called again after each relocation."""
         self.patience = patience_of(device)
@@ -207,16 +195,14 @@ class SourceHealth[Item, Opened: VideoFormat | None]:
         self.decoded: Callable[[av.VideoFrame, int], object] = _ignore
         """Takes a decoded frame and its capture time, on the decoding thread."""
         self.damaged: Callable[[Frame, str], object] = _ignore  # takes a frame that failed to decode, and the reason
-        self._timing = context.timing
+        self._timing = timing
         self._source = source
         self._device = device
         self._detect = detect
         self._patience_of = patience_of
-        self._guard = DetectorGuard(device.id, device.name, context.record)
-        told = self._guard.listener(context.on_change)
-        self._tracker = HealthTracker(
-            device.id, device.name, record=context.record, clock=context.clock, on_change=told
-        )
+        self._tracker = tracker
+        self._guard = DetectorGuard(tracker)
+        tracker.on_change = self._guard.listener(tracker.on_change)
         self._closing = threading.Lock()
         self._refused: str | None = None
 

@@ -21,7 +21,7 @@ from capture.detectors.source_health import (
 from capture.source import SCREEN, Frame, VideoFormat, VideoSource
 from devices.health.faults import Fault, HealthTracker
 from devices.health.log_line import LogKind, LogLevel
-from devices.host.clock import NANOSECONDS, Clock
+from devices.host.clock import NANOSECONDS
 from devices.model.device import Device, DeviceKind
 
 FIRST_PICTURE_S = 3.0  # how long a device may take for its first frame
@@ -422,12 +422,11 @@ class VideoDetectors(Detectors[Frame]):
         device: Device,
         patience: Patience,
         opened: VideoFormat,
-        clock: Clock,
         source: VideoSource,
     ) -> None:
         self._tracker = tracker
-        self._guard = DetectorGuard(tracker.device_id, tracker.name, tracker.record)
-        self._clock = clock
+        self._guard = DetectorGuard(tracker)
+        self._clock = clock = tracker.clock
         self._source = source
         self._opened_ns = clock.now_ns()
         self.frames = 0

@@ -116,8 +116,8 @@ class HealthTracker:
         self.device_id = device_id
         self.name = name
         self.record = record
-        self._clock = clock
-        self._on_change = on_change
+        self.clock = clock
+        self.on_change = on_change
         self._lock = threading.Lock()
         self._active: dict[Fault, tuple[Health, int]] = {}  # each fault's health, and its start on the session clock
 
@@ -138,13 +138,13 @@ class HealthTracker:
 
     def find(self, fault: Fault, reason: str, *, began_ns: int | None = None, **detail: object) -> None:
         """Report `fault`, active since `began_ns` on the session clock. Ignored if it is already active."""
-        now_ns = self._clock.now_ns()
+        now_ns = self.clock.now_ns()
         began_ns = now_ns if began_ns is None else min(began_ns, now_ns)
         after_s = (now_ns - began_ns) / NANOSECONDS
         with self._lock:
             if fault in self._active:
                 return
-            since = self._clock.now() - timedelta(seconds=after_s)
+            since = self.clock.now() - timedelta(seconds=after_s)
             self._active[fault] = Health(FAULT_STATES[fault], reason, since, fault), began_ns
             health = self._health()
         level = LogLevel.WARN if FAULT_STATES[fault] in {HealthState.DEGRADED, HealthState.BUSY} else LogLevel.ERROR
@@ -157,7 +157,7 @@ class HealthTracker:
                 return
             over, began_ns = self._active.pop(fault)
             health = self._health()
-        lasted_s = round((self._clock.now_ns() - began_ns) / NANOSECONDS, 3)
+        lasted_s = round((self.clock.now_ns() - began_ns) / NANOSECONDS, 3)
         self._tell(LogKind.RECOVERED, LogLevel.INFO, fault, over.reason or "", health, lasted_s=lasted_s, **detail)
 
     def _health(self) -> Health:
@@ -167,8 +167,8 @@ class HealthTracker:
         self, kind: LogKind, level: LogLevel, fault: Fault, reason: str, health: Health, **detail: object
     ) -> None:
         self.log(kind, reason, level=level, fault=fault, state=health.state, **detail)
-        if self._on_change:
-            self._on_change(HealthChange(self.device_id, self.name, fault, kind is LogKind.DEGRADED, reason, health))
+        if self.on_change:
+            self.on_change(HealthChange(self.device_id, self.name, fault, kind is LogKind.DEGRADED, reason, health))
 
 
 class SessionDeviceHealth:

@@ -23,7 +23,7 @@ def cpu_seconds(minutes: float) -> float:
     """Return the CPU seconds that `minutes` of stereo take, without those that it takes to make them."""
     clock = SimulatedClock()
     tracker = HealthTracker("bench", "Bench", record=discard_line, clock=clock)
-    watch = AudioDetectors(tracker, 2, silence_s=20, clock=clock)
+    watch = AudioDetectors(tracker, 2, silence_s=20)
     loop = speech_loop(beeps=False)
     parts = loop.reshape(-1, BLOCK, 2)
     began_ns = clock.now_ns()

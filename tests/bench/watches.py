@@ -12,12 +12,13 @@ from fractions import Fraction
 
 import av
 
-from capture.detectors.source_health import HealthContext, patience_for
+from capture.detectors.source_health import patience_for
 from capture.media.jpeg import JpegDecoder
 from capture.media.pictures import plane_views, tag_frame
 from capture.source import ColorMatrix, Frame, Size, VideoFormat, VideoSource
 from capture.sources.worker import VideoWorker
 from config.settings.schema import Settings
+from devices.health.faults import HealthTracker
 from devices.host.clock import NANOSECONDS
 from devices.model.device import Device, DeviceKind
 from tests.bench.clips import HEIGHT, RATE, WIDTH, camera_jpeg, slide_jpeg
@@ -110,8 +111,8 @@ def _seconds(payloads: Sequence[bytes], pictures: Sequence[av.VideoFrame], count
     if is_watched:
         kind = DeviceKind.CAPTURE_CARD
         device = Device(id="bench", kind=kind, name="bench")
-        context = HealthContext(clock, Recorded(clock))
-        source, _ = judged_video(replay, device, patience_for(Settings(), kind), context)
+        tracker = HealthTracker(device.id, device.name, record=Recorded(clock), clock=clock)
+        source, _ = judged_video(replay, device, patience_for(Settings(), kind), tracker)
     source.open()
     began = time.process_time()
     for _ in range(count):

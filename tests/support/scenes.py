@@ -14,13 +14,13 @@ import numpy as np
 import simplejpeg  # type: ignore[import-untyped]  # ships no types
 from numpy.typing import NDArray
 
-from capture.detectors.source_health import HealthContext, Patience
+from capture.detectors.source_health import Patience
 from capture.detectors.video_detectors import VideoDetectors
 from capture.media.jpeg import JpegDecoder
 from capture.media.pictures import SizeCache
 from capture.source import ColorMatrix, Frame, Size, VideoFormat, VideoSource
 from config.errors import DeviceError, MediaError
-from devices.health.faults import Fault, OnChange
+from devices.health.faults import Fault, HealthTracker, OnChange
 from devices.health.log_line import HealthLogger
 from devices.host.clock import NANOSECONDS
 from devices.model.device import Device, DeviceKind, Mode
@@ -206,7 +206,7 @@ class Watched:
             self.camera,
             Device(id=device, kind=kind, name="Podium"),
             patience or usual,
-            HealthContext(self.clock, record or self.log, on_change),
+            HealthTracker(device, "Podium", record=record or self.log, clock=self.clock, on_change=on_change),
         )
 
     def run(self, until_s: float) -> None:

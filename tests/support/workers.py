@@ -8,6 +8,7 @@ from capture.detectors.video_detectors import VideoDetectors
 from capture.source import SAMPLE_RATE, AudioBlock, AudioSource, Frame, Samples, VideoFormat, VideoSource
 from capture.sources.worker import AudioWorker, DeviceSupervision, LocatedDevice, SourceWorker, VideoWorker
 from config.errors import DeviceError
+from devices.health.faults import HealthTracker
 from devices.host.clock import NANOSECONDS
 from devices.model.device import Device, DeviceKind
 from tests.support.health import Recorded
@@ -125,7 +126,8 @@ class WatchedInput:
         device = Device(
             id="046d:0825@1-1+sound", kind=DeviceKind.MICROPHONE, name=self.input.name, alsa="hw:CARD=X,DEV=0"
         )
-        self.audio, self.health = judged_sound(self.input, device, patience, HealthContext(clock, self.log))
+        tracker = HealthTracker(device.id, device.name, record=self.log, clock=clock)
+        self.audio, self.health = judged_sound(self.input, device, patience, tracker)
         self.audio.open()
 
     def run(self, until_s: float) -> None:

@@ -67,7 +67,7 @@ class Heard:
         self.clock = SimulatedClock()
         self.recorded = Recorded(self.clock)
         self.tracker = HealthTracker("mic", "Mic", record=self.recorded, clock=self.clock)
-        self.watch = AudioDetectors(self.tracker, channels, silence_s=silence_s, clock=self.clock, mains_hz=mains_hz)
+        self.watch = AudioDetectors(self.tracker, channels, silence_s=silence_s, mains_hz=mains_hz)
         self.seconds = 0.0
 
     def hear(self, sound: Sound | Samples, *, block: int = BLOCK) -> "Heard":

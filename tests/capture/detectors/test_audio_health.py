@@ -6,7 +6,7 @@ from collections import deque
 import numpy as np
 import pytest
 
-from capture.detectors.source_health import HealthContext, Patience
+from capture.detectors.source_health import Patience
 from capture.source import SAMPLE_RATE, AudioBlock, AudioSource
 from config.errors import (
     DeviceError,
@@ -14,7 +14,7 @@ from config.errors import (
     LiputError,
     MediaError,
 )
-from devices.health.faults import Fault, HealthChange
+from devices.health.faults import Fault, HealthChange, HealthTracker
 from devices.health.log_line import LogKind, LogLevel
 from devices.host.clock import NANOSECONDS
 from devices.model.device import Device, DeviceKind, Health, HealthState
@@ -70,8 +70,10 @@ class Rig:
         self.recorded = Recorded(self.clock)
         self.source = ScriptedSource(self.clock)
         self.changes: list[HealthChange] = []
-        context = HealthContext(self.clock, self.recorded, self.changes.append)
-        self.worker, self.health = judged_sound(self.source, DEVICE, Patience(3, 5, 20), context)
+        tracker = HealthTracker(
+            DEVICE.id, DEVICE.name, record=self.recorded, clock=self.clock, on_change=self.changes.append
+        )
+        self.worker, self.health = judged_sound(self.source, DEVICE, Patience(3, 5, 20), tracker)
 
     def read(self, seconds: float) -> None:
         end_ns = self.clock.now_ns() + seconds * NANOSECONDS

@@ -196,7 +196,8 @@ def test_a_log_that_fails_is_no_reason_either() -> None:
     def fails(*_args: object, **_detail: object) -> None:
         raise OSError("no disk")
 
-    DetectorGuard("id", "Podium", fails)("part", lambda: 1 / 0)
+    tracker = HealthTracker("id", "Podium", record=fails, clock=SimulatedClock())
+    DetectorGuard(tracker)("part", lambda: 1 / 0)
     video = Watched(eventful(), record=fails)
     frames, *_ = taken(video)
     assert len(frames) > 1900

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from capture.detectors.source_health import HealthContext, patience_for
+from capture.detectors.source_health import patience_for
 from capture.sound.source import SoundSource
 from capture.sources.v4l2 import V4l2Source
 from capture.sources.worker import DeviceSupervision, VideoWorker
 from config.errors import DeviceError
 from config.settings.schema import Settings
-from devices.health.faults import Fault
+from devices.health.faults import Fault, HealthTracker
 from devices.health.log_line import LogKind, LogLevel
 from devices.host.clock import SystemClock
 from devices.kernel import v4l2
@@ -82,7 +82,8 @@ def test_a_full_bus_names_what_else_is_on_it_and_what_to_do(camera: RigDevice, s
     recorded = Recorded(CLOCK)
     patience = patience_for(Settings(), device.kind)
     source = picture(device)
-    worker, health = judged_video(source, device, patience, HealthContext(CLOCK, recorded))
+    tracker = HealthTracker(device.id, device.name, record=recorded, clock=CLOCK)
+    worker, health = judged_video(source, device, patience, tracker)
     began = CLOCK.now()
     caught = refusal_of(worker, lambda: refuse_ioctl(v4l2.VIDIOC_STREAMON, errno.ENOSPC))
     assert caught.why == "bus-full"

@@ -14,13 +14,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from capture.detectors.source_health import HealthContext, Patience, SourceHealth
+from capture.detectors.source_health import Patience, SourceHealth
 from capture.sound.inputs import list_sound_inputs
 from capture.sound.source import SoundSource
 from capture.source import SAMPLE_RATE, AudioBlock, AudioSource
 from capture.sources.worker import AudioWorker, DeviceSupervision, SourceWorker
 from config.errors import DeviceError
-from devices.health.faults import Fault
+from devices.health.faults import Fault, HealthTracker
 from devices.health.log_line import HealthLine, LogKind, LogLevel
 from devices.host.clock import SystemClock
 from devices.model.device import Device, Health, HealthState
@@ -69,7 +69,8 @@ def judged(stick: RigDevice, recorded: Recorded) -> Iterator[Judged]:
     stick.plug(1)
     device = sound_of(stick)
     source = SoundSource(device)
-    worker, health = judged_sound(source, device, PATIENCE, HealthContext(CLOCK, recorded))
+    tracker = HealthTracker(device.id, device.name, record=recorded, clock=CLOCK)
+    worker, health = judged_sound(source, device, PATIENCE, tracker)
     with closing(worker):
         yield Judged(source, worker, health)
 

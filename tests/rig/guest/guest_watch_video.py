@@ -9,14 +9,14 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
-from capture.detectors.source_health import HealthContext, Patience, SourceHealth, patience_for
+from capture.detectors.source_health import Patience, SourceHealth, patience_for
 from capture.detectors.video_detectors import VideoDetectors
 from capture.sources.source_queue import SourceQueue
 from capture.sources.v4l2 import V4l2Source
 from capture.sources.worker import DeviceSupervision, VideoWorker
 from config.errors import DeviceError, DeviceNotFound, MediaError
 from config.settings.schema import Settings
-from devices.health.faults import Fault, HealthChange
+from devices.health.faults import Fault, HealthChange, HealthTracker
 from devices.health.log_line import HealthLine, LogKind, LogLevel
 from devices.host.clock import SystemClock
 from devices.model.device import Device, DeviceKind, HealthState
@@ -44,9 +44,9 @@ class Running:
         self.health = SourceHealth(
             source,
             device,
-            lambda tracker, known, usual, form: VideoDetectors(tracker, known, usual, form, clock, source),
+            lambda tracker, known, usual, form: VideoDetectors(tracker, known, usual, form, source),
             lambda _device: patience,
-            HealthContext(clock, self.log, self._changed),
+            HealthTracker(device.id, device.name, record=self.log, clock=clock, on_change=self._changed),
         )
         self.video = self._worker()
         self._over = threading.Event()
