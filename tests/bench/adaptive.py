@@ -12,11 +12,9 @@ from itertools import pairwise
 from pathlib import Path
 
 from recorder.encode.x264 import STILL_RATE
-from tests.bench.clips import clips
 from tests.bench.default_profile import judged, vmaf_line
-from tests.bench.line import Bench, Line
-from tests.bench.material import Clip
-from tests.bench.pairs import Match, cpu_line, interleaved
+from tests.bench.material import Clip, clips
+from tests.bench.pairs import Bench, Line, Match, cpu_line, interleaved
 from tests.bench.peers import Job, JobFailed, ffmpeg_job, liput_job
 
 ROW = "adaptive"

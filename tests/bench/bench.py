@@ -18,8 +18,8 @@ import platformdirs
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench.clips import NAMES
-from tests.bench.line import Bench, Line
+from tests.bench.material import NAMES
+from tests.bench.pairs import Bench, Line
 from tests.bench.peers import JobFailed
 from tests.bench.rows import ROWS
 

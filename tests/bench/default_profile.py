@@ -8,11 +8,9 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-from tests.bench.clips import clips
 from tests.bench.footage import footage
-from tests.bench.line import Bench, Line
-from tests.bench.material import Clip
-from tests.bench.pairs import Match, Pair, cpu_line, interleaved
+from tests.bench.material import Clip, clips
+from tests.bench.pairs import Bench, Line, Match, Pair, cpu_line, interleaved
 from tests.bench.peers import Job, check_pictures, ffmpeg_job, liput_job, output, usage
 from tests.bench.quality import vmaf
 

@@ -19,7 +19,7 @@ from recorder.encode.encoder import AAC_FRAME, AUDIO_TIME_BASE, AudioSettings, E
 from recorder.encode.x264 import VideoSettings
 from recorder.live.destination import LiveDestination
 from recorder.model.packet import EncodedPacket, Track
-from tests.bench.line import Bench, Line
+from tests.bench.pairs import Bench, Line
 from tests.support.processes import children
 from tests.support.rtmp_server import NginxRtmp
 from tests.support.streams import Events

@@ -13,8 +13,7 @@ from pathlib import Path
 
 import platformdirs
 
-from tests.bench.clips import NAMES, clips
-from tests.bench.material import Clip
+from tests.bench.material import NAMES, Clip, clips
 from tests.bench.pairs import check_settings
 from tests.bench.peers import Job, check_pictures, ffmpeg_job, gstreamer_job, liput_job, output, usage
 

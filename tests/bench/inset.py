@@ -8,10 +8,8 @@ from pathlib import Path
 
 from capture.compose.layout import Layout
 from config.settings.layouts import BUILT_IN_LAYOUTS
-from tests.bench.clips import clips
-from tests.bench.line import Bench, Line
-from tests.bench.material import Clip
-from tests.bench.pairs import Match, Pair, cpu_line, interleaved
+from tests.bench.material import Clip, clips
+from tests.bench.pairs import Bench, Line, Match, Pair, cpu_line, interleaved
 from tests.bench.peers import FFMPEG, Job, JobFailed, Usage, liput_job, tee, usage, x264_words
 from tests.bench.quality import psnr
 

@@ -14,10 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from tests.bench.clips import RATE, clips
-from tests.bench.line import Bench, Line
 from tests.bench.liput_job import recorded_cpu_s
-from tests.bench.material import Clip
+from tests.bench.material import RATE, Clip, clips
+from tests.bench.pairs import Bench, Line
 from tests.bench.peers import JobFailed, liput_job, picture_count, usage
 
 ROW = "isolated"

@@ -9,9 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from statistics import median, quantiles
 
-from tests.bench.clips import clips
-from tests.bench.line import Bench, Line
-from tests.bench.material import Clip
+from tests.bench.material import Clip, clips
+from tests.bench.pairs import Bench, Line
 from tests.bench.peers import JobFailed, liput_job, output, picture_count, usage
 from tests.bench.quality import check_plays
 

@@ -15,8 +15,8 @@ from statistics import median, quantiles
 from devices.host.clock import NANOSECONDS
 from tests.bench import camera_feed
 from tests.bench.camera_feed import HEIGHT, RATE, WIDTH
-from tests.bench.line import Bench, Line
 from tests.bench.material import Clip
+from tests.bench.pairs import Bench, Line
 from tests.bench.peers import FFMPEG, JobFailed, x264_words
 from tests.bench.playable_job import BIT_RATE
 from tests.net.viewer import Seen, Viewer

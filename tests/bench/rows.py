@@ -8,8 +8,8 @@ from tests.bench.default_profile import default_profile
 from tests.bench.destinations import destination
 from tests.bench.inset import inset
 from tests.bench.isolating import isolated
-from tests.bench.line import Bench, Line, Row
 from tests.bench.low_latency import latency, memory
+from tests.bench.pairs import Bench, Line, Row
 from tests.bench.playable import playable
 from tests.bench.same_settings import against_ffmpeg, against_gstreamer
 from tests.bench.scaling import scale

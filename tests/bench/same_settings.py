@@ -5,10 +5,8 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-from tests.bench.clips import NAMES, clips
-from tests.bench.line import Bench, Line
-from tests.bench.material import Clip
-from tests.bench.pairs import Match, cpu_line, interleaved
+from tests.bench.material import NAMES, Clip, clips
+from tests.bench.pairs import Bench, Line, Match, cpu_line, interleaved
 from tests.bench.peers import Job, JobFailed, ffmpeg_job, gstreamer_job, liput_job
 from tests.bench.quality import psnr
 

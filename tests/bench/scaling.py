@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.bench.clips import clips
 from tests.bench.destinations import measured
-from tests.bench.line import Bench, Line
+from tests.bench.material import clips
+from tests.bench.pairs import Bench, Line
 from tests.bench.peers import check_pictures, liput_job, usage
 from tests.bench.plot import plot
 

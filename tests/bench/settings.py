@@ -27,10 +27,9 @@ from config.settings.schema import Profile
 from recorder.encode.encoder import Encoder
 from recorder.encode.x264 import VIDEO_TIME_BASE, VideoSettings, video_settings
 from recorder.model.packet import EncodedPacket, Track
-from tests.bench.clips import clips
 from tests.bench.default_profile import judged
 from tests.bench.footage import footage
-from tests.bench.material import Clip
+from tests.bench.material import Clip, clips
 from tests.bench.peers import ffmpeg_job
 from tests.bench.quality import EVERY, psnr, vmaf
 

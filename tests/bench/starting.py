@@ -12,7 +12,7 @@ from pathlib import Path
 
 from recorder.mp4.boxes import read_head
 from recorder.mp4.fragments import FragmentTable
-from tests.bench.line import Bench, Line
+from tests.bench.pairs import Bench, Line
 from tests.bench.peers import JobFailed
 from tests.proofs import latency
 from tests.support import command

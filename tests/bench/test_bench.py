@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.bench import bench, rows, watches
-from tests.bench.clips import camera_jpeg, slide_jpeg
-from tests.bench.line import Bench, Line
+from tests.bench.material import camera_jpeg, slide_jpeg
+from tests.bench.pairs import Bench, Line
 from tests.bench.peers import JobFailed
 
 

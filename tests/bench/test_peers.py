@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench.line import Bench
 from tests.bench.material import Clip
-from tests.bench.pairs import Match, Pair, cpu_line, interleaved, measure
+from tests.bench.pairs import Bench, Match, Pair, cpu_line, interleaved, measure
 from tests.bench.peers import (
     Job,
     JobFailed,

@@ -18,19 +18,18 @@ from tests.bench import (
     default_profile,
     delays,
     destinations,
-    footage,
     inset,
     isolating,
     low_latency,
+    material,
     playable,
     scaling,
     starting,
 )
 from tests.bench.bench import document
 from tests.bench.camera_feed import RATE
-from tests.bench.line import Bench
 from tests.bench.material import Clip, write
-from tests.bench.pairs import Pair
+from tests.bench.pairs import Bench, Pair
 from tests.bench.peers import JobFailed, Usage
 from tests.bench.plot import kept, plot
 from tests.net.viewer import Seen
@@ -62,7 +61,7 @@ def test_vmaf_may_be_no_lower(ours: float, holds: bool) -> None:
 
 def test_a_film_that_is_missing_is_told(tmp_path: Path) -> None:
     with pytest.raises(JobFailed, match=r"bigbuckbunny\.mp4 is not there; \./run bench fetches it"):
-        footage.footage(tmp_path)
+        material.footage(tmp_path)
 
 
 def test_each_side_must_have_composed_every_picture() -> None:

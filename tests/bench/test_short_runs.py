@@ -19,9 +19,8 @@ from tests.bench import (
     scaling,
     settings,
 )
-from tests.bench.line import Bench
 from tests.bench.material import Clip
-from tests.bench.pairs import interleaved
+from tests.bench.pairs import Bench, interleaved
 from tests.bench.peers import ffmpeg_job, gstreamer_job, liput_job
 
 pytestmark = pytest.mark.slow

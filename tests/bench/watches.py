@@ -21,7 +21,7 @@ from config.settings.schema import Settings
 from devices.health.faults import HealthTracker
 from devices.host.clock import NANOSECONDS
 from devices.model.device import Device, DeviceKind
-from tests.bench.clips import HEIGHT, RATE, WIDTH, camera_jpeg, slide_jpeg
+from tests.bench.material import HEIGHT, RATE, WIDTH, camera_jpeg, slide_jpeg
 from tests.support.health import Recorded
 from tests.support.simulated import SimulatedClock
 from tests.support.workers import judged_video

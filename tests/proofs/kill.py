@@ -1,16 +1,343 @@
-"""What `kill -9` costs, in every state of a session, and whether `liput recover` makes a whole package of what is left.
+"""The cost of `kill -9` in every state of a session, and whether `liput recover` makes a whole package of the rest.
 
 Lost is the capture clock at the kill (of a session that was ending: at its end) less the last timestamp that ffmpeg
 plays of the recovered recording, the smaller of picture and sound.
 """
 
 import argparse
+import os
+import random
+import signal
 import tempfile
+import threading
+import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from fractions import Fraction
 from pathlib import Path
 
-from tests.proofs.killing import Stage, Trial, cases
+from config.errors import LiputError
+from devices.host.clock import SystemClock
+from devices.host.process import process_started
+from recorder.archive.archive import Archive
+from recorder.control.spawn import SpawnedRecorder
+from recorder.control.spec import RecorderSpec
+from recorder.package.fixity import walk
+from recorder.package.metadata import Package, Recording, VideoTrack
+from recorder.recovery.unfinished import find_unfinished
+from recorder.running.client import send_command
+from recorder.running.protocol import StopCommand
+from recorder.running.runtime_directory import RecorderFolder, RecorderInfo
+from recorder.session.request import SessionRequest
+from tests.support import command, media, recorders
+from tests.support.waiting import wait_for
+
+FIRST_S, LAST_S = 1.0, 6.0
+"""A session is killed at a random moment between these, of media time."""
+SEALING_S = 0.7
+"""How long after the end was asked for a session that closes and seals is killed, at most."""
+
+
+GO_ON_S = 1.0
+"""How long what goes on after a kill goes on, before it is asked to end."""
+END_S = 0.2
+"""How much may be missing at an end that was asked for: a frame, and the time that asking takes."""
+
+
+class Stage(StrEnum):
+    """In which state the session is killed."""
+
+    ARMED = "armed"
+    LIVE = "live"
+    DEGRADED = "degraded"
+    SEALING = "sealing"
+
+
+class Victim(StrEnum):
+    """Who is killed."""
+
+    RECORDER = "recorder"
+    CLIENT = "client"
+    BOTH = "recorder and client"
+    DAEMON = "daemon"
+    SERVED = "recorder, beside a daemon"
+    ALL = "recorder and daemon"
+
+    @property
+    def has_daemon(self) -> bool:
+        """Whether `liput serve` runs meanwhile."""
+        return self in {Victim.DAEMON, Victim.SERVED, Victim.ALL}
+
+    @property
+    def has_recorder(self) -> bool:
+        """Whether the recorder is among them."""
+        return self not in {Victim.CLIENT, Victim.DAEMON}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A kill: in which state, of whom, how many seconds into it."""
+
+    stage: Stage
+    victim: Victim
+    after_s: float
+    sealing_s: float = 0.0
+
+
+def cases(count: int, seed: int) -> Iterator[Case]:
+    """Yield `count` kills, of all states and all victims in turn, at moments that `seed` decides."""
+    chance = random.Random(seed)
+    stages = [Stage.LIVE, Stage.SEALING, Stage.DEGRADED, Stage.SEALING, Stage.LIVE, Stage.ARMED, Stage.SEALING]
+    victims = [Victim.RECORDER, Victim.SERVED, Victim.BOTH, Victim.ALL, Victim.RECORDER, Victim.SERVED, Victim.CLIENT,
+               Victim.DAEMON]  # fmt: skip
+    for number in range(count):
+        stage = stages[number % len(stages)]
+        yield Case(
+            stage,
+            victims[number % len(victims)],
+            round(chance.uniform(FIRST_S, LAST_S), 3),
+            round(chance.uniform(0, SEALING_S), 3) if stage is Stage.SEALING else 0.0,
+        )
+
+
+class Wrong(AssertionError):
+    """Something that must hold does not."""
+
+
+def must(holds: object, what: str) -> None:
+    """Raise Wrong unless it holds."""
+    if not holds:
+        raise Wrong(what)
+
+
+class Trial:
+    """One case, in a folder of its own."""
+
+    def __init__(self, folder: Path, case: Case, profile: str) -> None:
+        self._folder = folder
+        self._case = case
+        self._profile = profile
+        self._archive = folder / "archive"
+        self._daemon: command.Running | None = None
+        self._stack = ExitStack()
+        self._asked_s: float | None = None
+
+    def run(self) -> dict[str, object]:
+        """Do it; return what was lost. Raises Wrong."""
+        self._archive.mkdir()
+        kept_s: float | None = None
+        with _runtime(self._folder), ExitStack() as stack:
+            self._stack = stack
+            if self._case.victim.has_daemon:
+                self._daemon = self._serve()
+            if self._case.stage is Stage.ARMED:
+                self._arm()
+            else:
+                kept_s = self._record()
+        was_sealed = any(package.recording for package in self._packages())
+        outcomes = self._recover()
+        figures: dict[str, object] = {**asdict(self._case), "was_sealed": was_sealed}
+        self._check_archive(outcomes)
+        if kept_s is None:
+            must(not self._packages(), "a session that was only armed left a package")
+            return figures
+        (package,) = self._packages()
+        must(package.recording, "the package does not say what it holds")
+        return figures | self._measure(package.folder, package.recording or None, kept_s)
+
+    def _serve(self) -> command.Running:
+        daemon = self._stack.enter_context(command.running(self._folder, "serve", "--archive", self._archive, "--json"))
+        daemon.until("note", text="ready")
+        return daemon
+
+    # The sessions
+
+    def _arm(self) -> None:
+        """Arm a session and kill it; a daemon arms it again, and that one is disarmed."""
+        asked = SessionRequest(
+            title="Kill", videos=("synthetic",), profile=self._profile, archive=self._archive, reserve=1_000_000
+        )
+        recorder = SpawnedRecorder(RecorderSpec(asked=asked, folder=self._folder, arm_only=True))
+        folder = recorder.ready()
+        info = folder.info()
+        assert info
+        time.sleep(self._case.after_s)
+        self._kill(None, info)
+        must(not self._case.victim.has_recorder or recorder.wait(10.0), "a killed recorder goes on")
+        if self._case.victim.has_recorder and self._case.victim.has_daemon:
+            info = self._next(info, lambda _info: True)
+            folder = RecorderFolder(folder.path.with_name(info.id))
+        if self._case.victim.has_daemon or not self._case.victim.has_recorder:
+            send_command(folder, StopCommand())
+            self._until_gone(info)
+
+    def _record(self) -> float:
+        """Record, kill, and return up to when the session had recorded, in media time."""
+        options: list[str | Path] = ["--title", "Kill", "--video", "synthetic", "--profile", self._profile]
+        if self._case.stage is Stage.DEGRADED:
+            options += ["--stream", f"@{self._nowhere()}"]
+        with command.running(self._folder, "record", *options, "--archive", self._archive, "--json") as session:
+            detail = session.until("event", kind="session-live")["detail"]
+            assert isinstance(detail, dict)
+            zero_ns = int(detail["clock_ns"])
+            if self._case.stage is Stage.DEGRADED:
+                session.until("event", kind="destination-lost")
+            # Its output is read on, or it would stop at a full pipe.
+            drain = threading.Thread(target=lambda: list(session.read()), daemon=True)
+            drain.start()
+            _sleep_until(zero_ns, self._case.after_s)
+            kept_s = self._end(session, zero_ns)
+            drain.join(60)
+        return kept_s
+
+    def _nowhere(self) -> Path:
+        path = self._folder / "nowhere"
+        path.touch(0o600)
+        path.write_text("rtmp://127.0.0.1:1/live/none\n")
+        return path
+
+    def _end(self, session: command.Running, zero_ns: int) -> float:
+        """Kill, let what goes on go on for a while, end it; return up to when was recorded before the kill."""
+        (info,) = recorders.recorders(session.runtime)
+        folder = RecorderFolder(session.runtime / info.id)
+        victim, is_sealing = self._case.victim, self._case.stage is Stage.SEALING
+        asked_s: float | None = None
+        if is_sealing:
+            asked_s = _media_s(zero_ns)
+            send_command(folder, StopCommand())
+            time.sleep(self._case.sealing_s)
+        killed_s = (self._kill(session, info) - zero_ns) / 1e9
+        if victim.has_recorder and not victim.has_daemon:
+            return killed_s if asked_s is None else min(asked_s, killed_s)
+        if victim.has_recorder and not is_sealing:
+            info = self._next(info, lambda found: found.work is not None)
+            folder = RecorderFolder(session.runtime / info.id)
+        if not is_sealing:
+            time.sleep(GO_ON_S)
+            self._asked_s = _media_s(zero_ns)
+            send_command(folder, StopCommand())
+        self._until_gone(info)
+        if is_sealing and victim.has_daemon:
+            wait_for(self._is_sealed, 60.0, "the daemon to seal it")
+        return killed_s if asked_s is None else min(asked_s, killed_s)
+
+    def _kill(self, session: command.Running | None, info: RecorderInfo) -> int:
+        """Kill whom the case says, at once; return when. Where the daemon is among them, start another one."""
+        victim = self._case.victim
+        if victim in {Victim.CLIENT, Victim.BOTH} and session is not None:
+            session.signal(signal.SIGKILL)
+        if victim in {Victim.DAEMON, Victim.ALL} and self._daemon is not None:
+            self._daemon.signal(signal.SIGKILL)
+            self._daemon.wait_for_exit()
+        at_ns = time.monotonic_ns()
+        if victim.has_recorder:
+            recorders.kill(info.pid)
+        if victim is Victim.ALL:
+            self._daemon = self._serve()
+        return at_ns
+
+    def _next(self, before: RecorderInfo, wanted: Callable[[RecorderInfo], bool]) -> RecorderInfo:
+        """Wait for the recorder that takes the place of one that was killed."""
+
+        def found() -> RecorderInfo | None:
+            runtime = Path(os.environ["LIPUT_RUNTIME"])
+            return next(
+                (each for each in recorders.recorders(runtime) if each.pid != before.pid and wanted(each)), None
+            )
+
+        info = wait_for(found, 60.0, "another recorder")
+        assert info
+        return info
+
+    def _is_sealed(self) -> bool:
+        """Return whether nothing is unfinished. Killed before that it should end was on disk, a session goes on."""
+        for info in recorders.recorders(Path(os.environ["LIPUT_RUNTIME"])):
+            if info.work:
+                with suppress(LiputError):
+                    send_command(RecorderFolder(Path(os.environ["LIPUT_RUNTIME"]) / info.id), StopCommand())
+        return not find_unfinished([self._open()])
+
+    def _until_gone(self, info: RecorderInfo) -> None:
+        wait_for(lambda: process_started(info.pid) != info.pid_started, 60.0, "the recorder's end")
+
+    # What must hold afterwards
+
+    def _open(self) -> Archive:
+        return Archive(self._archive, SystemClock(), 1)
+
+    def _packages(self) -> Sequence[Package]:
+        return self._open().list()
+
+    def _recover(self) -> list[command.Line]:
+        done = command.liput(self._folder, "recover", "--json", "--archive", self._archive, timeout=120)
+        must(done.returncode in {0, 3}, f"liput recover ended with {done.returncode}: {done.stdout}{done.stderr}")
+        return command.lines(done.stdout)
+
+    def _check_archive(self, outcomes: list[command.Line]) -> None:
+        archive = self._open()
+        must(len(outcomes) <= 1, f"one session, and more than one was found: {outcomes}")
+        must(find_unfinished([archive]) == [], "something is unfinished after recovery")
+        for package in archive.list():
+            must(package.recording, f"{package.id} is damaged")
+            problems = archive.verify(package, decode=True)
+            must(not problems, f"{package.id}: {problems}")
+        left = [path for path in self._archive.rglob(".*") if path.name != ".incoming"]
+        must(not left, f"left over: {left}")
+        before = walk(self._archive)
+        again = command.liput(self._folder, "recover", "--json", "--archive", self._archive, timeout=120)
+        must((again.returncode, again.stdout) == (0, ""), f"a second recovery did something: {again.stdout}")
+        must(walk(self._archive) == before, "a second recovery changed something")
+
+    def _measure(self, folder: Path, recording: Recording | None, kept_s: float) -> dict[str, object]:
+        """Return what was lost before the kill and at the end, and how soon another recorder went on."""
+        assert recording is not None
+        (program,) = (folder / "data" / "media").iterdir()
+        rates = [track.rate for track in recording.media[0].tracks if isinstance(track, VideoTrack)]
+        frames = {"v": float(1 / Fraction(rates[0])), "a": 1024 / 48_000}
+        shown = {kind: media.shown(program, kind) for kind in "va"}
+        ends = {kind: max(at for at in shown[kind] if at < kept_s) + frames[kind] for kind in "va"}
+        after = [at for at in shown["v"] if at >= kept_s]
+        figures: dict[str, object] = {
+            "kept_s": round(kept_s, 3),
+            "video_to_s": round(ends["v"], 3),
+            "audio_to_s": round(ends["a"], 3),
+            "lost_s": round(max(0.0, kept_s - min(ends.values())), 3),
+            "stated_s": round(sum(gap.duration_s for gap in recording.gaps), 3),
+            "degraded": list(recording.degraded),
+        }
+        if self._case.victim.has_daemon and self._case.victim.has_recorder and self._case.stage is not Stage.SEALING:
+            must(len(recording.parts) == 2, "the session did not go on as its second part")
+            figures["back_s"] = round(min(after) - kept_s, 3)
+        if self._asked_s is not None:
+            late_s = self._asked_s - min(shown[kind][-1] + frames[kind] for kind in "va")
+            must(late_s < END_S, f"the end that was asked for is missing: {late_s:.3f} s")
+        return figures
+
+
+def _media_s(zero_ns: int) -> float:
+    return (time.monotonic_ns() - zero_ns) / 1e9
+
+
+def _sleep_until(zero_ns: int, media_s: float) -> None:
+    time.sleep(max(0.0, media_s - _media_s(zero_ns)))
+
+
+@contextmanager
+def _runtime(folder: Path) -> Iterator[None]:
+    """Let what runs here in this process look for recorders where the commands in `folder` put them."""
+    before = os.environ.get("LIPUT_RUNTIME")
+    os.environ["LIPUT_RUNTIME"] = command.environment(folder)["LIPUT_RUNTIME"]
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["LIPUT_RUNTIME"]
+        else:
+            os.environ["LIPUT_RUNTIME"] = before
+
 
 PROMISE_S = 1.0
 BACK_S = 3.0

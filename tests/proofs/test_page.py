@@ -8,8 +8,7 @@ import psutil
 import pytest
 
 from tests.proofs import page
-from tests.proofs.page import Pair, Window
-from tests.proofs.page_viewers import Viewer, per_second
+from tests.proofs.page import Pair, Viewer, Window, per_second
 from tests.support.waiting import wait_for
 
 ASK = {"type": "watch", "session": "a", "levels": True, "previews": [{"source": "program", "fps": 5, "width": 640}]}

@@ -21,8 +21,7 @@ from tests.net.echo import ask, echoing
 from tests.net.iperf import Opinion, iperf_server, opinion
 from tests.net.lab import Lab
 from tests.net.looked import look, measured
-from tests.net.speed_nginx import SpeedNginx
-from tests.net.speed_server import serving
+from tests.net.speed_server import SpeedNginx, serving
 from tests.net.uplink_faults import FAULTS, room, settings
 
 WHOLE = UplinkBudget(most_bytes=10**10)
