@@ -18,10 +18,10 @@ from tests.bench import (
     default_profile,
     delays,
     destinations,
+    footage,
     inset,
     isolating,
     low_latency,
-    material,
     playable,
     scaling,
     starting,
@@ -61,7 +61,7 @@ def test_vmaf_may_be_no_lower(ours: float, holds: bool) -> None:
 
 def test_a_film_that_is_missing_is_told(tmp_path: Path) -> None:
     with pytest.raises(JobFailed, match=r"bigbuckbunny\.mp4 is not there; \./run bench fetches it"):
-        material.footage(tmp_path)
+        footage.footage(tmp_path)
 
 
 def test_each_side_must_have_composed_every_picture() -> None:
