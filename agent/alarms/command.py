@@ -10,7 +10,7 @@ from agent.alarms.desktop import NoDesktop
 from agent.alarms.message import Message
 from agent.alarms.part import CHANNELS, channels_of
 from agent.alarms.sender import NotificationChannel
-from agent.terminal.parameters import config_option
+from agent.terminal.parameters import config_option, json_lines_option
 from config.errors import LiputError, UsageError
 from config.settings.schema import load_settings
 from devices.host.clock import SystemClock
@@ -48,7 +48,7 @@ Exit status: 0 all were sent (or no user is at the desktop); 1 one was not.
 )
 @click.option("--to", "name", type=click.Choice(CHANNELS), help="Use this channel only.")
 @config_option
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@json_lines_option
 def test(name: str | None, config_file: Path | None, *, as_json: bool) -> int:
     """Send a test message over each channel, and report the results."""
     settings = load_settings(config_file)

@@ -14,7 +14,7 @@ from agent.checks.kinds.internet import targets_of
 from agent.checks.runner import CheckRunner
 from agent.devices.table import plain_table, print_table
 from agent.features import with_request
-from agent.terminal.parameters import config_option, duration_callback
+from agent.terminal.parameters import config_option, duration_callback, json_option
 from agent.terminal.signals_and_keys import set_on_signal
 from config.errors import StateError
 from config.settings.schema import load_settings
@@ -59,7 +59,7 @@ Exit status: 0 ready; 1 not ready; 2 wrong usage.
 @click.option("--fit", "wants_fit", is_flag=True, help="Suggest a profile for the measured uplink.")
 @click.option("--history", "wants_history", is_flag=True, help="Only list earlier measurements of the uplink.")
 @config_option
-@click.option("--json", "as_json", is_flag=True, help="One JSON document; see docs/reference/cli.md.")
+@json_option
 def check_command(
     *,
     plan: Path | None,

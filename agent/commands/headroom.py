@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from agent.terminal.parameters import config_option
+from agent.terminal.parameters import config_option, json_option
 from config.settings.schema import load_settings
 from recorder.live_encode.headroom import SPARE, HeadroomQuery, measure_and_remember
 
@@ -19,7 +19,7 @@ Examples:
 @click.command(epilog=EXAMPLES)
 @click.option("--profile", "name", metavar="NAME", help="The profile.  [default: from the settings]")
 @config_option
-@click.option("--json", "as_json", is_flag=True, help="One JSON document; see docs/reference/cli.md.")
+@json_option
 def headroom_command(*, name: str | None, config_file: Path | None, as_json: bool) -> None:
     """Measure a session's processor load for some seconds, with one encode and with two, and store it.
 

@@ -13,7 +13,7 @@ import msgspec
 
 from agent.health.text import matching_devices
 from agent.terminal.moments import since_callback, until_callback
-from agent.terminal.parameters import config_option, json_option, print_json, refuse_options
+from agent.terminal.parameters import config_option, json_lines_option, json_option, print_json, refuse_options
 from agent.terminal.signals_and_keys import set_on_signal
 from agent.terminal.terminal import own_output
 from devices.health.log_line import HealthLine, LogLevel
@@ -55,7 +55,6 @@ _EXPORT_SINCE = timedelta(days=30)
 _LINES_AT_ONCE = 500
 
 since_help = 'The start: "2d" or "90m" ago, "2026-11-20", "yesterday", "14:30". Default: {}.'
-lines_option = click.option("--json", "as_json", is_flag=True, help="JSON: one object a line.")
 
 
 @click.group(name="health", invoke_without_command=True, subcommand_metavar="[COMMAND [ARGS]...]", epilog=EXAMPLES)
@@ -72,7 +71,7 @@ lines_option = click.option("--json", "as_json", is_flag=True, help="JSON: one o
     help="The lowest level to show; debug includes the lines of every minute.",
 )
 @click.option("--follow", "-f", "following", is_flag=True, help="Go on with new lines, until Ctrl-C.")
-@lines_option
+@json_lines_option
 @click.pass_context
 def health_command(
     ctx: click.Context,
@@ -110,7 +109,7 @@ def health_command(
 @click.option(
     "--until", callback=until_callback, metavar="WHEN", help="The end; a day includes its evening. Default: now."
 )
-@lines_option
+@json_lines_option
 def summary(since: datetime | None, until: datetime | None, *, as_json: bool) -> None:
     """Summarise each device: uptime, unplugs, faults, lowest rate."""
     from agent.health.text import summary_text

@@ -23,7 +23,7 @@ from agent.devices.watch_part import DevicesPart
 from agent.features import hooked
 from agent.health.alarm import NoticeBoard
 from agent.sessions.control import absolute
-from agent.terminal.parameters import config_option
+from agent.terminal.parameters import config_option, json_lines_option
 from agent.terminal.signals_and_keys import set_on_signal
 from agent.web.server import WebPart
 from config.settings.schema import CurrentSettings
@@ -50,7 +50,7 @@ SIGTERM or Ctrl-C ends it cleanly. Recorders continue without it, and a kill los
     type=click.Path(path_type=Path),
     help="Only this archive.  [default: all in the settings]",
 )
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line; see docs/reference/cli.md.")
+@json_lines_option
 def serve_command(config_file: Path | None, folder: Path | None, *, as_json: bool) -> None:
     """Run the daemon: it recovers sessions after a crash, and continues one within seconds if its recorder is killed.
 

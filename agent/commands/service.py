@@ -26,7 +26,7 @@ from agent.commands.service_units import (
     user_service_config,
     write_public,
 )
-from agent.terminal.parameters import config_option
+from agent.terminal.parameters import config_option, json_option
 from config.errors import LiputError
 from config.settings.schema import SYSTEM_FILE, Settings, load_settings
 
@@ -227,7 +227,6 @@ Running sessions continue while the service stops, restarts, is upgraded or unin
 """
 
 _system_option = click.option("--system", "is_system", is_flag=True, help="The PC's service, in place of this user's.")
-_json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object; see docs/reference/cli.md.")
 
 
 @click.group(name="service", epilog=EXAMPLES)
@@ -260,7 +259,7 @@ def install(
 
 @service_command.command()
 @_system_option
-@_json_option
+@json_option
 def status(*, is_system: bool, as_json: bool) -> int:
     """Show the state of the service and running recorders.
 

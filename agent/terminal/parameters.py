@@ -18,7 +18,7 @@ type Command[Answer] = Callable[..., Answer]
 config_option = click.option(
     "--config", "config_file", type=click.Path(path_type=Path), metavar="FILE", help="The settings file."
 )
-json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document; see docs/reference/cli.md.")
 json_lines_option = click.option(
     "--json", "as_json", is_flag=True, help="One JSON object a line; see docs/reference/cli.md."
 )

@@ -9,7 +9,7 @@ import msgspec
 
 from agent.archives.selection import archive_option, find_package
 from agent.commands.archive.targets import copy_queue
-from agent.terminal.parameters import print_json
+from agent.terminal.parameters import json_lines_option, print_json
 from agent.terminal.terminal import can_ask
 from config.errors import ArchiveError, CopyError, LiputError, UsageError
 from config.settings.quantities import brief_size
@@ -54,7 +54,7 @@ class PruneResult(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", t
 )  # fmt: skip
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @archive_option
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@json_lines_option
 def prune_command(
     package_id: str | None, least: int, folder: Path | None, *, every: bool, yes: bool, as_json: bool
 ) -> int:

@@ -11,7 +11,7 @@ import msgspec
 
 from agent.archives.selection import archive_option, find_package
 from agent.commands.archive.targets import copy_queue, places_of
-from agent.terminal.parameters import json_option, print_json
+from agent.terminal.parameters import json_lines_option, json_option, print_json
 from agent.terminal.progress import progress_bar
 from config.errors import ArchiveError, CopyError, PackageBusy, PackageDamaged
 from devices.health.log_line import PC, LogKind
@@ -89,7 +89,7 @@ def repair_command(package_id: str, name: str | None, folder: Path | None, *, as
 @click.option("--all", "every", is_flag=True, help="Every package that is missing here.")
 @click.option("--from", "name", metavar="TARGET", required=True, help="The place of the copies: a name from [copies].")
 @archive_option
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@json_lines_option
 def fetch_command(package_id: str | None, name: str, folder: Path | None, *, every: bool, as_json: bool) -> int:
     """Fetch packages that are missing in the archive from their copies. Each copy is verified first."""
     if every == (package_id is not None):

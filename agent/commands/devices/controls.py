@@ -7,7 +7,7 @@ import click
 
 from agent.devices.page import ControlRow, control_rows, controls_document, find_camera
 from agent.devices.table import columns, print_table
-from agent.terminal.parameters import config_option
+from agent.terminal.parameters import config_option, json_option
 from config.errors import UsageError
 from config.files import json_text
 from config.settings.schema import load_settings
@@ -39,7 +39,7 @@ Examples:
     "--reset", metavar="[NAME]", is_flag=False, flag_value=_ALL, help="Restore the default, and forget the kept value."
 )
 @config_option
-@click.option("--json", "as_json", is_flag=True, help="One JSON document; see docs/reference/cli.md.")
+@json_option
 def controls_command(
     name: str, assignments: Sequence[str], reset: str | None, config_file: Path | None, *, no_keep: bool, as_json: bool
 ) -> int:

@@ -15,16 +15,13 @@ from agent.devices.listing import (
     take_role_away,
 )
 from agent.devices.table import columns, print_table
-from agent.terminal.parameters import config_option
+from agent.terminal.parameters import config_option, json_option
 from config.files import json_text
 from config.settings.schema import Settings, load_settings
 from devices.health.log_writer import open_health_log
 from devices.host.clock import SystemClock
 from devices.model.device import Device
 from devices.roles import assignment
-
-_json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document; see docs/reference/cli.md.")
-
 
 ASSIGN_EXAMPLES = """\b
 Examples:
@@ -49,7 +46,7 @@ Examples:
 @click.argument("role")
 @click.argument("device_name", metavar="DEVICE")
 @config_option
-@_json_option
+@json_option
 def assign_command(role: str, device_name: str, config_file: Path | None, *, as_json: bool) -> None:
     """Give ROLE (slides, podium, room, microphone, or any other word) to DEVICE.
 
@@ -82,7 +79,7 @@ def _notes(role: str, device: Device, devices: Sequence[Device], name: str) -> I
 @click.command(name="unassign", epilog=UNASSIGN_EXAMPLES)
 @click.argument("role")
 @config_option
-@_json_option
+@json_option
 def unassign_command(role: str, config_file: Path | None, *, as_json: bool) -> None:
     """Take ROLE away from its device."""
     taken = take_role_away(load_settings(config_file), role)
@@ -96,7 +93,7 @@ def unassign_command(role: str, config_file: Path | None, *, as_json: bool) -> N
 @click.option("--accept", is_flag=True, help="Assign the proposed roles.")
 @click.option("--confirm", is_flag=True, help="Confirm devices that may have been swapped.")
 @config_option
-@_json_option
+@json_option
 def roles_command(config_file: Path | None, *, accept: bool, confirm: bool, as_json: bool) -> None:
     """Show roles, missing devices and possible replacements.
 

@@ -9,7 +9,7 @@ import click
 from agent.devices.listing import find_device, known_devices
 from agent.devices.page import DevicePage, ModeRow, device_page
 from agent.devices.table import health_colour, health_text, kind_text, print_table
-from agent.terminal.parameters import config_option
+from agent.terminal.parameters import config_option, json_option
 from config.errors import DeviceNotFound
 from config.files import json_text
 from config.settings.quantities import format_rate
@@ -33,7 +33,7 @@ Examples:
 @click.argument("name", metavar="DEVICE")
 @click.option("--profile", "profile_name", metavar="NAME", help="The mode's profile.  [default: from the settings]")
 @config_option
-@click.option("--json", "as_json", is_flag=True, help="One JSON document; see docs/reference/cli.md.")
+@json_option
 def show_command(name: str, profile_name: str | None, config_file: Path | None, *, as_json: bool) -> None:
     """Show all details of one device: its place, its state, and the mode for a session.
 

@@ -10,7 +10,7 @@ import click
 from agent.sessions.control import make_spec
 from agent.sessions.receiver import DemoReceiver
 from agent.sessions.run_recorder import RecorderRun
-from agent.terminal.parameters import config_option, duration_callback
+from agent.terminal.parameters import config_option, duration_callback, json_lines_option
 from agent.terminal.reporters import reporter
 from config.settings.quantities import brief_size
 from config.settings.schema import load_settings
@@ -37,7 +37,7 @@ RESERVE_BYTES = 200_000_000
     "--archive", type=click.Path(path_type=Path), metavar="DIR", help="The archive folder.  [default: a new one, named]"
 )
 @config_option
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@json_lines_option
 def demo_command(
     duration_s: float, profile: str | None, archive: Path | None, config_file: Path | None, *, as_json: bool
 ) -> int:

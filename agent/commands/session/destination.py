@@ -9,8 +9,9 @@ from pathlib import Path
 import click
 import msgspec
 
-from agent.commands.session.running import json_option, say_line, session_option
+from agent.commands.session.running import say_line, session_option
 from agent.sessions.control import absolute
+from agent.terminal.parameters import json_option
 from agent.terminal.reporters import destination_text
 from agent.terminal.signals_and_keys import handle_signals
 from config.errors import UsageError

@@ -5,11 +5,11 @@ from pathlib import Path
 import click
 import msgspec
 
-from agent.commands.session.running import json_option, say, say_line
+from agent.commands.session.running import say, say_line
 from agent.sessions.control import line_of, until_armed
 from agent.sessions.options import begin_or_ask, session_options
 from agent.sessions.run_recorder import RecorderRun
-from agent.terminal.parameters import json_lines_option
+from agent.terminal.parameters import json_lines_option, json_option
 from agent.terminal.reporters import reporter
 from recorder.control.spawn import SpawnedRecorder
 from recorder.control.spec import RecorderSpec

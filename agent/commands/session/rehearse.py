@@ -15,7 +15,7 @@ from agent.checks.display import check_display
 from agent.checks.history import CheckRun
 from agent.sessions.options import rehearsal_options
 from agent.sessions.rehearsal_results import rehearsal_results
-from agent.terminal.parameters import duration_callback
+from agent.terminal.parameters import duration_callback, json_option
 from agent.terminal.signals_and_keys import set_on_signal
 from config.locale.lookup import words
 from config.settings.schema import Settings, load_settings
@@ -73,7 +73,7 @@ _TITLES = {
     help="The duration: 10s, 1m.",
 )
 @rehearsal_options
-@click.option("--json", "as_json", is_flag=True, help="One JSON document; see docs/reference/cli.md.")
+@json_option
 def rehearse_command(
     asked: SessionRequest, config_file: Path | None, plan: Path | None, for_s: float, *, as_json: bool
 ) -> int:

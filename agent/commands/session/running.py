@@ -7,7 +7,7 @@ import click
 import msgspec
 
 from agent.sessions.control import NOTHING_RUNS, disarm, earlier_end, line_of, start, stop, successor_of
-from agent.terminal.parameters import duration_callback
+from agent.terminal.parameters import duration_callback, json_option
 from agent.terminal.reporters import exit_status, result_text, storable_result
 from config.errors import SessionError
 from config.settings.quantities import clock_text
@@ -17,7 +17,6 @@ from recorder.running.client import RunningRecorder, select_session, send_comman
 from recorder.running.protocol import AnyRequest, LayoutCommand, MarkCommand, MuteCommand
 
 session_option = click.option("--session", "key", metavar="ID", help="The session, if several run.")
-json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 
 
 def say(sentence: str, *, as_json: bool) -> None:

@@ -7,9 +7,10 @@ import signal
 import click
 import msgspec
 
-from agent.commands.session.running import json_option, say, session_option
+from agent.commands.session.running import say, session_option
 from agent.daemon.presence import is_serving, successor, with_replaced
 from agent.sessions.control import line_of
+from agent.terminal.parameters import json_option
 from agent.terminal.reporters import SessionFollower, destination_text, follow, reporter, status_text
 from agent.terminal.signals_and_keys import handle_signals, watch_keys
 from recorder.model.status import STATES_AFTER, STATES_BEFORE, STATES_RECORDING
