@@ -11,7 +11,7 @@ from datetime import datetime
 
 import msgspec
 
-from config.locale.lookup import NO_TEXT, LocalizedText, in_language, words
+from config.locale.lookup import NO_TEXT, BilingualText, LocalizedText, words
 from devices.health.faults import Fault
 from devices.host.clock import NANOSECONDS, Clock
 from devices.model.device import DeviceKind
@@ -136,17 +136,6 @@ def _filled(said: LocalizedText, kind: str, subject: str) -> LocalizedText:
 
 
 type Key = tuple[str, str, str]  # session, trouble (`trouble_of`) and subject
-
-
-class BilingualText(msgspec.Struct, frozen=True):
-    """A sentence in Indonesian and English."""
-
-    id: str
-    en: str
-
-    def of(self, language: str) -> str:
-        """Return the sentence in `language`, or in English if it has none."""
-        return in_language((self.id, self.en), language)
 
 
 class Alarm(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="alarm"):

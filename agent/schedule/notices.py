@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from datetime import datetime
 
-from agent.health.alarm import BilingualText, NoticeBoard
+from agent.health.alarm import NoticeBoard
 from agent.schedule.plan import Plan, PlanMode
-from config.locale.lookup import NO_TEXT, LocalizedText, words
+from config.locale.lookup import NO_TEXT, BilingualText, LocalizedText, words
 from config.settings.quantities import brief_duration
 from recorder.model.names import one_line
 

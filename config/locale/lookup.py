@@ -40,28 +40,32 @@ class LocalizedText(NamedTuple):
 NO_TEXT = LocalizedText("", "")
 
 
-class Sentence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A sentence in a file."""
+class BilingualText(msgspec.Struct, frozen=True):
+    """A sentence in Indonesian and English, in JSON."""
 
     id: str
     en: str
+
+    def of(self, language: str) -> str:
+        """Return the sentence in `language`, or in English if it has none."""
+        return in_language((self.id, self.en), language)
 
 
 class CodeSentences(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A code in a file: its verdict, reason and advice."""
 
     verdict: str
-    reason: Sentence | str
-    advice: Sentence | str | None = None
+    reason: BilingualText | str
+    advice: BilingualText | str | None = None
 
 
 class SentenceFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A file of sentences."""
 
-    words: dict[str, Sentence | str] = {}
+    words: dict[str, BilingualText | str] = {}
     codes: dict[str, CodeSentences] = {}
 
-    def said(self, sentence: Sentence | str | None) -> LocalizedText:
+    def said(self, sentence: BilingualText | str | None) -> LocalizedText:
         """Return a sentence, or the entry of `words` with that name. Raises KeyError."""
         if isinstance(sentence, str):
             return self.said(self.words[sentence])

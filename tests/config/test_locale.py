@@ -2,6 +2,7 @@
 
 import ast
 import functools
+import json
 import re
 import string
 from pathlib import Path
@@ -48,6 +49,8 @@ def is_said(key: str) -> bool:
 
 @pytest.mark.parametrize("name", AREAS)
 def test_each_sentence_is_there_in_both_languages_with_the_same_facts(name: str) -> None:
+    raw = json.loads((lookup.SENTENCE_FOLDER / f"{name}.json").read_bytes())
+    assert all(isinstance(text, str) or text.keys() == {"id", "en"} for text in raw.get("words", {}).values())
     for sentence in sentences(sentence_file(name)):
         assert all(sentence)
         assert facts(sentence.indonesian) == facts(sentence.english), sentence
@@ -76,7 +79,7 @@ def test_no_sentence_stands_in_the_code() -> None:
 
 
 def test_a_word_in_place_of_a_sentence_names_another_one() -> None:
-    found = SentenceFile(words={"a": lookup.Sentence("satu", "one"), "b": "a"})
+    found = SentenceFile(words={"a": lookup.BilingualText("satu", "one"), "b": "a"})
     assert found.said("b") == LocalizedText("satu", "one")
     with pytest.raises(KeyError):
         found.said("c")

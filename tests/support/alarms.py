@@ -3,7 +3,8 @@
 from datetime import UTC, datetime
 
 from agent.alarms.message import Message
-from agent.health.alarm import URGENT, Alarm, BilingualText, PlanNotice, new_alarm
+from agent.health.alarm import URGENT, Alarm, PlanNotice, new_alarm
+from config.locale.lookup import BilingualText
 
 AT = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 

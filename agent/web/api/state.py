@@ -9,7 +9,6 @@ import msgspec
 from agent.features import FEATURES, load
 from agent.health.alarm import (
     Alarm,
-    BilingualText,
     before_recording,
     end_sentence,
     explanation_rank,
@@ -23,7 +22,7 @@ from agent.sessions.control import SessionLine, line_of
 from agent.web.http.context import ApiContext
 from agent.web.http.endpoint import ApiCall, Endpoint
 from config.errors import LiputError
-from config.locale.lookup import LocalizedText, words
+from config.locale.lookup import BilingualText, LocalizedText, words
 from config.settings.schema import GeneralSettings
 from config.version import VERSION
 from devices.health.faults import Fault

@@ -11,8 +11,8 @@ from agent.alarms.throttle import (
     AlarmThrottle,
     NoticeThrottle,
 )
-from agent.health.alarm import SHOWN_S, URGENT, URGENT_S, Alarm, BilingualText, NoticeBoard
-from config.locale.lookup import words
+from agent.health.alarm import SHOWN_S, URGENT, URGENT_S, Alarm, NoticeBoard
+from config.locale.lookup import BilingualText, words
 from devices.host.clock import NANOSECONDS
 from tests.support.alarms import AT, alarm, notice
 from tests.support.simulated import SimulatedClock

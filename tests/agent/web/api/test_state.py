@@ -7,9 +7,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from agent.health.alarm import SENTENCES, Alarm, BilingualText, new_alarm
+from agent.health.alarm import SENTENCES, Alarm, new_alarm
 from agent.sessions.control import SessionLine
 from agent.web.api.state import Trouble, device_shown, package_shown, troubles_of
+from config.locale.lookup import BilingualText
 from devices.health.faults import Fault
 from devices.model.device import Device, DeviceKind, Health, HealthState
 from recorder.model.session_faults import kind_of_fault
