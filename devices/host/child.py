@@ -14,8 +14,7 @@ from typing import IO
 
 from devices.host.deadline import close_within
 
-REAP_S = 0.4
-"""The longest wait for a killed child, which a dead disk may hold; after that a thread waits for it."""
+REAP_S = 0.4  # the longest wait for a killed child, which a dead disk may hold; after that a thread waits for it
 READ_BYTES = 65_536
 HOME = Path(__file__).resolve().parents[2]
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
@@ -80,8 +79,7 @@ class ChildProcess:
         except OSError:
             self._close(self._errors)
             raise
-        self.is_deaf = False
-        """Whether it accepts no more bytes."""
+        self.is_deaf = False  # whether it accepts no more bytes
         self._output_blocks = False
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:

@@ -67,10 +67,8 @@ class SystemClock:
         return event.wait(max(0.0, timeout_s))
 
 
-_LEAST_NS = NANOSECONDS
-"""The two clocks are not read at the same moment."""
-WAKING_S = 10
-"""After waking, the kernel may report devices as gone for this long."""
+_LEAST_NS = NANOSECONDS  # the two clocks are not read at the same moment
+WAKING_S = 10  # after waking, the kernel may report devices as gone for this long
 
 
 def slept_ns() -> int:
@@ -105,8 +103,7 @@ SYNCHRONISED_WITHIN_S = 16.0
 """systemd calls a clock with a smaller error synchronised; without corrections the kernel's bound grows to this."""
 _TIMEX, _TIMEX_BYTES = struct.Struct("Illl"), 512
 """The first fields of struct timex (adjtimex(2)), and room for all of it."""
-SETTLES_S = 60.0
-"""A PC asks its time server within this time after boot."""
+SETTLES_S = 60.0  # A PC asks its time server within this time after boot
 
 
 def clock_error_s() -> float | None:

@@ -10,8 +10,7 @@ from pathlib import Path
 from devices.host import threads
 from devices.host.clock import NANOSECONDS, Clock, SystemClock
 
-WAIT_S = 0.05
-"""The longest delay until a wait notices its clock or progress."""
+WAIT_S = 0.05  # the longest delay until a wait notices its clock or progress
 _CLOSING = "closing "
 
 
@@ -38,8 +37,7 @@ class DeadlineTask[T]:
         self._clock = clock or SystemClock()
         self._lock = threading.Lock()
         self._over = threading.Event()
-        self.is_abandoned = False
-        """Whether a caller's wait timed out."""
+        self.is_abandoned = False  # whether a caller's wait timed out
         self._results: list[T] = []
         self._error: BaseException | None = None
         self._thread = threads.start_thread(self._run, name=name)

@@ -13,8 +13,7 @@ from functools import cache
 from devices.host.clock import NANOSECONDS, Clock
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
-MAPPED_FROM_BYTES = 32 << 20
-"""glibc's own upper limit of this threshold."""
+MAPPED_FROM_BYTES = 32 << 20  # glibc's own upper limit of this threshold
 EVERY_S = 10.0
 
 

@@ -16,18 +16,13 @@ import msgspec
 
 from devices.host import threads
 
-NICE = -5
-"""The recorder's niceness: three times the processor share of a usual program."""
+NICE = -5  # the recorder's niceness: three times the processor share of a usual program
 NICEST = 19
-SOUND_NICE = -10
-"""The niceness of audio readers without real-time priority, and of audio encoders."""
-REALTIME = 5
-"""Of 99; a sound server's own threads usually have more (PipeWire: 83 to 88)."""
+SOUND_NICE = -10  # the niceness of audio readers without real-time priority, and of audio encoders
+REALTIME = 5  # of 99; a sound server's own threads usually have more (PipeWire: 83 to 88)
 OOM_SCORE = -500
-RUNAWAY_S = (2.0, 3.0)
-"""CPU seconds without a pause until the kernel ends a real-time thread: SIGXCPU, then SIGKILL."""
-SPINNING_S = (0.1, 0.1)
-"""The same, once the thread only waits for its device and its reader: SIGKILL at once."""
+RUNAWAY_S = (2.0, 3.0)  # CPU seconds without a pause until the kernel ends a real-time thread: SIGXCPU, then SIGKILL
+SPINNING_S = (0.1, 0.1)  # the same, once the thread only waits for its device and its reader: SIGKILL at once
 
 _GROUP, _OOM, _STATUS = Path("/proc/self/autogroup"), Path("/proc/self/oom_score_adj"), Path("/proc/self/status")
 _CAP_SYS_NICE = 23

@@ -13,8 +13,7 @@ from jeepney.io.blocking import DBusConnection, open_dbus_connection
 
 from devices.host import threads
 
-ANSWER_S = 3.0
-"""The longest wait for an answer; usually it takes milliseconds."""
+ANSWER_S = 3.0  # the longest wait for an answer; usually it takes milliseconds
 LET_GO_S = 1.0
 SYSTEM, SESSION = "SYSTEM", "SESSION"
 _SYSTEM_SOCKETS = ("/run/dbus/system_bus_socket", "/var/run/dbus/system_bus_socket")

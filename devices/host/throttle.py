@@ -50,8 +50,7 @@ class TokenBuckets:
         return bucket
 
 
-type Tell = Callable[[str], None]
-"""Called with a sentence for people; from any thread."""
+type Tell = Callable[[str], None]  # called with a sentence for people; from any thread
 
 
 class LogOnChange:

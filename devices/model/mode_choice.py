@@ -12,12 +12,9 @@ from devices.model.quirks import Quirk
 _FORMATS = ("NV12", "YUYV", "UYVY", "YU12", "MJPG", "JPEG", "H264")
 _BITS_PER_PIXEL = {"NV12": 12, "YUYV": 16, "UYVY": 16, "YU12": 12}
 
-ENOUGH = 0.8
-"""This fraction of the wanted rate counts as reached: 25 frames a second where 30 are wanted."""
-_SLACK = 0.99
-"""29.97 frames a second count as 30."""
-_TOO_SMALL = 0.5
-"""Below this fraction of the wanted pixels, a larger picture scaled down is better than a smaller one."""
+ENOUGH = 0.8  # this fraction of the wanted rate counts as reached: 25 frames a second where 30 are wanted
+_SLACK = 0.99  # 29.97 frames a second count as 30
+_TOO_SMALL = 0.5  # below this fraction of the wanted pixels, a larger picture scaled down is better than a smaller one
 _PARTS = {2: "half the rate", 3: "a third of the rate", 4: "a quarter of the rate"}
 
 
@@ -99,8 +96,7 @@ class _Candidate:
     rate: float | None
     real: float
     fits_link: bool
-    too_fast: float | None
-    """The rate that would be requested on a faster link."""
+    too_fast: float | None  # the rate that would be requested on a faster link
 
     @classmethod
     def of(cls, mode: Mode, wanted: PictureRequirements, usable_bps: int | None, quirk: Quirk | None) -> "_Candidate":

@@ -20,34 +20,23 @@ from devices.host.deadline import DeadlineTask
 class NetworkFault(StrEnum):
     """The fault; a contract, never renamed."""
 
-    NO_CABLE = "no-cable"
-    """No network interface of this PC has a link."""
-    NO_ADDRESS = "no-address"
-    """An interface has a link, but none has an address."""
-    NO_ROUTE = "no-route"
-    """This PC or a router on the way has no route."""
+    NO_CABLE = "no-cable"  # no network interface of this PC has a link
+    NO_ADDRESS = "no-address"  # an interface has a link, but none has an address
+    NO_ROUTE = "no-route"  # this PC or a router on the way has no route
     NO_DNS = "no-dns"
     UNKNOWN_HOST = "unknown-host"
     REFUSED = "refused"
-    TIMEOUT = "timeout"
-    """Its address does not answer."""
-    PORTAL = "portal"
-    """A captive portal answers instead."""
-    INTERCEPTED = "intercepted"
-    """The certificate is not this server's."""
-    CERTIFICATE_DATE = "certificate-date"
-    """The certificate is out of date, or this PC's clock is wrong."""
+    TIMEOUT = "timeout"  # its address does not answer
+    PORTAL = "portal"  # a captive portal answers instead
+    INTERCEPTED = "intercepted"  # the certificate is not this server's
+    CERTIFICATE_DATE = "certificate-date"  # the certificate is out of date, or this PC's clock is wrong
     NO_TLS = "no-tls"
-    SILENT = "silent"
-    """It accepts connections, and sends nothing."""
-    STALLS = "stalls"
-    """It stopped after a beginning."""
+    SILENT = "silent"  # it accepts connections, and sends nothing
+    STALLS = "stalls"  # it stopped after a beginning
     CLOSED = "closed"
-    FOREIGN = "foreign"
-    """Another kind of server answers."""
+    FOREIGN = "foreign"  # another kind of server answers
     SERVER_ERROR = "server-error"
-    BUSY = "busy"
-    """It measures for another client."""
+    BUSY = "busy"  # it measures for another client
 
 
 class NetworkError(LiputError):
@@ -64,8 +53,7 @@ class Cancelled(Exception):
 
 
 POLL_S = 0.05
-STEP_S = 3.5
-"""The longest time of a step: enough for two lost packets in a row."""
+STEP_S = 3.5  # the longest time of a step: enough for two lost packets in a row
 
 type Address = tuple[socket.AddressFamily, socket.SocketKind, int, str, tuple[Any, ...]]
 

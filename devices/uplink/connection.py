@@ -15,8 +15,7 @@ from devices.uplink.tcp_info import TCP_NOTSENT_LOWAT, TcpInfo, tcp_info
 
 _HELD_BYTES = 524_288
 """The most unsent bytes in the kernel: enough for a full link on a busy PC, and little to discard at the end."""
-_AT_ONCE = struct.pack("ii", 1, 0)
-"""For SO_LINGER: closing discards unsent data, which then loads no link."""
+_AT_ONCE = struct.pack("ii", 1, 0)  # for SO_LINGER: closing discards unsent data, which then loads no link
 _LATER = struct.pack("ii", 0, 0)
 
 

@@ -31,12 +31,10 @@ class HttpResponse:
     """One HTTP response, parsed incrementally."""
 
     def __init__(self) -> None:
-        self.status = 0
-        """0 until the head is complete."""
+        self.status = 0  # 0 until the head is complete
         self.headers: dict[str, str] = {}
         self.body = bytearray()
-        self.is_whole = False
-        """Whether the body is complete; one that ends with the connection never is."""
+        self.is_whole = False  # whether the body is complete; one that ends with the connection never is
         self._begin = b""
         self._parser = h11.Connection(h11.CLIENT, max_incomplete_event_size=LONGEST_HEAD)
         for event in (h11.Request(method="GET", target="/", headers=[("Host", "")]), h11.EndOfMessage()):
@@ -125,8 +123,7 @@ class PipelinedResponses:
         self._channel = channel
         self._next = HttpResponse()
         self._count = 0
-        self.keeps_open = True
-        """Whether the connection accepts further requests, by the responses so far."""
+        self.keeps_open = True  # whether the connection accepts further requests, by the responses so far
 
     def look(self) -> None:
         """Parse received bytes. Raises OSError, and NetworkError where the server refuses a request."""
@@ -198,8 +195,7 @@ def _received(channel: UplinkConnection, most: int) -> bytes | None:
         return b""
 
 
-_PORT = 80
-"""Portals answer here in place of every host."""
+_PORT = 80  # portals answer here in place of every host
 
 
 def find_portal(host: str, patience: Deadline) -> str | None:

@@ -36,10 +36,8 @@ from devices.uplink.traffic import (
     phase_progress,
 )
 
-BLOCK_BYTES = 131_072
-"""The server's default size of a read or write."""
-END_S = 1.0
-"""The longest time for a server to end a test; only packet loss needs more."""
+BLOCK_BYTES = 131_072  # the server's default size of a read or write
+END_S = 1.0  # the longest time for a server to end a test; only packet loss needs more
 _EXPLAIN_S = 0.3
 _COOKIE = "abcdefghijklmnopqrstuvwxyz234567"
 _COOKIE_LENGTH = 36
@@ -210,11 +208,9 @@ def _message(content: Mapping[str, object]) -> bytes:
 
 
 REACH_S = 7.0
-LONGEST_S = 19.0
-"""For the whole measurement: the download gets the remaining time."""
+LONGEST_S = 19.0  # for the whole measurement: the download gets the remaining time
 _LEAST_S = 2.0
-_BETWEEN_S = (0.1, 0.4, 1.0)
-"""Pauses between attempts at a busy server: after a test it takes a moment to listen again."""
+_BETWEEN_S = (0.1, 0.4, 1.0)  # pauses between attempts at a busy server: after a test it takes a moment to listen again
 _NOT_FREE = (NetworkFault.BUSY, NetworkFault.REFUSED, NetworkFault.CLOSED)
 
 

@@ -23,8 +23,7 @@ from devices.uplink.traffic import (
     phase_progress,
 )
 
-POST_BYTES = 20_000_000
-"""As LibreSpeed's own page posts; servers are configured for it."""
+POST_BYTES = 20_000_000  # as LibreSpeed's own page posts; servers are configured for it
 GARBAGE_MB = 100
 REACH_S = 7.0
 

@@ -97,16 +97,14 @@ class UplinkResult(msgspec.Struct, frozen=True, kw_only=True):
 class UplinkBudget(msgspec.Struct, frozen=True, kw_only=True):
     """The limits of a measurement: connections, bytes both ways, seconds each way, warm-up included."""
 
-    streams: int = 6
-    """Three streams by BBR reach between half and all of a fast, long, lossy link, by chance."""
+    streams: int = 6  # three streams by BBR reach between half and all of a fast, long, lossy link, by chance
     most_bytes: int = 100_000_000
     up_s: float = 8.0
     down_s: float = 6.0
     warm_up_s: float = 2.0
     idle_s: float = 1.5
 
-    UP_SHARE = 2 / 3
-    """Of the bytes: a session needs the upload."""
+    UP_SHARE = 2 / 3  # of the bytes: a session needs the upload
 
     @property
     def up_bytes(self) -> int:

@@ -9,14 +9,11 @@ import msgspec
 # Offsets of fields: segment bytes, segments, microseconds and a window in bytes (u32), bytes (u64).
 _MSS, _RECEIVED_MSS, _UNACKED, _SACKED, _LOST, _RETRANS, _RTT, _BYTES_ACKED = 16, 20, 24, 28, 32, 36, 68, 120
 _BYTES_RECEIVED, _DATA_SEGMENTS_IN, _BYTES_SENT, _BYTES_RETRANS, _UNORDERED, _WINDOW = 128, 152, 200, 208, 224, 228
-_WHOLE_BYTES = 232
-"""Linux 5.5; an older kernel returns less, and missing fields are None."""
-TCP_NOTSENT_LOWAT = 25
-"""A socket option (linux/tcp.h): the most unsent bytes that the kernel holds."""
+_WHOLE_BYTES = 232  # Linux 5.5; an older kernel returns less, and missing fields are None
+TCP_NOTSENT_LOWAT = 25  # a socket option (linux/tcp.h): the most unsent bytes that the kernel holds
 
 _SOCK_DIAG, _BY_FAMILY = 4, 20
-_UID_AT = 80
-"""linux/sock_diag.h and inet_diag.h: the netlink family, its request, and the user's offset in the answer."""
+_UID_AT = 80  # linux/sock_diag.h and inet_diag.h: the netlink family, its request, and the user's offset in the answer
 
 
 class TcpInfo(msgspec.Struct, frozen=True):

@@ -46,15 +46,12 @@ def bytes_behind_gap(whole: TcpInfo, now: TcpInfo) -> int:
 
 
 SAMPLE_S = 0.05
-STALL_S = 3.0
-"""A link that moves nothing for this long has stopped; several lost packets in a row take less."""
+STALL_S = 3.0  # a link that moves nothing for this long has stopped; several lost packets in a row take less
 STALLED_AT_END_S = 2.0
-TO_ANSWER_S = 0.3
-"""The time for a server to refuse a small amount of data."""
+TO_ANSWER_S = 0.3  # the time for a server to refuse a small amount of data
 MOST_FAILURES = 3
 _WORTH_BYTES = 65_536
-_LEAST_BYTES = 4096
-"""The smallest receive near the end of the allowance: fewer bytes would take many calls."""
+_LEAST_BYTES = 4096  # the smallest receive near the end of the allowance: fewer bytes would take many calls
 _MOST_STREAMS = 8
 """The maximum of `[check] streams`: each receives this fraction at once, so all get a share of the rest."""
 
@@ -121,8 +118,7 @@ class TrafficStream:
         self._whole = NOTHING_RECEIVED
         self._moved = self.sent_bytes = self.again_bytes = 0
         """`sent_bytes` and `again_bytes` (retransmitted) count closed connections."""
-        self.trouble: NetworkError | None = None
-        """The fault that ended it; None after `over`."""
+        self.trouble: NetworkError | None = None  # the fault that ended it; None after `over`
 
     def start(self) -> None:
         """Start its thread."""
