@@ -40,14 +40,14 @@ class DeviceSelector:
 
     def picture(self, chosen: ChosenSources, word: str | None) -> ChosenSource[VideoSource]:
         """Return the camera or capture card for `word`, the best without one; adds notes to `chosen`."""
-        context, asked = self._context, self._context.requirements
+        context, profile = self._context, self._context.profile
 
         def find(devices: Sequence[Device], roles: Roles) -> Device:
             return choose_video(devices, roles) if word is None else find_named(find_video, devices, word, roles)
 
         def make(device: Device) -> tuple[VideoSource, "SourceHealth[Frame, VideoFormat]"]:
             camera = V4l2Source(
-                device, width=asked.width, height=asked.height, rate=float(asked.rate), clock=self._clock,
+                device, width=profile.width, height=profile.height, rate=float(profile.fps), clock=self._clock,
                 prepare=context.watcher.prepare, coded_only=context.isolate,
             )  # fmt: skip
             return camera, context.watcher.video(camera, device)
@@ -71,7 +71,7 @@ class DeviceSelector:
             )
 
         def make(device: Device) -> tuple[AudioSource, "SourceHealth[AudioBlock, None]"]:
-            source = SoundSource(device, channels=self._context.requirements.channels)
+            source = SoundSource(device, channels=self._context.profile.audio_channels)
             return source, self._context.watcher.sound(source, device, self._plug_of)
 
         meant = first_role(self._first_listing()[1], sound=True) if word is None else word

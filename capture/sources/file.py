@@ -170,19 +170,16 @@ _JITTER_NS = NANOSECONDS // 20
 
 
 class FileVideoSource(VideoSource):
-    """The video of a file, scaled down to fit; only MJPEG stays compressed until `decode`.
+    """The video of a file, scaled down to fit `limits`; only MJPEG stays compressed until `decode`.
 
     With `copied`, H.264 and H.265 are also given as in the file (`Frame.copies`).
     """
 
-    def __init__(
-        self, path: Path, pace: Pace, *, max_width: int | None = None, max_height: int | None = None,
-        copied: bool = False,
-    ) -> None:  # fmt: skip
+    def __init__(self, path: Path, pace: Pace, limits: Size | None = None, *, copied: bool = False) -> None:
         self.name = path.name
         self._path = path
         self._pace = pace
-        self._limits = max_width, max_height
+        self._limits = limits
         self._copied = copied
         self.coded: CodedFormat | None = None
         """The format for storing frames unchanged; None while closed, and for other codecs."""
@@ -199,7 +196,7 @@ class FileVideoSource(VideoSource):
         stream = file.video()
         self._quarters = quarters = _quarter_turns(self._path)
         shape = _turned(_display_size(stream), quarters)
-        size = fit_size(*shape, self._limits[0] or shape[0], self._limits[1] or shape[1])
+        size = fit_size(*shape, *(self._limits or shape))
         rate = _nominal_rate(stream)
         codec = stream.codec_context.name
         can_copy = self._copied and codec in _BITSTREAM_FILTERS

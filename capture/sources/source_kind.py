@@ -8,7 +8,6 @@ from abc import abstractmethod
 from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass, field
-from fractions import Fraction
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -18,6 +17,7 @@ from capture.sources.source_kind_names import source_name
 from capture.sources.source_queue import SourceQueue
 from capture.sources.worker import DeviceSupervision, FixedLocator
 from config.errors import DeviceError, UsageError
+from config.settings.schema import Profile
 from devices.host import threads
 from devices.host.clock import Clock
 from devices.host.deadline import close_within, count_hung_closings
@@ -26,16 +26,6 @@ from devices.model.device import Device
 if TYPE_CHECKING:
     from capture.detectors.detector_factory import DetectorFactory
     from capture.sources.locator import DeviceListing
-
-
-@dataclass(frozen=True, slots=True)
-class SourceRequirements:
-    """The profile's demands: maximum size and rate, audio channels."""
-
-    width: int
-    height: int
-    rate: Fraction
-    channels: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +68,12 @@ def refuse_fast(device: Device, *, live: bool) -> None:
 class SourceContext:
     """The session's demands on all sources, and its services for them.
 
-    `pace` is for sources without a clock; `stop` ends the session. Without `live` it runs as fast as possible. With
-    `allow_missing` it starts without a missing device. `isolate` prefers payloads that can be stored unchanged.
-    `listing` lists devices, often, to find a lost one.
+    `profile` limits size, rate and channels. `pace` is for sources without a clock; `stop` ends the session. Without
+    `live` it runs as fast as possible. With `allow_missing` it starts without a missing device. `isolate` prefers
+    payloads that can be stored unchanged. `listing` lists devices, often, to find a lost one.
     """
 
-    requirements: SourceRequirements
+    profile: Profile
     pace: Pace
     clock: Clock
     stop: threading.Event

@@ -84,10 +84,8 @@ class SourceSelector:
         if path := as_file(word):
             from capture.sources.file import FileVideoSource
 
-            asked = self._context.requirements
-            film = FileVideoSource(
-                path, self._context.pace, max_width=asked.width, max_height=asked.height, copied=self._context.isolate
-            )
+            context, profile = self._context, self._context.profile
+            film = FileVideoSource(path, context.pace, (profile.width, profile.height), copied=context.isolate)
             return ChosenSource(film.name, film, word, ends=True)
         return self._devices.picture(chosen, word)
 

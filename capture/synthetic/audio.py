@@ -207,17 +207,17 @@ BLOCK_SAMPLES = 1024
 
 
 class SyntheticAudio(AudioSource):
-    """Generated audio without gaps; with `beeps`, each second begins with 0.1 s of 1 kHz."""
+    """Generated audio without gaps; each second begins with 0.1 s of 1 kHz."""
 
     name = "synthetic sound"
 
-    def __init__(self, pace: Pace, stop: threading.Event, channels: int = 2, *, beeps: bool = True) -> None:
+    def __init__(self, pace: Pace, stop: threading.Event, channels: int = 2) -> None:
         if channels not in (1, 2):
             raise ValueError(f"1 or 2 channels, not {channels}")
         self.channels = channels
         self._pace = pace
         self._stop = stop
-        self._speech = shared_speech(beeps=beeps)
+        self._speech = shared_speech(beeps=True)
         self._number = 0
 
     def open(self) -> None:

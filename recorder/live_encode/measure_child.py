@@ -39,16 +39,13 @@ def main() -> None:
 
 def _answer(asked: HeadroomQuery) -> Headroom:
     # Imported after lowering the priority: loading media libraries is work, too.
-    from capture.sources.source_kind import SourceRequirements
     from config.settings.schema import load_settings
     from devices.host.clock import SystemClock
     from recorder.live_encode.source_frames import source_frames
 
     if asked.videos is not None:
-        profile = asked.profile
-        wanted = SourceRequirements(profile.width, profile.height, profile.fps, profile.audio_channels)
         settings = load_settings(Path(asked.settings) if asked.settings else None)
-        with suppress(LiputError), source_frames(asked.videos, wanted, settings, SystemClock()) as given:
+        with suppress(LiputError), source_frames(asked.videos, asked.profile, settings, SystemClock()) as given:
             return _measured(asked, *given)
     return _measured(asked)
 

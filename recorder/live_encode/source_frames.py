@@ -9,12 +9,12 @@ import av
 from capture.detectors.detector_factory import DetectorFactory
 from capture.pacing import RealPace
 from capture.source import Frame, Size, VideoFormat
-from capture.sources.source_kind import SourceContext, SourceRequirements
+from capture.sources.source_kind import SourceContext
 from capture.sources.source_queue import SourceQueue
 from capture.sources.source_selector import NONE, SourceSelector
 from capture.sources.worker import VideoWorker
 from config.errors import DeviceError, MediaError
-from config.settings.schema import Settings
+from config.settings.schema import Profile, Settings
 from devices.host.clock import NANOSECONDS, Clock
 
 FREE_WITHIN_S = 6.0  # time in which another program may release a device, such as a preview
@@ -25,7 +25,7 @@ _QUEUE = 30
 
 @contextmanager
 def source_frames(
-    words: Sequence[str], asked: SourceRequirements, settings: Settings, clock: Clock
+    words: Sequence[str], profile: Profile, settings: Settings, clock: Clock
 ) -> Iterator[tuple[VideoFormat, int, Iterator[av.VideoFrame]]]:
     """Yield format, number and frames of the sources; closes them at the end.
 
@@ -34,7 +34,7 @@ def source_frames(
     """
     stop = Event()
     pace = RealPace(clock, stop)
-    context = SourceContext(asked, pace, clock, stop, live=True, watcher=DetectorFactory(settings, clock))
+    context = SourceContext(profile, pace, clock, stop, live=True, watcher=DetectorFactory(settings, clock))
     chosen = SourceSelector(context).choose(words, [NONE]).pictures
     if any(one.ends for one in chosen):
         raise MediaError("a file is nothing to measure with")
@@ -50,7 +50,7 @@ def source_frames(
         pace.begin()
         for worker in workers:
             worker.start()
-        yield forms[0], len(chosen), _frames(workers, (asked.width // 4 & ~1, asked.height // 4 & ~1))
+        yield forms[0], len(chosen), _frames(workers, (profile.width // 4 & ~1, profile.height // 4 & ~1))
 
 
 def _open(worker: VideoWorker, clock: Clock, stop: Event) -> VideoFormat:

@@ -12,7 +12,7 @@ import msgspec
 
 from capture.detectors.detector_factory import DetectorFactory
 from capture.pacing import FastPace, Pace, RealPace
-from capture.sources.source_kind import ChosenSources, SourceContext, SourceRequirements
+from capture.sources.source_kind import ChosenSources, SourceContext
 from capture.sources.source_selector import NONE, SourceSelector
 from capture.sources.worker import DeviceSupervision
 from config.errors import LiputError, UsageError
@@ -122,7 +122,7 @@ def _source_context(
     listing: "DeviceListing | None",
 ) -> SourceContext:
     return SourceContext(
-        SourceRequirements(profile.width, profile.height, profile.fps, profile.audio_channels),
+        profile,
         pace,
         clock,
         stop,

@@ -15,18 +15,18 @@ from capture.detectors.detector_factory import DetectorFactory
 from capture.media.pictures import plane_views
 from capture.pacing import FastPace, RealPace
 from capture.source import SAMPLE_RATE, AudioBlock, AudioSource, ColorMatrix, Frame, VideoSource
-from capture.sources.source_kind import ChosenSource, SourceContext, SourceKind, SourceRequirements, source_kind
+from capture.sources.source_kind import ChosenSource, SourceContext, SourceKind, source_kind
 from capture.sources.source_kind_names import source_name, source_names
 from capture.sources.source_selector import SourceSelector
 from config.errors import MediaError, UsageError
-from config.settings.schema import Settings
+from config.settings.schema import Profile, Settings
 from devices.host.clock import NANOSECONDS, SystemClock
 from tests.support.sources import a_source
 
 KINDS = {name: kind for name in sorted(source_names()) if (kind := source_kind(name))}
 PICTURES = [name for name, kind in KINDS.items() if kind.picture]
 SOUNDS = [name for name, kind in KINDS.items() if kind.sound]
-REQUIRED = SourceRequirements(320, 240, Fraction(15), 2)
+REQUIRED = Profile(width=320, height=240, fps=Fraction(15), video_bitrate=300_000)
 LONGEST_S = 10.0
 
 
@@ -116,7 +116,7 @@ def test_as_fast_as_it_goes_it_waits_for_other_tracks_and_holds_none_up(name: st
         sound.source.open()
         frames, blocks = list[Frame](), list[AudioBlock]()
         deadline = time.monotonic() + LONGEST_S
-        while len(frames) < 2 * REQUIRED.rate or len(blocks) < 60:
+        while len(frames) < 2 * REQUIRED.fps or len(blocks) < 60:
             assert time.monotonic() < deadline, f"{len(frames)} pictures and {len(blocks)} blocks, then nothing comes"
             frames += filter(None, [picture.source.read(0.01)])
             blocks += filter(None, [sound.source.read(0.01)])

@@ -7,7 +7,7 @@ from functools import partial
 from agent.checks.check import CheckContext, CheckFinding, CheckResult, Measured, make_result, run_parallel
 from capture.detectors.detector_factory import DetectorFactory
 from capture.pacing import RealPace
-from capture.sources.source_kind import ChosenSource, ChosenSources, SourceContext, SourceRequirements
+from capture.sources.source_kind import ChosenSource, ChosenSources, SourceContext
 from capture.sources.source_selector import SourceSelector
 from config.errors import LiputError, as_liput_error
 from devices.host.clock import NANOSECONDS
@@ -38,10 +38,9 @@ class SourceFailure(Exception):
 
 def choose(situation: CheckContext) -> ChosenSources:
     """Choose the sources as the session does; a missing one fails only when it is opened. Raises LiputError."""
-    profile = situation.profile
     pace = RealPace(situation.clock, situation.stop)
     context = SourceContext(
-        SourceRequirements(profile.width, profile.height, profile.fps, profile.audio_channels),
+        situation.profile,
         pace,
         situation.clock,
         situation.stop,

@@ -243,9 +243,9 @@ def _chosen(
     area: ScreenArea, word: str, context: SourceContext, missing: DeviceError | None = None
 ) -> ChosenSource[VideoSource]:
     """Return a screen with the patience of a capture card: slides may stand still."""
-    asked = context.requirements
+    profile = context.profile
     stand_in = Device(id=area.id, kind=DeviceKind.CAPTURE_CARD, name=area.name)
-    screen = ScreenSource(area, width=asked.width, height=asked.height, rate=asked.rate, clock=context.clock)
+    screen = ScreenSource(area, width=profile.width, height=profile.height, rate=profile.fps, clock=context.clock)
     return supervised(screen, stand_in, word, context, missing)
 
 

@@ -8,8 +8,8 @@ def picture(word: str, context: SourceContext) -> ChosenSource[VideoSource]:
     """Return the picture; raises UsageError if something follows the word."""
     from capture.synthetic.video import SyntheticVideo
 
-    asked = context.requirements
-    source = SyntheticVideo(asked.width, asked.height, asked.rate, context.pace, context.stop)
+    profile = context.profile
+    source = SyntheticVideo(profile.width, profile.height, profile.fps, context.pace, context.stop)
     return ChosenSource(source.name, source, nothing_follows(word))
 
 
@@ -17,7 +17,7 @@ def sound(word: str, context: SourceContext) -> ChosenSource[AudioSource]:
     """Return the voice; raises UsageError if something follows the word."""
     from capture.synthetic.audio import SyntheticAudio
 
-    source = SyntheticAudio(context.pace, context.stop, context.requirements.channels)
+    source = SyntheticAudio(context.pace, context.stop, context.profile.audio_channels)
     return ChosenSource(source.name, source, nothing_follows(word))
 
 

@@ -15,11 +15,11 @@ from capture.detectors.detector_factory import DetectorFactory
 from capture.pacing import FastPace
 from capture.source import AudioBlock, AudioSource, ColorMatrix, Frame, Size, VideoFormat, VideoSource
 from capture.sources import device_selector
-from capture.sources.source_kind import ChosenSource, ChosenSources, SourceContext, SourceRequirements
+from capture.sources.source_kind import ChosenSource, ChosenSources, SourceContext
 from capture.sources.source_selector import SourceSelector
 from capture.sources.worker import AudioWorker, SourceWorker, VideoWorker
 from config.errors import DeviceError, DeviceNotFound
-from config.settings.schema import PatienceSettings, Settings
+from config.settings.schema import PatienceSettings, Profile, Settings
 from devices.host.clock import NANOSECONDS
 from devices.model.device import Device, DeviceKind, Mode
 from devices.roles.assignment import roles_store
@@ -29,6 +29,7 @@ from tests.support.simulated import SimulatedClock
 
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
 RATE = 10
+SMALL = Profile(width=320, height=240, fps=Fraction(RATE), video_bitrate=300_000)
 CAMERA = Device(
     id="046d:0825:CAM1", kind=DeviceKind.CAMERA, name="Webcam", vid="046d", pid="0825", serial="CAM1", port="1-1",
     place="p1-1", node="/dev/video0", modes=(Mode("MJPG", 320, 240, (RATE,)),),
@@ -65,7 +66,7 @@ class Room(list[Device]):
         self, videos: Sequence[str] = (), audios: Sequence[str] = (), *, allow_missing: bool = True
     ) -> ChosenSources:
         context = SourceContext(
-            SourceRequirements(320, 240, Fraction(RATE), 2), FastPace(("video", "audio")), self.clock,
+            SMALL, FastPace(("video", "audio")), self.clock,
             threading.Event(), live=True, watcher=DetectorFactory(self.settings, self.clock, self.record),
             allow_missing=allow_missing, listing=self,
         )  # fmt: skip

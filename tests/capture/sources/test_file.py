@@ -124,7 +124,7 @@ def test_a_varying_frame_rate_is_kept(make: Make) -> None:
 def test_pictures_are_fitted_in_their_own_shape(make: Make) -> None:
     for codec in ("mjpeg", "libx264"):
         path = make(f"{codec}.mkv", "-f", "lavfi", "-i", "testsrc2=s=640x480:d=0.1", "-c:v", codec)
-        source = FileVideoSource(path, FastPace(("video",)), max_width=320, max_height=180)
+        source = FileVideoSource(path, FastPace(("video",)), (320, 180))
         opened = source.open()
         assert (opened.width, opened.height) == (240, 180)
         picture = source.decode(everything(source)[-1])
@@ -264,7 +264,7 @@ def test_pictures_of_full_range_are_scaled_into_limited_range(make: Make) -> Non
     tags = ("-vf", "scale=out_color_matrix=bt709:out_range=full", "-colorspace", "bt709", "-color_range", "pc")
     encode = ("-c:v", "ffv1", "-pix_fmt", "yuv444p")
     path = make("bars.mkv", *raw_input(rgb), "-i", "-", *tags, *encode, data=rgb.tobytes())
-    source = FileVideoSource(path, FastPace(("video",)), max_width=rgb.shape[1] // 2)
+    source = FileVideoSource(path, FastPace(("video",)), (rgb.shape[1] // 2, rgb.shape[0]))
     source.open()
     picture = source.decode(everything(source)[0])
     assert picture.width == rgb.shape[1] // 2

@@ -11,19 +11,19 @@ from capture.pacing import FastPace
 from capture.source import AudioSource, VideoSource
 from capture.sources import device_selector
 from capture.sources.file import FileAudioSource, FileVideoSource
-from capture.sources.source_kind import ChosenSources, SourceContext, SourceRequirements
+from capture.sources.source_kind import ChosenSources, SourceContext
 from capture.sources.source_selector import SourceSelector, as_file
 from capture.sources.worker import VideoWorker
 from capture.synthetic.audio import SyntheticAudio
 from capture.synthetic.video import SyntheticVideo
 from config.errors import DeviceNotFound, LiputError, MediaError, StateError, UsageError
-from config.settings.schema import PatienceSettings, Settings
+from config.settings.schema import PatienceSettings, Profile, Settings
 from devices.controls import presets
 from devices.host.clock import SystemClock
 from devices.model.device import Device, DeviceKind, Mode
 from tests.support import media
 
-REQUIRED = SourceRequirements(320, 240, Fraction(15), 2)
+REQUIRED = Profile(width=320, height=240, fps=Fraction(15), video_bitrate=300_000)
 
 
 def choose(video: str | None, audio: str | None, *, live: bool = False) -> ChosenSources:

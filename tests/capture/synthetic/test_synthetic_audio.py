@@ -98,12 +98,6 @@ def test_beeps_start_exactly_on_the_seconds() -> None:
     assert abs(sounding[-1] - SAMPLE_RATE // 10) < 30
 
 
-def test_without_beeps_there_are_none() -> None:
-    source = SyntheticAudio(FastPace(("audio",)), STOP, beeps=False)
-    samples = np.concatenate([block.samples for block in blocks(source, 400)])
-    assert beep_times(samples) == []
-
-
 def test_it_has_the_level_and_the_rhythm_of_speech() -> None:
     speech = speech_loop(beeps=False)
     assert abs(dbfs(speech[:, 0]) - SPEECH_DBFS) < 0.6, "what is loudest is a little softer"

@@ -8,10 +8,9 @@ import pytest
 from capture.pacing import RealPace
 from capture.source import VideoFormat
 from capture.sources import device_selector
-from capture.sources.source_kind import SourceRequirements
 from capture.synthetic.video import SyntheticVideo
 from config.errors import DeviceError
-from config.settings.schema import Settings
+from config.settings.schema import Profile, Settings
 from devices.host.clock import SystemClock
 from devices.model.device import Device, DeviceKind, Mode
 from recorder.live_encode.source_frames import source_frames
@@ -28,7 +27,7 @@ CAMERA = Device(
     pid="0825",
     serial="A",
 )
-ASKED = SourceRequirements(160, 120, Fraction(15), 2)
+ASKED = Profile(width=160, height=120, fps=Fraction(15), video_bitrate=300_000)
 
 
 @pytest.fixture
@@ -40,7 +39,7 @@ def refusals(monkeypatch: pytest.MonkeyPatch) -> list[DeviceError]:
         def __init__(self, *_device: Device, **_asked: object) -> None:
             stop = threading.Event()
             self.pace = RealPace(SystemClock(), stop)
-            super().__init__(ASKED.width, ASKED.height, ASKED.rate, self.pace, stop)
+            super().__init__(ASKED.width, ASKED.height, ASKED.fps, self.pace, stop)
 
         def open(self) -> VideoFormat:
             if refusals:

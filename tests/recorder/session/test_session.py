@@ -31,7 +31,7 @@ pytestmark = pytest.mark.usefixtures("no_thread_is_left")
 
 
 def file_video(path: Path) -> MakeVideo:
-    return lambda pace, _stop: FileVideoSource(path, pace, max_width=WIDTH, max_height=HEIGHT)
+    return lambda pace, _stop: FileVideoSource(path, pace, (WIDTH, HEIGHT))
 
 
 def file_audio(path: Path) -> MakeAudio:

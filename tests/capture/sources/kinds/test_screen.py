@@ -17,12 +17,12 @@ from capture.media.pictures import plane_views
 from capture.pacing import FastPace
 from capture.source import ColorMatrix, Frame
 from capture.sources.kinds.screen import BgraConverter, ScreenArea, ScreenSource, parse_screen
-from capture.sources.source_kind import SourceContext, SourceRequirements
+from capture.sources.source_kind import SourceContext
 from capture.sources.source_selector import SourceSelector
 from capture.sources.worker import OutageKind, VideoWorker
 from capture.synthetic.marks import write_number
 from config.errors import DeviceError, DeviceNotFound, MediaError, UsageError
-from config.settings.schema import Settings
+from config.settings.schema import Profile, Settings
 from devices.host.clock import SystemClock
 from tests.support.bars import bars, smooth, tagged_rgb
 from tests.support.errors import because
@@ -205,7 +205,7 @@ def test_what_is_no_picture_of_the_screen_is_refused() -> None:
 def chosen_screen(word: str) -> VideoWorker:
     clock = SystemClock()
     context = SourceContext(
-        SourceRequirements(WIDTH, HEIGHT, RATE, 2),
+        Profile(width=WIDTH, height=HEIGHT, fps=RATE, video_bitrate=300_000),
         FastPace(("video",)),
         clock,
         threading.Event(),

@@ -19,9 +19,9 @@ class Bars(VideoSource):
     name = "colour bars"
 
     def __init__(self, context: SourceContext) -> None:
-        asked = context.requirements
-        self._format = VideoFormat(asked.width, asked.height, asked.rate, ColorMatrix.BT601)
-        self._drawn = SizeCache(asked.width, asked.height, _draw)
+        profile = context.profile
+        self._format = VideoFormat(profile.width, profile.height, profile.fps, ColorMatrix.BT601)
+        self._drawn = SizeCache(profile.width, profile.height, _draw)
         self._pace, self._stop = context.pace, context.stop
         self._number = 0
 

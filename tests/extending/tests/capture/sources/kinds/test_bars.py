@@ -6,8 +6,8 @@ from fractions import Fraction
 from capture.detectors.detector_factory import DetectorFactory
 from capture.media.pictures import plane_views
 from capture.pacing import FastPace
-from capture.sources.source_kind import SourceContext, SourceRequirements, source_kind
-from config.settings.schema import Settings
+from capture.sources.source_kind import SourceContext, source_kind
+from config.settings.schema import Profile, Settings
 from devices.host.clock import SystemClock
 
 
@@ -15,8 +15,9 @@ def test_grey_is_at_the_left_and_red_at_the_right() -> None:
     kind, clock = source_kind("bars"), SystemClock()
     assert kind
     assert kind.picture
-    asked, watcher = SourceRequirements(320, 240, Fraction(15), 2), DetectorFactory(Settings(), clock)
-    context = SourceContext(asked, FastPace(("video",)), clock, threading.Event(), live=True, watcher=watcher)
+    profile = Profile(width=320, height=240, fps=Fraction(15), video_bitrate=300_000)
+    watcher = DetectorFactory(Settings(), clock)
+    context = SourceContext(profile, FastPace(("video",)), clock, threading.Event(), live=True, watcher=watcher)
     source = kind.picture("bars", context).source
     source.open()
     frame = source.read(1.0)
