@@ -18,8 +18,7 @@ from devices.host.child import HOME, READ_BYTES, ChildProcess, python_module, wi
 from recorder.running import access
 
 RECORDERS_VARIABLE = "LIPUT_RECORDERS"
-SPARE_VARIABLE = "LIPUT_SPARE"
-"""Environment variable of a recorder that starts before its session is known."""
+SPARE_VARIABLE = "LIPUT_SPARE"  # environment variable of a recorder that starts before its session is known
 UNIT_ARGUMENT = "--unit"
 """Argument of a recorder started by the service manager: it writes its pid first, and is always a spare."""
 MODULE = "recorder.control.process"

@@ -32,8 +32,7 @@ from recorder.running.protocol import (
 
 LONGEST_REQUEST = 4096
 MOST_VIEWERS = 8
-PATIENCE_S = 10.0
-"""A viewer that accepts no byte of a JPEG for so long is dropped."""
+PATIENCE_S = 10.0  # a viewer that accepts no byte of a JPEG for so long is dropped
 IDLE_S = 5.0
 
 type PreviewDemand = tuple[float, int]

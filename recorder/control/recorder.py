@@ -50,8 +50,7 @@ A signal handler puts an item only into an empty queue.
 NAME = "Liput"
 PRIORITY_HINT = "docs/guide-it.md#priority says how IT grants it"
 LOOK_S = 1.0
-LINGER_S = 5.0
-"""The longest wait for a client to read the session's result."""
+LINGER_S = 5.0  # longest wait for a client to read the session's result
 
 
 class Recorder:

@@ -53,21 +53,15 @@ if TYPE_CHECKING:
 type DestinationChanger = Callable[[DestinationChange], str]
 """Changes destinations; returns a note for people. May block on a disk."""
 
-COMMANDS_PER_S = 20.0
-COMMANDS_AT_ONCE = 50.0
-"""The rate of commands of one client; more wait in its socket."""
+COMMANDS_PER_S, COMMANDS_AT_ONCE = 20.0, 50.0  # of one client; more wait in its socket
 CHUNK = 64 * 1024
-UNREAD_REPLIES = 64 * 1024
-"""With so many bytes of unread replies, a client's commands are not read."""
+UNREAD_REPLIES = 64 * 1024  # with so many bytes of unread replies, a client's commands are not read
 MOST_CLIENTS = 32
-MOST_CHANGES = 8
-"""The most changes that wait; further ones are refused."""
+MOST_CHANGES = 8  # most changes that wait; further ones are refused
 CONNECTIONS_PER_S, CONNECTIONS_AT_ONCE = 100.0, 100.0
 IDLE_S = 60.0
-STATUS_HOLDS_S = 0.05
-"""A status of this age is sent again, unless events followed it."""
-LINES_A_TURN = 16
-"""Commands of one client in a turn, before others are served."""
+STATUS_HOLDS_S = 0.05  # a status of this age is sent again, unless events followed it
+LINES_A_TURN = 16  # commands of one client in a turn, before others are served
 
 
 def _too_many_changes() -> LiputError:
@@ -87,12 +81,10 @@ class ClientConnection(ClientChannel):
         self._commands = TokenBucket(COMMANDS_AT_ONCE, COMMANDS_PER_S, now_s)
         self._has_hung_up = False  # end of input
         self._has_the_end = False
-        self.every_s: float | None = None
-        """The interval of its status, None unless it watches."""
+        self.every_s: float | None = None  # interval of its status, None unless it watches
         self.status_due_s = now_s
         self._next_event = 0
-        self.awaits_reply = False
-        """Whether a command is pending; the next is answered after it."""
+        self.awaits_reply = False  # whether a command is pending; the next is answered after it
 
     def may_read(self, now_s: float) -> bool:
         """Whether to read more from the client now."""
@@ -206,8 +198,7 @@ class ControlServer(SocketLoop[ClientConnection]):
         """Replies to changes: MOST_CHANGES and one at most."""
         self._history = LineBuffer()
         self._telling = threading.Lock()
-        self._sealing: bytes | None = None
-        """The newest progress of sealing, until it is queued."""
+        self._sealing: bytes | None = None  # newest progress of sealing, until it is queued
         self._has_news = False
         self._end: bytes | None = None
         self._all_clients_know = threading.Event()

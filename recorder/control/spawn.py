@@ -17,8 +17,7 @@ from recorder.running.protocol import HANDSHAKE_DECODER, RecorderFailure, to_exc
 from recorder.running.runtime_directory import RecorderFolder
 
 DISCARD_S = 5.0
-READY_S = 90.0
-"""The longest start of a recorder: several disks and devices may time out after 10 s each."""
+READY_S = 90.0  # longest start of a recorder: several disks and devices may time out after 10 s each
 
 
 class SpawnedRecorder:

@@ -25,28 +25,22 @@ PASSED_VARIABLES = (
     "CREDENTIALS_DIRECTORY",
 )  # fmt: skip
 """Variables for screens, sound, roles and keys; a daemon that resumes a session may have others."""
-KEPT_VARIABLES = ("CREDENTIALS_DIRECTORY",)
-"""Variables that a recorder keeps from its service manager."""
-LARGEST_SPEC_BYTES = 1 << 20
-"""The largest specification in bytes."""
+KEPT_VARIABLES = ("CREDENTIALS_DIRECTORY",)  # variables that a recorder keeps from its service manager
+LARGEST_SPEC_BYTES = 1 << 20  # largest specification in bytes
 
 
 class RecorderSpec(msgspec.Struct, frozen=True, kw_only=True):
     """The specification of a recorder; paths are relative to `folder`, `unsaved` names destinations without address."""
 
     asked: SessionRequest
-    settings: Path | None = None
-    """The settings file, None for the default one."""
+    settings: Path | None = None  # settings file, None for the default one
     settings_text: str | None = None
     """The last valid text of the settings, "" without a file; used while the file is invalid."""
     folder: Path | None = None
-    arm_only: bool = False
-    """Whether the session waits for a start command."""
+    arm_only: bool = False  # whether the session waits for a start command
     unsaved: tuple[str, ...] = ()
-    replaces: str | None = None
-    """The id of the killed recorder whose session is resumed."""
-    plan: str | None = None
-    """The id of the plan that started it, None for people."""
+    replaces: str | None = None  # id of the killed recorder whose session is resumed
+    plan: str | None = None  # id of the plan that started it, None for people
     environment: Mapping[str, str] | None = None
     """The recorder's ENVIRONMENT; None for a child, which inherits it, while a unit inherits nothing."""
 

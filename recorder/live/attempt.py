@@ -124,13 +124,11 @@ class Attempt:
         self._child_is_done = False
         self._outbound = bytearray()
         self._most_bytes = buffer_bytes(bit_rate(templates))
-        self.step = "start"
-        """The child's last step (recorder.live.kind), or start or live."""
+        self.step = "start"  # the child's last step (recorder.live.kind), or start or live
         self._progress_ns = clock.now_ns()
         self._live_ns: int | None = None
         self._report_ns = 0
-        self.link: LinkReport | None = None
-        """The child's last report on the link; None before it is live."""
+        self.link: LinkReport | None = None  # the child's last report on the link; None before it is live
 
     @property
     def is_child_alive(self) -> bool:

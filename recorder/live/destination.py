@@ -22,10 +22,8 @@ from recorder.live.url import parse_live_url
 from recorder.model.packet import EncodedPacket, TrackId
 from recorder.model.status import DestinationLine
 
-KEEPS_UP_WITHIN_S = 1.5
-"""The delay behind the session that still keeps up: an encoder, a round trip and a report or two."""
-RECOVERED_AFTER_S = 10.0
-"""The time within CLOSE_S and without dropped frames after which a slow one keeps up again."""
+KEEPS_UP_WITHIN_S = 1.5  # delay behind the session that still keeps up: an encoder, a round trip and a report or two
+RECOVERED_AFTER_S = 10.0  # time of so little delay, without dropped frames, after which a slow one keeps up again
 
 
 class LagDetector:
@@ -33,8 +31,7 @@ class LagDetector:
 
     def __init__(self) -> None:
         self.is_slow = False
-        self.slow_s, self.frames = 0.0, 0
-        """Duration of the last slow period, and the frames dropped in it."""
+        self.slow_s, self.frames = 0.0, 0  # duration of the last slow period, and the frames dropped in it
         self._dropped = 0
         self._before = 0
         self._since_ns = 0
@@ -63,14 +60,11 @@ class LagDetector:
 FIRST_S = 1.0
 GROWTH = 1.6
 LONGEST_S = 2.0
-SOON_S = (0.25, 0.5)
-"""The shortest wait between two attempts: each costs 0.3 s of CPU."""
+SOON_S = (0.25, 0.5)  # shortest wait between two attempts: each costs 0.3 s of CPU
 
-SLOW_S = 10.0
-"""The wait where only a person can help: a wrong key, a certificate."""
+SLOW_S = 10.0  # wait where only a person can help: a wrong key, a certificate
 
-SHORT_LIFE_S = 5.0
-"""A stream that ends sooner counts as a failed attempt."""
+SHORT_LIFE_S = 5.0  # a stream that ends sooner counts as a failed attempt
 
 _NO_WAY_THERE = frozenset({DestinationFault.TIMEOUT, DestinationFault.UNREACHABLE, DestinationFault.UNKNOWN_HOST})
 """Faults of the network: the attempt's own duration counts as part of the wait."""
@@ -128,11 +122,9 @@ DROPPED_EVERY_S = 10.0
 
 _TOO_SLOW = AttemptOutcome(DestinationFault.TOO_SLOW)
 
-RESTART_S = 1.5
-"""The time in which a restarted attempt may still send the rest and end the stream."""
+RESTART_S = 1.5  # time in which a restarted attempt may still send the rest and end the stream
 
-_TO_REAP_S = 0.5
-"""The part of `stop`'s time for killing a hung child."""
+_TO_REAP_S = 0.5  # part of `stop`'s time for killing a hung child
 
 
 class LiveDestination:

@@ -19,12 +19,9 @@ from recorder.live.url import parse_live_url
 from recorder.model.packet import EncodedPacket, TrackId
 from recorder.model.status import DestinationLine
 
-MOST = 100
-"""The most names in a session, earlier ones included."""
-STOP_S = 4.0
-"""All have stopped this long after the stop request, even when something hangs."""
-LEAST_S = 1.0
-"""The least time for each to stop, even if the session's sources took longer to end."""
+MOST = 100  # most names in a session, earlier ones included
+STOP_S = 4.0  # all have stopped this long after the stop request, even when something hangs
+LEAST_S = 1.0  # least time for each to stop, even if the session's sources took longer to end
 
 type Templates = Mapping[TrackId, Stream]
 

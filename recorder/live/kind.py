@@ -116,8 +116,7 @@ class StreamRequest(msgspec.Struct, frozen=True):
     `height`, and has no reliable `frame_rate` (a fraction as text, such as 30000/1001) or `sample_rate` (Hz).
     """
 
-    parent: int
-    """The process id that the child must not outlive."""
+    parent: int  # process id that the child must not outlive
     head: bytes
     width: int = 0
     height: int = 0
@@ -125,14 +124,10 @@ class StreamRequest(msgspec.Struct, frozen=True):
     sample_rate: int | None = None
     bit_rate: int = 0
     """Bits per second that the stream's encoders were asked for when the attempt began; 0 where unknown."""
-    io_timeout_s: float = 6.0
-    """A live stream without progress for so long ends its attempt; the child is killed."""
-    connect_timeout_s: float = 3.0
-    """The longest time of each step before `live`; then likewise."""
-    held_bytes: int = 65_536
-    """The most unsent bytes in this PC's kernel."""
-    ca_file: str | None = None
-    """For `trusted_authorities` of devices/uplink/connecting.py."""
+    io_timeout_s: float = 6.0  # a live stream without progress for so long ends its attempt; the child is killed
+    connect_timeout_s: float = 3.0  # longest time of each step before `live`; then likewise
+    held_bytes: int = 65_536  # most unsent bytes in this PC's kernel
+    ca_file: str | None = None  # for `trusted_authorities` of devices/uplink/connecting.py
 
 
 type ChildOrder = tuple[str, msgspec.Raw, StreamRequest]

@@ -6,13 +6,10 @@ from collections.abc import Iterable
 
 from recorder.model.packet import EncodedPacket, Track
 
-LONGEST_S = 6.0
-"""The longest delay behind the session; beyond it packets are dropped."""
+LONGEST_S = 6.0  # longest delay behind the session; beyond it packets are dropped
 MEASURE_S = 2.0
-UNKNOWN_SLOWNESS, MOST_SLOWNESS = 1.0, 3.0
-"""Extra sending time per second of media: where nothing moves, and at most."""
-MOVED_WITHIN_S = 1.0
-"""A link without progress for longer counts as dead, which Attempt handles, not as slow."""
+UNKNOWN_SLOWNESS, MOST_SLOWNESS = 1.0, 3.0  # extra sending time per second of media: where nothing moves, and at most
+MOVED_WITHIN_S = 1.0  # a link without progress for longer counts as dead, which Attempt handles, not as slow
 
 
 class PacketQueue:

@@ -27,8 +27,7 @@ from devices.uplink.http import find_portal, receive
 from recorder.live.kind import LiveUrl, ReachResult
 from recorder.live.url import RtmpUrl, SrtUrl
 
-PORTAL_S = 2.0
-"""The part of the time for detecting a captive portal."""
+PORTAL_S = 2.0  # part of the time for detecting a captive portal
 
 _VERSION = 3
 _HELLO_BYTES = 1536

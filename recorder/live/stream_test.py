@@ -25,8 +25,7 @@ STOP_S = 0.8
 RATE = 25
 _SIZE = 320, 180
 _GREY = 100
-_EXACTLY = "nal-hrd=cbr:rc-lookahead=0:sync-lookahead=0:bframes=0"
-"""x264 fills the bit rate up with padding."""
+_EXACTLY = "nal-hrd=cbr:rc-lookahead=0:sync-lookahead=0:bframes=0"  # x264 fills the bit rate up with padding
 _TWITCH = (".twitch.tv", ".live-video.net")
 _TO_NOBODY = "bandwidthtest=true"
 """After the key: Twitch accepts the stream without showing it (its documentation of ingest tests)."""

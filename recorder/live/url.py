@@ -16,8 +16,7 @@ from config.settings.addresses import LONGEST_STREAM_ID, PASSPHRASE_LENGTHS, SCH
 from recorder.live.kind import LiveUrl, kind_of
 
 EXAMPLE = "an address looks like rtmps://a.rtmps.youtube.com/live2 with its key apart, or rtmp://host/app/key"
-LONGEST = 1000
-"""Characters; libavformat silently cuts longer addresses."""
+LONGEST = 1000  # characters; libavformat silently cuts longer addresses
 
 REDACTED = "[hidden]"
 
@@ -80,8 +79,7 @@ def format_host(host: str, port: int) -> str:
 
 DEFAULT_PORTS = {"rtmp": 1935, "rtmps": 443}
 
-_LEAST_TOKEN = 4
-"""Characters; shorter values in an application's query are no secrets, as in `live2?backup=1`."""
+_LEAST_TOKEN = 4  # characters; shorter values in an application's query are no secrets, as in `live2?backup=1`
 
 
 class RtmpUrl(msgspec.Struct, frozen=True, tag="rtmp"):
@@ -154,8 +152,7 @@ def _names(path: str) -> tuple[str, str]:
 
 # SRT
 
-DEFAULT_LATENCY_MS = 500
-"""Four round trips of a campus uplink, as SRT needs to repair losses."""
+DEFAULT_LATENCY_MS = 500  # four round trips of a campus uplink, as SRT needs to repair losses
 LONGEST_LATENCY_MS = 10_000
 
 _SRT_EXAMPLE = "an SRT address looks like srt://host:9000, or srt://:9000?mode=listener to wait for a caller"

@@ -27,12 +27,9 @@ class SessionHook:
     An error in a hook goes to the recorder's log, and the session goes on; `plan` alone may refuse a session.
     """
 
-    timing: CpuTimer | None = None
-    """Counts the CPU time of the session's work."""
-    spacing: ChooseSpacing | None = None
-    """Lowers the program's frame rate."""
-    bus: MixBus | None = None
-    """Takes the samples of all audio inputs."""
+    timing: CpuTimer | None = None  # counts the CPU time of the session's work
+    spacing: ChooseSpacing | None = None  # lowers the program's frame rate
+    bus: MixBus | None = None  # takes the samples of all audio inputs
 
     def plan(self, chosen: ChosenSources, *, unattended: bool) -> None:
         """Look at the chosen sources, and add notes for people. An attended session may get a UsageError."""

@@ -56,8 +56,7 @@ class HlsPlaylist:
 
     segments: list[HlsSegment] = field(default_factory=list)
     target_s: int = 2
-    discontinuities: int = 0
-    """Their number before the first segment."""
+    discontinuities: int = 0  # their number before the first segment
     has_ended: bool = False
 
     @staticmethod
@@ -117,14 +116,11 @@ class HlsPlaylist:
 
 
 PLAYLIST = "live.m3u8"
-LISTED = 6
-"""Segments in the playlist; with keyframes every 2 s, as in the profiles, 12 s of them."""
-KEPT = 3
-"""Segments that stay for slow players after they leave the playlist."""
+LISTED = 6  # segments in the playlist; with keyframes every 2 s, as in the profiles, 12 s of them
+KEPT = 3  # segments that stay for slow players after they leave the playlist
 SEGMENT_S = 1.5
 """A segment ends at the first keyframe after this time. It is below the keyframes' 2 s, since they vary slightly."""
-GOES_ON_S = 60.0
-"""A younger playlist without an end is of a broken-off stream, and is continued."""
+GOES_ON_S = 60.0  # a younger playlist without an end is of a broken-off stream, and is continued
 
 _TO_US = "liput:playlist"
 """The address of the muxer's playlist: without a protocol, or libavformat would rename files by itself."""

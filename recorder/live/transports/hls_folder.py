@@ -11,10 +11,8 @@ from config.files import open_regular
 from recorder.live.kind import DestinationError, folder_reason
 from recorder.live.url import FolderUrl
 
-STREAM_FILES = re.compile(r"live-(\d+)\.ts|live\.m3u8")
-"""The names of segments, with their numbers, and of the playlist."""
-FILE_MODE = 0o644
-"""The mode of all files: the web server is another user."""
+STREAM_FILES = re.compile(r"live-(\d+)\.ts|live\.m3u8")  # names of segments, with their numbers, and of the playlist
+FILE_MODE = 0o644  # mode of all files: the web server is another user
 LOCK = ".live.lock"
 
 

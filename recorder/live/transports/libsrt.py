@@ -11,8 +11,7 @@ from enum import IntEnum
 from typing import Any
 
 _NAMES = ("libsrt-gnutls.so.1.5", "libsrt-openssl.so.1.5", "libsrt.so.1.5")
-PAYLOAD = 1316
-"""Bytes of a message: seven packets of MPEG-TS."""
+PAYLOAD = 1316  # bytes of a message: seven packets of MPEG-TS
 
 _ONLY_WHAT_IS_CRITICAL = 2  # LOG_CRIT of syslog.h
 _EASYNCSND = 6001
@@ -34,8 +33,7 @@ class SrtOption(IntEnum):
     IPV6ONLY = 54
 
 
-CONNECTED, BROKEN = 5, 6
-"""Socket states: SRTS_... From BROKEN on it is disconnected."""
+CONNECTED, BROKEN = 5, 6  # socket states: SRTS_... From BROKEN on it is disconnected
 
 type _Number = type[c_int | c_int64 | c_uint64 | c_double]
 

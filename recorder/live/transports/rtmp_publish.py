@@ -34,8 +34,7 @@ from recorder.live.url import RtmpUrl, redact
 
 SOON_S = 5.0
 """An earlier hang-up may be caused by the key, since some servers accept every stream at first. Or the server fails."""
-LONGEST_DETAIL = 200
-"""Characters of libav's or a server's message in a report."""
+LONGEST_DETAIL = 200  # characters of libav's or a server's message in a report
 
 _STEPS = (
     ("Starting connection attempt", "connect"),
@@ -49,8 +48,7 @@ _NOT_TRUSTED = ("certificate failed verification", "does not match hostname")
 _BUSY = ("already", "busy", "in use")
 _SIOCOUTQ = 0x5411  # linux/sockios.h: written but unacknowledged bytes
 _SHORTEST_S = 0.1
-_JUDGED_BYTES = 32_768
-"""Bytes between two judgements: the receiver's window changes in steps."""
+_JUDGED_BYTES = 32_768  # bytes between two judgements: the receiver's window changes in steps
 _LEAST_READ = 0.35
 """A fraction of the new bytes: the window also grows by the kernel's better estimate of a packet's memory."""
 

@@ -25,18 +25,15 @@ from recorder.live.transports.libsrt import BROKEN, CONNECTED, PAYLOAD, AdmitCal
 from recorder.live.transports.srt_rate import SrtRateLimiter
 from recorder.live.url import SrtUrl, redact
 
-SILENT_S = 4.0
-"""A peer without acknowledgements for this long is gone. libsrt's own limit cannot be below 4.8 s."""
-HELD_MS = 1000
-"""The most media in SRT's buffer, beyond the latency."""
+SILENT_S = 4.0  # a peer without acknowledgements for this long is gone. libsrt's own limit cannot be below 4.8 s
+HELD_MS = 1000  # most media in SRT's buffer, beyond the latency
 OVERHEAD = 2.0
 """The bandwidth limit as a multiple of the rate: the same again for resends.
 
 libsrt has no limit by default, and its own estimate of the input rate lags: packets wait in it until they are too late.
 """
 
-QUIET_S = 0.25
-"""libsrt averages its buffer's duration: without acknowledgements the buffer seems to shrink."""
+QUIET_S = 0.25  # libsrt averages its buffer's duration: without acknowledgements the buffer seems to shrink
 
 _LOOK_S = 0.02
 _STILL_LISTENING_S = 1.0

@@ -16,24 +16,19 @@ TOO_LOSSY = 0.25
 """Reported losses per packet sent, in about a second. A lossy but idle link loses less, even if losses are reported
 twice. A full one delays packets before it loses them, unless it has no buffer."""
 CALM = 0.15
-WAITING_MS = 80.0
-"""Delay above the shortest round trip that counts as queueing on the way."""
+WAITING_MS = 80.0  # delay above the shortest round trip that counts as queueing on the way
 DRAINED = 0.25
 """The queue on the way has drained below this fraction of the allowed delay; until then the rate does not rise."""
-NOTHING_TO_SEND_S = 2 * LOOK_EVERY_S
-"""A longer pause between looks means that there was nothing to send."""
-LEAST_LASTS_S = 10.0
-"""The shortest round trip is remembered this long at least, twice that at most: routes change."""
-SETTLING_S = 0.7
-"""After a cut, packets on the way must arrive before the next one, on top of a round trip."""
+NOTHING_TO_SEND_S = 2 * LOOK_EVERY_S  # a longer pause between looks means that there was nothing to send
+LEAST_LASTS_S = 10.0  # shortest round trip is remembered this long at least, twice that at most: routes change
+SETTLING_S = 0.7  # after a cut, packets on the way must arrive before the next one, on top of a round trip
 ASSUMED_RTT_MS = 100.0
 """The shortest round trip before the link was seen empty: the first one measured may be of a full link."""
 STEADY, CLEAN = 0.01, 0.02
 """A link is empty when its round trip varies by at most STEADY between looks and losses stay below CLEAN: on a full one
 the round trip grows or packets are lost."""
 LEAST_BPS = 100_000.0
-CATCH_UP = 1.5
-"""Without a limit, a backlog is sent at this multiple of the stream's own rate, never as one burst."""
+CATCH_UP = 1.5  # without a limit, a backlog is sent at this multiple of the stream's own rate, never as one burst
 _CUT, _DRAIN = 0.85, 0.6
 _SMOOTH = 0.3
 _PROBE, _LEAP = 1.02, 1.05  # per look: near the last full rate, and later
@@ -87,8 +82,7 @@ class SrtRateLimiter:
         self._stream_bps = self._free_bps = CATCH_UP * max(LEAST_BPS, stream_bps)
         self._came_bits = 0
         self.limit_bps: float | None = None
-        self.delivered_bps: float | None = None
-        """The rate that arrives, by the reported losses."""
+        self.delivered_bps: float | None = None  # rate that arrives, by the reported losses
 
     @property
     def bps(self) -> float:
