@@ -23,7 +23,7 @@ archive_option = click.option(
     "folder",
     metavar="DIR",
     type=click.Path(path_type=Path),
-    help="The archive.  [default: from the settings]",
+    help="Only this archive.  [default: all in the settings]",
 )
 from_option = click.option(
     "--from",

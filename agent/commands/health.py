@@ -54,14 +54,15 @@ _SUMMARY_SINCE = timedelta(days=7)
 _EXPORT_SINCE = timedelta(days=30)
 _LINES_AT_ONCE = 500
 
+_until_option = click.option(
+    "--until", callback=until_callback, metavar="WHEN", help="The end; a day includes its evening. Default: now."
+)
 since_help = 'The start: "2d" or "90m" ago, "2026-11-20", "yesterday", "14:30". Default: {}.'
 
 
 @click.group(name="health", invoke_without_command=True, subcommand_metavar="[COMMAND [ARGS]...]", epilog=EXAMPLES)
 @click.option("--since", callback=since_callback, metavar="WHEN", help=since_help.format("1d"))
-@click.option(
-    "--until", callback=until_callback, metavar="WHEN", help="The end; a day includes its evening. Default: now."
-)
+@_until_option
 @click.option("--device", "word", metavar="DEVICE", help="Only this device: its id, role, port, or part of its name.")
 @click.option(
     "--level",
@@ -106,9 +107,7 @@ def health_command(
 
 @health_command.command(epilog=SUMMARY_EXAMPLES)
 @click.option("--since", callback=since_callback, metavar="WHEN", help=since_help.format("7d"))
-@click.option(
-    "--until", callback=until_callback, metavar="WHEN", help="The end; a day includes its evening. Default: now."
-)
+@_until_option
 @json_lines_option
 def summary(since: datetime | None, until: datetime | None, *, as_json: bool) -> None:
     """Summarise each device: uptime, unplugs, faults, lowest rate."""

@@ -11,7 +11,7 @@ import click
 import msgspec
 
 from agent.archives.maintenance import CopyRunner, FixityPart
-from agent.archives.selection import archives_of
+from agent.archives.selection import archive_option, archives_of
 from agent.daemon.log import DaemonLog, Level, errors_to_journal, log_form
 from agent.daemon.parts import DaemonContext, FeaturePart, Part, Parts, ServiceNotifier
 from agent.daemon.presence import daemon_lock
@@ -43,13 +43,7 @@ SIGTERM or Ctrl-C ends it cleanly. Recorders continue without it, and a kill los
 
 @click.command(epilog=EXAMPLES)
 @config_option
-@click.option(
-    "--archive",
-    "folder",
-    metavar="DIR",
-    type=click.Path(path_type=Path),
-    help="Only this archive.  [default: all in the settings]",
-)
+@archive_option
 @json_lines_option
 def serve_command(config_file: Path | None, folder: Path | None, *, as_json: bool) -> None:
     """Run the daemon: it recovers sessions after a crash, and continues one within seconds if its recorder is killed.

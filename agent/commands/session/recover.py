@@ -42,13 +42,7 @@ Exit status: 0 recovered and complete, or nothing to recover; 3 recovered with l
 
 @click.command(epilog=EXAMPLES)
 @click.argument("keys", metavar="[ID]...", nargs=-1)
-@click.option(
-    "--archive",
-    "folder",
-    metavar="DIR",
-    type=click.Path(path_type=Path),
-    help="Only this archive.  [default: all in the settings]",
-)
+@archive_option
 @click.option("--dry-run", is_flag=True, help="List the sessions to recover; change nothing.")
 @json_lines_option
 def recover_command(keys: tuple[str, ...], folder: Path | None, *, dry_run: bool, as_json: bool) -> int:
