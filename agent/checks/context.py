@@ -4,6 +4,7 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
+import click
 import msgspec
 
 from agent.checks.check import CheckContext
@@ -18,6 +19,13 @@ from recorder.package.metadata import Consent
 from recorder.running.client import running_recorders
 from recorder.session.request import SessionRequest
 
+plan_option = click.option(
+    "--session",
+    "plan",
+    type=click.Path(path_type=Path),
+    metavar="PLAN",
+    help="A file with the plan of the session. Options here override it.",
+)
 _AS_PLANNED = {"video": "videos", "audio": "audios", "stream": "streams", "length_s": "duration_s"}
 _NOTHING = msgspec.structs.asdict(SessionRequest(title=""))
 

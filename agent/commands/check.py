@@ -7,13 +7,13 @@ import click
 import msgspec
 
 from agent.checks.check import all_checks, is_cancelled
-from agent.checks.context import check_context, planned_request
+from agent.checks.context import check_context, plan_option, planned_request
 from agent.checks.display import check_display, fitting_advice
 from agent.checks.history import WORDS, CheckRun, keep_run, kept_runs, log_run, rows, uplink_measurements
 from agent.checks.kinds.internet import targets_of
 from agent.checks.runner import CheckRunner
 from agent.devices.table import plain_table, print_table
-from agent.features import with_request
+from agent.sessions.options import request_option, with_asked
 from agent.terminal.parameters import config_option, duration_callback, json_option
 from agent.terminal.signals_and_keys import set_on_signal
 from config.errors import StateError
@@ -38,14 +38,8 @@ Exit status: 0 ready; 1 not ready; 2 wrong usage.
 
 
 @click.command(epilog=EXAMPLES)
-@click.option(
-    "--session",
-    "plan",
-    type=click.Path(path_type=Path),
-    metavar="PLAN",
-    help="A file with the plan of the session. Options here override it.",
-)
-@click.option("--request", metavar="ID", help="The session's request (liput request list).")
+@plan_option
+@request_option
 @click.option("--video", "videos", metavar="DEVICE", multiple=True, help="As for `liput record`.")
 @click.option("--audio", "audios", metavar="DEVICE", multiple=True, help="As for `liput record`.")
 @click.option("--stream", "streams", metavar="NAME", multiple=True, help="A destination of the settings; repeatable.")
@@ -60,23 +54,17 @@ Exit status: 0 ready; 1 not ready; 2 wrong usage.
 @click.option("--history", "wants_history", is_flag=True, help="Only list earlier measurements of the uplink.")
 @config_option
 @json_option
+@with_asked
 def check_command(
-    *,
+    asked: SessionRequest,
     plan: Path | None,
-    request: str | None,
-    videos: tuple[str, ...],
-    audios: tuple[str, ...],
-    streams: tuple[str, ...],
-    profile: str | None,
-    duration_s: float | None,
-    conference: bool | None,
-    archive: Path | None,
     have: tuple[str, ...],
+    config_file: Path | None,
+    *,
     quick: bool,
     public: bool,
     wants_fit: bool,
     wants_history: bool,
-    config_file: Path | None,
     as_json: bool,
 ) -> int:
     """Check everything that a session needs, and list the fixes.
@@ -89,11 +77,7 @@ def check_command(
     if wants_history:
         _show_history(language, as_json=as_json)
         return 0
-    given = SessionRequest(
-        title="", videos=videos, audios=audios, streams=streams, profile=profile, duration_s=duration_s,
-        conference=conference, archive=archive,
-    )  # fmt: skip
-    asked, planned = planned_request(plan, with_request(given, request, settings), settings)
+    asked, planned = planned_request(plan, asked, settings)
     clock = SystemClock()
     situation = check_context(asked, planned, settings, clock, have=have, quick=quick, public=public)
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

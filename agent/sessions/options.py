@@ -7,6 +7,7 @@ import sys
 import termios
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 import msgspec
@@ -49,10 +50,10 @@ _SOURCES = (
     config_option,
 )  # fmt: skip
 """Options of recorded and rehearsed sessions alike."""
-_REQUEST = click.option("--request", metavar="ID", help="The session's request (liput request list).")
+request_option = click.option("--request", metavar="ID", help="The session's request (liput request list).")
 _RECORDED = (
     click.option("--title", help="The title; it names the package, too.  [default: the request's event]"),
-    _REQUEST,
+    request_option,
     *_SOURCES,
     click.option(
         "--allow-missing", is_flag=True, help="Start although a named device is missing; a slate replaces it."
@@ -115,24 +116,29 @@ def session_options[Answer](command: Command[Answer]) -> Command[Answer]:
     return with_options(_RECORDED, asking)
 
 
-def rehearsal_options[Answer](command: Command[Answer]) -> Command[Answer]:
-    """Add the options of a rehearsal in the same way."""
+def with_asked[Answer](command: Command[Answer]) -> Command[Answer]:
+    """Give a click command with `request_option` its options of a session as one value `asked`."""
 
     @functools.wraps(command)
     def asking(*, request: str | None, config_file: Path | None, **given: object) -> Answer:
         titled = with_request(SessionRequest(title=""), request, load_settings(config_file))
         return _call(command, given | {"config_file": config_file}, titled)
 
-    return with_options((_REQUEST, *_SOURCES), asking)
+    return asking
 
 
-def _call[Answer](command: Command[Answer], given: Mapping[str, object], titled: SessionRequest) -> Answer:
-    """Call the command with the given options of `Asked` as one value, and the others unchanged."""
-    more = msgspec.convert(
-        {"title": "", **{name: value for name, value in given.items() if name in _ASKED}}, SessionRequest
+def rehearsal_options[Answer](command: Command[Answer]) -> Command[Answer]:
+    """Add the options of a rehearsal; the command gets `asked` instead."""
+    return with_options((request_option, *_SOURCES), with_asked(command))
+
+
+def _call[Answer](command: Command[Answer], given: Mapping[str, Any], titled: SessionRequest) -> Answer:
+    """Call the command with the given options of a SessionRequest as one value, and the others unchanged."""
+    asked = {name: value for name, value in given.items() if name in _ASKED}
+    asked |= {"title": titled.title, "request": titled.request}
+    return command(
+        asked=SessionRequest(**asked), **{name: value for name, value in given.items() if name not in _ASKED}
     )
-    asked = msgspec.structs.replace(more, title=titled.title, request=titled.request)
-    return command(asked=asked, **{name: value for name, value in given.items() if name not in _ASKED})
 
 
 def begin_or_ask[Answer](

@@ -10,7 +10,7 @@ import click
 import msgspec
 
 from agent.checks.check import Check, CheckContext, CheckProgress, CheckResult, is_ready
-from agent.checks.context import planned_request
+from agent.checks.context import plan_option, planned_request
 from agent.checks.display import check_display
 from agent.checks.history import CheckRun
 from agent.sessions.options import rehearsal_options
@@ -56,13 +56,7 @@ _TITLES = {
 
 
 @click.command(epilog=EXAMPLES)
-@click.option(
-    "--session",
-    "plan",
-    type=click.Path(path_type=Path),
-    metavar="PLAN",
-    help="A file with the plan of the session. Options here override it.",
-)
+@plan_option
 @click.option(
     "--for",
     "for_s",

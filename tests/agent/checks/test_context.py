@@ -2,9 +2,12 @@
 
 from pathlib import Path
 
+import click
 import pytest
+from click.testing import CliRunner
 
 from agent.checks.context import check_context, planned_request, streams_of
+from agent.sessions.options import rehearsal_options
 from config.errors import SettingsError, UsageError
 from config.settings.schema import CheckSettings, DestinationSettings, Settings
 from devices.host.clock import SystemClock
@@ -32,6 +35,18 @@ def test_a_plan_says_what_the_session_will_be(tmp_path: Path) -> None:
         title="Wisuda", videos=("podium", "slides"), streams=("youtube",), profile="720p30", duration_s=7200.0
     )
     assert check_context(asked, planned, Settings(), SystemClock(), have=["banner"]).equipment == ("banner",)
+
+
+def test_options_that_are_left_out_leave_the_plan_as_it_is(tmp_path: Path) -> None:
+    @click.command()
+    @rehearsal_options
+    def rehearse(asked: SessionRequest, config_file: Path) -> SessionRequest:
+        assert config_file == tmp_path / "liput.toml"
+        return asked
+
+    (tmp_path / "liput.toml").touch()
+    words = ["--config", str(tmp_path / "liput.toml")]
+    assert CliRunner().invoke(rehearse, words, standalone_mode=False).return_value == SessionRequest(title="")
 
 
 def test_the_command_line_counts_before_the_plan(tmp_path: Path) -> None:
