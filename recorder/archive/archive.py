@@ -22,7 +22,7 @@ from config.settings.schema import Settings
 from devices.host.clock import Clock, boot_id
 from recorder.archive.package_draft import refuse_damaged, settle_correction
 from recorder.disk.archive_folder import check_archive_folder, nearest_existing
-from recorder.disk.durable import PRIVATE_MODE, DurableFiles
+from recorder.disk.durable import DurableFiles
 from recorder.disk.errors import storage_error
 from recorder.disk.package_locks import package_lock
 from recorder.model.names import (
@@ -54,11 +54,11 @@ from recorder.package.work_folder import (
     PROGRAM,
     RECORDING_FILE,
     WorkFolder,
-    encode_begun,
     guess_begun,
     read_begun,
     read_part,
     session_start_of,
+    write_begun,
 )
 
 RESERVE_BYTES = 2_000_000_000
@@ -312,7 +312,7 @@ class Archive:
         work.media.mkdir(parents=True)
         work.metadata.mkdir()
         work.events.touch()
-        self._disk.write(work.path / BEGUN_FILE, encode_begun(work.begun), mode=PRIVATE_MODE)
+        write_begun(work.path, work.begun, self._disk)
         above = work.path.relative_to(there).parents
         for changed in (*folders_below(work.path), *(there / folder for folder in above)):
             self._disk.sync(changed)
@@ -373,7 +373,7 @@ class Archive:
                 raise storage_error(error, folder) from None
         try:
             work.lock()
-            self._disk.write(work.path / BEGUN_FILE, encode_begun(begun), mode=PRIVATE_MODE)
+            write_begun(work.path, begun, self._disk)
             self._disk.sync(work.path)
         except OSError as error:
             work.release()

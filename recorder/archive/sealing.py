@@ -17,7 +17,7 @@ from config.files import MOST_BYTES, json_text, open_regular, read_file
 from config.version import VERSION
 from devices.health.log_reader import session_lines
 from recorder.archive.seal_step import STEPS_SHARE, Seal, progress_part, seal_steps
-from recorder.disk.durable import PRIVATE_MODE, TEMPORARY_FILES, DurableFiles
+from recorder.disk.durable import TEMPORARY_FILES, DurableFiles
 from recorder.model.names import uuid_of_part
 from recorder.package import bag, fixity, work_folder
 from recorder.package.documents import bag_info, dublin_core, readme_files, sealing_events
@@ -34,7 +34,7 @@ from recorder.package.metadata import (
     decode_recording,
     sorted_chapters,
 )
-from recorder.package.work_folder import BEGUN_FILE, RECORDING_FILE, WorkFolder, encode_begun, program_files
+from recorder.package.work_folder import BEGUN_FILE, RECORDING_FILE, WorkFolder, program_files, write_begun
 
 STEPS = seal_steps()  # loaded now: the disk with Liput may not answer at the end
 
@@ -63,7 +63,7 @@ def fill_package(
         elif work.was_sealed():
             return  # an earlier attempt only lacks the rename
         # It was lost; the package must not look complete from here on.
-        disk.write(work.path / BEGUN_FILE, encode_begun(work.begun), mode=PRIVATE_MODE)
+        write_begun(work.path, work.begun, disk)
     disk.make_folder(work.metadata)
     media = _sync_media(work, disk)
     seal = Seal(work, target, now, disk, progress)
@@ -147,7 +147,7 @@ def _write_metadata(work: WorkFolder, recording: Recording, disk: DurableFiles, 
     """Write `metadata/`; recording.json comes last, since it implies the other files."""
     _mend_events(work.events, disk)
     if may_be_joined:
-        disk.write(work.path / work_folder.PART_FILE, encode_begun(work.begun), mode=PRIVATE_MODE)
+        write_begun(work.path, work.begun, disk, work_folder.PART_FILE)
     disk.write(work.path / work_folder.DEVICES_FILE, json_text(work.begun.context.devices))
     if work.begun.context.checked is not None:
         disk.write(work.path / work_folder.CHECKS_FILE, json_text(work.begun.context.checked))

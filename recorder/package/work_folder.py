@@ -15,6 +15,7 @@ import msgspec
 
 from config.errors import ArchiveError, PackageBusy
 from config.files import NotRegular, is_regular, json_text, open_regular, read_file
+from recorder.disk.durable import PRIVATE_MODE, DurableFiles
 from recorder.disk.package_locks import lock_file
 from recorder.model.names import part_in_name, start_in_name, utf8_safe
 from recorder.package import fixity
@@ -134,9 +135,9 @@ def _open(path: Path) -> int:
         return open_regular(path)
 
 
-def encode_begun(begun: Begun) -> bytes:
-    """Return the content of `begun.json`."""
-    return json_text(begun)
+def write_begun(folder: Path, begun: Begun, disk: DurableFiles, file: str = BEGUN_FILE) -> None:
+    """Write `begun.json`, or its copy `file`. Raises OSError."""
+    disk.write(folder / file, json_text(begun), mode=PRIVATE_MODE)
 
 
 def read_begun(folder: Path) -> Begun:

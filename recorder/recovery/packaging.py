@@ -22,14 +22,14 @@ from config.files import read_file
 from config.settings.quantities import brief_size
 from devices.host.clock import NANOSECONDS, Clock
 from recorder.archive.archive import INCOMING, Archive
-from recorder.disk.durable import PRIVATE_MODE, DurableFiles
+from recorder.disk.durable import DurableFiles
 from recorder.model.eventlog import read_events
 from recorder.model.names import JOINED, session_in_name
 from recorder.model.session_faults import reason_of
 from recorder.package.fixity import ByteProgress, Progress, folders_below
 from recorder.package.media import holds_media, probe_media
 from recorder.package.metadata import UNREADABLE, Package, PartFacts, RecordingFacts, decode_recording
-from recorder.package.work_folder import BEGUN_FILE, METADATA_FILES, PROGRAM, RECORDING_FILE, WorkFolder, encode_begun
+from recorder.package.work_folder import BEGUN_FILE, METADATA_FILES, PROGRAM, RECORDING_FILE, WorkFolder, write_begun
 from recorder.recovery.rebuild import (
     PUT_TOGETHER,
     RECOVERED,
@@ -149,86 +149,8 @@ def remove_half_joined(archives: Iterable[Archive], name: str, copy: int) -> Non
         shutil.rmtree(joining_folder(archive, name, copy), ignore_errors=True)
 
 
-def join_work_folders(
-    lefts: Sequence[PartMedia],
-    archive: Archive,
-    facts: RecordingFacts,
-    log: bytes,
-    disk: DurableFiles,
-    advance: Advance | None,
-    part: int,
-) -> WorkFolder:
-    """Join all parts into one work folder with the session's `facts` and `log`; return it, locked.
-
-    `part` is the package's part number. Raises MediaError, StorageError and OSError; the parts are then unchanged, and
-    the half-joined folder is removed.
-    """
-    first = lefts[0].work
-    begun = msgspec.structs.replace(first.begun, part=part)
-    building = WorkFolder(joining_folder(archive, session_in_name(first.name), begun.copy), begun)
-    disk.begin("mkdir", building.path)
-    building.path.mkdir()  # an existing folder is another process's, not ours to remove
-    try:
-        joined = _build(lefts, building, facts, log, disk, advance)
-    except Exception:
-        shutil.rmtree(building.path, ignore_errors=True)  # sealing the parts needs the room
-        raise
-    return archive.reopen(joined)
-
-
-def _build(
-    lefts: Sequence[PartMedia],
-    building: WorkFolder,
-    facts: RecordingFacts,
-    log: bytes,
-    disk: DurableFiles,
-    advance: Advance | None,
-) -> Path:
-    name = session_in_name(lefts[0].work.name)
-    building.media.mkdir(parents=True)
-    building.metadata.mkdir()
-    made = _join_files(lefts, building, facts, disk, advance)
-    offsets = {path.name: round(offset_s, 6) for path, offset_s in made if offset_s > 0}
-    _copy_others(lefts, building)
-    disk.write(building.events, log)
-    begun = msgspec.structs.replace(
-        building.begun,
-        joined=tuple(left.work.begun.part for left in lefts),
-        facts=msgspec.structs.replace(facts, offsets=offsets),
-    )
-    disk.write(building.path / BEGUN_FILE, encode_begun(begun), mode=PRIVATE_MODE)
-    for path in (*(path for path in building.path.rglob("*") if path.is_file()), *folders_below(building.path)):
-        disk.sync(path)
-    sizes = _sizes(building) | {path.name: path.stat().st_size for path, _ in made}  # raises for a missing file
-    joined = WorkFolder(building.path.with_name(f"{name}{JOINED}"), begun)
-    disk.move_folder(building.path, joined.path)
-    if _sizes(joined) != sizes:
-        disk.move_folder(joined.path, building.path)  # the parts count again
-        raise StorageError(
-            f"The folder for joining {name} was changed meanwhile; its parts are kept",
-            hint=f"Find the program that removes files in {building.path.parent}, then run liput recover again.",
-        )
-    return joined.path
-
-
 def _sizes(work: WorkFolder) -> dict[str, int]:
     return {path.name: path.stat().st_size for path in work.media.glob("*")}
-
-
-def _join_files(
-    lefts: Sequence[PartMedia], building: WorkFolder, facts: RecordingFacts, disk: DurableFiles, advance: Advance | None
-) -> list[tuple[Path, float]]:
-    made: list[tuple[Path, float]] = []
-    all_names = dict.fromkeys(file.path.name for left in lefts for file in left.playable)
-    for name in all_names:
-        pieces = [
-            replace(file, offset_s=left.offset_s) for left in lefts for file in left.playable if file.path.name == name
-        ]
-        marks = facts.marks if name == PROGRAM else ()
-        title = building.begun.title if name == PROGRAM else ""
-        target = building.media / name
-        made += join_media(pieces, target, disk=disk, marks=marks, title=title, taken=all_names, advance=advance)
-    return made
 
 
 def _copy_others(lefts: Sequence[PartMedia], building: WorkFolder) -> None:
@@ -321,8 +243,7 @@ class SessionPackager:
             )
         if rebuilt and work.begun.facts is None:
             # The facts depend on file times, which a repair changes.
-            begun = msgspec.structs.replace(work.begun, facts=facts)
-            self.disk.write(work.path / BEGUN_FILE, encode_begun(begun), mode=PRIVATE_MODE)
+            write_begun(work.path, msgspec.structs.replace(work.begun, facts=facts), self.disk)
             self.disk.sync(work.path)
         for file in left.playable:
             name = file.path.name
@@ -365,8 +286,7 @@ class SessionPackager:
             log = with_recovered_event(log, name, facts, parts, self.clock, PUT_TOGETHER if were_sealed else RECOVERED)
         # left by an interrupted recovery before the session was resumed
         remove_half_joined([self.archive_of(left.work) for left in lefts], name, lefts[0].work.begun.copy)
-        first = self._part_number(lefts)
-        work = self.joined = join_work_folders(lefts, self._place_for(lefts), facts, log, self.disk, tally.add, first)
+        work = self.joined = self._join_folders(lefts, facts, log, tally.add)
         archive = self.archive_of(work)
         try:
             for left in lefts:
@@ -374,6 +294,73 @@ class SessionPackager:
             return archive.seal(work, work.begun.facts, tally.last)
         finally:
             work.release()
+
+    def _join_folders(
+        self, lefts: Sequence[PartMedia], facts: RecordingFacts, log: bytes, advance: Advance
+    ) -> WorkFolder:
+        """Join all parts into one work folder with the session's `facts` and `log`; return it, locked.
+
+        Raises MediaError, StorageError and OSError; the parts are then unchanged, and the half-joined folder is
+        removed.
+        """
+        archive, first = self._place_for(lefts), lefts[0].work
+        begun = msgspec.structs.replace(first.begun, part=self._part_number(lefts))
+        building = WorkFolder(joining_folder(archive, session_in_name(first.name), begun.copy), begun)
+        self.disk.begin("mkdir", building.path)
+        building.path.mkdir()  # an existing folder is another process's, not ours to remove
+        try:
+            joined = self._build(lefts, building, facts, log, advance)
+        except Exception:
+            shutil.rmtree(building.path, ignore_errors=True)  # sealing the parts needs the room
+            raise
+        return archive.reopen(joined)
+
+    def _build(
+        self, lefts: Sequence[PartMedia], building: WorkFolder, facts: RecordingFacts, log: bytes, advance: Advance
+    ) -> Path:
+        name = session_in_name(lefts[0].work.name)
+        building.media.mkdir(parents=True)
+        building.metadata.mkdir()
+        made = self._join_files(lefts, building, facts, advance)
+        offsets = {path.name: round(offset_s, 6) for path, offset_s in made if offset_s > 0}
+        _copy_others(lefts, building)
+        self.disk.write(building.events, log)
+        begun = msgspec.structs.replace(
+            building.begun,
+            joined=tuple(left.work.begun.part for left in lefts),
+            facts=msgspec.structs.replace(facts, offsets=offsets),
+        )
+        write_begun(building.path, begun, self.disk)
+        for path in (*(path for path in building.path.rglob("*") if path.is_file()), *folders_below(building.path)):
+            self.disk.sync(path)
+        sizes = _sizes(building) | {path.name: path.stat().st_size for path, _ in made}  # raises for a missing file
+        joined = WorkFolder(building.path.with_name(f"{name}{JOINED}"), begun)
+        self.disk.move_folder(building.path, joined.path)
+        if _sizes(joined) != sizes:
+            self.disk.move_folder(joined.path, building.path)  # the parts count again
+            raise StorageError(
+                f"The folder for joining {name} was changed meanwhile; its parts are kept",
+                hint=f"Find the program that removes files in {building.path.parent}, then run liput recover again.",
+            )
+        return joined.path
+
+    def _join_files(
+        self, lefts: Sequence[PartMedia], building: WorkFolder, facts: RecordingFacts, advance: Advance
+    ) -> list[tuple[Path, float]]:
+        made: list[tuple[Path, float]] = []
+        all_names = dict.fromkeys(file.path.name for left in lefts for file in left.playable)
+        for name in all_names:
+            pieces = [
+                replace(file, offset_s=left.offset_s)
+                for left in lefts
+                for file in left.playable
+                if file.path.name == name
+            ]
+            marks, title = (facts.marks, building.begun.title) if name == PROGRAM else ((), "")
+            made += join_media(
+                pieces, building.media / name, self.disk, marks=marks, title=title, taken=all_names, advance=advance
+            )
+        return made
 
     def retire(self, work: WorkFolder) -> None:
         """Remove a work folder after its recording is safe elsewhere; errors of its disk are ignored."""

@@ -62,15 +62,15 @@ class MediaPiece:
     offset_s: float = 0.0
 
 
-def inspect_media(path: Path, offset_s: float = 0.0) -> MediaPiece:
-    """Return the state of the file at `path`. Raises OSError."""
+def inspect_media(path: Path) -> MediaPiece:
+    """Return the state of the file at `path`, with its time 0 at 0. Raises OSError."""
     size = path.stat().st_size
     kind = CONTAINERS.get(path.suffix)
     if kind == MP4:
         with path.open("rb", buffering=0) as file:
             whole = _fragments_end(file.fileno(), size)
-        return MediaPiece(path, size, whole or size, whole > 0, offset_s)
-    return MediaPiece(path, size, size, kind == MATROSKA and size > 0 and _lacks_length(path), offset_s)
+        return MediaPiece(path, size, whole or size, whole > 0)
+    return MediaPiece(path, size, size, kind == MATROSKA and size > 0 and _lacks_length(path))
 
 
 def _fragments_end(descriptor: int, size: int) -> int:
@@ -105,6 +105,8 @@ def open_piece(piece: MediaPiece, more: Mapping[str, str] = {}) -> Iterator[Inpu
 
 
 type Packet = av.Packet[Stream]
+type Advance = Callable[[int], object]
+"""Called with the bytes done since the last call; a repair counts twice a file's bytes."""
 type TrackStart = tuple[float, float]
 """The start of a piece in a track of the copy: presentation and decoding time in seconds."""
 
@@ -189,7 +191,7 @@ def copy_packets(
     title: str = "",
     container: str = MP4,
     tags: Mapping[str, str] | None = None,
-    advance: Callable[[int], None] | None = None,
+    advance: Advance = lambda _: None,
 ) -> list[TrackCopy]:
     """Copy `pieces` of one `join_key`, in order, into a new file at `target`; return its tracks.
 
@@ -208,8 +210,7 @@ def copy_packets(
             output.start_encoding()
             for index, packet in _all_packets(pieces):
                 copied[index].add(packet)
-                if advance is not None:
-                    advance(packet.size)
+                advance(packet.size)
                 packet.stream = streams[index]
                 if index in held:
                     output.mux(held[index])
@@ -301,40 +302,28 @@ def _is_past(packet: Packet, end: TrackStart) -> bool:
     return middle > pts_s or (packet.dts is not None and _seconds(packet, packet.dts) >= dts_s)
 
 
-def read_back(path: Path, advance: Callable[[int], None] | None = None) -> list[TrackCopy]:
-    """Return the tracks of a file, to compare with those of `copy_packets`. Raises MediaError if it is unreadable."""
-    found: list[TrackCopy] = []
+def is_same_copy(path: Path, copied: Sequence[TrackCopy], advance: Advance = lambda _: None) -> bool:
+    """Return whether the file at `path` reads back as it was `copied`, and is not empty. Raises MediaError."""
     try:
         with av.open(path, options=OPEN_SAFELY, buffer_size=BUFFER_BYTES) as container:
             streams = tracks(container)
-            found = [TrackCopy() for _ in streams]
-            number = {stream.index: index for index, stream in enumerate(streams)}
+            found = {stream.index: TrackCopy() for stream in streams}
             for packet in container.demux(streams):
                 if packet.size > 0:
-                    found[number[packet.stream_index]].add(packet)
-                    if advance is not None:
-                        advance(packet.size)
+                    found[packet.stream_index].add(packet)
+                    advance(packet.size)
     except (av.error.FFmpegError, ValueError) as error:
         raise MediaError(f"{path} cannot be read: {error}") from None
-    return found
-
-
-def is_same_copy(copied: Sequence[TrackCopy], found: Sequence[TrackCopy]) -> bool:
-    """Return whether a file read back equals its copy, and is not empty."""
     # The muxer leaves out tracks without packets.
-    copied, found = ([track for track in tracks if track.packets] for tracks in (copied, found))
-    pairs = zip(copied, found, strict=False)
-    return bool(copied) and len(copied) == len(found) and all(one.is_same(other) for one, other in pairs)
-
-
-type Advance = Callable[[int], None]
-"""Called with the bytes done since the last call; a repair counts twice a file's bytes."""
+    written, read = ([track for track in some if track.packets] for some in (copied, found.values()))
+    pairs = zip(written, read, strict=False)
+    return bool(written) and len(written) == len(read) and all(one.is_same(other) for one, other in pairs)
 
 
 def repair_media(
-    path: Path, disk: DurableFiles, *, marks: Sequence[Mark] = (), title: str = "", advance: Advance | None = None
-) -> bool:
-    """Close the file at `path` if it was left open; return whether it was.
+    path: Path, disk: DurableFiles, *, marks: Sequence[Mark] = (), title: str = "", advance: Advance = lambda _: None
+) -> None:
+    """Close the file at `path` if it was left open.
 
     Raises MediaError if it is unreadable or its copy differs, StorageError or OSError if the disk fails. The file then
     plays as before.
@@ -344,10 +333,9 @@ def repair_media(
         _add_index(path, disk, marks, title, advance)
     elif piece.is_open:
         write_copy([piece], path, disk, marks=marks, title=title, advance=advance)
-    return piece.is_open
 
 
-def _add_index(path: Path, disk: DurableFiles, marks: Sequence[Mark], title: str, advance: Advance | None) -> None:
+def _add_index(path: Path, disk: DurableFiles, marks: Sequence[Mark], title: str, advance: Advance) -> None:
     written, reached = path.stat(), 0
 
     def sync(descriptor: int) -> None:
@@ -356,8 +344,7 @@ def _add_index(path: Path, disk: DurableFiles, marks: Sequence[Mark], title: str
 
     def scanned(position: int) -> None:
         nonlocal reached
-        if advance is not None:
-            advance(2 * (position - reached))
+        advance(2 * (position - reached))
         reached = position
 
     disk.begin("finish", path)
@@ -374,9 +361,9 @@ def write_copy(
     target: Path,
     disk: DurableFiles,
     *,
-    marks: Sequence[Mark] = (),
-    title: str = "",
-    advance: Advance | None = None,
+    marks: Sequence[Mark],
+    title: str,
+    advance: Advance,
 ) -> None:
     """Copy `pieces` to `target`, verified, synced, with the last one's modification time. Raises as `repair_media`."""
     aside = temporary_of(target)  # sealing removes it after a kill
@@ -387,7 +374,7 @@ def write_copy(
             pieces, aside, marks=marks, title=title, container=CONTAINERS[target.suffix], advance=advance
         )
         disk.begin("verify", target)
-        if not is_same_copy(copied, read_back(aside, advance)):
+        if not is_same_copy(aside, copied, advance):
             raise MediaError(
                 f"The copy of {target} differs from its original; the original stays",
                 hint="Check the disk (smartctl -a), then run liput recover again.",
@@ -411,12 +398,12 @@ def mend_end(path: Path) -> MediaPiece:
 def join_media(
     parts: Sequence[MediaPiece],
     target: Path,
+    disk: DurableFiles,
     *,
-    disk: DurableFiles | None = None,
     marks: Sequence[Mark] = (),
     title: str = "",
     taken: Container[str] = (),
-    advance: Advance | None = None,
+    advance: Advance = lambda _: None,
 ) -> list[tuple[Path, float]]:
     """Join the parts of a session, in order, into `target`; each must be playable.
 
@@ -424,7 +411,6 @@ def join_media(
     begins a new file: `program.mp4`, then `program-2.mp4`, skipping `taken` names. Times in each file begin at 0. Files
     are verified and synced before they get their names. Raises MediaError, StorageError, OSError; parts never change.
     """
-    disk = disk or DurableFiles()
     for part in parts:
         if part.bytes - part.whole_bytes > MOST_CUT_BYTES:
             raise MediaError(
@@ -472,7 +458,7 @@ def write_mp4(
             [inspect_media(source)], part, marks=chapter_marks(recording), title=recording.title,
             tags={name: value for name, value in tags.items() if value}, advance=tally.add,
         )  # fmt: skip
-        if not is_same_copy(copied, read_back(part, tally.add)):
+        if not is_same_copy(part, copied, tally.add):
             raise ArchiveError(f"{target} does not read back as it was written", hint="Check the disk.")
 
 

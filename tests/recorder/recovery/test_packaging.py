@@ -4,6 +4,8 @@ import errno
 import itertools
 import json
 import os
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,15 +17,22 @@ from recorder.model.marks import Mark
 from recorder.model.packet import Track
 from recorder.mp4.finalize import MOST_CUT_BYTES
 from recorder.package.metadata import INTERRUPTED, Gap
+from recorder.recovery import remux
 from recorder.recovery.packaging import examine_part
 from recorder.recovery.rebuild import describe_missing
 from recorder.recovery.recover import Recovery, RecoveryOutcome, RecoveryState
-from recorder.recovery.remux import inspect_media, join_media
+from recorder.recovery.remux import inspect_media
 from recorder.recovery.unfinished import find_unfinished
 from tests.support import archives, leftovers, media
 from tests.support.archives import STARTED
 from tests.support.leftovers import Left, Material, checked, contents, live, only, program_of, recover
 from tests.support.simulated import SimulatedClock
+
+join_media = partial(remux.join_media, disk=DurableFiles())
+
+
+def piece(path: Path, offset_s: float) -> remux.MediaPiece:
+    return replace(inspect_media(path), offset_s=offset_s)
 
 
 def leave_two_parts(archive: Archive, left: Left, *, copy: int = 1) -> None:
@@ -165,9 +174,7 @@ def test_a_switch_to_another_path_leaves_no_seam(material: Material, whole: Left
     """The same packets to both paths for a while; the first then ends wherever it does."""
     first = material.write(tmp_path / "1", [packet for packet in material.packets if packet.dts_s < 4.2])
     second = material.write(tmp_path / "2", material.since(3.0))
-    ((joined, _),) = join_media(
-        [inspect_media(first.killed), inspect_media(second.closed, 3.0)], tmp_path / "program.mp4"
-    )
+    ((joined, _),) = join_media([inspect_media(first.killed), piece(second.closed, 3.0)], tmp_path / "program.mp4")
     media.decodes_cleanly(joined)
     assert shown(joined) == pytest.approx(shown(whole.closed), abs=0.0005)
     assert levels(joined) == levels(whole.closed)
@@ -179,7 +186,7 @@ def test_a_part_that_ended_before_its_first_picture_is_kept_beside(material: Mat
     first = material.write(tmp_path / "1", [packet for packet in material.packets if packet.dts_s < 2])
     sound = [packet for packet in material.packets if packet.track == Track.AUDIO and packet.dts_s < 1]
     second = material.write(tmp_path / "2", sound)
-    made = join_media([inspect_media(first.killed), inspect_media(second.closed, 5.0)], tmp_path / "program.mp4")
+    made = join_media([inspect_media(first.killed), piece(second.closed, 5.0)], tmp_path / "program.mp4")
     assert [path.name for path, _ in made] == ["program.mp4", "program-2.mp4"]
     assert len(shown(made[1][0], "a")) == pytest.approx(len(sound), abs=1)
 
@@ -190,7 +197,7 @@ def test_what_is_damaged_far_from_its_end_is_not_joined(material: Material, tmp_
     moof = content.index(b"moof", len(content) // 2) - 4
     parts[0].killed.write_bytes(content[:moof] + bytes(8) + content[moof + 8 :])
     os.truncate(parts[0].killed, len(content) + MOST_CUT_BYTES)
-    pieces = [inspect_media(parts[0].killed), inspect_media(parts[1].closed, 6.0)]
+    pieces = [inspect_media(parts[0].killed), piece(parts[1].closed, 6.0)]
     with pytest.raises(MediaError, match="damaged"):
         join_media(pieces, tmp_path / "program.mp4")
     assert not (tmp_path / "program.mp4").exists()
@@ -199,9 +206,7 @@ def test_what_is_damaged_far_from_its_end_is_not_joined(material: Material, tmp_
 def test_a_restart_leaves_its_gap_and_nothing_moves(material: Material, tmp_path: Path) -> None:
     first, second = (material.write(tmp_path / name) for name in "12")
     left_at = shown(first.killed)[-1] + FRAME_S
-    ((joined, _),) = join_media(
-        [inspect_media(first.killed), inspect_media(second.killed, 12.5)], tmp_path / "program.mp4"
-    )
+    ((joined, _),) = join_media([inspect_media(first.killed), piece(second.killed, 12.5)], tmp_path / "program.mp4")
     media.decodes_cleanly(joined)
     times = shown(joined)
     assert times == sorted(times)
@@ -217,9 +222,7 @@ def test_a_restart_leaves_its_gap_and_nothing_moves(material: Material, tmp_path
 def test_where_clocks_disagree_the_later_part_counts(material: Material, tmp_path: Path) -> None:
     """After a restart of the PC the wall clock may say that a part began before the last one had ended."""
     first, second = (material.write(tmp_path / name) for name in "12")
-    ((joined, _),) = join_media(
-        [inspect_media(first.closed), inspect_media(second.closed, 4.51)], tmp_path / "program.mp4"
-    )
+    ((joined, _),) = join_media([inspect_media(first.closed), piece(second.closed, 4.51)], tmp_path / "program.mp4")
     media.decodes_cleanly(joined)
     times = shown(joined)
     assert times == sorted(times)
@@ -229,7 +232,7 @@ def test_where_clocks_disagree_the_later_part_counts(material: Material, tmp_pat
 
 def test_three_parts_and_what_was_half_written(material: Material, tmp_path: Path) -> None:
     parts = [material.write(tmp_path / name).killed for name in "123"]
-    pieces = [inspect_media(path, number * 7.0) for number, path in enumerate(parts)]
+    pieces = [piece(path, number * 7.0) for number, path in enumerate(parts)]
     ((joined, _),) = join_media(pieces, tmp_path / "program.mp4")
     media.decodes_cleanly(joined)
     assert media.decoded(joined, "v").end_s == pytest.approx(14.0 + media.decoded(parts[2], "v").end_s, abs=0.05)
@@ -241,7 +244,7 @@ def test_parts_of_another_form_become_another_file(material: Material, tmp_path:
     third = Material(3.0, size=(640, 360)).write(tmp_path / "3")
     marks = [Mark(at=STARTED, media_s=at_s, text=text) for at_s, text in ((1.0, "one"), (13.0, "two"))]
     made = join_media(
-        [inspect_media(first.killed), inspect_media(larger.killed, 9.0), inspect_media(third.killed, 12.0)],
+        [inspect_media(first.killed), piece(larger.killed, 9.0), piece(third.killed, 12.0)],
         tmp_path / "program.mp4", marks=marks, title="Rapat",
     )  # fmt: skip
     assert [(path.name, offset_s) for path, offset_s in made] == [("program.mp4", 0.0), ("program-2.mp4", 9.0)]
@@ -262,7 +265,7 @@ def test_a_part_that_holds_nothing_is_refused(left: Left, tmp_path: Path) -> Non
     empty = tmp_path / "empty.mp4"
     empty.write_bytes(b"")
     with pytest.raises(MediaError, match=r"empty\.mp4"):
-        join_media([inspect_media(left.killed), inspect_media(empty, 9.0)], tmp_path / "program.mp4")
+        join_media([inspect_media(left.killed), piece(empty, 9.0)], tmp_path / "program.mp4")
     assert not list(tmp_path.glob(".*"))
     assert not (tmp_path / "program.mp4").exists()
 

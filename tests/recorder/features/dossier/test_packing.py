@@ -20,12 +20,13 @@ from config.settings.office import Office
 from devices.host.clock import SystemClock
 from recorder.archive.archive import Archive
 from recorder.control.spec import RecorderSpec, decode_spec, encode_spec, encode_spec_for_disk
+from recorder.disk.durable import DurableFiles
 from recorder.features.dossier import packing, store
 from recorder.features.dossier.packing import carry_letters
 from recorder.features.dossier.store import Dossier, DossierStore, with_change
 from recorder.package.metadata import Package, PackageState, Recording, SessionContext
 from recorder.package.request import RequestRecord, StepState
-from recorder.package.work_folder import BEGUN_FILE, REQUEST_FILE, WorkFolder, encode_begun, read_begun
+from recorder.package.work_folder import REQUEST_FILE, WorkFolder, read_begun, write_begun
 from recorder.recovery.recover import Recovery, RecoveryState
 from recorder.recovery.unfinished import find_unfinished
 from recorder.session.request import SessionRequest
@@ -159,7 +160,7 @@ def test_what_an_attempt_that_was_stopped_missed_is_forgotten_once_it_is_there(
     blocked.write_text("a file in the place of the year")
     with pytest.raises(ArchiveError):
         archive.seal(work, archives.FACTS)
-    (work.path / BEGUN_FILE).write_bytes(encode_begun(work.begun))  # as if it had been stopped before it was removed
+    write_begun(work.path, work.begun, DurableFiles())  # as if it had been stopped before it was removed
     blocked.unlink()
     away.rename(dossier.folder)
     package = archive.seal(work)
