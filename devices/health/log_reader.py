@@ -79,7 +79,8 @@ class LogFilter:
 def read(folder: Path, wanted: LogFilter, ends: FileEnds | None = None) -> Iterator[HealthLine]:
     """Yield matching lines by time, up to `ends`; processes may differ by TIME_SLACK. Raises StateError."""
     for _, group in itertools.groupby(_files_for(folder, wanted), key=day_of):
-        streams = [_lines(path, wanted, None if ends is None else ends.get(path, 0)) for path in group]
+        several = [_raw_lines(path, wanted, None if ends is None else ends.get(path, 0)) for path in group]
+        streams = [filter(None, map(wanted.line, raw_lines)) for raw_lines in several]
         yield from streams[0] if len(streams) == 1 else heapq.merge(*streams, key=lambda line: line.at)
 
 
@@ -106,7 +107,11 @@ def session_lines(devices: Iterable[str], since: datetime, until: datetime) -> b
 
 def end_positions(folder: Path) -> dict[Path, int]:
     """Return the end of each file now, for `read` and then `follow`. Raises StateError."""
-    return {path: _whole_size(path) for path in health_log_files(folder)}
+    ends = {}
+    for path in health_log_files(folder):
+        size, tail = _tail(path)
+        ends[path] = size - (len(tail) - 1 - tail.rfind(b"\n"))  # the last line may lack its end
+    return ends
 
 
 def _pattern(levels: Collection[str], kinds: Collection[str] | None) -> re.Pattern[bytes]:
@@ -129,12 +134,6 @@ def _files_for(folder: Path, wanted: LogFilter) -> list[Path]:
     first = date.min if wanted.since is None else wanted.since.astimezone(UTC).date() - _DAY
     last = date.max if wanted.until is None else wanted.until.astimezone(UTC).date() + _DAY
     return [path for path in health_log_files(folder) if first <= day_of(path) <= last]
-
-
-def _lines(path: Path, wanted: LogFilter, end: int | None) -> Iterator[HealthLine]:
-    for raw in _raw_lines(path, wanted, end):
-        if (line := wanted.line(raw)) is not None:
-            yield line
 
 
 def _raw_lines(path: Path, wanted: LogFilter, end: int | None) -> Iterator[bytes]:
@@ -188,31 +187,22 @@ def _bisect(file: BinaryIO, start: int, stop: int, moment: datetime) -> tuple[in
     return low, high
 
 
-def _whole_size(path: Path) -> int:
-    try:
-        with path.open("rb") as file:
-            size = _end_of(file)
-            file.seek(max(0, size - _TAIL))
-            tail = file.read(_TAIL)
-    except OSError:
-        return 0
-    return size - (len(tail) - 1 - tail.rfind(b"\n"))
+def _tail(path: Path) -> tuple[int, bytes]:
+    """Return a file's size and its last bytes; none if it cannot be read."""
+    with contextlib.suppress(OSError), path.open("rb") as file:
+        size = _end_of(file)
+        file.seek(max(0, size - _TAIL))
+        return size, file.read(_TAIL)
+    return 0, b""
 
 
 def last_time(folder: Path) -> datetime | None:
     """Return the time of the newest file's last line; None if the log is empty. Raises StateError."""
     for path in reversed(health_log_files(folder)):
-        lines = _last_lines(path)
-        if at := max(filter(None, map(time_of, lines)), default=None):
+        _, tail = _tail(path)
+        if at := max(filter(None, map(time_of, tail.split(b"\n"))), default=None):
             return at
     return None
-
-
-def _last_lines(path: Path) -> list[bytes]:
-    with contextlib.suppress(OSError), path.open("rb") as file:
-        file.seek(max(0, _end_of(file) - _TAIL))
-        return file.read(_TAIL).split(b"\n")
-    return []
 
 
 POLL_S = 0.2  # the interval between two looks for new lines

@@ -38,7 +38,7 @@ class BackgroundTask:
         self.is_waiting = False
         self._attempt = attempt
         self._pause = pause if callable(pause) else lambda _failures: pause
-        self._failed = failed
+        self._failed = failed or (lambda _error: threads.report_error())
         self._over = over
         self._steady_s = steady_s
         self._clock = clock or SystemClock()
@@ -71,7 +71,7 @@ class BackgroundTask:
 
     def _tell(self, error: Exception) -> None:
         try:
-            (self._failed or _report)(error)
+            self._failed(error)
         except Exception:  # the task goes on even if reporting fails
             threads.report_error()
 
@@ -106,7 +106,3 @@ class BackgroundTask:
     def is_alive(self) -> bool:
         """Whether its thread runs."""
         return self._thread is not None and self._thread.is_alive()
-
-
-def _report(_error: Exception) -> None:
-    threads.report_error()

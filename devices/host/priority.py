@@ -8,7 +8,6 @@ import os
 import re
 import resource
 import threading
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -48,8 +47,10 @@ def request_priority() -> ProcessPriority:
     if _is_usual():
         _be_less_nice(NICE)
         _write(_OOM, OOM_SCORE, _oom_score())
-    realtime = _on_another_thread(_try_realtime) if _is_usual() else 0
-    return ProcessPriority(nice=_nice(), group_nice=_group_nice(), realtime=realtime, oom_score_adj=_oom_score())
+    granted = [0]
+    if _is_usual():  # tried on a temporary thread, so that no scheduling remains
+        threads.start_thread(lambda: granted.append(_try_realtime()), name="priority").join()
+    return ProcessPriority(nice=_nice(), group_nice=_group_nice(), realtime=granted[-1], oom_score_adj=_oom_score())
 
 
 def request_audio_priority(*, of_a_card: bool = True) -> str:
@@ -142,13 +143,6 @@ def _end_after(seconds: tuple[float, float]) -> None:
         if most != resource.RLIM_INFINITY:
             soft_us, hard_us = min(soft_us, most), min(hard_us, most)
         resource.setrlimit(resource.RLIMIT_RTTIME, (soft_us, hard_us))
-
-
-def _on_another_thread(act: Callable[[], int]) -> int:
-    """Return the result of `act` on a temporary thread, so that no scheduling remains."""
-    found: list[int] = []
-    threads.start_thread(lambda: found.append(act()), name="priority").join()
-    return found[0] if found else 0
 
 
 def _may_all() -> bool:
