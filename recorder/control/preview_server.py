@@ -3,7 +3,6 @@
 One thread serves all viewers, and encodes only for viewers. A slow viewer skips frames.
 """
 
-import contextlib
 import selectors
 import socket
 import threading
@@ -24,7 +23,6 @@ from recorder.running.protocol import (
     PREVIEW_LENGTH,
     CommandReply,
     PreviewCommand,
-    RecorderFailure,
     decode_look,
     encode,
     to_refusal,
@@ -123,7 +121,9 @@ class PreviewServer(SocketLoop[PreviewViewer]):
 
     def __init__(self, path: Path, names: Collection[str], clock: Clock) -> None:
         """Listen. Raises OSError."""
-        super().__init__(path, clock, name="preview", backlog=MOST_VIEWERS)
+        super().__init__(
+            path, clock, PreviewViewer, name="preview", most=MOST_VIEWERS, full="look at the previews already"
+        )
         self._names = list(names)
         self._demands: Mapping[str, PreviewDemand] = {}
         self._newest: dict[str, NumberedFrame] = {}
@@ -192,20 +192,6 @@ class PreviewServer(SocketLoop[PreviewViewer]):
             if (due_s := viewer.due_in_s(small, now_s)) is not None:
                 wait_s = min(wait_s, due_s)
         return wait_s
-
-    def _accept(self) -> None:
-        connection = self._connection()
-        if connection is None:
-            return
-        viewer = PreviewViewer(connection, self._now_s())
-        if len(self._clients) < MOST_VIEWERS:
-            self._clients.add(viewer)
-            return
-        full = RecorderFailure(message=f"{len(self._clients)} look at the previews already", hint="close one of them")
-        viewer.put(encode(full), self._now_s())
-        with contextlib.suppress(ConnectionError):
-            viewer.send(self._now_s())
-        viewer.close()
 
     def _serve(self, viewer: PreviewViewer, made: dict[tuple[int, int], bytes], *, is_readable: bool) -> None:
         now_s = self._now_s()

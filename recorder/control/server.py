@@ -64,13 +64,6 @@ STATUS_HOLDS_S = 0.05  # a status of this age is sent again, unless events follo
 LINES_A_TURN = 16  # commands of one client in a turn, before others are served
 
 
-def _too_many_changes() -> LiputError:
-    return LiputError(
-        "earlier changes are still in progress",
-        hint="the disk of the settings may not answer; try again",
-    )
-
-
 class ClientConnection(ClientChannel):
     """A client of the control socket: nothing blocks, all queues are bounded. Times are monotonic seconds."""
 
@@ -193,7 +186,9 @@ class ControlServer(SocketLoop[ClientConnection]):
 
     def __init__(self, path: Path, clock: Clock) -> None:
         """Listen. Raises OSError."""
-        super().__init__(path, clock, name="control")
+        super().__init__(
+            path, clock, ClientConnection, name="control", most=MOST_CLIENTS, full="clients are connected already"
+        )
         self._answers: queue.SimpleQueue[tuple[ClientConnection, bytes]] = queue.SimpleQueue()
         """Replies to changes: MOST_CHANGES and one at most."""
         self._history = LineBuffer()
@@ -252,6 +247,7 @@ class ControlServer(SocketLoop[ClientConnection]):
         self._take_news()
         for key, mask in ready:
             if key.fileobj is self._listener:
+                self._may_connect.take()
                 self._accept()
             elif isinstance(key.data, ClientConnection):
                 self._serve(key.data, bool(mask & selectors.EVENT_READ))
@@ -294,21 +290,6 @@ class ControlServer(SocketLoop[ClientConnection]):
                 self._status = None
                 peer.awaits_reply = False
                 peer.reply(reply)
-
-    def _accept(self) -> None:
-        connection = self._connection()
-        if connection is None:
-            return
-        self._may_connect.take()
-        peer = ClientConnection(connection, self._now_s())
-        if len(self._clients) < MOST_CLIENTS:
-            self._clients.add(peer)
-            return
-        full = RecorderFailure(message=f"{len(self._clients)} clients are connected already", hint="close one of them")
-        peer.reply(encode(full))
-        with contextlib.suppress(ConnectionError):
-            peer.send(self._history, None)
-        peer.close()
 
     def _serve(self, peer: ClientConnection, readable: bool) -> None:  # noqa: FBT001 - which of two
         """Read, answer and send for one client; an error drops this client alone."""
@@ -355,7 +336,10 @@ class ControlServer(SocketLoop[ClientConnection]):
                 peer.awaits_reply = True
                 self._changes.put((peer, request))
             else:
-                peer.reply(encode(CommandReply(id=request.id, ok=False, error=to_refusal(_too_many_changes()))))
+                busy = LiputError(
+                    "earlier changes are still in progress", hint="the disk of the settings may not answer; try again"
+                )
+                peer.reply(encode(CommandReply(id=request.id, ok=False, error=to_refusal(busy))))
             return
         if isinstance(request, WatchCommand):
             self._watch(peer, request)

@@ -7,13 +7,14 @@ import selectors
 import socket
 import threading
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from pathlib import Path
 
 from devices.host.background import BackgroundTask
 from devices.host.clock import NANOSECONDS, Clock
 from devices.host.framing import ReceiveBuffer
 from recorder.running import access
-from recorder.running.access import operators_gid
+from recorder.running.protocol import RecorderFailure, encode
 
 
 class ClientChannel:
@@ -65,10 +66,22 @@ class ClientChannel:
 class SocketLoop[Client: ClientChannel](ABC):
     """Listens at a path on a thread of its own; subclasses implement one turn of its loop."""
 
-    def __init__(self, path: Path, clock: Clock, *, name: str, backlog: int = access.BACKLOG) -> None:
-        """Listen. Raises OSError. `name` is the thread's."""
+    def __init__(
+        self,
+        path: Path,
+        clock: Clock,
+        client: Callable[[socket.socket, float], Client],
+        *,
+        name: str,
+        most: int,
+        full: str,
+    ) -> None:
+        """Listen. Raises OSError. `name` is the thread's; `full` follows the number of clients once they are `most`."""
         self._clock = clock
-        self._listener = access.listen_at(path, backlog, operators_gid())
+        self._new_client = client
+        self._most = most
+        self._full = full
+        self._listener = access.listen_at(path, access.operators_gid())
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._selector = selectors.DefaultSelector()
         self._clients: set[Client] = set()
@@ -122,15 +135,22 @@ class SocketLoop[Client: ClientChannel](ABC):
         elif events:
             self._selector.register(what, events, what)
 
-    def _connection(self) -> socket.socket | None:
-        """Return the next connection, None if it is gone."""
+    def _accept(self) -> None:
+        """Take the next client, or refuse it if there are too many."""
         try:
             connection, _ = self._listener.accept()
         except OSError:
             # It is gone, or no descriptor is free; retrying is all that helps.
             self._clock.wait(self._task.stopped, 0.01)
-            return None
-        return connection
+            return
+        client = self._new_client(connection, self._now_s())
+        if len(self._clients) < self._most:
+            self._clients.add(client)
+            return
+        full = RecorderFailure(message=f"{len(self._clients)} {self._full}", hint="close one of them")
+        with contextlib.suppress(OSError):
+            connection.send(encode(full), socket.MSG_NOSIGNAL)
+        client.close()
 
     def _drop(self, client: Client) -> None:
         if client.fileno() in self._selector.get_map():

@@ -60,10 +60,10 @@ def _short(path: Path) -> Iterator[str]:
         os.close(folder)
 
 
-def listen_at(path: Path, backlog: int = BACKLOG, group: int | None = None) -> socket.socket:
+def listen_at(path: Path, group: int | None = None) -> socket.socket:
     """Return a non-blocking socket that listens at `path`. Raises OSError.
 
-    Its mode is 0600, or 0660 for `group`. At most `backlog` clients queue: behind a crowd a client waits only a moment.
+    Its mode is 0600, or 0660 for `group`. At most BACKLOG clients queue: behind a crowd a client waits only a moment.
     """
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
@@ -72,7 +72,7 @@ def listen_at(path: Path, backlog: int = BACKLOG, group: int | None = None) -> s
             listener.bind(name)
         if group is not None:
             grant_group(path, group, SHARED_SOCKET)
-        listener.listen(backlog)
+        listener.listen(BACKLOG)
         listener.settimeout(0)
     except OSError:
         listener.close()
