@@ -8,7 +8,6 @@ import pytest
 
 from agent.checks.check import CheckContext, CheckProgress, CheckVerdict
 from agent.checks.kinds import encoder
-from config.locale.lookup import LocalizedText
 from config.settings.schema import BUILT_IN_PROFILES, Settings, VideoDefaults
 from recorder.live_encode.headroom import Headroom, HeadroomQuery, remember, remembered
 from recorder.model.status import SessionState, SessionStatus
@@ -90,12 +89,12 @@ def test_stopped_its_process_is_gone() -> None:
     now = situation(asked=SYNTHETIC)
     began = threading.Event()
 
-    def stops(share: float, doing: LocalizedText, *, notice: bool = False) -> None:
+    def stops(_progress: CheckProgress) -> None:
         if children("recorder.live_encode.measure_child"):
             began.set()
             now.stop.set()
 
-    (result,) = encoder.measure(now, stops)
+    (result,) = encoder.measure(replace(now, on_progress=stops))
     assert began.is_set()
     assert result.code == "cancelled"
     assert children("recorder.live_encode.measure_child") == []
