@@ -5,7 +5,8 @@ Reading opens no device. devices/monitor/snapshot.py makes `Device` objects of t
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -104,9 +105,8 @@ class UsbHub:
 
     def carries(self, port: str | None) -> bool:
         """Return whether `port` is below this hub, at any depth."""
-        if self.port.startswith("usb"):
-            return port is not None and port.startswith(f"{self.port.removeprefix('usb')}-")
-        return port is not None and port.startswith(f"{self.port}.")
+        below = f"{self.port.removeprefix('usb')}-" if self.port.startswith("usb") else f"{self.port}."
+        return port is not None and port.startswith(below)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,28 +154,34 @@ class UdevDevices:
 type PlugCache = dict[tuple[str, int], UsbDevice]  # plugs by port and devnum
 
 
-def read_udev_devices(context: pyudev.Context | None = None, known: PlugCache | None = None) -> UdevDevices:
+def read_udev_devices(known: PlugCache | None = None) -> UdevDevices:
     """Return the devices that are plugged in and ready in udev.
 
     Callers that repeat this pass the same `known` each time, so that each plug is read once: the kernel blocks readers
     of a serial number while it is busy with the device.
     """
-    context = context or pyudev.Context()
-    known = {} if known is None else known
-    pictures = [
-        found for device in context.list_devices(subsystem="video4linux") for found in _picture_nodes(device, known)
-    ]
-    sounds = [found for device in context.list_devices(subsystem="sound") for found in _sound_inputs(device, known)]
-    usb = context.list_devices(subsystem="usb", DEVTYPE="usb_device")
+    context = pyudev.Context()
+    plugs: PlugCache = {} if known is None else known
+    pictures = _there(lambda one: _picture_node(one, plugs), context.list_devices(subsystem="video4linux"))
+    sounds = _there(lambda one: _sound_input(one, plugs), context.list_devices(subsystem="sound"))
+    hubs = _there(_hub, context.list_devices(subsystem="usb", DEVTYPE="usb_device"))
     found = UdevDevices(
         tuple(sorted(pictures, key=lambda found: (found.place, _numbers(found.node)))),
         tuple(sorted(sounds, key=lambda found: (found.place, found.pcm))),
-        tuple(sorted((hub for device in usb for hub in _hubs(device)), key=lambda hub: _numbers(hub.port))),
+        tuple(sorted(hubs, key=lambda hub: _numbers(hub.port))),
     )
     there = {picture.usb for picture in found.pictures} | {sound.usb for sound in found.sounds}
-    for key in [key for key, usb in known.items() if usb not in there]:
-        del known[key]
+    for key in [key for key, usb in plugs.items() if usb not in there]:
+        del plugs[key]
     return found
+
+
+def _there[T](read: Callable[[pyudev.Device], T | None], devices: Iterable[pyudev.Device]) -> Iterator[T]:
+    """Yield the facts that `read` finds about `devices`, except those that are unplugged meanwhile."""
+    for device in devices:
+        with suppress(OSError, KeyError, pyudev.DeviceNotFoundError):
+            if (found := read(device)) is not None:
+                yield found
 
 
 def _numbers(name: str) -> list[int]:
@@ -187,36 +193,29 @@ def has_udev() -> bool:
     return Path("/run/udev/control").exists()
 
 
-def _picture_nodes(device: pyudev.Device, known: PlugCache) -> Iterator[VideoNode]:
+def _picture_node(device: pyudev.Device, known: PlugCache) -> VideoNode | None:
     node = device.device_node
     if not node or not device.sys_name.startswith("video"):
-        return
+        return None
     gives_pictures = None
     if has_udev():
         gives_pictures = device.is_initialized and ":capture:" in device.properties.get("ID_V4L_CAPABILITIES", "")
     if gives_pictures is False:
-        return
-    try:
-        name = _attribute(device, "name")
-        yield VideoNode(node, name, _place(device, name), _usb_device(device, known), gives_pictures)
-    except (OSError, KeyError, pyudev.DeviceNotFoundError):
-        return  # unplugged meanwhile
+        return None
+    name = _attribute(device, "name")
+    return VideoNode(node, name, _place(device, name), _usb_device(device, known), gives_pictures)
 
 
-def _sound_inputs(device: pyudev.Device, known: PlugCache) -> Iterator[SoundInput]:
+def _sound_input(device: pyudev.Device, known: PlugCache) -> SoundInput | None:
     match = _PCM_CAPTURE.match(device.sys_name)
     card = device.find_parent("sound")
     if match is None or card is None or not device.device_node or (has_udev() and not device.is_initialized):
-        return
-    try:
-        identifier = _attribute(card, "id")
-        if identifier:
-            number, pcm = int(match[1]), int(match[2])
-            name = _sound_name(number, pcm)
-            place = _place(card, identifier)
-            yield SoundInput(device.device_node, identifier, pcm, name, place, _usb_device(device, known))
-    except (OSError, KeyError, pyudev.DeviceNotFoundError):
-        return
+        return None
+    identifier = _attribute(card, "id")
+    if not identifier:
+        return None
+    name, place = _sound_name(int(match[1]), int(match[2])), _place(card, identifier)
+    return SoundInput(device.device_node, identifier, int(match[2]), name, place, _usb_device(device, known))
 
 
 def _attribute(device: pyudev.Device, name: str) -> str:
@@ -280,23 +279,20 @@ def _usb_place(device: pyudev.Device) -> str | None:
     return f"{root.parent.subsystem}-{root.parent.sys_name}-usb{version}-{chain}"
 
 
-def _hubs(device: pyudev.Device) -> Iterator[UsbHub]:
-    """Yield a USB device if it is a hub. Its name is udev's: reading the hub waits for a sick device on it."""
-    try:
-        if _attribute(device, "bDeviceClass") != _HUB_CLASS:
-            return
-        ports = _attribute(device, "maxchild")
-        words = (device.properties.get("ID_VENDOR", ""), device.properties.get("ID_MODEL", ""))
-        yield UsbHub(
-            port=device.sys_name,
-            vid=_attribute(device, "idVendor").lower(),
-            pid=_attribute(device, "idProduct").lower(),
-            name=" ".join(word.replace("_", " ") for word in words if word) or "USB hub",
-            link_bps=_link_bps(device),
-            ports=int(ports) if ports.isdigit() else 0,
-        )
-    except (OSError, KeyError, pyudev.DeviceNotFoundError):
-        return
+def _hub(device: pyudev.Device) -> UsbHub | None:
+    """Return a USB device if it is a hub. Its name is udev's: reading the hub waits for a sick device on it."""
+    if _attribute(device, "bDeviceClass") != _HUB_CLASS:
+        return None
+    ports = _attribute(device, "maxchild")
+    words = (device.properties.get("ID_VENDOR", ""), device.properties.get("ID_MODEL", ""))
+    return UsbHub(
+        port=device.sys_name,
+        vid=_attribute(device, "idVendor").lower(),
+        pid=_attribute(device, "idProduct").lower(),
+        name=" ".join(word.replace("_", " ") for word in words if word) or "USB hub",
+        link_bps=_link_bps(device),
+        ports=int(ports) if ports.isdigit() else 0,
+    )
 
 
 def _clean(serial: str) -> str:
