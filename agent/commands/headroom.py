@@ -7,7 +7,7 @@ import click
 
 from agent.terminal.parameters import config_option, json_option
 from config.settings.schema import load_settings
-from recorder.live_encode.headroom import SPARE, HeadroomQuery, measure_and_remember
+from recorder.live_encode.headroom import SPARE, HeadroomMeasurement, HeadroomQuery
 
 EXAMPLES = """\b
 Examples:
@@ -28,7 +28,7 @@ def headroom_command(*, name: str | None, config_file: Path | None, as_json: boo
     settings = load_settings(config_file)
     profile = settings.profile(name)
     _, most = settings.video.stream_range(profile)
-    found = measure_and_remember(HeadroomQuery(profile, most))
+    found = HeadroomMeasurement().run(HeadroomQuery(profile, most))
     facts = {
         "profile": name or settings.video.profile,
         "one_encode": found.one_encode,

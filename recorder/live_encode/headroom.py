@@ -85,13 +85,6 @@ def remember(asked: HeadroomQuery, found: Headroom) -> None:
     headroom_store().change(lambda before: {**before, _result_key(asked): found})
 
 
-def measure_and_remember(asked: HeadroomQuery) -> Headroom:
-    """Measure and keep the result. Blocks; raises LiputError."""
-    found = HeadroomMeasurement().run(asked)
-    remember(asked, found)
-    return found
-
-
 class HeadroomMeasurement:
     """One run of recorder.live_encode.measure_child; `stop` ends it from another thread."""
 
@@ -103,9 +96,18 @@ class HeadroomMeasurement:
         self.child: ChildProcess | None = None
 
     def run(self, asked: HeadroomQuery) -> Headroom:
-        """Return the result. Blocks; raises LiputError without one."""
+        """Return the result, and keep it unless real sources were used. Blocks; raises LiputError without one."""
+        found = self._measure(asked)
+        if not found.real_sources:
+            remember(asked, found)
+        return found
+
+    def _measure(self, asked: HeadroomQuery) -> Headroom:
         try:
-            child = self._start()
+            with self._lock:
+                if self._is_stopped:
+                    raise LiputError("the measurement was ended")
+                child = self.child = ChildProcess(python_module("recorder.live_encode.measure_child"))
             try:
                 child.give(msgspec.json.encode(asked, enc_hook=str))  # the hook is for the frame rate, a fraction
                 child.close_input()
@@ -120,13 +122,6 @@ class HeadroomMeasurement:
             return NOTHING_TO_SPARE
         except (OSError, ValueError):
             raise LiputError("the headroom of this PC could not be measured", hint="check the free memory") from None
-
-    def _start(self) -> ChildProcess:
-        with self._lock:
-            if self._is_stopped:
-                raise LiputError("the measurement was ended")
-            self.child = ChildProcess(python_module("recorder.live_encode.measure_child"))
-            return self.child
 
     def stop(self) -> None:
         """Kill the child; returns at once."""
@@ -146,7 +141,6 @@ class HeadroomMeasurement:
             self.found = remembered(asked)
             if self.found is None and measures:
                 self.found = self.run(asked)
-                remember(asked, self.found)
 
     def join(self, timeout_s: float) -> None:
         """Wait for the end of `look_up`."""

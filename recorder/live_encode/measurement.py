@@ -11,7 +11,7 @@ import numpy as np
 from capture.compose.compositor import Compositor, PlacedPicture
 from capture.compose.layout import Rect
 from capture.media.jpeg import JpegDecoder
-from capture.media.pictures import plane_views
+from capture.media.pictures import copy_planes, plane_views
 from capture.source import SAMPLE_RATE
 from capture.synthetic.video import SyntheticPainter
 from recorder.encode.encoder import AAC_FRAME, AudioSettings, Encoder
@@ -69,13 +69,12 @@ def _camera_jpegs(like: VideoSettings) -> Sequence[bytes]:
     jpegs: list[bytes] = []
     for number in range(max(2, round(_PREPARED_S * like.rate))):
         picture = painter.draw(number)
-        luma = plane_views(picture)[0]
         y, x = (int(place) for place in random.integers(0, 16, 2))
         full = av.VideoFrame(like.width, like.height, "yuvj420p")
         views = plane_views(full)
-        np.copyto(views[0], (luma.clip(_NOISE, 255 - _NOISE) - _NOISE) + noise[y:, x:][: like.height, : like.width])
-        for target, plane in zip(views[1:], plane_views(picture)[1:], strict=True):
-            np.copyto(target, plane)
+        copy_planes(plane_views(picture), views)
+        luma = views[0].clip(_NOISE, 255 - _NOISE) - _NOISE
+        np.copyto(views[0], luma + noise[y:, x:][: like.height, : like.width])
         full.pts = number
         jpegs += [bytes(packet) for packet in encoder.encode(full)]
     return jpegs

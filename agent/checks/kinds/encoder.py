@@ -23,7 +23,6 @@ from recorder.live_encode.headroom import (
     HeadroomMeasurement,
     HeadroomQuery,
     choose_encode,
-    remember,
     remembered,
 )
 
@@ -77,10 +76,7 @@ def _measure_now(situation: CheckContext, asked: HeadroomQuery) -> CheckResult:
         return make_result(CODES, "cancelled", NAME)
     if not is_done:
         return make_result(CODES, "not-done", NAME, {"longest_s": LONGEST_S})
-    headroom = task.result()
-    if not headroom.real_sources:
-        remember(msgspec.structs.replace(asked, videos=None, settings=None), headroom)
-    return judge(situation, headroom)
+    return judge(situation, task.result())
 
 
 def judge(situation: CheckContext, headroom: Headroom) -> CheckResult:

@@ -51,7 +51,7 @@ def test_it_is_measured_and_remembered() -> None:
     ],
 )
 def test_what_it_says_to_people(monkeypatch: pytest.MonkeyPatch, found: Headroom, left: str, verdict: str) -> None:
-    monkeypatch.setattr("agent.commands.headroom.measure_and_remember", lambda _: found)
+    monkeypatch.setattr(headroom.HeadroomMeasurement, "run", lambda *_: found)
     result = CliRunner().invoke(headroom_command, ["--profile", "1080p30"])
 
     assert result.exit_code == 0

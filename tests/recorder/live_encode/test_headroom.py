@@ -112,7 +112,7 @@ def test_the_choice(wish: str, known: Headroom | None, expected: tuple[EncodeMod
 
 def test_what_was_measured_is_remembered_for_its_profile_only() -> None:
     assert headroom.remembered(ASKED) is None
-    found = headroom.measure_and_remember(ASKED)
+    found = headroom.HeadroomMeasurement().run(ASKED)
 
     assert 0 < found.one_encode < found.two_encodes
     assert headroom.remembered(ASKED) == found
@@ -151,7 +151,7 @@ def test_a_pc_that_is_not_done_in_time_has_nothing_to_spare_and_is_not_asked_aga
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(headroom, "LONGEST_S", 0.01)
-    found = headroom.measure_and_remember(ASKED)
+    found = headroom.HeadroomMeasurement().run(ASKED)
 
     assert not found.affords_two
     assert headroom.remembered(ASKED) == found
@@ -180,4 +180,4 @@ def test_one_that_was_ended_before_it_began_starts_nothing() -> None:
 
 def test_what_cannot_be_measured_says_so() -> None:
     with pytest.raises(LiputError, match="could not be measured"):
-        headroom.measure_and_remember(with_preset("no such preset"))
+        headroom.HeadroomMeasurement().run(with_preset("no such preset"))
