@@ -66,7 +66,7 @@ class SettingsPart:
             return
         self._log_once("")
         keys = file_stamp(keys_path(settings))
-        if _without_lines(settings) == _without_lines(self.now) and keys == self._keys:
+        if _values(settings) == _values(self.now) and keys == self._keys:
             return
         self.now, self._keys = settings, keys
         for take in self.takers:
@@ -80,5 +80,5 @@ class SettingsPart:
         self._log_once(f"{why}; the former settings stay in force")
 
 
-def _without_lines(settings: Settings) -> Settings:
-    return msgspec.structs.replace(settings, lines={})
+def _values(settings: Settings) -> Settings:
+    return msgspec.structs.replace(settings, text="", lines={})

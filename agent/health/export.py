@@ -85,8 +85,9 @@ class _Export:
         self._devices()
         self._put("versions.json", json_text(versions()).decode())
         if not any(note.startswith("the settings") for note in self._notes):
-            plain = msgspec.structs.replace(self._settings, lines={})
-            self._put("settings.json", json_text(msgspec.to_builtins(plain, enc_hook=str)).decode())
+            plain = msgspec.to_builtins(msgspec.structs.replace(self._settings, lines={}), enc_hook=str)
+            del plain["text"]
+            self._put("settings.json", json_text(plain).decode())
         self._kernel()
         self._state()
         self._notes = [self._redact(note) for note in self._notes]

@@ -60,8 +60,6 @@ class Scheduler:
     feeds: FeedReader | None = None
     config_file: Path | None = None
     archive: Path | None = None
-    good: Callable[[], tuple[Path, str] | None] = lambda: None
-    """The last valid settings file, with its text; None: recorders find it."""
     may_be_set_soon: Callable[[], bool] = lambda: False
     check: Callable[[Plan], CommandChild] | None = None
     """None: the real command."""
@@ -294,9 +292,8 @@ class Scheduler:
             return
         try:
             spec, why = spec_of(plan, self.settings, self.config_file, archive=self.archive, arm_only=not records)
-            if good := self.good():
-                file, text = good
-                spec = msgspec.structs.replace(spec, settings=file, settings_text=text)
+            if file := self.settings.file:
+                spec = msgspec.structs.replace(spec, settings=file, settings_text=self.settings.text)
             spawned = self.spawn(spec)
         except (LiputError, OSError) as error:
             self._note_failure(plan, str(error), now)
@@ -387,6 +384,5 @@ def make_part(daemon: DaemonContext) -> Scheduler:
         feeds=FeedReader(daemon.settings, plans, feed_states(), daemon.clock, tell),
         config_file=daemon.config_file,
         archive=daemon.folder,
-        good=lambda: daemon.in_force.good,
         may_be_set_soon=is_clock_unset,
     )

@@ -361,6 +361,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     feeds: Mapping[str, FeedSettings] = msgspec.field(default_factory=dict)
     file: Path | None = None
     """The file they come from; None with defaults only."""
+    text: str = ""
+    """The content of `file`."""
     lines: Mapping[tuple[str, ...], int] = msgspec.field(default_factory=dict)
     """The line in `file` of each setting, by its keys."""
 
@@ -463,39 +465,26 @@ SECTIONS, NAMED_SECTIONS = tables_of(Settings)
 def read_settings(text: str, file: Path) -> Settings:
     """Return the settings in `text`, the content of `file`; raises SettingsError with one line per problem."""
     settings, lines = read_toml(text, file, Settings, choices=(("video", "profile"), ("program", "layout")))
-    return msgspec.structs.replace(settings, file=file, lines=lines)
+    return msgspec.structs.replace(settings, file=file, text=text, lines=lines)
 
 
-def load_settings(path: Path | None = None) -> Settings:
+def load_settings(path: Path | None = None, last_text: str | None = None) -> Settings:
     """Return the settings of `path`, LIPUT_CONFIG, the user's file or /etc's, over the defaults.
 
-    Only the first existing file counts. Afterwards this process's local time is in the office's time zone. Raises
-    SettingsError for a missing named file, an unreadable one, and, all in one, for every mistake in it.
+    Only the first existing file counts. An invalid one gives the settings of `last_text`, its last valid content; ""
+    is that of no file. Afterwards this process's local time is in the office's time zone. Raises SettingsError for a
+    missing named file, an unreadable one, and, all in one, for every mistake in it.
     """
-    return load_with_text(path)[0]
-
-
-def load_with_text(path: Path | None = None, last_text: str | None = None) -> tuple[Settings, str]:
-    """Return the settings and the text of their file, "" where there is none.
-
-    An invalid file gives the settings of `last_text`, its last valid content; without one, raises as `load_settings`.
-    """
-    file = find_file(path)
-    if file is None:
-        return _parse("", None), ""
-    file = file.absolute()
-    try:
-        text = _text(file, "settings file", "`liput config default` prints one to start from")
-        return _parse(text, file), text
-    except SettingsError:
-        if last_text is None:
-            raise
-        return _parse(last_text, file if last_text else None), last_text
-
-
-def _parse(text: str, file: Path | None) -> Settings:
-    """Return the settings of `text`, the content of `file`, and switch local time to the office's zone."""
-    settings = Settings() if file is None else read_settings(text, file)
+    settings = Settings()
+    if (found := find_file(path)) is not None:
+        file = found.absolute()
+        try:
+            text = _text(file, "settings file", "`liput config default` prints one to start from")
+            settings = read_settings(text, file)
+        except SettingsError:
+            if last_text is None:
+                raise
+            settings = read_settings(last_text, file) if last_text else settings
     use_time_zone(settings.office.time_zone)
     return settings
 
@@ -533,7 +522,6 @@ class CurrentSettings:
         self._lock = threading.Lock()
         self._seen: object = None
         self._settings: Settings | SettingsError = Settings()
-        self._good: tuple[Path, str] | None = None
 
     def stamp(self) -> object:
         """Return a value that changes with the file; None where there is none."""
@@ -544,23 +532,11 @@ class CurrentSettings:
         with self._lock:
             seen = self.stamp()
             if seen != self._seen or seen is None:
-                self._settings = self._load()
+                try:
+                    self._settings = load_settings(self.file)
+                except SettingsError as error:
+                    self._settings = error
                 self._seen = seen
             if isinstance(self._settings, SettingsError):
                 raise self._settings.with_traceback(None)  # else it grows with each raise
             return self._settings
-
-    @property
-    def good(self) -> tuple[Path, str] | None:
-        """The file and its text when it was last valid; None before that."""
-        with self._lock:
-            return self._good
-
-    def _load(self) -> Settings | SettingsError:
-        try:
-            settings, text = load_with_text(self.file)
-        except SettingsError as error:
-            return error
-        if settings.file is not None:
-            self._good = settings.file, text
-        return settings

@@ -28,7 +28,7 @@ if __name__ == "__main__":
 import msgspec
 
 from config.errors import LiputError
-from config.settings.schema import load_with_text
+from config.settings.schema import load_settings
 from devices.health.log_writer import open_health_log
 from devices.host.clock import Clock, SystemClock
 from devices.host.heap import share_heap
@@ -113,8 +113,8 @@ def _record(
         take_environment(spec.environment)
     if spec.folder is not None:
         os.chdir(spec.folder)
-    settings, text = load_with_text(spec.settings, spec.settings_text)
-    spec = msgspec.structs.replace(spec, settings_text=text)  # for a recorder that resumes
+    settings = load_settings(spec.settings, spec.settings_text)
+    spec = msgspec.structs.replace(spec, settings_text=settings.text)  # for a recorder that resumes
     with ExitStack() as stack:
         log = stack.enter_context(open_health_log(settings, clock))
         service: DeviceService | None = None

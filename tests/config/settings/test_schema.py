@@ -22,7 +22,6 @@ from config.settings.schema import (
     default_text,
     find_file,
     load_settings,
-    load_with_text,
     read_settings,
     user_file,
 )
@@ -75,15 +74,15 @@ def test_a_folder_of_settings_that_is_closed_has_none_for_us(home: Path, tmp_pat
 
 def test_an_invalid_file_gives_the_settings_of_its_last_valid_text(tmp_path: Path) -> None:
     file, valid = tmp_path / "liput.toml", 'general.room = "Aula"'
-    assert load_with_text(write(file, valid))[1] == valid
+    assert load_settings(write(file, valid)).text == valid
     write(file, "general.room =")
     with pytest.raises(SettingsError):
-        load_with_text(file)
-    settings, text = load_with_text(file, valid)
-    assert (settings.general.room, settings.file, text) == ("Aula", file, valid)
-    assert load_with_text(file, "") == (Settings(), "")
+        load_settings(file)
+    settings = load_settings(file, valid)
+    assert (settings.general.room, settings.file, settings.text) == ("Aula", file, valid)
+    assert load_settings(file, "") == Settings()
     write(file, 'general.room = "Senat"')
-    assert load_with_text(file, valid)[0].general.room == "Senat"
+    assert load_settings(file, valid).general.room == "Senat"
 
 
 def test_a_named_file_must_exist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,7 +103,7 @@ def test_a_file_that_is_no_text_or_no_file_is_one_clear_line(tmp_path: Path) -> 
 
 def test_the_reference_file_says_what_the_defaults_are(home: Path) -> None:
     settings = read_settings(default_text(), home / "liput.toml")
-    assert msgspec.structs.replace(settings, file=None, lines={}) == Settings()
+    assert msgspec.structs.replace(settings, file=None, text="", lines={}) == Settings()
 
 
 def test_the_reference_file_shows_every_setting() -> None:
