@@ -39,19 +39,8 @@ class RoleBinding(msgspec.Struct, frozen=True, kw_only=True):
 
 def binding_of(device: Device, at: datetime) -> RoleBinding:
     """Return the binding for `device`."""
-    return RoleBinding(
-        id=device.id,
-        name=device.name,
-        kind=device.kind,
-        vid=device.vid,
-        pid=device.pid,
-        serial=device.serial,
-        shared_serial=device.shared_serial,
-        port=device.port,
-        place=device.place,
-        capabilities=device.capabilities,
-        at=at,
-    )
+    traits = {name: getattr(device, name) for name in RoleBinding.__struct_fields__ if name != "at"}
+    return RoleBinding(**traits, at=at)
 
 
 @dataclass(frozen=True, slots=True)
