@@ -294,17 +294,6 @@ def round_trip(addresses: Sequence[Address], patience: Deadline) -> float:
     return rtt_s
 
 
-def round_trips(addresses: Sequence[Address], seconds: float, patience: Deadline) -> list[float]:
-    """Return the round trips of probes for `seconds`, at least two. Raises NetworkError, Cancelled and OSError."""
-    samples: list[float] = []
-    until = time.monotonic() + seconds
-    while time.monotonic() < until or len(samples) < 2:
-        samples.append(round_trip(addresses, patience))
-        if patience.stop.wait(EVERY_S / 3):
-            raise Cancelled
-    return samples
-
-
 REACHED, IDLED, UP = 0.05, 0.12, 0.6
 
 type MakeStreams = Callable[[threading.Event, ByteAllowance], Sequence[TrafficStream]]
@@ -351,9 +340,15 @@ def fill_link(
 
 
 def idle_latency(addresses: Sequence[Address], budget: UplinkBudget, stop: threading.Event) -> LinkLatency | None:
-    """Return the latency of the idle link, None where it cannot be measured. Raises Cancelled."""
+    """Return the latency of the idle link, by at least two probes; None if they fail. Raises Cancelled."""
+    samples: list[float] = []
+    until, patience = time.monotonic() + budget.idle_s, Deadline.of(2 * budget.idle_s, stop)
     with contextlib.suppress(NetworkError, OSError):  # the rate does not depend on it
-        return LinkLatency.of(round_trips(addresses, budget.idle_s, Deadline.of(2 * budget.idle_s, stop)))
+        while time.monotonic() < until or len(samples) < 2:
+            samples.append(round_trip(addresses, patience))
+            if stop.wait(EVERY_S / 3):
+                raise Cancelled
+        return LinkLatency.of(samples)
     return None
 
 
