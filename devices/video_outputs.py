@@ -19,7 +19,7 @@ from config.errors import DeviceError, DeviceNotFound
 from devices.controls.panel import KINDS, query_controls, write_value
 from devices.kernel import v4l2
 from devices.monitor.holders import device_open_error, translated_errors
-from devices.monitor.modes import answers, fourcc
+from devices.monitor.modes import answers, capability, fourcc
 
 BUFFER_COUNT = 3  # buffers to request: one shown, one next, one being filled
 
@@ -29,21 +29,15 @@ SETUP_HINT = "liput conference setup installs the missing parts."
 _CLASS = Path("/sys/class/video4linux")
 _CLIENT_USAGE = 0x08000000 + 0x08E00000 + 1  # v4l2loopback's event about readers; its first word is their number
 _STAYS = ("keep_format", "sustain_framerate")  # controls that keep it a camera without a writer
-_END = {errno.EINVAL, errno.ENOTTY}
 
 
 @dataclass(frozen=True, slots=True)
 class VideoOutput:
-    """An output node."""
+    """An output node; a loopback's driver is v4l2loopback."""
 
     node: str
     label: str
-    driver: str
-
-    @property
-    def is_loopback(self) -> bool:
-        """Whether its driver is v4l2loopback."""
-        return self.driver == LOOPBACK
+    is_loopback: bool
 
 
 def find_output(word: str) -> VideoOutput:
@@ -80,19 +74,18 @@ def nodes_with_label(word: str) -> Iterator[tuple[str, str]]:
 
 
 def _probe(node: str, label: str) -> VideoOutput | None:
-    capability = v4l2.Capability()
     with translated_errors(label, node):
         fd = os.open(node, os.O_RDWR | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
         try:
-            fcntl.ioctl(fd, v4l2.VIDIOC_QUERYCAP, capability)
-        except OSError as error:
-            if error.errno in _END:
-                return None
-            raise
+            found = capability(fd)
         finally:
             os.close(fd)
-    info = VideoOutput(node, capability.card.decode("utf-8", "replace") or label, capability.driver.decode())
-    return info if capability.of_node & v4l2.CAP_VIDEO_OUTPUT or info.is_loopback else None
+    if found is None:
+        return None
+    is_loopback = found.driver.decode() == LOOPBACK
+    if not is_loopback and not found.of_node & v4l2.CAP_VIDEO_OUTPUT:
+        return None
+    return VideoOutput(node, found.card.decode("utf-8", "replace") or label, is_loopback)
 
 
 class VideoOutputWriter:

@@ -50,7 +50,8 @@ def probe_node(node: str, name: str) -> NodeCapabilities:
     with translated_errors(name, node):
         fd = os.open(node, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
         try:
-            if not _gives_pictures(fd):
+            found = capability(fd)
+            if found is None or not found.of_node & v4l2.CAP_VIDEO_CAPTURE:
                 return NodeCapabilities(gives_pictures=False, is_receiver=False, modes=())
             is_receiver = any(entry.is_receiver for entry in answers(fd, v4l2.VIDIOC_ENUMINPUT, v4l2.Input()))
             return NodeCapabilities(gives_pictures=True, is_receiver=is_receiver, modes=tuple(_modes(fd)))
@@ -58,15 +59,16 @@ def probe_node(node: str, name: str) -> NodeCapabilities:
             os.close(fd)
 
 
-def _gives_pictures(fd: int) -> bool:
-    capability = v4l2.Capability()
+def capability(fd: int) -> v4l2.Capability | None:
+    """Return the kind and driver of a node, None if it is not of V4L2. Raises OSError."""
+    answer = v4l2.Capability()
     try:
-        fcntl.ioctl(fd, v4l2.VIDIOC_QUERYCAP, capability)
+        fcntl.ioctl(fd, v4l2.VIDIOC_QUERYCAP, answer)
     except OSError as error:
         if error.errno in _END:
-            return False
+            return None
         raise
-    return bool(capability.of_node & v4l2.CAP_VIDEO_CAPTURE)
+    return answer
 
 
 def _modes(fd: int) -> Iterator[Mode]:

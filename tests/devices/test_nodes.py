@@ -32,7 +32,7 @@ except OSError:
         "probe_node(node, 'Cam')",
         "ControlPanel(node, 'Cam')",
         "_probe(node, 'Loop')",
-        "VideoOutputWriter(VideoOutput(node, 'Loop', 'none'), 16, 16, Fraction(30))",
+        "VideoOutputWriter(VideoOutput(node, 'Loop', is_loopback=False), 16, 16, Fraction(30))",
     ],
 )
 def test_a_terminal_that_is_taken_for_a_device_is_not_ours(asking: str) -> None:

@@ -138,7 +138,9 @@ def test_what_needs_root_is_only_what_is_missing(places: ConferencePaths, monkey
     )
     assert places.load.read_text() == "v4l2loopback\n"
     loaded(places, "Y,N,N")
-    monkeypatch.setattr("agent.sessions.conference.find_output", lambda _: VideoOutput("/dev/video10", "Liput", "x"))
+    monkeypatch.setattr(
+        "agent.sessions.conference.find_output", lambda _: VideoOutput("/dev/video10", "Liput", is_loopback=False)
+    )
     assert list(camera.commands()) == []
     assert all(check.ok for check in camera.checks())
     assert list(camera.undo_commands()) == [f"rm -f {places.load} {places.options}", "modprobe -r v4l2loopback"]

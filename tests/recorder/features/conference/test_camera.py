@@ -31,7 +31,7 @@ SIZE = 160, 90
 
 type Layouts = Mapping[str, LayoutSettings]
 FAR, NEAR, OTHER = 200, 120, 60
-INFO = VideoOutput("/dev/video42", "Liput", "v4l2 loopback")
+INFO = VideoOutput("/dev/video42", "Liput", is_loopback=True)
 
 
 def areas(luma: NDArray[np.uint8]) -> set[int]:
