@@ -21,14 +21,6 @@ from recorder.model.marks import Moment
 from recorder.package import bag
 from recorder.package.metadata import AudioTrack, Recording, RequestFacts, VideoTrack
 
-OUR_INFO_FIELDS = frozenset({
-    "Source-Organization", "External-Description", "External-Identifier", "Bagging-Date", "Bag-Size", "Payload-Oxum",
-    "Bag-Software-Agent", "Recording-Room", "Recording-Started", "Records-Classification", "Records-Security",
-    "Records-Retention-Active", "Records-Retention-Inactive", "Records-Disposition", "Speakers-Consent", "Excerpt-Of",
-    "Internal-Sender-Identifier", "Request-Identifier", "Request-Applicant", "Request-Unit", "Request-Event",
-})  # fmt: skip
-"""Fields of bag-info.txt that Liput writes. Other fields of a package stay."""
-
 
 def bag_info(
     recording: Recording, payload: Mapping[str, int], bagging_date: str, kept: Mapping[str, str] | None = None
@@ -36,7 +28,7 @@ def bag_info(
     """Return bag-info.txt; `payload` has the sizes of data/, `kept` earlier fields. Corrections keep `bagging_date`."""
     size, records = sum(payload.values()), recording.records
     request = recording.request or RequestFacts(id="")
-    fields = (
+    fields = [
         ("Source-Organization", recording.office),
         ("External-Description", recording.title),
         ("External-Identifier", recording.uuid),
@@ -58,8 +50,9 @@ def bag_info(
         ("Records-Disposition", records.disposition),
         ("Speakers-Consent", recording.consent.state),
         ("Excerpt-Of", f"urn:uuid:{recording.excerpt_of}" if recording.excerpt_of else ""),
-        *((label, value) for label, value in (kept or {}).items() if label not in OUR_INFO_FIELDS),
-    )
+    ]
+    ours = dict(fields)
+    fields += [(label, value) for label, value in (kept or {}).items() if label not in ours]
     return bag.info_text((label, names.one_line(value)) for label, value in fields)
 
 
