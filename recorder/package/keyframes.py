@@ -5,7 +5,7 @@ A keyframe decodes alone, and the demuxer skips all other frames: about 5 % of a
 
 import io
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,29 +39,23 @@ def keyframes(
     Skips frames that do not decode, and yields none of an unreadable file. `rough` skips H.264's loop filter, a tenth
     of the work: good enough for comparison.
     """
-    try:
-        with _opened(path, rough=rough) as (container, stream):
-            end_s = (container.duration or 0) / av.time_base if end_s is None else end_s
-            last_s, wanted_s = -1.0, start_s
-            while wanted_s < end_s:
-                found = _at(container, stream, wanted_s)
-                if found is not None and found[0] > last_s:
-                    last_s = found[0]
-                    yield found
-                wanted_s += step_s
-    except (av.error.FFmpegError, ValueError):
-        return
+    with suppress(av.error.FFmpegError, ValueError), _opened(path, rough=rough) as (container, stream):
+        end_s = (container.duration or 0) / av.time_base if end_s is None else end_s
+        last_s, wanted_s = -1.0, start_s
+        while wanted_s < end_s:
+            found = _at(container, stream, wanted_s)
+            if found is not None and found[0] > last_s:
+                last_s = found[0]
+                yield found
+            wanted_s += step_s
 
 
 def keyframes_at(path: Path, times: Iterable[float]) -> Iterator[av.VideoFrame | None]:
     """Yield the keyframe at or before each of `times`, None if it does not decode; nothing of an unreadable file."""
-    try:
-        with _opened(path) as (container, stream):
-            for at_s in times:
-                found = _at(container, stream, at_s + _HALF_A_TICK_S)
-                yield found[1] if found else None
-    except (av.error.FFmpegError, ValueError):
-        return
+    with suppress(av.error.FFmpegError, ValueError), _opened(path) as (container, stream):
+        for at_s in times:
+            found = _at(container, stream, at_s + _HALF_A_TICK_S)
+            yield found[1] if found else None
 
 
 @contextmanager
