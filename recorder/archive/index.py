@@ -34,7 +34,8 @@ from recorder.package.work_folder import RECORDING_FILE
 VERSION = 2  # the version of the tables; another version is made again
 BUSY_S = 30.0  # another process may take this long to update the index
 SETTLED_NS = 5_000_000_000  # a younger folder is always read: its time may not change with a second change
-_TABLES = """
+_TABLES = f"""
+DROP TABLE IF EXISTS words; DROP TABLE IF EXISTS packages; DROP TABLE IF EXISTS months;
 CREATE TABLE months (path TEXT PRIMARY KEY, stamp INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE packages (
     id INTEGER PRIMARY KEY, month TEXT NOT NULL, name TEXT NOT NULL, stamp TEXT NOT NULL,
@@ -44,6 +45,7 @@ CREATE INDEX by_time ON packages (started);
 CREATE VIRTUAL TABLE words USING fts5 (
     title, request, place, marks, chapters, files, tokenize = "unicode61 remove_diacritics 2", prefix = '1 2 3'
 );
+PRAGMA user_version = {VERSION};
 """
 _DAMAGED = frozenset(
     {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_SCHEMA, sqlite3.SQLITE_IOERR}
@@ -115,23 +117,13 @@ class ArchiveIndex:
             self._connection = sqlite3.connect(self.path, timeout=BUSY_S, isolation_level=None)
             self._connection.execute("PRAGMA journal_mode = WAL")  # readers do not wait for a writer
             self._connection.execute("PRAGMA synchronous = NORMAL")
-        if self._version(self._connection) != VERSION:
-            with _transaction(self._connection):
-                if self._version(self._connection) != VERSION:
-                    self._make_tables(self._connection)
+        if not _is_of_this_version(self._connection):
+            self._connection.execute("BEGIN IMMEDIATE")
+            with self._connection:
+                if not _is_of_this_version(self._connection):  # another process has not just made it
+                    for statement in _TABLES.split(";"):
+                        self._connection.execute(statement)
         return self._connection
-
-    @staticmethod
-    def _version(connection: sqlite3.Connection) -> int:
-        return int(connection.execute("PRAGMA user_version").fetchone()[0])
-
-    @staticmethod
-    def _make_tables(connection: sqlite3.Connection) -> None:
-        for table in ("words", "packages", "months"):
-            connection.execute(f"DROP TABLE IF EXISTS {table}")
-        for statement in filter(None, (part.strip() for part in _TABLES.split(";"))):
-            connection.execute(statement)
-        connection.execute(f"PRAGMA user_version = {VERSION}")
 
     def _throw_away(self) -> None:
         """Remove a damaged file, unless another process has just done so."""
@@ -167,7 +159,8 @@ class ArchiveIndex:
     def _read_months(
         self, connection: sqlite3.Connection, stamps: dict[str, int], progress: Progress | None, *, anew: bool
     ) -> int:
-        with _transaction(connection):
+        connection.execute("BEGIN IMMEDIATE")
+        with connection:
             if anew:
                 connection.execute("DELETE FROM words")
                 connection.execute("DELETE FROM packages")
@@ -204,16 +197,8 @@ class ArchiveIndex:
         return read
 
 
-@contextmanager
-def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-    except BaseException:
-        with contextlib.suppress(sqlite3.Error):
-            connection.execute("ROLLBACK")
-        raise
-    connection.execute("COMMIT")
+def _is_of_this_version(connection: sqlite3.Connection) -> bool:
+    return bool(connection.execute("PRAGMA user_version").fetchone() == (VERSION,))
 
 
 def _stamp(folder: Path) -> str:
@@ -379,7 +364,7 @@ def _rows(connection: sqlite3.Connection, query: str | None, values: Mapping[str
     if query is None:
         return connection.execute(_WITHOUT_WORDS, values).fetchall()
     connection.execute("BEGIN")  # rows must not vanish between choosing and showing
-    try:
+    with connection:
         chosen = _chosen(connection, query, values)
         shown: dict[int, tuple[bytes, str]] = {}
         for columns in (_SHORT, _ALL):
@@ -389,9 +374,6 @@ def _rows(connection: sqlite3.Connection, query: str | None, values: Mapping[str
             if len(shown) == len(chosen):
                 break
         return [shown[one] for one in chosen]
-    finally:
-        with contextlib.suppress(sqlite3.Error):
-            connection.execute("ROLLBACK")
 
 
 def _chosen(connection: sqlite3.Connection, query: str, values: Mapping[str, Any]) -> list[int]:
