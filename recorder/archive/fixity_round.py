@@ -90,25 +90,19 @@ class FixityLog:
             since.isoformat(),
         )
 
-    def entries(self, package: str | None = None) -> list[FixityEntry]:
-        """Return the lines of one package, or all, the oldest first."""
-        return self._read("SELECT * FROM checks WHERE ? IS NULL OR package = ? ORDER BY rowid", package, package)
+    def entries(self) -> list[FixityEntry]:
+        """Return all lines, the oldest first."""
+        return self._read("SELECT * FROM checks ORDER BY rowid")
 
-    def _read(self, query: str, *values: str | None) -> list[FixityEntry]:
+    def _read(self, query: str, *values: str) -> list[FixityEntry]:
         with self._open() as connection:
-            return [_entry(*row) for row in connection.execute(query, values)]
+            rows = connection.execute(query, values)
+            return [
+                msgspec.convert({**row, "problems": msgspec.json.decode(row["problems"])}, FixityEntry) for row in rows
+            ]
 
     def _open(self) -> AbstractContextManager[sqlite3.Connection]:
         return transaction(self._path, _TABLE, _HINT)
-
-
-def _entry(
-    at: str, package: str, size: int, outcome: FixityOutcome, found: int, problems: str, note: str
-) -> FixityEntry:
-    return FixityEntry(
-        at=datetime.fromisoformat(at), package=package, bytes=size, outcome=outcome, found=found,
-        problems=msgspec.json.decode(problems, type=tuple[Problem, ...]), note=note,
-    )  # fmt: skip
 
 
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
