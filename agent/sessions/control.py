@@ -117,8 +117,6 @@ def until_armed(folder: RecorderFolder) -> None:
         for told in connection.told_within(ARM_S):
             if isinstance(told, Event) and told.kind in {"session-armed", SESSION_LIVE}:
                 return
-            if isinstance(told, RecorderFailure):
-                raise to_exception(told)
             if isinstance(told, SessionResult):
                 raise SessionError("it was disarmed before its devices were open")
     raise SessionError(f"the devices are not open after {ARM_S:.0f} s", hint="liput devices lists them")
@@ -151,10 +149,8 @@ def _until_it_records(connection: ControlClient) -> None:
     for told in connection.told_within(START_S):
         if isinstance(told, Event) and told.kind == "start-failed":
             raise SessionError(told.message, hint=str(told.detail.get("hint", "")))
-        if isinstance(told, RecorderFailure):
-            raise to_exception(told)
         if isinstance(told, SessionStatus) and told.state not in {*STATES_BEFORE, SessionState.FAILED}:
-            return  # of a failed one a RecorderFailure with the reason follows
+            return  # of a failed one the failure with its reason follows
         if isinstance(told, SessionResult) or (isinstance(told, Event) and told.kind == SESSION_LIVE):
             return
     raise SessionError(
@@ -289,8 +285,6 @@ def disarm(found: RunningRecorder) -> SessionResult:
         connection.request(WatchCommand(every_s=3600))
         connection.request(DisarmCommand())
         for told in connection.told_within(START_S):
-            if isinstance(told, RecorderFailure):
-                raise to_exception(told)
             if isinstance(told, SessionResult):
                 break
         else:

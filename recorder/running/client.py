@@ -142,9 +142,11 @@ class ControlClient(_Client):
         return None
 
     def told_within(self, timeout_s: float) -> Iterator[RecorderMessage]:
-        """Yield lines for at most `timeout_s` seconds in all. Raises Lost at the end."""
+        """Yield lines for at most `timeout_s` seconds in all. Raises the session's failure, and Lost at the end."""
         deadline_s = time.monotonic() + timeout_s
         while (left_s := deadline_s - time.monotonic()) > 0 and (told := self.told(left_s)):
+            if isinstance(told, RecorderFailure):
+                raise to_exception(told)
             yield told
 
     def _line(self, deadline_s: float) -> ControlLine | None:
