@@ -1,7 +1,7 @@
 """Quantities as people write them: "2 GB", "30000/1001". `parse_...` reads `format_...`, or raises NotAllowed."""
 
 import re
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from fractions import Fraction
 
 _DURATION_UNITS_MS = {"h": 3_600_000, "m": 60_000, "s": 1000, "ms": 1}
@@ -140,21 +140,14 @@ def _parse(value: str | int, units: dict[str, int], allowed: str) -> int:
 
 def _format(value: int, units: dict[str, int]) -> str:
     """Return `value` exactly, in the unit with the fewest digits; the larger unit wins a tie."""
-    candidates = []
-    for unit, factor in units.items():
-        number = Fraction(value, factor)
-        if value >= factor or factor == 1:
-            candidates.append((_decimal(number), unit, factor))
-    return "{} {}".format(*min(candidates, key=lambda found: (len(found[0].replace(".", "")), -found[2]))[:2])
-
-
-def _decimal(number: Fraction) -> str:
-    """Return `number` exactly; its denominator is a product of twos and fives."""
-    digits = 0
-    while (number * 10**digits).denominator != 1:
-        digits += 1
-    scaled = str(number.numerator * 10**digits // number.denominator).rjust(digits + 1, "0")
-    return f"{scaled[:-digits]}.{scaled[-digits:]}" if digits else scaled
+    with localcontext(prec=99):  # a factor of 2**40 gives 40 decimals
+        numbers = {
+            unit: f"{(Decimal(value) / factor).normalize():f}"
+            for unit, factor in units.items()
+            if value >= factor or factor == 1
+        }
+    unit = min(numbers, key=lambda unit: (len(numbers[unit].replace(".", "")), -units[unit]))
+    return f"{numbers[unit]} {unit}"
 
 
 def _brief(value: float, units: dict[str, int]) -> str:
