@@ -31,6 +31,7 @@ from agent.schedule.store import (
     record_of,
 )
 from config.errors import LiputError, StateError
+from config.files import file_stamp
 from config.settings.office import zone_of
 from config.settings.schema import Settings
 from devices.host.clock import NANOSECONDS, Clock, boot_id, is_clock_unset
@@ -70,7 +71,7 @@ class Scheduler:
     _unsaved: dict[str, PlanRecord] = field(default_factory=dict)
     _known: list[Plan] = field(default_factory=list)
     _times: list[tuple[float, float]] = field(default_factory=list)
-    _seen: tuple[int, int] = (0, 0)
+    _seen: object = None
     _failures: dict[str, int] = field(default_factory=dict)
     _begun_ns: dict[str, int] = field(default_factory=dict)
     _not_before_ns: dict[str, int] = field(default_factory=dict)
@@ -151,13 +152,10 @@ class Scheduler:
 
     def _plans(self) -> list[Plan]:
         """Return the plans; the last known ones if the file is unreadable."""
-        try:
-            found = self.plans.path.stat()
-        except OSError:
-            self._known, self._times, self._seen = [], [], (0, 0)
-            return self._known
-        seen = (found.st_mtime_ns, found.st_ino)
-        if seen != self._seen:
+        seen = file_stamp(self.plans.path)
+        if seen is None:
+            self._known, self._times, self._seen = [], [], None
+        elif seen != self._seen:
             try:
                 self._known = self.plans.read()
                 self._log_on_change("", "plans")
