@@ -249,14 +249,13 @@ class FileVideoSource(VideoSource):
 
 
 class FileAudioSource(AudioSource):
-    """The audio of a file at 48 kHz, in `channels`; by default mono or stereo as in the file, stereo for more."""
+    """The audio of a file at 48 kHz: mono or stereo as in the file, stereo for more."""
 
-    def __init__(self, path: Path, pace: Pace, *, channels: int | None = None) -> None:
+    def __init__(self, path: Path, pace: Pace) -> None:
         self.name = path.name
-        self.channels = channels or _MAX_CHANNELS
+        self.channels = _MAX_CHANNELS
         self._path = path
         self._pace = pace
-        self._asked = channels
         self._file: MediaFile | None = None
         self._delivery: _Delivery[AudioBlock] | None = None
 
@@ -264,7 +263,7 @@ class FileAudioSource(AudioSource):
         """Open the file; raises MediaError without decodable audio."""
         self._file = MediaFile(self._path)
         stream = self._file.audio()
-        self.channels = self._asked or min(stream.codec_context.channels, _MAX_CHANNELS)
+        self.channels = min(stream.codec_context.channels, _MAX_CHANNELS)
         self._delivery = _Delivery(self._pace, "audio", _blocks(self._file, stream, self.channels, self._pace))
 
     def read(self, timeout_s: float) -> AudioBlock | None:
@@ -426,8 +425,7 @@ def _blocks(file: MediaFile, stream: AudioStream, channels: int, pace: Pace) -> 
 
 def _resampled(file: MediaFile, stream: AudioStream, channels: int) -> Iterator[tuple[int | None, Samples]]:
     """Yield the audio at SAMPLE_RATE with its media time, None if unknown."""
-    is_mono = channels == 1 or stream.codec_context.channels == 1
-    resampler = av.AudioResampler("s16", "mono" if is_mono else "stereo", SAMPLE_RATE)
+    resampler = av.AudioResampler("s16", "mono" if channels == 1 else "stereo", SAMPLE_RATE)
     for packet in file.packets(stream):
         try:
             frames = stream.codec_context.decode(packet)
@@ -435,9 +433,7 @@ def _resampled(file: MediaFile, stream: AudioStream, channels: int) -> Iterator[
             continue
         for frame in [*frames, *([] if packet.size else [None])]:
             for part in resampler.resample(frame):
-                samples = part.to_ndarray().reshape(-1, part.layout.nb_channels).astype(np.int16, copy=False)
-                if samples.shape[1] < channels:
-                    samples = np.repeat(samples, channels, axis=1)
+                samples = part.to_ndarray().reshape(-1, channels).astype(np.int16, copy=False)
                 media_ns = None
                 if part.pts is not None and part.time_base is not None:
                     media_ns = file.media_ns(part.pts, Fraction(part.time_base.num, part.time_base.den))

@@ -209,24 +209,6 @@ def test_sound_comes_whole_at_48_khz(make: Make, name: str, options: tuple[str, 
     source.close()
 
 
-def test_mono_asked_for_as_stereo_is_the_same_on_both_sides(make: Make) -> None:
-    path = make("mono.wav", *TONE, "-ac", "1", "-ar", "48000")
-    mono, stereo = FileAudioSource(path, FastPace(("audio",))), FileAudioSource(path, FastPace(("audio",)), channels=2)
-    mono.open()
-    stereo.open()
-    once = np.concatenate([block.samples for block in all_sound(mono)])
-    twice = np.concatenate([block.samples for block in all_sound(stereo)])
-    assert np.array_equal(twice, np.repeat(once, 2, axis=1))
-
-
-def test_stereo_asked_for_as_mono_is_mixed(make: Make) -> None:
-    source = FileAudioSource(make("stereo.wav", *TONE, "-ac", "2"), FastPace(("audio",)), channels=1)
-    source.open()
-    samples = np.concatenate([block.samples for block in all_sound(source)])
-    assert samples.shape == (pytest.approx(SAMPLE_RATE, abs=20), 1)
-    assert np.abs(samples).max() > 2000
-
-
 def test_a_gap_in_the_sound_is_told_and_not_closed(make: Make) -> None:
     gap = ("-af", "aselect='lt(t,0.3)+gt(t,0.6)'", "-c:a", "pcm_s16le")
     source = FileAudioSource(make("gap.mka", *TONE, *gap), FastPace(("audio",)))
