@@ -16,30 +16,28 @@ from config.errors import MediaError
 _MAX_QUEUED = 300
 
 
-def decoder_for(
-    fourcc: str, size: tuple[int, int], target: tuple[int, int], *, matrix: ColorMatrix, full_range: bool
-) -> "CameraDecoder":
+def decoder_for(fourcc: str, size: Size, target: Size, *, matrix: ColorMatrix, full_range: bool) -> "CameraDecoder":
     """Return the decoder of `fourcc` frames of `size`, scaled down to fit into `target`.
 
     `matrix` and `full_range` describe raw samples: JPEG is full-range BT.601, H.264 signals its range. Raises
     ValueError for an unknown format or size.
     """
     if fourcc in {"MJPG", "JPEG"}:
-        return IntraDecoder(fit_size(*size, *target), lambda *smaller: JpegDecoder(*size, *smaller))
+        return IntraDecoder(fit_size(*size, *target), lambda smaller: JpegDecoder(size, smaller))
     if fourcc == "H264":
         return H264Decoder(size, target, matrix)
     return IntraDecoder(
         fit_size(*size, *target),
-        lambda *smaller: RawDecoder(fourcc, *size, *smaller, matrix=matrix, full_range=full_range),
+        lambda smaller: RawDecoder(fourcc, size, smaller, matrix=matrix, full_range=full_range),
     )
 
 
 class IntraDecoder:
     """Decodes frames that need no other frame; a result is valid until the next call but one."""
 
-    def __init__(self, size: Size, make: Callable[[int, int], JpegDecoder | RawDecoder]) -> None:
+    def __init__(self, size: Size, make: Callable[[Size], JpegDecoder | RawDecoder]) -> None:
         self.width, self.height = size
-        self._decoders = SizeCache(*size, make)
+        self._decoders = SizeCache(size, make)
 
     def enqueue(self, frame: Frame) -> None:
         """Do nothing."""
@@ -58,10 +56,10 @@ def _payload(frame: Frame) -> bytes:
 class H264Decoder:
     """Decodes every frame from the last keyframe on. The reading thread calls `enqueue`, another one `decode`."""
 
-    def __init__(self, size: tuple[int, int], target: tuple[int, int], matrix: ColorMatrix) -> None:
+    def __init__(self, size: Size, target: Size, matrix: ColorMatrix) -> None:
         self.width, self.height = fit_size(*size, *target)
         self._size = size
-        self._pools = SizeCache(self.width, self.height, lambda wide, high: FramePool(wide, high, matrix))
+        self._pools = SizeCache((self.width, self.height), lambda shown: FramePool(*shown, matrix))
         self._waiting: deque[Frame] = deque()
         self._lock = threading.Lock()
         self._context = _open_h264()

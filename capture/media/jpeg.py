@@ -3,7 +3,8 @@
 import ctypes
 import ctypes.util
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 from functools import cache
 
 import av
@@ -12,7 +13,7 @@ from av.video.reformatter import ColorRange, Colorspace
 from numpy.typing import NDArray
 
 from capture.media.pictures import FramePool, Plane, Planes, fit_size, plane_views
-from capture.source import ColorMatrix
+from capture.source import ColorMatrix, Size
 from config.errors import MediaError
 
 _SCALES = (8, 4, 2)  # divisors of a size for which libjpeg has fast transforms
@@ -23,25 +24,17 @@ _HEADER_LENGTH = 512
 
 
 class JpegDecoder:
-    """Decodes one MJPEG stream of `width` x `height` into frames that fit the target, by default the same size.
+    """Decodes one MJPEG stream of `size` into frames that fit `target`, by default the same size.
 
     Bytes equal to the last ones are not decoded again: the last frame is returned, and `skipped` counts it. A frame
     stays unchanged until the next call but one; its `pts` is the caller's.
     """
 
-    def __init__(
-        self,
-        width: int,
-        height: int,
-        target_width: int | None = None,
-        target_height: int | None = None,
-        *,
-        use_turbo: bool = True,
-    ) -> None:
-        self.width, self.height = fit_size(width, height, target_width or width, target_height or height)
+    def __init__(self, size: Size, target: Size | None = None, *, use_turbo: bool = True) -> None:
+        self.width, self.height = fit_size(*size, *(target or size))
         self.skipped = 0
         self._pool = FramePool(self.width, self.height, ColorMatrix.BT601)
-        self._size, self._target = (width, height), (self.width, self.height)
+        self._size, self._target = size, (self.width, self.height)
         self._scaled = _scaled_size(self._size, self._target)
         turbo = turbojpeg_library() if use_turbo else None
         self._turbo = None if turbo is None else Decompressor(turbo)
@@ -114,16 +107,13 @@ def _open_mjpeg() -> av.VideoCodecContext:
     return context
 
 
-def _check_size(size: tuple[int, int], expected: tuple[int, int]) -> None:
+def _check_size(size: Size, expected: Size) -> None:
     if size != expected:
-        raise MediaError(f"a JPEG picture of {_times(size)} pixels where {_times(expected)} were agreed")
+        found, agreed = (f"{width}x{height}" for width, height in (size, expected))
+        raise MediaError(f"a JPEG picture of {found} pixels where {agreed} were agreed")
 
 
-def _times(size: tuple[int, int]) -> str:
-    return f"{size[0]}x{size[1]}"
-
-
-def _scaled_size(size: tuple[int, int], target: tuple[int, int]) -> tuple[int, int]:
+def _scaled_size(size: Size, target: Size) -> Size:
     """Return the smallest size that libjpeg decodes fast, with whole chroma samples, and that covers the target."""
     for part in _SCALES:
         if size[0] % (2 * part) or size[1] % (2 * part):
@@ -134,7 +124,7 @@ def _scaled_size(size: tuple[int, int], target: tuple[int, int]) -> tuple[int, i
     return size
 
 
-def _cut_to_even(planes: tuple[Plane, ...], target: tuple[int, int], *, full_range: bool) -> Planes:
+def _cut_to_even(planes: tuple[Plane, ...], target: Size, *, full_range: bool) -> Planes:
     """Cut an odd last row and column if nothing is resized: 4:2:0 needs whole chroma samples."""
     y, *chroma = planes
     rows, columns = y.shape[0] & ~1, y.shape[1] & ~1
@@ -147,8 +137,7 @@ def _cut_to_even(planes: tuple[Plane, ...], target: tuple[int, int], *, full_ran
     return Planes(y[:rows, :columns], u, v, full_range)
 
 
-_SONAMES = ("libturbojpeg.so.0",)
-
+_SONAME = "libturbojpeg.so.0"  # Debian's; `find_library` starts programs
 YCBCR, GRAY = 1, 2  # TJCS numbers of the colour spaces that decode to planes
 _ERROR_WARNING = 0
 
@@ -163,19 +152,12 @@ SUBSAMPLINGS: dict[int, tuple[int, int]] = {0: (1, 1), 1: (2, 1), 2: (2, 2), 3: 
 @cache
 def turbojpeg_library() -> ctypes.CDLL | None:
     """Return libturbojpeg with its prototypes, None if not installed."""
-    for name in _names():
-        try:
-            return _declare(ctypes.CDLL(name))
-        except (OSError, AttributeError):
-            continue
+    with suppress(OSError, AttributeError):
+        return _declare(ctypes.CDLL(_SONAME))
+    with suppress(OSError, AttributeError):
+        if found := ctypes.util.find_library("turbojpeg"):
+            return _declare(ctypes.CDLL(found))
     return None
-
-
-def _names() -> Iterator[str]:
-    """Yield possible names of the library; Debian's first, as `find_library` starts programs."""
-    yield from _SONAMES
-    if found := ctypes.util.find_library("turbojpeg"):
-        yield found
 
 
 def _declare(turbo: ctypes.CDLL) -> ctypes.CDLL:

@@ -14,7 +14,7 @@ import numpy as np
 from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
-from capture.source import ColorMatrix
+from capture.source import ColorMatrix, Size
 from config.errors import MediaError
 
 type Plane = NDArray[np.uint8]  # one plane of samples, shape (rows, columns); rows may be padded
@@ -187,7 +187,7 @@ def _layout(planes: Planes) -> str:
 
 
 class RawDecoder:
-    """Decodes one uncompressed stream (V4L2 layout, no row padding) into yuv420p that fits the target.
+    """Decodes one uncompressed stream (V4L2 layout, no row padding) into yuv420p that fits `target`.
 
     Samples are limited-range unless `full_range`. A frame stays unchanged until the next call but one; its `pts` is the
     caller's.
@@ -196,17 +196,16 @@ class RawDecoder:
     def __init__(
         self,
         fourcc: str,
-        width: int,
-        height: int,
-        target_width: int | None = None,
-        target_height: int | None = None,
+        size: Size,
+        target: Size | None = None,
         *,
         matrix: ColorMatrix = ColorMatrix.BT601,
         full_range: bool = False,
     ) -> None:
+        width, height = size
         if fourcc not in RAW_FORMATS or width % 2 or height % 2:
             raise ValueError(f"no conversion from {fourcc} of {width}x{height} pixels")
-        self.width, self.height = fit_size(width, height, target_width or width, target_height or height)
+        self.width, self.height = fit_size(*size, *(target or size))
         self._full_range = full_range
         self._pool = FramePool(self.width, self.height, matrix)
         self._fourcc = fourcc
@@ -248,23 +247,22 @@ _MAX_SMALLER = 3  # small sizes to keep: a layout shows a source once, and a swi
 
 
 class SizeCache[T]:
-    """Caches `make(width, height)` for the full size, and for the latest few smaller ones."""
+    """Caches `make(size)` for the full size, and for the latest few smaller ones."""
 
-    def __init__(self, width: int, height: int, make: Callable[[int, int], T]) -> None:
-        self.width = width
-        self.height = height
+    def __init__(self, size: Size, make: Callable[[Size], T]) -> None:
+        self._size = size
         self._make = make
-        self._whole = make(width, height)
-        self._smaller: dict[tuple[int, int], T] = {}
+        self._whole = make(size)
+        self._smaller: dict[Size, T] = {}
 
-    def get(self, within: tuple[int, int] | None = None) -> T:
+    def get(self, within: Size | None = None) -> T:
         """Return the object for the largest size of the full shape within `within`."""
         if within is None:
             return self._whole
-        size = fit_size(self.width, self.height, *within)
-        if size == (self.width, self.height):
+        size = fit_size(*self._size, *within)
+        if size == self._size:
             return self._whole
-        found = self._smaller.pop(size, None) or self._make(*size)
+        found = self._smaller.pop(size, None) or self._make(size)
         self._smaller[size] = found  # the last entry is the latest
         if len(self._smaller) > _MAX_SMALLER:
             del self._smaller[next(iter(self._smaller))]

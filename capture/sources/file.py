@@ -204,13 +204,13 @@ class FileVideoSource(VideoSource):
         self._jpegs = self._converters = None
         if codec == "mjpeg" and not quarters and shape == (stream.width, stream.height):
             self._matrix = ColorMatrix.BT601
-            self._jpegs = SizeCache(*size, lambda *smaller: JpegDecoder(*shape, *smaller))
+            self._jpegs = SizeCache(size, lambda smaller: JpegDecoder(shape, smaller))
             payloads = _jpegs(file, stream)
         else:
             context = stream.codec_context
             context.thread_type = "AUTO"
             self._matrix = matrix = matrix_of(context.colorspace, context.height)
-            self._converters = SizeCache(*size, lambda *shown: FrameConverter(*_turned(shown, quarters), matrix))
+            self._converters = SizeCache(size, lambda shown: FrameConverter(*_turned(shown, quarters), matrix))
             payloads = _decoded(file, stream, _copying(stream, self._at_ns) if self.coded else None)
         timed = _timed(payloads, file, stream, round(NANOSECONDS / rate))
         self._delivery = _Delivery(self._pace, "video", timed)

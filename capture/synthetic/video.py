@@ -37,8 +37,10 @@ class SyntheticVideo(VideoSource):
 
     def open(self) -> VideoFormat:
         """Draw the first slide."""
-        width, height, rate = self._format.width, self._format.height, self._format.rate
-        self._painters = SizeCache(width, height, lambda wide, high: SyntheticPainter(wide, high, rate))
+        rate = self._format.rate
+        self._painters = SizeCache(
+            (self._format.width, self._format.height), lambda shown: SyntheticPainter(*shown, rate)
+        )
         return self._format
 
     def read(self, timeout_s: float) -> Frame | None:

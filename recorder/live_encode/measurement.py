@@ -52,7 +52,7 @@ def measure_headroom(
 def synthetic_frames(like: VideoSettings) -> Iterator[av.VideoFrame]:
     """Yield decoded MJPEG frames of a synthetic camera, in a loop of a second; each is valid for two more."""
     jpegs = _camera_jpegs(like)
-    decoder = JpegDecoder(like.width, like.height)
+    decoder = JpegDecoder((like.width, like.height))
     return (decoder.decode(jpeg) for jpeg in cycle(jpegs))
 
 

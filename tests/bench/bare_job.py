@@ -42,7 +42,7 @@ def main() -> None:
         )
         encoder = Encoder(settings, AudioSettings(channels=2, bit_rate=128_000))
         outputs = [MuxedFile(told.folder / f"out.{kind}", kind, encoder.templates) for kind in ("mp4", "flv")]
-        decoder = JpegDecoder(video.width, video.height)
+        decoder = JpegDecoder((video.width, video.height))
         ticks = Fraction(video.time_base.num, video.time_base.den) / VIDEO_TIME_BASE
         position = 0
         for packet in source.demux(video, audio):

@@ -33,7 +33,7 @@ class PipeCamera(VideoSource):
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._decoder = JpegDecoder(WIDTH, HEIGHT)
+        self._decoder = JpegDecoder((WIDTH, HEIGHT))
 
     def open(self) -> VideoFormat:
         container = av.open(sys.stdin.buffer, "r", format="matroska", options={"fflags": "nobuffer"}, buffer_size=1024)

@@ -138,7 +138,7 @@ def _material(name: str) -> tuple[list[bytes], list[av.VideoFrame], float]:
 
 
 def _decoded(jpegs: Sequence[bytes]) -> Iterator[av.VideoFrame]:
-    decoder = JpegDecoder(WIDTH, HEIGHT)
+    decoder = JpegDecoder((WIDTH, HEIGHT))
     for jpeg in jpegs:
         yield _kept(decoder.decode(jpeg))
 
@@ -152,7 +152,7 @@ def _kept(picture: av.VideoFrame) -> av.VideoFrame:
 
 
 def _decode_seconds(payloads: Sequence[bytes]) -> float:
-    decoder = JpegDecoder(WIDTH, HEIGHT)
+    decoder = JpegDecoder((WIDTH, HEIGHT))
     began = time.process_time()
     for number in range(10 * RATE):
         decoder.decode(payloads[number % len(payloads)])

@@ -138,7 +138,7 @@ class FakeCamera(VideoSource):
         self._size = size
         self._lost_s = lost_s
         self._signal = signal
-        self._decoders = SizeCache(*size, lambda *smaller: JpegDecoder(*size, *smaller))
+        self._decoders = SizeCache(size, lambda smaller: JpegDecoder(size, smaller))
         self.zero_ns = clock.now_ns()
 
     @property

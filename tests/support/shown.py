@@ -49,7 +49,7 @@ class Shown(VideoSource):
         self.is_open = False
         self._pictures = iter(pictures)
         self._refuses = refuses
-        self._decoders = SizeCache(WIDTH, HEIGHT, lambda *within: JpegDecoder(WIDTH, HEIGHT, *within))
+        self._decoders = SizeCache((WIDTH, HEIGHT), lambda within: JpegDecoder((WIDTH, HEIGHT), within))
 
     def open(self) -> VideoFormat:
         if self._refuses:

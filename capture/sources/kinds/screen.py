@@ -191,7 +191,7 @@ class ScreenSource(ThreadedVideoSource):
             raise DeviceError(message, hint="set the screen to 24 bits of colour", why="unsupported")
         size = self._size = stream.width, stream.height
         width, height = fit_size(*size, *self._limits)
-        self._converters = SizeCache(width, height, lambda wide, high: BgraConverter(size, wide, high))
+        self._converters = SizeCache((width, height), lambda shown: BgraConverter(size, *shown))
         return VideoFormat(width, height, self._rate, MATRIX)
 
     def decode(self, frame: Frame, within: Size | None = None) -> av.VideoFrame:

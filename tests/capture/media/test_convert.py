@@ -145,7 +145,7 @@ def test_a_packed_picture_is_decoded_as_it_was(fourcc: str, size: tuple[int, int
     packer = FramePacker(fourcc, size)
     packed = bytes(packer.pack(picture))
     assert len(packed) == width * height * (4 if fourcc == "YUYV" else 3) // 2
-    seen = plane_views(RawDecoder(fourcc, width, height).decode(packed))
+    seen = plane_views(RawDecoder(fourcc, (width, height)).decode(packed))
     for before, after in zip(planes, seen, strict=True):
         assert np.abs(before.astype(int) - after).max() <= 1
     assert bytes(packer.pack(picture)) == packed

@@ -62,7 +62,7 @@ def test_usual_sizes(size: tuple[int, int], limits: tuple[int, int], expected: t
 def test_uncompressed_bars_keep_their_colours(fourcc: str, *, full_range: bool) -> None:
     rgb = bars()
     data = raw_by_ffmpeg(rgb, fourcc, full_range=full_range)
-    picture = RawDecoder(fourcc, rgb.shape[1], rgb.shape[0], full_range=full_range).decode(data)
+    picture = RawDecoder(fourcc, (rgb.shape[1], rgb.shape[0]), full_range=full_range).decode(data)
     assert (picture.format.name, picture.color_range, picture.colorspace) == ("yuv420p", 1, 5)
     assert np.abs(middles(tagged_rgb(picture)) - middles(rgb)).max() <= 3
 
@@ -73,7 +73,7 @@ def test_uncompressed_pictures_are_those_of_ffmpeg(fourcc: str, size: tuple[int,
     data = raw_by_ffmpeg(smooth(*size), fourcc, full_range=False)
     source = ("-f", "rawvideo", "-pix_fmt", FORMATS[fourcc], "-s", f"{size[0]}x{size[1]}")
     for limits in (size, (320, 180)):
-        decoder = RawDecoder(fourcc, *size, *limits)
+        decoder = RawDecoder(fourcc, size, limits)
         scale = f"scale={decoder.width}:{decoder.height}:flags=area+accurate_rnd,format=yuv420p"
         raw = np.frombuffer(ffmpeg(data, source, "-vf", scale, "-f", "rawvideo"), np.uint8)
         shown = np.concatenate([plane.ravel() for plane in plane_views(decoder.decode(data))])
@@ -91,7 +91,7 @@ def test_rows_may_be_padded_in_the_frame() -> None:
 
 
 def test_a_used_frame_brings_nothing_of_its_last_use() -> None:
-    decoder = RawDecoder("YU12", 64, 48)
+    decoder = RawDecoder("YU12", (64, 48))
     data = bytes(64 * 48 * 3 // 2)
     first = decoder.decode(data)
     first.pts, first.pict_type = 77, av.video.frame.PictureType.I
@@ -101,16 +101,16 @@ def test_a_used_frame_brings_nothing_of_its_last_use() -> None:
 
 
 def test_a_picture_with_bytes_missing_is_damaged_and_spare_ones_are_not() -> None:
-    decoder = RawDecoder("YUYV", 64, 48)
+    decoder = RawDecoder("YUYV", (64, 48))
     with pytest.raises(MediaError, match="6143 bytes where 6144"):
         decoder.decode(bytes(64 * 48 * 2 - 1))
     assert decoder.decode(bytes(64 * 48 * 2 + 100)).width == 64
 
 
-@pytest.mark.parametrize(("fourcc", "width", "height"), [("RGB3", 64, 48), ("YUYV", 63, 48), ("NV12", 64, 47)])
-def test_what_cannot_be_converted_is_refused_at_once(fourcc: str, width: int, height: int) -> None:
+@pytest.mark.parametrize(("fourcc", "size"), [("RGB3", (64, 48)), ("YUYV", (63, 48)), ("NV12", (64, 47))])
+def test_what_cannot_be_converted_is_refused_at_once(fourcc: str, size: tuple[int, int]) -> None:
     with pytest.raises(ValueError, match=fourcc):
-        RawDecoder(fourcc, width, height)
+        RawDecoder(fourcc, size)
 
 
 LAYOUTS = {"yuv420p": (2, 2), "yuv422p": (2, 1), "yuv444p": (1, 1), "yuv440p": (1, 2), "yuv411p": (4, 1), "gray": None}

@@ -145,11 +145,11 @@ def test_an_h264_camera_needs_its_other_pictures_whatever_the_size() -> None:
 def test_only_the_latest_sizes_are_kept() -> None:
     made: list[Size] = []
 
-    def make(width: int, height: int) -> Size:
-        made.append((width, height))
-        return width, height
+    def make(size: Size) -> Size:
+        made.append(size)
+        return size
 
-    sizes = SizeCache(WIDTH, HEIGHT, make)
+    sizes = SizeCache((WIDTH, HEIGHT), make)
     for within in ((320, 180), (160, 90), (320, 180), (80, 44), (320, 180), (64, 36), (320, 180), (160, 90)):
         sizes.get(within)
     assert made == [(640, 360), (320, 180), (160, 90), (80, 44), (64, 36), (160, 90)]

@@ -21,7 +21,7 @@ class Bars(VideoSource):
     def __init__(self, context: SourceContext) -> None:
         profile = context.profile
         self._format = VideoFormat(profile.width, profile.height, profile.fps, ColorMatrix.BT601)
-        self._drawn = SizeCache(profile.width, profile.height, _draw)
+        self._drawn = SizeCache((profile.width, profile.height), _draw)
         self._pace, self._stop = context.pace, context.stop
         self._number = 0
 
@@ -49,8 +49,8 @@ class Bars(VideoSource):
         self._pace.finish(TRACK)
 
 
-def _draw(width: int, height: int) -> av.VideoFrame:
-    picture = av.VideoFrame(width, height, "yuv420p")
+def _draw(size: Size) -> av.VideoFrame:
+    picture = av.VideoFrame(*size, "yuv420p")
     for number, plane in enumerate(plane_views(picture)):
         for column in range(plane.shape[1]):
             plane[:, column] = COLOURS[column * len(COLOURS) // plane.shape[1]][number]
