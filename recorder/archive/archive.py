@@ -23,7 +23,7 @@ from devices.host.clock import Clock, boot_id
 from recorder.archive.package_draft import refuse_damaged, settle_correction
 from recorder.disk.archive_folder import check_archive_folder, nearest_existing
 from recorder.disk.durable import DurableFiles
-from recorder.disk.errors import storage_error
+from recorder.disk.errors import storage_error, storage_errors
 from recorder.disk.package_locks import package_lock
 from recorder.model.names import (
     NAME,
@@ -366,11 +366,9 @@ class Archive:
             begun = read_part(folder)
             refuse_damaged(folder.name, verify_package(folder, progress=progress))
             work = WorkFolder(work_folder(self.root, session_in_name(folder.name), begun.part), begun)
-            try:
+            with storage_errors(folder):
                 self._disk.make_folder(work.path.parent)
                 self._disk.move_folder(folder, work.path)  # without begun.json it awaits its rename back
-            except OSError as error:
-                raise storage_error(error, folder) from None
         try:
             work.lock()
             write_begun(work.path, begun, self._disk)
@@ -382,10 +380,8 @@ class Archive:
 
     def reseal(self, work: WorkFolder) -> Package:
         """Turn a folder from `unseal` into its package again."""
-        try:
+        with storage_errors(work.path):
             self._disk.unlink(work.path / BEGUN_FILE)
-        except OSError as error:
-            raise storage_error(error, work.path) from None
         return self.seal(work)
 
     def discard(self, work: WorkFolder) -> None:
@@ -395,11 +391,9 @@ class Archive:
                 f"{work.path} holds a recording and is kept",
                 hint=f"Move {media} into {work.media}, where recordings are, then say liput recover.",
             )
-        try:
+        with storage_errors(work.path):
             shutil.rmtree(work.path)
             self._remove_empty(work.path.parent, self.root)
-        except OSError as error:
-            raise storage_error(error, work.path) from None
         work.release()
 
     @staticmethod

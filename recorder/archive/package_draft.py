@@ -21,7 +21,7 @@ from config.errors import ArchiveError, PackageDamaged, StorageError
 from config.files import open_regular, read_file
 from config.settings.quantities import brief_size
 from recorder.disk.durable import RENAME_UNSUPPORTED, DurableFiles
-from recorder.disk.errors import storage_error
+from recorder.disk.errors import storage_errors
 from recorder.disk.package_locks import package_lock
 from recorder.model import names
 from recorder.package import bag, fixity
@@ -127,29 +127,24 @@ def corrected_package(folder: Path, disk: DurableFiles, tally: ByteProgress) -> 
     On an error the package stays as it was: PackageDamaged, ArchiveError if media were pruned, PackageBusy,
     StorageError.
     """
-    try:
+    with storage_errors(folder):
         settle_correction(folder, disk)
         with package_lock(folder, alone=True):
             remove_versions(folder, disk)
             refuse_incomplete(folder)
             draft = PackageDraft(folder, disk, tally)
-            try:
+            with contextlib.ExitStack() as stack:
+                stack.callback(draft.undo)
                 draft.begin()
                 yield draft
-                if draft.is_wanted:
-                    draft.finish()
-            except BaseException:
-                draft.undo()
-                raise
-            if not draft.is_wanted:
-                draft.undo()
-                return
+                if not draft.is_wanted:
+                    return
+                draft.finish()
+                stack.pop_all()
             with package_lock(draft.new, alone=True):  # others find the name locked until we are done
                 former = _exchange(draft.new, folder, disk)
                 with contextlib.suppress(OSError):
                     disk.remove_tree(former, bag.DECLARATION_FILE)
-    except OSError as error:
-        raise storage_error(error, folder) from None
 
 
 def refuse_incomplete(folder: Path) -> None:

@@ -16,7 +16,7 @@ from config.errors import ArchiveError, StorageError
 from config.files import NotRegular, create_file, is_folder, open_beneath, open_regular, sync_path
 from config.settings.quantities import brief_size
 from recorder.disk.archive_folder import MARGIN_BYTES
-from recorder.disk.errors import storage_error
+from recorder.disk.errors import storage_error, storage_errors
 from recorder.disk.package_locks import has_name, lock_file
 
 _AT_FDCWD = -100
@@ -168,7 +168,7 @@ def publishing(target: Path, size: int, *, mode: int = 0o666, replace: bool = Fa
     where the disk refuses.
     """
     with ExitStack() as stack:
-        try:
+        with storage_errors(target):
             if os.path.lexists(target) and not replace:
                 raise _taken(target)
             if shutil.disk_usage(target.parent).free < size + MARGIN_BYTES:
@@ -179,8 +179,6 @@ def publishing(target: Path, size: int, *, mode: int = 0o666, replace: bool = Fa
             part = temporary_of(final)
             claim = _claim(part, target, mode)
             stack.callback(os.close, claim)
-        except OSError as error:
-            raise storage_error(error, target) from None
         try:
             try:
                 yield Path(f"/proc/self/fd/{claim}")

@@ -2,7 +2,8 @@
 
 import errno
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from config.errors import ErrorCause, StorageError
@@ -34,6 +35,15 @@ def storage_error(error: Exception, path: Path) -> StorageError:
         if number in numbers:
             return StorageError(said.format(path=path, reason=reason), hint=hint, why=why)
     return StorageError(f"Writing {path} failed: {reason}", hint="Check the disk; the written data is kept.")
+
+
+@contextmanager
+def storage_errors(path: Path) -> Iterator[None]:
+    """Translate an OSError of the body, which uses `path`, into StorageError."""
+    try:
+        yield
+    except OSError as error:
+        raise storage_error(error, path) from None
 
 
 DISK_ANSWER_S = 10.0  # deadline for the answer of a disk, and for opening a file on it

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from config.settings.schema import StorageSettings as StorageSettings
 from devices.host.clock import NANOSECONDS
-from recorder.disk.errors import storage_error
+from recorder.disk.errors import storage_errors
 
 WINDOW_NS = 60 * NANOSECONDS  # the span over which the rate is measured
 SOON_NS = 10 * NANOSECONDS  # until then the rate is the profile's: the first seconds of a recording are no measure
@@ -84,7 +84,7 @@ def measure_write_bps(folder: Path, longest_s: float, stop: threading.Event) -> 
     """Return bits a second of synced writes; None without room. Raises StorageError."""
     piece = os.urandom(PIECE_BYTES)  # some file systems skip zeros
     written, began = 0, time.monotonic()
-    try:
+    with storage_errors(folder):
         disk = os.statvfs(folder)
         most = min(MOST_BYTES, disk.f_bavail * disk.f_frsize // PART_OF_FREE)
         with tempfile.TemporaryFile(dir=folder) as file:
@@ -94,6 +94,4 @@ def measure_write_bps(folder: Path, longest_s: float, stop: threading.Event) -> 
                 os.fdatasync(file.fileno())
                 written += PIECE_BYTES
             took_s = time.monotonic() - began
-    except OSError as error:
-        raise storage_error(error, folder) from None
     return written * 8 / took_s if written else None

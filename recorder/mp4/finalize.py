@@ -17,7 +17,7 @@ from pathlib import Path
 
 from config.errors import MediaError
 from config.files import open_regular
-from recorder.disk.errors import storage_error
+from recorder.disk.errors import storage_errors
 from recorder.model.marks import Mark
 from recorder.model.titles import chapters
 from recorder.mp4.boxes import (
@@ -124,14 +124,12 @@ SIZE_BYTES = 4  # the size field of a box, before its type
 
 def repair_end(path: Path) -> bool:
     """Make a recording play as far as possible after a power cut; return whether it changed. Raises StorageError."""
-    try:
+    with storage_errors(path):
         descriptor = open_regular(path, os.O_RDWR)
         try:
             return _mend(descriptor)
         finally:
             os.close(descriptor)
-    except OSError as error:
-        raise storage_error(error, path) from error
 
 
 def _mend(descriptor: int) -> bool:

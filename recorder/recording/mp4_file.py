@@ -17,7 +17,7 @@ from av.stream import Stream
 from config.errors import LiputError, MediaError, StorageError
 from config.files import open_regular
 from recorder.disk.durable import DurableFiles
-from recorder.disk.errors import disk_read_only, disk_vanished, storage_error, write_error
+from recorder.disk.errors import disk_read_only, disk_vanished, storage_error, storage_errors, write_error
 from recorder.disk.mounts import mount_source
 from recorder.model.marks import Mark
 from recorder.model.packet import DiskProgress, EncodedPacket, TrackId
@@ -115,10 +115,8 @@ class Mp4File:
         self.scanned = 0
         """The read position of `finish`."""
         self._end_s = dict.fromkeys(templates, 0.0)  # of muxed packets, by track
-        try:
+        with storage_errors(path):
             self._file = AppendOnlyFile(path)
-        except OSError as error:
-            raise storage_error(error, path) from error
         try:
             status = os.fstat(self._file.descriptor)
             self._identity, self._source = (status.st_dev, status.st_ino), mount_source(status.st_dev)

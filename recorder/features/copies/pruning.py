@@ -12,7 +12,7 @@ from config.errors import ArchiveError
 from config.files import create_file
 from config.settings.serving import CopyTarget
 from recorder.disk.durable import DurableFiles
-from recorder.disk.errors import storage_error
+from recorder.disk.errors import storage_errors
 from recorder.disk.mounts import whole_disk
 from recorder.disk.package_locks import package_lock
 from recorder.features.copies.package_copy import MEDIA, PackageListing, list_local, list_remote, list_whole_remote
@@ -37,25 +37,22 @@ def prune(
     """
     if not targets:
         raise ArchiveError(f"{folder.name} has no copy", hint="`liput archive copy` makes one.")
-    with package_lock(folder, alone=True):
-        try:
-            _refuse_near(folder, [target for target, _ in targets])
-            listing = list_local(folder)
-            if wrong := verify_package(folder):
-                raise copy_error(CopyReason.DAMAGED_HERE, folder.name, wrong[0].file)
-            for target, _ in targets:
-                copy = list_whole_remote(target, place, TransferThrottle(go_on=go_on))
-                refuse_links(target, place)
-                if copy.version != listing.version:
-                    raise copy_error(CopyReason.CHANGED_THERE, target.name, place)
-            for target, _ in targets:  # reading may have taken hours
-                _refuse_changed(target, place, listing.version)
-            # From the copy's list: a stopped attempt may have removed media here.
-            media = [path for path in copy.paths if path.startswith(MEDIA)]
-            left = [path for path in media if (folder / path).exists()]
-            _remove(folder, left, _fetch_text(copy, media, place, targets[0][1]), disk)
-        except OSError as error:
-            raise storage_error(error, folder) from None
+    with package_lock(folder, alone=True), storage_errors(folder):
+        _refuse_near(folder, [target for target, _ in targets])
+        listing = list_local(folder)
+        if wrong := verify_package(folder):
+            raise copy_error(CopyReason.DAMAGED_HERE, folder.name, wrong[0].file)
+        for target, _ in targets:
+            copy = list_whole_remote(target, place, TransferThrottle(go_on=go_on))
+            refuse_links(target, place)
+            if copy.version != listing.version:
+                raise copy_error(CopyReason.CHANGED_THERE, target.name, place)
+        for target, _ in targets:  # reading may have taken hours
+            _refuse_changed(target, place, listing.version)
+        # From the copy's list: a stopped attempt may have removed media here.
+        media = [path for path in copy.paths if path.startswith(MEDIA)]
+        left = [path for path in media if (folder / path).exists()]
+        _remove(folder, left, _fetch_text(copy, media, place, targets[0][1]), disk)
         return sum(copy.files[path] for path in left)
 
 

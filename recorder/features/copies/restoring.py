@@ -16,7 +16,7 @@ from config.errors import PackageDamaged
 from recorder.archive.package_draft import version_path
 from recorder.disk.archive_folder import check_archive_folder
 from recorder.disk.durable import PRIVATE_MODE, RENAME_UNSUPPORTED, DurableFiles
-from recorder.disk.errors import storage_error
+from recorder.disk.errors import storage_errors
 from recorder.disk.package_locks import package_lock
 from recorder.features.copies.package_copy import (
     MEDIA,
@@ -73,7 +73,7 @@ class PackageRestorer:
 
     def _restore(self, folder: Path, place: str, target: Target, problems: list[Problem]) -> RestoredPackage:
         copy = list_whole_remote(target, place, TransferThrottle(None, None, self.go_on))
-        try:
+        with storage_errors(folder):
             here = list_local(folder) if folder.is_dir() else None
             if here and here.uuid not in {"", copy.uuid}:
                 raise copy_error(CopyReason.NAME_TAKEN, target.name, place)
@@ -87,8 +87,6 @@ class PackageRestorer:
             self._make(folder.parent)
             fetched = self._build(folder, place, target, copy, wanted, good)
             kept = self._put_in_place(folder)
-        except OSError as error:
-            raise storage_error(error, folder) from None
         return RestoredPackage(copy, fetched, kept, here is not None and wanted[bag.TAG_MANIFEST_FILE] != here.version)
 
     def _refuse_full(self, folder: Path, copy: PackageListing, to_fetch: set[str]) -> None:

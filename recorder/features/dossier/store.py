@@ -30,7 +30,7 @@ from config.settings.schema import Settings
 from devices.host.process import account_name
 from recorder.disk.archive_folder import check_archive_folder
 from recorder.disk.durable import PRIVATE_MODE, TEMPORARY_FILES, DurableFiles
-from recorder.disk.errors import storage_error
+from recorder.disk.errors import storage_error, storage_errors
 from recorder.features.dossier.papers import LETTER_FILE, SUFFIXES, Paper, is_letter_whole
 from recorder.features.dossier.text import dossier_text
 from recorder.model.names import one_line, similar_names, utf8_safe
@@ -128,16 +128,13 @@ class Dossier:
 
     def change(self, change: Callable[[Request], Request]) -> Request:
         """Replace the request by the result of `change`; return it. Raises DossierError, StorageError."""
-        try:
-            with dossier_lock(self.folder / _LOCK):
-                for part in self.folder.rglob(TEMPORARY_FILES):  # half written by a killed process
-                    part.unlink()
-                before = self.read()
-                after = change(before)
-                if after != before:
-                    self._write(after)
-        except OSError as error:
-            raise storage_error(error, self.folder) from None
+        with storage_errors(self.folder), dossier_lock(self.folder / _LOCK):
+            for part in self.folder.rglob(TEMPORARY_FILES):  # half written by a killed process
+                part.unlink()
+            before = self.read()
+            after = change(before)
+            if after != before:
+                self._write(after)
         return after
 
     def keep(
