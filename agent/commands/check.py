@@ -4,7 +4,6 @@ import signal
 from pathlib import Path
 
 import click
-import msgspec
 
 from agent.checks.check import all_checks, is_cancelled
 from agent.checks.context import check_context, plan_option, planned_request
@@ -14,7 +13,7 @@ from agent.checks.kinds.internet import targets_of
 from agent.checks.runner import CheckRunner
 from agent.devices.table import plain_table, print_table
 from agent.sessions.options import request_option, with_asked
-from agent.terminal.parameters import config_option, duration_callback, json_option
+from agent.terminal.parameters import config_option, duration_callback, json_option, print_json
 from agent.terminal.signals_and_keys import set_on_signal
 from config.errors import StateError
 from config.settings.schema import load_settings
@@ -103,7 +102,7 @@ def _show_history(language: str, *, as_json: bool) -> None:
     found = uplink_measurements(kept_runs())
     if as_json:
         for one in found:
-            click.echo(msgspec.json.encode(one))
+            print_json(one)
     elif found:
         print_table(plain_table(rows(found, language)))
     else:

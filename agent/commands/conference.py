@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import click
-import msgspec
 
 from agent.sessions.conference import CameraSetup, ConferencePaths, MicrophoneSetup, conference_setups
-from agent.terminal.parameters import config_option, json_option
+from agent.terminal.parameters import config_option, json_option, print_json
 from agent.terminal.terminal import can_ask
 from capture.sound.server import NoServerError
 from config.settings.schema import load_settings
@@ -109,7 +108,7 @@ def status(config_file: Path | None, *, as_json: bool) -> int:
     camera, microphone = conference_setups(load_settings(config_file).conference, ConferencePaths())
     checks = [*camera.checks(), *microphone.checks()]
     if as_json:
-        click.echo(msgspec.json.encode(checks))
+        print_json(checks)
     else:
         for check in checks:
             click.echo(f"{'ok     ' if check.ok else 'MISSING'}  {check.message}")

@@ -119,7 +119,7 @@ def summary(since: datetime | None, until: datetime | None, *, as_json: bool) ->
     summaries = summarise(read(folder, span))
     for number, one in enumerate(summaries):
         if as_json:
-            click.echo(msgspec.json.encode(one))
+            print_json(one)
         else:
             click.echo("\n" * (number > 0) + "\n".join(summary_text(one)))
     if not summaries:

@@ -26,7 +26,7 @@ from agent.commands.service_units import (
     user_service_config,
     write_public,
 )
-from agent.terminal.parameters import config_option, json_option
+from agent.terminal.parameters import config_option, json_option, print_result
 from config.errors import LiputError
 from config.settings.schema import SYSTEM_FILE, Settings, load_settings
 
@@ -266,10 +266,7 @@ def status(*, is_system: bool, as_json: bool) -> int:
     Exit status 1: the service does not run.
     """
     found = service_status(is_system=is_system)
-    if as_json:
-        click.echo(msgspec.json.encode(found).decode())
-    else:
-        click.echo(_text(found))
+    print_result(found, _text(found), as_json=as_json)
     return 0 if found.active == "active" else NOT_RUNNING
 
 

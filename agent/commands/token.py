@@ -2,7 +2,7 @@
 
 import click
 
-from agent.terminal.parameters import json_option, print_json
+from agent.terminal.parameters import json_option, print_result
 from agent.web.http.token import read_token, token_file
 from config.errors import StateError
 
@@ -31,7 +31,4 @@ def token_command(*, new: bool, as_json: bool) -> None:
         except OSError as error:
             raise StateError(f"the token cannot be removed: {error.strerror}") from None
     token = read_token()
-    if as_json:
-        print_json({"token": token})
-    else:
-        click.echo(token)
+    print_result({"token": token}, token, as_json=as_json)

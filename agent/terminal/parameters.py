@@ -29,6 +29,11 @@ def print_json(value: object) -> None:
     click.echo(msgspec.json.encode(value))
 
 
+def print_result(value: object, text: str, *, as_json: bool) -> None:
+    """Print a value as one line of JSON, or `text` for people."""
+    click.echo(msgspec.json.encode(value) if as_json else text)
+
+
 def with_options[Answer](options: Sequence[Command[Command[Answer]]], command: Command[Answer]) -> Command[Answer]:
     """Add options to a click command; its help lists them in this order."""
     for option in reversed(options):

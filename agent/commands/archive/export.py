@@ -6,7 +6,7 @@ import click
 import msgspec
 
 from agent.archives.selection import archive_option, archives_of, find_package
-from agent.terminal.parameters import json_option, print_json
+from agent.terminal.parameters import json_option, print_result
 from agent.terminal.progress import progress_bar
 from agent.terminal.terminal import can_ask
 from config.errors import UsageError
@@ -50,10 +50,8 @@ def export_command(
     with progress_bar(package.id, shown=not as_json) as progress, package_lock(package.folder, alone=False):
         target = _written(package, to, progress, mp4=mp4, redact=redact)
     size = target.stat().st_size
-    if as_json:
-        print_json({"id": package.id, "file": str(target), "bytes": size, "redacted": redact})
-    else:
-        click.echo(f"{target} ({brief_size(size)}, read back and compared)")
+    line = {"id": package.id, "file": str(target), "bytes": size, "redacted": redact}
+    print_result(line, f"{target} ({brief_size(size)}, read back and compared)", as_json=as_json)
 
 
 def _ask_of_speakers(package: Package, *, although_refused: bool, may_ask: bool) -> None:

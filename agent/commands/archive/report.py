@@ -6,7 +6,7 @@ import click
 import msgspec
 
 from agent.archives.selection import archive_option, archives_of, find_package
-from agent.terminal.parameters import json_option, print_json
+from agent.terminal.parameters import json_option, print_result
 from config.errors import ArchiveError
 from config.locale.lookup import LANGUAGES
 from config.settings.schema import load_settings
@@ -51,10 +51,8 @@ def report_command(
         from recorder.features.report.printing import print_pdf
 
         _write(pdf, print_pdf(page))
-    if as_json:
-        print_json({"id": package.id, "html": html and str(html), "pdf": pdf and str(pdf)})
-    else:
-        click.echo("\n".join(str(file) for file in (html, pdf) if file is not None))
+    line = {"id": package.id, "html": html and str(html), "pdf": pdf and str(pdf)}
+    print_result(line, "\n".join(str(file) for file in (html, pdf) if file is not None), as_json=as_json)
 
 
 def _page(folder: Path, name: str, wishes: ReportOptions | None, language: str) -> bytes:

@@ -9,9 +9,9 @@ from pathlib import Path
 import click
 import msgspec
 
-from agent.commands.session.running import say_line, session_option
+from agent.commands.session.running import session_option
 from agent.sessions.control import absolute
-from agent.terminal.parameters import json_option
+from agent.terminal.parameters import json_option, print_result
 from agent.terminal.reporters import destination_text
 from agent.terminal.signals_and_keys import handle_signals
 from config.errors import UsageError
@@ -54,46 +54,46 @@ def destination_command() -> None:
 @click.option("--although-refused", is_flag=True, help="Proceed although the speakers refused consent.")
 @session_option
 @json_option
-def add_command(*, name: str, although_refused: bool, key: str | None, as_json: bool) -> int:
+def add_command(*, name: str, although_refused: bool, key: str | None, as_json: bool) -> None:
     """Add a destination, from the next keyframe on. An armed session adds it at its start."""
     if "://" in name:
         destination_url(Settings(), name)  # which refuses it with the reason
     found = select_session(key, (STATES_RECORDING, STATES_BEFORE))
     request = _from_file(name) if name.startswith("@") else AddDestinationCommand(name=_checked_name(name))
     request = msgspec.structs.replace(request, although_refused=although_refused)
-    return _change(found, request, "added", f"{request.name} is a destination now", as_json=as_json)
+    _change(found, request, "added", f"{request.name} is a destination now", as_json=as_json)
 
 
 @destination_command.command("remove")
 @click.argument("name")
 @session_option
 @json_option
-def remove_command(*, name: str, key: str | None, as_json: bool) -> int:
+def remove_command(*, name: str, key: str | None, as_json: bool) -> None:
     """Stop streaming to a destination."""
     found = select_session(key, (STATES_RECORDING, STATES_BEFORE))
     request = RemoveDestinationCommand(name=_checked_name(name))
-    return _change(found, request, "removed", f"{name} is not streamed to any more", as_json=as_json)
+    _change(found, request, "removed", f"{name} is not streamed to any more", as_json=as_json)
 
 
 @destination_command.command("restart")
 @click.argument("name")
 @session_option
 @json_option
-def restart_command(*, name: str, key: str | None, as_json: bool) -> int:
+def restart_command(*, name: str, key: str | None, as_json: bool) -> None:
     """Reconnect to a destination with the settings' current key.
 
     The address is read again, too.
     """
     found = select_session(key, (STATES_RECORDING, STATES_BEFORE))
     request = RestartDestinationCommand(name=_checked_name(name))
-    return _change(found, request, "restarted", f"{name} is connected anew", as_json=as_json)
+    _change(found, request, "restarted", f"{name} is connected anew", as_json=as_json)
 
 
 @destination_command.command("status")
 @click.option("--watch", is_flag=True, help="Show every change until the session ends.")
 @session_option
 @json_option
-def status_command(*, watch: bool, key: str | None, as_json: bool) -> int:
+def status_command(*, watch: bool, key: str | None, as_json: bool) -> None:
     """Show the state of each destination, and the reason."""
     found = select_session(key, (STATES_RECORDING, STATES_BEFORE, STATES_AFTER))
     show = _printer(found, as_json=as_json)
@@ -102,7 +102,6 @@ def status_command(*, watch: bool, key: str | None, as_json: bool) -> int:
         show(status)
     if watch:
         _watch(found, show)
-    return 0
 
 
 def _printer(found: RunningRecorder, *, as_json: bool) -> Callable[[SessionStatus], None]:
@@ -118,7 +117,7 @@ def _printer(found: RunningRecorder, *, as_json: bool) -> Callable[[SessionStatu
             before = now
             text = "\n".join(map(destination_text, status.destinations)) or f"{found} is not streamed to anybody."
             line = {"type": "destinations", "id": found.info.id, "destinations": status.destinations}
-            say_line(line, text, as_json=as_json)
+            print_result(line, text, as_json=as_json)
 
     return show
 
@@ -144,11 +143,10 @@ def _watch(found: RunningRecorder, show: Callable[[SessionStatus], None]) -> Non
         os.close(wakeup)
 
 
-def _change(found: RunningRecorder, request: DestinationChange, change: str, sentence: str, *, as_json: bool) -> int:
+def _change(found: RunningRecorder, request: DestinationChange, change: str, sentence: str, *, as_json: bool) -> None:
     note = send_command(found.folder, request).note
     said = f"{sentence}: {found}." + (f"\n{note[0].upper()}{note[1:]}." if note else "")
-    say_line({"type": "destination", "name": request.name, "change": change, "note": note}, said, as_json=as_json)
-    return 0
+    print_result({"type": "destination", "name": request.name, "change": change, "note": note}, said, as_json=as_json)
 
 
 def _from_file(word: str) -> AddDestinationCommand:

@@ -5,11 +5,10 @@ from pathlib import Path
 import click
 import msgspec
 
-from agent.commands.session.running import say, say_line
 from agent.sessions.control import line_of, until_armed
 from agent.sessions.options import begin_or_ask, session_options
 from agent.sessions.run_recorder import RecorderRun
-from agent.terminal.parameters import json_lines_option, json_option
+from agent.terminal.parameters import json_lines_option, json_option, print_result
 from agent.terminal.reporters import reporter
 from recorder.control.spawn import SpawnedRecorder
 from recorder.control.spec import RecorderSpec
@@ -30,14 +29,14 @@ Exit status: 0 armed; 1 failed; 2 wrong usage.
 @click.command(epilog=ARM_EXAMPLES)
 @session_options
 @json_option
-def arm_command(asked: SessionRequest, config_file: Path | None, *, as_json: bool) -> int:
+def arm_command(asked: SessionRequest, config_file: Path | None, *, as_json: bool) -> None:
     """Open the devices of a session and keep its last seconds in memory, without recording.
 
     The session runs in its own process. `liput start` records; `liput disarm` closes the devices. The next session can
     be armed while the last one is sealed.
     """
 
-    def begin(spec: RecorderSpec) -> int:
+    def begin(spec: RecorderSpec) -> None:
         spawned = SpawnedRecorder(spec)
         try:
             folder = spawned.ready()
@@ -46,14 +45,13 @@ def arm_command(asked: SessionRequest, config_file: Path | None, *, as_json: boo
             spawned.terminate()
             raise
         for note in spawned.notes:
-            say(note, as_json=as_json)
+            click.echo(note, err=as_json)
         found = select_session(folder.id, ())
         for trouble in found.status.troubles if found.status else ():
-            say(f"! {trouble}", as_json=as_json)
-        say_line(line_of(found), f"Armed: {found}. liput start records it.", as_json=as_json)
-        return 0
+            click.echo(f"! {trouble}", err=as_json)
+        print_result(line_of(found), f"Armed: {found}. liput start records it.", as_json=as_json)
 
-    return begin_or_ask(asked, config_file, begin, arm_only=True)
+    begin_or_ask(asked, config_file, begin, arm_only=True)
 
 
 RECORD_EXAMPLES = """\b

@@ -1,32 +1,20 @@
 """Commands to a running session: `start`, `stop`, `disarm`, `mark`, `mute`, `layout`."""
 
-import sys
 from typing import Any
 
 import click
-import msgspec
 
 from agent.sessions.control import NOTHING_RUNS, disarm, earlier_end, line_of, start, stop, successor_of
-from agent.terminal.parameters import duration_callback, json_option
+from agent.terminal.parameters import duration_callback, json_option, print_result
 from agent.terminal.reporters import exit_status, result_text, storable_result
 from config.errors import SessionError
 from config.settings.quantities import clock_text
 from recorder.model.names import utf8_safe
 from recorder.model.status import STATES_AFTER, STATES_BEFORE, STATES_RECORDING, SessionState
 from recorder.running.client import RunningRecorder, select_session, send_command
-from recorder.running.protocol import AnyRequest, LayoutCommand, MarkCommand, MuteCommand
+from recorder.running.protocol import LayoutCommand, MarkCommand, MuteCommand
 
 session_option = click.option("--session", "key", metavar="ID", help="The session, if several run.")
-
-
-def say(sentence: str, *, as_json: bool) -> None:
-    """Print a sentence; on standard error if standard output is for programs."""
-    print(sentence, file=sys.stderr if as_json else sys.stdout, flush=True)
-
-
-def say_line(line: object, sentence: str, *, as_json: bool) -> None:
-    """Print `line` as JSON, or `sentence` for people."""
-    print(msgspec.json.encode(line).decode() if as_json else sentence, flush=True)
 
 
 @click.command(
@@ -45,15 +33,14 @@ Examples:
 )
 @session_option
 @json_option
-def start_command(*, pre_roll_s: float | None, key: str | None, as_json: bool) -> int:
+def start_command(*, pre_roll_s: float | None, key: str | None, as_json: bool) -> None:
     """Start to record the armed session. A recording session continues."""
     found = select_session(key, (STATES_BEFORE, STATES_RECORDING))
     is_new = found.state not in STATES_RECORDING
     if is_new:
         start(found, pre_roll_s or 0.0)
     again = select_session(found.info.id, ())
-    say_line(line_of(again), f"{'Recording' if is_new else 'Recording already'}: {again}.", as_json=as_json)
-    return 0
+    print_result(line_of(again), f"{'Recording' if is_new else 'Recording already'}: {again}.", as_json=as_json)
 
 
 @click.command(
@@ -80,10 +67,10 @@ def stop_command(*, no_wait: bool, key: str | None, as_json: bool) -> int:
     else:
         result = stop(found, wait=not no_wait)
         if result is None:
-            say_line(line_of(found), f"Ending: {found}.", as_json=as_json)
+            print_result(line_of(found), f"Ending: {found}.", as_json=as_json)
             return 0
     sentence = "No session runs." if result is NOTHING_RUNS else result_text(result)
-    say_line(storable_result(result), sentence, as_json=as_json)
+    print_result(storable_result(result), sentence, as_json=as_json)
     return 0 if result.state is SessionState.IDLE else exit_status(result)
 
 
@@ -100,24 +87,23 @@ def _session_to_stop(key: str | None) -> RunningRecorder:
 @click.command(epilog="\b\nExample:\n  liput disarm")
 @session_option
 @json_option
-def disarm_command(*, key: str | None, as_json: bool) -> int:
+def disarm_command(*, key: str | None, as_json: bool) -> None:
     """Close the devices of an armed session. A recording session is not affected."""
     found = select_session(key, (STATES_BEFORE, STATES_RECORDING))
-    say_line(disarm(found), f"Disarmed: {found}.", as_json=as_json)
-    return 0
+    print_result(disarm(found), f"Disarmed: {found}.", as_json=as_json)
 
 
 @click.command(epilog='\b\nExample:\n  liput mark "Tanya jawab"')
 @click.argument("text")
 @session_option
 @json_option
-def mark_command(*, text: str, key: str | None, as_json: bool) -> int:
+def mark_command(*, text: str, key: str | None, as_json: bool) -> None:
     """Mark this moment of the recording, as a chapter for players."""
-    reply = _send(select_session(key, (STATES_RECORDING, STATES_BEFORE)), MarkCommand(text=utf8_safe(text)))
+    found = select_session(key, (STATES_RECORDING, STATES_BEFORE))
+    reply = send_command(found.folder, MarkCommand(text=utf8_safe(text))).mark
     mark: dict[str, Any] = dict(reply) if isinstance(reply, dict) else {}
     sentence = f"Marked at {clock_text(float(mark.get('media_s', 0)))}: {mark.get('text', text)}"
-    say_line({"type": "mark", **mark}, sentence, as_json=as_json)
-    return 0
+    print_result({"type": "mark", **mark}, sentence, as_json=as_json)
 
 
 @click.command(
@@ -132,13 +118,12 @@ Examples:
 @click.option("--off", is_flag=True, help="Unmute it.")
 @session_option
 @json_option
-def mute_command(*, name: str | None, off: bool, key: str | None, as_json: bool) -> int:
+def mute_command(*, name: str | None, off: bool, key: str | None, as_json: bool) -> None:
     """Mute a sound input of a session, or all of them."""
     found = select_session(key, (STATES_RECORDING, STATES_BEFORE))
-    _send(found, MuteCommand(name=name, on=not off))
+    send_command(found.folder, MuteCommand(name=name, on=not off))
     sentence = f"{name or 'All sound'} is {'heard again' if off else 'muted'}: {found}."
-    say_line({"type": "mute", "name": name, "on": not off}, sentence, as_json=as_json)
-    return 0
+    print_result({"type": "mute", "name": name, "on": not off}, sentence, as_json=as_json)
 
 
 @click.command(
@@ -151,13 +136,8 @@ Examples:
 @click.argument("name")
 @session_option
 @json_option
-def layout_command(*, name: str, key: str | None, as_json: bool) -> int:
+def layout_command(*, name: str, key: str | None, as_json: bool) -> None:
     """Change to another layout or a card, from the next frame on."""
     found = select_session(key, (STATES_RECORDING, STATES_BEFORE))
-    _send(found, LayoutCommand(name=name))
-    say_line({"type": "layout", "name": name}, f"Layout {name}: {found}.", as_json=as_json)
-    return 0
-
-
-def _send(found: RunningRecorder, request: AnyRequest) -> object:
-    return send_command(found.folder, request).mark
+    send_command(found.folder, LayoutCommand(name=name))
+    print_result({"type": "layout", "name": name}, f"Layout {name}: {found}.", as_json=as_json)

@@ -5,12 +5,11 @@ import os
 import signal
 
 import click
-import msgspec
 
-from agent.commands.session.running import say, session_option
+from agent.commands.session.running import session_option
 from agent.daemon.presence import is_serving, successor, with_replaced
 from agent.sessions.control import line_of
-from agent.terminal.parameters import json_option
+from agent.terminal.parameters import json_option, print_json
 from agent.terminal.reporters import SessionFollower, destination_text, follow, reporter, status_text
 from agent.terminal.signals_and_keys import handle_signals, watch_keys
 from recorder.model.status import STATES_AFTER, STATES_BEFORE, STATES_RECORDING
@@ -38,24 +37,23 @@ Examples:
 @click.option("--watch", is_flag=True, help="Follow a session until it ends.")
 @session_option
 @json_option
-def status_command(*, watch: bool, key: str | None, as_json: bool) -> int:
+def status_command(*, watch: bool, key: str | None, as_json: bool) -> None:
     """Show all running sessions."""
     found = running_recorders()
     if key is not None:
         found = [select_session(key, ())]
     _print_killed(as_json=as_json)
     if watch and found:
-        return _watch(select_session(key, (STATES_RECORDING, STATES_BEFORE, STATES_AFTER)), as_json=as_json)
-    if as_json and not watch:
-        print(msgspec.json.encode([line_of(one) for one in found]).decode())
+        _watch(select_session(key, (STATES_RECORDING, STATES_BEFORE, STATES_AFTER)), as_json=as_json)
+    elif as_json and not watch:
+        print_json([line_of(one) for one in found])
     elif not found:
-        say("No session runs.", as_json=as_json)
+        click.echo("No session runs.", err=as_json)
     else:
         for one in found:
             print(f"{one}\n  {status_text(one.status) if one.status else 'its recorder does not answer'}")
             for line in one.status.destinations if one.status else []:
                 print(f"  {destination_text(line)}")
-    return 0
 
 
 def _print_killed(*, as_json: bool) -> None:
@@ -65,10 +63,10 @@ def _print_killed(*, as_json: bool) -> None:
     for folder in runtime_directory.killed_recorders():
         info = folder.info()
         if info is not None and (info.work is not None or serving):
-            say(f'The recorder of "{info.title}" ({info.id}) was killed; {what}.', as_json=as_json)
+            click.echo(f'The recorder of "{info.title}" ({info.id}) was killed; {what}.', err=as_json)
 
 
-def _watch(found: RunningRecorder, *, as_json: bool) -> int:
+def _watch(found: RunningRecorder, *, as_json: bool) -> None:
     """Show a session until it or the watch ends; the session goes on."""
     shown = reporter(as_json=as_json)
     wakeup = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
@@ -104,4 +102,3 @@ def _watch(found: RunningRecorder, *, as_json: bool) -> int:
     finally:
         with contextlib.suppress(OSError):
             os.close(wakeup)
-    return 0
