@@ -21,7 +21,7 @@ from agent.archives.selection import (
 )
 from agent.cli.desktop import OPENER, has_desktop, open_there
 from agent.commands.archive.targets import at_option, packages_at
-from agent.terminal.parameters import json_option, print_json
+from agent.terminal.parameters import json_option, print_json, print_result
 from agent.terminal.progress import progress_bar
 from config.errors import ArchiveError
 from config.settings.quantities import brief_size, clock_text
@@ -87,23 +87,16 @@ def _columns(package: Package) -> tuple[str, str, str, str, str]:
 
 def _print_table(packages: Sequence[Package]) -> None:
     """Print a table for a terminal, with the first 8 digits of each UUID as id."""
-    from rich.table import Table
     from rich.text import Text
 
-    from agent.terminal.console import Console
+    from agent.devices.table import columns, print_table
 
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for heading in ("started", "id", "state"):
-        table.add_column(heading, no_wrap=True)
-    for heading in ("length", "size"):
-        table.add_column(heading, no_wrap=True, justify="right")
-    table.add_column("title", overflow="fold")
+    table = columns(("started", "id", "state", f"{'length':>8}", f"{'size':>9}", "title"), fold={"title"})
     for package in packages:
-        _, length, size, state, title = (column.strip() for column in _columns(package))
+        _, length, size, state, title = _columns(package)
         cells = (f"{package.started_at:%Y-%m-%d %H:%M}", package.uuid[:8] or package.id, state, length, size, title)
-        style = "" if package.state is PackageState.SEALED else "yellow"
-        table.add_row(*(Text(cell, style) for cell in cells))
-    Console().print(table)
+        table.add_row(*map(Text, cells), style="" if package.state is PackageState.SEALED else "yellow")
+    print_table(table)
 
 
 @click.command("show")
@@ -260,10 +253,7 @@ def open_command(package_id: str, folder: Path | None, *, whole: bool, print_onl
     """Print the path of a recording, and open it in this desktop's player."""
     _, package = find_package(archives_of(folder), package_id)
     path = package.folder if whole else _media_file(package)
-    if as_json:
-        print_json({"id": package.id, "path": str(path)})
-    else:
-        click.echo(path)
+    print_result({"id": package.id, "path": str(path)}, str(path), as_json=as_json)
     if not print_only and has_desktop() and not open_there(str(path), OPENER):
         raise ArchiveError("This desktop has no xdg-open", hint="Open the path above by hand.")
 
