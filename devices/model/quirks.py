@@ -214,6 +214,14 @@ def video_kind(vid: str | None, pid: str | None, *names: str, is_receiver: bool 
     return DeviceKind.CAMERA
 
 
+def product_name(vid: str, pid: str, product: str) -> str | None:
+    """Return the name of a product, or of its make where that is generic ("USB Video"); None if both are."""
+    if product and not has_generic_name(product):
+        return product
+    known = quirk_of(vid, pid)
+    return known.name if known is not None else None
+
+
 def has_generic_name(name: str) -> bool:
     """Return whether `name` ("USB Video", "USB2.0 Camera") fits any such device."""
     return bool(_GENERIC_NAMES.match(name.strip()))

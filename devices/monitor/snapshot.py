@@ -125,24 +125,21 @@ def _devices_of(
 
 def _kind(picture: VideoNode, answer: NodeCapabilities | DeviceError | None) -> DeviceKind:
     is_receiver = isinstance(answer, NodeCapabilities) and answer.is_receiver
-    if picture.usb is None:
+    if (usb := picture.usb) is None:
         return quirks.video_kind(None, None, picture.name, is_receiver=is_receiver)
-    usb = picture.usb
-    names = (picture.name, usb.product, usb.manufacturer)
-    return quirks.video_kind(usb.vid, usb.pid, *names, is_receiver=is_receiver)
+    return quirks.video_kind(usb.vid, usb.pid, picture.name, usb.product, usb.manufacturer, is_receiver=is_receiver)
 
 
 def _name(usb: UsbDevice | None, kernel_name: str) -> str:
     """Return a device's product name, or the name of its make where that is generic ("USB Video")."""
-    product = usb.product if usb else ""
-    known = quirks.quirk_of(usb.vid, usb.pid) if usb else None
-    if product and not quirks.has_generic_name(product):
-        return product
-    if known is not None:
-        return known.name
     own = kernel_name.split(": ")[0].strip()
-    generic = quirks.has_generic_name(own)
-    return f"{usb.manufacturer} {own}".strip() if usb and generic and usb.manufacturer not in own else own or product
+    if usb is None:
+        return own
+    if known := quirks.product_name(usb.vid, usb.pid, usb.product):
+        return known
+    if quirks.has_generic_name(own) and usb.manufacturer not in own:
+        return f"{usb.manufacturer} {own}".strip()
+    return own or usb.product
 
 
 def _video_health(answer: NodeCapabilities | DeviceError | None, picture: VideoNode, others: list[Holder]) -> Health:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from devices.model.quirks import has_generic_name, quirk_of
+from devices.model.quirks import product_name
 
 HIGH_SPEED = 480_000_000
 SUPER_SPEED = 5_000_000_000
@@ -120,10 +120,8 @@ class UsbNode:
     @property
     def name(self) -> str:
         """Its product name, or the name of its make where that is generic."""
-        if self.product and not has_generic_name(self.product):
-            return self.product
-        known = quirk_of(self.vid, self.pid)
-        return known.name if known is not None else self.product or ("USB hub" if self.is_hub else "USB device")
+        known = product_name(self.vid, self.pid, self.product)
+        return known or self.product or ("USB hub" if self.is_hub else "USB device")
 
     @property
     def is_root(self) -> bool:
