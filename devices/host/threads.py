@@ -12,10 +12,6 @@ if TYPE_CHECKING:
     from config.events import Emit
 
 
-class _GoesOn(threading.Thread):
-    """Stands in `threading.excepthook` for a thread that has handled its error and goes on."""
-
-
 def start_thread(
     target: Callable[..., object],
     *given: object,
@@ -39,8 +35,8 @@ def start_thread(
 
 def report_error() -> None:
     """Report the error that is being handled to `threading.excepthook`; this thread goes on."""
-    thread = _GoesOn(name=threading.current_thread().name)
-    threading.excepthook(threading.ExceptHookArgs((*sys.exc_info(), thread)))
+    stand_in = threading.Thread(name=threading.current_thread().name)
+    threading.excepthook(threading.ExceptHookArgs((*sys.exc_info(), stand_in)))
 
 
 @contextmanager
@@ -50,9 +46,9 @@ def report_broken_threads(emit: "Emit") -> Iterator[None]:
 
     def tell(broken: threading.ExceptHookArgs) -> None:
         before(broken)
-        if isinstance(broken.thread, _GoesOn):
-            return
-        name = broken.thread.name if broken.thread else "a thread"
+        if broken.thread is not threading.current_thread():
+            return  # `report_error` has called, and its thread goes on
+        name = threading.current_thread().name
         kind = broken.exc_type.__name__ + (code_place(broken.exc_value) if broken.exc_value else "")
         with suppress(Exception):  # the event log itself may have broken
             emit(
