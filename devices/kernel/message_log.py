@@ -10,7 +10,7 @@ import select
 import shutil
 import subprocess
 import threading
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -251,19 +251,9 @@ class _MessageCount:
 class KernelMessageWriter:
     """Writes messages as lines of the devices that they name. `observe` is thread-safe; the rest is for one thread."""
 
-    def __init__(
-        self,
-        record: HealthLogger,
-        clock: Clock,
-        *,
-        buses: Callable[[str], Collection[str]] = buses_of,
-        per_minute: int = PER_MINUTE,
-    ) -> None:
-        """`buses` returns the numbers of a controller's buses."""
+    def __init__(self, record: HealthLogger, clock: Clock) -> None:
         self._record = record
         self._clock = clock
-        self._buses = buses
-        self._per_minute = per_minute
         self._lock = threading.Lock()
         self._seen: dict[str, tuple[Device, int | None]] = {}
         """By id: a device, and the time until which it is remembered (None: it is plugged in)."""
@@ -313,7 +303,7 @@ class KernelMessageWriter:
             yield PC, ""
             return
         if meant.subject == "controller":
-            numbers = self._buses(message.controller) if message.controller else ()
+            numbers = buses_of(message.controller) if message.controller else ()
             plugs = self._plugs(lambda port: port.partition("-")[0] in numbers, meant)
         else:
             port = message.port or ""
@@ -343,7 +333,7 @@ class KernelMessageWriter:
             if minute is not None:
                 self._count(device, minute)
             minute = self._minutes[device] = _MessageCount(name, now_ns)
-        if minute.written >= self._per_minute:
+        if minute.written >= PER_MINUTE:
             minute.left_out += 1
             minute.level = max(minute.level, meant.level, key=lambda level: level.rank)
             minute.last = message.text

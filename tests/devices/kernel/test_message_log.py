@@ -27,8 +27,9 @@ def recorded() -> Recorded:
 
 
 @pytest.fixture
-def recorder(recorded: Recorded) -> KernelMessageWriter:
-    recorder = KernelMessageWriter(recorded, SystemClock(), per_minute=2)
+def recorder(recorded: Recorded, monkeypatch: pytest.MonkeyPatch) -> KernelMessageWriter:
+    monkeypatch.setattr("devices.kernel.message_log.PER_MINUTE", 2)
+    recorder = KernelMessageWriter(recorded, SystemClock())
     recorder.observe([CAMERA])
     return recorder
 

@@ -30,9 +30,11 @@ def recorded(clock: SimulatedClock) -> Recorded:
 
 
 @pytest.fixture
-def recorder(clock: SimulatedClock, recorded: Recorded) -> KernelMessageWriter:
+def recorder(clock: SimulatedClock, recorded: Recorded, monkeypatch: pytest.MonkeyPatch) -> KernelMessageWriter:
     buses = {"0000:00:14.0": {"1", "2"}, "0000:05:00.3": {"3"}}
-    recorder = KernelMessageWriter(recorded, clock, buses=lambda name: buses.get(name, set()), per_minute=3)
+    monkeypatch.setattr("devices.kernel.message_log.PER_MINUTE", 3)
+    monkeypatch.setattr("devices.kernel.message_log.buses_of", lambda name: buses.get(name, set()))
+    recorder = KernelMessageWriter(recorded, clock)
     recorder.observe(ALL)
     return recorder
 
