@@ -11,7 +11,7 @@ from enum import StrEnum
 import msgspec
 
 from devices.kernel.udev import UdevDevices, UsbHub
-from devices.model.device import Device, Health
+from devices.model.device import Device
 from devices.monitor.identity import plug_part
 
 type DeviceKey = tuple[str, int | None, tuple[str, int]]
@@ -78,15 +78,10 @@ def hubs_gone(before: DeviceSnapshot, after: DeviceSnapshot, unplugs: Mapping[st
 def keep_health_times(before: DeviceSnapshot, after: DeviceSnapshot) -> DeviceSnapshot:
     """Return `after`, with the time of each unchanged health taken from `before`."""
     old = before.by_key()
-    devices = tuple(_steady(old.get(after.key(device)), device) for device in after.devices)
-    return DeviceSnapshot(devices, after.hubs, after.devnums)
 
+    def steady(device: Device) -> Device:
+        former = old.get(after.key(device), device).health
+        is_same = msgspec.structs.replace(device.health, since=former.since) == former
+        return msgspec.structs.replace(device, health=former) if is_same else device
 
-def _steady(before: Device | None, after: Device) -> Device:
-    if before is None or _without_time(before.health) != _without_time(after.health):
-        return after
-    return msgspec.structs.replace(after, health=before.health)
-
-
-def _without_time(health: Health) -> Health:
-    return msgspec.structs.replace(health, since=None)
+    return DeviceSnapshot(tuple(map(steady, after.devices)), after.hubs, after.devnums)
