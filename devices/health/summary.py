@@ -302,12 +302,10 @@ class _DeviceFigures:
 
     def _measure(self, line: HealthLine) -> None:
         summary, detail = self.summary, line.detail
-        summary.worst_fps = _least(summary.worst_fps, json_number(detail.get("fps")))
-        summary.quietest_dbfs = _least(summary.quietest_dbfs, _loudest(detail.get("rms_dbfs")))
-        summary.loudest_dbfs = max(
-            (level for level in (summary.loudest_dbfs, _loudest(detail.get("peak_dbfs"))) if level is not None),
-            default=None,
-        )
+        rms, peak = _loudest(detail.get("rms_dbfs")), _loudest(detail.get("peak_dbfs"))
+        summary.worst_fps = min(_known(summary.worst_fps, json_number(detail.get("fps"))), default=None)
+        summary.quietest_dbfs = min(_known(summary.quietest_dbfs, rms), default=None)
+        summary.loudest_dbfs = max(_known(summary.loudest_dbfs, peak), default=None)
 
 
 def _figures_of(devices: dict[str, _DeviceFigures], name: str, at: datetime, began: datetime) -> _DeviceFigures:
@@ -330,11 +328,11 @@ def _whole(value: object, otherwise: int) -> int:
 
 def _loudest(levels: object) -> float | None:
     several = levels if isinstance(levels, list) else [levels]
-    return max((level for one in several if (level := json_number(one)) is not None), default=None)
+    return max(_known(*map(json_number, several)), default=None)
 
 
-def _least(one: float | None, other: float | None) -> float | None:
-    return min((value for value in (one, other) if value is not None), default=None)
+def _known(*values: float | None) -> list[float]:
+    return [value for value in values if value is not None]
 
 
 # In steps, for a plot
