@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from capture.detectors.audio_detectors import AudioDetectors
-from capture.detectors.source_health import HealthContext, Patience, SourceHealth
+from capture.detectors.source_health import Patience, SourceHealth
 from capture.detectors.video_detectors import VideoDetectors
 from capture.source import SAMPLE_RATE, AudioBlock, AudioSource, Frame, Samples, VideoFormat, VideoSource
 from capture.sources.worker import AudioWorker, DeviceSupervision, LocatedDevice, SourceWorker, VideoWorker
@@ -29,33 +29,31 @@ class Nowhere:
 
 
 def judged_video(
-    source: VideoSource, device: Device, patience: Patience, context: HealthContext
+    source: VideoSource, device: Device, patience: Patience, tracker: HealthTracker
 ) -> tuple[VideoWorker, SourceHealth[Frame, VideoFormat]]:
     """Return the worker of `source`, not open yet, and what judges it."""
     health = SourceHealth(
         source,
         device,
-        lambda tracker, known, usual, form: VideoDetectors(tracker, known, usual, form, context.clock, source),
+        lambda told, known, usual, form: VideoDetectors(told, known, usual, form, source),
         lambda _known: patience,
-        context,
+        tracker,
     )
-    return VideoWorker(source, context.clock, supervision=DeviceSupervision(Nowhere(), health)), health
+    return VideoWorker(source, tracker.clock, supervision=DeviceSupervision(Nowhere(), health)), health
 
 
 def judged_sound(
-    source: AudioSource, device: Device, patience: Patience, context: HealthContext
+    source: AudioSource, device: Device, patience: Patience, tracker: HealthTracker
 ) -> tuple[AudioWorker, SourceHealth[AudioBlock, None]]:
     """Return the worker of `source`, not open yet, and what judges it."""
     health = SourceHealth(
         source,
         device,
-        lambda tracker, _known, usual, _form: AudioDetectors(
-            tracker, source.channels, silence_s=usual.silence_s, clock=context.clock
-        ),
+        lambda told, _known, usual, _form: AudioDetectors(told, source.channels, silence_s=usual.silence_s),
         lambda _known: patience,
-        context,
+        tracker,
     )
-    return SourceWorker(source, context.clock, supervision=DeviceSupervision(Nowhere(), health)), health
+    return SourceWorker(source, tracker.clock, supervision=DeviceSupervision(Nowhere(), health)), health
 
 
 BLOCK = 960
