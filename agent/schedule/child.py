@@ -44,9 +44,9 @@ def fetch(address: str, timeout_s: float) -> bytes:
     if scheme.lower() == "file":
         return _read_file(Path(urllib.parse.unquote(urllib.parse.urlsplit(address).path)), "its file")
     url = f"https:{rest}" if scheme.lower() == "webcal" else address
-    request = urllib.request.Request(url, headers={"User-Agent": "Liput", "Accept": "text/calendar, */*;q=0.1"})  # noqa: S310 - see _opener
+    request = urllib.request.Request(url, headers={"User-Agent": "Liput", "Accept": "text/calendar, */*;q=0.1"})  # noqa: S310 - the settings allow these schemes
     try:
-        with _opener().open(request, timeout=timeout_s) as answer:
+        with urllib.request.build_opener(SameServerRedirects).open(request, timeout=timeout_s) as answer:
             return _read_bounded(answer, "it")
     except urllib.error.HTTPError as error:
         with error:
@@ -56,18 +56,6 @@ def fetch(address: str, timeout_s: float) -> bytes:
         raise LiputError(_describe(error.reason), hint="check the network and the address") from None
     except (OSError, HTTPException, ValueError) as error:
         raise LiputError(_describe(error), hint="check the network and the address") from None
-
-
-def _opener() -> urllib.request.OpenerDirector:
-    """Return an opener for web addresses only; it follows no redirect to another server."""
-    opener = urllib.request.OpenerDirector()
-    for handler in (
-        urllib.request.ProxyHandler(), urllib.request.HTTPHandler(),
-        urllib.request.HTTPSHandler(context=ssl.create_default_context()), urllib.request.HTTPDefaultErrorHandler(),
-        SameServerRedirects(), urllib.request.HTTPErrorProcessor(), urllib.request.UnknownHandler(),
-    ):  # fmt: skip
-        opener.add_handler(handler)
-    return opener
 
 
 def _read_bounded(file: "IO[bytes] | urllib.request._UrlopenRet", called: str) -> bytes:
