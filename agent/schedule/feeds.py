@@ -3,7 +3,7 @@
 import re
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -131,25 +131,28 @@ def answer_of(reading: CommandChild) -> CalendarAnswer | None:
         return CalendarAnswer(error=why, hint="please report this, with the calendar")
 
 
-def read_now(wanted: CalendarRequest, clock: Clock, what: str, longest_s: float = LONGEST_S) -> CalendarAnswer:
-    """Return a calendar's answer; blocks, raises LiputError with `what` as its name."""
+def read_now(wanted: CalendarRequest, clock: Clock, longest_s: float = LONGEST_S) -> CalendarAnswer:
+    """Return a calendar's answer; blocks. Raises StateError if no child starts."""
     reading, never = begin_reading(wanted, clock, longest_s), threading.Event()
     try:
         while (answer := answer_of(reading)) is None:
             clock.wait(never, _LOOK_S)
+        return answer
     finally:
         reading.end()
-    if answer.error:
-        raise LiputError(f"{what}: {answer.error}", hint=answer.hint)
-    return answer
 
 
 def take_answer(
     settings: Settings, plans: Plans, states: FeedStates, name: str, answer: CalendarAnswer, asked_at: datetime
 ) -> list[Plan]:
-    """Take in a calendar's answer of `asked_at`; return its new and changed plans. Raises StateError."""
+    """Take in a calendar's answer of `asked_at`; return its new and changed plans. Raises StateError.
+
+    An error is noted, and the plans stay.
+    """
     if answer.error:
-        note_failure(states, name, answer.error, asked_at)
+        failed = {"tried_at": asked_at, "problem": answer.error}
+        none = FeedState(tried_at=asked_at)
+        states.change(lambda kept: {**kept, name: msgspec.structs.replace(kept.get(name, none), **failed)})
         return []
     sources = events_of_room(name, settings.feeds[name], answer.events, settings)
     changed = plans.take_events(name, sources, window(settings, asked_at))
@@ -157,16 +160,6 @@ def take_answer(
     state = FeedState(tried_at=asked_at, read_at=asked_at, events=len(sources), notes=notes)
     states.change(lambda kept: {**kept, name: state})
     return changed
-
-
-def note_failure(states: FeedStates, name: str, problem: str, at: datetime) -> None:
-    """Note a calendar's problem; its plans stay."""
-
-    def failed(kept: Mapping[str, FeedState]) -> dict[str, FeedState]:
-        before = kept.get(name) or FeedState(tried_at=at)
-        return {**kept, name: msgspec.structs.replace(before, tried_at=at, problem=problem)}
-
-    states.change(failed)
 
 
 @dataclass
@@ -225,8 +218,7 @@ class FeedReader:
         try:
             self._reading = (name, begin_reading(request_for_feed(settings, name, now), self.clock), now)
         except LiputError as error:
-            note_failure(self.states, name, error.message, now)
-            self._report(name, error.message)
+            self._take_answer(name, CalendarAnswer(error=error.message), now)
 
     def _take_answer(self, name: str, answer: CalendarAnswer, asked_at: datetime) -> None:
         try:

@@ -5,14 +5,13 @@ from pathlib import Path
 
 import click
 
-from agent.schedule.calendar_messages import CalendarRequest
+from agent.schedule.calendar_messages import CalendarAnswer, CalendarRequest
 from agent.schedule.feeds import (
     READ_BACK,
     FeedState,
     FeedStates,
     events_of_room,
     feed_states,
-    note_failure,
     read_now,
     request_for_feed,
     take_answer,
@@ -65,7 +64,9 @@ def import_command(
     wanted = CalendarRequest(
         path=str(file.absolute()), zone=desk.settings.office.time_zone, since=desk.now - READ_BACK, until=until
     )
-    answer = read_now(wanted, SystemClock(), str(file))
+    answer = read_now(wanted, SystemClock())
+    if answer.error:
+        raise LiputError(f"{file}: {answer.error}", hint=answer.hint)
     feed = FeedSettings(locations=locations, categories=categories, mode=mode)
     name = imported_feed(file.name)
     sources = events_of_room(name, feed, answer.events, desk.settings)
@@ -117,11 +118,10 @@ def feeds_command(ctx: click.Context, *, now: bool, config_file: Path | None, as
 def _read(desk: Planner, name: str, states: FeedStates) -> None:
     """Read one calendar; an error is kept in its state."""
     try:
-        answer = read_now(request_for_feed(desk.settings, name, desk.now), SystemClock(), name)
+        answer = read_now(request_for_feed(desk.settings, name, desk.now), SystemClock())
     except LiputError as error:
-        note_failure(states, name, error.message.removeprefix(f"{name}: "), desk.now)
-    else:
-        take_answer(desk.settings, desk.plans, states, name, answer, desk.now)
+        answer = CalendarAnswer(error=error.message)
+    take_answer(desk.settings, desk.plans, states, name, answer, desk.now)
 
 
 def _cells(name: str, state: FeedState | None, desk: Planner) -> tuple[str, ...]:
