@@ -444,19 +444,13 @@ def user_file() -> Path:
     return platformdirs.user_config_path("liput") / "liput.toml"
 
 
-def candidates(path: Path | None = None) -> list[Path]:
-    """Return the files that are tried, in order; a named one (argument, then environment) stands alone."""
-    if path is not None:
-        return [path]
-    if named := os.environ.get(CONFIG_VARIABLE):
-        return [Path(named)]
-    return [user_file(), SYSTEM_FILE]
-
-
 def find_file(path: Path | None = None) -> Path | None:
     """Return the file in force: a named one (`path`, LIPUT_CONFIG) even if missing, else the first that exists."""
-    files = candidates(path)
-    return files[0] if len(files) == 1 else next(filter(os.path.exists, files), None)  # Path.exists may raise
+    if path is not None:
+        return path
+    if named := os.environ.get(CONFIG_VARIABLE):
+        return Path(named)
+    return next(filter(os.path.exists, (user_file(), SYSTEM_FILE)), None)  # Path.exists may raise
 
 
 SECTIONS, NAMED_SECTIONS = tables_of(Settings)
