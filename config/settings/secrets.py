@@ -373,12 +373,6 @@ _ALARM_WORDS = ("mail_password", "webhook_header", "webhook_url")
 _HEADER = re.compile(r"([A-Za-z][A-Za-z0-9-]*):\s*(\S.*)")
 
 
-def _redacted(text: str, secrets: tuple[Secret | None, ...]) -> str:
-    for secret in secrets:
-        text = text if secret is None else secret.redact(text)
-    return text
-
-
 def _is_secret(value: object) -> bool:
     return isinstance(value, str) and bool(value.strip()) and value.isprintable()
 
@@ -393,10 +387,6 @@ class CopyCredentials:
     access_key: Secret | None = None
     secret_key: Secret | None = None
 
-    def redact(self, text: str) -> str:
-        """Return `text` without these secrets."""
-        return _redacted(text, (self.password, self.private_key, self.passphrase, self.access_key, self.secret_key))
-
 
 @dataclass(frozen=True)
 class AlarmKeys:
@@ -408,7 +398,9 @@ class AlarmKeys:
 
     def redact(self, text: str) -> str:
         """Return `text` without these secrets."""
-        return _redacted(text, (self.mail_password, self.webhook_header and self.webhook_header[1], self.webhook_url))
+        for secret in (self.mail_password, self.webhook_header and self.webhook_header[1], self.webhook_url):
+            text = secret.redact(text) if secret else text
+        return text
 
 
 def copy_credentials(settings: Settings, name: str, target: CopyTarget) -> CopyCredentials:
