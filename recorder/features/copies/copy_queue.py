@@ -85,8 +85,8 @@ class PlaceFailure(msgspec.Struct, frozen=True, kw_only=True):
     target: str
     attempts: int = 0
     next_s: float = 0.0
-    reason: str | None = None
-    message: str | None = None
+    reason: str = ""
+    message: str = ""
     since: datetime | None = None
 
 

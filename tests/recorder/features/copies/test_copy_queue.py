@@ -150,6 +150,7 @@ def test_a_place_in_trouble_is_tried_less_and_less_often_for_days_and_told_of_on
     trouble = bench.queue().ledger.troubles().get("nas")
     assert trouble
     assert (trouble.reason, trouble.attempts) == (CopyReason.NO_FOLDER, tries)
+    assert trouble.since
     assert (bench.clock.now() - trouble.since).days == 7
     (bench.folder / "nas").mkdir()
     bench.advance(LONGEST_PAUSE_S * 1.3)

@@ -17,6 +17,7 @@ from tests.support.leftovers import contents
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="gives files to another user")
 ANOTHER = 54321
 MEDIA = "data/media/program.mp4"
+MEDIA_PART, TAG_PART = f"data/media/{temporary_name('program.mp4')}", temporary_name("bagit.txt")
 
 
 @pytest.fixture
@@ -38,7 +39,7 @@ def any_place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
 def victim(tmp_path: Path) -> Path:
     """Return a folder of files that nobody else may write."""
     victim = tmp_path / "victim"
-    for name in (MEDIA, f"data/media/{temporary_name('program.mp4')}", "bagit.txt", temporary_name("bagit.txt"), MARK_FILE):
+    for name in (MEDIA, MEDIA_PART, "bagit.txt", TAG_PART, MARK_FILE):
         (victim / name).parent.mkdir(parents=True, exist_ok=True)
         (victim / name).write_bytes(b"secret")
         (victim / name).chmod(0o600)
@@ -71,7 +72,7 @@ def test_a_link_in_the_place_of_what_is_being_copied(any_place: Place, package: 
     assert contents(there) == contents(package.folder)
 
 
-@pytest.mark.parametrize("inner", [temporary_name("bagit.txt"), f"data/media/{temporary_name('program.mp4')}", "data", MEDIA])
+@pytest.mark.parametrize("inner", [TAG_PART, MEDIA_PART, "data", MEDIA])
 def test_a_folder_of_another_user_in_its_place(any_place: Place, package: Package, victim: Path, inner: str) -> None:
     folder = planted_at(any_place, package)
     plant(folder / inner, victim / inner)
@@ -84,7 +85,7 @@ def test_a_folder_of_another_user_in_its_place(any_place: Place, package: Packag
     assert (there.stat().st_uid, contents(there)) == (0, contents(package.folder))
 
 
-@pytest.mark.parametrize("inner", [temporary_name("bagit.txt"), f"data/media/{temporary_name('program.mp4')}", "data"])
+@pytest.mark.parametrize("inner", [TAG_PART, MEDIA_PART, "data"])
 def test_a_link_within_what_is_gone_on_with_is_refused(
     any_place: Place, package: Package, victim: Path, inner: str
 ) -> None:
@@ -97,7 +98,7 @@ def test_a_link_within_what_is_gone_on_with_is_refused(
 
 
 def test_a_second_name_of_a_file_is_not_gone_on_with(place: Place, package: Package, victim: Path) -> None:
-    part = planted_at(place, package) / temporary_name("bagit.txt")
+    part = planted_at(place, package) / TAG_PART
     part.parent.mkdir(parents=True)
     part.hardlink_to(victim / "bagit.txt")
     copies.copy(package, place)
