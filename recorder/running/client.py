@@ -74,7 +74,7 @@ class _Client:
         except OSError:
             raise lost_error(self._id, "takes no command") from None
 
-    def _next[T](self, take: Callable[[], T | None], deadline_s: float) -> T | None:
+    def _next[T](self, take: Callable[[], T], deadline_s: float) -> T | None:
         """Return the first result of `take` on received bytes, None at the deadline. Raises Lost."""
         try:
             while (found := take()) is None:

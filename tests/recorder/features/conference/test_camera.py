@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from capture.media.pictures import plane_views, tag_frame
-from capture.source import ColorMatrix, VideoFormat
+from capture.source import ColorMatrix
 from capture.sources.worker import OutageKind, SourceOutage
 from config.errors import DeviceError, DeviceNotFound, LiputError
 from config.settings.layouts import BUILT_IN_LAYOUTS, LayoutSettings, ProgramSettings
@@ -80,7 +80,7 @@ class Room:
         return ConferenceCamera(
             self.plan, self.videos, self.appearance,
             shows=lambda: self.program, run=run_context(SystemClock(), self.events),
-            find=find, open_node=cast("Callable[[VideoOutput, VideoFormat], VideoOutputWriter]", lambda *_: node()),
+            find=find, open_node=cast("Callable[..., VideoOutputWriter]", lambda *_: node()),
         )  # fmt: skip
 
     def give(self) -> None:
