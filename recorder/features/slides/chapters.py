@@ -4,7 +4,6 @@ import csv
 import functools
 import io
 import os
-import shutil
 import subprocess
 import time
 from bisect import bisect_right
@@ -37,15 +36,19 @@ _LIMITS = ("prlimit", "--as=2000000000", "nice", "-n", "15")  # limits of the ch
 @functools.cache
 def installed_languages(program: str = TESSERACT) -> frozenset[str]:
     """Return the languages installed, by tesseract's codes; none without tesseract."""
-    if shutil.which(program) is None:
-        return frozenset()
+    return frozenset(_output((program, "--list-langs"), 10.0).split())
+
+
+def _output(words: Sequence[str], timeout_s: float) -> str:
+    """Run tesseract and return its output, "" if it is missing, fails or takes longer."""
+    variables = os.environ | {"OMP_THREAD_LIMIT": "1"}
     try:
         done = subprocess.run(
-            [program, "--list-langs"], capture_output=True, text=True, timeout=10, stdin=subprocess.DEVNULL, check=False
+            words, capture_output=True, stdin=subprocess.DEVNULL, timeout=timeout_s, env=variables, check=False
         )
     except (OSError, subprocess.SubprocessError, ValueError):
-        return frozenset()
-    return frozenset(done.stdout.split()) if done.returncode == 0 else frozenset()
+        return ""
+    return done.stdout.decode(errors="replace") if done.returncode == 0 else ""
 
 
 def read_slide(picture: Path, languages: Sequence[str], until_s: float, program: str = TESSERACT) -> tuple[str, str]:
@@ -54,19 +57,8 @@ def read_slide(picture: Path, languages: Sequence[str], until_s: float, program:
     left_s = until_s - time.monotonic()
     if not known or left_s <= 0:
         return "", ""
-    words = [str(picture), "stdout", "-l", "+".join(known), "--psm", "3", "tsv"]
-    try:
-        done = subprocess.run(
-            [*_LIMITS, program, *words],
-            capture_output=True,
-            stdin=subprocess.DEVNULL,
-            timeout=min(SLIDE_DEADLINE_S, max(0.1, left_s)),
-            env={**os.environ, "OMP_THREAD_LIMIT": "1"},
-            check=False,
-        )
-    except (OSError, subprocess.SubprocessError, ValueError):
-        return "", ""
-    return slide_text(done.stdout.decode(errors="replace")) if done.returncode == 0 else ("", "")
+    words = (*_LIMITS, program, str(picture), "stdout", "-l", "+".join(known), "--psm", "3", "tsv")
+    return slide_text(_output(words, min(SLIDE_DEADLINE_S, max(0.1, left_s))))
 
 
 def slide_text(table: str) -> tuple[str, str]:
