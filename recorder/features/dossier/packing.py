@@ -21,10 +21,10 @@ from config.settings.office import Office, zone_name
 from devices.host.clock import NANOSECONDS, Clock
 from devices.host.deadline import DeadlineTask
 from recorder.archive.seal_step import Seal, SealStep
-from recorder.disk.durable import DurableFiles, temporary_of
+from recorder.disk.durable import PRIVATE_MODE, DurableFiles, temporary_of
 from recorder.features.dossier.papers import letter_content
 from recorder.features.dossier.steps import WorkingHours, steps_of
-from recorder.features.dossier.store import DOSSIER_FILE_MODE, Dossier, with_change
+from recorder.features.dossier.store import Dossier, with_change
 from recorder.model.session_faults import kind_and_subject, reason_of
 from recorder.package.metadata import Recording, RequestFacts, SessionContext
 from recorder.package.request import (
@@ -60,7 +60,7 @@ def put_letter(package: Path, letter: Letter, content: bytes, disk: DurableFiles
     path = package / PAYLOAD / letter.file
     disk.make_folder(path.parent)
     try:
-        disk.write(path, content, mode=DOSSIER_FILE_MODE)
+        disk.write(path, content, mode=PRIVATE_MODE)
     except OSError:
         with suppress(OSError):
             temporary_of(path).unlink(missing_ok=True)
@@ -104,9 +104,11 @@ def put_request(work: WorkFolder, recording: Recording, target: Path, now: datet
     request = fresh or taken.request
     letters = tuple(_letters(work.path, taken, request, missing, disk, answers=answers))
     request = request_in_package(with_recording(request, recorded), letters)
-    steps = _steps(taken, request, now)
+    steps: tuple[Step, ...] = ()
+    with suppress(ArithmeticError, ValueError):
+        steps = steps_of(request, WorkingHours(taken.office), now)
     record = RequestRecord(as_of=now, request=request, steps=steps, office=taken.office, missing=tuple(missing))
-    disk.write(work.path / REQUEST_FILE, json_text(record), mode=DOSSIER_FILE_MODE)
+    disk.write(work.path / REQUEST_FILE, json_text(record), mode=PRIVATE_MODE)
     others = (reason for reason in recording.degraded if kind_and_subject(reason)[0] not in INCOMPLETE_REASONS)
     degraded = (*others, *missing)  # an interrupted attempt may have missed a letter that exists now
     return msgspec.structs.replace(recording, request=request_facts(request), degraded=degraded)
@@ -193,13 +195,6 @@ def _letters(
             missing.append(reason_of(LETTER_MISSING, letter.file))
         else:
             yield msgspec.structs.replace(letter, file=f"{PAYLOAD}/{letter.file}")
-
-
-def _steps(taken: CarriedRequest, request: Request, now: datetime) -> tuple[Step, ...]:
-    try:
-        return steps_of(request, WorkingHours(taken.office), now)
-    except (ArithmeticError, ValueError):
-        return ()
 
 
 def request_in_package(request: Request, letters: tuple[Letter, ...]) -> Request:

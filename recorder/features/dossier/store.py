@@ -33,7 +33,7 @@ from recorder.disk.durable import PRIVATE_MODE, TEMPORARY_FILES, DurableFiles
 from recorder.disk.errors import storage_error, storage_errors
 from recorder.features.dossier.papers import LETTER_FILE, SUFFIXES, Paper, is_letter_whole
 from recorder.features.dossier.text import dossier_text
-from recorder.model.names import one_line, similar_names, utf8_safe
+from recorder.model.names import quoted, similar_names, utf8_safe
 from recorder.package.bag import TAG_MANIFEST_FILE
 from recorder.package.documents import PremisEvent
 from recorder.package.request import LETTERS, Change, FieldChange, Letter, LetterKind, Request
@@ -93,7 +93,7 @@ def with_change(request: Request, now: datetime, kind: str, *, note: str = "", *
 
 
 EVENTS_FILE, TEXT_FILE = "events.jsonl", "PERMOHONAN.txt"
-DOSSIER_FOLDER_MODE, DOSSIER_FILE_MODE = 0o700, PRIVATE_MODE  # modes: letters and names are personal data
+DOSSIER_FOLDER_MODE = 0o700  # as PRIVATE_MODE of the files: letters and names are personal data
 SPARE_BYTES = 1_000_000
 HALF_MADE_S = 3600.0  # a new dossier of this age was left by a killed process
 _NAMES: dict[LetterKind, str] = {"request": "permohonan", "disposition": "disposisi", "other": "lampiran"}
@@ -167,16 +167,16 @@ class Dossier:
         if not path.parent.is_dir():
             path.parent.mkdir(mode=DOSSIER_FOLDER_MODE)
             self._disk.sync(self.folder)
-        self._disk.write(path, paper.content, mode=DOSSIER_FILE_MODE)
+        self._disk.write(path, paper.content, mode=PRIVATE_MODE)
         self._disk.sync(path.parent)
 
     def _write(self, request: Request) -> None:
-        self._disk.write(self.folder / REQUEST_FILE, json_text(request), mode=DOSSIER_FILE_MODE)
+        self._disk.write(self.folder / REQUEST_FILE, json_text(request), mode=PRIVATE_MODE)
         self._disk.sync(self.folder)
         lines = b"".join(msgspec.json.encode(change) + b"\n" for change in request.history)
-        self._disk.write(self.folder / EVENTS_FILE, lines, mode=DOSSIER_FILE_MODE)
+        self._disk.write(self.folder / EVENTS_FILE, lines, mode=PRIVATE_MODE)
         text = dossier_text(request, self._office)
-        self._disk.write(self.folder / TEXT_FILE, text.encode(), mode=DOSSIER_FILE_MODE)
+        self._disk.write(self.folder / TEXT_FILE, text.encode(), mode=PRIVATE_MODE)
         self._disk.sync(self.folder)
 
     def make(
@@ -224,7 +224,7 @@ def _sweep(root: Path, now: datetime) -> None:
 @contextlib.contextmanager
 def dossier_lock(path: Path) -> Iterator[None]:
     """Hold the lock at `path`; a file system without locks gives none."""
-    fd = open_regular(path, os.O_RDWR | os.O_CREAT, DOSSIER_FILE_MODE)
+    fd = open_regular(path, os.O_RDWR | os.O_CREAT, PRIVATE_MODE)
     try:
         with contextlib.suppress(OSError):
             fcntl.flock(fd, fcntl.LOCK_EX)
@@ -286,7 +286,7 @@ class DossierStore:
         """Return the dossier for a path, id, UUID, letter number, or a beginning of these; raises DossierError."""
         if "/" in key and os.path.isfile(path := Path(key) / REQUEST_FILE):  # noqa: PTH113 - Path's raises for long names
             return Dossier(path.parent.absolute(), office=self._office)
-        wanted = _comparable(key)
+        wanted, shown = _comparable(key), repr(quoted(key, LONGEST_SHOWN))
         ids = self.ids()
         if wanted in ids and wanted:
             return self.dossier(wanted)
@@ -298,13 +298,13 @@ class DossierStore:
             return self.dossier(found[0])
         if found:
             raise DossierError(
-                f"{_quoted(key)} means {len(found)} requests: {', '.join(found[:SUGGESTIONS])}",
+                f"{shown} means {len(found)} requests: {', '.join(found[:SUGGESTIONS])}",
                 hint="Write more of the id, or its last 8 digits.",
                 why="missing",
             )
         likely = similar_names(key, ids, SUGGESTIONS)
         hint = f"Near it: {', '.join(likely)}." if likely else "`liput request list --all` shows all requests."
-        raise DossierError(f"No request in {self.root} is called {_quoted(key)}", hint=hint, why="missing")
+        raise DossierError(f"No request in {self.root} is called {shown}", hint=hint, why="missing")
 
     def add(self, request: Request, papers: Sequence[Paper], now: datetime, *, may_repeat: bool) -> Request:
         """Make a dossier. Raises UsageError for a known letter number unless it `may_repeat`; see `make`."""
@@ -323,8 +323,3 @@ class DossierStore:
 
 def _comparable(text: str) -> str:
     return "".join(text.casefold().split())
-
-
-def _quoted(key: str) -> str:
-    text = one_line(key)
-    return repr(text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…")
