@@ -48,7 +48,9 @@ def prune(
             if copy.version != listing.version:
                 raise copy_error(CopyReason.CHANGED_THERE, target.name, place)
         for target, _ in targets:  # reading may have taken hours
-            _refuse_changed(target, place, listing.version)
+            now = list_remote(target, place)
+            if now.version != listing.version or now.problems:
+                raise copy_error(CopyReason.CHANGED_THERE, target.name, place)
         # From the copy's list: a stopped attempt may have removed media here.
         media = [path for path in copy.paths if path.startswith(MEDIA)]
         left = [path for path in media if (folder / path).exists()]
@@ -65,12 +67,6 @@ def _refuse_near(folder: Path, targets: Sequence[Target]) -> None:
         if target.disk == here:
             raise copy_error(CopyReason.SAME_PLACE, target.name, f"it is on the disk of the archive {root}")
     refuse_same(targets)
-
-
-def _refuse_changed(target: Target, place: str, version: str) -> None:
-    listing = list_remote(target, place)
-    if listing.version != version or listing.problems:
-        raise copy_error(CopyReason.CHANGED_THERE, target.name, place)
 
 
 def _remove(folder: Path, media: Sequence[str], fetch: bytes, disk: DurableFiles) -> None:

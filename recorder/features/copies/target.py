@@ -78,22 +78,13 @@ class CopyReason(StrEnum):
         "changed-there", "the package there is in another state than the one that was put there from here",
         "Look at both; the one there stays as it is.",
     )
-    NOT_THERE = (
-        "not-there", "there is no whole copy of it there",
-        "`liput archive copies` shows where there are any.",
-    )
-    DAMAGED_HERE = (
-        "damaged-here", "the package is damaged here",
-        "`liput archive repair` restores it from a copy.",
-    )
+    NOT_THERE = "not-there", "there is no whole copy of it there", "`liput archive copies` shows where there are any."
+    DAMAGED_HERE = "damaged-here", "the package is damaged here", "`liput archive repair` restores it from a copy."
     DAMAGED_ON_THE_WAY = (
         "damaged-on-the-way", "the data read back differs from the data sent",
         "It is not counted, and sent again later. Check the server's disk and memory.",
     )
-    DAMAGED_THERE = (
-        "damaged-there", "the copy there is damaged",
-        "`liput archive copy` repairs it.",
-    )
+    DAMAGED_THERE = "damaged-there", "the copy there is damaged", "`liput archive copy` repairs it."
     NOT_INSTALLED = (
         "not-installed", "a library that it needs is not installed",
         "Install the extra in brackets beside Liput.",
