@@ -105,12 +105,6 @@ def _refuse_media_folder(root: Path, base: Path) -> None:
 ROOT = "/"
 
 
-def mount_point_of(folder: Path) -> Path:
-    """Return the mount point of `folder`, which need not exist; follows links."""
-    there = nearest_existing(Path(os.path.realpath(folder)))
-    return next(path for path in (there, *there.parents) if os.path.ismount(path))
-
-
 def _key(root: Path) -> str:
     """Return the real folder as text: its name need not be UTF-8."""
     return os.fsencode(os.path.realpath(root)).decode(errors="backslashreplace")
@@ -142,7 +136,9 @@ class MountMemory:
     def remember(self, root: Path) -> None:
         """Note the mount point of `root`, unless the remembered one is missing now."""
         try:
-            known, found = self._known(root), str(mount_point_of(root))
+            there = nearest_existing(Path(os.path.realpath(root)))
+            found = str(next(path for path in (there, *there.parents) if os.path.ismount(path)))
+            known = self._known(root)
             if known != found and os.path.ismount(known):  # no entry for the system's disk
                 self._store.change(lambda others: {**others, _key(root): found})
         except (StateError, OSError, UnicodeError):

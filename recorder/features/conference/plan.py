@@ -67,16 +67,12 @@ def near_layouts(
 
 def _is_far[Source](settings: ConferenceSettings, one: ChosenSource[Source]) -> bool:
     """Return whether an input belongs to the far side: named so, or possibly so and not named as near."""
-    return _is_named(settings.far_side, one) or (_may_be_far(one) and not _is_named(settings.near_side, one))
+    may_be = _is_screen(one) or any(word.endswith(_MONITOR) for word in _words(one))  # its window, or this PC's output
+    return _is_named(settings.far_side, one) or (may_be and not _is_named(settings.near_side, one))
 
 
 def _is_named[Source](names: Sequence[str], one: ChosenSource[Source]) -> bool:
     return not {name.lower() for name in names}.isdisjoint(_words(one))
-
-
-def _may_be_far[Source](one: ChosenSource[Source]) -> bool:
-    """Return whether it may show or play the far side: a screen with its window, or this PC's output."""
-    return _is_screen(one) or any(word.endswith(_MONITOR) for word in _words(one))
 
 
 def _notes(settings: ConferenceSettings, chosen: ChosenSources) -> Iterator[str]:

@@ -68,7 +68,8 @@ class SheddingPolicy:
         elif self._room_since_s is None:
             self._room_since_s = at_s
         elif at_s - self._room_since_s >= self.patience_s:
-            return [self._up(at_s)]
+            self._room_since_s, self._raised_s = None, at_s
+            return [(self._taken.pop(), False)]
         return []
 
     def settle(self, at_s: float) -> None:
@@ -133,10 +134,6 @@ class SheddingPolicy:
         lasted_s, self._raised_s = at_s - self._raised_s, None
         change = 2.0 if lasted_s < self.patience_s else 0.5
         self.patience_s = min(MOST_PATIENCE_S, max(PATIENCE_S, self.patience_s * change))
-
-    def _up(self, at_s: float) -> StepChange:
-        self._room_since_s, self._raised_s = None, at_s
-        return (self._taken.pop(), False)
 
 
 def _growth(readings: Sequence[tuple[float, float]]) -> float:
