@@ -2,8 +2,9 @@
 
 import io
 import os
+import time
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
 
 import av
@@ -135,22 +136,30 @@ def add_streams(sink: OutputContainer, request: StreamRequest) -> None:
                 copy.codec_context.sample_rate = request.sample_rate
 
 
-def demuxed_packets(sink: OutputContainer) -> "Iterator[tuple[av.Packet[Stream], float]]":
+def demuxed_packets(
+    sink: OutputContainer, report: Callable[[float], object]
+) -> "Iterator[tuple[av.Packet[Stream], float]]":
     """Yield each packet of the stream for `sink`, with its decoding time in seconds; raises FFmpegError.
 
-    This process exits where the input breaks off. The recorder was killed, gave the attempt up, or reconnects to a
-    place that waits for that. The next attempt then continues the stream, unless it was ended here.
+    `report` gets the time of the last packet taken, every SENT_EVERY_S and at the end. This process exits where the
+    input breaks off. The recorder was killed, gave the attempt up, or reconnects to a place that waits for that. The
+    next attempt then continues the stream, unless it was ended here.
     """
     incoming = _Incoming()
     source = av.open(incoming, "r", format="flv", options=SOURCE_OPTIONS)  # once it has begun
+    next_report, dts_s = 0.0, 0.0
     for packet in source.demux():
         if packet.dts is None or packet.time_base is None:
             continue
         dts_s = float(packet.dts * packet.time_base)
         packet.stream = sink.streams[packet.stream_index]
         yield packet, dts_s
+        if time.monotonic() >= next_report:
+            report(dts_s)
+            next_report = time.monotonic() + SENT_EVERY_S
     if not incoming.has_ended:
         os._exit(0)
+    report(dts_s)
 
 
 class _Incoming:

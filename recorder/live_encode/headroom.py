@@ -92,7 +92,6 @@ class HeadroomMeasurement:
         self.found: Headroom | None = None  # result of `look_up`; None until known
         self._lock = threading.Lock()
         self._is_stopped = False
-        self._thread: threading.Thread | None = None
         self.child: ChildProcess | None = None
 
     def run(self, asked: HeadroomQuery) -> Headroom:
@@ -133,7 +132,7 @@ class HeadroomMeasurement:
     def look_up(self, asked: HeadroomQuery, *, measures: bool) -> Self:
         """Look up a result on a thread, and measure it if `measures` and unknown; never raises."""
         with suppress(RuntimeError):  # too many threads
-            self._thread = threads.start_thread(self._find, asked, measures, name="headroom")
+            threads.start_thread(self._find, asked, measures, name="headroom")
         return self
 
     def _find(self, asked: HeadroomQuery, measures: bool) -> None:  # noqa: FBT001 - given to a thread
@@ -141,11 +140,6 @@ class HeadroomMeasurement:
             self.found = remembered(asked)
             if self.found is None and measures:
                 self.found = self.run(asked)
-
-    def join(self, timeout_s: float) -> None:
-        """Wait for the end of `look_up`."""
-        if self._thread is not None:
-            self._thread.join(timeout_s)
 
 
 def _result_key(asked: HeadroomQuery) -> str:

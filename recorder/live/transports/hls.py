@@ -18,7 +18,7 @@ import av
 from av.error import FFmpegError
 
 from config.files import NotRegular, create_file, open_beneath, read_file, replace_file, with_mode
-from recorder.live.flv import SENT_EVERY_S, add_streams, demuxed_packets
+from recorder.live.flv import add_streams, demuxed_packets
 from recorder.live.kind import (
     AttemptOutcome,
     ChildReport,
@@ -158,14 +158,9 @@ def _write(request: StreamRequest, output: "HlsOutput", report: SendReport) -> N
     add_streams(sink, request)
     sink.start_encoding()
     report("live")
-    next_report, dts_s = 0.0, 0.0
-    for packet, dts_s in demuxed_packets(sink):
+    for packet, _ in demuxed_packets(sink, lambda dts_s: report(LinkReport(dts_s))):
         sink.mux(packet)
-        if time.monotonic() >= next_report:
-            report(LinkReport(dts_s))
-            next_report = time.monotonic() + SENT_EVERY_S
     sink.close()
-    report(LinkReport(dts_s))
 
 
 class HlsOutput:

@@ -20,7 +20,7 @@ from av.error import FFmpegError
 
 from devices.uplink.connecting import certificate_problem, trusted_authorities
 from devices.uplink.tcp_info import TCP_NOTSENT_LOWAT, tcp_info
-from recorder.live.flv import SENT_EVERY_S, add_streams, demuxed_packets
+from recorder.live.flv import add_streams, demuxed_packets
 from recorder.live.kind import (
     AttemptOutcome,
     ChildReport,
@@ -118,14 +118,9 @@ def _copy(request: StreamRequest, url: RtmpUrl, journal: LibavLog, report: SendR
     av.logging.set_level(av.logging.ERROR)
     link = TcpLink(_tune_socket(request.held_bytes))
     journal.enter("live")
-    next_report, dts_s = 0.0, 0.0
-    for packet, dts_s in demuxed_packets(sink):
+    for packet, _ in demuxed_packets(sink, lambda dts_s: report(link.sent(dts_s))):
         journal.blocking_since = time.monotonic()
         sink.mux(packet)
-        if journal.blocking_since >= next_report:
-            report(link.sent(dts_s))
-            next_report = journal.blocking_since + SENT_EVERY_S
-    report(link.sent(dts_s))
     sink.close()
 
 

@@ -10,7 +10,7 @@ import av
 from av.error import FFmpegError
 
 from devices.uplink.connecting import Deadline, routable
-from recorder.live.flv import SENT_EVERY_S, add_streams, demuxed_packets
+from recorder.live.flv import add_streams, demuxed_packets
 from recorder.live.kind import (
     AttemptOutcome,
     ChildReport,
@@ -214,18 +214,13 @@ class _Stream:
         """Copy until the input ends and all of it has arrived; raises DestinationError."""
         sink = av.open(self, "w", format="mpegts", options=_MUXER)
         add_streams(sink, self._request)
-        next_report, dts_s = 0.0, 0.0
-        for packet, dts_s in demuxed_packets(sink):
+        for packet, dts_s in demuxed_packets(sink, lambda dts_s: self._report(self._sent(dts_s))):
             before = len(self._data)
             sink.mux(packet)
             self._pace.add_input(len(self._data) - before, dts_s)
             self._send(PAYLOAD)
-            if time.monotonic() >= next_report:
-                self._report(self._sent(dts_s))
-                next_report = time.monotonic() + SENT_EVERY_S
         sink.close()
         self._send(1)
-        self._report(self._sent(dts_s))
         self._drain()
 
     def _send(self, least: int) -> None:

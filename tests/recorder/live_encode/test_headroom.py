@@ -142,9 +142,8 @@ def test_a_file_that_cannot_be_read_is_no_figure(state: Path) -> None:
 
 def test_beside_a_session_it_is_measured_and_remembered() -> None:
     measuring = headroom.HeadroomMeasurement().look_up(ASKED, measures=True)
-    measuring.join(120)
 
-    assert headroom.remembered(ASKED) is not None
+    assert wait_for(lambda: measuring.found, 120) == headroom.remembered(ASKED)
 
 
 def test_a_pc_that_is_not_done_in_time_has_nothing_to_spare_and_is_not_asked_again(
@@ -160,12 +159,10 @@ def test_a_pc_that_is_not_done_in_time_has_nothing_to_spare_and_is_not_asked_aga
 def test_a_start_ends_it_at_once_and_nothing_is_remembered() -> None:
     slow = HeadroomQuery(BUILT_IN_PROFILES["1080p60"], 7_000_000)
     measuring = headroom.HeadroomMeasurement().look_up(slow, measures=True)
-    wait_for(lambda: measuring.child)
+    child = wait_for(lambda: measuring.child)
     measuring.stop()
-    measuring.join(60)
 
-    assert measuring.child
-    assert measuring.child.status is not None
+    wait_for(lambda: child.status is not None)
     assert headroom.remembered(slow) is None
 
 

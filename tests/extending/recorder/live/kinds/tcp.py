@@ -1,6 +1,5 @@
 """tcp://HOST:PORT: MPEG-TS to a TCP listener."""
 
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,22 +53,19 @@ def publish(request: StreamRequest, url: TcpUrl, report: SendReport) -> ChildRep
     import av
     from av.error import FFmpegError
 
-    from recorder.live.flv import SENT_EVERY_S, add_streams, demuxed_packets
+    from recorder.live.flv import add_streams, demuxed_packets
 
     report("connect")
     options = {"timeout": str(round(request.io_timeout_s * 1_000_000))}
-    step, told_s = "connect", 0.0
+    step = "connect"
     try:
         with av.open(f"tcp://{url.where}", "w", format="mpegts", options=options) as sink:
             add_streams(sink, request)
             sink.start_encoding()
             step = "live"
             report("live")
-            for packet, dts_s in demuxed_packets(sink):
+            for packet, _ in demuxed_packets(sink, lambda dts_s: report(LinkReport(dts_s))):
                 sink.mux(packet)
-                if time.monotonic() - told_s >= SENT_EVERY_S:
-                    told_s = time.monotonic()
-                    report(LinkReport(dts_s))
     except ConnectionRefusedError:
         return AttemptOutcome(DestinationFault.REFUSED)
     except (FFmpegError, OSError) as error:
