@@ -73,7 +73,10 @@ class PartMedia:
             program = self.playable[0].path
             duration_s = probe_media(program, program.name).duration_s
             written_at = datetime.fromtimestamp(program.stat().st_mtime, begun.started_at.tzinfo)
-        return PartEvidence(begun.part, self.offset_s, duration_s, written_at, read_events(self.log()), begun.copy)
+        return PartEvidence(
+            part=begun.part, copy=begun.copy, offset_s=self.offset_s, duration_s=duration_s, written_at=written_at,
+            events=read_events(self.log()),
+        )  # fmt: skip
 
     def log(self) -> bytes:
         """Return its event log."""

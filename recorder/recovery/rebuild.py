@@ -5,7 +5,6 @@ Media times in events count from the start of the run.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
 from math import log10
@@ -26,21 +25,11 @@ LONGEST_LOSS_S = 3600.0
 """A longer loss at the end means that the PC's clock was set."""
 
 
-@dataclass(frozen=True, slots=True)
-class PartEvidence:
-    """The remains of one part: its place in media time, playable duration, last write and events."""
+class PartEvidence(PartFacts, frozen=True, kw_only=True):
+    """The remains of one part: its facts, the time of its last write, and its events."""
 
-    part: int
-    offset_s: float
-    duration_s: float
     written_at: datetime | None
     events: Sequence[Event]
-    copy: int = 1
-
-    @property
-    def end_s(self) -> float:
-        """Its end in the session's media time."""
-        return self.offset_s + self.duration_s
 
     @property
     def begun(self) -> Event | None:

@@ -158,7 +158,7 @@ class Recovery:
         held = [work for work in works if work.holds_media()]
         empty = {work.begun.part for work in works if work not in held}
         logs = {work: read_log(work.events) for work in held}
-        spans = {work: _span(work) for work in held}
+        spans = {work: examine_part(work).evidence() for work in held}
         packages = []
         for work in held:
             apart = [*(spans[other] for other in held if other is not work), *others]
@@ -238,11 +238,6 @@ def _locked(session: UnfinishedSession) -> Iterator[list[WorkFolder]]:
             stack.callback(work.release)
             works.append(work)
         yield works
-
-
-def _span(work: WorkFolder) -> PartFacts:
-    held = examine_part(work).evidence()
-    return PartFacts(part=held.part, offset_s=held.offset_s, duration_s=held.duration_s)
 
 
 def _spans(packages: Iterable[Package]) -> list[PartFacts]:

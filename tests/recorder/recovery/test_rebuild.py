@@ -21,7 +21,7 @@ def part(
     written_s: float | None = None,
 ) -> PartEvidence:
     written_at = None if written_s is None else STARTED + timedelta(seconds=written_s)
-    return PartEvidence(number, offset_s, duration_s, written_at, events)
+    return PartEvidence(part=number, offset_s=offset_s, duration_s=duration_s, written_at=written_at, events=events)
 
 
 def test_a_recorder_that_was_killed_lost_what_came_after_the_last_whole_fragment() -> None:
