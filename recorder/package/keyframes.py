@@ -13,10 +13,11 @@ import av
 import av.error
 from av.container import InputContainer
 from av.stream import Discard
-from av.video.reformatter import ColorRange, Colorspace
+from av.video.reformatter import ColorRange, VideoReformatter
 from av.video.stream import VideoStream
 
 from capture.media.convert import matrix_of
+from capture.media.preview import JpegEncoder, shrink
 from recorder.package.media import OPEN_SAFELY
 
 if TYPE_CHECKING:
@@ -131,7 +132,7 @@ def poster_of(path: Path) -> bytes | None:
                     picture = found[1]
                     if _luma(picture) > BLACK_LUMA:
                         break
-        return None if picture is None else _jpeg(picture)
+        return picture and JpegEncoder().write(shrink(picture, POSTER_WIDTH, VideoReformatter()))
     except Exception:  # any failure: sealing is worth more than a poster
         return None
 
@@ -141,18 +142,3 @@ def _luma(picture: av.VideoFrame) -> float:
     rows = bytes(plane)
     luma = b"".join(rows[start : start + 64] for start in range(0, plane.line_size * 36, plane.line_size))
     return sum(luma) / len(luma)
-
-
-def _jpeg(picture: av.VideoFrame) -> bytes:
-    width = min(picture.width, POSTER_WIDTH) // 2 * 2
-    height = picture.height * width // picture.width // 2 * 2
-    full = picture.reformat(
-        width, height, "yuvj420p", dst_colorspace=Colorspace.ITU601, dst_color_range=ColorRange.JPEG,
-        interpolation="AREA",
-    )  # fmt: skip
-    encoder = av.CodecContext.create("mjpeg", "w")
-    encoder.width, encoder.height, encoder.pix_fmt = full.width, full.height, "yuvj420p"
-    encoder.time_base = 1
-    encoder.options = {"qmin": "3", "qmax": "3"}
-    full.pts = 0
-    return b"".join(bytes(packet) for packet in (*encoder.encode(full), *encoder.encode(None)))
