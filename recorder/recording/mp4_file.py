@@ -34,34 +34,26 @@ class AppendOnlyFile:
 
     def __init__(self, path: Path) -> None:
         self.descriptor = open_regular(path, os.O_RDWR | os.O_CREAT, 0o666)
-        self._size = 0
-        self._error: OSError | None = None
+        self.size = 0
+        """The bytes written."""
+        self.error: OSError | None = None
+        """The first failed write."""
         self._folder = path.parent
         self.closed = False
         """Whether it is closed. PyAV reads this: a container collected later then writes no trailer."""
 
-    @property
-    def size(self) -> int:
-        """The bytes written."""
-        return self._size
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether every write succeeded."""
-        return self._error is None
-
     def write(self, data: bytes) -> int:
         """Append `data` whole or not at all. Raises OSError."""
-        if self._error:
-            raise self._error
-        before, rest = self._size, memoryview(data)
+        if self.error:
+            raise self.error
+        before, rest = self.size, memoryview(data)
         try:
             while rest:
-                written = os.pwrite(self.descriptor, rest, self._size)
-                self._size += written
+                written = os.pwrite(self.descriptor, rest, self.size)
+                self.size += written
                 rest = rest[written:]
         except OSError as error:
-            self._error, self._size = error, before
+            self.error, self.size = error, before
             with suppress(OSError):
                 os.ftruncate(self.descriptor, before)
             raise
@@ -80,7 +72,7 @@ class AppendOnlyFile:
     def close(self) -> None:
         """Close the file; later writes fail, for the descriptor may be reused."""
         self.closed = True
-        self._error = self._error or OSError(errno.EBADF, os.strerror(errno.EBADF))
+        self.error = self.error or OSError(errno.EBADF, os.strerror(errno.EBADF))
         os.close(self.descriptor)
 
 
@@ -159,7 +151,7 @@ class Mp4File:
     def finish(self, marks: Sequence[Mark], title: str) -> None:
         """Make an ordinary MP4, unless it is empty or its disk failed; cuts nothing off."""
         self._container.close()
-        if self._file.is_whole and any(self._end_s.values()):
+        if self._file.error is None and any(self._end_s.values()):
             finalize(
                 self._file.descriptor,
                 self.path,
