@@ -297,13 +297,12 @@ class Archive:
             if not is_folder(folder.parent):  # a link leads elsewhere
                 raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder.parent))
             folder.mkdir()
+            try:
+                self._fill_new(work, there)
+            except OSError:
+                shutil.rmtree(folder, ignore_errors=True)  # made just now, nothing recorded yet
+                raise
         except OSError as error:
-            self._remove_empty(folder.parent, there)
-            raise storage_error(error, folder) from None
-        try:
-            self._fill_new(work, there)
-        except OSError as error:
-            shutil.rmtree(folder, ignore_errors=True)  # made just now, nothing recorded yet
             self._remove_empty(folder.parent, there)
             raise storage_error(error, folder) from None
         return work

@@ -91,15 +91,14 @@ def with_manifests(payload: list[PackageFile], tags: Mapping[str, bytes]) -> Ite
 
 SHARED_PAYLOAD = ("data/media/", POSTER_FILE, "data/thumbnails.jpg", "data/slides/", "data/transcript/")
 """Shared payload: the recording, as seen and heard in the room."""
-SHARED_METADATA = (DEVICES_FILE,)
-"""Shared metadata. Logs name accounts, and folders named after people."""
 
 
 def excerpt_files(folder: Path, now: datetime) -> tuple[str, list[PackageFile]]:
     """Return name and files of an excerpt; raises PackageDamaged."""
     whole = package_files(folder)
     payload = [one for one in whole if one.path.startswith(SHARED_PAYLOAD)]
-    technical = {one.path: _read(one) for one in whole if one.path in SHARED_METADATA}
+    # Of the metadata: logs name accounts, and folders named after people.
+    technical = {one.path: _read(one) for one in whole if one.path == DEVICES_FILE}
     recording = _without_persons(read_recording(folder), payload)
     detail = f"An excerpt of urn:uuid:{recording.excerpt_of}: letters and personal data are left out"
     redaction = premis_event(recording, "redaction", now, detail, [software_agent(VERSION)])

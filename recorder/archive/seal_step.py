@@ -137,11 +137,4 @@ class SealStep:
 @cache
 def seal_steps() -> tuple[SealStep, ...]:
     """Return the steps of all features."""
-    return tuple(map(_step, SEAL_STEPS))
-
-
-def _step(module: str) -> SealStep:
-    step = import_module(module).STEP
-    if not isinstance(step, SealStep):
-        raise TypeError(f"{module}.STEP is no SealStep")
-    return step
+    return tuple(import_module(module).STEP for module in SEAL_STEPS)
