@@ -82,14 +82,18 @@ type ReadTopology = Callable[[], UsbTopology]
 
 def with_slow_ports(devices: Sequence[Device], topology: ReadTopology = UsbTopology.read) -> list[Device]:
     """Return `devices`, with the fault `slow-port` where it applies and no fault is worse."""
-    if not any(device.port for device in devices):
-        return list(devices)
-    tree = topology()
-    warnings = [port_warning(tree, device) if device.node is not None else None for device in devices]
+    warnings = _port_warnings(devices, topology)
     return [
-        device if warning is None else with_health(device, Fault.SLOW_PORT, warning, None)
-        for device, warning in zip(devices, warnings, strict=True)
+        with_health(device, Fault.SLOW_PORT, warnings[device.id], None) if device.id in warnings else device
+        for device in devices
     ]
+
+
+def _port_warnings(devices: Sequence[Device], topology: ReadTopology) -> dict[str, str]:
+    """Return the result of `port_warning` by id, of each video device that has one."""
+    pictures = [device for device in devices if device.node is not None and device.port]
+    tree = topology() if pictures else UsbTopology({})
+    return {device.id: warning for device in pictures if (warning := port_warning(tree, device))}
 
 
 class SlowPortTracker:
@@ -105,17 +109,11 @@ class SlowPortTracker:
     def observe(self, devices: Sequence[Device]) -> None:
         """Take all plugged-in devices after a change, and log faults that begin or end."""
         with self._lock:
-            pictures = [device for device in devices if device.node is not None and device.port]
-            tree = self._topology() if pictures else None
-            warned = {
-                device.id: (device, warning)
-                for device in pictures
-                if tree is not None and (warning := port_warning(tree, device))
-            }
-            for gone in self._found.keys() - warned.keys():
+            warnings = _port_warnings(devices, self._topology)
+            for gone in self._found.keys() - warnings.keys():
                 self._found.pop(gone).clear(Fault.SLOW_PORT)
-            for key in warned.keys() - self._found.keys():
-                device, warning = warned[key]
-                tracker = HealthTracker(key, device.name, record=self._record, clock=self._clock)
-                tracker.find(Fault.SLOW_PORT, warning, hint=SLOW_PORT_HINT, port=device.port)
-                self._found[key] = tracker
+            for device in devices:
+                if device.id in warnings and device.id not in self._found:
+                    tracker = HealthTracker(device.id, device.name, record=self._record, clock=self._clock)
+                    tracker.find(Fault.SLOW_PORT, warnings[device.id], hint=SLOW_PORT_HINT, port=device.port)
+                    self._found[device.id] = tracker
