@@ -139,9 +139,7 @@ def _apply_one(panel: ControlPanel, controls: Controls, name: str, value: Contro
         return [describe_change(control, value, error.message)]
 
 
-def restore_preset(
-    device: Device, *, power_line: str, record: HealthLogger, presets: StateFile[Presets] | None = None
-) -> list[ControlChange]:
+def restore_preset(device: Device, *, power_line: str, record: HealthLogger) -> list[ControlChange]:
     """Set the preset of `device`, or else the settings' `power_line`; return all changes, failed ones included.
 
     For each plug, before the device streams. Logs the changes; never raises.
@@ -149,8 +147,7 @@ def restore_preset(
     if device.node is None:
         return []
     try:
-        kept = _kept(device, record, presets or preset_store())
-        changes = set_preset(device, kept, power_line)
+        changes = set_preset(device, _kept(device, record), power_line)
     except DeviceNotFound:
         return []  # unplugged again, which has its own line
     except LiputError as error:
@@ -160,10 +157,10 @@ def restore_preset(
     return changes
 
 
-def _kept(device: Device, record: HealthLogger, presets: StateFile[Presets]) -> Mapping[str, ControlValue]:
+def _kept(device: Device, record: HealthLogger) -> Mapping[str, ControlValue]:
     """Return the preset of `device`; if presets cannot be read, the power line is still set."""
     try:
-        return kept_values(presets, device.id)
+        return kept_values(preset_store(), device.id)
     except LiputError as error:
         _warn(record, device, f"its preset could not be read: {error.message}")
         return {}

@@ -17,6 +17,7 @@ from devices.controls.presets import (
     apply_preset,
     forget_values,
     keep_values,
+    preset_store,
     reset_controls,
     restore_preset,
     set_controls,
@@ -33,8 +34,9 @@ CAMERA = Device(id="046d:0825:A1", kind=DeviceKind.CAMERA, name="Webcam", node="
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> StateFile[Presets]:
-    return StateFile(tmp_path / "presets.json", dict[str, ControlPreset], {})
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StateFile[Presets]:
+    monkeypatch.setenv("LIPUT_STATE", str(tmp_path))
+    return preset_store()
 
 
 @pytest.fixture
@@ -264,9 +266,9 @@ class Opened:
         pass
 
 
-def applied(monkeypatch: pytest.MonkeyPatch, opened: Opened, record: Recorded, store: StateFile[Presets]) -> list[str]:
+def applied(monkeypatch: pytest.MonkeyPatch, opened: Opened, record: Recorded) -> list[str]:
     monkeypatch.setattr(presets, "ControlPanel", opened)
-    return [str(one) for one in restore_preset(CAMERA, power_line="50 Hz", record=record, presets=store)]
+    return [str(one) for one in restore_preset(CAMERA, power_line="50 Hz", record=record)]
 
 
 def test_what_was_set_is_one_line_and_each_that_was_not_is_a_warning(
@@ -275,14 +277,14 @@ def test_what_was_set_is_one_line_and_each_that_was_not_is_a_warning(
     camera = FakeCamera()
     keep_values(store, CAMERA, camera.controls(), ["brightness"])
     store.change(lambda all_: all_ | {CAMERA.id: ControlPreset("Webcam", {"brightness": 9, "zoom_absolute": 900})})
-    done = applied(monkeypatch, Opened(camera), record, store)
+    done = applied(monkeypatch, Opened(camera), record)
     assert sorted(done) == ["brightness=9", "power_line_frequency=50 Hz", "zoom_absolute=900"]
     told, warning = record.of(LogKind.CONTROLS_APPLIED, CAMERA.id)
     assert (told.level, told.reason) == (LogLevel.INFO, "power_line_frequency=50 Hz, brightness=9")
     assert told.detail == {"controls": {"power_line_frequency": 1, "brightness": 9}}
     assert (warning.level, warning.detail) == (LogLevel.WARN, {"control": "zoom_absolute"})
     assert warning.reason == "zoom_absolute=900 could not be set: it must be from 100 to 500"
-    assert applied(monkeypatch, Opened(camera), record, store) == ["zoom_absolute=900"]
+    assert applied(monkeypatch, Opened(camera), record) == ["zoom_absolute=900"]
     assert len(record.of(LogKind.CONTROLS_APPLIED)) == 3
 
 
@@ -290,29 +292,30 @@ def test_a_preset_that_cannot_be_read_is_a_warning_and_the_power_line_is_set(
     monkeypatch: pytest.MonkeyPatch, record: Recorded, store: StateFile[Presets]
 ) -> None:
     store.path.write_text("{")
-    assert applied(monkeypatch, Opened(FakeCamera()), record, store) == ["power_line_frequency=50 Hz"]
+    assert applied(monkeypatch, Opened(FakeCamera()), record) == ["power_line_frequency=50 Hz"]
     warning, _ = record.lines
     assert warning.level is LogLevel.WARN
     assert warning.reason.startswith("its preset could not be read: ")
 
 
+@pytest.mark.usefixtures("store")
 def test_a_camera_that_cannot_be_opened_is_a_warning_and_one_that_has_gone_is_none(
-    monkeypatch: pytest.MonkeyPatch, record: Recorded, store: StateFile[Presets]
+    monkeypatch: pytest.MonkeyPatch, record: Recorded
 ) -> None:
     camera = FakeCamera()
     denied = DeviceError("this user may not open it")
-    assert applied(monkeypatch, Opened(camera, denied), record, store) == []
+    assert applied(monkeypatch, Opened(camera, denied), record) == []
     (line,) = record.lines
     assert (line.level, line.reason) == (LogLevel.WARN, "its controls could not be set: this user may not open it")
-    assert applied(monkeypatch, Opened(camera, DeviceNotFound("gone")), record, store) == []
+    assert applied(monkeypatch, Opened(camera, DeviceNotFound("gone")), record) == []
     camera.gone = True
-    assert applied(monkeypatch, Opened(camera), record, store) == []
+    assert applied(monkeypatch, Opened(camera), record) == []
     assert len(record.lines) == 1
 
 
-def test_a_microphone_has_no_controls(record: Recorded, store: StateFile[Presets]) -> None:
+def test_a_microphone_has_no_controls(record: Recorded) -> None:
     microphone = msgspec.structs.replace(CAMERA, node=None, kind=DeviceKind.MICROPHONE)
-    assert restore_preset(microphone, power_line="50 Hz", record=record, presets=store) == []
+    assert restore_preset(microphone, power_line="50 Hz", record=record) == []
     assert record.lines == []
 
 
