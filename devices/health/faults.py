@@ -176,15 +176,13 @@ class SessionDeviceHealth:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._devices: dict[str, Device] = {}
-        self._health: dict[str, Health] = {}
+        self._found: dict[str, tuple[Device, Health]] = {}
         self._listener: OnChange | None = None
 
     def add(self, device: Device) -> None:
         """Show `device` as healthy until a change arrives."""
         with self._lock:
-            self._devices[device.id] = device
-            self._health[device.id] = Health()
+            self._found[device.id] = device, Health()
 
     def listen(self, listener: OnChange) -> None:
         """Call `listener` with every later change, on the thread that reports it."""
@@ -193,11 +191,12 @@ class SessionDeviceHealth:
     def __call__(self, change: HealthChange) -> None:
         """Keep the new health, and pass the change on."""
         with self._lock:
-            self._health[change.device] = change.health
+            if change.device in self._found:
+                self._found[change.device] = self._found[change.device][0], change.health
         if self._listener:
             self._listener(change)
 
     def read(self) -> Mapping[str, tuple[Device, Health]]:
         """Return each device with its current health, by id."""
         with self._lock:
-            return {key: (device, self._health[key]) for key, device in self._devices.items()}
+            return dict(self._found)
