@@ -163,8 +163,7 @@ class VideoOutputWriter:
             for answer in query_controls(self._fd):
                 name = answer.name.decode("utf-8", "replace")
                 if name in _STAYS:
-                    kind = KINDS[answer.type]
-                    write_value(self._fd, answer.id, kind, (answer.minimum, answer.maximum), 1)
+                    write_value(self._fd, answer, KINDS[answer.type], 1)
 
     @property
     def is_looked_at(self) -> bool | None:

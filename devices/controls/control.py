@@ -11,8 +11,7 @@ from config.settings.value_kinds import did_you_mean
 
 type ControlValue = bool | int | str  # bool of switches, int of numbers and menus (the entry's number), str of texts
 
-_ON = {"1", "true", "on", "yes"}
-_OFF = {"0", "false", "off", "no"}
+_SWITCH = dict.fromkeys(("1", "true", "on", "yes"), True) | dict.fromkeys(("0", "false", "off", "no"), False)
 
 
 class ControlKind(StrEnum):
@@ -81,9 +80,7 @@ class Control(msgspec.Struct, frozen=True, kw_only=True, rename={"minimum": "min
         if self.kind is ControlKind.STRING:
             return self.check(text)
         if self.kind is ControlKind.BOOLEAN:
-            return self.check(
-                {**dict.fromkeys(_ON, True), **dict.fromkeys(_OFF, False)}.get(text.strip().lower(), text)
-            )
+            return self.check(_SWITCH.get(text.strip().lower(), text))
         if self.entries:
             return self._entry(text)
         try:

@@ -105,17 +105,15 @@ def read_value(fd: int, answer: Any, *, default: bool = False) -> ControlValue |
         return None
     if text is not None:
         return text.value.decode("utf-8", "replace")
-    return _number(one, KINDS[answer.type], (answer.minimum, answer.maximum))
+    return _number(one, answer, KINDS[answer.type])
 
 
-def write_value(
-    fd: int, control_id: int, kind: ControlKind, span: tuple[int, int], value: ControlValue
-) -> ControlValue:
-    """Set a control; `span` is its range. Return the value that the driver made of it. Raises OSError."""
+def write_value(fd: int, control: Any, kind: ControlKind, value: ControlValue) -> ControlValue:
+    """Set a control (a Control or V4L2's answer). Return the value that the driver made of it. Raises OSError."""
     if isinstance(value, str):
-        _exchange(fd, v4l2.VIDIOC_S_EXT_CTRLS, control_id, text=ctypes.create_string_buffer(value.encode()))
+        _exchange(fd, v4l2.VIDIOC_S_EXT_CTRLS, control.id, text=ctypes.create_string_buffer(value.encode()))
         return value
-    return _number(_exchange(fd, v4l2.VIDIOC_S_EXT_CTRLS, control_id, number=int(value)), kind, span)
+    return _number(_exchange(fd, v4l2.VIDIOC_S_EXT_CTRLS, control.id, number=int(value)), control, kind)
 
 
 def _exchange(fd: int, request: int, control_id: int, *, which: int = 0, text: Any = None, number: int = 0) -> Any:
@@ -133,13 +131,13 @@ def _exchange(fd: int, request: int, control_id: int, *, which: int = 0, text: A
     return one
 
 
-def _number(one: Any, kind: ControlKind, span: tuple[int, int]) -> ControlValue:
+def _number(one: Any, control: Any, kind: ControlKind) -> ControlValue:
     """Return the number in V4L2's structure, 64 bits if the range needs them (no camera's does)."""
     if kind is ControlKind.BOOLEAN:
         return bool(one.value)
     if kind is ControlKind.BITMASK:
         return int(one.value) & _32_BITS
-    is_wide = span[0] < -(1 << 31) or span[1] >= 1 << 31
+    is_wide = control.minimum < -(1 << 31) or control.maximum >= 1 << 31
     return int(one.value64 if is_wide else one.value)
 
 
@@ -197,7 +195,7 @@ class ControlPanel:
             title=answer.name.decode("utf-8", "replace"),
             kind=kind,
             minimum=answer.minimum,
-            maximum=answer.maximum & 0xFFFFFFFF if kind is ControlKind.BITMASK else answer.maximum,
+            maximum=answer.maximum & _32_BITS if kind is ControlKind.BITMASK else answer.maximum,
             step=max(1, answer.step),  # uvcvideo passes on a camera's 0
             default=read_value(self._fd, answer, default=True),
             value=read_value(self._fd, answer),
@@ -214,10 +212,9 @@ class ControlPanel:
 
         Raises ControlRefused or another DeviceError.
         """
-        span = (control.minimum, control.maximum)
         with translated_errors(self._name, self._node):
             try:
-                return write_value(self._fd, control.id, control.kind, span, value)
+                return write_value(self._fd, control, control.kind, value)
             except OSError as error:
                 if error.errno not in REFUSED:
                     raise
