@@ -17,7 +17,7 @@ class Feature(NamedTuple):
     """The parts of a feature that the rest of the agent uses; "" stands for none."""
 
     commands: Mapping[str, tuple[str, str]] = {}
-    """Commands of `liput`: the place and the line of help of each."""
+    """Commands of `liput`, as in agent/cli/lazy.py."""
     example: str = ""
     """A line of examples in `liput --help`."""
     keys: str = ""
@@ -38,16 +38,13 @@ class Feature(NamedTuple):
 
 FEATURES: dict[str, Feature] = {
     "alarms": Feature(
-        commands={"alarm": ("agent.alarms.command:alarm_command", "Test alarms by e-mail, webhook and desktop.")},
+        commands={"alarm": ("agent.alarms.command", "Test alarms by e-mail, webhook and desktop.")},
         part="agent.alarms.part:make_part",
     ),
     "metrics": Feature(endpoints="agent.metrics.api:ENDPOINTS"),
     "requests": Feature(
         commands={
-            "request": (
-                "agent.requests.commands.group:request_command",
-                "Keep letters of request, dispositions, staff and dates.",
-            )
+            "request": ("agent.requests.commands.group", "Keep letters of request, dispositions, staff and dates.")
         },
         example='liput request new --event "Wisuda" --letter surat.pdf      '
         "enter a letter of request; also: list, dispose, show",
@@ -58,12 +55,7 @@ FEATURES: dict[str, Feature] = {
         carry_request="agent.requests.lookup:carried_request",
     ),
     "schedule": Feature(
-        commands={
-            "schedule": (
-                "agent.schedule.interface.group:schedule_command",
-                "Plan sessions, by hand or from a calendar.",
-            )
-        },
+        commands={"schedule": ("agent.schedule.interface.group", "Plan sessions, by hand or from a calendar.")},
         example='liput schedule add --title "Wisuda" --starts "besok 09:00" --for 3h --mode record   record by time',
         keys="agent.schedule.store:plan_keys",
         part="agent.schedule.scheduler:make_part",

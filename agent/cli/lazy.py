@@ -13,7 +13,7 @@ COMPLETION = "_LIPUT_COMPLETE"
 """The variable by which a shell asks for completions; click's name."""
 
 type CommandTable = Mapping[str, tuple[str, str]]
-"""For each command, its place ("module:attribute") and its line of help."""
+"""For each command NAME, the module of its function NAME_command, and its line of help."""
 
 
 class LazyGroup(click.Group):
@@ -31,7 +31,7 @@ class LazyGroup(click.Group):
         """Import the command `cmd_name`."""
         if cmd_name not in self._table:
             return None
-        command: click.Command = load(self._table[cmd_name][0])
+        command: click.Command = load(f"{self._table[cmd_name][0]}:{cmd_name}_command")
         if not isinstance(command, LazyGroup):
             raise_interrupts()
         if COMPLETION in os.environ:

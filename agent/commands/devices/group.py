@@ -28,14 +28,11 @@ Examples:
 """
 
 SUBCOMMANDS: CommandTable = {
-    "assign": ("agent.commands.devices.roles:assign_command", "Give a role (slides, podium, microphone) to a device."),
-    "roles": ("agent.commands.devices.roles:roles_command", "Show the roles and missing devices."),
-    "unassign": ("agent.commands.devices.roles:unassign_command", "Take a role away."),
-    "controls": (
-        "agent.commands.devices.controls:controls_command",
-        "Show or set a camera's controls: focus, exposure, 50 Hz, zoom.",
-    ),
-    "show": ("agent.commands.devices.show:show_command", "Show all details of a device, and the choice of its mode."),
+    "assign": ("agent.commands.devices.roles", "Give a role (slides, podium, microphone) to a device."),
+    "roles": ("agent.commands.devices.roles", "Show the roles and missing devices."),
+    "unassign": ("agent.commands.devices.roles", "Take a role away."),
+    "controls": ("agent.commands.devices.controls", "Show or set a camera's controls: focus, exposure, 50 Hz, zoom."),
+    "show": ("agent.commands.devices.show", "Show all details of a device, and the choice of its mode."),
 }
 
 

@@ -5,19 +5,19 @@ import click
 from agent.cli.lazy import CommandTable, LazyGroup
 
 COMMANDS: CommandTable = {
-    "assign": ("agent.requests.commands.steps:assign_command", "Assign staff and equipment."),
-    "attach": ("agent.requests.commands.edit:attach_command", "Add papers to a request."),
-    "cancel": ("agent.requests.commands.edit:cancel_command", "Cancel a request: the event does not take place."),
-    "close": ("agent.requests.commands.edit:close_command", "Close a completed request."),
-    "dispose": ("agent.requests.commands.steps:dispose_command", "Pass a request on to the next role."),
-    "edit": ("agent.requests.commands.edit:edit_command", "Correct a request."),
-    "export": ("agent.requests.commands.export:export_command", "Write requests into one file."),
-    "link": ("agent.requests.commands.edit:link_command", "Add a request to a package that was recorded without it."),
-    "list": ("agent.requests.commands.list:list_command", "List open requests and due steps."),
-    "new": ("agent.requests.commands.edit:new_command", "Enter a new letter of request."),
-    "receive": ("agent.requests.commands.steps:receive_command", "Record that the first role accepted the letter."),
-    "reopen": ("agent.requests.commands.edit:reopen_command", "Reopen a closed or cancelled request."),
-    "show": ("agent.requests.commands.list:show_command", "Show one request: papers, steps, recordings."),
+    "assign": ("agent.requests.commands.steps", "Assign staff and equipment."),
+    "attach": ("agent.requests.commands.edit", "Add papers to a request."),
+    "cancel": ("agent.requests.commands.edit", "Cancel a request: the event does not take place."),
+    "close": ("agent.requests.commands.edit", "Close a completed request."),
+    "dispose": ("agent.requests.commands.steps", "Pass a request on to the next role."),
+    "edit": ("agent.requests.commands.edit", "Correct a request."),
+    "export": ("agent.requests.commands.export", "Write requests into one file."),
+    "link": ("agent.requests.commands.edit", "Add a request to a package that was recorded without it."),
+    "list": ("agent.requests.commands.list", "List open requests and due steps."),
+    "new": ("agent.requests.commands.edit", "Enter a new letter of request."),
+    "receive": ("agent.requests.commands.steps", "Record that the first role accepted the letter."),
+    "reopen": ("agent.requests.commands.edit", "Reopen a closed or cancelled request."),
+    "show": ("agent.requests.commands.list", "Show one request: papers, steps, recordings."),
 }
 
 EXAMPLES = """\b

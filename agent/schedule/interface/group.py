@@ -5,13 +5,13 @@ import click
 from agent.cli.lazy import CommandTable, LazyGroup
 
 COMMANDS: CommandTable = {
-    "add": ("agent.schedule.interface.plan:add_command", "Plan a session."),
-    "edit": ("agent.schedule.interface.plan:edit_command", "Change a planned session."),
-    "feeds": ("agent.schedule.interface.feeds:feeds_command", "Show the last reads of calendars, or read them now."),
-    "import": ("agent.schedule.interface.feeds:import_command", "Import sessions from an iCalendar file."),
-    "list": ("agent.schedule.interface.plan:list_command", "List planned sessions."),
-    "remove": ("agent.schedule.interface.plan:remove_command", "Remove a planned session."),
-    "show": ("agent.schedule.interface.plan:show_command", "Show all details of a planned session."),
+    "add": ("agent.schedule.interface.plan", "Plan a session."),
+    "edit": ("agent.schedule.interface.plan", "Change a planned session."),
+    "feeds": ("agent.schedule.interface.feeds", "Show the last reads of calendars, or read them now."),
+    "import": ("agent.schedule.interface.feeds", "Import sessions from an iCalendar file."),
+    "list": ("agent.schedule.interface.plan", "List planned sessions."),
+    "remove": ("agent.schedule.interface.plan", "Remove a planned session."),
+    "show": ("agent.schedule.interface.plan", "Show all details of a planned session."),
 }
 
 EXAMPLES = """\b
