@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from config.errors import StateError
@@ -92,7 +92,7 @@ class EncoderPlan:
 
     wish: str = EncoderKind.X264.value
     judge: JudgeEncoder = verdict_of
-    command: Sequence[str] = field(default=WORKER)
+    command: Sequence[str] = WORKER
 
 
 @dataclass(frozen=True, slots=True)

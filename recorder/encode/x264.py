@@ -78,27 +78,19 @@ class X264Settings:
         return {"x264-params": f"rc-lookahead={self.lookahead}:sync-lookahead=0:bframes={self.b_frames}"}
 
 
-def x264_settings(
-    rate: Fraction,
-    cores: int | None = None,
-    delay_s: float = DELAY_S,
-    *,
-    low_latency: bool = False,
-    slowest: Fraction | None = None,
-) -> X264Settings:
-    """Return settings that use the cores and keep the delay within `delay_s` at `rate`.
+def x264_settings(settings: VideoSettings, cores: int | None = None) -> X264Settings:
+    """Return settings that use the cores and keep the delay within `delay_s`.
 
     With `low_latency` no frame waits. With a `slowest` rate one frame may wait, and no thread holds any: delay counts
     in frames.
     """
     cores = cores or os.cpu_count() or 2
-    if low_latency or slowest is not None:
-        return X264Settings(min(MAX_THREADS, cores), 0, 0, slices=True, at_once=low_latency)
-    threads = min(MAX_THREADS, cores * 3 // 2)
-    budget = int(delay_s * rate) - 1
-    threads = max(1, min(threads, budget // 2))
+    if settings.low_latency or settings.slowest is not None:
+        return X264Settings(min(MAX_THREADS, cores), 0, 0, slices=True, at_once=settings.low_latency)
+    budget = int(settings.delay_s * settings.rate) - 1
+    threads = max(1, min(MAX_THREADS, cores * 3 // 2, budget // 2))
     lookahead = max(0, min(MAX_LOOKAHEAD, budget - (threads - 1)))
-    return X264Settings(threads, lookahead, min(3, lookahead))
+    return X264Settings(threads, lookahead, 0 if settings.preset == LEAN_PRESET else min(3, lookahead))
 
 
 def open_video(master: OutputContainer, settings: VideoSettings) -> tuple[VideoStream, av.VideoCodecContext]:
@@ -127,7 +119,7 @@ def x264_options(settings: VideoSettings, *more: str) -> dict[str, str]:
     }
     lean = ""
     if settings.x264_params is None:
-        asked |= _delay_settings(settings).options
+        asked |= x264_settings(settings).options
         lean = LEAN_PARAMS if settings.preset == LEAN_PRESET else ""
     else:
         asked["x264-params"] = settings.x264_params
@@ -161,17 +153,10 @@ def configure_context(context: av.VideoCodecContext, settings: VideoSettings) ->
     context.gop_size = max(1, round(settings.rate * Fraction(settings.keyframe_s)))
     context.color_range, context.colorspace = LIMITED_RANGE, settings.matrix
     context.flags |= Flags.global_header
-    tuned = _delay_settings(settings)
+    tuned = x264_settings(settings)
     # PyAV's default, SLICE, makes x264 cut each frame into slices: 5 % more bits.
     context.thread_type = "SLICE" if tuned.slices else "FRAME"
     context.thread_count = tuned.threads
-
-
-def _delay_settings(settings: VideoSettings) -> X264Settings:
-    tuned = x264_settings(
-        settings.rate, delay_s=settings.delay_s, low_latency=settings.low_latency, slowest=settings.slowest
-    )
-    return replace(tuned, b_frames=0) if settings.preset == LEAN_PRESET else tuned
 
 
 def frame_interval(settings: VideoSettings) -> int:

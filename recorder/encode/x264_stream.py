@@ -1,7 +1,7 @@
 """One H.264 stream from successive x264 encoders; the old one flushes on its own thread."""
 
 import threading
-from bisect import bisect_right
+from bisect import bisect_right, insort
 from collections import deque
 from dataclasses import replace
 from fractions import Fraction
@@ -34,7 +34,7 @@ class PacketDurations:
             self._first = pts
         self._times.append(pts)
         if self._ahead is not None and (early := pts - self._ahead) < self._first:
-            self._insert(early)
+            insort(self._times, early)
 
     def duration_from(self, dts: int) -> int | None:
         """Return the time from `dts`, of a new packet, to the next decode timestamp; None if unknown."""
@@ -44,14 +44,10 @@ class PacketDurations:
             self._ahead = self._first - dts
             for pts in list(self._times):
                 if self._ahead and (early := pts - self._ahead) < self._first:
-                    self._insert(early)
+                    insort(self._times, early)
         position = bisect_right(self._times, dts)
         del self._times[:position]
         return self._times[0] - dts if self._times else None
-
-    def _insert(self, dts: int) -> None:
-        position = bisect_right(self._times, dts)
-        self._times.insert(position, dts)
 
 
 class X264Stream:

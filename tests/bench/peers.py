@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-from recorder.encode.x264 import x264_settings
+from capture.source import ColorMatrix
+from recorder.encode.x264 import VideoSettings, x264_settings
 from tests.bench.material import Clip
 
 _ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"} | {
@@ -54,7 +55,8 @@ def x264_words(clip: Clip) -> tuple[str, ...]:
 
 def threads(clip: Clip) -> int:
     """Return how many threads x264 gets on all sides: what Liput gives it; on two cores that is x264's own choice."""
-    return x264_settings(Fraction(clip.rate)).threads
+    asked = VideoSettings(clip.width, clip.height, Fraction(clip.rate), ColorMatrix.BT601, clip.bit_rate, clip.bit_rate)
+    return x264_settings(asked).threads
 
 
 FFMPEG = ("ffmpeg", "-nostdin", "-v", "error", "-y")

@@ -158,7 +158,7 @@ def test_keyframes_come_every_two_seconds_of_time(clip: Clip, tmp_path: Path) ->
 
 
 def test_no_more_than_one_picture_waits_for_the_next() -> None:
-    tuned = x264_settings(Fraction(RATE), slowest=STILL_RATE)
+    tuned = x264_settings(SLOWEST)
     assert tuned.delay_frames / STILL_RATE <= DELAY_S
     encoder = Encoder(SLOWEST, None)
     came = [len(encoder.encode_video(picture, pts)) for picture, pts in still(Fraction(2))]

@@ -52,7 +52,7 @@ def encode(encoder: Encoder, count: int, rate: Fraction = RATE) -> list[EncodedP
 @pytest.mark.parametrize("rate", [Fraction(5), Fraction(10), Fraction(15), Fraction(30000, 1001), Fraction(60)])
 @pytest.mark.parametrize("cores", [1, 2, 16])
 def test_the_delay_stays_within_its_share_of_what_a_kill_may_cost(rate: Fraction, cores: int) -> None:
-    assert x264_settings(rate, cores).delay_frames <= max(2, DELAY_S * rate)
+    assert x264_settings(settings(rate), cores).delay_frames <= max(2, DELAY_S * rate)
 
 
 @pytest.mark.parametrize("preset", ["lean", "veryfast"])
@@ -63,7 +63,7 @@ def test_x264_holds_back_as_many_frames_as_computed(rate: Fraction, preset: str)
         number for number in range(100) if encoder.encode_video(picture(number), round(number / rate / VIDEO_TIME_BASE))
     )
     encoder.close()
-    assert first == x264_settings(rate).delay_frames
+    assert first == x264_settings(settings(rate, preset)).delay_frames
 
 
 def test_at_a_low_latency_each_picture_is_a_packet_at_once() -> None:
@@ -77,7 +77,7 @@ def test_at_a_low_latency_each_picture_is_a_packet_at_once() -> None:
 
 @pytest.mark.parametrize("cores", [1, 2, 16])
 def test_at_a_low_latency_the_cores_share_each_picture(cores: int) -> None:
-    tuned = x264_settings(RATE, cores, low_latency=True)
+    tuned = x264_settings(replace(settings(), low_latency=True), cores)
     assert (tuned.threads, tuned.slices, tuned.delay_frames) == (min(4, cores), True, 0)
 
 
