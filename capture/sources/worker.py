@@ -178,6 +178,7 @@ class SourceWorker[Item, Opened: VideoFormat | None]:
         self.outage: SourceOutage | None = None
         """Why it gives nothing, None while its device is there; readable from any thread."""
         self.form: Opened | None = None
+        self.has_tried = threading.Event()  # set once it was opened or refused
         self.error: Exception | None = None  # the error of the first opening
         self.queue: SourceQueue[Item] = SourceQueue(1) if queue is None else queue
         self.supervision = supervision
@@ -191,7 +192,6 @@ class SourceWorker[Item, Opened: VideoFormat | None]:
         self._health = supervision.health if supervision else None
         self._changing = threading.Lock()
         self._stopping = threading.Event()
-        self._has_tried = threading.Event()
         self._next_ns = 0
         self._last_item_ns = clock.now_ns()
         self._stuck_s = STUCK_S
@@ -208,15 +208,6 @@ class SourceWorker[Item, Opened: VideoFormat | None]:
         """Whether a session starts without it."""
         return self.supervision is not None and self.supervision.may_miss
 
-    @property
-    def has_tried(self) -> bool:
-        """Whether it was opened or refused."""
-        return self._has_tried.is_set()
-
-    def wait_until_tried(self, timeout_s: float) -> None:
-        """Wait until it was opened or refused."""
-        self._has_tried.wait(timeout_s)
-
     # Opening
 
     def open(self) -> Opened:
@@ -230,7 +221,7 @@ class SourceWorker[Item, Opened: VideoFormat | None]:
             self.error = error
             raise
         finally:
-            self._has_tried.set()
+            self.has_tried.set()
         if self._stopping.is_set():  # `close` came before there was anything to close
             self._release()
         return form
@@ -393,7 +384,7 @@ class SourceWorker[Item, Opened: VideoFormat | None]:
         """
 
         def run() -> None:
-            if not self.has_tried and not self._opened_in_turn(after, then):
+            if not self.has_tried.is_set() and not self._opened_in_turn(after, then):
                 return
             self._work(go, keeps_early=keeps_early)
 
@@ -402,7 +393,7 @@ class SourceWorker[Item, Opened: VideoFormat | None]:
     def _opened_in_turn(self, after: "SourceWorker[Any, Any] | None", then: Callable[[], object] | None) -> bool:
         """Open; return whether there is anything to read. `error` has the reason."""
         if after is not None:
-            after.wait_until_tried(TURN_S)
+            after.has_tried.wait(TURN_S)
         try:
             self.open()
         except Exception:

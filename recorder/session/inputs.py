@@ -170,7 +170,7 @@ class SessionInputs:
         self._began_ns = self._clock.now_ns()
         a_picture_ns: int | None = None
         while True:
-            waiting = [worker for worker in self._workers if not worker.has_tried]
+            waiting = [worker for worker in self._workers if not worker.has_tried.is_set()]
             needed = [worker for worker in waiting if not worker.may_miss]
             for worker in self._workers:
                 if worker.error is not None and not (worker.may_miss and isinstance(worker.error, DeviceError)):
@@ -243,10 +243,10 @@ class SessionInputs:
             is_there = bool(awaited) and awaited[0] in given
             if is_there or not awaited or clock.now_ns() >= limit_ns or clock.wait(stopping, WATCH_S):
                 break
-        opening = {picture.name for picture, _, video in self.pictures if not video.has_tried}
+        opening = {picture.name for picture, _, video in self.pictures if not video.has_tried.is_set()}
         silent = {picture.name for index, (picture, _, _) in enumerate(self.pictures) if index not in given}
         self.late = opening if is_there else silent
-        self.late_sounds = {sound.name for sound, worker in self.sounds if not worker.has_tried}
+        self.late_sounds = {sound.name for sound, worker in self.sounds if not worker.has_tried.is_set()}
         if may_miss:
             return min(given, default=None)
         return 0 if 0 in given else None
