@@ -96,11 +96,6 @@ class Canvas:
         self.planes = plane_views(self.frame)
         self.fill(0, 0, width, height, paper)
 
-    @property
-    def frame_size(self) -> tuple[int, int]:
-        """Width and height."""
-        return self.frame.width, self.frame.height
-
     def show(self, rgb: Rgb) -> None:
         """Cover it with an RGB picture of the same size."""
         picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(rgb), "rgb24").reformat(

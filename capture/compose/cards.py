@@ -28,7 +28,7 @@ def make_overlay(canvas: Canvas, coverage: Mask, x: int, y: int) -> Overlay:
         np.rint(plane * (mask / np.float32(255))).astype(np.uint8)
         for plane, mask in zip(canvas.planes, masks, strict=True)
     )
-    return Overlay(Rect(x, y, *canvas.frame_size), planes, tuple(255 - mask for mask in masks))
+    return Overlay(Rect(x, y, canvas.frame.width, canvas.frame.height), planes, tuple(255 - mask for mask in masks))
 
 
 def draw_title_line(width: int, height: int, *, text: str, matrix: ColorMatrix) -> Overlay:

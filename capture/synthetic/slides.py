@@ -42,10 +42,8 @@ def draw_slide(slide: Slide, width: int, height: int) -> Bgr:
     """Draw `slide` with room for the speaker and a dark footer; small ones are drawn larger and scaled down."""
     factor = math.ceil(_LEAST_WIDTH / width)
     picture = _draw(slide, width * factor, height * factor)
-    return picture if factor == 1 else _scaled(picture, width, height)
-
-
-def _scaled(picture: Bgr, width: int, height: int) -> Bgr:
+    if factor == 1:
+        return picture
     result = np.empty((height, width, 3), np.uint8)
     cv2.resize(picture, (width, height), result, interpolation=cv2.INTER_AREA)
     return result
