@@ -3,7 +3,7 @@
 import av
 import numpy as np
 from av.video.frame import VideoFrame
-from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
+from av.video.reformatter import ColorRange, VideoReformatter
 from numpy.typing import NDArray
 
 from capture.media.pictures import FramePool, Planes, plane_views, tag_frame
@@ -33,7 +33,6 @@ class FrameConverter:
         self.height = height
         self.matrix = matrix
         self._pool = FramePool(width, height, matrix)
-        self._scaler = VideoReformatter()
 
     def convert(self, frame: VideoFrame) -> VideoFrame:
         """Return `frame` as limited-range yuv420p."""
@@ -44,7 +43,8 @@ class FrameConverter:
             or (frame.width, frame.height) != (self.width, self.height)
             or self._source_matrix(frame) != self.matrix
         ):
-            return tag_frame(self._scale(frame, full_range=full_range), self.matrix)
+            source = None if frame.format.is_rgb else self._source_matrix(frame)
+            return self._pool.scale(frame, source, full_range=full_range or frame.format.is_rgb)
         if name == "yuv420p" and not full_range:
             return tag_frame(frame, self.matrix)
         y, *chroma = plane_views(frame)
@@ -53,20 +53,6 @@ class FrameConverter:
 
     def _source_matrix(self, frame: VideoFrame) -> int:
         return self.matrix if frame.colorspace in _UNSPECIFIED else frame.colorspace
-
-    def _scale(self, frame: av.VideoFrame, *, full_range: bool) -> VideoFrame:
-        return self._scaler.reformat(
-            frame,
-            self.width,
-            self.height,
-            "yuv420p",
-            src_colorspace=None if frame.format.is_rgb else self._source_matrix(frame),
-            dst_colorspace=self.matrix,
-            src_color_range=ColorRange.JPEG if full_range or frame.format.is_rgb else ColorRange.MPEG,
-            dst_color_range=ColorRange.MPEG,
-            interpolation=Interpolation.AREA | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT,
-            threads=1,
-        )
 
 
 _PIXEL_FORMATS = {"YUYV": "yuyv422", "NV12": "nv12"}

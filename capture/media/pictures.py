@@ -74,6 +74,13 @@ def plane_views(frame: av.VideoFrame) -> tuple[Plane, ...]:
     return tuple(views)
 
 
+def split_planes(samples: Plane, width: int, height: int) -> tuple[Plane, Plane, Plane]:
+    """Return the planes of a yuv420p picture without row padding; they share the memory of `samples`."""
+    luma, chroma = np.split(samples.reshape(-1), [width * height])
+    u, v = chroma.reshape(2, height // 2, width // 2)
+    return luma.reshape(height, width), u, v
+
+
 class FramePool:
     """Two frames in turn: a frame is valid until the next but one. The encoder copies, so two are enough."""
 
@@ -90,25 +97,26 @@ class FramePool:
     def store(self, planes: Planes) -> av.VideoFrame:
         """Convert `planes` into the next frame and return it."""
         if _is_slow_to_shrink(planes.y.shape, (self.height, self.width)):
-            return tag_frame(self._shrunk(planes), self._matrix)
+            return self.scale(self._as_frame(planes), self._matrix, full_range=planes.full_range)
         self._turn = 1 - self._turn
         store_planes(planes, self._views[self._turn])
         return tag_frame(self._frames[self._turn], self._matrix)
 
-    def _shrunk(self, planes: Planes) -> av.VideoFrame:
-        """Shrink by swscale, with range and chroma layout in the same pass, into a new frame."""
-        return self._scaler.reformat(
-            self._as_frame(planes),
+    def scale(self, frame: av.VideoFrame, source: int | None, *, full_range: bool) -> av.VideoFrame:
+        """Convert a frame of any size and format, with the matrix `source`, by swscale into a new frame."""
+        scaled = self._scaler.reformat(
+            frame,
             self.width,
             self.height,
             "yuv420p",
-            src_colorspace=self._matrix,
+            src_colorspace=source,
             dst_colorspace=self._matrix,
-            src_color_range=ColorRange.JPEG if planes.full_range else ColorRange.MPEG,
+            src_color_range=ColorRange.JPEG if full_range else ColorRange.MPEG,
             dst_color_range=ColorRange.MPEG,
             interpolation=Interpolation.AREA | Interpolation.ACCURATE_RND,
             threads=1,
         )
+        return tag_frame(scaled, self._matrix)
 
     def _as_frame(self, planes: Planes) -> av.VideoFrame:
         """Copy the planes into a frame, as swscale reads frames only; gray gets neutral chroma."""
@@ -235,10 +243,9 @@ class RawDecoder:
 
     def _planes(self, samples: Plane) -> tuple[Plane, Plane, Plane]:
         height, width = self._shape
-        luma, chroma = np.split(samples, [height * width])
         if self._fourcc != "NV12":
-            u, v = chroma.reshape(2, height // 2, width // 2)
-            return luma.reshape(height, width), u, v
+            return split_planes(samples, width, height)
+        luma, chroma = np.split(samples, [height * width])
         cv2.split(chroma.reshape(height // 2, width // 2, 2), [self._u, self._v])
         return luma.reshape(height, width), self._u, self._v
 

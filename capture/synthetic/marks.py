@@ -10,7 +10,7 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-type Plane = NDArray[np.uint8]
+from capture.media.pictures import Plane
 
 NUMBER_BITS = 20
 CHECK_BITS = 4
@@ -88,15 +88,3 @@ def write_lamp(luma: Plane, *, lit: bool) -> None:
 type Bgr = NDArray[np.uint8]  # a picture for cv2, shape (height, width, 3)
 
 type Colour = tuple[int, int, int]  # blue, green, red, 0-255
-
-
-def planes_in(i420: Plane) -> tuple[Plane, Plane, Plane]:
-    """Return the Y, U and V planes of cv2's COLOR_BGR2YUV_I420 output, sharing memory."""
-    height, width = i420.shape[0] * 2 // 3, i420.shape[1]
-    luma, chroma = width * height, width * height // 4
-    flat = i420.reshape(-1)
-    return (
-        flat[:luma].reshape(height, width),
-        flat[luma : luma + chroma].reshape(height // 2, width // 2),
-        flat[luma + chroma :].reshape(height // 2, width // 2),
-    )

@@ -6,8 +6,9 @@ from typing import Final
 import cv2
 import numpy as np
 
+from capture.media.pictures import Plane, split_planes
 from capture.synthetic.audio import mouth_opening
-from capture.synthetic.marks import Bgr, Colour, Plane, planes_in
+from capture.synthetic.marks import Bgr, Colour
 
 _SHIFT: Final = 4  # cv2 draws at sixteenths of a pixel, so slow movements are smooth
 _NOISE_LEVELS = 6
@@ -34,7 +35,7 @@ class Speaker:
         self._picture = self._room.copy()
         self._width, self._height = width, height
         self._i420 = np.empty((height * 3 // 2, width), np.uint8)
-        self._planes = planes_in(self._i420)
+        self._planes = split_planes(self._i420, width, height)
         random = np.random.default_rng(5)
         normal = random.normal(_NOISE_LEVELS / 2, 1.1, (height + _NOISE_MARGIN, width + _NOISE_MARGIN))
         self._noise = np.clip(np.round(normal), 0, _NOISE_LEVELS).astype(np.uint8)

@@ -9,10 +9,10 @@ import av
 import cv2
 import numpy as np
 
-from capture.media.pictures import SizeCache, plane_views, tag_frame
+from capture.media.pictures import Plane, SizeCache, plane_views, split_planes, tag_frame
 from capture.pacing import Pace
 from capture.source import ColorMatrix, Frame, Size, VideoFormat, VideoSource
-from capture.synthetic.marks import CLOCK, Plane, is_lit, planes_in, write_lamp, write_number
+from capture.synthetic.marks import CLOCK, is_lit, write_lamp, write_number
 from capture.synthetic.slides import SLIDE_SECONDS, SLIDES, SPEAKER, draw_slide
 from capture.synthetic.speaker import Speaker
 from config.errors import MediaError
@@ -105,7 +105,7 @@ class SyntheticPainter:
             width, height = self._size
             i420 = np.empty((height * 3 // 2, width), np.uint8)
             cv2.cvtColor(draw_slide(SLIDES[slide], width, height), cv2.COLOR_BGR2YUV_I420, i420)
-            self._slides[slide] = planes_in(i420)
+            self._slides[slide] = split_planes(i420, width, height)
         return self._slides[slide]
 
     def _put_speaker(self, planes: tuple[Plane, ...], seconds: float, number: int) -> None:

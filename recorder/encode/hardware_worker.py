@@ -21,7 +21,7 @@ from av.video.frame import PictureType
 from av.video.reformatter import VideoReformatter
 
 from capture.media.h264 import parameter_sets
-from capture.media.pictures import Plane, copy_planes, plane_views, tag_frame
+from capture.media.pictures import Plane, copy_planes, plane_views, split_planes, tag_frame
 from devices.host.child import end_with_parent
 from devices.host.framing import ReceiveBuffer, length_prefixed
 from recorder.encode.hardware_kinds import MODELS, EncoderFailure, EncoderKind, HardwareFailed, failure_of_log
@@ -100,10 +100,7 @@ class SharedFrames:
 
     def _planes(self, slot: int) -> tuple[Plane, ...]:
         samples = np.frombuffer(self._memory, np.uint8, self._bytes, slot * self._bytes)
-        luma = self._width * self._height
-        y, u, v = np.split(samples, [luma, luma + luma // 4])
-        chroma = self._height // 2, self._width // 2
-        return y.reshape(self._height, self._width), u.reshape(chroma), v.reshape(chroma)
+        return split_planes(samples, self._width, self._height)
 
 
 STDIN, STDOUT, STDERR = 0, 1, 2

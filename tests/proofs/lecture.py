@@ -13,7 +13,8 @@ import cv2
 import numpy as np
 import simplejpeg  # type: ignore[import-untyped]  # ships no types
 
-from capture.synthetic.marks import Bgr, Plane
+from capture.media.pictures import Plane
+from capture.synthetic.marks import Bgr
 from capture.synthetic.slides import SLIDES, draw_slide
 from capture.synthetic.speaker import Speaker
 from tests.support.scenes import Shot, jpeg, plain, titled
