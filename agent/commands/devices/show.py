@@ -1,6 +1,6 @@
 """`liput devices show`: everything about one device, and the mode a session would open."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,12 +10,12 @@ from agent.devices.listing import find_device, known_devices
 from agent.devices.page import DevicePage, ModeRow, device_page
 from agent.devices.table import health_colour, health_text, kind_text, print_table
 from agent.terminal.parameters import config_option, json_option
-from config.errors import DeviceNotFound
 from config.files import json_text
 from config.settings.quantities import format_rate
 from config.settings.schema import load_settings
-from devices.model.device import Device, DeviceKind
-from devices.roles.assignment import Roles, device_with_role, read_roles
+from devices.model.device import DeviceKind
+from devices.roles.assignment import read_roles
+from devices.roles.choice import find_named
 from devices.usb.topology import SYSFS, UsbTopology
 
 if TYPE_CHECKING:
@@ -43,23 +43,12 @@ def show_command(name: str, profile_name: str | None, config_file: Path | None, 
     profile = settings.profile(profile_name)
     roles = read_roles()
     devices = known_devices(roles)
-    device = _find(devices, name, roles)
+    device = find_named(find_device, devices, name, roles)
     page = device_page(device, devices, UsbTopology.read(SYSFS), profile_name or settings.video.profile, profile)
     if as_json:
         click.echo(json_text(page), nl=False)
     else:
         _print(page)
-
-
-def _find(devices: Sequence[Device], name: str, roles: Roles) -> Device:
-    """Return the device called `name`, picture before sound; the error for a role has its reason."""
-    try:
-        return find_device(devices, name)
-    except DeviceNotFound:
-        role = name.strip().casefold()
-        if role in roles:
-            return device_with_role(role, roles, devices)
-        raise
 
 
 def _print(page: DevicePage) -> None:
