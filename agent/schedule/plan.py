@@ -33,7 +33,7 @@ class PlanState(StrEnum):
 
 
 class CalendarFields(msgspec.Struct, frozen=True, kw_only=True):
-    """A session as its calendar gives it. `zone` is the name of the zone of its times."""
+    """The fields of a planned session that a calendar gives. `zone` is the name of the zone of its times."""
 
     title: str
     room: str = ""
@@ -63,19 +63,11 @@ class CalendarSource(msgspec.Struct, frozen=True, kw_only=True):
         return self.feed, self.uid, self.recurrence_id
 
 
-class Plan(msgspec.Struct, frozen=True, kw_only=True):
+class Plan(CalendarFields, frozen=True, kw_only=True):
     """A planned session. An empty field takes its value from the settings, or the best device."""
 
     version: Literal[1] = 1
     id: str
-    title: str
-    room: str = ""
-    starts_at: Moment
-    ends_at: Moment
-    zone: str = ""
-    all_day: bool = False
-    mode: PlanMode
-    state: PlanState = PlanState.PLANNED
     request: str | None = None
     videos: tuple[str, ...] = ()
     audios: tuple[str, ...] = ()
