@@ -16,10 +16,10 @@ from typing import Self
 
 import pyudev
 
-from devices.health.log_line import PC, HealthLogger, LogKind, LogLevel, discard_line
+from devices.health.log_line import PC, HealthLogger, LogKind, LogLevel
 from devices.host import threads
 from devices.host.background import BackgroundTask
-from devices.host.clock import NANOSECONDS, Clock, SystemClock
+from devices.host.clock import NANOSECONDS, Clock
 from devices.kernel.udev import PlugCache, has_udev, read_udev_devices
 from devices.model.device import Device
 from devices.monitor.change_detector import ChangeDetector
@@ -136,9 +136,9 @@ class DeviceMonitor:
 
     def __init__(
         self,
-        on_change: OnChange | None = None,
-        clock: Clock | None = None,
-        record: HealthLogger = discard_line,
+        on_change: OnChange,
+        clock: Clock,
+        record: HealthLogger,
         *,
         memory: Path | None = None,
         look: TakeSnapshot | None = None,
@@ -146,16 +146,16 @@ class DeviceMonitor:
         follows_use: bool = False,
     ) -> None:
         self._on_change = on_change
-        self._clock = clock or SystemClock()
+        self._clock = clock
         self._record = record
         self._use = DeviceUseWatcher(self.refresh) if follows_use else None
         self._look = look or local_scanner(self.refresh, self._use)
         self._open_events = events
-        self._observer = ChangeDetector(clock=self._clock, record=record, known=KnownDevices(known_store(memory)))
+        self._observer = ChangeDetector(clock=clock, record=record, known=KnownDevices(known_store(memory)))
         self._shown: tuple[Device, ...] = ()
         self._events: HotplugListener | None = None
         self._following = BackgroundTask(
-            "device-monitor", self._follow, pause=_RETRY_S, failed=self._failed, over=self._finish, clock=self._clock
+            "device-monitor", self._follow, pause=_RETRY_S, failed=self._failed, over=self._finish, clock=clock
         )
         self._refreshing = threading.Event()
         self._unplugs: Counter[str] = Counter()
@@ -288,7 +288,7 @@ class DeviceMonitor:
     def _tell(self, changes: Iterable[DeviceChange]) -> None:
         self._shown = self._observer.devices
         for change in changes:
-            if self._following.stopped.is_set() or self._on_change is None:
+            if self._following.stopped.is_set():
                 return
             try:
                 self._on_change(change)

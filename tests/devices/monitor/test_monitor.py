@@ -50,19 +50,15 @@ class Run:
     def __call__(self, *items: tuple[float, HotplugEvent | Act | OSError]) -> DeviceMonitor:
         """Go through the script; return the monitor, which has stopped."""
         script = Script(self.clock, *items)
-        events: HotplugListener = script
-        monitor = DeviceMonitor(
-            self._on_change,
-            clock=self.clock,
-            record=self.record,
-            memory=self.memory,
-            look=self._see,
-            events=lambda: events,
-        )
-        with monitor:
+        with self.monitor(lambda: script) as monitor:
             assert script.over.wait(60)
         assert script.is_closed
         return monitor
+
+    def monitor(self, events: Callable[[], HotplugListener]) -> DeviceMonitor:
+        return DeviceMonitor(
+            self._on_change, self.clock, self.record, memory=self.memory, look=self._see, events=events
+        )
 
     def now_s(self) -> float:
         return (self.clock.now_ns() - self._began_ns) / 1e9
@@ -137,7 +133,7 @@ def test_a_socket_that_fails_is_opened_anew(tmp_path: Path, room: PortRoom) -> N
         opened.append([broken, sound][len(opened)])
         return opened[-1]
 
-    with DeviceMonitor(run._on_change, clock=run.clock, memory=run.memory, look=run._see, events=events):
+    with run.monitor(events):
         assert sound.over.wait(60)
     assert (broken.is_closed, run.kinds(), run.looked) == (True, ["plugged"], [0.0, 3.0])
 
@@ -154,7 +150,7 @@ def test_what_was_seen_is_kept_also_when_it_is_stopped_while_netlink_fails(tmp_p
         opened.append(HotplugListener(netlink))
         return opened[0]
 
-    with DeviceMonitor(clock=run.clock, memory=run.memory, look=run._see, events=events):
+    with run.monitor(events):
         netlink.put(OSError(errno.EBADF, "gone"))
         assert failing.wait(60)
     (known,) = known_store(run.memory).read().values()
@@ -208,9 +204,7 @@ def test_a_look_that_hangs_does_not_hold_up_the_end_and_nobody_is_told_of_it(
 
     this = Run(tmp_path, room, look)
     script = Script(this.clock, (1.0, NODE))
-    monitor = DeviceMonitor(
-        this._on_change, clock=this.clock, memory=this.memory, look=this._see, events=lambda: script
-    )
+    monitor = this.monitor(lambda: script)
     monitor.start()
     assert asked.wait(60)
     monitor.stop()
@@ -246,7 +240,7 @@ def test_a_refresh_takes_a_look_and_tells_what_differs(tmp_path: Path, room: Por
         monitor.refresh()
 
     script = Script(run.clock, (1.0, ask), (2.0, lambda: None))
-    monitor = DeviceMonitor(run._on_change, clock=run.clock, memory=run.memory, look=run._see, events=lambda: script)
+    monitor = run.monitor(lambda: script)
     with monitor:
         assert script.over.wait(60)
     assert (run.looked, run.kinds()) == ([0.0, 1.0], ["plugged"])
@@ -303,8 +297,7 @@ def test_a_listener_that_fails_is_reported_and_blinds_nobody(
         (2.0, lambda: room.plugs.clear()),
         (2.0, UNPLUG),
     )
-    monitor = DeviceMonitor(fail, clock=run.clock, memory=run.memory, look=run._see, events=lambda: script)
-    with monitor:
+    with DeviceMonitor(fail, run.clock, run.record, memory=run.memory, look=run._see, events=lambda: script):
         assert script.over.wait(60)
     assert heard == ["plugged", "unplugged"]
     assert [str(error) for error in reported] == heard
@@ -321,7 +314,7 @@ def test_a_mistake_of_its_own_ends_the_watch_and_is_reported(
     monkeypatch.setattr("devices.monitor.change_detector.ChangeDetector.tick", fail)
     run = Run(tmp_path, room)
     script = Script(run.clock, (1.0, NODE))
-    with DeviceMonitor(clock=run.clock, memory=run.memory, look=run._see, events=lambda: script) as monitor:
+    with run.monitor(lambda: script) as monitor:
         wait_for(lambda: not monitor.is_watching)
     assert [type(error) for error in reported] == [OSError]
 
@@ -347,7 +340,7 @@ def test_it_may_be_stopped_twice_and_before_it_was_started(tmp_path: Path, room:
     run = Run(tmp_path, room)
     monitor = run((1.0, lambda: None))
     monitor.stop()
-    DeviceMonitor(memory=run.memory, look=room.look).stop()
+    run.monitor(HotplugListener).stop()
     assert monitor.devices() == []
 
 

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from devices.health.log_line import discard_line
+from devices.host.clock import SystemClock
 from devices.kernel.udev import UdevDevices, VideoNode
 from devices.monitor import monitor as module
 from devices.monitor import use_watcher
@@ -165,7 +167,9 @@ def test_the_monitor_tells_of_a_program_that_takes_a_device_and_lets_go_of_it(
     monkeypatch.setattr(CapabilityProber, "offers", lambda prober, pictures: {camera.node: OFFER})
     monkeypatch.setattr(use_watcher, "ASK_S", 0.05)
     told: queue.SimpleQueue[DeviceChange] = queue.SimpleQueue()
-    with DeviceMonitor(told.put, memory=tmp_path / "devices.json", events=Quiet, follows_use=True) as monitor:
+    with DeviceMonitor(
+        told.put, SystemClock(), discard_line, memory=tmp_path / "devices.json", events=Quiet, follows_use=True
+    ) as monitor:
         assert monitor.devices()[0].health.state == "ok"
         for _ in range(2):
             with holding(camera.node) as pid:
