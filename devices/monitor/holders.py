@@ -3,7 +3,7 @@
 import errno
 import grp
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +33,9 @@ class Holder:
 
     def __str__(self) -> str:
         return f"pid {self.pid} ({self.command})"
+
+
+type HoldersByNode = Mapping[str, Sequence[Holder]]
 
 
 def holders(node: str) -> list[Holder]:

@@ -12,14 +12,14 @@ from devices.health.faults import FAULT_STATES, Fault, fault_of_error
 from devices.kernel.udev import SoundInput, UdevDevices, UsbDevice, VideoNode, read_udev_devices
 from devices.model import quirks
 from devices.model.device import Device, DeviceKind, Health
-from devices.monitor.holders import Holder, device_denied_error, device_in_use_error, holders_of, is_own
+from devices.monitor.holders import Holder, HoldersByNode, device_denied_error, device_in_use_error, holders_of, is_own
 from devices.monitor.identity import base_id, unique_serials
 from devices.monitor.modes import CapabilityProber, NodeCapabilities, free_nodes
 
 PLUG_IN_HINT = "Plug in a camera, an HDMI capture card or a USB microphone; it shows up about a second later."
 
-type ProbeAnswers = Mapping[str, NodeCapabilities | DeviceError]
-type HoldersByNode = Mapping[str, list[Holder]]
+type ProbeAnswer = NodeCapabilities | DeviceError
+type ProbeAnswers = Mapping[str, ProbeAnswer]
 
 
 def list_devices() -> list[Device]:
@@ -30,7 +30,7 @@ def list_devices() -> list[Device]:
     )
 
 
-def nodes_open_elsewhere(found: UdevDevices) -> dict[str, list[Holder]]:
+def nodes_open_elsewhere(found: UdevDevices) -> HoldersByNode:
     """Return the nodes that other processes have open, with these processes; looks at every process.
 
     This process and its children do not count.
@@ -40,7 +40,7 @@ def nodes_open_elsewhere(found: UdevDevices) -> dict[str, list[Holder]]:
     return {node: others for node, others in held.items() if others}
 
 
-def nodes_in_use(found: UdevDevices, held: HoldersByNode) -> dict[str, list[Holder]]:
+def nodes_in_use(found: UdevDevices, held: HoldersByNode) -> HoldersByNode:
     """Return the nodes in `held` with a stream in use.
 
     Many programs may open a video node; one has its stream. A loopback's stream is free for all, and its driver is not
@@ -69,7 +69,7 @@ def make_devices(found: UdevDevices, asked: ProbeAnswers, held: HoldersByNode | 
     )
 
 
-def _is_there(answer: NodeCapabilities | DeviceError | None) -> bool:
+def _is_there(answer: ProbeAnswer | None) -> bool:
     if isinstance(answer, DeviceNotFound):
         return False
     return answer.gives_pictures if isinstance(answer, NodeCapabilities) else True
@@ -123,7 +123,7 @@ def _devices_of(
         )
 
 
-def _kind(picture: VideoNode, answer: NodeCapabilities | DeviceError | None) -> DeviceKind:
+def _kind(picture: VideoNode, answer: ProbeAnswer | None) -> DeviceKind:
     is_receiver = isinstance(answer, NodeCapabilities) and answer.is_receiver
     if (usb := picture.usb) is None:
         return quirks.video_kind(None, None, picture.name, is_receiver=is_receiver)
@@ -142,7 +142,7 @@ def _name(usb: UsbDevice | None, kernel_name: str) -> str:
     return own or usb.product
 
 
-def _video_health(answer: NodeCapabilities | DeviceError | None, picture: VideoNode, others: list[Holder]) -> Health:
+def _video_health(answer: ProbeAnswer | None, picture: VideoNode, others: Sequence[Holder]) -> Health:
     if isinstance(answer, DeviceError):
         fault = fault_of_error(answer)
         if fault is None or fault is Fault.LOST:  # it is plugged in, but does not answer
@@ -153,7 +153,7 @@ def _video_health(answer: NodeCapabilities | DeviceError | None, picture: VideoN
     return _use_health(picture.name, picture.node, others)
 
 
-def _sound_health(sound: SoundInput, others: list[Holder]) -> Health:
+def _sound_health(sound: SoundInput, others: Sequence[Holder]) -> Health:
     if not os.path.lexists(sound.node):  # udev will make it
         return _fault_health(Fault.NO_DATA, f"{sound.node} is not there yet")
     if os.access(sound.node, os.R_OK):
@@ -161,7 +161,7 @@ def _sound_health(sound: SoundInput, others: list[Holder]) -> Health:
     return _fault_health(Fault.DENIED, device_denied_error(sound.name, sound.node).message)
 
 
-def _use_health(name: str, node: str, others: list[Holder]) -> Health:
+def _use_health(name: str, node: str, others: Sequence[Holder]) -> Health:
     return _fault_health(Fault.BUSY, device_in_use_error(name, node, others).message) if others else Health()
 
 

@@ -11,11 +11,11 @@ import os
 import select
 import struct
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable
 
 from devices.host.background import BackgroundTask
 from devices.kernel.udev import UdevDevices
-from devices.monitor.holders import Holder, have_open
+from devices.monitor.holders import HoldersByNode, have_open
 from devices.monitor.modes import free_nodes
 
 ASK_S = 3.0  # the interval of polling nodes that others have open
@@ -95,9 +95,6 @@ class NodeWatcher:
                     os.close(fd)
 
 
-type NodeHolders = Mapping[str, Sequence[Holder]]
-
-
 class DeviceUseWatcher:
     """Calls `on_change` on its own thread when the use of a device may differ from the last look.
 
@@ -114,7 +111,7 @@ class DeviceUseWatcher:
         self._on_change = on_change
         self._inotify = openings()
         self._free = free
-        self._shared_and_streaming: tuple[NodeHolders, frozenset[str]] = {}, frozenset()
+        self._shared_and_streaming: tuple[HoldersByNode, frozenset[str]] = {}, frozenset()
         self._task = BackgroundTask(
             "device-use",
             self._await_change,
@@ -122,7 +119,7 @@ class DeviceUseWatcher:
             over=self._inotify.close,
         )
 
-    def update(self, found: UdevDevices, held: NodeHolders, used: NodeHolders) -> None:
+    def update(self, found: UdevDevices, held: HoldersByNode, used: HoldersByNode) -> None:
         """Take the result of a look: `held` are the nodes that others have open, `used` those with a stream."""
         pictures = {picture.node for picture in found.pictures if not picture.is_loopback}
         shared = {node: held[node] for node in pictures & held.keys()}
