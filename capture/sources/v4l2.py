@@ -29,7 +29,7 @@ from devices.host.clock import NANOSECONDS, Clock, SystemClock, nanoseconds
 from devices.host.deadline import close_within, count_hung_closings
 from devices.kernel import v4l2
 from devices.model.device import Device
-from devices.model.mode_choice import ChosenMode, PictureRequirements, choose_mode
+from devices.model.mode_choice import ChosenMode, PictureRequirements, rank_modes
 from devices.model.quirks import quirk_of
 from devices.monitor import holders
 from devices.monitor.modes import colour_coding, probe_node
@@ -242,7 +242,7 @@ class V4l2Source(VideoSource):
         if self._coded_only:
             modes = tuple(mode for mode in modes if mode.format in _CODED) or modes
         known = quirk_of(self._device.vid, self._device.pid)
-        chosen = choose_mode(modes, self._wanted, usable_bps=usable_bps(self._device), quirk=known)
+        chosen, _ = rank_modes(modes, self._wanted, usable_bps=usable_bps(self._device), quirk=known)
         if chosen is None:
             formats = ", ".join(sorted({mode.format for mode in modes})) or "nothing"
             message = f"{self.name} ({self._node}) offers no picture that can be recorded: {formats}"

@@ -57,10 +57,8 @@ def rank_modes(
     """
     candidates = [_Candidate.of(mode, wanted, usable_bps, quirk) for mode in dict.fromkeys(modes)]
     usable = [candidate for candidate in candidates if candidate.is_usable]
-    order = [
-        *_in_order([candidate for candidate in usable if candidate.fits_link], wanted),
-        *_in_order([candidate for candidate in usable if not candidate.fits_link], wanted),
-    ]
+    order = [*_in_order([c for c in usable if c.fits_link], wanted)]
+    order += _in_order([c for c in usable if not c.fits_link], wanted)
     unusable = sorted((c for c in candidates if not c.is_usable), key=lambda c: -c.pixels)
     if not order:
         return None, [_runner_up(loser, None, wanted, usable_bps) for loser in unusable]
@@ -68,13 +66,6 @@ def rank_modes(
     asks = best.rate if quirk is None or quirk.takes_rate else None
     losers = [_runner_up(loser, best, wanted, usable_bps) for loser in (*others, *unusable)]
     return ChosenMode(best.mode, asks), losers
-
-
-def choose_mode(
-    modes: Sequence[Mode], wanted: PictureRequirements, *, usable_bps: int | None = None, quirk: Quirk | None = None
-) -> ChosenMode | None:
-    """Return the best of `modes`, or None if none can be recorded; as `rank_modes`."""
-    return rank_modes(modes, wanted, usable_bps=usable_bps, quirk=quirk)[0]
 
 
 def needed_bps(mode: Mode, rate: float | None) -> int | None:

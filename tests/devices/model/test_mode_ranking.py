@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import pytest
 
 from devices.model.device import Mode
-from devices.model.mode_choice import ChosenMode, PictureRequirements, RunnerUp, choose_mode, needed_bps, rank_modes
+from devices.model.mode_choice import ChosenMode, PictureRequirements, RunnerUp, needed_bps, rank_modes
 from devices.model.quirks import quirk_of
 
 HD30 = PictureRequirements(1920, 1080, 30)
@@ -45,7 +45,7 @@ def test_the_order_is_the_one_they_would_be_taken_in() -> None:
     order = [mode for mode, _, _ in runners_up]
     left = list(modes)
     for expected in [chosen and chosen.mode, *order]:
-        best = choose_mode(left, HD30)
+        best = rank_modes(left, HD30)[0]
         assert best is not None
         assert best.mode == expected
         left.remove(best.mode)
@@ -56,7 +56,7 @@ def test_a_rate_that_the_link_does_not_carry_is_not_asked_for() -> None:
     assert rank_modes([YUYV_1080], HD30)[0] == ChosenMode(YUYV_1080, 20.0)
     assert rank_modes([YUYV_1080], HD30, usable_bps=USB2_BPS)[0] == ChosenMode(YUYV_1080, 5.0)
     small = Mode("MJPG", 640, 480, (30.0,))
-    assert choose_mode([YUYV_1080, small], HD30, usable_bps=USB2_BPS) == ChosenMode(small, 30.0)
+    assert rank_modes([YUYV_1080, small], HD30, usable_bps=USB2_BPS)[0] == ChosenMode(small, 30.0)
 
 
 def test_what_fits_no_link_is_still_better_than_nothing() -> None:
@@ -97,15 +97,15 @@ def test_a_rate_that_a_make_only_claims_is_not_asked_for() -> None:
     stick = quirk_of("534d", "2109")
     wanted = PictureRequirements(1920, 1080, 60)
     claims = Mode("MJPG", 1920, 1080, (60.0, 30.0))
-    assert choose_mode([claims], wanted) == ChosenMode(claims, 60.0)
-    assert choose_mode([claims], wanted, quirk=stick) == ChosenMode(claims, 30.0)
+    assert rank_modes([claims], wanted)[0] == ChosenMode(claims, 60.0)
+    assert rank_modes([claims], wanted, quirk=stick)[0] == ChosenMode(claims, 30.0)
 
 
 def test_a_fake_mode_loses_against_a_real_one_and_says_so() -> None:
     stick = quirk_of("534d", "2109")
     wanted = PictureRequirements(1920, 1080, 60)
     fake, real = Mode("MJPG", 1920, 1080, (60.0,)), Mode("MJPG", 1280, 960, (60.0,))
-    assert choose_mode([fake, real], wanted) == ChosenMode(fake, 60.0)
+    assert rank_modes([fake, real], wanted)[0] == ChosenMode(fake, 60.0)
     chosen, runners_up = rank_modes([fake, real], wanted, quirk=stick)
     assert chosen == ChosenMode(real, 60.0)
     assert [reason for _, _, reason in runners_up] == ["lists 60 frames a second and gives 30"]
@@ -113,7 +113,7 @@ def test_a_fake_mode_loses_against_a_real_one_and_says_so() -> None:
 
 def test_a_camera_that_fails_when_asked_for_a_rate_is_not_asked() -> None:
     camera = quirk_of("046d", "082b")
-    assert choose_mode([MJPG_720, YUYV_720], PictureRequirements(1280, 720, 30), quirk=camera) == ChosenMode(
+    assert rank_modes([MJPG_720, YUYV_720], PictureRequirements(1280, 720, 30), quirk=camera)[0] == ChosenMode(
         MJPG_720, None
     )
 
@@ -138,13 +138,13 @@ def test_each_uncompressed_format_takes_its_bits_of_each_pixel(pixel_format: str
 
 def test_a_mode_that_names_no_rates_is_not_one_that_the_link_cannot_carry() -> None:
     silent, small = Mode("YUYV", 1920, 1080, ()), Mode("YUYV", 640, 480, (30.0,))
-    assert choose_mode([small, silent], HD30, usable_bps=USB2_BPS) == ChosenMode(silent, None)
+    assert rank_modes([small, silent], HD30, usable_bps=USB2_BPS)[0] == ChosenMode(silent, None)
     dear = Mode("YUYV", 1920, 1080, (30.0,))
-    assert choose_mode([small, dear], HD30, usable_bps=USB2_BPS) == ChosenMode(small, 30.0)
+    assert rank_modes([small, dear], HD30, usable_bps=USB2_BPS)[0] == ChosenMode(small, 30.0)
 
 
 def test_a_rate_that_takes_all_that_the_link_gives_fits() -> None:
     takes = needed_bps(YUYV_1080, 20.0)
     assert takes is not None
-    assert choose_mode([YUYV_1080], HD30, usable_bps=takes) == ChosenMode(YUYV_1080, 20.0)
-    assert choose_mode([YUYV_1080], HD30, usable_bps=takes - 1) == ChosenMode(YUYV_1080, 5.0)
+    assert rank_modes([YUYV_1080], HD30, usable_bps=takes)[0] == ChosenMode(YUYV_1080, 20.0)
+    assert rank_modes([YUYV_1080], HD30, usable_bps=takes - 1)[0] == ChosenMode(YUYV_1080, 5.0)

@@ -10,7 +10,7 @@ import pytest
 from config.errors import DeviceError, DeviceNotFound
 from devices.kernel.udev import VideoNode
 from devices.model.device import Mode
-from devices.model.mode_choice import ChosenMode, PictureRequirements, choose_mode
+from devices.model.mode_choice import ChosenMode, PictureRequirements, rank_modes
 from devices.monitor.modes import CapabilityProber, NodeCapabilities, fourcc, rates_within, sizes_within
 from tests.support.ports import OFFER
 
@@ -35,7 +35,7 @@ def test_pixel_formats_have_their_four_letters() -> None:
 
 
 def chosen(wanted: PictureRequirements, *modes: Mode) -> ChosenMode:
-    best = choose_mode(modes, wanted)
+    best = rank_modes(modes, wanted)[0]
     assert best is not None
     return best
 
@@ -83,9 +83,9 @@ def test_where_nothing_fits_a_picture_is_worth_less_the_more_of_it_is_thrown_awa
 def test_uncompressed_pictures_of_an_odd_width_or_height_are_not_chosen_and_compressed_ones_are(
     width: int, height: int
 ) -> None:
-    assert choose_mode([Mode("YUYV", width, height, (30.0,))], HD30) is None
+    assert rank_modes([Mode("YUYV", width, height, (30.0,))], HD30)[0] is None
     compressed = Mode("MJPG", width, height, (30.0,))
-    assert choose_mode([compressed], HD30) == ChosenMode(compressed, 30.0)
+    assert rank_modes([compressed], HD30)[0] == ChosenMode(compressed, 30.0)
 
 
 def test_h264_only_where_there_is_nothing_else() -> None:
@@ -95,8 +95,8 @@ def test_h264_only_where_there_is_nothing_else() -> None:
 
 
 def test_formats_and_sizes_that_cannot_be_converted_are_never_chosen() -> None:
-    assert choose_mode([Mode("RGB3", 1280, 720, (30.0,)), Mode("YUYV", 641, 481, (30.0,))], HD30) is None
-    assert choose_mode([], HD30) is None
+    assert rank_modes([Mode("RGB3", 1280, 720, (30.0,)), Mode("YUYV", 641, 481, (30.0,))], HD30)[0] is None
+    assert rank_modes([], HD30)[0] is None
 
 
 @pytest.mark.parametrize(
