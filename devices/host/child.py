@@ -40,9 +40,9 @@ def python_module(module: str, *words: str) -> list[str]:
     return [sys.executable, "-P", "-m", module, *words]
 
 
-def with_program_path(environment: Mapping[str, str], home: Path = HOME) -> dict[str, str]:
-    """Return `environment` with `home` first in PYTHONPATH."""
-    path = os.pathsep.join(filter(None, (str(home), environment.get("PYTHONPATH"))))
+def with_program_path(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return `environment` with this program first in PYTHONPATH."""
+    path = os.pathsep.join(filter(None, (str(HOME), environment.get("PYTHONPATH"))))
     return {**environment, "PYTHONPATH": path}
 
 

@@ -11,10 +11,9 @@ import select
 import signal
 import socket
 import subprocess
-from collections.abc import Mapping
 from pathlib import Path
 
-from devices.host.child import HOME, READ_BYTES, ChildProcess, python_module, with_program_path
+from devices.host.child import READ_BYTES, ChildProcess, python_module, with_program_path
 from recorder.running import access
 
 RECORDERS_VARIABLE = "LIPUT_RECORDERS"
@@ -122,9 +121,7 @@ class RecorderUnit:
             return b""
 
 
-def launch_recorder(
-    folder: Path | None, *, is_spare: bool, home: Path = HOME
-) -> tuple[ChildProcess | RecorderUnit, str]:
+def launch_recorder(folder: Path | None, *, is_spare: bool) -> tuple[ChildProcess | RecorderUnit, str]:
     """Start a recorder, as a unit if possible, else as a child; return it with a note for people. Raises OSError."""
     named, note = os.environ.get(RECORDERS_VARIABLE), ""
     if named:
@@ -132,17 +129,10 @@ def launch_recorder(
             return RecorderUnit(Path(named)), ""
         except OSError as error:
             note = f"the recorder is no unit of its own, and ends with this service: {named}: {error.strerror or error}"
-    env = with_program_path(os.environ, home) | ({SPARE_VARIABLE: "1"} if is_spare else {})
+    env = with_program_path(os.environ) | ({SPARE_VARIABLE: "1"} if is_spare else {})
     # The child inherits the mask; it gets a pending SIGTERM once it can end in order (process.hear).
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     try:
         return ChildProcess(python_module(MODULE), cwd=folder, env=env, stderr=subprocess.PIPE), note
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def environment_for_unit(names: tuple[str, ...], known: Mapping[str, str] | None) -> Mapping[str, str] | None:
-    """Return the variables that a unit must be told; `known` for a child, which inherits ours."""
-    if known is not None or RECORDERS_VARIABLE not in os.environ:
-        return known
-    return {name: os.environ[name] for name in names if name in os.environ}

@@ -1,6 +1,7 @@
 """Starts recorders: processes that outlive their starter."""
 
 import contextlib
+import os
 import signal
 import time
 from pathlib import Path
@@ -8,10 +9,10 @@ from pathlib import Path
 import msgspec
 
 from config.errors import SessionError
-from devices.host.child import HOME, ChildProcess
+from devices.host.child import ChildProcess
 from devices.host.framing import ReceiveBuffer
-from recorder.control.launch import RecorderUnit, environment_for_unit, launch_recorder
-from recorder.control.spec import LARGEST_SPEC_BYTES, PASSED_VARIABLES, RecorderSpec, encode_spec
+from recorder.control.launch import RECORDERS_VARIABLE, RecorderUnit, launch_recorder
+from recorder.control.spec import LARGEST_SPEC_BYTES, RecorderSpec, encode_spec, passed_environment
 from recorder.model.names import quoted
 from recorder.running.protocol import HANDSHAKE_DECODER, RecorderFailure, to_exception
 from recorder.running.runtime_directory import RecorderFolder
@@ -30,7 +31,7 @@ class SpawnedRecorder:
         """
         folder, is_spare = (spec.folder, False) if spec else (None, True)
         try:
-            self._process, note = begun or launch_recorder(folder, is_spare=is_spare, home=HOME)
+            self._process, note = begun or launch_recorder(folder, is_spare=is_spare)
         except OSError as error:
             raise SessionError(f"no recorder can be started: {error.strerror}", hint="check the free memory") from None
         self.notes = [note] if note else []
@@ -99,6 +100,7 @@ class SpawnedRecorder:
 
 
 def _encode_with_environment(spec: RecorderSpec) -> bytes:
-    """Return the specification with the environment that the process does not inherit."""
-    known = environment_for_unit(PASSED_VARIABLES, spec.environment)
-    return encode_spec(msgspec.structs.replace(spec, environment=known))
+    """Return the specification, with our environment for a unit, which does not inherit it."""
+    if spec.environment is None and RECORDERS_VARIABLE in os.environ:
+        spec = msgspec.structs.replace(spec, environment=passed_environment())
+    return encode_spec(spec)

@@ -45,6 +45,11 @@ class RecorderSpec(msgspec.Struct, frozen=True, kw_only=True):
     """The recorder's ENVIRONMENT; None for a child, which inherits it, while a unit inherits nothing."""
 
 
+def passed_environment() -> Mapping[str, str]:
+    """Return our PASSED_VARIABLES."""
+    return {name: os.environ[name] for name in PASSED_VARIABLES if name in os.environ}
+
+
 def encode_spec(spec: RecorderSpec) -> bytes:
     """Encode `spec` with addresses, for a pipe only."""
     # msgspec's JSON would not keep file names that are not UTF-8.
@@ -55,8 +60,7 @@ def encode_spec_for_disk(spec: RecorderSpec) -> bytes:
     """Encode `spec` for the disk: names of destinations without addresses, and our ENVIRONMENT."""
     names = tuple(target.name for target in spec.asked.targets)
     asked = msgspec.structs.replace(spec.asked, targets=())
-    environment = {name: os.environ[name] for name in PASSED_VARIABLES if name in os.environ}
-    bare = msgspec.structs.replace(spec, asked=asked, unsaved=(*spec.unsaved, *names), environment=environment)
+    bare = msgspec.structs.replace(spec, asked=asked, unsaved=(*spec.unsaved, *names), environment=passed_environment())
     return json.dumps(msgspec.to_builtins(bare, enc_hook=_plain), indent=2).encode() + b"\n"
 
 

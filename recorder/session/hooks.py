@@ -4,7 +4,8 @@
 has it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 
 from capture.cpu_stages import CpuTimer, untimed
@@ -76,24 +77,24 @@ class SessionHooks:
         """Return the first hook's choice (ChooseSpacing); 1 once it fails."""
         for hook in self._hooks:
             if hook.spacing and hook not in self._broken:
-                try:
+                with self._guarding(hook):
                     return hook.spacing(waited_ns, filled)
-                except Exception:  # any error: the video goes on
-                    self._report_broken(hook)
         return 1
 
     def bus(self, samples: Sequence[SamplesOrSilence], count: int) -> None:
         """Give audio samples to each hook's bus (MixBus), until it fails."""
         for hook in self._hooks:
             if hook.bus and hook not in self._broken:
-                try:
+                with self._guarding(hook):
                     hook.bus(samples, count)
-                except Exception:  # any error: the sound goes on
-                    self._report_broken(hook)
 
-    def _report_broken(self, hook: SessionHook) -> None:
-        self._broken.append(hook)
-        report_error()
+    @contextmanager
+    def _guarding(self, hook: SessionHook) -> Iterator[None]:
+        try:
+            yield
+        except Exception:  # any error: video and sound go on
+            self._broken.append(hook)
+            report_error()
 
     def plan(self, chosen: ChosenSources, *, unattended: bool) -> None:
         """Show the chosen sources to each hook. Raises UsageError."""

@@ -3,7 +3,7 @@
 import contextlib
 import threading
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,7 +26,7 @@ from recorder.encode.hardware_kinds import EncoderKind
 from recorder.encode.session_encoder import EncoderPlan
 from recorder.encode.x264 import STILL_RATE
 from recorder.live.url import parse_live_url
-from recorder.live_encode.headroom import SEPARATE, SHARED, HeadroomQuery, StreamPlan
+from recorder.live_encode.headroom import AUTO, SHARED, HeadroomQuery, StreamPlan
 from recorder.model.names import utf8_safe
 from recorder.model.packet import Track
 from recorder.package.metadata import Records, SealOptions, SessionContext
@@ -97,7 +97,8 @@ def plan_session(
         stream=_stream_plan(settings, profile, is_live=asked.live),
         duration_s=asked.duration_s,
         recording=settings.recording,
-        encoder=_encoder_plan(settings),
+        # Hardware holds back any number of frames: static ones would be seconds late.
+        encoder=EncoderPlan(EncoderKind.X264.value if settings.video.adaptive_rate else settings.video.encoder),
         adaptive_rate=settings.video.adaptive_rate,
         storage=settings.storage,
         archives=archives,
@@ -107,7 +108,7 @@ def plan_session(
         board=watcher.board,
         context=_context(asked, settings, chosen, targets, layout),
     )
-    notes = [*chosen.notes, *_slow_stream_notes(plan), *_encoder_notes(plan, settings)]
+    notes = [*chosen.notes, *_adaptive_rate_notes(plan, settings)]
     again = _repeated_request(asked, chosen)
     return PreparedSession(plan, notes, again, _supervisions(chosen), forgotten, unknown | no_layout)
 
@@ -165,26 +166,16 @@ def _supervisions(chosen: ChosenSources) -> dict[str, DeviceSupervision]:
     return {one.device.id: one.supervision for one in sources if one.device and one.supervision}
 
 
-def _encoder_plan(settings: Settings) -> EncoderPlan:
-    # Hardware holds back any number of frames: static ones would be seconds late.
-    return EncoderPlan(EncoderKind.X264.value if settings.video.adaptive_rate else settings.video.encoder)
-
-
-def _encoder_notes(plan: SessionPlan, settings: Settings) -> Sequence[str]:
-    if plan.encoder.wish == settings.video.encoder:
-        return ()
-    return (f"adaptive frame rate: x264 encodes instead of [video] encoder ({settings.video.encoder})",)
-
-
-def _slow_stream_notes(plan: SessionPlan) -> Sequence[str]:
-    if not plan.adaptive_rate or not plan.targets:
-        return ()
+def _adaptive_rate_notes(plan: SessionPlan, settings: Settings) -> Iterator[str]:
+    if not plan.adaptive_rate:
+        return
     few = f"{float(STILL_RATE):g} frames a second while nothing changes, none of them late: x264 does not look ahead"
-    if plan.stream.encode == SEPARATE:
-        return ()
-    if plan.stream.encode == SHARED:
-        return (f"adaptive frame rate: live destinations get {few}",)
-    return (f"adaptive frame rate: live destinations get every frame, or without an encode of their own {few}",)
+    if plan.targets and plan.stream.encode == SHARED:
+        yield f"adaptive frame rate: live destinations get {few}"
+    elif plan.targets and plan.stream.encode == AUTO:
+        yield f"adaptive frame rate: live destinations get every frame, or without an encode of their own {few}"
+    if plan.encoder.wish != settings.video.encoder:
+        yield f"adaptive frame rate: x264 encodes instead of [video] encoder ({settings.video.encoder})"
 
 
 def _resumption(archives: Sequence[Archive], folder: Path, clock: Clock) -> "Resumption":
@@ -238,8 +229,16 @@ def _without_unknown(
     except UsageError as error:
         unknown[utf8_safe(str(asked.profile))] = error.message
         asked = msgspec.structs.replace(asked, profile=None)
-    asked, forgotten = _without_unknown_streams(asked, settings)
-    return asked, unknown, forgotten
+    forgotten: dict[str, str] = {}
+    kept = []
+    for word in asked.streams:
+        try:
+            parse_live_url(stream_target(settings, word).url.reveal())
+            kept.append(word)
+        except LiputError as error:
+            name = "an address" if "://" in word else stream_name(word)  # an address may hold a key
+            forgotten[utf8_safe(name)] = error.message
+    return msgspec.structs.replace(asked, streams=tuple(kept)), unknown, forgotten
 
 
 def _choose_layout(
@@ -257,20 +256,6 @@ def _choose_layout(
                 return name, {utf8_safe(wished): error.message}
         raise
     return wished, {}
-
-
-def _without_unknown_streams(asked: SessionRequest, settings: Settings) -> tuple[SessionRequest, dict[str, str]]:
-    """Return the request without destinations of unknown address, and the reasons."""
-    forgotten: dict[str, str] = {}
-    kept = []
-    for word in asked.streams:
-        try:
-            parse_live_url(stream_target(settings, word).url.reveal())
-            kept.append(word)
-        except LiputError as error:
-            name = "an address" if "://" in word else stream_name(word)  # an address may hold a key
-            forgotten[utf8_safe(name)] = error.message
-    return msgspec.structs.replace(asked, streams=tuple(kept)), forgotten
 
 
 def _targets(asked: SessionRequest, settings: Settings) -> list[StreamTarget]:
