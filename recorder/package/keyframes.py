@@ -132,7 +132,9 @@ def poster_of(path: Path) -> bytes | None:
                     picture = found[1]
                     if _luma(picture) > BLACK_LUMA:
                         break
-        return picture and JpegEncoder().write(shrink(picture, POSTER_WIDTH, VideoReformatter()))
+        if picture is None:
+            return None
+        return JpegEncoder().write(shrink(picture, POSTER_WIDTH, VideoReformatter()))
     except Exception:  # any failure: sealing is worth more than a poster
         return None
 
