@@ -2,7 +2,6 @@
 
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -103,55 +102,28 @@ Examples:
 \b
 Exit status: 0 corrected, or already correct; 1 the package is damaged or in use; 2 wrong usage.
 """
-_HELP = {
-    "title": "The title of the session. The package keeps its name.",
-    "office": "The office that held the session.",
-    "room": "The room of the recording.",
-    "records.classification": "The code of the file plan.",
-    "records.security": "The security class.",
-    "records.retention_active": "The active retention period.",
-    "records.retention_inactive": "The inactive retention period.",
-    "records.disposition": "The final disposition.",
-    "consent.state": "Whether the speakers agreed to being recorded.",
-    "consent.note": "Details: the person, the witness, the scope.",
-    "request.letter_number": "The number of the letter of request.",
-    "request.letter_date": "Its date.",
-    "request.applicant": "The applicant.",
-    "request.unit": "The applicant's unit.",
-    "request.event": "The name of the event.",
-    "request.place": "The place of the event.",
-}
 
 
-def _option(field: str) -> str:
-    """Return the option for a field: `--room`, `--classification`, `--consent-note`."""
-    section, _, name = field.rpartition(".")
-    words = {"consent.state": "consent"}.get(field, f"consent_{name}" if section == "consent" else name)
-    return f"--{words.replace('_', '-')}"
-
-
-def _parameter(field: str) -> str:
-    return field.replace(".", "_")
-
-
-def _kind(field: str) -> click.ParamType[Any]:
-    if field == "consent.state":
-        return click.Choice(CONSENTS)
-    return click.DateTime(("%Y-%m-%d",)) if field == "request.letter_date" else click.STRING
-
-
-def _fields[Command: click.Command](command: Command) -> Command:
-    options = [
-        click.Option([_option(field), _parameter(field)], type=_kind(field), help=_HELP[field])
-        for field in EDITABLE_FIELDS
-    ]
-    command.params[1:1] = options
-    return command
-
-
-@_fields
 @click.command("edit", epilog=EDIT_EXAMPLES)
 @click.argument("package_id", metavar="ID")
+@click.option("--title", help="The title of the session. The package keeps its name.")
+@click.option("--office", help="The office that held the session.")
+@click.option("--room", help="The room of the recording.")
+@click.option("--classification", "records_classification", help="The code of the file plan.")
+@click.option("--security", "records_security", help="The security class.")
+@click.option("--retention-active", "records_retention_active", help="The active retention period.")
+@click.option("--retention-inactive", "records_retention_inactive", help="The inactive retention period.")
+@click.option("--disposition", "records_disposition", help="The final disposition.")
+@click.option(
+    "--consent", "consent_state", type=click.Choice(CONSENTS), help="Whether the speakers agreed to being recorded."
+)
+@click.option("--consent-note", help="Details: the person, the witness, the scope.")
+@click.option("--letter-number", "request_letter_number", help="The number of the letter of request.")
+@click.option("--letter-date", "request_letter_date", type=click.DateTime(("%Y-%m-%d",)), help="Its date.")
+@click.option("--applicant", "request_applicant", help="The applicant.")
+@click.option("--unit", "request_unit", help="The applicant's unit.")
+@click.option("--event", "request_event", help="The name of the event.")
+@click.option("--place", "request_place", help="The place of the event.")
 @click.option("--reason", default="", metavar="TEXT", help="The reason, stored with the correction.")
 @click.option("--by", metavar="NAME", help="The person who corrects it.  [default: name of this account]")
 @archive_option
@@ -164,7 +136,7 @@ def edit_command(
     The corrected package replaces the former one atomically. It keeps the former values, and the author, time and
     reason of the correction.
     """
-    given = {field: fields[_parameter(field)] for field in EDITABLE_FIELDS}
+    given = {field: fields[field.replace(".", "_")] for field in EDITABLE_FIELDS}
     wanted: dict[str, str | date] = {
         field: value.date() if isinstance(value, datetime) else str(value)
         for field, value in given.items()
