@@ -98,9 +98,6 @@ class CheckProgress(msgspec.Struct, frozen=True, kw_only=True):
     notice: bool = False
 
 
-type ListDevices = Callable[[], list[Device]]
-
-
 @dataclass(frozen=True, slots=True)
 class CheckContext:
     """The planned session, the settings and the equipment of the room.
@@ -113,7 +110,7 @@ class CheckContext:
     profile: Profile
     clock: Clock
     stop: threading.Event
-    devices: ListDevices
+    devices: Callable[[], list[Device]]
     streams: Sequence[str] = ()
     """The session's destinations: names from the settings, or @FILEs."""
     held: Sequence[RunningRecorder] = ()
@@ -148,11 +145,6 @@ class CheckContext:
             elif any(line.id == device.id for line in one.status.sources):
                 return one
         return None
-
-    @property
-    def planned_s(self) -> float | None:
-        """The planned length of the session in seconds, or None."""
-        return self.asked.duration_s
 
 
 type CheckNews = CheckProgress | Sequence[CheckResult] | None

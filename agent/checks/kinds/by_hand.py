@@ -5,8 +5,6 @@ from collections.abc import Iterable
 from agent.checks.check import Check, CheckContext, CheckResult, findings, make_result
 from config.locale.lookup import words
 
-WORDS = words("check-by-hand")
-
 NAME = "by-hand"
 CODES = findings("check-by-hand")
 
@@ -17,4 +15,4 @@ def look(situation: CheckContext) -> Iterable[CheckResult]:
         yield make_result(CODES, "ok" if item in situation.ticked else "not-ticked", f"{NAME}: {item}", item=item)
 
 
-CHECKS = [Check(NAME, WORDS["equipment"], look, CODES, place=110)]
+CHECKS = [Check(NAME, words("check-by-hand")["equipment"], look, CODES, place=110)]

@@ -25,8 +25,6 @@ from devices.host.priority import NICE, REALTIME, ProcessPriority
 from devices.host.sleep_inhibitor import InhibitedEvent, SleepInhibitor
 from recorder.running import runtime_directory
 
-WORDS = words("check-computer")
-
 CODES = findings("check-computer")
 
 NAME = "pc"
@@ -141,4 +139,4 @@ def _found(code: str, what: str, measured: Measured | None = None, figure: str =
     return make_result(CODES, code, f"{NAME}: {what}", measured, figure=f": {figure}" if figure else "", **facts)
 
 
-CHECKS = [Check(NAME, WORDS["this-pc"], look, CODES, place=70)]
+CHECKS = [Check(NAME, words("check-computer")["this-pc"], look, CODES, place=70)]

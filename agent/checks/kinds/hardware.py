@@ -13,8 +13,6 @@ from recorder.encode.hardware_probe import probe
 from recorder.encode.session_encoder import AUTO, EncoderChoice, candidates, choose_encoder, remember, remembered
 from recorder.encode.x264 import VideoSettings, video_settings
 
-WORDS = words("check-hardware")
-
 NAME = "hardware"
 LONGEST_S = 70.0
 """Four hanging encoders; a working one takes 2 s."""
@@ -92,4 +90,6 @@ def _with_reasons(words: LocalizedText, refused: Sequence[Tried]) -> Iterable[st
         yield sentence.format(reasons="; ".join(told))
 
 
-CHECKS = [Check(NAME, WORDS["hardware-encoder"], look, CODES, place=50, alone=True, longest_s=LONGEST_S)]
+CHECKS = [
+    Check(NAME, words("check-hardware")["hardware-encoder"], look, CODES, place=50, alone=True, longest_s=LONGEST_S)
+]

@@ -19,7 +19,7 @@ from config.locale.lookup import words
 from config.settings.quantities import brief_latency
 from config.settings.secrets import StreamTarget, stream_target
 from devices.uplink.connecting import Deadline, NetworkError, NetworkFault, missing_network
-from recorder.live.kind import DestinationError, LiveUrl, kind_of
+from recorder.live.kind import DestinationError, kind_of
 from recorder.live.url import parse_live_url
 from recorder.model.status import DestinationLine
 
@@ -94,18 +94,13 @@ def _destination_result(
     except UsageError as error:
         return make_result(CODES, "not-set-up", name, why=error.message, hint=error.hint)
     patience = Deadline.of(LONGEST_QUICK_S if situation.quick else LONGEST_S, situation.stop)
+    began = time.monotonic()
     try:
-        return _reach(name, url, target, patience)
+        reached = kind_of(url.scheme).reach(url, target.ca_file, patience)
     except DestinationError as error:
         return make_result(CODES, str(error.reason), name, where=url.where)
     except NetworkError as error:
         return network_result(CODES, name, url.where, error)
-
-
-def _reach(name: str, url: LiveUrl, target: StreamTarget, patience: Deadline) -> CheckResult:
-    """Return a result if the server answers. Raises NetworkError, DestinationError and Cancelled."""
-    began = time.monotonic()
-    reached = kind_of(url.scheme).reach(url, target.ca_file, patience)
     if reached != "ok":
         return make_result(CODES, reached, name, where=url.where)
     took_s = time.monotonic() - began

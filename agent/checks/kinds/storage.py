@@ -19,8 +19,6 @@ from recorder.disk.forecast import INDEX_BYTES_PER_S, measure_write_bps
 from recorder.disk.mounts import file_system_kind
 from recorder.model.status import SessionState
 
-WORDS = words("check-storage")
-
 CODES = findings("check-storage")
 
 NAME = "storage"
@@ -85,7 +83,7 @@ def look(situation: CheckContext) -> Iterable[CheckResult]:
         yield make_result(CODES, "no-mirror", NAME)
     need = _bytes_per_s(situation)
     for place in places:
-        yield from _judge(place, need, reserve, situation.planned_s)
+        yield from _judge(place, need, reserve, situation.asked.duration_s)
     usable = [place for place in places if place.trouble is None]
     if usable:
         yield from _room(usable, need, reserve, situation)
@@ -187,16 +185,18 @@ def _room(places: Sequence[StoragePlace], need: float, reserve: int, situation: 
         lasts_s = min(both)
     else:
         lasts_s = sum(rooms)
-    measured = {"lasts_s": round(lasts_s), "planned_s": situation.planned_s}
+    measured = {"lasts_s": round(lasts_s), "planned_s": situation.asked.duration_s}
     lasts = brief_duration(lasts_s)
-    if situation.planned_s is None:
+    if situation.asked.duration_s is None:
         if lasts_s < LITTLE_S:
             yield make_result(CODES, "little", NAME, measured, lasts=lasts)
-    elif lasts_s < situation.planned_s:
-        yield make_result(CODES, "short", NAME, measured, lasts=lasts, planned=brief_duration(situation.planned_s))
-    elif rooms[0] < situation.planned_s:
+    elif lasts_s < situation.asked.duration_s:
+        yield make_result(
+            CODES, "short", NAME, measured, lasts=lasts, planned=brief_duration(situation.asked.duration_s)
+        )
+    elif rooms[0] < situation.asked.duration_s:
         facts = {"folder": first.root, "lasts": brief_duration(rooms[0]), "next": others[0].root}
         yield make_result(CODES, "goes-on", NAME, measured, **facts)
 
 
-CHECKS = [Check(NAME, WORDS["storage"], look, CODES, place=60, alone=True, longest_s=25.0)]
+CHECKS = [Check(NAME, words("check-storage")["storage"], look, CODES, place=60, alone=True, longest_s=25.0)]

@@ -13,8 +13,6 @@ from recorder.live.kind import DestinationFault
 from recorder.live.stream_test import harmless_target, run_stream_test
 from recorder.live.url import parse_live_url
 
-WORDS = words("check-keys")
-
 NAME = "key"
 VIDEO_BPS, AUDIO_BPS, SECONDS = 150_000, 32_000, 1.5
 """A low rate that disturbs no other check."""
@@ -73,4 +71,4 @@ def _key_result(situation: CheckContext, target: StreamTarget) -> CheckResult:
     return make_result(CODES, code, name, why=why or DestinationFault.TIMEOUT)
 
 
-CHECKS = [Check(NAME, WORDS["stream-keys"], look, CODES, place=90, quick=False, longest_s=12.0)]
+CHECKS = [Check(NAME, words("check-keys")["stream-keys"], look, CODES, place=90, quick=False, longest_s=12.0)]
