@@ -117,17 +117,26 @@ class ServerConnector:
 
     def open(self, patience: Deadline) -> UplinkConnection:
         """Return a connection, with TLS for https."""
-        plain = connect(self.addresses, patience)
-        if self._context is None:
-            return UplinkConnection(plain)
-        try:
-            return UplinkConnection(start_tls(plain, self.server.host, self._context, patience))
-        except NetworkError as error:
-            if error.trouble is not NetworkFault.INTERCEPTED:
-                raise
-            raise NetworkError(
-                NetworkFault.INTERCEPTED, certificate_issuer(self.server.host, self.addresses, patience) or error.detail
-            ) from None
+        return open_connection(self.server.host, self.addresses, self._context, patience)
+
+
+def open_connection(
+    host: str, addresses: Sequence[Address], tls: ssl.SSLContext | None, patience: Deadline
+) -> UplinkConnection:
+    """Return a connection to one of the host's addresses. Raises NetworkError and Cancelled.
+
+    The error of a certificate that `tls` does not trust names its issuer.
+    """
+    plain = connect(addresses, patience)
+    if tls is None:
+        return UplinkConnection(plain)
+    try:
+        return UplinkConnection(start_tls(plain, host, tls, patience))
+    except NetworkError as error:
+        if error.trouble is not NetworkFault.INTERCEPTED:
+            raise
+        signer = certificate_issuer(host, addresses, patience)
+        raise NetworkError(NetworkFault.INTERCEPTED, signer or error.detail) from None
 
 
 _NAMES = (bytes.fromhex("0603550403"), bytes.fromhex("060355040a"))

@@ -7,22 +7,13 @@ import socket
 import ssl
 import struct
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from config.settings.addresses import SCHEMES
-from devices.uplink.connecting import (
-    Address,
-    Deadline,
-    NetworkError,
-    NetworkFault,
-    connect,
-    resolve,
-    start_tls,
-    trusted_authorities,
-)
-from devices.uplink.connection import UplinkConnection, certificate_issuer
+from devices.uplink.connecting import Deadline, NetworkError, NetworkFault, resolve, trusted_authorities
+from devices.uplink.connection import UplinkConnection, open_connection
 from devices.uplink.http import find_portal, receive
 from recorder.live.kind import LiveUrl, ReachResult
 from recorder.live.url import RtmpUrl, SrtUrl
@@ -63,7 +54,7 @@ def reach_server(
     patience = Deadline(whole.until - PORTAL_S, whole.stop, whole.step_s)
     try:
         addresses = resolve(url.host, url.port, patience)
-        with _open(url, addresses, ca_file, patience) as channel:
+        with open_connection(url.host, addresses, _tls(url, ca_file), patience) as channel:
             greet(channel, patience)
     except NetworkError as error:
         if error.trouble in _MAY_BE_A_PORTAL and (who := find_portal(url.host, whole)):
@@ -72,22 +63,13 @@ def reach_server(
     return "ok"
 
 
-def _open(url: LiveUrl, addresses: Sequence[Address], ca_file: Path | None, patience: Deadline) -> UplinkConnection:
-    plain = connect(addresses, patience)
+def _tls(url: LiveUrl, ca_file: Path | None) -> ssl.SSLContext | None:
     if not SCHEMES[url.scheme].certificate:
-        return UplinkConnection(plain)
+        return None
     try:
-        context = ssl.create_default_context(cafile=trusted_authorities(str(ca_file) if ca_file else None))
+        return ssl.create_default_context(cafile=trusted_authorities(str(ca_file) if ca_file else None))
     except OSError:
-        plain.close()
         raise NetworkError(NetworkFault.INTERCEPTED, "ca_file") from None
-    try:
-        return UplinkConnection(start_tls(plain, url.host, context, patience))
-    except NetworkError as error:
-        if error.trouble is not NetworkFault.INTERCEPTED:
-            raise
-        signer = certificate_issuer(url.host, addresses, patience)
-        raise NetworkError(NetworkFault.INTERCEPTED, signer or error.detail) from None
 
 
 def reach_rtmp(url: RtmpUrl, ca_file: Path | None, whole: Deadline) -> ReachResult:
