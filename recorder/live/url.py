@@ -214,15 +214,15 @@ def parse_srt_url(_scheme: str, rest: str) -> SrtUrl:
         host,
         port,
         "listener" if listens else "caller",
-        _latency(given.get("latency")),
-        _passphrase(given.get("passphrase", "")),
-        _stream_id(given.get("streamid", "")),
-        _key_bytes(given.get("pbkeylen", "16")),
+        int(given.get("latency", DEFAULT_LATENCY_MS)),
+        given.get("passphrase", ""),
+        given.get("streamid", ""),
+        int(given.get("pbkeylen", 16)),
     )
 
 
 def _parameters(query: str) -> dict[str, str]:
-    """Return the query's parameters; a plus stays a plus."""
+    """Return the query's valid parameters; a plus stays a plus. Raises UsageError."""
     given: dict[str, str] = {}
     for pair in filter(None, query.split("&")):
         name, _, value = pair.partition("=")
@@ -232,36 +232,23 @@ def _parameters(query: str) -> dict[str, str]:
                 hint=f"allowed are {', '.join(_PARAMETERS)}",
             )
         given[name] = unquote(value)
+        _check_parameter(name, given[name])
     return given
 
 
-def _latency(text: str | None) -> int:
-    if text is None:
-        return DEFAULT_LATENCY_MS
-    if not re.fullmatch(r"\d{1,9}", text, re.ASCII) or not 20 <= int(text) <= LONGEST_LATENCY_MS:
-        raise UsageError(
-            f"an SRT address's latency is not between 20 and {LONGEST_LATENCY_MS}",
-            hint="it counts milliseconds: latency=500 is half a second",
-        )
-    return int(text)
-
-
-def _passphrase(text: str) -> str:
-    if text and len(text.encode()) not in PASSPHRASE_LENGTHS:
-        raise UsageError("an SRT passphrase has 10 to 79 characters")
-    return text
-
-
-def _stream_id(text: str) -> str:
-    if len(text.encode()) > LONGEST_STREAM_ID:
-        raise UsageError(f"an SRT stream id is longer than {LONGEST_STREAM_ID} characters")
-    return text
-
-
-def _key_bytes(text: str) -> int:
-    if text not in ("16", "24", "32"):
-        raise UsageError("an SRT address's pbkeylen is not 16, 24 or 32")
-    return int(text)
+def _check_parameter(name: str, text: str) -> None:
+    match name:
+        case "latency" if not (re.fullmatch(r"[0-9]{1,9}", text) and 20 <= int(text) <= LONGEST_LATENCY_MS):
+            raise UsageError(
+                f"an SRT address's latency is not between 20 and {LONGEST_LATENCY_MS}",
+                hint="it counts milliseconds: latency=500 is half a second",
+            )
+        case "passphrase" if text and len(text.encode()) not in PASSPHRASE_LENGTHS:
+            raise UsageError("an SRT passphrase has 10 to 79 characters")
+        case "streamid" if len(text.encode()) > LONGEST_STREAM_ID:
+            raise UsageError(f"an SRT stream id is longer than {LONGEST_STREAM_ID} characters")
+        case "pbkeylen" if text not in ("16", "24", "32"):
+            raise UsageError("an SRT address's pbkeylen is not 16, 24 or 32")
 
 
 # A folder
