@@ -1,13 +1,15 @@
-"""The host's side of `./run prove service`, and how a step that does not hold is told."""
+"""A sample of `./run prove service`, and how a step that does not hold is told."""
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from tests.proofs import service
-from tests.rig.service_scenario import NEEDED, SYSTEM, USER, Scenario, carry_out
+from tests.proofs.service_scenario import NEEDED, SYSTEM, USER, Scenario, carry_out
+from tests.support.figures import in_full
 
 
 class Trying(Scenario):
@@ -27,6 +29,7 @@ class Trying(Scenario):
 
 
 ORDER = (*SYSTEM, *USER)
+SAMPLE = ("install", "session", "confined", "commanded", "killed", "upgraded", "uninstalled", "sealed")
 
 
 def found(scenario: Scenario, folder: Path) -> tuple[bool, dict[str, object]]:
@@ -66,9 +69,16 @@ def test_without_a_session_nothing_more_is_tried(tmp_path: Path) -> None:
     [
         {},
         {"first_process": "systemd", "steps": []},
-        {"first_process": "guest-init", "steps": [{"step": "install", "held": True}]},
+        {"first_process": "bash", "steps": [{"step": "install", "held": True}]},
         {"first_process": "systemd", "steps": [{"step": "install", "held": "yes"}]},
     ],
 )
 def test_what_was_not_shown_does_not_hold(what: Mapping[str, object]) -> None:
     assert service.judged(what, ["install"])["holds"] is False
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.geteuid() != 0, reason="boots systemd in namespaces")
+def test_a_session_outlives_its_daemon_under_a_real_systemd() -> None:
+    figures = service.run(SAMPLE)
+    assert figures["holds"], in_full(figures)

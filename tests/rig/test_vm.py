@@ -107,9 +107,6 @@ def test_kernel_arguments_keep_paths_whole(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(vm, "GUEST_INIT", Path("/my checkout/guest-init"))
     line = vm.kernel_arguments(Path("/my cache/6.12"), "vhci-hcd  uvcvideo")
     assert line.endswith(' "init=/my checkout/guest-init" -- "/my cache/6.12" vhci-hcd uvcvideo')
-    assert vm.kernel_arguments(Path("/6.12"), "", systemd=True).replace("LIPUT_RIG_SYSTEMD=1 ", "") == (
-        vm.kernel_arguments(Path("/6.12"), "")
-    )
     with pytest.raises(vm.CannotStart, match="too long"):
         vm.kernel_arguments(Path("/" + "x" * 2000), "")
     with pytest.raises(vm.CannotStart, match='no path with a " in it'):

@@ -71,13 +71,11 @@ class Machine:
 
     kernel: a folder as fetch-kernel prints it (None: ask fetch-kernel, which may download it).
     modules: the kernel modules to load before the command.
-    systemd: whether systemd is the first process, with the command as one of its services (guest-systemd).
     qemu_options: more words for QEMU's command line.
     """
 
     kernel: Path | None = None
     modules: str = ""
-    systemd: bool = False
     cpus: int = 1  # more take turns in one host thread
     memory: str = "2G"
     cpu_model: str = CPU_MODEL
@@ -142,10 +140,9 @@ def kernel_image(kernel: Path) -> Path:
     return image
 
 
-def kernel_arguments(kernel: Path, modules: str, *, systemd: bool = False) -> str:
+def kernel_arguments(kernel: Path, modules: str) -> str:
     """Return the kernel's command line; what follows its `--` becomes guest-init's arguments."""
-    first = ["LIPUT_RIG_SYSTEMD=1"] if systemd else []  # which the kernel does not know: it is guest-init's environment
-    words = [*first, f"init={GUEST_INIT}", "--", str(kernel), *modules.split()]
+    words = [f"init={GUEST_INIT}", "--", str(kernel), *modules.split()]
     if any('"' in word for word in words):
         raise CannotStart(f'the kernel takes no path with a " in it: {GUEST_INIT}, {kernel}')
     line = " ".join([KERNEL_ARGUMENTS, *(f'"{word}"' if " " in word else word for word in words)])
@@ -184,7 +181,7 @@ def _qemu_command(machine: Machine, kernel: Path, sockets: Mapping[str, Path], a
         "-device", "virtio-serial-pci", "-device", "virtconsole,chardev=console",
         "-device", "virtio-rng-pci",
         "-kernel", str(kernel_image(kernel)),
-        "-append", kernel_arguments(kernel, machine.modules, systemd=machine.systemd),
+        "-append", kernel_arguments(kernel, machine.modules),
     ]  # fmt: skip
     for tag, socket_path in sockets.items():
         command += ["-chardev", f"socket,id={tag},path={_escaped(socket_path)}",
@@ -265,7 +262,6 @@ def _parsed_arguments() -> argparse.Namespace:
     parser.add_argument("--timeout", type=float, default=600, help="seconds of the host, for boot and command together")
     parser.add_argument("--nice", type=int, default=0, help="of QEMU; what the guest reads is served as fast as ever")
     parser.add_argument("--modules", default="", help="kernel modules to load before the command")
-    parser.add_argument("--systemd", action="store_true", help="boot systemd, and run the command as a service of it")
     parser.add_argument("--artifacts", type=Path, help="host directory the guest may write to ($ARTIFACTS there)")
     parser.add_argument("--env", action="append", default=[], metavar="NAME=VALUE", help="for the command (repeatable)")
     parser.add_argument("--qemu-option", action="append", default=[], help="passed to QEMU (repeatable)")
@@ -287,7 +283,6 @@ def main() -> int:
     machine = Machine(
         kernel=arguments.kernel,
         modules=arguments.modules,
-        systemd=arguments.systemd,
         cpus=arguments.cpus,
         memory=arguments.memory,
         cpu_model=arguments.cpu_model,

@@ -1,6 +1,6 @@
 """Installing, asking after and taking away: the files for real, systemctl as a script that notes what it is asked.
 
-What a real systemd makes of it is in tests/rig/service_scenario.py.
+What a real systemd makes of it is in tests/proofs/service_scenario.py.
 """
 
 import json

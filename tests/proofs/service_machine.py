@@ -1,4 +1,4 @@
-"""What a scenario of the service needs in the rig's VM: commands as IT and as operators say them, and looks.
+"""The commands of IT and of operators for a service under systemd, and looks at it.
 
 of the system   installed by root, its recorders in /run/liput, commanded by members of the group `liput`
 of a user       installed and commanded by that user, under the user's own service manager
@@ -22,7 +22,6 @@ from recorder.running.runtime_directory import RecorderFolder
 
 ROOT = Path(__file__).resolve().parents[2]
 HOME = Path("/opt/liput")
-BYTECODE = Path("/opt/pycache")
 DAEMON = "liput.service"
 LONGEST_S = 90.0
 NOBODY = 65534
@@ -76,7 +75,6 @@ class Service:
         kept = {
             "PATH": os.environ["PATH"],
             "PYTHONPATH": str(self.home),
-            "PYTHONPYCACHEPREFIX": str(BYTECODE),
             "LC_ALL": "C.UTF-8",
         }
         return kept | dict(self.variables) | more
