@@ -22,7 +22,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from devices.device_service import OnChange
 from devices.health.log_line import HealthLogger
 from devices.host.clock import NANOSECONDS, Clock
 from devices.kernel.udev import SoundInput, UdevDevices, UsbDevice, UsbHub, VideoNode
@@ -31,7 +30,7 @@ from devices.monitor.change_detector import ChangeDetector
 from devices.monitor.device_changes import DeviceChange, DeviceSnapshot, make_snapshot
 from devices.monitor.known_devices import KnownDevices, known_store
 from devices.monitor.modes import NodeCapabilities
-from devices.monitor.monitor import DeviceMonitor, HotplugEvent, HotplugListener
+from devices.monitor.monitor import DeviceMonitor, HotplugEvent, HotplugListener, OnChange
 from devices.monitor.snapshot import make_devices
 from devices.roles.matching import RoleBinding, binding_of
 from tests.support.health import Recorded

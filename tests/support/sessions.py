@@ -243,7 +243,7 @@ class JpegCamera(SyntheticVideo):
     def __init__(self, pace: Pace, stop: threading.Event) -> None:
         super().__init__(WIDTH, HEIGHT, RATE, pace, stop)
         self.sent: list[bytes] = []
-        self._decoder = JpegDecoder(WIDTH, HEIGHT)
+        self._decoder = JpegDecoder((WIDTH, HEIGHT))
 
     def read(self, timeout_s: float) -> Frame | None:
         frame = super().read(timeout_s)

@@ -160,6 +160,7 @@ def test_a_start_ends_it_at_once_and_nothing_is_remembered() -> None:
     slow = HeadroomQuery(BUILT_IN_PROFILES["1080p60"], 7_000_000)
     measuring = headroom.HeadroomMeasurement().look_up(slow, measures=True)
     child = wait_for(lambda: measuring.child)
+    assert child is not None
     measuring.stop()
 
     wait_for(lambda: child.status is not None)
