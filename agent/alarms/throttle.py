@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from agent.alarms.message import Message
 from agent.health.alarm import DAMAGED, FAILED, KILLED, MOST_NOTICES, URGENT, Alarm, Key, PlanNotice
-from devices.host.clock import NANOSECONDS, Clock
+from devices.host.clock import Clock, seconds_now
 from recorder.model.session_faults import LASTING_KINDS
 
 GATHER_S = 3.0  # wait so long for further troubles; those that end meanwhile are not sent
@@ -38,7 +38,7 @@ class AlarmThrottle:
 
     def look(self, begun: list[Alarm], present: list[Alarm]) -> Message | None:
         """Take the alarms that began since the last call and all present ones; return the message that is due."""
-        now_s = self.clock.now_ns() / NANOSECONDS
+        now_s = seconds_now(self.clock)
         there = {alarm.key: alarm for alarm in present}
         self._forget(now_s, there)
         for alarm in begun:  # a restarted daemon hears the past hours at once
@@ -48,7 +48,7 @@ class AlarmThrottle:
         self._notice_ends(now_s, there)
         self._drop_killed({alarm.session for alarm in (*begun, *present) if alarm.kind == FAILED})
         began = self._due(now_s, there)
-        lasting = [] if self._is_full(now_s) else self._lasting(now_s, there)
+        lasting = [] if self._is_full() else self._lasting(now_s, there)
         over = list(self._ended.values()) if self._ended and now_s - self._ended_s >= GATHER_S else []
         if not began and not lasting and not over:
             return None
@@ -89,7 +89,7 @@ class AlarmThrottle:
             return []
         counts = {key: alarm for key, alarm in self._pending.items() if key in there or self._counts(now_s, alarm)}
         self._pending = counts
-        return [] if self._is_full(now_s) else list(counts.values())
+        return [] if self._is_full() else list(counts.values())
 
     def _counts(self, now_s: float, alarm: Alarm) -> bool:
         begun = self._begun_s.get(alarm.key, deque())
@@ -101,14 +101,14 @@ class AlarmThrottle:
         is_due = any(now_s - self._told_s[alarm.key] >= self.repeat_s for alarm in lasting)
         return lasting if is_due else []
 
-    def _is_full(self, now_s: float) -> bool:
-        return len([sent_s for sent_s in self._sent_s if now_s - sent_s < HOUR_S]) >= self.most_per_hour
+    def _is_full(self) -> bool:
+        return len(self._sent_s) >= self.most_per_hour
 
     def _tell(
         self, now_s: float, began: list[Alarm], lasting: list[Alarm], over: list[Alarm], there: dict[Key, Alarm]
     ) -> Message:
         ended = [alarm for alarm in over if alarm.kind not in LASTING_KINDS]
-        closes = self._is_full(now_s) or not (began or lasting or ended)
+        closes = self._is_full() or not (began or lasting or ended)
         for alarm in (*began, *lasting):
             self._told_s[alarm.key] = now_s
             if alarm.key in there:
@@ -122,7 +122,7 @@ class AlarmThrottle:
             self._sent_s.append(now_s)
         return Message(
             at=self.clock.now(), began=tuple(began), lasting=tuple(lasting), over=tuple(ended),
-            present=tuple(there.values()), closes=closes, is_last=not closes and self._is_full(now_s),
+            present=tuple(there.values()), closes=closes, is_last=not closes and self._is_full(),
         )  # fmt: skip
 
     def _forget(self, now_s: float, there: dict[Key, Alarm]) -> None:
@@ -152,7 +152,7 @@ class NoticeThrottle:
 
     def hear(self, notice: PlanNotice) -> None:
         """Queue a notice to be sent."""
-        now_s, key = self._now_s(), (notice.plan, notice.kind)
+        now_s, key = seconds_now(self.clock), (notice.plan, notice.kind)
         with self._lock:
             if notice.kind != "reminder" and now_s - self._told_s.get(key, -AGAIN_S) < AGAIN_S:
                 return
@@ -162,9 +162,9 @@ class NoticeThrottle:
                 self._pending_s = now_s
             self._pending = [*self._pending, notice][-MOST_NOTICES:]
 
-    def due(self, present: Sequence[Alarm] = ()) -> Message | None:
+    def due(self, present: Sequence[Alarm]) -> Message | None:
         """Return the message that is due, with the `present` alarms. Beyond the limit it `closes`."""
-        now_s = self._now_s()
+        now_s = seconds_now(self.clock)
         with self._lock:
             if not self._pending or now_s - self._pending_s < GATHER_S:
                 return None
@@ -177,6 +177,3 @@ class NoticeThrottle:
                 at=self.clock.now(), notices=notices, present=tuple(present), closes=not is_for_all,
                 is_last=is_for_all and len(self._sent_s) >= self.most_per_hour,
             )  # fmt: skip
-
-    def _now_s(self) -> float:
-        return self.clock.now_ns() / NANOSECONDS

@@ -13,7 +13,7 @@ import msgspec
 
 from config.locale.lookup import NO_TEXT, BilingualText, LocalizedText, words
 from devices.health.faults import Fault
-from devices.host.clock import NANOSECONDS, Clock
+from devices.host.clock import Clock, seconds_now
 from devices.model.device import DeviceKind
 from devices.roles.assignment import MICROPHONE, PODIUM, ROOM, SLIDES
 from recorder.model.session_faults import (
@@ -164,11 +164,8 @@ def new_alarm(
     session: str, title: str, kind: str, subject: str, since: datetime, message: str, reason: object = None
 ) -> Alarm:
     """Return an alarm with its sentence."""
-    words = trouble_sentence(kind, subject, reason)
-    return Alarm(
-        session=session, title=title, kind=kind, subject=subject, since=since, message=message,
-        text=BilingualText(words.indonesian, words.english),
-    )  # fmt: skip
+    text = BilingualText(*trouble_sentence(kind, subject, reason))
+    return Alarm(session=session, title=title, kind=kind, subject=subject, since=since, message=message, text=text)
 
 
 URGENT = frozenset({"waits", "overrun", "missed", "blocked", "failed", "without-request", "not-ready"})
@@ -208,7 +205,7 @@ class NoticeBoard:
         notice = PlanNotice(kind=kind, plan=plan, title=title, at=self.clock.now(), urgent=is_urgent, text=text)
         with self._lock:
             self._shown.pop(plan, None)
-            self._shown[plan] = notice, self._now_s() + (URGENT_S if is_urgent else SHOWN_S)
+            self._shown[plan] = notice, seconds_now(self.clock) + (URGENT_S if is_urgent else SHOWN_S)
             while len(self._shown) > MOST_NOTICES:
                 del self._shown[next(iter(self._shown))]
         for hear in self.listeners:
@@ -216,10 +213,7 @@ class NoticeBoard:
 
     def notices(self) -> tuple[PlanNotice, ...]:
         """Return the notices shown now, oldest first."""
-        now_s = self._now_s()
+        now_s = seconds_now(self.clock)
         with self._lock:
             self._shown = {plan: held for plan, held in self._shown.items() if held[1] > now_s}
             return tuple(notice for notice, _ in self._shown.values())
-
-    def _now_s(self) -> float:
-        return self.clock.now_ns() / NANOSECONDS

@@ -1,6 +1,7 @@
 """The web application: guard, routes, error answers."""
 
 from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from itertools import chain
 
 from starlette.applications import Starlette
@@ -23,7 +24,7 @@ from agent.web.http.responses import HttpRefusal, error_response
 from agent.web.openapi import PATH as OPENAPI
 from agent.web.openapi import document
 from config.errors import LiputError, as_liput_error
-from devices.host.clock import NANOSECONDS
+from devices.host.clock import seconds_now
 
 
 async def healthz(request: Request) -> Response:
@@ -53,10 +54,7 @@ def make_app(
 
     `allowed` has further names of this PC in lower case. `on_authenticated` gets each client with the token.
     """
-
-    def now_s() -> float:
-        return house.clock.now_ns() / NANOSECONDS
-
+    now_s = partial(seconds_now, house.clock)
     repeated, hub = IdempotentAnswers(now_s), Hub(house)
     routes: list[BaseRoute] = [
         Route(OPEN, login, methods=["GET", "POST"]),

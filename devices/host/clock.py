@@ -51,6 +51,11 @@ class Clock(Protocol):
         ...
 
 
+def seconds_now(clock: Clock) -> float:
+    """Return seconds on the session clock."""
+    return clock.now_ns() / NANOSECONDS
+
+
 class SystemClock:
     """The system's clock."""
 

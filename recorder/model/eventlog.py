@@ -16,7 +16,7 @@ from config.events import Emit, Event, encode_event
 from config.files import json_lines, json_number, open_regular, read_file
 from devices.health.faults import HealthChange
 from devices.host.background import BackgroundTask
-from devices.host.clock import NANOSECONDS, Clock
+from devices.host.clock import NANOSECONDS, Clock, seconds_now
 from devices.host.throttle import TokenBucket
 from recorder.model.names import utf8_safe
 from recorder.model.session_faults import REPORTED_BY_TRACKS, SESSION_LIVE, SOURCE_RECOVERED, kind_of_fault
@@ -217,7 +217,7 @@ class EventLog:
         detail = {name: _storable_value(value) for name, value in detail.items()}
         event = Event(self._clock.now(), kind, utf8_safe(subject), detail, utf8_safe(message))
         with self._changed:
-            self._append(self._repeats.take(event, self._now_s()))
+            self._append(self._repeats.take(event, seconds_now(self._clock)))
         if self._listener:
             self._listener(event)
 
@@ -242,15 +242,12 @@ class EventLog:
             self._lines.add(encode_event(event))
             self._changed.notify_all()
 
-    def _now_s(self) -> float:
-        return self._clock.now_ns() / NANOSECONDS
-
     # Called by the threads of the files
 
     def look(self) -> None:
         """Log withheld events that are due."""
         with self._changed:
-            self._append(self._repeats.due(self._now_s()))
+            self._append(self._repeats.due(seconds_now(self._clock)))
 
     def lines(self, number: int, file: "_File") -> tuple[bytes, int]:
         """Wait for lines of `file` from `number` on; return them and the next number, or b"" at the end."""
@@ -259,7 +256,7 @@ class EventLog:
                 if file.last is not None:
                     return b"", number
                 self._changed.wait(LOOK_S)
-                self._append(self._repeats.due(self._now_s()))
+                self._append(self._repeats.due(seconds_now(self._clock)))
             lines, after, missing = self._lines.batch(number, end, BATCH)
         return (encode_event(self._left_out(missing)) if missing else b"") + lines, after
 

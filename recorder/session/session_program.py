@@ -6,7 +6,7 @@ from functools import partial
 
 from capture.cpu_stages import CpuStage
 from config.errors import LiputError, UsageError
-from devices.host.clock import NANOSECONDS
+from devices.host.clock import NANOSECONDS, seconds_now
 from recorder.encode.encoder import Encoder
 from recorder.model.eventlog import LossReporter
 from recorder.program.frame_fanout import FrameFanout
@@ -105,7 +105,7 @@ class SessionProgram:
         """Wait for a track's end or a wake-up of `threads`; then update rate and losses."""
         self.threads.wait(timeout_s)
         counts = self._video.counts  # static frames count as shown
-        self._measure_rate(self._clock.now_ns() / NANOSECONDS, counts.frames + counts.still)
+        self._measure_rate(seconds_now(self._clock), counts.frames + counts.still)
         self.report_losses()
         self._report_sound()
 

@@ -16,7 +16,7 @@ from agent.web.http.guard import POLICY_VIOLATION
 from agent.web.http.responses import ErrorDocument, json_bytes
 from config.errors import LiputError, as_liput_error
 from devices.host import threads
-from devices.host.clock import NANOSECONDS, Clock
+from devices.host.clock import Clock, seconds_now
 from devices.host.throttle import LogOnChange, TokenBucket
 from recorder.model.names import quoted
 from recorder.model.status import SessionResult, SessionStatus
@@ -237,7 +237,7 @@ class Hub:
     def _tell_state(self, found: Sequence[RunningRecorder], state: State) -> None:
         self._folders = {one.info.id: one.folder for one in found}
         self.serve()
-        now_s = self._now_s()
+        now_s = seconds_now(self._house.clock)
         is_new = self._told is None or msgspec.structs.replace(state, at=self._told.at) != self._told
         if is_new or now_s - self._told_s >= TOLD_S - LOOK_S / 2:
             self._told, self._told_s = state, now_s
@@ -258,13 +258,13 @@ class Hub:
             feed = self._pictures.pop(key)
             feed.close()
             if feed.problem and key in wished:
-                self._again_s[key] = self._now_s() + AGAIN_S
+                self._again_s[key] = seconds_now(self._house.clock) + AGAIN_S
                 self._say_why(key, feed.problem)
         self._again_s = {key: at_s for key, at_s in self._again_s.items() if key in wished}
         for key, wanted in wished.items():
             if key in self._pictures:
                 self._pictures[key].look = wanted
-            elif len(self._pictures) < MOST_FEEDS and self._now_s() >= self._again_s.get(key, 0.0):
+            elif len(self._pictures) < MOST_FEEDS and seconds_now(self._house.clock) >= self._again_s.get(key, 0.0):
                 self._pictures[key] = SessionFeed(self._folders[key[0]], look, partial(self._put_picture, key), wanted)
 
     def _wished(self) -> dict[PictureKey, PreviewCommand]:
@@ -295,12 +295,9 @@ class Hub:
                 viewer.put("levels", text)
 
     def _put_picture(self, key: PictureKey, picture: bytes) -> None:
-        now_s = self._now_s()
+        now_s = seconds_now(self._house.clock)
         for viewer in self._viewers:
             viewer.show(key, picture, now_s)
-
-    def _now_s(self) -> float:
-        return self._house.clock.now_ns() / NANOSECONDS
 
 
 PATH = "/api/v1/live"
@@ -335,7 +332,7 @@ async def _tell(socket: WebSocket, viewer: Viewer) -> None:
 
 async def _listen(socket: WebSocket, viewer: Viewer, hub: Hub) -> None:
     clock: Clock = socket.app.state.house.clock
-    asks = TokenBucket(ASKS_AT_ONCE, ASKS_PER_S, clock.now_ns() / NANOSECONDS)
+    asks = TokenBucket(ASKS_AT_ONCE, ASKS_PER_S, seconds_now(clock))
     while socket.application_state is WebSocketState.CONNECTED:
         message = await socket.receive()
         if message["type"] == "websocket.disconnect":
@@ -344,7 +341,7 @@ async def _listen(socket: WebSocket, viewer: Viewer, hub: Hub) -> None:
         if len(text) > LONGEST:
             await socket.close(TOO_LONG)
             return
-        if asks.wait_s(clock.now_ns() / NANOSECONDS):
+        if asks.wait_s(seconds_now(clock)):
             await socket.close(POLICY_VIOLATION, "too much is asked for")
             return
         asks.take()
