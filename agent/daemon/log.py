@@ -13,7 +13,7 @@ import msgspec
 
 from agent.terminal.redact import Redact, redactor
 from config.errors import LiputError
-from devices.host.clock import NANOSECONDS, Clock
+from devices.host.clock import Clock, seconds_now
 from devices.host.throttle import Tell, TokenBuckets
 from recorder.model.names import utf8_safe
 
@@ -30,28 +30,24 @@ type Level = Literal["info", "warning", "error"]
 type Form = Literal["people", "programs", "journal"]  # text on stderr, a note on stdout, JSON on stderr
 
 
-def log_form(*, as_json: bool, stream: TextIO | None = None) -> Form:
-    """Return the form by `as_json`, or by the target of `stream` (None: standard error)."""
+def log_form(*, as_json: bool) -> Form:
+    """Return the form by `as_json`, or by the target of standard error."""
     if as_json:
         return "programs"
-    return "journal" if is_journal(sys.stderr if stream is None else stream) else "people"
-
-
-def is_journal(stream: TextIO) -> bool:
-    """Return whether a stream leads to the journal."""
     with suppress(OSError, ValueError):
-        found = os.fstat(stream.fileno())
-        return os.environ.get(VARIABLE) == f"{found.st_dev}:{found.st_ino}"
-    return False
+        found = os.fstat(sys.stderr.fileno())
+        if os.environ.get(VARIABLE) == f"{found.st_dev}:{found.st_ino}":
+            return "journal"
+    return "people"
 
 
 class DaemonLog:
     """Thread-safe. Lines that cannot be written are dropped without an error."""
 
-    def __init__(self, form: Form, clock: Clock, redact: Redact | None = None) -> None:
+    def __init__(self, form: Form, clock: Clock) -> None:
         self.form = form
         self._clock = clock
-        self._redact = redact or redactor()
+        self._redact = redactor()
         self._writing = threading.Lock()
         self._kinds = TokenBuckets(AT_ONCE, PER_S, MOST_KINDS)
 
@@ -87,7 +83,7 @@ class DaemonLog:
 
     def _allowed(self, kind: str) -> str | None:
         """Return the suffix of a line of this kind; None if there were too many."""
-        now_s = self._clock.now_ns() / NANOSECONDS
+        now_s = seconds_now(self._clock)
         with self._writing:
             if self._kinds.take(kind, now_s):
                 return None

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.daemon.log import AT_ONCE, PER_S, SUPPRESSED, DaemonLog, _Handler, is_journal, log_form
+from agent.daemon.log import AT_ONCE, PER_S, SUPPRESSED, DaemonLog, _Handler, log_form
 from agent.terminal.redact import redactor
 from config.settings.secrets import Secret
 from devices.host.clock import NANOSECONDS
@@ -46,7 +46,9 @@ def written(capsys: pytest.CaptureFixture[str]) -> Written:
 def log(written: Written) -> Iterator[DaemonLog]:
     root = logging.getLogger()
     handlers, level, hook = root.handlers[:], root.level, threading.excepthook
-    yield DaemonLog("journal", SimulatedClock(), redactor([Secret(KEY)]))
+    made = DaemonLog("journal", SimulatedClock())
+    made.know(redactor([Secret(KEY)]))
+    yield made
     logging.captureWarnings(capture=False)
     for handler in root.handlers[:]:
         root.removeHandler(handler)
@@ -162,13 +164,16 @@ def test_the_journal_is_known_by_what_systemd_says(tmp_path: Path, monkeypatch: 
     with (tmp_path / "journal").open("w") as journal, (tmp_path / "other").open("w") as other:
         found = os.fstat(journal.fileno())
         monkeypatch.setenv("JOURNAL_STREAM", f"{found.st_dev}:{found.st_ino}")
-        assert is_journal(journal)
-        assert log_form(as_json=False, stream=journal) == "journal"
-        assert log_form(as_json=True, stream=journal) == "programs"
-        assert log_form(as_json=False, stream=other) == "people"
+        monkeypatch.setattr(sys, "stderr", journal)
+        assert log_form(as_json=False) == "journal"
+        assert log_form(as_json=True) == "programs"
+        monkeypatch.setattr(sys, "stderr", other)
+        assert log_form(as_json=False) == "people"
+        monkeypatch.setattr(sys, "stderr", journal)
         monkeypatch.setenv("JOURNAL_STREAM", "nonsense")
-        assert not is_journal(journal)
-    assert not is_journal(io.StringIO())
+        assert log_form(as_json=False) == "people"
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    assert log_form(as_json=False) == "people"
 
 
 # The daemon itself
