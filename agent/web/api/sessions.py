@@ -108,8 +108,9 @@ _ALONE = threading.Lock()  # the record button holds it while it starts an armed
 type Begun = SessionLine | SessionResult
 
 
-def begin(house: ApiContext, new: NewSession) -> Begun:
-    """Arm or record a session; return when it does. Raises the reason of a failure."""
+def begin_session(call: ApiCall, new: NewSession) -> Begun:
+    """Arm or record a session; return when it does."""
+    house = call.house
     asked = _asked(house, new)
     spec = make_spec(asked, house.settings.file, arm_only=new.arm_only)
     recorder = house.spawn(msgspec.structs.replace(spec, folder=ROOT))
@@ -139,7 +140,7 @@ def unknown_session(recorder_id: str) -> SessionError:
     )
 
 
-def record_now(house: ApiContext, pre_roll_s: float) -> Begun:
+def start_recording(call: ApiCall, *, pre_roll_s: PreRoll = 0.0) -> Begun:
     """Start the armed session, or begin one. A session that records goes on: pressing twice does no harm."""
     with _ALONE:
         there = running_recorders()
@@ -154,8 +155,8 @@ def record_now(house: ApiContext, pre_roll_s: float) -> Begun:
         following = resumed_just_now(TAKEN_UP_S)
         if following is not None and following.state in STATES_RECORDING:  # it may have ended since
             return line_of(following)
-        word = text("beginning", "recording", house.settings.read().general.language)
-        return begin(house, NewSession(title=f"{word} {house.clock.now():%Y-%m-%d %H.%M}"))
+        word = text("beginning", "recording", call.house.settings.read().general.language)
+        return begin_session(call, NewSession(title=f"{word} {call.house.clock.now():%Y-%m-%d %H.%M}"))
 
 
 def _asked(house: ApiContext, new: NewSession) -> SessionRequest:
@@ -248,11 +249,6 @@ def _id(call: ApiCall) -> str:
     return key
 
 
-def begin_session(call: ApiCall, new: NewSession) -> Begun:
-    """Arm or record a session."""
-    return begin(call.house, new)
-
-
 def show_session(call: ApiCall) -> Begun:
     """Return a session's state or result."""
     return session_state(_id(call))
@@ -308,11 +304,6 @@ def _end_of(key: str) -> SessionResult | None:
             break
         time.sleep(LOOK_S)
     return end
-
-
-def start_recording(call: ApiCall, *, pre_roll_s: PreRoll = 0.0) -> Begun:
-    """Record, with one button."""
-    return record_now(call.house, pre_roll_s)
 
 
 def stop_recording(_call: ApiCall, *, wait: bool = False) -> Begun:
