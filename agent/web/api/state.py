@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any
 
 import msgspec
+from msgspec.structs import asdict
 
 from agent.features import FEATURES, load
 from agent.health.alarm import (
@@ -101,16 +101,16 @@ def device_shown(device: Device) -> DeviceShown:
     """Return a device with the sentence for its fault."""
     fault = device.health.fault
     if not fault or fault not in set(Fault):
-        return DeviceShown(**_fields(device))
+        return DeviceShown(**asdict(device))
     told = without_recording(trouble_sentence(kind_of_fault(fault), device.role or device.name))
-    return DeviceShown(**_fields(device), text=BilingualText(*told))
+    return DeviceShown(**asdict(device), text=BilingualText(*told))
 
 
 def package_shown(package: Package) -> PackageShown:
     """Return a package with sentences for gaps of its recording."""
     recording = package.recording
     degraded = () if recording is msgspec.UNSET else recording.degraded
-    return PackageShown(**_fields(package), lacks=tuple(map(_lack, degraded)))
+    return PackageShown(**asdict(package), lacks=tuple(map(_lack, degraded)))
 
 
 def _lack(reason: str) -> BilingualText:
@@ -123,10 +123,6 @@ def _lack(reason: str) -> BilingualText:
     return BilingualText(
         *(f"{text}{behind}" for text in words("report-incidents").get(kind, LocalizedText(kind, kind)))
     )
-
-
-def _fields(struct: msgspec.Struct) -> dict[str, Any]:
-    return {name: getattr(struct, name) for name in struct.__struct_fields__}
 
 
 class State(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="state"):
