@@ -35,11 +35,8 @@ def request(call: ApiCall) -> RequestDocument:
 
 ENDPOINTS = [
     Endpoint("GET", "/api/v1/requests", requests, "Open requests", pool="disk", errors=(409,)),
-    Endpoint(
-        "GET", "/api/v1/requests/{id}", request, "One request with the state of its steps",
-        pool="disk", errors=(404, 409),
-    ),
-]  # fmt: skip
+    Endpoint("GET", "/api/v1/requests/{id}", request, "One request with the state of its steps", pool="disk"),
+]
 
 _FOLDER = Path(__file__).parent / "page"
 PAGES = [

@@ -80,10 +80,10 @@ def _document(found: Plan, desk: Planner) -> PlanDocument:
 _AT, _ONE = "/api/v1/schedule", "/api/v1/schedule/{id}"
 ENDPOINTS = [
     Endpoint("GET", _AT, schedule, "Planned sessions", pool="disk", errors=(409,)),
-    Endpoint("POST", _AT, plan_one, "Plan a session", pool="disk", errors=(404, 409)),
-    Endpoint("GET", _ONE, plan, "One planned session", pool="disk", errors=(404, 409)),
-    Endpoint("PATCH", _ONE, change, "Change a planned session", pool="disk", errors=(404, 409)),
-    Endpoint("DELETE", _ONE, remove, "Remove a planned session", pool="disk", errors=(404, 409)),
+    Endpoint("POST", _AT, plan_one, "Plan a session", pool="disk"),
+    Endpoint("GET", _ONE, plan, "One planned session", pool="disk"),
+    Endpoint("PATCH", _ONE, change, "Change a planned session", pool="disk"),
+    Endpoint("DELETE", _ONE, remove, "Remove a planned session", pool="disk"),
 ]
 
 

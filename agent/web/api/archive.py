@@ -193,11 +193,11 @@ def verify(call: ApiCall, *, decode: bool = False) -> VerificationResult:
 _AT = "/api/v1/archive/{id}"
 ENDPOINTS = [
     Endpoint("GET", "/api/v1/archive", packages, "Search the archive", pool="disk", errors=(409,)),
-    Endpoint("GET", _AT, package, "One package", pool="disk", errors=(404, 409)),
+    Endpoint("GET", _AT, package, "One package", pool="disk"),
     Endpoint(
         "GET", f"{_AT}/files/{{path:path}}", file,
         "A file of a package, as its manifest names it; with Range a part of it",
         pool="disk", media="application/octet-stream", errors=(404, 409, 416),
     ),
-    Endpoint("POST", f"{_AT}/verify", verify, "Verification of a package", pool="disk", errors=(404, 409)),
+    Endpoint("POST", f"{_AT}/verify", verify, "Verification of a package", pool="disk"),
 ]  # fmt: skip

@@ -91,7 +91,7 @@ def _begin(
 
 ENDPOINTS = [
     Endpoint("GET", "/api/v1/checks", checks, "Results of the last check, and whether one runs", errors=(409,)),
-    Endpoint("POST", "/api/v1/checks", run_check, "Begin a check; one runs at a time", status=202, errors=(404, 409)),
+    Endpoint("POST", "/api/v1/checks", run_check, "Begin a check; one runs at a time", status=202),
     Endpoint("GET", "/api/v1/checks/history", history, "Earlier measurements of the uplink", errors=(409,)),
     Endpoint(
         "GET", "/api/v1/rehearsals", rehearsal, "Results of the last rehearsal, and whether one runs", errors=(409,)

@@ -157,19 +157,13 @@ def _controls(call: ApiCall, act: Act | None = None) -> ControlsDocument:
 
 _AT = "/api/v1/devices/{id:path}"
 ENDPOINTS = [
-    Endpoint("GET", "/api/v1/devices", devices, "The connected devices", pool="slow"),
+    Endpoint("GET", "/api/v1/devices", devices, "The connected devices", pool="slow", errors=()),
     Endpoint("GET", "/api/v1/roles", roles_now, "The roles and their devices", pool="slow", errors=(409,)),
+    Endpoint("POST", f"{_AT}/role", set_role, "Assign a role to a device, or take it away", pool="slow"),
+    Endpoint("GET", f"{_AT}/controls", controls, "The controls of a camera", pool="slow"),
+    Endpoint("PATCH", f"{_AT}/controls", set_controls, "Set controls of a camera", pool="slow"),
     Endpoint(
-        "POST", f"{_AT}/role", set_role, "Assign a role to a device, or take it away", pool="slow", errors=(404, 409)
+        "DELETE", f"{_AT}/controls", reset_controls, "Set every control of a camera back to its default", pool="slow"
     ),
-    Endpoint("GET", f"{_AT}/controls", controls, "The controls of a camera", pool="slow", errors=(404, 409)),
-    Endpoint("PATCH", f"{_AT}/controls", set_controls, "Set controls of a camera", pool="slow", errors=(404, 409)),
-    Endpoint(
-        "DELETE", f"{_AT}/controls", reset_controls, "Set every control of a camera back to its default",
-        pool="slow", errors=(404, 409),
-    ),
-    Endpoint(
-        "DELETE", f"{_AT}/controls/{{name}}", reset_controls, "Set one control back to its default",
-        pool="slow", errors=(404, 409),
-    ),
-]  # fmt: skip
+    Endpoint("DELETE", f"{_AT}/controls/{{name}}", reset_controls, "Set one control back to its default", pool="slow"),
+]

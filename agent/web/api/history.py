@@ -93,11 +93,7 @@ def table(call: ApiCall, asked: HealthQuery) -> Response:
 
 
 ENDPOINTS = [
-    Endpoint("GET", "/api/v1/health", lines, "The health log of devices and this PC", pool="disk", errors=(404, 409)),
-    Endpoint(
-        "GET", "/api/v1/health.csv", table, "The same as a table", pool="disk", media="text/csv", errors=(404, 409)
-    ),
-    Endpoint(
-        "GET", "/api/v1/health/timeline", timeline, "Summary of the devices' health", pool="disk", errors=(404, 409)
-    ),
+    Endpoint("GET", "/api/v1/health", lines, "The health log of devices and this PC", pool="disk"),
+    Endpoint("GET", "/api/v1/health.csv", table, "The same as a table", pool="disk", media="text/csv"),
+    Endpoint("GET", "/api/v1/health/timeline", timeline, "Summary of the devices' health", pool="disk"),
 ]

@@ -386,31 +386,25 @@ def preview(call: ApiCall, *, width: Width = 640) -> Response:
 
 
 _AT, _TO = "/api/v1/sessions/{id}", "/api/v1/sessions/{id}/destinations"
-_ERRORS = (404, 409)
 ENDPOINTS = [
-    Endpoint("POST", "/api/v1/sessions", begin_session, "Arm a session, or record it", pool="slow", errors=_ERRORS),
-    Endpoint("GET", _AT, show_session, "The state of a session, or its result", errors=_ERRORS),
-    Endpoint("POST", f"{_AT}/start", start_session, "Start to record the armed session", pool="slow", errors=_ERRORS),
-    Endpoint("POST", f"{_AT}/stop", stop_session, "End a session", pool="slow", errors=_ERRORS),
-    Endpoint(
-        "POST", f"{_AT}/disarm", disarm_session, "Close the devices of an armed session",
-        pool="slow", errors=_ERRORS,
-    ),
-    Endpoint("POST", f"{_AT}/mark", mark, "Mark this moment", errors=_ERRORS),
-    Endpoint("POST", f"{_AT}/mute", mute, "Mute or unmute a sound input", errors=_ERRORS),
-    Endpoint("POST", f"{_AT}/layout", layout, "Change to another layout or a card", errors=_ERRORS),
-    Endpoint("POST", _TO, add_destination, "Add a destination", errors=_ERRORS),
-    Endpoint("DELETE", f"{_TO}/{{name}}", remove_destination, "Remove a destination", errors=_ERRORS),
-    Endpoint("POST", f"{_TO}/{{name}}/restart", restart_destination, "Reconnect to a destination", errors=_ERRORS),
+    Endpoint("POST", "/api/v1/sessions", begin_session, "Arm a session, or record it", pool="slow"),
+    Endpoint("GET", _AT, show_session, "The state of a session, or its result"),
+    Endpoint("POST", f"{_AT}/start", start_session, "Start to record the armed session", pool="slow"),
+    Endpoint("POST", f"{_AT}/stop", stop_session, "End a session", pool="slow"),
+    Endpoint("POST", f"{_AT}/disarm", disarm_session, "Close the devices of an armed session", pool="slow"),
+    Endpoint("POST", f"{_AT}/mark", mark, "Mark this moment"),
+    Endpoint("POST", f"{_AT}/mute", mute, "Mute or unmute a sound input"),
+    Endpoint("POST", f"{_AT}/layout", layout, "Change to another layout or a card"),
+    Endpoint("POST", _TO, add_destination, "Add a destination"),
+    Endpoint("DELETE", f"{_TO}/{{name}}", remove_destination, "Remove a destination"),
+    Endpoint("POST", f"{_TO}/{{name}}/restart", restart_destination, "Reconnect to a destination"),
     Endpoint(
         "GET", f"{_AT}/preview/{{source}}", preview, "One frame of a source: program.jpg, or an input's name",
-        media="image/jpeg", errors=_ERRORS,
+        media="image/jpeg",
     ),
     Endpoint(
         "POST", "/api/v1/recording/start", start_recording,
         "Record with one button: start the armed session, or begin one", pool="slow", errors=(409,),
     ),
-    Endpoint(
-        "POST", "/api/v1/recording/stop", stop_recording, "End the recording session", pool="slow", errors=(409,)
-    ),
+    Endpoint("POST", "/api/v1/recording/stop", stop_recording, "End the recording session", pool="slow", errors=(409,)),
 ]  # fmt: skip

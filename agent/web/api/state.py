@@ -168,4 +168,4 @@ def state(call: ApiCall) -> State:
     return state_of(call.house, running_recorders())
 
 
-ENDPOINTS = [Endpoint("GET", "/api/v1/state", state, "The room and its running sessions")]
+ENDPOINTS = [Endpoint("GET", "/api/v1/state", state, "The room and its running sessions", errors=())]

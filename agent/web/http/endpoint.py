@@ -115,7 +115,7 @@ class Endpoint:
     summary: str
     _: KW_ONLY
     pool: Literal["light", "slow", "disk"] = "light"
-    errors: tuple[int, ...] = ()  # statuses beside the common ones
+    errors: tuple[int, ...] = (404, 409)  # statuses beside the common ones
     media: str = JSON
     status: int = 200
 
