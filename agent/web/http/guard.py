@@ -9,6 +9,7 @@ from html import escape
 from urllib.parse import parse_qs
 
 import msgspec
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -47,7 +48,7 @@ def ticket(call: ApiCall) -> Ticket:
     return Ticket(url=f"{base}{OPEN}?ticket={call.house.gate.ticket()}", good_s=TICKET_S)
 
 
-ENDPOINTS = [Endpoint("POST", PATH, ticket, "An address that opens the page once")]
+ENDPOINTS = [Endpoint("POST", PATH, ticket, "An address that opens the page once", errors=())]
 
 OPEN = "/open"  # path of the form for the token
 
@@ -201,7 +202,7 @@ class Guard:
         return sending
 
     def _check(self, asked: "_RequestHead") -> None:
-        if asked.head > LONGEST_HEAD:
+        if asked.size > LONGEST_HEAD:
             raise HttpRefusal(431, f"a request's head has {LONGEST_HEAD} bytes at most")
         self._check_origin(asked)
         # Nobody has the token here, and the form is as cheap as a 429.
@@ -216,17 +217,18 @@ class Guard:
             )
         if asked.is_socket and self._sockets[asked.is_near] >= MOST_SOCKETS:
             raise HttpRefusal(429, f"{MOST_SOCKETS} pages are open already", hint="close one of them")
-        if asked.length > LONGEST_BODY:
+        length = asked.headers.get("content-length", "")
+        if length.isdecimal() and int(length) > LONGEST_BODY:
             raise HttpRefusal(413, f"a request has {LONGEST_BODY} bytes at most", headers={"connection": "close"})
 
     def _check_origin(self, asked: "_RequestHead") -> None:
-        hosts, origins = asked.headers("host"), asked.headers("origin")
+        hosts, origins = asked.headers.getlist("host"), asked.headers.getlist("origin")
         if len(hosts) != 1 or not self._is_our_host(hosts[0].lower(), asked.scope):
             raise HttpRefusal(421, "this PC does not have that name", hint=HOST_HINT)
         own = f"{_web_scheme(asked.scope)}://{hosts[0]}".lower()
         if any(origin.lower() != own for origin in origins):
             raise HttpRefusal(403, "other sites may not use this API", hint=ORIGIN_HINT)
-        sites = asked.headers("sec-fetch-site")
+        sites = asked.headers.getlist("sec-fetch-site")
         if any(site not in {"same-origin", "none"} for site in sites) and not asked.is_plain_navigation:
             raise HttpRefusal(403, "other sites may not use this API", hint=ORIGIN_HINT)
         if not origins and asked.cookies and not asked.bearer and not asked.is_read_only:
@@ -248,35 +250,25 @@ class Guard:
 class _RequestHead:
     def __init__(self, scope: Scope) -> None:
         self.scope = scope
+        self.headers = Headers(scope=scope)
         self.is_socket = scope["type"] == "websocket"
         self.is_read_only = not self.is_socket and scope["method"] in _READING
         self.address: str = (scope.get("client") or ("",))[0]
         self.is_near = is_loopback(self.address)
-        self.bearer = bearer_of((self.headers("authorization") or [""])[0])
+        self.bearer = bearer_of(self.headers.get("authorization", ""))
         self.cookies = cookies_of(scope)
         self.has_token = False
-
-    def headers(self, name: str) -> list[str]:
-        wanted = name.encode()
-        return [value.decode("latin-1").strip() for key, value in self.scope["headers"] if key == wanted]
 
     @property
     def is_plain_navigation(self) -> bool:
         """Whether somebody follows a link to a page, which changes nothing and sends no cookie."""
-        said = {name: self.headers(f"sec-fetch-{name}") for name in ("mode", "dest")}
-        is_page = not self.scope["path"].startswith(API)
-        return self.is_read_only and is_page and said == {"mode": ["navigate"], "dest": ["document"]}
+        said = [self.headers.getlist(f"sec-fetch-{name}") for name in ("mode", "dest")]
+        return self.is_read_only and not self.scope["path"].startswith(API) and said == [["navigate"], ["document"]]
 
     @property
-    def head(self) -> int:
-        headers: Sequence[tuple[bytes, bytes]] = self.scope["headers"]
+    def size(self) -> int:
         address = len(self.scope["path"]) + len(self.scope["query_string"])
-        return address + sum(len(name) + len(value) for name, value in headers)
-
-    @property
-    def length(self) -> int:
-        lengths = self.headers("content-length")
-        return int(lengths[0]) if lengths and lengths[0].isdecimal() else 0
+        return address + sum(len(name) + len(value) for name, value in self.headers.raw)
 
 
 def _plain[Port](place: tuple[str, Port] | None) -> tuple[str, Port] | None:
