@@ -137,7 +137,6 @@ class WebPart:
             from agent.web.page.views import routes
 
             house = self.house()
-            house.url = url_of(self.settings, listener)
 
             def moving() -> None:
                 beat()
@@ -145,17 +144,18 @@ class WebPart:
 
             allowed = frozenset(name.lower() for name in self.settings.allowed_hosts)
             app = make_app(house, allowed, routes(), listener.mark_authenticated)
+            ready = partial(self._ready, house, url_of(self.settings, listener))
             try:
-                serve(app, listener, self.settings, stop, moving, ready=lambda: self._ready(house), tell=self.tell)
+                serve(app, listener, self.settings, stop, moving, ready, self.tell)
             finally:
                 with contextlib.suppress(OSError, LiputError):
                     (runtime_folder() / PAGE_ADDRESS_FILE).unlink(missing_ok=True)
 
-    def _ready(self, house: "ApiContext") -> None:
+    def _ready(self, house: "ApiContext", url: str) -> None:
         house.loop = asyncio.get_running_loop()
-        place = msgspec.json.encode(PageAddress(url=house.url, pid=os.getpid()))
+        place = msgspec.json.encode(PageAddress(url=url, pid=os.getpid()))
         write_file(runtime_folder(make=True) / PAGE_ADDRESS_FILE, place, operators_gid())
-        self.tell(f"the page is at {house.url}")
+        self.tell(f"the page is at {url}")
 
 
 def listen(settings: WebSettings) -> LimitedListener:
@@ -197,7 +197,7 @@ def serve(
     stop: threading.Event,
     beat: Beat,
     ready: Callable[[], None],
-    tell: Callable[[str], None] = lambda _: None,
+    tell: Callable[[str], None],
 ) -> None:
     """Serve until `stop` is set; call `ready` at the start. Raises StateError for a bad certificate."""
     import uvicorn

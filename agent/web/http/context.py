@@ -5,6 +5,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -117,29 +118,19 @@ class WorkerPool:
             await self._places.acquire()
         finally:
             self._waiting -= 1
-        return await self._on_a_thread(work)
-
-    async def _on_a_thread[Answer](self, work: Callable[[], Answer]) -> Answer:
-        loop = asyncio.get_running_loop()
-        done: asyncio.Future[Answer] = loop.create_future()
-
-        def settle(act: Callable[[], None]) -> None:
-            self._places.release()
-            if not done.cancelled():
-                act()
+        loop, done = asyncio.get_running_loop(), Future[Answer]()
+        done.set_running_or_notify_cancel()  # a thread cannot be cancelled
 
         def go() -> None:
             try:
-                answer = work()
+                done.set_result(work())
             except BaseException as error:  # raised by `run`
-                act = partial(done.set_exception, error)
-            else:
-                act = partial(done.set_result, answer)
+                done.set_exception(error)
             with suppress(RuntimeError):  # the loop has ended
-                loop.call_soon_threadsafe(settle, act)
+                loop.call_soon_threadsafe(self._places.release)
 
         start_thread(go, name=f"web-{self._name}", otherwise=self._places.release)
-        return await done
+        return await asyncio.wrap_future(done)
 
 
 @dataclass(eq=False)
@@ -155,7 +146,6 @@ class ApiContext:
     tell: Tell = lambda _text: None
     learn: Callable[[Settings], None] = lambda _settings: None  # gets settings with new keys, to hide these in logs
     folder: Path | None = None  # the daemon's `--archive`; None for that of the settings
-    url: str = ""
     alarms: Callable[[], Sequence[Alarm]] = tuple  # the present alarms
     notices: Callable[[], Sequence[object]] = tuple  # the present notices of plans
     devices: "DevicesPart | None" = None  # the daemon's watch of devices, if any
