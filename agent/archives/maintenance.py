@@ -4,8 +4,6 @@
 `fixity`, reads a part of the archive each night.
 """
 
-import signal
-import subprocess
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -15,22 +13,13 @@ from pathlib import Path
 
 import msgspec
 
-from agent.daemon.command_child import (
-    PATIENCE_S,
-    CommandChild,
-    archive_options,
-    child_environment,
-    child_stderr,
-    end_child,
-    liput_command,
-)
+from agent.daemon.command_child import PATIENCE_S, CommandChild, archive_options, start_command
 from agent.daemon.parts import poll
 from agent.health.alarm import DAMAGED, Alarm, new_alarm
 from config.errors import LiputError
 from config.settings.office import zone_of
 from config.settings.schema import Settings
 from config.state import StateFile, state_folder
-from devices.host.child import ChildProcess
 from devices.host.clock import NANOSECONDS, Clock
 from devices.host.throttle import LogOnChange
 from recorder.archive.fixity_round import FixityEntry, FixityLog, RoundResult
@@ -49,7 +38,7 @@ class CopyRunner:
     every_s: float = EVERY_S
     is_wanted: Callable[[], bool] = lambda: True  # return whether the settings have a place for copies
     is_busy: Callable[[], bool] = is_session_running
-    _child: ChildProcess | None = None
+    _child: CommandChild | None = None
     _next_ns: int = 0
     _beside_since_ns: int | None = None
 
@@ -57,6 +46,7 @@ class CopyRunner:
         """Start a round when it is due; kill one that goes on beside a session."""
         now_ns = self.clock.now_ns()
         if self._child is not None and self._child.status is not None:
+            self._child.end()
             self._child = None
             self._next_ns = now_ns + int(self.every_s * NANOSECONDS)
         if self._child is None and (now_ns < self._next_ns or not self.is_wanted()):
@@ -64,23 +54,17 @@ class CopyRunner:
         if not self.is_busy():
             self._beside_since_ns = None
             if self._child is None:
-                self._start()
+                words = ["archive", "copy", "--pending", *archive_options(self.archive)]
+                self._child = start_command(words, self.config_file)
         elif self._child is not None:
             since_ns = self._beside_since_ns = self._beside_since_ns or now_ns
             if now_ns - since_ns > PATIENCE_S * NANOSECONDS:
-                self._child.send(signal.SIGKILL)
-
-    def _start(self) -> None:
-        words = ["archive", "copy", "--pending", *archive_options(self.archive)]
-        self._child = ChildProcess(
-            liput_command(*words), env=child_environment(self.config_file), stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL, stderr=child_stderr(),
-        )  # fmt: skip
+                self._child.kill()
 
     def close(self) -> None:
         """End the process; the next one continues its copy."""
         if self._child is not None:
-            end_child(self._child)
+            self._child.end()
 
 
 FILE = "fixity-round.json"
@@ -115,13 +99,6 @@ TOLD_FOR = timedelta(days=30)  # an alarm ends when no round confirms the damage
 LEAST_BYTES = 1_000_000
 FAILED = "the archive could not be read again, which is tried again later"
 
-type Start = Callable[[Sequence[str], Path | None], CommandChild]  # starts `liput WORDS`; raises OSError
-
-
-def start_round(words: Sequence[str], config_file: Path | None) -> CommandChild:
-    """Start a round; its errors go to the daemon's log."""
-    return CommandChild(liput_command(*words), config_file, stderr=child_stderr())
-
 
 @dataclass(eq=False)
 class FixityPart:
@@ -133,7 +110,7 @@ class FixityPart:
     archive: Path | None = None
     config_file: Path | None = None
     is_busy: Callable[[], bool] = is_session_running
-    start: Start = start_round
+    start: Callable[[Sequence[str], Path | None], CommandChild] = start_command
     log: FixityLog = field(default_factory=FixityLog)
     night: StateFile[NightProgress] = field(default_factory=night_store)
     name: str = "fixity"
@@ -142,7 +119,6 @@ class FixityPart:
     _seen: object = None
     _damaged: tuple[Alarm, ...] = ()
     _is_failing: bool = False
-    _log_once: LogOnChange = field(init=False)
 
     def __post_init__(self) -> None:
         self._log_once = LogOnChange(self.tell)

@@ -32,16 +32,6 @@ def child_environment(config_file: Path | None = None) -> dict[str, str]:
     return with_program_path(os.environ) | ({CONFIG_VARIABLE: str(config_file.absolute())} if config_file else {})
 
 
-def child_stderr() -> int | None:
-    """Return the child's standard error: the daemon's journal, or DEVNULL on a terminal."""
-    return subprocess.DEVNULL if sys.stderr.isatty() else None
-
-
-def end_child(child: ChildProcess) -> None:
-    """End a child; the next one continues its work. It may hang in a network share."""
-    child.end(PATIENCE_S, PATIENCE_S, signal.SIGTERM)
-
-
 class CommandChild:
     """A child that answers once, into an unnamed file. Only `end` blocks."""
 
@@ -90,8 +80,18 @@ class CommandChild:
         self.end()
         raise TimeoutError
 
+    def kill(self) -> None:
+        """Kill the child at once; does not wait for its end."""
+        self._child.send(signal.SIGKILL)
+
     def end(self) -> None:
-        """End the child and close the file."""
+        """End the child, which may hang in a network share, and close the file."""
         if self.status is None:
-            end_child(self._child)
+            self._child.end(PATIENCE_S, PATIENCE_S, signal.SIGTERM)
         self._said.close()
+
+
+def start_command(words: Sequence[str], config_file: Path | None) -> CommandChild:
+    """Start `liput WORDS`; its errors go to the daemon's journal, and nowhere on a terminal. Raises OSError."""
+    stderr = subprocess.DEVNULL if sys.stderr.isatty() else None
+    return CommandChild(liput_command(*words), config_file, stderr=stderr)
