@@ -24,9 +24,8 @@ CHANNELS = ("desktop", "mail", "webhook")
 
 def channels_of(settings: Settings) -> list[NotificationChannel]:
     """Return the channels of the settings. Raises SecretError."""
-    keys = alarm_keys(settings)
+    keys, channels = alarm_keys(settings), _desktop_channel(settings)
     alarms, room, language = settings.alarms, settings.general.room, settings.general.language
-    channels: list[NotificationChannel] = [DesktopChannel(room, language)] if alarms.desktop else []
     has_webhook = alarms.webhook or keys.webhook_url is not None
     if alarms.mail_server or has_webhook:
         from agent.alarms import network  # smtplib and http.client are slow to load
@@ -34,6 +33,10 @@ def channels_of(settings: Settings) -> list[NotificationChannel]:
         channels += [network.MailChannel(alarms, keys, room, language)] if alarms.mail_server else []
         channels += [network.WebhookChannel(alarms, keys, room, language)] if has_webhook else []
     return channels
+
+
+def _desktop_channel(settings: Settings) -> list[NotificationChannel]:
+    return [DesktopChannel(settings.general.room, settings.general.language)] if settings.alarms.desktop else []
 
 
 LOOK_S = 0.5
@@ -44,23 +47,25 @@ END_S = 1.0
 class AlarmsPart:
     """Follows sessions and sends messages. `present` and `take` are thread-safe."""
 
-    channels: Sequence[NotificationChannel]
-    herald: AlarmThrottle
+    settings: Settings
     clock: Clock
     tell: Tell
     board: NoticeBoard
     name: str = "alarms"
     _present: tuple[Alarm, ...] = ()
-    _senders: list[ChannelSender] = field(default_factory=list)
-    _newest: Settings | None = None
-    _taken: Settings | None = None
-    _notices: NoticeThrottle = field(init=False)
-    _log_once: LogOnChange = field(init=False)
+    _senders: dict[str, ChannelSender] = field(default_factory=dict)  # by name of the channel
 
     def __post_init__(self) -> None:
-        """Give the board the alarms of sessions, and take its notices."""
+        """Give the board alarms, and take its notices. With wrong keys, only the desktop gets alarms."""
+        self._newest = self.settings
         self._log_once = LogOnChange(self.tell)
-        self._notices = NoticeThrottle(self.clock, self.herald.most_per_hour)
+        self.herald = AlarmThrottle(self.clock, self.settings.alarms.repeat_s, self.settings.alarms.most_per_hour)
+        self._notices = NoticeThrottle(self.clock, self.settings.alarms.most_per_hour)
+        try:
+            self.channels = channels_of(self.settings)
+        except SecretError as error:
+            self.tell(f"alarms go to the desktop only: {error.message}")
+            self.channels = _desktop_channel(self.settings)
         self.board.sources.append(self.present)
         self.board.listeners.append(self._notices.hear)
 
@@ -80,16 +85,15 @@ class AlarmsPart:
             poll(partial(self._look, watcher), LOOK_S, self.clock, stop, beat)
         finally:
             watcher.close()
-            for sender in self._senders:
-                _end(sender)
-            self._senders.clear()
+            while self._senders:
+                _end(self._senders.popitem()[1])
 
     def _take_newest(self) -> None:
         """Use new settings; with wrong keys the channels stay."""
         settings = self._newest
-        if settings is None or settings is self._taken:
+        if settings is self.settings:
             return
-        self._taken = settings
+        self.settings = settings
         self.herald.repeat_s, self.herald.most_per_hour = settings.alarms.repeat_s, settings.alarms.most_per_hour
         self._notices.most_per_hour = settings.alarms.most_per_hour
         try:
@@ -98,18 +102,15 @@ class AlarmsPart:
             self.tell(f"alarms go where they went before: {error.message}")
 
     def _set_channels(self, channels: Sequence[NotificationChannel]) -> None:
-        names = {channel.name for channel in channels}
-        for sender in [sender for sender in self._senders if sender.channel.name not in names]:
-            self._senders.remove(sender)
-            _end(sender)
-        there = {sender.channel.name: sender for sender in self._senders}
+        for gone in self._senders.keys() - {channel.name for channel in channels}:
+            _end(self._senders.pop(gone))
         for channel in channels:
-            if channel.name in there:
-                there[channel.name].use(channel)
+            if sender := self._senders.get(channel.name):
+                sender.use(channel)
             else:
-                self._senders.append(ChannelSender(channel, self.clock, self.tell))
-                self._senders[-1].start()
-        self.channels = [sender.channel for sender in self._senders]
+                self._senders[channel.name] = ChannelSender(channel, self.clock, self.tell)
+                self._senders[channel.name].start()
+        self.channels = [sender.channel for sender in self._senders.values()]
 
     def _look(self, watcher: RecorderWatcher) -> None:
         self._take_newest()
@@ -128,7 +129,7 @@ class AlarmsPart:
             self._enqueue(noticed)
 
     def _enqueue(self, message: Message) -> None:
-        for sender in self._senders:
+        for sender in self._senders.values():
             if not message.closes or isinstance(sender.channel, DesktopChannel):
                 sender.enqueue(message)
 
@@ -142,16 +143,4 @@ def _end(sender: ChannelSender) -> None:
 
 def make_part(daemon: DaemonContext) -> AlarmsPart:
     """Return the daemon's part."""
-    return alarms_part(daemon.settings, daemon.clock, daemon.log.of("alarms"), daemon.board)
-
-
-def alarms_part(settings: Settings, clock: Clock, tell: Tell, board: NoticeBoard) -> AlarmsPart:
-    """Return the part for these settings; if the keys are wrong, only the desktop gets alarms."""
-    try:
-        channels = channels_of(settings)
-    except SecretError as error:
-        tell(f"alarms go to the desktop only: {error.message}")
-        desktop = DesktopChannel(settings.general.room, settings.general.language)
-        channels = [desktop] if settings.alarms.desktop else []
-    herald = AlarmThrottle(clock, settings.alarms.repeat_s, settings.alarms.most_per_hour)
-    return AlarmsPart(channels, herald, clock, tell, board)
+    return AlarmsPart(daemon.settings, daemon.clock, daemon.log.of("alarms"), daemon.board)

@@ -12,9 +12,9 @@ import pytest
 from agent.alarms import recorder_watcher
 from agent.alarms.desktop import DesktopChannel
 from agent.alarms.message import Message
-from agent.alarms.part import AlarmsPart, alarms_part
+from agent.alarms.part import AlarmsPart
 from agent.alarms.sender import ChannelSender
-from agent.alarms.throttle import GATHER_S, AlarmThrottle
+from agent.alarms.throttle import GATHER_S
 from agent.health.alarm import Alarm, NoticeBoard
 from agent.sessions.receiver import HOST, free_port
 from config.settings.schema import Settings, read_settings
@@ -55,8 +55,8 @@ class Going:
         clock = SystemClock()
         self.others: tuple[Alarm, ...] = ()
         self.board = NoticeBoard(clock)
-        herald = AlarmThrottle(clock, 900.0, 12)
-        self.part = AlarmsPart([self.channel], herald, clock, self.told.append, self.board)
+        self.part = AlarmsPart(Settings(), clock, self.told.append, self.board)
+        self.part.channels = [self.channel]
         self.board.sources.append(lambda: self.others)
         self.stop = threading.Event()
         self._thread = threading.Thread(target=self.part.run, args=(self.stop, self._beat))
@@ -297,11 +297,11 @@ def test_a_file_of_keys_that_others_can_read_leaves_the_desktop(tmp_path: Path) 
         tmp_path / "liput.toml",
     )
     told: list[str] = []
-    part = alarms_part(settings, SystemClock(), told.append, NoticeBoard(SystemClock()))
+    part = AlarmsPart(settings, SystemClock(), told.append, NoticeBoard(SystemClock()))
     assert [channel.name for channel in part.channels] == ["desktop"]
     assert len(told) == 1
     assert "rahasia" not in told[0]
-    assert alarms_part(Settings(), SystemClock(), told.append, NoticeBoard(SystemClock())).herald.most_per_hour == 12
+    assert AlarmsPart(Settings(), SystemClock(), told.append, NoticeBoard(SystemClock())).herald.most_per_hour == 12
 
 
 # Settings that change while it runs
@@ -354,9 +354,9 @@ def test_what_waits_for_a_server_that_was_wrong_goes_to_the_right_one(
     wrong = changed(tmp_path, f'webhook = "http://{HOST}:{free_port()}/"\n')
     told: list[str] = []
     with HookServer(tmp_path / "web", tls=False) as web, ServedRecorder() as recorder:
-        part = alarms_part(wrong, SystemClock(), told.append, NoticeBoard(SystemClock()))
+        part = AlarmsPart(wrong, SystemClock(), told.append, NoticeBoard(SystemClock()))
         begin(part)
-        hook = next(sender for sender in part._senders if sender.channel.name == "webhook")
+        hook = next(sender for sender in part._senders.values() if sender.channel.name == "webhook")
         clock = hook.clock = Held()
         hook.enqueue(message())
         hook.enqueue(message(alarm("storage-full", "/arsip")))
@@ -378,9 +378,9 @@ def test_a_way_that_is_new_is_used_and_one_that_is_gone_is_not(
 ) -> None:
     told: list[str] = []
     with HookServer(tmp_path / "web", tls=False) as web, ServedRecorder() as recorder:
-        part = alarms_part(Settings(), SystemClock(), told.append, NoticeBoard(SystemClock()))
+        part = AlarmsPart(Settings(), SystemClock(), told.append, NoticeBoard(SystemClock()))
         begin(part)
-        (desktop,) = part._senders
+        (desktop,) = part._senders.values()
         part.take(changed(tmp_path, f'desktop = false\nwebhook = "{web.url}"\n'))
         wait_for(lambda: [channel.name for channel in part.channels] == ["webhook"])
         assert desktop._thread
@@ -393,7 +393,7 @@ def test_a_way_that_is_new_is_used_and_one_that_is_gone_is_not(
 def test_keys_that_are_wrong_leave_the_ways_as_they_are(tmp_path: Path, begin: Callable[[AlarmsPart], None]) -> None:
     told: list[str] = []
     settings = changed(tmp_path, f'webhook = "http://{HOST}:{free_port()}/"\n')
-    part = alarms_part(settings, SystemClock(), told.append, NoticeBoard(SystemClock()))
+    part = AlarmsPart(settings, SystemClock(), told.append, NoticeBoard(SystemClock()))
     begin(part)
     channels = list(part.channels)
     wrong = changed(tmp_path, "repeat_s = 60\n", 'mail_password = "rahasia-sekali"\n[alarms]\nbell = "x"\n')
