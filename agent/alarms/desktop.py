@@ -1,5 +1,6 @@
 """Alarms as one notification on the desktop of this user (org.freedesktop.Notifications)."""
 
+from dataclasses import dataclass, field
 from html import escape
 
 from agent.alarms.message import Message, subject_line
@@ -18,18 +19,17 @@ class NoDesktop(LiputError):
     """No desktop shows notifications here, for instance before anybody logs in."""
 
 
+@dataclass(eq=False)
 class DesktopChannel:
     """Shows one notification, replaces it, closes it."""
 
-    name = "desktop"
-    deadline_s = 3.0
-
-    def __init__(self, room: str, language: str) -> None:
-        self.room = room
-        self.language = language
-        self._shown = 0
-        self._noticed: dict[str, int] = {}
-        self.to = "this PC's desktop"
+    room: str
+    language: str
+    name: str = "desktop"
+    to: str = "this PC's desktop"
+    deadline_s: float = 3.0
+    _shown: int = 0
+    _noticed: dict[str, int] = field(default_factory=dict)
 
     def update(self, other: "DesktopChannel") -> None:
         """Take room and language of `other`, and keep the notification."""

@@ -14,6 +14,7 @@ import time
 import urllib.parse
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, field
 from email.message import EmailMessage
 from email.utils import format_datetime, make_msgid
 from pathlib import Path
@@ -97,36 +98,35 @@ def _deadline(twin: socket.socket, deadline_s: float, is_late: threading.Event) 
         thread.join()  # the descriptor may soon be another connection's
 
 
-_READY, _GO_AHEAD = 220, 220
+_READY = 220  # the reply to a connection, and to STARTTLS
 _FOR_GOOD = 500  # replies from here on are permanent failures
 
 
+@dataclass(eq=False)
 class MailChannel:
     """Sends messages to the recipients in the settings."""
 
-    name = "mail"
-    deadline_s = 30.0
-
-    def __init__(self, settings: AlarmSettings, keys: AlarmKeys, room: str, language: str) -> None:
-        self._settings = settings
-        self._keys = keys
-        self._room = room
-        self._language = language
-        self._message: Message | None = None
-        self._letter = EmailMessage()
-        self._left: list[str] = []  # recipients without the current message
+    settings: AlarmSettings
+    keys: AlarmKeys
+    room: str
+    language: str
+    name: str = "mail"
+    deadline_s: float = 30.0
+    _message: Message | None = None
+    _letter: EmailMessage = field(default_factory=EmailMessage)
+    _left: list[str] = field(default_factory=list)  # recipients without the current message
 
     @property
     def to(self) -> str:
         """The recipients."""
-        return ", ".join(self._settings.mail_to)
+        return ", ".join(self.settings.mail_to)
 
     def send(self, message: Message) -> None:
         """Send a message to all recipients without it. Raises LiputError."""
-        host, port = self._settings.mail_host
-        context = tls_context(self._settings.ca_file)
+        host, port = self.settings.mail_host
+        context = tls_context(self.settings.ca_file)
         if self._message is not message:
-            self._message, self._letter, self._left = message, self._written(message), list(self._settings.mail_to)
+            self._message, self._letter, self._left = message, self._written(message), list(self.settings.mail_to)
         with (
             open_connection(host, port, self.deadline_s) as connection,
             self._translated(f"{host}:{port}"),
@@ -134,14 +134,14 @@ class MailChannel:
             closing(smtplib.SMTP(local_hostname=socket.gethostname())) as smtp,
         ):
             self._greet(smtp, connection, host, context)
-            if self._settings.mail_user and self._keys.mail_password is not None:
-                smtp.login(self._settings.mail_user, self._keys.mail_password.reveal())
+            if self.settings.mail_user and self.keys.mail_password is not None:
+                smtp.login(self.settings.mail_user, self.keys.mail_password.reveal())
             refused = self._deliver(smtp)
             with suppress(smtplib.SMTPException, OSError):  # it has the message
                 smtp.quit()
         if refused:
             said = f"{host}:{port} does not write to {', '.join(refused)}"
-            if len(self._left) == len(self._settings.mail_to):
+            if len(self._left) == len(self.settings.mail_to):
                 raise LiputError(said)
             raise PartlySent(said, is_for_good=all(code >= _FOR_GOOD for code, _ in refused.values()))
         self._message = None
@@ -156,24 +156,24 @@ class MailChannel:
         return refused
 
     def _greet(self, smtp: smtplib.SMTP, connection: socket.socket, host: str, context: ssl.SSLContext) -> None:
-        if self._settings.mail_scheme == "smtps":
+        if self.settings.mail_scheme == "smtps":
             connection = context.wrap_socket(connection, server_hostname=host)
         smtp.sock = connection
-        self._expect(_READY, smtp.getreply(), host)
-        if self._settings.mail_scheme == "smtp":
+        self._expect_ready(smtp.getreply(), host)
+        if self.settings.mail_scheme == "smtp":
             smtp.ehlo()
             if not smtp.has_extn("starttls"):
                 raise LiputError(
                     f"{host} offers no TLS; Liput sends no e-mail without TLS",
                     hint="smtps:// is for servers where TLS begins at once",
                 )
-            self._expect(_GO_AHEAD, smtp.docmd("STARTTLS"), host)
+            self._expect_ready(smtp.docmd("STARTTLS"), host)
             smtp.file = None  # drop what came before TLS: an attacker may have injected it
             smtp.sock = context.wrap_socket(connection, server_hostname=host)
         smtp.ehlo()
 
-    def _expect(self, code: int, reply: tuple[int, bytes], host: str) -> None:
-        if reply[0] != code:
+    def _expect_ready(self, reply: tuple[int, bytes], host: str) -> None:
+        if reply[0] != _READY:
             raise LiputError(f"{host} takes no e-mail: {self._said(reply[1])}")
 
     @contextmanager
@@ -195,17 +195,17 @@ class MailChannel:
     def _said(self, words: bytes | str) -> str:
         """Return a server's reply in one line, without secrets."""
         text = words.decode(errors="replace") if isinstance(words, bytes) else words
-        return quoted(self._keys.redact(text)) or "it says nothing"
+        return quoted(self.keys.redact(text)) or "it says nothing"
 
     def _written(self, message: Message) -> EmailMessage:
         letter = EmailMessage()
-        letter["Subject"] = subject_line(message, self._room, self._language)
-        letter["From"] = self._settings.mail_from
+        letter["Subject"] = subject_line(message, self.room, self.language)
+        letter["From"] = self.settings.mail_from
         letter["To"] = self.to
         letter["Date"] = format_datetime(message.at)
-        letter["Message-ID"] = make_msgid(domain=self._settings.mail_from.rpartition("@")[2])
+        letter["Message-ID"] = make_msgid(domain=self.settings.mail_from.rpartition("@")[2])
         letter["Auto-Submitted"] = "auto-generated"  # no absence notice answers it
-        letter.set_content(text_in_all_languages(message, self._room, self._language))
+        letter.set_content(text_in_all_languages(message, self.room, self.language))
         return letter
 
 
@@ -213,18 +213,19 @@ _LONGEST_ANSWER = 64 * 1024
 _REDIRECTS = range(300, 400)
 
 
+@dataclass(eq=False)
 class WebhookChannel:
     """Posts messages to the address in the settings or in the file of keys."""
 
-    name = "webhook"
-    deadline_s = 15.0
+    settings: AlarmSettings
+    keys: AlarmKeys
+    room: str
+    language: str
+    name: str = "webhook"
+    deadline_s: float = 15.0
 
-    def __init__(self, settings: AlarmSettings, keys: AlarmKeys, room: str, language: str) -> None:
-        self._settings = settings
-        self._keys = keys
-        self._room = room
-        self._language = language
-        url = settings.webhook if keys.webhook_url is None else keys.webhook_url.reveal()
+    def __post_init__(self) -> None:
+        url = self.settings.webhook if self.keys.webhook_url is None else self.keys.webhook_url.reveal()
         self._parts = urllib.parse.urlsplit(url)
 
     @property
@@ -236,7 +237,7 @@ class WebhookChannel:
         """Post a message. Raises LiputError."""
         host, is_tls = self._parts.hostname or "", self._parts.scheme == "https"
         port = self._parts.port or (443 if is_tls else 80)
-        context = tls_context(self._settings.ca_file) if is_tls else None
+        context = tls_context(self.settings.ca_file) if is_tls else None
         status = self._post(host, port, context, self._body(message))
         if status in _REDIRECTS:
             raise LiputError(
@@ -263,8 +264,8 @@ class WebhookChannel:
 
     def _headers(self) -> dict[str, str]:
         headers = {"Content-Type": "application/json", "User-Agent": "Liput", "Connection": "close"}
-        if self._keys.webhook_header is not None:
-            name, secret = self._keys.webhook_header
+        if self.keys.webhook_header is not None:
+            name, secret = self.keys.webhook_header
             headers[name] = secret.reveal()
         return headers
 
@@ -273,9 +274,9 @@ class WebhookChannel:
             {
                 "type": "alarms",
                 "test": message.is_test,
-                "room": self._room,
+                "room": self.room,
                 "at": message.at,
-                "text": message_text(message, self._room, self._language),
+                "text": message_text(message, self.room, self.language),
                 "began": message.began,
                 "lasting": message.lasting,
                 "over": message.over,

@@ -52,7 +52,6 @@ class ChannelSender:
     _pause_ends: threading.Event = field(default_factory=threading.Event)  # set by a new channel, a message, the end
     _thread: threading.Thread | None = None
     _is_partly: bool = False  # some recipients have the current message; the next one does not wait for the others
-    _log_once: LogOnChange = field(init=False)
 
     def __post_init__(self) -> None:
         self._log_once = LogOnChange(self.tell)
