@@ -36,7 +36,6 @@ class SessionRecovery:
     _failures: Counter[str] = field(default_factory=Counter)  # of joins, by session
     _next_s: dict[str, float] = field(default_factory=dict)  # time of the next attempt to join, by session
     _seen: set[str] | None = None
-    _log_once: LogOnChange = field(init=False)
 
     def __post_init__(self) -> None:
         self._log_once = LogOnChange(self.tell)
@@ -61,10 +60,6 @@ class SessionRecovery:
     def tell_failed(self, error: Exception) -> None:
         """Log why a round has failed, once."""
         self._log_once(as_liput_error(error).message, "archive")
-
-    def unfinished(self, archives: Sequence[Archive], name: str | None) -> list[UnfinishedSession]:
-        """Return the unfinished sessions of this name. Raises LiputError."""
-        return [session for session in find_unfinished(archives) if session.name == name]
 
     def recover(self, archives: Sequence[Archive], session: UnfinishedSession) -> None:
         """Recover one session, and tell its outcome."""

@@ -21,6 +21,7 @@ from devices.host.throttle import LogOnChange, Tell
 from recorder.archive.archive import Archive
 from recorder.control.spawn import SpawnedRecorder
 from recorder.control.spec import RecorderSpec, decode_spec
+from recorder.recovery.unfinished import find_unfinished
 from recorder.running.client import read_result
 from recorder.running.protocol import RecorderFailure, encode, to_exception
 from recorder.running.runtime_directory import RecorderFolder, RecorderInfo, alive_recorders, killed_recorders
@@ -48,8 +49,6 @@ class RecorderSupervisor:
     _resuming: set[str] = field(default_factory=set)
     _children: list[SpawnedRecorder] = field(default_factory=list)
     _is_prepared: bool = False
-    _recovery: SessionRecovery = field(init=False)
-    _log_once: LogOnChange = field(init=False)
 
     def __post_init__(self) -> None:
         self._log_once = LogOnChange(self.tell)
@@ -57,34 +56,24 @@ class RecorderSupervisor:
 
     def run(self, stop: threading.Event, beat: Callable[[], None] = lambda: None) -> None:
         """Recover and resume until `stop` is set."""
+        recovery = self._recovery
         recovering = BackgroundTask(
-            "recover",
-            self._recovery.recover_round,
-            pause=RECOVER_S,
-            failed=self._recovery.tell_failed,
-            clock=self.clock,
+            "recover", recovery.recover_round, pause=RECOVER_S, failed=recovery.tell_failed, clock=self.clock
         )
         recovering.start()
         try:
-            poll(self._look, LOOK_S, self.clock, stop, beat)
+            poll(self._resume_killed, LOOK_S, self.clock, stop, beat)
         finally:
             recovering.stop()
 
-    def _look(self) -> None:
-        self._resume_killed()
-        if not self._resuming:
-            self.when_idle()
-
-    # Killed sessions
-
     def _resume_killed(self) -> None:
         self._children = [child for child in self._children if not child.wait(0.0)]
+        left: list[RecorderFolder] = []
         try:
             left = self._killed_folders()
+            self._log_once("")
         except (LiputError, OSError) as error:
             self._log_once(f"the runtime directory cannot be read: {error}")
-            return
-        self._log_once("")
         for folder in left:
             if folder.id not in self._next_s:
                 self._next_s[folder.id] = self._first_attempt_s(folder)
@@ -92,6 +81,8 @@ class RecorderSupervisor:
                 self._resuming.add(folder.id)
                 undo = partial(self._resuming.discard, folder.id)
                 start_thread(self._try_to_resume, folder, name="resume", otherwise=undo)
+        if not self._resuming:
+            self.when_idle()
 
     def _killed_folders(self) -> list[RecorderFolder]:
         """Return the folders to resume. One whose recorder died before it recorded yields to its predecessor."""
@@ -186,7 +177,7 @@ class RecorderSupervisor:
             folder.end(encode(failed))
         archives = self._archives_of(info)
         try:
-            left = self._recovery.unfinished(archives, info.session)
+            left = [session for session in find_unfinished(archives) if session.name == info.session]
         except LiputError as error:
             left, why = [], f"{why}: {error.message}"
         if failed and info.session and not left:
