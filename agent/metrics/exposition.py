@@ -289,17 +289,15 @@ def _check() -> list[Sample]:
 DEADLINE_S = 2.0  # Prometheus waits 10 s
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
-_GATHERING: DeadlineQueries[list[Sample]] = (
-    DeadlineQueries()
-)  # one for the process, so that a hanging query is not started twice
+_GATHERING = DeadlineQueries[list[Sample]]()  # one for the process: a hanging query is not started twice
 
 
 def expose(
     settings: Settings,
     *,
     roots: Sequence[Path],
-    parts: Sequence[str] = (),
-    standing: Sequence[str] = (),
+    parts: Sequence[str],
+    standing: Sequence[str],
     gathering: DeadlineQueries[list[Sample]] = _GATHERING,
     deadline_s: float = DEADLINE_S,
 ) -> bytes:
@@ -307,30 +305,26 @@ def expose(
 
     `roots`: the archives. `standing`: those of the daemon's `parts` that hang. Thread-safe, but blocks.
     """
-    from prometheus_client import CollectorRegistry, generate_latest
+    from prometheus_client import generate_latest
 
     found = list(samples(settings, roots, parts, standing, gathering, deadline_s))
-    registry = CollectorRegistry()
-    registry.register(_Found(found, settings.general.room))
-    return generate_latest(registry)
+    return generate_latest(_Found(found, utf8_safe(settings.general.room)))
 
 
-class _Found:
-    def __init__(self, found: Sequence[Sample], room: str) -> None:
-        self._found = found
-        self._room = utf8_safe(room)
+class _Found(NamedTuple):
+    samples: Sequence[Sample]
+    room: str
 
     def collect(self) -> "Iterator[Family]":
         """Yield a family for each metric with a value."""
         from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
         for name, (text, labels) in METRICS.items():
-            family = (CounterMetricFamily if name.endswith("_total") else GaugeMetricFamily)(
-                name, text, labels=(ROOM, *labels)
-            )
-            for sample in self._found:
+            kind = CounterMetricFamily if name.endswith("_total") else GaugeMetricFamily
+            family = kind(name, text, labels=(ROOM, *labels))
+            for sample in self.samples:
                 if sample.name == name:
                     values = [utf8_safe(sample.labels[label]) for label in labels]
-                    family.add_metric([self._room, *values], float(sample.value))
+                    family.add_metric([self.room, *values], float(sample.value))
             if family.samples:
                 yield family

@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from agent.checks.check import CheckResult, CheckVerdict
 from agent.checks.history import CheckRun, keep_run
-from agent.metrics.exposition import METRICS, ROOM, DeadlineQueries, expose
+from agent.metrics.exposition import METRICS, ROOM, DeadlineQueries, Sample, expose
 from config.locale.lookup import LocalizedText
 from config.settings.schema import GeneralSettings, Settings
 from config.settings.serving import CopyTarget
@@ -52,9 +52,13 @@ class Scraped:
         return found
 
 
-def scrape(tmp_path: Path, settings: Settings = SETTINGS, deadline_s: float = 5.0, **more: object) -> Scraped:
+def scrape(
+    tmp_path: Path, settings: Settings = SETTINGS, deadline_s: float = 5.0, parts: Sequence[str] = (),
+    standing: Sequence[str] = (),
+) -> Scraped:  # fmt: skip
+    gathering = DeadlineQueries[list[Sample]]()
     return Scraped(
-        expose(settings, roots=[tmp_path], gathering=DeadlineQueries(), deadline_s=deadline_s, **more)  # type: ignore[arg-type] # names of parts
+        expose(settings, roots=[tmp_path], parts=parts, standing=standing, gathering=gathering, deadline_s=deadline_s)
     )
 
 
@@ -184,7 +188,13 @@ def test_the_parts_of_the_daemon_and_a_room_without_anything(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("room", ["", 'Aula "2"\nlantai', "Ruang \udc80"])
 def test_a_room_may_have_any_name(tmp_path: Path, room: str) -> None:
-    answer = expose(Settings(general=GeneralSettings(room=room)), roots=[tmp_path], gathering=DeadlineQueries())
+    answer = expose(
+        Settings(general=GeneralSettings(room=room)),
+        roots=[tmp_path],
+        parts=(),
+        standing=(),
+        gathering=DeadlineQueries(),
+    )
     (info,) = [family for family in text_string_to_metric_families(answer.decode()) if family.name == "liput_info"]
     assert info.samples[0].labels[ROOM] == room.replace("\udc80", "\N{REPLACEMENT CHARACTER}")
 
