@@ -21,15 +21,16 @@ import subprocess
 import sys
 import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 
 import msgspec
 
 from agent.terminal.exported_file import new_file
-from agent.terminal.redact import redactor_for
+from agent.terminal.redact import Redact, redactor_for
 from config.errors import LiputError
 from config.files import json_text
 from config.settings.schema import Settings, find_file, load_settings
@@ -62,84 +63,82 @@ def export_health(
         new_file(file, replace=replace, example="liput-health.zip") as raw,
         zipfile.ZipFile(raw, "w", zipfile.ZIP_DEFLATED) as archive,
     ):
-        return _Export(archive, settings_file).fill(since)
+        return _fill(archive, since, settings_file)
 
 
-class _Export:
-    """Fills `archive`; a missing thing becomes a note."""
-
-    def __init__(self, archive: zipfile.ZipFile, settings_file: Path | None) -> None:
-        self._archive = archive
-        self._notes: list[str] = []
-        try:
-            self._settings = load_settings(settings_file)
-        except LiputError as error:
-            self._notes.append(f"the settings: {error.message}")
-            self._settings = Settings(file=find_file(settings_file))
-        self._redact, self._keys_unknown = redactor_for(self._settings)
-        if self._notes and not self._keys_unknown:
-            self._keys_unknown = "the settings, which say where the keys are, cannot be read"
-
-    def fill(self, since: datetime) -> tuple[list[str], str]:
-        self._log(since)
-        self._devices()
-        self._put("versions.json", json_text(versions()).decode())
-        if not any(note.startswith("the settings") for note in self._notes):
-            plain = msgspec.to_builtins(msgspec.structs.replace(self._settings, lines={}), enc_hook=str)
-            del plain["text"]
-            self._put("settings.json", json_text(plain).decode())
-        self._kernel()
-        self._state()
-        self._notes = [self._redact(note) for note in self._notes]
-        self._put("README.txt", _readme(since, self._notes, self._keys_unknown))
-        return self._notes, self._keys_unknown
-
-    def _put(self, name: str, text: str) -> None:
-        self._archive.writestr(name, self._redact(text))
-
-    def _log(self, since: datetime) -> None:
-        folder, wanted = log_folder(), LogFilter(since=since)
-        ends = end_positions(folder)
-        encode = msgspec.json.Encoder().encode
-        info = zipfile.ZipInfo("health.jsonl", time.localtime()[:6])
-        info.compress_type = zipfile.ZIP_DEFLATED
-        with self._archive.open(info, "w") as member:
-            for line in read(folder, wanted, ends):
-                member.write(self._redact(encode(line).decode()).encode() + b"\n")
-        summaries = summarise(read(folder, wanted, ends))
-        self._put("summary.jsonl", "".join(f"{encode(one).decode()}\n" for one in summaries))
-
-    def _devices(self) -> None:
-        # A child: a hanging device must not stop the export.
-        command = (sys.executable, "-P", "-m", "agent.cli.main", "devices", "--json")
-        output, problem = _output(command, _DEVICES_TIMEOUT_S)
-        if problem:
-            self._notes.append(f"the devices that are plugged in: {problem}")
-        else:
-            self._put("devices.json", output)
-
-    def _kernel(self) -> None:
-        problems = []
-        for command in _KERNEL_COMMANDS:
-            output, problem = _output(command, _KERNEL_TIMEOUT_S)
-            if output and not problem:
-                self._put("kernel.log", "\n".join(output.splitlines()[-_KERNEL_LINES:]) + "\n")
-                return
-            problems.append(problem or f"{command[0]}: it says nothing")
-        self._notes.append(f"kernel messages: {'; '.join(problems)}")
-
-    def _state(self) -> None:
-        for name in STATE_FILES:
-            path = state_folder() / name
+def _fill(archive: zipfile.ZipFile, since: datetime, settings_file: Path | None) -> tuple[list[str], str]:
+    notes: list[str] = []
+    texts: dict[str, Callable[[], str]] = {
+        "devices.json": _devices,
+        "versions.json": lambda: json_text(versions()).decode(),
+        "kernel.log": _kernel_messages,
+        **{f"state/{name}": partial(_state, state_folder() / name) for name in STATE_FILES},
+    }
+    try:
+        settings = load_settings(settings_file)
+        plain = msgspec.to_builtins(msgspec.structs.replace(settings, lines={}), enc_hook=str)
+        del plain["text"]
+        texts["settings.json"] = lambda: json_text(plain).decode()
+    except LiputError as error:
+        notes.append(f"the settings: {error.message}")
+        settings = Settings(file=find_file(settings_file))
+    redact, keys_unknown = redactor_for(settings)
+    if notes and not keys_unknown:
+        keys_unknown = "the settings, which say where the keys are, cannot be read"
+    _write_log(archive, redact, since)
+    for name, text in texts.items():
+        with contextlib.suppress(FileNotFoundError):
             try:
-                if path.stat().st_size > _LONGEST_STATE:
-                    self._notes.append(f"{path}: it is too long to be one of Liput's")
-                else:
-                    self._put(f"state/{name}", path.read_text(errors="replace"))
-            except FileNotFoundError:
-                continue
-            except OSError as error:
-                self._notes.append(f"{path}: {error.strerror}")
+                archive.writestr(name, redact(text()))
+            except LiputError as error:
+                notes.append(error.message)
+    notes = [redact(note) for note in notes]
+    archive.writestr("README.txt", redact(_readme(since, notes, keys_unknown)))
+    return notes, keys_unknown
+
+
+def _write_log(archive: zipfile.ZipFile, redact: Redact, since: datetime) -> None:
+    folder, wanted = log_folder(), LogFilter(since=since)
+    ends = end_positions(folder)
+    encode = msgspec.json.Encoder().encode
+    info = zipfile.ZipInfo("health.jsonl", time.localtime()[:6])
+    info.compress_type = zipfile.ZIP_DEFLATED
+    with archive.open(info, "w") as member:
+        for line in read(folder, wanted, ends):
+            member.write(redact(encode(line).decode()).encode() + b"\n")
+    summaries = summarise(read(folder, wanted, ends))
+    archive.writestr("summary.jsonl", redact("".join(f"{encode(one).decode()}\n" for one in summaries)))
+
+
+def _devices() -> str:
+    # A child: a hanging device must not stop the export.
+    command = (sys.executable, "-P", "-m", "agent.cli.main", "devices", "--json")
+    output, problem = _output(command, _DEVICES_TIMEOUT_S)
+    if problem:
+        raise LiputError(f"the devices that are plugged in: {problem}")
+    return output
+
+
+def _kernel_messages() -> str:
+    problems = []
+    for command in _KERNEL_COMMANDS:
+        output, problem = _output(command, _KERNEL_TIMEOUT_S)
+        if output and not problem:
+            return "\n".join(output.splitlines()[-_KERNEL_LINES:]) + "\n"
+        problems.append(problem or f"{command[0]}: it says nothing")
+    raise LiputError(f"kernel messages: {'; '.join(problems)}")
+
+
+def _state(path: Path) -> str:
+    """Return the text of a state file. Raises FileNotFoundError, LiputError."""
+    try:
+        if path.stat().st_size > _LONGEST_STATE:
+            raise LiputError(f"{path}: it is too long to be one of Liput's")
+        return path.read_text(errors="replace")
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise LiputError(f"{path}: {error.strerror}") from None
 
 
 def _output(command: tuple[str, ...], timeout_s: float) -> tuple[str, str]:
