@@ -19,6 +19,14 @@ from recorder.features.dossier.steps import WorkingHours
 from recorder.features.dossier.store import DossierStore, dossier_store
 from recorder.package.request import Request
 
+
+def papers_option[Answer](option: str, name: str, text: str) -> Callable[[Command[Answer]], Command[Answer]]:
+    """Return an option for copies of papers."""
+    kind = click.Path(path_type=Path)
+    text = f"{text}, copied: a PDF, JPEG or PNG; repeatable."
+    return click.option(option, name, metavar="FILE", type=kind, multiple=True, help=text)
+
+
 redact_option = click.option("--redact", is_flag=True, help="Without names, titles, contacts and free text.")
 at_option = click.option("--at", metavar="WHEN", help="The time.  [default: now]")
 

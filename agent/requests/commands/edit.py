@@ -7,7 +7,14 @@ import click
 import msgspec
 
 from agent.requests.commands.steps import id_argument
-from agent.requests.options import RequestContext, check_times, field_options, given_fields, with_request_context
+from agent.requests.options import (
+    RequestContext,
+    check_times,
+    field_options,
+    given_fields,
+    papers_option,
+    with_request_context,
+)
 from agent.requests.request_documents import change_request, print_answer
 from agent.terminal.parameters import checked_text, json_option
 from config.errors import UsageError
@@ -33,14 +40,7 @@ Examples:
 @click.command("new", epilog=NEW_EXAMPLES)
 @click.option("--event", required=True, metavar="TEXT", help="The name of the event.")
 @field_options
-@click.option(
-    "--letter",
-    "letters",
-    metavar="FILE",
-    type=click.Path(path_type=Path),
-    multiple=True,
-    help="The letter, copied: a PDF, JPEG or PNG; repeatable.",
-)
+@papers_option("--letter", "letters", "The letter")
 @click.option("--force", is_flag=True, help="Allow a letter number that another request has.")
 @json_option
 @with_request_context

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from agent.requests.options import RequestContext, at_option, check_times, with_request_context
+from agent.requests.options import RequestContext, at_option, check_times, papers_option, with_request_context
 from agent.requests.request_documents import change_request, print_answer
 from agent.terminal.parameters import checked_text, json_option
 from config.errors import UsageError
@@ -58,14 +58,7 @@ def receive_command(*, context: RequestContext, key: str, by: str, at: str | Non
 @click.option("--to", metavar="ROLE", help="The receiving role.  [default: the next in the chain]")
 @by_option
 @at_option
-@click.option(
-    "--sheet",
-    "sheets",
-    metavar="FILE",
-    type=click.Path(path_type=Path),
-    multiple=True,
-    help="The disposition sheet, copied: a PDF, JPEG or PNG; repeatable.",
-)
+@papers_option("--sheet", "sheets", "The disposition sheet")
 @click.option("--withdraw", is_flag=True, help="Withdraw the last disposition; the history keeps it.")
 @click.option("--note", default="", metavar="TEXT", help="The reason for the withdrawal.")
 @json_option
