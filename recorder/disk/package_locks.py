@@ -17,14 +17,6 @@ from recorder.disk.errors import storage_error
 @contextmanager
 def package_lock(folder: Path, *, alone: bool) -> Iterator[None]:
     """Lock a package against changes, or, if `alone`, also against readers. Raises PackageBusy, PackageNotFound."""
-    descriptor = _lock(folder, alone=alone)
-    try:
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _lock(folder: Path, *, alone: bool) -> int:
     doing = "read, copied or changed" if alone else "changed"
     busy = PackageBusy(f"{folder.name} is being {doing} by another Liput", hint="Try again when that is done.")
     while True:
@@ -36,12 +28,11 @@ def _lock(folder: Path, *, alone: bool) -> int:
             raise storage_error(error, folder) from None
         try:
             lock_file(descriptor, busy, alone=alone)
-        except PackageBusy:
+            if has_name(descriptor, folder):
+                yield
+                return
+        finally:
             os.close(descriptor)
-            raise
-        if has_name(descriptor, folder):
-            return descriptor
-        os.close(descriptor)
 
 
 def lock_file(descriptor: int, busy: LiputError, *, alone: bool = True) -> None:
