@@ -21,8 +21,6 @@ from recorder.package.request import (
     StepState,
 )
 
-_KEPT_BEFORE = 366
-
 type Span = tuple[datetime, datetime]
 
 
@@ -34,8 +32,6 @@ class WorkingHours:
         self._weekdays = [tuple(map(span_minutes, office.hours_of(weekday))) for weekday in range(7)]
         self._holidays = frozenset(day.toordinal() for day in office.holidays)
         self._days: dict[int, tuple[Span, ...]] = {}
-        self._first = 0
-        self._sums: list[timedelta] = []
 
     def opens(self, moment: datetime) -> datetime:
         """Return `moment` within working hours, else the start of the next ones; closing time is outside."""
@@ -53,10 +49,10 @@ class WorkingHours:
 
     def between(self, begin: datetime, end: datetime) -> float:
         """Return the working seconds from `begin` to `end`; 0 if `end` is not later."""
-        if end <= begin:
-            return 0.0
-        earlier = self._worked(begin)  # first: it decides where the sums begin
-        return (self._worked(end) - earlier).total_seconds()
+        begin, end = begin.astimezone(UTC), end.astimezone(UTC)
+        days = range(self._day_of(begin), self._day_of(end) + 1)
+        spans = ((max(begin, opens), min(end, closes)) for day in days for opens, closes in self._spans(day))
+        return sum((until - since for since, until in spans if since < until), timedelta()).total_seconds()
 
     def _after_days(self, begin: datetime, days: int) -> datetime:
         day = self._day_of(begin)
@@ -78,19 +74,6 @@ class WorkingHours:
                     return (from_here + left).astimezone(self.zone)
                 left -= max(timedelta(), end - from_here)
             day += 1
-
-    def _worked(self, moment: datetime) -> timedelta:
-        day = self._day_of(moment)
-        today = sum((min(moment, end) - start for start, end in self._spans(day) if start < moment), timedelta())
-        return self._sum_before(day) + today
-
-    def _sum_before(self, day: int) -> timedelta:
-        if not self._sums or day < self._first:
-            self._first, self._sums = max(1, day - _KEPT_BEFORE), [timedelta()]
-        while len(self._sums) <= day - self._first:
-            spans = self._spans(self._first + len(self._sums) - 1)
-            self._sums.append(self._sums[-1] + sum((end - start for start, end in spans), timedelta()))
-        return self._sums[day - self._first]
 
     def _day_of(self, moment: datetime) -> int:
         return moment.astimezone(self.zone).toordinal()
