@@ -16,6 +16,7 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import timedelta
+from email.message import Message
 from http.client import HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -77,7 +78,7 @@ class MultipartUploader:
                 resumed += span
                 flow.tally.add(span)
             else:
-                etag = self._put_part(key, upload, number, _span(source, start, span), flow)
+                etag = self._put_part(key, upload, number, b"".join(blocks_of(source, start, span)), flow)
             done.append((number, etag))
         self._complete(key, upload, done)
         return resumed
@@ -136,18 +137,17 @@ class MultipartUploader:
         query: Mapping[str, str],
         content: bytes = b"",
         flow: TransferThrottle | None = None,
-    ) -> tuple[str, Mapping[str, str]]:
-        """Send a request; return text and headers (lower case) of the answer."""
+    ) -> tuple[str, Message]:
+        """Send a request; return text and headers of the answer."""
         path = urllib.parse.quote(f"/{self._bucket}/{key}" if key else f"/{self._bucket}", safe="/-_.~")
-        asked = "&".join(f"{_quoted(name)}={_quoted(value)}" for name, value in sorted(query.items()))
+        asked = urllib.parse.urlencode(sorted(query.items()), safe="-_.~", quote_via=urllib.parse.quote)
         more = {"Content-Length": str(len(content)), "Content-Type": "application/octet-stream"}
         headers = self._signed(method, path, asked, content) | more
         body = None if method == "GET" else _pieces(content, flow) if flow else content
         request = urllib.request.Request(f"{self._endpoint}{path}?{asked}", body, headers, method=method)  # noqa: S310 - http(s) only, says config/copies.py
         try:
             with self._opener.open(request, timeout=self._stalled_s * (1 if flow else PATIENCE)) as answer:
-                text = answer.read(MOST_ANSWER).decode(errors="replace")
-                return text, {name.lower(): value for name, value in answer.headers.items()}
+                return answer.read(MOST_ANSWER).decode(errors="replace"), answer.headers
         except urllib.error.HTTPError as error:
             with error:
                 code = _field(error.read(MOST_ANSWER).decode(errors="replace"), "Code")
@@ -185,17 +185,8 @@ def _matching_etag(part: tuple[str, int] | None, source: Path, start: int, span:
     """Return the ETag of an uploaded part that equals the file's span, else ""."""
     if part is None or part[1] != span:
         return ""
-    digest = hashlib.md5(_span(source, start, span), usedforsecurity=False).hexdigest()
+    digest = hashlib.md5(b"".join(blocks_of(source, start, span)), usedforsecurity=False).hexdigest()
     return digest if part[0] == digest else ""
-
-
-def _span(source: Path, start: int, span: int) -> bytes:
-    content = bytearray()
-    for block in blocks_of(source, start):
-        content += block
-        if len(content) >= span:
-            break
-    return bytes(content[:span])
 
 
 def _pieces(content: bytes, flow: TransferThrottle) -> Iterator[bytes]:
@@ -203,10 +194,6 @@ def _pieces(content: bytes, flow: TransferThrottle) -> Iterator[bytes]:
         piece = content[start : start + SEND_BYTES]
         yield piece
         flow.sent(len(piece))
-
-
-def _quoted(text: str) -> str:
-    return urllib.parse.quote(text, safe="-_.~")
 
 
 def _field(text: str, name: str) -> str:

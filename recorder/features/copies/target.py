@@ -7,6 +7,7 @@ empty mount point or an emptied bucket has taken its address.
 
 import os
 import secrets
+import sys
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -158,11 +159,12 @@ def status_of(source: Path) -> os.stat_result:
         return source.stat()
 
 
-def blocks_of(source: Path, offset: int = 0) -> Iterator[bytes]:
-    """Yield a local file in blocks. Raises CopyError."""
+def blocks_of(source: Path, offset: int = 0, most: int = sys.maxsize) -> Iterator[bytes]:
+    """Yield a local file in blocks, at most `most` bytes from `offset` on. Raises CopyError."""
     with _reading(source), source.open("rb", buffering=0) as content:
         content.seek(offset)
-        while block := content.read(BLOCK_BYTES):
+        while block := content.read(min(most, BLOCK_BYTES)):
+            most -= len(block)
             yield block
 
 
