@@ -235,9 +235,7 @@ class CopyQueue:
 
     def waiting(self, target: str, *, due_only: bool = True) -> list[Path]:
         """Return packages without a copy there, newest first; `due_only`: automatic or requested, not paused."""
-        now_s = self.clock.now().timestamp()
-        trouble = self.ledger.troubles().get(target)
-        if due_only and trouble is not None and is_before_retry(now_s, trouble.next_s):
+        if due_only and self._is_paused(self.ledger.troubles().get(target)):
             return []
         rows = self.rows()
         automatic = self.targets[target].automatic
@@ -248,9 +246,14 @@ class CopyQueue:
                 continue
             if row is not None and row.state == "copied" and row.version == local_version(folder):
                 continue
-            if not (due_only and row is not None and is_before_retry(now_s, row.next_s)):
+            if not (due_only and self._is_paused(row)):
                 waiting.append(folder)
         return sorted(waiting, key=name_of_package, reverse=True)
+
+    def _is_paused(self, failed: CopyRecord | PlaceFailure | None) -> bool:
+        """Return whether a retry is too early; a time beyond the longest pause came from a wrong clock."""
+        now_s, next_s = self.clock.now().timestamp(), failed.next_s if failed else 0.0
+        return now_s < next_s <= now_s + LONGEST_PAUSE_S * (1 + JITTER)
 
     def rows(self) -> dict[tuple[str, str], CopyRecord]:
         """Return all rows by package and target; copies at a former address wait."""
@@ -299,11 +302,10 @@ class CopyQueue:
 
     def _needs_recognition(self, target: str) -> bool:
         """Return whether an idle place was not recognized for a day: it may be emptied or another one."""
-        place, trouble = self.ledger.places().get(target), self.ledger.troubles().get(target)
-        now_s = self.clock.now().timestamp()
-        if place is None or (trouble is not None and is_before_retry(now_s, trouble.next_s)):
+        place = self.ledger.places().get(target)
+        if place is None or self._is_paused(self.ledger.troubles().get(target)):
             return False
-        return not 0 <= now_s - place.seen_s < LOOK_AGAIN_S
+        return not 0 <= self.clock.now().timestamp() - place.seen_s < LOOK_AGAIN_S
 
     def _work(self, name: str, left: deque[Path], progress: Progress | None) -> Iterator[CopyOutcome]:
         self.go_on(name)
@@ -430,11 +432,6 @@ def name_of_package(folder: Path) -> str:
 def package_place(folder: Path) -> str:
     """Return the place of a package's copies: its path in the archive."""
     return "/".join((*folder.parts[-3:-1], name_of_package(folder)))
-
-
-def is_before_retry(now_s: float, next_s: float) -> bool:
-    """Return whether a retry is too early; a time beyond the longest pause came from a wrong clock."""
-    return now_s < next_s <= now_s + LONGEST_PAUSE_S * (1 + JITTER)
 
 
 def jittered_pause_s(attempts: int) -> float:
