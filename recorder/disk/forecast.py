@@ -8,7 +8,7 @@ from collections import deque
 from enum import IntEnum
 from pathlib import Path
 
-from config.settings.schema import StorageSettings as StorageSettings
+from config.settings.schema import StorageSettings
 from devices.host.clock import NANOSECONDS
 from recorder.disk.errors import storage_errors
 

@@ -114,11 +114,6 @@ class RecorderFolder:
         """Whether the recorder ended in order."""
         return self._ended.exists()
 
-    @property
-    def is_incomplete(self) -> bool:
-        """Whether the folder is incomplete: its recorder is starting, or was killed at its start."""
-        return self.id.startswith(_NEW)
-
     def info(self) -> RecorderInfo | None:
         """Return the recorder's identity; None if unreadable, as while the folder is removed."""
         return read_json(self._info, RecorderInfo)
@@ -202,10 +197,10 @@ def recorder_folders() -> list[RecorderFolder]:
         raise _refused(runtime, error) from None
     found = []
     for folder in (RecorderFolder(runtime / name) for name in names):
-        info = folder.info()
-        if info and not info.is_alive and (folder.has_ended or folder.is_incomplete):
+        info, is_new = folder.info(), folder.id.startswith(_NEW)  # new: it is starting, or was killed at its start
+        if info and not info.is_alive and (folder.has_ended or is_new):
             folder.remove()
-        elif info and not folder.is_incomplete:
+        elif info and not is_new:
             found.append((info.started_at, folder))
     return [folder for _, folder in sorted(found, key=lambda pair: (pair[0], pair[1].id))]
 

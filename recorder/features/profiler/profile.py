@@ -188,10 +188,7 @@ class _Account:
         for one in self._running.values():
             counts[one.name] += 1
             taken[one.name] += one.taken_ns
-        return tuple(
-            NamedCpu(name=name, count=counts[name], cpu_s=round(ns / NANOSECONDS, 3))
-            for name, ns in taken.most_common()
-        )
+        return tuple(NamedCpu(name=name, count=counts[name], cpu_s=_seconds(ns)) for name, ns in taken.most_common())
 
     def _add_ended(self, one: _Seen) -> None:
         self._ended[one.name] += 1
