@@ -114,12 +114,6 @@ HEADINGS = (
     WORDS["when"], WORDS["up"], WORDS["down"], WORDS["latency"],
     WORDS["when-full"], WORDS["need"], WORDS["verdict"], WORDS["session"],
 )  # fmt: skip
-VERDICTS = {
-    CheckVerdict.OK: WORDS["enough"],
-    CheckVerdict.UNCHECKED: WORDS["not-checked"],
-    CheckVerdict.WARNING: WORDS["a-warning"],
-    CheckVerdict.FAILURE: WORDS["not-enough"],
-}
 
 
 class UplinkMeasurement(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="uplink"):
@@ -188,7 +182,7 @@ def _row(one: UplinkMeasurement, language: str) -> tuple[str, ...]:
         *(_rate(rate) for rate in (one.up_bps, one.down_bps)),
         *("-" if seconds is None else brief_latency(seconds) for seconds in (one.idle_s, one.loaded_s)),
         _rate(one.need_bps),
-        VERDICTS[one.verdict].of(language),
+        WORDS[f"verdict-{one.verdict}"].of(language),
         one.title or "-",
     )
 

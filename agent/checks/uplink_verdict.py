@@ -3,12 +3,9 @@
 from collections.abc import Iterator
 
 from agent.checks.check import CheckResult, Measured, findings, make_result
-from config.locale.lookup import words
 from config.settings.quantities import brief_latency, brief_rate, brief_size
 from config.settings.schema import Profile, Settings
 from devices.uplink.model import LinkLatency, UplinkResult
-
-WORDS = words("check-uplink")
 
 NAME, LATENCY, DOWN = "uplink", "uplink: latency", "uplink: downlink"
 MARGIN = 1.1

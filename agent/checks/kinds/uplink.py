@@ -46,13 +46,6 @@ def _not_measured(code: CheckFinding) -> CheckFinding:
 
 CODES = {trouble: _not_measured(code) for trouble, code in findings("network").items()} | findings("check-uplink")
 
-_PHASES = {
-    "reach": WORDS["asking-the-server"],
-    "idle": WORDS["measuring-the-latency-up-to"],
-    "up": WORDS["sending-up-to-of-data"],
-    "down": WORDS["receiving-up-to-of-data"],
-}
-
 
 def look(situation: CheckContext) -> Iterable[CheckResult]:
     """Measure as the settings say, and judge the result."""
@@ -83,7 +76,7 @@ def _measure(situation: CheckContext) -> Iterable[CheckResult]:
     def told(phase: str, share: float, rate_bps: float | None) -> None:
         if phase != "reach":  # the notice of the cost stays until then
             rate = brief_rate(rate_bps) if rate_bps is not None else ""
-            situation.tell(share, _PHASES[phase].filled({"rate": rate, "most": most}))
+            situation.tell(share, WORDS[f"phase-{phase}"].filled({"rate": rate, "most": most}))
 
     budget = UplinkBudget(streams=settings.streams, most_bytes=settings.most_data)
     try:

@@ -38,22 +38,6 @@ Clap three times in front of the camera to measure the offset between sound and 
 Exit status: 0 ready; 1 not ready; 2 wrong usage.
 """
 
-_STAGES = {
-    "opening": WORDS["opening-devices"],
-    "recording": WORDS["recording-speak-and-clap-three"],
-    "watching": WORDS["watching-what-was-recorded"],
-}
-_TITLES = {
-    "recording": WORDS["recording"],
-    "source": WORDS["source"],
-    "rate": WORDS["frame-rate"],
-    "picture": WORDS["picture"],
-    "sound": WORDS["sound"],
-    "sync": WORDS["lips-and-voice"],
-    "size": WORDS["size"],
-    "destination": WORDS["stream"],
-}
-
 
 @click.command(epilog=EXAMPLES)
 @plan_option
@@ -93,7 +77,7 @@ def rehearse_command(
             clock,
             stop,
             seconds=for_s,
-            stage=lambda name, share: show(_WHOLE, CheckProgress(share=share, doing=_STAGES[name])),
+            stage=lambda name, share: show(_WHOLE, CheckProgress(share=share, doing=WORDS[f"stage-{name}"])),
         )
         show(_WHOLE, [])
         if stop.is_set():
@@ -101,7 +85,7 @@ def rehearse_command(
             return NOT_READY
         for part, said in rehearsal_results(rehearsed, profile, asked_s=for_s, left_out=left_out):
             results += said
-            show(Check(part, _TITLES[part], _nothing), said)
+            show(Check(part, WORDS[part], _nothing), said)
     show.verdict(CheckRun(at=clock.now(), title=asked.title, results=results))
     return 0 if is_ready(results) else NOT_READY
 
