@@ -80,7 +80,10 @@ def login_of(url: str) -> str:
 
 
 def parts_of(url: str, form: str) -> urllib.parse.SplitResult:
-    """Return the parts of an address; raises NotAllowed(`form`), since the original error may repeat a password."""
+    """Return the parts of an address whose host can be looked up.
+
+    Raises NotAllowed(`form`), since the original error may repeat a password, and NotAllowed(NO_HOST).
+    """
     try:
         parts = urllib.parse.urlsplit(url)
         is_right = parts.port != 0
@@ -88,6 +91,8 @@ def parts_of(url: str, form: str) -> urllib.parse.SplitResult:
         is_right = False
     if not is_right:
         raise NotAllowed(form)
+    if not is_host(parts.hostname or ""):
+        raise NotAllowed(NO_HOST)
     return parts
 
 
@@ -131,11 +136,8 @@ def check_stream_url(url: str) -> None:
     if is_port and not re.match(host_of_port, url, re.IGNORECASE):
         raise NotAllowed(form)
     parts = parts_of(url, form)
-    host = parts.hostname or ""
-    if not (is_port or (host and parts.path.strip("/"))):
+    if not (is_port or (parts.hostname and parts.path.strip("/"))):
         raise NotAllowed(form)
-    if not is_host(host):
-        raise NotAllowed(NO_HOST)
 
 
 def _looks(known: StreamScheme | None) -> str:

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import urlsplit
 
 import msgspec
 import platformdirs
@@ -18,10 +17,10 @@ from config.errors import SettingsError, UsageError
 from config.files import file_stamp
 from config.locale.lookup import LANGUAGES
 from config.settings import value_kinds
-from config.settings.addresses import NO_HOST, SCHEMES, STREAM_ADDRESS, is_host, scheme_of
+from config.settings.addresses import SCHEMES, STREAM_ADDRESS, parts_of, scheme_of
 from config.settings.layouts import BUILT_IN_LAYOUTS, LayoutSettings, ProgramSettings
 from config.settings.office import Office, RequestSettings, use_time_zone
-from config.settings.quantities import format_rate
+from config.settings.quantities import NotAllowed, format_rate
 from config.settings.reader import read_toml, tables_of
 from config.settings.serving import (
     AlarmSettings,
@@ -78,15 +77,14 @@ class CheckSettings(msgspec.Struct, frozen=True, kw_only=True):
         """Yield each conflicting field with its problem."""
         schemes = UPLINK_SCHEMES.get(self.uplink)
         if schemes and self.server:
+            form = f"must be an address, {' or '.join(f'{scheme}://HOST' for scheme in schemes)}"
             try:
-                parts = urlsplit(self.server)
-                host, is_address = parts.hostname or "", parts.scheme in schemes and (parts.port or 1) > 0
-            except ValueError:
-                host, is_address = "", False
-            if not host or not is_address:
-                yield "server", f"must be an address, {' or '.join(f'{scheme}://HOST' for scheme in schemes)}"
-            elif not is_host(host):
-                yield "server", NO_HOST
+                parts = parts_of(self.server, form)
+            except NotAllowed as error:
+                yield "server", str(error)
+            else:
+                if not parts.hostname or parts.scheme not in schemes:
+                    yield "server", form
 
 
 class RecordsSettings(msgspec.Struct, frozen=True, kw_only=True):

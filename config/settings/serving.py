@@ -126,8 +126,6 @@ def _server(raw: object, form: str) -> urllib.parse.SplitResult:
         raise NotAllowed("must not hold a user name or password; they belong in mail_user and in the file of keys")
     if not parts.hostname:
         raise NotAllowed(form)
-    if not is_host(parts.hostname):
-        raise NotAllowed(NO_HOST)
     return parts
 
 
@@ -187,11 +185,8 @@ def check_feed_address(raw: object) -> str:
     if not isinstance(raw, str) or not raw.isprintable() or " " in raw or scheme_of(raw) not in FEED_SCHEMES:
         raise NotAllowed(_FEED_FORM)
     parts = parts_of(raw, _FEED_FORM)
-    host = parts.hostname or ""
-    if not (not parts.netloc and len(parts.path) > 1 if scheme_of(raw) == "file" else host):
+    if not (not parts.netloc and len(parts.path) > 1 if scheme_of(raw) == "file" else parts.hostname):
         raise NotAllowed(_FEED_FORM)
-    if not is_host(host):
-        raise NotAllowed(NO_HOST)
     if parts.password is not None:
         raise NotAllowed("must not hold a password; such an address belongs in the file of keys, in the table [feeds]")
     return raw
@@ -265,15 +260,12 @@ def _copy_address(raw: object) -> str:
             raise NotAllowed("must look like file:///FOLDER, a folder named from the root")
         return raw.rstrip("/")
     parts = parts_of(raw, _COPY_FORM)
-    host = parts.hostname
     if parts.password is not None or (scheme_of(raw) == "s3" and parts.username is not None):
         raise NotAllowed("must not hold a password; it belongs in the file of keys, in the table [copies]")
-    if not host or "?" in raw or "#" in raw or " " in raw or ".." in parts.path.split("/"):
+    if not parts.hostname or "?" in raw or "#" in raw or " " in raw or ".." in parts.path.split("/"):
         raise NotAllowed(_COPY_FORM)
     if scheme_of(raw) == "sftp" and not parts.path.strip("/"):
         raise NotAllowed("must name a folder: sftp://USER@HOST/FOLDER")
-    if scheme_of(raw) == "sftp" and not is_host(host):
-        raise NotAllowed(NO_HOST)
     return raw.rstrip("/")
 
 
