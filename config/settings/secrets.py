@@ -360,7 +360,6 @@ def _check_private(path: Path, status: os.stat_result, allowed: int) -> None:
 
 
 _COPY_WORDS: Mapping[str, tuple[str, ...]] = {
-    "file": (),
     "sftp": ("password", "key_file", "passphrase"),
     "s3": ("access_key", "secret_key"),
 }
@@ -405,8 +404,6 @@ class AlarmKeys:
 
 def copy_credentials(settings: Settings, name: str, target: CopyTarget) -> CopyCredentials:
     """Return the credentials for the place `name`. Raises SecretError where they are missing, wrong or exposed."""
-    if target.scheme == "file":
-        return CopyCredentials()
     path, entries = _read_key_table(settings, _COPIES)
     form = _COPY_FORMS[target.scheme]
     hint = f"add the line {name} = {form} below [{_COPIES}] in {path or 'the file of keys'} (chmod 600)"

@@ -307,7 +307,6 @@ def test_logins_stand_beside_stream_keys_and_are_none(settings: Settings, tmp_pa
         'youtube = "abcd-efgh"\n[copies]\ngudang = { key_file = "kunci", passphrase = "RAHASIA-1" }\n'
         'ember = { access_key = "RAHASIA-2", secret_key = "RAHASIA-3" }\n',
     )
-    assert login(settings, "nas") == {}
     assert login(settings, "gudang") == {"private_key": "RAHASIA-kunci", "passphrase": "RAHASIA-1"}
     assert login(settings, "ember") == {"access_key": "RAHASIA-2", "secret_key": "RAHASIA-3"}
     assert set(read_keys(settings)) == {"youtube"}
