@@ -75,16 +75,16 @@ def _switch(raw: object) -> bool:
 SWITCH = ValueKind("on or off", _switch, bool)
 
 
-def _words(raw: object) -> tuple[str, ...]:
-    allowed = 'must be a list of names, such as ["slides", "podium"]'
-    if not isinstance(raw, list):
-        raise NotAllowed(allowed)
-    if not all(isinstance(word, str | int) and not isinstance(word, bool) and str(word).strip() for word in raw):
-        raise NotAllowed(allowed)
-    return tuple(str(word).strip() for word in raw)
+_NAMES = 'a list of names, such as ["slides", "podium"]'
 
 
-WORDS = ValueKind("a list of names or numbers", _words, each_shown)
+def _word(raw: object) -> str:
+    if not isinstance(raw, str | int) or isinstance(raw, bool) or not str(raw).strip():
+        raise NotAllowed(f"must be {_NAMES}")
+    return str(raw).strip()
+
+
+WORDS = list_of("a list of names or numbers", _NAMES, _word)
 
 
 def _number(
