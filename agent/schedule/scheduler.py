@@ -56,14 +56,13 @@ class Scheduler:
     tell: Callable[[str], None]
     spawn: SpawnRecorder
     runs: Callable[[], Sequence[RunningSession]]
+    check: Callable[[Plan], CommandChild]
     plans: Plans = field(default_factory=Plans)
     done: PlanRecordStore = field(default_factory=plan_record_store)
     feeds: FeedReader | None = None
     config_file: Path | None = None
     archive: Path | None = None
     may_be_set_soon: Callable[[], bool] = lambda: False
-    check: Callable[[Plan], CommandChild] | None = None
-    """None: the real command."""
     name: str = "schedule"
     _beginning: StartingRecorder | None = None
     _checking: list[tuple[Plan, CommandChild]] = field(default_factory=list)
@@ -75,7 +74,6 @@ class Scheduler:
     _failures: dict[str, int] = field(default_factory=dict)
     _begun_ns: dict[str, int] = field(default_factory=dict)
     _not_before_ns: dict[str, int] = field(default_factory=dict)
-    _said: dict[str, str] = field(default_factory=dict)
     _starting: dict[str, Plan] = field(default_factory=dict)
     _newest: Settings = field(init=False)
     _log_on_change: LogOnChange = field(init=False)
@@ -239,10 +237,7 @@ class Scheduler:
             self._say("reminder" if act.kind is ActKind.REMIND else act.word, act.plan, now, other=act.other)
         elif act.kind is ActKind.CHECK:
             try:
-                begin = self.check or partial(
-                    begin_check, clock=self.clock, config_file=self.config_file, archive=self.archive
-                )
-                self._checking.append((act.plan, begin(act.plan)))
+                self._checking.append((act.plan, self.check(act.plan)))
             except OSError as error:
                 self.tell(f'the room cannot be checked before "{act.plan.title}": {error.strerror}')
 
@@ -355,10 +350,8 @@ class Scheduler:
         """Send a notice about a plan; the same words for `once` are sent only once."""
         words = plan_notice(kind, plan, now, other=other, why=why, late_s=late_s)
         text = f"{kind} {words.english}"
-        if not once or self._said.get(once) != text:
+        if not once or self._log_on_change.is_new(text, f"notice {once}"):
             self.notify(kind, plan, words)
-        if once:
-            self._said[once] = text
 
 
 def _late_s(plan: Plan, now: datetime) -> float:
@@ -378,6 +371,7 @@ def make_part(daemon: DaemonContext) -> Scheduler:
         tell=tell,
         spawn=daemon.spawn,
         runs=running_sessions,
+        check=partial(begin_check, clock=daemon.clock, config_file=daemon.config_file, archive=daemon.folder),
         plans=plans,
         feeds=FeedReader(daemon.settings, plans, feed_states(), daemon.clock, tell),
         config_file=daemon.config_file,

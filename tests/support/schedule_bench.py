@@ -78,7 +78,7 @@ class Bench:
         return Scheduler(
             Settings(schedule=ScheduleSettings(mode="record")), self.clock, self.notify, self.told.append,
             self.spawn,  # type: ignore[arg-type]  # it stands for a recorder
-            lambda: self.runs, Plans(self.folder), plan_record_store(self.folder), check=self.check,
+            lambda: self.runs, self.check, Plans(self.folder), plan_record_store(self.folder),
         )  # fmt: skip
 
     def spawn(self, spec: RecorderSpec) -> Spawned:
