@@ -32,8 +32,9 @@ def choose_sound(
 
 def first_role(roles: Roles, *, sound: bool = False) -> str | None:
     """Return the role of the device to record; None if no device of that kind has a role."""
+    order = (MICROPHONE,) if sound else VIDEO_ROLES
     given = [role for role, binding in roles.items() if (binding.kind is DeviceKind.MICROPHONE) is sound]
-    return min(given, key=_sound_order if sound else _video_order, default=None)
+    return min(given, key=lambda role: (order.index(role) if role in order else len(order), role), default=None)
 
 
 def find_named(
@@ -50,29 +51,20 @@ def find_named(
         raise
 
 
-def _video_order(role: str) -> tuple[int, str]:
-    return VIDEO_ROLES.index(role) if role in VIDEO_ROLES else len(VIDEO_ROLES), role
-
-
-def _sound_order(role: str) -> tuple[bool, str]:
-    return role != MICROPHONE, role
-
-
 def best_video(devices: Sequence[Device]) -> Device:
     """Return the best video device, by capture card, USB and frame size in this order. Raises DeviceNotFound.
 
     Rooms plug their good camera into a capture card.
     """
+
+    def rank(device: Device) -> tuple[bool, bool, int, str]:
+        largest = max(mode.width * mode.height for mode in device.modes)
+        return device.kind is not DeviceKind.CAPTURE_CARD, device.vid is None, -largest, device.id
+
     candidates = [device for device in devices if device.node is not None and device.modes]
     if not candidates:
         raise DeviceNotFound("no camera or capture card is plugged in", hint=PLUG_IN_HINT)
-    return min(candidates, key=_video_rank)
-
-
-def _video_rank(device: Device) -> tuple[bool, bool, int, str]:
-    largest = max((mode.width * mode.height for mode in device.modes), default=0)
-    is_card = device.kind is DeviceKind.CAPTURE_CARD
-    return not is_card, device.vid is None, -largest, device.id
+    return min(candidates, key=rank)
 
 
 def best_sound(devices: Sequence[Device], video: Device | None = None) -> Device | None:
