@@ -409,25 +409,20 @@ class KmsgSource:
         os.close(self._fd)
 
 
-class JournalSource:
+class JournalSource(ChildProcess):
     """The journal's copy, through a `journalctl` child that ends with its reader."""
 
     def __init__(self, command: Sequence[str] = FOLLOW_JOURNAL) -> None:
-        self._child = ChildProcess(command, stdin=subprocess.DEVNULL)
+        super().__init__(command, stdin=subprocess.DEVNULL)
         self._received = ReceiveBuffer(_LONGEST_ENTRY)
 
     def fileno(self) -> int:
         """Return the pipe's file descriptor."""
-        return self._child.output
-
-    @property
-    def pid(self) -> int:
-        """The child's process."""
-        return self._child.pid
+        return self.output
 
     def messages(self) -> Iterator[KernelMessage]:
         """Yield the complete entries without blocking. Raises EOFError, and FrameTooLong for an endless line."""
-        data = self._child.read()
+        data = self.read()
         if data == b"":
             raise EOFError
         self._received.add(data or b"")
@@ -437,7 +432,7 @@ class JournalSource:
 
     def close(self) -> None:
         """End the child."""
-        self._child.end()
+        self.end()
 
 
 type KernelSource = KmsgSource | JournalSource
