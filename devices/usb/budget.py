@@ -20,7 +20,6 @@ from devices.usb.topology import (
     Endpoint,
     UsbNode,
     UsbTopology,
-    parent_of,
 )
 
 _HIGH_SPEED_US = 100.0  # the part of each microframe of 125 us that periodic transfers may take
@@ -245,7 +244,4 @@ def controller_neighbours(topology: UsbTopology, port: str | None) -> list[UsbNo
 
 
 def _root(port: str | None) -> str | None:
-    at = port
-    while at is not None and (above := parent_of(at)) is not None:
-        at = above
-    return at
+    return f"usb{port.partition('-')[0]}" if port is not None else None

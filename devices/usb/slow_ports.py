@@ -12,7 +12,7 @@ from devices.model.device import Device
 from devices.model.quirks import quirk_of
 from devices.usb.budget import bus_neighbours, controller_neighbours
 from devices.usb.budget import usable_bps as usable_by
-from devices.usb.topology import SUPER_SPEED, SYSFS, UsbNode, UsbTopology, parent_of, read_node
+from devices.usb.topology import SUPER_SPEED, SYSFS, UsbNode, UsbTopology, read_node
 
 SLOW_PORT_HINT = "Plug it into a USB 3 port (blue, or marked SS), with a cable for USB 3 and no USB 2 hub between."
 
@@ -22,7 +22,8 @@ def slow_port(topology: UsbTopology, device: Device) -> tuple[UsbNode, str | Non
     node = topology.node(device.port)
     if node is None or node.link_bps >= SUPER_SPEED or not _can_superspeed(node):
         return None
-    return node, _slow_hub(topology, node)
+    hubs = topology.path(node.port)[1:-1]
+    return node, next((hub.port for hub in reversed(hubs) if not hub.superspeed), None)
 
 
 def port_warning(topology: UsbTopology, device: Device) -> str | None:
@@ -40,15 +41,6 @@ def _can_superspeed(node: UsbNode) -> bool:
         return node.superspeed
     known = quirk_of(node.vid, node.pid)
     return known is not None and known.superspeed
-
-
-def _slow_hub(topology: UsbTopology, node: UsbNode) -> str | None:
-    hub = topology.node(parent_of(node.port))
-    while hub is not None and not hub.is_root:
-        if not hub.superspeed:
-            return hub.port
-        hub = topology.node(parent_of(hub.port))
-    return None
 
 
 def usable_bps(device: Device, root: Path = SYSFS) -> int | None:

@@ -124,11 +124,6 @@ class UsbNode:
         return known or self.product or ("USB hub" if self.is_hub else "USB device")
 
     @property
-    def is_root(self) -> bool:
-        """Whether it is a controller's root hub."""
-        return self.port.startswith("usb")
-
-    @property
     def can_stream(self) -> bool:
         """Whether it has video or sound inputs."""
         return any(e.kind in (VIDEO_STREAMING, AUDIO_STREAMING) and e.is_in for e in self.endpoints)
