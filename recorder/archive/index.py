@@ -168,7 +168,7 @@ class ArchiveIndex:
             known = dict(connection.execute("SELECT path, stamp FROM months"))
             changed = [month for month, stamp in stamps.items() if not stamp or known.get(month) != stamp]
             for month in known.keys() - stamps.keys():
-                _forget(connection, month, set())
+                _remove(connection, "month = ?", (month,))
                 connection.execute("DELETE FROM months WHERE path = ?", (month,))
             folders = {month: list(packages_in(self.root / month)) for month in changed}
             total, done, read = sum(map(len, folders.values())), 0, 0
@@ -183,17 +183,17 @@ class ArchiveIndex:
     def _read_month(self, connection: sqlite3.Connection, month: str, folders: list[Path]) -> int:
         rows = connection.execute("SELECT name, stamp FROM packages WHERE month = ?", (month,))
         known: dict[str, str] = dict(rows)
-        there = set()
+        there: list[str] = []
         read = 0
         for folder in folders:
+            name = os.fsencode(folder.name).hex()
             with contextlib.suppress(FileNotFoundError):  # a correction or a person has just renamed it
                 stamp = _stamp(folder)
-                entry = _entry(folder) if known.get(os.fsencode(folder.name).hex()) != stamp else None
-                there.add(os.fsencode(folder.name).hex())
-                if entry is not None:
-                    _put(connection, (month, os.fsencode(folder.name).hex(), stamp), *entry)
+                if known.get(name) != stamp:
+                    _put(connection, (month, name, stamp), *_entry(folder))
                     read += 1
-        _forget(connection, month, there)
+                there.append(name)
+        _remove(connection, "month = ? AND name NOT IN (SELECT value FROM json_each(?))", (month, json.dumps(there)))
         return read
 
 
@@ -219,12 +219,6 @@ def _put(
         "INSERT INTO words (rowid, title, request, place, marks, chapters, files) VALUES (?, ?, ?, ?, ?, ?, ?)",
         (cursor.lastrowid, *words),
     )
-
-
-def _forget(connection: sqlite3.Connection, month: str, there: set[str]) -> None:
-    for (name,) in connection.execute("SELECT name FROM packages WHERE month = ?", (month,)).fetchall():
-        if name not in there:
-            _remove(connection, "month = ? AND name = ?", (month, name))
 
 
 def _remove(connection: sqlite3.Connection, where: str, values: tuple[str, ...]) -> None:
