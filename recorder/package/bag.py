@@ -22,8 +22,6 @@ TAG_MANIFEST_FILE = "tagmanifest-sha256.txt"
 FETCH_FILE = "fetch.txt"
 PAYLOAD = "data/"
 
-_ENCODE = {"%": "%25", "\r": "%0D", "\n": "%0A"}
-_DECODE = {"%25": "%", "%0D": "\r", "%0A": "\n"}
 MANIFEST_NAME = re.compile(r"(?:tag)?manifest-(?P<algorithm>[a-z0-9-]+)\.txt")
 """File names of manifests, of payload and of tag files."""
 _LINE_END = r"(?:\r\n|\r|\n)"
@@ -80,13 +78,13 @@ def is_payload_manifest(name: str) -> bool:
 
 def encode_path(path: str) -> str:
     """Return `path` for a manifest: only LF, CR and % are percent-encoded."""
-    return re.sub(r"[%\r\n]", lambda match: _ENCODE[match[0]], path)
+    return re.sub(r"[%\r\n]", lambda match: f"%{ord(match[0]):02X}", path)
 
 
 def decode_path(text: str, form: BagDeclaration = OUR_DECLARATION) -> str:
     """Return the path for `text` of a manifest. Before BagIt 1.0 only line ends were encoded."""
     encoded = r"%(?:25|0[DA])" if form.version >= OUR_DECLARATION.version else r"%0[DA]"
-    return re.sub(encoded, lambda match: _DECODE[match[0].upper()], text, flags=re.IGNORECASE)
+    return re.sub(encoded, lambda match: chr(int(match[0][1:], 16)), text, flags=re.IGNORECASE)
 
 
 def path_refusal(path: str) -> str | None:
