@@ -1,11 +1,5 @@
 """A replica: one file of a session on one disk, from the keyframe at which it took over.
 
-    OPENING --> WRITING <--> STALLED        the disk takes nothing, which may pass
-       |           |            |
-       +-----------+------------+--> FAILED takes no packet any more
-       |           |            |       |
-       +-----------+------------+-------+--> CLOSING --> CLOSED
-
 Two threads wait for the disk, so that no other does. The writer muxes packets from a queue. The syncer counts
 fragments, calls fdatasync and publishes the result. A queue that waits for a minute fails the replica: it drops nothing
 silently. A failed replica takes no packets, and writes its queue unless another replica has it. A disk that never
@@ -68,7 +62,7 @@ def stall_after_s(settings: RecordingSettings) -> float:
 
 
 class ReplicaState(Enum):
-    """The states of a replica."""
+    """The states of a replica; see docs/architecture.md."""
 
     OPENING = auto()
     WRITING = auto()

@@ -133,7 +133,11 @@ class ReplicaOpener:
             copy=copy,
         )
         try:
-            replica = self._replica(archive, work, start, stream_format)
+            settings, waits, form = task.recording, task.waits, stream_format.form
+            made = self.clock.now()
+            file = Mp4File(work.program, stream_format.templates, settings.fragment_s, made=made, is_live=not waits)
+            place = ReplicaPlace(archive, work, start, form, stream_format.since)
+            replica = Replica(place, file, clock=self.clock, settings=settings, waits=waits, on_failure=self.on_failure)
             try:
                 self.log.open(work.events)
             except Exception:
@@ -151,16 +155,9 @@ class ReplicaOpener:
             start_thread(self.memory.remember, archive.root, name="storage-remember")
         return replica
 
-    def _replica(self, archive: Archive, work: WorkFolder, start: Fraction, form: StreamFormat) -> Replica:
-        settings, waits = self.task.recording, self.task.waits
-        made = self.clock.now()
-        file = Mp4File(work.program, form.templates, settings.fragment_s, made=made, is_live=not waits)
-        place = ReplicaPlace(archive, work, start, form.form, form.since)
-        return Replica(place, file, clock=self.clock, settings=settings, waits=waits, on_failure=self.on_failure)
-
 
 def check_archives(archives: Sequence[Archive], settings: StorageSettings, clock: Clock) -> None:
-    """Raise the first fault if none of `archives` can take a session within OPEN_S; creates nothing."""
+    """Raise the first fault if none of `archives` can take a session within DISK_ANSWER_S; creates nothing."""
     if settings.mirror and len(archives) < 2:
         raise UsageError("a mirror needs a second folder", hint="name one in the settings: [storage] paths")
     memory = MountMemory() if settings.must_be_mounted else None
