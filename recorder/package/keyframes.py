@@ -130,17 +130,11 @@ def poster_of(path: Path) -> bytes | None:
             for part in POSTER_MOMENTS:
                 if found := _at(container, stream, length_s * part):
                     picture = found[1]
-                    if _luma(picture) > BLACK_LUMA:
+                    luma = picture.reformat(width=64, height=36, format="gray").to_ndarray()
+                    if luma.mean() > BLACK_LUMA:
                         break
         if picture is None:
             return None
         return JpegEncoder().write(shrink(picture, POSTER_WIDTH, VideoReformatter()))
     except Exception:  # any failure: sealing is worth more than a poster
         return None
-
-
-def _luma(picture: av.VideoFrame) -> float:
-    (plane,) = picture.reformat(width=64, height=36, format="gray").planes
-    rows = bytes(plane)
-    luma = b"".join(rows[start : start + 64] for start in range(0, plane.line_size * 36, plane.line_size))
-    return sum(luma) / len(luma)

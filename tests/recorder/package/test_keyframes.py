@@ -85,7 +85,7 @@ def test_no_mistake_of_a_poster_costs_the_sealing(program: Path, monkeypatch: py
     def broken(*_args: object) -> float:
         raise MemoryError
 
-    monkeypatch.setattr("recorder.package.keyframes._luma", broken)
+    monkeypatch.setattr("recorder.package.keyframes.shrink", broken)
     assert poster_of(program) is None
 
 
