@@ -1,6 +1,5 @@
 """`liput check`: tests whether the room is ready for a session, and advises."""
 
-import signal
 from pathlib import Path
 
 import click
@@ -79,9 +78,8 @@ def check_command(
     asked, planned = planned_request(plan, asked, settings)
     clock = SystemClock()
     situation = check_context(asked, planned, settings, clock, have=have, quick=quick, public=public)
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     show = check_display(language, as_json=as_json)
-    with set_on_signal(situation.stop, numbers):
+    with set_on_signal(situation.stop):
         with show:
             results = CheckRunner(all_checks(), situation, show).run()
         checked = CheckRun(at=clock.now(), title=asked.title, quick=quick, results=results)

@@ -1,7 +1,6 @@
 """`liput health`: the history of the devices and of this PC, from the health log."""
 
 import itertools
-import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -188,7 +187,7 @@ def _line_printer(*, as_json: bool) -> Callable[[HealthLine], str]:
 def _follow(folder: Path, wanted: LogFilter, ends: FileEnds, *, as_json: bool) -> None:
     """Print new lines until Ctrl-C or another signal."""
     stop = threading.Event()
-    with set_on_signal(stop, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)):
+    with set_on_signal(stop):
         _print(follow(folder, wanted, clock=SystemClock(), stop=stop, ends=ends), as_json=as_json, at_once=True)
 
 

@@ -14,6 +14,7 @@ from types import FrameType
 from agent.terminal.terminal import own_terminal
 from devices.host import threads
 
+ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 LONGEST_WAIT_S = 1.0
 """Longest wait: a signal just before a wait does not interrupt it, and is heard at its end."""
 
@@ -38,8 +39,8 @@ def handle_signals(numbers: Iterable[signal.Signals], heard: Callable[[int], Non
 
 
 @contextmanager
-def set_on_signal(stop: threading.Event, numbers: Iterable[signal.Signals]) -> Iterator[None]:
-    """Set `stop` on any of these signals, as `hearing`.
+def set_on_signal(stop: threading.Event, numbers: Iterable[signal.Signals] = ENDING_SIGNALS) -> Iterator[None]:
+    """Set `stop` on any of these signals, as `handle_signals`.
 
     A thread sets it, not the handler. The handler may interrupt the event's own wait, which holds the lock of `set`: a
     deadlock.

@@ -2,7 +2,6 @@
 
 import os
 import select
-import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from agent.commands.session.running import session_option
 from agent.sessions.control import absolute
 from agent.terminal.parameters import json_option, print_result
 from agent.terminal.reporters import destination_text
-from agent.terminal.signals_and_keys import handle_signals
+from agent.terminal.signals_and_keys import ENDING_SIGNALS, handle_signals
 from config.errors import UsageError
 from config.settings.schema import Settings
 from config.settings.secrets import destination_url, read_url_file, stream_name
@@ -127,7 +126,7 @@ def _watch(found: RunningRecorder, show: Callable[[SessionStatus], None]) -> Non
     wakeup = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
     try:
         with (
-            handle_signals((signal.SIGINT, signal.SIGTERM, signal.SIGHUP), lambda _number: os.eventfd_write(wakeup, 1)),
+            handle_signals(ENDING_SIGNALS, lambda _number: os.eventfd_write(wakeup, 1)),
             ControlClient(found.folder) as connection,
         ):
             connection.request(WatchCommand(every_s=LOOK_S))

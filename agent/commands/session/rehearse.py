@@ -1,6 +1,5 @@
 """`liput rehearse`: the whole pipeline once, into a recording that is judged and thrown away."""
 
-import signal
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -66,9 +65,8 @@ def rehearse_command(
     asked, left_out = _tests_only(asked, settings)
     show = check_display(settings.general.language, as_json=as_json, kind="rehearsal")
     clock, stop = SystemClock(), Event()
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     results: list[CheckResult] = []
-    with set_on_signal(stop, numbers), ExitStack() as stack:
+    with set_on_signal(stop), ExitStack() as stack:
         stack.enter_context(show)
         show(_WHOLE, None)
         rehearsed = rehearse(

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import signal
 
 import click
 
@@ -11,7 +10,7 @@ from agent.daemon.presence import is_serving, successor, with_replaced
 from agent.sessions.control import line_of
 from agent.terminal.parameters import json_option, print_json
 from agent.terminal.reporters import SessionFollower, destination_text, follow, reporter, status_text
-from agent.terminal.signals_and_keys import handle_signals, watch_keys
+from agent.terminal.signals_and_keys import ENDING_SIGNALS, handle_signals, watch_keys
 from recorder.model.status import STATES_AFTER, STATES_BEFORE, STATES_RECORDING
 from recorder.running import runtime_directory
 from recorder.running.client import (
@@ -77,11 +76,10 @@ def _watch(found: RunningRecorder, *, as_json: bool) -> None:
         has_seen_enough = True
         os.eventfd_write(wakeup, 1)
 
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     follower = SessionFollower(shown)
     try:
         with (
-            handle_signals(numbers, lambda _number: enough()),
+            handle_signals(ENDING_SIGNALS, lambda _number: enough()),
             shown,
             watch_keys(lambda key: enough() if key in {"q", "Q"} else None),
         ):
