@@ -1,13 +1,11 @@
 """Converts decoded frames of any format to limited-range yuv420p, and back for V4L2 outputs."""
 
 import av
-import numpy as np
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, VideoReformatter
-from numpy.typing import NDArray
 
 from capture.media.pictures import FramePool, Planes, plane_views, tag_frame
-from capture.source import ColorMatrix, Size
+from capture.source import ColorMatrix
 
 _HD_ROWS = 720
 _PLANAR = frozenset({"yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p", "gray"})
@@ -55,38 +53,17 @@ class FrameConverter:
         return self.matrix if frame.colorspace in _UNSPECIFIED else frame.colorspace
 
 
-_PIXEL_FORMATS = {"YUYV": "yuyv422", "NV12": "nv12"}
+_PIXEL_FORMATS = {"YUYV": "yuyv422", "YU12": "yuv420p", "NV12": "nv12"}
 
 
 class FramePacker:
-    """Packs limited-range yuv420p frames of one even size as YUYV, YU12 or NV12, without row padding."""
+    """Packs limited-range yuv420p frames of even size as YUYV, YU12 or NV12, without row padding."""
 
-    def __init__(self, fourcc: str, size: Size) -> None:
-        width, height = size
-        self._fourcc = fourcc
-        self._size = size
+    def __init__(self, fourcc: str) -> None:
+        self._format = _PIXEL_FORMATS[fourcc]
         self._scaler = VideoReformatter()
-        self._packed: NDArray[np.uint8] = np.empty(width * height * (4 if fourcc == "YUYV" else 3) // 2, np.uint8)
 
     def pack(self, picture: av.VideoFrame) -> memoryview:
-        """Return the bytes of `picture`; the next call overwrites them."""
-        if self._fourcc == "YU12":
-            self._put(list(plane_views(picture)))
-        else:
-            converted = self._scaler.reformat(picture, *self._size, _PIXEL_FORMATS[self._fourcc], threads=1)
-            self._put(self._rows(converted))
-        return memoryview(self._packed)
-
-    def _rows(self, picture: av.VideoFrame) -> list[NDArray[np.uint8]]:
-        width, height = self._size
-        across = [2 * width] if self._fourcc == "YUYV" else [width, width]
-        return [
-            np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: height if number == 0 else height // 2, :most]
-            for number, (plane, most) in enumerate(zip(picture.planes, across, strict=True))
-        ]
-
-    def _put(self, planes: list[NDArray[np.uint8]]) -> None:
-        at = 0
-        for plane in planes:
-            np.copyto(self._packed[at : at + plane.size].reshape(plane.shape), plane)
-            at += plane.size
+        """Return the bytes of `picture`."""
+        packed = self._scaler.reformat(picture, format=self._format, threads=1)
+        return memoryview(packed.to_ndarray().reshape(-1))

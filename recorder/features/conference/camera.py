@@ -190,7 +190,7 @@ class ConferenceCamera(ConferenceTask):
             painter = ConferencePainter(
                 self._plan, self._near, self._appearance, node.size, [one.name for one in self._inputs]
             )
-            packer = FramePacker(node.format, node.size)
+            packer = FramePacker(node.format)
             node.write(packer.pack(painter.picture(self._shows())))  # fails if the node is in use
             node.stay()
             self._report_live(info, node)

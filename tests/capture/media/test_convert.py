@@ -142,7 +142,7 @@ def test_a_packed_picture_is_decoded_as_it_was(fourcc: str, size: tuple[int, int
     planes[0][:] = across * down + 16 * (1 - down)
     planes[1][:] = 90
     planes[2][:] = np.linspace(60, 200, width // 2)[None, :]
-    packer = FramePacker(fourcc, size)
+    packer = FramePacker(fourcc)
     packed = bytes(packer.pack(picture))
     assert len(packed) == width * height * (4 if fourcc == "YUYV" else 3) // 2
     seen = plane_views(RawDecoder(fourcc, (width, height)).decode(packed))
