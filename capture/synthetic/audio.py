@@ -25,8 +25,6 @@ BEEP_RAMP_SECONDS = 0.0005
 _HUSH_SECONDS = 0.02  # speech is silent around a beep, so that its edges can be found exactly
 _AIR_DBFS = -66.0  # a room is never digitally silent
 _SEED = 20_260
-_PIECE = SAMPLE_RATE // 5
-_LOOP_RMS = 0.66686669  # of the random voice before scaling to SPEECH_DBFS
 _LATER = 14  # samples
 _HISS_BEFORE_S = 0.02
 _HISSES = 0.45  # least audible hiss
@@ -85,60 +83,26 @@ def mouth_opening(seconds: float) -> float:
     return max((_OPENINGS[syllable.vowel] * syllable.loudness(now) for syllable in syllables()), default=0.0)
 
 
-class Speech:
-    """LOOP_SECONDS of stereo speech, generated on demand; thread-safe. A session waits for the first piece only."""
-
-    def __init__(self, *, beeps: bool) -> None:
-        self._beeps = beeps
-        self._lock = threading.Lock()
-        self._made = 0
-        self._to_come = list(reversed(syllables()))
-        self._chance = np.random.default_rng(_SEED + 1)  # for all hisses first, then for the air
-        self._hiss = {one: self._chance.normal(0, 1, _burst(one)) for one in syllables() if one.hiss > _HISSES}
-        self._voice = np.zeros(LOOP_SAMPLES, np.float32)
-        self._samples = np.zeros((LOOP_SAMPLES, 2), np.int16)
-        self._shown = self._samples.view()
-        self._shown.setflags(write=False)
-
-    def until(self, end: int) -> Samples:
-        """Return the loop, read-only, with at least `end` samples generated; takes about 2 ms per _PIECE."""
-        with self._lock:
-            while self._made < end:
-                self._make(self._made)
-                self._made += _PIECE
-                if self._made == LOOP_SAMPLES:  # frees megabytes
-                    self._voice = np.zeros(0, np.float32)
-                    _response.cache_clear()
-        return self._shown
-
-    def _make(self, start: int) -> None:
-        """Generate the piece at `start`, after the previous one."""
-        piece = slice(start, start + _PIECE)
-        while self._to_come and round((self._to_come[-1].start - _HISS_BEFORE_S) * SAMPLE_RATE) < piece.stop:
-            syllable = self._to_come.pop()
-            _add(self._voice, syllable.start, _vowel(syllable))
-            if (noise := self._hiss.pop(syllable, None)) is not None:
-                _add(self._voice, syllable.start - _HISS_BEFORE_S, _consonant(syllable, noise))
-        voice = self._voice[piece]
-        voice *= 10 ** (SPEECH_DBFS / 20) / _LOOP_RMS / 0.7
-        np.tanh(voice, out=voice)
-        voice *= 0.7
-        stereo = self._chance.standard_normal((_PIECE, 2), np.float32)
-        stereo *= 10 ** (_AIR_DBFS / 20)
-        stereo[:, 0] += voice
-        later = max(0, _LATER - start)  # the loop ends in silence
-        stereo[later:, 1] += 0.85 * self._voice[start + later - _LATER : piece.stop - _LATER]
-        if self._beeps:
-            _add_beeps(stereo, start)
-        stereo *= 32768
-        np.rint(stereo, out=stereo)
-        self._samples[piece] = np.clip(stereo, -32768, 32767, out=stereo)
-
-
 @functools.cache
-def shared_speech(*, beeps: bool) -> Speech:
-    """Return the shared speech, with or without a beep at the start of each second."""
-    return Speech(beeps=beeps)
+def speech_loop(*, beeps: bool) -> Samples:
+    """Return LOOP_SECONDS of stereo speech, read-only, with or without a beep at the start of each second."""
+    chance = np.random.default_rng(_SEED + 1)
+    voice = np.zeros(LOOP_SAMPLES, np.float32)
+    for syllable in syllables():
+        _add(voice, syllable.start, _vowel(syllable))
+        if syllable.hiss > _HISSES:
+            _add(voice, syllable.start - _HISS_BEFORE_S, _consonant(syllable, chance))
+    _response.cache_clear()  # frees megabytes
+    voice *= 10 ** (SPEECH_DBFS / 20) / math.sqrt(float(np.mean(voice**2))) / 0.7
+    voice = 0.7 * np.tanh(voice)
+    stereo = 10 ** (_AIR_DBFS / 20) * chance.standard_normal((LOOP_SAMPLES, 2), np.float32)
+    stereo[:, 0] += voice
+    stereo[_LATER:, 1] += 0.85 * voice[:-_LATER]  # the loop ends in silence
+    if beeps:
+        _add_beeps(stereo)
+    samples = np.clip(np.rint(stereo * 32768), -32768, 32767).astype(np.int16)
+    samples.setflags(write=False)
+    return samples
 
 
 def _add(voice: Voice, start: float, sound: Voice) -> None:
@@ -174,15 +138,11 @@ def _fast(least: int) -> int:
     return min(length for length in (power, power // 4 * 3) if length >= least)
 
 
-def _burst(syllable: Syllable) -> int:
-    return round((0.035 + 0.05 * syllable.hiss) * SAMPLE_RATE)
-
-
-def _consonant(syllable: Syllable, noise: NDArray[np.float64]) -> Voice:
+def _consonant(syllable: Syllable, chance: np.random.Generator) -> Voice:
     """Return a short burst of noise, high (s, t) or lower (k, h)."""
-    count = len(noise)
+    count = round((0.035 + 0.05 * syllable.hiss) * SAMPLE_RATE)
     padded = _fast(count)
-    spectrum = np.fft.rfft(noise, padded)
+    spectrum = np.fft.rfft(chance.normal(0, 1, count), padded)
     frequency = np.fft.rfftfreq(padded, 1 / SAMPLE_RATE)
     centre = 2500 + 3500 * syllable.hiss
     sound = np.fft.irfft(spectrum * np.exp(-(((frequency - centre) / 1200) ** 2)), padded)[:count]
@@ -190,9 +150,9 @@ def _consonant(syllable: Syllable, noise: NDArray[np.float64]) -> Voice:
     return np.asarray(0.3 * sound * envelope / math.sqrt(float(np.mean(sound**2)) + 1e-12), np.float32)
 
 
-def _add_beeps(stereo: Voice, start: int) -> None:
+def _add_beeps(stereo: Voice) -> None:
     """Mix a beep into the start of each second, equal in both channels, and mute the rest around it."""
-    second = np.arange(start, start + len(stereo)) % SAMPLE_RATE / SAMPLE_RATE
+    second = np.arange(len(stereo)) % SAMPLE_RATE / SAMPLE_RATE
     edge = np.minimum(second, BEEP_SECONDS - second) / BEEP_RAMP_SECONDS
     beep = BEEP_PEAK * np.sin(2 * np.pi * BEEP_HZ * second) * np.clip(edge, 0, 1)
     after = np.clip((second - BEEP_SECONDS - _HUSH_SECONDS) / _HUSH_SECONDS, 0, 1)
@@ -217,12 +177,11 @@ class SyntheticAudio(AudioSource):
         self.channels = channels
         self._pace = pace
         self._stop = stop
-        self._speech = shared_speech(beeps=True)
         self._number = 0
 
     def open(self) -> None:
-        """Generate the first piece."""
-        self._speech.until(BLOCK_SAMPLES)
+        """Generate the speech."""
+        speech_loop(beeps=True)
 
     def read(self, timeout_s: float) -> AudioBlock | None:
         """Return the next block when it is due, None after `timeout_s` or when stopped."""
@@ -231,7 +190,7 @@ class SyntheticAudio(AudioSource):
         if self._stop.is_set() or not self._pace.wait(TRACK, media_ns, timeout_s):
             return None
         place = start % LOOP_SAMPLES
-        samples = self._speech.until(place + BLOCK_SAMPLES)[place : place + BLOCK_SAMPLES, : self.channels]
+        samples = speech_loop(beeps=True)[place : place + BLOCK_SAMPLES, : self.channels]
         self._number += 1
         return AudioBlock(self._pace.start_ns() + start * NANOSECONDS // SAMPLE_RATE, samples)
 

@@ -9,10 +9,10 @@ import time
 
 from capture.detectors.audio_detectors import AudioDetectors
 from capture.source import SAMPLE_RATE, AudioBlock
+from capture.synthetic.audio import speech_loop
 from devices.health.faults import HealthTracker
 from devices.health.log_line import discard_line
 from devices.host.clock import NANOSECONDS
-from tests.support.markers import speech_loop
 from tests.support.simulated import SimulatedClock
 
 MINUTES = 10

@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capture.source import SAMPLE_RATE
-from capture.synthetic.audio import LOOP_SECONDS, syllables
-from tests.support.markers import speech_loop
+from capture.synthetic.audio import LOOP_SECONDS, speech_loop, syllables
 
 type Sound = NDArray[np.float32]
 

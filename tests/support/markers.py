@@ -5,9 +5,8 @@ import time
 import numpy as np
 from numpy.typing import NDArray
 
-from capture.source import SAMPLE_RATE, AudioBlock, AudioSource, Samples
+from capture.source import SAMPLE_RATE, AudioBlock, AudioSource
 from capture.sources.worker import AudioWorker
-from capture.synthetic.audio import LOOP_SAMPLES, shared_speech
 from capture.synthetic.marks import BLOCKS, CHECK_BITS, LAMP, NUMBER, RelativeArea, number_bits
 
 type Luma = NDArray[np.uint8]
@@ -87,11 +86,6 @@ def _moving_mean(values: NDArray[np.complex128] | NDArray[np.float64]) -> NDArra
     """Return the mean of the _WINDOW values that start at each place."""
     total = np.concatenate([[0], np.cumsum(values)])
     return np.asarray((total[_WINDOW:] - total[:-_WINDOW]) / _WINDOW, np.complex128)
-
-
-def speech_loop(*, beeps: bool) -> Samples:
-    """Return all that is said before it begins again, read only; made once, in some 30 to 90 ms."""
-    return shared_speech(beeps=beeps).until(LOOP_SAMPLES)
 
 
 def blocks_of(source: AudioSource | AudioWorker, seconds: float) -> list[AudioBlock]:

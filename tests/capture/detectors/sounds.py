@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 
 from capture.detectors.audio_detectors import AudioDetectors
 from capture.source import SAMPLE_RATE, AudioBlock, Samples
+from capture.synthetic.audio import speech_loop
 from devices.health.faults import HealthTracker
 from devices.health.log_line import HealthLine, LogKind
 from devices.host.clock import NANOSECONDS
 from tests.support.health import Recorded
-from tests.support.markers import speech_loop
 from tests.support.simulated import SimulatedClock
 
 BLOCK = 960

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from capture.detectors.lipsync import AudioOffset, VisualEvents, measure_offset, median_delay, onsets
 from capture.media.pictures import plane_views
 from capture.source import SAMPLE_RATE, Samples
+from capture.synthetic.audio import speech_loop
 from capture.synthetic.video import SyntheticPainter
-from tests.support.markers import speech_loop
 
 RATE = 30
 SIZE = 320, 180

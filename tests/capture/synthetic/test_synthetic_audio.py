@@ -2,7 +2,6 @@
 
 import io
 import threading
-from concurrent.futures import ThreadPoolExecutor
 
 import av
 import numpy as np
@@ -13,17 +12,15 @@ from capture.pacing import FastPace, RealPace
 from capture.source import SAMPLE_RATE, AudioBlock
 from capture.synthetic.audio import (
     BLOCK_SAMPLES,
-    LOOP_SAMPLES,
     LOOP_SECONDS,
     SPEECH_DBFS,
-    Speech,
     SyntheticAudio,
-    _response,
     mouth_opening,
+    speech_loop,
     syllables,
 )
 from devices.host.clock import NANOSECONDS
-from tests.support.markers import beep_times, speech_loop
+from tests.support.markers import beep_times
 from tests.support.simulated import SimulatedClock
 
 STOP = threading.Event()
@@ -61,30 +58,6 @@ def test_a_block_comes_when_its_last_sample_does() -> None:
     source.open()
     assert source.read(0.02) is None
     assert source.read(0.02) is not None
-
-
-def test_what_made_the_speech_is_not_kept() -> None:
-    made = Speech(beeps=False)
-    made.until(1)
-    assert _response.cache_info().currsize > 0
-    made.until(LOOP_SAMPLES)
-    assert _response.cache_info().currsize == 0
-
-
-def test_speech_is_made_as_far_as_it_is_asked_for_and_the_same_at_once() -> None:
-    at_once, by_pieces = Speech(beeps=True).until(LOOP_SAMPLES), Speech(beeps=True)
-    assert not by_pieces.until(SAMPLE_RATE)[2 * SAMPLE_RATE :].any(), "a session would wait for what it needs later"
-    for end in range(0, LOOP_SAMPLES + 1, 7 * BLOCK_SAMPLES):
-        assert np.array_equal(by_pieces.until(end)[:end], at_once[:end])
-    assert np.array_equal(by_pieces.until(LOOP_SAMPLES), at_once)
-
-
-def test_speech_is_made_once_for_all_threads_that_ask() -> None:
-    alone, shared = Speech(beeps=True).until(LOOP_SAMPLES), Speech(beeps=True)
-    with ThreadPoolExecutor(4) as threads:
-        asked = [threads.submit(shared.until, end) for end in range(0, LOOP_SAMPLES + 1, SAMPLE_RATE // 4)]
-    assert all(one.exception() is None for one in asked)
-    assert np.array_equal(shared.until(LOOP_SAMPLES), alone)
 
 
 def test_beeps_start_exactly_on_the_seconds() -> None:

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from capture.source import SAMPLE_RATE, AudioBlock, Samples
+from capture.synthetic.audio import speech_loop
 from devices.host.clock import NANOSECONDS
 from recorder.encode.encoder import AAC_FRAME
 from recorder.model.packet import Track
 from recorder.model.status import Loudness
 from recorder.program.mixer import FLOOR_DBFS, LoudnessMeter
 from recorder.program.mixer_input import MixerInput
-from tests.support.markers import speech_loop
 from tests.support.tracks import Rig, in_time
 
 BLOCK = 960
