@@ -59,7 +59,7 @@ def _plug(of: Device | RoleBinding) -> _Plug:
     return of.vid, of.pid, of.place or of.port
 
 
-class BoundLocator:
+class BoundLocator(DeviceLocator):
     """Finds one device by its binding, as roles do (devices/roles/matching.py).
 
     A device without a serial number is also found at another port: if it is the only one of its model that arrived
@@ -79,7 +79,7 @@ class BoundLocator:
         self._others = None
 
     def reopened(self) -> None:
-        """Note that the device found last was opened."""
+        """Bind to the device found last."""
         with _claiming:
             if self._claim.tried:
                 self._binding = self._claim.bound = self._claim.tried
@@ -120,7 +120,7 @@ def _serial(of: Device | RoleBinding) -> str | None:
     return of.serial or of.shared_serial
 
 
-class NamedLocator:
+class NamedLocator(DeviceLocator):
     """Finds a device that was missing when the session was armed: the first match by name, later only that device."""
 
     def __init__(

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import av
 
@@ -67,33 +67,25 @@ class LocatedDevice:
     is_certain: bool = True
 
 
-class DeviceLocator(Protocol):
-    """Finds one device again (capture/sources/locator.py); used by one thread."""
+class DeviceLocator:
+    """Finds one device again (capture/sources/locator.py); used by one thread. This base class finds none."""
 
     def lost(self) -> None:
         """Note the loss."""
-        ...
 
     def find(self) -> LocatedDevice | None:
         """Return the device, None while it is away; does not block for long."""
-        ...
+        return None
 
     def reopened(self) -> None:
         """Note that the device found last was opened."""
-        ...
 
 
-class FixedLocator:
+class FixedLocator(DeviceLocator):
     """Locates a device that only its opening finds, such as a screen or an input of a sound server."""
 
     def __init__(self, device: Device) -> None:
         self._device = device
-
-    def lost(self) -> None:
-        """Do nothing."""
-
-    def reopened(self) -> None:
-        """Do nothing."""
 
     def find(self) -> LocatedDevice:
         """Return the device itself."""

@@ -15,7 +15,7 @@ import numpy as np
 from capture.pacing import RealPace
 from capture.source import Frame, Size, VideoFormat, VideoSource
 from capture.sources.source_kind import ChosenSource
-from capture.sources.worker import DeviceSupervision, LocatedDevice
+from capture.sources.worker import DeviceLocator, DeviceSupervision, LocatedDevice
 from capture.synthetic.audio import SyntheticAudio
 from capture.synthetic.video import SyntheticVideo
 from config.errors import DeviceError
@@ -40,7 +40,7 @@ DARK = 75
 LAYOUTS = {one: LayoutSettings(kind=SINGLE, show=(one,)) for one in ("1", "2")}
 
 
-class Plug(VideoSource):
+class Plug(VideoSource, DeviceLocator):
     """A synthetic camera that can be pulled; `shade` makes it a plain picture that is told from another's."""
 
     def __init__(self, source: SyntheticVideo, shade: int | None = None) -> None:
@@ -75,12 +75,6 @@ class Plug(VideoSource):
 
     def close(self) -> None:
         """Stay as it is: it is opened again."""
-
-    def lost(self) -> None:
-        """Nothing to note."""
-
-    def reopened(self) -> None:
-        """Nothing to note."""
 
     def find(self) -> LocatedDevice | None:
         return LocatedDevice(Device(id="x", kind=DeviceKind.CAMERA, name="Podium")) if self.is_in else None

@@ -219,17 +219,11 @@ def supervised(
     return ChosenSource(source.name, source, supervision=DeviceSupervision(locator, missing=missing))
 
 
-class NeverThere:
+class NeverThere(DeviceLocator):
     """Locates what is not plugged in before it is told so."""
 
     def __init__(self) -> None:
         self.is_there = False
-
-    def lost(self) -> None:
-        """Nothing to note."""
-
-    def reopened(self) -> None:
-        """Nothing to note."""
 
     def find(self) -> LocatedDevice | None:
         return LocatedDevice(Device(id="x", kind=DeviceKind.CAMERA, name="Podium")) if self.is_there else None

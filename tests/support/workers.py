@@ -6,26 +6,13 @@ from capture.detectors.audio_detectors import AudioDetectors
 from capture.detectors.source_health import Patience, SourceHealth
 from capture.detectors.video_detectors import VideoDetectors
 from capture.source import SAMPLE_RATE, AudioBlock, AudioSource, Frame, Samples, VideoFormat, VideoSource
-from capture.sources.worker import AudioWorker, DeviceSupervision, LocatedDevice, SourceWorker, VideoWorker
+from capture.sources.worker import AudioWorker, DeviceLocator, DeviceSupervision, SourceWorker, VideoWorker
 from config.errors import DeviceError
 from devices.health.faults import HealthTracker
 from devices.host.clock import NANOSECONDS
 from devices.model.device import Device, DeviceKind
 from tests.support.health import Recorded
 from tests.support.simulated import SimulatedClock
-
-
-class Nowhere:
-    """Locates nothing."""
-
-    def lost(self) -> None:
-        """Nothing to note."""
-
-    def reopened(self) -> None:
-        """Nothing to note."""
-
-    def find(self) -> LocatedDevice | None:
-        return None
 
 
 def judged_video(
@@ -39,7 +26,7 @@ def judged_video(
         lambda _known: patience,
         tracker,
     )
-    return VideoWorker(source, tracker.clock, supervision=DeviceSupervision(Nowhere(), health)), health
+    return VideoWorker(source, tracker.clock, supervision=DeviceSupervision(DeviceLocator(), health)), health
 
 
 def judged_sound(
@@ -53,7 +40,7 @@ def judged_sound(
         lambda _known: patience,
         tracker,
     )
-    return SourceWorker(source, tracker.clock, supervision=DeviceSupervision(Nowhere(), health)), health
+    return SourceWorker(source, tracker.clock, supervision=DeviceSupervision(DeviceLocator(), health)), health
 
 
 BLOCK = 960

@@ -15,6 +15,7 @@ from capture.sources.worker import (
     MOST_STUCK_S,
     STUCK_S,
     AudioWorker,
+    DeviceLocator,
     DeviceSupervision,
     LocatedDevice,
     OutageKind,
@@ -36,7 +37,7 @@ HERE = Device(id="046d:0825:A", kind=DeviceKind.CAMERA, name="Webcam", port="1-1
 THERE = Device(id="046d:0825:A", kind=DeviceKind.CAMERA, name="Webcam", port="1-2", node="/dev/video2")
 
 
-class Plugged:
+class Plugged(DeviceLocator):
     """A device that can be unplugged, and its locator."""
 
     name = "Webcam"
@@ -78,9 +79,6 @@ class Plugged:
     def close(self) -> None:
         self.closed += 1
         self.is_open = False
-
-    def lost(self) -> None:
-        """Do nothing."""
 
     def reopened(self) -> None:
         self.regains += 1

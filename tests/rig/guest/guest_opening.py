@@ -14,7 +14,7 @@ import pytest
 from capture.detectors.source_health import patience_for
 from capture.sound.source import SoundSource
 from capture.sources.v4l2 import V4l2Source
-from capture.sources.worker import DeviceSupervision, VideoWorker
+from capture.sources.worker import DeviceLocator, DeviceSupervision, VideoWorker
 from config.errors import DeviceError
 from config.settings.schema import Settings
 from devices.health.faults import Fault, HealthTracker
@@ -31,7 +31,7 @@ from tests.support.errors import because
 from tests.support.health import Recorded
 from tests.support.ports import usb_tree
 from tests.support.processes import be_powerless_root, be_user, confined, refuse_ioctl
-from tests.support.workers import Nowhere, judged_video
+from tests.support.workers import judged_video
 
 CLOCK = SystemClock()
 CAMERA = "046d:0825:CAM0001"
@@ -98,7 +98,7 @@ def test_a_full_bus_names_what_else_is_on_it_and_what_to_do(camera: RigDevice, s
     assert (found.kind, found.device, found.level) == (LogKind.DEGRADED, CAMERA, LogLevel.WARN)
     assert (found.reason, found.detail["fault"]) == (caught.message, Fault.BUS_FULL)
     assert (found.at - began).total_seconds() < 2
-    again = VideoWorker(source, CLOCK, supervision=DeviceSupervision(Nowhere(), health))
+    again = VideoWorker(source, CLOCK, supervision=DeviceSupervision(DeviceLocator(), health))
     again.open()
     recovered, opened = recorded.lines[2:]
     assert (recovered.kind, recovered.detail["fault"], opened.kind) == (

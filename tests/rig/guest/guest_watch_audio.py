@@ -18,7 +18,7 @@ from capture.detectors.source_health import Patience, SourceHealth
 from capture.sound.inputs import list_sound_inputs
 from capture.sound.source import SoundSource
 from capture.source import SAMPLE_RATE, AudioBlock, AudioSource
-from capture.sources.worker import AudioWorker, DeviceSupervision, SourceWorker
+from capture.sources.worker import AudioWorker, DeviceLocator, DeviceSupervision, SourceWorker
 from config.errors import DeviceError
 from devices.health.faults import Fault, HealthTracker
 from devices.health.log_line import HealthLine, LogKind, LogLevel
@@ -30,7 +30,7 @@ from tests.support.errors import because
 from tests.support.health import Recorded
 from tests.support.markers import blocks_of
 from tests.support.waiting import wait_for
-from tests.support.workers import Nowhere, judged_sound
+from tests.support.workers import judged_sound
 
 CLOCK = SystemClock()
 PATIENCE = Patience(frozen_s=3, black_s=5, silence_s=1)
@@ -157,7 +157,7 @@ def test_sound_that_is_unplugged_is_lost_in_time_and_opens_again_when_it_is_back
     began = time.monotonic()
     stick.plug(1)
     judged.source.relocate(sound_of(stick))
-    worker = SourceWorker(judged.source, CLOCK, supervision=DeviceSupervision(Nowhere(), judged.health))
+    worker = SourceWorker(judged.source, CLOCK, supervision=DeviceSupervision(DeviceLocator(), judged.health))
     worker.open()
     read_until(worker, lambda: judged.health.now.state is HealthState.OK, 5)
     assert time.monotonic() - began < 5

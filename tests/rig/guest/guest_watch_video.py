@@ -13,7 +13,7 @@ from capture.detectors.source_health import Patience, SourceHealth, patience_for
 from capture.detectors.video_detectors import VideoDetectors
 from capture.sources.source_queue import SourceQueue
 from capture.sources.v4l2 import V4l2Source
-from capture.sources.worker import DeviceSupervision, VideoWorker
+from capture.sources.worker import DeviceLocator, DeviceSupervision, VideoWorker
 from config.errors import DeviceError, DeviceNotFound, MediaError
 from config.settings.schema import Settings
 from devices.health.faults import Fault, HealthChange, HealthTracker
@@ -25,7 +25,6 @@ from tests.rig.rig import RigDevice
 from tests.support.errors import because
 from tests.support.health import Recorded
 from tests.support.waiting import wait_for
-from tests.support.workers import Nowhere
 
 CAMERA = "046d:0825:CAM0001"
 RATE = 15
@@ -55,7 +54,7 @@ class Running:
         self.changes.append((time.monotonic(), change))
 
     def _worker(self) -> VideoWorker:
-        supervision = DeviceSupervision(Nowhere(), self.health)
+        supervision = DeviceSupervision(DeviceLocator(), self.health)
         return VideoWorker(self._source, SystemClock(), queue=SourceQueue(RATE), supervision=supervision)
 
     def start(self) -> None:
