@@ -78,12 +78,9 @@ class FaultHysteresis:
         self._good_since_ns = None
         if not self.is_on or not self._tracker.has(self._fault):  # another detector may have ended it
             self.is_on = True
-            self._count(began_ns)
+            is_again = self._ended_ns is not None and began_ns - self._ended_ns < RECURS_WITHIN_S * NANOSECONDS
+            self._in_a_row = self._in_a_row + 1 if is_again else 1
             self._tracker.find(self._fault, reason, began_ns=began_ns, **detail)
-
-    def _count(self, began_ns: int) -> None:
-        is_again = self._ended_ns is not None and began_ns - self._ended_ns < RECURS_WITHIN_S * NANOSECONDS
-        self._in_a_row = self._in_a_row + 1 if is_again else 1
 
     def unsure(self) -> None:
         """Neither begin nor end: restart the recovery time."""

@@ -113,29 +113,24 @@ def _follow() -> None:
     """Send the server's sources at each change, through server restarts, until the parent goes away."""
     sent: list[ServerSource] | None = None
 
-    def attempt() -> bool:
+    def send(sources: list[ServerSource]) -> None:
         nonlocal sent
+        if sources != sent:
+            _answer(SoundInputs(sources=sources))
+        sent = sources
+
+    def attempt() -> bool:
         try:
             for sources in sound_server.followed_sources():
-                sent = _send_changed(sources, sent)
+                send(sources)
         except sound_server.NoLibraryError as error:
             _answer(SoundFailed(str(error)))
             return True
         except sound_server.NoServerError:
-            sent = _send_changed([], sent)
+            send([])
         return False
 
-    BackgroundTask("sources", attempt, pause=_NO_SERVER_S, failed=_exit).run()
-
-
-def _exit(_error: Exception) -> None:
-    os._exit(0)
-
-
-def _send_changed(sources: list[ServerSource], sent: list[ServerSource] | None) -> list[ServerSource]:
-    if sources != sent:
-        _answer(SoundInputs(sources=sources))
-    return sources
+    BackgroundTask("sources", attempt, pause=_NO_SERVER_S, failed=lambda _error: os._exit(0)).run()
 
 
 def _find(sounddevice: Any, name: str) -> int | None:
