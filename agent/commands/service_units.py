@@ -8,7 +8,7 @@ liput-recorder@.service  one recorder, which outlives the daemon
 import grp
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -126,169 +126,162 @@ def _is_group(name: str) -> bool:
 DAEMON, SOCKET, RECORDER = "liput.service", "liput-recorder.socket", "liput-recorder@.service"
 ADDRESS = "%t/liput-recorders.sock"
 
-type Section = Sequence[tuple[str, str]]
+# `setpriority` is for the granted limits; without permission it just fails. udev reports plugs by AF_NETLINK.
+HARDENED = """\
+NoNewPrivileges=yes
+LockPersonality=yes
+RestrictSUIDSGID=yes
+RestrictNamespaces=yes
+RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
+SystemCallArchitectures=native
+SystemCallFilter=@system-service
+SystemCallFilter=~@privileged @resources
+SystemCallFilter=setpriority sched_setscheduler
+SystemCallErrorNumber=EPERM
+"""
+"""Also for a user's service manager."""
 
-GRANTED: Section = (("LimitNICE", str(priority.SOUND_NICE)), ("LimitRTPRIO", str(priority.REALTIME)))
-"""Limits for recorders (devices/host/priority.py); the daemon has them for its check only."""
-
-HARDENED: Section = (
-    ("NoNewPrivileges", "yes"),
-    ("LockPersonality", "yes"),
-    ("RestrictSUIDSGID", "yes"),
-    ("RestrictNamespaces", "yes"),
-    ("RestrictAddressFamilies", "AF_UNIX AF_INET AF_INET6 AF_NETLINK"),
-    ("SystemCallArchitectures", "native"),
-    ("SystemCallFilter", "@system-service"),
-    ("SystemCallFilter", "~@privileged @resources"),
-    ("SystemCallFilter", "setpriority sched_setscheduler"),  # for GRANTED; without permission they just fail
-    ("SystemCallErrorNumber", "EPERM"),
-)
-"""Also for a user's service manager. udev reports plugs by AF_NETLINK."""
-
-CONFINED: Section = (
-    ("CapabilityBoundingSet", ""),
-    ("AmbientCapabilities", ""),
-    ("ProtectSystem", "strict"),
-    ("ProtectProc", "invisible"),
-    ("ProtectClock", "yes"),
-    ("ProtectHostname", "yes"),
-    ("ProtectControlGroups", "yes"),
-    ("ProtectKernelLogs", "yes"),
-    ("ProtectKernelModules", "yes"),
-    ("ProtectKernelTunables", "yes"),
-    ("PrivateTmp", "yes"),
-    ("RemoveIPC", "yes"),
-    ("KeyringMode", "private"),
-    ("DevicePolicy", "closed"),
-    ("DeviceAllow", "char-video4linux rw"),
-    ("DeviceAllow", "char-media rw"),
-    ("DeviceAllow", "char-alsa rw"),
-    ("DeviceAllow", "char-drm rw"),
-    ("DeviceAllow", "char-usb_device rw"),
-)
+CONFINED = """\
+CapabilityBoundingSet=
+AmbientCapabilities=
+ProtectSystem=strict
+ProtectProc=invisible
+ProtectClock=yes
+ProtectHostname=yes
+ProtectControlGroups=yes
+ProtectKernelLogs=yes
+ProtectKernelModules=yes
+ProtectKernelTunables=yes
+PrivateTmp=yes
+RemoveIPC=yes
+KeyringMode=private
+DevicePolicy=closed
+DeviceAllow=char-video4linux rw
+DeviceAllow=char-media rw
+DeviceAllow=char-alsa rw
+DeviceAllow=char-drm rw
+DeviceAllow=char-usb_device rw
+"""
 """For the system's service manager only. Recorders and daemon see cameras and sound, no other hardware."""
 
 
 def units(place: ServiceConfig) -> dict[str, str]:
     """Return the text of each unit, by name."""
-    return {DAEMON: _text(_daemon(place)), SOCKET: _text(_socket(place)), RECORDER: _text(_recorder(place))}
+    texts = {DAEMON: _daemon(place), SOCKET: _socket(place), RECORDER: _recorder(place)}
+    return {
+        name: f"{MARK}, which writes it anew; what is changed belongs into a drop-in.\n{text}"
+        for name, text in texts.items()
+    }
 
 
-def _daemon(place: ServiceConfig) -> Iterator[tuple[str, Section]]:
+def _daemon(place: ServiceConfig) -> str:
     config = ("--config", str(place.config)) if place.config else ()
-    yield (
-        "Unit",
-        [
-            ("Description", "Liput: the conference room's sessions and archive"),
-            ("Requires", SOCKET),
-            ("After", f"{SOCKET} network.target sound.target"),
-            ("StartLimitIntervalSec", "0"),
-            *_loaded(place),
-        ],
-    )
-    yield (
-        "Service",
-        [
-            ("Type", "notify"),
-            ("NotifyAccess", "main"),
-            ("ExecStart", _command(place.run("agent.cli.main", "serve", *config))),
-            ("WatchdogSec", "20"),
-            ("TimeoutAbortSec", "5"),
-            ("TimeoutStopSec", "20"),
-            ("Restart", "on-failure"),
-            ("RestartSec", "1"),
-            ("OOMPolicy", "continue"),
-            # A recorder without a unit of its own (recorder.control.launch) survives.
-            ("KillMode", "process"),
-            ("Environment", f"{launch.RECORDERS_VARIABLE}={ADDRESS}"),
-            ("CPUWeight", "50"),
-            ("RestrictRealtime", "yes"),
-            *_common(place),
-        ],
-    )
-    yield "Install", [("WantedBy", "multi-user.target" if place.is_system else "default.target")]
+    # With KillMode=process, a recorder without a unit of its own (recorder.control.launch) survives.
+    return f"""\
+[Unit]
+Description=Liput: the conference room's sessions and archive
+Requires={SOCKET}
+After={SOCKET} network.target sound.target
+StartLimitIntervalSec=0
+{_drivers(place)}
+[Service]
+Type=notify
+NotifyAccess=main
+ExecStart={_command(place.run("agent.cli.main", "serve", *config))}
+WatchdogSec=20
+TimeoutAbortSec=5
+TimeoutStopSec=20
+Restart=on-failure
+RestartSec=1
+OOMPolicy=continue
+KillMode=process
+Environment={launch.RECORDERS_VARIABLE}={ADDRESS}
+CPUWeight=50
+RestrictRealtime=yes
+{_common(place)}
+[Install]
+WantedBy={"multi-user.target" if place.is_system else "default.target"}
+"""
 
 
-def _socket(place: ServiceConfig) -> Iterator[tuple[str, Section]]:
-    yield "Unit", [("Description", "Liput: starts a recorder for each connection")]
-    yield (
-        "Socket",
-        [
-            ("ListenStream", ADDRESS),
-            ("Accept", "yes"),
-            ("MaxConnections", "16"),
-            ("SocketMode", "0600"),
-            *((("SocketUser", USER),) if place.is_system else ()),
-            ("RemoveOnStop", "yes"),
-        ],
-    )
-    yield "Install", [("WantedBy", "sockets.target")]
+def _socket(place: ServiceConfig) -> str:
+    user = f"SocketUser={USER}\n" if place.is_system else ""
+    return f"""\
+[Unit]
+Description=Liput: starts a recorder for each connection
+
+[Socket]
+ListenStream={ADDRESS}
+Accept=yes
+MaxConnections=16
+SocketMode=0600
+{user}RemoveOnStop=yes
+
+[Install]
+WantedBy=sockets.target
+"""
 
 
-def _recorder(place: ServiceConfig) -> Iterator[tuple[str, Section]]:
-    yield ("Unit", [("Description", "Liput: recorder %i"), ("CollectMode", "inactive-or-failed"), *_loaded(place)])
-    yield (
-        "Service",
-        [
-            ("ExecStart", _command(place.run(launch.MODULE, launch.UNIT_ARGUMENT))),
-            ("StandardInput", "socket"),
-            ("StandardOutput", "socket"),
-            ("StandardError", "journal"),
-            # Its children end with it; at shutdown it has 300 s to close and seal its recording.
-            ("KillMode", "mixed"),
-            ("TimeoutStopSec", "300"),
-            ("OOMPolicy", "continue"),
-            *((("OOMScoreAdjust", "-500"),) if place.is_system else ()),
-            ("CPUWeight", "500"),
-            ("IOWeight", "500"),
-            *_common(place),
-        ],
-    )
+def _recorder(place: ServiceConfig) -> str:
+    score = "OOMScoreAdjust=-500\n" if place.is_system else ""
+    # Its children end with it; at shutdown it has 300 s to close and seal its recording.
+    return f"""\
+[Unit]
+Description=Liput: recorder %i
+CollectMode=inactive-or-failed
+{_drivers(place)}
+[Service]
+ExecStart={_command(place.run(launch.MODULE, launch.UNIT_ARGUMENT))}
+StandardInput=socket
+StandardOutput=socket
+StandardError=journal
+KillMode=mixed
+TimeoutStopSec=300
+OOMPolicy=continue
+{score}CPUWeight=500
+IOWeight=500
+{_common(place)}"""
 
 
-def _loaded(place: ServiceConfig) -> Iterator[tuple[str, str]]:
+def _drivers(place: ServiceConfig) -> str:
     """Load drivers first: DeviceAllow ignores groups that the kernel does not know yet."""
-    if place.is_system:
-        services = " ".join(f"modprobe@{module}.service" for module in ("videodev", "snd", "drm"))
-        yield "Wants", services
-        yield "After", services
+    services = " ".join(f"modprobe@{module}.service" for module in ("videodev", "snd", "drm"))
+    return f"Wants={services}\nAfter={services}\n" if place.is_system else ""
 
 
-def _common(place: ServiceConfig) -> Iterator[tuple[str, str]]:
-    yield "Slice", "liput.slice"
-    yield "RuntimeDirectory", "liput"
-    yield "RuntimeDirectoryMode", "0750" if place.is_system else "0700"
-    yield "RuntimeDirectoryPreserve", "yes"  # restarts must find the recorders
-    yield "Environment", f"{RUNTIME}=%t/liput"
-    if place.python_path:
-        yield "Environment", _quoted(f"PYTHONPATH={place.python_path}")
-    yield "LimitNOFILE", "4096"  # the page needs some hundreds (agent/web/http/limits.py)
-    yield "UMask", "0027" if place.is_system else "0077"  # operators may read recordings; nobody else may
-    yield from GRANTED
-    yield from HARDENED
-    if place.is_system:
-        yield from _owned(place)
-        yield from CONFINED
-        yield from _written(place)
+def _common(place: ServiceConfig) -> str:
+    python = f"Environment={_quoted(f'PYTHONPATH={place.python_path}')}\n" if place.python_path else ""
+    # Restarts must find the recorders (RuntimeDirectoryPreserve). The page needs some hundreds of files
+    # (agent/web/http/limits.py). Operators may read recordings; nobody else may (UMask). The daemon has the limits
+    # of recorders (devices/host/priority.py) for its check only.
+    return f"""\
+Slice=liput.slice
+RuntimeDirectory=liput
+RuntimeDirectoryMode={"0750" if place.is_system else "0700"}
+RuntimeDirectoryPreserve=yes
+Environment={RUNTIME}=%t/liput
+{python}LimitNOFILE=4096
+UMask={"0027" if place.is_system else "0077"}
+LimitNICE={priority.SOUND_NICE}
+LimitRTPRIO={priority.REALTIME}
+{HARDENED}{_system_only(place) if place.is_system else ""}"""
 
 
-def _owned(place: ServiceConfig) -> Iterator[tuple[str, str]]:
-    yield "User", USER
-    yield "Group", place.operators
-    if place.groups:
-        yield "SupplementaryGroups", " ".join(place.groups)
-    yield "StateDirectory", "liput"
-    yield "StateDirectoryMode", "0750"
-    yield "Environment", f"LIPUT_STATE={STATE}"
-    yield "Environment", f"{access.OPERATORS_VARIABLE}={place.operators}"
-    if place.keys:
-        yield "LoadCredential", f"liput-keys:{place.keys}"
-
-
-def _written(place: ServiceConfig) -> Iterator[tuple[str, str]]:
-    yield "ProtectHome", "read-only" if any(_is_in(folder, CLOSED) for folder in place.writable) else "yes"
-    for folder in place.writable:
-        yield "ReadWritePaths", _quoted(f"-{folder}")  # the disk may be absent and come back
+def _system_only(place: ServiceConfig) -> str:
+    groups = f"SupplementaryGroups={' '.join(place.groups)}\n" if place.groups else ""
+    keys = f"LoadCredential=liput-keys:{place.keys}\n" if place.keys else ""
+    home = "read-only" if any(_is_in(folder, CLOSED) for folder in place.writable) else "yes"
+    # A disk may be absent and come back ("-").
+    writable = "".join(f"ReadWritePaths={_quoted(f'-{folder}')}\n" for folder in place.writable)
+    return f"""\
+User={USER}
+Group={place.operators}
+{groups}StateDirectory=liput
+StateDirectoryMode=0750
+Environment=LIPUT_STATE={STATE}
+Environment={access.OPERATORS_VARIABLE}={place.operators}
+{keys}{CONFINED}ProtectHome={home}
+{writable}"""
 
 
 def _command(words: Sequence[str]) -> str:
@@ -299,11 +292,6 @@ def _quoted(word: str | Path) -> str:
     """Quote a word for systemd: blanks, quotes, specifiers."""
     text = str(word).replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
     return f'"{text}"' if any(character in text for character in " \t'\"\\") else text
-
-
-def _text(sections: Iterator[tuple[str, Section]]) -> str:
-    parts = ["\n".join([f"[{name}]", *(f"{key}={value}" for key, value in settings)]) for name, settings in sections]
-    return f"{MARK}, which writes it anew; what is changed belongs into a drop-in.\n" + "\n\n".join(parts) + "\n"
 
 
 MARK = "# Made by `liput service install`"  # the first words of files that install and uninstall may change
