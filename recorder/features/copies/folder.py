@@ -17,6 +17,7 @@ from recorder.features.copies.target import (
     BLOCK_BYTES,
     STAGING,
     CopyReason,
+    Target,
     blocks_of,
     copy_error,
     staging_folder,
@@ -37,8 +38,8 @@ _NUMBERS = {
 _REASONS = {number: reason for reason, numbers in _NUMBERS.items() for number in numbers}
 
 
-class FolderTarget:
-    """Implements Target on an existing folder, on another file system than `apart_from`: a share may be unmounted."""
+class FolderTarget(Target):
+    """An existing folder, on another file system than `apart_from`: a share may be unmounted."""
 
     def __init__(
         self, name: str, root: Path, disk: DurableFiles | None = None, apart_from: Sequence[Path] = ()
@@ -178,9 +179,6 @@ class FolderTarget:
                 if error.errno in {errno.EEXIST, errno.ENOTEMPTY}:
                     raise copy_error(CopyReason.NAME_TAKEN, self.name, place.rpartition("/")[2]) from None
                 raise
-
-    def close(self) -> None:
-        """Do nothing: no connection is open."""
 
     @contextmanager
     def _translated(self) -> Iterator[None]:

@@ -29,7 +29,7 @@ from obstore.store import S3Store
 from config.settings.secrets import CopyCredentials
 from config.settings.serving import CopyTarget
 from devices.uplink.redirects import SameServerRedirects
-from recorder.features.copies.target import CopyReason, blocks_of, copy_error, status_of
+from recorder.features.copies.target import CopyReason, Target, blocks_of, copy_error, status_of
 from recorder.package.fixity import TransferThrottle
 
 if TYPE_CHECKING:
@@ -241,12 +241,11 @@ _WORDS = (
 """Words of library or server, lower case, the surest first."""
 
 
-class S3Target:
-    """Implements Target on a bucket. Raises CopyError from the constructor if it is not accessible."""
+class S3Target(Target):
+    """A bucket. Raises CopyError from the constructor if it is not accessible."""
 
     def __init__(self, name: str, settings: CopyTarget, login: CopyCredentials) -> None:
         self.name = name
-        self.disk = None
         self._stalled_s = settings.stalled_s
         with self._translated():
             self._store = self._opened(settings, login, settings.stalled_s)
@@ -335,9 +334,6 @@ class S3Target:
 
     def finish(self, folder: str, place: str) -> None:
         """Do nothing: the package is in place."""
-
-    def close(self) -> None:
-        """Do nothing: the library needs no close."""
 
     @contextmanager
     def _translated(self) -> Iterator[None]:

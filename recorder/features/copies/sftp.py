@@ -25,6 +25,7 @@ from recorder.features.copies.target import (
     BLOCK_BYTES,
     STAGING,
     CopyReason,
+    Target,
     blocks_of,
     copy_error,
     staging_folder,
@@ -36,12 +37,11 @@ ROOM_BYTES = 4 * BLOCK_BYTES
 """A disk with less free space counts as full: OpenSSH answers only "Failure"."""
 
 
-class SftpTarget:
-    """Implements Target on a server. Raises CopyError from the constructor if the connection or login fails."""
+class SftpTarget(Target):
+    """A folder on a server. Raises CopyError from the constructor if the connection or login fails."""
 
     def __init__(self, name: str, settings: CopyTarget, login: CopyCredentials) -> None:
         self.name = name
-        self.disk = None
         self._settings = settings
         parts = urllib.parse.urlsplit(settings.url)
         self._host, self._port = parts.hostname or "", parts.port or 22

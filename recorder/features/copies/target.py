@@ -179,13 +179,10 @@ def _reading(source: Path) -> Iterator[None]:
 class Target(Protocol):
     """A place for copies. All methods raise CopyError with a reason, within a bounded time."""
 
-    @property
-    def name(self) -> str:
-        """Its name in the settings."""
-
-    @property
-    def disk(self) -> int | None:
-        """The number of its disk in this PC, None on another computer."""
+    name: str
+    """Its name in the settings."""
+    disk: int | None = None
+    """The number of its disk in this PC, None on another computer."""
 
     def folders(self, path: str) -> list[str]:
         """Return the names of folders in `path` ("" for the root); none if it is missing."""
@@ -210,6 +207,7 @@ class Target(Protocol):
 
     def close(self) -> None:
         """Close the connection."""
+        return  # most places have none
 
 
 MARK_FILE = ".liput-place"
