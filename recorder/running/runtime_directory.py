@@ -369,11 +369,7 @@ class DeviceClaims:
             path.parent.mkdir(mode=0o700, exist_ok=True)
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            raise StorageError(
-                f"{path} cannot be written: {error.strerror}",
-                hint="see `liput --help` for LIPUT_RUNTIME",
-                why="unwritable",
-            ) from None
+            raise _refused(path, error) from None
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
