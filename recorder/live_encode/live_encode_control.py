@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import av
 
@@ -38,16 +37,6 @@ UP_EVERY_S, DOWN_EVERY_S = 10.0, 2.0
 FREE_S = 0.5  # limit of the wait for a frame in the live encoder at the session's end
 
 
-@dataclass(frozen=True, slots=True)
-class _LinkReport:
-    """A destination's last report, its last sample, and their times."""
-
-    report: LinkReport | None
-    reported_ns: int
-    sampled_ns: int
-    sample: LinkSample
-
-
 type ConnectDestinations = Callable[[Templates], None]
 """Begins to connect the destinations, with the streams of their own encode. Thread-safe."""
 
@@ -76,7 +65,8 @@ class LiveEncodeControl:
         self._rate = RateControl(least=plan.least, most=plan.most, beside=plan.sound)
         self._put: Callable[[EncodedPacket], None] | None = None
         self._share: Callable[[], None] = lambda: None
-        self._link_reports: dict[str, _LinkReport] = {}
+        self._reports: dict[str, tuple[LinkReport | None, float]] = {}  # last report of each destination, and its time
+        self._samples: dict[str, LinkSample] = {}
         self._stalls = StallDetector()
         self._reported_rate = plan.most
         self._reported_ns = -UP_EVERY_S * NANOSECONDS
@@ -194,28 +184,26 @@ class LiveEncodeControl:
             return
         now_ns = self._clock.now_ns()
         self._stalls.update(now_ns, came=True)
-        streaming = self._destinations.streaming
-        before, self._link_reports = (
-            self._link_reports,
-            {one.name: self._newest_sample(one, now_ns) for one in streaming},
-        )
-        if self._link_reports != before:
-            slowest = self._rate.update({name: heard.sample for name, heard in self._link_reports.items()})
+        before = self._samples
+        self._samples = {one.name: self._newest_sample(one, now_ns) for one in self._destinations.streaming}
+        if self._samples != before:
+            slowest = self._rate.update(self._samples)
             self._encode.bit_rate = self._rate.bit_rate
             self._report_rate(self._rate.bit_rate, slowest, now_ns)
 
-    def _newest_sample(self, destination: LiveDestination, now_ns: int) -> "_LinkReport":
+    def _newest_sample(self, destination: LiveDestination, now_ns: int) -> LinkSample:
         """Return a destination's newest sample: from a new report, or because the report is late."""
-        link, before = destination.link, self._link_reports.get(destination.name)
+        link, before, now_s = destination.link, self._samples.get(destination.name), now_ns / NANOSECONDS
         tells_nothing = link is not None and link.rtt_ms is None and link.delivered_bps is None
         if before is not None and tells_nothing and self._stalls.is_excused:
             return before  # else a folder would answer for this PC's stall
-        if before is None or link is not before.report:
-            return _LinkReport(link, now_ns, now_ns, _sample(destination, link, now_ns))
-        if now_ns - before.sampled_ns < LATE_S * NANOSECONDS:
+        reported, reported_s = self._reports.get(destination.name, (None, now_s))
+        if before is None or link is not reported:
+            self._reports[destination.name] = link, now_s
+            return _sample(destination, link, now_s)
+        if now_s - before.at_s < LATE_S:
             return before
-        is_stale = now_ns - before.reported_ns > STALE_S * NANOSECONDS
-        return _LinkReport(link, before.reported_ns, now_ns, _sample(destination, link, now_ns, is_stale=is_stale))
+        return _sample(destination, link, now_s, is_stale=now_s - reported_s > STALE_S)
 
     def _report_rate(self, rate: int, slowest: str, now_ns: int) -> None:
         every_s = UP_EVERY_S if rate > self._reported_rate else DOWN_EVERY_S
@@ -242,13 +230,13 @@ class LiveEncodeControl:
 
 
 def _sample(
-    destination: LiveDestination, link: LinkReport | None, now_ns: int, *, is_stale: bool = False
+    destination: LiveDestination, link: LinkReport | None, now_s: float, *, is_stale: bool = False
 ) -> LinkSample:
     """Return a destination's sample; a stale report gives no delivered rate."""
     status = destination.status()
     delivered_bps = link.delivered_bps if link else None
     return LinkSample(
-        at_s=now_ns / NANOSECONDS,
+        at_s=now_s,
         is_live=status.state == "live",
         backlog_s=status.backlog_s,
         delivered_bps=0.0 if is_stale and delivered_bps is not None else delivered_bps,
