@@ -17,13 +17,7 @@ type SimplifyLive = Callable[[str, int], object]  # takes x264 parameters, and n
 class FrameFanout:
     """Passes frames to previews and the live encode; for the video thread."""
 
-    def __init__(
-        self,
-        offer: OfferPreview | None,
-        also: OfferLiveFrame | None,
-        clock: Clock,
-        simplify: SimplifyLive = lambda *_: None,
-    ) -> None:
+    def __init__(self, offer: OfferPreview, also: OfferLiveFrame, clock: Clock, simplify: SimplifyLive) -> None:
         self.thins_previews = False
         self.thins_encode = False
         self._offer = offer
@@ -42,8 +36,6 @@ class FrameFanout:
 
     def offer(self, name: str, picture: av.VideoFrame) -> None:
         """Pass on a frame of the input called `name`."""
-        if self._offer is None:
-            return
         if self.thins_previews:
             now_ns = self._clock.now_ns()
             if now_ns < self._due_ns.get(name, 0):
@@ -54,8 +46,6 @@ class FrameFanout:
 
     def offer_live(self, picture: av.VideoFrame, pts: int) -> None:
         """Pass on a program frame, shown from `pts` on."""
-        if self._also is None:
-            return
         self._is_next_out = self.thins_encode and not self._is_next_out
         if not self._is_next_out and self._also(picture, pts):
             self._wanted_ns = self._clock.now_ns()

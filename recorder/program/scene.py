@@ -177,7 +177,7 @@ class Scene:
         layout: str,
         *,
         run: RunContext,
-        offer: OfferPreview | None = None,
+        offer: OfferPreview,
     ) -> None:
         self._inputs = inputs
         self._timeline = run.timeline
@@ -245,6 +245,6 @@ class Scene:
                 one.take_newest(self._timeline.zero_ns + at_ns, at_ns, is_shown=is_shown)
         self.check_outages(at_ns, driver if is_fresh else None)
         picture = self._show(self._view)
-        if picture is not None and self._offer:
+        if picture is not None:
             self._offer(PROGRAM, picture)
         return picture

@@ -39,7 +39,8 @@ class Timeline:
         self._release = release
         self._clock = clock
         self._lock = threading.Lock()
-        self._zero_ns: int | None = None
+        self.zero_ns = 0  # session-clock time of program time 0, once started
+        self._has_started = False
         self.end_ns: int | None = None  # end of the session; None while undecided
         self._positions = dict.fromkeys(tracks, 0)
         self._ending = frozenset(ending)
@@ -47,12 +48,7 @@ class Timeline:
 
     def start(self, zero_ns: int) -> None:
         """Make the session-clock time `zero_ns` program time 0."""
-        self._zero_ns = zero_ns
-
-    @property
-    def zero_ns(self) -> int:
-        """Session-clock time of program time 0; 0 before `start`."""
-        return self._zero_ns or 0
+        self.zero_ns, self._has_started = zero_ns, True
 
     def program_ns(self, timestamp_ns: int) -> int:
         """Return a session-clock time as program time."""
@@ -69,7 +65,7 @@ class Timeline:
 
     def now_ns(self) -> int:
         """Return the current program time."""
-        if self._zero_ns is None:
+        if not self._has_started:
             return 0
         if self.live:
             return self.program_ns(self._clock.now_ns())

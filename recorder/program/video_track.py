@@ -85,8 +85,8 @@ class VideoTrack:
         run: RunContext,
         *,
         put: Callable[[EncodedPacket], None],
-        also: Callable[[av.VideoFrame, int], object] | None = None,
-        spacing: ChooseSpacing | None = None,
+        also: Callable[[av.VideoFrame, int], object],
+        spacing: ChooseSpacing,
         stillness: StaticFrameSkipper | None = None,
     ) -> None:
         """`also` gets each frame and its pts; `spacing` lowers the frame rate; `stillness` skips static frames."""
@@ -135,8 +135,6 @@ class VideoTrack:
 
     def _next(self) -> Frame | None:
         queue = self._driver.queue
-        if self._choose_spacing is None:
-            return queue.get(self._wait_s())
         before_ns = self._timeline.now_ns()
         came = queue.get(self._wait_s())
         end_ns, now_ns = self._timeline.end_ns, self._timeline.now_ns()
@@ -244,8 +242,7 @@ class VideoTrack:
         else:
             self.counts.still += 1
             self._skipped = picture, pts
-        if self._also:
-            self._also(picture, pts)
+        self._also(picture, pts)
         self._position_ns = at_ns + self._interval_ns
         self._timeline.advance(Track.VIDEO, self._position_ns)
         return True

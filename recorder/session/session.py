@@ -70,7 +70,7 @@ class Session:
         clock: Clock,
         listener: Listener | None = None,
         progress: Progress | None = None,
-        offer: OfferPreview | None = None,
+        offer: OfferPreview = lambda *_: False,
     ) -> None:
         """`progress` gets the progress of sealing; `offer` takes frames for previews."""
         self._plan = plan

@@ -235,15 +235,15 @@ class Rig:
         self,
         *inputs: VideoInput,
         rate: Fraction,
-        spacing: ChooseSpacing | None = None,
+        spacing: ChooseSpacing = lambda *_: 1,
         stillness: StaticFrameSkipper | None = None,
-        also: Callable[[av.VideoFrame, int], object] | None = None,
+        also: Callable[[av.VideoFrame, int], object] = lambda *_: None,
     ) -> VideoTrack:
         """Return the track that shows the first of `inputs`; the layouts "1" and "2" show one of them."""
         form = VideoFormat(*CAMERA_SIZE, rate, ColorMatrix.BT709)
         layouts = {**BUILT_IN_LAYOUTS} | {one: LayoutSettings(kind=SINGLE, show=(one,)) for one in ("1", "2")}
         stage = NumberedStage(inputs, form, Appearance(layouts, ProgramSettings(), "Rapat", "id"))
-        self.scene = Scene(inputs, stage, SINGLE, run=self.run)
+        self.scene = Scene(inputs, stage, SINGLE, run=self.run, offer=lambda *_: None)
         self.scene.begin()
         return VideoTrack(
             self.scene, self.encoder, self.run, put=_ignore, spacing=spacing, stillness=stillness,

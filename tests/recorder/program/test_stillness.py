@@ -8,7 +8,7 @@ import pytest
 
 from devices.host.clock import NANOSECONDS
 from recorder.encode.x264 import STILL_RATE
-from recorder.program.video_track import SETTLING_FRAMES, ChooseSpacing, FrameCounts, StaticFrameSkipper
+from recorder.program.video_track import SETTLING_FRAMES, FrameCounts, StaticFrameSkipper
 from tests.support.scenes import GRID, THIRTY, Script
 from tests.support.tracks import DAMAGED, SLATE, Rig, StillCamera, in_time
 
@@ -24,12 +24,10 @@ def slides(rig: Rig, last_s: float, *changes_s: float, rate: Fraction = THIRTY, 
     return script
 
 
-def run(
-    rig: Rig, script: Script, end_s: float, *, rate: Fraction = THIRTY, spacing: ChooseSpacing | None = None
-) -> FrameCounts:
+def run(rig: Rig, script: Script, end_s: float, *, rate: Fraction = THIRTY) -> FrameCounts:
     (_, first), *rest = script
     shown = rig.video(rest, rate=rate, camera=StillCamera())
-    track = rig.track(shown, rate=rate, spacing=spacing, stillness=StaticFrameSkipper())
+    track = rig.track(shown, rate=rate, stillness=StaticFrameSkipper())
     rig.timeline.end_at(round(end_s * NANOSECONDS))
     in_time(lambda: track.run((shown, first)))
     return track.counts
