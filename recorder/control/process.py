@@ -14,7 +14,7 @@ import resource
 import signal
 import sys
 import traceback
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -61,7 +61,8 @@ def main() -> int:
     handshake = Handshake()
     inbox: MainThreadInbox = queue.SimpleQueue()
     handle_signals(inbox)
-    _set_process_name(LIPUT_COMMAND)
+    with suppress(OSError):
+        Path("/proc/self/comm").write_text(LIPUT_COMMAND)  # `fuser` and the like show it for an open camera
     standing = request_priority()  # threads inherit it
     faulthandler.enable()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # keys are in this process's memory
@@ -159,14 +160,6 @@ def handle_signals(inbox: "MainThreadInbox") -> None:
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, ignore)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})  # blocked by the starter
-
-
-def _set_process_name(name: str) -> None:
-    """Set the process name, which `fuser` and the like show for an open camera."""
-    try:
-        Path("/proc/self/comm").write_text(name)
-    except OSError:
-        return
 
 
 if __name__ == "__main__":

@@ -87,7 +87,9 @@ class SocketLoop[Client: ClientChannel](ABC):
         self._clients: set[Client] = set()
         self._wake_lock = threading.Lock()
         # An error in a turn must cost the session nothing: the next turn follows.
-        self._task = BackgroundTask(name, self._turn, pause=_pause_s, over=self._drop_all, clock=clock)
+        self._task = BackgroundTask(
+            name, self._turn, pause=lambda failures: 0.1 if failures else 0.0, over=self._drop_all, clock=clock
+        )
 
     def _begin(self) -> None:
         self._selector.register(self._wake, selectors.EVENT_READ)
@@ -157,7 +159,3 @@ class SocketLoop[Client: ClientChannel](ABC):
             self._selector.unregister(client)
         self._clients.discard(client)
         client.close()
-
-
-def _pause_s(failures: int) -> float:
-    return 0.1 if failures else 0.0

@@ -86,8 +86,8 @@ class Backoff:
     after at most LONGEST_S = 2 s: 2 + 0.5 + 1.1 = 3.6 s.
     """
 
-    def __init__(self, random_source: random.Random | None = None) -> None:
-        self._random = random_source or random.Random()  # noqa: S311 - no secret depends on it
+    def __init__(self, random_source: random.Random) -> None:
+        self._random = random_source
         self._failures = 0
         self._refusals = 0
         self._hang_ups = 0
@@ -150,7 +150,7 @@ class LiveDestination:
         self._templates = templates
         self._emit = emit
         self._clock = clock
-        self._backoff = Backoff()
+        self._backoff = Backoff(random.Random())  # noqa: S311 - no secret depends on it
         self._queue = PacketQueue()
         self._lag = LagDetector()
         self._changing = threading.Lock()

@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING
 from capture.pacing import Pace
 from capture.source import VideoSource
 from capture.sources.source_kind import ChosenSource
-from config.settings.schema import Profile
-from config.settings.schema import RecordingSettings as RecordingSettings
-from config.settings.schema import StorageSettings as StorageSettings
+from config.settings.schema import Profile, RecordingSettings, StorageSettings
 from config.settings.secrets import StreamTarget
 from devices.health.faults import SessionDeviceHealth
 from recorder.archive.archive import Archive

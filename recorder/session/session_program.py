@@ -40,9 +40,7 @@ class SessionProgram:
         on_failure: Callable[[LiputError], None],
     ) -> None:
         shown = run.timing(CpuStage.PREVIEWS, viewers.offer)
-        self._plan = plan
         self._sources = inputs
-        self._run = run
         self._clock = run.clock
         self._emit = run.emit
         self.fps = 0.0  # program frames a second over the last RATE_S, encoded or not
@@ -72,25 +70,22 @@ class SessionProgram:
             spacing=plan.hooks.spacing,
             stillness=StaticFrameSkipper() if plan.adaptive_rate else None,
         )
-        self.sound = self._make_sound(encoder)
+        self.sound: ProgramAudio | None = None
+        if inputs.sounds:
+            self.sound = ProgramAudio(
+                inputs.sounds,
+                encoder,
+                run,
+                channels=plan.profile.audio_channels,
+                put=pre_roll.put,
+                bus=plan.hooks.bus,
+            )
         self._pictures_lost = LossReporter(
             "frames-dropped",
             plan.pictures[0].name,
             "{count} frames of {name} are missing: they came too late, or this PC did not keep up",
             emit=run.emit,
             clock=run.clock,
-        )
-
-    def _make_sound(self, encoder: Encoder) -> ProgramAudio | None:
-        if not self._sources.sounds:
-            return None
-        return ProgramAudio(
-            self._sources.sounds,
-            encoder,
-            self._run,
-            channels=self._plan.profile.audio_channels,
-            put=self._pre_roll.put,
-            bus=self._plan.hooks.bus,
         )
 
     def start(self, first: FirstFrame | None) -> None:

@@ -1,6 +1,7 @@
 """The deadlines of one attempt, and what a blackout costs in all, on a simulated clock."""
 
 import fcntl
+import random
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -130,7 +131,7 @@ def test_a_server_that_reads_nothing_is_given_up_though_its_child_is_held_up_and
 
 
 def test_after_a_blackout_viewers_are_back_within_five_seconds_of_its_end() -> None:
-    backoff, begins_s = Backoff(), [0.0]
+    backoff, begins_s = Backoff(random.Random(7)), [0.0]
     for _ in range(40):
         took_s = CHILD_S + STEP_S
         begins_s.append(begins_s[-1] + took_s + backoff.after(AttemptOutcome(DestinationFault.TIMEOUT), took_s))
