@@ -46,8 +46,7 @@ EVERYTHING = (CAMERA, OTHER, STICK, SOUND, ROOM)
 def devices(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Sequence[Device]:
     """Plug everything in; the tree of hubs is a recorded one, in which the stick is not."""
     monkeypatch.setattr(command, "known_devices", lambda _: list(EVERYTHING))
-    roles = {"podium": binding_of(CAMERA, datetime(2026, 1, 1, tzinfo=UTC))}
-    monkeypatch.setattr(command, "read_roles", lambda: roles)
+    roles_store().change(lambda _: {"podium": binding_of(CAMERA, datetime(2026, 1, 1, tzinfo=UTC))})
     monkeypatch.setattr(command, "SYSFS", usb_tree("three_cameras", tmp_path))
     return EVERYTHING
 
