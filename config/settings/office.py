@@ -34,22 +34,8 @@ class StandardTime(msgspec.Struct, frozen=True, kw_only=True):
     seconds: Annotated[int, Meta(ge=0, le=MOST_HOURS * 3600)] = 0
 
 
-def parse_standard(text: str) -> StandardTime:
-    """Return the StandardTime of "1 day" or "10 min"; raises NotAllowed."""
-    match = _WRITTEN.fullmatch(text.strip().lower())
-    if match is None:
-        raise NotAllowed(f"must be {STANDARD_ALLOWED}")
-    amount, unit = int(match[1]), match[2]
-    if unit in _DAYS and 0 < amount <= MOST_DAYS:
-        return StandardTime(days=amount)
-    seconds = amount * _SECONDS.get(unit, 0)
-    if not 0 < seconds <= MOST_HOURS * 3600:
-        raise NotAllowed(f"must be {STANDARD_ALLOWED}")
-    return StandardTime(seconds=seconds)
-
-
 def format_standard(standard: StandardTime, language: str = "en") -> str:
-    """Return `standard` as people write it; `parse_standard` reads both languages."""
+    """Return `standard` as people write it; the settings may have it in either language."""
     if standard.days:
         return f"{standard.days} {word('calendar', 'one-day' if standard.days == 1 else 'days', language)}"
     if standard.seconds % 3600 == 0:
@@ -179,9 +165,14 @@ DATES = value_kinds.ValueKind(
 
 
 def _standard(raw: object) -> StandardTime:
-    if not isinstance(raw, str):
+    match = _WRITTEN.fullmatch(raw.strip().lower()) if isinstance(raw, str) else None
+    amount, unit = (int(match[1]), match[2]) if match else (0, "")
+    seconds = amount * _SECONDS.get(unit, 0)
+    if unit in _DAYS and 0 < amount <= MOST_DAYS:
+        return StandardTime(days=amount)
+    if not 0 < seconds <= MOST_HOURS * 3600:
         raise NotAllowed(f"must be {STANDARD_ALLOWED}")
-    return parse_standard(raw)
+    return StandardTime(seconds=seconds)
 
 
 STANDARD = value_kinds.ValueKind(

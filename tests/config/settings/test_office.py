@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from config.errors import SettingsError
 from config.settings.office import (
+    STANDARD,
     Office,
     RequestSettings,
     StandardTime,
     format_standard,
-    parse_standard,
     use_time_zone,
     zone_of,
 )
@@ -91,13 +91,13 @@ def test_what_cannot_be_is_said_with_its_line(text: str, said: str) -> None:
 )
 def test_a_standard_time_reads_back_in_both_languages(standard: StandardTime) -> None:
     for language in ("id", "en"):
-        assert parse_standard(format_standard(standard, language)) == standard
+        assert STANDARD.read(format_standard(standard, language)) == standard
 
 
 @given(st.text(max_size=12))
 def test_any_text_is_a_standard_time_or_refused(text: str) -> None:
     try:
-        found = parse_standard(text)
+        found = STANDARD.read(text)
     except NotAllowed:
         return
     assert (found.days > 0) != (found.seconds > 0)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config.settings.office import INDONESIAN_ZONES, WEEKDAYS, Office, StandardTime, parse_standard
+from config.settings.office import INDONESIAN_ZONES, STANDARD, WEEKDAYS, Office, StandardTime
 from recorder.features.dossier.steps import WorkingHours
 
 WIB = INDONESIAN_ZONES["WIB"]
@@ -39,7 +39,7 @@ def at(text: str) -> datetime:
     ],
 )
 def test_when_something_is_due(begin: str, standard: str, due: str) -> None:
-    assert WorkingHours(OFFICE).due(at(begin), parse_standard(standard)) == at(due)
+    assert WorkingHours(OFFICE).due(at(begin), STANDARD.read(standard)) == at(due)
 
 
 @pytest.mark.parametrize(
