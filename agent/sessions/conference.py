@@ -109,19 +109,13 @@ class CameraSetup:
     @property
     def is_exclusive(self) -> bool:
         """Whether a node in use is only a camera: Chrome accepts no other."""
-        with contextlib.suppress(OSError):
-            return "Y" in (self._places.module / "parameters/exclusive_caps").read_text()
-        return True
+        return "Y" in (_text(self._places.module / "parameters/exclusive_caps") or "Y")
 
     @property
     def foreign_options(self) -> list[Path]:
         """Files of other programs, such as OBS, that set the module's options and would conflict."""
-        found = []
-        for path in sorted(self._places.modprobe.glob("*.conf")):
-            with contextlib.suppress(OSError):
-                if path != self._places.options and f"options {MODULE}" in path.read_text():
-                    found.append(path)
-        return found
+        others = (path for path in sorted(self._places.modprobe.glob("*.conf")) if path != self._places.options)
+        return [path for path in others if f"options {MODULE}" in (_text(path) or "")]
 
     def commands(self) -> Iterator[str]:
         """Yield the shell commands for root; none if all is done."""
@@ -192,9 +186,7 @@ class MicrophoneSetup:
 
     def _is_kept(self, *, is_pipewire: bool) -> bool:
         path, text = self._kept(is_pipewire=is_pipewire)
-        with contextlib.suppress(OSError):
-            return text in path.read_text()
-        return False
+        return text in (_text(path) or "")
 
     def _kept(self, *, is_pipewire: bool) -> tuple[Path, str]:
         """Return the file that makes the microphone at each login, and its text."""
@@ -253,6 +245,7 @@ _SETUP = "liput conference setup"
 
 
 def _text(path: Path) -> str | None:
+    """Return a file's text; None where it cannot be read."""
     try:
         return path.read_text()
     except OSError:
