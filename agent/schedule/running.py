@@ -17,7 +17,6 @@ from recorder.running.client import RunningRecorder, read_result, running_record
 from recorder.running.protocol import AnyRequest, RecorderFailure
 from recorder.running.runtime_directory import (
     RecorderFolder,
-    RecorderInfo,
     ended_recorder_folder,
     killed_recorders,
     runtime_folder,
@@ -53,14 +52,10 @@ def _killed() -> Iterator[RunningSession]:
     return.
     """
     for folder in killed_recorders():
-        if (info := folder.info()) and _is_of_this_boot(info):
+        if (info := folder.info()) and info.boot_id == boot_id():
             plan = plan_of(folder)
             if plan is not None or (info.work and time.time() - folder.last_beat_s < SUCCESSOR_WAIT_S):
                 yield RunningSession(info.id, info.title, info.started_at, plan)
-
-
-def _is_of_this_boot(info: RecorderInfo) -> bool:
-    return info.boot_id == boot_id()
 
 
 def plan_of(folder: RecorderFolder) -> str | None:
