@@ -5,15 +5,7 @@ import time
 from collections.abc import Iterable, Mapping
 from functools import partial
 
-from agent.checks.check import (
-    Check,
-    CheckContext,
-    CheckFinding,
-    CheckResult,
-    findings,
-    make_result,
-    run_parallel,
-)
+from agent.checks.check import Check, CheckContext, CheckFinding, CheckResult, findings, make_result, run_parallel
 from config.errors import LiputError, UsageError
 from config.locale.lookup import words
 from config.settings.quantities import brief_latency

@@ -4,15 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from statistics import median
 
-from agent.checks.check import (
-    Check,
-    CheckContext,
-    CheckFinding,
-    CheckResult,
-    CheckVerdict,
-    findings,
-    make_result,
-)
+from agent.checks.check import Check, CheckContext, CheckFinding, CheckResult, CheckVerdict, findings, make_result
 from agent.checks.kinds.internet import is_local, network_result, targets_of
 from agent.checks.uplink_verdict import NAME, fitting, judge, need_of
 from config.errors import LiputError
