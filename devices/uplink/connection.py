@@ -66,12 +66,12 @@ class UplinkConnection:
                 raise NetworkError(NetworkFault.SILENT)
 
     def receive(self, most: int) -> bytes | None:
-        """Return received bytes, b"" at the end, None while there are none. Raises OSError when closed."""
+        """Return received bytes, b"" at the end or when closed, None while there are none."""
         try:
             return self._connection.recv(most)
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
             return None
-        except ssl.SSLEOFError:
+        except OSError:
             return b""
 
     def wait(self, patience: Deadline, *, to_send: bool = False) -> bool:

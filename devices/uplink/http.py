@@ -126,7 +126,7 @@ class PipelinedResponses:
         self.keeps_open = True  # whether the connection accepts further requests, by the responses so far
 
     def look(self) -> None:
-        """Parse received bytes. Raises OSError, and NetworkError where the server refuses a request."""
+        """Parse received bytes. Raises NetworkError where the server refuses a request."""
         if received := self._channel.receive(AT_ONCE):
             self._take(received)
 
@@ -154,7 +154,7 @@ def receive(
     channel: UplinkConnection, patience: Deadline, *, has_begun: bool, take: ReceiveBytes = _take_many
 ) -> bytes:
     """Return the next bytes, b"" at the end. Raises Cancelled, and NetworkError by whether an answer `has_begun`."""
-    while (received := take(lambda most: _received(channel, most))) is None:
+    while (received := take(channel.receive)) is None:
         if not channel.wait(patience):
             raise NetworkError(NetworkFault.STALLS if has_begun else NetworkFault.SILENT)
     return received
@@ -186,13 +186,6 @@ def _owner(host: str) -> str:
         return host
     country = len(labels[-1]) == 2 and len(labels) > 2 and labels[-2] in _BELOW_COUNTRIES
     return ".".join(labels[-3 if country else -2 :])
-
-
-def _received(channel: UplinkConnection, most: int) -> bytes | None:
-    try:
-        return channel.receive(most)
-    except OSError:
-        return b""
 
 
 _PORT = 80  # portals answer here in place of every host

@@ -4,7 +4,6 @@ A control connection carries states, a signed byte each, and JSON behind four by
 src/iperf_api.c). Each stream is a connection to the same port that begins with the same cookie.
 """
 
-import contextlib
 import json
 import math
 import secrets
@@ -107,11 +106,10 @@ class Iperf3Control:
     def look(self) -> None:
         """Raise NetworkError where the server ends a running test."""
         if not self._received:
-            with contextlib.suppress(OSError):
-                said = self._channel.receive(_LARGEST)
-                if said is None:
-                    return
-                self._received += said
+            said = self._channel.receive(_LARGEST)
+            if said is None:
+                return
+            self._received = said
         if not self._has_ended:
             raise self._trouble(self._take(1))
 
@@ -135,19 +133,18 @@ class Iperf3Control:
     def wait_until_free(self, stop: threading.Event) -> None:
         """Wait at most END_S until the server hangs up and accepts the next test; ends with `stop`."""
         until = time.monotonic() + END_S
-        with contextlib.suppress(OSError):
-            while not stop.is_set() and self._channel.wait(Deadline(until, stop)):
-                if self._channel.receive(_LARGEST) == b"":
-                    return
+        while not stop.is_set() and self._channel.wait(Deadline(until, stop)):
+            if self._channel.receive(_LARGEST) == b"":
+                return
 
     def _end_with(self, words: bytes) -> None:
-        with self._lock, contextlib.suppress(OSError):
+        with self._lock, suppress(OSError):
             if not self._has_ended:
                 self._has_ended = True
                 self._channel.send(words)
 
     def _say(self, words: bytes, patience: Deadline) -> None:
-        with contextlib.suppress(OSError):  # the reason may have come before
+        with suppress(OSError):  # the reason may have come before
             self._channel.send_all(words, patience.step())
 
     def _expect(self, state: Iperf3State, patience: Deadline) -> None:
