@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
@@ -13,10 +12,6 @@ from config.settings.schema import load_settings
 from devices.host.clock import SystemClock
 from recorder.archive.archive import Archive, session_archives
 from recorder.package.metadata import Package
-
-if TYPE_CHECKING:
-    from recorder.archive.index import SearchResult
-
 
 archive_option = click.option(
     "--archive",
@@ -71,11 +66,11 @@ def find_package(archives: Sequence[Archive], key: str) -> tuple[Archive, Packag
 def search_archives(
     archives: Sequence[Archive], words: Sequence[str], *, since: datetime | None, until: datetime | None, room: str,
     most: int,
-) -> "list[SearchResult]":  # fmt: skip
+) -> list[Package]:  # fmt: skip
     """Return at most `most` packages, best first in each archive; without words newest first."""
     from recorder.archive.index import ArchiveIndex, search_archive
 
-    found: list[SearchResult] = []
+    found: list[Package] = []
     for archive in archives:
         with ArchiveIndex(archive.root) as index:
             found += search_archive(index, words, since=since, until=until, room=room, most=most)

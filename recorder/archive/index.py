@@ -309,20 +309,6 @@ WHERE started BETWEEN :since AND :until AND room LIKE :room ORDER BY started DES
 """
 
 
-class SearchResult(msgspec.Struct, frozen=True, kw_only=True):
-    """A result: a package as in `liput archive list --json`, with the matching text."""
-
-    id: str
-    uuid: str
-    title: str
-    started_at: datetime
-    duration_s: float
-    bytes: int
-    path: str
-    state: PackageState
-    snippet: str = ""
-
-
 def search_archive(
     index: ArchiveIndex,
     words: Sequence[str],
@@ -331,8 +317,8 @@ def search_archive(
     until: datetime | None = None,
     room: str = "",
     most: int = MOST_RESULTS,
-) -> list[SearchResult]:
-    """Return the packages that hold all `words` or words that begin with them, the best first.
+) -> list[Package]:
+    """Return the packages, with snippets, that hold all `words` or words that begin with them, the best first.
 
     `since` and `until` bound the start, `room` is part of the room's name. Without words the newest come first. Updates
     the index first; raises as `ArchiveIndex.refresh`.
@@ -349,7 +335,7 @@ def search_archive(
     }
     rows = index.run(lambda connection: _rows(connection, query, values))
     return [
-        msgspec.structs.replace(msgspec.json.decode(document, type=SearchResult), snippet=" ".join(snippet.split()))
+        msgspec.structs.replace(msgspec.json.decode(document, type=Package), snippet=" ".join(snippet.split()))
         for document, snippet in rows
     ]
 

@@ -398,7 +398,8 @@ class Package(msgspec.Struct, frozen=True, kw_only=True):
     """One package of the archive, as in `liput archive list --json`.
 
     `id` is the folder's name, `bytes` the size of the folder. `duration_s` of an unfinished recording runs from its
-    start to its last write. `session`, `copy` and `part` are those of `Recording`.
+    start to its last write. `session`, `copy` and `part` are those of `Recording`. `snippet` is the text that a search
+    found.
     """
 
     id: str
@@ -413,6 +414,7 @@ class Package(msgspec.Struct, frozen=True, kw_only=True):
     copy: int = 1
     part: int = 1
     recording: Recording | UnsetType = UNSET
+    snippet: str | UnsetType = UNSET
 
     @property
     def folder(self) -> Path:

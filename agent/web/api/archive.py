@@ -22,7 +22,6 @@ from config.errors import ArchiveError, PackageNotFound, UsageError
 from config.files import open_regular, read_file
 from config.settings.quantities import NotAllowed
 from recorder.archive.archive import Archive, is_package_file
-from recorder.archive.index import SearchResult
 from recorder.package.bag import MANIFEST_FILE, TAG_MANIFEST_FILE, BagFormatError, path_refusal, read_manifest
 from recorder.package.metadata import Package
 from recorder.package.verification import VerificationResult, require_sealed
@@ -134,7 +133,7 @@ type Text = Annotated[str, msgspec.Meta(max_length=300)]
 class PackagesFound(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="packages"):
     """Packages, best first, or newest first without words; `more`: further ones follow."""
 
-    packages: list[SearchResult]
+    packages: list[Package]
     offset: int
     more: bool
 

@@ -17,7 +17,8 @@ import pytest
 from config.errors import StateError, StorageError
 from recorder.archive import index as index_module
 from recorder.archive.correction import edit_package
-from recorder.archive.index import ArchiveIndex, SearchResult, search_archive
+from recorder.archive.index import ArchiveIndex, search_archive
+from recorder.package.metadata import Package
 from tests.support import archives, shelves
 from tests.support.archives import STARTED
 from tests.support.damage import CORPUS, newer_version
@@ -47,7 +48,7 @@ def settled(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(index_module, "SETTLED_NS", -10_000_000_000)
 
 
-def everything(index: ArchiveIndex) -> list[SearchResult]:
+def everything(index: ArchiveIndex) -> list[Package]:
     return sorted(search_archive(index, ()), key=lambda found: found.id)
 
 
