@@ -19,9 +19,7 @@ from recorder.model.status import STATES_AFTER, STATES_BEFORE, STATES_RECORDING,
 OWN_SESSION_BEFORE_S = 900.0
 """A session that people begin at most this long before a plan, or later, counts as the plan's."""
 LATE_S = 60.0
-"""A later beginning is reported as late."""
 REPORT_MISSED_FOR = timedelta(days=1)
-"""A missed session is reported for this long."""
 
 
 class ActKind(StrEnum):

@@ -245,7 +245,6 @@ _SETUP = "liput conference setup"
 
 
 def _text(path: Path) -> str | None:
-    """Return a file's text; None where it cannot be read."""
     try:
         return path.read_text()
     except OSError:
