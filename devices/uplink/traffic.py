@@ -66,21 +66,15 @@ class ByteAllowance:
     """The bytes that all streams together may still move. Thread-safe."""
 
     def __init__(self, count: int) -> None:
-        self._left = count
-        self._lock = threading.Lock()
+        self.left = count
         self.is_used_up = False
-
-    @property
-    def left(self) -> int:
-        """The remaining bytes."""
-        with self._lock:
-            return self._left
+        self._lock = threading.Lock()
 
     def take(self, most: int) -> int:
         """Take at most `most` bytes of it; raises Cancelled where nothing is left."""
         with self._lock:
-            count = min(most, self._left)
-            self._left -= count
+            count = min(most, self.left)
+            self.left -= count
             self.is_used_up = self.is_used_up or not count
         if not count:
             raise Cancelled
@@ -89,7 +83,7 @@ class ByteAllowance:
     def give_back(self, count: int) -> None:
         """Return bytes that were not moved."""
         with self._lock:
-            self._left += count
+            self.left += count
 
 
 class TrafficStream:
