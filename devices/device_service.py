@@ -132,7 +132,7 @@ class DeviceService:
 
     def devices(self) -> tuple[Device, ...]:
         """Return the plugged-in devices; empty before `start` and if watching is impossible."""
-        return tuple(self._monitor.devices())
+        return self._monitor.devices()
 
     def refresh(self) -> None:
         """Look again soon: the caller has taken or released a device."""

@@ -195,9 +195,9 @@ class DeviceMonitor:
         """Whether its thread runs."""
         return self._following.is_alive
 
-    def devices(self) -> list[Device]:
+    def devices(self) -> tuple[Device, ...]:
         """Return the plugged-in devices: cameras and capture cards, then microphones."""
-        return list(self._shown)
+        return self._shown
 
     def refresh(self) -> None:
         """Take a look soon: another process may hold a device now."""

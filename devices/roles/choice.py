@@ -7,8 +7,6 @@ from devices.model.device import Device, DeviceKind
 from devices.monitor.snapshot import PLUG_IN_HINT
 from devices.roles.assignment import MICROPHONE, SERVER_INPUTS, VIDEO_ROLES, Roles, device_with_role, with_roles
 
-type ListServerInputs = Callable[[], Sequence[Device]]
-
 
 def choose_video(devices: Sequence[Device], roles: Roles) -> Device:
     """Return the video device: by VIDEO_ROLES, then any role, then the best. Raises DeviceNotFound."""
@@ -17,7 +15,7 @@ def choose_video(devices: Sequence[Device], roles: Roles) -> Device:
 
 
 def choose_sound(
-    devices: Sequence[Device], roles: Roles, video: Device | None, servers: ListServerInputs
+    devices: Sequence[Device], roles: Roles, video: Device | None, servers: Callable[[], Sequence[Device]]
 ) -> Device | None:
     """Return the sound device: the role microphone, then any role, then the best.
 

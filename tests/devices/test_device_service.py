@@ -51,8 +51,8 @@ class FakeMonitor(DeviceMonitor):
     def is_watching(self) -> bool:
         return self.is_running
 
-    def devices(self) -> list[Device]:
-        return list(self._devices)
+    def devices(self) -> tuple[Device, ...]:
+        return self._devices
 
     def refresh(self) -> None:
         self.refreshes += 1

@@ -90,7 +90,7 @@ def test_it_looks_once_when_the_messages_of_a_plug_have_settled(run: Run, room: 
     ((at, change),) = run.told
     assert at == pytest.approx(1.4 + SETTLED_S)
     assert (change.kind, change.device.id, change.before) == (ChangeKind.PLUGGED, "046d:0825:A1", None)
-    assert list(change.devices) == monitor.devices() == [change.device]
+    assert change.devices == monitor.devices() == (change.device,)
 
 
 def test_what_only_goes_is_looked_at_sooner(run: Run, room: PortRoom) -> None:
@@ -341,7 +341,7 @@ def test_it_may_be_stopped_twice_and_before_it_was_started(tmp_path: Path, room:
     monitor = run((1.0, lambda: None))
     monitor.stop()
     run.monitor(HotplugListener).stop()
-    assert monitor.devices() == []
+    assert monitor.devices() == ()
 
 
 def test_messages_are_told_with_the_port_of_a_plug() -> None:

@@ -81,7 +81,7 @@ def watched(tmp_path: Path) -> Iterator[Watched]:
     """Provide a running monitor that remembers nothing of other days."""
     watched = Watched(tmp_path / "devices.json")
     with watched.monitor:
-        assert watched.monitor.devices() == []
+        assert watched.monitor.devices() == ()
         yield watched
 
 
@@ -97,13 +97,13 @@ def test_a_plug_is_told_within_two_seconds_an_unplugging_within_one_and_in_the_s
     assert (plugged.device.node, plugged.device.health.state) == (camera.wait_for_video(), "ok")
     assert plugged.device.place == "platform-vhci_hcd.0-usb2-1"
     assert len(plugged.device.capabilities or "") == 12
-    assert plugged.devices == tuple(watched.monitor.devices()) == (plugged.device,)
+    assert plugged.devices == watched.monitor.devices() == (plugged.device,)
     (line,) = watched.record.of(LogKind.PLUGGED)
     assert (line.device, line.name, line.level) == (CAMERA, "Rig Webcam", LogLevel.INFO)
     assert line.reason == "plugged in, port 1-1; new: never seen on this PC before"
     unplugged = watched.unplugged(camera)
     assert (unplugged.device, unplugged.devices) == (plugged.device, ())
-    assert watched.monitor.devices() == []
+    assert watched.monitor.devices() == ()
     (line,) = watched.record.of(LogKind.UNPLUGGED)
     assert (line.device, line.level) == (CAMERA, LogLevel.INFO)
     assert line.reason.startswith("unplugged from port 1-1 after ")
