@@ -3,8 +3,7 @@
 import re
 from datetime import date, datetime, time, timedelta, tzinfo
 
-import click
-
+from agent.terminal.parameters import option_callback
 from config.settings.office import INDONESIAN_ZONES
 from config.settings.quantities import NotAllowed, parse_duration
 
@@ -142,28 +141,20 @@ def _span(text: str) -> timedelta:
     return timedelta(weeks=int(weeks or 0), days=int(days or 0), seconds=parse_duration(rest) if rest else 0.0)
 
 
-def since_callback(ctx: click.Context, param: click.Parameter, value: str | None) -> datetime | None:
-    """Return the past moment of an option such as --since; a click callback."""
-    moment = _option(ctx, param, value, end=False)
-    if moment is not None and moment > datetime.now().astimezone():
-        raise click.BadParameter(f"{value!r} is still to come: {moment:%Y-%m-%d %H:%M}", ctx, param)
+def _past(text: str) -> datetime:
+    moment, now = parse_moment(text, _now()), _now()
+    if moment > now:
+        raise NotAllowed(f"is still to come: {moment:%Y-%m-%d %H:%M}")
     return moment
 
 
-def until_callback(ctx: click.Context, param: click.Parameter, value: str | None) -> datetime | None:
-    """Return the moment of an option such as --until, for a day its end; a click callback."""
-    return _option(ctx, param, value, end=True)
+def _now() -> datetime:
+    return datetime.now().astimezone()
 
 
-def moment_callback(ctx: click.Context, param: click.Parameter, value: str | None) -> datetime | None:
-    """Return the moment of an option such as --from, also in the future; a click callback."""
-    return _option(ctx, param, value, end=False)
-
-
-def _option(ctx: click.Context, param: click.Parameter, value: str | None, *, end: bool) -> datetime | None:
-    if value is None:
-        return None
-    try:
-        return parse_moment(value, datetime.now().astimezone(), end=end)
-    except NotAllowed as error:
-        raise click.BadParameter(f"{value!r} {error}", ctx, param) from None
+since_callback = option_callback(_past)
+"""For an option such as --since."""
+until_callback = option_callback(lambda text: parse_moment(text, _now(), end=True))
+"""For an option such as --until: of a day, its end."""
+moment_callback = option_callback(lambda text: parse_moment(text, _now()))
+"""For an option such as --from, also in the future."""

@@ -41,14 +41,22 @@ def with_options[Answer](options: Sequence[Command[Command[Answer]]], command: C
     return command
 
 
-def duration_callback(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:
-    """Return the seconds of an option such as 90s or 1h30m; a click callback."""
-    if value is None:
-        return None
-    try:
-        return parse_duration(value)
-    except NotAllowed as error:
-        raise click.BadParameter(f"{value!r} {error}", ctx, param) from None
+def option_callback[Value](
+    parse: Callable[[str], Value],
+) -> Callable[[click.Context, click.Parameter, str | None], Value | None]:
+    """Return a click callback for an option's text; `parse` raises NotAllowed for a wrong one."""
+
+    def callback(ctx: click.Context, param: click.Parameter, value: str | None) -> Value | None:
+        try:
+            return None if value is None else parse(value)
+        except NotAllowed as error:
+            raise click.BadParameter(f"{value!r} {error}", ctx, param) from None
+
+    return callback
+
+
+duration_callback = option_callback(parse_duration)
+"""For an option such as 90s or 1h30m, in seconds."""
 
 
 def is_given(ctx: click.Context, name: str) -> bool:

@@ -5,9 +5,9 @@ from pathlib import Path
 import click
 
 from agent.archives.selection import archive_option, archives_of
-from agent.terminal.parameters import json_lines_option, print_json
+from agent.terminal.parameters import json_lines_option, option_callback, print_json
 from agent.terminal.progress import progress_bar
-from config.settings.quantities import NotAllowed, brief_size
+from config.settings.quantities import brief_size
 from config.settings.schema import load_settings
 from config.settings.value_kinds import size
 from devices.health.log_line import PC, LogKind, LogLevel
@@ -35,15 +35,13 @@ _ENDS = {
 }
 
 
-def _bytes(_ctx: click.Context, _option: click.Parameter, value: str | None) -> int | None:
-    try:
-        return None if value is None else size(1, 2**60).read(value)
-    except NotAllowed as error:
-        raise click.BadParameter(f"{value} {error}") from None
-
-
 @click.command("fixity", epilog=EXAMPLES)
-@click.option("--budget", metavar="SIZE", callback=_bytes, help="The most data to read.  [default: from [fixity]]")
+@click.option(
+    "--budget",
+    metavar="SIZE",
+    callback=option_callback(size(1, 2**60).read),
+    help="The most data to read.  [default: from [fixity]]",
+)
 @click.option("--log", "show_log", is_flag=True, help="Only show results of earlier rounds and repairs.")
 @archive_option
 @json_lines_option

@@ -1,7 +1,6 @@
 """`liput rehearse`: the whole pipeline once, into a recording that is judged and thrown away."""
 
 from collections.abc import Sequence
-from contextlib import ExitStack
 from pathlib import Path
 from threading import Event
 
@@ -66,8 +65,7 @@ def rehearse_command(
     show = check_display(settings.general.language, as_json=as_json, kind="rehearsal")
     clock, stop = SystemClock(), Event()
     results: list[CheckResult] = []
-    with set_on_signal(stop), ExitStack() as stack:
-        stack.enter_context(show)
+    with set_on_signal(stop), show:
         show(_WHOLE, None)
         rehearsed = rehearse(
             asked,
