@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
 
 import msgspec
 
@@ -25,26 +25,34 @@ if TYPE_CHECKING:
 
 
 class DestinationFault(StrEnum):
-    """The end of an attempt, or (TOO_SLOW) a fault of a live one; a contract, never renamed."""
+    """The end of an attempt, or (TOO_SLOW) a fault of a live one, with its sentence; a contract, never renamed."""
 
-    UNKNOWN_HOST = "unknown-host"
-    REFUSED = "refused"
-    UNREACHABLE = "unreachable"
-    TIMEOUT = "timeout"
-    CERTIFICATE = "certificate"
-    TLS = "tls"
-    REJECTED = "rejected"
-    ALREADY_PUBLISHING = "already-publishing"
-    STALLED = "stalled"
-    TOO_SLOW = "too-slow"
-    CLOSED = "closed"
-    CALLER_LEFT = "caller-left"
-    NOT_YET = "not-yet"
-    FOLDER_MISSING = "folder-missing"
-    NOT_WRITABLE = "not-writable"
-    DISK_FULL = "disk-full"
-    DISK_FAILED = "disk-failed"
-    FAILED = "failed"
+    def __new__(cls, word: str, sentence: str) -> Self:
+        """Take a sentence about {where}, host and port."""
+        fault = str.__new__(cls, word)
+        fault._value_ = word
+        fault.sentence = sentence
+        return fault
+
+    sentence: str
+    UNKNOWN_HOST = "unknown-host", "the host of {where} cannot be looked up: check its spelling and this PC's network"
+    REFUSED = "refused", "{where} refuses connections: no streaming server listens there"
+    UNREACHABLE = "unreachable", "{where} cannot be reached from this network"
+    TIMEOUT = "timeout", "{where} did not answer in time"
+    CERTIFICATE = "certificate", "the certificate of {where} is not to be trusted: check the name and this PC's date"
+    TLS = "tls", "{where} does not speak TLS: check the port, or use an address without TLS"
+    REJECTED = "rejected", "{where} does not accept the stream: check the address, and its line in the file of keys"
+    ALREADY_PUBLISHING = "already-publishing", "{where} says that somebody already streams with this key"
+    STALLED = "stalled", "{where} stopped taking the stream"
+    TOO_SLOW = "too-slow", "the connection to {where} is too slow for this stream, so frames are dropped"
+    CLOSED = "closed", "{where} closed the connection"
+    CALLER_LEFT = "caller-left", "the caller at {where} has left: waiting for the next one"
+    NOT_YET = "not-yet", "{where} had not answered yet when the recording ended"
+    FOLDER_MISSING = "folder-missing", "there is no folder {where}: make it, or mount its disk"
+    NOT_WRITABLE = "not-writable", "this user may not write into {where}"
+    DISK_FULL = "disk-full", "the disk of {where} is full"
+    DISK_FAILED = "disk-failed", "the disk of {where} failed"
+    FAILED = "failed", "streaming to {where} failed on this PC"
 
 
 class DestinationError(Exception):
@@ -56,28 +64,6 @@ class DestinationError(Exception):
         self.detail = detail
 
 
-_SENTENCES = {
-    DestinationFault.UNKNOWN_HOST: "the host of {where} cannot be looked up: check its spelling and this PC's network",
-    DestinationFault.REFUSED: "{where} refuses connections: no streaming server listens there",
-    DestinationFault.UNREACHABLE: "{where} cannot be reached from this network",
-    DestinationFault.TIMEOUT: "{where} did not answer in time",
-    DestinationFault.CERTIFICATE: "the certificate of {where} is not to be trusted: check the name and this PC's date",
-    DestinationFault.TLS: "{where} does not speak TLS: check the port, or use an address without TLS",
-    DestinationFault.REJECTED: (
-        "{where} does not accept the stream: check the address, and its line in the file of keys"
-    ),
-    DestinationFault.ALREADY_PUBLISHING: "{where} says that somebody already streams with this key",
-    DestinationFault.TOO_SLOW: "the connection to {where} is too slow for this stream, so frames are dropped",
-    DestinationFault.STALLED: "{where} stopped taking the stream",
-    DestinationFault.CLOSED: "{where} closed the connection",
-    DestinationFault.CALLER_LEFT: "the caller at {where} has left: waiting for the next one",
-    DestinationFault.NOT_YET: "{where} had not answered yet when the recording ended",
-    DestinationFault.FOLDER_MISSING: "there is no folder {where}: make it, or mount its disk",
-    DestinationFault.NOT_WRITABLE: "this user may not write into {where}",
-    DestinationFault.DISK_FULL: "the disk of {where} is full",
-    DestinationFault.DISK_FAILED: "the disk of {where} failed",
-    DestinationFault.FAILED: "streaming to {where} failed on this PC",
-}
 _NO_WAY_THERE = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EADDRNOTAVAIL)
 _FOLDER_REASONS = {
     errno.ENOENT: DestinationFault.FOLDER_MISSING,
@@ -93,7 +79,7 @@ _FOLDER_REASONS = {
 
 def fault_sentence(reason: DestinationFault, where: str, detail: str = "") -> str:
     """Return the sentence for `where` (host and port); `detail` is the other side's message, redacted."""
-    said = _SENTENCES[reason].format(where=where)
+    said = reason.sentence.format(where=where)
     return f"{said} ({detail})" if detail else said
 
 

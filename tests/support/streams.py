@@ -119,7 +119,8 @@ def agreed(destination: LiveDestination, events: Events) -> str | None:
     if not lost or status.reason is None or status.message is None:
         return None
     _, _, _, message, detail = lost[-1]
-    said = fault_sentence(DestinationFault(status.reason), destination.where, str(detail["detail"]))
+    reason = next(fault for fault in DestinationFault if fault == status.reason)
+    said = fault_sentence(reason, destination.where, str(detail["detail"]))
     return status.reason if (detail["reason"], status.message) == (status.reason, said) and said in message else None
 
 
