@@ -16,7 +16,7 @@ from devices.uplink.connecting import Deadline, NetworkError, NetworkFault, reso
 from devices.uplink.connection import UplinkConnection, open_connection
 from devices.uplink.http import find_portal, receive
 from recorder.live.kind import LiveUrl, ReachResult
-from recorder.live.url import RtmpUrl, SrtUrl
+from recorder.live.url import SrtUrl
 
 PORTAL_S = 2.0  # part of the time for detecting a captive portal
 
@@ -72,12 +72,8 @@ def _tls(url: LiveUrl, ca_file: Path | None) -> ssl.SSLContext | None:
         raise NetworkError(NetworkFault.INTERCEPTED, "ca_file") from None
 
 
-def reach_rtmp(url: RtmpUrl, ca_file: Path | None, whole: Deadline) -> ReachResult:
-    """Return after an RTMP server's handshake. Raises NetworkError and Cancelled."""
-    return reach_server(url, ca_file, whole, _say_hello)
-
-
-def _say_hello(channel: UplinkConnection, patience: Deadline) -> None:
+def greet_rtmp(channel: UplinkConnection, patience: Deadline) -> None:
+    """Do the beginning of RTMP's handshake. Raises NetworkError and Cancelled."""
     patience = patience.step()
     try:
         channel.send_all(bytes([_VERSION]) + bytes(8) + os.urandom(_HELLO_BYTES - 8), patience)

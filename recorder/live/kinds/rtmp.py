@@ -17,9 +17,9 @@ def _publish(request: StreamRequest, url: RtmpUrl, report: SendReport) -> ChildR
 
 
 def _reach(url: RtmpUrl, ca_file: Path | None, patience: "Deadline") -> ReachResult:
-    from recorder.live.reach import reach_rtmp
+    from recorder.live.reach import greet_rtmp, reach_server
 
-    return reach_rtmp(url, ca_file, patience)
+    return reach_server(url, ca_file, patience, greet_rtmp)
 
 
 KIND = DestinationKind(RtmpUrl, parse_rtmp_url, _publish, _reach)

@@ -45,13 +45,8 @@ def _look_over(folder: Path) -> None:
         os.close(open_lock(folder, make=False))
     for path in folder.iterdir():
         if STREAM_FILES.fullmatch(path.name):
-            _may_be_removed(path)
-
-
-def _may_be_removed(file: Path) -> None:
-    """Raise OSError where a file cannot be removed, as in a folder with the sticky bit."""
-    try:
-        file.rmdir()  # never removes a file; its errno says whether unlink is permitted
-    except OSError as error:
-        if error.errno not in (errno.ENOTDIR, errno.ENOENT):
-            raise
+            try:
+                path.rmdir()  # never removes a file; its errno says whether unlink is permitted (sticky bit)
+            except OSError as error:
+                if error.errno not in (errno.ENOTDIR, errno.ENOENT):
+                    raise

@@ -16,7 +16,7 @@ import pytest
 from agent.sessions.receiver import HOST, free_port
 from devices.uplink.connecting import Cancelled, Deadline, NetworkError, NetworkFault, resolve
 from recorder.live.kind import DestinationError, DestinationFault, ReachResult
-from recorder.live.reach import check_port, reach_rtmp, reach_srt
+from recorder.live.reach import check_port, greet_rtmp, reach_server, reach_srt
 from recorder.live.transports.hls_folder import reach_folder
 from recorder.live.url import FolderUrl, RtmpUrl, SrtUrl, parse_srt_url
 from tests.support.command import ROOT
@@ -44,7 +44,7 @@ def rtmp(port: int, scheme: str = "rtmp", host: str = HOST) -> RtmpUrl:
 
 
 def reach(url: RtmpUrl | SrtUrl, ca_file: Path | None, patience: Deadline) -> str:
-    return reach_rtmp(url, ca_file, patience) if isinstance(url, RtmpUrl) else reach_srt(url, patience)
+    return reach_server(url, ca_file, patience, greet_rtmp) if isinstance(url, RtmpUrl) else reach_srt(url, patience)
 
 
 def why_not(url: RtmpUrl | SrtUrl, ca_file: Path | None = None, step_s: float = 0.5) -> tuple[NetworkFault, str]:
@@ -62,12 +62,12 @@ def tls(server: NginxRtmp, tmp_path: Path) -> Iterator[TlsFront]:
 
 
 def test_a_server_that_says_hello_is_reached_and_takes_no_stream(server: NginxRtmp) -> None:
-    assert reach_rtmp(rtmp(server.port), None, patience()) == "ok"
+    assert reach_server(rtmp(server.port), None, patience(), greet_rtmp) == "ok"
     assert server.recordings() == []
 
 
 def test_a_server_with_tls_is_reached_by_its_own_authorities(tls: TlsFront) -> None:
-    assert reach_rtmp(rtmp(tls.port, "rtmps", "localhost"), tls.certificate, patience()) == "ok"
+    assert reach_server(rtmp(tls.port, "rtmps", "localhost"), tls.certificate, patience(), greet_rtmp) == "ok"
 
 
 def test_a_certificate_of_somebody_else_is_told_with_who_has_signed_it(tls: TlsFront) -> None:
@@ -136,7 +136,7 @@ def test_a_look_ends_at_once_when_nobody_waits_for_it_any_more() -> None:
         threading.Timer(0.2, stopping.stop.set).start()
         began = time.monotonic()
         with pytest.raises(Cancelled):
-            reach_rtmp(rtmp(server.port), None, stopping)
+            reach_server(rtmp(server.port), None, stopping, greet_rtmp)
         assert time.monotonic() - began < 30
 
 
