@@ -13,7 +13,7 @@ import os
 import re
 import shutil
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -179,7 +179,7 @@ class PackageDraft:
         self.payload = bag.read_manifest(read_file(folder / bag.MANIFEST_FILE))
         self._tags = bag.read_manifest(read_file(folder / bag.TAG_MANIFEST_FILE))
         self._former = {bag.TAG_MANIFEST_FILE: fixity.sha256(folder / bag.TAG_MANIFEST_FILE, ByteProgress(0, None))}
-        self._written: dict[str, bytes] = {}
+        self.written: dict[str, bytes] = {}  # new or changed tag files
         self._modes: dict[str, int] = {}
         self._added: list[str] = []
         self._copied: dict[str, str] = {}
@@ -190,12 +190,7 @@ class PackageDraft:
     @property
     def paths(self) -> set[str]:
         """All files so far, without the tag manifest."""
-        return {*self.payload, *self._tags, *self._written}
-
-    @property
-    def written(self) -> Mapping[str, bytes]:
-        """New or changed tag files."""
-        return self._written
+        return {*self.payload, *self._tags, *self.written}
 
     def read(self, path: str) -> bytes:
         """Return a file of the old package; b"" if it is missing."""
@@ -229,14 +224,14 @@ class PackageDraft:
 
     def write(self, path: str, content: bytes, *, mode: int = 0o666) -> None:
         """Set the content of a tag file; the umask and the old file bound `mode`."""
-        self._written[path] = content
+        self.written[path] = content
         self._modes[path] = mode
 
     def finish(self) -> None:
         """Write the tag files, sync and verify all. Raises PackageDamaged."""
         if self._added:
             self.write(bag.MANIFEST_FILE, bag.manifest_text(self.payload))
-        changed = {path: content for path, content in self._written.items() if content != self.read(path)}
+        changed = {path: content for path, content in self.written.items() if content != self.read(path)}
         for path, digest in self._tags.items():
             if path not in changed:
                 self._link_or_copy(path, path, digest)
