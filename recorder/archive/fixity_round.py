@@ -22,6 +22,7 @@ from config.settings.quantities import brief_size
 from config.state import state_folder, transaction
 from devices.health.log_line import PC, HealthLogger, LogKind, LogLevel, discard_line
 from devices.host.clock import Clock
+from devices.host.priority import ensure_niceness
 from recorder.archive.archive import package_folders
 from recorder.disk.package_locks import package_lock
 from recorder.package import fixity
@@ -197,7 +198,12 @@ class FixityRound:
         )  # fmt: skip
         self.log.add(entry)
         if problems:
-            log_damaged(self.record, folder.name, problems)
+            others = f", and {len(problems) - 1} more" if len(problems) > 1 else ""
+            self.record(
+                PC, LogKind.PACKAGE_DAMAGED, f"{folder.name}: {problems[0].file} {problems[0].problem}{others}",
+                level=LogLevel.ERROR, package=folder.name, problems=len(problems),
+                advice=f"liput archive repair {folder.name}",
+            )  # fmt: skip
         self.told(entry)
         return not problems
 
@@ -206,22 +212,11 @@ class FixityRound:
             raise SessionError("a session wants the disk")
 
 
-def log_damaged(record: HealthLogger, package: str, problems: Sequence[Problem]) -> None:
-    """Log a damaged package in the health log."""
-    first = problems[0]
-    others = f", and {len(problems) - 1} more" if len(problems) > 1 else ""
-    record(
-        PC, LogKind.PACKAGE_DAMAGED, f"{package}: {first.file} {first.problem}{others}", level=LogLevel.ERROR,
-        package=package, problems=len(problems), advice=f"liput archive repair {package}",
-    )  # fmt: skip
-
-
 def use_idle_priority() -> None:
     """Give this process the lowest priority for processor and disk."""
+    ensure_niceness(10)
     with contextlib.suppress(OSError, psutil.Error, ValueError):
-        process = psutil.Process()
-        process.nice(max(process.nice(), 10))
-        process.ionice(psutil.IOPRIO_CLASS_IDLE)
+        psutil.Process().ionice(psutil.IOPRIO_CLASS_IDLE)
 
 
 def _bytes(folder: Path) -> int:
