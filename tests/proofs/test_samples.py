@@ -58,7 +58,6 @@ def test_sealing_takes_little_and_says_what_it_takes() -> None:
 @pytest.mark.slow
 @pytest.mark.server
 def test_a_page_costs_little_and_twenty_cost_no_picture() -> None:
-    figures = page.run(
-        SEED, "240p15", pairs=(3, 4.0), crowd=(1, 5.0), slack=2
-    )  # of a machine that does other things too
+    # On a machine that does other things too.
+    figures = page.run(SEED, "240p15", pairs=(1, 4.0), crowd=(1, 4.0), slack=2)
     assert figures["holds"], in_full(figures)

@@ -110,6 +110,7 @@ _ASK = """
 import json, os, sys, threading
 import msgspec
 from devices.host import priority
+from tests.support.processes import be_user, own_its_figures
 
 def on_a_thread(act):
     found = []
