@@ -364,8 +364,11 @@ def timelines(lines: Iterable[HealthLine], since: datetime, until: datetime) -> 
     found: dict[str, DeviceTimeline] = {}
     for line in lines:
         if line.kind == LogKind.SAMPLE or line.kind in _FAULTS:
+            empty = DeviceTimeline(
+                device=line.device, name="", fps=[None] * count, lost=[0] * count, faults=[0] * count
+            )
             step = min(count - 1, int((line.at - since) / (until - since) * count))
-            _take_step(found.setdefault(line.device, _empty(line.device, count)), line, step)
+            _take_step(found.setdefault(line.device, empty), line, step)
     shown = [one for one in found.values() if any(rate is not None for rate in one.fps) or any(one.lost + one.faults)]
     return sorted(shown, key=lambda one: (one.device == PC, one.name, one.device))
 
@@ -373,10 +376,6 @@ def timelines(lines: Iterable[HealthLine], since: datetime, until: datetime) -> 
 def steps_of(since: datetime, until: datetime) -> int:
     """Return the number of steps in a span."""
     return max(1, min(MOST_STEPS, (until - since) // LEAST_STEP))
-
-
-def _empty(device: str, count: int) -> DeviceTimeline:
-    return DeviceTimeline(device=device, name="", fps=[None] * count, lost=[0] * count, faults=[0] * count)
 
 
 def _take_step(timeline: DeviceTimeline, line: HealthLine, step: int) -> None:
