@@ -27,7 +27,7 @@ from typing import Self
 import msgspec
 
 from config.files import sync_path
-from config.settings.schema import Settings
+from config.settings.schema import HealthLogSettings, Settings
 from config.state import state_folder
 from devices.health.log_line import PC, HealthLine, LogKind, LogLevel
 from devices.host import threads
@@ -92,13 +92,12 @@ def without_torn_line(line: bytes) -> bytes:
 
 
 class LogAppender:
-    """Appends lines to the file of their day; prunes the log to `keep_days` and `max_size` bytes. Not thread-safe."""
+    """Appends lines to the file of their day; prunes the log to `limits`. Not thread-safe."""
 
-    def __init__(self, folder: Path, keep_days: int, max_size: int) -> None:
+    def __init__(self, folder: Path, limits: HealthLogSettings) -> None:
         self.folder = folder
-        self._keep_days = keep_days
-        self._max_size = max_size
-        self._file_size = max(_SMALLEST_FILE, max_size // FILES_OF_A_FULL_LOG)
+        self._limits = limits
+        self._file_size = max(_SMALLEST_FILE, limits.max_size // FILES_OF_A_FULL_LOG)
         self._fd = -1
         self._day = date.min
         self._number = 0
@@ -185,8 +184,8 @@ class LogAppender:
         """Delete the oldest files until the log is within its bounds, with room for the new file."""
         ours = file_path(self.folder, self._day, self._number)
         old = [path for path in log_files(self.folder) if path != ours]
-        left = self._max_size - self._file_size - sum(map(_size, old))
-        expired = self._day - timedelta(days=self._keep_days)
+        left = self._limits.max_size - self._file_size - sum(map(_size, old))
+        expired = self._day - timedelta(days=self._limits.keep_days)
         # If all other files expire at once, the PC was off for months or its clock is wrong: ignore their age.
         by_age = any(expired < day_of(path) < self._day for path in old)
         for path in old:
@@ -276,14 +275,13 @@ def log_folder() -> Path:
 
 def open_health_log(settings: Settings, clock: Clock) -> "HealthLog":
     """Return this PC's health log, with the limits of the settings."""
-    return HealthLog(clock=clock, keep_days=settings.health.keep_days, max_size=settings.health.max_size)
+    return HealthLog(clock=clock, limits=settings.health)
 
 
 class HealthLog:
     """Writes lines to `folder` (None: this PC's). Implements devices.health.log_line.HealthLogger. A context manager.
 
-    Keeps lines for `keep_days` days, at most `max_size` bytes. `clock` dates the lines; the writer itself runs on real
-    time. `journal` is journald's socket, None for no journald.
+    `clock` dates the lines; the writer itself runs on real time. `journal` is journald's socket, None for no journald.
     """
 
     def __init__(
@@ -291,13 +289,12 @@ class HealthLog:
         folder: Path | None = None,
         *,
         clock: Clock,
-        keep_days: int = 90,
-        max_size: int = 200_000_000,
+        limits: HealthLogSettings | None = None,
         journal: Path | None = SOCKET,
     ) -> None:
         self.folder = log_folder() if folder is None else folder
         self._clock = clock
-        self._appender = LogAppender(self.folder, keep_days, max_size)
+        self._appender = LogAppender(self.folder, limits or HealthLogSettings())
         self._journal = None if journal is None else JournaldClient(journal)
         self._queue: deque[tuple[HealthLine, bytes]] = deque()
         self._changed = threading.Condition()

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from config.settings.schema import HealthLogSettings
 from devices.health import log_writer
 from devices.health.log_line import HealthLine, LogKind, LogLevel
 from devices.health.log_reader import LogFilter, read
@@ -268,7 +269,7 @@ def test_a_log_that_somebody_deletes_is_begun_anew(health_log: HealthLog, folder
 
 def appended(folder: Path, days: list[int], *, keep_days: int = 90, max_size: int = 200_000_000) -> list[str]:
     """Write a line on each day after 2026-01-01; return the files there are then."""
-    appender = LogAppender(folder, keep_days, max_size)
+    appender = LogAppender(folder, HealthLogSettings(keep_days=keep_days, max_size=max_size))
     for day in days:
         at = datetime(2026, 1, 1, 12, tzinfo=UTC) + timedelta(days=day)
         appender.append(at, b'{"type":"health","at":"%s"}\n' % at.isoformat().encode())
@@ -289,7 +290,7 @@ def test_a_wrong_clock_does_not_throw_the_whole_log_away(folder: Path) -> None:
 
 
 def test_the_log_stays_below_its_size_and_loses_the_oldest(folder: Path) -> None:
-    appender = LogAppender(folder, 90, 1_000_000)
+    appender = LogAppender(folder, HealthLogSettings(max_size=1_000_000))
     at = datetime(2026, 1, 1, tzinfo=UTC)
     for number in range(15_000):
         line = b'{"type":"health","at":"%s","device":"%d"}' % (

@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 from agent.cli.group import liput
 from agent.devices import listing
 from config.errors import DeviceError, LiputError, SettingsError, UsageError
+from config.settings.schema import HealthLogSettings
 from devices.health import log_writer as health_log_module
 from devices.health.log_line import HealthLine, LogKind
 from devices.health.log_reader import LogFilter, read
@@ -261,9 +262,9 @@ def test_the_health_log_is_kept_as_long_as_the_settings_say(
 ) -> None:
     asked: list[tuple[int, int]] = []
 
-    def health_log(*, clock: SystemClock, keep_days: int, max_size: int) -> HealthLog:
-        asked.append((keep_days, max_size))
-        return HealthLog(clock=clock, keep_days=keep_days, max_size=max_size)
+    def health_log(*, clock: SystemClock, limits: HealthLogSettings) -> HealthLog:
+        asked.append((limits.keep_days, limits.max_size))
+        return HealthLog(clock=clock, limits=limits)
 
     monkeypatch.setattr(health_log_module, "HealthLog", health_log)
     settings = tmp_path / "liput.toml"

@@ -156,7 +156,7 @@ def _requests_in(room: Room, page: Page, folder: str) -> list[dict[str, object]]
 
 
 def test_what_happened_is_told_and_is_a_table(page: Page) -> None:
-    with HealthLog(clock=SystemClock(), keep_days=90, max_size=10_000_000) as log:
+    with HealthLog(clock=SystemClock()) as log:
         log("046d:0825:A", LogKind.PLUGGED, '=cmd|"x"', name="Kamera podium")
         log("046d:0825:B", LogKind.PLUGGED, name="Kamera ruang")
     told = page.get("/api/v1/health").json
@@ -176,7 +176,7 @@ def test_what_happened_is_told_and_is_a_table(page: Page) -> None:
 
 
 def test_how_devices_did_is_told_in_steps(page: Page) -> None:
-    with HealthLog(clock=SystemClock(), keep_days=90, max_size=10_000_000) as log:
+    with HealthLog(clock=SystemClock()) as log:
         log("046d:0825:A", LogKind.SAMPLE, name="Kamera podium", level=LogLevel.DEBUG, fps=29.9, missing=4, damaged=1)
         log("046d:0825:A", LogKind.DEGRADED, name="Kamera podium", level=LogLevel.WARN, fault="slow")
         log("046d:0825:B", LogKind.PLUGGED, name="Kamera ruang")
