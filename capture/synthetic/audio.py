@@ -94,7 +94,8 @@ def speech_loop(*, beeps: bool) -> Samples:
             _add(voice, syllable.start - _HISS_BEFORE_S, _consonant(syllable, chance))
     _response.cache_clear()  # frees megabytes
     voice *= 10 ** (SPEECH_DBFS / 20) / math.sqrt(float(np.mean(voice**2))) / 0.7
-    voice = 0.7 * np.tanh(voice)
+    np.tanh(voice, out=voice)
+    voice *= 0.7
     stereo = 10 ** (_AIR_DBFS / 20) * chance.standard_normal((LOOP_SAMPLES, 2), np.float32)
     stereo[:, 0] += voice
     stereo[_LATER:, 1] += 0.85 * voice[:-_LATER]  # the loop ends in silence
