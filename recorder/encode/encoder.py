@@ -1,7 +1,7 @@
 """The program's H.264 and AAC encoders; every sink gets the same packets."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
@@ -49,10 +49,6 @@ class AudioSettings:
 
 
 type FrameEncoder = X264Stream | HardwareStream
-type OpenX264 = Callable[[int], X264Stream]  # opens x264 at a decode timestamp (VIDEO_TIME_BASE)
-
-type ExternalEncoder = tuple[bytes, Callable[[OpenX264], FrameEncoder]]
-"""Parameter sets, and a function that starts the external encoder, with x264 as its fallback."""
 
 
 class Encoder:
@@ -63,7 +59,7 @@ class Encoder:
         video: VideoSettings | None,
         audio: AudioSettings | None,
         own_sounds: Mapping[str, AudioSettings] = {},
-        elsewhere: ExternalEncoder | None = None,
+        elsewhere: "HardwareStream | None" = None,
     ) -> None:
         """Open the encoders; x264 takes over if `elsewhere` fails. Raises EncoderError."""
         self._master = av.open(os.devnull, "w", format="null")
@@ -84,14 +80,14 @@ class Encoder:
             if video:
                 self._video, context = open_video(self._master, placeholder_settings(video) if elsewhere else video)
                 if elsewhere:  # sinks copy the parameter sets from this stream
-                    self._video.codec_context.extradata = elsewhere[0]
+                    self._video.codec_context.extradata = elsewhere.header
             self._master.start_encoding()
         except (FFmpegError, ValueError) as error:
             hint = "choose another profile or preset in the settings (liput config show)"
             raise _refused(video or audio, error, hint) from error
-        self._pictures: FrameEncoder | None = None
-        if video and context and elsewhere:
-            self._pictures = elsewhere[1](self._take_over)
+        self._pictures: FrameEncoder | None = elsewhere
+        if elsewhere:
+            elsewhere.open_x264 = self._take_over
         elif video and context:
             self._pictures = X264Stream(context, VIDEO_TIME_BASE, frame_interval(video))
 

@@ -246,9 +246,6 @@ class StreamCheck:
 WAIT_S = 0.05
 BY_X264 = 1  # format number of x264's packets; hardware packets have 0
 
-type TakeOver = Callable[[HardwareFailed, int, int], X264Stream]
-"""Takes the error, the first decode timestamp, and the number of frames to encode again."""
-
 type _Picture = tuple[av.VideoFrame, int, bool]  # a frame, its pts, and whether it is a keyframe
 
 
@@ -258,9 +255,13 @@ class HardwareStream:
     After the first failure x264 encodes all frames without a packet again, in another stream format.
     """
 
-    def __init__(self, process: EncoderProcess, take_over: TakeOver) -> None:
+    open_x264: Callable[[int], X264Stream]  # opens x264 at a decode timestamp (VIDEO_TIME_BASE); set by the encoder
+
+    def __init__(self, process: EncoderProcess, failed: Callable[[HardwareFailed, int], object]) -> None:
+        """Take a process, and a function for the failure and the number of frames to encode again."""
+        self.header = process.header
         self._process = process
-        self._take_over = take_over
+        self._failed = failed
         self.by_x264: X264Stream | None = None  # the x264 stream after a failure; None before it
 
     def encode(self, picture: av.VideoFrame, pts: int) -> list[EncodedPacket]:
@@ -305,7 +306,8 @@ class HardwareStream:
         packets: list[EncodedPacket] = []
         for picture, pts, is_key in left:
             if self.by_x264 is None:
-                self.by_x264 = self._take_over(error, pts, count)
+                self._failed(error, count)
+                self.by_x264 = self.open_x264(pts)
             picture.pts, picture.time_base = pts, VIDEO_TIME_BASE
             picture.pict_type = PictureType.I if is_key else PictureType.NONE
             packets += [_of_x264(packet) for packet in self.by_x264.encode(picture, pts)]

@@ -11,7 +11,7 @@ from config.state import StateFile, state_folder
 from config.version import VERSION
 from devices.host import threads
 from devices.host.clock import Clock, boot_id
-from recorder.encode.encoder import AudioSettings, Encoder, FrameEncoder, OpenX264
+from recorder.encode.encoder import AudioSettings, Encoder
 from recorder.encode.hardware_kinds import (
     HARDWARE,
     MODELS,
@@ -23,7 +23,6 @@ from recorder.encode.hardware_kinds import (
     failure_text,
 )
 from recorder.encode.x264 import VideoSettings
-from recorder.encode.x264_stream import X264Stream
 from recorder.model.status import EncoderLine
 
 type Verdicts = dict[str, EncoderVerdict]
@@ -159,16 +158,9 @@ class SessionEncoder:
         except HardwareFailed as error:
             self._fail(error, video, 0)
             return Encoder(video, audio, own_sounds)
-
-        def begin(open_x264: OpenX264) -> FrameEncoder:
-            def take_over(error: HardwareFailed, begins: int, count: int) -> X264Stream:
-                self._fail(error, video, count)
-                return open_x264(begins)
-
-            return HardwareStream(process, take_over)
-
         try:
-            return Encoder(video, audio, own_sounds, (process.header, begin))
+            stream = HardwareStream(process, lambda error, count: self._fail(error, video, count))
+            return Encoder(video, audio, own_sounds, stream)
         except BaseException:
             process.close()
             raise
