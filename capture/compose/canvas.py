@@ -16,15 +16,14 @@ from capture.source import ColorMatrix
 
 type ConvertMatrix = Callable[[tuple[Plane, ...]], tuple[Plane, ...]]
 
-_WEIGHTS = {ColorMatrix.BT709: (0.2126, 0.0722)}
-_BT601_WEIGHTS = 0.299, 0.114  # weights of red and blue in luma (ITU-R BT.709 and BT.601)
+_BT709_WEIGHTS, _BT601_WEIGHTS = (0.2126, 0.0722), (0.299, 0.114)  # of red and blue in luma (ITU-R BT.709, BT.601)
 _LUMA, _CHROMA = 219, 224
 _MIDDLE = 128
 
 
 def luma_weights(matrix: int) -> tuple[float, float]:
     """Return the weights of red and blue in luma; all matrices but BT.709 take those of BT.601."""
-    return _WEIGHTS.get(ColorMatrix(matrix) if matrix in set(ColorMatrix) else ColorMatrix.UNSPECIFIED, _BT601_WEIGHTS)
+    return _BT709_WEIGHTS if matrix == ColorMatrix.BT709 else _BT601_WEIGHTS
 
 
 def same_matrix(one: int, other: int) -> bool:

@@ -52,14 +52,12 @@ class ScreenArea:
         return f"Screen {self.display}".strip()
 
 
-def parse_screen(word: str, environment: Mapping[str, str]) -> ScreenArea | None:
-    """Parse a word for a screen: `screen`, `screen::0`, `screen::0+100,50,1280x720`; None for other words.
+def parse_screen(word: str, environment: Mapping[str, str] = os.environ) -> ScreenArea:
+    """Parse a word for a screen: `screen`, `screen::0`, `screen::0+100,50,1280x720`.
 
     The default display comes from `environment`. Raises UsageError for a malformed word, DeviceNotFound without a
     display, DeviceError on Wayland.
     """
-    if word != SCREEN and not word.startswith((f"{SCREEN}:", f"{SCREEN}+")):
-        return None
     found = _FORM.fullmatch(word)
     if found is None:
         raise UsageError(f'"{word}" means no screen', hint="write screen, screen::0 or screen::0+100,50,1280x720")
@@ -220,18 +218,10 @@ def _open(area: ScreenArea, rate: Fraction) -> InputContainer:
         ) from None
 
 
-def area_of(word: str) -> ScreenArea:
-    """Return the area that `word` means; raises as `parse_screen`."""
-    area = parse_screen(word, os.environ)
-    if area is None:
-        raise UsageError(f'"{word}" means no screen')
-    return area
-
-
 def picture(word: str, context: SourceContext) -> ChosenSource[VideoSource]:
     """Return a screen; a missing one has no display."""
     try:
-        area = area_of(word)
+        area = parse_screen(word)
     except DeviceNotFound as error:
         if not context.allow_missing:
             raise
@@ -249,4 +239,4 @@ def _chosen(
     return supervised(screen, stand_in, word, context, missing)
 
 
-KIND = SourceKind(picture, name=lambda word: area_of(word).name)
+KIND = SourceKind(picture, name=lambda word: parse_screen(word).name)
