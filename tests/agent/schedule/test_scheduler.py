@@ -1,22 +1,45 @@
 """The part of the daemon, with processes that stand for recorders: what is kept, tried again, and told."""
 
 import threading
+from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 
 from agent.schedule.notices import WORDS
+from agent.schedule.plan import Plan, PlanMode, PlanState
+from agent.schedule.room_check import begin_check, check_words, problems_of_room
+from agent.schedule.scheduler import Scheduler
+from agent.schedule.starting import spec_of
 from agent.schedule.store import Plans, change_record, plan_record_store
+from agent.sessions.control import NOTHING_RUNS
 from config.errors import SessionError
-from config.settings.schema import Settings
+from config.events import Event
+from config.settings.schema import Settings, load_settings
 from config.settings.serving import ScheduleSettings
-from recorder.model.status import SessionResult, SessionState
-from recorder.running.protocol import RecorderFailure, encode
+from devices.host.clock import SystemClock
+from recorder.control.spawn import SpawnedRecorder
+from recorder.model.status import SessionResult, SessionState, SessionStatus
+from recorder.running.client import ControlClient
+from recorder.running.protocol import (
+    AnyRequest,
+    DisarmCommand,
+    RecorderFailure,
+    StartCommand,
+    StopCommand,
+    WatchCommand,
+    encode,
+)
 from recorder.running.runtime_directory import RecorderFolder, runtime_folder
+from tests.support.room import Room
+from tests.support.schedule import MINUTE, plan
 from tests.support.schedule_bench import Bench, plan_in
 from tests.support.simulated import BEGINNING
+from tests.support.waiting import wait_for
 
 
 def test_what_is_begun_is_noted_before_it_is_told_anything_and_not_begun_twice(bench: Bench) -> None:
@@ -266,3 +289,268 @@ def test_what_is_far_is_looked_at_by_the_new_times(bench: Bench) -> None:
     schedule.take(with_schedule(remind=(3600.0,)))
     schedule.look()
     assert bench.kinds() == ["reminder"]
+
+
+# A session that is armed: what becomes of it when its plan changes, until it records
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, AnyRequest]]:
+    """Return what recorders are asked for; each says yes."""
+    runtime_folder(make=True)
+    found: list[tuple[str, AnyRequest]] = []
+    monkeypatch.setattr(
+        "agent.schedule.running.send_command", lambda folder, request: found.append((folder.id, request))
+    )
+    return found
+
+
+def armed(bench: Bench, one: Plan) -> Scheduler:
+    """Plan a session, and let it be armed."""
+    Plans(bench.folder).add(one)
+    schedule = bench.schedule()
+    schedule.look()
+    bench.ready(schedule)
+    bench.runs = [replace(bench.runs[0], state=SessionState.ARMED)]
+    return schedule
+
+
+def begins(bench: Bench, schedule: Scheduler) -> None:
+    """Let a recorder be started, and be ready."""
+    for _ in range(2):  # what was before it may have to be noted first
+        if not schedule._beginning:
+            schedule.look()
+    bench.ready(schedule)
+
+
+def test_one_that_changes_while_it_is_armed_is_armed_again_as_it_is_now(
+    bench: Bench, runtime: Path, asked: list[tuple[str, AnyRequest]]
+) -> None:
+    one = plan_in(3)
+    schedule = armed(bench, one)
+    schedule.look()
+    assert asked == []
+    Plans(bench.folder).replace(one.id, lambda plan: msgspec.structs.replace(plan, streams=("youtube",)))
+    for _ in range(3):
+        schedule.look()
+    assert asked == [("r1", DisarmCommand())]
+    bench.runs = []
+    RecorderFolder(runtime / "r1").end(encode(NOTHING_RUNS))
+    again = bench.schedule()  # the daemon is killed just then
+    again.look()
+    again.look()
+    bench.ready(again)
+    bench.runs = [replace(bench.runs[0], state=SessionState.ARMED)]
+    for _ in range(3):
+        again.look()
+    assert [list(spec.asked.streams) for spec in bench.specs] == [[], ["youtube"]]
+    assert (len(asked), bench.kinds().count("armed")) == (1, 2)
+    bench.runs = []
+    RecorderFolder(runtime / "r2").end(encode(NOTHING_RUNS))  # now by people
+    for second in (10, 20):
+        bench.at(second)
+        again.look()
+    assert len(bench.specs) == 2
+    assert plan_record_store(bench.folder).read()[one.id].ended_at
+
+
+def test_one_that_people_start_just_when_it_changes_is_not_begun_again_when_they_have_ended_it(
+    bench: Bench, runtime: Path, asked: list[tuple[str, AnyRequest]]
+) -> None:
+    one = plan_in(3)
+    schedule = armed(bench, one)
+    Plans(bench.folder).replace(one.id, lambda plan: msgspec.structs.replace(plan, title="Senat"))
+    schedule.look()
+    assert len(asked) == 1
+    bench.runs = [replace(bench.runs[0], state=SessionState.LIVE)]
+    schedule.look()
+    bench.runs = []
+    sealed = SessionResult(state=SessionState.SEALED, package="p", duration_s=9.0, frames=9, degraded=[])
+    RecorderFolder(runtime / "r1").end(encode(sealed))
+    for second in (10, 20, 200):
+        bench.at(second)
+        schedule.look()
+    assert len(bench.specs) == 1
+
+
+@pytest.mark.parametrize("state", [PlanState.CANCELLED, PlanState.REMOVED])
+@pytest.mark.parametrize("changes_before", [False, True])
+@pytest.mark.parametrize("is_seen_to_end", [False, True])
+def test_one_that_is_cancelled_while_it_is_armed_and_planned_again_is_armed_again(
+    state: PlanState, changes_before: bool, is_seen_to_end: bool,
+    bench: Bench, runtime: Path, asked: list[tuple[str, AnyRequest]],
+) -> None:  # fmt: skip
+    one, plans = plan_in(3), Plans(bench.folder)
+    schedule = armed(bench, one)
+
+    def become(**fields: object) -> None:
+        plans.replace(one.id, lambda plan: msgspec.structs.replace(plan, **fields))
+
+    if changes_before:
+        become(title="Senat")
+        schedule.look()
+    become(state=state)
+    for _ in range(3):
+        schedule.look()
+    assert {(recorder, type(request)) for recorder, request in asked} == {("r1", DisarmCommand)}
+    bench.runs = []
+    RecorderFolder(runtime / "r1").end(encode(NOTHING_RUNS))
+    again = bench.schedule()  # the daemon is killed just then
+    if is_seen_to_end:
+        for _ in range(3):
+            again.look()
+    become(state=PlanState.PLANNED)
+    begins(bench, again)
+    assert (len(bench.specs), bench.kinds().count("armed")) == (2, 2)
+    bench.runs = []
+    RecorderFolder(runtime / "r2").end(encode(NOTHING_RUNS))  # now by people, while it holds
+    for second in (10, 20):
+        bench.at(second)
+        again.look()
+    assert len(bench.specs) == 2
+    assert plan_record_store(bench.folder).read()[one.id].ended_at
+
+
+def test_one_that_is_moved_later_while_it_is_armed_leaves_the_room_to_others_and_is_armed_again_when_it_is_due(
+    bench: Bench, runtime: Path, asked: list[tuple[str, AnyRequest]]
+) -> None:
+    one, plans = plan_in(3), Plans(bench.folder)
+    schedule = armed(bench, one)
+    assert plan_record_store(bench.folder).read()[one.id].begun_for == one.starts_at
+    other = plan("kuliah", one.starts_at, 30 * MINUTE)
+    plans.add(other)
+    later = one.starts_at + 60 * MINUTE
+    plans.replace(one.id, lambda plan: msgspec.structs.replace(plan, starts_at=later, ends_at=later + 60 * MINUTE))
+    for _ in range(3):
+        schedule.look()
+    assert asked == [("r1", DisarmCommand())]
+    assert len(bench.specs) == 1
+    bench.runs = []
+    RecorderFolder(runtime / "r1").end(encode(NOTHING_RUNS))
+    begins(bench, schedule)
+    assert [spec.plan for spec in bench.specs] == [one.id, other.id]
+    bench.runs = []
+    sealed = SessionResult(state=SessionState.SEALED, package="p", duration_s=9.0, frames=9, degraded=[])
+    RecorderFolder(runtime / "r2").end(encode(sealed))
+    for minute in (33, 57):
+        bench.at(minute * 60.0)
+        schedule.look()
+    assert len(bench.specs) == 2
+    bench.at(58.5 * 60)
+    begins(bench, schedule)
+    assert [spec.plan for spec in bench.specs] == [one.id, other.id, one.id]
+    assert len(asked) == 1
+
+
+def test_that_it_is_recorded_is_said_once_it_is(
+    bench: Bench, runtime: Path, asked: list[tuple[str, AnyRequest]]
+) -> None:
+    """A start is taken at once, and may fail: of a disk that is away, say."""
+    schedule = armed(bench, plan_in(3))
+    for second in range(180, 260, 2):
+        bench.at(second)
+        schedule.look()
+    assert {(recorder, type(request)) for recorder, request in asked} == {("r1", StartCommand)}
+    assert len(asked) > 5, "it is asked again and again"
+    assert "recording" not in bench.kinds()
+    bench.runs = [replace(bench.runs[0], state=SessionState.LIVE)]
+    for _ in range(3):
+        schedule.look()
+    assert (bench.kinds().count("recording"), bench.kinds()[-1]) == (1, "recording")
+    assert "after its beginning" in bench.notices[-1].english
+
+
+# What a plan's recorder is asked to be, and what is checked before it
+
+
+DESTINATION = '[destinations.{name}]\nurl = "rtmp://127.0.0.1:9/live"\n\n'
+
+
+@pytest.mark.parametrize(
+    ("destinations", "keys", "why"),
+    [
+        (["kampus"], "", "there is no key"),
+        (["kampus"], "kampus", "is not TOML"),
+        (["humas"], 'humas = "k3y"\n', "there is no destination"),
+    ],
+)
+def test_a_plan_is_recorded_without_a_destination_that_is_lost_and_that_is_told(
+    destinations: list[str], keys: str, why: str, room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(room.home))
+    conference = '[conference]\nalways = true\nlayout = "pap"\n'
+    room.configure("".join(DESTINATION.format(name=name) for name in destinations) + conference, keys=keys)
+    one = msgspec.structs.replace(plan(), videos=("synthetic",), streams=("kampus",), profile="hd", layout="pidato")
+    spec, without = spec_of(one, load_settings(room.settings), room.settings, archive=room.archive, arm_only=True)
+    assert (spec.plan, without) == (one.id, "")
+    # However it comes to it that a plan's session wants a conference, that keeps none from recording.
+    spec = msgspec.structs.replace(spec, asked=msgspec.structs.replace(spec.asked, conference=True))
+    spawned = SpawnedRecorder(spec)
+    with ControlClient(spawned.ready()) as connection:
+        connection.request(WatchCommand(every_s=0.1, events_from=0))
+        told = connection.told_within(60.0)
+        forgotten = next(each for each in told if isinstance(each, Event) and each.kind == "destination-forgotten")
+        assert forgotten.subject == "kampus"
+        assert why in forgotten.message
+        assert "destination add" in str(forgotten.detail["hint"])
+        unknown = [next(each for each in told if isinstance(each, Event) and each.kind == "wish-unknown") for _ in "ab"]
+        assert [event.subject for event in unknown] == ["hd", "pidato"]
+        assert all(f'"{event.subject}"' in event.message for event in unknown)
+        conference_lost = next(each for each in told if isinstance(each, Event) and each.kind == "conference-lost")
+        assert 'no layout "pap"' in conference_lost.message
+        next(each for each in told if isinstance(each, SessionStatus) and each.state is SessionState.ARMED)
+        connection.request(StartCommand())
+        status = next(each for each in told if isinstance(each, SessionStatus) and each.media_time_s > 0)
+        assert "destination-forgotten: kampus" in status.troubles, "people hear of it as long as it lasts"
+        assert status.layout == load_settings(room.settings).program.layout
+        connection.request(StopCommand())
+        result = next(each for each in told if isinstance(each, SessionResult))
+    assert result.state is SessionState.SEALED
+    assert {"destination-forgotten: kampus", "wish-unknown: hd", "wish-unknown: pidato"} <= {*result.degraded}
+    assert spawned.wait(60.0)
+
+
+def test_the_command_of_a_check_has_what_the_plan_has() -> None:
+    one = msgspec.structs.replace(
+        plan(),
+        videos=("podium",),
+        audios=("mixer",),
+        streams=("youtube", "kampus"),
+        profile="720p30",
+    )
+    checked = ["check", "--quick", "--json", "--for", "7200s"]
+    assert check_words(one) == [
+        *checked, "--video", "podium", "--audio", "mixer", "--stream", "youtube",
+        "--stream", "kampus", "--profile", "720p30",
+    ]  # fmt: skip
+    nowhere = msgspec.structs.replace(one, videos=(), audios=(), streams=(), profile=None)
+    for mode in (PlanMode.ARM, PlanMode.RECORD):
+        assert check_words(msgspec.structs.replace(nowhere, mode=mode)) == [*checked, "--session", "/dev/stdin"]
+    assert check_words(msgspec.structs.replace(nowhere, mode=PlanMode.REMIND)) == checked, (
+        "people may stream it anywhere"
+    )
+
+
+@pytest.mark.slow
+def test_the_check_is_the_commands_own(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(room.home))
+    clock = SystemClock()
+    checking = begin_check(msgspec.structs.replace(plan(), videos=("tidak-ada",)), clock, room.settings)
+    problems = wait_for(partial(problems_of_room, checking), 100.0, "what the check found")
+    assert any("tidak-ada" in each for each in problems or []), problems
+    wrong = begin_check(msgspec.structs.replace(plan(), profile="tidak-ada"), clock, room.settings)
+    assert wait_for(partial(problems_of_room, wrong), 100.0) == ['there is no profile "tidak-ada"']
+
+
+@pytest.mark.slow
+def test_what_is_checked_is_what_is_planned(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A week does not fit on this disk; what it is not streamed to may be wrong."""
+    monkeypatch.setenv("HOME", str(room.home))
+    room.configure('[destinations.jauh]\nurl = "rtmp://127.0.0.1:9/live"\n\n', keys='[destinations]\njauh = "k3y"\n')
+    week = plan('Rapat "A\\B"\n\x7f', length=timedelta(days=7))
+    week = msgspec.structs.replace(week, videos=("synthetic",), profile="1080p60")
+    for mode in (PlanMode.RECORD, PlanMode.REMIND):
+        checking = begin_check(msgspec.structs.replace(week, mode=mode), SystemClock(), room.settings, room.archive)
+        problems = wait_for(partial(problems_of_room, checking), 100.0, "what the check found") or []
+        assert any(each.startswith("storage: ") for each in problems), problems
+        assert any("jauh" in each for each in problems) == (mode is PlanMode.REMIND), problems
