@@ -1,15 +1,30 @@
 """What the table of devices is put together from, and which changes that makes."""
 
+import contextlib
+import queue
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from agent.devices.board import DeviceBoard
+import agent.devices.board
+from agent.devices.board import DeviceBoard, HealthLogFollower, SoundInputWatcher, WatchInbox, WatchMessage
+from capture.sound.child_process import ServerSource, SoundInputs
+from config.errors import DeviceError
+from devices.health.log_line import HealthLine, LogKind, LogLevel
+from devices.health.log_writer import HealthLog
+from devices.host.clock import SystemClock
 from devices.model.device import Device, DeviceKind, Health, HealthState
 from devices.monitor.device_changes import ChangeKind, DeviceChange
 from devices.roles.matching import RoleBinding, binding_of
+from tests.support.command import ROOT
+from tests.support.processes import runs
+from tests.support.waiting import wait_for
 
 CAMERA = Device(id="046d:0825:A1", kind=DeviceKind.CAMERA, name="Webcam", port="1-2", node="/dev/video0")
 STICK = Device(
@@ -100,3 +115,168 @@ def test_roles_that_cannot_be_read_cost_the_rest_nothing(monkeypatch: pytest.Mon
     shown = DeviceBoard()
     shown.begin([CAMERA])
     assert shown.devices == (CAMERA,)
+
+
+# What the watch hears besides the monitor: the sound servers, and the health log
+
+
+RECORDER = """
+import sys, time
+from pathlib import Path
+from devices.host.clock import SystemClock
+from devices.health.log_line import LogKind, LogLevel
+from devices.health.log_writer import HealthLog
+log = HealthLog(Path(sys.argv[1]), clock=SystemClock(), journal=None)
+log("cam", LogKind.DEGRADED, "it gives nothing", level=LogLevel.ERROR, fault="no-data")
+log.flush()
+print("found", flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.fixture
+def inbox() -> WatchInbox:
+    return queue.SimpleQueue[WatchMessage]()
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Iterator[HealthLog]:
+    with HealthLog(tmp_path / "health", clock=SystemClock(), journal=None) as log:
+        yield log
+
+
+class Servers:
+    """What the sound servers have, and whoever wants to hear when that is something else."""
+
+    def __init__(self) -> None:
+        self.answers: list[SoundInputs | DeviceError] = []
+        self.asked = threading.Semaphore(0)
+        self.may_answer = threading.Semaphore(0)
+        self.tell: Callable[[Sequence[ServerSource]], None] = lambda sources: None
+
+    def listing(self) -> SoundInputs:
+        self.asked.release()
+        assert self.may_answer.acquire(timeout=60)
+        answer = self.answers.pop(0)
+        if isinstance(answer, DeviceError):
+            raise answer
+        return answer
+
+    def watch(self, on_sources: Callable[[Sequence[ServerSource]], None]) -> contextlib.AbstractContextManager[None]:
+        self.tell = on_sources
+        return contextlib.nullcontext()
+
+
+@pytest.fixture
+def servers(monkeypatch: pytest.MonkeyPatch) -> Servers:
+    servers = Servers()
+    monkeypatch.setattr(agent.devices.board, "list_sound_inputs", servers.listing)
+    monkeypatch.setattr(agent.devices.board, "ServerSourceWatcher", servers.watch)
+    return servers
+
+
+HALL = ServerSource("hall", "Hall", 2)
+IN_HALL = Device(id="pulse:hall", kind=DeviceKind.MICROPHONE, name="Hall")
+
+
+def test_the_sound_servers_are_asked_at_first_and_when_something_changed(inbox: WatchInbox, servers: Servers) -> None:
+    servers.answers = [SoundInputs(["room"]), DeviceError("none"), SoundInputs()]
+    servers.may_answer.release(3)
+    with SoundInputWatcher(inbox) as watch:
+        assert inbox.get(timeout=60) == [ROOM]
+        assert inbox.empty()
+        watch.look()
+        assert inbox.get(timeout=60) == []
+        watch.look()
+        assert inbox.get(timeout=60) == []
+    wait_for(lambda: not runs("sound-servers"))
+
+
+def test_they_are_asked_when_a_server_tells_other_sources_than_it_was_asked_for(
+    inbox: WatchInbox, servers: Servers
+) -> None:
+    servers.answers = [SoundInputs(), SoundInputs([], [HALL]), SoundInputs()]
+    servers.may_answer.release(3)
+    with SoundInputWatcher(inbox):
+        assert inbox.get(timeout=60) == []
+        servers.tell([])  # as it was asked
+        servers.tell([HALL])
+        assert inbox.get(timeout=60) == [IN_HALL]
+        servers.tell([HALL])
+        servers.tell([])
+        assert inbox.get(timeout=60) == []
+    assert servers.answers == []
+
+
+def test_what_is_told_while_they_are_asked_for_the_first_time_is_not_lost(inbox: WatchInbox, servers: Servers) -> None:
+    servers.answers = [SoundInputs(), SoundInputs([], [HALL])]
+    with SoundInputWatcher(inbox):
+        assert servers.asked.acquire(timeout=60)
+        servers.tell([HALL])
+        servers.may_answer.release(2)
+        assert inbox.get(timeout=60) == []
+        assert inbox.get(timeout=60) == [IN_HALL]
+
+
+def test_lines_come_as_they_are_written_but_for_those_that_are_shown_otherwise(
+    inbox: WatchInbox, log: HealthLog
+) -> None:
+    with HealthLogFollower(log.folder, SystemClock(), inbox):
+        log("046d:0825:A", LogKind.PLUGGED)
+        log("046d:0825:A", LogKind.SAMPLE, level=LogLevel.DEBUG)
+        log("046d:0825:A", LogKind.KERNEL, "usb 1-1: words", level=LogLevel.WARN)
+        line = inbox.get(timeout=60)
+    assert isinstance(line, HealthLine)
+    assert (line.kind, line.reason) == (LogKind.KERNEL, "usb 1-1: words")
+
+
+def test_a_fault_is_told_when_it_begins_ends_and_when_whoever_found_it_dies(inbox: WatchInbox, log: HealthLog) -> None:
+    with HealthLogFollower(log.folder, SystemClock(), inbox):
+        log("cam", LogKind.DEGRADED, "the same picture", level=LogLevel.ERROR, fault="frozen")
+        found = inbox.get(timeout=60)
+        assert isinstance(found, dict)
+        assert (found["cam"].state, found["cam"].reason) == (HealthState.FROZEN, "the same picture")
+        log("cam", LogKind.RECOVERED, fault="frozen")
+        assert inbox.get(timeout=60) == {}
+        words = [sys.executable, "-c", RECORDER, str(log.folder)]
+        with subprocess.Popen(words, stdout=subprocess.PIPE, cwd=ROOT) as recorder:
+            assert recorder.stdout is not None
+            assert recorder.stdout.readline() == b"found\n"
+            found = inbox.get(timeout=60)
+            assert isinstance(found, dict)
+            assert found["cam"].state is HealthState.SILENT
+            recorder.kill()
+        assert inbox.get(timeout=60) == {}
+
+
+class Fullest(queue.SimpleQueue[WatchMessage]):
+    """An inbox that knows how much has waited in it."""
+
+    most = 0
+
+    def put(self, item: WatchMessage, *_: object) -> None:
+        super().put(item)
+        self.most = max(self.most, self.qsize())
+
+
+def test_a_terminal_that_takes_nothing_has_so_much_waiting_and_gets_the_rest_from_the_log(
+    log: HealthLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agent.devices.board.MOST_WAITING", 5)
+    inbox = Fullest()
+    with HealthLogFollower(log.folder, SystemClock(), inbox):
+        for number in range(20):
+            log("046d:0825:A", LogKind.KERNEL, f"words {number}", level=LogLevel.WARN)
+        wait_for(lambda: inbox.qsize() == 5)
+        first = inbox.get(timeout=60)
+        wait_for(lambda: inbox.qsize() == 5)  # the next has come into its place
+        lines = [first, *(inbox.get(timeout=60) for _ in range(19))]
+    assert inbox.most == 5
+    assert [line.reason for line in lines if isinstance(line, HealthLine)] == [f"words {n}" for n in range(20)]
+
+
+def test_a_log_that_cannot_be_read_is_silent(inbox: WatchInbox, tmp_path: Path) -> None:
+    (tmp_path / "health").write_text("no folder")
+    with HealthLogFollower(tmp_path / "health", SystemClock(), inbox):
+        wait_for(lambda: not runs("log-reader") and not runs("log-faults"))
+    assert inbox.empty()
