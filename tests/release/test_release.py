@@ -1,4 +1,4 @@
-"""What `./run build` makes: the same bytes each time, of all that is committed."""
+"""What is released: built the same each time, of known licences, locked to the public index."""
 
 import ast
 import json
@@ -8,14 +8,20 @@ import subprocess
 import sys
 import sysconfig
 import tarfile
+import tomllib
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from importlib.metadata import Distribution
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
+from config.version import VERSION
+from tests.release import licences
 from tests.release.build import build, try_program
+from tests.release.licences import CARRIED, FFMPEG, READ, is_compatible, terms
 from tests.release.locked import ROOT, runtime, uv
 
 pytestmark = pytest.mark.skipif(not (ROOT / ".git").exists(), reason="what is built is what is committed")
@@ -152,3 +158,100 @@ def test_the_sbom_names_each_locked_package_of_the_runtime(built: Built) -> None
     (av,) = (one for one in bill["components"] if one["name"] == "av")
     carried = {one["name"]: one["licenses"] for one in av["components"]}
     assert carried["libx264"] == [{"expression": "GPL-2.0-or-later"}]
+
+
+# Every licence of what is installed with Liput is known, and stands on its page
+
+
+@cache
+def installed() -> Mapping[str, Distribution]:
+    return {package.name: found for package in runtime() if (found := licences.distribution_of(package))}
+
+
+@cache
+def libraries() -> Mapping[str, Mapping[str, str]]:
+    return {name: dict(licences.carried_by(name, found)) for name, found in installed().items()}
+
+
+def test_the_page_is_what_is_installed() -> None:
+    assert licences.PAGE.read_text() == licences.page(), "python -m tests.release.licences writes it anew"
+
+
+def test_all_but_openssl_goes_with_the_gpl() -> None:
+    assert {name for name, found in installed().items() if not is_compatible(licences.licence_of(found))} == set()
+    foreign = {
+        (name, library)
+        for name, carried in libraries().items()
+        for library, licence in carried.items()
+        if not is_compatible(licence)
+    }
+    assert foreign == {("opencv-python", "libcrypto"), ("opencv-python", "libssl")}
+
+
+def test_nothing_is_in_the_tables_that_is_not_installed() -> None:
+    assert set(READ) <= set(installed())
+    assert set(FFMPEG) == {name for name, carried in libraries().items() if "libavcodec" in carried}
+    assert set(CARRIED) <= {library for carried in libraries().values() for library in carried}
+
+
+@pytest.mark.parametrize(
+    ("expression", "compatible"),
+    [
+        ("MIT", True),
+        ("GPL-2.0-only", False),
+        ("GPL-2.0-only OR BSD-3-Clause", True),
+        ("MIT AND GPL-2.0-only", False),
+        ("GPL-3.0-or-later WITH GCC-exception-3.1", True),
+        ("EPL-2.0 OR MIT AND X11", True),
+        ("Apache 2.0", False),
+    ],
+)
+def test_an_expression_is_compatible_where_one_alternative_is(expression: str, compatible: bool) -> None:
+    assert is_compatible(expression) is compatible
+
+
+def test_a_sentence_is_no_expression() -> None:
+    assert terms("BSD License") == [] == terms("")
+
+
+# The lock names the public index only, every dependency has its reason
+
+
+PUBLIC = {"https://pypi.org/simple", "https://files.pythonhosted.org/"}
+DECISION = (ROOT / "docs/decisions/0002-dependencies.md").read_text()
+
+
+def test_the_lock_names_the_public_index_and_no_other() -> None:
+    named = re.findall(r'"(https?://[^"]*)"', (ROOT / "uv.lock").read_text())
+    assert {re.sub(r"(//files\.pythonhosted\.org/).*", r"\1", address) for address in named} == PUBLIC
+
+
+def test_the_runtime_is_what_is_needed_and_not_what_tests_need() -> None:
+    names = {package.name for package in runtime()}
+    assert {"av", "markupsafe", "obstore", "cryptography"} <= names
+    assert not {"liput", "pytest", "hatchling", "mypy"} & names
+
+
+def test_the_program_says_the_version_that_it_is_packed_as() -> None:
+    assert tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"] == VERSION
+
+
+def test_every_dependency_has_its_reason_and_every_reason_its_dependency() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    extras = project["project"]["optional-dependencies"].values()
+    asked = [*project["project"]["dependencies"], *(each for extra in extras for each in extra)]
+    assert explained("runtime") == {_name(each) for each in asked}
+    assert explained("for development") == {_name(each) for each in project["dependency-groups"]["dev"]} - {"liput"}
+
+
+def explained(heading: str) -> set[str]:
+    """Return the names in the first column of a table of the decision."""
+    _, _, table = DECISION.partition(f"| {heading} |")
+    rows = [line.split("|")[1] for line in table.partition("\n\n")[0].splitlines()[2:]]
+    return {name.strip() for row in rows for name in re.sub(r"\(.*\)", "", row).split(",")}
+
+
+def _name(requirement: str) -> str:
+    found = re.match(r"[\w-]+", requirement)
+    assert found
+    return found[0]
