@@ -1,7 +1,6 @@
 """The slides of a synthetic session: a title, lines of text and a chart, as in a seminar."""
 
 import math
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -27,13 +26,12 @@ _FONT: Final = cv2.FONT_HERSHEY_SIMPLEX
 
 @dataclass(frozen=True, slots=True)
 class Slide:
-    """Text, accent colour and chart of a slide; chart values from 0 to 1."""
+    """Text, accent colour and bars of a slide; values from 0 to 1."""
 
     title: str
     subtitle: str
     lines: tuple[str, ...]
     accent: Colour
-    chart: Callable[[Bgr, Sequence[float], Colour], None]
     chart_title: str
     values: tuple[float, ...]
 
@@ -67,9 +65,7 @@ def _draw(slide: Slide, width: int, height: int) -> Bgr:
         _write(picture, line, columns.start + 50 * unit, base, 40 * unit, _INK)
     chart_rows, chart_columns = _CHART.pixels(width, height)
     _write(picture, slide.chart_title, chart_columns.start, chart_rows.start + 26 * unit, 28 * unit, _GREY)
-    slide.chart(
-        picture[round(chart_rows.start + 50 * unit) : chart_rows.stop, chart_columns], slide.values, slide.accent
-    )
+    _draw_bars(picture[round(chart_rows.start + 50 * unit) : chart_rows.stop, chart_columns], slide)
     picture[FOOTER.pixels(width, height)] = _FOOTER
     return picture
 
@@ -80,49 +76,16 @@ def _write(picture: Bgr, text: str, x: float, y: float, size: float, colour: Col
     cv2.putText(picture, text, (round(x), round(y)), _FONT, size / 32, colour, thickness, cv2.LINE_AA)
 
 
-def _grid(area: Bgr) -> tuple[int, int]:
-    """Draw the lines behind a chart; return its height and width."""
+def _draw_bars(area: Bgr, slide: Slide) -> None:
     height, width = area.shape[:2]
     for step in range(5):
         y = round((height - 2) * step / 4)
         cv2.line(area, (0, y), (width, y), _FAINT, 1)
-    return height, width
-
-
-def _bars(area: Bgr, values: Sequence[float], accent: Colour) -> None:
-    height, width = _grid(area)
-    pitch = width / len(values)
-    for number, value in enumerate(values):
+    pitch = width / len(slide.values)
+    for number, value in enumerate(slide.values):
         left, right = round(pitch * (number + 0.2)), round(pitch * (number + 0.8))
-        colour = accent if value == max(values) else _lighter(accent)
+        colour = slide.accent if value == max(slide.values) else _lighter(slide.accent)
         cv2.rectangle(area, (left, round((height - 2) * (1 - value))), (right, height - 2), colour, -1)
-
-
-def _line(area: Bgr, values: Sequence[float], accent: Colour) -> None:
-    height, width = _grid(area)
-    weight = max(1, height // 70)
-    points = [
-        (round((width - 4 * weight) * number / (len(values) - 1)) + 2 * weight, round((height - 2) * (1 - value)))
-        for number, value in enumerate(values)
-    ]
-    outline = np.array([(points[0][0], height - 2), *points, (points[-1][0], height - 2)], np.int32)
-    cv2.fillPoly(area, [outline], _lighter(_lighter(accent)), cv2.LINE_AA)
-    cv2.polylines(
-        area, [np.array(points, np.int32)], isClosed=False, color=accent, thickness=weight, lineType=cv2.LINE_AA
-    )
-    for point in points:
-        cv2.circle(area, point, 2 * weight, accent, -1, cv2.LINE_AA)
-
-
-def _ring(area: Bgr, values: Sequence[float], accent: Colour) -> None:
-    height, width = area.shape[:2]
-    radius = round(min(height, width) * 0.42)
-    centre, start, colour = (width // 2, height // 2), -90.0, accent
-    for value in values:
-        end = start + 360 * value / sum(values)
-        cv2.ellipse(area, centre, (radius, radius), 0, start, end, colour, -1, cv2.LINE_AA)
-        start, colour = end, _lighter(colour)
-    cv2.circle(area, centre, round(radius * 0.58), _PAPER, -1, cv2.LINE_AA)
 
 
 def _lighter(colour: Colour) -> Colour:
@@ -136,7 +99,6 @@ SLIDES = (
         "Universitas Contoh, Aula Lantai 2",
         ("Agenda dan tata tertib", "Laporan rekaman semester ini", "Perangkat ruang sidang", "Tanya jawab"),
         (150, 92, 20),
-        _bars,
         "Sesi per bulan",
         (0.42, 0.55, 0.5, 0.71, 0.64, 0.93),
     ),
@@ -150,7 +112,6 @@ SLIDES = (
             "3 ruang, 7 kamera",
         ),
         (96, 128, 16),
-        _line,
         "Jam rekaman",
         (0.2, 0.34, 0.31, 0.52, 0.6, 0.58, 0.81, 0.9),
     ),
@@ -164,7 +125,6 @@ SLIDES = (
             "Kabel cadangan di lemari",
         ),
         (40, 100, 200),
-        _ring,
         "Sumber gambar",
         (0.5, 0.3, 0.2),
     ),
@@ -178,7 +138,6 @@ SLIDES = (
             "Uji coba 30 menit sebelum acara",
         ),
         (120, 60, 110),
-        _line,
         "Laju unggah",
         (0.7, 0.74, 0.69, 0.22, 0.68, 0.73, 0.75, 0.72),
     ),
@@ -192,7 +151,6 @@ SLIDES = (
             "Evaluasi pada akhir semester",
         ),
         (60, 60, 190),
-        _bars,
         "Kemajuan",
         (0.95, 0.8, 0.55, 0.3),
     ),
