@@ -11,32 +11,26 @@ from config.settings.secrets import Secret, keys_path, read_keys, secrets_of_tab
 
 HIDDEN = "(hidden)"
 
-_PATTERNS = (
-    # A login: rtsp://user:pass@host. Up to the last @ before the path: a password may hold one.
-    (re.compile(r"\b([a-z][a-z0-9+.-]*://)[^\s/\"'<>?#]+@", re.IGNORECASE), rf"\1{HIDDEN}@"),
-    # The key of a stream's address follows host and application.
-    (re.compile(r"\b(rtmp[a-z]*://[^\s/\"'<>]+/[^\s/\"'<>?#]+)[/?#][^\s\"'<>]+", re.IGNORECASE), rf"\1/{HIDDEN}"),
-    # ...?auth=..., Cookie: session=...; only with =, since a kernel says "auth: timed out".
-    (
-        re.compile(r"\b((?:auth|sig|signature|session(?:[_-]?id)?|psk|pwd)=)[^\s\"'&,;<>\\]+", re.IGNORECASE),
-        rf"\1{HIDDEN}",
-    ),
-    # --password ...
-    (
-        re.compile(r"(--(?:pass(?:phrase|word)?|secret|token|api-key|key)\s+)[^\s\"'<>\\]+", re.IGNORECASE),
-        rf"\1{HIDDEN}",
-    ),
-    # passphrase=..., "token": "...", Authorization: Bearer ...
-    (
-        re.compile(
+_PATTERNS = tuple(
+    re.compile(pattern, re.IGNORECASE)
+    for pattern in (
+        # A login: rtsp://user:pass@host. Up to the last @ before the path: a password may hold one.
+        r"\b([a-z][a-z0-9+.-]*://)[^\s/\"'<>?#]+(?=@)",
+        # The key of a stream's address follows host and application.
+        r"\b(rtmp[a-z]*://[^\s/\"'<>]+/[^\s/\"'<>?#]+[/?#])[^\s\"'<>]+",
+        # ...?auth=..., Cookie: session=...; only with =, since a kernel says "auth: timed out".
+        r"\b((?:auth|sig|signature|session(?:[_-]?id)?|psk|pwd)=)[^\s\"'&,;<>\\]+",
+        # --password ...
+        r"(--(?:pass(?:phrase|word)?|secret|token|api-key|key)\s+)[^\s\"'<>\\]+",
+        # passphrase=..., "token": "...", Authorization: Bearer ...
+        (
             r"\b((?:pass(?:phrase|word|wd)?|secret|token|(?:[a-z]+[_-])*key|stream_?id)\\?[\"']?\s*[=:]\s*\\?[\"']?)"
-            r"(?!(?:-?[\d.]+|true|false|null)\s*[,}\]])[^\s\"'&,;<>\\]+",  # but no number of JSON
-            re.IGNORECASE,
+            r"(?!(?:-?[\d.]+|true|false|null)\s*[,}\]])[^\s\"'&,;<>\\]+"  # but no number of JSON
         ),
-        rf"\1{HIDDEN}",
-    ),
-    (re.compile(r"\b((?:bearer|basic)\s+)[A-Za-z0-9+/_.~=-]{8,}", re.IGNORECASE), rf"\1{HIDDEN}"),
+        r"\b((?:bearer|basic)\s+)[A-Za-z0-9+/_.~=-]{8,}",
+    )
 )
+"""Each matches a secret behind its first group."""
 
 _QUOTED = re.compile(r"""(["'])([^"'\n]+)\1""")
 
@@ -53,8 +47,8 @@ def redactor(secrets: Iterable[Secret] = ()) -> Redact:
     def redact(text: str) -> str:
         for secret in hidden:
             text = secret.redact(text)
-        for pattern, instead in _PATTERNS:
-            text = pattern.sub(instead, text)
+        for pattern in _PATTERNS:
+            text = pattern.sub(rf"\1{HIDDEN}", text)
         return text
 
     return redact

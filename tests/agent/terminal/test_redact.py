@@ -14,7 +14,7 @@ from config.settings.secrets import Secret, srt_secret
         ("rtsp://admin:pw@10.0.0.9/cam", f"rtsp://{HIDDEN}@10.0.0.9/cam"),
         ("see http://a:p@ss@host/x now", f"see http://{HIDDEN}@host/x now"),
         ("rtmps://a.example/live2/abcd-efgh failed", f"rtmps://a.example/live2/{HIDDEN} failed"),
-        ("rtmp://h:1935/app?key=x", f"rtmp://h:1935/app/{HIDDEN}"),
+        ("rtmp://h:1935/app?key=x", f"rtmp://h:1935/app?{HIDDEN}"),
         ("srt://h:1?passphrase=geheim01&mode=caller", f"srt://h:1?passphrase={HIDDEN}&mode=caller"),
         ('{"url":"x","token":"t0k3n"}', f'{{"url":"x","token":"{HIDDEN}"}}'),
         ("Authorization: Bearer abcdef0123456789", f"Authorization: Bearer {HIDDEN}"),
