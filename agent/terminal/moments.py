@@ -17,28 +17,21 @@ _WORDS = {
     **dict.fromkeys(("yesterday", "kemarin"), -1),
     **dict.fromkeys(("tomorrow", "besok"), 1),
 }
-_MONTHS = {
-    name: number
-    for number, names in enumerate(
-        (
-            "jan januari january", "feb februari february", "mar maret march", "apr april", "mei may",
-            "jun juni june", "jul juli july", "agu ags agustus aug august", "sep september",
-            "okt oktober oct october", "nov november", "des desember dec december",
-        ),
-        start=1,
-    )
-    for name in names.split()
-}  # fmt: skip
-_WEEKDAYS = {
-    name: number
-    for number, names in enumerate(
-        (
-            "senin monday", "selasa tuesday", "rabu wednesday", "kamis thursday", "jumat jum'at friday",
-            "sabtu saturday", "minggu ahad sunday",
-        )
-    )
-    for name in names.split()
-}  # fmt: skip
+
+
+def _numbered(*names: str) -> dict[str, int]:
+    return {name: number for number, words in enumerate(names) for name in words.split()}
+
+
+_MONTHS = _numbered(
+    "", "jan januari january", "feb februari february", "mar maret march", "apr april", "mei may", "jun juni june",
+    "jul juli july", "agu ags agustus aug august", "sep september", "okt oktober oct october", "nov november",
+    "des desember dec december",
+)  # fmt: skip
+_WEEKDAYS = _numbered(
+    "senin monday", "selasa tuesday", "rabu wednesday", "kamis thursday", "jumat jum'at friday", "sabtu saturday",
+    "minggu ahad sunday",
+)  # fmt: skip
 _WEEKDAY = re.compile(rf"({'|'.join(_WEEKDAYS)})[, ]+", re.ASCII)
 _YEAR_FIRST = re.compile(r"(\d{4})-(\d{1,2})-(\d{1,2})", re.ASCII)
 _DAY_FIRST = re.compile(r"(\d{1,2})[-/. ](\d{1,2}|[a-z]+)[-/. ](\d{4})", re.ASCII)
