@@ -50,7 +50,7 @@ HOW_TOS = {
             "tests/agent/checks/test_every.py",
             "tests/agent/checks/kinds/test_uptime.py",
             "tests/agent/web/page/test_texts.py",
-            "tests/config/test_locale.py",
+            "tests/config/locale/test_languages.py",
         ),
         "uptime or called_something or both_languages or in_the_code",
     ),
