@@ -15,6 +15,7 @@ from config.settings.office import LOCAL, use_time_zone
 from config.state import STATE_VARIABLE
 from recorder.running.runtime_directory import RUNTIME_VARIABLE as RUNTIME
 from tests.rig.sampling import IN_WORDS
+from tests.support import reaper
 from tests.support.guest import IN_GUEST
 from tests.support.parts import is_unit, may_have_unit
 from tests.support.recorders import kill_recorders
@@ -75,7 +76,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Have Hypothesis be patient, and let each test of one process among several have its turn."""
-    if not IN_GUEST:  # no test needs it there, and to load it would take five seconds
+    if not IN_GUEST:  # no test needs these there, and to load them would take five seconds
+        reaper.start()
         from hypothesis import HealthCheck, settings
 
         # Shared machines are slow now and then, and its tables of letters are made in the first test of a new clone.

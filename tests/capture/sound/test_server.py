@@ -131,7 +131,7 @@ def test_what_a_sink_plays_that_nobody_has_read_yet_begins_without_a_hole(pulse:
 def test_two_sources_begin_together_where_others_want_all_of_the_processor(pulse: PulseMicrophone) -> None:
     hall(pulse)
     with full_load():
-        for _ in range(6):
+        for _ in range(3):
             with closing(SoundSource(MICROPHONE)) as here, closing(SoundSource("pulse:hall.monitor")) as there:
                 with ThreadPoolExecutor() as pool:
                     list(pool.map(SoundSource.open, (here, there)))
