@@ -16,7 +16,7 @@ async def metrics(request: Request) -> Response:
 
 def _exposed(house: ApiContext) -> bytes:
     roots = [archive.root for archive in house.archives()]
-    return expose(house.settings.read(), roots=roots, parts=house.parts, standing=house.standing())
+    return expose(house.settings.read(), roots, house.parts, house.standing())
 
 
 ENDPOINTS = [TextRoute("/metrics", metrics, "Metrics for Prometheus", {200: "its text format"})]

@@ -63,57 +63,49 @@ _SESSION = ("session",)
 _DESTINATION = (*_SESSION, "destination")
 
 
-class Metric(NamedTuple):
-    """Help text and labels beside ROOM. A name with `_total` is a counter's."""
-
-    help: str
-    labels: tuple[str, ...] = ()
-
-
-METRICS: Mapping[str, Metric] = {
-    "liput_info": Metric("1; the version of Liput", ("version",)),
-    "liput_session_info": Metric("1 for each running session; its title", (*_SESSION, "title")),
-    "liput_session_answers": Metric("Whether the session's recorder answers", _SESSION),
-    "liput_session_state": Metric("1 for the session's state, 0 for the others", (*_SESSION, "state")),
-    "liput_session_elapsed_seconds": Metric("Seconds since the recording began", _SESSION),
-    "liput_session_troubles": Metric("Active faults of the session, by kind of event", (*_SESSION, "kind")),
-    "liput_recording_media_seconds": Metric("Seconds of media on disk", _SESSION),
-    "liput_recording_bytes": Metric("Bytes of the recording on disk", _SESSION),
-    "liput_recording_frames_total": Metric("Encoded frames", _SESSION),
-    "liput_recording_dropped_frames_total": Metric("Dropped frames", _SESSION),
-    "liput_recording_repeated_frames_total": Metric("Frames repeated because the source gave none", _SESSION),
-    "liput_recording_still_frames_total": Metric("Frames skipped because nothing had changed", _SESSION),
-    "liput_recording_fps": Metric("Frame rate of the program over the last seconds", _SESSION),
-    "liput_recording_left_seconds": Metric("Seconds until the disk is full at this rate", _SESSION),
-    "liput_recording_left_out_frames_total": Metric("Frames left out because this PC does not keep up", _SESSION),
-    "liput_overload_step": Metric("1 for each load-shedding step in force, 0 for the others", (*_SESSION, "step")),
-    "liput_overload_behind_seconds": Metric("Backlog of the encoder in seconds", _SESSION),
-    "liput_overload_busy_ratio": Metric("Busy fraction of the picture's thread", _SESSION),
-    "liput_sound_level_dbfs": Metric("Peak level of the program's sound", (*_SESSION, "channel")),
-    "liput_sound_input_level_dbfs": Metric("Peak level of one input of sound", (*_SESSION, "input", "channel")),
-    "liput_sound_input_muted": Metric("Whether an input of sound is muted", (*_SESSION, "input")),
-    "liput_destination_state": Metric("1 for the destination's state", (*_DESTINATION, "state", "reason")),
-    "liput_destination_dropped_frames_total": Metric("Frames dropped for the destination", _DESTINATION),
-    "liput_destination_reconnects_total": Metric("Reconnects of the destination", _DESTINATION),
-    "liput_destination_backlog_seconds": Metric("Delay of the viewers' newest frame", _DESTINATION),
-    "liput_stream_bytes_per_second": Metric("Data rate of the picture for live destinations", (*_SESSION, "encode")),
-    "liput_device_health": Metric(
-        "1 for the health of a session's device", (*_SESSION, "device", "name", "role", "state")
-    ),
-    "liput_disk_free_bytes": Metric("Free bytes on the disk of sessions", ("path",)),
-    "liput_disk_size_bytes": Metric("Size of that disk in bytes", ("path",)),
-    "liput_archive_packages": Metric("Packages in the archive", ("path",)),
-    "liput_copies_waiting": Metric("Packages waiting for a copy at a place", ("target",)),
-    "liput_copies_blocked": Metric("1 while a fault prevents all copies to a place", ("target", "reason")),
-    "liput_check_timestamp_seconds": Metric("Time of the last check of the room"),
-    "liput_check_ready": Metric("1 if that check found the room ready"),
-    "liput_uplink_bytes_per_second": Metric("Data rate of the uplink at its last measurement", ("direction",)),
-    "liput_uplink_needed_bytes_per_second": Metric("Data rate that the session needed then"),
-    "liput_uplink_rtt_seconds": Metric("Round-trip time of the idle uplink then"),
-    "liput_uplink_timestamp_seconds": Metric("Time of that measurement"),
-    "liput_daemon_part_stands": Metric("1 for a part of the daemon that hangs, 0 for the others", ("part",)),
-    "liput_scrape_missing": Metric("1 for a part that did not answer in time", ("what",)),
-    "liput_scrape_seconds": Metric("Duration of this scrape"),
+# By name: help text, and labels beside ROOM. A name with `_total` is a counter's.
+METRICS: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    "liput_info": ("1; the version of Liput", ("version",)),
+    "liput_session_info": ("1 for each running session; its title", (*_SESSION, "title")),
+    "liput_session_answers": ("Whether the session's recorder answers", _SESSION),
+    "liput_session_state": ("1 for the session's state, 0 for the others", (*_SESSION, "state")),
+    "liput_session_elapsed_seconds": ("Seconds since the recording began", _SESSION),
+    "liput_session_troubles": ("Active faults of the session, by kind of event", (*_SESSION, "kind")),
+    "liput_recording_media_seconds": ("Seconds of media on disk", _SESSION),
+    "liput_recording_bytes": ("Bytes of the recording on disk", _SESSION),
+    "liput_recording_frames_total": ("Encoded frames", _SESSION),
+    "liput_recording_dropped_frames_total": ("Dropped frames", _SESSION),
+    "liput_recording_repeated_frames_total": ("Frames repeated because the source gave none", _SESSION),
+    "liput_recording_still_frames_total": ("Frames skipped because nothing had changed", _SESSION),
+    "liput_recording_fps": ("Frame rate of the program over the last seconds", _SESSION),
+    "liput_recording_left_seconds": ("Seconds until the disk is full at this rate", _SESSION),
+    "liput_recording_left_out_frames_total": ("Frames left out because this PC does not keep up", _SESSION),
+    "liput_overload_step": ("1 for each load-shedding step in force, 0 for the others", (*_SESSION, "step")),
+    "liput_overload_behind_seconds": ("Backlog of the encoder in seconds", _SESSION),
+    "liput_overload_busy_ratio": ("Busy fraction of the picture's thread", _SESSION),
+    "liput_sound_level_dbfs": ("Peak level of the program's sound", (*_SESSION, "channel")),
+    "liput_sound_input_level_dbfs": ("Peak level of one input of sound", (*_SESSION, "input", "channel")),
+    "liput_sound_input_muted": ("Whether an input of sound is muted", (*_SESSION, "input")),
+    "liput_destination_state": ("1 for the destination's state", (*_DESTINATION, "state", "reason")),
+    "liput_destination_dropped_frames_total": ("Frames dropped for the destination", _DESTINATION),
+    "liput_destination_reconnects_total": ("Reconnects of the destination", _DESTINATION),
+    "liput_destination_backlog_seconds": ("Delay of the viewers' newest frame", _DESTINATION),
+    "liput_stream_bytes_per_second": ("Data rate of the picture for live destinations", (*_SESSION, "encode")),
+    "liput_device_health": ("1 for the health of a session's device", (*_SESSION, "device", "name", "role", "state")),
+    "liput_disk_free_bytes": ("Free bytes on the disk of sessions", ("path",)),
+    "liput_disk_size_bytes": ("Size of that disk in bytes", ("path",)),
+    "liput_archive_packages": ("Packages in the archive", ("path",)),
+    "liput_copies_waiting": ("Packages waiting for a copy at a place", ("target",)),
+    "liput_copies_blocked": ("1 while a fault prevents all copies to a place", ("target", "reason")),
+    "liput_check_timestamp_seconds": ("Time of the last check of the room", ()),
+    "liput_check_ready": ("1 if that check found the room ready", ()),
+    "liput_uplink_bytes_per_second": ("Data rate of the uplink at its last measurement", ("direction",)),
+    "liput_uplink_needed_bytes_per_second": ("Data rate that the session needed then", ()),
+    "liput_uplink_rtt_seconds": ("Round-trip time of the idle uplink then", ()),
+    "liput_uplink_timestamp_seconds": ("Time of that measurement", ()),
+    "liput_daemon_part_stands": ("1 for a part of the daemon that hangs, 0 for the others", ("part",)),
+    "liput_scrape_missing": ("1 for a part that did not answer in time", ("what",)),
+    "liput_scrape_seconds": ("Duration of this scrape", ()),
 }
 
 
@@ -125,33 +117,34 @@ class Sample(NamedTuple):
     labels: Mapping[str, str] = {}
 
 
+DEADLINE_S = 2.0  # Prometheus waits 10 s
 KEEP_S = 60.0  # age of slow answers; counting an archive at each scrape would be too much
 
 type Task = Callable[[], list[Sample]]
 
+gathering = DeadlineQueries[list[Sample]]()  # one for the process: a hanging query is not started twice
 
-def samples(
-    settings: Settings, roots: Sequence[Path], parts: Sequence[str], standing: Sequence[str],
-    gathering: DeadlineQueries[list[Sample]], deadline_s: float,
-) -> Iterator[Sample]:  # fmt: skip
-    """Yield all samples within `deadline_s`; `standing` has those of the daemon's `parts` that hang."""
+
+def _samples(
+    settings: Settings, roots: Sequence[Path], parts: Sequence[str], standing: Sequence[str]
+) -> Iterator[Sample]:
     began_s = time.monotonic()
     alive: list[tuple[RecorderFolder, RecorderInfo]] = []
     with suppress(LiputError, OSError):
         alive += alive_recorders()
     quick: dict[str, Task] = {f"disk {root}": partial(_disk, root) for root in roots}
     for folder, info in alive:
-        quick[_named(info)] = partial(_session, folder, {"session": info.id}, deadline_s)
+        quick[f"session {info.id}"] = partial(_session, folder, {"session": info.id})
     slow: dict[str, Task] = {f"archive {root}": partial(_archive, root) for root in roots}
     slow["check"] = _check
     if settings.copies:
         slow["copies"] = partial(_copies, settings, roots)
-    found = gathering.gather(quick, deadline_s)
-    found |= gathering.gather(slow, max(0.0, began_s + deadline_s - time.monotonic()), KEEP_S)
+    found = gathering.gather(quick, DEADLINE_S)
+    found |= gathering.gather(slow, max(0.0, began_s + DEADLINE_S - time.monotonic()), KEEP_S)
     yield Sample("liput_info", 1, {"version": VERSION})
     for _, info in alive:
         yield Sample("liput_session_info", 1, {"session": info.id, "title": info.title})
-        yield Sample("liput_session_answers", bool(found.get(_named(info))), {"session": info.id})
+        yield Sample("liput_session_answers", bool(found.get(f"session {info.id}")), {"session": info.id})
     for each in found.values():
         yield from each
     for part in parts:
@@ -161,12 +154,8 @@ def samples(
     yield Sample("liput_scrape_seconds", time.monotonic() - began_s)
 
 
-def _named(info: RecorderInfo) -> str:
-    return f"session {info.id}"
-
-
-def _session(folder: RecorderFolder, whose: Mapping[str, str], deadline_s: float) -> list[Sample]:
-    status = send_command(folder, StatusCommand(), deadline_s).status
+def _session(folder: RecorderFolder, whose: Mapping[str, str]) -> list[Sample]:
+    status = send_command(folder, StatusCommand(), DEADLINE_S).status
     return [] if status is None else list(_status(status, whose))
 
 
@@ -286,28 +275,17 @@ def _check() -> list[Sample]:
     return found
 
 
-DEADLINE_S = 2.0  # Prometheus waits 10 s
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
-_GATHERING = DeadlineQueries[list[Sample]]()  # one for the process: a hanging query is not started twice
 
-
-def expose(
-    settings: Settings,
-    *,
-    roots: Sequence[Path],
-    parts: Sequence[str],
-    standing: Sequence[str],
-    gathering: DeadlineQueries[list[Sample]] = _GATHERING,
-    deadline_s: float = DEADLINE_S,
-) -> bytes:
-    """Return the answer to a scrape in the text format of Prometheus, within `deadline_s`.
+def expose(settings: Settings, roots: Sequence[Path], parts: Sequence[str], standing: Sequence[str]) -> bytes:
+    """Return the answer to a scrape in the text format of Prometheus, within DEADLINE_S.
 
     `roots`: the archives. `standing`: those of the daemon's `parts` that hang. Thread-safe, but blocks.
     """
     from prometheus_client import generate_latest
 
-    found = list(samples(settings, roots, parts, standing, gathering, deadline_s))
+    found = list(_samples(settings, roots, parts, standing))
     return generate_latest(_Found(found, utf8_safe(settings.general.room)))
 
 

@@ -13,7 +13,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from agent.checks.check import CheckResult, CheckVerdict
 from agent.checks.history import CheckRun, keep_run
-from agent.metrics.exposition import METRICS, ROOM, DeadlineQueries, Sample, expose
+from agent.metrics import exposition
+from agent.metrics.exposition import METRICS, ROOM, DeadlineQueries, expose
 from config.locale.lookup import LocalizedText
 from config.settings.schema import GeneralSettings, Settings
 from config.settings.serving import CopyTarget
@@ -46,20 +47,22 @@ class Scraped:
         found = {}
         for sample in family.samples:
             assert sample.name == name
-            assert set(sample.labels) == {ROOM, *METRICS[name].labels}
+            assert set(sample.labels) == {ROOM, *METRICS[name][1]}
             assert sample.labels[ROOM] == "Aula"
-            found[tuple(sample.labels[label] for label in METRICS[name].labels)] = sample.value
+            found[tuple(sample.labels[label] for label in METRICS[name][1])] = sample.value
         return found
 
 
+@pytest.fixture(autouse=True)
+def _asked_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exposition, "gathering", DeadlineQueries())
+    monkeypatch.setattr(exposition, "DEADLINE_S", 5.0)
+
+
 def scrape(
-    tmp_path: Path, settings: Settings = SETTINGS, deadline_s: float = 5.0, parts: Sequence[str] = (),
-    standing: Sequence[str] = (),
-) -> Scraped:  # fmt: skip
-    gathering = DeadlineQueries[list[Sample]]()
-    return Scraped(
-        expose(settings, roots=[tmp_path], parts=parts, standing=standing, gathering=gathering, deadline_s=deadline_s)
-    )
+    tmp_path: Path, settings: Settings = SETTINGS, parts: Sequence[str] = (), standing: Sequence[str] = ()
+) -> Scraped:
+    return Scraped(expose(settings, [tmp_path], parts, standing))
 
 
 def everything(status: SessionStatus) -> SessionStatus:
@@ -116,13 +119,16 @@ def test_all_that_a_recorder_says(tmp_path: Path) -> None:
     assert of("liput_scrape_missing") == {}
 
 
-def test_a_recorder_that_hangs_costs_no_more_than_the_deadline_and_the_other_is_there(tmp_path: Path) -> None:
+def test_a_recorder_that_hangs_costs_no_more_than_the_deadline_and_the_other_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exposition, "DEADLINE_S", 1.5)
     with ServedRecorder("Macet") as hung, ServedRecorder() as recorder:
         hung.close()
         hung.folder.control.unlink()
         with closing(access.listen_at(hung.folder.control)):
             began = time.monotonic()
-            found = scrape(tmp_path, deadline_s=1.5)
+            found = scrape(tmp_path)
             assert time.monotonic() - began < ANSWER_S
     assert found.of("liput_session_answers") == {(hung.info.id,): 0, (recorder.info.id,): 1}
     assert found.of("liput_scrape_missing")[f"session {hung.info.id}",] == 1
@@ -188,14 +194,7 @@ def test_the_parts_of_the_daemon_and_a_room_without_anything(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("room", ["", 'Aula "2"\nlantai', "Ruang \udc80"])
 def test_a_room_may_have_any_name(tmp_path: Path, room: str) -> None:
-    answer = expose(
-        Settings(general=GeneralSettings(room=room)),
-        roots=[tmp_path],
-        parts=(),
-        standing=(),
-        gathering=DeadlineQueries(),
-    )
-    (info,) = [family for family in text_string_to_metric_families(answer.decode()) if family.name == "liput_info"]
+    info = scrape(tmp_path, Settings(general=GeneralSettings(room=room))).families["liput_info"]
     assert info.samples[0].labels[ROOM] == room.replace("\udc80", "\N{REPLACEMENT CHARACTER}")
 
 
