@@ -3,6 +3,7 @@
 import threading
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 
 import msgspec
 
@@ -36,21 +37,31 @@ _AGAIN_S = 1.0
 
 
 @dataclass(eq=False)
-class SessionAlarmState:
-    """The alarms of one session, from its recorder's messages. Thread-safe."""
+class RecorderListener:
+    """The alarms of one session, from its recorder's messages; a new connection gets the missed ones. Thread-safe."""
 
-    session: str
-    title: str
+    folder: RecorderFolder
+    info: RecorderInfo
     clock: Clock
     is_over: bool = False
     _has_begun: bool = False
+    _happened: int = 0  # number of the next event
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _shown: dict[Key, Alarm] = field(default_factory=dict)
     _begun: list[Alarm] = field(default_factory=list)
-    _faults: ActiveFaults = field(init=False)
 
     def __post_init__(self) -> None:
         self._faults = ActiveFaults(self.clock)
+        self._heard_ns = self.clock.now_ns()
+        self._task = BackgroundTask(f"part-alarms-{self.info.id}", self._hear, pause=_AGAIN_S, failed=_report)
+
+    def start(self) -> None:
+        """Listen until the session is over."""
+        self._task.start()
+
+    def close(self) -> None:
+        """Stop listening. A hung thread is abandoned."""
+        self._task.stop()
 
     def take(self, told: RecorderMessage) -> None:
         """Take a message of the recorder."""
@@ -84,7 +95,10 @@ class SessionAlarmState:
 
     def _alarm(self, event: Event) -> Alarm:
         reason = event.detail.get("reason")
-        return new_alarm(self.session, self.title, event.kind, event.subject, event.at, event.message, reason)
+        return self._new_alarm(event.kind, event.subject, event.at, event.message, reason)
+
+    def _new_alarm(self, kind: str, subject: str, at: datetime, message: str, reason: object = None) -> Alarm:
+        return new_alarm(self.info.id, self.info.title, kind, subject, at, message, reason)
 
     def begun(self) -> list[Alarm]:
         """Return the alarms that began since the last call, ended ones too."""
@@ -105,47 +119,27 @@ class SessionAlarmState:
             return alarms
         return [msgspec.structs.replace(alarm, text=before_recording(alarm.text)) for alarm in alarms]
 
-
-class RecorderListener:
-    """Listens to one recorder until it ends; reconnects and then reads the missed events."""
-
-    def __init__(self, folder: RecorderFolder, info: RecorderInfo, clock: Clock) -> None:
-        self.state = SessionAlarmState(info.id, info.title, clock)
-        self._folder = folder
-        self._info = info
-        self._clock = clock
-        self._heard_ns = clock.now_ns()
-        self._happened = 0  # number of the next event
-        self._task = BackgroundTask(f"part-alarms-{info.id}", self._hear, pause=_AGAIN_S, failed=_report)
-        self._task.start()
-
-    def close(self) -> None:
-        """Stop listening. A hung thread is abandoned."""
-        self._task.stop()
-
     def silent(self) -> Alarm | None:
         """Return an alarm if the recorder has been silent for SILENT_S."""
-        if self.state.is_over or self._clock.now_ns() - self._heard_ns < SILENT_S * NANOSECONDS:
+        if self.is_over or self.clock.now_ns() - self._heard_ns < SILENT_S * NANOSECONDS:
             return None
-        return new_alarm(
-            self._info.id, self._info.title, SILENT, self._info.title, self._clock.now(),
-            f"the recorder of {self._info.title} does not answer",
-        )  # fmt: skip
+        title = self.info.title
+        return self._new_alarm(SILENT, title, self.clock.now(), f"the recorder of {title} does not answer")
 
     def _hear(self) -> bool:
         """Listen until the connection ends; return whether the session is over. Raises LiputError."""
-        with ControlClient(self._folder) as connection:
+        with ControlClient(self.folder) as connection:
             with suppress(LiputError):  # the first events of a long session may be dropped
                 if (status := connection.request(StatusCommand()).status) is not None:
-                    self.state.take(status)
+                    self.take(status)
             connection.request(WatchCommand(every_s=STATUS_S, events_from=self._happened))
-            while not self._task.stopped.is_set() and not self.state.is_over:
+            while not self._task.stopped.is_set() and not self.is_over:
                 if (told := connection.told(_HEARD_S)) is None:
                     continue
-                self._heard_ns = self._clock.now_ns()
+                self._heard_ns = self.clock.now_ns()
                 self._happened += isinstance(told, Event | RecorderNote)
-                self.state.take(told)
-        return self.state.is_over
+                self.take(told)
+        return self.is_over
 
 
 def _report(error: Exception) -> None:
@@ -170,9 +164,10 @@ class RecorderWatcher:
         for gone in self._listeners.keys() - alive.keys():
             listener = self._listeners.pop(gone)
             listener.close()
-            self._last += listener.state.begun()
+            self._last += listener.begun()
         for new in alive.keys() - self._listeners.keys():
             self._listeners[new] = RecorderListener(*alive[new], self.clock)
+            self._listeners[new].start()
 
     def _notice_given_up(self) -> None:
         """Add an alarm for each killed recorder that the daemon has given up."""
@@ -187,7 +182,7 @@ class RecorderWatcher:
     def begun(self) -> list[Alarm]:
         """Return the alarms that began since the last call, ended ones too."""
         last, self._last = self._last, []
-        return [*last, *(alarm for listener in self._listeners.values() for alarm in listener.state.begun())]
+        return [*last, *(alarm for listener in self._listeners.values() for alarm in listener.begun())]
 
     def present(self) -> list[Alarm]:
         """Return all present alarms, also those about silent and killed recorders."""
@@ -200,7 +195,7 @@ class RecorderWatcher:
         ]
         # Keep the time of the first finding.
         self._since = {alarm.key[:2]: self._since.get(alarm.key[:2], alarm) for alarm in ours}
-        heard = [alarm for listener in self._listeners.values() for alarm in listener.state.present()]
+        heard = [alarm for listener in self._listeners.values() for alarm in listener.present()]
         return [*self._since.values(), *heard]
 
     def close(self) -> None:
