@@ -67,10 +67,9 @@ def _test(way: NotificationChannel, *, as_json: bool) -> ChannelTest:
     tested = ChannelTest(way=way.name, to=way.to, result="sent")
     try:
         way.send(Message(at=SystemClock().now(), is_test=True))
-    except NoDesktop as error:
-        tested = ChannelTest(way=way.name, to=way.to, result="nobody", message=error.message, hint=error.hint)
     except LiputError as error:
-        tested = ChannelTest(way=way.name, to=way.to, result="failed", message=error.message, hint=error.hint)
+        result = "nobody" if isinstance(error, NoDesktop) else "failed"
+        tested = ChannelTest(way=way.name, to=way.to, result=result, message=error.message, hint=error.hint)
     if as_json:
         print(msgspec.json.encode(tested).decode(), flush=True)
     else:
