@@ -26,19 +26,14 @@ def daemon_lock() -> Iterator[None]:
     try:
         if (group := operators_gid()) is not None:
             grant_group(path, group, SHARED_FILE)
-        _lock(descriptor)
+        deadline_s = time.monotonic() + LOOKED_AT_S  # a client that looks holds it, too
+        while not _locks(descriptor, fcntl.LOCK_EX):
+            if time.monotonic() > deadline_s:
+                raise StateError("liput serve runs already", hint="One is enough; end that one first.")
+            time.sleep(LOOK_S)
         yield
     finally:
         os.close(descriptor)
-
-
-def _lock(descriptor: int) -> None:
-    """Take the lock. Raises StateError if another daemon holds it, not just a client that looks."""
-    deadline_s = time.monotonic() + LOOKED_AT_S
-    while not _locks(descriptor, fcntl.LOCK_EX):
-        if time.monotonic() > deadline_s:
-            raise StateError("liput serve runs already", hint="One is enough; end that one first.")
-        time.sleep(LOOK_S)
 
 
 def _locks(descriptor: int, how: int) -> bool:
