@@ -16,24 +16,16 @@ if TYPE_CHECKING:
 class Feature(NamedTuple):
     """The parts of a feature that the rest of the agent uses; "" stands for none."""
 
-    commands: Mapping[str, tuple[str, str]] = {}
-    """Commands of `liput`, as in agent/cli/lazy.py."""
-    example: str = ""
-    """A line of examples in `liput --help`."""
-    keys: str = ""
-    """Function that yields the ids that its commands take, each with a description, for completion."""
-    part: str = ""
-    """Function of agent.daemon.parts.DaemonContext: returns a FeaturePart of the daemon."""
-    endpoints: str = ""
-    """Endpoints of the API, as in agent/web/http/endpoint.py."""
-    pages: str = ""
-    """Pages, as in agent/web/page/pages.py."""
+    commands: Mapping[str, tuple[str, str]] = {}  # of `liput`, as in agent/cli/lazy.py
+    example: str = ""  # a line of examples in `liput --help`
+    keys: str = ""  # function that yields the ids that its commands take, each with a description, for completion
+    part: str = ""  # function of agent.daemon.parts.DaemonContext: returns a FeaturePart of the daemon
+    endpoints: str = ""  # of the API, as in agent/web/http/endpoint.py
+    pages: str = ""  # as in agent/web/page/pages.py
     versions: Mapping[str, str] = {}
     """Fields of `GET /api/v1/state`: functions that return a number, which changes with the feature's documents."""
-    find_request: str = ""
-    """Function of key and Settings: returns an office's Request."""
-    carry_request: str = ""
-    """Function of key and Settings: returns the CarriedRequest for a session."""
+    find_request: str = ""  # function of key and Settings: returns an office's Request
+    carry_request: str = ""  # function of key and Settings: returns the CarriedRequest for a session
 
 
 FEATURES: dict[str, Feature] = {
