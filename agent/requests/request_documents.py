@@ -128,7 +128,7 @@ def print_answer(dossier: Dossier, request: Request, context: RequestContext, se
     click.echo(one_line(sentence))
     for step in steps_of(request, context.hours, context.now):
         if step.done_at is None and step.state in _RUNNING:
-            click.echo(f"Next: {step_line(step)}")
+            click.echo(f"Next: {_step_line(step)}")
 
 
 def text_lines(found: RequestDocument, zone: tzinfo) -> Iterator[str]:
@@ -140,7 +140,7 @@ def text_lines(found: RequestDocument, zone: tzinfo) -> Iterator[str]:
     yield f"{'Folder':<{LABEL}}{one_line(found.folder)}"
     yield ""
     for step in found.steps:
-        yield f"{step.number}. {step_line(step)}"
+        yield f"{step.number}. {_step_line(step)}"
     yield ""
     for change in found.request.history:
         fields = ", ".join(change.fields)
@@ -148,8 +148,7 @@ def text_lines(found: RequestDocument, zone: tzinfo) -> Iterator[str]:
         yield f"{format_moment(change.at, zone)}  {one_line(change.kind):<10} {one_line(f'{change.who}  {said}')}"
 
 
-def step_line(step: Step) -> str:
-    """Return a step with its state."""
+def _step_line(step: Step) -> str:
     what = step_text(step, _ENGLISH)
     late = f"late by {brief_duration(step.late_s)}" if step.late_s is not None else ""
     if step.state is StepState.MET:

@@ -82,24 +82,15 @@ INCOMPLETE = 1
 @click.option("--force", is_flag=True, help="Replace an existing FILE.zip.")
 @json_option
 @with_request_context
-@click.pass_context
 def export_command(
-    ctx: click.Context,
-    *,
-    context: RequestContext,
-    file: Path,
-    keys: tuple[str, ...],
-    redact: bool,
-    force: bool,
-    as_json: bool,
-) -> None:
+    *, context: RequestContext, file: Path, keys: tuple[str, ...], redact: bool, force: bool, as_json: bool
+) -> int:
     """Write the named requests, or all, into one file. Closed requests are included.
 
     Letters and names are personal data. --redact leaves them out.
     """
-    dossiers = (
-        list(map(context.dossiers.find, keys)) if keys else list(map(context.dossiers.dossier, context.dossiers.ids()))
-    )
+    kept = context.dossiers
+    dossiers = [kept.find(key) for key in keys] if keys else [kept.dossier(name) for name in kept.ids()]
     with new_file(file, replace=force, example="permohonan.zip") as raw:
         count, left_out = write_export(raw, dossiers, context, redact=redact)
     if as_json:
@@ -108,4 +99,4 @@ def export_command(
         click.echo(file)
         for sentence in left_out:
             click.echo(f"liput: not in it: {sentence}", err=True)
-    ctx.exit(INCOMPLETE if left_out else 0)
+    return INCOMPLETE if left_out else 0

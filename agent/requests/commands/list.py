@@ -35,10 +35,7 @@ COLUMNS = (
 @redact_option
 @json_option
 @with_request_context
-@click.pass_context
-def list_command(
-    ctx: click.Context, *, context: RequestContext, every: bool, late: bool, redact: bool, as_json: bool
-) -> None:
+def list_command(*, context: RequestContext, every: bool, late: bool, redact: bool, as_json: bool) -> int:
     """List open requests with their due steps, earliest first."""
     lines, damaged = read_lines(context, every=every, late=late, redact=redact)
     if as_json:
@@ -49,7 +46,7 @@ def list_command(
         _print(lines)
     for reason in damaged.values():
         click.echo(f"liput: {reason}", err=True)
-    ctx.exit(DAMAGED if damaged else 0)
+    return DAMAGED if damaged else 0
 
 
 def _print(lines: list[RequestLine]) -> None:
