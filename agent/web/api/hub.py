@@ -32,7 +32,7 @@ from recorder.running.protocol import (
 )
 from recorder.running.runtime_directory import RecorderFolder
 
-WAIT_S = 1.0  # longest time until a closed feed ends
+WAIT_S = 1.0  # longest time until a stopped feed ends
 
 MOST_PREVIEWS = 16
 
@@ -56,7 +56,7 @@ class PageSubscription(
 
 
 class SessionFeed[What]:
-    """Follows a session on a thread until it is closed or the session ends.
+    """Follows a session on a thread until it is stopped or the session ends.
 
     The newest item goes to `put` on the event loop; items not taken in time are replaced.
     """
@@ -73,17 +73,8 @@ class SessionFeed[What]:
         self._loop = asyncio.get_running_loop()
         self._lock = threading.Lock()
         self._waiting: list[What] = []
-        self._stop = threading.Event()
+        self.stopped = threading.Event()  # ends the feed within WAIT_S
         self._thread = threads.start_thread(self._go, follow, name=f"web-{follow.__name__}-{folder.id}")
-
-    def close(self) -> None:
-        """End within WAIT_S; does not block."""
-        self._stop.set()
-
-    @property
-    def is_wanted(self) -> bool:
-        """Whether it should go on."""
-        return not self._stop.is_set()
 
     @property
     def is_over(self) -> bool:
@@ -114,7 +105,7 @@ def levels(feed: SessionFeed[SessionStatus]) -> None:
     """Follow a session's status, ten times a second."""
     with ControlClient(feed.folder) as connection:
         connection.request(WatchCommand(every_s=SHORTEST_PERIOD_S))
-        while feed.is_wanted:
+        while not feed.stopped.is_set():
             told = connection.told(WAIT_S)
             if isinstance(told, SessionStatus):
                 feed.give(told)
@@ -126,7 +117,7 @@ def look(feed: SessionFeed[bytes]) -> None:
     """Follow the frames of a source at the rate and size of `feed.look`."""
     with PreviewClient(feed.folder) as client:
         asked: PreviewCommand | None = None
-        while feed.is_wanted:
+        while not feed.stopped.is_set():
             if (wanted := feed.look) and wanted != asked:
                 client.look(wanted)
                 asked = wanted
@@ -247,7 +238,7 @@ class Hub:
         """Start the feeds that viewers want, and close the others."""
         wanted = {viewer.wants.session for viewer in self._viewers if viewer.wants.levels} & self._folders.keys()
         for gone in [key for key, feed in self._levels.items() if key not in wanted or feed.is_over]:
-            self._levels.pop(gone).close()
+            self._levels.pop(gone).stopped.set()
         for key in wanted - self._levels.keys():
             if key is not None:
                 self._levels[key] = SessionFeed(self._folders[key], levels, partial(self._put_levels, key))
@@ -256,7 +247,7 @@ class Hub:
     def _serve_pictures(self, wished: dict[PictureKey, PreviewCommand]) -> None:
         for key in [key for key, feed in self._pictures.items() if key not in wished or feed.is_over]:
             feed = self._pictures.pop(key)
-            feed.close()
+            feed.stopped.set()
             if feed.problem and key in wished:
                 self._again_s[key] = seconds_now(self._house.clock) + AGAIN_S
                 self._say_why(key, feed.problem)
