@@ -3,7 +3,6 @@
 import asyncio
 import hashlib
 import inspect
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
@@ -33,7 +32,7 @@ class IdempotentAnswers:
 
     def __init__(self, now_s: Callable[[], float]) -> None:
         self._now_s = now_s
-        self._kept: OrderedDict[str, _Kept] = OrderedDict()
+        self._kept: dict[str, _Kept] = {}
 
     async def once(self, keys: Sequence[str], asked: str, do: Callable[[], Awaitable[Response]]) -> Response:
         """Return the first answer with this key, or that of `do`. Raises HttpRefusal for a key of another request."""
