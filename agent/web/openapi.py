@@ -20,6 +20,7 @@ _SAID = {
     405: "not with this method", 409: "not now", 413: "too long", 415: "not JSON", 416: "no such range",
     421: "not by that name", 429: "too often", 431: "too long", 503: "too much at once",
 }  # fmt: skip
+_PATH_PART = {"type": "string", "minLength": 1, "maxLength": 256}
 _TEXT = {"text/plain": {"schema": {"type": "string"}}}
 _HTML = {"text/html": {"schema": {"type": "string"}}}
 
@@ -33,11 +34,10 @@ def document(endpoints: Sequence[Endpoint | TextRoute]) -> bytes:
 def described(routes: Sequence[Endpoint | TextRoute]) -> dict[str, Any]:
     """Return the document of the routes, of itself and of the form for the token."""
     endpoints = [route for route in routes if isinstance(route, Endpoint)]
-    kinds = [kind for endpoint in endpoints for kind in _kinds(endpoint)]
-    schemas, components = msgspec.json.schema_components(
-        [*kinds, ErrorDocument], schema_hook=_anything, ref_template=_REF
-    )
-    known = dict(zip(map(repr, [*kinds, ErrorDocument]), schemas, strict=True))
+    named = [kind for endpoint in endpoints for kind in (endpoint.parameters_type, endpoint.answer_type)]
+    kinds = [*(kind for kind in named if kind is not None), ErrorDocument]
+    schemas, components = msgspec.json.schema_components(kinds, schema_hook=_anything, ref_template=_REF)
+    known = dict(zip(map(repr, kinds), schemas, strict=True))
     paths = _others() | {route.path: _text_operation(route) for route in routes if isinstance(route, TextRoute)}
     for endpoint in endpoints:
         path = re.sub(r":path}", "}", endpoint.path)
@@ -63,22 +63,20 @@ def _anything(kind: type) -> dict[str, Any]:
     raise NotImplementedError(kind)
 
 
-def _kinds(endpoint: Endpoint) -> Iterator[Any]:
-    yield endpoint.parameters_type
-    if endpoint.answer_type is not None:
-        yield endpoint.answer_type
-
-
 def _operation(endpoint: Endpoint, known: dict[str, Any], components: dict[str, Any]) -> dict[str, Any]:
     kind = endpoint.answer_type
     refusal = {JSON: {"schema": known[repr(ErrorDocument)]}}
     name = re.sub(r"[^a-z]+", "-", endpoint.path.removeprefix("/api/v1").lower()).strip("-")
+    parts = re.findall(r"{(\w+)(?::path)?}", endpoint.path)
     answered = {"schema": known[repr(kind)] if kind is not None else {"type": "string"}}
     found: dict[str, Any] = {
         "summary": endpoint.summary,
         "description": inspect.getdoc(endpoint.handler) or "",
         "operationId": f"{endpoint.method.lower()}-{name}",
-        "parameters": [*_path_parameters(endpoint), *_query_parameters(endpoint, known, components)],
+        "parameters": [
+            *({"name": part, "in": "path", "required": True, "schema": _PATH_PART} for part in parts),
+            *_query_parameters(endpoint, known, components),
+        ],
         "responses": {
             str(endpoint.status): {"description": endpoint.summary, "content": {endpoint.media: answered}},
             **{
@@ -100,12 +98,6 @@ def _operation(endpoint: Endpoint, known: dict[str, Any], components: dict[str, 
         body = {"schema": known[repr(endpoint.parameters_type)]}
         found["requestBody"] = {"required": is_required, "content": {JSON: body}}
     return found
-
-
-def _path_parameters(endpoint: Endpoint) -> Iterator[dict[str, Any]]:
-    for name in re.findall(r"{(\w+)(?::path)?}", endpoint.path):
-        schema = {"type": "string", "minLength": 1, "maxLength": 256}
-        yield {"name": name, "in": "path", "required": True, "schema": schema}
 
 
 def _query_parameters(
