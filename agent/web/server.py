@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from agent.daemon.parts import poll
+from agent.daemon.parts import Beat, poll
 from agent.web.http.limits import AT_ONCE, HANDSHAKE_S, KEEP_ALIVE_S, LONGEST_BODY, LONGEST_HEAD, LimitedListener
 from config.errors import LiputError, StateError
 from config.files import file_stamp
@@ -90,7 +90,6 @@ HINDERED = "the page cannot be served"
 TICKS = 10  # tenths of a second between two beats
 CERTIFICATE_TICKS = 600  # tenths of a second between two looks at the certificate
 
-type Beat = Callable[[], None]
 type MakeContext = Callable[["uvicorn.Config", Callable[[], ssl.SSLContext]], ssl.SSLContext]
 
 

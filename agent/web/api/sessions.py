@@ -129,12 +129,11 @@ def session_state(recorder_id: str) -> Begun:
     if (found := find_running(recorder_id)) is not None:
         return line_of(found)
     if (end := earlier_end(recorder_id)) is None:
-        raise unknown_session(recorder_id)
+        raise _unknown_session(recorder_id)
     return end
 
 
-def unknown_session(recorder_id: str) -> SessionError:
-    """Return the error for an unknown session."""
+def _unknown_session(recorder_id: str) -> SessionError:
     return SessionError(
         f"no running session is called {recorder_id}", hint="GET /api/v1/state lists running sessions", why="missing"
     )
@@ -238,7 +237,7 @@ def _session(call: ApiCall) -> RunningRecorder:
     """Return the session of this whole id: after a slip, a prefix would end another session."""
     key = _id(call)
     if (found := find_running(key)) is None:
-        raise unknown_session(key)
+        raise _unknown_session(key)
     return found
 
 

@@ -44,8 +44,7 @@ def json_response(value: object, status: int = 200, headers: Mapping[str, str] |
     return Response(json_bytes(value), status, headers, "application/json")
 
 
-def http_status(error: LiputError) -> int:
-    """Return the HTTP status of an error."""
+def _http_status(error: LiputError) -> int:
     if isinstance(error, HttpRefusal):
         return error.status
     if error.why == "missing":
@@ -67,4 +66,4 @@ def error_response(error: Exception) -> Response:
     said = ErrorDocument(
         message=error.message, hint=error.hint, is_of_device=is_of_device, is_of_consent=error.why == "speakers"
     )
-    return json_response(said, http_status(error), error.headers if isinstance(error, HttpRefusal) else None)
+    return json_response(said, _http_status(error), error.headers if isinstance(error, HttpRefusal) else None)
