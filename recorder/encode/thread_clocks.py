@@ -1,7 +1,7 @@
 """CPU clocks of this process's threads and children (Linux, posix-cpu-timers.h).
 
 Reading a clock is one system call and no file. Threads unknown to Python, such as x264's, inherit the name of the
-thread that starts them: see `called`.
+thread that starts them: see `new_threads_named`.
 """
 
 import ctypes

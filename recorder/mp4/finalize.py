@@ -1,10 +1,9 @@
-"""Changes a recorded MP4 in place, without copying media: `finish` adds an index, `mend` repairs the end.
+"""Changes a recorded MP4 in place, without copying media: `finalize` adds an index, `repair_end` repairs the end.
 
-While it is recorded, a file is `ftyp moov moof mdat moof mdat ...`. `finish` appends chapter titles in an `mdat`, and a
-`moov` that describes every sample, and syncs both. Then it changes the head of the first `moov`: one `mdat` now reaches
+While it is recorded, a file is `ftyp moov moof mdat moof mdat ...`. `finalize` appends chapter titles in an `mdat`, and
+a `moov` that describes every sample, and syncs both. Then it changes the head of the first `moov`: one `mdat` reaches
 from the `ftyp` to the index. That is at most 16 bytes within one sector, which a disk writes whole or not at all.
-Before this write the file plays as fragments, after it as an ordinary MP4. `finish` can be repeated after a kill at any
-point.
+Before this write the file plays as fragments, after it as an ordinary MP4. A kill at any point allows `finalize` again.
 
 A power cut may leave holes. A disk that ignores a flush may leave a closed head without its index.
 """
