@@ -116,17 +116,14 @@ class Canvas:
     def print(self, mask: Mask, x: int, y: int, colour: YuvColour) -> None:
         """Blend `colour` in at (x, y) by the coverage of `mask`, clipped to the canvas."""
         x, y = max(0, x & ~1), max(0, y & ~1)
-        rows, columns = (min(have, most) for have, most in zip(mask.shape, self._room(x, y), strict=True))
-        mask = np.pad(mask[:rows, :columns], ((0, rows % 2), (0, columns % 2)))
+        rows, columns = self.planes[0][y:, x:].shape
+        mask = mask[:rows, :columns]
+        mask = np.pad(mask, [(0, length % 2) for length in mask.shape])
         rows, columns = mask.shape
         blend(self.planes[0][y : y + rows, x : x + columns], mask, colour[0])
         small = halve_mask(mask)
         for plane, level in zip(self.planes[1:], colour[1:], strict=True):
             blend(plane[y // 2 : (y + rows) // 2, x // 2 : (x + columns) // 2], small, level)
-
-    def _room(self, x: int, y: int) -> tuple[int, int]:
-        rows, columns = self.planes[0].shape
-        return max(0, rows - y), max(0, columns - x)
 
 
 def halve_mask(mask: Mask) -> Mask:
