@@ -26,13 +26,12 @@ _HEADER_LENGTH = 512
 class JpegDecoder:
     """Decodes one MJPEG stream of `size` into frames that fit `target`, by default the same size.
 
-    Bytes equal to the last ones are not decoded again: the last frame is returned, and `skipped` counts it. A frame
-    stays unchanged until the next call but one; its `pts` is the caller's.
+    Bytes equal to the last ones are not decoded again: the last frame is returned. A frame stays unchanged until the
+    next call but one; its `pts` is the caller's.
     """
 
     def __init__(self, size: Size, target: Size | None = None, *, use_turbo: bool = True) -> None:
         self.width, self.height = fit_size(*size, *(target or size))
-        self.skipped = 0
         self._pool = FramePool(self.width, self.height, ColorMatrix.BT601)
         self._size, self._target = size, (self.width, self.height)
         self._scaled = _scaled_size(self._size, self._target)
@@ -46,7 +45,6 @@ class JpegDecoder:
     def decode(self, data: bytes) -> av.VideoFrame:
         """Return the picture; raises MediaError on damage or another size."""
         if self._last_frame is not None and data == self._last_data:
-            self.skipped += 1
             return self._last_frame
         frame = self._pool.store(self._planes(data))
         self._last_data, self._last_frame = data, frame

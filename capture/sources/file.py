@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -164,7 +165,6 @@ _SLOWEST_RATE, _FASTEST_RATE = Fraction(1), Fraction(120)
 _RATE_TOLERANCE = Fraction(1, 20)
 _BLOCK_FRAMES = 1024
 _MAX_CHANNELS = 2
-_FOREIGN_FRAME = "a picture of another source"
 _JITTER_NS = NANOSECONDS // 20
 """Audio is continuous if its timestamps deviate less: containers round them to milliseconds."""
 
@@ -184,8 +184,7 @@ class FileVideoSource(VideoSource):
         self.coded: CodedFormat | None = None
         """The format for storing frames unchanged; None while closed, and for other codecs."""
         self._file: MediaFile | None = None
-        self._jpegs: SizeCache[JpegDecoder] | None = None
-        self._converters: SizeCache[FrameConverter] | None = None
+        self._decoders: SizeCache[Callable[[Any], VideoFrame]] | None = None
         self._quarters = 0  # quarter turns to the left for display
         self._matrix = ColorMatrix.BT601
         self._delivery: _Delivery[_Payload] | None = None
@@ -201,16 +200,15 @@ class FileVideoSource(VideoSource):
         codec = stream.codec_context.name
         can_copy = self._copied and codec in _BITSTREAM_FILTERS
         self.coded = CodedFormat(codec, stream.width, stream.height) if can_copy else None
-        self._jpegs = self._converters = None
         if codec == "mjpeg" and not quarters and shape == (stream.width, stream.height):
             self._matrix = ColorMatrix.BT601
-            self._jpegs = SizeCache(size, lambda smaller: JpegDecoder(shape, smaller))
+            self._decoders = SizeCache(size, lambda smaller: JpegDecoder(shape, smaller).decode)
             payloads = _jpegs(file, stream)
         else:
             context = stream.codec_context
             context.thread_type = "AUTO"
             self._matrix = matrix = matrix_of(context.colorspace, context.height)
-            self._converters = SizeCache(size, lambda shown: FrameConverter(*_turned(shown, quarters), matrix))
+            self._decoders = SizeCache(size, lambda shown: FrameConverter(*_turned(shown, quarters), matrix).convert)
             payloads = _decoded(file, stream, _copying(stream, self._at_ns) if self.coded else None)
         timed = _timed(payloads, file, stream, round(NANOSECONDS / rate))
         self._delivery = _Delivery(self._pace, "video", timed)
@@ -225,16 +223,9 @@ class FileVideoSource(VideoSource):
 
     def decode(self, frame: Frame, within: Size | None = None) -> VideoFrame:
         """Return the picture, read-only, at most of size `within`; raises MediaError on damage."""
-        payload = frame.payload
-        if payload == b"":
+        if self._decoders is None or frame.payload == b"":
             raise MediaError("the file is damaged there")
-        if isinstance(payload, bytes):
-            if self._jpegs is None:
-                raise TypeError(_FOREIGN_FRAME)
-            return self._jpegs.get(within).decode(payload)
-        if self._converters is None:
-            raise TypeError(_FOREIGN_FRAME)
-        picture = self._converters.get(within).convert(payload)
+        picture = self._decoders.get(within)(frame.payload)
         return rotate(picture, self._quarters, self._matrix) if self._quarters else picture
 
     def _at_ns(self, ticks: int, tick: Fraction) -> int:
