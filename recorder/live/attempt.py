@@ -169,28 +169,25 @@ class Attempt:
         return msgspec.json.encode((self._url.scheme, self._url, bounded)) + b"\n"
 
     def _refill(self) -> AttemptOutcome | None:
+        """Move packets from the queue into the outbound bytes, up to the child's limit."""
+        packet = None
         try:
-            self._pack()
+            if self._feed is None:
+                self._begin()
+            while self._feed and not self._finished and len(self._outbound) < self._most_bytes:
+                packet = self._queue.take()
+                if packet:
+                    self._feed.add(packet)
+                elif self._stop.event.is_set():
+                    self._finish(self._feed)
+                self._outbound += self._feed.data
+                self._feed.data.clear()
+                if packet is None:
+                    break
         except FFmpegError as error:
-            last = self._queue.last_taken
-            what = f"the {last.track} of {last.dts_s:.3f} s" if last else "the first packet"
+            what = f"the {packet.track} of {packet.dts_s:.3f} s" if packet else "the stream"
             return AttemptOutcome(DestinationFault.FAILED, f"packing {what}: {error.strerror}", self._live_s())
         return None
-
-    def _pack(self) -> None:
-        """Move packets from the queue into the outbound bytes, up to the child's limit."""
-        if self._feed is None:
-            self._begin()
-        while self._feed and not self._finished and len(self._outbound) < self._most_bytes:
-            packet = self._queue.take()
-            if packet:
-                self._feed.add(packet)
-            elif self._stop.event.is_set():
-                self._finish(self._feed)
-            self._outbound += self._feed.data
-            self._feed.data.clear()
-            if packet is None:
-                break
 
     def _finish(self, feed: FlvMuxer) -> None:
         """End the stream, or break it off where another attempt continues it: players then wait for that."""

@@ -123,12 +123,6 @@ class PacketQueue:
                 return max(span_s, self._newest_s - self._flight.packets[0].dts_s)
             return span_s
 
-    @property
-    def last_taken(self) -> EncodedPacket | None:
-        """The last taken packet, if it is in flight."""
-        with self._lock:
-            return self._flight.packets[-1] if self._flight.packets else None
-
     def __len__(self) -> int:
         with self._lock:
             return len(self._packets)

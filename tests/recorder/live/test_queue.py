@@ -116,11 +116,11 @@ def test_what_is_in_flight_counts_against_the_delay_and_stays() -> None:
 
 def test_on_a_slow_link_what_is_in_flight_counts_for_as_long_as_it_will_take() -> None:
     queue = PacketQueue()
-    sent = 0.0
+    sent, taken_s = 0.0, 0.0
     for n in range(400):
         queue.put(frame(n, key=n % 60 == 0))
-        while len(queue) and (not queue.last_taken or queue.last_taken.dts_s - sent < 1.0):  # the way holds a second
-            queue.take()
+        while taken_s - sent < 1.0 and (packet := queue.take()):  # the way holds a second
+            taken_s = packet.dts_s
         sent = n / 30 * 0.6
         queue.sent(sent)
         if queue.dropped_frames:
