@@ -35,8 +35,7 @@ IDLE_S = 5.0
 
 type PreviewDemand = tuple[float, int]
 """The need of all viewers of one source: seconds between frames, and width in pixels."""
-type NumberedFrame = tuple[int, av.VideoFrame]
-"""The number of a scaled frame, and the frame."""
+type NumberedFrame = tuple[int, av.VideoFrame]  # number of a scaled frame, and the frame
 
 
 class PreviewViewer(ClientChannel):
@@ -88,12 +87,8 @@ class PreviewViewer(ClientChannel):
         """Whether bytes wait to be sent."""
         return bool(self._sending)
 
-    def wants(self, small: NumberedFrame, now_s: float) -> bool:
-        """Whether to send it this frame now; a viewer still receiving the last one skips it."""
-        return self.look is not None and not self._sending and small[0] != self._number and now_s >= self._due_s
-
     def due_in_s(self, small: NumberedFrame | None, now_s: float) -> float | None:
-        """Return the seconds until it may get `small`, None while time is not the condition."""
+        """Return the seconds until it may get `small`, None while it still receives one, or has this one."""
         if self.look is None or self._sending or small is None or small[0] == self._number:
             return None
         return max(0.0, self._due_s - now_s)
@@ -200,7 +195,7 @@ class PreviewServer(SocketLoop[PreviewViewer]):
                 viewer.receive()
             if line := viewer.next_request(now_s):
                 viewer.put(encode(self._reply(viewer, line)), now_s)
-            elif viewer.look and (small := self._newest.get(viewer.look.source)) and viewer.wants(small, now_s):
+            elif viewer.look and (small := self._newest.get(viewer.look.source)) and viewer.due_in_s(small, now_s) == 0:
                 viewer.show(small[0], self._jpeg(small, viewer.look.width, made), 1 / viewer.look.fps, now_s)
             if viewer.is_sending:
                 viewer.send(now_s)

@@ -139,28 +139,35 @@ class Recorder:
         for note in self._planned.notes:
             self._server.tell(RecorderNote(text=note))
         handshake.say(RecorderReady(id=self._folder.id, folder=str(self._folder.path), notes=list(self._planned.notes)))
-        collect = garbage_collector(self._clock)
         try:
             with threads.report_broken_threads(session.emit):
-                self._carry_out(session, inbox, collect)
+                self._carry_out(session)
         finally:
             self._claims.release()
             self._server.wait_told(LINGER_S)
 
-    def _carry_out(self, session: Session, inbox: MainThreadInbox, collect: Callable[[], None]) -> None:
+    def _carry_out(self, session: Session) -> None:
         thread = threads.start_thread(self._run_session, session.run, name="session", daemon=False)
         try:
             with SleepInhibitor(NAME, f"{self._info.title}: a session is armed or recorded", self._tell_people):
-                self._until_over(session, inbox, collect)
+                self._until_over(session)
         except BaseException:  # nobody could end the session any more
             session.stop()
             raise
         finally:
             thread.join()
 
-    def _until_over(self, session: Session, inbox: MainThreadInbox, collect: Callable[[], None]) -> None:
-        while (asked := self._next(inbox)) != "over":
-            if asked == "end":
+    def _until_over(self, session: Session) -> None:
+        collect = garbage_collector(self._clock)
+        while True:
+            try:
+                asked = self._inbox.get(timeout=LOOK_S)
+            except queue.Empty:
+                rotate_log(self._folder.log)
+                self._folder.beat()
+            else:
+                if asked == "over":
+                    return
                 session.stop()
             try:
                 collect()
@@ -169,14 +176,6 @@ class Recorder:
 
     def _tell_people(self, sentence: str) -> None:
         self._server.tell(RecorderNote(text=utf8_safe(sentence)))
-
-    def _next(self, inbox: MainThreadInbox) -> Literal["end", "over"] | None:
-        try:
-            return inbox.get(timeout=LOOK_S)
-        except queue.Empty:
-            rotate_log(self._folder.log)
-            self._folder.beat()
-            return None
 
     def _run_session(self, run: Callable[[], SessionResult]) -> None:
         try:

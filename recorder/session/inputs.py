@@ -71,8 +71,7 @@ class _Reporter(SourceEvents):
         self._emit(kind, self._name, error.message, hint=error.hint)
 
 
-type FirstFrame = tuple[int, Frame]
-"""A frame with the index of its input."""
+type FirstFrame = tuple[int, Frame]  # a frame with the index of its input
 
 
 class SessionInputs:

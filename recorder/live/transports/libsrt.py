@@ -93,8 +93,7 @@ class SrtStatistics(ctypes.Structure):
         return None if self.msRTT == UNMEASURED_RTT_MS else self.msRTT
 
 
-type AdmitCaller = Callable[[str], int]
-"""Returns 0 for a caller's stream id that is admitted, else its reject code."""
+type AdmitCaller = Callable[[str], int]  # returns 0 for a caller's stream id that is admitted, else its reject code
 
 _HOOK = ctypes.CFUNCTYPE(c_int, c_void_p, c_int32, c_int, c_void_p, c_char_p)
 

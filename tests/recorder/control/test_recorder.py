@@ -182,7 +182,8 @@ def test_where_nobody_can_look_after_it_the_session_ends_and_is_sealed(
     def failing(*_given: object) -> Never:
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr(Recorder, "_next", failing)
+    monkeypatch.setattr(recorder, "rotate_log", failing)
+    monkeypatch.setattr(recorder, "LOOK_S", 0.0)
     monkeypatch.setattr(recorder, "LINGER_S", 0)
     with pytest.raises(ZeroDivisionError), made(tmp_path, "Satu") as one:
         one.run(Heard(), queue.SimpleQueue())
