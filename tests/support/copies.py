@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
+import pytest
 
+from config.errors import CopyError
 from config.settings.secrets import CopyCredentials, Secret
 from config.settings.serving import CopyTarget
 from recorder.archive.archive import Archive
@@ -19,7 +21,7 @@ from recorder.features.copies.folder import FolderTarget
 from recorder.features.copies.package_copy import PackageListing
 from recorder.features.copies.s3 import S3Target
 from recorder.features.copies.sftp import SftpTarget
-from recorder.features.copies.target import Target
+from recorder.features.copies.target import CopyReason, Target
 from recorder.package import bag
 from recorder.package.fixity import ByteProgress, Progress, TransferThrottle
 from recorder.package.metadata import Package, Recording
@@ -143,6 +145,11 @@ def copy(
         return package_copy.copy_package(
             target, package.folder, place_of(package), last_version, flow=TransferThrottle(ByteProgress(0, progress))
         )
+
+
+def refused(reason: CopyReason) -> pytest.RaisesExc[CopyError]:
+    """Expect an error of a copy with this reason."""
+    return pytest.raises(CopyError, check=lambda error: error.reason == reason)
 
 
 def place_of(package: Package) -> str:

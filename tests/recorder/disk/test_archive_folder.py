@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import resource
 import shutil
 import subprocess
@@ -14,7 +15,7 @@ import pytest
 
 from config.errors import StorageError
 from recorder.disk import mounts
-from recorder.disk.archive_folder import check_archive_folder
+from recorder.disk.archive_folder import MountMemory, check_archive_folder
 from recorder.disk.mounts import Mount, all_mounts, fstab_mount_points
 from tests.support import archives
 from tests.support.errors import because
@@ -208,3 +209,44 @@ def test_blanks_in_names_and_any_number_of_optional_fields(tmp_path: Path, monke
         Mount(os.makedev(98, 0), Path("/srv/rekaman rapat"), "ext4", "/dev/disk satu"),
         Mount(os.makedev(0, 44), Path("/mnt/arsip"), "nfs4", "nas.kampus.id:/arsip"),
     ]
+
+
+# A folder whose disk is not mounted is not taken for one on the disk.
+
+
+def test_a_folder_whose_disk_is_not_mounted_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    memory, root = MountMemory(), tmp_path / "usb" / "arsip"
+    root.mkdir(parents=True)
+    mounted = {"/", str(tmp_path / "usb")}
+    monkeypatch.setattr("recorder.disk.archive_folder.os.path.ismount", lambda path: str(path) in mounted)
+    memory.refuse_missing(root)
+    memory.remember(root)
+    memory.refuse_missing(root)
+    mounted.remove(str(tmp_path / "usb"))
+    with pytest.raises(StorageError, match="not mounted", check=because("not-mounted")):
+        memory.refuse_missing(root)
+    memory.remember(root)  # as it is done where nothing needs to be mounted
+    with pytest.raises(StorageError, match="not mounted", check=because("not-mounted")):
+        memory.refuse_missing(root)
+    mounted.add(str(root))  # its disk has another place now
+    mounted.add(str(tmp_path / "usb"))
+    memory.remember(root)
+    mounted.remove(str(root))
+    with pytest.raises(StorageError, match=re.escape(f"the disk of {root} "), check=because("not-mounted")):
+        memory.refuse_missing(root)
+
+
+def test_a_link_is_remembered_with_the_disk_it_leads_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    memory, link, other = MountMemory(), tmp_path / "arsip", tmp_path / "here"
+    (tmp_path / "usb" / "arsip").mkdir(parents=True)
+    other.mkdir()
+    link.symlink_to(tmp_path / "usb" / "arsip")
+    mounted = {"/", str(tmp_path / "usb")}
+    monkeypatch.setattr("recorder.disk.archive_folder.os.path.ismount", lambda path: str(path) in mounted)
+    memory.remember(link)
+    mounted.remove(str(tmp_path / "usb"))
+    with pytest.raises(StorageError, match="not mounted", check=because("not-mounted")):
+        memory.refuse_missing(link)
+    link.unlink()
+    link.symlink_to(other)
+    memory.refuse_missing(link)

@@ -15,7 +15,7 @@ from recorder.encode.thread_clocks import (
     thread_cpu_ns,
     thread_names,
 )
-from tests.recorder.features.profiler.test_timers import burn
+from tests.recorder.features.profiler.test_profile import burn
 from tests.support.waiting import wait_for
 
 

@@ -2,14 +2,19 @@
 
 import errno
 import os
+import random
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from uuid import UUID, uuid4
 
 import msgspec
 import pytest
 
-from config.errors import StateError
+from config.errors import CopyError, StateError
+from config.settings.schema import ArchiveSettings as ArchiveSettings
+from config.settings.schema import Settings
 from config.settings.serving import CopyTarget
 from devices.health.log_line import LogKind, LogLevel
 from devices.host.clock import NANOSECONDS
@@ -27,11 +32,17 @@ from recorder.features.copies.copy_queue import (
 )
 from recorder.features.copies.folder import FolderTarget
 from recorder.features.copies.package_copy import copy_package
-from recorder.features.copies.target import CopyReason, Target
+from recorder.features.copies.places import open_target
+from recorder.features.copies.restoring import PackageRestorer
+from recorder.features.copies.target import MARK_FILE, CopyReason, Target
 from recorder.package.fixity import TransferThrottle
-from recorder.package.metadata import Package
+from recorder.package.metadata import Package, RecordingFacts
+from recorder.package.verification import verify_package
 from recorder.package.work_folder import RECORDING_FILE
+from recorder.recovery import unfinished
+from recorder.recovery.recover import Recovery, RecoveryState
 from tests.support import archives, copies
+from tests.support.copies import Place
 from tests.support.simulated import SimulatedClock
 
 
@@ -331,3 +342,258 @@ def test_a_ledger_that_is_damaged_is_one_clear_line(tmp_path: Path) -> None:
     path.write_bytes(b"not a database, and long enough to be taken for one" * 40)
     with pytest.raises(StateError, match=r"copies\.sqlite3 cannot be used"):
         CopyLedger(path).rows()
+
+
+# A name of the settings means one place: no copy counts that was made at another, and nothing goes beside a mount.
+
+
+class Room:
+    """A PC with one archive and some places."""
+
+    def __init__(self, archive: Archive, **places: Place) -> None:
+        self.archive = archive
+        self.places = places
+        self.clock = SimulatedClock()
+        self.new_place = False
+
+    def queue(self) -> CopyQueue:
+        targets = {name: place.settings for name, place in self.places.items()}
+        return CopyQueue(
+            [self.archive.root], targets, lambda name: self.places[name].open(name), self.clock,
+            is_busy=lambda: False, new_place=self.new_place,
+        )  # fmt: skip
+
+    def work(self, name: str = "nas") -> list[CopyOutcome]:
+        queue = self.queue()
+        return list(queue.work(name, queue.waiting(name)))
+
+    def counted(self) -> int:
+        return sum(row.state == "copied" for row in self.queue().rows().values())
+
+    def advance(self, hours: float) -> None:
+        self.clock.advance_to(self.clock.now_ns() + int(hours * 3600 * NANOSECONDS))
+
+
+def reasons(outcomes: list[CopyOutcome]) -> set[str | None]:
+    return {outcome.reason for outcome in outcomes}
+
+
+def test_another_address_under_the_same_name_gets_everything_anew(
+    archive: Archive, package: Package, place: Place, tmp_path: Path
+) -> None:
+    room = Room(archive, nas=copies.folder_place(tmp_path / "lama"))
+    assert reasons(room.work()) == {None}
+    room.places["nas"] = place
+    assert room.counted() == 0, "what is at the old one is no copy at the new one"
+    (outcome,) = room.work()
+    assert (outcome.state, outcome.sent) == ("copied", package.bytes)
+    assert room.counted() == 1
+    assert room.work() == []
+
+
+def test_another_disk_at_the_same_address_gets_everything_anew(
+    archive: Archive, package: Package, tmp_path: Path
+) -> None:
+    room = Room(archive, nas=copies.folder_place(tmp_path / "nas"))
+    room.work()
+    (tmp_path / "nas").rename(tmp_path / "disk-1")
+    (tmp_path / "nas").mkdir()
+    (tmp_path / "nas" / MARK_FILE).write_text("6d3c3b1e-6f3b-4a39-9a9e-54a5f2b1c0aa")
+    assert room.work() == [], "nothing has waited, and it was seen today"
+    room.advance(25)
+    assert room.work() == [], "it is looked at"
+    assert room.counted() == 0
+    (outcome,) = room.work()
+    assert (outcome.state, outcome.sent) == ("copied", package.bytes)
+
+
+def test_an_emptied_place_is_told_of_within_a_day_and_gets_nothing_until_that_is_said_to_be_meant(
+    archive: Archive, package: Package, place: Place
+) -> None:
+    room = Room(archive, nas=place)
+    room.work()
+    copies.empty(place)
+    room.advance(25)
+    assert room.work() == []
+    trouble = room.queue().ledger.troubles().get("nas")
+    assert trouble
+    assert trouble.reason == CopyReason.EMPTIED
+    room.advance(1)
+    assert reasons(list(room.queue().work("nas", room.queue().every()))) == {CopyReason.EMPTIED}
+    assert copies.everything_at(place) == []
+    room.new_place = True
+    queue = room.queue()
+    (outcome,) = queue.work("nas", queue.waiting("nas", due_only=False))
+    assert (outcome.state, outcome.sent) == ("copied", package.bytes)
+    room.new_place = False
+    assert room.counted() == 1
+    assert room.work() == []
+
+
+def test_a_second_name_of_a_place_is_no_second_copy(archive: Archive, package: Package, place: Place) -> None:
+    room = Room(archive, nas=place, lagi=place)
+    assert reasons(room.work("nas")) == {None}
+    assert reasons(room.work("lagi")) == {CopyReason.SAME_PLACE}
+    assert room.counted() == 1
+
+
+def test_the_archive_itself_is_no_place(archive: Archive, package: Package, tmp_path: Path) -> None:
+    (tmp_path / "tautan").symlink_to(archive.root)
+    before = sorted(archive.root.rglob("*"))
+    for folder in (archive.root, tmp_path / "tautan"):
+        room = Room(archive, nas=copies.folder_place(folder))
+        assert reasons(list(room.queue().work("nas", room.queue().every()))) == {CopyReason.SAME_PLACE}
+        assert room.counted() == 0
+    assert sorted(archive.root.rglob("*")) == before
+
+
+def settings_of(place: Place, archive: Path, *, must_be_mounted: bool) -> Settings:
+    target = msgspec.structs.replace(place.settings, must_be_mounted=must_be_mounted)
+    return Settings(copies={"nas": target}, archive=ArchiveSettings(path=archive))
+
+
+def test_a_folder_on_a_disk_of_this_pc_is_a_share_that_is_not_mounted(tmp_path: Path) -> None:
+    """Nothing is known of the share yet: it was never mounted while Liput looked."""
+    place = copies.folder_place(tmp_path / "nas")
+    with pytest.raises(CopyError) as caught:
+        open_target(settings_of(place, tmp_path / "arsip", must_be_mounted=True), "nas")
+    assert caught.value.reason == CopyReason.NOT_MOUNTED
+    assert "must_be_mounted" in (caught.value.hint or "")
+    open_target(settings_of(place, tmp_path / "arsip", must_be_mounted=False), "nas").close()
+    with copies.small_disk(tmp_path / "nas"):
+        open_target(settings_of(place, tmp_path / "arsip", must_be_mounted=True), "nas").close()
+
+
+def test_a_share_that_goes_between_two_packages_gets_nothing_more(tmp_path: Path, package: Package) -> None:
+    place = copies.folder_place(tmp_path / "nas")
+    with copies.small_disk(tmp_path / "nas"):
+        target = place.open()
+    for act in (
+        lambda: target.write("2026/11/apa/data/berkas", package.folder / "bagit.txt", TransferThrottle()),
+        lambda: target.finish(".incoming/apa", "2026/11/apa"),
+        lambda: target.walk(""),
+    ):
+        with copies.refused(CopyReason.NOT_MOUNTED):
+            act()
+    assert not list((tmp_path / "nas").iterdir())
+
+
+def test_nobody_is_told_to_make_a_folder_where_a_share_is_not_mounted(tmp_path: Path, package: Package) -> None:
+    (tmp_path / "mnt").mkdir()
+    with copies.small_disk(tmp_path / "mnt"):
+        place = copies.folder_place(tmp_path / "mnt/liput")
+        copies.copy(package, place)
+    with copies.refused(CopyReason.NOT_MOUNTED):
+        copies.copy(package, place)
+
+
+# Two packages of one session: neither takes the place of the other's copy, whatever they are called.
+
+SESSION = uuid4()
+
+
+def seal(archive: Archive, program: Path, *, part: int = 1, copy: int = 1, uuid: UUID = SESSION) -> Package:
+    """Return the package of a part of a session; its recording is no other's to the byte."""
+    offset_s = part - 1.0
+    work = archive.begin(
+        "Rapat", archives.STARTED, archives.CONTEXT, uuid=uuid, part=part, copy=copy, offset_s=offset_s
+    )
+    shutil.copyfile(program, work.program)
+    (work.media / f"kamera-{archive.root.name}.bin").write_bytes(random.Random(str(archive.root)).randbytes(5000))
+    return archive.seal(work, RecordingFacts(ended_at=archives.STARTED), may_be_joined=True)
+
+
+@pytest.fixture
+def second(tmp_path: Path) -> Archive:
+    return archives.archive_at(tmp_path / "disk-2")
+
+
+@pytest.fixture
+def nas(tmp_path: Path) -> Path:
+    (tmp_path / "nas").mkdir()
+    return tmp_path / "nas"
+
+
+def queue_of(nas: Path, *places: Archive) -> CopyQueue:
+    targets = {"nas": CopyTarget(url=f"file://{nas}", must_be_mounted=False)}
+    return CopyQueue(
+        [place.root for place in places], targets, lambda name: FolderTarget(name, nas), SimulatedClock(),
+        is_busy=lambda: False,
+    )  # fmt: skip
+
+
+def copied(queue: CopyQueue) -> dict[str, str | None]:
+    """Copy all that waits; return what became of each, None for a copy that is whole."""
+    outcomes = list(queue.work("nas", queue.waiting("nas", due_only=False)))
+    return {outcome.package: outcome.reason for outcome in outcomes if outcome.state != "copied"} | {
+        outcome.package: None for outcome in outcomes if outcome.state == "copied"
+    }
+
+
+@pytest.mark.parametrize(("part", "copy", "end"), [(2, 1, ".2"), (1, 2, ".copy2"), (3, 2, ".copy2.3")])
+def test_each_part_and_each_half_of_a_mirror_has_a_copy_of_its_own(
+    archive: Archive, second: Archive, nas: Path, program: Path, part: int, copy: int, end: str
+) -> None:
+    one, other = seal(archive, program), seal(second, program, part=part, copy=copy)
+    assert other.id == one.id + end
+    assert copied(queue_of(nas, archive, second)) == {one.id: None, other.id: None}
+    for package in (one, other):
+        there = nas / copies.place_of(package)
+        assert verify_package(there) == []
+        archives.validate_bag(there)
+    assert copied(queue_of(nas, archive, second)) == {}, "a second time nothing waits"
+
+
+def test_of_two_packages_of_one_name_the_second_is_refused_and_the_first_copy_stays(
+    archive: Archive, second: Archive, nas: Path, program: Path
+) -> None:
+    """Such as were sealed before parts had names of their own."""
+    one, other = seal(archive, program), seal(second, program)
+    assert one.id == other.id
+    queue = queue_of(nas, archive, second)
+    reasons = [(outcome.state, outcome.reason) for outcome in queue.work("nas", queue.waiting("nas", due_only=False))]
+    assert sorted(reasons, key=str) == [("copied", None), ("waiting", CopyReason.NAME_TAKEN)]
+    before = {path: path.read_bytes() for path in nas.rglob("*.bin")}
+    for places in ((archive, second), (second,), (second, archive)):
+        list(queue_of(nas, *places).work("nas", queue_of(nas, *places).waiting("nas", due_only=False)))
+        assert {path: path.read_bytes() for path in nas.rglob("*.bin")} == before
+
+
+def test_what_a_copy_alone_holds_is_not_given_up_for_another_package_of_that_uuid(
+    archive: Archive, second: Archive, nas: Path, program: Path
+) -> None:
+    one, other = seal(archive, program), seal(second, program)
+    target = FolderTarget("nas", nas)
+    first, _ = copy_package(target, one.folder, copies.place_of(one))
+    with copies.refused(CopyReason.NAME_TAKEN):
+        copy_package(target, other.folder, copies.place_of(other), first.version)
+    assert verify_package(nas / copies.place_of(one)) == []
+
+
+def test_a_copy_of_another_part_does_not_repair_a_package(
+    archive: Archive, second: Archive, nas: Path, program: Path
+) -> None:
+    one, other = seal(archive, program), seal(second, program)
+    copy_package(FolderTarget("nas", nas), other.folder, copies.place_of(other))
+    (one.folder / "data/media/program.mp4").unlink()
+    (one.folder / "data/media/kamera-arsip.bin").unlink()
+    with copies.refused(CopyReason.NAME_TAKEN):
+        PackageRestorer(archive.root, DurableFiles(), lambda: archives.STARTED).restore(
+            copies.place_of(one), FolderTarget("nas", nas), verify_package(one.folder)
+        )
+    assert not list(archive.root.rglob("*disk-2.bin"))
+
+
+def test_the_copy_of_a_part_becomes_that_of_the_whole_once_the_parts_are_joined(
+    archive: Archive, second: Archive, nas: Path, program: Path
+) -> None:
+    one, other = seal(archive, program), seal(second, program, part=2)
+    assert copied(queue_of(nas, archive, second)) == {one.id: None, other.id: None}
+    (session,) = unfinished.find_joinable([archive, second])
+    assert Recovery([archive, second], clock=SimulatedClock()).recover(session).state is RecoveryState.SEALED
+    (whole,) = archive.list()
+    assert copied(queue_of(nas, archive, second)) == {whole.id: None}
+    assert verify_package(nas / copies.place_of(whole)) == []
+    there = (nas / copies.place_of(whole) / "data/media/program.mp4").read_bytes()
+    assert there == (whole.folder / "data/media/program.mp4").read_bytes()
+    assert copies.place_of(other) in copies.places_in(nas), "a copy is never removed by itself"

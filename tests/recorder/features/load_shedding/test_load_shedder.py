@@ -7,12 +7,14 @@ from fractions import Fraction
 import pytest
 
 from config.errors import EncoderError
-from config.settings.schema import LEAN_PRESET
+from config.settings.schema import LEAN_PRESET, Settings, VideoDefaults
 from devices.host.clock import NANOSECONDS
 from recorder.encode.x264 import VideoSettings
+from recorder.features.load_shedding.load_hook import make_hook
 from recorder.features.load_shedding.load_shedder import CHEAP, CHEAPEST
 from recorder.features.load_shedding.policy import PATIENCE_S
 from recorder.model.status import SheddingStep
+from recorder.session.request import SessionRequest
 from tests.support.relieved import SETTINGS, Rig, steep, until_taken
 from tests.support.tracks import NotingEncoder
 
@@ -372,3 +374,15 @@ def test_what_is_refused_in_a_step_of_its_own_is_not_tried_again(capsys: pytest.
     assert rig.asked[2:] == [(Fraction(30), CHEAPEST)]
     assert list(rig.relief.taken) == [SheddingStep.RATE]
     assert capsys.readouterr().err.count("EncoderError: no memory") == len(rig.asked)
+
+
+# Sessions that shed load.
+
+
+@pytest.mark.parametrize(
+    ("video", "live", "sheds"),
+    [(VideoDefaults(), True, True), (VideoDefaults(), False, False), (VideoDefaults(step_down=False), True, False)],
+)
+def test_a_live_session_sheds_load_unless_that_is_switched_off(video: VideoDefaults, live: bool, sheds: bool) -> None:
+    asked = SessionRequest(title="Rapat", live=live)
+    assert (make_hook(asked, Settings(video=video)) is not None) is sheds

@@ -11,19 +11,25 @@ from resource import RUSAGE_CHILDREN, getrusage
 import msgspec
 import pytest
 
-from capture.cpu_stages import CpuStage
+from capture.cpu_stages import CpuStage, untimed
 from recorder.features.conference import playback_child
-from recorder.features.profiler.profile import StageProfile, stage_of_process, stage_of_thread
+from recorder.features.profiler.profile import StageProfile, StageTimers, stage_of_process, stage_of_thread
 from recorder.features.report import printing
 from recorder.model.status import StageFigures
-from tests.recorder.features.profiler.test_timers import burn
 from tests.support.waiting import wait_for
 
-MUCH_NS = 300_000_000
+MUCH_NS, BURNT_NS = 300_000_000, 30_000_000
 PATH = {"PYTHONPATH": str(Path(__file__).parents[4])}
 BURN = "import time\nwhile time.process_time() < 0.5: pass"
 
 STAGES_OF_PHASES = (CpuStage.START, CpuStage.OTHER, CpuStage.SEALING)
+
+
+def burn(cpu_ns: int = BURNT_NS) -> None:
+    """Take so much of the processor, however long that is by the clock."""
+    end_ns = time.thread_time_ns() + cpu_ns
+    while time.thread_time_ns() < end_ns:
+        pass
 
 
 def on_a_thread(name: str, work: object) -> None:
@@ -124,8 +130,7 @@ PHASES = """
 import sys
 import msgspec
 from recorder.features.profiler.profile import StageProfile
-from tests.recorder.features.profiler.test_profile import MUCH_NS, on_a_thread
-from tests.recorder.features.profiler.test_timers import burn
+from tests.recorder.features.profiler.test_profile import MUCH_NS, burn, on_a_thread
 from recorder.model.status import SessionResult, SessionState
 from tests.support.leftovers import event
 
@@ -173,3 +178,67 @@ def test_names_have_their_stages() -> None:
     assert stage_of_process("recorder.live.child", CpuStage.OTHER) is CpuStage.DESTINATIONS
     assert stage_of_process(playback_child.__name__, CpuStage.OTHER) is CpuStage.CONFERENCE
     assert stage_of_process(printing.__name__, CpuStage.SEALING) is CpuStage.REPORT
+
+
+# What timers count, against the clock of the thread itself: shares within one run, no seconds.
+
+
+def test_where_nobody_counts_nothing_is_called_through() -> None:
+    assert untimed(CpuStage.DECODE, burn) is burn
+
+
+def test_what_is_called_through_does_as_before() -> None:
+    timers = StageTimers()
+    divide = timers(CpuStage.DECODE, divmod)
+    assert divide(7, 2) == (3, 1)
+    try:
+        divide(7, 0)
+    except ZeroDivisionError:
+        pass
+    else:
+        raise AssertionError("what it raises goes through")
+    assert set(timers.spent()[threading.get_native_id()]) == {CpuStage.DECODE}
+
+
+def test_a_stage_within_another_is_not_counted_twice() -> None:
+    timers = StageTimers()
+    inner = timers(CpuStage.WATCHES, burn)
+
+    def outer() -> None:
+        burn()
+        inner()
+        burn()
+
+    before_ns = time.thread_time_ns()
+    timers(CpuStage.DECODE, outer)()
+    burn()  # of no stage
+    taken_ns = time.thread_time_ns() - before_ns
+    spent = timers.spent()[threading.get_native_id()]
+    assert BURNT_NS <= spent[CpuStage.WATCHES] < 1.5 * BURNT_NS
+    assert 2 * BURNT_NS <= spent[CpuStage.DECODE] < 2.5 * BURNT_NS
+    assert sum(spent.values()) <= taken_ns - BURNT_NS
+
+
+def test_sleeping_is_not_working() -> None:
+    timers = StageTimers()
+    timers(CpuStage.CAPTURE, lambda: threading.Event().wait(0.1))()
+    assert timers.spent()[threading.get_native_id()][CpuStage.CAPTURE] < 0.05e9
+
+
+def test_each_thread_has_its_own() -> None:
+    timers = StageTimers()
+    numbers: list[int] = []
+
+    def work() -> None:
+        timers(CpuStage.CAPTURE, burn)()
+        numbers.append(threading.get_native_id())
+
+    threads = [threading.Thread(target=work) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    spent = timers.spent()
+    assert len(set(numbers)) == 2
+    assert all(spent[number][CpuStage.CAPTURE] >= BURNT_NS for number in numbers), "also of threads that have ended"
+    assert threading.get_native_id() not in spent

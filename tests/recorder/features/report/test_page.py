@@ -8,12 +8,17 @@ from html.parser import HTMLParser
 import msgspec
 import pytest
 
-from recorder.features.report import number_format
+from config.locale.lookup import words as words_of
+from devices.health.faults import FAULT_STATES
+from devices.model.device import DeviceKind
+from recorder.features.report import incidents, number_format
 from recorder.features.report.material import ReportMaterial, SoundLevels
 from recorder.features.report.page import MOST_CHAPTERS, MOST_INCIDENTS, WIDTH, ReportView, level_plot, report_page
+from recorder.model.session_faults import ENDED_BY, HARMLESS_KINDS, LASTING_KINDS, SOURCE_AWAY, WARNING_KINDS
 from recorder.package.metadata import Chapter, ReportOptions
-from recorder.package.request import Step, StepState
+from recorder.package.request import Step, StepKind, StepState
 from tests.support.reports import DIGEST, LONG_TITLE, STARTED, WISHES, event, material
+from tests.test_docs_json import emitted
 
 LANGUAGES = ("id", "en")
 SAMPLES = {
@@ -257,3 +262,20 @@ def test_the_plot_has_each_value_over_the_middle_of_its_step() -> None:
     assert places[-1][0] == WIDTH
     single = str(level_plot(SoundLevels(step_s=0.5, rms_dbfs=(-20.0,), peak_dbfs=(-10.0,))))
     assert len(re.findall(r'<polyline points="([^"]+)"', single)[0].split()) == 3, "a line, not a dot"
+
+
+# Everything that can go wrong, and every step, has words in the report.
+
+
+def test_everything_that_degrades_a_session_has_words() -> None:
+    told = emitted() - HARMLESS_KINDS - {"source-lost", "source-silent", "source-missing"}
+    assert told - set(words_of("report-incidents")) == set()
+    known = told | set(ENDED_BY) | LASTING_KINDS | {f"source-{fault}" for fault in FAULT_STATES} - WARNING_KINDS
+    extra = set(words_of("report-incidents")) - known
+    assert extra == {SOURCE_AWAY, incidents.GAP, incidents.NEVER_LIVE, incidents.OTHER} | incidents.OF_THE_DESCRIPTION
+
+
+def test_steps_states_and_kinds_are_those_of_the_models() -> None:
+    assert set(words_of("report-steps")) == set(map(str, StepKind))
+    assert set(words_of("report-states")) == set(map(str, StepState))
+    assert set(words_of("report-devices")) == set(map(str, DeviceKind))

@@ -1,5 +1,7 @@
 """What can be wrong with a place: each its own reason, told within a bounded time; nothing there looks like a copy."""
 
+import os
+import random
 import subprocess
 import sys
 import time
@@ -14,12 +16,15 @@ from config.errors import CopyError
 from config.settings.schema import Settings
 from config.settings.secrets import CopyCredentials, Secret
 from config.settings.serving import CopyTarget
+from recorder.disk.durable import temporary_name
 from recorder.features.copies import places, s3
-from recorder.features.copies.target import CopyReason
-from recorder.package.fixity import Progress
+from recorder.features.copies.s3 import PART_BYTES, MultipartUploader
+from recorder.features.copies.target import MARK_FILE, STAGING, CopyReason, Target, read_mark, write_mark
+from recorder.package.fixity import ByteProgress, Progress, TransferThrottle, walk
 from recorder.package.metadata import Package
 from tests.support import copies
 from tests.support.copies import Place
+from tests.support.leftovers import contents
 from tests.support.s3 import ACCESS_KEY, S3Proxy, Seaweed
 from tests.support.servers import TlsFront
 from tests.support.sshd import Sshd
@@ -279,6 +284,252 @@ def test_a_library_that_is_not_installed_is_told_of_with_what_to_install(monkeyp
 
 def test_a_place_that_needs_a_login_and_has_none(tmp_path: Path, package: Package) -> None:
     settings = Settings(copies={"gudang": CopyTarget(url="sftp://liput@gudang.invalid/srv")})
-    with pytest.raises(CopyError) as caught:
+    with copies.refused(CopyReason.NO_CREDENTIALS):
         places.open_target(settings, "gudang")
-    assert caught.value.reason == CopyReason.NO_CREDENTIALS
+
+
+# A large file goes on at the part where it was stopped, at a real store; what is there counts only if it is right.
+
+PATH = "2026/11/rapat/data/media/Rekaman #1 (100%) \u00e9+&.mp4"
+SIZE = 2 * PART_BYTES + 1_000_000
+
+
+@pytest.fixture
+def bucket(seaweed: Seaweed, request: pytest.FixtureRequest) -> Place:
+    return copies.s3_place(seaweed, f"parts-{request.node.name[:40]}".replace("[", "-").replace("]", ""))
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    path = tmp_path / "rekaman.mp4"
+    path.write_bytes(random.Random(1).randbytes(SIZE))
+    return path
+
+
+def stopped(target: Target, source: Path, after: int) -> None:
+    """Send a file until so many bytes have gone."""
+
+    def stop(done: int, _total: int) -> None:
+        if done > after:
+            raise CopyError("enough", reason=CopyReason.SESSION)
+
+    with pytest.raises(CopyError, match="enough"):
+        target.write(PATH, source, TransferThrottle(ByteProgress(SIZE, stop)))
+
+
+def content(target: Target) -> bytes:
+    return b"".join(target.read(PATH, SIZE))
+
+
+def test_a_large_file_goes_on_at_the_part_where_it_was_stopped(bucket: Place, source: Path) -> None:
+    with bucket.opened() as target:
+        stopped(target, source, 2 * PART_BYTES + 100_000)
+        assert target.walk("") == ({}, []), "what is not complete is not there"
+    counted: list[int] = []
+    with bucket.opened() as target:
+        resumed = target.write(PATH, source, TransferThrottle(ByteProgress(SIZE, lambda done, _: counted.append(done))))
+        assert resumed == 2 * PART_BYTES
+        assert content(target) == source.read_bytes()
+    assert counted[-1] == SIZE
+
+
+def test_a_part_that_is_not_the_same_any_more_is_sent_anew(bucket: Place, source: Path) -> None:
+    with bucket.opened() as target:
+        stopped(target, source, 2 * PART_BYTES + 100_000)
+        copies.flip(source, PART_BYTES + 5)
+        assert target.write(PATH, source, TransferThrottle()) == PART_BYTES
+        assert content(target) == source.read_bytes()
+
+
+def test_from_the_start_uses_nothing_that_is_there(bucket: Place, source: Path) -> None:
+    with bucket.opened() as target:
+        stopped(target, source, 2 * PART_BYTES + 100_000)
+        assert target.write(PATH, source, TransferThrottle(), from_start=True) == 0
+        assert content(target) == source.read_bytes()
+
+
+def test_a_store_that_lists_no_uploads_gets_all_of_it(
+    bucket: Place, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A login may be allowed to write and not to list."""
+    really = MultipartUploader._request
+
+    def refusing(self: MultipartUploader, method: str, *args: object) -> object:
+        if method == "GET":
+            raise OSError("403 Forbidden, <Code>AccessDenied")
+        return really(self, method, *args)  # type: ignore[arg-type]
+
+    with bucket.opened() as target:
+        stopped(target, source, PART_BYTES + 100_000)
+        monkeypatch.setattr(MultipartUploader, "_request", refusing)
+        assert target.write(PATH, source, TransferThrottle()) == 0
+        assert content(target) == source.read_bytes()
+
+
+def test_a_stop_is_heeded_in_the_middle_of_a_part(bucket: Place, source: Path) -> None:
+    asked: list[int] = []
+
+    def stop(done: int, _total: int) -> None:
+        asked.append(done)
+        raise CopyError("enough", reason=CopyReason.SESSION)
+
+    with bucket.opened() as target, pytest.raises(CopyError, match="enough"):
+        target.write(PATH, source, TransferThrottle(ByteProgress(SIZE, stop)))
+    assert asked[0] < PART_BYTES / 10
+
+
+def test_what_a_store_says_of_a_part_has_its_reason_and_nothing_secret(seaweed: Seaweed, source: Path) -> None:
+    with S3Proxy(seaweed.endpoint) as proxy:
+        bucket = copies.s3_place(seaweed, "parts-full", proxy.endpoint)
+        with bucket.opened() as target:
+            proxy.full = True
+            with pytest.raises(CopyError) as caught:
+                target.write(PATH, source, TransferThrottle())
+    assert caught.value.reason == CopyReason.FULL
+    assert caught.value.message.endswith("(507 Insufficient Storage, InsufficientStorage)")
+
+
+def test_a_signature_is_that_of_the_published_example(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Signature Version 4 of GET ?lifecycle, as Amazon's documentation of S3 works it out."""
+    monkeypatch.setattr("time.strftime", lambda *_: "20130524T000000Z")
+    login = CopyCredentials(
+        access_key=Secret("AKIAIOSFODNN7EXAMPLE"), secret_key=Secret("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")
+    )
+    settings = CopyTarget(url="s3://examplebucket", endpoint="https://examplebucket.s3.amazonaws.com")
+    headers = MultipartUploader(settings, login)._signed("GET", "/", "lifecycle=", b"")
+    assert headers["authorization"] == (
+        "AWS4-HMAC-SHA256 Credential=AKIAIOSFODNN7EXAMPLE/20130524/us-east-1/s3/aws4_request, "
+        "SignedHeaders=host;x-amz-content-sha256;x-amz-date, "
+        "Signature=fea454ca298b7da1c68078a5d1bdbfbbe0d65c699e0f91ac7a200a0136783543"
+    )
+
+
+# A place that other users may write to: what they plant there is not written into, and never becomes a copy.
+
+ANOTHER = 54321
+MEDIA = "data/media/program.mp4"
+MEDIA_PART, TAG_PART = f"data/media/{temporary_name('program.mp4')}", temporary_name("bagit.txt")
+
+
+@pytest.fixture
+def shared(tmp_path: Path) -> Place:
+    shared = copies.folder_place(tmp_path / "nas")
+    (tmp_path / "nas").chmod(0o777)
+    return shared
+
+
+@pytest.fixture(params=["folder", "sftp"])
+def any_place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    """Return a place, as a folder of this PC or of a server."""
+    if request.param == "folder":
+        return copies.folder_place(tmp_path / "nas")
+    return copies.sftp_place(request.getfixturevalue("sshd"), tmp_path.name)
+
+
+@pytest.fixture
+def victim(tmp_path: Path) -> Path:
+    """Return a folder of files that nobody else may write."""
+    if os.geteuid() != 0:
+        pytest.skip("gives files to another user")
+    victim = tmp_path / "victim"
+    for name in (MEDIA, MEDIA_PART, "bagit.txt", TAG_PART, MARK_FILE):
+        (victim / name).parent.mkdir(parents=True, exist_ok=True)
+        (victim / name).write_bytes(b"secret")
+        (victim / name).chmod(0o600)
+    return victim
+
+
+def plant(path: Path, leads_to: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.symlink_to(leads_to)
+    os.chown(path, ANOTHER, ANOTHER, follow_symlinks=False)
+
+
+def folder_of(place: Place) -> Path:
+    assert place.folder
+    return place.folder
+
+
+def planted_at(place: Place, package: Package) -> Path:
+    """Return where an attempt that was stopped may have left something: a name of which all but a part is known."""
+    return folder_of(place) / STAGING / f".{package.id}.{package.uuid}.copy"
+
+
+def test_a_link_in_the_place_of_what_is_being_copied(any_place: Place, package: Package, victim: Path) -> None:
+    plant(planted_at(any_place, package), victim)
+    before = contents(victim)
+    copied, _ = copies.copy(package, any_place)
+    assert contents(victim) == before
+    there = folder_of(any_place) / copies.place_of(package)
+    assert (there.is_dir(), there.is_symlink(), copied.size > 0) == (True, False, True)
+    assert contents(there) == contents(package.folder)
+
+
+@pytest.mark.parametrize("inner", [TAG_PART, MEDIA_PART, "data", MEDIA])
+def test_a_folder_of_another_user_in_its_place(any_place: Place, package: Package, victim: Path, inner: str) -> None:
+    folder = planted_at(any_place, package)
+    plant(folder / inner, victim / inner)
+    for path in (folder, *folder.rglob("*")):
+        os.chown(path, ANOTHER, ANOTHER, follow_symlinks=False)
+    before = contents(victim)
+    copies.copy(package, any_place)
+    assert contents(victim) == before
+    there = folder_of(any_place) / copies.place_of(package)
+    assert (there.stat().st_uid, contents(there)) == (0, contents(package.folder))
+
+
+@pytest.mark.parametrize("inner", [TAG_PART, MEDIA_PART, "data"])
+def test_a_link_within_what_is_gone_on_with_is_refused(
+    any_place: Place, package: Package, victim: Path, inner: str
+) -> None:
+    """In a folder of this user's own, as one may be that an older Liput has made for all to write."""
+    plant(planted_at(any_place, package) / inner, victim / inner)
+    before = contents(victim)
+    with pytest.raises(CopyError) as caught:
+        copies.copy(package, any_place)
+    assert (caught.value.reason, contents(victim)) == (CopyReason.CHANGED_THERE, before)
+
+
+def test_a_second_name_of_a_file_is_not_gone_on_with(shared: Place, package: Package, victim: Path) -> None:
+    part = planted_at(shared, package) / TAG_PART
+    part.parent.mkdir(parents=True)
+    part.hardlink_to(victim / "bagit.txt")
+    copies.copy(package, shared)
+    assert (victim / "bagit.txt").read_bytes() == b"secret"
+
+
+@pytest.mark.parametrize("name", [".incoming", "2026", "2026/11"])
+def test_a_link_in_the_place_of_a_folder_is_refused(
+    tmp_path: Path, shared: Place, package: Package, victim: Path, name: str
+) -> None:
+    plant(tmp_path / "nas" / name, victim)
+    before = walk(victim)
+    with pytest.raises(CopyError):
+        copies.copy(package, shared)
+    assert walk(victim) == before
+
+
+def test_the_number_of_a_place_is_not_written_where_a_link_leads(any_place: Place, victim: Path) -> None:
+    plant(folder_of(any_place) / temporary_name(MARK_FILE), victim / MARK_FILE)
+    with any_place.opened() as target:
+        mark = write_mark(target)
+        assert read_mark(target) == mark
+    assert (victim / MARK_FILE).read_bytes() == b"secret"
+
+
+def test_what_is_gone_on_with_is_what_holds_something(any_place: Place, package: Package) -> None:
+    """An attempt may have been stopped before it had sent anything."""
+    begun = planted_at(any_place, package)
+    for name in (f"{begun.stem}.0.copy", f"{begun.stem}.2.copy"):
+        begun.with_name(name).mkdir(parents=True)
+    (begun.with_name(f"{begun.stem}.1.copy") / "data/media").mkdir(parents=True)
+    with any_place.opened() as target:
+        work = target.begin(copies.place_of(package), package.uuid)
+    assert work == f"{STAGING}/{begun.stem}.1.copy"
+    copies.copy(package, any_place)
+    assert [path.name for path in begun.parent.iterdir()] == [f"{begun.stem}.2.copy"]
+
+
+def test_nothing_is_left_of_attempts(any_place: Place, package: Package) -> None:
+    copies.copy(package, any_place)
+    assert list((folder_of(any_place) / STAGING).iterdir()) == []
