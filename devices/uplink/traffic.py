@@ -66,7 +66,7 @@ class ByteAllowance:
     """The bytes that all streams together may still move. Thread-safe."""
 
     def __init__(self, count: int) -> None:
-        self.left = count
+        self.most = self.left = count
         self.is_used_up = False
         self._lock = threading.Lock()
 
@@ -253,7 +253,8 @@ def watch_streams(
     began = moved_at = time.monotonic()
     samples = [(began, 0)]
     while not stop.wait(SAMPLE_S):
-        now, total = time.monotonic(), sum(stream.moved for stream in streams)
+        # Bytes behind a gap are a guess, too high where segments are not full.
+        now, total = time.monotonic(), min(allowance.most, sum(stream.moved for stream in streams))
         last_at, last = samples[-1]
         samples.append((now, total))
         tell((now - began) / seconds, (total - last) * 8 / (now - last_at))
