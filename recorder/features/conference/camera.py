@@ -12,11 +12,10 @@ from dataclasses import replace
 from fractions import Fraction
 
 import av
-import numpy as np
 
 from capture.compose.cards import draw_card
 from capture.media.convert import FramePacker
-from capture.media.pictures import Plane, plane_views, tag_frame
+from capture.media.pictures import Plane, copy_planes, plane_views, tag_frame
 from capture.source import ColorMatrix, Size, VideoFormat
 from capture.sources.worker import SourceOutage
 from config.locale.lookup import ProgramCard, picture_text
@@ -79,8 +78,7 @@ class NearInput:
             copy = tag_frame(av.VideoFrame(picture.width, picture.height, "yuv420p"), ColorMatrix.BT601)
             planes = plane_views(copy)
             self._copies[free] = copy, planes
-        for target, source in zip(planes, plane_views(picture), strict=True):
-            np.copyto(target, source)
+        copy_planes(plane_views(picture), planes)
         copy.colorspace = picture.colorspace
         with self._lock:
             self._newest = free
