@@ -2,7 +2,6 @@
 
 import json
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -108,20 +107,11 @@ def test_title_and_times_are_the_requests(office: Room) -> None:
     ("words", "problem"),
     [
         (("add", "--title", "a"), "the session has no start"),
-        (("add", "--title", "a", "--starts", "besok 09:00"), "the session has no end"),
-        (("add", "--starts", "besok 09:00", "--for", "1h"), "there is no title"),
         (("add", "--title", " ", "--starts", "besok 09:00", "--for", "1h"), "there is no title"),
         (("add", "--title", "a", "--starts", "entah", "--for", "1h"), "--starts 'entah' must be a time"),
-        (("add", "--title", "a", "--starts", "besok 09:00", "--ends", "08:00"), "ends before it begins"),
         (("add", "--title", "a", "--starts", "besok 09:00", "--ends", "10:00", "--for", "1h"), "both --ends and --for"),
-        (("add", "--title", "a", "--starts", "2020-01-01 09:00", "--for", "1h"), "over already"),
-        (("add", "--title", "a", "--starts", "besok 09:00", "--for", "200h"), "8 days long; 7 at most"),
-        (("add", "--title", "a", "--starts", "besok 09:00", "--for", "1h", "--stream", "wab"), 'did you mean "web"'),
-        (("add", "--title", "a", "--starts", "besok 09:00", "--for", "1h", "--profile", "x"), 'no profile "x"'),
-        (("add", "--title", "a", "--starts", "besok 09:00", "--for", "1h", "--layout", "x"), 'no layout "x"'),
         (("add", "--title", "a", "--starts", "besok 09:00", "--for", "1h", "--mode", "x"), "'x' is not one of"),
         (("show", "ffff"), "there is no plan 'ffff'"),
-        (("edit", "ffff", "--title", "a"), "there is no plan 'ffff'"),
         (("remove", ""), "there is no plan ''"),
         (("import", "tidak-ada.ics"), "cannot be read: No such file"),
     ],
@@ -191,15 +181,3 @@ def test_calendars_are_read_and_shown_with_what_is_wrong(office: Room) -> None:
     table = ask(office, "feeds", "--read", status=1)
     assert "its file cannot be read: No such file or directory" in table
     assert len(document(office, "list")) == 3, "what was known of it stays"
-
-
-def test_plans_that_are_damaged_are_one_clear_line(
-    office: Room, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    state = tmp_path / "state"
-    monkeypatch.setenv("LIPUT_STATE", str(state))
-    (state / "schedule").mkdir(parents=True)
-    (state / "schedule" / "plans.json").write_text("[{")
-    done = command.liput(office.home, "schedule", "list", more={"LIPUT_STATE": str(state)})
-    assert (done.returncode, len(done.stderr.splitlines())) == (1, 2)
-    assert "has unexpected content" in done.stderr
