@@ -1,6 +1,6 @@
 """A process that recovers what is left in archives, and has itself killed at every step on the way to the disk.
 
-Started as `python -m tests.support.killed_recovery TEMPLATE ROOT`: TEMPLATE holds archives, each a folder. In ROOT/0,
+Started as `python -m tests.support.killed_recovery ROOT TEMPLATE`: TEMPLATE holds archives, each a folder. In ROOT/0,
 ROOT/1, ... it leaves what a kill -9 before the first, second, ... step leaves of a copy of it, and in the last one what
 is there when nothing interferes. It forks for each: this process has one thread.
 """
@@ -33,7 +33,7 @@ def recover(template: Path, place: Path, step: int) -> None:
 
 def main() -> None:
     """Do it up to each step."""
-    template, root = Path(sys.argv[1]), Path(sys.argv[2])
+    root, template = Path(sys.argv[1]), Path(sys.argv[2])
     kill_before_each_step(lambda step: recover(template, root / str(step), step))
 
 

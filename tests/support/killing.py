@@ -4,6 +4,7 @@ import importlib
 import itertools
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -49,3 +50,11 @@ def kill_before_each_step(work: Callable[[int], object]) -> NoReturn:
         if os.WIFEXITED(ended):
             sys.exit(os.WEXITSTATUS(ended))
     raise AssertionError("there is always a next step")
+
+
+def kill_at_every_step(worker: str, root: Path, *words: object, **variables: str) -> list[Path]:
+    """Run tests.support.WORKER in `root` with these words; return ROOT/0, ROOT/1, ... as each kill left them."""
+    command = [sys.executable, "-m", f"tests.support.{worker}", str(root), *map(str, words)]
+    environment = os.environ | {"PYTHONWARNINGS": "error"} | variables
+    subprocess.run(command, check=True, cwd=Path(__file__).parents[2], env=environment)
+    return sorted((path for path in root.iterdir() if path.name.isdigit()), key=lambda path: int(path.name))

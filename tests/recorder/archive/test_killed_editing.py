@@ -1,8 +1,5 @@
 """A kill -9 before every step of a correction: the package is one of both, whole, and nothing of it is lost."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import msgspec
@@ -14,6 +11,7 @@ from recorder.package.work_folder import RECORDING_FILE
 from tests.support import archives
 from tests.support.damage import MEDIA
 from tests.support.killed_curator import ADDED, DISKS, TITLE, curate
+from tests.support.killing import kill_at_every_step
 
 PROJECT = Path(__file__).parents[3]
 pytestmark = pytest.mark.usefixtures("no_syncs")
@@ -26,11 +24,8 @@ def untouched(tmp_path_factory: pytest.TempPathFactory, program: Path) -> Archiv
     return archive
 
 
-def kill_at_every_step(root: Path, archive: Path, what: str, how: str) -> list[Path]:
-    command = [sys.executable, "-m", "tests.support.killed_curator", str(root), str(archive), what, how]
-    environment = {**os.environ, "PYTHONWARNINGS": "error"}
-    subprocess.run(command, check=True, timeout=100, cwd=PROJECT, env=environment)
-    return sorted(root.glob("*/arsip"), key=lambda path: int(path.parent.name))
+def curated(root: Path, archive: Path, what: str, how: str) -> list[Path]:
+    return [place / "arsip" for place in kill_at_every_step("killed_curator", root, archive, what, how)]
 
 
 def leftovers(root: Path) -> list[str]:
@@ -45,7 +40,7 @@ def test_a_kill_while_a_package_is_corrected_costs_nothing(
     tmp_path: Path, untouched: Archive, what: str, how: str
 ) -> None:
     (former,) = untouched.list()
-    roots = kill_at_every_step(tmp_path, untouched.root, what, how)
+    roots = curated(tmp_path, untouched.root, what, how)
     corrected = [is_corrected(root, former.id, what) for root in roots]
     assert len(corrected) > 40
     assert corrected == sorted(corrected), "once corrected, corrected"
@@ -85,10 +80,10 @@ def prove_whole(archive: Archive, former: Path, what: str) -> None:
 @pytest.mark.parametrize("how", DISKS)
 def test_a_kill_while_that_is_put_right_costs_nothing(tmp_path: Path, untouched: Archive, how: str) -> None:
     (former,) = untouched.list()
-    roots = kill_at_every_step(tmp_path / "edit", untouched.root, "edit", how)
+    roots = curated(tmp_path / "edit", untouched.root, "edit", how)
     stopped = {tuple(sorted(leftovers(root))): root for root in roots if leftovers(root)}
     assert len(stopped) == (1 if how == "exchange" else 3)
     for number, left in enumerate(stopped.values()):
-        for root in kill_at_every_step(tmp_path / f"settle-{number}", left, "settle", how):
+        for root in curated(tmp_path / f"settle-{number}", left, "settle", how):
             is_corrected(root, former.id, "edit")
             prove_whole(archives.archive_at(root), former.folder, "edit")

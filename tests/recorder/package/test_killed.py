@@ -1,6 +1,5 @@
 """A kill -9 before every step to the disk: what is left is a whole package, or the recording and a way to finish it."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,21 +12,15 @@ from recorder.package import fixity
 from recorder.package.metadata import PackageState
 from recorder.package.work_folder import RECORDING_FILE
 from tests.support import archives
+from tests.support.killing import kill_at_every_step
 from tests.support.slides import deck, record, still
 
 PROJECT = Path(__file__).parents[3]
 pytestmark = pytest.mark.usefixtures("no_syncs")
 
 
-def kill_at_every_step(root: Path, program: Path, until: str) -> list[Path]:
-    command = [sys.executable, "-m", "tests.support.killed_archivist", str(root), str(program), until]
-    environment = {**os.environ, "PYTHONWARNINGS": "error"}
-    subprocess.run(command, check=True, timeout=100, cwd=PROJECT, env=environment)
-    return sorted(root.iterdir(), key=lambda path: int(path.name))
-
-
 def test_a_kill_while_sealing_costs_nothing(tmp_path: Path, program: Path) -> None:
-    roots = kill_at_every_step(tmp_path, program, "seal")
+    roots = kill_at_every_step("killed_archivist", tmp_path, program, "seal")
     states = [seal_again(archives.archive_at(root), program) for root in roots]
     assert len(states) > 30
     assert states == sorted(states, reverse=True), "once sealed, sealed"
@@ -39,7 +32,7 @@ def test_a_kill_while_chapters_pictures_and_the_report_are_made_costs_nothing(
 ) -> None:
     program = record(tmp_path_factory.mktemp("talk") / "program.mp4", still(deck(1)[::4, ::4], 5), sound=True)
     monkeypatch.setattr("recorder.features.report.page.print_pdf", archives.no_pdf)
-    roots = kill_at_every_step(tmp_path, program, "derive")
+    roots = kill_at_every_step("killed_archivist", tmp_path, program, "derive")
     states = [seal_again(archives.archive_at(root), program) for root in roots]
     assert len(states) > 55
     assert states == sorted(states, reverse=True)
@@ -73,7 +66,7 @@ def seal_again(archive: Archive, program: Path) -> PackageState:
 
 
 def test_a_kill_while_beginning_leaves_nothing_that_stays(tmp_path: Path, program: Path) -> None:
-    roots = kill_at_every_step(tmp_path, program, "begin")
+    roots = kill_at_every_step("killed_archivist", tmp_path, program, "begin")
     assert len(roots) > 5
     for root in roots[:-1]:
         archive = archives.archive_at(root)

@@ -1,9 +1,6 @@
 """A kill -9 before every step of recovery: the next one finishes it, and nothing is lost, left over or there twice."""
 
-import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,6 +12,7 @@ from recorder.package.verification import verify_package
 from recorder.recovery.recover import Recovery, RecoveryState
 from recorder.recovery.unfinished import find_joinable, find_unfinished
 from tests.support import archives, leftovers, media
+from tests.support.killing import kill_at_every_step
 from tests.support.leftovers import Left, Material, event, live, recover
 from tests.support.simulated import SimulatedClock
 
@@ -25,13 +23,6 @@ pytestmark = pytest.mark.usefixtures("no_syncs")
 @pytest.fixture(scope="module")
 def short(tmp_path_factory: pytest.TempPathFactory) -> Left:
     return Material(3.0).write(tmp_path_factory.mktemp("short"))
-
-
-def kill_at_every_step(template: Path, root: Path) -> list[Path]:
-    command = [sys.executable, "-m", "tests.support.killed_recovery", str(template), str(root)]
-    environment = {**os.environ, "PYTHONWARNINGS": "error"}
-    subprocess.run(command, check=True, timeout=200, cwd=PROJECT, env=environment)
-    return sorted(root.iterdir(), key=lambda path: int(path.name))
 
 
 def finish(place: Path) -> tuple[Package, bool]:
@@ -75,7 +66,7 @@ def test_a_kill_while_a_recording_is_repaired_and_sealed(tmp_path: Path, short: 
     archive = archives.archive_at(tmp_path / "template" / "arsip")
     mark = event(1, "mark", "Sambutan", media_s=1.0, number=1)
     leftovers.leave(archive, {"program.mp4": short.killed}, events=[live(), mark], written_s=2.9)
-    places = kill_at_every_step(tmp_path / "template", tmp_path / "killed")
+    places = kill_at_every_step("killed_recovery", tmp_path / "killed", tmp_path / "template")
     assert len(places) > 35
     expected = media.decoded(short.killed, "v")
     finished, recording = finish_all(places)
@@ -94,7 +85,7 @@ def test_a_kill_while_parts_on_two_disks_are_joined_and_sealed(tmp_path: Path, s
         archive = archives.archive_at(tmp_path / "template" / name)
         files = {"program.mp4": short.killed}
         leftovers.leave(archive, files, part=part, offset_s=offset_s, events=[live(offset_s)], written_s=offset_s + 2.9)
-    places = kill_at_every_step(tmp_path / "template", tmp_path / "killed")
+    places = kill_at_every_step("killed_recovery", tmp_path / "killed", tmp_path / "template")
     assert len(places) > 60
     frames, plays_s = 3 * media.decoded(short.killed, "v").frames, media.decoded(short.killed, "v").end_s
     finished, recording = finish_all(places)
@@ -123,7 +114,7 @@ def test_a_kill_while_the_packages_of_two_parts_are_joined(
         full.setattr(shutil, "disk_usage", lambda _path: usage._replace(free=1))
         assert [outcome.state for outcome in recover(*places)] == [RecoveryState.SEALED]
     assert len([package for archive in places for package in archive.list()]) == 2
-    killed = kill_at_every_step(tmp_path / "template", tmp_path / "killed")
+    killed = kill_at_every_step("killed_recovery", tmp_path / "killed", tmp_path / "template")
     assert len(killed) > 60
     finished, recording = finish_all(killed)
     assert media.decoded(recording, "v").frames == 2 * media.decoded(short.killed, "v").frames

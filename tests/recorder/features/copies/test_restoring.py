@@ -3,8 +3,6 @@
 import os
 import shutil
 import stat
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -25,6 +23,7 @@ from tests.support import archives, copies
 from tests.support.copies import EXTRA, Place
 from tests.support.errors import because
 from tests.support.killed_restorer import NO_EXCHANGE, repair
+from tests.support.killing import kill_at_every_step
 
 pytestmark = pytest.mark.server
 PROJECT = Path(__file__).parents[4]
@@ -237,10 +236,8 @@ def test_a_kill_before_every_step_of_a_repair_costs_only_time(tmp_path: Path, pr
     copies.copy(package, nas)
     copies.flip(package.folder / "data/media/program.mp4", 500)
     before = snapshot(package.folder)
-    words = [sys.executable, "-m", "tests.support.killed_restorer", tmp_path, copies.place_of(package), nas.folder]
-    environment = {**os.environ, NO_EXCHANGE: "" if exchanges else "1"}
-    subprocess.run(list(map(str, words)), cwd=PROJECT, check=True, timeout=60, env=environment)
-    roots = sorted((path for path in tmp_path.iterdir() if path.name.isdigit()), key=lambda path: int(path.name))
+    variables = {} if exchanges else {NO_EXCHANGE: "1"}
+    roots = kill_at_every_step("killed_restorer", tmp_path, copies.place_of(package), nas.folder, **variables)
     assert len(roots) > 15
     for root in roots:
         archive = archives.archive_at(root)

@@ -4,8 +4,6 @@ import contextlib
 import json
 import os
 import stat
-import subprocess
-import sys
 from datetime import timedelta
 from pathlib import Path
 
@@ -23,6 +21,7 @@ from recorder.package.metadata import Package
 from recorder.package.request import CarriedRequest, Request
 from recorder.package.work_folder import REQUEST_FILE
 from tests.support import archives, dossiers
+from tests.support.killing import kill_at_every_step
 from tests.support.schemas import REQUEST_SCHEMA
 from tests.support.simulated import SimulatedClock
 
@@ -181,9 +180,7 @@ def test_a_kill_at_any_step_leaves_what_the_same_command_completes(tmp_path: Pat
     office = tmp_path / "kantor.office"
     archives.seal_one(archives.archive_at(office), program)
     dossiers.made(office / "permohonan", tmp_path / "meja")
-    command = [sys.executable, "-m", "tests.support.killed_clerk", str(tmp_path / "kantor"), "link"]
-    subprocess.run(command, check=True, timeout=100, cwd=PROJECT, env={**os.environ, "PYTHONWARNINGS": "error"})
-    roots = sorted((tmp_path / "kantor").iterdir(), key=lambda path: int(path.name))
+    roots = kill_at_every_step("killed_clerk", tmp_path / "kantor", "link")
     assert len(roots) > 30
     known = []
     for root in roots:

@@ -4,8 +4,6 @@ import json
 import os
 import shutil
 import stat
-import subprocess
-import sys
 import threading
 from datetime import timedelta
 from pathlib import Path
@@ -31,6 +29,7 @@ from recorder.recovery.recover import Recovery, RecoveryState
 from recorder.recovery.unfinished import find_unfinished
 from recorder.session.request import SessionRequest
 from tests.support import archives, dossiers
+from tests.support.killing import kill_at_every_step
 from tests.support.schemas import REQUEST_SCHEMA
 from tests.support.simulated import SimulatedClock
 from tests.support.waiting import wait_for
@@ -311,9 +310,7 @@ def test_a_session_that_recorded_nothing_is_discarded_with_its_letters(archive: 
 
 
 def test_a_kill_at_any_step_of_sealing_costs_the_package_no_letter(tmp_path: Path, program: Path) -> None:
-    command = [sys.executable, "-m", "tests.support.killed_archivist", str(tmp_path), str(program), "request"]
-    subprocess.run(command, check=True, timeout=100, cwd=PROJECT, env={**os.environ, "PYTHONWARNINGS": "error"})
-    roots = sorted(tmp_path.iterdir(), key=lambda path: int(path.name))
+    roots = kill_at_every_step("killed_archivist", tmp_path, program, "request")
     assert len(roots) > 40
     for root in roots:
         archive = archives.archive_at(root)

@@ -4,8 +4,6 @@ import json
 import os
 import pwd
 import stat
-import subprocess
-import sys
 import threading
 from datetime import UTC, timedelta
 from pathlib import Path
@@ -20,6 +18,7 @@ from recorder.package.request import LETTERS, RecordedSession
 from tests.support import dossiers
 from tests.support.dossiers import ID, PDF, RECEIVED, UUID, at, made
 from tests.support.errors import because
+from tests.support.killing import kill_at_every_step
 
 PROJECT = Path(__file__).parents[4]
 LATER = RECEIVED + timedelta(hours=1)
@@ -192,15 +191,8 @@ def test_the_folders_above_are_on_the_disk_before_a_dossier_is(tmp_path: Path) -
 # A kill at any moment
 
 
-def kill_at_every_step(root: Path, until: str) -> list[Path]:
-    command = [sys.executable, "-m", "tests.support.killed_clerk", str(root), until]
-    environment = {**os.environ, "PYTHONWARNINGS": "error"}
-    subprocess.run(command, check=True, timeout=100, cwd=PROJECT, env=environment)
-    return sorted(root.iterdir(), key=lambda path: int(path.name))
-
-
 def test_a_kill_while_a_dossier_is_made_leaves_all_of_it_or_nothing(tmp_path: Path) -> None:
-    roots = kill_at_every_step(tmp_path, "make")
+    roots = kill_at_every_step("killed_clerk", tmp_path, "make")
     assert len(roots) > 10
     counts = []
     for root in roots:
@@ -215,7 +207,7 @@ def test_a_kill_while_a_dossier_is_made_leaves_all_of_it_or_nothing(tmp_path: Pa
 
 
 def test_a_kill_while_a_dossier_is_changed_leaves_it_as_it_was_or_as_it_should_be(tmp_path: Path) -> None:
-    roots = kill_at_every_step(tmp_path, "change")
+    roots = kill_at_every_step("killed_clerk", tmp_path, "change")
     assert len(roots) > 10
     counts = []
     for root in roots:
