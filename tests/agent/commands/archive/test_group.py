@@ -4,20 +4,23 @@ import json
 import os
 import pty
 import re
+import shutil
 import subprocess
-import sys
+import zipfile
+from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import msgspec
 import pytest
 
 from agent.commands.archive import find
 from recorder.archive.archive import Archive
+from recorder.disk.package_locks import package_lock
 from recorder.package.metadata import Package
-from tests.support import archives, forked
-
-PROJECT = Path(__file__).parents[4]
-COMMAND = [sys.executable, "-m", "agent.cli.main", "archive"]
+from tests.support import archives, command, copies, shelves
+from tests.support.damage import MEDIA
+from tests.support.sshd import Sshd
 
 
 @pytest.fixture
@@ -27,71 +30,259 @@ def archive(tmp_path: Path) -> Archive:
 
 @pytest.fixture
 def package(archive: Archive, program: Path) -> Package:
+    return archives.seal_one(archive, program)
+
+
+@pytest.fixture
+def coloured(archive: Archive, program: Path) -> Package:
     return archives.seal_one(archive, program, "Rapat\x1b[31m Senat")
 
 
-def liput(*arguments: object, **more: str) -> subprocess.CompletedProcess[str]:
-    return forked.liput(["archive", *map(str, arguments)], PROJECT, os.environ | more, timeout=60)
+class Archivist:
+    """Runs `liput archive` on one archive."""
+
+    def __init__(self, home: Path, root: Path) -> None:
+        self.home = home
+        self._root = root
+        self.status = 0
+        self.errors = ""
+
+    def __call__(self, name: str, *words: str | Path, **more: str) -> str:
+        """Return what a command prints; its exit status and what it says on standard error are kept."""
+        variables = {"DISPLAY": "", "WAYLAND_DISPLAY": "", "LIPUT_STATE": str(self.home / "state")} | more
+        done = command.liput(self.home, "archive", name, *words, "--archive", self._root, more=variables)
+        self.status, self.errors = done.returncode, done.stderr
+        return done.stdout
+
+    def answer(self, name: str, *words: str | Path) -> object:
+        return json.loads(self(name, *words, "--json"))
 
 
-def test_list_prints_what_the_contract_says(archive: Archive, package: Package, program: Path) -> None:
+@pytest.fixture
+def liput(tmp_path: Path, archive: Archive) -> Archivist:
+    return Archivist(tmp_path, archive.root)
+
+
+def test_edit_corrects_and_says_what(archive: Archive, package: Package, liput: Archivist) -> None:
+    shown = liput("edit", package.uuid[:8], "--title", "Rapat Senat Terbuka", "--classification", "HM.01",
+                  "--consent", "given", "--letter-date", "2026-11-02", "--by", "Siti",
+                  "--reason", "salah ketik")  # fmt: skip
+    assert (liput.status, liput.errors) == (0, "")
+    assert shown.splitlines() == [
+        "title: 'Rapat Senat' -> 'Rapat Senat Terbuka'",
+        "records.classification: '' -> 'HM.01'",
+        "consent.state: 'not-asked' -> 'given'",
+        "request.letter_date: '' -> '2026-11-02'",
+    ]
+    assert liput.answer("edit", package.id, "--title", "Wisuda") == {
+        "id": package.id, "path": package.path,
+        "changed": [{"field": "title", "old": "Rapat Senat Terbuka", "new": "Wisuda"}],
+    }  # fmt: skip
+    assert liput("edit", package.id, "--title", "Wisuda") == ""
+    assert "nothing is changed" in liput.errors
+    assert archive.verify(archive.find(package.id), decode=True) == []
+
+
+@pytest.mark.parametrize("words", [[], ["--consent", "maybe"], ["--letter-date", "kemarin"], ["--nonsense", "x"]])
+def test_edit_without_anything_to_correct_is_wrong_usage(package: Package, liput: Archivist, words: list[str]) -> None:
+    assert liput("edit", package.id, *words) == ""
+    assert liput.status == 2
+
+
+def test_edit_of_a_package_that_is_read_is_refused(package: Package, liput: Archivist) -> None:
+    with package_lock(package.folder, alone=False):
+        assert liput("edit", package.id, "--title", "Wisuda") == ""
+    assert (liput.status, "being read" in liput.errors) == (1, True)
+
+
+def test_verify_of_everything_goes_on_past_a_package_that_is_being_corrected(
+    archive: Archive, package: Package, program: Path, liput: Archivist
+) -> None:
+    other = archives.seal_one(archive, program, "Wisuda")
+    with package_lock(package.folder, alone=True):
+        verdicts = liput.answer("verify", "--all")
+        assert isinstance(verdicts, list)
+        assert {verdict["id"]: verdict["ok"] for verdict in verdicts} == {package.id: False, other.id: True}
+        assert liput.status == 1
+        liput("verify", package.id)
+        assert (liput.status, "being changed" in liput.errors) == (1, True)
+
+
+def test_edit_of_what_is_not_sealed_says_how_to_seal_it(archive: Archive, program: Path, liput: Archivist) -> None:
+    with archives.recorded(archive, program) as work:
+        for words in (("edit", "--title", "x"), ("add", liput.home / "x"), ("export", liput.home)):
+            liput(str(words[0]), work.name, *words[1:])
+            assert liput.status == 1
+            assert f"liput archive seal {work.name}" in liput.errors
+
+
+def test_add_puts_files_into_the_package(archive: Archive, package: Package, liput: Archivist, tmp_path: Path) -> None:
+    photo = tmp_path / "IMG 0012.JPG"
+    photo.write_bytes(b"\xff\xd8 foto")
+    assert (
+        liput("add", package.id, photo, "--note", "dari ponsel") == "IMG 0012.JPG: data/tambahan/img-0012.jpg (7 B)\n"
+    )
+    assert liput("add", package.id, photo) == ""
+    assert "in the package already: data/tambahan/img-0012.jpg" in liput.errors
+    assert liput.status == 0
+    (tmp_path / "rapat.vtt").write_text("WEBVTT\n")
+    answer = liput.answer("add", package.id, tmp_path / "rapat.vtt", photo, "--transcript")
+    assert isinstance(answer, dict)
+    assert [one["file"] for one in answer["added"]] == ["data/transcript/rapat.vtt"]
+    assert answer["known"] == [{"name": "IMG 0012.JPG", "file": "data/tambahan/img-0012.jpg"}]
+    assert archive.verify(archive.find(package.id)) == []
+    liput("add", package.id, tmp_path)
+    assert (liput.status, "is a folder" in liput.errors) == (1, True)
+
+
+def test_show_has_what_was_corrected_and_added(package: Package, liput: Archivist, tmp_path: Path) -> None:
+    (tmp_path / "hadir.pdf").write_bytes(b"%PDF-")
+    liput("add", package.id, tmp_path / "hadir.pdf")
+    liput("edit", package.id, "--classification", "HM.01", "--retention-active", "2 tahun", "--consent", "refused",
+          "--letter-number", "B/12", "--letter-date", "2026-11-02", "--event", "Sidang", "--place", "Aula")  # fmt: skip
+    lines = [line.split(maxsplit=1) for line in liput("show", package.id).splitlines()]
+    for label, value in (("Letter", "B/12, 2026-11-02"), ("Event", "Sidang, Aula"), ("Classification", "HM.01"),
+                         ("Retention", "active 2 tahun"), ("Consent", "refused"),
+                         ("Added", "data/tambahan/hadir.pdf: hadir.pdf, 5 B")):  # fmt: skip
+        assert [label, value] in lines
+
+
+def test_search_finds_and_shows_where(archive: Archive, package: Package, liput: Archivist, tmp_path: Path) -> None:
+    (tmp_path / "Daftar Hadir.pdf").write_bytes(b"%PDF-")
+    liput("add", package.id, tmp_path / "Daftar Hadir.pdf")
+    assert liput("search", "hadir") == f"{package.id}  Rapat Senat\n    Daftar [Hadir].pdf\n"
+    assert liput("search", "senat") == f"{package.id}  Rapat Senat\n"
+    answer = liput.answer("search", "hadir", "--room", "aula", "--from", "2026-11-24", "--to", "2026-11-24")
+    assert isinstance(answer, list)
+    (found,) = answer
+    assert (found["id"], found["path"], found["state"]) == (package.id, package.path, "sealed")
+    assert "[Hadir]" in found["snippet"]
+    assert liput.answer("search", "hadir", "--from", "2026-11-25") == []
+    assert liput("search", '"NEAR(', "OR", "*") == ""
+    assert (liput.status, "Nothing in" in liput.errors) == (0, True)
+    liput("search", "x", "--from", "someday")
+    assert liput.status == 2
+
+
+def test_reindex_reads_everything(archive: Archive, liput: Archivist) -> None:
+    for number in range(3):
+        shelves.put(archive.root, shelves.describe(number))
+    assert liput("reindex") == f"3 packages of {archive.root}\n"
+    answer = liput.answer("reindex")
+    assert isinstance(answer, dict)
+    assert answer["packages"] == 3
+    assert Path(answer["index"]).is_file()
+
+
+def test_list_has_filters(archive: Archive, package: Package, program: Path, liput: Archivist) -> None:
+    recording = shelves.describe(0)
+    old = shelves.put(archive.root, recording)
+
+    def ids(*words: str) -> list[str]:
+        listed = liput.answer("list", *words)
+        assert isinstance(listed, list)
+        return [entry["id"] for entry in listed]
+
+    assert ids() == [old.name, package.id]
+    assert ids("--from", "2026-01-01") == [package.id]
+    assert ids("--to", "2022-12-31") == [old.name]
+    assert ids("--room", package.recording.room if package.recording else "") == [package.id]
     with archives.recorded(archive, program, "Berjalan") as work:
-        done = liput("list", "--json", "--archive", archive.root)
-    assert (done.returncode, done.stderr) == (0, "")
-    entries = {entry["id"]: entry for entry in json.loads(done.stdout)}
-    assert entries[package.id] == {
-        "id": package.id,
-        "uuid": package.uuid,
-        "title": "Rapat\x1b[31m Senat",
-        "started_at": "2026-11-24T09:00:00+07:00",
-        "duration_s": package.duration_s,
-        "bytes": package.bytes,
-        "path": package.path,
-        "state": "sealed",
-        "session": None,
-        "copy": 1,
-        "part": 1,
-    }
+        assert ids("--state", "unfinished") == [work.name]
+    assert ids("--room", "nowhere") == []
+    assert liput("list", "--room", "nowhere") == ""
+    assert "has nothing like that" in liput.errors
+
+
+def test_export_writes_a_zip_file(package: Package, liput: Archivist, tmp_path: Path) -> None:
+    target = tmp_path / f"{package.id}.zip"
+    assert liput("export", package.id, tmp_path).startswith(f"{target} (")
+    with zipfile.ZipFile(target) as zipped:
+        zipped.extractall(tmp_path / "out")
+    archives.validate_bag(tmp_path / "out" / package.id)
+    assert target.stat().st_mode & 0o077 == 0, "letters and names are in it"
+    liput("export", package.id, tmp_path)
+    assert (liput.status, "is there already" in liput.errors) == (1, True)
+    answer = liput.answer("export", package.id, tmp_path / "kutipan.zip", "--redact")
+    assert answer == {"id": package.id, "file": str(tmp_path / "kutipan.zip"), "redacted": True,
+                      "bytes": (tmp_path / "kutipan.zip").stat().st_size}  # fmt: skip
+    liput("export", package.id, tmp_path / "rapat.mp4", "--mp4")
+    assert (liput.status, (tmp_path / "rapat.mp4").stat().st_size > 10_000) == (0, True)
+    liput("export", package.id, tmp_path / "gone" / "x.zip")
+    assert (liput.status, liput.errors.count("\n")) == (1, 2)
+
+
+def test_export_of_a_damaged_package_is_refused(package: Package, liput: Archivist, tmp_path: Path) -> None:
+    (package.folder / MEDIA).unlink()
+    for more in ((), ("--redact",), ("--mp4",)):
+        liput("export", package.id, tmp_path / "x", *more)
+        assert liput.status == 1
+        assert f"{MEDIA} is missing" in liput.errors
+    assert not (tmp_path / "x").exists()
+
+
+def test_open_prints_the_path(package: Package, liput: Archivist) -> None:
+    assert liput("open", package.id) == f"{package.folder / MEDIA}\n"
+    assert liput("open", package.id, "--folder") == f"{package.path}\n"
+    film = {"id": package.id, "path": str(package.folder / MEDIA)}
+    assert liput.answer("open", package.id) == film
+    (package.folder / MEDIA).unlink()
+    (package.folder / MEDIA).symlink_to("/etc/hostname")
+    assert liput("open", package.id) == ""
+    assert (liput.status, "no recording that can be opened" in liput.errors) == (1, True)
+
+
+def test_open_opens_it_on_a_desktop(package: Package, liput: Archivist, tmp_path: Path) -> None:
+    opener = tmp_path / "bin" / "xdg-open"
+    opener.parent.mkdir()
+    os.mkfifo(tmp_path / "opened")
+    opener.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/opened\n')
+    opener.chmod(0o755)
+    path = f"{opener.parent}:{os.environ['PATH']}"
+    assert liput("open", package.id, DISPLAY=":0", PATH=path) == f"{package.folder / MEDIA}\n"
+    assert (tmp_path / "opened").read_text() == f"{package.folder / MEDIA}\n"
+
+
+def test_list_prints_what_the_contract_says(
+    archive: Archive, coloured: Package, program: Path, liput: Archivist
+) -> None:
+    with archives.recorded(archive, program, "Berjalan") as work:
+        listed = liput.answer("list")
+    assert (liput.status, liput.errors) == (0, "")
+    assert isinstance(listed, list)
+    entries = {entry["id"]: entry for entry in listed}
+    assert entries[coloured.id] == {
+        "id": coloured.id, "uuid": coloured.uuid, "title": "Rapat\x1b[31m Senat",
+        "started_at": "2026-11-24T09:00:00+07:00", "duration_s": coloured.duration_s, "bytes": coloured.bytes,
+        "path": coloured.path, "state": "sealed", "session": None, "copy": 1, "part": 1,
+    }  # fmt: skip
     assert entries[work.name]["state"] == "unfinished"
     assert isinstance(entries[work.name]["duration_s"], float)
 
 
-def test_list_for_people_is_one_line_a_package(archive: Archive, package: Package) -> None:
-    done = liput("list", "--archive", archive.root)
-    assert done.returncode == 0
-    (line,) = done.stdout.splitlines()
-    assert line.split()[0] == package.id
-    assert "\x1b" not in line
+def test_list_for_people_is_one_line_a_package(coloured: Package, liput: Archivist) -> None:
+    (line,) = liput("list").splitlines()
+    assert (liput.status, line.split()[0], "\x1b" in line) == (0, coloured.id, False)
 
 
-@pytest.mark.parametrize("on", ["pipe", "terminal", "json"])
-def test_list_shows_only_what_was_asked_for(archive: Archive, package: Package, program: Path, on: str) -> None:
-    with archives.recorded(archive, program, "Berjalan") as work:
-        for asked, shown, left_out in (
-            (("--state", "unfinished"), work.name, package.id),
-            (("--room", "aula"), package.id, work.name),
-            (("--state", "sealed", "--to", "2026-11-24"), package.id, work.name),
-        ):
-            arguments = ("list", *asked, "--archive", archive.root, *(["--json"] if on == "json" else []))
-            text = on_terminal(*arguments) if on == "terminal" else liput(*arguments).stdout
-            assert shown.split("_")[-1] in text, asked
-            assert left_out.split("_")[-1] not in text, asked
-
-
-def test_list_on_a_terminal_is_a_table_without_control_characters_of_titles(archive: Archive, package: Package) -> None:
-    screen = on_terminal("list", "--archive", archive.root)
-    assert package.uuid[:8] in screen
+def test_list_on_a_terminal_is_a_table_without_control_characters_of_titles(
+    archive: Archive, coloured: Package, program: Path
+) -> None:
+    with archives.recorded(archive, program, "Berjalan"):
+        screen = on_terminal("list", "--state", "sealed", "--archive", archive.root)
+    assert coloured.uuid[:8] in screen
     assert "2026-11-24 09:00" in screen
     assert "\x1b[31m Senat" not in screen
+    assert "unfinished" not in screen
 
 
 def on_terminal(*arguments: object) -> str:
     """Run with a terminal for all three streams; return what was on it, colours of rich left in."""
     ours, theirs = pty.openpty()
-    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "100"}
     process = subprocess.Popen(
-        [*COMMAND, *map(str, arguments)], stdin=theirs, stdout=theirs, stderr=theirs, cwd=PROJECT, env=environment
-    )
+        [*command.LIPUT, "archive", *map(str, arguments)], stdin=theirs, stdout=theirs, stderr=theirs,
+        env={**os.environ, "TERM": "xterm", "COLUMNS": "100"},
+    )  # fmt: skip
     os.close(theirs)
     screen = b""
     try:
@@ -104,23 +295,23 @@ def on_terminal(*arguments: object) -> str:
     return screen.decode()
 
 
-def test_an_empty_archive_is_said_to_be_empty(tmp_path: Path) -> None:
-    done = liput("list", "--archive", tmp_path)
-    assert (done.returncode, done.stdout) == (0, "")
-    assert "is empty" in done.stderr
-    assert json.loads(liput("list", "--json", "--archive", tmp_path).stdout) == []
+def test_an_empty_archive_is_said_to_be_empty(archive: Archive, liput: Archivist) -> None:
+    archive.root.mkdir(exist_ok=True)
+    assert liput("list") == ""
+    assert (liput.status, "is empty" in liput.errors) == (0, True)
+    assert liput.answer("list") == []
 
 
-def test_show_describes_a_package(archive: Archive, package: Package) -> None:
-    done = liput("show", package.uuid[:8], "--archive", archive.root)
-    assert done.returncode == 0
-    lines = dict(re.split(r"\s{2,}", line, maxsplit=1) for line in done.stdout.splitlines())
+def test_show_describes_a_package(coloured: Package, liput: Archivist) -> None:
+    lines = dict(re.split(r"\s{2,}", line, maxsplit=1) for line in liput("show", coloured.uuid[:8]).splitlines())
+    assert liput.status == 0
     assert lines["Title"] == "Rapat [31m Senat"
     assert lines["Frames"] == "50, 1 dropped, 2 repeated"
     assert lines["Degraded"] == "source-lost: podium"
-    assert lines["Folder"] == package.path
-    document = json.loads(liput("show", package.id, "--json", "--archive", archive.root).stdout)
-    assert (document["id"], document["recording"]["media"][0]["tracks"][0]["codec"]) == (package.id, "h264")
+    assert lines["Folder"] == coloured.path
+    document = liput.answer("show", coloured.id)
+    assert isinstance(document, dict)
+    assert (document["id"], document["recording"]["media"][0]["tracks"][0]["codec"]) == (coloured.id, "h264")
 
 
 def test_a_recording_of_more_than_a_day_is_so_many_hours_long(package: Package) -> None:
@@ -129,95 +320,177 @@ def test_a_recording_of_more_than_a_day_is_so_many_hours_long(package: Package) 
     assert dict(find._description(long))["Length"] == "25:01:02"
 
 
-def test_verify_is_quiet_about_what_is_whole(archive: Archive, package: Package) -> None:
-    done = liput("verify", package.id, "--decode", "--archive", archive.root)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith(f"{package.id}: whole (")
-    done = liput("verify", package.id, "--json", "--archive", archive.root)
-    assert json.loads(done.stdout) == {
-        "id": package.id,
-        "ok": True,
-        "problems": [],
-        "decoded": False,
-        "elsewhere": False,
-        "ours": True,
-    }
+def test_verify_is_quiet_about_what_is_whole(package: Package, liput: Archivist) -> None:
+    assert liput("verify", package.id, "--decode").startswith(f"{package.id}: whole (")
+    assert (liput.status, liput.errors) == (0, "")
+    assert liput.answer("verify", package.id) == {
+        "id": package.id, "ok": True, "problems": [], "decoded": False, "elsewhere": False, "ours": True,
+    }  # fmt: skip
 
 
-def test_verify_names_the_damaged_file_and_fails(archive: Archive, package: Package, program: Path) -> None:
+def test_verify_names_the_damaged_file_and_fails(
+    archive: Archive, package: Package, program: Path, liput: Archivist
+) -> None:
     whole = archives.seal_one(archive, program, "Utuh")
-    media = package.folder / "data" / "media" / "program.mp4"
-    content = bytearray(media.read_bytes())
+    content = bytearray((package.folder / MEDIA).read_bytes())
     content[len(content) // 2] ^= 1
-    media.write_bytes(content)
-    done = liput("verify", "--all", "--json", "--archive", archive.root)
-    assert done.returncode == 1
-    verdicts = {verdict["id"]: verdict for verdict in json.loads(done.stdout)}
-    assert verdicts[whole.id]["ok"]
-    assert [problem["file"] for problem in verdicts[package.id]["problems"]] == ["data/media/program.mp4"]
-    done = liput("verify", package.id, "--archive", archive.root)
-    assert done.returncode == 1
-    assert "data/media/program.mp4 is changed" in done.stdout
+    (package.folder / MEDIA).write_bytes(content)
+    found = liput.answer("verify", "--all")
+    assert isinstance(found, list)
+    verdicts = {verdict["id"]: verdict for verdict in found}
+    assert (liput.status, verdicts[whole.id]["ok"]) == (1, True)
+    assert [problem["file"] for problem in verdicts[package.id]["problems"]] == [MEDIA]
+    assert f"{MEDIA} is changed" in liput("verify", package.id)
+    assert liput.status == 1
 
 
-def test_verify_shows_progress_on_a_terminal_only(archive: Archive, package: Package) -> None:
+@pytest.mark.usefixtures("package")
+def test_verify_shows_progress_on_a_terminal_only(archive: Archive, liput: Archivist) -> None:
     assert "━" in on_terminal("verify", "--all", "--archive", archive.root)
-    assert "━" not in liput("verify", "--all", "--archive", archive.root).stderr
-    assert package.folder.is_dir()
+    liput("verify", "--all")
+    assert "━" not in liput.errors
 
 
-def test_seal_makes_packages_of_what_a_kill_has_left(archive: Archive, package: Package, program: Path) -> None:
+def test_seal_makes_packages_of_what_a_kill_has_left(
+    archive: Archive, package: Package, program: Path, liput: Archivist
+) -> None:
     with archives.recorded(archive, program, "Terputus") as work:
         work.release()  # as the recorder's death does
-    done = liput("seal", "--all", "--archive", archive.root)
-    assert (done.returncode, Path(done.stdout.strip()).name) == (0, work.name)
-    archives.validate_bag(Path(done.stdout.strip()))
+    sealed = Path(liput("seal", "--all").strip())
+    assert (liput.status, sealed.name) == (0, work.name)
+    archives.validate_bag(sealed)
     assert {entry.state for entry in archive.list()} == {"sealed"}
-    again = liput("seal", "--all", "--archive", archive.root)
-    assert (again.returncode, again.stdout) == (0, "")
-    assert "Nothing" in again.stderr
+    assert liput("seal", "--all") == ""
+    assert (liput.status, "Nothing" in liput.errors) == (0, True)
 
 
-def test_seal_tells_programs_of_each_as_recover_does(archive: Archive, program: Path) -> None:
+def test_seal_tells_programs_of_each_as_recover_does(archive: Archive, program: Path, liput: Archivist) -> None:
     with archives.recorded(archive, program, "Terputus") as work:
         work.release()
-    done = liput("seal", work.name, "--json", "--archive", archive.root)
-    assert done.returncode == 0, done.stderr
-    outcome = json.loads(done.stdout)
+    outcome = liput.answer("seal", work.name)
+    assert isinstance(outcome, dict)
     (package,) = archive.list()
     assert (outcome["type"], outcome["state"], outcome["package"]) == ("recovery", "sealed", package.path)
-    again = liput("seal", "--all", "--json", "--archive", archive.root)
-    assert (again.returncode, again.stdout, again.stderr) == (0, "", "")
+    assert liput("seal", "--all", "--json") == ""
+    assert (liput.status, liput.errors) == (0, "")
 
 
-def test_seal_leaves_alone_what_is_still_recorded(archive: Archive, program: Path) -> None:
+def test_seal_leaves_alone_what_is_still_recorded(archive: Archive, program: Path, liput: Archivist) -> None:
     with archives.recorded(archive, program, "Berjalan") as work:
-        done = liput("seal", work.name, "--archive", archive.root)
-        assert done.returncode == 1
-        assert "still being recorded" in done.stderr
+        liput("seal", work.name)
+        assert (liput.status, "still being recorded" in liput.errors) == (1, True)
         assert work.program.exists()
 
 
-@pytest.mark.parametrize("arguments", [["verify"], ["verify", "--all", "x"], ["show"], ["list", "extra"], ["nonsense"]])
-def test_wrong_usage_is_status_2(archive: Archive, arguments: list[str]) -> None:
-    done = liput(*arguments)
-    assert (done.returncode, done.stdout) == (2, "")
+@pytest.mark.parametrize("words", [["verify"], ["verify", "--all", "x"], ["show"], ["list", "extra"], ["nonsense"]])
+def test_wrong_usage_is_status_2(archive: Archive, liput: Archivist, words: list[str]) -> None:
+    assert (liput(*words), liput.status) == ("", 2)
     assert not archive.root.exists()
 
 
-def test_what_is_not_there_is_status_1_with_advice(archive: Archive, package: Package, tmp_path: Path) -> None:
-    done = liput("show", "rapat", "--archive", archive.root)
-    assert (done.returncode, done.stdout) == (1, "")
-    assert package.id in done.stderr
-    done = liput("list", "--json", "--archive", tmp_path / "gone")
-    assert done.returncode == 1
-    assert json.loads(done.stdout)["type"] == "error"
+def test_what_is_not_there_is_status_1_with_advice(package: Package, liput: Archivist, tmp_path: Path) -> None:
+    assert (liput("show", "rapat"), liput.status) == ("", 1)
+    assert package.id in liput.errors
+    gone = Archivist(tmp_path, tmp_path / "gone")
+    answer = gone.answer("list")
+    assert isinstance(answer, dict)
+    assert (gone.status, answer["type"]) == (1, "error")
     assert not (tmp_path / "gone").exists()
 
 
 def test_the_archive_of_the_settings_is_used(archive: Archive, package: Package, tmp_path: Path) -> None:
-    settings = tmp_path / "liput.toml"
-    settings.write_text(f'[archive]\npath = "{archive.root}"\n')
-    done = liput("list", "--json", LIPUT_CONFIG=str(settings))
-    assert done.returncode == 0
-    assert [entry["id"] for entry in json.loads(done.stdout)] == [package.id]
+    (tmp_path / "liput.toml").write_text(f'[archive]\npath = "{archive.root}"\n')
+    more = {"LIPUT_CONFIG": str(tmp_path / "liput.toml")}
+    done = command.liput(tmp_path, "archive", "list", "--json", more=more)
+    assert (done.returncode, [entry["id"] for entry in json.loads(done.stdout)]) == (0, [package.id])
+
+
+@pytest.fixture(scope="module")
+def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
+    with Sshd(tmp_path_factory.mktemp("sshd")) as server:
+        yield server
+
+
+@pytest.fixture
+def places(tmp_path: Path) -> list[Archive]:
+    return [archives.archive_at(tmp_path / name) for name in ("arsip", "disk-2")]
+
+
+@pytest.fixture
+def parts(places: list[Archive], program: Path) -> list[Package]:
+    """Seal two parts of one session, each in a folder of its own."""
+    session, found = uuid4(), list[Package]()
+    for part, archive in enumerate(places, start=1):
+        work = archive.begin("Rapat", archives.STARTED, archives.CONTEXT, uuid=session, part=part, offset_s=part - 1.0)
+        shutil.copyfile(program, work.program)
+        found.append(archive.seal(work, archives.FACTS))
+    return found
+
+
+@pytest.fixture
+def more(places: list[Archive], sshd: Sshd, tmp_path: Path) -> dict[str, str]:
+    """Return the environment in which both folders, and a place for copies, are set."""
+    first, second = (archive.root for archive in places)
+    text = f'[archive]\npath = "{first}"\n[storage]\npaths = ["{second}"]'
+    place = copies.sftp_place(sshd, tmp_path.name)
+    return {"LIPUT_CONFIG": str(copies.write_settings(tmp_path, place, more=text))}
+
+
+@pytest.mark.server
+def test_both_parts_are_listed_found_shown_and_verified(
+    parts: list[Package], more: dict[str, str], tmp_path: Path
+) -> None:
+    def liput(*words: str) -> object:
+        done = command.liput(tmp_path, "archive", *words, "--json", more=more)
+        assert (done.returncode, done.stderr) == (0, "")
+        return json.loads(done.stdout)
+
+    one, other = parts
+    listed = liput("list")
+    assert isinstance(listed, list)
+    assert [(each["id"], each["session"], each["part"]) for each in listed] == [
+        (one.id, None, 1), (other.id, one.uuid, 2),
+    ]  # fmt: skip
+    for found in (liput("search", "rapat"), liput("verify", "--all")):
+        assert isinstance(found, list)
+        assert {each["id"] for each in found} == {one.id, other.id}
+    reindexed = liput("reindex")
+    assert isinstance(reindexed, dict)
+    assert reindexed["packages"] == 2
+    for key, package in ((one.uuid[:8], one), (one.id, one), (other.id, other), (other.uuid, other)):
+        shown = liput("show", key)
+        assert isinstance(shown, dict)
+        assert shown["path"] == package.path
+
+
+@pytest.mark.server
+def test_a_part_is_copied_pruned_and_fetched_without_touching_the_other(
+    places: list[Archive], parts: list[Package], more: dict[str, str], tmp_path: Path
+) -> None:
+    one, other = parts
+    before = (one.folder / "data/media/program.mp4").read_bytes()
+    copied = command.liput(tmp_path, "archive", "copy", "--all", "--json", more=more)
+    assert {line["package"] for line in command.lines(copied.stdout)} == {one.id, other.id}
+    prune = ("archive", "prune", other.id, "--keep-copies", "1", "--yes")
+    assert command.liput(tmp_path, *prune, more=more).returncode == 0
+    assert command.liput(tmp_path, "archive", "copy", "--pending", more=more).returncode == 0
+    fetched = command.liput(tmp_path, "archive", "fetch", other.id, "--from", "sftp", more=more)
+    assert fetched.returncode == 0, fetched.stderr
+    for archive, package in zip(places, parts, strict=True):
+        (found,) = archive.list()
+        assert (found.id, found.state, archive.verify(found)) == (package.id, "sealed", [])
+    assert (one.folder / "data/media/program.mp4").read_bytes() == before
+
+
+@pytest.mark.server
+def test_the_beginning_of_a_name_does_not_hide_the_whole_name_in_another_folder(
+    places: list[Archive], parts: list[Package], more: dict[str, str], tmp_path: Path
+) -> None:
+    """As where the parts were joined in the second folder, and the half of a mirror is in the first."""
+    one, other = parts
+    shutil.rmtree(other.folder)
+    one.folder.rename(one.folder.with_name(f"{one.id}.copy2"))
+    whole = places[1].root / "2026" / "11" / one.id
+    shutil.copytree(one.folder.with_name(f"{one.id}.copy2"), whole)
+    shown = json.loads(command.liput(tmp_path, "archive", "show", one.id, "--json", more=more).stdout)
+    assert shown["path"] == str(whole)
