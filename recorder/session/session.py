@@ -8,7 +8,7 @@
 
 import math
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import timedelta
@@ -20,6 +20,8 @@ from config.errors import LiputError, StorageError, UsageError, as_liput_error
 from config.events import Event
 from devices.host.clock import NANOSECONDS, Clock
 from devices.host.deadline import count_hung_closings
+from devices.host.priority import raise_thread_priority
+from devices.host.threads import start_thread
 from recorder.archive.seal_step import seal_steps
 from recorder.encode.encoder import AudioSettings, Encoder
 from recorder.encode.session_encoder import SessionEncoder
@@ -99,6 +101,8 @@ class Session:
         self._picture_encoder = SessionEncoder(plan.encoder, clock=clock, emit=self.emit)
         self._live = LiveEncodeControl(plan.stream, self.destinations, clock=clock, emit=self.emit)
         self._program: SessionProgram | None = None  # None until armed
+        self._tracks: list[threading.Thread] = []
+        self._changed = threading.Event()  # whether a track has ended, or a start or stop is requested
         self._writing = ExitStack()  # ends what the recording began, after the tracks and before the encoder
         self._recording: Failover | None = None
 
@@ -116,8 +120,7 @@ class Session:
             raise LiputError("the session has ended", hint="arm another one")
         if self._requested_pre_roll_s is None:
             self._requested_pre_roll_s = max(0.0, pre_roll_s)
-        if self._program:
-            self._program.threads.wake()
+        self._changed.set()
 
     def stop(self) -> None:
         """End or disarm the session; returns at once. A second call changes nothing."""
@@ -129,8 +132,7 @@ class Session:
             if self._recording is not None:  # so recovery does not resume it after a kill
                 self.emit("session-stopping", self._recording.work.name, "Ending.")
             self._stopping.set()
-        if self._program:
-            self._program.threads.wake()
+        self._changed.set()
 
     def mark(self, text: str) -> Mark:
         """Add a chapter mark at this moment. Raises UsageError for an empty text, and unless it records."""
@@ -228,9 +230,10 @@ class Session:
         if at_once and not self._plan.live:  # a fast session would run ahead of its recording
             self._begin(program)
         stack.callback(self._stop_hooks)
-        stack.callback(program.threads.join)
+        stack.callback(self._join_tracks)
         stack.callback(self._end_now)  # any error from here on ends both tracks
-        program.start(first)
+        for track, work in program.start(first).items():
+            self._tracks.append(start_thread(self._run_track, track, work, name=f"track-{track}", daemon=False))
         self._plan.hooks.tell(lambda hook: hook.start())
         if not at_once:
             self._live.look_up(measures=True)
@@ -247,7 +250,7 @@ class Session:
             # A bug of ours: the recording so far is sealed.
             self._fail(as_liput_error(error))
             self._inputs.stop(0.0)
-            program.threads.join()
+            self._join_tracks()
         # Nothing reads the queues any more: later drops are no losses.
         self._plan.stop.set()
         self._inputs.stop()
@@ -268,9 +271,7 @@ class Session:
         stack.callback(plan.stop.set)  # runs before the workers stop: it wakes them
         first = inputs.first(self._stopping)
         viewers = FrameFanout(self._offer, live.offer, self._clock, live.simplify)
-        program = SessionProgram(
-            plan, inputs, encoder, self._pre_roll, self._context, viewers=viewers, on_failure=self._fail
-        )
+        program = SessionProgram(plan, inputs, encoder, self._pre_roll, self._context, viewers=viewers)
         armed_program = ArmedProgram(
             video=settings[0],
             channels=plan.profile.audio_channels,
@@ -296,8 +297,10 @@ class Session:
     def _watch(self, program: SessionProgram) -> None:
         """Begin the recording on request, and judge the session until its tracks end."""
         asleep = SleepWatch(self.emit, self._clock)
-        while program.threads.are_running:
-            program.wait(WATCH_S)
+        while any(track.is_alive() for track in self._tracks):
+            self._changed.wait(WATCH_S)
+            self._changed.clear()
+            program.update()
             if self._plan.live:  # a fast session has no clock
                 asleep.update(self._media_s())
             if self._requested_pre_roll_s is not None and self._recording is None and not self._stopping.is_set():
@@ -312,6 +315,21 @@ class Session:
             return True
         end_ns = self._timeline.end_ns
         return self._plan.live and end_ns is not None and self._timeline.now_ns() > end_ns + LET_GO_NS
+
+    def _run_track(self, track: Track, work: Callable[[], None]) -> None:
+        try:
+            if track is Track.AUDIO:
+                raise_thread_priority()  # before the video track, which may step down
+            work()
+        except Exception as error:
+            self._fail(as_liput_error(error, what=f"the {track} track failed"))
+        finally:
+            self._plan.pace.finish(str(track))
+            self._changed.set()
+
+    def _join_tracks(self) -> None:
+        for track in self._tracks:
+            track.join()
 
     def _stop_hooks(self) -> None:
         self._plan.hooks.tell(lambda hook: hook.stop())

@@ -1,20 +1,20 @@
 """The program of a session: from its sources' frames and blocks to packets, one thread per track."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 
 from capture.cpu_stages import CpuStage
-from config.errors import LiputError, UsageError
+from config.errors import UsageError
 from devices.host.clock import NANOSECONDS, seconds_now
 from recorder.encode.encoder import Encoder
 from recorder.model.eventlog import LossReporter
+from recorder.model.packet import Track
 from recorder.program.frame_fanout import FrameFanout
 from recorder.program.preroll import PreRoll
 from recorder.program.program_audio import ProgramAudio
 from recorder.program.scene import Scene, SceneRenderer
 from recorder.program.timeline import RunContext
-from recorder.program.track_threads import TrackThreads
 from recorder.program.video_input import VideoInput
 from recorder.program.video_track import FrameCounts, StaticFrameSkipper, VideoTrack
 from recorder.session.inputs import FirstFrame, SessionInputs
@@ -26,7 +26,7 @@ RATE_S = 3.0  # period of the frame rate
 
 
 class SessionProgram:
-    """Runs both tracks until the timeline's end; owned by the session's thread."""
+    """Both tracks until the timeline's end; owned by the session's thread."""
 
     def __init__(
         self,
@@ -37,7 +37,6 @@ class SessionProgram:
         run: RunContext,
         *,
         viewers: FrameFanout,
-        on_failure: Callable[[LiputError], None],
     ) -> None:
         shown = run.timing(CpuStage.PREVIEWS, viewers.offer)
         self._sources = inputs
@@ -49,7 +48,6 @@ class SessionProgram:
         self.encoder = encoder
         self._pre_roll = pre_roll
         self._sound_ns = run.clock.now_ns()
-        self.threads = TrackThreads(finish=plan.pace.finish, on_failure=on_failure)
         rate = min(plan.profile.fps, inputs.form.rate)
         for picture, _, worker in inputs.pictures:
             worker.picture_listeners.append(partial(shown, picture.name))
@@ -88,17 +86,18 @@ class SessionProgram:
             clock=run.clock,
         )
 
-    def start(self, first: FirstFrame | None) -> None:
-        """Report missing sources, and start the tracks. `first` is the first frame with its input's index."""
+    def start(self, first: FirstFrame | None) -> Mapping[Track, Callable[[], None]]:
+        """Report missing sources; return each track's work on a thread. `first` is a frame with its input's index."""
         begin = (self.inputs[first[0]], first[1]) if first else None
         self.scene.begin()
+        tracks: dict[Track, Callable[[], None]] = {Track.VIDEO: lambda: self._video.run(begin)}
         if self.sound:
             self.sound.report_missing(self._sources.late_sounds)
-        self.threads.start(lambda: self._video.run(begin), self.sound.run if self.sound else None)
+            tracks[Track.AUDIO] = self.sound.run
+        return tracks
 
-    def wait(self, timeout_s: float) -> None:
-        """Wait for a track's end or a wake-up of `threads`; then update rate and losses."""
-        self.threads.wait(timeout_s)
+    def update(self) -> None:
+        """Update the rate, and report losses, loudness and drift."""
         counts = self._video.counts  # static frames count as shown
         self._measure_rate(seconds_now(self._clock), counts.frames + counts.still)
         self.report_losses()

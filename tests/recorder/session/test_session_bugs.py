@@ -10,7 +10,7 @@ from config.errors import LiputError
 from recorder.encode.encoder import Encoder
 from recorder.model.packet import Track
 from recorder.model.status import SessionState
-from recorder.program import track_threads
+from recorder.session import session
 from recorder.session import session_program as in_program
 from tests.support import media
 from tests.support.sessions import Room, program
@@ -71,7 +71,7 @@ def test_a_track_that_cannot_even_begin_ends_the_session_too(tmp_path: Path, mon
     def failing() -> None:
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr(track_threads, "raise_thread_priority", failing)
+    monkeypatch.setattr(session, "raise_thread_priority", failing)
     room = Room(tmp_path, live=True)
     with pytest.raises(LiputError, match="track failed"):
         room.session.run()
