@@ -1,7 +1,10 @@
 """Files of encoded packets as FFmpeg's muxer makes them, and what ffprobe reads in a file: ours is compared with it."""
 
+import os
 import subprocess
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from fractions import Fraction
 from pathlib import Path
 
@@ -16,6 +19,7 @@ from recorder.encode.x264 import VIDEO_TIME_BASE, VideoSettings
 from recorder.model.marks import Mark
 from recorder.model.packet import EncodedPacket, Track, TrackId, sound_track
 from recorder.model.titles import chapters
+from recorder.mp4.finalize import finalize
 from recorder.recording.mp4_file import muxer_options
 from tests.support import media
 
@@ -27,7 +31,7 @@ TITLE = "Rapat 📽"
 NOT_COMPARED = (".pos=", "format.filename", "format.size", "format.bit_rate", "format.nb_streams")
 """Where a packet lies: FFmpeg keeps some bytes free at the head. It makes no track of chapters where these come late.
 
-What is told of chapters is in tests/recorder/mp4/test_chapter_track.py."""
+What is told of chapters is in tests/recorder/mp4/test_movie.py."""
 
 type Templates = Mapping[TrackId, Stream]
 
@@ -138,3 +142,21 @@ def decoded(path: Path, *, whole: bool = True) -> list[str]:
 def in_90_khz(times: Iterable[int]) -> list[Fraction]:
     """Return times that count VIDEO_TIME_BASE in seconds."""
     return [time * VIDEO_TIME_BASE for time in times]
+
+
+AT = datetime(2026, 11, 24, 9, tzinfo=UTC)
+MARKS = (Mark(at=AT, media_s=0.5, text="Sambutan 🎓"), Mark(at=AT, media_s=1.25, text="Tanya jawab " * 30))
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[int]:
+    descriptor = os.open(path, os.O_RDWR)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def finished(path: Path, marks: tuple[Mark, ...] = ()) -> bool:
+    with opened(path) as descriptor:
+        return finalize(descriptor, path, marks=marks, title=TITLE)

@@ -1,21 +1,29 @@
-"""PictureDetector finds black frames at any size and at little cost; dark slides and fades are no fault."""
+"""Black frames, slates, light and blur are found at any size; dark slides and fades are no fault."""
 
 import itertools
 from collections.abc import Iterator
+from fractions import Fraction
 
 import av
+import cv2
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from capture.detectors.picture_measures import HEIGHT, WIDTH
+from capture.detectors.picture_measures import HEIGHT, SETTLES_S, WIDTH, PictureCheck, PictureCheckResult, SignalSlate
 from capture.detectors.source_health import Patience
-from capture.media.pictures import plane_views
+from capture.media.pictures import plane_views, tag_frame
+from capture.source import ColorMatrix
+from capture.synthetic.video import SyntheticPainter
 from devices.health.faults import Fault
-from devices.model.device import HealthState
+from devices.host.clock import NANOSECONDS
+from devices.model.device import DeviceKind, HealthState
+from tests.rig import pictures as rig
 from tests.support.scenes import (
     CARD,
     Image,
     Watched,
+    before,
     camera_pictures,
     colour_bars,
     jpeg,
@@ -178,3 +186,251 @@ def test_black_and_slates_are_found_in_small_pictures(first: str, after_s: float
     ((found_s, _, fault),) = watched.faults()
     assert fault == {"black": Fault.BLACK, "bars": Fault.NO_SIGNAL}[first]
     assert found_s == pytest.approx(after_s, abs=0.3)
+
+
+# Slates
+
+
+def test_a_slate_that_is_still_there_after_another_opening_is_one_fault() -> None:
+    watched = Watched(paced(itertools.repeat(jpeg(colour_bars()))), kind=CARD)
+    watched.run(5.0)
+    watched.video.close()
+    watched.camera._shots, watched.camera._next = paced(itertools.repeat(jpeg(colour_bars()))), None
+    watched.video.open()
+    watched.run(10.0)
+    assert [kind for _, kind, _ in watched.faults()] == ["degraded"]
+
+
+@pytest.mark.parametrize("kind", [CARD, DeviceKind.CAMERA])
+@pytest.mark.parametrize(
+    ("slate", "after_s"),
+    [
+        (jpeg(colour_bars()), 3.0),
+        (jpeg(colour_bars(level=255)), 3.0),
+        (rig.jpeg(rig.no_signal(320, 180)), 3.0),
+        (jpeg(plain(0, 0, 255)), 5.0),
+        (jpeg(plain(10, 20, 170)), 5.0),
+    ],
+    ids=["EBU", "full bars", "the rig's", "blue", "dark blue"],
+)
+def test_a_slate_is_no_signal(slate: bytes, after_s: float, kind: DeviceKind) -> None:
+    watched = Watched(live_then(itertools.repeat(slate), 10.0, 25.0), kind=kind)
+    watched.run(24.9)
+    assert watched.health.now.state == HealthState.SILENT
+    assert "HDMI cable" in (watched.health.now.reason or "")
+    watched.run(35.0)
+    found_s, over_s = one_fault(watched, Fault.NO_SIGNAL)
+    assert found_s == pytest.approx(10.0 + after_s, abs=0.15)
+    assert over_s == pytest.approx(26.0, abs=0.2)
+
+
+@pytest.mark.parametrize(
+    "slide",
+    [
+        titled(plain(0, 0, 255), "Bab 2"),
+        titled(plain(0, 0, 255), "."),
+        plain(0, 112, 192),
+        plain(0, 40, 110),
+        plain(250, 250, 250),
+        plain(0, 160, 60),
+        colour_bars()[:, ::-1],
+        np.linspace(235, 16, 320).astype(np.uint8)[None, :, None].repeat(180, 0).repeat(3, 2),
+        titled(colour_bars(), "Warna"),
+    ],
+    ids=["title", "dot", "office blue", "navy", "white", "green", "rising bars", "gradient", "bars with a title"],
+)
+def test_a_slide_is_not_a_slate(slide: Image) -> None:
+    watched = Watched(paced(itertools.repeat(jpeg(slide))), kind=CARD)
+    watched.run(30.0)
+    assert watched.faults() == []
+
+
+def test_blue_that_moves_is_not_a_slate() -> None:
+    blue = [jpeg(plain(level, level, 255)) for level in (0, 6)]
+    watched = Watched(paced(picture for picture in itertools.cycle(blue) for _ in range(60)), kind=CARD)
+    watched.run(30.0)
+    assert watched.faults() == []
+
+
+def test_a_buffer_that_nobody_filled_is_no_signal() -> None:
+    watched = Watched([], kind=CARD)
+    watched.video.open()
+    picture = av.VideoFrame(320, 180, "yuv420p")
+    for plane in picture.planes:
+        plane.update(bytes(plane.buffer_size))
+    for tenth in range(30):
+        watched.clock.advance_to(watched.camera.zero_ns + tenth * 100_000_000)
+        watched.detectors.pictures.see(picture, watched.clock.now_ns())
+    ((found_s, _, fault),) = watched.faults()
+    assert (found_s, fault) == (2.0, Fault.NO_SIGNAL)
+
+
+# Complaints of a driver
+
+
+def test_a_driver_that_has_no_signal_explains_that_nothing_comes() -> None:
+    watched = Watched(
+        itertools.chain(before(5.1, paced(live())), paced(live(), from_s=12.0)),
+        kind=CARD,
+        signal=lambda seconds: "nothing is plugged into it" if 5.1 <= seconds < 12.0 else None,
+    )
+    watched.run(11.9)
+    assert watched.health.now.state == HealthState.SILENT
+    assert "says that it has no signal: nothing is plugged into it" in (watched.health.now.reason or "")
+    watched.run(20.0)
+    found_s, over_s = one_fault(watched, Fault.NO_SIGNAL)
+    assert found_s == pytest.approx(5.8, abs=0.05)
+    assert 12.9 < over_s < 14.2
+    assert min(np.diff(watched.camera.asked[6:11])) > 0.99
+
+
+def test_a_driver_is_believed_while_pictures_come_after_a_second() -> None:
+    watched = Watched(paced(live()), kind=CARD, signal=lambda s: "no power" if 5.2 < s < 5.9 or 10 < s < 15 else None)
+    watched.run(20.0)
+    found_s, over_s = one_fault(watched, Fault.NO_SIGNAL)
+    assert 11.0 < found_s < 12.2
+    assert 16.0 <= over_s < 17.2
+    assert min(np.diff(watched.camera.asked)) > 0.99
+
+
+def test_silence_that_the_driver_explains_later_is_a_missing_signal() -> None:
+    watched = Watched(before(5.0, paced(live())), kind=CARD, signal=lambda s: "nothing" if s > 8 else None)
+    watched.run(12.0)
+    assert [(kind, fault) for _, kind, fault in watched.faults()] == [
+        ("degraded", Fault.NO_DATA),
+        ("degraded", Fault.NO_SIGNAL),
+        ("recovered", Fault.NO_DATA),
+    ]
+    assert "says that it has no signal" in (watched.health.now.reason or "")
+
+
+def test_a_signal_that_returns_without_pictures_is_silence() -> None:
+    watched = Watched(before(5.0, paced(live())), kind=CARD, signal=lambda s: "nothing" if 5 < s < 10 else None)
+    watched.run(15.0)
+    assert [fault for _, kind, fault in watched.faults() if kind == "degraded"] == [Fault.NO_SIGNAL, Fault.NO_DATA]
+    assert "no frames for" in (watched.health.now.reason or "")
+
+
+type Luma = NDArray[np.uint8]
+
+SIZE = 1280, 720
+
+
+def frame(luma: Luma, chroma: tuple[int, int] = (128, 128)) -> av.VideoFrame:
+    picture = av.VideoFrame(luma.shape[1], luma.shape[0], "yuv420p")
+    planes = plane_views(picture)
+    planes[0][:] = luma
+    planes[1][:], planes[2][:] = chroma
+    return tag_frame(picture, ColorMatrix.BT601)
+
+
+def seen(*lumas: Luma, noise: float = 0.0, seconds: float = 2.0) -> PictureCheckResult:
+    """Check pictures in turn, ten times a second, with sensor noise."""
+    random, glance = np.random.default_rng(3), PictureCheck()
+    for number in range(round(seconds * 10)):
+        luma = lumas[number % len(lumas)] + random.normal(0, noise, lumas[0].shape)
+        glance.see(frame(luma.round().clip(16, 235).astype(np.uint8)), number * NANOSECONDS // 10)
+    found = glance.seen()
+    assert found is not None
+    return found
+
+
+def speaker(size: tuple[int, int] = SIZE) -> Luma:
+    return plane_views(SyntheticPainter(*size, Fraction(30)).draw(40))[0].copy()
+
+
+def room(size: tuple[int, int] = SIZE) -> Luma:
+    return rig.live(*size, 7, flash=False)
+
+
+def defocused(luma: Luma, pixels: float) -> Luma:
+    """Blur a picture like a lens, by a standard deviation in pixels of 1920."""
+    return np.asarray(cv2.GaussianBlur(luma, (0, 0), pixels * luma.shape[1] / 1920), np.uint8)
+
+
+@pytest.mark.parametrize("scene", [speaker, room])
+@pytest.mark.parametrize("size", [(1920, 1080), (1280, 720), (640, 480)])
+@pytest.mark.parametrize("noise", [0.0, 3.0])
+def test_a_picture_out_of_focus_is_told_from_a_sharp_one(scene: object, size: tuple[int, int], noise: float) -> None:
+    assert callable(scene)
+    sharp = seen(scene(size), noise=noise).blur
+    blurred = seen(defocused(scene(size), 8), noise=noise).blur
+    assert sharp is not None
+    assert blurred is not None
+    assert sharp < 0.35
+    assert blurred > 0.6
+
+
+def test_how_blurred_a_picture_is_does_not_depend_on_its_contrast() -> None:
+    faint = (128 + (speaker().astype(float) - 128) / 3).astype(np.uint8)
+    assert seen(faint).blur == pytest.approx(seen(speaker()).blur, abs=0.1)
+
+
+def test_a_bare_wall_is_neither_sharp_nor_blurred() -> None:
+    wall = np.linspace(90, 160, SIZE[0])[None, :].repeat(SIZE[1], axis=0).astype(np.uint8)
+    assert seen(wall, noise=2.0).blur is None
+
+
+def test_the_same_picture_is_told_from_one_with_the_noise_of_a_sensor() -> None:
+    assert seen(room()).is_same
+    assert not seen(room(), noise=1.0).is_same
+    assert not seen(room(), seconds=0.1).is_same, "one picture says nothing"
+
+
+def test_black_is_black_with_noise_too_and_not_with_a_clock_on_it() -> None:
+    black = np.full(SIZE[::-1], 16, np.uint8)
+    assert seen(black, noise=2.0).is_black
+    clock = black.copy()
+    clock[300:340, 500:700] = 200
+    assert not seen(clock).is_black
+
+
+def test_slates_are_known_and_only_while_they_are_still() -> None:
+    bars = rig.no_signal(*SIZE)
+    assert seen(bars).slate is SignalSlate.BARS
+    assert seen(bars, room()).slate is None
+    blue = PictureCheck()
+    blue.see(frame(np.full(SIZE[::-1], 41, np.uint8), (240, 110)), 0)
+    found = blue.seen()
+    assert found is not None
+    assert found.slate is SignalSlate.BLUE
+
+
+def test_light_is_measured_where_it_is() -> None:
+    half = np.full(SIZE[::-1], 40, np.uint8)
+    half[:, : SIZE[0] // 2] = 235
+    found = seen(half)
+    assert found.burnt == pytest.approx(0.5, abs=0.01)
+    assert found.light_luma == 235
+    assert found.luma == pytest.approx(137.5, abs=1)
+
+
+def test_what_a_camera_shows_before_it_has_found_its_exposure_does_not_count() -> None:
+    glance = PictureCheck()
+    black, after = frame(np.full(SIZE[::-1], 16, np.uint8)), frame(room())
+    glance.see(black, 0)
+    found = glance.seen()
+    assert found is not None
+    assert found.is_black, "there is nothing else"
+    glance.see(after, round((SETTLES_S + 0.1) * NANOSECONDS))
+    found = glance.seen()
+    assert found is not None
+    assert (found.is_black, found.is_same, found.pictures) == (False, False, 2)
+    assert found.luma > 80
+    assert found.blur is not None
+    assert found.blur < 0.35
+
+
+def test_what_it_shows_before_it_has_found_its_focus_does_not_count_either() -> None:
+    glance = PictureCheck()
+    for tenth in range(6):
+        glance.see(frame(defocused(room(), 16)), tenth * NANOSECONDS // 10)
+    glance.see(frame(room()), NANOSECONDS)
+    found = glance.seen()
+    assert found is not None
+    assert found.blur is not None
+    assert found.blur < 0.2
+
+
+def test_nothing_was_seen_of_nothing() -> None:
+    assert PictureCheck().seen() is None

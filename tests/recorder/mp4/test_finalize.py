@@ -1,25 +1,47 @@
-"""A fragmented MP4 becomes the ordinary one that FFmpeg would have made of the same packets; a torn end is cut off."""
+"""A fragmented MP4 becomes FFmpeg's ordinary one; it plays after any interruption, and after a power cut."""
 
+import errno
+import itertools
 import os
+import random
+import resource
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from config.errors import MediaError
+from config.errors import MediaError, StorageError
 from recorder.model.marks import Mark
 from recorder.model.packet import EncodedPacket, Track
+from recorder.mp4 import boxes as boxes_module
+from recorder.mp4 import finalize as finish_module
 from recorder.mp4.boxes import SECTOR
 from recorder.mp4.finalize import MOST_CUT_BYTES, finalize, repair_end
-from tests.recorder.mp4.finishing import MARKS, finished, opened
+from recorder.recording import mp4_file as file_module
 from tests.support import media
-from tests.support.muxed import FRAGMENTED, ORDINARY, TITLE, Coded, decoded, in_90_khz, mux, regular, told
+from tests.support.errors import because
+from tests.support.media import record
+from tests.support.muxed import (
+    FRAGMENTED,
+    MARKS,
+    ORDINARY,
+    TITLE,
+    Coded,
+    decoded,
+    finished,
+    in_90_khz,
+    mux,
+    opened,
+    regular,
+    told,
+)
 
 DELAY = 9000
 """How long after its decoding the first picture is shown; a coder shows the last one no later."""
@@ -256,3 +278,326 @@ def test_an_ordinary_file_of_others_is_left_as_it_is(fragmented: Path, tmp_path:
         content = path.read_bytes()
         assert not finished(path)
         assert path.read_bytes() == content
+
+
+def test_a_head_that_was_changed_and_whose_index_is_lost_is_finished_again(fragmented: Path, tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4"
+    path.write_bytes(fragmented.read_bytes())
+    finished(path, MARKS)
+    whole = path.read_bytes()
+    index = whole.rindex(b"moov") - 4
+    for length in (index, index + 4, index + 900, len(whole) - 1):
+        path.write_bytes(whole[:length])
+        assert finished(path, MARKS)
+        assert path.read_bytes() == whole
+    path.write_bytes(whole[: index + 600] + bytes(1024) + whole[index + 1624 :])
+    assert finished(path, MARKS)
+    assert path.read_bytes() == whole
+
+
+def test_what_is_finished_again_plays_as_fragments_until_its_index_is_on_the_disk(
+    fragmented: Path, tmp_path: Path
+) -> None:
+    def refuse(descriptor: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    path, content = tmp_path / "a.mp4", fragmented.read_bytes()
+    path.write_bytes(content)
+    finished(path)
+    os.truncate(path, len(content))
+    with opened(path) as descriptor, pytest.raises(OSError, match=os.strerror(errno.EIO)):
+        finalize(descriptor, path, sync=refuse)
+    assert path.read_bytes() == content
+
+
+def test_it_is_over_once_all_of_it_is_on_the_disk(fragmented: Path, tmp_path: Path) -> None:
+    path, synced = tmp_path / "a.mp4", list[bytes]()
+    path.write_bytes(fragmented.read_bytes())
+    with opened(path) as descriptor:
+        finalize(descriptor, path, sync=lambda _: synced.append(path.read_bytes()))
+    assert synced[0][: len(fragmented.read_bytes())] == fragmented.read_bytes(), "the index before the head"
+    assert synced[-1] == path.read_bytes()
+
+
+def test_a_disk_without_room_for_the_index_keeps_the_fragments(fragmented: Path, tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4"
+    content = fragmented.read_bytes()
+    path.write_bytes(content)
+    no_limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(content) + 1000, no_limit[1]))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            finished(path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, no_limit)
+    assert path.read_bytes() == content
+    assert finished(path)
+
+
+class Interrupted:
+    """Stands for the module `os`: a disk that loses what was not synced when the power is cut at step `at`.
+
+    Of each write since then `keep` says, sector by sector, what had come onto the disk all the same.
+    """
+
+    def __init__(self, path: Path, at: int, keep: Callable[[int], bool]) -> None:
+        self._path, self._left, self._keep = path, at, keep
+        self._safe, self._loose = path.read_bytes(), list[tuple[int, bytes]]()
+        self._length = len(self._safe)
+
+    def _step(self) -> None:
+        if self._left == 0:
+            content = bytearray(self._safe[: self._length])
+            content.extend(bytes(max(0, self._length - len(content))))
+            for position, data in self._loose:
+                for at in range(position // SECTOR, (position + len(data) - 1) // SECTOR + 1):
+                    start, end = max(position, at * SECTOR), min(position + len(data), at * SECTOR + SECTOR)
+                    if self._keep(at):
+                        content.extend(bytes(max(0, end - len(content))))
+                        content[start:end] = data[start - position : end - position]
+            self._path.write_bytes(content)
+            raise KeyboardInterrupt
+        self._left -= 1
+
+    def pwrite(self, descriptor: int, data: bytes | memoryview, position: int) -> int:
+        self._loose.append((position, bytes(data)))
+        self._step()
+        return os.pwrite(descriptor, data, position)
+
+    def ftruncate(self, descriptor: int, length: int) -> None:
+        if self._keep(-1):
+            self._length = length
+        self._step()
+        os.ftruncate(descriptor, length)
+
+    def sync(self, descriptor: int) -> None:
+        self._step()
+        os.fsync(descriptor)
+        self._safe, self._loose = self._path.read_bytes(), []
+        self._length = len(self._safe)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(os, name)
+
+
+@pytest.mark.parametrize("kept", ["nothing", "everything", "odd sectors", "even sectors"])
+def test_a_power_cut_or_kill_at_any_step_leaves_what_plays_and_can_be_finished(
+    fragmented: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: str
+) -> None:
+    path = tmp_path / "a.mp4"
+    path.write_bytes(fragmented.read_bytes() + b"\0\0\1\0moof and a fragment that is not whole")
+    before = path.read_bytes()
+    finished(path, MARKS)
+    whole, pictures = path.read_bytes(), decoded(path)
+    keeps = {"nothing": lambda _: False, "everything": lambda _: True, "odd sectors": lambda n: n % 2 == 1}
+    seen = set()
+    for at in range(1000):
+        path.write_bytes(before)
+        disk = Interrupted(path, at, keeps.get(kept, lambda n: n % 2 == 0))
+        with monkeypatch.context() as patch, opened(path) as descriptor:
+            patch.setattr(finish_module, "os", disk)
+            patch.setattr(boxes_module, "os", disk)
+            try:
+                finalize(descriptor, path, marks=MARKS, title=TITLE, sync=disk.sync)
+            except KeyboardInterrupt:
+                pass
+            else:
+                break
+        left = path.read_bytes()
+        if left not in seen and (at < 2 or at % 8 == 0 or left[:SECTOR] != before[:SECTOR]):
+            assert decoded(path, whole=False) == pictures
+        seen.add(left)
+        finished(path, MARKS)
+        assert path.read_bytes() == whole, at
+    assert at > 20
+
+
+SECONDS = 4
+TAIL_S = 0.3
+"""What of the last fragment and of the other track may be missing beside what was not synced."""
+
+
+@dataclass
+class Disk:
+    """Takes down, in order, what is written to the file and when all of it is safe."""
+
+    steps: list[tuple[int, bytes] | None] = field(default_factory=list)
+
+    def pwrite(self, descriptor: int, data: bytes | memoryview, position: int) -> int:
+        self.steps.append((position, bytes(data)))
+        return os.pwrite(descriptor, data, position)
+
+    def sync(self, descriptor: int) -> None:
+        os.fsync(descriptor)
+        self.steps.append(None)
+
+
+class Recorded:
+    """Stands for the module `os` where a recording writes."""
+
+    def __init__(self, disk: Disk) -> None:
+        self.pwrite, self.fsync, self.fdatasync = disk.pwrite, disk.sync, disk.sync
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(os, name)
+
+
+@pytest.fixture(scope="module")
+def disk(tmp_path_factory: pytest.TempPathFactory) -> Disk:
+    """Return what a recording of SECONDS did to its disk, from the first write to the last sync."""
+    disk = Disk()
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (file_module, finish_module, boxes_module):
+            patch.setattr(module, "os", Recorded(disk))
+        record(tmp_path_factory.mktemp("disk") / "a.mp4", SECONDS * 30)
+    return disk
+
+
+def sectors(write: tuple[int, bytes]) -> Iterator[tuple[int, bytes]]:
+    """Yield what a write changes, sector by sector: a disk keeps or loses each."""
+    position, data = write
+    edges = [0, *range(SECTOR - position % SECTOR, len(data), SECTOR), len(data)]
+    for start, end in itertools.pairwise(edges):
+        yield position + start, data[start:end]
+
+
+def surface(safe: Sequence[tuple[int, bytes]], kept: Sequence[tuple[int, bytes]]) -> bytes:
+    """Return the file as it is after a power cut: what was never written, in front of what was, reads as zeros."""
+    content = bytearray()
+    for position, data in (*safe, *kept):
+        content.extend(bytes(max(0, position + len(data) - len(content))))
+        content[position : position + len(data)] = data
+    return bytes(content)
+
+
+def some(loose: Sequence[tuple[int, bytes]], choose: Callable[[int], int]) -> list[tuple[int, bytes]]:
+    """Return what a disk kept that took each sector as it was after some of the writes to it, `choose(count)`."""
+    versions: dict[int, list[tuple[int, bytes]]] = {}
+    for write in loose:
+        for position, data in sectors(write):
+            versions.setdefault(position // SECTOR, []).append((position, data))
+    return [piece for pieces in versions.values() for piece in pieces[: choose(len(pieces))]]
+
+
+def cuts(disk: Disk, choose: random.Random) -> Iterator[tuple[str, bytes, bytes]]:
+    """Yield, for a power cut after each step: its name, the file that is left, and what of it had been synced."""
+    safe: list[tuple[int, bytes]] = []
+    loose: list[tuple[int, bytes]] = []
+    for number, step in enumerate(disk.steps):
+        if step is None:
+            safe, loose = safe + loose, []
+            continue
+        loose.append(step)
+        synced = surface(safe, [])
+        anything = some(loose, lambda count: choose.randint(0, count))
+        end = list(sectors(loose[-1]))[1:]
+        for what, kept in (("nothing", []), ("everything", loose), ("some", anything), ("its end", end)):
+            yield f"step {number}, {what} kept", surface(safe, kept), synced
+
+
+def plays_to(path: Path) -> float:
+    """Return up to where every track decodes without a complaint, 0 where nothing does."""
+    try:
+        with av.open(str(path)) as container:
+            streams = len(container.streams)
+    except (av.FFmpegError, OSError):
+        return 0.0
+    if streams < 2 or b"moof" not in path.read_bytes():
+        return 0.0
+    media.decodes_cleanly(path)
+    return min(media.decoded(path, kind).end_s for kind in "va")
+
+
+def test_a_recording_is_closed_with_its_head_last(disk: Disk) -> None:
+    index = next(n for n, step in reversed(list(enumerate(disk.steps))) if step and step[1][4:8] == b"moov")
+    (head,) = [n for n, step in enumerate(disk.steps) if step and step[0] < 44 and len(step[1]) < 44 and n > 5]
+    assert index < head
+    assert None in disk.steps[index:head]
+    assert None in disk.steps[head:]
+    assert len(list(sectors(disk.steps[head] or (0, b"")))) == 1
+
+
+def test_a_power_cut_while_it_is_closed_costs_nothing_that_was_synced(disk: Disk, tmp_path: Path) -> None:
+    choose, path = random.Random(4), tmp_path / "a.mp4"
+    states = list(cuts(disk, choose))
+    closing = next(n for n, (name, *_) in enumerate(states) if name.startswith(f"step {len(disk.steps) - 6},"))
+    sample = [*choose.sample(states[:closing], 8), *states[closing:]]
+    ends, safe = [], {b"": 0.0}
+    for name, left, synced in sample:
+        if synced not in safe:
+            path.write_bytes(synced)
+            repair_end(path)
+            safe[synced] = plays_to(path)
+        path.write_bytes(left)
+        repair_end(path)
+        assert not repair_end(path), name
+        ends.append(plays_to(path))
+        assert ends[-1] >= safe[synced] - 0.001, name
+    assert max(ends) == pytest.approx(SECONDS, abs=0.05)
+    assert min(ends[-4:]) >= SECONDS - TAIL_S
+
+
+def test_a_head_that_was_patched_before_its_index_was_there_is_mended(tmp_path: Path) -> None:
+    path = record(tmp_path / "a.mp4", 150).path
+    content = path.read_bytes()
+    index = content.rindex(b"moov") - 4
+    for length in (index, index + 4, index + 200, len(content) - 1):
+        path.write_bytes(content[:length])
+        if length < index + 100:
+            with pytest.raises(av.FFmpegError):
+                av.open(str(path))
+        assert repair_end(path)
+        assert plays_to(path) == pytest.approx(5, abs=TAIL_S)
+        assert path.stat().st_size == index
+        assert not repair_end(path)
+
+
+def test_a_head_of_a_file_of_more_than_4_gb_is_mended(tmp_path: Path) -> None:
+    path = record(tmp_path / "a.mp4", 60).path
+    content = bytearray(path.read_bytes())
+    index = content.rindex(b"moov") - 4
+    content[36:52] = (1).to_bytes(4) + b"mdat" + (index - 36).to_bytes(8)  # as it is there
+    path.write_bytes(content)
+    assert not repair_end(path)
+    path.write_bytes(content[: index + 30])
+    assert repair_end(path)
+    assert plays_to(path) == pytest.approx(2, abs=TAIL_S)
+
+
+def test_what_is_whole_or_none_of_ours_is_left_as_it_is(tmp_path: Path) -> None:
+    path = record(tmp_path / "a.mp4", 60).path
+    other = tmp_path / "b.mp4"
+    with av.open(str(path)) as source, av.open(str(other), "w") as target:
+        streams = {stream.index: target.add_stream_from_template(stream) for stream in source.streams}
+        for packet in source.demux():
+            if packet.dts is not None:
+                packet.stream = streams[packet.stream.index]
+                target.mux(packet)
+    for content in (path.read_bytes(), other.read_bytes(), b"", b"not an MP4", bytes(4096)):
+        path.write_bytes(content)
+        assert not repair_end(path)
+        assert path.read_bytes() == content
+
+
+def test_a_file_that_is_not_there_is_one_clear_error(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="No such file", check=because("unwritable")):
+        repair_end(tmp_path / "gone.mp4")
+
+
+@pytest.mark.parametrize("place", range(SECTOR - 5, SECTOR + 1))
+def test_a_fragment_may_begin_anywhere_in_a_sector(tmp_path: Path, place: int) -> None:
+    """Its size, the first thing in it, begins with zeros: at the end of a sector these are no hole."""
+    path = record(tmp_path / "a.mp4", 60).path
+    content = path.read_bytes()
+    path.write_bytes(content[: content.rindex(b"moov") - 4])
+    assert repair_end(path)
+    content = path.read_bytes()
+    moof = content[content.rindex(b"moof") - 4 :]
+    moof = moof[: int.from_bytes(moof[:4])]
+    filling = (place - len(content) - len(moof) - 8) % SECTOR
+    content += moof + (filling + 8).to_bytes(4) + b"mdat" + b"\xaa" * filling
+    assert len(content) % SECTOR == place % SECTOR
+    content += moof + (16).to_bytes(4) + b"mdat" + b"\xaa" * 8
+    path.write_bytes(content)
+    assert not repair_end(path)
+    assert path.read_bytes() == content
