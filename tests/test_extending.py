@@ -47,7 +47,7 @@ HOW_TOS = {
             "config/locale/page.json",
         ),
         (
-            "tests/agent/checks/test_every.py",
+            "tests/agent/checks/test_check.py",
             "tests/agent/checks/kinds/test_uptime.py",
             "tests/agent/web/page/test_texts.py",
             "tests/config/locale/test_languages.py",

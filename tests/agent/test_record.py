@@ -1,20 +1,27 @@
 """`liput record` as scripts and people use it: the real command, in a process of its own."""
 
 import itertools
+import json
 import os
 import shutil
 import signal
+import subprocess
 from collections import Counter
+from collections.abc import Mapping
 from contextlib import suppress
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psutil
 import pytest
 
 from devices.host.priority import NICE, REALTIME, SOUND_NICE
-from tests.support import command, media
+from devices.model.device import Device, DeviceKind
+from devices.roles.assignment import roles_store
+from devices.roles.matching import binding_of
+from tests.support import command, media, web
 from tests.support.command import check_lines, running, until_on_disk
+from tests.support.recorders import kill, recorders
 from tests.support.room import FPS, Room, frames, program
 from tests.support.terminal import Terminal
 from tests.support.waiting import wait_for
@@ -266,3 +273,151 @@ def test_a_layout_that_is_not_there_is_refused_before_anything_is_opened(room: R
     done = command.liput(room.home, *room.words("--layout", "pap"))
     assert done.returncode == 2
     assert "pip" in done.stderr
+
+
+FILM = ("-f", "lavfi", "-i", "testsrc2=s=160x120:r=10:d=4", "-g", "10")
+
+
+def shown(path: Path) -> list[tuple[float, str]]:
+    """Return when each picture of a file is shown, and the checksum of what it decodes to."""
+    words = ("ffmpeg", "-v", "error", "-copyts", "-i", str(path), "-map", "0:v:0", "-fps_mode", "passthrough")
+    done = subprocess.run(
+        (*words, "-enc_time_base", "1:1000", "-f", "framemd5", "-"), capture_output=True, check=True, text=True
+    )
+    rows = [line.replace(" ", "").split(",") for line in done.stdout.splitlines() if not line.startswith("#")]
+    return [(int(row[2]) / 1000, row[5]) for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("name", "codec"),
+    [
+        ("b-frames.mp4", ("-c:v", "libx264", "-bf", "3")),
+        ("b-frames.mkv", ("-c:v", "libx264", "-bf", "3")),
+        ("camera.ts", ("-c:v", "libx264", "-tune", "zerolatency")),
+        ("hevc.mp4", ("-c:v", "libx265", "-x265-params", "log-level=error")),
+        ("mjpeg.avi", ("-c:v", "mjpeg")),
+    ],
+)
+@pytest.mark.parametrize("pace", ["fast", "real"])
+def test_a_film_is_recorded_apart_as_it_is_in_its_file(
+    room: Room, name: str, codec: tuple[str, ...], pace: str
+) -> None:
+    film = room.home / name
+    subprocess.run(
+        ("ffmpeg", "-v", "error", *FILM, *codec, "-pix_fmt", "yuvj420p" if "mjpeg" in codec else "yuv420p", str(film)),
+        check=True,
+    )
+    done = room.record("--audio", "none", "--isolate", "--pace", pace, video=film)
+    assert done.status == 0, done.errors
+    assert [line for line in done.lines if line["type"] == "event" and str(line["kind"]).startswith("isolated-")] == []
+    (apart,) = (room.only_package() / "data/media").glob("*.mkv")
+    media.decodes_cleanly(apart)
+    was, there = shown(film), shown(apart)
+    assert [checksum for _, checksum in there] == [checksum for _, checksum in was]
+    assert [at for at, _ in there] == pytest.approx([at - was[0][0] for at, _ in was], abs=0.002)
+
+
+def test_a_film_in_another_codec_is_not_copied_and_it_is_said_why(room: Room) -> None:
+    film = room.home / "film.mkv"
+    subprocess.run(("ffmpeg", "-v", "error", *FILM, "-c:v", "ffv1", str(film)), check=True)
+    done = room.record("--audio", "none", "--isolate", "--pace", "fast", video=film)
+    (failed,) = [line for line in done.lines if line.get("kind") == "isolated-failed"]
+    assert "neither MJPEG, H.264 nor H.265" in str(failed["message"])
+
+
+GIVEN_AT = datetime(2026, 11, 25, tzinfo=UTC)
+PODIUM = Device(
+    id="046d:0825:CAM1", kind=DeviceKind.CAMERA, name="Webcam", vid="046d", pid="0825", serial="CAM1", port="1-1"
+)
+MICROPHONE = Device(
+    id="0d8c:0134:MIC1", kind=DeviceKind.MICROPHONE, name="Desk", vid="0d8c", pid="0134", serial="MIC1", port="1-3"
+)
+MISSING = ["source-missing: microphone", "source-missing: podium"]
+
+
+@pytest.fixture
+def state(room: Room, monkeypatch: pytest.MonkeyPatch) -> Mapping[str, str]:
+    """Give roles to a camera and a microphone that are not plugged in; return what says where that stands."""
+    monkeypatch.setenv("LIPUT_STATE", str(room.home / "state"))
+    roles_store().change(lambda _: {one: binding_of(of, GIVEN_AT) for one, of in
+                                    (("podium", PODIUM), ("microphone", MICROPHONE))})  # fmt: skip
+    return {"LIPUT_STATE": str(room.home / "state")}
+
+
+def words(room: Room, name: str, *more: str) -> list[str | Path]:
+    return [name, "--title", "Rapat", "--archive", room.archive, "--consent", "not-asked", *more]
+
+
+def test_what_has_a_role_and_is_missing_costs_no_recording(room: Room, state: Mapping[str, str]) -> None:
+    done = command.liput(room.home, *words(room, "record", "--for", "2s", "--json"), more=state)
+    assert done.returncode == 3, done.stderr
+    lines = command.lines(done.stdout)
+    told = [str(line["message"]) for line in command.of_type(lines, "event") if line["kind"] == "source-missing"]
+    assert sorted(told) == [
+        "A slate stands for podium: podium (Webcam) is missing: it is not plugged in (it was in port 1-1)",
+        "Silence stands for microphone: microphone (Desk) is missing: it is not plugged in (it was in port 1-3)",
+    ]
+    assert sorted(lines[-1]["degraded"]) == MISSING  # type: ignore[call-overload] # a list
+    assert media.decoded(program(room.only_package()), "a").end_s == pytest.approx(2, abs=0.1)
+
+
+def test_what_was_named_is_needed(room: Room, state: Mapping[str, str]) -> None:
+    done = command.liput(room.home, *words(room, "record", "--video", "podium", "--for", "1s"), more=state)
+    assert done.returncode == 1
+    assert "podium (Webcam) is missing" in done.stderr
+    assert not room.archive.exists()
+    done = command.liput(
+        room.home, *words(room, "record", "--video", "podium", "--for", "1s", "--allow-missing"), more=state
+    )
+    assert done.returncode == 3, done.stderr
+
+
+def test_nobody_is_asked_about_what_nobody_named(room: Room, state: Mapping[str, str]) -> None:
+    with Terminal(room.home, *words(room, "record"), more=state) as terminal:
+        terminal.until("! A slate stands for podium")
+        terminal.until(r"on disk 0:00:01")
+        terminal.press("q")
+        assert terminal.wait() == 3
+        assert "Begin without" not in terminal.text
+
+
+@pytest.mark.slow
+def test_a_session_is_armed_without_it_and_armed_again_after_a_kill(
+    room: Room, state: Mapping[str, str], runtime: Path
+) -> None:
+    room.archive.mkdir()
+    with command.running(room.home, "serve", "--json", "--archive", room.archive, more=state) as daemon:
+        daemon.until("note", text="ready")
+        done = command.liput(room.home, *words(room, "arm"), more=state)
+        assert done.returncode == 0, done.stderr
+        said = done.stdout.splitlines()
+        assert sorted(said[:-1]) == [f"! {trouble}" for trouble in MISSING]
+        assert said[-1].startswith("Armed: ")
+        (first,) = recorders(runtime)
+        kill(first.pid)
+        wait_for(lambda: [one.id for one in recorders(runtime)] not in ([], [first.id]))
+        wait_for(lambda: _states(room) == ["armed"])
+        done = command.liput(room.home, "start", "--json")
+        assert json.loads(done.stdout)["state"] == "degraded", done.stderr
+        done = command.liput(room.home, "stop", "--json")
+        assert json.loads(done.stdout)["state"] == "sealed", done.stderr
+        daemon.signal(signal.SIGTERM)
+
+
+def _states(room: Room) -> list[object]:
+    return [one["state"] for one in json.loads(command.liput(room.home, "status", "--json").stdout)]
+
+
+@pytest.mark.server
+@pytest.mark.usefixtures("state")
+@pytest.mark.parametrize("path", ["/api/v1/sessions", "/api/v1/recording/start"])
+def test_the_page_records_and_says_in_red_what_is_missing(room: Room, path: str) -> None:
+    room.configure("[web]\nport = 0\n")
+    with web.serving(config_file=room.settings, folder=room.archive) as page:
+        answer = page.post(path, {"title": "Rapat"} if path.endswith("sessions") else {})
+        assert answer.status == 200, answer.body
+        assert answer.json["state"] == "degraded"
+        troubles = page.get("/api/v1/state").json["troubles"]
+        assert sorted(f"{one['kind']}: {one['subject']}" for one in troubles) == MISSING
+        assert [one["is_grave"] for one in troubles] == [True, True]
+        assert page.post("/api/v1/recording/stop", {"wait": True}).json["state"] == "sealed"

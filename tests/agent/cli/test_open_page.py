@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.cli.desktop import has_desktop, open_there
 from agent.web.server import PAGE_ADDRESS_FILE, PageAddress, listen, read_page_address
 from recorder.running.access import OPERATORS_VARIABLE as OPERATORS
 from recorder.running.access import PRIVATE_FILE, SHARED_FILE
@@ -17,7 +18,6 @@ from tests.support import command, web
 from tests.support.room import Room
 from tests.support.waiting import wait_for
 
-pytestmark = pytest.mark.server
 NOBODY = 65534
 
 
@@ -48,6 +48,7 @@ def here() -> PageAddress:
     return place
 
 
+@pytest.mark.server
 def test_it_starts_the_daemon_once_and_opens_the_page(room: Room) -> None:
     more = variables(room)
     first = command.liput(room.home, more=more)
@@ -65,12 +66,14 @@ def test_it_starts_the_daemon_once_and_opens_the_page(room: Room) -> None:
     assert here().pid == place.pid
 
 
+@pytest.mark.server
 def test_without_a_desktop_it_says_where_the_page_is(room: Room) -> None:
     done = command.liput(room.home, more=variables(room) | {"DISPLAY": "", "WAYLAND_DISPLAY": ""})
     assert (done.returncode, done.stdout) == (0, f"{here().url}\n")
     assert "liput token" in done.stderr
 
 
+@pytest.mark.server
 def test_a_page_that_is_switched_off_is_said(room: Room) -> None:
     room.configure("[web]\nenabled = false\n")
     done = command.liput(room.home, more=variables(room))
@@ -78,6 +81,7 @@ def test_a_page_that_is_switched_off_is_said(room: Room) -> None:
     assert "the page is switched off" in done.stderr
 
 
+@pytest.mark.server
 def test_a_port_that_is_taken_is_said_and_the_daemon_waits_for_it(room: Room) -> None:
     with listen(web.ANY_PORT) as other:
         room.configure(f"[web]\nport = {other.getsockname()[1]}\n")
@@ -87,12 +91,14 @@ def test_a_port_that_is_taken_is_said_and_the_daemon_waits_for_it(room: Room) ->
     assert wait_for(read_page_address)
 
 
+@pytest.mark.server
 def test_words_before_a_command_do_nothing(room: Room) -> None:
     assert command.liput(room.home, "--no-browser", "status").returncode == 2
     assert command.liput(room.home, "nowhere").returncode == 2
     assert read_page_address() is None
 
 
+@pytest.mark.server
 @pytest.mark.skipif(os.geteuid() != 0, reason="gives a folder to another user")
 def test_the_page_of_a_service_is_opened_without_a_ticket_and_no_daemon_is_started(room: Room) -> None:
     runtime = room.home / "run-liput"
@@ -113,6 +119,7 @@ def test_the_page_of_a_service_is_opened_without_a_ticket_and_no_daemon_is_start
     assert [*runtime.iterdir()] == []
 
 
+@pytest.mark.server
 def test_operators_of_a_service_may_read_where_its_page_is(monkeypatch: pytest.MonkeyPatch) -> None:
     with web.serving():
         assert stat.S_IMODE((runtime_folder() / PAGE_ADDRESS_FILE).stat().st_mode) == PRIVATE_FILE
@@ -121,3 +128,29 @@ def test_operators_of_a_service_may_read_where_its_page_is(monkeypatch: pytest.M
     with web.serving():
         found = (runtime_folder() / PAGE_ADDRESS_FILE).stat()
         assert (found.st_gid, stat.S_IMODE(found.st_mode)) == (group.gr_gid, SHARED_FILE)
+
+
+@pytest.mark.parametrize(
+    ("screens", "there"),
+    [({}, False), ({"DISPLAY": ""}, False), ({"DISPLAY": ":0"}, True), ({"WAYLAND_DISPLAY": "wayland-0"}, True)],
+)
+def test_a_desktop_is_where_there_is_a_screen(
+    monkeypatch: pytest.MonkeyPatch, screens: dict[str, str], *, there: bool
+) -> None:
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in screens.items():
+        monkeypatch.setenv(name, value)
+    assert has_desktop() is there
+
+
+def test_the_first_program_that_is_there_opens_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    begun: list[list[str]] = []
+    monkeypatch.setattr("agent.cli.desktop.subprocess.Popen", lambda command, **_: begun.append(command))
+    for name in ("second", "third"):
+        (tmp_path / name).touch(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert not open_there("this", "first")
+    assert begun == []
+    assert open_there("this", "first", "second", "third")
+    assert begun == [[str(tmp_path / "second"), "this"]]

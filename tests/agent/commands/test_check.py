@@ -1,13 +1,18 @@
 """`liput check` as an operator and as a script run it."""
 
 import json
+import os
+import signal
+import subprocess
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.net.speed_server import serving
-from tests.support.command import liput
+from tests.support.command import LIPUT, environment, liput
 from tests.support.room import PROFILE, Room
+from tests.support.waiting import wait_for
 
 
 def test_ticked_off_is_well_and_the_rest_says_what_to_do(room: Room) -> None:
@@ -71,3 +76,51 @@ def test_the_uplink_is_measured_kept_and_listed(room: Room, tmp_path: Path) -> N
     heading, row = liput(room.home, "check", "--history").stdout.splitlines()
     assert heading.split()[:3] == ["Waktu", "Unggah", "Unduh"]
     assert "bit/s" in row
+
+
+CAUGHT = 1 << signal.SIGHUP - 1
+"""The last that it hears, and one that Python does not, as it does Ctrl-C."""
+
+
+def hears_signals(pid: int) -> bool:
+    """Return whether a process hears Ctrl-C by itself; until then Python ends it, before it has begun anything."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    (mask,) = [line.split()[1] for line in status.splitlines() if line.startswith("SigCgt:")]
+    return bool(int(mask, 16) & CAUGHT)
+
+
+def of_group(group: int) -> list[str]:
+    """Return the commands of the processes that are left in a process group."""
+    left = []
+    for process in psutil.process_iter(["name"]):
+        try:
+            is_left = os.getpgid(process.pid) == group and process.status() != psutil.STATUS_ZOMBIE
+        except (ProcessLookupError, psutil.Error):
+            continue
+        if is_left:
+            left.append(process.info["name"])
+    return left
+
+
+@pytest.mark.parametrize("lines", [0, 1, 5, 10])
+def test_ctrl_c_ends_it_and_leaves_nothing(room: Room, lines: int) -> None:
+    words = ["check", "--video", "synthetic", "--audio", "synthetic", "--archive", str(room.archive)]
+    with subprocess.Popen(
+        [*LIPUT, *words],
+        env=environment(room.home),
+        cwd=room.home,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as check:
+        assert check.stdout
+        wait_for(lambda: hears_signals(check.pid))
+        for _ in range(lines):
+            assert check.stdout.readline()
+        os.killpg(check.pid, signal.SIGINT)
+        said, errors = check.communicate(timeout=30)
+    assert (check.returncode, errors) == (1, "")
+    assert said.splitlines()[-1].startswith("DIBATALKAN: ")
+    wait_for(lambda: not of_group(check.pid))
+    assert not room.archive.exists()

@@ -5,7 +5,10 @@ import json
 import os
 import signal
 import subprocess
+import threading
+from collections.abc import Callable
 from pathlib import Path
+from signal import SIGTERM
 
 import pytest
 
@@ -16,16 +19,16 @@ from devices.host.clock import SystemClock
 from recorder.control.server import ControlServer
 from recorder.model.status import SessionState
 from recorder.running import runtime_directory
-from recorder.running.client import ControlClient, RunningRecorder
-from recorder.running.protocol import StopCommand, WatchCommand
-from recorder.running.runtime_directory import RecorderFolder
-from tests.support import command, media
+from recorder.running.client import ControlClient, RunningRecorder, send_command
+from recorder.running.protocol import StatusCommand, StopCommand, WatchCommand
+from recorder.running.runtime_directory import RecorderFolder, RecorderInfo
+from tests.support import command, media, recorders, web
 from tests.support.command import Line, running
-from tests.support.recorders import kill, recorders
 from tests.support.room import FPS, Room, frames, program
 from tests.support.scripted_session import ScriptedSession, unchanged
 from tests.support.terminal import Terminal
 from tests.support.waiting import wait_for
+from tests.support.xvfb import Xvfb
 
 
 def liput(room: Room, *words: str | Path) -> "subprocess.CompletedProcess[str]":
@@ -121,7 +124,7 @@ def test_starting_and_stopping_again_changes_nothing(room: Room) -> None:
 def test_disarming_leaves_nothing_and_is_not_for_what_records(room: Room, runtime: Path) -> None:
     arm(room)
     assert answer(room, "disarm")["state"] == "idle"
-    wait_for(lambda: recorders(runtime) == [])
+    wait_for(lambda: recorders.recorders(runtime) == [])
     assert room.packages() == room.leftovers() == []
     arm(room)
     assert answer(room, "stop")["state"] == "idle"
@@ -166,7 +169,7 @@ def test_what_cannot_be_armed_is_said_and_leaves_nothing(room: Room, runtime: Pa
     refused(liput(room, "arm", "--title", "x", "--video", "kamera-9", "--archive", room.archive), 1, "'kamera-9'")
     refused(liput(room, "arm", "--title", " ", "--video", "synthetic"), 2, "the title is empty")
     refused(liput(room, "arm", "--title", "x", "--video", "synthetic", "--layout", "x"), 2, 'no layout "x"')
-    assert recorders(runtime) == []
+    assert recorders.recorders(runtime) == []
     assert runtime_directory.recorder_folders() == []
 
 
@@ -193,21 +196,21 @@ def test_a_recording_whose_command_line_was_killed_is_found_and_ended(room: Room
 
 def test_a_recorder_that_does_not_answer_is_ended_by_a_signal(room: Room, runtime: Path) -> None:
     arm(room)
-    (info,) = recorders(runtime)
+    (info,) = recorders.recorders(runtime)
     (runtime / info.id / runtime_directory.CONTROL_SOCKET).unlink()
     (line,) = statuses(room)
     assert (line["state"], line["status"]) == (None, None)
     assert "does not answer" in liput(room, "status").stdout
     assert liput(room, "stop").returncode == 0
-    wait_for(lambda: recorders(runtime) == [])
+    wait_for(lambda: recorders.recorders(runtime) == [])
 
 
 def test_a_killed_recorder_is_told_of_until_what_it_left_is_a_package(room: Room, runtime: Path) -> None:
     arm(room)
     answer(room, "start")
     until(room, "media_time_s", 1.0)
-    (info,) = recorders(runtime)
-    kill(info.pid)
+    (info,) = recorders.recorders(runtime)
+    recorders.kill(info.pid)
     shown = liput(room, "status")
     assert f'"Rapat Senat" ({info.id}) was killed; liput recover' in shown.stdout
     assert statuses(room) == []
@@ -286,7 +289,7 @@ def test_the_next_session_is_armed_while_the_last_is_sealed(room: Room, runtime:
     arm(room, title="Satu")
     answer(room, "start")
     until(room, "media_time_s", 0.5)
-    (info,) = recorders(runtime)
+    (info,) = recorders.recorders(runtime)
     with ControlClient(RecorderFolder(runtime / info.id)) as connection:
         connection.request(WatchCommand(every_s=10))
         connection.request(StopCommand())
@@ -305,3 +308,83 @@ def test_the_next_session_is_armed_while_the_last_is_sealed(room: Room, runtime:
         with contextlib.suppress(ProcessLookupError):
             os.kill(info.pid, signal.SIGCONT)
     assert len(room.packages()) == 2
+
+
+OPENS_S, NEVER_S = 2.0, 60.0
+"""As long as a camera takes; and longer than a recorder waits for a source that may be missing."""
+
+type End = Callable[[Room, command.Running, RecorderInfo], command.Line]
+
+
+def by_signal(room: Room, client: command.Running, following: RecorderInfo) -> command.Line:
+    client.signal(SIGTERM)
+    return client.until("result")
+
+
+def by_command(room: Room, client: command.Running, following: RecorderInfo) -> command.Line:
+    return command.lines(command.liput(room.home, "stop", "--session", following.id, "--json").stdout)[-1]
+
+
+def by_command_after_disarming(room: Room, client: command.Running, following: RecorderInfo) -> command.Line:
+    refused = command.liput(room.home, "disarm", "--session", following.id)
+    assert (refused.returncode, "not armed" in refused.stderr) == (1, True)
+    return by_command(room, client, following)
+
+
+def by_api(room: Room, client: command.Running, following: RecorderInfo) -> command.Line:
+    with web.serving(folder=room.archive) as page:
+        answer: command.Line = page.post(f"/api/v1/sessions/{following.id}/stop", {"wait": True}).json
+        wait_for(lambda: not recorders.recorders(client.runtime))  # who serves the page of a test takes them with it
+        return answer
+
+
+def recorded_s(runtime: Path, info: RecorderInfo) -> float:
+    """Return how much is on the disk, once it is more than a second."""
+    status = send_command(RecorderFolder(runtime / info.id), StatusCommand()).status
+    return status.media_time_s if status and status.media_time_s > 1 else 0.0
+
+
+@pytest.mark.slow
+@pytest.mark.server
+@pytest.mark.parametrize(
+    ("end", "opens_after_s"),
+    [
+        (by_signal, OPENS_S),
+        (by_command_after_disarming, OPENS_S),
+        (by_api, OPENS_S),
+        (by_signal, NEVER_S),
+    ],
+)
+def test_what_was_recorded_before_is_its_package(
+    room: Room, runtime: Path, tmp_path: Path, end: End, opens_after_s: float
+) -> None:
+    """Else people are told that nothing was recorded: also where there is only a slate, of which nothing is yet."""
+    room.configure("[web]\nenabled = false\n")
+    room.archive.mkdir()
+    with (
+        command.running(room.home, "serve", "--json", "--archive", room.archive) as daemon,
+        Xvfb(tmp_path, 320, 200) as screen,
+        command.running(room.home, *room.words("--json", video="screen"), more={"DISPLAY": screen.display}) as client,
+    ):
+        daemon.until("note", text="ready")
+        client.until("event", kind="session-live")
+        first = recorders.recording(runtime)
+        command.liput(room.home, "status")  # what serves the commands of tests takes longer to start than one of them
+        on_disk_s = wait_for(lambda: recorded_s(runtime, first))
+        screen.hang()  # a screen that does not answer stands for a camera that takes its time
+        recorders.kill(first.pid)
+        client.until("status", state="idle")  # of the next one
+        (following,) = recorders.recorders(runtime)
+        assert (following.replaces, following.work) == (first.id, None)
+        opening = threading.Timer(opens_after_s, screen.go_on)
+        opening.start()
+        result = end(room, client, following)
+        opening.cancel()
+        opening.join()
+        assert result["state"] == "sealed", client.seen
+        assert client.wait() == 3
+        assert "nothing has been recorded" not in client.errors()
+    package = room.only_package()
+    assert result["package"] == str(package)
+    assert float(str(result["duration_s"])) > on_disk_s - 0.1
+    assert "the recorder was killed" in (package / "metadata/recording.json").read_text()
