@@ -186,6 +186,13 @@ def test_half_a_calendar_is_refused() -> None:
             read_calendar(text, WIB, SINCE, UNTIL)
 
 
+def test_more_events_than_a_room_can_have_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agent.schedule.ical.MOST_EVENTS", 20)
+    many = calendar(event("DTSTART:20261201T020000Z", "DURATION:PT1M", "RRULE:FREQ=MINUTELY;COUNT=21"))
+    with pytest.raises(MediaError, match="it has more than 20 events in these days"):
+        read_calendar(many, WIB, SINCE, UNTIL)
+
+
 def test_an_event_that_cannot_be_read_costs_no_other() -> None:
     answer = read_calendar(
         calendar(

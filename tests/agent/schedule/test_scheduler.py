@@ -10,7 +10,6 @@ from typing import Any
 import msgspec
 import pytest
 
-from agent.schedule.notices import WORDS
 from agent.schedule.plan import Plan, PlanMode, PlanState
 from agent.schedule.room_check import begin_check, check_words, problems_of_room
 from agent.schedule.scheduler import Scheduler
@@ -204,13 +203,6 @@ def test_it_ends_when_it_is_told_to_and_beats_meanwhile(bench: Bench) -> None:
 
     bench.schedule().run(stop, beat)
     assert len(beats) == 5
-
-
-def test_everything_that_is_said_is_said_in_both_languages_with_the_same_facts() -> None:
-    for kind, words in WORDS.items():
-        fields = [{part.split("}")[0] for part in text.split("{")[1:]} for text in words]
-        assert fields[0] == fields[1], kind
-        assert all(words)
 
 
 def test_a_recording_that_broke_off_is_begun_again_ever_more_seldom_until_its_end(bench: Bench, runtime: Path) -> None:
