@@ -6,11 +6,13 @@ What limits grant to an ordinary user takes the right to raise them: tests/rig/g
 import os
 import subprocess
 import sys
+import threading
+from collections.abc import Callable
 from signal import SIGKILL
 
 import pytest
 
-from devices.host.priority import NICE, REALTIME
+from devices.host.priority import NICE, REALTIME, ensure_niceness, lower_priority
 from tests.support.processes import asked, figures
 
 pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="only root may be less nice than is usual")
@@ -52,3 +54,31 @@ def test_what_is_real_time_and_turns_in_circles_is_ended_soon(turn: str, ends: i
     )
     done = subprocess.run([sys.executable, "-c", code], check=False, timeout=60)
     assert done.returncode == ends
+
+
+# Work beside or after the recording
+
+
+def after(granted: int, change: Callable[[], None]) -> int:
+    """Return how nice a thread is that was granted so much and then calls `change`; it is gone after that."""
+    found: list[int] = []
+
+    def run() -> None:
+        number = threading.get_native_id()
+        os.setpriority(os.PRIO_PROCESS, number, granted)
+        change()
+        found.append(os.getpriority(os.PRIO_PROCESS, number))
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    return found[0]
+
+
+def test_what_is_low_stays_low_beside_a_recording_that_goes_first() -> None:
+    assert [after(granted, lambda: ensure_niceness(10)) for granted in (-5, 0, 12, 19)] == [10, 10, 12, 19]
+    assert after(-5, lambda: ensure_niceness(0)) == 0
+
+
+def test_what_is_beside_the_recording_is_nicer_than_that() -> None:
+    assert [after(granted, lambda: lower_priority(5)) for granted in (-5, 0, 17)] == [0, 5, 19]

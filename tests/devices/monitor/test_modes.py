@@ -9,12 +9,8 @@ import pytest
 
 from config.errors import DeviceError, DeviceNotFound
 from devices.kernel.udev import VideoNode
-from devices.model.device import Mode
-from devices.model.mode_choice import ChosenMode, PictureRequirements, rank_modes
 from devices.monitor.modes import CapabilityProber, NodeCapabilities, fourcc, rates_within, sizes_within
 from tests.support.ports import OFFER
-
-HD30 = PictureRequirements(1280, 720, 30)
 
 
 def test_a_range_of_sizes_becomes_the_largest_and_the_usual_ones() -> None:
@@ -32,80 +28,6 @@ def test_a_range_of_rates_becomes_the_usual_ones() -> None:
 def test_pixel_formats_have_their_four_letters() -> None:
     assert fourcc(int.from_bytes(b"MJPG", "little")) == "MJPG"
     assert fourcc(int.from_bytes(b"Y16 ", "little") | 1 << 31) == "Y16-BE"
-
-
-def chosen(wanted: PictureRequirements, *modes: Mode) -> ChosenMode:
-    best = rank_modes(modes, wanted)[0]
-    assert best is not None
-    return best
-
-
-def test_mjpeg_where_uncompressed_pictures_do_not_reach_the_rate() -> None:
-    slow, fast = Mode("YUYV", 1280, 720, (10.0, 5.0)), Mode("MJPG", 1280, 720, (60.0, 30.0))
-    assert chosen(HD30, slow, fast) == ChosenMode(fast, 30.0)
-    assert chosen(PictureRequirements(1280, 720, 10), slow, fast) == ChosenMode(slow, 10.0)
-
-
-def test_nothing_larger_than_wanted_while_something_fits() -> None:
-    fits, larger = Mode("MJPG", 1024, 576, (30.0,)), Mode("MJPG", 1920, 1080, (30.0,))
-    assert chosen(HD30, larger, fits).mode == fits
-
-
-def test_the_nearest_larger_one_where_nothing_or_only_a_thumbnail_fits() -> None:
-    thumbnail = Mode("YUYV", 160, 120, (30.0,))
-    nearest, largest = Mode("MJPG", 1920, 1080, (30.0,)), Mode("MJPG", 3840, 2160, (30.0,))
-    assert chosen(HD30, largest, nearest).mode == nearest
-    assert chosen(HD30, thumbnail, largest, nearest).mode == nearest
-    assert chosen(HD30, thumbnail).mode == thumbnail
-
-
-def test_a_usable_rate_weighs_more_than_pixels() -> None:
-    slideshow, moving = Mode("YUYV", 1280, 720, (5.0,)), Mode("YUYV", 640, 480, (30.0,))
-    assert chosen(HD30, slideshow, moving).mode == moving
-    nearly, small = Mode("YUYV", 1280, 720, (25.0,)), Mode("YUYV", 640, 480, (30.0,))
-    assert chosen(HD30, nearly, small).mode == nearly
-
-
-def test_half_the_rate_is_worth_a_quarter_of_the_pixels() -> None:
-    half = Mode("MJPG", 1280, 720, (12.0,))
-    less, more = Mode("MJPG", 624, 352, (30.0,)), Mode("MJPG", 656, 368, (30.0,))
-    assert chosen(HD30, less, half).mode == half
-    assert chosen(HD30, more, half).mode == more
-
-
-def test_where_nothing_fits_a_picture_is_worth_less_the_more_of_it_is_thrown_away() -> None:
-    wide, large = Mode("MJPG", 1600, 400, (30.0,)), Mode("MJPG", 3840, 2160, (30.0,))
-    assert chosen(HD30, large, wide).mode == wide
-    assert chosen(HD30, large, Mode("MJPG", 1600, 50, (30.0,))).mode == large
-
-
-@pytest.mark.parametrize(("width", "height"), [(641, 480), (640, 479)])
-def test_uncompressed_pictures_of_an_odd_width_or_height_are_not_chosen_and_compressed_ones_are(
-    width: int, height: int
-) -> None:
-    assert rank_modes([Mode("YUYV", width, height, (30.0,))], HD30)[0] is None
-    compressed = Mode("MJPG", width, height, (30.0,))
-    assert rank_modes([compressed], HD30)[0] == ChosenMode(compressed, 30.0)
-
-
-def test_h264_only_where_there_is_nothing_else() -> None:
-    h264, mjpeg = Mode("H264", 1280, 720, (30.0,)), Mode("MJPG", 1280, 720, (30.0,))
-    assert chosen(HD30, h264, mjpeg).mode == mjpeg
-    assert chosen(HD30, h264).mode == h264
-
-
-def test_formats_and_sizes_that_cannot_be_converted_are_never_chosen() -> None:
-    assert rank_modes([Mode("RGB3", 1280, 720, (30.0,)), Mode("YUYV", 641, 481, (30.0,))], HD30)[0] is None
-    assert rank_modes([], HD30)[0] is None
-
-
-@pytest.mark.parametrize(
-    ("rates", "wanted", "expected"),
-    [((60.0, 30.0, 15.0), 30, 30.0), ((60.0, 30.0), 25, 30.0), ((29.97, 15.0), 30, 29.97), ((15.0,), 30, 15.0)],
-)
-def test_the_slowest_rate_that_is_enough(rates: tuple[float, ...], wanted: float, expected: float) -> None:
-    assert chosen(PictureRequirements(640, 480, wanted), Mode("MJPG", 640, 480, rates)).rate == expected
-    assert chosen(PictureRequirements(640, 480, wanted), Mode("MJPG", 640, 480, ())).rate is None
 
 
 class Nodes:

@@ -1,5 +1,6 @@
 """Who uses a device, as it changes: processes that open a node, close it, and stream from what they have open."""
 
+import ctypes
 import os
 import queue
 import subprocess
@@ -196,3 +197,80 @@ class Quiet(HotplugListener):
         self._wakes.put(True)
 
     def close(self) -> None: ...
+
+
+# inotify: openings and closings, also of a new file of the same name
+
+
+NODE = "/dev/full"
+
+
+@pytest.fixture
+def openings() -> Iterator[NodeWatcher]:
+    openings = NodeWatcher()
+    yield openings
+    openings.close()
+
+
+def touch(path: str | Path) -> None:
+    with Path(path).open("rb"):
+        pass
+
+
+def test_opening_and_closing_a_device_are_each_told(openings: NodeWatcher) -> None:
+    master, slave = os.openpty()
+    node = os.ttyname(slave)
+    openings.follow([node])
+    other = os.open(node, os.O_RDWR | os.O_NOCTTY)
+    assert openings.wait(20) == {node}
+    assert openings.wait(0) == set()
+    os.close(other)
+    assert openings.wait(20) == {node}
+    for fd in (master, slave):
+        os.close(fd)
+
+
+def test_only_what_is_followed_is_told_and_a_name_that_is_another_file_now_can_be_followed_again(
+    openings: NodeWatcher, tmp_path: Path
+) -> None:
+    one, other = tmp_path / "one", tmp_path / "other"
+    for path in (one, other):
+        path.touch()
+    openings.follow([str(one), str(tmp_path / "absent")])
+    touch(other)
+    assert openings.wait(0) == set()
+    one.unlink()
+    one.touch()
+    openings.wait(0)
+    touch(one)
+    assert openings.wait(0) == set()
+    openings.follow([str(one), str(other)])
+    touch(one)
+    assert openings.wait(20) == {str(one)}
+    openings.follow([str(other)])
+    touch(one)
+    assert openings.wait(0) == set()
+    touch(other)
+    assert openings.wait(20) == {str(other)}
+
+
+def test_waking_ends_the_wait_also_one_that_comes_later(openings: NodeWatcher) -> None:
+    openings.wake()
+    assert openings.wait(None) == set()
+    openings.close()
+    openings.wake()
+    openings.follow([NODE])
+
+
+def test_without_inotify_nothing_is_told_and_it_can_still_be_woken(monkeypatch: pytest.MonkeyPatch) -> None:
+    class NoneLeft:
+        def inotify_init1(self, flags: int) -> int:
+            return -1
+
+    monkeypatch.setattr(ctypes, "CDLL", lambda *_, **__: NoneLeft())
+    openings = NodeWatcher()
+    openings.follow([NODE])
+    touch(NODE)
+    openings.wake()
+    assert openings.wait(None) == set()
+    openings.close()
