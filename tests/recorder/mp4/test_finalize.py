@@ -256,15 +256,8 @@ def test_what_holds_nothing_or_is_none_of_ours_is_one_clear_error_and_stays(frag
     content = fragmented.read_bytes()
     first = content.index(b"moof") - 4
     path = tmp_path / "a.mp4"
-    for left in (
-        b"",
-        b"not an MP4",
-        bytes(4096),
-        content[:30],
-        content[: first - 9],
-        content[:first],
-        content[: first + 200],
-    ):
+    ends = (0, 30, first - 9, first, first + 200)
+    for left in (b"not an MP4", bytes(4096), *(content[:end] for end in ends)):
         path.write_bytes(left)
         with pytest.raises(MediaError, match="holds no whole picture or sound"):
             finished(path)
