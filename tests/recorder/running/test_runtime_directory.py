@@ -171,10 +171,10 @@ def test_where_it_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert (tmp_path / "liput").is_dir()
     monkeypatch.delenv("XDG_RUNTIME_DIR")
     monkeypatch.setattr(os, "geteuid", lambda: 0)
-    assert runtime_directory._runtime_path() == Path("/run/liput")
+    assert runtime_directory.ended_recorder_folder("x").path == Path("/run/liput/x")
     monkeypatch.setattr(os, "geteuid", lambda: 1234)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    assert runtime_directory._runtime_path() == tmp_path / "liput-1234"
+    assert runtime_directory.ended_recorder_folder("x").path == tmp_path / "liput-1234/x"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="acts as two other users")

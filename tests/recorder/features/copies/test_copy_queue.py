@@ -258,17 +258,15 @@ def test_nothing_is_copied_beside_a_session_and_nothing_is_held_against_the_plac
     assert [kind for kind, _ in bench.told] == ["copied"] * 3
 
 
-def test_a_session_that_begins_ends_a_copy_and_it_is_gone_on_with(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def begins(self: TransferThrottle, count: int) -> None:
-        bench.busy = True
-        self._go_on()
+def test_a_session_that_begins_ends_a_copy_and_it_is_gone_on_with(bench: Bench) -> None:
+    def begins(path: Path) -> int:
+        bench.busy = path.name == ".program.mp4.part"
+        bench.advance(2)  # a session is looked for each second
+        return 0
 
-    with monkeypatch.context() as patch:
-        patch.setattr(TransferThrottle, "sent", begins)
-        assert {outcome.reason for outcome in bench.work()} == {CopyReason.SESSION}
-    bench.busy = False
+    bench.fails = begins
+    assert {outcome.reason for outcome in bench.work()} == {CopyReason.SESSION}
+    bench.busy, bench.fails = False, lambda _: 0
     assert {outcome.state for outcome in bench.work()} == {"copied"}
 
 

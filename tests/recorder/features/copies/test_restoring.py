@@ -83,13 +83,6 @@ def snapshot(folder: Path) -> dict[str, bytes | str]:
     }
 
 
-def test_a_package_is_restored_from_every_kind_of_place(archive: Archive, large: Package, place: Place) -> None:
-    copies.copy(large, place)
-    copies.flip(large.folder / EXTRA, 5_000_000)
-    assert restore(archive, large, place).fetched == (EXTRA,)
-    assert verify_package(large.folder) == []
-
-
 def test_a_copy_that_is_damaged_itself_is_not_used(archive: Archive, large: Package, nas: Place) -> None:
     copies.copy(large, nas)
     assert nas.folder
@@ -123,17 +116,6 @@ def test_a_description_that_is_damaged_comes_from_the_copy_and_that_is_said(
     assert restored.of_copy
     assert archive.list()[0].title == "Rapat Besar"
     assert restored.kept
-
-
-def test_a_package_that_is_not_here_at_all_is_fetched(archive: Archive, large: Package, nas: Place) -> None:
-    copies.copy(large, nas)
-    large.folder.rename(archive.root / "dipindahkan")
-    with nas.opened() as target:
-        place = places.find_place(target, large.id)
-        restored = PackageRestorer(archive.root, DurableFiles(), lambda: archives.STARTED).restore(place, target, [])
-    assert restored.kept is None
-    assert verify_package(large.folder) == []
-    assert [package.id for package in archive.list()] == [large.id]
 
 
 def test_what_the_next_session_needs_is_not_filled(
@@ -172,9 +154,10 @@ def test_letters_are_for_nobody_else_there_and_when_they_come_back(
         assert {there[path] for path in private} == {0o600}
     package.folder.rename(archive.root / "dipindahkan")
     with place.opened() as target:
-        PackageRestorer(archive.root, DurableFiles(), lambda: archives.STARTED).restore(
-            copies.place_of(package), target, []
-        )
+        where = places.find_place(target, package.id)
+        restored = PackageRestorer(archive.root, DurableFiles(), lambda: archives.STARTED).restore(where, target, [])
+    assert restored.kept is None
+    assert archive.verify(archive.find(package.id)) == []
     back = modes(package.folder)
     assert {back[path] for path in private} == {0o600}
     assert back["data/media/program.mp4"] & 0o400

@@ -216,15 +216,6 @@ def test_a_full_store_holds_no_package_and_gets_the_rest_when_there_is_room(seaw
         copies.copy(large, place)
 
 
-def test_a_bit_that_flips_on_the_way_from_a_store_is_not_counted(seaweed: Seaweed, large: Package) -> None:
-    with S3Proxy(seaweed.endpoint) as proxy:
-        proxy.flips = True
-        place = copies.s3_place(seaweed, "flips", proxy.endpoint)
-        assert why(large, place).reason == CopyReason.DAMAGED_ON_THE_WAY
-        with place.opened() as target:
-            assert all(found.state == "unfinished" for found in places.list_packages(target))
-
-
 def test_a_store_that_hangs_is_given_up(tmp_path: Path, seaweed: Seaweed, package: Package) -> None:
     place = changed(copies.s3_place(seaweed, "a"), stalled_s=1.0)
     seaweed.hang()

@@ -82,10 +82,6 @@ def test_the_package_has_the_letter_the_request_and_its_steps(
     info = archives.validate_bag(package.folder)
     assert (info["Internal-Sender-Identifier"], info["Request-Applicant"]) == ("123/UN1/2026", "Dr. Siti Aminah")
     assert b"Dr. Siti Aminah" in (package.folder / "metadata/dublincore.xml").read_bytes()
-
-
-def test_the_published_schema_knows_all_of_it(archive: Archive, program: Path, dossier: Dossier) -> None:
-    package = sealed(archive, program, dossiers.context_of(dossier))
     schema = json.loads(REQUEST_SCHEMA.read_bytes())
     jsonschema.Draft202012Validator.check_schema(schema)
     document = json.loads((package.folder / REQUEST_FILE).read_bytes())
