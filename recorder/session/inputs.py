@@ -216,7 +216,7 @@ class SessionInputs:
             return index, frame
         if stopping.is_set():
             raise LiputError(STOPPED)
-        if self._first_may_miss:
+        if self._videos[0].may_miss:
             return None
         (picture, _, video), *_ = self.pictures
         failure = self._reporters[picture.name].failure
@@ -230,17 +230,20 @@ class SessionInputs:
 
     def _wait_for_first(self, stopping: threading.Event) -> int | None:
         """Return the index of the source that begins the session; note the late sources."""
-        clock, may_miss = self._clock, self._first_may_miss
+        clock, may_miss = self._clock, self._videos[0].may_miss
+        videos = self._videos if may_miss else self._videos[:1]
         limit_ns = clock.now_ns() + round((GRACE_S if may_miss else FIRST_PICTURE_S) * NANOSECONDS)
         if may_miss:
             limit_ns = max(limit_ns, self._began_ns + round(MISSED_S * NANOSECONDS))
         while True:
             given = {index for index, (_, _, video) in enumerate(self.pictures) if video.queue.has_items}
-            awaited = [index for index in range(len(self.pictures) if may_miss else 1) if self._may_give(index)]
+            awaited = next(
+                (index for index, video in enumerate(videos) if not (video.error or video.queue.is_over)), None
+            )
             if given and may_miss:
                 limit_ns = min(limit_ns, clock.now_ns() + round(GRACE_S * NANOSECONDS))
-            is_there = bool(awaited) and awaited[0] in given
-            if is_there or not awaited or clock.now_ns() >= limit_ns or clock.wait(stopping, WATCH_S):
+            is_there = awaited in given
+            if is_there or awaited is None or clock.now_ns() >= limit_ns or clock.wait(stopping, WATCH_S):
                 break
         opening = {picture.name for picture, _, video in self.pictures if not video.has_tried.is_set()}
         silent = {picture.name for index, (picture, _, _) in enumerate(self.pictures) if index not in given}
@@ -249,11 +252,3 @@ class SessionInputs:
         if may_miss:
             return min(given, default=None)
         return 0 if 0 in given else None
-
-    @property
-    def _first_may_miss(self) -> bool:
-        return self._videos[0].may_miss
-
-    def _may_give(self, index: int) -> bool:
-        video = self._videos[index]
-        return video.error is None and not video.queue.is_over
