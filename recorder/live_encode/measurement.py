@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Iterator, Sequence
-from fractions import Fraction
 from itertools import cycle, islice
 
 import av
@@ -101,7 +100,9 @@ def _cpu_seconds(
             copy.fill(picture, pts)
             second.encode_video(copy.picture, pts)
     if sound:
-        _encode_sound(encoder, sound, count / recorded.rate)
+        block = np.random.default_rng(3).integers(-3000, 3000, (AAC_FRAME, sound.channels), dtype=np.int16)
+        for at in range(0, int(count / recorded.rate * SAMPLE_RATE), AAC_FRAME):
+            encoder.encode_audio(block, at)
     encoder.flush(Track.VIDEO)
     if second:
         second.flush(Track.VIDEO)
@@ -110,9 +111,3 @@ def _cpu_seconds(
     if second:
         second.close()
     return taken_s
-
-
-def _encode_sound(encoder: Encoder, sound: AudioSettings, seconds: Fraction) -> None:
-    block = np.random.default_rng(3).integers(-3000, 3000, (AAC_FRAME, sound.channels), dtype=np.int16)
-    for at in range(0, int(seconds * SAMPLE_RATE), AAC_FRAME):
-        encoder.encode_audio(block, at)
