@@ -165,13 +165,11 @@ SEPARATE: Final = "separate"
 
 @dataclass(frozen=True, slots=True)
 class StreamPlan:
-    """Plan of the live encode: mode, bits a second of video and audio, and the `question` for this PC."""
+    """Plan of the live encode: mode, the least bits a second of video, and the `question` for this PC."""
 
     encode: str
     least: int
-    most: int
-    sound: int = 0
-    question: HeadroomQuery | None = None
+    question: HeadroomQuery
 
 
 type EncodeMode = Literal["shared", "separate"]  # the recording's packets, or a separate encode

@@ -56,26 +56,26 @@ class LiveEncodeControl:
         # Mode and reason; None before the recording begins.
         self._choice: tuple[EncodeMode, EncodeReason] | None = None
         self._recorded_rate = 0
-        self._question = plan.question if plan.encode == AUTO else None
+        self._most = plan.question.most
         self._headroom: HeadroomMeasurement | None = None
         self._opener: threading.Thread | None = None
         self._encode: LiveEncoder | None = None
         self._opened: LiveEncoder | None = None
         self._simplified = ("", 1)
-        self._rate = RateControl(least=plan.least, most=plan.most, beside=plan.sound)
+        self._rate = RateControl(least=plan.least, most=self._most, beside=plan.question.profile.audio_bitrate)
         self._put: Callable[[EncodedPacket], None] | None = None
         self._share: Callable[[], None] = lambda: None
         self._reports: dict[str, tuple[LinkReport | None, float]] = {}  # last report of each destination, and its time
         self._samples: dict[str, LinkSample] = {}
         self._stalls = StallDetector()
-        self._reported_rate = plan.most
+        self._reported_rate = self._most
         self._reported_ns = -UP_EVERY_S * NANOSECONDS
 
     def look_up(self, *, measures: bool) -> None:
         """Look up the headroom of this PC; if `measures`, measure an unknown one until the start. Returns at once."""
         is_known = self._headroom is not None and self._headroom.found is not None
-        if self._question and not is_known and (self._destinations.names or not measures):
-            self._headroom = HeadroomMeasurement().look_up(self._question, measures=measures)
+        if self._plan.encode == AUTO and not is_known and (self._destinations.names or not measures):
+            self._headroom = HeadroomMeasurement().look_up(self._plan.question, measures=measures)
 
     def open(self, recorded: VideoSettings, *, connect: ConnectDestinations, share: Callable[[], None]) -> None:
         """Choose the encode, and `connect` the destinations; `recorded` is the recording's settings.
@@ -100,7 +100,7 @@ class LiveEncodeControl:
     def _open(self, connect: ConnectDestinations, recorded: VideoSettings) -> None:
         try:
             encode = self._opened = LiveEncoder(
-                live_settings(recorded, self._plan.most),
+                live_settings(recorded, self._most),
                 put=self._put_packet,
                 clock=self._clock,
                 emit=self._emit,
@@ -169,7 +169,7 @@ class LiveEncodeControl:
             why=why,
             bitrate=self._rate.bit_rate if is_separate else self._recorded_rate,
             least=self._plan.least if is_separate else None,
-            most=self._plan.most if is_separate else None,
+            most=self._most if is_separate else None,
             late=self._encode.late if self._encode else 0,
         )
 
@@ -208,7 +208,7 @@ class LiveEncodeControl:
     def _report_rate(self, rate: int, slowest: str, now_ns: int) -> None:
         every_s = UP_EVERY_S if rate > self._reported_rate else DOWN_EVERY_S
         is_far = abs(rate - self._reported_rate) > TOLD * self._reported_rate or (
-            rate != self._reported_rate and rate == self._plan.most
+            rate != self._reported_rate and rate == self._most
         )
         if not is_far or now_ns - self._reported_ns < every_s * NANOSECONDS:
             return

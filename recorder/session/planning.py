@@ -216,7 +216,7 @@ def _sound_inputs(chosen: ChosenSources, settings: Settings, asked: SessionReque
 def _stream_plan(settings: Settings, profile: Profile, *, is_live: bool) -> StreamPlan:
     least, most = settings.video.stream_range(profile)
     wish = settings.video.stream_encode if is_live else SHARED
-    return StreamPlan(wish, least, most, profile.audio_bitrate, HeadroomQuery(profile, most))
+    return StreamPlan(wish, least, HeadroomQuery(profile, most))
 
 
 def _without_unknown(

@@ -7,7 +7,7 @@ from config.settings.schema import Settings
 from config.settings.secrets import StreamTarget
 from devices.health.faults import SessionDeviceHealth
 from recorder.encode.session_encoder import EncoderPlan
-from recorder.live_encode.headroom import SHARED, StreamPlan
+from recorder.live_encode.headroom import SHARED, HeadroomQuery, StreamPlan
 from recorder.package.metadata import SessionContext
 from recorder.program.scene import Appearance
 from recorder.session.plan import SessionPlan
@@ -20,7 +20,7 @@ def session_plan(**said: Any) -> SessionPlan:
     plain = {
         "ends": frozenset(),
         "targets": targets,
-        "stream": StreamPlan(SHARED, 300_000, 4_500_000),
+        "stream": StreamPlan(SHARED, 300_000, HeadroomQuery(settings.profile(None), 4_500_000)),
         "storage": settings.storage,
         "recording": settings.recording,
         "context": SessionContext(),

@@ -22,7 +22,7 @@ from recorder.archive.archive import Archive
 from recorder.live.destination import LiveDestination
 from recorder.live.kind import DestinationFault, fault_sentence
 from recorder.live.transports.hls import PLAYLIST, HlsPlaylist
-from recorder.live_encode.headroom import StreamPlan
+from recorder.live_encode.headroom import HeadroomQuery, StreamPlan
 from recorder.model.status import SessionResult
 from recorder.program.mixer import SoundInput
 from recorder.session.hooks import SessionHooks
@@ -163,7 +163,7 @@ def playlist(folder: Path) -> HlsPlaylist:
 
 
 PROFILE = BUILT_IN_PROFILES["240p15"]
-SEPARATE = StreamPlan("separate", 60_000, 120_000, PROFILE.audio_bitrate)
+SEPARATE = StreamPlan("separate", 60_000, HeadroomQuery(PROFILE, 120_000))
 
 
 class Streamed:

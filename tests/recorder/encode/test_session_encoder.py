@@ -40,7 +40,7 @@ from recorder.encode.session_encoder import (
 )
 from recorder.encode.x264 import VideoSettings
 from recorder.features.load_shedding.load_shedder import CHEAP
-from recorder.live_encode.headroom import StreamPlan
+from recorder.live_encode.headroom import HeadroomQuery, StreamPlan
 from recorder.model.packet import EncodedPacket, Track
 from recorder.model.status import SessionResult, SessionState
 from recorder.package.work_folder import WorkFolder
@@ -515,7 +515,7 @@ def test_viewers_get_the_next_keyframe_with_its_parameter_sets(tmp_path: Path, s
 @pytest.mark.server
 def test_an_encode_of_their_own_goes_on_for_viewers(tmp_path: Path, server: NginxRtmp) -> None:
     room = Room(tmp_path, "crash", 60)
-    room.change(duration_s=None, stream=StreamPlan("separate", 60_000, 120_000, PROFILE.audio_bitrate))
+    room.change(duration_s=None, stream=StreamPlan("separate", 60_000, HeadroomQuery(PROFILE, 120_000)))
     room.session.destinations.add(StreamTarget("kampus", Secret(server.url("good-key"))))
     thread = threading.Thread(target=room.run)
     thread.start()

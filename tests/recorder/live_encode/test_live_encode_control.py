@@ -10,11 +10,12 @@ import pytest
 from av.stream import Stream
 
 from capture.source import ColorMatrix
+from config.settings.schema import BUILT_IN_PROFILES
 from devices.host.clock import NANOSECONDS
 from recorder.encode.x264 import VideoSettings
 from recorder.live.destinations import Destinations
 from recorder.live.kind import LinkReport
-from recorder.live_encode.headroom import StreamPlan
+from recorder.live_encode.headroom import HeadroomQuery, StreamPlan
 from recorder.live_encode.live_encode_control import LiveEncodeControl
 from recorder.model.packet import TrackId
 from recorder.model.status import DestinationLine
@@ -24,6 +25,7 @@ from tests.support.waiting import wait_for
 
 EVERY_S = 0.25
 LEAST, MOST = 500_000, 4_000_000
+QUESTION = HeadroomQuery(BUILT_IN_PROFILES["720p30"], MOST)
 
 
 @dataclass
@@ -89,7 +91,7 @@ class Place:
         monkeypatch.setattr(Destinations, "names", ("kampus",))
         monkeypatch.setattr(Destinations, "streaming", (self.server,))
         recorded = VideoSettings(320, 180, Fraction(30), ColorMatrix.BT601, MOST, MOST)
-        plan = StreamPlan("separate", LEAST, MOST, 128_000)
+        plan = StreamPlan("separate", LEAST, QUESTION)
         self.side = LiveEncodeControl(plan, destinations, clock=self.clock, emit=self.events)
         self.side.open(recorded, connect=destinations.begin, share=lambda: None)
         wait_for(lambda: encodes)
@@ -194,7 +196,7 @@ def test_nobody_is_named_who_was_removed(place: Place, monkeypatch: pytest.Monke
 def test_an_encode_that_is_opened_after_a_step_begins_with_it_and_follows_the_next(encodes: list[Encode]) -> None:
     clock = SimulatedClock()
     destinations = Destinations([], clock=clock, emit=EventList())
-    side = LiveEncodeControl(StreamPlan("separate", LEAST, MOST), destinations, clock=clock, emit=Events())
+    side = LiveEncodeControl(StreamPlan("separate", LEAST, QUESTION), destinations, clock=clock, emit=Events())
     side.simplify("subme=1", 2)
     side.open(
         VideoSettings(320, 180, Fraction(30), ColorMatrix.BT601, MOST, MOST),
@@ -217,7 +219,7 @@ def test_nobody_is_told_of_it_before_there_is_somebody_to_stream_to(monkeypatch:
     clock = SimulatedClock()
     destinations = Destinations(clock=clock, emit=EventList())
     recorded = VideoSettings(320, 180, Fraction(30), ColorMatrix.BT601, MOST, MOST)
-    side = LiveEncodeControl(StreamPlan("shared", LEAST, MOST), destinations, clock=clock, emit=EventList())
+    side = LiveEncodeControl(StreamPlan("shared", LEAST, QUESTION), destinations, clock=clock, emit=EventList())
     assert side.facts() == {}
     side.open(recorded, connect=destinations.begin, share=lambda: None)
 
@@ -234,7 +236,7 @@ def test_where_no_thread_can_be_had_what_is_recorded_is_streamed(monkeypatch: py
     destinations = Destinations(clock=clock, emit=EventList())
     monkeypatch.setattr(Destinations, "begin", lambda _, templates: begun.append(templates))
     recorded = VideoSettings(320, 180, Fraction(30), ColorMatrix.BT601, MOST, MOST)
-    side = LiveEncodeControl(StreamPlan("separate", LEAST, MOST), destinations, clock=clock, emit=events)
+    side = LiveEncodeControl(StreamPlan("separate", LEAST, QUESTION), destinations, clock=clock, emit=events)
     monkeypatch.setattr(threading, "Thread", Unthreaded)
     side.open(recorded, connect=destinations.begin, share=lambda: None)
     side.free()

@@ -10,7 +10,7 @@ from config.settings.schema import BUILT_IN_PROFILES
 from recorder.live_encode import headroom
 from recorder.live_encode.headroom import HeadroomQuery
 from tests.support.rtmp_server import NginxRtmp
-from tests.support.streams import PROFILE, SEPARATE, Streamed
+from tests.support.streams import SEPARATE, Streamed
 from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.server
@@ -21,12 +21,11 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LIPUT_STATE", str(tmp_path / "state"))
 
 
-AUTO = dataclasses.replace(SEPARATE, encode="auto", question=HeadroomQuery(PROFILE, 120_000))
+AUTO = dataclasses.replace(SEPARATE, encode="auto")
 
 
 @pytest.mark.usefixtures("state")
 def test_auto_measures_while_it_is_armed_and_uses_what_was_found(tmp_path: Path, server: NginxRtmp) -> None:
-    assert AUTO.question
     asked = AUTO.question
     streamed = Streamed(tmp_path, server, AUTO)
     streamed.start(at_once=False)
@@ -44,7 +43,6 @@ def test_auto_measures_while_it_is_armed_and_uses_what_was_found(tmp_path: Path,
 
 @pytest.mark.usefixtures("state")
 def test_auto_measures_nothing_at_a_start_at_once(tmp_path: Path, server: NginxRtmp) -> None:
-    assert AUTO.question
     streamed = Streamed(tmp_path, server, AUTO)
     streamed.start()
     begun = streamed.until("session-live")
@@ -59,7 +57,6 @@ def test_auto_measures_nothing_at_a_start_at_once(tmp_path: Path, server: NginxR
 @pytest.mark.usefixtures("state")
 def test_a_start_does_not_wait_for_the_figure(tmp_path: Path, server: NginxRtmp) -> None:
     slow = dataclasses.replace(AUTO, question=HeadroomQuery(BUILT_IN_PROFILES["1080p60"], 7_000_000))
-    assert slow.question
     streamed = Streamed(tmp_path, server, slow)
     streamed.start(at_once=False)
     streamed.until("session-armed")
