@@ -1,35 +1,28 @@
 """Time zones by the names in calendars: IANA's, Indonesia's short ones, Outlook's."""
 
 import re
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from zoneinfo import ZoneInfo
 
 from config.settings.office import zone_name
 
-_INDONESIAN = {
-    "wib": "Asia/Jakarta",
-    "wita": "Asia/Makassar",
-    "wit": "Asia/Jayapura",
-    "waktu indonesia barat": "Asia/Jakarta",
-    "waktu indonesia tengah": "Asia/Makassar",
-    "waktu indonesia timur": "Asia/Jayapura",
-    "western indonesia time": "Asia/Jakarta",
-    "western indonesian time": "Asia/Jakarta",
-    "central indonesia time": "Asia/Makassar",
-    "central indonesian time": "Asia/Makassar",
-    "eastern indonesia time": "Asia/Jayapura",
-    "eastern indonesian time": "Asia/Jayapura",
-}
-_OUTLOOK = {
-    "se asia standard time": "Asia/Jakarta",
-    "se asia daylight time": "Asia/Jakarta",
-    "singapore standard time": "Asia/Makassar",
-    "malay peninsula standard time": "Asia/Makassar",
-    "tokyo standard time": "Asia/Jayapura",
-    "utc": "UTC",
-    "coordinated universal time": "UTC",
-}
-"""Windows has three zones for Indonesia; none of them changes its clocks."""
+_NAMES: Mapping[str, Sequence[str]] = {
+    "Asia/Jakarta": (
+        "wib", "waktu indonesia barat", "western indonesia time", "western indonesian time", "se asia standard time",
+        "se asia daylight time",
+    ),
+    "Asia/Makassar": (
+        "wita", "waktu indonesia tengah", "central indonesia time", "central indonesian time",
+        "singapore standard time", "malay peninsula standard time",
+    ),
+    "Asia/Jayapura": (
+        "wit", "waktu indonesia timur", "eastern indonesia time", "eastern indonesian time", "tokyo standard time",
+    ),
+    "UTC": ("utc", "coordinated universal time"),
+}  # fmt: skip
+"""Indonesia's own, then those of Windows, which has three zones for Indonesia; none of them changes its clocks."""
+_KNOWN = {name: zone for zone, names in _NAMES.items() for name in names}
 _OFFSET = re.compile(r"\(?\s*(?:UTC|GMT)\s*([+-])(\d{1,2})(?::?(\d{2}))?\b.*", re.IGNORECASE | re.DOTALL)
 _EAST = {7: "Asia/Jakarta", 8: "Asia/Makassar", 9: "Asia/Jayapura"}
 
@@ -37,8 +30,7 @@ _EAST = {7: "Asia/Jakarta", 8: "Asia/Makassar", 9: "Asia/Jayapura"}
 def zone_named(name: str) -> tzinfo | None:
     """Return the zone called `name`, or None. Of "/vendor/Asia/Jakarta" the end counts."""
     plain = name.strip().strip('"').strip("/")
-    known = _INDONESIAN.get(plain.casefold()) or _OUTLOOK.get(plain.casefold())
-    if known:
+    if known := _KNOWN.get(plain.casefold()):
         return ZoneInfo(known)
     parts = plain.split("/")
     for begin in range(len(parts)):
