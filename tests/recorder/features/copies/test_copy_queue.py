@@ -5,7 +5,7 @@ import os
 import random
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -48,28 +48,36 @@ from tests.support.simulated import SimulatedClock
 
 @dataclass
 class Bench:
-    """A queue on simulated time with two folders as places, and what was told of it."""
+    """A queue on simulated time, its places, and what was told of it."""
 
     archive: Archive
-    folder: Path
+    places: dict[str, Place]
     clock: SimulatedClock = field(default_factory=SimulatedClock)
     told: list[tuple[str, dict[str, object]]] = field(default_factory=list)
     busy: bool = False
     fails: Callable[[Path], int] = lambda _: 0
-    """The number of the error that writing a file meets, 0 for none."""
+    """The number of the error that writing a file into a folder meets, 0 for none."""
+    new_place: bool = False
+
+    @property
+    def folder(self) -> Path:
+        return self.archive.root.parent
 
     def queue(self) -> CopyQueue:
         """Return a new one, as after a restart."""
-        targets = {
-            "nas": CopyTarget(url=f"file://{self.folder}/nas"),
-            "lain": CopyTarget(url=f"file://{self.folder}/lain", automatic=False),
-        }
+        targets = {name: place.settings for name, place in self.places.items()}
         return CopyQueue(
             [self.archive.root], targets, self.open, self.clock, record=self.record, is_busy=lambda: self.busy,
+            new_place=self.new_place,
         )  # fmt: skip
 
     def open(self, name: str) -> Target:
-        return FolderTarget(name, self.folder / name, DurableFiles(self._before))
+        place = self.places[name]
+        return (
+            FolderTarget(name, place.settings.folder, DurableFiles(self._before))
+            if place.kind == "folder"
+            else place.open(name)
+        )
 
     def _before(self, _step: str, path: Path) -> None:
         if number := self.fails(path):
@@ -91,6 +99,9 @@ class Bench:
         queue = self.queue()
         return list(queue.work(name, queue.waiting(name)))
 
+    def counted(self) -> int:
+        return sum(row.state == "copied" for row in self.queue().rows().values())
+
     def advance(self, seconds: float) -> None:
         self.clock.advance_to(self.clock.now_ns() + int(seconds * NANOSECONDS))
 
@@ -99,9 +110,9 @@ class Bench:
 def bench(archive: Archive, program: Path, tmp_path: Path) -> Bench:
     for title in ("Satu", "Dua", "Tiga"):
         archives.seal_one(archive, program, title)
-    (tmp_path / "nas").mkdir()
-    (tmp_path / "lain").mkdir()
-    return Bench(archive, tmp_path)
+    nas, lain = copies.folder_place(tmp_path / "nas"), copies.folder_place(tmp_path / "lain")
+    on_demand = msgspec.structs.replace(lain.settings, automatic=False)
+    return Bench(archive, {"nas": nas, "lain": replace(lain, settings=on_demand)})
 
 
 def names(outcomes: Sequence[CopyOutcome]) -> list[str]:
@@ -345,33 +356,6 @@ def test_a_ledger_that_is_damaged_is_one_clear_line(tmp_path: Path) -> None:
 # A name of the settings means one place: no copy counts that was made at another, and nothing goes beside a mount.
 
 
-class Room:
-    """A PC with one archive and some places."""
-
-    def __init__(self, archive: Archive, **places: Place) -> None:
-        self.archive = archive
-        self.places = places
-        self.clock = SimulatedClock()
-        self.new_place = False
-
-    def queue(self) -> CopyQueue:
-        targets = {name: place.settings for name, place in self.places.items()}
-        return CopyQueue(
-            [self.archive.root], targets, lambda name: self.places[name].open(name), self.clock,
-            is_busy=lambda: False, new_place=self.new_place,
-        )  # fmt: skip
-
-    def work(self, name: str = "nas") -> list[CopyOutcome]:
-        queue = self.queue()
-        return list(queue.work(name, queue.waiting(name)))
-
-    def counted(self) -> int:
-        return sum(row.state == "copied" for row in self.queue().rows().values())
-
-    def advance(self, hours: float) -> None:
-        self.clock.advance_to(self.clock.now_ns() + int(hours * 3600 * NANOSECONDS))
-
-
 def reasons(outcomes: list[CopyOutcome]) -> set[str | None]:
     return {outcome.reason for outcome in outcomes}
 
@@ -379,7 +363,7 @@ def reasons(outcomes: list[CopyOutcome]) -> set[str | None]:
 def test_another_address_under_the_same_name_gets_everything_anew(
     archive: Archive, package: Package, place: Place, tmp_path: Path
 ) -> None:
-    room = Room(archive, nas=copies.folder_place(tmp_path / "lama"))
+    room = Bench(archive, {"nas": copies.folder_place(tmp_path / "lama")})
     assert reasons(room.work()) == {None}
     room.places["nas"] = place
     assert room.counted() == 0, "what is at the old one is no copy at the new one"
@@ -392,13 +376,13 @@ def test_another_address_under_the_same_name_gets_everything_anew(
 def test_another_disk_at_the_same_address_gets_everything_anew(
     archive: Archive, package: Package, tmp_path: Path
 ) -> None:
-    room = Room(archive, nas=copies.folder_place(tmp_path / "nas"))
+    room = Bench(archive, {"nas": copies.folder_place(tmp_path / "nas")})
     room.work()
     (tmp_path / "nas").rename(tmp_path / "disk-1")
     (tmp_path / "nas").mkdir()
     (tmp_path / "nas" / MARK_FILE).write_text("6d3c3b1e-6f3b-4a39-9a9e-54a5f2b1c0aa")
     assert room.work() == [], "nothing has waited, and it was seen today"
-    room.advance(25)
+    room.advance(25 * 3600)
     assert room.work() == [], "it is looked at"
     assert room.counted() == 0
     (outcome,) = room.work()
@@ -408,15 +392,15 @@ def test_another_disk_at_the_same_address_gets_everything_anew(
 def test_an_emptied_place_is_told_of_within_a_day_and_gets_nothing_until_that_is_said_to_be_meant(
     archive: Archive, package: Package, place: Place
 ) -> None:
-    room = Room(archive, nas=place)
+    room = Bench(archive, {"nas": place})
     room.work()
     copies.empty(place)
-    room.advance(25)
+    room.advance(25 * 3600)
     assert room.work() == []
     trouble = room.queue().ledger.troubles().get("nas")
     assert trouble
     assert trouble.reason == CopyReason.EMPTIED
-    room.advance(1)
+    room.advance(1 * 3600)
     assert reasons(list(room.queue().work("nas", room.queue().every()))) == {CopyReason.EMPTIED}
     assert copies.everything_at(place) == []
     room.new_place = True
@@ -429,7 +413,7 @@ def test_an_emptied_place_is_told_of_within_a_day_and_gets_nothing_until_that_is
 
 
 def test_a_second_name_of_a_place_is_no_second_copy(archive: Archive, package: Package, place: Place) -> None:
-    room = Room(archive, nas=place, lagi=place)
+    room = Bench(archive, {"nas": place, "lagi": place})
     assert reasons(room.work("nas")) == {None}
     assert reasons(room.work("lagi")) == {CopyReason.SAME_PLACE}
     assert room.counted() == 1
@@ -439,7 +423,7 @@ def test_the_archive_itself_is_no_place(archive: Archive, package: Package, tmp_
     (tmp_path / "tautan").symlink_to(archive.root)
     before = sorted(archive.root.rglob("*"))
     for folder in (archive.root, tmp_path / "tautan"):
-        room = Room(archive, nas=copies.folder_place(folder))
+        room = Bench(archive, {"nas": copies.folder_place(folder)})
         assert reasons(list(room.queue().work("nas", room.queue().every()))) == {CopyReason.SAME_PLACE}
         assert room.counted() == 0
     assert sorted(archive.root.rglob("*")) == before
