@@ -120,6 +120,12 @@ def _record(
         log = stack.enter_context(open_health_log(settings, clock))
         service: DeviceService | None = None
 
+        def new_service() -> "DeviceService":
+            # It loads for 0.1 s, which a session without devices saves.
+            from devices.device_service import DeviceService
+
+            return DeviceService(log, settings, clock, archive=spec.asked.archive)
+
         def connected() -> "Sequence[Device]":
             from devices.device_service import connected_devices
 
@@ -134,12 +140,7 @@ def _record(
             unattended=spec.replaces is not None or spec.plan is not None,
         )
         if planned.plan.context.devices:
-            # It loads for 0.1 s, which a session without devices saves.
-            from devices import device_service
-
-            service = stack.enter_context(
-                device_service.DeviceService(log, settings, clock, archive=spec.asked.archive)
-            )
+            service = stack.enter_context(new_service())
             service.start()
         with Recorder(planned, spec, clock) as recorder:
             recorder.run(handshake, inbox, standing)

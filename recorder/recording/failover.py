@@ -28,10 +28,18 @@ from recorder.model.packet import MOST_PACKET_BYTES, DiskProgress, EncodedPacket
 from recorder.package.fixity import Progress
 from recorder.package.metadata import Package, RecordingFacts
 from recorder.package.work_folder import WorkFolder
-from recorder.recording import storage_events
 from recorder.recording.part_sealer import PartSealer
 from recorder.recording.replica import PartDirectory, Replica, ReplicaState
 from recorder.recording.replica_opener import ReplicaOpener, ReplicaOpening, StorageRequirements, StreamFormat
+from recorder.recording.storage_events import (
+    report_disk_level,
+    report_fault,
+    report_guard_failed,
+    report_mounts_unknown,
+    report_part_left,
+    report_progress,
+    report_switched,
+)
 
 WATCH_S = 0.25
 """The guard's interval."""
@@ -127,7 +135,7 @@ class Failover:
         try:
             self._opener.check_memory()
         except StateError as error:
-            storage_events.report_mounts_unknown(self._log, error)
+            report_mounts_unknown(self._log, error)
         if self._unused_archives or self._may_change:
             tracks = self._format.templates
             self._backlog = PacketBacklog(Track.VIDEO if Track.VIDEO in tracks else next(iter(tracks)))
@@ -155,7 +163,7 @@ class Failover:
         if copy is None and number == 1 and faults:
             raise faults[0][1]  # the caller reports it
         for refused, fault in faults:
-            storage_events.report_fault(self._log, str(refused.root), fault)
+            report_fault(self._log, str(refused.root), fault)
         return copy
 
     def _copy_number_for(self, archive: Archive) -> int:
@@ -258,7 +266,7 @@ class Failover:
             except Exception as error:  # a bug must not end the guard
                 if not self._is_broken:
                     self._is_broken = True
-                    storage_events.report_guard_failed(self._log, error)
+                    report_guard_failed(self._log, error)
 
     def _check_all(self) -> None:
         self._fail_over()
@@ -284,7 +292,7 @@ class Failover:
         change = replica.look(now_ns, given_s)
         stalled_for_s = replica.growth.stalled_for_s(now_ns)
         if change is not None:
-            storage_events.report_progress(self._log, replica, change, stalled_for_s)
+            report_progress(self._log, replica, change, stalled_for_s)
         if change is ReplicaState.WRITING:
             self._offer_refused_again(copy)
         # Without a clock, a full queue would block for ever; a queue with room may only mean a silent source. With a
@@ -305,7 +313,7 @@ class Failover:
         media_s = given_s - float(replica.start)
         level = forecast.update(now_ns, free, replica.file.written_bytes, media_s, planned_s)
         if level is not None:
-            storage_events.report_disk_level(self._log, replica, forecast, planned_s, was=was)
+            report_disk_level(self._log, replica, forecast, planned_s, was=was)
         if level is DiskLevel.OVER:
             self._leave_disk(
                 copy,
@@ -342,7 +350,7 @@ class Failover:
             act(copy)
         except Exception as mistake:  # callers wait for the copy, so it must end
             told = as_liput_error(mistake, StorageError)
-            storage_events.report_fault(self._log, copy.replica.folder, told)
+            report_fault(self._log, copy.replica.folder, told)
             if copy.move is not None:
                 self._end_copy(copy, copy.move.why or told)
 
@@ -353,13 +361,13 @@ class Failover:
             return False
         if copy is None or copy.replica is not replica or copy.ended or isinstance(error, MediaError):
             # Damaged media are damaged on any disk, and all of them are there.
-            storage_events.report_fault(self._log, replica.folder, error)
+            report_fault(self._log, replica.folder, error)
         else:
             self._leave_disk(copy, error)
         return True
 
     def _leave_disk(self, copy: _Copy, error: LiputError, *, may_stay: bool = False) -> None:
-        storage_events.report_fault(self._log, copy.replica.folder, error)
+        report_fault(self._log, copy.replica.folder, error)
         copy.move = _ReplicaMove(error, may_stay=may_stay, told=list(copy.refused))
         self._end_on_error(copy, self._try_next)
 
@@ -402,7 +410,7 @@ class Failover:
         """Report a refusing folder, and try the next; a copy that may stay remembers it."""
         fault = as_liput_error(error, StorageError)
         if archive not in move.told:
-            storage_events.report_fault(self._log, str(archive.root), fault)
+            report_fault(self._log, str(archive.root), fault)
         if move.why is None:
             move.why = fault
         elif move.may_stay:
@@ -427,8 +435,8 @@ class Failover:
             return
         self._offer_refused_again(copy)
         if old.growth.is_stalled:
-            storage_events.report_progress(self._log, old, ReplicaState.WRITING, 0.0)
-        storage_events.report_switched(self._log, old.folder, new, _end_on_disk_s(copy.replicas[:-1]), begins_s)
+            report_progress(self._log, old, ReplicaState.WRITING, 0.0)
+        report_switched(self._log, old.folder, new, _end_on_disk_s(copy.replicas[:-1]), begins_s)
 
     def _start_with_backlog(self, copy: _Copy, new: Replica) -> float:
         """Put a replica into use with the backlog of its format; return its first media time in seconds."""
@@ -503,7 +511,7 @@ class Failover:
                 try:
                     replica.discard()
                 except (StorageError, RuntimeError) as error:  # RuntimeError: no free thread
-                    storage_events.report_part_left(self._log, replica.folder, replica.work.path, as_liput_error(error))
+                    report_part_left(self._log, replica.folder, replica.work.path, as_liput_error(error))
 
     def seal(self, facts: RecordingFacts, progress: Progress | None = None) -> list[Package]:
         """Make a package of each copy, or of each part that cannot be joined; the fullest copy first. Blocks.

@@ -19,8 +19,8 @@ from recorder.disk.errors import ask_disk, disk_stalled, storage_error
 from recorder.package.fixity import Progress
 from recorder.package.metadata import Package, PartFacts, RecordingFacts
 from recorder.package.work_folder import WorkFolder
-from recorder.recording import storage_events
 from recorder.recording.replica import Replica
+from recorder.recording.storage_events import report_part_left, report_parts_apart
 from recorder.recovery.packaging import SessionPackager
 from recorder.recovery.resume import playable_s
 
@@ -77,7 +77,7 @@ class PartSealer:
             return made
         self.report_earlier(earlier)
         if len(kept) + len(left) > 1:
-            self._add_reason(storage_events.report_parts_apart(self.emit, parts[-1].folder, len(kept) + len(left)))
+            self._add_reason(report_parts_apart(self.emit, parts[-1].folder, len(kept) + len(left)))
         spans = {id(part): _span(part) for part in [*left, *kept]}
         before = list(filter(None, map(self._earlier_span, earlier)))
         packages: list[Package] = []
@@ -108,7 +108,7 @@ class PartSealer:
         for work in earlier:
             if self._ask(work.path.is_dir, work, unknown=True):  # else the event would name a missing folder
                 apart = self.error or ArchiveError("it was not joined with the later parts")
-                self._add_reason(storage_events.report_part_left(self.emit, str(work.archive_root), work.path, apart))
+                self._add_reason(report_part_left(self.emit, str(work.archive_root), work.path, apart))
 
     def _holds_media(self, part: Replica) -> bool:
         try:
@@ -146,7 +146,7 @@ class PartSealer:
             told = _told(error, (finisher.joined or works[-1]).path)
         if (joined := finisher.joined) is not None:
             told = disk_stalled(joined.path, SEAL_S) if told is too_late else told
-            self._add_reason(storage_events.report_part_left(self.emit, str(joined.archive_root), joined.path, told))
+            self._add_reason(report_part_left(self.emit, str(joined.archive_root), joined.path, told))
             self.joined = self.joined or joined
         self.error = self.error or told
         if is_last_try:
@@ -164,7 +164,7 @@ class PartSealer:
     def _report_left(self, part: Replica, error: LiputError) -> None:
         self._has_more = True
         self.error = self.error or error
-        self._add_reason(storage_events.report_part_left(self.emit, part.folder, part.work.path, error))
+        self._add_reason(report_part_left(self.emit, part.folder, part.work.path, error))
 
     def _add_reason(self, reason: str) -> None:
         if reason not in self.facts.degraded:
