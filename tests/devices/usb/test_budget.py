@@ -176,19 +176,6 @@ def grabbers(tmp_path: Path) -> UsbTopology:
     return UsbTopology.read(usb_tree("two_grabbers", tmp_path))
 
 
-def isochronous(payload: int, interval_us: int) -> Endpoint:
-    return Endpoint(1, 1, VIDEO_STREAMING, "isochronous", True, payload, interval_us)
-
-
-def test_time_on_the_bus_as_the_kernel_counts_it() -> None:
-    # usb_calc_bus_time: 60.4 us of the 100 that a microframe gives, 806 us of 900 in a frame
-    assert bandwidth_share(isochronous(3072, 125), HIGH_SPEED) == pytest.approx(0.604, abs=0.001)
-    assert bandwidth_share(isochronous(3072, 250), HIGH_SPEED) == pytest.approx(0.302, abs=0.001)
-    assert bandwidth_share(isochronous(1023, 1000), 12_000_000) == pytest.approx(0.896, abs=0.001)
-    assert bandwidth_share(isochronous(192, 1000), 12_000_000) == pytest.approx(0.176, abs=0.001)
-    assert bandwidth_share(isochronous(28_125, 125), SUPER_SPEED) == pytest.approx(0.5)
-
-
 def test_two_sticks_that_always_claim_the_most_cannot_share_a_hub(grabbers: UsbTopology) -> None:
     (found,) = find_conflicts(grabbers, [pictures("3-1.1"), pictures("3-1.2")])
     assert (found.verdict, found.bus) == ("cannot-fit", "the hub at port 3-1")
@@ -279,7 +266,7 @@ def test_what_a_headset_plays_is_not_what_it_records(tmp_path: Path) -> None:
     assert node is not None
     found = bandwidth_claim(node, sound("1-1"))
     assert found is not None
-    assert found[1] == pytest.approx(bandwidth_share(isochronous(100, 1000), 12_000_000))
+    assert found[1] == pytest.approx(bandwidth_share(iso(100, 1000), FULL_SPEED))
 
 
 def test_who_shares_a_bus(grabbers: UsbTopology) -> None:
@@ -287,11 +274,3 @@ def test_who_shares_a_bus(grabbers: UsbTopology) -> None:
     assert bus_neighbours(grabbers, "3-2") == []
     assert [node.port for node in controller_neighbours(grabbers, "3-2")] == ["3-1.1", "3-1.2"]
     assert bus_of(grabbers, "usb3") is None
-
-
-def test_the_most_that_pictures_may_take(cameras: UsbTopology, tmp_path: Path) -> None:
-    by_port = {node.port: usable_bps(node) for node in cameras}
-    assert by_port["5-1.4"] == 3 * 1024 * 8 * 8000
-    assert by_port["5-1.3.1.3.7"] == 3 * 1020 * 8 * 8000
-    links = UsbTopology.read(usb_tree("two_cam_links", tmp_path))
-    assert {node.port: usable_bps(node) for node in links}["2-1.1"] == 3_600_000_000
