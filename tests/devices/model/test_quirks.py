@@ -8,15 +8,6 @@ from devices.model.device import DeviceKind, Mode
 from devices.model.quirks import QUIRKS, has_generic_name, is_own_serial, quirk_of, video_kind
 
 
-@pytest.mark.parametrize("device", ["534d:2109", "345f:2130", "345f:2131", "0fd9:0066", "2935:0006", "2935:ffff"])
-def test_known_capture_cards_are_capture_cards_whatever_they_call_themselves(device: str) -> None:
-    vid, pid = device.split(":")
-    assert video_kind(vid, pid, "USB Video") is DeviceKind.CAPTURE_CARD
-    known = quirk_of(vid, pid)
-    assert known is not None
-    assert known.source
-
-
 @pytest.mark.parametrize(
     "name", ["USB3.0 HDMI Capture", "AV TO USB2.0 Grabber", "Live Gamer Portable", "Cam Link Pro", "SDI2USB3 SDI"]
 )
@@ -28,7 +19,7 @@ def test_unknown_ones_are_told_by_their_names(name: str) -> None:
     "name", ["HD Pro Webcam C920", "FaceTime HD Camera", "OBSBOT Tiny 2", "Jabra PanaCast 20", "Rally Camera"]
 )
 def test_cameras_stay_cameras(name: str) -> None:
-    assert video_kind("046d", "082d", name) is DeviceKind.CAMERA
+    assert video_kind("dead", "beef", name) is DeviceKind.CAMERA
 
 
 def test_a_receiver_of_a_video_signal_is_a_capture_card() -> None:
@@ -69,13 +60,6 @@ def test_a_fake_mode_never_gives_more_than_it_lists(identifier: str) -> None:
         real = QUIRKS[identifier].real_rate(Mode("MJPG", fake.width, fake.height, (60.0,)))
         assert real is not None
         assert 0 < real <= fake.rate
-
-
-def test_known_cameras_are_cameras_whatever_they_call_themselves() -> None:
-    assert video_kind("046d", "082d", "HDMI Capture") is DeviceKind.CAMERA
-    known = quirk_of("046d", "082d")
-    assert known is not None
-    assert known.name == "Logitech C920"
 
 
 def test_a_fake_mode_is_known_by_its_size() -> None:
