@@ -14,7 +14,6 @@ from devices.model.device import Device, DeviceKind, Health, Mode
 from devices.monitor.holders import Holder
 from devices.monitor.modes import NodeCapabilities
 from devices.monitor.snapshot import list_devices, make_devices, nodes_in_use, nodes_open_elsewhere
-from devices.roles.choice import best_sound, best_video
 
 MODES = (Mode("MJPG", 1280, 720, (30.0,)),)
 OFFER = NodeCapabilities(gives_pictures=True, is_receiver=False, modes=MODES)
@@ -82,18 +81,24 @@ def test_a_node_that_gives_no_pictures_or_has_gone_is_no_device() -> None:
     assert make_devices(plugged, {"/dev/video1": DeviceNotFound("gone")}) == []
 
 
-def test_a_node_that_may_not_be_opened_is_listed_with_the_reason() -> None:
-    denied = DeviceError("this user may not open it", why="denied")
-    (device,) = make_devices(UdevDevices((picture("/dev/video0", WEBCAM),), ()), {"/dev/video0": denied})
-    assert (device.health.state, device.health.reason) == ("degraded", "this user may not open it")
-    assert device.health.fault == "denied"
+@pytest.mark.parametrize(
+    ("answer", "state", "fault"),
+    [
+        (DeviceError("this user may not open it", why="denied"), "degraded", "denied"),
+        (DeviceError("somebody has it", why="busy"), "busy", "busy"),
+        (DeviceError("no answer", why="lost"), "silent", "no-data"),
+        (None, "silent", "no-data"),
+    ],
+)
+def test_a_node_that_does_not_open_is_listed_with_the_reason(
+    answer: DeviceError | None, state: str, fault: str
+) -> None:
+    answers = {"/dev/video0": answer} if answer else {}
+    (device,) = make_devices(UdevDevices((picture("/dev/video0", WEBCAM),), ()), answers)
+    assert (device.kind, device.modes) == (DeviceKind.CAMERA, ())
+    assert (device.health.state, device.health.fault) == (state, fault)
+    assert device.health.reason == (answer.message if answer else "it does not list its modes")
     assert device.health.since is not None
-    (silent,) = make_devices(UdevDevices((picture("/dev/video0", WEBCAM),), ()), {})
-    assert (silent.health.state, silent.health.fault) == ("silent", "no-data")
-    (sick,) = make_devices(
-        UdevDevices((picture("/dev/video0", WEBCAM),), ()), {"/dev/video0": DeviceError("no answer", why="lost")}
-    )
-    assert (sick.health.state, sick.health.fault) == ("silent", "no-data")
 
 
 def test_sound_whose_node_udev_has_not_made_yet_is_not_denied_to_anybody() -> None:
@@ -218,14 +223,6 @@ def test_a_second_picture_and_a_second_sound_are_of_the_same_plug_and_the_first_
     assert common == {("534d", "2109", "1-2", 480_000_000)}
 
 
-def test_a_node_that_somebody_has_is_busy_when_asked_for_what_it_offers() -> None:
-    (device,) = make_devices(
-        UdevDevices((picture("/dev/video0", WEBCAM),), ()), {"/dev/video0": DeviceError("somebody has it", why="busy")}
-    )
-    assert (device.health.state, device.health.fault, device.modes) == ("busy", "busy", ())
-    assert device.kind is DeviceKind.CAMERA
-
-
 # Who else has them
 
 
@@ -268,40 +265,3 @@ def test_a_loopback_is_anybodys_and_what_cannot_be_asked_is_taken_to_be_in_use()
     held = dict.fromkeys(("/dev/video9", "/dev/zero", "/dev/null"), somebody)
     assert nodes_in_use(there, held) == {"/dev/zero": somebody, "/dev/null": somebody}
     assert nodes_in_use(there, {}) == {}
-
-
-# Which of them a session takes
-
-
-def everything() -> list[Device]:
-    built_in = sound("PCH", None, place="pci-0000:00:1f.3")
-    webcam = (picture("/dev/video0", WEBCAM), sound("WEBCAM", WEBCAM))
-    return listed(*webcam, picture("/dev/video2", STICK), sound("MS2109", STICK), sound("Mic", MICROPHONE), built_in)
-
-
-def test_the_capture_card_and_its_sound_come_first() -> None:
-    devices = everything()
-    video = best_video(devices)
-    assert video.id == "534d:2109@1-2"
-    chosen = best_sound(devices, video)
-    assert chosen is not None
-    assert chosen.id == "534d:2109@1-2+sound"
-
-
-@pytest.mark.parametrize(
-    ("without", "expected"),
-    [("534d", "0d8c:0134@1-5"), ("534d 0d8c", "046d:0825:A1+sound"), ("534d 0d8c 046d", "pci-0000:00:1f.3")],
-)
-def test_then_a_usb_microphone_then_the_cameras_own_then_any(without: str, expected: str) -> None:
-    devices = [device for device in everything() if (device.vid or "-") not in without.split()]
-    video = next((device for device in devices if device.node), None)
-    chosen = best_sound(devices, video)
-    assert chosen is not None
-    assert chosen.id == expected
-
-
-def test_with_nothing_plugged_in_it_says_what_to_plug_in() -> None:
-    with pytest.raises(DeviceNotFound) as caught:
-        best_video([])
-    assert "Plug in a camera" in caught.value.hint
-    assert best_sound([]) is None

@@ -41,6 +41,9 @@ def test_without_roles_it_is_the_best(room: PortRoom) -> None:
     assert sound is not None
     assert sound.id == CARD_SOUND
     assert choose_sound([], {}, None, list) is None
+    with pytest.raises(DeviceNotFound) as caught:
+        choose_video([], {})
+    assert "Plug in a camera" in caught.value.hint
 
 
 @pytest.mark.parametrize(
@@ -167,6 +170,13 @@ def test_the_sound_of_a_card_comes_before_a_microphone_and_before_that_of_the_ca
     microphone = Device(id="b", kind=DeviceKind.MICROPHONE, name="Microphone", vid="0d8c", alsa="hw:2")
     assert best_sound([camera, card, sound_of("a"), microphone, sound_of("z")], camera) == sound_of("z")
     assert best_sound([camera, card, sound_of("a"), microphone], camera) == microphone
+
+
+def test_the_microphone_of_the_camera_that_is_recorded_comes_before_a_built_in_one() -> None:
+    camera = pictures("b", DeviceKind.CAMERA)
+    built_in = Device(id="a", kind=DeviceKind.MICROPHONE, name="PCH", alsa="hw:0")
+    assert best_sound([camera, built_in, sound_of("b")], camera) == sound_of("b")
+    assert best_sound([camera, built_in], camera) == built_in
 
 
 def test_only_what_takes_sound_is_sound() -> None:
