@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from config.state import StateFile
-from devices.health.faults import Fault, with_health
 from devices.model.device import Device, DeviceKind, Health, HealthState
 from devices.monitor.known_devices import (
     MAX_KNOWN_DEVICES,
@@ -125,13 +124,6 @@ def test_a_confirmation_is_heard_whenever_it_comes(tmp_path: Path) -> None:
     assert not store.read()[STICK.id].swapped, "seen again, it was marked again"
     assert known.refresh() is True
     assert not known.swapped()
-
-
-def test_a_worse_fault_stays_and_a_lesser_one_gives_way() -> None:
-    busy = with_health(CAMERA, Fault.BUSY, "busy", NOW)
-    assert with_health(busy, Fault.SWAPPED, "swapped", NOW) == busy
-    swapped = with_health(CAMERA, Fault.SWAPPED, "swapped", NOW)
-    assert with_health(swapped, Fault.FLAPPING, "flaps", NOW).health.fault == "flapping"
 
 
 @pytest.mark.parametrize(
