@@ -1,7 +1,7 @@
 """Black frames, slates, light and blur are found at any size; dark slides and fades are no fault."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 
 import av
@@ -21,7 +21,7 @@ from devices.model.device import DeviceKind, HealthState
 from tests.rig import pictures as rig
 from tests.support.scenes import (
     CARD,
-    Image,
+    Shot,
     Watched,
     before,
     camera_pictures,
@@ -47,12 +47,70 @@ def test_a_fault_that_is_there_from_the_first_picture_on_is_found(first: str, af
     assert found_s == pytest.approx(after_s, abs=0.15)
 
 
-def test_green_and_black_first_pictures_are_how_cameras_begin() -> None:
+def green_and_black_first() -> Iterator[Shot]:
+    """Begin as cameras do."""
     green, black = jpeg(plain(0, 135, 0)), jpeg(plain(0, 0, 0))
     begins = itertools.chain(itertools.repeat(green, 20), itertools.repeat(black, 30))
     brightens = (jpeg(plain(level, level, level)) for level in range(10, 100))
-    watched = Watched(paced(itertools.chain(begins, brightens, live())))
-    watched.run(20.0)
+    return paced(itertools.chain(begins, brightens, live()))
+
+
+def dim_hall() -> Iterator[Shot]:
+    generator = np.random.default_rng(4)
+    hall = plain(22, 22, 22)
+    hall[60:70, 140:170] = 150  # somebody's screen
+    dim = [jpeg((hall + generator.normal(0, 3, hall.shape)).clip(0, 255).astype(np.uint8)) for _ in range(30)]
+    return paced(itertools.cycle(dim))
+
+
+def fade() -> Iterator[Shot]:
+    levels = itertools.chain(range(180, 0, -2), itertools.repeat(0, 60), range(0, 180, 2))
+    return live_then(itertools.cycle([jpeg(plain(level, level, level)) for level in levels]), 5.0, 40.0)
+
+
+def moving_blue() -> Iterator[Shot]:
+    blue = [jpeg(plain(level, level, 255)) for level in (0, 6)]
+    return paced(picture for picture in itertools.cycle(blue) for _ in range(60))
+
+
+NORMAL: dict[str, tuple[Callable[[], Iterator[Shot]], DeviceKind, float]] = {
+    "the first pictures of a camera": (green_and_black_first, DeviceKind.CAMERA, 20),
+    "a black slide within its patience": (
+        lambda: live_then(itertools.repeat(jpeg(plain(0, 0, 0))), 5.0, 34.0), CARD, 60,
+    ),
+    "a dim hall": (dim_hall, DeviceKind.CAMERA, 20),
+    "a fade to black and back": (fade, CARD, 45),
+    "blue that moves": (moving_blue, CARD, 30),
+}  # fmt: skip
+SLIDES = {
+    "a dark title": titled(plain(0, 0, 0), "Terima kasih"),
+    "a clock": titled(plain(12, 12, 12), "9:41", (200, 200, 200)),
+    "dark grey": plain(40, 40, 44),
+    "a blue title": titled(plain(0, 0, 255), "Bab 2"),
+    "a dot": titled(plain(0, 0, 255), "."),
+    "office blue": plain(0, 112, 192),
+    "navy": plain(0, 40, 110),
+    "white": plain(250, 250, 250),
+    "green": plain(0, 160, 60),
+    "rising bars": colour_bars()[:, ::-1],
+    "a gradient": np.linspace(235, 16, 320).astype(np.uint8)[None, :, None].repeat(180, 0).repeat(3, 2),
+    "bars with a title": titled(colour_bars(), "Warna"),
+}
+
+
+@pytest.mark.parametrize("name", NORMAL)
+def test_what_is_normal_is_no_fault(name: str) -> None:
+    shots, kind, seconds = NORMAL[name]
+    watched = Watched(shots(), kind=kind)
+    watched.run(seconds)
+    assert watched.faults() == []
+
+
+@pytest.mark.parametrize("name", SLIDES)
+def test_a_slide_is_neither_black_nor_a_slate(name: str) -> None:
+    shots = paced(itertools.repeat(jpeg(SLIDES[name])))
+    watched = Watched(shots, kind=CARD, patience=Patience(1800.0, 5.0, 60.0))
+    watched.run(30.0)
     assert watched.faults() == []
 
 
@@ -76,28 +134,6 @@ def test_a_covered_lens_is_black_and_not_frozen(still: bool) -> None:
     found_s, over_s = one_fault(watched, Fault.BLACK)
     assert found_s == pytest.approx(15.0, abs=0.15)
     assert over_s == pytest.approx(21.0, abs=0.2)
-
-
-def test_a_black_slide_is_black_only_after_its_patience() -> None:
-    black = jpeg(plain(0, 0, 0))
-    watched = Watched(live_then(itertools.repeat(black), 5.0, 34.0), kind=CARD)
-    watched.run(60.0)
-    assert watched.faults() == []
-
-
-@pytest.mark.parametrize(
-    "slide",
-    [
-        titled(plain(0, 0, 0), "Terima kasih"),
-        titled(plain(12, 12, 12), "9:41", (200, 200, 200)),
-        plain(40, 40, 44),
-    ],
-    ids=["title", "a clock", "dark grey"],
-)
-def test_a_dark_slide_is_not_black(slide: Image) -> None:
-    watched = Watched(paced(itertools.repeat(jpeg(slide))), kind=CARD, patience=Patience(1800.0, 5.0, 60.0))
-    watched.run(30.0)
-    assert watched.faults() == []
 
 
 def test_black_is_over_with_a_dark_slide() -> None:
@@ -126,24 +162,6 @@ def test_small_letters_that_the_copy_misses_are_seen_before_anything_is_said(
         watched.clock.advance_to(watched.camera.zero_ns + tenth * 100_000_000)
         watched.detectors.pictures.see(picture, watched.clock.now_ns())
     assert bool(watched.faults()) is is_empty
-
-
-def test_a_dim_hall_is_not_black() -> None:
-    generator = np.random.default_rng(4)
-    hall = plain(22, 22, 22)
-    hall[60:70, 140:170] = 150  # somebody's screen
-    dim = [jpeg((hall + generator.normal(0, 3, hall.shape)).clip(0, 255).astype(np.uint8)) for _ in range(30)]
-    watched = Watched(paced(itertools.cycle(dim)))
-    watched.run(20.0)
-    assert watched.faults() == []
-
-
-def test_a_fade_to_black_and_back_is_nothing() -> None:
-    levels = itertools.chain(range(180, 0, -2), itertools.repeat(0, 60), range(0, 180, 2))
-    fade = [jpeg(plain(level, level, level)) for level in levels]
-    watched = Watched(live_then(itertools.cycle(fade), 5.0, 40.0), kind=CARD)
-    watched.run(45.0)
-    assert watched.faults() == []
 
 
 # Cost
@@ -222,34 +240,6 @@ def test_a_slate_is_no_signal(slate: bytes, after_s: float, kind: DeviceKind) ->
     found_s, over_s = one_fault(watched, Fault.NO_SIGNAL)
     assert found_s == pytest.approx(10.0 + after_s, abs=0.15)
     assert over_s == pytest.approx(26.0, abs=0.2)
-
-
-@pytest.mark.parametrize(
-    "slide",
-    [
-        titled(plain(0, 0, 255), "Bab 2"),
-        titled(plain(0, 0, 255), "."),
-        plain(0, 112, 192),
-        plain(0, 40, 110),
-        plain(250, 250, 250),
-        plain(0, 160, 60),
-        colour_bars()[:, ::-1],
-        np.linspace(235, 16, 320).astype(np.uint8)[None, :, None].repeat(180, 0).repeat(3, 2),
-        titled(colour_bars(), "Warna"),
-    ],
-    ids=["title", "dot", "office blue", "navy", "white", "green", "rising bars", "gradient", "bars with a title"],
-)
-def test_a_slide_is_not_a_slate(slide: Image) -> None:
-    watched = Watched(paced(itertools.repeat(jpeg(slide))), kind=CARD)
-    watched.run(30.0)
-    assert watched.faults() == []
-
-
-def test_blue_that_moves_is_not_a_slate() -> None:
-    blue = [jpeg(plain(level, level, 255)) for level in (0, 6)]
-    watched = Watched(paced(picture for picture in itertools.cycle(blue) for _ in range(60)), kind=CARD)
-    watched.run(30.0)
-    assert watched.faults() == []
 
 
 def test_a_buffer_that_nobody_filled_is_no_signal() -> None:
