@@ -44,17 +44,11 @@ class LatencyControl:
     """
 
     def __init__(self, channels: int) -> None:
-        self.dropped = 0  # samples dropped as late
         self._resampler = Resampler(channels)
         self._cushion: Samples = np.zeros((TARGET_LATENCY // 2, channels), np.int16)
         self._mean = 0.0
         self._frames = 0  # since the start or the last drop
         self._late = False
-
-    @property
-    def step(self) -> float:
-        """Our samples for each one played."""
-        return self._resampler.step
 
     def steered(self, samples: Samples, backlog: int | None) -> Samples:
         """Return `samples` as they should play, with `backlog` samples waiting (None: unknown).
@@ -65,7 +59,6 @@ class LatencyControl:
             return samples
         self._late = backlog > (TARGET_LATENCY if self._late else MAX_LATENCY)
         if self._late:
-            self.dropped += len(samples)
             self._frames = 0
             return samples[:0]
         if len(self._cushion):
