@@ -1,6 +1,7 @@
-"""Planned sessions with the real daemon and real recorders: begun, recorded and ended by time, through its death."""
+"""Planned sessions and changed settings with the real daemon and real recorders, through the daemon's death."""
 
 import json
+import os
 import signal
 import urllib.request
 from datetime import UTC, datetime, timedelta
@@ -10,11 +11,14 @@ from typing import Any
 import msgspec
 import pytest
 
+from agent.daemon.settings_part import CHANGED, RESTART
 from agent.schedule.plan import Plan, PlanMode
 from agent.schedule.store import Plans, plan_record_store
+from config.state import STATE_VARIABLE
 from devices.host.clock import SystemClock
 from recorder.archive.archive import Archive
 from recorder.package.metadata import PackageState
+from recorder.package.work_folder import RECORDING_FILE
 from recorder.running.client import send_command
 from recorder.running.protocol import StartCommand, StopCommand
 from recorder.running.runtime_directory import RecorderFolder
@@ -236,3 +240,71 @@ def asked(url: str, state: dict[str, str]) -> Any:
     request = urllib.request.Request(f"{url}/api/v1/state", headers={"Authorization": f"Bearer {token}"})
     with urllib.request.urlopen(request, timeout=60) as answer:
         return json.loads(answer.read())
+
+
+# Settings that change while the real daemon runs: alarms and the schedule take them, sessions and plans go on
+
+
+@pytest.mark.server
+def test_alarms_and_the_schedule_take_settings_that_change_and_what_is_armed_stays(
+    tmp_path: Path, room: Room, runtime: Path
+) -> None:
+    room.archive.mkdir()
+
+    def configure(ahead: str, more: str = "", web: str = "") -> None:
+        schedule = f"[schedule]\nremind = []\ncheck_before_s = 0\narm_ahead_s = {ahead}\n"
+        room.configure(f"[web]\nport = 0\n{web}{schedule}{more}")
+
+    configure("20")
+    with (
+        HookServer(tmp_path / "web", tls=False) as web,
+        command.running(
+            room.home, "serve", "--archive", room.archive, "--json", more={STATE_VARIABLE: os.environ[STATE_VARIABLE]}
+        ) as daemon,
+    ):
+        daemon.until("note", text="ready")
+        planned("Rapat7", 1200.0, 6000.0, PlanMode.ARM)
+        hook = f'[alarms]\nwebhook = "{web.url}"\n'
+        configure('"often"', hook)
+        heard(daemon, "the former settings stay in force")
+        assert recorders.recorders(runtime) == []
+        configure("1800", hook)
+        heard(daemon, CHANGED)
+        heard(daemon, '"Rapat7" is armed')
+        (armed,) = recorders.recorders(runtime)
+        configure("20", hook, web='allowed_hosts = ["aula"]\n')
+        heard(daemon, RESTART)
+        os.kill(armed.pid, signal.SIGSTOP)
+        try:
+            wait_for(lambda: web.posted, 60.0, "an alarm at the webhook that was set meanwhile")
+        finally:
+            os.kill(armed.pid, signal.SIGCONT)
+        assert json.loads(web.posted[0].body)["began"][0]["kind"] == "recorder-silent"
+        assert recorders.recorders(runtime) == [armed], "what is armed stays so"
+        daemon.signal(signal.SIGTERM)
+        assert daemon.wait() == 0
+
+
+@pytest.mark.server
+def test_a_slip_in_the_settings_costs_no_session(room: Room, runtime: Path) -> None:
+    """What was set before holds: for one that begins by itself, and for one that is gone on with."""
+    room.archive.mkdir()
+    good = "[web]\nport = 0\n[schedule]\nremind = []\ncheck_before_s = 0\n"
+    room.configure(good)
+    with command.running(
+        room.home, "serve", "--archive", room.archive, "--json", more={STATE_VARIABLE: os.environ[STATE_VARIABLE]}
+    ) as daemon:
+        daemon.until("note", text="ready")
+        room.configure(f"{good}arm_ahead = [\n")
+        heard(daemon, "the former settings stay in force")
+        planned("Rapat8", -1.0, 7200.0)
+        heard(daemon, '"Rapat8" is recorded')
+        first = recorders.recording(runtime)
+        recorders.kill(first.pid)
+        again = recorders.recording(runtime, first.pid)
+        assert again.work == f"{first.work}.2"
+        assert command.liput(room.home, "stop").returncode == 3
+        daemon.signal(signal.SIGTERM)
+        assert daemon.wait() == 0
+    package = room.only_package()
+    assert len(json.loads((package / RECORDING_FILE).read_bytes())["parts"]) == 2
