@@ -1,13 +1,20 @@
 """The parts of the daemon: one that breaks is begun anew, one that hangs is seen, none takes another with it."""
 
+import signal
+import socket
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 
-from agent.daemon.parts import HANGS_AFTER_S, Beat, Part, Parts
-from devices.host.clock import NANOSECONDS
+from agent.daemon import parts
+from agent.daemon.parts import HANGS_AFTER_S, Beat, Part, Parts, ServiceNotifier
+from devices.host.clock import NANOSECONDS, Clock
+from devices.host.throttle import Tell
+from tests.support import command
 from tests.support.simulated import SimulatedClock
 from tests.support.waiting import wait_for
 
@@ -115,3 +122,161 @@ class Hurried(SimulatedClock):
     def now_ns(self) -> int:
         self.advance_to(super().now_ns() + NANOSECONDS)
         return super().now_ns()
+
+
+# What a service manager hears: a real datagram socket, and a real daemon one of whose parts hangs
+
+
+class Manager:
+    """Stands for systemd: a datagram socket, and what has come to it."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind(f"\0{address[1:]}" if address.startswith("@") else address)
+        self._socket.settimeout(60)
+
+    def heard(self) -> str:
+        return self._socket.recv(4096).decode()
+
+    def until(self, words: str) -> list[str]:
+        """Return what comes, up to these words."""
+        heard = [self.heard()]
+        while heard[-1] != words:
+            heard.append(self.heard())
+        return heard
+
+    def waiting(self) -> list[str]:
+        """Return what has come already."""
+        self._socket.setblocking(False)
+        heard = []
+        try:
+            while True:
+                heard.append(self.heard())
+        except BlockingIOError:
+            self._socket.settimeout(60)
+        return heard
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+@pytest.fixture(params=["path", "abstract"])
+def manager(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Manager]:
+    manager = Manager(str(tmp_path / "notify") if request.param == "path" else f"@liput-test-{tmp_path}"[:100])
+    yield manager
+    manager.close()
+
+
+def pulse_of(
+    environment: dict[str, str], clock: Clock | None = None, tell: Tell = lambda _text: None
+) -> ServiceNotifier:
+    return ServiceNotifier(clock or SimulatedClock(), tell, environment)
+
+
+def test_each_word_is_one_datagram_and_children_cannot_speak(manager: Manager) -> None:
+    environment = {parts.ADDRESS: manager.address, "HOME": "/root"}
+    made = pulse_of(environment)
+    made.send("READY=1")
+    made.send("STOPPING=1")
+    assert manager.waiting() == ["READY=1", "STOPPING=1"]
+    assert environment == {"HOME": "/root"}
+
+
+@pytest.mark.parametrize("address", ["", "relative", "/nowhere/at/all", "@" + "x" * 300, "/with\0nul", "@"])
+def test_a_manager_that_cannot_be_told_harms_nobody(address: str) -> None:
+    pulse_of({parts.ADDRESS: address} if address else {}).begin()
+
+
+def test_a_manager_that_reads_nothing_is_not_waited_for(manager: Manager, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parts, "SEND_S", 0.01)
+    made = pulse_of({parts.ADDRESS: manager.address})
+    for _ in range(100):  # more than the kernel keeps
+        made.send("WATCHDOG=1")
+    assert set(manager.waiting()) == {"WATCHDOG=1"}
+
+
+@pytest.mark.parametrize(
+    ("variables", "seconds"),
+    [
+        ({}, None),
+        ({"WATCHDOG_USEC": "20000000"}, 10.0),
+        ({"WATCHDOG_USEC": "20000000", "WATCHDOG_PID": "1"}, None),
+        ({"WATCHDOG_USEC": "soon"}, None),
+        ({"WATCHDOG_USEC": "0"}, None),
+    ],
+)
+def test_the_watchdog_is_fed_where_it_is_ours(variables: dict[str, str], seconds: float | None) -> None:
+    assert pulse_of(dict(variables)).fed_every_s == seconds
+
+
+def test_it_is_fed_in_half_of_its_time_and_only_while_nothing_stands(manager: Manager) -> None:
+    clock, told = SimulatedClock(), list[str]()
+    made = pulse_of({parts.ADDRESS: manager.address, "WATCHDOG_USEC": "20000000"}, clock, told.append)
+    made.begin()
+    assert manager.waiting() == ["READY=1", "STATUS=watching", "WATCHDOG=1"]
+
+    def looks(count: int, *standing: str) -> list[str]:
+        for _ in range(count):
+            clock.advance_to(clock.now_ns() + int(made.look_s * NANOSECONDS))
+            made.look(standing)
+        return manager.waiting()
+
+    assert looks(40).count("WATCHDOG=1") >= 4
+    assert looks(60, "web", "sessions") == ["STATUS=web, sessions hangs"]
+    assert told == ["web, sessions hangs; the daemon will be started anew"]
+    assert looks(1) == ["STATUS=watching", "WATCHDOG=1"], "one that moves again is worth living for"
+    assert told[1:] == ["nothing hangs any more"]
+
+
+def test_without_a_watchdog_it_is_told_all_the_same(manager: Manager) -> None:
+    told = list[str]()
+    made = pulse_of({parts.ADDRESS: manager.address}, tell=told.append)
+    made.begin()
+    made.look(["sessions"])
+    made.look(["sessions"])
+    made.end()
+    assert manager.waiting() == ["READY=1", "STATUS=watching", "STATUS=sessions hangs", "STOPPING=1"]
+    assert told == ["sessions hangs"]
+
+
+SERVE = """
+import sys
+from pathlib import Path
+import agent.daemon.parts, agent.daemon.supervisor
+from agent.cli.main import main
+
+agent.daemon.parts.HANGS_AFTER_S = 2.0
+sign = Path(sys.argv[1])
+
+def run(self, stop, beat=lambda: None):
+    while not stop.wait(0.05):
+        if not sign.exists():
+            beat()
+
+agent.daemon.supervisor.RecorderSupervisor.run = run
+sys.argv[1:] = ["serve", "--archive", str(sign.parent), "--json"]
+main()
+"""
+"""`liput serve`, whose sessions hang while there is a file of that name."""
+
+
+def test_a_daemon_one_of_whose_parts_hangs_feeds_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sign = tmp_path / "hang"
+    monkeypatch.setattr(command, "LIPUT", (command.LIPUT[0], "-P", "-c", SERVE))
+    with (
+        closing(Manager(str(tmp_path / "notify"))) as manager,
+        command.running(tmp_path, sign, more={parts.ADDRESS: manager.address, "WATCHDOG_USEC": "1000000"}) as daemon,
+    ):
+        assert manager.until("WATCHDOG=1") == ["READY=1", "STATUS=watching", "WATCHDOG=1"]
+        manager.until("WATCHDOG=1")
+        sign.touch()
+        manager.until("STATUS=sessions hangs")
+        daemon.until("note", text="sessions hangs; the daemon will be started anew")
+        assert manager.waiting() == []
+        sign.unlink()
+        assert manager.until("STATUS=watching") == ["STATUS=watching"], "not one sign of life while it hung"
+        manager.until("WATCHDOG=1")
+        daemon.signal(signal.SIGTERM)
+        manager.until("STOPPING=1")
+        assert daemon.wait() == 0
