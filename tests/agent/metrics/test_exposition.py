@@ -1,20 +1,23 @@
 """What Prometheus is given: read with its own parser, from recorders, disks and what is remembered."""
 
 import re
+import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
 import pytest
+import yaml  # type: ignore[import-untyped] # comes with schemathesis; its types would be one more dependency
 from prometheus_client.parser import text_string_to_metric_families
 
 from agent.checks.check import CheckResult, CheckVerdict
 from agent.checks.history import CheckRun, keep_run
 from agent.metrics import exposition
 from agent.metrics.exposition import METRICS, ROOM, DeadlineQueries, expose
+from config.errors import StorageError
 from config.locale.lookup import LocalizedText
 from config.settings.schema import GeneralSettings, Settings
 from config.settings.serving import CopyTarget
@@ -24,7 +27,9 @@ from recorder.model.status import DestinationLine, LoadLine, SessionStatus, Soun
 from recorder.running import access
 from recorder.running.client import ANSWER_S
 from tests.support import archives, command
+from tests.support.pages import ROOT, rows, section
 from tests.support.scripted_session import ServedRecorder
+from tests.support.waiting import wait_for
 
 AT = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 SETTINGS = Settings(general=GeneralSettings(room="Aula"))
@@ -219,3 +224,99 @@ def test_a_real_session_is_measured_while_it_records(tmp_path: Path) -> None:
 def test_every_metric_is_in_the_base_units_of_prometheus() -> None:
     others = re.compile(r"_(bits|kilo\w*|mega\w*|milli\w*|minutes|hours|days|percent|ms)(_|$)")
     assert [name for name in METRICS if others.search(name)] == []
+
+
+# Finding out many things at once: what hangs keeps nobody waiting, and is not asked again
+
+
+class Hanging:
+    """Hangs until it is let go; counts how often it was asked."""
+
+    def __init__(self) -> None:
+        self.let_go = threading.Event()
+        self.asked = 0
+
+    def __call__(self) -> int:
+        self.asked += 1
+        self.let_go.wait(30)
+        return self.asked
+
+
+@pytest.fixture
+def hanging() -> Iterator[Hanging]:
+    made = Hanging()
+    yield made
+    made.let_go.set()
+
+
+def test_what_hangs_is_missing_and_not_asked_again(hanging: Hanging) -> None:
+    gathering = DeadlineQueries[object]()
+    began = time.monotonic()
+    for _ in range(5):
+        assert gathering.gather({"a": lambda: 1, "b": hanging, "c": lambda: 3}, 0.2) == {"a": 1, "c": 3}
+    assert time.monotonic() - began < 25.0
+    assert hanging.asked == 1
+    hanging.let_go.set()
+    wait_for(lambda: gathering.gather({"b": hanging}, 10.0) == {"b": 2})
+
+
+def test_what_fails_is_missing_and_asked_again() -> None:
+    answers: list[object] = [StorageError("gone", why="unwritable"), OSError("gone"), 7]
+
+    def find_out() -> object:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    gathering = DeadlineQueries[object]()
+    assert [gathering.gather({"a": find_out}, 10.0, 60.0) for _ in range(4)] == [{}, {}, {"a": 7}, {"a": 7}]
+
+
+def test_what_came_too_late_is_taken_the_next_time(hanging: Hanging) -> None:
+    gathering = DeadlineQueries[object]()
+    assert gathering.gather({"a": hanging}, 0.0, 60.0) == {}
+    hanging.let_go.set()
+    assert wait_for(lambda: gathering.gather({"a": hanging}, 10.0, 60.0)) == {"a": 1}
+    assert hanging.asked == 1
+
+
+# The page about metrics, and the example rules, say what the program gives
+
+
+PAGE = (ROOT / "docs" / "metrics.md").read_text()
+RULES = ROOT / "docs" / "examples" / "liput-alerts.yml"
+LABELS = {"## Of a session": ("session",), "## Of the PC": ()}
+"""Labels that every metric below a heading has."""
+
+
+def test_every_metric_is_on_the_page_with_its_labels() -> None:
+    found = {}
+    for heading, labels in LABELS.items():
+        for name, (more, text) in rows(section(PAGE, heading)).items():
+            found[name] = (*labels, *re.findall(r"`(\w+)`", more))
+            assert text.startswith(METRICS[name][0])
+    assert found == {name: labels for name, (_help, labels) in METRICS.items()}
+
+
+def test_the_names_are_as_prometheus_wants_them() -> None:
+    for name, (_help, labels) in METRICS.items():
+        assert re.fullmatch(r"liput_[a-z]+(_[a-z]+)*", name)
+        assert ROOM not in labels
+
+
+def test_the_example_rules_are_of_metrics_and_labels_that_there_are() -> None:
+    (group,) = yaml.safe_load(RULES.read_text())["groups"]
+    assert len({rule["alert"] for rule in group["rules"]}) == len(group["rules"]) > 8
+    for rule in group["rules"]:
+        names = set(re.findall(r"\bliput_\w+", rule["expr"]))
+        assert names, rule["alert"]
+        assert names <= METRICS.keys(), rule["alert"]
+        labels = {ROOM, *(label for name in names for label in METRICS[name][1])}
+        matched = re.findall(r"(\w+)=~?\"", rule["expr"])
+        listed = re.findall(r"(?:on|group_left|by) \(([\w, ]*)\)", rule["expr"])
+        shown = re.findall(r"\$labels\.(\w+)", str(rule["annotations"]))
+        used = {*matched, *shown, *(word for words in listed for word in words.split(", ") if word)}
+        assert used <= labels, rule["alert"]
+        assert rule["labels"]["severity"] in ("info", "warning", "critical")
+        assert "summary" in rule["annotations"]
