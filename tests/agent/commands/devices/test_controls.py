@@ -17,7 +17,6 @@ from devices.health.log_line import discard_line
 from devices.model.device import Device, DeviceKind
 from devices.roles.assignment import assign, roles_store
 from tests.support.camera_controls import FakeCamera
-from tests.support.command import liput
 
 CAMERA = Device(id="046d:0825:A1", kind=DeviceKind.CAMERA, name="Webcam", node="/dev/video0", port="1-1")
 
@@ -216,10 +215,3 @@ def test_options_that_do_not_go_together_are_refused(desk: Desk, words: list[str
     done = CliRunner().invoke(command.controls_command, [CAMERA.id, *words])
     assert (done.exit_code, "goes" in done.stderr) == (2, True)
     assert desk.opened_to_set == []
-
-
-def test_help_has_the_examples(tmp_path: Path) -> None:
-    done = liput(tmp_path, "devices", "controls", "--help")
-    assert (done.returncode, done.stderr) == (0, "")
-    assert 'power_line_frequency="50 Hz"' in done.stdout
-    assert "focus_absolute=30" in done.stdout

@@ -272,9 +272,3 @@ def test_the_health_log_is_kept_as_long_as_the_settings_say(
     for words in (("assign", "podium", "1-1"), ("unassign", "podium"), ("roles", "--accept"), ("roles", "--confirm")):
         desk.run(*words, "--config", str(settings))
     assert asked == [(3000, 50_000_000)] * 4
-
-
-def test_help_says_what_each_is_for(desk: Desk) -> None:
-    listing = desk.run("--help").stdout
-    assert [f"\n  {word} " in listing for word in ("assign", "roles", "unassign")] == [True] * 3
-    assert "The device keeps the role" in desk.run("assign", "--help").stdout

@@ -134,12 +134,6 @@ def test_what_is_recorded_is_left_alone_and_what_fails_is_status_1(archive: Arch
     assert "Move one of them away" in done.stderr
 
 
-def test_an_archive_that_is_not_there_is_an_error(tmp_path: Path) -> None:
-    done = command.liput(tmp_path, "recover", "--archive", tmp_path / "nowhere")
-    assert done.returncode == 1
-    assert not (tmp_path / "nowhere").exists()
-
-
 @pytest.mark.parametrize(
     "words", [("recover", "--json"), ("archive", "list", "--json"), ("archive", "verify", "--all")]
 )

@@ -254,25 +254,6 @@ def test_on_a_terminal_a_key_leaves_the_watched_session_alone(room: Room) -> Non
         assert [line["state"] for line in statuses(room)] == ["armed"]
 
 
-@pytest.mark.parametrize("reply", ["n", "y"])
-def test_a_person_is_asked_whether_to_begin_without_what_is_missing(room: Room, reply: str) -> None:
-    with Terminal(room.home, *room.words("--audio", "none", video="kamera-9")) as terminal:
-        terminal.until("Begin without it")
-        terminal.press(f"{reply}\n")
-        if reply == "n":
-            assert terminal.wait() == 1
-            assert "kamera-9" in terminal.text
-        else:
-            terminal.until("DEGRADED|LIVE")
-            terminal.until("on disk 0:00:01")
-            terminal.press("q")
-            assert terminal.wait() == 3
-    if reply == "y":
-        assert frames(room.only_package()) > 0
-    else:
-        assert room.packages() == room.leftovers() == []
-
-
 def test_nothing_heavy_is_loaded_to_talk_to_a_session(room: Room) -> None:
     arm(room)
     listing = (
