@@ -323,6 +323,10 @@ OTHER = Device(id="046d:0825:B2", kind=DeviceKind.CAMERA, name="Other", node="/d
 SOUND = Device(id="046d:0825:A1+sound", kind=DeviceKind.MICROPHONE, name="Webcam (sound)", alsa="hw:CARD=W,DEV=0")
 
 
+def is_idle() -> bool:
+    return not any(thread.name.startswith("presets-") for thread in threading.enumerate())
+
+
 def moved(node: str) -> Device:
     return msgspec.structs.replace(CAMERA, node=node)
 
@@ -333,24 +337,25 @@ def test_each_enumeration_of_a_camera_is_one_setting_and_sound_is_none() -> None
     for device in (CAMERA, SOUND, OTHER):
         keeper.apply_soon(device)
     wait_for(lambda: sorted(map(str, applied)) == ["/dev/video0", "/dev/video2"])
-    wait_for(lambda: not keeper._busy)
+    wait_for(is_idle)
     keeper.apply_soon(moved("/dev/video0"))
     wait_for(lambda: len(applied) == 3)
     assert applied[2] == "/dev/video0"
 
 
 def test_a_camera_that_hangs_holds_up_no_other_and_is_set_as_it_was_last_plugged_in() -> None:
-    hangs = threading.Event()
+    begun, hangs = threading.Event(), threading.Event()
     applied: list[str | None] = []
 
     def apply(device: Device) -> None:
         if device.node == "/dev/video0":
+            begun.set()
             hangs.wait(30)
         applied.append(device.node)
 
     keeper = PresetRestorer(apply)
     keeper.apply_soon(CAMERA)
-    wait_for(lambda: not keeper._waiting)
+    assert begun.wait(30)
     for device in (OTHER, moved("/dev/video4"), moved("/dev/video6")):
         keeper.apply_soon(device)
     wait_for(lambda: applied)
@@ -372,25 +377,26 @@ def test_a_setting_that_fails_is_reported_and_the_next_plug_is_set(monkeypatch: 
     keeper = PresetRestorer(apply)
     for _ in range(2):
         keeper.apply_soon(CAMERA)
-        wait_for(lambda: not keeper._busy)
+        wait_for(is_idle)
     assert applied == ["/dev/video0", "/dev/video0"]
     assert [str(error) for error in reported] == ["no such thing"] * 2
 
 
 def test_nothing_is_set_once_it_is_over() -> None:
-    hangs = threading.Event()
+    begun, hangs = threading.Event(), threading.Event()
     applied: list[str | None] = []
 
     def apply(device: Device) -> None:
+        begun.set()
         hangs.wait(30)
         applied.append(device.node)
 
     keeper = PresetRestorer(apply)
     keeper.apply_soon(CAMERA)
-    wait_for(lambda: not keeper._waiting)
+    assert begun.wait(30)
     keeper.apply_soon(moved("/dev/video4"))
     keeper.stop()
     keeper.apply_soon(OTHER)
     hangs.set()
-    wait_for(lambda: not keeper._busy)
+    wait_for(is_idle)
     assert applied == ["/dev/video0"]

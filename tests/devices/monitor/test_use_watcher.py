@@ -5,7 +5,7 @@ import os
 import queue
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from devices.monitor.monitor import DeviceMonitor, HotplugEvent, HotplugListener
 from devices.monitor.snapshot import nodes_in_use, nodes_open_elsewhere
 from devices.monitor.use_watcher import DeviceUseWatcher, NodeWatcher
 from tests.support.ports import OFFER
+from tests.support.waiting import wait_for
 
 LOOPBACK = VideoNode("/dev/zero", "Loop", "virtual-Loop", None, gives_pictures=True)
 HOLD = "import sys; held = open(sys.argv[1]); print('ready', flush=True); sys.stdin.read()"
@@ -122,15 +123,18 @@ def test_a_program_that_closes_what_it_did_not_stream_from_is_asked_for_no_more(
     with holding(desk.node):
         assert desk.is_told()
         desk.look()
-        assert desk.watch._shared_and_streaming[0].keys() == {desk.node}
+        wait_for(lambda: desk.asked)
     assert desk.is_told()
     desk.look()
-    assert desk.watch._shared_and_streaming[0] == {}
+    asked = len(desk.asked)
     with holding(desk.node):  # it is followed again
         assert desk.is_told()
+    assert len(desk.asked) == asked
 
 
-def test_what_is_asked_is_not_followed_and_a_loopback_is_neither(camera: VideoNode) -> None:
+def test_what_is_asked_is_not_followed_and_a_loopback_is_neither(
+    camera: VideoNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
     followed: list[set[str]] = []
 
     class Followed(NodeWatcher):
@@ -138,12 +142,20 @@ def test_what_is_asked_is_not_followed_and_a_loopback_is_neither(camera: VideoNo
             assert isinstance(nodes, set)
             followed.append(nodes)
 
-    watch = DeviceUseWatcher(lambda: None, openings=Followed)
+    asked: queue.SimpleQueue[set[str]] = queue.SimpleQueue()
+
+    def free(nodes: Iterable[str]) -> set[str]:
+        asked.put(set(nodes))
+        return set(nodes)
+
+    monkeypatch.setattr(use_watcher, "ASK_S", 0.02)
+    watch = DeviceUseWatcher(lambda: None, openings=Followed, free=free)
     other = [Holder(1, "desktop")]
     watch.update(UdevDevices((camera, LOOPBACK), ()), {}, {})
     watch.update(UdevDevices((camera, LOOPBACK), ()), {camera.node: other, LOOPBACK.node: other}, {})
     assert followed == [{camera.node}, set()]
-    assert watch._shared_and_streaming == ({camera.node: other}, frozenset())
+    watch.start()
+    assert asked.get(timeout=60) == {camera.node}
     watch.stop()
     watch.stop()
 
