@@ -38,8 +38,7 @@ class LiputError(Exception):
             self.why = why
 
 
-NO_THREAD_MESSAGE = "can't start new thread"
-"""Python's message where the system gives no further thread."""
+NO_THREAD_MESSAGE = "can't start new thread"  # Python's message where the system gives no further thread
 
 
 _TREE = __file__.removesuffix("config/errors.py")

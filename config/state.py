@@ -27,8 +27,7 @@ def state_folder() -> Path:
     return platformdirs.user_state_path("liput")
 
 
-_WAIT_S = 10.0
-"""The longest wait for another process's lock."""
+_WAIT_S = 10.0  # the longest wait for another process's lock
 
 
 @contextmanager

@@ -111,13 +111,11 @@ class CheckContext:
     clock: Clock
     stop: threading.Event
     devices: Callable[[], list[Device]]
-    streams: Sequence[str] = ()
-    """The session's destinations: names from the settings, or @FILEs."""
+    streams: Sequence[str] = ()  # the session's destinations: names from the settings, or @FILEs
     held: Sequence[RunningRecorder] = ()
     quick: bool = False
     public: bool = False
-    equipment: Sequence[str] = ()
-    """Equipment that no program can sense."""
+    equipment: Sequence[str] = ()  # equipment that no program can sense
     ticked: frozenset[str] = frozenset()
     on_progress: Callable[[CheckProgress], None] = lambda _progress: None
 

@@ -16,11 +16,9 @@ from devices.health.log_line import PC, LogKind, LogLevel
 from devices.health.log_writer import open_health_log
 from devices.host.clock import SystemClock
 
-MOST_RUNS = 500
-"""Runs: a year or two of a room in daily use."""
+MOST_RUNS = 500  # runs: a year or two of a room in daily use
 _LEVELS = {CheckVerdict.FAILURE: LogLevel.ERROR, CheckVerdict.WARNING: LogLevel.WARN}
-RECENT = timedelta(hours=6)
-"""An older run says nothing about the session that begins."""
+RECENT = timedelta(hours=6)  # an older run says nothing about the session that begins
 
 
 class CheckRun(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,19 +8,15 @@ from config.settings.schema import Profile, Settings
 from devices.uplink.model import LinkLatency, UplinkResult
 
 NAME, LATENCY, DOWN = "uplink", "uplink: latency", "uplink: downlink"
-MARGIN = 1.1
-"""Factor on the stream's rate for packet headers and retransmission."""
-COMFORTABLE, TIGHT = 0.7, 0.85
-"""Shares of the sustained rate: below the first is comfortable, below the second tight."""
-BUFFERBLOAT_S = 0.15
-"""With so much extra latency on a full link, people in a conference talk over each other."""
+MARGIN = 1.1  # factor on the stream's rate for packet headers and retransmission
+COMFORTABLE, TIGHT = 0.7, 0.85  # shares of the sustained rate: below the first is comfortable, below the second tight
+BUFFERBLOAT_S = 0.15  # with so much extra latency on a full link, people in a conference talk over each other
 
 
 CODES = findings("check-uplink")
 
 
-type UplinkNeed = tuple[float, float]
-"""Bits a second that a session needs, up and down."""
+type UplinkNeed = tuple[float, float]  # bits a second that a session needs, up and down
 
 
 def need_of(settings: Settings, profile: Profile, streams: int, *, conference: bool) -> UplinkNeed:

@@ -4,8 +4,7 @@ import os
 import shutil
 import subprocess
 
-OPENER = "xdg-open"
-"""Each desktop's program that opens an address or a path with its default program."""
+OPENER = "xdg-open"  # each desktop's program that opens an address or a path with its default program
 _SCREENS = ("DISPLAY", "WAYLAND_DISPLAY")
 
 

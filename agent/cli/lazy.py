@@ -9,8 +9,7 @@ import click
 from agent.cli.interrupts import raise_interrupts
 from agent.features import load
 
-COMPLETION = "_LIPUT_COMPLETE"
-"""The variable by which a shell asks for completions; click's name."""
+COMPLETION = "_LIPUT_COMPLETE"  # the variable by which a shell asks for completions; click's name
 
 type CommandTable = Mapping[str, tuple[str, str]]
 """For each command NAME, the module of its function NAME_command, and its line of help."""

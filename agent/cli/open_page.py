@@ -21,8 +21,7 @@ from devices.host.child import ChildProcess
 from devices.uplink.redirects import SameServerRedirects
 from recorder.running.runtime_directory import is_foreign_runtime, runtime_folder
 
-READY_S = 30.0
-"""Limit for the daemon to serve the page, on a PC that has just booted."""
+READY_S = 30.0  # limit for the daemon to serve the page, on a PC that has just booted
 LOOK_S = 0.05
 ANSWER_S = 10.0
 LOG_FILE = "serve.log"

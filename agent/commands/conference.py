@@ -14,8 +14,7 @@ from agent.terminal.terminal import can_ask
 from capture.sound.server import NoServerError
 from config.settings.schema import load_settings
 
-EVERYBODY = 0o022
-"""The umask for files that root makes for all users; sudo keeps ours."""
+EVERYBODY = 0o022  # the umask for files that root makes for all users; sudo keeps ours
 MISSING = 1
 
 EXAMPLES = """\b

@@ -109,15 +109,12 @@ _SHOWN_OTHERWISE = {
     LogKind.WATCH_STARTED,
 }
 """Lines that the monitor or a device's health shows already, and the start of a watch."""
-MOST_WAITING = 1000
-"""Messages that may wait for a blocked terminal; further log lines stay in their files."""
-_LOOK_AGAIN_S = 2.0
-"""Interval for reading open faults again: their finder may have died silently."""
+MOST_WAITING = 1000  # messages that may wait for a blocked terminal; further log lines stay in their files
+_LOOK_AGAIN_S = 2.0  # interval for reading open faults again: their finder may have died silently
 
 type WatchMessage = DeviceChange | HealthLine | list[Device] | dict[str, Health] | Literal["end", "redraw"]
 """From the monitor and the health log; the sound inputs; the open faults by device; signals and keys."""
-type WatchInbox = queue.SimpleQueue[WatchMessage]
-"""A signal handler may put into it."""
+type WatchInbox = queue.SimpleQueue[WatchMessage]  # a signal handler may put into it
 
 
 class SoundInputWatcher:

@@ -4,8 +4,7 @@ from datetime import datetime
 
 import msgspec
 
-LARGEST_BYTES = 8_000_000
-"""A larger calendar is refused: a room's has a thousandth of that."""
+LARGEST_BYTES = 8_000_000  # a larger calendar is refused: a room's has a thousandth of that
 MOST_EVENTS = 2000
 
 

@@ -28,19 +28,15 @@ class ActKind(StrEnum):
     REMIND = "remind"
     CHECK = "check"
     ARM = "arm"
-    RECORD = "record"
-    """Record at once: the plan was not armed in time."""
+    RECORD = "record"  # record at once: the plan was not armed in time
     START = "start"
-    REARM = "rearm"
-    """Close its devices since the plan has changed; they open again as the plan now asks."""
+    REARM = "rearm"  # close its devices since the plan has changed; they open again as the plan now asks
     STOP = "stop"
     DISARM = "disarm"
-    TELL = "tell"
-    """Say once the notice `word`."""
+    TELL = "tell"  # say once the notice `word`
     NOTE_RECORDER = "note-recorder"
     NOTE_RECORDING = "note-recording"
-    NOTE_END = "note-end"
-    """Its session has ended, or people began it themselves: do not begin it again."""
+    NOTE_END = "note-end"  # its session has ended, or people began it themselves: do not begin it again
 
 
 @dataclass(frozen=True, slots=True)

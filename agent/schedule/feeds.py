@@ -71,8 +71,7 @@ def _source(name: str, event: CalendarEvent, mode: PlanMode, room: str) -> Calen
     return CalendarSource(feed=name, uid=event.uid, recurrence_id=event.recurrence_id, said=said)
 
 
-READ_BACK = timedelta(days=1)
-"""How far back a calendar is read: earlier events may still run."""
+READ_BACK = timedelta(days=1)  # how far back a calendar is read: earlier events may still run
 LONGEST_S = 60.0
 _LOOK_S = 0.05
 
@@ -174,8 +173,7 @@ class FeedReader:
     _reading: tuple[str, CommandChild, datetime] | None = None
     _next_ns: dict[str, int] = field(default_factory=dict)
     _told: dict[str, str] = field(default_factory=dict)
-    _is_settled: bool = False
-    """Whether plans of removed calendars have been cancelled since the settings changed."""
+    _is_settled: bool = False  # whether plans of removed calendars have been cancelled since the settings changed
 
     def take(self, settings: Settings) -> None:
         """Use new settings; a new or changed calendar is read at once."""

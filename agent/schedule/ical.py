@@ -18,11 +18,9 @@ from agent.schedule.zones import zone_by_offset, zone_name_of, zone_named
 from config.errors import MediaError
 from recorder.model.names import one_line, utf8_safe
 
-NO_END = timedelta(hours=1)
-"""Assumed length of an event without an end."""
+NO_END = timedelta(hours=1)  # assumed length of an event without an end
 LONGEST_TEXT = 500
-type Component = Any
-"""An icalendar.Component; its properties have thirty types, so values are tested here."""
+type Component = Any  # an icalendar.Component; its properties have thirty types, so values are tested here
 _BEGINNING = re.compile(rb"^BEGIN:VCALENDAR\s*$", re.MULTILINE | re.IGNORECASE)
 _ZONES = re.compile(rb"^BEGIN:VTIMEZONE\r?$.*?^END:VTIMEZONE\r?\n", re.MULTILINE | re.DOTALL)
 

@@ -12,8 +12,7 @@ from recorder.model.names import one_line
 type Notify = Callable[[str, Plan, LocalizedText], None]
 """Takes a stable word, the plan and the notice for people, on the part's thread."""
 
-WORDS = words("schedule")
-"""By kind of notice; `then-` and `late` are parts of other notices."""
+WORDS = words("schedule")  # by kind of notice; `then-` and `late` are parts of other notices
 
 
 def plan_notice(

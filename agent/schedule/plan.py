@@ -14,22 +14,17 @@ type Moment = Annotated[datetime, Meta(tz=True)]
 class PlanMode(StrEnum):
     """How far a plan is carried out."""
 
-    REMIND = "remind"
-    """People are reminded."""
-    ARM = "arm"
-    """Its devices are opened too; people start and stop it."""
-    RECORD = "record"
-    """It starts and stops by time."""
+    REMIND = "remind"  # people are reminded
+    ARM = "arm"  # its devices are opened too; people start and stop it
+    RECORD = "record"  # it starts and stops by time
 
 
 class PlanState(StrEnum):
     """Whether a plan holds."""
 
     PLANNED = "planned"
-    CANCELLED = "cancelled"
-    """By its calendar, or gone from it."""
-    REMOVED = "removed"
-    """By hand: no calendar brings it back."""
+    CANCELLED = "cancelled"  # by its calendar, or gone from it
+    REMOVED = "removed"  # by hand: no calendar brings it back
 
 
 class CalendarFields(msgspec.Struct, frozen=True, kw_only=True):

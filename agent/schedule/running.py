@@ -22,8 +22,7 @@ from recorder.running.runtime_directory import (
     runtime_folder,
 )
 
-TAKEOVER_S = 60.0
-"""Limit for a takeover of a killed recorder: later than this, the session may be disarmed."""
+TAKEOVER_S = 60.0  # limit for a takeover of a killed recorder: later than this, the session may be disarmed
 
 
 def running_sessions() -> list[RunningSession]:

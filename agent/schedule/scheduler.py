@@ -40,10 +40,8 @@ from devices.host.throttle import LogOnChange
 from recorder.running.protocol import AnyRequest, DisarmCommand, StartCommand, StopCommand
 
 LOOK_S = 0.5
-PRE_ROLL_S = 60.0
-"""How far a start may reach back to the planned beginning."""
-RETRY_S = (5.0, 15.0, 30.0, 60.0)
-"""Waits after successive failures; the last one repeats."""
+PRE_ROLL_S = 60.0  # how far a start may reach back to the planned beginning
+RETRY_S = (5.0, 15.0, 30.0, 60.0)  # waits after successive failures; the last one repeats
 
 
 @dataclass(eq=False)

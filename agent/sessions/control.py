@@ -68,14 +68,11 @@ def absolute(path: Path | None) -> Path | None:
     return None if path is None else working_folder() / path.expanduser()
 
 
-START_S = 120.0
-"""Limit for a start: a session that is still arming opens its devices first."""
-ARM_S = 120.0
-"""Limit for arming: disks and devices have 10 to 20 s to answer, and a busy PC is slow."""
+START_S = 120.0  # limit for a start: a session that is still arming opens its devices first
+ARM_S = 120.0  # limit for arming: disks and devices have 10 to 20 s to answer, and a busy PC is slow
 LOOK_S = 0.1
 QUIET_S = 60.0
-EXIT_S = 5.0
-"""Limit for a recorder to exit after its result."""
+EXIT_S = 5.0  # limit for a recorder to exit after its result
 
 NOTHING_RUNS = SessionResult(state=SessionState.IDLE, package=None, duration_s=0.0, frames=0, degraded=[])
 

@@ -157,8 +157,7 @@ def begin_or_ask[Answer](
     return begin(msgspec.structs.replace(spec, asked=msgspec.structs.replace(spec.asked, allow_missing=True)))
 
 
-PATIENCE_S = 20.0
-"""Limit for an answer; the session begins without one too."""
+PATIENCE_S = 20.0  # limit for an answer; the session begins without one too
 
 _ANSWERS: dict[str, ConsentState] = {
     **dict.fromkeys(("y", "ya", "iya", "yes", "setuju"), "given"),

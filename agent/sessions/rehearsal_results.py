@@ -31,23 +31,16 @@ from recorder.model.session_faults import HARMLESS_KINDS, REPORTED_BY_TRACKS, SO
 from recorder.model.status import DestinationLine
 
 CODES = findings("rehearsal-recording")
-HAPPENED_CODES = findings("rehearsal-source")
-"""For events of the session, in the words of its alarms."""
+HAPPENED_CODES = findings("rehearsal-source")  # for events of the session, in the words of its alarms
 RATE_CODES, SYNC_CODES = findings("rehearsal-rate"), findings("rehearsal-sync")
 SIZE_CODES, DESTINATION_CODES = findings("rehearsal-size"), findings("rehearsal-destination")
 
-SHORT_S = 1.0
-"""A recording may be this much shorter than asked."""
-LEAST_RATE = 0.9
-"""Share of the profile's frame rate; a camera in the dark gives less."""
-MOST_MISSING = 0.01
-"""Share of frames that may be repeats; more dropped ones explain the other losses."""
-SOUND_EARLY_S, SOUND_LATE_S = 0.045, 0.125
-"""From here on people notice that lips and voice differ (ITU-R BT.1359-1)."""
-CLAP_S = 0.07
-"""Extra tolerance for a clap, which is seen to about two frames' time."""
-MOST_RATE = 1.25
-"""Factor on the profile's bit rates, above the variation of an encoder in ten seconds."""
+SHORT_S = 1.0  # a recording may be this much shorter than asked
+LEAST_RATE = 0.9  # share of the profile's frame rate; a camera in the dark gives less
+MOST_MISSING = 0.01  # share of frames that may be repeats; more dropped ones explain the other losses
+SOUND_EARLY_S, SOUND_LATE_S = 0.045, 0.125  # from here on people notice that lips and voice differ (ITU-R BT.1359-1)
+CLAP_S = 0.07  # extra tolerance for a clap, which is seen to about two frames' time
+MOST_RATE = 1.25  # factor on the profile's bit rates, above the variation of an encoder in ten seconds
 
 _FAULTS_OF_TRACKS = {kind: str(fault) for fault, kind in REPORTED_BY_TRACKS.items()}
 _OF_REASONS = {"missing": Fault.LOST, "silent": Fault.NO_DATA}

@@ -21,8 +21,7 @@ from recorder.running.client import RecorderLost, read_result, send_command
 from recorder.running.protocol import StopCommand
 from recorder.running.runtime_directory import RecorderFolder
 
-EXIT_S = 10.0
-"""Limit for a recorder to exit after its result."""
+EXIT_S = 10.0  # limit for a recorder to exit after its result
 AGAIN_S = 0.2
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGTSTP)
 

@@ -27,8 +27,7 @@ def new_file(file: Path, *, replace: bool, example: str) -> Iterator[IO[bytes]]:
         raise UsageError(f"{file} is there already", hint="choose another name, or say --force to replace it") from None
 
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""A spreadsheet takes a text with this beginning for a formula."""
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet takes a text with this beginning for a formula
 _MARK = "\ufeff"  # Excel needs it to read UTF-8
 
 

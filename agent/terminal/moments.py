@@ -145,8 +145,7 @@ def _now() -> datetime:
     return datetime.now().astimezone()
 
 
-since_callback = option_callback(_past)
-"""For an option such as --since."""
+since_callback = option_callback(_past)  # for an option such as --since
 until_callback = option_callback(lambda text: parse_moment(text, _now(), end=True))
 """For an option such as --until: of a day, its end."""
 moment_callback = option_callback(lambda text: parse_moment(text, _now()))

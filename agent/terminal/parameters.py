@@ -10,8 +10,7 @@ from config.errors import UsageError
 from config.settings.quantities import NotAllowed, parse_duration
 from recorder.model.names import utf8_safe
 
-LONGEST_TEXT = 2000
-"""Limit for a kept text, in characters."""
+LONGEST_TEXT = 2000  # limit for a kept text, in characters
 
 type Command[Answer] = Callable[..., Answer]
 
@@ -55,8 +54,7 @@ def option_callback[Value](
     return callback
 
 
-duration_callback = option_callback(parse_duration)
-"""For an option such as 90s or 1h30m, in seconds."""
+duration_callback = option_callback(parse_duration)  # for an option such as 90s or 1h30m, in seconds
 
 
 def is_given(ctx: click.Context, name: str) -> bool:

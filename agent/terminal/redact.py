@@ -35,8 +35,7 @@ _PATTERNS = tuple(
 _QUOTED = re.compile(r"""(["'])([^"'\n]+)\1""")
 
 
-type Redact = Callable[[str], str]
-"""Returns a text without its secrets."""
+type Redact = Callable[[str], str]  # returns a text without its secrets
 
 
 def redactor(secrets: Iterable[Secret] = ()) -> Redact:

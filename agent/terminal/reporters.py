@@ -41,8 +41,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 CPU_MEASURED = "cpu-measured"
-LEAST_CPU_S = 0.05
-"""Threads with less time share a row."""
+LEAST_CPU_S = 0.05  # threads with less time share a row
 
 
 def stages_text(event: Event) -> str:
@@ -91,8 +90,7 @@ type SessionMessage = SessionStatus | Event | RecorderNote | SealingProgress | S
 class Reporter:
     """Writes JSON lines to standard output and sentences to standard error. A closed reader ends nothing."""
 
-    every_s = 0.5
-    """Interval of status lines."""
+    every_s = 0.5  # interval of status lines
 
     def __enter__(self) -> Self:
         return self
@@ -286,8 +284,7 @@ def _since(since: datetime | None) -> str:
     return f" since {since.astimezone():%H:%M:%S}" if since else ""
 
 
-SEALED, FAILED, DEGRADED = 0, 1, 3
-"""Exit statuses; docs/reference/cli.md."""
+SEALED, FAILED, DEGRADED = 0, 1, 3  # exit statuses; docs/reference/cli.md
 
 NOT_MEASURED = (
     "Live destinations get the recording's encode, at a fixed bit rate: this PC was never measured for two. "

@@ -15,8 +15,7 @@ from agent.terminal.terminal import own_terminal
 from devices.host import threads
 
 ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-LONGEST_WAIT_S = 1.0
-"""Longest wait: a signal just before a wait does not interrupt it, and is heard at its end."""
+LONGEST_WAIT_S = 1.0  # longest wait: a signal just before a wait does not interrupt it, and is heard at its end
 
 
 @contextmanager

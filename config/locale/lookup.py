@@ -15,8 +15,7 @@ from typing import NamedTuple
 
 import msgspec
 
-WRITTEN = ("id", "en")
-"""Indonesian and English: each sentence exists in both."""
+WRITTEN = ("id", "en")  # Indonesian and English: each sentence exists in both
 LANGUAGE_FOLDER = Path(__file__).parents[1] / "languages"
 LANGUAGES = (*WRITTEN, *sorted(file.stem for file in LANGUAGE_FOLDER.glob("*.json")))
 SENTENCE_FOLDER = Path(__file__).parent

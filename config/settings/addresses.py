@@ -38,8 +38,7 @@ SCHEMES: Mapping[str, StreamScheme] = {
     "file": StreamScheme("folder", "file:///FOLDER", "folder"),
 }
 NO_HOST = "names a host that cannot be looked up: between its dots stand 1 to 63 letters"
-PASSPHRASE_LENGTHS = range(10, 80)
-"""In bytes; SRT allows no others."""
+PASSPHRASE_LENGTHS = range(10, 80)  # in bytes; SRT allows no others
 LONGEST_STREAM_ID = 512
 
 _MORE = {"folder": ", a folder named from the root"}
@@ -80,7 +79,7 @@ def login_of(url: str) -> str:
 
 
 def parts_of(url: str, form: str) -> urllib.parse.SplitResult:
-    """Return the parts of an address whose host can be looked up.
+    """Return the parts of an address with a host that can be looked up.
 
     Raises NotAllowed(`form`), since the original error may repeat a password, and NotAllowed(NO_HOST).
     """

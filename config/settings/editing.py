@@ -16,8 +16,7 @@ from config.files import sync_path, write_file
 from config.settings.schema import Settings, read_settings
 from config.settings.secrets import key_problem, keys_path, read_key, read_private_file
 
-type EditedValue = str | bool | Mapping[str, str]
-"""A mapping is written in one line, {name = "..."}."""
+type EditedValue = str | bool | Mapping[str, str]  # a mapping is written in one line, {name = "..."}
 type SettingChanges = Mapping[tuple[str, ...], EditedValue]
 """New values by their key path, from the top of the file inwards."""
 

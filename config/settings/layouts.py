@@ -9,15 +9,12 @@ import msgspec
 
 from config.settings import value_kinds
 
-type Shape = tuple[int, int]
-"""Width and height in pixels, or in proportion."""
+type Shape = tuple[int, int]  # width and height in pixels, or in proportion
 type Box = tuple[int, int, int, int]
 """A part of a picture: x and y of its upper left corner, width and height, in pixels, all even."""
 
-_MARGIN = 0.03
-"""Between an inset and the picture's edge, as a fraction of its height."""
-_GAP = 0.01
-"""Between pictures side by side, as a fraction of the width; one above the other, of the height."""
+_MARGIN = 0.03  # between an inset and the picture's edge, as a fraction of its height
+_GAP = 0.01  # between pictures side by side, as a fraction of the width; one above the other, of the height
 
 
 class LayoutInputs(NamedTuple):

@@ -14,14 +14,12 @@ from config.errors import SettingsError
 from config.settings.quantities import NotAllowed
 from config.settings.value_kinds import ValueKind, did_you_mean
 
-type KeyPath = tuple[str, ...]
-"""Keys from the top of the file inwards."""
+type KeyPath = tuple[str, ...]  # keys from the top of the file inwards
 
 _ADDRESSES = ("url", "webhook", "mail_server")
 """Their wrong values are not repeated in messages: they may hold a secret."""
 
-TABLE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
-"""Allowed names of tables such as [destinations.NAME]."""
+TABLE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")  # allowed names of tables such as [destinations.NAME]
 _KEYS_OF_SECRETS = (
     "key", "keys", "stream_key", "streamkey", "stream-key", "secret", "password", "passphrase", "token", "stream_id",
     "streamid", "access_key", "secret_key", "mail_password", "webhook_header", "webhook_url",

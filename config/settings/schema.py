@@ -130,15 +130,13 @@ class SlideSettings(msgspec.Struct, frozen=True, kw_only=True):
     text_s: Annotated[float, value_kinds.seconds(0, 3600)] = 120.0
 
 
-LEAN_PRESET = "lean"
-"""Liput's own preset (recorder/encode/x264.py)."""
+LEAN_PRESET = "lean"  # Liput's own preset (recorder/encode/x264.py)
 PRESETS = ("ultrafast", "superfast", LEAN_PRESET, "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
 """LEAN and x264's presets, the cheapest first."""
 
 ENCODERS = ("x264", "auto", "nvenc", "qsv", "vaapi", "v4l2m2m")
 STREAM_ENCODES = ("auto", "shared", "separate")
-LEAST_STREAM_BPS = 300_000
-"""Bits a second; below this a picture is hardly usable."""
+LEAST_STREAM_BPS = 300_000  # bits a second; below this a picture is hardly usable
 
 _AS_LONG_AS_A_KEY = 20  # a longer name may be a key by mistake, and is not repeated
 _BIT_RATE = value_kinds.rate(10_000, 200_000_000)
@@ -357,10 +355,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     destinations: Mapping[str, DestinationSettings] = msgspec.field(default_factory=dict)
     copies: Mapping[str, CopyTarget] = msgspec.field(default_factory=dict)
     feeds: Mapping[str, FeedSettings] = msgspec.field(default_factory=dict)
-    file: Path | None = None
-    """The file they come from; None with defaults only."""
-    text: str = ""
-    """The content of `file`."""
+    file: Path | None = None  # the file they come from; None with defaults only
+    text: str = ""  # the content of `file`
     lines: Mapping[tuple[str, ...], int] = msgspec.field(default_factory=dict)
     """The line in `file` of each setting, by its keys."""
 

@@ -66,8 +66,7 @@ class WebSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 # Alarms
 
-MAIL_PORTS = {"smtp": 587, "smtps": 465}
-"""The usual ports: with STARTTLS, and with TLS from the first byte."""
+MAIL_PORTS = {"smtp": 587, "smtps": 465}  # the usual ports: with STARTTLS, and with TLS from the first byte
 LONGEST_ADDRESS = 254
 
 _MAIL_FORM = "must look like smtp://HOST, smtp://HOST:PORT or smtps://HOST"

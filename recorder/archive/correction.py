@@ -34,8 +34,7 @@ from recorder.package.fixity import ByteProgress, Progress
 from recorder.package.metadata import Addition, Consent, Recording, RequestFacts
 from recorder.package.work_folder import DUBLIN_CORE_FILE, PREMIS_FILE, RECORDING_FILE
 
-type RawRecording = dict[str, Any]
-"""recording.json as plain JSON: fields of a newer Liput stay."""
+type RawRecording = dict[str, Any]  # recording.json as plain JSON: fields of a newer Liput stay
 
 
 def read_raw_recording(draft: PackageDraft) -> RawRecording:

@@ -52,8 +52,7 @@ _DAMAGED = frozenset(
 )
 """Error codes of a file that is no usable index."""
 
-type IndexedTexts = tuple[str, str, str, str, str, str]
-"""The texts of title, request, place, marks, chapters and files."""
+type IndexedTexts = tuple[str, str, str, str, str, str]  # the texts of title, request, place, marks, chapters and files
 
 
 class ArchiveIndex:

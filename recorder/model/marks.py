@@ -13,8 +13,7 @@ from devices.host.clock import Clock
 from recorder.model.status import MarkLine
 
 type Count = Annotated[int, Meta(ge=0)]
-type Seconds = Annotated[float, Meta(ge=0, le=1e9)]
-"""Calculations accept values of foreign packages up to thirty years."""
+type Seconds = Annotated[float, Meta(ge=0, le=1e9)]  # calculations accept values of foreign packages up to thirty years
 type Uuid = Annotated[str, Meta(pattern="^[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$")]
 type Moment = Annotated[datetime, Meta(tz=True)]
 

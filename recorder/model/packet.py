@@ -16,8 +16,7 @@ class Track(StrEnum):
 PROGRAM_TRACKS = frozenset(Track)
 AUDIO_RUN_IN = Fraction(1, 20)  # seconds of sound before a start: an AAC decoder needs a frame or two to settle
 
-type TrackId = str
-"""A Track, or the name of another sound track for the recording only (`sound_track`)."""
+type TrackId = str  # a Track, or the name of another sound track for the recording only (`sound_track`)
 
 
 def sound_track(name: str) -> TrackId:

@@ -23,13 +23,11 @@ from recorder.package.media import OPEN_SAFELY
 if TYPE_CHECKING:
     from PIL import Image
 
-type Advance = Callable[[float], None]
-"""Called with the share done, from 0 to 1."""
+type Advance = Callable[[float], None]  # called with the share done, from 0 to 1
 
 _HALF_A_TICK_S = 0.0005  # seeking rounds file times down
 
-type Keyframe = tuple[float, av.VideoFrame]
-"""A frame and its time in the file, in seconds."""
+type Keyframe = tuple[float, av.VideoFrame]  # a frame and its time in the file, in seconds
 
 
 def keyframes(

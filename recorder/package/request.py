@@ -44,16 +44,11 @@ class StepKind(StrEnum):
 class StepState(StrEnum):
     """The state of a step against its standard time."""
 
-    MET = "met"
-    """Done in time."""
-    LATE = "late"
-    """Overdue, done or not."""
-    DUE = "due"
-    """Not done, and time is left."""
-    WAITING = "waiting"
-    """The step before it is not done or not noted."""
-    DROPPED = "dropped"
-    """The request was closed or cancelled first."""
+    MET = "met"  # done in time
+    LATE = "late"  # overdue, done or not
+    DUE = "due"  # not done, and time is left
+    WAITING = "waiting"  # the step before it is not done or not noted
+    DROPPED = "dropped"  # the request was closed or cancelled first
 
 
 class RequestState(StrEnum):
@@ -69,11 +64,9 @@ class Stage(StrEnum):
 
     NEW = "new"
     RECEIVED = "received"
-    DISPOSED = "disposed"
-    """It has reached the last role."""
+    DISPOSED = "disposed"  # it has reached the last role
     ASSIGNED = "assigned"
-    ARCHIVED = "archived"
-    """A recording is in the archive."""
+    ARCHIVED = "archived"  # a recording is in the archive
     CLOSED = "closed"
     CANCELLED = "cancelled"
 

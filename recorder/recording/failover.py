@@ -41,24 +41,18 @@ from recorder.recording.storage_events import (
     report_switched,
 )
 
-WATCH_S = 0.25
-"""The guard's interval."""
+WATCH_S = 0.25  # the guard's interval
 
-OPENING_S = 0.05
-"""The guard's interval while a replica is opened."""
+OPENING_S = 0.05  # the guard's interval while a replica is opened
 
-PROCESS_STOPPED_S = 2.0
-"""After so long without a look, the whole process was stopped, or its machine."""
+PROCESS_STOPPED_S = 2.0  # after so long without a look, the whole process was stopped, or its machine
 
 
 @dataclass(eq=False)
 class _ReplicaMove:
-    why: LiputError | None
-    """The fault of the disk that is left; None for a change of format on the same disk."""
-    may_stay: bool
-    """Whether the copy stays if no other disk takes it: its own may answer again."""
-    told: list[Archive]
-    """Folders already reported as refusing."""
+    why: LiputError | None  # the fault of the disk that is left; None for a change of format on the same disk
+    may_stay: bool  # whether the copy stays if no other disk takes it: its own may answer again
+    told: list[Archive]  # folders already reported as refusing
     archive: Archive | None = None
     opening: ReplicaOpening | None = None
 
@@ -71,10 +65,8 @@ class _Copy:
     replicas: list[Replica]
     forecast: DiskForecast
     move: _ReplicaMove | None = None
-    refused: list[Archive] = field(default_factory=list)
-    """Folders that refused while its own disk stalled."""
-    ended: bool = False
-    """Whether it has no disk left."""
+    refused: list[Archive] = field(default_factory=list)  # folders that refused while its own disk stalled
+    ended: bool = False  # whether it has no disk left
 
     @property
     def replica(self) -> Replica:

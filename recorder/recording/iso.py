@@ -29,14 +29,11 @@ from recorder.disk.errors import storage_error
 from recorder.model.names import slug
 from recorder.recording.replica import PartDirectory
 
-MOST_WAITING_BYTES = 64_000_000
-"""The largest backlog of a source; above it the oldest frames are dropped and counted."""
-MOST_EARLY_FRAMES = 32
-"""Frames kept until media time 0 is known: as many as are read before a session begins."""
+MOST_WAITING_BYTES = 64_000_000  # the largest backlog of a source; above it the oldest frames are dropped and counted
+MOST_EARLY_FRAMES = 32  # frames kept until media time 0 is known: as many as are read before a session begins
 WRITE_INTERVAL_S = 0.25
 """The interval of writing: waking the writer for each frame would cost twice the time of writing."""
-MOST_DAMAGED = 100
-"""The most undecodable frames before the first one that begins a file."""
+MOST_DAMAGED = 100  # the most undecodable frames before the first one that begins a file
 CLOSE_S = 10.0
 _TIME_BASE = Fraction(1, 1_000_000)
 _TICK_NS = NANOSECONDS // 1_000_000
@@ -65,8 +62,7 @@ class _Picture:
     decoded_ns: int
     coded: CodedFormat
     file: str
-    is_keyframe: bool | None = None
-    """Told by a film; None for a camera, whose frames are parsed."""
+    is_keyframe: bool | None = None  # told by a film; None for a camera, whose frames are parsed
 
     @property
     def begins(self) -> bool:

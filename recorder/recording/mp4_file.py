@@ -25,8 +25,7 @@ from recorder.model.titles import copy_title, set_made
 from recorder.mp4.finalize import finalize
 from recorder.mp4.fragments import FragmentReader
 
-BUFFER_BYTES = 1 << 20
-"""FFmpeg's write buffer: it holds a fragment of 0.1 s of any profile."""
+BUFFER_BYTES = 1 << 20  # FFmpeg's write buffer: it holds a fragment of 0.1 s of any profile
 
 
 class AppendOnlyFile:

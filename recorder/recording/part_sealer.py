@@ -24,13 +24,10 @@ from recorder.recording.storage_events import report_part_left, report_parts_apa
 from recorder.recovery.packaging import SessionPackager
 from recorder.recovery.resume import playable_s
 
-SEAL_S = 120.0
-"""Sealing without progress for so long abandons its disk."""
+SEAL_S = 120.0  # sealing without progress for so long abandons its disk
 
-NICE = 0
-"""Recording has priority over other programs; sealing has none."""
-TOLD_NS = NANOSECONDS // 10
-"""The interval of progress reports: parts are joined packet by packet."""
+NICE = 0  # recording has priority over other programs; sealing has none
+TOLD_NS = NANOSECONDS // 10  # the interval of progress reports: parts are joined packet by packet
 
 
 @dataclass(eq=False)
@@ -41,18 +38,15 @@ class PartSealer:
     emit: Emit
     facts: RecordingFacts
     progress: Progress | None
-    error: LiputError | None = None
-    """The first error."""
+    error: LiputError | None = None  # the first error
     joined: WorkFolder | None = None
     """The first work folder of joined parts that could not be sealed; the parts are gone."""
     _step: int = 0
     _told_ns: int = -TOLD_NS
     _apart: Sequence[PartFacts] = ()
     _logs: Sequence[bytes] = ()
-    _empty: set[int] = field(default_factory=set)
-    """Numbers of parts without media, which are removed."""
-    _has_more: bool = False
-    """Whether anything was, or may have been, recorded after the killed recorder's parts."""
+    _empty: set[int] = field(default_factory=set)  # numbers of parts without media, which are removed
+    _has_more: bool = False  # whether anything was, or may have been, recorded after the killed recorder's parts
 
     def seal_all(self, copies: Mapping[int, Sequence[Replica]], earlier: Sequence[WorkFolder]) -> list[Package]:
         """Return the packages of all copies with their `earlier` parts; parts of other copies stay for recovery."""

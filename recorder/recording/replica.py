@@ -35,25 +35,20 @@ from recorder.recording.mp4_file import Mp4File
 MOST_BEHIND_S = 60.0
 """The longest wait of a packet for a slow disk. A minute of 1080p30 is 35 MB."""
 
-QUEUE_PACKETS = 6000
-"""The queue's limit in a session without a clock; above it the producer blocks."""
+QUEUE_PACKETS = 6000  # the queue's limit in a session without a clock; above it the producer blocks
 
 WAIT_S = 0.1
 
 GATHER_S = 0.04
 """Without a clock, packets gather for so long: waking the writer for each would take turns with the encoder."""
 
-FIRST_SYNC_S = 0.02
-"""The interval of syncs in the first second, and until the first fragment."""
+FIRST_SYNC_S = 0.02  # the interval of syncs in the first second, and until the first fragment
 
-CLOSE_S = 20.0
-"""While the replica closes, a disk that accepts nothing for so long is abandoned."""
+CLOSE_S = 20.0  # while the replica closes, a disk that accepts nothing for so long is abandoned
 
-STALLED_S = 3.0
-"""The longest pause of a disk, beyond a fragment and its sync, before `recording-stalled`."""
+STALLED_S = 3.0  # the longest pause of a disk, beyond a fragment and its sync, before `recording-stalled`
 
-LATEST_STALLED_S = 4.5
-"""The upper limit of that, whatever the settings."""
+LATEST_STALLED_S = 4.5  # the upper limit of that, whatever the settings
 
 
 def stall_after_s(settings: RecordingSettings) -> float:
@@ -142,10 +137,8 @@ class ReplicaPlace:
     archive: Archive
     work: WorkFolder
     start: Fraction = Fraction(0)
-    form: int = 0
-    """The format of its pictures (`StreamFormat.form`)."""
-    since: Fraction | None = None
-    """The media time at which pictures of that format begin; None: with the session."""
+    form: int = 0  # the format of its pictures (`StreamFormat.form`)
+    since: Fraction | None = None  # the media time at which pictures of that format begin; None: with the session
 
 
 class Replica:

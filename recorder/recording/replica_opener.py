@@ -37,23 +37,19 @@ type TemplatesOf = Callable[[int], Templates]
 class StorageRequirements:
     """A session's demands on its disks, and the common facts of its work folders."""
 
-    archives: Sequence[Archive]
-    """The folders to record to, in order of preference."""
+    archives: Sequence[Archive]  # the folders to record to, in order of preference
     storage: StorageSettings
     recording: RecordingSettings
     bytes_per_s: float
     planned_s: float | None = None
-    waits: bool = False
-    """Whether packets wait for a slow disk: the session has no clock."""
+    waits: bool = False  # whether packets wait for a slow disk: the session has no clock
     title: str
     started_at: datetime
     context: SessionContext | None = None
     uuid: UUID = field(default_factory=uuid4)
-    offset_s: float = 0.0
-    """The media time at which this recorder begins, with part number `part`."""
+    offset_s: float = 0.0  # the media time at which this recorder begins, with part number `part`
     part: int = 1
-    earlier: Sequence[WorkFolder] = ()
-    """The locked parts of a resumed session, sealed together with the new ones."""
+    earlier: Sequence[WorkFolder] = ()  # the locked parts of a resumed session, sealed together with the new ones
 
     @property
     def keep_free(self) -> int:
@@ -103,8 +99,7 @@ class ReplicaOpener:
     task: StorageRequirements
     clock: Clock
     log: EventLog
-    on_failure: Callable[[Replica, LiputError], None]
-    """Gets each replica's fault, on any thread."""
+    on_failure: Callable[[Replica, LiputError], None]  # gets each replica's fault, on any thread
     memory: MountMemory = field(default_factory=MountMemory)
 
     def check_memory(self) -> None:

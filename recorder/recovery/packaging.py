@@ -42,8 +42,7 @@ from recorder.recovery.rebuild import (
 )
 from recorder.recovery.remux import Advance, MediaPiece, has_tracks, join_media, mend_end, repair_media
 
-MOST_MOVED_S = 60.0
-"""The longest delay of a recorder's start behind its `begun.json`."""
+MOST_MOVED_S = 60.0  # the longest delay of a recorder's start behind its `begun.json`
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +119,7 @@ def place_by_clock(lefts: Sequence[PartMedia]) -> list[PartMedia]:
     return found
 
 
-SPARE_BYTES = 20_000_000
-"""The room for a package's files other than media."""
+SPARE_BYTES = 20_000_000  # the room for a package's files other than media
 
 
 def archive_with_room(size: int, name: str, archives: Iterable[Archive]) -> Archive:
@@ -181,8 +179,7 @@ def _copy_others(lefts: Sequence[PartMedia], building: WorkFolder) -> None:
             shutil.copy2(path, copy)
 
 
-NOT_REPAIRED = "media-not-repaired"
-"""The reason if a file stays unrepaired, as for lack of room."""
+NOT_REPAIRED = "media-not-repaired"  # the reason if a file stays unrepaired, as for lack of room
 
 
 @dataclass

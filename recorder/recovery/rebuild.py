@@ -19,10 +19,8 @@ from recorder.model.marks import Mark
 from recorder.model.session_faults import ActiveFaults
 from recorder.package.metadata import INTERRUPTED, Gap, PartFacts, RecordingFacts
 
-SHORTEST_GAP_S = 0.1
-"""Shorter gaps are a frame or two, or rounding of clocks."""
-LONGEST_LOSS_S = 3600.0
-"""A longer loss at the end means that the PC's clock was set."""
+SHORTEST_GAP_S = 0.1  # shorter gaps are a frame or two, or rounding of clocks
+LONGEST_LOSS_S = 3600.0  # a longer loss at the end means that the PC's clock was set
 
 
 class PartEvidence(PartFacts, frozen=True, kw_only=True):

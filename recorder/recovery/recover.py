@@ -23,24 +23,18 @@ from recorder.recovery.packaging import SessionPackager, archive_with_room, exam
 from recorder.recovery.rebuild import describe_missing
 from recorder.recovery.unfinished import UnfinishedSession
 
-type OnProgress = Callable[[str, int, int], None]
-"""Gets a session's name, bytes done and bytes in all."""
+type OnProgress = Callable[[str, int, int], None]  # gets a session's name, bytes done and bytes in all
 
 
 class RecoveryState(StrEnum):
     """The outcome for an unfinished session."""
 
     SEALED = "sealed"
-    DISCARDED = "discarded"
-    """It had no recording."""
-    RECORDING = "recording"
-    """Another process records or seals it."""
-    FAILED = "failed"
-    """It stays; the message has the reason."""
-    UNFINISHED = "unfinished"
-    """Not recovered, only examined."""
-    APART = "apart"
-    """Its parts are still separate packages: no disk has room, or a session runs."""
+    DISCARDED = "discarded"  # it had no recording
+    RECORDING = "recording"  # another process records or seals it
+    FAILED = "failed"  # it stays; the message has the reason
+    UNFINISHED = "unfinished"  # not recovered, only examined
+    APART = "apart"  # its parts are still separate packages: no disk has room, or a session runs
 
 
 class RecoveryOutcome(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="recovery"):

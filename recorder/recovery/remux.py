@@ -110,10 +110,8 @@ type Advance = Callable[[int], object]
 type TrackStart = tuple[float, float]
 """The start of a piece in a track of the copy: presentation and decoding time in seconds."""
 
-LOOK_PACKETS = 5000
-"""The packets in which each track must begin: half a minute."""
-SAME_S = 0.01
-"""The tolerance of copied times: Matroska counts milliseconds."""
+LOOK_PACKETS = 5000  # the packets in which each track must begin: half a minute
+SAME_S = 0.01  # the tolerance of copied times: Matroska counts milliseconds
 
 
 @dataclass(slots=True)

@@ -29,8 +29,7 @@ from recorder.package.work_folder import EVENTS_FILE, WorkFolder
 from recorder.recovery.rebuild import run_offset_s
 from recorder.recovery.unfinished import find_unfinished
 
-END_EVENTS = {"session-stopping", "session-ended"}
-"""Events after which a session is not resumed."""
+END_EVENTS = {"session-stopping", "session-ended"}  # events after which a session is not resumed
 
 
 @dataclass(frozen=True, slots=True)

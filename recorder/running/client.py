@@ -32,11 +32,9 @@ from recorder.running.protocol import (
 )
 from recorder.running.runtime_directory import RecorderFolder, RecorderInfo
 
-ANSWER_S = 5.0
-"""The deadline of an answer; usually it takes 1 ms."""
+ANSWER_S = 5.0  # the deadline of an answer; usually it takes 1 ms
 _CHUNK = 256 * 1024
-_LONGEST = 16 << 20
-"""The largest line or preview in bytes, far above any real one."""
+_LONGEST = 16 << 20  # the largest line or preview in bytes, far above any real one
 
 
 class RecorderLost(SessionError):
@@ -229,10 +227,8 @@ def send_command(folder: RecorderFolder, request: AnyRequest, timeout_s: float =
         return connection.request(request, max(0.0, deadline_s - time.monotonic()))
 
 
-PATIENCE_S = 2.0
-"""The deadline of a status, which usually takes 1 ms."""
-OPEN_S = 30.0
-"""The deadline of a request to a hung recorder; until then it gets no other request."""
+PATIENCE_S = 2.0  # the deadline of a status, which usually takes 1 ms
+OPEN_S = 30.0  # the deadline of a request to a hung recorder; until then it gets no other request
 
 type Preference = Sequence[Sequence[SessionState]]
 """Groups of states, the likeliest first: the first group that matches selects the session."""

@@ -12,12 +12,10 @@ from recorder.model.names import quoted, utf8_safe
 from recorder.model.status import SessionResult, SessionStatus
 
 LONGEST_LINE = 64 * 1024
-PREVIEW_LENGTH = struct.Struct(">I")
-"""Precedes each JPEG on the preview socket: its bytes."""
+PREVIEW_LENGTH = struct.Struct(">I")  # precedes each JPEG on the preview socket: its bytes
 SHORTEST_PERIOD_S = 0.1
 
-type RequestId = int | Annotated[str, msgspec.Meta(max_length=64)] | None
-"""The client's choice; the reply repeats it."""
+type RequestId = int | Annotated[str, msgspec.Meta(max_length=64)] | None  # the client's choice; the reply repeats it
 LONGEST_NAME = 256
 type Name = Annotated[str, msgspec.Meta(max_length=LONGEST_NAME)]
 type PreRoll = Annotated[float, msgspec.Meta(ge=0, le=3600)]
@@ -72,8 +70,7 @@ class AddDestinationCommand(ControlCommand, frozen=True, kw_only=True, tag="dest
     name: Name
     address: Annotated[str, msgspec.Meta(max_length=4096)] | None = None
     file: Annotated[str, msgspec.Meta(max_length=4096)] | None = None
-    although_refused: bool = False
-    """Stream although speakers refuse to be recorded."""
+    although_refused: bool = False  # stream although speakers refuse to be recorded
 
     def __repr__(self) -> str:
         """Leave out the address: it holds a key."""
@@ -128,8 +125,7 @@ class CommandRefusal(msgspec.Struct, frozen=True, kw_only=True):
     message: str
     hint: str = ""
     exit_status: int = 1
-    is_of_consent: bool = False
-    """Whether the speakers refuse; `although_refused` overrides it."""
+    is_of_consent: bool = False  # whether the speakers refuse; `although_refused` overrides it
 
 
 class CommandReply(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="reply", omit_defaults=True):
@@ -162,8 +158,7 @@ class RecorderFailure(msgspec.Struct, frozen=True, kw_only=True, tag_field="type
     message: str
     hint: str = ""
     exit_status: int = 1
-    is_of_device: bool = False
-    """Whether a device is missing or does not open; `allow_missing` starts without it."""
+    is_of_device: bool = False  # whether a device is missing or does not open; `allow_missing` starts without it
 
 
 class RecorderReady(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="ready"):

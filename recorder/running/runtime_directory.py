@@ -325,8 +325,7 @@ def killed_recorders() -> list[RecorderFolder]:
     ]
 
 
-LONGEST_NAME = 200
-"""The longest file name without a hash; file systems take 255 bytes."""
+LONGEST_NAME = 200  # the longest file name without a hash; file systems take 255 bytes
 
 
 class SessionClaim(msgspec.Struct, frozen=True, kw_only=True):

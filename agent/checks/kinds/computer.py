@@ -29,12 +29,10 @@ CODES = findings("check-computer")
 
 NAME = "pc"
 OVER_S = 1.0
-BUSY_PERCENT = 50.0
-"""Limit for other programs: an encoder of 1080p30 needs the other half of a common PC."""
+BUSY_PERCENT = 50.0  # limit for other programs: an encoder of 1080p30 needs the other half of a common PC
 HOT_C = 90.0
 LIMITED = 0.9
-BATTERY_LOW_PERCENT = 40.0
-"""About an hour of recording on a laptop."""
+BATTERY_LOW_PERCENT = 40.0  # about an hour of recording on a laptop
 AWAKE_S = 3.0
 _AWAKE: Mapping[InhibitedEvent, str] = {"sleep": "may-sleep", "lid": "may-lid", "lock": "may-lock"}
 

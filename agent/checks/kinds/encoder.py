@@ -29,10 +29,8 @@ from recorder.live_encode.headroom import (
 WORDS = words("check-encoder")
 
 NAME = "encoder"
-LEAST_SPARE = 0.1
-"""With less, any other program's load drops frames."""
-LONGEST_S = 20.0
-"""A fit PC needs 3 s and some preparation; one that takes longer cannot encode this."""
+LEAST_SPARE = 0.1  # with less, any other program's load drops frames
+LONGEST_S = 20.0  # a fit PC needs 3 s and some preparation; one that takes longer cannot encode this
 USUAL_S = 8.0
 _POLL_S = 0.1
 

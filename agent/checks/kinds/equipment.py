@@ -119,8 +119,7 @@ def _controls(device: Device, name: str, situation: CheckContext) -> Iterator[Ch
         )
 
 
-ANSWER_S = 3.0
-"""Limit for a device; the usual answer takes some hundredths of a second."""
+ANSWER_S = 3.0  # limit for a device; the usual answer takes some hundredths of a second
 
 
 def look(situation: CheckContext) -> Iterable[CheckResult]:

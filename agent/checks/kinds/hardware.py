@@ -14,8 +14,7 @@ from recorder.encode.session_encoder import AUTO, EncoderChoice, candidates, cho
 from recorder.encode.x264 import VideoSettings, video_settings
 
 NAME = "hardware"
-LONGEST_S = 70.0
-"""Four hanging encoders; a working one takes 2 s."""
+LONGEST_S = 70.0  # four hanging encoders; a working one takes 2 s
 ABSENT = frozenset({EncoderFailure.NOT_IN_BUILD, EncoderFailure.NO_DEVICE})
 """Reasons that nobody can mend: this PC has no such encoder."""
 CODES = findings("check-hardware")

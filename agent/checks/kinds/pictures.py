@@ -24,15 +24,11 @@ WORDS = words("check-pictures")
 CODES = findings("check-source") | findings("check-pictures")
 
 NAME = "picture"
-FIRST_PICTURE_S = 3.0
-"""Limit for the first frame, as in a session."""
-LOOK_S = 2.0
-"""How long frames are inspected after the first one."""
-EVERY_S = 0.09
-"""Ten frames a second are enough."""
+FIRST_PICTURE_S = 3.0  # limit for the first frame, as in a session
+LOOK_S = 2.0  # how long frames are inspected after the first one
+EVERY_S = 0.09  # ten frames a second are enough
 PREVIEW_S = 2.0
-MOST_DAMAGED = 2
-"""One frame may be damaged, and the first one often is."""
+MOST_DAMAGED = 2  # one frame may be damaged, and the first one often is
 
 DARK = 70
 """Limit for the 95th percentile of limited-range luma (16 to 235): below it, faces are hardly visible.

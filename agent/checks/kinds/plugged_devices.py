@@ -18,8 +18,7 @@ from recorder.session.request import SessionRequest
 
 NAME = "devices"
 CODES = findings("check-devices")
-_NOT_THERE = {"screen": "no-screen"}
-"""Codes of missing kinds of source that say more than `not-found`."""
+_NOT_THERE = {"screen": "no-screen"}  # codes of missing kinds of source that say more than `not-found`
 
 
 @dataclass(frozen=True, slots=True)

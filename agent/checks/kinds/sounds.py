@@ -25,13 +25,10 @@ CODES = findings("check-source") | findings("check-sounds")
 
 NAME = "sound"
 LISTEN_S = 3.0
-QUICK_LISTEN_S = 1.5
-"""Too short for hum."""
+QUICK_LISTEN_S = 1.5  # too short for hum
 FIRST_BLOCK_S = 3.0
-ASK_S = 0.25
-"""Interval of the status requests to a session that has the input open: a status has only the newest level."""
-CLIPPED_S = 1.0
-"""Seconds out of three with clipping; one shout, or a chair, is shorter."""
+ASK_S = 0.25  # interval of the status requests to a session that has the input open: a status has only the newest level
+CLIPPED_S = 1.0  # seconds out of three with clipping; one shout, or a chair, is shorter
 
 OF_FAULTS: Mapping[str, str] = {
     Fault.NO_DATA: "no-data",

@@ -15,15 +15,12 @@ from devices.model.device import Device
 from recorder.model.status import SourceLine
 from recorder.running.client import RunningRecorder
 
-LONGEST_S = 9.0
-"""Limit for opening and inspecting one source."""
+LONGEST_S = 9.0  # limit for opening and inspecting one source
 QUICK_S = 3.5
-ENDS_S = 0.3
-"""A look ends by itself this long before the limit."""
+ENDS_S = 0.3  # a look ends by itself this long before the limit
 LET_GO_S = 1.0
 
-_CODES = ("missing", "busy", "denied", "bus-full", "lost")
-"""Values of an error's `why` that are codes of their own."""
+_CODES = ("missing", "busy", "denied", "bus-full", "lost")  # values of an error's `why` that are codes of their own
 
 
 class SourceFailure(Exception):
@@ -56,8 +53,7 @@ def choose(situation: CheckContext) -> ChosenSources:
     return chosen
 
 
-type HeldSource = tuple[RunningRecorder, SourceLine]
-"""The session that has a source open, and its status line for it."""
+type HeldSource = tuple[RunningRecorder, SourceLine]  # the session that has a source open, and its status line for it
 
 
 def holding_session(situation: CheckContext, device: Device | None) -> HeldSource | None:

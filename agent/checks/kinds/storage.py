@@ -22,15 +22,12 @@ from recorder.model.status import SessionState
 CODES = findings("check-storage")
 
 NAME = "storage"
-ANSWER_S, QUICK_ANSWER_S = 5.0, 2.5
-"""Limit for a disk's answer, and for each piece written to it."""
+ANSWER_S, QUICK_ANSWER_S = 5.0, 2.5  # limit for a disk's answer, and for each piece written to it
 WRITE_S, QUICK_WRITE_S = 2.0, 0.4
 ENOUGH, LEAST = 5.0, 1.5
 """Write speed as a multiple of the recording's rate, recommended and required: the disk also serves others."""
-LITTLE_S = 2 * 3600.0
-"""Less room than this is reported if the session's length is not known."""
-ISOLATED_BYTES = 0.15
-"""Bytes for each pixel of an iso recording, as cameras send it in MJPEG: 9 MB/s for 1080p30."""
+LITTLE_S = 2 * 3600.0  # less room than this is reported if the session's length is not known
+ISOLATED_BYTES = 0.15  # bytes for each pixel of an iso recording, as cameras send it in MJPEG: 9 MB/s for 1080p30
 FAT = frozenset({"vfat", "msdos"})
 FAT_BYTES = 2**32 - 1
 _CODES: Mapping[ErrorCause, str] = {

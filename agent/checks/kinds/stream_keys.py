@@ -14,8 +14,7 @@ from recorder.live.stream_test import harmless_target, run_stream_test
 from recorder.live.url import parse_live_url
 
 NAME = "key"
-VIDEO_BPS, AUDIO_BPS, SECONDS = 150_000, 32_000, 1.5
-"""A low rate that disturbs no other check."""
+VIDEO_BPS, AUDIO_BPS, SECONDS = 150_000, 32_000, 1.5  # a low rate that disturbs no other check
 _OF_REASONS = {
     DestinationFault.REJECTED: "rejected",
     DestinationFault.CLOSED: "hung-up",

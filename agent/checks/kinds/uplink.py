@@ -23,8 +23,7 @@ from recorder.model.status import STATES_RECORDING
 WORDS = words("check-uplink")
 
 PUSH_S = 10.0
-_LIVE_RATE = 0.95
-"""Share of the stream that must have arrived."""
+_LIVE_RATE = 0.95  # share of the stream that must have arrived
 _FELL_BEHIND_S = 2.0
 
 

@@ -18,8 +18,7 @@ from config.settings.secrets import Secret, StreamTarget
 from recorder.session.request import SessionRequest
 
 TITLE, SYNTHETIC = "Demo Liput", "synthetic"
-RESERVE_BYTES = 200_000_000
-"""Reserve in the demo's own folder: /tmp is often small, and half of a small PC's memory."""
+RESERVE_BYTES = 200_000_000  # reserve in the demo's own folder: /tmp is often small, and half of a small PC's memory
 
 
 @click.command()

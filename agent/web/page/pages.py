@@ -21,8 +21,7 @@ class Page(NamedTuple):
     name: str = ""
     place: int = 0
     facts: Callable[[Settings], Mapping[str, object]] = lambda _: {}
-    folder: Path = _HERE
-    """Its `templates` and `static` files are there."""
+    folder: Path = _HERE  # its `templates` and `static` files are there
 
 
 SESSION = Page("/", "session.html.j2", "nav.session", 10)

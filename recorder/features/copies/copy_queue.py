@@ -55,8 +55,7 @@ CREATE TABLE IF NOT EXISTS places (target TEXT PRIMARY KEY, url TEXT, mark TEXT,
 """
 
 
-type CopyState = Literal["waiting", "copied"]
-"""The state of a copy."""
+type CopyState = Literal["waiting", "copied"]  # the state of a copy
 
 
 class CopyRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -193,16 +192,12 @@ class CopyLedger:
         return transaction(self._path, _TABLES, _HINT)
 
 
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 60.0, 6 * 3600.0
-"""The pause between attempts doubles, without an end."""
-JITTER = 0.2
-"""The random part of a pause, so that PCs of a campus do not come at once."""
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 60.0, 6 * 3600.0  # the pause between attempts doubles, without an end
+JITTER = 0.2  # the random part of a pause, so that PCs of a campus do not come at once
 
-FAILURES_OF_A_PLACE = 3
-"""Failures in a row without a known reason; one or two may be the packages'."""
+FAILURES_OF_A_PLACE = 3  # failures in a row without a known reason; one or two may be the packages'
 
-LOOK_AGAIN_S = 24 * 3600.0
-"""A place without waiting packages is recognized again after so long."""
+LOOK_AGAIN_S = 24 * 3600.0  # a place without waiting packages is recognized again after so long
 
 
 class CopyOutcome(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="copy"):
@@ -230,8 +225,7 @@ class CopyQueue:
     ledger: CopyLedger = field(default_factory=CopyLedger)
     record: HealthLogger = discard_line
     is_busy: Callable[[], bool] = is_session_running
-    new_place: bool = False
-    """Whether an unrecognized place begins anew."""
+    new_place: bool = False  # whether an unrecognized place begins anew
 
     def waiting(self, target: str, *, due_only: bool = True) -> list[Path]:
         """Return packages without a copy there, newest first; `due_only`: automatic or requested, not paused."""

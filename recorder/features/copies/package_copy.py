@@ -20,8 +20,7 @@ from recorder.package.fixity import ByteProgress, Progress, TransferThrottle
 from recorder.package.metadata import Problem, ProblemKind, Recording, decode_recording
 from recorder.package.work_folder import RECORDING_FILE
 
-LARGEST_TAG_FILE = 16 << 20
-"""The largest manifest that is read: 100,000 files."""
+LARGEST_TAG_FILE = 16 << 20  # the largest manifest that is read: 100,000 files
 
 MEDIA = "data/media/"
 

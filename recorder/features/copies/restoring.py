@@ -34,8 +34,7 @@ from recorder.package.verification import verify_package
 from recorder.package.work_folder import REQUEST_FILE
 
 BUILT, COMPLETE = ".restoring", ".restored"
-DAMAGED = ".damaged"
-"""The archive's folder for damaged packages; Liput never uses or removes them."""
+DAMAGED = ".damaged"  # the archive's folder for damaged packages; Liput never uses or removes them
 
 _OF_CONTENT = frozenset({ProblemKind.CHANGED, ProblemKind.MISSING, ProblemKind.UNREADABLE})
 

@@ -35,12 +35,10 @@ from recorder.package.fixity import TransferThrottle
 if TYPE_CHECKING:
     from obstore.store import ClientConfig
 
-PART_BYTES = 8 << 20
-"""The most that a kill costs; S3 accepts no part below 5 MB."""
+PART_BYTES = 8 << 20  # the most that a kill costs; S3 accepts no part below 5 MB
 
 MOST_PARTS = 9_000
-SEND_BYTES = 1 << 16
-"""Bytes sent between two checks whether to go on."""
+SEND_BYTES = 1 << 16  # bytes sent between two checks whether to go on
 
 MOST_ANSWER = 8 << 20
 _ALGORITHM = "AWS4-HMAC-SHA256"
@@ -201,15 +199,12 @@ def _field(text: str, name: str) -> str:
     return html.unescape(match[1]) if match else ""
 
 
-CLAIMS = ".claims"
-"""The folder of reserved names, `.claims/NAME.json`; they stay."""
+CLAIMS = ".claims"  # the folder of reserved names, `.claims/NAME.json`; they stay
 
-SMALL_BYTES = 5 << 20
-"""The smallest part of S3; smaller objects are sent in one piece."""
+SMALL_BYTES = 5 << 20  # the smallest part of S3; smaller objects are sent in one piece
 
 READ_BYTES = 4 << 20
-PATIENCE = 4
-"""The factor on `stalled_s` for READ_BYTES, for an object of SMALL_BYTES, and for a list."""
+PATIENCE = 4  # the factor on `stalled_s` for READ_BYTES, for an object of SMALL_BYTES, and for a list
 TRIES = 2
 
 _WORDS = (

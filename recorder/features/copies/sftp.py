@@ -33,8 +33,7 @@ from recorder.features.copies.target import (
 )
 from recorder.package.fixity import TransferThrottle
 
-ROOM_BYTES = 4 * BLOCK_BYTES
-"""A disk with less free space counts as full: OpenSSH answers only "Failure"."""
+ROOM_BYTES = 4 * BLOCK_BYTES  # a disk with less free space counts as full: OpenSSH answers only "Failure"
 
 
 class SftpTarget(Target):

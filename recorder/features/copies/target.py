@@ -120,11 +120,9 @@ def copy_error(reason: CopyReason, where: str, detail: str = "") -> CopyError:
     return CopyError(f"{where}: {reason.said}{f' ({words})' if words else ''}", reason=reason, hint=reason.hint)
 
 
-BLOCK_BYTES = 1 << 20
-"""Bytes read, sent and hashed at a time."""
+BLOCK_BYTES = 1 << 20  # bytes read, sent and hashed at a time
 
-STAGING = ".incoming"
-"""The folder of incomplete packages at a place that can rename, as in the archive."""
+STAGING = ".incoming"  # the folder of incomplete packages at a place that can rename, as in the archive
 
 
 def staging_folder(
@@ -179,10 +177,8 @@ def _reading(source: Path) -> Iterator[None]:
 class Target(Protocol):
     """A place for copies. All methods raise CopyError with a reason, within a bounded time."""
 
-    name: str
-    """Its name in the settings."""
-    disk: int | None = None
-    """The number of its disk in this PC, None on another computer."""
+    name: str  # its name in the settings
+    disk: int | None = None  # the number of its disk in this PC, None on another computer
 
     def folders(self, path: str) -> list[str]:
         """Return the names of folders in `path` ("" for the root); none if it is missing."""
@@ -210,8 +206,7 @@ class Target(Protocol):
         return  # most places have none
 
 
-MARK_FILE = ".liput-place"
-"""The file with a place's UUID, written by the first PC that copies there."""
+MARK_FILE = ".liput-place"  # the file with a place's UUID, written by the first PC that copies there
 _MARK_BYTES = 36
 
 

@@ -86,8 +86,7 @@ _LABELS = {
 """Labels of a request's fields."""
 _TOLD = {"edited", "assigned"}  # changes with former values in the text; the others need none
 
-type ChooseLanguage = Callable[[tuple[str, str]], str]
-"""Makes one text of an Indonesian and an English one."""
+type ChooseLanguage = Callable[[tuple[str, str]], str]  # makes one text of an Indonesian and an English one
 
 
 def bilingual(words: tuple[str, str]) -> str:
@@ -100,8 +99,7 @@ def in_english(words: tuple[str, str]) -> str:
     return words[1]
 
 
-type Row = tuple[tuple[str, str], str]
-"""A label in Indonesian and English, and the text."""
+type Row = tuple[tuple[str, str], str]  # a label in Indonesian and English, and the text
 
 
 def format_moment(at: datetime | None, zone: tzinfo | None) -> str:

@@ -39,8 +39,7 @@ _CODECS = {"h264": "H.264", "hevc": "H.265"}
 
 type Rows = list[tuple[str, str]]
 
-type Limited[Row] = tuple[Sequence[Row], int]
-"""The rows that fit, and the count of the others."""
+type Limited[Row] = tuple[Sequence[Row], int]  # the rows that fit, and the count of the others
 
 
 def _limited[Row](rows: Sequence[Row], most: int) -> Limited[Row]:

@@ -19,8 +19,7 @@ from recorder.package.keyframes import Keyframe, frame_image, image_jpeg
 from recorder.package.metadata import FrameArea, SlidesView
 
 type Luma = NDArray[np.uint8]
-type Blocks = NDArray[np.bool_]
-"""A mask of DOWN x ACROSS blocks."""
+type Blocks = NDArray[np.bool_]  # a mask of DOWN x ACROSS blocks
 WIDTH, HEIGHT = 320, 180  # size of the copies
 BLOCK = 10
 ACROSS, DOWN = WIDTH // BLOCK, HEIGHT // BLOCK
