@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from fractions import Fraction
 from itertools import islice, pairwise
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 
 from capture.media.pictures import plane_views
 from capture.pacing import FastPace, RealPace
-from capture.source import SAMPLE_RATE, AudioBlock, ColorMatrix, Frame, SourceEnded
+from capture.source import SAMPLE_RATE, AudioBlock, ColorMatrix, Frame, Source, SourceEnded
 from capture.sources.file import FileAudioSource, FileVideoSource, MediaFile
 from config.errors import MediaError
 from devices.host.clock import NANOSECONDS
@@ -41,26 +42,41 @@ def make(tmp_path: Path) -> Make:
     return run
 
 
-def everything(source: FileVideoSource) -> list[Frame]:
-    frames = []
+def read_out[Item: (Frame, AudioBlock)](source: Source[Item, Any]) -> tuple[list[Item], str]:
+    """Return the items of a source and its error; "" at the end of a whole file. Close it."""
+    given: list[Item] = []
     try:
         while True:
-            frame = source.read(1.0)
-            assert frame is not None
-            frames.append(frame)
+            item = source.read(1.0)
+            assert item is not None
+            given.append(item)
     except SourceEnded:
-        return frames
+        return given, ""
+    except MediaError as error:
+        return given, error.message
+    finally:
+        source.close()
 
 
-def all_sound(source: FileAudioSource) -> list[AudioBlock]:
-    blocks = []
-    try:
-        while True:
-            block = source.read(1.0)
-            assert block is not None
-            blocks.append(block)
-    except SourceEnded:
-        return blocks
+def everything[Item: (Frame, AudioBlock)](source: Source[Item, Any]) -> list[Item]:
+    """Return all items of a source that ends well."""
+    given, why = read_out(source)
+    assert why == ""
+    return given
+
+
+def film_of(path: Path) -> FileVideoSource:
+    """Return the video of a file, open, as fast as it goes."""
+    source = FileVideoSource(path, FastPace(("video",)))
+    source.open()
+    return source
+
+
+def sound_of(path: Path) -> FileAudioSource:
+    """Return the audio of a file, open, as fast as it goes."""
+    source = FileAudioSource(path, FastPace(("audio",)))
+    source.open()
+    return source
 
 
 def ffprobe_times(path: Path) -> list[float]:
@@ -117,8 +133,7 @@ def test_mjpeg_stays_compressed_until_it_is_decoded(make: Make) -> None:
 def test_a_varying_frame_rate_is_kept(make: Make) -> None:
     varying = ("-vf", "select='not(mod(n\\,7))+eq(n\\,3)'", "-fps_mode", "vfr", "-c:v", "libx264")
     path = make("vfr.mp4", *PICTURES, *varying)
-    source = FileVideoSource(path, FastPace(("video",)))
-    source.open()
+    source = film_of(path)
     times = [frame.timestamp_ns / 1e9 for frame in everything(source)]
     assert times == pytest.approx([n / 30 for n in (0, 3, 7, 14, 21, 28)], abs=0.001)
 
@@ -194,10 +209,9 @@ def test_what_says_nothing_of_its_matrix_has_the_usual_one(make: Make, size: str
     ],
 )
 def test_sound_comes_whole_at_48_khz(make: Make, name: str, options: tuple[str, ...], channels: int) -> None:
-    source = FileAudioSource(make(name, *TONE, *options), FastPace(("audio",)))
-    source.open()
+    source = sound_of(make(name, *TONE, *options))
     assert source.channels == channels
-    blocks = all_sound(source)
+    blocks = everything(source)
     samples = np.concatenate([block.samples for block in blocks])
     assert samples.dtype == np.int16
     assert samples.shape == (pytest.approx(SAMPLE_RATE, abs=1100), channels)  # AAC rounds up to its frames
@@ -213,9 +227,8 @@ def test_sound_comes_whole_at_48_khz(make: Make, name: str, options: tuple[str, 
 
 def test_a_gap_in_the_sound_is_told_and_not_closed(make: Make) -> None:
     gap = ("-af", "aselect='lt(t,0.3)+gt(t,0.6)'", "-c:a", "pcm_s16le")
-    source = FileAudioSource(make("gap.mka", *TONE, *gap), FastPace(("audio",)))
-    source.open()
-    jumps = [block.timestamp_ns / 1e9 for block in all_sound(source) if block.jumps]
+    source = sound_of(make("gap.mka", *TONE, *gap))
+    jumps = [block.timestamp_ns / 1e9 for block in everything(source) if block.jumps]
     assert jumps == [pytest.approx(0.6, abs=0.05)]
 
 
@@ -230,17 +243,15 @@ def test_pictures_and_sound_of_a_file_count_from_the_same_moment(make: Make) -> 
     video.close()
     assert frame is not None
     assert frame.timestamp_ns == 0
-    assert all_sound(audio)[0].timestamp_ns == pytest.approx(0.4e9, abs=1e6)
+    assert everything(audio)[0].timestamp_ns == pytest.approx(0.4e9, abs=1e6)
     audio.close()
 
 
 def test_a_file_that_does_not_begin_at_zero_is_moved_there(make: Make) -> None:
     path = make("late.mkv", *PICTURES, *TONE, "-output_ts_offset", "5", "-c:v", "mjpeg", "-c:a", "pcm_s16le")
-    video, audio = FileVideoSource(path, FastPace(("video",))), FileAudioSource(path, FastPace(("audio",)))
-    video.open()
-    audio.open()
+    video, audio = film_of(path), sound_of(path)
     assert everything(video)[0].timestamp_ns == 0
-    assert all_sound(audio)[0].timestamp_ns == 0
+    assert everything(audio)[0].timestamp_ns == 0
 
 
 def test_pictures_of_full_range_are_scaled_into_limited_range(make: Make) -> None:
@@ -297,8 +308,7 @@ def test_what_comes_before_a_fault_is_given_first(make: Make, monkeypatch: pytes
         raise MediaError("the disk has gone")
 
     monkeypatch.setattr(MediaFile, "packets", failing)
-    source = FileVideoSource(make("a.mkv", *PICTURES, "-c:v", "mjpeg"), FastPace(("video",)))
-    source.open()
+    source = film_of(make("a.mkv", *PICTURES, "-c:v", "mjpeg"))
     given = [source.read(1.0) for _ in range(3)]
     assert [frame and round(frame.timestamp_ns * 30 / 1e9) for frame in given] == [0, 1, 2]
     for _ in range(2):
@@ -323,8 +333,7 @@ def test_a_damaged_picture_is_told_at_its_time(make: Make) -> None:
     header = content.index(b"II*\0", len(content) // 2)
     content[header : header + 4] = b"????"
     path.write_bytes(content)
-    source = FileVideoSource(path, FastPace(("video",)))
-    source.open()
+    source = film_of(path)
     frames = everything(source)
     assert [frame.timestamp_ns / 1e9 for frame in frames] == pytest.approx([n / 30 for n in range(30)], abs=0.002)
     (damaged,) = [frame for frame in frames if not frame.payload]
@@ -350,8 +359,7 @@ def test_what_is_no_recording_is_refused_in_one_clear_line(tmp_path: Path, make:
 def test_a_still_picture_is_a_file_of_one_picture(make: Make) -> None:
     for name in ("a.png", "a.jpg"):
         path = make(name, "-f", "lavfi", "-i", "testsrc2=s=320x180", "-frames:v", "1", "-update", "1")
-        source = FileVideoSource(path, FastPace(("video",)))
-        source.open()
+        source = film_of(path)
         frames = everything(source)
         assert len(frames) == 1
         assert source.decode(frames[0]).width == 320
@@ -403,27 +411,8 @@ def film(folder: Path, name: str) -> Path:
     return folder / name
 
 
-def read_out(source: FileVideoSource | FileAudioSource) -> tuple[list[Frame | AudioBlock], str]:
-    """Return the items of a source and its error; "" at the end of a whole file."""
-    given: list[Frame | AudioBlock] = []
-    try:
-        while True:
-            item = source.read(1.0)
-            assert item is not None
-            given.append(item)
-    except SourceEnded:
-        return given, ""
-    except MediaError as error:
-        return given, error.message
-    finally:
-        source.close()
-
-
 def opened(path: Path) -> tuple[FileVideoSource, FileAudioSource]:
-    video, audio = FileVideoSource(path, FastPace(("video",))), FileAudioSource(path, FastPace(("audio",)))
-    video.open()
-    audio.open()
-    return video, audio
+    return film_of(path), sound_of(path)
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -464,8 +453,7 @@ def test_a_last_picture_that_stands_for_long_is_no_end_that_came_too_soon(tmp_pa
         for packet in packets:
             packet.duration = 30 * 60
         container.mux(packets)
-    source = FileVideoSource(path, FastPace(("video",)))
-    source.open()
+    source = film_of(path)
     frames, why = read_out(source)
     assert (len(frames), why) == (3, "")
 
@@ -474,16 +462,14 @@ def test_sound_says_what_it_lacks(tmp_path: Path) -> None:
     path = tmp_path / "pidato.wav"
     ffmpeg(*FILM[4:], path)
     os.truncate(path, path.stat().st_size // 2 - 1)
-    source = FileAudioSource(path, FastPace(("audio",)))
-    source.open()
+    source = sound_of(path)
     assert read_out(source)[1] == f"{path} is not whole: the sound in it ends after 0:00:03"
 
 
 def test_sound_of_a_format_that_does_not_say_how_long_it_is_ends(tmp_path: Path) -> None:
     path = tmp_path / "pidato.aac"
     ffmpeg(*FILM[4:], "-c:a", "aac", path)
-    source = FileAudioSource(path, FastPace(("audio",)))
-    source.open()
+    source = sound_of(path)
     assert read_out(source)[1] == ""
 
 

@@ -4,6 +4,7 @@ import dataclasses
 import random
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
@@ -334,6 +335,15 @@ class Room:
         self.session.start()
         return self.session.run()
 
+    @contextmanager
+    def running(self) -> Iterator[list[SessionResult]]:
+        """Run it on a thread of its own until its end, which gives the list its result."""
+        results: list[SessionResult] = []
+        thread = threading.Thread(target=lambda: results.append(self.session.run()))
+        thread.start()
+        yield results
+        thread.join()
+
     def told(self, kind: str) -> list[Event]:
         return [event for event in self.events if event.kind == kind]
 
@@ -414,18 +424,14 @@ def test_one_that_works_makes_one_file_with_all_in_it(tmp_path: Path) -> None:
 def test_one_that_fails_while_armed_costs_the_pre_roll_only(tmp_path: Path) -> None:
     room = Room(tmp_path, "crash", 15)
     room.change(duration_s=None)
-    results: list[SessionResult] = []
-    thread = threading.Thread(target=lambda: results.append(room.session.run()))
-    thread.start()
-    wait_for(lambda: bool(room.told("encoder-failed")))
-    wait_for(lambda: room.session.status().pre_roll_s > HARDWARE_S)  # so it is x264's
-    room.session.start(30.0)
-    wait_for(lambda: bool(room.told("session-live")))
-    wait_for(lambda: room.session.status().media_time_s > 1)
-    room.session.stop()
-    thread.join()
-    (result,) = results
-    seen = numbers(program(result))
+    with room.running() as results:
+        wait_for(lambda: bool(room.told("encoder-failed")))
+        wait_for(lambda: room.session.status().pre_roll_s > HARDWARE_S)  # so it is x264's
+        room.session.start(30.0)
+        wait_for(lambda: bool(room.told("session-live")))
+        wait_for(lambda: room.session.status().media_time_s > 1)
+        room.session.stop()
+    seen = numbers(program(results[0]))
     assert seen[0] >= 15
     assert seen == list(range(seen[0], seen[0] + len(seen)))
 
@@ -433,12 +439,9 @@ def test_one_that_fails_while_armed_costs_the_pre_roll_only(tmp_path: Path) -> N
 def test_a_recording_that_begins_while_x264_is_opened_has_both_files(tmp_path: Path) -> None:
     """What is kept is the hardware's by then, what comes is x264's."""
     room = Room(tmp_path, "crash", 15)
-    results: list[SessionResult] = []
-    thread = threading.Thread(target=lambda: results.append(room.session.run()))
-    thread.start()
-    wait_for(lambda: bool(room.told("encoder-failed")))
-    room.session.start(30.0)
-    thread.join()
+    with room.running() as results:
+        wait_for(lambda: bool(room.told("encoder-failed")))
+        room.session.start(30.0)
     (result,) = results
     folder = Path(result.package or "") / "data/media"
     seen = [number for path in sorted(folder.glob("program*"), reverse=True) for number in numbers(path)]
@@ -491,16 +494,13 @@ def server(tmp_path: Path) -> Iterator[NginxRtmp]:
 @pytest.mark.server
 def test_viewers_get_the_next_keyframe_with_its_parameter_sets(tmp_path: Path, server: NginxRtmp) -> None:
     room = Room(tmp_path, "crash", 90)
-    results: list[SessionResult] = []
     room.change(duration_s=None)
     room.session.destinations.add(StreamTarget("kampus", Secret(server.url("good-key"))))
-    thread = threading.Thread(target=lambda: results.append(room.run()))
-    thread.start()
-    wait_for(lambda: bool(room.told("encoder-failed")))
-    wait_for(lambda: len(room.told("destination-live")) == 2)
-    wait_for(lambda: room.session.status().frames > 90 + 60)
-    room.session.stop()
-    thread.join()
+    room.session.start()
+    with room.running() as results:
+        wait_for(lambda: len(room.told("destination-live")) == 2)
+        wait_for(lambda: room.session.status().frames > 90 + 60)
+        room.session.stop()
     server.stop()
     first, second = server.recordings()
     for received in (first, second):
@@ -517,12 +517,11 @@ def test_an_encode_of_their_own_goes_on_for_viewers(tmp_path: Path, server: Ngin
     room = Room(tmp_path, "crash", 60)
     room.change(duration_s=None, stream=StreamPlan("separate", 60_000, HeadroomQuery(PROFILE, 120_000)))
     room.session.destinations.add(StreamTarget("kampus", Secret(server.url("good-key"))))
-    thread = threading.Thread(target=room.run)
-    thread.start()
-    wait_for(lambda: bool(room.told("encoder-failed")))
-    wait_for(lambda: room.session.status().frames > 60 + 45)
-    room.session.stop()
-    thread.join()
+    room.session.start()
+    with room.running():
+        wait_for(lambda: bool(room.told("encoder-failed")))
+        wait_for(lambda: room.session.status().frames > 60 + 45)
+        room.session.stop()
     server.stop()
     (received,) = server.recordings()
     media.decodes_cleanly(received)
@@ -534,23 +533,16 @@ def test_an_encode_of_their_own_goes_on_for_viewers(tmp_path: Path, server: Ngin
 def test_a_disk_that_takes_no_further_file_is_left_for_the_next(tmp_path: Path) -> None:
     room = Room(tmp_path, "crash", 45, spare=True)
 
-    def refuse(*_: object, **__: object) -> WorkFolder:
-        raise StorageError("Input/output error")
-
-    thread_results: list[SessionResult] = []
-    thread = threading.Thread(target=lambda: thread_results.append(room.run()))
     begin = Archive.begin
 
     def begin_but_not_again(archive: Archive, *given: object, **named: object) -> WorkFolder:
         if named.get("part") == 2 and archive.root == tmp_path / "arsip":
-            return refuse()
+            raise StorageError("Input/output error")
         return begin(archive, *given, **named)  # type: ignore[arg-type] # as it was called
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Archive, "begin", begin_but_not_again)
-        thread.start()
-        thread.join()
-    (result,) = thread_results
+        result = room.run()
     assert result.state is SessionState.SEALED
     assert "storage-switched" in [event.kind for event in room.events]
     folder = Path(result.package or "") / "data/media"
