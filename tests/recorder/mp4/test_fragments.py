@@ -274,7 +274,7 @@ def sampled(
     media: BoxParts | None = None,
     off: int = 0,
 ) -> bytes:
-    """Return a sampled whose first run begins `off` behind the beginning of its media.
+    """Return a fragment whose first run begins `off` behind the beginning of its media.
 
     A run is its flags, how many samples, and what follows, without the offset of the first one.
     """
@@ -305,7 +305,7 @@ def columns(samples: TrackSamples) -> list[list[int]]:
 
 
 def one(path: Path, content: bytes) -> TrackSamples:
-    """Return the samples of a file with one sampled."""
+    """Return the samples of a file with one fragment."""
     found = scanned(path, content)
     assert (found.count, set(found.tracks)) == (1, {1})
     return found.tracks[1]

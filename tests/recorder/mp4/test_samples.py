@@ -10,11 +10,7 @@ from recorder.mp4.samples import FIRST_ROOM, MOST_REORDERED, NON_SYNC, Column, T
 
 
 def column(*values: int) -> Column:
-    return np.array(values, np.uint32)
-
-
-def signed(*values: int) -> Column:
-    return np.array(values, np.int32).view(np.uint32)
+    return np.array(values, np.int64).astype(np.uint32)
 
 
 def samples(*durations: int, begin: int = 1000, shifts: Column = 0) -> TrackSamples:
@@ -34,7 +30,7 @@ def test_a_track_of_which_nothing_is_known_is_empty() -> None:
 def test_a_run_begins_at_its_time_and_ends_behind_its_bytes() -> None:
     made = TrackSamples()
     made.begin_run(70)
-    assert made.add_run(5000, 3, column(10, 20, 30), column(1, 2, 3), signed(5, -1, 0), column(0, NON_SYNC, 0)) == 5060
+    assert made.add_run(5000, 3, column(10, 20, 30), column(1, 2, 3), column(5, -1, 0), column(0, NON_SYNC, 0)) == 5060
     assert (made.count, made.begin, made.end) == (3, 70, 76)
     assert (list(made.chunk_offsets), list(made.chunk_counts)) == ([5000], [3])
     assert (list(made.sizes), list(made.durations), list(made.shifts)) == ([10, 20, 30], [1, 2, 3], [5, -1, 0])
@@ -114,11 +110,11 @@ def test_one_sample_and_none_can_be_gone_back_to() -> None:
 
 def test_the_last_sample_lasts_as_long_as_the_one_that_is_shown_last() -> None:
     for shifts, last, end in (
-        (signed(20, 40, 0), 40, 1060),  # the one before it is shown from 50 to 60
-        (signed(20, 20, 20), 10, 1030),
-        (signed(20, 20, 0), 20, 1040),  # where the last one ends the one before it begins
-        (signed(20, 20, 10), 10, 1030),
-        (signed(0, 9, 0), 10, 1030),  # shown last itself, if by little
+        (column(20, 40, 0), 40, 1060),  # the one before it is shown from 50 to 60
+        (column(20, 20, 20), 10, 1030),
+        (column(20, 20, 0), 20, 1040),  # where the last one ends the one before it begins
+        (column(20, 20, 10), 10, 1030),
+        (column(0, 9, 0), 10, 1030),  # shown last itself, if by little
     ):
         made = samples(10, 10, 10, shifts=shifts)
         made.lengthen_to_shown_end()
@@ -126,7 +122,7 @@ def test_the_last_sample_lasts_as_long_as_the_one_that_is_shown_last() -> None:
 
 
 def test_how_long_the_last_one_lasts_itself_decides_whether_it_ends_before_another_is_shown() -> None:
-    made = samples(10, 30, 5, shifts=signed(0, 40, 0))
+    made = samples(10, 30, 5, shifts=column(0, 40, 0))
     made.lengthen_to_shown_end()
     assert (list(made.durations), made.end) == ([10, 30, 40], 1080)
 
@@ -136,13 +132,13 @@ def test_of_many_samples_those_at_the_end_are_looked_at() -> None:
         made = TrackSamples()
         shifts = [0] * 100
         shifts[99 - before_last] = 1000 - (99 - before_last)
-        made.add_run(0, 100, 10, 1, signed(*shifts), 0)
+        made.add_run(0, 100, 10, 1, column(*shifts), 0)
         made.lengthen_to_shown_end()
         assert made.end == end
 
 
 def test_it_is_shown_until_the_last_one_ends_from_its_beginning() -> None:
-    made = samples(10, 20, shifts=signed(0, 5))
+    made = samples(10, 20, shifts=column(0, 5))
     assert made.shown_end == 35
     made.lengthen(4)
     assert (list(made.durations), made.end, made.shown_end) == ([10, 24], 1034, 39)
@@ -153,10 +149,6 @@ def test_it_is_shown_until_the_last_one_ends_from_its_beginning() -> None:
 AAC = bytes(8) + struct.pack(">I4s", 36, b"mp4a") + bytes(28)
 """The content of an `stsd`: version and flags, one entry, and that."""
 H264 = bytes(8) + struct.pack(">I4s", 36, b"avc1") + bytes(28)
-
-
-def column_of(*values: int) -> Column:
-    return np.array(values, np.int64).astype(np.uint32)
 
 
 def track(
@@ -188,16 +180,16 @@ def numbers(content: bytes, kind: str = "I") -> list[int]:
 
 
 def test_durations_and_shifts_are_counted_where_they_are_the_same() -> None:
-    made = tables(track(6, durations=column_of(40, 40, 20, 40, 40, 40), shifts=column_of(0, 80, 80, 80, 0, 0)))
+    made = tables(track(6, durations=column(40, 40, 20, 40, 40, 40), shifts=column(0, 80, 80, 80, 0, 0)))
     assert made["stts"] == bytes(4) + struct.pack(">7I", 3, 2, 40, 1, 20, 3, 40)
     assert made["ctts"] == bytes(4) + struct.pack(">7I", 3, 1, 0, 3, 80, 2, 0)
 
 
 def test_a_shift_back_needs_version_1() -> None:
-    made = tables(track(3, shifts=column_of(0, 1, -1)))
+    made = tables(track(3, shifts=column(0, 1, -1)))
     assert made["ctts"][:4] == b"\1\0\0\0"
     assert numbers(made["ctts"], "i") == [3, 1, 0, 1, 1, 1, -1]
-    assert tables(track(2, shifts=column_of(1, 2)))["ctts"][:4] == bytes(4)
+    assert tables(track(2, shifts=column(1, 2)))["ctts"][:4] == bytes(4)
 
 
 def test_what_is_shown_when_it_is_decoded_has_no_table_of_shifts() -> None:
@@ -205,7 +197,7 @@ def test_what_is_shown_when_it_is_decoded_has_no_table_of_shifts() -> None:
 
 
 def test_samples_at_which_decoding_can_begin_are_listed_from_1_on() -> None:
-    flags = column_of(0, NON_SYNC, NON_SYNC, 0, NON_SYNC)
+    flags = column(0, NON_SYNC, NON_SYNC, 0, NON_SYNC)
     assert numbers(tables(track(5, flags=flags))["stss"]) == [2, 1, 4]
     assert "stss" not in tables(track(5))
     assert numbers(tables(track(2, flags=NON_SYNC))["stss"]) == [0]
@@ -219,7 +211,7 @@ def test_runs_of_the_same_length_are_one_entry_with_the_number_of_the_first() ->
 
 def test_sizes_are_one_number_only_where_all_are_the_same_and_not_nothing() -> None:
     assert numbers(tables(track(3, sizes=10))["stsz"]) == [10, 3]
-    assert numbers(tables(track(3, sizes=column_of(10, 10, 11)))["stsz"]) == [0, 3, 10, 10, 11]
+    assert numbers(tables(track(3, sizes=column(10, 10, 11)))["stsz"]) == [0, 3, 10, 10, 11]
     assert numbers(tables(track(2, sizes=0))["stsz"]) == [0, 2, 0, 0]
 
 
