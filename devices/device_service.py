@@ -115,10 +115,7 @@ class DeviceService:
         power_line = settings.devices.power_line_frequency
         self._presets = PresetRestorer(lambda device: restore_preset(device, power_line=power_line, record=log))
         folders = {log.folder: 0, archive or settings.archive.path: settings.archive.reserve}
-        self._keeper_parts = (
-            KernelLogFollower(self._kernel, log),
-            ComputerSampler(folders, record=log, clock=clock),
-        )
+        self._keeper_parts = (KernelLogFollower(self._kernel, log), ComputerSampler(folders, record=log, clock=clock))
 
     @property
     def keeps_the_log(self) -> bool:

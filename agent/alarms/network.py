@@ -241,8 +241,7 @@ class WebhookChannel:
         status = self._post(host, port, context, self._body(message))
         if status in _REDIRECTS:
             raise LiputError(
-                f"{self.to} redirects the alarm to another address ({status})",
-                hint="enter the final address",
+                f"{self.to} redirects the alarm to another address ({status})", hint="enter the final address"
             )
         if not http.client.OK <= status < http.client.MULTIPLE_CHOICES:
             raise LiputError(f"{self.to} rejects the alarm: it answers {status}")

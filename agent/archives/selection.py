@@ -21,11 +21,7 @@ archive_option = click.option(
     help="Only this archive.  [default: all in the settings]",
 )
 from_option = click.option(
-    "--from",
-    "since",
-    callback=moment_callback,
-    metavar="WHEN",
-    help='The start: "2026-11-20", "30d" ago, "yesterday".',
+    "--from", "since", callback=moment_callback, metavar="WHEN", help='The start: "2026-11-20", "30d" ago, "yesterday".'
 )
 to_option = click.option(
     "--to", "until", callback=until_callback, metavar="WHEN", help="The end; a day includes its evening."

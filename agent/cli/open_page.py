@@ -47,8 +47,7 @@ def _open_page_of_service(*, with_browser: bool) -> None:
     place = read_page_address()
     if place is None:
         raise StateError(
-            f"the service for {runtime_folder()} serves no page now",
-            hint="IT sees why: sudo journalctl -u liput",
+            f"the service for {runtime_folder()} serves no page now", hint="IT sees why: sudo journalctl -u liput"
         )
     click.echo(place.url)
     if with_browser:

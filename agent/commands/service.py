@@ -190,8 +190,7 @@ def _is_different(path: Path, text: str) -> bool:
             return True
         if not is_ours(path):
             raise LiputError(
-                f"{path} was not made by `liput service install`",
-                hint="move it away; make changes in a drop-in",
+                f"{path} was not made by `liput service install`", hint="move it away; make changes in a drop-in"
             )
         return path.read_text(encoding="utf-8") != text
     except OSError as error:

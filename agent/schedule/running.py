@@ -15,12 +15,7 @@ from recorder.control.spec import decode_spec
 from recorder.model.status import SessionResult, SessionState
 from recorder.running.client import RunningRecorder, read_result, running_recorders, send_command
 from recorder.running.protocol import AnyRequest, RecorderFailure
-from recorder.running.runtime_directory import (
-    RecorderFolder,
-    ended_recorder_folder,
-    killed_recorders,
-    runtime_folder,
-)
+from recorder.running.runtime_directory import RecorderFolder, ended_recorder_folder, killed_recorders, runtime_folder
 
 TAKEOVER_S = 60.0  # limit for a takeover of a killed recorder: later than this, the session may be disarmed
 

@@ -417,12 +417,7 @@ class VideoDetectors(Detectors[Frame]):
     """The detectors of one source; one that raises is switched off."""
 
     def __init__(
-        self,
-        tracker: HealthTracker,
-        device: Device,
-        patience: Patience,
-        opened: VideoFormat,
-        source: VideoSource,
+        self, tracker: HealthTracker, device: Device, patience: Patience, opened: VideoFormat, source: VideoSource
     ) -> None:
         self._tracker = tracker
         self._guard = DetectorGuard(tracker)

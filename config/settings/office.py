@@ -158,9 +158,7 @@ def _dates(raw: object) -> tuple[date, ...]:
 
 
 DATES = value_kinds.ValueKind(
-    "days: `2026-12-25`, or a range, `2026-03-18..2026-03-24`",
-    _dates,
-    lambda days: [day.isoformat() for day in days],
+    "days: `2026-12-25`, or a range, `2026-03-18..2026-03-24`", _dates, lambda days: [day.isoformat() for day in days]
 )
 
 

@@ -430,8 +430,7 @@ def alarm_keys(settings: Settings) -> AlarmKeys:
     wrong = [word for word, value in table.items() if word not in _ALARM_WORDS or not _is_secret(value)]
     if wrong:
         raise SecretError(
-            f"{path}: the entry in [{_ALARMS}] has a wrong form",
-            hint=f"[{_ALARMS}] takes {', '.join(_ALARM_WORDS)}",
+            f"{path}: the entry in [{_ALARMS}] has a wrong form", hint=f"[{_ALARMS}] takes {', '.join(_ALARM_WORDS)}"
         )
     if settings.alarms.mail_user and settings.alarms.mail_server and "mail_password" not in table:
         raise SecretError(

@@ -269,8 +269,7 @@ def _copy_address(raw: object) -> str:
 
 
 COPY_ADDRESS = value_kinds.ValueKind(
-    "a place for copies: a folder, a folder on an SFTP server, a bucket of an S3-compatible object store",
-    _copy_address,
+    "a place for copies: a folder, a folder on an SFTP server, a bucket of an S3-compatible object store", _copy_address
 )
 
 

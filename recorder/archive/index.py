@@ -211,8 +211,7 @@ def _put(
 ) -> None:
     _remove(connection, "month = ? AND name = ?", key[:2])
     cursor = connection.execute(
-        "INSERT INTO packages (month, name, stamp, started, room, document) VALUES (?, ?, ?, ?, ?, ?)",
-        (*key, *row),
+        "INSERT INTO packages (month, name, stamp, started, room, document) VALUES (?, ?, ?, ?, ?, ?)", (*key, *row)
     )
     connection.execute(
         "INSERT INTO words (rowid, title, request, place, marks, chapters, files) VALUES (?, ?, ?, ?, ?, ?, ?)",

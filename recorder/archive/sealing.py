@@ -135,12 +135,9 @@ def _describe(work: WorkFolder, facts: RecordingFacts | None, media: list[str]) 
 def _software() -> dict[str, str]:
     libraries = {name: ".".join(map(str, version)) for name, version in av.library_versions.items()}
     system = f"{platform.system()} {platform.release()}"
-    return {
-        "liput": VERSION,
-        "python": platform.python_version(),
-        "pyav": av.__version__,
-        "system": system,
-    } | {name: libraries[name] for name in ("libavcodec", "libavformat") if name in libraries}
+    return {"liput": VERSION, "python": platform.python_version(), "pyav": av.__version__, "system": system} | {
+        name: libraries[name] for name in ("libavcodec", "libavformat") if name in libraries
+    }
 
 
 def _write_metadata(work: WorkFolder, recording: Recording, disk: DurableFiles, *, may_be_joined: bool) -> None:

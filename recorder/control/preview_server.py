@@ -19,14 +19,7 @@ from devices.host.clock import NANOSECONDS, Clock
 from devices.host.framing import FrameTooLong, length_prefixed
 from devices.host.throttle import TokenBucket
 from recorder.control.socket_loop import ClientChannel, SocketLoop
-from recorder.running.protocol import (
-    PREVIEW_LENGTH,
-    CommandReply,
-    PreviewCommand,
-    decode_look,
-    encode,
-    to_refusal,
-)
+from recorder.running.protocol import PREVIEW_LENGTH, CommandReply, PreviewCommand, decode_look, encode, to_refusal
 
 LONGEST_REQUEST = 4096
 MOST_VIEWERS = 8

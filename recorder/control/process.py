@@ -35,13 +35,7 @@ from devices.host.heap import share_heap
 from devices.host.priority import ProcessPriority, request_priority
 from devices.host.process import LIPUT_COMMAND
 from recorder.control.launch import SPARE_VARIABLE, UNIT_ARGUMENT
-from recorder.control.spec import (
-    LARGEST_SPEC_BYTES,
-    Handshake,
-    RecorderSpec,
-    decode_spec,
-    take_environment,
-)
+from recorder.control.spec import LARGEST_SPEC_BYTES, Handshake, RecorderSpec, decode_spec, take_environment
 from recorder.running.access import our_umask
 from recorder.running.protocol import RecorderFailure, to_failure
 
@@ -132,12 +126,7 @@ def _record(
             return connected_devices(service)
 
         planned = plan_session(
-            spec.asked,
-            settings,
-            clock,
-            log,
-            connected,
-            unattended=spec.replaces is not None or spec.plan is not None,
+            spec.asked, settings, clock, log, connected, unattended=spec.replaces is not None or spec.plan is not None
         )
         if planned.plan.context.devices:
             service = stack.enter_context(new_service())

@@ -29,14 +29,7 @@ from recorder.model.names import utf8_safe
 from recorder.model.status import SessionResult
 from recorder.program.scene import PROGRAM
 from recorder.running import runtime_directory
-from recorder.running.protocol import (
-    RecorderFailure,
-    RecorderNote,
-    RecorderReady,
-    SealingProgress,
-    encode,
-    to_failure,
-)
+from recorder.running.protocol import RecorderFailure, RecorderNote, RecorderReady, SealingProgress, encode, to_failure
 from recorder.running.runtime_directory import DeviceClaims, RecorderFolder, SessionClaim
 from recorder.session.planning import PreparedSession
 from recorder.session.session import Session

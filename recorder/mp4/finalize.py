@@ -94,8 +94,7 @@ def torn_bytes(descriptor: int, end: int, size: int) -> int:
 
 def _unreadable(path: Path) -> MediaError:
     return MediaError(
-        f"{path} holds no whole picture or sound",
-        hint="the file stays unchanged (ffprobe may tell more)",
+        f"{path} holds no whole picture or sound", hint="the file stays unchanged (ffprobe may tell more)"
     )
 
 

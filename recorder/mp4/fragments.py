@@ -148,12 +148,7 @@ def _trun(data: bytes, trun: Box, samples: TrackSamples, defaults: Defaults, bas
         all_flags = np.array(np.broadcast_to(all_flags, count), np.uint32)
         all_flags[0] = first_flags
     return samples.add_run(
-        offset,
-        count,
-        column.get(SIZE, size),
-        column.get(DURATION, duration),
-        column.get(SHIFT, 0),
-        all_flags,
+        offset, count, column.get(SIZE, size), column.get(DURATION, duration), column.get(SHIFT, 0), all_flags
     )
 
 

@@ -171,13 +171,7 @@ class Scene:
     """The inputs of a program and its view. For the video track's thread; `switch` is thread-safe."""
 
     def __init__(
-        self,
-        inputs: Sequence[VideoInput],
-        stage: SceneRenderer,
-        layout: str,
-        *,
-        run: RunContext,
-        offer: OfferPreview,
+        self, inputs: Sequence[VideoInput], stage: SceneRenderer, layout: str, *, run: RunContext, offer: OfferPreview
     ) -> None:
         self._inputs = inputs
         self._timeline = run.timeline

@@ -359,11 +359,7 @@ class Session:
         writing.callback(self.emit.close)
         writing.callback(lambda: outputs.close(self._marks.all, plan.title))
         writing.callback(live.end)
-        live.open(
-            encoder_settings(plan, self._inputs.form)[0],
-            connect=outputs.connect,
-            share=outputs.share,
-        )
+        live.open(encoder_settings(plan, self._inputs.form)[0], connect=outputs.connect, share=outputs.share)
         origin_ns = self._pre_roll.open(outputs.put, round(wanted_ns))
         live.begin(self._pre_roll.in_media_time)
         self._timeline.origin_ns = origin_ns

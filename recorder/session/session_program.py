@@ -71,12 +71,7 @@ class SessionProgram:
         self.sound: ProgramAudio | None = None
         if inputs.sounds:
             self.sound = ProgramAudio(
-                inputs.sounds,
-                encoder,
-                run,
-                channels=plan.profile.audio_channels,
-                put=pre_roll.put,
-                bus=plan.hooks.bus,
+                inputs.sounds, encoder, run, channels=plan.profile.audio_channels, put=pre_roll.put, bus=plan.hooks.bus
             )
         self._pictures_lost = LossReporter(
             "frames-dropped",

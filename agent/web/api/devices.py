@@ -6,14 +6,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from agent.devices.listing import (
-    RoleState,
-    devices_with_roles,
-    give_role,
-    known_devices,
-    role_states,
-    take_role_away,
-)
+from agent.devices.listing import RoleState, devices_with_roles, give_role, known_devices, role_states, take_role_away
 from agent.devices.page import control_rows, controls_document, find_camera
 from agent.web.api.state import DeviceShown, device_shown
 from agent.web.http.endpoint import ApiCall, Endpoint

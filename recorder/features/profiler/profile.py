@@ -122,10 +122,7 @@ _THREADS = (
     (r"preview", CpuStage.PREVIEWS),
     (r"conference-|virtual-microphone", CpuStage.CONFERENCE),
     (r"control", CpuStage.CONTROL),
-    (
-        r"device-|kernel-log|health-log|computer|presets-|ask-|idle-|sound-sources|awake",
-        CpuStage.DEVICES,
-    ),
+    (r"device-|kernel-log|health-log|computer|presets-|ask-|idle-|sound-sources|awake", CpuStage.DEVICES),
     (r"derive-chapters", CpuStage.SLIDES),
     (r"derive-", CpuStage.REPORT),
     (r"stages", CpuStage.PROFILE),
