@@ -25,8 +25,6 @@ GUEST = "tests/rig/guest/"
 COMPUTING = (
     "tests/proofs/test_simulated_samples.py",
     "tests/recorder/archive/test_derived_files.py",
-    "tests/recorder/archive/test_killed",
-    "tests/recorder/package/test_killed",
     "tests/recorder/features/dossier/test_packing.py",
     "tests/recorder/mp4/test_finalize",
     "tests/recorder/package/test_keyframes.py",

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from pathlib import Path
 from typing import Never
 
 import pytest
@@ -17,9 +18,13 @@ from tests.support.storage import RATE, Disks, Show, Shows, facts
 from tests.support.waiting import wait_for
 
 
-def test_a_disk_that_takes_nothing_is_told_and_left(show: Shows, disks: Disks, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True)
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("recorder.recording.replica.STALLED_S", 0.5)
     monkeypatch.setattr("recorder.recording.replica.CLOSE_S", 1.0)
+
+
+def test_a_disk_that_takes_nothing_is_told_and_left(show: Shows, disks: Disks) -> None:
     before = set(threading.enumerate())
     session = show(2, stalled_s=2.0)
     session.feed(5)
@@ -43,8 +48,7 @@ def test_a_disk_that_takes_nothing_is_told_and_left(show: Shows, disks: Disks, m
     is_continuous([(session.folders[0] / "data/media/program.mp4", 0.0), (second, offset_s)], RATE, session.seconds())
 
 
-def test_a_disk_that_goes_on_is_told_too(show: Shows, disks: Disks, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("recorder.recording.replica.STALLED_S", 0.5)
+def test_a_disk_that_goes_on_is_told_too(show: Shows, disks: Disks) -> None:
     session = show(1)
     session.feed(3)
     wait_for(lambda: session.storage.on_disk.media_time_s > 1)
@@ -72,9 +76,8 @@ def hang_with_an_unusable_spare(session: Show, disks: Disks) -> None:
 
 
 def test_a_disk_that_hangs_for_a_while_is_gone_on_with_where_the_spare_one_cannot_be_used(
-    show: Shows, disks: Disks, monkeypatch: pytest.MonkeyPatch
+    show: Shows, disks: Disks
 ) -> None:
-    monkeypatch.setattr("recorder.recording.replica.STALLED_S", 0.5)
     session = show(2, stalled_s=2.0)
     hang_with_an_unusable_spare(session, disks)
     disks.let_go.set()
@@ -87,9 +90,8 @@ def test_a_disk_that_hangs_for_a_while_is_gone_on_with_where_the_spare_one_canno
 
 
 def test_half_a_mirror_that_hangs_for_a_while_is_gone_on_with_where_the_third_disk_cannot_be_used(
-    show: Shows, disks: Disks, monkeypatch: pytest.MonkeyPatch
+    show: Shows, disks: Disks
 ) -> None:
-    monkeypatch.setattr("recorder.recording.replica.STALLED_S", 0.5)
     session = show(3, stalled_s=2.0, mirror=True)
     hang_with_an_unusable_spare(session, disks)
     disks.let_go.set()
@@ -104,7 +106,6 @@ def test_half_a_mirror_that_hangs_for_a_while_is_gone_on_with_where_the_third_di
 def test_a_disk_that_is_lost_while_another_one_is_looked_for_ends_the_session_where_there_is_none(
     show: Shows, disks: Disks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("recorder.recording.replica.STALLED_S", 0.5)
     session, opens, go_on = show(2, stalled_s=2.0), threading.Event(), threading.Event()
 
     def refuse(*_place: object) -> Never:
@@ -131,6 +132,7 @@ def test_that_the_whole_process_stood_still_is_not_held_against_its_disk(
     show: Shows, disks: Disks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As where it was stopped, or the virtual machine was: the guard may look before anybody has synced again."""
+    monkeypatch.setattr("recorder.recording.replica.STALLED_S", 3.0)
     session, looks, update = show(2, stalled_s=5.0), list[int](), ReplicaStallDetector.update
 
     def look(watch: ReplicaStallDetector, now_ns: int, found_s: float, given_s: float) -> ReplicaState | None:
@@ -173,7 +175,6 @@ def test_only_a_disk_that_never_answers_leaves_a_session_that_says_so_and_ends(
 def test_a_session_that_waits_for_its_disk_ends_where_that_takes_nothing_any_more(
     show: Shows, disks: Disks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("recorder.recording.replica.STALLED_S", 0.5)
     monkeypatch.setattr("recorder.recording.replica.CLOSE_S", 0.5)
     monkeypatch.setattr("recorder.recording.replica.QUEUE_PACKETS", 100)
     monkeypatch.setattr("recorder.recording.failover.WATCH_S", 0.05)
@@ -189,3 +190,147 @@ def test_a_session_that_waits_for_its_disk_ends_where_that_takes_nothing_any_mor
     session.close()
     assert [error.why for error in session.failures] == ["stalled"]
     assert session.kinds == ["recording-stalled", "storage-stalled"]
+
+
+def make_unusable(root: Path) -> None:
+    root.rmdir()
+    root.write_text("no folder")
+
+
+def make_usable(root: Path) -> None:
+    root.unlink()
+    root.mkdir()
+
+
+def go_on(session: Show, disks: Disks, times: int = 1) -> None:
+    """Let the disk that hangs answer again, and see that it is told."""
+    disks.let_go.set()
+    session.feed_until(lambda: session.kinds.count("recording-resumed") == times)
+
+
+def hang(session: Show, disks: Disks, root: Path) -> None:
+    disks.let_go.clear()
+    disks.hung = root
+    session.feed(1)
+
+
+def pull_out(root: Path) -> Path:
+    return root.rename(root.with_name("away"))
+
+
+def went_on(session: Show, *roots: Path) -> None:
+    """See that the recording lies below `roots`, one part after the other, with nothing missing."""
+    places = [next(place for place in (root, root.with_name("away")) if place.is_dir()) for root in roots]
+    session.folders = [
+        place / folder.relative_to(root) for place, root, folder in zip(places, roots, session.folders, strict=True)
+    ]
+    assert session.failures == []
+    assert session.kinds.count("storage-refused") == 1
+    is_continuous(session.files(), RATE, session.seconds())
+
+
+def goes_over(session: Show) -> None:
+    """See that the recording leaves the first disk for the last one, and goes on there."""
+    session.feed_until(lambda: session.failures or "storage-switched" in session.kinds)
+    session.feed(2)
+    session.close()
+    went_on(session, *session.roots)
+
+
+def test_it_takes_the_recording_when_the_disk_that_went_on_is_lost(show: Shows, disks: Disks) -> None:
+    session = show(2, stalled_s=2.0)
+    hang_with_an_unusable_spare(session, disks)
+    go_on(session, disks)
+    make_usable(session.roots[1])
+    session.feed(2)
+    pull_out(session.roots[0])
+    goes_over(session)
+
+
+def test_it_takes_the_recording_when_the_disk_that_went_on_hangs_again(show: Shows, disks: Disks) -> None:
+    session = show(2, stalled_s=2.0)
+    hang_with_an_unusable_spare(session, disks)
+    go_on(session, disks)
+    make_usable(session.roots[1])
+    hang(session, disks, session.roots[0])
+    session.feed_until(lambda: "storage-switched" in session.kinds)
+    disks.let_go.set()
+    session.close()
+    went_on(session, *session.roots)
+
+
+def test_it_is_tried_once_more_when_the_disk_that_hangs_is_lost(show: Shows, disks: Disks) -> None:
+    session = show(2, stalled_s=2.0)
+    hang_with_an_unusable_spare(session, disks)
+    make_usable(session.roots[1])
+    pull_out(session.roots[0])
+    disks.let_go.set()
+    goes_over(session)
+
+
+def test_it_takes_the_recording_when_the_disk_that_took_it_instead_hangs_too(show: Shows, disks: Disks) -> None:
+    session = show(3, stalled_s=2.0)
+    first, second, third = session.roots
+    make_unusable(second)
+    session.feed(3)
+    wait_for(lambda: session.storage.on_disk.media_time_s > 1)
+    hang(session, disks, first)
+    session.feed_until(lambda: "storage-switched" in session.kinds)
+    disks.let_go.set()
+    make_usable(second)
+    session.feed(2)
+    hang(session, disks, third)
+    session.feed_until(lambda: session.kinds.count("storage-switched") == 2)
+    disks.let_go.set()
+    session.close()
+    went_on(session, first, third, second)
+
+
+def test_it_takes_the_place_of_the_other_half_of_a_mirror(show: Shows, disks: Disks) -> None:
+    session = show(3, stalled_s=2.0, mirror=True)
+    first, second, third = session.roots
+    hang_with_an_unusable_spare(session, disks)
+    go_on(session, disks)
+    make_usable(third)
+    pull_out(second)
+    session.feed_until(lambda: "storage-switched" in session.kinds)
+    session.feed(2)
+    session.close()
+    assert (session.told("storage-switched").subject, session.told("storage-switched").detail["left"]) == (
+        str(third),
+        str(second),
+    )
+    whole, *_ = session.folders
+    session.folders = [whole]
+    went_on(session, first)
+
+
+def test_it_is_tried_and_told_once_each_time_that_the_other_one_hangs(
+    show: Shows, disks: Disks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session, update, looks = show(2, stalled_s=2.0), ReplicaStallDetector.update, list[int]()
+
+    def look(watch: ReplicaStallDetector, now_ns: int, found_s: float, given_s: float) -> ReplicaState | None:
+        looks.append(now_ns)
+        return update(watch, now_ns, found_s, given_s)
+
+    def is_looked_at_in_vain() -> None:
+        before = session.kinds
+        looks.clear()
+        session.feed_until(lambda: len(looks) > 4)
+        assert session.kinds == before
+
+    monkeypatch.setattr(ReplicaStallDetector, "update", look)
+    hang_with_an_unusable_spare(session, disks)
+    is_looked_at_in_vain()
+    go_on(session, disks)
+    is_looked_at_in_vain()
+    hang(session, disks, session.roots[0])
+    session.feed_until(lambda: session.kinds.count("storage-refused") == 2)
+    is_looked_at_in_vain()
+    go_on(session, disks, 2)
+    is_looked_at_in_vain()
+    session.close()
+    assert session.failures == []
+    assert session.kinds == ["recording-stalled", "storage-stalled", "storage-refused", "recording-resumed"] * 2
+    is_continuous(session.files(), RATE, session.seconds())

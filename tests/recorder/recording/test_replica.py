@@ -3,27 +3,47 @@
 import itertools
 import json
 import os
+import resource
 import signal
 import struct
 import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
+from fractions import Fraction
 from functools import partial
 from pathlib import Path
+from typing import Any
 
+import av
 import pytest
+from av.container import OutputContainer
+from av.stream import Stream
 
-from config.errors import LiputError
+from config.errors import LiputError, StorageError
 from config.settings.schema import RecordingSettings as RecordingSettings
+from config.settings.schema import read_settings
+from devices.host.clock import NANOSECONDS, SystemClock
+from recorder.archive.archive import Archive
+from recorder.disk.errors import storage_error
 from recorder.model.marks import Mark
-from recorder.model.packet import EncodedPacket, Track
+from recorder.model.packet import EncodedPacket, Track, TrackId
 from recorder.package.media import holds_media
+from recorder.package.metadata import Begun, SessionContext
+from recorder.package.work_folder import WorkFolder
+from recorder.recording.failover import WATCH_S
+from recorder.recording.mp4_file import AppendOnlyFile, Mp4File
+from recorder.recording.replica import Replica, ReplicaPlace, ReplicaStallDetector, ReplicaState, stall_after_s
+from recorder.recording.replica_opener import Templates
 from tests.bench.starting import fragments
 from tests.support import media
+from tests.support.copies import full_disk
 from tests.support.encoded import SmallEncoder
+from tests.support.errors import because
 from tests.support.media import OneFile, encoder, feed, onsets, record
+from tests.support.storage import Disks
 from tests.support.waiting import wait_for
 
 
@@ -293,3 +313,457 @@ def test_a_recording_that_nothing_came_for_is_closed_without_a_word(tmp_path: Pa
     made.close()
     assert not failures
     assert not holds_media(recording.path)
+
+
+class SlowFile(Mp4File):
+    """A file whose disk takes nothing until it is let."""
+
+    def __init__(self, path: Path, templates: Templates) -> None:
+        super().__init__(path, templates, 0.1, made=SystemClock().now(), is_live=True)
+        self.disk, self.is_asked = threading.Event(), threading.Event()
+
+    def mux(self, encoded: EncodedPacket) -> None:
+        self.is_asked.set()
+        self.disk.wait(30)
+        super().mux(encoded)
+        self.is_asked.clear()
+
+
+def test_a_disk_that_fills_up_fails_once_and_loudly_and_what_was_written_stays(tmp_path: Path) -> None:
+    made = encoder()
+    failures: list[LiputError] = []
+    failed = threading.Event()
+
+    def on_failure(error: LiputError) -> None:
+        failures.append(error)
+        failed.set()
+
+    recording = OneFile(tmp_path / "a.mp4", made.templates, on_failure=on_failure)
+    no_limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (15_000, no_limit[1]))
+    try:
+        feed(made, recording, 0, 300)
+        assert failed.wait(60)
+        feed(made, recording, 300, 30)
+        recording.close()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, no_limit)
+    made.close()
+    assert [error.why for error in failures] == ["full"]
+    assert "no larger file" in failures[0].message
+    assert media.decoded(recording.path, "v").frames > 30
+
+
+class LaterClock(SystemClock):
+    """The machine's clock, put on."""
+
+    later_s = 0.0
+
+    def now_ns(self) -> int:
+        return super().now_ns() + round(self.later_s * NANOSECONDS)
+
+
+def test_a_disk_that_falls_a_minute_behind_fails_a_live_session_whatever_was_handed_over_at_once(
+    tmp_path: Path,
+) -> None:
+    made, clock = encoder(), LaterClock()
+    failures: list[LiputError] = []
+    packets: list[EncodedPacket] = []
+    file = SlowFile(tmp_path / "a.mp4", made.templates)
+    recording = OneFile(file.path, made.templates, clock=clock, on_failure=failures.append, file=file)
+
+    class List:
+        put = staticmethod(packets.append)
+
+    feed(made, List(), 0, 90)
+    sound = [packet for packet in packets if packet.track == Track.AUDIO][5]
+    backlog = [*packets, *(replace(sound, pts=n * 1024, dts=n * 1024) for n in range(200, 10_000))]
+    for packet in backlog:
+        recording.put(packet)
+    clock.later_s = 59
+    recording.put(replace(sound, pts=10_000 * 1024, dts=10_000 * 1024))
+    file.disk.set()
+    wait_for(lambda: not recording.waiting)
+    file.disk.clear()
+    clock.later_s = 1000  # nothing came meanwhile, so nothing waits
+    for n in range(10_001, 10_101):
+        recording.put(replace(sound, pts=n * 1024, dts=n * 1024))
+    assert file.is_asked.wait(60)
+    assert not failures
+    clock.later_s = 1061
+    for n in (10_101, 10_102):
+        recording.put(replace(sound, pts=n * 1024, dts=n * 1024))
+    assert [type(error) for error in failures] == [StorageError]
+    assert "too slow" in failures[0].message
+    file.disk.set()
+    recording.close()
+    made.close()
+    assert media.decoded(recording.path, "a").end_s == pytest.approx(10_101 * 1024 / 48_000, abs=0.1)
+    assert recording.on_disk.bytes == recording.path.stat().st_size
+    assert len(failures) == 1
+
+
+def test_what_another_file_has_is_not_written_to_a_disk_that_is_too_slow(tmp_path: Path) -> None:
+    made, clock = encoder(), LaterClock()
+    failures: list[LiputError] = []
+    file = SlowFile(tmp_path / "a.mp4", made.templates)
+    recording = OneFile(file.path, made.templates, clock=clock, on_failure=failures.append, file=file)
+    file.disk.set()
+    feed(made, recording, 0, 60)
+    wait_for(lambda: not recording.waiting)
+    file.disk.clear()
+    feed(made, recording, 60, 60)
+    assert file.is_asked.wait(60)
+    clock.later_s = 61
+    feed(made, recording, 120, 1)
+    assert len(failures) == 1
+    recording.drop_queue()
+    file.disk.set()
+    recording.close()
+    made.close()
+    assert media.decoded(recording.path, "a").end_s == pytest.approx(2.0, abs=0.1)
+    assert len(failures) == 1
+
+
+def test_a_slow_disk_holds_up_a_session_without_a_clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("recorder.recording.replica.QUEUE_PACKETS", 20)
+    made = encoder()
+    failures: list[LiputError] = []
+    file = SlowFile(tmp_path / "a.mp4", made.templates)
+    recording = OneFile(file.path, made.templates, on_failure=failures.append, waits=True, file=file)
+    feeder = threading.Thread(target=feed, args=(made, recording, 0, 90))
+    feeder.start()
+    wait_for(lambda: recording.is_full)
+    assert feeder.is_alive()
+    file.disk.set()
+    feeder.join(60)
+    recording.close()
+    assert not failures
+    assert media.decoded(recording.path, "v").frames > 70
+    late = threading.Thread(target=feed, args=(made, recording, 90, 30), daemon=True)
+    late.start()
+    late.join(60)
+    assert not late.is_alive(), "nobody waits for a writer that has ended"
+    made.close()
+
+
+def test_a_fault_of_our_own_ends_the_recording_in_order(tmp_path: Path) -> None:
+    made = encoder()
+    failures: list[LiputError] = []
+    recording = OneFile(tmp_path / "a.mp4", made.templates, on_failure=failures.append)
+    feed(made, recording, 0, 60)
+    packet = made.encode_video(av.VideoFrame(320, 180, "yuv420p"), 180_000)[0]
+    recording.put(replace(packet, data=b""))
+    recording.put(replace(packet, time_base=None))  # type: ignore[arg-type] # the fault
+    recording.put(packet)
+    recording.close()
+    made.close()
+    assert len(failures) == 1
+    assert media.decoded(recording.path, "v").frames > 30
+
+
+class Hung:
+    """Stands for the module `os` where a recording is synced: a disk that takes nothing from some moment on."""
+
+    def __init__(self) -> None:
+        self.hangs, self.lets_go, self.asked = threading.Event(), threading.Event(), threading.Event()
+
+    def _ask(self, descriptor: int) -> None:
+        if self.hangs.is_set():
+            self.asked.set()
+            self.lets_go.wait(60)
+        os.fsync(descriptor)
+
+    fsync = fdatasync = _ask
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(os, name)
+
+
+def test_a_disk_that_never_answers_is_left_to_itself_when_the_recording_is_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk, before = Hung(), set(threading.enumerate())
+    monkeypatch.setattr("recorder.recording.mp4_file.os", disk)
+    monkeypatch.setattr("recorder.recording.replica.CLOSE_S", 0.3)
+    made = encoder()
+    failures: list[LiputError] = []
+    path = tmp_path / "a.mp4"
+    recording = OneFile(path, made.templates, on_failure=failures.append)
+    feed(made, recording, 0, 60)
+    wait_for(lambda: recording.on_disk.media_time_s > 0.5)
+    disk.hangs.set()
+    assert disk.asked.wait(60)
+    safe = recording.on_disk
+    feed(made, recording, 60, 60)
+    wait_for(lambda: path.stat().st_size > safe.bytes)
+    assert recording.on_disk == safe, "what is not safe is not reported"
+    recording.close()
+    assert recording.state is ReplicaState.CLOSING
+    assert [error.why for error in failures] == ["stalled"]
+    disk.lets_go.set()
+    wait_for(lambda: set(threading.enumerate()) <= before)
+    made.close()
+    assert media.decoded(path, "v").frames > 90
+
+
+def test_a_disk_that_goes_on_after_the_recording_was_closed_gets_what_was_waiting_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("recorder.recording.replica.CLOSE_S", 0.3)
+    made, failures, before = encoder(), list[LiputError](), set(threading.enumerate())
+    file = SlowFile(tmp_path / "a.mp4", made.templates)
+    recording = OneFile(file.path, made.templates, on_failure=failures.append, file=file)
+    feed(made, recording, 0, 90)
+    for track in Track:
+        for packet in made.flush(track):
+            recording.put(packet)
+    recording.close()
+    assert recording.state is ReplicaState.CLOSING
+    assert [error.why for error in failures] == ["stalled"]
+    file.disk.set()
+    wait_for(lambda: set(threading.enumerate()) <= before)
+    made.close()
+    assert media.decoded(recording.path, "v").frames == 90
+
+
+def test_a_file_that_was_taken_away_is_a_disk_that_has_gone(tmp_path: Path) -> None:
+    made = encoder()
+    failures: list[LiputError] = []
+    path = tmp_path / "a.mp4"
+    recording = OneFile(path, made.templates, on_failure=failures.append)
+    feed(made, recording, 0, 60)
+    path.rename(tmp_path / "b.mp4")
+    wait_for(lambda: bool(failures))
+    recording.close()
+    made.close()
+    assert [error.why for error in failures] == ["vanished"]
+
+
+def test_a_disk_that_is_full_from_the_start_is_refused(tmp_path: Path) -> None:
+    made = encoder()
+    with full_disk(tmp_path / "disk") as disk, pytest.raises(StorageError, match="full", check=because("full")):
+        OneFile(disk / "program.mp4", made.templates, on_failure=print)
+    made.close()
+
+
+def test_what_is_left_of_a_file_that_was_refused_writes_to_no_other_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    containers, descriptors, open_container = list[OutputContainer](), list[int](), av.open
+
+    def remember(*given: Any, **options: Any) -> OutputContainer:
+        containers.append(open_container(*given, **options))
+        return containers[0]
+
+    def refuse(file: AppendOnlyFile) -> None:
+        descriptors.append(file.descriptor)
+        raise OSError(5, "Input/output error")
+
+    made = encoder()
+    monkeypatch.setattr("recorder.recording.mp4_file.av.open", remember)
+    monkeypatch.setattr(AppendOnlyFile, "begin", refuse)
+    with pytest.raises(StorageError):
+        OneFile(tmp_path / "a.mp4", made.templates, on_failure=print)
+    descriptor = os.open(tmp_path / "b.mp4", os.O_RDWR | os.O_CREAT)
+    assert [descriptor] == descriptors
+    os.write(descriptor, b"another recording")
+    containers[0].close()  # as PyAV does where its build has a finalizer, and somebody's exception held it until now
+    os.close(descriptor)
+    made.close()
+    assert (tmp_path / "b.mp4").read_bytes() == b"another recording"
+
+
+def test_a_folder_that_is_not_there_is_one_clear_error(tmp_path: Path) -> None:
+    made = encoder()
+    with pytest.raises(StorageError, match="No such file", check=because("unwritable")):
+        OneFile(tmp_path / "gone" / "a.mp4", made.templates, on_failure=print)
+    made.close()
+
+
+def test_what_the_file_system_says_is_told_apart(tmp_path: Path) -> None:
+    assert "full" in storage_error(OSError(28, "No space left"), tmp_path / "a").message
+    assert "read-only" in storage_error(OSError(30, "Read-only"), tmp_path / "a").message
+    assert "failed" in storage_error(OSError(5, "Input/output error"), tmp_path / "a").message
+
+
+def looked_at(replica: Replica, later_s: float, given_s: float) -> ReplicaState | None:
+    return replica.look(SystemClock().now_ns() + round(later_s * NANOSECONDS), given_s)
+
+
+def test_a_replica_that_stalls_writes_again_and_is_closed(tmp_path: Path, disks: Disks) -> None:
+    made, failures = encoder(), list[Exception]()
+    replica = OneFile(tmp_path / "a.mp4", made.templates, on_failure=failures.append)
+    states = [replica.state]
+    feed(made, replica, 0, 60)
+    wait_for(lambda: replica.on_disk.media_time_s > 1)
+    disks.hung = tmp_path
+    feed(made, replica, 60, 60)
+    wait_for(disks.hangs.is_set)
+    assert looked_at(replica, 0, 2.0) is None
+    looks = [looked_at(replica, 30, 4.0)]
+    states.append(replica.state)
+    assert replica.takes, "it may still go on"
+    disks.let_go.set()
+    wait_for(lambda: replica.on_disk.media_time_s > 3)
+    looks.append(looked_at(replica, 31, 4.0))
+    states.append(replica.state)
+    replica.close()
+    states.append(replica.state)
+    made.close()
+    assert looks == [ReplicaState.STALLED, ReplicaState.WRITING]
+    assert states == [ReplicaState.WRITING, ReplicaState.STALLED, ReplicaState.WRITING, ReplicaState.CLOSED]
+    assert replica.answers
+    assert not failures
+
+
+def test_a_replica_that_failed_takes_nothing_more_and_is_closed(tmp_path: Path) -> None:
+    made, failures = encoder(), list[Exception]()
+    replica = OneFile(tmp_path / "a.mp4", made.templates, on_failure=failures.append)
+    looks = [looked_at(replica, 30, 4.0)]
+    feed(made, replica, 0, 60)
+    wait_for(lambda: replica.on_disk.media_time_s > 1)
+    for _ in range(2):
+        replica.fail(StorageError("it is gone"))
+    looks.append(looked_at(replica, 60, 4.0))
+    feed(made, replica, 60, 30)
+    assert looks == [ReplicaState.STALLED, ReplicaState.WRITING]
+    assert (replica.state, replica.takes) == (ReplicaState.FAILED, False)
+    replica.close()
+    made.close()
+    assert replica.state is ReplicaState.CLOSED
+    assert len(failures) == 1, "it is told once"
+
+
+def test_a_replica_whose_disk_does_not_answer_stays_closing(
+    tmp_path: Path, disks: Disks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("recorder.recording.replica.CLOSE_S", 0.3)
+    made, failures, before = encoder(), list[Exception](), set(threading.enumerate())
+    replica = OneFile(tmp_path / "a.mp4", made.templates, on_failure=failures.append)
+    disks.hung = tmp_path
+    feed(made, replica, 0, 30)
+    replica.close()
+    assert (replica.state, replica.answers, len(failures)) == (ReplicaState.CLOSING, False, 1)
+    disks.let_go.set()
+    wait_for(lambda: set(threading.enumerate()) <= before)
+    assert replica.state is ReplicaState.CLOSING, "nobody waits for it any more"
+    made.close()
+
+
+def at(seconds: float) -> int:
+    return round(seconds * NANOSECONDS)
+
+
+def test_what_grows_is_never_told() -> None:
+    watch = ReplicaStallDetector(0, 3.75)
+    assert [watch.update(at(second), second, second + 1.0) for second in range(100)] == [None] * 100
+
+
+def test_a_stop_is_told_once_within_five_seconds_and_its_end_too() -> None:
+    watch = ReplicaStallDetector(0, 3.75)
+    told = {}
+    for quarter in range(80):
+        now = quarter / 4
+        found = min(now, 5.0) if now < 15 else now
+        change = watch.update(at(now), found, now + 0.5)
+        if change:
+            told[change] = now
+    assert list(told) == [ReplicaState.STALLED, ReplicaState.WRITING]
+    assert 8 < told[ReplicaState.STALLED] <= 10
+    assert told[ReplicaState.WRITING] == 15
+    assert not watch.is_stalled
+
+
+@pytest.mark.parametrize("extreme", [0.1, 1.0])
+def test_it_is_told_within_five_seconds_whatever_is_set(extreme: float) -> None:
+    text = f"[recording]\nfragment_s = {extreme}\nsync_s = {extreme}\n"
+    settings = read_settings(text, Path("liput.toml")).recording
+    assert settings.fragment_s + settings.sync_s + 2 <= stall_after_s(settings) <= 5 - 2 * WATCH_S
+
+
+def test_a_time_in_which_the_whole_process_stood_still_does_not_count() -> None:
+    watch = ReplicaStallDetector(0, 3.75)
+    assert watch.update(at(1), 1.0, 2.0) is None
+    watch.excuse(at(101), at(100))
+    assert watch.update(at(101), 1.0, 2.0) is None
+    assert watch.stalled_for_s(at(104)) == 3
+    assert watch.update(at(105), 1.0, 2.0) is ReplicaState.STALLED
+    watch.excuse(at(106), at(100))
+    assert watch.stalled_for_s(at(106)) == 0
+
+
+def test_where_nothing_waits_for_the_disk_nothing_is_stalled() -> None:
+    watch = ReplicaStallDetector(0, 3.75)
+    assert watch.update(at(0), 2.0, 2.0) is None
+    assert [watch.update(at(second), 2.0, 2.0) for second in range(60)] == [None] * 60
+    assert watch.stalled_for_s(at(60)) <= 1
+
+
+PODIUM = "sound:podium"
+
+
+class Heard(Mp4File):
+    """A file that takes note of what it is given."""
+
+    def __init__(self, path: Path, templates: dict[TrackId, Stream]) -> None:
+        super().__init__(path, templates, 0.1, made=SystemClock().now(), is_live=True)
+        self.heard: list[EncodedPacket] = []
+
+    def mux(self, encoded: EncodedPacket) -> None:
+        self.heard.append(encoded)
+
+
+def picture(at_s: float, form: int) -> EncodedPacket:
+    pts = round(at_s * 90_000)
+    return EncodedPacket(Track.VIDEO, b"x", pts, pts, 3000, Fraction(1, 90_000), is_keyframe=True, form=form)
+
+
+def sound(at_s: float, track: TrackId = Track.AUDIO) -> EncodedPacket:
+    pts = round(at_s * 48_000)
+    return EncodedPacket(track, b"x", pts, pts, 1024, Fraction(1, 48_000), is_keyframe=True)
+
+
+def taken(
+    folder: Path, form: int, packets: list[EncodedPacket], *, since: int | None, until: int | None
+) -> list[float]:
+    """Return when the packets are heard or shown that a replica takes of `packets`, seconds."""
+    made, faults = encoder(), list[LiputError]()
+    clock = SystemClock()
+    work = WorkFolder(folder, Begun(uuid="", title="Rapat", started_at=clock.now(), host="", context=SessionContext()))
+    file = Heard(folder / "a.mp4", dict(made.templates))
+    replica = Replica(
+        ReplicaPlace(Archive(folder, clock), work, form=form, since=None if since is None else Fraction(since)),
+        file,
+        clock=clock,
+        settings=RecordingSettings(),
+        waits=False,
+        on_failure=lambda _, error: faults.append(error),
+    )
+    replica.begin()
+    replica.until = None if until is None else Fraction(until)
+    for packet in packets:
+        replica.put(packet)
+    replica.close()
+    replica.wait()
+    made.close()
+    assert not faults
+    return [round(float(packet.begins), 2) for packet in file.heard]
+
+
+def test_before_a_change_everything_belongs_together(tmp_path: Path) -> None:
+    packets = [picture(1, 0), sound(0), sound(9, PODIUM)]
+    assert taken(tmp_path, 0, packets, since=None, until=None) == [1, 0, 9]
+
+
+@pytest.mark.parametrize(
+    ("form", "since", "until", "pictures", "sounds"),
+    [(0, None, 5, [4.9], [4.0, 4.9, 4.96, 4.99]), (1, 5, None, [5.0], [4.96, 4.99, 5.0, 5.1])],
+)
+def test_sound_is_cut_where_the_picture_changes_by_its_own_times(
+    tmp_path: Path, form: int, since: int | None, until: int | None, pictures: list[float], sounds: list[float]
+) -> None:
+    shown = taken(tmp_path, form, [picture(5, 1), picture(4.9, 0)], since=since, until=until)
+    heard = taken(tmp_path, form, [sound(at_s) for at_s in (4.0, 4.9, 4.96, 4.99, 5.0, 5.1)], since=since, until=until)
+    assert shown == pictures
+    assert heard == sounds

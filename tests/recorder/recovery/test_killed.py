@@ -1,20 +1,29 @@
-"""A kill -9 before every step of recovery: the next one finishes it, and nothing is lost, left over or there twice."""
+"""A kill -9 before every step of sealing, correcting and recovering: nothing is lost, left over or there twice."""
 
 import shutil
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from recorder.archive.archive import Archive
+from config.errors import ArchiveError
+from recorder.archive.archive import Archive, packages
+from recorder.package import fixity
 from recorder.package.metadata import Package, PackageState
 from recorder.package.verification import verify_package
+from recorder.package.work_folder import RECORDING_FILE
 from recorder.recovery.recover import Recovery, RecoveryState
 from recorder.recovery.unfinished import find_joinable, find_unfinished
 from tests.support import archives, leftovers, media
+from tests.support.damage import MEDIA
+from tests.support.killed_curator import ADDED, DISKS, TITLE, curate
 from tests.support.killing import kill_at_every_step
 from tests.support.leftovers import Left, Material, event, live, recover
 from tests.support.simulated import SimulatedClock
+from tests.support.slides import deck, record, still
 
 PROJECT = Path(__file__).parents[3]
 pytestmark = pytest.mark.usefixtures("no_syncs")
@@ -122,3 +131,159 @@ def test_a_kill_while_the_packages_of_two_parts_are_joined(
         assert package.recording
         assert (package.part, package.session) == (1, None)
         assert [part.part for part in package.recording.parts] == [1, 2]
+
+
+def test_a_kill_while_sealing_costs_nothing(tmp_path: Path, program: Path) -> None:
+    roots = kill_at_every_step("killed_archivist", tmp_path, program, "seal")
+    states = [seal_again(archives.archive_at(root), program) for root in roots]
+    assert len(states) > 30
+    assert states == sorted(states, reverse=True), "once sealed, sealed"
+    assert states.count(PackageState.SEALED) == 3, "killed before either sync after the rename, and not at all"
+
+
+def test_a_kill_while_chapters_pictures_and_the_report_are_made_costs_nothing(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = record(tmp_path_factory.mktemp("talk") / "program.mp4", still(deck(1)[::4, ::4], 5), sound=True)
+    monkeypatch.setattr("recorder.features.report.page.print_pdf", archives.no_pdf)
+    roots = kill_at_every_step("killed_archivist", tmp_path, program, "derive")
+    states = [seal_again(archives.archive_at(root), program) for root in roots]
+    assert len(states) > 55
+    assert states == sorted(states, reverse=True)
+    assert states.count(PackageState.SEALED) == 3
+    made = [sorted(fixity.walk(package.folder)[0]) for root in roots for package in archives.archive_at(root).list()]
+    assert all(files == made[-1] for files in made), "the same, wherever it was stopped"
+    assert set(made[-1]) > {
+        "data/slides/001.jpg", "data/thumbnails.jpg", "metadata/derived.json", "metadata/levels.json", "report.html",
+        "report.pdf",
+    }  # fmt: skip
+
+
+def seal_again(archive: Archive, program: Path) -> PackageState:
+    """Check what a kill has left, finish it as the next start would, and return how far it had come."""
+    (left,) = archive.list()
+    if left.state is PackageState.SEALED:
+        assert not any((archive.root / ".incoming").iterdir())
+    else:
+        assert (left.folder / "data" / "media" / "program.mp4").read_bytes() == program.read_bytes()
+        described = (left.folder / RECORDING_FILE).exists()
+        package = archive.seal(archive.reopen(left.folder))
+        recording = package.recording
+        assert recording
+        assert recording.degraded == (archives.FACTS.degraded if described else ("interrupted",))
+        assert (recording.title, recording.uuid) == ("Rapat Senat", left.uuid)
+    (package,) = archive.list()
+    assert archive.verify(package, decode=True) == []
+    archives.validate_bag(package.folder)
+    assert not list(archive.root.rglob(".*.part"))
+    return left.state
+
+
+def test_a_kill_while_beginning_leaves_nothing_that_stays(tmp_path: Path, program: Path) -> None:
+    roots = kill_at_every_step("killed_archivist", tmp_path, program, "begin")
+    assert len(roots) > 5
+    for root in roots[:-1]:
+        archive = archives.archive_at(root)
+        (left,) = archive.list()
+        assert left.state is PackageState.UNFINISHED
+        archive.discard(archive.reopen(left.folder))
+        assert list(root.iterdir()) == []
+
+
+RECORDER = """
+import pathlib, sys
+from tests.support.archives import STARTED, archive_at
+work = archive_at(pathlib.Path(sys.argv[1])).begin("Rapat", STARTED)
+print("ready", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_killed_recorder_lets_go_of_its_folder(tmp_path: Path) -> None:
+    """The lock is the process's: while it lives nobody takes the folder over, and nobody has to clear up after it."""
+    archive = archives.archive_at(tmp_path)
+    command = [sys.executable, "-c", RECORDER, str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=PROJECT) as recorder:
+        try:
+            assert recorder.stdout
+            assert recorder.stdout.readline() == b"ready\n"
+            (package,) = archive.list()
+            with pytest.raises(ArchiveError, match="still being recorded"):
+                archive.reopen(package.folder)
+        finally:
+            recorder.kill()
+    archive.discard(archive.reopen(package.folder))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture(scope="module")
+def untouched(tmp_path_factory: pytest.TempPathFactory, program: Path) -> Archive:
+    archive = archives.archive_at(tmp_path_factory.mktemp("untouched") / "arsip")
+    archives.seal_one(archive, program)
+    return archive
+
+
+def correct_killed(root: Path, archive: Path, what: str, how: str) -> list[Path]:
+    """Return the archives that are left where a correction is killed at each step."""
+    return [place / "arsip" for place in kill_at_every_step("killed_curator", root, archive, what, how)]
+
+
+def hidden(root: Path) -> list[str]:
+    return [path.name for path in root.glob("*/*/.*")]
+
+
+@pytest.mark.parametrize(
+    ("what", "how"),
+    [(what, how) for what in ("edit", "add") for how in DISKS],
+)
+def test_a_kill_while_a_package_is_corrected_costs_nothing(
+    tmp_path: Path, untouched: Archive, what: str, how: str
+) -> None:
+    (former,) = untouched.list()
+    roots = correct_killed(tmp_path, untouched.root, what, how)
+    corrected = [is_corrected(root, former.id, what) for root in roots]
+    assert len(corrected) > 40
+    assert corrected == sorted(corrected), "once corrected, corrected"
+    assert sum(corrected) > 15, "killed while the former was removed"
+    for root in roots:
+        prove_whole(archives.archive_at(root), former.folder, what)
+
+
+def is_corrected(root: Path, name: str, what: str) -> bool:
+    """Check what a kill has left, as whoever only reads finds it; return whether it is the corrected package."""
+    (seen,) = packages(root)
+    assert (seen.id, seen.state) == (name, PackageState.SEALED)
+    assert archives.archive_at(root).verify(seen) == []
+    assert seen.recording
+    return seen.title == TITLE if what == "edit" else bool(seen.recording.additions)
+
+
+def prove_whole(archive: Archive, former: Path, what: str) -> None:
+    """Let the next run finish or undo it, and do it once more; what it was before is kept, once."""
+    (package,) = archive.list()
+    assert hidden(archive.root) == []
+    assert (package.folder / MEDIA).read_bytes() == (former / MEDIA).read_bytes()
+    curate(archive.root, what, DISKS["exchange"](lambda _step, _path: None))
+    (package,) = archive.list()
+    assert archive.verify(package) == []
+    archives.validate_bag(package.folder)
+    history = package.folder / "metadata" / "history"
+    assert [path.name for path in history.iterdir()] == ["0001"]
+    assert (history / "0001" / RECORDING_FILE).read_bytes() == (former / RECORDING_FILE).read_bytes()
+    events = (package.folder / "metadata" / "premis.jsonl").read_bytes().splitlines()
+    assert len(events) == 5
+    assert "Siti" in msgspec.json.decode(events[-1])["linkingAgent"][0]["agentName"]
+    if what == "add":
+        assert (package.folder / "data" / "tambahan" / "img-0012.jpg").read_bytes() == ADDED
+
+
+@pytest.mark.parametrize("how", DISKS)
+def test_a_kill_while_that_is_put_right_costs_nothing(tmp_path: Path, untouched: Archive, how: str) -> None:
+    (former,) = untouched.list()
+    roots = correct_killed(tmp_path / "edit", untouched.root, "edit", how)
+    stopped = {tuple(sorted(hidden(root))): root for root in roots if hidden(root)}
+    assert len(stopped) == (1 if how == "exchange" else 3)
+    for number, left in enumerate(stopped.values()):
+        for root in correct_killed(tmp_path / f"settle-{number}", left, "settle", how):
+            is_corrected(root, former.id, "edit")
+            prove_whole(archives.archive_at(root), former.folder, "edit")
