@@ -3,6 +3,9 @@
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
+
+import msgspec
 
 from agent.checks.check import CheckContext, CheckResult
 from config.settings.schema import Settings
@@ -48,12 +51,13 @@ def runs(title: str, status: SessionStatus | None) -> RunningRecorder:
     return RunningRecorder(RecorderFolder(Path("/nowhere") / info.id), info, status)
 
 
-def session(state: SessionState, *sources: SourceLine) -> SessionStatus:
-    """Return what a session in `state` says that has these sources."""
-    return SessionStatus(
+def session(state: SessionState, *sources: SourceLine, **more: Any) -> SessionStatus:
+    """Return what a session in `state` says that has these sources, and more fields of its status."""
+    status = SessionStatus(
         state=state, elapsed_s=0.0, media_time_s=0.0, bytes=0, frames=0, dropped=0, repeated=0, fps=0.0, levels_dbfs=[],
         disk_left_s=None, destinations=[], sources=list(sources),
     )  # fmt: skip
+    return msgspec.structs.replace(status, **more)
 
 
 def codes(results: Sequence[CheckResult]) -> list[tuple[str, str]]:

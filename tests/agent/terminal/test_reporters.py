@@ -18,23 +18,20 @@ from recorder.model.status import (
     Loudness,
     NamedCpu,
     SessionState,
-    SessionStatus,
     SourceLine,
     StageFigures,
 )
 from tests.support import command
 from tests.support.leftovers import event
 from tests.support.room import Room
+from tests.support.situations import session
 
 
 def test_a_source_that_is_not_well_stands_in_the_status_line_by_its_role() -> None:
     well = SourceLine(id="a", name="Webcam", role="podium", health=Health())
     frozen = SourceLine(id="b", name="Stick", role="slides", health=Health(HealthState.FROZEN, "still", None, "frozen"))
     nameless = SourceLine(id="c", name="Mic", role=None, health=Health(HealthState.SILENT, "quiet", None, "silence"))
-    status = SessionStatus(
-        state=SessionState.DEGRADED, elapsed_s=1, media_time_s=1, bytes=1, frames=1, dropped=0, repeated=0, fps=30,
-        levels_dbfs=[], disk_left_s=None, destinations=[], sources=[well, frozen, nameless],
-    )  # fmt: skip
+    status = session(SessionState.DEGRADED, well, frozen, nameless)
     text = status_text(status)
     assert "slides: frozen  Mic: silence" in text
     assert "podium" not in text
@@ -42,10 +39,7 @@ def test_a_source_that_is_not_well_stands_in_the_status_line_by_its_role() -> No
 
 
 def test_how_loud_it_is_to_people_stands_behind_the_peaks() -> None:
-    status = SessionStatus(
-        state=SessionState.LIVE, elapsed_s=1, media_time_s=1, bytes=1, frames=1, dropped=0, repeated=0, fps=30,
-        levels_dbfs=[-8.3, -9.7], disk_left_s=None, destinations=[], loudness=Loudness(short_term_lufs=-22.6),
-    )  # fmt: skip
+    status = session(SessionState.LIVE, levels_dbfs=[-8.3, -9.7], loudness=Loudness(short_term_lufs=-22.6))
     assert "sound -8 -10 dBFS  -23 LUFS" in status_text(status)
 
 
@@ -57,10 +51,7 @@ def test_how_loud_it_is_to_people_stands_behind_the_peaks() -> None:
     ],
 )
 def test_a_pc_that_does_not_keep_up_stands_in_the_status_line(load: LoadLine, shown: str) -> None:
-    status = SessionStatus(
-        state=SessionState.LIVE, elapsed_s=1, media_time_s=1, bytes=1, frames=1, dropped=0, repeated=0, fps=15,
-        levels_dbfs=[-8.3], disk_left_s=None, destinations=[], load=load,
-    )  # fmt: skip
+    status = session(SessionState.LIVE, levels_dbfs=[-8.3], load=load)
     assert shown in status_text(status)
     assert ("TOO SLOW" in status_text(status)) == bool(shown)
 
@@ -69,10 +60,7 @@ def test_how_the_conference_is_stands_in_the_status_line_with_the_reason() -> No
     conference = ConferenceLine(
         camera=ConferenceOutput(state="waiting", reason="no-node"), microphone=ConferenceOutput(state="live")
     )
-    status = SessionStatus(
-        state=SessionState.LIVE, elapsed_s=1, media_time_s=1, bytes=1, frames=1, dropped=0, repeated=0, fps=30,
-        levels_dbfs=[], disk_left_s=None, destinations=[], conference=conference,
-    )  # fmt: skip
+    status = session(SessionState.LIVE, conference=conference)
     assert "conference camera: waiting (no-node)  microphone: live" in status_text(status)
 
 

@@ -10,10 +10,11 @@ from agent.checks.check import CheckContext, CheckProgress, CheckVerdict
 from agent.checks.kinds import encoder
 from config.settings.schema import BUILT_IN_PROFILES, Settings, VideoDefaults
 from recorder.live_encode.headroom import Headroom, HeadroomQuery, remember, remembered
-from recorder.model.status import SessionState, SessionStatus
+from recorder.model.status import SessionState
 from recorder.session.request import SessionRequest
 from tests.support.processes import children
 from tests.support.shown import situation
+from tests.support.situations import session
 
 PROFILE = BUILT_IN_PROFILES["1080p30"]
 SYNTHETIC = SessionRequest(title="", videos=("synthetic",), profile="240p15")
@@ -108,10 +109,7 @@ def test_what_is_not_done_in_time_is_told_and_ended(monkeypatch: pytest.MonkeyPa
 
 
 def test_beside_a_session_nothing_is_measured() -> None:
-    live = SessionStatus(
-        state=SessionState.LIVE, elapsed_s=1, media_time_s=1, bytes=1, frames=1, dropped=0, repeated=0, fps=30,
-        levels_dbfs=[], disk_left_s=None, destinations=[],
-    )  # fmt: skip
+    live = session(SessionState.LIVE)
     (result,) = encoder.measure(situation(held={"Wisuda": live}))
     assert (result.code, result.verdict) == ("in-session", CheckVerdict.UNCHECKED)
     assert "Wisuda" in result.reason.indonesian

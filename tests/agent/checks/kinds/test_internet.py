@@ -3,7 +3,6 @@
 import socket
 import threading
 import time
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,22 +14,14 @@ from agent.checks.kinds.internet import look, network_result
 from agent.sessions.receiver import HOST, free_port
 from devices.uplink.connecting import NetworkError, NetworkFault
 from recorder.live.transports import libsrt
-from recorder.model.status import DestinationLine, SessionState, SessionStatus
+from recorder.model.status import DestinationLine, SessionState
 from tests.support.rtmp_server import NginxRtmp
 from tests.support.servers import RawServer, TlsFront, says
+from tests.support.situations import session
 from tests.support.srt_peer import free_udp_port
 from tests.support.streamed import codes, looked, streamed
 
 pytestmark = pytest.mark.server
-
-
-def status(*lines: DestinationLine) -> Mapping[str, SessionStatus]:
-    return {
-        "Rapat": SessionStatus(
-            state=SessionState.LIVE, elapsed_s=1.0, media_time_s=1.0, bytes=1, frames=1, dropped=0, repeated=0,
-            fps=30.0, levels_dbfs=[], disk_left_s=None, destinations=list(lines),
-        )
-    }  # fmt: skip
 
 
 def test_destinations_of_every_kind_are_reached(tmp_path: Path) -> None:
@@ -146,10 +137,11 @@ def test_a_session_that_runs_is_asked_and_its_destinations_are_left_alone(tmp_pa
         settings = "".join(
             f'[destinations.{name}]\nurl = "rtmp://{HOST}:{server.port}/live"\n' for name in ("live", "lost")
         )
-        held = status(
+        lines = [
             DestinationLine(name="live", state="live", since=datetime.now(UTC)),
             DestinationLine(name="lost", state="waiting", reason="refused", message="nobody listens there"),
-        )
+        ]
+        held = {"Rapat": session(SessionState.LIVE, destinations=lines)}
         found, _ = looked(look, streamed(tmp_path, settings, 'live = "good"\nlost = "good"', held=held))
         assert {name: result.code for name, result in found.items()} == {
             "internet: live": "held",

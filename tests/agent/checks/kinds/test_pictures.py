@@ -22,6 +22,7 @@ from recorder.session.request import SessionRequest
 from tests.rig import pictures as rig
 from tests.support.scenes import HEIGHT, WIDTH, colour_bars, jpeg, live
 from tests.support.shown import CAMERA, CARD, Shown, chooses, damaged, grey, repeated, situation
+from tests.support.situations import session
 
 
 @pytest.fixture(autouse=True)
@@ -154,11 +155,7 @@ def holding(fault: Fault | None = None) -> SessionStatus:
     health = Health()
     if fault is not None:
         health = Health(FAULT_STATES[fault], "as the watch says it", datetime.now().astimezone(), fault)
-    return SessionStatus(
-        state=SessionState.LIVE, elapsed_s=1, media_time_s=1, bytes=1, frames=1, dropped=0, repeated=0, fps=30,
-        levels_dbfs=[], disk_left_s=None, destinations=[],
-        sources=[SourceLine(id=CAMERA.id, name="Podium", role=None, health=health)],
-    )  # fmt: skip
+    return session(SessionState.LIVE, SourceLine(id=CAMERA.id, name="Podium", role=None, health=health))
 
 
 @pytest.mark.parametrize(

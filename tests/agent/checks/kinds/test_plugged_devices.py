@@ -56,10 +56,6 @@ def test_without_words_it_is_the_best_there_is(ports: PortRoom) -> None:
     ]  # fmt: skip
 
 
-def test_an_empty_room_has_neither_camera_nor_microphone() -> None:
-    assert ids(of(PortRoom(), asked())) == ["no-camera", "no-microphone"]
-
-
 def test_words_mean_devices_roles_and_what_belongs_to_them(ports: PortRoom) -> None:
     found = of(ports, asked("podium", "1-2", audios=("slides", "0d8c:0134@1-3")), podium=CAMERA, slides=CARD)
     assert ids(found) == [CAMERA, CARD, CARD_SOUND, MIC]
@@ -108,15 +104,6 @@ def test_a_screen_under_wayland_cannot_be_recorded(ports: PortRoom, monkeypatch:
 # Roles whose device is not there
 
 
-def test_what_is_unplugged_is_missing_and_named_with_its_port(ports: PortRoom) -> None:
-    roles = given_roles(ports.devices(), podium=CAMERA)
-    ports.unplug("1-1")
-    (source,) = PluggedDevices(ports.devices(), roles).sources(asked("podium", audios=("none",)))
-    assert source.trouble
-    assert source.trouble.code == "missing"
-    assert "1-1" in source.trouble.reason.english + source.trouble.advice.english
-
-
 def test_another_one_in_its_port_is_a_replacement(ports: PortRoom) -> None:
     roles = given_roles(ports.devices(), podium=CAMERA)
     ports.unplug("1-1")
@@ -134,18 +121,3 @@ def test_one_without_a_serial_number_in_another_port_has_moved(ports: PortRoom) 
     assert source.trouble
     assert source.trouble.code == "moved"
     assert "1-4" in source.trouble.reason.english + source.trouble.advice.english
-
-
-def test_roles_that_this_session_does_not_need_are_named_too(ports: PortRoom) -> None:
-    roles = given_roles(ports.devices(), slides=CARD, podium=CAMERA, microphone=MIC)
-    ports.unplug("1-1")
-    room = PluggedDevices(ports.devices(), roles)
-    sources = list(room.sources(asked()))
-    assert ids(sources) == [CARD, MIC]
-    (beside,) = room.missing_beside(sources)
-    assert (beside.name, beside.trouble and beside.trouble.code) == ("podium", "role-missing")
-    ports.unplug("1-2")
-    room = PluggedDevices(ports.devices(), roles)
-    sources = list(room.sources(asked()))
-    assert ids(sources) == ["missing", MIC]
-    assert [source.name for source in room.missing_beside(sources)] == ["podium"]

@@ -10,13 +10,13 @@ import pytest
 
 from agent.checks.check import CheckContext, CheckResult, CheckVerdict
 from agent.checks.kinds import sounds, sources
-from config.errors import DeviceError
 from devices.health.faults import FAULT_STATES, Fault
 from devices.model.device import Health
 from recorder.model.status import SessionState, SessionStatus, SoundLine, SourceLine
 from recorder.session.request import SessionRequest
 from tests.capture.detectors.sounds import Sound, mains, noise, samples, speech
 from tests.support.shown import MICROPHONE, Sounding, chooses, situation
+from tests.support.situations import session
 
 
 def listened(monkeypatch: pytest.MonkeyPatch, given: Sounding, now: CheckContext | None = None) -> list[CheckResult]:
@@ -73,16 +73,6 @@ def test_one_that_sends_nothing_at_all_says_so(monkeypatch: pytest.MonkeyPatch) 
     assert (result.code, result.verdict) == ("no-data", CheckVerdict.FAILURE)
 
 
-def test_one_that_another_program_has_is_busy(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Busy(Sounding):
-        def open(self) -> None:
-            raise DeviceError("Mimbar is used by pid 7 (zoom)", why="busy")
-
-    (result,) = listened(monkeypatch, Busy(None))
-    assert result.code == "busy"
-    assert "pid 7 (zoom)" in result.reason.indonesian
-
-
 def test_a_session_without_a_microphone_would_have_no_sound(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sources, "choose", chooses())
     (result,) = sounds.listen(situation())
@@ -114,11 +104,11 @@ def holding(
     if fault is not None:
         health = Health(FAULT_STATES[fault], "as the watch says it", datetime.now().astimezone(), fault)
     line = SoundLine(name="Mimbar", muted=muted, levels_dbfs=[peak_dbfs, -100.0], ppm=None)
-    return SessionStatus(
-        state=SessionState.ARMED, elapsed_s=0, media_time_s=0, bytes=0, frames=0, dropped=0, repeated=0, fps=30,
-        levels_dbfs=[], disk_left_s=None, destinations=[], sounds=[line] if known else [],
-        sources=[SourceLine(id=MICROPHONE.id, name="Mimbar", role=None, health=health)],
-    )  # fmt: skip
+    return session(
+        SessionState.ARMED,
+        SourceLine(id=MICROPHONE.id, name="Mimbar", role=None, health=health),
+        sounds=[line] if known else [],
+    )
 
 
 @pytest.mark.parametrize(
@@ -150,11 +140,3 @@ def test_what_a_session_has_open_is_asked_of_it_and_never_opened(
 def test_the_words_of_the_session_are_what_is_listened_to() -> None:
     (result,) = sounds.listen(situation(asked=SessionRequest(title="", videos=("synthetic",))))
     assert (result.name, result.code) == ("sound: synthetic sound", "ok")
-
-
-def test_words_with_which_no_session_begins_are_refused_as_the_session_refuses_them() -> None:
-    asked = SessionRequest(title="", videos=("synthetic",), audios=("screen",))
-    (result,) = sounds.listen(situation(asked=asked))
-    assert (result.name, result.code, result.verdict) == ("sound", "not-chosen", CheckVerdict.FAILURE)
-    assert '"screen" gives no sound' in result.reason.english
-    assert "--video" in result.advice.english

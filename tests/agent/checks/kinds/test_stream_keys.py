@@ -13,10 +13,11 @@ from config.settings.schema import load_settings
 from config.settings.secrets import StreamTarget, secret_url
 from recorder.live.attempt import STEP_S
 from recorder.live.stream_test import harmless_target
-from recorder.model.status import DestinationLine, SessionState, SessionStatus
+from recorder.model.status import DestinationLine, SessionState
 from tests.support.encoded import SmallEncoder
 from tests.support.rtmp_server import NginxRtmp
 from tests.support.servers import RawServer, says
+from tests.support.situations import session
 from tests.support.streamed import codes, looked, streamed
 from tests.support.streams import Events, Pump, is_live, running
 from tests.support.waiting import wait_for
@@ -72,10 +73,7 @@ def test_a_server_that_cannot_be_reached_says_nothing_of_the_key(tmp_path: Path)
 
 
 def test_a_session_that_runs_keeps_its_key_to_itself(tmp_path: Path, server: NginxRtmp) -> None:
-    status = SessionStatus(
-        state=SessionState.LIVE, elapsed_s=1.0, media_time_s=1.0, bytes=1, frames=1, dropped=0, repeated=0, fps=30.0,
-        levels_dbfs=[], disk_left_s=None, destinations=[DestinationLine(name="kampus", state="live")],
-    )  # fmt: skip
+    status = session(SessionState.LIVE, destinations=[DestinationLine(name="kampus", state="live")])
     situation = streamed(tmp_path, kampus(server.port), 'kampus = "good"', streams=KAMPUS, held={"Rapat": status})
     assert codes(look, situation) == {}
     assert server.recordings() == []

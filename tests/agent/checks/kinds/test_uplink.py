@@ -11,9 +11,10 @@ from agent.checks.kinds import uplink
 from agent.checks.kinds.uplink import look, streams_of
 from agent.sessions.receiver import HOST, free_port
 from devices.uplink.connecting import NetworkFault
-from recorder.model.status import DestinationLine, SessionState, SessionStatus
+from recorder.model.status import DestinationLine, SessionState
 from tests.net.speed_server import How, serving
 from tests.support.rtmp_server import NginxRtmp
+from tests.support.situations import session
 from tests.support.streamed import codes, looked, streamed
 
 pytestmark = pytest.mark.server
@@ -72,10 +73,7 @@ def test_a_public_server_is_asked_only_where_somebody_agrees(tmp_path: Path) -> 
 
 
 def test_a_session_that_streams_is_not_disturbed(tmp_path: Path) -> None:
-    status = SessionStatus(
-        state=SessionState.LIVE, elapsed_s=1.0, media_time_s=1.0, bytes=1, frames=1, dropped=0, repeated=0, fps=30.0,
-        levels_dbfs=[], disk_left_s=None, destinations=[DestinationLine(name="youtube", state="live")],
-    )  # fmt: skip
+    status = session(SessionState.LIVE, destinations=[DestinationLine(name="youtube", state="live")])
     settings = measured_by(f"http://{HOST}:{free_port()}")
     assert codes(look, streamed(tmp_path, settings, held={"Rapat": status})) == {"uplink": "in-use"}
 
