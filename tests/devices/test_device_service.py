@@ -104,6 +104,12 @@ class Bench:
             service.start()
         return service
 
+    def begun(self, *devices: Device, on_change: OnChange | None = None) -> DeviceService:
+        """Return a service that has the lock, and has begun to work."""
+        service, recorded = self.service(*devices, on_change=on_change), self.records[-1]
+        wait_for(lambda: recorded.of(LogKind.WATCH_STARTED))
+        return service
+
     def apply(self, device: Device, *, power_line: str, record: HealthLogger) -> None:
         self.applied.append((device.node, power_line))
 
@@ -158,8 +164,7 @@ def test_it_says_that_it_watches_and_what_it_found_and_sets_every_camera(bench: 
 def test_a_camera_is_set_whenever_it_is_there_anew(
     bench: Bench, kind: ChangeKind, before: Device | None, is_set: bool
 ) -> None:
-    bench.service()
-    wait_for(lambda: LogKind.WATCH_STARTED in kinds(bench.records[0]))
+    bench.begun()
     bench.monitors[0].tell(kind, CAMERA, before)
     bench.monitors[0].tell(ChangeKind.PLUGGED, OTHER)
     wait_for(lambda: ("/dev/video2", "60 Hz") in bench.applied)
@@ -169,8 +174,7 @@ def test_a_camera_is_set_whenever_it_is_there_anew(
 
 def test_a_second_one_sees_everything_and_does_nothing_until_the_first_has_ended(bench: Bench) -> None:
     seen: list[DeviceChange] = []
-    first = bench.service()
-    wait_for(lambda: LogKind.WATCH_STARTED in kinds(bench.records[0]))
+    first = bench.begun()
     second = bench.service(CAMERA, on_change=seen.append)
     bench.monitors[1].tell(ChangeKind.PLUGGED, OTHER)
     assert [change.device for change in seen] == [OTHER]
@@ -188,8 +192,7 @@ def test_what_happens_after_the_first_has_ended_is_not_lost_however_soon(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "RETRY_S", 60.0)
-    first = bench.service()
-    wait_for(lambda: LogKind.WATCH_STARTED in kinds(bench.records[0]))
+    first = bench.begun()
     bench.service()
     wait_for(lambda: threads("device-service") == 2)
     first.stop()
@@ -242,8 +245,7 @@ def test_who_fails_when_told_of_a_change_is_a_line_and_no_more(bench: Bench) -> 
     def fail(change: DeviceChange) -> None:
         raise ValueError("no such row")
 
-    bench.service(on_change=fail)
-    wait_for(lambda: LogKind.WATCH_STARTED in kinds(bench.records[0]))
+    bench.begun(on_change=fail)
     bench.monitors[0].tell(ChangeKind.PLUGGED, CAMERA)
     (line,) = bench.records[0].of(LogKind.WATCH_STOPPED)
     assert (line.device, line.level) == (PC, LogLevel.WARN)
@@ -300,8 +302,7 @@ def test_a_folder_that_is_roots_is_said_with_the_command_that_gives_it_back(
         raise PermissionError(errno.EACCES, "Permission denied", str(bench.folder / "watch.lock"))
 
     monkeypatch.setattr(DeviceServiceLock, "acquire", denied)
-    bench.service()
-    wait_for(lambda: LogKind.WATCH_STARTED in kinds(bench.records[0]))
+    bench.begun()
     line = bench.records[0].of(LogKind.WATCH_STOPPED)[0]
     assert line.reason.endswith(f"{bench.folder}/watch.lock: Permission denied")
     assert line.detail["advice"] == f'If it is root\'s: sudo chown -R "$USER" {bench.folder.parent}'
