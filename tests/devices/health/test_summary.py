@@ -249,6 +249,10 @@ class Log:
         assert set(faults) <= {CAMERA}
         return faults.get(CAMERA)
 
+    def fault(self) -> str | None:
+        health = self.now()
+        return health.fault if health else None
+
 
 @pytest.fixture
 def log(tmp_path: Path) -> Log:
@@ -268,9 +272,7 @@ def test_the_worst_fault_is_the_health(log: Log) -> None:
     log.add(LogKind.OPENED, pid=OURS)
     for fault in ("hum", "no-data", "slow"):
         log.add(LogKind.DEGRADED, fault, fault=fault)
-    health = log.now()
-    assert health
-    assert health.fault == "no-data"
+    assert log.fault() == "no-data"
 
 
 def test_a_fault_ends_with_the_process_that_found_it(log: Log) -> None:
@@ -299,9 +301,7 @@ def test_what_is_wrong_whether_a_device_is_open_or_not_outlives_its_closing(log:
     log.add(LogKind.DEGRADED, fault=fault)
     log.add(LogKind.CLOSED)
     log.add(LogKind.OPENED, pid=OTHER)
-    health = log.now()
-    assert health
-    assert health.fault == fault
+    assert log.fault() == fault
 
 
 @pytest.mark.parametrize(
@@ -315,16 +315,12 @@ def test_a_device_that_was_lost_is_not_any_more_when_it_is_plugged_in(
     log.add(LogKind.DEGRADED, fault="hum")
     log.add(LogKind.DEGRADED, fault="lost")
     log.add(kind, "", **detail)
-    health = log.now()
-    assert health
-    assert health.fault == "hum"
+    assert log.fault() == "hum"
 
 
 def test_a_device_that_comes_and_goes_has_a_fault(log: Log) -> None:
     log.add(LogKind.FLAPPING, fault="flapping", pid=OURS)
-    health = log.now()
-    assert health
-    assert health.fault == "flapping"
+    assert log.fault() == "flapping"
     log.add(LogKind.RECOVERED, fault="flapping")
     assert log.now() is None
 
@@ -347,9 +343,7 @@ def test_a_fault_that_a_newer_liput_knows_is_a_degraded_device(log: Log) -> None
 def test_one_that_comes_and_goes_no_more_and_is_not_there_is_still_lost(log: Log) -> None:
     log.add(LogKind.DEGRADED, fault="lost", pid=OURS)
     log.add(LogKind.RECOVERED, fault="flapping", plugged=False)
-    health = log.now()
-    assert health
-    assert health.fault == "lost"
+    assert log.fault() == "lost"
 
 
 def test_a_fault_from_before_the_pc_was_started_is_nobodys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
