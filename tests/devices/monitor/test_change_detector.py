@@ -18,6 +18,11 @@ from tests.support.ports import HUB, STICK, WEBCAM, Eye, PortRoom, told
 from tests.support.simulated import SimulatedClock
 
 
+@pytest.fixture
+def room() -> PortRoom:
+    return PortRoom()
+
+
 def test_a_device_that_comes_and_goes_is_told_with_its_picture_and_sound(room: PortRoom) -> None:
     eye = Eye(room)
     room.plug(STICK, "1-2")
@@ -325,14 +330,19 @@ def test_a_hub_carries_what_is_on_it_at_whatever_depth() -> None:
     assert [root.carries(port) for port in ("1-1", "1-4.2", "11-1", "2-1")] == [True, True, False, False]
 
 
+def twins(room: PortRoom, memory: Path | None = None) -> Eye:
+    """Plug two sticks that nothing tells apart into 1-2 and 1-5, and look."""
+    room.plug(STICK, "1-2")
+    room.plug(STICK, "1-5")
+    return Eye(room, memory)
+
+
 def swapped_ports(eye: Eye) -> list[str]:
     return sorted(port for port, fault in eye.faults().items() if fault == "swapped")
 
 
 def test_twins_that_were_both_out_may_have_been_swapped_and_both_say_so(room: PortRoom) -> None:
-    room.plug(STICK, "1-2")
-    room.plug(STICK, "1-5")
-    eye = Eye(room)
+    eye = twins(room)
     eye.replug("1-2", "1-5", into=["1-5", "1-2"])
     assert swapped_ports(eye) == ["1-2", "1-5"]
     lines = eye.record.of(LogKind.SWAPPED)
@@ -345,9 +355,7 @@ def test_twins_that_were_both_out_may_have_been_swapped_and_both_say_so(room: Po
 
 
 def test_one_twin_alone_out_is_the_same_when_it_is_back(room: PortRoom) -> None:
-    room.plug(STICK, "1-2")
-    room.plug(STICK, "1-5")
-    eye = Eye(room)
+    eye = twins(room)
     for _ in range(2):
         eye.replug("1-2")
         eye.wait(60)
@@ -357,9 +365,7 @@ def test_one_twin_alone_out_is_the_same_when_it_is_back(room: PortRoom) -> None:
 
 
 def test_a_swap_over_a_third_port_is_seen_though_never_both_were_out(room: PortRoom) -> None:
-    room.plug(STICK, "1-2")
-    room.plug(STICK, "1-5")
-    eye = Eye(room)
+    eye = twins(room)
     eye.replug("1-2", into=["1-7"])
     assert swapped_ports(eye) == []
     eye.replug("1-5", into=["1-2"])
@@ -391,9 +397,7 @@ def test_what_can_be_told_apart_is_not_swapped(room: PortRoom) -> None:
 
 def test_a_confirmed_swap_is_over_and_the_next_one_is_told_again(room: PortRoom, tmp_path: Path) -> None:
     memory = tmp_path / "devices.json"
-    room.plug(STICK, "1-2")
-    room.plug(STICK, "1-5")
-    eye = Eye(room, memory)
+    eye = twins(room, memory)
     eye.replug("1-2", "1-5", into=["1-5", "1-2"])
     eye.observer.save()
     assert eye.observer.awaits_confirmation is True
@@ -410,9 +414,7 @@ def test_a_confirmed_swap_is_over_and_the_next_one_is_told_again(room: PortRoom,
 
 
 def test_an_unplugging_takes_the_fault_with_it(room: PortRoom) -> None:
-    room.plug(STICK, "1-2")
-    room.plug(STICK, "1-5")
-    eye = Eye(room)
+    eye = twins(room)
     eye.replug("1-2", "1-5")
     for port in ("1-2", "1-5"):
         room.unplug(port)

@@ -74,6 +74,18 @@ class Run:
         return [change.kind.value for _, change in self.told]
 
 
+def failing(room: PortRoom, *errors: Exception | None) -> Callable[[], DeviceSnapshot]:
+    """Return a look at a room that fails as told, and not any more after that."""
+    left = iter(errors)
+
+    def look() -> DeviceSnapshot:
+        if error := next(left, None):
+            raise error
+        return room.look()
+
+    return look
+
+
 @pytest.fixture
 def room() -> PortRoom:
     return PortRoom(sounding=())
@@ -159,29 +171,17 @@ def test_what_was_seen_is_kept_also_when_it_is_stopped_while_netlink_fails(tmp_p
 
 
 def test_a_look_that_fails_is_taken_again(tmp_path: Path, room: PortRoom) -> None:
-    fails = iter([False, True, True])
-
-    def look() -> DeviceSnapshot:
-        if next(fails, False):
-            raise FileNotFoundError("unplugged while we looked")
-        return room.look()
-
-    run = Run(tmp_path, room, look)
+    gone = FileNotFoundError("unplugged while we looked")
+    run = Run(tmp_path, room, failing(room, None, gone, gone))
     run((1.0, lambda: room.plug(WEBCAM, "1-1")), (1.0, PLUG), (9.0, lambda: None))
     assert run.looked == [0.0, 1.45, 2.45, 3.45]
     assert run.kinds() == ["plugged"]
 
 
 def test_what_cannot_be_looked_at_is_said_once_and_tried_until_it_can_be(tmp_path: Path, room: PortRoom) -> None:
-    fails = iter([True] * 7)
-
-    def look() -> DeviceSnapshot:
-        if next(fails, False):
-            raise UnicodeDecodeError("utf-8", b"\xff", 0, 1, "a name that is none")
-        return room.look()
-
+    odd = UnicodeDecodeError("utf-8", b"\xff", 0, 1, "a name that is none")
     room.plug(WEBCAM, "1-1")
-    run = Run(tmp_path, room, look)
+    run = Run(tmp_path, room, failing(room, *[odd] * 7))
     run((1.0, NODE), (20.0, lambda: None))
     assert len(run.looked) == 8
     assert run.kinds() == ["plugged"]
@@ -215,28 +215,17 @@ def test_a_look_that_hangs_does_not_hold_up_the_end_and_nobody_is_told_of_it(
 
 
 def test_unpluggings_between_two_looks_are_counted_though_a_look_failed(tmp_path: Path, room: PortRoom) -> None:
-    fails = iter([False, True])
-
-    def look() -> DeviceSnapshot:
-        if next(fails, False):
-            raise OSError(errno.EIO, "no")
-        return room.look()
-
     room.plug(WEBCAM, "1-1")
-    run = Run(tmp_path, room, look)
+    run = Run(tmp_path, room, failing(room, None, OSError(errno.EIO, "no")))
     replug = [(1.0 + n / 10, message) for n in range(3) for message in (UNPLUG, PLUG)]
     run((1.3, lambda: room.plug(room.unplug("1-1"), "1-1")), *replug, (9.0, lambda: None))
     (line,) = run.record.of(LogKind.FLAPPING)
     assert line.detail["unplugs"] == 3
 
 
-def test_a_refresh_takes_a_look_and_tells_what_differs(tmp_path: Path, room: PortRoom) -> None:
-    run = Run(tmp_path, room)
-    monitor: DeviceMonitor | None = None
-
+def test_a_refresh_takes_a_look_and_tells_what_differs(run: Run, room: PortRoom) -> None:
     def ask() -> None:
         room.plug(WEBCAM, "1-1")
-        assert monitor is not None
         monitor.refresh()
 
     script = Script(run.clock, (1.0, ask), (2.0, lambda: None))
