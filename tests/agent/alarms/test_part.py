@@ -102,26 +102,6 @@ def test_what_a_session_tells_is_present_told_and_over(going: Going) -> None:
     assert going.told == []
 
 
-def test_a_cable_that_is_pulled_and_plugged_in_again_is_told_once_and_over_once(going: Going) -> None:
-    with ServedRecorder() as recorder:
-        recorder.tell("source-silent")
-        recorder.tell("source-lost")
-        recorder.tell("source-missing", reason="lost")
-        going.until("source-lost")
-        wait_for(lambda: going.channel.sent)
-        recorder.tell("source-found")
-        recorder.tell("source-frozen", fault="frozen")
-        going.until("source-lost", "source-frozen")
-        recorder.tell("source-returned")
-        recorder.tell("source-recovered", fault="frozen")
-        going.until()
-        wait_for(lambda: len(going.channel.sent) == 2)
-    first, last = going.channel.sent
-    assert [alarm.kind for alarm in first.began] == ["source-lost"]
-    assert [alarm.kind for alarm in last.over] == ["source-lost"]
-    assert (first.lasting, last.began, last.lasting) == ((), (), ())
-
-
 def test_what_is_wrong_with_no_session_is_an_alarm_too(going: Going) -> None:
     going.others = (alarm("package-damaged", "2026-11-25_0812_rapat"),)
     going.until("package-damaged")
