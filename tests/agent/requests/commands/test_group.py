@@ -125,14 +125,6 @@ def test_an_armed_session_carries_its_request_and_what_becomes_of_it_until_it_en
     assert (shown["stage"], shown["request"]["recordings"][0]["package"]) == ("archived", package.name)
 
 
-def test_a_session_is_not_armed_for_a_request_that_is_over_or_unknown(office: Room, key: str) -> None:
-    ask(office, "cancel", key)
-    for word, said in ((key, "is cancelled"), ("tidak-ada", "No request in")):
-        done = command.liput(office.home, "arm", "--request", word, "--video", "synthetic")
-        assert (done.returncode != 0, said in done.stderr, "Traceback" in done.stderr) == (True, True, False)
-    assert json.loads(told(office, "status", "--json")) == []
-
-
 def told(office: Room, *words: str | Path) -> str:
     done = command.liput(office.home, *words)
     assert done.returncode == 0, done.stderr
@@ -166,13 +158,6 @@ def test_a_request_that_was_forgotten_is_put_into_the_package(office: Room, key:
     archives.validate_bag(package)
     said = ask(office, "link", key, package.name, "--archive", str(office.archive), status=1)
     assert "has a request already" in said
-
-
-def test_the_title_is_the_event_where_nobody_says_another(office: Room, key: str) -> None:
-    words = ["record", "--request", "123/UN1/2026", "--video", "synthetic", "--for", "1s"]
-    done = command.liput(office.home, *words, "--archive", office.archive)
-    assert done.returncode == 0, done.stderr
-    assert json.loads((office.only_package() / "metadata/recording.json").read_text())["title"] == "Seminar Nasional"
 
 
 def test_a_check_a_rehearsal_and_a_plan_are_for_a_request_too(office: Room, key: str) -> None:
