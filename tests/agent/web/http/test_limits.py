@@ -161,7 +161,7 @@ def test_requests_without_the_token_take_nothing_from_those_with_it(monkeypatch:
     monkeypatch.setattr(guard, "REQUESTS_AT_ONCE", 100.0)  # as a busy machine asks hardly faster than one may
     monkeypatch.setattr(guard, "REQUESTS_PER_S", 1.0)
     with web.serving() as page:
-        is_told_to_wait, is_over = threading.Event(), threading.Event()
+        is_told_to_wait, is_over, waits_s = threading.Event(), threading.Event(), list[int]()
 
         def flood() -> None:
             with contextlib.closing(http.client.HTTPConnection("127.0.0.1", page.port, timeout=60)) as connection:
@@ -170,6 +170,7 @@ def test_requests_without_the_token_take_nothing_from_those_with_it(monkeypatch:
                     answer = connection.getresponse()
                     answer.read()
                     if answer.status == 429:
+                        waits_s.append(int(answer.headers["retry-after"]))
                         is_told_to_wait.set()
 
         other = threading.Thread(target=flood)
@@ -187,6 +188,7 @@ def test_requests_without_the_token_take_nothing_from_those_with_it(monkeypatch:
         finally:
             is_over.set()
             other.join()
+    assert min(waits_s) >= 1
 
 
 @pytest.mark.server
