@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -30,7 +29,7 @@ from recorder.running import runtime_directory
 from recorder.running.client import RunningRecorder, find_running
 from recorder.running.protocol import RecorderFailure, RecorderRefused, encode
 from recorder.running.runtime_directory import make_recorder_folder, new_recorder_info
-from tests.support import archives, command, media, web
+from tests.support import archives, command, media
 from tests.support.recorders import recorders
 from tests.support.room import Room, program
 from tests.support.situations import session
@@ -258,35 +257,6 @@ def test_what_does_not_say_that_it_is_json_is_refused(page: Page) -> None:
 def test_an_id_that_is_none_names_nothing(page: Page, identity: str) -> None:
     for path in (f"{SESSIONS}/{identity}/stop", f"{SESSIONS}/{identity}/start", f"{SESSIONS}/{identity}/mark"):
         assert page.post(path, {"text": "x"} if path.endswith("mark") else None).status == 404
-
-
-@pytest.mark.slow
-def test_a_session_outlives_the_daemon_that_began_it(room: Room) -> None:
-    more = {"LIPUT_STATE": os.environ["LIPUT_STATE"]}
-    words = ("serve", "--json", "--archive", room.archive)
-    room.archive.mkdir()
-    with command.running(room.home, *words, more=more) as daemon:
-        daemon.until("note", text="ready")
-        session = begun(web.found())
-        daemon.signal(signal.SIGKILL)
-        daemon.wait_for_exit()
-        with command.running(room.home, *words, more=more) as other:
-            other.until("note", text="ready")
-            page = wait_for(_if_it_answers)
-            assert page
-            (line,) = the_state(page)["sessions"]
-            assert (line["id"], line["state"]) == (session, "live")
-            assert page.post("/api/v1/recording/stop", {"wait": True}).json["state"] == "sealed"
-    room.only_package()
-
-
-def _if_it_answers() -> Page | None:
-    try:
-        page = web.found()
-        page.get("/healthz")
-    except OSError:
-        return None  # the place of the daemon that was killed
-    return page
 
 
 @pytest.mark.slow
