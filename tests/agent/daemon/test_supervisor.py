@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import av
 import msgspec
@@ -17,6 +18,7 @@ import pytest
 
 from agent.daemon import presence, supervisor
 from config.errors import StateError
+from config.events import Event
 from devices.host.clock import SystemClock, boot_id
 from recorder.archive.archive import Archive
 from recorder.control.spec import RecorderSpec, decode_spec, encode_spec_for_disk
@@ -263,19 +265,19 @@ def test_packages_of_parts_become_one_once_there_is_room(tmp_path: Path, archive
     assert ([part.part for part in package.recording.parts], list(others)) == ([1, 2], [])
 
 
-def test_there_is_one_only(runtime: Path, tmp_path: Path) -> None:
+def test_there_is_one_only(runtime: Path) -> None:
     assert not presence.is_serving()
     with presence.daemon_lock():
         assert presence.is_serving()
         with pytest.raises(StateError, match="runs already"), presence.daemon_lock():
             pass
-        done = command.liput(tmp_path, "serve", "--archive", tmp_path)
-        assert done.returncode == 1
-        assert "runs already" in done.stderr
     assert not presence.is_serving()
 
 
 # Which session whose recorder was killed the daemon goes on with, and how; and which it recovers instead
+
+
+LONG_AGO_S = presence.RESUME_WITHIN_S + 5
 
 
 def killed(runtime: Path, archive: Path, *, work: str | None, spec: RecorderSpec, age_s: float = 0.0) -> RecorderFolder:
@@ -288,6 +290,19 @@ def killed(runtime: Path, archive: Path, *, work: str | None, spec: RecorderSpec
     )
     assert folder.path.parent == runtime
     return folder
+
+
+def killed_live(
+    runtime: Path, archive: Archive, *events: Event, duration_s: float | None = None, ago_s: float = 0.0, **more: Any
+) -> tuple[RecorderFolder, Path]:
+    """Leave a session that was live until its recorder was killed `ago_s` ago; return both folders."""
+    program = archives.make_program(runtime.parent / "program.mp4")
+    work = leftovers.leave(archive, {"program.mp4": program}, events=[live(), *events])
+    spec = RecorderSpec(asked=SessionRequest(title="Rapat", duration_s=duration_s))
+    folder = killed(runtime, archive.root, work=str(work), spec=spec, **more)
+    beat_s = time.time() - ago_s
+    os.utime(folder.path / runtime_directory.RECORDER_FILE, (beat_s, beat_s))
+    return folder, work
 
 
 def spec_of(folder: RecorderFolder, passed_s: float) -> RecorderSpec | None:
@@ -364,11 +379,9 @@ def served(archive: Archive, spawn: Recorders, enough: "object") -> list[str]:
     return told
 
 
-def test_one_that_had_ended_is_recovered_instead(tmp_path: Path, archive: Archive, runtime: Path) -> None:
-    program = archives.make_program(tmp_path / "program.mp4")
+def test_one_that_had_ended_is_recovered_instead(archive: Archive, runtime: Path) -> None:
     ended = leftovers.event(2, "session-ended", "Rapat", media_time_s=2.0, frames=50)
-    work = leftovers.leave(archive, {"program.mp4": program}, events=[live(), ended])
-    folder = killed(runtime, archive.root, work=str(work), spec=RecorderSpec(asked=SessionRequest(title="Rapat")))
+    folder, _ = killed_live(runtime, archive, ended)
     spawn = Recorders(runtime)
     served(archive, spawn, lambda told: "sealed" in told)
     assert spawn.specs == []
@@ -376,10 +389,8 @@ def test_one_that_had_ended_is_recovered_instead(tmp_path: Path, archive: Archiv
     assert [package.state for package in archive.list()] == [PackageState.SEALED]
 
 
-def test_what_cannot_be_taken_up_now_is_tried_again(tmp_path: Path, archive: Archive, runtime: Path) -> None:
-    program = archives.make_program(tmp_path / "program.mp4")
-    work = leftovers.leave(archive, {"program.mp4": program}, events=[live()])
-    folder = killed(runtime, archive.root, work=str(work), spec=RecorderSpec(asked=SessionRequest(title="Rapat")))
+def test_what_cannot_be_taken_up_now_is_tried_again(archive: Archive, runtime: Path) -> None:
+    folder, work = killed_live(runtime, archive)
     spawn = Recorders(runtime, works=False)
     told = served(archive, spawn, lambda _told: len(spawn.specs) >= 2)
     assert any("cannot be taken up now: no camera" in text for text in told)
@@ -387,12 +398,8 @@ def test_what_cannot_be_taken_up_now_is_tried_again(tmp_path: Path, archive: Arc
     assert work.exists(), "nor is it sealed meanwhile"
 
 
-def test_one_whose_next_recorder_fails_before_it_records_is_tried_again(
-    tmp_path: Path, archive: Archive, runtime: Path
-) -> None:
-    program = archives.make_program(tmp_path / "program.mp4")
-    work = leftovers.leave(archive, {"program.mp4": program}, events=[live()])
-    folder = killed(runtime, archive.root, work=str(work), spec=RecorderSpec(asked=SessionRequest(title="Rapat")))
+def test_one_whose_next_recorder_fails_before_it_records_is_tried_again(archive: Archive, runtime: Path) -> None:
+    folder, work = killed_live(runtime, archive)
     spawn = Recorders(runtime, ended=RecorderFailure(message="the encoder refused its settings"))
     told = served(archive, spawn, lambda _told: len(spawn.specs) >= 2)
     assert any("cannot be taken up now: the encoder refused" in text for text in told)
@@ -400,12 +407,8 @@ def test_one_whose_next_recorder_fails_before_it_records_is_tried_again(
     assert work.exists()
 
 
-def test_one_whose_next_recorder_was_ended_before_it_recorded_is_recovered(
-    tmp_path: Path, archive: Archive, runtime: Path
-) -> None:
-    program = archives.make_program(tmp_path / "program.mp4")
-    work = leftovers.leave(archive, {"program.mp4": program}, events=[live()])
-    folder = killed(runtime, archive.root, work=str(work), spec=RecorderSpec(asked=SessionRequest(title="Rapat")))
+def test_one_whose_next_recorder_was_ended_before_it_recorded_is_recovered(archive: Archive, runtime: Path) -> None:
+    folder, _ = killed_live(runtime, archive)
     nothing = SessionResult(state=SessionState.IDLE, package=None, duration_s=0.0, frames=0, degraded=[])
     spawn = Recorders(runtime, ended=nothing)
     served(archive, spawn, lambda told: "sealed" in told)
@@ -442,12 +445,8 @@ def test_recorders_that_die_at_once_are_started_ever_more_seldom(archive: Archiv
     assert len(spawn.specs) <= 8, "not once every quarter of a second"
 
 
-def test_one_that_was_killed_long_ago_is_recovered(tmp_path: Path, archive: Archive, runtime: Path) -> None:
-    program = archives.make_program(tmp_path / "program.mp4")
-    work = leftovers.leave(archive, {"program.mp4": program}, events=[live()])
-    folder = killed(runtime, archive.root, work=str(work), spec=RecorderSpec(asked=SessionRequest(title="Rapat")))
-    long_ago = time.time() - presence.RESUME_WITHIN_S - 5
-    os.utime(folder.path / runtime_directory.RECORDER_FILE, (long_ago, long_ago))
+def test_one_that_was_killed_long_ago_is_recovered(archive: Archive, runtime: Path) -> None:
+    folder, _ = killed_live(runtime, archive, ago_s=LONG_AGO_S)
     spawn = Recorders(runtime)
     served(archive, spawn, lambda told: "sealed" in told)
     assert spawn.specs == []
@@ -457,15 +456,11 @@ def test_one_that_was_killed_long_ago_is_recovered(tmp_path: Path, archive: Arch
 
 
 def test_one_that_people_had_ended_and_that_was_killed_long_ago_is_not_said_to_have_failed(
-    tmp_path: Path, archive: Archive, runtime: Path
+    archive: Archive, runtime: Path
 ) -> None:
     """A planned session would be begun again."""
-    program = archives.make_program(tmp_path / "program.mp4")
     stopping = leftovers.event(2, "session-stopping", "Rapat")
-    work = leftovers.leave(archive, {"program.mp4": program}, events=[live(), stopping])
-    folder = killed(runtime, archive.root, work=str(work), spec=RecorderSpec(asked=SessionRequest(title="Rapat")))
-    long_ago = time.time() - presence.RESUME_WITHIN_S - 5
-    os.utime(folder.path / runtime_directory.RECORDER_FILE, (long_ago, long_ago))
+    folder, _ = killed_live(runtime, archive, stopping, ago_s=LONG_AGO_S)
     served(archive, Recorders(runtime), lambda told: "sealed" in told)
     assert read_result(ended_recorder_folder(folder.id)) is None
 
@@ -473,10 +468,7 @@ def test_one_that_people_had_ended_and_that_was_killed_long_ago_is_not_said_to_h
 def test_one_that_was_killed_long_ago_and_whose_disk_is_away_is_not_said_to_be_recovered(
     tmp_path: Path, archive: Archive, runtime: Path
 ) -> None:
-    work = leftovers.leave(archive, {"program.mp4": archives.make_program(tmp_path / "program.mp4")}, events=[live()])
-    folder = killed(runtime, archive.root, work=str(work), spec=RecorderSpec(asked=SessionRequest(title="Rapat")))
-    long_ago = time.time() - presence.RESUME_WITHIN_S - 5
-    os.utime(folder.path / runtime_directory.RECORDER_FILE, (long_ago, long_ago))
+    _, work = killed_live(runtime, archive, ago_s=LONG_AGO_S)
     archive.root.rename(away := tmp_path / "away")
     (text,) = served(archive, Recorders(runtime), lambda told: told)
     assert "killed long ago, and nothing of it is in" in text
@@ -496,10 +488,7 @@ def test_one_that_was_armed_long_ago_and_killed_just_now_is_armed_again(archive:
 
 def test_the_length_that_was_asked_for_counts_from_when_it_was_live(archive: Archive, runtime: Path) -> None:
     """Armed two hours ago for an hour, live for a minute: most of the hour is still to come."""
-    program = archives.make_program(runtime.parent / "program.mp4")
-    work = leftovers.leave(archive, {"program.mp4": program}, events=[live()])
-    spec = RecorderSpec(asked=SessionRequest(title="Rapat", duration_s=3600.0), arm_only=True)
-    folder = killed(runtime, archive.root, work=str(work), spec=spec, age_s=7200.0)
+    folder, _ = killed_live(runtime, archive, duration_s=3600.0, age_s=7200.0)
     info = folder.info()
     assert info
     folder.write_info(msgspec.structs.replace(info, live_at=SystemClock().now() - timedelta(seconds=60)))
@@ -513,11 +502,7 @@ def test_a_wall_clock_that_was_set_meanwhile_does_not_change_the_length(
     archive: Archive, runtime: Path, boot: str, left_s: float
 ) -> None:
     """By half an hour; clocks of two boots cannot be compared."""
-    program = archives.make_program(runtime.parent / "program.mp4")
-    work = leftovers.leave(archive, {"program.mp4": program}, events=[live()])
-    folder = killed(
-        runtime, archive.root, work=str(work), spec=RecorderSpec(asked=SessionRequest(title="Rapat", duration_s=3600.0))
-    )
+    folder, _ = killed_live(runtime, archive, duration_s=3600.0)
     info, clock = folder.info(), SystemClock()
     assert info
     folder.write_info(
