@@ -16,7 +16,7 @@ from config.errors import CopyError, StateError
 from config.settings.schema import ArchiveSettings as ArchiveSettings
 from config.settings.schema import Settings
 from config.settings.serving import CopyTarget
-from devices.health.log_line import LogKind, LogLevel
+from devices.health.log_line import LogKind
 from devices.host.clock import NANOSECONDS
 from recorder.archive.archive import Archive
 from recorder.disk.durable import DurableFiles
@@ -83,16 +83,7 @@ class Bench:
         if number := self.fails(path):
             raise OSError(number, os.strerror(number), str(path))
 
-    def record(
-        self,
-        device: str,
-        kind: LogKind,
-        reason: str = "",
-        *,
-        name: str = "",
-        level: LogLevel = LogLevel.INFO,
-        **detail: object,
-    ) -> None:
+    def record(self, device: str, kind: LogKind, reason: str = "", **detail: object) -> None:
         self.told.append((str(kind), detail))
 
     def work(self, name: str = "nas") -> list[CopyOutcome]:

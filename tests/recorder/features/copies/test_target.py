@@ -5,7 +5,7 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -56,6 +56,19 @@ def why(package: Package, place: Place, progress: Progress | None = None) -> Cop
 # A folder
 
 
+@pytest.fixture(params=["folder", "sftp"])
+def any_place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    """Return a place, as a folder of this PC or of a server."""
+    if request.param == "folder":
+        return copies.folder_place(tmp_path / "nas")
+    return copies.sftp_place(request.getfixturevalue("sshd"), tmp_path.name)
+
+
+def folder_of(place: Place) -> Path:
+    assert place.folder
+    return place.folder
+
+
 def test_a_folder_that_is_not_there_is_not_made(tmp_path: Path, package: Package) -> None:
     place = copies.folder_place(tmp_path / "tujuan")
     (tmp_path / "tujuan").rmdir()
@@ -71,135 +84,13 @@ def test_a_share_that_was_mounted_and_is_not_is_missed(tmp_path: Path, package: 
     assert list((tmp_path / "tujuan").iterdir()) == []
 
 
-def test_a_full_folder_holds_no_package_and_gets_the_rest_when_there_is_room(tmp_path: Path, large: Package) -> None:
-    place = copies.folder_place(tmp_path / "tujuan")
-    with copies.small_disk(tmp_path / "tujuan") as disk:
-        assert why(large, place).reason == CopyReason.FULL
-        with place.opened() as target:
+def test_a_full_disk_holds_no_package_and_gets_the_rest_when_there_is_room(any_place: Place, large: Package) -> None:
+    with copies.small_disk(folder_of(any_place)) as disk:
+        assert why(large, any_place).reason == CopyReason.FULL
+        with any_place.opened() as target:
             assert places.list_packages(target) == []
         subprocess.run(["mount", "-o", "remount,size=30M", str(disk)], check=True)
-        copies.copy(large, place)
-
-
-# SFTP
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Sshd]:
-    with Sshd(tmp_path / "sshd") as server:
-        yield server
-
-
-def test_a_server_that_is_not_there_refuses(server: Sshd, package: Package) -> None:
-    place = copies.sftp_place(server, "a")
-    server.stop()
-    assert why(package, place).reason == CopyReason.REFUSED
-
-
-def test_a_server_of_no_such_name_is_out_of_reach(server: Sshd, package: Package) -> None:
-    place = changed(copies.sftp_place(server, "a"), url="sftp://liput@gudang.invalid/srv")
-    assert why(package, place).reason == CopyReason.UNREACHABLE
-
-
-def test_a_server_whose_key_is_not_known_is_not_talked_to(server: Sshd, package: Package) -> None:
-    place = copies.sftp_place(server, "a")
-    server.known_hosts.write_text("")
-    assert why(package, place).reason == CopyReason.UNKNOWN_HOST
-    server.known_hosts.unlink()
-    assert why(package, place).reason == CopyReason.UNKNOWN_HOST
-
-
-def test_a_server_with_another_key_is_not_talked_to(server: Sshd, package: Package) -> None:
-    place = copies.sftp_place(server, "a")
-    server.stop()
-    server.change_host_key()
-    server.start()
-    assert why(package, place).reason == CopyReason.HOST_KEY_CHANGED
-
-
-def test_a_login_that_is_wrong(sshd: Sshd, package: Package) -> None:
-    place = copies.sftp_place(sshd, "wrong-login")
-    for login in (
-        CopyCredentials(private_key=Secret(sshd.other_key.read_text())),
-        CopyCredentials(password=Secret("kata-sandi-salah")),
-        CopyCredentials(private_key=Secret("no key at all")),
-    ):
-        wrong = Place(place.kind, place.settings, login, place.folder, place.server)
-        assert why(package, wrong).reason == CopyReason.WRONG_CREDENTIALS
-
-
-def test_a_folder_of_a_server_that_is_not_there(sshd: Sshd, package: Package) -> None:
-    place = changed(copies.sftp_place(sshd, "a"), url=f"{sshd.url}/tidak-ada")
-    assert why(package, place).reason == CopyReason.NO_FOLDER
-
-
-def test_a_full_server_holds_no_package_and_gets_the_rest_when_there_is_room(sshd: Sshd, large: Package) -> None:
-    place = copies.sftp_place(sshd, "full")
-    assert place.folder
-    with copies.small_disk(place.folder) as disk:
-        assert why(large, place).reason == CopyReason.FULL
-        with place.opened() as target:
-            assert places.list_packages(target) == []
-        subprocess.run(["mount", "-o", "remount,size=30M", str(disk)], check=True)
-        copies.copy(large, place)
-
-
-def test_a_server_that_hangs_is_given_up(server: Sshd, package: Package) -> None:
-    place = copies.sftp_place(server, "a")
-    server.hang()
-    try:
-        assert why(package, place).reason == CopyReason.TIMEOUT
-    finally:
-        server.go_on()
-
-
-def test_a_server_that_hangs_in_the_middle_of_a_file_is_given_up(server: Sshd, large: Package) -> None:
-    place = changed(copies.sftp_place(server, "a"), stalled_s=1.0)
-
-    def hang(done: int, total: int) -> None:
-        if done > 3_000_000:
-            server.hang()
-
-    try:
-        assert why(large, place, progress=hang).reason == CopyReason.TIMEOUT
-    finally:
-        server.go_on()
-    assert copies.copy(large, place)
-
-
-def test_a_connection_that_breaks_in_the_middle_of_a_file(server: Sshd, large: Package) -> None:
-    place = copies.sftp_place(server, "a")
-
-    def cut(done: int, total: int) -> None:
-        if done > 3_000_000:
-            server.cut()
-
-    assert why(large, place, progress=cut).reason == CopyReason.CONNECTION_LOST
-    assert copies.copy(large, place)
-
-
-# S3
-
-
-def test_a_store_that_is_not_there_refuses(seaweed: Seaweed, package: Package) -> None:
-    place = copies.s3_place(seaweed, "a", f"http://127.0.0.1:{free_port()}")
-    assert why(package, place).reason == CopyReason.REFUSED
-
-
-def test_a_store_of_no_such_name_is_out_of_reach(seaweed: Seaweed, package: Package) -> None:
-    assert why(package, copies.s3_place(seaweed, "a", "http://s3.invalid")).reason == CopyReason.UNREACHABLE
-
-
-@pytest.mark.parametrize(("access", "secret"), [(ACCESS_KEY, "wrong-secret-key"), ("nobody", "wrong-secret-key")])
-def test_keys_that_are_wrong(seaweed: Seaweed, package: Package, access: str, secret: str) -> None:
-    place = copies.s3_place(seaweed, "a")
-    login = CopyCredentials(access_key=Secret(access), secret_key=Secret(secret))
-    assert why(package, Place("s3", place.settings, login)).reason == CopyReason.WRONG_CREDENTIALS
-
-
-def test_a_bucket_that_is_not_there(seaweed: Seaweed, package: Package) -> None:
-    place = changed(copies.s3_place(seaweed, "a"), url="s3://tidak-ada/a")
-    assert why(package, place).reason == CopyReason.NO_BUCKET
+        copies.copy(large, any_place)
 
 
 def test_a_full_store_holds_no_package_and_gets_the_rest_when_there_is_room(seaweed: Seaweed, large: Package) -> None:
@@ -216,29 +107,117 @@ def test_a_full_store_holds_no_package_and_gets_the_rest_when_there_is_room(seaw
         copies.copy(large, place)
 
 
-def test_a_store_that_hangs_is_given_up(tmp_path: Path, seaweed: Seaweed, package: Package) -> None:
-    place = changed(copies.s3_place(seaweed, "a"), stalled_s=1.0)
-    seaweed.hang()
-    try:
-        assert why(package, place).reason == CopyReason.TIMEOUT
-    finally:
-        seaweed.go_on()
+# Servers
 
 
-def test_a_store_that_hangs_in_the_middle_of_a_file_is_given_up(
-    seaweed: Seaweed, large: Package, monkeypatch: pytest.MonkeyPatch
+def logging_in(place: Place, **words: str) -> Place:
+    login = CopyCredentials(**{name: Secret(word) for name, word in words.items()})
+    return Place(place.kind, place.settings, login, place.folder, place.server)
+
+
+WRONG: dict[str, tuple[Callable[[Sshd, Seaweed], Place], CopyReason]] = {
+    "no such server": (
+        lambda sshd, _: changed(copies.sftp_place(sshd, "a"), url="sftp://liput@gudang.invalid/srv"),
+        CopyReason.UNREACHABLE,
+    ),
+    "no such folder": (
+        lambda sshd, _: changed(copies.sftp_place(sshd, "a"), url=f"{sshd.url}/tidak-ada"),
+        CopyReason.NO_FOLDER,
+    ),
+    "another's key": (
+        lambda sshd, _: logging_in(copies.sftp_place(sshd, "a"), private_key=sshd.other_key.read_text()),
+        CopyReason.WRONG_CREDENTIALS,
+    ),
+    "another password": (
+        lambda sshd, _: logging_in(copies.sftp_place(sshd, "a"), password="kata-sandi-salah"),
+        CopyReason.WRONG_CREDENTIALS,
+    ),
+    "no key at all": (
+        lambda sshd, _: logging_in(copies.sftp_place(sshd, "a"), private_key="no key at all"),
+        CopyReason.WRONG_CREDENTIALS,
+    ),
+    "no store": (
+        lambda _, seaweed: copies.s3_place(seaweed, "a", f"http://127.0.0.1:{free_port()}"),
+        CopyReason.REFUSED,
+    ),
+    "no such store": (lambda _, seaweed: copies.s3_place(seaweed, "a", "http://s3.invalid"), CopyReason.UNREACHABLE),
+    "no such bucket": (
+        lambda _, seaweed: changed(copies.s3_place(seaweed, "a"), url="s3://tidak-ada/a"),
+        CopyReason.NO_BUCKET,
+    ),
+    "another secret key": (
+        lambda _, seaweed: logging_in(copies.s3_place(seaweed, "a"), access_key=ACCESS_KEY, secret_key="wrong-key"),
+        CopyReason.WRONG_CREDENTIALS,
+    ),
+    "no such access key": (
+        lambda _, seaweed: logging_in(copies.s3_place(seaweed, "a"), access_key="nobody", secret_key="wrong-key"),
+        CopyReason.WRONG_CREDENTIALS,
+    ),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_a_place_that_cannot_be_used_says_why(wrong: str, sshd: Sshd, seaweed: Seaweed, package: Package) -> None:
+    make, reason = WRONG[wrong]
+    assert why(package, make(sshd, seaweed)).reason == reason
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Sshd]:
+    with Sshd(tmp_path / "sshd") as server:
+        yield server
+
+
+def test_a_server_that_is_not_there_or_not_known_is_not_talked_to(server: Sshd, package: Package) -> None:
+    place = copies.sftp_place(server, "a")
+    known = server.known_hosts.read_text()
+    server.known_hosts.write_text("")
+    assert why(package, place).reason == CopyReason.UNKNOWN_HOST
+    server.known_hosts.unlink()
+    assert why(package, place).reason == CopyReason.UNKNOWN_HOST
+    server.known_hosts.write_text(known)
+    server.stop()
+    assert why(package, place).reason == CopyReason.REFUSED
+    server.change_host_key()
+    server.start()
+    assert why(package, place).reason == CopyReason.HOST_KEY_CHANGED
+
+
+@pytest.mark.parametrize("after", [0, 3_000_000])
+@pytest.mark.parametrize("kind", ["sftp", "s3"])
+def test_a_server_that_hangs_is_given_up_and_gone_on_with(
+    kind: str, after: int, request: pytest.FixtureRequest, large: Package, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(s3, "PATIENCE", 1)
-    place = changed(copies.s3_place(seaweed, "hangs"), stalled_s=1.0)
+    if kind == "sftp":
+        place = copies.sftp_place(request.getfixturevalue("sshd"), f"hangs-{after}")
+    else:
+        place = copies.s3_place(request.getfixturevalue("seaweed"), f"hangs-{after}")
+    place = changed(place, stalled_s=1.0)
+    server = place.server
+    assert server
 
-    def hang(done: int, total: int) -> None:
-        if done > 3_000_000:
-            seaweed.hang()
+    def hang(done: int, _total: int) -> None:
+        if done > after:
+            server.hang()
 
+    if not after:
+        server.hang()
     try:
         assert why(large, place, progress=hang).reason == CopyReason.TIMEOUT
     finally:
-        seaweed.go_on()
+        server.go_on()
+    assert copies.copy(large, changed(place, stalled_s=10.0))
+
+
+def test_a_connection_that_breaks_in_the_middle_of_a_file(server: Sshd, large: Package) -> None:
+    place = copies.sftp_place(server, "a")
+
+    def cut(done: int, total: int) -> None:
+        if done > 3_000_000:
+            server.cut()
+
+    assert why(large, place, progress=cut).reason == CopyReason.CONNECTION_LOST
     assert copies.copy(large, place)
 
 
@@ -409,14 +388,6 @@ def shared(tmp_path: Path) -> Place:
     return shared
 
 
-@pytest.fixture(params=["folder", "sftp"])
-def any_place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
-    """Return a place, as a folder of this PC or of a server."""
-    if request.param == "folder":
-        return copies.folder_place(tmp_path / "nas")
-    return copies.sftp_place(request.getfixturevalue("sshd"), tmp_path.name)
-
-
 @pytest.fixture
 def victim(tmp_path: Path) -> Path:
     """Return a folder of files that nobody else may write."""
@@ -434,11 +405,6 @@ def plant(path: Path, leads_to: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.symlink_to(leads_to)
     os.chown(path, ANOTHER, ANOTHER, follow_symlinks=False)
-
-
-def folder_of(place: Place) -> Path:
-    assert place.folder
-    return place.folder
 
 
 def planted_at(place: Place, package: Package) -> Path:
