@@ -49,7 +49,6 @@ ALONE = (
     "tests/agent/test_demo.py",
     "tests/devices/health/test_others_load.py",
     "tests/recorder/session/test_session_armed.py",
-    "tests/recorder/session/test_session_steered.py",
 )
 """What a computer that does too much else fails: recordings that miss nothing, figures."""
 LANES = (

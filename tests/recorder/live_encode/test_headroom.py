@@ -1,5 +1,6 @@
 """What a PC can do: measured with the real encoders, remembered, and chosen by."""
 
+import threading
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -165,6 +166,15 @@ def test_a_start_ends_it_at_once_and_nothing_is_remembered() -> None:
 
     wait_for(lambda: child.status is not None)
     assert headroom.remembered(slow) is None
+
+
+def test_a_folder_that_hangs_delays_no_look_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = threading.Event()
+    monkeypatch.setattr(headroom, "remembered", lambda _: PLENTY if answers.wait(120) else None)
+    measuring = headroom.HeadroomMeasurement().look_up(ASKED, measures=False)
+    assert measuring.found is None
+    answers.set()
+    assert wait_for(lambda: measuring.found) == PLENTY
 
 
 def test_one_that_was_ended_before_it_began_starts_nothing() -> None:

@@ -4,19 +4,25 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import partial
 from typing import Any, cast
 
 import pytest
 from av.stream import Stream
 
 from capture.source import ColorMatrix
+from config.errors import EncoderError
 from config.settings.schema import BUILT_IN_PROFILES
+from config.settings.secrets import Secret, StreamTarget
 from devices.host.clock import NANOSECONDS
+from recorder.encode.encoder import Encoder
 from recorder.encode.x264 import VideoSettings
 from recorder.live.destinations import Destinations
 from recorder.live.kind import LinkReport
+from recorder.live_encode import live_encode_control, live_encoder
 from recorder.live_encode.headroom import HeadroomQuery, StreamPlan
 from recorder.live_encode.live_encode_control import LiveEncodeControl
+from recorder.live_encode.live_encoder import LiveEncoder
 from recorder.model.packet import TrackId
 from recorder.model.status import DestinationLine
 from tests.support.simulated import BEGINNING, EventList, SimulatedClock
@@ -25,6 +31,7 @@ from tests.support.waiting import wait_for
 
 EVERY_S = 0.25
 LEAST, MOST = 500_000, 4_000_000
+RECORDED = VideoSettings(320, 180, Fraction(30), ColorMatrix.BT601, MOST, MOST)
 QUESTION = HeadroomQuery(BUILT_IN_PROFILES["720p30"], MOST)
 
 
@@ -67,17 +74,15 @@ class Encode:
 
 @pytest.fixture
 def encodes(monkeypatch: pytest.MonkeyPatch) -> list[Encode]:
-    """Put Encode in the place of LiveEncoder; return those whose streams destinations were given."""
+    """Put Encode in the place of LiveEncoder; return those that are made."""
     made: list[Encode] = []
-    connected: list[Encode] = []
 
     def make(settings: VideoSettings, **how: Any) -> Encode:
         made.append(Encode(settings, **how))
         return made[-1]
 
     monkeypatch.setattr("recorder.live_encode.live_encode_control.LiveEncoder", make)
-    monkeypatch.setattr(Destinations, "begin", lambda *_: connected.extend(made))
-    return connected
+    return made
 
 
 class Place:
@@ -90,11 +95,11 @@ class Place:
         destinations = Destinations([], clock=self.clock, emit=EventList())
         monkeypatch.setattr(Destinations, "names", ("kampus",))
         monkeypatch.setattr(Destinations, "streaming", (self.server,))
-        recorded = VideoSettings(320, 180, Fraction(30), ColorMatrix.BT601, MOST, MOST)
         plan = StreamPlan("separate", LEAST, QUESTION)
         self.side = LiveEncodeControl(plan, destinations, clock=self.clock, emit=self.events)
-        self.side.open(recorded, connect=destinations.begin, share=lambda: None)
-        wait_for(lambda: encodes)
+        connected: list[object] = []
+        self.side.open(RECORDED, connect=connected.append, share=lambda: None)
+        wait_for(lambda: connected)
         self.encode = encodes[0]
 
     def pass_s(
@@ -193,19 +198,64 @@ def test_nobody_is_named_who_was_removed(place: Place, monkeypatch: pytest.Monke
     assert place.pass_s(2) == MOST
 
 
+class Alone:
+    """A live side without links: what it says, and the streams of its own for which it has had servers connected."""
+
+    def __init__(self, encode: str = "separate") -> None:
+        self.events = Events()
+        self.connected: list[Mapping[TrackId, Stream]] = []
+        clock = SimulatedClock()
+        targets = [StreamTarget("kampus", Secret("rtmp://127.0.0.1:9/live/key"))]
+        destinations = Destinations(targets, clock=clock, emit=EventList())
+        plan = StreamPlan(encode, LEAST, QUESTION)
+        self.side = LiveEncodeControl(plan, destinations, clock=clock, emit=self.events)
+
+    def open(self) -> None:
+        self.side.open(RECORDED, connect=self.connected.append, share=lambda: None)
+
+
 def test_an_encode_that_is_opened_after_a_step_begins_with_it_and_follows_the_next(encodes: list[Encode]) -> None:
-    clock = SimulatedClock()
-    destinations = Destinations([], clock=clock, emit=EventList())
-    side = LiveEncodeControl(StreamPlan("separate", LEAST, QUESTION), destinations, clock=clock, emit=Events())
-    side.simplify("subme=1", 2)
-    side.open(
-        VideoSettings(320, 180, Fraction(30), ColorMatrix.BT601, MOST, MOST),
-        connect=destinations.begin,
-        share=lambda: None,
-    )
-    wait_for(lambda: encodes)
-    side.simplify("", 1)
+    alone = Alone()
+    alone.side.simplify("subme=1", 2)
+    alone.open()
+    wait_for(lambda: alone.connected)
+    alone.side.simplify("", 1)
     assert encodes[0].asked == [("subme=1", 2), ("", 1)]
+
+
+def test_an_encoder_that_takes_long_to_open_delays_the_destinations_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    opens, made = threading.Event(), list[Encoder]()
+
+    class Slow(Encoder):
+        def __init__(self, video: VideoSettings, audio: None) -> None:
+            opens.wait(120)
+            super().__init__(video, audio)
+            made.append(self)
+
+    monkeypatch.setattr(live_encoder, "OPEN_S", 120.0)
+    monkeypatch.setattr(live_encode_control, "LiveEncoder", partial(LiveEncoder, encoder=Slow))
+    alone = Alone()
+    alone.open()  # which returns at once: the recording goes on
+    assert (alone.connected, alone.side.facts()["stream_encode"]) == ([], "separate")
+    opens.set()
+    (own,) = wait_for(lambda: alone.connected)
+    assert own == made[0].templates
+    alone.side.end()
+    alone.side.free()
+
+
+def test_nobody_is_told_of_it_before_the_recording_and_without_destinations(monkeypatch: pytest.MonkeyPatch) -> None:
+    alone = Alone("shared")
+    assert (alone.side.facts(), alone.side.line()) == ({}, None)
+    alone.open()
+
+    assert alone.side.facts() == {"stream_encode": "shared", "stream_why": "set"}
+    assert alone.connected == [{}], "they get what is recorded"
+    line = alone.side.line()
+    assert line
+    assert (line.encode, line.why, line.bitrate, line.least) == ("shared", "set", MOST, None)
+    monkeypatch.setattr(Destinations, "names", ())
+    assert alone.side.line() is None
 
 
 class Unthreaded(threading.Thread):
@@ -215,32 +265,62 @@ class Unthreaded(threading.Thread):
         raise RuntimeError("can't start new thread")
 
 
-def test_nobody_is_told_of_it_before_there_is_somebody_to_stream_to(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = SimulatedClock()
-    destinations = Destinations(clock=clock, emit=EventList())
-    recorded = VideoSettings(320, 180, Fraction(30), ColorMatrix.BT601, MOST, MOST)
-    side = LiveEncodeControl(StreamPlan("shared", LEAST, QUESTION), destinations, clock=clock, emit=EventList())
-    assert side.facts() == {}
-    side.open(recorded, connect=destinations.begin, share=lambda: None)
+class Unopened(LiveEncoder):
+    """Its encoder cannot be opened."""
 
-    assert side.facts() == {"stream_encode": "shared", "stream_why": "set"}
-    assert side.line() is None
-    monkeypatch.setattr(Destinations, "names", ("kampus",))
-    line = side.line()
-    assert line
-    assert (line.encode, line.bitrate) == ("shared", MOST)
+    def start(self) -> None:
+        raise EncoderError("the test broke it")
 
 
-def test_where_no_thread_can_be_had_what_is_recorded_is_streamed(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock, events, begun = SimulatedClock(), Events(), []
-    destinations = Destinations(clock=clock, emit=EventList())
-    monkeypatch.setattr(Destinations, "begin", lambda _, templates: begun.append(templates))
-    recorded = VideoSettings(320, 180, Fraction(30), ColorMatrix.BT601, MOST, MOST)
-    side = LiveEncodeControl(StreamPlan("separate", LEAST, QUESTION), destinations, clock=clock, emit=events)
-    monkeypatch.setattr(threading, "Thread", Unthreaded)
-    side.open(recorded, connect=destinations.begin, share=lambda: None)
-    side.free()
+class Unaffordable(LiveEncoder):
+    """There is no memory for it."""
 
-    assert side.facts() == {"stream_encode": "shared", "stream_why": "failed"}
-    assert begun == [{}]
-    assert events.of("stream-encode-failed") == [{"goes_on": "shared"}]
+    def __init__(self, *_: object, **__: object) -> None:
+        raise MemoryError
+
+
+@pytest.mark.parametrize(
+    ("place", "broken"),
+    [
+        ("threading.Thread", Unthreaded),
+        ("recorder.live_encode.live_encode_control.LiveEncoder", Unopened),
+        ("recorder.live_encode.live_encode_control.LiveEncoder", Unaffordable),
+    ],
+)
+def test_where_none_can_be_opened_what_is_recorded_is_streamed(
+    monkeypatch: pytest.MonkeyPatch, place: str, broken: type
+) -> None:
+    monkeypatch.setattr(place, broken)
+    alone = Alone()
+    alone.open()
+    wait_for(lambda: alone.connected)
+    alone.side.free()
+
+    assert alone.side.facts() == {"stream_encode": "shared", "stream_why": "failed"}
+    assert alone.connected == [{}]
+    assert alone.events.of("stream-encode-failed") == [{"goes_on": "shared"}]
+
+
+class Endless:
+    """A measurement that never ends by itself."""
+
+    found = None
+    is_stopped = False
+
+    def look_up(self, _asked: HeadroomQuery, *, measures: bool) -> "Endless":
+        return self
+
+    def stop(self) -> None:
+        self.is_stopped = True
+
+
+def test_a_start_ends_the_measurement_and_does_not_wait_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    measurement = Endless()
+    monkeypatch.setattr(live_encode_control, "HeadroomMeasurement", lambda: measurement)
+    alone = Alone("auto")
+    alone.side.look_up(measures=True)
+    alone.open()
+
+    assert measurement.is_stopped, "the recording gets the whole PC"
+    assert alone.side.facts() == {"stream_encode": "shared", "stream_why": "not-measured"}
+    assert alone.connected == [{}]

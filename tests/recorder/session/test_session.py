@@ -1,30 +1,47 @@
 """Whole sessions in this process, as fast as they go: how long they are, and what they hold."""
 
+import gc
 import subprocess
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 
+import av
+import msgspec
 import numpy as np
 import pytest
 from av.video.frame import VideoFrame
 
-from capture.pacing import Pace
+from capture.pacing import FastPace, Pace
 from capture.source import AudioBlock, Frame, Size, VideoSource
 from capture.sources.file import FileAudioSource, FileVideoSource
+from capture.sources.source_kind import ChosenSource
 from capture.synthetic.audio import SyntheticAudio
 from capture.synthetic.video import SyntheticVideo
 from config.errors import DeviceError, LiputError, MediaError
 from config.events import Event
+from config.settings.layouts import LayoutSettings
+from config.settings.schema import BUILT_IN_PROFILES, Settings, VideoDefaults
+from config.settings.secrets import Secret, StreamTarget
 from devices.health.faults import Fault, HealthTracker
 from devices.health.log_line import discard_line
 from devices.host.clock import NANOSECONDS, SystemClock
 from devices.model.device import Device, DeviceKind
+from recorder.archive.archive import Archive
+from recorder.encode.x264 import VideoSettings
+from recorder.live_encode.live_encoder import live_settings
 from recorder.model.packet import Track
 from recorder.model.status import SessionState
+from recorder.program.mixer import SoundInput
+from recorder.session.planning import plan_session
+from recorder.session.request import SessionRequest
+from recorder.session.session import Session, encoder_settings
+from tests.bench.peers import x264_options
 from tests.support import markers, media
+from tests.support.plans import session_plan
 from tests.support.sessions import HEIGHT, RATE, WIDTH, MakeAudio, MakeVideo, Room, lengths, program
 
 pytestmark = pytest.mark.usefixtures("no_thread_is_left")
@@ -300,17 +317,10 @@ def test_sound_is_kept_also_where_no_picture_could_be_decoded(tmp_path: Path) ->
 
 def test_the_time_shown_stops_with_the_session(tmp_path: Path) -> None:
     room = Room(tmp_path, duration_s=1.0, live=True)
-    room.run()
+    result = room.run()
     status = room.session.status()
-    assert status.elapsed_s == 1.0
+    assert (result.frames, result.duration_s, status.elapsed_s) == (round(RATE), 1.0, 1.0)
     assert status.state is SessionState.SEALED
-
-
-def test_fast_and_live_tell_the_same_story(tmp_path: Path) -> None:
-    fast = Room(tmp_path / "fast", duration_s=1.0).run()
-    live = Room(tmp_path / "live", duration_s=1.0, live=True).run()
-    assert (fast.frames, fast.duration_s) == (live.frames, live.duration_s) == (round(RATE), 1.0)
-    assert Fraction(RATE) == 15
 
 
 def test_what_a_watch_finds_is_an_event_and_in_the_status_and_degrades_if_the_recording_loses_by_it(
@@ -344,3 +354,168 @@ def test_what_a_watch_finds_is_an_event_and_in_the_status_and_degrades_if_the_re
         ),
     ]  # fmt: skip
     assert result.degraded == ["source-frozen: Stick"]
+
+
+PROFILE = BUILT_IN_PROFILES["240p15"]
+SECONDS = 2
+
+
+class Source(SyntheticVideo):
+    """Pictures that take `read_s` each to be read, with the times of those that were decoded."""
+
+    def __init__(self, name: str, rate: int, read_s: float, pace: Pace, stop: threading.Event) -> None:
+        super().__init__(PROFILE.width, PROFILE.height, Fraction(rate), pace, stop)
+        self.name = name
+        self.decoded_ns: list[int] = []
+        self._read_s = read_s
+
+    def read(self, timeout_s: float) -> Frame | None:
+        frame = super().read(timeout_s)
+        time.sleep(self._read_s)
+        return frame
+
+    def decode(self, frame: Frame, within: Size | None = None) -> VideoFrame:
+        self.decoded_ns.append(frame.timestamp_ns)
+        return super().decode(frame, within)
+
+
+ALL = LayoutSettings(kind="side-by-side")
+
+
+def recorded(
+    folder: Path,
+    *,
+    rates: Sequence[int],
+    read_s: Sequence[float],
+    has_sound: bool = True,
+    layout: LayoutSettings = ALL,
+) -> list[Source]:
+    """Return the sources of a session of SECONDS that showed them as `layout` does."""
+    clock, stop = SystemClock(), threading.Event()
+    pace = FastPace(("video", "audio") if has_sound else ("video",))
+    made = zip(rates, read_s, strict=True)
+    sources = [Source(f"camera {number}", *asked, pace, stop) for number, asked in enumerate(made)]
+    sound = SyntheticAudio(pace, stop)
+    plan = session_plan(
+        title="Seminar",
+        profile=PROFILE,
+        pictures=[ChosenSource(source.name, source) for source in sources],
+        sounds=[SoundInput(sound.name, sound)] if has_sound else [],
+        archives=[Archive(folder / "arsip", clock, reserve_bytes=1)],
+        pace=pace,
+        stop=stop,
+        live=False,
+        layout="asked",
+        layouts={"asked": layout},
+        duration_s=SECONDS,
+    )
+    session = Session(plan, clock=clock)
+    session.start()
+    result = session.run()
+    assert (result.frames, result.degraded) == (int(PROFILE.fps) * SECONDS, [])
+    return sources
+
+
+@pytest.mark.parametrize("has_sound", [True, False])
+def test_a_source_that_is_slow_to_read_is_waited_for(tmp_path: Path, has_sound: bool) -> None:
+    sources = recorded(tmp_path, rates=(15, 15, 15), read_s=(0, 0.02, 0.005), has_sound=has_sound)
+    first, *others = (source.decoded_ns for source in sources)
+    assert len(first) == PROFILE.fps * SECONDS
+    for decoded_ns in others:
+        assert decoded_ns == first
+
+
+def test_each_shows_its_newest_picture_whatever_its_rate(tmp_path: Path) -> None:
+    driver, slow, fast = recorded(tmp_path, rates=(15, 2, 60), read_s=(0, 0.02, 0.001))
+    assert slow.decoded_ns == [round(number * NANOSECONDS / 2) for number in range(2 * SECONDS)]
+    assert len(fast.decoded_ns) == len(driver.decoded_ns)
+    apart_ns = [ours - theirs for ours, theirs in zip(driver.decoded_ns, fast.decoded_ns, strict=True)]
+    assert all(0 <= one_ns < NANOSECONDS / 60 for one_ns in apart_ns)
+
+
+def test_one_that_is_not_shown_holds_up_nobody(tmp_path: Path) -> None:
+    layout = LayoutSettings(kind="single", show=("camera 1",))
+    hidden, shown = recorded(tmp_path, rates=(15, 15), read_s=(0.01, 0), layout=layout)
+    assert len(shown.decoded_ns) == PROFILE.fps * SECONDS
+    assert 1 <= len(hidden.decoded_ns) <= 2 * SECONDS  # its watch glances at it
+
+
+NAME = "1080p30-low-latency"
+SMALL = msgspec.structs.replace(BUILT_IN_PROFILES[NAME], width=320, height=240, video_bitrate=300_000)
+
+
+def settings_of(profile: str, tmp_path: Path) -> VideoSettings:
+    asked = SessionRequest(title="Rapat", videos=("synthetic",), profile=profile, archive=tmp_path / "arsip", reserve=1)
+    plan = plan_session(asked, Settings(), SystemClock()).plan
+    return encoder_settings(plan, plan.pictures[0].source.open())[0]
+
+
+def test_the_profile_is_that_of_the_default_but_for_its_delay(tmp_path: Path) -> None:
+    assert msgspec.structs.replace(BUILT_IN_PROFILES[NAME], low_latency=False) == Settings().profile()
+    assert settings_of(NAME, tmp_path).low_latency
+    assert not settings_of("1080p30", tmp_path).low_latency
+
+
+def test_a_live_encode_of_its_own_has_no_delay_either(tmp_path: Path) -> None:
+    assert live_settings(settings_of(NAME, tmp_path), 1_000_000).low_latency
+
+
+@pytest.mark.parametrize("sound", ["synthetic", "none"])
+def test_its_recording_is_whole_and_made_without_looking_ahead(tmp_path: Path, sound: str) -> None:
+    settings = Settings(profiles={NAME: SMALL}, video=VideoDefaults(profile=NAME))
+    asked = SessionRequest(
+        title="Rapat", videos=("synthetic",), audios=(sound,), live=False, duration_s=10.0, archive=tmp_path / "arsip",
+        reserve=1,
+    )  # fmt: skip
+    clock = SystemClock()
+    planned = plan_session(asked, settings, clock)
+    session = Session(planned.plan, clock=clock)
+    session.start()
+    result = session.run()
+    assert (result.state, result.frames, result.degraded) == ("sealed", 300, [])
+    assert result.package
+    film = Path(result.package) / "data/media/program.mp4"
+    media.decodes_cleanly(film)
+    assert media.shown(film, "v") == pytest.approx([number / 30 for number in range(300)], abs=1e-4)
+    assert media.decoded(film, "v").end_s == pytest.approx(10.0, abs=0.001)
+    told = x264_options(film)
+    assert [told[name] for name in ("rc_lookahead", "bframes", "sliced_threads", "mbtree")] == ["0", "0", "1", "0"]
+
+
+def encoders() -> int:
+    """Return how many encoders of pictures are open in this process."""
+    return sum(
+        isinstance(one, av.CodecContext) and one.is_encoder and one.is_open and one.name == "libx264"
+        for one in gc.get_objects()
+    )
+
+
+@pytest.mark.parametrize("streams", [False, True])
+def test_the_encoder_is_gone_when_its_recording_is_sealed(tmp_path: Path, *, streams: bool) -> None:
+    clock, stop = SystemClock(), threading.Event()
+    pace = FastPace(("video", "audio"))
+    nowhere = StreamTarget("nowhere", Secret("rtmp://127.0.0.1:1/live/key"))
+    plan = session_plan(
+        title="Rapat",
+        profile=PROFILE,
+        pictures=[ChosenSource("Podium", SyntheticVideo(PROFILE.width, PROFILE.height, PROFILE.fps, pace, stop))],
+        sounds=[SoundInput("Mikrofon", SyntheticAudio(pace, stop))],
+        archives=[Archive(tmp_path / "arsip", clock, 0)],
+        pace=pace,
+        stop=stop,
+        live=False,
+        duration_s=1.0,
+        targets=[nowhere] if streams else [],
+    )
+    gc.collect()
+    before, during = encoders(), []
+    session = Session(
+        plan,
+        clock=clock,
+        listener=lambda event: during.append(encoders()) if event.kind == "session-live" else None,
+        progress=lambda done, total: during.append(encoders()),
+    )
+    session.start()
+    assert session.run().state == "sealed"
+    assert during[0] > before
+    assert set(during[1:]) == {before}
