@@ -11,10 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
 
-import msgspec
 import pytest
 
-from agent.commands.archive import find
 from recorder.archive.archive import Archive
 from recorder.disk.package_locks import package_lock
 from recorder.package.metadata import Package
@@ -312,12 +310,6 @@ def test_show_describes_a_package(coloured: Package, liput: Archivist) -> None:
     document = liput.answer("show", coloured.id)
     assert isinstance(document, dict)
     assert (document["id"], document["recording"]["media"][0]["tracks"][0]["codec"]) == (coloured.id, "h264")
-
-
-def test_a_recording_of_more_than_a_day_is_so_many_hours_long(package: Package) -> None:
-    long = msgspec.structs.replace(package, duration_s=90_061.6)
-    assert find._columns(long)[1] == "25:01:02"
-    assert dict(find._description(long))["Length"] == "25:01:02"
 
 
 def test_verify_is_quiet_about_what_is_whole(package: Package, liput: Archivist) -> None:
