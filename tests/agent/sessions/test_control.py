@@ -38,18 +38,16 @@ def process(monkeypatch: pytest.MonkeyPatch) -> Iterator["subprocess.Popen[bytes
     process.communicate()
 
 
-def hanging(process: "subprocess.Popen[bytes]", archive: Path) -> RunningRecorder:
-    """Return it as a recorder that has no socket."""
+def leave(archive: Path, **facts: object) -> RunningRecorder:
+    """Return a recorder that has a folder and no socket."""
     info = runtime_directory.new_recorder_info("Rapat", archive, SystemClock().now())
-    started = process_started(process.pid) or 0
-    info = msgspec.structs.replace(info, pid=process.pid, pid_started=started)
-    return RunningRecorder(
-        runtime_directory.make_recorder_folder(
-            info, encode_spec_for_disk(RecorderSpec(asked=SessionRequest(title="Rapat")))
-        ),
-        info,
-        None,
-    )
+    info = msgspec.structs.replace(info, **facts)
+    spec = encode_spec_for_disk(RecorderSpec(asked=SessionRequest(title="Rapat")))
+    return RunningRecorder(runtime_directory.make_recorder_folder(info, spec), info, None)
+
+
+def hanging(process: "subprocess.Popen[bytes]", archive: Path) -> RunningRecorder:
+    return leave(archive, pid=process.pid, pid_started=process_started(process.pid) or 0)
 
 
 @pytest.mark.parametrize("wait", [True, False])
@@ -77,21 +75,8 @@ def test_one_that_is_just_ending_has_time_to(
 
 def test_one_that_went_on_and_was_ended_by_somebody_else_says_how(runtime: Path, tmp_path: Path) -> None:
     """And not that it was killed."""
-
-    def leave(**facts: object) -> RunningRecorder:
-        info = msgspec.structs.replace(
-            runtime_directory.new_recorder_info("Rapat", tmp_path, SystemClock().now()), **facts
-        )
-        return RunningRecorder(
-            runtime_directory.make_recorder_folder(
-                info, encode_spec_for_disk(RecorderSpec(asked=SessionRequest(title="Rapat")))
-            ),
-            info,
-            None,
-        )
-
-    killed = leave(pid_started=1)
-    following = leave(pid_started=1, replaces=killed.info.id)
+    killed = leave(tmp_path, pid_started=1)
+    following = leave(tmp_path, pid_started=1, replaces=killed.info.id)
 
     def end(_recorder_id: str) -> None:
         following.folder.end(encode(RESULT))

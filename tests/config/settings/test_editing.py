@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from config.errors import SecretError, SettingsError, UsageError
 from config.settings import editing
-from config.settings.editing import EditedValue, change_settings, edit_toml, write_problem
+from config.settings.editing import EditedValue, SettingChanges, change_settings, edit_toml, write_problem
 from config.settings.schema import Settings, default_text, load_settings
 from config.settings.secrets import read_keys
 from tests.config.settings.test_reader import TRICKY
@@ -106,14 +106,12 @@ def test_who_may_not_write_is_told_before_and_when_it_is_tried(file: Path, monke
 
 def test_what_somebody_else_writes_meanwhile_is_not_lost(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     written(file)
-    read = editing._text
 
-    def somebody_is_faster(path: Path) -> str | None:
-        found = read(path)
+    def while_somebody_writes(path: Path, text: str, changes: SettingChanges) -> str:
         path.write_text("# theirs\n")
-        return found
+        return edit_toml(path, text, changes)
 
-    monkeypatch.setattr(editing, "_text", somebody_is_faster)
+    monkeypatch.setattr(editing, "edit_toml", while_somebody_writes)
     with pytest.raises(SettingsError, match="meanwhile"):
         change_settings(file, {ROOM: "Aula"})
     assert file.read_text() == "# theirs\n"
