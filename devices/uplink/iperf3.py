@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from enum import IntEnum
+from functools import partial
 from typing import Self
 
 from devices.uplink.connecting import Cancelled, Deadline, NetworkError, NetworkFault
@@ -264,8 +265,7 @@ def _running(
         channels = _streams(way, budget.streams, control.cookie, patience, opened)
         control.wait_until_running(patience)
 
-        def make(over: threading.Event, allowance: ByteAllowance) -> Sequence[TrafficStream]:
-            return [_stream(control, channel, over, allowance, sends=not down) for channel in channels]
+        makers = [partial(_stream, control, channel, sends=not down) for channel in channels]
 
         def fill_it(seconds: float, most_bytes: int, tell: RateCallback) -> TransferSamples:
             def look_and_tell(share: float, rate: float) -> None:
@@ -273,7 +273,7 @@ def _running(
                 tell(share, rate)
 
             try:
-                moved = fill_link(way.addresses, make, seconds, most_bytes, budget.warm_up_s, stop, look_and_tell)
+                moved = fill_link(way.addresses, makers, seconds, most_bytes, budget.warm_up_s, stop, look_and_tell)
             except NetworkError as error:
                 if error.trouble is not NetworkFault.CLOSED:
                     raise

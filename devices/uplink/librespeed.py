@@ -1,7 +1,7 @@
 """Measures with a LibreSpeed backend: empty.php accepts data, garbage.php sends noise."""
 
 import threading
-from collections.abc import Callable
+from functools import partial
 
 from devices.uplink.connecting import Cancelled, Deadline, NetworkError, NetworkFault
 from devices.uplink.connection import ServerConnector, UplinkConnection, UplinkServer
@@ -13,9 +13,7 @@ from devices.uplink.traffic import (
     TO_ANSWER_S,
     UP,
     ByteAllowance,
-    RateCallback,
     TrafficStream,
-    TransferSamples,
     combined_result,
     fill_link,
     idle_latency,
@@ -76,20 +74,11 @@ def measure(server: UplinkServer, budget: UplinkBudget, stop: threading.Event, t
     check_server(way, patience)
     tell("idle", REACHED, None)
     idle = idle_latency(way.addresses, budget, stop)
-
-    def one_way(
-        kind: Callable[[ServerConnector, threading.Event, ByteAllowance], TrafficStream],
-        seconds: float,
-        most: int,
-        tell: RateCallback,
-    ) -> TransferSamples:
-        def make(over: threading.Event, allowance: ByteAllowance) -> list[TrafficStream]:
-            return [kind(way, over, allowance) for _ in range(budget.streams)]
-
-        return fill_link(way.addresses, make, seconds, most, budget.warm_up_s, stop, tell)
-
-    up = one_way(_upload, budget.up_s, budget.up_bytes, phase_progress(tell, "up", IDLED, UP))
-    down = one_way(_download, budget.down_s, budget.most_bytes - up.total_bytes, phase_progress(tell, "down", UP, 1.0))
+    up_tell, down_tell = phase_progress(tell, "up", IDLED, UP), phase_progress(tell, "down", UP, 1.0)
+    uploads, downloads = [partial(_upload, way)] * budget.streams, [partial(_download, way)] * budget.streams
+    up = fill_link(way.addresses, uploads, budget.up_s, budget.up_bytes, budget.warm_up_s, stop, up_tell)
+    left = budget.most_bytes - up.total_bytes
+    down = fill_link(way.addresses, downloads, budget.down_s, left, budget.warm_up_s, stop, down_tell)
     return combined_result(up, down, idle, budget)
 
 

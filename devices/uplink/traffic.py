@@ -291,13 +291,13 @@ def round_trip(addresses: Sequence[Address], patience: Deadline) -> float:
 
 REACHED, IDLED, UP = 0.05, 0.12, 0.6
 
-type MakeStreams = Callable[[threading.Event, ByteAllowance], Sequence[TrafficStream]]
-"""Returns streams that end with the event, and move no more than the allowance."""
+type MakeStream = Callable[[threading.Event, ByteAllowance], TrafficStream]
+"""Returns a stream that ends with the event, and moves no more than the allowance."""
 
 
 def fill_link(
     addresses: Sequence[Address],
-    make: MakeStreams,
+    makers: Sequence[MakeStream],
     seconds: float,
     most_bytes: int,
     warm_up_s: float,
@@ -306,7 +306,7 @@ def fill_link(
 ) -> TransferSamples:
     """Fill the link by streams for some seconds. Raises NetworkError, Cancelled, and errors of `tell`."""
     over, allowance = threading.Event(), ByteAllowance(most_bytes)
-    streams = make(over, allowance)
+    streams = [make(over, allowance) for make in makers]
     probes: list[tuple[float, float]] = []
 
     def probe() -> None:
