@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from capture.media.pictures import plane_views
 from capture.pacing import FastPace, RealPace
-from capture.source import SAMPLE_RATE, AudioBlock, ColorMatrix, Frame, Source, SourceEnded
+from capture.source import SAMPLE_RATE, ColorMatrix, Frame, Source, SourceEnded
 from capture.sources.file import FileAudioSource, FileVideoSource, MediaFile
 from config.errors import MediaError
 from devices.host.clock import NANOSECONDS
@@ -42,9 +42,9 @@ def make(tmp_path: Path) -> Make:
     return run
 
 
-def read_out[Item: (Frame, AudioBlock)](source: Source[Item, Any]) -> tuple[list[Item], str]:
+def read_out(source: Source[Any, Any]) -> tuple[list[Any], str]:
     """Return the items of a source and its error; "" at the end of a whole file. Close it."""
-    given: list[Item] = []
+    given: list[Any] = []
     try:
         while True:
             item = source.read(1.0)
@@ -58,7 +58,7 @@ def read_out[Item: (Frame, AudioBlock)](source: Source[Item, Any]) -> tuple[list
         source.close()
 
 
-def everything[Item: (Frame, AudioBlock)](source: Source[Item, Any]) -> list[Item]:
+def everything(source: Source[Any, Any]) -> list[Any]:
     """Return all items of a source that ends well."""
     given, why = read_out(source)
     assert why == ""
