@@ -61,7 +61,7 @@ class FastPace:
     def wait(self, track: str, media_ns: int, timeout_s: float) -> bool:
         """Wait until every other track has reached `media_ns` or finished; return whether all have."""
         with self._changed:
-            self._has(track, media_ns)
+            self.reach(track, media_ns)
             return self._changed.wait_for(
                 lambda: all(at >= media_ns for other, at in self._at.items() if other != track), timeout_s
             )
@@ -69,12 +69,9 @@ class FastPace:
     def reach(self, track: str, media_ns: int) -> None:
         """Let other tracks go on up to `media_ns`."""
         with self._changed:
-            self._has(track, media_ns)
-
-    def _has(self, track: str, media_ns: int) -> None:
-        if media_ns > self._at.get(track, -1):
-            self._at[track] = media_ns
-            self._changed.notify_all()
+            if media_ns > self._at.get(track, -1):
+                self._at[track] = media_ns
+                self._changed.notify_all()
 
     def finish(self, track: str) -> None:
         """Remove `track`: no other track waits for it any more."""

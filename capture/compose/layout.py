@@ -145,11 +145,8 @@ class Layout:
             return found
         if word.isdecimal() and 1 <= int(word) <= len(sources):
             return sources[int(word) - 1]
+        listed = ", ".join(f"{number} {source}" for number, source in enumerate(sources, 1)) or "none"
         raise UsageError(
             f'the layout "{self.name}" shows "{word}", which is no input of this session{did_you_mean(word, sources)}',
-            hint=f"its inputs are {_listed(sources)}",
+            hint=f"its inputs are {listed}",
         )
-
-
-def _listed(sources: Iterable[str]) -> str:
-    return ", ".join(f"{number} {source}" for number, source in enumerate(sources, 1)) or "none"

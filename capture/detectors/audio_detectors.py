@@ -168,12 +168,14 @@ class AudioDetectors(Detectors[AudioBlock]):
 
     def read(self, item: AudioBlock | None) -> None:
         """Take the result of one read; log a sample once a minute."""
+        now_ns = self._clock.now_ns()
         if item is None:
-            self._check_timeout()
+            self._check_timeout(now_ns)
         else:
             self._blocks += 1
-            self._feed(item)
-        now_ns = self._clock.now_ns()
+            self._last_block_ns = self._last_read_ns = now_ns
+            self.guard("no data", self._no_data.good, now_ns)
+            self.guard("sound", self._take, item)
         if now_ns - self._sampled_ns >= SAMPLE_EVERY_S * NANOSECONDS:
             self._sampled_ns = now_ns
             self.guard("samples", self._log_sample)
@@ -196,13 +198,7 @@ class AudioDetectors(Detectors[AudioBlock]):
         self._totals.join(self.sample)
         self._tracker.log(LogKind.CLOSED, open_s=open_s, blocks=self._blocks, **self._totals.totals())
 
-    def _feed(self, block: AudioBlock) -> None:
-        self._last_block_ns = self._last_read_ns = self._clock.now_ns()
-        self.guard("no data", self._no_data.good, self._last_block_ns)
-        self.guard("sound", self._take, block)
-
-    def _check_timeout(self) -> None:
-        now_ns = self._clock.now_ns()
+    def _check_timeout(self, now_ns: int) -> None:
         since_ns, self._last_read_ns = now_ns - self._last_read_ns, now_ns
         if since_ns > READER_STALLED_S * NANOSECONDS:
             self._last_block_ns += since_ns

@@ -266,16 +266,13 @@ class PictureCheck:
         copy = np.asarray(cv2.resize(luma, (WIDTH, HEIGHT), interpolation=cv2.INTER_NEAREST), np.uint8)
         if self._settles_ns is None:
             self._first, self._settles_ns = copy, at_ns + round(SETTLES_S * NANOSECONDS)
-        self._compare(copy)
+        is_same, is_still = _stillness(np.asarray(cv2.absdiff(copy, self._first), np.uint8))
+        self._is_same, self._is_still = self._is_same and is_same, self._is_still and is_still
         self._add(luma, has_settled=at_ns >= self._settles_ns)
         self._slate = signal_slate(*planes) if self._is_still else None
         light_luma = float(np.percentile(copy, _LIGHT_PERCENTILE))
         burnt = float(np.count_nonzero(copy >= BURNT)) / copy.size
         self._measures.append((at_ns, float(cv2.mean(luma)[0]), light_luma, burnt, is_black(luma)))
-
-    def _compare(self, copy: Plane) -> None:
-        is_same, is_still = _stillness(np.asarray(cv2.absdiff(copy, self._first), np.uint8))
-        self._is_same, self._is_still = self._is_same and is_same, self._is_still and is_still
 
     def _add(self, luma: Plane, *, has_settled: bool) -> None:
         """Add a frame to the mean: sensor noise looks like detail, and averages out."""

@@ -80,7 +80,9 @@ class ArrivalDetector:
         self._add(captured_ns)
         if now_ns >= self._next_judge_ns:
             self._next_judge_ns = now_ns + round(_JUDGE_S * NANOSECONDS)
-            if self._is_settled:
+            # The window is full, and begins after the first second, in which cameras start.
+            lasting_ns = self._times[-1] - self._began_ns
+            if len(self._times) > _MIN_ARRIVALS and lasting_ns >= _RHYTHM_NS + SETTLES_S * NANOSECONDS:
                 self._judge(captured_ns)
 
     def _add(self, at_ns: int) -> None:
@@ -91,14 +93,6 @@ class ArrivalDetector:
         self._times.append(max(at_ns, self._times[-1]) if self._times else at_ns)
         while at_ns - self._times[0] > _RHYTHM_NS:
             self._times.popleft()
-
-    @property
-    def _is_settled(self) -> bool:
-        """Whether the window is full and begins after the first second, in which cameras start."""
-        return (
-            len(self._times) > _MIN_ARRIVALS
-            and self._times[-1] - self._began_ns >= _RHYTHM_NS + SETTLES_S * NANOSECONDS
-        )
 
     @property
     def _interval_ns(self) -> int:

@@ -71,12 +71,15 @@ def thread_names(known: dict[int, str]) -> Mapping[int, str]:
             if number != os.getpid():  # the main thread's name is the process's
                 with suppress(OSError):
                     (_TASKS / str(number) / "comm").write_bytes(thread.name.encode()[:_NAME_BYTES])
-    return {number: known.get(number) or _name_of(number) + OF_LIBRARY for number in numbers}
+    return {
+        number: known.get(number) or _text(_TASKS / str(number) / "comm").strip() + OF_LIBRARY for number in numbers
+    }
 
 
-def _name_of(number: int) -> str:
+def _text(path: Path) -> str:
+    """Return the text of a file; "" if its thread or process has ended."""
     try:
-        return (_TASKS / str(number) / "comm").read_text(errors="replace").strip()
+        return path.read_text(errors="replace")
     except OSError:
         return ""
 
@@ -99,10 +102,7 @@ def child_programs(others: set[int]) -> Mapping[int, str]:
 
 def _program(number: int) -> str:
     """Return `package.module` of `python -m`, else the program's name; "" if the process has ended."""
-    try:
-        words = (_PROC / str(number) / "cmdline").read_text(errors="replace").split("\0")
-    except OSError:
-        return ""
+    words = _text(_PROC / str(number) / "cmdline").split("\0")
     if _MODULE in words[:-1]:
         return words[words.index(_MODULE) + 1]
     return Path(words[0]).name
