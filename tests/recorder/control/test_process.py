@@ -63,7 +63,7 @@ def home_with_recorder(tmp_path: Path, code: str) -> Path:
 def test_a_recorder_that_dies_before_it_says_anything_is_told_with_its_last_words(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(spawn, "HOME", home_with_recorder(tmp_path, "raise RuntimeError('rusak')\n"))
+    monkeypatch.setattr("devices.host.child.HOME", home_with_recorder(tmp_path, "raise RuntimeError('rusak')\n"))
     with pytest.raises(SessionError, match="did not start: RuntimeError: rusak"):
         SpawnedRecorder(RecorderSpec(asked=asked(tmp_path))).ready()
 
@@ -80,14 +80,14 @@ def test_one_that_is_to_end_before_it_can_hear_that_ends_in_order(tmp_path: Path
 
 def test_what_a_recorder_says_at_its_end_changes_no_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     code = "import sys; sys.exit('\\x1b[31mrusak')\n"
-    monkeypatch.setattr(spawn, "HOME", home_with_recorder(tmp_path, code))
+    monkeypatch.setattr("devices.host.child.HOME", home_with_recorder(tmp_path, code))
     with pytest.raises(SessionError, match=r"did not start: \[31mrusak") as died:
         SpawnedRecorder(RecorderSpec(asked=asked(tmp_path))).ready()
     assert died.value.message.isprintable()
 
 
 def test_a_recorder_that_is_never_ready_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(spawn, "HOME", home_with_recorder(tmp_path, "import time; time.sleep(60)\n"))
+    monkeypatch.setattr("devices.host.child.HOME", home_with_recorder(tmp_path, "import time; time.sleep(60)\n"))
     monkeypatch.setattr(spawn, "READY_S", 0.5)
     spawned = SpawnedRecorder(RecorderSpec(asked=asked(tmp_path)))
     with pytest.raises(SessionError, match="has not been ready within"):
