@@ -1,7 +1,9 @@
 """The part of the daemon, with processes that stand for recorders: what is kept, tried again, and told."""
 
+import subprocess
 import threading
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -10,6 +12,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from agent.daemon.command_child import CommandChild
+from agent.schedule.decide import RunningSession
 from agent.schedule.plan import Plan, PlanMode, PlanState
 from agent.schedule.room_check import begin_check, check_words, problems_of_room
 from agent.schedule.scheduler import Scheduler
@@ -18,10 +22,12 @@ from agent.schedule.store import Plans, change_record, plan_record_store
 from agent.sessions.control import NOTHING_RUNS
 from config.errors import SessionError
 from config.events import Event
+from config.locale.lookup import LocalizedText
 from config.settings.schema import Settings, load_settings
 from config.settings.serving import ScheduleSettings
-from devices.host.clock import SystemClock
+from devices.host.clock import NANOSECONDS, SystemClock
 from recorder.control.spawn import SpawnedRecorder
+from recorder.control.spec import RecorderSpec
 from recorder.model.status import SessionResult, SessionState, SessionStatus
 from recorder.running.client import ControlClient
 from recorder.running.protocol import (
@@ -36,9 +42,111 @@ from recorder.running.protocol import (
 from recorder.running.runtime_directory import RecorderFolder, runtime_folder
 from tests.support.room import Room
 from tests.support.schedule import MINUTE, plan
-from tests.support.schedule_bench import Bench, plan_in
-from tests.support.simulated import BEGINNING
+from tests.support.simulated import BEGINNING, SimulatedClock
 from tests.support.waiting import wait_for
+
+
+class Spawned:
+    """Stands for a recorder that is started: a process that lives until it is killed, ready when it is let."""
+
+    def __init__(self, number: int, gate: threading.Event, error: SessionError | None) -> None:
+        self.notes: list[str] = []
+        self._process = subprocess.Popen(["cat"], stdin=subprocess.PIPE)
+        self._gate, self._error, self._folder = gate, error, RecorderFolder(Path(f"/r{number}"))
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def ready(self) -> RecorderFolder:
+        self._gate.wait(20)
+        if self._error:
+            self.end()
+            raise self._error
+        return self._folder
+
+    def wait(self, timeout_s: float) -> bool:
+        return self._process.poll() is not None
+
+    def end(self) -> None:
+        self._process.communicate()
+
+
+class Checked:
+    """Stands for a check that has ended."""
+
+    def answer(self) -> bytes:
+        return b'{"checks": [{"name": "camera: podium", "verdict": "failure", "reason": "not there"}]}'
+
+
+@dataclass
+class Bench:
+    """A schedule with one PC around it."""
+
+    folder: Path
+    clock: SimulatedClock = field(default_factory=SimulatedClock)
+    specs: list[RecorderSpec] = field(default_factory=list)
+    spawned: list[Spawned] = field(default_factory=list)
+    runs: list[RunningSession] = field(default_factory=list)
+    told_kinds: list[str] = field(default_factory=list)
+    notices: list[LocalizedText] = field(default_factory=list)
+    told: list[str] = field(default_factory=list)
+    gate: threading.Event = field(default_factory=threading.Event)
+    error: SessionError | None = None
+    checked: list[Plan] = field(default_factory=list)
+
+    def schedule(self) -> Scheduler:
+        """Return a schedule as a daemon that has just begun has it."""
+        return Scheduler(
+            Settings(schedule=ScheduleSettings(mode="record")), self.clock, self.notify, self.told.append,
+            self.spawn,  # type: ignore[arg-type]  # it stands for a recorder
+            lambda: self.runs, self.check, Plans(self.folder), plan_record_store(self.folder),
+        )  # fmt: skip
+
+    def spawn(self, spec: RecorderSpec) -> Spawned:
+        self.specs.append(spec)
+        self.spawned.append(Spawned(len(self.specs), self.gate, self.error))
+        return self.spawned[-1]
+
+    def notify(self, kind: str, _plan: Plan, words: LocalizedText) -> None:
+        self.told_kinds.append(kind)
+        self.notices.append(words)
+
+    def check(self, one: Plan) -> CommandChild:
+        self.checked.append(one)
+        return Checked()  # type: ignore[return-value]  # it stands for a process
+
+    def at(self, moment_s: float) -> None:
+        self.clock.advance_to(5 * NANOSECONDS + int(moment_s * NANOSECONDS))
+
+    def kinds(self) -> list[str]:
+        return list(self.told_kinds)
+
+    def ready(self, schedule: Scheduler) -> None:
+        """Let the recorder that is being started be ready, and the schedule hear of it."""
+        self.gate.set()
+        beginning = schedule._beginning
+        assert beginning
+        wait_for(lambda: beginning.is_over)
+        if self.error is None:
+            recorder = f"r{len(self.specs)}"
+            self.runs = [
+                RunningSession(recorder, beginning.plan.title, self.clock.now(), beginning.plan.id, SessionState.LIVE)
+            ]
+        schedule.look()
+
+
+def plan_in(minutes: float, mode: PlanMode = PlanMode.RECORD) -> Plan:
+    return plan(starts_at=BEGINNING + minutes * MINUTE, mode=mode)
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    made = Bench(tmp_path)
+    yield made
+    made.gate.set()
+    for each in made.spawned:
+        each.end()
 
 
 def test_what_is_begun_is_noted_before_it_is_told_anything_and_not_begun_twice(bench: Bench) -> None:
