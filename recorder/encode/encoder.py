@@ -89,7 +89,7 @@ class Encoder:
         if elsewhere:
             elsewhere.open_x264 = self._take_over
         elif video and context:
-            self._pictures = X264Stream(context, VIDEO_TIME_BASE, frame_interval(video))
+            self._pictures = X264Stream(context, frame_interval(video))
 
     def _take_over(self, begins: int) -> X264Stream:
         """Open x264 for the next stream format; `begins` is its first decode timestamp. Raises EncoderError."""
@@ -102,7 +102,7 @@ class Encoder:
         except (FFmpegError, ValueError) as error:
             raise _refused(settings, error) from error
         self._later_formats.append((master, stream))
-        return X264Stream(context, VIDEO_TIME_BASE, frame_interval(settings), begins)
+        return X264Stream(context, frame_interval(settings), begins)
 
     def _add_audio(self, settings: AudioSettings, title: str | None) -> AudioStream:
         layout = "mono" if settings.channels == 1 else "stereo"

@@ -4,7 +4,6 @@ import threading
 from bisect import bisect_right, insort
 from collections import deque
 from dataclasses import replace
-from fractions import Fraction
 
 import av
 from av.error import FFmpegError
@@ -12,6 +11,7 @@ from av.stream import Stream
 
 from config.errors import EncoderError
 from devices.host import heap, threads
+from recorder.encode.x264 import VIDEO_TIME_BASE
 from recorder.model.packet import EncodedPacket, Track, TrackId
 
 
@@ -51,14 +51,11 @@ class PacketDurations:
 
 
 class X264Stream:
-    """Encodes the frames of a session; for one thread. All times are in units of `time_base`."""
+    """Encodes the frames of a session; for one thread. All times are in units of VIDEO_TIME_BASE."""
 
-    def __init__(
-        self, context: av.VideoCodecContext, time_base: Fraction, interval: int, begins: int | None = None
-    ) -> None:
+    def __init__(self, context: av.VideoCodecContext, interval: int, begins: int | None = None) -> None:
         """Start with frames every `interval`; a continued stream begins at the decode timestamp `begins`."""
-        self._time_base = time_base
-        first = _Encoder(context, time_base, interval)
+        first = _Encoder(context, interval)
         if begins is not None:
             first.begin(begins)
         # The last encoder gets the frames; the others flush.
@@ -82,7 +79,7 @@ class X264Stream:
 
     def change(self, context: av.VideoCodecContext, interval: int) -> None:
         """Use another open encoder with the same parameter sets from the next frame on."""
-        self._next = _Encoder(context, self._time_base, interval)
+        self._next = _Encoder(context, interval)
 
     def encode(self, picture: av.VideoFrame, pts: int) -> list[EncodedPacket]:
         """Encode a frame; `pts` grows. Raises EncoderError."""
@@ -126,9 +123,8 @@ class X264Stream:
 
 
 class _Encoder:
-    def __init__(self, context: av.VideoCodecContext, time_base: Fraction, interval: int) -> None:
+    def __init__(self, context: av.VideoCodecContext, interval: int) -> None:
         self._context: av.VideoCodecContext | None = context
-        self._time_base = time_base
         self._interval = interval
         self.steps = PacketDurations()
         self._follows = False
@@ -199,7 +195,7 @@ class _Encoder:
             pts=pts,
             dts=dts,
             duration=self._interval if step is None else self.least - dts,
-            time_base=self._time_base,
+            time_base=VIDEO_TIME_BASE,
             is_keyframe=raw.is_keyframe,
         )
 

@@ -212,7 +212,7 @@ def streamed(stream: X264Stream, first: int, count: int) -> list[EncodedPacket]:
 
 @pytest.mark.parametrize("begins", [None, 0, 12_345])
 def test_it_goes_on_at_the_decoding_time_at_which_another_has_ended(begins: int | None) -> None:
-    stream = X264Stream(x264(), VIDEO_TIME_BASE, INTERVAL, begins)
+    stream = X264Stream(x264(), INTERVAL, begins)
     packets = [*streamed(stream, 10, 60), *stream.flush()]
     assert len(packets) == 60
     wanted = 10 * INTERVAL - 2 * INTERVAL  # two of its B-frames before it is shown
@@ -224,7 +224,7 @@ def test_it_goes_on_at_the_decoding_time_at_which_another_has_ended(begins: int 
 
 def test_it_is_changing_until_the_next_picture_and_tells_which_encoder_gets_that() -> None:
     first, second = x264(), x264()
-    stream = X264Stream(first, VIDEO_TIME_BASE, INTERVAL)
+    stream = X264Stream(first, INTERVAL)
     assert stream.by_x264 is stream
     said = [(stream.is_changing, stream.context is first, stream.context is second)]
     packets = streamed(stream, 0, 5)
