@@ -95,26 +95,20 @@ def test_a_copy_that_is_damaged_itself_is_not_used(archive: Archive, large: Pack
     assert not (archive.root / DAMAGED).exists()
 
 
-def test_a_correction_that_was_not_copied_yet_stays_when_only_media_are_damaged(
-    archive: Archive, large: Package, nas: Place
+@pytest.mark.parametrize(
+    ("damaged", "at", "of_copy", "title"),
+    [(EXTRA, 5_000_000, False, "Judul yang benar"), (RECORDING_FILE, 20, True, "Rapat Besar")],
+)
+def test_a_correction_that_was_not_copied_yet_stays_unless_the_description_is_damaged(
+    archive: Archive, large: Package, nas: Place, damaged: str, at: int, of_copy: bool, title: str
 ) -> None:
     copies.copy(large, nas)
     copies.retitle(large, "Judul yang benar")
-    copies.flip(large.folder / EXTRA, 5_000_000)
+    copies.flip(large.folder / damaged, at)
     restored = restore(archive, large, nas)
-    assert (restored.fetched, restored.of_copy) == ((EXTRA,), False)
-    assert archive.list()[0].title == "Judul yang benar"
-
-
-def test_a_description_that_is_damaged_comes_from_the_copy_and_that_is_said(
-    archive: Archive, large: Package, nas: Place
-) -> None:
-    copies.copy(large, nas)
-    copies.retitle(large, "Judul yang benar")
-    copies.flip(large.folder / RECORDING_FILE, 20)
-    restored = restore(archive, large, nas)
-    assert restored.of_copy
-    assert archive.list()[0].title == "Rapat Besar"
+    assert (damaged in restored.fetched, restored.of_copy) == (True, of_copy)
+    assert of_copy or restored.fetched == (EXTRA,)
+    assert archive.list()[0].title == title
     assert restored.kept
 
 

@@ -5,6 +5,7 @@ import os
 import pwd
 import stat
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, timedelta
 from pathlib import Path
 
@@ -138,11 +139,8 @@ def test_changes_of_many_at_once_are_all_kept(tmp_path: Path) -> None:
                 )
             )
 
-    threads = [threading.Thread(target=add, args=(name,)) for name in "abcd"]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(add, "abcd"))
     assert len(set(dossier.read().staff)) == 40
     assert len(dossier.read().history) == 41
 
@@ -159,11 +157,8 @@ def test_of_those_who_enter_one_letter_at_the_same_time_one_does(tmp_path: Path)
         except UsageError as error:
             said.append(error.message)
 
-    threads = [threading.Thread(target=enter, args=(digit,)) for digit in "1234"]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(enter, "1234"))
     (kept,) = DossierStore(tmp_path / "permohonan").ids()
     assert sorted(said) == sorted([kept, *[f"the request {kept} has the letter number 123/UN1/2026 already"] * 3])
 

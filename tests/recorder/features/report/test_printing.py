@@ -78,13 +78,6 @@ def test_nothing_but_what_is_in_the_page_is_opened(tmp_path: Path) -> None:
     assert "geheim" not in text
 
 
-def test_without_weasyprint_the_reason_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "weasyprint.py").write_text("raise OSError('cannot load library libpango-1.0-0')")
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    with pytest.raises(LiputError, match="no PDF could be made: OSError: cannot load library libpango"):
-        print_pdf(b"<p>ada</p>")
-
-
 def test_one_that_takes_too_long_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(printing, "LIMIT_S", 0.05)
     with pytest.raises(LiputError, match="took longer"):
@@ -94,11 +87,13 @@ def test_one_that_takes_too_long_is_ended(monkeypatch: pytest.MonkeyPatch) -> No
 @pytest.mark.parametrize(
     ("what", "reason"),
     [
+        ("raise OSError('cannot load library libpango-1.0-0')", "OSError: cannot load library libpango"),
+        ("bytearray(2 << 30)", "MemoryError"),
         ("os.kill(os.getpid(), 9)", "its process ended with -9"),
         ("os.write(1, b'%PDF-half'); os._exit(1)", "its process ended with 1"),
         ("os._exit(0)", "its process ended with 0"),
     ],
-    ids=["killed", "ended half way", "said nothing"],
+    ids=["no library", "too much memory", "killed", "ended half way", "said nothing"],
 )
 def test_one_that_does_not_come_to_its_end_makes_no_pdf(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str, reason: str
@@ -113,13 +108,6 @@ def test_where_there_is_no_font_it_is_told_which_would_do(tmp_path: Path, monkey
     (tmp_path / "fonts.conf").write_text("<fontconfig></fontconfig>")
     monkeypatch.setenv("FONTCONFIG_FILE", str(tmp_path / "fonts.conf"))
     with pytest.raises(LiputError, match="no PDF could be made: there is no font; the package fonts-liberation has"):
-        print_pdf(b"<p>ada</p>")
-
-
-def test_one_that_takes_too_much_memory_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "weasyprint.py").write_text("bytearray(2 << 30)")
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    with pytest.raises(LiputError, match="MemoryError"):
         print_pdf(b"<p>ada</p>")
 
 
