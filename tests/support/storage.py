@@ -25,6 +25,7 @@ from recorder.recording.replica_opener import StorageRequirements, StreamFormat
 from tests.support import archives
 from tests.support.media import encoder, feed, offset_of
 from tests.support.packets import Reel
+from tests.support.waiting import wait_for
 
 RATE = 30
 
@@ -86,11 +87,18 @@ class Show:
     fed: int = 0
     folders: list[Path] = field(default_factory=list)
 
-    def feed(self, seconds: float) -> None:
+    def feed(self, seconds: float, *, on_disk_s: float | None = None) -> None:
+        """Feed, and wait until more than `on_disk_s` are on disk."""
         count = round(seconds * RATE)
         sound, picture = self.encoders[0], self.encoders[-1]
         feed(SimpleNamespace(encode_video=picture.encode_video, encode_audio=sound.encode_audio), self, self.fed, count)
         self.fed += count
+        if on_disk_s is not None:
+            wait_for(lambda: self.storage.on_disk.media_time_s > on_disk_s)
+
+    def pull_out(self, number: int = 0) -> None:
+        """Take a disk away; what is on it is found all the same once the session is closed."""
+        self.roots[number].rename(self.roots[number].with_name("away"))
 
     def put(self, packet: EncodedPacket) -> None:
         form = len(self.encoders) - 1
@@ -124,7 +132,11 @@ class Show:
             self._flush(track)
         self.storage.close(marks, "Rapat")
         self.log.close()
-        self.folders = [replica.work.path for replica in self.storage.replicas]
+        self.folders = [self._found(replica.work.path) for replica in self.storage.replicas]
+
+    def _found(self, folder: Path) -> Path:
+        root = next(root for root in self.roots if folder.is_relative_to(root))
+        return folder if folder.is_dir() else root.with_name("away") / folder.relative_to(root)
 
     @property
     def kinds(self) -> list[str]:

@@ -17,7 +17,7 @@ from recorder.archive.archive import Archive
 from recorder.disk.archive_folder import MountMemory
 from recorder.model.eventlog import EventLog
 from recorder.model.marks import Mark
-from recorder.model.packet import EncodedPacket, PacketBacklog
+from recorder.model.packet import EncodedPacket
 from recorder.model.session_faults import ActiveFaults
 from recorder.package.work_folder import WorkFolder
 from recorder.recording import replica_opener
@@ -35,8 +35,7 @@ from tests.support.waiting import wait_for
 
 def test_a_session_on_one_disk_is_one_package(show: Shows) -> None:
     session = show(1)
-    session.feed(5)
-    wait_for(lambda: session.storage.on_disk.media_time_s > 3)
+    session.feed(5, on_disk_s=3)
     assert session.storage.left_s is None or session.storage.left_s > 60
     session.close(Mark(at=archives.STARTED, media_s=2.0, text="Sambutan"))
     package = session.storage.seal(facts(session))[0]
@@ -52,8 +51,7 @@ def test_a_disk_that_goes_away_is_left_for_the_next_with_nothing_missing(show: S
     session = show(2)
     session.feed(5)
     wait_for(lambda: session.storage.start > 0)
-    away = session.roots[0].with_name("away")
-    session.roots[0].rename(away)
+    session.pull_out()
     session.feed_until(lambda: "storage-switched" in session.kinds)
     session.feed(3)
     session.close()
@@ -62,11 +60,9 @@ def test_a_disk_that_goes_away_is_left_for_the_next_with_nothing_missing(show: S
     assert session.events[0].detail["hint"]
     switched = session.told("storage-switched")
     assert (switched.subject, switched.detail["part"]) == (str(session.roots[1]), 2)
-    first = away / session.folders[0].relative_to(session.roots[0])
     second = session.folders[1]
     assert offset_of(second) == pytest.approx(switched.detail["offset_s"], abs=0.001)
     assert 0 < offset_of(second) <= session.storage.replicas[0].found_s
-    session.folders[0] = first
     is_continuous(session.files(), RATE, session.seconds())
     media.decodes_cleanly(second / "data/media/program.mp4")
     sound = media.decoded(second / "data/media/program.mp4", "a")
@@ -83,29 +79,24 @@ def test_a_disk_that_goes_away_is_left_for_the_next_with_nothing_missing(show: S
 
 def test_without_a_second_disk_the_session_ends_in_order(show: Shows) -> None:
     session = show(1)
-    session.feed(5)
-    wait_for(lambda: session.storage.on_disk.media_time_s > 3)
-    away = session.roots[0].with_name("away")
-    session.roots[0].rename(away)
+    session.feed(5, on_disk_s=3)
+    session.pull_out()
     session.feed_until(lambda: session.failures)
     assert [error.why for error in session.failures] == ["vanished"]
     session.close()
     assert session.kinds == ["storage-vanished"]
-    program = away / session.folders[0].relative_to(session.roots[0]) / "data/media/program.mp4"
-    assert media.decoded(program, "v").frames > 60
+    assert media.decoded(session.folders[0] / "data/media/program.mp4", "v").frames > 60
     with pytest.raises(LiputError):
         session.storage.seal(facts(session))
 
 
 def test_a_disk_that_fails_a_moment_before_the_end_still_costs_nothing(show: Shows) -> None:
     session = show(2)
-    session.feed(6)
-    wait_for(lambda: session.storage.on_disk.media_time_s > 5)
-    session.roots[0].rename(session.roots[0].with_name("away"))
+    session.feed(6, on_disk_s=5)
+    session.pull_out()
     session.feed(0.5)
     session.close()
     assert session.kinds[:2] == ["storage-vanished", "storage-switched"]
-    session.folders[0] = session.roots[0].with_name("away") / session.folders[0].relative_to(session.roots[0])
     is_continuous(session.files(), RATE, session.seconds())
 
 
@@ -121,7 +112,7 @@ def test_what_is_forgotten_while_the_next_disk_opens_is_told(show: Shows, monkey
         return open_replica(opener, *place)
 
     monkeypatch.setattr(ReplicaOpener, "open", slow)
-    session.roots[0].rename(session.roots[0].with_name("away"))
+    session.pull_out()
     session.feed_until(opens.is_set)
     safe_s, start_s = session.storage.replicas[0].found_s, float(session.storage.start)
     monkeypatch.setattr("recorder.recording.failover.MOST_PACKET_BYTES", 20_000)
@@ -159,8 +150,7 @@ def test_a_replica_whose_log_cannot_be_opened_leaves_nothing_behind(
 
 def test_a_file_that_cannot_be_closed_keeps_all_of_it_and_goes_nowhere_else(show: Shows) -> None:
     session = show(2)
-    session.feed(6)
-    wait_for(lambda: session.storage.on_disk.media_time_s > 5)
+    session.feed(6, on_disk_s=5)
     program = session.storage.replicas[0].work.program
     content = program.read_bytes()
     with program.open("r+b") as file:  # a bit of it has become another one on the disk
@@ -215,20 +205,18 @@ def test_that_nothing_is_known_of_the_disks_is_told(show: Shows) -> None:
 
 def test_a_session_without_a_clock_waits_until_it_can_go_on(show: Shows) -> None:
     session = show(2, waits=True)
-    session.feed(4)
-    wait_for(lambda: session.storage.on_disk.media_time_s > 2)
-    session.roots[0].rename(session.roots[0].with_name("away"))
+    session.feed(4, on_disk_s=2)
+    session.pull_out()
     wait_for(lambda: session.kinds[:1] == ["storage-vanished"])
     session.feed(20)
     session.close()
     assert session.kinds == ["storage-vanished", "storage-switched"]
-    session.folders[0] = session.roots[0].with_name("away") / session.folders[0].relative_to(session.roots[0])
     is_continuous(session.files(), RATE, session.seconds())
 
 
 def lose_the_first_disk(session: Show) -> None:
     wait_for(lambda: session.storage.on_disk.media_time_s > 3)
-    session.roots[0].rename(session.roots[0].with_name("away"))
+    session.pull_out()
 
 
 def test_a_part_that_fails_before_its_copy_has_come_to_it_is_left_like_any_other(
@@ -252,43 +240,34 @@ def test_a_part_that_fails_before_its_copy_has_come_to_it_is_left_like_any_other
     assert session.kinds == ["storage-vanished", "storage-switched", "storage-failed", "storage-switched"]
     first, _, third = session.folders
     assert third.is_relative_to(session.roots[2])
-    session.folders = [session.roots[0].with_name("away") / first.relative_to(session.roots[0]), third]
+    session.folders = [first, third]
     is_continuous(session.files(), RATE, session.seconds())
     assert not session.failures
 
 
-def ends_with_its_disk(session: Show) -> None:
-    """See that the loss of a disk ends the session in order though there is another, and that both are told."""
+@pytest.mark.parametrize(
+    ("place", "error", "said"),
+    [("recorder.model.packet.PacketBacklog.from_the_start", ZeroDivisionError("a bug"), "a bug"),
+     ("recorder.recording.replica_opener.DeadlineTask", RuntimeError("can't start new thread"), "no more threads")],
+)  # fmt: skip
+def test_a_mistake_of_ours_or_too_many_threads_end_the_session_in_order(
+    show: Shows, monkeypatch: pytest.MonkeyPatch, place: str, error: Exception, said: str
+) -> None:
+    """Though there is another disk; both faults are told."""
+
+    def fail(*_given: object, **_named: object) -> Never:
+        raise error
+
+    session = show(2)
+    session.feed(5)
+    monkeypatch.setattr(place, fail)
     lose_the_first_disk(session)
     session.feed_until(lambda: session.failures)
     session.close()
-    assert [error.why for error in session.failures] == ["vanished"]
+    assert [each.why for each in session.failures] == ["vanished"]
     assert session.kinds == ["storage-vanished", "storage-failed"]
-
-
-def test_a_mistake_of_ours_ends_the_session_in_order(show: Shows, monkeypatch: pytest.MonkeyPatch) -> None:
-    def give_nothing(*_given: object) -> Never:
-        raise ZeroDivisionError("a bug")
-
-    session = show(2)
-    session.feed(5)
-    monkeypatch.setattr(PacketBacklog, "from_the_start", give_nothing)
-    ends_with_its_disk(session)
-    assert "a bug" in session.told("storage-failed").message
+    assert said in session.told("storage-failed").message
     wait_for(lambda: not list(session.roots[1].rglob("program.mp4")))
-
-
-def test_where_there_are_too_many_threads_the_session_ends_in_order(
-    show: Shows, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def none_more(*_given: object, **_named: object) -> Never:
-        raise RuntimeError("can't start new thread")
-
-    session = show(2)
-    session.feed(5)
-    monkeypatch.setattr("recorder.recording.replica_opener.DeadlineTask", none_more)
-    ends_with_its_disk(session)
-    assert "no more threads" in session.told("storage-failed").message
 
 
 def test_the_next_disk_is_not_kept_waiting_by_the_one_that_the_state_folder_is_on(
@@ -399,9 +378,8 @@ def test_half_a_mirror_that_cannot_begin_is_told_and_the_other_is_recorded(
 
 def test_half_a_mirror_that_breaks_costs_only_that(show: Shows) -> None:
     session = show(2, mirror=True)
-    session.feed(4)
-    wait_for(lambda: session.storage.on_disk.media_time_s > 2)
-    session.roots[0].rename(session.roots[0].with_name("away"))
+    session.feed(4, on_disk_s=2)
+    session.pull_out()
     session.feed_until(lambda: "storage-vanished" in session.kinds)
     session.feed(2)
     session.close()
@@ -452,16 +430,14 @@ def test_half_a_mirror_that_is_left_in_order_is_given_nothing_more(
 
 def test_a_third_disk_takes_the_place_of_a_half(show: Shows) -> None:
     session = show(3, mirror=True)
-    session.feed(4)
-    wait_for(lambda: session.storage.on_disk.media_time_s > 2)
-    session.roots[1].rename(session.roots[1].with_name("away"))
+    session.feed(4, on_disk_s=2)
+    session.pull_out(1)
     session.feed_until(lambda: "storage-switched" in session.kinds)
     session.feed(1)
     session.close()
     whole, gone, third = session.folders
     assert third.is_relative_to(session.roots[2])
     assert media.decoded(whole / "data/media/program.mp4", "v").frames == session.fed
-    gone = session.roots[1].with_name("away") / gone.relative_to(session.roots[1])
     session.folders = [gone, third]
     is_continuous(session.files(), RATE, session.seconds())
 
@@ -545,8 +521,7 @@ def test_a_disk_that_is_almost_full_is_left_in_order_and_the_parts_become_one_pa
     show: Shows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     session = show(2, low_s=0.0, critical_s=0.0)
-    session.feed(5)
-    wait_for(lambda: session.storage.on_disk.media_time_s > 3)
+    session.feed(5, on_disk_s=3)
     monkeypatch.setattr("recorder.recording.mp4_file.os.fstatvfs", almost_full(session.roots[0], 1_000_000))
     session.feed_until(lambda: "storage-switched" in session.kinds)
     session.feed(4)
@@ -572,8 +547,7 @@ def test_an_almost_full_disk_that_is_the_only_one_ends_the_session_while_it_can_
     show: Shows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     session = show(1)
-    session.feed(5)
-    wait_for(lambda: session.storage.on_disk.media_time_s > 3)
+    session.feed(5, on_disk_s=3)
     monkeypatch.setattr("recorder.recording.mp4_file.os.fstatvfs", almost_full(session.roots[0], 1_000_000))
     session.feed_until(lambda: session.failures)
     session.close()
@@ -585,8 +559,7 @@ def test_an_almost_full_disk_that_is_the_only_one_ends_the_session_while_it_can_
 def test_an_alarm_is_over_when_somebody_frees_space(show: Shows, monkeypatch: pytest.MonkeyPatch) -> None:
     session = show(1)
     troubles = ActiveFaults(SystemClock())
-    session.feed(5)
-    wait_for(lambda: session.storage.on_disk.media_time_s > 3)
+    session.feed(5, on_disk_s=3)
     for free, kind in ((15_000_000, "disk-critical"), (900_000_000, "disk-enough"), (15_000_000, "disk-critical")):
         monkeypatch.setattr("recorder.recording.mp4_file.os.fstatvfs", almost_full(session.roots[0], free))
         session.feed_until(partial(told_of, session, len(session.kinds) + 1))
@@ -599,29 +572,18 @@ def test_an_alarm_is_over_when_somebody_frees_space(show: Shows, monkeypatch: py
     assert left_s > 1800
 
 
-def test_an_alarm_is_over_when_its_disk_is_left(show: Shows, monkeypatch: pytest.MonkeyPatch) -> None:
-    session = show(2)
-    session.feed(5)
-    wait_for(lambda: session.storage.on_disk.media_time_s > 3)
-    for free, kind in ((15_000_000, "disk-critical"), (1_000_000, "storage-switched")):
-        monkeypatch.setattr("recorder.recording.mp4_file.os.fstatvfs", almost_full(session.roots[0], free))
-        session.feed_until(partial(told, session, kind))
-    session.close()
-    troubles = ActiveFaults(SystemClock())
-    for event in session.events:
-        troubles(event)
-    assert troubles.now == [f"storage-full: {session.roots[0]}"]
-
-
 def test_a_warning_comes_before_an_alarm_before_the_disk_is_left(show: Shows, monkeypatch: pytest.MonkeyPatch) -> None:
     session = show(2)
-    session.feed(5)
-    wait_for(lambda: session.storage.on_disk.media_time_s > 3)
+    session.feed(5, on_disk_s=3)
     for free, kind in ((70_000_000, "disk-low"), (15_000_000, "disk-critical"), (1_000_000, "storage-switched")):
         monkeypatch.setattr("recorder.recording.mp4_file.os.fstatvfs", almost_full(session.roots[0], free))
         session.feed_until(partial(told, session, kind))
     session.close()
     assert session.kinds == ["disk-low", "disk-critical", "storage-full", "storage-switched"]
+    troubles = ActiveFaults(SystemClock())
+    for event in session.events:
+        troubles(event)
+    assert troubles.now == [f"storage-full: {session.roots[0]}"], "an alarm is over when its disk is left"
     left_s = session.events[0].detail["left_s"]
     assert isinstance(left_s, int)
     assert 600 < left_s < 1800

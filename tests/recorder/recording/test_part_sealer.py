@@ -24,7 +24,6 @@ from tests.support import archives, leftovers, media
 from tests.support.leftovers import Material, live
 from tests.support.simulated import EventList, SimulatedClock
 from tests.support.storage import Show, Shows, almost_full, facts
-from tests.support.waiting import wait_for
 
 
 def test_how_far_sealing_is_is_told_ten_times_a_second_at_most() -> None:
@@ -127,8 +126,7 @@ def test_what_a_killed_recorder_left_is_told_where_it_cannot_be_put_together_wit
 
 
 def leave_the_first_disk(session: Show, monkeypatch: pytest.MonkeyPatch) -> None:
-    session.feed(5)
-    wait_for(lambda: session.storage.on_disk.media_time_s > 3)
+    session.feed(5, on_disk_s=3)
     monkeypatch.setattr("recorder.recording.mp4_file.os.fstatvfs", almost_full(session.roots[0], 1_000_000))
     session.feed_until(lambda: "storage-switched" in session.kinds)
     session.feed(2)

@@ -27,8 +27,6 @@ from config.settings.schema import RecordingSettings as RecordingSettings
 from config.settings.schema import read_settings
 from devices.host.clock import NANOSECONDS, SystemClock
 from recorder.archive.archive import Archive
-from recorder.disk.errors import storage_error
-from recorder.model.marks import Mark
 from recorder.model.packet import EncodedPacket, Track, TrackId
 from recorder.package.media import holds_media
 from recorder.package.metadata import Begun, SessionContext
@@ -246,23 +244,6 @@ def test_what_is_reported_grows_with_the_file_and_never_beyond_it(tmp_path: Path
     assert all(size <= recording.path.stat().st_size for _, _, size in seen)
 
 
-def test_marks_are_chapters_for_every_player(tmp_path: Path) -> None:
-    made = encoder()
-    failures: list[LiputError] = []
-    recording = OneFile(tmp_path / "a.mp4", made.templates, on_failure=failures.append)
-    feed(made, recording, 0, 120)
-    at = datetime(2026, 11, 24, 9, tzinfo=UTC)
-    recording.close(
-        [Mark(at=at, media_s=1.5, text="Sambutan 🎓"), Mark(at=at, media_s=3.0, text="Tanya jawab")], "Rapat"
-    )
-    made.close()
-    assert not failures
-    media.decodes_cleanly(recording.path)
-    listing = media.run("ffprobe", "-v", "error", "-show_chapters", "-of", "json", recording.path)
-    found = [(float(chapter["start_time"]), chapter["tags"]["title"]) for chapter in json.loads(listing)["chapters"]]
-    assert found == [(0.0, "Rapat"), (1.5, "Sambutan 🎓"), (3.0, "Tanya jawab")]
-
-
 LONG = """
 import sys
 from dataclasses import replace
@@ -462,29 +443,10 @@ def test_a_fault_of_our_own_ends_the_recording_in_order(tmp_path: Path) -> None:
     assert media.decoded(recording.path, "v").frames > 30
 
 
-class Hung:
-    """Stands for the module `os` where a recording is synced: a disk that takes nothing from some moment on."""
-
-    def __init__(self) -> None:
-        self.hangs, self.lets_go, self.asked = threading.Event(), threading.Event(), threading.Event()
-
-    def _ask(self, descriptor: int) -> None:
-        if self.hangs.is_set():
-            self.asked.set()
-            self.lets_go.wait(60)
-        os.fsync(descriptor)
-
-    fsync = fdatasync = _ask
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(os, name)
-
-
 def test_a_disk_that_never_answers_is_left_to_itself_when_the_recording_is_closed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, disks: Disks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    disk, before = Hung(), set(threading.enumerate())
-    monkeypatch.setattr("recorder.recording.mp4_file.os", disk)
+    before = set(threading.enumerate())
     monkeypatch.setattr("recorder.recording.replica.CLOSE_S", 0.3)
     made = encoder()
     failures: list[LiputError] = []
@@ -492,17 +454,18 @@ def test_a_disk_that_never_answers_is_left_to_itself_when_the_recording_is_close
     recording = OneFile(path, made.templates, on_failure=failures.append)
     feed(made, recording, 0, 60)
     wait_for(lambda: recording.on_disk.media_time_s > 0.5)
-    disk.hangs.set()
-    assert disk.asked.wait(60)
+    disks.hung = tmp_path
+    assert disks.hangs.wait(60)
     safe = recording.on_disk
     feed(made, recording, 60, 60)
     wait_for(lambda: path.stat().st_size > safe.bytes)
     assert recording.on_disk == safe, "what is not safe is not reported"
     recording.close()
-    assert recording.state is ReplicaState.CLOSING
+    assert (recording.state, recording.answers) == (ReplicaState.CLOSING, False)
     assert [error.why for error in failures] == ["stalled"]
-    disk.lets_go.set()
+    disks.let_go.set()
     wait_for(lambda: set(threading.enumerate()) <= before)
+    assert recording.state is ReplicaState.CLOSING, "nobody waits for it any more"
     made.close()
     assert media.decoded(path, "v").frames > 90
 
@@ -581,12 +544,6 @@ def test_a_folder_that_is_not_there_is_one_clear_error(tmp_path: Path) -> None:
     made.close()
 
 
-def test_what_the_file_system_says_is_told_apart(tmp_path: Path) -> None:
-    assert "full" in storage_error(OSError(28, "No space left"), tmp_path / "a").message
-    assert "read-only" in storage_error(OSError(30, "Read-only"), tmp_path / "a").message
-    assert "failed" in storage_error(OSError(5, "Input/output error"), tmp_path / "a").message
-
-
 def looked_at(replica: Replica, later_s: float, given_s: float) -> ReplicaState | None:
     return replica.look(SystemClock().now_ns() + round(later_s * NANOSECONDS), given_s)
 
@@ -633,22 +590,6 @@ def test_a_replica_that_failed_takes_nothing_more_and_is_closed(tmp_path: Path) 
     made.close()
     assert replica.state is ReplicaState.CLOSED
     assert len(failures) == 1, "it is told once"
-
-
-def test_a_replica_whose_disk_does_not_answer_stays_closing(
-    tmp_path: Path, disks: Disks, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("recorder.recording.replica.CLOSE_S", 0.3)
-    made, failures, before = encoder(), list[Exception](), set(threading.enumerate())
-    replica = OneFile(tmp_path / "a.mp4", made.templates, on_failure=failures.append)
-    disks.hung = tmp_path
-    feed(made, replica, 0, 30)
-    replica.close()
-    assert (replica.state, replica.answers, len(failures)) == (ReplicaState.CLOSING, False, 1)
-    disks.let_go.set()
-    wait_for(lambda: set(threading.enumerate()) <= before)
-    assert replica.state is ReplicaState.CLOSING, "nobody waits for it any more"
-    made.close()
 
 
 def at(seconds: float) -> int:

@@ -2,7 +2,6 @@
 
 import shutil
 import threading
-import time
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -123,21 +122,6 @@ class Configured:
         return self._results[0]
 
 
-def test_paths_of_a_settings_file_are_where_a_full_disk_is_left_for(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    session = Configured(tmp_path, "[storage]\npaths = ['cadangan']\nlow_s = 0\ncritical_s = 0\nkeep_free = 0\n")
-    session.session.start()
-    wait_for(lambda: session.session.status().media_time_s > 1.5)
-    monkeypatch.setattr("recorder.recording.mp4_file.os.fstatvfs", almost_full(tmp_path / "arsip", 1_000_000))
-    wait_for(lambda: "storage-switched" in session.kinds)
-    wait_for(lambda: session.session.status().elapsed_s > 4)
-    result = session.end()
-    file = program(result)
-    assert file.is_relative_to(tmp_path / "cadangan")
-    is_continuous([(file, 0.0)], 30.0, result.duration_s)
-
-
 def test_a_result_names_every_package_and_has_the_length_of_all_parts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -156,34 +140,6 @@ def test_a_result_names_every_package_and_has_the_length_of_all_parts(
     assert [package.part for package in packages] == [1, 2]
     last_s = max(part.offset_s + part.duration_s for package in packages for part in package.recording.parts)  # type: ignore[union-attr]
     assert result.duration_s == pytest.approx(last_s, abs=0.2), "what both hold is not counted twice"
-
-
-def test_a_mirror_of_a_settings_file_is_a_second_package(tmp_path: Path) -> None:
-    session = Configured(tmp_path, "[storage]\npaths = ['cadangan']\nmirror = true\nkeep_free = 0\n")
-    session.session.start()
-    wait_for(lambda: session.session.status().media_time_s > 1)
-    result = session.end()
-    packages = [Archive(tmp_path / name, SystemClock()).list()[0] for name in ("arsip", "cadangan")]
-    assert [package.path for package in packages] == result.packages
-    assert packages[1].session == packages[0].uuid
-    assert [media.decoded(package.folder / "data/media/program.mp4", "v").frames for package in packages] == [
-        result.frames, result.frames,
-    ]  # fmt: skip
-
-
-@pytest.mark.parametrize("seconds", [0, 1])
-def test_the_pre_roll_of_a_settings_file_is_what_the_status_says(tmp_path: Path, seconds: int) -> None:
-    session = Configured(tmp_path, f"[recording]\npre_roll_s = {seconds}\n")
-    began = time.monotonic()
-    seen: list[float] = []
-
-    def armed_long_enough() -> bool:
-        seen.append(session.session.status().pre_roll_s)
-        return time.monotonic() > began + 3
-
-    wait_for(armed_long_enough)
-    session.end()
-    assert seconds * 0.9 <= max(seen) <= seconds + 0.5 + 0.1
 
 
 def test_what_is_recorded_apart_goes_on_on_the_next_disk_with_no_picture_missing(
@@ -210,19 +166,3 @@ def test_what_is_recorded_apart_goes_on_on_the_next_disk_with_no_picture_missing
     shown = [float((packet.pts or 0) * packet.time_base) for packet in packets]
     assert max(after - before for before, after in pairwise(shown)) < 2.5 / RATE
     assert shown[-1] == pytest.approx(result.duration_s, abs=0.2)
-
-
-def test_a_session_whose_disk_is_pulled_out_ends_on_the_other_and_is_recovered_when_it_is_back(tmp_path: Path) -> None:
-    with Armed(tmp_path, further=[second(tmp_path)]) as armed:
-        armed.session.start(FROM_THE_FIRST_PICTURE)
-        armed.wait(4)
-        (tmp_path / "arsip").rename(tmp_path / "away")
-        wait_for(lambda: "storage-switched" in armed.kinds)
-        armed.wait(armed.session.status().elapsed_s + 1.5)
-        result = armed.end()
-    assert result.state is SessionState.SEALED
-    assert result.package
-    assert result.package.startswith(str(tmp_path / "cadangan"))
-    assert [reason.split(":")[0] for reason in result.degraded] == ["storage-vanished", "part-left"]
-    (left,) = (tmp_path / "away/.incoming").iterdir()
-    assert (left / "data/media/program.mp4").stat().st_size > 0
