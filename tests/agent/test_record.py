@@ -203,38 +203,6 @@ def test_a_file_ends_it(room: Room, tmp_path: Path, pace: str) -> None:
     assert media.decoded(program(package), "a").end_s == pytest.approx(2, abs=0.025)
 
 
-@pytest.mark.parametrize("pace", ["fast", "real"])
-def test_a_file_that_breaks_off_is_told(room: Room, tmp_path: Path, pace: str) -> None:
-    path = tmp_path / "kuliah.mp4"
-    media.run("ffmpeg", "-v", "error", "-f", "lavfi", "-i", f"testsrc2=s=320x240:r={FPS}:d=6", "-f", "lavfi",
-              "-i", "sine=d=6:r=48000", "-g", "15", "-movflags", "+faststart", path)  # fmt: skip
-    os.truncate(path, path.stat().st_size // 2)
-    done = room.record("--pace", pace, video=path)
-    assert done.status == 3
-    assert done.result["degraded"][0] == "file-broken: kuliah.mp4"  # type: ignore[index] # a list
-    told = [str(line["message"]) for line in done.of("event") if line["kind"] == "file-broken"]
-    assert told[0].startswith(f"{path} is not whole: the ")
-    assert FPS < frames(room.only_package()) < 5 * FPS
-
-
-def test_the_sound_before_the_first_picture_of_a_film_is_recorded(room: Room, tmp_path: Path) -> None:
-    path = tmp_path / "kuliah.mkv"
-    media.run("ffmpeg", "-v", "error", "-itsoffset", "1.5", "-f", "lavfi", "-i", f"testsrc2=s=320x240:r={FPS}:d=1",
-              "-f", "lavfi", "-i", "sine=d=3:r=48000", path)  # fmt: skip
-    done = room.record("--pace", "fast", video=path)
-    assert (done.status, done.result["degraded"]) == (0, [])
-    assert media.decoded(program(room.only_package()), "a").end_s == pytest.approx(3, abs=0.05)
-
-
-def test_without_sound(room: Room) -> None:
-    done = room.record("--for", "1s", "--pace", "fast", "--audio", "none")
-    assert done.status == 0
-    assert all(line["levels_dbfs"] == [] for line in done.of("status"))
-    kinds = media.run("ffprobe", "-v", "error", "-show_entries", "stream=codec_type", "-of", "csv=p=0",
-                      program(room.only_package()))  # fmt: skip
-    assert kinds.split() == ["video"]
-
-
 def test_who_sits_at_the_terminal_is_asked_whether_to_begin_without_what_is_missing(room: Room) -> None:
     words = room.words("--audio", "synthetic", video="no-such-camera")
     with Terminal(room.home, *words) as terminal:
@@ -251,14 +219,6 @@ def test_who_sits_at_the_terminal_is_asked_whether_to_begin_without_what_is_miss
         terminal.press("q")
         assert terminal.wait() == 3
         assert "source-missing: no-such-camera" in terminal.text
-
-
-def test_two_sources_are_shown_by_a_layout(room: Room) -> None:
-    done = room.record("--video", "synthetic", "--layout", "side-by-side", "--for", "2s")
-    assert (done.status, done.lines[-1]["degraded"]) == (0, []), done.errors
-    assert {line["layout"] for line in command.of_type(done.lines, "status")} == {"side-by-side"}
-    (live,) = [line for line in command.of_type(done.lines, "event") if line["kind"] == "session-live"]
-    assert "synthetic picture 2" in str(live["detail"])
 
 
 FILM = ("-f", "lavfi", "-i", "testsrc2=s=160x120:r=10:d=4", "-g", "10")
