@@ -143,11 +143,14 @@ def test_bisection_finds_what_reading_everything_finds(
 # How fast
 
 
-def million(folder: Path) -> datetime:
-    """Write a million lines as three cameras and the PC would over a week; return when the last one was."""
+DAYS = 3
+
+
+def many_lines(folder: Path) -> datetime:
+    """Write 100,000 lines a day as three cameras and the PC would; return when the last one was."""
     encode = msgspec.json.Encoder().encode
     level, kind = (LogLevel.DEBUG, LogLevel.WARN), (LogKind.SAMPLE, LogKind.DEGRADED)
-    for day in range(10):
+    for day in range(DAYS):
         data = bytearray()
         for number in range(100_000):
             rare = number % 50 == 0
@@ -166,20 +169,20 @@ def million(folder: Path) -> datetime:
 
 
 @pytest.mark.slow
-def test_a_million_lines_are_queried_by_time_in_under_a_second(tmp_path: Path) -> None:
-    last = million(tmp_path)
+def test_a_million_lines_would_be_queried_by_time_in_under_a_second(tmp_path: Path) -> None:
+    last = many_lines(tmp_path)
     hour = timedelta(hours=1)
-    middle = NOON + timedelta(days=5, hours=3)
+    middle = NOON + timedelta(days=1, hours=3)
     for wanted, count in (
         (LogFilter(since=last - hour), 4187),
         (LogFilter(since=middle, until=middle + hour), 4186),
-        (LogFilter(level=LogLevel.WARN), 20_000),
+        (LogFilter(level=LogLevel.WARN), 2_000 * DAYS),
     ):
         began = time.process_time()
         found = sum(1 for _ in read(tmp_path, wanted))
         took_s = time.process_time() - began
         assert abs(found - count) <= 1
-        assert took_s < 1.0 * slowness()
+        assert took_s < 0.1 * DAYS * slowness()
 
 
 # Following
@@ -201,18 +204,16 @@ class Steps(SimulatedClock):
         return True
 
 
-def followed(folder: Path, wanted: LogFilter, *steps: Callable[[], None]) -> Iterator[str]:
-    def nothing() -> None:
-        pass
+def nothing() -> None:
+    pass
 
+
+def followed(folder: Path, wanted: LogFilter, *steps: Callable[[], None]) -> Iterator[str]:
     clock = Steps(*steps, *[nothing] * 6)
     return (found.reason for found in follow(folder, wanted, clock=clock, stop=clock.stop))
 
 
 def test_new_lines_come_as_they_are_written_across_midnight_and_new_files(tmp_path: Path) -> None:
-    def nothing() -> None:
-        pass
-
     write(tmp_path, "2026-11-25.jsonl", line(0, "old"))
     new = followed(
         tmp_path,
