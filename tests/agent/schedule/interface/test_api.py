@@ -16,7 +16,6 @@ from devices.host.clock import boot_id
 from tests.agent.web.api.test_live import is_kind, opened, until
 from tests.support import command
 from tests.support.room import Room
-from tests.support.schedule import calendar, event
 from tests.support.web import Page
 
 pytestmark = pytest.mark.server
@@ -106,21 +105,6 @@ def test_days_are_counted_from_now(page: Page) -> None:
     made(page, title="Wisuda", starts=f"{TOMORROW + timedelta(days=9):%Y-%m-%d} 09:00")
     assert [one["plan"]["title"] for one in page.get(f"{AT}?days=5").json["plans"]] == ["Rapat Senat"]
     assert page.get(f"{AT}?days=0").status == 400
-
-
-def test_where_one_comes_from_and_what_hands_changed_is_said(page: Page, room: Room) -> None:
-    moment = f"{TOMORROW:%Y%m%dT%H%M%S}"
-    (room.home / "aula.ics").write_bytes(
-        calendar(event(f"DTSTART;TZID=WITA:{moment}", "DURATION:PT2H", "LOCATION:Aula 1"))
-    )
-    (one,) = cli(room, "import", "aula.ics")
-    assert page.get(AT).json["plans"] == [one]
-    at = f"{AT}/{one['plan']['id']}"
-    changed = page.ask("PATCH", at, {"title": "Rapat Pleno"}).json
-    assert (changed["plan"]["source"]["feed"], changed["changed"]) == ("file aula.ics", ["title"])
-    page.ask("DELETE", at)
-    cli(room, "import", "aula.ics")
-    assert page.get(AT).json["plans"] == [], "no calendar brings it back"
 
 
 @pytest.mark.parametrize(
