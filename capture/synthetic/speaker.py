@@ -61,20 +61,10 @@ class Speaker:
     def _length(self, length: float) -> int:
         return max(1, round(length * self._height * (1 << _SHIFT)))
 
-    def ellipse(
-        self,
-        x: float,
-        y: float,
-        across: float,
-        up: float,
-        colour: Colour,
-        *,
-        angle: float = 0,
-        arc: tuple[int, int] = (0, 360),
-    ) -> None:
-        """Fill an ellipse, or its part between two angles (degrees, clockwise from the right)."""
+    def ellipse(self, x: float, y: float, across: float, up: float, colour: Colour, *, angle: float = 0) -> None:
+        """Fill an ellipse, turned by `angle` (degrees, clockwise)."""
         axes = self._length(across), self._length(up)
-        cv2.ellipse(self._picture, self._point(x, y), axes, angle, *arc, colour, -1, cv2.LINE_AA, _SHIFT)
+        cv2.ellipse(self._picture, self._point(x, y), axes, angle, 0, 360, colour, -1, cv2.LINE_AA, _SHIFT)
 
     def polygon(self, points: list[tuple[float, float]], colour: Colour) -> None:
         """Fill a polygon."""

@@ -121,6 +121,8 @@ INK, PAPER = 210, 30
 _LETTERS = "0123456789:.# "
 _COLUMNS = len("00:00:00.000")
 _FONT: Final = cv2.FONT_HERSHEY_SIMPLEX
+_WIDEST = max(cv2.getTextSize(digit, _FONT, 1.0, 1)[0][0] for digit in "0123456789#")
+_TALLEST = cv2.getTextSize("0", _FONT, 1.0, 1)[0][1]
 
 
 def clock_text(milliseconds: int) -> str:
@@ -136,8 +138,8 @@ class ClockFace:
         rows, columns = CLOCK.pixels(width, height)
         across = columns.stop - columns.start
         self._line = (rows.stop - rows.start) // 2
-        self._scale = min(across / _COLUMNS / _widest(), self._line * 0.68 / _tallest())
-        self._cell = min(across // _COLUMNS, math.ceil(1.1 * _widest() * self._scale))
+        self._scale = min(across / _COLUMNS / _WIDEST, self._line * 0.68 / _TALLEST)
+        self._cell = min(across // _COLUMNS, math.ceil(1.1 * _WIDEST * self._scale))
         self._place = rows, slice(columns.stop - _COLUMNS * self._cell, columns.stop)
         self._glyphs = {letter: self._draw(letter) for letter in _LETTERS}
 
@@ -145,7 +147,7 @@ class ClockFace:
         cell = np.full((self._line, self._cell), PAPER, np.uint8)
         (across, _), _ = cv2.getTextSize(letter, _FONT, self._scale, 1)
         # Dots and colons stand on the base line of the digits.
-        corner = ((self._cell - across) // 2, (self._line + round(_tallest() * self._scale)) // 2)
+        corner = ((self._cell - across) // 2, (self._line + round(_TALLEST * self._scale)) // 2)
         cv2.putText(cell, letter, corner, _FONT, self._scale, INK, 1 if self._line < 30 else 2, cv2.LINE_AA)
         return cell
 
@@ -157,11 +159,3 @@ class ClockFace:
             for column, letter in enumerate(text):
                 left = column * self._cell
                 area[top : top + self._line, left : left + self._cell] = self._glyphs[letter]
-
-
-def _widest() -> float:
-    return max(cv2.getTextSize(digit, _FONT, 1.0, 1)[0][0] for digit in "0123456789#")
-
-
-def _tallest() -> float:
-    return cv2.getTextSize("0", _FONT, 1.0, 1)[0][1]
