@@ -2,7 +2,7 @@
 
 import json
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import date
 from fractions import Fraction
 from pathlib import Path
@@ -17,7 +17,7 @@ from config.settings.addresses import folder_of, is_this_pc
 from config.settings.office import StandardTime, format_standard
 from config.settings.reader import kinds_of
 from config.settings.schema import NAMED_SECTIONS, SECTIONS, Settings, default_text, find_file, load_settings, user_file
-from config.settings.secrets import alarm_keys, key_problem, key_states, keys_path, read_keys
+from config.settings.secrets import Secret, alarm_keys, key_problem, key_states, keys_path, read_keys
 from config.settings.serving import WebSettings
 from recorder.live.transports import libsrt
 
@@ -48,12 +48,15 @@ def check(file: Path | None, config_file: Path | None, *, as_json: bool) -> int:
     used, remarks = file or config_file, list[str]()
     try:
         settings = load_settings(used)
-    except SettingsError as error:
-        problems = list(error.message.splitlines())
-    else:
         used = settings.file
-        problems = list(_faults_outside(settings))
-        remarks = list(_listener_remarks(settings))
+        keys = read_keys(settings)
+    except SettingsError as error:
+        problems = error.message.splitlines()
+    except SecretError as error:
+        problems = [_one_line(error)]
+    else:
+        problems = list(_faults_outside(settings, keys))
+        remarks = list(_listener_remarks(settings, keys))
     if as_json:
         print_json({"file": _plain(used), "ok": not problems, "problems": problems, "remarks": remarks})
     else:
@@ -79,13 +82,8 @@ def default() -> None:
     click.echo(default_text(), nl=False)
 
 
-def _faults_outside(settings: Settings) -> Iterator[str]:
+def _faults_outside(settings: Settings, keys: Mapping[str, Secret]) -> Iterator[str]:
     """Yield faults outside the file: missing keys, files open to others, missing folders and libraries."""
-    try:
-        keys = read_keys(settings)
-    except SecretError as error:
-        yield _one_line(error)
-        return
     yield from _missing_of_alarms(settings)
     yield from _missing_of_page(settings.web)
     for name, destination in settings.destinations.items():
@@ -122,12 +120,8 @@ def _missing_of_page(web: WebSettings) -> Iterator[str]:
             yield f"[web]: every user of this PC can read the tls_key {file}: chmod o= '{file}'"
 
 
-def _listener_remarks(settings: Settings) -> Iterator[str]:
+def _listener_remarks(settings: Settings, keys: Mapping[str, Secret]) -> Iterator[str]:
     """Yield remarks on SRT listeners that anybody may call and watch."""
-    try:
-        keys = read_keys(settings)
-    except SecretError:
-        return
     for name, destination in settings.destinations.items():
         if destination.mode != "listener" or name in keys or is_this_pc(urlsplit(destination.url).hostname or ""):
             continue
