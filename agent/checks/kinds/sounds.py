@@ -15,7 +15,7 @@ from config.errors import LiputError
 from config.locale.lookup import words
 from devices.health.faults import Fault
 from devices.host.clock import NANOSECONDS
-from recorder.model.status import SessionStatus, SoundLine
+from recorder.model.status import SoundLine
 from recorder.running.client import RunningRecorder, send_command
 from recorder.running.protocol import StatusCommand
 
@@ -113,14 +113,10 @@ def _peak_dbfs(situation: CheckContext, source: str, by: RunningRecorder) -> tup
         highest = max(highest, *line.levels_dbfs, FLOOR_DBFS)
         if clock.now_ns() >= until_ns or clock.wait(situation.stop, ASK_S):
             break
-        status = _status(by)
+        status = None
+        with suppress(LiputError):
+            status = send_command(by.folder, StatusCommand()).status
     return line, highest
-
-
-def _status(by: RunningRecorder) -> SessionStatus | None:
-    with suppress(LiputError):
-        return send_command(by.folder, StatusCommand()).status
-    return None
 
 
 def sound_faults(heard: SoundCheckResult) -> list[str]:
