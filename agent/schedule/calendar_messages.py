@@ -9,10 +9,9 @@ MOST_EVENTS = 2000
 
 
 class CalendarRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """A calendar, by its address or a file's path, and a span of days; times without a zone are in `zone`."""
+    """A calendar by its address, and a span of days; times without a zone are in `zone`."""
 
-    address: str = ""
-    path: str = ""
+    address: str
     zone: str
     since: datetime
     until: datetime

@@ -42,12 +42,12 @@ def fetch(address: str, timeout_s: float) -> bytes:
     """Fetch the calendar at an https, http, webcal or file address; raises LiputError."""
     scheme, _, rest = address.partition(":")
     if scheme.lower() == "file":
-        return _read_file(Path(urllib.parse.unquote(urllib.parse.urlsplit(address).path)), "its file")
+        return _read_file(Path(urllib.request.url2pathname(urllib.parse.urlsplit(address).path)))
     url = f"https:{rest}" if scheme.lower() == "webcal" else address
     request = urllib.request.Request(url, headers={"User-Agent": "Liput", "Accept": "text/calendar, */*;q=0.1"})  # noqa: S310 - the settings allow these schemes
     try:
         with urllib.request.build_opener(SameServerRedirects).open(request, timeout=timeout_s) as answer:
-            return _read_bounded(answer, "it")
+            return _read_bounded(answer)
     except urllib.error.HTTPError as error:
         with error:
             why = _HTTP_REASONS.get(error.code, f"its server answers with {error.code}")
@@ -58,19 +58,19 @@ def fetch(address: str, timeout_s: float) -> bytes:
         raise LiputError(_describe(error), hint="check the network and the address") from None
 
 
-def _read_bounded(file: "IO[bytes] | urllib.request._UrlopenRet", called: str) -> bytes:
+def _read_bounded(file: "IO[bytes] | urllib.request._UrlopenRet") -> bytes:
     text: bytes = file.read(LARGEST_BYTES + 1)
     if len(text) > LARGEST_BYTES:
-        raise LiputError(f"{called} is larger than {LARGEST_BYTES // 1_000_000} MB", hint="name a smaller calendar")
+        raise LiputError(f"it is larger than {LARGEST_BYTES // 1_000_000} MB", hint="name a smaller calendar")
     return text
 
 
-def _read_file(path: Path, called: str) -> bytes:
+def _read_file(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
-            return _read_bounded(file, called)
+            return _read_bounded(file)
     except OSError as error:
-        raise LiputError(f"{called} cannot be read: {error.strerror}") from None
+        raise LiputError(f"its file cannot be read: {error.strerror}") from None
 
 
 def _describe(reason: object) -> str:
@@ -98,7 +98,7 @@ HOW_TO_INSTALL = "install liput[calendar], or start Liput by ./run, which does"
 
 def read(wanted: CalendarRequest) -> CalendarAnswer:
     """Return the events of a calendar; raises LiputError."""
-    text = fetch(wanted.address, wanted.timeout_s) if wanted.address else _read_file(Path(wanted.path), wanted.path)
+    text = fetch(wanted.address, wanted.timeout_s)
     return _reader()(text, zone_of(wanted.zone), wanted.since, wanted.until)
 
 

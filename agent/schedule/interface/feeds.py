@@ -62,7 +62,7 @@ def import_command(
     desk = command_planner(config_file)
     until = desk.now + timedelta(days=days or desk.settings.schedule.days_ahead)
     wanted = CalendarRequest(
-        path=str(file.absolute()), zone=desk.settings.office.time_zone, since=desk.now - READ_BACK, until=until
+        address=file.absolute().as_uri(), zone=desk.settings.office.time_zone, since=desk.now - READ_BACK, until=until
     )
     answer = read_now(wanted, SystemClock())
     if answer.error:
