@@ -224,7 +224,7 @@ MICROPHONE = "pulse:mic.monitor"
 FAR_TOO_MUCH = Profile(width=3840, height=2160, fps=Fraction(60), video_bitrate=20_000_000)
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def state(tmp_path: Path, runtime: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     del runtime
     monkeypatch.setenv("LIPUT_STATE", str(tmp_path / "state"))
@@ -245,6 +245,7 @@ def judged(
 
 
 @pytest.mark.server
+@pytest.mark.usefixtures("state")
 def test_a_microphone_that_gives_nothing_for_a_moment_is_not_called_dead(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -264,6 +265,7 @@ def test_a_microphone_that_gives_nothing_for_a_moment_is_not_called_dead(
 
 
 @pytest.mark.server
+@pytest.mark.usefixtures("state")
 def test_one_that_gives_nothing_any_more_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = SessionRequest(title="", videos=("synthetic",), audios=(MICROPHONE,), profile="240p15")
     with PulseMicrophone(tmp_path) as microphone:
@@ -280,6 +282,7 @@ def test_one_that_gives_nothing_any_more_is(tmp_path: Path, monkeypatch: pytest.
     assert codes in ({("failure", "no-data")}, {("failure", "lost")}), "the server, or its microphone"
 
 
+@pytest.mark.usefixtures("state")
 @pytest.mark.parametrize(("steps_down", "codes"), [(False, {"dropped"}), (True, {"dropped", "overloaded"})])
 def test_a_practice_that_this_pc_is_too_slow_for_is_blamed_on_the_pc(steps_down: bool, codes: set[str]) -> None:
     settings = Settings(video=VideoDefaults(step_down=steps_down), profiles={"far-too-much": FAR_TOO_MUCH})
