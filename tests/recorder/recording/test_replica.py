@@ -45,6 +45,21 @@ from tests.support.storage import Disks
 from tests.support.waiting import wait_for
 
 
+class Fed(OneFile):
+    """A replica fed by an encoder of its own, which ends with it; notes its faults."""
+
+    def __init__(self, path: Path, made: Any = None, **more: Any) -> None:
+        self.made, self.failures = made or encoder(), list[LiputError]()
+        super().__init__(path, self.made.templates, on_failure=self.failures.append, **more)
+
+    def feed(self, first: int, count: int) -> None:
+        feed(self.made, self, first, count)
+
+    def close(self, marks: Any = (), title: str = "") -> None:
+        super().close(marks, title)
+        self.made.close()
+
+
 def test_a_closed_recording_is_an_ordinary_mp4_with_every_picture(tmp_path: Path) -> None:
     recording = record(tmp_path / "a.mp4", 150)
     media.decodes_cleanly(recording.path)
@@ -87,10 +102,8 @@ def test_flash_and_beep_play_together(tmp_path: Path) -> None:
 
 
 def test_pictures_that_come_long_after_their_sound_play_with_it(tmp_path: Path) -> None:
-    made = encoder()
-    failures: list[LiputError] = []
     pictures: list[EncodedPacket] = []
-    recording = OneFile(tmp_path / "a.mp4", made.templates, on_failure=failures.append)
+    recording = Fed(tmp_path / "a.mp4")
 
     class SoundFirst:
         def put(self, packet: EncodedPacket) -> None:
@@ -99,12 +112,11 @@ def test_pictures_that_come_long_after_their_sound_play_with_it(tmp_path: Path) 
             else:
                 recording.put(packet)
 
-    feed(made, SoundFirst(), 0, 90)
-    for packet in [*pictures, *made.flush(Track.VIDEO), *made.flush(Track.AUDIO)]:
+    feed(recording.made, SoundFirst(), 0, 90)
+    for packet in [*pictures, *recording.made.flush(Track.VIDEO), *recording.made.flush(Track.AUDIO)]:
         recording.put(packet)
     recording.close()
-    made.close()
-    assert not failures
+    assert not recording.failures
     flashes, beeps = onsets(recording.path)
     assert flashes == pytest.approx([0, 1, 2], abs=0.001)
     assert beeps == pytest.approx([0, 1, 2], abs=0.005)
@@ -120,21 +132,18 @@ def test_without_a_clock_packets_gather_for_a_while_and_all_of_them_are_written(
     waiting = {}
     for waits, gather_s in ((True, 3.0), (False, 3600.0)):
         monkeypatch.setattr("recorder.recording.replica.GATHER_S", gather_s)
-        made = encoder()
-        failures: list[LiputError] = []
         path = tmp_path / f"{waits}.mp4"
-        recording = OneFile(path, made.templates, on_failure=failures.append, waits=waits)
-        feed(made, recording, 0, 30)
+        recording = Fed(path, waits=waits)
+        recording.feed(0, 30)
         wait_for(partial(has_all, recording))
-        feed(made, recording, 30, 30)
+        recording.feed(30, 30)
         if not waits:
             wait_for(partial(has_all, recording))
         waiting[waits] = recording.waiting
-        for packet in [*made.flush(Track.VIDEO), *made.flush(Track.AUDIO)]:
+        for packet in [*recording.made.flush(Track.VIDEO), *recording.made.flush(Track.AUDIO)]:
             recording.put(packet)
         recording.close()
-        made.close()
-        assert not failures
+        assert not recording.failures
         assert media.decoded(path, "v").frames == 60
     assert waiting[True] > 30
     assert waiting[False] == 0, "as time passes, nothing is held back"
@@ -148,13 +157,12 @@ def test_without_a_clock_packets_gather_for_a_while_and_all_of_them_are_written(
 def test_of_a_live_session_what_is_more_than_its_bit_rate_is_written_at_once(
     tmp_path: Path, bit_rate: int, waits: bool, fragment_s: float, begun: bool
 ) -> None:
-    made = SmallEncoder(noise=True, bit_rate=bit_rate)
-    failures: list[LiputError] = []
     path = tmp_path / "a.mp4"
-    recording = OneFile(
-        path, made.templates, on_failure=failures.append, settings=RecordingSettings(fragment_s=fragment_s), waits=waits
-    )
-    packets = [packet for _ in range(3) for packet in made.next()]
+    recording = Fed(
+        path, SmallEncoder(noise=True, bit_rate=bit_rate), settings=RecordingSettings(fragment_s=fragment_s),
+        waits=waits,
+    )  # fmt: skip
+    packets = [packet for _ in range(3) for packet in recording.made.next()]
     for packet in packets:
         recording.put(packet)
     wait_for(lambda: not recording.waiting)
@@ -163,11 +171,10 @@ def test_of_a_live_session_what_is_more_than_its_bit_rate_is_written_at_once(
     else:
         time.sleep(0.2)
         assert not path.stat().st_size
-    for packet in [packet for _ in range(87) for packet in made.next()] + made.flush():
+    for packet in [packet for _ in range(87) for packet in recording.made.next()] + recording.made.flush():
         recording.put(packet)
     recording.close()
-    made.close()
-    assert not failures
+    assert not recording.failures
     assert media.decoded(path, "v").frames == 90
     media.decodes_cleanly(path)
     moments = media.run("ffprobe", "-v", "error", "-select_streams", "a", "-show_entries", "packet=dts",
@@ -287,12 +294,9 @@ def test_an_hour_of_recording_takes_no_more_memory_than_ten_minutes(tmp_path: Pa
 
 
 def test_a_recording_that_nothing_came_for_is_closed_without_a_word(tmp_path: Path) -> None:
-    made = encoder()
-    failures: list[LiputError] = []
-    recording = OneFile(tmp_path / "a.mp4", made.templates, on_failure=failures.append)
+    recording = Fed(tmp_path / "a.mp4")
     recording.close()
-    made.close()
-    assert not failures
+    assert not recording.failures
     assert not holds_media(recording.path)
 
 
@@ -308,6 +312,12 @@ class SlowFile(Mp4File):
         self.disk.wait(30)
         super().mux(encoded)
         self.is_asked.clear()
+
+
+def slow_replica(path: Path, **more: Any) -> tuple[Fed, SlowFile]:
+    made = encoder()
+    file = SlowFile(path, made.templates)
+    return Fed(path, made, file=file, **more), file
 
 
 def test_a_disk_that_fills_up_fails_once_and_loudly_and_what_was_written_stays(tmp_path: Path) -> None:
@@ -347,16 +357,14 @@ class LaterClock(SystemClock):
 def test_a_disk_that_falls_a_minute_behind_fails_a_live_session_whatever_was_handed_over_at_once(
     tmp_path: Path,
 ) -> None:
-    made, clock = encoder(), LaterClock()
-    failures: list[LiputError] = []
+    clock = LaterClock()
     packets: list[EncodedPacket] = []
-    file = SlowFile(tmp_path / "a.mp4", made.templates)
-    recording = OneFile(file.path, made.templates, clock=clock, on_failure=failures.append, file=file)
+    recording, file = slow_replica(tmp_path / "a.mp4", clock=clock)
 
     class List:
         put = staticmethod(packets.append)
 
-    feed(made, List(), 0, 90)
+    feed(recording.made, List(), 0, 90)
     sound = [packet for packet in packets if packet.track == Track.AUDIO][5]
     backlog = [*packets, *(replace(sound, pts=n * 1024, dts=n * 1024) for n in range(200, 10_000))]
     for packet in backlog:
@@ -370,40 +378,36 @@ def test_a_disk_that_falls_a_minute_behind_fails_a_live_session_whatever_was_han
     for n in range(10_001, 10_101):
         recording.put(replace(sound, pts=n * 1024, dts=n * 1024))
     assert file.is_asked.wait(60)
-    assert not failures
+    assert not recording.failures
     clock.later_s = 1061
     for n in (10_101, 10_102):
         recording.put(replace(sound, pts=n * 1024, dts=n * 1024))
-    assert [type(error) for error in failures] == [StorageError]
-    assert "too slow" in failures[0].message
+    assert [type(error) for error in recording.failures] == [StorageError]
+    assert "too slow" in recording.failures[0].message
     file.disk.set()
     recording.close()
-    made.close()
     assert media.decoded(recording.path, "a").end_s == pytest.approx(10_101 * 1024 / 48_000, abs=0.1)
     assert recording.on_disk.bytes == recording.path.stat().st_size
-    assert len(failures) == 1
+    assert len(recording.failures) == 1
 
 
 def test_what_another_file_has_is_not_written_to_a_disk_that_is_too_slow(tmp_path: Path) -> None:
-    made, clock = encoder(), LaterClock()
-    failures: list[LiputError] = []
-    file = SlowFile(tmp_path / "a.mp4", made.templates)
-    recording = OneFile(file.path, made.templates, clock=clock, on_failure=failures.append, file=file)
+    clock = LaterClock()
+    recording, file = slow_replica(tmp_path / "a.mp4", clock=clock)
     file.disk.set()
-    feed(made, recording, 0, 60)
+    recording.feed(0, 60)
     wait_for(lambda: not recording.waiting)
     file.disk.clear()
-    feed(made, recording, 60, 60)
+    recording.feed(60, 60)
     assert file.is_asked.wait(60)
     clock.later_s = 61
-    feed(made, recording, 120, 1)
-    assert len(failures) == 1
+    recording.feed(120, 1)
+    assert len(recording.failures) == 1
     recording.drop_queue()
     file.disk.set()
     recording.close()
-    made.close()
     assert media.decoded(recording.path, "a").end_s == pytest.approx(2.0, abs=0.1)
-    assert len(failures) == 1
+    assert len(recording.failures) == 1
 
 
 def test_a_slow_disk_holds_up_a_session_without_a_clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -429,17 +433,14 @@ def test_a_slow_disk_holds_up_a_session_without_a_clock(tmp_path: Path, monkeypa
 
 
 def test_a_fault_of_our_own_ends_the_recording_in_order(tmp_path: Path) -> None:
-    made = encoder()
-    failures: list[LiputError] = []
-    recording = OneFile(tmp_path / "a.mp4", made.templates, on_failure=failures.append)
-    feed(made, recording, 0, 60)
-    packet = made.encode_video(av.VideoFrame(320, 180, "yuv420p"), 180_000)[0]
+    recording = Fed(tmp_path / "a.mp4")
+    recording.feed(0, 60)
+    packet = recording.made.encode_video(av.VideoFrame(320, 180, "yuv420p"), 180_000)[0]
     recording.put(replace(packet, data=b""))
     recording.put(replace(packet, time_base=None))  # type: ignore[arg-type] # the fault
     recording.put(packet)
     recording.close()
-    made.close()
-    assert len(failures) == 1
+    assert len(recording.failures) == 1
     assert media.decoded(recording.path, "v").frames > 30
 
 
@@ -448,25 +449,22 @@ def test_a_disk_that_never_answers_is_left_to_itself_when_the_recording_is_close
 ) -> None:
     before = set(threading.enumerate())
     monkeypatch.setattr("recorder.recording.replica.CLOSE_S", 0.3)
-    made = encoder()
-    failures: list[LiputError] = []
     path = tmp_path / "a.mp4"
-    recording = OneFile(path, made.templates, on_failure=failures.append)
-    feed(made, recording, 0, 60)
+    recording = Fed(path)
+    recording.feed(0, 60)
     wait_for(lambda: recording.on_disk.media_time_s > 0.5)
     disks.hung = tmp_path
     assert disks.hangs.wait(60)
     safe = recording.on_disk
-    feed(made, recording, 60, 60)
+    recording.feed(60, 60)
     wait_for(lambda: path.stat().st_size > safe.bytes)
     assert recording.on_disk == safe, "what is not safe is not reported"
     recording.close()
     assert (recording.state, recording.answers) == (ReplicaState.CLOSING, False)
-    assert [error.why for error in failures] == ["stalled"]
+    assert [error.why for error in recording.failures] == ["stalled"]
     disks.let_go.set()
     wait_for(lambda: set(threading.enumerate()) <= before)
     assert recording.state is ReplicaState.CLOSING, "nobody waits for it any more"
-    made.close()
     assert media.decoded(path, "v").frames > 90
 
 
@@ -474,33 +472,28 @@ def test_a_disk_that_goes_on_after_the_recording_was_closed_gets_what_was_waitin
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("recorder.recording.replica.CLOSE_S", 0.3)
-    made, failures, before = encoder(), list[LiputError](), set(threading.enumerate())
-    file = SlowFile(tmp_path / "a.mp4", made.templates)
-    recording = OneFile(file.path, made.templates, on_failure=failures.append, file=file)
-    feed(made, recording, 0, 90)
+    before = set(threading.enumerate())
+    recording, file = slow_replica(tmp_path / "a.mp4")
+    recording.feed(0, 90)
     for track in Track:
-        for packet in made.flush(track):
+        for packet in recording.made.flush(track):
             recording.put(packet)
     recording.close()
     assert recording.state is ReplicaState.CLOSING
-    assert [error.why for error in failures] == ["stalled"]
+    assert [error.why for error in recording.failures] == ["stalled"]
     file.disk.set()
     wait_for(lambda: set(threading.enumerate()) <= before)
-    made.close()
     assert media.decoded(recording.path, "v").frames == 90
 
 
 def test_a_file_that_was_taken_away_is_a_disk_that_has_gone(tmp_path: Path) -> None:
-    made = encoder()
-    failures: list[LiputError] = []
     path = tmp_path / "a.mp4"
-    recording = OneFile(path, made.templates, on_failure=failures.append)
-    feed(made, recording, 0, 60)
+    recording = Fed(path)
+    recording.feed(0, 60)
     path.rename(tmp_path / "b.mp4")
-    wait_for(lambda: bool(failures))
+    wait_for(lambda: bool(recording.failures))
     recording.close()
-    made.close()
-    assert [error.why for error in failures] == ["vanished"]
+    assert [error.why for error in recording.failures] == ["vanished"]
 
 
 def test_a_disk_that_is_full_from_the_start_is_refused(tmp_path: Path) -> None:
@@ -549,13 +542,12 @@ def looked_at(replica: Replica, later_s: float, given_s: float) -> ReplicaState 
 
 
 def test_a_replica_that_stalls_writes_again_and_is_closed(tmp_path: Path, disks: Disks) -> None:
-    made, failures = encoder(), list[Exception]()
-    replica = OneFile(tmp_path / "a.mp4", made.templates, on_failure=failures.append)
+    replica = Fed(tmp_path / "a.mp4")
     states = [replica.state]
-    feed(made, replica, 0, 60)
+    replica.feed(0, 60)
     wait_for(lambda: replica.on_disk.media_time_s > 1)
     disks.hung = tmp_path
-    feed(made, replica, 60, 60)
+    replica.feed(60, 60)
     wait_for(disks.hangs.is_set)
     assert looked_at(replica, 0, 2.0) is None
     looks = [looked_at(replica, 30, 4.0)]
@@ -567,29 +559,26 @@ def test_a_replica_that_stalls_writes_again_and_is_closed(tmp_path: Path, disks:
     states.append(replica.state)
     replica.close()
     states.append(replica.state)
-    made.close()
     assert looks == [ReplicaState.STALLED, ReplicaState.WRITING]
     assert states == [ReplicaState.WRITING, ReplicaState.STALLED, ReplicaState.WRITING, ReplicaState.CLOSED]
     assert replica.answers
-    assert not failures
+    assert not replica.failures
 
 
 def test_a_replica_that_failed_takes_nothing_more_and_is_closed(tmp_path: Path) -> None:
-    made, failures = encoder(), list[Exception]()
-    replica = OneFile(tmp_path / "a.mp4", made.templates, on_failure=failures.append)
+    replica = Fed(tmp_path / "a.mp4")
     looks = [looked_at(replica, 30, 4.0)]
-    feed(made, replica, 0, 60)
+    replica.feed(0, 60)
     wait_for(lambda: replica.on_disk.media_time_s > 1)
     for _ in range(2):
         replica.fail(StorageError("it is gone"))
     looks.append(looked_at(replica, 60, 4.0))
-    feed(made, replica, 60, 30)
+    replica.feed(60, 30)
     assert looks == [ReplicaState.STALLED, ReplicaState.WRITING]
     assert (replica.state, replica.takes) == (ReplicaState.FAILED, False)
     replica.close()
-    made.close()
     assert replica.state is ReplicaState.CLOSED
-    assert len(failures) == 1, "it is told once"
+    assert len(replica.failures) == 1, "it is told once"
 
 
 def at(seconds: float) -> int:
