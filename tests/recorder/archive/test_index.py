@@ -345,7 +345,7 @@ def test_days_and_rooms_bound_it(searched: ArchiveIndex) -> None:
 
 def test_a_hit_shows_where(searched: ArchiveIndex) -> None:
     (found,) = search_archive(searched, ["anggaran"])
-    assert "[Anggaran] pendapatan 2027" in found.snippet
+    assert "[Anggaran] pendapatan 2027" in str(found.snippet)
     (found,) = search_archive(searched, ["senat"])
     assert found.snippet == "Rapat [Senat] Terbuka"
 
@@ -377,7 +377,7 @@ def test_of_many_those_come_first_that_say_it_in_the_title_and_none_is_missing(
         assert 0 < sum(in_title) < len(found)
         begun = [one.started_at for one in found[: sum(in_title)]]
         assert begun == sorted(begun, reverse=True)
-        assert all("[" in one.snippet for one in found)
+        assert all("[" in str(one.snippet) for one in found)
         assert [one.id for one in search_archive(searched, ["rapat", "an"], most=7)] == [one.id for one in found[:7]]
         since = found[0].started_at
         late = {one.id for one in found if one.started_at >= since}
