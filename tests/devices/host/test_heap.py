@@ -182,16 +182,6 @@ def test_what_failed_attempts_leave_is_collected_though_it_is_old() -> None:
     assert left() is None
 
 
-def test_it_is_done_again_and_again() -> None:
-    clock = SimulatedClock()
-    collect = garbage_collector(clock)
-    for _ in range(3):
-        left = an_old_one_without_owner()
-        passes(clock, EVERY_S)
-        collect()
-        assert left() is None
-
-
 def test_what_is_free_after_that_is_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = SimulatedClock()
     given_back: list[bool] = []
