@@ -455,12 +455,6 @@ def test_a_holder_that_is_killed_leaves_it_and_its_children_do_not_keep_it(tmp_p
     lock.release()
 
 
-def test_where_no_lock_can_be_kept_it_says_so(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    with pytest.raises(OSError, match="File exists"):
-        DeviceServiceLock(tmp_path / "file" / "watch.lock").acquire()
-
-
 def test_who_ends_does_not_wait_for_a_folder_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     release, hangs = threading.Event(), threading.Event()
 

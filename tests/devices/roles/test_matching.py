@@ -105,11 +105,6 @@ def test_capabilities_that_are_not_known_do_not_count() -> None:
     assert present_id(bound(STICK), room(p1=replace(STICK, capabilities=None)).devices())
 
 
-def test_another_model_in_the_port_is_nothing_to_offer() -> None:
-    found = missing(bound(WEBCAM), room(p1=STICK).devices())
-    assert found == MissingDevice("it is not plugged in (it was in port 1-1)")
-
-
 def test_the_port_is_known_when_its_bus_has_another_number() -> None:
     later = PortRoom()
     later.plug(STICK, "3-1")
