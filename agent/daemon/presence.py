@@ -56,20 +56,20 @@ def is_serving() -> bool:
     return False
 
 
-def recently_killed(now_s: float, within_s: float = RESUME_WITHIN_S) -> list[tuple[RecorderFolder, RecorderInfo]]:
-    """Return recorders killed while they recorded, within `within_s` before `now_s` (time.time())."""
+def recently_killed(within_s: float = RESUME_WITHIN_S) -> list[tuple[RecorderFolder, RecorderInfo]]:
+    """Return recorders killed while they recorded, within the last `within_s`."""
     with suppress(OSError, LiputError):
         return [
             (folder, info)
             for folder in runtime_directory.killed_recorders()
-            if (info := folder.info()) and info.session and now_s - folder.last_beat_s < within_s
+            if (info := folder.info()) and info.session and time.time() - folder.last_beat_s < within_s
         ]
     return []
 
 
-def sessions_to_resume(now_s: float) -> set[str | None]:
+def sessions_to_resume() -> set[str | None]:
     """Return the names of sessions that a daemon will resume."""
-    return {info.session for _, info in recently_killed(now_s)}
+    return {info.session for _, info in recently_killed()}
 
 
 def successor(*killed: RecorderFolder, patience_s: float = SUCCESSOR_WAIT_S) -> RecorderFolder | None:

@@ -96,7 +96,7 @@ def _refuse_beside_session(*_far: object) -> None:
 
 def _looked_after() -> set[str | None]:
     with suppress(LiputError, OSError):
-        return {*(info.session for _, info in alive_recorders()), *sessions_to_resume(time.time())}
+        return {*(info.session for _, info in alive_recorders()), *sessions_to_resume()}
     return set()
 
 

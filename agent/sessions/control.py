@@ -182,7 +182,7 @@ def successor_of(
     such a session or without a daemon. Raises SessionError if no successor comes, or it does not begin to record.
     """
     missed: SessionError | None = None
-    for folder, info in recently_killed(time.time(), within_s):
+    for folder, info in recently_killed(within_s):
         is_meant = key is None or folder.id == key or (not is_whole and key and folder.id.startswith(key.lower()))
         if is_meant and is_serving():
             try:

@@ -163,7 +163,7 @@ def recover_session(recovery: Recovery, session: UnfinishedSession, *, dry_run: 
 
 
 def _is_awaited(session: UnfinishedSession) -> bool:
-    return is_serving() and session.name in sessions_to_resume(time.time())
+    return is_serving() and session.name in sessions_to_resume()
 
 
 def _is_recorded(session: UnfinishedSession) -> bool:

@@ -1,7 +1,6 @@
 """Which sessions the schedule sees: also those whose recorder was killed, as long as somebody may go on with them."""
 
 import os
-import time
 from datetime import timedelta
 from pathlib import Path
 
@@ -50,11 +49,10 @@ def test_one_that_people_began_counts_as_long_as_going_on_with_it_takes() -> Non
 
 @pytest.mark.usefixtures("runtime")
 def test_how_long_ago_one_was_killed_counts_for_who_waits_for_the_next() -> None:
-    now_s = time.time()
     killed(BY_HAND, ago_s=RESUME_WITHIN_S + 5)
     before, just_now = killed(BY_HAND, ago_s=SUCCESSOR_WAIT_S + 5), killed(BY_HAND)
-    assert {folder.id for folder, _ in recently_killed(now_s)} == {before.id, just_now.id}
-    assert [folder.id for folder, _ in recently_killed(now_s, SUCCESSOR_WAIT_S)] == [just_now.id]
+    assert {folder.id for folder, _ in recently_killed()} == {before.id, just_now.id}
+    assert [folder.id for folder, _ in recently_killed(SUCCESSOR_WAIT_S)] == [just_now.id]
 
 
 @pytest.mark.usefixtures("runtime")

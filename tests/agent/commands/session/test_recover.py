@@ -158,7 +158,7 @@ def _awaited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     archive = archives.archive_at(tmp_path / "arsip")
     work = leftovers.leave(archive, {"program.mp4": Material(3.0).write(tmp_path).killed}, events=[live()])
     monkeypatch.setattr("agent.commands.session.recover.is_serving", lambda: True)
-    monkeypatch.setattr("agent.commands.session.recover.sessions_to_resume", lambda now_s: {work.name})
+    monkeypatch.setattr("agent.commands.session.recover.sessions_to_resume", lambda: {work.name})
 
 
 @pytest.mark.usefixtures("_awaited")
@@ -201,7 +201,7 @@ def test_a_session_whose_recorder_is_killed_meanwhile_is_left_to_the_daemon(
         killed.add(work.name)
 
     monkeypatch.setattr("agent.commands.session.recover.is_serving", lambda: True)
-    monkeypatch.setattr("agent.commands.session.recover.sessions_to_resume", lambda now_s: killed)
+    monkeypatch.setattr("agent.commands.session.recover.sessions_to_resume", lambda: killed)
     monkeypatch.setattr("agent.commands.session.recover.time.sleep", end_of_its_recorder)
     (session,) = find_unfinished([archive])
     outcome = recover_session(Recovery([archive], clock=SystemClock()), session)
