@@ -116,7 +116,7 @@ def _when_idle(clock: Clock, spares: StandbyRecorder, copying: CopyRunner) -> Ca
 def _run(parts: Parts, pulse: ServiceNotifier, stop: threading.Event, log: DaemonLog) -> None:
     try:
         parts.start()
-        log("ready")
+        log.say("ready")
         pulse.begin()
         while not stop.wait(pulse.look_s):
             pulse.look(parts.standing())

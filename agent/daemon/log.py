@@ -51,10 +51,6 @@ class DaemonLog:
         self._writing = threading.Lock()
         self._kinds = TokenBuckets(AT_ONCE, PER_S, MOST_KINDS)
 
-    def __call__(self, text: str) -> None:
-        """Write a line for the part of this thread."""
-        self.say(text)
-
     def know(self, redact: Redact) -> None:
         """Redact by `redact` from now on."""
         self._redact = redact

@@ -3,7 +3,7 @@
 import os
 import socket
 import threading
-from collections.abc import Callable, MutableMapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -145,11 +145,10 @@ STATUS_WATCHING = "STATUS=watching"
 class ServiceNotifier:
     """Tells the service manager and the log which parts hang (sd_notify(3)); ignores a missing manager."""
 
-    def __init__(self, clock: Clock, tell: Tell, environment: MutableMapping[str, str] | None = None) -> None:
+    def __init__(self, clock: Clock, tell: Tell) -> None:
         """Remove the manager's address from the environment: children are not the service."""
-        variables = os.environ if environment is None else environment
-        address = variables.pop(ADDRESS, "")
-        interval, whose = variables.pop(INTERVAL, ""), variables.pop(WHOSE, "")
+        address = os.environ.pop(ADDRESS, "")
+        interval, whose = os.environ.pop(INTERVAL, ""), os.environ.pop(WHOSE, "")
         # A path, or an abstract name after an @.
         self._address = f"\0{address[1:]}" if address.startswith("@") else address
         ours = interval.isdecimal() and int(interval) > 0 and whose in {"", str(os.getpid())}

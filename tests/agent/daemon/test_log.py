@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.daemon.log import AT_ONCE, PER_S, SUPPRESSED, DaemonLog, _Handler, log_form
+from agent.daemon.log import AT_ONCE, PER_S, SUPPRESSED, DaemonLog, log_form
 from agent.terminal.redact import redactor
 from config.settings.secrets import Secret
 from devices.host.clock import NANOSECONDS
@@ -43,10 +43,15 @@ def written(capsys: pytest.CaptureFixture[str]) -> Written:
 
 
 @pytest.fixture
-def log(written: Written) -> Iterator[DaemonLog]:
+def clock() -> SimulatedClock:
+    return SimulatedClock()
+
+
+@pytest.fixture
+def log(written: Written, clock: SimulatedClock) -> Iterator[DaemonLog]:
     root = logging.getLogger()
     handlers, level, hook = root.handlers[:], root.level, threading.excepthook
-    made = DaemonLog("journal", SimulatedClock())
+    made = DaemonLog("journal", clock)
     made.know(redactor([Secret(KEY)]))
     yield made
     logging.captureWarnings(capture=False)
@@ -63,7 +68,7 @@ def lines(written: Written) -> list[dict[str, str]]:
 
 
 def test_a_line_says_who_says_it_and_how_serious_it_is(log: DaemonLog, written: Written) -> None:
-    log("ready")
+    log.say("ready")
     log.of("sessions")('the recorder of "Rapat" was killed')
     log.of("alarms", "warning")("two\nlines \udc80")
     assert lines(written) == [
@@ -106,23 +111,21 @@ def test_what_libraries_say_goes_the_same_way(log: DaemonLog, written: Written) 
     assert KEY not in written.getvalue()
 
 
-def test_what_comes_again_and_again_is_left_out_and_hides_nothing_else(written: Written) -> None:
-    clock = SimulatedClock()
-    log, library = (
-        DaemonLog("journal", clock),
-        logging.LogRecord("asyncio", logging.ERROR, "base_events.py", 1, "", (), None),
-    )
+def test_what_comes_again_and_again_is_left_out_and_hides_nothing_else(
+    log: DaemonLog, written: Written, clock: SimulatedClock
+) -> None:
+    log.take_over()
+    library = logging.getLogger("asyncio")
     for number in range(1000):
-        library.msg = f"socket.accept() out of system resource: fd={number}"
-        _Handler(log).emit(library)
-        log("the disk is away")
-    log("something else")
+        library.error("socket.accept() out of system resource: fd=%d", number)
+        log.say("the disk is away")
+    log.say("something else")
     said = lines(written)
     assert len(said) == 2 * AT_ONCE + 1
     assert [line["message"].endswith(SUPPRESSED) for line in said] == [False] * 38 + [True, True, False]
     clock.advance_to(clock.now_ns() + int(NANOSECONDS / PER_S))
-    log("the disk is away")
-    log("the disk is away")
+    log.say("the disk is away")
+    log.say("the disk is away")
     (again,) = lines(written)[len(said) :]
     assert again["message"] == f"the disk is away {SUPPRESSED}"
 
@@ -155,7 +158,7 @@ def test_what_cannot_be_written_breaks_nobody(monkeypatch: pytest.MonkeyPatch) -
     os.close(reading)
     with os.fdopen(writing, "w") as gone:
         monkeypatch.setattr(sys, "stderr", gone)
-        DaemonLog("journal", SimulatedClock())("nobody hears this")
+        DaemonLog("journal", SimulatedClock()).say("nobody hears this")
         monkeypatch.undo()
         os.dup2(os.open(os.devnull, os.O_WRONLY), gone.fileno())
 

@@ -1,5 +1,6 @@
 """The parts of the daemon: one that breaks is begun anew, one that hangs is seen, none takes another with it."""
 
+import os
 import signal
 import socket
 import threading
@@ -171,7 +172,9 @@ def manager(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Manager]
 def pulse_of(
     environment: dict[str, str], clock: Clock | None = None, tell: Tell = lambda _text: None
 ) -> ServiceNotifier:
-    return ServiceNotifier(clock or SimulatedClock(), tell, environment)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(os, "environ", environment)
+        return ServiceNotifier(clock or SimulatedClock(), tell)
 
 
 def test_each_word_is_one_datagram_and_children_cannot_speak(manager: Manager) -> None:
