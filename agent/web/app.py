@@ -34,12 +34,10 @@ async def healthz(request: Request) -> Response:
     return PlainTextResponse(f"standing: {', '.join(standing)}\n", 503) if standing else PlainTextResponse("ok\n")
 
 
-_HEALTH = TextRoute(
-    HEALTHZ, healthz, "Whether the parts of the daemon move", {200: "ok", 503: "the parts that hang"},
-    needs_token=False,
-)  # fmt: skip
+_HEALTH = {200: "ok", 503: "the parts that hang"}
 ENDPOINTS: tuple[Endpoint | TextRoute, ...] = (
-    _HEALTH, *state.ENDPOINTS, *sessions.ENDPOINTS, *devices.ENDPOINTS, *checks.ENDPOINTS, *settings.ENDPOINTS,
+    TextRoute(HEALTHZ, healthz, "Whether the parts of the daemon move", _HEALTH, needs_token=False),
+    *state.ENDPOINTS, *sessions.ENDPOINTS, *devices.ENDPOINTS, *checks.ENDPOINTS, *settings.ENDPOINTS,
     *archive.ENDPOINTS, *history.ENDPOINTS, *guard.ENDPOINTS, *chain.from_iterable(hooked("endpoints")),
 )  # fmt: skip
 

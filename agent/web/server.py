@@ -35,14 +35,11 @@ if TYPE_CHECKING:
     from agent.web.http.context import ApiContext
 
 
-type MakeTls = Callable[[], ssl.SSLContext]  # loads the certificate; raises OSError, ssl.SSLError
-
-
 class RenewableCertificate:
     """Reloads a renewed certificate. A bad one is logged once, and the former one stays in use."""
 
-    def __init__(self, make: MakeTls, files: Sequence[Path], tell: Callable[[str], None]) -> None:
-        """`files` has certificate chain and key. Raises OSError, ssl.SSLError."""
+    def __init__(self, make: Callable[[], ssl.SSLContext], files: Sequence[Path], tell: Callable[[str], None]) -> None:
+        """`make` loads `files`: certificate chain and key. Raises OSError, ssl.SSLError."""
         self.served = self._now = make()  # the context for the server
         self._make = make
         self._files = files
