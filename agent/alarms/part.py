@@ -52,8 +52,8 @@ class AlarmsPart:
     tell: Tell
     board: NoticeBoard
     name: str = "alarms"
+    senders: dict[str, ChannelSender] = field(default_factory=dict)  # by name of the channel
     _present: tuple[Alarm, ...] = ()
-    _senders: dict[str, ChannelSender] = field(default_factory=dict)  # by name of the channel
 
     def __post_init__(self) -> None:
         """Give the board alarms, and take its notices. With wrong keys, only the desktop gets alarms."""
@@ -85,8 +85,8 @@ class AlarmsPart:
             poll(partial(self._look, watcher), LOOK_S, self.clock, stop, beat)
         finally:
             watcher.close()
-            while self._senders:
-                _end(self._senders.popitem()[1])
+            while self.senders:
+                _end(self.senders.popitem()[1])
 
     def _take_newest(self) -> None:
         """Use new settings; with wrong keys the channels stay."""
@@ -102,15 +102,15 @@ class AlarmsPart:
             self.tell(f"alarms go where they went before: {error.message}")
 
     def _set_channels(self, channels: Sequence[NotificationChannel]) -> None:
-        for gone in self._senders.keys() - {channel.name for channel in channels}:
-            _end(self._senders.pop(gone))
+        for gone in self.senders.keys() - {channel.name for channel in channels}:
+            _end(self.senders.pop(gone))
         for channel in channels:
-            if sender := self._senders.get(channel.name):
+            if sender := self.senders.get(channel.name):
                 sender.use(channel)
             else:
-                self._senders[channel.name] = ChannelSender(channel, self.clock, self.tell)
-                self._senders[channel.name].start()
-        self.channels = [sender.channel for sender in self._senders.values()]
+                self.senders[channel.name] = ChannelSender(channel, self.clock, self.tell)
+                self.senders[channel.name].start()
+        self.channels = [sender.channel for sender in self.senders.values()]
 
     def _look(self, watcher: RecorderWatcher) -> None:
         self._take_newest()
@@ -129,7 +129,7 @@ class AlarmsPart:
             self._enqueue(noticed)
 
     def _enqueue(self, message: Message) -> None:
-        for sender in self._senders.values():
+        for sender in self.senders.values():
             if not message.closes or isinstance(sender.channel, DesktopChannel):
                 sender.enqueue(message)
 

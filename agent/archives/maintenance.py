@@ -125,7 +125,7 @@ class FixityPart:
 
     def run(self, stop: threading.Event, beat: Callable[[], None]) -> None:
         """Look until `stop` is set."""
-        self._rest(QUIET_S)
+        self.rest(QUIET_S)
         try:
             poll(self._try_to_look, LOOK_S, self.clock, stop, beat)
         finally:
@@ -156,7 +156,7 @@ class FixityPart:
                 self._take_round(_last_line(self._round.said()), status)
             return
         if self.is_busy():
-            self._rest(QUIET_S)
+            self.rest(QUIET_S)
         elif self.settings.fixity.at and self.clock.now_ns() >= self._not_before_ns:
             self._begin_if_due()
 
@@ -173,14 +173,14 @@ class FixityPart:
         """Take the result of a round; a session may have ended it early."""
         self._round = None
         if done is None:
-            self._rest(RETRY_S)
+            self.rest(RETRY_S)
             if not self._is_failing:
                 self.tell(f"{FAILED}: liput archive fixity has ended with status {status}")
             self._is_failing = True
             return
         self._is_failing = False
         if done.ended == "session":
-            self._rest(QUIET_S)
+            self.rest(QUIET_S)
             self.night.change(lambda night: NightProgress(done=night.done, read=night.read + done.bytes))
         else:
             self.night.change(lambda _: NightProgress(done=self._last_due()))
@@ -198,7 +198,8 @@ class FixityPart:
             self._damaged = tuple(map(_alarm, found))
             self._seen = seen
 
-    def _rest(self, seconds: float) -> None:
+    def rest(self, seconds: float) -> None:
+        """Start no round for so long."""
         self._not_before_ns = self.clock.now_ns() + int(seconds * NANOSECONDS)
 
 

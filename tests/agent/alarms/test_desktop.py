@@ -9,6 +9,8 @@ import pytest
 
 from agent.alarms.desktop import DesktopChannel, NoDesktop
 from agent.alarms.message import Message
+from agent.alarms.sender import ChannelSender
+from devices.host.clock import SystemClock
 from tests.support.alarms import AT, alarm, message, notice, over
 from tests.support.buses import Bus, Notifications
 
@@ -62,6 +64,18 @@ def test_a_notice_of_the_schedule_has_a_notification_of_its_own_and_leaves_the_t
         assert [one.body for one in screen.shown.values()] == ["Rapat: tekan mulai"]
         desktop.send(Message(at=AT, notices=(notice(plan="wisuda", text="Wisuda dimulai 10 min lagi"),)))
         assert [one.body for one in screen.shown.values()] == ["Rapat: tekan mulai", "Wisuda dimulai 10 min lagi"]
+
+
+def test_a_room_that_is_called_otherwise_keeps_what_is_shown(bus: Bus, desktop: DesktopChannel) -> None:
+    with Notifications(bus.address) as screen:
+        desktop.send(message(alarm()))
+        sender = ChannelSender(desktop, SystemClock(), print)
+        sender.use(DesktopChannel("Aula Lantai 2", "en"))
+        (number,) = screen.shown
+        sender.channel.send(message(alarm()))
+        ((same, shown),) = screen.shown.items()
+    assert same == number
+    assert shown.summary.startswith("Liput (Aula Lantai 2): Podium camera was unplugged")
 
 
 def test_letters_that_would_be_markup_are_shown_as_they_are(bus: Bus, desktop: DesktopChannel) -> None:

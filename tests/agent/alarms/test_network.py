@@ -93,13 +93,14 @@ def test_without_tls_nothing_is_sent(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("at_once", [False, True])
 def test_a_certificate_that_nobody_signed_or_of_another_host_is_refused(tmp_path: Path, at_once: bool) -> None:
-    other = SmtpServer(tmp_path / "other")
-    with SmtpServer(tmp_path / "smtp", tls_at_once=at_once, password=PASSWORD) as server:
+    with (
+        SmtpServer(tmp_path / "other") as other,
+        SmtpServer(tmp_path / "smtp", tls_at_once=at_once, password=PASSWORD) as server,
+    ):
         with pytest.raises(LiputError, match=r"certificate of localhost:.* is not trusted"):
             mail(server, authority=other.authority).send(message())
         with pytest.raises(LiputError, match=r"certificate of 127\.0\.0\.1:.* is not trusted"):
             mail(server, host="127.0.0.1").send(message())
-    other._listener.close()
     assert server.letters == []
     assert not any(word.startswith("AUTH") for word in server.commands)
 

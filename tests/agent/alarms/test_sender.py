@@ -18,6 +18,7 @@ from config.settings.secrets import AlarmKeys, Secret
 from config.settings.serving import AlarmSettings
 from devices.host.clock import SystemClock
 from tests.support.alarms import alarm, message
+from tests.support.processes import runs
 from tests.support.servers import HookServer, SmtpServer
 from tests.support.simulated import SimulatedClock
 from tests.support.waiting import wait_for
@@ -115,8 +116,7 @@ def test_what_waits_for_its_next_attempt_ends_at_once() -> None:
     sender.enqueue(message())
     wait_for(lambda: channel.tried)
     sender.stop(10)
-    assert sender._thread
-    assert not sender._thread.is_alive()
+    assert not runs("part-alarms-mail")
 
 
 def test_what_waits_for_its_next_attempt_goes_another_such_way_at_once() -> None:

@@ -61,7 +61,7 @@ class Nights:
         part = FixityPart(
             self.settings, self.clock, self.told.append, Path("/arsip"), is_busy=lambda: self.is_busy, start=self._start
         )
-        part._rest(QUIET_S)
+        part.rest(QUIET_S)
         return part
 
     def _start(self, words: Sequence[str], _config: Path | None) -> CommandChild:
