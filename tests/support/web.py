@@ -4,10 +4,14 @@ import contextlib
 import http.client
 import json
 import socket
-from collections.abc import Iterator, Mapping, Sequence
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from websockets.sync.client import ClientConnection, connect
 
 from agent.daemon.parts import Part, Parts
 from agent.web.http.context import ApiContext
@@ -138,3 +142,36 @@ def wish(page: Page, path: str = "/api/v1/live", **headers: str) -> int:
     with socket.create_connection(("127.0.0.1", page.port), timeout=60) as connection:
         connection.sendall("\r\n".join(upgrade(page, path, **headers)).encode())
         return int(connection.recv(65_536).split(b" ", 2)[1])
+
+
+@contextlib.contextmanager
+def opened(page: Page) -> Iterator[ClientConnection]:
+    headers = {"Authorization": f"Bearer {page.token}"}
+    with connect(f"ws://{page.host}/api/v1/live", additional_headers=headers, max_size=8 << 20) as made:
+        yield made
+
+
+def until(looking: ClientConnection, wanted: Callable[[Any], bool], timeout_s: float = 30.0) -> Any:
+    """Return the first message that is wanted: JSON decoded, pictures as they are."""
+    deadline_s = time.monotonic() + timeout_s
+    while (left_s := deadline_s - time.monotonic()) > 0:
+        message = looking.recv(timeout=left_s)
+        said = json.loads(message) if isinstance(message, str) else message
+        if wanted(said):
+            return said
+    raise AssertionError("it did not come")
+
+
+def is_kind(kind: str) -> Callable[[Any], bool]:
+    return lambda said: isinstance(said, dict) and said["type"] == kind
+
+
+def signed(folder: Path, key: str = "rsa:2048") -> tuple[Path, Path]:
+    """Make a certificate of this PC that nobody but itself has signed, and its key; return where they are."""
+    certificate, private = folder / "liput.pem", folder / "liput.key"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", *key.split(), "-nodes", "-keyout", private, "-out", certificate,
+         "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    return certificate, private

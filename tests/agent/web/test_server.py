@@ -7,7 +7,6 @@ import re
 import signal
 import socket
 import ssl
-import subprocess
 import threading
 import time
 import urllib.request
@@ -76,19 +75,8 @@ def test_a_part_that_hangs_is_named(tmp_path: Path) -> None:
         assert (answer.status, answer.body) == (503, b"standing: sessions\n")
 
 
-def signed(folder: Path, key: str = "rsa:2048") -> tuple[Path, Path]:
-    """Make a certificate of this PC that nobody but itself has signed, and its key; return where they are."""
-    certificate, private = folder / "liput.pem", folder / "liput.key"
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", *key.split(), "-nodes", "-keyout", private, "-out", certificate,
-         "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"],
-        check=True, capture_output=True,
-    )  # fmt: skip
-    return certificate, private
-
-
 def test_with_a_certificate_it_is_served_by_https_alone(tmp_path: Path) -> None:
-    certificate, key = signed(tmp_path)
+    certificate, key = web.signed(tmp_path)
     settings = WebSettings(port=0, lan=True, tls_certificate=certificate, tls_key=key)
     with web.serving(settings) as page:
         trusting = ssl.create_default_context(cafile=certificate)
@@ -101,20 +89,22 @@ def test_a_certificate_that_is_renewed_is_taken_and_one_that_is_none_is_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("agent.web.server.CERTIFICATE_TICKS", 2)
-    certificate, key = signed(tmp_path, "ec -pkeyopt ec_paramgen_curve:prime256v1")  # clients prefer it to the next one
+    certificate, key = web.signed(
+        tmp_path, "ec -pkeyopt ec_paramgen_curve:prime256v1"
+    )  # clients prefer it to the next one
     settings = WebSettings(port=0, lan=True, tls_certificate=certificate, tls_key=key)
     with web.serving(settings) as page:
         told, first = page.told, served(page.port)
         key.write_text("no key")
         wait_for(lambda: any("cannot be used" in line for line in told))
         assert served(page.port) == first
-        signed(tmp_path)
+        web.signed(tmp_path)
         wait_for(lambda: any("the new one" in line for line in told))
         assert served(page.port) == certificate.read_text() != first
         refused = sum("cannot be used" in line for line in told)
         other = tmp_path / "other"
         other.mkdir()
-        signed(other)[1].replace(key)  # of another certificate
+        web.signed(other)[1].replace(key)  # of another certificate
         wait_for(lambda: sum("cannot be used" in line for line in told) > refused)
         assert served(page.port) == certificate.read_text()
 

@@ -13,10 +13,9 @@ import pytest
 from agent.schedule.store import PlanRecord, Plans, change_record, plan_record_store
 from config.state import STATE_VARIABLE
 from devices.host.clock import boot_id
-from tests.agent.web.api.test_live import is_kind, opened, until
 from tests.support import command
 from tests.support.room import Room
-from tests.support.web import Page
+from tests.support.web import Page, is_kind, opened, until
 
 pytestmark = pytest.mark.server
 AT = "/api/v1/schedule"

@@ -18,11 +18,10 @@ from devices.health.log_reader import LogFilter, read
 from devices.health.log_writer import log_folder
 from devices.host.clock import SystemClock
 from devices.roles import assignment
-from tests.agent.web.api.test_live import is_kind, opened, until
 from tests.support import hall, web
 from tests.support.room import Room
 from tests.support.waiting import wait_for
-from tests.support.web import Page
+from tests.support.web import Page, is_kind, opened, until
 
 pytestmark = pytest.mark.server
 CAMERA = hall.CAMERA

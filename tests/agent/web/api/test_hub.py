@@ -1,51 +1,30 @@
 """The page's WebSocket: state, levels and pictures of a real session; slow and evil pages."""
 
+import asyncio
 import json
 import os
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 from websockets.exceptions import ConnectionClosed
-from websockets.sync.client import ClientConnection, connect
+from websockets.sync.client import ClientConnection
 
-from agent.web.api.hub import PageSubscription, PreviewRequest, Viewer
+from agent.web.api.hub import PageSubscription, PictureKey, PreviewRequest, Viewer
 from agent.web.http import limits
 from recorder.running.access import BACKLOG
 from tests.agent.web.api.test_sessions import SESSIONS, begun
 from tests.support import command
 from tests.support.scripted_session import ServedRecorder, hanging
 from tests.support.waiting import wait_for
-from tests.support.web import Page, upgrade, wish
+from tests.support.web import Page, is_kind, opened, until, upgrade, wish
 
 pytestmark = pytest.mark.server
-
-
-@contextmanager
-def opened(page: Page) -> Iterator[ClientConnection]:
-    headers = {"Authorization": f"Bearer {page.token}"}
-    with connect(f"ws://{page.host}/api/v1/live", additional_headers=headers, max_size=8 << 20) as made:
-        yield made
-
-
-def until(looking: ClientConnection, wanted: Callable[[Any], bool], timeout_s: float = 30.0) -> Any:
-    """Return the first message that is wanted: JSON decoded, pictures as they are."""
-    deadline_s = time.monotonic() + timeout_s
-    while (left_s := deadline_s - time.monotonic()) > 0:
-        message = looking.recv(timeout=left_s)
-        said = json.loads(message) if isinstance(message, str) else message
-        if wanted(said):
-            return said
-    raise AssertionError("it did not come")
-
-
-def is_kind(kind: str) -> Callable[[Any], bool]:
-    return lambda said: isinstance(said, dict) and said["type"] == kind
 
 
 def test_the_state_comes_at_once_and_every_second(page: Page) -> None:
@@ -208,16 +187,24 @@ def test_a_page_that_goes_in_the_middle_of_a_frame_is_forgotten(page: Page) -> N
 
 
 def test_of_each_picture_a_viewer_gets_as_many_as_it_wants() -> None:
-    viewer = Viewer()
-    viewer.watch(
-        PageSubscription(session="a", previews=(PreviewRequest(fps=2), PreviewRequest(source="podium", fps=1)))
-    )
-    shown: list[int] = []
-    for tick in range(100):
-        viewer.show(("a", "program"), b"jpeg", 1000.0 + tick / 10)
-        shown += [kind for kind in viewer._newest if isinstance(kind, int)]
-        viewer._newest.clear()
-    assert set(shown) == {0}
+    async def look() -> tuple[list[bytes | str], list[bytes | str]]:
+        viewer, previews = Viewer(), (PreviewRequest(fps=2), PreviewRequest(source="podium", fps=1))
+        viewer.watch(PageSubscription(session="a", previews=previews))
+        shown: list[bytes | str] = []
+        for tick in range(100):
+            shown += await _shown(viewer, ("a", "program"), 1000.0 + tick / 10)
+        return shown, await _shown(viewer, ("b", "program"), 2000.0)
+
+    shown, of_another_session = asyncio.run(look())
+    assert set(shown) == {b"\0jpeg"}
     assert 19 <= len(shown) <= 22
-    viewer.show(("b", "program"), b"jpeg", 2000.0)
-    assert not viewer._newest, "of another session"
+    assert of_another_session == []
+
+
+async def _shown(viewer: Viewer, key: PictureKey, at_s: float) -> list[bytes | str]:
+    """Give a picture to a viewer; return its messages, if any."""
+    viewer.show(key, b"jpeg", at_s)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(0.001):
+            return await viewer.take()
+    return []

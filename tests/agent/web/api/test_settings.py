@@ -19,11 +19,10 @@ from config.settings.secrets import read_keys
 from devices.host.clock import SystemClock
 from recorder.running.access import OPERATORS_VARIABLE as OPERATORS
 from recorder.running.client import running_recorders
-from tests.agent.web.api.test_live import is_kind, opened, until
 from tests.support import web
 from tests.support.processes import be_powerless_root, confined
 from tests.support.room import Room
-from tests.support.web import Page
+from tests.support.web import Page, is_kind, opened, until
 
 pytestmark = pytest.mark.server
 AT = "/api/v1/settings"
@@ -149,7 +148,7 @@ def test_a_key_is_in_no_log_from_then_on(room: Room, capsys: pytest.CaptureFixtu
     log = DaemonLog("people", SystemClock())
     with web.serving(config_file=room.settings, learn=lambda changed: log.know(redactor_for(changed)[0])) as page:
         assert page.ask("PUT", KAMPUS, {"url": URL, "key": KEY}).status == 200
-    log(f"somebody says {KEY}")
+    log.say(f"somebody says {KEY}")
     said = capsys.readouterr()
     assert "somebody says" in said.out + said.err
     assert KEY not in said.out + said.err

@@ -19,7 +19,6 @@ from agent.web.http import guard, limits
 from agent.web.http.limits import MOST_ADDRESSES, REQUESTS_AT_ONCE, REQUESTS_PER_S, LimitedListener
 from config.settings.serving import WebSettings
 from devices.host.throttle import TokenBuckets
-from tests.agent.web.test_server import signed
 from tests.net.lab import Lab
 from tests.support import command, web
 from tests.support.room import Room
@@ -123,7 +122,7 @@ FEW = 256
 def test_silent_connections_of_the_network_take_nothing_from_the_schedule(tmp_path: Path) -> None:
     room = Room(tmp_path / "home")
     room.home.mkdir()
-    certificate, key = signed(tmp_path)
+    certificate, key = web.signed(tmp_path)
     served = f'[web]\nport = 0\nlan = true\ntls_certificate = "{certificate}"\ntls_key = "{key}"\n'
     room.configure(f"{served}[schedule]\nremind = []\ncheck_before_s = 0\narm_ahead_s = 5\n")
     room.archive.mkdir()
@@ -195,7 +194,7 @@ def test_requests_without_the_token_take_nothing_from_those_with_it(monkeypatch:
 @pytest.mark.slow
 def test_a_handshake_that_never_ends_is_hung_up_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "HANDSHAKE_S", 0.5)
-    certificate, key = signed(tmp_path)
+    certificate, key = web.signed(tmp_path)
     served = web.serving(WebSettings(port=0, lan=True, tls_certificate=certificate, tls_key=key))
     with served as page, socket.create_connection(("127.0.0.1", page.port), timeout=60) as connection:
         began = time.monotonic()
