@@ -171,16 +171,11 @@ class FragmentReader:
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
-        self._position = 0
+        self.complete_bytes = 0  # the end of the last box read; each one up to there is complete
         self._scales: dict[int, int] = {}
         self._shifts: dict[int, int] = {}
         self._ends: dict[int, Fraction] = {}
         self._pending: dict[int, Fraction] = {}
-
-    @property
-    def complete_bytes(self) -> int:
-        """The bytes of all complete boxes."""
-        return self._position
 
     @property
     def media_time_s(self) -> Fraction:
@@ -191,7 +186,7 @@ class FragmentReader:
 
     def advance(self) -> None:
         """Read the boxes that became complete since the last call."""
-        for box in whole_boxes(self._descriptor, self._position, os.fstat(self._descriptor).st_size):
+        for box in whole_boxes(self._descriptor, self.complete_bytes, os.fstat(self._descriptor).st_size):
             if box.kind == b"moov" and not self._scales:  # the index of a closed file repeats the first `moov`
                 self._read_tracks(read_content(self._descriptor, box))
             elif box.kind == b"moof":
@@ -199,23 +194,23 @@ class FragmentReader:
             elif box.kind == b"mdat":
                 self._ends |= self._pending
                 self._pending = {}
-            self._position = box.end
+            self.complete_bytes = box.end
 
     def skip_to_tail(self) -> None:
         """Skip to the last TAIL_BYTES behind the head, if fragments are found there."""
         size = os.fstat(self._descriptor).st_size
-        for box in whole_boxes(self._descriptor, self._position, size):
-            self._position = box.end
+        for box in whole_boxes(self._descriptor, self.complete_bytes, size):
+            self.complete_bytes = box.end
             if box.kind == b"moov":
                 self._read_tracks(read_content(self._descriptor, box))
                 break
-        begin = max(self._position, size - TAIL_BYTES)
+        begin = max(self.complete_bytes, size - TAIL_BYTES)
         tail = os.pread(self._descriptor, size - begin, begin)
         at = tail.find(b"moof", 4)
         while at >= 0 and not self._are_fragments(begin + at - 4, size):
             at = tail.find(b"moof", at + 1)
         if at >= 0:
-            self._position = begin + at - 4
+            self.complete_bytes = begin + at - 4
 
     def _are_fragments(self, position: int, size: int) -> bool:
         """Return whether only fragments follow `position`; media bytes may look like a `moof`."""
