@@ -11,7 +11,7 @@ from av.video.reformatter import ColorRange, Interpolation
 from numpy.typing import NDArray
 
 from capture.compose.layout import Rect
-from capture.media.pictures import Plane, plane_views, tag_frame
+from capture.media.pictures import Plane, copy_planes, plane_views, tag_frame
 from capture.source import ColorMatrix
 
 type ConvertMatrix = Callable[[tuple[Plane, ...]], tuple[Plane, ...]]
@@ -103,8 +103,7 @@ class Canvas:
             dst_color_range=ColorRange.MPEG,
             interpolation=Interpolation.AREA | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT,
         )
-        for target, plane in zip(self.planes, plane_views(picture), strict=True):
-            target[:] = plane
+        copy_planes(plane_views(picture), self.planes)
 
     def fill(self, x: int, y: int, width: int, height: int, colour: YuvColour) -> None:
         """Fill a rectangle; its sides are rounded to even ones."""

@@ -9,7 +9,7 @@ import av
 import cv2
 import numpy as np
 
-from capture.media.pictures import Plane, SizeCache, plane_views, split_planes, tag_frame
+from capture.media.pictures import Plane, SizeCache, copy_planes, plane_views, split_planes, tag_frame
 from capture.pacing import Pace
 from capture.source import ColorMatrix, Frame, Size, VideoFormat, VideoSource
 from capture.synthetic.marks import CLOCK, is_lit, write_lamp, write_number
@@ -96,8 +96,7 @@ class SyntheticPainter:
 
     def _put_slide(self, planes: tuple[Plane, ...], slide: int) -> None:
         if self._shown[self._turn] != slide:
-            for plane, drawn in zip(planes, self._slide(slide), strict=True):
-                plane[:] = drawn
+            copy_planes(self._slide(slide), planes)
             self._shown[self._turn] = slide
 
     def _slide(self, slide: int) -> tuple[Plane, ...]:

@@ -14,7 +14,7 @@ import numpy as np
 from av.error import FFmpegError
 from numpy.typing import NDArray
 
-from capture.media.pictures import copy_planes, plane_views
+from capture.media.pictures import plane_views
 from capture.synthetic.video import SyntheticPainter
 from recorder.encode.hardware_kinds import (
     MODELS,
@@ -75,7 +75,8 @@ class _Trial:
         painter = SyntheticPainter(settings.width, settings.height, rate)
         drawn = max(2, min(self._count, SEQUENCE_BYTES // settings.picture_bytes))
         # Each frame differs: the synthetic speaker moves, the clock runs, and frames carry their number.
-        self._pictures = [_copy_of(painter.draw(number)) for number in range(drawn)]
+        copies = (painter.draw(number).to_ndarray() for number in range(drawn))
+        self._pictures = [av.VideoFrame.from_ndarray(copy, "yuv420p") for copy in copies]
         self._packets: list[EncodedPacket] = []
         self._until_s = time.monotonic() + altogether_s
 
@@ -151,13 +152,6 @@ class _Trial:
         if worst < LEAST_DB or least < LEAST_DB_OF_ONE:
             raise HardwareFailed(EncoderFailure.WRONG_PICTURES, f"{worst:.0f} dB alike, one of them {least:.0f} dB")
         return worst
-
-
-def _copy_of(picture: av.VideoFrame) -> av.VideoFrame:
-    """Return a copy; the painter draws over its frame."""
-    own = av.VideoFrame(picture.width, picture.height, "yuv420p")
-    copy_planes(plane_views(picture), plane_views(own))
-    return own
 
 
 def _decode(header: bytes, taken: Sequence[EncodedPacket]) -> Mapping[int, av.VideoFrame]:
