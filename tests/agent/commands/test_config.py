@@ -61,8 +61,11 @@ def test_show_prints_a_settings_file_with_where_each_value_comes_from(file: Path
 
 
 def test_show_as_json_gives_numbers_and_origins(file: Path, home: Path) -> None:
+    file.write_text(f'{TEXT}[office]\nholidays = ["2026-12-25"]\n')
     document = json.loads(run("show", "--json").stdout)
     assert document["file"] == str(file)
+    assert document["settings"]["office"]["holidays"] == ["2026-12-25"]
+    assert document["settings"]["request"]["receive"] == "1 day"
     assert document["settings"]["archive"] == {"path": str(home / "Videos" / "Liput"), "reserve": 3_000_000_000}
     assert document["settings"]["profiles"]["1080p30"]["video_bitrate"] == 4_500_000
     assert document["settings"]["profiles"]["1080p30"]["fps"] == 30

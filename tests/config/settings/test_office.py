@@ -1,6 +1,5 @@
 """The office's hours and the procedure of a request, as settings."""
 
-import json
 import subprocess
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -20,8 +19,8 @@ from config.settings.office import (
     zone_of,
 )
 from config.settings.quantities import NotAllowed
+from config.settings.reader import kinds_of
 from config.settings.schema import read_settings
-from tests.support.command import liput
 
 FILE = Path("/etc/liput/liput.toml")
 
@@ -126,13 +125,10 @@ def test_a_zone_that_the_system_does_not_know_has_its_offset(monkeypatch: pytest
     assert datetime(2026, 12, 1, tzinfo=UTC).astimezone().utcoffset() == timedelta(hours=5, minutes=45)
 
 
-def test_they_are_shown_as_they_are_written(tmp_path: Path) -> None:
-    file = tmp_path / "liput.toml"
-    file.write_text('[office]\ntime_zone = "WIB"\nholidays = ["2026-12-25"]\n[request]\nreceive = "2 hari"\n')
-    shown = liput(tmp_path, "config", "show", "--config", file).stdout
-    assert 'receive = "2 days"' in shown
-    assert 'dispose = ["2 h", "1 h", "10 min"]' in shown
-    assert 'holidays = ["2026-12-25"]' in shown
-    document = json.loads(liput(tmp_path, "config", "show", "--json", "--config", file).stdout)["settings"]
-    assert document["office"]["monday"] == list(Office().monday)
-    assert document["request"]["roles"] == list(RequestSettings().roles)
+def test_they_are_shown_as_they_are_written() -> None:
+    office, request = kinds_of(Office), kinds_of(RequestSettings)
+    assert request["receive"].show(StandardTime(days=2)) == "2 days"
+    assert request["dispose"].show(RequestSettings().dispose) == ["2 h", "1 h", "10 min"]
+    assert request["roles"].show(RequestSettings().roles) == list(RequestSettings().roles)
+    assert office["holidays"].show((date(2026, 12, 25),)) == ["2026-12-25"]
+    assert office["monday"].show(Office().monday) == list(Office().monday)
