@@ -85,33 +85,33 @@ def waiting() -> Iterator[Bench]:
     assert bench.worker.stop()
 
 
-def test_items_come_in_order(live: Bench) -> None:
-    live.tap.put(1, 2, 3)
-    assert [live.queue.get(5.0) for _ in range(3)] == [1, 2, 3]
-    assert live.queue.get(0.0) is None
-    assert (live.queue.dropped, live.queue.is_over, live.queue.at_end) == (0, False, False)
+def filled(*items: int, bound: int = 4) -> SourceQueue[int]:
+    made: SourceQueue[int] = SourceQueue(bound)
+    for item in items:
+        made.put(item)
+    return made
 
 
-def test_it_says_whether_something_can_be_taken_at_once(live: Bench) -> None:
-    assert live.queue.has_items is False
-    live.tap.put(1)
-    wait_for(lambda: live.queue.has_items is True)
-    assert live.queue.get(0.0) == 1
-    assert live.queue.has_items is False
+def test_items_come_in_order_and_it_says_whether_any_are_there() -> None:
+    made = filled(1, 2, 3)
+    assert made.has_items is True
+    assert [made.get(0.0) for _ in range(4)] == [1, 2, 3, None]
+    assert made.has_items is False
+    assert (made.dropped, made.is_over, made.at_end) == (0, False, False)
 
 
-def test_a_live_source_is_drained_and_loses_its_oldest(live: Bench) -> None:
-    live.tap.put(*range(10))
-    wait_for(lambda: live.queue.dropped == 6)
-    assert [live.queue.get(0.0) for _ in range(5)] == [6, 7, 8, 9, None]
+def test_a_full_queue_loses_its_oldest() -> None:
+    made = filled(*range(10))
+    assert made.dropped == 6
+    assert [made.get(0.0) for _ in range(5)] == [6, 7, 8, 9, None]
 
 
-def test_how_full_the_queue_is_goes_by_what_it_may_hold_now(live: Bench) -> None:
-    assert live.queue.filled == 0.0
-    live.tap.put(1)
-    wait_for(lambda: live.queue.filled == 0.25)
-    live.queue.bound = 2
-    assert live.queue.filled == 0.5
+def test_how_full_the_queue_is_goes_by_what_it_may_hold_now() -> None:
+    assert filled().filled == 0.0
+    made = filled(1)
+    assert made.filled == 0.25
+    made.bound = 2
+    assert made.filled == 0.5
 
 
 def test_a_fast_source_waits_and_loses_nothing(waiting: Bench) -> None:
@@ -141,13 +141,9 @@ def test_however_small_its_queue_is_a_fast_source_gives_everything(bound: int) -
     assert bench.worker.stop()
 
 
-def test_of_a_live_source_the_newest_is_what_is_there(live: Bench) -> None:
-    live.tap.put(1, 2, 3)
-    wait_for(lambda: live.tap.given == 3)
-    assert live.queue.newest(lambda item: item <= 2) == 2
-    assert live.queue.newest(lambda item: item <= 2) is None
-    assert live.queue.newest(lambda item: item <= 9) == 3
-    assert live.queue.newest(lambda item: item <= 9) is None
+def test_of_a_live_source_the_newest_is_what_is_there() -> None:
+    made = filled(1, 2, 3)
+    assert [made.newest(lambda item, most=most: item <= most) for most in (2, 2, 9, 9)] == [2, None, 3, None]
 
 
 def test_what_a_fast_source_has_on_its_way_is_waited_for(waiting: Bench) -> None:
