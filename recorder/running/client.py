@@ -50,10 +50,13 @@ class _Client:
     """A connection to a socket of a recorder; a context manager, not thread-safe."""
 
     def __init__(self, folder: RecorderFolder, path: Path, timeout_s: float) -> None:
-        """Connect within `timeout_s`. Raises OSError."""
+        """Connect within `timeout_s`. Raises RecorderLost."""
         self._id = folder.id
         self._received = ReceiveBuffer(_LONGEST)
-        self._socket = access.connect_to(path, timeout_s)
+        try:
+            self._socket = access.connect_to(path, timeout_s)
+        except OSError as error:
+            raise lost_error(folder.id, f"cannot be reached: {error.strerror or error}") from None
 
     def __enter__(self) -> Self:
         return self
@@ -100,11 +103,7 @@ class ControlClient(_Client):
     """A connection to the control socket: sends commands, receives events and status. Not thread-safe."""
 
     def __init__(self, folder: RecorderFolder, timeout_s: float = ANSWER_S) -> None:
-        """Connect within `timeout_s`. Raises Lost."""
-        try:
-            super().__init__(folder, folder.control, timeout_s)
-        except OSError as error:
-            raise lost_error(folder.id, f"cannot be reached: {error.strerror or error}") from None
+        super().__init__(folder, folder.control, timeout_s)
         self._told: deque[RecorderMessage] = deque()
         self._number = 0
 
@@ -162,11 +161,7 @@ class PreviewClient(_Client):
     """A connection to the preview socket: JPEGs of one source at a time. Not thread-safe."""
 
     def __init__(self, folder: RecorderFolder, timeout_s: float = ANSWER_S) -> None:
-        """Connect within `timeout_s`. Raises Lost."""
-        try:
-            super().__init__(folder, folder.preview, timeout_s)
-        except OSError:
-            raise lost_error(folder.id, "cannot be looked at") from None
+        super().__init__(folder, folder.preview, timeout_s)
 
     def look(self, look: PreviewCommand, timeout_s: float = ANSWER_S) -> None:
         """Select a source. Raises RecorderRefused (as for an unknown source), and Lost."""
@@ -257,7 +252,7 @@ _questions: DeadlineTasks[Path, SessionStatus | None] = DeadlineTasks("status")
 
 def running_recorders() -> list[RunningRecorder]:
     """Return the running recorders, oldest first. They are asked in parallel; blocks for PATIENCE_S at most."""
-    return _with_status(list(runtime_directory.alive_recorders()))
+    return _with_status(runtime_directory.alive_recorders())
 
 
 def find_running(recorder_id: str) -> RunningRecorder | None:
