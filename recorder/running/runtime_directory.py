@@ -25,7 +25,7 @@ import shutil
 import stat
 import tempfile
 import urllib.parse
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -186,8 +186,8 @@ def new_recorder_info(title: str, archive: Path, started_at: datetime) -> Record
     )  # fmt: skip
 
 
-def recorder_folders() -> list[RecorderFolder]:
-    """Return the folders of all recorders, oldest first; removes folders of recorders that ended in order."""
+def known_recorders() -> list[tuple[RecorderFolder, RecorderInfo]]:
+    """Return all recorders, oldest first; removes the folders of those that ended in order."""
     try:
         runtime = runtime_folder()
         names = [entry.name for entry in os.scandir(runtime) if entry.is_dir(follow_symlinks=False)]
@@ -201,8 +201,8 @@ def recorder_folders() -> list[RecorderFolder]:
         if info and not info.is_alive and (folder.has_ended or is_new):
             folder.remove()
         elif info and not is_new:
-            found.append((info.started_at, folder))
-    return [folder for _, folder in sorted(found, key=lambda pair: (pair[0], pair[1].id))]
+            found.append((folder, info))
+    return sorted(found, key=lambda pair: (pair[1].started_at, pair[0].id))
 
 
 def ended_recorder_folder(recorder_id: str) -> RecorderFolder:
@@ -301,28 +301,21 @@ def is_process_alive(pid: int, started: int, boot: str) -> bool:
     return boot == boot_id() and process_started(pid) == started
 
 
-def alive_recorders() -> Iterator[tuple[RecorderFolder, RecorderInfo]]:
-    """Yield the running recorders."""
-    for folder in recorder_folders():
-        info = folder.info()
-        if info and info.is_alive:
-            yield folder, info
+def alive_recorders() -> list[tuple[RecorderFolder, RecorderInfo]]:
+    """Return the running recorders."""
+    return [(folder, info) for folder, info in known_recorders() if info.is_alive]
 
 
 def is_session_running() -> bool:
     """Return whether a session of this user is armed or recorded: it needs the disk and the network."""
     with contextlib.suppress(OSError, LiputError):
-        return any(True for _ in alive_recorders())
+        return bool(alive_recorders())
     return False
 
 
 def killed_recorders() -> list[RecorderFolder]:
     """Return the folders of killed recorders. Their sessions can be resumed."""
-    return [
-        folder
-        for folder in recorder_folders()
-        if (info := folder.info()) and not info.is_alive and not folder.has_ended
-    ]
+    return [folder for folder, info in known_recorders() if not info.is_alive and not folder.has_ended]
 
 
 LONGEST_NAME = 200  # the longest file name without a hash; file systems take 255 bytes

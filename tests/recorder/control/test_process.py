@@ -39,7 +39,7 @@ def test_what_is_no_specification_is_refused_in_one_line(text: bytes) -> None:
     (line,) = done.stdout.splitlines()
     assert json.loads(line)["type"] == "error"
     assert (done.returncode, done.stderr) == (2, b"")
-    assert runtime_directory.recorder_folders() == []
+    assert runtime_directory.known_recorders() == []
 
 
 def test_what_cannot_be_planned_is_raised_with_its_exit_status(tmp_path: Path) -> None:
@@ -47,7 +47,7 @@ def test_what_cannot_be_planned_is_raised_with_its_exit_status(tmp_path: Path) -
     with pytest.raises(RecorderRefused, match="9000p") as refused:
         spawned.ready()
     assert refused.value.exit_status == UsageError.exit_status
-    assert runtime_directory.recorder_folders() == []
+    assert runtime_directory.known_recorders() == []
 
 
 def home_with_recorder(tmp_path: Path, code: str) -> Path:

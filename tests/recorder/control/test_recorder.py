@@ -71,22 +71,22 @@ def made(archive: Path, title: str) -> Recorder:
 
 def test_a_device_is_anothers_until_that_sessions_devices_are_closed(tmp_path: Path) -> None:
     with made(tmp_path, "Satu") as first:
-        (folder,) = runtime_directory.recorder_folders()
+        ((folder, _),) = runtime_directory.known_recorders()
         with pytest.raises(
             DeviceError, match=rf'Rig Webcam is used by the session "Satu" \({folder.id}\)', check=because("busy")
         ):
             made(tmp_path, "Dua")
-        assert len(runtime_directory.recorder_folders()) == 1  # which left nothing
+        assert len(runtime_directory.known_recorders()) == 1  # which left nothing
         first._on_progress(1, 2)  # it is being sealed
         with made(tmp_path, "Dua"):
-            assert len(runtime_directory.recorder_folders()) == 2
-    assert runtime_directory.recorder_folders() == []
+            assert len(runtime_directory.known_recorders()) == 2
+    assert runtime_directory.known_recorders() == []
 
 
 def test_it_says_into_which_folder_it_records_also_after_a_change_of_disk(tmp_path: Path) -> None:
     first = tmp_path / "cadangan" / ".incoming" / "2026-11-24_0900_rapat_3f2a91c0"
     with made(tmp_path, "Satu") as one:
-        (folder,) = runtime_directory.recorder_folders()
+        ((folder, _),) = runtime_directory.known_recorders()
         one._on_event(event(0, "session-live", first.name, folder=str(first), clock_ns=0))
         assert said(folder).work == str(first), "which need not be in the archive that was asked for"
         one._on_event(event(60, "storage-switched", str(tmp_path / "lain"), part=2, offset_s=60.0, left="cadangan"))
@@ -101,7 +101,7 @@ def test_the_folder_of_a_killed_one_goes_once_the_next_records(tmp_path: Path) -
     )
     spec = RecorderSpec(asked=SessionRequest(title="Satu"), replaces=old.id)
     with Recorder(planned(tmp_path, "Satu"), spec, SystemClock()) as one:
-        assert [said(folder).replaces for folder in runtime_directory.recorder_folders() if folder.id != old.id] == [
+        assert [said(folder).replaces for folder, _ in runtime_directory.known_recorders() if folder.id != old.id] == [
             old.id
         ]
         assert old.path.exists()
@@ -116,14 +116,14 @@ def test_what_another_session_has_is_missing_where_that_is_allowed(tmp_path: Pat
     with made(tmp_path, "Satu"):
         plan = dataclasses.replace(planned(tmp_path, "Dua"), supervisions={CAMERA.id: supervision})
         with Recorder(plan, RecorderSpec(asked=SessionRequest(title="Dua")), SystemClock()):
-            assert len(runtime_directory.recorder_folders()) == 2
+            assert len(runtime_directory.known_recorders()) == 2
     assert supervision.missing
     assert "used by the session" in supervision.missing.message
 
 
 def test_what_is_changed_meanwhile_is_remembered_for_whoever_goes_on(tmp_path: Path) -> None:
     with made(tmp_path, "Satu") as one:
-        (folder,) = runtime_directory.recorder_folders()
+        ((folder, _),) = runtime_directory.known_recorders()
         one._on_event(event(1, "layout-changed", "pause", before="single", media_s=1.0))
         one._on_event(event(2, "sound-muted", "mik", media_s=2.0, muted=["mik"]))
         asked = decode_spec(folder.spec.read_bytes()).asked

@@ -71,12 +71,12 @@ def test_a_recorder_that_runs_is_found_with_what_it_says_of_itself() -> None:
 
 def test_they_are_listed_by_age() -> None:
     late, early = made(at=NOW.replace(hour=10)), made(at=NOW.replace(hour=8))
-    assert [folder.id for folder in runtime_directory.recorder_folders()] == [early.id, late.id]
+    assert [folder.id for folder, _ in runtime_directory.known_recorders()] == [early.id, late.id]
 
 
 def test_nothing_is_there_and_nothing_is_made_by_looking(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv(runtime_directory.RUNTIME_VARIABLE, str(tmp_path / "run"))
-    assert runtime_directory.recorder_folders() == []
+    assert runtime_directory.known_recorders() == []
     assert list(tmp_path.iterdir()) == []
 
 
@@ -93,9 +93,9 @@ def test_one_that_ended_in_order_is_taken_away_also_by_others(process: "subproce
     folder, other = made(pid=process.pid), made(at=NOW.replace(hour=10))
     (folder.path.parent / runtime_directory.ENDED).mkdir()
     (folder.path.parent / runtime_directory.ENDED / f"{folder.id}.json").write_bytes(b"{}")
-    assert [found.id for found in runtime_directory.recorder_folders()] == [folder.id, other.id]  # it is still ending
+    assert [found.id for found, _ in runtime_directory.known_recorders()] == [folder.id, other.id]  # it is still ending
     kill(process)
-    assert [found.id for found in runtime_directory.recorder_folders()] == [other.id]
+    assert [found.id for found, _ in runtime_directory.known_recorders()] == [other.id]
     assert not folder.path.exists()
     other.end(b"that is all")
     assert not other.path.exists()
@@ -132,17 +132,17 @@ def test_one_that_is_being_made_is_nobodys_business(process: "subprocess.Popen[b
     folder = made(pid=process.pid)
     aside = folder.path.with_name(f".new-{folder.id}")
     folder.path.rename(aside)
-    assert runtime_directory.recorder_folders() == []
+    assert runtime_directory.known_recorders() == []
     assert aside.exists()
     kill(process)
-    assert runtime_directory.recorder_folders() == []
+    assert runtime_directory.known_recorders() == []
     assert not aside.exists()
 
 
 def test_a_folder_that_says_nothing_is_passed_over() -> None:
     folder = made()
     (folder.path / runtime_directory.RECORDER_FILE).write_bytes(b"\xff{")
-    assert runtime_directory.recorder_folders() == []
+    assert runtime_directory.known_recorders() == []
 
 
 @pytest.mark.parametrize("how", ["others may write", "a link", "a file", "another's"])
@@ -158,7 +158,7 @@ def test_a_place_that_is_not_ours_alone_is_refused(how: str, tmp_path: Path, mon
         place.chmod(0o777 if how == "others may write" else 0o755)
     if how == "another's":
         monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
-    for look in (runtime_directory.recorder_folders, made):
+    for look in (runtime_directory.known_recorders, made):
         with pytest.raises(StorageError, match="run", check=because("unwritable")) as refused:
             look()
         assert runtime_directory.RUNTIME_VARIABLE in refused.value.hint
@@ -191,9 +191,9 @@ def test_another_user_cannot_take_the_place_below_tmp(monkeypatch: pytest.Monkey
         info = msgspec.structs.replace(confined(partial(be_user, ALICE), _info), pid=os.getpid())
         folder = confined(partial(be_user, ALICE), partial(runtime_directory.make_recorder_folder, info, b"{}"))
         assert (folder.path.stat().st_uid, mode(folder.path.parent)) == (ALICE, 0o700)
-        found = confined(partial(be_user, ALICE), runtime_directory.recorder_folders)
-        assert [each.path for each in found] == [folder.path]
-        assert confined(partial(be_user, MALLORY), runtime_directory.recorder_folders) == []
+        found = confined(partial(be_user, ALICE), runtime_directory.known_recorders)
+        assert [each.path for each, _ in found] == [folder.path]
+        assert confined(partial(be_user, MALLORY), runtime_directory.known_recorders) == []
         for path in tmp.glob("liput-*"):
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 

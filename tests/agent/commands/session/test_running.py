@@ -170,7 +170,7 @@ def test_what_cannot_be_armed_is_said_and_leaves_nothing(room: Room, runtime: Pa
     refused(liput(room, "arm", "--title", " ", "--video", "synthetic"), 2, "the title is empty")
     refused(liput(room, "arm", "--title", "x", "--video", "synthetic", "--layout", "x"), 2, 'no layout "x"')
     assert recorders.recorders(runtime) == []
-    assert runtime_directory.recorder_folders() == []
+    assert runtime_directory.known_recorders() == []
 
 
 @pytest.mark.parametrize("words", [("start",), ("disarm",), ("mark", "x"), ("mute",), ("layout", "pause")])
