@@ -205,7 +205,7 @@ class PreviewServer(SocketLoop[PreviewViewer]):
         try:
             look = decode_look(line)
             if look.source not in self._names:
-                raise _unknown(look, self._names)
+                raise UsageError(f'there is no source "{look.source}"', hint=f"there are {', '.join(self._names)}")
         except LiputError as error:
             return CommandReply(id=None, ok=False, error=to_refusal(error))
         viewer.look = look
@@ -228,7 +228,3 @@ class PreviewServer(SocketLoop[PreviewViewer]):
         with self._newest_lock:
             for name in self._newest.keys() - wishes.keys():
                 del self._newest[name]
-
-
-def _unknown(look: PreviewCommand, names: Collection[str]) -> UsageError:
-    return UsageError(f'there is no source "{look.source}"', hint=f"there are {', '.join(names)}")
