@@ -485,12 +485,6 @@ def test_what_cannot_be_used_is_told_and_x264_records(tmp_path: Path) -> None:
     assert begun.detail["encoder_reason"] == "NVENC: there is no such device (/dev/nvidia[0-9]*)"
 
 
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[NginxRtmp]:
-    with NginxRtmp(tmp_path / "nginx") as server:
-        yield server
-
-
 @pytest.mark.server
 def test_viewers_get_the_next_keyframe_with_its_parameter_sets(tmp_path: Path, server: NginxRtmp) -> None:
     room = Room(tmp_path, "crash", 90)

@@ -6,7 +6,6 @@ import psutil
 import pytest
 
 from tests.support.encoded import SmallEncoder
-from tests.support.rtmp_server import NginxRtmp
 from tests.support.streams import Events
 
 
@@ -17,12 +16,6 @@ def nothing_left() -> Iterator[None]:
     yield
     assert set(threading.enumerate()) <= before[0]
     assert set(psutil.Process().children()) <= before[1]
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[NginxRtmp]:
-    with NginxRtmp(tmp_path / "nginx") as server:
-        yield server
 
 
 @pytest.fixture

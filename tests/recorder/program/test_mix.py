@@ -114,6 +114,8 @@ def test_a_dead_input_never_holds_up_the_others(dead: str) -> None:
     assert rusak.position == 10 * SAMPLE_RATE
     if dead in {"stops", "lost"}:
         assert rusak.silence == 8 * SAMPLE_RATE
+    if dead != "bursts":  # that it was lost, its reader has said
+        assert rig.events == ([] if dead == "lost" else [("source-silent", "rusak")])
 
 
 def test_an_input_that_comes_back_is_heard_where_it_belongs() -> None:

@@ -73,19 +73,6 @@ def test_a_minute_is_a_minute_of_samples() -> None:
     assert rig.events == []
 
 
-def test_sound_from_before_the_first_picture_is_left_out() -> None:
-    rig = Rig()
-    rig.timeline.end_at(2 * NANOSECONDS)
-    script = microphone(rig, -0.5, 3)
-    marked = [(at, AudioBlock(part.timestamp_ns, np.arange(BLOCK, dtype=np.int16).reshape(-1, 1) + 1))
-              if number == 24 else (at, part) for number, (at, part) in enumerate(script)]  # fmt: skip
-    lane = run(rig, marked)
-    assert lane.silence == 0
-    # Block 24 began 20 ms before the first picture; the next one is the first that is heard from its start.
-    assert rig.encoder.samples[0, 0] == LOUD
-    assert lane.position == 2 * SAMPLE_RATE
-
-
 def test_sound_that_begins_later_has_silence_before_it() -> None:
     rig = Rig()
     rig.timeline.end_at(2 * NANOSECONDS)
@@ -129,33 +116,6 @@ def test_what_comes_after_its_place_was_filled_is_cut() -> None:
     assert last == pytest.approx(6, abs=0.001)
 
 
-def test_a_jump_back_is_cut_and_a_jump_ahead_is_silence() -> None:
-    rig = Rig()
-    rig.timeline.end_at(4 * NANOSECONDS)
-    script = microphone(rig, 0, 1) + microphone(rig, 0.8, 2) + microphone(rig, 2.2, 5)
-    ordered = [(max(arrives_ns, script[number - 1][0] if number else 0), part)
-               for number, (arrives_ns, part) in enumerate(script)]  # fmt: skip
-    run(rig, ordered)
-    assert sounding(rig) == spans((0, 2), (2.2, 4))
-
-
-def test_a_lost_microphone_is_silence_to_the_end() -> None:
-    rig = Rig()
-    rig.timeline.end_at(5 * NANOSECONDS)
-    lane = run(rig, microphone(rig, 0, 1), lost=True)
-    assert sounding(rig) == spans((0, 1))
-    assert (lane.position, lane.silence) == (5 * SAMPLE_RATE, 4 * SAMPLE_RATE)
-    assert rig.events == []  # that it was lost, the reader has said
-
-
-def test_a_microphone_that_never_gives_anything_is_silence() -> None:
-    rig = Rig()
-    rig.timeline.end_at(2 * NANOSECONDS)
-    lane = run(rig, [])
-    assert (lane.position, lane.silence) == (2 * SAMPLE_RATE, 2 * SAMPLE_RATE)
-    assert rig.events == [("source-silent", "mimbar")]
-
-
 def drifting(rig: Rig, seconds: int, drift: float) -> Iterator[tuple[int, AudioBlock]]:
     """Yield what a microphone gives whose crystal is off by `drift`, stamped with up to 2 ms of jitter.
 
@@ -197,17 +157,6 @@ def test_a_steady_microphone_is_not_touched_however_its_stamps_jitter() -> None:
     lane = run(rig, list(drifting(rig, 120, 0.0)))
     assert lane.resampled == 0
     assert lane.silence <= 0.002 * SAMPLE_RATE
-
-
-def test_what_was_lost_on_the_way_is_silence_of_its_length_however_short() -> None:
-    rig = Rig()
-    rig.timeline.end_at(4 * NANOSECONDS)
-    first, *rest = microphone(rig, 2.02, 5)
-    script = [*microphone(rig, 0, 2), (first[0], AudioBlock(first[1].timestamp_ns, first[1].samples, lost=True)), *rest]
-    lane = run(rig, script)
-    assert sounding(rig) == spans((0, 2), (2.02, 4))
-    assert lane.lost == 1
-    assert rig.events == []  # what was lost is told once for many blocks
 
 
 def test_samples_that_nobody_said_were_lost_are_made_up_for_by_and_by() -> None:
@@ -273,38 +222,12 @@ def test_stopped_in_the_middle_it_ends_there() -> None:
     assert rig.clock.now_ns() < rig.at(2.45)
 
 
-def test_a_file_ends_the_session_with_its_last_sample() -> None:
-    rig = Rig(live=False, tracks=(Track.AUDIO,), ending=(Track.AUDIO,))
-    lane = run(rig, microphone(rig, 0, 5), ends=True)
-    assert (lane.position, lane.silence, lane.resampled, lane.lost) == (5 * SAMPLE_RATE, 0, 0, 0)
-
-
 def test_a_file_that_is_shorter_than_the_pictures_is_silence_from_its_end_on() -> None:
     rig = Rig(live=False, ending=(Track.VIDEO, Track.AUDIO))
     rig.timeline.advance(Track.VIDEO, 8 * NANOSECONDS)
     rig.released = lambda track: rig.timeline.source_ended(Track.VIDEO) if track == "audio" else None
     lane = run(rig, microphone(rig, 0, 5), ends=True)
     assert (lane.position, lane.silence) == (8 * SAMPLE_RATE, 3 * SAMPLE_RATE)
-
-
-def test_overflows_are_counted() -> None:
-    rig = Rig()
-    rig.timeline.end_at(1 * NANOSECONDS)
-    script = microphone(rig, 0, 1.1)
-    at, part = script[10]
-    script[10] = (at, AudioBlock(part.timestamp_ns, part.samples, lost=True))
-    assert run(rig, script).lost == 1
-
-
-@pytest.mark.parametrize(
-    ("given", "wanted", "expected"),
-    [(1, 2, [LOUD, LOUD]), (2, 1, [LOUD]), (2, 2, [LOUD, LOUD]), (4, 2, [LOUD, LOUD])],
-)
-def test_channels_are_those_of_the_program(given: int, wanted: int, expected: list[int]) -> None:
-    rig = Rig()
-    rig.timeline.end_at(1 * NANOSECONDS)
-    run(rig, microphone(rig, 0, 1.1, channels=given), channels=wanted)
-    assert rig.encoder.samples[1000].tolist() == expected
 
 
 def test_levels_are_peaks_in_dbfs_for_each_channel() -> None:

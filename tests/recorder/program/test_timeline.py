@@ -1,8 +1,18 @@
 """Media time, and stalls of this PC."""
 
-from devices.host.clock import NANOSECONDS
+from dataclasses import dataclass, field
+
+from devices.host.clock import NANOSECONDS, slept_ns
 from recorder.model.packet import Track
-from recorder.program.timeline import EMPTY_WAIT_NS, MAX_EXCUSE_NS, MAX_LOOK_NS, STALL_NS, StallDetector, Timeline
+from recorder.program.timeline import (
+    EMPTY_WAIT_NS,
+    MAX_EXCUSE_NS,
+    MAX_LOOK_NS,
+    STALL_NS,
+    SleepWatch,
+    StallDetector,
+    Timeline,
+)
 from tests.support.simulated import SimulatedClock
 
 BOTH = (Track.VIDEO, Track.AUDIO)
@@ -187,3 +197,54 @@ def test_who_stands_still_again_has_all_the_time_again() -> None:
     assert stalls.update(20 * STALL_NS, came=False) == 10 * STALL_NS - EMPTY_WAIT_NS + 1
     stalls.update(20 * STALL_NS + MAX_LOOK_NS, came=False)
     assert stalls.is_excused
+
+
+SECOND = NANOSECONDS
+
+
+@dataclass
+class Pc:
+    """A PC that sleeps when it is told to, and the watch of a session on it."""
+
+    clock: SimulatedClock = field(default_factory=SimulatedClock)
+    slept_ns: int = 5 * SECOND
+    told: list[tuple[object, object]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.watch = SleepWatch(self._emit, self.clock, lambda: self.slept_ns)
+
+    def _emit(self, kind: str, subject: str, message: str, **detail: object) -> None:
+        assert (kind, subject) == ("pc-slept", "session")
+        self.told.append((detail["media_s"], detail["slept_s"]))
+
+    def pass_time(self, seconds: float, media_s: float | None) -> None:
+        self.clock.advance_to(self.clock.now_ns() + round(seconds * SECOND))
+        self.watch.update(media_s)
+
+
+def test_each_sleep_is_told_once_where_it_is_in_the_recording() -> None:
+    pc = Pc()
+    pc.pass_time(1, 1.0)
+    pc.slept_ns += SECOND - 1
+    pc.pass_time(1, 2.0)
+    assert pc.told == [], "the clocks are not read at once"
+    pc.slept_ns += 3600 * SECOND
+    pc.pass_time(1, 3.0)
+    pc.pass_time(1, 4.0)
+    assert pc.told == [(3.0, 3601.0)]
+
+
+def test_one_before_it_recorded_is_told_only_where_the_recording_reaches_back_across_it() -> None:
+    for media_s, told in ((1.0, []), (12.5, [(2.5, 60.0)])):
+        pc = Pc()
+        pc.pass_time(1, None)
+        pc.slept_ns += 60 * SECOND
+        pc.pass_time(1, None)
+        assert pc.told == []
+        pc.pass_time(10, media_s)
+        pc.pass_time(10, media_s + 10)
+        assert pc.told == told
+
+
+def test_what_the_kernel_says_of_sleep_is_read() -> None:
+    assert slept_ns() >= -SECOND

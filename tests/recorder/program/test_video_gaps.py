@@ -139,14 +139,6 @@ def test_a_source_that_begins_with_damaged_pictures_shows_its_first_good_one() -
     assert rig.encoder.numbers == list(range(3, 30))
 
 
-def test_a_source_without_one_good_picture_is_a_slate_once_it_is_silent() -> None:
-    rig = Rig()
-    rig.timeline.end_at(1 * NANOSECONDS)
-    counts = run(rig, [(rig.at(0.01), Frame(rig.at(0), DAMAGED))])
-    assert set(rig.encoder.numbers) == {SLATE}
-    assert (counts.frames, counts.damaged) == (len(rig.encoder.numbers), 1)
-
-
 class Returning(Camera):
     """A camera that is opened at another rate than it had."""
 

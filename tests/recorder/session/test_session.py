@@ -7,6 +7,8 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from fractions import Fraction
+from functools import partial
+from itertools import count
 from pathlib import Path
 
 import av
@@ -36,6 +38,7 @@ from recorder.live_encode.live_encoder import live_settings
 from recorder.model.packet import Track
 from recorder.model.status import SessionState
 from recorder.program.mixer import SoundInput
+from recorder.program.timeline import SleepWatch
 from recorder.session.planning import plan_session
 from recorder.session.request import SessionRequest
 from recorder.session.session import Session, encoder_settings
@@ -519,3 +522,26 @@ def test_the_encoder_is_gone_when_its_recording_is_sealed(tmp_path: Path, *, str
     assert session.run().state == "sealed"
     assert during[0] > before
     assert set(during[1:]) == {before}
+
+
+def test_a_recording_with_a_sleep_in_it_is_no_whole_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    room = Room(tmp_path, duration_s=2, live=True)
+
+    asked: list[int] = []
+
+    def slept() -> int:
+        asked.append(3600 * NANOSECONDS if len(asked) > 3 else 0)
+        return asked[-1]
+
+    monkeypatch.setattr("recorder.session.session.SleepWatch", partial(SleepWatch, slept=slept))
+    result = room.run()
+    assert "pc-slept: session" in result.degraded
+    (told,) = [event for event in room.events if event.kind == "pc-slept"]
+    assert told.message == "This PC was asleep for 3600 s; nothing was recorded meanwhile"
+    assert 0 < float(str(told.detail["media_s"])) <= 2.0
+
+
+def test_what_runs_as_fast_as_it_can_misses_nothing_by_a_sleep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asleep = count(step=3600 * NANOSECONDS)
+    monkeypatch.setattr("recorder.session.session.SleepWatch", partial(SleepWatch, slept=lambda: next(asleep)))
+    assert Room(tmp_path, duration_s=2).run().degraded == []
