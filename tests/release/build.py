@@ -6,15 +6,19 @@ commit. Other versions of zlib or Python may pack the same files into other byte
 
 import argparse
 import hashlib
+import json
 import subprocess
 import sys
 import tarfile
 import tempfile
+import uuid
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
-from tests.release.locked import ROOT, uv
-from tests.release.sbom import sbom
+from tests.release import licences
+from tests.release.locked import ROOT, Package, uv
 from tests.support.command import environment
 
 SUMS = "SHA256SUMS"
@@ -63,6 +67,41 @@ def _unpack_commit(clone: Path, tree: Path) -> None:
 
 def _git(clone: Path, *words: str) -> str:
     return subprocess.run(["git", "-C", clone, *words], stdout=subprocess.PIPE, text=True, check=True).stdout
+
+
+_KIND = ("--format", "cyclonedx1.5", "--preview-features", "sbom-export")
+
+
+def sbom(tree: Path, made_s: int) -> bytes:
+    """Return the SBOM of the lock in a folder, in CycloneDX's JSON: of all that Liput needs when it runs.
+
+    uv writes it from the lock; licences and what wheels carry are added, and the moment of its making is `made_s`, in
+    seconds since 1970. Raises what `licences.page` does.
+    """
+    bill = json.loads(uv("export", "--frozen", "--quiet", "--project", tree, "--no-dev", "--all-extras", *_KIND))
+    bill["metadata"]["timestamp"] = datetime.fromtimestamp(made_s, UTC).isoformat()
+    bill["metadata"]["component"] |= _under("GPL-3.0-or-later")
+    for component in bill["components"]:
+        component |= _looked_up(Package(component["name"], component["version"]))
+    del bill["serialNumber"]
+    bill["serialNumber"] = f"urn:uuid:{uuid.uuid5(uuid.NAMESPACE_URL, json.dumps(bill))}"
+    return json.dumps(bill, indent=2, ensure_ascii=False).encode() + b"\n"
+
+
+def _looked_up(package: Package) -> dict[str, Any]:
+    """Return what is found where a package is installed; nothing of those for other systems."""
+    found = licences.distribution_of(package)
+    if not found:
+        return {}
+    carried = [
+        {"type": "library", "bom-ref": f"{package.name}#{library}", "name": library} | _under(licence)
+        for library, licence in licences.carried_by(package.name, found)
+    ]
+    return _under(licences.licence_of(found)) | ({"components": carried} if carried else {})
+
+
+def _under(expression: str) -> dict[str, Any]:
+    return {"licenses": [{"expression": expression}]}
 
 
 def try_wheel(wheel: Path) -> None:
