@@ -188,7 +188,7 @@ def eventful() -> itertools.chain[Shot]:
     )
 
 
-def taken(watched: Watched) -> tuple[list[Frame], int, int]:
+def taken(watched: Watched) -> "Taken":
     """Read and decode everything; return the frames, and the counts of whole and damaged ones."""
     frames: list[Frame] = []
     whole = damaged = 0
@@ -205,6 +205,14 @@ def taken(watched: Watched) -> tuple[list[Frame], int, int]:
             damaged += 1
     watched.video.close()
     return frames, whole, damaged
+
+
+type Taken = tuple[list[Frame], int, int]
+
+
+@pytest.fixture(scope="module")
+def undisturbed() -> Taken:
+    return taken(Watched(eventful()))
 
 
 @pytest.mark.parametrize(
@@ -225,9 +233,8 @@ def taken(watched: Watched) -> tuple[list[Frame], int, int]:
     ],
 )
 def test_a_watch_of_pictures_that_fails_takes_no_picture_with_it(
-    break_at: Break, owner: object, name: str, part: str
+    break_at: Break, undisturbed: Taken, owner: object, name: str, part: str
 ) -> None:
-    undisturbed = taken(Watched(eventful()))
     assert (undisturbed[1] > 1900, undisturbed[2]) == (True, 30)
     break_at(owner, name)
     watched = Watched(eventful())
@@ -260,8 +267,9 @@ def test_a_picture_that_is_not_looked_at_any_more_explains_no_standstill(break_a
 
 
 @pytest.mark.parametrize(("owner", "name"), [(workers, "VideoDetectors"), (VideoDetectors, "log_closed")])
-def test_watches_of_pictures_that_cannot_even_begin_or_end(break_at: Break, owner: object, name: str) -> None:
-    undisturbed = taken(Watched(eventful()))
+def test_watches_of_pictures_that_cannot_even_begin_or_end(
+    break_at: Break, undisturbed: Taken, owner: object, name: str
+) -> None:
     break_at(owner, name, 1)
     watched = Watched(eventful())
     assert taken(watched) == undisturbed
