@@ -5,7 +5,7 @@
 """
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, tzinfo
@@ -35,9 +35,7 @@ class CopyRunner:
     clock: Clock
     archive: Path | None = None
     config_file: Path | None = None
-    every_s: float = EVERY_S
     is_wanted: Callable[[], bool] = lambda: True  # return whether the settings have a place for copies
-    is_busy: Callable[[], bool] = is_session_running
     _child: CommandChild | None = None
     _next_ns: int = 0
     _beside_since_ns: int | None = None
@@ -48,10 +46,10 @@ class CopyRunner:
         if self._child is not None and self._child.status is not None:
             self._child.end()
             self._child = None
-            self._next_ns = now_ns + int(self.every_s * NANOSECONDS)
+            self._next_ns = now_ns + int(EVERY_S * NANOSECONDS)
         if self._child is None and (now_ns < self._next_ns or not self.is_wanted()):
             return
-        if not self.is_busy():
+        if not is_session_running():
             self._beside_since_ns = None
             if self._child is None:
                 words = ["archive", "copy", "--pending", *archive_options(self.archive)]
@@ -109,8 +107,6 @@ class FixityPart:
     tell: Callable[[str], None]
     archive: Path | None = None
     config_file: Path | None = None
-    is_busy: Callable[[], bool] = is_session_running
-    start: Callable[[Sequence[str], Path | None], CommandChild] = start_command
     log: FixityLog = field(default_factory=FixityLog)
     night: StateFile[NightProgress] = field(default_factory=night_store)
     name: str = "fixity"
@@ -155,7 +151,7 @@ class FixityPart:
             if (status := self._round.status) is not None:
                 self._take_round(_last_line(self._round.said()), status)
             return
-        if self.is_busy():
+        if is_session_running():
             self.rest(QUIET_S)
         elif self.settings.fixity.at and self.clock.now_ns() >= self._not_before_ns:
             self._begin_if_due()
@@ -167,7 +163,7 @@ class FixityPart:
         elif night.done < due:
             left = max(LEAST_BYTES, self.settings.fixity.budget - night.read)
             words = ["archive", "fixity", "--json", "--budget", str(left), *archive_options(self.archive)]
-            self._round = self.start(words, self.config_file)
+            self._round = start_command(words, self.config_file)
 
     def _take_round(self, done: RoundResult | None, status: int) -> None:
         """Take the result of a round; a session may have ended it early."""

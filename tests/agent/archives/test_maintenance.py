@@ -12,6 +12,7 @@ import msgspec
 import psutil
 import pytest
 
+from agent.archives import maintenance
 from agent.archives.maintenance import (
     FAILED,
     LOOK_S,
@@ -47,9 +48,11 @@ BUDGET = 50_000_000
 class Nights:
     """The part in simulated time; its rounds are processes that say what a test has them say."""
 
-    def __init__(self, at: str = "02:30") -> None:
+    def __init__(self, patch: pytest.MonkeyPatch, at: str = "02:30") -> None:
         self.clock = SimulatedClock()
         self.is_busy = False
+        patch.setattr(maintenance, "is_session_running", lambda: self.is_busy)
+        patch.setattr(maintenance, "start_command", self._start)
         self.began: list[tuple[datetime, Sequence[str]]] = []
         self.rounds: list[dict[str, object] | None] = []
         self.told: list[str] = []
@@ -58,9 +61,7 @@ class Nights:
 
     def new(self) -> FixityPart:
         """Return the part as a daemon has it that begins now."""
-        part = FixityPart(
-            self.settings, self.clock, self.told.append, Path("/arsip"), is_busy=lambda: self.is_busy, start=self._start
-        )
+        part = FixityPart(self.settings, self.clock, self.told.append, Path("/arsip"))
         part.rest(QUIET_S)
         return part
 
@@ -89,8 +90,8 @@ def here(day: int, hour: int, minute: int = 0) -> datetime:
 
 
 @pytest.fixture
-def nights() -> Nights:
-    return Nights()
+def nights(monkeypatch: pytest.MonkeyPatch) -> Nights:
+    return Nights(monkeypatch)
 
 
 def test_once_a_night_at_the_hour_that_is_set(nights: Nights) -> None:
@@ -101,8 +102,8 @@ def test_once_a_night_at_the_hour_that_is_set(nights: Nights) -> None:
     assert nights.told == ["the archive was read again: 3 packages, 9.00 MB, none damaged; 1 left"]
 
 
-def test_never_where_no_hour_is_set() -> None:
-    nights = Nights("")
+def test_never_where_no_hour_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    nights = Nights(monkeypatch, "")
     nights.until(here(27, 12))
     assert nights.began == []
 
@@ -296,8 +297,10 @@ def test_a_copy_that_does_not_end_beside_a_session_is_killed_and_one_that_runs_e
     )
     settings.write_text(settings.read_text() + 'max_rate = "8 Mbit/s"\n')
     busy: list[bool] = []
-    daemon = CopyRunner(SystemClock(), config_file=settings, every_s=0.0, is_busy=lambda: bool(busy))
-    monkeypatch.setattr("agent.archives.maintenance.PATIENCE_S", 0.5)
+    daemon = CopyRunner(SystemClock(), config_file=settings)
+    monkeypatch.setattr(maintenance, "EVERY_S", 0.0)
+    monkeypatch.setattr(maintenance, "is_session_running", lambda: bool(busy))
+    monkeypatch.setattr(maintenance, "PATIENCE_S", 0.5)
     daemon.look()
     wait_for(lambda: list((tmp_path / "nas").rglob(".*.part")), what="a copy that has begun")
     (child,) = copying(os.getpid())
