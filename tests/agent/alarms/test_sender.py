@@ -132,15 +132,19 @@ def test_what_waits_for_its_next_attempt_goes_another_such_way_at_once() -> None
     sender.stop(10)
 
 
+def mail_to(name: str, post: SmtpServer) -> MailChannel:
+    """Return the channel to `name` and to somebody else."""
+    recipients = tuple(f"{one}@kampus.example" for one in (name, "humas"))
+    server = f"smtp://localhost:{post.port}"
+    settings = AlarmSettings(mail_server=server, mail_from=recipients[1], mail_to=recipients, ca_file=post.authority)
+    return MailChannel(settings, AlarmKeys(), "Aula", "id")
+
+
 @pytest.mark.server
 def test_of_two_of_whom_one_is_refused_the_other_gets_each_letter_once_and_at_once(tmp_path: Path) -> None:
     told: list[str] = []
     with SmtpServer(tmp_path / "smtp", refuses={"gone@kampus.example": b"550 no such user"}) as post:
-        settings = AlarmSettings(
-            mail_server=f"smtp://localhost:{post.port}", mail_from="liput@kampus.example",
-            mail_to=("gone@kampus.example", "humas@kampus.example"), ca_file=post.authority,
-        )  # fmt: skip
-        sender = ChannelSender(MailChannel(settings, AlarmKeys(), "Aula", "id"), SimulatedClock(), told.append)
+        sender = ChannelSender(mail_to("gone", post), SimulatedClock(), told.append)
         sender.start()
         for kind in ("source-lost", "storage-full", "source-black"):
             sender.enqueue(message(alarm(kind)))
@@ -155,11 +159,7 @@ def test_of_two_of_whom_one_is_refused_the_other_gets_each_letter_once_and_at_on
 def test_who_is_refused_for_now_keeps_nobody_waiting_for_the_next(tmp_path: Path) -> None:
     told: list[str] = []
     with SmtpServer(tmp_path / "smtp", refuses={"full@kampus.example": b"452 mailbox full"}) as post:
-        settings = AlarmSettings(
-            mail_server=f"smtp://localhost:{post.port}", mail_from="liput@kampus.example",
-            mail_to=("full@kampus.example", "humas@kampus.example"), ca_file=post.authority,
-        )  # fmt: skip
-        sender = ChannelSender(MailChannel(settings, AlarmKeys(), "Aula", "id"), SystemClock(), told.append)
+        sender = ChannelSender(mail_to("full", post), SystemClock(), told.append)
         sender.start()
         sender.enqueue(message())
         wait_for(lambda: post.commands.count("QUIT") == 1)
