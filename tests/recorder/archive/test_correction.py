@@ -139,17 +139,6 @@ def test_modes_of_files_and_folders_stay(package: Package) -> None:
     assert modes == {"metadata": 0o750, "metadata/recording.json": 0o640, "metadata/devices.json": 0o600}
 
 
-@pytest.mark.parametrize("how", [WithoutExchange, WithoutLinks])
-def test_other_file_systems_get_there_too(archive: Archive, package: Package, how: type[DurableFiles]) -> None:
-    inode = (package.folder / MEDIA).stat().st_ino
-    correct(package, how(), title="Terbuka")
-    (corrected,) = archive.list()
-    assert corrected.title == "Terbuka"
-    assert ((corrected.folder / MEDIA).stat().st_ino == inode) is (how is WithoutExchange)
-    assert archive.verify(corrected) == []
-    assert not list(package.folder.parent.glob(".*"))
-
-
 def test_a_copy_finds_media_that_have_changed(package: Package) -> None:
     """Where media have to be read to be copied, a bit that has flipped in them is found."""
     flip(package.folder)
@@ -210,7 +199,7 @@ def failing_at(number: int, failed: list[str]) -> Callable[[str, Path], None]:
 @pytest.mark.usefixtures("no_syncs")
 @pytest.mark.parametrize("how", DISKS)
 def test_a_full_disk_costs_the_attempt_only(archive: Archive, package: Package, how: str) -> None:
-    before = snapshot(package.folder)
+    before, inode = snapshot(package.folder), (package.folder / MEDIA).stat().st_ino
     for number in itertools.count():
         failed: list[str] = []
         try:
@@ -224,6 +213,8 @@ def test_a_full_disk_costs_the_attempt_only(archive: Archive, package: Package, 
         assert snapshot(package.folder) == before
         assert not list(package.folder.parent.glob(".*"))
     assert number > 20
+    assert ((package.folder / MEDIA).stat().st_ino == inode) is (how != "copies")
+    assert not list(package.folder.parent.glob(".*"))
 
 
 @pytest.mark.parametrize("how", DISKS)
