@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import av
@@ -81,6 +82,11 @@ class Left:
 
     killed: Path
     closed: Path
+
+
+def leave_killed(archive: Archive, left: Left, *, offset_s: float = 0.0, **more: Any) -> Path:
+    """Leave a part whose recorder was killed; without `events` its log says only that it began at `offset_s`."""
+    return leave(archive, {"program.mp4": left.killed}, offset_s=offset_s, **({"events": [live(offset_s)]} | more))
 
 
 class Material:

@@ -51,7 +51,7 @@ def huge(path: Path) -> None:
 
 @pytest.mark.parametrize("plant", [fifo, zeros, link, huge, Path.mkdir])
 def test_a_begun_file_that_is_none_counts_as_lost(archive: Archive, left: Left, plant: Callable[[Path], None]) -> None:
-    folder = leftovers.leave(archive, {"program.mp4": left.killed}, events=[leftovers.live()])
+    folder = leftovers.leave_killed(archive, left, events=[leftovers.live()])
     (folder / "begun.json").unlink()
     plant(folder / "begun.json")
     assert [package.title for package in packages(archive.root)] == [folder.name]
@@ -101,7 +101,7 @@ def test_what_a_link_leads_to_is_not_changed(
 
 
 def test_an_event_log_without_an_end_takes_no_memory(archive: Archive, left: Left) -> None:
-    folder = leftovers.leave(archive, {"program.mp4": left.killed}, events=[leftovers.live()])
+    folder = leftovers.leave_killed(archive, left, events=[leftovers.live()])
     with (folder / "metadata" / "events.jsonl").open("r+b") as file:
         file.truncate(1 << 33)
     only(archive)
@@ -142,7 +142,7 @@ def test_no_session_goes_where_a_link_leads(archive: Archive, left: Left, tmp_pa
 def test_a_recording_that_somebody_has_moved_within_its_folder_is_not_removed(
     archive: Archive, left: Left, moved_to: str
 ) -> None:
-    folder = leftovers.leave(archive, {"program.mp4": left.killed}, events=[leftovers.live()])
+    folder = leftovers.leave_killed(archive, left, events=[leftovers.live()])
     (folder / moved_to).parent.mkdir(exist_ok=True)
     (folder / "data/media/program.mp4").rename(folder / moved_to)
     (outcome,) = recover(archive)

@@ -74,7 +74,7 @@ def kinds(package: Package) -> list[str]:
 def test_a_kill_while_a_recording_is_repaired_and_sealed(tmp_path: Path, short: Left) -> None:
     archive = archives.archive_at(tmp_path / "template" / "arsip")
     mark = event(1, "mark", "Sambutan", media_s=1.0, number=1)
-    leftovers.leave(archive, {"program.mp4": short.killed}, events=[live(), mark], written_s=2.9)
+    leftovers.leave_killed(archive, short, events=[live(), mark], written_s=2.9)
     places = kill_at_every_step("killed_recovery", tmp_path / "killed", tmp_path / "template")
     assert len(places) > 35
     expected = media.decoded(short.killed, "v")

@@ -36,9 +36,8 @@ def piece(path: Path, offset_s: float) -> remux.MediaPiece:
 
 
 def leave_two_parts(archive: Archive, left: Left, *, copy: int = 1) -> None:
-    for part, offset_s in ((1, 0.0), (2, 9.0)):
-        files, events = {"program.mp4": left.killed}, [live(offset_s)]
-        leftovers.leave(archive, files, part=part, offset_s=offset_s, copy=copy, events=events)
+    leftovers.leave_killed(archive, left, copy=copy)
+    leftovers.leave_killed(archive, left, part=2, offset_s=9.0, copy=copy)
 
 
 def test_a_copy_is_left_alone_by_who_recovers_the_other(archive: Archive, left: Left, tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ pytestmark = pytest.mark.usefixtures("nothing_half_built")
 def test_a_killed_recording_is_repaired_described_and_sealed(archive: Archive, left: Left) -> None:
     events = [live(), event(2.5, "mark", "Sambutan", media_s=2.5, number=1), event(3, "source-lost", "podium")]
     plays_s = media.decoded(left.killed, "v").end_s
-    leftovers.leave(archive, {"program.mp4": left.killed}, events=events, written_s=plays_s + 0.6)
+    leftovers.leave_killed(archive, left, events=events, written_s=plays_s + 0.6)
     outcome, package, recording = only(archive)
     assert package.id == "2026-11-24_0900_rapat-senat_3f2a91c0"
     assert (recording.title, recording.room, recording.destinations) == ("Rapat Senat", "Aula", ("youtube",))
@@ -65,7 +65,7 @@ def test_a_killed_recording_is_repaired_described_and_sealed(archive: Archive, l
 
 
 def test_what_a_newer_liput_began_keeps_its_title_and_all_else_that_is_understood(archive: Archive, left: Left) -> None:
-    work = leftovers.leave(archive, {"program.mp4": left.killed}, events=[live()])
+    work = leftovers.leave_killed(archive, left)
     begun = json.loads((work / "begun.json").read_bytes())
     begun |= {"version": 2, "host": {"name": "pc"}, "rooms": ["Aula"]}  # one field retyped, one that is new
     (work / "begun.json").write_text(json.dumps(begun))
@@ -116,7 +116,7 @@ def test_a_session_that_recorded_nothing_is_discarded_with_a_word(
 
 def test_what_is_being_recorded_is_left_alone(archive: Archive, left: Left) -> None:
     """Also the part that was killed, while another recorder goes on with the session."""
-    leftovers.leave(archive, {"program.mp4": left.killed}, events=[live()])
+    leftovers.leave_killed(archive, left)
     folder = leftovers.leave(archive, {"program.mp4": left.killed}, part=2, offset_s=9.0)
     work = archive.reopen(folder)
     before = contents(archive.root)
@@ -131,7 +131,7 @@ def test_what_is_being_recorded_is_left_alone(archive: Archive, left: Left) -> N
 def test_a_share_that_gives_no_locks_fails_with_a_word(
     archive: Archive, left: Left, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    leftovers.leave(archive, {"program.mp4": left.killed}, events=[live()])
+    leftovers.leave_killed(archive, left)
 
     def refused(_self: Archive, _path: Path) -> None:
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
@@ -145,7 +145,7 @@ def test_a_share_that_gives_no_locks_fails_with_a_word(
 
 
 def test_a_look_changes_nothing(archive: Archive, left: Left) -> None:
-    leftovers.leave(archive, {"program.mp4": left.killed}, events=[live()])
+    leftovers.leave_killed(archive, left)
     before = contents(archive.root)
     (session,) = find_unfinished([archive])
     outcome = Recovery([archive], clock=SimulatedClock()).look(session)
@@ -162,7 +162,7 @@ def test_without_room_for_a_repair_the_recording_is_sealed_as_it_is(archive: Arc
         if step == "finish":
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
-    leftovers.leave(archive, {"program.mp4": left.killed}, events=[live()])
+    leftovers.leave_killed(archive, left)
     (outcome,) = recover(archive, disk=DurableFiles(fail))
     assert outcome.state is RecoveryState.SEALED
     assert "media-not-repaired: program.mp4" in outcome.degraded
@@ -184,9 +184,7 @@ def test_media_that_nothing_reads_is_kept(archive: Archive, tmp_path: Path) -> N
 
 def test_a_folder_without_begun_json_tells_by_its_name(archive: Archive, left: Left) -> None:
     for part, offset_s in ((1, 0.0), (2, 9.0)):
-        folder = leftovers.leave(
-            archive, {"program.mp4": left.killed}, part=part, offset_s=offset_s, events=[live(offset_s)]
-        )
+        folder = leftovers.leave_killed(archive, left, part=part, offset_s=offset_s)
         (folder / "begun.json").write_bytes(b"")
     (session,) = find_unfinished([archive])
     assert [part.begun.part for part in session.parts] == [1, 2]
@@ -202,7 +200,7 @@ def test_an_archive_that_cannot_be_read_is_an_error(archive: Archive) -> None:
 
 
 def test_progress_grows_to_all_of_it(archive: Archive, left: Left) -> None:
-    leftovers.leave(archive, {"program.mp4": left.killed}, events=[live()])
+    leftovers.leave_killed(archive, left)
     calls: list[tuple[str, int, int]] = []
     recovery = Recovery([archive], clock=SimulatedClock(), progress=lambda *call: calls.append(call))
     (session,) = find_unfinished([archive])
@@ -226,11 +224,9 @@ def test_keys_mean_one_session(archive: Archive, left: Left) -> None:
 
 def test_the_parts_of_a_session_that_was_taken_up_again_become_one(archive: Archive, left: Left) -> None:
     plays_s = media.shown(left.killed, "v")[-1] + float(1 / RATE)  # ffprobe does not know how long the last one lasts
-    leftovers.leave(archive, {"program.mp4": left.killed}, events=[live()], written_s=plays_s + 0.5)
+    leftovers.leave_killed(archive, left, written_s=plays_s + 0.5)
     second = [live(12.5), event(14, "mark", "Lanjut", media_s=1.5, number=1)]
-    leftovers.leave(
-        archive, {"program.mp4": left.killed}, part=2, offset_s=12.5, events=second, written_s=12.5 + plays_s + 0.5
-    )
+    leftovers.leave_killed(archive, left, part=2, offset_s=12.5, events=second, written_s=12.5 + plays_s + 0.5)
     _, package, recording = only(archive)
     assert len(recording.media) == 1
     assert recording.duration_s == pytest.approx(12.5 + plays_s, abs=0.1)
@@ -249,7 +245,7 @@ def test_the_parts_of_a_session_that_was_taken_up_again_become_one(archive: Arch
 
 def test_what_an_earlier_sealing_of_a_part_left_is_not_carried_along(archive: Archive, left: Left) -> None:
     for part in (1, 2):
-        folder = leftovers.leave(archive, {"program.mp4": left.killed}, part=part, events=[live()], written_s=4.0)
+        folder = leftovers.leave_killed(archive, left, part=part, written_s=4.0)
         for path in METADATA_FILES - {EVENTS_FILE}:
             (folder / path).write_bytes(b"stale")
         (folder / "metadata" / "catatan.txt").write_bytes(b"%d" % part)
@@ -266,8 +262,8 @@ def test_the_clock_of_one_boot_says_where_a_recorder_took_over(
 ) -> None:
     """`begun.json` is written a moment before media time 0 of the part is known."""
     first, second = live(clock_ns=1_000_000_000_000), live(9, clock_ns=1_009_375_000_000)
-    leftovers.leave(archive, {"program.mp4": left.killed}, events=[first])
-    folder = leftovers.leave(archive, {"program.mp4": left.killed}, part=2, offset_s=9.0, events=[second])
+    leftovers.leave_killed(archive, left, events=[first])
+    folder = leftovers.leave_killed(archive, left, part=2, offset_s=9.0, events=[second])
     begun = folder / "begun.json"
     begun.write_text(begun.read_text().replace(boot_id(), boot))
     _, package, recording = only(archive)
@@ -282,7 +278,7 @@ def test_a_session_that_moved_to_another_disk_is_whole(
     then = material.write(tmp_path / "2", material.since(3.0))
     ended = event(6.3, "session-ended", "Rapat", media_time_s=6.0, frames=180)
     log = [live(), event(4, "storage-full", "arsip"), ended]
-    leftovers.leave(archive, {"program.mp4": first.killed}, events=log[:2])
+    leftovers.leave_killed(archive, first, events=log[:2])
     leftovers.leave(second, {"program.mp4": then.closed}, part=2, offset_s=3.0, events=log)
     _, package, recording = only(archive, second)
     assert package.folder.is_relative_to(archive.root)
@@ -295,8 +291,8 @@ def test_a_session_that_moved_to_another_disk_is_whole(
 
 def test_parts_of_another_form_stay_files_of_their_own(archive: Archive, left: Left, tmp_path: Path) -> None:
     larger = Material(3.0, size=(640, 360)).write(tmp_path / "larger")
-    leftovers.leave(archive, {"program.mp4": left.killed}, events=[live()])
-    leftovers.leave(archive, {"program.mp4": larger.killed}, part=2, offset_s=20.0, events=[live(20)])
+    leftovers.leave_killed(archive, left)
+    leftovers.leave_killed(archive, larger, part=2, offset_s=20.0)
     _, _, recording = only(archive)
     assert [(Path(file.file).name, file.offset_s) for file in recording.media] == [
         ("program.mp4", 0.0), ("program-2.mp4", 20.0),
@@ -322,7 +318,7 @@ def test_files_beside_the_program_are_repaired_and_joined_too(archive: Archive, 
 
 def test_a_part_that_recorded_nothing_costs_the_others_nothing(archive: Archive, left: Left) -> None:
     lost = event(8, "source-lost", "podium")
-    leftovers.leave(archive, {"program.mp4": left.killed}, events=[live()])
+    leftovers.leave_killed(archive, left)
     leftovers.leave(archive, {}, part=2, offset_s=8.0, events=[live(8), lost])
     _, package, recording = only(archive)
     assert [part.duration_s for part in recording.parts][1] == 0
@@ -332,8 +328,8 @@ def test_a_part_that_recorded_nothing_costs_the_others_nothing(archive: Archive,
 
 def test_a_later_part_without_the_first_is_kept_and_says_so(archive: Archive, second: Archive, left: Left) -> None:
     """The first disk is gone; when it comes back, what is on it becomes a package too, and replaces nothing."""
-    first_left = leftovers.leave(archive, {"program.mp4": left.killed}, events=[live()])
-    leftovers.leave(second, {"program.mp4": left.killed}, part=2, offset_s=9.0, events=[live(9)])
+    first_left = leftovers.leave_killed(archive, left)
+    leftovers.leave_killed(second, left, part=2, offset_s=9.0)
     gone = archive.root.rename(archive.root.with_name("elsewhere"))
     _, package, recording = only(archive, second)
     assert recording.gaps[0].reason == "the recording before part 2 was not found"
@@ -350,9 +346,8 @@ def test_a_later_part_without_the_first_is_kept_and_says_so(archive: Archive, se
 def test_a_part_that_was_joined_already_is_removed_when_its_disk_comes_back(
     archive: Archive, second: Archive, left: Left, tmp_path: Path, copy: int
 ) -> None:
-    for place, part, offset_s in ((archive, 1, 0.0), (second, 2, 9.0)):
-        events = [live(offset_s)]
-        leftovers.leave(place, {"program.mp4": left.killed}, part=part, offset_s=offset_s, copy=copy, events=events)
+    leftovers.leave_killed(archive, left, copy=copy)
+    leftovers.leave_killed(second, left, part=2, offset_s=9.0, copy=copy)
     shutil.copytree(second.root, tmp_path / "as it was")
     _, package, _ = only(archive, second)
     before = contents(package.folder)
@@ -367,8 +362,8 @@ def test_a_part_that_was_joined_already_is_removed_when_its_disk_comes_back(
 def test_a_damaged_package_is_no_reason_to_remove_what_it_was_made_of(
     archive: Archive, second: Archive, left: Left, tmp_path: Path
 ) -> None:
-    for place, part, offset_s in ((archive, 1, 0.0), (second, 2, 9.0)):
-        leftovers.leave(place, {"program.mp4": left.killed}, part=part, offset_s=offset_s, events=[live(offset_s)])
+    leftovers.leave_killed(archive, left)
+    leftovers.leave_killed(second, left, part=2, offset_s=9.0)
     shutil.copytree(second.root, tmp_path / "as it was")
     _, package, _ = only(archive, second)
     program_of(package).write_bytes(b"damaged")
@@ -380,7 +375,7 @@ def test_a_damaged_package_is_no_reason_to_remove_what_it_was_made_of(
 
 def test_both_copies_of_a_mirrored_session_become_packages(archive: Archive, second: Archive, left: Left) -> None:
     for copy, place in enumerate((archive, second), start=1):
-        leftovers.leave(place, {"program.mp4": left.killed}, events=[live()], copy=copy)
+        leftovers.leave_killed(place, left, copy=copy)
     assert [outcome.state for outcome in recover(archive, second)] == [RecoveryState.SEALED, RecoveryState.SEALED]
     (one,), (other,) = archive.list(), second.list()
     assert (other.id, other.session, other.copy) == (f"{one.id}.copy2", one.uuid, 2)
@@ -392,10 +387,9 @@ def test_a_copy_in_parts_is_kept_where_the_other_was_recovered_before_it(
     archive: Archive, second: Archive, left: Left, first: int
 ) -> None:
     """As where the disk of one was away: its parts are called by the same numbers."""
-    for part, offset_s in ((1, 0.0), (2, 9.0)):
-        for copy, place in enumerate((archive, second), start=1):
-            events = [live(offset_s)]
-            leftovers.leave(place, {"program.mp4": left.killed}, part=part, offset_s=offset_s, copy=copy, events=events)
+    for copy, place in enumerate((archive, second), start=1):
+        leftovers.leave_killed(place, left, copy=copy)
+        leftovers.leave_killed(place, left, part=2, offset_s=9.0, copy=copy)
     before, after = (archive, second) if first == 0 else (second, archive)
     ((outcome),) = recover(before)
     assert outcome.state is RecoveryState.SEALED

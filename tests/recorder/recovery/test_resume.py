@@ -29,7 +29,7 @@ S = 1_000_000_000
 
 
 def test_the_next_part_lies_where_the_clock_says(archive: Archive, left: Left) -> None:
-    folder = leftovers.leave(archive, {"program.mp4": left.killed}, events=[live(clock_ns=5000 * S)])
+    folder = leftovers.leave_killed(archive, left, events=[live(clock_ns=5000 * S)])
     taken = lock_for_resume([archive], folder, SystemClock())
     assert (taken.title, taken.started_at, taken.part) == ("Rapat Senat", STARTED, 2)
     assert taken.uuid == leftovers.UUID_
@@ -42,7 +42,7 @@ def test_the_next_part_lies_where_the_clock_says(archive: Archive, left: Left) -
 
 def test_the_program_keeps_its_form(archive: Archive, left: Left) -> None:
     begun = live(width=320, height=200, rate=30000 / 1001, matrix="BT601")
-    leftovers.leave(archive, {"program.mp4": left.killed}, events=[begun])
+    leftovers.leave_killed(archive, left, events=[begun])
     folder = leftovers.leave(archive, {"program.mp4": left.killed}, part=2, offset_s=12.0)
     taken = lock_for_resume([archive], folder, SystemClock())
     assert taken.form == VideoFormat(320, 200, Fraction(30000, 1001), ColorMatrix.BT601)
@@ -50,7 +50,7 @@ def test_the_program_keeps_its_form(archive: Archive, left: Left) -> None:
 
 
 def test_after_a_restart_of_the_pc_the_wall_clock_has_to_do(archive: Archive, left: Left) -> None:
-    folder = leftovers.leave(archive, {"program.mp4": left.killed}, events=[live(clock_ns=5000 * S)])
+    folder = leftovers.leave_killed(archive, left, events=[live(clock_ns=5000 * S)])
     begun = folder / "begun.json"
     begun.write_text(begun.read_text().replace('"boot": "', '"boot": "another '))
     taken = lock_for_resume([archive], folder, SystemClock())
@@ -67,10 +67,8 @@ def test_without_a_beginning_in_the_log_the_wall_clock_has_to_do(archive: Archiv
 
 
 def test_a_third_part_counts_from_the_first(archive: Archive, left: Left) -> None:
-    leftovers.leave(archive, {"program.mp4": left.killed}, events=[live(clock_ns=5000 * S)])
-    folder = leftovers.leave(
-        archive, {"program.mp4": left.killed}, part=2, offset_s=12.0, events=[live(12, clock_ns=5012 * S)]
-    )
+    leftovers.leave_killed(archive, left, events=[live(clock_ns=5000 * S)])
+    folder = leftovers.leave_killed(archive, left, part=2, offset_s=12.0, events=[live(12, clock_ns=5012 * S)])
     taken = lock_for_resume([archive], folder, SystemClock())
     assert (taken.part, len(taken.works)) == (3, 2)
     assert taken.offset_s(5030 * S, STARTED) == 30.0
@@ -80,7 +78,7 @@ def test_a_third_part_counts_from_the_first(archive: Archive, left: Left) -> Non
 def test_one_that_had_moved_to_another_disk_and_whose_first_is_gone(archive: Archive, left: Left) -> None:
     switched = event(58, "storage-switched", "cadangan", part=2, offset_s=58.0, left="arsip")
     events = [live(clock_ns=5000 * S), switched]
-    folder = leftovers.leave(archive, {"program.mp4": left.killed}, part=2, offset_s=58.0, events=events)
+    folder = leftovers.leave_killed(archive, left, part=2, offset_s=58.0, events=events)
     taken = lock_for_resume([archive], folder, SystemClock())
     assert taken.offset_s(5080 * S, STARTED) == 80.0
     taken.release()
@@ -94,7 +92,7 @@ def test_a_disk_that_does_not_answer_is_gone_on_without(
     monkeypatch.setattr(
         resume, "find_unfinished", lambda each: over.wait(30) and [] if each == [hangs] else find_unfinished(each)
     )
-    folder = leftovers.leave(archive, {"program.mp4": left.killed}, events=[live()])
+    folder = leftovers.leave_killed(archive, left)
     taken = lock_for_resume([hangs, archive], folder.with_name(f"{folder.name}.2"), SystemClock())
     assert [work.path for work in taken.works] == [folder]
     assert taken.part == 3, "the second is there, on the disk that hangs"
@@ -107,8 +105,8 @@ def test_a_share_that_gives_no_locks_is_gone_on_without_and_nothing_stays_locked
 ) -> None:
     share = archives.archive_at(tmp_path / "share")
     for part, offset_s in ((1, 0.0), (2, 6.0)):
-        leftovers.leave(share, {"program.mp4": left.killed}, events=[live()], part=part, offset_s=offset_s)
-    folder = leftovers.leave(archive, {"program.mp4": left.killed}, events=[live()], part=3, offset_s=12.0)
+        leftovers.leave_killed(share, left, events=[live()], part=part, offset_s=offset_s)
+    folder = leftovers.leave_killed(archive, left, events=[live()], part=3, offset_s=12.0)
     reopen, locked = Archive.reopen, list[WorkFolder]()
 
     def refused(self: Archive, path: Path) -> WorkFolder:
@@ -126,7 +124,7 @@ def test_a_share_that_gives_no_locks_is_gone_on_without_and_nothing_stays_locked
 
 
 def test_nobody_recovers_it_meanwhile(archive: Archive, left: Left) -> None:
-    folder = leftovers.leave(archive, {"program.mp4": left.killed}, events=[live()])
+    folder = leftovers.leave_killed(archive, left)
     taken = lock_for_resume([archive], folder, SystemClock())
     (session,) = find_unfinished([archive])
     recovery = Recovery([archive], clock=SimulatedClock())
@@ -145,7 +143,7 @@ def test_a_part_on_a_disk_that_takes_nothing_any_more_keeps_nobody_from_going_on
     """The recorder had left that disk, and was killed on the next."""
     (tmp_path / "disk").mkdir()
     with small_disk(tmp_path / "disk") as disk:
-        leftovers.leave(archives.archive_at(disk / "arsip"), {"program.mp4": left.killed}, events=[live()])
+        leftovers.leave_killed(archives.archive_at(disk / "arsip"), left)
         subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
         folder = leftovers.leave(archive, {"program.mp4": left.killed}, part=2, offset_s=6.0)
         both = [archives.archive_at(disk / "arsip"), archive]
@@ -162,8 +160,8 @@ def test_one_whose_end_only_one_of_two_copies_tells_had_ended(archive: Archive, 
     (tmp_path / "kedua").mkdir()
     other = archives.archive_at(tmp_path / "kedua")
     stopping = event(6, "session-stopping", "Rapat")
-    folder = leftovers.leave(archive, {"program.mp4": left.killed}, events=[live(), stopping])
-    leftovers.leave(other, {"program.mp4": left.killed}, events=[live()], copy=2)
+    folder = leftovers.leave_killed(archive, left, events=[live(), stopping])
+    leftovers.leave_killed(other, left, copy=2)
     with pytest.raises(ArchiveError, match="had ended"):
         lock_for_resume([archive, other], folder, SystemClock())
 
@@ -171,7 +169,7 @@ def test_one_whose_end_only_one_of_two_copies_tells_had_ended(archive: Archive, 
 @pytest.mark.parametrize("kind", ["session-stopping", "session-ended"])
 def test_one_that_had_ended_is_for_recovery(archive: Archive, left: Left, kind: str) -> None:
     ended = event(6, kind, "Rapat", media_time_s=6.0, frames=180)
-    folder = leftovers.leave(archive, {"program.mp4": left.killed}, events=[live(), ended])
+    folder = leftovers.leave_killed(archive, left, events=[live(), ended])
     with pytest.raises(ArchiveError, match="had ended"):
         lock_for_resume([archive], folder, SystemClock())
     (session,) = find_unfinished([archive])
@@ -182,7 +180,7 @@ def test_the_next_part_and_the_end_make_one_package(archive: Archive, left: Left
     """As a session does that was taken up again and ends in order: its recorder finishes all parts."""
     from recorder.recovery.packaging import SessionPackager
 
-    folder = leftovers.leave(archive, {"program.mp4": left.killed}, events=[live(clock_ns=5000 * S)], written_s=6)
+    folder = leftovers.leave_killed(archive, left, events=[live(clock_ns=5000 * S)], written_s=6)
     taken = lock_for_resume([archive], folder, SystemClock())
     offset_s = taken.offset_s(5010 * S, STARTED)
     ended = event(17, "session-ended", "Rapat", media_time_s=6.0, frames=180)

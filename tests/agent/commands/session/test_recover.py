@@ -39,7 +39,7 @@ def settings(home: Path, *roots: Path) -> Path:
 
 
 def test_it_seals_what_a_kill_left_and_says_what_is_missing(archive: Archive, left: Left, tmp_path: Path) -> None:
-    leftovers.leave(archive, {"program.mp4": left.killed}, events=[live()], written_s=3.5)
+    leftovers.leave_killed(archive, left, written_s=3.5)
     done = command.liput(tmp_path, "recover", "--archive", archive.root)
     assert done.returncode == 3, done.stderr
     (package,) = archive.list()
@@ -75,8 +75,8 @@ def test_what_was_lost_while_it_was_recorded_is_said_and_status_3(archive: Archi
 
 def test_all_places_of_the_settings_are_looked_at(archive: Archive, left: Left, tmp_path: Path) -> None:
     second = archives.archive_at(tmp_path / "cadangan")
-    leftovers.leave(archive, {"program.mp4": left.killed}, events=[live()])
-    leftovers.leave(second, {"program.mp4": left.killed}, part=2, offset_s=5.0, events=[live(5)])
+    leftovers.leave_killed(archive, left)
+    leftovers.leave_killed(second, left, part=2, offset_s=5.0)
     where = {"LIPUT_CONFIG": str(settings(tmp_path, archive.root, second.root, tmp_path / "not there"))}
     done = command.liput(tmp_path, "recover", "--json", more=where)
     assert done.returncode == 3, done.stderr
@@ -89,7 +89,7 @@ def test_all_places_of_the_settings_are_looked_at(archive: Archive, left: Left, 
 
 
 def test_a_dry_run_changes_nothing(archive: Archive, left: Left, tmp_path: Path) -> None:
-    folder = leftovers.leave(archive, {"program.mp4": left.killed}, events=[live()])
+    folder = leftovers.leave_killed(archive, left)
     done = command.liput(tmp_path, "recover", "--dry-run", "--archive", archive.root)
     assert done.returncode == 0
     assert done.stdout.startswith(f"{folder.name}: Rapat Senat, ")
@@ -99,7 +99,7 @@ def test_a_dry_run_changes_nothing(archive: Archive, left: Left, tmp_path: Path)
 
 
 def test_one_session_by_its_key_and_no_other(archive: Archive, left: Left, tmp_path: Path) -> None:
-    leftovers.leave(archive, {"program.mp4": left.killed}, events=[live()])
+    leftovers.leave_killed(archive, left)
     other = archive.begin("Lain", archives.STARTED)
     other.release()
     done = command.liput(tmp_path, "recover", "nonsense", "--archive", archive.root)
@@ -114,7 +114,7 @@ def test_one_session_by_its_key_and_no_other(archive: Archive, left: Left, tmp_p
 
 def test_where_it_is_not_known_what_is_missing_that_is_said(archive: Archive, left: Left, tmp_path: Path) -> None:
     """As after the PC's clock was set: the last write seems to have been years later."""
-    leftovers.leave(archive, {"program.mp4": left.killed}, events=[live()], written_s=9e8)
+    leftovers.leave_killed(archive, left, written_s=9e8)
     done = command.liput(tmp_path, "recover", "--archive", archive.root)
     assert done.returncode == 3
     assert "the last second may be missing" in done.stderr
@@ -140,8 +140,8 @@ def test_what_is_recorded_is_left_alone_and_what_fails_is_status_1(archive: Arch
 def test_a_pipe_among_what_was_left_hangs_no_command(
     archive: Archive, left: Left, tmp_path: Path, words: tuple[str, ...]
 ) -> None:
-    other = leftovers.leave(archive, {"program.mp4": left.killed}, events=[live()], title="Wisuda", uuid=uuid4())
-    pipe = leftovers.leave(archive, {"program.mp4": left.killed}, events=[live()]) / "begun.json"
+    other = leftovers.leave_killed(archive, left, title="Wisuda", uuid=uuid4())
+    pipe = leftovers.leave_killed(archive, left) / "begun.json"
     pipe.unlink()
     os.mkfifo(pipe)
     done = command.liput(tmp_path, *words, "--archive", archive.root, timeout=20)
