@@ -17,6 +17,7 @@ STARTERS = (
     "agent.checks.kinds.encoder",
     "agent.checks.runner",
     "agent.commands.headroom",
+    "agent.daemon.standby",
     "agent.sessions.receiver",
     "capture.sound.source",
     "capture.synthetic",
