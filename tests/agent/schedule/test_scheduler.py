@@ -45,6 +45,8 @@ from tests.support.schedule import MINUTE, plan
 from tests.support.simulated import BEGINNING, SimulatedClock
 from tests.support.waiting import wait_for
 
+SEALED = SessionResult(state=SessionState.SEALED, package="p", duration_s=9.0, frames=9, degraded=[])
+
 
 class Spawned:
     """Stands for a recorder that is started: a process that lives until it is killed, ready when it is let."""
@@ -122,6 +124,16 @@ class Bench:
     def kinds(self) -> list[str]:
         return list(self.told_kinds)
 
+    def looks_at(self, schedule: Scheduler, *moments_s: float) -> None:
+        for moment_s in moments_s:
+            self.at(moment_s)
+            schedule.look()
+
+    def ended(self, folder: Path, end: SessionResult | RecorderFailure) -> None:
+        """Let a recorder be gone with this end."""
+        self.runs = []
+        RecorderFolder(folder).end(encode(end))
+
     def ready(self, schedule: Scheduler) -> None:
         """Let the recorder that is being started be ready, and the schedule hear of it."""
         self.gate.set()
@@ -133,6 +145,12 @@ class Bench:
             self.runs = [
                 RunningSession(recorder, beginning.plan.title, self.clock.now(), beginning.plan.id, SessionState.LIVE)
             ]
+        schedule.look()
+
+
+def looks(schedule: Scheduler) -> None:
+    """Let it look several times."""
+    for _ in range(3):
         schedule.look()
 
 
@@ -166,8 +184,7 @@ def test_what_is_begun_is_noted_before_it_is_told_anything_and_not_begun_twice(b
     assert attempt.pid == bench.spawned[0].pid
     assert attempt.is_alive
     for other in (schedule, bench.schedule()):  # the daemon is killed and begun anew meanwhile
-        for _ in range(3):
-            other.look()
+        looks(other)
     assert len(bench.specs) == 1
     bench.ready(schedule)
     assert plan_record_store(bench.folder).read()[plan_in(0).id].recorder == "r1"
@@ -179,8 +196,7 @@ def test_a_clock_that_may_be_hours_off_begins_nothing_and_one_that_was_begun_goe
     is_doubtful = True
     schedule = bench.schedule()
     schedule.may_be_set_soon = lambda: is_doubtful
-    for _ in range(3):
-        schedule.look()
+    looks(schedule)
     assert bench.specs == []
     assert len(bench.told) == 1
     assert "clock" in bench.told[0]
@@ -236,8 +252,7 @@ def test_a_session_that_failed_by_itself_is_begun_again_and_one_that_people_ende
     schedule = bench.schedule()
     schedule.look()
     bench.ready(schedule)
-    bench.runs = []
-    RecorderFolder(runtime / "r1").end(encode(RecorderFailure(message="the camera is gone")))
+    bench.ended(runtime / "r1", RecorderFailure(message="the camera is gone"))
     schedule.look()
     assert bench.kinds() == ["recording", "failed"]
     bench.at(10)
@@ -373,8 +388,7 @@ def test_what_is_armed_or_being_begun_goes_on_when_settings_change(bench: Bench)
     schedule.look()
     assert len(bench.specs) == 1
     schedule.take(with_schedule(arm_ahead_s=0.0, check_before_s=0.0, remind=()))
-    for _ in range(3):
-        schedule.look()
+    looks(schedule)
     bench.ready(schedule)
     schedule.look()
     assert (len(bench.specs), bench.kinds()) == (1, ["reminder", "armed"])
@@ -431,25 +445,19 @@ def test_one_that_changes_while_it_is_armed_is_armed_again_as_it_is_now(
     schedule.look()
     assert asked == []
     Plans(bench.folder).replace(one.id, lambda plan: msgspec.structs.replace(plan, streams=("youtube",)))
-    for _ in range(3):
-        schedule.look()
+    looks(schedule)
     assert asked == [("r1", DisarmCommand())]
-    bench.runs = []
-    RecorderFolder(runtime / "r1").end(encode(NOTHING_RUNS))
+    bench.ended(runtime / "r1", NOTHING_RUNS)
     again = bench.schedule()  # the daemon is killed just then
     again.look()
     again.look()
     bench.ready(again)
     bench.runs = [replace(bench.runs[0], state=SessionState.ARMED)]
-    for _ in range(3):
-        again.look()
+    looks(again)
     assert [list(spec.asked.streams) for spec in bench.specs] == [[], ["youtube"]]
     assert (len(asked), bench.kinds().count("armed")) == (1, 2)
-    bench.runs = []
-    RecorderFolder(runtime / "r2").end(encode(NOTHING_RUNS))  # now by people
-    for second in (10, 20):
-        bench.at(second)
-        again.look()
+    bench.ended(runtime / "r2", NOTHING_RUNS)  # now by people
+    bench.looks_at(again, 10, 20)
     assert len(bench.specs) == 2
     assert plan_record_store(bench.folder).read()[one.id].ended_at
 
@@ -464,12 +472,8 @@ def test_one_that_people_start_just_when_it_changes_is_not_begun_again_when_they
     assert len(asked) == 1
     bench.runs = [replace(bench.runs[0], state=SessionState.LIVE)]
     schedule.look()
-    bench.runs = []
-    sealed = SessionResult(state=SessionState.SEALED, package="p", duration_s=9.0, frames=9, degraded=[])
-    RecorderFolder(runtime / "r1").end(encode(sealed))
-    for second in (10, 20, 200):
-        bench.at(second)
-        schedule.look()
+    bench.ended(runtime / "r1", SEALED)
+    bench.looks_at(schedule, 10, 20, 200)
     assert len(bench.specs) == 1
 
 
@@ -490,23 +494,17 @@ def test_one_that_is_cancelled_while_it_is_armed_and_planned_again_is_armed_agai
         become(title="Senat")
         schedule.look()
     become(state=state)
-    for _ in range(3):
-        schedule.look()
+    looks(schedule)
     assert {(recorder, type(request)) for recorder, request in asked} == {("r1", DisarmCommand)}
-    bench.runs = []
-    RecorderFolder(runtime / "r1").end(encode(NOTHING_RUNS))
+    bench.ended(runtime / "r1", NOTHING_RUNS)
     again = bench.schedule()  # the daemon is killed just then
     if is_seen_to_end:
-        for _ in range(3):
-            again.look()
+        looks(again)
     become(state=PlanState.PLANNED)
     begins(bench, again)
     assert (len(bench.specs), bench.kinds().count("armed")) == (2, 2)
-    bench.runs = []
-    RecorderFolder(runtime / "r2").end(encode(NOTHING_RUNS))  # now by people, while it holds
-    for second in (10, 20):
-        bench.at(second)
-        again.look()
+    bench.ended(runtime / "r2", NOTHING_RUNS)  # now by people, while it holds
+    bench.looks_at(again, 10, 20)
     assert len(bench.specs) == 2
     assert plan_record_store(bench.folder).read()[one.id].ended_at
 
@@ -521,17 +519,13 @@ def test_one_that_is_moved_later_while_it_is_armed_leaves_the_room_to_others_and
     plans.add(other)
     later = one.starts_at + 60 * MINUTE
     plans.replace(one.id, lambda plan: msgspec.structs.replace(plan, starts_at=later, ends_at=later + 60 * MINUTE))
-    for _ in range(3):
-        schedule.look()
+    looks(schedule)
     assert asked == [("r1", DisarmCommand())]
     assert len(bench.specs) == 1
-    bench.runs = []
-    RecorderFolder(runtime / "r1").end(encode(NOTHING_RUNS))
+    bench.ended(runtime / "r1", NOTHING_RUNS)
     begins(bench, schedule)
     assert [spec.plan for spec in bench.specs] == [one.id, other.id]
-    bench.runs = []
-    sealed = SessionResult(state=SessionState.SEALED, package="p", duration_s=9.0, frames=9, degraded=[])
-    RecorderFolder(runtime / "r2").end(encode(sealed))
+    bench.ended(runtime / "r2", SEALED)
     for minute in (33, 57):
         bench.at(minute * 60.0)
         schedule.look()
@@ -554,8 +548,7 @@ def test_that_it_is_recorded_is_said_once_it_is(
     assert len(asked) > 5, "it is asked again and again"
     assert "recording" not in bench.kinds()
     bench.runs = [replace(bench.runs[0], state=SessionState.LIVE)]
-    for _ in range(3):
-        schedule.look()
+    looks(schedule)
     assert (bench.kinds().count("recording"), bench.kinds()[-1]) == (1, "recording")
     assert "after its beginning" in bench.notices[-1].english
 
