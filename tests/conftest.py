@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from config.settings import schema
 from config.settings.office import LOCAL, use_time_zone
 from config.state import STATE_VARIABLE
 from recorder.running.runtime_directory import RUNTIME_VARIABLE as RUNTIME
@@ -108,6 +109,17 @@ def fresh_state(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mo
     yield
     kill_recorders(runtime)
     use_time_zone(LOCAL)
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give the test a home folder of its own, in which nobody has settings."""
+    for variable in ("LIPUT_CONFIG", "XDG_CONFIG_HOME", "XDG_VIDEOS_DIR", "CREDENTIALS_DIRECTORY"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(schema, "SYSTEM_FILE", tmp_path / "etc" / "liput.toml")
+    (tmp_path / "home").mkdir()
+    return tmp_path / "home"
 
 
 @pytest.fixture

@@ -8,9 +8,10 @@ from click.testing import CliRunner, Result
 
 from agent.commands.config import config_command
 from config.errors import SettingsError
-from config.settings import schema as settings_module
 from config.settings.schema import Settings, read_settings
 from recorder.live.transports import libsrt
+
+pytestmark = pytest.mark.usefixtures("home")
 
 KEY = "hush-1234-abcd-5678"
 TEXT = """[archive]
@@ -20,16 +21,6 @@ url = "rtmps://a.example/live2"
 [destinations.kampus]
 url = "rtmp://b.example/live"
 """
-
-
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Give the test a home folder of its own, in which nobody has settings."""
-    for variable in ("LIPUT_CONFIG", "XDG_CONFIG_HOME", "XDG_VIDEOS_DIR", "CREDENTIALS_DIRECTORY"):
-        monkeypatch.delenv(variable, raising=False)
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setattr(settings_module, "SYSTEM_FILE", tmp_path / "etc" / "liput.toml")
-    return tmp_path
 
 
 @pytest.fixture

@@ -1,30 +1,19 @@
 """`liput headroom`: the figure of this PC is measured, shown and remembered."""
 
 import json
-from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from agent.commands.headroom import headroom_command
 from config.errors import LiputError, UsageError
-from config.settings import schema as settings_module
 from config.settings.schema import BUILT_IN_PROFILES
 from recorder.live_encode import headroom
 from recorder.live_encode.headroom import Headroom, HeadroomQuery
 
+pytestmark = pytest.mark.usefixtures("home")
+
 ASKED = HeadroomQuery(BUILT_IN_PROFILES["240p15"], 300_000)
-
-
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Give the test a home folder of its own, in which nobody has settings, and a state folder."""
-    for variable in ("LIPUT_CONFIG", "XDG_CONFIG_HOME"):
-        monkeypatch.delenv(variable, raising=False)
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("LIPUT_STATE", str(tmp_path / "state"))
-    monkeypatch.setattr(settings_module, "SYSTEM_FILE", tmp_path / "etc" / "liput.toml")
-    return tmp_path
 
 
 def test_it_is_measured_and_remembered() -> None:
