@@ -10,7 +10,7 @@ from pathlib import Path
 
 from config.errors import DeviceError, DeviceNotFound
 from devices.host.process import LIPUT_COMMAND, parent_of
-from devices.usb.budget import BUS_FULL_HINT as BUS_FULL_HINT
+from devices.usb.budget import BUS_FULL_HINT
 from devices.usb.slow_ports import streaming_neighbours
 
 _GONE = {errno.ENODEV, errno.ENOENT, errno.ENXIO}
@@ -143,17 +143,13 @@ def device_open_error(code: int, name: str, node: str) -> DeviceError:
 
 def device_busy_error(name: str, node: str) -> DeviceError:
     """Return the error for a node in use, with its holders."""
-    others = [holder for holder in holders(node) if holder.pid != os.getpid()]
-    if others:
+    found = holders(node)
+    if others := [holder for holder in found if holder.pid != os.getpid()]:
         return device_in_use_error(name, node, others)
-    if holders(node):
-        message = f"{name} ({node}) is still used by Liput itself"
-        return DeviceError(
-            message, hint="It is free within seconds; if not, unplug it and plug it in again.", why="busy"
-        )
-    return DeviceError(
-        f"{name} ({node}) is used by another program", hint=f"Root can see which one: sudo fuser -v {node}", why="busy"
-    )
+    said, hint = "used by another program", f"Root can see which one: sudo fuser -v {node}"
+    if found:
+        said, hint = "still used by Liput itself", "It is free within seconds; if not, unplug it and plug it in again."
+    return DeviceError(f"{name} ({node}) is {said}", hint=hint, why="busy")
 
 
 def device_in_use_error(name: str, node: str, others: Iterable[Holder]) -> DeviceError:
