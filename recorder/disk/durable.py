@@ -49,7 +49,7 @@ class DurableFiles:
     """The file operations of sealing, durable when they return unless noted. Raises OSError."""
 
     def __init__(self, before: BeforeStep = lambda _step, _path: None) -> None:
-        self._before = before
+        self.begin = before  # also announces steps that callers take themselves
 
     def write(self, path: Path, content: bytes, *, mode: int = 0o666) -> None:
         """Replace `path` by a whole file; its folder is not synced. The umask bounds `mode`."""
@@ -58,7 +58,7 @@ class DurableFiles:
     def write_blocks(self, path: Path, blocks: Iterable[bytes], *, mode: int) -> None:
         """Replace `path` by a file of these blocks, as `write` does. Raises the errors of `blocks`, too."""
         aside = temporary_of(path)
-        self._before("write", path)
+        self.begin("write", path)
         with open(create_file(aside, mode), "wb") as file:  # noqa: PTH123 - no link is followed
             file.writelines(blocks)
         self.put(aside, path)
@@ -66,43 +66,39 @@ class DurableFiles:
     def put(self, aside: Path, path: Path) -> None:
         """Replace `path` by the file at `aside`; the folder is not synced."""
         self.sync(aside)
-        self._before("rename", path)
+        self.begin("rename", path)
         aside.replace(path)
 
     def sync(self, path: Path) -> None:
         """Sync the content of a file or the entries of a folder."""
-        self._before("sync", path)
+        self.begin("sync", path)
         sync_path(path)
 
     def cut(self, path: Path, length: int) -> None:
         """Truncate a file to `length` bytes; not synced."""
-        self._before("cut", path)
+        self.begin("cut", path)
         descriptor = open_regular(path, os.O_WRONLY)
         try:
             os.ftruncate(descriptor, length)
         finally:
             os.close(descriptor)
 
-    def begin(self, step: str, path: Path) -> None:
-        """Announce a step that the caller takes itself."""
-        self._before(step, path)
-
     def remove_tree(self, folder: Path, last: str) -> None:
         """Remove a folder, and the file `last` at the end: until then the folder can be recognised."""
         for path in sorted(folder.rglob("*"), reverse=True):
             if path != folder / last:
-                self._before("unlink", path)
+                self.begin("unlink", path)
                 path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
-        self._before("unlink", folder / last)
+        self.begin("unlink", folder / last)
         (folder / last).unlink(missing_ok=True)
-        self._before("unlink", folder)
+        self.begin("unlink", folder)
         folder.rmdir()
         self.sync(folder.parent)
 
     def make_folder(self, path: Path) -> None:
         """Make one folder if it is missing, and sync its entry."""
         if not is_folder(path):
-            self._before("mkdir", path)
+            self.begin("mkdir", path)
             try:
                 path.mkdir()
             except FileExistsError:
@@ -112,18 +108,18 @@ class DurableFiles:
 
     def link(self, source: Path, target: Path) -> None:
         """Make a hard link; the folder of `target` is not synced."""
-        self._before("link", target)
+        self.begin("link", target)
         os.link(source, target, follow_symlinks=False)
 
     def exchange(self, first: Path, second: Path) -> None:
         """Exchange the names of two folders atomically. Raises OSError, also one of RENAME_UNSUPPORTED."""
-        self._before("exchange", second)
+        self.begin("exchange", second)
         _rename(first, second, _EXCHANGE)
         self.sync(second.parent)
 
     def unlink(self, path: Path) -> None:
         """Remove a file and sync its folder."""
-        self._before("unlink", path)
+        self.begin("unlink", path)
         path.unlink()
         self.sync(path.parent)
 
@@ -131,7 +127,7 @@ class DurableFiles:
         """Move a folder to a free name on the same file system; raises FileExistsError for a taken one."""
         if os.path.lexists(target):
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
-        self._before("rename", target)
+        self.begin("rename", target)
         source.rename(target)
         self.sync(target.parent)
         self.sync(source.parent)

@@ -28,7 +28,7 @@ class WithoutExchange(DurableFiles):
     """A file system that cannot exchange two names."""
 
     def exchange(self, first: Path, second: Path) -> None:
-        self._before("exchange", second)
+        self.begin("exchange", second)
         raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), str(first))
 
 
@@ -36,7 +36,7 @@ class WithoutLinks(WithoutExchange):
     """A file system that cannot give a file a second name either."""
 
     def link(self, source: Path, target: Path) -> None:
-        self._before("link", target)
+        self.begin("link", target)
         raise OSError(errno.EPERM, os.strerror(errno.EPERM), str(source))
 
 
