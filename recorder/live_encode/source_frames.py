@@ -64,11 +64,8 @@ def _open(worker: VideoWorker, clock: Clock, stop: Event) -> VideoFormat:
     while worker.form is None and clock.now_ns() < until_ns and not stop.is_set():
         worker.read(_LOOK_S)
     if worker.form is None:
-        raise (
-            DeviceError(worker.outage.reason, hint=worker.outage.hint, why="busy")
-            if worker.outage
-            else DeviceError(worker.name, why="busy")
-        )
+        outage = worker.outage
+        raise DeviceError(outage.reason if outage else worker.name, hint=outage.hint if outage else "", why="busy")
     return worker.form
 
 
