@@ -49,7 +49,8 @@ class Fed(OneFile):
     """A replica fed by an encoder of its own, which ends with it; notes its faults."""
 
     def __init__(self, path: Path, made: Any = None, **more: Any) -> None:
-        self.made, self.failures = made or encoder(), list[LiputError]()
+        self.made: Any = made or encoder()
+        self.failures: list[LiputError] = []
         super().__init__(path, self.made.templates, on_failure=self.failures.append, **more)
 
     def feed(self, first: int, count: int) -> None:
@@ -437,7 +438,7 @@ def test_a_fault_of_our_own_ends_the_recording_in_order(tmp_path: Path) -> None:
     recording.feed(0, 60)
     packet = recording.made.encode_video(av.VideoFrame(320, 180, "yuv420p"), 180_000)[0]
     recording.put(replace(packet, data=b""))
-    recording.put(replace(packet, time_base=None))  # type: ignore[arg-type] # the fault
+    recording.put(replace(packet, time_base=None))  # the fault
     recording.put(packet)
     recording.close()
     assert len(recording.failures) == 1
