@@ -75,9 +75,9 @@ class NightProgress(msgspec.Struct, frozen=True, kw_only=True):
     read: int = 0
 
 
-def night_store(path: Path | None = None) -> StateFile[NightProgress]:
-    """Return the file of the last night; None means this PC's."""
-    return StateFile(path or state_folder() / FILE, NightProgress, NightProgress())
+def night_store() -> StateFile[NightProgress]:
+    """Return the file of the last night."""
+    return StateFile(state_folder() / FILE, NightProgress, NightProgress())
 
 
 def last_time_at(at: str, now: datetime, zone: tzinfo) -> datetime:
