@@ -199,11 +199,18 @@ def test_of_a_device_that_is_not_there_is_told_why_and_once() -> None:
     with pytest.raises(DeviceNotFound):
         worker.open()
     case = Case(worker=worker)
-    for second in range(1, 4):
-        case.to(second)
+    for look in range(60):
+        case.to(look * IDLE_S)
         case.lane.pull(0.0)
     detail = {"reason": "missing", "since_s": 0.0}
     assert case.told == [("source-missing", detail)]
+
+
+def test_one_that_gives_nothing_by_the_start_is_told_then() -> None:
+    for is_late, told in ((True, [("source-silent", {"since_s": 0.0})]), (False, [])):
+        case = Case()
+        case.lane.report_missing(is_late=is_late)
+        assert case.told == told
 
 
 def test_nothing_goes_beyond_the_end_of_the_session() -> None:
