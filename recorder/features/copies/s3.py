@@ -85,6 +85,8 @@ class MultipartUploader:
         """Return the id of the last upload of `key`, None without one, or if the store lists none."""
         try:
             answer, _ = self._request("GET", "", {"uploads": "", "prefix": key})
+        except TimeoutError:
+            raise  # the store may still have parts
         except OSError:
             return None  # listing may be forbidden or unknown
         found = re.findall(r"<Upload>(.*?)</Upload>", answer, re.DOTALL)
@@ -97,6 +99,8 @@ class MultipartUploader:
         while marker:
             try:
                 answer, _ = self._request("GET", key, {"uploadId": upload, "part-number-marker": marker})
+            except TimeoutError:
+                raise  # as above
             except OSError:
                 return
             for each in re.findall(r"<Part>(.*?)</Part>", answer, re.DOTALL):
