@@ -446,12 +446,12 @@ def test_a_refusal_is_raised_again_logged_once_and_the_health_until_it_opens(
 
 
 def test_a_refusal_for_another_reason_takes_the_place_of_the_one_before(rig: Rig) -> None:
-    rig.source.refusals.extend([DeviceError("busy", why="busy"), DeviceNotFound("gone")])
-    for fault in (Fault.BUSY, Fault.LOST):
+    rig.source.refusals.extend([DeviceNotFound("gone"), DeviceError("busy", why="busy")])
+    for fault in (Fault.LOST, Fault.BUSY):
         with contextlib.suppress(LiputError):
             rig.worker.open()
         assert rig.health.now.fault == fault
-    assert [line.reason for line in rig.recorded.of(LogKind.REFUSED)] == ["busy", "gone"]
+    assert [line.reason for line in rig.recorded.of(LogKind.REFUSED)] == ["gone", "busy"]
 
 
 def test_a_source_that_gives_nothing_and_is_then_lost_is_told_in_time_and_well_again_when_it_opens(rig: Rig) -> None:
