@@ -94,9 +94,9 @@ def filled(*items: int, bound: int = 4) -> SourceQueue[int]:
 
 def test_items_come_in_order_and_it_says_whether_any_are_there() -> None:
     made = filled(1, 2, 3)
-    assert made.has_items is True
+    assert bool(made.has_items)
     assert [made.get(0.0) for _ in range(4)] == [1, 2, 3, None]
-    assert made.has_items is False
+    assert not made.has_items
     assert (made.dropped, made.is_over, made.at_end) == (0, False, False)
 
 
@@ -143,7 +143,7 @@ def test_however_small_its_queue_is_a_fast_source_gives_everything(bound: int) -
 
 def test_of_a_live_source_the_newest_is_what_is_there() -> None:
     made = filled(1, 2, 3)
-    assert [made.newest(lambda item, most=most: item <= most) for most in (2, 2, 9, 9)] == [2, None, 3, None]
+    assert [made.newest(most.__ge__) for most in (2, 2, 9, 9)] == [2, None, 3, None]
 
 
 def test_what_a_fast_source_has_on_its_way_is_waited_for(waiting: Bench) -> None:
