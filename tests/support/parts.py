@@ -38,7 +38,7 @@ STARTERS = (
         for name in (
             "archives", "bars", "browser", "buses", "command", "copies", "damage", "disks", "dossiers", "forked",
             "health_log", "leftovers", "media", "muxed", "packets", "quota", "relieved", "room", "rtmp_server",
-            "s3", "scenes", "schedule_bench", "scripted_session", "servers", "sessions", "slides", "sound_server",
+            "s3", "scenes", "scripted_session", "servers", "sessions", "slides", "sound_server",
             "sources", "srt_peer", "sshd", "storage", "streamed", "streams", "terminal", "tracks", "web", "xvfb",
         )
     ),
