@@ -108,7 +108,7 @@ SYNCHRONISED_WITHIN_S = 16.0
 """systemd calls a clock with a smaller error synchronised; without corrections the kernel's bound grows to this."""
 _TIMEX, _TIMEX_BYTES = struct.Struct("Illl"), 512
 """The first fields of struct timex (adjtimex(2)), and room for all of it."""
-SETTLES_S = 60.0  # A PC asks its time server within this time after boot
+SETTLES_S = 60.0  # a PC asks its time server within this time after boot
 
 
 def clock_error_s() -> float | None:

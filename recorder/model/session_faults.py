@@ -35,7 +35,7 @@ HARMLESS_KINDS = WARNING_KINDS | {
 """Kinds that do not degrade a session; every other kind does."""
 SESSION_LIVE = "session-live"
 """The session records. It ends faults of any subject."""
-HOLD_S = 10.0  # A loss that is over degrades a session this long, so that people see it
+HOLD_S = 10.0  # a loss that is over degrades a session this long, so that people see it
 ENDED_BY = {
     "source-lost": {"source-found", "source-returned"},  # a source found soon enough was never missed
     "source-silent": {"source-returned"},

@@ -34,7 +34,7 @@ HEALTH_FILE = "metadata/health.jsonl"
 PREMIS_FILE = "metadata/premis.jsonl"
 LEVELS_FILE = "metadata/levels.json"
 DERIVED_FILE = "metadata/derived.json"
-PART_FILE = "metadata/part.json"  # A copy of `begun.json` in a package of a part that may be joined to others
+PART_FILE = "metadata/part.json"  # a copy of `begun.json` in a package of a part that may be joined to others
 METADATA_FILES = frozenset({
     RECORDING_FILE, EVENTS_FILE, DEVICES_FILE, CHECKS_FILE, REQUEST_FILE, DUBLIN_CORE_FILE, HEALTH_FILE, PREMIS_FILE,
     LEVELS_FILE, DERIVED_FILE, PART_FILE,

@@ -83,12 +83,8 @@ class MultipartUploader:
 
     def _last_upload(self, key: str) -> str | None:
         """Return the id of the last upload of `key`, None without one, or if the store lists none."""
-        try:
-            answer, _ = self._request("GET", "", {"uploads": "", "prefix": key})
-        except TimeoutError:
-            raise  # the store may still have parts
-        except OSError:
-            return None  # listing may be forbidden or unknown
+        if (answer := self._listing("", {"uploads": "", "prefix": key})) is None:
+            return None
         found = re.findall(r"<Upload>(.*?)</Upload>", answer, re.DOTALL)
         ours = [(_field(each, "Initiated"), _field(each, "UploadId")) for each in found if _field(each, "Key") == key]
         return max(ours)[1] if ours else None
@@ -97,17 +93,22 @@ class MultipartUploader:
         """Yield number, ETag and bytes of uploaded parts; none if the store lists none."""
         marker = "0"
         while marker:
-            try:
-                answer, _ = self._request("GET", key, {"uploadId": upload, "part-number-marker": marker})
-            except TimeoutError:
-                raise  # as above
-            except OSError:
+            if (answer := self._listing(key, {"uploadId": upload, "part-number-marker": marker})) is None:
                 return
             for each in re.findall(r"<Part>(.*?)</Part>", answer, re.DOTALL):
                 yield int(_field(each, "PartNumber")), (_field(each, "ETag").strip('"'), int(_field(each, "Size")))
             more = _field(answer, "IsTruncated") == "true"
             following = _field(answer, "NextPartNumberMarker")
             marker = following if more and following != marker else ""
+
+    def _listing(self, key: str, query: Mapping[str, str]) -> str | None:
+        """Return a listing, None if it is forbidden or unknown. Raises TimeoutError: the store may still have parts."""
+        try:
+            return self._request("GET", key, query)[0]
+        except TimeoutError:
+            raise
+        except OSError:
+            return None
 
     def _begin(self, key: str) -> str:
         answer, _ = self._request("POST", key, {"uploads": ""})
