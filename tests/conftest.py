@@ -53,20 +53,6 @@ def pytest_itemcollected(item: pytest.Item) -> None:
         item.add_marker("unit")
 
 
-@pytest.hookimpl(optionalhook=True)
-def pytest_timeout_set_timer(item: pytest.Item, settings: Any) -> None:
-    """Remember the time limit of a test."""
-    item.stash[_LIMIT] = settings
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Give what is tried again its time limit again, once it is alone: for pytest-timeout it is the same test still."""
-    if getattr(item, "execution_count", 1) > 1 and _LIMIT in item.stash:
-        item.config.hook.pytest_timeout_cancel_timer(item=item)
-        item.config.hook.pytest_timeout_set_timer(item=item, settings=item.stash[_LIMIT])
-
-
 @pytest.hookimpl(optionalhook=True)  # there is no pytest-xdist in the rig's machines
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Share tests among processes in our own way."""
@@ -145,4 +131,3 @@ def no_syncs(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 _NUMBERS = iter(range(1 << 30))
-_LIMIT = pytest.StashKey[Any]()

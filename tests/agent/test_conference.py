@@ -20,7 +20,7 @@ from tests.support.recorders import kill, recorders
 from tests.support.sound_server import RATE, PipeWireMicrophone, PulseMicrophone, tones
 from tests.support.waiting import wait_for
 
-pytestmark = [pytest.mark.server, pytest.mark.slow]
+pytestmark = [pytest.mark.alone("late sound is lost", lane="sound"), pytest.mark.server, pytest.mark.slow]
 
 NEAR_HZ, FAR_HZ = 700, 1000
 AMPLITUDE = 8000

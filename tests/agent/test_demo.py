@@ -13,6 +13,8 @@ from tests.support.command import running
 from tests.support.room import frames, program
 from tests.support.waiting import wait_for
 
+pytestmark = pytest.mark.alone("the demo drops no frame")
+
 FPS = 30
 """Of the profile that holds where nothing is set."""
 

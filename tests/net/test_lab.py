@@ -10,6 +10,8 @@ import pytest
 from agent.sessions.receiver import wait_until_listening
 from tests.net.lab import Lab
 
+pytestmark = pytest.mark.alone("it judges the speed of links", lane="links")
+
 PORT = 5000
 SINK = """
 import socket, sys

@@ -15,7 +15,7 @@ from tests.net.lab import Lab
 from tests.support.srt_peer import SrtPeer
 from tests.support.waiting import wait_for
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.alone("it judges the speed of links", lane="links"), pytest.mark.server]
 
 PORT = 9000
 

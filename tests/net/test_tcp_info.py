@@ -4,7 +4,11 @@ import json
 import subprocess
 import sys
 
+import pytest
+
 from tests.net.lab import Lab
+
+pytestmark = pytest.mark.alone("it judges the speed of links", lane="links")
 
 SENDS = """
 import json, socket, sys, time

@@ -12,7 +12,7 @@ from tests.net.looked import look, measured
 from tests.net.speed_server import How, serving
 from tests.support.rtmp_server import NginxRtmp
 
-pytestmark = [pytest.mark.server, pytest.mark.slow]
+pytestmark = [pytest.mark.alone("it judges the speed of links", lane="links"), pytest.mark.server, pytest.mark.slow]
 
 DESTINATION = '[destinations.campus]\nurl = "rtmp://{host}:{port}/live"\ntest = true\n'
 

@@ -7,7 +7,7 @@ import pytest
 from tests.net.looked import look
 from tests.net.uplink_faults import FAULTS, room, settings
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.alone("it judges the speed of links", lane="links"), pytest.mark.server]
 
 
 @pytest.mark.parametrize("name", FAULTS)

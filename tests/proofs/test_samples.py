@@ -9,6 +9,8 @@ from tests.proofs.samples import SEED
 from tests.support.figures import in_full
 from tests.support.quota import is_allowed
 
+pytestmark = pytest.mark.alone("each judges time or cost")
+
 
 @pytest.mark.slow
 @pytest.mark.server

@@ -6,6 +6,8 @@ from tests.proofs import archive, drift, sync, watches
 from tests.proofs.samples import SEED
 from tests.support.figures import in_full
 
+pytestmark = pytest.mark.computing
+
 
 @pytest.mark.slow
 def test_sound_and_picture_stay_together() -> None:

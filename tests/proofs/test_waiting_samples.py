@@ -10,6 +10,8 @@ from tests.proofs import crowd, endurance, kill, live, soak
 from tests.proofs.samples import SEED
 from tests.support.figures import in_full
 
+pytestmark = pytest.mark.alone("each judges time", lane="disks")
+
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)

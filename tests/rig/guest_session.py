@@ -3,7 +3,7 @@
 tests/rig/guest/conftest.py uses this: on the host, each test of a guest_*.py file waits for its own
 result here; in the guest, the same conftest writes the results, one JSON object a line:
 
-    {"test": node id, "when": "setup|call|teardown", "outcome": "passed|failed|skipped|rerun", "text": why,
+    {"test": node id, "when": "setup|call|teardown", "outcome": "passed|failed|skipped", "text": why,
      "sections": [[title, text], ...]}
 """
 
@@ -42,18 +42,15 @@ LINES_SHOWN = 15
 
 @dataclasses.dataclass
 class Outcome:
-    """What became of one test: `failure` is empty if it passed; so is `at_first`, unless it was tried again."""
+    """What became of one test: `failure` is empty if it passed."""
 
     failure: str = ""
-    at_first: str = ""
     sections: list[tuple[str, str]] = dataclasses.field(default_factory=list)
     finished: bool = False
 
     def add(self, result: dict[str, object]) -> None:
         """Take in one phase of the test; anything but a pass is a failure, a skip too."""
-        if result["outcome"] == "rerun":
-            self.at_first = f"failed in the guest ({result['when']}), beside others\n{result['text']}"
-        elif result["outcome"] != "passed" and not self.failure:
+        if result["outcome"] != "passed" and not self.failure:
             self.failure = f"{result['outcome']} in the guest ({result['when']})\n{result['text']}"
             self.sections = [(title, text) for title, text in result["sections"]]  # type: ignore[attr-defined] # JSON
         self.finished = self.finished or result["when"] == "teardown"
@@ -66,9 +63,7 @@ class GuestSessions:
     are as many as processors, two at most, and one where there is little to do.
     """
 
-    def __init__(self, tests: Sequence[str], reruns: int = 0) -> None:
-        """Try what fails again, `reruns` times."""
-        self._reruns = reruns
+    def __init__(self, tests: Sequence[str]) -> None:
         self._shares = shared(tests, min(MOST_MACHINES, len(os.sched_getaffinity(0))))
         self._sessions: dict[str, GuestSession] = {}
 
@@ -76,10 +71,7 @@ class GuestSessions:
         """Boot them all; else they boot when the first test is waited for."""
         if not self._sessions:
             self._sessions = {
-                test: session
-                for share in self._shares
-                for session in [GuestSession(share, self._reruns)]
-                for test in share
+                test: session for share in self._shares for session in [GuestSession(share)] for test in share
             }
 
     def outcome(self, test: str) -> Outcome:
@@ -101,7 +93,7 @@ class GuestSession:
     whatever the tests put into $ARTIFACTS.
     """
 
-    def __init__(self, tests: Sequence[str], reruns: int = 0) -> None:
+    def __init__(self, tests: Sequence[str]) -> None:
         chosen = os.environ.get("LIPUT_RIG_ARTIFACTS")
         if chosen:
             Path(chosen).mkdir(parents=True, exist_ok=True)
@@ -126,11 +118,11 @@ class GuestSession:
         take_along_tests(bytecode)
         with (self.artifacts / OUTPUT).open("wb") as output:
             self._machine = subprocess.Popen(
-                self._command(kernel, bytecode, reruns),
+                self._command(kernel, bytecode),
                 cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
             )  # fmt: skip
 
-    def _command(self, kernel: Path, bytecode: Path, reruns: int) -> list[str]:
+    def _command(self, kernel: Path, bytecode: Path) -> list[str]:
         environment = {
             "PYTHONPATH": str(ROOT),
             "PYTHONPYCACHEPREFIX": str(bytecode),
@@ -139,7 +131,6 @@ class GuestSession:
         }
         pytest = (
             f"{shlex.quote(sys.executable)} -m pytest -p pytest_timeout -p no:cacheprovider"
-            f"{f' -p pytest_rerunfailures --reruns {reruns}' if reruns else ''}"
             f' "--junitxml=$ARTIFACTS/junit.xml" "@$ARTIFACTS/{TESTS}"'  # another path there than here
         )
         return [

@@ -30,7 +30,7 @@ from tests.support.markers import blocks_of
 from tests.support.quota import full_load
 from tests.support.sound_server import INPUT, PipeWireMicrophone, PulseMicrophone, tones
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.alone("late sound is lost", lane="sound"), pytest.mark.server]
 
 MICROPHONE = "pulse:mic.monitor"
 

@@ -27,7 +27,7 @@ from tests.support.markers import blocks_of
 from tests.support.sound_server import INPUT, PulseMicrophone, tones
 from tests.support.waiting import wait_for
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.alone("late sound is lost", lane="sound"), pytest.mark.server]
 
 
 @pytest.fixture

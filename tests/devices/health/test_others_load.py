@@ -9,9 +9,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 from devices.health import computer as module
 from devices.health.computer import other_programs_load
 from tests.support.waiting import wait_for
+
+pytestmark = pytest.mark.alone("it judges what others take")
 
 SPINS = "print(0, flush=True)\nwhile True: pass"
 RENAMES = """

@@ -16,7 +16,7 @@ from devices.uplink.model import UplinkBudget, UplinkResult
 from tests.net.speed_server import How, serving
 from tests.support.servers import Behaviour, RawServer, TlsFront, says
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.alone("it judges the speed of links", lane="links"), pytest.mark.server]
 
 LITTLE = UplinkBudget(most_bytes=30_000_000, up_s=3.0, down_s=3.0, warm_up_s=0.5, idle_s=0.2)
 LONG = UplinkBudget(most_bytes=10**12, up_s=60, down_s=60)

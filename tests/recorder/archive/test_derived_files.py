@@ -32,6 +32,8 @@ from recorder.package.work_folder import DERIVED_FILE, METADATA_FILES, WorkFolde
 from tests.support import archives
 from tests.support.slides import DECK, deck, record, still
 
+pytestmark = pytest.mark.computing
+
 WISHES = SealOptions(
     slides=SlideOptions(
         inputs=("slides",), layout="single", views={"single": SlidesView()}, languages=("ind", "eng"), text_s=60

@@ -43,6 +43,8 @@ from tests.support.muxed import (
     told,
 )
 
+pytestmark = pytest.mark.computing
+
 DELAY = 9000
 """How long after its decoding the first picture is shown; a coder shows the last one no later."""
 NTSC = Fraction(30_000, 1001)

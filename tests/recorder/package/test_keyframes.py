@@ -10,6 +10,8 @@ from recorder.package.media import probe_media
 from tests.support import media
 from tests.support.slides import Picture, deck, moving, record, still
 
+pytestmark = pytest.mark.computing
+
 
 @pytest.fixture(scope="module")
 def film(tmp_path_factory: pytest.TempPathFactory) -> Path:

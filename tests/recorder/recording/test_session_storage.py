@@ -29,6 +29,8 @@ from tests.support.sessions import RATE, Armed, JpegCamera, program
 from tests.support.storage import almost_full
 from tests.support.waiting import wait_for
 
+pytestmark = pytest.mark.alone("it judges how long a disk takes", lane="disks")
+
 
 def second(folder: Path) -> Archive:
     return Archive(folder / "cadangan", SystemClock(), reserve_bytes=1)

@@ -26,7 +26,7 @@ from tests.support.simulated import SimulatedClock
 from tests.support.slides import deck, record, still
 
 PROJECT = Path(__file__).parents[3]
-pytestmark = pytest.mark.usefixtures("no_syncs")
+pytestmark = [pytest.mark.computing, pytest.mark.usefixtures("no_syncs")]
 
 
 @pytest.fixture(scope="module")

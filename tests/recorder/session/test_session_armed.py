@@ -39,7 +39,7 @@ from tests.support.sessions import (
 )
 from tests.support.waiting import wait_for
 
-pytestmark = pytest.mark.usefixtures("no_thread_is_left")
+pytestmark = [pytest.mark.alone("it judges delays"), pytest.mark.usefixtures("no_thread_is_left")]
 
 
 def test_what_is_armed_and_disarmed_has_written_nothing(tmp_path: Path) -> None:

@@ -92,7 +92,6 @@ class HostItem(pytest.Item):
         super().__init__(**rest)  # type: ignore[arg-type] # name and parent, as from_parent got them
         self._where = original.reportinfo()
         self.test = self.nodeid
-        self._was_tried = False
         for mark in original.iter_markers():
             if mark.name not in NOT_FOR_THE_HOST:
                 self.add_marker(getattr(pytest.mark, mark.name)(*mark.args, **mark.kwargs))
@@ -101,9 +100,6 @@ class HostItem(pytest.Item):
 
     def runtest(self) -> None:
         outcome = self.config.stash[SESSIONS].outcome(self.test)
-        if outcome.at_first and not self._was_tried:
-            self._was_tried = True
-            raise GuestFailure(outcome.at_first)  # as here: what was tried again there is told of here
         for title, text in outcome.sections:
             self.add_report_section("call", title, text)
         if outcome.failure:
@@ -138,7 +134,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     tests = [item.test for item in session.items if isinstance(item, HostItem)]
     if not tests or config.getoption("collectonly") or SESSIONS in config.stash:
         return
-    sessions = config.stash[SESSIONS] = GuestSessions(tests, config.getoption("reruns", 0) or 0)
+    sessions = config.stash[SESSIONS] = GuestSessions(tests)
     config.add_cleanup(sessions.close)
     if not hasattr(config, "workerinput"):  # of several processes, only that which has these tests starts them
         sessions.start()  # before the first test of all: they run beside the others, which mostly wait

@@ -34,6 +34,8 @@ from tests.support.schemas import REQUEST_SCHEMA
 from tests.support.simulated import SimulatedClock
 from tests.support.waiting import wait_for
 
+pytestmark = pytest.mark.computing
+
 PROJECT = Path(__file__).parents[4]
 
 

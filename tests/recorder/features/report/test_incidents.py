@@ -10,6 +10,8 @@ from recorder.features.report.incidents import Incident, incidents
 from recorder.package.metadata import Gap, Recording
 from tests.support.reports import STARTED, event, material
 
+pytestmark = pytest.mark.computing
+
 
 def only(found: list[Incident]) -> Incident:
     (one,) = found

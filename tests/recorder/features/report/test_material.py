@@ -16,6 +16,8 @@ from recorder.package.work_folder import RECORDING_FILE
 from tests.support.reports import material
 from tests.support.slides import deck, record, still
 
+pytestmark = pytest.mark.computing
+
 
 def test_pictures_come_from_all_of_the_program(tmp_path: Path) -> None:
     """Two files of 20 s, ten seconds apart: one picture in each seventh of the 50 s, none in between."""

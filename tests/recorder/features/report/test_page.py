@@ -20,6 +20,8 @@ from recorder.package.request import Step, StepKind, StepState
 from tests.support.reports import DIGEST, LONG_TITLE, STARTED, WISHES, event, material
 from tests.test_docs_json import emitted
 
+pytestmark = pytest.mark.computing
+
 LANGUAGES = ("id", "en")
 SAMPLES = {
     "ordinary": material(),

@@ -16,6 +16,8 @@ from recorder.features.report.page import report_page
 from recorder.features.report.printing import print_pdf
 from tests.support.reports import LONG_TITLE, WISHES, material
 
+pytestmark = pytest.mark.computing
+
 ROOT = Path(__file__).parents[4]
 
 

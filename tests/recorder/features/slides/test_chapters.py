@@ -16,6 +16,8 @@ from recorder.package.metadata import Chapter, FrameArea, SlideOptions, SlidesVi
 from tests.support.reports import event
 from tests.support.slides import DECK, HEIGHT, WIDTH, Picture, deck, fade, moving, noisy, record, slide, still
 
+pytestmark = pytest.mark.computing
+
 WHOLE = SlideOptions(layout="single", views={"single": SlidesView()})
 LATE_S = 4.0
 """A change is found at the keyframe after it."""
