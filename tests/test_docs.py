@@ -232,6 +232,9 @@ def test_pages_name_modules_and_tests_that_exist() -> None:
     assert [
         path for path in sorted(named - placeholders) if not (ROOT / path).exists() and not (EXAMPLES / path).exists()
     ] == []
+    programs = set(re.findall(r"python -m (tests[\w.]+)", text))
+    assert len(programs) > 5
+    assert [name for name in sorted(programs) if not (ROOT / f"{name.replace('.', '/')}.py").exists()] == []
 
 
 # The architecture

@@ -3,9 +3,8 @@
     python -m tests.bench.liput_job [OPTION...] FOLDER CLIP [CLIP...]
 
 The sealed package is in FOLDER/archive, the FLV beside it. The event log, the fdatasyncs, the poster, the hashes are in
-the figure; the report is not, which no peer makes and whose cost does not grow (tests/bench/deriving.py). With
---as-peers the encoder has x264's own settings for `veryfast`, those of the ffmpeg command in tests/bench/peers.py, not
-the ones that Liput chooses.
+the figure; the report is not, which no peer makes and whose cost does not grow. With --as-peers the encoder has x264's
+own settings for `veryfast`, those of the ffmpeg command in tests/bench/peers.py, not the ones that Liput chooses.
 """
 
 import argparse
