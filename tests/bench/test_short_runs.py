@@ -17,7 +17,6 @@ from tests.bench import (
     low_latency,
     playable,
     scaling,
-    settings,
 )
 from tests.bench.material import Clip
 from tests.bench.pairs import Bench, interleaved
@@ -44,19 +43,6 @@ def test_each_camera_has_a_file_of_its_own(clip: Clip) -> None:
 def test_what_each_side_makes_of_a_clip_is_judged(clip: Clip) -> None:
     for make in (liput_job, ffmpeg_job):
         assert 20 < default_profile.judged(make, clip) <= 100
-
-
-def test_settings_of_x264_are_compared(clip: Clip) -> None:
-    wishes = (settings.PEERS, settings.wish("lean"), settings.wish("veryfast:qpmin=40"))
-    found = dict(settings.compare(clip, wishes, 1, 90.0, 3))
-    assert [one.name for one in found] == ["veryfast, x264's own", "lean", "veryfast:qpmin=40"]
-    own, lean, coarse = found.values()
-    assert own.cpu == (1.0,)
-    assert lean.cpu[0] > 0
-    assert coarse.rate < lean.rate
-    assert coarse.vmaf < lean.vmaf
-    assert coarse.psnr < lean.psnr
-    assert lean.above == lean.vmaf - 90.0
 
 
 def test_what_the_libraries_take_alone_is_measured(clip: Clip) -> None:
