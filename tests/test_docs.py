@@ -1,36 +1,90 @@
-"""The pages for people say all that the program says: a word that is missing there fails here."""
+"""The pages for people say all that the program says, in its words: a word that is missing fails here."""
 
+import ast
 import importlib
+import itertools
 import pkgutil
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import get_type_hints
+from typing import get_args, get_type_hints
 
 import click
 import msgspec
 import pytest
 
+from agent.alarms.command import ChannelTest
 from agent.checks import kinds, runner
 from agent.checks.check import CheckFinding, CheckVerdict, all_checks, findings
 from agent.cli.group import liput
+from agent.devices.listing import RoleState
+from agent.devices.page import DevicePage, ModeRow, UsbPlace
+from agent.health.alarm import KILLED, SENTENCES, SILENT, Alarm
+from agent.requests.request_documents import RequestDocument, RequestLine
+from agent.schedule.feeds import FeedState
+from agent.schedule.interface.plan_documents import ComingStep, PlanDocument
+from agent.schedule.plan import CalendarSource, Plan
+from agent.schedule.store import PlanRecord
 from agent.sessions import rehearsal_results
+from agent.sessions.conference import ConferenceCheck
+from agent.sessions.control import SessionLine
 from capture.sources.worker import OutageKind, SourceState
 from config import errors
 from config.errors import LiputError
-from config.locale.lookup import ProgramCard, picture_text
+from config.locale.lookup import ProgramCard, picture_text, words
 from config.settings.layouts import BUILT_IN_LAYOUTS
 from config.settings.reader import kinds_of
 from config.settings.schema import NAMED_SECTIONS, SECTIONS, Settings
-from devices.health.faults import FAULT_STATES
-from devices.health.log_line import LogKind
+from config.settings.serving import MODES
+from devices.controls.control import Control
+from devices.controls.setting import ControlChange
+from devices.health.faults import FAULT_STATES, PLUG_FAULTS, HealthChange
+from devices.health.log_line import HealthLine, LogKind
 from devices.health.log_writer import DROPPED_LINES
+from devices.health.summary import DeviceSummary
+from devices.model.device import Device, Health
 from devices.uplink.connecting import NetworkFault
-from recorder.model.status import SessionState
+from recorder.live.kind import DestinationFault
+from recorder.model.eventlog import EVENTS_LEFT_OUT, RECOVERED_KIND, fault_reporter
+from recorder.model.session_faults import ENDED_BY, HARMLESS_KINDS, LASTING_KINDS
+from recorder.model.status import (
+    TRANSITIONS,
+    DestinationLine,
+    EncoderLine,
+    LoadLine,
+    MarkLine,
+    SessionResult,
+    SessionState,
+    SessionStatus,
+    SoundLine,
+    SourceLine,
+)
+from recorder.package.request import (
+    Change,
+    Disposition,
+    FieldChange,
+    Letter,
+    Receipt,
+    RecordedSession,
+    Request,
+    RequestRecord,
+    Step,
+    StepState,
+)
 from recorder.recording.replica import ReplicaState
+from recorder.running.protocol import (
+    AnyRequest,
+    DestinationChange,
+    PreviewCommand,
+    RecorderFailure,
+    RecorderMessage,
+    RecorderNote,
+    SealingProgress,
+)
+from recorder.running.runtime_directory import RecorderInfo
 from tests import reference
 from tests.proofs import live_table
-from tests.support.pages import CHECK, CLI, DEVICES, ROOT, SETTINGS, rows, section
+from tests.support.pages import ALARMS, CHECK, CLI, CONTROL, DEVICES, REQUEST, ROOT, SCHEDULE, SETTINGS, rows, section
 
 # Faults and lines of the health log
 
@@ -155,12 +209,12 @@ def commands(command: click.Command, words: str) -> Iterator[tuple[str, click.Co
 
 
 def test_every_command_and_option_is_in_the_reference() -> None:
-    for words, command in commands(liput, "liput"):
-        if words != "liput config":
-            assert f"{words} " in CLI or f"{words}`" in CLI or f"| `{words.split()[-1]}" in CLI, words
+    for path, command in commands(liput, "liput"):
+        if path != "liput config":
+            assert f"{path} " in CLI or f"{path}`" in CLI or f"| `{path.split()[-1]}" in CLI, path
         options = [option for parameter in command.params for option in parameter.opts if option.startswith("--")]
         for option in options:
-            assert option in CLI or option == "--version", f"{words} {option}"
+            assert option in CLI or option == "--version", f"{path} {option}"
 
 
 def test_every_table_of_the_settings_is_named() -> None:
@@ -258,3 +312,314 @@ def test_the_architecture_draws_every_state() -> None:
     ):
         drawn = re.findall(r"^ {4}.*$", section(page, heading), re.MULTILINE)
         assert set(states) == set(re.findall(r"[a-z]{4,}|[A-Z]{4,}", "\n".join(drawn))) - WORDS_BETWEEN, heading
+
+
+STATIC = {ROOT / "recorder/model/eventlog.py"}
+"""Modules whose kinds come from elsewhere: the faults, and whoever makes a LossReporter."""
+
+
+# Events of a session
+
+
+def emitted() -> set[str]:
+    """Return every kind of event that a session can tell."""
+    kinds = set(
+        itertools.chain.from_iterable(
+            _kinds_in(path)
+            for path in sorted([*(ROOT / "recorder").rglob("*.py"), *(ROOT / "devices/host").glob("*.py")])
+        )
+    )
+    kinds |= {EVENTS_LEFT_OUT, RECOVERED_KIND}  # by the log itself, and by recovery
+    reporter = fault_reporter(lambda kind, *_, **__: kinds.add(kind))
+    for fault, begun in itertools.product(FAULT_STATES.keys() - PLUG_FAULTS, (True, False)):
+        reporter(HealthChange("id", "name", fault, begun, "reason", Health()))
+    return kinds
+
+
+def test_no_watch_finds_what_is_found_on_what_is_plugged_in() -> None:
+    of_its_place = re.compile(r"\bFault\.(" + "|".join(sorted(fault.name for fault in PLUG_FAULTS)) + r")\b")
+    modules = [path for package in ("capture", "recorder") for path in (ROOT / package).rglob("*.py")]
+    assert [str(path) for path in modules if of_its_place.search(path.read_text())] == []
+
+
+def _kinds_in(path: Path) -> Iterator[str]:
+    if path in STATIC:
+        return
+    tree = ast.parse(path.read_text())
+    assigned = {
+        target.id: node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and _name(node.func) in {"emit", "_emit", "LossReporter"}:
+            kind = node.args[0]
+            kind = assigned[kind.id] if isinstance(kind, ast.Name) else kind
+            if isinstance(kind, ast.Call) and isinstance(kind.func, ast.Attribute):  # TABLE.get(key, kind)
+                assert isinstance(kind.func.value, ast.Name)
+                table = assigned[kind.func.value.id]
+                assert isinstance(table, ast.Dict)
+                yield from itertools.chain.from_iterable(_texts(value, path) for value in table.values)
+                kind = kind.args[1]
+            yield from _texts(kind, path)
+
+
+def _facts_in(path: Path) -> Iterator[tuple[str, str]]:
+    """Yield each kind of event that stands in a call, with each of its facts that does so too."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if (
+            isinstance(node, ast.Call)
+            and _name(node.func) in {"emit", "_emit"}
+            and isinstance(node.args[0], ast.Constant)
+        ):
+            yield from ((str(node.args[0].value), word.arg) for word in node.keywords if word.arg)
+
+
+def test_whatever_ends_or_lasts_is_a_kind_of_event() -> None:
+    known = rows(section(CLI, "### Events")).keys()
+    assert {*HARMLESS_KINDS, *LASTING_KINDS, *ENDED_BY, *itertools.chain.from_iterable(ENDED_BY.values())} <= known
+
+
+def test_every_fact_of_an_event_is_explained() -> None:
+    told = {kind: row[1] for kind, row in rows(section(CLI, "### Events")).items()}
+    facts = list(
+        itertools.chain.from_iterable(
+            _facts_in(path)
+            for path in sorted([*(ROOT / "recorder").rglob("*.py"), *(ROOT / "devices/host").glob("*.py")])
+        )
+    )
+    assert len(facts) > 50
+    assert [(kind, fact) for kind, fact in facts if f"`{fact}`" not in told[kind]] == []
+
+
+def _name(function: ast.expr) -> str:
+    return (
+        function.attr if isinstance(function, ast.Attribute) else function.id if isinstance(function, ast.Name) else ""
+    )
+
+
+def _texts(value: ast.expr, path: Path) -> Iterator[str]:
+    if isinstance(value, ast.IfExp):
+        yield from (*_texts(value.body, path), *_texts(value.orelse, path))
+        return
+    assert isinstance(value, ast.Constant), f"{path}:{value.lineno}: which kind of event is this?"
+    yield str(value.value)
+
+
+def test_every_kind_of_event_is_explained_and_whether_it_degrades() -> None:
+    table = rows(section(CLI, "### Events"))
+    assert {kind: row[-1] for kind, row in table.items()} == {
+        kind: "no" if kind in HARMLESS_KINDS else "yes" for kind in emitted()
+    }
+
+
+# JSON
+
+
+@pytest.mark.parametrize(
+    ("heading", "kinds"),
+    [
+        ("## liput devices", [Device, Health]),
+        ("## liput devices show", [DevicePage, UsbPlace, ModeRow]),
+        ("## liput devices controls", [Control, ControlChange]),
+        ("## liput devices roles", [RoleState]),
+        ("## liput conference", [ConferenceCheck]),
+        ("## liput health", [HealthLine]),
+        ("## liput health summary", [DeviceSummary]),
+        ("## liput arm", [SessionLine]),
+        ("## liput alarm", [ChannelTest]),
+        ("## liput request", [RequestLine, RequestDocument]),
+        ("## liput schedule", [PlanDocument, ComingStep, Plan, CalendarSource, PlanRecord, FeedState]),
+        (
+            "## liput record",
+            [SessionStatus, SessionResult, DestinationLine, SourceLine, SoundLine, MarkLine, LoadLine, EncoderLine],
+        ),
+    ],
+)
+def test_every_field_is_in_the_reference(heading: str, kinds: Sequence[type[msgspec.Struct]]) -> None:
+    named = set(re.findall(r"[`\".]([a-z_]+)[`\"]", section(CLI, heading)))
+    for kind in kinds:
+        assert not {field.encode_name for field in msgspec.structs.fields(kind)} - named, kind
+
+
+def test_every_field_of_an_alarm_is_on_its_page() -> None:
+    named = set(re.findall(r"[`\".]([a-z_]+)[`\"]", section(ALARMS, "## What a webhook gets")))
+    assert not {field.encode_name for field in msgspec.structs.fields(Alarm)} - named
+
+
+def test_every_field_of_a_request_is_on_its_page() -> None:
+    named = set(re.findall(r"[`\".]([a-z0-9_]+)[`\"]", section(REQUEST, "## What a package keeps")))
+    for kind in (RequestRecord, Request, Letter, Receipt, Disposition, RecordedSession, Change, FieldChange, Step):
+        assert not {field.encode_name for field in msgspec.structs.fields(kind)} - named, kind
+    states = rows(section(REQUEST, "## Standard times"))
+    assert set(StepState) <= set(states)
+
+
+def test_every_field_of_a_plan_is_on_its_page() -> None:
+    named = set(re.findall(r"`([a-z_]+)`", section(SCHEDULE, "## On the disk")))
+    for kind in (Plan, CalendarSource):
+        assert not {field.encode_name for field in msgspec.structs.fields(kind)} - named - {"version"}, kind
+    assert set(rows(section(SCHEDULE, "## What is done, and when"))) == set(MODES)
+
+
+# The control socket
+
+
+def test_every_command_of_the_control_socket_is_in_the_reference_with_all_it_takes() -> None:
+    table = rows(section(CONTROL, "## Lines"))
+    changes, others = get_args(DestinationChange.__value__), set(get_args(AnyRequest.__value__)) - {DestinationChange}
+    for request in (*changes, *others):
+        words = {field.encode_name for field in msgspec.structs.fields(request)} - {"id"}
+        tag = request.__struct_config__.tag
+        assert tag in table
+        assert all(f"`{word}`" in " ".join(table[tag]) for word in words), tag
+
+
+def test_every_line_of_the_control_socket_is_in_the_reference() -> None:
+    text = section(CONTROL, "## Lines")
+    for line in get_args(RecorderMessage.__value__):
+        assert f"`{line.__struct_config__.tag}`" in text, line
+    fields = [
+        field.encode_name
+        for kind in (RecorderNote, SealingProgress, RecorderFailure)
+        for field in msgspec.structs.fields(kind)
+    ]
+    assert all(f"`{field}`" in text for field in fields)
+    where = section(CONTROL, "## Where")
+    assert all(f'"{field.encode_name}"' in where for field in msgspec.structs.fields(RecorderInfo))
+
+
+def test_what_can_be_asked_of_the_preview_socket_is_in_the_reference() -> None:
+    assert {field.encode_name for field in msgspec.structs.fields(PreviewCommand)} - {"id"} == set(
+        rows(section(CONTROL, "## Previews"))
+    ) - {"program"}
+
+
+def test_the_transitions_of_the_reference_are_those_of_the_code() -> None:
+    cells = re.findall(r"^\| `(\w+)` \| `(\w+)` \| \S", section(CONTROL, "## States"), re.MULTILINE)
+    assert sorted(cells) == sorted((str(a), str(b)) for a, ways in TRANSITIONS.items() for b in ways)
+
+
+TROUBLE = {"en": "troubleshooting.md", "id": "troubleshooting.id.md"}
+PARTS = {"en": ("You see", "Now", "Later"), "id": ("Yang terlihat", "Sekarang", "Sesudahnya")}
+GUIDES = ("guide-it.md", "guide-operator.id.md", "guide-operator.en.md", "after-a-crash.md")
+LANGUAGES = sorted(TROUBLE)
+
+
+def page(language: str) -> str:
+    return (ROOT / "docs" / TROUBLE[language]).read_text()
+
+
+def sections(language: str) -> list[str]:
+    """Return what is said of each symptom; the last heading is none."""
+    return re.split(r"^## ", page(language), flags=re.MULTILINE)[1:-1]
+
+
+def texts(language: str) -> dict[str, str]:
+    return {key: said.of(language) for key, said in words("page").items()}
+
+
+def printed(word: str, language: str) -> str:
+    """Return the message of a word, with … for each name and number. Raises KeyError."""
+    if word in set(DestinationFault):
+        text = texts(language)[f"reason.{word}"]
+    elif word in SENTENCES:
+        text = SENTENCES[word].of(language)
+    else:
+        text = texts(language)[word]
+    return re.sub(r"\{[^{}]*\}", "…", text)
+
+
+def spans(text: str) -> Iterator[str]:
+    """Yield what stands as code in running text, with the lines it is on joined."""
+    yield from (" ".join(span.split()) for span in re.findall(r"`([^`]+)`", text))
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_whatever_degrades_a_session_is_looked_up_there(language: str) -> None:
+    needed = (emitted() - HARMLESS_KINDS) | {KILLED, SILENT}
+    assert needed - set(rows(page(language))) == set()
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_reason_of_a_stream_is_looked_up_there(language: str) -> None:
+    assert set(DestinationFault) - set(rows(page(language))) == set()
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_each_row_begins_as_the_message_does_and_as_no_other_row(language: str) -> None:
+    begins = {word: row[0] for word, row in rows(page(language)).items()}
+    wrong = [
+        word for word, text in begins.items() if not re.match(rf"{re.escape(text)}(?!\w)", printed(word, language))
+    ]
+    assert wrong == []
+    assert len(set(begins.values())) == len(begins)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_each_row_says_what_becomes_of_the_recording(language: str) -> None:
+    of_streams = {word for word in SENTENCES if word.startswith(("destination-", "stream-"))} | set(DestinationFault)
+    table = {word: row for word, row in rows(page(language)).items() if word not in of_streams}
+    assert [word for word, row in table.items() if len(row) != 2 or not row[1]] == []
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_each_symptom_says_what_is_seen_what_to_do_now_and_what_to_look_at_later(language: str) -> None:
+    for text in sections(language):
+        found = [text.find(f"\n**{part}:** ") for part in PARTS[language]]
+        assert -1 < found[0] < found[1] < found[2], text.partition("\n")[0]
+        later = text[found[2] :].partition("\n|")[0]
+        assert any(span.startswith("liput ") for span in spans(later)), f"no command: {later}"
+
+
+def test_both_pages_have_the_same_of_everything() -> None:
+    words = [[list(rows(text)) for text in sections(language)] for language in LANGUAGES]
+    assert words[0] == words[1]
+
+
+@pytest.mark.parametrize("name", [*TROUBLE.values(), *GUIDES])
+def test_every_command_that_is_named_is_one(name: str) -> None:
+    text = (ROOT / "docs" / name).read_text()
+    commands = {span for span in spans(text) if span.startswith("liput ")}
+    assert commands or name.startswith("guide-operator")
+    assert [words for words in commands if (wrong := _wrong(words.split()[1:]))] == [], wrong
+
+
+def _wrong(words: list[str]) -> str:
+    """Return the first word of a command line that is no command, or an option that it does not take."""
+    command: click.Command = liput
+    while isinstance(command, click.Group) and words and not words[0].startswith("-"):
+        below = command.get_command(click.Context(command), words[0])
+        if below is None:
+            return words[0]
+        command, words = below, words[1:]
+    taken = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
+    return next((word for word in words if word.startswith("--") and word not in taken), "")
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/guide-it.md", "docs/guide-operator.en.md"])
+def test_the_guides_lead_there(name: str) -> None:
+    assert "troubleshooting.md)" in (ROOT / name).read_text()
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/guide-it.md", "docs/guide-operator.id.md"])
+def test_the_guides_lead_there_in_indonesian(name: str) -> None:
+    assert "troubleshooting.id.md)" in (ROOT / name).read_text()
+
+
+@pytest.mark.parametrize("name", [*TROUBLE.values(), *GUIDES])
+def test_every_link_leads_somewhere(name: str) -> None:
+    text = (ROOT / "docs" / name).read_text()
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        path, _, anchor = target.partition("#")
+        file = (ROOT / "docs" / path) if path else ROOT / "docs" / name
+        assert file.exists(), target
+        if anchor:
+            assert anchor in _anchors(file), target
+
+
+def _anchors(file: Path) -> set[str]:
+    headings = re.findall(r"^#+ (.+)$", file.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}

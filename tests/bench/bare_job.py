@@ -18,7 +18,7 @@ from capture.source import ColorMatrix
 from recorder.encode.encoder import AudioSettings, Encoder
 from recorder.encode.x264 import VIDEO_TIME_BASE, VideoSettings
 from recorder.model.packet import EncodedPacket, Track
-from tests.bench.muxed_file import MuxedFile
+from tests.bench.sinks import MuxedFile
 
 
 def main() -> None:

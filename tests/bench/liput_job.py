@@ -26,8 +26,7 @@ from devices.host.clock import SystemClock
 from recorder.session.planning import plan_session
 from recorder.session.request import SessionRequest
 from recorder.session.session import Session
-from tests.bench.delays import Delays
-from tests.bench.muxed_file import MuxedFile
+from tests.bench.sinks import Delays, MuxedFile
 from tests.support.packets import also_to
 
 RECORDED = "recorded"

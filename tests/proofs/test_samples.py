@@ -5,8 +5,7 @@ import os
 import pytest
 
 from tests.proofs import congestion, latency, load, minute, page, sealing, uplink
-from tests.proofs.samples import SEED
-from tests.support.figures import in_full
+from tests.support.figures import SEED, in_full
 from tests.support.quota import is_allowed
 
 pytestmark = pytest.mark.alone("each judges time or cost")

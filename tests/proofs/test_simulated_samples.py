@@ -3,8 +3,7 @@
 import pytest
 
 from tests.proofs import archive, drift, sync, watches
-from tests.proofs.samples import SEED
-from tests.support.figures import in_full
+from tests.support.figures import SEED, in_full
 
 pytestmark = pytest.mark.computing
 

@@ -7,8 +7,7 @@ import pytest
 from tests.bench import scaling
 from tests.net.faults import FAULTS
 from tests.proofs import crowd, endurance, kill, live, soak
-from tests.proofs.samples import SEED
-from tests.support.figures import in_full
+from tests.support.figures import SEED, in_full
 
 pytestmark = pytest.mark.alone("each judges time", lane="disks")
 

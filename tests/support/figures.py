@@ -1,7 +1,10 @@
-"""The figures of a proof, in what a test says when they do not hold."""
+"""What the samples of the proofs share."""
 
 from collections.abc import Mapping
 from pprint import pformat
+
+SEED = 20261125
+"""Of what is random in them."""
 
 
 def in_full(figures: Mapping[str, object]) -> str:

@@ -29,8 +29,8 @@ from recorder.session.planning import plan_session
 from recorder.session.request import SessionRequest
 from recorder.session.session import Session
 from tests.bench.material import Clip, write
-from tests.bench.muxed_file import MuxedFile
 from tests.bench.peers import x264_options
+from tests.bench.sinks import MuxedFile
 from tests.support import media
 from tests.support.media import OneFile
 from tests.support.packets import also_to

@@ -35,7 +35,7 @@ from recorder.recording.failover import WATCH_S
 from recorder.recording.mp4_file import AppendOnlyFile, Mp4File
 from recorder.recording.replica import Replica, ReplicaPlace, ReplicaStallDetector, ReplicaState, stall_after_s
 from recorder.recording.replica_opener import Templates
-from tests.bench.starting import fragments
+from tests.bench.rows import fragments
 from tests.support import media
 from tests.support.copies import full_disk
 from tests.support.encoded import SmallEncoder

@@ -18,7 +18,7 @@ from recorder.model.session_faults import ENDED_BY, HARMLESS_KINDS, LASTING_KIND
 from recorder.package.metadata import Chapter, ReportOptions
 from recorder.package.request import Step, StepKind, StepState
 from tests.support.reports import DIGEST, LONG_TITLE, STARTED, WISHES, event, material
-from tests.test_docs_json import emitted
+from tests.test_docs import emitted
 
 pytestmark = pytest.mark.computing
 

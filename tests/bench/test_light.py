@@ -1,9 +1,10 @@
-"""What a plain session loads before it records: nothing of cameras, ports and requests, and all that its end needs."""
+"""What idle and plain use costs: a daemon that nothing is asked of, a plain session, an archive of thousands."""
 
 import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from recorder.control.spec import RecorderSpec, encode_spec
@@ -11,8 +12,12 @@ from recorder.running.client import send_command
 from recorder.running.protocol import HANDSHAKE_DECODER, RecorderReady, StopCommand
 from recorder.running.runtime_directory import RecorderFolder
 from recorder.session.request import SessionRequest
+from tests.bench import daemon
+from tests.bench.shelf import PACKAGES, cpu_seconds, measure
 from tests.support import command, media
+from tests.support.processes import children, slowness
 from tests.support.room import PROFILE, Room
+from tests.support.waiting import wait_for
 
 RECORDER = (sys.executable, "-P", "-X", "importtime", "-m", "recorder.control.process")
 NEVER = (
@@ -102,3 +107,39 @@ def test_the_command_loads_no_media_library(room: Room) -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
     assert loaded(done.stderr, (*(name for name in NEVER if name != "click"), *NOT_IN_COMMAND)) == set()
+
+
+READY_CPU_S = 1.0
+MOST_BYTES = 80_000_000
+RESERVE = "recorder.control.process"
+
+
+@pytest.mark.server
+@pytest.mark.slow
+def test_a_daemon_that_nothing_is_asked_of_is_light(tmp_path: Path) -> None:
+    room = Room(tmp_path)
+    room.configure(daemon.SETTINGS, 'kampus = "abcd-1234"\n')
+    room.archive.mkdir()
+    with daemon.started(room) as (pid, start):
+        assert start.cpu_s < READY_CPU_S * slowness()
+        (spare,) = wait_for(lambda: children(RESERVE, of=psutil.Process(pid)), what="a recorder in reserve")
+        wait_for(lambda: daemon.mapped(spare.pid), what="its media libraries")  # what they would look like
+        assert daemon.mapped(pid) == set()
+        assert daemon.memory(pid)["Rss"] < MOST_BYTES
+
+
+REINDEX_S = 5.0
+"""CPU seconds for 5,000 packages."""
+QUESTION_S = 0.02
+READING_S = 0.08
+"""CPU seconds for reading all files of 500 packages, on the machine on which these limits were set."""
+
+
+@pytest.mark.slow
+def test_an_archive_is_indexed_and_searched_in_the_time_promised(tmp_path: Path) -> None:
+    cost = measure(tmp_path, PACKAGES // 10)
+    reading_s = cpu_seconds(lambda: [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()])
+    slower = slowness()
+    assert cost.reindex_s < REINDEX_S / 10 * max(slower, reading_s / READING_S)
+    assert cost.refresh_s < QUESTION_S * slower
+    assert cost.worst_question_s < QUESTION_S * slower

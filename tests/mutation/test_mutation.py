@@ -1,5 +1,6 @@
-"""A small tree of modules, whose tests are known to be good or not."""
+"""Which changes of a module are tried, by which tests they are judged, and what is told."""
 
+import ast
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,8 +10,91 @@ import pytest
 
 from tests.mutation import judging
 from tests.mutation.__main__ import main
+from tests.mutation.belongs import files_of
 from tests.mutation.copied import CopiedTree
-from tests.mutation.judging import Asked, Fate, Score, TestsFailError, judge
+from tests.mutation.judging import Asked, Fate, Score, TestsFailError, excused, judge
+from tests.mutation.mutants import mutants
+
+ROOT = Path(__file__).parents[2]
+
+
+def names(source: str) -> list[str]:
+    return [mutant.name for mutant in mutants(textwrap.dedent(source))]
+
+
+@pytest.mark.parametrize(
+    ("source", "changes"),
+    [
+        ("a < b", ["a < b -> a <= b", "a < b -> a >= b"]),
+        ("a == b is c", ["a == b is c -> a != b is c", "a == b is c -> a == b is not c"]),
+        ("a and b or c", ["a and b or c -> (a and b) and c", "a and b -> a or b"]),
+        ("not a", ["not a -> a"]),
+        ("a + b * c", ["a + b * c -> a - b * c", "b * c -> b / c"]),
+        ("a += b", ["a += b -> pass"]),
+        ("a(b)", ["a(b) -> pass"]),
+        ("x = 7", ["7 -> 8"]),
+        ("x = 0.5, 0.0", ["0.5 -> 1.0", "0.0 -> 1.0"]),
+        ("x = True", ["True -> False"]),
+        ("x = a if b else c", ["b -> not b"]),
+        ("x = [a for a in b if a]", ["a -> not a"]),
+    ],
+)
+def test_one_thing_is_changed_at_a_time(source: str, changes: list[str]) -> None:
+    assert names(source) == [f"module: {change}" for change in changes]
+
+
+def test_the_rest_of_the_module_stays() -> None:
+    (mutant,) = mutants("import os\n\ndef f(a):\n    return a\n")
+    assert (mutant.line, mutant.source) == (4, "import os\n\ndef f(a):\n    return")
+
+
+def test_changes_that_are_said_alike_have_numbers() -> None:
+    assert names("x = 1, 1, 2, 1") == [f"module: {said}" for said in ("1 -> 2", "1 -> 2 #2", "2 -> 3", "1 -> 2 #3")]
+
+
+def test_a_change_says_where_it_is() -> None:
+    source = """
+        class Till:
+            def total(self):
+                def each(item):
+                    return item
+                return each
+        """
+    assert names(source) == ["Till.total.each: return item -> return", "Till.total: return each -> return"]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        '"""What it is for, in 2 words."""',
+        "def f(a: Literal[1] = b) -> Literal[2]: pass",
+        "class A(frozen=True, kw_only=True): pass",
+        "@dataclass(frozen=True)\nclass A: pass",
+        "type A = B[1]",
+        "if TYPE_CHECKING:\n    a(b)",
+        "def f():\n    return None",
+        "def f():\n    return",
+        "x = None, 'a', b'c'",
+    ],
+)
+def test_what_no_test_could_notice_is_left_alone(source: str) -> None:
+    assert names(source) == []
+
+
+def test_each_mutant_of_real_code_is_python_and_another_program() -> None:
+    source = Path(__file__).with_name("mutants.py").read_text()
+    original = ast.unparse(ast.parse(source))
+    every = list(mutants(source))
+    assert len(every) > 30
+    for mutant in every:
+        ast.parse(mutant.source)
+        assert mutant.source != original
+
+
+def test_what_is_excused_can_still_be_made() -> None:
+    for module, known in excused().items():
+        assert known.keys() <= {mutant.name for mutant in mutants((ROOT / module).read_text())}, module
+
 
 PYPROJECT = """
 [tool.pytest.ini_options]
@@ -176,3 +260,74 @@ def test_the_tree_itself_is_left_as_it_is_and_the_command_names_survivors(
     assert content() == before
     assert main(["shop/well.py"], root) == 0
     assert main(["shop/wrong.py"], root) == 2
+
+
+MODULE = Path("shop/till.py")
+
+
+def grown_tree(root: Path, **imports: str) -> Path:
+    """Make a tree of files that import something each; `shop__till` is shop/till.py."""
+    for name, imported in imports.items():
+        path = root / f"{name.replace('__', '/')}.py"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"from {imported} import *\n" if imported else "")
+    return root
+
+
+def found(root: Path) -> list[str]:
+    return [str(path) for path in files_of(root, MODULE)]
+
+
+def test_the_mirrored_file_comes_first_and_then_those_that_import_it(tmp_path: Path) -> None:
+    root = grown_tree(
+        tmp_path,
+        shop__till="",
+        tests__shop__test_till="os",
+        tests__shop__test_basket="shop.till",
+        tests__bank__test_card="shop.till",
+        tests__shop__test_door="os",
+    )
+    assert found(root) == ["tests/shop/test_till.py", "tests/shop/test_basket.py", "tests/bank/test_card.py"]
+
+
+def test_of_those_that_are_as_near_what_is_named_alike_comes_first(tmp_path: Path) -> None:
+    root = grown_tree(
+        tmp_path,
+        shop__till="",
+        tests__shop__test_basket="shop.till",
+        tests__shop__test_full_till="shop.till",
+        tests__bank__test_till_roll="shop.till",
+    )
+    assert found(root) == ["tests/shop/test_full_till.py", "tests/shop/test_basket.py", "tests/bank/test_till_roll.py"]
+
+
+def test_a_module_that_is_named_as_part_of_its_folder_is_found(tmp_path: Path) -> None:
+    root = grown_tree(tmp_path, shop__till="")
+    (root / "tests").mkdir()
+    (root / "tests" / "test_names.py").write_text("from shop import till\n")
+    assert found(root) == ["tests/test_names.py"]
+
+
+def test_what_is_one_step_away_counts_in_the_own_part_only(tmp_path: Path) -> None:
+    root = grown_tree(
+        tmp_path,
+        shop__till="",
+        shop__queue="shop.till",
+        tests__support__shops="shop.till",
+        tests__shop__test_queue="shop.queue",
+        tests__shop__test_day="tests.support.shops",
+        tests__bank__test_queue="shop.queue",
+    )
+    assert found(root) == ["tests/shop/test_day.py", "tests/shop/test_queue.py"]
+
+
+def test_farther_ones_count_only_where_there_are_no_nearer_ones(tmp_path: Path) -> None:
+    far = {"shop__queue": "shop.till", "shop__street": "shop.queue", "tests__shop__test_street": "shop.street"}
+    assert found(grown_tree(tmp_path / "a", shop__till="", **far)) == ["tests/shop/test_street.py"]
+    near = {"tests__shop__test_till": "shop.till"}
+    assert found(grown_tree(tmp_path / "b", shop__till="", **far, **near)) == ["tests/shop/test_till.py"]
+
+
+def test_proofs_and_the_rig_are_never_among_them(tmp_path: Path) -> None:
+    root = grown_tree(tmp_path, shop__till="", tests__rig__test_till="shop.till", tests__proofs__test_till="shop.till")
+    assert found(root) == []
