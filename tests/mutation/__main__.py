@@ -1,4 +1,7 @@
-"""`./run mutate MODULE...`: change a module in many small ways, and list the changes that no test notices."""
+"""`./run mutate MODULE...`: change a module in many small ways, and list the changes that no test notices.
+
+`./run mutate --promises` breaks each promise of docs/architecture.md instead.
+"""
 
 import argparse
 import signal
@@ -9,6 +12,7 @@ from pathlib import Path
 from tests.mutation.copied import CopiedTree, Outcome
 from tests.mutation.judging import Asked, Fate, Score, TestsFailError, judge
 from tests.mutation.mutants import Mutant
+from tests.mutation.promises import break_promises
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -17,16 +21,21 @@ def main(arguments: Sequence[str] | None = None, root: Path = ROOT) -> int:
     """Judge the modules; return 1 where a mutant survived, 2 where tests fail as it is."""
     parser = argparse.ArgumentParser(prog="./run mutate", description=__doc__)
     parser.add_argument(
-        "modules", nargs="+", metavar="MODULE", help="a file, as recorder/program/timeline.py, or a folder"
+        "modules", nargs="*", metavar="MODULE", help="a file, as recorder/program/timeline.py, or a folder"
     )
     parser.add_argument("--most", type=int, metavar="N", help="the most mutants per module, as a sample")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="the seed of the sample (0)")
     parser.add_argument("--budget", type=float, default=5, metavar="S", help="seconds of tests per mutant (5)")
     parser.add_argument(
-        "--match", default="", metavar="TEXT", help="only mutants with this text in their place or change"
+        "--match", default="", metavar="TEXT", help="only mutants, or promises, with this text in their place or change"
     )
     parser.add_argument("--all", action="store_true", help="also show killed mutants, each with its test")
+    parser.add_argument("--promises", action="store_true", help="break the promises of tests/mutation/promises.toml")
     options = parser.parse_args(arguments)
+    if options.promises:
+        return break_promises(root, options.match)
+    if not options.modules:
+        parser.error("name a MODULE, or give --promises")
     asked = Asked(options.most, options.seed, options.budget, options.match)
     status = 0
     with CopiedTree.of(root) as tree:

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
@@ -36,9 +36,10 @@ class Outcome(msgspec.Struct, frozen=True):
 class CopiedTree:
     """The copy, and the process that runs tests in it."""
 
-    def __init__(self, folder: Path, process: subprocess.Popen[str]) -> None:
-        """`folder` has the copy, in `tree`."""
-        self._root = folder / "tree"
+    def __init__(self, folder: Path, process: subprocess.Popen[str], environment: Mapping[str, str]) -> None:
+        """`folder` has the copy, in `tree`; `environment` is that of programs in it."""
+        self.root = folder / "tree"
+        self.environment = environment
         self._scratch = folder / "scratch"
         self._process = process
 
@@ -51,18 +52,17 @@ class CopiedTree:
             shutil.copytree(root, folder / "tree", symlinks=True, ignore=LEFT_BEHIND)
             # Before the work tree, which is among the installed packages; for what the tests start, too.
             environment = os.environ | {"PYTHONPATH": str(folder / "tree"), "PYTHONSAFEPATH": "1"}
-            environment |= {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "OPENBLAS_NUM_THREADS": "1"}
             environment.pop("PYTHONDONTWRITEBYTECODE", None)
             with subprocess.Popen(
                 [sys.executable, str(WARM)],
                 cwd=folder / "tree",
-                env=environment,
+                env=environment | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "OPENBLAS_NUM_THREADS": "1"},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,
             ) as process:
                 try:
-                    yield cls(folder, process)
+                    yield cls(folder, process, environment)
                 finally:
                     process.kill()
 
@@ -74,11 +74,17 @@ class CopiedTree:
         self, module: Path, source: str, files: Sequence[Path], left_out: Sequence[str], limit_s: float
     ) -> Outcome:
         """Run the tests in `files` but for those that are `left_out`, with `source` as the module."""
-        path = self._root / module
+        with self.changed(module, source):
+            return self._run(files, limit=limit_s, left_out=left_out)
+
+    @contextmanager
+    def changed(self, module: Path, source: str) -> Iterator[None]:
+        """Let the module have another `source` meanwhile."""
+        path = self.root / module
         original = path.read_bytes()
         _replace(path, source.encode())
         try:
-            return self._run(files, limit=limit_s, left_out=left_out)
+            yield
         finally:
             _replace(path, original)
 

@@ -14,6 +14,7 @@ from tests.mutation.belongs import files_of
 from tests.mutation.copied import CopiedTree
 from tests.mutation.judging import Asked, Fate, Score, TestsFailError, excused, judge
 from tests.mutation.mutants import mutants
+from tests.mutation.promises import promises
 
 ROOT = Path(__file__).parents[2]
 
@@ -89,6 +90,13 @@ def test_each_mutant_of_real_code_is_python_and_another_program() -> None:
     for mutant in every:
         ast.parse(mutant.source)
         assert mutant.source != original
+
+
+def test_each_promise_can_still_be_broken_and_names_a_test() -> None:
+    for each in promises():
+        assert each.source(ROOT) != (ROOT / each.module).read_text(), each.promise
+        file, _, name = each.test.partition("::")
+        assert not name or f"def {name.partition('[')[0]}(" in (ROOT / file).read_text(), each.test
 
 
 def test_what_is_excused_can_still_be_made() -> None:
