@@ -96,7 +96,7 @@ class Cost:
 
 def measure(name: str, media_s: float = 300.0, pairs: int = 5) -> Cost:
     """Measure one kind of source, in interleaved pairs of which the median counts."""
-    payloads, pictures, decode_s = _material(name)
+    payloads, pictures, decode_s = material(name)
     count = round(media_s * RATE)
     watched, bare = [], []
     for _ in range(pairs):
@@ -122,7 +122,7 @@ def _seconds(payloads: Sequence[bytes], pictures: Sequence[av.VideoFrame], count
     return time.process_time() - began
 
 
-def _material(name: str) -> tuple[list[bytes], list[av.VideoFrame], float]:
+def material(name: str) -> tuple[list[bytes], list[av.VideoFrame], float]:
     """Return payloads, decoded pictures, and the CPU seconds that a second of them takes to decode."""
     camera = [camera_jpeg(number) for number in range(_PICTURES)]
     if name == "camera":

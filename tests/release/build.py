@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.release import licences
-from tests.release.locked import ROOT, Package, uv
+from tests.release.licences import ROOT, Package, uv
 from tests.support.command import environment
 
 SUMS = "SHA256SUMS"

@@ -21,8 +21,7 @@ import pytest
 from config.version import VERSION
 from tests.release import licences
 from tests.release.build import build, try_program
-from tests.release.licences import CARRIED, FFMPEG, READ, is_compatible, terms
-from tests.release.locked import ROOT, runtime, uv
+from tests.release.licences import CARRIED, FFMPEG, READ, ROOT, is_compatible, runtime, terms, uv
 
 pytestmark = pytest.mark.skipif(not (ROOT / ".git").exists(), reason="what is built is what is committed")
 
