@@ -7,7 +7,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from statistics import median
 
 import numpy as np
 import pytest
@@ -20,7 +19,6 @@ from recorder.model.packet import EncodedPacket, Track
 from tests.bench import (
     adaptive,
     bench,
-    camera_feed,
     inset,
     isolating,
     playable,
@@ -375,12 +373,3 @@ def test_each_picture_of_a_session_has_a_delay(clip: Clip, monkeypatch: pytest.M
     assert clip.pictures / 2 - 15 <= len(delays_ms) <= clip.pictures - 15
     assert all(delay > 0 for delay in delays_ms)
     assert 50 < peak_mb < 400
-
-
-@pytest.mark.slow
-@pytest.mark.server
-def test_pictures_reach_the_server_from_the_camera(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(playable, "SECONDS", 8.0)
-    film = tmp_path / "film.mkv"
-    camera_feed.film(film, playable.SECONDS)
-    assert 0.05 < median(playable.streamed(film, playable.liput_words)) < playable.SECONDS
