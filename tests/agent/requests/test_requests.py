@@ -3,19 +3,29 @@
 import csv
 import io
 import json
-import shutil
 import stat
+import threading
 import zipfile
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
-from tests.support import archives, command
+from agent import features
+from agent.checks.context import planned_request
+from agent.features import with_request
+from agent.requests import lookup
+from config.errors import DossierError, UsageError
+from config.settings.office import RequestSettings
+from config.settings.schema import Settings
+from recorder.features.dossier import store
+from recorder.features.dossier.store import Dossier, with_change
+from recorder.package.request import RequestState
+from recorder.session.request import SessionRequest
+from tests.support import archives, command, dossiers
 from tests.support.dossiers import PDF, picture
 from tests.support.room import Room
-from tests.support.terminal import Terminal
-from tests.support.waiting import wait_for
 
 FIELDS = (
     "--event", "Seminar Nasional", "--applicant", "Dr. Siti Aminah", "--unit", "Fakultas Teknik",
@@ -83,27 +93,6 @@ def test_the_way_of_a_request_through_the_office(office: Room, key: str) -> None
     assert "no: without recording" in text
 
 
-def test_a_recorded_session_completes_the_request(office: Room, key: str) -> None:
-    ask(office, "edit", key, "--starts", "besok 09.00")
-    office.record("--request", key, "--for", "1s", title="Sesi pagi")
-    package = office.packages()[0]
-    archives.validate_bag(package)
-    assert (package / "data/surat/permohonan-1.pdf").read_bytes() == PDF
-    record = json.loads((package / "metadata/request.json").read_text())
-    shown = document(office, "show", key)
-    (known,), (enclosed,) = shown["request"]["recordings"], record["request"]["recordings"]
-    assert known | {"archived_at": enclosed["archived_at"]} == enclosed
-    assert known["archived_at"] >= enclosed["archived_at"], (
-        "the package says when it was made, the dossier when it was there"
-    )
-    assert (shown["stage"], known["package"]) == ("archived", package.name)
-    assert shown["lacks"] == ["dispositions", "staff", "check"]
-    assert [step["state"] for step in record["steps"]][4:] == ["met", "met"]
-    assert package.name in ask(office, "show", key)
-    live = [json.loads(line) for line in (package / "metadata/events.jsonl").read_text().splitlines()]
-    assert shown["request"]["uuid"] in [event["detail"].get("request") for event in live]
-
-
 def test_an_armed_session_carries_its_request_and_what_becomes_of_it_until_it_ends(office: Room, key: str) -> None:
     source = ("--video", "synthetic", "--archive", office.archive, "--consent", "not-asked")
     armed = json.loads(told(office, "arm", "--request", key, *source, "--json"))
@@ -112,6 +101,7 @@ def test_an_armed_session_carries_its_request_and_what_becomes_of_it_until_it_en
     assert "Aminah" not in told(office, "status", "--json"), "whoever may watch need not know who asked"
     kept = [path for path in Path(armed["folder"]).rglob("*") if path.is_file() and b"Aminah" in path.read_bytes()]
     assert {stat.S_IMODE(path.stat().st_mode) for path in kept} <= {0o600}
+    ask(office, "edit", key, "--starts", "besok 09.00")
     ask(office, "dispose", key, "--at", "2026-11-23 10:00", "--sheet", "lembar.jpg")
     told(office, "start", "--json")
     result = json.loads(told(office, "stop", "--json"))
@@ -121,8 +111,15 @@ def test_an_armed_session_carries_its_request_and_what_becomes_of_it_until_it_en
     record = json.loads((package / "metadata/request.json").read_text())
     assert record["request"]["dispositions"][0]["sheets"] == ["data/surat/disposisi-1.jpg"]
     assert (package / "data/surat/disposisi-1.jpg").exists()
+    assert [step["state"] for step in record["steps"]][4:] == ["met", "met"]
+    archives.validate_bag(package)
     shown = document(office, "show", key)
-    assert (shown["stage"], shown["request"]["recordings"][0]["package"]) == ("archived", package.name)
+    assert (shown["stage"], shown["lacks"]) == ("archived", ["dispositions", "staff", "check"])
+    (known,), (enclosed,) = shown["request"]["recordings"], record["request"]["recordings"]
+    assert known | {"archived_at": enclosed["archived_at"]} == enclosed
+    assert known["archived_at"] >= enclosed["archived_at"], "the dossier has it later"
+    live = [json.loads(line) for line in (package / "metadata/events.jsonl").read_text().splitlines()]
+    assert shown["request"]["uuid"] in [event["detail"].get("request") for event in live]
 
 
 def told(office: Room, *words: str | Path) -> str:
@@ -131,28 +128,14 @@ def told(office: Room, *words: str | Path) -> str:
     return done.stdout
 
 
-def test_a_killed_recorder_leaves_a_session_that_carries_its_request(office: Room, key: str) -> None:
-    with command.running(office.home, *office.words("--request", key, "--json")) as record:
-        record.until("event", kind="session-live")
-        (work,) = (office.archive / ".incoming").iterdir()
-        assert stat.S_IMODE((work / "begun.json").stat().st_mode) == 0o600
-        wait_for(lambda: (work / "data/surat/permohonan-1.pdf").exists(), what="the copy of the letter")
-        next(line for line in record.read() if line["type"] == "status" and line["bytes"])
-        record.kill_everything()
-    shutil.rmtree(office.home / "dosir")
-    done = command.liput(office.home, "recover", "--archive", office.archive, "--json")
-    assert done.returncode == 3, done.stderr
-    package = office.only_package()
-    assert (package / "data/surat/permohonan-1.pdf").read_bytes() == PDF
-    record_of = json.loads((package / "metadata/request.json").read_text())
-    assert record_of["request"]["applicant"] == "Dr. Siti Aminah"
-    assert "request-not-found" in json.loads((package / "metadata/recording.json").read_text())["degraded"]
+def linked(office: Room, key: str, program: Path) -> tuple[Path, dict[str, Any]]:
+    """Seal a package, and link it to the request; return its folder, and the request."""
+    package = archives.seal_one(archives.archive_at(office.archive), program, "Seminar Siti").folder
+    return package, document(office, "link", key, package.name[-8:], "--archive", str(office.archive))
 
 
-def test_a_request_that_was_forgotten_is_put_into_the_package(office: Room, key: str) -> None:
-    office.record("--for", "1s")
-    (package,) = office.packages()
-    shown = document(office, "link", key, package.name[-8:], "--archive", str(office.archive))
+def test_a_request_that_was_forgotten_is_put_into_the_package(office: Room, key: str, program: Path) -> None:
+    package, shown = linked(office, key, program)
     assert (shown["stage"], shown["request"]["recordings"][0]["package"]) == ("archived", package.name)
     assert (package / "data/surat/permohonan-1.pdf").read_bytes() == PDF
     archives.validate_bag(package)
@@ -160,22 +143,10 @@ def test_a_request_that_was_forgotten_is_put_into_the_package(office: Room, key:
     assert "has a request already" in said
 
 
-def test_a_check_a_rehearsal_and_a_plan_are_for_a_request_too(office: Room, key: str) -> None:
-    done = command.liput(office.home, "check", "--quick", "--request", key, "--json")
-    assert json.loads(done.stdout)["title"] == "Seminar Nasional"
-    (office.home / "plan.toml").write_text(f'request = "{key}"\nvideo = ["synthetic"]\n')
-    done = command.liput(office.home, "rehearse", "--session", "plan.toml", "--for", "1s", "--json")
-    assert json.loads(done.stdout)["title"] == "Seminar Nasional"
-    assert document(office, "show", key)["request"]["recordings"] == [], "a rehearsal is none"
-    (office.home / "plan.toml").write_text('video = ["synthetic"]\n')
-    done = command.liput(office.home, "check", "--quick", "--session", "plan.toml", "--json")
-    assert done.returncode == 2
-    assert "there is no title" in done.stderr
-
-
 def test_the_equipment_of_a_request_is_ticked_off_with_that_of_the_settings(office: Room, key: str) -> None:
     ask(office, "assign", key, "--equipment", "kamera", "--equipment", "tripod")
     done = command.liput(office.home, "check", "--quick", "--request", key, "--have", "kamera", "--json")
+    assert json.loads(done.stdout)["title"] == "Seminar Nasional"
     found = {check["name"]: check["verdict"] for check in json.loads(done.stdout)["checks"]}
     by_hand = {name: verdict for name, verdict in found.items() if name.startswith("by-hand")}
     assert by_hand == {"by-hand: tripod": "unchecked", "by-hand: cables": "unchecked", "by-hand: kamera": "ok"}
@@ -197,26 +168,6 @@ def test_lists_say_what_is_due_and_leave_out_what_is_over(office: Room, key: str
     ask(office, "close", key)
     assert "is closed already" in ask(office, "close", key, status=2)
     assert document(office, "show", key)["request"]["history"][1]["note"] == "narasumber sakit"
-
-
-def test_a_letter_is_taken_up_before_it_is_passed_on(office: Room, key: str) -> None:
-    ask(office, "dispose", key, "--at", "2026-11-23 10:00")
-    assert "after it was passed on (2026-11-23 10:00)" in ask(office, "receive", key, status=2)
-    ask(office, "receive", key, "--at", "2026-11-23 10:00")
-    ask(office, "dispose", key, "--withdraw")
-    ask(office, "receive", key, "--at", "2026-11-23 11:00")
-    said = ask(office, "dispose", key, "--at", "2026-11-23 10:30", status=2)
-    assert "was accepted 2026-11-23 11:00, after it was passed on (2026-11-23 10:30)" in said
-
-
-def test_a_list_fits_the_terminal(office: Room, key: str) -> None:
-    ask(office, "new", "--event", "Kuliah Umum " * 20, "--applicant", "Prof. " * 30, "--unit", "Fakultas " * 10)
-    with Terminal(office.home, "request", "list", columns=80) as screen:
-        assert screen.wait() == 0
-    shown = [line for line in screen.text.splitlines() if line.strip()]
-    assert len(shown) == 3
-    assert all(len(line) <= 80 for line in shown)
-    assert any(key in line and "late by" in line for line in shown)
 
 
 def test_what_was_wrong_is_corrected_and_kept(office: Room, key: str) -> None:
@@ -244,26 +195,15 @@ def test_what_was_wrong_is_corrected_and_kept(office: Room, key: str) -> None:
 
 
 REFUSED: tuple[tuple[tuple[str, ...], str], ...] = (
-    (("new",), "Missing option '--event'"),
     (("new", "--event", " "), "the event is empty"),
-    (("new", "--event", "x", "--letter", "tidak-ada.pdf"), "cannot be read: No such file"),
     (("new", "--event", "x", "--letter", "catatan.txt"), "neither a PDF nor a JPEG nor a PNG"),
     (("new", "--event", "x", "--starts", "nanti"), "must be a time"),
-    (("new", "--event", "x", "--received", "2199-01-01 09:00"), "is still to come"),
-    (("new", "--event", "x" * 2001), "2000 are kept"),
     (("new", "--event", "x", "--letter-number", "123/un1/2026"), "has the letter number"),
     (("show", "tidak-ada"), "No request in"),
-    (("dispose", "KEY", "--to", "Rektor"), 'there is no role "Rektor"'),
     (("dispose", "KEY", "--to", "WR III"), "does not come after"),
-    (("dispose", "KEY", "--from", "Staf Humas"), "the last of the chain"),
     (("dispose", "KEY", "--at", "2026-11-20 09:00"), "before its arrival"),
-    (("dispose", "KEY", "--withdraw"), "no disposition to take back"),
-    (("assign", "KEY"), "no person or thing is named"),
     (("assign", "KEY", "--remove", "Budi"), '"Budi" is not assigned'),
-    (("edit", "KEY", "--received", "2199-11-30 09:00"), "still to come"),
     (("edit", "KEY", "--starts", "2026-12-01 09:00", "--ends", "2026-12-01 08:00"), "ends before it begins"),
-    (("edit", "KEY", "--received", "1 Desember"), "must be a time"),
-    (("attach", "KEY", "catatan.txt"), "neither a PDF nor"),
     (("export", "."), "is a folder"),
 )
 
@@ -288,25 +228,15 @@ def files(office: Room) -> dict[Path, int]:
 # Handing on
 
 SECRETS = (
-    "Dr. Siti",
-    "Aminah",
-    "0812",
-    "123/UN1",
-    "Seminar",
-    "Rahmat",
-    "Tindak",
-    "Budi",
-    "Zoom",
-    "surat.pdf",
-    "renovasi",
-)
+    "Dr. Siti", "Aminah", "0812", "123/UN1", "Seminar", "Rahmat", "Tindak", "Budi", "Zoom", "surat.pdf", "renovasi",
+)  # fmt: skip
 
 
-def test_what_is_redacted_names_nobody_and_is_enough_to_count(office: Room, key: str) -> None:
+def test_what_is_redacted_names_nobody_and_is_enough_to_count(office: Room, key: str, program: Path) -> None:
     ask(office, "dispose", key, "--instruction", "Tindak lanjuti", "--by", "Prof. Rahmat", "--at", "2026-11-23 10:00")
     ask(office, "assign", key, "--staff", "Budi", "--equipment", "kamera")
     ask(office, "edit", key, "--place", "Aula Lantai 1", "--note", "renovasi")
-    office.record("--request", key, "--for", "1s", title="Seminar Siti")
+    linked(office, key, program)
     ask(office, "export", "statistik.zip", "--redact")
     exported = office.home / "statistik.zip"
     assert stat.S_IMODE(exported.stat().st_mode) == 0o600
@@ -356,3 +286,60 @@ def test_a_damaged_dossier_is_said_and_the_others_are_listed(office: Room, key: 
     letter.write_bytes(PDF + b"x")
     said = ask(office, "export", "satu.zip", key, status=1)
     assert f"not in it: {letter} has changed since it was added" in said
+
+
+# The request of a session, found before it begins
+
+
+@pytest.fixture
+def dossier(tmp_path: Path) -> Dossier:
+    return dossiers.made(tmp_path / "permohonan", tmp_path)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(office=dossiers.OFFICE, request=RequestSettings(path=tmp_path / "permohonan"))
+
+
+def test_a_session_takes_along_what_is_known_but_for_the_history(dossier: Dossier, settings: Settings) -> None:
+    asked = with_request(SessionRequest(title=""), "3f2a", settings)
+    assert asked.title == "Rapat Senat"
+    assert with_request(SessionRequest(title="Sesi 2"), "3f2a", settings).title == "Sesi 2"
+    assert asked.request
+    assert (asked.request.folder, asked.request.office) == (str(dossier.folder), dossiers.OFFICE)
+    assert asked.request.request == msgspec.structs.replace(dossier.read(), history=())
+
+
+@pytest.mark.usefixtures("dossier")
+def test_what_is_said_on_the_command_line_counts_before_the_plan(settings: Settings, tmp_path: Path) -> None:
+    plan = tmp_path / "rapat.toml"
+    given = with_request(SessionRequest(title=""), "3f2a", settings)
+    for key, asked in (("tidak-ada", given), ("3f2a", SessionRequest(title=""))):
+        plan.write_text(f'request = "{key}"')
+        assert planned_request(plan, asked, settings)[0] == given
+    assert planned_request(None, SessionRequest(title="x"), settings)[0] == SessionRequest(title="x")
+
+
+def test_without_the_feature_a_request_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(features.FEATURES, "requests")
+    assert with_request(SessionRequest(title="x"), None, Settings()) == SessionRequest(title="x")
+    with pytest.raises(UsageError, match="no requests are kept here"):
+        with_request(SessionRequest(title="x"), "3f2a", Settings())
+
+
+def test_one_that_is_over_is_refused(dossier: Dossier, settings: Settings) -> None:
+    dossier.change(lambda request: with_change(request, dossiers.RECEIVED, "closed", state=RequestState.CLOSED))
+    with pytest.raises(UsageError, match="is closed"):
+        with_request(SessionRequest(title=""), "3f2a", settings)
+
+
+def test_a_disk_that_hangs_is_said_and_not_waited_for(
+    dossier: Dossier, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = threading.Event()
+    monkeypatch.setattr(store, "read_file", lambda _: answers.wait() and b"")
+    monkeypatch.setattr(lookup, "DOSSIER_ANSWER_S", 0.2)
+    with pytest.raises(DossierError, match="does not answer") as caught:
+        with_request(SessionRequest(title=""), dossiers.ID, settings)
+    assert "without --request" in caught.value.hint
+    answers.set()
