@@ -1,22 +1,17 @@
 """`liput archive copy`, `copies` and `fixity` as people and scripts use them."""
 
 import json
-import shutil
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from recorder.archive.archive import Archive
-from recorder.features.copies.package_copy import verify_remote
 from recorder.package.metadata import Package
-from recorder.package.work_folder import RECORDING_FILE
 from tests.support import archives, command, copies
-from tests.support.copies import EXTRA, Place
+from tests.support.copies import Place
 from tests.support.s3 import ACCESS_KEY, SECRET_KEY, Seaweed
 from tests.support.sshd import Sshd
-from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.server
 
@@ -61,8 +56,26 @@ def test_copies_are_made_counted_and_shown(
     shown = json.loads(command.liput(home, "archive", "copies", "--json", more=more).stdout)
     assert [(each["id"], each["verified"]) for each in shown] == [(package.id, 2)]
     assert all(line["verified_at"] and line["bytes"] == package.bytes for line in shown[0]["copies"])
-    text = command.liput(home, "archive", "copies", more=more).stdout
-    assert "2 copies" in text
+    assert "2 copies" in command.liput(home, "archive", "copies", more=more).stdout
+    wrong = command.liput(home, "archive", "copy", "--all", "--to", "foldr", more=more)
+    assert (wrong.returncode, 'did you mean "folder"?' in wrong.stderr) == (2, True)
+
+
+def test_a_copy_is_verified_where_it_is_and_damage_there_is_put_right(
+    home: Path, archive: Archive, program: Path, tmp_path: Path
+) -> None:
+    package = archives.seal_one(archive, program)
+    more = settings(home, archive, copies.folder_place(tmp_path / "nas"))
+    command.liput(home, "archive", "copy", "--all", more=more)
+    copies.flip(tmp_path / "nas" / copies.place_of(package) / "data/poster.jpg")
+    done = command.liput(home, "archive", "verify", package.id, "--at", "folder", "--json", more=more)
+    verdict = json.loads(done.stdout)
+    assert (done.returncode, verdict["ok"]) == (1, False)
+    assert [problem["file"] for problem in verdict["problems"]] == ["data/poster.jpg"]
+    shown = json.loads(command.liput(home, "archive", "copies", package.id, "--json", more=more).stdout)
+    assert shown["verified"] == 0, "it does not count any more"
+    assert command.liput(home, "archive", "copy", "--pending", more=more).returncode == 0
+    assert command.liput(home, "archive", "verify", "--all", "--at", "folder", more=more).returncode == 0
 
 
 def test_what_waits_says_why_and_exits_with_1(home: Path, archive: Archive, program: Path, sshd: Sshd) -> None:
@@ -101,56 +114,6 @@ def test_no_secret_is_in_anything_that_is_said_or_kept(home: Path, archive: Arch
         assert sum(secret.encode() in content for content in state) == 1, "in keys.toml and nowhere else"
 
 
-def test_a_kill_in_the_middle_of_a_copy_costs_only_time(
-    home: Path, archive: Archive, program: Path, sshd: Sshd
-) -> None:
-    package = copies.large_package(archive, program, 12_000_000)
-    place = copies.sftp_place(sshd, "killed")
-    assert place.folder
-    there = place.folder
-    more = settings(home, archive, place)
-    file = home / "liput.toml"
-    whole = file.read_text()
-    file.write_text(whole + 'max_rate = "16 Mbit/s"\n')
-    with command.running(home, "archive", "copy", "--all", "--json", more=more) as copying:
-        wait_for(lambda: any(part.stat().st_size > 4_000_000 for part in there.rglob(".*.part")))
-        copying.signal(signal.SIGKILL)
-        copying.wait_for_exit()
-    (part,) = there.rglob(".*.part")
-    inode = part.stat().st_ino
-    assert not list(there.glob("[0-9]*/*/*"))
-    shown = json.loads(command.liput(home, "archive", "copies", package.id, "--json", more=more).stdout)
-    assert shown["verified"] == 0
-    file.write_text(whole)
-    assert command.liput(home, "archive", "copy", "--pending", more=more).returncode == 0
-    copied = there / copies.place_of(package)
-    assert (copied / EXTRA).stat().st_ino == inode, "it went on with what was there"
-    archives.validate_bag(copied)
-    with place.opened() as target:
-        assert verify_remote(target, copies.place_of(package)) == []
-
-
-def test_a_place_that_is_not_automatic_gets_what_it_is_named_for(
-    home: Path, archive: Archive, program: Path, tmp_path: Path
-) -> None:
-    package = archives.seal_one(archive, program)
-    more = settings(home, archive, copies.folder_place(tmp_path / "nas"))
-    (home / "liput.toml").write_text((home / "liput.toml").read_text() + "automatic = false\n")
-    command.liput(home, "archive", "copy", "--all", more=more)
-    assert list((tmp_path / "nas").iterdir()) == []
-    command.liput(home, "archive", "copy", package.id, "--to", "folder", more=more)
-    archives.validate_bag(tmp_path / "nas" / copies.place_of(package))
-
-
-def test_a_place_that_is_unknown_or_none_is_a_wrong_setting(home: Path, archive: Archive, tmp_path: Path) -> None:
-    more = settings(home, archive, copies.folder_place(tmp_path / "nas"))
-    wrong = command.liput(home, "archive", "copy", "--all", "--to", "foldr", more=more)
-    assert wrong.returncode == 2
-    assert 'did you mean "folder"?' in wrong.stderr
-    none = command.liput(home, "archive", "copy", "--all", more=settings(home, archive))
-    assert none.returncode == 2
-
-
 def test_a_round_of_fixity_finds_damage_and_its_log_says_when(home: Path, archive: Archive, program: Path) -> None:
     packages: list[Package] = [archives.seal_one(archive, program, title) for title in ("Satu", "Dua")]
     copies.flip(packages[1].folder / "data/poster.jpg")
@@ -172,13 +135,14 @@ def test_a_round_of_fixity_finds_damage_and_its_log_says_when(home: Path, archiv
 def test_a_damaged_package_is_repaired_and_a_lost_one_fetched(
     home: Path, archive: Archive, program: Path, sshd: Sshd
 ) -> None:
-    package, lost = (archives.seal_one(archive, program, title) for title in ("Satu", "Dua"))
-    more = settings(home, archive, copies.sftp_place(sshd, "repair"))
+    package, lost, spoilt = (archives.seal_one(archive, program, title) for title in ("Satu", "Dua", "Tiga"))
+    place = copies.sftp_place(sshd, "repair")
+    more = settings(home, archive, place)
     whole = json.loads(command.liput(home, "archive", "repair", package.id, "--json", more=more).stdout)
     assert (whole["ok"], whole["target"]) == (True, None)
     assert command.liput(home, "archive", "copy", "--all", more=more).returncode == 0
     listed = json.loads(command.liput(home, "archive", "list", "--at", "sftp", "--json", more=more).stdout)
-    assert [(each["id"], each["state"]) for each in listed] == sorted((each.id, "sealed") for each in (package, lost))
+    assert [each["id"] for each in listed] == sorted(each.id for each in (package, lost, spoilt))
     found = command.liput(home, "archive", "list", "--at", "sftp", "--find", "dua aula", "--json", more=more).stdout
     assert [each["id"] for each in json.loads(found)] == [lost.id]
     copies.flip(package.folder / "data/media/program.mp4", 500)
@@ -187,8 +151,14 @@ def test_a_damaged_package_is_repaired_and_a_lost_one_fetched(
     assert (result["target"], result["fetched"]) == ("sftp", ["data/media/program.mp4"])
     assert Path(result["kept"]).is_dir()
     lost.folder.rename(home / "hilang")
-    fetched = command.liput(home, "archive", "fetch", "--all", "--from", "sftp", more=more)
-    assert fetched.returncode == 0, fetched.stderr
+    spoilt.folder.rename(home / "rusak")
+    assert place.folder
+    copies.flip(place.folder / copies.place_of(spoilt) / "data/poster.jpg")
+    fetched = command.liput(home, "archive", "fetch", "--all", "--from", "sftp", "--json", more=more)
+    assert fetched.returncode == 1
+    verdicts = {line["id"]: line for line in command.lines(fetched.stdout)}
+    assert (verdicts[lost.id]["ok"], verdicts[spoilt.id]["ok"]) == (True, False)
+    assert "damaged" in str(verdicts[spoilt.id]["reason"])
     assert command.liput(home, "archive", "verify", "--all", more=more).returncode == 0
     log = command.lines(command.liput(home, "archive", "fixity", "--log", "--json", more=more).stdout)
     assert [line["outcome"] for line in log if line["package"] == package.id] == [
@@ -196,94 +166,6 @@ def test_a_damaged_package_is_repaired_and_a_lost_one_fetched(
     ]  # fmt: skip
     kinds = [line["kind"] for line in command.lines(command.liput(home, "health", "--json", more=more).stdout)]
     assert kinds.count("package-repaired") == 2
-
-
-def test_a_package_on_a_disk_that_a_session_went_on_to_is_found_by_its_id(
-    home: Path, archive: Archive, program: Path, sshd: Sshd, tmp_path: Path
-) -> None:
-    archives.seal_one(archive, program)
-    package = archives.seal_one(archives.archive_at(tmp_path / "disk-2"), program, "Lanjutan")
-    places = copies.sftp_place(sshd, "further")
-    file = copies.write_settings(
-        home, places, more=f'[archive]\npath = "{archive.root}"\n[storage]\npaths = ["{tmp_path / "disk-2"}"]'
-    )
-    more = {"LIPUT_CONFIG": str(file)}
-    assert command.liput(home, "archive", "copy", package.id[-8:], more=more).returncode == 0
-    copies.flip(package.folder / "data/poster.jpg")
-    found = command.liput(home, "archive", "fixity", more=more)
-    assert (found.returncode, package.id in found.stdout) == (1, True)
-    repaired = command.liput(home, "archive", "repair", package.id, "--json", more=more)
-    assert json.loads(repaired.stdout)["fetched"] == ["data/poster.jpg"]
-    done = command.liput(home, "archive", "prune", package.id, "--keep-copies", "1", "--yes", more=more)
-    assert done.returncode == 0, done.stderr
-    assert not (package.folder / "data/media/program.mp4").exists()
-
-
-def test_a_copy_that_is_damaged_keeps_no_other_from_being_fetched(
-    home: Path, archive: Archive, program: Path, tmp_path: Path
-) -> None:
-    """After a disk was lost: what can be had is brought back, and what cannot be is said."""
-    packages = [archives.seal_one(archive, program, title) for title in ("Satu", "Dua", "Tiga")]
-    more = settings(home, archive, copies.folder_place(tmp_path / "nas"))
-    assert command.liput(home, "archive", "copy", "--all", more=more).returncode == 0
-    first, second, third = sorted(packages, key=lambda package: package.id)
-    copies.flip(tmp_path / "nas" / copies.place_of(first) / "data/poster.jpg")
-    copies.flip(tmp_path / "nas" / copies.place_of(second) / RECORDING_FILE)
-    archive.root.rename(tmp_path / "hilang")
-    archive.root.mkdir()
-    fetch = ("archive", "fetch", "--all", "--from", "folder", "--json")
-    done = command.liput(home, *fetch, more=more)
-    lines = command.lines(done.stdout)
-    assert done.returncode == 1
-    assert [(line["id"], line["ok"]) for line in lines] == [(first.id, False), (second.id, False), (third.id, True)]
-    assert all("damaged" in str(line["reason"]) for line in lines[:2])
-    assert [package.id for package in archive.list()] == [third.id]
-
-
-def test_copies_of_all_rooms_are_verified_where_they_are(
-    home: Path, archive: Archive, program: Path, tmp_path: Path
-) -> None:
-    packages = [archives.seal_one(archive, program, title) for title in ("Satu", "Dua")]
-    more = settings(home, archive, copies.folder_place(tmp_path / "nas"))
-    command.liput(home, "archive", "copy", "--all", more=more)
-    assert command.liput(home, "archive", "verify", "--all", "--at", "folder", more=more).returncode == 0
-    copies.flip(tmp_path / "nas" / copies.place_of(packages[0]) / "data/poster.jpg")
-    done = command.liput(home, "archive", "verify", packages[0].id, "--at", "folder", "--json", more=more)
-    verdict = json.loads(done.stdout)
-    assert (done.returncode, verdict["ok"]) == (1, False)
-    assert [problem["file"] for problem in verdict["problems"]] == ["data/poster.jpg"]
-    shown = json.loads(command.liput(home, "archive", "copies", packages[0].id, "--json", more=more).stdout)
-    assert shown["verified"] == 0, "it does not count any more"
-    assert command.liput(home, "archive", "copy", "--pending", more=more).returncode == 0
-    assert command.liput(home, "archive", "verify", "--all", "--at", "folder", more=more).returncode == 0
-
-
-def test_a_copy_is_found_by_whatever_finds_its_package_here(
-    home: Path, archive: Archive, program: Path, tmp_path: Path
-) -> None:
-    package, other = archives.seal_one(archive, program), archives.seal_one(archive, program, "Lain")
-    more = settings(home, archive, copies.folder_place(tmp_path / "nas"))
-    assert command.liput(home, "archive", "copy", "--all", more=more).returncode == 0
-    keys = (
-        package.id,
-        package.id[:-4],
-        package.uuid,
-        package.uuid.upper(),
-        package.uuid[:13],
-        package.uuid[:8],
-        package.uuid[:5],
-    )
-    for key in keys:
-        done = command.liput(home, "archive", "verify", key, "--at", "folder", "--json", more=more)
-        assert json.loads(done.stdout)["id"] == package.id, key
-    for key in keys[-3:]:
-        shutil.rmtree(package.folder)
-        done = command.liput(home, "archive", "fetch", key, "--from", "folder", "--json", more=more)
-        assert (done.returncode, json.loads(done.stdout)["id"]) == (0, package.id), done.stderr
-    for key in ("", f"{package.uuid[:-1]}_", f"{package.uuid[:8]}-0000", package.id[:4]):
-        done = command.liput(home, "archive", "verify", key, "--at", "folder", more=more)
-        assert done.returncode == 1, key
-    assert other.folder.is_dir()
 
 
 def test_media_are_pruned_only_when_asked_and_with_enough_copies(
@@ -315,37 +197,3 @@ def test_media_are_pruned_only_when_asked_and_with_enough_copies(
     assert command.liput(home, "archive", "fetch", package.id, "--from", "sftp", more=more).returncode == 0
     (found,) = archive.list()
     assert (found.state, archive.verify(found)) == ("sealed", [])
-
-
-def test_a_place_that_is_pruned_as_an_archive_keeps_its_media(
-    home: Path, archive: Archive, program: Path, tmp_path: Path
-) -> None:
-    """A folder with copies is an archive too, and is its own copy to whoever does not look."""
-    package = archives.seal_one(archive, program)
-    more = settings(home, archive, copies.folder_place(tmp_path / "nas"))
-    assert command.liput(home, "archive", "copy", "--all", more=more).returncode == 0
-    words = ("archive", "prune", "--all", "--keep-copies", "1", "--yes", "--json", "--archive", str(tmp_path / "nas"))
-    done = command.liput(home, *words, more=more)
-    (line,) = command.lines(done.stdout)
-    assert (done.returncode, line["pruned"]) == (1, False)
-    archives.validate_bag(tmp_path / "nas" / copies.place_of(package))
-
-
-def test_copies_on_the_disk_of_the_archive_are_none_to_prune_for(
-    home: Path, archive: Archive, program: Path, tmp_path: Path
-) -> None:
-    package = archives.seal_one(archive, program)
-    nas = copies.folder_place(tmp_path / "nas")
-    more = settings(home, archive, nas)
-    prune = ("archive", "prune", package.id, "--keep-copies", "1", "--yes", "--json")
-    assert command.liput(home, "archive", "copy", "--all", more=more).returncode == 0
-    done = command.liput(home, *prune, more=more)
-    (line,) = command.lines(done.stdout)
-    assert (done.returncode, "disk of the archive" in str(line["reason"])) == (1, True)
-    with copies.small_disk(tmp_path / "nas"):
-        waits = command.liput(home, "archive", "copy", package.id, "--to", "folder", "--json", more=more)
-        assert command.lines(waits.stdout)[0]["reason"] == "emptied"
-        words = ("archive", "copy", "--all", "--to", "folder", "--new-place")
-        assert command.liput(home, *words, more=more).returncode == 0
-        assert command.liput(home, *prune, more=more).returncode == 0
-    archives.validate_bag(tmp_path / "nas" / copies.place_of(package))

@@ -1,5 +1,6 @@
 """`liput archive` as people and scripts use it."""
 
+import io
 import json
 import os
 import pty
@@ -7,18 +8,20 @@ import re
 import shutil
 import subprocess
 import zipfile
-from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
+from zoneinfo import ZoneInfo
 
+import pypdf
 import pytest
 
 from recorder.archive.archive import Archive
-from recorder.disk.package_locks import package_lock
+from recorder.package import fixity
 from recorder.package.metadata import Package
-from tests.support import archives, command, copies, shelves
+from tests.support import archives, command, shelves
 from tests.support.damage import MEDIA
-from tests.support.sshd import Sshd
+from tests.support.room import Room
 
 
 @pytest.fixture
@@ -81,37 +84,13 @@ def test_edit_corrects_and_says_what(archive: Archive, package: Package, liput: 
     assert archive.verify(archive.find(package.id), decode=True) == []
 
 
-@pytest.mark.parametrize("words", [[], ["--consent", "maybe"], ["--letter-date", "kemarin"], ["--nonsense", "x"]])
-def test_edit_without_anything_to_correct_is_wrong_usage(package: Package, liput: Archivist, words: list[str]) -> None:
-    assert liput("edit", package.id, *words) == ""
-    assert liput.status == 2
-
-
-def test_edit_of_a_package_that_is_read_is_refused(package: Package, liput: Archivist) -> None:
-    with package_lock(package.folder, alone=False):
-        assert liput("edit", package.id, "--title", "Wisuda") == ""
-    assert (liput.status, "being read" in liput.errors) == (1, True)
-
-
-def test_verify_of_everything_goes_on_past_a_package_that_is_being_corrected(
-    archive: Archive, package: Package, program: Path, liput: Archivist
+def test_what_is_not_sealed_is_neither_changed_nor_handed_over(
+    archive: Archive, program: Path, liput: Archivist
 ) -> None:
-    other = archives.seal_one(archive, program, "Wisuda")
-    with package_lock(package.folder, alone=True):
-        verdicts = liput.answer("verify", "--all")
-        assert isinstance(verdicts, list)
-        assert {verdict["id"]: verdict["ok"] for verdict in verdicts} == {package.id: False, other.id: True}
-        assert liput.status == 1
-        liput("verify", package.id)
-        assert (liput.status, "being changed" in liput.errors) == (1, True)
-
-
-def test_edit_of_what_is_not_sealed_says_how_to_seal_it(archive: Archive, program: Path, liput: Archivist) -> None:
     with archives.recorded(archive, program) as work:
-        for words in (("edit", "--title", "x"), ("add", liput.home / "x"), ("export", liput.home)):
+        for words in (("edit", "--title", "x"), ("add", liput.home / "x"), ("export", liput.home), ("report",)):
             liput(str(words[0]), work.name, *words[1:])
-            assert liput.status == 1
-            assert f"liput archive seal {work.name}" in liput.errors
+            assert (liput.status, work.name in liput.errors) == (1, True)
 
 
 def test_add_puts_files_into_the_package(archive: Archive, package: Package, liput: Archivist, tmp_path: Path) -> None:
@@ -133,18 +112,6 @@ def test_add_puts_files_into_the_package(archive: Archive, package: Package, lip
     assert (liput.status, "is a folder" in liput.errors) == (1, True)
 
 
-def test_show_has_what_was_corrected_and_added(package: Package, liput: Archivist, tmp_path: Path) -> None:
-    (tmp_path / "hadir.pdf").write_bytes(b"%PDF-")
-    liput("add", package.id, tmp_path / "hadir.pdf")
-    liput("edit", package.id, "--classification", "HM.01", "--retention-active", "2 tahun", "--consent", "refused",
-          "--letter-number", "B/12", "--letter-date", "2026-11-02", "--event", "Sidang", "--place", "Aula")  # fmt: skip
-    lines = [line.split(maxsplit=1) for line in liput("show", package.id).splitlines()]
-    for label, value in (("Letter", "B/12, 2026-11-02"), ("Event", "Sidang, Aula"), ("Classification", "HM.01"),
-                         ("Retention", "active 2 tahun"), ("Consent", "refused"),
-                         ("Added", "data/tambahan/hadir.pdf: hadir.pdf, 5 B")):  # fmt: skip
-        assert [label, value] in lines
-
-
 def test_search_finds_and_shows_where(archive: Archive, package: Package, liput: Archivist, tmp_path: Path) -> None:
     (tmp_path / "Daftar Hadir.pdf").write_bytes(b"%PDF-")
     liput("add", package.id, tmp_path / "Daftar Hadir.pdf")
@@ -160,16 +127,6 @@ def test_search_finds_and_shows_where(archive: Archive, package: Package, liput:
     assert (liput.status, "Nothing in" in liput.errors) == (0, True)
     liput("search", "x", "--from", "someday")
     assert liput.status == 2
-
-
-def test_reindex_reads_everything(archive: Archive, liput: Archivist) -> None:
-    for number in range(3):
-        shelves.put(archive.root, shelves.describe(number))
-    assert liput("reindex") == f"3 packages of {archive.root}\n"
-    answer = liput.answer("reindex")
-    assert isinstance(answer, dict)
-    assert answer["packages"] == 3
-    assert Path(answer["index"]).is_file()
 
 
 def test_list_has_filters(archive: Archive, package: Package, program: Path, liput: Archivist) -> None:
@@ -212,25 +169,13 @@ def test_export_writes_a_zip_file(package: Package, liput: Archivist, tmp_path: 
 
 def test_export_of_a_damaged_package_is_refused(package: Package, liput: Archivist, tmp_path: Path) -> None:
     (package.folder / MEDIA).unlink()
-    for more in ((), ("--redact",), ("--mp4",)):
+    for more in ((), ("--mp4",)):
         liput("export", package.id, tmp_path / "x", *more)
-        assert liput.status == 1
-        assert f"{MEDIA} is missing" in liput.errors
+        assert (liput.status, f"{MEDIA} is missing" in liput.errors) == (1, True)
     assert not (tmp_path / "x").exists()
 
 
-def test_open_prints_the_path(package: Package, liput: Archivist) -> None:
-    assert liput("open", package.id) == f"{package.folder / MEDIA}\n"
-    assert liput("open", package.id, "--folder") == f"{package.path}\n"
-    film = {"id": package.id, "path": str(package.folder / MEDIA)}
-    assert liput.answer("open", package.id) == film
-    (package.folder / MEDIA).unlink()
-    (package.folder / MEDIA).symlink_to("/etc/hostname")
-    assert liput("open", package.id) == ""
-    assert (liput.status, "no recording that can be opened" in liput.errors) == (1, True)
-
-
-def test_open_opens_it_on_a_desktop(package: Package, liput: Archivist, tmp_path: Path) -> None:
+def test_open_prints_the_path_and_opens_it_on_a_desktop(package: Package, liput: Archivist, tmp_path: Path) -> None:
     opener = tmp_path / "bin" / "xdg-open"
     opener.parent.mkdir()
     os.mkfifo(tmp_path / "opened")
@@ -239,6 +184,14 @@ def test_open_opens_it_on_a_desktop(package: Package, liput: Archivist, tmp_path
     path = f"{opener.parent}:{os.environ['PATH']}"
     assert liput("open", package.id, DISPLAY=":0", PATH=path) == f"{package.folder / MEDIA}\n"
     assert (tmp_path / "opened").read_text() == f"{package.folder / MEDIA}\n"
+    assert liput("open", package.id) == f"{package.folder / MEDIA}\n"
+    assert liput("open", package.id, "--folder") == f"{package.path}\n"
+    film = {"id": package.id, "path": str(package.folder / MEDIA)}
+    assert liput.answer("open", package.id) == film
+    (package.folder / MEDIA).unlink()
+    (package.folder / MEDIA).symlink_to("/etc/hostname")
+    assert liput("open", package.id) == ""
+    assert (liput.status, "no recording that can be opened" in liput.errors) == (1, True)
 
 
 def test_list_prints_what_the_contract_says(
@@ -258,16 +211,12 @@ def test_list_prints_what_the_contract_says(
     assert isinstance(entries[work.name]["duration_s"], float)
 
 
-def test_list_for_people_is_one_line_a_package(coloured: Package, liput: Archivist) -> None:
-    (line,) = liput("list").splitlines()
-    assert (liput.status, line.split()[0], "\x1b" in line) == (0, coloured.id, False)
-
-
 def test_list_on_a_terminal_is_a_table_without_control_characters_of_titles(
     archive: Archive, coloured: Package, program: Path
 ) -> None:
     with archives.recorded(archive, program, "Berjalan"):
         screen = on_terminal("list", "--state", "sealed", "--archive", archive.root)
+    assert "━" in on_terminal("verify", "--all", "--archive", archive.root)
     assert coloured.uuid[:8] in screen
     assert "2026-11-24 09:00" in screen
     assert "\x1b[31m Senat" not in screen
@@ -291,13 +240,6 @@ def on_terminal(*arguments: object) -> str:
     os.close(ours)
     assert process.wait(timeout=60) == 0
     return screen.decode()
-
-
-def test_an_empty_archive_is_said_to_be_empty(archive: Archive, liput: Archivist) -> None:
-    archive.root.mkdir(exist_ok=True)
-    assert liput("list") == ""
-    assert (liput.status, "is empty" in liput.errors) == (0, True)
-    assert liput.answer("list") == []
 
 
 def test_show_describes_a_package(coloured: Package, liput: Archivist) -> None:
@@ -333,27 +275,7 @@ def test_verify_names_the_damaged_file_and_fails(
     assert (liput.status, verdicts[whole.id]["ok"]) == (1, True)
     assert [problem["file"] for problem in verdicts[package.id]["problems"]] == [MEDIA]
     assert f"{MEDIA} is changed" in liput("verify", package.id)
-    assert liput.status == 1
-
-
-@pytest.mark.usefixtures("package")
-def test_verify_shows_progress_on_a_terminal_only(archive: Archive, liput: Archivist) -> None:
-    assert "━" in on_terminal("verify", "--all", "--archive", archive.root)
-    liput("verify", "--all")
-    assert "━" not in liput.errors
-
-
-def test_seal_makes_packages_of_what_a_kill_has_left(
-    archive: Archive, package: Package, program: Path, liput: Archivist
-) -> None:
-    with archives.recorded(archive, program, "Terputus") as work:
-        work.release()  # as the recorder's death does
-    sealed = Path(liput("seal", "--all").strip())
-    assert (liput.status, sealed.name) == (0, work.name)
-    archives.validate_bag(sealed)
-    assert {entry.state for entry in archive.list()} == {"sealed"}
-    assert liput("seal", "--all") == ""
-    assert (liput.status, "Nothing" in liput.errors) == (0, True)
+    assert (liput.status, "━" in liput.errors) == (1, False), "progress is for terminals"
 
 
 def test_seal_tells_programs_of_each_as_recover_does(archive: Archive, program: Path, liput: Archivist) -> None:
@@ -363,6 +285,7 @@ def test_seal_tells_programs_of_each_as_recover_does(archive: Archive, program: 
     assert isinstance(outcome, dict)
     (package,) = archive.list()
     assert (outcome["type"], outcome["state"], outcome["package"]) == ("recovery", "sealed", package.path)
+    archives.validate_bag(package.folder)
     assert liput("seal", "--all", "--json") == ""
     assert (liput.status, liput.errors) == (0, "")
 
@@ -374,7 +297,7 @@ def test_seal_leaves_alone_what_is_still_recorded(archive: Archive, program: Pat
         assert work.program.exists()
 
 
-@pytest.mark.parametrize("words", [["verify"], ["verify", "--all", "x"], ["show"], ["list", "extra"], ["nonsense"]])
+@pytest.mark.parametrize("words", [["verify"], ["verify", "--all", "x"], ["edit", "x"]])
 def test_wrong_usage_is_status_2(archive: Archive, liput: Archivist, words: list[str]) -> None:
     assert (liput(*words), liput.status) == ("", 2)
     assert not archive.root.exists()
@@ -383,24 +306,13 @@ def test_wrong_usage_is_status_2(archive: Archive, liput: Archivist, words: list
 def test_what_is_not_there_is_status_1_with_advice(package: Package, liput: Archivist, tmp_path: Path) -> None:
     assert (liput("show", "rapat"), liput.status) == ("", 1)
     assert package.id in liput.errors
+    shutil.rmtree(package.folder)
+    assert (liput("list"), liput.status, "is empty" in liput.errors) == ("", 0, True)
     gone = Archivist(tmp_path, tmp_path / "gone")
     answer = gone.answer("list")
     assert isinstance(answer, dict)
     assert (gone.status, answer["type"]) == (1, "error")
     assert not (tmp_path / "gone").exists()
-
-
-def test_the_archive_of_the_settings_is_used(archive: Archive, package: Package, tmp_path: Path) -> None:
-    (tmp_path / "liput.toml").write_text(f'[archive]\npath = "{archive.root}"\n')
-    more = {"LIPUT_CONFIG": str(tmp_path / "liput.toml")}
-    done = command.liput(tmp_path, "archive", "list", "--json", more=more)
-    assert (done.returncode, [entry["id"] for entry in json.loads(done.stdout)]) == (0, [package.id])
-
-
-@pytest.fixture(scope="module")
-def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
-    with Sshd(tmp_path_factory.mktemp("sshd")) as server:
-        yield server
 
 
 @pytest.fixture
@@ -420,15 +332,13 @@ def parts(places: list[Archive], program: Path) -> list[Package]:
 
 
 @pytest.fixture
-def more(places: list[Archive], sshd: Sshd, tmp_path: Path) -> dict[str, str]:
-    """Return the environment in which both folders, and a place for copies, are set."""
+def more(places: list[Archive], tmp_path: Path) -> dict[str, str]:
+    """Return the environment in which both folders are set."""
     first, second = (archive.root for archive in places)
-    text = f'[archive]\npath = "{first}"\n[storage]\npaths = ["{second}"]'
-    place = copies.sftp_place(sshd, tmp_path.name)
-    return {"LIPUT_CONFIG": str(copies.write_settings(tmp_path, place, more=text))}
+    (tmp_path / "liput.toml").write_text(f'[archive]\npath = "{first}"\n[storage]\npaths = ["{second}"]')
+    return {"LIPUT_CONFIG": str(tmp_path / "liput.toml")}
 
 
-@pytest.mark.server
 def test_both_parts_are_listed_found_shown_and_verified(
     parts: list[Package], more: dict[str, str], tmp_path: Path
 ) -> None:
@@ -455,26 +365,6 @@ def test_both_parts_are_listed_found_shown_and_verified(
         assert shown["path"] == package.path
 
 
-@pytest.mark.server
-def test_a_part_is_copied_pruned_and_fetched_without_touching_the_other(
-    places: list[Archive], parts: list[Package], more: dict[str, str], tmp_path: Path
-) -> None:
-    one, other = parts
-    before = (one.folder / "data/media/program.mp4").read_bytes()
-    copied = command.liput(tmp_path, "archive", "copy", "--all", "--json", more=more)
-    assert {line["package"] for line in command.lines(copied.stdout)} == {one.id, other.id}
-    prune = ("archive", "prune", other.id, "--keep-copies", "1", "--yes")
-    assert command.liput(tmp_path, *prune, more=more).returncode == 0
-    assert command.liput(tmp_path, "archive", "copy", "--pending", more=more).returncode == 0
-    fetched = command.liput(tmp_path, "archive", "fetch", other.id, "--from", "sftp", more=more)
-    assert fetched.returncode == 0, fetched.stderr
-    for archive, package in zip(places, parts, strict=True):
-        (found,) = archive.list()
-        assert (found.id, found.state, archive.verify(found)) == (package.id, "sealed", [])
-    assert (one.folder / "data/media/program.mp4").read_bytes() == before
-
-
-@pytest.mark.server
 def test_the_beginning_of_a_name_does_not_hide_the_whole_name_in_another_folder(
     places: list[Archive], parts: list[Package], more: dict[str, str], tmp_path: Path
 ) -> None:
@@ -486,3 +376,49 @@ def test_the_beginning_of_a_name_does_not_hide_the_whole_name_in_another_folder(
     shutil.copytree(one.folder.with_name(f"{one.id}.copy2"), whole)
     shown = json.loads(command.liput(tmp_path, "archive", "show", one.id, "--json", more=more).stdout)
     assert shown["path"] == str(whole)
+
+
+# Reports
+
+
+def test_the_report_is_made_again_and_the_package_stays_as_it_was(package: Package, liput: Archivist) -> None:
+    def content() -> dict[str, bytes]:
+        return {path: (package.folder / path).read_bytes() for path in fixity.walk(package.folder)[0]}
+
+    before, page = content(), liput.home / "report.html"
+    settings = liput.home / "report.toml"
+    settings.write_text('[general]\nlanguage = "id"\n[report]\naddress = ["Jl. Contoh 1"]\nsigners = ["Dekan"]\n')
+    more = {"LIPUT_CONFIG": str(settings)}
+    liput("report", package.uuid[:8], "--html", page, "--language", "en", **more)
+    assert (liput.status, liput.errors) == (0, "")
+    text = page.read_text()
+    assert all(words in text for words in ("Report on a video conference", "Jl. Contoh 1", "Dekan"))
+    said = liput.answer("report", package.id)
+    assert said == {"id": package.id, "html": None, "pdf": f"{package.id}.pdf"}, "without a file it is a PDF"
+    made = liput.home / f"{package.id}.pdf"
+    (printed,) = pypdf.PdfReader(io.BytesIO(made.read_bytes())).pages
+    assert "Rapat Senat" in printed.extract_text()
+    assert made.stat().st_mode & 0o077 == 0, "it names people"
+    assert content() == before
+    liput("report", package.id, "--html", page)
+    assert (liput.status, "is there already" in liput.errors, page.read_text() == text) == (1, True, True)
+    (package.folder / "manifest-sha256.txt").unlink()
+    liput("report", package.id, "--html", liput.home / "x.html")
+    assert (liput.status, "cannot be reported" in liput.errors) == (1, True)
+
+
+def test_a_session_has_its_report_with_the_day_and_the_time_of_the_office_and_not_of_the_pc(room: Room) -> None:
+    """The PC's zone is UTC; where the office is, it is another day."""
+    zone = "Pacific/Kiritimati" if datetime.now(UTC).hour >= 11 else "Pacific/Pago_Pago"
+    room.configure(f'[general]\nlanguage = "en"\n[office]\ntime_zone = "{zone}"\n[report]\nsigners = ["Dekan"]\n')
+    assert room.record("--for", "1s").status == 0
+    package = room.only_package()
+    assert (package / "report.pdf").read_bytes().startswith(b"%PDF-")
+    assert (package / "data/thumbnails.jpg").stat().st_size > 1000
+    today = datetime.now(ZoneInfo(zone))
+    assert today.date() != datetime.now(UTC).date()
+    assert package.name.startswith(f"{today:%Y-%m-%d}")
+    page = (package / "report.html").read_text()
+    assert page.count(f"{today.day} {today:%B} {today.year}") == 2, "the day of the session, and of the signature"
+    events = (package / "metadata/events.jsonl").read_text().splitlines()
+    assert {datetime.fromisoformat(json.loads(line)["at"]).utcoffset() for line in events} == {today.utcoffset()}
