@@ -3,12 +3,10 @@
 import contextlib
 import json
 import os
-import signal
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import msgspec
 import psutil
 import pytest
 
@@ -18,7 +16,6 @@ from agent.archives.maintenance import (
     LOOK_S,
     QUIET_S,
     RETRY_S,
-    TOLD_FOR,
     CopyRunner,
     FixityPart,
     NightProgress,
@@ -37,8 +34,8 @@ from devices.host.clock import NANOSECONDS, SystemClock
 from recorder.archive.archive import Archive
 from recorder.archive.fixity_round import FixityEntry, FixityLog, FixityOutcome
 from recorder.package.metadata import Problem, ProblemKind
-from tests.support import archives, command, copies, recorders
-from tests.support.simulated import BEGINNING, SimulatedClock
+from tests.support import archives, copies
+from tests.support.simulated import SimulatedClock
 from tests.support.waiting import wait_for
 
 HERE = zone_of("Asia/Jakarta")
@@ -96,16 +93,15 @@ def nights(monkeypatch: pytest.MonkeyPatch) -> Nights:
 
 def test_once_a_night_at_the_hour_that_is_set(nights: Nights) -> None:
     nights.rounds = [done(), done("done", 0, 0)]
+    nights.until(here(25, 4))
+    nights.part = nights.new()  # a daemon that begins anew reads nothing twice
     nights.until(here(26, 12))
     assert [at.replace(second=0) for at, _ in nights.began] == [here(25, 2, 30), here(26, 2, 30)]
     assert nights.began[0][1] == ["archive", "fixity", "--json", "--budget", str(BUDGET), "--archive", "/arsip"]
     assert nights.told == ["the archive was read again: 3 packages, 9.00 MB, none damaged; 1 left"]
-
-
-def test_never_where_no_hour_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    nights = Nights(monkeypatch, "")
+    nights.part.take(Settings(fixity=FixitySettings(at="")))
     nights.until(here(27, 12))
-    assert nights.began == []
+    assert len(nights.began) == 2, "where no hour is set it is never"
 
 
 def test_what_a_session_has_ended_goes_on_after_it_with_what_is_left(nights: Nights) -> None:
@@ -132,27 +128,12 @@ def test_a_pc_that_was_off_at_night_reads_by_day_once_it_has_been_quiet(nights: 
     assert QUIET_S <= (at - here(25, 17)).total_seconds() <= QUIET_S + 3 * LOOK_S
 
 
-def test_a_daemon_that_begins_anew_reads_nothing_twice(nights: Nights) -> None:
-    nights.rounds = [done()]
-    nights.until(here(25, 4))
-    nights.part = nights.new()
-    nights.until(here(26, 2))
-    assert len(nights.began) == 1
-
-
 def test_a_round_that_could_not_be_is_tried_again_and_told_once(nights: Nights) -> None:
     nights.rounds = [None, None, done()]
     nights.until(here(25, 6))
     assert [(at - here(25, 2, 30)).total_seconds() // RETRY_S for at, _ in nights.began] == [0, 1, 2]
     assert nights.told[0].startswith(FAILED)
     assert len(nights.told) == 2
-
-
-def test_a_clock_that_was_wrong_is_no_reason_to_wait_for_months(nights: Nights) -> None:
-    night_store().change(lambda _: NightProgress(done=BEGINNING + timedelta(days=90)))
-    nights.rounds = [done()]
-    nights.until(here(25, 4))
-    assert len(nights.began) == 1
 
 
 def entry(outcome: FixityOutcome, at: datetime, package: str = "rapat") -> FixityEntry:
@@ -177,12 +158,6 @@ def test_a_damaged_package_is_an_alarm_until_it_is_repaired(nights: Nights) -> N
     nights.part.look()
     assert nights.part.damaged()
     FixityLog().add(entry("repaired", now))
-    nights.part.look()
-    assert nights.part.damaged() == ()
-
-
-def test_an_old_damage_that_no_round_finds_again_is_forgotten(nights: Nights) -> None:
-    FixityLog().add(entry("damaged", nights.clock.now() - TOLD_FOR - timedelta(days=1)))
     nights.part.look()
     assert nights.part.damaged() == ()
 
@@ -218,63 +193,11 @@ def test_what_is_damaged_is_found_by_the_real_command(tmp_path: Path, program: P
     [
         (here(25, 2, 30), here(25, 2, 30)),
         (here(25, 2, 29), here(24, 2, 30)),
-        (here(25, 23, 59), here(25, 2, 30)),
         (here(25, 10).astimezone(UTC), here(25, 2, 30)),
     ],
 )
 def test_the_last_passing_of_an_hour(now: datetime, expected: datetime) -> None:
     assert last_time_at("02:30", now, HERE) == expected
-
-
-def test_the_hour_in_the_settings(tmp_path: Path) -> None:
-    from config.settings.quantities import NotAllowed
-    from config.settings.serving import TIME_OF_DAY
-
-    assert [TIME_OF_DAY.read(raw) for raw in ("02:30", "2.30", "", "23:59")] == ["02:30", "02:30", "", "23:59"]
-    for raw in ("24:00", "2", "02:60", 230, "night"):
-        with pytest.raises(NotAllowed):
-            TIME_OF_DAY.read(raw)
-    assert msgspec.structs.asdict(FixitySettings())["at"] == "02:30"
-
-
-# The daemon copies what is sealed, beside no session, and nothing of it outlives the daemon for long
-
-
-@pytest.fixture
-def archive(tmp_path: Path) -> Archive:
-    return Archive(tmp_path / "arsip", SystemClock(), 1)
-
-
-@pytest.mark.slow
-def test_what_is_sealed_is_copied_by_the_daemon_and_not_beside_a_session(
-    tmp_path: Path, archive: Archive, program: Path
-) -> None:
-    package = copies.large_package(archive, program, 12_000_000)
-    nas = copies.folder_place(tmp_path / "nas")
-    settings = copies.write_settings(tmp_path, nas, more=f'[archive]\npath = "{archive.root}"')
-    settings.write_text(settings.read_text() + 'max_rate = "16 Mbit/s"\n')
-    more = {"LIPUT_CONFIG": str(settings)}
-    there = tmp_path / "nas" / copies.place_of(package)
-    options = ("--title", "Rapat", "--video", "synthetic", "--profile", "240p15", "--json")
-    with command.running(tmp_path, "serve", "--json", more=more) as daemon:
-        daemon.until("note", text="ready")
-        wait_for(lambda: list((tmp_path / "nas").rglob(".*.part")), what="a copy that has begun")
-        with command.running(tmp_path, "record", *options, more=more) as session:
-            session.until("status", state="live")
-            wait_for(lambda: not copying(daemon.pid), what="the end of the copy")
-            assert not there.exists()
-            session.signal(signal.SIGINT)
-            session.wait()
-        wait_for(lambda: not recorders.recorders(daemon.runtime), what="the end of the session")
-        daemon.signal(signal.SIGTERM)
-        daemon.wait()
-    settings.write_text(settings.read_text().replace('max_rate = "16 Mbit/s"', ""))
-    with command.running(tmp_path, "serve", "--json", more=more) as daemon:
-        daemon.until("note", text="ready")
-        wait_for(lambda: len(list((tmp_path / "nas").glob("2*/*/*"))) == 2, 60.0, "copies of both")
-    assert not Archive(tmp_path / "nas", SystemClock()).verify(
-        Archive(tmp_path / "nas", SystemClock()).find(package.id)
-    )
 
 
 def copying(daemon: int) -> list[psutil.Process]:
@@ -289,8 +212,9 @@ def copying(daemon: int) -> list[psutil.Process]:
 
 @pytest.mark.slow
 def test_a_copy_that_does_not_end_beside_a_session_is_killed_and_one_that_runs_ends_with_the_daemon(
-    tmp_path: Path, archive: Archive, program: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, program: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    archive = archives.archive_at(tmp_path / "arsip")
     copies.large_package(archive, program, 12_000_000)
     settings = copies.write_settings(
         tmp_path, copies.folder_place(tmp_path / "nas"), more=f'[archive]\npath = "{archive.root}"'
