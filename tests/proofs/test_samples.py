@@ -58,7 +58,8 @@ def test_sealing_takes_little_and_says_what_it_takes() -> None:
 
 @pytest.mark.slow
 @pytest.mark.server
-def test_a_page_costs_little_and_twenty_cost_no_picture() -> None:
+def test_a_page_costs_little_and_twenty_cost_no_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(page, "SETTLE_S", 1.0)
     # On a machine that does other things too.
-    figures = page.run(SEED, "240p15", pairs=(1, 4.0), crowd=(1, 4.0), slack=2)
+    figures = page.run(SEED, "240p15", pairs=(1, 3.0), crowd=(1, 3.0), slack=2)
     assert figures["holds"], in_full(figures)
