@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from tests.proofs import congestion, latency, load, minute, page, sealing, uplink
+from tests.proofs import congestion, latency, load, minute, page, sealing
 from tests.support.figures import SEED, in_full
 from tests.support.quota import is_allowed
 
@@ -39,14 +39,6 @@ def test_nobody_waits_long_for_a_start_a_slate_a_return_or_a_layout() -> None:
 @pytest.mark.server
 def test_the_live_sides_own_encode_follows_a_link_that_narrows() -> None:
     figures = congestion.run(((6e6, 6.0), (2e6, 10.0)), busy=True)
-    assert figures["holds"], in_full(figures)
-
-
-@pytest.mark.slow
-@pytest.mark.server
-def test_an_uplink_is_as_iperf3_says_and_a_fault_has_its_own_reason() -> None:
-    cells = [uplink.Cell(10e6, 0.02, 0.0)]
-    figures = uplink.run(cells, ["librespeed"], ["portal"], uplink.SHORT, SEED, slack=2, opinions=1)
     assert figures["holds"], in_full(figures)
 
 

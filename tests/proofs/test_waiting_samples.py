@@ -6,7 +6,7 @@ import pytest
 
 from tests.bench import scaling
 from tests.net.faults import FAULTS
-from tests.proofs import crowd, endurance, kill, live, soak
+from tests.proofs import crowd, endurance, kill, live, soak, uplink
 from tests.support.figures import SEED, in_full
 
 pytestmark = pytest.mark.alone("each judges time", lane="disks")
@@ -51,4 +51,12 @@ def test_three_destinations_that_fail_cost_the_fourth_and_the_recording_nothing(
 @pytest.mark.timeout(300)
 def test_a_server_that_comes_and_goes_leaves_nothing_behind_in_a_recorder() -> None:
     figures = soak.run_here(30, 2, most_mb=8, busy=True)  # in so short a time, memory is still filled
+    assert figures["holds"], in_full(figures)
+
+
+@pytest.mark.slow
+@pytest.mark.server
+def test_an_uplink_is_as_iperf3_says_and_a_fault_has_its_own_reason() -> None:
+    cells = [uplink.Cell(10e6, 0.02, 0.0)]
+    figures = uplink.run(cells, ["librespeed"], ["portal"], uplink.SHORT, SEED, slack=2, opinions=1)
     assert figures["holds"], in_full(figures)
