@@ -68,7 +68,9 @@ def pytest_configure(config: pytest.Config) -> None:
         from hypothesis import HealthCheck, settings
 
         # Shared machines are slow now and then, and its tables of letters are made in the first test of a new clone.
-        settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+        settings.register_profile(
+            "shared", max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+        )
         settings.load_profile("shared")
     if hasattr(config, "workerinput"):
         from tests.support.sharing import Turns
