@@ -16,17 +16,15 @@ from recorder.features.report.material import ReportMaterial, SoundLevels
 from recorder.features.report.page import MOST_CHAPTERS, MOST_INCIDENTS, WIDTH, ReportView, level_plot, report_page
 from recorder.model.session_faults import ENDED_BY, HARMLESS_KINDS, LASTING_KINDS, SOURCE_AWAY, WARNING_KINDS
 from recorder.package.metadata import Chapter, ReportOptions
-from recorder.package.request import Step, StepKind, StepState
+from recorder.package.request import StepKind, StepState
 from tests.support.reports import DIGEST, LONG_TITLE, STARTED, WISHES, event, material
 from tests.test_docs import emitted
 
 pytestmark = pytest.mark.computing
 
-LANGUAGES = ("id", "en")
 SAMPLES = {
     "ordinary": material(),
     "plain": material("Rapat Senat", is_plain=True),
-    "long": material(LONG_TITLE),
     "faulty": material(LONG_TITLE, is_faulty=True),
 }
 
@@ -60,8 +58,7 @@ def page_of(sample: ReportMaterial, language: str, wishes: ReportOptions = WISHE
     return Text(report_page(sample, wishes, language))
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
-@pytest.mark.parametrize("sample", SAMPLES)
+@pytest.mark.parametrize(("sample", "language"), [("ordinary", "id"), ("faulty", "en")])
 def test_a_report_stands_alone(sample: str, language: str) -> None:
     page = report_page(SAMPLES[sample], WISHES, language)
     found = Text(page)
@@ -94,28 +91,6 @@ def test_an_ordinary_report_says_what_matters() -> None:
     assert "cables" not in text, "nobody has ticked it off"
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
-def test_on_a_phone_each_cell_of_a_list_says_what_it_is(language: str) -> None:
-    """There the heads of the lists are not shown: in each row only what it is about stands without a name."""
-    page = report_page(SAMPLES["faulty"], WISHES, language).decode()
-    lists = page.split('<table class="list">')[1:]
-    heads = [head for table in lists for head in re.findall(r"<th[^>]*>([^<]+)</th>", table.partition("</table>")[0])]
-    cells = re.findall(r'data-of="([^"]+)"', page)
-    assert len(lists) == 2
-    assert set(cells) == {head for table in lists for head in heads} - {heads[0], heads[5]}
-    assert len(cells) == 6 * 4 + MOST_INCIDENTS * 4
-
-
-def test_the_same_in_english() -> None:
-    text = page_of(SAMPLES["ordinary"], "en").text
-    for words in (
-        "Report on a video conference", "Tuesday, 24 November 2026", "111,762; 0 dropped, 3 repeated",
-        "late 1 h 30 min", "18.4 Mbit/s up, 92.0 Mbit/s down", "Sent no picture or sound", "given: lisan",
-        "09:00 to 10:02 WIB", "09:10:00",
-    ):  # fmt: skip
-        assert words in text, words
-
-
 def test_a_plain_session_has_a_report_too() -> None:
     text = page_of(SAMPLES["plain"], "id", ReportOptions()).text
     for words in (
@@ -137,19 +112,12 @@ def test_what_there_is_no_room_for_is_counted() -> None:
     assert "Perekam terhenti sebelum acara selesai" in text
 
 
-@pytest.mark.parametrize(
-    ("language", "streamed", "told"),
-    [
-        ("id", "Disiarkan ke youtube (tidak pernah tersiar), relay-kampus", "Tidak pernah tersiar youtube"),
-        ("en", "Streamed to youtube (never went live), relay-kampus", "Stream never went live youtube"),
-    ],
-)
-def test_a_stream_that_nobody_saw_is_said_to_be_none(language: str, streamed: str, told: str) -> None:
+def test_a_stream_that_nobody_saw_is_said_to_be_none() -> None:
     sample = SAMPLES["ordinary"]
     lost = event(3, "destination-lost", "youtube", reason="refused", live_s=0.0)
-    text = page_of(replace(sample, events=(*sample.events, lost)), language).text
-    assert streamed in text
-    assert told in text
+    text = page_of(replace(sample, events=(*sample.events, lost)), "en").text
+    assert "Streamed to youtube (never went live), relay-kampus" in text
+    assert "Stream never went live youtube" in text
     assert "never went live" not in page_of(sample, "en").text
 
 
@@ -164,10 +132,8 @@ def test_a_recording_that_was_recovered_does_not_say_that_nothing_went_wrong() -
 
 @pytest.mark.parametrize(
     ("seconds", "shown"),
-    [(0.04, "0 detik"), (0.44, "0,4 detik"), (3.0, "3 detik"), (9.96, "10 detik"),
-     (59.6, "1 menit"), (3599, "59 menit 59 detik"), (108_000, "1 hari 6 jam"),
-     (7261, "2 jam 1 menit")],
-)  # fmt: skip
+    [(0.44, "0,4 detik"), (9.96, "10 detik"), (59.6, "1 menit"), (108_000, "1 hari 6 jam")],
+)
 def test_a_span_of_time_is_written_by_its_two_largest_units(seconds: float, shown: str) -> None:
     assert number_format.span(seconds, "id") == shown
 
@@ -177,28 +143,13 @@ def test_hours_of_an_office_are_no_days() -> None:
     assert number_format.office_span(108_000, "id") == "30 jam"
     assert number_format.office_span(108_000, "en") == "30 h"
     assert number_format.office_span(5400, "id") == "1 jam 30 menit"
-    request = SAMPLES["ordinary"].request
-    assert request
     assert number_format.office_span(0.3, "id") == "kurang dari 1 menit"
     assert number_format.office_span(89, "id") == "1 menit"
-    late = msgspec.structs.replace(request, steps=(_late(request.steps[0]),))
-    assert "30 jam terlambat 22 jam" in page_of(replace(SAMPLES["ordinary"], request=late), "id").text
-
-
-def _late(step: Step) -> Step:
-    return msgspec.structs.replace(step, state=StepState.LATE, used_s=108_000.0, late_s=79_200.0)
 
 
 @pytest.mark.parametrize(
     ("count", "shown"),
-    [
-        (999, "999 B"),
-        (960_000, "960,0 kB"),
-        (999_960, "1,0 MB"),
-        (999_960_000, "1,0 GB"),
-        (2_140_000_000, "2,1 GB"),
-        (1_999_960, "2,0 MB"),
-    ],
+    [(999, "999 B"), (960_000, "960,0 kB"), (999_960, "1,0 MB"), (2_140_000_000, "2,1 GB")],
 )
 def test_a_size_is_written_in_the_unit_that_fits_it(count: int, shown: str) -> None:
     assert number_format.size(count, "id") == shown
@@ -217,7 +168,7 @@ def test_a_session_that_ends_on_another_day_says_so() -> None:
     assert page_of(replace(SAMPLES["plain"], recording=utc), "id").text == text, "in the zone it began in"
 
 
-@pytest.mark.parametrize("rate", ["1/0", "0/0", "x"])
+@pytest.mark.parametrize("rate", ["1/0", "x"])
 def test_a_rate_that_is_none_is_left_out(rate: str) -> None:
     (media,) = SAMPLES["plain"].recording.media
     tracks = msgspec.structs.replace(media.tracks[0], rate=rate), *media.tracks[1:]
