@@ -1,4 +1,4 @@
-"""A rehearsal ends although its session hangs, and leaves nothing."""
+"""A rehearsal ends although its session hangs, leaves nothing, and judges its decoded file."""
 
 import subprocess
 import sys
@@ -7,15 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from config.errors import SessionError, StorageError
+from config.errors import MediaError, SessionError, StorageError
 from config.settings.schema import Settings
 from config.state import state_folder
 from devices.host.clock import SystemClock
 from recorder.features.rehearsal import rehearsal
 from recorder.features.rehearsal.rehearsal import rehearse, scratch_folder
+from recorder.features.rehearsal.review import ReviewedRecording, review_recording
 from recorder.model.status import SessionResult
 from recorder.session.request import SessionRequest
 from recorder.session.session import Session
+from tests.support import media
 from tests.support.errors import because
 
 ASKED = SessionRequest(title="", videos=("synthetic",), audios=("none",), profile="240p15")
@@ -93,3 +95,72 @@ def test_where_nothing_can_be_written_it_says_so(tmp_path: Path, monkeypatch: py
     monkeypatch.setenv("LIPUT_STATE", str(tmp_path / "file"))
     with pytest.raises(StorageError, match="cannot be written", check=because("unwritable")), scratch_folder():
         pass
+
+
+# Its recording
+
+
+def made(folder: Path, picture: str, sound: str = "sine=f=440:d=2:r=48000") -> Path:
+    path = folder / "program.mp4"
+    inputs = [word for each in (picture, sound) if each for word in ("-f", "lavfi", "-i", each)]
+    media.run(
+        "ffmpeg", "-v", "error", *inputs, "-c:v", "libx264", "-pix_fmt", "yuv420p", "-c:a", "aac", "-ac", "2", path
+    )
+    return path
+
+
+def watched(path: Path) -> ReviewedRecording:
+    film = review_recording(path, 50, threading.Event())
+    assert film is not None
+    return film
+
+
+@pytest.fixture(scope="module")
+def bars(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return made(tmp_path_factory.mktemp("bars"), "testsrc2=s=320x240:r=15:d=2")
+
+
+def test_all_of_it_is_measured(bars: Path) -> None:
+    film = watched(bars)
+    assert (film.pictures, film.bytes) == (30, bars.stat().st_size)
+    assert film.duration_s == pytest.approx(2.0, abs=0.07)
+    assert film.rate == pytest.approx(15, abs=0.3)
+    assert film.longest_gap_s == pytest.approx(1 / 15, abs=0.01)
+    assert film.bit_rate == pytest.approx(bars.stat().st_size * 4, rel=0.04)
+    assert film.seen is not None
+    assert not film.seen.is_black
+    assert film.heard is not None
+    assert film.heard.level_dbfs == pytest.approx(-24, abs=1)  # an eighth of full scale, in two channels
+    assert film.sync is None
+
+
+def test_a_flash_and_its_beep_are_set_against_each_other(tmp_path: Path) -> None:
+    flash = "color=c=gray:s=160x120:r=30:d=6,drawbox=x=100:y=50:w=30:h=30:c=white:t=fill:enable='lt(mod(t,1),0.1)'"
+    beep = "aevalsrc='0.5*sin(2*PI*1000*t)*lt(mod(t-0.2,1),0.1)*gte(t,0.2)':s=48000:d=6"
+    film = watched(made(tmp_path, flash, beep))
+    assert film.sync is not None
+    assert film.sync.kind == "flash"
+    assert film.sync.offset_s == pytest.approx(0.2, abs=0.02)
+
+
+@pytest.mark.parametrize("sound", ["anullsrc=r=48000:d=2", ""])
+def test_black_and_silence_are_what_they_are(tmp_path: Path, sound: str) -> None:
+    film = watched(made(tmp_path, "color=c=black:s=320x240:r=15:d=2", sound))
+    assert film.seen is not None
+    assert film.seen.is_black
+    assert (film.heard is None or film.heard.is_nothing, film.sync) == (True, None)
+
+
+def test_a_damaged_one_is_refused(tmp_path: Path, bars: Path) -> None:
+    content = bytearray(bars.read_bytes())
+    middle = content.find(b"mdat") + (len(content) - content.find(b"mdat")) // 3
+    content[middle : middle + 3000] = bytes(3000)
+    (tmp_path / "program.mp4").write_bytes(content)
+    with pytest.raises(MediaError):
+        watched(tmp_path / "program.mp4")
+
+
+def test_it_is_watched_no_further_than_somebody_waits_for_it(bars: Path) -> None:
+    stop = threading.Event()
+    stop.set()
+    assert review_recording(bars, 50, stop) is None
