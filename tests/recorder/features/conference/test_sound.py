@@ -36,12 +36,14 @@ class NotingSpeaker:
         self.is_playing = self.takes = True
         self.backlog = None
         self.played: list[Samples] = []
-        self.closed = threading.Event()
+        self.closed, self.plays = threading.Event(), threading.Event()
+        self.plays.set()
 
     def poll(self) -> bool:
         return True
 
     def play(self, samples: Samples) -> None:
+        self.plays.wait(60)
         self.played.append(samples.copy())
 
     def close(self) -> None:
@@ -116,31 +118,17 @@ def test_with_nothing_near_no_child_is_started() -> None:
 
 
 def test_what_nobody_plays_does_not_pile_up() -> None:
-    heard = Heardable(["mimbar"], set())  # never started: as if its thread hung
-    for _ in range(1000):
-        heard.bus.offer([noise(1, AAC_FRAME)], AAC_FRAME)
-    assert len(heard.bus._queue) == MOST_WAITING
-
-
-def test_why_there_is_no_microphone_is_told_once_and_it_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("recorder.features.conference.conference_task.RETRY_S", 0.01)
-    tries: list[int] = []
-
-    def start(sink: str, channels: int, clock: Clock) -> PlaybackProcess:
-        tries.append(1)
-        if len(tries) < 5:
-            raise playback_error("no-sink", sink)
-        return cast("PlaybackProcess", NotingSpeaker(sink, channels, clock))
-
-    events = EventList()
-    bus = ConferenceSound(
-        ["mimbar"], set(), "liput", channels=1, run=run_context(SystemClock(), events), speaker=start
-    )  # fmt: skip
-    bus.start()
-    wait_for(lambda: bus.line.state == "live")
-    bus.close()
-    assert events == [("conference-lost", "microphone"), ("conference-live", "microphone")]
-    assert bus.line.state == "stopped"
+    heard = Heardable(["mimbar"], set())
+    heard.bus.start()
+    wait_for(lambda: ("conference-live", "microphone") in heard.events)
+    (speaker,) = heard.speakers
+    speaker.plays.clear()
+    for level in range(1, 1001):
+        heard.bus.offer([np.full((AAC_FRAME, 1), level, np.int16)], AAC_FRAME)
+    speaker.plays.set()
+    wait_for(lambda: 999 in speaker.sound)
+    heard.bus.close()
+    assert len(speaker.sound) <= (MOST_WAITING + 1) * AAC_FRAME
 
 
 def test_a_sink_that_only_fills_up_is_never_called_live(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -220,9 +208,9 @@ def stretched_ppm(given: list[int]) -> float:
     return (sum(given[-1400:]) / (1400 * AAC_FRAME) - 1) * 1e6
 
 
-@pytest.mark.parametrize("ppm", [-300, -100, 100, 300])
+@pytest.mark.parametrize("ppm", [-300, 300])
 def test_a_sink_with_a_clock_of_its_own_neither_runs_dry_nor_falls_behind(ppm: int) -> None:
-    given, waited = run(ppm, 6)
+    given, waited = run(ppm, 5)
     assert min(waited[-3000:]) > SAMPLE_RATE * 0.03
     assert max(waited) < MAX_LATENCY
     assert 0 not in given
