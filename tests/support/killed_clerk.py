@@ -1,36 +1,18 @@
-"""A process that makes a dossier, changes or links one, and has itself killed at every step on the way to the disk.
+"""A process that makes or changes a dossier, and has itself killed at every step on the way to the disk.
 
-Started as `python -m tests.support.killed_clerk ROOT make|change|link`: in ROOT/0, ROOT/1, ... it leaves what a kill -9
-before the first, second, ... step of that leaves, and in the last one what is there when nothing interferes. `link`
-begins each time with a copy of ROOT.office: an archive with one package, and a dossier that does not know it.
+Started as `python -m tests.support.killed_clerk ROOT make|change`: in ROOT/0, ROOT/1, ... it leaves what a kill -9
+before the first, second, ... step of that leaves, and in the last one what is there when nothing interferes.
 """
 
-import shutil
 import sys
 from datetime import timedelta
-from functools import partial
 from pathlib import Path
 
 from recorder.disk.durable import DurableFiles
-from recorder.features.dossier import packing
-from recorder.features.dossier.linking import link_request
-from recorder.features.dossier.packing import request_to_carry
 from recorder.features.dossier.store import Dossier, with_change
 from recorder.package.request import Request
-from tests.support import archives, dossiers
+from tests.support import dossiers
 from tests.support.killing import Killer, kill_before_each_step
-
-
-def link_in(root: Path, step: int) -> None:
-    """Link the dossier in a copy of the office to its package; the kill comes on the way to either."""
-    shutil.copytree(root.parent.with_suffix(".office"), root)
-    disk = DurableFiles(killer := Killer(step))
-    packing.Dossier = partial(Dossier, disk=disk)  # type: ignore[attr-defined, assignment]  # a name that it imports
-    dossier = Dossier(root / "permohonan" / dossiers.ID)
-    (package,) = archives.archive_at(root).list()
-    taken = request_to_carry(dossier, dossier.read(), dossiers.OFFICE, history=True)
-    killer.armed = True
-    link_request(package.folder, taken, dossiers.RECEIVED + timedelta(days=9), disk)
 
 
 def work(root: Path, step: int, until: str) -> None:
@@ -54,9 +36,7 @@ def work(root: Path, step: int, until: str) -> None:
 def main() -> None:
     """Do it up to each step."""
     root, until = Path(sys.argv[1]), sys.argv[2]
-    kill_before_each_step(
-        lambda step: link_in(root / str(step), step) if until == "link" else work(root / str(step), step, until)
-    )
+    kill_before_each_step(lambda step: work(root / str(step), step, until))
 
 
 if __name__ == "__main__":

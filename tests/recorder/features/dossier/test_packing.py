@@ -13,21 +13,21 @@ import jsonschema
 import msgspec
 import pytest
 
-from config.errors import ArchiveError
+from config.errors import ArchiveError, DossierError, StorageError
 from config.settings.office import Office
 from devices.host.clock import SystemClock
-from recorder.archive.archive import Archive
-from recorder.control.spec import RecorderSpec, decode_spec, encode_spec, encode_spec_for_disk
+from recorder.archive.archive import Archive, read_recording
+from recorder.archive.correction import edit_package
 from recorder.disk.durable import DurableFiles
 from recorder.features.dossier import packing, store
-from recorder.features.dossier.packing import carry_letters
-from recorder.features.dossier.store import Dossier, DossierStore, with_change
+from recorder.features.dossier.linking import link_request
+from recorder.features.dossier.packing import carry_letters, request_to_carry
+from recorder.features.dossier.store import Dossier, DossierStore
 from recorder.package.metadata import Package, PackageState, Recording, SessionContext
-from recorder.package.request import RequestRecord, StepState
-from recorder.package.work_folder import REQUEST_FILE, WorkFolder, read_begun, write_begun
+from recorder.package.request import CarriedRequest, RequestRecord, StepState
+from recorder.package.work_folder import REQUEST_FILE, WorkFolder, write_begun
 from recorder.recovery.recover import Recovery, RecoveryState
 from recorder.recovery.unfinished import find_unfinished
-from recorder.session.request import SessionRequest
 from tests.support import archives, dossiers
 from tests.support.killing import kill_at_every_step
 from tests.support.schemas import REQUEST_SCHEMA
@@ -35,8 +35,6 @@ from tests.support.simulated import SimulatedClock
 from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.computing
-
-PROJECT = Path(__file__).parents[4]
 
 
 @pytest.fixture
@@ -55,18 +53,16 @@ def sealed(archive: Archive, program: Path, context: SessionContext) -> Package:
     return archive.seal(begun(archive, program, context), archives.FACTS)
 
 
-def record_of(package: Package) -> RequestRecord:
-    return msgspec.json.decode((package.folder / REQUEST_FILE).read_bytes(), type=RequestRecord)
-
-
 def recording_of(package: Package) -> Recording:
     assert package.recording
     return package.recording
 
 
-def test_the_package_has_the_letter_the_request_and_its_steps(
-    archive: Archive, program: Path, dossier: Dossier
-) -> None:
+def record_of(package: Package) -> RequestRecord:
+    return msgspec.json.decode((package.folder / REQUEST_FILE).read_bytes(), type=RequestRecord)
+
+
+def test_package_and_dossier_know_each_other(archive: Archive, program: Path, dossier: Dossier) -> None:
     package = sealed(archive, program, dossiers.context_of(dossier))
     letter = package.folder / "data/surat/permohonan-1.pdf"
     assert letter.read_bytes() == dossiers.PDF
@@ -76,6 +72,11 @@ def test_the_package_has_the_letter_the_request_and_its_steps(
     assert (record.missing, len(record.steps), record.office.time_zone) == ((), 6, "WIB")
     assert [step.state for step in record.steps[4:]] == [StepState.LATE, StepState.MET]
     assert [change.kind for change in record.request.history] == ["created"]
+    (recorded,) = dossier.read().recordings
+    assert (recorded.package, recorded.path, recorded.uuid) == (package.id, package.path, package.uuid)
+    assert (recorded.archived_at, recorded.degraded) == (SimulatedClock().now(), archives.FACTS.degraded)
+    assert [change.kind for change in dossier.read().history] == ["created", "recorded", "archived"]
+    assert record.request.recordings == (recorded,)
     request = recording_of(package).request
     assert request is not None
     assert (request.id, request.applicant, request.letter_number) == (dossiers.ID, "Dr. Siti Aminah", "123/UN1/2026")
@@ -90,37 +91,7 @@ def test_the_package_has_the_letter_the_request_and_its_steps(
     jsonschema.validate(document, schema, format_checker=jsonschema.FormatChecker())
 
 
-def test_the_dossier_knows_its_package_and_when_it_was_archived(
-    archive: Archive, program: Path, dossier: Dossier
-) -> None:
-    package = sealed(archive, program, dossiers.context_of(dossier))
-    (recorded,) = dossier.read().recordings
-    assert (recorded.package, recorded.path, recorded.uuid) == (package.id, package.path, package.uuid)
-    assert recorded.archived_at == SimulatedClock().now()
-    assert recorded.degraded == archives.FACTS.degraded
-    assert [change.kind for change in dossier.read().history] == ["created", "recorded", "archived"]
-    assert record_of(package).request.recordings == (recorded,)
-
-
-def test_what_was_noted_while_it_was_recorded_is_in_the_package(
-    archive: Archive, program: Path, dossier: Dossier, tmp_path: Path
-) -> None:
-    work = begun(archive, program, dossiers.context_of(dossier))
-    sheet = dossiers.paper(tmp_path, "lembar.jpg", dossiers.picture())
-    now = archives.STARTED + timedelta(seconds=1)
-    (kept,) = dossier.keep([sheet], "disposition", (), now)
-    given = dossiers.disposition("WR III", "Kepala BPKH", "2026-11-23 10:00", sheets=(kept.file,))
-    dossier.change(
-        lambda request: with_change(request, now, "disposed", dispositions=(given,), letters=(*request.letters, kept))
-    )
-    record = record_of(archive.seal(work, archives.FACTS))
-    assert record.request.dispositions[0].sheets == ("data/surat/disposisi-1.jpg",)
-    assert [step.state for step in record.steps[:2]] == [StepState.MET, StepState.MET]
-
-
-def test_letters_are_copied_while_it_records_and_a_dossier_that_goes_costs_no_letter(
-    archive: Archive, program: Path, dossier: Dossier
-) -> None:
+def test_a_dossier_that_goes_meanwhile_costs_no_letter(archive: Archive, program: Path, dossier: Dossier) -> None:
     context = dossiers.context_of(dossier)
     work = begun(archive, program, context)
     assert context.request
@@ -135,22 +106,7 @@ def test_letters_are_copied_while_it_records_and_a_dossier_that_goes_costs_no_le
     assert not dossier.folder.exists()
 
 
-def test_without_dossier_and_copies_it_is_sealed_with_what_was_taken_along(
-    archive: Archive, program: Path, dossier: Dossier
-) -> None:
-    context = dossiers.context_of(dossier)
-    shutil.rmtree(dossier.folder)
-    package = sealed(archive, program, context)
-    missing = ("request-not-found", "letter-missing: surat/permohonan-1.pdf")
-    assert record_of(package).missing == missing
-    assert record_of(package).request.letters == ()
-    assert recording_of(package).degraded == (*archives.FACTS.degraded, *missing)
-    assert archive.verify(package) == []
-
-
-def test_what_an_attempt_that_was_stopped_missed_is_forgotten_once_it_is_there(
-    archive: Archive, program: Path, dossier: Dossier
-) -> None:
+def test_what_a_stopped_attempt_missed_is_forgotten(archive: Archive, program: Path, dossier: Dossier) -> None:
     work = begun(archive, program, dossiers.context_of(dossier))
     away = dossier.folder.rename(dossier.folder.with_name("away"))
     blocked = archive.root / "2026"
@@ -165,7 +121,7 @@ def test_what_an_attempt_that_was_stopped_missed_is_forgotten_once_it_is_there(
     assert recording_of(package).degraded == archives.FACTS.degraded
 
 
-@pytest.mark.parametrize("file", ["surat/../../../../etc/passwd", "/etc/passwd", "surat/a/permohonan-1.pdf"])
+@pytest.mark.parametrize("file", ["surat/../../../../etc/passwd", "/etc/passwd"])
 def test_a_name_of_a_letter_leads_nowhere_else(archive: Archive, program: Path, dossier: Dossier, file: str) -> None:
     text = (dossier.folder / "request.json").read_text()
     (dossier.folder / "request.json").write_text(text.replace("surat/permohonan-1.pdf", file))
@@ -174,9 +130,7 @@ def test_a_name_of_a_letter_leads_nowhere_else(archive: Archive, program: Path, 
     assert not (package.folder / "data/surat").exists()
 
 
-def test_a_letter_that_was_changed_or_is_a_link_is_left_out(
-    archive: Archive, program: Path, dossier: Dossier, tmp_path: Path
-) -> None:
+def test_a_changed_letter_is_left_out(archive: Archive, program: Path, dossier: Dossier, tmp_path: Path) -> None:
     context = dossiers.context_of(dossier)
     letter = dossier.folder / "surat/permohonan-1.pdf"
     letter.write_bytes(dossiers.PDF + b"x")
@@ -186,7 +140,7 @@ def test_a_letter_that_was_changed_or_is_a_link_is_left_out(
     assert record_of(sealed(archive, program, context)).missing == ("letter-missing: surat/permohonan-1.pdf",)
 
 
-@pytest.mark.parametrize("content", [b"{", b'{"id": "x"}', b"\xff\xfe", b""])
+@pytest.mark.parametrize("content", [b"{", b"\xff\xfe"])
 def test_a_damaged_dossier_costs_no_package(archive: Archive, program: Path, dossier: Dossier, content: bytes) -> None:
     context = dossiers.context_of(dossier)
     (dossier.folder / "request.json").write_bytes(content)
@@ -205,11 +159,8 @@ def test_a_dossier_that_cannot_be_written_is_told(archive: Archive, program: Pat
 
 
 def test_times_that_cannot_be_reckoned_with_cost_no_package(archive: Archive, program: Path, dossier: Dossier) -> None:
-    taken = dossiers.context_of(dossier).request
-    assert taken
-    elsewhere = msgspec.structs.replace(taken, office=Office(time_zone="Mars/Olympus"))
-    context = msgspec.structs.replace(archives.CONTEXT, request=elsewhere)
-    assert record_of(sealed(archive, program, context)).steps == ()
+    taken = request_to_carry(dossier, dossier.read(), Office(time_zone="Mars/Olympus"))
+    assert record_of(sealed(archive, program, msgspec.structs.replace(archives.CONTEXT, request=taken))).steps == ()
 
 
 def test_a_disk_that_hangs_is_not_waited_for(
@@ -252,33 +203,10 @@ def test_copying_that_hangs_writes_nothing_once_it_was_given_up(
     work.release()
 
 
-def test_what_a_recorder_is_asked_keeps_its_request(dossier: Dossier) -> None:
-    """Through the pipe, and on the disk for whoever goes on after a kill."""
-    asked = SessionRequest(title="Rapat", request=dossiers.context_of(dossier).request)
-    assert decode_spec(encode_spec(RecorderSpec(asked=asked))).asked.request == asked.request
-    assert decode_spec(encode_spec_for_disk(RecorderSpec(asked=asked))).asked.request == asked.request
-
-
 # Recovery
 
 
-def test_a_session_whose_recorder_was_killed_carries_its_request(
-    archive: Archive, program: Path, dossier: Dossier
-) -> None:
-    work = begun(archive, program, dossiers.context_of(dossier))
-    work.release()  # as its recorder's death does
-    assert read_begun(work.path).context.request == dossiers.context_of(dossier).request
-    outcome = Recovery([archive], clock=SimulatedClock()).recover(find_unfinished([archive])[0])
-    assert outcome.state is RecoveryState.SEALED, outcome
-    (package,) = archive.list()
-    assert (package.folder / "data/surat/permohonan-1.pdf").read_bytes() == dossiers.PDF
-    assert record_of(package).missing == ()
-    assert dossier.read().recordings[0].package == package.id
-
-
-def test_parts_that_are_joined_keep_the_letters_of_a_dossier_that_is_gone(
-    archive: Archive, program: Path, dossier: Dossier
-) -> None:
+def test_joined_parts_keep_the_letters_of_a_lost_dossier(archive: Archive, program: Path, dossier: Dossier) -> None:
     context = dossiers.context_of(dossier)
     assert context.request
     first = begun(archive, program, context)
@@ -317,7 +245,114 @@ def test_a_kill_at_any_step_of_sealing_costs_the_package_no_letter(tmp_path: Pat
         assert (package.folder / "data/surat/permohonan-1.pdf").read_bytes() == dossiers.PDF
         assert record_of(package).missing == ()
         assert archive.verify(package) == []
-        archives.validate_bag(package.folder)
         (recorded,) = DossierStore(root / "permohonan").dossier(dossiers.ID).read().recordings
         assert (recorded.package, recorded.archived_at is None) == (package.id, False)
         assert json.loads((package.folder / "metadata/recording.json").read_text())["request"]["id"] == dossiers.ID
+
+
+# A package that was recorded without its request gets it afterwards
+
+NOW = archives.STARTED + timedelta(days=1)
+
+
+def taken(dossier: Dossier) -> CarriedRequest:
+    return request_to_carry(dossier, dossier.read(), dossiers.OFFICE, history=True)
+
+
+def test_a_package_gets_its_request_afterwards(archive: Archive, package: Package, dossier: Dossier) -> None:
+    media = package.folder / "data/media/program.mp4"
+    before = media.stat()
+    link_request(package.folder, taken(dossier), NOW)
+    assert (media.stat().st_ino, media.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+    assert archive.verify(archive.find(package.id), decode=True) == []
+    archives.validate_bag(package.folder)
+    letter = package.folder / "data/surat/permohonan-1.pdf"
+    assert letter.read_bytes() == dossiers.PDF
+    assert {stat.S_IMODE(path.stat().st_mode) for path in (letter, package.folder / REQUEST_FILE)} == {0o600}
+    request = recording_of(archive.find(package.id)).request
+    assert request
+    assert (request.id, request.applicant) == (dossiers.ID, "Dr. Siti Aminah")
+    (recorded,) = dossier.read().recordings
+    assert (recorded.package, recorded.path, recorded.archived_at is None) == (package.id, package.path, False)
+    assert record_of(package).request.recordings == (recorded,)
+    assert [change.kind for change in record_of(package).request.history] == ["created"]
+    last = json.loads((package.folder / "metadata/premis.jsonl").read_text().splitlines()[-1])
+    assert last["eventType"] == "accession"
+    other = dossier.folder.with_name("2026-11-23_wisuda_77b0c2e1")
+    Dossier(other).make(dossiers.request(id=other.name, uuid="77b0c2e1-x"), [], dossiers.RECEIVED)
+    with pytest.raises(ArchiveError, match="has a request already"):
+        link_request(package.folder, taken(Dossier(other)), NOW)
+    assert Dossier(other).read().recordings == ()
+
+
+def test_it_was_archived_when_it_was_sealed(archive: Archive, program: Path, dossier: Dossier) -> None:
+    context = msgspec.structs.replace(archives.CONTEXT, checked={"ready": True})
+    package = sealed(archive, program, context)
+    edit_package(package.folder, {"room": "Aula Barat"}, by=None, reason="", now=NOW)
+    recorded = link_request(package.folder, taken(dossier), NOW)
+    assert recorded.archived_at == SimulatedClock().now()
+    assert recorded.ready is True
+    assert record_of(package).steps[5].state is StepState.MET
+
+
+def test_what_was_missing_when_it_was_sealed_is_put_into_it(archive: Archive, program: Path, dossier: Dossier) -> None:
+    context = dossiers.context_of(dossier)
+    away = dossier.folder.rename(dossier.folder.with_name("away"))
+    package = sealed(archive, program, context)
+    missing = ("request-not-found", "letter-missing: surat/permohonan-1.pdf")
+    assert record_of(package).missing == missing
+    assert recording_of(package).degraded == (*archives.FACTS.degraded, *missing)
+    away.rename(dossier.folder)
+    link_request(package.folder, taken(dossier), NOW)
+    assert (package.folder / "data/surat/permohonan-1.pdf").read_bytes() == dossiers.PDF
+    assert record_of(package).missing == ()
+    assert read_recording(package.folder).degraded == archives.FACTS.degraded
+    assert dossier.read().recordings[0].degraded == archives.FACTS.degraded
+    assert archive.verify(archive.find(package.id)) == []
+    archives.validate_bag(package.folder)
+    with pytest.raises(ArchiveError, match="has a request already"):
+        link_request(package.folder, taken(dossier), NOW)
+    assert len(dossier.read().recordings) == 1
+
+
+def test_a_package_that_its_dossier_lacks_is_noted_there(archive: Archive, package: Package, dossier: Dossier) -> None:
+    (dossier.folder / ".request.json.part").mkdir()
+    with pytest.raises(DossierError, match="lacks the package"):
+        link_request(package.folder, taken(dossier), NOW)
+    before = {path: path.stat().st_ino for path in package.folder.rglob("*")}
+    assert package.folder / REQUEST_FILE in before
+    (dossier.folder / ".request.json.part").rmdir()
+    link_request(package.folder, taken(dossier), NOW)
+    assert [recorded.package for recorded in dossier.read().recordings] == [package.id]
+    assert {path: path.stat().st_ino for path in package.folder.rglob("*")} == before
+
+
+def test_a_lost_letter_changes_nothing(archive: Archive, package: Package, dossier: Dossier, tmp_path: Path) -> None:
+    before = {path: path.stat().st_ino for path in package.folder.rglob("*")}
+    letter = dossier.folder / "surat/permohonan-1.pdf"
+    letter.write_bytes(dossiers.PDF + b"x")
+    with pytest.raises(DossierError, match="has changed since it was added"):
+        link_request(package.folder, taken(dossier), NOW)
+    letter.unlink()
+    with pytest.raises((ArchiveError, StorageError)):
+        link_request(package.folder, taken(dossier), NOW)
+    assert {path: path.stat().st_ino for path in package.folder.rglob("*")} == before
+    assert archive.verify(package) == []
+    assert dossier.read().recordings == ()
+    assert dossier.keep([dossiers.paper(tmp_path)], "request", dossier.read().letters, NOW) == ()
+    link_request(package.folder, taken(dossier), NOW)
+    assert (package.folder / "data/surat/permohonan-1.pdf").read_bytes() == dossiers.PDF
+
+
+def test_its_report_has_the_request_too_and_is_for_nobody_else(
+    archive: Archive, program: Path, dossier: Dossier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("recorder.features.report.page.print_pdf", archives.no_pdf)
+    package = sealed(archive, program, archives.DERIVED)
+    assert "Direkam tanpa surat permohonan" in (package.folder / "report.html").read_text()
+    link_request(package.folder, taken(dossier), NOW)
+    page = package.folder / "report.html"
+    assert "Dr. Siti Aminah" in page.read_text()
+    assert "Waktu pelayanan terhadap standar" in page.read_text()
+    assert stat.S_IMODE(page.stat().st_mode) == 0o600
+    assert archive.verify(package) == []
