@@ -1,5 +1,9 @@
-"""The PC's own samples, and the few of its troubles that deserve a warning."""
+"""The PC's own samples, the few of its troubles that deserve a warning, and how much other programs take."""
 
+import os
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -14,13 +18,13 @@ from devices.health.computer import (
     ComputerSample,
     ComputerSampler,
     are_drivers_removed,
-    is_restart_required,
+    other_programs_load,
     read_sample,
     speed_limit,
     throttle_count,
 )  # fmt: skip
 from devices.health.log_line import PC, LogKind, LogLevel
-from devices.host.clock import NANOSECONDS, SystemClock
+from devices.host.clock import NANOSECONDS
 from tests.support.health import Recorded
 from tests.support.simulated import SimulatedClock
 from tests.support.waiting import wait_for
@@ -96,13 +100,6 @@ def test_the_hottest_sensor_and_the_battery_are_told(monkeypatch: pytest.MonkeyP
     assert (sample.battery_percent, sample.plugged_in) == (53.7, False)
 
 
-def test_what_the_pc_does_not_have_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(psutil, "sensors_temperatures", dict)
-    monkeypatch.setattr(psutil, "sensors_battery", lambda: None)
-    detail = msgspec.to_builtins(read_sample())
-    assert {"temperature_c", "battery_percent", "plugged_in", "disk_free"} & set(detail) == set()
-
-
 @pytest.mark.parametrize("sensor", ["sensors_temperatures", "sensors_battery"])
 def test_a_sensor_that_fails_costs_nothing_but_itself(monkeypatch: pytest.MonkeyPatch, sensor: str) -> None:
     def fails() -> None:
@@ -115,9 +112,7 @@ def test_a_sensor_that_fails_costs_nothing_but_itself(monkeypatch: pytest.Monkey
     assert sample.plugged_in is None or sensor == "sensors_temperatures"
 
 
-def test_a_disk_that_does_not_answer_is_left_out_and_asked_by_one_thread_only(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_disk_that_hangs_is_left_out_and_asked_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     answers: list[Callable[[], bool]] = []
     go_on = threading.Event()
 
@@ -138,13 +133,6 @@ def test_a_disk_that_does_not_answer_is_left_out_and_asked_by_one_thread_only(
     wait_for(lambda: next(samples).disk_free == {"/": 7, str(tmp_path): 8})
 
 
-def test_a_sample_is_a_line_that_only_those_who_ask_for_it_see(watched: Callable[..., Recorded]) -> None:
-    (line,) = watched(WELL).lines
-    assert (line.device, line.kind, line.level) == (PC, LogKind.SAMPLE, LogLevel.DEBUG)
-    assert line.detail["memory_available"] == 6_000_000_000
-    assert line.detail["disk_free"] == {"/srv/archive": 50_000_000_000}
-
-
 @pytest.mark.parametrize(
     ("bad", "still", "fault", "reason"),
     [
@@ -160,6 +148,7 @@ def test_a_trouble_is_one_warning_and_ends_only_when_it_is_clearly_over(
     watched: Callable[..., Recorded], bad: ComputerSample, still: ComputerSample, fault: str, reason: str
 ) -> None:
     recorded = watched(WELL, bad, bad, still, bad, WELL, WELL, bad)
+    assert {(line.device, line.level) for line in recorded.of(LogKind.SAMPLE)} == {(PC, LogLevel.DEBUG)}
     assert told(recorded) == [("degraded", fault), ("recovered", fault), ("degraded", fault)]
     begun, ended, _ = [line for line in recorded.lines if line.kind != LogKind.SAMPLE]
     assert (begun.device, begun.level, begun.reason) == (PC, LogLevel.WARN, reason)
@@ -173,15 +162,6 @@ def test_what_is_nearly_bad_is_no_trouble(watched: Callable[..., Recorded]) -> N
         cpu_percent=95.0, memory_available=800_000_000, disk_free={"/srv/archive": 2_000_000_000}, battery_percent=5.0
     )
     assert told(watched(nearly, but(cpu_percent=None, plugged_in=None, disk_free={}, memory_total=0))) == []
-
-
-def test_the_first_sample_comes_at_once_and_the_watch_ends_when_told() -> None:
-    recorded = Recorded(SystemClock())
-    watch = ComputerSampler({}, record=recorded, clock=SystemClock())
-    watch.start()
-    wait_for(lambda: recorded.of(LogKind.SAMPLE))
-    assert watch.stop()
-    assert len(recorded.lines) == 1
 
 
 def test_a_sensor_that_cannot_be_read_is_one_line_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -227,19 +207,41 @@ def test_a_processor_that_tells_nothing_is_not_known(tmp_path: Path) -> None:
     assert throttle_count(tmp_path) is None
 
 
-def test_the_mark_of_an_update_asks_for_a_restart(tmp_path: Path) -> None:
-    assert not is_restart_required(tmp_path)
-    (tmp_path / "reboot-required").touch()
-    assert is_restart_required(tmp_path)
-
-
 def test_drivers_are_gone_when_only_another_kernel_has_some(tmp_path: Path) -> None:
+    assert not are_drivers_removed(tmp_path, "6.12.1-amd64")
+    (tmp_path / "6.11.8-amd64").mkdir()  # what is left of a kernel
     assert not are_drivers_removed(tmp_path, "6.12.1-amd64")
     (tmp_path / "6.12.1-amd64/kernel").mkdir(parents=True)
     assert not are_drivers_removed(tmp_path, "6.12.1-amd64")
     assert are_drivers_removed(tmp_path, "6.11.9-amd64")
 
 
-def test_what_is_left_of_another_kernel_is_no_kernel(tmp_path: Path) -> None:
-    (tmp_path / "6.12.1-amd64").mkdir(parents=True)
-    assert not are_drivers_removed(tmp_path, "6.11.9-amd64")
+BUSY = """
+import pathlib, sys
+pathlib.Path("/proc/self/comm").write_text(sys.argv[1])
+print(0, flush=True)
+while True: pass
+"""
+LEAVES = """
+import subprocess, sys
+child = subprocess.Popen([sys.executable, "-c", *sys.argv[1:]], stdout=subprocess.PIPE, start_new_session=True)
+child.stdout.readline()
+print(child.pid, flush=True)
+"""
+
+
+def test_other_programs_count_by_their_names_and_what_this_one_has_started_does_not() -> None:
+    words = [sys.executable, "-c", LEAVES, BUSY, "lpt-other"]  # nobody of ours has started that
+    other = int(subprocess.run(words, stdout=subprocess.PIPE, check=True).stdout)
+    with subprocess.Popen([sys.executable, "-c", BUSY, "lpt-own"], stdout=subprocess.PIPE) as own:
+        assert own.stdout
+        assert own.stdout.readline()
+        load = other_programs_load(0.3, threading.Event())
+        without = other_programs_load(0.0, threading.Event(), [other])
+        own.kill()
+    os.kill(other, signal.SIGKILL)
+    assert load is not None
+    assert 0 < load["lpt-other"] <= 100
+    assert "lpt-own" not in load
+    assert without is not None
+    assert "lpt-other" not in without

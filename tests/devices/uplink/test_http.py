@@ -1,9 +1,6 @@
 """Heads of answers, whole bodies, and who it is that answers."""
 
-import fcntl
 import socket
-import struct
-import termios
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,9 +10,7 @@ import pytest
 from agent.sessions.receiver import HOST
 from devices.uplink.connecting import Deadline, NetworkError, NetworkFault
 from devices.uplink.connection import UplinkConnection
-from devices.uplink.http import LONGEST_HEAD, HttpResponse, PipelinedResponses, is_html, portal_of, read_head, request
-from tests.support.servers import RawServer, says
-from tests.support.waiting import wait_for
+from devices.uplink.http import LONGEST_HEAD, HttpResponse, PipelinedResponses, portal_of
 
 
 def answer(*lines: str, body: bytes = b"", status: str = "HTTP/1.1 200 OK") -> HttpResponse:
@@ -27,19 +22,15 @@ def answer(*lines: str, body: bytes = b"", status: str = "HTTP/1.1 200 OK") -> H
 @pytest.mark.parametrize(
     ("one", "is_whole", "keeps_open"),
     [
-        (answer("Content-Length: 0"), True, True),
         (answer("content-length: 3", body=b"ab"), False, True),
         (answer("content-length: 3", body=b"abc"), True, True),
         (answer("Content-Length: 0", "Connection: Close"), True, False),
         (answer("Transfer-Encoding: chunked", body=b"0\r\n\r\n"), True, True),
         (answer("Transfer-Encoding: chunked", body=b"3\r\nabc\r\n"), False, True),
         (answer(body=b"until it hangs up"), False, False),
-        (answer(status="HTTP/1.1 204 No Content"), True, True),
     ],
 )
-def test_a_connection_is_used_again_where_the_end_of_a_body_can_be_seen(
-    one: HttpResponse, is_whole: bool, keeps_open: bool
-) -> None:
+def test_a_connection_is_used_again_if_a_body_ends(one: HttpResponse, is_whole: bool, keeps_open: bool) -> None:
     assert (one.is_whole, one.keeps_open) == (is_whole, keeps_open)
 
 
@@ -57,7 +48,7 @@ CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
 LAST = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
 
-@pytest.mark.parametrize("at_once", [1, 7, 1000])
+@pytest.mark.parametrize("at_once", [1, 1000])
 def test_answers_to_requests_behind_each_other_are_told_apart_however_they_come(at_once: int) -> None:
     with connected() as (here, there):
         answers, patience = PipelinedResponses(UplinkConnection(here)), Deadline.of(5, threading.Event())
@@ -89,34 +80,13 @@ def test_an_answer_that_is_an_error_or_none_is_told_before_it_is_whole(said: byt
         assert caught.value.trouble == trouble
 
 
-def waiting(connection: socket.socket) -> int:
-    """Return how many bytes have come and were not received yet."""
-    return int(struct.unpack("i", fcntl.ioctl(connection, termios.FIONREAD, bytes(4)))[0])
-
-
-def asked(words: bytes) -> HttpResponse:
-    """Return what a server on loopback answers."""
-    with RawServer(says(words)) as server, socket.socket() as connection:
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
-        connection.connect((HOST, server.port))
-        channel, patience = UplinkConnection(connection), Deadline.of(5, threading.Event())
-        channel.send_all(request("GET", "/", "speed.test"), patience)
-        wait_for(lambda: waiting(connection) >= 1 << 17)
-        return read_head(channel, patience)
-
-
 def test_a_head_may_come_with_much_of_its_body() -> None:
-    answer = asked(b"HTTP/1.1 200 OK\r\nContent-Length: 500000\r\n\r\n" + bytes(500_000))
-    assert answer.status == 200
-    assert len(answer.body) > LONGEST_HEAD
+    assert len(answer("Content-Length: 500000", body=bytes(LONGEST_HEAD + 1)).body) == LONGEST_HEAD + 1
 
 
-def test_a_head_without_an_end_is_none() -> None:
-    with pytest.raises(NetworkError, match="not HTTP"):
-        asked(b"HTTP/1.1 200 OK\r\nX: " + b"x" * 500_000)
-
-
-@pytest.mark.parametrize("text", [b"HTTP/1.1\r\n\r\n", b"HTTP/1.1 two\r\n\r\n", b"SMTP 220\r\n\r\n", b"\r\n\r\n"])
+@pytest.mark.parametrize(
+    "text", [b"HTTP/1.1 two\r\n\r\n", b"\r\n\r\n", b"HTTP/1.1 200 OK\r\nX: " + b"x" * LONGEST_HEAD]
+)
 def test_what_is_no_head_is_refused(text: bytes) -> None:
     with pytest.raises(NetworkError) as caught:
         HttpResponse().feed(text)
@@ -127,24 +97,14 @@ def test_what_is_no_head_is_refused(text: bytes) -> None:
     ("host", "to", "who"),
     [
         ("speed.kampus.ac.id", "http://login.hotel.test/x", "login.hotel.test"),
-        ("speed.kampus.example", "https://kampus.example/", None),
         ("speed.kampus.ac.id", "http://login.lain.ac.id/", "login.lain.ac.id"),
         ("speed.kampus.ac.id", "http://www.kampus.ac.id/", None),
         ("speed.kampus.example", "/login", None),
         ("10.0.0.7", "http://10.0.0.1/", "10.0.0.1"),
-        ("10.0.0.7", "https://10.0.0.7/", None),
         ("speed.kampus.example", "http://[broken", None),
     ],
 )
 def test_who_sends_people_to_another_host_is_somebody_else(host: str, to: str, who: str | None) -> None:
     assert portal_of(answer(f"Location: {to}", status="HTTP/1.1 302 Found"), host) == who
-
-
-def test_who_asks_for_a_login_by_its_status_is_somebody_else() -> None:
-    assert portal_of(answer(status="HTTP/1.1 511 Network Authentication Required"), "a.test") == "511"
-    assert portal_of(answer(), "a.test") is None
-
-
-def test_a_page_is_told_from_an_answer() -> None:
-    assert is_html(answer(body=b"\n<!DOCTYPE HTML>"))
-    assert not is_html(answer(body=b""))
+    assert portal_of(answer(status="HTTP/1.1 511 Network Authentication Required"), host) == "511"
+    assert portal_of(answer(), host) is None

@@ -1,8 +1,14 @@
-"""What numbers come to."""
+"""The figures of a link, from steps and samples, and what the kernel tells of a connection."""
 
-from devices.uplink.model import LinkLatency, LinkRate, UplinkBudget, UplinkResult
-from devices.uplink.tcp_info import TcpInfo
+import os
+import socket
+
+import pytest
+
+from devices.uplink.model import LinkLatency, LinkRate, UplinkResult
+from devices.uplink.tcp_info import TcpInfo, owner_of_peer, tcp_info
 from devices.uplink.traffic import NOTHING_RECEIVED, TransferSamples, bytes_behind_gap
+from tests.support.waiting import wait_for
 
 
 def test_a_rate_is_the_middle_the_worst_tenth_and_the_average_of_its_windows() -> None:
@@ -12,16 +18,10 @@ def test_a_rate_is_the_middle_the_worst_tenth_and_the_average_of_its_windows() -
     assert rate.mean_bps == 10
     assert LinkRate.of([10.0, 2.0, 10.0, 2.0] * 4).p10_bps == 6, "what waits for what was lost is not missing"
     assert LinkRate.of([5.0]) == LinkRate(5, 5, 5)
-
-
-def test_what_is_held_up_at_the_beginning_and_the_end_is_not_in_the_average() -> None:
     assert LinkRate.of([3.0, 2.0, 2.0, 2.0, 2.0, 2.0, 2.0, 0.5]).mean_bps == 2
     assert LinkRate.of([2.0, 0.0, 4.0, 2.0, 2.0, 0.0, 0.0, 6.0]).mean_bps == 2, "nor is what is only late"
     assert LinkRate.of([4.0, 4.0, 4.0, 4.0, 2.0, 2.0, 2.0, 2.0]).mean_bps == 3, "a link that becomes slower is"
     assert LinkRate.of([0.0, 0.0]).mean_bps == 0
-
-
-def test_what_a_link_does_not_carry_on_average_is_not_counted_on() -> None:
     assert LinkRate(median_bps=52.0, p10_bps=40.0, mean_bps=46.0).sustained_bps == 46
     assert LinkRate(median_bps=46.0, p10_bps=40.0, mean_bps=52.0).sustained_bps == 46
 
@@ -32,21 +32,14 @@ def test_a_latency_is_the_middle_and_how_far_the_next_is_off() -> None:
     assert LinkLatency.of([]) is None
 
 
-def test_the_warm_up_does_not_count() -> None:
-    # A connection that is slow for two seconds, and carries 8 Mb/s from then on.
+def test_the_warm_up_does_not_count_but_at_most_the_first_half() -> None:
     samples = [(number / 10, 0 if number < 20 else (number - 20) * 100_000) for number in range(81)]
     rate = TransferSamples(samples).rate(2.0)
     assert abs(rate.median_bps - 8e6) < 1
     assert abs(rate.p10_bps - 8e6) < 1
-
-
-def test_of_what_was_ended_early_the_second_half_counts() -> None:
     samples = [(number / 10, number * number * 1000) for number in range(21)]
     fast, slow = TransferSamples(samples).rate(2.0), TransferSamples(samples[:11]).rate(2.0)
     assert fast.median_bps > slow.median_bps
-
-
-def test_of_what_is_shorter_than_a_window_all_counts() -> None:
     assert TransferSamples([(0.0, 0), (0.1, 100_000)]).rate(2.0).median_bps == 8_000_000
     assert TransferSamples([(0.0, 0)]).rate(2.0).median_bps == 0
 
@@ -64,10 +57,6 @@ def test_a_full_link_keeps_answers_waiting_the_longer_of_both_ways() -> None:
     assert uplink(None, 0.3, 0.1).bloat_s is None
 
 
-def test_most_of_the_data_goes_up() -> None:
-    assert UplinkBudget(most_bytes=90).up_bytes == 60
-
-
 def seen(in_order: int, segments: int) -> TcpInfo:
     return TcpInfo(received_bytes=in_order, received_segments=segments, received_segment_bytes=1000)
 
@@ -81,3 +70,27 @@ def test_what_has_come_behind_a_gap_is_told_by_how_many_segments_have_come() -> 
     assert bytes_behind_gap(whole, seen(12_500, 57)) == 0, "less than whole segments is no debt"
     assert bytes_behind_gap(NOTHING_RECEIVED, seen(2_000, 5)) == 3_000, "one that is first looked at behind a gap"
     assert bytes_behind_gap(NOTHING_RECEIVED, TcpInfo()) == 0, "an old kernel tells nothing"
+
+
+def test_what_has_arrived_is_acknowledged() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener, socket.create_connection(listener.getsockname()) as client:
+        before = tcp_info(client)
+        server, _ = listener.accept()
+        with server:
+            client.sendall(bytes(50_000))
+            wait_for(lambda: (tcp_info(client).acknowledged_bytes or 0) - (before.acknowledged_bytes or 0) == 50_000)
+            after = tcp_info(client)
+            assert after.sent_bytes == 50_000
+            assert after.again_bytes == 0
+            assert after.rtt_s is not None
+            assert 0 < after.rtt_s < 1
+            assert after.window_bytes
+
+
+@pytest.mark.parametrize(("listens", "asks"), [("::1", "::1"), ("::", "127.0.0.1")])
+def test_whose_the_other_end_is(listens: str, asks: str) -> None:
+    family = socket.AF_INET6 if ":" in listens else socket.AF_INET
+    with socket.create_server((listens, 0), family=family, dualstack_ipv6=listens == "::") as listener:
+        with socket.create_connection((asks, listener.getsockname()[1])), listener.accept()[0] as taken:
+            assert owner_of_peer(taken) == os.geteuid()
+        assert owner_of_peer(taken) is None, "it is closed"
