@@ -2,12 +2,8 @@
 
 import json
 import os
-import random
-import signal
 import socket
 import stat
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -32,7 +28,7 @@ from devices.health.log_writer import (
     log_files,
 )
 from devices.host.clock import SystemClock
-from tests.support.command import ROOT, environment, run_python
+from tests.support.command import run_python
 from tests.support.waiting import wait_for
 
 CAMERA = "046d:0825:A1"
@@ -76,9 +72,7 @@ def reasons(folder: Path) -> list[str]:
     return [line.reason for line in kept(folder)]
 
 
-def test_a_line_is_one_json_object_in_a_private_file_of_its_day(
-    health_log: HealthLog, folder: Path, clock: SetClock
-) -> None:
+def test_a_line_is_json_in_a_private_file_of_its_day(health_log: HealthLog, folder: Path, clock: SetClock) -> None:
     health_log(CAMERA, LogKind.UNPLUGGED, "gone", name="Webcam", level=LogLevel.WARN, port="1-2")
     assert health_log.flush()
     (line,) = (folder / "2026-11-25.jsonl").read_text().splitlines()
@@ -137,7 +131,7 @@ def test_what_json_cannot_hold_is_replaced_and_the_line_is_kept(health_log: Heal
     assert all(len(line) < LONGEST_LINE for line in (folder / "2026-11-25.jsonl").read_bytes().splitlines())
 
 
-def test_nobody_waits_for_a_disk_that_hangs_and_what_was_left_out_is_counted(
+def test_nobody_waits_for_a_disk_that_hangs(
     health_log: HealthLog, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answers = threading.Event()
@@ -148,23 +142,20 @@ def test_nobody_waits_for_a_disk_that_hangs_and_what_was_left_out_is_counted(
         append(self, at, line)
 
     monkeypatch.setattr(LogAppender, "append", hanging)
-    for number in range(log_writer.QUEUE_LINES + 500):
+    monkeypatch.setattr(log_writer, "QUEUE_LINES", 100)
+    for number in range(150):
         health_log(CAMERA, LogKind.SAMPLE, str(number))  # would never come back if it waited
     assert not health_log.flush(0.01)
     answers.set()
     assert health_log.flush(60)
     lines = kept(folder)
     told = [line for line in lines if line.kind == log_writer.DROPPED_LINES]
-    assert sum(int(str(line.detail["lines"])) for line in told) == 500
-    assert [line.reason for line in lines if line.kind == LogKind.SAMPLE] == [
-        str(n) for n in range(log_writer.QUEUE_LINES)
-    ]
+    assert sum(int(str(line.detail["lines"])) for line in told) == 50
+    assert [line.reason for line in lines if line.kind == LogKind.SAMPLE] == [str(n) for n in range(100)]
     assert told[0].level is LogLevel.WARN
 
 
-def test_closing_does_not_wait_for_a_disk_that_hangs(
-    folder: Path, clock: SetClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_closing_waits_for_no_disk_that_hangs(folder: Path, clock: SetClock, monkeypatch: pytest.MonkeyPatch) -> None:
     answers = threading.Event()
     monkeypatch.setattr(LogAppender, "append", lambda *_: answers.wait(60))
     health_log = HealthLog(folder, clock=clock, journal=None)
@@ -174,20 +165,6 @@ def test_closing_does_not_wait_for_a_disk_that_hangs(
     assert time.monotonic() - began < 30
     health_log(CAMERA, LogKind.PLUGGED)  # nothing happens
     answers.set()
-
-
-def test_a_disk_that_comes_back_gets_what_waited(
-    health_log: HealthLog, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(log_writer, "RETRY_S", 0.05)
-    folder.parent.mkdir()
-    folder.write_text("a file where the folder should be")
-    for word in ("one", "two"):
-        health_log(CAMERA, LogKind.PLUGGED, word, level=LogLevel.ERROR)
-    assert not health_log.flush(0.2)
-    folder.unlink()
-    assert health_log.flush()
-    assert reasons(folder) == ["one", "two"]
 
 
 FILLING = """
@@ -216,7 +193,7 @@ def test_a_disk_that_takes_half_a_line_loses_none(tmp_path: Path) -> None:
     assert len(file.read_bytes().splitlines()) == 101, "the half line that the disk took stands there, cut off"
 
 
-def test_a_line_torn_by_a_kill_is_skipped_and_the_next_begins_a_line(
+def test_a_torn_line_is_skipped_and_the_next_begins_a_line(
     health_log: HealthLog, folder: Path, clock: SetClock
 ) -> None:
     health_log(CAMERA, LogKind.PLUGGED, "before")
@@ -257,27 +234,6 @@ def test_the_time_of_another_process_counts_too(health_log: HealthLog, folder: P
     assert names(folder) == ["2026-11-25.jsonl", "2026-11-25.2.jsonl"]
 
 
-def test_a_file_that_another_process_has_begun_is_gone_on_with(
-    health_log: HealthLog, folder: Path, clock: SetClock
-) -> None:
-    health_log(CAMERA, LogKind.PLUGGED, "one")
-    assert health_log.flush()
-    (folder / "2026-11-25.2.jsonl").touch()
-    health_log(CAMERA, LogKind.PLUGGED, "two")
-    assert health_log.flush()
-    assert b"two" in (folder / "2026-11-25.2.jsonl").read_bytes()
-
-
-def test_a_log_that_somebody_deletes_is_begun_anew(health_log: HealthLog, folder: Path) -> None:
-    for word in ("one", "two"):
-        health_log(CAMERA, LogKind.PLUGGED, word)
-        assert health_log.flush()
-        (folder / "2026-11-25.jsonl").unlink()
-    health_log(CAMERA, LogKind.PLUGGED, "three")
-    assert health_log.flush()
-    assert reasons(folder) == ["three"]
-
-
 # How much is kept
 
 
@@ -306,20 +262,17 @@ def test_a_wrong_clock_does_not_throw_the_whole_log_away(folder: Path) -> None:
 def test_the_log_stays_below_its_size_and_loses_the_oldest(folder: Path) -> None:
     appender = LogAppender(folder, HealthLogSettings(max_size=1_000_000))
     at = datetime(2026, 1, 1, tzinfo=UTC)
-    for number in range(8_000):  # 1.6 MB
-        line = b'{"type":"health","at":"%s","device":"%d"}' % (
-            (at + timedelta(seconds=number)).isoformat().encode(),
-            number,
-        )
-        appender.append(at + timedelta(seconds=number), line.ljust(199) + b"\n")
-        if number % 100 == 0:
-            assert sum(file.stat().st_size for file in log_files(folder)) <= 1_000_000
+    for number in range(800):  # 1.6 MB
+        at += timedelta(seconds=1)
+        line = b'{"type":"health","at":"%s","device":"%d"}' % (at.isoformat().encode(), number)
+        appender.append(at, line.ljust(1999) + b"\n")
+        assert sum(file.stat().st_size for file in log_files(folder)) <= 1_000_000
     found = log_files(folder)
     assert all(file.stat().st_size <= 100_000 for file in found)
     numbers = [place[1] for file in found if (place := day_and_number(file.name))]
     assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
     assert len(found) >= 9
-    assert b'"7999"' in found[-1].read_bytes()
+    assert b'"799"' in found[-1].read_bytes()
     appender.close()
 
 
@@ -330,7 +283,7 @@ def test_the_newest_file_stays_however_small_the_log_may_be(folder: Path) -> Non
 # When it is safe
 
 
-def test_trouble_is_synced_at_once_and_the_rest_once_a_second(
+def test_trouble_is_synced_at_once_the_rest_later(
     folder: Path, clock: SetClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     synced: list[int] = []
@@ -407,11 +360,6 @@ def test_a_line_is_an_entry_with_fields_to_search_by() -> None:
     assert parsed(datagram(LINE)) == FIELDS
 
 
-@pytest.mark.parametrize(("level", "priority"), [(LogLevel.INFO, "6"), (LogLevel.WARN, "4"), (LogLevel.ERROR, "3")])
-def test_the_level_is_the_priority(level: LogLevel, priority: str) -> None:
-    assert parsed(datagram(msgspec.structs.replace(LINE, level=level)))["PRIORITY"] == priority
-
-
 def test_a_text_of_several_lines_cannot_make_up_fields() -> None:
     line = msgspec.structs.replace(LINE, reason="one\nPRIORITY=0\ntwo", name="", detail={})
     fields = parsed(datagram(line))
@@ -429,16 +377,9 @@ def test_what_is_too_long_for_a_datagram_is_cut_between_characters(server: socke
     journal.close()
 
 
-def test_samples_are_not_sent(server: socket.socket, tmp_path: Path) -> None:
-    journal = JournaldClient(tmp_path / "socket")
-    assert not journal.send(msgspec.structs.replace(LINE, level=LogLevel.DEBUG))
-    assert journal.send(LINE)
-    assert parsed(server.recv(100_000)) == FIELDS
-    journal.close()
-
-
 def test_a_journald_that_hangs_or_is_not_there_holds_nobody_up(server: socket.socket, tmp_path: Path) -> None:
     journal = JournaldClient(tmp_path / "socket")
+    assert not journal.send(msgspec.structs.replace(LINE, level=LogLevel.DEBUG)), "samples are not sent"
     while journal.send(LINE):  # until its queue is full
         pass
     server.close()
@@ -454,7 +395,7 @@ def test_a_journald_that_hangs_or_is_not_there_holds_nobody_up(server: socket.so
     nobody.close()
 
 
-def test_what_the_disk_does_not_take_journald_gets(
+def test_journald_gets_what_no_disk_takes(
     server: socket.socket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(log_writer, "RETRY_S", 0.01)
@@ -468,110 +409,18 @@ def test_what_the_disk_does_not_take_journald_gets(
         assert not health_log.flush(0.01)
         folder.unlink()
         assert health_log.flush(20)
+    assert reasons(folder) == ["one", "two"]
 
 
-def test_the_log_tells_journald_once_however_often_the_disk_is_tried(
-    server: socket.socket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(log_writer, "RETRY_S", 0.01)
-    tries = iter(range(3))
-    append = LogAppender.append
-
-    def failing(self: LogAppender, at: datetime, line: bytes) -> None:
-        for _ in tries:
-            raise OSError
-        append(self, at, line)
-
-    monkeypatch.setattr(LogAppender, "append", failing)
-    with HealthLog(tmp_path / "log", clock=SystemClock(), journal=tmp_path / "socket") as health_log:
-        health_log(LINE.device, LogKind.DEGRADED, LINE.reason, name="Webcam", level=LogLevel.ERROR, fault="no-data")
-        assert parsed(server.recv(100_000)) == FIELDS
-        assert health_log.flush(20)
-    server.setblocking(False)
-    with pytest.raises(BlockingIOError):
-        server.recv(100_000)
-
-
-def test_a_line_that_comes_while_another_is_handed_over_is_handed_over_too(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    sent: list[str] = []
-
-    def send(_: JournaldClient, line: HealthLine) -> bool:
-        sent.append(line.reason)
-        if line.reason == "one":
-            health_log(LINE.device, LogKind.PLUGGED, "two")
-        return True
-
-    monkeypatch.setattr(JournaldClient, "send", send)
-    with HealthLog(tmp_path, clock=SystemClock()) as health_log:
-        health_log(LINE.device, LogKind.PLUGGED, "one")
-        assert wait_for(lambda: len(sent) == 2 and health_log.flush())
-    assert sent == ["one", "two"]
-
-
-# Several processes that write, and are killed
-
-
-WRITER = """
-import itertools, sys
-from pathlib import Path
-from devices.host.clock import SystemClock
-from devices.health.log_line import LogKind, LogLevel
-from devices.health.log_writer import HealthLog
-
-name, folder, count = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
-with HealthLog(folder, clock=SystemClock(), journal=None) as health_log:
-    for number in range(count) if count else itertools.count():
-        health_log(name, LogKind.SAMPLE, "x" * (number % 300), level=LogLevel.DEBUG, number=number)
-        if number % 500 == 499:
-            assert health_log.flush(30)
-            print(number, flush=True)  # safe up to here
-"""
-
-
-def writer(name: str, folder: Path, count: int) -> "subprocess.Popen[str]":
-    return subprocess.Popen(
-        [sys.executable, "-c", WRITER, name, str(folder), str(count)],
-        env=environment(folder.parent), cwd=ROOT, stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
-
-
-def numbers(folder: Path, name: str) -> list[object]:
-    return [line.detail["number"] for line in read(folder, LogFilter(devices=[name]))]
-
-
-def test_processes_that_write_at_once_lose_and_mix_up_nothing(tmp_path: Path) -> None:
-    folder = tmp_path / "log"
-    writers = [writer(name, folder, 3000) for name in "abc"]
-    assert [process.wait(60) for process in writers] == [0, 0, 0]
-    for process in writers:
-        assert process.stdout
-        process.stdout.close()
-    for name in "abc":
-        assert numbers(folder, name) == list(range(3000))
+def test_two_that_write_at_once_lose_and_mix_up_nothing(folder: Path, clock: SetClock) -> None:
+    with HealthLog(folder, clock=clock, journal=None) as one, HealthLog(folder, clock=clock, journal=None) as other:
+        for number in range(500):
+            for name, log in (("one", one), ("other", other)):
+                log(name, LogKind.SAMPLE, "x" * (number % 300), number=number)
+        assert one.flush(30)
+        assert other.flush(30)
+    for name in ("one", "other"):
+        found = read(folder, LogFilter(devices=[name]))
+        assert [line.detail["number"] for line in found] == list(range(500))
     (file,) = log_files(folder)
-    assert len(file.read_bytes().split()) == 9000, "no line is torn"
-
-
-@pytest.mark.slow
-def test_a_kill_costs_nothing_that_was_safe_and_at_most_a_torn_last_line(tmp_path: Path) -> None:
-    dice = random.Random(20261125)
-    folder = tmp_path / "log"
-    for attempt in range(20):
-        name = f"writer-{attempt}"
-        with writer(name, folder, 0) as process:
-            assert process.stdout
-            safe = int(process.stdout.readline())
-            time.sleep(dice.uniform(0, 0.15))
-            process.send_signal(signal.SIGKILL)
-            safe = max([safe, *map(int, process.stdout.read().split())])
-        found = numbers(folder, name)
-        assert found == list(range(len(found))), "every whole line, in order"
-        assert len(found) > safe
-    whole = sum(1 for _ in read(folder, LogFilter()))
-    with HealthLog(folder, clock=SystemClock(), journal=None) as health_log:
-        health_log("after", LogKind.PLUGGED, level=LogLevel.ERROR)
-    lines = b"".join(file.read_bytes() for file in log_files(folder)).split()
-    assert sum(1 for _ in read(folder, LogFilter())) == whole + 1
-    assert len(lines) - (whole + 1) <= 20, "at most one torn line for each kill"
+    assert len(file.read_bytes().split()) == 1000, "no line is torn"

@@ -1,7 +1,8 @@
-"""What a device did in a span, in figures."""
+"""Faults of devices: when one begins and ends, and what a span of the log says of a device."""
 
 import os
 from collections.abc import Collection
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -10,19 +11,85 @@ import msgspec
 import psutil
 import pytest
 
-from devices.health.faults import FAULT_STATES, Fault
-from devices.health.log_line import PC, HealthLine, LogKind
-from devices.health.summary import (
-    MOST_STEPS,
-    DeviceSummary,
-    FaultTotal,
-    active_health,
-    steps_of,
-    summarise,
-    timelines,
-    with_logged_health,
-)
+from config import errors
+from devices.health.faults import FAULT_STATES, Fault, HealthChange, HealthTracker, fault_of_error, fault_rank
+from devices.health.log_line import PC, HealthLine, LogKind, LogLevel
+from devices.health.summary import DeviceSummary, FaultTotal, active_health, summarise, timelines, with_logged_health
+from devices.host.clock import NANOSECONDS
 from devices.model.device import Device, DeviceKind, Health, HealthState
+from tests.support.health import Recorded
+from tests.support.simulated import SimulatedClock
+
+
+@pytest.mark.parametrize(
+    ("error", "fault"),
+    [
+        (errors.DeviceError("x", why="lost"), Fault.LOST),
+        (errors.DeviceNotFound("x"), Fault.LOST),
+        (errors.DeviceError("x", why="bus-full"), Fault.BUS_FULL),
+        (errors.DeviceError("x", why="unsupported"), None),
+    ],
+)
+def test_what_a_refusal_means(error: errors.LiputError, fault: Fault | None) -> None:
+    assert fault_of_error(error) is fault
+
+
+def test_the_worst_comes_first_and_what_nobody_knows_last() -> None:
+    in_order = sorted([None, "of-tomorrow", *reversed(Fault)], key=fault_rank)
+    assert in_order[: len(Fault)] == list(FAULT_STATES) == list(Fault)
+
+
+@dataclass
+class Watched:
+    """A tracker, its clock, and what it said."""
+
+    clock: SimulatedClock = field(default_factory=SimulatedClock)
+    changes: list[HealthChange] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.record = Recorded(self.clock)
+        self.tracker = HealthTracker(
+            CAMERA, "Webcam", record=self.record, clock=self.clock, on_change=self.changes.append
+        )
+
+    def later(self, seconds: float) -> None:
+        self.clock.advance_to(self.clock.now_ns() + int(seconds * NANOSECONDS))
+
+
+def test_a_fault_is_one_line_at_its_beginning_and_one_at_its_end() -> None:
+    watched = Watched()
+    began_ns, began = watched.clock.now_ns(), watched.clock.now()
+    watched.later(0.75)
+    for _ in range(3):
+        watched.tracker.find(Fault.NO_DATA, "it gives nothing", began_ns=began_ns)
+    assert watched.tracker.health == Health(HealthState.SILENT, "it gives nothing", began, Fault.NO_DATA)
+    watched.later(2)
+    for _ in range(3):
+        watched.tracker.clear(Fault.NO_DATA, frames=12)
+    assert watched.tracker.health == Health()
+    began_line, ended_line = watched.record.lines
+    assert (began_line.device, began_line.name, began_line.kind) == (CAMERA, "Webcam", LogKind.DEGRADED)
+    assert (began_line.reason, ended_line.reason) == ("it gives nothing", "it gives nothing")
+    assert (began_line.level, ended_line.level) == (LogLevel.ERROR, LogLevel.INFO)
+    assert began_line.detail == {"fault": Fault.NO_DATA, "state": HealthState.SILENT, "after_s": 0.75}
+    assert ended_line.kind == LogKind.RECOVERED
+    assert ended_line.detail == {"fault": Fault.NO_DATA, "state": HealthState.OK, "lasted_s": 2.75, "frames": 12}
+    assert [(change.begun, change.health.state) for change in watched.changes] == [
+        (True, HealthState.SILENT),
+        (False, HealthState.OK),
+    ]
+
+
+def test_the_worst_fault_is_the_health_whatever_came_first() -> None:
+    watched = Watched()
+    for fault in (Fault.HUM, Fault.LOST, Fault.BLACK):
+        watched.tracker.find(fault, f"it is {fault}")
+    assert watched.tracker.health.reason == "it is lost"
+    watched.tracker.clear(Fault.LOST)
+    assert (watched.tracker.health.fault, watched.tracker.has(Fault.HUM)) == (Fault.BLACK, True)
+    watched.tracker.clear(Fault.BLACK)
+    assert watched.tracker.health.fault == Fault.HUM
+
 
 NINE = datetime(2026, 11, 25, 9, tzinfo=UTC)
 CAMERA, STICK = "046d:0825:A1", "534d:2109@1-2"
@@ -35,10 +102,6 @@ def line(second: float, kind: LogKind, device: str = CAMERA, name: str = "", **d
 def camera(*lines: HealthLine) -> DeviceSummary:
     (summary,) = (one for one in summarise(lines) if one.device == CAMERA)
     return summary
-
-
-def test_nothing_is_nothing() -> None:
-    assert summarise([]) == []
 
 
 def test_a_day_in_figures() -> None:
@@ -122,19 +185,9 @@ def test_time_in_which_nobody_watched_is_not_counted() -> None:
     assert camera(*quiet).uptime_s == night, "without a watch that begins anew, a quiet log is a quiet device"
 
 
-@pytest.mark.parametrize("end", [line(90, LogKind.CLOSED), line(100, LogKind.RECOVERED, fault="hum", lasted_s=80)])
-def test_a_fault_ends_with_what_ends_it(end: HealthLine) -> None:
-    begin = line(20, LogKind.DEGRADED, fault="hum")
-    assert camera(line(0, LogKind.OPENED, pid=1), begin, end, line(500, LogKind.SAMPLE)).faults == {
-        "hum": FaultTotal(1, (end.at - begin.at).total_seconds())
-    }
-
-
-@pytest.mark.parametrize("kind", [LogKind.PLUGGED, LogKind.MOVED, LogKind.OPENED])
-def test_what_was_lost_is_so_until_it_is_plugged_in_or_opened(kind: LogKind) -> None:
-    lines = [line(0, LogKind.OPENED, pid=1), line(20, LogKind.DEGRADED, fault="lost"), line(25, LogKind.CLOSED)]
-    summary = camera(*lines, line(50, kind, pid=1), line(150, LogKind.SAMPLE))
-    assert summary.faults == {"lost": FaultTotal(1, 30.0)}
+def test_a_fault_ends_with_the_closing_of_its_device() -> None:
+    told = [line(0, LogKind.OPENED, pid=1), line(20, LogKind.DEGRADED, fault="hum"), line(90, LogKind.CLOSED)]
+    assert camera(*told, line(500, LogKind.SAMPLE)).faults == {"hum": FaultTotal(1, 70.0)}
 
 
 def test_a_fault_of_a_process_that_was_killed_ends_with_its_last_word() -> None:
@@ -181,11 +234,6 @@ def test_a_device_that_gets_another_id_is_not_two() -> None:
     assert (by_id[old].uptime_s, by_id[CAMERA].uptime_s) == (60.0, 40.0)
 
 
-def test_a_swap_is_a_fault_until_somebody_has_looked() -> None:
-    summary = camera(line(0, LogKind.SWAPPED, fault="swapped"), line(50, LogKind.RECOVERED, fault="swapped"))
-    assert summary.faults == {"swapped": FaultTotal(1, 50.0)}
-
-
 def stepped(minutes: float, kind: LogKind, device: str = "A", name: str = "", **detail: object) -> HealthLine:
     return line(60 * minutes, kind, device, name, **detail)
 
@@ -215,12 +263,6 @@ def test_the_pc_comes_last_and_what_has_nothing_to_show_not_at_all() -> None:
     ]
     found = timelines(told, NINE, NINE + timedelta(minutes=5))
     assert [(one.device, sum(one.lost), sum(one.faults)) for one in found] == [("M", 2, 0), (PC, 0, 1)]
-
-
-def test_steps_are_never_shorter_than_the_samples_are_apart() -> None:
-    assert steps_of(NINE, NINE + timedelta(seconds=5)) == 1
-    assert steps_of(NINE, NINE + timedelta(hours=1)) == 60
-    assert steps_of(NINE, NINE + timedelta(days=30)) == MOST_STEPS
 
 
 # The health of devices now, from the log alone
@@ -268,23 +310,10 @@ def test_a_fault_counts_until_it_has_ended(log: Log) -> None:
     assert log.now() is None
 
 
-def test_the_worst_fault_is_the_health(log: Log) -> None:
-    log.add(LogKind.OPENED, pid=OURS)
-    for fault in ("hum", "no-data", "slow"):
-        log.add(LogKind.DEGRADED, fault, fault=fault)
-    assert log.fault() == "no-data"
-
-
-def test_a_fault_ends_with_the_process_that_found_it(log: Log) -> None:
+def test_a_fault_ends_with_its_process_or_when_the_device_is_closed_or_another_process_opens_it(log: Log) -> None:
     log.add(LogKind.OPENED, pid=OURS)
     log.add(LogKind.DEGRADED, fault="slow")
-    assert log.now(alive=[OURS])
-    assert log.now(alive=[OTHER]) is None
-
-
-def test_a_fault_ends_when_the_device_is_closed_or_another_process_opens_it(log: Log) -> None:
-    log.add(LogKind.OPENED, pid=OURS)
-    log.add(LogKind.DEGRADED, fault="slow")
+    assert log.now([OTHER]) is None
     log.add(LogKind.CLOSED)
     assert log.now() is None
     log.add(LogKind.OPENED, pid=OURS)
@@ -295,7 +324,7 @@ def test_a_fault_ends_when_the_device_is_closed_or_another_process_opens_it(log:
     assert log.now([OURS, OTHER]) is None
 
 
-@pytest.mark.parametrize("fault", ["lost", "busy", "flapping", "slow-port"])
+@pytest.mark.parametrize("fault", ["lost", "slow-port"])
 def test_what_is_wrong_whether_a_device_is_open_or_not_outlives_its_closing(log: Log, fault: str) -> None:
     log.add(LogKind.OPENED, pid=OURS)
     log.add(LogKind.DEGRADED, fault=fault)
@@ -305,24 +334,22 @@ def test_what_is_wrong_whether_a_device_is_open_or_not_outlives_its_closing(log:
 
 
 @pytest.mark.parametrize(
-    ("kind", "detail"),
-    [(LogKind.PLUGGED, {}), (LogKind.MOVED, {}), (LogKind.RECOVERED, {"fault": "flapping", "plugged": True})],
+    ("kind", "detail", "left"),
+    [
+        (LogKind.PLUGGED, {}, "hum"),
+        (LogKind.RECOVERED, {"fault": "flapping", "plugged": True}, "hum"),
+        (LogKind.RECOVERED, {"fault": "flapping", "plugged": False}, "lost"),
+    ],
 )
-def test_a_device_that_was_lost_is_not_any_more_when_it_is_plugged_in(
-    log: Log, kind: LogKind, detail: dict[str, Any]
-) -> None:
+def test_one_that_is_plugged_in_is_not_lost(log: Log, kind: LogKind, detail: dict[str, Any], left: str) -> None:
     log.add(LogKind.OPENED, pid=OURS)
-    log.add(LogKind.DEGRADED, fault="hum")
-    log.add(LogKind.DEGRADED, fault="lost")
-    log.add(kind, "", **detail)
-    assert log.fault() == "hum"
-
-
-def test_a_device_that_comes_and_goes_has_a_fault(log: Log) -> None:
+    for fault in ("hum", "lost"):
+        log.add(LogKind.DEGRADED, fault=fault)
     log.add(LogKind.FLAPPING, fault="flapping", pid=OURS)
-    assert log.fault() == "flapping"
+    assert log.fault() == "lost"
+    log.add(kind, "", **detail)
     log.add(LogKind.RECOVERED, fault="flapping")
-    assert log.now() is None
+    assert log.fault() == left
 
 
 def test_a_fault_of_a_device_that_nobody_could_open_names_its_process_itself(log: Log) -> None:
@@ -331,19 +358,6 @@ def test_a_fault_of_a_device_that_nobody_could_open_names_its_process_itself(log
     assert health
     assert health.state is HealthState.BUSY
     assert log.now([OTHER]) is None
-
-
-def test_a_fault_that_a_newer_liput_knows_is_a_degraded_device(log: Log) -> None:
-    log.add(LogKind.DEGRADED, "odd", fault="odd", pid=OURS)
-    health = log.now()
-    assert health
-    assert (health.state, health.fault) == (HealthState.DEGRADED, "odd")
-
-
-def test_one_that_comes_and_goes_no_more_and_is_not_there_is_still_lost(log: Log) -> None:
-    log.add(LogKind.DEGRADED, fault="lost", pid=OURS)
-    log.add(LogKind.RECOVERED, fault="flapping", plugged=False)
-    assert log.fault() == "lost"
 
 
 def test_a_fault_from_before_the_pc_was_started_is_nobodys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -381,17 +395,11 @@ def health(fault: str | None) -> Health:
     ("own", "found", "shown"),
     [
         (None, "slow-port", "slow-port"),
-        (None, "of-tomorrow", "of-tomorrow"),
-        ("slow-port", "of-tomorrow", "slow-port"),
         ("swapped", "flapping", "flapping"),
-        ("flapping", "swapped", "flapping"),
-        ("denied", "slow-port", "denied"),
         ("no-data", "denied", "denied"),
         # Whoever has it open knows how it is; what is wrong with its port alone is less than that it is in use.
         ("busy", "frozen", "frozen"),
-        ("busy", "hum", "hum"),
         ("busy", "of-tomorrow", "of-tomorrow"),
-        ("busy", "flapping", "busy"),
         ("busy", "slow-port", "busy"),
         ("busy", "lost", "lost"),
     ],
