@@ -2,15 +2,11 @@
 
 import os
 import socket
-import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Never
 
 import pytest
-from jeepney import MessageType
 
 from devices.host import sleep_inhibitor
 from devices.host.sleep_inhibitor import SleepInhibitor
@@ -86,13 +82,6 @@ def test_a_refusal_is_told_once_and_the_rest_is_held(system: Bus, session: Bus, 
     ]
 
 
-def test_where_nobody_could_send_it_to_sleep_nothing_is_told(system: Bus, session: Bus) -> None:
-    told: list[str] = []
-    with keep(told) as kept:
-        assert kept.refused(20.0) == frozenset()
-    assert told == []
-
-
 def test_no_bus_at_all_is_no_news(monkeypatch: pytest.MonkeyPatch, no_session: None) -> None:
     monkeypatch.delenv("DBUS_SYSTEM_BUS_ADDRESS", raising=False)
     monkeypatch.setattr(sleep_inhibitor, "_SYSTEM_SOCKETS", ())
@@ -102,10 +91,8 @@ def test_no_bus_at_all_is_no_news(monkeypatch: pytest.MonkeyPatch, no_session: N
     assert told == []
 
 
-@pytest.mark.parametrize("address", ["unix:path=/nowhere/bus", "tcp:host=127.0.0.1,port=1", "rubbish", "unix:guid=5"])
-def test_a_bus_that_cannot_be_reached_is_told_once(
-    monkeypatch: pytest.MonkeyPatch, no_session: None, address: str
-) -> None:
+@pytest.mark.parametrize("address", ["unix:path=/nowhere/bus", "rubbish"])
+def test_an_unreachable_bus_is_told_once(monkeypatch: pytest.MonkeyPatch, no_session: None, address: str) -> None:
     monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", address)
     told: list[str] = []
     with keep(told) as kept:
@@ -132,35 +119,3 @@ def test_a_bus_or_a_logind_that_hangs_keeps_nobody_waiting(
         "The session bus does not answer: Did not authenticate in 0.2 seconds",
         "This PC may go to sleep meanwhile: org.freedesktop.login1 does not answer (TimeoutError)",
     ]
-
-
-def test_where_there_are_too_many_threads_that_is_told_and_nobody_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    def none_more(_thread: threading.Thread) -> Never:
-        raise RuntimeError("can't start new thread")
-
-    told: list[str] = []
-    monkeypatch.setattr(threading.Thread, "start", none_more)
-    with keep(told) as kept:
-        assert kept.refused(20.0) == frozenset({"sleep", "lid", "lock"})
-    assert told == ["This PC may go to sleep meanwhile: can't start new thread"]
-
-
-def test_an_answer_of_any_shape_holds_off_what_it_can(system: Bus, no_session: None, stack: ExitStack) -> None:
-    login = stack.enter_context(logind(system))
-    monkeypatch = stack.enter_context(pytest.MonkeyPatch.context())
-    ask = sleep_inhibitor._ask
-    monkeypatch.setattr(
-        sleep_inhibitor, "_ask", lambda bus, want: ask(Odd(), want) if "lid" in str(want) else ask(bus, want)
-    )
-    told: list[str] = []
-    with keep(told) as kept:
-        assert kept.refused(20.0) == frozenset()
-        assert login.held == [SLEEP]
-    assert told == []
-
-
-class Odd:
-    """A bus that answers, and says nothing."""
-
-    def send_and_get_reply(self, message: object, *, timeout: float) -> SimpleNamespace:
-        return SimpleNamespace(header=SimpleNamespace(message_type=MessageType.method_return), body=())
