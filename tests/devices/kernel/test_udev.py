@@ -35,7 +35,7 @@ def test_it_is_twelve_hex_digits_and_nothing_where_there_is_nothing() -> None:
 @pytest.mark.parametrize(
     ("index", "at", "value"),
     [
-        (0, 7, 9), (0, 3, 3), (0, 16, 0), (0, 15, 0), (1, 8, 50), (1, 2, 99), (2, 7, 0), (3, 8, 0), (5, 5, 4),
+        (0, 7, 9), (0, 16, 0), (1, 8, 50), (2, 7, 0), (3, 8, 0), (5, 5, 4),
     ],
 )  # fmt: skip
 def test_units_and_links_of_one_make_do_not_differ(index: int, at: int, value: int) -> None:
@@ -50,8 +50,7 @@ def test_other_settings_for_other_bandwidths_do_not_count() -> None:
 
 
 @pytest.mark.parametrize(
-    ("index", "at", "value"),
-    [(0, 12, 0x13), (0, 10, 0x26), (1, 4, 3), (2, 4, 1), (3, 6, 2), (4, 4, 2), (7, 5, 0x81)],
+    ("index", "at", "value"), [(0, 12, 0x13), (0, 10, 0x26), (1, 4, 3), (2, 4, 1), (3, 6, 2), (4, 4, 2), (7, 5, 0x81)]
 )
 def test_another_make_differs(index: int, at: int, value: int) -> None:
     assert capabilities_hash(b"".join(changed(index, at, value))) != HASH
