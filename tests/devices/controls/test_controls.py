@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config.errors import ControlRefused, DeviceNotFound, UsageError
+from config.errors import ControlRefused, UsageError
 from config.settings.quantities import NotAllowed
 from devices.controls.control import Control, ControlKind, ControlValue, slug
 from devices.controls.panel import ControlPanel
-from devices.controls.setting import find_control, in_order, parse_values, set_all
+from devices.controls.setting import parse_values, set_all
 from tests.support.camera_controls import CONTRACT, FakeCamera, menu, number, switch
 
 
@@ -36,11 +36,7 @@ def test_the_fake_camera_keeps_the_contract(promise: object) -> None:
 
 @pytest.mark.parametrize(
     ("title", "name"),
-    [
-        ("White Balance, Automatic", "white_balance_automatic"),
-        ("Exposure Time (Absolute)", "exposure_time_absolute"),
-        ("  LED1 Mode ", "led1_mode"),
-    ],
+    [("White Balance, Automatic", "white_balance_automatic"), ("Exposure Time (Absolute)", "exposure_time_absolute")],
 )
 def test_names_are_written_as_v4l2_ctl_writes_them(title: str, name: str) -> None:
     assert slug(title) == name
@@ -58,11 +54,9 @@ BUTTON = msgspec.structs.replace(number("push", (0, 0, 1), 0), kind=ControlKind.
 @pytest.mark.parametrize(
     ("control", "text", "value"),
     [
-        (BRIGHTNESS, "0", 0), (BRIGHTNESS, "255", 255), (BRIGHTNESS, "0x10", 16), (FOCUS, "30", 30),
-        (LINES, "50 Hz", 1), (LINES, "50_hz", 1), (LINES, "2", 2),
-        (RATES, "30", 5), (RATES, "5", 6), (RATES, "6", 6),
-        (AUTO, "on", True), (AUTO, "TRUE", True), (AUTO, "1", True), (AUTO, "off", False), (AUTO, "no", False),
-        (TEXT, "abc", "abc"), (BITS, "0x3", 3), (BITS, "8", 8), (BUTTON, "1", 1),
+        (BRIGHTNESS, "0", 0), (BRIGHTNESS, "255", 255), (BRIGHTNESS, "0x10", 16), (LINES, "50_hz", 1), (LINES, "2", 2),
+        (RATES, "30", 5), (RATES, "5", 6), (RATES, "6", 6), (AUTO, "TRUE", True), (AUTO, "no", False),
+        (TEXT, "abc", "abc"), (BITS, "0x3", 3), (BUTTON, "1", 1),
     ],
 )  # fmt: skip
 def test_values_are_read_as_people_write_them(control: Control, text: str, value: ControlValue) -> None:
@@ -76,19 +70,13 @@ def test_values_are_read_as_people_write_them(control: Control, text: str, value
     ("control", "text", "said"),
     [
         (BRIGHTNESS, "256", "must be from 0 to 255"),
-        (BRIGHTNESS, "-1", "must be from 0 to 255"),
         (BRIGHTNESS, "bright", "must be from 0 to 255"),
-        (BRIGHTNESS, "1.5", "must be from 0 to 255"),
         (FOCUS, "31", "must be from 0 to 250 in steps of 5; near 31 are 30, 35"),
         (LINES, "70 Hz", 'must be one of Disabled, 50 Hz, 60 Hz; did you mean "60 Hz"?'),
-        (LINES, "3", "must be one of Disabled, 50 Hz, 60 Hz"),
         (RATES, "1", "must be one of 24, 30, 5"),
         (AUTO, "maybe", "must be on or off"),
-        (AUTO, "2", "must be on or off"),
-        (TEXT, "a", "must be a text of 2 to 4 characters"),
         (TEXT, "abcde", "must be a text of 2 to 4 characters"),
         (BITS, "4", "must be a sum of bits of 0xb"),
-        (BITS, "-1", "must be a sum of bits of 0xb"),
         (BUTTON, "2", "must be pressed with 1"),
     ],
 )
@@ -124,27 +112,15 @@ def test_a_value_of_another_kind_which_a_preset_could_hold_is_refused(control: C
 def test_all_are_set_the_automatic_mode_before_what_it_governs() -> None:
     camera = FakeCamera()
     controls = camera.controls()
-    wanted = parse_values(controls, {"focus_absolute": "30", "brightness": "9", "focus_automatic_continuous": "off"})
-    changes = set_all(camera, controls, wanted)
-    assert camera.set_so_far[0] == "focus_automatic_continuous"
+    texts = {"Focus-Absolute": "30", "brightness": "9", "focus_automatic_continuous": "off", "zoom_absolute": "100"}
+    changes = set_all(camera, controls, parse_values(controls, texts))
+    assert camera.set_so_far == ["focus_automatic_continuous", "focus_absolute", "brightness"], "what is so, is not set"
     assert [str(change) for change in changes] == [
         "focus_automatic_continuous=off",
         "focus_absolute=30",
         "brightness=9",
     ]
     assert [change.before_text for change in changes] == ["on", "0", "128"]
-
-
-def test_what_is_so_already_is_not_set_again() -> None:
-    camera = FakeCamera()
-    assert set_all(camera, camera.controls(), {"brightness": 128, "zoom_absolute": 200})[0].name == "zoom_absolute"
-    assert camera.set_so_far == ["zoom_absolute"]
-
-
-def test_what_comes_first_is_what_governs_and_else_the_order_stays() -> None:
-    controls = FakeCamera().controls()
-    names = ["zoom_absolute", "exposure_time_absolute", "brightness", "auto_exposure"]
-    assert in_order(controls, dict.fromkeys(names, 1)) == [names[3], *names[:3]]
 
 
 @pytest.mark.parametrize(
@@ -156,17 +132,10 @@ def test_what_comes_first_is_what_governs_and_else_the_order_stays() -> None:
             'set both: "focus_automatic_continuous=off" "focus_absolute=..."',
         ),
         (
-            {"exposure_time_absolute": "30"},
-            "exposure_time_absolute is set by the camera itself while auto_exposure is Aperture Priority Mode",
-            'set both: "auto_exposure=Manual Mode" "exposure_time_absolute=..."',
-        ),
-        ({"zoom": "200"}, 'there is no control "zoom"; did you mean "zoom_absolute"?', "it has brightness, white_bal"),
-        (
             {"focus": "3"},
             'there is no control "focus"; did you mean "focus_absolute" or "focus_automatic_continuous"?',
-            "it has",
+            "it has brightness, white_bal",
         ),
-        ({"brightnes_": "3"}, 'there is no control "brightnes_"; did you mean "brightness"?', "it has"),
         ({"brightness": "300"}, "brightness must be from 0 to 255", ""),
     ],
 )
@@ -179,15 +148,12 @@ def test_one_that_cannot_be_set_is_one_line_and_nothing_is_set(texts: dict[str, 
     assert camera.set_so_far == []
 
 
-def test_switching_an_automatic_mode_on_and_setting_what_it_governs_contradict_each_other() -> None:
+def test_what_contradicts_or_cannot_be_set_now_says_so() -> None:
     camera = FakeCamera()
     camera.set(camera.controls()["focus_automatic_continuous"], False)
     parse_values(camera.controls(), {"focus_absolute": "30"})
     with pytest.raises(UsageError, match=r"focus_absolute is set by the camera itself while focus_autom.* is on"):
         parse_values(camera.controls(), {"focus_automatic_continuous": "on", "focus_absolute": "30"})
-
-
-def test_a_control_that_is_only_to_be_read_or_switched_off_says_so() -> None:
     is_on = msgspec.structs.replace(BRIGHTNESS, name="light", read_only=True)
     off = msgspec.structs.replace(BRIGHTNESS, name="led", inactive=True)
     controls = FakeCamera(is_on, off).controls()
@@ -195,10 +161,6 @@ def test_a_control_that_is_only_to_be_read_or_switched_off_says_so() -> None:
         parse_values(controls, {"light": "1"})
     with pytest.raises(UsageError, match="led cannot be set now"):
         parse_values(controls, {"led": "1"})
-
-
-def test_names_may_be_written_with_other_case_and_hyphens() -> None:
-    assert find_control(FakeCamera().controls(), "Zoom-Absolute").name == "zoom_absolute"
 
 
 def test_when_the_camera_refuses_one_those_before_it_are_put_back() -> None:
@@ -227,11 +189,3 @@ def test_what_could_not_be_put_back_is_named() -> None:
     with pytest.raises(ControlRefused, match="refuses zoom_absolute=200") as caught:
         set_all(camera, camera.controls(), {"brightness": 9, "zoom_absolute": 200})
     assert caught.value.hint == "These controls could not be restored: brightness=9"
-
-
-def test_a_camera_that_goes_meanwhile_is_gone() -> None:
-    camera = FakeCamera()
-    controls = camera.controls()
-    camera.gone = True
-    with pytest.raises(DeviceNotFound):
-        set_all(camera, controls, {"brightness": 9})
