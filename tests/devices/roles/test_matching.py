@@ -77,6 +77,12 @@ def test_without_a_serial_it_is_the_same_make_in_the_same_port() -> None:
     found = missing(bound(STICK), room(p2=STICK).devices())
     assert (found.replacement, [device.port for device in found.elsewhere]) == (None, ["1-2"])
     assert found.reason == "it is not in port 1-1, and has no serial number by which it could be known in another"
+    assert present_id(bound(replace(STICK, capabilities=None)), room(p1=OTHER_MAKE).devices())
+    assert present_id(bound(STICK), room(p1=replace(STICK, capabilities=None)).devices())
+    devices = room(p1=STICK).devices()
+    assert present_id(bound(STICK), devices) == "534d:2109@1-1"
+    assert present_id(bound(STICK, sound=True), devices) == "534d:2109@1-1+sound"
+    assert missing(bound(STICK, sound=True), [devices[0]]).replacement is None
 
 
 @pytest.mark.parametrize(
@@ -88,9 +94,7 @@ def test_without_a_serial_it_is_the_same_make_in_the_same_port() -> None:
         (STICK, OTHER_MAKE, "it can do other things than the one before"),
     ],
 )
-def test_another_of_the_model_in_the_port_is_offered_and_not_taken(
-    bound_to: UsbDevice, there: UsbDevice, why: str
-) -> None:
+def test_another_of_the_model_is_offered_and_not_taken(bound_to: UsbDevice, there: UsbDevice, why: str) -> None:
     devices = room(p1=there, p2=there).devices()
     found = missing(bound(bound_to), devices)
     assert found.replacement is not None
@@ -98,11 +102,6 @@ def test_another_of_the_model_in_the_port_is_offered_and_not_taken(
     assert found.reason.startswith("another ")
     assert found.reason.endswith(f"is in its port 1-1: {why}")
     assert [device.port for device in found.elsewhere] == ["1-2"]
-
-
-def test_capabilities_that_are_not_known_do_not_count() -> None:
-    assert present_id(bound(replace(STICK, capabilities=None)), room(p1=OTHER_MAKE).devices())
-    assert present_id(bound(STICK), room(p1=replace(STICK, capabilities=None)).devices())
 
 
 def test_the_port_is_known_when_its_bus_has_another_number() -> None:
@@ -134,28 +133,18 @@ def test_what_is_nowhere_was_in_its_port_whatever_else_is_plugged_in() -> None:
     assert missing(bound(WEBCAM), other) == MissingDevice(nothing.reason, None, tuple(other))
 
 
-def test_picture_and_sound_of_a_plug_are_not_each_other() -> None:
-    devices = room(p1=STICK).devices()
-    assert present_id(bound(STICK), devices) == "534d:2109@1-1"
-    assert present_id(bound(STICK, sound=True), devices) == "534d:2109@1-1+sound"
-    assert missing(bound(STICK, sound=True), [devices[0]]).replacement is None
-
-
 def test_what_has_no_plug_is_known_by_its_id_only() -> None:
     pulse = Device(id="pulse:alsa_input.usb-Rode", kind=DeviceKind.MICROPHONE, name="Rode")
     assert present_id(binding_of(pulse, NOW), [pulse]) == pulse.id
     assert missing(binding_of(pulse, NOW), room(p1=MICROPHONE).devices()) == MissingDevice("it is not there")
 
 
-def test_who_has_a_role_is_not_offered_for_another() -> None:
+def test_who_has_a_role_is_not_offered_or_named_for_another() -> None:
     roles = {"podium": bound(WEBCAM, "1-1"), "room": bound(OTHER_UNIT, "1-2")}
     moved = room(p1=OTHER_UNIT).devices()
     found = resolve_all(roles, moved)
     assert found["room"] == moved[0]
     assert found["podium"] == MissingDevice("another C270 is in its port 1-1: its serial number is B2, not A1")
-
-
-def test_who_has_a_role_is_not_named_as_one_that_is_elsewhere() -> None:
     now = room(p2=STICK, p3=STICK).devices()
     there, free, *_ = now
     found = resolve_all({"podium": bound(STICK, "1-1"), "room": bound(STICK, "1-2")}, now)
@@ -203,7 +192,7 @@ def made(plugs: dict[str, int]) -> PortRoom:
 
 
 @given(PLUGS, PLUGS)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_a_role_is_never_somebody_elses(before: dict[str, int], after: dict[str, int]) -> None:
     """Whatever is where: who has the role now is what had it, or nothing tells the two apart, in the same port."""
     was, now = made(before), made(after)
@@ -225,7 +214,7 @@ def test_a_role_is_never_somebody_elses(before: dict[str, int], after: dict[str,
 
 
 @given(PLUGS)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_while_nothing_changes_every_role_is_present(plugs: dict[str, int]) -> None:
     there = made(plugs)
     roles = {device.id: binding_of(device, NOW) for device in there.devices()}
