@@ -66,9 +66,7 @@ def iso(payload: int, interval_us: int) -> Endpoint:
         (FULL_SPEED, 1023, 806_166.894),
     ],
 )
-def test_a_share_is_the_kernels_time_on_the_bus_in_what_periodic_transfers_may_take(
-    link_bps: int, payload: int, bus_ns: float
-) -> None:
+def test_a_share_is_the_kernels_part_of_the_periodic_time(link_bps: int, payload: int, bus_ns: float) -> None:
     each_us, most_us = (125, 100) if link_bps == HIGH_SPEED else (1000, 900)
     expected = bus_ns / 1000 / most_us
     assert bandwidth_share(iso(payload, each_us), link_bps) == pytest.approx(expected, rel=1e-7)
@@ -81,19 +79,13 @@ def test_a_share_of_superspeed_is_counted_in_bytes(link_bps: int) -> None:
     assert bandwidth_share(iso(9_000, 500), link_bps) == pytest.approx(0.04, rel=1e-7)
 
 
-def test_isochronous_pictures_may_take_three_full_packets_a_microframe_or_one_a_frame() -> None:
+def test_what_a_link_gives_to_isochronous_and_to_bulk_pictures() -> None:
     assert isochronous_bps(HIGH_SPEED) == 196_608_000
     assert isochronous_bps(FULL_SPEED) == 8_184_000
     assert isochronous_bps(LOW_SPEED) is None
-
-
-def test_bulk_pictures_may_take_what_tables_5_9_and_5_10_of_usb_2_say() -> None:
     assert bulk_bps(HIGH_SPEED) == 8 * 53_248_000
     assert bulk_bps(FULL_SPEED) == 8 * 1_216_000
     assert bulk_bps(LOW_SPEED) is None
-
-
-def test_superspeed_gives_either_the_same_part_of_its_bits() -> None:
     assert [isochronous_bps(link) for link in (SUPER_SPEED, 2 * SUPER_SPEED)] == [3_600_000_000, 7_200_000_000]
     assert [bulk_bps(link) for link in (SUPER_SPEED, 2 * SUPER_SPEED)] == [3_600_000_000, 7_200_000_000]
 
@@ -114,13 +106,10 @@ def test_pictures_of_no_known_size_claim_at_least_the_smallest_setting() -> None
     assert bandwidth_claim(there, UsbStream(camera_of(16_000).device)) == (small, large)
 
 
-def test_bulk_pictures_claim_nothing_and_a_device_without_such_endpoints_says_nothing() -> None:
+def test_bulk_pictures_claim_nothing_beside_isochronous_ones() -> None:
     assert bandwidth_claim(node(*settings_of(512, transfer="bulk")), camera_of(8_000)) == (0.0, 0.0)
     assert bandwidth_claim(node(*settings_of(512)), MICROPHONE) is None
     assert bandwidth_claim(node(), camera_of(8_000)) is None
-
-
-def test_a_stream_that_has_both_claims_what_its_isochronous_endpoints_take() -> None:
     both = node(*settings_of(512, transfer="bulk"), *settings_of(250))
     takes = bandwidth_share(settings_of(250)[0], HIGH_SPEED)
     assert bandwidth_claim(both, camera_of(8)) == (takes, takes)
@@ -146,9 +135,6 @@ def test_pictures_may_take_what_the_device_asks_for_and_no_more_than_the_link_gi
     assert usable_bps(slow) == 8_184_000
     assert usable_bps(node(iso(8, 1000), link_bps=LOW_SPEED)) == 64_000
     assert usable_bps(node(*settings_of(512, transfer="bulk"))) == bulk_bps(HIGH_SPEED)
-
-
-def test_a_device_whose_descriptors_say_nothing_may_take_what_its_link_gives() -> None:
     assert usable_bps(node()) == isochronous_bps(HIGH_SPEED)
     assert usable_bps(node(link_bps=LOW_SPEED)) is None
 
@@ -187,11 +173,10 @@ def test_two_sticks_that_always_claim_the_most_cannot_share_a_hub(grabbers: UsbT
     assert found.hint == "Move one device to another port."
 
 
-def test_another_port_of_an_xhci_controller_has_a_bandwidth_of_its_own(grabbers: UsbTopology) -> None:
+def test_another_port_of_an_xhci_controller_has_its_own_bandwidth(grabbers: UsbTopology, tmp_path: Path) -> None:
     assert find_conflicts(grabbers, [pictures("3-1.1"), pictures("3-2")]) == []
-
-
-def test_another_port_of_an_ehci_controller_has_not(tmp_path: Path) -> None:
+    virtual = UsbStream(Device(id="virtual", kind=DeviceKind.CAMERA, name="Virtual"), MJPG_720)
+    assert find_conflicts(grabbers, [virtual, pictures("9-9"), pictures("3-1.1")]) == [], "no tree knows these"
     desktop = UsbTopology.read(usb_tree("ehci_desktop", tmp_path))
     (found,) = find_conflicts(desktop, [pictures("7-1"), pictures("7-2")])
     assert (found.verdict, found.bus) == ("cannot-fit", "USB bus 7")
@@ -235,15 +220,6 @@ def test_bulk_cameras_reserve_nothing_and_share_what_there_is(tmp_path: Path) ->
     (found,) = find_conflicts(links, [pictures("2-1.1", NV12_2160), pictures("2-1.2", NV12_2160)])
     assert (found.verdict, found.least, found.most) == ("may-not-fit", 0.0, 0.0)
     assert found.message.endswith("they need 5966 Mbit/s and reserve nothing, 3600 are left")
-
-
-def test_what_no_tree_knows_is_left_out(grabbers: UsbTopology) -> None:
-    virtual = UsbStream(Device(id="virtual", kind=DeviceKind.CAMERA, name="Virtual"), MJPG_720)
-    assert find_conflicts(grabbers, [virtual, pictures("9-9"), pictures("3-1.1")]) == []
-
-
-def test_a_camera_that_is_alone_fits_whatever_it_claims(grabbers: UsbTopology) -> None:
-    assert find_conflicts(grabbers, [pictures("3-1.1"), sound("3-1.1")]) == []
 
 
 @pytest.mark.parametrize(("protocol", "shared"), [("01", True), ("02", False)])

@@ -37,9 +37,6 @@ def test_a_usb_3_camera_behind_a_usb_2_hub_is_told_which_hub(tmp_path: Path) -> 
         "Logitech StreamCam is made for USB 3 and runs at 480 Mbit/s: the hub at port 5-1 is a USB 2 hub"
     )
     assert port_warning(cameras, device("5-1.3.1.3.7")) is None
-
-
-def test_a_usb_3_device_in_a_usb_3_port_is_well(tmp_path: Path) -> None:
     links = UsbTopology.read(usb_tree("two_cam_links", tmp_path))
     assert port_warning(links, device("2-1.1")) is None
     assert port_warning(links, device(None)) is None
@@ -58,9 +55,7 @@ def test_a_usb_3_device_in_a_usb_3_port_is_well(tmp_path: Path) -> None:
     ],
 )
 def test_who_could_do_usb_3_is_told_by_itself_else_by_the_table(
-    tmp_path: Path,
-    attributes: dict[str, str],
-    warned: bool,
+    tmp_path: Path, attributes: dict[str, str], warned: bool
 ) -> None:
     add_device(tmp_path, "usb1", HUB)
     add_device(tmp_path, "1-2", attributes | {"speed": "480"})
@@ -94,21 +89,16 @@ def test_a_node_without_a_usb_plug_has_no_neighbours() -> None:
 
 @pytest.mark.parametrize(
     ("port", "others"),
-    [
-        ("5-1.4", ["H264 USB Camera (port 5-1.3.1.3.6)", "Logitech C270 (port 5-1.3.1.3.7)"]),
-        (None, []),
-    ],
+    [("5-1.4", ["H264 USB Camera (port 5-1.3.1.3.6)", "Logitech C270 (port 5-1.3.1.3.7)"]), (None, [])],
 )
-def test_neighbours_are_named_with_their_ports(
+def test_neighbours_are_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, port: str | None, others: list[str]
 ) -> None:
     monkeypatch.setattr(slow_ports, "port_of", lambda _: port)
     assert streaming_neighbours("/dev/video0", usb_tree("three_cameras", tmp_path)) == others
 
 
-def test_one_that_is_alone_on_its_bus_has_the_neighbours_of_its_controller(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_one_alone_on_its_bus_has_its_controllers_neighbours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     camera = {"idVendor": "1234", "idProduct": "0001", "endpoints": ["1.1 0e02 81 iso 0c00 1"]}
     add_device(tmp_path, "usb1", HUB)
     add_device(tmp_path, "1-1", HUB)
