@@ -3,19 +3,16 @@
 from dataclasses import replace
 from pathlib import Path
 
-import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from devices.health.faults import FAULT_STATES
 from devices.health.log_line import LogKind, LogLevel
 from devices.host.clock import NANOSECONDS
-from devices.model.device import Device, Health, HealthState
+from devices.model.device import Device
 from devices.monitor.device_changes import ChangeKind
 from devices.monitor.known_devices import confirm, known_store
 from tests.support.ports import HUB, STICK, WEBCAM, Eye, PortRoom, told
-from tests.support.simulated import SimulatedClock
 
 
 @pytest.fixture
@@ -36,14 +33,6 @@ def test_a_device_that_comes_and_goes_is_told_with_its_picture_and_sound(room: P
         "unplugged from port 1-2 after 2h3m4s",
     ]
     assert eye.record.lines[2].detail == {"port": "1-2", "plugged_s": 7384.0}
-
-
-def test_of_what_was_there_before_it_is_not_known_how_long(room: PortRoom) -> None:
-    room.plug(WEBCAM, "1-1")
-    eye = Eye(room)
-    room.unplug("1-1")
-    eye.look(after_s=60)
-    assert eye.record.lines[0].reason == "unplugged from port 1-1 after more than 1m"
 
 
 def test_a_look_at_the_same_tells_nothing(room: PortRoom) -> None:
@@ -73,36 +62,6 @@ def test_a_device_with_its_own_serial_moves_and_one_without_is_another(room: Por
     assert eye.record.of(LogKind.SWAPPED) == []
 
 
-def test_the_one_from_last_week_is_known(room: PortRoom, tmp_path: Path) -> None:
-    clock = SimulatedClock()
-    room.plug(WEBCAM, "1-1")
-    eye = Eye(room, tmp_path / "devices.json", clock)
-    eye.observer.save(at_end=True)
-    room.unplug("1-1")
-    clock.advance_to(clock.now_ns() + 7 * 86_400 * NANOSECONDS)
-    later = Eye(room, tmp_path / "devices.json", clock)
-    room.plug(WEBCAM, "1-1")
-    later.look()
-    (line,) = later.record.of(LogKind.PLUGGED)
-    assert line.reason == "plugged in, port 1-1; known, last seen 7 days ago"
-    assert line.detail["known"] is True
-
-
-def test_a_bus_with_another_number_is_noticed(room: PortRoom) -> None:
-    """A controller that re-appears may get another bus; the place stays."""
-    room.plug(STICK, "1-2")
-    room.plug(WEBCAM, "1-1")
-    eye = Eye(room)
-    changes = eye.replug("1-2", "1-1", into=["3-2", "3-1"])
-    assert ("plugged", "046d:0825:A1") in told(changes), "it has not moved"
-    stick, webcam = eye.record.of(LogKind.PLUGGED, "534d:2109@3-2") + eye.record.of(LogKind.PLUGGED, "046d:0825:A1")
-    for line, port in ((stick, "1-2"), (webcam, "1-1")):
-        assert line.reason.endswith(f"it is in the same port, formerly named {port} by the kernel")
-        assert line.detail["renumbered_from"] == port
-    eye.replug("3-1")
-    assert "renumbered_from" not in eye.record.of(LogKind.PLUGGED)[-1].detail
-
-
 # Twins with the same serial number
 
 
@@ -122,32 +81,6 @@ def test_a_twin_changes_the_id_of_the_one_that_was_there_which_is_told_as_that(r
     assert eye.record.of(LogKind.RENAMED)[1].reason.endswith("its serial number is its own again")
 
 
-# Health
-
-
-def test_health_that_stays_keeps_its_time_and_one_that_changes_is_told(
-    room: PortRoom, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    room.plug(WEBCAM, "1-1")
-    eye = Eye(room)
-    look, clock = room.look, eye.clock
-
-    def busy() -> object:
-        sight = look()
-        devices = [
-            msgspec.structs.replace(one, health=Health(HealthState.BUSY, "used by pid 1 (x)", clock.now(), "busy"))
-            for one in sight.devices
-        ]
-        return replace(sight, devices=tuple(devices))
-
-    monkeypatch.setattr(room, "look", busy)
-    (change,) = eye.look()
-    since = change.device.health.since
-    assert (change.kind, change.device.health.state) == (ChangeKind.CHANGED, "busy")
-    assert eye.look() == []
-    assert eye.observer.devices[0].health.since == since
-
-
 # Coming and going
 
 
@@ -158,7 +91,6 @@ def test_flapping_is_one_line_and_a_fault_until_it_is_calm(room: PortRoom) -> No
         changes = eye.replug("1-1")
         assert told(changes)[0][0] == "unplugged"
     assert eye.faults() == {"1-1": "flapping"}
-    assert eye.observer.devices[0].health.state == FAULT_STATES[next(f for f in FAULT_STATES if f == "flapping")]
     (line,) = eye.record.of(LogKind.FLAPPING)
     assert (line.level, line.detail["unplugs"]) == (LogLevel.WARN, 3)
     assert line.reason == "comes and goes; check its cable and its port: unplugged 3 times in 4 s"
@@ -183,21 +115,6 @@ def test_flapping_for_long_is_told_once_a_minute(room: PortRoom) -> None:
     assert len(eye.record.lines) == 14
 
 
-def test_unpluggings_that_no_look_saw_count_for_who_was_there_last(room: PortRoom) -> None:
-    room.plug(WEBCAM, "1-1")
-    eye = Eye(room)
-    assert told(eye.look("1-1", "1-1", "1-1")) == [("changed", "046d:0825:A1")]
-    assert eye.faults() == {"1-1": "flapping"}
-    room.unplug("1-1")
-    eye.look()
-    assert eye.record.of(LogKind.UNPLUGGED) == []
-    eye.wait(61)
-    eye.observer.tick()
-    assert "is unplugged" in eye.record.of(LogKind.RECOVERED)[0].reason
-    eye.look("1-1", "1-1", "1-1")
-    assert len(eye.record.of(LogKind.FLAPPING)) == 2
-
-
 def test_unpluggings_of_a_device_that_was_never_seen_count_once_it_stays(room: PortRoom) -> None:
     eye = Eye(room)
     for _ in range(5):
@@ -207,11 +124,6 @@ def test_unpluggings_of_a_device_that_was_never_seen_count_once_it_stays(room: P
     assert (change.kind, change.device.health.fault) == (ChangeKind.PLUGGED, "flapping")
     (line,) = eye.record.lines
     assert (line.kind, line.device, line.detail["unplugs"]) == ("flapping", "046d:0825:A1", 10)
-    room.plug(STICK, "1-2")
-    eye.look("1-3", "1-3", "1-3")
-    room.plug(replace(WEBCAM, serial="B2"), "1-3")
-    eye.look(after_s=61)
-    assert eye.faults() == {"1-1": "flapping", "1-2": None, "1-3": None}
 
 
 def test_two_unpluggings_a_minute_are_nothing_special(room: PortRoom) -> None:
@@ -232,7 +144,7 @@ UNITS = (STICK, STICK, STICK, WEBCAM, WEBCAM, replace(WEBCAM, serial="B2"))
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 5), st.booleans()), max_size=40))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_whoever_follows_the_changes_knows_what_is_there(steps: list[tuple[int, int, bool]]) -> None:
     room = PortRoom()
     eye = Eye(room)
@@ -259,13 +171,13 @@ def test_whoever_follows_the_changes_knows_what_is_there(steps: list[tuple[int, 
 
 
 def test_a_hub_that_goes_takes_what_is_on_it_and_says_so(room: PortRoom) -> None:
-    room.hubs["1-1"] = HUB
-    room.plug(WEBCAM, "1-1.2")
+    room.hubs |= {port: replace(HUB, port=port) for port in ("1-1", "1-1.4")}
+    room.plug(WEBCAM, "1-1.4.2")
     room.plug(STICK, "1-12")
     eye = Eye(room)
     room.hubs.clear()
-    room.unplug("1-1.2")
-    eye.look("1-1", "1-1.2")
+    room.unplug("1-1.4.2")
+    eye.look("1-1", "1-1.4", "1-1.4.2")
     (line,) = eye.record.of(LogKind.HUB_UNPLUGGED)
     assert (line.device, line.name, line.level) == ("1-1", "Realtek 4-Port USB Hub", LogLevel.WARN)
     assert line.reason == "unplugged from port 1-1, and with it: C270"
@@ -274,60 +186,6 @@ def test_a_hub_that_goes_takes_what_is_on_it_and_says_so(room: PortRoom) -> None
     eye.look()
     (line,) = eye.record.of(LogKind.HUB_PLUGGED)
     assert line.reason == "plugged into port 1-1, 4 ports"
-
-
-def test_a_hub_that_comes_and_goes_is_told_a_few_times(room: PortRoom) -> None:
-    room.hubs["1-1"] = HUB
-    eye = Eye(room)
-    for _ in range(20):
-        eye.look("1-1")
-    assert len(eye.record.lines) == 5
-    assert eye.record.of(LogKind.HUB_UNPLUGGED)[0].reason == "unplugged from port 1-1; nothing was on it"
-    assert eye.record.of(LogKind.FLAPPING)[0].device == "1-1"
-
-
-def test_a_hub_whose_name_udev_tells_later_has_not_been_replugged(room: PortRoom) -> None:
-    room.hubs["1-1"] = replace(HUB, name="USB hub")
-    eye = Eye(room)
-    room.hubs["1-1"] = HUB
-    eye.look()
-    assert eye.record.lines == []
-    room.hubs["1-1"] = replace(HUB, pid="5412")
-    eye.look()
-    assert [line.kind for line in eye.record.lines] == [LogKind.HUB_UNPLUGGED, LogKind.HUB_PLUGGED]
-
-
-def test_a_docking_station_that_is_plugged_in_elsewhere_is_one_story(room: PortRoom) -> None:
-    def dock(port: str) -> None:
-        room.hubs |= {where: replace(HUB, port=where) for where in (port, f"{port}.4")}
-        for unit, place in ((WEBCAM, ".1"), (STICK, ".2"), (STICK, ".4.1")):
-            room.plug(unit, f"{port}{place}")
-
-    dock("1-1")
-    eye = Eye(room)
-    room.hubs.clear()
-    room.plugs.clear()
-    eye.look("1-1", "1-1.1", "1-1.2", "1-1.4", "1-1.4.1")
-    dock("1-3")
-    eye.look()
-    hubs = [line.reason for line in eye.record.lines if line.device[:2] == "1-"]
-    sticks = [f"MS2109 HDMI capture stick, port 1-1.{place}" for place in ("2", "4.1")]
-    assert hubs == [
-        f"unplugged from port 1-1, and with it: C270; {'; '.join(sticks)}", "plugged into port 1-3, 4 ports",
-    ]  # fmt: skip
-    assert eye.record.of(LogKind.MOVED)[0].device == "046d:0825:A1"
-    assert [line.device for line in eye.record.of(LogKind.PLUGGED) if "sound" not in line.device] == [
-        "534d:2109@1-3.2", "534d:2109@1-3.4.1",
-    ]  # fmt: skip
-    assert [line.kind for line in eye.record.lines if line.level is not LogLevel.INFO] == [LogKind.HUB_UNPLUGGED]
-
-
-def test_a_hub_carries_what_is_on_it_at_whatever_depth() -> None:
-    root = replace(HUB, port="usb1")
-    assert [HUB.carries(port) for port in ("1-1.2", "1-1.2.3", "1-1", "1-12", "2-1.2", None)] == [
-        True, True, False, False, False, False,
-    ]  # fmt: skip
-    assert [root.carries(port) for port in ("1-1", "1-4.2", "11-1", "2-1")] == [True, True, False, False]
 
 
 def twins(room: PortRoom, memory: Path | None = None) -> Eye:
@@ -352,36 +210,6 @@ def test_twins_that_were_both_out_may_have_been_swapped_and_both_say_so(room: Po
     assert (lines[0].level, lines[0].detail["fault"], lines[0].detail["twins"]) == (LogLevel.WARN, "swapped", ["1-2"])
     assert "may have changed places with the one of port 1-2" in lines[0].reason
     assert "liput devices assign" in lines[0].reason
-
-
-def test_one_twin_alone_out_is_the_same_when_it_is_back(room: PortRoom) -> None:
-    eye = twins(room)
-    for _ in range(2):
-        eye.replug("1-2")
-        eye.wait(60)
-        eye.replug("1-5")
-        eye.wait(60)
-    assert eye.record.of(LogKind.SWAPPED) == []
-
-
-def test_a_swap_over_a_third_port_is_seen_though_never_both_were_out(room: PortRoom) -> None:
-    eye = twins(room)
-    eye.replug("1-2", into=["1-7"])
-    assert swapped_ports(eye) == []
-    eye.replug("1-5", into=["1-2"])
-    assert swapped_ports(eye) == ["1-2"]
-    eye.replug("1-7", into=["1-5"])
-    assert swapped_ports(eye) == ["1-2", "1-5"]
-
-
-def test_a_new_one_in_a_port_that_was_left_is_the_one_expected_there(room: PortRoom) -> None:
-    room.plug(STICK, "1-2")
-    eye = Eye(room)
-    eye.replug("1-2", into=["1-7"])
-    room.plug(STICK, "1-2")
-    eye.look()
-    eye.replug("1-2")
-    assert eye.record.of(LogKind.SWAPPED) == []
 
 
 def test_what_can_be_told_apart_is_not_swapped(room: PortRoom) -> None:
@@ -413,16 +241,6 @@ def test_a_confirmed_swap_is_over_and_the_next_one_is_told_again(room: PortRoom,
     assert swapped_ports(eye) == ["1-2", "1-5"]
 
 
-def test_an_unplugging_takes_the_fault_with_it(room: PortRoom) -> None:
-    eye = twins(room)
-    eye.replug("1-2", "1-5")
-    for port in ("1-2", "1-5"):
-        room.unplug(port)
-    eye.look()
-    assert not eye.known.swapped()
-    assert not eye.observer.awaits_confirmation
-
-
 def on_a_hub(room: PortRoom) -> Eye:
     room.hubs["1-1"] = HUB
     room.plug(STICK, "1-1.1")
@@ -448,9 +266,7 @@ def test_a_hub_that_loses_power_for_a_moment_swaps_nothing(room: PortRoom) -> No
 
 
 @pytest.mark.parametrize(("after_s", "ports"), [(5, ["1-1.2", "1-1.1"]), (1, ["1-4", "1-1.2"])])
-def test_a_hub_that_was_out_for_longer_or_from_which_one_was_taken_may(
-    room: PortRoom, after_s: float, ports: list[str]
-) -> None:
+def test_a_hub_that_was_out_for_longer_or_lost_one_may(room: PortRoom, after_s: float, ports: list[str]) -> None:
     eye = on_a_hub(room)
     room.hubs.clear()
     sticks = [room.unplug(port) for port in ("1-1.1", "1-1.2")]
@@ -463,9 +279,7 @@ def test_a_hub_that_was_out_for_longer_or_from_which_one_was_taken_may(
 
 
 @pytest.mark.parametrize(("sleeps", "swapped"), [(True, []), (False, ["1-1", "1-2"])])
-def test_what_comes_back_when_the_pc_wakes_has_not_been_swapped(
-    room: PortRoom, sleeps: bool, swapped: list[str]
-) -> None:
+def test_what_comes_back_when_the_pc_wakes_is_not_swapped(room: PortRoom, sleeps: bool, swapped: list[str]) -> None:
     room.plug(STICK, "1-1")
     room.plug(STICK, "1-2")
     eye = Eye(room)
@@ -478,7 +292,7 @@ def test_what_comes_back_when_the_pc_wakes_has_not_been_swapped(
 
 
 @given(st.permutations(["1-1", "1-2", "1-3"]), st.permutations(["1-1", "1-2", "1-3"]), st.integers(1, 3))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_no_twin_comes_back_into_the_port_of_another_unnoticed(out: list[str], back: list[str], at_once: int) -> None:
     """Sticks are pulled out and put back in any order, up to three at once; who is in a wrong port is always told."""
     room = PortRoom(sounding=())

@@ -1,7 +1,8 @@
-"""What people see of what is plugged in: ids, names, pairs, kinds."""
+"""What people see of what is plugged in: ids, names, pairs, kinds, modes."""
 
 import dataclasses
 import os
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,13 +11,13 @@ import pytest
 
 from config.errors import DeviceError, DeviceNotFound
 from devices.kernel.udev import SoundInput, UdevDevices, UsbDevice, VideoNode
-from devices.model.device import Device, DeviceKind, Health, Mode
+from devices.model.device import Device, DeviceKind, Health
 from devices.monitor.holders import Holder
-from devices.monitor.modes import NodeCapabilities
+from devices.monitor.modes import CapabilityProber, NodeCapabilities, rates_within, sizes_within
 from devices.monitor.snapshot import list_devices, make_devices, nodes_in_use, nodes_open_elsewhere
+from tests.support.ports import OFFER
 
-MODES = (Mode("MJPG", 1280, 720, (30.0,)),)
-OFFER = NodeCapabilities(gives_pictures=True, is_receiver=False, modes=MODES)
+MODES = OFFER.modes
 STICK = UsbDevice("534d", "2109", None, "1-2", "USB Video", "MACROSILICON", 480_000_000)
 WEBCAM = UsbDevice("046d", "0825", "A1", "1-1", "C270 HD WEBCAM", "", 480_000_000)
 MICROPHONE = UsbDevice("0d8c", "0134", None, "1-5", "USB PnP Audio Device", "C-Media", 12_000_000)
@@ -43,6 +44,11 @@ def test_a_stick_is_its_picture_and_its_sound_paired() -> None:
     assert (tone.id, tone.name) == ("534d:2109@1-2+sound", "MS2109 HDMI capture stick (sound)")
     assert (tone.node, tone.alsa, tone.modes) == (None, "hw:CARD=MS2109,DEV=0", ())
     assert (image.paired_with, tone.paired_with) == (tone.id, image.id)
+    stick = dataclasses.replace(STICK, has_video=True)
+    (early,) = listed(sound("MS2109", stick))
+    image, late = listed(picture("/dev/video2", stick), sound("MS2109", stick))
+    assert (early.id, early.name, early.paired_with) == (late.id, late.name, None)
+    assert late.paired_with == image.id
 
 
 def test_a_microphone_of_its_own_keeps_the_plugs_id() -> None:
@@ -51,25 +57,14 @@ def test_a_microphone_of_its_own_keeps_the_plugs_id() -> None:
     assert (device.name, device.link_bps) == ("USB PnP Audio Device", 12_000_000)
 
 
-def test_the_id_of_a_sticks_sound_does_not_wait_for_its_picture() -> None:
-    stick = dataclasses.replace(STICK, has_video=True)
-    (early,) = listed(sound("MS2109", stick))
-    image, late = listed(picture("/dev/video2", stick), sound("MS2109", stick))
-    assert (early.id, early.name, early.paired_with) == (late.id, late.name, None)
-    assert late.paired_with == image.id
-
-
-def test_two_nodes_of_one_camera_have_two_ids() -> None:
+def test_a_second_node_of_one_plug_has_its_own_id() -> None:
     first, second = listed(picture("/dev/video0", WEBCAM), picture("/dev/video2", WEBCAM))
     assert (first.id, second.id) == ("046d:0825:A1", "046d:0825:A1+picture2")
     assert (first.name, second.name) == ("C270 HD WEBCAM, port 1-1", "C270 HD WEBCAM, port 1-1")
-
-
-def test_what_has_no_plug_is_known_by_its_place() -> None:
     card = sound("PCH", None, name="HDA Intel PCH", place="pci-0000:00:1f.3")
-    second = sound("PCH", None, pcm=2, name="ALC257 Alt Analog", place="pci-0000:00:1f.3")
+    other = sound("PCH", None, pcm=2, name="ALC257 Alt Analog", place="pci-0000:00:1f.3")
     virtual = picture("/dev/video9", None, name="OBS Virtual Camera", place="virtual-OBS_Virtual_Camera")
-    assert [device.id for device in listed(virtual, card, second)] == [
+    assert [device.id for device in listed(virtual, card, other)] == [
         "virtual-OBS_Virtual_Camera", "pci-0000:00:1f.3", "pci-0000:00:1f.3+sound2",
     ]  # fmt: skip
 
@@ -90,9 +85,7 @@ def test_a_node_that_gives_no_pictures_or_has_gone_is_no_device() -> None:
         (None, "silent", "no-data"),
     ],
 )
-def test_a_node_that_does_not_open_is_listed_with_the_reason(
-    answer: DeviceError | None, state: str, fault: str
-) -> None:
+def test_a_node_that_does_not_open_says_why(answer: DeviceError | None, state: str, fault: str) -> None:
     answers = {"/dev/video0": answer} if answer else {}
     (device,) = make_devices(UdevDevices((picture("/dev/video0", WEBCAM),), ()), answers)
     assert (device.kind, device.modes) == (DeviceKind.CAMERA, ())
@@ -101,13 +94,10 @@ def test_a_node_that_does_not_open_is_listed_with_the_reason(
     assert device.health.since is not None
 
 
-def test_sound_whose_node_udev_has_not_made_yet_is_not_denied_to_anybody() -> None:
+def test_sound_is_denied_where_its_node_may_not_be_read(tmp_path: Path) -> None:
     early = dataclasses.replace(sound("MS2109", STICK), node="/dev/snd/pcmC77D0c")
     (device,) = make_devices(UdevDevices((), (early,)), {})
     assert (device.health.state, device.health.fault) == ("silent", "no-data")
-
-
-def test_sound_whose_node_may_not_be_read_is_denied(tmp_path: Path) -> None:
     node = tmp_path / "pcmC1D0c"
     node.symlink_to(tmp_path / "nowhere")  # which not even root may read
     (device,) = make_devices(UdevDevices((), (dataclasses.replace(sound("MS2109", STICK), node=str(node)),)), {})
@@ -158,21 +148,16 @@ def test_the_json_has_the_fields_that_scripts_rely_on() -> None:
         ("USB Camera", "", "", "USB Camera"),
     ],
 )
-def test_a_name_is_what_the_device_says_unless_every_device_says_it(
-    product: str, manufacturer: str, kernel: str, name: str
-) -> None:
+def test_a_name_is_what_no_other_device_says(product: str, manufacturer: str, kernel: str, name: str) -> None:
     usb = UsbDevice("ffff", "0001", None, "1-1", product, manufacturer, None)
     assert [device.name for device in listed(picture("/dev/video0", usb, name=kernel))] == [name]
 
 
-def test_what_the_table_knows_is_the_name_where_the_device_says_nothing() -> None:
+def test_a_name_is_the_tables_or_the_kernels_where_the_device_says_nothing() -> None:
     silent = dataclasses.replace(STICK, product="")
     assert [device.name for device in listed(picture("/dev/video0", silent))] == ["MS2109 HDMI capture stick"]
     own = dataclasses.replace(STICK, product="Lecture Hall Grabber")
     assert [device.name for device in listed(picture("/dev/video0", own))] == ["Lecture Hall Grabber"]
-
-
-def test_a_name_without_a_plug_is_the_kernels() -> None:
     assert [device.name for device in listed(picture("/dev/video0", None, name="Integrated: Camera"))] == ["Integrated"]
     assert [device.name for device in listed(picture("/dev/video0", None, name="USB Camera"))] == ["USB Camera"]
 
@@ -236,9 +221,7 @@ def terminals() -> Iterator[list[str]]:
             os.close(end)
 
 
-def test_who_has_pictures_or_sound_open_is_named_unless_it_is_this_process(
-    terminals: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_other_processes_that_have_it_open_are_named(terminals: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     image, tone = terminals
     there = UdevDevices((picture(image, WEBCAM),), (dataclasses.replace(sound("A", WEBCAM), node=tone),))
     assert nodes_open_elsewhere(there) == {}
@@ -265,3 +248,43 @@ def test_a_loopback_is_anybodys_and_what_cannot_be_asked_is_taken_to_be_in_use()
     held = dict.fromkeys(("/dev/video9", "/dev/zero", "/dev/null"), somebody)
     assert nodes_in_use(there, held) == {"/dev/zero": somebody, "/dev/null": somebody}
     assert nodes_in_use(there, {}) == {}
+
+
+# Modes of a node: ranges as lists, and asking each node once
+
+
+def test_a_range_becomes_the_largest_and_the_usual_ones() -> None:
+    sizes = list(sizes_within((16, 1920, 16), (16, 1080, 8)))
+    assert sizes[0] == (1920, 1080)
+    assert {(1280, 720), (640, 480), (320, 240)} <= set(sizes)
+    assert not any(width > 1920 or (width - 16) % 16 for width, _ in sizes)
+    assert list(rates_within(5.0, 30.0)) == [30.0, 30.0, 25.0, 24.0, 20.0, 15.0, 10.0, 5.0]
+    assert next(rates_within(0.0, 1e9)) == 120.0
+
+
+def test_a_node_is_asked_once_while_it_is_the_same_and_again_after_a_refusal(tmp_path: Path) -> None:
+    asked, refuses = Counter[str](), {"video2"}
+
+    def ask(node: str, name: str) -> NodeCapabilities:
+        asked[name] += 1
+        if name in refuses:
+            raise DeviceError(f"may not open {node}", why="denied")
+        return OFFER
+
+    def made(name: str) -> VideoNode:
+        (tmp_path / name).touch()
+        return VideoNode(str(tmp_path / name), name, "usb", None, gives_pictures=True)
+
+    prober, one, two = CapabilityProber(ask=ask), made("video0"), made("video2")
+    refused = prober.offers([one, two])[two.node]
+    assert isinstance(refused, DeviceError)
+    assert refused.why == "denied"
+    refuses.clear()
+    for nodes in ([one, two], [two], [one, two]):
+        assert prober.offers(nodes) == {node.node: OFFER for node in nodes}
+    assert asked == {"video0": 2, "video2": 2}, "the first was not there once"
+    (tmp_path / "video0").rename(tmp_path / "former")
+    assert prober.offers([made("video0")]) == {one.node: OFFER}
+    assert asked["video0"] == 3, "it is another file of that name"
+    gone = VideoNode("/dev/is-not-there", "Camera", "usb", None, gives_pictures=True)
+    assert isinstance(prober.offers([gone])[gone.node], DeviceNotFound)
