@@ -7,9 +7,10 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import msgspec
 import pytest
@@ -21,6 +22,7 @@ from devices.health.log_line import PC, HealthLogger, LogKind, LogLevel
 from devices.health.log_reader import LogFilter, read
 from devices.health.log_writer import HealthLog, open_health_log
 from devices.host.clock import Clock, SystemClock
+from devices.kernel.message_log import KernelMessageWriter
 from devices.model.device import Device, DeviceKind, Mode
 from devices.monitor.device_changes import ChangeKind, DeviceChange
 from devices.monitor.monitor import DeviceMonitor, OnChange
@@ -31,7 +33,8 @@ from tests.support.health import Recorded
 from tests.support.ports import WEBCAM, PortRoom
 from tests.support.waiting import wait_for
 
-CAMERA = Device(id="046d:0825:A1", kind=DeviceKind.CAMERA, name="Webcam", port="1-2", node="/dev/video0")
+MODES = (Mode("MJPG", 640, 480, (30.0,)),)
+CAMERA = Device(id="046d:0825:A1", kind=DeviceKind.CAMERA, name="Webcam", port="1-2", node="/dev/video0", modes=MODES)
 OTHER = Device(id="046d:0825:B2", kind=DeviceKind.CAMERA, name="Other", port="1-3", node="/dev/video2")
 
 
@@ -43,7 +46,6 @@ class FakeMonitor(DeviceMonitor):
         self._record = record
         self._devices = devices
         self.is_running = False
-        self.refreshes = 0
 
     def start(self) -> None:
         self.is_running = True
@@ -57,9 +59,6 @@ class FakeMonitor(DeviceMonitor):
 
     def devices(self) -> tuple[Device, ...]:
         return self._devices
-
-    def refresh(self) -> None:
-        self.refreshes += 1
 
     def tell(self, kind: ChangeKind, device: Device, before: Device | None = None) -> None:
         others = tuple(one for one in self._devices if one.id != device.id)
@@ -89,7 +88,7 @@ class Bench:
         self.monitors: list[FakeMonitor] = []
         self.records: list[Recorded] = []
 
-    def service(self, *devices: Device, on_change: OnChange | None = None, starts: bool = True) -> DeviceService:
+    def service(self, *devices: Device, on_change: OnChange | None = None) -> DeviceService:
         def monitor(on_change: OnChange, clock: Clock, record: HealthLogger) -> FakeMonitor:
             self.monitors.append(FakeMonitor(on_change, record, devices))
             return self.monitors[-1]
@@ -100,8 +99,7 @@ class Bench:
         )
         self.services.append(service)
         self.records.append(recorded)
-        if starts:
-            service.start()
+        service.start()
         return service
 
     def begun(self, *devices: Device, on_change: OnChange | None = None) -> DeviceService:
@@ -153,15 +151,14 @@ def test_it_says_that_it_watches_and_what_it_found_and_sets_every_camera(bench: 
     ("kind", "before", "is_set"),
     [
         (ChangeKind.PLUGGED, None, True),
-        (ChangeKind.MOVED, CAMERA, True),
         (ChangeKind.CHANGED, msgspec.structs.replace(CAMERA, node="/dev/video7"), True),
         (ChangeKind.CHANGED, msgspec.structs.replace(CAMERA, id="046d:0825@1-2"), True),
+        (ChangeKind.CHANGED, msgspec.structs.replace(CAMERA, modes=()), True),
         (ChangeKind.CHANGED, msgspec.structs.replace(CAMERA, name="as it was called"), False),
-        (ChangeKind.CHANGED, None, True),
         (ChangeKind.UNPLUGGED, CAMERA, False),
     ],
 )
-def test_a_camera_is_set_whenever_it_is_there_anew(
+def test_a_camera_is_set_when_it_is_there_anew(
     bench: Bench, kind: ChangeKind, before: Device | None, is_set: bool
 ) -> None:
     bench.begun()
@@ -188,23 +185,7 @@ def test_a_second_one_sees_everything_and_does_nothing_until_the_first_has_ended
     assert bench.records[1].of(LogKind.WATCH_STARTED)[0].detail["devices"] == [CAMERA.id, OTHER.id]
 
 
-def test_what_happens_after_the_first_has_ended_is_not_lost_however_soon(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "RETRY_S", 60.0)
-    first = bench.begun()
-    bench.service()
-    wait_for(lambda: threads("device-service") == 2)
-    first.stop()
-    bench.monitors[1].tell(ChangeKind.PLUGGED, CAMERA)
-    wait_for(lambda: LogKind.WATCH_STARTED in kinds(bench.records[1]))
-    assert [line.device for line in bench.records[1].of(LogKind.PLUGGED)] == [CAMERA.id]
-    wait_for(lambda: bench.applied)
-
-
-def test_twins_that_were_seen_once_are_told_apart_by_their_ports(
-    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_twins_are_told_apart_by_their_ports(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = roles_store(tmp_path / "roles.json")
     monkeypatch.setattr("devices.device_service.roles_store", lambda: store)
     room = PortRoom()
@@ -215,30 +196,6 @@ def test_twins_that_were_seen_once_are_told_apart_by_their_ports(
     bench.service(*room.devices())
     wait_for(lambda: store.read()["podium"].shared_serial == camera.serial)
     assert store.read()["podium"].serial is None
-
-
-def test_who_knows_better_may_ask_for_a_look(bench: Bench) -> None:
-    service = bench.service()
-    service.refresh()
-    assert bench.monitors[0].refreshes == 1
-
-
-def test_a_camera_that_hangs_holds_up_neither_the_others_nor_the_end(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    hangs = threading.Event()
-
-    def apply(device: Device, *, power_line: str, record: HealthLogger) -> None:
-        if device == CAMERA:
-            hangs.wait(60)
-        bench.apply(device, power_line=power_line, record=record)
-
-    monkeypatch.setattr(module, "restore_preset", apply)
-    service = bench.service(CAMERA, OTHER)
-    wait_for(lambda: bench.applied == [("/dev/video2", "60 Hz")])
-    service.stop()
-    assert kinds(bench.records[0])[-1] == LogKind.WATCH_STOPPED
-    hangs.set()
 
 
 def test_who_fails_when_told_of_a_change_is_a_line_and_no_more(bench: Bench) -> None:
@@ -267,15 +224,6 @@ def test_where_nothing_tells_what_is_plugged_in_the_rest_goes_on(bench: Bench, m
     assert service.devices() == ()
 
 
-def test_a_camera_that_answers_at_last_is_set(bench: Bench) -> None:
-    mute, answers = CAMERA, msgspec.structs.replace(CAMERA, modes=(Mode("MJPG", 640, 480, (30.0,)),))
-    bench.service(mute)
-    wait_for(lambda: len(bench.applied) == 1)
-    wait_for(lambda: threads("presets-") == 0)
-    bench.monitors[0].tell(ChangeKind.CHANGED, answers, mute)
-    wait_for(lambda: len(bench.applied) == 2)
-
-
 def test_where_no_lock_can_be_kept_that_is_one_line_and_each_does_all_of_it(bench: Bench) -> None:
     bench.folder.write_text("a file where the folder should be")
     seen: list[DeviceChange] = []
@@ -295,9 +243,7 @@ def test_where_no_lock_can_be_kept_that_is_one_line_and_each_does_all_of_it(benc
     assert [change.device for change in seen] == [CAMERA, CAMERA]
 
 
-def test_a_folder_that_is_roots_is_said_with_the_command_that_gives_it_back(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_folder_of_root_is_said_with_the_command_to_get_it(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     def denied(self: DeviceServiceLock) -> bool:
         raise PermissionError(errno.EACCES, "Permission denied", str(bench.folder / "watch.lock"))
 
@@ -308,105 +254,51 @@ def test_a_folder_that_is_roots_is_said_with_the_command_that_gives_it_back(
     assert line.detail["advice"] == f'If it is root\'s: sudo chown -R "$USER" {bench.folder.parent}'
 
 
-def test_a_port_that_takes_long_to_look_at_holds_up_neither_the_monitor_nor_the_end(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    hangs, seen = threading.Event(), []
+def test_a_port_that_takes_long_holds_up_nothing(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    hangs, at_ports, of_kernel = threading.Event(), list[Sequence[Device]](), list[Sequence[Device]]()
 
-    def observe(self: SlowPortTracker, devices: tuple[Device, ...]) -> None:
-        seen.append(devices)
+    def observe(self: SlowPortTracker, devices: Sequence[Device]) -> None:
+        at_ports.append(devices)
         hangs.wait(20)
 
     monkeypatch.setattr(SlowPortTracker, "observe", observe)
+    monkeypatch.setattr(KernelMessageWriter, "observe", lambda _self, devices: of_kernel.append(devices))
     monkeypatch.setattr(module, "_STOPS_S", 0.05)
-    service = bench.service()
-    wait_for(lambda: seen)
+    service = bench.service(OTHER)
+    wait_for(lambda: at_ports)
     bench.monitors[0].tell(ChangeKind.PLUGGED, CAMERA)
-    wait_for(lambda: bench.applied)
-    assert len(seen) == 1
+    wait_for(lambda: ("/dev/video0", "60 Hz") in bench.applied)
+    assert [list(devices) for devices in (*at_ports, of_kernel[-1])] == [[OTHER], [OTHER, CAMERA]]
     service.stop()
     assert kinds(bench.records[0])[-1] == LogKind.WATCH_STOPPED
     hangs.set()
     wait_for(lambda: threads("device-service") == 0)
 
 
-def test_it_may_be_stopped_before_it_was_started(bench: Bench) -> None:
-    service = bench.service(starts=False)
-    service.stop()
-    assert bench.records[0].lines == []
-
-
-def test_the_kernel_and_the_ports_are_looked_at_with_what_is_plugged_in_now(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen: dict[str, list[tuple[Device, ...]]] = {"KernelMessageWriter": [], "SlowPortTracker": []}
-    for name, looks in seen.items():
-        observe = getattr(module, name).observe
-
-        def watched(self: object, devices: tuple[Device, ...], looks=looks, observe=observe) -> None:  # type: ignore[no-untyped-def]
-            looks.append(tuple(devices))
-            observe(self, devices)
-
-        monkeypatch.setattr(getattr(module, name), "observe", watched)
-    bench.service(CAMERA)
-    wait_for(lambda: seen["SlowPortTracker"] == [(CAMERA,)])
-    bench.monitors[0].tell(ChangeKind.PLUGGED, OTHER)
-    bench.monitors[0].tell(ChangeKind.UNPLUGGED, CAMERA)
-    assert seen["KernelMessageWriter"][-2:] == [(CAMERA, OTHER), (OTHER,)]
-    wait_for(lambda: seen["SlowPortTracker"][-1] == (OTHER,))
-
-
-@pytest.fixture
-def _cannot_be_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_service_that_cannot_be_ended_hides_no_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def stop(_service: DeviceService) -> None:
         raise RuntimeError("a bug")
 
     monkeypatch.setenv("LIPUT_STATE", str(tmp_path))
     monkeypatch.setattr(DeviceService, "stop", stop)
-
-
-@contextmanager
-def kept() -> Iterator[HealthLog]:
-    with open_health_log(Settings(), SystemClock()) as log, DeviceService(log, Settings(), SystemClock()):
-        yield log
-
-
-@pytest.mark.usefixtures("_cannot_be_ended")
-def test_a_service_that_cannot_be_ended_changes_nothing_of_what_came_of_the_work() -> None:
-    with kept() as log:
-        folder = log.folder
-    (line,) = read(folder, LogFilter())
+    with open_health_log(Settings(), SystemClock()) as log:
+        with pytest.raises(ZeroDivisionError), DeviceService(log, Settings(), SystemClock()):
+            divmod(1, 0)
+        assert log.flush()
+        (line,) = read(log.folder, LogFilter())
     assert (line.device, line.kind, line.level) == (PC, LogKind.WATCH_FAILED, LogLevel.WARN)
     said = r"the watch could not be ended: RuntimeError\('a bug'\) at devices/\w+\.py:\d+; please report this"
     assert re.fullmatch(said, line.reason)
 
 
-@pytest.mark.usefixtures("_cannot_be_ended")
-def test_nor_does_it_hide_why_the_work_failed() -> None:
-    with pytest.raises(ZeroDivisionError), kept():
-        divmod(1, 0)
-
-
-SEEN_LAST, THERE_NOW = (Device(id=name, kind=DeviceKind.CAMERA, name=name) for name in ("1", "2"))
-
-
-class Looker:
-    """A device service that saw a camera, and sees nothing any more."""
-
-    def __init__(self) -> None:
-        self.is_watching = True
-
-    def devices(self) -> list[Device]:
-        return [SEEN_LAST]
-
-
 def test_devices_are_looked_for_anew_where_those_who_watch_them_have_broken(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("devices.device_service.list_devices", lambda: [THERE_NOW])
-    looker = Looker()
-    assert connected_devices(None) == [THERE_NOW]
-    assert connected_devices(looker) == [SEEN_LAST]  # type: ignore[arg-type] # all that is asked of one
+    monkeypatch.setattr("devices.device_service.list_devices", lambda: [OTHER])
+    looker = SimpleNamespace(is_watching=True, devices=lambda: [CAMERA])
+    service = cast("DeviceService", looker)
+    assert connected_devices(None) == [OTHER]
+    assert connected_devices(service) == [CAMERA]
     looker.is_watching = False
-    assert connected_devices(looker) == [THERE_NOW]  # type: ignore[arg-type] # the same
+    assert connected_devices(service) == [OTHER]
 
 
 # The lock: one process holds it, until it ends in any way
@@ -422,22 +314,6 @@ os.system("sleep 60 &")
 print(taken, flush=True)
 time.sleep(60)
 """
-
-
-def test_it_is_taken_once_and_let_go(tmp_path: Path) -> None:
-    path = tmp_path / "health" / "watch.lock"
-    first, second = DeviceServiceLock(path), DeviceServiceLock(path)
-    assert first.acquire()
-    assert first.acquire()
-    assert not second.acquire()
-    assert (first.is_held, second.is_held) == (True, False)
-    assert path.read_text() == f"{os.getpid()}\n"
-    first.release()
-    assert second.acquire()
-    assert (first.is_held, second.is_held) == (False, True)
-    first.release()
-    assert not first.acquire()
-    second.release()
 
 
 def test_a_holder_that_is_killed_leaves_it_and_its_children_do_not_keep_it(tmp_path: Path) -> None:
