@@ -54,7 +54,8 @@ def test_a_trouble_is_there_until_the_event_that_ends_it(state: RecorderListener
     tell(state, "source-found", "another")
     assert kinds(state) == ["source-lost"]
     tell(state, "source-found")
-    assert kinds(state) == []
+    tell(state, "source-hum", fault="hum")
+    assert kinds(state) == [], "a hum is harmless"
     assert [alarm.kind for alarm in state.begun()] == ["source-lost"]
     assert state.begun() == []
 
@@ -64,9 +65,7 @@ def test_the_reason_of_an_event_decides_what_is_said(state: RecorderListener) ->
     assert "kunci" in state.present()[0].text.id
 
 
-def test_a_recording_that_could_not_begin_is_an_alarm_until_it_has_begun(
-    state: RecorderListener, clock: SimulatedClock
-) -> None:
+def test_a_recording_that_could_not_begin_is_an_alarm(state: RecorderListener, clock: SimulatedClock) -> None:
     tell(state, "start-failed", "Rapat senat")
     clock.advance_to(clock.now_ns() + 3600 * NANOSECONDS)
     assert kinds(state) == ["start-failed"]
@@ -86,12 +85,6 @@ def test_that_the_recording_goes_on_is_said_once_it_has_begun(state: RecorderLis
     assert ends() == ["plug it in again. The recording goes on."] * 3
 
 
-def test_one_whose_beginning_nobody_keeps_any_more_records_by_what_it_says_of_itself(state: RecorderListener) -> None:
-    tell(state, "source-lost")
-    state.take(msgspec.structs.replace(ScriptedSession().status(), state=SessionState.DEGRADED))
-    assert state.present()[0].text.id == "Kamera podium terlepas: colokkan kembali. Rekaman tetap berjalan."
-
-
 def test_a_fault_ends_with_its_own_recovery(state: RecorderListener) -> None:
     tell(state, "source-frozen", fault="frozen")
     tell(state, "source-black", fault="black")
@@ -99,9 +92,7 @@ def test_a_fault_ends_with_its_own_recovery(state: RecorderListener) -> None:
     assert kinds(state) == ["source-black"]
 
 
-def test_one_pulled_cable_is_one_alarm_that_begins_and_ends_once(
-    state: RecorderListener, clock: SimulatedClock
-) -> None:
+def test_one_pulled_cable_is_one_alarm(state: RecorderListener, clock: SimulatedClock) -> None:
     tell(state, "source-silent")
     (first,) = state.present()
     clock.advance_to(clock.now_ns() + NANOSECONDS)
@@ -114,20 +105,6 @@ def test_one_pulled_cable_is_one_alarm_that_begins_and_ends_once(
     tell(state, "source-returned")
     assert kinds(state) == []
     assert [alarm.kind for alarm in state.begun()] == ["source-silent"]
-
-
-def test_a_trouble_of_a_source_gets_the_newest_reason(state: RecorderListener) -> None:
-    tell(state, "source-lost")
-    tell(state, "source-missing", reason="lost")
-    tell(state, "source-found")
-    tell(state, "source-busy", fault="busy")
-    assert kinds(state) == ["source-busy"], "it is there again, and taken"
-    tell(state, "source-recovered", fault="busy")
-    assert kinds(state) == ["source-busy"]
-    tell(state, "source-missing", reason="bus-full")
-    tell(state, "source-returned")
-    assert kinds(state) == []
-    assert len(state.begun()) == 1
 
 
 def test_another_trouble_of_the_same_source_and_another_source_are_their_own(state: RecorderListener) -> None:
@@ -143,13 +120,6 @@ def test_another_trouble_of_the_same_source_and_another_source_are_their_own(sta
     assert [alarm.kind for alarm in state.begun()] == ["source-lost"], "pulled out once more, it begins once more"
 
 
-def test_what_has_gone_by_unseen_begins_anew(state: RecorderListener, clock: SimulatedClock) -> None:
-    tell(state, "frames-dropped")
-    clock.advance_to(clock.now_ns() + round((HOLD_S + 1) * NANOSECONDS))
-    tell(state, "frames-dropped")
-    assert len(state.begun()) == 2
-
-
 def test_what_is_over_already_is_there_for_a_while(state: RecorderListener, clock: SimulatedClock) -> None:
     tell(state, "frames-dropped", ago_s=HOLD_S - 1)
     assert kinds(state) == ["frames-dropped"]
@@ -160,12 +130,6 @@ def test_what_is_over_already_is_there_for_a_while(state: RecorderListener, cloc
     assert len(state.begun()) == 1
 
 
-def test_harmless_things_are_none(state: RecorderListener) -> None:
-    for kind in ("session-live", "mark", "source-hum", "destination-added"):
-        tell(state, kind, fault="hum")
-    assert kinds(state) == []
-
-
 def test_nothing_is_wrong_with_a_session_that_is_over(state: RecorderListener) -> None:
     tell(state, "source-lost")
     tell(state, "sealing-failed", "paket")
@@ -173,15 +137,6 @@ def test_nothing_is_wrong_with_a_session_that_is_over(state: RecorderListener) -
     assert state.is_over
     assert kinds(state) == []
     assert [alarm.kind for alarm in state.begun()] == ["source-lost", "sealing-failed"]
-
-
-def test_what_is_over_does_not_stand_for_as_long_as_the_clock_was_set_back(
-    state: RecorderListener, clock: SimulatedClock
-) -> None:
-    tell(state, "frames-dropped", ago_s=-3 * 3600, count=3)
-    assert kinds(state) == ["frames-dropped"]
-    clock.advance_to(clock.now_ns() + round((HOLD_S + 1) * NANOSECONDS))
-    assert kinds(state) == []
 
 
 # One message for a source that is gone, and one when it is over
@@ -194,12 +149,6 @@ PULLED: list[Happened] = [
     (0.7, "source-missing", {"reason": "lost", "since_s": 10.7}),
     (20.0, "source-found", {"port": "1-2"}),
     (29.0, "source-returned", {"at_s": 39.0}),
-]
-SOUND_PULLED: list[Happened] = [
-    (0.0, "source-lost", {"hint": ""}),
-    (0.3, "source-missing", {"reason": "lost", "since_s": 10.0}),
-    (15.0, "source-found", {"port": "1-2"}),
-    (24.0, "source-returned", {"at_s": 34.0}),
 ]
 TAKEN: list[Happened] = [
     (0.0, "source-missing", {"reason": "busy", "since_s": 0.0}),
@@ -237,39 +186,22 @@ def read(happened: list[Happened], until_s: float = 60.0, from_s: float = 0.0) -
 
 
 @pytest.mark.parametrize(
-    ("happened", "said"),
+    ("happened", "said", "at_last"),
     [
-        (PULLED, "was unplugged"), (SOUND_PULLED, "was unplugged"), (TAKEN, "is used by another program"),
-        (STAYS_SILENT, "sends nothing"),
+        (PULLED, "was unplugged", "was unplugged"),
+        (TAKEN, "is used by another program", "is used by another program"),
+        (STAYS_SILENT, "sends nothing", "was unplugged"),
     ],
-    ids=["pulled", "sound pulled", "taken by another program", "silent, and then pulled"],
-)  # fmt: skip
-def test_one_trouble_of_a_source_is_told_once_and_over_once(happened: list[Happened], said: str) -> None:
+    ids=["pulled", "taken by another program", "silent, and then pulled"],
+)
+def test_one_trouble_of_a_source_is_told_once_and_over_once(happened: list[Happened], said: str, at_last: str) -> None:
     began, over = read(happened)
     assert began.startswith("Fault:\n")
     assert began.count("Podium camera") == 1
     assert f"Podium camera {said}" in began
     assert over.startswith("Over:\n")
     assert over.count("Podium camera") == 1
-
-
-def test_its_end_is_told_by_what_was_known_last() -> None:
-    began, over = read(STAYS_SILENT)
-    assert "sends nothing" in began
-    assert "was unplugged" in over
-
-
-def test_a_cable_that_is_back_before_anybody_was_told_is_not_told() -> None:
-    assert (
-        read([(0.0, "source-lost", {}), (0.1, "source-missing", {"reason": "lost"}), (2.0, "source-returned", {})])
-        == []
-    )
-
-
-def test_a_cable_that_is_pulled_twice_is_two_troubles() -> None:
-    again = [(at_s + 1000, kind, detail) for at_s, kind, detail in PULLED]
-    told = read([*PULLED, *again], 1060.0)
-    assert [one.partition(":")[0] for one in told] == ["Fault", "Over", "Fault", "Over"]
+    assert at_last in over, "what was known last"
 
 
 def came_and_went(*at_s: float, for_s: float = 1.0) -> list[Happened]:
@@ -285,11 +217,6 @@ def test_a_daemon_that_begins_anew_says_nothing_of_what_was_over_hours_ago() -> 
     assert read(hours_ago, 9600.0, from_s=9000.0) == []
     (told,) = read([*hours_ago, (8990.0, "source-lost", {})], 9600.0, from_s=9000.0)
     assert told.startswith("Fault:\n")
-
-
-def test_a_daemon_that_begins_anew_tells_what_has_come_and_gone_within_this_minute() -> None:
-    told = read(came_and_went(0.0, 10.0, 20.0), from_s=30.0)
-    assert [one.partition(":")[0] for one in told] == ["Fault", "Over"]
 
 
 def test_a_loose_cable_that_is_told_while_it_is_in_is_said_to_be_over_too() -> None:

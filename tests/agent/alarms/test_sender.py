@@ -5,21 +5,16 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import pytest
 
 from agent.alarms.desktop import NoDesktop
 from agent.alarms.message import Message
-from agent.alarms.network import MailChannel, WebhookChannel
-from agent.alarms.sender import LONGEST_QUEUE, PAUSES_S, ChannelSender
+from agent.alarms.sender import LONGEST_QUEUE, PAUSES_S, ChannelSender, PartlySent
 from config.errors import LiputError
-from config.settings.secrets import AlarmKeys, Secret
-from config.settings.serving import AlarmSettings
 from devices.host.clock import SystemClock
-from tests.support.alarms import alarm, message
+from tests.support.alarms import message
 from tests.support.processes import runs
-from tests.support.servers import HookServer, SmtpServer
 from tests.support.simulated import SimulatedClock
 from tests.support.waiting import wait_for
 
@@ -132,62 +127,19 @@ def test_what_waits_for_its_next_attempt_goes_another_such_way_at_once() -> None
     sender.stop(10)
 
 
-def mail_to(name: str, post: SmtpServer) -> MailChannel:
-    """Return the channel to `name` and to somebody else."""
-    recipients = tuple(f"{one}@kampus.example" for one in (name, "humas"))
-    server = f"smtp://localhost:{post.port}"
-    settings = AlarmSettings(mail_server=server, mail_from=recipients[1], mail_to=recipients, ca_file=post.authority)
-    return MailChannel(settings, AlarmKeys(), "Aula", "id")
-
-
-@pytest.mark.server
-def test_of_two_of_whom_one_is_refused_the_other_gets_each_letter_once_and_at_once(tmp_path: Path) -> None:
-    told: list[str] = []
-    with SmtpServer(tmp_path / "smtp", refuses={"gone@kampus.example": b"550 no such user"}) as post:
-        sender = ChannelSender(mail_to("gone", post), SimulatedClock(), told.append)
-        sender.start()
-        for kind in ("source-lost", "storage-full", "source-black"):
-            sender.enqueue(message(alarm(kind)))
-        wait_for(lambda: len(post.letters) >= 3)
-        sender.stop(10)
-    assert [letter["Subject"].partition(":")[0] for letter in post.letters] == ["Liput (Aula)"] * 3
-    assert len({letter["Subject"] for letter in post.letters}) == 3
-    assert told == [f"mail: localhost:{post.port} does not write to gone@kampus.example"], "once"
-
-
-@pytest.mark.server
-def test_who_is_refused_for_now_keeps_nobody_waiting_for_the_next(tmp_path: Path) -> None:
-    told: list[str] = []
-    with SmtpServer(tmp_path / "smtp", refuses={"full@kampus.example": b"452 mailbox full"}) as post:
-        sender = ChannelSender(mail_to("full", post), SystemClock(), told.append)
-        sender.start()
-        sender.enqueue(message())
-        wait_for(lambda: post.commands.count("QUIT") == 1)
-        began_s = time.monotonic()
-        sender.enqueue(message(alarm("storage-full")))
-        wait_for(lambda: len(post.letters) == 2)
-        assert time.monotonic() - began_s < PAUSES_S[0]
-        sender.stop(10)
-    assert told == [f"mail: localhost:{post.port} does not write to full@kampus.example"]
-
-
-@pytest.mark.server
-def test_a_mail_server_that_hangs_delays_no_webhook_and_says_no_secret_at_last(tmp_path: Path) -> None:
-    told: list[str] = []
-    with SmtpServer(tmp_path / "smtp", hangs_at="EHLO") as post, HookServer(tmp_path / "web") as web:
-        mail = MailChannel(
-            AlarmSettings(mail_server=f"smtp://localhost:{post.port}", mail_from="a@b", mail_to=("c@d",)),
-            AlarmKeys(mail_password=Secret("rahasia-sekali")), "Aula", "id",
-        )  # fmt: skip
-        mail.deadline_s = 0.5
-        hook = WebhookChannel(AlarmSettings(webhook=web.url, ca_file=web.authority), AlarmKeys(), "Aula", "id")
-        senders = [ChannelSender(channel, SimulatedClock(), told.append) for channel in (mail, hook)]
-        for sender in senders:
-            sender.start()
-            sender.enqueue(message())
-        wait_for(lambda: web.posted)
-        assert told == []
-        wait_for(lambda: told)
-        for sender in senders:
-            sender.stop(10)
-    assert told == [f"mail: an alarm of 09:00 could not be sent: localhost:{post.port} did not answer within 0.5 s"]
+@pytest.mark.parametrize("is_for_good", [True, False])
+def test_who_is_refused_keeps_nobody_waiting_for_the_next_and_is_told_once(is_for_good: bool) -> None:
+    refused = [PartlySent("it does not write to gone@kampus.example", is_for_good=is_for_good) for _ in "ab"]
+    channel, told = Scripted([*refused]), list[str]()
+    sender = ChannelSender(channel, SystemClock(), told.append)
+    sender.start()
+    began_s = time.monotonic()
+    sender.enqueue(message())
+    wait_for(lambda: channel.tried >= 1)
+    sender.enqueue(message())
+    wait_for(lambda: channel.tried >= 2)
+    sender.enqueue(message())
+    wait_for(lambda: channel.sent)
+    assert time.monotonic() - began_s < PAUSES_S[0]
+    sender.stop(10)
+    assert told == ["mail: it does not write to gone@kampus.example"]

@@ -3,16 +3,9 @@
 import pytest
 
 from agent.alarms.message import Message, subject_line, text_in_all_languages
-from agent.alarms.throttle import (
-    AGAIN_S,
-    FOR_ALL,
-    GATHER_S,
-    HOUR_S,
-    AlarmThrottle,
-    NoticeThrottle,
-)
-from agent.health.alarm import SHOWN_S, URGENT, URGENT_S, Alarm, NoticeBoard
-from config.locale.lookup import BilingualText, words
+from agent.alarms.throttle import AGAIN_S, GATHER_S, HOUR_S, AlarmThrottle, NoticeThrottle
+from agent.health.alarm import SHOWN_S, URGENT_S, Alarm, NoticeBoard
+from config.locale.lookup import BilingualText
 from devices.host.clock import NANOSECONDS
 from tests.support.alarms import AT, alarm, notice
 from tests.support.simulated import SimulatedClock
@@ -22,25 +15,32 @@ PODIUM, SLIDES, STREAM = alarm(), alarm(subject="slides"), alarm("destination-lo
 
 
 class Watched:
-    """A herald that is asked every half second, as the daemon does."""
+    """What throttles alarms and notices, asked every half second, as the daemon does."""
 
     def __init__(self, most_per_hour: int = 12) -> None:
         self.clock = SimulatedClock()
         self.herald = AlarmThrottle(self.clock, REPEAT_S, most_per_hour)
+        self.board, self.notices = NoticeBoard(self.clock), NoticeThrottle(self.clock, most_per_hour)
+        self.board.listeners.append(self.notices.hear)
         self.told: list[Message] = []
         self._before: set[tuple[str, str, str]] = set()
 
     def go(self, seconds: float, *present: Alarm) -> list[Message]:
         """Let time pass while that is wrong; return what is told meanwhile."""
-        told = []
+        told: list[Message] = []
         for _ in range(round(seconds * 2)):
             begun = [one for one in present if one.key not in self._before]
             self._before = {one.key for one in present}
-            if message := self.herald.look(begun, list(present)):
-                told.append(message)
+            told += filter(None, (self.herald.look(begun, list(present)), self.notices.due([alarm()])))
             self.clock.advance_to(self.clock.now_ns() + NANOSECONDS // 2)
         self.told += told
         return told
+
+    def put(self, kind: str, plan: str = "rapat", text: str = "") -> None:
+        self.board.put(kind, plan, "Rapat", BilingualText(text or f"{kind} {plan}", f"en: {text or kind}"))
+
+    def shown(self) -> list[str]:
+        return [one.text.id for one in self.board.notices()]
 
     @property
     def sent(self) -> list[Message]:
@@ -70,21 +70,15 @@ def test_a_killed_recorder_whose_session_has_failed_is_not_said_to_be_over(watch
     assert (told.began, told.over) == ((failed,), (PODIUM,))
 
 
-def test_a_killed_recorder_that_another_one_follows_is_over(watched: Watched) -> None:
-    killed = alarm("recorder-killed", "Rapat")
-    watched.go(60, killed)
-    (over,) = watched.go(60)
-    assert over.over == (killed,)
-
-
 def test_several_at_once_are_one_message(watched: Watched) -> None:
     watched.go(GATHER_S / 3, PODIUM)
     watched.go(GATHER_S / 3, PODIUM, SLIDES)
-    watched.go(60, PODIUM, SLIDES, STREAM)
+    other = alarm(session="d4e5f6")
+    watched.go(60, PODIUM, SLIDES, STREAM, other)
     (message,) = watched.told
-    assert set(message.began) == {PODIUM, SLIDES, STREAM}
-    (again,) = watched.go(REPEAT_S, PODIUM, SLIDES, STREAM)
-    assert set(again.lasting) == {PODIUM, SLIDES, STREAM}
+    assert set(message.began) == {PODIUM, SLIDES, STREAM, other}
+    (again,) = watched.go(REPEAT_S, PODIUM, SLIDES, STREAM, other)
+    assert set(again.lasting) == {PODIUM, SLIDES, STREAM, other}
 
 
 def test_a_trouble_whose_reason_becomes_known_is_told_once_with_that_reason(watched: Watched) -> None:
@@ -127,12 +121,6 @@ def test_what_nobody_can_end_is_told_once_and_its_end_only_shown(watched: Watche
     assert (closing.closes, closing.present, closing.over) == (True, (), ())
 
 
-def test_a_damaged_package_is_told_once_and_that_it_is_repaired_too(watched: Watched) -> None:
-    damaged = alarm("package-damaged", "2026-11-25_0812_rapat")
-    assert [message.began for message in watched.go(REPEAT_S * 4, damaged)] == [(damaged,)]
-    assert [message.over for message in watched.go(30)] == [(damaged,)]
-
-
 def test_a_source_that_comes_and_goes_does_not_flood(watched: Watched) -> None:
     for _ in range(200):
         watched.go(1, PODIUM)
@@ -158,22 +146,6 @@ def test_there_is_a_limit_for_each_hour_and_what_was_held_back_follows() -> None
     assert set(held.began) == set(alarms[3:])
 
 
-def test_what_lasts_is_told_again_only_where_there_is_room() -> None:
-    watched = Watched(most_per_hour=1)
-    watched.go(HOUR_S - 60, PODIUM)
-    assert [message.began for message in watched.told] == [(PODIUM,)]
-    (again,) = watched.go(120, PODIUM)
-    assert (again.lasting, again.closes, again.is_last) == ((PODIUM,), False, True)
-
-
-def test_what_was_held_back_and_is_over_is_never_told() -> None:
-    watched = Watched(most_per_hour=1)
-    watched.go(20, PODIUM)
-    watched.go(60, PODIUM, SLIDES)
-    watched.go(HOUR_S + 60)
-    assert all(SLIDES not in message.began for message in watched.told)
-
-
 def test_what_is_shown_is_taken_away_beyond_the_limit_too() -> None:
     watched = Watched(most_per_hour=1)
     watched.go(20, PODIUM)
@@ -182,106 +154,58 @@ def test_what_is_shown_is_taken_away_beyond_the_limit_too() -> None:
     assert len(watched.sent) == 1
 
 
-def test_troubles_of_two_sessions_are_two(watched: Watched) -> None:
-    other = alarm(session="d4e5f6")
-    (message,) = watched.go(60, PODIUM, other)
-    assert set(message.began) == {PODIUM, other}
-
-
 # Notices
 
 
-class Told:
-    """The notices of a daemon, which is asked every half second."""
-
-    def __init__(self, most_per_hour: int = 12) -> None:
-        self.clock = SimulatedClock()
-        self.board, self.notices = NoticeBoard(self.clock), NoticeThrottle(self.clock, most_per_hour)
-        self.board.listeners.append(self.notices.hear)
-
-    def put(self, kind: str, plan: str = "rapat", text: str = "") -> None:
-        self.board.put(kind, plan, "Rapat", BilingualText(text or f"{kind} {plan}", f"en: {text or kind}"))
-
-    def go(self, seconds: float) -> list[Message]:
-        """Let time pass; return what is told meanwhile."""
-        told = []
-        for _ in range(round(seconds * 2)):
-            if message := self.notices.due([alarm()]):
-                told.append(message)
-            self.clock.advance_to(self.clock.now_ns() + NANOSECONDS // 2)
-        return told
-
-    def shown(self) -> list[str]:
-        return [one.text.id for one in self.board.notices()]
-
-
-@pytest.fixture
-def told() -> Told:
-    return Told()
-
-
-def test_every_kind_is_one_of_the_schedule() -> None:
-    assert FOR_ALL >= URGENT
-    assert set(words("schedule")) > FOR_ALL
-
-
-def test_what_somebody_must_do_goes_to_all_and_what_goes_as_planned_is_shown_here(told: Told) -> None:
-    told.put("waits")
-    (to_all,) = told.go(10)
+def test_what_somebody_must_do_goes_to_all_and_what_goes_as_planned_is_shown_here(watched: Watched) -> None:
+    watched.put("waits")
+    (to_all,) = watched.go(10)
     assert [(one.kind, one.urgent) for one in to_all.notices] == [("waits", True)]
     assert (to_all.closes, to_all.present) == (False, (alarm(),))
-    told.put("recording")
-    (here,) = told.go(10)
+    watched.put("recording")
+    (here,) = watched.go(10)
     assert ([one.urgent for one in here.notices], here.closes) == ([False], True)
 
 
-def test_several_at_once_are_one_message_and_wait_for_each_other(told: Told) -> None:
-    told.put("reminder")
-    assert told.go(GATHER_S / 2) == []
-    told.put("not-ready", "wisuda")
-    (message,) = told.go(60)
-    assert [one.plan for one in message.notices] == ["rapat", "wisuda"]
+def test_the_newest_of_each_plan_is_shown_for_a_while(watched: Watched) -> None:
+    watched.put("reminder")
+    watched.put("waits", "wisuda")
+    watched.put("armed")
+    assert watched.shown() == ["waits wisuda", "armed rapat"]
+    watched.go(SHOWN_S + 1)
+    assert watched.shown() == ["waits wisuda"]
+    watched.go(URGENT_S - SHOWN_S)
+    assert watched.shown() == []
 
 
-def test_the_newest_of_each_plan_is_shown_for_a_while(told: Told) -> None:
-    told.put("reminder")
-    told.put("waits", "wisuda")
-    told.put("armed")
-    assert told.shown() == ["waits wisuda", "armed rapat"]
-    told.go(SHOWN_S + 1)
-    assert told.shown() == ["waits wisuda"]
-    told.go(URGENT_S - SHOWN_S)
-    assert told.shown() == []
-
-
-def test_what_is_said_again_and_again_is_told_once_in_a_while_and_reminders_each_time(told: Told) -> None:
+def test_what_is_said_again_and_again_is_told_once_in_a_while_and_reminders_each_time(watched: Watched) -> None:
     messages = []
     for number in range(6):
-        told.put("failed", text=f"gagal {number}")
-        messages += told.go(60)
+        watched.put("failed", text=f"gagal {number}")
+        messages += watched.go(60)
     assert len(messages) == 1
-    assert told.shown() == ["gagal 5"], "the page has the newest"
-    told.go(AGAIN_S)
-    told.put("failed")
-    assert len(told.go(10)) == 1
+    assert watched.shown() == ["gagal 5"], "the page has the newest"
+    watched.go(AGAIN_S)
+    watched.put("failed")
+    assert len(watched.go(10)) == 1
     for _ in range(2):
-        told.put("reminder")
-        assert len(told.go(60)) == 1
+        watched.put("reminder")
+        assert len(watched.go(60)) == 1
 
 
 def test_there_is_a_limit_for_each_hour_beyond_which_it_is_only_shown() -> None:
-    told = Told(most_per_hour=2)
+    watched = Watched(most_per_hour=2)
     messages = []
     for number in range(4):
-        told.put("waits", f"plan{number}")
-        messages += told.go(30)
+        watched.put("waits", f"plan{number}")
+        messages += watched.go(30)
     assert [(message.closes, message.is_last) for message in messages] == [
         (False, False), (False, True), (True, False), (True, False),
     ]  # fmt: skip
-    assert len(told.shown()) == 4
-    told.go(HOUR_S)
-    told.put("waits", "plan9")
-    assert [message.closes for message in told.go(30)] == [False]
+    assert len(watched.shown()) == 4
+    watched.go(HOUR_S)
+    watched.put("waits", "plan9")
+    assert [message.closes for message in watched.go(30)] == [False]
 
 
 def test_a_letter_names_it_as_the_schedule_and_says_what_else_is_wrong() -> None:
