@@ -157,9 +157,9 @@ def logind(bus: Bus, refusal: str = "", *, mute: bool = False) -> Service:
     return Service(bus.address, ("org.freedesktop.login1",), gives_descriptor=True, refusal=refusal, mute=mute)
 
 
-def screensaver(bus: Bus, refusal: str = "", *, mute: bool = False) -> Service:
+def screensaver(bus: Bus) -> Service:
     """Return a desktop that locks screens."""
-    return Service(bus.address, ("org.freedesktop.ScreenSaver",), refusal=refusal, mute=mute)
+    return Service(bus.address, ("org.freedesktop.ScreenSaver",))
 
 
 def gnome(bus: Bus) -> Service:

@@ -1,5 +1,9 @@
-"""What is said of the devices of a session; with real drivers it is said in tests/rig/guest/guest_check.py."""
+"""What is said of the devices of a session: its words find them as when it is recorded, or say why not.
 
+With real drivers it is said in tests/rig/guest/guest_check.py.
+"""
+
+import dataclasses
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -8,9 +12,9 @@ import pytest
 
 from agent.checks.check import CheckResult, CheckVerdict
 from agent.checks.kinds.equipment import check_equipment, look
-from agent.checks.kinds.plugged_devices import NAME
-from capture.sound.child_process import ServerSource
-from config.settings.schema import Settings
+from agent.checks.kinds.plugged_devices import NAME, PluggedDevices, SessionSource
+from capture.sound import inputs
+from capture.sound.child_process import ServerSource, SoundInputs
 from devices.health.faults import FAULT_STATES, Fault
 from devices.health.log_line import LogKind
 from devices.health.log_writer import HealthLog
@@ -24,15 +28,102 @@ from devices.roles.matching import binding_of
 from devices.usb.topology import UsbTopology
 from recorder.model.status import SessionState, SourceLine
 from recorder.session.request import SessionRequest
-from tests.support.ports import usb_tree
+from tests.support.ports import CAMERA, CARD, CARD_SOUND, MIC, WEBCAM, PortRoom, furnished, given_roles, usb_tree
 from tests.support.situations import codes, session, situation
+
+
+@pytest.fixture(autouse=True)
+def _no_sound_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inputs, "list_sound_inputs", lambda *_: SoundInputs(inputs=[], sources=[]))
+
+
+@pytest.fixture
+def ports() -> PortRoom:
+    """Provide a stick with sound, a camera and a microphone."""
+    return furnished()
+
+
+def asked(*videos: str, audios: tuple[str, ...] = ()) -> SessionRequest:
+    return SessionRequest(title="Rapat", videos=videos, audios=audios)
+
+
+def ids(sources: list[SessionSource]) -> list[str | None]:
+    return [
+        source.device.id if source.device else source.trouble.code if source.trouble else None for source in sources
+    ]
+
+
+def of(ports: PortRoom, wanted: SessionRequest, **roles: str) -> list[SessionSource]:
+    devices = ports.devices()
+    return list(PluggedDevices(devices, given_roles(devices, **roles)).sources(wanted))
+
+
+def test_words_mean_devices_roles_and_what_belongs_to_them_or_the_best_there_is(ports: PortRoom) -> None:
+    assert ids(of(ports, asked())) == [CARD, CARD_SOUND]
+    found = of(ports, asked(), podium=CAMERA, microphone=MIC)
+    assert [(source.name, source.device and source.device.id) for source in found] == [
+        ("podium", CAMERA), ("microphone", MIC),
+    ]  # fmt: skip
+    found = of(ports, asked("podium", "1-2", audios=("slides", "0d8c:0134@1-3")), podium=CAMERA, slides=CARD)
+    assert ids(found) == [CAMERA, CARD, CARD_SOUND, MIC]
+
+
+def test_what_is_no_device_is_no_equipment(ports: PortRoom, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DISPLAY", ":0")
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    monkeypatch.delenv("XDG_SESSION_TYPE", raising=False)
+    film = tmp_path / "film.mkv"
+    film.touch()
+    assert ids(of(ports, asked("synthetic"))) == [None]
+    assert ids(of(ports, asked(str(film)))) == [None]
+    assert ids(of(ports, asked("screen", audios=("none",)))) == [None]
+    assert ids(of(ports, asked("screen", "synthetic"))) == [None, None, CARD_SOUND]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "code"),
+    [
+        (asked("lectern", audios=("none",)), "not-found"),
+        (asked("screen:bad", audios=("none",)), "no-source"),
+        (asked("synthetic", audios=("046d:0825:A1",)), "wrong-kind"),
+    ],
+)
+def test_a_word_that_means_nothing_says_why(ports: PortRoom, wanted: SessionRequest, code: str) -> None:
+    assert ids(of(ports, wanted))[-1] == code
+
+
+# Roles whose device is not there
+
+
+def test_another_one_in_its_port_is_a_replacement(ports: PortRoom) -> None:
+    roles = given_roles(ports.devices(), podium=CAMERA)
+    ports.unplug("1-1")
+    ports.plug(dataclasses.replace(WEBCAM, serial="B2"), "1-1")
+    (source,) = PluggedDevices(ports.devices(), roles).sources(asked("podium", audios=("none",)))
+    assert source.trouble
+    assert source.trouble.code == "replaced"
+    assert "046d:0825:B2" in source.trouble.reason.english + source.trouble.advice.english
+
+
+def test_one_without_a_serial_number_in_another_port_has_moved(ports: PortRoom) -> None:
+    roles = given_roles(ports.devices(), slides=CARD)
+    ports.plug(ports.unplug("1-2"), "1-4")
+    (source,) = PluggedDevices(ports.devices(), roles).sources(asked("slides", audios=("none",)))
+    assert source.trouble
+    assert source.trouble.code == "moved"
+    assert "1-4" in source.trouble.reason.english + source.trouble.advice.english
+
+
+# Each device
+
 
 NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 FULL_HD = Mode("MJPG", 1920, 1080, (30.0,))
 NOWHERE = UsbTopology({})
+BUSY = Health(FAULT_STATES[Fault.BUSY], "used", NOW, Fault.BUSY)
 
 
-def sound(**changes: object) -> Device:
+def microphone(**changes: object) -> Device:
     microphone = Device(
         id="0d8c:0134@1-3", kind=DeviceKind.MICROPHONE, name="Mixer", vid="0d8c", pid="0134", port="1-3"
     )
@@ -58,25 +149,17 @@ def of_camera(device: Device, tree: UsbTopology = NOWHERE, profile: str = "1080p
     return [result.code for result in check_equipment(situation(asked, devices=[device]), tree)]
 
 
-def test_a_microphone_that_is_there_is_well() -> None:
-    result = of_sound(sound(link_bps=12_000_000))
+def test_a_microphone_that_is_there_is_well_and_an_empty_room_says_what_to_plug_in() -> None:
+    result = of_sound(microphone(link_bps=12_000_000))
     assert (result.name, result.code, result.measured) == (f"{NAME}: Mixer", "ok", {"link_bps": 12_000_000})
     assert result.reason.english == "Mixer: 0d8c:0134@1-3, USB 12.0 Mbit/s"
-
-
-def test_an_empty_room_says_what_to_plug_in() -> None:
     results = list(look(situation()))
     assert codes(results) == [(f"{NAME}: camera", "no-camera"), (f"{NAME}: microphone", "no-microphone")]
     assert all(result.verdict is CheckVerdict.FAILURE and result.advice.indonesian for result in results)
 
 
-def test_what_is_no_device_is_well() -> None:
-    (result,) = check_equipment(situation(SessionRequest(title="Rapat", videos=("synthetic",))), NOWHERE)
-    assert (result.name, result.code) == (f"{NAME}: synthetic", "no-device")
-
-
-def test_a_missing_role_names_the_device_and_its_port() -> None:
-    roles_store().change(lambda _: {"mixer": binding_of(sound(), NOW)})
+def test_a_missing_role_is_told_also_where_it_is_not_needed() -> None:
+    roles_store().change(lambda _: {"mixer": binding_of(microphone(), NOW)})
     (_, result) = check_equipment(
         situation(SessionRequest(title="Rapat", videos=("synthetic",), audios=("mixer",))), NOWHERE
     )
@@ -85,11 +168,8 @@ def test_a_missing_role_names_the_device_and_its_port() -> None:
     assert result.advice.english.endswith("port 1-3.")
     names = codes(list(check_equipment(situation(), NOWHERE)))
     assert names == [(f"{NAME}: camera", "no-camera"), (f"{NAME}: mixer", "missing")]
-
-
-def test_a_role_that_is_not_needed_is_a_warning_only() -> None:
     roles_store().change(lambda _: {"room": binding_of(camera(), NOW), "slides": binding_of(camera(id="a:b:c"), NOW)})
-    found = codes(list(check_equipment(situation(devices=[sound()]), NOWHERE)))
+    found = codes(list(check_equipment(situation(devices=[microphone()]), NOWHERE)))
     assert found == [(f"{NAME}: slides", "missing"), (f"{NAME}: Mixer", "ok"), (f"{NAME}: room", "role-missing")]
 
 
@@ -114,7 +194,7 @@ def line(device: Device, fault: Fault | None = None) -> SourceLine:
     ("fault", "code"), [(None, "held"), (Fault.CLIPPING, "held-poor"), (Fault.DEAD_CHANNEL, "held-failing")]
 )
 def test_what_a_session_holds_is_as_that_session_says(fault: Fault | None, code: str) -> None:
-    busy = sound(health=Health(FAULT_STATES[Fault.BUSY], "used by Liput", NOW, Fault.BUSY))
+    busy = microphone(health=Health(FAULT_STATES[Fault.BUSY], "used by Liput", NOW, Fault.BUSY))
     result = of_sound(busy, held={"Wisuda": session(SessionState.ARMED, line(busy, fault))})
     assert result.code == code
     assert '"Wisuda"' in result.reason.indonesian
@@ -122,86 +202,63 @@ def test_what_a_session_holds_is_as_that_session_says(fault: Fault | None, code:
 
 
 def test_a_session_that_is_being_sealed_holds_nothing_any_more() -> None:
-    assert of_sound(sound(), held={"Wisuda": session(SessionState.SEALING, line(sound()))}).code == "ok"
+    assert of_sound(microphone(), held={"Wisuda": session(SessionState.SEALING, line(microphone()))}).code == "ok"
 
 
 def test_every_fault_has_words_of_its_own() -> None:
-    said = {of_sound(sound(), held={"x": session(SessionState.LIVE, line(sound(), fault))}).reason for fault in Fault}
+    live = [session(SessionState.LIVE, line(microphone(), fault)) for fault in Fault]
+    said = {of_sound(microphone(), held={"x": status}).reason for status in live}
     assert len(said) == len(Fault)
 
 
 @pytest.mark.parametrize(
     ("who", "code", "said"),
     [
-        ([Holder(7, "zoom"), Holder(9, "obs")], "busy", "Mixer is in use by zoom (pid 7), obs (pid 9)"),
-        (
-            [Holder(7, LIPUT_COMMAND)],
-            "busy-liput",
-            "Mixer is in use by a session of Liput that does not answer (liput (pid 7))",
-        ),
-        ([], "busy-unseen", "Mixer is in use by another user's program"),
+        ([Holder(7, "zoom"), Holder(9, "obs")], "busy", "by zoom (pid 7), obs (pid 9)"),
+        ([Holder(7, LIPUT_COMMAND)], "busy-liput", "by a session of Liput that does not answer (liput (pid 7))"),
+        ([], "busy-unseen", "by another user's program"),
     ],
 )
-def test_a_device_that_others_use_names_them(
-    monkeypatch: pytest.MonkeyPatch, who: list[Holder], code: str, said: str
-) -> None:
+def test_a_device_in_use_names_users(monkeypatch: pytest.MonkeyPatch, who: list[Holder], code: str, said: str) -> None:
     monkeypatch.setattr("agent.checks.kinds.equipment.holders", lambda _node: who)
-    result = of_sound(sound(health=Health(FAULT_STATES[Fault.BUSY], "used", NOW, Fault.BUSY)))
-    assert (result.code, result.reason.english) == (code, said)
+    result = of_sound(microphone(health=BUSY))
+    assert (result.code, result.reason.english) == (code, f"Mixer is in use {said}")
 
 
 def test_a_microphone_that_the_sound_server_has_can_be_recorded_through_it(monkeypatch: pytest.MonkeyPatch) -> None:
     source = ServerSource(name="alsa_input.mixer", description="Mixer", channels=2, alsa="hw:CARD=Mixer,DEV=0")
     monkeypatch.setattr("agent.checks.kinds.equipment.holders", lambda _node: [Holder(7, "pipewire")])
     monkeypatch.setattr("agent.checks.kinds.equipment.source_of_card", lambda _alsa: source)
-    result = of_sound(sound(health=Health(FAULT_STATES[Fault.BUSY], "used", NOW, Fault.BUSY)))
+    result = of_sound(microphone(health=BUSY))
     assert result.code == "busy-server"
     assert result.advice.indonesian.endswith("--audio pulse:alsa_input.mixer")
     monkeypatch.setattr("agent.checks.kinds.equipment.source_of_card", lambda _alsa: None)
-    assert of_sound(sound(health=Health(FAULT_STATES[Fault.BUSY], "used", NOW, Fault.BUSY))).code == "busy"
+    assert of_sound(microphone(health=BUSY)).code == "busy"
 
 
 @pytest.mark.parametrize(
     ("fault", "code"), [(Fault.DENIED, "denied"), (Fault.NO_DATA, "no-answer"), (Fault.FLAPPING, "unwell")]
 )
 def test_what_is_known_without_opening_it_is_told(fault: Fault, code: str) -> None:
-    assert of_sound(sound(health=Health(FAULT_STATES[fault], "says why", NOW, fault))).code == code
+    assert of_sound(microphone(health=Health(FAULT_STATES[fault], "says why", NOW, fault))).code == code
 
 
 def test_twins_that_may_have_been_swapped_are_told() -> None:
     known = KnownDevice(
         name="Mixer", first_seen=NOW, last_seen=NOW, port="1-3", swapped="it may be its twin", swapped_at=NOW
     )
-    known_store().change(lambda _: {sound().id: known})
-    assert of_sound(sound()).code == "swapped"
-
-
-def test_what_is_worse_than_that_is_told_in_its_place() -> None:
-    known = KnownDevice(
-        name="Mixer", first_seen=NOW, last_seen=NOW, port="1-3", swapped="it may be its twin", swapped_at=NOW
-    )
-    known_store().change(lambda _: {sound().id: known})
-    find(Fault.FLAPPING)
-    result = of_sound(sound())
+    known_store().change(lambda _: {microphone().id: known})
+    assert of_sound(microphone()).code == "swapped"
+    find(Fault.FLAPPING)  # which is worse
+    result = of_sound(microphone())
     assert (result.code, result.measured) == ("unwell", {"fault": "flapping"})
-
-
-def test_what_its_holder_has_found_is_told_of_none_that_is_in_use(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("agent.checks.kinds.equipment.holders", lambda _node: [Holder(7, "zoom")])
-    find(Fault.DEAD_CHANNEL)
-    assert of_sound(sound()).code == "unwell"
-    assert of_sound(sound(health=Health(FAULT_STATES[Fault.BUSY], "used", NOW, Fault.BUSY))).code == "busy"
 
 
 def find(fault: Fault) -> None:
     """Say in the health log that the microphone has `fault`, as one does who has it open."""
     with HealthLog(clock=SystemClock(), journal=None) as log:
-        log(sound().id, LogKind.OPENED)
-        log(sound().id, LogKind.DEGRADED, "it is so", fault=fault)
-
-
-def test_a_camera_that_has_just_gone_does_not_answer() -> None:
-    assert of_camera(camera(node="/dev/gone")) == ["no-answer"]
+        log(microphone().id, LogKind.OPENED)
+        log(microphone().id, LogKind.DEGRADED, "it is so", fault=fault)
 
 
 # Where it is, and what it gives
@@ -216,60 +273,32 @@ def test_a_usb_3_camera_behind_a_usb_2_hub_is_in_the_wrong_port(cameras: UsbTopo
     assert of_camera(camera(port="5-1.4"), cameras) == ["slow-hub"]
 
 
-def test_a_usb_3_camera_in_a_usb_2_port_is_in_the_wrong_port(tmp_path: Path) -> None:
-    tree = usb_tree("two_cam_links", tmp_path)
-    node = tree / "2-1.1"
-    (node / "speed").write_text("480\n")
-    (node / "version").write_text(" 3.20\n")
-    (tree / "2-1" / "version").write_text(" 3.20\n")
-    assert of_camera(camera(port="2-1.1"), UsbTopology.read(tree)) == ["slow-port"]
-
-
 @pytest.mark.parametrize(
     ("modes", "profile", "found"),
     [
         ((FULL_HD,), "1080p30", ["ok"]),
-        ((Mode("MJPG", 1280, 960, (30.0,)),), "720p30", ["ok"]),
         ((Mode("MJPG", 1024, 768, (30.0,)),), "720p30", ["ok"]),
-        ((), "1080p30", ["no-mode"]),
         ((Mode("XYZW", 1920, 1080, (30.0,)),), "1080p30", ["no-mode"]),
         ((Mode("MJPG", 640, 480, (30.0,)),), "1080p30", ["small-mode"]),
         ((Mode("MJPG", 1920, 1080, (15.0,)),), "1080p30", ["slow-mode"]),
         ((Mode("MJPG", 1920, 1080, (25.0,)),), "1080p30", ["ok"]),
     ],
 )
-def test_a_camera_that_does_not_give_what_the_profile_asks_for_is_told(
+def test_a_camera_that_gives_less_than_the_profile_is_told(
     modes: tuple[Mode, ...], profile: str, found: list[str]
 ) -> None:
     assert of_camera(camera(modes=modes), profile=profile) == found
 
 
-def test_what_the_link_does_not_carry_is_no_mode_of_the_profile(cameras: UsbTopology) -> None:
-    uncompressed = camera(modes=(Mode("YUYV", 1920, 1080, (30.0, 5.0)),), port="5-1.3.1.3.7")
-    assert of_camera(uncompressed) == ["ok"]
-    assert of_camera(uncompressed, cameras) == ["slow-mode"]
-
-
 @pytest.mark.parametrize(
     ("tree", "ports", "code"),
-    [
-        ("two_grabbers", ("3-1.1", "3-1.2"), "bus-full"),
-        ("two_grabbers", ("3-1.1", "3-2"), None),
-        ("three_cameras", ("5-1.4", "5-1.3.1.3.7"), "bus-tight"),
-    ],
+    [("two_grabbers", ("3-1.1", "3-1.2"), "bus-full"), ("three_cameras", ("5-1.4", "5-1.3.1.3.7"), "bus-tight")],
 )
-def test_cameras_that_cannot_run_at_once_are_told_before_they_are_tried(
-    tmp_path: Path, tree: str, ports: tuple[str, str], code: str | None
-) -> None:
-    settings = Settings()
+def test_cameras_that_cannot_run_at_once_are_told(tmp_path: Path, tree: str, ports: tuple[str, str], code: str) -> None:
     devices = [camera(id=f"a:b:{port}", name=f"Camera {port}", port=port) for port in ports]
-    asked = SessionRequest(
-        title="Rapat", videos=tuple(device.id for device in devices), audios=("none",), profile="720p30"
-    )
-    results = list(
-        check_equipment(situation(asked, settings, devices=devices), UsbTopology.read(usb_tree(tree, tmp_path)))
-    )
-    shared = [result for result in results if result.name.startswith(f"{NAME}: USB")]
-    assert [result.code for result in shared] == ([code] if code else [])
-    for result in shared:
-        assert all(device.name in result.reason.indonesian for device in devices)
+    words = tuple(device.id for device in devices)
+    asked = SessionRequest(title="Rapat", videos=words, audios=("none",), profile="720p30")
+    results = check_equipment(situation(asked, devices=devices), UsbTopology.read(usb_tree(tree, tmp_path)))
+    (shared,) = [result for result in results if result.name.startswith(f"{NAME}: USB")]
+    assert shared.code == code
+    assert all(device.name in shared.reason.indonesian for device in devices)

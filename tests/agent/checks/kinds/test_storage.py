@@ -57,18 +57,18 @@ def test_a_disk_with_room_is_measured_and_nothing_is_left_on_it(tmp_path: Path) 
     assert isinstance(write_bps, int)
     assert write_bps > 5 * 8 * BYTES_PER_S
     assert list(tmp_path.iterdir()) == []
-
-
-def test_a_folder_that_is_still_to_be_made_is_not_made(tmp_path: Path) -> None:
     (result,) = found(settings(tmp_path / "not/yet"), 60.0)
     assert result.code == "ok"
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_that_cannot_be_is_told(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_or_is_full_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     (result,) = found(settings(tmp_path / "file"))
     assert (result.code, result.verdict) == ("unwritable", CheckVerdict.FAILURE)
+    (result,) = found(settings(tmp_path), reserve=2**60)
+    assert result.code == "full"
+    assert brief_size(2**60) in result.reason.english
 
 
 def test_a_disk_that_is_not_mounted_is_told(tmp_path: Path) -> None:
@@ -78,12 +78,6 @@ def test_a_disk_that_is_not_mounted_is_told(tmp_path: Path) -> None:
     assert result.code == "not-mounted"
     lax = Settings(archive=ArchiveSettings(path=tmp_path, reserve=1), storage=StorageSettings(must_be_mounted=False))
     assert codes(found(lax, 60.0)) == [(f"{NAME}: {tmp_path}", "ok")]
-
-
-def test_less_than_the_reserve_is_full(tmp_path: Path) -> None:
-    (result,) = found(settings(tmp_path), reserve=2**60)
-    assert result.code == "full"
-    assert brief_size(2**60) in result.reason.english
 
 
 def test_a_session_that_does_not_fit_is_told_how_much_does(tmp_path: Path) -> None:
@@ -120,16 +114,9 @@ def test_a_mirrored_session_has_to_fit_into_both(tmp_path: Path, other_disk: Pat
     planned_s = 1.1 * min(free(tmp_path), free(other_disk)) / BYTES_PER_S
     assert found(settings(tmp_path, other_disk), planned_s)[-1].code != "short"
     assert found(settings(tmp_path, other_disk, mirror=True), planned_s)[-1].code == "short"
-
-
-def test_two_copies_on_one_disk_take_its_room_twice(tmp_path: Path) -> None:
-    planned_s = 0.7 * free(tmp_path) / BYTES_PER_S
-    assert "short" not in [result.code for result in found(settings(tmp_path / "a"), planned_s)]
-    assert found(settings(tmp_path / "a", tmp_path / "b", mirror=True), planned_s)[-1].code == "short"
-
-
-def test_a_mirror_needs_a_second_folder(tmp_path: Path) -> None:
     assert codes(found(settings(tmp_path, mirror=True), 60.0))[0] == (NAME, "no-mirror")
+    planned_s = free(tmp_path) * 1.5 / BYTES_PER_S
+    assert found(settings(tmp_path / "a", tmp_path / "b"), planned_s)[-1].code == "short"
 
 
 def test_sources_that_are_recorded_apart_take_room_too(tmp_path: Path) -> None:
@@ -137,11 +124,6 @@ def test_sources_that_are_recorded_apart_take_room_too(tmp_path: Path) -> None:
     apart = SessionRequest(title="Rapat", profile="720p30", duration_s=asked.duration_s, isolate=True)
     assert [one.code for one in look(situation(asked, settings(tmp_path)))] == ["ok"]
     assert [one.code for one in look(situation(apart, settings(tmp_path)))][-1] == "short"
-
-
-def test_two_folders_of_one_disk_have_its_room_once(tmp_path: Path) -> None:
-    planned_s = free(tmp_path) * 1.5 / BYTES_PER_S
-    assert found(settings(tmp_path / "a", tmp_path / "b"), planned_s)[-1].code == "short"
 
 
 @pytest.fixture
@@ -162,22 +144,17 @@ def test_fat_ends_at_four_gigabytes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("times", "code"), [(5.1, "ok"), (4.9, "slow"), (1.6, "slow"), (1.4, "too-slow")])
-def test_how_fast_a_disk_has_to_be_follows_from_the_profile(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, times: float, code: str
-) -> None:
+def test_a_profile_needs_a_fast_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, times: float, code: str) -> None:
     monkeypatch.setattr(storage, "measure_write_bps", lambda *_: times * BYTES_PER_S * 8)
     (result,) = found(settings(tmp_path), 60.0)
     assert result.code == code
 
 
 def test_nothing_is_written_where_a_session_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (result,) = found(settings(tmp_path), 60.0, held={"Wisuda": session(SessionState.ARMED)})
+    assert result.measured["write_bps"] is not None
     monkeypatch.setattr(storage, "measure_write_bps", lambda *_: pytest.fail("it was written"))
     first, result = found(settings(tmp_path), 60.0, held={"Wisuda": session(SessionState.DEGRADED)})
     assert (first.name, first.code, first.verdict) == (NAME, "recording", CheckVerdict.UNCHECKED)
     assert '"Wisuda"' in first.reason.english
     assert (result.code, result.measured["write_bps"]) == ("ok", None)
-
-
-def test_an_armed_session_does_not_write(tmp_path: Path) -> None:
-    (result,) = found(settings(tmp_path), 60.0, held={"Wisuda": session(SessionState.ARMED)})
-    assert result.measured["write_bps"] is not None

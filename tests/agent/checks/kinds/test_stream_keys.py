@@ -25,9 +25,9 @@ from tests.support.waiting import wait_for
 pytestmark = [pytest.mark.alone("servers must answer in time"), pytest.mark.server]
 
 
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[NginxRtmp]:
-    with NginxRtmp(tmp_path / "nginx") as server:
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NginxRtmp]:
+    with NginxRtmp(tmp_path_factory.mktemp("rtmp") / "nginx") as server:
         yield server
 
 
@@ -38,11 +38,14 @@ def kampus(port: int, *, test: bool = True) -> str:
     return f'[destinations.kampus]\nurl = "rtmp://{HOST}:{port}/live"\n' + "test = true\n" * test
 
 
-def test_a_key_that_is_right_is_accepted(tmp_path: Path, server: NginxRtmp) -> None:
-    assert codes(look, streamed(tmp_path, kampus(server.port), 'kampus = "good"', streams=KAMPUS)) == {
-        "key: kampus": "ok"
-    }
-    assert len(server.recordings()) == 1
+def test_a_key_that_is_right_is_accepted_beside_an_address_that_is_none(tmp_path: Path, server: NginxRtmp) -> None:
+    address = tmp_path / "salah"
+    address.touch(0o600)
+    address.write_text(f"rtmp://{HOST}\n")
+    before = len(server.recordings())
+    situation = streamed(tmp_path, kampus(server.port), 'kampus = "good"', streams=(*KAMPUS, f"@{address}"))
+    assert codes(look, situation) == {"key: kampus": "ok"}
+    assert len(server.recordings()) == before + 1
 
 
 def test_a_key_that_is_wrong_is_rejected_and_shown_to_nobody(tmp_path: Path, server: NginxRtmp) -> None:
@@ -60,30 +63,30 @@ def test_a_key_with_which_somebody_streams_already_is_told(tmp_path: Path, serve
     assert found == {"key: kampus": "already-publishing"}
 
 
-def test_a_key_is_not_tried_where_people_would_see_it(tmp_path: Path, server: NginxRtmp) -> None:
-    settings = kampus(server.port, test=False)
-    assert codes(look, streamed(tmp_path, settings, 'kampus = "good"', streams=KAMPUS)) == {"key: kampus": "no-test"}
-    assert server.recordings() == []
+def test_a_key_is_not_tried_where_that_would_disturb_or_there_is_none(tmp_path: Path) -> None:
+    status = session(SessionState.LIVE, destinations=[DestinationLine(name="kampus", state="live")])
+    folder = f'[destinations.kampus]\nurl = "file://{tmp_path}"\ntest = true'
+    with RawServer(says(b"")) as server:
+        shown, tested = kampus(server.port, test=False), kampus(server.port)
+        measured = f'[check]\nuplink = "ingest"\n{tested}'  # which tries the keys
+        for settings, held, found in (
+            (shown, {}, {"key: kampus": "no-test"}),
+            (tested, {"Rapat": status}, {}),
+            (measured, {}, {}),
+            (folder, {}, {}),
+        ):
+            situation = streamed(tmp_path, settings, 'kampus = "good"', streams=KAMPUS, held=held)
+            assert codes(look, situation) == found
+        assert server.asked == []
 
 
-def test_a_server_that_cannot_be_reached_says_nothing_of_the_key(tmp_path: Path) -> None:
+def test_a_server_that_cannot_be_reached_or_hangs_up_says_nothing_of_the_key(tmp_path: Path) -> None:
     assert codes(look, streamed(tmp_path, kampus(free_port()), 'kampus = "good"', streams=KAMPUS)) == {
         "key: kampus": "not-reached"
     }
-
-
-def test_a_session_that_runs_keeps_its_key_to_itself(tmp_path: Path, server: NginxRtmp) -> None:
-    status = session(SessionState.LIVE, destinations=[DestinationLine(name="kampus", state="live")])
-    situation = streamed(tmp_path, kampus(server.port), 'kampus = "good"', streams=KAMPUS, held={"Rapat": status})
-    assert codes(look, situation) == {}
-    assert server.recordings() == []
-
-
-def test_a_folder_has_no_key(tmp_path: Path) -> None:
-    assert (
-        codes(look, streamed(tmp_path, f'[destinations.web]\nurl = "file://{tmp_path}"\ntest = true', streams=("web",)))
-        == {}
-    )
+    with RawServer(says(b"", then_waits=False)) as server:
+        found, _ = looked(look, streamed(tmp_path, kampus(server.port), 'kampus = "good"', streams=KAMPUS))
+    assert found["key: kampus"].code == "hung-up"
 
 
 def test_twitch_is_asked_to_show_the_stream_to_nobody(tmp_path: Path) -> None:
@@ -104,27 +107,3 @@ def test_a_try_that_is_stopped_ends_long_before_it_would_by_itself(tmp_path: Pat
         assert codes(look, situation) == {}
         assert time.monotonic() - began < SECONDS + STEP_S
         wait_for(lambda: not [thread for thread in threading.enumerate() if thread.name.startswith("live-")])
-
-
-def test_a_server_that_hangs_up_says_nothing_of_why(tmp_path: Path) -> None:
-    with RawServer(says(b"", then_waits=False)) as server:
-        found, _ = looked(look, streamed(tmp_path, kampus(server.port), 'kampus = "good"', streams=KAMPUS))
-    assert found["key: kampus"].code == "hung-up"
-
-
-def test_an_address_that_is_none_leaves_the_other_keys_to_be_tried(tmp_path: Path, server: NginxRtmp) -> None:
-    address = tmp_path / "salah"
-    address.touch(0o600)
-    address.write_text(f"rtmp://{HOST}\n")
-    streams = (*KAMPUS, f"@{address}")
-    assert codes(look, streamed(tmp_path, kampus(server.port), 'kampus = "good"', streams=streams)) == {
-        "key: kampus": "ok"
-    }
-
-
-def test_where_the_uplink_is_measured_with_the_destinations_the_keys_are_tried_by_that(
-    tmp_path: Path, server: NginxRtmp
-) -> None:
-    settings = f'[check]\nuplink = "ingest"\n{kampus(server.port)}'
-    assert codes(look, streamed(tmp_path, settings, 'kampus = "good"', streams=KAMPUS)) == {}
-    assert server.recordings() == []

@@ -1,4 +1,4 @@
-"""A picture of every source: each thing that can be wrong with it is told as that, and one that is well is well.
+"""A picture and the level of every source: each thing that can be wrong is told as that, and one that is well is well.
 
 What real drivers do is in tests/rig/guest/guest_check_media.py.
 """
@@ -12,16 +12,17 @@ import numpy as np
 import pytest
 
 from agent.checks.check import CheckContext, CheckResult, CheckVerdict
-from agent.checks.kinds import pictures, sources
+from agent.checks.kinds import pictures, sounds, sources
 from capture.source import VideoFormat
 from config.errors import DeviceError, DeviceNotFound, LiputError
 from devices.health.faults import FAULT_STATES, Fault
 from devices.model.device import Device, Health
-from recorder.model.status import SessionState, SessionStatus, SourceLine
+from recorder.model.status import SessionState, SessionStatus, SoundLine, SourceLine
 from recorder.session.request import SessionRequest
+from tests.capture.detectors.sounds import Sound, mains, noise, samples, speech
 from tests.rig import pictures as rig
 from tests.support.scenes import HEIGHT, WIDTH, colour_bars, jpeg, live
-from tests.support.shown import CAMERA, CARD, Shown, chooses, damaged, grey, repeated, situation
+from tests.support.shown import CAMERA, CARD, MICROPHONE, Shown, Sounding, chooses, damaged, grey, repeated, situation
 from tests.support.situations import session
 
 
@@ -32,7 +33,7 @@ def _short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pictures, "SILENT_S", 0.3)
 
 
-def looked(
+def looked_at(
     monkeypatch: pytest.MonkeyPatch, given: Iterable[bytes] | Shown, device: Device | None = CAMERA,
     now: CheckContext | None = None,
 ) -> list[CheckResult]:  # fmt: skip
@@ -57,11 +58,15 @@ def noisy(image: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> Iterable[by
         yield from shots
 
 
-def test_a_picture_that_lives_is_good(monkeypatch: pytest.MonkeyPatch) -> None:
-    (result,) = looked(monkeypatch, noisy(room()))
+def test_a_picture_that_lives_is_good_and_a_slide_may_stand_still(monkeypatch: pytest.MonkeyPatch) -> None:
+    (result,) = looked_at(monkeypatch, noisy(room()))
     assert (result.code, result.verdict) == ("ok", CheckVerdict.OK)
     assert result.measured["width_px"] == WIDTH
     assert float(str(result.measured["blur_percent"])) < 50
+    slide = grey(255)
+    slide[40:80, 40:200] = 0
+    (result,) = looked_at(monkeypatch, repeated(jpeg(slide)), CARD)
+    assert result.code == "ok"
 
 
 @pytest.mark.parametrize(
@@ -71,29 +76,21 @@ def test_a_picture_that_lives_is_good(monkeypatch: pytest.MonkeyPatch) -> None:
         (noisy(grey(4)), "black", CheckVerdict.FAILURE),
         (repeated(jpeg(room())), "frozen", CheckVerdict.FAILURE),
         ([], "no-picture", CheckVerdict.FAILURE),
-        ([jpeg(room())], "no-picture", CheckVerdict.FAILURE),
         (noisy(room(0.2)), "dark", CheckVerdict.WARNING),
         (noisy(np.where(room() > 60, 255, room()).astype(np.uint8)), "burnt-out", CheckVerdict.WARNING),
         (noisy(np.asarray(cv2.GaussianBlur(room(), (0, 0), 4), np.uint8)), "blurred", CheckVerdict.WARNING),
         (damaged(noisy(room()), every=2), "damaged", CheckVerdict.WARNING),
     ],
-    ids=["no-signal", "black", "frozen", "no-picture", "stops", "dark", "burnt-out", "blurred", "damaged"],
+    ids=["no-signal", "black", "frozen", "no-picture", "dark", "burnt-out", "blurred", "damaged"],
 )
 def test_what_is_wrong_with_a_picture_is_told_with_what_to_do(
     monkeypatch: pytest.MonkeyPatch, given: Iterable[bytes], code: str, verdict: CheckVerdict
 ) -> None:
-    (result,) = looked(monkeypatch, given)
+    (result,) = looked_at(monkeypatch, given)
     assert (result.code, result.verdict) == (code, verdict)
     assert result.advice.indonesian
     assert result.advice.english
     assert "{" not in "".join((*result.reason, *result.advice))
-
-
-def test_a_slide_may_stand_still_and_be_white(monkeypatch: pytest.MonkeyPatch) -> None:
-    slide = grey(255)
-    slide[40:80, 40:200] = 0
-    (result,) = looked(monkeypatch, repeated(jpeg(slide)), CARD)
-    assert result.code == "ok"
 
 
 @pytest.mark.parametrize(
@@ -101,16 +98,13 @@ def test_a_slide_may_stand_still_and_be_white(monkeypatch: pytest.MonkeyPatch) -
     [
         (DeviceNotFound("Podium is not plugged in"), "missing"),
         (DeviceError("Podium is used by pid 5 (zoom)", why="busy"), "busy"),
-        (DeviceError("no", hint="adduser liput video", why="denied"), "denied"),
-        (DeviceError("full", why="bus-full"), "bus-full"),
         (DeviceError("it offers nothing", why="unsupported"), "not-opened"),
     ],
 )
 def test_one_that_cannot_be_opened_says_why(monkeypatch: pytest.MonkeyPatch, error: LiputError, code: str) -> None:
-    (result,) = looked(monkeypatch, Shown([], refuses=error))
+    (result,) = looked_at(monkeypatch, Shown([], refuses=error))
     assert (result.code, result.verdict) == (code, CheckVerdict.FAILURE)
-    if code in ("busy", "not-opened"):
-        assert error.message in result.reason.english
+    assert code == "missing" or error.message in result.reason.english
 
 
 def test_one_that_hangs_holds_up_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,14 +130,13 @@ def test_one_that_hangs_holds_up_no_other(monkeypatch: pytest.MonkeyPatch) -> No
 def test_stopped_it_lets_go_of_the_camera(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pictures, "LOOK_S", 60.0)
     now = situation()
-    shown = Shown(live())
 
     def stops(picture: bytes) -> bytes:
         now.stop.set()
         return picture
 
-    shown._pictures = map(stops, live())
-    (result,) = looked(monkeypatch, shown, CAMERA, now)
+    shown = Shown(map(stops, live()))
+    (result,) = looked_at(monkeypatch, shown, CAMERA, now)
     assert (result.code, result.verdict) == ("cancelled", CheckVerdict.UNCHECKED)
     assert not shown.is_open
 
@@ -151,7 +144,7 @@ def test_stopped_it_lets_go_of_the_camera(monkeypatch: pytest.MonkeyPatch) -> No
 # What a session has open
 
 
-def holding(fault: Fault | None = None) -> SessionStatus:
+def holding_camera(fault: Fault | None = None) -> SessionStatus:
     health = Health()
     if fault is not None:
         health = Health(FAULT_STATES[fault], "as the watch says it", datetime.now().astimezone(), fault)
@@ -163,22 +156,17 @@ def holding(fault: Fault | None = None) -> SessionStatus:
     [
         (None, "ok-held"),
         (Fault.FROZEN, "frozen"),
-        (Fault.NO_SIGNAL, "no-signal"),
         (Fault.NO_DATA, "no-picture"),
-        (Fault.BLACK, "black"),
-        (Fault.DAMAGED, "damaged"),
         (Fault.LOST, "lost"),
         (Fault.FLAPPING, "ok-held"),
     ],
 )
-def test_what_a_session_has_open_is_asked_of_it_and_never_opened(
-    monkeypatch: pytest.MonkeyPatch, fault: Fault | None, code: str
-) -> None:
+def test_a_camera_in_a_session_is_never_opened(monkeypatch: pytest.MonkeyPatch, fault: Fault | None, code: str) -> None:
     class Untouched(Shown):
         def open(self) -> VideoFormat:
             raise AssertionError("it was opened a second time")
 
-    (result,) = looked(monkeypatch, Untouched([]), CAMERA, situation(held={"Wisuda": holding(fault)}))
+    (result,) = looked_at(monkeypatch, Untouched([]), CAMERA, situation(held={"Wisuda": holding_camera(fault)}))
     assert result.code == code
     assert result.measured["held_by"] == "Wisuda"
     assert "{" not in "".join((*result.reason, *result.advice))
@@ -187,26 +175,111 @@ def test_what_a_session_has_open_is_asked_of_it_and_never_opened(
 # Through the words of a session
 
 
-@pytest.mark.parametrize(
-    ("words", "code"), [(("synthetic",), "ok"), (("no-such-camera",), "missing"), (("/dev/null/x.mkv",), "missing")]
-)
+@pytest.mark.parametrize(("words", "code"), [(("synthetic",), "ok"), (("no-such-camera",), "missing")])
 def test_the_words_of_the_session_are_what_is_looked_at(words: tuple[str, ...], code: str) -> None:
     (result,) = pictures.look(situation(asked=SessionRequest(title="", videos=words)))
     assert result.code == code
 
 
+def test_words_with_which_no_session_begins_are_refused_as_the_session_refuses_them() -> None:
+    (result,) = pictures.look(situation(asked=SessionRequest(title="", videos=("kuliah.mkv",))))
+    assert (result.name, result.code, result.verdict) == ("picture", "not-chosen", CheckVerdict.FAILURE)
+    assert "there is no file kuliah.mkv" in result.reason.english
+    assert "check the path" in result.advice.english
+
+
+# The level of every microphone
+
+
+def listened(monkeypatch: pytest.MonkeyPatch, given: Sounding, now: CheckContext | None = None) -> list[CheckResult]:
+    monkeypatch.setattr(sources, "choose", chooses(sounds=[(given, MICROPHONE)]))
+    results = list(sounds.listen(now or situation()))
+    assert not given.is_open
+    return results
+
+
+def sound(given: Sound) -> Sounding:
+    return Sounding(samples(given))
+
+
+def one_channel() -> Sound:
+    left = speech(3.2)
+    left[:, 1] = 0
+    return left
+
+
+def test_somebody_who_speaks_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    (result,) = listened(monkeypatch, sound(speech(3.2)))
+    assert (result.name, result.code, result.verdict) == ("sound: Mimbar", "ok", CheckVerdict.OK)
+    assert result.reason.english == f"It is heard, {result.measured['level_dbfs']:.0f} dBFS"
+
+
 @pytest.mark.parametrize(
-    ("words", "reason", "advice"),
+    ("given", "codes"),
     [
-        (("screen:bad",), '"screen:bad" means no screen', "screen::0"),
-        (("kuliah.mkv",), "there is no file kuliah.mkv", "check the path"),
-        (("synthetic", ""), "the name of a source is empty", "leave the option out"),
+        (np.zeros((160_000, 2)), ["nothing"]),
+        (noise(3.2, -65), ["too-low"]),
+        (speech(3.2) * 60, ["clipping"]),
+        (speech(3.2) + mains(3.2, -35), ["hum"]),
+        (mains(3.2, -55) + noise(3.2, -80), ["too-low", "hum"]),
+        (one_channel(), ["dead-channel"]),
+    ],
+    ids=["nothing", "too-low", "clipping", "hum", "hum-in-silence", "dead-channel"],
+)
+def test_what_is_wrong_with_sound_is_told(monkeypatch: pytest.MonkeyPatch, given: Sound, codes: list[str]) -> None:
+    results = listened(monkeypatch, sound(given))
+    assert [result.code for result in results] == codes
+    for result in results:
+        assert result.verdict in (CheckVerdict.FAILURE, CheckVerdict.WARNING)
+        assert result.advice.indonesian
+        assert "{" not in "".join((*result.reason, *result.advice))
+
+
+def test_no_sound_at_all_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sounds, "FIRST_BLOCK_S", 0.2)
+    monkeypatch.setattr(sounds, "LISTEN_S", 0.2)
+    (result,) = listened(monkeypatch, Sounding(None))
+    assert (result.code, result.verdict) == ("no-data", CheckVerdict.FAILURE)
+    monkeypatch.setattr(sources, "choose", chooses())
+    (result,) = sounds.listen(situation())
+    assert (result.name, result.code, result.verdict) == ("sound", "no-sound", CheckVerdict.WARNING)
+    assert sounds.listen(situation(asked=SessionRequest(title="", audios=("none",)))) == []
+
+
+# What a session has open
+
+
+def holding_sound(
+    fault: Fault | None = None, *, peak_dbfs: float = -12.0, muted: bool = False, known: bool = True
+) -> SessionStatus:
+    health = Health()
+    if fault is not None:
+        health = Health(FAULT_STATES[fault], "as the watch says it", datetime.now().astimezone(), fault)
+    line = SoundLine(name="Mimbar", muted=muted, levels_dbfs=[peak_dbfs, -100.0], ppm=None)
+    return session(
+        SessionState.ARMED,
+        SourceLine(id=MICROPHONE.id, name="Mimbar", role=None, health=health),
+        sounds=[line] if known else [],
+    )
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        (holding_sound(), "ok-held"),
+        (holding_sound(peak_dbfs=-70), "too-low"),
+        (holding_sound(muted=True), "muted"),
+        (holding_sound(known=False), "no-data"),
+        (holding_sound(Fault.LOST), "lost"),
     ],
 )
-def test_words_with_which_no_session_begins_are_refused_as_the_session_refuses_them(
-    words: tuple[str, ...], reason: str, advice: str
+def test_a_microphone_in_a_session_is_never_opened(
+    monkeypatch: pytest.MonkeyPatch, status: SessionStatus, code: str
 ) -> None:
-    (result,) = pictures.look(situation(asked=SessionRequest(title="", videos=words)))
-    assert (result.name, result.code, result.verdict) == ("picture", "not-chosen", CheckVerdict.FAILURE)
-    assert reason in result.reason.english
-    assert advice in result.advice.english
+    class Untouched(Sounding):
+        def open(self) -> None:
+            raise AssertionError("it was opened a second time")
+
+    (result,) = listened(monkeypatch, Untouched(None), situation(held={"Wisuda": status}))
+    assert result.code == code
+    assert "{" not in "".join((*result.reason, *result.advice))
