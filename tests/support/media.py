@@ -29,7 +29,6 @@ from recorder.package.work_folder import BEGUN_FILE, WorkFolder
 from recorder.recording.mp4_file import Mp4File
 from recorder.recording.replica import Replica, ReplicaPlace
 from recorder.recording.replica_opener import Templates
-from tests.support import media
 
 KINDS = {"video": "v", "audio": "a"}
 """What ffprobe calls a stream, and how one is chosen."""
@@ -55,13 +54,8 @@ def decodes_cleanly(path: Path) -> None:
     """Fail unless ffmpeg decodes every stream of the file without a word of complaint."""
     # In the file's own units of time: in those of a nominal rate, two pictures of an uneven camera may be at one.
     words = ["-map", "0", "-enc_time_base", "demux", "-f", "null", "-"]
-    done = subprocess.run(
-        ["ffmpeg", "-v", "warning", "-xerror", "-i", str(path), *words],
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
+    command = ["ffmpeg", "-v", "warning", "-xerror", "-i", str(path), *words]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     assert (done.returncode, done.stderr) == (0, ""), f"{path}: {done.stderr[-2000:]}"
 
 
@@ -109,21 +103,8 @@ def _frames(path: Path, _stamp: tuple[int, int, int]) -> Mapping[str, Sequence[t
 
 def duration_s(path: Path, kind: str) -> float:
     """Return how long the first stream of `kind` is, as the file says."""
-    stream = f"{kind}:0"
-    return float(
-        run(
-            "ffprobe",
-            "-v",
-            "quiet",
-            "-select_streams",
-            stream,
-            "-show_entries",
-            "stream=duration",
-            "-of",
-            "csv=p=0",
-            path,
-        )
-    )
+    words = ("-select_streams", f"{kind}:0", "-show_entries", "stream=duration", "-of", "csv=p=0")
+    return float(run("ffprobe", "-v", "quiet", *words, path))
 
 
 def shown(path: Path, kind: str) -> list[float]:
@@ -159,7 +140,7 @@ def _tail(said: IO[bytes]) -> str:
 
 def picture_times(path: Path, offset_s: float = 0.0) -> list[float]:
     """Return when each picture of a file is shown, in seconds of the session, as ffprobe reads its packets."""
-    listing = media.run(
+    listing = run(
         "ffprobe", "-v", "error", "-select_streams", "v:0", "-show_entries", "packet=pts_time", "-of", "csv=p=0", path
     )
     return sorted(float(line.strip(",")) + offset_s for line in listing.splitlines() if line.strip(","))
