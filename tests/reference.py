@@ -29,7 +29,7 @@ from config.version import VERSION
 from recorder.model.session_faults import ENDED_BY, HARMLESS_KINDS, LASTING_KINDS
 from recorder.package.metadata import Recording
 from recorder.package.request import RequestRecord
-from tests.support.schemas import RECORDING_SCHEMA, REQUEST_SCHEMA
+from tests.support.archives import RECORDING_SCHEMA, REQUEST_SCHEMA
 
 _TITLE = "record, stream and archive sessions in a conference room"
 

@@ -14,6 +14,7 @@ import msgspec
 from devices.model.device import Device, DeviceKind
 from recorder.archive.archive import Archive
 from recorder.disk.durable import DurableFiles
+from recorder.package import request
 from recorder.package.metadata import (
     Package,
     RecordingFacts,
@@ -44,6 +45,8 @@ DERIVED = msgspec.structs.replace(
 )
 """With all that can be made of a recording, but for what is read on slides."""
 FRAMES = 50
+RECORDING_SCHEMA = Path(request.__file__).with_name("recording.schema.json")
+REQUEST_SCHEMA = Path(request.__file__).with_name("request.schema.json")
 
 
 def make_program(path: Path) -> Path:

@@ -37,9 +37,8 @@ from recorder.package.metadata import (
 )
 from tests.recorder.archive.test_archive import ODD_TITLES
 from tests.support import archives
-from tests.support.archives import CAMERA, STARTED
+from tests.support.archives import CAMERA, RECORDING_SCHEMA, STARTED
 from tests.support.errors import because
-from tests.support.schemas import RECORDING_SCHEMA
 from tests.support.simulated import SimulatedClock
 
 

@@ -21,6 +21,7 @@ from recorder.recovery import unfinished
 from recorder.recovery.recover import Recovery, RecoveryOutcome, RecoveryState
 from recorder.recovery.unfinished import find_unfinished
 from tests.support import archives, leftovers, media
+from tests.support.archives import RECORDING_SCHEMA
 from tests.support.errors import because
 from tests.support.leftovers import (
     RATE,
@@ -35,7 +36,6 @@ from tests.support.leftovers import (
     program_of,
     recover,
 )
-from tests.support.schemas import RECORDING_SCHEMA
 from tests.support.simulated import SimulatedClock
 
 pytestmark = pytest.mark.usefixtures("nothing_half_built")

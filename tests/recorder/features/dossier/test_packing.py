@@ -29,8 +29,8 @@ from recorder.package.work_folder import REQUEST_FILE, WorkFolder, write_begun
 from recorder.recovery.recover import Recovery, RecoveryState
 from recorder.recovery.unfinished import find_unfinished
 from tests.support import archives, dossiers
+from tests.support.archives import REQUEST_SCHEMA
 from tests.support.killing import kill_at_every_step
-from tests.support.schemas import REQUEST_SCHEMA
 from tests.support.simulated import SimulatedClock
 from tests.support.waiting import wait_for
 
