@@ -3,7 +3,7 @@
 To start Python and to load a command's modules takes six times what most commands take, and tests run a thousand of
 them. What is forked is a process like any other, with its own environment, folder and output. What is not seen so, is
 the start itself and which module loads which: tests of those start a process of their own (tests/support/command.py),
-and tests/support/test_forked.py has the same commands done both ways.
+and tests/support/test_processes.py has the same commands done both ways.
 """
 
 import contextlib
@@ -29,8 +29,8 @@ FIRST = "agent.cli.group"
 
 
 @cache
-def _server() -> ForkServerContext:
-    """Have the server load every module of `agent`, and with that what those load."""
+def server() -> ForkServerContext:
+    """Return the server, which loads every module of `agent`, and with that what those load."""
     context = multiprocessing.get_context("forkserver")
     modules = [found.name for found in pkgutil.walk_packages(agent.__path__, "agent.")]
     context.set_forkserver_preload([FIRST, *modules, "tests.support.forked"])
@@ -47,10 +47,10 @@ def liput(
     """
     until = time.monotonic() + timeout
     with contextlib.ExitStack() as open_:
-        pipes = [_server().Pipe(duplex=False) for _ in range(2)]
+        pipes = [server().Pipe(duplex=False) for _ in range(2)]
         for end in (end for pipe in pipes for end in pipe):
             open_.enter_context(end)
-        process = _server().Process(target=_become, args=(words, home, dict(variables), *(there for _, there in pipes)))
+        process = server().Process(target=_become, args=(words, home, dict(variables), *(there for _, there in pipes)))
         process.start()
         for _, there in pipes:
             there.close()
