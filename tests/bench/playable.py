@@ -19,7 +19,7 @@ from tests.bench.material import Clip
 from tests.bench.pairs import Bench, Line
 from tests.bench.peers import FFMPEG, JobFailed, x264_words
 from tests.bench.playable_job import BIT_RATE
-from tests.net.viewer import Seen, Viewer
+from tests.net.session import Seen, Viewer
 from tests.support.rtmp_server import NginxRtmp
 
 ROW = "playable"

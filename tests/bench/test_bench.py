@@ -44,7 +44,7 @@ from tests.bench.peers import (
 )
 from tests.bench.quality import check_plays, vmaf
 from tests.bench.rows import check_alike, match_of
-from tests.net.viewer import Seen
+from tests.net.session import Seen
 from tests.support.room import Room
 
 

@@ -1,5 +1,7 @@
 """What can go wrong between a PC and a server, in a room of two network namespaces."""
 
+import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -8,12 +10,54 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from agent.sessions.receiver import start_server, stop_server, wait_until_listening
-from tests.net.lab import Lab
-from tests.net.srt_server import SrtServer
+from tests.net.lab import Lab, Place
 from tests.support.rtmp_server import NginxRtmp
+from tests.support.srt_peer import free_udp_port
+from tests.support.waiting import wait_for
 
 HOST_NAME = "ingest.campus.test"
 _SILENT = "import socket, sys, time; s = socket.create_server((sys.argv[1], int(sys.argv[2]))); time.sleep(1e6)"
+
+
+_LOOP = (
+    'n=0; while :; do n=$((n+1)); srt-live-transmit -q -a:no -chunk:1316 {address} file://con > "{folder}/$n.ts"; done'
+)
+
+
+class SrtServer:
+    """Takes SRT, one stream after the other, each into a file of its own in `recorded`: srt-live-transmit in a loop."""
+
+    def __init__(self, folder: Path, place: Place) -> None:
+        self.folder = folder
+        self.recorded = folder / "recorded"
+        self.recorded.mkdir(parents=True)
+        self._place = place
+        self.port = free_udp_port()
+        self._server: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        address = f"srt://{self._place.address}:{self.port}?mode=listener&latency=500"
+        count = len(list(self.recorded.iterdir()))
+        loop = _LOOP.replace("n=0", f"n={count}").format(address=shlex.quote(address), folder=self.recorded)
+        self._server = start_server([*self._place.enter, "sh", "-c", loop], self.folder)
+        wait_for(lambda: f":{self.port:04X} " in Path(f"/proc/{self._place.pid}/net/udp").read_text())
+
+    def _send(self, number: signal.Signals) -> None:
+        assert self._server
+        os.killpg(self._server.pid, number)
+
+    def stop(self, how: signal.Signals = signal.SIGKILL) -> None:
+        if self._server:
+            self._send(how)
+            self._server.wait()
+            self._server = None
+
+    def freeze(self) -> None:
+        """Stop answering without closing anything."""
+        self._send(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self._send(signal.SIGCONT)
 
 
 class Net:

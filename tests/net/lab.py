@@ -8,13 +8,27 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from tests.net.place import Place
+from agent.sessions.receiver import HOST
 from tests.net.shaper import LEFT, RIGHT
-from tests.support.command import ROOT
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a server runs: the address it listens on, the words that start a command there, and a process there."""
+
+    address: str
+    enter: tuple[str, ...] = ()
+    pid: int | None = None
+
+
+LOOPBACK = Place(HOST)
 
 
 class Lab:

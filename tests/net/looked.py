@@ -1,15 +1,11 @@
-"""A check, or a measurement, as it runs on the PC of a lab: `python -m tests.net.looked CHECK FOLDER`.
-
-Prints what was found as JSON, and how long it took. FOLDER has the settings; CHECK is a check's name, or the address of
-a server to measure with, and a Budget as JSON stands in FOLDER's place then.
-"""
+"""A check, or a measurement, as it runs on the PC of a lab: in a process that is forked for it and goes there."""
 
 import json
-import subprocess
-import sys
+import os
 import threading
 import time
 from collections.abc import Mapping
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +19,7 @@ from devices.uplink.connection import parse_server
 from devices.uplink.model import UplinkBudget, UplinkResult
 from recorder.session.request import SessionRequest
 from tests.net.lab import Lab
+from tests.support import forked
 
 
 def look(lab: Lab, name: str, folder: Path) -> tuple[Mapping[str, Mapping[str, Any]], float]:
@@ -45,12 +42,28 @@ def measured(lab: Lab, address: str, budget: UplinkBudget) -> tuple[Measured, fl
     return msgspec.convert(found["found"], Measured), float(found["took_s"])
 
 
-def _run(lab: Lab, *words: str) -> dict[str, Any]:
-    command = [*lab.pc.enter, sys.executable, "-P", "-m", "tests.net.looked", *words]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 0, done.stderr
-    found: dict[str, Any] = json.loads(done.stdout)
+def _run(lab: Lab, what: str, how: str) -> dict[str, Any]:
+    here, there = forked.server().Pipe(duplex=False)
+    process = forked.server().Process(target=_answer, args=(lab.pc.pid, dict(os.environ), what, how, there))
+    process.start()
+    there.close()
+    with here:
+        assert here.poll(60)
+        found: dict[str, Any] = json.loads(here.recv_bytes())
+    process.join()
     return found
+
+
+def _answer(pid: int, variables: Mapping[str, str], what: str, how: str, out: Connection) -> None:
+    """Go where the process `pid` is, look at a check or measure with a server, and say what was found."""
+    os.environ.clear()
+    os.environ.update(variables)
+    for kind in ("user", "mnt", "net"):
+        if Path(f"/proc/{pid}/ns/{kind}").readlink() != Path(f"/proc/self/ns/{kind}").readlink():
+            os.setns(os.open(f"/proc/{pid}/ns/{kind}", os.O_RDONLY))
+    began = time.monotonic()
+    found = _measure(what, how) if "://" in what else _look(what, Path(how))
+    out.send_bytes(msgspec.json.encode({"found": found, "took_s": time.monotonic() - began}))
 
 
 def _look(name: str, folder: Path) -> object:
@@ -75,15 +88,3 @@ def _measure(address: str, budget: str) -> Measured:
     measure = iperf3.measure if server.scheme == "iperf3" else librespeed.measure
     uplink = measure(server, asked, threading.Event(), tell)
     return Measured(uplink, up[0], up[-1])
-
-
-def main() -> None:
-    """Look, and say what was found."""
-    what, how = sys.argv[1:]
-    began = time.monotonic()
-    found = _measure(what, how) if "://" in what else _look(what, Path(how))
-    print(msgspec.json.encode({"found": found, "took_s": time.monotonic() - began}).decode())  # noqa: T201 - its answer
-
-
-if __name__ == "__main__":
-    main()

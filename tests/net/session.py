@@ -1,4 +1,8 @@
-"""One session that streams through a faulty network: what it says and when, and what came of it."""
+"""One session that streams through a faulty network: a film for it, what it says and when, and what the server got.
+
+The film is of noise: it takes whatever bit rate it is given, and costs little to encode. The numbers in its pictures
+tell what viewers saw and what they missed.
+"""
 
 import itertools
 import signal
@@ -6,13 +10,21 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
+from typing import Self
 
+import av
+import numpy as np
+
+from capture.media.pictures import plane_views
+from capture.synthetic.marks import FOOTER, write_number
 from devices.host.clock import NANOSECONDS
 from recorder.running.runtime_directory import RUNTIME_VARIABLE as RUNTIME
-from tests.net.place import Place
+from tests.net.lab import Place
 from tests.support import media
 from tests.support.command import Line, Running
+from tests.support.markers import frame_number
 from tests.support.recorders import recorders
 
 NAME = "campus"
@@ -145,3 +157,177 @@ class LiveSession:
         path = Path(str(result["package"])) / "data" / "media" / "program.mp4"
         media.decodes_cleanly(path)
         return path
+
+
+# The film
+
+
+RATE = 30
+SIZE = 640, 360
+PROFILE = "noise"
+
+
+def settings(bit_rate: str) -> str:
+    """Return the settings of a profile for it, called PROFILE."""
+    return f"""
+[profiles.{PROFILE}]
+width = {SIZE[0]}
+height = {SIZE[1]}
+fps = {RATE}
+video_bitrate = "{bit_rate}"
+preset = "superfast"
+"""
+
+
+def sources(path: Path) -> tuple[str, ...]:
+    """Return what `liput record` is told to record it."""
+    return "--video", str(path), "--audio", "synthetic"
+
+
+def film(path: Path, seconds: float) -> None:
+    """Make a film of noise with a number in each picture."""
+    width, height = SIZE
+    chance = np.random.default_rng(0)
+    noise = [chance.integers(60, 190, (height, width), np.uint8) for _ in range(97)]
+    picture = av.VideoFrame(width, height, "yuv420p")
+    luma, *chroma = plane_views(picture)
+    for plane in chroma:
+        plane[:] = 128
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=RATE, options={"preset": "ultrafast", "crf": "30"})
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        for number in range(round(seconds * RATE)):
+            luma[:] = np.roll(noise[number % len(noise)], number % 53, axis=0)
+            FOOTER.of(luma)[:] = 16
+            write_number(luma, number)
+            picture.pts, picture.time_base = number, Fraction(1, RATE)
+            container.mux(stream.encode(picture))
+        container.mux(stream.encode(None))
+
+
+# The server
+
+
+LOOKS_EVERY_S = 0.02
+SEEN_SIZE = 320, 180
+"""At which numbers are read."""
+
+_VIDEO_TAG, _AVC, _CODED = 9, 7, 1
+_HEADER_BYTES, _TAG_BYTES, _SIZE_BYTES = 9, 11, 4
+_PACKET_BYTES, _SYNC, _STARTS, _HAS_MORE = 188, 0x47, 0x40, 0x20
+_VIDEO_STREAM = b"\0\0\1\xe0"
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A picture that reached the server: its number, and when it did (time.monotonic)."""
+
+    number: int
+    at: float
+
+
+@dataclass(slots=True)
+class _File:
+    """A file that grows: how far it was read, and when which picture (its time in milliseconds) came."""
+
+    read: int = 0
+    rest: bytes = b""
+    came: dict[int, float] = field(default_factory=dict)
+
+    def take(self, fresh: bytes, *, is_flv: bool) -> None:
+        """Find the pictures in what is new."""
+        if self.read == 0 and is_flv:
+            fresh = fresh[_HEADER_BYTES + _SIZE_BYTES :]
+            self.read = _HEADER_BYTES + _SIZE_BYTES
+        self.read += len(fresh)
+        self.rest = (self._flv if is_flv else self._ts)(self.rest + fresh, time.monotonic())
+
+    def _flv(self, data: bytes, at: float) -> bytes:
+        """Take whole tags off `data`, and return what is left."""
+        while len(data) >= _TAG_BYTES:
+            size = int.from_bytes(data[1:4])
+            if len(data) < _TAG_BYTES + size + _SIZE_BYTES:
+                break
+            body = data[_TAG_BYTES : _TAG_BYTES + size]
+            if data[0] == _VIDEO_TAG and body[0] & 15 == _AVC and body[1] == _CODED:
+                decoded_ms = int.from_bytes(data[4:7]) | data[7] << 24
+                self.came[decoded_ms + int.from_bytes(body[2:5], signed=True)] = at
+            data = data[_TAG_BYTES + size + _SIZE_BYTES :]
+        return data
+
+    def _ts(self, data: bytes, at: float) -> bytes:
+        """Take whole packets of a transport stream; a picture's first one has its time."""
+        for place in range(0, len(data) - _PACKET_BYTES + 1, _PACKET_BYTES):
+            packet = data[place : place + _PACKET_BYTES]
+            assert packet[0] == _SYNC, "not a transport stream"
+            if packet[1] & _STARTS:
+                payload = packet[4 + (1 + packet[4] if packet[3] & _HAS_MORE else 0) :]
+                if payload.startswith(_VIDEO_STREAM):
+                    self.came[round(_timestamp(payload[9:14]) / 90)] = at
+        return data[len(data) // _PACKET_BYTES * _PACKET_BYTES :]
+
+
+def _timestamp(field: bytes) -> int:
+    """Return a PES packet's time, which has 33 bits in five bytes."""
+    high, middle, low = field[0] >> 1 & 7, int.from_bytes(field[1:3]) >> 1, int.from_bytes(field[3:5]) >> 1
+    return high << 30 | middle << 15 | low
+
+
+class Viewer:
+    """Follows the recordings of a server (FLV or TS, written as they come) from the `with`'s beginning to its end."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._files: dict[Path, _File] = {}
+        self._enough = threading.Event()
+        self._thread = threading.Thread(target=self._follow, name="viewer")
+        self.bytes_at: list[tuple[float, int]] = []
+        """How many bytes of video had come in all, whenever some did."""
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._enough.set()
+        self._thread.join()
+
+    def seen(self) -> list[Seen]:
+        """Decode what came, after the `with`; in the order it was shown. What is not whole is not seen."""
+        pictures: list[Seen] = []
+        for path, file in sorted(self._files.items(), key=lambda each: min(each[1].came.values(), default=0.0)):
+            if not file.came:
+                continue
+            for shown_s, number in zip(media.shown(path, "v"), numbers(path), strict=False):
+                at = file.came.get(round(shown_s * 1000))
+                if number is not None and at is not None:
+                    pictures.append(Seen(number, at))
+        return pictures
+
+    def _follow(self) -> None:
+        while not self._enough.wait(LOOKS_EVERY_S):
+            self._look()
+        self._look()
+
+    def _look(self) -> None:
+        for path in [*self._folder.glob("*.flv"), *self._folder.glob("*.ts")]:
+            file = self._files.setdefault(path, _File())
+            with path.open("rb") as stream:
+                stream.seek(file.read)
+                fresh = stream.read()
+            if len(fresh) > _HEADER_BYTES + _SIZE_BYTES:
+                file.take(fresh, is_flv=path.suffix == ".flv")
+                self.bytes_at.append((time.monotonic(), sum(each.read for each in self._files.values())))
+
+
+def numbers(path: Path) -> list[int | None]:
+    """Return the number in each picture of a file, in the order they are shown; None where it cannot be read."""
+    width, height = SEEN_SIZE
+    planes = media.lumas(path, width, height)
+    return [frame_number(np.frombuffer(plane, np.uint8).reshape(height, width)) for plane in planes]
+
+
+def missing(whole: Sequence[int | None], part: Sequence[Seen]) -> int:
+    """Return how many pictures of `whole` are not among those that were seen."""
+    seen = {picture.number for picture in part}
+    return sum(number not in seen for number in whole)

@@ -21,7 +21,7 @@ from types import TracebackType
 from typing import Self
 
 from agent.sessions.receiver import free_port, nginx_with_rtmp, start_server, stop_server, wait_until_listening
-from tests.net.place import LOOPBACK, Place
+from tests.net.lab import LOOPBACK, Place
 
 GARBAGE_BYTES = 100 << 20
 _CONFIGURATION = """

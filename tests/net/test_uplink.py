@@ -1,4 +1,4 @@
-"""An uplink that is too narrow, and one whose queue is too long, as a check on a PC behind them finds it."""
+"""Faults of an uplink, and one that is too narrow or too long, as checks on a PC behind it find them."""
 
 import subprocess
 from collections.abc import Iterator
@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from devices.uplink.model import UplinkBudget
+from tests.net import uplink_faults
 from tests.net.lab import Lab
 from tests.net.looked import look, measured
 from tests.net.speed_server import How, serving
+from tests.net.uplink_faults import FAULTS
 from tests.support.rtmp_server import NginxRtmp
 
 pytestmark = [pytest.mark.alone("it judges the speed of links", lane="links"), pytest.mark.server, pytest.mark.slow]
@@ -27,6 +29,20 @@ def settings(folder: Path, text: str) -> None:
     (folder / "liput.toml").write_text(text)
     (folder / "keys.toml").touch(0o600)
     (folder / "keys.toml").write_text('campus = "good"\n')
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_fault_is_told_by_its_own_reason_within_ten_seconds(tmp_path: Path, name: str) -> None:
+    fault = FAULTS[name]
+    uplink_faults.settings(tmp_path, fault)
+    with uplink_faults.room(tmp_path) as place:
+        fault.make(place)
+        found, took_s = look(place.lab, "internet", tmp_path)
+    assert found["internet: campus"]["code"] == fault.told, found
+    assert took_s < 10
+
+
+# A measurement lasts as many seconds of the link as the product asks for
 
 
 def test_a_narrow_link_with_a_long_queue_is_told_with_the_profile_that_fits(lab: Lab, tmp_path: Path) -> None:

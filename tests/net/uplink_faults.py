@@ -10,9 +10,8 @@ from pathlib import Path
 
 from agent.sessions.receiver import start_server, stop_server, wait_until_listening
 from devices.uplink.connecting import NetworkFault
-from tests.net.lab import Lab
+from tests.net.lab import ROOT, Lab
 from tests.net.speed_server import How, serving
-from tests.support.command import ROOT
 from tests.support.servers import make_certificate
 
 HOST = "ingest.campus.test"

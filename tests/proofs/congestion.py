@@ -9,9 +9,7 @@ from pathlib import Path
 
 from tests.net.faults import Net
 from tests.net.lab import Lab
-from tests.net.noise import PROFILE, RATE, film, settings, sources
-from tests.net.session import NAME, LiveSession
-from tests.net.viewer import Viewer, missing, numbers
+from tests.net.session import NAME, PROFILE, RATE, LiveSession, Viewer, film, missing, numbers, settings, sources
 
 TRACE = ((6e6, 20.0), (2e6, 30.0), (6e6, 45.0))
 """Bits a second of the link, and for how many seconds."""

@@ -19,8 +19,7 @@ import psutil
 from config.settings.schema import BUILT_IN_PROFILES
 from tests.net.faults import Net
 from tests.net.lab import Lab
-from tests.net.session import LiveSession
-from tests.net.viewer import Viewer, missing, numbers
+from tests.net.session import LiveSession, Viewer, missing, numbers
 from tests.support.command import Line
 from tests.support.processes import children, is_alive, own_mb
 from tests.support.rtmp_server import NginxRtmp

@@ -14,9 +14,7 @@ from pathlib import Path
 
 from tests.net.faults import FAULTS, HOST_NAME, Fault, Net
 from tests.net.lab import Lab
-from tests.net.noise import PROFILE, RATE, film, settings, sources
-from tests.net.session import NAME, LiveSession
-from tests.net.viewer import Viewer, missing, numbers
+from tests.net.session import NAME, PROFILE, RATE, LiveSession, Viewer, film, missing, numbers, settings, sources
 from tests.support.command import Line
 
 BEFORE_S = 6.0

@@ -28,8 +28,7 @@ from websockets.asyncio.client import connect
 from config.settings.schema import BUILT_IN_PROFILES
 from recorder.running.protocol import SHORTEST_PERIOD_S
 from recorder.running.runtime_directory import RUNTIME_VARIABLE as RUNTIME
-from tests.net.session import LiveSession
-from tests.net.viewer import numbers
+from tests.net.session import LiveSession, numbers
 from tests.support import browser as browsers
 from tests.support import media, recorders, room
 from tests.support.browser import Served

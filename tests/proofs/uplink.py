@@ -17,10 +17,9 @@ from statistics import mean
 from agent.checks.check import CheckVerdict
 from agent.checks.uplink_verdict import NAME, judge
 from devices.uplink.model import UplinkBudget, UplinkResult
-from tests.net.echo import ask, echoing
-from tests.net.iperf import Opinion, iperf_server, opinion
 from tests.net.lab import Lab
 from tests.net.looked import look, measured
+from tests.net.opinions import Opinion, ask, echoing, iperf_server, opinion
 from tests.net.speed_server import SpeedNginx, serving
 from tests.net.uplink_faults import FAULTS, room, settings
 

@@ -104,7 +104,7 @@ class Running:
     def __init__(
         self, home: Path, *arguments: str | Path, more: Mapping[str, str] | None = None, enter: Sequence[str] = ()
     ) -> None:
-        """Start it; `enter` are words before the command, which start it somewhere else (tests.net.place)."""
+        """Start it; `enter` are words before the command, which start it somewhere else (tests.net.lab)."""
         self.seen: list[Line] = []
         variables = environment(home, more)
         self.runtime = Path(variables[RUNTIME])

@@ -22,7 +22,7 @@ from agent.sessions.receiver import (
     stop_server,
     wait_until_listening,
 )
-from tests.net.place import LOOPBACK, Place
+from tests.net.lab import LOOPBACK, Place
 
 RULES = """
             notify_method get;

@@ -17,7 +17,7 @@ from tests.support.command import ROOT
 
 @contextlib.contextmanager
 def silent(host: str, port: int, count: int, sent: str = "", enter: Sequence[str] = ()) -> Iterator[None]:
-    """Let so many clients be there while the body runs; `enter` as of tests.net.place."""
+    """Let so many clients be there while the body runs; `enter` as of tests.net.lab."""
     words = [*enter, sys.executable, "-m", "tests.support.silent", host, str(port), str(count), sent]
     with subprocess.Popen(words, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as crowd:
         assert crowd.stdin

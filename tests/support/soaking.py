@@ -10,7 +10,7 @@ from typing import Any
 
 import psutil
 
-from tests.net.place import LOOPBACK
+from tests.net.lab import LOOPBACK
 from tests.net.session import NAME, LiveSession
 from tests.support.command import Line
 from tests.support.processes import held

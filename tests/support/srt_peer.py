@@ -17,7 +17,7 @@ from agent.sessions.receiver import HOST
 from config.settings.secrets import StreamTarget, secret_url
 from devices.host.clock import SystemClock
 from recorder.live.destination import LiveDestination
-from tests.net.place import LOOPBACK, Place
+from tests.net.lab import LOOPBACK, Place
 from tests.support.encoded import SmallEncoder
 from tests.support.streams import Events, Pump
 
