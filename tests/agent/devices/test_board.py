@@ -14,13 +14,16 @@ import pytest
 
 import agent.devices.board
 from agent.devices.board import DeviceBoard, HealthLogFollower, SoundInputWatcher, WatchInbox, WatchMessage
+from agent.devices.listing import with_swaps_and_faults
 from capture.sound.child_process import ServerSource, SoundInputs
 from config.errors import DeviceError
+from devices.health.faults import Fault, with_health
 from devices.health.log_line import HealthLine, LogKind, LogLevel
 from devices.health.log_writer import HealthLog
 from devices.host.clock import SystemClock
 from devices.model.device import Device, DeviceKind, Health, HealthState
 from devices.monitor.device_changes import ChangeKind, DeviceChange
+from devices.monitor.known_devices import KnownDevice, known_store
 from devices.roles.matching import RoleBinding, binding_of
 from tests.support.command import ROOT
 from tests.support.processes import runs
@@ -53,12 +56,8 @@ def test_the_monitors_changes_are_told_in_its_own_words() -> None:
     there = msgspec.structs.replace(CAMERA, port="1-7")
     assert shown.hardware(changed(ChangeKind.MOVED, there, CAMERA, there, STICK)) == [("moved", there)]
     assert shown.hardware(changed(ChangeKind.MOVED, there, CAMERA, there, STICK)) == []
-
-
-def test_a_device_whose_id_changes_is_one_change_and_no_unplugging() -> None:
-    shown = board(CAMERA)
-    renamed = msgspec.structs.replace(CAMERA, id="046d:0825@1-2")
-    assert shown.hardware(changed(ChangeKind.CHANGED, renamed, CAMERA, renamed)) == [("changed", renamed)]
+    renamed = msgspec.structs.replace(there, id="046d:0825@1-7")
+    assert shown.hardware(changed(ChangeKind.CHANGED, renamed, there, renamed, STICK)) == [("changed", renamed)]
 
 
 def test_what_the_servers_offer_comes_and_goes_like_devices() -> None:
@@ -107,14 +106,6 @@ def test_a_role_that_is_given_is_a_change_and_one_whose_device_has_gone_is_missi
     shown.hardware(changed(ChangeKind.UNPLUGGED, STICK, STICK, CAMERA))
     (sentence,) = shown.missing
     assert sentence.startswith("slides is missing: Stick (534d:2109@1-4): ")
-
-
-def test_roles_that_cannot_be_read_cost_the_rest_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("LIPUT_STATE", str(tmp_path))
-    (tmp_path / "roles.json").write_text("torn")
-    shown = DeviceBoard()
-    shown.begin([CAMERA])
-    assert shown.devices == (CAMERA,)
 
 
 # What the watch hears besides the monitor: the sound servers, and the health log
@@ -180,24 +171,12 @@ IN_HALL = Device(id="pulse:hall", kind=DeviceKind.MICROPHONE, name="Hall")
 
 
 def test_the_sound_servers_are_asked_at_first_and_when_something_changed(inbox: WatchInbox, servers: Servers) -> None:
-    servers.answers = [SoundInputs(["room"]), DeviceError("none"), SoundInputs()]
-    servers.may_answer.release(3)
+    servers.answers = [SoundInputs(["room"]), DeviceError("none"), SoundInputs([], [HALL]), SoundInputs()]
+    servers.may_answer.release(4)
     with SoundInputWatcher(inbox) as watch:
         assert inbox.get(timeout=60) == [ROOM]
         assert inbox.empty()
         watch.look()
-        assert inbox.get(timeout=60) == []
-        watch.look()
-        assert inbox.get(timeout=60) == []
-    wait_for(lambda: not runs("sound-servers"))
-
-
-def test_they_are_asked_when_a_server_tells_other_sources_than_it_was_asked_for(
-    inbox: WatchInbox, servers: Servers
-) -> None:
-    servers.answers = [SoundInputs(), SoundInputs([], [HALL]), SoundInputs()]
-    servers.may_answer.release(3)
-    with SoundInputWatcher(inbox):
         assert inbox.get(timeout=60) == []
         servers.tell([])  # as it was asked
         servers.tell([HALL])
@@ -206,6 +185,7 @@ def test_they_are_asked_when_a_server_tells_other_sources_than_it_was_asked_for(
         servers.tell([])
         assert inbox.get(timeout=60) == []
     assert servers.answers == []
+    wait_for(lambda: not runs("sound-servers"))
 
 
 def test_what_is_told_while_they_are_asked_for_the_first_time_is_not_lost(inbox: WatchInbox, servers: Servers) -> None:
@@ -249,34 +229,56 @@ def test_a_fault_is_told_when_it_begins_ends_and_when_whoever_found_it_dies(inbo
         assert inbox.get(timeout=60) == {}
 
 
-class Fullest(queue.SimpleQueue[WatchMessage]):
-    """An inbox that knows how much has waited in it."""
-
-    most = 0
-
-    def put(self, item: WatchMessage, *_: object) -> None:
-        super().put(item)
-        self.most = max(self.most, self.qsize())
+# What is known of devices besides what is plugged in: which may have been swapped, and what others found of them
 
 
-def test_a_terminal_that_takes_nothing_has_so_much_waiting_and_gets_the_rest_from_the_log(
-    log: HealthLog, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("agent.devices.board.MOST_WAITING", 5)
-    inbox = Fullest()
-    with HealthLogFollower(log.folder, SystemClock(), inbox):
-        for number in range(20):
-            log("046d:0825:A", LogKind.KERNEL, f"words {number}", level=LogLevel.WARN)
-        wait_for(lambda: inbox.qsize() == 5)
-        first = inbox.get(timeout=60)
-        wait_for(lambda: inbox.qsize() == 5)  # the next has come into its place
-        lines = [first, *(inbox.get(timeout=60) for _ in range(19))]
-    assert inbox.most == 5
-    assert [line.reason for line in lines if isinstance(line, HealthLine)] == [f"words {n}" for n in range(20)]
+THEN = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 
 
-def test_a_log_that_cannot_be_read_is_silent(inbox: WatchInbox, tmp_path: Path) -> None:
-    (tmp_path / "health").write_text("no folder")
-    with HealthLogFollower(tmp_path / "health", SystemClock(), inbox):
-        wait_for(lambda: not runs("log-reader") and not runs("log-faults"))
-    assert inbox.empty()
+def swap(device: Device) -> None:
+    known = KnownDevice(
+        name=device.name, first_seen=THEN, last_seen=THEN, swapped="it may be its twin", swapped_at=THEN
+    )
+    known_store().change(lambda _: {device.id: known})
+
+
+def find(device: Device, *faults: Fault) -> None:
+    """Say in the health log what this process has found of a device that it has open."""
+    with HealthLog(clock=SystemClock(), journal=None) as log:
+        log(device.id, LogKind.OPENED)
+        for fault in faults:
+            log(device.id, LogKind.DEGRADED, f"it is {fault}", fault=fault)
+
+
+def faults_of(*devices: Device) -> list[str | None]:
+    return [device.health.fault for device in with_swaps_and_faults(devices, SystemClock().now())]
+
+
+def test_the_worst_of_all_that_is_known_is_shown() -> None:
+    twin = msgspec.structs.replace(CAMERA, id="046d:0825:A2")
+    swap(CAMERA)
+    find(CAMERA, Fault.SLOW_PORT)
+    assert faults_of(CAMERA, twin) == ["swapped", None]
+    find(CAMERA, Fault.FLAPPING)
+    assert faults_of(CAMERA, twin) == ["flapping", None]
+
+
+def test_one_that_may_not_be_opened_or_is_in_use_is_as_whoever_has_it_says() -> None:
+    busy = with_health(CAMERA, Fault.BUSY, "used by liput", THEN)
+    find(CAMERA, Fault.SLOW_PORT)
+    assert faults_of(with_health(CAMERA, Fault.DENIED, "denied", THEN)) == ["denied"]
+    assert faults_of(busy) == ["busy"]
+    find(CAMERA, Fault.FROZEN)
+    assert faults_of(busy) == ["frozen"]
+
+
+def test_what_cannot_be_read_costs_nothing_else() -> None:
+    state = known_store().path.parent
+    find(CAMERA, Fault.HUM)
+    (state / "devices.json").write_text("torn")
+    assert faults_of(CAMERA) == ["hum"]
+    (state / "devices.json").unlink()
+    swap(CAMERA)
+    (state / "health").rename(state / "health.old")
+    (state / "health").write_text("no folder")
+    assert faults_of(CAMERA) == ["swapped"]

@@ -9,7 +9,7 @@ import pytest
 
 from agent.daemon.parts import Parts
 from agent.devices import watch_part as module
-from agent.devices.watch_part import BROKEN, FRESH_S, STALE_S, DevicesPart, SoundInputCache
+from agent.devices.watch_part import BROKEN, FRESH_S, DevicesPart, SoundInputCache
 from config.settings.schema import Settings
 from devices.health.log_line import LogKind
 from devices.health.log_reader import LogFilter, read
@@ -61,6 +61,14 @@ def test_what_is_plugged_in_is_known_and_who_shows_it_is_to_ask_again(ports: Por
         ports.unplug("1-1")
         wait_for(lambda: names(part) == [])
         wait_for(lambda: part.number() != unplugged_from)
+        quiet = part.number()
+        roles_store().change(lambda roles: roles)
+        assert part.number() != quiet, "it moves with what people write, too"
+        given = part.number()
+        with HealthLog(clock=SystemClock()) as log:
+            log("046d:0825:A1", LogKind.DEGRADED, "stands still", fault="frozen")
+            assert log.flush()
+        assert part.number() != given, "and with what sessions write"
     assert part.number() is None
     assert part.there() is None
     wanted = LogFilter(kinds=(LogKind.WATCH_STARTED, LogKind.PLUGGED, LogKind.UNPLUGGED))
@@ -93,20 +101,6 @@ def test_nothing_is_looked_at_while_nobody_asks_and_the_number_stays(
         assert ports.looks == looks + 1, "who asks often does not make it look each time"
 
 
-def test_the_number_moves_with_what_sessions_and_people_write(ports: Ports) -> None:
-    with watched(ports) as part:
-        wait_for(lambda: part.number() is not None)
-        wait_for(lambda: any(line.kind == LogKind.WATCH_STARTED for line in read(log_folder(), LogFilter())))
-        before = part.number()
-        with HealthLog(clock=SystemClock()) as log:
-            log("046d:0825:A1", LogKind.DEGRADED, "stands still", fault="frozen")
-            assert log.flush()
-        between = part.number()
-        assert between != before
-        roles_store().change(lambda roles: roles)
-        assert part.number() != between
-
-
 def test_a_watch_that_cannot_be_is_tried_again_and_told_once(ports: Ports, monkeypatch: pytest.MonkeyPatch) -> None:
     refusals = [OSError(errno.ENOBUFS, "no netlink")] * 3
 
@@ -122,17 +116,6 @@ def test_a_watch_that_cannot_be_is_tried_again_and_told_once(ports: Ports, monke
         ports.plug(WEBCAM, "1-1")
         wait_for(lambda: names(part) == ["C270"])
     assert told == [BROKEN]
-
-
-def test_a_watch_that_ends_is_begun_anew(ports: Ports) -> None:
-    with watched(ports) as part:
-        wait_for(lambda: part.number() is not None)
-        service = part._service
-        assert service
-        service._monitor.stop()  # as a mistake of its own would end its thread
-        wait_for(lambda: ports.opened == 2 and part.number() is not None)
-        ports.plug(WEBCAM, "1-1")
-        wait_for(lambda: names(part) == ["C270"])
 
 
 # Inputs of sound servers
@@ -164,16 +147,10 @@ class Servers:
         self.clock.advance_to(self.clock.now_ns() + int(seconds * NANOSECONDS))
 
 
-def test_the_first_who_asks_waits_and_the_next_take_that_answer() -> None:
+def test_the_first_who_asks_waits_and_later_answers_are_asked_for_beside() -> None:
     servers = Servers()
-    servers.offered = [HEADSET]
-    assert [*servers.known.now(), *servers.known.now()] == [HEADSET, HEADSET]
-    assert (servers.asked, servers.changes) == (1, 0)
-
-
-def test_an_answer_that_is_not_fresh_is_asked_for_beside_and_told_if_it_is_another() -> None:
-    servers = Servers()
-    servers.known.now()
+    assert [*servers.known.now(), *servers.known.now()] == []
+    assert (servers.asked, servers.changes) == (1, 0), "the next take that answer"
     servers.pass_time(FRESH_S + 1)
     servers.may_answer.clear()
     servers.offered = [HEADSET]
@@ -182,16 +159,6 @@ def test_an_answer_that_is_not_fresh_is_asked_for_beside_and_told_if_it_is_anoth
     servers.may_answer.set()
     wait_for(lambda: servers.changes)
     assert (list(servers.known.now()), servers.asked) == ([HEADSET], 2)
-
-
-def test_after_a_plug_they_are_asked_at_once_and_after_a_minute_it_is_waited_for_them() -> None:
-    servers = Servers()
-    servers.known.now()
     servers.known.expire()
     servers.known.now()
-    wait_for(lambda: servers.asked == 2)
-    servers.offered = [HEADSET]
-    wait_for(lambda: not servers.known._asking.locked())
-    servers.pass_time(STALE_S + 1)
-    assert list(servers.known.now()) == [HEADSET]
-    assert servers.asked == 3
+    wait_for(lambda: servers.asked == 3, what="a look after a plug")
