@@ -18,6 +18,13 @@ from recorder.model.status import SessionState
 from tests.support.schedule import MINUTE, NINE, RULES, World, begun, plan
 
 
+def world_at(minutes: float, *plans: Plan) -> World:
+    """Return a PC that carries out plans, so long after nine."""
+    world = World([*plans] or [plan()])
+    world.go_on(NINE + minutes * MINUTE)
+    return world
+
+
 def test_a_recorded_session_from_its_reminders_to_its_end() -> None:
     world = World([plan()])
     assert world.go_on(NINE - 31 * MINUTE) == []
@@ -32,18 +39,8 @@ def test_a_recorded_session_from_its_reminders_to_its_end() -> None:
     assert world.go_on(NINE + 180 * MINUTE) == [(ActKind.NOTE_END, "0")]
 
 
-def test_one_that_is_only_reminded_of_opens_nothing() -> None:
-    world = World([plan(mode=PlanMode.REMIND)])
-    assert world.go_on(NINE + 300 * MINUTE) == [
-        (ActKind.REMIND, "1800"),
-        (ActKind.REMIND, "600"),
-        (ActKind.TELL, "begins"),
-    ]
-
-
 def test_one_that_is_armed_is_started_and_stopped_by_people() -> None:
-    world = World([plan(mode=PlanMode.ARM)])
-    world.go_on(NINE - MINUTE)
+    world = world_at(-1, plan(mode=PlanMode.ARM))
     assert world.go_on(NINE + MINUTE) == [(ActKind.TELL, "waits")]
     (run,) = world.runs
     world.become(run.recorder, SessionState.LIVE)
@@ -52,16 +49,9 @@ def test_one_that_is_armed_is_started_and_stopped_by_people() -> None:
 
 
 def test_one_that_nobody_starts_is_let_go_at_its_end() -> None:
-    world = World([plan(mode=PlanMode.ARM)])
-    world.go_on(NINE + 60 * MINUTE)
+    world = world_at(60, plan(mode=PlanMode.ARM))
     assert (ActKind.DISARM, "0") in world.go_on(NINE + 130 * MINUTE)
     assert world.runs == []
-
-
-def test_a_late_start_of_the_pc_joins_the_session_under_way() -> None:
-    world = World([plan()], now=NINE + 40 * MINUTE)
-    assert [act.kind for act in world.look()] == [ActKind.RECORD]
-    assert world.go_on(NINE + 120 * MINUTE) == [(ActKind.STOP, "0")]
 
 
 def test_one_that_was_missed_is_told_once() -> None:
@@ -76,38 +66,31 @@ def test_late_reminders_are_one() -> None:
     assert world.go_on(NINE - MINUTE) == []
 
 
-def test_reminders_come_when_it_is_armed_already() -> None:
-    world = World([plan()], rules=ScheduleSettings(remind=(120.0,)))
-    assert (ActKind.REMIND, "120") in world.go_on(NINE - MINUTE)
-
-
-def test_one_that_is_stopped_by_hand_is_not_begun_again() -> None:
-    world = World([plan()])
-    world.go_on(NINE + 30 * MINUTE)
+@pytest.mark.parametrize("minutes", [30, -2])
+def test_one_that_is_stopped_or_disarmed_by_hand_is_not_begun_again(minutes: int) -> None:
+    world = world_at(minutes)
     world.runs = []
     assert world.go_on(NINE + 240 * MINUTE) == [(ActKind.NOTE_END, "0")]
 
 
-def test_one_that_is_disarmed_by_hand_is_not_armed_again() -> None:
-    world = World([plan()])
-    world.go_on(NINE - 2 * MINUTE)
-    world.runs = []
-    assert world.go_on(NINE + 60 * MINUTE) == [(ActKind.NOTE_END, "0")]
+@pytest.mark.parametrize("change", [{"state": PlanState.CANCELLED}, {"state": PlanState.REMOVED}, {"all_day": True}])
+def test_nothing_comes_and_is_done_for_one_that_does_not_hold(change: dict[str, object]) -> None:
+    one = msgspec.structs.replace(plan(), **change)
+    assert World([one]).go_on(NINE + 300 * MINUTE) == []
+    assert coming_steps(one, record_of(one, {}), RULES, NINE - timedelta(hours=2)) == ()
 
 
-def test_nothing_is_done_for_what_does_not_hold() -> None:
-    world = World(
-        [msgspec.structs.replace(plan(), state=PlanState.CANCELLED), msgspec.structs.replace(plan("b"), all_day=True)]
-    )
-    assert world.go_on(NINE + 300 * MINUTE) == []
+def test_nothing_comes_for_one_that_people_have_ended() -> None:
+    one = plan()
+    ended = PlanRecord(starts_at=one.starts_at, ends_at=one.ends_at, recorder="a1", ended_at=NINE)
+    assert coming_steps(one, ended, RULES, NINE) == ()
 
 
 # More than one session
 
 
 def test_the_next_may_begin_while_the_last_is_sealed() -> None:
-    world = World([plan("a", length=timedelta(hours=1)), plan("b", starts_at=NINE + timedelta(hours=1))])
-    world.go_on(NINE + 59 * MINUTE)
+    world = world_at(59, plan("a", length=timedelta(hours=1)), plan("b", starts_at=NINE + timedelta(hours=1)))
     assert [run.title for run in world.runs] == ["a"], "its devices are still in use, so b is not armed"
     sealing = world.runs[0].recorder
     world.now = NINE + 60 * MINUTE
@@ -159,19 +142,11 @@ def test_a_try_before_the_beginning_is_not_taken_for_it() -> None:
     assert [act.kind for act in world.look()] == [ActKind.ARM]
 
 
-def test_of_two_at_once_one_is_begun_and_the_other_is_told_of() -> None:
-    world = World([plan("a"), plan("b")])
-    world.go_on(NINE + MINUTE)
-    assert [act.plan.title for act in begun(world.acts)] == ["a"]
-    assert [(act.plan.title, act.word) for act in world.acts if act.kind is ActKind.TELL] == [("b", "blocked")]
-
-
 # What is taken up again
 
 
 def test_a_recorder_that_was_killed_is_waited_for() -> None:
-    world = World([plan()])
-    world.go_on(NINE + MINUTE)
+    world = world_at(1)
     killed = world.runs[0]
     world.become(killed.recorder, None)
     assert world.go_on(NINE + 3 * MINUTE) == []
@@ -181,8 +156,7 @@ def test_a_recorder_that_was_killed_is_waited_for() -> None:
 
 
 def test_a_recorder_of_before_a_power_cut_is_replaced() -> None:
-    world = World([plan()])
-    world.go_on(NINE + MINUTE)
+    world = world_at(1)
     world.runs = []
     world.ledger = {key: msgspec.structs.replace(done, boot_id="earlier") for key, done in world.ledger.items()}
     assert [act.kind for act in world.look()] == [ActKind.RECORD]
@@ -197,29 +171,6 @@ def test_one_that_comes_up_is_not_begun_again() -> None:
 
 
 # Whatever the clock does, and whenever the daemon begins anew
-
-
-def test_a_clock_that_jumps_back_begins_nothing_twice_and_stops_nothing() -> None:
-    world = World([plan()])
-    world.go_on(NINE + 10 * MINUTE)
-    world.now = NINE - timedelta(hours=3)
-    assert world.look() == []
-    world.runs = []  # stopped by hand, under the wrong time
-    assert world.go_on(NINE + 240 * MINUTE, 5 * MINUTE) == [(ActKind.NOTE_END, "0")]
-
-
-def test_a_clock_that_jumps_over_the_beginning_joins() -> None:
-    world = World([plan()], now=NINE - timedelta(hours=5))
-    world.look()
-    world.now = NINE + 20 * MINUTE
-    assert [act.kind for act in world.look()] == [ActKind.RECORD]
-
-
-def test_a_clock_that_was_ahead_forgets_nothing() -> None:
-    world = World([plan()], now=NINE + timedelta(hours=5))
-    assert [act.word for act in world.look()] == ["missed"]
-    world.now = NINE - 4 * MINUTE
-    assert [act.kind for act in begun(world.look())] == [ActKind.ARM]
 
 
 @settings(max_examples=200, deadline=None)
@@ -325,8 +276,7 @@ def rearmed(world: World, *plans: Plan) -> list[str]:
 
 @pytest.mark.parametrize("mode", [PlanMode.RECORD, PlanMode.ARM])
 def test_one_that_is_moved_while_it_is_armed_is_let_go_where_it_would_not_be_armed_yet(mode: PlanMode) -> None:
-    world = World([plan(mode=mode)])
-    world.go_on(NINE - 4 * MINUTE)
+    world = world_at(-4, plan(mode=mode))
     (run,) = world.runs
     later = plan(starts_at=NINE + timedelta(hours=4), mode=mode)
     assert rearmed(world, plan(starts_at=NINE + MINUTE, mode=mode)) == [], "it is due all the same"
@@ -342,25 +292,15 @@ def test_one_that_is_moved_while_it_is_armed_is_let_go_where_it_would_not_be_arm
 
 
 def test_a_clock_that_jumps_or_other_settings_let_nothing_go_that_is_armed() -> None:
-    world = World([plan()])
-    world.go_on(NINE - 4 * MINUTE)
+    world = world_at(-4)
     world.rules = ScheduleSettings(arm_ahead_s=60.0)
     assert rearmed(world, plan()) == []
     world.now = NINE - timedelta(hours=3)
     assert rearmed(world, plan()) == []
 
 
-def test_what_an_older_version_has_armed_is_let_go_for_no_move_that_it_did_not_note() -> None:
-    world = World([plan()])
-    world.go_on(NINE - 4 * MINUTE)
-    one = plan()
-    world.ledger[one.id] = msgspec.structs.replace(world.ledger[one.id], begun_for=None)
-    assert rearmed(world, plan(starts_at=NINE + timedelta(hours=4))) == []
-
-
 def test_one_that_is_to_be_reminded_of_only_is_let_go_while_it_is_armed() -> None:
-    world = World([plan()])
-    world.go_on(NINE - 4 * MINUTE)
+    world = world_at(-4)
     (run,) = world.runs
     for now in (world.now, NINE + MINUTE):
         world.now = now
@@ -374,8 +314,7 @@ def test_one_that_people_disarm_after_it_was_moved_is_begun_then_where_that_was_
     moved: timedelta, is_begun: bool
 ) -> None:
     """Both while the daemon was away: it finds nothing armed any more, and another time."""
-    world = World([plan()])
-    world.go_on(NINE - 4 * MINUTE)
+    world = world_at(-4)
     world.plans, world.runs = [plan(starts_at=NINE + moved)], []
     world.look()
     world.go_on(NINE + moved + MINUTE)
@@ -383,16 +322,14 @@ def test_one_that_people_disarm_after_it_was_moved_is_begun_then_where_that_was_
 
 
 def test_one_whose_end_is_moved_is_stopped_then() -> None:
-    world = World([plan()])
-    world.go_on(NINE + 110 * MINUTE)
+    world = world_at(110)
     world.plans = [plan(length=timedelta(hours=3))]
     assert world.go_on(NINE + 179 * MINUTE) == []
     assert world.go_on(NINE + 180 * MINUTE) == [(ActKind.STOP, "0")]
 
 
 def test_one_that_is_moved_is_reminded_of_anew() -> None:
-    world = World([plan()])
-    world.go_on(NINE - 15 * MINUTE)
+    world = world_at(-15)
     later = NINE + timedelta(hours=4)
     world.plans = [plan(starts_at=later)]
     assert world.go_on(later - 5 * MINUTE) == [
@@ -400,22 +337,28 @@ def test_one_that_is_moved_is_reminded_of_anew() -> None:
     ]  # fmt: skip
 
 
-def test_one_that_was_held_and_is_moved_to_another_day_is_another_session() -> None:
-    world = World([plan()])
-    world.go_on(NINE + 150 * MINUTE)
-    world.plans = [plan(starts_at=NINE + timedelta(days=1))]
+@pytest.mark.parametrize(("minutes", "is_stopped"), [(150, False), (30, True)])
+def test_one_that_was_held_or_stopped_and_is_moved_to_another_day_is_another_session(
+    minutes: int, is_stopped: bool
+) -> None:
+    world = world_at(minutes)
+    tomorrow = NINE + timedelta(days=1)
+    world.plans = [plan(starts_at=tomorrow)]
+    if is_stopped:
+        world.runs = []
     assert [act.kind for act in begun(world.acts)] == [ActKind.ARM]
-    world.go_on(NINE + timedelta(days=1, hours=3))
+    world.go_on(tomorrow + timedelta(hours=3))
     assert [act.kind for act in begun(world.acts)] == [ActKind.ARM, ActKind.ARM]
 
 
-@pytest.mark.parametrize("length", [timedelta(minutes=30), timedelta(hours=2), timedelta(hours=6)])
-@pytest.mark.parametrize("moved", [timedelta(hours=2, minutes=2), timedelta(days=1)])
+@pytest.mark.parametrize(
+    ("moved", "length"),
+    [(timedelta(hours=2, minutes=2), timedelta(minutes=30)), (timedelta(days=1), timedelta(hours=6))],
+)
 def test_one_that_is_moved_behind_itself_while_it_is_recorded_ends_as_before_and_is_recorded_then(
     moved: timedelta, length: timedelta
 ) -> None:
-    world = World([plan()])
-    world.go_on(NINE + 45 * MINUTE)
+    world = world_at(45)
     later = NINE + moved
     world.plans = [plan(starts_at=later, length=length)]
     assert (ActKind.STOP, "0") not in world.go_on(NINE + 119 * MINUTE)
@@ -427,8 +370,7 @@ def test_one_that_is_moved_behind_itself_while_it_is_recorded_ends_as_before_and
 
 
 def test_one_that_is_moved_behind_itself_while_it_is_armed_is_recorded_once_and_stays_ended() -> None:
-    world = World([plan(mode=PlanMode.ARM)])
-    world.go_on(NINE + 117 * MINUTE)
+    world = world_at(117, plan(mode=PlanMode.ARM))
     (run,) = world.runs
     world.plans = [plan(starts_at=NINE + 120 * MINUTE, mode=PlanMode.ARM)]
     world.go_on(NINE + 125 * MINUTE)
@@ -439,27 +381,16 @@ def test_one_that_is_moved_behind_itself_while_it_is_armed_is_recorded_once_and_
 
 
 def test_one_that_is_moved_by_less_than_its_length_while_it_is_recorded_goes_on_until_its_new_end() -> None:
-    world = World([plan()])
-    world.go_on(NINE + 30 * MINUTE)
+    world = world_at(30)
     world.plans = [plan(starts_at=NINE + 45 * MINUTE)]
     world.go_on(NINE + 164 * MINUTE)
     assert [act.kind for act in begun(world.acts)] == [ActKind.ARM]
     assert world.go_on(NINE + 170 * MINUTE) == [(ActKind.STOP, "0"), (ActKind.NOTE_END, "0")]
 
 
-def test_one_that_people_stop_after_it_was_moved_to_another_day_is_recorded_then() -> None:
-    world = World([plan()])
-    world.go_on(NINE + 30 * MINUTE)
-    tomorrow = NINE + timedelta(days=1)
-    world.plans, world.runs = [plan(starts_at=tomorrow)], []
-    world.go_on(tomorrow + 125 * MINUTE)
-    assert [act.kind for act in begun(world.acts)] == [ActKind.ARM, ActKind.ARM]
-
-
 @pytest.mark.parametrize("state", [PlanState.CANCELLED, PlanState.REMOVED])
 def test_one_that_is_cancelled_is_let_go_while_it_is_armed_and_goes_on_while_it_is_recorded(state: PlanState) -> None:
-    world = World([plan()])
-    world.go_on(NINE - MINUTE)
+    world = world_at(-1)
     world.plans = [msgspec.structs.replace(world.plans[0], state=state)]
     assert [act.kind for act in world.look()] == [ActKind.DISARM]
     other = World([plan()])
@@ -500,15 +431,3 @@ def test_all_that_is_said_to_come_is_done_at_its_time_and_nothing_else(rules: Sc
     world.now = one.ends_at
     did += [(DOES[act.kind], world.now) for act in world.look() if act.kind is ActKind.STOP]
     assert sorted(did, key=lambda each: (each[1], each[0])) == sorted(said, key=lambda each: (each[1], each[0]))
-
-
-@pytest.mark.parametrize("change", [{"state": PlanState.CANCELLED}, {"state": PlanState.REMOVED}, {"all_day": True}])
-def test_nothing_comes_for_one_that_does_not_hold(change: dict[str, object]) -> None:
-    one = msgspec.structs.replace(plan(), **change)
-    assert coming_steps(one, record_of(one, {}), ScheduleSettings(), NINE - timedelta(hours=2)) == ()
-
-
-def test_nothing_comes_for_one_that_people_have_ended() -> None:
-    one = plan()
-    ended = PlanRecord(starts_at=one.starts_at, ends_at=one.ends_at, recorder="a1", ended_at=NINE)
-    assert coming_steps(one, ended, ScheduleSettings(), NINE) == ()

@@ -1,12 +1,11 @@
 """Calendars: what is read of them, compared with what dateutil says of the same rules."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-import icalendar
 import pytest
 from dateutil.rrule import rrulestr
-from hypothesis import example, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.schedule.calendar_messages import CalendarEvent
@@ -27,24 +26,14 @@ def starts(*parts: str) -> list[str]:
 
 
 def test_one_event_with_all_that_counts() -> None:
-    (found,) = events(
-        event(
-            "DTSTART;TZID=Asia/Makassar:20261201T090000",
-            "DTEND;TZID=Asia/Makassar:20261201T113000",
-            "LOCATION:Aula 1\\, Gedung Rektorat",
-            "CATEGORIES:Siaran,Rapat",
-            summary="Rapat\\, senat",
-        )
-    )
+    times = ("DTSTART;TZID=Asia/Makassar:20261201T090000", "DTEND;TZID=Asia/Makassar:20261201T113000")
+    words = ("LOCATION:Aula 1\\, Gedung Rektorat", "CATEGORIES:Siaran,Rapat")
+    (found,) = events(event(*times, *words, summary="Rapat\\, senat"))
     assert found == CalendarEvent(
-        uid="a",
-        title="Rapat, senat",
-        location="Aula 1, Gedung Rektorat",
-        categories=("Siaran", "Rapat"),
-        starts_at=datetime(2026, 12, 1, 1, 0, tzinfo=UTC),
-        ends_at=datetime(2026, 12, 1, 3, 30, tzinfo=UTC),
+        uid="a", title="Rapat, senat", location="Aula 1, Gedung Rektorat", categories=("Siaran", "Rapat"),
+        starts_at=datetime(2026, 12, 1, 1, 0, tzinfo=UTC), ends_at=datetime(2026, 12, 1, 3, 30, tzinfo=UTC),
         zone="Asia/Makassar",
-    )
+    )  # fmt: skip
     assert found.starts_at.isoformat() == "2026-12-01T09:00:00+08:00"
 
 
@@ -87,12 +76,6 @@ def test_what_is_moved_with_all_that_follows_keeps_ids_of_its_own() -> None:
     assert len({each.recurrence_id for each in found}) == 4
 
 
-def test_an_event_that_is_moved_is_the_same_event() -> None:
-    (before,) = events(event("DTSTART:20261201T020000Z", "DTEND:20261201T030000Z"))
-    (after,) = events(event("DTSTART:20261202T020000Z", "DTEND:20261202T030000Z"))
-    assert (before.uid, before.recurrence_id) == (after.uid, after.recurrence_id) == ("a", "")
-
-
 def test_an_all_day_event_is_of_the_rooms_days() -> None:
     (found,) = events(event("DTSTART;VALUE=DATE:20261204", "DTEND;VALUE=DATE:20261206"))
     assert (found.all_day, found.starts_at.isoformat(), found.ends_at.isoformat()) == (
@@ -119,14 +102,9 @@ def test_an_event_without_an_end_is_taken_for_an_hour_and_says_so() -> None:
 @pytest.mark.parametrize(
     ("zone", "offset"),
     [
-        ("WIB", "+07:00"),
         ("WITA", "+08:00"),
-        ("WIT", "+09:00"),
-        ("Asia/Jakarta", "+07:00"),
         ("Asia/Ujung_Pandang", "+08:00"),
         ("/freeassociation.sourceforge.net/Asia/Jayapura", "+09:00"),
-        ("SE Asia Standard Time", "+07:00"),
-        ("Singapore Standard Time", "+08:00"),
         ("Tokyo Standard Time", "+09:00"),
         ("W. Europe Standard Time", "+01:00"),
         ('"(UTC+07:00) Bangkok, Hanoi, Jakarta"', "+07:00"),
@@ -163,25 +141,12 @@ def test_a_zone_that_cannot_be_read_costs_no_event() -> None:
     assert starts(broken, event("DTSTART;TZID=WITA:20261201T090000", "DURATION:PT1H")) == ["2026-12-01T09:00:00+08:00"]
 
 
-def test_summer_time_of_other_zones() -> None:
-    lines = ("DTSTART;TZID=Europe/Berlin:20261019T150000", "DURATION:PT1H", "RRULE:FREQ=WEEKLY;COUNT=4")
-    found = events(event(*lines), since=datetime(2026, 10, 1, tzinfo=UTC))
-    assert [each.starts_at.astimezone(WIB).strftime("%d %H:%M") for each in found] == [
-        "19 20:00", "26 21:00", "02 21:00", "09 21:00",
-    ]  # fmt: skip
-
-
-HALF = calendar(event("DTSTART:20261201T020000Z", "DURATION:PT1H"), event("DTSTART:20261202T020000Z", uid="b"))[:-40]
-
-
-def test_what_is_no_calendar_is_refused() -> None:
+def test_what_is_no_calendar_or_half_of_one_is_refused() -> None:
+    whole = calendar(event("DTSTART:20261201T020000Z", "DURATION:PT1H"), event("DTSTART:20261202T020000Z", uid="b"))
     for text in (b"", b"<html>login</html>", b"\xff\xfe\x00"):
         with pytest.raises(MediaError, match="it is no calendar"):
             read_calendar(text, WIB, SINCE, UNTIL)
-
-
-def test_half_a_calendar_is_refused() -> None:
-    for text in (b"BEGIN:VCALENDAR\r\nBEGIN:VEVENT\r\n", HALF):
+    for text in (b"BEGIN:VCALENDAR\r\nBEGIN:VEVENT\r\n", whole[:-40]):
         with pytest.raises(MediaError, match="the calendar is incomplete"):
             read_calendar(text, WIB, SINCE, UNTIL)
 
@@ -194,16 +159,12 @@ def test_more_events_than_a_room_can_have_are_refused(monkeypatch: pytest.Monkey
 
 
 def test_an_event_that_cannot_be_read_costs_no_other() -> None:
-    answer = read_calendar(
-        calendar(
-            event(uid="tanpa", summary="Tanpa awal"),
-            event("DTSTART:20261201T020000Z", "DTEND:20261201T030000Z", "RRULE:FREQ=KADANG", uid="aturan"),
-            event("DTSTART:20261202T020000Z", "DTEND:20261202T030000Z", uid="baik", summary="Baik"),
-        ),
-        WIB,
-        SINCE,
-        UNTIL,
+    parts = (
+        event(uid="tanpa", summary="Tanpa awal"),
+        event("DTSTART:20261201T020000Z", "DTEND:20261201T030000Z", "RRULE:FREQ=KADANG", uid="aturan"),
+        event("DTSTART:20261202T020000Z", "DTEND:20261202T030000Z", uid="baik", summary="Baik"),
     )
+    answer = read_calendar(calendar(*parts), WIB, SINCE, UNTIL)
     assert "baik" in [each.uid for each in answer.events]
     assert answer.notes[0] == "an event without a beginning is left out: Tanpa awal"
 
@@ -212,12 +173,6 @@ def test_events_without_an_id_are_told_apart() -> None:
     bare = [event(f"DTSTART:2026120{day}T020000Z", "DURATION:PT1H").replace("UID:a\r\n", "") for day in (1, 2)]
     found = events(*bare)
     assert len(found) == len({each.uid for each in found}) == 2
-
-
-def test_only_the_days_that_were_asked_for() -> None:
-    series = event("DTSTART:20200101T020000Z", "DTEND:20200101T030000Z", "RRULE:FREQ=WEEKLY")
-    found = events(series, since=datetime(2026, 12, 1, tzinfo=UTC), until=datetime(2026, 12, 31, tzinfo=UTC))
-    assert [each.starts_at.day for each in found] == [2, 9, 16, 23, 30]
 
 
 RULES = st.builds(
@@ -229,7 +184,7 @@ RULES = st.builds(
 ZONES = st.sampled_from(["Asia/Jakarta", "Asia/Makassar", "Asia/Jayapura", "Europe/Berlin", "America/New_York"])
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     rule=RULES,
     zone=ZONES,
@@ -247,28 +202,3 @@ def test_a_series_is_what_dateutil_makes_of_its_rule(rule: str, zone: str, first
     assert [each.starts_at for each in found] == expected
     assert {each.ends_at - each.starts_at for each in found} <= {timedelta(minutes=minutes)}
     assert [each.recurrence_id for each in found] == [f"{at.astimezone(UTC):%Y%m%dT%H%M%SZ}" for at in expected]
-
-
-WORDS = st.text(st.characters(codec="utf-8", categories=("L", "N", "P", "S", "Zs")), max_size=60)
-
-
-def as_one_line(text: str) -> str:
-    """Return what is read of `text`: icalendar writes a backslash and an N as it does a line's end."""
-    return " ".join(text.replace(r"\N", "\n").split())
-
-
-@settings(max_examples=100, deadline=None)
-@given(title=WORDS, location=WORDS, day=st.dates(date(2026, 11, 2), date(2026, 12, 30)))
-@example(title="Rapat", location=r"Aula\N", day=date(2026, 12, 1))
-def test_what_icalendar_writes_is_read_as_it_was(title: str, location: str, day: date) -> None:
-    written = icalendar.Event()
-    for name, value in (("uid", "u"), ("summary", title), ("location", location)):
-        written.add(name, value)
-    begin = datetime(day.year, day.month, day.day, 9, tzinfo=ZoneInfo("Asia/Makassar"))
-    written.add("dtstart", begin)
-    written.add("dtend", begin + timedelta(hours=1))
-    whole = icalendar.Calendar()
-    whole.add_component(written)
-    (found,) = read_calendar(whole.to_ical(), WIB, SINCE, UNTIL).events
-    assert (found.title, found.location) == (as_one_line(title), as_one_line(location))
-    assert (found.starts_at, found.zone) == (begin, "Asia/Makassar")

@@ -61,36 +61,23 @@ def test_plans_are_plain_json(plans: Plans) -> None:
     assert [each.name for each in plans.path.parent.iterdir() if each.suffix == ".json"] == ["plans.json"]
 
 
-def test_a_calendar_that_is_read_again_changes_what_it_has_changed(plans: Plans) -> None:
-    (before,) = plans.take_events("aula", [source(said())], WINDOW)
-    assert plans.take_events("aula", [source(said())], WINDOW) == []
-    (after,) = plans.take_events("aula", [source(said("Rapat Senat", NINE + HOUR))], WINDOW)
-    assert (after.id, after.title, after.starts_at) == (before.id, "Rapat Senat", NINE + HOUR)
-    assert plans.read() == [after]
-
-
 def test_what_was_changed_by_hand_stays_and_all_else_follows(plans: Plans) -> None:
     (made,) = plans.take_events("aula", [source(said())], WINDOW)
+    assert plans.take_events("aula", [source(said())], WINDOW) == []
     plans.replace(made.id, lambda one: msgspec.structs.replace(one, title="Rapat Pleno", streams=("youtube",)))
     (after,) = plans.take_events("aula", [source(said("Rapat Biasa", NINE + HOUR, mode=PlanMode.ARM))], WINDOW)
     assert (after.title, after.streams, after.starts_at, after.mode) == (
         "Rapat Pleno", ("youtube",), NINE + HOUR, PlanMode.ARM,
     )  # fmt: skip
     assert edited_fields(after) == ("title",)
-
-
-def test_what_was_changed_with_an_editor_stays_too(plans: Plans) -> None:
-    plans.take_events("aula", [source(said())], WINDOW)
-    plans.path.write_text(plans.path.read_text().replace('"title": "Rapat"', '"title": "Rapat Pleno"', 1))
-    plans.take_events("aula", [source(said("Rapat", NINE + HOUR))], WINDOW)
-    (after,) = plans.read()
-    assert (after.title, after.starts_at) == ("Rapat Pleno", NINE + HOUR)
+    assert (after.id, plans.read()) == (made.id, [after])
 
 
 def test_one_that_was_removed_by_hand_does_not_come_back(plans: Plans) -> None:
     (made,) = plans.take_events("aula", [source(said())], WINDOW)
     plans.remove(made.id)
     plans.take_events("aula", [source(said("Rapat Senat"))], WINDOW)
+    assert plans.cancel_other_feeds([], NINE - HOUR) == [], "nor is it cancelled with its calendar"
     (after,) = plans.read()
     assert (after.state, after.holds) == (PlanState.REMOVED, False)
     plans.add(plan("tangan"))
@@ -135,16 +122,6 @@ def test_what_is_to_come_of_a_calendar_that_is_no_more_is_cancelled_and_comes_ba
     assert plans.cancel_other_feeds(["lain"], NINE - HOUR) == []
     plans.take_events("aula", [source(said()), begun], WINDOW)
     assert plans.read() == before
-
-
-def test_what_people_have_removed_or_plan_again_is_no_calendars_that_is_no_more(plans: Plans) -> None:
-    (made,) = plans.take_events("aula", [source(said())], WINDOW)
-    plans.remove(made.id)
-    assert plans.cancel_other_feeds([], NINE - HOUR) == []
-    assert [each.state for each in plans.read()] == [PlanState.REMOVED]
-    plans.replace(made.id, lambda one: msgspec.structs.replace(one, state=PlanState.PLANNED))
-    assert plans.cancel_other_feeds([], NINE - HOUR) == []
-    assert [each.state for each in plans.read()] == [PlanState.PLANNED]
 
 
 def test_a_series_that_is_moved_to_another_hour_takes_along_what_was_changed_by_hand(plans: Plans) -> None:
@@ -228,7 +205,7 @@ SOURCES = st.lists(
 )  # fmt: skip
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(readings=st.lists(SOURCES, min_size=1, max_size=5))
 def test_each_event_is_one_plan_and_what_is_written_is_read(readings: list[list[CalendarSource]]) -> None:
     plans: list[Plan] = [plan("tangan")]
@@ -240,21 +217,6 @@ def test_each_event_is_one_plan_and_what_is_written_is_read(readings: list[list[
         assert plans[0] == plan("tangan")
         assert msgspec.json.decode(msgspec.json.encode(plans), type=list[Plan]) == plans
     assert merge_events(plans, "aula", readings[-1], WINDOW) == plans, "reading it twice changes nothing"
-
-
-@settings(max_examples=150, deadline=None)
-@given(before=SAID, hand=SAID, after=st.lists(SAID, min_size=1, max_size=4))
-def test_what_is_changed_by_hand_lasts_whatever_the_calendar_says(
-    before: CalendarFields, hand: CalendarFields, after: list[CalendarFields]
-) -> None:
-    made = Plan(id="x", source=source(before), **msgspec.structs.asdict(before))
-    changed = msgspec.structs.replace(made, title=f"{before.title} pleno", mode=hand.mode, room=f"{before.room}!")
-    for now in after:
-        if now.title == changed.title or now.room == changed.room:
-            return  # the calendar has come to say the same
-        changed = updated_from_calendar(changed, source(now))
-        assert (changed.title, changed.room) == (f"{before.title} pleno", f"{before.room}!")
-        assert (changed.starts_at, changed.ends_at, changed.all_day) == (now.starts_at, now.ends_at, now.all_day)
 
 
 def test_a_plan_whose_calendar_comes_to_say_the_same_follows_it_again() -> None:
