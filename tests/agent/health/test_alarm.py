@@ -4,133 +4,89 @@ import re
 
 import pytest
 
-from agent.health.alarm import (
-    DAMAGED,
-    END_SENTENCES,
-    KILLED,
-    ROLES,
-    SENTENCES,
-    SILENT,
-    WORDS,
-    end_sentence,
-    is_grave,
-    past_sentence,
-    subject_name,
-    trouble_sentence,
-    without_recording,
-)
+from agent.health import alarm
 from config.locale.lookup import LocalizedText
 from devices.health.faults import PLUG_FAULTS, Fault
 from devices.model.device import DeviceKind
 from devices.roles.assignment import MICROPHONE, VIDEO_ROLES
 from recorder.live.kind import DestinationFault
-from recorder.model.session_faults import ENDED_BY, HARMLESS_KINDS, SOURCE_RECOVERED, WARNING_KINDS, kind_of_fault
+from recorder.model.session_faults import ENDED_BY, HARMLESS_KINDS, WARNING_KINDS, kind_of_fault
 from tests.support.pages import CLI, rows, section
 
 DEGRADING = sorted(rows(section(CLI, "### Events")).keys() - HARMLESS_KINDS)
-OWN = (KILLED, SILENT, DAMAGED)
+OWN = (alarm.KILLED, alarm.SILENT, alarm.DAMAGED)
 
 
-@pytest.mark.parametrize("kind", [*DEGRADING, *OWN, *map(kind_of_fault, Fault)])
-def test_every_trouble_has_a_sentence_in_both_languages(kind: str) -> None:
-    words = trouble_sentence(kind, "podium")
-    assert words != WORDS["unknown"].filled({"subject": subject_name(kind, "podium").indonesian}), (
-        f"{kind} has no sentence"
-    )
-    assert kind in SENTENCES
-    assert words.indonesian != words.english
-
-
-def test_nothing_is_said_that_nobody_tells() -> None:
+def test_every_trouble_has_a_sentence_and_nothing_is_said_that_nobody_tells() -> None:
     of_devices = map(kind_of_fault, PLUG_FAULTS)  # which the page says of what is plugged in
-    assert {key.partition(":")[0] for key in SENTENCES} == {*DEGRADING, *OWN, *WARNING_KINDS, *of_devices}
-    reasons = {key.partition(":")[2] for key in SENTENCES if key.startswith("destination-lost:")}
+    assert {key.partition(":")[0] for key in alarm.SENTENCES} == {*DEGRADING, *OWN, *WARNING_KINDS, *of_devices}
+    assert {*map(kind_of_fault, Fault)} <= alarm.SENTENCES.keys()
+    reasons = {key.partition(":")[2] for key in alarm.SENTENCES if key.startswith("destination-lost:")}
     assert reasons <= set(DestinationFault)
+    assert alarm.END_SENTENCES.keys() <= {f"source-{fault}" for fault in Fault} | set(ENDED_BY)
+    assert set(alarm.ROLES) == {*VIDEO_ROLES, MICROPHONE, DeviceKind.CAMERA}
+    for words in (*alarm.SENTENCES.values(), *alarm.END_SENTENCES.values(), *alarm.ROLES.values()):
+        assert words.indonesian.strip() != words.english.strip()
 
 
-@pytest.mark.parametrize("key", SENTENCES)
-def test_a_sentence_is_whole_and_says_what_to_do(key: str) -> None:
-    for text in SENTENCES[key]:
-        assert re.fullmatch(r"[^{}]*(\{subject\}[^{}]*)*[.]", text), text
-        assert ": " in text, "what happened, a colon, what to do"
-        assert len(text) <= 140
-    assert len({"{subject}" in text for text in SENTENCES[key]}) == 1, "both name it, or neither"
+def test_a_sentence_is_whole_says_what_to_do_and_what_is_recorded_where_that_is_so() -> None:
+    for key, words in alarm.SENTENCES.items():
+        for text in words:
+            assert re.fullmatch(r"[^{}]*(\{subject\}[^{}]*)*[.]", text), text
+            assert ": " in text, "what happened, a colon, what to do"
+            assert len(text) <= 140
+        assert len({"{subject}" in text for text in words}) == 1, key
+        none = alarm.without_recording(words)
+        for text in none:
+            assert not re.search(r"\. (Rekaman|The (main )?recording|It still)", text)
+            assert text.endswith(".")
+        is_said = {before != after for before, after in zip(words, none, strict=True)}
+        assert len(is_said) == 1, f"both languages say it of {key}, or neither"
+        before_it = LocalizedText(*map(" ".join, zip(none, alarm.WORDS["not-yet"], strict=True)))
+        assert alarm.without_recording(words, alarm.WORDS["not-yet"]) == (before_it if any(is_said) else words)
 
 
-@pytest.mark.parametrize("key", SENTENCES)
-def test_where_nothing_is_recorded_nobody_reads_that_it_goes_on(key: str) -> None:
-    words, none = SENTENCES[key], without_recording(SENTENCES[key])
-    for text in none:
-        assert not re.search(r"\. (Rekaman|The (main )?recording|It still)", text)
-        assert text.endswith(".")
-    is_said = {before != after for before, after in zip(words, none, strict=True)}
-    assert len(is_said) == 1, "both say it, or neither"
-    assert without_recording(words, WORDS["not-yet"]) == (
-        LocalizedText(*map(" ".join, zip(none, WORDS["not-yet"], strict=True))) if any(is_said) else words
-    )
-
-
-@pytest.mark.parametrize("words", [*END_SENTENCES.values(), *ROLES.values()])
-def test_what_is_over_and_what_things_are_called_is_said_in_both_languages(words: LocalizedText) -> None:
-    assert all(text.strip() for text in words)
-    assert words.indonesian != words.english
-
-
-def test_a_trouble_that_another_event_ends_may_be_said_to_be_over() -> None:
-    ended = {f"source-{fault}" for fault in Fault} | set(ENDED_BY)
-    assert END_SENTENCES.keys() <= ended
-    assert end_sentence("source-lost", "podium") == LocalizedText("Kamera podium kembali.", "Podium camera is back.")
-    assert end_sentence("source-frozen", "podium") == LocalizedText(
-        "Kamera podium pulih.", "Podium camera has recovered."
-    )
-    assert end_sentence("session-failed", "Rapat") is None
-    assert SOURCE_RECOVERED not in SENTENCES
-
-
-def test_every_role_has_a_name_and_other_things_their_own() -> None:
-    assert set(ROLES) == {*VIDEO_ROLES, MICROPHONE, DeviceKind.CAMERA}
-    assert trouble_sentence("source-lost", "podium").indonesian == (
-        "Kamera podium terlepas: colokkan kembali. Rekaman tetap berjalan."
-    )
-    assert trouble_sentence("source-lost", "Rig Webcam").english.startswith("Rig Webcam was unplugged")
-    assert trouble_sentence("source-frozen", "synthetic 2").english.startswith("Test source is frozen")
-    assert "no picture:" in trouble_sentence("conference-lost", "camera").english
-    assert "podium" in trouble_sentence("destination-lost", "podium").english, "a destination of that name is no camera"
-
-
-def test_a_screen_is_no_matter_of_cables_and_light() -> None:
-    assert trouble_sentence("source-slow", "Screen :0").english == (
-        "Screen :0 sends too few frames: this PC is too busy, close other programs."
-    )
-    assert trouble_sentence("source-missing", "Screen :0", "lost").english.startswith(
-        "Screen :0 sends no picture: log out"
-    )
-    assert past_sentence("source-lost", "Screen :0") == LocalizedText(
-        "Screen :0 tidak memberi gambar.", "Screen :0 sends no picture."
-    )
-
-
-def test_what_it_happened_to_is_named_whatever_it_is_called() -> None:
-    assert trouble_sentence("source-lost", "{podium}").indonesian.startswith("{podium} terlepas: colokkan kembali.")
-    assert "kunci siarannya salah" in trouble_sentence("destination-lost", "youtube", "rejected").indonesian
-    assert "internet" in trouble_sentence("destination-lost", "youtube", "unheard-of").english
-    assert "Liput" in trouble_sentence("of-a-newer-recorder", "podium").english
+@pytest.mark.parametrize(
+    ("kind", "subject", "reason", "said"),
+    [
+        ("source-lost", "podium", None, "Podium camera was unplugged: plug it in again. The recording goes on."),
+        ("source-lost", "Rig {Webcam}", None, "Rig {Webcam} was unplugged: "),
+        ("source-frozen", "synthetic 2", None, "Test source is frozen"),
+        (
+            "source-slow",
+            "Screen :0",
+            None,
+            "Screen :0 sends too few frames: this PC is too busy, close other programs.",
+        ),
+        ("source-missing", "Screen :0", "lost", "Screen :0 sends no picture: log out"),
+        ("conference-lost", "camera", None, "The conference gets no picture:"),
+        ("destination-lost", "podium", "unheard-of", "The stream to podium was cut off"),
+        ("destination-lost", "youtube", "rejected", "youtube rejects the stream: its key is wrong"),
+        ("of-a-newer-recorder", "podium", None, "Something is wrong with podium: look at Liput's page."),
+    ],
+)
+def test_what_it_happened_to_is_named_as_people_call_it(kind: str, subject: str, reason: str | None, said: str) -> None:
+    assert alarm.trouble_sentence(kind, subject, reason).english.startswith(said)
 
 
 def test_of_what_is_over_is_told_what_happened_and_no_advice() -> None:
-    assert past_sentence("source-lost", "podium") == LocalizedText(
-        "Kamera podium terlepas.", "Podium camera was unplugged."
+    assert alarm.end_sentence("source-lost", "podium") == LocalizedText(
+        "Kamera podium kembali.", "Podium camera is back."
     )
-    assert past_sentence("storage-full", "/mnt/a: b") == LocalizedText(
+    assert alarm.end_sentence("session-failed", "Rapat") is None
+    assert alarm.past_sentence("source-lost", "Screen :0") == LocalizedText(
+        "Screen :0 tidak memberi gambar.", "Screen :0 sends no picture."
+    )
+    assert alarm.past_sentence("storage-full", "/mnt/a: b") == LocalizedText(
         "Disk /mnt/a: b penuh.", "The disk of /mnt/a: b is full."
     )
-    assert past_sentence("interrupted", "") is None
+    assert alarm.past_sentence("interrupted", "") is None
 
 
 def test_what_endangers_the_recording_is_told_from_what_does_not() -> None:
-    grave = {kind for kind in (*DEGRADING, *OWN) if is_grave(kind)}
+    grave = {kind for kind in (*DEGRADING, *OWN) if alarm.is_grave(kind)}
     assert {"session-failed", "start-failed", "disk-critical", "storage-full", "part-left", "parts-apart"} <= grave
-    assert {KILLED, SILENT} <= grave
-    assert DAMAGED not in grave, "nothing that is recorded now"
+    assert {alarm.KILLED, alarm.SILENT} <= grave
+    assert alarm.DAMAGED not in grave, "nothing that is recorded now"
     assert {"source-missing", "source-lost", "source-silent", "source-busy"} <= grave, "all of a source is not recorded"
     assert not [kind for kind in grave if kind.startswith(("source-no-signal", "source-hum", "destination-", "sound-"))]
