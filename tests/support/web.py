@@ -147,7 +147,8 @@ def wish(page: Page, path: str = "/api/v1/live", **headers: str) -> int:
 @contextlib.contextmanager
 def opened(page: Page) -> Iterator[ClientConnection]:
     headers = {"Authorization": f"Bearer {page.token}"}
-    with connect(f"ws://{page.host}/api/v1/live", additional_headers=headers, max_size=8 << 20) as made:
+    address = f"ws://{page.host}/api/v1/live"
+    with connect(address, additional_headers=headers, max_size=8 << 20, close_timeout=1.0) as made:
         yield made
 
 

@@ -81,15 +81,14 @@ def test_what_no_session_tells_is_there_too_and_what_has_a_colon_in_its_name() -
     assert troubles_of([msgspec.structs.replace(session, status=None)], []) == []
 
 
-@pytest.mark.parametrize("fault", Fault)
-def test_a_device_with_a_fault_has_words_for_it(fault: Fault) -> None:
-    health = Health(HealthState.DEGRADED, "...", AT, str(fault))
-    shown = device_shown(Device(id="a", kind=DeviceKind.MICROPHONE, name="Rig Mic", role="microphone", health=health))
-    assert shown.text
-    for text, words, name in zip(
-        (shown.text.id, shown.text.en), SENTENCES[kind_of_fault(fault)], ("Mikrofon", "Microphone"), strict=True
-    ):
-        assert text == re.sub(r" (Rekaman|The recording) .*", "", words.format(subject=name)), "nobody may record"
+def test_a_device_with_a_fault_has_words_for_it() -> None:
+    for fault in Fault:
+        health = Health(HealthState.DEGRADED, "...", AT, str(fault))
+        mic = Device(id="a", kind=DeviceKind.MICROPHONE, name="Rig Mic", role="microphone", health=health)
+        text, words = device_shown(mic).text, SENTENCES[kind_of_fault(fault)]
+        assert text
+        expected = words.english.format(subject="Microphone")
+        assert text.en == re.sub(r" The recording .*", "", expected), "nobody may record"
 
 
 def test_one_pulled_cable_is_one_trouble_whoever_has_heard_more_of_it() -> None:
