@@ -157,7 +157,7 @@ TITLES = {
     "not UTF-8": (os.fsdecode(b"latin \xe9"), "latin"),
     "an option": ("--for", "for"),
 }
-"""tests/recorder/model/test_names.py has more; these pass through the command line, the archive and its list."""
+"""tests/recorder/model/test_model.py has more; these pass through the command line, the archive and its list."""
 
 
 @pytest.mark.parametrize(("title", "slug"), TITLES.values(), ids=TITLES.keys())
