@@ -1,7 +1,6 @@
-"""Damage, of every kind that a package can take: found, named, and nothing outside the package touched."""
+"""Packages, ours and of other makers: damage is found and named, and nothing outside the package is touched."""
 
 import hashlib
-import json
 import os
 import random
 import re
@@ -11,6 +10,8 @@ from pathlib import Path
 
 import bagit
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from config.errors import ArchiveError, LiputError, PackageDamaged
 from recorder.archive.archive import Archive, packages
@@ -18,28 +19,107 @@ from recorder.archive.correction import edit_package
 from recorder.archive.exporting import excerpt_files, package_files, write_zip
 from recorder.archive.index import ArchiveIndex, search_archive
 from recorder.features.copies.package_copy import list_local
+from recorder.model.names import one_line
 from recorder.package import bag
+from recorder.package.bag import check_manifest
 from recorder.package.metadata import Package, PackageState, Problem, ProblemKind
 from recorder.package.verification import verify_any_bag, verify_package
 from tests.support import archives, command
 from tests.support.archives import STARTED
-from tests.support.damage import BY_READING, CORPUS, HOSTILE, MEDIA, climb, link_folder, remove, rewrite, unreadable
+from tests.support.damage import BY_READING, CORPUS, HOSTILE, MEDIA, climb, link_folder, rewrite, unreadable
 
-FILES = [
-    MEDIA, "data/poster.jpg", "bagit.txt", "bag-info.txt", "manifest-sha256.txt", "tagmanifest-sha256.txt",
-    "metadata/recording.json", "metadata/dublincore.xml", "metadata/events.jsonl", "metadata/devices.json",
-    "metadata/premis.jsonl", "BACA-SAYA.txt", "README.txt",
-]  # fmt: skip
+PATHS = st.text(st.characters(codec="utf-8"), min_size=1).map(lambda name: f"data/{name}")
+DIGEST = hashlib.sha256(b"").hexdigest()
+
+
+@settings(max_examples=30)
+@given(st.dictionaries(PATHS, st.binary().map(lambda content: hashlib.sha256(content).hexdigest())))
+def test_a_manifest_reads_as_it_was_written(digests: dict[str, str]) -> None:
+    assert bag.read_manifest(bag.manifest_text(digests)) == digests
+
+
+def test_only_line_breaks_and_percent_signs_of_a_path_are_encoded() -> None:
+    assert bag.encode_path("data/50% a\r\nb é.pdf") == "data/50%25 a%0D%0Ab é.pdf"
+    assert bag.decode_path("data/100%20%0a%2f") == "data/100%20\n%2f", "of other makers"
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (f"{DIGEST}  data/a\nnonsense\n".encode(), "line 2"),
+        (f"{DIGEST}\n".encode(), "line 1"),
+        (f"{DIGEST}  data/%0a\n{DIGEST}  data/%0A\n".encode(), "again"),
+        (b"\xff\xfe", "UTF-8"),
+    ],
+)
+def test_a_malformed_manifest_is_refused_with_its_line(content: bytes, reason: str) -> None:
+    with pytest.raises(bag.BagFormatError, match=reason):
+        bag.read_manifest(content)
+
+
+@pytest.mark.parametrize("line_break", ["\n", "\r\n", "\r"])
+def test_manifests_of_other_makers_are_read(line_break: str) -> None:
+    content = f"{DIGEST.upper()} *data/a b{line_break}{DIGEST}\tdata/c{line_break}".encode()
+    assert bag.read_manifest(content) == {"data/a b": DIGEST, "data/c": DIGEST}
+
+
+def test_paths_that_lead_elsewhere_are_unsafe() -> None:
+    for path in ("data/../../a", "/etc/passwd", "~root/a", "data//a", "data/./a", "data/..", "\\\\host\\a", "data/\0"):
+        assert bag.path_refusal(path), path
+    for path in ("data/..a", "data/a..b/c"):
+        assert bag.path_refusal(path) is None
+
+
+@settings(max_examples=30)
+@given(st.dictionaries(st.from_regex(r"[A-Za-z][A-Za-z-]*", fullmatch=True), st.text().map(one_line).filter(bool)))
+def test_bag_info_reads_as_it_was_written(fields: dict[str, str]) -> None:
+    assert bag.read_info(bag.info_text(fields.items())) == fields
+
+
+def test_folded_bag_info_of_other_makers_is_read() -> None:
+    content = b"External-Description: Rapat\r\n  Senat: 1\r\n\tpagi\r\n\r\nContact-Name:\r\n"
+    assert bag.read_info(content) == {"External-Description": "Rapat Senat: 1 pagi", "Contact-Name": ""}
+
+
+@pytest.mark.parametrize("content", [b"no label\n", b" folded first\n", b": no name\n", b"\xff: a\n"])
+def test_malformed_bag_info_is_refused(content: bytes) -> None:
+    with pytest.raises(bag.BagFormatError):
+        bag.read_info(content)
+
+
+def test_what_may_not_stand_in_a_manifest_is_not_listed_and_what_is_missing_is() -> None:
+    paths = MEDIA, "data/hilang.pdf", "../luar.txt", "bagit.txt", "data/../b.txt"
+    listed = bag.manifest_text(dict.fromkeys(paths, DIGEST))
+    there = {MEDIA, "bagit.txt"}
+    entries, problems = check_manifest(bag.MANIFEST_FILE, listed, there)
+    assert set(entries) == {MEDIA, "data/hilang.pdf"}
+    assert kinds(problems) == {("data/hilang.pdf", "missing"), (bag.MANIFEST_FILE, "unsafe")}
+    assert len(problems) == 4
+    entries, problems = check_manifest(bag.TAG_MANIFEST_FILE, listed, there)
+    assert set(entries) == {"bagit.txt"}
+    assert [problem.kind for problem in problems] == [ProblemKind.UNSAFE] * 4
+    assert sum("it is below data/" in problem.problem for problem in problems) == 2
+    entries, problems = check_manifest(bag.MANIFEST_FILE, b"\xff", there)
+    assert (entries, kinds(problems)) == ({}, {(bag.MANIFEST_FILE, "malformed")})
 
 
 @pytest.fixture(scope="module")
-def sealed(tmp_path_factory: pytest.TempPathFactory, program: Path) -> Path:
-    return archives.seal_one(archives.archive_at(tmp_path_factory.mktemp("arsip")), program).folder
+def sealed(tmp_path_factory: pytest.TempPathFactory, program: Path) -> Package:
+    """Return a package of an archive that has another one."""
+    archive = archives.archive_at(tmp_path_factory.mktemp("asal") / "arsip")
+    archives.seal_one(archive, program, "Wisuda")
+    return archives.seal_one(archive, program)
 
 
 @pytest.fixture
-def folder(sealed: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(sealed, tmp_path / sealed.name))
+def root(sealed: Package, tmp_path: Path) -> Path:
+    """Return a copy of the archive of both."""
+    return Path(shutil.copytree(sealed.folder.parents[2], tmp_path / "arsip"))
+
+
+@pytest.fixture
+def folder(root: Path, sealed: Package) -> Path:
+    return root / sealed.folder.relative_to(sealed.folder.parents[2])
 
 
 def kinds(problems: list[Problem]) -> set[tuple[str, str]]:
@@ -50,24 +130,62 @@ def test_an_untouched_copy_is_whole(folder: Path) -> None:
     assert verify_package(folder, decode=True) == []
 
 
-@pytest.mark.parametrize("seed", range(5))
-@pytest.mark.parametrize("name", FILES)
-def test_one_flipped_bit_anywhere_is_found_and_named(folder: Path, name: str, seed: int) -> None:
-    content = bytearray((folder / name).read_bytes())
-    chance = random.Random(f"{name} {seed}")
-    content[chance.randrange(len(content))] ^= 1 << chance.randrange(8)
-    (folder / name).write_bytes(content)
-    problems = verify_package(folder)
-    if name == bag.TAG_MANIFEST_FILE:  # nothing vouches for it: the entry that was hit is named, or the manifest itself
-        assert problems
-    else:
-        assert (name, "changed") in kinds(problems)
+@pytest.mark.parametrize("name", [MEDIA, "bag-info.txt", "metadata/recording.json", "manifest-sha256.txt"])
+def test_one_flipped_bit_anywhere_is_found_and_named(folder: Path, name: str) -> None:
+    content = (folder / name).read_bytes()
+    chance = random.Random(name)
+    for _ in range(3):
+        flipped = bytearray(content)
+        flipped[chance.randrange(len(content))] ^= 1 << chance.randrange(8)
+        (folder / name).write_bytes(flipped)
+        assert (name, "changed") in kinds(verify_package(folder))
 
 
-@pytest.mark.parametrize(("damage", "found"), [*CORPUS, *BY_READING])
-def test_damage_is_found_and_named(folder: Path, damage: Callable[[Path], None], found: tuple[str, str]) -> None:
+def everything(folder: Path) -> dict[Path, tuple[int, int, int]]:
+    """Return what is in a folder: mode, size and time of each file, and of each folder."""
+    found = {path: path.lstat() for path in (folder, *folder.rglob("*"))}
+    return {path: (stat.st_mode, stat.st_size, stat.st_mtime_ns) for path, stat in found.items()}
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize(("damage", "found"), [*CORPUS, *BY_READING, *((damage, None) for damage in HOSTILE)])
+def test_damage_is_named_and_whoever_comes_by_is_told_and_touches_nothing(
+    root: Path, folder: Path, tmp_path: Path, damage: Callable[[Path], None], found: tuple[str, str] | None
+) -> None:
+    (other,) = {path.name for path in folder.parent.iterdir()} - {folder.name}
     damage(folder)
-    assert found in kinds(verify_package(folder, decode=True))
+    before, out = everything(root), tmp_path / "out"
+    out.mkdir()
+    problems = verify_package(folder)
+    assert found is None or found in kinds(problems)
+    said = next((problem.file for problem in verify_package(folder, payload=False)), MEDIA) if found else ""
+    assert {one.id for one in packages(root)} >= {folder.name, other}
+    with ArchiveIndex(root, tmp_path / "index") as index:
+        assert [one.id for one in search_archive(index, ["wisuda"])] == [other]
+        assert {one.id for one in search_archive(index, [])} >= {folder.name, other}
+    for make in (package_files, lambda folder: excerpt_files(folder, STARTED)[1]):
+        if problems:
+            with pytest.raises(PackageDamaged) as caught:
+                write_zip(make(folder), folder.name, out / "paket.zip")
+            assert said in caught.value.message
+        else:
+            write_zip(make(folder), folder.name, out / "paket.zip")
+            (out / "paket.zip").unlink()
+        assert not list(out.iterdir())
+    assert everything(root) == before
+    refusal: LiputError | None = None
+    try:
+        edit_package(folder, {"title": "Terbuka"}, by="Siti", reason="", now=STARTED)
+    except LiputError as error:
+        refusal = error
+    if refusal:
+        assert problems
+        assert said in refusal.message
+        assert refusal.hint
+        assert everything(root).keys() == before.keys()
+    else:  # what nobody sees who does not read the media stays to be seen
+        assert verify_package(folder) == [problem for problem in problems if (problem.file, problem.kind) == found]
+    assert {path.name for path in tmp_path.iterdir()} == {"arsip", "index", "out"}
 
 
 @pytest.mark.timeout(120)
@@ -90,11 +208,10 @@ def test_a_folder_that_is_no_package_says_what_it_lacks(tmp_path: Path) -> None:
 
 
 def test_media_that_was_broken_before_it_was_hashed_is_found_by_decoding(folder: Path) -> None:
-    media = folder / MEDIA
-    content = bytearray(media.read_bytes())
+    content = bytearray((folder / MEDIA).read_bytes())
     start = content.index(b"mdat") + 2000
     content[start : start + 400] = bytes(400)
-    media.write_bytes(content)
+    (folder / MEDIA).write_bytes(content)
     rewrite(folder)
     assert verify_package(folder) == []
     assert kinds(verify_package(folder, decode=True)) == {(MEDIA, "undecodable")}
@@ -111,97 +228,28 @@ def test_a_description_that_is_not_true_is_found_by_decoding(folder: Path, field
     rewrite(folder)
     assert verify_package(folder) == []
     problems = verify_package(folder, decode=True)
-    assert problems
-    assert all(problem.kind is ProblemKind.INCONSISTENT for problem in problems)
+    assert {problem.kind for problem in problems} == {ProblemKind.INCONSISTENT}
     assert any(said in problem.problem for problem in problems)
-
-
-@pytest.mark.parametrize("decode", [False, True])
-def test_progress_reaches_the_total(folder: Path, *, decode: bool) -> None:
-    calls: list[tuple[int, int]] = []
-    verify_package(folder, decode=decode, progress=lambda done, total: calls.append((done, total)))
-    done, total = calls[-1]
-    assert calls == sorted(calls)
-    assert 0.9 * total <= done <= total
 
 
 def test_an_unfinished_recording_is_not_verified(archive: Archive, program: Path) -> None:
     with archives.recorded(archive, program):
         (unfinished,) = archive.list()
-        assert unfinished.state is PackageState.UNFINISHED
         with pytest.raises(ArchiveError, match="not sealed yet"):
             archive.verify(unfinished)
 
 
-def test_a_package_is_verified_through_the_archive(archive: Archive, package: Package) -> None:
-    remove(package.folder)
-    assert (MEDIA, "missing") in kinds(list(archive.verify(package)))
-
-
-DAMAGE = list(dict.fromkeys(damage for damage, _ in (*CORPUS, *BY_READING)))
-
-
-def everything(folder: Path) -> dict[Path, tuple[int, int, int]]:
-    """Return what is in a folder: mode, size and time of each file, and of each folder."""
-    found = {path: path.lstat() for path in (folder, *folder.rglob("*"))}
-    return {path: (stat.st_mode, stat.st_size, stat.st_mtime_ns) for path, stat in found.items()}
-
-
-@pytest.mark.timeout(120)
-@pytest.mark.parametrize("damage", [*DAMAGE, *HOSTILE])
-def test_whoever_looks_at_it_is_told_and_touches_nothing(
-    archive: Archive, package: Package, program: Path, tmp_path: Path, damage: Callable[[Path], None]
-) -> None:
-    other = archives.seal_one(archive, program, "Wisuda")
-    damage(package.folder)
-    before, out = everything(archive.root), tmp_path / "out"
-    out.mkdir()
-
-    problems = verify_package(package.folder, decode=True)
-    assert problems or damage in HOSTILE
-    assert {one.id for one in packages(archive.root)} >= {package.id, other.id}
-    with ArchiveIndex(archive.root, tmp_path / "index") as index:
-        assert [one.id for one in search_archive(index, ["wisuda"])] == [other.id]
-        assert {one.id for one in search_archive(index, [])} >= {package.id, other.id}
-    for make in (package_files, lambda folder: excerpt_files(folder, STARTED)[1]):
-        if problems:
-            with pytest.raises(PackageDamaged):
-                write_zip(make(package.folder), package.id, out / "paket.zip")
-            assert not list(out.iterdir())
-        else:
-            write_zip(make(package.folder), package.id, out / "paket.zip")
-            (out / "paket.zip").unlink()
-    assert everything(archive.root) == before
-    assert {path.name for path in tmp_path.iterdir()} == {"arsip", "index", "out"}
-
-
-@pytest.mark.parametrize("damage", HOSTILE)
-def test_it_is_corrected_or_refused(
-    archive: Archive, package: Package, tmp_path: Path, damage: Callable[[Path], None]
-) -> None:
-    damage(package.folder)
-    was_whole = not verify_package(package.folder)
-    try:
-        edit_package(package.folder, {"title": "Terbuka"}, by="Siti", reason="", now=STARTED)
-    except LiputError:
-        assert not was_whole
-    else:
-        assert verify_package(package.folder) == []
-    assert {path.name for path in tmp_path.iterdir()} == {"arsip"}
-
-
 @pytest.mark.parametrize("below", ["", "data/media"])
 def test_a_folder_that_cannot_be_read_costs_one_package_not_the_archive(
-    archive: Archive, package: Package, program: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, below: str
+    root: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, below: str
 ) -> None:
-    other = archives.seal_one(archive, program, "Wisuda")
-    unreadable(package.folder / below, monkeypatch)
-    states = {one.id: one.state for one in archive.list()}
-    assert states == {package.id: PackageState.DAMAGED, other.id: PackageState.SEALED}
-    assert archive.find(other.uuid).id == other.id
-    with ArchiveIndex(archive.root, tmp_path / "index") as index:
+    unreadable(folder / below, monkeypatch)
+    states = {one.id: one.state for one in archives.archive_at(root).list()}
+    (other,) = set(states) - {folder.name}
+    assert states == {folder.name: PackageState.DAMAGED, other: PackageState.SEALED}
+    with ArchiveIndex(root, tmp_path / "index") as index:
         assert {one.id: one.state for one in search_archive(index, [])} == states
-    assert [problem.kind for problem in verify_package(package.folder)] == ["unreadable"]
+    assert [problem.kind for problem in verify_package(folder)] == ["unreadable"]
 
 
 ALGORITHMS = ("md5", "sha512")
@@ -260,24 +308,8 @@ def without(name: str) -> Change:
     )
 
 
-def recoded(encoding: str) -> Change:
-    def change(folder: Path) -> None:
-        edited(folder, "bagit.txt", lambda text: text.replace(b"UTF-8", encoding.encode()))
-        for name in ("bag-info.txt", *(f"manifest-{algorithm}.txt" for algorithm in ALGORITHMS)):
-            edited(folder, name, lambda text: text.decode().encode(encoding))
-        for algorithm in ALGORITHMS:
-            tags = folder / f"tagmanifest-{algorithm}.txt"
-            tags.write_bytes(tags.read_text().encode(encoding))
-
-    return change
-
-
 def replaced(name: str, was: bytes, now: bytes) -> Change:
     return lambda folder: edited(folder, name, lambda text: text.replace(was, now))
-
-
-def added(name: str, more: bytes) -> Change:
-    return lambda folder: edited(folder, name, lambda text: text + more)
 
 
 def both(*changes: Change) -> Change:
@@ -300,12 +332,6 @@ def written(name: str, text: str) -> Change:
     return lambda folder: (folder / name).write_text(text)
 
 
-def without_info(folder: Path) -> None:
-    (folder / "bag-info.txt").unlink()
-    for tags in folder.glob("tagmanifest-*"):
-        tags.write_text("".join(line for line in tags.read_text().splitlines(keepends=True) if "bag-info" not in line))
-
-
 NEW = both(replaced("bagit.txt", b"0.97", b"1.0"), *(
     replaced(f"manifest-{algorithm}.txt", b"%25", b"%2525") for algorithm in ALGORITHMS
 ))  # fmt: skip
@@ -314,13 +340,7 @@ MD5 = "manifest-md5.txt"
 WHOLE: dict[str, Change] = {
     "as made": both(),
     "lines end in CRLF": replaced("bagit.txt", b"\n", b"\r\n"),
-    "manifest in CRLF": replaced(MD5, b"\n", b"\r\n"),
-    "no end of line": lambda folder: edited(folder, "bagit.txt", bytes.strip),
-    "binary marks": replaced(MD5, b"  data", b" *data"),
-    "dot and slash": replaced(MD5, b"  data", b"  ./data"),
-    "ISO-8859-1": recoded("ISO-8859-1"),
-    "UTF-16": recoded("UTF-16"),
-    "no bag-info": without_info,
+    "binary marks, dot and slash": replaced(MD5, b"  data", b" *./data"),
     "tag files in no manifest": written("catatan.txt", "x"),
     "the same line twice": twice(same=True),
 }
@@ -328,18 +348,14 @@ BROKEN: dict[str, tuple[Change, ProblemKind]] = {
     "changed": (written("data/a.txt", "tiga\n"), ProblemKind.CHANGED),
     "missing": (removed("data/a.txt"), ProblemKind.MISSING),
     "extra": (written("data/b.txt", "x"), ProblemKind.EXTRA),
-    "a tag file changed": (written("bag-info.txt", "A: b\n"), ProblemKind.CHANGED),
     "no manifest": (removed("*manifest-*"), ProblemKind.MISSING),
     "no declaration": (removed("bagit.txt"), ProblemKind.MISSING),
-    "a BOM": (replaced("bagit.txt", b"BagIt", b"\xef\xbb\xbfBagIt"), ProblemKind.MALFORMED),
     "no encoding": (replaced("bagit.txt", b"Tag-File-Character-Encoding: UTF-8\n", b""), ProblemKind.MALFORMED),
-    "no version": (replaced("bagit.txt", b"0.97", b".97"), ProblemKind.MALFORMED),
     "twice with two digests": (twice(same=False), ProblemKind.MALFORMED),
-    "out of scope": (added(MD5, b"0" * 32 + b"  ../../README\n"), ProblemKind.UNSAFE),
+    "out of scope": (replaced(MD5, b"data/a", b"../../a"), ProblemKind.UNSAFE),
     "size": (replaced("bag-info.txt", b"Payload-Oxum: 9", b"Payload-Oxum: 8"), ProblemKind.INCONSISTENT),
 }
 STRICT: dict[str, tuple[Change, ProblemKind]] = {
-    "blanks": (both(NEW, replaced("bagit.txt", b"Version:", b"Version :")), ProblemKind.MALFORMED),
     "1.0, the same line twice": (both(NEW, twice(same=True)), ProblemKind.MALFORMED),
     "1.0, not in each manifest": (both(NEW, without("a.txt")), ProblemKind.EXTRA),
     "not fetched": (
@@ -353,7 +369,7 @@ STRICT: dict[str, tuple[Change, ProblemKind]] = {
 """What the library does not find, but RFC 8493, or our own caution, does."""
 
 
-@pytest.mark.parametrize("algorithms", [["md5"], ["sha1"], ["sha256"], ["sha512"], ["sha3_256", "blake2b"]])
+@pytest.mark.parametrize("algorithms", [["sha1"], ["sha3_256", "blake2b"]])
 def test_bags_of_every_algorithm_are_read(tmp_path: Path, algorithms: list[str]) -> None:
     (tmp_path / "a.txt").write_text("satu\n")
     with archives.bagit_warns():
@@ -392,58 +408,42 @@ def test_before_version_1_manifests_list_the_payload_together(made: Path) -> Non
 
 
 def test_the_command_judges_a_folder_that_is_in_no_archive(made: Path, tmp_path: Path) -> None:
-    archive = tmp_path / "arsip"
-    archive.mkdir()
-    verify_it = ("archive", "verify", "--archive", archive)
-    done = command.liput(tmp_path, *verify_it, made)
+    (tmp_path / "arsip").mkdir()
+    done = command.liput(tmp_path, "archive", "verify", "--archive", tmp_path / "arsip", made)
     assert (done.returncode, done.stderr) == (0, "")
     assert re.fullmatch(r"tas: whole \([^)]* hashed\); a bag, but none of Liput's\n", done.stdout)
-    (made / "data/a.txt").unlink()
-    verdict = json.loads(command.liput(tmp_path, *verify_it, made, "--json").stdout)
-    assert (verdict["id"], verdict["ok"], verdict["ours"]) == ("tas", False, False)
-    done = command.liput(tmp_path, *verify_it, tmp_path)
-    assert (done.returncode, "bagit.txt is missing" in done.stdout) == (1, True)
 
 
-def test_a_package_of_ours_is_judged_as_one_wherever_it_is(archive: Archive, program: Path, tmp_path: Path) -> None:
-    package = archives.seal_one(archive, program)
-    package.folder.rename(tmp_path / "dibawa")
-    verdict = verify_any_bag(tmp_path / "dibawa")
-    assert (verdict.ok, verdict.ours) == (True, True)
-    (tmp_path / "dibawa/metadata/extra.txt").touch()
-    assert [problem.kind for problem in verify_any_bag(tmp_path / "dibawa").problems] == [ProblemKind.EXTRA]
-
-
-def test_our_declaration_may_have_lines_of_any_end(archive: Archive, program: Path) -> None:
-    package = archives.seal_one(archive, program)
-    declared = package.folder / "bagit.txt"
+def test_a_package_of_ours_is_judged_as_one_wherever_it_is_and_may_have_lines_of_any_end(
+    folder: Path, tmp_path: Path
+) -> None:
+    taken = folder.rename(tmp_path / "dibawa")
+    declared, tags = taken / "bagit.txt", taken / "tagmanifest-sha256.txt"
+    was = hashlib.sha256(declared.read_bytes()).hexdigest()
     declared.write_bytes(declared.read_bytes().replace(b"\n", b"\r\n"))
-    tags = package.folder / "tagmanifest-sha256.txt"
-    lines = [line.split(maxsplit=1) for line in tags.read_text().splitlines()]
-    digest = hashlib.sha256(declared.read_bytes()).hexdigest()
-    tags.write_text("".join(f"{digest if path == 'bagit.txt' else was}  {path}\n" for was, path in lines))
-    assert verify_package(package.folder) == []
-    archives.validate_bag(package.folder)
+    tags.write_text(tags.read_text().replace(was, hashlib.sha256(declared.read_bytes()).hexdigest()))
+    verdict = verify_any_bag(taken)
+    assert (verdict.ok, verdict.ours) == (True, True)
+    archives.validate_bag(taken)
+    (taken / "metadata/extra.txt").touch()
+    assert [problem.kind for problem in verify_any_bag(taken).problems] == [ProblemKind.EXTRA]
 
 
-def test_a_second_manifest_of_ours_has_to_list_everything_too(archive: Archive, program: Path) -> None:
-    package: Package = archives.seal_one(archive, program)
-    payload = sorted(
-        path.relative_to(package.folder).as_posix() for path in (package.folder / "data").rglob("*") if path.is_file()
-    )
-    second = package.folder / "manifest-md5.txt"
+def test_a_second_manifest_of_ours_has_to_list_everything_too(folder: Path) -> None:
+    payload = sorted(path.relative_to(folder).as_posix() for path in (folder / "data").rglob("*") if path.is_file())
+    second = folder / "manifest-md5.txt"
 
     def listing(paths: list[str]) -> None:
-        digests = {path: hashlib.md5((package.folder / path).read_bytes()).hexdigest() for path in paths}
+        digests = {path: hashlib.md5((folder / path).read_bytes()).hexdigest() for path in paths}
         second.write_text("".join(f"{digest}  {path}\n" for path, digest in digests.items()))
-        tags = package.folder / "tagmanifest-sha256.txt"
+        tags = folder / "tagmanifest-sha256.txt"
         kept = [line for line in tags.read_text().splitlines(keepends=True) if second.name not in line]
         tags.write_text("".join([*kept, f"{hashlib.sha256(second.read_bytes()).hexdigest()}  {second.name}\n"]))
 
     listing(payload)
-    assert verify_package(package.folder) == list_local(package.folder).problems == []
+    assert verify_package(folder) == list_local(folder).problems == []
     listing(payload[1:])
-    (problem,) = verify_package(package.folder)
+    (problem,) = verify_package(folder)
     assert (problem.file, problem.kind) == (payload[0], ProblemKind.EXTRA)
     assert "manifest-md5.txt does not list it" in problem.problem
-    assert list_local(package.folder).problems == [problem], "a copy of it is judged in the same way"
+    assert list_local(folder).problems == [problem], "a copy of it is judged in the same way"
