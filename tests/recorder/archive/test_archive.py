@@ -3,28 +3,33 @@
 import errno
 import os
 import shutil
-from datetime import datetime
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from uuid import UUID
 
 import msgspec
 import pytest
 
-from config.errors import ArchiveError, ErrorCause, PackageNotFound, StorageError
-from recorder.archive.archive import Archive, read_package
+from config.errors import ArchiveError, ErrorCause, PackageNotFound, StateError, StorageError
+from devices.health.log_line import LogKind, LogLevel
+from devices.host.clock import NANOSECONDS
+from recorder.archive.archive import Archive
+from recorder.archive.fixity_round import FixityEntry, FixityLog, FixityRound, RoundResult
 from recorder.disk.durable import DurableFiles
+from recorder.disk.package_locks import package_lock
+from recorder.package import fixity
+from recorder.package.fixity import ByteProgress
 from recorder.package.metadata import Begun, Package, PackageState
 from recorder.package.work_folder import BEGUN_FILE, session_start_of
-from tests.support import archives
+from tests.support import archives, copies
 from tests.support.errors import because
+from tests.support.simulated import SimulatedClock
 
 
-def test_an_archive_that_is_not_there_is_empty(archive: Archive) -> None:
+def test_an_archive_that_is_not_there_is_empty_and_a_file_is_none(archive: Archive, tmp_path: Path) -> None:
     assert list(archive.list()) == []
     assert not archive.root.exists()
-
-
-def test_a_file_is_no_archive(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StorageError, check=because("unwritable")):
         archives.archive_at(tmp_path / "file").list()
@@ -68,25 +73,12 @@ def test_a_package_answers_to_name_uuid_path_and_their_beginnings(archive: Archi
         assert archive.find(key) == package, key
 
 
-def test_only_what_may_be_meant_is_read(
-    archive: Archive, program: Path, package: Package, monkeypatch: pytest.MonkeyPatch
+def test_a_package_in_a_folder_of_another_name_is_found_by_its_uuid(
+    archive: Archive, program: Path, package: Package
 ) -> None:
-    renamed = archives.seal_one(archive, program, "Wisuda")
     other = archives.seal_one(archive, program, "Seminar")
-    by_hand = renamed.folder.rename(renamed.folder.with_name("wisuda dari ponsel"))
-    looked: list[str] = []
-    real = read_package
-
-    def read(folder: Path) -> Package:
-        looked.append(folder.name)
-        return real(folder)
-
-    monkeypatch.setattr("recorder.archive.archive.read_package", read)
-    for key in (package.id, package.id[:22], package.uuid, package.uuid[:6], str(package.folder)):
-        looked.clear()
-        assert archive.find(key).id == package.id
-        assert other.id not in looked, key
-    assert archive.find(renamed.uuid).id == by_hand.name
+    by_hand = package.folder.rename(package.folder.with_name("wisuda dari ponsel"))
+    assert archive.find(package.uuid).id == by_hand.name
     swapped = other.folder.rename(other.folder.with_name(f"{other.id[:-8]}00000000"))
     assert archive.find(other.uuid).id == swapped.name, "what is called like another is found all the same"
 
@@ -99,55 +91,24 @@ def test_a_beginning_that_means_several_names_them(archive: Archive, program: Pa
     assert other.id in caught.value.message
 
 
-@pytest.mark.parametrize("key", ["2026-11-24_0900_rapat-sena_", "rapat senat", "RAPAT-SENAT", "../2026", "/etc"])
-def test_a_package_that_is_not_there_is_not_found(archive: Archive, package: Package, key: str) -> None:
-    with pytest.raises(PackageNotFound) as caught:
-        archive.find(key)
-    assert caught.value.hint
-    if "rapat" in key.lower():
-        assert package.id in caught.value.hint
-
-
-@pytest.mark.parametrize("key", ["", "\x1b[31m", "\udcff"])
-def test_odd_ids_find_nothing_and_print_nothing_odd(archive: Archive, package: Package, key: str) -> None:
+@pytest.mark.parametrize("key", ["RAPAT-SENAT", "../2026", "", "\x1b[31m", "\udcff"])
+def test_a_package_that_is_not_there_is_not_found_and_nothing_odd_is_printed(
+    archive: Archive, package: Package, key: str
+) -> None:
     with pytest.raises(PackageNotFound) as caught:
         archive.find(key)
     assert "\x1b" not in caught.value.message
     assert caught.value.message.encode()
-    assert package.folder.is_dir()
-
-
-ODD_TITLES = [
-    "a/b/c",
-    "../../../etc/passwd",
-    "Wisuda 🎓",
-    "x" * 300,
-    "kontrol \x00\x07\x1b[31m",
-    "dua\nbaris",
-    "  ",
-    "",
-    "\udcff bukan UTF-8",
-    "100% ﷽",
-]
-
-
-def test_a_work_folder_is_ready_to_record_into(archive: Archive) -> None:
-    work = archive.begin("Rapat Senat", archives.STARTED, archives.CONTEXT)
-    assert work.path.parent == archive.root / ".incoming"
-    assert work.name.startswith("2026-11-24_0900_rapat-senat_")
-    assert work.program.parent.is_dir()
-    assert work.program.relative_to(work.path) == Path("data/media/program.mp4")
-    assert work.events.read_bytes() == b""
-    begun = msgspec.json.decode((work.path / BEGUN_FILE).read_bytes(), type=Begun)
-    assert begun == work.begun
-    assert (begun.title, begun.started_at, begun.context) == ("Rapat Senat", archives.STARTED, archives.CONTEXT)
-    work.release()
+    assert caught.value.hint
+    assert package.id in caught.value.hint or "RAPAT" not in key
 
 
 def test_a_further_part_has_a_folder_of_its_own_and_says_whose_part_it_is(archive: Archive) -> None:
     first = archive.begin("Rapat Senat", archives.STARTED)
     assert (first.begun.part, first.begun.offset_s) == (1, 0.0)
     second = archive.begin("Rapat Senat", archives.STARTED, uuid=UUID(first.begun.uuid), part=2, offset_s=61.5)
+    assert second.path.parent == archive.root / ".incoming"
+    assert first.name.startswith("2026-11-24_0900_rapat-senat_")
     assert second.name == f"{first.name}.2"
     assert session_start_of(second.path) == session_start_of(first.path)
     begun = msgspec.json.decode((second.path / BEGUN_FILE).read_bytes(), type=Begun)
@@ -156,56 +117,39 @@ def test_a_further_part_has_a_folder_of_its_own_and_says_whose_part_it_is(archiv
     second.release()
 
 
-@pytest.mark.parametrize("title", ODD_TITLES)
-def test_no_title_leads_out_of_the_archive(archive: Archive, title: str) -> None:
-    work = archive.begin(title, archives.STARTED)
+@pytest.mark.parametrize("title", ["../../../etc/passwd", "x" * 300, "dua\nbaris\x00", "", "\udcff"])
+def test_no_title_leads_out_of_the_archive_and_equal_ones_have_folders_of_their_own(
+    archive: Archive, title: str
+) -> None:
+    works = [archive.begin(title, archives.STARTED) for _ in range(2)]
     assert sorted(archive.root.iterdir()) == [archive.root / ".incoming"]
-    assert sorted((archive.root / ".incoming").iterdir()) == [work.path]
-    assert len(work.begun.title) == len(title)
-    work.release()
-
-
-def test_equal_titles_at_the_same_minute_get_folders_of_their_own(archive: Archive) -> None:
-    works = [archive.begin("Rapat", archives.STARTED) for _ in range(3)]
-    assert len({work.path for work in works}) == 3
+    assert sorted((archive.root / ".incoming").iterdir()) == sorted(work.path for work in works)
+    assert works[0].path != works[1].path
     for work in works:
         work.release()
 
 
-def test_a_start_without_an_offset_is_a_mistake_of_the_program(archive: Archive) -> None:
-    with pytest.raises(ValueError, match="offset"):
-        archive.begin("Rapat", datetime(2026, 11, 24, 9, 0))  # noqa: DTZ001 - the mistake
+@pytest.mark.parametrize(("code", "why"), [(errno.EDQUOT, "full"), (errno.EROFS, "read-only")])
+def test_a_disk_that_fails_at_the_beginning_leaves_nothing(tmp_path: Path, code: int, why: ErrorCause) -> None:
+    for step in range(5):
+        left = iter(range(step, -1, -1))
+
+        def fail(_step: str, path: Path, left: Iterator[int] = left) -> None:
+            if next(left) == 0:
+                raise OSError(code, os.strerror(code), str(path))
+
+        with pytest.raises(StorageError, check=because(why)):
+            archives.archive_at(tmp_path / "new" / "arsip", DurableFiles(fail)).begin("Rapat", archives.STARTED)
+        assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("step", range(5))
-@pytest.mark.parametrize(("code", "why"), [(errno.ENOSPC, "full"), (errno.EDQUOT, "full"), (errno.EROFS, "read-only")])
-def test_a_disk_that_fails_at_the_beginning_leaves_nothing(
-    tmp_path: Path, step: int, code: int, why: ErrorCause
-) -> None:
-    left = iter(range(step, -1, -1))
-
-    def fail(_step: str, path: Path) -> None:
-        if next(left) == 0:
-            raise OSError(code, os.strerror(code), str(path))
-
-    with pytest.raises(StorageError, check=because(why)):
-        archives.archive_at(tmp_path / "new" / "arsip", DurableFiles(fail)).begin("Rapat", archives.STARTED)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_an_empty_recording_is_discarded_without_a_trace(archive: Archive) -> None:
+@pytest.mark.parametrize("content", [b"", b"\0\0\0\x18ftypisom\0\0\2\0isomiso2" + b"\0\0\0\x08free"])
+def test_an_empty_recording_is_discarded_without_a_trace(archive: Archive, content: bytes) -> None:
     work = archive.begin("Rapat", archives.STARTED)
-    work.program.touch()
+    work.program.write_bytes(content)
     work.events.write_text("{}\n")
     archive.discard(work)
     assert list(archive.root.iterdir()) == []
-
-
-def test_a_header_without_a_frame_is_no_recording(archive: Archive) -> None:
-    work = archive.begin("Rapat", archives.STARTED)
-    work.program.write_bytes(b"\0\0\0\x18ftypisom\0\0\2\0isomiso2" + b"\0\0\0\x08free")
-    archive.discard(work)
-    assert not work.path.exists()
 
 
 @pytest.mark.parametrize("keep", [None, 20_000])
@@ -231,21 +175,174 @@ def test_a_folder_in_use_is_not_taken_over(archive: Archive) -> None:
     taken.release()
 
 
-def test_a_folder_that_lost_its_notes_is_still_sealed(archive: Archive, program: Path) -> None:
-    with archives.recorded(archive, program) as work:
-        (work.path / BEGUN_FILE).write_bytes(b"")
-        work.release()
-        (unfinished,) = archive.list()
-        assert (unfinished.state, unfinished.title) == (PackageState.UNFINISHED, work.name)
-        sealed = archive.seal(archive.reopen(unfinished.folder))
-    assert sealed.title == work.name
-    assert sealed.recording
-    assert sealed.recording.degraded == ("interrupted",)
-    assert archive.verify(sealed) == []
-
-
 def test_an_archive_on_a_disk_that_vanished_says_so(archive: Archive, program: Path) -> None:
     with archives.recorded(archive, program) as work:
         shutil.rmtree(archive.root)
         with pytest.raises(StorageError, match="Cannot write", check=because("unwritable")):
             archive.seal(work, archives.FACTS)
+
+
+# Rounds: what was not read for the longest time first, within a budget, beside no session.
+
+EVERYTHING = 10**12
+YEAR_NS = 365 * 86_400 * NANOSECONDS
+
+
+@pytest.fixture(scope="module")
+def four(tmp_path_factory: pytest.TempPathFactory, program: Path) -> Path:
+    archive = archives.archive_at(tmp_path_factory.mktemp("asal") / "arsip")
+    for title in ("Satu", "Dua", "Tiga", "Empat"):
+        archives.seal_one(archive, program, title)
+    return archive.root
+
+
+@pytest.fixture
+def packages(archive: Archive, four: Path) -> list[Package]:
+    shutil.copytree(four, archive.root)
+    return sorted(archive.list(), key=lambda package: package.id)
+
+
+class Rounds:
+    """Rounds over one archive on simulated time, with what they told."""
+
+    def __init__(self, root: Path) -> None:
+        self.clock = SimulatedClock()
+        self.root = root
+        self.read: list[str] = []
+        self.health: list[tuple[LogKind, LogLevel, dict[str, object]]] = []
+
+    def run(self, budget: int = EVERYTHING, is_busy: Callable[[], bool] = lambda: False) -> RoundResult:
+        self.clock.advance_to(self.clock.now_ns() + 3600 * NANOSECONDS)
+        self.read = []
+        return FixityRound([self.root], self.clock, is_busy, record=self._record, told=self._told).run(budget)
+
+    def _told(self, entry: FixityEntry) -> None:
+        self.read.append(entry.package)
+
+    def _record(
+        self,
+        device: str,
+        kind: LogKind,
+        reason: str = "",
+        *,
+        name: str = "",
+        level: LogLevel = LogLevel.INFO,
+        **detail: object,
+    ) -> None:
+        self.health.append((kind, level, detail))
+
+
+def test_everything_is_read_in_turn_within_the_budget(archive: Archive, packages: list[Package]) -> None:
+    rounds = Rounds(archive.root)
+    budget = packages[0].bytes + packages[1].bytes + 10
+    seen = []
+    for _ in range(4):
+        done = rounds.run(budget)
+        assert (done.packages, done.left, done.ended) == (2, 2, "budget")
+        assert done.bytes <= budget
+        seen += rounds.read
+    ids = [package.id for package in packages]
+    assert seen == ids * 2
+    assert rounds.run().ended == "done"
+    assert rounds.run(1).packages == 1, "one that is larger than the budget is read all the same"
+
+
+def test_damage_is_told_of_in_the_log_and_in_health(archive: Archive, packages: list[Package]) -> None:
+    copies.flip(packages[2].folder / "data/media/program.mp4", 100)
+    (packages[3].folder / "data/poster.jpg").unlink()
+    rounds = Rounds(archive.root)
+    assert rounds.run().damaged == (packages[2].id, packages[3].id)
+    last = {entry.package: entry for entry in FixityLog().entries()}
+    assert last[packages[0].id].outcome == "whole"
+    assert [problem.file for problem in last[packages[2].id].problems] == ["data/media/program.mp4"]
+    assert {problem.file for problem in last[packages[3].id].problems} >= {"data/poster.jpg"}
+    assert [(kind, level, detail["package"]) for kind, level, detail in rounds.health] == [
+        (LogKind.PACKAGE_DAMAGED, LogLevel.ERROR, packages[2].id),
+        (LogKind.PACKAGE_DAMAGED, LogLevel.ERROR, packages[3].id),
+    ]
+
+
+def test_a_package_that_cannot_be_read_is_told_of_and_ends_no_round(
+    archive: Archive, packages: list[Package], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, rounds = os.open, Rounds(archive.root)
+
+    def refusing(path: Path, *args: int) -> int:
+        if Path(path) == packages[0].folder:
+            raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
+        return real(path, *args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", refusing)
+        done = rounds.run()
+    assert rounds.read == [package.id for package in packages]
+    assert (done.packages, done.left, done.damaged, done.ended) == (4, 0, (packages[0].id,), "done")
+    assert [(level, detail["package"]) for _, level, detail in rounds.health] == [(LogLevel.ERROR, packages[0].id)]
+    (entry,) = (entry for entry in FixityLog().entries() if entry.package == packages[0].id)
+    assert (entry.outcome, entry.problems[0].kind) == ("damaged", "unreadable")
+
+
+def test_a_session_that_begins_has_the_disk(archive: Archive, packages: list[Package]) -> None:
+    rounds = Rounds(archive.root)
+    answers = iter([False, False, True])
+    done = rounds.run(is_busy=lambda: next(answers, True))
+    assert (done.ended, done.packages) == ("session", len(rounds.read))
+    assert done.packages < 4
+    before = rounds.read
+    done = rounds.run(EVERYTHING)
+    assert rounds.read[: 4 - len(before)] == [package.id for package in packages][len(before) :]
+
+
+def test_a_package_that_is_being_corrected_is_read_in_the_next_round(archive: Archive, packages: list[Package]) -> None:
+    rounds = Rounds(archive.root)
+    with package_lock(packages[1].folder, alone=True):
+        done = rounds.run()
+    assert (done.packages, done.left, done.damaged) == (3, 1, ())
+    assert packages[1].id not in rounds.read
+    rounds.run(1)
+    assert rounds.read == [packages[1].id]
+
+
+def test_a_reading_that_a_wrong_clock_has_noted_is_none(archive: Archive, packages: list[Package]) -> None:
+    rounds = Rounds(archive.root)
+    rounds.clock.advance_to(rounds.clock.now_ns() + 70 * YEAR_NS)
+    assert rounds.run().packages == 4
+    rounds.clock = SimulatedClock()
+    budget = packages[0].bytes + packages[1].bytes + 10
+    rounds.run(budget)
+    assert rounds.read == [package.id for package in packages[:2]]
+    rounds.run(budget)
+    assert rounds.read == [package.id for package in packages[2:]]
+
+
+def test_what_is_read_for_a_round_does_not_stay_in_memory(tmp_path: Path) -> None:
+    """The cache holds nothing of it afterwards, while what is read the usual way stays."""
+
+    def cached() -> float:
+        told = subprocess.run(
+            ["fincore", "-nb", "-o", "RES,SIZE", str(file)], capture_output=True, text=True, check=True
+        )
+        resident, size = map(int, told.stdout.split())
+        return resident / size
+
+    file = tmp_path / "besar"
+    file.write_bytes(os.urandom(4 << 20))
+    with file.open("rb") as handle:
+        os.fsync(handle.fileno())
+    usual = fixity.sha256(file, ByteProgress(0, None))
+    assert cached() > 0.9
+    assert fixity.sha256(file, ByteProgress(0, None), uncached=True) == usual
+    assert cached() < 0.1
+
+
+def test_a_log_that_is_damaged_is_one_clear_line(tmp_path: Path) -> None:
+    path = tmp_path / "fixity.sqlite3"
+    path.write_bytes(b"not a database, and long enough to be taken for one" * 40)
+    with pytest.raises(StateError, match=r"fixity\.sqlite3 cannot be used"):
+        FixityLog(path).entries()
+
+
+def test_a_round_reads_no_faster_than_it_may(archive: Archive, packages: list[Package]) -> None:
+    clock, began = SimulatedClock(), SimulatedClock().now_ns()
+    done = FixityRound([archive.root], clock, lambda: False, max_rate=1_000_000).run(EVERYTHING)
+    assert (clock.now_ns() - began) / NANOSECONDS == pytest.approx(done.bytes * 8 / 1_000_000, rel=0.2)

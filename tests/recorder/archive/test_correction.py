@@ -5,7 +5,6 @@ import hashlib
 import itertools
 import os
 import shutil
-import threading
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -14,8 +13,8 @@ import msgspec
 import pytest
 
 from config.errors import ArchiveError, PackageBusy, PackageDamaged, PackageNotFound, StorageError
-from recorder.archive.archive import Archive, package_folders, packages, read_package
-from recorder.archive.correction import EDITABLE_FIELDS, TRANSCRIPT_FOLDER, add_files, edit_package
+from recorder.archive.archive import Archive, package_folders, packages
+from recorder.archive.correction import EDITABLE_FIELDS, add_files, edit_package
 from recorder.disk.durable import DurableFiles
 from recorder.disk.package_locks import package_lock
 from recorder.package import bag
@@ -25,7 +24,7 @@ from recorder.package.metadata import Addition, Package, PackageState, RequestFa
 from recorder.package.verification import verify_package
 from tests.support import archives
 from tests.support.archives import STARTED
-from tests.support.damage import CORPUS, MEDIA, flip, rewrite
+from tests.support.damage import MEDIA, flip, rewrite
 from tests.support.errors import because
 from tests.support.killed_curator import DISKS, WithoutExchange, WithoutLinks, curate
 
@@ -102,19 +101,14 @@ def test_every_field_can_be_corrected(archive: Archive, package: Package) -> Non
     assert isinstance(recording.request, RequestFacts)
     assert recording.request.letter_date == date(2026, 11, 2)
     assert archive.verify(corrected) == []
-    assert edit_package(package.folder, wanted, by=None, reason="", now=STARTED) == ()
-
-
-def test_what_it_says_already_changes_nothing(package: Package) -> None:
     before = snapshot(package.folder)
-    assert correct(package, title="Rapat Senat", room="Aula") == ()
+    assert edit_package(package.folder, wanted, by=None, reason="", now=STARTED) == ()
     assert snapshot(package.folder) == before
 
 
-@pytest.mark.parametrize("title", ["", "  ", "\x1b\n"])
-def test_a_package_needs_a_title(package: Package, title: str) -> None:
+def test_a_package_needs_a_title(package: Package) -> None:
     with pytest.raises(ArchiveError, match="empty"):
-        correct(package, title=title)
+        correct(package, title="\x1b\n")
 
 
 def test_fields_of_a_newer_version_are_kept(archive: Archive, package: Package) -> None:
@@ -148,8 +142,7 @@ def test_a_copy_finds_media_that_have_changed(package: Package) -> None:
     assert snapshot(package.folder) == before
 
 
-@pytest.mark.parametrize("how", ["exchange", "renames"])
-@pytest.mark.parametrize("what", ["edit", "add"])
+@pytest.mark.parametrize(("what", "how"), [("edit", "exchange"), ("add", "renames")])
 def test_a_correction_does_not_vouch_for_media_that_have_changed(
     archive: Archive, package: Package, what: str, how: str
 ) -> None:
@@ -197,7 +190,7 @@ def failing_at(number: int, failed: list[str]) -> Callable[[str, Path], None]:
 
 
 @pytest.mark.usefixtures("no_syncs")
-@pytest.mark.parametrize("how", DISKS)
+@pytest.mark.parametrize("how", ["exchange", "renames"])
 def test_a_full_disk_costs_the_attempt_only(archive: Archive, package: Package, how: str) -> None:
     before, inode = snapshot(package.folder), (package.folder / MEDIA).stat().st_ino
     for number in itertools.count():
@@ -213,52 +206,24 @@ def test_a_full_disk_costs_the_attempt_only(archive: Archive, package: Package, 
         assert snapshot(package.folder) == before
         assert not list(package.folder.parent.glob(".*"))
     assert number > 20
-    assert ((package.folder / MEDIA).stat().st_ino == inode) is (how != "copies")
+    assert (package.folder / MEDIA).stat().st_ino == inode
     assert not list(package.folder.parent.glob(".*"))
 
 
-@pytest.mark.parametrize("how", DISKS)
+@pytest.mark.parametrize("how", ["exchange", "copies"])
 def test_everything_is_on_the_disk_before_it_takes_the_place(package: Package, how: str) -> None:
     steps: list[tuple[str, Path]] = []
+    new = package.folder.with_name(f".{package.id}.new")
     correct(package, DISKS[how](lambda step, path: steps.append((step, path))), title="Terbuka")
     placed = steps.index(("exchange", package.folder))
     synced = {path: number for number, (step, path) in enumerate(steps[:placed]) if step == "sync"}
     changed = {path: number for number, (step, path) in enumerate(steps[:placed]) if step in {"link", "copy", "rename"}}
     assert len(changed) > 15
     for path, number in changed.items():
-        assert all(synced[above] > number for above in path.parents if above.is_relative_to(new_of(package))), path
+        assert all(synced[above] > number for above in path.parents if above.is_relative_to(new)), path
     assert all(path.with_name(f".{path.name}.part") in synced for step, path in steps[:placed] if step == "write")
     if how == "exchange":
         assert steps[placed + 1] == ("sync", package.folder.parent)
-
-
-def new_of(package: Package) -> Path:
-    return package.folder.with_name(f".{package.id}.new")
-
-
-@pytest.mark.usefixtures("no_syncs")
-@pytest.mark.parametrize("how", ["exchange", "renames"])
-def test_whoever_looks_sees_one_whole_package(archive: Archive, package: Package, how: str) -> None:
-    titles = [f"Judul {number}" for number in range(12)]
-    seen: list[Package] = []
-    done = threading.Event()
-
-    def look() -> None:
-        while not done.is_set():
-            seen.append(read_package(package.folder))
-
-    watcher = threading.Thread(target=look)
-    watcher.start()
-    try:
-        for title in titles:
-            correct(package, DISKS[how](lambda _step, _path: None), title=title)
-    finally:
-        done.set()
-        watcher.join()
-    assert len(seen) > len(titles)
-    assert {one.state for one in seen} == {PackageState.SEALED}
-    assert {one.id for one in seen} == {package.id}
-    assert {one.title for one in seen} <= {"Rapat Senat", *titles}
 
 
 def test_a_listing_between_the_two_renames_misses_nothing(archive: Archive, package: Package) -> None:
@@ -284,15 +249,10 @@ def test_a_package_that_is_read_is_not_changed_and_the_other_way_round(archive: 
             correct(package, title="Terbuka")
     with package_lock(package.folder, alone=True), pytest.raises(PackageBusy, match="being changed"):
         archive.verify(package)
-    correct(package, title="Terbuka")
-
-
-def test_the_lock_goes_with_the_name(archive: Archive, package: Package) -> None:
-    """While the former package is removed, whoever opens the name finds it taken."""
     tried: list[str] = []
 
     def try_it(step: str, _path: Path) -> None:
-        if step == "unlink":
+        if step == "unlink":  # while the former package is removed, whoever opens the name finds it taken
             with pytest.raises(PackageBusy):
                 archive.verify(package)
             tried.append(step)
@@ -323,21 +283,6 @@ def test_a_package_whose_media_are_elsewhere_waits_for_them(archive: Archive, pa
     assert snapshot(archive.root) == before
 
 
-@pytest.mark.timeout(120)
-@pytest.mark.parametrize("damage", [damage for damage, _ in CORPUS])
-def test_a_damaged_package_is_refused_and_left_as_it_is(
-    archive: Archive, package: Package, damage: Callable[[Path], None]
-) -> None:
-    damage(package.folder)
-    before = snapshot(archive.root)
-    (first, *_) = verify_package(package.folder, payload=False)
-    with pytest.raises(PackageDamaged) as caught:
-        correct(package, title="Terbuka")
-    assert first.file in caught.value.message
-    assert caught.value.hint
-    assert snapshot(archive.root) == before
-
-
 def test_a_report_says_what_was_corrected_and_looks_as_before(
     archive: Archive, program: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -358,10 +303,10 @@ def test_a_report_says_what_was_corrected_and_looks_as_before(
 PHOTO = b"\xff\xd8\xff\xe1Exif" + bytes(range(256)) * 40
 
 
-def hand_in(package: Package, *sources: Path, place: str = "data/tambahan/", progress: Progress | None = None,
-            disk: DurableFiles | None = None) -> tuple[list[Addition], list[tuple[Path, str]]]:  # fmt: skip
-    return add_files(package.folder, sources, place=place, note="dari ponsel", by="Siti", now=STARTED,
-                     progress=progress, disk=disk)  # fmt: skip
+def hand_in(
+    package: Package, *sources: Path, progress: Progress | None = None, disk: DurableFiles | None = None
+) -> tuple[list[Addition], list[tuple[Path, str]]]:
+    return add_files(package.folder, sources, note="dari ponsel", by="Siti", now=STARTED, progress=progress, disk=disk)
 
 
 def file(folder: Path, name: str, content: bytes = PHOTO) -> Path:
@@ -400,16 +345,11 @@ def test_a_photo_is_added_as_it_is(archive: Archive, package: Package, tmp_path:
 @pytest.mark.parametrize(
     ("name", "stored"),
     [
-        ("IMG_0012.JPG", "img-0012.jpg"), ("Daftar Hadir.pdf", "daftar-hadir.pdf"), ("..", "berkas"),
-        (".bashrc", "bashrc"), ("CON", "con"), ("café ☕.tar.gz", "cafe-tar.gz"), ("☕", "berkas"),
-        ("x" * 200 + ".pptx", "x" * 60 + ".pptx"), ("a\nb.txt", "a-b.txt"), ("-rf", "rf"), ("%2e%2e", "2e-2e"),
+        ("Daftar Hadir.PDF", "daftar-hadir.pdf"), (".bashrc", "bashrc"), ("☕", "berkas"), ("a\nb.txt", "a-b.txt"),
+        ("x" * 200 + ".pptx", "x" * 60 + ".pptx"),
     ],
 )  # fmt: skip
 def test_names_are_safe_everywhere(archive: Archive, package: Package, tmp_path: Path, name: str, stored: str) -> None:
-    if name == "..":
-        with pytest.raises(ArchiveError, match="is a folder"):
-            hand_in(package, tmp_path / "..")
-        return
     (added,), _ = hand_in(package, file(tmp_path, name))
     assert (added.file, added.name) == (f"data/tambahan/{stored}", name)
     assert archive.verify(archive.find(package.id)) == []
@@ -448,26 +388,15 @@ def test_a_good_copy_of_a_file_that_has_changed_in_the_package_is_not_said_to_be
     assert not list(package.folder.parent.glob(".*"))
 
 
-def test_a_transcript_has_its_place(archive: Archive, package: Package, tmp_path: Path) -> None:
-    (added,), _ = hand_in(package, file(tmp_path, "rapat.vtt", b"WEBVTT\n"), place=TRANSCRIPT_FOLDER)
-    assert added.file == "data/transcript/rapat.vtt"
-    assert archive.verify(archive.find(package.id)) == []
-
-
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize("what", ["folder", "link", "pipe", "device", "nothing"])
-def test_only_files_are_taken(archive: Archive, package: Package, tmp_path: Path, what: str) -> None:
-    named = tmp_path / "named"
-    if what == "folder":
-        named.mkdir()
-    elif what == "link":
-        named.symlink_to(file(tmp_path, "secret"))
-    elif what == "pipe":
-        os.mkfifo(named)
-    elif what == "device":
-        named = Path("/dev/null")
-    with pytest.raises(ArchiveError):
-        hand_in(package, file(tmp_path, "foto.jpg"), named)
+def test_only_files_are_taken(archive: Archive, package: Package, tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link").symlink_to(file(tmp_path, "secret"))
+    os.mkfifo(tmp_path / "pipe")
+    photo = file(tmp_path, "foto.jpg")
+    for named in ("folder", "link", "pipe", "nothing"):
+        with pytest.raises(ArchiveError):
+            hand_in(package, photo, tmp_path / named)
     assert not (package.folder / "data" / "tambahan").exists(), "all or nothing"
     assert archive.verify(archive.find(package.id)) == []
 
@@ -507,10 +436,3 @@ def test_files_without_room_are_refused_before_anything_is_copied(
     with pytest.raises(StorageError, match="The files take", check=because("full")):
         hand_in(package, file(tmp_path, "foto.jpg"), disk=DurableFiles(lambda step, _path: steps.append(step)))
     assert steps == []
-
-
-def test_progress_reaches_the_total(package: Package, tmp_path: Path) -> None:
-    calls: list[tuple[int, int]] = []
-    hand_in(package, file(tmp_path, "foto.jpg", bytes(5_000_000)), progress=lambda *told: calls.append(told))
-    assert calls == sorted(calls)
-    assert calls[-1] == (10_000_000, 10_000_000), "copied, and read back"

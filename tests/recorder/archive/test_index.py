@@ -3,11 +3,9 @@
 import os
 import random
 import shutil
-import signal
 import sqlite3
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -22,14 +20,13 @@ from recorder.archive import index as index_module
 from recorder.archive.correction import edit_package
 from recorder.archive.index import ArchiveIndex, fts_query, search_archive
 from recorder.model.marks import Mark
-from recorder.package.metadata import Addition, Chapter, Package, Recording, RequestFacts
+from recorder.package.metadata import Addition, Chapter, Package, RequestFacts
 from tests.support import archives, shelves
 from tests.support.archives import STARTED
-from tests.support.damage import CORPUS, newer_version
+from tests.support.command import ROOT
 from tests.support.errors import because
 
-PROJECT = Path(__file__).parents[3]
-COUNT = 40
+COUNT = 12
 
 
 @pytest.fixture
@@ -104,24 +101,6 @@ def test_a_folder_is_not_trusted_while_it_may_change_within_its_tick(root: Path,
     assert [one.title for one in search_archive(index, ["Seketika"])] == ["Seketika"]
 
 
-@pytest.mark.parametrize("damage", [damage for damage, _ in CORPUS])
-def test_a_damaged_package_stops_nothing(
-    tmp_path: Path, program: Path, root: Path, damage: Callable[[Path], None]
-) -> None:
-    archive = archives.archive_at(root)
-    package = archives.seal_one(archive, program, "Rapat Rusak")
-    damage(package.folder)
-    before = sorted(str(path) for path in root.rglob("*"))
-    with ArchiveIndex(root) as index:
-        assert index.rebuild() >= COUNT + 1
-        (found,) = search_archive(index, ["rapat", "rusak"])
-        assert found.id == package.id
-        is_read = "bad_description" not in damage.__name__ and damage is not newer_version
-        tells = is_read and (package.folder / "metadata" / "recording.json").is_file()
-        assert found.state == ("sealed" if tells and "tag_manifest" not in damage.__name__ else "damaged")
-    assert sorted(str(path) for path in root.rglob("*")) == before
-
-
 @pytest.mark.parametrize("file", ["metadata/recording.json", "tagmanifest-sha256.txt"])
 def test_a_description_that_nobody_vouches_for_is_marked(root: Path, file: str) -> None:
     (folder, *_) = sorted(root.glob("*/*/*"))
@@ -131,16 +110,8 @@ def test_a_description_that_nobody_vouches_for_is_marked(root: Path, file: str) 
         assert [one.state for one in everything(index) if Path(one.path).name == folder.name] == ["damaged"]
 
 
-def torn(path: Path) -> None:
-    os.truncate(path, path.stat().st_size // 2)
-
-
 def garbage(path: Path) -> None:
     path.write_bytes(random.Random(0).randbytes(8192))
-
-
-def empty(path: Path) -> None:
-    path.write_bytes(b"")
 
 
 def scribbled(path: Path) -> None:
@@ -150,10 +121,6 @@ def scribbled(path: Path) -> None:
     for at in range(4096, len(content), 512):
         content[at : at + 64] = chance.randbytes(64)
     path.write_bytes(content)
-
-
-def missing(path: Path) -> None:
-    path.unlink()
 
 
 def other_version(path: Path) -> None:
@@ -169,7 +136,7 @@ def without_table(path: Path) -> None:
     connection.close()
 
 
-@pytest.mark.parametrize("damage", [torn, garbage, empty, scribbled, missing, other_version, without_table])
+@pytest.mark.parametrize("damage", [garbage, scribbled, other_version, without_table])
 def test_a_damaged_index_is_made_anew_by_itself(root: Path, damage: Callable[[Path], None]) -> None:
     with ArchiveIndex(root) as index:
         whole = everything(index)
@@ -192,17 +159,16 @@ def test_each_archive_has_its_own(root: Path, tmp_path: Path) -> None:
         assert first.path == third.path != second.path
 
 
-def test_an_archive_that_is_not_there_has_nothing(tmp_path: Path) -> None:
+def test_an_archive_that_is_not_there_has_nothing_and_a_file_is_none(tmp_path: Path) -> None:
     with ArchiveIndex(tmp_path / "gone") as index:
         assert search_archive(index, ["senat"]) == []
     (tmp_path / "file").touch()
     with ArchiveIndex(tmp_path / "file") as index, pytest.raises(StorageError, check=because("unwritable")):
         search_archive(index, ["senat"])
-
-
-def test_a_state_folder_that_takes_nothing_is_said(root: Path, tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    with ArchiveIndex(root, tmp_path / "file" / "index") as index, pytest.raises(StateError, match="cannot be used"):
+    with (
+        ArchiveIndex(tmp_path, tmp_path / "file" / "index") as index,
+        pytest.raises(StateError, match="cannot be used"),
+    ):
         search_archive(index, ["senat"])
 
 
@@ -218,43 +184,20 @@ with ArchiveIndex(Path(sys.argv[1])) as index:
 """
 
 
-def reindexing(root: Path) -> "subprocess.Popen[bytes]":
-    return subprocess.Popen([sys.executable, "-c", REINDEX, str(root)], stdout=subprocess.PIPE, cwd=PROJECT)
-
-
-def test_a_kill_at_any_moment_of_a_reindex_is_harmless(root: Path, index: ArchiveIndex) -> None:
-    whole = everything(index)
-    chance = random.Random(7)
-    for _ in range(10):
-        with reindexing(root) as process:
-            assert process.stdout
-            assert process.stdout.readline() == b"ready\n"
-            time.sleep(chance.uniform(0, 0.08))  # the moment of the kill, not a wait for something
-            process.send_signal(signal.SIGKILL)
-        assert everything(index) == whole
-        with ArchiveIndex(root) as fresh:
-            assert everything(fresh) == whole
-
-
-def test_several_processes_at_once_agree(root: Path) -> None:
+def test_several_processes_at_once_agree_and_a_kill_of_one_is_harmless(root: Path) -> None:
     """From nothing: each makes the tables, reads everything, and finds everything meanwhile."""
-    processes = [reindexing(root) for _ in range(3)]
-    try:
-        for process in processes:
-            assert process.stdout
-            assert process.stdout.readline() == b"ready\n"
-        with ArchiveIndex(root) as index:
-            for _ in range(20):
-                assert len(everything(index)) == COUNT
-        for process in processes:
-            assert process.stdout
-            assert process.stdout.readline() == b"done\n"
-    finally:
-        for process in processes:
-            process.kill()
-            process.wait()
-            assert process.stdout
-            process.stdout.close()
+    with subprocess.Popen([sys.executable, "-c", REINDEX, str(root)], stdout=subprocess.PIPE, cwd=ROOT) as other:
+        try:
+            assert other.stdout
+            assert other.stdout.readline() == b"ready\n"
+            with ArchiveIndex(root) as index:
+                for _ in range(5):
+                    assert len(everything(index)) == COUNT
+            assert other.stdout.readline() == b"done\n"
+        finally:
+            other.kill()  # at any moment of a reindex
+    with ArchiveIndex(root) as index:
+        assert len(everything(index)) == COUNT
 
 
 BASE = shelves.describe(0)
@@ -288,36 +231,29 @@ def titles(searched: ArchiveIndex, *words: str, since: datetime | None = None, u
     return [found.title for found in search_archive(searched, words, since=since, until=until, room=room)]
 
 
-@pytest.mark.parametrize(
-    "words",
-    ["senat", "SENAT", "sen", "rapat terbuka", "terbuka rapat", "B/12/UN38/TU.00.02/2026", "B/12", "12 un38",
-     "siti aminah", "Amin", "fakultas hukum", "guru besar", "rektorat", "aula", "pkih", "tanya", "pembukaan",
-     "anggaran 2027", "daftar hadir", "hadir.pdf", "ditandatangani", "rapat hukum jawab", "'rapat", 'rapat "senat"'],
-)  # fmt: skip
-def test_every_part_of_the_description_is_searched(searched: ArchiveIndex, words: str) -> None:
-    assert titles(searched, *words.split(" ")) == [SENAT.title]
-    assert titles(searched, words) == [SENAT.title], "as one word of the command line as well"
-
-
-@pytest.mark.parametrize("word", ["cafe", "CAFÉ", "cafe\u0301", "ca va", "pəndidikan", "& ça"])
-def test_accents_do_not_count(searched: ArchiveIndex, word: str) -> None:
-    assert titles(searched, word) == [CAFE.title]
+def test_every_part_of_the_description_is_searched(searched: ArchiveIndex) -> None:
+    for words in (
+        "senat", "SENAT", "sen", "terbuka rapat", "B/12/UN38/TU.00.02/2026", "12 un38", "Amin", "fakultas hukum",
+        "guru besar", "rektorat", "aula", "pkih", "tanya", "pembukaan", "anggaran 2027", "hadir.pdf", "ditandatangani",
+        "rapat hukum jawab", 'rapat "senat"',
+    ):  # fmt: skip
+        assert titles(searched, *words.split(" ")) == [SENAT.title], words
+        assert titles(searched, words) == [SENAT.title], "as one word of the command line as well"
+    for word in ("cafe", "CAFÉ", "cafe\u0301", "ca va", "pəndidikan", "& ça"):
+        assert titles(searched, word) == [CAFE.title], word
 
 
 @pytest.mark.parametrize(
-    "words", [["wisuda"], ["senat", "wisuda"], ["enat"], ["senat", "OR", "ilmiah"], ["NOT", "senat"], ["rapat-terbuka"]]
+    "words", [["senat", "wisuda"], ["enat"], ["senat", "OR", "ilmiah"], ["NOT", "senat"], ["rapat-terbuka"], ["***"]]
 )
 def test_what_is_not_there_is_not_found(searched: ArchiveIndex, words: list[str]) -> None:
     assert titles(searched, *words) == []
 
 
 @pytest.mark.parametrize(
-    "typed", ['"', 'se"nat', "'", "*", "senat*", "(senat", "senat)", "NEAR(", "a AND", "title:senat", "^senat",
-              "-senat", "+", "{}", "senat; DROP TABLE words", "%", "_", "\\", "\0", "\0senat",
-              "senat\n", "😀", "\udcff", "--", "x" * 10_000],
-)  # fmt: skip
+    "typed", ['se"nat', "(senat", "NEAR(", "title:senat", "^senat", "senat; DROP TABLE words", "\0senat", "\udcff"]
+)
 def test_nothing_that_is_typed_is_an_error(searched: ArchiveIndex, typed: str) -> None:
-    assert set(titles(searched, typed)) <= {SENAT.title}
     assert set(titles(searched, "senat", typed)) <= {SENAT.title}
 
 
@@ -326,9 +262,7 @@ def test_whatever_is_typed_is_words(searched: ArchiveIndex, words: list[str]) ->
     titles(searched, *words)
 
 
-def test_nothing_but_signs_finds_nothing(searched: ArchiveIndex) -> None:
-    assert titles(searched, "***") == []
-    assert titles(searched, "_") == []
+def test_signs_beside_words_are_left_out() -> None:
     assert fts_query(["***", "rapat"]) == '"rapat"*'
 
 
@@ -344,21 +278,9 @@ def test_days_and_rooms_bound_it(searched: ArchiveIndex) -> None:
 
 
 def test_a_hit_shows_where(searched: ArchiveIndex) -> None:
+    assert [str(found.snippet) for found in search_archive(searched, ["senat"])] == ["Rapat [Senat] Terbuka"]
     (found,) = search_archive(searched, ["anggaran"])
     assert "[Anggaran] pendapatan 2027" in str(found.snippet)
-    (found,) = search_archive(searched, ["senat"])
-    assert found.snippet == "Rapat [Senat] Terbuka"
-
-
-def test_the_title_counts_most(tmp_path: Path) -> None:
-    often = Chapter(start_s=0.0, title="Wisuda", source="slide", text="wisuda " * 50)
-    by_title = msgspec.structs.replace(CAFE, title="Wisuda")
-    by_slide = msgspec.structs.replace(SENAT, chapters=(often,))
-    for recording in (by_slide, by_title):
-        shelves.put(tmp_path / "arsip", recording)
-    with ArchiveIndex(tmp_path / "arsip", tmp_path) as searched:
-        assert titles(searched, "wisuda") == [by_title.title, by_slide.title]
-        assert len(search_archive(searched, ["wisuda"], most=1)) == 1
 
 
 def test_of_many_those_come_first_that_say_it_in_the_title_and_none_is_missing(
@@ -382,11 +304,3 @@ def test_of_many_those_come_first_that_say_it_in_the_title_and_none_is_missing(
         since = found[0].started_at
         late = {one.id for one in found if one.started_at >= since}
         assert {one.id for one in search_archive(searched, ["rapat", "an"], since=since, most=40)} == late
-
-
-def test_a_recording_without_anything_is_indexed(tmp_path: Path) -> None:
-    bare = msgspec.structs.replace(CAFE, title="Kosong", room="", office="")
-    assert isinstance(bare, Recording)
-    shelves.put(tmp_path / "arsip", bare)
-    with ArchiveIndex(tmp_path / "arsip", tmp_path) as searched:
-        assert titles(searched, "kosong") == titles(searched) == ["Kosong"]
