@@ -26,6 +26,7 @@ from devices.host.clock import NANOSECONDS
 from devices.model.device import Device, DeviceKind, Mode
 from devices.model.mode_choice import ChosenMode
 from recorder.model.packet import Track
+from recorder.program.video_track import ChooseSpacing, StaticFrameSkipper
 from tests.support.health import Recorded
 from tests.support.simulated import SimulatedClock
 from tests.support.tracks import Rig, in_time
@@ -255,6 +256,8 @@ class Counted(NamedTuple):
     repeated: int
     late: int
     damaged: int
+    left_out: int
+    still: int
 
 
 def camera(rig: Rig, first_s: float, last_s: float, rate: Fraction = THIRTY) -> Script:
@@ -271,25 +274,19 @@ def run(
     source_rate: Fraction | None = None,
     ends: bool = False,
     lost: bool = False,
+    source: VideoSource | None = None,
+    spacing: ChooseSpacing = lambda *_: 1,
+    stillness: StaticFrameSkipper | None = None,
 ) -> Counted:
+    """Run a track that shows one camera, from its first frame on."""
     (_, first), *rest = script
-    shown = rig.video(rest, rate=rate, source_rate=source_rate, ends=ends, lost=lost)
-    track = rig.track(shown, rate=rate)
+    shown = rig.video(rest, rate=rate, source_rate=source_rate, camera=source, ends=ends, lost=lost)
+    track = rig.track(shown, rate=rate, spacing=spacing, stillness=stillness)
     in_time(lambda: track.run((shown, first)))
     assert rig.encoder.flushed == [Track.VIDEO]
-    return Counted(track.counts.frames, track.counts.repeated, track.counts.late, shown.damaged)
+    now = track.counts
+    return Counted(now.frames, now.repeated, now.late, shown.damaged, now.left_out, now.still)
 
 
 def nominal(count: int, rate: Fraction = THIRTY) -> list[float]:
     return [float(number / rate) for number in range(count)]
-
-
-def switch_after_two_seconds(rig: Rig) -> None:
-    """Show layout 1, and from 2 s on layout 2."""
-    rig.scene.switch("1")
-
-    def switch(at_s: float) -> None:
-        if 2 < at_s < 2.04:
-            rig.scene.switch("2")
-
-    rig.encoder.on_picture = switch

@@ -176,7 +176,7 @@ class NotingEncoder(Encoder):
 
 @dataclass
 class Rig:
-    """A clock, a timeline that began at the clock's time, and what came out.
+    """A clock, a timeline that began at the clock's time and ends at `end_s` of it, and what came out.
 
     `released` hears which tracks' sources have ended, as the pace does.
     """
@@ -184,6 +184,7 @@ class Rig:
     live: bool = True
     tracks: tuple[Track, ...] = (Track.VIDEO, Track.AUDIO)
     ending: tuple[Track, ...] = ()
+    end_s: float | None = None
     clock: SimulatedClock = field(default_factory=SimulatedClock)
     encoder: NotingEncoder = field(default_factory=NotingEncoder)
     events: EventList = field(default_factory=EventList)
@@ -195,6 +196,8 @@ class Rig:
             self.clock, live=self.live, tracks=self.tracks, ending=self.ending, release=self._release
         )
         self.timeline.start(self.zero_ns)
+        if self.end_s is not None:
+            self.timeline.end_at(round(self.end_s * NANOSECONDS))
         self.run = RunContext(self.timeline, self.clock, self.events)
 
     def _release(self, track: str) -> None:

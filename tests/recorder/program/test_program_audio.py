@@ -1,47 +1,68 @@
-"""The program's sound on a clock that moves when told: each sample where its time says, else silence."""
+"""The program's sound, mostly on a clock that moves when told: each sample where its time says, else silence."""
 
 import itertools
-import re
+import json
 import subprocess
-from collections.abc import Iterator
+import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from capture.pacing import FastPace
 from capture.source import SAMPLE_RATE, AudioBlock, Samples
-from capture.synthetic.audio import speech_loop
-from devices.host.clock import NANOSECONDS
+from capture.sources.source_kind import ChosenSource
+from capture.synthetic.audio import SyntheticAudio
+from capture.synthetic.video import SyntheticVideo
+from config.events import Event
+from config.settings.schema import BUILT_IN_PROFILES
+from devices.host.clock import NANOSECONDS, SystemClock
+from recorder.archive.archive import Archive
 from recorder.encode.encoder import AAC_FRAME
-from recorder.model.packet import Track
+from recorder.model.packet import Track, sound_track
 from recorder.model.status import Loudness
-from recorder.program.mixer import FLOOR_DBFS, LoudnessMeter
-from recorder.program.mixer_input import MixerInput
-from tests.support.tracks import Rig, in_time
+from recorder.package.media import probe_media
+from recorder.program.mixer import LoudnessMeter, SoundInput
+from recorder.program.mixer_input import PATIENCE_NS, MixerInput
+from recorder.program.program_audio import ProgramAudio
+from recorder.program.timeline import MAX_EXCUSE_NS
+from recorder.recovery.remux import copy_packets, inspect_media
+from recorder.session.session import Session
+from tests.support import media
+from tests.support.plans import session_plan
+from tests.support.tracks import Rig, in_time, microphone
 
 BLOCK = 960
 DELAY_S = 0.03
-LOUD = 10_000
 
 type Script = list[tuple[int, AudioBlock]]
 """When each block arrives on the session clock, and the block."""
 
 
-def block(rig: Rig, start_s: float, samples: Samples, *, lost: bool = False) -> tuple[int, AudioBlock]:
-    """Return a block whose first sample was captured at `start_s`, and when it arrives."""
-    arrives_s = start_s + len(samples) / SAMPLE_RATE + DELAY_S
-    return rig.at(arrives_s), AudioBlock(rig.at(start_s), samples, lost)
+def script(rig: Rig, first_s: float, last_s: float, level: int = 1000, drift: float = 0.0) -> Script:
+    """Return what a microphone gives in a span of time: every sample is `level`; its crystal is off by `drift`."""
+    rate = SAMPLE_RATE * (1 + drift)
+    samples = np.full((BLOCK, 1), level, np.int16)
+    starts = [first_s + number * BLOCK / rate for number in range(round((last_s - first_s) * rate / BLOCK))]
+    return [(rig.at(start + BLOCK / rate + DELAY_S), AudioBlock(rig.at(start), samples)) for start in starts]
 
 
-def microphone(rig: Rig, first_s: float, last_s: float, *, channels: int = 1) -> Script:
-    """Return what a microphone gives in a span of media time: a step of LOUD: every sample tells."""
-    count = round((last_s - first_s) * SAMPLE_RATE / BLOCK)
-    samples = np.full((BLOCK, channels), LOUD, np.int16)
-    return [block(rig, first_s + number * BLOCK / SAMPLE_RATE, samples) for number in range(count)]
+def clicks(rig: Rig, seconds: int, drift: float) -> Script:
+    """Return what a microphone gives in silence but for one sample a second, with up to 1 ms of jitter."""
+    blocks = script(rig, 0, seconds + 1, 0, drift)
+    whole = np.zeros((len(blocks) * BLOCK, 1), np.int16)
+    whole[np.round(np.arange(1, seconds) * SAMPLE_RATE * (1 + drift)).astype(int)] = 20_000
+    jitter = np.random.default_rng(7).uniform(-0.001, 0.001, len(blocks))
+    return [
+        (at, AudioBlock(part.timestamp_ns + round(late * 1e9), whole[number * BLOCK : (number + 1) * BLOCK]))
+        for number, ((at, part), late) in enumerate(zip(blocks, jitter, strict=True))
+    ]
 
 
-def run(rig: Rig, script: Script, *, channels: int = 1, ends: bool = False, lost: bool = False) -> MixerInput:
-    track = rig.audio(script, channels=channels, ends=ends, lost=lost)
+def run(rig: Rig, given: Script) -> MixerInput:
+    """Run a program of one microphone."""
+    track = rig.audio(given)
     in_time(track.run)
     assert rig.encoder.flushed == [Track.AUDIO]
     # Samples follow each other without a gap, in whole AAC frames but for the last.
@@ -53,256 +74,346 @@ def run(rig: Rig, script: Script, *, channels: int = 1, ends: bool = False, lost
     return lane
 
 
-def sounding(rig: Rig) -> list[tuple[float, float]]:
-    """Return the spans, in seconds, that are not silent."""
-    loud = np.concatenate([[False], rig.encoder.samples[:, 0] != 0, [False]])
-    edges = np.flatnonzero(np.diff(loud.astype(np.int8))) / SAMPLE_RATE
-    return [(float(first), float(last)) for first, last in edges.reshape(-1, 2)]
-
-
-def spans(*expected: tuple[float, float]) -> object:
-    return [pytest.approx(span, abs=1.5 / SAMPLE_RATE) for span in expected]
-
-
-def test_a_minute_is_a_minute_of_samples() -> None:
-    rig = Rig()
-    rig.timeline.end_at(60 * NANOSECONDS)
-    lane = run(rig, microphone(rig, 0, 61))
-    assert (lane.position, lane.silence, lane.resampled, lane.lost) == (60 * SAMPLE_RATE, 0, 0, 0)
-    assert sounding(rig) == spans((0, 60))
+def test_ten_seconds_are_ten_seconds_of_samples() -> None:
+    rig = Rig(end_s=10)
+    lane = run(rig, script(rig, 0, 11))
+    assert (lane.position, lane.silence, lane.resampled, lane.lost) == (10 * SAMPLE_RATE, 0, 0, 0)
+    assert (rig.encoder.samples == 1000).all()
     assert rig.events == []
 
 
-def test_sound_that_begins_later_has_silence_before_it() -> None:
-    rig = Rig()
-    rig.timeline.end_at(2 * NANOSECONDS)
-    run(rig, microphone(rig, 0.15, 3))
-    assert sounding(rig) == spans((0.15, 2))
-
-
-@pytest.mark.parametrize("gap_s", [0.12, 0.25, 0.5, 3.0])
-def test_a_gap_is_silence_of_its_length(gap_s: float) -> None:
-    rig = Rig()
-    rig.timeline.end_at(8 * NANOSECONDS)
-    script = microphone(rig, 0, 2) + microphone(rig, 2 + gap_s, 9)
-    lane = run(rig, script)
-    assert sounding(rig) == spans((0, 2), (2 + gap_s, 8))
-    assert lane.silence == pytest.approx(gap_s * SAMPLE_RATE, abs=2)
-    kinds = [kind for kind, _ in rig.events]
-    # One that is over before our patience is told when it is over, a longer one as it begins and ends.
-    assert kinds == (["sound-gap"] if gap_s < 0.3 else ["source-silent", "source-returned"])
-
-
-@pytest.mark.parametrize("delay_s", [0.0, 0.04, 0.15, 0.25])
-def test_sound_that_returns_stands_where_it_was_captured(delay_s: float) -> None:
-    rig = Rig()
-    rig.timeline.end_at(6 * NANOSECONDS)
-    script = [(arrives_ns + round((delay_s - DELAY_S) * NANOSECONDS), part)
-              for arrives_ns, part in microphone(rig, 0, 1) + microphone(rig, 3, 7)]  # fmt: skip
-    lane = run(rig, script)
-    assert sounding(rig) == spans((0, 1), (3, 6))
-    assert lane.resampled == 0
-
-
-def test_what_comes_after_its_place_was_filled_is_cut() -> None:
-    rig = Rig()
-    rig.timeline.end_at(6 * NANOSECONDS)
-    held_up = [(max(arrives_ns, rig.at(3)), part) for arrives_ns, part in microphone(rig, 1, 7)]
-    run(rig, microphone(rig, 0, 1) + held_up)
-    ((_, before), (after, last)) = sounding(rig)
-    assert before == pytest.approx(1, abs=0.001)
-    # At 3.0 s silence stood up to 2.7 s, or an AAC frame more.
-    assert after == pytest.approx(2.7, abs=0.03)
-    assert last == pytest.approx(6, abs=0.001)
-
-
-def drifting(rig: Rig, seconds: int, drift: float) -> Iterator[tuple[int, AudioBlock]]:
-    """Yield what a microphone gives whose crystal is off by `drift`, stamped with up to 2 ms of jitter.
-
-    Once a second, by the session's clock, its sound has one sample that tells: 1 s as 1, 2 s as 2, …
-    """
-    size = 2048
-    rate = SAMPLE_RATE * (1 + drift)
-    jitter = np.random.default_rng(7).uniform(-0.002, 0.002, int(seconds * rate / size) + 2)
-    told = 1
-    for number in range(int(seconds * rate / size) + 2):
-        first = number * size
-        samples = np.zeros((size, 1), np.int16)
-        while (place := round(told * rate)) < first + size:
-            samples[place - first] = 20_000
-            told += 1
-        start_s = first / rate + float(jitter[number])
-        yield rig.at((first + size) / rate + DELAY_S), AudioBlock(rig.at(start_s), samples)
-
-
-@pytest.mark.parametrize("drift", [300e-6, -300e-6, 50e-6])
-def test_drift_stays_within_20_ms(drift: float) -> None:
-    rig = Rig()
-    seconds = 300
-    rig.timeline.end_at(seconds * NANOSECONDS)
-    lane = run(rig, list(drifting(rig, seconds, drift)))
-    heard = np.flatnonzero(np.diff(np.concatenate([[0], (rig.encoder.samples[:, 0] > 4000).astype(np.int8)])) > 0)
-    assert len(heard) >= seconds - 1
-    off = heard / SAMPLE_RATE - np.arange(1, len(heard) + 1)
-    assert np.abs(off).max() < 0.020
-    assert lane.ppm == pytest.approx(drift * 1e6, abs=1)
-    assert lane.silence <= 0.002 * SAMPLE_RATE  # the first stamp's jitter
-    assert lane.position == seconds * SAMPLE_RATE
-    assert rig.events == []
-
-
-def test_a_steady_microphone_is_not_touched_however_its_stamps_jitter() -> None:
-    rig = Rig()
-    rig.timeline.end_at(120 * NANOSECONDS)
-    lane = run(rig, list(drifting(rig, 120, 0.0)))
-    assert lane.resampled == 0
-    assert lane.silence <= 0.002 * SAMPLE_RATE
-
-
-def test_samples_that_nobody_said_were_lost_are_made_up_for_by_and_by() -> None:
-    rig = Rig()
-    rig.timeline.end_at(150 * NANOSECONDS)
-    short = list(drifting(rig, 60, 0.0))
-    script = short + [
-        (at + 50_000_000, AudioBlock(part.timestamp_ns + 50_000_000, part.samples))
-        for at, part in drifting(rig, 151, 0.0)
-        if part.timestamp_ns > short[-1][1].timestamp_ns + 20_000_000
+def test_clocks_that_go_apart_agree_in_the_mix() -> None:
+    # Clicks that two microphones hear at the same moment stay within a fraction of a millisecond of each other.
+    seconds = 90
+    rig = Rig(end_s=seconds)
+    inputs = [
+        (microphone(name, own_track=True), rig.reader(clicks(rig, seconds, drift)))
+        for name, drift in (("a", 300e-6), ("b", -300e-6))
     ]
-    lane = run(rig, script)
-    heard = np.flatnonzero(rig.encoder.samples[:, 0] > 4000) / SAMPLE_RATE
-    off = np.round(heard) + 0.05 - heard
-    assert off[(heard > 62) & (heard < 64)].max() > 0.04
-    assert np.abs(off[heard > 140]).max() < 0.02
-    assert lane.silence <= 0.002 * SAMPLE_RATE
-    assert lane.resampled > 0
+    sound = rig.sound(inputs)
+    in_time(sound.run)
+    places = []
+    for name in ("a", "b"):
+        own = np.concatenate([samples for _, samples in rig.encoder.own[sound_track(name)]])[:, 0].astype(np.int32)
+        peaks = np.flatnonzero((own > 4000) & (own >= np.roll(own, 1)) & (own > np.roll(own, -1)))
+        assert len(peaks) == seconds - 1
+        places.append(peaks / SAMPLE_RATE)
+    expected = np.arange(1, seconds)
+    assert np.abs(places[0] - expected).max() < 0.010
+    assert np.abs(places[1] - expected).max() < 0.010
+    assert np.abs(places[0] - places[1])[-10:].max() < 0.002
+    assert [lane.ppm for lane in sound.lanes] == [pytest.approx(300, abs=2), pytest.approx(-300, abs=2)]
+    assert [lane.position for lane in sound.lanes] == [seconds * SAMPLE_RATE] * 2
+    assert rig.events == []
 
 
 def test_what_the_resampler_holds_is_heard_before_the_silence() -> None:
-    rig = Rig()
-    rig.timeline.end_at(60 * NANOSECONDS)
-    rate = SAMPLE_RATE * (1 + 300e-6)
-    loud = np.full((BLOCK, 1), LOUD, np.int16)
-    starts = [number * BLOCK / rate for number in range(int(61 * rate / BLOCK))]
-    script = [
-        (rig.at(start + BLOCK / rate + DELAY_S), AudioBlock(rig.at(start), loud))
-        for start in starts
-        if not 40 <= start < 42
-    ]
-    lane = run(rig, script)
+    rig = Rig(end_s=60)
+    given = script(rig, 0, 61, drift=300e-6)
+    lane = run(rig, [(at, part) for at, part in given if not rig.at(40) <= part.timestamp_ns < rig.at(42)])
     assert lane.resampled > 0
-    loud_spans = sounding(rig)
-    assert len(loud_spans) == 2
     # The sound goes on to where the device's clock had it, within what is left alone.
-    assert [edge for span in loud_spans for edge in span] == pytest.approx([0, 40, 42, 60], abs=0.025)
+    silent = np.flatnonzero(rig.encoder.samples[:, 0] == 0) / SAMPLE_RATE
+    assert (silent[0], silent[-1]) == pytest.approx((40, 42), abs=0.025)
     assert lane.silence / SAMPLE_RATE == pytest.approx(2, abs=0.01)
-
-
-def test_small_blocks_are_kept_in_step_too() -> None:
-    rig = Rig()
-    rig.timeline.end_at(100 * NANOSECONDS)
-    rate, size = SAMPLE_RATE * (1 + 300e-6), 128
-    silent = np.ones((size, 1), np.int16)
-    script = [(rig.at((number + 1) * size / rate + DELAY_S), AudioBlock(rig.at(number * size / rate), silent))
-              for number in range(int(100 * rate / size) + 1)]  # fmt: skip
-    lane = run(rig, script)
-    assert lane.ppm == pytest.approx(300, abs=1)
 
 
 def test_stopped_in_the_middle_it_ends_there() -> None:
     rig = Rig()
-    script = microphone(rig, 0, 10)
-
-    def stop(at_s: float) -> None:
-        if at_s > 1.9:
-            rig.timeline.end_at(int(2.34567 * NANOSECONDS))
-
-    rig.encoder.on_sound = stop
-    lane = run(rig, script)
+    rig.encoder.on_sound = lambda at_s: rig.timeline.end_at(int(2.34567 * NANOSECONDS)) if at_s > 1.9 else None
+    lane = run(rig, script(rig, 0, 10))
     assert lane.position == int(2.34567 * SAMPLE_RATE)
     assert rig.clock.now_ns() < rig.at(2.45)
 
 
-def test_a_file_that_is_shorter_than_the_pictures_is_silence_from_its_end_on() -> None:
-    rig = Rig(live=False, ending=(Track.VIDEO, Track.AUDIO))
-    rig.timeline.advance(Track.VIDEO, 8 * NANOSECONDS)
-    rig.released = lambda track: rig.timeline.source_ended(Track.VIDEO) if track == "audio" else None
-    lane = run(rig, microphone(rig, 0, 5), ends=True)
-    assert (lane.position, lane.silence) == (8 * SAMPLE_RATE, 3 * SAMPLE_RATE)
+# Several inputs
 
 
-def test_levels_are_peaks_in_dbfs_for_each_channel() -> None:
-    rig = Rig()
-    rig.timeline.end_at(1 * NANOSECONDS)
-    samples = np.tile(np.array([[16384, 0]], np.int16), (BLOCK, 1))
-    script = [block(rig, number * BLOCK / SAMPLE_RATE, samples) for number in range(60)]
-    track = rig.audio(script, channels=2)
-    in_time(track.run)
-    assert track.levels_dbfs == [pytest.approx(-6.02, abs=0.01), FLOOR_DBFS]
+def mix(rig: Rig, *inputs: tuple[SoundInput, Script]) -> ProgramAudio:
+    """Run a program of several microphones."""
+    sound = rig.sound([(one, rig.reader(given)) for one, given in inputs])
+    in_time(sound.run)
+    assert sound.samples == len(rig.encoder.samples)
+    return sound
+
+
+def levels_at(samples: Samples, *seconds: float) -> list[int]:
+    return [int(samples[round(at_s * SAMPLE_RATE), 0]) for at_s in seconds]
+
+
+def edges_s(rig: Rig) -> list[float]:
+    """Return when the level changes."""
+    return list((np.flatnonzero(np.diff(rig.encoder.samples[:, 0])) + 1) / SAMPLE_RATE)
+
+
+def test_inputs_are_summed_where_they_were_captured() -> None:
+    rig = Rig(end_s=6)
+    mix(
+        rig,
+        (microphone("podium"), script(rig, 0, 7, 1000)),
+        (microphone("ruang"), script(rig, 1, 3, 20)),
+        (microphone("tamu", gain_db=-20), script(rig, 2, 7, 3000, 200e-6)),
+    )
+    assert edges_s(rig) == pytest.approx([1, 2, 3], abs=2 / SAMPLE_RATE)
+    assert levels_at(rig.encoder.samples, 0.5, 1.5, 2.5, 4.5) == [1000, 1020, 1320, 1300]
+
+
+@pytest.mark.parametrize("dead", ["never", "stops", "lost", "bursts"])
+def test_a_dead_input_never_holds_up_the_others(dead: str) -> None:
+    rig = Rig(end_s=10)
+    bad = [] if dead == "never" else script(rig, 0, 2, 50)
+    if dead == "bursts":  # two seconds at a time
+        bad = [(rig.at(2 * int(part.timestamp_ns / 2e9 + 1) + 1), part) for _, part in script(rig, 0, 10, 50)]
+    late: list[float] = []
+    rig.encoder.on_sound = lambda at_s: late.append((rig.clock.now_ns() - rig.at(at_s)) / NANOSECONDS)
+    good, lost = rig.reader(script(rig, 0, 11)), rig.reader(bad, lost=dead == "lost")
+    sound = rig.sound([(microphone("baik"), good), (microphone("rusak"), lost)])
+    in_time(sound.run)
+    assert (rig.encoder.samples[: 10 * SAMPLE_RATE] >= 1000).all()
+    # An AAC frame, the limiter's 5 ms, and what the good one gives at once.
+    assert max(late) < PATIENCE_NS / NANOSECONDS + 0.1
+    baik, rusak = sound.lanes
+    assert (baik.silence, rusak.position) == (0, 10 * SAMPLE_RATE)
+    if dead in {"stops", "lost"}:
+        assert rusak.silence == 8 * SAMPLE_RATE
+    if dead != "bursts":  # that it was lost, its reader has said
+        assert rig.events == ([] if dead == "lost" else [("source-silent", "rusak")])
+
+
+def test_an_own_track_is_the_input_as_it_came_beside_the_mix() -> None:
+    rig = Rig(end_s=3.5)
+    mix(
+        rig,
+        (microphone("podium", gain_db=-6.0206, own_track=True), script(rig, 0, 5, 1000)),
+        (microphone("ruang"), script(rig, 0, 5, 300)),
+    )
+    ((track, pieces),) = rig.encoder.own.items()
+    assert track == sound_track("podium")
+    assert [first for first, _ in pieces] == rig.encoder.pts
+    whole = np.concatenate([samples for _, samples in pieces])
+    assert len(whole) == len(rig.encoder.samples) == 3.5 * SAMPLE_RATE
+    assert (whole == 1000).all()
+    assert (rig.encoder.samples == 800).all()
+    assert rig.encoder.flushed == [Track.AUDIO, sound_track("podium")]
+
+
+def test_muted_is_muted_everywhere_and_at_once() -> None:
+    rig = Rig(end_s=4)
+    inputs = [(microphone("podium", own_track=True), 1000), (microphone("ruang"), 300)]
+    sound = rig.sound([(one, rig.reader(script(rig, 0, 5, level))) for one, level in inputs])
+
+    def command(at_s: float) -> None:
+        sound.mute("podium", on=1 <= at_s < 2)
+        if at_s >= 3:
+            sound.mute(None, on=True)
+
+    rig.encoder.on_sound = command
+    in_time(sound.run)
+    own = np.concatenate([samples for _, samples in rig.encoder.own[sound_track("podium")]])
+    assert levels_at(rig.encoder.samples, 0.5, 1.5, 2.5, 3.5) == [1300, 300, 1300, 0]
+    assert levels_at(own, 0.5, 1.5, 2.5, 3.5) == [1000, 0, 1000, 0]
+    assert [one.muted for one in sound.lines()] == [True, True]
+    assert sound.lines()[0].levels_dbfs[0] == pytest.approx(-30.3, abs=0.1)  # the meter shows that it lives
+
+
+def test_what_is_too_loud_together_is_limited() -> None:
+    rig = Rig(end_s=2)
+    mix(rig, *((microphone(name), script(rig, 0, 3, 20_000)) for name in "ab"))
+    assert rig.encoder.samples.max() == pytest.approx(29_204, abs=2)
+
+
+def test_files_as_fast_as_they_go_end_with_the_longest() -> None:
+    rig = Rig(live=False, tracks=(Track.AUDIO,), ending=(Track.AUDIO,))
+    films = [rig.reader(script(rig, 0, length, level), ends=True) for length, level in ((5, 100), (8, 200))]
+    sound = rig.sound([(microphone("film-1"), films[0]), (microphone("film-2"), films[1])])
+    in_time(sound.run)
+    assert len(rig.encoder.samples) == 8 * SAMPLE_RATE
+    assert levels_at(rig.encoder.samples, 4.99, 5, 7.99) == [300, 200, 200]
+
+
+# Meters
 
 
 def test_a_meter_that_fails_is_switched_off_and_the_sound_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    rig = Rig()
-    rig.timeline.end_at(2 * NANOSECONDS)
-    track = rig.audio(microphone(rig, 0, 3))
+    rig = Rig(end_s=2)
+    track = rig.audio(script(rig, 0, 3))
 
     def fails(*_: object) -> None:
         raise RuntimeError("no such filter")
 
     monkeypatch.setattr(LoudnessMeter, "feed", fails)
     in_time(track.run)
-    assert sounding(rig) == spans((0, 2))
+    assert (rig.encoder.samples == 1000).all()
     assert rig.events == [("meter-failed", "loudness")]
     assert track.loudness == Loudness()
 
 
-def measured(samples: Samples) -> Loudness:
-    meter = LoudnessMeter(samples.shape[1])
-    for at in range(0, len(samples), AAC_FRAME):
-        meter.feed(samples[at : at + AAC_FRAME])
-    return meter.reading
+def test_the_summary_tells_how_loud_the_recording_is_from_its_beginning() -> None:
+    rig = Rig(end_s=10)
+    wave = np.rint(3276.8 * np.sin(2 * np.pi * 1000 * np.arange(12 * SAMPLE_RATE) / SAMPLE_RATE))[:, None]
+    wave[: 5 * SAMPLE_RATE] *= 8
+    items = [
+        (at, replace(part, samples=wave[number * BLOCK : (number + 1) * BLOCK].astype(np.int16)))
+        for number, (at, part) in enumerate(script(rig, 0, 11))
+    ]
+    sound = rig.sound([(microphone("podium"), rig.reader(items))])
+    began: list[float] = []
+
+    def begin(at_s: float) -> None:
+        if at_s > 6 and not began:
+            began.append(at_s)
+            sound.begin()
+
+    rig.encoder.on_sound = begin
+    in_time(sound.run)
+    facts = sound.facts()
+    # A sine of 1 kHz at -20 dBFS in one channel: -23.0 LUFS; the loud one of before the beginning does not count.
+    assert facts["loudness_lufs"] == pytest.approx(-23.0, abs=0.1)
+    assert facts["drift_ppm"] == {"podium": None}  # after ten seconds it is not known yet
 
 
-def by_ffmpeg(path: Path, samples: Samples) -> tuple[float, float]:
-    """Return the integrated loudness and the range that `ffmpeg -af ebur128` tells of `samples`."""
-    path.write_bytes(samples.tobytes())
-    words = ["-f", "s16le", "-ar", str(SAMPLE_RATE), "-ac", str(samples.shape[1]), "-i", str(path)]
-    done = subprocess.run(
-        ["ffmpeg", "-hide_banner", *words, "-af", "ebur128", "-f", "null", "-"],
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    summary = done.stderr[done.stderr.rindex("Summary:") :]
-    return tuple(float(re.search(rf"{letter}:\s+(-?[\d.]+) LU", summary)[1]) for letter in ("I", "LRA"))  # type: ignore[index, return-value] # they are there
+# This PC stands still from 2 s, or the next AAC frame, to 4 s
 
 
-def speech(seconds: float, channels: int) -> Samples:
-    """Return speech that grows softer and louder, and a noise."""
-    loop = speech_loop(beeps=False)[:, :channels]
-    count = round(seconds * SAMPLE_RATE)
-    whole = np.tile(loop, (count // len(loop) + 1, 1))[:count].astype(np.float64)
-    swell = 0.6 + 0.5 * np.sin(np.arange(count) / SAMPLE_RATE * 0.5)[:, None]
-    noise = np.random.default_rng(20261125).normal(0, 60, whole.shape)
-    return np.clip(whole * swell + noise, -32_768, 32_767).astype(np.int16)
+STANDS_S, GOES_ON_S = 2.0, 4.0
 
 
-@pytest.mark.parametrize("channels", [1, 2])
-def test_it_is_what_ffmpeg_measures(tmp_path: Path, channels: int) -> None:
-    samples = speech(30, channels)
-    integrated, loudness_range = by_ffmpeg(tmp_path / "speech.raw", samples)
-    reading = measured(samples)
-    assert reading.integrated_lufs == pytest.approx(integrated, abs=0.1)
-    assert reading.range_lu == pytest.approx(loudness_range, abs=0.1)
-    assert loudness_range > 3
+def held_up(rig: Rig, given: Script, every_s: float = 0.0002) -> Script:
+    """Return `given` as it comes where this PC stands still: later on, one block `every_s` after the other."""
+    late, free_ns = [], rig.at(GOES_ON_S)
+    for arrives_ns, block in given:
+        if arrives_ns > rig.at(STANDS_S + 2 * BLOCK / SAMPLE_RATE):
+            free_ns = arrives_ns = max(arrives_ns, free_ns + round(every_s * NANOSECONDS))
+        late.append((arrives_ns, block))
+    return late
 
 
-def test_a_sine_is_as_loud_as_the_standard_says() -> None:
-    # EBU Tech 3341, test case 1: 1 kHz in both channels at -23 dBFS is -23 LUFS.
-    angle = 2 * np.pi * 1000 * np.arange(20 * SAMPLE_RATE) / SAMPLE_RATE
-    wave = np.rint(32_768 * 10 ** (-23 / 20) * np.sin(angle)).astype(np.int16)
-    reading = measured(np.stack([wave, wave], axis=1))
-    assert reading.momentary_lufs == pytest.approx(-23, abs=0.1)
-    assert reading.short_term_lufs == pytest.approx(-23, abs=0.1)
-    assert reading.integrated_lufs == pytest.approx(-23, abs=0.1)
+def stand_still(rig: Rig) -> list[float]:
+    """Have the clock of `rig` stand still; return how far behind it each AAC frame is from then on, in seconds."""
+    behind_s: list[float] = []
+
+    def hear(at_s: float) -> None:
+        now_ns = rig.clock.now_ns()
+        if rig.at(STANDS_S) <= now_ns < rig.at(GOES_ON_S):
+            rig.clock.advance_to(rig.at(GOES_ON_S))
+        elif now_ns >= rig.at(GOES_ON_S):
+            behind_s.append((now_ns - rig.at(at_s)) / NANOSECONDS)
+
+    rig.encoder.on_sound = hear
+    return behind_s
 
 
-def test_silence_has_no_loudness() -> None:
-    assert measured(np.zeros((5 * SAMPLE_RATE, 2), np.int16)) == Loudness()
+def test_what_was_captured_meanwhile_is_heard_where_it_belongs() -> None:
+    rig = Rig(end_s=8)
+    stand_still(rig)
+    sound = mix(
+        rig,
+        (microphone("podium"), held_up(rig, script(rig, 0, 9))),
+        (microphone("ruang"), held_up(rig, script(rig, 0, 3, 20) + script(rig, 3.5, 9, 20))),
+    )
+    assert edges_s(rig) == pytest.approx([3, 3.5], abs=2 / SAMPLE_RATE)
+    assert [lane.silence / SAMPLE_RATE for lane in sound.lanes] == pytest.approx([0, 0.5], abs=0.001)
+
+
+def test_an_input_that_died_meanwhile_is_told_soon_and_holds_up_nobody() -> None:
+    rig = Rig(end_s=8)
+    behind_s = stand_still(rig)
+    sound = mix(
+        rig,
+        (microphone("podium"), held_up(rig, script(rig, 0, 9))),
+        (microphone("ruang"), held_up(rig, script(rig, 0, 2.5, 20))),
+    )
+    assert [lane.silence for lane in sound.lanes] == [0, 5.5 * SAMPLE_RATE]
+    assert [event for event in rig.events if event[1] == "ruang"] == [("source-silent", "ruang")]
+    assert max(behind_s) < GOES_ON_S - STANDS_S + 0.3
+    assert max(behind_s[-3 * SAMPLE_RATE // AAC_FRAME :]) < PATIENCE_NS / NANOSECONDS + 0.1
+
+
+def test_what_comes_slower_than_it_was_captured_is_given_up() -> None:
+    rig = Rig(end_s=12)
+    behind_s = stand_still(rig)
+    lane = run(rig, held_up(rig, script(rig, 0, 13), every_s=1.2 * BLOCK / SAMPLE_RATE))
+    assert lane.silence > 0
+    assert max(behind_s) < GOES_ON_S - STANDS_S + MAX_EXCUSE_NS / NANOSECONDS
+    assert behind_s[-1] < PATIENCE_NS / NANOSECONDS + 0.1
+
+
+# A whole session
+
+
+class Tone(SyntheticAudio):
+    """A source of one pitch, so that it can be told from others in a mix."""
+
+    def __init__(self, name: str, hertz: int, pace: FastPace, stop: threading.Event) -> None:
+        super().__init__(pace, stop)
+        self.name = name
+        self._hertz = hertz
+        self._given = 0
+
+    def read(self, timeout_s: float) -> AudioBlock | None:
+        block = super().read(timeout_s)
+        if block is None:
+            return None
+        angle = 2 * np.pi * self._hertz * np.arange(self._given, self._given + len(block.samples)) / SAMPLE_RATE
+        self._given += len(block.samples)
+        wave = np.rint(4000 * np.sin(angle)).astype(np.int16)
+        return replace(block, samples=np.stack([wave, wave], axis=1))
+
+
+def streams(path: Path) -> list[dict[str, object]]:
+    """Return what ffprobe tells of the tracks of sound."""
+    told = media.run("ffprobe", "-v", "error", "-select_streams", "a", "-show_entries",
+                     "stream=codec_name,channels,duration:stream_tags=handler_name:stream_disposition=default",
+                     "-of", "json", path)  # fmt: skip
+    found: list[dict[str, object]] = json.loads(told)["streams"]
+    return found
+
+
+def pitches_db(path: Path, track: int) -> list[float]:
+    """Return how loud each of the three pitches is in a track, against what its source gave."""
+    words = ["-v", "error", "-i", str(path), "-map", f"0:a:{track}", "-f", "s16le", "-ac", "1", "-"]
+    pcm = subprocess.run(["ffmpeg", *words], capture_output=True, check=True).stdout
+    middle = np.frombuffer(pcm, np.int16)[24_000:72_000] / 4000
+    turns = np.outer((440, 1000, 3000), np.arange(len(middle))) / SAMPLE_RATE
+    return list(20 * np.log10(2 * np.abs((middle * np.exp(-2j * np.pi * turns)).mean(axis=1)) + 1e-9))
+
+
+def test_a_session_records_its_mix_and_each_input_that_asks_for_it(tmp_path: Path) -> None:
+    stop, clock, profile = threading.Event(), SystemClock(), BUILT_IN_PROFILES["240p15"]
+    pace = FastPace(("video", "audio"))
+    events: list[Event] = []
+    plan = session_plan(
+        title="Tiga mikrofon",
+        profile=profile,
+        pictures=[ChosenSource("kamera", SyntheticVideo(profile.width, profile.height, profile.fps, pace, stop))],
+        sounds=[
+            SoundInput("podium", Tone("podium", 440, pace, stop), own_track=True),
+            SoundInput("ruang", Tone("ruang", 1000, pace, stop), gain_db=-20),
+            SoundInput("tamu jauh", Tone("tamu jauh", 3000, pace, stop), gain_db=6, own_track=True),
+        ],
+        archives=[Archive(tmp_path, clock, reserve_bytes=1)],
+        pace=pace,
+        stop=stop,
+        live=False,
+        duration_s=2.0,
+    )
+    session = Session(plan, clock=clock, listener=events.append)
+    session.start()
+    result = session.run()
+    assert result.package
+    program = Path(result.package) / "data/media/program.mp4"
+    found = streams(program)
+    assert [stream["tags"] for stream in found] == [{"handler_name": name} for name in ("Mix", "podium", "tamu jauh")]
+    assert [stream["disposition"] for stream in found] == [{"default": 1}, {"default": 0}, {"default": 0}]
+    assert [float(str(stream["duration"])) for stream in found] == [pytest.approx(2, abs=0.025)] * 3
+    mixed, podium, guest = (pitches_db(program, track) for track in range(3))
+    assert mixed == pytest.approx([0, -20, 6], abs=1)
+    assert (podium[0], guest[2]) == pytest.approx((0, 0), abs=1)
+    assert max(*podium[1:], *guest[:2]) < -32
+    assert probe_media(program, "program.mp4").problem is None
+    recovered = tmp_path / "recovered.mp4"
+    copy_packets([inspect_media(program)], recovered)  # as what a crash left is joined
+    assert [stream["tags"] for stream in streams(recovered)] == [stream["tags"] for stream in found]
+    (ended,) = (event for event in events if event.kind == "session-ended")
+    assert ended.detail["drift_ppm"] == {"podium": None, "ruang": None, "tamu jauh": None}
+    assert isinstance(ended.detail["loudness_lufs"], float)

@@ -1,8 +1,10 @@
 """Media time, and stalls of this PC."""
 
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
 
-from devices.host.clock import NANOSECONDS, slept_ns
+import pytest
+
+from devices.host.clock import NANOSECONDS as SECOND
 from recorder.model.packet import Track
 from recorder.program.timeline import (
     EMPTY_WAIT_NS,
@@ -16,74 +18,60 @@ from recorder.program.timeline import (
 from tests.support.simulated import SimulatedClock
 
 BOTH = (Track.VIDEO, Track.AUDIO)
-SECOND = NANOSECONDS
+
+
+def fast(ending: Iterable[Track] = (), release: Callable[[str], None] | None = None) -> Timeline:
+    return Timeline(SimulatedClock(), live=False, tracks=BOTH, ending=ending, release=release)
 
 
 def test_a_live_session_passes_with_the_clock_from_the_first_picture_on() -> None:
     clock = SimulatedClock()
     timeline = Timeline(clock, live=True, tracks=BOTH, ending=())
-    assert timeline.now_ns() == 0
     clock.advance_to(clock.now_ns() + 5 * SECOND)
     assert timeline.now_ns() == 0
     timeline.start(clock.now_ns() - SECOND // 10)
     assert timeline.now_ns() == SECOND // 10
     clock.advance_to(clock.now_ns() + SECOND)
-    assert timeline.now_ns() == SECOND + SECOND // 10
-    assert timeline.program_ns(clock.now_ns()) == timeline.now_ns()
+    assert timeline.now_ns() == timeline.program_ns(clock.now_ns()) == SECOND + SECOND // 10
 
 
 def test_a_fast_session_is_where_its_furthest_track_is_and_complete_up_to_its_slowest() -> None:
-    timeline = Timeline(SimulatedClock(), live=False, tracks=BOTH, ending=())
+    timeline = fast()
+    timeline.advance(Track.VIDEO, SECOND)
+    assert (timeline.now_ns(), timeline.program_ns(7)) == (0, 7), "before its first picture it is nowhere"
     timeline.start(0)
-    assert (timeline.now_ns(), timeline.position_ns(), timeline.media_now_ns()) == (0, 0, 0)
     timeline.advance(Track.VIDEO, 3 * SECOND)
     timeline.advance(Track.AUDIO, 2 * SECOND)
     assert (timeline.now_ns(), timeline.position_ns()) == (3 * SECOND, 2 * SECOND)
 
 
 def test_the_earliest_end_counts() -> None:
-    timeline = Timeline(SimulatedClock(), live=True, tracks=BOTH, ending=())
-    timeline.end_at(60 * SECOND)
-    timeline.end_at(10 * SECOND)
-    timeline.end_at(20 * SECOND)
+    timeline = fast(ending=[Track.VIDEO])
+    for seconds in (60, 10, 20):
+        timeline.end_at(seconds * SECOND)
+    timeline.advance(Track.VIDEO, 15 * SECOND)
+    timeline.source_ended(Track.VIDEO)
     assert timeline.end_ns == 10 * SECOND
 
 
-def test_the_last_source_to_end_ends_the_session_where_the_longest_of_them_ended() -> None:
-    timeline = Timeline(SimulatedClock(), live=False, tracks=BOTH, ending=BOTH)
+@pytest.mark.parametrize(("ending", "end_s"), [(BOTH, 7), ([Track.VIDEO], 5), ([], None)])
+def test_the_last_source_to_end_ends_the_session_where_the_longest_of_them_ended(
+    ending: Iterable[Track], end_s: int | None
+) -> None:
+    timeline = fast(ending)
     timeline.advance(Track.VIDEO, 5 * SECOND)
-    ends = [timeline.end_ns]
-    timeline.source_ended(Track.VIDEO)
-    ends.append(timeline.end_ns)
-    timeline.advance(Track.AUDIO, 4 * SECOND)
-    timeline.source_ended(Track.AUDIO)
-    ends.append(timeline.end_ns)
-    timeline.advance(Track.AUDIO, 6 * SECOND)
-    timeline.source_ended(Track.AUDIO)  # said again and again while the track runs on
-    ends.append(timeline.end_ns)
-    assert ends == [None, None, 5 * SECOND, 5 * SECOND]
-
-
-def test_a_track_without_an_end_does_not_make_the_session_longer() -> None:
-    timeline = Timeline(SimulatedClock(), live=False, tracks=BOTH, ending=(Track.VIDEO,))
     timeline.advance(Track.AUDIO, 7 * SECOND)
-    timeline.advance(Track.VIDEO, 5 * SECOND)
-    timeline.source_ended(Track.VIDEO)
-    assert timeline.end_ns == 5 * SECOND
-
-
-def test_a_device_that_is_gone_does_not_end_the_session() -> None:
-    timeline = Timeline(SimulatedClock(), live=True, tracks=BOTH, ending=())
-    timeline.source_ended(Track.VIDEO)
-    assert timeline.end_ns is None
+    for track in ending:
+        assert timeline.end_ns is None
+        timeline.source_ended(track)
+    timeline.advance(Track.VIDEO, 9 * SECOND)
+    timeline.source_ended(Track.VIDEO)  # said again and again while the track runs on; and of a device that is gone
+    assert timeline.end_ns == (end_s and end_s * SECOND)
 
 
 def test_the_other_tracks_are_released_after_the_end_is_known() -> None:
     released: list[tuple[str, int | None]] = []
-    timeline = Timeline(
-        SimulatedClock(), live=False, tracks=BOTH, ending=(Track.VIDEO,),
-        release=lambda track: released.append((track, timeline.end_ns)),
-    )  # fmt: skip
+    timeline = fast([Track.VIDEO], lambda track: released.append((track, timeline.end_ns)))
     timeline.advance(Track.VIDEO, 5 * SECOND)
     timeline.source_ended(Track.VIDEO)
     assert released == [("video", 5 * SECOND)]
@@ -105,7 +93,7 @@ def test_media_time_begins_with_the_recording_and_stands_still_at_its_end() -> N
 
 
 def test_what_was_encoded_before_the_recording_began_is_none_of_it() -> None:
-    timeline = Timeline(SimulatedClock(), live=True, tracks=BOTH, ending=())
+    timeline = fast()
     timeline.origin_ns = 3 * SECOND
     positions = []
     for seconds in (2, 3, 8):
@@ -115,29 +103,16 @@ def test_what_was_encoded_before_the_recording_began_is_none_of_it() -> None:
     assert positions == [0, 0, 5 * SECOND]
 
 
-def test_a_session_is_nowhere_before_its_first_picture_however_it_runs() -> None:
-    clock = SimulatedClock()
-    timeline = Timeline(clock, live=False, tracks=BOTH, ending=())
-    timeline.advance(Track.VIDEO, SECOND)
-    assert (timeline.zero_ns, timeline.now_ns(), timeline.program_ns(clock.now_ns())) == (0, 0, clock.now_ns())
-
-
-def test_a_source_that_ends_after_the_end_that_was_decided_does_not_move_it() -> None:
-    timeline = Timeline(SimulatedClock(), live=False, tracks=BOTH, ending=(Track.VIDEO,))
-    timeline.end_at(4 * SECOND)
-    timeline.advance(Track.VIDEO, 5 * SECOND)
-    timeline.source_ended(Track.VIDEO)
-    assert timeline.end_ns == 4 * SECOND
-
-
 STEP_NS = 20_000_000
+STOOD_NS = 10 * STALL_NS
 
 
-def stood(at_ns: int = 10 * STALL_NS) -> StallDetector:
-    """Return one that has just seen its PC stand still, up to `at_ns`."""
+@pytest.fixture
+def stalls() -> StallDetector:
+    """Return one that has just seen its PC stand still, up to STOOD_NS."""
     stalls = StallDetector()
     stalls.update(0, came=True)
-    assert stalls.update(at_ns, came=False) == at_ns
+    assert stalls.update(STOOD_NS, came=False) == STOOD_NS
     assert stalls.is_excused
     return stalls
 
@@ -149,77 +124,59 @@ def test_who_looks_often_enough_does_not_stand_still() -> None:
         assert not stalls.is_excused
 
 
-def test_a_source_is_excused_until_it_was_waited_for_in_vain() -> None:
-    at_ns = 10 * STALL_NS
-    stalls = stood(at_ns)
-    for _ in range(EMPTY_WAIT_NS // STEP_NS - 1):
-        at_ns += STEP_NS
-        assert stalls.update(at_ns, came=False) == 0
-        assert stalls.is_excused
-    at_ns += STEP_NS
-    stalls.update(at_ns, came=False)
-    assert not stalls.is_excused
-    stalls.update(at_ns + STEP_NS, came=True)
+def test_a_source_is_excused_until_it_was_waited_for_in_vain(stalls: StallDetector) -> None:
+    looks = EMPTY_WAIT_NS // STEP_NS
+    for number in range(1, looks + 1):
+        assert stalls.update(STOOD_NS + number * STEP_NS, came=False) == 0
+        assert stalls.is_excused is (number < looks)
+    stalls.update(STOOD_NS + (looks + 1) * STEP_NS, came=True)
     assert not stalls.is_excused, "it has nothing of before any more"
 
 
-def test_what_comes_says_that_there_may_be_more() -> None:
-    at_ns = 10 * STALL_NS
-    stalls = stood(at_ns)
-    for _ in range(3):
-        for came in (False, False, False, False, True):
-            at_ns += STEP_NS
-            stalls.update(at_ns, came=came)
-            assert stalls.is_excused
+def test_what_comes_says_that_there_may_be_more(stalls: StallDetector) -> None:
+    for number, came in enumerate((False, False, False, False, True) * 3, 1):
+        stalls.update(STOOD_NS + number * STEP_NS, came=came)
+        assert stalls.is_excused
 
 
-def test_one_look_in_vain_is_not_enough_however_long_it_took() -> None:
-    at_ns = 10 * STALL_NS
-    stalls = stood(at_ns)
-    stalls.update(at_ns + STALL_NS, came=False)
+def test_one_look_in_vain_is_not_enough_however_long_it_took(stalls: StallDetector) -> None:
+    stalls.update(STOOD_NS + STALL_NS, came=False)
     assert stalls.is_excused
-    stalls.update(at_ns + STALL_NS + MAX_LOOK_NS, came=False)
+    stalls.update(STOOD_NS + STALL_NS + MAX_LOOK_NS, came=False)
     assert not stalls.is_excused
 
 
-def test_a_source_that_gives_little_by_little_is_not_excused_for_ever() -> None:
-    at_ns = first_ns = 10 * STALL_NS
-    stalls = stood(at_ns)
+def test_a_source_that_gives_little_by_little_is_not_excused_for_ever(stalls: StallDetector) -> None:
+    at_ns = STOOD_NS
     while stalls.is_excused:
         at_ns += STEP_NS
         stalls.update(at_ns, came=True)
-    assert at_ns - first_ns == MAX_EXCUSE_NS
+    assert at_ns - STOOD_NS == MAX_EXCUSE_NS
 
 
-def test_who_stands_still_again_has_all_the_time_again() -> None:
-    stalls = stood(10 * STALL_NS)
-    stalls.update(10 * STALL_NS + EMPTY_WAIT_NS - 1, came=False)
-    assert stalls.update(20 * STALL_NS, came=False) == 10 * STALL_NS - EMPTY_WAIT_NS + 1
-    stalls.update(20 * STALL_NS + MAX_LOOK_NS, came=False)
+def test_who_stands_still_again_has_all_the_time_again(stalls: StallDetector) -> None:
+    stalls.update(STOOD_NS + EMPTY_WAIT_NS - 1, came=False)
+    assert stalls.update(2 * STOOD_NS, came=False) == STOOD_NS - EMPTY_WAIT_NS + 1
+    stalls.update(2 * STOOD_NS + MAX_LOOK_NS, came=False)
     assert stalls.is_excused
 
 
-SECOND = NANOSECONDS
-
-
-@dataclass
 class Pc:
     """A PC that sleeps when it is told to, and the watch of a session on it."""
 
-    clock: SimulatedClock = field(default_factory=SimulatedClock)
-    slept_ns: int = 5 * SECOND
-    told: list[tuple[object, object]] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.watch = SleepWatch(self._emit, self.clock, lambda: self.slept_ns)
+    def __init__(self) -> None:
+        self.slept_ns = 5 * SECOND
+        self.told: list[tuple[object, object]] = []
+        self._clock = SimulatedClock()
+        self._watch = SleepWatch(self._emit, self._clock, lambda: self.slept_ns)
 
     def _emit(self, kind: str, subject: str, message: str, **detail: object) -> None:
         assert (kind, subject) == ("pc-slept", "session")
         self.told.append((detail["media_s"], detail["slept_s"]))
 
     def pass_time(self, seconds: float, media_s: float | None) -> None:
-        self.clock.advance_to(self.clock.now_ns() + round(seconds * SECOND))
-        self.watch.update(media_s)
+        self._clock.advance_to(self._clock.now_ns() + round(seconds * SECOND))
+        self._watch.update(media_s)
 
 
 def test_each_sleep_is_told_once_where_it_is_in_the_recording() -> None:
@@ -234,17 +191,15 @@ def test_each_sleep_is_told_once_where_it_is_in_the_recording() -> None:
     assert pc.told == [(3.0, 3601.0)]
 
 
-def test_one_before_it_recorded_is_told_only_where_the_recording_reaches_back_across_it() -> None:
-    for media_s, told in ((1.0, []), (12.5, [(2.5, 60.0)])):
-        pc = Pc()
-        pc.pass_time(1, None)
-        pc.slept_ns += 60 * SECOND
-        pc.pass_time(1, None)
-        assert pc.told == []
-        pc.pass_time(10, media_s)
-        pc.pass_time(10, media_s + 10)
-        assert pc.told == told
-
-
-def test_what_the_kernel_says_of_sleep_is_read() -> None:
-    assert slept_ns() >= -SECOND
+@pytest.mark.parametrize(("media_s", "told"), [(1.0, []), (12.5, [(2.5, 60.0)])])
+def test_one_before_it_recorded_is_told_only_where_the_recording_reaches_back_across_it(
+    media_s: float, told: list[tuple[object, object]]
+) -> None:
+    pc = Pc()
+    pc.pass_time(1, None)
+    pc.slept_ns += 60 * SECOND
+    pc.pass_time(1, None)
+    assert pc.told == []
+    pc.pass_time(10, media_s)
+    pc.pass_time(10, media_s + 10)
+    assert pc.told == told

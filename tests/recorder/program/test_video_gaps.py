@@ -8,13 +8,16 @@ from capture.detectors.source_health import SILENT_S
 from capture.source import ColorMatrix, Frame, VideoFormat
 from devices.host.clock import NANOSECONDS
 from recorder.program.video_track import PATIENCE_S
-from tests.support.scenes import GRID, THIRTY, camera, nominal, run, switch_after_two_seconds
+from tests.support.scenes import GRID, THIRTY, camera, nominal, run
 from tests.support.tracks import BREAKS, DAMAGED, SLATE, Camera, Rig, in_time
 
 
+def now_s(rig: Rig) -> float:
+    return (rig.clock.now_ns() - rig.zero_ns) / NANOSECONDS
+
+
 def test_a_stalled_source_is_repeated_at_its_rate_and_what_comes_too_late_is_counted() -> None:
-    rig = Rig()
-    rig.timeline.end_at(4 * NANOSECONDS)
+    rig = Rig(end_s=4)
     before, stalled, after = camera(rig, 0, 1), camera(rig, 1, 2), camera(rig, 2, 4)
     # What was captured from 1 s to 2 s comes in one heap at 2.005 s.
     counts = run(rig, before + [(rig.at(2.005), frame) for _, frame in stalled] + after)
@@ -24,53 +27,31 @@ def test_a_stalled_source_is_repeated_at_its_rate_and_what_comes_too_late_is_cou
     assert slate_from / 30 - 1 == pytest.approx(SILENT_S - PATIENCE_S, abs=0.05)
     assert rig.encoder.times_s == pytest.approx(nominal(120), abs=GRID)
     assert (counts.frames, counts.repeated, counts.late) == (120, 22, 22)
-    assert rig.events == [
-        ("source-silent", "podium"),
-        ("source-missing", "podium"),
-        ("source-returned", "podium"),
-    ]
+    assert rig.events == [("source-silent", "podium"), ("source-missing", "podium"), ("source-returned", "podium")]
 
 
-def test_a_short_stall_is_bridged_with_the_last_picture_and_no_slate() -> None:
-    rig = Rig()
-    rig.timeline.end_at(4 * NANOSECONDS)
-    counts = run(rig, camera(rig, 0, 1) + camera(rig, 1.6, 4))
-    assert rig.encoder.numbers == [*range(30), *[29] * 18, *range(48, 120)]
-    assert counts.repeated == 18
-    assert rig.events == [("source-silent", "podium"), ("source-returned", "podium")]
+TOLD = [("source-silent", "podium"), ("source-returned", "podium")]
 
 
-def test_a_hiccup_that_is_shorter_than_our_patience_leaves_no_hole() -> None:
-    rig = Rig()
-    rig.timeline.end_at(3 * NANOSECONDS)
-    counts = run(rig, camera(rig, 0, 1) + camera(rig, 1.2, 3))
-    assert rig.encoder.numbers == [*range(30), *[29] * 6, *range(36, 90)]
-    assert rig.encoder.times_s == pytest.approx(nominal(90), abs=GRID)
-    assert counts.repeated == 6
-    assert rig.events == []
-
-
-def test_a_single_missing_picture_is_left_as_it_is() -> None:
-    rig = Rig()
-    rig.timeline.end_at(3 * NANOSECONDS)
-    script = camera(rig, 0, 3)
-    del script[40]
-    counts = run(rig, script)
-    assert rig.encoder.numbers == [*range(40), *range(41, 90)]
-    assert counts.repeated == 0
+@pytest.mark.parametrize(("back_s", "repeated", "told"), [(Fraction(31, 30), 0, []), (1.2, 6, []), (1.6, 18, TOLD)])
+def test_a_short_stall_is_bridged_with_the_last_picture_and_one_that_is_missing_is_left_as_it_is(
+    back_s: float, repeated: int, told: list[tuple[str, str]]
+) -> None:
+    rig = Rig(end_s=3)
+    counts = run(rig, camera(rig, 0, 1) + camera(rig, back_s, 3))
+    assert rig.encoder.numbers == [*range(30), *[29] * repeated, *range(round(back_s * 30), 90)]
+    assert counts.repeated == repeated
+    assert rig.events == told
 
 
 def test_a_slow_source_has_five_intervals_before_it_counts_as_missing() -> None:
-    rig = Rig()
-    rig.timeline.end_at(6 * NANOSECONDS)
-    slow = Fraction(5)
+    rig, slow = Rig(end_s=6), Fraction(5)
     run(rig, camera(rig, 0, 2, slow) + camera(rig, 2.8, 6, slow), rate=slow)
     assert SLATE not in rig.encoder.numbers
 
 
 def test_a_slow_source_has_three_intervals_before_it_is_repeated() -> None:
-    rig = Rig()
-    rig.timeline.end_at(3 * NANOSECONDS)
+    rig = Rig(end_s=3)
     held_up = [
         (max(at, rig.at(1.9)) if frame.timestamp_ns >= rig.at(1.4) else at, frame)
         for at, frame in camera(rig, 0, 3, Fraction(5))
@@ -80,25 +61,9 @@ def test_a_slow_source_has_three_intervals_before_it_is_repeated() -> None:
     assert (counts.repeated, counts.late) == (0, 0)
 
 
-@pytest.mark.parametrize("delay_s", [0.0, 0.01, 0.05, 0.25])
-def test_a_source_that_gives_again_is_shown_however_long_its_pictures_are_on_their_way(delay_s: float) -> None:
-    rig = Rig()
-    rig.timeline.end_at(9 * NANOSECONDS)
-    given = camera(rig, 0, 2) + camera(rig, 5, 9.5)
-    counts = run(rig, [(frame.timestamp_ns + round(delay_s * NANOSECONDS), frame) for _, frame in given])
-    shown = rig.encoder.numbers
-    slate_from, slate_to = shown.index(SLATE), len(shown) - shown[::-1].index(SLATE)
-    assert shown == [*range(60), *[59] * (slate_from - 60), *[SLATE] * (slate_to - slate_from), *range(150, 270)]
-    assert slate_to == 150
-    assert slate_from / 30 - 2 == pytest.approx(SILENT_S - PATIENCE_S + delay_s, abs=0.06)
-    assert (counts.repeated, counts.late) == (90, 0)
-
-
 def test_a_repeated_picture_comes_after_patience_and_stays_as_far_behind() -> None:
-    rig = Rig()
-    at: list[float] = []
-    rig.encoder.on_picture = lambda _: at.append((rig.clock.now_ns() - rig.zero_ns) / NANOSECONDS)
-    rig.timeline.end_at(3 * NANOSECONDS)
+    rig, at = Rig(end_s=3), list[float]()
+    rig.encoder.on_picture = lambda _: at.append(now_s(rig))
     run(rig, camera(rig, 0, 1))
     assert max(at[:30]) <= 1.0
     behind = [now - moment for now, moment in zip(at[30:], rig.encoder.times_s[30:], strict=True)]
@@ -106,8 +71,7 @@ def test_a_repeated_picture_comes_after_patience_and_stays_as_far_behind() -> No
 
 
 def test_a_lost_camera_is_a_slate_to_the_end() -> None:
-    rig = Rig()
-    rig.timeline.end_at(3 * NANOSECONDS)
+    rig = Rig(end_s=3)
     counts = run(rig, camera(rig, 0, 1), lost=True)
     assert rig.encoder.numbers == [*range(30), *[SLATE] * 60]
     assert rig.encoder.times_s == pytest.approx(nominal(90), abs=GRID)
@@ -117,8 +81,7 @@ def test_a_lost_camera_is_a_slate_to_the_end() -> None:
 
 @pytest.mark.parametrize(("damage", "kind"), [(DAMAGED, "picture-damaged"), (BREAKS, "frames-dropped")])
 def test_a_damaged_picture_is_the_one_before_it_and_is_told_without_a_flood(damage: bytes, kind: str) -> None:
-    rig = Rig()
-    rig.timeline.end_at(3 * NANOSECONDS)
+    rig = Rig(end_s=3)
     script = [
         (at, Frame(frame.timestamp_ns, damage) if 30 <= number < 40 else frame)
         for number, (at, frame) in enumerate(camera(rig, 0, 3))
@@ -130,13 +93,15 @@ def test_a_damaged_picture_is_the_one_before_it_and_is_told_without_a_flood(dama
     assert rig.events == [(kind, "podium")] * 4  # the 1st, 2nd, 4th and 8th; one has no memory for them
 
 
-def test_a_source_that_begins_with_damaged_pictures_shows_its_first_good_one() -> None:
-    rig = Rig()
-    rig.timeline.end_at(1 * NANOSECONDS)
-    script = [(at, Frame(frame.timestamp_ns, DAMAGED) if number < 3 else frame)
-              for number, (at, frame) in enumerate(camera(rig, 0, 1))]  # fmt: skip
-    run(rig, script)
-    assert rig.encoder.numbers == list(range(3, 30))
+def test_a_source_whose_every_picture_is_damaged_is_a_slate_and_its_moments_pass() -> None:
+    rig = Rig(end_s=4)
+    run(rig, [(at, Frame(frame.timestamp_ns, DAMAGED)) for at, frame in camera(rig, 0, 4.5)])
+    times = rig.encoder.times_s
+    assert set(rig.encoder.numbers) == {SLATE}
+    assert times[0] == pytest.approx(SILENT_S, abs=0.05)
+    assert times == pytest.approx([times[0] + at for at in nominal(len(times))], abs=1 / 30)
+    told = [kind for kind, _ in rig.events if kind != "picture-damaged"]
+    assert told == ["source-silent", "source-missing"]
 
 
 class Returning(Camera):
@@ -153,9 +118,7 @@ class Returning(Camera):
 
 @pytest.mark.parametrize(("rate", "frames"), [(60, 120), (2, 8)])
 def test_what_returns_at_another_rate_is_taken_at_that(rate: int, frames: int) -> None:
-    rig = Rig()
-    rig.timeline.end_at(5 * NANOSECONDS)
-    source = Returning(rate)
+    rig, source = Rig(end_s=5), Returning(rate)
     (_, first), *script = camera(rig, 0, 1) + camera(rig, 1, 6, Fraction(rate))
     shown = rig.video(script, rate=THIRTY, camera=source)
     track = rig.track(shown, rate=THIRTY)
@@ -166,18 +129,15 @@ def test_what_returns_at_another_rate_is_taken_at_that(rate: int, frames: int) -
 
     rig.encoder.on_picture = opened_again
     in_time(lambda: track.run((shown, first)))
-    fresh = track.counts.frames - track.counts.repeated
-    assert fresh == pytest.approx(30 + frames, abs=2)
+    assert track.counts.frames - track.counts.repeated == pytest.approx(30 + frames, abs=2)
     assert [kind for kind, _ in rig.events if kind == "source-missing"] == []
     assert len(rig.events) <= 2  # the first hole of the slow one may be told, the others are how it is
 
 
-@pytest.mark.parametrize("again_s", [3.0, 4.1])
-def test_a_pc_that_stood_still_does_not_take_its_cameras_for_missing(again_s: float) -> None:
-    rig = Rig()
-    rig.timeline.end_at(6 * NANOSECONDS)
-    (_, first), *script = camera(rig, 0, 1) + camera(rig, again_s, 6.5)
-    other = camera(rig, 0, 1) + camera(rig, again_s, 6.5)
+def test_a_pc_that_stood_still_does_not_take_its_cameras_for_missing() -> None:
+    rig = Rig(end_s=6)
+    (_, first), *script = camera(rig, 0, 1) + camera(rig, 4.1, 6.5)
+    other = camera(rig, 0, 1) + camera(rig, 4.1, 6.5)
     one, two = rig.video(script, rate=THIRTY, name="podium"), rig.video(other, rate=THIRTY, name="hall")
     track = rig.track(one, two, rate=THIRTY)
 
@@ -195,41 +155,27 @@ def test_a_pc_that_stood_still_does_not_take_its_cameras_for_missing(again_s: fl
 
 
 def test_what_was_captured_while_a_pc_stood_still_finds_its_place() -> None:
-    rig = Rig()
-    rig.timeline.end_at(5 * NANOSECONDS)
-    (_, first), *given = camera(rig, 0, 5.5)
+    rig = Rig(end_s=5)
     # One after the other, since the reader has to take them first.
-    held_up = [(max(at, rig.at(2 + (number - 28) / 1000)) if at > rig.at(1) else at, frame)
-               for number, (at, frame) in enumerate(given)]  # fmt: skip
-    shown = rig.video(held_up, rate=THIRTY)
-    track = rig.track(shown, rate=THIRTY)
-
-    def stand_still(at_s: float) -> None:
-        if 0.95 < at_s < 1:
-            rig.clock.advance_to(rig.at(2))
-
-    rig.encoder.on_picture = stand_still
-    in_time(lambda: track.run((shown, first)))
+    held_up = [(max(at, rig.at(2 + (number - 29) / 1000)) if at > rig.at(1) else at, frame)
+               for number, (at, frame) in enumerate(camera(rig, 0, 5.5))]  # fmt: skip
+    rig.encoder.on_picture = lambda at_s: rig.clock.advance_to(rig.at(2)) if 0.95 < at_s < 1 else None
+    counts = run(rig, held_up)
     assert rig.encoder.numbers == list(range(150))
-    assert (track.counts.repeated, track.counts.late) == (0, 0)
+    assert (counts.repeated, counts.late) == (0, 0)
     assert rig.events == []
 
 
 def test_a_source_that_died_while_a_pc_stood_still_is_repeated_soon() -> None:
-    rig = Rig()
-    at: list[float] = []
-    rig.timeline.end_at(5 * NANOSECONDS)
-    (_, first), *given = camera(rig, 0, 1)
-    shown = rig.video(given, rate=THIRTY)
-    track = rig.track(shown, rate=THIRTY)
+    rig, at = Rig(end_s=5), list[float]()
 
     def stand_still(at_s: float) -> None:
         if 0.95 < at_s < 1:
             rig.clock.advance_to(rig.at(2))
-        at.append((rig.clock.now_ns() - rig.zero_ns) / NANOSECONDS)
+        at.append(now_s(rig))
 
     rig.encoder.on_picture = stand_still
-    in_time(lambda: track.run((shown, first)))
+    run(rig, camera(rig, 0, 1))
     assert rig.encoder.times_s == pytest.approx(nominal(150), abs=1 / 30)
     assert at[30] == pytest.approx(2.1, abs=0.06)
     behind = [now - moment for now, moment in zip(at[90:], rig.encoder.times_s[90:], strict=True)]
@@ -237,47 +183,14 @@ def test_a_source_that_died_while_a_pc_stood_still_is_repeated_soon() -> None:
 
 
 def test_a_pc_that_is_nearly_too_slow_makes_up_for_a_hiccup_while_a_source_is_silent() -> None:
-    rig = Rig()
-    behind: list[tuple[float, float]] = []
-    rig.timeline.end_at(8 * NANOSECONDS)
-    (_, first), *given = camera(rig, 0, 1)
-    shown = rig.video(given, rate=THIRTY)
-    track = rig.track(shown, rate=THIRTY)
+    rig, behind = Rig(end_s=8), list[tuple[float, float]]()
 
     def take_long(at_s: float) -> None:
         hiccup_s = 0.4 if 3 <= at_s < 3 + 1 / 30 else 0
         rig.clock.advance_to(rig.clock.now_ns() + round((hiccup_s + 0.9 / 30) * NANOSECONDS))
-        behind.append((at_s, (rig.clock.now_ns() - rig.zero_ns) / NANOSECONDS - at_s))
+        behind.append((at_s, now_s(rig) - at_s))
 
     rig.encoder.on_picture = take_long
-    in_time(lambda: track.run((shown, first)))
+    run(rig, camera(rig, 0, 1))
     assert rig.encoder.times_s == pytest.approx(nominal(240), abs=1 / 30)
     assert max(late for at, late in behind if at > 7.5) == pytest.approx(PATIENCE_S + 1 / 30, abs=0.01)
-
-
-def test_a_source_whose_every_picture_is_damaged_is_a_slate_and_its_moments_pass() -> None:
-    rig = Rig()
-    rig.timeline.end_at(4 * NANOSECONDS)
-    damaged = [(at, Frame(frame.timestamp_ns, DAMAGED)) for at, frame in camera(rig, 0, 4.5)]
-    run(rig, damaged)
-    assert set(rig.encoder.numbers) == {SLATE}
-    assert rig.encoder.times_s[0] == pytest.approx(SILENT_S, abs=0.05)
-    assert rig.encoder.times_s == pytest.approx(
-        [rig.encoder.times_s[0] + at for at in nominal(len(rig.encoder.numbers))], abs=1 / 30
-    )
-    told = [kind for kind, _ in rig.events if kind != "picture-damaged"]
-    assert told == ["source-silent", "source-missing"]
-
-
-def test_a_layout_of_a_source_that_never_gave_a_picture_is_a_slate_at_once() -> None:
-    rig = Rig()
-    rig.timeline.end_at(4 * NANOSECONDS)
-    (_, first), *rest = camera(rig, 0, 4.5)
-    damaged = [(at, Frame(frame.timestamp_ns, DAMAGED)) for at, frame in camera(rig, 0, 4.5)]
-    one, other = rig.video(rest, rate=THIRTY, name="webcam"), rig.video(damaged, rate=THIRTY, name="card")
-    track = rig.track(one, other, rate=THIRTY)
-    switch_after_two_seconds(rig)
-    in_time(lambda: track.run((one, first)))
-    assert set(rig.encoder.numbers[:60]) == set(range(60))
-    assert set(rig.encoder.numbers[62:]) == {SLATE}
-    assert rig.encoder.times_s == pytest.approx(nominal(120), abs=1 / 30)
