@@ -1,23 +1,34 @@
-"""Each feature can be taken away: its folder, and its lines in `recorder/composition.py`."""
+"""Features take part in a session by hooks, a broken one costs nothing, and each can be taken away."""
 
 import os
 import shutil
 import subprocess
 import sys
+import threading
+from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from capture.sources.source_kind import ChosenSources
+from config.errors import UsageError
+from config.events import Emit, Event
+from config.settings.schema import Settings
+from devices.host.clock import SystemClock
 from recorder.composition import SEAL_STEPS, SESSION_HOOKS
 from recorder.control.spec import RecorderSpec, encode_spec
+from recorder.model.status import LoadLine, SessionResult, SessionState, SessionStatus
+from recorder.program.armed_program import ArmedProgram
+from recorder.program.mixer import SamplesOrSilence
+from recorder.session import hooks as in_hooks
+from recorder.session.hooks import SessionHook, SessionHooks, make_hooks
+from recorder.session.planning import plan_session
 from recorder.session.request import SessionRequest
 from tests.support import dossiers
-
-pytestmark = pytest.mark.slow
+from tests.support.sessions import Room
 
 ROOT = Path(__file__).parents[2]
-FEATURES = Path("recorder/features")
-COMPOSITION = Path("recorder/composition.py")
 CORE = ("recorder", "capture", "devices", "config")
 MADE = {
     "conference": {"line conference"},
@@ -77,30 +88,30 @@ print(*(f"event {event.kind}" for event in events), sep="\\n")
 
 
 def test_each_feature_is_taken_away_below() -> None:
-    folders = {path.name for path in (ROOT / FEATURES).iterdir() if (path / "__init__.py").exists()}
+    folders = {path.name for path in (ROOT / "recorder/features").iterdir() if (path / "__init__.py").exists()}
     assert folders == set(MADE)
 
 
-def tree_without(features: list[str], roots: tuple[str, ...], folder: Path) -> None:
-    """Copy `roots` of the product into `folder`, without the features and their registrations."""
+@pytest.mark.slow
+@pytest.mark.parametrize("has_agent", [True, False])
+def test_without_half_of_the_features_all_else_loads_and_a_session_is_recorded_and_sealed(
+    tmp_path: Path, *, has_agent: bool
+) -> None:
+    # All of a half at once: no feature may import another, as the import contracts have it.
+    features = AGENT if has_agent else MADE.keys() - AGENT
+    roots = (*CORE, "agent") if has_agent else CORE
     for name in roots:
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
     for feature in features:
-        shutil.rmtree(folder / FEATURES / feature)
-    composition = folder / COMPOSITION
+        shutil.rmtree(tmp_path / "recorder/features" / feature)
+        for module in AGENT[feature] if has_agent else ():
+            (tmp_path / module).unlink()
+    composition = tmp_path / "recorder/composition.py"
     gone = tuple(f"recorder.features.{feature}." for feature in features)
     lines = composition.read_text().splitlines(keepends=True)
     kept = [line for line in lines if not any(prefix in line for prefix in gone)]
     assert len(lines) - len(kept) == sum(module.startswith(gone) for module in (*SEAL_STEPS, *SESSION_HOOKS))
     composition.write_text("".join(kept))
-
-
-@pytest.mark.parametrize("feature", MADE)
-def test_without_a_feature_all_else_loads_and_a_session_is_recorded_and_sealed(feature: str, tmp_path: Path) -> None:
-    roots = (*CORE, "agent") if feature in AGENT else CORE
-    tree_without([feature], roots, tmp_path)
-    for module in AGENT.get(feature, ()):
-        (tmp_path / module).unlink()
     asked = SessionRequest(
         title="Rapat", videos=("synthetic",), audios=("synthetic",), profile="240p15", duration_s=1.0, conference=True,
         profile_stages=True, archive=tmp_path / "arsip", reserve=1,
@@ -116,20 +127,115 @@ def test_without_a_feature_all_else_loads_and_a_session_is_recorded_and_sealed(f
     )
     assert done.returncode == 0, done.stderr.decode()[-3000:]
     traces = set(done.stdout.decode().splitlines())
-    assert traces >= {"data/media/program.mp4", "metadata/derived.json", "tagmanifest-sha256.txt"}
+    assert traces >= {"data/media/program.mp4", "tagmanifest-sha256.txt"}
+    assert ("metadata/derived.json" in traces) is has_agent, "without any sealing step nothing is derived"
     for name, made in MADE.items():
-        assert made & traces == (set() if name == feature else made)
+        assert made & traces == (set() if name in features else made)
 
 
-def test_without_all_features_the_types_are_right(tmp_path: Path) -> None:
-    # All at once: each alone takes 10 s of CPU, and the core may name none of them anyway.
-    tree_without(list(MADE), CORE, tmp_path)
-    shutil.copyfile(ROOT / "pyproject.toml", tmp_path / "pyproject.toml")
-    done = subprocess.run(
-        [sys.executable, "-m", "mypy", "--no-incremental", *CORE],
-        env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"},
-        cwd=tmp_path,
-        capture_output=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout.decode()[-3000:]
+class Noting(SessionHook):
+    """Notes each moment; breaks in all of them if told to."""
+
+    def __init__(self, *, breaks: bool = False) -> None:
+        self.moments: list[str] = []
+        self.calls = 0
+        self._breaks = breaks
+        self.spacing = self._choose
+        self.bus = self._take
+
+    def _break(self) -> None:
+        if self._breaks:
+            raise ZeroDivisionError("a bug")
+
+    def _note(self, moment: str) -> None:
+        self.moments.append(moment)
+        self._break()
+
+    def _choose(self, _waited_ns: int, _filled: float) -> int:
+        self.calls += 1
+        self._break()
+        return 1
+
+    def _take(self, _samples: Sequence[SamplesOrSilence], _count: int) -> None:
+        self.calls += 1
+        self._break()
+
+    def attach(self, emit: Emit) -> None:
+        self._note("attach")
+
+    def hear(self, event: Event) -> None:
+        if event.kind in {"session-live", "session-ended"}:
+            self._note(event.kind)
+
+    def arm(self, program: ArmedProgram) -> None:
+        self._note(f"arm {program.shows()} {len(program.inputs)} {len(program.sounds)}")
+
+    def start(self) -> None:
+        self._note("start")
+
+    def stop(self) -> None:
+        self._note("stop")
+
+    def close(self) -> None:
+        self._note("close")
+
+    def end(self, result: SessionResult | None) -> None:
+        self._note(f"end {result and result.state}")
+
+    def describe(self, status: SessionStatus) -> SessionStatus:
+        self._break()
+        return super().describe(status)
+
+
+class Loaded(SessionHook):
+    def describe(self, status: SessionStatus) -> SessionStatus:
+        return msgspec.structs.replace(status, load=LoadLine())
+
+
+@pytest.mark.parametrize("breaks", [False, True])
+def test_a_hook_hears_each_moment_and_a_broken_one_costs_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, breaks: bool
+) -> None:
+    room, noting = Room(tmp_path, duration_s=1, live=True), Noting(breaks=breaks)
+    logged: list[object] = []
+    monkeypatch.setattr(threading, "excepthook", lambda broken: logged.append(broken.exc_type))
+    room.use(noting, Loaded())
+    result = room.run()
+    assert (set(logged) == {ZeroDivisionError}) is breaks
+    assert room.session.status().load == LoadLine()
+    assert (result.state, result.degraded) == (SessionState.SEALED, [])
+    told = list(dict.fromkeys(noting.moments))
+    assert told == [
+        "attach", "arm single 1 1", "start", "session-live", "session-ended", "stop", "close", "end sealed",
+    ]  # fmt: skip
+    assert noting.calls in {1, 2} if breaks else noting.calls > 20
+
+
+def test_a_session_that_records_nothing_ends_its_hooks_too(tmp_path: Path) -> None:
+    room, noting = Room(tmp_path, live=True), Noting()
+    room.use(noting)
+    room.session.stop()
+    room.session.run()
+    assert noting.moments[-1] == "end idle"
+
+
+def test_a_hook_may_refuse_a_session_before_it_begins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Refusing(SessionHook):
+        def plan(self, chosen: ChosenSources, *, unattended: bool) -> None:
+            raise UsageError(f"{len(chosen.pictures)} {unattended}")
+
+    monkeypatch.setattr("recorder.session.planning.make_hooks", lambda *_: SessionHooks([Noting(), Refusing()]))
+    asked = SessionRequest(title="Rapat", videos=("synthetic",), archive=tmp_path, reserve=1)
+    with pytest.raises(UsageError, match="1 True"):
+        plan_session(asked, Settings(), SystemClock(), unattended=True)
+
+
+def make_hook(_asked: SessionRequest, _settings: Settings) -> object:
+    return "no hook"
+
+
+def test_a_registered_module_has_to_make_a_hook(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert make_hooks(SessionRequest(title="", live=False), Settings()).spacing(0, 1.0) == 1
+    monkeypatch.setattr(in_hooks, "SESSION_HOOKS", ("tests.recorder.test_composition",))
+    with pytest.raises(TypeError, match="test_composition"):
+        make_hooks(SessionRequest(title=""), Settings())
