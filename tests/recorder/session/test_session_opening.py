@@ -12,7 +12,7 @@ from capture.sources.source_kind import ChosenSource
 from capture.sources.worker import DeviceSupervision, FixedLocator
 from capture.synthetic.audio import SyntheticAudio
 from capture.synthetic.video import SyntheticVideo
-from config.errors import NO_THREAD_MESSAGE, DeviceError, DeviceNotFound
+from config.errors import NO_THREAD_MESSAGE, DeviceError
 from devices.host.clock import SystemClock
 from devices.host.deadline import close_within, count_hung_closings
 from devices.model.device import Device, DeviceKind
@@ -21,7 +21,7 @@ from recorder.program.mixer import SoundInput
 from recorder.running.protocol import to_failure
 from recorder.session import inputs
 from tests.support.errors import because
-from tests.support.sessions import HEIGHT, LAYOUTS, RATE, WIDTH, Armed, NeverThere, picture_numbers, program, supervised
+from tests.support.sessions import HEIGHT, LAYOUTS, RATE, WIDTH, Armed, picture_numbers, program, supervised
 from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.usefixtures("no_thread_is_left")
@@ -119,32 +119,18 @@ def test_a_source_that_hangs_does_not_keep_the_others_from_beginning(tmp_path: P
         assert armed.session.status().troubles == ["source-missing: source 1"]
         wait_for(lambda: armed.session.status().frames > RATE // 2)  # of the second that was waited for it
         armed.session.layout("2")
-        armed.wait(armed.session.status().elapsed_s + 1)
+        armed.wait(armed.session.status().elapsed_s + 0.5)
         release.set()
         armed.until(SessionState.LIVE)
         armed.session.layout("1")
-        armed.wait(armed.session.status().elapsed_s + 1)
+        armed.wait(armed.session.status().elapsed_s + 0.5)
         result = armed.end()
     numbers = picture_numbers(program(result))
     assert numbers[: RATE // 2] == [-1] * (RATE // 2)  # its slate, from the first moment on
-    assert sum(number >= 0 for number in numbers) > 1.5 * RATE
+    assert sum(number >= 0 for number in numbers) > 0.75 * RATE
     assert numbers[-1] >= 0
     assert result.degraded[0] == "source-missing: source 1"
     assert ("source-returned", "source 1") in armed.events
-
-
-def test_a_silent_first_camera_does_not_keep_the_others_waiting_where_it_may_be_missing(tmp_path: Path) -> None:
-    silent, well = Camera(gives=False), Camera()
-    armed = Armed(tmp_path, silent.supervised(), well.supervised(), may_miss=True, layouts=LAYOUTS, layout="2")
-    armed.session.start()
-    with armed:
-        armed.wait(1)
-        assert armed.session.status().troubles == ["source-missing: source 1"]
-        silent.gives = True
-        armed.until(SessionState.LIVE)
-        result = armed.end()
-    numbers = picture_numbers(program(result))
-    assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))  # nothing of the one that is well is missing
 
 
 def test_without_leave_a_silent_first_camera_is_a_refusal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,11 +140,7 @@ def test_without_leave_a_silent_first_camera_is_a_refusal(tmp_path: Path, monkey
         armed.session.run()
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["read-synthetic picture", "track-video", "track-audio", "storage-check", "storage-open", "recording-writer",
-     "recording-sync", "event-log", "storage-guard"],
-)  # fmt: skip
+@pytest.mark.parametrize("name", ["read-synthetic picture", "track-audio", "storage-open", "recording-sync"])
 def test_a_pc_that_has_no_thread_to_give_is_told_so_and_nothing_is_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
@@ -180,18 +162,12 @@ def test_a_pc_that_has_no_thread_to_give_is_told_so_and_nothing_is_left(
     assert [*(tmp_path / "arsip").rglob("*.mp4"), *(tmp_path / "arsip").rglob("begun.json")] == []
 
 
-def refuses() -> None:
-    raise DeviceError("the podium is used by Zoom", hint="close Zoom", why="busy")
-
-
 def test_a_refusal_is_told_though_another_source_hangs(tmp_path: Path, release: threading.Event) -> None:
-    armed = Armed(
-        tmp_path,
-        Camera(lambda: release.wait(30)).supervised(),
-        Camera(refuses).supervised(),
-        layouts=LAYOUTS,
-        layout="1",
-    )
+    def refuses() -> None:
+        raise DeviceError("the podium is used by Zoom", hint="close Zoom", why="busy")
+
+    hangs, refused = Camera(lambda: release.wait(30)), Camera(refuses)
+    armed = Armed(tmp_path, hangs.supervised(), refused.supervised(), layouts=LAYOUTS, layout="1")
     with pytest.raises(DeviceError, match="Zoom", check=because("busy")):
         armed.session.run()
     assert not release.is_set()
@@ -209,26 +185,6 @@ def test_a_session_is_stopped_though_a_source_hangs_when_it_is_opened(tmp_path: 
     hangs.opens = stop_and_hang
     assert armed.session.run().state is SessionState.IDLE
     assert not release.is_set()
-
-
-def test_sound_that_is_missing_at_the_start_is_told_with_the_reason_and_heard_when_it_comes(tmp_path: Path) -> None:
-    where, microphone = NeverThere(), Microphone()
-    why = DeviceNotFound("mimbar is missing", hint="plug it in")
-    sound = SoundInput("mimbar", microphone, DeviceSupervision(where, missing=why))
-    armed = Armed(tmp_path, sounds=[sound], may_miss=True)
-    armed.session.start()
-    with armed:
-        armed.until(SessionState.DEGRADED)
-        assert armed.session.status().troubles == ["source-missing: mimbar"]
-        (told,) = [event for event in armed.heard if event.kind == "source-missing"]
-        assert told.message == "Silence stands for mimbar: mimbar is missing"
-        assert told.detail["reason"] == "missing"
-        where.is_there = True
-        armed.until(SessionState.LIVE)
-        result = armed.end()
-    assert "source-silent" not in armed.kinds
-    assert ("source-returned", "mimbar") in armed.events
-    assert result.state is SessionState.SEALED
 
 
 def test_sound_that_may_be_missing_and_hangs_holds_up_the_picture_for_a_second_at_most(
@@ -251,7 +207,8 @@ def test_sound_that_may_be_missing_and_hangs_holds_up_the_picture_for_a_second_a
 def test_what_is_needed_is_waited_for_and_named_whatever_else_hangs(
     tmp_path: Path, release: threading.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(inputs, "OPEN_S", inputs.MISSED_S + 0.5)
+    monkeypatch.setattr(inputs, "MISSED_S", 0.2)
+    monkeypatch.setattr(inputs, "OPEN_S", 0.7)
     optional, needed = (Camera(lambda: release.wait(30)).supervised() for _ in range(2))
     armed = Armed(tmp_path, optional, needed, layouts=LAYOUTS, layout="1")
     assert optional.supervision
@@ -260,26 +217,16 @@ def test_what_is_needed_is_waited_for_and_named_whatever_else_hangs(
         armed.session.run()
 
 
-class Hung(Camera):
-    """A camera that does not let go when it is closed."""
-
-    def __init__(self, release: threading.Event) -> None:
-        super().__init__()
-        self._release = release
-
-    def close(self) -> None:
-        def hang() -> None:
-            self._release.wait(30)
-
-        close_within(hang, 0.05, "/dev/video1")
-
-    @property
-    def abandoned(self) -> int:
-        return count_hung_closings("/dev/video1")
-
-
 def test_a_camera_that_does_not_let_go_is_counted_and_told(tmp_path: Path, release: threading.Event) -> None:
-    hung = Hung(release)
+    class Hung(Camera):
+        def close(self) -> None:
+            close_within(lambda: release.wait(30), 0.05, "/dev/video1")
+
+        @property
+        def abandoned(self) -> int:
+            return count_hung_closings("/dev/video1")
+
+    hung = Hung()
     armed = Armed(tmp_path, hung.supervised())
     armed.session.start()
     with armed:
@@ -292,16 +239,3 @@ def test_a_camera_that_does_not_let_go_is_counted_and_told(tmp_path: Path, relea
         result = armed.end()
         release.set()
     assert "source-hung: source 1" in result.degraded
-
-
-def test_a_microphone_that_gives_no_block_yet_is_waited_for_where_it_may_not_be_missing(tmp_path: Path) -> None:
-    opened = threading.Event()
-    armed = Armed(tmp_path, Camera().supervised(), sounds=[Microphone(lambda: opened.wait(30)).input()])
-    armed.session.start()
-    threading.Timer(1.5, opened.set).start()
-    with armed:
-        armed.wait(1)
-        result = armed.end()
-    assert opened.is_set()
-    assert not any(kind.startswith("source-") for kind in armed.kinds)
-    assert result.state is SessionState.SEALED
