@@ -31,12 +31,15 @@ def unchanged(_: DestinationChange) -> str:
     return ""
 
 
-class ScriptedSession(Session):
-    """Does nothing; `frames` counts the statuses that were asked for."""
+type ChangeStatus = Callable[[SessionStatus], SessionStatus]
 
-    def __init__(self, state: SessionState = SessionState.LIVE) -> None:
+
+class ScriptedSession(Session):
+    """Does nothing; `frames` counts the statuses that were asked for, which `change` may change."""
+
+    def __init__(self, state: SessionState = SessionState.LIVE, change: ChangeStatus = lambda status: status) -> None:
         self.calls: list[tuple[object, ...]] = []
-        self.state = state
+        self.state, self.change = state, change
         self.asked = 0
         self.over = threading.Event()
 
@@ -66,10 +69,11 @@ class ScriptedSession(Session):
 
     def status(self) -> SessionStatus:
         self.asked += 1
-        return SessionStatus(
+        status = SessionStatus(
             state=self.state, elapsed_s=1.0, media_time_s=0.5, bytes=5, frames=self.asked, dropped=0, repeated=0,
             fps=30.0, levels_dbfs=[], disk_left_s=None, destinations=[],
         )  # fmt: skip
+        return self.change(status)
 
 
 RESULT = SessionResult(state=SessionState.SEALED, package="/arsip/p", duration_s=1.0, frames=30, degraded=[])
@@ -132,32 +136,14 @@ def lines(connection: socket.socket) -> Iterator[dict[str, object]]:
         return
 
 
-def all_of(connection: socket.socket) -> list[dict[str, object]]:
-    """Return every line up to the end of the connection."""
-    return list(lines(connection))
-
-
-class Told(ScriptedSession):
-    """One that says of itself what a test wants."""
-
-    def __init__(self, change: Callable[[SessionStatus], SessionStatus]) -> None:
-        super().__init__()
-        self.change = change
-
-    def status(self) -> SessionStatus:
-        return self.change(super().status())
-
-
 class ServedRecorder:
     """Runs inside a `with`; it is this very process, so that it counts as alive."""
 
-    def __init__(
-        self, title: str = "Rapat senat", change: Callable[[SessionStatus], SessionStatus] = lambda status: status
-    ) -> None:
+    def __init__(self, title: str = "Rapat senat", change: ChangeStatus = lambda status: status) -> None:
         clock = SystemClock()
         self.info = runtime_directory.new_recorder_info(title, Path("/arsip"), clock.now())
         self.folder = runtime_directory.make_recorder_folder(self.info, b"{}")
-        self.session = Told(change)
+        self.session = ScriptedSession(change=change)
         self._server: ControlServer | None = ControlServer(self.folder.control, clock)
         self._server.start(self.session, unchanged)
 

@@ -1,23 +1,24 @@
 """The preview socket by real sockets: who looks gets pictures, nobody else costs anything."""
 
-import contextlib
-import io
-import json
 import random
 import select
-import struct
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import av
 import pytest
-from PIL import Image
 
+from capture.media.preview import decode_jpeg
+from config.errors import LiputError, SessionError
 from devices.host.clock import NANOSECONDS, Clock, SystemClock
 from recorder.control import preview_server
 from recorder.control.preview_server import MOST_VIEWERS, PreviewServer
 from recorder.running import access
+from recorder.running.client import PreviewClient, RecorderLost, fetch_preview
+from recorder.running.protocol import PreviewCommand, RecorderRefused
+from recorder.running.runtime_directory import RecorderFolder
 from tests.support.simulated import SimulatedClock
 from tests.support.waiting import wait_for
 
@@ -30,40 +31,12 @@ def picture(level: int, width: int = 640, height: int = 360) -> av.VideoFrame:
     return frame
 
 
-class Looking:
-    """A client of the preview socket."""
-
-    def __init__(self, path: Path, **look: object) -> None:
-        self._socket = access.connect_to(path, 10.0)
-        self._file = self._socket.makefile("rb")
-        if look:
-            self.answer = self.ask(**look)
-
-    def ask(self, **look: object) -> dict[str, object]:
-        self._socket.sendall(json.dumps(look).encode() + b"\n")
-        return self.line()
-
-    def line(self) -> dict[str, object]:
-        line: dict[str, object] = json.loads(self._file.readline())
-        return line
-
-    def picture(self) -> Image.Image:
-        (length,) = struct.unpack(">I", self._file.read(4))
-        return Image.open(io.BytesIO(self._file.read(length)))
-
-    def at_end(self) -> bool:
-        with contextlib.suppress(ConnectionResetError):
-            return self._file.read(1) == b""
-        return True
-
-    def is_let_go(self) -> bool:
-        looked = select.poll()
-        looked.register(self._socket, select.POLLRDHUP)
-        return bool(looked.poll(0))
-
-    def close(self) -> None:
-        self._file.close()
-        self._socket.close()
+def size(client: PreviewClient) -> tuple[int, int]:
+    """Return the size of the next picture that comes."""
+    jpeg = client.picture(60.0)
+    assert jpeg
+    shown = decode_jpeg(jpeg)
+    return shown.width, shown.height
 
 
 class Source:
@@ -78,7 +51,7 @@ class Source:
 
     def _run(self) -> None:
         while not self._over.wait(0.01):
-            self.taken += self._server.offer("program", picture(16 + self.offered % 200))
+            self.taken += self._server.offer("program", picture(180))
             self.taken += self._server.offer("podium", picture(100, 320, 240))
             self.offered += 1
 
@@ -88,8 +61,8 @@ class Source:
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "preview.sock"
+def recorder(tmp_path: Path) -> RecorderFolder:
+    return RecorderFolder(tmp_path)
 
 
 @pytest.fixture
@@ -98,8 +71,8 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def server(path: Path, clock: Clock) -> Iterator[PreviewServer]:
-    server = PreviewServer(path, ["program", "podium"], clock)
+def server(recorder: RecorderFolder, clock: Clock) -> Iterator[PreviewServer]:
+    server = PreviewServer(recorder.preview, ["program", "podium"], clock)
     server.start()
     yield server
     server.close()
@@ -108,153 +81,132 @@ def server(path: Path, clock: Clock) -> Iterator[PreviewServer]:
 
 @pytest.fixture
 def source(server: PreviewServer) -> Iterator[Source]:
-    source = Source(server)
-    yield source
-    source.close()
+    with closing(Source(server)) as source:
+        yield source
 
 
-def test_who_looks_gets_pictures_of_the_size_it_wants(path: Path, source: Source) -> None:
-    program, podium, small = (
-        Looking(path, source="program", fps=5, width=320),
-        Looking(path, source="podium", fps=5, width=1280),
-        Looking(path, source="program", fps=5, width=64, id="kecil"),
-    )
-    assert program.answer == {"type": "reply", "id": None, "ok": True}
-    assert small.answer["id"] == "kecil"
-    for _ in range(3):
-        assert program.picture().size == (320, 180)
-        assert podium.picture().size == (320, 240)
-        assert small.picture().size == (64, 36)
-    for one in (program, podium, small):
-        one.close()
+@pytest.mark.usefixtures("source")
+def test_who_looks_gets_pictures_of_the_size_it_wants(recorder: RecorderFolder) -> None:
+    wanted = [("program", 320, (320, 180)), ("podium", 1280, (320, 240)), ("program", 64, (64, 36))]
+    with ExitStack() as stack:
+        clients = [stack.enter_context(PreviewClient(recorder)) for _ in wanted]
+        for client, (name, width, _) in zip(clients, wanted, strict=True):
+            client.look(PreviewCommand(source=name, fps=5, width=width))
+        for _ in range(3):
+            assert [size(client) for client in clients] == [shown for _, _, shown in wanted]
 
 
-def test_another_request_on_the_same_connection_takes_the_place_of_the_first(path: Path, source: Source) -> None:
-    one = Looking(path, source="program", fps=5, width=320)
-    assert one.picture().size == (320, 180)
-    one._socket.sendall(b'{"source": "podium", "width": 160, "fps": 5}\n')
-    sizes: list[tuple[int, int]] = []
-    while not sizes or sizes[-1] != (160, 120):
-        start = one._file.peek(1)[:1]
-        if start == b"{":
-            assert one.line()["ok"]
-        else:
-            sizes.append(one.picture().size)
-    assert set(sizes) <= {(320, 180), (160, 120)}
-    one.close()
+@pytest.mark.usefixtures("source")
+def test_another_request_on_the_same_connection_takes_the_place_of_the_first(recorder: RecorderFolder) -> None:
+    with PreviewClient(recorder) as client:
+        client.look(PreviewCommand(source="program", fps=5, width=320))
+        assert size(client) == (320, 180)
+        client.look(PreviewCommand(source="podium", fps=5, width=160))
+        assert size(client) == (160, 120)
 
 
+@pytest.mark.usefixtures("source")
 @pytest.mark.parametrize(
-    ("request_", "message"),
-    [
-        ({"source": "mimbar"}, 'there is no source "mimbar"'), ({"fps": 50}, "no preview"),
-        ({"width": 5000}, "no preview"), ({"fps": "2"}, "no preview"), ({"size": 3}, "no preview"),
-    ],
-)  # fmt: skip
+    ("wrong", "message"),
+    [(PreviewCommand(source="mimbar"), 'there is no source "mimbar"'), (PreviewCommand(fps=50), "no preview")],
+)
 def test_what_cannot_be_shown_is_said_and_may_be_asked_better(
-    path: Path, source: Source, request_: dict[str, object], message: str
+    recorder: RecorderFolder, wrong: PreviewCommand, message: str
 ) -> None:
-    one = Looking(path)
-    refused = one.ask(**request_)
-    assert message in refused["error"]["message"]  # type: ignore[index] # JSON
-    assert one.ask(source="program", fps=5)["ok"]
-    assert one.picture().size == (320, 180)
-    one.close()
+    with PreviewClient(recorder) as client:
+        with pytest.raises(RecorderRefused, match=message):
+            client.look(wrong)
+        client.look(PreviewCommand(source="program", fps=5))
+        assert size(client) == (320, 180)
 
 
-def test_garbage_ends_that_viewer_alone(path: Path, source: Source) -> None:
-    good = Looking(path, source="program", fps=5)
-    garbage = Looking(path)
-    with contextlib.suppress(OSError):
-        garbage._socket.sendall(b"x" * 100_000)
-    assert garbage.at_end()
-    assert good.picture().size == (320, 180)
-    good.close()
-    garbage.close()
-
-
-def test_nobody_looks_and_nothing_is_done(path: Path, source: Source) -> None:
-    one = Looking(path, source="program", fps=5)
-    one.picture()
-    one.close()
+def test_nobody_looks_and_nothing_is_done(recorder: RecorderFolder, source: Source) -> None:
+    fetch_preview(recorder, "program", 60.0)
 
     def takes_nothing() -> bool:
         taken, offered = source.taken, source.offered
-        wait_for(lambda: source.offered > offered + 60)
+        wait_for(lambda: source.offered > offered + 30)
         return source.taken == taken
 
     wait_for(takes_nothing)
 
 
-def noise(width: int, height: int) -> av.VideoFrame:
-    """Return a picture that no JPEG makes small."""
-    frame = picture(100, width, height)
-    frame.planes[0].update(random.Random(5).randbytes(frame.planes[0].buffer_size))
-    return frame
-
-
 def test_a_viewer_that_hangs_skips_pictures_and_is_let_go(
-    path: Path, server: PreviewServer, monkeypatch: pytest.MonkeyPatch
+    recorder: RecorderFolder, server: PreviewServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(preview_server, "PATIENCE_S", 0.5)
-    good, hangs = Looking(path, source="program", fps=5), Looking(path, source="podium", fps=5, width=1280)
-    large = noise(1280, 720)
-    wait_for(lambda: server.offer("podium", large))  # more than its socket holds
-    wait_for(lambda: server.offer("program", picture(20)))
-    assert good.picture().size == (320, 180)
-    wait_for(hangs.is_let_go)
-    wait_for(lambda: server.offer("program", picture(40)))
-    assert good.picture().size == (320, 180)
-    good.close()
-    hangs.close()
+    monkeypatch.setattr(preview_server, "IDLE_S", 0.1)  # how soon it is looked for, if nothing happens
+    large = picture(100, 1280, 720)
+    large.planes[0].update(random.Random(5).randbytes(large.planes[0].buffer_size))  # no JPEG makes that small
+    with PreviewClient(recorder) as good, access.connect_to(recorder.preview, 10.0) as hangs:
+        good.look(PreviewCommand(source="program", fps=5))
+        hangs.sendall(b'{"source": "podium", "fps": 5, "width": 1280}\n')
+        wait_for(lambda: server.offer("podium", large))  # more than its socket holds
+        wait_for(lambda: server.offer("program", picture(20)))
+        assert size(good) == (320, 180)
+        looked = select.poll()
+        looked.register(hangs, select.POLLRDHUP)
+        assert looked.poll(60_000), "it is let go"
+        wait_for(lambda: server.offer("program", picture(40)))
+        assert size(good) == (320, 180)
 
 
-def test_viewers_are_bounded(path: Path, source: Source) -> None:
-    looking = [Looking(path, source="program", fps=5) for _ in range(MOST_VIEWERS)]
-    refused = Looking(path)
-    assert "look at the previews already" in str(refused.line()["message"])
-    assert refused.at_end()
-    assert all(one.picture().size == (320, 180) for one in looking)
-    looking[0].close()
+@pytest.mark.usefixtures("source")
+def test_viewers_are_bounded(recorder: RecorderFolder) -> None:
+    look = PreviewCommand(source="program", fps=5)
+    with ExitStack() as stack:
+        first, *others = (stack.enter_context(PreviewClient(recorder)) for _ in range(MOST_VIEWERS))
+        for client in (first, *others):
+            client.look(look)
+        with PreviewClient(recorder) as refused, pytest.raises(LiputError, match="look at the previews already"):
+            refused.look(look)
+        assert [size(client) for client in others] == [(320, 180)] * len(others)
+        first.close()
 
-    def is_free() -> bool:
-        one = Looking(path)
-        looking.append(one)
-        with contextlib.suppress(OSError):  # it was refused, and hung up on, before it could ask
-            return bool(one.ask(source="program", fps=5).get("ok"))
-        return False
+        def is_free() -> bool:
+            try:
+                fetch_preview(recorder, "program", 10.0)
+            except LiputError:
+                return False
+            return True
 
-    wait_for(is_free)
-    assert looking[-1].picture().size == (320, 180)
-    for one in (*looking[1:], refused):
-        one.close()
+        wait_for(is_free)
 
 
 @pytest.mark.parametrize("clock", [SimulatedClock()])
 def test_pictures_are_taken_no_faster_than_anybody_wants_them(
-    path: Path, server: PreviewServer, clock: SimulatedClock
+    recorder: RecorderFolder, server: PreviewServer, clock: SimulatedClock
 ) -> None:
-    one = Looking(path, source="program", fps=2, width=64)
-    wait_for(lambda: server.offer("program", picture(50)))
-    assert not server.offer("podium", picture(50)), "nobody looks at that"
-    wanted = 0
-    for _ in range(300):  # 10 s at 30 pictures a second
-        wanted += server.offer("program", picture(50))
-        clock.advance_to(clock.now_ns() + NANOSECONDS // 30)
-    assert 19 <= wanted <= 22
-    one.close()
+    with PreviewClient(recorder) as client:
+        client.look(PreviewCommand(source="program", fps=2, width=64))
+        wait_for(lambda: server.offer("program", picture(50)))
+        assert not server.offer("podium", picture(50)), "nobody looks at that"
+        wanted = 0
+        for _ in range(300):  # 10 s at 30 pictures a second
+            wanted += server.offer("program", picture(50))
+            clock.advance_to(clock.now_ns() + NANOSECONDS // 30)
+        assert 19 <= wanted <= 22
 
 
-def test_a_picture_that_cannot_be_shrunk_costs_the_session_nothing(
-    path: Path, server: PreviewServer, capfd: pytest.CaptureFixture[str]
+@pytest.mark.usefixtures("source")
+def test_a_single_picture_comes_as_it_is_there(recorder: RecorderFolder) -> None:
+    shown = decode_jpeg(fetch_preview(recorder, "program", 10.0))
+    assert (shown.width, shown.height, shown.format.name) == (640, 360, "yuv420p")
+    assert shown.to_ndarray()[100, 100] == pytest.approx(180, abs=2)
+
+
+def test_one_that_shows_nothing_is_waited_for_no_longer_than_asked(
+    recorder: RecorderFolder, server: PreviewServer
 ) -> None:
-    one = Looking(path, source="program", fps=5)
-    written: list[str] = []
+    with pytest.raises(SessionError, match="shows no picture of podium"):
+        fetch_preview(recorder, "podium", 0.3)
+    server.close()
+    with pytest.raises(SessionError, match="shows no picture of podium"):
+        fetch_preview(recorder, "podium", 0.3)
 
-    def is_told() -> bool:
-        assert not server.offer("program", None)  # type: ignore[arg-type] # which no session does
-        written.append(capfd.readouterr().err)
-        return "AttributeError" in written[-1]
 
-    wait_for(is_told)
-    one.close()
+def test_one_that_hangs_is_lost_in_time(recorder: RecorderFolder) -> None:
+    with closing(access.listen_at(recorder.preview)), PreviewClient(recorder) as client:
+        with pytest.raises(RecorderLost, match="does not answer"):
+            client.look(PreviewCommand(), 0.2)
+        assert client.picture(0.0) is None

@@ -1,36 +1,76 @@
-"""Talking to a recorder: one that hangs keeps nobody waiting for longer than they wanted to wait."""
+"""Lines of the control socket, and talking to a recorder: one that hangs keeps nobody waiting for too long."""
 
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
-from pathlib import Path
+from contextlib import ExitStack
 
-import av
 import pytest
 
-from capture.media.preview import decode_jpeg
-from config.errors import LiputError, MediaError, SessionError
-from devices.host.clock import SystemClock
-from recorder.control.preview_server import PreviewServer
-from recorder.model.status import SessionState, SessionStatus
-from recorder.running import access
+from config.errors import DeviceError, UsageError
+from recorder.model.status import SessionResult, SessionState, SessionStatus
+from recorder.running import protocol
 from recorder.running.access import BACKLOG
 from recorder.running.client import (
     ANSWER_S,
     PATIENCE_S,
-    PreviewClient,
+    ControlClient,
     RecorderLost,
-    fetch_preview,
     find_running,
     running_recorders,
     send_command,
 )
-from recorder.running.protocol import PreviewCommand, StatusCommand
-from recorder.running.runtime_directory import RecorderFolder
-from tests.recorder.control.test_previews import picture
+from recorder.running.protocol import StatusCommand, WatchCommand
 from tests.support.scripted_session import ServedRecorder, hanging, taken
 from tests.support.waiting import wait_for
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"", b"\xff\xfe", b"[]", b'"stop"', b'{"command": "dance"}', b'{"command": "start"',
+        b'{"command": "start", "pre_roll": 15}', b'{"command": "start", "pre_roll_s": "15"}',
+        b'{"command": "start", "pre_roll_s": -1}', b'{"command": "mark"}', b'{"command": "watch", "every_s": 0}',
+        b'{"command": "stop", "id": "' + b"x" * 65 + b'"}', b"[" * 60_000, b'{"command": "' + b"x" * 60_000 + b'"}',
+    ],
+)  # fmt: skip
+def test_what_is_no_command_is_refused_in_one_short_line(line: bytes) -> None:
+    with pytest.raises(UsageError, match="no command") as refused:
+        protocol.decode_request(line)
+    assert "\n" not in refused.value.message
+    assert len(refused.value.message) < 400
+
+
+def test_what_a_client_says_changes_no_terminal() -> None:
+    with pytest.raises(UsageError, match="no command") as refused:
+        protocol.decode_request(b'{"command": "\\u001b]0;x\\u0007\\u001b[31mdance"}')
+    assert refused.value.message.isprintable()
+    assert "dance" in refused.value.message
+    assert protocol.to_refusal(ZeroDivisionError("\x1b[31mred")).message.isprintable()
+
+
+def test_a_path_that_is_no_text_is_told_as_far_as_it_is() -> None:
+    result = SessionResult(state=SessionState.SEALED, package="/arsip-\udcff", duration_s=1.0, frames=30, degraded=[])
+    read = protocol.LINE_DECODER.decode(protocol.encode(result))
+    assert isinstance(read, SessionResult)
+    assert read.package == "/arsip-\ufffd"
+
+
+def test_an_error_arrives_with_its_words_and_its_exit_status() -> None:
+    for error, status in ((DeviceError("busy", hint="wait", why="busy"), 1), (UsageError("wrong", hint="right"), 2)):
+        again = protocol.to_exception(protocol.to_refusal(error))
+        assert (again.message, again.hint, again.exit_status) == (error.message, error.hint, status)
+        assert protocol.to_exception(protocol.to_failure(error)).exit_status == status
+    ours = protocol.to_refusal(ZeroDivisionError("by\nzero"))
+    assert (ours.message, ours.hint) == ("ZeroDivisionError('by\\nzero')", "please report this")
+
+
+def test_who_waits_waits_so_long_in_all_however_much_comes() -> None:
+    with ServedRecorder() as one, ControlClient(one.folder) as client:
+        client.request(WatchCommand(every_s=0.1))
+        began_s = time.monotonic()
+        came = list(client.told_within(0.5))
+        assert 0.5 <= time.monotonic() - began_s < 10.0
+    assert len(came) >= 2
 
 
 @pytest.mark.parametrize("clients", [0, BACKLOG + 1])
@@ -91,64 +131,3 @@ def test_one_that_has_hung_is_asked_again_once_it_answers() -> None:
         assert [found.status for found in running_recorders()] == [None]
         answers.set()
         wait_for(lambda: [found.state for found in running_recorders()] == [SessionState.LIVE])
-
-
-# One picture of what a recorder has open, through its real preview socket.
-
-
-@contextmanager
-def showing(folder: Path, *pictures: av.VideoFrame) -> Iterator[RecorderFolder]:
-    """Provide a recorder's folder with a preview socket, where `podium` shows these pictures again and again."""
-    recorder, over = RecorderFolder(folder), threading.Event()
-    server = PreviewServer(recorder.preview, ["podium"], SystemClock())
-
-    def offer() -> None:
-        while not over.wait(0.02):
-            for each in pictures:
-                server.offer("podium", each)
-
-    thread = threading.Thread(target=offer)
-    server.start()
-    thread.start()
-    try:
-        yield recorder
-    finally:
-        over.set()
-        thread.join()
-        server.close()
-
-
-def test_a_picture_comes_as_it_is_there(tmp_path: Path) -> None:
-    with showing(tmp_path, picture(180)) as recorder:
-        shown = decode_jpeg(fetch_preview(recorder, "podium", 10.0))
-    assert (shown.width, shown.height, shown.format.name) == (640, 360, "yuv420p")
-    assert shown.to_ndarray()[100, 100] == pytest.approx(180, abs=2)
-
-
-def test_a_source_that_the_recorder_does_not_know_is_refused_by_its_words(tmp_path: Path) -> None:
-    with showing(tmp_path) as recorder, pytest.raises(LiputError, match='there is no source "slides"'):
-        fetch_preview(recorder, "slides", 10.0)
-
-
-def test_one_that_shows_nothing_is_waited_for_no_longer_than_asked(tmp_path: Path) -> None:
-    with showing(tmp_path) as recorder, pytest.raises(SessionError, match="shows no picture of podium"):
-        fetch_preview(recorder, "podium", 0.3)
-
-
-def test_a_recorder_that_is_gone_shows_nothing(tmp_path: Path) -> None:
-    with pytest.raises(SessionError, match="shows no picture of podium"):
-        fetch_preview(RecorderFolder(tmp_path), "podium", 0.3)
-
-
-@pytest.mark.parametrize("content", [b"", b"no picture", b"\xff\xd8\xff\xd9"])
-def test_what_is_no_picture_is_refused(content: bytes) -> None:
-    with pytest.raises(MediaError):
-        decode_jpeg(content)
-
-
-def test_one_that_hangs_is_lost_in_time(tmp_path: Path) -> None:
-    recorder = RecorderFolder(tmp_path)
-    with closing(access.listen_at(recorder.preview)), PreviewClient(recorder) as client:
-        with pytest.raises(RecorderLost, match="does not answer"):
-            client.look(PreviewCommand(), 0.2)
-        assert client.picture(0.0) is None

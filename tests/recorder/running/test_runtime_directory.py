@@ -1,5 +1,7 @@
-"""Where recorders are found: folders for us alone, of those that run and of those that were killed."""
+"""Where recorders are found, and their devices claimed: by this user, and by a group if there is one."""
 
+import grp
+import json
 import os
 import shutil
 import signal
@@ -8,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -18,7 +21,8 @@ import pytest
 from config.errors import DeviceError, StorageError
 from devices.host.process import process_started
 from recorder.running import access, runtime_directory
-from recorder.running.runtime_directory import DeviceClaims, RecorderFolder, SessionClaim
+from recorder.running.access import OPERATORS_VARIABLE, operators_gid
+from recorder.running.runtime_directory import ENDS_KEPT, DeviceClaims, RecorderFolder, SessionClaim
 from tests.support.errors import because
 from tests.support.processes import be_user, confined
 
@@ -28,13 +32,9 @@ NOW = datetime(2026, 11, 25, 9, 0, tzinfo=UTC)
 @pytest.fixture
 def process() -> Iterator["subprocess.Popen[bytes]"]:
     """Another process, which can be killed."""
-    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+    with subprocess.Popen(["sleep", "600"]) as process:
         yield process
         process.kill()
-
-
-ALICE, MALLORY = 54321, 54322
-"""Users who are not this one."""
 
 
 def made(title: str = "Rapat", pid: int | None = None, at: datetime = NOW) -> RecorderFolder:
@@ -42,6 +42,14 @@ def made(title: str = "Rapat", pid: int | None = None, at: datetime = NOW) -> Re
     if pid:
         info = msgspec.structs.replace(info, pid=pid, pid_started=process_started(pid) or 0)
     return runtime_directory.make_recorder_folder(info, b"{}")
+
+
+def known() -> list[str]:
+    return [folder.id for folder, _ in runtime_directory.known_recorders()]
+
+
+def killed() -> list[str]:
+    return [folder.id for folder in runtime_directory.killed_recorders()]
 
 
 def mode(path: Path) -> int:
@@ -53,49 +61,45 @@ def kill(process: "subprocess.Popen[bytes]") -> None:
     process.wait()
 
 
-def test_everything_in_it_is_for_this_user_alone() -> None:
-    folder = made()
-    with access.listen_at(folder.control):
-        assert mode(folder.control) == 0o600
-    assert [mode(path) for path in (folder.path, folder.path.parent)] == [0o700, 0o700]
-    assert [mode(path) for path in (folder.spec, folder.path / runtime_directory.RECORDER_FILE)] == [0o600, 0o600]
-
-
 def test_a_recorder_that_runs_is_found_with_what_it_says_of_itself() -> None:
     folder = made("Wisuda \udcff")
     [(found, info)] = runtime_directory.alive_recorders()
     assert found.path == folder.path
     assert (info.title, info.pid, info.id, info.archive) == ("Wisuda \ufffd", os.getpid(), folder.id, "/arsip")
-    assert runtime_directory.killed_recorders() == []
+    assert killed() == []
 
 
-def test_they_are_listed_by_age() -> None:
-    late, early = made(at=NOW.replace(hour=10)), made(at=NOW.replace(hour=8))
-    assert [folder.id for folder, _ in runtime_directory.known_recorders()] == [early.id, late.id]
+def test_they_are_listed_by_age_and_one_that_says_nothing_is_passed_over() -> None:
+    late, mute, early = made(at=NOW.replace(hour=10)), made(), made(at=NOW.replace(hour=8))
+    (mute.path / "recorder.json").write_bytes(b"\xff{")
+    assert known() == [early.id, late.id]
 
 
 def test_nothing_is_there_and_nothing_is_made_by_looking(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv(runtime_directory.RUNTIME_VARIABLE, str(tmp_path / "run"))
-    assert runtime_directory.known_recorders() == []
+    assert known() == []
     assert list(tmp_path.iterdir()) == []
 
 
 def test_one_that_was_killed_stays_until_somebody_takes_it_up(process: "subprocess.Popen[bytes]") -> None:
     folder = made(pid=process.pid)
     assert [info.pid for _, info in runtime_directory.alive_recorders()] == [process.pid]
-    kill(process)
+    process.send_signal(signal.SIGKILL)
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    assert killed() == [folder.id], "a zombie does not run"
+    process.wait()
     assert list(runtime_directory.alive_recorders()) == []
-    assert [found.id for found in runtime_directory.killed_recorders()] == [folder.id]
+    assert killed() == [folder.id]
     assert folder.spec.read_bytes() == b"{}"
 
 
 def test_one_that_ended_in_order_is_taken_away_also_by_others(process: "subprocess.Popen[bytes]") -> None:
     folder, other = made(pid=process.pid), made(at=NOW.replace(hour=10))
-    (folder.path.parent / runtime_directory.ENDED).mkdir()
-    (folder.path.parent / runtime_directory.ENDED / f"{folder.id}.json").write_bytes(b"{}")
-    assert [found.id for found, _ in runtime_directory.known_recorders()] == [folder.id, other.id]  # it is still ending
+    (folder.path.parent / "ended").mkdir()
+    (folder.path.parent / "ended" / f"{folder.id}.json").write_bytes(b"{}")
+    assert known() == [folder.id, other.id]  # it is still ending
     kill(process)
-    assert [found.id for found, _ in runtime_directory.known_recorders()] == [other.id]
+    assert known() == [other.id]
     assert not folder.path.exists()
     other.end(b"that is all")
     assert not other.path.exists()
@@ -103,46 +107,30 @@ def test_one_that_ended_in_order_is_taken_away_also_by_others(process: "subproce
 
 
 def test_how_recorders_ended_is_kept_of_the_last_ones_only() -> None:
-    ended = []
-    for _ in range(runtime_directory.ENDS_KEPT + 3):
-        folder = made()
+    ended = [made() for _ in range(ENDS_KEPT + 3)]
+    for folder in ended:
         folder.end(b"x")
-        ended.append(folder)
-    assert [folder.last_line for folder in ended] == 3 * [None] + runtime_directory.ENDS_KEPT * [b"x"]
+    assert [folder.last_line for folder in ended] == 3 * [None] + ENDS_KEPT * [b"x"]
 
 
 def test_a_later_process_with_its_pid_is_not_it(process: "subprocess.Popen[bytes]") -> None:
     folder = made(pid=process.pid)
     info = folder.info()
     assert info
-    folder.write_info(msgspec.structs.replace(info, pid_started=info.pid_started - 1))
-    assert [found.id for found in runtime_directory.killed_recorders()] == [folder.id]
-    folder.write_info(msgspec.structs.replace(info, boot_id="another"))
-    assert [found.id for found in runtime_directory.killed_recorders()] == [folder.id]
-
-
-def test_a_zombie_does_not_run(process: "subprocess.Popen[bytes]") -> None:
-    process.send_signal(signal.SIGKILL)
-    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
-    assert Path(f"/proc/{process.pid}").exists()
-    assert process_started(process.pid) is None
+    for later in ({"pid_started": info.pid_started - 1}, {"boot_id": "another"}):
+        folder.write_info(msgspec.structs.replace(info, **later))
+        assert killed() == [folder.id]
 
 
 def test_one_that_is_being_made_is_nobodys_business(process: "subprocess.Popen[bytes]") -> None:
     folder = made(pid=process.pid)
     aside = folder.path.with_name(f".new-{folder.id}")
     folder.path.rename(aside)
-    assert runtime_directory.known_recorders() == []
+    assert known() == []
     assert aside.exists()
     kill(process)
-    assert runtime_directory.known_recorders() == []
+    assert known() == []
     assert not aside.exists()
-
-
-def test_a_folder_that_says_nothing_is_passed_over() -> None:
-    folder = made()
-    (folder.path / runtime_directory.RECORDER_FILE).write_bytes(b"\xff{")
-    assert runtime_directory.known_recorders() == []
 
 
 @pytest.mark.parametrize("how", ["others may write", "a link", "a file", "another's"])
@@ -177,8 +165,12 @@ def test_where_it_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert runtime_directory.ended_recorder_folder("x").path == tmp_path / "liput-1234/x"
 
 
+ALICE, MALLORY = 54321, 54322
+"""Users who are not this one."""
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="acts as two other users")
-@pytest.mark.parametrize("how", ["folder", "open folder", "link", "file"])
+@pytest.mark.parametrize("how", ["open folder", "link"])
 def test_another_user_cannot_take_the_place_below_tmp(monkeypatch: pytest.MonkeyPatch, how: str) -> None:
     monkeypatch.delenv(runtime_directory.RUNTIME_VARIABLE)
     monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
@@ -195,7 +187,7 @@ def test_another_user_cannot_take_the_place_below_tmp(monkeypatch: pytest.Monkey
         assert [each.path for each, _ in found] == [folder.path]
         assert confined(partial(be_user, MALLORY), runtime_directory.known_recorders) == []
         for path in tmp.glob("liput-*"):
-            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+            path.unlink() if path.is_symlink() else shutil.rmtree(path)
 
 
 def _info() -> runtime_directory.RecorderInfo:
@@ -205,22 +197,149 @@ def _info() -> runtime_directory.RecorderInfo:
 def _take(path: Path, how: str) -> None:
     if how == "link":
         path.symlink_to("/tmp")
-    elif how == "file":
-        path.touch()
     else:
         path.mkdir()
-        path.chmod(0o777 if how == "open folder" else 0o755)
+        path.chmod(0o777)
 
 
-def test_a_socket_is_reached_by_a_path_of_any_length(tmp_path: Path) -> None:
+def test_a_socket_is_for_this_user_alone_and_reached_by_a_path_of_any_length(tmp_path: Path) -> None:
     folder = tmp_path / ("panjang" * 20) / ("sekali" * 20)
     folder.mkdir(parents=True)
-    with access.listen_at(folder / "control.sock") as listener, access.connect_to(folder / "control.sock", 5.0) as one:
+    path = folder / "control.sock"
+    with access.listen_at(path) as listener, access.connect_to(path, 5.0) as one:
+        assert mode(path) == 0o600
         other, _ = listener.accept()
         with other:
             one.sendall(b"x")
             assert other.recv(1) == b"x"
 
+
+# A group that may talk to recorders: who can do what, asked of the kernel as another user
+
+NOBODY = 65534
+GROUP = "audio" if os.geteuid() == 0 else grp.getgrgid(os.getegid()).gr_name
+LOOK = """
+import json, os, socket, sys
+runtime, name = sys.argv[1:]
+here = os.path.join(runtime, name)
+can = {}
+def attempt(what, do):
+    try:
+        do()
+    except PermissionError:
+        can[what] = False
+    else:
+        can[what] = True
+attempt("list recorders", lambda: os.listdir(runtime))
+attempt("list a recorder", lambda: os.listdir(here))
+for file in ("recorder.json", "spec.json", "recorder.log"):
+    attempt(file, lambda: open(os.path.join(here, file)).read())
+for file in ("control.sock", "preview.sock"):
+    attempt(file, lambda: socket.socket(socket.AF_UNIX).connect(os.path.join(here, file)))
+attempt("write", lambda: open(os.path.join(here, "new"), "w"))
+attempt("remove", lambda: os.unlink(os.path.join(here, "control.sock")))
+attempt("an end", lambda: open(os.path.join(runtime, "ended", "aaaaaa.json")).read())
+print(json.dumps(can))
+"""
+
+
+@pytest.fixture
+def runtime(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Provide a runtime directory whose parents everybody may enter, as /run is."""
+    parent = Path(tempfile.mkdtemp(prefix="liput-operators-"))
+    parent.chmod(0o755)
+    monkeypatch.setenv(runtime_directory.RUNTIME_VARIABLE, str(parent / "liput"))
+    yield parent / "liput"
+    shutil.rmtree(parent)
+
+
+@contextmanager
+def served() -> Iterator[RecorderFolder]:
+    """Provide the folder of a recorder with all that belongs into it, beside the end of another."""
+    folder = made()
+    folder.log.touch(0o600)
+    ended = RecorderFolder(folder.path.parent / "aaaaaa")
+    ended.path.mkdir(mode=0o700)
+    ended.end(b"{}")
+    with (
+        access.listen_at(folder.control, group=operators_gid()),
+        access.listen_at(folder.preview, group=operators_gid()),
+    ):
+        yield folder
+
+
+@pytest.mark.parametrize("group", [None, GROUP])
+def test_folders_and_sockets_have_the_modes_and_the_group(
+    runtime: Path, group: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if group:
+        monkeypatch.setenv(OPERATORS_VARIABLE, group)
+    with served() as folder:
+        modes = {path: mode(path) for path in (runtime, *runtime.rglob("*"))}
+        groups = {path: path.stat().st_gid for path in modes}
+    shared = {
+        runtime: 0o750,
+        runtime / "ended": 0o750,
+        runtime / "ended" / "aaaaaa.json": 0o640,
+        folder.path: 0o710,
+        folder.path / "recorder.json": 0o640,
+        folder.control: 0o660,
+        folder.preview: 0o660,
+    }
+    private = {path: bits & 0o700 for path, bits in shared.items()}
+    assert modes == {**(shared if group else private), folder.spec: 0o600, folder.log: 0o600}
+    if group:
+        assert {groups[path] for path in shared} == {grp.getgrnam(group).gr_gid}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="becomes other users")
+@pytest.mark.parametrize("is_operator", [True, False])
+def test_operators_can_find_and_command_and_nothing_else(
+    runtime: Path, monkeypatch: pytest.MonkeyPatch, *, is_operator: bool
+) -> None:
+    monkeypatch.setenv(OPERATORS_VARIABLE, GROUP)
+    python = getattr(sys, "_base_executable", sys.executable)  # the environment's own may be where nobody may look
+    with served() as folder:
+        done = subprocess.run(
+            [python, "-I", "-c", LOOK, runtime, folder.id], cwd="/", user=NOBODY, group=NOBODY,
+            extra_groups=[grp.getgrnam(GROUP).gr_gid] if is_operator else [],
+            capture_output=True, text=True, check=True,
+        )  # fmt: skip
+    can = json.loads(done.stdout)
+    assert {what for what, allowed in can.items() if allowed} == (
+        {"list recorders", "recorder.json", "control.sock", "preview.sock", "an end"} if is_operator else set()
+    )
+    assert len(can) == 10
+
+
+def test_a_group_that_there_is_not_is_told(runtime: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(OPERATORS_VARIABLE, "tiada-kelompok")
+    with pytest.raises(StorageError, match="tiada-kelompok", check=because("unwritable")):
+        runtime_directory.runtime_folder(make=True)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives a folder to another user")
+def test_a_runtime_directory_of_another_user_is_taken_where_it_is_named_and_only_to_look(
+    runtime: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def is_refused(*, make: bool = False) -> None:
+        with pytest.raises(StorageError, match="no folder that only", check=because("unwritable")):
+            runtime_directory.runtime_folder(make=make)
+
+    monkeypatch.setenv(OPERATORS_VARIABLE, GROUP)
+    runtime.mkdir(mode=0o750)
+    os.chown(runtime, NOBODY, -1)
+    assert runtime_directory.runtime_folder() == runtime
+    is_refused(make=True)
+    runtime.chmod(0o770)
+    is_refused()
+    monkeypatch.delenv(runtime_directory.RUNTIME_VARIABLE)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime.parent))
+    runtime.chmod(0o750)
+    is_refused()
+
+
+# Devices in use
 
 CAMERA, MICROPHONE = ("046d:0825:CAM0001", "Rig Webcam"), ("534d:2109@1-2+sound", "Stick")
 FIRST = SessionClaim(id="a1b2c3", title="Rapat senat", pid=1)
@@ -234,7 +353,7 @@ def test_the_second_is_told_who_has_it_and_has_none_of_the_others() -> None:
         second.take([MICROPHONE, CAMERA])
     assert refused.value.message == 'Rig Webcam is used by the session "Rapat senat" (a1b2c3)'
     assert "liput stop --session a1b2c3" in refused.value.hint
-    first.take([MICROPHONE])  # which the second did not keep
+    first.take([CAMERA, MICROPHONE])  # what it has, and what the second did not keep
     first.release()
     second.take([MICROPHONE, CAMERA])
     first.release()
@@ -243,14 +362,7 @@ def test_the_second_is_told_who_has_it_and_has_none_of_the_others() -> None:
     second.release()
 
 
-def test_what_one_has_it_may_ask_for_again() -> None:
-    first = DeviceClaims(FIRST)
-    first.take([CAMERA])
-    first.take([CAMERA, MICROPHONE])
-    first.release()
-
-
-@pytest.mark.parametrize("device", ["pulse:alsa_input.usb-Ä Ö/x", "../../lepas", "x" * 500, "pulse:\udcff", ""])
+@pytest.mark.parametrize("device", ["../../lepas Ä/x", "x" * 500, "pulse:\udcff", ""])
 def test_any_id_can_be_claimed(device: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LIPUT_RUNTIME", str(tmp_path))
     first = DeviceClaims(FIRST)
@@ -275,7 +387,6 @@ def test_a_claim_ends_with_its_process() -> None:
         claims = DeviceClaims(SECOND)
         with pytest.raises(DeviceError, match='"Rapat"', check=because("busy")):
             claims.take([CAMERA])
-        holder.send_signal(signal.SIGKILL)
-        holder.wait()
+        kill(holder)
         claims.take([CAMERA])
         claims.release()
