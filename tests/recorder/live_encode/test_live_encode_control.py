@@ -1,4 +1,4 @@
-"""The live side: how links become a bit rate, and what is said of it. Real x264, destinations that a test makes up."""
+"""The live side: how links become a bit rate, and what is said of it. Destinations that a test makes up."""
 
 import threading
 from collections.abc import Callable, Mapping
@@ -7,6 +7,7 @@ from fractions import Fraction
 from functools import partial
 from typing import Any, cast
 
+import av
 import pytest
 from av.stream import Stream
 
@@ -20,7 +21,7 @@ from recorder.encode.x264 import VideoSettings
 from recorder.live.destinations import Destinations
 from recorder.live.kind import LinkReport
 from recorder.live_encode import live_encode_control, live_encoder
-from recorder.live_encode.headroom import HeadroomQuery, StreamPlan
+from recorder.live_encode.headroom import Headroom, HeadroomQuery, StreamPlan
 from recorder.live_encode.live_encode_control import LiveEncodeControl
 from recorder.live_encode.live_encoder import LiveEncoder
 from recorder.model.packet import TrackId
@@ -33,6 +34,7 @@ EVERY_S = 0.25
 LEAST, MOST = 500_000, 4_000_000
 RECORDED = VideoSettings(320, 180, Fraction(30), ColorMatrix.BT601, MOST, MOST)
 QUESTION = HeadroomQuery(BUILT_IN_PROFILES["720p30"], MOST)
+LIVE_ENCODER = "recorder.live_encode.live_encode_control.LiveEncoder"
 
 
 @dataclass
@@ -50,9 +52,6 @@ class Server:
             name=self.name, state=self.state, since=BEGINNING, backlog_s=self.backlog_s, dropped=self.dropped
         )
 
-    def report(self, delivered_bps: float, unsent_bytes: int) -> None:
-        self.link = LinkReport(0.0, 40.0, unsent_bytes, delivered_bps)
-
 
 class Encode:
     """Stands for a LiveEncoder; the test calls what its thread would."""
@@ -63,13 +62,17 @@ class Encode:
     def __init__(self, settings: VideoSettings, *, on_turn: Callable[[], None], **_: object) -> None:
         self.bit_rate = settings.bit_rate
         self.on_turn = on_turn
-        self.asked: list[tuple[str, int]] = []
+        self.simplified: list[tuple[str, int]] = []
+        self.offered: list[int] = []
 
     def start(self) -> None:
         pass
 
+    def offer(self, _picture: av.VideoFrame, pts: int) -> None:
+        self.offered.append(pts)
+
     def simplify(self, more_params: str, spacing: int) -> None:
-        self.asked.append((more_params, spacing))
+        self.simplified.append((more_params, spacing))
 
 
 @pytest.fixture
@@ -81,7 +84,7 @@ def encodes(monkeypatch: pytest.MonkeyPatch) -> list[Encode]:
         made.append(Encode(settings, **how))
         return made[-1]
 
-    monkeypatch.setattr("recorder.live_encode.live_encode_control.LiveEncoder", make)
+    monkeypatch.setattr(LIVE_ENCODER, make)
     return made
 
 
@@ -110,7 +113,7 @@ class Place:
             self.clock.advance_to(self.clock.now_ns() + round(EVERY_S * NANOSECONDS))
             self.server.backlog_s = max(0.3, self.server.backlog_s + behind * EVERY_S)
             if delivered_bps is not None:
-                self.server.report(delivered_bps, unsent_bytes)
+                self.server.link = LinkReport(0.0, 40.0, unsent_bytes, delivered_bps)
             self.encode.on_turn()
         line = self.side.line()
         assert line
@@ -125,14 +128,14 @@ class Place:
 
 @pytest.fixture
 def place(monkeypatch: pytest.MonkeyPatch, encodes: list[Encode]) -> Place:
-    return Place(monkeypatch, encodes)
+    place = Place(monkeypatch, encodes)
+    place.pass_s(5, delivered_bps=4_100_000.0)
+    assert place.told == []
+    return place
 
 
 def test_a_link_that_carries_less_is_followed_and_told_of_once(place: Place) -> None:
-    place.pass_s(5, delivered_bps=4_100_000.0)
-    assert place.told == []
     rate = place.pass_s(3, delivered_bps=1_500_000.0, behind=0.6, unsent_bytes=90_000)
-
     assert LEAST <= rate < 1_500_000
     assert place.encode.bit_rate == rate, "the encoder is told"
     assert len(place.told) in {1, 2}
@@ -143,36 +146,30 @@ def test_a_link_that_carries_less_is_followed_and_told_of_once(place: Place) -> 
 
 
 def test_it_is_told_of_again_when_it_has_gone_up_but_not_at_every_step(place: Place) -> None:
-    place.pass_s(5, delivered_bps=4_100_000.0)
     place.pass_s(3, delivered_bps=1_500_000.0, behind=0.6, unsent_bytes=90_000)
     down = len(place.told)
     place.server.backlog_s = 0.3
-    for _ in range(60):  # whatever it is given now gets through
-        place.pass_s(1, delivered_bps=4_200_000.0)
-
-    line = place.side.line()
-    assert line
-    assert line.bitrate == MOST
+    # Whatever it is given now gets through.
+    assert place.pass_s(60, delivered_bps=4_200_000.0) == MOST
     assert place.told[-1][1] == MOST
     assert len(place.told) - down <= 6
 
 
 def test_a_child_that_says_nothing_more_is_no_measure_of_its_link(place: Place) -> None:
     """It is held up: what it said last is not what is delivered now."""
-    place.pass_s(5, delivered_bps=4_100_000.0)
-    rate = place.pass_s(6, behind=1.0)
-
-    assert rate > 0.8 * MOST, "a step at most, before it is known that nothing comes"
+    assert place.pass_s(6, behind=1.0) > 0.8 * MOST, "a step at most, before it is known that nothing comes"
 
 
 def test_what_waits_in_this_pc_while_the_way_is_empty_is_no_matter_of_the_link(place: Place) -> None:
-    place.pass_s(5, delivered_bps=4_100_000.0)
     place.server.dropped = 30
     assert place.pass_s(3, delivered_bps=1_500_000.0, behind=0.6) == MOST
     assert place.told == []
 
 
-def test_a_folder_that_tells_nothing_of_its_way_is_not_blamed_where_this_pc_stood_still(place: Place) -> None:
+def test_a_folder_that_tells_nothing_of_its_way_is_not_blamed_where_this_pc_stood_still(
+    monkeypatch: pytest.MonkeyPatch, encodes: list[Encode]
+) -> None:
+    place = Place(monkeypatch, encodes)
     place.server.link = LinkReport(0.0)
     place.pass_s(5)
     for _ in range(4):
@@ -186,16 +183,26 @@ def test_a_folder_that_tells_nothing_of_its_way_is_not_blamed_where_this_pc_stoo
     assert place.pass_s(3, behind=0.6) < MOST, "which is not all that a folder may be slow for"
 
 
-def test_what_is_not_live_says_nothing(place: Place) -> None:
-    place.pass_s(5, delivered_bps=4_100_000.0)
+def test_what_is_not_live_says_nothing_and_nobody_is_named_who_was_removed(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
     place.server.state, place.server.link = "waiting", None
     assert place.pass_s(10, behind=1.0) == MOST
-
-
-def test_nobody_is_named_who_was_removed(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    place.pass_s(2, delivered_bps=4_100_000.0)
     monkeypatch.setattr(Destinations, "streaming", ())
     assert place.pass_s(2) == MOST
+    assert place.told == []
+
+
+def test_pictures_are_encoded_from_the_recording_on_while_anybody_streams(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture = av.VideoFrame(320, 180, "yuv420p")
+    wanted = [place.side.offer(picture, 1)]
+    place.side.begin(lambda packet: packet)
+    wanted.append(place.side.offer(picture, 2))
+    monkeypatch.setattr(Destinations, "streaming", ())
+    wanted.append(place.side.offer(picture, 3))
+    assert (wanted, place.encode.offered) == ([False, True, False], [2])
 
 
 class Alone:
@@ -220,7 +227,7 @@ def test_an_encode_that_is_opened_after_a_step_begins_with_it_and_follows_the_ne
     alone.open()
     wait_for(lambda: alone.connected)
     alone.side.simplify("", 1)
-    assert encodes[0].asked == [("subme=1", 2), ("", 1)]
+    assert encodes[0].simplified == [("subme=1", 2), ("", 1)]
 
 
 def test_an_encoder_that_takes_long_to_open_delays_the_destinations_only(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -248,7 +255,6 @@ def test_nobody_is_told_of_it_before_the_recording_and_without_destinations(monk
     alone = Alone("shared")
     assert (alone.side.facts(), alone.side.line()) == ({}, None)
     alone.open()
-
     assert alone.side.facts() == {"stream_encode": "shared", "stream_why": "set"}
     assert alone.connected == [{}], "they get what is recorded"
     line = alone.side.line()
@@ -258,13 +264,6 @@ def test_nobody_is_told_of_it_before_the_recording_and_without_destinations(monk
     assert alone.side.line() is None
 
 
-class Unthreaded(threading.Thread):
-    """Cannot be started."""
-
-    def start(self) -> None:
-        raise RuntimeError("can't start new thread")
-
-
 class Unopened(LiveEncoder):
     """Its encoder cannot be opened."""
 
@@ -272,55 +271,48 @@ class Unopened(LiveEncoder):
         raise EncoderError("the test broke it")
 
 
-class Unaffordable(LiveEncoder):
-    """There is no memory for it."""
-
-    def __init__(self, *_: object, **__: object) -> None:
-        raise MemoryError
-
-
-@pytest.mark.parametrize(
-    ("place", "broken"),
-    [
-        ("threading.Thread", Unthreaded),
-        ("recorder.live_encode.live_encode_control.LiveEncoder", Unopened),
-        ("recorder.live_encode.live_encode_control.LiveEncoder", Unaffordable),
-    ],
-)
-def test_where_none_can_be_opened_what_is_recorded_is_streamed(
-    monkeypatch: pytest.MonkeyPatch, place: str, broken: type
-) -> None:
-    monkeypatch.setattr(place, broken)
+def test_where_none_can_be_opened_what_is_recorded_is_streamed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(LIVE_ENCODER, Unopened)
     alone = Alone()
     alone.open()
     wait_for(lambda: alone.connected)
     alone.side.free()
-
     assert alone.side.facts() == {"stream_encode": "shared", "stream_why": "failed"}
     assert alone.connected == [{}]
     assert alone.events.of("stream-encode-failed") == [{"goes_on": "shared"}]
 
 
-class Endless:
-    """A measurement that never ends by itself."""
+class Measurement:
+    """A measurement that never ends by itself; `found` is what it has found so far."""
 
-    found = None
-    is_stopped = False
+    def __init__(self, found: Headroom | None) -> None:
+        self.found = found
+        self.is_stopped = False
 
-    def look_up(self, _asked: HeadroomQuery, *, measures: bool) -> "Endless":
+    def look_up(self, _asked: HeadroomQuery, *, measures: bool) -> "Measurement":
         return self
 
     def stop(self) -> None:
         self.is_stopped = True
 
 
-def test_a_start_ends_the_measurement_and_does_not_wait_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    measurement = Endless()
+@pytest.mark.parametrize(
+    ("found", "encode", "why"),
+    [
+        (None, "shared", "not-measured"),
+        (Headroom(one_encode=1.0, two_encodes=1.9, cores=2), "shared", "no-headroom"),
+        (Headroom(one_encode=0.4, two_encodes=0.7, cores=2), "separate", "headroom"),
+    ],
+)
+@pytest.mark.usefixtures("encodes")
+def test_a_start_ends_the_measurement_and_uses_what_it_has_found(
+    monkeypatch: pytest.MonkeyPatch, found: Headroom | None, encode: str, why: str
+) -> None:
+    measurement = Measurement(found)
     monkeypatch.setattr(live_encode_control, "HeadroomMeasurement", lambda: measurement)
     alone = Alone("auto")
     alone.side.look_up(measures=True)
     alone.open()
-
     assert measurement.is_stopped, "the recording gets the whole PC"
-    assert alone.side.facts() == {"stream_encode": "shared", "stream_why": "not-measured"}
-    assert alone.connected == [{}]
+    assert alone.side.facts() == {"stream_encode": encode, "stream_why": why}
+    assert wait_for(lambda: alone.connected) == [{}]
