@@ -191,14 +191,11 @@ def flip(path: Path, at: int = 0) -> None:
         file.write(bytes([byte[0] ^ 0x10]))
 
 
-def retitle(package: Package, title: str, uuid: str | None = None) -> None:
+def retitle(package: Package, title: str) -> None:
     """Correct a package as an edit does: its description is another, its media are the same."""
-    folder = package.folder
-    recording = msgspec.json.decode((folder / RECORDING_FILE).read_bytes(), type=Recording)
-    changed = msgspec.structs.replace(recording, title=title, uuid=uuid or recording.uuid)
-    rewrite(folder, RECORDING_FILE, lambda _: msgspec.json.encode(changed))
-    if uuid:
-        rewrite(folder, bag.INFO_FILE, lambda content: content.replace(recording.uuid.encode(), uuid.encode()))
+    recording = msgspec.json.decode((package.folder / RECORDING_FILE).read_bytes(), type=Recording)
+    changed = msgspec.structs.replace(recording, title=title)
+    rewrite(package.folder, RECORDING_FILE, lambda _: msgspec.json.encode(changed))
 
 
 def rewrite(folder: Path, name: str, change: Callable[[bytes], bytes]) -> None:
@@ -208,8 +205,3 @@ def rewrite(folder: Path, name: str, change: Callable[[bytes], bytes]) -> None:
     listed = bag.read_manifest((folder / bag.TAG_MANIFEST_FILE).read_bytes())
     listed[name] = hashlib.sha256(content).hexdigest()
     (folder / bag.TAG_MANIFEST_FILE).write_bytes(bag.manifest_text(listed))
-
-
-def places_in(folder: Path) -> set[str]:
-    """Return the places of the packages in a folder of copies."""
-    return {path.relative_to(folder).as_posix() for path in folder.glob("[0-9]*/[0-9]*/*")}

@@ -1,22 +1,17 @@
-"""A real S3-compatible object store, SeaweedFS on loopback, and a proxy with the faults of networks and servers."""
+"""A real S3-compatible object store, SeaweedFS on loopback."""
 
 import contextlib
-import http.client
 import json
 import signal
 import socket
 import subprocess
 import sys
-import threading
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
 from functools import partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
 from typing import Self
-from urllib.parse import urlsplit
 
 from agent.sessions.receiver import HOST, start_server, stop_server, wait_until_listening
 from tests.support.waiting import wait_for
@@ -136,59 +131,3 @@ def free_ports(count: int) -> list[int]:
         for probe in probes:
             probe.bind((HOST, 0))
         return [int(probe.getsockname()[1]) for probe in probes]
-
-
-FULL = b"<Error><Code>InsufficientStorage</Code><Message>There is not enough space.</Message></Error>"
-
-
-class S3Proxy:
-    """Passes requests on to `behind`, or says that it is `full`."""
-
-    def __init__(self, behind: str) -> None:
-        self.full = False
-        address = urlsplit(behind)
-        proxy = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_any(self) -> None:
-                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                if proxy.full and self.command == "PUT":
-                    self._answer(507, {"Content-Type": "application/xml"}, FULL)
-                    return
-                upstream = http.client.HTTPConnection(address.hostname or "", address.port, timeout=20)
-                upstream.request(self.command, self.path, body, dict(self.headers))  # the signature is of this host
-                answer = upstream.getresponse()
-                self._answer(answer.status, dict(answer.getheaders()), answer.read())
-                upstream.close()
-
-            do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = do_any  # noqa: N815 - http.server's names
-
-            def _answer(self, status: int, headers: Mapping[str, str], content: bytes) -> None:
-                self.send_response_only(status)
-                for name, value in headers.items():
-                    if name.lower() not in {"content-length", "transfer-encoding", "connection"}:
-                        self.send_header(name, value)
-                length = headers.get("Content-Length", "0") if self.command == "HEAD" else str(len(content))
-                self.send_header("Content-Length", length)
-                self.end_headers()
-                if self.command != "HEAD":
-                    self.wfile.write(content)
-
-            def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's name
-                pass
-
-        self._server = ThreadingHTTPServer((HOST, 0), Handler)
-        self._server.daemon_threads = True
-        self.endpoint = f"http://{HOST}:{self._server.server_port}"
-
-    def __enter__(self) -> Self:
-        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True, name="s3-proxy").start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()

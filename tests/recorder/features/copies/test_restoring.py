@@ -1,43 +1,44 @@
-"""A damaged package is whole again from a copy that was read first; the damaged one is kept, whenever a kill comes."""
+"""What is damaged or pruned here is whole again from a copy that was read first, whenever a kill comes."""
 
-import os
 import shutil
-import stat
-from collections.abc import Callable
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
+import msgspec
 import pytest
 
-from config.errors import StorageError
+from config.errors import ArchiveError, CopyError, StorageError
+from config.settings.serving import CopyTarget
 from recorder.archive.archive import Archive
 from recorder.disk.durable import DurableFiles
-from recorder.features.copies import places
+from recorder.features.copies.folder import FolderTarget
+from recorder.features.copies.package_copy import list_local, list_whole_remote
+from recorder.features.copies.pruning import prune
 from recorder.features.copies.restoring import DAMAGED, PackageRestorer, RestoredPackage
 from recorder.features.copies.target import CopyReason
 from recorder.package import bag
-from recorder.package.metadata import Package
+from recorder.package.metadata import Package, PackageState
 from recorder.package.verification import verify_package
-from recorder.package.work_folder import RECORDING_FILE, REQUEST_FILE
+from recorder.package.work_folder import RECORDING_FILE
 from tests.support import archives, copies
 from tests.support.copies import EXTRA, Place
 from tests.support.errors import because
 from tests.support.killed_restorer import NO_EXCHANGE, repair
 from tests.support.killing import kill_at_every_step
+from tests.support.sshd import Sshd
 
 pytestmark = pytest.mark.server
 PROJECT = Path(__file__).parents[4]
 
 DAMAGES: dict[str, Callable[[Path], object]] = {
     "a bit of the media": lambda folder: copies.flip(folder / EXTRA, 5_000_000),
-    "the media cut off": lambda folder: os.truncate(folder / EXTRA, 1000),
     "the media gone": lambda folder: (folder / EXTRA).unlink(),
-    "an empty file": lambda folder: os.truncate(folder / "data/poster.jpg", 0),
     "a bit of the description": lambda folder: copies.flip(folder / RECORDING_FILE, 20),
     "a bit of the manifest": lambda folder: copies.flip(folder / bag.MANIFEST_FILE, 3),
-    "a bit of the manifest of manifests": lambda folder: copies.flip(folder / bag.TAG_MANIFEST_FILE, 3),
     "the manifest of manifests gone": lambda folder: (folder / bag.TAG_MANIFEST_FILE).unlink(),
-    "a file too many": lambda folder: (folder / "data/baru.txt").write_text("?"),
     "a link out": lambda folder: (folder / "data/keluar").symlink_to("/etc/passwd"),
 }
 
@@ -55,9 +56,7 @@ def nas(tmp_path: Path) -> Place:
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_whatever_is_damaged_is_whole_again_and_the_damaged_one_is_kept(
-    damage: str, archive: Archive, large: Package, nas: Place
-) -> None:
+def test_whatever_is_damaged_is_whole_again_and_kept(damage: str, archive: Archive, large: Package, nas: Place) -> None:
     copies.copy(large, nas)
     DAMAGES[damage](large.folder)
     before = snapshot(large.folder)
@@ -112,9 +111,7 @@ def test_a_correction_that_was_not_copied_yet_stays_unless_the_description_is_da
     assert restored.kept
 
 
-def test_what_the_next_session_needs_is_not_filled(
-    archive: Archive, large: Package, nas: Place, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_reserve_stays_free(archive: Archive, large: Package, nas: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     copies.copy(large, nas)
     large.folder.rename(archive.root / "dipindahkan")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=10_000_000))
@@ -130,38 +127,6 @@ def test_what_the_next_session_needs_is_not_filled(
     assert verify_package(large.folder) == []
 
 
-def test_letters_are_for_nobody_else_there_and_when_they_come_back(
-    archive: Archive, program: Path, place: Place
-) -> None:
-    with archives.recorded(archive, program) as work:
-        (work.path / "data/surat").mkdir()
-        (work.path / "data/surat/surat-1.pdf").write_bytes(b"dari dan tentang orang")
-        (work.path / "data/surat/surat-1.pdf").chmod(0o600)
-        (work.path / REQUEST_FILE).write_text("{}")
-        (work.path / REQUEST_FILE).chmod(0o600)
-        package = archive.seal(work, archives.FACTS)
-    copies.copy(package, place)
-    private = [path for path, mode in modes(package.folder).items() if mode == 0o600]
-    assert {"data/surat/surat-1.pdf", REQUEST_FILE} <= set(private)
-    if place.folder:
-        there = modes(place.folder / copies.place_of(package))
-        assert {there[path] for path in private} == {0o600}
-    package.folder.rename(archive.root / "dipindahkan")
-    with place.opened() as target:
-        where = places.find_place(target, package.id)
-        restored = PackageRestorer(archive.root, DurableFiles(), lambda: archives.STARTED).restore(where, target, [])
-    assert restored.kept is None
-    assert archive.verify(archive.find(package.id)) == []
-    back = modes(package.folder)
-    assert {back[path] for path in private} == {0o600}
-    assert back["data/media/program.mp4"] & 0o400
-
-
-def modes(folder: Path) -> dict[str, int]:
-    files = (path for path in folder.rglob("*") if path.is_file())
-    return {str(path.relative_to(folder)): stat.S_IMODE(path.stat().st_mode) for path in files}
-
-
 HOSTILE: dict[str, Callable[[Path], object]] = {
     "a path out of the package": lambda copy: copies.rewrite(
         copy, bag.MANIFEST_FILE, lambda content: content + b"%064x  data/../../../../keluar.txt\n" % 0
@@ -170,17 +135,11 @@ HOSTILE: dict[str, Callable[[Path], object]] = {
         copy, bag.TAG_MANIFEST_FILE, lambda content: content + b"%064x  /tmp/keluar.txt\n" % 0
     ),
     "a link out of the package": lambda copy: (copy / "data/keluar").symlink_to("/etc"),
-    "a file instead of which there is a link": lambda copy: link_instead(copy / "data/poster.jpg"),
 }
 
 
-def link_instead(path: Path) -> None:
-    path.unlink()
-    path.symlink_to("/etc/passwd")
-
-
 @pytest.mark.parametrize("hostile", HOSTILE)
-def test_a_copy_that_reaches_out_is_not_taken(
+def test_hostile_copies_are_refused(
     hostile: str, archive: Archive, package: Package, nas: Place, tmp_path: Path
 ) -> None:
     copies.copy(package, nas)
@@ -192,17 +151,6 @@ def test_a_copy_that_reaches_out_is_not_taken(
             copies.place_of(package), target, []
         )
     assert sorted(tmp_path.rglob("*")) == before
-
-
-def test_hidden_folders_and_names_that_change_a_terminal_are_no_packages(
-    package: Package, nas: Place, tmp_path: Path
-) -> None:
-    copies.copy(package, nas)
-    for name in ("\x1b[31mmerah", "merah\n", ".tersembunyi"):
-        (tmp_path / "nas/2026/11" / name / "data").mkdir(parents=True)
-        (tmp_path / "nas/2026/11" / name / bag.TAG_MANIFEST_FILE).touch()
-    with nas.opened() as target:
-        assert [each.id for each in places.list_packages(target)] == [package.id]
 
 
 @pytest.mark.parametrize("exchanges", [True, False])
@@ -227,3 +175,213 @@ def test_a_kill_before_every_step_of_a_repair_costs_only_time(tmp_path: Path, pr
         (kept,) = (root / DAMAGED).iterdir()
         assert snapshot(kept) == before
         assert not list(found.folder.parent.glob(".*"))
+
+
+# Media are removed here only after enough whole copies were read
+
+
+def copied_twice(package: Package, one: Place, folder: Path) -> Place:
+    """Copy a package to a place and to another, which is returned."""
+    other = copies.folder_place(folder)
+    for place in (one, other):
+        copies.copy(package, place)
+    return other
+
+
+def pruned(package: Package, *places: Place, disk: DurableFiles | None = None) -> int:
+    opened = [(place.open(), place.settings) for place in places]
+    for number, (target, _) in enumerate(opened):
+        if isinstance(target, FolderTarget):
+            target.disk = number  # tests have one disk
+    try:
+        return prune(package.folder, copies.place_of(package), opened, disk or DurableFiles(), lambda: None)
+    finally:
+        for target, _ in opened:
+            target.close()
+
+
+def test_pruned_media_are_listed_elsewhere_and_come_back(archive: Archive, large: Package, nas: Place) -> None:
+    copies.copy(large, nas)
+    before = {path: (large.folder / path).read_bytes() for path in list_local(large.folder).digests}
+    assert pruned(large, nas) > 5_000_000
+    assert not list((large.folder / "data/media").iterdir())
+    (found,) = archive.list()
+    assert (found.id, found.title, found.state) == (large.id, large.title, PackageState.ELSEWHERE)
+    assert found.bytes < 1_000_000
+    assert archive.verify(found) == []
+    assert archives.fetch_entries(large.folder)[EXTRA] == (
+        f"{nas.settings.url}/{copies.place_of(large)}/{EXTRA}",
+        5_400_000,
+    )
+    holes = list_local(large.folder).problems
+    with nas.opened() as target:
+        restorer = PackageRestorer(archive.root, DurableFiles(), lambda: archives.STARTED)
+        restored = restorer.restore(copies.place_of(large), target, holes)
+    assert set(restored.fetched) == {EXTRA, "data/media/program.mp4"}
+    (found,) = archive.list()
+    assert found.state is PackageState.SEALED
+    assert archive.verify(found) == []
+    assert {path: (large.folder / path).read_bytes() for path in before} == before
+    archives.validate_bag(large.folder)
+
+
+def test_without_a_whole_copy_nothing_is_removed(archive: Archive, large: Package, nas: Place, tmp_path: Path) -> None:
+    with pytest.raises(ArchiveError, match="has no copy"):
+        pruned(large)
+    with copies.refused(CopyReason.NOT_THERE):
+        pruned(large, nas)
+    copies.copy(large, nas)
+    other = copies.folder_place(tmp_path / "lain")
+    copies.copy(large, other)
+    assert other.folder
+    copies.flip(other.folder / copies.place_of(large) / EXTRA, 5_000_000)
+    with copies.refused(CopyReason.DAMAGED_THERE):
+        pruned(large, nas, other)
+    copies.retitle(large, "Judul yang benar")
+    with copies.refused(CopyReason.CHANGED_THERE):
+        pruned(large, nas)
+    (found,) = archive.list()
+    assert found.state is PackageState.SEALED
+    assert archive.verify(found) == []
+    assert not (large.folder / bag.FETCH_FILE).exists()
+
+
+@pytest.mark.parametrize("way", ["a link", "a server"])
+def test_the_archive_itself_is_no_copy(
+    way: str, archive: Archive, large: Package, nas: Place, tmp_path: Path, sshd: Sshd
+) -> None:
+    (tmp_path / "tautan").symlink_to(archive.root)
+    place = Place("folder", CopyTarget(url=f"file://{tmp_path / 'tautan'}"), nas.login, archive.root)
+    if way == "a server":
+        server = copies.sftp_place(sshd, "itself")
+        url = f"{sshd.url.removesuffix(str(sshd.files))}{archive.root}"
+        place = Place("sftp", msgspec.structs.replace(server.settings, url=url), server.login)
+    with copies.refused(CopyReason.SAME_PLACE):
+        pruned(large, place)
+    assert verify_package(large.folder) == []
+    assert not (large.folder / bag.FETCH_FILE).exists()
+    assert not list(archive.root.glob(".*")), "nothing of the trial is left"
+
+
+@pytest.mark.parametrize(
+    ("place", "depth", "reason"),
+    [
+        ("folder", 1, CopyReason.CHANGED_THERE),
+        ("folder", 3, CopyReason.CHANGED_THERE),
+        ("sftp", 2, CopyReason.SAME_PLACE),
+    ],
+    indirect=["place"],
+)
+def test_a_link_here_is_no_copy(place: Place, depth: int, reason: CopyReason, archive: Archive, large: Package) -> None:
+    """A year, a month or the package itself leads back here."""
+    assert place.folder
+    names = copies.place_of(large).split("/")[:depth]
+    link = place.folder.joinpath(*names)
+    link.parent.mkdir(parents=True, exist_ok=True)
+    link.symlink_to(archive.root.joinpath(*names))
+    with copies.refused(CopyReason.CHANGED_THERE):
+        copies.copy(large, place)
+    with copies.refused(reason):
+        pruned(large, place)
+    assert verify_package(large.folder) == []
+
+
+def test_two_folders_of_one_disk_are_one_copy(large: Package, nas: Place, tmp_path: Path) -> None:
+    other = copied_twice(large, nas, tmp_path / "lain")
+    targets = [(place.open(), place.settings) for place in (nas, other)]
+    with pytest.raises(CopyError, match="disk of the archive"):
+        prune(large.folder, copies.place_of(large), targets, DurableFiles(), lambda: None)
+    for target, _ in targets:
+        assert isinstance(target, FolderTarget)
+        target.disk = 7
+    with copies.refused(CopyReason.SAME_PLACE):
+        prune(large.folder, copies.place_of(large), targets, DurableFiles(), lambda: None)
+    assert (large.folder / EXTRA).exists()
+
+
+def test_a_copy_that_goes_meanwhile_keeps_everything_here(large: Package, nas: Place, tmp_path: Path) -> None:
+    other = copied_twice(large, nas, tmp_path / "lain")
+    first, second = nas.open(), other.open()
+    assert isinstance(first, FolderTarget)
+    assert isinstance(second, FolderTarget)
+    first.disk, second.disk = 1, 2
+    read = second.read
+
+    def emptying(path: str, bytes_: int) -> Iterator[bytes]:
+        if path.endswith(bag.TAG_MANIFEST_FILE):
+            (tmp_path / "nas" / copies.place_of(large) / EXTRA).unlink(missing_ok=True)
+        yield from read(path, bytes_)
+
+    second.read = emptying  # type: ignore[method-assign]
+    both = [(first, nas.settings), (second, other.settings)]
+    with copies.refused(CopyReason.CHANGED_THERE):
+        prune(large.folder, copies.place_of(large), both, DurableFiles(), lambda: None)
+    assert verify_package(large.folder) == []
+
+
+def test_what_a_stopped_prune_has_left_is_pruned(archive: Archive, large: Package, tmp_path: Path) -> None:
+    place = copies.folder_place(tmp_path / "arsip kampus")
+    copies.copy(large, place)
+    (large.folder / bag.FETCH_FILE).write_text(f"sftp://lama/{EXTRA} 5400000 {EXTRA}\n")
+    (large.folder / EXTRA).unlink()  # as far as it came
+    pruned(large, place)
+    entries = archives.fetch_entries(large.folder)
+    assert set(entries) == {EXTRA, "data/media/program.mp4"}
+    assert all(url.startswith("file:///") and " " not in url for url, _ in entries.values())
+    (found,) = archive.list()
+    assert (found.state, archive.verify(found)) == (PackageState.ELSEWHERE, [])
+
+
+def test_a_package_that_is_damaged_here_is_not_pruned(archive: Archive, large: Package, nas: Place) -> None:
+    copies.copy(large, nas)
+    copies.flip(large.folder / RECORDING_FILE, 20)
+    with copies.refused(CopyReason.DAMAGED_HERE):
+        pruned(large, nas)
+    assert (large.folder / EXTRA).exists()
+
+
+KILLED = """
+import pathlib, subprocess, sys
+from config.settings.serving import CopyTarget
+from recorder.disk.durable import DurableFiles
+from recorder.features.copies.folder import FolderTarget
+from recorder.features.copies.pruning import prune
+from tests.support.killing import Killer, kill_before_each_step
+folder, place, there = pathlib.Path(sys.argv[1]), sys.argv[2], pathlib.Path(sys.argv[3])
+
+def work(step):
+    root = folder / str(step)
+    subprocess.run(["cp", "-a", str(folder / "asal"), str(root)], check=True)
+    killer = Killer(step)
+    killer.armed = True
+    target = FolderTarget("nas", there)
+    target.disk = None
+    prune(root / place, place, [(target, CopyTarget(url=f"file://{there}"))], DurableFiles(killer), lambda: None)
+
+kill_before_each_step(work)
+"""
+
+
+def test_a_killed_prune_leaves_a_package_with_its_addresses(tmp_path: Path, program: Path, nas: Place) -> None:
+    package = copies.large_package(archives.archive_at(tmp_path / "asal"), program, 100_000)
+    copies.copy(package, nas)
+    place = copies.place_of(package)
+    words = [sys.executable, "-c", KILLED, str(tmp_path), place, str(nas.folder)]
+    subprocess.run(words, cwd=PROJECT, check=True, timeout=60)
+    roots = sorted((path for path in tmp_path.iterdir() if path.name.isdigit()), key=lambda path: int(path.name))
+    assert len(roots) > 5
+    states = []
+    for root in roots:
+        archive = archives.archive_at(root)
+        (found,) = archive.list()
+        states.append(found.state)
+        assert archive.verify(found) == []
+        pruned(found, nas)
+        (found,) = archive.list()
+        assert found.state is PackageState.ELSEWHERE
+        assert archive.verify(found) == []
+        assert not list((found.folder / "data/media").iterdir())
+        assert not list(found.folder.parent.glob(".*"))
+    assert states == sorted(states, reverse=True), "once a part of it is elsewhere, so it is"
+    with nas.opened() as target:
+        assert list_whole_remote(target, place)

@@ -18,15 +18,14 @@ from config.settings.secrets import CopyCredentials, Secret
 from config.settings.serving import CopyTarget
 from recorder.disk.durable import temporary_name
 from recorder.features.copies import places, s3
-from recorder.features.copies.s3 import PART_BYTES, MultipartUploader
 from recorder.features.copies.target import MARK_FILE, STAGING, CopyReason, Target, read_mark, write_mark
 from recorder.package.fixity import ByteProgress, Progress, TransferThrottle, walk
 from recorder.package.metadata import Package
 from tests.support import copies
 from tests.support.copies import Place
 from tests.support.leftovers import contents
-from tests.support.s3 import ACCESS_KEY, S3Proxy, Seaweed
-from tests.support.servers import TlsFront
+from tests.support.s3 import ACCESS_KEY, Seaweed
+from tests.support.servers import RawServer, TlsFront, says
 from tests.support.sshd import Sshd
 
 pytestmark = pytest.mark.server
@@ -69,21 +68,6 @@ def folder_of(place: Place) -> Path:
     return place.folder
 
 
-def test_a_folder_that_is_not_there_is_not_made(tmp_path: Path, package: Package) -> None:
-    place = copies.folder_place(tmp_path / "tujuan")
-    (tmp_path / "tujuan").rmdir()
-    assert why(package, place).reason == CopyReason.NO_FOLDER
-    assert not (tmp_path / "tujuan").exists()
-
-
-def test_a_share_that_was_mounted_and_is_not_is_missed(tmp_path: Path, package: Package) -> None:
-    place = copies.folder_place(tmp_path / "tujuan")
-    with copies.small_disk(tmp_path / "tujuan"):
-        copies.copy(package, place)
-    assert why(package, place).reason == CopyReason.NOT_MOUNTED
-    assert list((tmp_path / "tujuan").iterdir()) == []
-
-
 def test_a_full_disk_holds_no_package_and_gets_the_rest_when_there_is_room(any_place: Place, large: Package) -> None:
     with copies.small_disk(folder_of(any_place)) as disk:
         assert why(large, any_place).reason == CopyReason.FULL
@@ -93,18 +77,12 @@ def test_a_full_disk_holds_no_package_and_gets_the_rest_when_there_is_room(any_p
         copies.copy(large, any_place)
 
 
-def test_a_full_store_holds_no_package_and_gets_the_rest_when_there_is_room(seaweed: Seaweed, large: Package) -> None:
-    with S3Proxy(seaweed.endpoint) as proxy:
-        place = copies.s3_place(seaweed, "full", proxy.endpoint)
-
-        def fill(done: int, total: int) -> None:
-            proxy.full = done > 3_000_000
-
-        assert why(large, place, progress=fill).reason == CopyReason.FULL
-        with place.opened() as target:
-            assert places.list_packages(target) == []
-        proxy.full = False
-        copies.copy(large, place)
+def test_a_full_store_says_so(seaweed: Seaweed, package: Package) -> None:
+    full = b"<Error><Code>InsufficientStorage</Code></Error>"
+    answer = b"HTTP/1.1 507 Insufficient Storage\r\nContent-Length: %d\r\n\r\n%s" % (len(full), full)
+    with RawServer(says(answer, then_waits=False)) as store:
+        place = copies.s3_place(seaweed, "full", f"http://127.0.0.1:{store.port}")
+        assert why(package, place).reason == CopyReason.FULL
 
 
 # Servers
@@ -128,10 +106,6 @@ WRONG: dict[str, tuple[Callable[[Sshd, Seaweed], Place], CopyReason]] = {
         lambda sshd, _: logging_in(copies.sftp_place(sshd, "a"), private_key=sshd.other_key.read_text()),
         CopyReason.WRONG_CREDENTIALS,
     ),
-    "another password": (
-        lambda sshd, _: logging_in(copies.sftp_place(sshd, "a"), password="kata-sandi-salah"),
-        CopyReason.WRONG_CREDENTIALS,
-    ),
     "no key at all": (
         lambda sshd, _: logging_in(copies.sftp_place(sshd, "a"), private_key="no key at all"),
         CopyReason.WRONG_CREDENTIALS,
@@ -140,17 +114,12 @@ WRONG: dict[str, tuple[Callable[[Sshd, Seaweed], Place], CopyReason]] = {
         lambda _, seaweed: copies.s3_place(seaweed, "a", f"http://127.0.0.1:{free_port()}"),
         CopyReason.REFUSED,
     ),
-    "no such store": (lambda _, seaweed: copies.s3_place(seaweed, "a", "http://s3.invalid"), CopyReason.UNREACHABLE),
     "no such bucket": (
         lambda _, seaweed: changed(copies.s3_place(seaweed, "a"), url="s3://tidak-ada/a"),
         CopyReason.NO_BUCKET,
     ),
     "another secret key": (
         lambda _, seaweed: logging_in(copies.s3_place(seaweed, "a"), access_key=ACCESS_KEY, secret_key="wrong-key"),
-        CopyReason.WRONG_CREDENTIALS,
-    ),
-    "no such access key": (
-        lambda _, seaweed: logging_in(copies.s3_place(seaweed, "a"), access_key="nobody", secret_key="wrong-key"),
         CopyReason.WRONG_CREDENTIALS,
     ),
 }
@@ -183,16 +152,15 @@ def test_a_server_that_is_not_there_or_not_known_is_not_talked_to(server: Sshd, 
     assert why(package, place).reason == CopyReason.HOST_KEY_CHANGED
 
 
-@pytest.mark.parametrize("after", [0, 3_000_000])
-@pytest.mark.parametrize("kind", ["sftp", "s3"])
+@pytest.mark.parametrize(("kind", "after"), [("sftp", 3_000_000), ("s3", 0)])
 def test_a_server_that_hangs_is_given_up_and_gone_on_with(
     kind: str, after: int, request: pytest.FixtureRequest, large: Package, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(s3, "PATIENCE", 1)
     if kind == "sftp":
-        place = copies.sftp_place(request.getfixturevalue("sshd"), f"hangs-{after}")
+        place = copies.sftp_place(request.getfixturevalue("sshd"), "hangs")
     else:
-        place = copies.s3_place(request.getfixturevalue("seaweed"), f"hangs-{after}")
+        place = copies.s3_place(request.getfixturevalue("seaweed"), "hangs")
     place = changed(place, stalled_s=1.0)
     server = place.server
     assert server
@@ -231,10 +199,8 @@ def test_a_certificate_of_nobody_that_is_trusted(seaweed: Seaweed, package: Pack
         front.stop()
 
 
-@pytest.mark.parametrize("content", [None, b"", b"bukan sertifikat"])
-def test_a_certificate_authority_that_cannot_be_read(
-    seaweed: Seaweed, package: Package, tmp_path: Path, content: bytes | None
-) -> None:
+@pytest.mark.parametrize("content", [None, b"bukan sertifikat"])
+def test_an_authority_that_is_none(seaweed: Seaweed, package: Package, tmp_path: Path, content: bytes | None) -> None:
     authority = tmp_path / "kampus-ca.pem"
     if content is not None:
         authority.write_bytes(content)
@@ -261,11 +227,14 @@ def test_a_place_that_needs_a_login_and_has_none(tmp_path: Path, package: Packag
 # A large file goes on at the part where it was stopped, at a real store; what is there counts only if it is right.
 
 PATH = "2026/11/rapat/data/media/Rekaman #1 (100%) \u00e9+&.mp4"
+PART_BYTES = 5 << 20
+"""The smallest part that S3 accepts."""
 SIZE = 2 * PART_BYTES + 1_000_000
 
 
 @pytest.fixture
-def bucket(seaweed: Seaweed, request: pytest.FixtureRequest) -> Place:
+def bucket(seaweed: Seaweed, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Place:
+    monkeypatch.setattr(s3, "PART_BYTES", PART_BYTES)
     return copies.s3_place(seaweed, f"parts-{request.node.name[:40]}".replace("[", "-").replace("]", ""))
 
 
@@ -311,31 +280,6 @@ def test_a_part_that_is_not_the_same_any_more_is_sent_anew(bucket: Place, source
         assert content(target) == source.read_bytes()
 
 
-def test_from_the_start_uses_nothing_that_is_there(bucket: Place, source: Path) -> None:
-    with bucket.opened() as target:
-        stopped(target, source, 2 * PART_BYTES + 100_000)
-        assert target.write(PATH, source, TransferThrottle(), from_start=True) == 0
-        assert content(target) == source.read_bytes()
-
-
-def test_a_store_that_lists_no_uploads_gets_all_of_it(
-    bucket: Place, source: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A login may be allowed to write and not to list."""
-    really = MultipartUploader._request
-
-    def refusing(self: MultipartUploader, method: str, *args: object) -> object:
-        if method == "GET":
-            raise OSError("403 Forbidden, <Code>AccessDenied")
-        return really(self, method, *args)  # type: ignore[arg-type]
-
-    with bucket.opened() as target:
-        stopped(target, source, PART_BYTES + 100_000)
-        monkeypatch.setattr(MultipartUploader, "_request", refusing)
-        assert target.write(PATH, source, TransferThrottle()) == 0
-        assert content(target) == source.read_bytes()
-
-
 def test_a_stop_is_heeded_in_the_middle_of_a_part(bucket: Place, source: Path) -> None:
     asked: list[int] = []
 
@@ -346,32 +290,6 @@ def test_a_stop_is_heeded_in_the_middle_of_a_part(bucket: Place, source: Path) -
     with bucket.opened() as target, pytest.raises(CopyError, match="enough"):
         target.write(PATH, source, TransferThrottle(ByteProgress(SIZE, stop)))
     assert asked[0] < PART_BYTES / 10
-
-
-def test_what_a_store_says_of_a_part_has_its_reason_and_nothing_secret(seaweed: Seaweed, source: Path) -> None:
-    with S3Proxy(seaweed.endpoint) as proxy:
-        bucket = copies.s3_place(seaweed, "parts-full", proxy.endpoint)
-        with bucket.opened() as target:
-            proxy.full = True
-            with pytest.raises(CopyError) as caught:
-                target.write(PATH, source, TransferThrottle())
-    assert caught.value.reason == CopyReason.FULL
-    assert caught.value.message.endswith("(507 Insufficient Storage, InsufficientStorage)")
-
-
-def test_a_signature_is_that_of_the_published_example(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Signature Version 4 of GET ?lifecycle, as Amazon's documentation of S3 works it out."""
-    monkeypatch.setattr("time.strftime", lambda *_: "20130524T000000Z")
-    login = CopyCredentials(
-        access_key=Secret("AKIAIOSFODNN7EXAMPLE"), secret_key=Secret("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")
-    )
-    settings = CopyTarget(url="s3://examplebucket", endpoint="https://examplebucket.s3.amazonaws.com")
-    headers = MultipartUploader(settings, login)._signed("GET", "/", "lifecycle=", b"")
-    assert headers["authorization"] == (
-        "AWS4-HMAC-SHA256 Credential=AKIAIOSFODNN7EXAMPLE/20130524/us-east-1/s3/aws4_request, "
-        "SignedHeaders=host;x-amz-content-sha256;x-amz-date, "
-        "Signature=fea454ca298b7da1c68078a5d1bdbfbbe0d65c699e0f91ac7a200a0136783543"
-    )
 
 
 # A place that other users may write to: what they plant there is not written into, and never becomes a copy.
@@ -422,7 +340,9 @@ def test_a_link_in_the_place_of_what_is_being_copied(any_place: Place, package: 
     assert contents(there) == contents(package.folder)
 
 
-@pytest.mark.parametrize("inner", [TAG_PART, MEDIA_PART, "data", MEDIA])
+@pytest.mark.parametrize(
+    ("any_place", "inner"), [("folder", MEDIA_PART), ("folder", "data"), ("sftp", MEDIA)], indirect=["any_place"]
+)
 def test_a_folder_of_another_user_in_its_place(any_place: Place, package: Package, victim: Path, inner: str) -> None:
     folder = planted_at(any_place, package)
     plant(folder / inner, victim / inner)
@@ -435,10 +355,10 @@ def test_a_folder_of_another_user_in_its_place(any_place: Place, package: Packag
     assert (there.stat().st_uid, contents(there)) == (0, contents(package.folder))
 
 
-@pytest.mark.parametrize("inner", [TAG_PART, MEDIA_PART, "data"])
-def test_a_link_within_what_is_gone_on_with_is_refused(
-    any_place: Place, package: Package, victim: Path, inner: str
-) -> None:
+@pytest.mark.parametrize(
+    ("any_place", "inner"), [("folder", TAG_PART), ("folder", "data"), ("sftp", MEDIA_PART)], indirect=["any_place"]
+)
+def test_a_link_in_a_stopped_attempt_is_refused(any_place: Place, package: Package, victim: Path, inner: str) -> None:
     """In a folder of this user's own, as one may be that an older Liput has made for all to write."""
     plant(planted_at(any_place, package) / inner, victim / inner)
     before = contents(victim)
@@ -455,8 +375,8 @@ def test_a_second_name_of_a_file_is_not_gone_on_with(shared: Place, package: Pac
     assert (victim / "bagit.txt").read_bytes() == b"secret"
 
 
-@pytest.mark.parametrize("name", [".incoming", "2026", "2026/11"])
-def test_a_link_in_the_place_of_a_folder_is_refused(
+@pytest.mark.parametrize("name", [".incoming", "2026/11"])
+def test_a_link_as_a_folder_is_refused(
     tmp_path: Path, shared: Place, package: Package, victim: Path, name: str
 ) -> None:
     plant(tmp_path / "nas" / name, victim)
@@ -472,21 +392,3 @@ def test_the_number_of_a_place_is_not_written_where_a_link_leads(any_place: Plac
         mark = write_mark(target)
         assert read_mark(target) == mark
     assert (victim / MARK_FILE).read_bytes() == b"secret"
-
-
-def test_what_is_gone_on_with_is_what_holds_something(any_place: Place, package: Package) -> None:
-    """An attempt may have been stopped before it had sent anything."""
-    begun = planted_at(any_place, package)
-    for name in (f"{begun.stem}.0.copy", f"{begun.stem}.2.copy"):
-        begun.with_name(name).mkdir(parents=True)
-    (begun.with_name(f"{begun.stem}.1.copy") / "data/media").mkdir(parents=True)
-    with any_place.opened() as target:
-        work = target.begin(copies.place_of(package), package.uuid)
-    assert work == f"{STAGING}/{begun.stem}.1.copy"
-    copies.copy(package, any_place)
-    assert [path.name for path in begun.parent.iterdir()] == [f"{begun.stem}.2.copy"]
-
-
-def test_nothing_is_left_of_attempts(any_place: Place, package: Package) -> None:
-    copies.copy(package, any_place)
-    assert list((folder_of(any_place) / STAGING).iterdir()) == []
