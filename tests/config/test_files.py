@@ -1,14 +1,19 @@
-"""A file is replaced at one stroke: the old content or the new one, for those alone who may read it."""
+"""Files are replaced at one stroke, for those alone who may read them; state in them; the place of an error."""
 
 import os
+import re
 import stat
+import traceback
 from collections.abc import Iterator
-from functools import partial
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
-from config.files import PRIVATE, NotRegular, open_regular, read_file, replace_file, with_mode, write_file
+from config.errors import DeviceError, StateError, as_liput_error
+from config.files import PRIVATE, NotRegular, json_text, open_regular, read_file, replace_file, with_mode, write_file
+from config.state import StateFile
 
 
 @pytest.fixture(autouse=True)
@@ -19,13 +24,8 @@ def _umask() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("durable", [False, True])
-@pytest.mark.parametrize("had", [None, b"before"])
-def test_it_holds_the_content_has_its_mode_and_nothing_is_left_beside_it(
-    tmp_path: Path, had: bytes | None, *, durable: bool
-) -> None:
+def test_it_holds_the_content_has_its_mode_and_nothing_is_left_beside_it(tmp_path: Path, *, durable: bool) -> None:
     file = tmp_path / "roles.json"
-    if had is not None:
-        file.write_bytes(had)
     replace_file(file, b"after", with_mode(0o644), durable=durable)
     assert file.read_bytes() == b"after"
     assert stat.S_IMODE(file.stat().st_mode) == 0o644, "whatever the umask"
@@ -50,7 +50,7 @@ def test_where_it_fails_the_file_is_what_it_was(tmp_path: Path) -> None:
     file = tmp_path / "a"
     file.write_bytes(b"before")
     with pytest.raises(OSError, match="no group"):
-        replace_file(file, b"after", partial(_fail, OSError("no group")), durable=True)
+        replace_file(file, b"after", Mock(side_effect=OSError("no group")), durable=True)
     folder = tmp_path / "folder"
     folder.mkdir()
     with pytest.raises(IsADirectoryError):
@@ -90,5 +90,64 @@ def test_only_a_regular_file_is_read_and_no_more_than_its_bound(tmp_path: Path) 
                 open_regular(other, flags)
 
 
-def _fail(error: OSError, _descriptor: int) -> None:
-    raise error
+# State
+
+
+def store(path: Path) -> StateFile[dict[str, str]]:
+    return StateFile(path, dict[str, str], {})
+
+
+def test_a_missing_file_holds_the_default_and_a_change_makes_it(tmp_path: Path) -> None:
+    kept = store(tmp_path / "liput" / "roles.json")
+    assert kept.read() == {}
+    assert kept.change(lambda names: {**names, "podium": "A1"}) == {"podium": "A1"}
+    assert store(kept.path).read() == {"podium": "A1"}
+    assert stat.S_IMODE(kept.path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(kept.path.parent.stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize("damage", [b"", b"\0" * 64, b'{"podium": 3}'])
+def test_a_damaged_file_is_said_to_be_so(tmp_path: Path, damage: bytes) -> None:
+    path = tmp_path / "roles.json"
+    path.write_bytes(damage)
+    with pytest.raises(StateError, match=r"roles.json has unexpected content") as caught:
+        store(path).change(lambda names: names)
+    assert caught.value.hint == "repair it, or move it away; Liput then creates a new one"
+    assert path.read_bytes() == damage
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StateError, match="cannot be written"):
+        store(tmp_path / "file" / "roles.json").change(lambda names: names)
+
+
+def test_changes_of_several_writers_are_all_kept(tmp_path: Path) -> None:
+    kept = store(tmp_path / "roles.json")
+
+    def add(name: str) -> None:
+        for number in range(10):
+            kept.change(lambda names: {**names, f"{name}{number}": ""})  # noqa: B023 - called at once
+
+    with ThreadPoolExecutor() as pool:  # each takes a lock of its own, as a process does
+        list(pool.map(add, "abc"))
+    assert len(kept.read()) == 30
+
+
+# Unforeseen errors
+
+
+def test_an_unforeseen_error_names_its_line_after_the_failed_action() -> None:
+    with pytest.raises(TypeError) as raised:
+        json_text(object())
+    told = as_liput_error(raised.value, DeviceError, "the camera failed")
+    assert isinstance(told, DeviceError)
+    assert re.fullmatch(r"the camera failed: TypeError\(.*\) at config/files\.py:\d+", told.message)
+
+
+def test_the_innermost_line_is_named(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="missing") as raised:
+        write_file(tmp_path / "missing/file", b"", durable=False)
+    lines = [frame.lineno for frame in traceback.extract_tb(raised.tb) if frame.filename.endswith("config/files.py")]
+    assert len(lines) > 1
+    assert as_liput_error(raised.value).message.endswith(f" at config/files.py:{lines[-1]}")
