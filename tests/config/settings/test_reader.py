@@ -1,21 +1,31 @@
-"""Reading settings: each mistake is named with its line and the allowed values, and no secret is repeated."""
+"""Reading settings: each mistake is named with its line and the allowed values; quantities as people write them."""
 
-import json
-import math
-import re
-import tomllib
-from datetime import date
-from pathlib import Path
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from config.errors import SettingsError, UsageError
-from config.locale.lookup import LANGUAGES
-from config.settings.layouts import LAYOUT_KINDS
-from config.settings.reader import KeyPath, key_lines, kinds_of
-from config.settings.schema import NAMED_SECTIONS, SECTIONS, Profile, Settings, read_settings
+from config.errors import UsageError
+from config.settings.quantities import (
+    NotAllowed,
+    brief_duration,
+    brief_latency,
+    brief_rate,
+    brief_size,
+    clock_text,
+    format_duration,
+    format_rate,
+    format_size,
+    parse_duration,
+    parse_frame_rate,
+    parse_rate,
+    parse_size,
+)
+from config.settings.reader import KeyPath, key_lines
+from config.settings.schema import Settings
 from tests.support.errors import problems_of
 
 pytestmark = pytest.mark.usefixtures("home")
@@ -36,60 +46,33 @@ def test_a_wrong_key_names_the_nearest_right_one_and_its_line() -> None:
     [
         ("general.room = 5", "[general] room = 5: must be text in quotes"),
         ("general = 5", "general: must be a table, [general]"),
-        (
-            'general.language = "ID"',
-            f'[general] language = "ID": must be one of {", ".join(LANGUAGES)}; did you mean "id"?',
-        ),
+        ('general.language = "ID"', '[general] language = "ID": must be one of id, en; did you mean "id"?'),
         ("archive.path = ''", '[archive] path = "": must be a path in quotes'),
         ("archive.path = '~nobody-by-that-name/x'", "names a home folder that does not exist"),
         ("archive.reserve = '2 Gb/s'", 'must be a size such as "2 GB" or "500 MiB", or a number of bytes'),
-        ("archive.reserve = true", "[archive] reserve = true: must be a size"),
-        ("archive.reserve = -1", "must be a size"),
         ("recording.sync_s = '1h'", "must be seconds, from 0.1 to 1"),
-        ("recording.fragment_s = 1.5", "must be seconds, from 0.1 to 1"),
         ("recording.sync_s = nan", "must be seconds, from 0.1 to 1"),
-        ("recording.sync_s = false", "must be seconds, from 0.1 to 1"),
         ("profiles.720p30.width = 721", "must be an even integer from 64 to 7680"),
-        ("profiles.720p30.width = 1280.0", "must be an even integer from 64 to 7680"),
         ("profiles.720p30.audio_channels = 6", "must be an integer from 1 to 2"),
         ("profiles.720p30.fps = 29.97", 'must be frames per second: an integer, or a fraction such as "30000/1001"'),
         ("profiles.720p30.fps = '1/2'", "must be from 1 to 120 frames per second"),
-        ("profiles.720p30.video_bitrate = '4 MB/s'", 'must be a bit rate such as "4500k" or "4.5 Mbit/s"'),
         ("profiles.720p30.video_bitrate = 4500", "must be from 10 kbit/s to 200 Mbit/s"),
-        ("profiles.720p30.maxrate = '1M'", 'maxrate = "1M": must not be below video_bitrate, 2.5 Mbit/s'),
         ("profiles.720p30.preset = 'veryfst'", 'did you mean "veryfast"?'),
-        (
-            "video.stream_least_bitrate = '2M'\nvideo.stream_bitrate = '1M'",
-            'stream_least_bitrate = "2M": must not be above stream_bitrate, 1 Mbit/s',
-        ),
-        ("video.stream_encode = 'seperate'", 'did you mean "separate"?'),
         ("profiles.x.width = 640", "[profiles.x] lacks height, fps, video_bitrate"),
         ("profiles.'a/b'.width = 640", "a name in [profiles] consists of letters, digits, - and _"),
         ("profiles = 1", "profiles: must be tables, [profiles.NAME]"),
         ("video.profile = '1080p3'", 'did you mean "1080p30"?'),
         ("destinations.x.ca_file = '/ca.pem'", "[destinations.x] lacks url"),
         ("destinations.x = 'rtmp://h/a'", "must be a table, [destinations.x]"),
-        (
-            "destinations.x = { url = 'rtmp://h/a', mode = 'listener' }",
-            'mode = "listener": goes with an srt:// address',
-        ),
-        (
-            "destinations.x = { url = 'file:///srv/hls', latency_s = 1 }",
-            "latency_s = 1: goes with an srt:// address only",
-        ),
+        ("destinations.x = { url = 'rtmp://h/a', mode = 'listener' }", "goes with an srt:// address"),
+        ("destinations.x = { url = 'file:///srv/hls', latency_s = 1 }", "goes with an srt:// address only"),
+        ("profiles.720p30.maxrate = '1M'", 'maxrate = "1M": must not be below video_bitrate, 2.5 Mbit/s'),
+        ("video = { stream_least_bitrate = '2M', stream_bitrate = '1M' }", "must not be above stream_bitrate"),
         ("destinations.x = { url = 'srt://h:1', ca_file = 'c' }", "ca_file: goes with an rtmps:// address only"),
-        ("destinations.x = { url = 'rtmp://h/a', ca_file = 'c' }", "ca_file: goes with an rtmps:// address only"),
         ("destinations.x = { url = 'srt://:9000' }", "url: names no host to call"),
-        ("destinations.x = { url = 'srt://h:9000', mode = 'rendezvous' }", "must be one of caller, listener"),
-        ("destinations.x = { url = 'srt://h:9000', latency_s = 0.001 }", "must be seconds, from 0.02 to 10"),
-        ("destinations.x = { url = 'srt://h:9000', latency_s = '11s' }", "must be seconds, from 0.02 to 10"),
         ("destinations.x.url = 'rtmp://h..id/a'", "names a host that cannot be looked up"),
-        ("destinations.x.url = 'srt://h..id:9000'", "names a host that cannot be looked up"),
         ("check.server = 'https://uji..kampus.ac.id'", "names a host that cannot be looked up"),
         ("destinations.x.url = 'srt://h'", "must look like srt://HOST:PORT, or srt://:PORT for a listener"),
-        ("destinations.x.url = 'file://srv/hls'", "must look like file:///FOLDER, a folder named from the root"),
-        ("destinations.x = { url = 'srt://h:1', passphrase = 'hush' }", "does not belong in this file"),
-        ("destinations.x = { url = 'srt://h:1', stream_id = 'hush' }", "does not belong in this file"),
     ],
 )
 def test_a_wrong_value_says_what_is_allowed(text: str, problem: str) -> None:
@@ -109,8 +92,7 @@ def test_a_profile_with_a_problem_is_not_called_unknown_as_well() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "line"),
-    [("a = \n", 1), ("[general]\nroom = 'a\n", 2), ("\n\n[general\n", 3), ("a = 1\na = 2\n", 2), ("x = [\n1,\n", 2)],
+    ("text", "line"), [("[general]\nroom = 'a\n", 2), ("\n\n[general\n", 3), ("a = 1\na = 2\n", 2)]
 )
 def test_a_file_that_is_not_toml_names_the_line(text: str, line: int) -> None:
     (problem,) = problems_of(text)
@@ -121,9 +103,7 @@ def test_a_file_that_is_not_toml_names_the_line(text: str, line: int) -> None:
     "text",
     [
         "[destinations.youtube]\nurl = 'rtmp://h/a'\nkey = 'hush-hush'",
-        "[destinations.youtube]\nurl = 'rtmp://h/a'\nstream_key = 'hush-hush'",
         "[keys]\nyoutube = 'hush-hush'",
-        "keys = 'hush-hush'",
         "destinations.key = 'hush-hush'",
     ],
 )
@@ -142,27 +122,14 @@ def test_a_login_in_the_settings_is_refused_with_where_it_belongs() -> None:
     "url",
     [
         "rtmp://user:hush@h/a",
-        "rtmp://hush@h/a",
         "rtmp://h/a?token=hush",
-        "rtmp://h/a#hush",
         "http://h/hush",
-        "rtmp://h",
-        "rtmp:///hush",
-        "rtmp://h:0/hush",
         "rtmp://h:99999/hush",
         "rtmp://[h/hush",
-        "rtmp://h/a hush",
         "rtmp://h/a\\u0000hush",
         "srt://h:9000?passphrase=hush-hush-hush",
-        "srt://u:hush@h:9000",
         "srt://h:9000/hush",
-        "srt://hush",
-        "srt://[abc]:9000",
         "srt://hush\uff1a:9000",
-        "srt://h:0",
-        "srt://h:65536",
-        "file://hush/x",
-        "",
     ],
 )
 def test_an_address_that_is_wrong_or_holds_a_secret_is_refused_unseen(url: str) -> None:
@@ -177,85 +144,22 @@ def test_an_unknown_profile_is_a_usage_error() -> None:
     assert "720p30" in caught.value.hint
 
 
-NAMES = st.sampled_from(
+@pytest.mark.parametrize(
+    ("text", "problem"),
     [
-        *SECTIONS,
-        *NAMED_SECTIONS,
-        *kinds_of(Profile),
-        "url",
-        "ca_file",
-        "path",
-        "reserve",
-        "profile",
-        "key",
-        "1080p30",
-        "x",
-        "é",
-        "",
-    ]
+        ('layouts.mine.show = ["a"]', "[layouts.mine] lacks kind"),
+        ('layouts.single.show = ["a", "b"]', 'must name at most 1 input in a "single" layout'),
+        ('layouts.pip.show = ["a", "a"]', "[layouts.pip] show: must not name an input twice"),
+        ('layouts.pip.show = "a"', 'must be a list of names, such as ["slides", "podium"]'),
+        ("layouts.pip.show = [true]", 'must be a list of names, such as ["slides", "podium"]'),
+        ("layouts.pip.size = 0.9", "must be a number from 0.1 to 0.5"),
+        ("sound.podium.gain_db = 21", "must be decibels from -60 to 20"),
+        ('program.title_line = "yes"', "must be true or false"),
+    ],
 )
-VALUES = st.recursive(
-    st.one_of(
-        st.integers(),
-        st.floats(),
-        st.booleans(),
-        st.text(max_size=8),
-        st.dates(),
-        st.sampled_from(["4M", "rtmp://h/a", "~"]),
-    ),
-    lambda inner: st.one_of(st.lists(inner, max_size=2), st.dictionaries(NAMES, inner, max_size=3)),
-    max_leaves=8,
-)
-
-
-def toml(value: object) -> str:
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{json.dumps(key)} = {toml(member)}" for key, member in value.items()) + "}"
-    if isinstance(value, list):
-        return "[" + ", ".join(map(toml, value)) + "]"
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    return str(value) if isinstance(value, date) else json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-
-
-@given(st.dictionaries(NAMES, VALUES, max_size=4))
-def test_whatever_a_file_holds_each_problem_has_its_line(document: dict[str, object]) -> None:
-    text = "".join(f"{json.dumps(key)} = {toml(value)}\n" for key, value in document.items())
-    try:
-        settings = read_settings(text, Path("/etc/liput.toml"))
-    except SettingsError as error:
-        for problem in error.message.split("\n"):
-            assert re.match(r"liput.toml, line [1-9]\d*: (?!not TOML)", problem), problem
-    else:
-        assert isinstance(settings, Settings)
-
-
-def test_a_layout_that_cannot_be_is_said_with_its_line() -> None:
-    assert problems_of('[layouts.mine]\nshow = ["a"]') == ["liput.toml, line 1: [layouts.mine] lacks kind"]
-    kinds = ", ".join(LAYOUT_KINDS)
-    assert problems_of('[layouts.mine]\nkind = "pipe"') == [
-        f'liput.toml, line 2: [layouts.mine] kind = "pipe": must be one of {kinds}; did you mean "pip"?'
-    ]
-    assert problems_of('layouts.single.show = ["a", "b"]') == [
-        'liput.toml, line 1: [layouts.single] show: must name at most 1 input in a "single" layout'
-    ]
-    assert problems_of('layouts.pip.show = ["a", "a"]') == [
-        "liput.toml, line 1: [layouts.pip] show: must not name an input twice"
-    ]
-    assert problems_of('layouts.pip.show = "a"\nlayouts.pip.size = 0.9') == [
-        'liput.toml, line 1: [layouts.pip] show = "a": must be a list of names, such as ["slides", "podium"]',
-        "liput.toml, line 2: [layouts.pip] size = 0.9: must be a number from 0.1 to 0.5",
-    ]
-    assert problems_of("layouts.pip.show = [true]")[0].endswith('such as ["slides", "podium"]')
-    assert problems_of('program.title_line = "yes"') == [
-        'liput.toml, line 1: [program] title_line = "yes": must be true or false'
-    ]
-
-
-@pytest.mark.parametrize("gain", ["21", "-61", "true", '"6 dB"', "nan"])
-def test_a_gain_is_decibels_within_bounds(gain: str) -> None:
-    (problem,) = problems_of(f"[sound.podium]\ngain_db = {gain}")
-    assert problem.endswith("must be decibels from -60 to 20")
+def test_a_layout_or_sound_that_cannot_be_is_said(text: str, problem: str) -> None:
+    (found,) = problems_of(text)
+    assert problem in found
 
 
 # The line of each key
@@ -293,7 +197,6 @@ name = "second"
 
 
 def test_every_way_of_writing_a_key() -> None:
-    tomllib.loads(TRICKY)
     expected: dict[KeyPath, str] = {
         ("plain",): "plain = 1",
         ("quoted key",): '"quoted key" =',
@@ -316,41 +219,72 @@ def test_every_way_of_writing_a_key() -> None:
         assert lines[found[path] - 1].startswith(start), path
 
 
-def paths_of(value: object, path: KeyPath = ()) -> set[KeyPath]:
-    members = value.items() if isinstance(value, dict) else ()
-    return {path} | {found for key, member in members for found in paths_of(member, (*path, key))}
-
-
 def test_windows_line_ends_count_once() -> None:
     assert key_lines("a = 1\r\n\r\n[t]\r\nb = 2\r\n") == {("a",): 1, ("t",): 3, ("t", "b"): 4}
 
 
-SCALARS = st.one_of(
-    st.integers(-9, 9).map(str),
-    st.text(st.sampled_from("ab\"\\'#[]{}=,.\n"), max_size=6).map(
-        lambda text: '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
-    ),
-    st.text(st.sampled_from('ab"\\#[]{}=,. '), max_size=6).map(lambda text: f"'{text}'"),
-    st.text(st.sampled_from('ab"#[]{}=,.\n'), max_size=6).map(lambda text: f"'''\n{text}'''"),
-)
-TOML_VALUES = st.recursive(
-    SCALARS,
-    lambda inner: st.one_of(
-        st.lists(inner, max_size=3).map(lambda items: "[" + ",\n ".join(items) + "]"),
-        st.lists(inner, max_size=3).map(
-            lambda items: "{" + ", ".join(f"k{n} = {v}" for n, v in enumerate(items)) + "}"
-        ),
-    ),
-    max_leaves=6,
-)
+# Quantities
 
 
-@given(st.lists(TOML_VALUES, min_size=1, max_size=6))
-def test_values_never_hide_or_invent_keys(values: list[str]) -> None:
-    text, expected = "", {}
-    for number, value in enumerate(values):
-        expected[f"key{number}"] = text.count("\n") + 1
-        text += f"key{number} = {value} # comment\n"
-    found = key_lines(text)
-    assert set(found) | {()} == paths_of(tomllib.loads(text))
-    assert {path[0]: line for path, line in found.items() if len(path) == 1} == expected
+@pytest.mark.parametrize(
+    ("parse", "written", "value"),
+    [
+        (parse_duration, "1H 30M 5s", 5405),
+        (parse_duration, "2.5m", 150),
+        (parse_duration, " 1m0.5s ", 60.5),
+        (parse_duration, "250ms", 0.25),
+        (parse_size, "2 GB", 2 * 10**9),
+        (parse_size, "1.5gib", 3 * 2**29),
+        (parse_size, "700", 700),
+        (parse_size, 5, 5),
+        (parse_rate, "4500k", 4_500_000),
+        (parse_rate, "4.5 Mbit/s", 4_500_000),
+        (parse_rate, "128kbps", 128_000),
+        (parse_frame_rate, 30, Fraction(30)),
+        (parse_frame_rate, "30000/1001", Fraction(30000, 1001)),
+    ],
+)
+def test_quantities_as_people_write_them(parse: Callable[[Any], object], written: str | int, value: object) -> None:
+    assert parse(written) == value
+
+
+@pytest.mark.parametrize(
+    ("parse", "written"),
+    [
+        *((parse_duration, text) for text in ("", "90", "1m1h", "1m1m", "1h30", "-5s", "0s", "0.0001s", "1h,30m")),
+        *((parse_size, text) for text in ("", "GB", "2 Gbit", "0.5 B", "1,5 GB", -1)),
+        *((parse_rate, text) for text in ("", "4.5 MB/s", "0.5", -3)),
+        *((parse_frame_rate, text) for text in ("29.97", "", "30/0", "-30", "1/2/3", 0)),
+    ],
+)
+def test_quantities_that_could_mean_something_else_are_refused(parse: Callable[[Any], object], written: object) -> None:
+    with pytest.raises(NotAllowed, match="must be"):
+        parse(written)
+
+
+@given(number=st.integers(1, 2**40))
+@settings(max_examples=30)
+def test_a_printed_quantity_reads_back(number: int) -> None:
+    seconds = (number % 10**10 + 1) / 1000
+    assert parse_duration(format_duration(seconds)) == seconds
+    assert parse_size(format_size(number)) == number
+    assert parse_rate(format_rate(number)) == number
+
+
+@pytest.mark.parametrize(
+    ("form", "texts"),
+    [
+        (format_duration, {5400: "1h30m", 90: "1m30s", 3661.5: "1h1m1s500ms", 0: "0s"}),
+        (format_size, {2 * 10**9: "2 GB", 500 * 2**20: "500 MiB", 8_123_456: "8.123456 MB", 999: "999 B", 0: "0 B"}),
+        (format_rate, {4_500_000: "4.5 Mbit/s", 128_000: "128 kbit/s"}),
+        (brief_size, {512: "512 B", 8_123_456: "8.12 MB", 81_234_567: "81.2 MB", 812_345_678: "812 MB"}),
+        (brief_rate, {4_512_345.6: "4.51 Mbit/s"}),
+        (brief_latency, {0.0004: "<1 ms", 0.0432: "43 ms", 0.9994: "999 ms", 1.24: "1.2 s"}),
+        (brief_duration, {95.4: "95s", 120: "2m", 3600 * 3 + 725: "3h12m"}),
+        (clock_text, {59.9: "0:00:59", 3723.4: "1:02:03", 36_000 * 3: "30:00:00"}),
+    ],
+)
+def test_quantities_are_printed_in_the_unit_that_a_person_would_choose(
+    form: Callable[[Any], str], texts: dict[float, str]
+) -> None:
+    assert {number: form(number) for number in texts} == texts
