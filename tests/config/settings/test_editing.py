@@ -1,6 +1,5 @@
 """Editing settings and keys: both files are written whole or not at all, and all else stays as it was."""
 
-import difflib
 import errno
 import os
 import stat
@@ -8,13 +7,13 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from config.errors import SecretError, SettingsError, UsageError
 from config.settings import editing
 from config.settings.editing import EditedValue, SettingChanges, change_settings, edit_toml, write_problem
-from config.settings.schema import Settings, default_text, load_settings
+from config.settings.schema import Settings, load_settings
 from config.settings.secrets import read_keys
 from tests.config.settings.test_reader import TRICKY
 from tests.support.processes import be_powerless_root, confined
@@ -66,9 +65,7 @@ def test_what_a_link_leads_to_is_changed(file: Path, tmp_path: Path) -> None:
     ("path", "value", "said"),
     [
         (("general", "language"), "fr", "must be one of id, en"),
-        (URL, "https://kampus.example/", "must look like"),
         (URL, "rtmps://me:geheim@kampus.example/live", "user name"),
-        (("destinations", "a b", "url"), "rtmps://kampus.example/live", "consists of letters"),
     ],
 )
 def test_what_settings_cannot_be_is_refused_and_nothing_is_written(
@@ -135,7 +132,7 @@ def destinations(file: Path) -> Path:
 
 def test_a_key_is_kept_for_its_owner_alone(file: Path) -> None:
     settings = load_settings(destinations(file))
-    change_key(settings, "kampus", "abcd-1234")
+    change_key(settings, "kampus", "abcd-1234\n")  # as it is pasted
     change_key(settings, "relay", {"passphrase": 'sangat "rahasia"'})
     keys = file.with_name("keys.toml")
     assert stat.S_IMODE(keys.stat().st_mode) == 0o600
@@ -156,23 +153,17 @@ def test_a_key_is_changed_where_it_stands(file: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("kampus", "two words-geheim"), ("kampus", "rtmps://k.example/live/geheim"),
+        ("kampus", "two words-geheim"),
         ("kampus", {"passphrase": "geheim-geheim"}),
-        ("relay", "geheim"), ("relay", {"passphrase": "geheim"}), ("kampus", "geheim\n"),
+        ("relay", {"passphrase": "geheim"}),
     ],
 )  # fmt: skip
 def test_a_key_that_cannot_be_one_is_refused_and_not_repeated(file: Path, name: str, value: str) -> None:
-    settings = load_settings(destinations(file))
-    if value == "geheim\n":
-        change_key(settings, name, value)  # what is pasted ends with a new line
-        assert read_keys(settings)[name].reveal() == "geheim"
-        return
+    destinations(file)
     with pytest.raises(SecretError) as refused:
-        change_key(settings, name, value)
-    assert "geheim" not in refused.value.message + refused.value.hint
-    with pytest.raises(SecretError):
         change_settings(file, {ROOM: "Aula"}, key=(name, value))
     assert load_settings(file).general.room == "", "neither is written"
+    assert "geheim" not in refused.value.message + refused.value.hint
     assert not file.with_name("keys.toml").exists()
 
 
@@ -214,54 +205,35 @@ def test_a_key_goes_with_its_destination_or_neither_is_written(
     assert sorted(path.name for path in file.parent.iterdir()) == ["keys.toml", "liput.toml"]
 
 
-def test_a_key_that_cannot_be_written_leaves_the_settings(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = destinations(file).read_text()
-    monkeypatch.setattr(
-        editing, "write_problem", lambda path: f"{path} cannot be written" if "keys" in path.name else ""
-    )
-    with pytest.raises(SettingsError, match=r"keys\.toml cannot be written"):
-        change_settings(file, {URL: "rtmps://other.example/live"}, key=("kampus", "new"))
-    assert file.read_text() == before
-
-
 # Editing the text
 
 FILE = Path("liput.toml")
 
 
-def changed_lines(before: str, after: str) -> list[str]:
-    """Return the lines that differ, with - or + before them."""
-    found = difflib.ndiff(before.splitlines(), after.splitlines())
-    return [line for line in found if line[:2] in {"- ", "+ "}]
-
-
-def test_a_value_is_replaced_where_it_stands_and_its_comment_stays() -> None:
-    after = edit_toml(FILE, default_text(), {ROOM: "Aula"})
-    assert changed_lines(default_text(), after) == [
-        '- room = ""           # "Aula Lantai 2": part of every recording\'s description',
-        '+ room = "Aula"           # "Aula Lantai 2": part of every recording\'s description',
-    ]
-
-
 @pytest.mark.parametrize(
-    ("before", "after"),
+    ("before", "path", "after"),
     [
-        ("", '[general]\nroom = "Aula"\n'),
-        ("# mine\n", '# mine\n\n[general]\nroom = "Aula"\n'),
-        ("keys_file = 'k'", "keys_file = 'k'\n[general]\nroom = \"Aula\"\n"),
-        ("[general] # who\noffice = 'A'\n[web]\n", "[general] # who\noffice = 'A'\nroom = \"Aula\"\n[web]\n"),
-        ("general.office = 'x'\n", "general.office = 'x'\ngeneral.room = \"Aula\"\n"),
-        ("general = { office = 'x' }\n", "general = { office = 'x', room = \"Aula\"}\n"),
-        ("[general]", '[general]\nroom = "Aula"\n'),
-        ("[ general ]\r\n[web]\r\n", '[ general ]\r\nroom = "Aula"\r\n[web]\r\n'),
-        ("general.room = 'x' # old", 'general.room = "Aula" # old'),
-        ("general = { room = 'x', office = 'y' }\n", "general = { room = \"Aula\", office = 'y' }\n"),
-        ('[general]\nroom = """two\nlines"""\n', '[general]\nroom = "Aula"\n'),
-        ("[web]\n[general]\n'room' = 'x'", "[web]\n[general]\n'room' = \"Aula\""),
+        ("# mine\n", ROOM, '# mine\n\n[general]\nroom = "Aula"\n'),
+        ("[general] # who\noffice = 'A'\n[web]\n", ROOM, "[general] # who\noffice = 'A'\nroom = \"Aula\"\n[web]\n"),
+        ("general.office = 'x'\n", ROOM, "general.office = 'x'\ngeneral.room = \"Aula\"\n"),
+        ("general = { office = 'x' }\n", ROOM, "general = { office = 'x', room = \"Aula\"}\n"),
+        ("[ general ]\r\n[web]\r\n", ROOM, '[ general ]\r\nroom = "Aula"\r\n[web]\r\n'),
+        ("general.room = 'x' # old", ROOM, 'general.room = "Aula" # old'),
+        ('[general]\nroom = """two\nlines"""\n', ROOM, '[general]\nroom = "Aula"\n'),
+        # A key at the top level stands before every table.
+        ("b = '2' # two\n[x]\nc = '3'\n", ("a",), "b = '2' # two\na = \"Aula\"\n\n[x]\nc = '3'\n"),
+        ("[[feeds]]\nc = '3'\n[x]\n", ("a",), "a = \"Aula\"\n[[feeds]]\nc = '3'\n[x]\n"),
+        # A comment stays before the table that it is about.
+        ("[general]\n\n# the page\n[web]\n", ROOM, '[general]\nroom = "Aula"\n\n# the page\n[web]\n'),
+        (
+            "[d.x]\nroom = 'B'\n\n# the page\n[web]\n",
+            ("d", "y", "room"),
+            "[d.x]\nroom = 'B'\n\n[d.y]\nroom = \"Aula\"\n\n# the page\n[web]\n",
+        ),
     ],
 )
-def test_in_every_way_that_a_table_may_be_written(before: str, after: str) -> None:
-    assert edit_toml(FILE, before, {ROOM: "Aula"}) == after
+def test_in_every_way_that_a_table_may_be_written(before: str, path: tuple[str, ...], after: str) -> None:
+    assert edit_toml(FILE, before, {path: "Aula"}) == after
 
 
 @pytest.mark.parametrize("text", ["general = 1\n", "[[general]]\n", "[general\n"])
@@ -270,51 +242,7 @@ def test_what_it_cannot_write_into_is_refused_and_not_guessed_at(text: str) -> N
         edit_toml(FILE, text, {ROOM: "Aula"})
 
 
-@pytest.mark.parametrize(
-    ("before", "after"),
-    [
-        ("", 'a = "1"\n'),
-        ("# keys\n", '# keys\na = "1"\n'),
-        ("b = '2' # two\n[alarms]\nc = '3'\n", "b = '2' # two\na = \"1\"\n\n[alarms]\nc = '3'\n"),
-        ("# keys\n[alarms]\nc = '3'\n", "# keys\na = \"1\"\n\n[alarms]\nc = '3'\n"),
-        ("[[feeds]]\nc = '3'\n[x]\n", "a = \"1\"\n[[feeds]]\nc = '3'\n[x]\n"),
-    ],
-)
-def test_a_key_at_the_top_level_stands_before_every_table(before: str, after: str) -> None:
-    assert edit_toml(FILE, before, {("a",): "1"}) == after
-
-
-@pytest.mark.parametrize(
-    ("before", "path", "after"),
-    [
-        (
-            "[general]\noffice = 'A'\n\n# the page\n[web]\n",
-            ROOM,
-            "[general]\noffice = 'A'\nroom = \"Aula\"\n\n# the page\n[web]\n",
-        ),
-        (
-            "[d.x]\nroom = 'B'\n\n# the page\n[web]\nport = 1\n",
-            ("d", "y", "room"),
-            "[d.x]\nroom = 'B'\n\n[d.y]\nroom = \"Aula\"\n\n# the page\n[web]\nport = 1\n",
-        ),
-    ],
-)
-def test_a_comment_stays_before_the_table_that_it_is_about(before: str, path: tuple[str, ...], after: str) -> None:
-    assert edit_toml(FILE, before, {path: "Aula"}) == after
-
-
-def test_several_at_once_and_tables_of_one_line() -> None:
-    changes: dict[tuple[str, ...], EditedValue] = {
-        ("s",): {"passphrase": 'a"b', "stream_id": "c\\d"},
-        ("d", "y", "test"): True,
-        ("d", "y", "url"): "u",
-    }
-    after = edit_toml(FILE, "", changes)
-    assert tomllib.loads(after) == {
-        "s": {"passphrase": 'a"b', "stream_id": "c\\d"}, "d": {"y": {"test": True, "url": "u"}},
-    }  # fmt: skip
-
-
+@settings(max_examples=15)
 @given(
     st.text(), st.sampled_from([("general", "room"), ("plain",), ("table", "sub", "one"), ("quoted key",), ("new",)])
 )
