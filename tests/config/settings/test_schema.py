@@ -9,14 +9,13 @@ import msgspec
 import pytest
 
 from config.errors import SettingsError, UsageError
-from config.settings.layouts import BUILT_IN_LAYOUTS, LAYOUT_KINDS, LayoutSettings
+from config.settings.layouts import BUILT_IN_LAYOUTS, LayoutSettings
 from config.settings.reader import kinds_of
 from config.settings.schema import (
     BUILT_IN_PROFILES,
     NAMED_SECTIONS,
     SECTIONS,
     AudioInputSettings,
-    DestinationSettings,
     Profile,
     Settings,
     default_text,
@@ -85,20 +84,15 @@ def test_an_invalid_file_gives_the_settings_of_its_last_valid_text(tmp_path: Pat
     assert load_settings(file, valid).general.room == "Senat"
 
 
-def test_a_named_file_must_exist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(SettingsError, match="there is no settings file"):
-        load_settings(tmp_path / "nowhere.toml")
-    monkeypatch.setenv("LIPUT_CONFIG", str(tmp_path / "nowhere.toml"))
-    with pytest.raises(SettingsError, match="there is no settings file"):
-        load_settings()
-
-
-def test_a_file_that_is_no_text_or_no_file_is_one_clear_line(tmp_path: Path) -> None:
+def test_a_named_file_must_exist_and_be_readable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(SettingsError, match="is not UTF-8 text"):
         load_settings(tmp_path / "binary")
     with pytest.raises(SettingsError, match=r"cannot read the settings file .*: Is a directory"):
         load_settings(tmp_path)
+    monkeypatch.setenv("LIPUT_CONFIG", str(tmp_path / "nowhere.toml"))
+    with pytest.raises(SettingsError, match="there is no settings file"):
+        load_settings()
 
 
 def test_the_reference_file_says_what_the_defaults_are(home: Path) -> None:
@@ -150,10 +144,8 @@ def test_a_file_changes_single_fields_and_adds_profiles() -> None:
     ("text", "least", "most"),
     [
         ("", 1_125_000, 4_500_000),
-        ("video.stream_bitrate = '8M'", 2_000_000, 8_000_000),
         ("video.stream_bitrate = '800k'", 300_000, 800_000),
         ("video.stream_bitrate = '200k'", 200_000, 200_000),
-        ("video.stream_least_bitrate = '600k'", 600_000, 4_500_000),
         ("video.stream_least_bitrate = '20M'", 4_500_000, 4_500_000),
     ],
 )
@@ -178,33 +170,9 @@ def test_relative_paths_count_from_the_settings_file(home: Path) -> None:
     assert settings.destinations["kampus"].url == "rtmps://live.example/app"
 
 
-def test_destinations_of_other_kinds_are_read() -> None:
-    settings = read_settings(
-        """
-        [destinations.siaran]
-        url = "srt://relay.example:9000"
-        latency_s = "800ms"
-        [destinations.ruang]
-        url = "srt://:9001"
-        mode = "listener"
-        [destinations.kampus]
-        url = "file:///srv/hls/aula/"
-        """,
-        Path("/etc/liput/liput.toml"),
-    )
-    assert settings.destinations == {
-        "siaran": DestinationSettings(url="srt://relay.example:9000", latency_s=0.8),
-        "ruang": DestinationSettings(url="srt://:9001", mode="listener"),
-        "kampus": DestinationSettings(url="file:///srv/hls/aula"),
-    }
-    assert [destination.needs_key for destination in settings.destinations.values()] == [False] * 3
-
-
 def test_the_first_layout_must_be_there() -> None:
-    kinds = ", ".join(LAYOUT_KINDS)
-    assert problems_of('program.layout = "pipp"') == [
-        f'liput.toml, line 1: [program] layout = "pipp": must be a layout: {kinds}; did you mean "pip"?'
-    ]
+    (problem,) = problems_of('program.layout = "pipp"')
+    assert problem.endswith('did you mean "pip"?')
     settings = read_settings(
         """
         program.layout = "kuliah"
@@ -218,22 +186,17 @@ def test_the_first_layout_must_be_there() -> None:
     assert settings.layout() == LayoutSettings(kind="pip", show=("slides", "2"))
     assert settings.layout("pip") == BUILT_IN_LAYOUTS["pip"]
     assert settings.program.logo == Path("/etc/liput/logo.png")
-    with pytest.raises(UsageError, match='there is no layout "kulia"; did you mean "kuliah"') as caught:
+    with pytest.raises(UsageError, match='there is no layout "kulia"; did you mean "kuliah"'):
         settings.layout("kulia")
-    assert caught.value.hint == f"the layouts are {', '.join(LAYOUT_KINDS)}, kuliah"
 
 
 def test_further_disks_are_a_list_of_folders_that_counts_from_the_file() -> None:
     settings = read_settings('[storage]\npaths = ["/mnt/a", "b"]\nmirror = true', Path("/etc/liput/liput.toml"))
     assert settings.storage.paths == (Path("/mnt/a"), Path("/etc/liput/b"))
     assert settings.storage.mirror
-    assert problems_of('[storage]\npaths = "/mnt/a"\nmirror = 1') == [
-        'liput.toml, line 2: [storage] paths = "/mnt/a": must be a list of paths, ["/mnt/a", "/mnt/b"]',
-        "liput.toml, line 3: [storage] mirror = 1: must be true or false",
-    ]
-    assert problems_of('[storage]\npaths = ["/mnt/a", "/mnt/a"]') == [
-        "liput.toml, line 2: [storage] paths: must not name a path twice"
-    ]
+    for paths, problem in (('"/mnt/a"', "must be a list of paths"), ('["/a", "/a"]', "must not name a path twice")):
+        (found,) = problems_of(f"[storage]\npaths = {paths}")
+        assert problem in found
 
 
 def test_an_input_of_sound_is_treated_as_its_role_else_as_its_kind() -> None:

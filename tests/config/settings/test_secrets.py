@@ -4,32 +4,21 @@ import copy
 import errno
 import io
 import json
-import logging
 import os
 import pickle
 import traceback
 from pathlib import Path
-from typing import NoReturn
+from unittest.mock import Mock
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from config.errors import SecretError, UsageError
 from config.settings import secrets
-from config.settings.addresses import check_stream_url
-from config.settings.quantities import NotAllowed
 from config.settings.schema import Settings, load_settings
-from config.settings.secrets import (
-    Secret,
-    destination_url,
-    keys_path,
-    read_keys,
-    read_url_file,
-    secret_url,
-    stream_target,
-)
+from config.settings.secrets import Secret, destination_url, keys_path, read_keys, read_url_file, stream_target
 from recorder.live.url import SrtUrl, parse_live_url
 
 KEY = "hush-1234-abcd-5678"
@@ -46,35 +35,36 @@ def private(file: Path, text: str) -> Path:
     return file
 
 
+SRT_KEY = 'siaran = { passphrase = "a pass phrase+", stream_id = "#!::r=aula,m=publish" }'
+
+
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
+def known(tmp_path: Path) -> Settings:
     file = tmp_path / "liput.toml"
-    file.write_text('[destinations]\nyoutube.url = "rtmps://a.example/live2"\nkampus.url = "rtmp://b.example/live"\n')
-    private(tmp_path / "keys.toml", f'youtube = "{KEY}"\n')
+    file.write_text(
+        """
+        [destinations]
+        youtube.url = "rtmps://a.example/live2"
+        kampus.url = "rtmp://b.example/live"
+        siaran = { url = "srt://relay.example:9000", latency_s = 0.8 }
+        ruang = { url = "srt://:9001", mode = "listener" }
+        hls.url = "file:///srv/hls/aula"
+        """
+    )
+    private(tmp_path / "keys.toml", f'youtube = "{KEY}"\n{SRT_KEY}')
     return load_settings(file)
 
 
 # With a beginning that no name of ours has: "None" would be found in any text.
+@settings(max_examples=30)
 @given(st.text(st.characters(categories=("L", "N")), min_size=4).map("Zq7{}".format))
 def test_nothing_shows_a_secret_by_accident(value: str) -> None:
     secret = Secret(f"rtmp://h/a/{value}", value)
     target = secrets.StreamTarget("x", secret)
-    log = io.StringIO()
-    handler = logging.StreamHandler(log)
-    handler.handle(logging.makeLogRecord({"msg": "%s %r %s", "args": (secret, secret, target)}))
     shown = "".join(traceback.format_exception(ValueError(secret, target)))
-    for text in (
-        repr(secret),
-        str(secret),
-        f"{secret}",
-        f"{secret!s:>40}",
-        f"{[secret]}",
-        repr(target),
-        log.getvalue(),
-        shown,
-    ):
+    for text in (str(secret), f"{secret:>40}", f"{[secret]}", repr(target), shown):
         assert value not in text.replace(__file__, "")
-    for attempt in (pickle.dumps, copy.copy, copy.deepcopy, json.dumps, msgspec.json.encode, msgspec.to_builtins, vars):
+    for attempt in (pickle.dumps, copy.copy, copy.deepcopy, json.dumps, msgspec.json.encode, vars):
         with pytest.raises(TypeError) as caught:
             attempt(secret)
         assert value not in str(caught.value)
@@ -82,60 +72,24 @@ def test_nothing_shows_a_secret_by_accident(value: str) -> None:
     assert value not in secret.redact(f"cannot open rtmp://h/a/{value}, key {value}")
 
 
-def test_secrets_compare_by_value() -> None:
-    assert Secret("a") == Secret("a") != Secret("b")
-    assert len({Secret("a"), Secret("a")}) == 1
-    assert Secret("a") != "a"
-
-
-def test_a_destination_is_its_address_and_its_key(settings: Settings) -> None:
-    url = destination_url(settings, "youtube")
+def test_a_destination_is_its_address_and_its_key(known: Settings, tmp_path: Path) -> None:
+    url = destination_url(known, "youtube")
     assert url.reveal() == f"rtmps://a.example/live2/{KEY}"
     assert url.redact(f"{KEY} refused") == "(hidden) refused"
-    assert stream_target(settings, "youtube") == secrets.StreamTarget("youtube", url)
-
-
-def test_what_stands_before_a_keys_query_is_secret_alone(settings: Settings, tmp_path: Path) -> None:
+    assert stream_target(known, "youtube") == secrets.StreamTarget("youtube", url)
     private(tmp_path / "keys.toml", f'youtube = "{KEY}?backup=1"')
-    assert read_keys(settings)["youtube"].redact(f"{KEY} refused") == "(hidden) refused"
+    assert read_keys(known)["youtube"].redact(f"{KEY} refused") == "(hidden) refused", "without its query, too"
 
 
-def test_a_key_that_is_wrong_costs_its_own_destination_only(settings: Settings, tmp_path: Path) -> None:
+def test_a_key_that_is_wrong_costs_its_own_destination_only(known: Settings, tmp_path: Path) -> None:
     private(tmp_path / "keys.toml", f'kampus = {{ passphrase = "short" }}\nyoutube = "{KEY}"')
-    assert destination_url(settings, "youtube").reveal().endswith(KEY)
+    assert destination_url(known, "youtube").reveal().endswith(KEY)
     with pytest.raises(SecretError, match="10 to 79"):
-        destination_url(settings, "kampus")
+        destination_url(known, "kampus")
 
 
-def test_an_address_of_a_strange_host_is_repeated_by_nobody() -> None:
-    strange = f"rtmp://user:{KEY}\uff20@h/live/x"
-    assert KEY not in secret_url(strange).redact(strange)
-    with pytest.raises(NotAllowed) as caught:
-        check_stream_url(strange)
-    assert KEY not in str(caught.value)
-
-
-SRT_KEY = 'siaran = { passphrase = "a pass phrase+", stream_id = "#!::r=aula,m=publish" }'
-
-
-@pytest.fixture
-def kinds(tmp_path: Path) -> Settings:
-    file = tmp_path / "liput.toml"
-    file.write_text(
-        """
-        [destinations]
-        siaran = { url = "srt://relay.example:9000", latency_s = 0.8 }
-        ruang = { url = "srt://:9001", mode = "listener" }
-        kampus.url = "file:///srv/hls/aula"
-        youtube.url = "rtmps://a.example/live2"
-        """
-    )
-    private(tmp_path / "keys.toml", SRT_KEY)
-    return load_settings(file)
-
-
-def test_an_srt_destination_is_its_address_passphrase_and_stream_id(kinds: Settings) -> None:
-    url = destination_url(kinds, "siaran")
+def test_an_srt_destination_is_its_address_passphrase_and_stream_id(known: Settings) -> None:
+    url = destination_url(known, "siaran")
     assert parse_live_url(url.reveal()) == SrtUrl(
         "relay.example", 9000, latency_ms=800, passphrase="a pass phrase+", stream_id="#!::r=aula,m=publish"
     )
@@ -146,12 +100,12 @@ def test_an_srt_destination_is_its_address_passphrase_and_stream_id(kinds: Setti
         "%23%21%3A%3Ar%3Daula%2Cm%3Dpublish",
     ):
         assert url.redact(f"{said} refused") == "(hidden) refused"
-        assert read_keys(kinds)["siaran"].redact(said) == "(hidden)"
+        assert read_keys(known)["siaran"].redact(said) == "(hidden)"
 
 
-def test_what_needs_no_key_is_its_address_alone(kinds: Settings) -> None:
-    assert parse_live_url(destination_url(kinds, "ruang").reveal()) == SrtUrl("", 9001, "listener")
-    assert destination_url(kinds, "kampus").reveal() == "file:///srv/hls/aula"
+def test_what_needs_no_key_is_its_address_alone(known: Settings) -> None:
+    assert parse_live_url(destination_url(known, "ruang").reveal()) == SrtUrl("", 9001, "listener")
+    assert destination_url(known, "hls").reveal() == "file:///srv/hls/aula"
 
 
 @pytest.mark.parametrize(
@@ -159,21 +113,18 @@ def test_what_needs_no_key_is_its_address_alone(kinds: Settings) -> None:
     [
         ("siaran", f'siaran = "{KEY}"', "the key is of another form", "{ passphrase = "),
         ("youtube", f'youtube = {{ passphrase = "{KEY}" }}', "the key is of another form", 'youtube = "..."'),
-        ("kampus", f'kampus = "{KEY}"', "a folder needs none", "take kampus out of"),
+        ("hls", f'hls = "{KEY}"', "a folder needs none", "take hls out of"),
         ("siaran", f'siaran = {{ passphrase = "{KEY}", key = "{KEY}" }}', "has more than a passphrase", "siaran = "),
         ("siaran", 'siaran = { passphrase = "hush-1234" }', "10 to 79", ""),
-        ("siaran", "siaran = { passphrase = 1234567890 }", "is not text", "siaran = "),
-        ("siaran", "siaran = {}", "is not text", "siaran = "),
         ("siaran", f'siaran = {{ stream_id = "{KEY * 40}" }}', "512", ""),
-        ("siaran", f'siaran = {{ stream_id = "{KEY}\\u0007" }}', "control characters", ""),
     ],
 )
 def test_a_key_that_is_wrong_for_its_destination_is_refused_unseen(
-    kinds: Settings, tmp_path: Path, name: str, keys: str, problem: str, hint: str
+    known: Settings, tmp_path: Path, name: str, keys: str, problem: str, hint: str
 ) -> None:
     private(tmp_path / "keys.toml", keys)
     with pytest.raises(SecretError, match=problem) as caught:
-        destination_url(kinds, name)
+        destination_url(known, name)
     assert hint in caught.value.hint
     assert "hush" not in caught.value.message + caught.value.hint
 
@@ -199,77 +150,74 @@ def test_keys_may_stand_in_a_table_and_in_a_file_of_another_name(tmp_path: Path)
 
 
 def test_a_services_credential_comes_before_the_file_beside(
-    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    known: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "credentials"
     folder.mkdir()
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(folder))
-    assert destination_url(settings, "youtube").reveal().endswith(KEY)
+    assert destination_url(known, "youtube").reveal().endswith(KEY)
     (folder / "liput-keys").write_text('youtube = "from-systemd"')
     (folder / "liput-keys").chmod(0o440)  # as systemd leaves them: an access list lets only the service in
-    assert destination_url(settings, "youtube").reveal() == "rtmps://a.example/live2/from-systemd"
+    assert destination_url(known, "youtube").reveal() == "rtmps://a.example/live2/from-systemd"
     (folder / "liput-keys").chmod(0o444)  # systemd makes none that are; whoever has set the variable did
     with pytest.raises(SecretError, match="for its owner alone"):
-        destination_url(settings, "youtube")
+        destination_url(known, "youtube")
 
 
 def test_a_services_folder_that_is_closed_to_us_counts_as_none(
-    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    known: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path / "closed"))
-    monkeypatch.setattr(os, "stat", _refused)
-    assert keys_path(settings) == tmp_path / "keys.toml"
+    refused = PermissionError(errno.EACCES, "Permission denied")
+    monkeypatch.setattr(os, "stat", Mock(side_effect=refused))
+    assert keys_path(known) == tmp_path / "keys.toml"
 
 
-def _refused(*_path: object, **_how: object) -> NoReturn:
-    raise PermissionError(errno.EACCES, "Permission denied")
-
-
-def test_a_missing_key_says_where_to_put_it(settings: Settings, tmp_path: Path) -> None:
+def test_a_missing_key_says_where_to_put_it(known: Settings, tmp_path: Path) -> None:
     with pytest.raises(SecretError, match='no key for the destination "kampus"') as caught:
-        destination_url(settings, "kampus")
+        destination_url(known, "kampus")
     assert caught.value.hint == f'add the line kampus = "..." to {tmp_path}/keys.toml (chmod 600)'
     (tmp_path / "keys.toml").unlink()
     with pytest.raises(SecretError, match='no key for the destination "youtube"'):
-        destination_url(settings, "youtube")
+        destination_url(known, "youtube")
 
 
-def test_an_unknown_destination_names_the_known_ones(settings: Settings) -> None:
+def test_an_unknown_destination_names_the_known_ones(known: Settings) -> None:
     with pytest.raises(UsageError, match='there is no destination "yuotube"; did you mean "youtube"') as caught:
-        destination_url(settings, "yuotube")
-    assert caught.value.hint == "the destinations are youtube, kampus"
+        destination_url(known, "yuotube")
+    assert caught.value.hint == "the destinations are youtube, kampus, siaran, ruang, hls"
     with pytest.raises(UsageError) as caught:
         destination_url(Settings(), "youtube")
     assert caught.value.hint == "add [destinations.NAME] with its url to the settings"
 
 
-@pytest.mark.parametrize("argument", [f"rtmp://h/a/{KEY}", f"RTMPS://h/a/{KEY}", f"{KEY}-{KEY}"])
-def test_an_address_or_key_on_the_command_line_is_refused_and_not_repeated(settings: Settings, argument: str) -> None:
+@pytest.mark.parametrize("argument", [f"RTMPS://h/a/{KEY}", f"{KEY}-{KEY}"])
+def test_an_address_or_key_on_the_command_line_is_refused_and_not_repeated(known: Settings, argument: str) -> None:
     with pytest.raises(UsageError) as caught:
-        stream_target(settings, argument)
+        stream_target(known, argument)
     assert KEY not in caught.value.message + caught.value.hint
     if "://" in argument:
         assert "--stream @FILE" in caught.value.hint
 
 
-@pytest.mark.parametrize("mode", [0o644, 0o640, 0o604, 0o660, 0o620, 0o601])
-def test_a_file_of_keys_that_others_can_open_is_refused(settings: Settings, tmp_path: Path, mode: int) -> None:
+@pytest.mark.parametrize("mode", [0o644, 0o640, 0o620])
+def test_a_file_of_keys_that_others_can_open_is_refused(known: Settings, tmp_path: Path, mode: int) -> None:
     (tmp_path / "keys.toml").chmod(mode)
     with pytest.raises(SecretError, match=f"must be for its owner alone .its mode is {mode:04o}.") as caught:
-        destination_url(settings, "youtube")
+        destination_url(known, "youtube")
     assert caught.value.hint == f"chmod 600 '{tmp_path}/keys.toml'"
 
 
 def test_a_file_of_keys_of_another_user_is_refused(
-    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    known: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stranger = (tmp_path / "keys.toml").stat().st_uid + 1
     monkeypatch.setattr(os, "geteuid", lambda: stranger)
     if os.getuid() == 0:  # a file of root's is right for everyone: it is /etc's
-        assert destination_url(settings, "youtube").reveal().endswith(KEY)
+        assert destination_url(known, "youtube").reveal().endswith(KEY)
         os.chown(tmp_path / "keys.toml", stranger + 1, -1)
     with pytest.raises(SecretError, match="belongs to another user") as caught:
-        destination_url(settings, "youtube")
+        destination_url(known, "youtube")
     assert caught.value.hint.startswith(f"chown {stranger} ")
 
 
@@ -277,60 +225,55 @@ def test_a_file_of_keys_of_another_user_is_refused(
     ("text", "problem"),
     [
         (f"youtube = {KEY}", "is not TOML"),
-        (f'youtube = "{KEY}"\nyoutube = "{KEY}"', "is not TOML"),
         ("youtube = 12345678", 'the key "youtube" is not text in quotes'),
-        ('youtube = ""', 'the key "youtube" is empty'),
         (f'youtube = "{KEY} x"', "holds blanks"),
-        (f'youtube = "{KEY}\\u0007"', "control characters"),
         (f'youtube = "rtmp://h/a/{KEY}"', "is a whole address"),
     ],
 )
 def test_a_damaged_file_of_keys_is_described_without_its_content(
-    settings: Settings, tmp_path: Path, text: str, problem: str
+    known: Settings, tmp_path: Path, text: str, problem: str
 ) -> None:
     private(tmp_path / "keys.toml", text)
     with pytest.raises(SecretError, match=problem) as caught:
-        read_keys(settings)
+        read_keys(known)
     assert KEY not in caught.value.message + caught.value.hint
     assert caught.value.__cause__ is None
 
 
-def test_keys_must_be_a_readable_file(settings: Settings, tmp_path: Path) -> None:
+def test_keys_must_be_a_readable_file(known: Settings, tmp_path: Path) -> None:
     keys = tmp_path / "keys.toml"
     keys.unlink()
     os.mkfifo(keys, 0o600)
     with pytest.raises(SecretError, match="is not a file"):
-        read_keys(settings)
+        read_keys(known)
     keys.unlink()
     keys.mkdir()
     with pytest.raises(SecretError, match=r"is not a file|Is a directory"):
-        read_keys(settings)
+        read_keys(known)
     keys.rmdir()
     keys.write_bytes(b"\xff\xff")
     keys.chmod(0o600)
     with pytest.raises(SecretError, match="is not UTF-8"):
-        read_keys(settings)
+        read_keys(known)
 
 
-def test_an_address_is_read_from_a_private_file_or_standard_input(settings: Settings, tmp_path: Path) -> None:
+def test_an_address_is_read_from_a_private_file_or_standard_input(known: Settings, tmp_path: Path) -> None:
     url = f"rtmp://u:p4ss@h:1935/live/{KEY}?x=1"
     file = private(tmp_path / "room.url", f"{url}\nsecond line\n")
-    target = stream_target(settings, f"@{file}")
+    target = stream_target(known, f"@{file}")
     assert (target.name, target.url.reveal(), target.ca_file) == ("room", url, None)
     assert target.url.redact(f"key {KEY}?x=1, pass p4ss") == "key (hidden), pass (hidden)"
     assert read_url_file("-", io.StringIO(f" {url} \nmore")).reveal() == url
 
 
-@pytest.mark.parametrize("text", ["", "\n", f"{KEY}\n", f"http://h/{KEY}", f"rtmp://{KEY}", f"rtmp://h/a {KEY}"])
+@pytest.mark.parametrize("text", ["", f"{KEY}\n", f"rtmp://{KEY}"])
 def test_a_file_without_an_address_is_refused_without_repeating_it(tmp_path: Path, text: str) -> None:
+    file = private(tmp_path / "room.url", text)
     with pytest.raises(SecretError, match=r"the address in .*room.url must look like .*rtmps://HOST/APP") as caught:
-        read_url_file(private(tmp_path / "room.url", text))
+        read_url_file(file)
     assert KEY not in caught.value.message
-
-
-def test_a_file_of_an_address_must_be_private_and_there(tmp_path: Path) -> None:
+    file.chmod(0o644)
+    with pytest.raises(SecretError, match="for its owner alone"):
+        read_url_file(file)
     with pytest.raises(SecretError, match="there is no file"):
         read_url_file(tmp_path / "none")
-    private(tmp_path / "room.url", "rtmp://h/a/k").chmod(0o644)
-    with pytest.raises(SecretError, match="for its owner alone"):
-        read_url_file(tmp_path / "room.url")
