@@ -19,7 +19,7 @@ from capture.detectors.video_detectors import VideoDetectors
 from capture.media.jpeg import JpegDecoder
 from capture.media.pictures import SizeCache
 from capture.source import ColorMatrix, Frame, Size, VideoFormat, VideoSource
-from config.errors import DeviceError, MediaError
+from config.errors import DeviceError, LiputError, MediaError
 from devices.health.faults import Fault, HealthTracker, OnChange
 from devices.health.log_line import HealthLogger
 from devices.host.clock import NANOSECONDS
@@ -130,7 +130,7 @@ class FakeCamera(VideoSource):
     ) -> None:
         self.mode = ChosenMode(Mode("MJPG", *size, (rate,)), rate)
         self.damaged = 0
-        self.refuses: DeviceError | None = None
+        self.refuses: LiputError | None = None
         self.asked: list[float] = []
         self._clock = clock
         self._shots = iter(shots)
