@@ -112,7 +112,7 @@ class SourceState(StrEnum):
     CLOSED = "closed"  # final: it came to its end, failed without supervision, or was closed
 
 
-_NEXT = {
+TRANSITIONS = {
     SourceState.OPENING: {SourceState.RUNNING, SourceState.LOST, SourceState.REFUSED, SourceState.CLOSED},
     SourceState.RUNNING: {SourceState.SILENT, SourceState.LOST, SourceState.CLOSED},
     SourceState.SILENT: {SourceState.RUNNING, SourceState.LOST, SourceState.REFUSED, SourceState.CLOSED},
@@ -190,9 +190,9 @@ class SourceWorker[Item, Opened: VideoFormat | None]:
         self._thread: threading.Thread | None = None
 
     def _enter(self, state: SourceState, outage: SourceOutage | None = None) -> None:
-        """Change state and outage; ignore a transition that `_NEXT` lacks. Nothing else changes them."""
+        """Change state and outage; ignore one that TRANSITIONS lacks. Nothing else changes them."""
         with self._changing:
-            if state in _NEXT[self.state]:
+            if state in TRANSITIONS[self.state]:
                 self.state, self.outage = state, outage
 
     @property

@@ -1,20 +1,23 @@
-"""The worker of a source: its states and reconnects, on a simulated clock."""
+"""The worker of a source: its states and reconnects, on a simulated clock; its thread and queue."""
 
 import itertools
+import queue
 import re
 import threading
+import time
 from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 
 import av
-import numpy as np
 import pytest
 
-from capture.source import AudioBlock, AudioSource, ColorMatrix, Frame, Size, VideoFormat, VideoSource
+from capture.source import ColorMatrix, Frame, Size, Source, SourceEnded, VideoFormat, VideoSource
+from capture.sources.source_queue import SourceQueue
 from capture.sources.worker import (
     MOST_STUCK_S,
     STUCK_S,
-    AudioWorker,
+    TRANSITIONS,
     DeviceLocator,
     DeviceSupervision,
     LocatedDevice,
@@ -25,26 +28,47 @@ from capture.sources.worker import (
     SourceWorker,
     VideoWorker,
 )
-from config.errors import DeviceError, DeviceNotFound
-from devices.host.clock import NANOSECONDS
+from config.errors import DeviceError, DeviceNotFound, LiputError
+from devices.host.clock import NANOSECONDS, SystemClock
 from devices.model.device import Device, DeviceKind
 from tests.support.errors import because
 from tests.support.pages import ROOT, section
 from tests.support.simulated import SimulatedClock
+from tests.support.waiting import wait_for
 
 FORM = VideoFormat(16, 16, Fraction(30), ColorMatrix.BT601)
 HERE = Device(id="046d:0825:A", kind=DeviceKind.CAMERA, name="Webcam", port="1-1", node="/dev/video0")
 THERE = Device(id="046d:0825:A", kind=DeviceKind.CAMERA, name="Webcam", port="1-2", node="/dev/video2")
 
 
-class Plugged(DeviceLocator):
-    """A device that can be unplugged, and its locator."""
+class Told(SourceEvents):
+    """Reported losses and returns."""
+
+    def __init__(self) -> None:
+        self.kinds: list[str] = []
+        self.returns: list[LocatedDevice] = []
+        self.hangs: list[int] = []
+
+    def lost(self, outage: SourceOutage) -> None:
+        self.kinds.append(outage.kind)
+
+    def found(self, outage: SourceOutage, located: LocatedDevice) -> None:
+        self.kinds.append("back")
+        self.returns.append(located)
+
+    def hung(self, closings: int) -> None:
+        self.hangs.append(closings)
+
+
+class Plug(VideoSource, DeviceLocator):
+    """A camera that can be unplugged, its locator and its worker."""
 
     name = "Webcam"
     abandoned = 0
 
-    def __init__(self, clock: SimulatedClock) -> None:
-        self.clock = clock
+    def __init__(self) -> None:
+        self.clock = SimulatedClock()
+        self.told = Told()
         self.at: Device | None = HERE
         self.gives = True
         self.refusals: deque[Exception] = deque()
@@ -55,11 +79,9 @@ class Plugged(DeviceLocator):
         self.regains = 0
         self.is_open = False
         self._device = HERE
+        self.worker = VideoWorker(self, self.clock, supervision=DeviceSupervision(self), events=self.told)
 
-    def relocate(self, device: Device) -> None:
-        self._device = device
-
-    def _open(self) -> None:
+    def open(self) -> VideoFormat:
         self.clock.advance_to(self.clock.now_ns() + NANOSECONDS // 2)
         if self.refusals:
             raise self.refusals.popleft()
@@ -67,134 +89,91 @@ class Plugged(DeviceLocator):
             raise DeviceNotFound("not there")
         self.opened.append(self._device.node)
         self.is_open = True
+        return FORM
 
-    def _gives(self, timeout_s: float) -> bool:
+    def read(self, timeout_s: float) -> Frame | None:
         if self.failures:
             raise self.failures.popleft()
         if not self.is_open or self.at is None or self.at.node != self._device.node:
             raise DeviceError("the Webcam was unplugged", hint="plug it in", why="lost")
         self.clock.advance_to(self.clock.now_ns() + round(timeout_s * NANOSECONDS))
-        return self.gives
+        return Frame(self.clock.now_ns(), b"x") if self.gives else None
+
+    def decode(self, frame: Frame, within: Size | None = None) -> av.VideoFrame:
+        return av.VideoFrame(16, 16, "yuv420p")
 
     def close(self) -> None:
         self.closed += 1
         self.is_open = False
 
-    def reopened(self) -> None:
-        self.regains += 1
+    def relocate(self, device: Device) -> None:
+        self._device = device
 
     def find(self) -> LocatedDevice | None:
         if self.failures:
             raise self.failures.popleft()
         return None if self.at is None else LocatedDevice(self.at, None if self.at is HERE else HERE.port)
 
+    def reopened(self) -> None:
+        self.regains += 1
 
-class Plug(Plugged, VideoSource):
-    """The same as a video source."""
-
-    def open(self) -> VideoFormat:
-        self._open()
-        return FORM
-
-    def read(self, timeout_s: float) -> Frame | None:
-        return Frame(self.clock.now_ns(), b"x") if self._gives(timeout_s) else None
-
-    def decode(self, frame: Frame, within: Size | None = None) -> av.VideoFrame:
-        return av.VideoFrame(16, 16, "yuv420p")
-
-
-class Told(SourceEvents, list[tuple[str, float]]):
-    """Reported losses and returns, with their times in seconds."""
-
-    def __init__(self, clock: SimulatedClock) -> None:
-        self._clock, self._began_ns = clock, clock.now_ns()
-        self.returns: list[LocatedDevice] = []
-        self.hangs: list[int] = []
-
-    def lost(self, outage: SourceOutage) -> None:
-        self.append((outage.kind, self.now_s))
-
-    def found(self, outage: SourceOutage, located: LocatedDevice) -> None:
-        self.returns.append(located)
-        self.append(("back", self.now_s))
-
-    def hung(self, closings: int) -> None:
-        self.hangs.append(closings)
+    def read_for(self, seconds: float) -> int:
+        """Let the worker read like its thread; return the number of items."""
+        until_ns = self.clock.now_ns() + round(seconds * NANOSECONDS)
+        count = 0
+        while self.clock.now_ns() < until_ns:
+            count += self.worker.read(0.1) is not None
+        return count
 
     @property
-    def now_s(self) -> float:
-        return (self._clock.now_ns() - self._began_ns) / NANOSECONDS
+    def outage(self) -> OutageKind | None:
+        return self.worker.outage.kind if self.worker.outage else None
 
 
 @pytest.fixture
-def clock() -> SimulatedClock:
-    return SimulatedClock()
+def plug() -> Plug:
+    return Plug()
 
 
-@pytest.fixture
-def plug(clock: SimulatedClock) -> Plug:
-    return Plug(clock)
+def test_a_source_that_is_well_goes_through_and_is_let_go_of(plug: Plug) -> None:
+    heard: list[Frame] = []
+    lent: list[av.VideoFrame] = []
+    plug.worker.listeners.append(heard.append)
+    plug.worker.picture_listeners.append(lent.append)
+    assert plug.worker.open() is FORM
+    assert plug.read_for(2) == len(heard) == 20
+    assert plug.worker.decode(heard[0]) is lent[0]
+    assert (plug.outage, plug.closed) == (None, 0)
+    plug.worker.close()
+    assert (plug.closed, plug.is_open) == (1, False)
+    assert plug.worker.read(0.1) is None
+    assert (plug.worker.state, plug.told.kinds) == (SourceState.CLOSED, [])
 
 
-@pytest.fixture
-def told(clock: SimulatedClock) -> Told:
-    return Told(clock)
-
-
-@pytest.fixture
-def camera(clock: SimulatedClock, plug: Plug, told: Told) -> VideoWorker:
-    return VideoWorker(plug, clock, supervision=DeviceSupervision(plug), events=told)
-
-
-def read_for(worker: VideoWorker | AudioWorker, clock: SimulatedClock, seconds: float) -> int:
-    """Read like the worker's thread; return the number of items."""
-    until_ns = clock.now_ns() + round(seconds * NANOSECONDS)
-    count = 0
-    while clock.now_ns() < until_ns:
-        count += worker.read(0.1) is not None
-    return count
-
-
-def test_a_source_that_is_well_goes_through(camera: VideoWorker, plug: Plug, clock: SimulatedClock, told: Told) -> None:
-    assert camera.open() is FORM
-    assert read_for(camera, clock, 2) == 20
-    assert (camera.outage, told, plug.closed) == (None, [], 0)
-
-
-def test_a_lost_device_is_told_once_let_go_of_and_opened_where_it_is_now(
-    camera: VideoWorker, plug: Plug, clock: SimulatedClock, told: Told
-) -> None:
-    camera.open()
+def test_a_lost_device_is_told_once_let_go_of_and_opened_where_it_is_now(plug: Plug) -> None:
+    plug.worker.open()
     plug.at = None
-    assert read_for(camera, clock, 60) == 0
-    assert [kind for kind, _ in told] == [OutageKind.LOST]
-    assert camera.outage is not None
-    assert camera.outage.kind is OutageKind.LOST
-    assert plug.closed == 1
-    plug.at, plugged_s = THERE, told.now_s
-    assert read_for(camera, clock, 3) > 0
-    (_, back_s) = told[-1]
-    assert back_s - plugged_s < 1
+    assert plug.read_for(60) == 0
+    assert (plug.told.kinds, plug.outage, plug.closed) == ([OutageKind.LOST], OutageKind.LOST, 1)
+    plug.at = THERE
+    assert plug.read_for(1.5) > 0
     assert plug.opened == [HERE.node, THERE.node]
-    assert told.returns == [LocatedDevice(THERE, moved_from="1-1")]
-    assert camera.outage is None
+    assert (plug.told.returns, plug.outage) == ([LocatedDevice(THERE, moved_from="1-1")], None)
 
 
-def test_a_device_that_refuses_is_tried_again_once_a_second(
-    camera: VideoWorker, plug: Plug, clock: SimulatedClock, told: Told
-) -> None:
-    camera.open()
+def test_a_device_that_refuses_is_tried_again_once_a_second(plug: Plug) -> None:
+    plug.worker.open()
     plug.at = None
-    read_for(camera, clock, 1)
+    plug.read_for(1)
     plug.at = THERE
     plug.refusals.extend([DeviceError("busy", why="busy")] * 5)
-    began_s, kinds = told.now_s, set()
-    while camera.outage is not None:
-        kinds.add(camera.outage.kind)
+    began_ns, kinds = plug.clock.now_ns(), set()
+    while plug.outage is not None:
+        kinds.add(plug.outage)
         assert plug.regains == 0, "what is refused has not been reopened"
-        camera.read(0.1)
+        plug.worker.read(0.1)
     assert plug.regains == 1
-    assert 5 <= told.now_s - began_s < 10
+    assert 5 <= (plug.clock.now_ns() - began_ns) / NANOSECONDS < 10
     assert kinds == {OutageKind.LOST, OutageKind.BUSY}
     assert plug.closed == 1 + 5  # a refused try releases the device
 
@@ -208,115 +187,71 @@ def test_a_device_that_refuses_is_tried_again_once_a_second(
         (DeviceError("x", why="bus-full"), OutageKind.BUS_FULL),
     ],
 )
-def test_why_it_was_not_opened_is_known(camera: VideoWorker, plug: Plug, error: DeviceError, kind: OutageKind) -> None:
+def test_why_it_was_not_opened_is_known(plug: Plug, error: DeviceError, kind: OutageKind) -> None:
     plug.refusals.append(error)
     with pytest.raises(type(error)):
-        camera.open()
-    assert camera.outage is not None
-    assert camera.outage.kind is kind
+        plug.worker.open()
+    assert plug.outage is kind
 
 
-def test_what_is_missing_from_the_start_raises_why_and_comes_all_the_same(
-    plug: Plug, clock: SimulatedClock, told: Told
-) -> None:
+def test_what_is_missing_from_the_start_raises_why_and_comes_all_the_same(plug: Plug) -> None:
     plug.at = None
-    supervision = DeviceSupervision(plug, missing=DeviceNotFound("podium is missing"))
-    camera = VideoWorker(plug, clock, supervision=supervision, events=told)
+    assert plug.worker.supervision
+    plug.worker.supervision.missing = DeviceNotFound("podium is missing")
     with pytest.raises(DeviceNotFound, match="podium is missing"):
-        camera.open()
-    assert camera.outage is not None
-    assert camera.outage.kind is OutageKind.MISSING
-    assert told == []  # the caller of `open` has the error
-    read_for(camera, clock, 5)
+        plug.worker.open()
+    assert (plug.outage, plug.told.kinds) == (OutageKind.MISSING, [])  # the caller of `open` has the error
+    plug.read_for(5)
     plug.at = THERE
-    assert read_for(camera, clock, 2) > 0
-    assert [kind for kind, _ in told] == ["back"]
+    assert plug.read_for(2) > 0
+    assert plug.told.kinds == ["back"]
 
 
-def test_a_silent_device_is_opened_again_and_less_and_less_often(
-    camera: VideoWorker, plug: Plug, clock: SimulatedClock, told: Told
-) -> None:
-    camera.open()
+def test_a_silent_device_is_opened_again_and_less_and_less_often(plug: Plug) -> None:
+    plug.clock.advance_to(plug.clock.now_ns() + round(2 * STUCK_S * NANOSECONDS))
+    plug.worker.open()  # long after it was made: it has all its time
     plug.gives = False
-    read_for(camera, clock, STUCK_S - 1)
+    plug.read_for(STUCK_S - 1)
     assert plug.closed == 0
-    read_for(camera, clock, 600)
+    plug.read_for(2)
+    assert plug.closed == 1
+    plug.read_for(600)
     assert 600 / MOST_STUCK_S < plug.closed < 3 + 600 / MOST_STUCK_S + 3
     plug.gives = True
-    assert read_for(camera, clock, 5) > 0
-    assert OutageKind.LOST not in [kind for kind, _ in told]
+    assert plug.read_for(5) > 0
+    assert OutageKind.LOST not in plug.told.kinds
 
 
-def test_it_has_all_its_time_also_when_it_is_opened_long_after_it_was_made(
-    camera: VideoWorker, plug: Plug, clock: SimulatedClock
-) -> None:
-    clock.advance_to(clock.now_ns() + round(2 * STUCK_S * NANOSECONDS))
-    camera.open()
+def test_silent_sound_is_not_opened_again(plug: Plug) -> None:
+    worker = SourceWorker(plug, plug.clock, supervision=DeviceSupervision(plug))
+    worker.open()
     plug.gives = False
-    assert read_for(camera, clock, STUCK_S - 1) == 0
-    assert plug.closed == 0
-    read_for(camera, clock, 2)
-    assert plug.closed == 1
+    for _ in range(round(20 * STUCK_S)):
+        worker.read(0.1)
+    assert (plug.closed, worker.state) == (0, SourceState.RUNNING)
 
 
-def test_one_that_was_refused_and_opened_again_is_not_opened_once_more(
-    camera: VideoWorker, plug: Plug, clock: SimulatedClock, told: Told
-) -> None:
-    plug.refusals.append(DeviceError("busy", why="busy"))
-    with pytest.raises(DeviceError, check=because("busy")):
-        camera.open()
-    camera.open()
-    assert camera.outage is None
-    assert read_for(camera, clock, 1) == 10
-    assert (plug.opened, told) == ([HERE.node], [])
-
-
-def test_a_silent_device_that_the_kernel_has_not_let_go_of_is_left_alone(
-    camera: VideoWorker, plug: Plug, clock: SimulatedClock
-) -> None:
-    camera.open()
-    plug.gives, plug.abandoned = False, 1
-    read_for(camera, clock, 60)
-    assert plug.closed == 0
-
-
-def test_a_device_that_does_not_let_go_is_counted_and_told(
-    camera: VideoWorker, plug: Plug, clock: SimulatedClock, told: Told
-) -> None:
-    camera.open()
-    plug.at, plug.abandoned = None, 2
-    read_for(camera, clock, 1)
-    assert told.hangs == [2]
-
-
-def test_closing_ends_the_search(camera: VideoWorker, plug: Plug, clock: SimulatedClock, told: Told) -> None:
-    camera.open()
+def test_a_device_that_the_kernel_does_not_let_go_of_is_left_alone_while_silent_and_told_when_lost(plug: Plug) -> None:
+    plug.worker.open()
+    plug.gives, plug.abandoned = False, 2
+    plug.read_for(60)
+    assert (plug.closed, plug.told.hangs) == (0, [])
     plug.at = None
-    read_for(camera, clock, 1)
-    camera.close()
+    plug.read_for(1)
+    assert plug.told.hangs == [2]
+
+
+def test_closing_ends_the_search(plug: Plug) -> None:
+    plug.worker.open()
+    plug.at = None
+    plug.read_for(1)
+    plug.worker.close()
     plug.at = THERE
-    assert [camera.read(0.1) for _ in range(50)] == [None] * 50
-    assert plug.opened == [HERE.node]
-    assert camera.state is SourceState.CLOSED
+    assert [plug.worker.read(0.1) for _ in range(50)] == [None] * 50
+    assert (plug.opened, plug.worker.state) == ([HERE.node], SourceState.CLOSED)
 
 
-def test_one_that_is_well_is_let_go_of_when_it_is_closed(
-    camera: VideoWorker, plug: Plug, clock: SimulatedClock
-) -> None:
-    camera.open()
-    read_for(camera, clock, 1)
-    camera.close()
-    assert (plug.closed, plug.is_open) == (1, False)
-
-
-def test_what_is_read_after_it_was_closed_is_no_loss(camera: VideoWorker, plug: Plug, told: Told) -> None:
-    camera.open()
-    camera.close()
-    assert camera.read(0.1) is None
-    assert (camera.state, told) == (SourceState.CLOSED, [])
-
-
-def test_one_that_is_closed_while_it_is_being_opened_is_let_go_of(plug: Plug, clock: SimulatedClock) -> None:
+def test_one_that_is_closed_while_it_is_being_opened_is_let_go_of() -> None:
     opening, go_on = threading.Event(), threading.Event()
 
     class Slow(Plug):
@@ -326,67 +261,33 @@ def test_one_that_is_closed_while_it_is_being_opened_is_let_go_of(plug: Plug, cl
                 assert go_on.wait(60)
             return super().open()
 
-    slow = Slow(clock)
-    camera = VideoWorker(slow, clock, supervision=DeviceSupervision(slow))
-    camera.open()
+    slow = Slow()
+    slow.worker.open()
     slow.at = None
-    camera.read(0.1)
+    slow.worker.read(0.1)
     slow.at = THERE
-    reader = threading.Thread(target=camera.read, args=(0.5,), daemon=True)
+    reader = threading.Thread(target=slow.worker.read, args=(0.5,), daemon=True)
     reader.start()
     assert opening.wait(60)
-    camera.close()
+    slow.worker.close()
     go_on.set()
     reader.join(60)
     assert not slow.is_open
 
 
-class Sound(Plugged, AudioSource):
-    """The same as an audio source."""
-
-    channels = 1
-
-    def open(self) -> None:
-        self._open()
-
-    def read(self, timeout_s: float) -> AudioBlock | None:
-        return AudioBlock(self.clock.now_ns(), np.zeros((960, 1), np.int16)) if self._gives(timeout_s) else None
-
-
-def test_sound_comes_back_as_pictures_do(clock: SimulatedClock, told: Told) -> None:
-    plug = Sound(clock)
-    worker = SourceWorker(plug, clock, supervision=DeviceSupervision(plug), events=told)
-    worker.open()
-    assert worker.read(0.1) is not None
-    plug.at = None
-    assert [worker.read(0.1) for _ in range(5)] == [None] * 5
-    plug.at = THERE
-    assert read_for(worker, clock, 3) > 0
-    assert [kind for kind, _ in told] == [OutageKind.LOST, "back"]
-
-
-def test_silent_sound_is_not_opened_again(clock: SimulatedClock) -> None:
-    plug = Sound(clock)
-    worker = SourceWorker(plug, clock, supervision=DeviceSupervision(plug))
-    worker.open()
-    plug.gives = False
-    read_for(worker, clock, 2 * STUCK_S)
-    assert (plug.closed, worker.state) == (0, SourceState.RUNNING)
-
-
-def test_its_state_says_what_becomes_of_it(camera: VideoWorker, plug: Plug, clock: SimulatedClock) -> None:
-    states = [camera.state]
+def test_its_state_says_what_becomes_of_it(plug: Plug) -> None:
+    states = [plug.worker.state]
 
     def note() -> None:
-        if camera.state is not states[-1]:
-            states.append(camera.state)
+        if plug.worker.state is not states[-1]:
+            states.append(plug.worker.state)
 
     def until(state: SourceState) -> None:
-        while camera.state is not state:
-            camera.read(0.1)
+        while plug.worker.state is not state:
+            plug.worker.read(0.1)
             note()
 
-    camera.open()
+    plug.worker.open()
     note()
     plug.at = None
     until(SourceState.LOST)
@@ -400,39 +301,22 @@ def test_its_state_says_what_becomes_of_it(camera: VideoWorker, plug: Plug, cloc
     plug.gives = False
     until(SourceState.SILENT)
     until(SourceState.RUNNING)
-    camera.close()
+    plug.worker.close()
     note()
     assert states == ["opening", "running", "lost", "refused", "lost", "running", "silent", "running", "closed"]
 
 
-def test_only_the_transitions_of_the_architecture_page_change_a_state(plug: Plug, clock: SimulatedClock) -> None:
+def test_the_architecture_page_has_the_transitions() -> None:
     table = section((ROOT / "docs/architecture.md").read_text(), "### A source")
     cells = [[re.findall(r"`(\w+)`", cell) for cell in line.split("|")[1:3]] for line in table.splitlines()]
     written = {pair for row in cells if len(row) == 2 for pair in itertools.product(*row)}
-    done = set()
-    for before, after in itertools.product(SourceState, repeat=2):
-        worker = VideoWorker(plug, clock)
-        worker.state, outage = before, SourceOutage(OutageKind.LOST, "why", "", 0)
-        worker._enter(after, outage)
-        if worker.outage is outage:
-            assert worker.state is after
-            done.add((before, after))
-        else:
-            assert worker.state is before
     closings = {(before, SourceState.CLOSED) for before in SourceState if before is not SourceState.CLOSED}
-    assert done == {(SourceState(before), SourceState(after)) for before, after in written} | closings
+    known = {(before, after) for before, ways in TRANSITIONS.items() for after in ways}
+    assert known == {(SourceState(before), SourceState(after)) for before, after in written} | closings
 
 
-def test_an_impossible_change_of_state_ends_nothing(camera: VideoWorker, plug: Plug, told: Told) -> None:
-    camera.open()
-    camera._enter(SourceState.REFUSED, SourceOutage(OutageKind.BUSY, "a bug", "", 0))
-    assert (camera.state, camera.outage) == (SourceState.RUNNING, None)
-    assert camera.read(0.1) is not None
-    assert told == []
-
-
-def test_without_a_supervision_a_loss_is_raised(plug: Plug, clock: SimulatedClock) -> None:
-    worker = VideoWorker(plug, clock)
+def test_without_a_supervision_a_loss_is_raised(plug: Plug) -> None:
+    worker = VideoWorker(plug, plug.clock)
     worker.open()
     plug.at = None
     with pytest.raises(DeviceError, check=because("lost")):
@@ -440,42 +324,178 @@ def test_without_a_supervision_a_loss_is_raised(plug: Plug, clock: SimulatedCloc
     assert worker.outage is None
 
 
-def test_every_decoded_picture_is_lent_to_its_listeners(camera: VideoWorker) -> None:
-    lent: list[av.VideoFrame] = []
-    camera.picture_listeners.append(lent.append)
-    camera.open()
-    frame = camera.read(0.1)
-    assert frame
-    assert camera.decode(frame) is lent[0]
-
-
-def test_every_listener_hears_every_frame(camera: VideoWorker, plug: Plug, clock: SimulatedClock) -> None:
-    heard: list[Frame] = []
-    camera.listeners.append(heard.append)
-    camera.open()
-    assert read_for(camera, clock, 1) == len(heard) == 10
-
-
-def test_what_nobody_thought_of_costs_one_attempt_and_is_told(
-    camera: VideoWorker, plug: Plug, clock: SimulatedClock, told: Told
-) -> None:
-    camera.open()
-    reading, finding, opening = ValueError("half a line"), OSError(24, "too many files"), MemoryError()
-    plug.failures.extend([reading, finding])
-    plug.refusals.append(opening)
-    assert camera.read(0.1) is None
-    outage = camera.outage
+def test_what_nobody_thought_of_costs_one_attempt_and_is_told(plug: Plug) -> None:
+    plug.worker.open()
+    plug.failures.extend([ValueError("half a line"), OSError(24, "too many files")])
+    plug.refusals.append(MemoryError())
+    assert plug.worker.read(0.1) is None
+    outage = plug.worker.outage
     assert outage is not None
-    assert re.fullmatch(r"Webcam failed: ValueError\(.half a line.\) at capture/sources/worker\.py:\d+", outage.reason)
-    assert read_for(camera, clock, 5) > 0
-    assert [kind for kind, _ in told] == [OutageKind.LOST] * 3 + ["back"]
-    assert camera.outage is None
+    assert outage.reason.startswith("Webcam failed: ValueError('half a line') at ")
+    assert plug.read_for(5) > 0
+    assert (plug.told.kinds, plug.outage) == ([OutageKind.LOST] * 3 + ["back"], None)
 
 
-def test_what_nobody_thought_of_at_the_first_opening_is_a_refusal(
-    camera: VideoWorker, plug: Plug, clock: SimulatedClock
-) -> None:
+def test_what_nobody_thought_of_at_the_first_opening_is_a_refusal(plug: Plug) -> None:
     plug.refusals.append(ValueError("what is that"))
     with pytest.raises(DeviceError, match="what is that", check=because("lost")):
-        camera.open()
-    assert read_for(camera, clock, 5) > 0
+        plug.worker.open()
+    assert plug.read_for(5) > 0
+
+
+# Its thread and its queue
+
+
+class Tap(Source[int, None], SourceEvents):
+    """Gives the items that a test puts in, or raises them; its worker runs, and tells it the final errors."""
+
+    name = "podium"
+
+    def __init__(self, *, bound: int = 4, waits: bool = False) -> None:
+        self.given = 0
+        self.errors: list[LiputError] = []
+        self.put: queue.SimpleQueue[int | BaseException] = queue.SimpleQueue()
+        self.queue: SourceQueue[int] = SourceQueue(bound, waits=waits)
+        self.worker = SourceWorker(self, SystemClock(), queue=self.queue, events=self)
+        self.worker.start()
+
+    def give(self, *items: int | BaseException) -> "Tap":
+        for item in items:
+            self.put.put(item)
+        return self
+
+    def open(self) -> None:
+        """Do nothing."""
+
+    def facts(self, _opened: None) -> dict[str, object]:
+        return {}
+
+    def close(self) -> None:
+        """Do nothing."""
+
+    def failed(self, error: LiputError) -> None:
+        self.errors.append(error)
+
+    def read(self, timeout_s: float) -> int | None:
+        try:
+            item = self.put.get(timeout=timeout_s)
+        except queue.Empty:
+            return None
+        if isinstance(item, BaseException):
+            raise item
+        self.given += 1
+        return item
+
+
+def filled(*items: int) -> SourceQueue[int]:
+    made: SourceQueue[int] = SourceQueue(4)
+    for item in items:
+        made.put(item)
+    return made
+
+
+def test_items_come_in_order_and_a_full_queue_loses_its_oldest() -> None:
+    made = filled(1, 2, 3)
+    assert bool(made.has_items)
+    assert [made.get(0.0) for _ in range(4)] == [1, 2, 3, None]
+    assert not made.has_items
+    assert (made.dropped, made.is_over, made.at_end) == (0, False, False)
+    full = filled(*range(10))
+    assert full.dropped == 6
+    assert [full.get(0.0) for _ in range(5)] == [6, 7, 8, 9, None]
+
+
+def test_how_full_the_queue_is_goes_by_what_it_may_hold_now() -> None:
+    made = filled(1)
+    assert (filled().filled, made.filled) == (0.0, 0.25)
+    made.bound = 2
+    assert made.filled == 0.5
+
+
+def test_of_a_live_source_the_newest_is_what_is_there() -> None:
+    made = filled(1, 2, 3)
+    assert [made.newest(most.__ge__) for most in (2, 2, 9, 9)] == [2, None, 3, None]
+
+
+def test_a_fast_source_that_waits_goes_on_when_half_of_the_queue_is_free() -> None:
+    tap = Tap(waits=True).give(*range(1, 11))
+    wait_for(lambda: tap.given == 5)  # four are queued, one has no room
+    assert tap.queue.get(5.0) == 1
+    time.sleep(0.05)
+    assert tap.given == 5, "it is not woken for one"
+    assert tap.queue.get(5.0) == 2
+    wait_for(lambda: tap.given == 7)  # two more, and the one it had
+    assert [tap.queue.get(5.0) for _ in range(8)] == [3, 4, 5, 6, 7, 8, 9, 10]
+    assert tap.queue.dropped == 0
+    assert tap.worker.stop()
+
+
+@pytest.mark.parametrize("bound", [1, 3])
+def test_however_small_its_queue_is_a_fast_source_gives_everything(bound: int) -> None:
+    tap = Tap(bound=bound, waits=True).give(*range(20))
+    assert [tap.queue.get(5.0) for _ in range(20)] == list(range(20))
+    assert tap.worker.stop()
+
+
+def test_what_a_fast_source_has_on_its_way_is_waited_for_and_so_is_its_end() -> None:
+    tap = Tap(waits=True)
+    with ThreadPoolExecutor() as pool:
+        newest = pool.submit(tap.queue.newest, lambda item: item <= 9)
+        tap.give(*range(1, 10))  # more than the queue holds
+        with pytest.raises(TimeoutError):
+            newest.result(0.2)  # another one may still come
+        tap.give(10)
+        assert newest.result(5) == 9
+        last = pool.submit(tap.queue.newest, lambda item: item <= 20)
+        wait_for(lambda: not tap.queue.has_items)
+        tap.give(11, SourceEnded())
+        assert last.result(5) == 11
+    assert tap.queue.newest(lambda item: item <= 20) is None
+
+
+def test_at_its_end_what_was_read_can_still_be_taken() -> None:
+    tap = Tap().give(1, 2, SourceEnded())
+    assert tap.queue.get(5.0) == 1
+    assert not tap.queue.at_end
+    assert tap.queue.get(5.0) == 2
+    wait_for(lambda: tap.queue.at_end and tap.queue.is_over)
+    assert tap.errors == []
+
+
+@pytest.mark.parametrize("error", [DeviceError("podium was unplugged", why="lost"), ZeroDivisionError("x")])
+def test_a_source_that_is_lost_or_breaks_is_over_and_tells_why(error: Exception) -> None:
+    tap = Tap().give(1, error)
+    wait_for(lambda: bool(tap.errors))
+    assert not tap.queue.is_over
+    assert tap.queue.get(5.0) == 1
+    wait_for(lambda: tap.queue.is_over)
+    assert not tap.queue.at_end
+    (found,) = tap.errors
+    assert isinstance(found, DeviceError)
+    assert found.why == "lost"
+    assert "podium" in found.message
+
+
+def test_stop_ends_a_reader_whose_queue_is_full() -> None:
+    tap = Tap(bound=2, waits=True).give(*range(10))
+    wait_for(lambda: tap.given == 3)
+    assert tap.worker.stop(5.0)
+    assert tap.queue.get(0.0) == 0
+
+
+def test_stop_does_not_wait_for_a_source_that_hangs_and_takes_nothing_more_of_it() -> None:
+    release = threading.Event()
+
+    class Hanging(Tap):
+        def read(self, timeout_s: float) -> int | None:
+            if self.given and release.wait(30):
+                return 2
+            return super().read(timeout_s)
+
+    tap = Hanging(bound=1).give(1)
+    wait_for(lambda: tap.queue.has_items)
+    assert not tap.worker.stop(0.05)
+    assert not tap.queue.is_over
+    release.set()
+    assert tap.worker.stop(5.0)
+    assert (tap.queue.get(0.0), tap.queue.dropped, tap.queue.is_over) == (1, 0, True)
