@@ -1,52 +1,348 @@
-"""From words on a command line to sources."""
+"""From words to sources; the devices of a session, stand-ins for missing ones, and their arrival."""
 
 import threading
+from collections import deque
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from fractions import Fraction
 from pathlib import Path
 
+import av
+import msgspec
 import pytest
 
 from capture.detectors.detector_factory import DetectorFactory
 from capture.pacing import FastPace
-from capture.source import AudioSource, VideoSource
+from capture.source import AudioBlock, AudioSource, ColorMatrix, Frame, Size, VideoFormat, VideoSource
 from capture.sources import device_selector
 from capture.sources.file import FileAudioSource, FileVideoSource
 from capture.sources.source_kind import ChosenSources, SourceContext
 from capture.sources.source_selector import SourceSelector, as_file
-from capture.sources.worker import VideoWorker
+from capture.sources.v4l2 import V4l2Source
+from capture.sources.worker import AudioWorker, SourceWorker, VideoWorker
 from capture.synthetic.audio import SyntheticAudio
 from capture.synthetic.video import SyntheticVideo
-from config.errors import DeviceNotFound, LiputError, MediaError, StateError, UsageError
+from config.errors import DeviceError, DeviceNotFound, MediaError, StateError, UsageError
 from config.settings.schema import PatienceSettings, Profile, Settings
 from devices.controls import presets
-from devices.host.clock import SystemClock
+from devices.host.clock import NANOSECONDS
 from devices.model.device import Device, DeviceKind, Mode
+from devices.roles.assignment import roles_store
+from devices.roles.matching import binding_of
 from tests.support import media
+from tests.support.health import Recorded
+from tests.support.simulated import SimulatedClock
 
-REQUIRED = Profile(width=320, height=240, fps=Fraction(15), video_bitrate=300_000)
+NOW = datetime(2026, 11, 25, tzinfo=UTC)
+RATE = 10
+SMALL = Profile(width=320, height=240, fps=Fraction(RATE), video_bitrate=300_000)
+CAMERA = Device(
+    id="046d:0825:CAM1", kind=DeviceKind.CAMERA, name="Webcam", vid="046d", pid="0825", serial="CAM1", port="1-1",
+    place="p1-1", node="/dev/video0", modes=(Mode("MJPG", 320, 240, (RATE,)),),
+)  # fmt: skip
+STICK = Device(
+    id="534d:2109@1-2", kind=DeviceKind.CAPTURE_CARD, name="Stick", vid="534d", pid="2109", port="1-2", place="p1-2",
+    node="/dev/video2", paired_with="534d:2109@1-2+sound", modes=CAMERA.modes,
+)  # fmt: skip
+STICK_SOUND = Device(
+    id="534d:2109@1-2+sound", kind=DeviceKind.MICROPHONE, name="Stick (sound)", vid="534d", pid="2109", port="1-2",
+    place="p1-2", alsa="hw:CARD=S,DEV=0", paired_with=STICK.id,
+)  # fmt: skip
+MICROPHONE = Device(
+    id="0d8c:0134:MIC1", kind=DeviceKind.MICROPHONE, name="Desk", vid="0d8c", pid="0134", serial="MIC1", port="1-3",
+    place="p1-3", alsa="hw:CARD=M,DEV=0",
+)  # fmt: skip
+SERVER = Device(id="pulse:mic", kind=DeviceKind.MICROPHONE, name="Mic")
 
 
-def choose(video: str | None, audio: str | None, *, live: bool = False) -> ChosenSources:
-    pace = FastPace(("video", "audio"))
-    clock = SystemClock()
-    context = SourceContext(
-        REQUIRED, pace, clock, threading.Event(), live=live, watcher=DetectorFactory(Settings(), clock)
-    )
-    return SourceSelector(context).choose(() if video is None else (video,), () if audio is None else (audio,))
+class Room(list[Device]):
+    """The plugged devices; their sources open or refuse, and give the same picture forever."""
+
+    def __init__(self) -> None:
+        self.clock = SimulatedClock()
+        self.record = Recorded(self.clock)
+        self.opened: list[str] = []
+        self.refusals: deque[Exception] = deque()
+        self.settings = Settings()
+
+    def __call__(self) -> list[Device]:
+        return list(self)
+
+    def choose(
+        self,
+        videos: Sequence[str] = (),
+        audios: Sequence[str] = (),
+        *,
+        allow_missing: bool = True,
+        known: Sequence[Device] = (),
+        live: bool = True,
+    ) -> ChosenSources:
+        watcher = DetectorFactory(self.settings, self.clock, self.record)
+        pace, stop = FastPace(("video", "audio")), threading.Event()
+        context = SourceContext(
+            SMALL, pace, self.clock, stop, live=live, watcher=watcher, allow_missing=allow_missing, listing=self
+        )
+        return SourceSelector(context, known).choose(videos, audios)
+
+    def picture(self, chosen: ChosenSources) -> VideoWorker:
+        (one,) = chosen.pictures
+        return VideoWorker(one.source, self.clock, supervision=one.supervision)
+
+    def sound(self, chosen: ChosenSources) -> AudioWorker:
+        (one,) = chosen.sounds
+        return SourceWorker(one.source, self.clock, supervision=one.supervision)
+
+    def read(self, worker: VideoWorker | AudioWorker, seconds: float) -> None:
+        """Read like the worker's thread."""
+        until_ns = self.clock.now_ns() + round(seconds * NANOSECONDS)
+        while self.clock.now_ns() < until_ns:
+            worker.read(0.1)
+
+    def read_when_it_comes(self, worker: VideoWorker | AudioWorker, *came: Device) -> None:
+        """Open a missing device, plug it in, and read for ten seconds, with up to three of standstill."""
+        with pytest.raises(DeviceNotFound):
+            worker.open()
+        self.extend(came)
+        self.read(worker, 10)
+        assert worker.outage is None
 
 
-def picture(chosen: ChosenSources) -> VideoSource:
+class FakeSource:
+    """The common part of both fake sources."""
+
+    channels = 2
+
+    def __init__(self, room: Room, device: Device) -> None:
+        self.name = device.name
+        self._room = room
+        self._device = device
+
+    def relocate(self, device: Device) -> None:
+        self._device = device
+
+    def _open(self) -> None:
+        if self._room.refusals:
+            raise self._room.refusals.popleft()
+        self._room.opened.append(self._device.id)
+
+    def _wait(self, seconds: float) -> None:
+        clock = self._room.clock
+        clock.advance_to(clock.now_ns() + round(seconds * NANOSECONDS))
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+class FakeCamera(FakeSource, VideoSource):
+    """Stands for V4l2Source."""
+
+    def open(self) -> VideoFormat:
+        self._open()
+        return VideoFormat(320, 240, Fraction(RATE), ColorMatrix.BT601)
+
+    def read(self, _timeout_s: float) -> Frame | None:
+        self._wait(1 / RATE)
+        return Frame(self._room.clock.now_ns(), b"slide")
+
+    def decode(self, _frame: Frame, _within: Size | None = None) -> av.VideoFrame:
+        return av.VideoFrame(320, 240, "yuv420p")
+
+
+class FakeSound(FakeSource, AudioSource):
+    """Stands for SoundSource."""
+
+    def open(self) -> None:
+        self._open()
+
+    def read(self, timeout_s: float) -> AudioBlock | None:
+        self._wait(timeout_s)
+        return None
+
+
+@pytest.fixture
+def room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Room:
+    """Return an empty room, on a PC without roles."""
+    room = Room()
+    monkeypatch.setenv("LIPUT_STATE", str(tmp_path))
+    monkeypatch.setattr(device_selector, "list_devices", room)
+    monkeypatch.setattr(device_selector, "V4l2Source", lambda device, **_wanted: FakeCamera(room, device))
+    monkeypatch.setattr(device_selector, "SoundSource", lambda device, **_wanted: FakeSound(room, device))
+    return room
+
+
+def lose(worker: VideoWorker | AudioWorker) -> None:
+    assert worker.supervision
+    worker.supervision.missing = DeviceNotFound("it has gone")
+
+
+def give(**devices: Device) -> None:
+    given = {role: binding_of(device, NOW) for role, device in devices.items()}
+    roles_store().change(lambda _: given)
+
+
+def test_an_input_of_a_sound_server_that_was_missing_is_tried_until_it_opens(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there: list[Device] = []
+
+    def find(_devices: Sequence[Device], name: str, _roles: object) -> Device:
+        if not there:
+            raise DeviceNotFound(f"no sound server answers, so there is no {name}")
+        return there[0]
+
+    monkeypatch.setattr(device_selector, "find_sound_input", find)
+    room.append(CAMERA)
+    worker = room.sound(room.choose([CAMERA.id], [SERVER.id]))
+    with pytest.raises(DeviceNotFound, match="no sound server answers"):
+        worker.open()
+    room.read(worker, 5)
+    there.append(SERVER)
+    room.refusals.extend([DeviceError("Mic cannot be opened", why="lost")] * 3)
+    room.read(worker, 10)
+    assert (room.opened, worker.outage) == ([SERVER.id], None)
+
+
+def test_a_stick_that_has_a_role_is_not_taken_for_another_one_before_it_comes(room: Room) -> None:
+    twin = msgspec.structs.replace(STICK, id="534d:2109@1-4", port="1-4", place="p1-4")
+    give(slides=STICK)
+    room.append(twin)
+    chosen = room.choose(["slides", twin.id], ["none"])
+    slides, other = (VideoWorker(one.source, room.clock, supervision=one.supervision) for one in chosen.pictures)
+    other.open()
+    for worker in (slides, other):
+        lose(worker)
+        with pytest.raises(DeviceNotFound):
+            worker.open()
+    room.clear()
+    room.read(other, 1)
+    room.append(STICK)
+    room.read(other, 2)
+    room.read(slides, 2)
+    assert room.opened == [twin.id, STICK.id]
+    assert other.outage
+
+
+# No source was named, and the role's device is missing
+
+
+def test_a_microphone_with_a_role_that_is_missing_costs_the_picture_nothing_and_comes_in_when_it_is_there(
+    room: Room,
+) -> None:
+    give(desk=MICROPHONE)
+    room.extend([CAMERA, STICK, STICK_SOUND])  # no other sound is taken silently
+    chosen = room.choose()
+    assert [one.name for one in (*chosen.pictures, *chosen.sounds)] == ["Stick", "desk"]
+    assert chosen.sounds[0].word == "desk"
+    assert (chosen.known, chosen.notes) == ([STICK], [f"Picture: Stick ({STICK.id})"])
+    worker = room.sound(chosen)
+    with pytest.raises(DeviceNotFound, match=r"desk \(Desk\) is missing"):
+        worker.open()
+    room.picture(chosen).open()
+    room.read(worker, 5)
+    assert room.opened == [STICK.id]
+    room.append(MICROPHONE)
+    room.read(worker, 3)
+    assert (room.opened, worker.outage) == ([STICK.id, MICROPHONE.id], None)
+
+
+@pytest.mark.parametrize(("videos", "audios"), [(["podium"], []), ([], ["microphone"])], ids=["picture", "sound"])
+def test_only_what_was_named_is_needed(room: Room, videos: list[str], audios: list[str]) -> None:
+    give(podium=CAMERA, microphone=MICROPHONE)
+    chosen = room.choose(allow_missing=False)
+    assert (room.picture(chosen).may_miss, room.sound(chosen).may_miss) == (True, True)
+    with pytest.raises(DeviceNotFound, match="is missing: it is not plugged in"):
+        room.choose(videos, audios, allow_missing=False)
+    room.extend([CAMERA, MICROPHONE])
+    chosen = room.choose(videos, audios, allow_missing=False)
+    assert (room.picture(chosen).may_miss, room.sound(chosen).may_miss) == (not videos, not audios)
+    chosen = room.choose(videos, audios)
+    assert (room.picture(chosen).may_miss, room.sound(chosen).may_miss) == (True, True)
+
+
+def test_in_a_room_without_sound_the_first_microphone_that_comes_is_heard(room: Room) -> None:
+    room.append(CAMERA)
+    chosen = room.choose(allow_missing=False)
+    worker = room.sound(chosen)
+    assert worker.may_miss
+    with pytest.raises(DeviceNotFound, match="no microphone and no capture card with sound is plugged in"):
+        worker.open()
+    room.append(MICROPHONE)
+    room.read(worker, 1)
+    assert room.opened == [MICROPHONE.id]
+
+
+def test_a_capture_card_with_a_role_that_is_missing_is_known_as_one_from_the_beginning(room: Room) -> None:
+    give(slides=STICK, microphone=MICROPHONE)
+    room.append(CAMERA)
+    chosen = room.choose()
+    (slides,), (microphone,) = chosen.pictures, chosen.sounds
+    assert (slides.name, slides.word, microphone.word) == ("slides", "slides", "microphone")
+    assert slides.device
+    assert (slides.device.id, slides.device.kind, slides.device.role) == (STICK.id, DeviceKind.CAPTURE_CARD, "slides")
+    worker = room.picture(chosen)
+    with pytest.raises(DeviceNotFound, match=r"slides \(Stick\) is missing"):
+        worker.open()
+    room.extend([STICK, STICK_SOUND])
+    room.read(worker, 10)  # of a slide
+    assert room.opened == [STICK.id]
+    assert room.record.faults() == []
+    again = room.choose([slides.word], [microphone.word])
+    assert again.devices[0].id == STICK.id
+
+
+# A device that arrives is judged by its own kind, not its stand-in's
+
+
+def silence_s(worker: AudioWorker) -> float:
+    assert worker.supervision
+    assert worker.supervision.health
+    return worker.supervision.health.patience.silence_s
+
+
+@pytest.mark.parametrize(("device", "faults"), [(STICK, []), (CAMERA, ["frozen"])], ids=["card", "camera"])
+def test_a_picture_that_was_missing_is_watched_as_what_came(room: Room, device: Device, faults: list[str]) -> None:
+    chosen = room.choose([], ["none"])
+    assert (chosen.known, chosen.notes) == ([], [])
+    room.read_when_it_comes(room.picture(chosen), device)
+    assert room.opened == [device.id]
+    assert [fault for _, _, fault in room.record.faults()] == faults
+
+
+def test_the_patience_of_a_role_stays_where_its_device_comes_again(room: Room) -> None:
+    room.settings = Settings(patience={"podium": PatienceSettings(frozen_s=60.0)})
+    give(podium=CAMERA)
+    worker = room.picture(room.choose([], ["none"]))
+    room.read_when_it_comes(worker, CAMERA)
+    lose(worker)
+    room.read_when_it_comes(worker)
+    assert room.opened == [CAMERA.id] * 2
+    assert room.record.faults() == []
+
+
+def test_sound_that_was_missing_has_the_patience_of_the_capture_card_that_it_comes_with(room: Room) -> None:
+    room.settings = Settings(patience={"capture-card": PatienceSettings(silence_s=77.0)})
+    room.append(CAMERA)
+    give(microphone=STICK_SOUND)
+    worker = room.sound(room.choose([CAMERA.id]))
+    assert silence_s(worker) == 20
+    room.read_when_it_comes(worker, STICK, STICK_SOUND)
+    assert silence_s(worker) == 77
+    room[:] = [msgspec.structs.replace(STICK_SOUND, paired_with=None)]  # its picture takes a moment longer
+    lose(worker)
+    room.read_when_it_comes(worker)
+    assert (room.opened, silence_s(worker)) == ([STICK_SOUND.id] * 2, 77)
+
+
+# Words
+
+
+def source(chosen: ChosenSources) -> VideoSource:
     (one,) = chosen.pictures
     return one.source
 
 
-def sound(chosen: ChosenSources) -> AudioSource:
-    (one,) = chosen.sounds
-    return one.source
-
-
-def ends(chosen: ChosenSources) -> list[bool]:
-    return [one.ends for one in (*chosen.pictures, *chosen.sounds)]
+def sounds(chosen: ChosenSources) -> list[type[AudioSource]]:
+    return [type(one.source) for one in chosen.sounds]
 
 
 @pytest.fixture(scope="session")
@@ -60,168 +356,115 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_synthetic_pictures_bring_synthetic_sound() -> None:
-    chosen = choose("synthetic", None)
-    assert isinstance(picture(chosen), SyntheticVideo)
-    assert isinstance(sound(chosen), SyntheticAudio)
-    assert (ends(chosen), chosen.devices, chosen.notes) == ([False, False], [], [])
+def test_synthetic_pictures_bring_synthetic_sound(room: Room) -> None:
+    chosen = room.choose(["synthetic"], live=False)
+    assert isinstance(source(chosen), SyntheticVideo)
+    assert sounds(chosen) == [SyntheticAudio]
+    assert [one.ends for one in (*chosen.pictures, *chosen.sounds)] == [False, False]
+    assert (chosen.devices, chosen.notes) == ([], [])
 
 
-def test_a_film_brings_its_sound_and_ends(films: Path) -> None:
-    chosen = choose(str(films / "sound.mkv"), None)
-    assert isinstance(picture(chosen), FileVideoSource)
-    assert isinstance(sound(chosen), FileAudioSource)
-    assert ends(chosen) == [True, True]
+def test_a_film_brings_its_sound_and_ends(room: Room, films: Path) -> None:
+    chosen = room.choose([str(films / "sound.mkv")], live=False)
+    assert isinstance(source(chosen), FileVideoSource)
+    assert sounds(chosen) == [FileAudioSource]
+    assert [one.ends for one in (*chosen.pictures, *chosen.sounds)] == [True, True]
 
 
-def test_a_silent_film_is_recorded_without_sound_and_it_is_said(films: Path) -> None:
-    chosen = choose(str(films / "silent.mkv"), None)
-    assert chosen.sounds == []
-    assert chosen.notes == [f"Sound: none, {films / 'silent.mkv'} has none"]
+def test_a_silent_film_is_recorded_without_sound_and_it_is_said(room: Room, films: Path) -> None:
+    chosen = room.choose([str(films / "silent.mkv")], live=False)
+    assert (chosen.sounds, chosen.notes) == ([], [f"Sound: none, {films / 'silent.mkv'} has none"])
 
 
-def test_sound_may_come_from_elsewhere_or_be_left_out(films: Path) -> None:
-    silent = str(films / "silent.mkv")
-    assert isinstance(sound(choose(silent, "synthetic")), SyntheticAudio)
-    assert isinstance(sound(choose("synthetic", str(films / "sound.mkv"))), FileAudioSource)
-    assert choose(str(films / "sound.mkv"), "none").sounds == []
-    assert choose("synthetic", "none").sounds == []
+def test_sound_may_come_from_elsewhere_or_be_left_out(room: Room, films: Path) -> None:
+    with_sound = str(films / "sound.mkv")
+    assert sounds(room.choose([str(films / "silent.mkv")], ["synthetic"], live=False)) == [SyntheticAudio]
+    assert sounds(room.choose(["synthetic"], [with_sound], live=False)) == [FileAudioSource]
+    assert sounds(room.choose([with_sound], ["none"], live=False)) == []
 
 
-def test_nothing_is_said_about_the_sound_of_what_is_no_film(films: Path) -> None:
-    chosen = choose(str(films / "text.mkv"), None)
+def test_nothing_is_said_about_the_sound_of_what_is_no_film(room: Room, films: Path) -> None:
+    chosen = room.choose([str(films / "text.mkv")], live=False)
     assert chosen.notes == []
     with pytest.raises(MediaError, match=r"text\.mkv cannot be opened"):
-        picture(chosen).open()
+        source(chosen).open()
 
 
-@pytest.mark.parametrize("word", ["", "  "])
-def test_an_empty_name_is_refused(word: str) -> None:
-    with pytest.raises(UsageError, match="empty"):
-        choose(word, None)
-    with pytest.raises(UsageError, match="empty"):
-        choose("synthetic", word)
+def test_an_empty_name_is_refused(room: Room) -> None:
+    for video, audio in (("  ", "none"), ("synthetic", "")):
+        with pytest.raises(UsageError, match="empty"):
+            room.choose([video], [audio])
 
 
-@pytest.mark.parametrize("word", ["/nowhere/kuliah.mp4", "kuliah.mp4", "kuliah.MKV", "rapat.wav", "folder/x"])
-def test_what_looks_like_a_file_and_is_none_is_called_one(
-    word: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_looks_like_a_file_and_is_none_is_called_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(MediaError, match="there is no file"):
-        as_file(word)
-
-
-@pytest.mark.parametrize("word", ["1-2", "1-2.3", "534d:2109@1-2.4", "046d:0825:CAM0001", "podium", "/dev/video0"])
-def test_what_may_be_a_device_is_not_called_a_file(word: str) -> None:
-    assert as_file(word) is None
-
-
-def test_a_folder_is_refused(tmp_path: Path) -> None:
+    for word in ("/nowhere/kuliah.mp4", "kuliah.MKV", "rapat.wav", "folder/x"):
+        with pytest.raises(MediaError, match="there is no file"):
+            as_file(word)
     with pytest.raises(MediaError, match="is a folder"):
         as_file(str(tmp_path))
+    assert [as_file(word) for word in ("1-2.3", "046d:0825:CAM0001", "podium", "/dev/video0")] == [None] * 4
 
 
-@pytest.mark.parametrize(("video", "audio"), [("no-such-camera", None), ("synthetic", "no-such-microphone")])
-def test_a_device_that_is_not_there_is_not_found(video: str, audio: str | None) -> None:
+@pytest.mark.parametrize(("video", "audio"), [("no-such-camera", "none"), ("synthetic", "no-such-microphone")])
+def test_a_device_that_is_not_there_is_not_found(room: Room, video: str, audio: str) -> None:
     with pytest.raises(DeviceNotFound, match="no-such") as caught:
-        choose(video, audio)
-    assert isinstance(caught.value, LiputError)
+        room.choose([video], [audio], allow_missing=False)
     assert caught.value.hint
 
 
-def test_a_camera_is_prepared_as_the_settings_have_it_before_it_is_opened(monkeypatch: pytest.MonkeyPatch) -> None:
-    modes = (Mode("MJPG", 320, 240, (30,)),)
-    camera = Device(id="046d:0825:A", kind=DeviceKind.CAMERA, name="Webcam", node="/dev/no-such-node", modes=modes)
+def test_a_camera_is_prepared_as_the_settings_have_it_before_it_is_opened(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    camera = msgspec.structs.replace(CAMERA, node="/dev/no-such-node")
     prepared: list[tuple[Device, object]] = []
-    monkeypatch.setattr(device_selector, "list_devices", lambda: [camera])
+    monkeypatch.setattr(device_selector, "V4l2Source", V4l2Source)
     monkeypatch.setattr(
         presets, "restore_preset", lambda device, *, power_line, record: prepared.append((device, power_line))
     )
-    chosen = choose(camera.id, "none", live=True)
+    room.append(camera)
+    chosen = room.choose([camera.id], ["none"])
     assert prepared == []
     with pytest.raises(DeviceNotFound):
-        picture(chosen).open()
+        source(chosen).open()
     assert prepared == [(camera, "50 Hz")]
 
 
-@pytest.mark.parametrize(("kind", "seconds"), [(DeviceKind.CAMERA, 20), (DeviceKind.CAPTURE_CARD, 77)])
-def test_sound_has_the_patience_of_what_is_on_its_plug(
-    monkeypatch: pytest.MonkeyPatch, kind: DeviceKind, seconds: float
-) -> None:
-    sound = Device(id="x+sound", kind=DeviceKind.MICROPHONE, name="Stick", alsa="hw:CARD=S,DEV=0", paired_with="x")
-    monkeypatch.setattr(device_selector, "list_devices", lambda: [Device(id="x", kind=kind, name="Stick"), sound])
-    settings = Settings(patience={"capture-card": PatienceSettings(silence_s=77)})
-    watched = DetectorFactory(settings, SystemClock())
-    context = SourceContext(
-        REQUIRED, FastPace(("video", "audio")), SystemClock(), threading.Event(), live=True, watcher=watched
-    )
-    (audio,) = SourceSelector(context).choose(["synthetic"], ["x+sound"]).sounds
-    assert audio.supervision
-    assert audio.supervision.health
-    assert audio.supervision.health.patience.silence_s == seconds
-
-
-def test_roles_that_cannot_be_read_keep_nobody_from_recording(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    modes = (Mode("MJPG", 320, 240, (30,)),)
-    camera = Device(id="046d:0825:A", kind=DeviceKind.CAMERA, name="Webcam", node="/dev/video0", modes=modes)
-    monkeypatch.setenv("LIPUT_STATE", str(tmp_path))
-    monkeypatch.setattr(device_selector, "list_devices", lambda: [camera])
+def test_roles_that_cannot_be_read_keep_nobody_from_recording(room: Room, tmp_path: Path) -> None:
+    room.append(CAMERA)
     (tmp_path / "roles.json").write_text("{")
-    for word in (None, camera.id):
-        chosen = choose(word, "none", live=True)
-        assert chosen.devices == [camera]
+    for words in ([], [CAMERA.id]):
+        chosen = room.choose(words, ["none"], allow_missing=False)
+        assert chosen.devices == [CAMERA]
         assert chosen.notes[-1].startswith(f"Roles: none. {tmp_path / 'roles.json'} has unexpected content")
     with pytest.raises(StateError, match="has unexpected content"):
-        choose("podium", None, live=True)
-    monkeypatch.setattr(device_selector, "list_devices", list)
-    (stand_in,) = choose(None, None, live=True).pictures
-    assert stand_in.name == "camera", "what nobody named is not needed"
+        room.choose(["podium"], allow_missing=False)
 
 
 # Chosen again, by another recorder
 
 
-def test_the_same_devices_are_chosen_again_also_when_they_are_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    modes, sizes = (Mode("MJPG", 320, 240, (30,)),), (Mode("MJPG", 1920, 1080, (30,)),)
-    card = DeviceKind.CAPTURE_CARD
-    stick = Device(id="534d:2109@1-2", kind=card, name="Stick", node="/dev/video0", modes=modes, vid="534d", port="1-2")
-    sound = Device(id="534d:2109@1-2+sound", kind=DeviceKind.MICROPHONE, name="Stick", alsa="hw:CARD=S,DEV=0")
-    other = Device(id="1bcf:2b98@1-3", kind=card, name="Other", node="/dev/video2", modes=sizes, vid="1bcf", port="1-3")
-    plugged = [stick, sound]
-    monkeypatch.setattr(device_selector, "list_devices", lambda: list(plugged))
-    first = choose(None, None, live=True)
+def test_the_same_devices_are_chosen_again_also_when_they_are_not_there(room: Room) -> None:
+    room.extend([STICK, STICK_SOUND])
+    first = room.choose(allow_missing=False)
     words = [one.word for one in (*first.pictures, *first.sounds)]
-    assert words == [stick.id, sound.id]
-    assert first.known == [stick, sound]
-    plugged[:] = [other]  # the best device plugged in now, not the recorded one
-    clock = SystemClock()
-    context = SourceContext(
-        REQUIRED, FastPace(("video", "audio")), clock, threading.Event(), live=True,
-        watcher=DetectorFactory(Settings(), clock), allow_missing=True,
-    )  # fmt: skip
-    again = SourceSelector(context, first.known).choose(words[:1], words[1:])
-    assert [one.name for one in (*again.pictures, *again.sounds)] == ["Stick", "Stick"]
+    assert words == [STICK.id, STICK_SOUND.id]
+    assert first.known == [STICK, STICK_SOUND]
+    room[:] = [CAMERA]  # the best device plugged in now, not the recorded one
+    again = room.choose(words[:1], words[1:], known=first.known)
     assert again.devices == again.known == first.known
-    (stick_again,) = again.pictures
-    worker = VideoWorker(stick_again.source, clock, supervision=stick_again.supervision)
+    worker = room.picture(again)
     with pytest.raises(DeviceNotFound, match="Stick is missing"):
         worker.open()
     assert worker.outage
 
 
-def test_a_screen_whose_display_is_not_known_may_be_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("DISPLAY", raising=False)
-    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
-    monkeypatch.delenv("XDG_SESSION_TYPE", raising=False)
+def test_a_screen_whose_display_is_not_known_may_be_missing(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "XDG_SESSION_TYPE"):
+        monkeypatch.delenv(name, raising=False)
     with pytest.raises(DeviceNotFound, match="DISPLAY is not set"):
-        choose("screen", "none", live=True)
-    clock = SystemClock()
-    context = SourceContext(
-        REQUIRED, FastPace(("video", "audio")), clock, threading.Event(), live=True,
-        watcher=DetectorFactory(Settings(), clock), allow_missing=True,
-    )  # fmt: skip
-    (screen,) = SourceSelector(context).choose(["screen"], ["none"]).pictures
+        room.choose(["screen"], ["none"], allow_missing=False)
+    (screen,) = room.choose(["screen"], ["none"]).pictures
     assert (screen.name, screen.word) == ("Screen", "screen")
     for _ in range(2):
         with pytest.raises(DeviceNotFound):
