@@ -36,42 +36,6 @@ def test_real_pace_wakes_on_stop() -> None:
     assert given == [False]
 
 
-def test_fast_pace_keeps_tracks_in_step() -> None:
-    pace = FastPace(("video", "audio"))
-    order: list[tuple[str, int]] = []
-
-    def run(track: str, step_ns: int, count: int) -> None:
-        for number in range(count):
-            while not pace.wait(track, number * step_ns, 1.0):
-                pass
-            order.append((track, number * step_ns))
-        pace.finish(track)
-
-    tracks = [
-        threading.Thread(target=run, args=("video", 33_333_333, 300)),
-        threading.Thread(target=run, args=("audio", 21_333_333, 469)),
-    ]
-    for thread in tracks:
-        thread.start()
-    for thread in tracks:
-        thread.join(60)
-    assert len(order) == 769
-    # Taking note comes after the pace has said yes, so a step of the other track may slip in between.
-    reached = {"video": 0, "audio": 0}
-    for track, at_ns in order:
-        reached[track] = at_ns
-        assert abs(reached["video"] - reached["audio"]) <= 2 * 33_333_333
-
-
-def test_fast_pace_lets_nobody_beyond_a_track_that_has_ended_without_being_finished() -> None:
-    pace = FastPace(("video", "audio"))
-    pace.wait("video", 10 * NANOSECONDS, 0.0)  # its last picture
-    assert pace.wait("audio", 10 * NANOSECONDS, 0.0)
-    assert not pace.wait("audio", 10 * NANOSECONDS + 1, 0.01)
-    pace.finish("video")
-    assert pace.wait("audio", 20 * NANOSECONDS, 0.0)
-
-
 def test_fast_pace_lets_others_go_as_far_as_a_track_reaches() -> None:
     pace = FastPace(("video", "audio"))
     pace.reach("video", NANOSECONDS)
@@ -82,11 +46,15 @@ def test_fast_pace_lets_others_go_as_far_as_a_track_reaches() -> None:
     assert 0 < pace.ahead_ns < NANOSECONDS // 2, "large pictures fill the memory"
 
 
-def test_a_track_that_reaches_on_wakes_those_who_wait_for_it() -> None:
+@pytest.mark.parametrize("ends", [True, False])
+def test_a_track_that_reaches_on_or_ends_wakes_those_who_wait_for_it(*, ends: bool) -> None:
     pace = FastPace(("video", "audio"))
     thread = threading.Thread(target=lambda: pace.wait("audio", NANOSECONDS, 3600))
     thread.start()
-    pace.reach("video", NANOSECONDS)
+    if ends:
+        pace.finish("video")
+    else:
+        pace.reach("video", NANOSECONDS)
     thread.join(60)
     assert not thread.is_alive()
 
@@ -96,15 +64,6 @@ def test_with_real_pace_nothing_is_worth_having_before_its_time() -> None:
     pace.reach("video", 3600 * NANOSECONDS)
     assert pace.ahead_ns == 0
     assert not pace.wait("audio", NANOSECONDS, 0.01)
-
-
-def test_finishing_a_track_wakes_those_who_wait_for_it() -> None:
-    pace = FastPace(("video", "audio"))
-    thread = threading.Thread(target=lambda: pace.wait("audio", NANOSECONDS, 3600))
-    thread.start()
-    pace.finish("video")
-    thread.join(60)
-    assert not thread.is_alive()
 
 
 def test_a_pace_of_one_track_waits_for_nobody() -> None:
