@@ -1,26 +1,28 @@
 """Payloads of cameras become pictures of any size; H.264 in order, for any selection of frames."""
 
-import io
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import sys
 from fractions import Fraction
-from pathlib import Path
 
 import av
 import cv2
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from capture.media import jpeg as jpegs
-from capture.media.camera_decoder import CameraDecoder, H264Decoder, decoder_for
-from capture.media.h264 import has_keyframe
+from capture.media.camera_decoder import CameraDecoder, decoder_for
+from capture.media.h264 import (
+    IDR,
+    PICTURE_SET,
+    SEQUENCE_SET,
+    SLICE,
+    has_keyframe,
+    is_annex_b,
+    nal_type,
+    nal_units,
+    parameter_sets,
+)
 from capture.media.pictures import SizeCache, plane_views
-from capture.pacing import FastPace
-from capture.source import ColorMatrix, Frame, Size, VideoSource
-from capture.sources.file import FileVideoSource
-from capture.synthetic.video import SyntheticVideo
+from capture.source import ColorMatrix, Frame, Size
 from config.errors import MediaError
 from tests.support.bars import ffmpeg, raw_input, simple_jpeg, smooth
 
@@ -54,39 +56,26 @@ def h264() -> CameraDecoder:
 
 
 def luma(decoder: CameraDecoder, frame: Frame) -> float:
-    return float(samples(decoder.decode(frame))[0].mean())
+    return float(plane_views(decoder.decode(frame))[0].mean())
 
 
-def samples(picture: av.VideoFrame) -> tuple[NDArray[np.uint8], ...]:
-    """Return the planes unchanged: a conversion to gray would change the range."""
-    return plane_views(picture)
+FRAMES = encoded(25)
 
 
-def test_every_picture_of_a_sequence_is_decoded_when_it_is_asked_for() -> None:
-    decoder = h264()
-    frames = encoded(25)
-    assert [has_keyframe(bytes(frame.payload)) for frame in frames].count(True) == 3  # type: ignore[arg-type] # bytes
-    for number, frame in enumerate(frames):
-        decoder.enqueue(frame)
-        assert luma(decoder, frame) == pytest.approx(level(number), abs=1.5)
-
-
-@pytest.mark.parametrize("asked", [[7], [0, 4, 9], [3, 12, 24], [19, 20, 21]])
+@pytest.mark.parametrize("asked", [[7], [3, 12, 24], [*range(25)]])
 def test_pictures_that_nobody_asked_for_are_decoded_on_the_way(asked: list[int]) -> None:
     decoder = h264()
-    frames = encoded(25)
-    for frame in frames:
+    for frame in FRAMES:
         decoder.enqueue(frame)
     for number in asked:
-        assert luma(decoder, frames[number]) == pytest.approx(level(number), abs=1.5)
+        assert luma(decoder, FRAMES[number]) == pytest.approx(level(number), abs=1.5)
 
 
 def test_after_damage_there_is_no_picture_until_a_keyframe() -> None:
     decoder = h264()
-    frames = encoded(15)
-    damaged = Frame(frames[3].timestamp_ns, b"\x00\x00\x01\x65\xff\xff")
+    damaged = Frame(FRAMES[3].timestamp_ns, b"\x00\x00\x01\x65\xff\xff")
     outcomes = []
-    for frame in [*frames[:3], damaged, *frames[4:]]:
+    for frame in [*FRAMES[:3], damaged, *FRAMES[4:15]]:
         decoder.enqueue(frame)
         try:
             outcomes.append(round(luma(decoder, frame)))
@@ -99,52 +88,30 @@ def test_after_damage_there_is_no_picture_until_a_keyframe() -> None:
 
 def test_a_stream_that_begins_between_keyframes_waits_for_one() -> None:
     decoder = h264()
-    frames = encoded(12)
-    for frame in frames[4:GOP]:
+    for frame in FRAMES[4:GOP]:
         decoder.enqueue(frame)
         with pytest.raises(MediaError):
             decoder.decode(frame)
-    decoder.enqueue(frames[GOP])
-    assert luma(decoder, frames[GOP]) == pytest.approx(level(GOP), abs=1.5)
+    decoder.enqueue(FRAMES[GOP])
+    assert luma(decoder, FRAMES[GOP]) == pytest.approx(level(GOP), abs=1.5)
 
 
 def test_memory_stays_bounded_while_nobody_decodes() -> None:
     decoder = h264()
-    assert isinstance(decoder, H264Decoder)
-    frames = encoded(12)
     for round_ in range(100):
-        for frame in frames:
+        for frame in FRAMES[:12]:
             decoder.enqueue(Frame(round_ * 12 + frame.timestamp_ns, frame.payload))
-    assert len(decoder._waiting) <= 300
-    last = Frame(100 * 12 + GOP, frames[GOP].payload)
+    assert sys.getrefcount(FRAMES[0].payload) < 40, "of 100"
+    last = Frame(100 * 12 + GOP, FRAMES[GOP].payload)
     decoder.enqueue(last)
     assert luma(decoder, last) == pytest.approx(level(GOP), abs=1.5)
 
 
-def test_pictures_are_scaled_down_to_what_is_wanted() -> None:
-    decoder = decoder_for("H264", SIZE, (160, 160), matrix=ColorMatrix.BT601, full_range=False)
-    frame = encoded(1)[0]
-    picture = decoder.decode(frame)
-    assert (picture.width, picture.height) == (decoder.width, decoder.height) == (160, 120)
-
-
-PIXELS = SIZE[0] * SIZE[1]
-
-
-@pytest.mark.parametrize(
-    ("fourcc", "data"),
-    [
-        ("YUYV", bytes((188, 90, 188, 200)) * (PIXELS // 2)),
-        ("UYVY", bytes((90, 188, 200, 188)) * (PIXELS // 2)),
-        ("NV12", bytes((188,)) * PIXELS + bytes((90, 200)) * (PIXELS // 4)),
-        ("YU12", bytes((188,)) * PIXELS + bytes((90,)) * (PIXELS // 4) + bytes((200,)) * (PIXELS // 4)),
-    ],
-)
-def test_uncompressed_pictures_become_yuv420p_with_the_samples_they_had(fourcc: str, data: bytes) -> None:
-    decoder = decoder_for(fourcc, SIZE, SIZE, matrix=ColorMatrix.BT709, full_range=False)
-    picture = decoder.decode(Frame(0, data))
+def test_uncompressed_pictures_become_yuv420p_with_the_samples_they_had() -> None:
+    decoder = decoder_for("YUYV", SIZE, SIZE, matrix=ColorMatrix.BT709, full_range=False)
+    picture = decoder.decode(Frame(0, bytes((188, 90, 188, 200)) * (SIZE[0] * SIZE[1] // 2)))
     assert (picture.format.name, picture.colorspace) == ("yuv420p", ColorMatrix.BT709)
-    assert [np.unique(plane).tolist() for plane in samples(picture)] == [[188], [90], [200]]
+    assert [np.unique(plane).tolist() for plane in plane_views(picture)] == [[188], [90], [200]]
 
 
 def test_a_picture_that_is_cut_off_or_not_bytes_is_damaged() -> None:
@@ -165,92 +132,36 @@ SMALLER = [(320, 180), (160, 90), (214, 120), (640, 90), (100, 1000)]
 EXPECTED = [(320, 180), (160, 90), (214, 120), (160, 90), (100, 56)]
 """`WIDTH` x `HEIGHT` fitted into each of SMALLER."""
 
-type Decode = Callable[[Size | None], av.VideoFrame]
+
+def camera(fourcc: str) -> CameraDecoder:
+    return decoder_for(fourcc, (WIDTH, HEIGHT), (WIDTH, HEIGHT), matrix=ColorMatrix.BT601, full_range=False)
 
 
-def camera(fourcc: str, data: bytes, size: Size = (WIDTH, HEIGHT)) -> CameraDecoder:
-    return decoder_for(fourcc, size, size, matrix=ColorMatrix.BT601, full_range=False)
-
-
-def raw(pixel_format: str) -> bytes:
-    rgb = smooth(WIDTH, HEIGHT)
-    return ffmpeg(rgb.tobytes(), raw_input(rgb), "-pix_fmt", pixel_format, "-f", "rawvideo")
-
-
-@contextmanager
-def opened(source: VideoSource) -> Iterator[Decode]:
-    source.open()
-    frame = source.read(1.0)
-    assert frame is not None
-    yield lambda within: source.decode(frame, within)
-    source.close()
-
-
-def of_file(tmp_path: Path, *codec: str) -> FileVideoSource:
-    rgb = smooth(WIDTH, HEIGHT)
-    path = tmp_path / "pictures.mkv"
-    path.write_bytes(ffmpeg(rgb.tobytes(), raw_input(rgb), *codec, "-f", "matroska"))
-    return FileVideoSource(path, FastPace(("video",)))
-
-
-@contextmanager
-def decoding(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Decode]:
-    """Return the decoder of one picture of a source of `kind`."""
-    if kind.startswith("MJPG"):
-        if kind.endswith("libavcodec"):
-            monkeypatch.setattr(jpegs, "turbojpeg_library", lambda: None)
-        data = simple_jpeg(smooth(WIDTH, HEIGHT))
-        decoder = camera("MJPG", data)
-        yield lambda within: decoder.decode(Frame(0, data), within)
-    elif kind in {"YUYV", "NV12"}:
-        data = raw({"YUYV": "yuyv422", "NV12": "nv12"}[kind])
-        decoder = camera(kind, data)
-        yield lambda within: decoder.decode(Frame(0, data), within)
-    elif kind == "H264":
-        rgb = smooth(WIDTH, HEIGHT)
-        data = ffmpeg(rgb.tobytes(), raw_input(rgb), "-pix_fmt", "yuv420p", "-tune", "zerolatency", "-f", "h264")
-        decoder = camera("H264", data)
-        yield lambda within: decoder.decode(Frame(0, data), within)
-    else:
-        source: VideoSource = SyntheticVideo(WIDTH, HEIGHT, Fraction(30), FastPace(("video",)), threading.Event())
-        if kind != "synthetic":
-            codec = ("-c:v", "mjpeg", "-q:v", "2") if kind == "file MJPEG" else ("-pix_fmt", "yuv420p")
-            source = of_file(tmp_path, *codec)
-        with opened(source) as decode:
-            yield decode
-
-
-KINDS = ["MJPG", "MJPG libavcodec", "YUYV", "NV12", "H264", "file MJPEG", "file H.264", "synthetic"]
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_smaller_picture_shows_the_same(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # Synthetic frames have edges; swscale puts chroma a quarter of a sample elsewhere.
-    tolerance = {"synthetic": 12.0, "file H.264": 4.0}.get(kind, 1.5)
-    with decoding(kind, tmp_path, monkeypatch) as decode:
-        whole = [plane.astype(np.float32) for plane in plane_views(decode(None))]
-        assert whole[0].shape == (HEIGHT, WIDTH)
-        for within, size in zip(SMALLER, EXPECTED, strict=True):
-            picture = decode(within)
-            assert (picture.width, picture.height, picture.format.name) == (*size, "yuv420p")
-            assert (picture.color_range, picture.pict_type, picture.pts) == (1, 0, None)
-            for plane, meant in zip(plane_views(picture), whole, strict=True):
-                scaled = cv2.resize(meant, plane.shape[::-1], interpolation=cv2.INTER_AREA)
-                assert np.abs(plane - scaled).mean() < tolerance
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_the_whole_picture_is_as_if_no_smaller_one_had_been_asked_for(
-    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("kind", ["MJPG", "MJPG libavcodec", "YUYV", "H264"])
+def test_a_smaller_picture_shows_the_same_and_leaves_the_whole_one_as_it_is(
+    kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with decoding(kind, tmp_path, monkeypatch) as decode:
-        before = [plane.copy() for plane in plane_views(decode(None))]
-        small = decode((160, 90))
-        kept = [plane.copy() for plane in plane_views(small)]
-        for within in ((WIDTH, HEIGHT), (9999, 9999), None):
-            again = decode(within)
-            assert all(np.array_equal(plane, old) for plane, old in zip(plane_views(again), before, strict=True))
-        assert all(np.array_equal(plane, old) for plane, old in zip(plane_views(small), kept, strict=True))
+    if kind == "MJPG libavcodec":
+        monkeypatch.setattr(jpegs, "turbojpeg_library", lambda: None)
+    rgb = smooth(WIDTH, HEIGHT)
+    raw = ffmpeg(rgb.tobytes(), raw_input(rgb), "-pix_fmt", "yuyv422", "-f", "rawvideo")
+    coded = ffmpeg(rgb.tobytes(), raw_input(rgb), "-pix_fmt", "yuv420p", "-tune", "zerolatency", "-f", "h264")
+    frame = Frame(0, {"YUYV": raw, "H264": coded}.get(kind, simple_jpeg(rgb)))
+    decoder = camera(kind.partition(" ")[0])
+    whole = [plane.copy() for plane in plane_views(decoder.decode(frame))]
+    assert whole[0].shape == (HEIGHT, WIDTH)
+    for within, size in zip(SMALLER, EXPECTED, strict=True):
+        picture = decoder.decode(frame, within)
+        assert (picture.width, picture.height, picture.format.name) == (*size, "yuv420p")
+        assert (picture.color_range, picture.pict_type, picture.pts) == (1, 0, None)
+        for plane, meant in zip(plane_views(picture), whole, strict=True):
+            scaled = cv2.resize(meant.astype(np.float32), plane.shape[::-1], interpolation=cv2.INTER_AREA)
+            assert np.abs(plane - scaled).mean() < 1.5
+    small = [plane.copy() for plane in plane_views(picture)]
+    for limits in ((WIDTH, HEIGHT), (9999, 9999), None):
+        again = plane_views(decoder.decode(frame, limits))
+        assert all(np.array_equal(plane, old) for plane, old in zip(again, whole, strict=True))
+    assert all(np.array_equal(plane, old) for plane, old in zip(plane_views(picture), small, strict=True))
 
 
 @pytest.mark.parametrize("use_turbo", [True, False])
@@ -258,26 +169,19 @@ def test_damage_is_found_in_smaller_pictures_too(use_turbo: bool, monkeypatch: p
     if not use_turbo:
         monkeypatch.setattr(jpegs, "turbojpeg_library", lambda: None)
     data = simple_jpeg(smooth(WIDTH, HEIGHT))
-    decoder = camera("MJPG", data)
+    decoder = camera("MJPG")
     with pytest.raises(MediaError):
         decoder.decode(Frame(0, data[: len(data) // 2]), (160, 90))
     assert decoder.decode(Frame(0, data), (160, 90)).width == 160
 
 
 def test_an_h264_camera_needs_its_other_pictures_whatever_the_size() -> None:
-    rgb = np.concatenate([smooth(WIDTH, HEIGHT, phase) for phase in (0.0, 0.4, 0.8)])
-    source = ("-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{WIDTH}x{HEIGHT}")
-    data = ffmpeg(rgb.tobytes(), source, "-pix_fmt", "yuv420p", "-tune", "zerolatency", "-f", "h264")
-    with av.open(io.BytesIO(data), "r") as stream:
-        frames = [Frame(number, bytes(packet)) for number, packet in enumerate(stream.demux(video=0)) if packet.size]
-    decoder, other = camera("H264", data), camera("H264", data)
+    decoder, frames = h264(), FRAMES[:3]
     for frame in frames:
         decoder.enqueue(frame)
-        other.enqueue(frame)
-    sizes = [decoder.decode(frame, within) for frame, within in zip(frames, ((160, 90), None, (320, 180)), strict=True)]
-    assert [picture.width for picture in sizes] == [160, 640, 320]
-    meant = [plane_views(other.decode(frame))[0].mean() for frame in frames]
-    assert [plane_views(picture)[0].mean() for picture in sizes] == pytest.approx(meant, abs=0.5)
+    shown = [decoder.decode(frame, within) for frame, within in zip(frames, ((160, 90), None, (64, 64)), strict=True)]
+    assert [picture.width for picture in shown] == [120, 320, 64]
+    assert [plane_views(picture)[0].mean() for picture in shown] == pytest.approx(list(map(level, range(3))), abs=1.5)
 
 
 def test_only_the_latest_sizes_are_kept() -> None:
@@ -291,3 +195,62 @@ def test_only_the_latest_sizes_are_kept() -> None:
     for within in ((320, 180), (160, 90), (320, 180), (80, 44), (320, 180), (64, 36), (320, 180), (160, 90)):
         sizes.get(within)
     assert made == [(640, 360), (320, 180), (160, 90), (80, 44), (64, 36), (160, 90)]
+
+
+# NAL units
+
+SHORT, LONG = b"\x00\x00\x01", b"\x00\x00\x00\x01"
+SPS, PPS = b"\x67\x42\x00\x1f", b"\x68\xce\x3c\x80"
+KEY, BETWEEN = b"\x65\x88\x84", b"\x41\x9a\x21"
+DELIMITER, MESSAGE = b"\x09\xf0", b"\x06\x05\x01"
+
+
+def test_each_unit_without_its_start_code_whichever_of_the_two_it_has() -> None:
+    assert list(nal_units(LONG + SPS + SHORT + PPS + SHORT + KEY)) == [SPS, PPS, KEY]
+    assert list(nal_units(SHORT + SPS + LONG + PPS + LONG + KEY)) == [SPS, PPS, KEY]
+
+
+def test_zeros_behind_a_unit_are_not_of_it_and_nothing_but_zeros_is_no_unit() -> None:
+    assert list(nal_units(LONG + KEY + b"\x00\x00\x00" + SHORT + BETWEEN + b"\x00")) == [KEY, BETWEEN]
+    assert list(nal_units(LONG + b"\x00\x00" + LONG + KEY + SHORT)) == [KEY]
+
+
+def test_what_comes_before_the_first_start_code_is_no_unit() -> None:
+    assert list(nal_units(KEY + LONG + BETWEEN)) == [BETWEEN]
+    assert list(nal_units(KEY)) == []
+    assert list(nal_units(b"")) == []
+
+
+@pytest.mark.parametrize(
+    ("unit", "kind"), [(SPS, SEQUENCE_SET), (PPS, PICTURE_SET), (KEY, IDR), (b"\x25\x88", IDR), (BETWEEN, SLICE)]
+)
+def test_the_type_of_a_unit_is_told_from_its_importance(unit: bytes, kind: int) -> None:
+    assert nal_type(unit) == kind
+
+
+def test_a_stream_begins_with_a_start_code() -> None:
+    assert is_annex_b(LONG + KEY)
+    assert is_annex_b(SHORT + KEY)
+    assert not is_annex_b(KEY + LONG)
+    assert not is_annex_b(b"\x00\x00\x00\x00\x01" + KEY)
+    assert not is_annex_b(b"\x00\x00")
+
+
+def test_parameter_sets_are_taken_out_in_their_order_with_long_start_codes() -> None:
+    assert parameter_sets(SHORT + DELIMITER + SHORT + SPS + SHORT + MESSAGE + SHORT + PPS + SHORT + KEY) == (
+        LONG + SPS + LONG + PPS
+    )
+    assert parameter_sets(LONG + KEY) == b""
+
+
+def test_a_keyframe_is_found_behind_what_comes_before_it() -> None:
+    assert has_keyframe(LONG + DELIMITER + LONG + SPS + LONG + PPS + SHORT + KEY)
+    assert has_keyframe(SHORT + b"\x25")
+    assert not has_keyframe(LONG + DELIMITER + LONG + SPS + LONG + PPS + LONG + BETWEEN)
+    assert not has_keyframe(KEY)
+    assert not has_keyframe(b"")
+
+
+def test_a_start_code_that_ends_what_there_is_begins_nothing() -> None:
+    assert not has_keyframe(LONG + BETWEEN + LONG)
+    assert not has_keyframe(SHORT)
