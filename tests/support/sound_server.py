@@ -51,6 +51,7 @@ class PulseMicrophone:
         self._runtime = Path()
         self._cleanup = contextlib.ExitStack()
         self._server: subprocess.Popen[bytes] | None = None
+        self._loaded: list[str] = []
 
     def __enter__(self) -> Self:
         self._home.mkdir(exist_ok=True)
@@ -135,6 +136,17 @@ class PulseMicrophone:
         if done.returncode:
             raise RuntimeError(f"pactl {' '.join(words)}: {done.stderr.decode()}")
         return done.stdout.decode().strip()
+
+    def load(self, *words: str) -> str:
+        """Load a module, until `reset`; return its number."""
+        self._loaded.append(self.control("load-module", *words))
+        return self._loaded[-1]
+
+    def reset(self) -> None:
+        """Be again as at the beginning."""
+        while self._loaded:
+            self._pactl("unload-module", self._loaded.pop())
+        self.control("set-default-source", f"{_SINK}.monitor")
 
     def send_signal(self, number: signal.Signals) -> None:
         """Send a signal to the server."""
