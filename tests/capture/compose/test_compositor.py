@@ -1,98 +1,266 @@
-"""Composition on planes: correct samples, only changes drawn, frames valid as promised."""
+"""Composition: right samples, frames valid as promised; slates, cards, title line and logo, in Latin spellings."""
 
-from collections.abc import Callable
+from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
-from capture.compose import compositor as module
-from capture.compose.cards import draw_title_line
+from capture.compose.canvas import Overlay
+from capture.compose.cards import draw_card, draw_logo, draw_slate, draw_title_line
 from capture.compose.compositor import Compositor, PlacedPicture
-from capture.compose.layout import Rect, letterbox, merge_overlapping
+from capture.compose.layout import Rect, merge_overlapping
+from capture.compose.text import draw_text, fit_text, letters, text_width
+from capture.detectors.picture_measures import BLACK_MEAN
+from capture.detectors.picture_measures import signal_slate as slate_of_a_stick
 from capture.media.pictures import plane_views
 from capture.source import ColorMatrix
+from capture.sources.worker import OutageKind
+from config.errors import MediaError
+from config.locale.lookup import ProgramCard, picture_text
+from config.settings.layouts import CORNERS
 from tests.support.bars import bars, tagged_rgb
 from tests.support.patterns import equal, is_plain, noise, plain, samples
 
-WIDTH, HEIGHT = 320, 180
+SIZES = [(320, 240), (1280, 720), (1080, 1920), (64, 64)]
+MATRICES = [ColorMatrix.BT601, ColorMatrix.BT709]
+LOST = picture_text(OutageKind.LOST, "id")
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_slate_is_dark_with_light_letters(size: tuple[int, int]) -> None:
+    picture = draw_slate(*size, name="Kamera podium", reason=LOST, matrix=ColorMatrix.BT709)
+    assert (picture.width, picture.height, picture.format.name) == (*size, "yuv420p")
+    assert (picture.color_range, picture.colorspace, picture.pict_type, picture.pts) == (1, 1, 0, None)
+    y, u, v = plane_views(picture)
+    assert BLACK_MEAN < y.mean() < 90
+    assert 16 <= y.min() <= y.max() <= 235
+    assert 0.01 < np.mean(y > 140) < 0.35  # letters, and room around them
+    for plane in (u, v):
+        assert 60 <= plane.min() <= plane.max() <= 196
+    frame = np.concatenate([plane[edge].ravel() for plane in (y, u, v) for edge in (0, -1, np.s_[:, 0], np.s_[:, -1])])
+    assert len(np.unique(frame)) == 3, "nothing reaches the edge"
+
+
+@pytest.mark.parametrize("matrix", MATRICES)
+def test_colours_are_the_same_in_both_matrices(matrix: ColorMatrix) -> None:
+    picture = draw_slate(640, 360, name="I", reason=LOST, matrix=matrix)
+    rgb = tagged_rgb(picture).astype(int)
+    assert np.abs(rgb[4, 320] - (30, 34, 42)).max() <= 3
+    y, u, _ = plane_views(picture)
+    row, column = np.argwhere(u < 90)[len(np.argwhere(u < 90)) // 2]
+    assert np.abs(rgb[2 * row, 2 * column] - (240, 170, 40)).max() <= 4, "amber"
+    assert y.max() == pytest.approx(16 + 219 * 240 / 255, abs=1), "white letters"
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_no_slate_looks_like_what_a_stick_sends_without_a_signal(size: tuple[int, int]) -> None:
+    picture = draw_slate(*size, name="", reason=LOST, matrix=ColorMatrix.BT601)
+    y, u, v = (
+        cv2.resize(plane, (320, 180), interpolation=cv2.INTER_NEAREST).astype(np.uint8)
+        for plane in plane_views(picture)
+    )
+    assert slate_of_a_stick(y, u, v) is None
+
+
+def test_a_card_has_both_its_lines() -> None:
+    title = picture_text(ProgramCard.WAITING, "id")
+    full = draw_card(1280, 720, title=title, line="Seminar Kearsipan Nasional", matrix=ColorMatrix.BT709)
+    bare = draw_card(1280, 720, title=title, line="", matrix=ColorMatrix.BT709)
+    assert (full.width, full.height, full.colorspace) == (1280, 720, 1)
+    lights = [np.flatnonzero((plane_views(picture)[0] > 140).any(axis=1)) for picture in (full, bare)]
+    assert np.ptp(lights[0]) > 1.5 * np.ptp(lights[1])
+
+
+WIDTH, HEIGHT = 640, 360
 WHOLE = Rect(0, 0, WIDTH, HEIGHT)
+
+
+def over(
+    overlay: Overlay, level: int = 120, matrix: ColorMatrix = ColorMatrix.BT601
+) -> np.ndarray[tuple[int, ...], np.dtype]:
+    picture = Compositor(WIDTH, HEIGHT, matrix).compose(
+        [PlacedPicture(WHOLE, plain(WIDTH, HEIGHT, level, matrix))], [overlay]
+    )
+    return plane_views(picture)[0].astype(int)
+
+
+def png(path: Path, rgba: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> Path:
+    Image.fromarray(rgba).save(path)
+    return path
+
+
+def square(red: int, green: int, blue: int, alpha: int, side: int = 40) -> np.ndarray[tuple[int, ...], np.dtype]:
+    return np.tile(np.array([red, green, blue, alpha], np.uint8), (side, side, 1))
+
+
+def test_a_title_line_is_a_dark_band_with_light_letters_at_the_lower_left() -> None:
+    line = draw_title_line(WIDTH, HEIGHT, text="Seminar Kearsipan: Łukasz Ñandú", matrix=ColorMatrix.BT601)
+    assert line.place.x < 0.05 * WIDTH
+    assert line.place.y > HEIGHT / 2
+    assert line.place.bottom <= HEIGHT
+    luma = over(line)
+    inside = luma[line.place.plane_slices(0)]
+    assert 0.02 < np.mean(inside > 215) < 0.5
+    assert 30 < np.median(inside) < 60, "darkened, and let through a little"
+    outside = luma.copy()
+    outside[line.place.plane_slices(0)] = 120
+    assert (outside == 120).all()
+
+
+def test_a_title_that_is_too_long_stays_in_the_picture() -> None:
+    line = draw_title_line(320, 180, text="Rapat Koordinasi Kearsipan " * 20, matrix=ColorMatrix.BT601)
+    assert Rect(0, 0, 320, 180).covers(line.place)
+
+
+@pytest.mark.parametrize("matrix", [ColorMatrix.BT601, ColorMatrix.BT709])
+def test_a_logo_keeps_its_colour(tmp_path: Path, matrix: ColorMatrix) -> None:
+    file = png(tmp_path / "logo.png", square(200, 30, 60, 255))
+    found = draw_logo(file, WIDTH, HEIGHT, corner="top-right", size=0.2, matrix=matrix)
+    assert found.place.size == (72, 72)
+    picture = Compositor(WIDTH, HEIGHT, matrix).compose(
+        [PlacedPicture(WHOLE, plain(WIDTH, HEIGHT, 120, matrix))], [found]
+    )
+    rgb = tagged_rgb(picture)[found.place.y + 36, found.place.x + 36].astype(int)
+    assert np.abs(rgb - (200, 30, 60)).max() <= 4
+
+
+@pytest.mark.parametrize("alpha", [0, 128])
+def test_what_is_transparent_lets_the_picture_through(tmp_path: Path, alpha: int) -> None:
+    file = png(tmp_path / "logo.png", square(255, 255, 255, alpha))
+    found = draw_logo(file, WIDTH, HEIGHT, corner="top-left", size=0.2, matrix=ColorMatrix.BT601)
+    inside = over(found, 100)[found.place.plane_slices(0)]
+    expected = 100 + (235 - 100) * alpha / 255
+    assert np.abs(inside - expected).max() <= 1
+
+
+@pytest.mark.parametrize("corner", CORNERS)
+def test_a_logo_goes_into_its_corner_in_its_shape(tmp_path: Path, corner: str) -> None:
+    file = png(tmp_path / "logo.png", np.tile(square(9, 9, 9, 255), (1, 2, 1)))
+    place = draw_logo(file, WIDTH, HEIGHT, corner=corner, size=0.1, matrix=ColorMatrix.BT601).place
+    assert place.size == (72, 36)
+    assert (place.y < HEIGHT / 2) == corner.startswith("top")
+    assert (place.x < WIDTH / 2) == corner.endswith("left")
+    assert WHOLE.covers(place)
+
+
+def test_a_file_that_is_no_picture_is_one_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "logo.png").write_bytes(b"nothing of the kind")
+    for name, reason in (("logo.png", "no PNG or JPEG"), ("none.png", "No such file"), ("", "Is a directory")):
+        with pytest.raises(MediaError, match=reason) as caught:
+            draw_logo(tmp_path / name, WIDTH, HEIGHT, corner="top-left", size=0.1, matrix=ColorMatrix.BT601)
+        assert caught.value.hint == "check `logo` in [program]"
+
+
+NAMES = "Đỗ Thị Hà, Łukasz, Søren Åse, François, Müller, Žižek, Gülşen Șerban, Ñandú, Ðuro, Ħal, Őry, Bùi, Trần Ơn"
+
+
+def rows_of(text: str, size: int = 100) -> tuple[int, int]:
+    """Return the first and last row with ink."""
+    inked = np.flatnonzero(draw_text(fit_text(text, 10_000, size, lines=1, least=size)).max(axis=1))
+    return int(inked[0]), int(inked[-1])
+
+
+def test_letters_keep_their_marks() -> None:
+    assert letters("é") == letters("e\u0301") == (("e", "\u0301"),)
+    assert letters("Łż") == (("L", "\u0335"), ("z", "\u0307"))
+    assert "?" not in {base for base, _ in letters(NAMES)}
+
+
+def test_a_mark_stands_above_below_or_in_its_letter() -> None:
+    for letter, marked in (("e", "é"), ("o", "ỗ")):
+        assert rows_of(marked)[0] < rows_of(letter)[0] - 5
+        assert rows_of(marked)[1] == rows_of(letter)[1]
+    assert rows_of("ç")[0] == rows_of("c")[0]
+    assert rows_of("ç")[1] > rows_of("c")[1] + 5
+    bare, barred = (draw_text(fit_text(letter, 1000, 100, lines=1, least=100)) for letter in "LŁ")
+    assert np.count_nonzero(barred) > np.count_nonzero(bare)
+    assert rows_of("Ł") == rows_of("L")
+
+
+def test_other_scripts_become_question_marks() -> None:
+    assert [base for base, _ in letters("A中 \u0436\u200bの\n☺")] == ["A", "?", " ", "?", "?", " ", "?"]
+
+
+def test_long_text_is_broken_then_shrunk_then_cut_off() -> None:
+    text = "Rapat Koordinasi Kearsipan Nasional Tahun Ini"
+    assert fit_text(text, 5000, 50, lines=2, least=20).lines == (text,)
+    broken = fit_text(text, text_width("Rapat Koordinasi Kearsipan", 50), 50, lines=2, least=20)
+    assert (broken.lines, broken.size) == (("Rapat Koordinasi Kearsipan", "Nasional Tahun Ini"), 50)
+    shrunk = fit_text(text, 300, 50, lines=2, least=20)
+    assert 20 <= shrunk.size < 50
+    assert " ".join(shrunk.lines) == text
+    cut = fit_text(text, 100, 50, lines=2, least=20)
+    assert cut.size == 20
+    assert cut.lines[-1].endswith("…")
+
+
+@settings(max_examples=30)
+@given(text=st.text(max_size=60), width=st.integers(1, 600), size=st.integers(1, 80), lines=st.integers(1, 3))
+def test_any_text_can_be_drawn_into_any_width(text: str, width: int, size: int, lines: int) -> None:
+    found = fit_text(text, width, size, lines=lines, least=size // 2)
+    assert len(found.lines) <= lines
+    mask = draw_text(found)
+    assert mask.shape[0] == max(1, found.height)
+    assert all(text_width(line, found.size) <= width or line == "…" for line in found.lines)
+
+
+# Composition
+
+ACROSS, DOWN = 320, 180
+ALL = Rect(0, 0, ACROSS, DOWN)
 INSET = Rect(200, 20, 96, 54)
 BLACK = 16, 128, 128
 
 evens = st.integers(0, 40).map(lambda half: 2 * half)
-rects = st.builds(Rect, evens, evens, evens.filter(bool), evens.filter(bool))
+areas = st.builds(Rect, evens, evens, evens.filter(bool), evens.filter(bool))
 
 
 def compositor() -> Compositor:
-    return Compositor(WIDTH, HEIGHT, ColorMatrix.BT601)
+    return Compositor(ACROSS, DOWN, ColorMatrix.BT601)
 
 
 def test_an_inset_lies_over_the_slides_sample_for_sample() -> None:
-    slides, camera = noise(WIDTH, HEIGHT, 1), noise(*INSET.size, 2)
-    picture = compositor().compose([PlacedPicture(WHOLE, slides), PlacedPicture(INSET, camera)])
+    slides, camera = noise(ACROSS, DOWN, 1), noise(*INSET.size, 2)
+    picture = compositor().compose([PlacedPicture(ALL, slides), PlacedPicture(INSET, camera)])
     assert (picture.format.name, picture.color_range, picture.colorspace, picture.pict_type) == ("yuv420p", 1, 5, 0)
     assert equal(samples(picture, INSET), samples(camera))
-    for beside in (Rect(0, 0, 200, HEIGHT), Rect(296, 0, 24, HEIGHT), Rect(200, 0, 96, 20), Rect(200, 74, 96, 106)):
+    for beside in (Rect(0, 0, 200, DOWN), Rect(296, 0, 24, DOWN), Rect(200, 0, 96, 20), Rect(200, 74, 96, 106)):
         assert equal(samples(picture, beside), samples(slides, beside))
-
-
-def test_the_order_of_pieces_is_that_from_bottom_to_top() -> None:
-    slides, camera = noise(WIDTH, HEIGHT, 1), noise(*INSET.size, 2)
-    hidden = compositor().compose([PlacedPicture(INSET, camera), PlacedPicture(WHOLE, slides)], [])
-    assert equal(samples(hidden), samples(slides))
 
 
 def test_one_picture_of_the_programs_size_goes_through_untouched() -> None:
     made = compositor()
-    for seed in range(3):
-        picture = noise(WIDTH, HEIGHT, seed)
-        assert made.compose([PlacedPicture(WHOLE, picture)]) is picture
-
-
-@pytest.mark.parametrize("matrix", [ColorMatrix.BT601, ColorMatrix.SMPTE170M, ColorMatrix.UNSPECIFIED])
-def test_matrices_that_are_the_same_need_no_copy(matrix: ColorMatrix) -> None:
-    picture = noise(WIDTH, HEIGHT, 1, matrix)
-    assert compositor().compose([PlacedPicture(WHOLE, picture)]) is picture
+    for matrix in (ColorMatrix.BT601, ColorMatrix.SMPTE170M, ColorMatrix.UNSPECIFIED):
+        picture = noise(ACROSS, DOWN, 1, matrix)
+        assert made.compose([PlacedPicture(ALL, picture)]) is picture
 
 
 def test_without_pieces_and_without_pictures_it_is_black() -> None:
     made = compositor()
     assert is_plain(samples(made.compose([])), *BLACK)
-    assert is_plain(samples(made.compose([PlacedPicture(WHOLE, None)])), *BLACK)
-    mixed = made.compose([PlacedPicture(WHOLE, plain(WIDTH, HEIGHT, 90)), PlacedPicture(INSET, None)])
+    assert is_plain(samples(made.compose([PlacedPicture(ALL, None)])), *BLACK)
+    mixed = made.compose([PlacedPicture(ALL, plain(ACROSS, DOWN, 90)), PlacedPicture(INSET, None)])
     assert is_plain(samples(mixed, INSET), *BLACK)
-    assert is_plain(samples(mixed, Rect(0, 0, 200, HEIGHT)), 90, 100, 150)
+    assert is_plain(samples(mixed, Rect(0, 0, 200, DOWN)), 90, 100, 150)
 
 
 @pytest.mark.parametrize(
     ("size", "inner"),
-    [
-        ((640, 480), Rect(40, 0, 240, 180)),
-        ((240, 180), Rect(40, 0, 240, 180)),
-        ((120, 90), Rect(40, 0, 240, 180)),
-        ((320, 80), Rect(0, 50, 320, 80)),
-        ((1080, 1920), Rect(108, 0, 102, 180)),
-    ],
+    [((640, 480), Rect(40, 0, 240, 180)), ((320, 80), Rect(0, 50, 320, 80)), ((1080, 1920), Rect(108, 0, 102, 180))],
 )
 def test_other_shapes_are_letterboxed(size: tuple[int, int], inner: Rect) -> None:
-    picture = compositor().compose([PlacedPicture(WHOLE, plain(*size, 90))])
+    picture = compositor().compose([PlacedPicture(ALL, plain(*size, 90))])
     assert is_plain(samples(picture, inner), 90, 100, 150)
     luma = plane_views(picture)[0].copy()
     luma[inner.plane_slices(0)] = 16
     assert (luma == 16).all()
-    around = [Rect(0, 0, WIDTH, inner.y)] if inner.y else [Rect(0, 0, inner.x, HEIGHT)]
+    around = [Rect(0, 0, ACROSS, inner.y)] if inner.y else [Rect(0, 0, inner.x, DOWN)]
     assert all(is_plain(samples(picture, bar), *BLACK) for bar in around)
-
-
-def test_scaling_keeps_what_is_seen() -> None:
-    wave = np.tile(np.linspace(40, 200, 640).astype(np.uint8), (360, 1))
-    picture = plain(640, 360, 0)
-    plane_views(picture)[0][:] = wave
-    shown = samples(compositor().compose([PlacedPicture(WHOLE, picture)]))[0].astype(int)
-    assert np.abs(shown - np.linspace(40, 200, WIDTH)).max() <= 2
 
 
 @pytest.mark.parametrize(
@@ -113,86 +281,54 @@ def test_colours_stay_when_the_matrix_is_another(source: ColorMatrix, target: Co
     assert np.abs(tagged_rgb(picture)[32, 16::32].astype(int) - rgb[32, 16::32]).max() <= 5
 
 
-def test_the_same_pieces_are_not_drawn_again(drawn: list[Rect]) -> None:
-    made, slides, camera = compositor(), noise(WIDTH, HEIGHT, 1), noise(*INSET.size, 2)
-    first = made.compose([PlacedPicture(WHOLE, slides), PlacedPicture(INSET, camera)])
-    assert len(drawn) == 2
-    assert made.compose([PlacedPicture(WHOLE, slides), PlacedPicture(INSET, camera)]) is first
-    assert len(drawn) == 2
-
-
-def test_only_what_changed_is_drawn_again(drawn: list[Rect]) -> None:
-    made, slides = compositor(), noise(WIDTH, HEIGHT, 1)
-    for seed in range(2):  # both frames
-        made.compose([PlacedPicture(WHOLE, slides), PlacedPicture(INSET, noise(*INSET.size, seed))])
-    drawn.clear()
-    camera = noise(*INSET.size, 3)
-    picture = made.compose([PlacedPicture(WHOLE, slides), PlacedPicture(INSET, camera)])
-    assert drawn == [INSET]
-    assert equal(samples(picture, INSET), samples(camera))
-    assert equal(samples(picture, Rect(0, 0, 200, HEIGHT)), samples(slides, Rect(0, 0, 200, HEIGHT)))
-
-
 def test_a_decoders_two_frames_by_turns_are_never_taken_for_the_same_picture() -> None:
     made = compositor()
     turns = [plain(*INSET.size, 0) for _ in range(2)]
     for number in range(6):
         plane_views(turns[number % 2])[0][:] = 40 + number
-        picture = made.compose([PlacedPicture(WHOLE, None), PlacedPicture(INSET, turns[number % 2])])
+        picture = made.compose([PlacedPicture(ALL, None), PlacedPicture(INSET, turns[number % 2])])
         assert samples(picture, INSET)[0].min() == samples(picture, INSET)[0].max() == 40 + number
 
 
 def test_a_version_says_that_an_object_holds_another_picture() -> None:
     made, camera = compositor(), plain(*INSET.size, 50)
-    made.compose([PlacedPicture(WHOLE, None), PlacedPicture(INSET, camera, 0)])
+    made.compose([PlacedPicture(ALL, None), PlacedPicture(INSET, camera, 0)])
     plane_views(camera)[0][:] = 60
-    assert samples(made.compose([PlacedPicture(WHOLE, None), PlacedPicture(INSET, camera, 2)]), INSET)[0].max() == 60
+    assert samples(made.compose([PlacedPicture(ALL, None), PlacedPicture(INSET, camera, 2)]), INSET)[0].max() == 60
 
 
 def test_a_frame_stays_as_it_is_until_the_next_but_one() -> None:
     made = compositor()
-    first = made.compose([PlacedPicture(WHOLE, None), PlacedPicture(INSET, plain(*INSET.size, 40))])
+    first = made.compose([PlacedPicture(ALL, None), PlacedPicture(INSET, plain(*INSET.size, 40))])
     before = samples(first)
-    second = made.compose([PlacedPicture(WHOLE, None), PlacedPicture(INSET, plain(*INSET.size, 50))])
+    pieces = [PlacedPicture(ALL, None), PlacedPicture(INSET, plain(*INSET.size, 50))]
+    second = made.compose(pieces)
+    assert made.compose(pieces) is second, "what is the same is not drawn again"
     assert second is not first
     assert equal(samples(first), before)
-    assert made.compose([PlacedPicture(WHOLE, None), PlacedPicture(INSET, plain(*INSET.size, 60))]) is first
-
-
-def test_layouts_change_between_two_pictures() -> None:
-    made, slides, camera = compositor(), noise(WIDTH, HEIGHT, 1), noise(*INSET.size, 2)
-    moved = Rect(4, 100, *INSET.size)
-    for _ in range(2):
-        made.compose([PlacedPicture(WHOLE, slides), PlacedPicture(INSET, camera)])
-    picture = made.compose([PlacedPicture(WHOLE, slides), PlacedPicture(moved, camera)])
-    assert equal(samples(picture, moved), samples(camera))
-    assert equal(samples(picture, INSET), samples(slides, INSET))
-    assert made.compose([PlacedPicture(WHOLE, slides)]) is slides
-    again = made.compose([PlacedPicture(WHOLE, slides), PlacedPicture(INSET, camera)])
-    assert equal(samples(again, moved), samples(slides, moved))
-    assert equal(samples(again, INSET), samples(camera))
+    assert made.compose([PlacedPicture(ALL, None), PlacedPicture(INSET, plain(*INSET.size, 60))]) is first
 
 
 @given(data=st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30)
 def test_whatever_changes_the_picture_is_that_of_a_fresh_compositor(data: st.DataObject) -> None:
     """Partial drawing gives the same frame as drawing everything anew."""
     small = Compositor(120, 120, ColorMatrix.BT601)
-    places = data.draw(st.lists(rects.filter(lambda one: Rect(0, 0, 120, 120).covers(one)), max_size=3))
+    drawn = data.draw(st.lists(areas.filter(lambda one: Rect(0, 0, 120, 120).covers(one)), max_size=3))
     lines = [draw_title_line(120, 120, text="Judul", matrix=ColorMatrix.BT601)] if data.draw(st.booleans()) else []
     # Each piece is of the shape of its place or square, of its size or not.
-    sizes = [data.draw(st.sampled_from([one.size, (50, 50), (40, 20)])) for one in places]
+    sizes = [data.draw(st.sampled_from([one.size, (50, 50), (40, 20)])) for one in drawn]
     pictures = [noise(*size, number) for number, size in enumerate(sizes)]
     for step in range(data.draw(st.integers(1, 5))):
         for number in range(len(pictures)):
             if data.draw(st.booleans()):
                 pictures[number] = noise(*sizes[number], 10 * step + number)
-        pieces = [PlacedPicture(*one) for one in zip(places, pictures, strict=True)]
+        pieces = [PlacedPicture(*one) for one in zip(drawn, pictures, strict=True)]
         fresh = Compositor(120, 120, ColorMatrix.BT601).compose(pieces, lines)
         assert equal(samples(small.compose(pieces, lines)), samples(fresh))
 
 
-@given(given_rects=st.lists(rects, max_size=6))
+@given(given_rects=st.lists(areas, max_size=6))
 def test_disjoint_rectangles_cover_all_and_do_not_overlap(given_rects: list[Rect]) -> None:
     found = merge_overlapping(given_rects)
     assert all(any(one.covers(rect) for one in found) for rect in given_rects)
@@ -200,35 +336,6 @@ def test_disjoint_rectangles_cover_all_and_do_not_overlap(given_rects: list[Rect
         assert not any(one.common(other) for other in found[number + 1 :])
 
 
-@given(width=st.integers(1, 4000), height=st.integers(1, 4000), place=rects)
-def test_letterboxed_pictures_are_within_their_place_and_reach_two_of_its_edges(
-    width: int, height: int, place: Rect
-) -> None:
-    inner = letterbox(width, height, place)
-    assert place.covers(inner)
-    assert inner
-    assert inner.width == place.width or inner.height == place.height
-    if inner != place:
-        assert (
-            abs(inner.width - inner.height * width / height) <= 2
-            or inner.width == 2
-            or (abs(inner.height - inner.width * height / width) <= 2 or inner.height == 2)
-        )
-
-
 def test_rectangles_have_even_sides() -> None:
     with pytest.raises(ValueError, match="even sides"):
         Rect(0, 1, 10, 10)
-
-
-@pytest.fixture
-def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Rect]:
-    found: list[Rect] = []
-    draw: Callable[..., None] = module._Slot.draw
-
-    def noted(slot: object, planes: object, region: Rect) -> None:
-        found.append(region)
-        draw(slot, planes, region)
-
-    monkeypatch.setattr(module._Slot, "draw", noted)
-    return found
