@@ -1,8 +1,10 @@
-"""The encoder: its delay is the one promised, keyframes come by time, colours are tagged."""
+"""The encoder: its delay is the one promised, keyframes come by time, colours are tagged; clocks of its threads."""
 
-import itertools
-import json
-import re
+import os
+import subprocess
+import sys
+import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
@@ -15,11 +17,20 @@ import pytest
 from capture.source import ColorMatrix
 from config.errors import EncoderError
 from recorder.encode.encoder import AudioSettings, Encoder
+from recorder.encode.thread_clocks import (
+    OF_LIBRARY,
+    child_programs,
+    new_threads_named,
+    process_cpu_ns,
+    thread_cpu_ns,
+    thread_names,
+)
 from recorder.encode.x264 import DELAY_S, VIDEO_TIME_BASE, VideoSettings, x264_settings
 from recorder.features.load_shedding.load_shedder import cheap_params
 from recorder.model.packet import EncodedPacket, Track
 from recorder.model.status import SheddingStep
-from tests.support.command import run_python
+from tests.recorder.features.profiler.test_profile import burn
+from tests.support.waiting import wait_for
 
 RATE = Fraction(30)
 
@@ -49,14 +60,15 @@ def encode(encoder: Encoder, count: int, rate: Fraction = RATE) -> list[EncodedP
     return packets + encoder.flush(Track.VIDEO)
 
 
-@pytest.mark.parametrize("rate", [Fraction(5), Fraction(10), Fraction(15), Fraction(30000, 1001), Fraction(60)])
-@pytest.mark.parametrize("cores", [1, 2, 16])
-def test_the_delay_stays_within_its_share_of_what_a_kill_may_cost(rate: Fraction, cores: int) -> None:
-    assert x264_settings(settings(rate), cores).delay_frames <= max(2, DELAY_S * rate)
+@pytest.mark.parametrize("rate", [Fraction(5), Fraction(15), Fraction(30000, 1001), Fraction(60)])
+def test_the_delay_stays_within_its_share_of_what_a_kill_may_cost(rate: Fraction) -> None:
+    for cores in (1, 2, 16):
+        assert x264_settings(settings(rate), cores).delay_frames <= max(2, DELAY_S * rate)
 
 
-@pytest.mark.parametrize("preset", ["lean", "veryfast"])
-@pytest.mark.parametrize("rate", [Fraction(10), Fraction(15), Fraction(30)])
+@pytest.mark.parametrize(
+    ("rate", "preset"), [(Fraction(10), "veryfast"), (Fraction(15), "lean"), (Fraction(30), "veryfast")]
+)
 def test_x264_holds_back_as_many_frames_as_computed(rate: Fraction, preset: str) -> None:
     encoder = Encoder(settings(rate, preset), None)
     first = next(
@@ -75,10 +87,10 @@ def test_at_a_low_latency_each_picture_is_a_packet_at_once() -> None:
     encoder.close()
 
 
-@pytest.mark.parametrize("cores", [1, 2, 16])
-def test_at_a_low_latency_the_cores_share_each_picture(cores: int) -> None:
-    tuned = x264_settings(replace(settings(), low_latency=True), cores)
-    assert (tuned.threads, tuned.slices, tuned.delay_frames) == (min(4, cores), True, 0)
+def test_at_a_low_latency_the_cores_share_each_picture() -> None:
+    for cores in (1, 2, 16):
+        tuned = x264_settings(replace(settings(), low_latency=True), cores)
+        assert (tuned.threads, tuned.slices, tuned.delay_frames) == (min(4, cores), True, 0)
 
 
 def test_a_cheaper_encode_at_a_low_latency_makes_the_same_stream() -> None:
@@ -92,13 +104,6 @@ def test_a_cheaper_encode_at_a_low_latency_makes_the_same_stream() -> None:
     encoder.close()
     assert [packet.pts for packet in packets] == [number * 3000 for number in range(8)]
     assert [packet.pts for packet in packets if packet.is_keyframe] == [0, 9000]
-
-
-def test_every_picture_becomes_one_packet_in_decoding_order(encoder: Encoder) -> None:
-    packets = encode(encoder, 100)
-    assert sorted(packet.pts for packet in packets) == [number * 3000 for number in range(100)]
-    assert all(before.dts < after.dts for before, after in itertools.pairwise(packets))
-    assert all(packet.dts <= packet.pts for packet in packets)
 
 
 def test_a_keyframe_comes_every_two_seconds_of_time_whatever_the_rate(encoder: Encoder) -> None:
@@ -117,29 +122,6 @@ def test_the_stream_says_what_its_samples_mean(encoder: Encoder) -> None:
     assert context.extradata
 
 
-def x264_words(asked: VideoSettings) -> dict[str, str]:
-    """Return what x264 says in its stream that it was told."""
-    encoder = Encoder(asked, None)
-    first = encode(encoder, 20)[0].data
-    encoder.close()
-    return dict(re.findall(r"(\w+)=([^\s\0]+)", first.decode(errors="replace")))
-
-
-def test_the_lean_preset_is_veryfast_without_what_costs_more_than_it_gives() -> None:
-    lean, base = x264_words(settings(preset="lean")), x264_words(settings())
-    wanted = {
-        "subme": "1", "me": "dia", "analyse": "0x3:0x3", "deadzone": "16,11", "aq": "1:0.70", "qpmin": "15",
-        "bframes": "0",
-    }  # fmt: skip
-    assert {name: lean[name] for name in lean if lean[name] != base.get(name)} == wanted
-
-
-def test_what_is_compared_with_others_has_nothing_of_the_lean_preset() -> None:
-    own = [x264_words(replace(settings(preset=preset), x264_params="")) for preset in ("lean", "veryfast")]
-    assert own[0] == own[1]
-    assert own[0]["subme"] == "2"
-
-
 def test_sound_counts_samples(encoder: Encoder) -> None:
     silence = np.zeros((1024, 2), np.int16)
     packets = [p for index in range(20) for p in encoder.encode_audio(silence, index * 1024)]
@@ -154,40 +136,68 @@ def test_settings_that_x264_refuses_are_one_clear_error() -> None:
 
 
 # In a process of its own, in which nothing else takes memory. x264 has three threads and pictures of a look-ahead.
-PROGRAM = """
-import json
-from dataclasses import replace
-from fractions import Fraction
-import av, psutil
-from capture.source import ColorMatrix
-from recorder.encode.encoder import Encoder
-from recorder.encode.x264 import VideoSettings
-from recorder.features.load_shedding.load_shedder import CHEAP, CHEAPEST
-from tests.support.processes import own_mb
-from tests.support.patterns import Moving
-
-settings = VideoSettings(1280, 720, Fraction(30), ColorMatrix.BT709, 2_000_000, 2_000_000)
-moving, process = Moving(1280, 720), psutil.Process()
-begin, held, number = own_mb(process), [], 0
-encoder = Encoder(settings, None)
-for params in ("", CHEAP, CHEAPEST, CHEAP, ""):
-    if number:
-        encoder.change_video(replace(settings, more_params=params))
-    for _ in range(40):
-        encoder.encode_video(moving.picture(number), number * 3000)
-        number += 1
-    encoder._pictures._encoders[0].wait()
-    encoder.encode_video(moving.picture(number), number * 3000)
-    number += 1
-    held.append(own_mb(process) - begin)
-print(json.dumps(held))
-encoder.close()
-"""
 
 
-def test_steps_take_no_memory_beyond_that_of_one_encoder(tmp_path: Path) -> None:
-    done = run_python(tmp_path, PROGRAM)
-    assert done.returncode == 0, done.stderr
-    first, *others = json.loads(done.stdout)
-    assert first > 30
-    assert max(others) < 1.5 * first, (first, others)
+# The clocks and names of threads and processes, as the system has them
+
+
+def comm(number: int) -> str:
+    return Path(f"/proc/self/task/{number}/comm").read_text().strip()
+
+
+def test_the_clock_of_a_thread_is_what_it_takes_itself() -> None:
+    number = threading.get_native_id()
+    before = thread_cpu_ns(number)
+    burn()
+    after = thread_cpu_ns(number)
+    assert before is not None
+    assert after is not None
+    assert after - before >= 30_000_000
+    assert after <= time.thread_time_ns()
+
+
+def test_threads_are_called_as_python_calls_them_here_and_for_the_system() -> None:
+    go = threading.Event()
+    thread = threading.Thread(target=go.wait, name="read-kamera podium utama")
+    thread.start()
+    try:
+        names = thread_names({})
+        assert thread.native_id is not None
+        assert names[thread.native_id] == "read-kamera podium utama"
+        assert comm(thread.native_id) == "read-kamera pod", "15 bytes of it"
+        assert names[threading.get_native_id()] == threading.current_thread().name
+    finally:
+        go.set()
+        thread.join()
+
+
+def test_what_a_library_starts_is_called_as_was_said() -> None:
+    before, own = thread_names({}), comm(threading.get_native_id())
+    context = av.CodecContext.create("libx264", "w")
+    assert isinstance(context, av.VideoCodecContext)
+    context.width, context.height, context.pix_fmt, context.thread_count = 320, 180, "yuv420p", 3
+    context.framerate = 30
+    with new_threads_named("x264"):
+        context.open(strict=False)
+    assert comm(threading.get_native_id()) == own, "its own name is what it was"
+    new = [name for number, name in thread_names({}).items() if number not in before]
+    assert new.count("x264" + OF_LIBRARY) >= 3
+    with new_threads_named("a name that is much longer than that"):
+        pass
+    assert comm(threading.get_native_id()) == own
+
+
+def test_children_are_known_by_their_modules_and_others_are_not_ours() -> None:
+    others: set[int] = set()
+    command = [sys.executable, "-P", "-m", "http.server", "--bind", "127.0.0.1", "0"]
+    child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        wait_for(lambda: child_programs(others).get(child.pid) == "http.server")
+        wait_for(lambda: bool(process_cpu_ns(child.pid)))
+        assert 1 not in child_programs(others)
+        assert os.getppid() not in child_programs(others)
+    finally:
+        child.kill()
+        child.wait()
+    assert child.pid not in child_programs(others)
+    assert process_cpu_ns(child.pid) is None

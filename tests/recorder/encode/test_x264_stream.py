@@ -3,7 +3,7 @@
 import random
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
@@ -82,7 +82,7 @@ def encoder() -> Iterator[Encoder]:
     made.close()
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("changes", [DOWN_AND_UP, AT_ONCE])
 def test_packets_go_on_as_those_of_one_encoder(encoder: Encoder, changes: Sequence[Change], seed: int) -> None:
     shown = times(changes, random.Random(seed))
@@ -98,14 +98,11 @@ def test_packets_go_on_as_those_of_one_encoder(encoder: Encoder, changes: Sequen
     assert last.pts + last.duration >= shown[-1] + 3000
 
 
-@pytest.mark.parametrize("changes", [DOWN_AND_UP, AT_ONCE])
-def test_the_recording_plays_every_picture_at_its_time(
-    encoder: Encoder, changes: Sequence[Change], tmp_path: Path
-) -> None:
-    shown = times(changes, random.Random(7))
+def test_the_recording_plays_every_picture_at_its_time(encoder: Encoder, tmp_path: Path) -> None:
+    shown = times(DOWN_AND_UP, random.Random(7))
     failures: list[LiputError] = []
     recording = OneFile(tmp_path / "program.mp4", encoder.templates, on_failure=failures.append)
-    for packet in encode(encoder, shown, changes):
+    for packet in encode(encoder, shown, DOWN_AND_UP):
         recording.put(packet)
     recording.close()
     assert failures == []
@@ -154,9 +151,8 @@ def test_a_former_encoder_is_let_go_of_long_before_the_end(encoder: Encoder) -> 
 
 
 @pytest.mark.parametrize("preset", ["lean", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"])
-@pytest.mark.parametrize("rate", [30, 25, 15, Fraction(30000, 1001), 60])
-def test_what_is_cheaper_makes_the_same_stream_of_every_preset(preset: str, rate: int | Fraction) -> None:
-    settings = replace(SETTINGS, preset=preset, rate=Fraction(rate))
+def test_what_is_cheaper_makes_the_same_stream_of_every_preset(preset: str) -> None:
+    settings = replace(SETTINGS, preset=preset, rate=Fraction(30000, 1001))
     encoder = Encoder(settings, None)
     cheap = replace(settings, more_params=cheap_params(preset, [SheddingStep.ENCODER]))
     encoder.change_video(cheap)
@@ -210,7 +206,7 @@ def streamed(stream: X264Stream, first: int, count: int) -> list[EncodedPacket]:
     return packets
 
 
-@pytest.mark.parametrize("begins", [None, 0, 12_345])
+@pytest.mark.parametrize("begins", [None, 12_345])
 def test_it_goes_on_at_the_decoding_time_at_which_another_has_ended(begins: int | None) -> None:
     stream = X264Stream(x264(), INTERVAL, begins)
     packets = [*streamed(stream, 10, 60), *stream.flush()]
@@ -237,80 +233,6 @@ def test_it_is_changing_until_the_next_picture_and_tells_which_encoder_gets_that
     packets += stream.flush()
     assert said == [(False, True, False), (True, False, True), (False, False, True)]
     assert sorted(packet.pts for packet in packets) == [number * INTERVAL for number in range(10)]
-
-
-SMALL_WIDTH, SMALL_HEIGHT = 160, 120
-COUNT = 120
-
-type Times = list[int]
-
-
-def even(rate: int, _: random.Random) -> Times:
-    return [round(number * 90_000 / rate) for number in range(COUNT)]
-
-
-def jittered(rate: int, chance: random.Random) -> Times:
-    times = even(rate, chance)
-    return [times[0], *(time + round(chance.uniform(-0.2, 0.2) * 90_000 / rate) for time in times[1:])]
-
-
-def with_holes(rate: int, chance: random.Random) -> Times:
-    times, at = [], 0
-    for _ in range(COUNT):
-        times.append(at)
-        at += round(chance.choice((1, 1, 1, 2, 5)) * 90_000 / rate)
-    return times
-
-
-def encode_at(rate: int, times: Times, sound: Encoder | None = None) -> tuple[Encoder, list[EncodedPacket]]:
-    video = VideoSettings(SMALL_WIDTH, SMALL_HEIGHT, Fraction(rate), ColorMatrix.BT709, 300_000, 300_000)
-    encoder = sound or Encoder(video, AudioSettings(1, 64_000))
-    paper = np.random.default_rng(0).integers(0, 255, (SMALL_HEIGHT * 3 // 2, SMALL_WIDTH), np.uint8)
-    packets: list[EncodedPacket] = []
-    heard = 0
-    for number, pts in enumerate(times):
-        samples = paper.copy()
-        samples[:SMALL_HEIGHT, number % 100 : number % 100 + 20] = 255
-        packets += encoder.encode_video(av.VideoFrame.from_ndarray(samples, "yuv420p"), pts)
-        while heard * 90_000 < pts * 48_000:  # sound goes ahead, as it does in a session
-            packets += encoder.encode_audio(np.zeros((AAC_FRAME, 1), np.int16), heard)
-            heard += AAC_FRAME
-    return encoder, packets
-
-
-@pytest.mark.parametrize("rate", [3, 10, 30, 60])
-@pytest.mark.parametrize("make", [even, jittered, with_holes])
-def test_a_picture_lasts_until_the_next_in_decoding_order(
-    make: Callable[[int, random.Random], Times], rate: int
-) -> None:
-    times = make(rate, random.Random(rate))
-    encoder, packets = encode_at(rate, times)
-    packets += encoder.flush(Track.VIDEO)
-    pictures = [packet for packet in packets if packet.track == Track.VIDEO]
-    assert sorted(packet.pts for packet in pictures) == times
-    assert [packet.duration for packet in pictures[:-1]] == [
-        after.dts - before.dts for before, after in pairwise(pictures)
-    ]
-    assert pictures[-1].duration > 0
-    encoder.close()
-
-
-@pytest.mark.parametrize("make", [jittered, with_holes])
-def test_every_picture_is_where_it_was_captured_in_the_recording(
-    tmp_path: Path, make: Callable[[int, random.Random], Times]
-) -> None:
-    times = make(10, random.Random(4))
-    encoder, packets = encode_at(10, times)
-    failures: list[LiputError] = []
-    recording = OneFile(tmp_path / "program.mp4", encoder.templates, on_failure=failures.append)
-    for packet in [*packets, *encoder.flush(Track.VIDEO), *encoder.flush(Track.AUDIO)]:
-        recording.put(packet)
-    recording.close()
-    encoder.close()
-    assert failures == []
-    with av.open(str(tmp_path / "program.mp4")) as container:
-        shown = sorted((packet.pts or 0) * packet.time_base for packet in container.demux(video=0) if packet.size)
-    assert [round(at / VIDEO_TIME_BASE) for at in shown] == pytest.approx(times, abs=2)
 
 
 def test_nothing_is_known_before_anything_goes_in() -> None:
