@@ -44,8 +44,6 @@ class Spoilt(LibavCodec):
                 time.sleep(600)
             case "crash":
                 os.kill(os.getpid(), signal.SIGSEGV)
-            case "exit":
-                os._exit(3)
         if picture is not None:
             spoil_picture(way, picture)
         return spoiled(way, self._codec.encode(picture))
@@ -56,10 +54,6 @@ def spoil_picture(way: str, picture: av.VideoFrame) -> None:
         case "green":  # it shows what an empty surface holds
             for plane in picture.planes:
                 plane.update(bytes(plane.buffer_size))
-        case "swap":  # it takes one chroma plane for the other
-            u, v = bytes(picture.planes[1]), bytes(picture.planes[2])
-            picture.planes[1].update(v)
-            picture.planes[2].update(u)
         case "deaf":  # it makes no keyframe where one is asked for
             picture.pict_type = 0
 
@@ -99,8 +93,6 @@ def open_(_kind: EncoderKind, settings: VideoSettings) -> LibavCodec:
             raise HardwareFailed(EncoderFailure.CANNOT_OPEN, "OpenEncodeSessionEx failed: out of memory (10)")
         case "hang-open":
             time.sleep(600)
-        case "crash-open":
-            os.kill(os.getpid(), signal.SIGSEGV)
     return Spoilt(settings, way, at)
 
 
