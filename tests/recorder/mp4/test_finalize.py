@@ -18,7 +18,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from config.errors import MediaError, StorageError
-from recorder.model.marks import Mark
 from recorder.model.packet import EncodedPacket, Track
 from recorder.mp4 import boxes as boxes_module
 from recorder.mp4 import finalize as finish_module
@@ -50,35 +49,26 @@ DELAY = 9000
 NTSC = Fraction(30_000, 1001)
 
 
-def both(folder: Path, coded: Coded, marks: tuple[Mark, ...] = ()) -> tuple[Path, Path]:
-    """Return what FFmpeg makes of the packets, and what we do."""
-    templates = coded.encoder.templates
-    theirs = mux(folder / "theirs.mp4", templates, coded.packets, ORDINARY, marks, coded.end_s)
-    ours = mux(folder / "ours.mp4", templates, coded.packets, FRAGMENTED)
-    with opened(ours) as descriptor:
-        assert finalize(descriptor, ours, marks=marks, title=TITLE, most_cut=0)
-    assert not finished(ours, marks)
-    return theirs, ours
-
-
 CASES: dict[str, Callable[[], Coded]] = {
-    "30 fps, B-frames": lambda: Coded(regular(4)),
-    "29.97 fps, mono": lambda: Coded(regular(3, NTSC), rate=NTSC, channels=1),
-    "VFR": lambda: Coded(in_90_khz(n * 3000 + n * n * 37 % 2400 + (n > 40) * 180_000 for n in range(90))),
     "two more tracks of sound": lambda: Coded(regular(2), own=("Mimbar", "Ruang 🎤")),
+    "VFR": lambda: Coded(in_90_khz(n * 3000 + n * n * 37 % 2400 + (n > 40) * 180_000 for n in range(90))),
+    "29.97 fps, mono, sound later": lambda: Coded(regular(2, NTSC), rate=NTSC, channels=1, sound_from_s=0.6),
     "pictures later than sound": lambda: Coded(regular(2, first_s=0.7)),
-    "sound later than pictures": lambda: Coded(regular(2), sound_from_s=0.6),
-    "pictures only": lambda: Coded(regular(2), audio=False),
+    "pictures only, 17 of them": lambda: Coded(regular(17 / 30), audio=False),
     "sound only": lambda: Coded(regular(2), video=False),
-    "one fragment": lambda: Coded(regular(0.2)),
     "one picture": lambda: Coded(regular(1 / 30)),
-    **{f"{count} pictures": lambda count=count: Coded(regular(count / 30)) for count in (2, 3, 13, 17)},  # type: ignore[misc] # mypy does not infer the argument
 }
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_it_is_the_file_that_ffmpeg_would_have_made(tmp_path: Path, case: str) -> None:
-    theirs, ours = both(tmp_path, CASES[case](), MARKS)
+    coded = CASES[case]()
+    templates = coded.encoder.templates
+    theirs = mux(tmp_path / "theirs.mp4", templates, coded.packets, ORDINARY, MARKS, coded.end_s)
+    ours = mux(tmp_path / "ours.mp4", templates, coded.packets, FRAGMENTED)
+    with opened(ours) as descriptor:
+        assert finalize(descriptor, ours, marks=MARKS, title=TITLE, most_cut=0)
+    assert not finished(ours, MARKS)
     assert told(ours) == told(theirs)
     assert decoded(ours) == decoded(theirs)
 
@@ -120,7 +110,7 @@ def packets_of(
     return sorted(made, key=lambda packet: packet.dts_s)
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(streams())
 def test_any_packets_become_what_ffmpeg_makes_of_them(
     tmp_path: Path, coded: Coded, made: tuple[list[tuple[int, int, int, bool]], list[tuple[int, int]]]
@@ -143,37 +133,28 @@ def tops(content: bytes) -> list[tuple[bytes, int]]:
 
 
 def test_it_is_an_ordinary_file_from_the_head_on(fragmented: Path, tmp_path: Path) -> None:
-    path = tmp_path / "a.mp4"
-    path.write_bytes(fragmented.read_bytes())
+    path, before = tmp_path / "a.mp4", fragmented.read_bytes()
+    path.write_bytes(before)
     finished(path)
-    assert [kind for kind, _ in tops(path.read_bytes())] == [b"ftyp", b"mdat", b"moov"]
-    changed = [n for n, (a, b) in enumerate(zip(fragmented.read_bytes(), path.read_bytes(), strict=False)) if a != b]
+    after = path.read_bytes()
+    assert [kind for kind, _ in tops(after)] == [b"ftyp", b"mdat", b"moov"]
+    changed = [n for n, (one, other) in enumerate(zip(before, after, strict=False)) if one != other]
     assert changed[-1] - changed[0] < 8
     assert changed[-1] < SECTOR
 
 
-def test_an_incomplete_last_fragment_is_cut_off(fragmented: Path, tmp_path: Path) -> None:
-    content = fragmented.read_bytes()
-    moofs = [start for kind, start in tops(content) if kind == b"moof"]
-    whole = tmp_path / "whole.mp4"
-    whole.write_bytes(content[: moofs[-1]])
-    finished(whole)
-    for length in (moofs[-1] + 4, moofs[-1] + 100, (moofs[-1] + len(content)) // 2, len(content) - 1):
-        path = tmp_path / "cut.mp4"
-        path.write_bytes(content[:length])
-        assert finished(path)
-        assert path.read_bytes() == whole.read_bytes()
-
-
-def test_a_last_fragment_that_makes_no_sense_is_cut_off(fragmented: Path, tmp_path: Path) -> None:
+def test_a_last_fragment_that_is_not_whole_or_makes_no_sense_is_cut_off(fragmented: Path, tmp_path: Path) -> None:
     content = fragmented.read_bytes()
     last = [start for kind, start in tops(content) if kind == b"moof"][-1]
     whole, path = tmp_path / "whole.mp4", tmp_path / "bad.mp4"
     whole.write_bytes(content[:last])
     finished(whole)
+    for length in (last + 4, (last + len(content)) // 2, len(content) - 1):
+        path.write_bytes(content[:length])
+        assert finished(path)
+        assert path.read_bytes() == whole.read_bytes()
     for at, by in (
-        (content.index(b"tfhd", last) + 8, bytes(4)),  # a track that is not there
-        (content.rindex(b"tfhd") + 8, bytes(4)),
+        (content.rindex(b"tfhd") + 8, bytes(4)),  # a track that is not there
         (content.rindex(b"tfdt") + 8, bytes(8)),  # a time before that of the last fragment
         (content.rindex(b"tfdt") + 8, b"\x70" + bytes(7)),  # one that is years later
         (content.rindex(b"trun") + 8, b"\0\xff\xff\xff"),  # more samples than there are
@@ -229,31 +210,6 @@ def test_a_torn_end_is_one_of_megabytes(fragmented: Path, tmp_path: Path, does: 
     assert path.stat().st_size < size + 100_000
 
 
-def test_a_file_of_more_than_4_gb_has_wide_offsets(tmp_path: Path) -> None:
-    coded = Coded(regular(2))
-    flags = f"{FRAGMENTED}+default_base_moof"  # no offset counts from the beginning of the file
-    path = mux(tmp_path / "a.mp4", coded.encoder.templates, coded.packets, flags)
-    content = path.read_bytes()
-    small = tmp_path / "small.mp4"
-    small.write_bytes(content)
-    boxes = tops(content)
-    start, rest = next((start, boxes[n + 1][1]) for n, (kind, start) in enumerate(boxes) if kind == b"mdat" and n > 5)
-    length = (1 << 32) - 16
-    with path.open("r+b") as file:
-        file.seek(start)
-        file.write(struct.pack(">I", length))
-        file.seek(start + length)
-        file.write(content[rest:])
-    assert finished(small)
-    for _ in range(2):
-        assert finished(path)
-        assert decoded(path) == decoded(small)
-        assert not finished(path)
-        with opened(path) as descriptor:  # a head that was changed, and the index lost
-            size = os.pread(descriptor, 8, boxes[1][1] + 8)
-            os.ftruncate(descriptor, boxes[1][1] + struct.unpack(">Q", size)[0] + 40)
-
-
 def test_what_holds_nothing_or_is_none_of_ours_is_one_clear_error_and_stays(fragmented: Path, tmp_path: Path) -> None:
     content = fragmented.read_bytes()
     first = content.index(b"moof") - 4
@@ -272,6 +228,7 @@ def test_an_ordinary_file_of_others_is_left_as_it_is(fragmented: Path, tmp_path:
         media.run("ffmpeg", "-v", "error", "-y", "-i", fragmented, "-c", "copy", "-movflags", flags, path)
         content = path.read_bytes()
         assert not finished(path)
+        assert not repair_end(path)
         assert path.read_bytes() == content
 
 
@@ -329,85 +286,7 @@ def test_a_disk_without_room_for_the_index_keeps_the_fragments(fragmented: Path,
     assert finished(path)
 
 
-class Interrupted:
-    """Stands for the module `os`: a disk that loses what was not synced when the power is cut at step `at`.
-
-    Of each write since then `keep` says, sector by sector, what had come onto the disk all the same.
-    """
-
-    def __init__(self, path: Path, at: int, keep: Callable[[int], bool]) -> None:
-        self._path, self._left, self._keep = path, at, keep
-        self._safe, self._loose = path.read_bytes(), list[tuple[int, bytes]]()
-        self._length = len(self._safe)
-
-    def _step(self) -> None:
-        if self._left == 0:
-            content = bytearray(self._safe[: self._length])
-            content.extend(bytes(max(0, self._length - len(content))))
-            for position, data in self._loose:
-                for at in range(position // SECTOR, (position + len(data) - 1) // SECTOR + 1):
-                    start, end = max(position, at * SECTOR), min(position + len(data), at * SECTOR + SECTOR)
-                    if self._keep(at):
-                        content.extend(bytes(max(0, end - len(content))))
-                        content[start:end] = data[start - position : end - position]
-            self._path.write_bytes(content)
-            raise KeyboardInterrupt
-        self._left -= 1
-
-    def pwrite(self, descriptor: int, data: bytes | memoryview, position: int) -> int:
-        self._loose.append((position, bytes(data)))
-        self._step()
-        return os.pwrite(descriptor, data, position)
-
-    def ftruncate(self, descriptor: int, length: int) -> None:
-        if self._keep(-1):
-            self._length = length
-        self._step()
-        os.ftruncate(descriptor, length)
-
-    def sync(self, descriptor: int) -> None:
-        self._step()
-        os.fsync(descriptor)
-        self._safe, self._loose = self._path.read_bytes(), []
-        self._length = len(self._safe)
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(os, name)
-
-
-@pytest.mark.parametrize("kept", ["nothing", "everything", "odd sectors", "even sectors"])
-def test_a_power_cut_or_kill_at_any_step_leaves_what_plays_and_can_be_finished(
-    fragmented: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: str
-) -> None:
-    path = tmp_path / "a.mp4"
-    path.write_bytes(fragmented.read_bytes() + b"\0\0\1\0moof and a fragment that is not whole")
-    before = path.read_bytes()
-    finished(path, MARKS)
-    whole, pictures = path.read_bytes(), decoded(path)
-    keeps = {"nothing": lambda _: False, "everything": lambda _: True, "odd sectors": lambda n: n % 2 == 1}
-    seen = set()
-    for at in range(1000):
-        path.write_bytes(before)
-        disk = Interrupted(path, at, keeps.get(kept, lambda n: n % 2 == 0))
-        with monkeypatch.context() as patch, opened(path) as descriptor:
-            patch.setattr(finish_module, "os", disk)
-            patch.setattr(boxes_module, "os", disk)
-            try:
-                finalize(descriptor, path, marks=MARKS, title=TITLE, sync=disk.sync)
-            except KeyboardInterrupt:
-                pass
-            else:
-                break
-        left = path.read_bytes()
-        if left not in seen and (at < 2 or at % 8 == 0 or left[:SECTOR] != before[:SECTOR]):
-            assert decoded(path, whole=False) == pictures
-        seen.add(left)
-        finished(path, MARKS)
-        assert path.read_bytes() == whole, at
-    assert at > 20
-
-
-SECONDS = 4
+SECONDS = 2
 TAIL_S = 0.3
 """What of the last fragment and of the other track may be missing beside what was not synced."""
 
@@ -503,88 +382,76 @@ def plays_to(path: Path) -> float:
     return min(media.decoded(path, kind).end_s for kind in "va")
 
 
-def test_a_recording_is_closed_with_its_head_last(disk: Disk) -> None:
-    index = next(n for n, step in reversed(list(enumerate(disk.steps))) if step and step[1][4:8] == b"moov")
-    (head,) = [n for n, step in enumerate(disk.steps) if step and step[0] < 44 and len(step[1]) < 44 and n > 5]
-    assert index < head
-    assert None in disk.steps[index:head]
-    assert None in disk.steps[head:]
-    assert len(list(sectors(disk.steps[head] or (0, b"")))) == 1
-
-
-def test_a_power_cut_while_it_is_closed_costs_nothing_that_was_synced(disk: Disk, tmp_path: Path) -> None:
-    choose, path = random.Random(4), tmp_path / "a.mp4"
+def test_a_power_cut_or_kill_while_it_is_closed_costs_nothing_that_was_synced(disk: Disk, tmp_path: Path) -> None:
+    choose, path, played = random.Random(4), tmp_path / "a.mp4", dict[bytes, float]()
     states = list(cuts(disk, choose))
-    closing = next(n for n, (name, *_) in enumerate(states) if name.startswith(f"step {len(disk.steps) - 6},"))
-    sample = [*choose.sample(states[:closing], 8), *states[closing:]]
-    ends, safe = [], {b"": 0.0}
-    for name, left, synced in sample:
-        if synced not in safe:
-            path.write_bytes(synced)
-            repair_end(path)
-            safe[synced] = plays_to(path)
+    closing = next(n for n, (name, *_) in enumerate(states) if name.startswith(f"step {len(disk.steps) - 8},"))
+
+    def repaired(left: bytes) -> bytes:
         path.write_bytes(left)
         repair_end(path)
-        assert not repair_end(path), name
-        ends.append(plays_to(path))
-        assert ends[-1] >= safe[synced] - 0.001, name
+        assert not repair_end(path)
+        return path.read_bytes()
+
+    def finished_again(left: bytes) -> bytes:
+        path.write_bytes(left)
+        finished(path)
+        return path.read_bytes()
+
+    def end_of(content: bytes) -> float:
+        if content not in played:
+            path.write_bytes(content)
+            played[content] = plays_to(path)
+        return played[content]
+
+    ends = []
+    for name, left, synced in [*choose.sample(states[:closing], 2), *states[closing:]]:
+        content = repaired(left)
+        ends.append(end_of(content))
+        assert ends[-1] >= end_of(repaired(synced)) - 0.001, name
+        if name.endswith("everything kept"):  # a kill
+            assert finished_again(left) == finished_again(content), name
     assert max(ends) == pytest.approx(SECONDS, abs=0.05)
     assert min(ends[-4:]) >= SECONDS - TAIL_S
 
 
-def test_a_head_that_was_patched_before_its_index_was_there_is_mended(tmp_path: Path) -> None:
-    path = record(tmp_path / "a.mp4", 150).path
-    content = path.read_bytes()
-    index = content.rindex(b"moov") - 4
-    for length in (index, index + 4, index + 200, len(content) - 1):
-        path.write_bytes(content[:length])
-        if length < index + 100:
-            with pytest.raises(av.FFmpegError):
-                av.open(str(path))
+@pytest.fixture(scope="module")
+def closed(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """Return a recording of 2 s that was closed in order."""
+    return record(tmp_path_factory.mktemp("closed") / "a.mp4", 60).path.read_bytes()
+
+
+def test_a_head_that_was_patched_before_its_index_was_there_is_mended(closed: bytes, tmp_path: Path) -> None:
+    path, index = tmp_path / "a.mp4", closed.rindex(b"moov") - 4
+    for length in (index, index + 4, len(closed) - 1):
+        path.write_bytes(closed[:length])
         assert repair_end(path)
-        assert plays_to(path) == pytest.approx(5, abs=TAIL_S)
         assert path.stat().st_size == index
         assert not repair_end(path)
-
-
-def test_a_head_of_a_file_of_more_than_4_gb_is_mended(tmp_path: Path) -> None:
-    path = record(tmp_path / "a.mp4", 60).path
-    content = bytearray(path.read_bytes())
-    index = content.rindex(b"moov") - 4
-    content[36:52] = (1).to_bytes(4) + b"mdat" + (index - 36).to_bytes(8)  # as it is there
-    path.write_bytes(content)
+    assert plays_to(path) == pytest.approx(2, abs=TAIL_S)
+    wide = closed[:36] + (1).to_bytes(4) + b"mdat" + (index - 36).to_bytes(8) + closed[52:]  # as with more than 4 GB
+    path.write_bytes(wide)
     assert not repair_end(path)
-    path.write_bytes(content[: index + 30])
+    path.write_bytes(wide[: index + 30])
     assert repair_end(path)
     assert plays_to(path) == pytest.approx(2, abs=TAIL_S)
 
 
-def test_what_is_whole_or_none_of_ours_is_left_as_it_is(tmp_path: Path) -> None:
-    path = record(tmp_path / "a.mp4", 60).path
-    other = tmp_path / "b.mp4"
-    with av.open(str(path)) as source, av.open(str(other), "w") as target:
-        streams = {stream.index: target.add_stream_from_template(stream) for stream in source.streams}
-        for packet in source.demux():
-            if packet.dts is not None:
-                packet.stream = streams[packet.stream.index]
-                target.mux(packet)
-    for content in (path.read_bytes(), other.read_bytes(), b"", b"not an MP4", bytes(4096)):
+def test_what_is_whole_or_none_of_ours_is_left_as_it_is(closed: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4"
+    for content in (closed, b"", b"not an MP4", bytes(4096)):
         path.write_bytes(content)
         assert not repair_end(path)
         assert path.read_bytes() == content
-
-
-def test_a_file_that_is_not_there_is_one_clear_error(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="No such file", check=because("unwritable")):
         repair_end(tmp_path / "gone.mp4")
 
 
-@pytest.mark.parametrize("place", range(SECTOR - 5, SECTOR + 1))
-def test_a_fragment_may_begin_anywhere_in_a_sector(tmp_path: Path, place: int) -> None:
+@pytest.mark.parametrize("place", [SECTOR - 4, SECTOR - 1, SECTOR])
+def test_a_fragment_may_begin_anywhere_in_a_sector(closed: bytes, tmp_path: Path, place: int) -> None:
     """Its size, the first thing in it, begins with zeros: at the end of a sector these are no hole."""
-    path = record(tmp_path / "a.mp4", 60).path
-    content = path.read_bytes()
-    path.write_bytes(content[: content.rindex(b"moov") - 4])
+    path = tmp_path / "a.mp4"
+    path.write_bytes(closed[: closed.rindex(b"moov") - 4])
     assert repair_end(path)
     content = path.read_bytes()
     moof = content[content.rindex(b"moof") - 4 :]

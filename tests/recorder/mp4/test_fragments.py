@@ -140,17 +140,15 @@ def test_media_that_has_no_run_in_is_shown_from_its_beginning(file: Growing, sta
 
 
 @pytest.mark.parametrize("header", [0, 1, 2, 3])
-def test_samples_that_say_nothing_last_as_long_as_their_track_says(file: Growing, header: int) -> None:
-    made = traf(VIDEO, 5, run_of(3), run_of(2), header=header, default=40)
-    assert file.grow(HEAD, ONE, *fragment(made)) == Fraction(205, 1000)
+@pytest.mark.parametrize(("default", "end"), [(40, 205), (None, 5)])
+def test_samples_that_say_nothing_last_as_long_as_their_track_says(
+    file: Growing, header: int, default: int | None, end: int
+) -> None:
+    made = traf(VIDEO, 5, run_of(3), run_of(2), header=header, default=default)
+    assert file.grow(HEAD, ONE, *fragment(made)) == Fraction(end, 1000)
 
 
-@pytest.mark.parametrize("header", [0, 1, 2, 3])
-def test_samples_of_which_nothing_is_said_last_no_time(file: Growing, header: int) -> None:
-    assert file.grow(HEAD, ONE, *fragment(traf(VIDEO, 5, run_of(3), header=header))) == Fraction(5, 1000)
-
-
-@pytest.mark.parametrize("flags", [0, 1, 4, 5, 0x200, 0x400, 0x800, 0xE05])
+@pytest.mark.parametrize("flags", [0, 1, 4, 0x200, 0x400, 0x800, 0xE05])
 def test_what_else_a_sample_says_is_no_time(file: Growing, flags: int) -> None:
     made = traf(VIDEO, 0, run(40, 50, 60, flags=flags), default=7)
     assert file.grow(HEAD, ONE, *fragment(made)) == Fraction(150, 1000)
@@ -174,19 +172,6 @@ def test_other_boxes_between_are_passed_over(file: Growing) -> None:
     assert file.grow(HEAD, ONE, box(b"free", bytes(9)), moof, mdat, box(b"free"), box(b"mdat", b"x")) == Fraction(1, 25)
 
 
-def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Return where boxes of a file are looked at from now on."""
-    looked: list[int] = []
-    look = read_box
-
-    def counting(descriptor: int, position: int) -> Box | None:
-        looked.append(position)
-        return look(descriptor, position)
-
-    monkeypatch.setattr(boxes, "read_box", counting)
-    return looked
-
-
 def seconds(count: int, *, first: int = 0, media: bytes = b"x" * 500) -> list[bytes]:
     """Return so many fragments of a second."""
     return [
@@ -201,13 +186,19 @@ def seconds(count: int, *, first: int = 0, media: bytes = b"x" * 500) -> list[by
 def test_of_a_long_file_only_the_end_is_looked_at(file: Growing, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fragments, "TAIL_BYTES", 10_000)
     whole = file.grow(HEAD, BOTH, *seconds(1000))
-    looked = counted(monkeypatch)
+    looked: list[int] = []
+
+    def counting(descriptor: int, position: int) -> Box | None:
+        looked.append(position)
+        return read_box(descriptor, position)
+
+    monkeypatch.setattr(boxes, "read_box", counting)
     assert playable_end_s(file.descriptor) == whole == 1000
     assert len(looked) < 100
     assert all(position < len(HEAD) + len(BOTH) or position > file.size - 10_000 for position in looked)
 
 
-@pytest.mark.parametrize("cut", [1, 499, 508, 509, 600])
+@pytest.mark.parametrize("cut", [1, 508, 509])
 def test_what_was_cut_off_in_the_middle_is_left_out_of_it(
     file: Growing, monkeypatch: pytest.MonkeyPatch, cut: int
 ) -> None:
@@ -361,11 +352,11 @@ def test_what_a_run_says_of_each_sample_is_taken(path: Path) -> None:
     assert columns(made) == [[7, 9], [30, 40], [5, -1], [1, 0]]
     made = one(path, sampled((0xA00, 2, 30, 5, 40, 6)))
     assert columns(made)[1:] == [[30, 40], [5, 6], [0, 0]]
-
-
-def test_the_first_sample_of_a_run_may_have_flags_of_its_own(path: Path) -> None:
-    assert columns(one(path, sampled((0x4, 3, 0)))) == [[10] * 3, [20] * 3, [0] * 3, [1, 0, 0]]
+    assert columns(one(path, sampled((0x4, 3, 0)))) == [[10] * 3, [20] * 3, [0] * 3, [1, 0, 0]], "flags of the first"
     assert columns(one(path, sampled((0x404, 3, 0, NON_SYNC, 0, NON_SYNC))))[3] == [1, 1, 0]
+    assert columns(one(path, sampled((0x800, 2, 30, 0))))[0] == [10, 30], "the last one lasts until another ends"
+    wide = make_box(b"tfdt", words(1 << 24), struct.pack(">Q", 5 << 32))
+    assert one(path, sampled((0, 2), time=wide)).begin == 5 << 32, "a time of 64 bits"
 
 
 def test_a_run_goes_on_behind_the_one_before_it(path: Path) -> None:
@@ -374,16 +365,7 @@ def test_a_run_goes_on_behind_the_one_before_it(path: Path) -> None:
     assert (list(made.chunk_offsets), list(made.chunk_counts), made.end) == ([start, start + 40], [2, 3], 50)
 
 
-def test_the_first_sample_may_have_a_time_of_64_bits(path: Path) -> None:
-    wide = make_box(b"tfdt", words(1 << 24), struct.pack(">Q", 5 << 32))
-    assert one(path, sampled((0, 2), time=wide)).begin == 5 << 32
-
-
-def test_the_last_sample_lasts_as_long_as_the_one_that_is_shown_last(path: Path) -> None:
-    assert columns(one(path, sampled((0x800, 2, 30, 0))))[0] == [10, 30]
-
-
-@pytest.mark.parametrize("length_of_moof", [LOOK_BYTES + n for n in (-17, -16, -15, -9, -8, -7, -1, 0, 1, 5000)])
+@pytest.mark.parametrize("length_of_moof", [LOOK_BYTES + n for n in (-16, -15, -8, -7, 0, 1, 5000)])
 @pytest.mark.parametrize("wide", [False, True])
 def test_a_fragment_is_read_however_long_its_beginning_is(path: Path, length_of_moof: int, wide: bool) -> None:
     media = [struct.pack(">I4sQ", 1, b"mdat", 16 + len(MEDIA)), MEDIA] if wide else make_box(b"mdat", MEDIA)
