@@ -7,7 +7,7 @@ from random import Random
 from uuid import UUID
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from config.errors import UsageError
@@ -108,7 +108,6 @@ def test_a_slug_is_made_of_the_words_of_a_title(title: str, expected: str) -> No
     assert slug(title) == expected
 
 
-@settings(max_examples=40)
 @given(ANY_TEXT, st.datetimes(timezones=st.just(WIB)).filter(lambda time: time.year >= 1000), st.uuids())
 def test_a_package_name_is_a_safe_file_name_whatever_the_title(title: str, started_at: datetime, uuid: UUID) -> None:
     made = slug(title)
@@ -139,7 +138,6 @@ def test_a_name_says_when_a_session_began_where_that_is_a_time(at: str, began: s
     assert start_in_name(at) is None
 
 
-@settings(max_examples=40)
 @given(ANY_TEXT)
 def test_any_text_is_made_fit_to_be_stored_and_to_stand_on_a_line(text: str) -> None:
     stored, line, quote = utf8_safe(text), one_line(text), quoted(text)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import bagit
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from config.errors import ArchiveError, LiputError, PackageDamaged
@@ -32,7 +32,6 @@ PATHS = st.text(st.characters(codec="utf-8"), min_size=1).map(lambda name: f"dat
 DIGEST = hashlib.sha256(b"").hexdigest()
 
 
-@settings(max_examples=30)
 @given(st.dictionaries(PATHS, st.binary().map(lambda content: hashlib.sha256(content).hexdigest())))
 def test_a_manifest_reads_as_it_was_written(digests: dict[str, str]) -> None:
     assert bag.read_manifest(bag.manifest_text(digests)) == digests
@@ -70,7 +69,6 @@ def test_paths_that_lead_elsewhere_are_unsafe() -> None:
         assert bag.path_refusal(path) is None
 
 
-@settings(max_examples=30)
 @given(st.dictionaries(st.from_regex(r"[A-Za-z][A-Za-z-]*", fullmatch=True), st.text().map(one_line).filter(bool)))
 def test_bag_info_reads_as_it_was_written(fields: dict[str, str]) -> None:
     assert bag.read_info(bag.info_text(fields.items())) == fields
