@@ -16,7 +16,7 @@ from devices.uplink import iperf3, librespeed, traffic
 from devices.uplink.connecting import Cancelled, NetworkError, NetworkFault
 from devices.uplink.connection import UplinkServer, parse_server
 from devices.uplink.model import UplinkBudget, UplinkResult
-from tests.net.iperf import iperf_server
+from tests.net.opinions import iperf_server
 from tests.net.speed_server import How, serving
 from tests.support.servers import Behaviour, Listening, RawServer, TlsFront, says
 from tests.support.waiting import wait_for
