@@ -1,31 +1,31 @@
 """Commands that talk to a session which runs: the real command line, real recorders, synthetic sources."""
 
-import contextlib
 import json
 import os
 import signal
 import subprocess
 import threading
-from collections.abc import Callable
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
-from signal import SIGTERM
 
+import msgspec
 import pytest
 
 from agent.sessions import control
 from config.errors import SessionError
 from config.events import Event
-from devices.host.clock import SystemClock
-from recorder.control.server import ControlServer
-from recorder.model.status import SessionState
+from recorder.model.status import SessionState, SessionStatus
 from recorder.running import runtime_directory
-from recorder.running.client import ControlClient, RunningRecorder, send_command
+from recorder.running.client import ControlClient, RunningRecorder, running_recorders, send_command
 from recorder.running.protocol import StatusCommand, StopCommand, WatchCommand
 from recorder.running.runtime_directory import RecorderFolder, RecorderInfo
-from tests.support import command, media, recorders, web
-from tests.support.command import Line, running
-from tests.support.room import FPS, Room, frames, program
-from tests.support.scripted_session import ScriptedSession, unchanged
+from tests.support import command, media, recorders
+from tests.support.command import Line, running, until_on_disk
+from tests.support.room import Room, frames, program
+from tests.support.rtmp_server import NginxRtmp
+from tests.support.scripted_session import ServedRecorder
+from tests.support.streams import count, decode
 from tests.support.terminal import Terminal
 from tests.support.waiting import wait_for
 from tests.support.xvfb import Xvfb
@@ -58,15 +58,15 @@ def statuses(room: Room) -> list[Line]:
     return lines
 
 
-def status(room: Room) -> Line:
-    (line,) = statuses(room)
-    inner = line["status"]
-    assert isinstance(inner, dict)
-    return inner
+def status() -> SessionStatus:
+    """Ask the session that runs, without a command."""
+    (found,) = running_recorders()
+    assert found.status
+    return found.status
 
 
-def until(room: Room, field: str, at_least: float) -> None:
-    wait_for(lambda: float(str(status(room)[field])) >= at_least, what=f"{field} of {at_least}")
+def until(field: str, at_least: float) -> None:
+    wait_for(lambda: getattr(status(), field) >= at_least, what=f"{field} of {at_least}")
 
 
 def refused(done: "subprocess.CompletedProcess[str]", exit_status: int, message: str) -> None:
@@ -77,121 +77,88 @@ def refused(done: "subprocess.CompletedProcess[str]", exit_status: int, message:
 
 def test_from_arming_to_the_package(room: Room) -> None:
     name = arm(room)
-    until(room, "pre_roll_s", 3.0)
+    until("pre_roll_s", 1.0)
     assert room.packages() == room.leftovers() == []  # nothing is written before the start
-    started = answer(room, "start", "--pre-roll", "2s")
+    started = answer(room, "start", "--pre-roll", "1s")
     assert (started["id"], started["state"]) == (name, "live")
-    until(room, "media_time_s", 2.5)
+    assert answer(room, "start")["id"] == name  # which changes nothing
+    refused(liput(room, "disarm"), 1, "the session is live, not armed")
     mark = answer(room, "mark", "Tanya jawab")
     assert (mark["type"], mark["text"]) == ("mark", "Tanya jawab")
     at_s = float(str(mark["media_s"]))
-    assert at_s > 2.5
-    until(room, "media_time_s", at_s + 0.5)
+    until("media_time_s", at_s + 0.5)
+    assert answer(room, "mute") == {"type": "mute", "name": None, "on": True}
+    wait_for(lambda: status().levels_dbfs == [-90.0, -90.0])
+    assert answer(room, "mute", "--off") == {"type": "mute", "name": None, "on": False}
+    refused(liput(room, "mute", "mik-9"), 2, 'no sound input "mik-9"')
+    assert answer(room, "layout", "pause") == {"type": "layout", "name": "pause"}
+    assert status().layout == "pause"
+    refused(liput(room, "layout", "tidak-ada"), 2, 'no layout "tidak-ada"')
     result = answer(room, "stop")
+    assert answer(room, "stop", "--session", name) == result  # which has ended long since
     package = room.only_package()
     assert (result["state"], result["package"], result["degraded"]) == ("sealed", str(package), [])
     assert result["frames"] == frames(package)
-    chapters = json.loads(media.run("ffprobe", "-v", "error", "-show_chapters", "-of", "json", program(package)))[
-        "chapters"
-    ]
+    shown = media.run("ffprobe", "-v", "error", "-show_chapters", "-of", "json", program(package))
+    chapters = json.loads(shown)["chapters"]
     assert chapters[-1]["tags"]["title"] == "Tanya jawab"
     assert float(chapters[-1]["start_time"]) == pytest.approx(at_s, abs=0.01)
-    assert statuses(room) == []
 
 
-def test_a_start_that_does_not_come_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(control, "START_S", 0.5)
-    folder = RecorderFolder(tmp_path)
-    server = ControlServer(folder.control, SystemClock())
-    server.start(ScriptedSession(SessionState.ARMED), unchanged)
-    info = runtime_directory.new_recorder_info("Rapat", tmp_path, SystemClock().now())
-    with contextlib.closing(server), pytest.raises(SessionError, match="has not begun to record within"):
-        control.start(RunningRecorder(folder, info, None), 0.0)
+def test_a_start_that_does_not_come_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(control, "START_S", 0.2)
+    with (
+        ServedRecorder(change=armed) as recorder,
+        pytest.raises(SessionError, match="has not begun to record within"),
+    ):
+        control.start(RunningRecorder(recorder.folder, recorder.info, None), 0.0)
 
 
-def test_starting_and_stopping_again_changes_nothing(room: Room) -> None:
-    name = arm(room)
-    assert answer(room, "start")["id"] == answer(room, "start")["id"] == name
-    until(room, "media_time_s", 0.5)
-    first = answer(room, "stop")
-    assert answer(room, "stop", "--session", name) == first  # which has ended long since
-    assert answer(room, "stop") == {
-        "type": "result", "state": "idle", "package": None, "duration_s": 0.0, "frames": 0, "degraded": [],
-    }  # fmt: skip
-    assert frames(room.only_package()) == first["frames"]
+def armed(status: SessionStatus) -> SessionStatus:
+    return msgspec.structs.replace(status, state=SessionState.ARMED)
 
 
-def test_disarming_leaves_nothing_and_is_not_for_what_records(room: Room, runtime: Path) -> None:
+def test_what_is_disarmed_leaves_nothing(room: Room, runtime: Path) -> None:
     arm(room)
-    assert answer(room, "disarm")["state"] == "idle"
-    wait_for(lambda: recorders.recorders(runtime) == [])
+    with Terminal(room.home, "status", "--watch") as terminal:
+        before = terminal.settings()
+        terminal.until(r"keeps \d+ s")
+        terminal.press("q")
+        assert terminal.wait() == 0
+        assert terminal.settings() == before
+        assert [line["state"] for line in statuses(room)] == ["armed"], "whoever watches it leaves it alone"
+        assert answer(room, "disarm")["state"] == "idle"
+        wait_for(lambda: recorders.recorders(runtime) == [])
     assert room.packages() == room.leftovers() == []
-    arm(room)
-    assert answer(room, "stop")["state"] == "idle"
-    arm(room)
-    answer(room, "start")
-    refused(liput(room, "disarm"), 1, "the session is live, not armed")
-    assert answer(room, "stop")["state"] == "sealed"
 
 
 def test_where_several_run_the_likeliest_is_meant_or_it_is_asked_which(room: Room) -> None:
-    first, second = arm(room, title="Satu"), arm(room, title="Dua")
-    refused(liput(room, "start"), 2, f'2 sessions match: {first} "Satu", {second} "Dua"')
-    assert answer(room, "start", "--session", second)["id"] == second
-    assert answer(room, "start")["id"] == first  # the only one that is armed
-    assert [line["state"] for line in statuses(room)] == ["live", "live"]
-    refused(liput(room, "stop"), 2, "2 sessions match")
-    refused(liput(room, "stop", "--session", "zzz"), 1, "no running session is called zzz")
-    assert answer(room, "stop", "--session", first[:5])["state"] == "sealed"
-    third = arm(room, title="Tiga")
-    assert answer(room, "mark", "Dua saja")["text"] == "Dua saja"  # of the one that records
-    assert answer(room, "stop")["state"] == "sealed"
-    assert answer(room, "disarm", "--session", third)["state"] == "idle"
-    assert len(room.packages()) == 2
-
-
-def test_sound_is_muted_and_layouts_are_switched(room: Room) -> None:
-    arm(room)
-    answer(room, "start")
-    assert answer(room, "mute") == {"type": "mute", "name": None, "on": True}
-    wait_for(lambda: status(room)["levels_dbfs"] == [-90.0, -90.0])
-    assert answer(room, "mute", "--off") == {"type": "mute", "name": None, "on": False}
-    wait_for(lambda: max(map(float, status(room)["levels_dbfs"])) > -60)  # type: ignore[call-overload] # a list
-    refused(liput(room, "mute", "mik-9"), 2, 'no sound input "mik-9"')
-    assert answer(room, "layout", "pause") == {"type": "layout", "name": "pause"}
-    assert status(room)["layout"] == "pause"
-    refused(liput(room, "layout", "tidak-ada"), 2, 'no layout "tidak-ada"')
-    assert answer(room, "layout", "single")["name"] == "single"
-    assert answer(room, "stop")["degraded"] == []
+    with ServedRecorder("Satu", armed) as one, ServedRecorder("Dua", armed) as other:
+        first, second = one.info.id, other.info.id
+        refused(liput(room, "start"), 2, f'2 sessions match: {first} "Satu", {second} "Dua"')
+        refused(liput(room, "stop", "--session", "zzz"), 1, "no running session is called zzz")
+        assert answer(room, "mark", "Dua saja", "--session", second[:5])["text"] == "Dua saja"
+        assert (one.session.calls, other.session.calls) == ([], [("mark", "Dua saja")])
+        with ServedRecorder("Tiga") as live:
+            assert [line["state"] for line in statuses(room)] == ["armed", "armed", "live"]
+            answer(room, "mark", "Tiga saja")
+            assert live.session.calls == [("mark", "Tiga saja")], "the one that records"
 
 
 def test_what_cannot_be_armed_is_said_and_leaves_nothing(room: Room, runtime: Path) -> None:
     refused(liput(room, "arm", "--title", "x", "--video", "kamera-9", "--archive", room.archive), 1, "'kamera-9'")
-    refused(liput(room, "arm", "--title", " ", "--video", "synthetic"), 2, "the title is empty")
     refused(liput(room, "arm", "--title", "x", "--video", "synthetic", "--layout", "x"), 2, 'no layout "x"')
     assert recorders.recorders(runtime) == []
     assert runtime_directory.known_recorders() == []
 
 
-@pytest.mark.parametrize("words", [("start",), ("disarm",), ("mark", "x"), ("mute",), ("layout", "pause")])
-def test_without_a_session_it_is_said_that_none_runs(room: Room, words: tuple[str, ...]) -> None:
-    refused(liput(room, *words), 1, "no session runs")
+def test_without_a_session_it_is_said_that_none_runs(room: Room) -> None:
+    for words in (("start",), ("disarm",), ("mark", "x"), ("mute",), ("layout", "pause")):
+        refused(liput(room, *words), 1, "no session runs")
+    assert answer(room, "stop") == {
+        "type": "result", "state": "idle", "package": None, "duration_s": 0.0, "frames": 0, "degraded": [],
+    }  # fmt: skip
     assert liput(room, "status").stdout == "No session runs.\n"
-
-
-def test_a_recording_whose_command_line_was_killed_is_found_and_ended(room: Room) -> None:
-    with running(room.home, *room.words("--json")) as session:
-        session.until("event", kind="session-live")
-        os.killpg(session.pid, signal.SIGKILL)
-        until(room, "media_time_s", 1.0)
-        shown = liput(room, "status")
-        assert 'Rapat Senat"' in shown.stdout
-        assert "LIVE" in shown.stdout
-        done = liput(room, "stop")
-        assert done.returncode == 0, done.stderr
-    package = room.only_package()
-    assert done.stdout.splitlines()[-1] == f"Package: {package}"
-    assert frames(package) > FPS
 
 
 def test_a_recorder_that_does_not_answer_is_ended_by_a_signal(room: Room, runtime: Path) -> None:
@@ -206,20 +173,19 @@ def test_a_recorder_that_does_not_answer_is_ended_by_a_signal(room: Room, runtim
 
 
 def test_a_killed_recorder_is_told_of_until_what_it_left_is_a_package(room: Room, runtime: Path) -> None:
-    arm(room)
-    answer(room, "start")
-    until(room, "media_time_s", 1.0)
-    (info,) = recorders.recorders(runtime)
-    recorders.kill(info.pid)
-    shown = liput(room, "status")
-    assert f'"Rapat Senat" ({info.id}) was killed; liput recover' in shown.stdout
+    with running(room.home, *room.words("--json")) as session:
+        until_on_disk(session.read(), 0.5)
+        (info,) = recorders.recorders(runtime)
+        recorders.kill(info.pid)
+        assert session.wait() == 1
+        assert "the recorder was killed" in str(session.seen[-1]["message"])
+    assert f'"Rapat Senat" ({info.id}) was killed; liput recover' in liput(room, "status").stdout
     assert statuses(room) == []
     room.archive.rename(away := room.home / "away")  # its disk is pulled out for a moment
     assert "was killed" in liput(room, "status").stdout
     away.rename(room.archive)
-    assert [folder.id for folder in runtime_directory.killed_recorders()] == [info.id], (
-        "whoever goes on with it needs that"
-    )
+    (folder,) = runtime_directory.killed_recorders()
+    assert json.loads(folder.spec.read_bytes())["asked"]["title"] == "Rapat Senat", "whoever goes on with it needs that"
     assert liput(room, "recover", "--archive", room.archive).returncode in {0, 3}
     assert liput(room, "status").stdout == "No session runs.\n"
     (package,) = room.packages()
@@ -227,49 +193,38 @@ def test_a_killed_recorder_is_told_of_until_what_it_left_is_a_package(room: Room
 
 
 def test_somebody_may_watch_and_leave_without_ending_it(room: Room) -> None:
-    name = arm(room)
-    answer(room, "start")
-    with (
-        running(room.home, "status", "--watch", "--json") as first,
-        running(room.home, "status", "--watch", "--json") as second,
-    ):
-        assert next(first.read())["type"] == "status"
-        first.until("event", kind="session-live")
-        first.signal(signal.SIGINT)
-        assert first.wait() == 0
-        assert [line["id"] for line in statuses(room)] == [name]
-        result = answer(room, "stop")
-        assert second.wait() == 0
-        assert second.seen[-1] == result
-
-
-def test_on_a_terminal_a_key_leaves_the_watched_session_alone(room: Room) -> None:
-    arm(room)
-    with Terminal(room.home, "status", "--watch") as terminal:
-        before = terminal.settings()
-        terminal.until(r"keeps \d+ s")
-        terminal.press("q")
-        assert terminal.wait() == 0
-        assert terminal.settings() == before
-        assert [line["state"] for line in statuses(room)] == ["armed"]
+    with ServedRecorder() as recorder:
+        recorder.tell("session-live")
+        with (
+            running(room.home, "status", "--watch", "--json") as first,
+            running(room.home, "status", "--watch", "--json") as second,
+        ):
+            first.until("event", kind="session-live")
+            first.signal(signal.SIGINT)
+            assert first.wait() == 0
+            second.until("status")
+            assert recorder.session.calls == []
+            recorder.end()
+            assert second.wait() == 0
+            assert second.seen[-1]["type"] == "result"
 
 
 def test_nothing_heavy_is_loaded_to_talk_to_a_session(room: Room) -> None:
-    arm(room)
     listing = (
         "import sys, atexit; atexit.register(lambda: print(*sys.modules)); from agent.cli import main; main.main()"
     )
-    for words in (["status"], ["start"], ["mark", "x"], ["mute"], ["layout", "single"], ["stop"]):
-        done = command.run_python(room.home, listing, *words)
-        loaded = {name.partition(".")[0] for name in done.stdout.splitlines()[-1].split()}
-        assert {"agent", "recorder", "msgspec"} <= loaded, done.stderr
-        assert loaded.isdisjoint({"av", "cv2", "numpy", "rich", "psutil", "pyudev", "sounddevice"}), words
+    with ServedRecorder():
+        for words in (["status"], ["mark", "x"], ["stop", "--no-wait"]):
+            done = command.run_python(room.home, listing, *words)
+            loaded = {name.partition(".")[0] for name in done.stdout.splitlines()[-1].split()}
+            assert {"agent", "recorder", "msgspec"} <= loaded, done.stderr
+            assert loaded.isdisjoint({"av", "cv2", "numpy", "rich", "psutil", "pyudev", "sounddevice"}), words
 
 
 def test_the_next_session_is_armed_while_the_last_is_sealed(room: Room, runtime: Path) -> None:
     arm(room, title="Satu")
     answer(room, "start")
-    until(room, "media_time_s", 0.5)
+    until("media_time_s", 0.5)
     (info,) = recorders.recorders(runtime)
     with ControlClient(RecorderFolder(runtime / info.id)) as connection:
         connection.request(WatchCommand(every_s=10))
@@ -282,41 +237,10 @@ def test_the_next_session_is_armed_while_the_last_is_sealed(room: Room, runtime:
         answer(room, "start", "--session", second)
         assert answer(room, "stop", "--session", second)["state"] == "sealed"
         assert len(room.packages()) == 1
-        with running(room.home, "stop", "--json", "--session", info.id) as ending:
-            os.kill(info.pid, signal.SIGCONT)
-            assert ending.until("result")["state"] == "sealed"
     finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(info.pid, signal.SIGCONT)
+        os.kill(info.pid, signal.SIGCONT)
+    assert answer(room, "stop", "--session", info.id)["state"] == "sealed"
     assert len(room.packages()) == 2
-
-
-OPENS_S, NEVER_S = 2.0, 60.0
-"""As long as a camera takes; and longer than a recorder waits for a source that may be missing."""
-
-type End = Callable[[Room, command.Running, RecorderInfo], command.Line]
-
-
-def by_signal(room: Room, client: command.Running, following: RecorderInfo) -> command.Line:
-    client.signal(SIGTERM)
-    return client.until("result")
-
-
-def by_command(room: Room, client: command.Running, following: RecorderInfo) -> command.Line:
-    return command.lines(command.liput(room.home, "stop", "--session", following.id, "--json").stdout)[-1]
-
-
-def by_command_after_disarming(room: Room, client: command.Running, following: RecorderInfo) -> command.Line:
-    refused = command.liput(room.home, "disarm", "--session", following.id)
-    assert (refused.returncode, "not armed" in refused.stderr) == (1, True)
-    return by_command(room, client, following)
-
-
-def by_api(room: Room, client: command.Running, following: RecorderInfo) -> command.Line:
-    with web.serving(folder=room.archive) as page:
-        answer: command.Line = page.post(f"/api/v1/sessions/{following.id}/stop", {"wait": True}).json
-        wait_for(lambda: not recorders.recorders(client.runtime))  # who serves the page of a test takes them with it
-        return answer
 
 
 def recorded_s(runtime: Path, info: RecorderInfo) -> float:
@@ -327,18 +251,7 @@ def recorded_s(runtime: Path, info: RecorderInfo) -> float:
 
 @pytest.mark.slow
 @pytest.mark.server
-@pytest.mark.parametrize(
-    ("end", "opens_after_s"),
-    [
-        (by_signal, OPENS_S),
-        (by_command_after_disarming, OPENS_S),
-        (by_api, OPENS_S),
-        (by_signal, NEVER_S),
-    ],
-)
-def test_what_was_recorded_before_is_its_package(
-    room: Room, runtime: Path, tmp_path: Path, end: End, opens_after_s: float
-) -> None:
+def test_what_was_recorded_before_is_its_package(room: Room, runtime: Path, tmp_path: Path) -> None:
     """Else people are told that nothing was recorded: also where there is only a slate, of which nothing is yet."""
     room.configure("[web]\nenabled = false\n")
     room.archive.mkdir()
@@ -357,10 +270,11 @@ def test_what_was_recorded_before_is_its_package(
         client.until("status", state="idle")  # of the next one
         (following,) = recorders.recorders(runtime)
         assert (following.replaces, following.work) == (first.id, None)
-        opening = threading.Timer(opens_after_s, screen.go_on)
+        opening = threading.Timer(2.0, screen.go_on)
         opening.start()
-        result = end(room, client, following)
-        opening.cancel()
+        refused(liput(room, "disarm", "--session", following.id), 1, "not armed")
+        client.signal(signal.SIGTERM)
+        result = client.until("result")
         opening.join()
         assert result["state"] == "sealed", client.seen
         assert client.wait() == 3
@@ -369,3 +283,122 @@ def test_what_was_recorded_before_is_its_package(
     assert result["package"] == str(package)
     assert float(str(result["duration_s"])) > on_disk_s - 0.1
     assert "the recorder was killed" in (package / "metadata/recording.json").read_text()
+
+
+# Destinations, with real servers
+
+
+SECRET = "gUARDED-w0rd"
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[NginxRtmp]:
+    with NginxRtmp(tmp_path / "nginx") as server:
+        yield server
+
+
+def destinations() -> dict[str, str]:
+    """Return the state of each destination of the session that runs, or the reason for which it is not live."""
+    told = (one.status.destinations for one in running_recorders() if one.status)
+    return {line.name: line.reason or line.state for lines in told for line in lines}
+
+
+def address_file(room: Room, name: str, url: str) -> Path:
+    file = room.home / name
+    file.touch(0o600)
+    file.write_text(url + "\n")
+    return file
+
+
+@pytest.mark.server
+def test_destinations_are_added_restarted_and_removed_while_it_records(room: Room, server: NginxRtmp) -> None:
+    url = server.url("").rstrip("/")
+    room.configure(f'[destinations.kampus]\nurl = "{url}"\n[destinations.aula]\nurl = "{url}"\n', 'kampus = "salah"\n')
+    with running(room.home, *room.words("--json")) as recording:
+        recording.until("event", kind="session-live")
+        assert destinations() == {}
+        assert answer(room, "destination", "add", "kampus") == {
+            "type": "destination", "name": "kampus", "change": "added", "note": "",
+        }  # fmt: skip
+        wait_for(lambda: destinations()["kampus"] == "rejected")
+        (line,) = command.lines(liput(room, "destination", "status", "--json").stdout)
+        assert '"rejected"' in json.dumps(line["destinations"])
+        assert "NOT LIVE since" in liput(room, "destination", "status").stdout
+        room.settings.with_name("keys.toml").write_text(f'kampus = "good-{SECRET}"\n')
+        answer(room, "destination", "restart", "kampus")
+        wait_for(lambda: destinations()["kampus"] == "live")
+        address_file(room, "lain.txt", server.url(f"good2-{SECRET}"))
+        answer(room, "destination", "add", "@lain.txt")
+        wait_for(lambda: destinations()["lain"] == "live")
+        refused(liput(room, "destination", "add", "kampus"), 2, '"kampus" is a destination of this session already')
+        refused(liput(room, "destination", "add", "tidak-ada"), 2, 'there is no destination "tidak-ada"')
+        refused(liput(room, "destination", "add", "aula"), 2, "key")
+        refused(liput(room, "destination", "remove", "aula"), 2, '"aula" is no destination of this session')
+        refused(liput(room, "destination", "add", f"rtmp://h/live/{SECRET}"), 2, "does not belong on the command line")
+        (room.home / "lain.txt").chmod(0o644)
+        refused(liput(room, "destination", "add", "@lain.txt"), 2, "must be for its owner alone")
+        answer(room, "destination", "remove", "kampus")
+        assert destinations() == {"kampus": "removed", "lain": "live"}
+        assert "lain: LIVE since" in liput(room, "status").stdout
+        until("media_time_s", 1.0)
+        assert liput(room, "stop").returncode == 3  # what was not live is said
+        recording.wait()
+    refused(liput(room, "destination", "add", "kampus"), 1, "no session runs")
+    package = room.only_package()
+    told = json.loads((package / "metadata/recording.json").read_text())
+    assert told["destinations"] == ["kampus", "lain"]
+    for received in server.recordings():
+        decode(received)
+        assert count(received)["video"] > 0
+    assert len(server.recordings()) == 2
+    kept = b"".join(path.read_bytes() for path in room.archive.rglob("*.json*"))
+    assert SECRET.encode() not in kept + repr(recording.seen).encode()
+
+
+@pytest.mark.server
+def test_a_destination_that_was_added_goes_on_after_a_kill_and_one_that_was_removed_does_not(
+    room: Room, server: NginxRtmp, runtime: Path, tmp_path: Path
+) -> None:
+    url, folder = server.url("").rstrip("/"), tmp_path / "hls"
+    folder.mkdir()
+
+    def configure(**named: str) -> None:
+        room.configure(
+            "".join(f'[destinations.{name}]\nurl = "{url}"\n' for name, url in named.items()),
+            'kampus = "good1"\nlama = "good2"\n',
+        )
+
+    configure(lama=url, web=f"file://{folder}")
+    room.archive.mkdir()
+    with running(room.home, "serve", "--archive", room.archive, "--json") as daemon:
+        daemon.until("note", text="ready")
+        with running(room.home, *room.words("--stream", "lama", "--json")) as recording:
+            recording.until("event", kind="session-live")
+            address_file(room, "berkas.txt", server.url("good3"))
+            configure(kampus=url, lama=url, web=f"file://{folder}")  # it is in the settings since the session began
+            for words in (("add", "kampus"), ("add", "@berkas.txt"), ("add", "web"), ("remove", "lama")):
+                answer(room, "destination", *words)
+            streams = dict.fromkeys(("kampus", "berkas", "web"), "live")
+            wait_for(lambda: destinations() == {"lama": "removed"} | streams)
+            playlist = folder / "live.m3u8"
+            wait_for(playlist.exists)
+            [first] = recorders.recorders(runtime)
+            spec = (runtime / first.id / "spec.json").read_text()
+            assert "good" not in spec
+            killed = datetime.now(UTC)
+            recorders.kill(first.pid)
+            wait_for(lambda: any(one.pid != first.pid and one.work for one in recorders.recorders(runtime)))
+            wait_for(lambda: destinations() == streams)
+            wait_for(lambda: "#EXT-X-DISCONTINUITY\n" in playlist.read_text())
+            assert liput(room, "stop").returncode == 3  # what was not live is said
+            recording.wait()
+    told = json.loads((room.only_package() / "metadata/recording.json").read_text())
+    assert told["destinations"] == ["lama", "kampus", "berkas", "web"]
+    assert playlist.read_text().endswith("#EXT-X-ENDLIST\n")
+    took = {
+        str(line["subject"]): (datetime.fromisoformat(str(line["at"])) - killed).total_seconds()
+        for line in reversed(recording.seen)
+        if line.get("kind") == "destination-live" and datetime.fromisoformat(str(line["at"])) > killed
+    }
+    assert set(took) == set(streams)  # who follows the session is told, too
+    assert max(took.values()) < 30, took  # 2 s, on a machine that is busy with much else
