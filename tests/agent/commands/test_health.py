@@ -1,6 +1,5 @@
 """`liput health` as people and scripts use it."""
 
-import errno
 import json
 import os
 import pty
@@ -17,7 +16,7 @@ import msgspec
 import pytest
 
 from agent.health.export import export_health
-from agent.health.text import line_formatter, line_sentence
+from agent.health.text import line_sentence
 from config.errors import UsageError
 from devices.health.log_line import PC, HealthLine, LogKind, LogLevel
 from devices.health.log_writer import HealthLog
@@ -55,7 +54,7 @@ def test_what_is_shown_is_chosen_by_time_device_and_level(tmp_path: Path, env: d
     assert kinds(health(tmp_path, env, "--json", "--level", "warn")) == ["degraded", "kernel"]
 
 
-@pytest.mark.parametrize("word", ["534D:2109@1-2", "capture stick", "1-2", "534d", "slides"])
+@pytest.mark.parametrize("word", ["capture stick", "slides"])
 def test_a_device_is_found_by_what_people_call_it(tmp_path: Path, env: dict[str, str], log: Path, word: str) -> None:
     binding = {"id": STICK, "name": "Stick", "kind": "capture-card", "at": NOW.isoformat()}
     (log / "roles.json").write_text(json.dumps({"slides": binding}))
@@ -114,38 +113,20 @@ def test_colours_are_for_terminals_and_devices_cannot_make_their_own(
     assert "bad\x1b[31m" not in screen
 
 
-@pytest.mark.parametrize("as_json", [False, True])
-def test_an_empty_log_says_what_to_do(tmp_path: Path, env: dict[str, str], *, as_json: bool) -> None:
+def test_an_empty_log_says_what_to_do(tmp_path: Path, env: dict[str, str]) -> None:
     for words in ([], ["summary"]):
-        done = health(tmp_path, env, *words, *["--json"] * as_json)
-        said, other = (done.stderr, done.stdout) if as_json else (done.stdout, done.stderr)
-        assert (done.returncode, other) == (0, "")
-        assert said.startswith("The health log is empty: it is written while `liput record` ")
-        assert said.count("\n") == 1
-    assert health(tmp_path, env, "--device", "x").returncode == 0
-
-
-def test_a_quiet_time_says_where_to_look(tmp_path: Path, env: dict[str, str], state: Path) -> None:
-    write(state, LINES[0])
-    last = f"the last line is of {LINES[0].at:%Y-%m-%d %H:%M}; --since looks further back."
-    assert last in health(tmp_path, env).stdout
-    write(state, LINES[2])
-    assert "at level info or above; --level debug shows more" in health(tmp_path, env).stdout
+        done = health(tmp_path, env, *words)
+        assert (done.returncode, done.stderr, done.stdout.count("\n")) == (0, "", 1)
+        assert done.stdout.startswith("The health log is empty: it is written while `liput record` ")
+    assert health(tmp_path, env, "--json").stdout == ""
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--since", "soon"], "'soon' must be how long ago"),
-        (["--until", "2026-02-30"], "'2026-02-30' must be how long ago"),
         (["--follow", "--until", "1h"], "--follow has no end"),
-        (["--level", "bad"], "'bad' is not one of 'debug', 'info', 'warn', 'error'"),
         (["--level", "warn", "summary"], "Options go after it: liput health summary --since 7d"),
-        (["--since", "9000-01-01"], "'9000-01-01' is still to come: 9000-01-01 00:00"),
-        (["--until", "2020-01-01"], ", which is where it begins unless --since says otherwise."),
-        (["--since", "1d", "--until", "2020-01-01"], "--until (2020-01-01 23:59) is before "),
         (["summary", "--until", "2020-01-01"], "--until (2020-01-01 23:59) is before "),
-        (["summary", "--since", "9000-01-01"], "'9000-01-01' is still to come"),
         (["export", "it.zip", "--since", "9000-01-01"], "'9000-01-01' is still to come"),
     ],
 )
@@ -156,9 +137,8 @@ def test_wrong_use_is_one_line(tmp_path: Path, env: dict[str, str], arguments: l
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_following_prints_what_was_and_what_comes_until_a_signal(
-    tmp_path: Path, env: dict[str, str], log: Path, number: signal.Signals
+    tmp_path: Path, env: dict[str, str], log: Path
 ) -> None:
     arguments = ("health", "--follow", "--json", "--level", "warn")
     buffered = env | {"PYTHONUNBUFFERED": ""}
@@ -169,7 +149,7 @@ def test_following_prints_what_was_and_what_comes_until_a_signal(
         health_log(CAMERA, LogKind.PLUGGED)
         health_log(CAMERA, LogKind.DEGRADED, "black", level=LogLevel.WARN, fault="black")
         assert following.until("health", reason="black")["detail"] == {"fault": "black", "pid": os.getpid()}
-        following.signal(number)
+        following.signal(signal.SIGHUP)
         assert following.wait() == 0
         assert following.errors() == ""
     assert [line["kind"] for line in following.seen] == ["degraded", "kernel", "degraded"]
@@ -191,7 +171,7 @@ def test_a_reader_that_has_enough_is_no_trouble(tmp_path: Path, env: dict[str, s
 def test_a_long_log_is_not_held_in_memory(tmp_path: Path, env: dict[str, str], state: Path) -> None:
     (state / "health").mkdir(parents=True)
     line = msgspec.json.encode(ago(HOUR, LogKind.SAMPLE, "x" * 500)) + b"\n"
-    (state / "health" / f"{NOW - HOUR:%Y-%m-%d}.jsonl").write_bytes(line * 100_000)  # 70 MB
+    (state / "health" / f"{NOW - HOUR:%Y-%m-%d}.jsonl").write_bytes(line * 70_000)  # 49 MB
     words = measured([*LIPUT, "health", "--json"], tmp_path / "used.json")
     subprocess.run(words, env=environment(tmp_path, env), cwd=tmp_path, stdout=subprocess.DEVNULL, check=True)
     told = used(tmp_path / "used.json")
@@ -212,42 +192,26 @@ def test_the_summary_is_in_figures(tmp_path: Path, env: dict[str, str], log: Pat
     assert camera["faults"] == {"no-data": {"count": 1, "total_s": 3600.7}}
     assert (camera["unplugs"], camera["worst_fps"], camera["quietest_dbfs"]) == (1, 29.97, -20.0)
     assert by_device[STICK]["kernel_messages"] == 1
-    assert [
-        line["device"] for line in command.lines(health(tmp_path, env, "summary", "--json", "--since", "2m").stdout)
-    ] == []
-
-
-def test_the_summary_for_people(tmp_path: Path, env: dict[str, str], log: Path) -> None:
     text = health(tmp_path, env, "summary").stdout
     assert f"Rig Webcam [{CAMERA}]\n  seen      {LINES[0].at:%Y-%m-%d %H:%M} to " in text
     assert "  unplugged once\n  faults    no-data: once, 1h in all\n  at worst  29.97 frames a second\n" in text
-    assert f"{STICK}]\n" in text
-    assert "  kernel    1 message\n" in text
 
 
 @pytest.mark.parametrize("words", [[], ["summary"], ["export"]])
 def test_every_help_has_examples_that_work(tmp_path: Path, env: dict[str, str], log: Path, words: list[str]) -> None:
-    for option in ("--help", "-h"):
-        help_text = health(tmp_path, env, *words, option).stdout
-        examples = [line.split("  ")[0] for line in help_text.replace("\n    ", "\n").splitlines()]
-        examples = [line for line in examples if line.startswith("liput health")]
-        assert len(examples) >= 3
-        assert not re.search(r"\w\.\.\.$", help_text, re.MULTILINE)  # no line of help is cut off
+    help_text = health(tmp_path, env, *words, "-h").stdout
+    assert not re.search(r"\w\.\.\.$", help_text, re.MULTILINE)  # no line of help is cut off
+    examples = [line.split("  ")[0] for line in help_text.replace("\n    ", "\n").splitlines()]
+    examples = [line for line in examples if line.startswith("liput health")]
+    assert len(examples) >= 3
     for example in examples:
         arguments = shlex.split(example)[1:]
-        if "--follow" not in arguments and "/media/usb/aula.zip" not in arguments:
-            done = command.liput(tmp_path, *arguments, "--force" if "export" in arguments else "--json", more=env)
+        if "--follow" not in arguments and "export" not in arguments:
+            done = command.liput(tmp_path, *arguments, "--json", more=env)
             assert done.returncode in {0, 1}, done.stderr  # 1: no podium there
 
 
 # Words
-
-
-def test_columns_stay_where_the_widest_name_put_them() -> None:
-    text = line_formatter(colours=False)
-    short, long = ago(HOUR, LogKind.PLUGGED, name="A"), ago(HOUR, LogKind.PLUGGED, name="A much longer name than that")
-    text(long)
-    assert text(short).index("plugged") == text(long).index("plugged")
 
 
 @pytest.mark.parametrize(
@@ -258,8 +222,6 @@ def test_columns_stay_where_the_widest_name_put_them() -> None:
             "opened: format MJPG, width 640, fps 30",
         ),
         (ago(HOUR, LogKind.RECOVERED, "x", fault="slow", lasted_s=2.51), "recovered from slow: it lasted 2.5s"),
-        (ago(HOUR, LogKind.RECOVERED, fault="slow"), "recovered from slow"),
-        (ago(HOUR, LogKind.REFUSED, "busy", hint="Close it."), "refused: busy (Close it.)"),
         (ago(HOUR, "made-up", nothing=None), "made up"),
     ],
 )
@@ -288,17 +250,6 @@ def settings(tmp_path: Path) -> Path:
     return path
 
 
-def test_the_export_tells_programs_where_it_is_and_what_it_lacks(
-    tmp_path: Path, env: dict[str, str], log: Path, settings: Path
-) -> None:
-    settings.with_name("keys.toml").chmod(0o644)
-    file = tmp_path / "it.zip"
-    done = health(tmp_path, env | {"LIPUT_CONFIG": str(settings)}, "export", file, "--json")
-    assert (done.returncode, done.stderr) == (0, "")
-    answer = json.loads(done.stdout)
-    assert (answer["file"], type(answer["left_out"]), "keys.toml" in answer["keys_unknown"]) == (str(file), list, True)
-
-
 def test_the_export_holds_what_it_needs_and_no_secret(
     tmp_path: Path, env: dict[str, str], log: Path, settings: Path
 ) -> None:
@@ -325,6 +276,7 @@ def test_the_export_holds_what_it_needs_and_no_secret(
     everything = "".join(texts.values())
     assert not any(secret in everything for secret in (KEY, PASSPHRASE, STREAM_ID))
     assert "rahasia" not in everything
+    assert "No key and no password is in it." in texts["README.txt"]
     assert "(hidden)" in texts["health.jsonl"]
     assert [path.name for path in tmp_path.glob(".it*")] == []
 
@@ -363,88 +315,37 @@ def test_an_export_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest
     assert sorted(path.name for path in tmp_path.iterdir()) == ["state"]
 
 
-def test_an_export_goes_onto_a_usb_stick_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, log: Path) -> None:
-    def refused(_source: Path, _target: Path, _how: int) -> None:
-        raise OSError(errno.EINVAL, "Invalid argument")
-
-    monkeypatch.setenv("LIPUT_STATE", str(log))
-    monkeypatch.setattr("recorder.disk.durable._rename", refused)
-    file = tmp_path / "it.zip"
-    export_health(file, NOW - HOUR)
-    assert zipfile.is_zipfile(file)
-    with pytest.raises(UsageError, match="is there already"):
-        export_health(file, NOW - HOUR)
-
-
-def test_settings_that_cannot_be_read_do_not_keep_the_export_from_it(
-    tmp_path: Path, env: dict[str, str], log: Path
-) -> None:
-    broken = tmp_path / "broken.toml"
-    broken.write_text("[general\n")
-    file = tmp_path / "it.zip"
-    done = health(tmp_path, env | {"LIPUT_CONFIG": str(broken)}, "export", file)
-    assert done.returncode == 0
-    assert "liput: not in it: the settings: " in done.stderr
-    with zipfile.ZipFile(file) as archive:
-        assert "settings.json" not in archive.namelist()
-        assert "the settings: " in archive.read("README.txt").decode()
-
-
-def test_the_settings_that_are_named_say_which_keys_to_look_for(
-    tmp_path: Path, env: dict[str, str], log: Path, settings: Path
-) -> None:
-    write(log, ago(HOUR / 4, LogKind.REFUSED, f"said {KEY}"))
-    done = health(tmp_path, env, "export", "it.zip", "--config", settings)
-    assert (done.returncode, done.stdout) == (0, "it.zip\n")
-    with zipfile.ZipFile(tmp_path / "it.zip") as archive:
-        assert KEY not in archive.read("health.jsonl").decode()
-        assert json.loads(archive.read("settings.json"))["destinations"] != {}
-        assert "No key and no password is in it." in archive.read("README.txt").decode()
-
-
-@pytest.mark.parametrize("spoilt", ["open to others", "one line of it wrong", "not TOML", "settings wrong"])
+@pytest.mark.parametrize("spoilt", ["keys open to others", "keys not TOML", "settings wrong"])
 def test_keys_that_liput_does_not_use_are_taken_out_and_whoever_passes_it_on_is_warned(
     tmp_path: Path, env: dict[str, str], log: Path, settings: Path, spoilt: str
 ) -> None:
     write(log, ago(HOUR / 4, LogKind.REFUSED, f"said {KEY}"))
     keys = tmp_path / "keys.toml"
-    match spoilt:
-        case "open to others":
-            keys.chmod(0o644)
-        case "one line of it wrong":
-            keys.write_text(f'x = 3\nyoutube = "{KEY}"\n')
-        case "not TOML":
-            keys.write_text(f"youtube is '{KEY}'\n")
-        case _:
-            settings.write_text("[general\n")
+    if spoilt == "keys open to others":
+        keys.chmod(0o644)
+    elif spoilt == "keys not TOML":
+        keys.write_text(f"youtube is '{KEY}'\n")
+    else:
+        settings.write_text("[general\n")
     done = health(tmp_path, env, "export", "it.zip", "--config", settings)
     assert done.returncode == 0
     assert "liput: look for keys in it before you pass it on: " in done.stderr
     with zipfile.ZipFile(tmp_path / "it.zip") as archive:
         assert KEY not in archive.read("health.jsonl").decode()
-        readme = archive.read("README.txt").decode()
-    assert "No key" not in readme
-    assert "Keys may be in it, for they are not known: " in readme
+        assert ("settings.json" in archive.namelist()) == (spoilt != "settings wrong")
+        assert "Keys may be in it, for they are not known: " in archive.read("README.txt").decode()
+    answer = json.loads(health(tmp_path, env, "export", "2.zip", "--config", settings, "--json").stdout)
+    assert (answer["file"], type(answer["left_out"]), bool(answer["keys_unknown"])) == ("2.zip", list, True)
 
 
-@pytest.mark.parametrize("force", [False, True])
-def test_an_export_takes_the_place_of_nothing_but_a_file(
-    tmp_path: Path, env: dict[str, str], log: Path, *, force: bool
-) -> None:
+def test_an_export_takes_the_place_of_nothing_but_a_file(tmp_path: Path, env: dict[str, str], log: Path) -> None:
     fifo, folder = tmp_path / "fifo", tmp_path / "folder"
     os.mkfifo(fifo)
     folder.mkdir()
     for path, said in ((fifo, "fifo is no file"), (folder, f"name a file in it: {folder}/liput-health.zip")):
-        done = health(tmp_path, env, "export", path, *["--force"] * force)
-        assert (done.returncode, done.stdout) == (2, "")
-        assert said in done.stderr
+        done = health(tmp_path, env, "export", path, "--force")
+        assert (done.returncode, done.stdout, said in done.stderr) == (2, "", True)
     assert stat.S_ISFIFO(fifo.stat().st_mode)
-
-
-def test_a_folder_that_is_not_there_is_one_line(tmp_path: Path, env: dict[str, str]) -> None:
-    done = health(tmp_path, env, "export", tmp_path / "none" / "it.zip")
-    assert done.returncode == 1
-    assert "it.zip: No such file or directory\n" in done.stderr
 
 
 @pytest.fixture
