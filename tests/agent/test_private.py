@@ -9,12 +9,10 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from agent.checks.kinds.storage import NAME
-from agent.commands.service_units import ServiceConfig, units
 from recorder.archive.permissions import close_to_others
 from recorder.running import access
 from recorder.running.access import our_umask
 from tests.agent.checks.kinds.test_storage import found, settings
-from tests.agent.commands.test_service_units import SYSTEM, USER, settings_of
 from tests.support import archives, command
 
 ANOTHER = 54321
@@ -47,7 +45,7 @@ def test_what_is_recorded_is_for_this_user_alone_also_while_it_is(home: Path) ->
     more = {"LIPUT_STATE": str(home / "state")}
     (home / "state").mkdir()
     words = ("record", "--title", "Rapat", "--video", "synthetic", "--audio", "none", "--archive", root, "--json")
-    with command.running(home, *words, "--for", "3s", more=more) as recording:
+    with command.running(home, *words, "--profile", "240p15", "--for", "1s", more=more) as recording:
         recording.until("status", state="live")
         assert any((root / ".incoming").iterdir())
         assert [path for path in read_by_another(home) if path not in {str(root), str(home / "state")}] == []
@@ -106,11 +104,3 @@ def test_a_group_of_operators_may_read_what_is_its(monkeypatch: pytest.MonkeyPat
     assert our_umask() == 0o077
     monkeypatch.setattr(access, "operators_gid", os.getegid)
     assert our_umask() == 0o027
-
-
-@pytest.mark.parametrize(("place", "mask"), [(SYSTEM, "0027"), (USER, "0077")])
-def test_units_say_so_too(place: ServiceConfig, mask: str) -> None:
-    made = units(place)
-    assert {tuple(settings_of(text).get("UMask", ())) for name, text in made.items() if name.endswith("service")} == {
-        (mask,)
-    }

@@ -1,9 +1,12 @@
-"""Installing, asking after and taking away: the files for real, systemctl as a script that notes what it is asked.
+"""The service: its units judged by systemd's own tools, and its installing with a script in place of systemctl.
 
 What a real systemd makes of it is in tests/proofs/service_scenario.py.
 """
 
 import json
+import os
+import re
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,10 +14,204 @@ import pytest
 
 from agent.commands import service
 from agent.commands import service_units as units
-from agent.commands.service_units import DAEMON, RECORDER, SOCKET, ServiceConfig, user_service_config
-from config.errors import LiputError
+from agent.commands.service_units import (
+    DAEMON,
+    KEYS,
+    RECORDER,
+    SOCKET,
+    ServiceConfig,
+    system_service_config,
+    user_service_config,
+    writable_folders,
+)
+from config.errors import LiputError, UsageError
 from config.settings.schema import load_settings
+from devices.host.priority import REALTIME, SOUND_NICE
 from tests.support import command
+
+SYSTEM = ServiceConfig(
+    is_system=True,
+    program=("/usr/bin/python3",),
+    python_path=Path("/opt/liput"),
+    operators="humas",
+    groups=("video", "audio"),
+    writable=(Path("/srv/arsip sidang 100%"), Path("/mnt/cadangan")),
+    keys=KEYS,
+)
+USER = ServiceConfig(is_system=False, program=("/usr/bin/python3",), python_path=Path("/home/rapat/liput"))
+IN_USE = "liput-recorder@7.service"
+
+
+def written(folder: Path, place: ServiceConfig) -> list[str]:
+    """Write the units of a place, with an instance of the template, and return their paths."""
+    for name, text in units.units(place).items():
+        (folder / name.replace("@.", "@7.")).write_text(text)
+        (folder / name).write_text(text)
+    return [str(folder / name) for name in (DAEMON, SOCKET, IN_USE)]
+
+
+def analyzed(*words: str, runtime: Path) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        ["systemd-analyze", *words], env=os.environ | {"XDG_RUNTIME_DIR": str(runtime)},
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+
+
+def settings_of(unit: str) -> dict[str, list[str]]:
+    """Return what a unit says, by its keys."""
+    found: dict[str, list[str]] = {}
+    for line in unit.splitlines():
+        if "=" in line and not line.startswith("#"):
+            key, _, value = line.partition("=")
+            found.setdefault(key, []).append(value)
+    return found
+
+
+@pytest.mark.parametrize(("place", "mode"), [(SYSTEM, "--system"), (USER, "--user")])
+def test_systemd_finds_nothing_wrong_with_them(tmp_path: Path, place: ServiceConfig, mode: str) -> None:
+    done = analyzed(mode, "verify", "--man=no", *written(tmp_path, place), runtime=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize("name", [DAEMON, IN_USE])
+def test_they_are_exposed_to_little(tmp_path: Path, name: str) -> None:
+    written(tmp_path, SYSTEM)
+    done = analyzed(
+        "security", "--offline=true", "--threshold=20", "--no-pager", str(tmp_path / name), runtime=tmp_path
+    )
+    (exposure,) = re.findall(r"exposure level for \S+: ([\d.]+)", done.stdout)
+    assert (done.returncode, float(exposure) <= 2.0) == (0, True), done.stdout
+
+
+def test_what_keeps_a_session_alive_is_in_them() -> None:
+    made = {name: settings_of(text) for name, text in units.units(SYSTEM).items()}
+    daemon, socket, recorder = made[DAEMON], made[SOCKET], made[RECORDER]
+    assert (daemon["Type"], daemon["WatchdogSec"], daemon["Restart"]) == (["notify"], ["20"], ["on-failure"])
+    assert f"LIPUT_RECORDERS={socket['ListenStream'][0]}" in daemon["Environment"]
+    assert socket["Accept"] == ["yes"]
+    assert recorder["StandardInput"] == recorder["StandardOutput"] == ["socket"]
+    assert recorder["LimitNOFILE"] == daemon["LimitNOFILE"] == ["4096"]
+    assert recorder["UMask"] == daemon["UMask"] == ["0027"]
+    assert daemon["RuntimeDirectoryPreserve"] == recorder["RuntimeDirectoryPreserve"] == ["yes"]
+    assert not {"Requires", "BindsTo", "PartOf"} & recorder.keys(), "nothing that becomes of another unit ends it"
+
+
+def test_recorders_may_go_before_other_programs_and_their_sound_before_everything() -> None:
+    for place in (SYSTEM, USER):
+        made = {name: settings_of(text) for name, text in units.units(place).items()}
+        daemon, recorder = made[DAEMON], made[RECORDER]
+        assert recorder["LimitNICE"] == daemon["LimitNICE"] == [str(SOUND_NICE)], "a check sees what recorders may"
+        assert recorder["LimitRTPRIO"] == daemon["LimitRTPRIO"] == [str(REALTIME)]
+        assert "RestrictRealtime" not in recorder
+        assert daemon["RestrictRealtime"] == ["yes"]
+        assert {"setpriority", "sched_setscheduler"} <= set(" ".join(recorder["SystemCallFilter"]).split())
+
+
+def test_a_system_service_writes_where_the_settings_say_and_sees_what_it_needs() -> None:
+    recorder = settings_of(units.units(SYSTEM)[RECORDER])
+    assert recorder["ReadWritePaths"] == ['"-/srv/arsip sidang 100%%"', "-/mnt/cadangan"]
+    assert recorder["ProtectHome"] == ["yes"]
+    assert recorder["User"] == ["liput"]
+    assert (recorder["Group"], recorder["SupplementaryGroups"]) == (["humas"], ["video audio"])
+    assert "LIPUT_OPERATORS=humas" in recorder["Environment"]
+    assert recorder["LoadCredential"] == [f"liput-keys:{KEYS}"]
+    assert "char-video4linux rw" in recorder["DeviceAllow"]
+    assert "AF_NETLINK" in recorder["RestrictAddressFamilies"][0]
+
+
+def test_a_user_service_asks_for_nothing_that_a_user_manager_has_not() -> None:
+    text = "".join(units.units(USER).values())
+    assert not re.findall(
+        r"^(?:User|Protect\w+|Private\w+|Device\w+|Capability\w+|ReadWritePaths|LoadCred\w+)=", text, re.MULTILINE
+    )
+    assert "LIPUT_OPERATORS" not in text
+    assert "UMask=0027" not in text
+    assert text.count("UMask=0077") == 2
+
+
+SETTINGS = """
+[archive]
+path = "/srv/arsip"
+[storage]
+paths = ["/mnt/kedua", "/srv/arsip"]
+[request]
+path = "/srv/permohonan"
+[copies.nas]
+url = "file:///mnt/nas/liput"
+[copies.s3]
+url = "s3://arsip/liput"
+endpoint = "https://s3.kampus.ac.id"
+[destinations.web]
+url = "file:///var/www/hls"
+"""
+
+
+def test_the_folders_are_those_of_the_settings(tmp_path: Path) -> None:
+    file = tmp_path / "liput.toml"
+    file.write_text(SETTINGS)
+    assert writable_folders(load_settings(file)) == [
+        Path(path) for path in ("/srv/arsip", "/mnt/kedua", "/srv/permohonan", "/mnt/nas/liput", "/var/www/hls")
+    ]
+    file.write_text("")
+    assert writable_folders(load_settings(file)) == [], "the default is the service's own"
+
+
+def test_what_a_system_service_could_not_see_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "liput.toml"
+    file.write_text('[archive]\npath = "/tmp/arsip"\n')
+    with pytest.raises(UsageError, match="/tmp/arsip is a folder for temporary files"):
+        system_service_config(load_settings(file), python="/usr/bin/python3", home=Path("/opt/liput"))
+    file.write_text('[archive]\npath = "/srv/arsip"\n')
+    with pytest.raises(UsageError, match="/home/it/liput is out of a system service's reach"):
+        system_service_config(load_settings(file), python="/usr/bin/python3", home=Path("/home/it/liput"))
+
+
+def test_an_archive_in_a_home_is_writable_and_the_rest_of_it_is_not(tmp_path: Path) -> None:
+    file = tmp_path / "liput.toml"
+    file.write_text('[archive]\npath = "/home/humas/arsip"\n')
+    place = system_service_config(load_settings(file), python="/usr/bin/python3", home=Path("/opt/liput"))
+    recorder = settings_of(units.units(place)[RECORDER])
+    assert (recorder["ProtectHome"], recorder["ReadWritePaths"]) == (["read-only"], ["-/home/humas/arsip"])
+
+
+# The other files
+
+
+def test_udev_finds_nothing_wrong_with_the_rules(tmp_path: Path) -> None:
+    rules = tmp_path / units.UDEV_RULES.name
+    rules.write_text(units.RULES)
+    done = subprocess.run(["udevadm", "verify", rules], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert units.UDEV_RULES.name < "73-seat-late.rules"
+
+
+def test_the_users_are_taken_by_sysusers(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    (root / "etc").mkdir(parents=True)
+    config = root / "liput.conf"
+    config.write_text(units.users(SYSTEM))
+    for _ in range(2):
+        words = ["systemd-sysusers", f"--root={root}", str(config)]
+        done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
+        assert done.returncode == 0, done.stderr
+    passwd = (root / "etc/passwd").read_text()
+    assert re.search(r"^liput:x:\d+:\d+:Liput:/var/lib/liput:", passwd, re.MULTILINE)
+    groups = dict(re.findall(r"^(\w+):x:\d+:(\w*)$", (root / "etc/group").read_text(), re.MULTILINE))
+    assert groups == {"liput": "", "humas": "liput", "video": "liput", "audio": "liput"}
+
+
+def test_the_launcher_opens_the_page_whatever_the_folder_is_called() -> None:
+    place = user_service_config(load_settings(), config=None)
+    lines = dict(line.split("=", 1) for line in units.launcher(place).splitlines() if "=" in line)
+    assert (lines["Type"], lines["Name"], lines["Terminal"]) == ("Application", "Liput", "false")
+    odd = ServiceConfig(is_system=False, program=("/opt/li put/100%/python",), python_path=None)
+    (line,) = [line for line in units.launcher(odd).splitlines() if line.startswith("Exec=")]
+    assert line == 'Exec="/opt/li put/100%%/python" -P -m agent.cli.main'
+    (line,) = [line for line in units.launcher(SYSTEM).splitlines() if line.startswith("Exec=")]
+    assert line == "Exec=env PYTHONPATH=/opt/liput LIPUT_RUNTIME=/run/liput /usr/bin/python3 -P -m agent.cli.main"
+
+
+# Installing, asking after and taking away
 
 SHOWN = (
     "ActiveState=active\nSubState=running\nStatusText=watching\nMainPID=42\nUnitFileState=enabled\nNRestarts=1\n"
@@ -105,6 +302,7 @@ def test_uninstalling_leaves_settings_and_recordings(home: Path, systemctl: Aske
 
 def test_how_it_is_comes_from_systemd(home: Path, systemctl: Asked) -> None:
     assert not service.service_status(is_system=False).installed
+    assert list(service.remove_service(is_system=False)) == systemctl() == [], "there is nothing to take away"
     list(service.install_service(place(), units.service_files(place()), now=False))
     found = service.service_status(is_system=False)
     assert (found.active, found.status, found.pid, found.restarts) == ("active", "watching", 42, 1)
@@ -139,16 +337,8 @@ def test_a_dry_run_shows_every_file_and_command_and_changes_nothing(tmp_path: Pa
     ):
         assert words in done.stdout
     assert list(tmp_path.iterdir()) == []
-
-
-def test_a_dry_run_for_the_system_takes_the_named_settings(tmp_path: Path) -> None:
-    file = tmp_path / "liput.toml"
-    file.write_text('[archive]\npath = "/tmp/arsip"\n')
-    words = ("service", "install", "--system", "--dry-run", "--config", file)
-    done = command.liput(tmp_path, *words)
-    assert done.returncode == 2
-    assert done.stderr.startswith("liput: /")
-    assert done.stderr.count("\n") == 2
+    done = command.liput(tmp_path, "service", "install", "--system", "--autostart", "--dry-run")
+    assert (done.returncode, "--autostart goes with a user's service" in done.stderr) == (2, True)
 
 
 def test_the_status_of_none_is_1(tmp_path: Path) -> None:
@@ -158,13 +348,3 @@ def test_the_status_of_none_is_1(tmp_path: Path) -> None:
         "type": "service", "mode": "user", "installed": False, "enabled": "", "active": "", "sub": "", "status": "",
         "pid": 0, "restarts": 0, "last_result": "", "recorders": [], "files": [],
     }  # fmt: skip
-
-
-def test_taking_away_what_is_not_there_is_said(tmp_path: Path, home: Path, systemctl: Asked) -> None:
-    assert list(service.remove_service(is_system=False)) == []
-    assert systemctl() == []
-
-
-def test_what_does_not_go_together_is_refused(tmp_path: Path) -> None:
-    done = command.liput(tmp_path, "service", "install", "--system", "--autostart", "--dry-run")
-    assert (done.returncode, "--autostart goes with a user's service" in done.stderr) == (2, True)
