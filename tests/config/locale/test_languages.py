@@ -37,18 +37,19 @@ def sentences(found: SentenceFile) -> list[LocalizedText]:
     return [found.said(part) for part in (*found.words.values(), *parts)]
 
 
-@pytest.mark.parametrize("language", [language for language in LANGUAGES if language not in WRITTEN])
-def test_what_a_file_translates_is_said_with_the_same_facts(language: str) -> None:
+def test_what_the_files_translate_is_said_with_the_same_facts() -> None:
     said = {sentence.english for area in AREAS for sentence in sentences(sentence_file(area))}
     said |= {kind.title[-1] for kind in LAYOUT_KINDS.values()}
     drawn = {picture_text(word, "en") for word in (*OutageKind, *ProgramCard)}
-    assert translation(language).name.strip()
-    for english, sentence in translation(language).sentences.items():
-        assert english in said, f"{language}.json: nobody says {english!r}"
-        assert sentence.strip(), f"{language}.json: {english!r} is translated to nothing"
-        assert facts(sentence) == facts(english), f"{language}.json: {english!r} has other braces"
-        if english in drawn:
-            assert "?" not in [base for base, _ in letters(sentence)], f"{language}.json: {sentence!r} cannot be drawn"
+    for language in LANGUAGES[len(WRITTEN) :]:
+        assert translation(language).name.strip()
+        for english, sentence in translation(language).sentences.items():
+            assert english in said, f"{language}.json: nobody says {english!r}"
+            assert sentence.strip(), f"{language}.json: {english!r} is translated to nothing"
+            assert facts(sentence) == facts(english), f"{language}.json: {english!r} has other braces"
+            if english in drawn:
+                bases = [base for base, _ in letters(sentence)]
+                assert "?" not in bases, f"{language}.json: {sentence!r} cannot be drawn"
 
 
 def test_a_file_is_a_language(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
