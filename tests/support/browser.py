@@ -4,13 +4,13 @@ import contextlib
 import json
 import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]  # it has no types
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
 from agent.sessions.control import SessionLine
 from agent.web.api.state import troubles_of
@@ -20,8 +20,6 @@ from tests.support.room import Room
 from tests.support.waiting import PATIENCE_S, wait_for
 
 CHROMIUM = Path("/usr/bin/chromium-headless-shell")
-PLACE = "web.json"
-TOKEN = ".local/state/liput/web-token"
 ROOM = """
 [general]
 room = "Aula Lantai 2"
@@ -39,9 +37,7 @@ _BRIGHT = """canvas => {
   for (let i = 0; i < data.length; i += 4) most = Math.max(most, data[i] + data[i + 1] + data[i + 2]);
   return most;
 }"""
-SOON_MS = 1000 * PATIENCE_S
-"""How long a browser may take to show what is expected, asked for or not."""
-expect.set_options(timeout=SOON_MS)
+expect.set_options(timeout=1000 * PATIENCE_S)
 RULES = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice")
 EXPERIMENTAL = {"label-content-name-mismatch": {"enabled": True}}
 """Who speaks to the page says what stands on a button: that has to be in its name."""
@@ -66,7 +62,7 @@ class Served:
 
     @property
     def token(self) -> str:
-        return (self.room.home / TOKEN).read_text().strip()
+        return (self.room.home / ".local/state/liput/web-token").read_text().strip()
 
     def ask(self, method: str, path: str, body: object = None) -> Any:
         """Ask the API as a program does."""
@@ -94,7 +90,7 @@ def place(runtime: Path, pid: int) -> str:
 
     def found() -> str | None:
         with contextlib.suppress(OSError, ValueError):
-            said = json.loads((runtime / PLACE).read_text())
+            said = json.loads((runtime / "web.json").read_text())
             return str(said["url"]).rstrip("/") if said["pid"] == pid else None
         return None
 
@@ -105,18 +101,8 @@ def place(runtime: Path, pid: int) -> str:
 
 def arm(served: Served, title: str = "Rapat Senat", *more: str) -> str:
     """Arm a session of synthetic sources from the command line; return its id."""
-    words = [
-        "arm",
-        "--title",
-        title,
-        "--video",
-        "synthetic",
-        "--archive",
-        str(served.room.archive),
-        "--consent",
-        "not-asked",
-    ]
-    done = command.liput(served.room.home, *words, *more, "--json")
+    words = ("arm", "--title", title, "--video", "synthetic", "--archive", served.room.archive)
+    done = command.liput(served.room.home, *words, "--consent", "not-asked", *more, "--json")
     assert done.returncode == 0, done.stderr
     return str(json.loads(done.stdout)["id"])
 
@@ -137,9 +123,8 @@ class Visit:
     """A page that somebody looks at, and what its console complained of."""
 
     page: Page
-    context: BrowserContext
     served: Served
-    complaints: list[str] = field(default_factory=list)
+    complaints: list[str]
 
     def open(self, path: str = "/") -> Page:
         """Go to one of the pages."""
@@ -167,7 +152,7 @@ def has_no_violation(page: Page) -> None:
 def visit(browser: Browser, served: Served, **options: Any) -> Iterator[Visit]:
     """Look at the page, let in as `liput` does; at the end nothing may have been complained of."""
     with browsing(browser, served.ticket(), **options) as (page, complaints):
-        yield Visit(page, page.context, served, complaints)
+        yield Visit(page, served, complaints)
 
 
 @contextlib.contextmanager
@@ -203,7 +188,7 @@ def press(page: Page, key: str) -> None:
 
 def tab_to(page: Page, wanted: Locator) -> None:
     """Press Tab until it has the focus."""
-    expect(wanted).to_be_visible(timeout=SOON_MS)
+    expect(wanted).to_be_visible()
     for _ in range(90):
         if wanted.evaluate("found => found === document.activeElement"):
             return

@@ -55,14 +55,14 @@ def looked(chromium: Browser, served: Served) -> Iterator[Visit]:
 
 @dataclass
 class Here:
-    """A page whose daemon runs in the test's own process, and what its console complained of."""
+    """A page that the test's own process serves, and what its console complained of."""
 
     page: Page
-    origin: str
+    served: web.Page
     complaints: list[str]
 
     def open(self, path: str) -> Page:
-        self.page.goto(f"{self.origin}{path}")
+        self.page.goto(f"{self.served.origin}{path}")
         return self.page
 
 
@@ -72,4 +72,4 @@ def here(chromium: Browser, room: Room) -> Iterator[Here]:
         web.serving(config_file=room.settings, folder=room.archive) as served,
         browsers.browsing(chromium, served.ticket()) as (page, complaints),
     ):
-        yield Here(page, served.origin, complaints)
+        yield Here(page, served, complaints)

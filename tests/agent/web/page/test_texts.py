@@ -23,42 +23,26 @@ KEY = r"[a-z]+(?:\.[a-z0-9-]+)+"
 MOST_BYTES = 100_000
 
 
-def _keys() -> set[str]:
-    return set(texts.all_texts(LANGUAGES[0]))
+SAID = {source: source.read_text() for source in SOURCES}
+CODE_OF_ALL = "\n".join(SAID.values())
+KEYS = set(texts.all_texts(LANGUAGES[0]))
+FAMILIES = tuple(set(re.findall(r"[`\"]([a-z]+(?:\.[a-z-]+)*\.)(?:\$?\{|\" ~)", CODE_OF_ALL)))
+"""The beginnings of keys whose last word is known only when the page is used, as `light.`."""
 
 
-def _asked_for() -> set[str]:
-    """Return every key that stands in a call of t(), or of fact()."""
-    calls = (call for source in SOURCES for call in re.findall(r"\b(?:t|fact)\(([^()]*)", source.read_text()))
-    return {key for call in calls for key in re.findall(rf"[\"']({KEY})[\"']", call)}
-
-
-def _named() -> set[str]:
-    """Return everything in quotes that may be a key, wherever it stands."""
-    return {key for source in SOURCES for key in re.findall(rf"[\"']({KEY})[\"']", source.read_text())}
-
-
-def _families() -> set[str]:
-    """Return the beginnings of keys whose last word is known only when the page is used, as `light.`."""
-    every = "\n".join(source.read_text() for source in SOURCES)
-    return set(re.findall(r"[`\"]([a-z]+(?:\.[a-z-]+)*\.)(?:\$?\{|\" ~)", every))
-
-
-def test_no_sentence_is_missing() -> None:
-    assert _asked_for() - _keys() == set()
-    assert {family for family in _families() if not any(key.startswith(family) for key in _keys())} == set()
-
-
-def test_no_sentence_is_left_over() -> None:
-    families = tuple(_families())
-    assert "light." in families, "or this test finds nothing"
-    assert {key for key in _keys() - _named() if not key.startswith(families)} == set()
+def test_no_sentence_is_missing_or_left_over() -> None:
+    calls = " ".join(re.findall(r"\b(?:t|fact)\(([^()]*)", CODE_OF_ALL))
+    assert set(re.findall(rf"[\"']({KEY})[\"']", calls)) <= KEYS
+    assert [family for family in FAMILIES if not any(key.startswith(family) for key in KEYS)] == []
+    assert "light." in FAMILIES, "or this test finds nothing"
+    named = set(re.findall(rf"[\"']({KEY})[\"']", CODE_OF_ALL))
+    assert {key for key in KEYS - named if not key.startswith(FAMILIES)} == set()
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_a_browser_gets_what_its_scripts_may_say_and_not_what_stands_in_templates(language: str) -> None:
     got, every = json.loads(texts.script_texts(language)), texts.all_texts(language)
-    code = "\n".join(source.read_text() for source in SOURCES if source.suffix == ".js")
+    code = "\n".join(said for source, said in SAID.items() if source.suffix == ".js")
     for key in every:
         parts = key.split(".")
         begun = any(f"`{'.'.join(parts[:most])}.${{" in code for most in range(1, len(parts)))
@@ -70,28 +54,14 @@ def test_no_sentence_of_the_page_tells_what_alarms_tell() -> None:
     told = {text for words in (*SENTENCES.values(), *END_SENTENCES.values()) for text in words}
     for language in LANGUAGES:
         assert set(texts.all_texts(language).values()) & told == set()
-    assert not [key for key in _keys() if key.startswith("event.")]
+    assert not [key for key in KEYS if key.startswith("event.")]
 
 
-def test_every_reason_of_a_destination_has_a_sentence() -> None:
+def test_reasons_of_destinations_checks_and_built_in_layouts_have_a_sentence() -> None:
     codes = set(rows(section(CLI, "### Why a destination is not live")))
-    assert {key.removeprefix("reason.") for key in _keys() if key.startswith("reason.")} == codes
-
-
-def test_every_check_of_ours_is_called_something() -> None:
-    assert {f"check.name.{check.name}" for check in all_checks()} <= set(_keys())
-
-
-@pytest.mark.parametrize("language", LANGUAGES)
-def test_every_layout_that_is_built_in_has_a_name(language: str) -> None:
-    for name in BUILT_IN_LAYOUTS:
-        assert f"layout.{name}" in texts.all_texts(language)
-
-
-def test_a_place_is_filled_and_a_sentence_that_is_none_is_an_error() -> None:
-    assert texts.text("en", "dest.remove", name="youtube {x}") == "Stop streaming to youtube {x}"
-    with pytest.raises(KeyError):
-        texts.text("en", "dest.no-such")
+    assert {key.removeprefix("reason.") for key in KEYS if key.startswith("reason.")} == codes
+    assert {f"check.name.{check.name}" for check in all_checks()} <= KEYS
+    assert {f"layout.{name}" for name in BUILT_IN_LAYOUTS} <= KEYS
 
 
 def test_all_that_a_browser_loads_is_small() -> None:
@@ -101,7 +71,7 @@ def test_all_that_a_browser_loads_is_small() -> None:
 
 
 def test_nothing_comes_from_elsewhere_and_nothing_stands_inline() -> None:
-    for source in SOURCES:
-        code = source.read_text().replace("http://www.w3.org/2000/svg", "")
+    for source, said in SAID.items():
+        code = said.replace("http://www.w3.org/2000/svg", "")
         assert not re.findall(r"https?://|innerHTML|insertAdjacentHTML|\beval\(", code), source.name
         assert not re.findall(r"<script>|<style|\sstyle=|\son[a-z]+=\"|\|\s*safe", code), source.name
