@@ -1,18 +1,15 @@
-"""A folder of HLS: played over HTTP while it grows; or missing, full, hung, or holding files of others."""
+"""A folder of HLS: played while it grows; or missing, full, hung, or holding files of others."""
 
 import contextlib
 import os
 import signal
 import stat
 import subprocess
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import msgspec
 import pytest
@@ -21,8 +18,8 @@ from config.settings.secrets import StreamTarget, secret_url
 from devices.host.clock import SystemClock
 from devices.host.deadline import count_hung_closings
 from recorder.live import attempt
-from recorder.live.attempt import LiveChild, StopRequest
-from recorder.live.destination import LiveDestination
+from recorder.live.attempt import LiveChild
+from recorder.live.destination import Backoff, LiveDestination
 from recorder.live.destinations import Destinations
 from recorder.live.flv import FlvMuxer, stream_request
 from recorder.live.kind import AttemptOutcome, ChildReport, DestinationError
@@ -34,26 +31,9 @@ from tests.support.disks import hung_disk
 from tests.support.encoded import SmallEncoder
 from tests.support.processes import be_powerless_root, children, confined
 from tests.support.streams import Events, Pump, count, decode, is_live, playlist, running
-from tests.support.waiting import PATIENCE_S, wait_for
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.server
-
-
-@pytest.fixture
-def web(folder: Path) -> Iterator[str]:
-    """Return where a plain web server shows the folder's playlist."""
-
-    class Quiet(SimpleHTTPRequestHandler):
-        def log_message(self, format: str, *_arguments: object) -> None:  # noqa: A002 - the base class's name
-            assert format
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}/{PLAYLIST}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
 
 
 def put_all(destination: LiveDestination, encoder: SmallEncoder, frames: int) -> int:
@@ -76,39 +56,7 @@ def play(url: str, seconds: float) -> int:
     return int([line for line in done.stdout.splitlines() if line.startswith("frame=")][-1].removeprefix("frame="))
 
 
-class Player:
-    """The ffmpeg command, which plays an address to its end and keeps what it has seen in a file."""
-
-    def __init__(self, url: str, file: Path) -> None:
-        self._words = ["ffmpeg", "-v", "error", "-i", url, "-c", "copy", "-flush_packets", "1", str(file)]
-        self._file = file
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        self._process = subprocess.Popen(self._words)
-
-    @property
-    def seen(self) -> int:
-        """Bytes of what it has played."""
-        return self._file.stat().st_size if self._file.exists() else 0
-
-    def wait(self) -> int:
-        """Return its exit status once it has come to the end."""
-        assert self._process
-        return self._process.wait(PATIENCE_S)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        if self._process:
-            self._process.kill()
-            self._process.wait()
-
-
-def test_everything_put_is_in_segments_that_others_can_read(
-    url: str, folder: Path, encoder: SmallEncoder, events: Events
-) -> None:
+def test_everything_put_can_be_read_by_others(url: str, folder: Path, encoder: SmallEncoder, events: Events) -> None:
     (folder / "index.html").write_text("mine")
     before = os.umask(0o077)
     try:
@@ -131,17 +79,15 @@ def test_everything_put_is_in_segments_that_others_can_read(
     assert [event[1] for event in events.seen] == ["destination-live", "destination-stopped"]
 
 
-def test_it_plays_while_it_grows_and_goes_on_after_a_break(
-    url: str, folder: Path, web: str, encoder: SmallEncoder, events: Events
-) -> None:
+def test_it_plays_while_it_grows(url: str, folder: Path, encoder: SmallEncoder, events: Events) -> None:
     with running(url, encoder, events) as destination, Pump(encoder, destination):
         wait_for(lambda: len(playlist(folder).segments) >= 2)
-        assert play(web, 3) >= 80
+        assert play(str(folder / PLAYLIST), 1) >= 20
         first = playlist(folder)
         [child] = children()
         child.kill()
-        wait_for(lambda: len(playlist(folder).segments) >= len(first.segments) + 2)
-        assert play(web, 3) >= 80
+        wait_for(lambda: len(playlist(folder).segments) > len(first.segments))
+        assert play(str(folder / PLAYLIST), 1) >= 20
         found = playlist(folder)
         assert [segment.is_discontinuity for segment in found.segments].count(True) == 1
         numbers = [segment.number for segment in found.segments]
@@ -153,36 +99,23 @@ def test_it_plays_while_it_grows_and_goes_on_after_a_break(
     assert events.reasons() == ["failed"]
 
 
-@pytest.mark.parametrize("how", ["restart", "renew"])
-def test_whoever_plays_it_goes_on_where_it_is_connected_anew(
-    url: str, folder: Path, web: str, encoder: SmallEncoder, events: Events, tmp_path: Path, how: str
-) -> None:
+def test_a_restart_goes_on_in_the_playlist(url: str, folder: Path, encoder: SmallEncoder, events: Events) -> None:
     destinations = Destinations([StreamTarget("web", secret_url(url))], clock=SystemClock(), emit=events)
     destinations.begin(encoder.templates)
-    with Player(web, tmp_path / "seen.ts") as player, closing(destinations), Pump(encoder, destinations):
+    with closing(destinations), Pump(encoder, destinations):
         wait_for(lambda: len(playlist(folder).segments) >= 2)
-        player.start()
-        wait_for(lambda: player.seen > 0)
         first = playlist(folder).segments[0].number
-        destinations.restart("web") if how == "restart" else destinations.begin(encoder.templates)
-        wait_for(lambda: len(events.of("destination-live")) == 2)
-        again, seen = len(playlist(folder).segments), player.seen
-        wait_for(lambda: len(playlist(folder).segments) >= again + 2)
+        destinations.restart("web")
+        wait_for(lambda: any(segment.is_discontinuity for segment in playlist(folder).segments))
         found = playlist(folder)
         assert [segment.number for segment in found.segments] == list(range(first, first + len(found.segments)))
-        assert [segment.is_discontinuity for segment in found.segments].count(True) == 1
         assert not found.has_ended
-        wait_for(lambda: player.seen > seen)
-        destinations.close()
-        assert playlist(folder).has_ended
-        assert player.wait() == 0
+    assert playlist(folder).has_ended
+    assert len(events.of("destination-live")) == 2
     assert events.reasons() == []
 
 
-@pytest.mark.parametrize("give_up", [Destinations.stop, lambda destinations: destinations.remove("web")])
-def test_one_that_nobody_goes_on_with_after_all_is_ended(
-    url: str, folder: Path, encoder: SmallEncoder, events: Events, give_up: Callable[[Destinations], None]
-) -> None:
+def test_one_that_is_removed_after_all_is_ended(url: str, folder: Path, encoder: SmallEncoder, events: Events) -> None:
     """Its disk is slow: what it had before it was connected anew is still being sent when it is not wanted any more."""
     destinations = Destinations([StreamTarget("web", secret_url(url))], clock=SystemClock(), emit=events)
     destinations.begin(encoder.templates)
@@ -192,28 +125,13 @@ def test_one_that_nobody_goes_on_with_after_all_is_ended(
         child.suspend()
         wait_for(lambda: destination.status().backlog_s > 2)
         destinations.begin(encoder.templates)
-        give_up(destinations)
+        destinations.remove("web")
         child.resume()
         wait_for(lambda: playlist(folder).has_ended)
 
 
-def test_a_folder_that_is_left_for_another_is_ended(
-    url: str, folder: Path, encoder: SmallEncoder, events: Events, tmp_path: Path
-) -> None:
-    (tmp_path / "hall").mkdir()
-    destinations = Destinations([StreamTarget("web", secret_url(url))], clock=SystemClock(), emit=events)
-    destinations.begin(encoder.templates)
-    with closing(destinations), Pump(encoder, destinations):
-        wait_for(lambda: playlist(folder).segments)
-        destinations.restart("web", StreamTarget("web", secret_url(f"file://{tmp_path / 'hall'}")))
-        wait_for(lambda: playlist(tmp_path / "hall").segments)
-        assert playlist(folder).has_ended
-
-
 @pytest.mark.parametrize("is_whole", [True, False])
-def test_only_a_stream_that_has_come_to_its_end_is_ended(
-    url: str, folder: Path, encoder: SmallEncoder, is_whole: bool
-) -> None:
+def test_only_a_whole_stream_is_ended(url: str, folder: Path, encoder: SmallEncoder, is_whole: bool) -> None:
     to = parse_live_url(url)
     order = (to.scheme, to, stream_request(encoder.templates))
     first, *more = [packet for _ in range(150) for packet in encoder.next()]
@@ -236,7 +154,7 @@ def test_only_a_stream_that_has_come_to_its_end_is_ended(
 def test_a_long_stream_takes_no_more_room(url: str, folder: Path, encoder: SmallEncoder, events: Events) -> None:
     with running(url, encoder, events) as destination:
         wait_for(lambda: put_all(destination, encoder, 4) and len(list(folder.glob("*.ts"))) > LISTED + KEPT)
-        for _ in range(15):
+        for _ in range(4):
             sent = playlist(folder).segments[-1].number
             wait_for(lambda: put_all(destination, encoder, 4) and playlist(folder).segments[-1].number > sent)  # noqa: B023 - called in this turn
             assert len(list(folder.glob("*.ts"))) <= LISTED + KEPT + 2
@@ -247,7 +165,7 @@ def test_a_long_stream_takes_no_more_room(url: str, folder: Path, encoder: Small
 
 
 @pytest.mark.parametrize("how", ["ended", "old"])
-def test_what_an_earlier_session_left_is_not_mixed_in(
+def test_an_earlier_session_is_not_mixed_in(
     url: str, folder: Path, encoder: SmallEncoder, events: Events, how: str
 ) -> None:
     (folder / "live-7.ts").write_bytes(b"old")
@@ -298,14 +216,6 @@ def test_numbers_and_discontinuities_go_on_where_segments_are_taken_out() -> Non
     assert lines[-1] == "live-19.ts"
 
 
-def test_the_target_is_the_longest_that_ever_was() -> None:
-    playlist = HlsPlaylist()
-    for number, duration_s in enumerate((2.0, 4.6, 1.0, 1.0)):
-        playlist.add(HlsSegment(number, duration_s))
-    playlist.shorten(2)
-    assert "#EXT-X-TARGETDURATION:5" in playlist.text()
-
-
 def test_what_others_wrote_is_read_as_far_as_it_is_ours() -> None:
     text = "#EXTM3U\n#EXT-X-TARGETDURATION:x\n#EXTINF:2.0,\n#EXT-X-PROGRAM-DATE-TIME:2026-11-25T21:08:26.827+0700\n"
     found = HlsPlaylist.read(text + "live-7.ts\n#EXTINF:2.0,\nanother.ts\n\xff\n")
@@ -327,21 +237,8 @@ def test_a_folder_that_is_missing_may_come(url: str, folder: Path, encoder: Smal
         wait_for(lambda: is_live(destination))
 
 
-def test_a_folder_that_may_not_be_written_into(url: str, folder: Path, encoder: SmallEncoder, events: Events) -> None:
-    folder.chmod(0o555)
-
-    def run() -> None:
-        with running(url, encoder, events) as destination, Pump(encoder, destination):
-            wait_for(lambda: destination.status().reason == "not-writable")
-
-    confined(be_powerless_root if os.geteuid() == 0 else lambda: None, run)
-    folder.chmod(0o755)
-
-
 @pytest.mark.skipif(os.geteuid() != 0, reason="gives files to another user")
-def test_a_folder_that_another_user_has_streamed_to_is_streamed_to(
-    url: str, folder: Path, encoder: SmallEncoder, events: Events
-) -> None:
+def test_a_folder_of_another_users_stream(url: str, folder: Path, encoder: SmallEncoder, events: Events) -> None:
     text = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2.0,\nlive-41.ts\n"
     for name in (".live.lock", PLAYLIST, f".{PLAYLIST}.{16 * '0'}.new", "live-40.ts", "live-41.ts", "live-42.ts"):
         (folder / name).write_text(text)
@@ -361,9 +258,7 @@ def test_a_folder_that_another_user_has_streamed_to_is_streamed_to(
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounts a disk")
-def test_a_disk_that_is_full_is_told_and_tried_again(
-    url: str, folder: Path, encoder: SmallEncoder, events: Events
-) -> None:
+def test_a_full_disk_is_told_and_tried_again(url: str, folder: Path, encoder: SmallEncoder, events: Events) -> None:
     with small_disk(folder), running(url, encoder, events) as destination, Pump(encoder, destination):
         wait_for(lambda: is_live(destination))
         with (folder / "others").open("wb", buffering=0) as others, contextlib.suppress(OSError):
@@ -374,20 +269,8 @@ def test_a_disk_that_is_full_is_told_and_tried_again(
         wait_for(lambda: is_live(destination))
 
 
-def test_a_playlist_that_cannot_be_replaced_is_told_and_tried_again(
-    url: str, folder: Path, encoder: SmallEncoder, events: Events
-) -> None:
-    with running(url, encoder, events) as destination, Pump(encoder, destination):
-        wait_for(lambda: playlist(folder).segments)
-        (folder / PLAYLIST).unlink()
-        (folder / PLAYLIST).mkdir()
-        wait_for(lambda: destination.status().reason == "disk-failed")
-        (folder / PLAYLIST).rmdir()
-        wait_for(lambda: is_live(destination))
-
-
 @pytest.mark.skipif(os.geteuid() != 0, reason="acts as another user")
-@pytest.mark.parametrize("plant", [os.symlink, os.link, lambda _victim, file: os.mkfifo(file)])
+@pytest.mark.parametrize("plant", [os.symlink, os.link])
 def test_a_file_that_another_user_plants_is_not_written_into(
     url: str, folder: Path, tmp_path: Path, encoder: SmallEncoder, events: Events, plant: Callable[[Path, Path], None]
 ) -> None:
@@ -403,7 +286,7 @@ def test_a_file_that_another_user_plants_is_not_written_into(
     os.chown(victim, 0, 0)
     with running(url, encoder, events) as destination, Pump(encoder, destination):
         wait_for(lambda: len(playlist(folder).segments) > 1 and is_live(destination))
-        planted = [folder / f"live-{playlist(folder).segments[-1].number + add}.ts" for add in range(1, 4)]
+        planted = [folder / f"live-{playlist(folder).segments[-1].number + add}.ts" for add in (1, 2)]
         for path in planted:
             with contextlib.suppress(FileExistsError):
                 plant(victim, path)
@@ -422,13 +305,6 @@ def test_a_lock_that_is_no_file_is_told(url: str, folder: Path, encoder: SmallEn
         assert ".live.lock is no regular file" in (destination.status().message or "")
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="mounts a disk")
-def test_a_child_whose_disk_hangs_is_given_up(url: str, folder: Path, encoder: SmallEncoder, events: Events) -> None:
-    with hung_disk(folder), running(url, encoder, events) as destination, Pump(encoder, destination):
-        wait_for(lambda: destination.status().reason == "timeout")
-        assert "its disk does not answer" in (destination.status().message or "")
-
-
 class Unkillable(subprocess.Popen[bytes]):
     """Waits for a disk within the kernel: no signal ends it."""
 
@@ -443,19 +319,19 @@ class Unkillable(subprocess.Popen[bytes]):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounts a disk")
-def test_a_child_that_cannot_be_killed_holds_up_nobody_and_no_other_is_started_beside_it(
+def test_beside_a_child_that_cannot_be_killed_no_other_is_started(
     url: str, folder: Path, encoder: SmallEncoder, events: Events, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Unkillable, "made", [])
     monkeypatch.setattr(subprocess, "Popen", Unkillable)
     tries: list[AttemptOutcome] = []
-    try_once = LiveDestination._run_attempt
+    after = Backoff.after
 
-    def spy(destination: LiveDestination, stop: StopRequest) -> AttemptOutcome:
-        tries.append(try_once(destination, stop))
-        return tries[-1]
+    def spy(backoff: Backoff, outcome: AttemptOutcome, took_s: float) -> float:
+        tries.append(outcome)
+        return after(backoff, outcome, took_s)
 
-    monkeypatch.setattr(LiveDestination, "_run_attempt", spy)
+    monkeypatch.setattr(Backoff, "after", spy)
     disk = hung_disk(folder)
     monkeypatch.setattr(attempt, "STEP_S", 0.5)
     with disk, running(url, encoder, events) as destination, Pump(encoder, destination):

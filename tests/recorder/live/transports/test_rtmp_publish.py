@@ -1,9 +1,9 @@
 import contextlib
 import errno
+import io
 import logging
 import socket
 import struct
-from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,14 +12,15 @@ import pytest
 from av.error import ArgumentError
 
 from capture.source import ColorMatrix
-from devices.uplink.connecting import trusted_authorities
 from recorder.encode.encoder import AudioSettings, Encoder
 from recorder.encode.x264 import VideoSettings
 from recorder.live import flv
-from recorder.live.flv import add_streams
+from recorder.live.flv import FlvMuxer, add_streams
 from recorder.live.kind import AttemptOutcome, ChildReport, DestinationFault, LinkReport, StreamRequest, fault_sentence
-from recorder.live.transports.rtmp_publish import LibavLog, TcpLink, _failure, _tune_socket, tcp_sockets
+from recorder.live.transports.rtmp_publish import LibavLog, TcpLink, _failure, tcp_sockets
 from recorder.live.url import REDACTED, RtmpUrl, parse_live_url
+from recorder.model.packet import EncodedPacket, Track
+from tests.support.encoded import SmallEncoder, late_pictures
 from tests.support.waiting import wait_for
 
 KEY = "abcd-1234-efgh"
@@ -57,24 +58,19 @@ IO_ERROR = OSError(errno.EIO, "Input/output error")
     [
         (["Failed to resolve hostname h.example: Name or service not known"], IO_ERROR, DestinationFault.UNKNOWN_HOST),
         ([TCP], ConnectionRefusedError(errno.ECONNREFUSED, ""), DestinationFault.REFUSED),
-        ([TCP], OSError(errno.EHOSTUNREACH, ""), DestinationFault.UNREACHABLE),
         ([TCP], TimeoutError(errno.ETIMEDOUT, ""), DestinationFault.TIMEOUT),
         ([TCP, UP, HELLO], EOFError(), DestinationFault.CLOSED),
         ([TCP, UP, HELLO, APP], IO_ERROR, DestinationFault.REJECTED),
-        ([TCP, UP, HELLO, APP, PUBLISH], IO_ERROR, DestinationFault.REJECTED),
         (
             [TCP, UP, HELLO, APP, PUBLISH, f"Server error: {KEY} is already published"],
             IO_ERROR,
             DestinationFault.ALREADY_PUBLISHING,
         ),
         ([TCP, UP, HELLO, APP, PUBLISH, f"Server error: no such stream {KEY}"], IO_ERROR, DestinationFault.REJECTED),
-        ([], IO_ERROR, DestinationFault.FAILED),
         ([TCP, UP, HELLO, APP, PUBLISH], ArgumentError(errno.EINVAL, ""), DestinationFault.FAILED),
     ],
 )
-def test_the_reason_follows_from_how_far_it_came_and_holds_no_secret(
-    lines: list[str], error: Exception, reason: DestinationFault
-) -> None:
+def test_the_reason_follows_from_how_far_it_came(lines: list[str], error: Exception, reason: DestinationFault) -> None:
     read, reports = journal(*lines)
     failed = _failure(error, read, request(), url())
     assert failed.reason is reason
@@ -98,11 +94,6 @@ def test_what_a_server_says_of_a_stream_that_it_takes_all_the_same_is_no_reason_
     assert _failure(BrokenPipeError(errno.EPIPE, ""), read, request(), url()).reason is DestinationFault.REJECTED
 
 
-def test_a_server_that_does_not_speak_tls() -> None:
-    read, _ = journal(TCP, UP)
-    assert _failure(IO_ERROR, read, request(), url("rtmps")).reason is DestinationFault.TLS
-
-
 def test_a_live_stream_is_closed_or_stalls() -> None:
     read, reports = journal(TCP, UP, HELLO, APP, PUBLISH)
     read.enter("live")
@@ -116,14 +107,9 @@ def test_a_live_stream_is_closed_or_stalls() -> None:
     assert _failure(IO_ERROR, read, request(), url()).reason is DestinationFault.STALLED
 
 
-@pytest.mark.parametrize(
-    ("lines", "live", "step"),
-    [([], False, "load"), ([TCP, UP, HELLO, APP, PUBLISH], False, "publish"), ([], True, "live")],
-)
-def test_what_is_this_pcs_own_fault_is_named_with_its_step(lines: list[str], live: bool, step: str) -> None:
+@pytest.mark.parametrize(("lines", "step"), [([], "load"), ([TCP, UP, HELLO, APP, PUBLISH], "publish")])
+def test_what_is_this_pcs_own_fault_is_named_with_its_step(lines: list[str], step: str) -> None:
     read, _ = journal(*lines)
-    if live:
-        read.enter("live")
     error = ArgumentError(errno.EINVAL, "Invalid argument")
     assert _failure(error, read, request(), url()) == AttemptOutcome(
         DestinationFault.FAILED, f"{step}: Invalid argument"
@@ -152,40 +138,13 @@ def test_each_step_is_reported_as_it_is_entered() -> None:
     assert reports == ["connect", "secure", "handshake", "application", "publish"]
 
 
-def test_what_the_server_says_is_redacted() -> None:
-    read, _ = journal(f"Server error: rtmp://h.example:1935/live/{KEY} is gone")
-    assert read.server_said == f"{REDACTED} is gone"
-
-
-def test_what_the_server_says_cannot_steer_a_terminal() -> None:
-    read, _ = journal("Server error: \x1b[2Jgone\nlive\n")
-    assert read.server_said == " [2Jgone live"
+def test_what_the_server_says_is_redacted_and_cannot_steer_a_terminal() -> None:
+    read, _ = journal(f"Server error: \x1b[2Jrtmp://h.example:1935/live/{KEY} is gone\nlive\n")
+    assert read.server_said == f" [2J{REDACTED} is gone live"
 
 
 def test_every_reason_has_its_sentence() -> None:
     assert all("h.example:1935" in fault_sentence(reason, "h.example:1935") for reason in DestinationFault)
-
-
-def test_own_authorities_replace_the_systems(tmp_path: Path) -> None:
-    assert trusted_authorities(str(tmp_path / "own.crt")) == str(tmp_path / "own.crt")
-    system = trusted_authorities(None)
-    assert system is None or "BEGIN CERTIFICATE" in Path(system).read_text()
-
-
-def test_lost_packets_are_not_taken_for_congestion_where_that_is_allowed() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server, socket.socket() as client, socket.socket() as other:
-        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"reno")
-        client.connect(server.getsockname())
-        tuned = _tune_socket(32_768)
-        assert tuned is not None
-        tuned.detach()
-        try:
-            other.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"bbr")
-        except OSError:
-            allowed = b"reno"
-        else:
-            allowed = b"bbr"
-        assert client.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16).rstrip(b"\0") == allowed
 
 
 # The connection
@@ -232,60 +191,22 @@ def _fill(connection: socket.socket) -> None:
             connection.send(bytes(100_000))
 
 
-class Peer:
-    """A connection on loopback whose other end reads when it is told to."""
+def test_a_server_that_hangs_is_seen_while_its_kernel_still_takes_everything() -> None:
+    now = [0.0]
+    link, acknowledged, window = TcpLink(None, lambda: now[0]), 0, 2_000_000
 
-    def __init__(self) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as server:
-            self.near = socket.create_connection(server.getsockname())
-            self.far, _ = server.accept()
-        self.now_s = 0.0
-        self.link = TcpLink(self.near, lambda: self.now_s)
+    def send(count: int, read: int) -> float:
+        """Send so much in the next second, of which so much is read; return for how long nothing has been."""
+        nonlocal acknowledged, window
+        now[0], acknowledged, window = now[0] + 1, acknowledged + count, window + read - count
+        return link.unread_s(acknowledged, window)
 
-    def send(self, *, is_read: bool, count: int = 8192) -> float:
-        """Send some in the next second, and return for how long nothing has been read."""
-        self.near.sendall(bytes(count))
-        wait_for(lambda: self.link.sent(1.0).unsent_bytes == 0)
-        if is_read:
-            while count:
-                count -= len(self.far.recv(count))
-        self.now_s += 1
-        return self.link.sent(1.0).unread_s
-
-    def read_all(self) -> None:
-        """Read what has come, as a server does that lives again."""
-        self.far.setblocking(False)
-        with contextlib.suppress(BlockingIOError):
-            while self.far.recv(1 << 20):
-                pass
-        self.far.setblocking(True)
-
-    def close(self) -> None:
-        self.near.close()
-        self.far.close()
-
-
-@pytest.fixture
-def peer() -> Iterator[Peer]:
-    peer = Peer()
-    yield peer
-    peer.close()
-
-
-def test_a_server_that_reads_is_never_taken_for_one_that_hangs(peer: Peer) -> None:
-    assert {peer.send(is_read=True) for _ in range(40)} == {0.0}
-
-
-def test_a_server_that_hangs_is_seen_while_its_kernel_still_takes_everything(peer: Peer) -> None:
-    for _ in range(20):
-        peer.send(is_read=True)
-    unread = [peer.send(is_read=False, count=4096) for _ in range(12)]
-    assert unread[-1] > 0
+    assert {send(8192, 8192) for _ in range(40)} == {0.0}
+    unread = [send(4096, 0) for _ in range(12)]
+    assert unread[-1] > 5
     assert unread[-1] - unread[-2] == 1.0
-    peer.read_all()
-    for _ in range(10):
-        peer.send(is_read=True)
-    assert peer.send(is_read=True) == 0.0
+    send(8192, 12 * 4096 + 8192)
+    assert [send(8192, 8192) for _ in range(10)][-1] == 0.0
 
 
 def test_a_server_that_reads_slowly_is_not_taken_for_one_that_hangs() -> None:
@@ -299,3 +220,72 @@ def test_a_server_that_reads_slowly_is_not_taken_for_one_that_hangs() -> None:
         held = max(0, held + given - 25_000)
         worst = max(worst, link.unread_s(acknowledged, room - held))
     assert worst < 2
+
+
+# FLV
+
+
+def packets_of(flv: bytes) -> dict[str, list[tuple[float, bool]]]:
+    found: dict[str, list[tuple[float, bool]]] = {"video": [], "audio": []}
+    with av.open(io.BytesIO(flv), "r", format="flv") as container:
+        for packet in container.demux():
+            if packet.dts is not None:
+                found[packet.stream.type].append((float(packet.dts * packet.time_base), packet.is_keyframe))
+    return found
+
+
+def encoded(encoder: SmallEncoder, frames: int) -> list[EncodedPacket]:
+    return [packet for _ in range(frames) for packet in encoder.next()]
+
+
+@pytest.mark.parametrize("start", [0, 60])
+def test_time_begins_at_the_keyframe_it_starts_at(encoder: SmallEncoder, start: int) -> None:
+    packets = encoded(encoder, 90)
+    keyframe = next(p for p in packets if p.track is Track.VIDEO and p.is_keyframe and p.dts >= start * 3000)
+    feed = FlvMuxer(encoder.templates, keyframe)
+    for packet in packets:
+        if packet.dts_s >= keyframe.dts_s - 1:  # what is earlier than the keyframe is left out
+            feed.add(packet)
+    feed.finish()
+    found = packets_of(bytes(feed.data))
+    assert found["video"][0] == (0.0, True)
+    assert len(found["video"]) == 90 - start
+    assert [round(dts * 30) for dts, _ in found["video"]] == list(range(90 - start))
+    assert 0 <= found["audio"][0][0] < 0.022
+    assert feed.start_s == start / 30
+
+
+def test_every_packet_comes_out_before_the_next_goes_in(encoder: SmallEncoder) -> None:
+    packets = encoded(encoder, 30)
+    feed = FlvMuxer(encoder.templates, packets[0])
+    for packet in packets:
+        feed.add(packet)
+    assert len(feed.data) > sum(len(packet.data) for packet in packets) * 0.9
+    feed.finish()
+
+
+@pytest.mark.parametrize("lag_s", [1.1, 3.0])
+def test_pictures_may_come_long_after_their_sound(encoder: SmallEncoder, lag_s: float) -> None:
+    packets = encoded(encoder, 150)
+    keyframe = next(p for p in packets if p.track is Track.VIDEO and p.dts_s == 1)
+    # No sound begins just when the keyframe does, so the first sound is later than the first picture.
+    assert all(p.dts_s != keyframe.dts_s for p in packets if p.track is Track.AUDIO)
+    feed = FlvMuxer(encoder.templates, keyframe)
+    for packet in late_pictures(packets, lag_s):
+        feed.add(packet)
+    feed.finish()
+    found = packets_of(bytes(feed.data))
+    assert [round(dts * 30) for dts, _ in found["video"]] == list(range(120))
+    assert len(found["audio"]) == sum(p.track is Track.AUDIO and p.dts_s > 1 for p in packets)
+
+
+def test_times_of_other_units_stay_in_step(encoder: SmallEncoder) -> None:
+    [keyframe, *_] = encoded(encoder, 1)
+    late = EncodedPacket(Track.VIDEO, keyframe.data, 1001, 1001, 1, Fraction(1, 30), is_keyframe=True)
+    feed = FlvMuxer(encoder.templates, late)
+    sound = next(packet for packet in encoded(encoder, 5) if packet.track is Track.AUDIO)
+    feed.add(late)
+    at = round(1001 / 30 * 48_000) + 24_000
+    feed.add(EncodedPacket(Track.AUDIO, sound.data, at, at, 1024, sound.time_base, is_keyframe=True))
+    feed.finish()
+    assert packets_of(bytes(feed.data))["audio"][0][0] == pytest.approx(0.5, abs=0.001)

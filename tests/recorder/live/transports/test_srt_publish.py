@@ -3,20 +3,18 @@
 import os
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from signal import SIGCONT, SIGKILL, SIGSTOP
+from signal import SIGKILL, SIGSTOP
 
 import pytest
 
 from agent.sessions.receiver import HOST
-from recorder.live.destination import LiveDestination
-from recorder.live.kind import AttemptOutcome, DestinationFault, LinkReport, StreamRequest
+from recorder.live.kind import AttemptOutcome, StreamRequest
 from recorder.live.transports import libsrt
-from recorder.live.transports.srt_publish import _turned_away, publish
+from recorder.live.transports.srt_publish import publish
 from recorder.live.url import SrtUrl
 from tests.support.encoded import SmallEncoder
-from tests.support.processes import children
 from tests.support.srt_peer import SrtPeer, free_udp_port
 from tests.support.streams import Events, Pump, agreed, count, decode, is_live, running
 from tests.support.waiting import wait_for
@@ -25,8 +23,6 @@ pytestmark = [pytest.mark.alone("a late packet is lost", lane="disks"), pytest.m
 
 WORD = "a passphrase+"
 IN_URL = "passphrase=a%20passphrase%2B"
-GIVES_UP_S = 5.5
-"""libsrt takes a peer for gone that has answered nothing for 5 s."""
 
 
 @pytest.fixture
@@ -56,9 +52,7 @@ class Peers:
         return peer
 
 
-def test_a_listener_gets_everything_and_it_decodes(
-    port: int, peers: Peers, encoder: SmallEncoder, events: Events
-) -> None:
+def test_a_listener_gets_everything(port: int, peers: Peers, encoder: SmallEncoder, events: Events) -> None:
     peer = peers.start(port, "listener", f"passphrase={WORD}")
     with running(f"srt://{HOST}:{port}?latency=200&{IN_URL}", encoder, events) as destination:
         # No more than can go out, not faster than the pace allows, in the time that an end may take.
@@ -75,27 +69,10 @@ def test_a_listener_gets_everything_and_it_decodes(
     assert [event[1] for event in events.seen] == ["destination-live", "destination-stopped"]
 
 
-def test_the_link_is_told_of(port: int, peers: Peers, encoder: SmallEncoder, events: Events) -> None:
-    peers.start(port, "listener")
-    with running(f"srt://{HOST}:{port}", encoder, events) as destination, Pump(encoder, destination):
-        wait_for(lambda: (link := _link(destination)) is not None and link.delivered_bps)
-        link = _link(destination)
-        assert link is not None
-        assert link.rtt_ms is not None
-        assert 0 < link.rtt_ms < 1000
-        assert link.delivered_bps
-        assert 10_000 < link.delivered_bps < 50_000_000
-
-
-def _link(destination: LiveDestination) -> LinkReport | None:
-    return destination._attempt.link if destination._attempt else None
-
-
 @pytest.mark.parametrize(
     ("theirs", "ours", "detail"),
     [
         ("passphrase=another one", IN_URL, "wrong passphrase"),
-        ("passphrase=another one", "", "only one side has a passphrase"),
         ("", IN_URL, "only one side has a passphrase"),
     ],
 )
@@ -113,89 +90,48 @@ def test_a_wrong_passphrase_is_rejected(
 def test_nobody_listens_and_an_unknown_host(port: int, encoder: SmallEncoder, events: Events) -> None:
     for url, reason in (
         (f"srt://{HOST}:{port}", "refused"),
-        (f"srt://localhost:{port}", "refused"),
         (f"srt://hall.invalid:{port}", "unknown-host"),
     ):
         with running(url, encoder, events) as destination, Pump(encoder, destination):
             wait_for(lambda: destination.status().state == "waiting", what=reason)
             assert destination.status().reason == reason
-    assert events.reasons() == ["refused", "refused", "unknown-host"]
-
-
-def test_a_listener_that_is_stopped_does_not_answer(
-    port: int, peers: Peers, encoder: SmallEncoder, events: Events
-) -> None:
-    peer = peers.start(port, "listener")
-    _wait_until_bound(port)
-    peer.send(SIGSTOP)
-    with running(f"srt://{HOST}:{port}", encoder, events) as destination, Pump(encoder, destination):
-        wait_for(lambda: destination.status().state == "waiting")
-        assert destination.status().reason == "timeout"
-        peer.send(SIGCONT)
-        wait_for(lambda: is_live(destination))
+    assert events.reasons() == ["refused", "unknown-host"]
 
 
 TWO_ADDRESSES = """
 import socket
 found = socket.getaddrinfo
 def two(host, *more, **named):
-    hosts = {hosts} if host == "relay.test" else (host,)
+    hosts = ("127.0.0.2", "127.0.0.1") if host == "relay.test" else (host,)
     return [answer for host in hosts for answer in found(host, *more, **named)]
 socket.getaddrinfo = two
 """
 """What Python runs before anything else: a name with two addresses, in the order in which they are called."""
-SILENT = "127.0.0.2"
 
 
-@pytest.fixture
-def silent(port: int) -> Iterator[None]:
-    """Hold an address at which nobody answers, and from which nothing comes back."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
-        one.bind((SILENT, port))
-        yield
-
-
-@pytest.fixture
-def relay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], None]:
-    """Give relay.test two addresses, for the children that are started from then on."""
-
-    def give(*hosts: str) -> None:
-        (tmp_path / "sitecustomize.py").write_text(TWO_ADDRESSES.format(hosts=hosts))
-        monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-
-    return give
-
-
-@pytest.mark.usefixtures("silent")
 def test_where_one_address_is_silent_the_next_one_is_called(
-    port: int, peers: Peers, encoder: SmallEncoder, events: Events, relay: Callable[[str, str], None]
+    port: int, peers: Peers, encoder: SmallEncoder, events: Events, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    relay(SILENT, HOST)
+    (tmp_path / "sitecustomize.py").write_text(TWO_ADDRESSES)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     peer = peers.start(port, "listener")
-    with running(f"srt://relay.test:{port}", encoder, events) as destination, Pump(encoder, destination):
-        wait_for(lambda: is_live(destination) or events.reasons())
-        assert events.reasons() == []
-        wait_for(lambda: peer.received > 20_000)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.0.0.2", port))
+        with running(f"srt://relay.test:{port}", encoder, events) as destination, Pump(encoder, destination):
+            wait_for(lambda: is_live(destination) or events.reasons())
+            assert events.reasons() == []
+            wait_for(lambda: peer.received > 20_000)
 
 
-@pytest.mark.usefixtures("silent")
-@pytest.mark.parametrize("hosts", [(SILENT, "fe80::1"), ("fe80::1", SILENT)])
-def test_an_address_to_which_there_is_no_way_does_not_hide_what_became_of_another(
-    port: int, encoder: SmallEncoder, events: Events, relay: Callable[[str, str], None], hosts: tuple[str, str]
-) -> None:
-    """As of a name with an address of IPv6 on a PC without that."""
-    relay(*hosts)
-    with running(f"srt://relay.test:{port}", encoder, events) as destination, Pump(encoder, destination):
-        wait_for(events.reasons)
-        assert events.reasons() == ["timeout"]
-
-
-def test_streams_on_from_a_keyframe_when_a_killed_listener_is_back(
-    port: int, peers: Peers, encoder: SmallEncoder, events: Events
-) -> None:
+def test_goes_on_when_a_killed_listener_is_back(port: int, peers: Peers, encoder: SmallEncoder, events: Events) -> None:
     first = peers.start(port, "listener")
     with running(f"srt://{HOST}:{port}?latency=200", encoder, events) as destination, Pump(encoder, destination):
         wait_for(lambda: first.received > 20_000)
+        wait_for(lambda: (link := destination.link) and link.delivered_bps)
+        link = destination.link
+        assert link is not None
+        assert 10_000 < (link.delivered_bps or 0) < 50_000_000
+        assert 0 < (link.rtt_ms or 0) < 1000
         first.stop(SIGKILL)
         wait_for(lambda: destination.status().state != "live")
         assert destination.status().reason == "stalled"
@@ -209,9 +145,7 @@ def test_streams_on_from_a_keyframe_when_a_killed_listener_is_back(
     assert events.reasons() == ["stalled", "refused"]
 
 
-def test_a_listener_that_hangs_up_has_closed_the_connection(
-    port: int, peers: Peers, encoder: SmallEncoder, events: Events
-) -> None:
+def test_a_listener_may_hang_up(port: int, peers: Peers, encoder: SmallEncoder, events: Events) -> None:
     peer = peers.start(port, "listener")
     with running(f"srt://{HOST}:{port}", encoder, events) as destination, Pump(encoder, destination):
         wait_for(lambda: is_live(destination))
@@ -234,28 +168,11 @@ def test_a_peer_that_is_stopped_delays_nobody(port: int, peers: Peers, encoder: 
         assert pump.waited_for_nothing
 
 
-def test_a_silent_peer_is_told_from_one_that_hung_up_by_a_pc_that_looks_too_late(
-    port: int, peers: Peers, encoder: SmallEncoder, events: Events
-) -> None:
-    peer = peers.start(port, "listener")
-    with running(f"srt://{HOST}:{port}?latency=200", encoder, events) as destination, Pump(encoder, destination):
-        wait_for(lambda: peer.received > 20_000)
-        (child,) = children()
-        peer.send(SIGSTOP)
-        child.send_signal(SIGSTOP)
-        time.sleep(GIVES_UP_S)
-        child.send_signal(SIGCONT)
-        wait_for(lambda: not is_live(destination))
-        assert events.reasons() == ["stalled"]
-
-
-def test_a_caller_begins_at_a_keyframe_others_are_turned_away_and_the_next_is_served(
-    port: int, peers: Peers, encoder: SmallEncoder, events: Events
-) -> None:
+def test_callers_are_served_one_after_the_other(port: int, peers: Peers, encoder: SmallEncoder, events: Events) -> None:
     url = f"srt://:{port}?mode=listener&latency=200&{IN_URL}"
     with running(url, encoder, events) as destination, Pump(encoder, destination):
         wait_for(lambda: destination.status().state == "listening")
-        wait_for(lambda: encoder.frames > 150, what="longer than any deadline of connecting")
+        wait_for(lambda: encoder.frames > 105, what="longer than any deadline of connecting")
         assert destination.status().state == "listening"
         assert (destination.status().reason, destination.status().dropped) == (None, 0)
         stranger = peers.start(port, "caller", "passphrase=another one")
@@ -275,22 +192,6 @@ def test_a_caller_begins_at_a_keyframe_others_are_turned_away_and_the_next_is_se
     assert events.reasons() == ["caller-left"]
 
 
-def test_only_a_caller_with_the_stream_id_is_served(
-    port: int, peers: Peers, encoder: SmallEncoder, events: Events
-) -> None:
-    url = f"srt://{HOST}:{port}?mode=listener&streamid=aula"
-    with running(url, encoder, events) as destination, Pump(encoder, destination):
-        wait_for(lambda: destination.status().state == "listening")
-        strangers = [peers.start(port, "caller", "streamid=hall") for _ in range(3)]
-        # All are turned away; on a busy machine one may hang in its own end.
-        wait_for(lambda: not all(stranger.is_running() for stranger in strangers))
-        assert ([stranger.received for stranger in strangers], is_live(destination)) == ([0, 0, 0], False)
-        for stranger in strangers:
-            stranger.stop(SIGKILL)
-        guest = peers.start(port, "caller", "streamid=aula")
-        wait_for(lambda: guest.received > 20_000)
-
-
 def test_a_callers_stream_id_reaches_whom_it_calls(port: int, encoder: SmallEncoder, events: Events) -> None:
     with running(f"srt://{HOST}:{port}?mode=listener&streamid=aula", encoder, Events()) as served:
         wait_for(lambda: served.status().state == "listening")
@@ -304,9 +205,7 @@ def test_a_callers_stream_id_reaches_whom_it_calls(port: int, encoder: SmallEnco
             wait_for(lambda: is_live(known) and is_live(served))
 
 
-def test_one_that_already_takes_a_stream_says_so(
-    port: int, peers: Peers, encoder: SmallEncoder, events: Events
-) -> None:
+def test_a_listener_takes_one_stream_only(port: int, peers: Peers, encoder: SmallEncoder, events: Events) -> None:
     with running(f"srt://{HOST}:{port}?mode=listener", encoder, Events()) as served:
         with Pump(encoder, served):
             wait_for(lambda: served.status().state == "listening")
@@ -316,39 +215,10 @@ def test_one_that_already_takes_a_stream_says_so(
             wait_for(lambda: second.status().reason == "already-publishing")
 
 
-def test_a_port_that_is_taken_is_said(port: int, peers: Peers, encoder: SmallEncoder, events: Events) -> None:
-    peers.start(port, "listener")
-    _wait_until_bound(port)
-    with running(f"srt://{HOST}:{port}?mode=listener", encoder, events) as destination:
-        wait_for(lambda: destination.status().state == "waiting")
-        assert destination.status().reason == "failed"
-        assert "waiting for a caller" in (destination.status().message or "")
-
-
-@pytest.mark.parametrize(
-    ("code", "reason"),
-    [
-        (10, DestinationFault.REJECTED),
-        (1401, DestinationFault.REJECTED),
-        (1409, DestinationFault.ALREADY_PUBLISHING),
-        (16, DestinationFault.TIMEOUT),
-        (8, DestinationFault.REJECTED),
-        (1999, DestinationFault.REJECTED),
-    ],
-)
-def test_what_a_code_of_libsrt_means(code: int, reason: DestinationFault) -> None:
-    assert _turned_away(code, "word").reason is reason
-
-
-def _wait_until_bound(port: int) -> None:
-    wait_for(lambda: f":{port:04X} " in Path("/proc/net/udp").read_text(), what="the port's listener")
-
-
 def test_without_libsrt_its_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(libsrt, "_NAMES", ("libsrt-of-nobody.so.1",))
     libsrt.library.cache_clear()
-    for url in (SrtUrl(HOST, 9000), SrtUrl("", 9000, "listener")):
-        ended = publish(StreamRequest(os.getpid(), b""), url, lambda _report: None)
-        assert isinstance(ended, AttemptOutcome)
-        assert "libsrt1.5-gnutls" in ended.detail
+    ended = publish(StreamRequest(os.getpid(), b""), SrtUrl(HOST, 9000), lambda _report: None)
+    assert isinstance(ended, AttemptOutcome)
+    assert "libsrt1.5-gnutls" in ended.detail
     libsrt.library.cache_clear()
