@@ -28,10 +28,6 @@ RULES = """
             notify_method get;
             on_publish http://{host}:{http_port}/auth;
             drop_idle_publisher 6s;
-            hls on;
-            hls_path "{folder}/hls";
-            hls_fragment 1s;
-            hls_continuous on;
 """
 HTTP = """
 http {{
@@ -102,10 +98,6 @@ class NginxRtmp:
     def thaw(self) -> None:
         assert self._server
         self._server.send_signal(signal.SIGCONT)
-
-    def playlist(self, key: str) -> Path:
-        """Return the HLS playlist that the server makes of what is published with `key`."""
-        return self.folder / "hls" / f"{key}.m3u8"
 
     def recordings(self) -> list[Path]:
         """Return what was received, oldest first."""

@@ -1,23 +1,39 @@
-"""The deadlines of one attempt, and what a blackout costs in all, on a simulated clock."""
+"""Attempts, their deadlines and the waits between them, on a simulated clock."""
 
 import fcntl
 import random
 from collections.abc import Iterator, Sequence
+from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from av.stream import Stream
 
 from config.settings.secrets import StreamTarget, secret_url
 from devices.host.clock import NANOSECONDS
 from recorder.live import attempt
-from recorder.live.attempt import RESOLVER, STALL_S, STEP_S, UNREAD_S, Attempt, LiveChild, StopRequest
-from recorder.live.destination import SOON_S, Backoff
+from recorder.live.attempt import (
+    LEAST_BYTES,
+    MOST_BYTES,
+    RESOLVER,
+    STALL_S,
+    STEP_S,
+    UNREAD_S,
+    Attempt,
+    LiveChild,
+    StopRequest,
+    buffer_bytes,
+)
+from recorder.live.destination import SHORT_LIFE_S, SOON_S, Backoff, LagDetector, LiveDestination
 from recorder.live.kind import AttemptOutcome, ChildReport, DestinationFault, LinkReport
 from recorder.live.queue import PacketQueue
-from recorder.model.packet import Track
+from recorder.model.packet import EncodedPacket, Track, TrackId
+from recorder.model.status import DestinationLine
 from tests.support.encoded import RATE, SmallEncoder
-from tests.support.simulated import SimulatedClock
+from tests.support.links import ThrottledChild
+from tests.support.simulated import BEGINNING, SimulatedClock
+from tests.support.streams import Events
 from tests.support.waiting import wait_for
 
 TO = StreamTarget("hall", secret_url("rtmp://127.0.0.1/live/good"))
@@ -37,8 +53,8 @@ class ScriptedChild:
         self._clock, self._script = clock, list(script)
         self._began_ns = clock.now_ns()
         self._takes_until_s = takes_until_s
-        self.is_deaf = False
-        self.ended = False
+        self.is_deaf = self.ended = False
+        self.status = 0
         self.taken = bytearray()
 
     def exchange(self, outbound: bytearray, timeout_s: float) -> list[ChildReport]:
@@ -58,8 +74,11 @@ class ScriptedChild:
         self.ended = True
 
 
+type Packets = tuple[SmallEncoder, PacketQueue]
+
+
 @pytest.fixture
-def packets() -> Iterator[tuple[SmallEncoder, PacketQueue]]:
+def packets() -> Iterator[Packets]:
     encoder, queue = SmallEncoder(), PacketQueue()
     for _ in range(90):
         for packet in encoder.next():
@@ -70,7 +89,7 @@ def packets() -> Iterator[tuple[SmallEncoder, PacketQueue]]:
 
 def run(
     monkeypatch: pytest.MonkeyPatch,
-    packets: tuple[SmallEncoder, PacketQueue],
+    packets: Packets,
     *script: tuple[float, ChildReport],
     takes_until_s: float = 1000.0,
 ) -> tuple[AttemptOutcome, float]:
@@ -95,16 +114,14 @@ def run(
     ],
 )
 def test_each_step_of_connecting_has_three_seconds(
-    monkeypatch: pytest.MonkeyPatch, packets: tuple[SmallEncoder, PacketQueue], step: str, reason: DestinationFault
+    monkeypatch: pytest.MonkeyPatch, packets: Packets, step: str, reason: DestinationFault
 ) -> None:
     outcome, took_s = run(monkeypatch, packets, (0.5, step))
     assert (outcome.reason, outcome.live_s) == (reason, 0.0)
     assert took_s == pytest.approx(0.5 + 3.0, abs=0.1)
 
 
-def test_a_stream_that_does_not_move_is_given_up_and_nothing_of_it_is_lost(
-    monkeypatch: pytest.MonkeyPatch, packets: tuple[SmallEncoder, PacketQueue]
-) -> None:
+def test_a_stalled_stream_loses_nothing(monkeypatch: pytest.MonkeyPatch, packets: Packets) -> None:
     outcome, took_s = run(
         monkeypatch, packets, (0.1, "connect"), (0.2, "live"), (1.0, LinkReport(0.5)), takes_until_s=0.02
     )
@@ -115,9 +132,7 @@ def test_a_stream_that_does_not_move_is_given_up_and_nothing_of_it_is_lost(
     assert [packet.dts_s for packet in left][:1] == pytest.approx([2.0 + 16 / 30]), "from what was not sent"
 
 
-def test_a_server_that_reads_nothing_is_given_up_though_its_child_is_held_up_and_tells_no_more(
-    monkeypatch: pytest.MonkeyPatch, packets: tuple[SmallEncoder, PacketQueue]
-) -> None:
+def test_a_server_that_reads_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch, packets: Packets) -> None:
     outcome, took_s = run(
         monkeypatch,
         packets,
@@ -141,9 +156,7 @@ def test_after_a_blackout_viewers_are_back_within_five_seconds_of_its_end() -> N
     assert all(after - before >= CHILD_S + SOON_S[0] for before, after in pairwise(begins_s))
 
 
-def test_a_stream_begins_with_what_is_newest_when_it_is_live_however_long_it_took_to_connect(
-    monkeypatch: pytest.MonkeyPatch, packets: tuple[SmallEncoder, PacketQueue]
-) -> None:
+def test_a_stream_begins_with_the_newest_frames(monkeypatch: pytest.MonkeyPatch, packets: Packets) -> None:
     clock, (encoder, queue) = SimulatedClock(), packets
     child = ScriptedChild(
         clock, [(0.2, "connect"), (3.1, "live"), (3.2, LinkReport(0.0)), (3.3, AttemptOutcome())], 1000.0
@@ -174,9 +187,7 @@ def test_a_stream_begins_with_what_is_newest_when_it_is_live_however_long_it_too
     assert dropped == [6 * RATE], "and what viewers miss is known when they are told of"
 
 
-def test_what_is_live_and_has_nothing_to_send_yet_ends_at_once(
-    monkeypatch: pytest.MonkeyPatch, packets: tuple[SmallEncoder, PacketQueue]
-) -> None:
+def test_a_stream_with_nothing_to_send_ends_at_once(monkeypatch: pytest.MonkeyPatch, packets: Packets) -> None:
     clock, stop, (encoder, queue) = SimulatedClock(), StopRequest(), packets
     queue.clear()  # after a drop, before the next keyframe
     child = ScriptedChild(clock, [(0.2, "live")], 1000.0)
@@ -213,3 +224,172 @@ def test_a_look_up_is_repeated_within_the_time_it_has(monkeypatch: pytest.Monkey
     finally:
         child.end()
     assert int(RESOLVER.split(":")[1][0]) < STEP_S
+
+
+# A destination: one attempt after the other
+
+
+def test_a_server_that_hangs_up_is_told_once(monkeypatch: pytest.MonkeyPatch, packets: Packets) -> None:
+    clock, events, began_s = SimulatedClock(), Events(), list[float]()
+
+    def start(_bytes: int) -> ScriptedChild:
+        began_s.append((clock.now() - BEGINNING).total_seconds())
+        hangs_up = [(0.5, AttemptOutcome(DestinationFault.CLOSED))] if len(began_s) <= 3 else []
+        return ScriptedChild(clock, [(0.0, "connect"), (0.1, "live"), *hangs_up], 1000.0)
+
+    monkeypatch.setattr(attempt, "LiveChild", start)
+    encoder, queue = packets
+    destination = LiveDestination(TO, encoder.templates, emit=events, clock=clock)
+    for packet in iter(queue.take, None):
+        destination.put(packet)
+    destination.start()
+    wait_for(lambda: len(events.of("destination-live")) == 2)
+    status = destination.status()
+    destination.stop()
+    assert [kind for _, kind, *_ in events.seen[:3]] == ["destination-live", "destination-lost", "destination-live"]
+    assert events.reasons() == ["closed"]
+    assert len(began_s) == 4
+    assert status.since
+    assert (status.since - BEGINNING).total_seconds() >= began_s[-1] + SHORT_LIFE_S
+    assert status.reconnects == 1
+
+
+def test_it_is_slow_from_the_first_drop_until_it_has_been_close_for_a_while() -> None:
+    lag = LagDetector()
+    lag.begin(dropped=40)  # before it was live
+
+    def look(at_s: float, dropped: int, delay_s: float) -> bool:
+        return lag.update(round(at_s * NANOSECONDS), dropped, delay_s)
+
+    assert look(0, 40, 5.9) is False
+    assert look(1, 100, 6.0) is True
+    assert look(2, 130, 2.0) is False
+    assert [look(at_s, 130, 1.0) for at_s in (3, 7, 11.9)] == [False] * 3
+    assert look(12, 130, 1.0) is True
+    assert (lag.is_slow, lag.slow_s, lag.frames) == (False, 11.0, 90)
+    assert look(13, 130, 4.0) is False
+    assert look(14, 131, 4.0) is True
+
+
+def test_between_two_drops_it_is_slow() -> None:
+    lag = LagDetector()
+    lag.begin(0)
+    delays = [(t, 2.0 + t % 10 * 0.4) for t in range(100)]  # it falls behind by 0.4 s a second, and drops every 10 s
+    changes = [lag.update(t * NANOSECONDS, 60 * (1 + t // 10), delay_s) for t, delay_s in delays]
+    assert changes == [True] + [False] * 99
+
+
+@pytest.mark.parametrize(
+    ("bps", "most"), [(300_000, 16_384), (2_500_000, 65_536), (30_000, LEAST_BYTES), (0, MOST_BYTES)]
+)
+def test_what_the_way_holds_is_half_a_second_at_most(bps: int, most: int) -> None:
+    assert buffer_bytes(bps) == most
+
+
+STREAM_BPS = 300_000
+
+
+def picture(number: int) -> EncodedPacket:
+    """Return a frame of as many bytes as the stream's, a keyframe every 2 s."""
+    is_key, at = number % 60 == 0, number * 3000
+    data = b"\0\0\0\1" + (b"\x65" if is_key else b"\x41") + bytes([0x55]) * (STREAM_BPS // 8 // RATE)
+    return EncodedPacket(Track.VIDEO, data, at, at, 3000, Fraction(1, 90_000), is_key)
+
+
+def test_viewers_of_a_slow_link_are_late_by_6_s_at_most(monkeypatch: pytest.MonkeyPatch, packets: Packets) -> None:
+    clock, events, frames = SimulatedClock(), Events(), 0
+    statuses: list[DestinationLine] = []
+
+    def link_bps(at_s: float) -> float:
+        return STREAM_BPS * (0.6 if 10 <= at_s < 50 else 4.0)
+
+    def tick() -> None:
+        nonlocal frames
+        while frames < child.now_s * RATE:
+            destination.put(picture(frames))
+            frames += 1
+        statuses.append(destination.status())
+
+    child = ThrottledChild(clock, link_bps, tick, until_s=75, held=3 * buffer_bytes(STREAM_BPS))
+    monkeypatch.setattr(attempt, "LiveChild", lambda _bytes: child)
+    templates: dict[TrackId, Stream] = {Track.VIDEO: packets[0].templates[Track.VIDEO]}
+    destination = LiveDestination(TO, templates, emit=events, clock=clock)
+    destination.start()
+    wait_for(child.over.is_set)
+    destination.stop()
+    late_s = [when - at_s for when, at_s in child.arrivals]
+    assert max(late_s) < 6.8
+    assert max(status.backlog_s for status in statuses) < 6.5
+    slow = [status for status in statuses if status.reason == "too-slow"]
+    assert {status.state for status in slow} == {"live"}
+    assert "too slow for this stream" in (slow[0].message or "")
+    assert slow[0].since
+    assert 10 < (slow[0].since - BEGINNING).total_seconds() < 30
+    kinds = [kind for _, kind, *_ in events.seen if kind != "destination-dropped"]
+    assert kinds == ["destination-live", "destination-slow", "destination-keeps-up", "destination-stopped"]
+    dropped = sum(int(str(detail["frames"])) for detail in events.of("destination-dropped"))
+    assert dropped == events.of("destination-keeps-up")[0]["frames"] == destination.status().dropped > 0
+    assert late_s[-1] < 1.0
+
+
+# The waits between attempts
+
+
+def waits(*outcomes: AttemptOutcome) -> list[float]:
+    backoff = Backoff(random.Random(7))
+    return [backoff.after(outcome) for outcome in outcomes]
+
+
+@pytest.mark.parametrize("reason", [DestinationFault.REFUSED, DestinationFault.TIMEOUT])
+def test_the_network_is_tried_again_within_two_seconds(reason: DestinationFault) -> None:
+    long = waits(*[AttemptOutcome(reason)] * 2000)
+    assert 0.75 <= long[0] <= 1.0
+    assert all(1.5 <= wait <= 2.0 for wait in long[3:])
+    assert len(set(long)) > 1000, "no jitter"
+
+
+def test_an_attempt_that_found_no_way_has_waited_already() -> None:
+    backoff = Backoff(random.Random(7))
+    took_s = [3.3] * 20 + [1.0] * 20
+    found = [backoff.after(AttemptOutcome(DestinationFault.TIMEOUT), took) for took in took_s]
+    assert all(SOON_S[0] <= wait <= SOON_S[1] for wait in found[:20])
+    assert all(0.5 <= wait <= 1.0 for wait in found[20:]), "2 s from start to start"
+    assert len(set(found)) == len(found), "no jitter"
+
+
+def test_who_turns_us_away_is_not_asked_the_sooner_for_having_taken_long() -> None:
+    backoff = Backoff(random.Random(7))
+    assert min(backoff.after(AttemptOutcome(DestinationFault.REFUSED), 3.0) for _ in range(20)) >= 0.75
+
+
+def test_a_stream_that_breaks_after_a_long_life_is_begun_anew_at_once() -> None:
+    for reason in (DestinationFault.CLOSED, DestinationFault.STALLED):
+        assert Backoff(random.Random(7)).after(AttemptOutcome(reason, live_s=60.0), 61.0) <= SOON_S[1]
+
+
+def test_a_key_in_use_is_tried_again_every_two_seconds() -> None:
+    assert all(1.8 <= wait <= 2.0 for wait in waits(*[AttemptOutcome(DestinationFault.ALREADY_PUBLISHING)] * 20))
+
+
+@pytest.mark.parametrize("reason", [DestinationFault.REJECTED, DestinationFault.CERTIFICATE])
+def test_what_only_a_person_can_mend_is_tried_slowly(reason: DestinationFault) -> None:
+    assert all(wait >= 9 for wait in waits(*[AttemptOutcome(reason)] * 3))
+
+
+def test_a_key_that_has_worked_is_given_some_more_chances() -> None:
+    outcomes = [
+        AttemptOutcome(DestinationFault.STALLED, live_s=60),
+        *[AttemptOutcome(DestinationFault.REFUSED)] * 9,
+        *[AttemptOutcome(DestinationFault.REJECTED)] * 4,
+    ]
+    assert [wait > 9 for wait in waits(*outcomes)] == [False] * 13 + [True]
+
+
+def test_a_server_that_always_hangs_up_at_once_is_tried_slowly() -> None:
+    assert [wait > 9 for wait in waits(*[AttemptOutcome(DestinationFault.CLOSED, live_s=0.4)] * 5)] == [False] * 3 + [
+        True
+    ] * 2
+
+
+def test_when_a_caller_has_gone_the_next_is_waited_for_at_once() -> None:
+    assert waits(*[AttemptOutcome(DestinationFault.CALLER_LEFT, live_s=0.5)] * 9) == [0.0] * 9

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from agent.checks.kinds.internet import CODES
 from config.errors import UsageError
@@ -17,10 +19,8 @@ from devices.uplink.connecting import Deadline
 from recorder.live import kinds
 from recorder.live.kind import LiveUrl, kind_of
 from recorder.live.stream_test import run_stream_test
-from recorder.live.url import REDACTED, parse_live_url, redact
+from recorder.live.url import REDACTED, FolderUrl, RtmpUrl, SrtUrl, parse_live_url, redact
 from tests.support.receivers import RECEIVERS
-
-pytestmark = pytest.mark.server
 
 KEY = "abcd-1234-efgh"
 PARTS = {"HOST": "h.example", "PORT": "9000", "APP": f"live/{KEY}", "FOLDER": "srv/aula"}
@@ -82,6 +82,7 @@ def test_a_wrong_address_is_refused_and_not_repeated(scheme: str) -> None:
         assert KEY not in f"{caught.value.message} {caught.value.hint}"
 
 
+@pytest.mark.server
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_one_that_is_there_is_reached(scheme: str, receiver: StreamTarget) -> None:
     kind, began = kind_of(scheme), time.monotonic()
@@ -91,6 +92,7 @@ def test_one_that_is_there_is_reached(scheme: str, receiver: StreamTarget) -> No
     assert time.monotonic() - began < 10
 
 
+@pytest.mark.server
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_it_takes_a_stream_and_says_how_far_it_is(scheme: str, receiver: StreamTarget) -> None:
     shares: list[float] = []
@@ -101,3 +103,118 @@ def test_it_takes_a_stream_and_says_how_far_it_is(scheme: str, receiver: StreamT
     assert trial.was_taken, trial.status.message
     assert shares[-1] == 1.0
     assert trial.backlog_s < 3
+
+
+# Addresses
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        (f"RTMPS://A.Example.org/live2/{KEY}", RtmpUrl("rtmps", "a.example.org", 443, "live2", KEY)),
+        (f"rtmp://h:19350/a/_definst_/{KEY}", RtmpUrl("rtmp", "h", 19350, "a/_definst_", KEY)),
+        (f"rtmp://h/live/{KEY}?token=a/b", RtmpUrl("rtmp", "h", 1935, "live", f"{KEY}?token=a/b")),
+        (f"rtmp://h/live2?backup=1/{KEY}", RtmpUrl("rtmp", "h", 1935, "live2?backup=1", KEY)),
+        (f"rtmp://user:pass@h/live/{KEY}", RtmpUrl("rtmp", "h", 1935, "live", KEY, "user:pass")),
+        (f"rtmp://kampus-ü.example/live/{KEY}\n", RtmpUrl("rtmp", "xn--kampus--t2a.example", 1935, "live", KEY)),
+        ("SRT://[::1]:9000/?latency=120", SrtUrl("::1", 9000, latency_ms=120)),
+        ("srt://:9000?mode=listener", SrtUrl("", 9000, "listener")),
+        (
+            "srt://h:9000?streamid=%23!::r=a+b,m=publish&passphrase=long%20enough+&pbkeylen=32",
+            SrtUrl("h", 9000, passphrase="long enough+", stream_id="#!::r=a+b,m=publish", key_bytes=32),
+        ),
+        ("file:///srv/hls/aula%20a", FolderUrl("/srv/hls/aula a")),
+    ],
+)
+def test_takes_addresses_apart(url: str, expected: LiveUrl) -> None:
+    assert parse_live_url(url) == expected
+
+
+def _rtmp(url: str) -> RtmpUrl:
+    parsed = parse_live_url(url)
+    assert isinstance(parsed, RtmpUrl)
+    return parsed
+
+
+def test_srt_shows_only_where_it_leads_and_redacts_both_secrets() -> None:
+    url = parse_live_url("srt://h:9000?passphrase=long%20enough%2B&streamid=hall/1")
+    assert repr(url) == "SrtUrl(h:9000)"
+    assert repr(parse_live_url("srt://:9000?mode=listener&passphrase=long%20enough")) == "SrtUrl(port 9000)"
+    said = redact("long enough+ | long%20enough%2B | long+enough%2B | hall/1 | hall%2F1", url.secrets)
+    assert said == " | ".join([REDACTED] * 5)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        KEY,
+        f"srt://h?passphrase={KEY}",
+        f"srt://h:9000?passphrase={KEY}&pass={KEY}",
+        f"srt://h:9000?passphrase={KEY}&passphrase={KEY}",
+        f"srt://h:9000?mode={KEY}",
+        f"srt://h:9000?passphrase={KEY}&latency=500000",
+        f"srt://h:9000?streamid={KEY * 40}",
+        f"srt://h:9000?passphrase={KEY}&pbkeylen=17",
+        f"srt://:9000?passphrase={KEY}",
+        "srt://h:9000?passphrase=tooshort",
+        "file://srv/hls",
+        f"http://h/live/{KEY}",
+        f"rtmp:///live/{KEY}",
+        f"rtmp://h:0/live/{KEY}",
+        f"rtmp://[::1/live/{KEY}",
+        f"rtmp://h/{KEY}",
+        f"rtmp://h/live/{KEY} {KEY}",
+        f"rtmp://h/live/{KEY}\x00",
+        f"rtmp://h/live/{KEY * 100}",
+        f"rtmp://{'a' * 70}.example/live/{KEY}",
+    ],
+)
+def test_refuses_what_cannot_work_without_repeating_it(url: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse_live_url(url)
+    assert KEY not in caught.value.message + caught.value.hint
+    assert caught.value.message
+
+
+@given(st.text(max_size=60))
+def test_any_text_is_an_address_or_a_usage_error(text: str) -> None:
+    try:
+        url = _rtmp("rtmp://" + text)
+    except UsageError:
+        return
+    assert url.key
+    assert url.application
+    assert url.host
+    assert 0 < url.port < 65536
+
+
+def test_redacts_every_spelling() -> None:
+    url = _rtmp(f"rtmp://user:hunter22@h.example/live/{KEY}+x?a=b%20c&t=t0ken=")
+    said = (
+        f"{url.server}/{url.key} | /live/{KEY}+x?a=b%20c | {KEY}%2Bx%3Fa%3Db%2520c | {KEY}+x?a=b c | hunter22 | {KEY}+x"
+        " | b c | t0ken%3D"
+    )
+    hidden = redact(said, url.secrets)
+    assert KEY not in hidden
+    assert "hunter22" not in hidden
+    assert hidden.endswith(f" | {REDACTED} | {REDACTED}")
+    assert REDACTED in hidden
+
+
+def test_redacts_a_token_of_the_application() -> None:
+    url = _rtmp(f"rtmp://h.example/live?token=S3cr%2Fet&backup=1/{KEY}")
+    assert url.application == "live?token=S3cr%2Fet&backup=1"
+    assert redact("no app live, token S3cr/et or S3cr%2Fet, backup 1", url.secrets) == (
+        f"no app live, token {REDACTED} or {REDACTED}, backup 1"
+    )
+
+
+def test_the_longest_secret_is_looked_for_first() -> None:
+    """Else what is left of it would stand beside the place of a shorter one."""
+    url = _rtmp(f"rtmp://user:hunter22@h.example/live?token=abcd/{KEY}?x=yz")
+    assert list(url.secrets) == sorted(url.secrets, key=len, reverse=True)
+    assert "abcd" in url.secrets
+
+
+def test_a_short_key_is_redacted_as_a_word_only() -> None:
+    assert redact("key a is a bad key", ("a",)) == f"key {REDACTED} is {REDACTED} bad key"

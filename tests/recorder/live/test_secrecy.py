@@ -58,7 +58,7 @@ def test_the_key_shows_nowhere(
     server: NginxRtmp, encoder: SmallEncoder, events: Events, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     front = TlsFront(tmp_path / "front", server.port)
-    port, other = free_udp_port(), free_udp_port()
+    port = free_udp_port()
     relay = SrtPeer(tmp_path / "relay.ts", port, "listener", "passphrase=something else")
     relay.start()
     addresses = {
@@ -67,9 +67,7 @@ def test_the_key_shows_nowhere(
         server.url("good", SECRET): "rejected",
         front.url(f"good-{SECRET}"): "certificate",
         f"rtmp://user:{SECRET}@hall.invalid/live/{SECRET}": "unknown-host",
-        f"rtmp://hall.invalid/{SECRET}/good": "unknown-host",
         f"srt://{HOST}:{port}?passphrase={SECRET}&streamid={SECRET}": "rejected",
-        f"srt://{HOST}:{other}?passphrase={SECRET}&streamid={SECRET}": "refused",
         f"srt://hall.invalid:9000?passphrase={SECRET}&streamid={SECRET}": "unknown-host",
         f"srt://{HOST}:{port}?mode=listener&passphrase={SECRET}&streamid={SECRET}": "failed",
     }
@@ -102,7 +100,7 @@ def test_the_key_shows_nowhere(
     assert SECRET not in "".join(capfd.readouterr())
 
 
-def test_a_server_that_refuses_a_login_and_quotes_it_is_passed_on_without_it(
+def test_a_server_that_quotes_a_login_is_redacted(
     encoder: SmallEncoder, events: Events, capfd: pytest.CaptureFixture[str]
 ) -> None:
     rude = f"reason=authfailed user u password {SECRET} key {SECRET}-key?token={SECRET}&pin={SECRET}2, token {SECRET}2"
@@ -118,25 +116,18 @@ def test_a_server_that_refuses_a_login_and_quotes_it_is_passed_on_without_it(
     assert SECRET not in seen + repr(events.seen) + "".join(capfd.readouterr())
 
 
-@pytest.mark.parametrize("mode", ["caller", "listener"])
 def test_what_is_secret_of_srt_shows_nowhere_while_it_is_live(
-    encoder: SmallEncoder, events: Events, tmp_path: Path, capfd: pytest.CaptureFixture[str], mode: str
+    encoder: SmallEncoder, events: Events, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     port = free_udp_port()
-    peer = SrtPeer(
-        tmp_path / "relay.ts", port, {"caller": "listener", "listener": "caller"}[mode], f"passphrase={WORD}"
-    )
-    if mode == "caller":
-        peer.start()
-    url = f"srt://{HOST}:{port}?mode={mode}&passphrase={WORD}" + f"&streamid={SECRET}" * (mode == "caller")
+    peer = SrtPeer(tmp_path / "relay.ts", port, "listener", f"passphrase={WORD}")
+    peer.start()
+    url = f"srt://{HOST}:{port}?passphrase={WORD}&streamid={SECRET}"
     destination = LiveDestination(
         StreamTarget("d", secret_url(url)), encoder.templates, emit=events, clock=SystemClock()
     )
     destination.start()
     with Pump(encoder, destination):
-        if mode == "listener":
-            wait_for(lambda: destination.status().state == "listening")
-            peer.start()
         wait_for(lambda: peer.received > 20_000)
         [child] = children()
         seen = _seen_by_others(child)
@@ -150,13 +141,11 @@ def test_what_is_secret_of_srt_shows_nowhere_while_it_is_live(
     assert (soft, hard) == (0, 0)
 
 
-def test_others_of_the_same_user_cannot_look_into_a_child_which_still_sees_its_own_socket(
-    server: NginxRtmp, encoder: SmallEncoder, events: Events
-) -> None:
+def test_others_of_the_same_user_cannot_look_into_it(server: NginxRtmp, encoder: SmallEncoder, events: Events) -> None:
 
     def run() -> None:
         with running(server.url(f"good-{SECRET}"), encoder, events) as destination, Pump(encoder, destination):
-            wait_for(lambda: (attempt := destination._attempt) and attempt.link and attempt.link.rtt_ms)
+            wait_for(lambda: (link := destination.link) and link.rtt_ms)
             [child] = children()
             for name in ("mem", "environ", "maps"):
                 with pytest.raises(PermissionError):
