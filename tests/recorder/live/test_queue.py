@@ -1,4 +1,4 @@
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from itertools import pairwise, takewhile
 
@@ -22,6 +22,18 @@ def sound(seconds: float) -> EncodedPacket:
     return EncodedPacket(Track.AUDIO, b"", at, at, 1024, AUDIO, True)
 
 
+def filled(frames: Iterable[int], every: int) -> PacketQueue:
+    """Return a queue with these frames; each of a number that `every` divides is a keyframe."""
+    queue = PacketQueue()
+    put(queue, frames, every)
+    return queue
+
+
+def put(queue: PacketQueue, frames: Iterable[int], every: int) -> None:
+    for n in frames:
+        queue.put(frame(n, key=n % every == 0))
+
+
 def take_all(queue: PacketQueue) -> list[EncodedPacket]:
     return list(iter(queue.take, None))
 
@@ -30,12 +42,14 @@ def number(packet: EncodedPacket) -> int:
     return int.from_bytes(packet.data)
 
 
+def numbers(queue: PacketQueue) -> list[int]:
+    """Take all, and return the frames' numbers."""
+    return [number(packet) for packet in take_all(queue)]
+
+
 def test_nothing_before_the_first_keyframe_and_that_is_no_loss() -> None:
-    queue = PacketQueue()
-    for packet in (frame(0), frame(1), frame(2, key=True), frame(3)):
-        queue.put(packet)
-    assert [number(packet) for packet in take_all(queue)] == [2, 3]
-    assert queue.dropped_frames == 0
+    queue = filled(range(2, 7), every=5)
+    assert (numbers(queue), queue.dropped_frames) == ([5, 6], 0)
 
 
 def test_sound_that_came_early_stays_with_its_keyframe() -> None:
@@ -46,69 +60,47 @@ def test_sound_that_came_early_stays_with_its_keyframe() -> None:
 
 
 def test_overflow_keeps_from_the_newest_keyframe() -> None:
-    queue = PacketQueue()
-    for n in range(182):
-        queue.put(frame(n, key=n % 50 == 0))
-    assert [number(packet) for packet in take_all(queue)] == list(range(150, 182))
-    assert queue.dropped_frames == 150
+    queue = filled(range(182), every=50)
+    assert (numbers(queue), queue.dropped_frames) == ([*range(150, 182)], 150)
 
 
 def test_overflow_without_a_newer_keyframe_waits_for_the_next() -> None:
-    queue = PacketQueue()
-    for n in range(182):
-        queue.put(frame(n, key=n == 0))
+    queue = filled(range(182), every=182)
     assert queue.take() is None
     queue.put(frame(182, key=True))
-    assert [number(packet) for packet in take_all(queue)] == [182]
-    assert queue.dropped_frames == 182
+    assert (numbers(queue), queue.dropped_frames) == ([182], 182)
 
 
-def test_starts_at_the_oldest_or_newest_keyframe() -> None:
-    for at_newest, expected in ((False, 0), (True, 60)):
-        queue = PacketQueue()
-        for n in range(70):
-            queue.put(frame(n, key=n % 30 == 0))
-        start = queue.start(at_newest=at_newest)
-        assert start is not None
-        assert number(start) == expected
-        assert number(take_all(queue)[0]) == expected
-        assert queue.dropped_frames == expected
+@pytest.mark.parametrize(("at_newest", "expected"), [(False, 0), (True, 60)])
+def test_starts_at_the_oldest_or_newest_keyframe(at_newest: bool, expected: int) -> None:
+    queue = filled(range(70), every=30)
+    assert queue.start(at_newest=at_newest) == frame(expected, key=True)
+    assert (numbers(queue)[0], queue.dropped_frames) == (expected, expected)
 
 
 def test_a_queue_in_the_middle_of_a_group_starts_at_the_next_keyframe() -> None:
-    queue = PacketQueue()
-    for n in range(10):
-        queue.put(frame(n, key=n == 0))
+    queue = filled(range(10), every=11)
     assert queue.take() == frame(0, key=True)
     assert queue.start(at_newest=True) is None
-    queue.put(frame(10))
-    queue.put(frame(11, key=True))
-    start = queue.start(at_newest=True)
-    assert start is not None
-    assert number(start) == 11
+    put(queue, (10, 11), every=11)
+    assert queue.start(at_newest=True) == frame(11, key=True)
 
 
 def test_what_did_not_arrive_comes_back_in_order() -> None:
-    queue = PacketQueue()
-    for n in range(6):
-        queue.put(frame(n, key=n == 0))
+    queue = filled(range(6), every=6)
     for _ in range(3):
         queue.take()
     queue.sent(0.0)  # the first has arrived
     queue.put_back()
-    assert [number(packet) for packet in take_all(queue)] == [1, 2, 3, 4, 5]
+    assert numbers(queue) == [1, 2, 3, 4, 5]
 
 
 def test_what_is_in_flight_counts_against_the_delay_and_stays() -> None:
-    queue = PacketQueue()
-    for n in range(150):
-        queue.put(frame(n, key=n % 50 == 0))
+    queue = filled(range(150), every=50)
     taken = [queue.take() for _ in range(120)]
     assert (len(queue), queue.delay_s) == (30, 149 / 30)
-    for n in range(150, 182):  # 6 s behind what is in flight, though little of that waits here
-        queue.put(frame(n, key=n % 50 == 0))
-    assert [number(packet) for packet in take_all(queue)] == list(range(150, 182))
-    assert queue.dropped_frames == 30
+    put(queue, range(150, 182), every=50)  # 6 s behind what is in flight, though little of that waits here
+    assert (numbers(queue), queue.dropped_frames) == ([*range(150, 182)], 30)
     queue.put_back()
     assert queue.take() == frame(150, key=True), "what is too late by now"
     assert queue.dropped_frames == 30 + len(taken)
@@ -134,10 +126,7 @@ def test_what_was_dropped_between_what_is_in_flight_does_not_count_as_on_its_way
     sent = 0.0
     for n in range(900):
         queue.put(frame(n, key=n % 60 == 0))
-        while len(queue) and (len(taken) - sent) / 30 < 0.5:  # the way holds half a second
-            packet = queue.take()
-            if packet is None:
-                break
+        while len(queue) and (len(taken) - sent) / 30 < 0.5 and (packet := queue.take()):  # the way holds half a second
             taken.append(number(packet))
         sent = min(sent + 0.45, len(taken))  # it carries less than half
         if sent >= 1:
@@ -150,14 +139,12 @@ def test_what_was_dropped_between_what_is_in_flight_does_not_count_as_on_its_way
 
 
 def test_while_nothing_moves_what_waits_is_the_newest_group_of_pictures() -> None:
-    queue = PacketQueue()
-    for n in range(60):
-        queue.put(frame(n, key=n % 50 == 0))
+    queue = filled(range(60), every=50)
     taken = [queue.take() for _ in range(60)]
     for n in range(60, 600):
         queue.put(frame(n, key=n % 50 == 0))
-        assert queue.delay_s <= LONGEST_S or queue._span_s() < 50 / 30
-    assert [number(packet) for packet in take_all(queue)] == list(range(550, 600))
+        assert queue.delay_s <= LONGEST_S or len(queue) <= 50
+    assert numbers(queue) == list(range(550, 600))
     queue.all_sent()
     assert queue.delay_s == 0.0
     assert queue.dropped_frames == 600 - 50 - len(taken)
@@ -209,7 +196,7 @@ def test_what_is_taken_can_be_decoded_and_every_frame_is_accounted_for(
                 packet = next(source)
                 put += packet.track is Track.VIDEO
                 queue.put(packet)
-                assert queue._span_s() <= LONGEST_S
+                assert in_flight or queue.delay_s <= LONGEST_S
         elif what == "take":
             for _ in range(count):
                 taken = queue.take()
@@ -228,7 +215,7 @@ def test_what_is_taken_can_be_decoded_and_every_frame_is_accounted_for(
             previous = None
             if start:
                 assert start.is_keyframe
-                assert queue._span_s() <= LONGEST_S
+                assert queue.delay_s <= LONGEST_S
     frames = sum(packet.track is Track.VIDEO for packet in (*arrived, *in_flight))
     held = sum(packet.track is Track.VIDEO for packet in take_all(queue))
     assert frames + held + queue.dropped_frames == put
@@ -239,16 +226,12 @@ def test_what_nobody_is_there_for_is_given_up_and_is_no_loss() -> None:
     for n in range(70):
         queue.put(frame(n, key=n % 30 == 0))
         queue.keep_newest()
-    start = queue.start(at_newest=True)
-    assert start is not None
-    assert [number(packet) for packet in take_all(queue)] == list(range(60, 70))
-    assert queue.dropped_frames == 0
+    assert queue.start(at_newest=True) is not None
+    assert (numbers(queue), queue.dropped_frames) == ([*range(60, 70)], 0)
 
 
 def test_what_is_left_of_a_stream_that_ended_without_a_keyframe_is_no_loss_either() -> None:
-    queue = PacketQueue()
-    for n in range(20):
-        queue.put(frame(n, key=n == 0))
+    queue = filled(range(20), every=30)
     take_all(queue)
     queue.sent(15 / 30)
     queue.put_back()
@@ -256,15 +239,13 @@ def test_what_is_left_of_a_stream_that_ended_without_a_keyframe_is_no_loss_eithe
         queue.keep_newest()
         assert (queue.start(at_newest=True) is None) == (n <= 30), "somebody is there now, and waits for a keyframe"
         queue.put(frame(n, key=n == 30))
-    assert [number(packet) for packet in take_all(queue)] == list(range(30, 40))
-    assert queue.dropped_frames == 0
+    assert (numbers(queue), queue.dropped_frames) == ([*range(30, 40)], 0)
 
 
 def test_sound_without_pictures_does_not_pile_up() -> None:
     queue = PacketQueue()
     for n in range(40):
         queue.put(sound(n / 2))
-        assert queue._span_s() <= LONGEST_S
     assert len(queue) == 13
     queue.put(frame(600, key=True))
     assert queue.take() == frame(600, key=True), "sound of before it is of no use"
@@ -281,9 +262,7 @@ def test_a_keyframe_that_waits_alone_behind_what_does_not_move_is_kept() -> None
 
 
 def test_the_delay_counts_from_what_is_in_flight() -> None:
-    queue = PacketQueue()
-    for n in range(60, 90):
-        queue.put(frame(n, key=n == 60))
+    queue = filled(range(60, 90), every=60)
     for _ in range(20):
         queue.take()
     queue.sent(69 / 30)
@@ -295,9 +274,9 @@ def test_the_delay_counts_from_what_is_in_flight() -> None:
 RATE = 30
 
 
-def flying(*numbers: int, gaps: tuple[int, ...] = ()) -> InFlightPackets:
+def flying(*frames: int, gaps: tuple[int, ...] = ()) -> InFlightPackets:
     flight = InFlightPackets()
-    for n in numbers:
+    for n in frames:
         flight.add(frame(n), has_gap=n in gaps)
     return flight
 
