@@ -1,6 +1,7 @@
 """Whole sessions in this process: how long they are, what they hold, and what an unforeseen error costs them."""
 
 import gc
+import json
 import re
 import subprocess
 import threading
@@ -107,31 +108,29 @@ def test_pictures_and_sound_of_a_file_stay_together(tmp_path: Path) -> None:
     assert beeps == [pytest.approx(second, abs=0.005) for second in range(2)]
 
 
-class Unplugged(SyntheticVideo):
-    """A camera that is pulled after a second."""
+@pytest.mark.parametrize(("live", "told"), [(False, ["source-lost"]), (True, ["source-lost", "source-missing"])])
+def test_a_camera_that_is_unplugged_costs_its_picture_and_nothing_else(
+    tmp_path: Path, live: bool, told: list[str]
+) -> None:
+    class Unplugged(SyntheticVideo):
+        def read(self, timeout_s: float) -> Frame | None:
+            frame = super().read(timeout_s)
+            if frame is not None and frame.timestamp_ns - room.plan.pace.start_ns() >= NANOSECONDS:
+                room.plan.pace.finish("video")
+                raise DeviceError("the synthetic picture is gone", why="lost")
+            return frame
 
-    def __init__(self, pace: Pace, stop: threading.Event) -> None:
-        super().__init__(WIDTH, HEIGHT, RATE, pace, stop)
-        self.pace = pace
-
-    def read(self, timeout_s: float) -> Frame | None:
-        frame = super().read(timeout_s)
-        if frame is not None and frame.timestamp_ns - self.pace.start_ns() >= NANOSECONDS:
-            self.pace.finish("video")
-            raise DeviceError("the synthetic picture is gone", why="lost")
-        return frame
-
-
-def test_a_camera_that_is_unplugged_costs_its_picture_and_nothing_else(tmp_path: Path) -> None:
-    room = Room(tmp_path, Unplugged, duration_s=3)
+    room = Room(tmp_path, lambda pace, stop: Unplugged(WIDTH, HEIGHT, RATE, pace, stop), duration_s=2, live=live)
     result = room.run()
-    assert (result.frames, result.state) == (45, SessionState.SEALED)
-    assert room.session.status().repeated == 30
-    assert result.degraded == ["source-lost: synthetic picture"]
+    assert (result.frames, result.state) == (30, SessionState.SEALED)
+    assert room.session.status().repeated == 15
+    assert result.degraded == [f"{kind}: synthetic picture" for kind in told]
     frames, video_s, audio_s = lengths(program(result))
-    assert frames == 45
-    assert video_s == pytest.approx(3, abs=0.002)
-    assert audio_s == pytest.approx(3, abs=0.025)
+    assert frames == 30
+    assert video_s == pytest.approx(2, abs=0.002)
+    assert audio_s == pytest.approx(2, abs=0.025)
+    log = [json.loads(line) for line in (program(result).parents[2] / "metadata/events.jsonl").read_text().splitlines()]
+    assert [event["kind"] for event in log if event["subject"] == "synthetic picture"] == told
 
 
 def test_a_broken_file_ends_the_session_where_it_breaks(tmp_path: Path) -> None:
