@@ -82,7 +82,7 @@ def test_what_is_lost_on_a_long_way_is_mended(lab: Lab, peer: SrtPeer) -> None:
 def test_a_link_that_is_too_slow_is_not_flooded(lab: Lab, peer: SrtPeer) -> None:
     lab.both(delay_s=0.075)
     lab.link(up={"rate": 2e6})
-    told = stream(lab, 3_000_000, 500, 16)  # real time: the rate follows the link
+    told = stream(lab, 3_000_000, 500, 20)  # real time: the rate follows the link
     wait_for(lambda: not peer.is_running())
     complaints, frames = damaged(peer.file, after_s=8)
     assert frames > 60
