@@ -15,9 +15,8 @@ from config.settings import schema
 from config.settings.office import LOCAL, use_time_zone
 from config.state import STATE_VARIABLE
 from recorder.running.runtime_directory import RUNTIME_VARIABLE as RUNTIME
-from tests.rig.sampling import IN_WORDS
+from tests.rig.sampling import IN_GUEST, IN_WORDS
 from tests.support import reaper
-from tests.support.guest import IN_GUEST
 from tests.support.parts import is_unit, may_have_unit
 from tests.support.recorders import kill_recorders
 from tests.support.waiting import wait_for

@@ -1,4 +1,4 @@
-"""Which output node is meant, and why there is none; real nodes are in tests/rig/guest/guest_conference.py."""
+"""Which output node is meant, and why there is none; real nodes are in tests/rig/guest/guest_record.py."""
 
 import os
 import subprocess

@@ -2,7 +2,7 @@
 
 Three parts. Eight hours of media as fast as it goes are tests/proofs/endurance.py. An hour in real time of this PC,
 with a destination that ends, hangs and comes back every five minutes. The same in the rig's machine, whose camera and
-microphone are pulled and plugged in again, too (tests/rig/soak_scenario.py); of the guest's clock, whose seconds take
+microphone are pulled and plugged in again, too (tests/rig/soaking.py); of the guest's clock, whose seconds take
 several here. CI runs half a minute of the second.
 """
 
@@ -24,11 +24,10 @@ from numpy.typing import NDArray
 from tests.proofs import endurance
 from tests.rig import pictures, vm
 from tests.rig.guest_session import MODULES, compile_python
-from tests.rig.soak_scenario import FIGURES, PROGRAM
+from tests.rig.soaking import FIGURES, PROGRAM, Sample, Soaked, soak
 from tests.support import media
 from tests.support.markers import frame_number
 from tests.support.rtmp_server import NginxRtmp
-from tests.support.soaking import Sample, Soaked, soak
 
 ROOT = Path(__file__).resolve().parents[2]
 MINUTES, CYCLES = 60.0, 12
@@ -78,19 +77,17 @@ def _cycles(seconds: float) -> int:
 
 def run_in_the_rig(seconds: float) -> dict[str, object]:
     """Record for so long in the rig's machine, and judge here what it has recorded."""
-    kernel = vm.usable_kernel()
-    bytecode = kernel.parent / "pycache"
-    compile_python(bytecode)
+    compile_python()
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="liput-soak-") as folder:
         artifacts = Path(folder)
         status = vm.run(
-            [sys.executable, "-P", "-m", "tests.rig.soak_scenario", str(seconds), str(_cycles(seconds))],
+            [sys.executable, "-P", "-m", "tests.rig.soaking", str(seconds), str(_cycles(seconds))],
             artifacts,
-            machine=vm.Machine(kernel=kernel, modules=MODULES, memory="3G"),
+            machine=vm.Machine(modules=MODULES, memory="3G"),
             timeout=BOOT_S + PATIENCE * seconds,
             directory=ROOT,
-            environment={"PYTHONPATH": str(ROOT), "PYTHONPYCACHEPREFIX": str(bytecode)},
+            environment={"PYTHONPATH": str(ROOT)},
         )
         if status:
             raise SystemExit(f"the guest ended with {status}")

@@ -16,7 +16,7 @@ from tests.proofs import page, prove
 from tests.proofs.load import EXCUSED_S, STEPS_S, Case, Watched, cases, excused
 from tests.proofs.page import Pair, Viewer, Window, per_second
 from tests.proofs.soak import Seen, judged, lost, over_time
-from tests.support.soaking import Sample, gaps
+from tests.rig.soaking import Sample, gaps
 from tests.support.waiting import wait_for
 
 

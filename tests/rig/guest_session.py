@@ -1,4 +1,4 @@
-"""The host's side of the guest tests: one virtual machine that runs them, and what became of each.
+"""The host's side of the guest tests: virtual machines that run them, and what became of each.
 
 tests/rig/guest/conftest.py uses this: on the host, each test of a guest_*.py file waits for its own
 result here; in the guest, the same conftest writes the results, one JSON object a line:
@@ -29,13 +29,11 @@ MODULES = "vhci-hcd uvcvideo snd-usb-audio"
 RESULTS, TESTS, OUTPUT = "results.jsonl", "tests", "output.log"  # files among the artifacts
 LONGEST_RUN_SECONDS = 4800  # boot and all tests; each test has pytest-timeout's limit in the guest
 MOST_MACHINES = 2
-NOT_NEEDED = (
-    r"/(asyncssh|graphql|hatchling|hypothesis|idlelib|ensurepip|linuxpy|mypy|mypyc|playwright|pypdf|schemathesis"
-    r"|werkzeug)/|/pygments/(lexers|styles)/(?!__init__|_mapping|diff|python)|/python[^/]*/test/|/site-packages/.*/tests/"
-)
-"""What no guest imports, or little of it, of what it might: more than half of all."""
-LOOPBACK_FOR = "guest_conference"
-"""The file whose tests need v4l2loopback, which is built for them."""
+PRODUCT = ("agent", "capture", "config", "devices", "recorder")
+NEEDED = ("av", "click", "msgspec", "numpy", "psutil", "pyudev", "rich", "tomlkit")
+"""Packages that commands in the guest load."""
+LOOPBACK_FOR = "virtual_camera"
+"""In the name of a test that needs v4l2loopback, which is built for it."""
 POLL_SECONDS = 0.1
 LINES_SHOWN = 15
 
@@ -113,19 +111,16 @@ class GuestSession:
         except CannotStart as problem:
             self._problem = f"the virtual machine cannot be started: {problem}"
             return
-        bytecode = kernel.parent / "pycache"
-        compile_python(bytecode)
-        take_along_tests(bytecode)
+        compile_python()
         with (self.artifacts / OUTPUT).open("wb") as output:
             self._machine = subprocess.Popen(
-                self._command(kernel, bytecode),
+                self._command(kernel),
                 cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
             )  # fmt: skip
 
-    def _command(self, kernel: Path, bytecode: Path) -> list[str]:
+    def _command(self, kernel: Path) -> list[str]:
         environment = {
             "PYTHONPATH": str(ROOT),
-            "PYTHONPYCACHEPREFIX": str(bytecode),
             "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # each costs seconds to import there
             "LIPUT_RIG_RESULTS": RESULTS,
         }
@@ -192,26 +187,12 @@ class GuestSession:
             shutil.rmtree(self.artifacts, ignore_errors=True)
 
 
-def compile_python(bytecode: Path) -> None:
-    """Compile what the guest may import, on the host, where that takes a tenth of the time.
+def compile_python() -> None:
+    """Compile what the guest may import, unless it is compiled: here that takes a tenth of the time.
 
-    Into a folder of its own: not every environment has its bytecode beside it, or may be written to.
+    What tests import is compiled already by then, with the tests themselves, whose assertions pytest has rewritten.
     """
-    folders = [sysconfig.get_path("stdlib"), sysconfig.get_path("purelib")]
-    folders += [str(folder) for folder in ROOT.iterdir() if folder.is_dir() and not folder.name.startswith(".")]
-    subprocess.run(
-        ["nice", "-n", str(PATIENT), sys.executable, "-m", "compileall", "-qq", "-j", "0", "-x", NOT_NEEDED, *folders],
-        env=os.environ | {"PYTHONPYCACHEPREFIX": str(bytecode)},
-        check=False,  # some packages carry files that are not meant for this Python
-    )
-
-
-def take_along_tests(bytecode: Path) -> None:
-    """Take along what pytest has made of the guest's tests here, assertions rewritten, which costs seconds there."""
-    for source in (ROOT / "tests", HERE / "guest"):
-        folder = bytecode / source.relative_to("/")
-        folder.mkdir(parents=True, exist_ok=True)
-        for compiled in (source / "__pycache__").glob("*-pytest-*.pyc"):
-            new = folder / f"{compiled.name}.new"
-            shutil.copy2(compiled, new)
-            new.replace(folder / compiled.name)  # whole at any moment: another machine may be reading it
+    packages = Path(sysconfig.get_path("purelib"))
+    folders = [ROOT / name for name in PRODUCT] + [packages / name for name in NEEDED]
+    command = [sys.executable, "-m", "compileall", "-qq", "-j", "0", *map(str, folders)]
+    subprocess.run(["nice", "-n", str(PATIENT), *command], check=False)  # others may not write there

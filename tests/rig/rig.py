@@ -8,14 +8,43 @@ with RigDevice("webcam", serial="CAM0001") as camera:
 """
 
 import multiprocessing
-import time
+import subprocess
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import pyudev
 
+from devices.model.device import Device
+from devices.monitor.snapshot import list_devices
 from tests.rig import devices
+from tests.support.waiting import wait_for
+
+CAMERA, STICK, STICK_SOUND = "046d:0825:CAM0001", "534d:2109@1-2", "534d:2109@1-2+sound"
+"""How Liput calls the webcam of the tests, and the stick in port 1."""
+SETTINGS = """
+[archive]
+reserve = "50 MB"
+
+[report]
+made = false
+
+[video]
+step_down = false
+
+[profiles.rig]
+width = 320
+height = 240
+fps = {fps}
+video_bitrate = "300k"
+"""
+"""Settings of sessions on the rig's devices, with the profile `rig` of the size that they give.
+
+A guest's disk is memory, of which there is little. An emulated machine does not always keep up, and tests count
+pictures: none is left out on purpose.
+"""
 
 # Devices are forked from a process that has imported everything: that takes 0.05 s instead of 2 s in the guest.
 CONTEXT = multiprocessing.get_context("forkserver")
@@ -25,9 +54,9 @@ CONTEXT.set_forkserver_preload([devices.__name__])
 class RigDevice:
     """One emulated device, in a process of its own (so that a busy test does not starve it).
 
-    kind is "webcam" (046d:0825, a camera without sound), "hdmi-stick" (534d:2109, with sound), "h264-camera" or
-    "cam-link" (0fd9:0066, in a port that is too slow for it); their modes, attributes and faults are in devices.py,
-    uvc.py and uac.py. An order that the device refuses raises RuntimeError with its answer.
+    kind is "webcam" (046d:0825, a camera without sound), "hdmi-stick" (534d:2109, with sound) or "h264-camera"; their
+    modes, attributes and faults are in devices.py, uvc.py and uac.py. An order that the device refuses raises
+    RuntimeError with its answer.
     """
 
     def __init__(self, kind: str, serial: str = "") -> None:
@@ -54,9 +83,7 @@ class RigDevice:
         self._commands.close()
         self._process.join()
         if self.port is not None:
-            deadline = time.monotonic() + 10
-            while Path(self.sysfs_path).exists() and time.monotonic() < deadline:
-                time.sleep(0.01)
+            wait_for(lambda: not Path(self.sysfs_path).exists(), 10, f"the end of {self.sysfs_path}")
 
     def _answer(self) -> str:
         try:
@@ -110,19 +137,68 @@ class RigDevice:
         ]
         return sorted(found, key=lambda device: str(device.device_node))
 
-    def wait_for_video(self, timeout: float = 30) -> str:
+    def wait_for_video(self) -> str:
         """Return the /dev/videoN that yields this device's pictures, once udev has it."""
-        return self._wait_for("video4linux", "ID_V4L_CAPABILITIES", ":capture:", timeout)
+        return self._wait_for("video4linux", "ID_V4L_CAPABILITIES", ":capture:")
 
-    def wait_for_audio(self, timeout: float = 30) -> str:
+    def wait_for_audio(self) -> str:
         """Return the /dev/snd/pcmC*D*c that yields this device's sound, once udev has it."""
-        return self._wait_for("sound", "DEVTYPE", "pcm", timeout)
+        return self._wait_for("sound", "DEVTYPE", "pcm")
 
-    def _wait_for(self, subsystem: str, name: str, value: str, timeout: float) -> str:
-        deadline = time.monotonic() + timeout
-        while time.monotonic() < deadline:
-            for device in self.nodes(subsystem):
-                if device.properties.get(name) == value:
-                    return str(device.device_node)
-            time.sleep(0.1)
-        raise TimeoutError(f"no {subsystem} node on {self.sysfs_path}")
+    def _wait_for(self, subsystem: str, name: str, value: str) -> str:
+        def found() -> str | None:
+            nodes = (node for node in self.nodes(subsystem) if node.properties.get(name) == value)
+            return next((str(node.device_node) for node in nodes), None)
+
+        return wait_for(found, 30, f"a {subsystem} node on {self.sysfs_path}") or ""
+
+
+def listed(*ids: str) -> list[Device]:
+    """Return these devices once all are plugged in, and udev is done with them."""
+
+    def found() -> list[Device]:
+        there = {device.id: device for device in list_devices()}
+        return [there[one] for one in ids] if there.keys() >= set(ids) else []
+
+    return wait_for(found, 20, f"{ids} among the devices")
+
+
+def plugged(rig: RigDevice, port: int, device_id: str) -> Device:
+    """Plug in a device, and return it as Liput lists it."""
+    rig.plug(port)
+    return listed(device_id)[0]
+
+
+@contextmanager
+def using(*words: str, says: str) -> Iterator["subprocess.Popen[str]"]:
+    """Run a program that uses a device until the block ends; the block begins when the program has said `says`."""
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as program:
+        assert program.stdout is not None
+        assert any(says in line for line in program.stdout)
+        try:
+            yield program
+        finally:
+            program.kill()
+
+
+def streaming(node: str) -> AbstractContextManager["subprocess.Popen[str]"]:
+    """Let another program stream from a camera until the block ends."""
+    return using("v4l2-ctl", "-d", node, "--stream-mmap", "--stream-to=/dev/null", "--verbose", says="cap dqbuf")
+
+
+@contextmanager
+def vivid(*options: str) -> Iterator[Device]:
+    """Load the kernel's virtual video driver with one device until the block ends."""
+    subprocess.run(["modprobe", "vivid", "n_devs=1", "node_types=0x1", "num_inputs=1", *options], check=True)
+    try:
+        yield listed("platform-vivid.0")[0]
+    finally:
+        subprocess.run(["modprobe", "-r", "vivid"], check=True)
+
+
+def configured(home: Path, fps: int = 10, more: str = "") -> Path:
+    """Write settings into a home folder, which is returned."""
+    settings = home / ".config/liput/liput.toml"
+    settings.parent.mkdir(parents=True)
+    settings.write_text(SETTINGS.format(fps=fps) + more)
+    return home

@@ -1,58 +1,47 @@
 """Which tests of the rig's machines a run of all tests does, and how the machines share them.
 
-It does a sample of each file, which a seed decides.
-
-`./run prove rig` does them all, as does whoever names files.
+It does a sample, which a seed decides. `./run prove rig` does them all, as does whoever names files.
 """
 
+import os
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from itertools import zip_longest
 
-WHOLE_SESSION = 9
-WEIGHTS: Mapping[str, int] = {
-    "guest_session_survives": WHOLE_SESSION,
-    "guest_session_health": WHOLE_SESSION,
-    "guest_conference": WHOLE_SESSION,
-    "guest_storage": 4,
-    "guest_check_media": 5,
-    "guest_check": 3,
-}
-"""How many times as long as others (8 s of the guest) the tests of a file take: whole sessions, disks that fail."""
-ONE_IN, OF_LONG_ONE_IN = 9, 12
-ENOUGH_FOR_ONE = 48
-"""What one machine does alone: another one's start would take a minute of a processor."""
-IN_WORDS = "a ninth, of the long ones a twelfth, of whole sessions one file"
+IN_GUEST = "LIPUT_RIG_GUEST" in os.environ
+"""Whether this is one of the rig's machines, of which tests/rig/guest-init says so."""
+COSTS: Mapping[str, int] = {"guest_record": 16, "guest_storage": 8, "guest_check": 5, "guest_capture": 4}
+"""About how many seconds of the guest one test of a file takes: whole sessions, disks that fail. Of other files 3."""
+SAMPLE_S, ONE_MACHINE_S = 20, 60
+"""How long the sample takes at most; and one machine for all: the start of another takes a processor a minute."""
+IN_WORDS = f"about {SAMPLE_S} seconds of the guest's time"
 
 
-def weight(test: str) -> int:
-    """Return how long a test takes, in units of an ordinary one; `test` is a node id (FILE::TEST)."""
+def cost(test: str) -> int:
+    """Return about how many seconds a test takes; `test` is a node id (FILE::TEST)."""
     file = test.partition("::")[0].rpartition("/")[2].removesuffix(".py")
-    return WEIGHTS.get(file, 1)
+    return COSTS.get(file, 3)
 
 
 def sampled(tests: Iterable[str], seed: str) -> set[str]:
-    """Return the tests (node ids) that are to run: of an ordinary file a ninth at most, of a long one a twelfth.
-
-    Of each file one at least, but for those of whole sessions, which have turns: one file of them.
-    """
-    files = _by_file(tests)
-    by_turns = sorted(file for file, its in files.items() if weight(its[0]) == WHOLE_SESSION)
-    random.Random(seed).shuffle(by_turns)
-    for file in by_turns[1:]:
-        del files[file]
+    """Return the tests (node ids) that are to run: one of each file after the other, as long as the time allows."""
+    chance = random.Random(seed)
+    files = [chance.sample(sorted(its), len(its)) for _, its in sorted(_by_file(tests).items())]
+    chance.shuffle(files)
     chosen: set[str] = set()
-    for file, its in files.items():
-        chosen |= _some(its, f"{seed} {file}", ONE_IN if weight(its[0]) == 1 else OF_LONG_ONE_IN)
+    for test in (test for turn in zip_longest(*files) for test in turn if test):
+        if cost(test) + sum(map(cost, chosen)) <= SAMPLE_S:
+            chosen.add(test)
     return chosen
 
 
 def shared(tests: Iterable[str], most: int) -> list[list[str]]:
     """Return the tests of each machine (each file in one): `most` machines, or one where there is little to do."""
     files = _by_file(tests)
-    enough = sum(map(_weight, files.values())) > ENOUGH_FOR_ONE
+    enough = sum(map(_cost, files.values())) > ONE_MACHINE_S
     shares: list[list[str]] = [[] for _ in range(min(most if enough else 1, len(files)))]
-    for file in sorted(files.values(), key=_weight, reverse=True):
-        min(shares, key=_weight).extend(file)
+    for file in sorted(files.values(), key=_cost, reverse=True):
+        min(shares, key=_cost).extend(file)
     return shares
 
 
@@ -63,9 +52,5 @@ def _by_file(tests: Iterable[str]) -> dict[str, list[str]]:
     return files
 
 
-def _weight(tests: Iterable[str]) -> int:
-    return sum(map(weight, tests))
-
-
-def _some(tests: Sequence[str], seed: str, one_in: int) -> set[str]:
-    return set(random.Random(seed).sample(sorted(tests), max(1, len(tests) // one_in)))
+def _cost(tests: Iterable[str]) -> int:
+    return sum(map(cost, tests))

@@ -18,8 +18,8 @@ import msgspec
 from config.events import Event
 from recorder.model.status import SessionResult, SessionStatus
 from recorder.running.runtime_directory import RUNTIME_VARIABLE as RUNTIME
+from tests.rig.sampling import IN_GUEST
 from tests.support import forked
-from tests.support.guest import IN_GUEST
 from tests.support.recorders import kill_recorders
 from tests.support.waiting import wait_for
 

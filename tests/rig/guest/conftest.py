@@ -2,29 +2,35 @@
 
 They are in files called guest_*.py and are chosen and reported on the host like all others:
 
-    pytest tests/rig/guest/guest_rig.py -k unplugging
+    pytest tests/rig/guest/guest_capture.py -k unplugged
 
 With --rig-sample SEED, as `./run test` has it, only some are (sampling.py).
 
 On the host, this boots a machine or two for all chosen tests (guest_session.py), before the first test of all, and each
-test waits there for its result. In the guest, the same files are ordinary tests, with the fixtures below. A test that
-is skipped in the guest, or does not get to run, has failed.
+test waits there for its result. In the guest, the same files are ordinary tests, with the fixtures below, whose results
+are written down, one JSON object a line. A test that is skipped in the guest, or does not get to run, has failed.
 """
 
+import json
 import os
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.rig.guest_reports import GuestReports
 from tests.rig.guest_session import GuestSessions
 from tests.rig.rig import RigDevice
-from tests.rig.sampling import sampled
-from tests.support.guest import IN_GUEST
+from tests.rig.sampling import IN_GUEST, sampled
 
 SESSIONS: pytest.StashKey[GuestSessions] = pytest.StashKey()
-NOT_FOR_THE_HOST = {"skip", "skipif", "xfail", "timeout", "usefixtures", "parametrize", "filterwarnings"}
+# What the virtual host controller says about every transfer that is taken back, and while sound streams.
+HARMLESS = (
+    "vhci_hcd: unlink->seqnum",
+    "vhci_hcd: urb->status",
+    "vhci_hcd: the urb",
+    "vhci_get_frame_number:",
+    "usb usb1: Not yet implemented",
+)
 
 
 # What the tests use
@@ -42,13 +48,6 @@ def stick() -> Iterator[RigDevice]:
     """Provide an HDMI capture stick with sound and without a serial number, not yet plugged in."""
     with RigDevice("hdmi-stick") as device:
         yield device
-
-
-@pytest.fixture
-def machines(request: pytest.FixtureRequest) -> None:
-    """Have the machines of the guest tests begin, where any are chosen: they run meanwhile."""
-    if SESSIONS in request.config.stash:
-        request.config.stash[SESSIONS].start()
 
 
 # Both sides: which files these are
@@ -91,15 +90,11 @@ class HostItem(pytest.Item):
     def __init__(self, *, original: pytest.Function, **rest: object) -> None:
         super().__init__(**rest)  # type: ignore[arg-type] # name and parent, as from_parent got them
         self._where = original.reportinfo()
-        self.test = self.nodeid
-        for mark in original.iter_markers():
-            if mark.name not in NOT_FOR_THE_HOST:
-                self.add_marker(getattr(pytest.mark, mark.name)(*mark.args, **mark.kwargs))
         self.add_marker(pytest.mark.vm)
         self.add_marker(pytest.mark.timeout(0))  # it waits for all tests before it, and for the boot
 
     def runtest(self) -> None:
-        outcome = self.config.stash[SESSIONS].outcome(self.test)
+        outcome = self.config.stash[SESSIONS].outcome(self.nodeid)
         for title, text in outcome.sections:
             self.add_report_section("call", title, text)
         if outcome.failure:
@@ -119,19 +114,16 @@ class GuestFailure(Exception):
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what is not of the sample. Wait for the guests last: meanwhile others run."""
     if seed := config.getoption("rig_sample"):
-        chosen = sampled((item.test for item in items if isinstance(item, HostItem)), seed)
-        config.hook.pytest_deselected(items=[item for item in items if not _is_kept(item, chosen)])
-        items[:] = [item for item in items if _is_kept(item, chosen)]
+        chosen = sampled((item.nodeid for item in items if isinstance(item, HostItem)), seed)
+        left_out = [item for item in items if isinstance(item, HostItem) and item.nodeid not in chosen]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
     items.sort(key=lambda item: isinstance(item, HostItem))
-
-
-def _is_kept(item: pytest.Item, chosen: Container[str]) -> bool:
-    return not isinstance(item, HostItem) or item.test in chosen
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     config = session.config
-    tests = [item.test for item in session.items if isinstance(item, HostItem)]
+    tests = [item.nodeid for item in session.items if isinstance(item, HostItem)]
     if not tests or config.getoption("collectonly") or SESSIONS in config.stash:
         return
     sessions = config.stash[SESSIONS] = GuestSessions(tests)
@@ -140,10 +132,62 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         sessions.start()  # before the first test of all: they run beside the others, which mostly wait
 
 
-# In the guest: results for the host
+# In the guest: results for the host, with the kernel's log of what fails
+
+
+class KernelLog:
+    """What the kernel has said since this was made."""
+
+    def __init__(self) -> None:
+        self._log = os.open("/dev/kmsg", os.O_RDONLY | os.O_NONBLOCK)
+        os.lseek(self._log, 0, os.SEEK_END)
+
+    def close(self) -> None:
+        os.close(self._log)
+
+    def text(self) -> str:
+        """Return the lines, each with its time in seconds (CLOCK_MONOTONIC, nearly)."""
+        lines: list[str] = []
+        while True:
+            try:
+                record = os.read(self._log, 8192).decode(errors="replace")
+            except BlockingIOError:
+                return "\n".join(lines)
+            except BrokenPipeError:  # records were overwritten before they were read; go on with the oldest left
+                continue
+            head, _, message = record.partition(";")
+            if not message.startswith(HARMLESS):
+                lines.append(f"[{int(head.split(',')[2]) / 1e6:12.6f}] {message.splitlines()[0]}")
+
+
+class GuestReports:
+    """A plugin that appends all reports to the file `results`, with the kernel's log where a test failed."""
+
+    def __init__(self, results: Path) -> None:
+        self._results = results
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_protocol(self) -> Generator[None, object, object]:
+        self._log = KernelLog()
+        try:
+            return (yield)
+        finally:
+            self._log.close()
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(self) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        report = yield
+        if report.failed:
+            report.sections.append(("kernel log", self._log.text()))
+        return report
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        result: dict[str, object] = {"test": report.nodeid, "when": report.when, "outcome": report.outcome}
+        result |= {"text": report.longreprtext, "sections": report.sections}
+        with self._results.open("a") as results:
+            results.write(json.dumps(result) + "\n")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    if IN_GUEST:
-        name = os.environ.get("LIPUT_RIG_RESULTS")
-        config.pluginmanager.register(GuestReports(Path(os.environ["ARTIFACTS"], name) if name else None))
+    if name := os.environ.get("LIPUT_RIG_RESULTS"):
+        config.pluginmanager.register(GuestReports(Path(os.environ["ARTIFACTS"], name)))

@@ -1,6 +1,6 @@
 """A picture and the level of every source: each thing that can be wrong is told as that, and one that is well is well.
 
-What real drivers do is in tests/rig/guest/guest_check_media.py.
+What real drivers do is in tests/rig/guest/guest_check.py.
 """
 
 import threading

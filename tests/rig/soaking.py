@@ -1,10 +1,20 @@
-"""A session that is disturbed again and again, and what its recorder holds meanwhile; runs in the rig's guest, too."""
+"""A session that is disturbed again and again, and what its recorder holds meanwhile.
+
+tests/proofs/soak.py runs it here, and in the rig's machine with a camera and a microphone that are pulled and plugged
+in again: `python -m tests.rig.soaking SECONDS CYCLES` leaves `soak.json` and the recording among the artifacts.
+"""
 
 import contextlib
+import json
+import os
+import shutil
+import sys
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +22,7 @@ import psutil
 
 from tests.net.lab import LOOPBACK
 from tests.net.session import NAME, LiveSession
+from tests.rig.rig import CAMERA, SETTINGS, STICK_SOUND, RigDevice
 from tests.support.command import Line
 from tests.support.processes import held
 from tests.support.rtmp_server import NginxRtmp
@@ -191,3 +202,65 @@ def gaps(events: Sequence[Line]) -> list[tuple[str, float, float]]:
         elif event["kind"] == "source-returned" and subject in begun:
             found.append((subject, min(begun.pop(subject)), float(detail["at_s"])))
     return found
+
+
+# In the rig's machine
+
+
+CAMERA_PORTS, STICK_PORT = (0, 2), 1
+FIGURES, PROGRAM = "soak.json", "program.mp4"
+IN_TIME = SETTINGS.format(fps=5) + 'audio_bitrate = "64k"\npreset = "ultrafast"\n'
+"""Pictures of the size and rate that the camera gives: each of them is in the recording, or has been lost.
+
+It gives 15 a second, too, which take all that the emulated processor has.
+"""
+HUGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
+"""With them the kernel gives 2 MB where one page is touched, and makes 2 MB of a few pages later: steps that hide the
+little that is looked for, up and down."""
+
+
+def main(seconds: float, cycles: int) -> None:
+    """Record, and leave what was found."""
+    HUGE_PAGES.write_text("never")
+    artifacts, home = Path(os.environ["ARTIFACTS"]), Path("/root/soak")
+    home.mkdir(parents=True)
+    with RigDevice("webcam", serial="CAM0001") as camera, RigDevice("hdmi-stick") as stick:
+        camera.plug(CAMERA_PORTS[0])
+        stick.plug(STICK_PORT)
+        camera.wait_for_video()
+        stick.wait_for_audio()
+        with NginxRtmp(home / "server") as server:
+            run = soak(
+                home, server, ("--video", CAMERA, "--audio", STICK_SOUND), IN_TIME, "rig", replugs(camera, stick),
+                seconds=seconds, cycles=cycles, say=partial(print, flush=True),
+            )  # fmt: skip
+        devices = {
+            "camera_frames_dropped": int(camera.get("video.frames_dropped")),
+            "stick_packets_lost": int(stick.get("audio.packets_lost")),
+        }
+    shutil.copyfile(run.program, artifacts / PROGRAM)
+    (artifacts / FIGURES).write_text(json.dumps(run.facts() | devices))
+
+
+def replugs(camera: RigDevice, stick: RigDevice) -> list[Disturbance]:
+    """Return what happens to the devices in each cycle: the camera comes back in another port."""
+    turn = count(1)
+
+    def plug_camera() -> None:
+        camera.plug(CAMERA_PORTS[next(turn) % len(CAMERA_PORTS)])
+        camera.wait_for_video()
+
+    def plug_stick() -> None:
+        stick.plug(STICK_PORT)
+        stick.wait_for_audio()
+
+    return [
+        Disturbance(0.50, "camera pulled", camera.unplug),
+        Disturbance(0.56, "camera plugged in", plug_camera),
+        Disturbance(0.62, "microphone pulled", stick.unplug),
+        Disturbance(0.68, "microphone plugged in", plug_stick),
+    ]
+
+
+if __name__ == "__main__":
+    main(float(sys.argv[1]), int(sys.argv[2]))
