@@ -1,28 +1,20 @@
-"""The devices of the kit, and a command line that plugs one in.
-
-    python -m tests.rig.devices webcam --port 0 --serial CAM0001
-    python -m tests.rig.devices hdmi-stick --port 1
-    python -m tests.rig.devices h264-camera --port 2
-
-The device lives as long as the process.  It obeys lines on standard input, one command each,
-and answers each with one line, "ok" or "error: ...":
+"""The devices of the kit, each of which obeys lines in a process of its own (tests/rig/rig.py).
 
     plug PORT           unplug
     set device.silent true          set video.picture no-signal      set audio.sound beep
     get video.frames_sent           get controls.brightness          set controls.stalls focus
+
+The answer is one line, "ok" or "error: ...".
 """
 
-import argparse
 import ast
 import os
-import sys
 from multiprocessing.connection import Connection
 
 from tests.rig import pictures
 from tests.rig.uac import AudioFunction
 from tests.rig.usbip_device import UsbDevice
-from tests.rig.uvc import H264, MJPEG, YUYV, Mode, VideoFunction
-from tests.rig.uvc_controls import CARD_CONTROLS
+from tests.rig.uvc import CARD_CONTROLS, H264, MJPEG, YUYV, Mode, VideoFunction
 
 WEBCAM_MODES = (
     Mode(MJPEG, 640, 480, (30, 15, 5)),
@@ -51,11 +43,10 @@ def hdmi_stick(serial: str) -> UsbDevice:
     serial="" to have it so here.
     """
     video = VideoFunction(3, STICK_MODES, CARD_CONTROLS)
-    audio = AudioFunction(2, claims_mono_96k=True)
-    audio.audio.ragged = True
     return UsbDevice(
-        0x534D, 0x2109, [video, audio], manufacturer="MACROSILICON", product="USB Video", serial=serial, release=0x2100
-    )
+        0x534D, 0x2109, [video, AudioFunction(2)],
+        manufacturer="MACROSILICON", product="USB Video", serial=serial, release=0x2100,
+    )  # fmt: skip
 
 
 def h264_camera(serial: str) -> UsbDevice:
@@ -66,13 +57,7 @@ def h264_camera(serial: str) -> UsbDevice:
     return UsbDevice(0x046D, 0x082D, [video], manufacturer="Test Rig", product="Rig H.264 Camera", serial=serial)
 
 
-def cam_link(serial: str) -> UsbDevice:
-    """Make a capture card that presents itself as an Elgato Cam Link 4K, made for USB 3, in a USB 2 port."""
-    video = VideoFunction(1, WEBCAM_MODES, CARD_CONTROLS)
-    return UsbDevice(0x0FD9, 0x0066, [video], manufacturer="Elgato", product="Cam Link 4K", serial=serial)
-
-
-DEVICES = {"webcam": webcam, "hdmi-stick": hdmi_stick, "h264-camera": h264_camera, "cam-link": cam_link}
+DEVICES = {"webcam": webcam, "hdmi-stick": hdmi_stick, "h264-camera": h264_camera}
 
 
 def parts_of(device: UsbDevice) -> dict[str, object]:
@@ -110,14 +95,6 @@ def obey(device: UsbDevice, line: str) -> str:
     return "ok"
 
 
-def answer_to(device: UsbDevice, line: str) -> str:
-    """Carry out one command line and return "ok", with a value perhaps, or what went wrong."""
-    try:
-        return obey(device, line)
-    except (OSError, LookupError, ValueError, AttributeError) as error:
-        return f"error: {error!r}"
-
-
 HARDWARE = -20
 """How nice a device is: real ones wait for no program, whatever the computer has to do."""
 
@@ -132,29 +109,7 @@ def serve(kind: str, serial: str, commands: Connection) -> None:
             line = commands.recv()
         except EOFError:
             return
-        commands.send(answer_to(device, line))
-
-
-def answer(line: str) -> None:
-    """Send one line to whoever gives the commands."""
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
-
-
-def main() -> None:
-    """Run one device until standard input ends."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("device", choices=DEVICES)
-    parser.add_argument("--port", type=int, help="plug it in here at once")
-    parser.add_argument("--serial", default="")
-    arguments = parser.parse_args()
-    device = DEVICES[arguments.device](arguments.serial)
-    if arguments.port is not None:
-        device.plug(arguments.port)
-    answer("ok ready")
-    for line in sys.stdin:
-        answer(answer_to(device, line))
-
-
-if __name__ == "__main__":
-    main()
+        try:
+            commands.send(obey(device, line))
+        except (OSError, LookupError, ValueError, AttributeError) as error:
+            commands.send(f"error: {error!r}")

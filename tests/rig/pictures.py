@@ -85,30 +85,19 @@ def yuyv(luma: Luma) -> bytes:
 @functools.cache
 def h264(width: int, height: int) -> tuple[bytes, ...]:
     """Encode all live pictures as H.264: an Annex B access unit each, an IDR picture every KEYFRAME_EVERY."""
-    return _encoded([live(width, height, number, flash=False) for number in range(NUMBERS)])
-
-
-@functools.cache
-def h264_slate(width: int, height: int) -> bytes:
-    """Encode the "no signal" picture as a keyframe."""
-    return _encoded([no_signal(width, height)])[0]
-
-
-def _encoded(lumas: list[Luma]) -> tuple[bytes, ...]:
     import av  # takes long in the guest, and most devices do without
 
-    height, width = lumas[0].shape
     context = av.CodecContext.create("libx264", "w")
     context.width, context.height, context.pix_fmt = width, height, "yuv420p"
     context.time_base = fractions.Fraction(1, 30)
     context.gop_size = KEYFRAME_EVERY
-    context.options = {
-        "preset": "ultrafast", "tune": "zerolatency", "x264-params": f"keyint={KEYFRAME_EVERY}:scenecut=0:threads=1",
-    }  # fmt: skip
+    x264 = f"keyint={KEYFRAME_EVERY}:scenecut=0:threads=1"
+    context.options = {"preset": "ultrafast", "tune": "zerolatency", "x264-params": x264}
+    grey = np.full((height // 2, width), 128, dtype=np.uint8)
     packets = []
-    for number, luma in enumerate(lumas):
-        grey = np.full((height // 2, width), 128, dtype=np.uint8)
-        picture = av.VideoFrame.from_ndarray(np.vstack([luma, grey]), format="yuv420p")
+    for number in range(NUMBERS):
+        planes = np.vstack([live(width, height, number, flash=False), grey])
+        picture = av.VideoFrame.from_ndarray(planes, format="yuv420p")
         picture.pts = number
         packets += context.encode(picture)
     return tuple(bytes(packet) for packet in [*packets, *context.encode(None)])

@@ -31,7 +31,6 @@ BEEP_SECONDS = 0.1
 type Mix = dict[int, int]
 """Sines by their frequency, each with its amplitude."""
 TONE: tuple[Mix, Mix] = ({LEFT_HERTZ: 12_000}, {RIGHT_HERTZ: 12_000})
-HUM: Mix = {50: 6000, 100: 3000, 150: 4000}
 
 
 def _one_second(left: Mix, right: Mix, *, audible: float = 1.0) -> bytes:
@@ -53,17 +52,15 @@ def _one_second(left: Mix, right: Mix, *, audible: float = 1.0) -> bytes:
 class AudioEndpoint(Endpoint):
     """Streams a test sound; its attributes inject faults.
 
-    sound       "tone" (440 Hz left, 880 Hz right), "beep" (the tone for the first tenth of every second), "silence",
-                "clipping" (the tone, too loud) or "bad-cable" (mains hum of 50 Hz left, nothing right)
-    drift_ppm   how much the device's sample clock runs fast against the host's
-    ragged      packets that break inside a stereo frame, after half a frame too many at the start
+    sound       "tone" (440 Hz left, 880 Hz right), "beep" (the tone for the first tenth of every second), "silence" or
+                "clipping" (the tone, too loud)
+
+    As an MS2109's, its packets break inside a stereo frame, after half a frame too many at the start.
     """
 
     def __init__(self, address: int) -> None:
         super().__init__(address)
         self.sound = "tone"
-        self.drift_ppm = 0.0
-        self.ragged = False
         self.packets_lost = 0
         # Each three seconds long, so that a slice near either end of the middle one need not wrap.
         self._sounds = {
@@ -71,18 +68,13 @@ class AudioEndpoint(Endpoint):
             "beep": _one_second(*TONE, audible=BEEP_SECONDS) * 3,
             "silence": bytes(SECOND_BYTES) * 3,
             "clipping": _one_second({LEFT_HERTZ: 60_000}, {RIGHT_HERTZ: 60_000}) * 3,
-            "bad-cable": _one_second(HUM, {}) * 3,
         }
         self._position = 0  # of that packet, in frames within the second
         self.reset()
 
     def reset(self) -> None:
         self._time: float | None = None  # when the packet after the last delivered one begins
-        self._break_early = True  # in a ragged stream: where the last packet ended
-
-    @property
-    def _packet_seconds(self) -> float:
-        return PACKET_SECONDS / (1 + self.drift_ppm / 1e6)
+        self._break_early = True  # where the last packet ended
 
     def next_due(self) -> float | None:
         if not self.pending:
@@ -91,7 +83,7 @@ class AudioEndpoint(Endpoint):
 
     def _end_of_next(self, begin: float) -> float:
         """Return when the oldest transfer is full, if its first packet begins at `begin`."""
-        return begin + len(self.pending[0].packet_lengths) * self._packet_seconds
+        return begin + len(self.pending[0].packet_lengths) * PACKET_SECONDS
 
     def serve(self, now: float) -> Iterator[tuple[Transfer, Delivery]]:
         if not self.pending:
@@ -100,7 +92,7 @@ class AudioEndpoint(Endpoint):
             self._time = now
             self._position = int(now % 1.0 * RATE)
         if now - self._time > LONGEST_DEBT:
-            lost = int((now - self._time) / self._packet_seconds)
+            lost = int((now - self._time) / PACKET_SECONDS)
             self.packets_lost += lost
             self._advance(lost)
         while self.pending and now >= self._end_of_next(self._time):
@@ -108,15 +100,14 @@ class AudioEndpoint(Endpoint):
             yield transfer, [self._packet() for _ in transfer.packet_lengths]
 
     def _advance(self, packets: int) -> None:
-        self._time = (self._time or 0.0) + packets * self._packet_seconds
+        self._time = (self._time or 0.0) + packets * PACKET_SECONDS
         self._position = (self._position + packets * PACKET_FRAMES) % RATE
 
     def _packet(self) -> bytes:
         start, end = self._position * FRAME_BYTES, (self._position + PACKET_FRAMES) * FRAME_BYTES
-        if self.ragged:
-            start -= 2 * self._break_early
-            self._break_early = not self._break_early
-            end -= 2 * self._break_early
+        start -= 2 * self._break_early
+        self._break_early = not self._break_early
+        end -= 2 * self._break_early
         self._advance(1)
         return self._sounds[self.sound][start + SECOND_BYTES : end + SECOND_BYTES]
 
@@ -124,16 +115,15 @@ class AudioEndpoint(Endpoint):
 class AudioFunction(Function):
     """Audio control and streaming interfaces around an AudioEndpoint.
 
-    With `claims_mono_96k` the descriptors say 96 kHz mono (the same bytes), as those of the
-    MS2109 do; the kernel knows that device by its id and corrects the claim.
+    The descriptors say 96 kHz mono (the same bytes), as those of the MS2109 do; the kernel knows that device by its id
+    and corrects the claim.
     """
 
     interface_count = 2
 
-    def __init__(self, endpoint_number: int, *, claims_mono_96k: bool = False) -> None:
+    def __init__(self, endpoint_number: int) -> None:
         self.audio = AudioEndpoint(endpoint_number | ENDPOINT_IN)
         self.endpoints = (self.audio,)
-        self._channels, self._rate = (1, 2 * RATE) if claims_mono_96k else (2, RATE)
         self._muted = 0
         self._volume = 0
 
@@ -142,8 +132,7 @@ class AudioFunction(Function):
     def descriptors(self, first_interface: int) -> bytes:
         streaming = first_interface + 1
         units = (
-            struct.pack("<BBBBHBBHBB", 12, CS_INTERFACE, 2, INPUT_ID, LINE_TERMINAL, 0, self._channels,
-                        3 if self._channels == 2 else 0, 0, 0)
+            struct.pack("<BBBBHBBHBB", 12, CS_INTERFACE, 2, INPUT_ID, LINE_TERMINAL, 0, 1, 0, 0, 0)
             + struct.pack("<7BB", 8, CS_INTERFACE, 6, FEATURE_ID, INPUT_ID, 1, 3, 0)  # master mute and volume
             + struct.pack("<BBBBHBBB", 9, CS_INTERFACE, 3, OUTPUT_ID, STREAMING_TERMINAL, 0, FEATURE_ID, 0)
         )  # fmt: skip
@@ -156,8 +145,8 @@ class AudioFunction(Function):
             + struct.pack("<9B", 9, 4, streaming, 0, 0, AUDIO, AUDIO_STREAMING, 0, 0)
             + struct.pack("<9B", 9, 4, streaming, 1, 1, AUDIO, AUDIO_STREAMING, 0, 0)
             + struct.pack("<BBBBBH", 7, CS_INTERFACE, 1, OUTPUT_ID, 1, 1)  # PCM
-            + struct.pack("<8B", 11, CS_INTERFACE, 2, 1, self._channels, 2, 16, 1)
-            + self._rate.to_bytes(3, "little")
+            + struct.pack("<8B", 11, CS_INTERFACE, 2, 1, 1, 2, 16, 1)
+            + (2 * RATE).to_bytes(3, "little")
             + struct.pack("<BBBBHBBB", 9, 5, self.audio.address, 5, packet_bytes, 4, 0, 0)  # every millisecond
             + struct.pack("<BBBBBH", 7, CS_ENDPOINT, 1, 0, 0, 0)
         )
