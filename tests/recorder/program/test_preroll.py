@@ -46,7 +46,7 @@ def test_it_begins_at_the_keyframe_at_or_before_the_moment_asked_for(
     assert gate.is_open
     assert origin_ns == begins_s * NANOSECONDS
     pictures, sound = pictures_of(handed), [packet for packet in handed if packet.track == Track.AUDIO]
-    assert (pictures[0].is_keyframe, pictures[0].pts) == (True, 0)
+    assert (pictures[0].is_keyframe, pictures[0].pts, pictures[0].dts) == (True, 0, 0)
     assert len(pictures) == round((SECONDS - begins_s) * RATE)
     assert gate.skipped == SECONDS * RATE - len(pictures)
     assert -0.1 < seconds(sound[0]) <= 0

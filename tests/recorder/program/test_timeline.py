@@ -43,6 +43,7 @@ def test_a_fast_session_is_where_its_furthest_track_is_and_complete_up_to_its_sl
     timeline.advance(Track.VIDEO, 3 * SECOND)
     timeline.advance(Track.AUDIO, 2 * SECOND)
     assert (timeline.now_ns(), timeline.position_ns()) == (3 * SECOND, 2 * SECOND)
+    assert timeline.media_now_ns() == timeline.now_ns()
 
 
 def test_the_earliest_end_counts() -> None:
@@ -191,13 +192,13 @@ def test_each_sleep_is_told_once_where_it_is_in_the_recording() -> None:
     assert pc.told == [(3.0, 3601.0)]
 
 
-@pytest.mark.parametrize(("media_s", "told"), [(1.0, []), (12.5, [(2.5, 60.0)])])
+@pytest.mark.parametrize(("slept_s", "media_s", "told"), [(60, 1.0, []), (60, 12.5, [(2.5, 60.0)]), (0, 12.5, [])])
 def test_one_before_it_recorded_is_told_only_where_the_recording_reaches_back_across_it(
-    media_s: float, told: list[tuple[object, object]]
+    slept_s: int, media_s: float, told: list[tuple[object, object]]
 ) -> None:
     pc = Pc()
     pc.pass_time(1, None)
-    pc.slept_ns += 60 * SECOND
+    pc.slept_ns += slept_s * SECOND
     pc.pass_time(1, None)
     assert pc.told == []
     pc.pass_time(10, media_s)
