@@ -1,8 +1,13 @@
-"""Faults of an uplink, and one that is too narrow or too long, as checks on a PC behind it find them."""
+"""Faults of an uplink, and one that is too narrow or too long, as checks find them and as SRT uses them."""
 
+import json
 import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from signal import SIGKILL
+from statistics import mean
 
 import pytest
 
@@ -13,9 +18,12 @@ from tests.net.looked import look, measured
 from tests.net.speed_server import How, serving
 from tests.net.uplink_faults import FAULTS
 from tests.support.rtmp_server import NginxRtmp
+from tests.support.srt_peer import SrtPeer
+from tests.support.waiting import wait_for
 
 pytestmark = [pytest.mark.alone("it judges the speed of links", lane="links"), pytest.mark.server, pytest.mark.slow]
 
+SRT_PORT = 9000
 DESTINATION = '[destinations.campus]\nurl = "rtmp://{host}:{port}/live"\ntest = true\n'
 
 
@@ -80,3 +88,54 @@ def test_a_test_stream_that_does_not_get_through_is_told(lab: Lab, tmp_path: Pat
     result = found["uplink: campus"]
     assert result["code"] == "not-carried", result
     assert result["measured"]["delivered_bps"] < 5e5
+
+
+# SRT
+
+
+def stream(lab: Lab, seconds: float) -> list[list[float]]:
+    """Stream for some time; return what the destination told now and then (tests.support.srt_peer)."""
+    words = [*lab.pc.enter, sys.executable, "-m", "tests.support.srt_peer"]
+    sender = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert sender.stdin
+    assert sender.stdout
+    sender.stdin.write(f"srt://{lab.server.address}:{SRT_PORT}?latency=500 3000000\n")
+    sender.stdin.flush()
+    told = []
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        told.append(json.loads(sender.stdout.readline()))
+    sender.stdin.close()
+    told += [json.loads(line) for line in sender.stdout]
+    sender.stdout.close()
+    sender.wait()
+    return told
+
+
+def damaged(file: Path, after_s: float) -> tuple[int, int]:
+    """Return how many lines the ffmpeg command complains in about the pictures of `file`, and how many there are."""
+    words = ["ffmpeg", "-v", "error", "-ss", str(after_s), "-i", str(file), "-map", "0:v", "-progress", "-"]
+    done = subprocess.run([*words, "-f", "null", "/dev/null"], capture_output=True, text=True)
+    frames = [line for line in done.stdout.splitlines() if line.startswith("frame=")]
+    return len(done.stderr.splitlines()), int(frames[-1].removeprefix("frame="))
+
+
+@pytest.fixture
+def peer(lab: Lab, tmp_path: Path) -> Iterator[SrtPeer]:
+    peer = SrtPeer(tmp_path / "relay.ts", SRT_PORT, "listener", place=lab.server)
+    peer.start()
+    yield peer
+    peer.stop(SIGKILL)
+
+
+def test_srt_does_not_flood_a_link_that_is_too_slow(lab: Lab, peer: SrtPeer) -> None:
+    lab.both(delay_s=0.075)
+    lab.link(up={"rate": 2e6})
+    told = stream(lab, 20)  # real time: the rate follows the link
+    wait_for(lambda: not peer.is_running())
+    complaints, frames = damaged(peer.file, after_s=8)
+    assert frames > 60
+    assert complaints < frames / 4, "viewers see ruins of pictures"  # 18 to 32 of 205, two a damaged picture
+    assert mean(bps for second, *_, bps in told if second > 8) > 1.4e6, "it is used"  # 1.8; 0.95 where it was not
+    assert {reason for _, reason, *_ in told} <= {None, "too-slow"}, "it stayed live"
+    assert max(backlog_s for _, _, _, backlog_s, *_ in told) < 7.5
