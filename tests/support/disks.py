@@ -104,10 +104,6 @@ class MappedDisk:
     def go_on(self) -> None:
         run("dmsetup", "resume", self.name)
 
-    def slow_down(self, delay_ms: int) -> None:
-        """Take everything, each part of it so much later (needs dm-delay)."""
-        self._table(f"0 {self.loop.sectors} delay {self.loop.node} 0 {delay_ms}")
-
     def become_read_only(self) -> None:
         """Let the kernel remount it read-only in the midst of writing (with every other file system on a disk)."""
         Path("/proc/sysrq-trigger").write_text("u")
