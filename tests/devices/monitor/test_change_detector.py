@@ -3,14 +3,15 @@
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from devices.health.log_line import LogKind, LogLevel
 from devices.host.clock import NANOSECONDS
-from devices.model.device import Device
-from devices.monitor.device_changes import ChangeKind
+from devices.model.device import Device, Health, HealthState
+from devices.monitor.device_changes import ChangeKind, DeviceChange
 from devices.monitor.known_devices import confirm, known_store
 from tests.support.ports import HUB, STICK, WEBCAM, Eye, PortRoom, told
 
@@ -82,6 +83,22 @@ def test_a_twin_changes_the_id_of_the_one_that_was_there_which_is_told_as_that(r
 
 
 # Coming and going
+
+
+def test_health_that_stays_keeps_its_time_and_is_told_once(room: PortRoom) -> None:
+    room.plug(WEBCAM, "1-1")
+    eye, sight = Eye(room), room.look()
+
+    def look_at_busy() -> list[DeviceChange]:
+        eye.wait(1)
+        health = Health(HealthState.BUSY, "used by pid 1 (x)", eye.clock.now(), "busy")
+        devices = tuple(msgspec.structs.replace(one, health=health) for one in sight.devices)
+        return eye.observer.observe(replace(sight, devices=devices), {})
+
+    (change,) = look_at_busy()
+    assert (change.kind, change.device.health.state) == (ChangeKind.CHANGED, "busy")
+    assert look_at_busy() == []
+    assert eye.observer.devices[0].health.since == change.device.health.since
 
 
 def test_flapping_is_one_line_and_a_fault_until_it_is_calm(room: PortRoom) -> None:

@@ -29,10 +29,11 @@ HOLD = "import sys; held = open(sys.argv[1]); print('ready', flush=True); sys.st
 
 
 @contextmanager
-def holding(node: str, *program: str, cwd: Path | None = None) -> Iterator[int]:
-    """Provide the pid of a process that has `node` open."""
+def holding(node: str, *program: str, path: str = "") -> Iterator[int]:
+    """Provide the pid of a process that has `node` open; its modules come from `path` first."""
     words = [sys.executable, *(program or ("-c", HOLD)), node]
-    with subprocess.Popen(words, cwd=cwd, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    env = os.environ | ({"PYTHONPATH": path} if path else {})
+    with subprocess.Popen(words, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
         yield process.pid
@@ -235,7 +236,7 @@ def test_a_session_of_ours_is_called_that_its_sound_child_too(tmp_path: Path) ->
     for folder in (package.parent, package):
         (folder / "__init__.py").touch()
     (package / "child.py").write_text(HOLD)
-    with holding(NODE, "-m", "capture.sound.child", cwd=tmp_path) as pid:
+    with holding(NODE, "-m", "capture.sound.child", path=str(tmp_path)) as pid:
         assert holders.Holder(pid, "liput") in holders.holders(NODE)
     session = [holders.Holder(41, "liput"), holders.Holder(52, "liput")]
     error = holders.device_in_use_error("Stick", "/dev/video0", session)
