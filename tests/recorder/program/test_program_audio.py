@@ -107,6 +107,13 @@ def test_clocks_that_go_apart_agree_in_the_mix() -> None:
     assert rig.events == []
 
 
+def test_a_steady_microphone_is_not_touched_however_its_stamps_jitter() -> None:
+    rig = Rig(end_s=30)
+    lane = run(rig, clicks(rig, 30, 0.0))
+    assert lane.resampled == 0
+    assert lane.silence <= 0.001 * SAMPLE_RATE  # the first stamp's jitter
+
+
 def test_what_the_resampler_holds_is_heard_before_the_silence() -> None:
     rig = Rig(end_s=60)
     given = script(rig, 0, 61, drift=300e-6)
