@@ -50,6 +50,7 @@ def test_the_order_is_the_one_they_would_be_taken_in() -> None:
         assert best.mode == expected
         left.remove(best.mode)
     assert not left
+    assert rank_modes([MJPG_1080, MJPG_1080], HD30)[1] == [], "one that is listed twice counts once"
 
 
 def test_a_rate_that_the_link_does_not_carry_is_not_asked_for() -> None:
@@ -77,6 +78,7 @@ def test_a_rate_that_the_link_does_not_carry_is_not_asked_for() -> None:
         (Mode("YUYV", 1920, 1080, (30.0,)), MJPG_1080, "must be decoded"),
         (Mode("NV12", 1920, 1080, (30.0,)), Mode("YUYV", 1920, 1080, (30.0,)), "more bytes for the same picture"),
         (Mode("YUYV", 1920, 1080, (30.0,)), Mode("UYVY", 1920, 1080, (30.0,)), "no better"),
+        (Mode("NV12", 1920, 1080, (30.0,)), MJPG_720, "smaller"),
         (MJPG_1080, Mode("H264", 1920, 1080, (29.7,)), "each picture needs those before it"),
         (MJPG_1080, Mode("H264", 1920, 1080, (29.6,)), "29.6 frames a second instead of 30"),
         (MJPG_1080, Mode("YUYV", 1920, 1080, (15.0,)), "half the rate"),

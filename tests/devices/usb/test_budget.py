@@ -220,6 +220,13 @@ def test_bulk_cameras_reserve_nothing_and_share_what_there_is(tmp_path: Path) ->
     (found,) = find_conflicts(links, [pictures("2-1.1", NV12_2160), pictures("2-1.2", NV12_2160)])
     assert (found.verdict, found.least, found.most) == ("may-not-fit", 0.0, 0.0)
     assert found.message.endswith("they need 5966 Mbit/s and reserve nothing, 3600 are left")
+    for lines, conflicts in ((2500, []), (2502, ["Camera 2-1.1"])):  # 3600 Mbit/s, and more
+        alone = ChosenMode(Mode("YUYV", 3000, lines, (30.0,)), 30.0)
+        told = find_conflicts(links, [pictures("2-1.1", alone), pictures("2-1.2")])
+        assert [one.message.partition(" may not")[0] for one in told] == conflicts
+    (tmp_path / "two_cam_links/2-1/speed").write_text("10000\n")
+    faster = UsbTopology.read(tmp_path / "two_cam_links")
+    assert find_conflicts(faster, [pictures("2-1.1", NV12_2160), pictures("2-1.2", NV12_2160)]) == []
 
 
 @pytest.mark.parametrize(("protocol", "shared"), [("01", True), ("02", False)])
