@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import NoReturn
 
@@ -15,14 +15,18 @@ LOADED = ("recorder.archive.sealing", "recorder.features.report.page")
 
 
 class Killer:
-    """Ends this process without a word before the step of the given number, once armed."""
+    """Ends this process without a word before the step of the given number, once armed.
 
-    def __init__(self, step: int) -> None:
+    It passes over steps called as in `passed`: a kill before a sync leaves what a kill before the next step does.
+    """
+
+    def __init__(self, step: int, *, passed: Collection[str] = ()) -> None:
         self.armed = False
         self._left = step
+        self._passed = passed
 
-    def __call__(self, _step: str, _path: Path) -> None:
-        if self.armed:
+    def __call__(self, step: str, _path: Path) -> None:
+        if self.armed and step not in self._passed:
             if self._left == 0:
                 os.kill(os.getpid(), signal.SIGKILL)
             self._left -= 1
