@@ -1,29 +1,33 @@
 """What is told while a session is sealed, and how long that may take."""
 
-import errno
-import os
 import shutil
 import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import av
 import pytest
 
+from capture.pacing import RealPace
 from config.errors import ArchiveError, LiputError, StorageError
+from config.settings.schema import StorageSettings
 from devices.host.clock import SystemClock
 from recorder.archive.archive import Archive
+from recorder.model.status import SessionState
 from recorder.package.media import holds_media
-from recorder.package.metadata import Begun, Package, PackageState, RecordingFacts
+from recorder.package.metadata import Begun, Package, RecordingFacts
 from recorder.package.work_folder import WorkFolder
 from recorder.recording.part_sealer import PartSealer
-from recorder.recovery import unfinished
 from recorder.recovery.packaging import SessionPackager
-from recorder.recovery.recover import Recovery, RecoveryState
-from tests.support import archives, leftovers, media
+from recorder.session.session import FROM_THE_FIRST_PICTURE
+from tests.support import archives, leftovers, media, sessions
 from tests.support.leftovers import Material, live
+from tests.support.media import is_continuous
+from tests.support.sessions import Armed, JpegCamera, program
 from tests.support.simulated import EventList, SimulatedClock
 from tests.support.storage import Show, Shows, almost_full, facts
+from tests.support.waiting import wait_for
 
 
 def test_how_far_sealing_is_is_told_ten_times_a_second_at_most() -> None:
@@ -42,15 +46,15 @@ def test_what_takes_long_to_look_at_a_file_is_waited_for(show: Shows, monkeypatc
     finish, session = SessionPackager.finish, show(1)
 
     def slowly(finisher: SessionPackager, works: Sequence[WorkFolder], given: RecordingFacts) -> Package:
-        for _ in range(40):
+        for _ in range(20):  # in all longer than SEAL_S, while it moves
             works[0].program.read_bytes()
-            time.sleep(0.2)
+            time.sleep(0.15)
         return finish(finisher, works, given)
 
     session.feed(2)
     session.close()
     monkeypatch.setattr(SessionPackager, "finish", slowly)
-    monkeypatch.setattr("recorder.recording.part_sealer.SEAL_S", 5.0)
+    monkeypatch.setattr("recorder.recording.part_sealer.SEAL_S", 1.5)
     assert session.storage.seal(facts(session))[0].folder.is_dir()
     assert session.events == []
 
@@ -68,7 +72,7 @@ def test_a_disk_that_hangs_when_it_is_looked_at_costs_the_other_half_of_a_mirror
     session.feed(2)
     session.close()
     monkeypatch.setattr("recorder.recording.replica.holds_media", hang)
-    monkeypatch.setattr("recorder.disk.errors.DISK_ANSWER_S", 2.0)
+    monkeypatch.setattr("recorder.disk.errors.DISK_ANSWER_S", 0.5)
     package = session.storage.seal(facts(session))[0]
     goes_on.set()
     assert package.folder.is_relative_to(session.roots[1])
@@ -76,28 +80,6 @@ def test_a_disk_that_hangs_when_it_is_looked_at_costs_the_other_half_of_a_mirror
     assert package.recording
     assert package.recording.degraded == (f"part-left: {session.roots[0]}",)
     assert (session.folders[0] / "data/media/program.mp4").exists()
-
-
-def test_a_disk_that_hangs_when_nothing_was_recorded_is_left_with_its_work_folder(
-    show: Shows, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    session, goes_on, discard = show(2, mirror=True), threading.Event(), Archive.discard
-
-    def hang(archive: Archive, work: WorkFolder) -> None:
-        if archive.root == session.roots[0]:
-            goes_on.wait(30)
-            return
-        discard(archive, work)
-
-    session.storage.close()
-    session.log.close()
-    monkeypatch.setattr(Archive, "discard", hang)
-    monkeypatch.setattr("recorder.disk.errors.DISK_ANSWER_S", 2.0)
-    session.storage.discard()
-    goes_on.set()
-    assert session.told("part-left").subject == str(session.roots[0])
-    assert list(session.roots[0].iterdir())
-    assert not list(session.roots[1].iterdir())
 
 
 def test_what_a_killed_recorder_left_is_told_where_it_cannot_be_put_together_with_the_rest(
@@ -150,15 +132,12 @@ def test_what_an_interrupted_recovery_had_half_put_together_is_removed_on_every_
         assert [path.name for path in root.glob(".incoming/*")] == [f".{name}.copy2.joining"], "another copy's"
 
 
-@pytest.mark.parametrize(
-    "error", [StorageError("no space is left", why="full"), OSError(28, "no space is left"), KeyError("a bug")]
-)
 def test_parts_that_were_put_together_but_not_sealed_are_told_as_what_they_have_become(
-    show: Shows, monkeypatch: pytest.MonkeyPatch, error: Exception
+    show: Shows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(_archive: Archive, work: WorkFolder, *_given: object) -> Package:
         assert work.name.endswith(".joined"), "there is nothing else left to seal"
-        raise error
+        raise KeyError("a bug")
 
     session = show(2, low_s=0.0, critical_s=0.0)
     leave_the_first_disk(session, monkeypatch)
@@ -174,7 +153,7 @@ def test_parts_that_were_put_together_but_not_sealed_are_told_as_what_they_have_
     assert session.storage.joined.path == joined
 
 
-@pytest.mark.parametrize(("count", "copies"), [(1, 1), (2, 1), (1, 2)])
+@pytest.mark.parametrize(("count", "copies"), [(2, 1), (1, 2)])
 def test_what_killed_recorders_left_is_a_package_where_nothing_came_after_it(
     show: Shows, tmp_path: Path, count: int, copies: int
 ) -> None:
@@ -204,74 +183,80 @@ def test_what_killed_recorders_left_is_a_package_where_nothing_came_after_it(
         assert not list(archive.root.glob(".incoming/*"))
 
 
-def test_what_cannot_be_looked_at_is_not_taken_for_nothing(
-    show: Shows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+# Whole sessions: what the status says, and what becomes of them.
+
+
+def second(folder: Path) -> Archive:
+    return Archive(folder / "cadangan", SystemClock(), reserve_bytes=1)
+
+
+def test_a_session_that_fills_its_disk_is_one_package_all_the_same_with_what_was_recorded_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Else what was recorded before the kill would be sealed as all there is, and the rest be a package of its own."""
-    archive = Archive(tmp_path / "a" / "arsip", SystemClock(), reserve_bytes=1)
-    left = leftovers.leave(archive, {"program.mp4": Material(2.0).write(tmp_path).killed}, events=[live()])
-    resumed = {
-        "title": leftovers.TITLE, "uuid": leftovers.UUID_, "offset_s": 8.0, "part": 2,
-        "earlier": [archive.reopen(left)],
-    }  # fmt: skip
-    session = show(1, task=resumed)
-    session.feed(2)
-    session.close()
+    stop = threading.Event()
+    camera = JpegCamera(RealPace(SystemClock(), stop), stop)
+    settings = StorageSettings(low_s=0, critical_s=0)
+    with Armed(tmp_path, camera, isolate=True, further=[second(tmp_path)], storage=settings) as armed:
+        armed.session.start(FROM_THE_FIRST_PICTURE)
+        armed.wait(3)
+        assert (armed.session.status().disk_left_s or 0) > 60
+        monkeypatch.setattr("recorder.recording.mp4_file.os.fstatvfs", almost_full(tmp_path / "arsip", 1_000_000))
+        wait_for(lambda: "storage-switched" in armed.kinds)
+        assert armed.session.status().state is SessionState.DEGRADED
+        at_s = armed.session.status().elapsed_s
+        wait_for(lambda: armed.session.status().media_time_s > at_s)
+        armed.session.mark("Penutup")
+        armed.wait(at_s + 1.5)
+        stop.set()
+        result = armed.end()
+    assert f"storage-full: {tmp_path / 'arsip'}" in result.degraded
+    assert not [reason for reason in result.degraded if reason.startswith("isolated")]
+    file = program(result)
+    assert sorted(path.name for path in file.parent.iterdir()) == ["program.mp4", "source-1.mkv"]
+    media.decodes_cleanly(file)
+    is_continuous([(file, 0.0)], float(sessions.RATE), result.duration_s)
+    assert media.decoded(file, "v").frames == result.frames
+    assert "Penutup" in media.run("ffprobe", "-v", "error", "-show_chapters", file)
+    assert list(tmp_path.glob("*/.incoming/*")) == []
+    with av.open(str(file.with_name("source-1.mkv"))) as container:
+        packets = [bytes(packet) for packet in container.demux(video=0) if packet.size]
+    first = camera.sent.index(packets[0])
+    assert packets == camera.sent[first:]
 
-    def refused(_path: Path) -> bool:
-        raise OSError(errno.EIO, os.strerror(errno.EIO))
 
-    monkeypatch.setattr("recorder.recording.replica.holds_media", refused)
-    with pytest.raises(LiputError):
-        session.storage.seal(facts(session))
-    assert session.kinds == ["part-left", "part-left"]
-    assert {each.state for each in archive.list()} == {PackageState.UNFINISHED}
-    assert left.is_dir()
-
-
-def test_parts_that_no_disk_has_room_to_join_are_packages_that_say_where_the_rest_is(
-    show: Shows, monkeypatch: pytest.MonkeyPatch
+def test_a_result_names_every_package_and_has_the_length_of_all_parts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    session = show(2, low_s=0.0, critical_s=0.0)
-    leave_the_first_disk(session, monkeypatch)
-    usage = shutil.disk_usage(session.roots[0])
-    monkeypatch.setattr(shutil, "disk_usage", lambda _path: usage._replace(free=1000))
-    packages = session.storage.seal(facts(session))
-    assert session.kinds == ["storage-full", "storage-switched", "parts-apart"]
-    first, then = sorted(packages, key=lambda package: package.part)
-    assert (first.folder.parents[2], then.folder.parents[2]) == tuple(session.roots)
-    assert (then.id, then.session) == (f"{first.id}.2", first.uuid)
-    assert first.recording
-    assert then.recording
-    for recording, other in ((first.recording, 2), (then.recording, 1)):
-        held_s = recording.duration_s + sum(gap.duration_s for gap in recording.gaps)
-        assert held_s == pytest.approx(session.seconds(), abs=0.2)
-        assert {gap.part for gap in recording.gaps} <= {other}
-        assert recording.degraded == ("storage-full", "storage-switched", f"parts-apart: {session.roots[1]}")
-    (found,) = unfinished.find_joinable([Archive(root, SystemClock()) for root in session.roots])
-    assert [part.folder for part in found.parts] == [first.folder, then.folder]
+    settings = StorageSettings(low_s=0, critical_s=0)
+    with Armed(tmp_path, further=[second(tmp_path)], storage=settings) as armed:
+        armed.session.start(FROM_THE_FIRST_PICTURE)
+        armed.wait(3)
+        monkeypatch.setattr("recorder.recording.mp4_file.os.fstatvfs", almost_full(tmp_path / "arsip", 1_000_000))
+        wait_for(lambda: "storage-switched" in armed.kinds)
+        armed.wait(armed.session.status().elapsed_s + 1.5)
+        usage = shutil.disk_usage(tmp_path)
+        monkeypatch.setattr(shutil, "disk_usage", lambda _path: usage._replace(free=1000))
+        result = armed.end()
+    packages = [archive.list()[0] for archive in (armed.archive, second(tmp_path))]
+    assert sorted(result.packages) == sorted(package.path for package in packages)
+    assert result.package in result.packages
+    assert result.degraded == [f"storage-full: {tmp_path / 'arsip'}", f"parts-apart: {tmp_path / 'cadangan'}"]
+    assert [package.part for package in packages] == [1, 2]
+    last_s = max(part.offset_s + part.duration_s for package in packages for part in package.recording.parts)  # type: ignore[union-attr]
+    assert result.duration_s == pytest.approx(last_s, abs=0.2), "what both hold is not counted twice"
 
 
-def test_a_part_that_cannot_be_looked_at_keeps_its_number_and_its_name(
-    show: Shows, monkeypatch: pytest.MonkeyPatch
+def test_a_session_that_cannot_be_sealed_says_where_its_recording_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Else the part after it would be called as the session is, and there would be no name left for this one."""
-    session = show(2, low_s=0.0, critical_s=0.0)
-    leave_the_first_disk(session, monkeypatch)
+    def refuse(_archive: Archive, _work: WorkFolder, *_given: object, **_more: object) -> Package:
+        raise StorageError("no space is left", why="full")
 
-    def refused(path: Path) -> bool:
-        if path.is_relative_to(session.roots[0]):
-            raise OSError(errno.EIO, os.strerror(errno.EIO))
-        return holds_media(path)
-
-    with monkeypatch.context() as broken:
-        broken.setattr("recorder.recording.replica.holds_media", refused)
-        (then,) = session.storage.seal(facts(session))
-    assert (then.part, then.id) == (2, f"{session.folders[0].name}.2")
-    archives = [Archive(root, SystemClock()) for root in session.roots]
-    for replica in session.storage.replicas:
-        replica.work.release()
-    (left,) = unfinished.find_unfinished(archives)
-    assert Recovery(archives, clock=SystemClock()).recover(left).state is RecoveryState.SEALED
-    (first,) = archives[0].list()
-    assert (first.part, first.id) == (1, session.folders[0].name)
+    room = sessions.Room(tmp_path, duration_s=2.0)
+    with monkeypatch.context() as refusing:
+        refusing.setattr(Archive, "seal", refuse)
+        result = room.run()
+    assert result.state is SessionState.FAILED
+    assert result.package
+    assert media.decoded(Path(result.package) / "data/media/program.mp4", "v").frames == result.frames
+    assert (room.events[-1].kind, room.events[-1].subject) == ("sealing-failed", Path(result.package).name)
