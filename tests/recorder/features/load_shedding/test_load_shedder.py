@@ -55,7 +55,10 @@ def test_the_second_encode_gets_fewer_pictures_before_the_recording_does() -> No
 def test_all_is_taken_back_in_the_end() -> None:
     rig = Rig()
     rig.run(5, filled=0.5)
+    down = [(CHEAP, 1), (CHEAP, 2), (CHEAPEST, 2)]
+    assert rig.live == down, "half of the program's are as many as every second one of them was"
     rig.run(4 * PATIENCE_S + 15, filled=0.0, busy=0.2)
+    assert rig.live == [*down, (CHEAP, 2), (CHEAP, 1), ("", 1)]
     assert rig.told.steps[4:] == [
         ("stepped-up", "detail"), ("stepped-up", "frame rate"), ("stepped-up", "viewers"), ("keeps-up", "encoder"),
     ]  # fmt: skip
@@ -63,24 +66,6 @@ def test_all_is_taken_back_in_the_end() -> None:
     cheap = replace(SETTINGS, more_params=CHEAP)
     assert rig.encoder.asked[2:] == [replace(cheap, rate=Fraction(15)), cheap, SETTINGS]
     assert (rig.viewers.thins_previews, rig.viewers.thins_encode, rig.relief.spacing) == (False, False, 1)
-
-
-def test_the_second_encode_is_simplified_with_the_recording_and_told_how_many_pictures_it_gets() -> None:
-    rig = Rig()
-    rig.run(5, filled=0.5)
-    down = [(CHEAP, 1), (CHEAP, 2), (CHEAPEST, 2)]
-    assert rig.live == down, "half of the program's are as many as every second one of them was"
-    rig.run(4 * PATIENCE_S + 15, filled=0.0, busy=0.2)
-    assert rig.live == [*down, (CHEAP, 2), (CHEAP, 1), ("", 1)]
-
-
-def test_nobody_who_does_not_look_is_shown_less() -> None:
-    rig = Rig(looks=False)
-    rig.run(5, filled=0.5)
-    assert rig.told.steps == [
-        ("stepped-down", "encoder"), ("stepped-down", "frame rate"), ("stepped-down", "detail"),
-    ]  # fmt: skip
-    assert rig.told.events[-1][2]["behind_s"] == 0.5
 
 
 @pytest.mark.parametrize("preset", ["ultrafast", "superfast"])
@@ -98,20 +83,12 @@ def test_a_lean_encoder_looks_for_no_more_than_the_first_step_but_can_look_for_l
     assert rig.asked == [(Fraction(15), CHEAPEST)]
 
 
-def test_few_pictures_are_not_made_fewer() -> None:
-    rig = Rig(replace(SETTINGS, rate=Fraction(8)))
+@pytest.mark.parametrize(("rate", "spacing"), [(Fraction(10), 2), (Fraction(999, 100), 1)])
+def test_few_pictures_are_not_made_fewer(rate: Fraction, spacing: int) -> None:
+    rig = Rig(replace(SETTINGS, rate=rate))
     rig.run(5, filled=0.5)
-    assert [step for _, step in rig.told.steps] == ["encoder", "viewers", "detail"]
-    assert rig.relief.spacing == 1
-
-
-def test_ten_a_second_are_few_and_can_still_be_halved() -> None:
-    rig = Rig(replace(SETTINGS, rate=Fraction(10)))
-    rig.run(5, filled=0.5)
-    assert rig.relief.spacing == 2
-    rig = Rig(replace(SETTINGS, rate=Fraction(999, 100)))
-    rig.run(5, filled=0.5)
-    assert rig.relief.spacing == 1
+    assert [step for _, step in rig.told.steps] == ["encoder", "viewers", *["frame rate"] * (spacing > 1), "detail"]
+    assert rig.relief.spacing == spacing
 
 
 def test_what_is_told_has_two_places() -> None:
@@ -177,40 +154,6 @@ def test_another_encoder_is_put_off_while_fewer_and_fewer_wait_and_not_for_longe
     assert rig.asked == [(Fraction(15), "")]
 
 
-def test_a_rate_that_is_enough_by_itself_is_the_encoders_too_once_nothing_waits() -> None:
-    rig = Rig(replace(SETTINGS, preset=LEAN_PRESET), looks=False)
-    until_taken(rig, SheddingStep.RATE, filled=0.45)
-    rig.run(0.3, filled=0.16)
-    assert rig.encoder.asked == []
-    rig.run(60, filled=0.1)
-    assert rig.asked == [(Fraction(15), "")]
-    assert rig.told.steps == [("stepped-down", "frame rate")]
-
-
-def test_a_step_that_comes_after_the_rate_is_done_at_once_unless_more_is_left_out() -> None:
-    rig = Rig(replace(SETTINGS, preset=LEAN_PRESET), looks=False)
-    until_taken(rig, SheddingStep.RATE, filled=0.45)
-    rig.run(5, filled=0.0)
-    until_taken(rig, SheddingStep.DETAIL, filled=0.45)
-    assert [settings.more_params for settings in rig.encoder.asked] == ["", CHEAPEST]
-    urgent = Rig(replace(SETTINGS, preset=LEAN_PRESET), looks=False)
-    until_taken(urgent, SheddingStep.RATE, filled=0.45)
-    urgent.run(5, filled=0.0)
-    until_taken(urgent, SheddingStep.DETAIL, filled=0.9)
-    assert [settings.more_params for settings in urgent.encoder.asked] == [""]
-    urgent.run(0.4, filled=0.3)
-    assert [settings.more_params for settings in urgent.encoder.asked] == [""]
-    urgent.run(0.2, filled=0.15)
-    assert [settings.more_params for settings in urgent.encoder.asked] == ["", CHEAPEST]
-
-
-def test_where_the_rate_is_not_lowered_nothing_is_put_off() -> None:
-    rig = Rig(looks=False)
-    until_taken(rig, SheddingStep.ENCODER, filled=0.9)
-    assert [settings.more_params for settings in rig.encoder.asked] == [CHEAP]
-    assert rig.told.steps == [("stepped-down", "encoder")]
-
-
 def test_where_much_waits_even_so_more_is_left_out_until_little_waits() -> None:
     rig = Rig()
     rig.run(0.8, filled=0.9)
@@ -226,20 +169,6 @@ def test_where_much_waits_even_so_more_is_left_out_until_little_waits() -> None:
         "each change of the encoder would cost more than it saves"
     )
     assert rig.live[-1] == (CHEAPEST, 2)
-
-
-def test_who_looks_gets_fewer_pictures_from_the_step_on_however_long_the_encoder_takes() -> None:
-    rig = Rig(replace(SETTINGS, preset=LEAN_PRESET))
-    steep(rig)
-    assert list(rig.relief.taken) == [SheddingStep.VIEWERS, SheddingStep.RATE]
-    assert (rig.viewers.thins_previews, rig.viewers.thins_encode, rig.live) == (True, False, [])
-    rig.run(1, filled=0.16)
-    assert rig.live == [("", 2)]
-    apart = Rig(replace(SETTINGS, preset=LEAN_PRESET))
-    until_taken(apart, SheddingStep.VIEWERS, filled=0.45)
-    assert apart.viewers.thins_encode
-    until_taken(apart, SheddingStep.RATE, filled=0.45)
-    assert not apart.viewers.thins_encode, "it gets half of the program's pictures now"
 
 
 def test_hardware_has_no_encoder_that_would_be_in_the_way() -> None:
@@ -288,40 +217,6 @@ def test_what_the_encoder_refuses_is_not_asked_for_again(capsys: pytest.CaptureF
     assert capsys.readouterr().err.count("EncoderError: no memory") == len(rig.asked)
 
 
-@pytest.mark.parametrize(
-    ("refuses", "tried", "taken"),
-    [
-        (
-            lambda settings: settings.rate == 15,
-            [(Fraction(15), CHEAPEST), (Fraction(30), CHEAPEST)],
-            [SheddingStep.RATE, SheddingStep.DETAIL],
-        ),
-        (
-            lambda settings: settings.more_params != "",
-            [(Fraction(15), CHEAPEST), (Fraction(30), CHEAPEST), (Fraction(15), "")],
-            [SheddingStep.RATE],
-        ),
-    ],
-)
-def test_of_steps_that_are_made_together_none_is_given_up_for_another(
-    refuses: Callable[[VideoSettings], bool],
-    tried: list[tuple[Fraction, str]],
-    taken: list[SheddingStep],
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    rig = Rig(replace(SETTINGS, preset=LEAN_PRESET), Refusing(refuses), looks=False)
-    rig.run(10, filled=0.9)
-    assert rig.asked == tried
-    assert list(rig.relief.taken) == taken
-    assert rig.told.steps[:2] == [("stepped-down", "frame rate"), ("stepped-down", "detail")]
-    assert rig.told.steps[2:] == [("stepped-up", "detail")] * (SheddingStep.DETAIL not in taken)
-    assert "no memory" in capsys.readouterr().err
-    rig.run(200, filled=0.0, busy=0.2)
-    assert list(rig.relief.taken) == []
-    assert rig.told.steps[-1] == ("keeps-up", "frame rate")
-    assert rig.relief.spacing == 1
-
-
 def test_a_step_that_needs_no_encoder_is_not_given_up_with_one_that_is_refused(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -335,9 +230,7 @@ def test_a_step_that_needs_no_encoder_is_not_given_up_with_one_that_is_refused(
     assert "no memory" in capsys.readouterr().err
 
 
-def test_of_steps_that_are_refused_together_one_after_the_other_is_given_up_the_last_first(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_of_steps_that_are_refused_together_the_last_is_given_up_first(capsys: pytest.CaptureFixture[str]) -> None:
     rig = Rig(encoder=Refusing(lambda settings: settings.more_params != ""), looks=False)
     steep(rig)
     rig.run(5, filled=0.9)
@@ -348,32 +241,6 @@ def test_of_steps_that_are_refused_together_one_after_the_other_is_given_up_the_
     assert list(rig.relief.taken) == [SheddingStep.RATE]
     assert rig.told.steps[3:] == [("stepped-up", "detail"), ("stepped-up", "encoder")]
     assert capsys.readouterr().err.count("EncoderError: no memory") == 4
-
-
-def test_a_later_step_that_was_put_off_is_given_up_alone(capsys: pytest.CaptureFixture[str]) -> None:
-    refusing = Refusing(lambda settings: settings.more_params != "")
-    rig = Rig(replace(SETTINGS, preset=LEAN_PRESET), refusing, looks=False)
-    until_taken(rig, SheddingStep.RATE, filled=0.45)
-    rig.run(5, filled=0.0)
-    until_taken(rig, SheddingStep.DETAIL, filled=0.9)
-    rig.run(5, filled=0.1)
-    assert rig.asked == [(Fraction(15), ""), (Fraction(15), CHEAPEST)]
-    assert list(rig.relief.taken) == [SheddingStep.RATE]
-    assert rig.told.steps[-1] == ("stepped-up", "detail")
-    assert "no memory" in capsys.readouterr().err
-
-
-def test_what_is_refused_in_a_step_of_its_own_is_not_tried_again(capsys: pytest.CaptureFixture[str]) -> None:
-    rig = Rig(encoder=Refusing(), looks=False)
-    until_taken(rig, SheddingStep.RATE, filled=0.45)
-    assert rig.asked == [(Fraction(30), CHEAP)]
-    rig.run(3, filled=0.1)
-    assert rig.asked == [(Fraction(30), CHEAP), (Fraction(15), "")]
-    assert rig.told.steps == [("stepped-down", "frame rate")]
-    rig.run(5, filled=0.45)
-    assert rig.asked[2:] == [(Fraction(30), CHEAPEST)]
-    assert list(rig.relief.taken) == [SheddingStep.RATE]
-    assert capsys.readouterr().err.count("EncoderError: no memory") == len(rig.asked)
 
 
 # Sessions that shed load.

@@ -65,25 +65,24 @@ class Pc:
         return [at_s for at_s, (_, is_down) in self.moves if not is_down]
 
 
-@pytest.mark.parametrize("need", [0.1, 0.8, 0.99])
+@pytest.mark.parametrize("need", [0.1, 0.99])
 def test_a_pc_that_keeps_up_is_left_alone_however_busy_it_is(need: float) -> None:
     pc = Pc(need=need)
-    pc.run(3600)
+    pc.run(600)
     assert pc.moves == []
 
 
-@pytest.mark.parametrize("stood_s", [0.2, 0.5, 0.9, 5.0])
-@pytest.mark.parametrize("need", [0.3, 0.6, 0.85])
+@pytest.mark.parametrize(("stood_s", "need"), [(0.2, 0.85), (0.9, 0.6), (5.0, 0.85)])
 def test_what_only_had_to_wait_for_a_moment_is_worked_off(stood_s: float, need: float) -> None:
     pc = Pc(need=need)
-    for _ in range(20):
+    for _ in range(5):
         pc.run(30)
         pc.stall(stood_s)
     pc.run(30)
     assert pc.moves == []
 
 
-@pytest.mark.parametrize("need", [1.02, 1.2, 1.5, 2.0, 3.0])
+@pytest.mark.parametrize("need", [1.02, 1.5, 3.0])
 def test_whatever_is_too_much_is_met_before_a_picture_is_lost(need: float) -> None:
     pc = Pc(need=0.5)
     pc.run(60)
@@ -95,12 +94,6 @@ def test_whatever_is_too_much_is_met_before_a_picture_is_lost(need: float) -> No
     assert pc.downs[0] - began_s <= HOLD_S + 3 * TICK_S
     if need > 1.4:
         assert pc.downs[0] - 160 <= 1.5
-
-
-def test_no_more_is_done_than_is_needed() -> None:
-    pc = Pc(need=1.5)
-    pc.run(10)
-    assert list(pc.ladder.taken) == [SheddingStep.ENCODER]
 
 
 def test_the_steps_have_an_order_and_time_to_take_effect() -> None:
@@ -152,13 +145,6 @@ def test_how_steep_it_is_is_asked_each_time() -> None:
     assert pc.downs[1] == pc.downs[2]
 
 
-def test_a_step_that_would_change_nothing_is_passed_over() -> None:
-    pc = Pc(SheddingPolicy(lambda step: step is not SheddingStep.VIEWERS), need=2.5)
-    pc.run(20)
-    assert list(pc.ladder.taken) == [SheddingStep.ENCODER, SheddingStep.RATE]
-    assert pc.dropped_s == 0
-
-
 def test_where_nothing_is_left_to_be_done_nothing_is_done() -> None:
     pc = Pc(need=10)
     pc.run(60)
@@ -193,7 +179,7 @@ def test_it_is_not_taken_for_room_that_a_step_fits_just_so() -> None:
 def test_a_pause_in_a_load_that_is_shorter_than_our_patience_changes_nothing() -> None:
     pc = Pc(need=1.5)
     pc.run(10)
-    for _ in range(50):
+    for _ in range(10):
         pc.need = 0.3
         pc.run(PATIENCE_S - 8)
         pc.need = 1.5
@@ -219,23 +205,11 @@ def test_who_went_up_and_stayed_there_is_patient_no_more() -> None:
     assert pc.ladder.patience_s >= 240
     pc.need, pc.busy = 0.4, None
     for _ in range(6):
-        pc.run(3600)
+        pc.run(700)
         pc.need = 1.5
         pc.run(5)
         pc.need = 0.4
     assert pc.ladder.patience_s == PATIENCE_S
-
-
-def test_a_load_that_comes_and_goes_is_not_followed_each_time() -> None:
-    pc = Pc()
-    for _ in range(60):
-        pc.need = 1.5
-        pc.run(20)
-        pc.need = 0.4
-        pc.run(45)
-    assert pc.dropped_s == 0
-    assert len(pc.ups) <= 8
-    assert pc.ladder.patience_s > 45
 
 
 def test_a_move_that_could_not_be_made_has_not_been_made() -> None:
@@ -248,26 +222,17 @@ def test_a_move_that_could_not_be_made_has_not_been_made() -> None:
     assert list(pc.ladder.taken) == [SheddingStep.ENCODER]
 
 
-@pytest.mark.parametrize("every_s", [0.05, 0.2, 0.35])
-def test_it_may_be_asked_at_any_rate(every_s: float) -> None:
-    def first_s(behind: Callable[[float], float]) -> float | None:
-        ladder, at_s = SheddingPolicy(), 0.0
-        while at_s < 60:
-            if ladder.update(at_s, behind(at_s), 1.0):
-                return at_s
-            at_s += every_s
-        return None
-
-    assert first_s(lambda at_s: min(0.9, 0.5 * at_s)) == pytest.approx(0.9, abs=3 * every_s)
-    assert first_s(lambda at_s: 0.25) is None
-    assert first_s(lambda at_s: max(0.0, 0.9 - 0.2 * at_s)) is None
-
-
-def first_step_s(behind: Callable[[int], float], every_s: float = 0.05) -> float | None:
-    """Return when the first step is taken; `behind` is told the number of the reading."""
+def first_step_s(behind: Callable[[float], float], every_s: float = 0.05) -> float | None:
+    """Return when the first step is taken; `behind` is told the time."""
     ladder = SheddingPolicy()
     times = (number * every_s for number in range(400))
-    return next((at_s for n, at_s in enumerate(times) if ladder.update(at_s, behind(n), 1.0)), None)
+    return next((at_s for at_s in times if ladder.update(at_s, behind(at_s), 1.0)), None)
+
+
+@pytest.mark.parametrize("every_s", [0.05, 0.35])
+def test_it_may_be_asked_at_any_rate(every_s: float) -> None:
+    assert first_step_s(lambda at_s: min(0.9, 0.5 * at_s), every_s) == pytest.approx(0.9, abs=3 * every_s)
+    assert first_step_s(lambda at_s: max(0.0, 0.9 - 0.2 * at_s), every_s) is None
 
 
 def test_much_is_waited_for_less_long_than_a_little_and_so_much_is_enough() -> None:
@@ -278,12 +243,12 @@ def test_much_is_waited_for_less_long_than_a_little_and_so_much_is_enough() -> N
 
 
 def test_what_becomes_too_much_soon_is_not_waited_for_as_long() -> None:
-    assert first_step_s(lambda n: min(0.95, 0.65 * 0.05 * n)) == pytest.approx(BEHIND_S / 0.65 + 0.2, abs=0.06)
-    assert first_step_s(lambda n: min(0.95, 0.45 * 0.05 * n)) == pytest.approx(BEHIND_S / 0.45 + HOLD_S, abs=0.09)
+    assert first_step_s(lambda at_s: min(0.95, 0.65 * at_s)) == pytest.approx(BEHIND_S / 0.65 + 0.2, abs=0.06)
+    assert first_step_s(lambda at_s: min(0.95, 0.45 * at_s)) == pytest.approx(BEHIND_S / 0.45 + HOLD_S, abs=0.09)
 
 
 def test_what_was_little_for_a_moment_is_not_too_much() -> None:
-    assert first_step_s(lambda n: 0.1 if n % 4 == 0 else 0.4) is None
+    assert first_step_s(lambda at_s: 0.1 if round(at_s / 0.05) % 4 == 0 else 0.4) is None
 
 
 def relieved(steps: int) -> tuple[SheddingPolicy, float]:
