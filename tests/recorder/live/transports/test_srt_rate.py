@@ -94,17 +94,6 @@ def test_one_cut_is_judged_before_the_next() -> None:
         assert link.pace.limit_bps == first, "the round trip falls: the cut was enough"
 
 
-def test_after_a_pause_what_was_not_given_is_not_taken_for_what_the_link_takes() -> None:
-    link = Link()
-    link.carry(3, rtt_ms=420)
-    link.carry(0.25, packets=int(link.pace.bps / 1316 / 8))
-    before = link.pace.bps
-    link.pause(1.5, rtt_ms=420)
-    assert link.pace.bps == before
-    link.carry(0.25, packets=int(before / 1316 / 8), rtt_ms=420)
-    assert link.pace.bps > 0.4 * before
-
-
 def test_once_what_waited_has_got_away_the_link_is_filled_again() -> None:
     link = Link()
     link.carry(0.25, rtt_ms=420)
@@ -211,14 +200,6 @@ def test_a_link_that_fills_slowly_after_a_while_is_noticed() -> None:
     assert link.pace.limit_bps is not None
 
 
-def test_who_uses_most_of_a_limit_keeps_it() -> None:
-    link = Link()
-    link.carry(1.5, rtt_ms=420)
-    for _ in range(20):
-        link.carry(0.25, packets=int(0.8 * link.pace.bps / 1316 / 8))
-    assert link.pace.limit_bps is not None
-
-
 def test_it_is_told_how_long_nothing_may_be_sent() -> None:
     link = Link()
     link.now_s += 1
@@ -226,14 +207,6 @@ def test_it_is_told_how_long_nothing_may_be_sent() -> None:
         link.pace.add_sent(1316)
     link.pace.add_sent(10 * 1316)
     assert link.pace.wait_s() == pytest.approx(10 * 1316 * 8 / link.pace.bps, rel=0.2)
-
-
-def test_a_cut_that_was_not_enough_is_followed_by_another_within_two_seconds() -> None:
-    link = Link()
-    link.carry(0.25, rtt_ms=420)
-    first = link.pace.bps
-    link.carry(2, packets=int(first / 1316 / 8), rtt_ms=420)
-    assert link.pace.bps < 0.9 * first
 
 
 def test_what_more_the_link_takes_is_asked_slowly_at_first_and_faster_after_a_while() -> None:
@@ -286,22 +259,6 @@ def test_a_way_that_is_still_full_after_a_cut_is_not_taken_for_empty(lost: float
             link.carry(0.25, packets=int(before / 1316 / 8), lost=lost, rtt_ms=rtt_ms, is_heard=is_heard)
         assert link.pace.bps < before, "it is cut again"
     assert link.pace.bps < 0.4 * first
-
-
-def test_a_long_way_that_is_not_full_has_its_limit_for_a_moment_only() -> None:
-    link = Link(empty_rtt_ms=None)
-    link.carry(0.25, rtt_ms=None)
-    for _ in range(8):
-        link.carry(1, packets=min(PACKETS, int(link.pace.bps / 1316 / 8)), rtt_ms=300)
-    assert link.pace.bps >= STREAM_BPS
-
-
-def test_a_short_way_is_known_for_empty_before_it_fills() -> None:
-    link = Link(empty_rtt_ms=None)
-    link.carry(1, rtt_ms=20)
-    for rtt_ms in range(20, 200, 20):
-        link.carry(0.25, rtt_ms=rtt_ms)
-    assert link.pace.limit_bps is not None
 
 
 def test_what_catches_up_is_cut_by_what_the_stream_needs() -> None:
