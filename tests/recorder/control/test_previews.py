@@ -120,8 +120,12 @@ def test_what_cannot_be_shown_is_said_and_may_be_asked_better(
         assert size(client) == (320, 180)
 
 
-def test_nobody_looks_and_nothing_is_done(recorder: RecorderFolder, source: Source) -> None:
-    fetch_preview(recorder, "program", 60.0)
+def test_a_single_picture_comes_as_it_is_there_and_then_nothing_is_done(
+    recorder: RecorderFolder, source: Source
+) -> None:
+    shown = decode_jpeg(fetch_preview(recorder, "program", 60.0))
+    assert (shown.width, shown.height, shown.format.name) == (640, 360, "yuv420p")
+    assert shown.to_ndarray()[100, 100] == pytest.approx(180, abs=2)
 
     def takes_nothing() -> bool:
         taken, offered = source.taken, source.offered
@@ -186,13 +190,6 @@ def test_pictures_are_taken_no_faster_than_anybody_wants_them(
             wanted += server.offer("program", picture(50))
             clock.advance_to(clock.now_ns() + NANOSECONDS // 30)
         assert 19 <= wanted <= 22
-
-
-@pytest.mark.usefixtures("source")
-def test_a_single_picture_comes_as_it_is_there(recorder: RecorderFolder) -> None:
-    shown = decode_jpeg(fetch_preview(recorder, "program", 10.0))
-    assert (shown.width, shown.height, shown.format.name) == (640, 360, "yuv420p")
-    assert shown.to_ndarray()[100, 100] == pytest.approx(180, abs=2)
 
 
 def test_one_that_shows_nothing_is_waited_for_no_longer_than_asked(

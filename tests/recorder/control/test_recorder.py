@@ -309,6 +309,8 @@ def streaming(tmp_path: Path) -> Streaming:
 
 
 def test_a_name_is_looked_up_by_the_recorder_and_remembered(streaming: Streaming) -> None:
+    with pytest.raises(UsageError, match="in real time"):
+        streaming.command(AddDestinationCommand(name="kampus"), is_live=False)
     assert streaming.command(AddDestinationCommand(name="kampus")) == ""
     assert streaming.destinations.given == [f"rtmp://live.kampus.example/live/{SECRET}"]
     assert streaming.on_disk() == (["kampus"], ("stdin",))
@@ -358,11 +360,6 @@ def test_what_is_refused_is_neither_remembered_nor_repeated(
         streaming.command(request_)
     assert SECRET not in "".join(traceback.format_exception(refused.value))
     assert streaming.on_disk() == ([], ("stdin",))
-
-
-def test_only_what_runs_in_real_time_is_streamed(streaming: Streaming) -> None:
-    with pytest.raises(UsageError, match="in real time"):
-        streaming.command(AddDestinationCommand(name="kampus"), is_live=False)
 
 
 def test_a_session_is_gone_on_with_without_a_destination_that_is_lost_of_whose_address_nothing_is_said(

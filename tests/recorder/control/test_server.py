@@ -24,8 +24,6 @@ from recorder.running.runtime_directory import RecorderFolder
 from tests.support.scripted_session import NOW, RESULT, ScriptedSession, Served, lines, subjects
 from tests.support.waiting import wait_for
 
-ROOT = Path(__file__).parents[3]
-
 
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[Served]:
@@ -270,7 +268,9 @@ def test_a_flood_of_commands_is_answered_at_our_pace(served: Served) -> None:
         "connect_to(Path(sys.argv[1]), 60.0).sendall(flood)\n"
     )
     good = served.watching(events_from=0)
-    with subprocess.Popen([sys.executable, "-c", flooder, str(served.folder.control)], cwd=ROOT) as flooding:
+    with subprocess.Popen(
+        [sys.executable, "-c", flooder, str(served.folder.control)], cwd=Path(__file__).parents[3]
+    ) as flooding:
         began = time.monotonic()
         served.tell(100)
         assert subjects(good, 100) == list(range(100))

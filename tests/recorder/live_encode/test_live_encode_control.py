@@ -34,7 +34,6 @@ EVERY_S = 0.25
 LEAST, MOST = 500_000, 4_000_000
 RECORDED = VideoSettings(320, 180, Fraction(30), ColorMatrix.BT601, MOST, MOST)
 QUESTION = HeadroomQuery(BUILT_IN_PROFILES["720p30"], MOST)
-LIVE_ENCODER = "recorder.live_encode.live_encode_control.LiveEncoder"
 
 
 @dataclass
@@ -84,7 +83,7 @@ def encodes(monkeypatch: pytest.MonkeyPatch) -> list[Encode]:
         made.append(Encode(settings, **how))
         return made[-1]
 
-    monkeypatch.setattr(LIVE_ENCODER, make)
+    monkeypatch.setattr(live_encode_control, "LiveEncoder", make)
     return made
 
 
@@ -264,15 +263,11 @@ def test_nobody_is_told_of_it_before_the_recording_and_without_destinations(monk
     assert alone.side.line() is None
 
 
-class Unopened(LiveEncoder):
-    """Its encoder cannot be opened."""
-
-    def start(self) -> None:
+def test_where_none_can_be_opened_what_is_recorded_is_streamed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def break_down(_encoder: LiveEncoder) -> None:
         raise EncoderError("the test broke it")
 
-
-def test_where_none_can_be_opened_what_is_recorded_is_streamed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(LIVE_ENCODER, Unopened)
+    monkeypatch.setattr(LiveEncoder, "start", break_down)
     alone = Alone()
     alone.open()
     wait_for(lambda: alone.connected)

@@ -281,7 +281,6 @@ def test_the_summary_tells_how_loud_the_recording_is_from_its_beginning() -> Non
 
 # This PC stands still from 2 s, or the next AAC frame, to 4 s
 
-
 STANDS_S, GOES_ON_S = 2.0, 4.0
 
 

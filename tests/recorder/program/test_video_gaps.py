@@ -30,18 +30,18 @@ def test_a_stalled_source_is_repeated_at_its_rate_and_what_comes_too_late_is_cou
     assert rig.events == [("source-silent", "podium"), ("source-missing", "podium"), ("source-returned", "podium")]
 
 
-TOLD = [("source-silent", "podium"), ("source-returned", "podium")]
-
-
-@pytest.mark.parametrize(("back_s", "repeated", "told"), [(Fraction(31, 30), 0, []), (1.2, 6, []), (1.6, 18, TOLD)])
+@pytest.mark.parametrize(
+    ("back_s", "repeated", "told"),
+    [(Fraction(31, 30), 0, []), (1.2, 6, []), (1.6, 18, ["source-silent", "source-returned"])],
+)
 def test_a_short_stall_is_bridged_with_the_last_picture_and_one_that_is_missing_is_left_as_it_is(
-    back_s: float, repeated: int, told: list[tuple[str, str]]
+    back_s: float, repeated: int, told: list[str]
 ) -> None:
     rig = Rig(end_s=3)
     counts = run(rig, camera(rig, 0, 1) + camera(rig, back_s, 3))
     assert rig.encoder.numbers == [*range(30), *[29] * repeated, *range(round(back_s * 30), 90)]
     assert counts.repeated == repeated
-    assert rig.events == told
+    assert [kind for kind, _ in rig.events] == told
 
 
 def test_a_slow_source_has_five_intervals_before_it_counts_as_missing() -> None:

@@ -142,14 +142,6 @@ def test_without_slides_and_without_a_report_nothing_is_made(*, inputs: str, cha
     assert wishes_of(settings, [inputs], "single", isolate=False) is None
 
 
-@pytest.fixture
-def film(tmp_path: Path) -> str:
-    """Return a film of 128x96 in BT.709."""
-    words = ("-f", "lavfi", "-i", "testsrc=s=128x96:r=15:d=0.3", "-pix_fmt", "yuv420p", "-colorspace", "bt709")
-    media.run("ffmpeg", "-v", "error", *words, "-color_range", "tv", tmp_path / "film.mp4")
-    return str(tmp_path / "film.mp4")
-
-
 def form_of(asked: SessionRequest, *videos: str) -> VideoFormat:
     small = Profile(width=320, height=180, fps=Fraction(15), video_bitrate=300_000)
     settings, given = Settings(profiles={"small": small}), {"videos": videos, "audios": ("none",), "profile": "small"}
@@ -160,8 +152,11 @@ def form_of(asked: SessionRequest, *videos: str) -> VideoFormat:
 
 
 def test_a_program_of_one_source_is_what_that_gives_and_one_of_several_is_the_profiles_in_the_matrix_of_the_first(
-    asked: SessionRequest, film: str
+    asked: SessionRequest, tmp_path: Path
 ) -> None:
+    film = str(tmp_path / "film.mp4")
+    words = ("-f", "lavfi", "-i", "testsrc=s=128x96:r=15:d=0.3", "-pix_fmt", "yuv420p", "-colorspace", "bt709")
+    media.run("ffmpeg", "-v", "error", *words, "-color_range", "tv", film)
     assert form_of(asked, film) == VideoFormat(128, 96, Fraction(15), ColorMatrix.BT709)
     assert form_of(asked, "synthetic", film) == VideoFormat(320, 180, Fraction(15), ColorMatrix.BT601)
     assert form_of(asked, film, "synthetic") == VideoFormat(320, 180, Fraction(15), ColorMatrix.BT709)
