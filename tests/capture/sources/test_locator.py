@@ -138,6 +138,9 @@ def test_once_it_was_there_it_is_looked_for_like_any_other_and_each_loss_begins_
     assert where.find() is None
     room.append(stick("1-3"))
     assert where.find() == moved(stick("1-3"), "1-2")
+    where.reopened()
+    where.lost()
+    assert where.find() == LocatedDevice(stick("1-3"))
 
 
 # Several inputs of a session, all of one make without serial numbers
@@ -150,15 +153,19 @@ def half(port: str) -> Device:
     )
 
 
-def test_what_is_anothers_is_not_taken_also_when_it_is_there_alone() -> None:
+@pytest.mark.parametrize("has_place", [True, False])
+def test_what_is_anothers_is_not_taken_also_when_it_is_there_alone(*, has_place: bool) -> None:
     room = Room()
-    one, other = session_of(room, stick("1-2"), stick("1-3"))
-    room.append(stick("1-2"))
+    first, second = (
+        msgspec.structs.replace(stick(port), place=f"p{port}" if has_place else None) for port in ("1-2", "1-3")
+    )
+    one, other = session_of(room, first, second)
+    room.append(first)
     assert other.find() is None
-    assert one.find() == LocatedDevice(stick("1-2"))
+    assert one.find() == LocatedDevice(first)
     assert other.find() is None
-    room.append(stick("1-3"))
-    assert other.find() == LocatedDevice(stick("1-3"))
+    room.append(second)
+    assert other.find() == LocatedDevice(second)
 
 
 @pytest.mark.parametrize("opens", [True, False], ids=["opened", "being opened"])
