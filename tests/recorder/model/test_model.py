@@ -122,20 +122,13 @@ def test_a_package_name_says_local_date_title_and_uuid() -> None:
     assert name == "2026-11-24_0900_rapat-senat_3f2a91c0"
 
 
-@pytest.mark.parametrize(
-    ("at", "began"),
-    [
-        ("2026-11-24_0900", "2026-11-24T09:00"),
-        ("2026-13-40_0900", None),
-        ("9999-12-31_2359", None),
-        ("0000-01-01_0000", None),
-    ],
-)
-def test_a_name_says_when_a_session_began_where_that_is_a_time(at: str, began: str | None) -> None:
-    found = start_in_name(f"{at}_rapat_3f2a91c0")
-    assert (found and f"{found:%Y-%m-%dT%H:%M}") == began
-    assert found is None or found.tzinfo
-    assert start_in_name(at) is None
+def test_a_name_says_when_a_session_began_where_that_is_a_time() -> None:
+    found = start_in_name("2026-11-24_0900_rapat_3f2a91c0")
+    assert found
+    assert (f"{found:%Y-%m-%dT%H:%M}", found.tzinfo is None) == ("2026-11-24T09:00", False)
+    for at in ("2026-13-40_0900", "9999-12-31_2359", "0000-01-01_0000"):
+        assert start_in_name(f"{at}_rapat_3f2a91c0") is None, at
+    assert start_in_name("2026-11-24_0900") is None
 
 
 @given(ANY_TEXT)

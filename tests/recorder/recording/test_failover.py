@@ -14,7 +14,6 @@ from recorder.archive.archive import Archive
 from recorder.disk.archive_folder import MountMemory
 from recorder.model.eventlog import EventLog
 from recorder.model.session_faults import ActiveFaults
-from recorder.package.work_folder import WorkFolder
 from recorder.recording import replica_opener
 from recorder.recording.failover import Failover
 from recorder.recording.replica import Replica
@@ -227,25 +226,6 @@ def test_a_mirror_is_two_packages_of_one_session(show: Shows) -> None:
     programs = [package.folder / "data/media/program.mp4" for package in packages]
     assert [media.decoded(program, "v").frames for program in programs] == [session.fed, session.fed]
     assert session.events == []
-
-
-def test_half_a_mirror_that_cannot_begin_is_told_and_the_other_is_recorded(
-    show: Shows, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    begin = Archive.begin
-
-    def refusing(archive: Archive, *given: Any, copy: int, **more: Any) -> WorkFolder:
-        if copy == 2:
-            raise StorageError("Not here", why="unwritable")
-        return begin(archive, *given, copy=copy, **more)
-
-    monkeypatch.setattr(Archive, "begin", refusing)
-    session = show(2, mirror=True)
-    session.feed(1)
-    session.close()
-    assert [(event.kind, event.subject) for event in session.events] == [("storage-refused", str(session.roots[1]))]
-    assert [folder.parents[1] for folder in session.folders] == [session.roots[0]]
-    assert not session.failures
 
 
 def test_half_a_mirror_that_breaks_costs_only_that(show: Shows) -> None:

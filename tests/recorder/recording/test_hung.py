@@ -69,20 +69,6 @@ def hang_with_an_unusable_spare(session: Show, disks: Disks) -> None:
     session.feed(1)
 
 
-def test_a_disk_that_hangs_for_a_while_is_gone_on_with_where_the_spare_one_cannot_be_used(
-    show: Shows, disks: Disks
-) -> None:
-    session = show(2, stalled_s=2.0)
-    hang_with_an_unusable_spare(session, disks)
-    disks.let_go.set()
-    session.feed_until(lambda: "recording-resumed" in session.kinds)
-    session.feed(2)
-    session.close()
-    assert session.failures == []
-    assert session.kinds == ["recording-stalled", "storage-stalled", "storage-refused", "recording-resumed"]
-    is_continuous(session.files(), RATE, session.seconds())
-
-
 def test_that_the_whole_process_stood_still_is_not_held_against_its_disk(
     show: Shows, disks: Disks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
