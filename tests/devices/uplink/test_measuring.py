@@ -23,7 +23,7 @@ from tests.support.waiting import wait_for
 
 pytestmark = [pytest.mark.alone("it judges the speed of links", lane="links"), pytest.mark.server]
 
-SHORT = UplinkBudget(streams=2, most_bytes=10**12, up_s=0.8, down_s=0.8, warm_up_s=0.2, idle_s=0.2)
+SHORT = UplinkBudget(streams=2, most_bytes=10**12, up_s=1.2, down_s=1.2, warm_up_s=0.2, idle_s=0.2)
 LITTLE = UplinkBudget(most_bytes=30_000_000, idle_s=0.1)
 LONG = UplinkBudget(streams=2, most_bytes=10**12, up_s=20, down_s=20, idle_s=0.1)
 type Told = tuple[str, float, float | None]
