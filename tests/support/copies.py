@@ -172,16 +172,6 @@ def everything_at(place: Place) -> list[str]:
         return list(target.walk("")[0])
 
 
-def fetch(place: Place, package: Package, into: Path) -> Path:
-    """Bring a copy here, whatever it is worth; return its folder."""
-    with place.opened() as target:
-        files, _ = target.walk(place_of(package))
-        for path, size in files.items():
-            (into / path).parent.mkdir(parents=True, exist_ok=True)
-            (into / path).write_bytes(b"".join(target.read(f"{place_of(package)}/{path}", size)))
-    return into
-
-
 def flip(path: Path, at: int = 0) -> None:
     """Change one bit of a file."""
     with path.open("r+b") as file:
