@@ -463,3 +463,6 @@ def test_a_fragment_may_begin_anywhere_in_a_sector(closed: bytes, tmp_path: Path
     path.write_bytes(content)
     assert not repair_end(path)
     assert path.read_bytes() == content
+    path.write_bytes(content + moof + (8 + 2 * SECTOR).to_bytes(4) + b"mdat" + bytes(2 * SECTOR))
+    assert repair_end(path)
+    assert path.read_bytes() == content, "what was never written reads as zeros"
