@@ -115,8 +115,8 @@ def test_an_armed_session_keeps_it_with_the_records_of_the_settings_but_for_what
     done = command.liput(room.home, *add)
     assert (done.returncode, "do not agree" in done.stderr, "--although-refused" in done.stderr) == (2, True, True)
     assert command.liput(room.home, *add, "--although-refused").returncode == 0
-    for words in (("destination", "remove", "kampus"), ("start",), ("stop",)):
-        done = command.liput(room.home, *words)
+    for asked in (("destination", "remove", "kampus"), ("start",), ("stop",)):
+        done = command.liput(room.home, *asked)
         assert done.returncode == 0, done.stderr
     recording = recording_of(room)
     assert recording["consent"]["state"] == "refused"
