@@ -79,14 +79,13 @@ def test_ten_seconds_are_150_frames_in_both_senses(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("picture_s", "sound_s", "ends", "live"),
-    [(2, 3, [Track.VIDEO], False), (3, 2, [Track.AUDIO], False), (1, 2, Track, True), (2, 1, Track, False)],
+    ("picture_s", "sound_s", "ends"), [(2, 3, [Track.VIDEO]), (3, 2, [Track.AUDIO]), (1, 2, Track), (2, 1, Track)]
 )
 def test_a_file_ends_the_session_with_its_longest_track_that_is_to_end_it(
-    tmp_path: Path, picture_s: int, sound_s: int, ends: Sequence[Track], live: bool
+    tmp_path: Path, picture_s: int, sound_s: int, ends: Sequence[Track]
 ) -> None:
     path = make_file(tmp_path / "film.mkv", picture_s, sound_s)
-    room = Room(tmp_path, file_video(path), file_audio(path), ends=tuple(ends), live=live)
+    room = Room(tmp_path, file_video(path), file_audio(path), ends=tuple(ends))
     result = room.run()
     frames, _, audio_s = lengths(program(result))
     assert frames == pytest.approx(30, abs=Track.VIDEO not in ends)
