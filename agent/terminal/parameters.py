@@ -4,11 +4,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import click
-import msgspec
 
 from config.errors import UsageError
 from config.settings.quantities import NotAllowed, parse_duration
-from recorder.model.names import utf8_safe
+from recorder.model.names import json_bytes, utf8_safe
 
 LONGEST_TEXT = 2000  # limit for a kept text, in characters
 
@@ -25,12 +24,12 @@ json_lines_option = click.option(
 
 def print_json(value: object) -> None:
     """Print a value as one line of JSON."""
-    click.echo(msgspec.json.encode(value))
+    click.echo(json_bytes(value))
 
 
 def print_result(value: object, text: str, *, as_json: bool) -> None:
     """Print a value as one line of JSON, or `text` for people."""
-    click.echo(msgspec.json.encode(value) if as_json else text)
+    click.echo(json_bytes(value) if as_json else text)
 
 
 def with_options[Answer](options: Sequence[Command[Command[Answer]]], command: Command[Answer]) -> Command[Answer]:

@@ -1,11 +1,14 @@
 """Names of packages: `2026-11-24_0900_rapat-senat_3f2a91c0`, safe on every file system, sorted by local date."""
 
 import difflib
+import json
 import re
 import unicodedata
 from collections.abc import Sequence
 from datetime import datetime
 from uuid import NAMESPACE_URL, UUID, uuid5
+
+import msgspec
 
 SLUG_LENGTH = 60  # characters of a title in a name: readable in a file manager, far below the limits of paths
 
@@ -29,6 +32,14 @@ _SURROGATE = re.compile(r"[\ud800-\udfff]")
 def utf8_safe(text: str) -> str:
     """Return `text` with U+FFFD in place of bytes that were not UTF-8."""
     return _SURROGATE.sub("\ufffd", text)
+
+
+def json_bytes(value: object) -> bytes:
+    """Return `value` as JSON; invalid UTF-8, as in names of files, is replaced."""
+    try:
+        return msgspec.json.encode(value)
+    except UnicodeEncodeError:
+        return utf8_safe(json.dumps(msgspec.to_builtins(value), ensure_ascii=False)).encode()
 
 
 def one_line(text: str) -> str:

@@ -92,6 +92,9 @@ def test_names_of_files_and_folders_need_not_be_unicode(room: Room) -> None:
     done = room.record("--for", "200ms", "--pace", "fast", "--archive", odd)
     assert (done.status, "arsip-\ufffd" in str(done.result["package"])) == (0, True)
     assert list((room.home / odd).glob("*/*/*/bagit.txt"))
+    listed = command.liput(room.home, "archive", "list", "--json", "--archive", odd)
+    (line,) = command.lines(listed.stdout.strip().strip("[]"))
+    assert (listed.returncode, "arsip-\ufffd" in str(line["folder"])) == (0, True)
 
 
 def test_help_needs_no_settings_and_loads_no_media_library(room: Room) -> None:

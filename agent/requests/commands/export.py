@@ -23,7 +23,6 @@ from config.files import json_text
 from recorder.features.dossier.papers import letter_content
 from recorder.features.dossier.store import REQUEST_FILE, TEXT_FILE, Dossier
 from recorder.features.dossier.text import request_text
-from recorder.model.names import utf8_safe
 from recorder.package.request import Request
 
 
@@ -94,7 +93,7 @@ def export_command(
     with new_file(file, replace=force, example="permohonan.zip") as raw:
         count, left_out = write_export(raw, dossiers, context, redact=redact)
     if as_json:
-        print_json({"file": utf8_safe(str(file)), "requests": count, "left_out": left_out})
+        print_json({"file": str(file), "requests": count, "left_out": left_out})
     else:
         click.echo(file)
         for sentence in left_out:

@@ -13,12 +13,12 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 from agent.web.api.state import State, state_of
 from agent.web.http.context import ApiContext
 from agent.web.http.guard import POLICY_VIOLATION
-from agent.web.http.responses import ErrorDocument, json_bytes
+from agent.web.http.responses import ErrorDocument
 from config.errors import LiputError, as_liput_error
 from devices.host import threads
 from devices.host.clock import Clock, seconds_now
 from devices.host.throttle import LogOnChange, TokenBucket
-from recorder.model.names import quoted
+from recorder.model.names import json_bytes, quoted
 from recorder.model.status import SessionResult, SessionStatus
 from recorder.running.client import ControlClient, PreviewClient, RunningRecorder, running_recorders
 from recorder.running.protocol import (

@@ -1,13 +1,12 @@
 """Answers of the API: JSON as by `--json`, and errors with their HTTP status."""
 
-import json
 from collections.abc import Mapping
 
 import msgspec
 from starlette.responses import Response
 
 from config.errors import LiputError, SettingsError, UsageError
-from recorder.model.names import utf8_safe
+from recorder.model.names import json_bytes
 from recorder.running.protocol import RecorderRefused
 
 BAD_REQUEST, NOT_FOUND, CONFLICT, BUSY, BROKEN = 400, 404, 409, 503, 500
@@ -29,14 +28,6 @@ class HttpRefusal(LiputError):
         super().__init__(message, hint=hint)
         self.status = status
         self.headers = dict(headers or {})
-
-
-def json_bytes(value: object) -> bytes:
-    """Return `value` as JSON; invalid UTF-8, as in names of files, is replaced."""
-    try:
-        return msgspec.json.encode(value)
-    except UnicodeEncodeError:
-        return utf8_safe(json.dumps(msgspec.to_builtins(value), ensure_ascii=False)).encode()
 
 
 def json_response(value: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
