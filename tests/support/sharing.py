@@ -5,16 +5,15 @@ starts the file's servers once. Two marks change when a test runs (docs/decision
 
 - `alone(why, lane=None)`: it judges how long something takes or what it costs, so it has its turn alone. A test with a
   lane mostly waits: one of each other lane may run beside it.
-- `computing`: it judges no clock. One process does all such files from the beginning, nicer than others.
+- `computing`: it judges no clock. One process does all such files from the beginning.
 
-Machines and computing tests run beside everything.
+Machines, computing tests and the unit part run beside everything, nicer than others.
 """
 
 import contextlib
 import fcntl
 import os
 import re
-from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
 from functools import cache
 from pathlib import Path
@@ -28,41 +27,37 @@ from tests.support.parts import may_have_unit
 
 GUEST = "tests/rig/guest/"
 LANES = ("sound", "links", "disks")
+ALONE = (*LANES, "alone")
+FIRST = (GUEST, "computing", *ALONE)
 MORE_PATIENT = PATIENT + 2
 """The niceness of computing tests: a machine has one processor at most, and if it has less, the others wait for it."""
-ONE_AMONG_SIX = 7
-"""The niceness of a session that has a fifth of what another one has: a process beside the five others."""
+ONE_AMONG_MANY = 7
+"""The niceness of a session that has a fifth of what another one has: a process beside some others."""
 _MARK = re.compile(r'pytest\.mark\.(computing|alone)\b(?:.*lane="(\w+)")?')
 
 
 class Sharing(LoadScopeScheduling):  # type: ignore[misc] # xdist is not typed for us
-    """Hands out files: machines, computing, those of lanes by turns, alone, those that start programs, others.
-
-    Of each the largest first.
-    """
+    """Hands out what runs alone, each lane, machines and computing to one process each; then file by file."""
 
     def __init__(self, config: pytest.Config, log: object = None) -> None:
         super().__init__(config, log)
         self._root = config.rootpath
-        self._given = Counter[str]()
 
     def _split_scope(self, nodeid: str) -> str:
         """Return the group of a test."""
         file = nodeid.partition("::")[0]
-        return GUEST if file.startswith(GUEST) else "computing" if self._place(file) == "computing" else file
+        found = GUEST if file.startswith(GUEST) else place(self._root / file)
+        return found if found in FIRST else file
 
     def _assign_work_unit(self, node: Any) -> None:
-        """Give a process the next group."""
-        order = (GUEST, "computing", *LANES, "alone", "starts", "others")
-        places = {group: self._place(group) for group in self.workqueue}
-        by_turns = {lane: (order.index(LANES[0]), self._given[lane]) for lane in LANES}
-        group = min(places, key=lambda group: by_turns.get(places[group], (order.index(places[group]), 0)))
-        self._given[places[group]] += 1
-        self.workqueue.move_to_end(group, last=False)
+        """Give a process the next group: while tests run alone, files that start no program, which wait for nobody."""
+        begun = (unit.items() for unit in self.assigned_work.values())
+        is_alone = any(group in ALONE and not all(tests.values()) for units in begun for group, tests in units)
+        files = ("others", "starts") if is_alone else ("starts", "others")
+        order = (*FIRST, *files)
+        places = {group: group if group in FIRST else place(self._root / group) for group in self.workqueue}
+        self.workqueue.move_to_end(min(places, key=lambda group: order.index(places[group])), last=False)
         super()._assign_work_unit(node)
-
-    def _place(self, group: str) -> str:
-        return group if group in (GUEST, "computing") else place(self._root / group)
 
 
 @cache
@@ -92,7 +87,7 @@ def turn_of(item: pytest.Item, folder: Path) -> Iterator[None]:
     alone = item.get_closest_marker("alone")
     if item.nodeid.startswith(GUEST):
         yield
-    elif item.get_closest_marker("computing"):
+    elif item.get_closest_marker("computing") or item.get_closest_marker("unit"):
         with be_patient():
             yield
     elif alone:
@@ -123,7 +118,7 @@ def be_patient() -> Iterator[None]:
         yield
     finally:
         os.setpriority(os.PRIO_PROCESS, 0, before)
-        be_nice(os.getpid(), ONE_AMONG_SIX)
+        be_nice(os.getpid(), ONE_AMONG_MANY)
 
 
 @contextlib.contextmanager

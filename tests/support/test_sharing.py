@@ -27,7 +27,7 @@ FILES = {
 }
 
 
-def test_machines_come_first_then_computing_then_lanes_then_alone_then_what_starts_programs(tmp_path: Path) -> None:
+def test_machines_come_first_then_computing_then_lanes_then_alone_with_the_unit_part_beside_it(tmp_path: Path) -> None:
     (tmp_path / "conftest.py").write_text(OURS)
     for number, (name, mark) in enumerate(FILES.items(), 1):
         file = tmp_path / "tests" / f"{name}.py"
@@ -43,7 +43,7 @@ def test_machines_come_first_then_computing_then_lanes_then_alone_then_what_star
     ran = [line.split()[-1].partition("::")[0] for line in lines if "PASSED" in line]
     order = (
         "rig/guest/test_in_machine", "recorder/test_large", "recorder/test_small", "capture/test_sound",
-        "net/test_more_links", "net/test_links", "agent/test_figures", "agent/test_server", "config/test_many",
+        "net/test_links", "net/test_more_links", "agent/test_figures", "config/test_many", "agent/test_server",
     )  # fmt: skip
     assert list(dict.fromkeys(ran)) == [f"tests/{name}.py" for name in order], done.stdout + done.stderr
     assert "45 passed" in lines[-1]
@@ -74,8 +74,9 @@ def test_a_test_that_is_alone_waits_for_those_that_share_and_is_not_overtaken(tm
     [
         (pytest.mark.alone("why"), dict.fromkeys(LANES, fcntl.LOCK_SH)),
         (pytest.mark.alone("why", lane="links"), {"links": fcntl.LOCK_SH}),
-        (pytest.mark.server, dict.fromkeys(LANES, fcntl.LOCK_EX)),
+        (pytest.mark.slow, dict.fromkeys(LANES, fcntl.LOCK_EX)),
         (pytest.mark.computing, {}),
+        (pytest.mark.unit, {}),
     ],
 )
 def test_a_mark_decides_what_runs_beside_a_test(
