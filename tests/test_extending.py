@@ -52,7 +52,7 @@ HOW_TOS = {
             "tests/agent/web/page/test_texts.py",
             "tests/config/locale/test_languages.py",
         ),
-        "uptime or called_something or both_languages",
+        "uptime or called_something or both_languages or no_sentence_is_missing",
     ),
     "a layout": HowTo(("config/settings/layouts.py",), ("tests/capture/compose/test_layout.py",), "stacked or places"),
     "a quirk": HowTo(("devices/model/quirks.py",), ("tests/devices/model/test_quirks.py",), "046d and 081b"),

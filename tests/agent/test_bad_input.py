@@ -93,8 +93,7 @@ def test_names_of_files_and_folders_need_not_be_unicode(room: Room) -> None:
     assert (done.status, "arsip-\ufffd" in str(done.result["package"])) == (0, True)
     assert list((room.home / odd).glob("*/*/*/bagit.txt"))
     listed = command.liput(room.home, "archive", "list", "--json", "--archive", odd)
-    (line,) = command.lines(listed.stdout.strip().strip("[]"))
-    assert (listed.returncode, "arsip-\ufffd" in str(line["folder"])) == (0, True)
+    assert (listed.returncode, "arsip-\ufffd" in listed.stdout) == (0, True)
 
 
 def test_help_needs_no_settings_and_loads_no_media_library(room: Room) -> None:

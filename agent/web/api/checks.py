@@ -38,7 +38,7 @@ def run_check(
     call: ApiCall, *, quick: bool = False, request: Word | None = None,
     have: Annotated[tuple[Word, ...], msgspec.Meta(max_length=32)] = (), public: bool = False,
 ) -> RunState:  # fmt: skip
-    """Start a check as `liput check`; `have` lists items ticked off by hand. A WebSocket message reports its end."""
+    """Start a check as `liput check`; `have` lists items ticked off by hand. WebSocket messages tell start and end."""
     switches = [*(["--quick"] if quick else []), *(["--public"] if public else [])]
     about = [] if request is None else [f"--request={request_key(request)}"]
     return _begin(call, call.house.runs, [*switches, *about, *(f"--have={thing}" for thing in have)], checks)
@@ -58,7 +58,7 @@ def rehearse(
     call: ApiCall, *, for_s: Annotated[float, msgspec.Meta(ge=3, le=LONGEST_S)] = 10.0,
     streams: Annotated[tuple[Word, ...], msgspec.Meta(max_length=16)] = (), practice: bool = False,
 ) -> RunState:  # fmt: skip
-    """Start a rehearsal, with `practice` on synthetic sources. A WebSocket message reports its end."""
+    """Start a rehearsal, with `practice` on synthetic sources. WebSocket messages report its start and end."""
     if any(runtime_directory.alive_recorders()):
         raise SessionError("a session runs, and needs all of this PC", hint="rehearse before it, or after it")
     made = ["--video=synthetic"] if practice else []
@@ -74,18 +74,19 @@ def _state(kind: Literal["check-run", "rehearsal-run"], runs: CommandRuns, last:
 def _begin(
     call: ApiCall, runs: CommandRuns, words: Sequence[str], how_it_is: Callable[[ApiCall], RunState]
 ) -> RunState:
-    """Start a run unless one is going on; return the state. Pages hear of its end by WebSocket."""
+    """Start a run unless one is going on; return the state. Pages hear of its start and end by WebSocket, in order."""
     hub, loop = call.request.app.state.hub, call.house.loop
 
     def tell() -> None:
         now = how_it_is(call)
         hub.tell(now.type, now)
 
-    def done() -> None:
+    def changed() -> None:
         if loop is not None and not loop.is_closed():
             loop.call_soon_threadsafe(tell)
 
-    runs.start(words, call.house.settings.file, done)
+    runs.start(words, call.house.settings.file, changed)
+    changed()
     return how_it_is(call)
 
 

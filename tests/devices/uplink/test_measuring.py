@@ -1,5 +1,6 @@
 """Measuring with iperf3 and LibreSpeed servers on this PC's loopback: good ones, and ones that misbehave."""
 
+import contextlib
 import json
 import socket
 import struct
@@ -229,20 +230,20 @@ def test_a_server_that_takes_no_such_post_or_is_not_there_is_told(tmp_path: Path
         assert why_not(server.address) == (NetworkFault.SERVER_ERROR, "413")
 
 
-def test_a_server_that_measures_for_somebody_else_is_busy(port: int) -> None:
-    wait_for(lambda: is_free(port), what="the server")
-    other = subprocess.Popen(
-        ["iperf3", "--client", HOST, "--port", str(port), "--time", "30", "--bitrate", "1M", "--json-stream"],
-        stdout=subprocess.PIPE,
-    )
-    try:
+def test_a_server_that_measures_for_somebody_else_is_busy(tmp_path: Path) -> None:
+    with contextlib.ExitStack() as stack:
+        port = stack.enter_context(iperf_server(tmp_path))
+        other = stack.enter_context(
+            subprocess.Popen(
+                ["iperf3", "--client", HOST, "--port", str(port), "--time", "30", "--bitrate", "1M", "--json-stream"],
+                stdout=subprocess.PIPE,
+            )
+        )
+        stack.callback(other.kill)
         assert other.stdout
-        assert other.stdout.readline(), "it has begun"
+        assert b'"start"' in other.stdout.readline(), "it has begun"
         assert why_not(f"iperf3://{HOST}:{port}")[0] == NetworkFault.BUSY
         assert other.poll() is None, "who was there first is not disturbed"
-    finally:
-        other.kill()
-        other.communicate()
 
 
 @pytest.mark.parametrize("how", [How.STALLS, How.STALLS_GIVING])

@@ -37,9 +37,11 @@ function show(found) {
   keep(el("fine"), fine, key, create);
 }
 
+let isRunning = false;
+
 /** Show a run that goes on, or what the last one found. */
 function take({ running, last, problem }) {
-  el("run").disabled = running;
+  el("run").disabled = isRunning = running;
   show(last);
   if (running) say(el("progress"), t("check.running"));
   if (problem) complain(new Refused(0, problem));
@@ -49,8 +51,8 @@ const wish = () => ({ quick: el("quick").checked,
   have: [...document.querySelectorAll("input[name=have]:checked")].map((box) => box.value) });
 
 onSubmit(el("check"), async () => {
-  const begun = await doing(el("run"), () => ask("POST", "/checks", wish()));
-  if (begun) take(begun);
+  await doing(el("run"), () => ask("POST", "/checks", wish()));
+  el("run").disabled = isRunning; // as live messages say, which may be newer than the reply
 });
 live.addEventListener("check-run", ({ detail }) => take(detail));
 

@@ -76,13 +76,15 @@ const SAVES = {
 };
 for (const form of steps) {
   onSubmit(form, async () => {
-    const run = await doing(form.querySelector(".primary"), form.querySelector("fieldset:disabled") ? next : SAVES[form.dataset.step]);
-    if (run) showRehearsal(run);
+    await doing(form.querySelector(".primary"), form.querySelector("fieldset:disabled") ? next : SAVES[form.dataset.step]);
+    el("rehearse").disabled = isRehearsing; // as live messages say, which may be newer than the reply
   });
 }
 
+let isRehearsing = false;
+
 function showRehearsal({ running, last, problem }) {
-  el("rehearse").disabled = running;
+  el("rehearse").disabled = isRehearsing = running;
   say(el("rehearsing"), running ? t("check.running") : "");
   const found = running ? null : last;
   el("verdict").hidden = !found;
