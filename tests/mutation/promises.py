@@ -13,8 +13,6 @@ import msgspec
 from tests.mutation.copied import CopiedTree
 
 PROMISES = Path(__file__).with_name("promises.toml")
-TESTS_FAILED = 1
-"""Pytest's exit status."""
 
 
 class Promise(msgspec.Struct, frozen=True):
@@ -51,7 +49,7 @@ def break_promises(root: Path, match: str = "") -> int:
                 done = subprocess.run(
                     words, cwd=tree.root, env=tree.environment, capture_output=True, text=True, check=False
                 )
-            noticed = done.returncode == TESTS_FAILED
+            noticed = " failed" in (done.stdout.splitlines() or [""])[-1]
             status |= not noticed
             print(f"{'noticed' if noticed else 'NOT NOTICED'}  {each.promise}  [{each.test}]", flush=True)
             if not noticed:
