@@ -17,15 +17,6 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Clip:
     return made
 
 
-@pytest.fixture(scope="session")
-def slides(tmp_path_factory: pytest.TempPathFactory) -> Clip:
-    """Three seconds of three pictures."""
-    made = Clip(tmp_path_factory.mktemp("slides") / "small.mkv", 320, 180, 30, 90, 1_000_000)
-    pictures = list(_jpegs(made))
-    write(made, (pictures[number // 40 * 40] for number in range(made.pictures)))
-    return made
-
-
 def _jpegs(clip: Clip) -> Iterator[bytes]:
     across, down = np.meshgrid(np.arange(clip.width), np.arange(clip.height))
     for number in range(clip.pictures):

@@ -119,15 +119,6 @@ def test_the_material_is_what_it_says() -> None:
     assert 245_000 < len(camera_jpeg(50)) < 275_000
 
 
-TWICE = Bench(Path(), pairs=2)
-
-
-def given(monkeypatch: pytest.MonkeyPatch, module: object, name: str, *figures: object) -> None:
-    """Let a measurement of a module give these figures, one after the other."""
-    left: Iterator[object] = iter(figures)
-    monkeypatch.setattr(module, name, lambda *_, **__: next(left))
-
-
 def test_each_side_must_have_composed_every_picture() -> None:
     inset.check_count("ffmpeg", "frame=12\nfps=3\nframe=720\nprogress=end\n", 720)
     with pytest.raises(JobFailed, match="liput composed 719 pictures instead of 720"):

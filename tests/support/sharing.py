@@ -1,4 +1,4 @@
-"""How tests are shared among processes, with pytest-xdist: `pytest -n 6`.
+"""How tests are shared among processes, with pytest-xdist: `pytest -n 7`.
 
 One process waits for the machines of the rig, which all start at once. Each other file goes to one process, which
 starts the file's servers once. Two marks change when a test runs (docs/decisions/0055):

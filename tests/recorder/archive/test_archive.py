@@ -24,6 +24,7 @@ from recorder.package.metadata import Begun, Package, PackageState
 from recorder.package.work_folder import BEGUN_FILE, session_start_of
 from tests.support import archives, copies
 from tests.support.errors import because
+from tests.support.health import Recorded
 from tests.support.simulated import SimulatedClock
 
 
@@ -209,27 +210,15 @@ class Rounds:
         self.clock = SimulatedClock()
         self.root = root
         self.read: list[str] = []
-        self.health: list[tuple[LogKind, LogLevel, dict[str, object]]] = []
+        self.health = Recorded(self.clock)
 
     def run(self, budget: int = EVERYTHING, is_busy: Callable[[], bool] = lambda: False) -> RoundResult:
         self.clock.advance_to(self.clock.now_ns() + 3600 * NANOSECONDS)
         self.read = []
-        return FixityRound([self.root], self.clock, is_busy, record=self._record, told=self._told).run(budget)
+        return FixityRound([self.root], self.clock, is_busy, record=self.health, told=self._told).run(budget)
 
     def _told(self, entry: FixityEntry) -> None:
         self.read.append(entry.package)
-
-    def _record(
-        self,
-        device: str,
-        kind: LogKind,
-        reason: str = "",
-        *,
-        name: str = "",
-        level: LogLevel = LogLevel.INFO,
-        **detail: object,
-    ) -> None:
-        self.health.append((kind, level, detail))
 
 
 def test_everything_is_read_in_turn_within_the_budget(archive: Archive, packages: list[Package]) -> None:
@@ -256,7 +245,7 @@ def test_damage_is_told_of_in_the_log_and_in_health(archive: Archive, packages: 
     assert last[packages[0].id].outcome == "whole"
     assert [problem.file for problem in last[packages[2].id].problems] == ["data/media/program.mp4"]
     assert {problem.file for problem in last[packages[3].id].problems} >= {"data/poster.jpg"}
-    assert [(kind, level, detail["package"]) for kind, level, detail in rounds.health] == [
+    assert [(line.kind, line.level, line.detail["package"]) for line in rounds.health.lines] == [
         (LogKind.PACKAGE_DAMAGED, LogLevel.ERROR, packages[2].id),
         (LogKind.PACKAGE_DAMAGED, LogLevel.ERROR, packages[3].id),
     ]
@@ -277,7 +266,7 @@ def test_a_package_that_cannot_be_read_is_told_of_and_ends_no_round(
         done = rounds.run()
     assert rounds.read == [package.id for package in packages]
     assert (done.packages, done.left, done.damaged, done.ended) == (4, 0, (packages[0].id,), "done")
-    assert [(level, detail["package"]) for _, level, detail in rounds.health] == [(LogLevel.ERROR, packages[0].id)]
+    assert [(line.level, line.detail["package"]) for line in rounds.health.lines] == [(LogLevel.ERROR, packages[0].id)]
     (entry,) = (entry for entry in FixityLog().entries() if entry.package == packages[0].id)
     assert (entry.outcome, entry.problems[0].kind) == ("damaged", "unreadable")
 
