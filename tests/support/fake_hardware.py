@@ -1,8 +1,4 @@
-"""An encoder in hardware that there is not: x264 in its place, which goes wrong in one way.
-
-Started as `python -m tests.support.fake_hardware WAY [PICTURE]`: from the picture of that number on. It is the
-session's own child process but for that; the ways are those in which drivers go wrong.
-"""
+"""An encoder in hardware that there is not: x264 in its place, which goes wrong in one way from some picture on."""
 
 import os
 import signal

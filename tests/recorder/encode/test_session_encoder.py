@@ -1,6 +1,5 @@
 """A hardware encoder is tried, or fails in a session: x264 goes on, no frame is missing, and the failure is told."""
 
-import dataclasses
 import random
 import threading
 from collections.abc import Iterator, Sequence
@@ -9,7 +8,6 @@ from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import av
 import pytest
@@ -28,7 +26,7 @@ from config.settings.secrets import Secret, StreamTarget
 from devices.host.clock import SystemClock
 from recorder.archive.archive import Archive
 from recorder.encode import hardware_probe as probing
-from recorder.encode.encoder import AudioSettings, Encoder
+from recorder.encode.encoder import AAC_FRAME, AudioSettings, Encoder
 from recorder.encode.hardware_kinds import (
     HARDWARE,
     MODELS,
@@ -40,8 +38,9 @@ from recorder.encode.hardware_kinds import (
     missing_node,
 )
 from recorder.encode.hardware_probe import probe, try_encoder
-from recorder.encode.hardware_process import EncoderProcess
+from recorder.encode.hardware_process import PATIENCE_S, EncoderProcess
 from recorder.encode.session_encoder import (
+    TRANSIENT_FAILURES,
     EncoderPlan,
     SessionEncoder,
     choose_encoder,
@@ -89,12 +88,14 @@ class Opened:
         return [*packets, *self.encoder.flush(Track.VIDEO)]
 
 
-@pytest.fixture
-def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+DEFAULTS = EncoderProcess.__init__.__kwdefaults__ or {}
+
+
+@pytest.fixture(autouse=True)
+def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a slow computer be no reason to give an encoder up."""
-    monkeypatch.setattr(EncoderProcess.__init__, "__kwdefaults__", {
-        **(EncoderProcess.__init__.__kwdefaults__ or {}), "patience_s": 30.0, "open_s": 60.0,
-    })  # fmt: skip
+    monkeypatch.setitem(DEFAULTS, "patience_s", 30.0)
+    monkeypatch.setitem(DEFAULTS, "open_s", 60.0)
 
 
 def played(encoder: Encoder, packets: Sequence[EncodedPacket]) -> list[tuple[int, int]]:
@@ -123,7 +124,6 @@ def check_whole(opened: Opened, shown: Sequence[int], packets: Sequence[EncodedP
         assert after.is_keyframe or after.form == before.form
 
 
-@pytest.mark.usefixtures("patience")
 def test_one_that_works_encodes_all_of_it() -> None:
     opened, shown = Opened(WELL), times((), random.Random(3), PICTURES)
     packets = opened.encode(shown)
@@ -134,14 +134,11 @@ def test_one_that_works_encodes_all_of_it() -> None:
     opened.encoder.close()
 
 
-@pytest.mark.usefixtures("patience")
 @pytest.mark.parametrize(
     ("way", "at", "reason"),
     [
         ("crash", 0, EncoderFailure.CRASHED),
         ("raise", 40, EncoderFailure.FAILED),
-        ("lose", 40, EncoderFailure.WRONG_STREAM),
-        ("backwards", 40, EncoderFailure.WRONG_STREAM),
         ("empty", PICTURES - 1, EncoderFailure.WRONG_STREAM),
     ],
 )
@@ -159,26 +156,22 @@ def test_x264_goes_on_and_no_picture_is_missing(way: str, at: int, reason: Encod
 
 
 @pytest.mark.parametrize(("way", "at"), [("hang", 0), ("swallow", 30)])
-def test_one_that_gives_nothing_is_given_up(way: str, at: int) -> None:
-    """With the session's own patience: whatever it has swallowed by then is encoded again."""
+def test_one_that_gives_nothing_is_given_up(way: str, at: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(DEFAULTS, "patience_s", PATIENCE_S)
     opened, shown = Opened(way, at), times((), random.Random(at), PICTURES)
     packets = opened.encode(shown)
     check_whole(opened, shown, packets)
     ((_, _, detail),) = opened.events
     assert detail["reason"] == EncoderFailure.SILENT.value
-    again = detail["encoded_again"]
-    assert isinstance(again, int)
-    assert again > 13  # what may wait anyway
+    assert int(str(detail["encoded_again"])) > 13  # what may wait anyway
     assert (detail["encoder"], detail["goes_on"]) == ("nvenc", "x264")
     line = opened.pictures.line()
     assert line is not None
     assert (line.name, line.why) == ("x264", "failed")
-    assert line.reason is not None
-    assert line.reason.startswith("NVENC: it gives no output (nothing for ")
+    assert str(line.reason).startswith("NVENC: it gives no output (nothing for ")
     opened.encoder.close()
 
 
-@pytest.mark.usefixtures("patience")
 def test_one_that_cannot_be_opened_is_none() -> None:
     opened, shown = Opened("refuse"), times((), random.Random(1), 20)
     packets = opened.encode(shown)
@@ -190,7 +183,6 @@ def test_one_that_cannot_be_opened_is_none() -> None:
     opened.encoder.close()
 
 
-@pytest.mark.usefixtures("patience")
 def test_a_step_down_is_taken_by_the_x264_that_comes_later() -> None:
     """Hardware is not relieved by looking for less; x264 begins with that, and goes back in the same stream."""
     opened, shown = Opened("crash", 40), times((), random.Random(2), 100)
@@ -212,13 +204,13 @@ def test_a_step_down_is_taken_by_the_x264_that_comes_later() -> None:
 
 
 def test_its_process_ends_with_it() -> None:
-    process = EncoderProcess(EncoderKind.NVENC, SETTINGS, command=command(WELL), open_s=60.0)
+    process = EncoderProcess(EncoderKind.NVENC, SETTINGS, command=command(WELL))
     process.give(draw(0), 0, is_key=True)
     process.wait(60.0)
     assert [packet.is_keyframe for packet in process.take()] == [True]
     process.close()
     assert process.child.status == 0
-    process = EncoderProcess(EncoderKind.NVENC, SETTINGS, command=command("hang"), open_s=60.0)
+    process = EncoderProcess(EncoderKind.NVENC, SETTINGS, command=command("hang"))
     process.give(draw(0), 0, is_key=True)
     process.close()
     wait_for(lambda: process.child.status == -9)
@@ -229,7 +221,6 @@ def test_its_process_ends_with_it() -> None:
 ASKED = VideoSettings(320, 180, Fraction(30), ColorMatrix.BT601, 600_000, 600_000)
 LIMITS = {"open_s": 60.0, "patience_s": 60.0, "altogether_s": 90.0, "realtime": 60.0}
 """A shared computer may be slow at any moment."""
-SHORT = LIMITS | {"open_s": 3.0, "patience_s": 1.0}
 
 
 @pytest.mark.parametrize(("size", "rate", "bit_rate"), [((854, 480), 15, 800_000), ((320, 180), 1, 100_000)])
@@ -264,8 +255,8 @@ def test_x264_in_its_place_is_good(size: tuple[int, int], rate: int, bit_rate: i
     ],
 )
 def test_each_way_of_going_wrong_is_told(way: str, at: int, reason: EncoderFailure, detail: str) -> None:
-    limits = SHORT if reason in {EncoderFailure.SILENT, EncoderFailure.HOLDS_BACK} else LIMITS
-    verdict = try_encoder(EncoderKind.NVENC, ASKED, command=command(way, at), **limits)
+    limits = {"hang-open": {"open_s": 3.0}, "hang": {"patience_s": 3.0}, "swallow": {"patience_s": 1.0}}.get(way, {})
+    verdict = try_encoder(EncoderKind.NVENC, ASKED, command=command(way, at), **LIMITS | limits)
     assert (verdict.kind, verdict.reason) == (EncoderKind.NVENC, reason)
     assert detail in verdict.detail
 
@@ -276,8 +267,7 @@ def test_one_that_is_slower_than_pictures_come_is_refused() -> None:
 
 
 def test_it_is_over_in_time_whatever_the_encoder_does() -> None:
-    limits = LIMITS | {"altogether_s": 2.0}
-    verdict = try_encoder(EncoderKind.NVENC, ASKED, command=command("hang", 20), **limits)
+    verdict = try_encoder(EncoderKind.NVENC, ASKED, command=command("hang", 20), **LIMITS | {"altogether_s": 2.0})
     assert (verdict.reason, verdict.detail) == (EncoderFailure.SILENT, "not done after 2 s")
 
 
@@ -291,15 +281,9 @@ def test_without_a_device_nothing_is_started(monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.mark.parametrize("kind", HARDWARE)
 def test_the_builds_own_encoders_say_why_they_cannot_be_opened_here(kind: EncoderKind) -> None:
-    """Where there is no such hardware; where there is, they are good or have another reason."""
     verdict = try_encoder(kind, ASKED, command=WORKER, **LIMITS)
-    if missing_node(kind) is not None:
-        assert verdict.reason in {
-            EncoderFailure.NO_DRIVER,
-            EncoderFailure.NO_DEVICE,
-            EncoderFailure.NOT_IN_BUILD,
-            EncoderFailure.CANNOT_OPEN,
-        }
+    if missing_node(kind) is not None:  # where there is such hardware they are good, or have another reason
+        assert verdict.reason in TRANSIENT_FAILURES
         assert verdict.detail
 
 
@@ -320,12 +304,7 @@ def test_a_device_is_looked_for_below_the_root(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("log", "reason"),
-    [
-        ("Cannot load libcuda.so.1", EncoderFailure.NO_DRIVER),
-        ("No capable devices found", EncoderFailure.NO_DEVICE),
-        ("Error creating a MFX session: -9.", EncoderFailure.NO_DRIVER),
-        ("", EncoderFailure.CANNOT_OPEN),
-    ],
+    [("No capable devices found", EncoderFailure.NO_DEVICE), ("", EncoderFailure.CANNOT_OPEN)],
 )
 def test_what_encoders_say_is_understood(log: str, reason: EncoderFailure) -> None:
     assert failure_of_log(log) is reason
@@ -363,11 +342,8 @@ def test_what_was_found_is_remembered_until_the_pc_is_started_anew(monkeypatch: 
     monkeypatch.setattr("recorder.encode.hardware_probe.probe", probe)
     other = VideoSettings(640, 360, Fraction(30), SETTINGS.matrix, 900_000, 900_000)
     assert remembered(EncoderKind.QSV, SETTINGS) is None
-    assert (
-        verdict_of(EncoderKind.QSV, SETTINGS)
-        == verdict_of(EncoderKind.QSV, SETTINGS)
-        == EncoderVerdict(kind=EncoderKind.QSV, psnr_db=40.0)
-    )
+    for _ in range(2):
+        assert verdict_of(EncoderKind.QSV, SETTINGS) == EncoderVerdict(kind=EncoderKind.QSV, psnr_db=40.0)
     assert tries == [EncoderKind.QSV]
     assert remembered(EncoderKind.QSV, other) is None
     remember(EncoderVerdict(kind=EncoderKind.QSV, reason=EncoderFailure.CRASHED, detail="SIGSEGV"), SETTINGS)
@@ -385,42 +361,31 @@ def test_what_was_found_is_remembered_until_the_pc_is_started_anew(monkeypatch: 
 
 
 PROFILE = BUILT_IN_PROFILES["240p15"]
-SESSION_PICTURES = 90
-HARDWARE_S = 1.5
-"""More than all that an encoder gives which fails with its picture number 15."""
 
 
 class Room:
-    """A session of SESSION_PICTURES pictures."""
+    """A session on two disks: of 90 pictures as fast as they come, or `live` and until it is stopped."""
 
-    def __init__(
-        self, folder: Path, way: str, at: int = 45, *, live: bool = True, mirror: bool = False, spare: bool = False
-    ) -> None:
+    def __init__(self, folder: Path, way: str, at: int = 45, *, live: bool = False, mirror: bool = False) -> None:
         clock, stop = SystemClock(), threading.Event()
         pace = RealPace(clock, stop) if live else FastPace(("video", "audio"))
         picture = SyntheticVideo(PROFILE.width, PROFILE.height, PROFILE.fps, pace, stop)
         sound = SyntheticAudio(pace, stop)
         self.events: list[Event] = []
-        further = [Archive(folder / "lain", clock, reserve_bytes=1)] if mirror or spare else []
-        self.plan = session_plan(
+        plan = session_plan(
             title="Rapat Senat",
             profile=PROFILE,
             pictures=[ChosenSource(picture.name, picture)],
             sounds=[SoundInput(sound.name, sound)],
-            archives=[Archive(folder / "arsip", clock, reserve_bytes=1), *further],
+            archives=[Archive(folder / name, clock, reserve_bytes=1) for name in ("arsip", "lain")],
             pace=pace,
             stop=stop,
             live=live,
-            duration_s=float(SESSION_PICTURES / PROFILE.fps),
+            duration_s=None if live else float(90 / PROFILE.fps),
             storage=StorageSettings(mirror=mirror),
             encoder=EncoderPlan("nvenc", good, command(way, at)),
         )
-        self.session = Session(self.plan, clock=clock, listener=self.events.append)
-
-    def change(self, **said: Any) -> None:
-        """Plan it anew; with a `duration_s` of None it lasts until it is stopped."""
-        self.plan = dataclasses.replace(self.plan, **said)
-        self.session = Session(self.plan, clock=SystemClock(), listener=self.events.append)
+        self.session = Session(plan, clock=clock, listener=self.events.append)
 
     def run(self) -> SessionResult:
         self.session.start()
@@ -439,12 +404,17 @@ class Room:
         return [event for event in self.events if event.kind == kind]
 
 
-def numbers(path: Path) -> list[int]:
-    """Return which pictures of the synthetic camera a recording shows."""
-    with av.open(str(path)) as container:
-        found = [markers.frame_number(plane_views(picture)[0]) for picture in container.decode(video=0)]
-    assert None not in found
-    return [number for number in found if number is not None]
+def numbers(*paths: Path) -> list[int]:
+    """Return which pictures of the synthetic camera the recordings show: one after the other."""
+    found: list[int] = []
+    for path in paths:
+        with av.open(str(path)) as container:
+            for picture in container.decode(video=0):
+                number = markers.frame_number(plane_views(picture)[0])
+                assert number is not None
+                found.append(number)
+    assert found == list(range(found[0], found[0] + len(found)))
+    return found
 
 
 def program(result: SessionResult) -> Path:
@@ -455,17 +425,17 @@ def program(result: SessionResult) -> Path:
 
 
 def test_a_recording_goes_on_in_a_second_file_and_so_does_its_mirror(tmp_path: Path) -> None:
-    room = Room(tmp_path, "crash", live=False, mirror=True)
+    room = Room(tmp_path, "crash", mirror=True)
     result = room.run()
     assert (result.state, result.degraded) == (SessionState.SEALED, ["encoder-failed: NVENC"])
     (mirror,) = (tmp_path / "lain").glob("*/*/*/data/media")
     for folder in (Path(result.package or "") / "data/media", mirror):
         first, second = folder / "program.mp4", folder / "program-2.mp4"
         assert sorted(folder.glob("program*")) == [second, first]
-        seen = [*numbers(first), *numbers(second)]
-        assert seen == list(range(seen[0], seen[0] + result.frames))
-        for path in (first, second):
-            assert media.decoded(path, "a").end_s >= media.decoded(path, "v").end_s - 0.1
+        assert len(numbers(first, second)) == result.frames
+        changes_s, sound_s = (media.decoded(first, kind).end_s for kind in "va")
+        assert -0.001 < sound_s - changes_s < AAC_FRAME / 48_000 + 0.001, "sound is cut where the picture changes"
+        assert media.decoded(second, "a").end_s >= media.decoded(second, "v").end_s - 0.1
         assert media.shown(second, "a")[0] < 0.06, "sound begins where the picture does"
     (begun,), (failed,) = room.told("session-live"), room.told("encoder-failed")
     assert (begun.detail["encoder"], begun.detail["encoder_why"]) == ("nvenc", "tried")
@@ -476,22 +446,19 @@ def test_a_recording_goes_on_in_a_second_file_and_so_does_its_mirror(tmp_path: P
 
 
 def test_one_that_fails_while_armed_costs_the_pre_roll_only(tmp_path: Path) -> None:
-    room = Room(tmp_path, "crash", 15)
-    room.change(duration_s=None)
+    room = Room(tmp_path, "crash", 15, live=True)
     with room.running() as results:
         wait_for(lambda: bool(room.told("encoder-failed")))
-        wait_for(lambda: room.session.status().pre_roll_s > HARDWARE_S)  # so it is x264's
+        wait_for(lambda: room.session.status().pre_roll_s > 1.5)  # more than hardware gave: so it is x264's
         room.session.start(30.0)
         wait_for(lambda: bool(room.told("session-live")))
         wait_for(lambda: room.session.status().media_time_s > 1)
         room.session.stop()
-    seen = numbers(program(results[0]))
-    assert seen[0] >= 15
-    assert seen == list(range(seen[0], seen[0] + len(seen)))
+    assert numbers(program(results[0]))[0] >= 15
 
 
 def test_one_that_fails_with_its_first_picture_leaves_one_file(tmp_path: Path) -> None:
-    room = Room(tmp_path, "crash", 0, live=False)
+    room = Room(tmp_path, "crash", 0)
     result = room.run()
     assert result.degraded == ["encoder-failed: NVENC"]
     assert numbers(program(result)) == list(range(result.frames))
@@ -499,8 +466,7 @@ def test_one_that_fails_with_its_first_picture_leaves_one_file(tmp_path: Path) -
 
 @pytest.mark.server
 def test_viewers_get_the_next_keyframe_with_its_parameter_sets(tmp_path: Path, server: NginxRtmp) -> None:
-    room = Room(tmp_path, "crash", 45)
-    room.change(duration_s=None)
+    room = Room(tmp_path, "crash", live=True)
     room.session.destinations.add(StreamTarget("kampus", Secret(server.url("good-key"))))
     room.session.start()
     with room.running() as results:
@@ -511,15 +477,15 @@ def test_viewers_get_the_next_keyframe_with_its_parameter_sets(tmp_path: Path, s
     first, second = server.recordings()
     for received in (first, second):
         media.decodes_cleanly(received)
-    before, after = numbers(first), numbers(second)
-    assert before == list(range(before[0], before[0] + len(before)))
-    assert after == list(range(after[0], after[0] + len(after)))
-    assert 45 <= after[0] < 105, "from the keyframe on with which x264 began, or the next one"
+    assert numbers(first)
+    assert 45 <= numbers(second)[0] < 105, "from the keyframe on with which x264 began, or the next one"
     assert results[0].state is SessionState.SEALED
 
 
-def test_a_disk_that_takes_no_further_file_is_left_for_the_next(tmp_path: Path) -> None:
-    room = Room(tmp_path, "crash", 45, live=False, spare=True)
+def test_a_disk_that_takes_no_further_file_is_left_for_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room = Room(tmp_path, "crash")
     begin = Archive.begin
 
     def begin_but_not_again(archive: Archive, *given: object, **named: object) -> WorkFolder:
@@ -527,11 +493,9 @@ def test_a_disk_that_takes_no_further_file_is_left_for_the_next(tmp_path: Path) 
             raise StorageError("Input/output error")
         return begin(archive, *given, **named)  # type: ignore[arg-type] # as it was called
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Archive, "begin", begin_but_not_again)
-        result = room.run()
+    monkeypatch.setattr(Archive, "begin", begin_but_not_again)
+    result = room.run()
     assert result.state is SessionState.SEALED
-    assert "storage-switched" in [event.kind for event in room.events]
+    assert room.told("storage-switched")
     folder = Path(result.package or "") / "data/media"
-    seen = [*numbers(folder / "program.mp4"), *numbers(folder / "program-2.mp4")]
-    assert seen == list(range(seen[0], seen[0] + result.frames))
+    assert len(numbers(folder / "program.mp4", folder / "program-2.mp4")) == result.frames

@@ -16,14 +16,13 @@ import pytest
 from capture.source import ColorMatrix
 from config.errors import EncoderError, LiputError
 from recorder.encode.encoder import AAC_FRAME, AudioSettings, Encoder
-from recorder.encode.x264 import VIDEO_TIME_BASE, VideoSettings
+from recorder.encode.x264 import STILL_RATE, VIDEO_TIME_BASE, VideoSettings
 from recorder.encode.x264_stream import PacketDurations, X264Stream, _Encoder
 from recorder.features.load_shedding.load_shedder import CHEAP, cheap_params
 from recorder.model.packet import EncodedPacket, Track
 from recorder.model.status import SheddingStep
 from tests.support.media import OneFile
 from tests.support.processes import runs
-from tests.support.waiting import wait_for
 
 WIDTH, HEIGHT = 320, 180
 SETTINGS = VideoSettings(WIDTH, HEIGHT, Fraction(30), ColorMatrix.BT601, 600_000, 600_000)
@@ -112,14 +111,6 @@ def test_the_recording_plays_every_picture_at_its_time(encoder: Encoder, tmp_pat
     assert [at for at, _ in played] == pytest.approx(shown, abs=2)
 
 
-def test_a_keyframe_comes_every_two_seconds_from_a_change_on(encoder: Encoder) -> None:
-    shown = times((), random.Random(1), 210)
-    packets = encode(encoder, shown, [(45, CHEAPER)])
-    keyframes = sorted(packet.pts / 90_000 for packet in packets if packet.track == Track.VIDEO and packet.is_keyframe)
-    for due_s in (1.5, 3.5, 5.5):
-        assert min(abs(at_s - due_s) for at_s in keyframes) < 0.08
-
-
 def test_whoever_gives_pictures_does_not_wait_for_what_the_former_encoder_holds(
     encoder: Encoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -136,40 +127,31 @@ def test_whoever_gives_pictures_does_not_wait_for_what_the_former_encoder_holds(
     assert sorted(packet.pts for packet in [*given, *packets, *rest]) == shown[:31]
 
 
-def test_a_former_encoder_is_let_go_of_long_before_the_end(encoder: Encoder) -> None:
-    shown = times((), random.Random(1), 80)
-    stream = encoder._picture_stream
-    encoder.change_video(CHEAPER)
-    for number in range(30):
-        encoder.encode_video(draw(number), shown[number])
-    context = stream.context
-    held = sys.getrefcount(context)
-    encoder.change_video(SETTINGS)
-    for number in range(30, 80):
-        encoder.encode_video(draw(number), shown[number])
-    wait_for(lambda: sys.getrefcount(context) < held)
+PRESETS = "lean", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"
 
 
-@pytest.mark.parametrize("preset", ["lean", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"])
-def test_what_is_cheaper_makes_the_same_stream_of_every_preset(preset: str) -> None:
-    settings = replace(SETTINGS, preset=preset, rate=Fraction(30000, 1001))
+@pytest.mark.parametrize(
+    "settings",
+    [
+        *(replace(SETTINGS, preset=preset, rate=Fraction(30000, 1001)) for preset in PRESETS),
+        replace(SETTINGS, low_latency=True),
+        replace(SETTINGS, slowest=STILL_RATE),
+    ],
+    ids=[*PRESETS, "low latency", "adaptive rate"],
+)
+def test_what_is_cheaper_makes_the_same_stream_of_every_kind(settings: VideoSettings) -> None:
     encoder = Encoder(settings, None)
-    cheap = replace(settings, more_params=cheap_params(preset, [SheddingStep.ENCODER]))
-    encoder.change_video(cheap)
-    encoder.change_video(
-        replace(settings, more_params=cheap_params(preset, [SheddingStep.ENCODER, SheddingStep.DETAIL]))
-    )
-    encoder.change_video(replace(cheap, rate=settings.rate / 2))
-    encoder.change_video(settings)
+    steps = [SheddingStep.ENCODER, SheddingStep.DETAIL]
+    cheap, cheaper = (replace(settings, more_params=cheap_params(settings.preset, steps[:few])) for few in (1, 2))
+    halved = [] if settings.low_latency else [replace(cheap, rate=settings.rate / 2)]
+    for other in (cheap, cheaper, *halved, settings):
+        encoder.change_video(other)
     encoder.close()
 
 
 def test_another_stream_is_refused_and_the_one_so_far_goes_on(encoder: Encoder) -> None:
-    for other in (
-        replace(SETTINGS, preset="ultrafast"),
-        replace(SETTINGS, width=160),
-        replace(SETTINGS, preset="warp"),
-    ):
+    others = replace(SETTINGS, preset="ultrafast"), replace(SETTINGS, width=160), replace(SETTINGS, preset="warp")
+    for other in others:
         with pytest.raises(EncoderError):
             encoder.change_video(other)
     shown = times((), random.Random(1), 40)
@@ -218,25 +200,23 @@ def test_it_goes_on_at_the_decoding_time_at_which_another_has_ended(begins: int 
     assert packets[-1].pts + packets[-1].duration == 70 * INTERVAL
 
 
-def test_it_is_changing_until_the_next_picture_and_tells_which_encoder_gets_that() -> None:
+def test_it_is_changing_until_the_next_picture_which_another_encoder_gets_and_then_lets_go_of_the_first() -> None:
     first, second = x264(), x264()
     stream = X264Stream(first, INTERVAL)
     assert stream.by_x264 is stream
     said = [(stream.is_changing, stream.context is first, stream.context is second)]
     packets = streamed(stream, 0, 5)
+    held = sys.getrefcount(first)
     stream.change(second, INTERVAL)
     said.append((stream.is_changing, stream.context is first, stream.context is second))
     packets += streamed(stream, 5, 5)
     said.append((stream.is_changing, stream.context is first, stream.context is second))
     stream.close()
     assert not runs("former-encoder")
+    assert sys.getrefcount(first) < held
     packets += stream.flush()
     assert said == [(False, True, False), (True, False, True), (False, False, True)]
     assert sorted(packet.pts for packet in packets) == [number * INTERVAL for number in range(10)]
-
-
-def test_nothing_is_known_before_anything_goes_in() -> None:
-    assert PacketDurations().duration_from(0) is None
 
 
 def test_with_pictures_held_back_decoding_runs_ahead_and_each_step_is_to_the_next_picture_that_went_in() -> None:
@@ -263,6 +243,7 @@ def test_pictures_that_go_in_later_are_still_before_the_first_in_decoding_order(
 
 def test_without_pictures_held_back_the_next_is_the_next_that_went_in() -> None:
     steps = PacketDurations()
+    assert steps.duration_from(0) is None
     for pts in (0, 10, 25):
         steps.add_frame(pts)
     assert [steps.duration_from(dts) for dts in (0, 10, 25)] == [10, 15, None]
