@@ -50,11 +50,10 @@ def plain(red: int, green: int, blue: int, size: tuple[int, int] = (WIDTH, HEIGH
     return np.full((size[1], size[0], 3), (red, green, blue), np.uint8)
 
 
-def colour_bars(size: tuple[int, int] = (WIDTH, HEIGHT), level: int = 191) -> Image:
+def colour_bars(level: int = 191) -> Image:
     """Draw the eight bars of EBU: white, yellow, cyan, green, magenta, red, blue, black."""
     colours = [(level * (not bar & 2), level * (not bar & 4), level * (not bar & 1)) for bar in range(8)]
-    columns = np.array(colours, np.uint8)[np.arange(size[0]) * 8 // size[0]]
-    return columns[None].repeat(size[1], axis=0)
+    return np.array(colours, np.uint8).repeat(WIDTH // 8, axis=0)[None].repeat(HEIGHT, axis=0)
 
 
 def titled(image: Image, text: str, colour: tuple[int, int, int] = (240, 240, 240)) -> Image:
@@ -67,11 +66,11 @@ def titled(image: Image, text: str, colour: tuple[int, int, int] = (240, 240, 24
 
 
 @functools.cache
-def camera_pictures(count: int = 48, noise: float = 2.0) -> tuple[bytes, ...]:
+def camera_pictures(noise: float = 2.0) -> tuple[bytes, ...]:
     """Return what a camera sees that looks at a wall: the same, but for the noise of its sensor."""
     generator = np.random.default_rng(17)
     wall = np.linspace(60, 190, WIDTH)[None, :, None] * np.linspace(1, 0.7, HEIGHT)[:, None, None]
-    noisy = (wall + generator.normal(0, noise, (HEIGHT, WIDTH, 1)) for _ in range(count))
+    noisy = (wall + generator.normal(0, noise, (HEIGHT, WIDTH, 1)) for _ in range(48))
     return tuple(jpeg(np.broadcast_to(picture, (HEIGHT, WIDTH, 3)).clip(0, 255).astype(np.uint8)) for picture in noisy)
 
 
@@ -81,10 +80,10 @@ def live(noise: float = 2.0) -> Iterator[bytes]:
 
 
 def paced(
-    pictures: Iterable[bytes], rate: float = RATE, *, from_s: float = 0.0, jitter_s: float = 0.0, seed: int = 1
+    pictures: Iterable[bytes], rate: float = RATE, *, from_s: float = 0.0, jitter_s: float = 0.0
 ) -> Iterator[Shot]:
     """Give pictures at a rate, each up to `jitter_s` early or late."""
-    moments = random.Random(seed)
+    moments = random.Random(1)
     for number, picture in enumerate(pictures):
         yield from_s + number / rate + moments.uniform(-jitter_s, jitter_s), picture
 
@@ -101,20 +100,14 @@ def numbered(picture: bytes) -> Iterator[bytes]:
         yield picture + number.to_bytes(4)
 
 
-def live_then(pictures: Iterator[bytes], from_s: float, to_s: float, rate: float = 30) -> itertools.chain[Shot]:
+def live_then(pictures: Iterator[bytes], from_s: float, to_s: float) -> itertools.chain[Shot]:
     """Show a camera, then `pictures` for a while, then the camera again."""
-    return itertools.chain(
-        before(from_s, paced(live(), rate)),
-        before(to_s, paced(pictures, rate, from_s=from_s)),
-        paced(live(), rate, from_s=to_s),
-    )
+    shown = before(to_s, paced(pictures, from_s=from_s))
+    return itertools.chain(before(from_s, paced(live())), shown, paced(live(), from_s=to_s))
 
 
 class FakeCamera(VideoSource):
-    """A camera that sends shots and moves the clock on while it waits.
-
-    `refuses` is raised by opening, `lost_s` is when it goes, `signal` what its driver says of its input.
-    """
+    """A camera that sends shots and moves the clock on while it waits; opening raises `refuses`."""
 
     name = "Fake Camera"
 
@@ -123,11 +116,12 @@ class FakeCamera(VideoSource):
         clock: SimulatedClock,
         shots: Iterable[Shot],
         *,
-        rate: float = RATE,
-        size: tuple[int, int] = (WIDTH, HEIGHT),
-        lost_s: float | None = None,
-        signal: Callable[[float], str | None] = lambda _seconds: None,
+        rate: float,
+        size: tuple[int, int],
+        lost_s: float | None,
+        signal: Callable[[float], str | None],
     ) -> None:
+        """Take when it goes, and what its driver says of its input."""
         self.mode = ChosenMode(Mode("MJPG", *size, (rate,)), rate)
         self.damaged = 0
         self.refuses: LiputError | None = None
@@ -225,11 +219,6 @@ class Watched:
         """Those of the opening that lasts."""
         assert isinstance(self.health.detectors, VideoDetectors)
         return self.health.detectors
-
-    @property
-    def state(self) -> str:
-        """How the device is now, in one word."""
-        return str(self.health.now.state)
 
     def faults(self) -> list[tuple[float, str, str]]:
         """Return (seconds after opening, kind of line, fault) of what was found and what was over."""

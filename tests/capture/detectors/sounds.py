@@ -15,8 +15,6 @@ from devices.host.clock import NANOSECONDS
 from tests.support.health import Recorded
 from tests.support.simulated import SimulatedClock
 
-BLOCK = 960
-_AT_A_TIME = 50
 type Sound = NDArray[np.floating[Any]]
 """Shape (samples, channels), full scale 1."""
 
@@ -70,9 +68,9 @@ class Heard:
         self.watch = AudioDetectors(self.tracker, channels, silence_s=silence_s, mains_hz=mains_hz)
         self.seconds = 0.0
 
-    def hear(self, sound: Sound | Samples, *, block: int = BLOCK) -> "Heard":
+    def hear(self, sound: Sound | Samples, *, block: int = 960) -> "Heard":
         """Feed a sound in media time."""
-        for some in _parts(sound, _AT_A_TIME * block):  # converting minutes at once allocates too much
+        for some in _parts(sound, 50 * block):  # converting minutes at once allocates too much
             for part in _parts(some if some.dtype == np.int16 else samples(some), block):
                 self.feed(part)
         return self

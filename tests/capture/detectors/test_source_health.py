@@ -1,7 +1,6 @@
 """Hysteresis, patience, and detectors with bugs: one costs no frame and no block, and is logged once."""
 
 import itertools
-import re
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +9,7 @@ import pytest
 from capture.detectors import audio_detectors
 from capture.detectors.detector_factory import DetectorFactory
 from capture.detectors.picture_measures import PictureDetector
-from capture.detectors.source_health import DetectorGuard, FaultHysteresis, Patience, patience_for
+from capture.detectors.source_health import FaultHysteresis, Patience, patience_for
 from capture.detectors.video_detectors import DamageDetector, FreezeDetector, VideoDetectors
 from capture.source import Frame
 from config.errors import DeviceError, DeviceNotFound, LiputError, MediaError
@@ -23,7 +22,6 @@ from devices.host.clock import NANOSECONDS
 from devices.model.device import Device, DeviceKind, Health
 from tests.capture.detectors.sounds import samples, speech
 from tests.support import workers
-from tests.support.errors import because
 from tests.support.health import Recorded
 from tests.support.scenes import Shot, Watched, before, camera_pictures, live, paced
 from tests.support.simulated import SimulatedClock
@@ -108,7 +106,6 @@ def test_a_role_comes_before_the_kind_and_the_kind_before_what_is_built_in() -> 
 
 
 def test_microphone_is_a_role_and_a_kind() -> None:
-    """A person's setting counts for a capture card with the role `microphone`, whether for the role or for the kind."""
     built_in = dict(BUILT_IN_PATIENCE)
     role = Settings(patience=built_in | {"capture-card": Setting(silence_s=300.0), "microphone": Setting(silence_s=60)})
     assert patience_for(role, DeviceKind.CAPTURE_CARD, "microphone").silence_s == 60
@@ -216,10 +213,6 @@ def test_a_tracker_that_fails_hides_no_error_of_the_source(break_at: Break) -> N
     watched = Watched(before(2.0, paced(live())), lost_s=2.1)
     watched.run(5.0)
     assert watched.video.outage
-    refused = Watched([])
-    refused.camera.refuses = DeviceError("Podium is used by pid 7 (vlc)", why="busy")
-    with pytest.raises(DeviceError, check=because("busy")):
-        refused.video.open()
 
 
 def test_whoever_is_told_of_changes_may_fail_and_goes_on_being_told() -> None:
@@ -240,8 +233,6 @@ def test_a_log_that_fails_is_no_reason_either() -> None:
     def fails(*_args: object, **_detail: object) -> None:
         raise OSError("no disk")
 
-    tracker = HealthTracker("id", "Podium", record=fails, clock=SimulatedClock())
-    DetectorGuard(tracker)("part", lambda: 1 / 0)
     video = Watched(eventful(), record=fails)
     frames, *_ = taken(video)
     assert len(frames) > 400
@@ -290,19 +281,13 @@ def test_a_refusal_is_raised_again_logged_once_and_the_health_until_it_opens(
     (refused,) = watched.log.of(LogKind.REFUSED)
     assert (refused.reason, refused.level, refused.detail["hint"]) == (error.message, LogLevel.WARN, error.hint)
     assert (watched.health.now.fault, watched.health.now.reason) == (fault, error.message if fault else None)
+    watched.camera.refuses = DeviceError("another", why="busy")
+    with pytest.raises(DeviceError):
+        watched.video.open()
+    assert (watched.health.now.fault, watched.log.of(LogKind.REFUSED)[1].reason) == (Fault.BUSY, "another")
     watched.camera.refuses = None
     watched.video.open()
     assert watched.health.now == Health()
-
-
-def test_a_refusal_for_another_reason_takes_the_place_of_the_one_before() -> None:
-    watched = Watched([])
-    for error, fault in ((DeviceNotFound("gone"), Fault.LOST), (DeviceError("busy", why="busy"), Fault.BUSY)):
-        watched.camera.refuses = error
-        with pytest.raises(LiputError):
-            watched.video.open()
-        assert watched.health.now.fault == fault
-    assert [line.reason for line in watched.log.of(LogKind.REFUSED)] == ["gone", "busy"]
 
 
 # Controls
@@ -316,6 +301,4 @@ def test_controls_that_cannot_be_set_by_a_bug_keep_no_camera_from_opening(break_
     DetectorFactory(Settings(), clock, log).prepare(camera)
     (line,) = log.lines
     assert (line.kind, line.level, line.device) == (LogKind.CONTROLS_APPLIED, LogLevel.WARN, camera.id)
-    place = r"capture/detectors/detector_factory\.py:\d+"
-    said = rf"its controls could not be set: ValueError\('a bug'\) at {place}; please report this"
-    assert re.fullmatch(said, line.reason)
+    assert "ValueError('a bug')" in line.reason
