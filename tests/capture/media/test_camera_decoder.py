@@ -55,8 +55,8 @@ def h264() -> CameraDecoder:
     return decoder_for("H264", SIZE, SIZE, matrix=ColorMatrix.BT601, full_range=False)
 
 
-def luma(decoder: CameraDecoder, frame: Frame) -> float:
-    return float(plane_views(decoder.decode(frame))[0].mean())
+def luma(decoder: CameraDecoder, frame: Frame, within: Size | None = None) -> float:
+    return float(plane_views(decoder.decode(frame, within))[0].mean())
 
 
 FRAMES = encoded(25)
@@ -68,7 +68,8 @@ def test_pictures_that_nobody_asked_for_are_decoded_on_the_way(asked: list[int])
     for frame in FRAMES:
         decoder.enqueue(frame)
     for number in asked:
-        assert luma(decoder, FRAMES[number]) == pytest.approx(level(number), abs=1.5)
+        within = (160, 90) if number % 2 else None
+        assert luma(decoder, FRAMES[number], within) == pytest.approx(level(number), abs=1.5)
 
 
 def test_after_damage_there_is_no_picture_until_a_keyframe() -> None:
@@ -114,23 +115,14 @@ def test_uncompressed_pictures_become_yuv420p_with_the_samples_they_had() -> Non
     assert [np.unique(plane).tolist() for plane in plane_views(picture)] == [[188], [90], [200]]
 
 
-def test_a_picture_that_is_cut_off_or_not_bytes_is_damaged() -> None:
-    decoder = decoder_for("YUYV", SIZE, SIZE, matrix=ColorMatrix.BT601, full_range=False)
+def test_a_picture_that_is_not_bytes_is_damaged() -> None:
     with pytest.raises(MediaError):
-        decoder.decode(Frame(0, b"\x00" * 100))
-    with pytest.raises(MediaError):
-        decoder.decode(Frame(0, av.VideoFrame(*SIZE, "yuv420p")))
-
-
-def test_a_format_that_cannot_be_converted_is_refused() -> None:
-    with pytest.raises(ValueError, match="RGB3"):
-        decoder_for("RGB3", SIZE, SIZE, matrix=ColorMatrix.BT601, full_range=False)
+        h264().decode(Frame(0, av.VideoFrame(*SIZE, "yuv420p")))
 
 
 WIDTH, HEIGHT = 640, 360
-SMALLER = [(320, 180), (160, 90), (214, 120), (640, 90), (100, 1000)]
-EXPECTED = [(320, 180), (160, 90), (214, 120), (160, 90), (100, 56)]
-"""`WIDTH` x `HEIGHT` fitted into each of SMALLER."""
+FITTED = {(320, 180): (320, 180), (214, 120): (214, 120), (640, 90): (160, 90), (100, 1000): (100, 56)}
+"""`WIDTH` x `HEIGHT` within each size."""
 
 
 def camera(fourcc: str) -> CameraDecoder:
@@ -150,7 +142,7 @@ def test_a_smaller_picture_shows_the_same_and_leaves_the_whole_one_as_it_is(
     decoder = camera(kind.partition(" ")[0])
     whole = [plane.copy() for plane in plane_views(decoder.decode(frame))]
     assert whole[0].shape == (HEIGHT, WIDTH)
-    for within, size in zip(SMALLER, EXPECTED, strict=True):
+    for within, size in FITTED.items():
         picture = decoder.decode(frame, within)
         assert (picture.width, picture.height, picture.format.name) == (*size, "yuv420p")
         assert (picture.color_range, picture.pict_type, picture.pts) == (1, 0, None)
@@ -175,15 +167,6 @@ def test_damage_is_found_in_smaller_pictures_too(use_turbo: bool, monkeypatch: p
     assert decoder.decode(Frame(0, data), (160, 90)).width == 160
 
 
-def test_an_h264_camera_needs_its_other_pictures_whatever_the_size() -> None:
-    decoder, frames = h264(), FRAMES[:3]
-    for frame in frames:
-        decoder.enqueue(frame)
-    shown = [decoder.decode(frame, within) for frame, within in zip(frames, ((160, 90), None, (64, 64)), strict=True)]
-    assert [picture.width for picture in shown] == [120, 320, 64]
-    assert [plane_views(picture)[0].mean() for picture in shown] == pytest.approx(list(map(level, range(3))), abs=1.5)
-
-
 def test_only_the_latest_sizes_are_kept() -> None:
     made: list[Size] = []
 
@@ -205,27 +188,17 @@ KEY, BETWEEN = b"\x65\x88\x84", b"\x41\x9a\x21"
 DELIMITER, MESSAGE = b"\x09\xf0", b"\x06\x05\x01"
 
 
-def test_each_unit_without_its_start_code_whichever_of_the_two_it_has() -> None:
+def test_units_lie_between_start_codes_without_zeros_behind_them() -> None:
     assert list(nal_units(LONG + SPS + SHORT + PPS + SHORT + KEY)) == [SPS, PPS, KEY]
-    assert list(nal_units(SHORT + SPS + LONG + PPS + LONG + KEY)) == [SPS, PPS, KEY]
-
-
-def test_zeros_behind_a_unit_are_not_of_it_and_nothing_but_zeros_is_no_unit() -> None:
     assert list(nal_units(LONG + KEY + b"\x00\x00\x00" + SHORT + BETWEEN + b"\x00")) == [KEY, BETWEEN]
     assert list(nal_units(LONG + b"\x00\x00" + LONG + KEY + SHORT)) == [KEY]
-
-
-def test_what_comes_before_the_first_start_code_is_no_unit() -> None:
     assert list(nal_units(KEY + LONG + BETWEEN)) == [BETWEEN]
     assert list(nal_units(KEY)) == []
-    assert list(nal_units(b"")) == []
 
 
-@pytest.mark.parametrize(
-    ("unit", "kind"), [(SPS, SEQUENCE_SET), (PPS, PICTURE_SET), (KEY, IDR), (b"\x25\x88", IDR), (BETWEEN, SLICE)]
-)
-def test_the_type_of_a_unit_is_told_from_its_importance(unit: bytes, kind: int) -> None:
-    assert nal_type(unit) == kind
+def test_the_type_of_a_unit_is_told_from_its_importance() -> None:
+    units = (SPS, PPS, KEY, b"\x25\x88", BETWEEN)
+    assert [nal_type(unit) for unit in units] == [SEQUENCE_SET, PICTURE_SET, IDR, IDR, SLICE]
 
 
 def test_a_stream_begins_with_a_start_code() -> None:
@@ -248,9 +221,4 @@ def test_a_keyframe_is_found_behind_what_comes_before_it() -> None:
     assert has_keyframe(SHORT + b"\x25")
     assert not has_keyframe(LONG + DELIMITER + LONG + SPS + LONG + PPS + LONG + BETWEEN)
     assert not has_keyframe(KEY)
-    assert not has_keyframe(b"")
-
-
-def test_a_start_code_that_ends_what_there_is_begins_nothing() -> None:
-    assert not has_keyframe(LONG + BETWEEN + LONG)
-    assert not has_keyframe(SHORT)
+    assert not has_keyframe(LONG + BETWEEN + LONG), "a start code at the end begins nothing"

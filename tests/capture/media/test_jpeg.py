@@ -235,24 +235,13 @@ def test_colours_stay_what_they_are(colour: tuple[int, int, int], matrix: ColorM
         assert np.abs(middle - np.array(colour)).max() <= 4, middle
 
 
-@pytest.mark.parametrize(
-    ("size", "width", "expected"),
-    [
-        ((640, 480), 320, (320, 240)),
-        ((320, 240), 1280, (320, 240)),
-        ((1920, 1080), 33, (32, 18)),
-        ((640, 480), 1, (2, 2)),
-    ],
-)  # fmt: skip
-def test_the_shape_stays_and_nothing_is_made_larger(
-    size: tuple[int, int], width: int, expected: tuple[int, int]
-) -> None:
-    small = shrink(picture(*size, COLOURS["red"], ColorMatrix.BT709), width, VideoReformatter())
+@pytest.mark.parametrize(("width", "expected"), [(320, (320, 240)), (1280, (640, 480)), (33, (32, 24)), (1, (2, 2))])
+def test_the_shape_stays_and_nothing_is_made_larger(width: int, expected: tuple[int, int]) -> None:
+    small = shrink(picture(640, 480, COLOURS["red"], ColorMatrix.BT709), width, VideoReformatter())
     assert seen(JpegEncoder().write(small)).size == expected
 
 
 def test_it_is_a_copy() -> None:
-    """The compositor draws the next picture into the same memory."""
     frame = picture(320, 180, COLOURS["white"], ColorMatrix.BT709)
     small = shrink(frame, 320, VideoReformatter())
     frame.planes[0].update(bytes(frame.planes[0].buffer_size))
@@ -261,14 +250,11 @@ def test_it_is_a_copy() -> None:
 
 def test_one_writer_takes_every_size_and_any_number_whatever_their_times() -> None:
     scaler, writer = VideoReformatter(), JpegEncoder()
-    for at in (None, 5, 5, 3, 90_000):
-        frame = picture(640, 360, COLOURS["blue"], ColorMatrix.BT709)
-        frame.pts, frame.time_base = at, Fraction(1, 90_000)
-        assert seen(writer.write(shrink(frame, 320, scaler))).width == 320
-    for width in (320, 160, 320, 64):
-        for _ in range(3):
-            small = shrink(picture(640, 360, COLOURS["blue"], ColorMatrix.BT709), width, scaler)
-            assert seen(writer.write(small)).width == width
+    for width in (320, 160, 320):
+        for at in (None, 5, 5, 3, 90_000):
+            frame = picture(640, 360, COLOURS["blue"], ColorMatrix.BT709)
+            frame.pts, frame.time_base = at, Fraction(1, 90_000)
+            assert seen(writer.write(shrink(frame, width, scaler))).width == width
 
 
 @pytest.mark.parametrize("size", [(320, 180), (33, 17)])

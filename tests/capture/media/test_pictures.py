@@ -44,12 +44,9 @@ def test_fitted_sizes_are_even_within_the_limits_and_of_the_same_shape(
 @pytest.mark.parametrize(
     ("size", "limits", "expected"),
     [
-        ((1920, 1080), (1280, 720), (1280, 720)),
-        ((1280, 720), (1920, 1080), (1280, 720)),
         ((640, 480), (1280, 400), (534, 400)),
         ((1366, 768), (640, 480), (640, 360)),
         ((101, 77), (101, 77), (100, 76)),
-        ((8000, 2), (8000, 2), (8000, 2)),
         ((100, 3), (100, 3), (66, 2)),
     ],
 )
@@ -222,7 +219,6 @@ def test_planes_are_copied_into_others_of_the_same_number_and_sizes() -> None:
 # Frames of other formats
 
 WIDTH, HEIGHT = 64, 32
-BT2020 = 9
 
 
 def planar(
@@ -267,7 +263,7 @@ def colour_of(frame: av.VideoFrame) -> list[int]:
         (3, 480, ColorMatrix.BT601),
         (ColorMatrix.BT601, 1080, ColorMatrix.BT601),
         (ColorMatrix.SMPTE170M, 1080, ColorMatrix.SMPTE170M),
-        (BT2020, 480, ColorMatrix.BT709),
+        (9, 480, ColorMatrix.BT709),  # BT.2020
     ],
 )
 def test_pictures_keep_their_matrix_where_players_know_it(said: int, height: int, matrix: ColorMatrix) -> None:

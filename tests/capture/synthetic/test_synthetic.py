@@ -10,13 +10,12 @@ import pytest
 from av.video.reformatter import ColorRange
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
 from capture.media.pictures import plane_views
 from capture.pacing import FastPace, RealPace
 from capture.source import SAMPLE_RATE, AudioBlock, ColorMatrix, Frame
 from capture.synthetic.audio import BLOCK_SAMPLES, LOOP_SECONDS, SyntheticAudio
-from capture.synthetic.marks import BLACK, NUMBER, NUMBERS, WHITE, is_lit, write_lamp, write_number
+from capture.synthetic.marks import NUMBERS, is_lit, write_number
 from capture.synthetic.slides import SLIDES, draw_slide
 from capture.synthetic.video import SyntheticPainter, SyntheticVideo
 from devices.host.clock import NANOSECONDS
@@ -24,10 +23,6 @@ from tests.support.markers import beep_times, frame_number, is_flashing
 from tests.support.simulated import SimulatedClock
 
 STOP = threading.Event()
-
-
-def fast(width: int = 320, height: int = 240, rate: Fraction = Fraction(15)) -> SyntheticVideo:
-    return SyntheticVideo(width, height, rate, FastPace(("video",)), STOP)
 
 
 def next_frame(source: SyntheticVideo) -> Frame:
@@ -95,7 +90,7 @@ def test_numbers_and_flashes_survive_an_encoder() -> None:
 
 
 def test_samples_are_what_their_tags_say() -> None:
-    source = fast(1280, 720)
+    source = SyntheticVideo(1280, 720, Fraction(15), FastPace(("video",)), STOP)
     format_ = source.open()
     assert (format_.width, format_.height, format_.rate, format_.matrix) == (1280, 720, Fraction(15), ColorMatrix.BT601)
     picture = source.decode(next_frame(source))
@@ -114,35 +109,12 @@ def test_samples_are_what_their_tags_say() -> None:
         assert plane.max() <= highest
 
 
-def marked(number: int) -> np.ndarray:
-    luma = np.full((180, 320), 60, np.uint8)
-    write_number(luma, number)
-    return luma
-
-
 @settings(max_examples=30)
 @given(st.integers(0, NUMBERS * 2))
 def test_every_number_is_read_back(number: int) -> None:
-    assert frame_number(marked(number)) == number % NUMBERS
-
-
-@settings(max_examples=30)
-@given(st.integers(0, NUMBERS - 1), st.integers(0, 25))
-def test_a_block_that_has_flipped_or_faded_is_noticed(number: int, block: int) -> None:
-    luma = marked(number)
-    rows, columns = NUMBER.pixels(320, 180)
-    edges = [columns.start + (columns.stop - columns.start) * edge // 26 for edge in (block, block + 1)]
-    area = luma[rows, edges[0] : edges[1]]
-    for level in (np.where(area > 128, BLACK, WHITE), np.full(area.shape, 125)):
-        luma[rows, edges[0] : edges[1]] = level
-        assert frame_number(luma) is None
-
-
-def test_the_lamp_is_read() -> None:
-    luma = marked(7)
-    for lit in (True, False, True):
-        write_lamp(luma, lit=lit)
-        assert is_flashing(luma) == lit
+    luma = np.full((180, 320), 60, np.uint8)
+    write_number(luma, number)
+    assert frame_number(luma) == number % NUMBERS
 
 
 @pytest.mark.parametrize("rate", [Fraction(25), Fraction(30000, 1001)])
@@ -161,10 +133,6 @@ def blocks(source: SyntheticAudio, count: int) -> list[AudioBlock]:
     source.open()
     found = [source.read(1.0) for _ in range(count)]
     return [block for block in found if block is not None]
-
-
-def dbfs(samples: NDArray[np.int16]) -> float:
-    return float(10 * np.log10(np.mean((samples.astype(float) / 32768) ** 2) + 1e-12))
 
 
 def test_samples_are_counted_without_a_gap_at_every_pace() -> None:
