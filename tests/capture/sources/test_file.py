@@ -13,7 +13,6 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from capture.media.pictures import plane_views
 from capture.pacing import FastPace, RealPace
@@ -21,6 +20,7 @@ from capture.source import SAMPLE_RATE, ColorMatrix, Size, Source, SourceEnded
 from capture.sources.file import FileAudioSource, FileVideoSource
 from config.errors import MediaError
 from devices.host.clock import NANOSECONDS
+from tests.support import media
 from tests.support.bars import bars, middles, raw_input, tagged_rgb
 from tests.support.simulated import SimulatedClock
 
@@ -77,19 +77,6 @@ def sound_of(path: Path) -> FileAudioSource:
     return source
 
 
-def ffprobe_times(path: Path) -> list[float]:
-    entries = ("-select_streams", "v:0", "-show_entries", "frame=pts_time", "-of", "csv=p=0")
-    listing = subprocess.run(("ffprobe", "-v", "error", *entries, str(path)), capture_output=True, check=True)
-    return [float(line.strip(b",")) for line in listing.stdout.split()]
-
-
-def planes_by_ffmpeg(path: Path, *filters: str) -> NDArray[np.uint8]:
-    """Return every frame as ffmpeg decodes it, limited-range yuv420p, flat."""
-    chain = ("-vf", ",".join((*filters, "format=yuv420p")))
-    command = ("ffmpeg", "-v", "error", "-i", str(path), *chain, "-fps_mode", "passthrough", "-f", "rawvideo", "-")
-    return np.frombuffer(subprocess.run(command, capture_output=True, check=True).stdout, np.uint8)
-
-
 @pytest.mark.parametrize(
     ("name", "codec", "tolerance"),
     [
@@ -106,10 +93,13 @@ def test_every_picture_comes_once_in_order_at_its_time(
     opened = source.open()
     assert (opened.width, opened.height, opened.rate) == (320, 180, Fraction(30))
     frames = everything(source)
-    times = ffprobe_times(path)
+    times = media.shown(path, "v")
     assert [frame.timestamp_ns / 1e9 for frame in frames] == pytest.approx([t - times[0] for t in times], abs=0.0011)
     assert frames[0].timestamp_ns == 0
-    pictures = planes_by_ffmpeg(path, "scale=out_range=limited:flags=area").reshape(30, -1)
+    scale = "scale=out_range=limited:flags=area,format=yuv420p"
+    command = ("ffmpeg", "-v", "error", "-i", path, "-vf", scale, "-fps_mode", "passthrough", "-f", "rawvideo", "-")
+    decoded = subprocess.run(command, capture_output=True, check=True).stdout
+    pictures = np.frombuffer(decoded, np.uint8).reshape(30, -1)
     assert isinstance(frames[0].payload, bytes) is name.startswith("mjpeg"), "it stays compressed"
     for frame, expected in zip(frames, pictures, strict=True):
         shown = np.concatenate([plane.ravel() for plane in plane_views(source.decode(frame))])
@@ -146,26 +136,23 @@ def test_pictures_are_fitted_in_their_own_shape(
 
 
 @pytest.mark.parametrize(
-    ("codec", "scale", "matrix"),
+    ("codec", "coded", "matrix"),
     [
-        (("libx264", "yuv420p"), "bt709:out_range=limited", ColorMatrix.BT709),
-        (("libx264", "yuv444p"), "bt709:out_range=full", ColorMatrix.BT709),
-        (("ffv1", "yuv422p10le"), "bt709:out_range=full", ColorMatrix.BT709),
-        (("ffv1", "yuv420p"), "bt601:out_range=full", ColorMatrix.SMPTE170M),
-        (("libx264", "yuv420p"), "bt2020:out_range=limited", ColorMatrix.BT709),
+        (("libx264", "yuv420p"), ("bt709", "bt709", "tv"), ColorMatrix.BT709),
+        (("ffv1", "yuv422p10le"), ("bt709", "bt709", "pc"), ColorMatrix.BT709),
+        (("ffv1", "yuv420p"), ("bt601", "smpte170m", "pc"), ColorMatrix.SMPTE170M),
+        (("libx264", "yuv420p"), ("bt2020", "bt2020nc", "tv"), ColorMatrix.BT709),
         (("png", "rgb24"), None, ColorMatrix.BT601),
     ],
 )
 def test_colours_are_those_of_the_stream(
-    make: Make, codec: tuple[str, str], scale: str | None, matrix: ColorMatrix
+    make: Make, codec: tuple[str, str], coded: tuple[str, str, str] | None, matrix: ColorMatrix
 ) -> None:
     rgb = bars()
     tags: tuple[str, ...] = ()
-    if scale:
-        name, _, span = scale.partition(":out_range=")
-        colorspace = {"bt601": "smpte170m", "bt2020": "bt2020nc"}.get(name, name)
-        tags = ("-vf", f"scale=out_color_matrix={scale}:flags=accurate_rnd", "-colorspace", colorspace)
-        tags += ("-color_range", "pc" if span == "full" else "tv")
+    if coded:
+        scale = f"scale=out_color_matrix={coded[0]}:out_range={coded[2]}:flags=accurate_rnd"
+        tags = ("-vf", scale, "-colorspace", coded[1], "-color_range", coded[2])
     quality = ("-qp", "4") if codec[0] == "libx264" else ()
     encode = ("-c:v", codec[0], "-pix_fmt", codec[1], *quality)
     path = make("bars.mkv", *raw_input(rgb), "-i", "-", *tags, *encode, data=rgb.tobytes())
@@ -234,20 +221,6 @@ def test_pictures_come_when_their_time_has_come(make: Make) -> None:
     source.close()
     with pytest.raises(SourceEnded):
         source.read(1.0)
-
-
-def test_a_quarter_of_a_second_is_read_at_once_where_no_clock_is_waited_for(make: Make) -> None:
-    path = make("a.mkv", *PICTURES, "-c:v", "mjpeg")
-    pace = FastPace(("video", "audio"))
-    source = FileVideoSource(path, pace)
-    source.open()
-    frame = source.read(0.0)
-    assert frame is not None
-    assert frame.timestamp_ns == 0
-    assert pace.wait("audio", NANOSECONDS // 4, 0.0), "up to there it has its pictures"
-    assert not pace.wait("audio", NANOSECONDS // 2, 0.0)
-    source.close()
-    assert pace.wait("audio", 3 * NANOSECONDS, 0.0), "nobody waits for a file that has ended"
 
 
 def test_a_damaged_picture_is_told_at_its_time(make: Make) -> None:
@@ -401,7 +374,7 @@ def test_a_film_that_is_to_be_shown_turned_is_turned(make: Make, codec: str, deg
     assert (form.width, form.height) == (picture.width, picture.height) == size
     # The judge turns it, too.
     command = ("ffmpeg", "-v", "error", "-i", path, "-frames:v", "1", "-vf", "scale=out_range=limited,format=yuv420p")
-    shown = subprocess.run((*map(str, command), "-f", "rawvideo", "-"), capture_output=True, check=True).stdout
+    shown = subprocess.run((*command, "-f", "rawvideo", "-"), capture_output=True, check=True).stdout
     luma = np.frombuffer(shown, np.uint8)[: size[0] * size[1]].reshape(size[1], size[0])
     assert np.abs(plane_views(picture)[0].astype(int) - luma).max() <= 3
     assert source.decode(frame, (96, 96)).height <= 96

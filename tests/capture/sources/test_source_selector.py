@@ -1,5 +1,6 @@
 """From words to sources; the devices of a session, stand-ins for missing ones, and their arrival."""
 
+import contextlib
 import threading
 from collections import deque
 from collections.abc import Sequence
@@ -33,7 +34,6 @@ from tests.support import media
 from tests.support.health import Recorded
 from tests.support.simulated import SimulatedClock
 
-NOW = datetime(2026, 11, 25, tzinfo=UTC)
 RATE = 10
 SMALL = Profile(width=320, height=240, fps=Fraction(RATE), video_bitrate=300_000)
 CAMERA = Device(
@@ -176,7 +176,7 @@ def lose(worker: VideoWorker | AudioWorker) -> None:
 
 
 def give(**devices: Device) -> None:
-    given = {role: binding_of(device, NOW) for role, device in devices.items()}
+    given = {role: binding_of(device, datetime.now(UTC)) for role, device in devices.items()}
     roles_store().change(lambda _: given)
 
 
@@ -336,15 +336,6 @@ def test_sound_that_was_missing_has_the_patience_of_the_capture_card_that_it_com
 # Words
 
 
-def source(chosen: ChosenSources) -> VideoSource:
-    (one,) = chosen.pictures
-    return one.source
-
-
-def sounds(chosen: ChosenSources) -> list[type[AudioSource]]:
-    return [type(one.source) for one in chosen.sounds]
-
-
 @pytest.fixture(scope="session")
 def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with a silent film, one with audio, and a text named like a film."""
@@ -352,48 +343,37 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
     picture = ["-f", "lavfi", "-i", "testsrc=s=64x64:r=15:d=0.2"]
     media.run("ffmpeg", "-v", "error", *picture, folder / "silent.mkv")
     media.run("ffmpeg", "-v", "error", *picture, "-f", "lavfi", "-i", "sine=d=0.2", folder / "sound.mkv")
-    (folder / "text.mkv").write_text("no film")
+    (folder / "text.mkv").write_text("no film")  # nothing is said about its sound: it is not opened yet
     return folder
 
 
-def test_synthetic_pictures_bring_synthetic_sound(room: Room) -> None:
-    chosen = room.choose(["synthetic"], live=False)
-    assert isinstance(source(chosen), SyntheticVideo)
-    assert sounds(chosen) == [SyntheticAudio]
-    assert [one.ends for one in (*chosen.pictures, *chosen.sounds)] == [False, False]
-    assert (chosen.devices, chosen.notes) == ([], [])
+@pytest.mark.parametrize(
+    ("video", "audio", "sources", "notes"),
+    [
+        ("synthetic", [], [SyntheticVideo, SyntheticAudio], []),
+        ("sound.mkv", [], [FileVideoSource, FileAudioSource], []),
+        ("silent.mkv", [], [FileVideoSource], ["Sound: none, silent.mkv has none"]),
+        ("text.mkv", [], [FileVideoSource, FileAudioSource], []),
+        ("silent.mkv", ["synthetic"], [FileVideoSource, SyntheticAudio], []),
+        ("synthetic", ["sound.mkv"], [SyntheticVideo, FileAudioSource], []),
+        ("sound.mkv", ["none"], [FileVideoSource], []),
+    ],
+)
+def test_a_film_brings_its_sound_which_may_come_from_elsewhere_or_be_left_out(
+    room: Room, films: Path, video: str, audio: list[str], sources: list[type], notes: list[str]
+) -> None:
+    with contextlib.chdir(films):
+        chosen = room.choose([video], audio, live=False)
+    found = (*chosen.pictures, *chosen.sounds)
+    assert [type(one.source) for one in found] == sources
+    assert [one.ends for one in found] == [kind in {FileVideoSource, FileAudioSource} for kind in sources]
+    assert (chosen.devices, chosen.notes) == ([], notes)
 
 
-def test_a_film_brings_its_sound_and_ends(room: Room, films: Path) -> None:
-    chosen = room.choose([str(films / "sound.mkv")], live=False)
-    assert isinstance(source(chosen), FileVideoSource)
-    assert sounds(chosen) == [FileAudioSource]
-    assert [one.ends for one in (*chosen.pictures, *chosen.sounds)] == [True, True]
-
-
-def test_a_silent_film_is_recorded_without_sound_and_it_is_said(room: Room, films: Path) -> None:
-    chosen = room.choose([str(films / "silent.mkv")], live=False)
-    assert (chosen.sounds, chosen.notes) == ([], [f"Sound: none, {films / 'silent.mkv'} has none"])
-
-
-def test_sound_may_come_from_elsewhere_or_be_left_out(room: Room, films: Path) -> None:
-    with_sound = str(films / "sound.mkv")
-    assert sounds(room.choose([str(films / "silent.mkv")], ["synthetic"], live=False)) == [SyntheticAudio]
-    assert sounds(room.choose(["synthetic"], [with_sound], live=False)) == [FileAudioSource]
-    assert sounds(room.choose([with_sound], ["none"], live=False)) == []
-
-
-def test_nothing_is_said_about_the_sound_of_what_is_no_film(room: Room, films: Path) -> None:
-    chosen = room.choose([str(films / "text.mkv")], live=False)
-    assert chosen.notes == []
-    with pytest.raises(MediaError, match=r"text\.mkv cannot be opened"):
-        source(chosen).open()
-
-
-def test_an_empty_name_is_refused(room: Room) -> None:
-    for video, audio in (("  ", "none"), ("synthetic", "")):
-        with pytest.raises(UsageError, match="empty"):
-            room.choose([video], [audio])
+@pytest.mark.parametrize(("video", "audio"), [("  ", "none"), ("synthetic", "")])
+def test_an_empty_name_is_refused(room: Room, video: str, audio: str) -> None:
+    with pytest.raises(UsageError, match="empty"):
+        room.choose([video], [audio])
 
 
 def test_what_looks_like_a_file_and_is_none_is_called_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -423,10 +403,10 @@ def test_a_camera_is_prepared_as_the_settings_have_it_before_it_is_opened(
         presets, "restore_preset", lambda device, *, power_line, record: prepared.append((device, power_line))
     )
     room.append(camera)
-    chosen = room.choose([camera.id], ["none"])
+    (picture,) = room.choose([camera.id], ["none"]).pictures
     assert prepared == []
     with pytest.raises(DeviceNotFound):
-        source(chosen).open()
+        picture.source.open()
     assert prepared == [(camera, "50 Hz")]
 
 

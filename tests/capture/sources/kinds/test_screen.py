@@ -59,7 +59,7 @@ def taken(source: ScreenSource | VideoWorker, number: int | None = None) -> Fram
         is_wanted = frame is not None and number in {None, frame_number(plane_views(source.decode(frame))[0])}
         return frame if is_wanted else None
 
-    frame = wait_for(found, 15)
+    frame = wait_for(found)
     assert frame is not None
     return frame
 
@@ -132,7 +132,7 @@ def test_an_x_server_that_hangs_blocks_neither_reading_nor_closing(server: Xvfb)
     source.open()
     taken(source)
     server.hang()
-    wait_for(lambda: source.read(0.05) is None, 10)
+    wait_for(lambda: source.read(0.05) is None)
     closing_thread = threading.Thread(target=source.close)
     closing_thread.start()
     closing_thread.join(60)
@@ -144,41 +144,30 @@ def test_an_x_server_that_hangs_blocks_neither_reading_nor_closing(server: Xvfb)
             source.open()
     assert threading.active_count() <= threads, "each try would keep two threads and a descriptor"
     server.go_on()
-    wait_for(lambda: not source.abandoned, 10)
+    wait_for(lambda: not source.abandoned)
     source.open()
     taken(source)
     source.close()
 
 
 def test_a_screen_comes_back_with_its_server(tmp_path: Path) -> None:
+    clock = SystemClock()
+    watcher = DetectorFactory(Settings(), clock)
+    profile = Profile(width=WIDTH, height=HEIGHT, fps=RATE, video_bitrate=300_000)
+    context = SourceContext(profile, FastPace(("video",)), clock, threading.Event(), live=True, watcher=watcher)
     with Xvfb(tmp_path, WIDTH, HEIGHT) as first:
-        kept = chosen_screen(f"screen:{first.display}")
-        with closing(kept):
+        (screen,) = SourceSelector(context).choose((f"screen:{first.display}",), ("none",)).pictures
+        assert screen.device is None, "any number of sessions may record a screen"
+        with closing(VideoWorker(screen.source, clock, supervision=screen.supervision)) as kept:
             kept.open()
             taken(kept)
             first.kill()
-            wait_for(lambda: kept.read(0.1) is None and kept.outage, 10)
+            wait_for(lambda: kept.read(0.1) is None and kept.outage)
             assert kept.outage is not None
             assert kept.outage.kind is OutageKind.LOST
             with Xvfb(tmp_path, WIDTH, HEIGHT, display=first.display) as second:
                 second.show(numbered(42))
                 taken(kept, 42)
-
-
-def chosen_screen(word: str) -> VideoWorker:
-    clock = SystemClock()
-    context = SourceContext(
-        Profile(width=WIDTH, height=HEIGHT, fps=RATE, video_bitrate=300_000),
-        FastPace(("video",)),
-        clock,
-        threading.Event(),
-        live=True,
-        watcher=DetectorFactory(Settings(), clock),
-    )
-    chosen = SourceSelector(context).choose((word,), ("none",))
-    (screen,) = chosen.pictures
-    assert chosen.devices == [], "any number of sessions may record a screen"
-    return VideoWorker(screen.source, clock, supervision=screen.supervision)
 
 
 # Words
@@ -207,12 +196,10 @@ def test_words_that_are_nearly_screens_are_refused(word: str) -> None:
     ("word", "gone"),
     [("screen", "XDG_SESSION_TYPE"), ("screen::0.0", "WAYLAND_DISPLAY"), ("screen+0,0,64x64", "DISPLAY")],
 )
-def test_wayland_is_said_plainly_with_what_it_needs(word: str, gone: str) -> None:
+def test_wayland_is_said_plainly(word: str, gone: str) -> None:
     environment = {name: value for name, value in WAYLAND.items() if name != gone}
-    with pytest.raises(DeviceError, match="Wayland session", check=because("unsupported")) as caught:
+    with pytest.raises(DeviceError, match="Wayland session", check=because("unsupported")):
         parse_screen(word, environment)
-    assert "X11 session" in caught.value.hint
-    assert "PipeWire portal" in caught.value.hint
     assert parse_screen("screen::99", environment) == ScreenArea(":99"), "another X server beside it"
 
 
