@@ -1,8 +1,4 @@
-"""Clients that never end what they begin: `python -m tests.support.silent HOST PORT COUNT [SENT]`.
-
-It holds COUNT connections, sends SENT on each and nothing more, and opens another one for each that is hung up on. It
-prints a line once all are open, and ends with standard input.
-"""
+"""Clients that never end what they begin; another one comes for each that is hung up on."""
 
 import contextlib
 import resource

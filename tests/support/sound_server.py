@@ -1,18 +1,7 @@
-"""PulseAudio and PipeWire servers of a test's own with a microphone made of software.
-
-    @pytest.fixture
-    def microphone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PulseMicrophone]:
-        with PulseMicrophone(tmp_path) as microphone:
-            microphone.install(monkeypatch)
-            yield microphone
-
-`install` points this process and its children at the server: PortAudio then has an input called `room`. `speak` plays
-into it; `unplug` takes it away. PipeWire runs without a session bus: it logs that, and does not need one.
-"""
+"""PulseAudio and PipeWire servers of a test's own with a microphone made of software: `room`, as PortAudio has it."""
 
 import contextlib
 import os
-import signal
 import subprocess
 import tempfile
 import time
@@ -43,9 +32,8 @@ class PulseMicrophone:
 
     PACKAGES = "pulseaudio pulseaudio-utils"
 
-    def __init__(self, folder: Path, *, rate: int = RATE) -> None:
+    def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._rate = rate
         self._socket = folder / "pulse.socket"
         self._home = folder / "pulse-home"
         self._runtime = Path()
@@ -74,7 +62,7 @@ class PulseMicrophone:
         return self._run(
             "pulseaudio", "-n", "--daemonize=no", "--exit-idle-time=-1", "--disallow-exit", "--use-pid-file=no",
             "-L", f"module-native-protocol-unix auth-anonymous=1 socket={self._socket}",
-            "-L", f"module-null-sink sink_name={_SINK} rate={self._rate} channels=2",
+            "-L", f"module-null-sink sink_name={_SINK} rate={RATE} channels=2",
         )  # fmt: skip
 
     def _run(self, *words: str) -> subprocess.Popen[bytes]:
@@ -109,9 +97,7 @@ class PulseMicrophone:
         """Play `samples` (48 kHz, shape (frames, 2)) into the microphone, or another sink, while the context lasts."""
         path = self._folder / f"speech-{sink}.wav"
         with wave.open(str(path), "wb") as file:
-            file.setnchannels(2)
-            file.setsampwidth(2)
-            file.setframerate(RATE)
+            file.setparams((2, 2, RATE, len(samples), "NONE", ""))
             file.writeframes(samples.tobytes())
         return self._playing(path, sink)
 
@@ -148,15 +134,10 @@ class PulseMicrophone:
             self._pactl("unload-module", self._loaded.pop())
         self.control("set-default-source", f"{_SINK}.monitor")
 
-    def send_signal(self, number: signal.Signals) -> None:
-        """Send a signal to the server."""
-        assert self._server is not None
-        self._server.send_signal(number)
-
     def kill(self) -> None:
         """Kill the server, as a crash does."""
         assert self._server is not None
-        self.send_signal(signal.SIGKILL)
+        self._server.kill()
         self._server.wait()
 
     def _pactl(self, *words: str) -> subprocess.CompletedProcess[bytes]:
@@ -171,10 +152,7 @@ class PulseMicrophone:
             time.sleep(0.05)
 
     def _listen(self) -> None:
-        """Keep one reader on the microphone, and wait for its first sound.
-
-        Without a reader a null sink works in blocks of two seconds, and the next reader waits for the end of one.
-        """
+        """Keep one reader on the microphone: without one a null sink works in blocks of two seconds."""
         heard = self._home / "heard.pcm"  # not among the files of a test, which may use this name
         with heard.open("wb") as file:
             reader = subprocess.Popen(
@@ -214,5 +192,5 @@ class PipeWireMicrophone(PulseMicrophone):
         server = self._run("pipewire-pulse")
         self._wait_for(socket.exists)
         self._wait_for(lambda: self._pactl("info").returncode == 0)
-        self.control("load-module", "module-null-sink", "sink_name=mic", f"rate={self._rate}", "channels=2")
+        self.control("load-module", "module-null-sink", "sink_name=mic", f"rate={RATE}", "channels=2")
         return server

@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
+from types import SimpleNamespace
+from unittest.mock import Mock, call
 
 import numpy as np
 import psutil
@@ -257,11 +259,7 @@ def test_without_a_server_there_is_nothing_and_nothing_is_said(
 def test_without_libpulse_the_message_names_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in sys.modules if name.startswith("pulsectl")]:
         monkeypatch.delitem(sys.modules, name)
-
-    def missing(name: str, *rest: object, **options: object) -> None:
-        raise OSError(f"{name}: cannot open shared object file")
-
-    monkeypatch.setattr(ctypes, "CDLL", missing)
+    monkeypatch.setattr(ctypes, "CDLL", Mock(side_effect=OSError("cannot open shared object file")))
     with pytest.raises(NoServerError, match=r"libpulse is missing \(Debian: libpulse0\)"):
         server_sources()
     assert not sound_server.has_moved("podium")
@@ -288,34 +286,18 @@ def test_a_child_that_dies_is_followed_by_another(pulse: PulseMicrophone, monkey
         assert names() == ["mic.monitor"]
 
 
-class WithoutLibpulse:
-    """A child without libpulse, which no later child can help."""
-
-    def next_message(self) -> SoundFailed:
-        return SoundFailed("libpulse is missing (Debian: libpulse0)")
-
-    def close(self) -> None: ...
-
-    def close_input(self) -> None: ...
-
-
 def test_a_child_that_cannot_be_started_is_tried_again_and_without_libpulse_nobody_asks_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    asked: list[object] = []
-
-    def start(what: object) -> WithoutLibpulse:
-        asked.append(what)
-        if len(asked) == 1:
-            raise OSError(12, "Cannot allocate memory")
-        return WithoutLibpulse()
-
+    child = Mock()
+    child.next_message.return_value = SoundFailed("libpulse is missing (Debian: libpulse0)")
+    start = Mock(side_effect=[OSError(12, "Cannot allocate memory"), child])
     monkeypatch.setattr(threading, "excepthook", lambda broken: None)
     monkeypatch.setattr(sound_inputs, "_RETRY_S", 0.01)
     monkeypatch.setattr(sound_inputs, "SoundChild", start)
     with ServerSourceWatcher(lambda sources: pytest.fail("there are none")) as watch:
         assert watch.join(60)
-    assert asked == [SoundRequest(task="follow")] * 2
+    assert start.call_args_list == [call(SoundRequest(task="follow"))] * 2
 
 
 # Reading
@@ -424,7 +406,7 @@ def test_a_child_ends_with_its_parent_however_that_ends(own: PulseMicrophone) ->
         assert os.getsid(child.pid) != os.getsid(parent.pid)
         own.unplug()  # then it is not a broken pipe that ends it
         parent.send_signal(signal.SIGKILL)
-        child.wait(2)
+        child.wait(60)
 
 
 def test_a_child_inherits_no_secret_and_no_file(pulse: PulseMicrophone, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -451,40 +433,30 @@ def test_a_child_that_died_before_it_read_what_it_was_asked_is_closed_all_the_sa
     assert (child.status, child.is_deaf) == (0, True)
 
 
-class Times:
-    """PortAudio's times of a block whose first sample is 30 ms old."""
-
-    currentTime = 10.03  # noqa: N815 - PortAudio's name
-    inputBufferAdcTime = 10.0  # noqa: N815
-
-
-class Status:
-    """PortAudio's flags of a block."""
-
-    def __init__(self, *, input_overflow: bool) -> None:
-        self.input_overflow = input_overflow
+TIMES = SimpleNamespace(currentTime=10.03, inputBufferAdcTime=10.0)
+"""PortAudio's times of a block whose first sample is 30 ms old."""
+FINE, OVERFLOW = SimpleNamespace(input_overflow=False), SimpleNamespace(input_overflow=True)
 
 
 def test_lost_samples_are_told_with_the_next_block_that_gets_through() -> None:
     blocks: queue.Queue[tuple[int, int, bool, bytes]] = queue.Queue(2)
     take = make_callback(blocks, SAMPLE_RATE)
-    fine, overflow = Status(input_overflow=False), Status(input_overflow=True)
-    for status in (fine, overflow, fine):  # the third finds no room
-        take(b"1234", 1, Times, status)
+    for status in (FINE, OVERFLOW, FINE):  # the third finds no room
+        take(b"1234", 1, TIMES, status)
     assert [blocks.get()[2], blocks.get()[2]] == [False, True]
-    take(b"1234", 1, Times, fine)
-    take(b"1234", 1, Times, fine)
+    take(b"1234", 1, TIMES, FINE)
+    take(b"1234", 1, TIMES, FINE)
     assert [blocks.get()[2], blocks.get()[2]] == [True, False]
 
 
 def test_a_blocks_time_is_that_of_its_first_sample() -> None:
     blocks: queue.Queue[tuple[int, int, bool, bytes]] = queue.Queue()
     take = make_callback(blocks, SAMPLE_RATE)
-    take(b"1234", 1, Times, Status(input_overflow=False))
-    assert time.monotonic_ns() - blocks.get()[0] == pytest.approx(30e6, abs=10e6)
-    unknown = type("Unknown", (), {"currentTime": 0.0, "inputBufferAdcTime": 0.0})
-    take(bytes(4 * 960), 960, unknown, Status(input_overflow=False))
-    assert time.monotonic_ns() - blocks.get()[0] == pytest.approx(20e6, abs=10e6)
+    unknown = SimpleNamespace(currentTime=0.0, inputBufferAdcTime=0.0)
+    for times, frames, old_ns in ((TIMES, 1, 30_000_000), (unknown, 960, 20_000_000)):
+        before_ns = time.monotonic_ns()
+        take(bytes(4 * frames), frames, times, FINE)
+        assert before_ns <= blocks.get()[0] + old_ns <= time.monotonic_ns()
 
 
 # Cards
@@ -505,13 +477,12 @@ def test_the_node_is_that_of_the_number_the_card_has_now(tmp_path: Path, monkeyp
 
 
 CARD = ServerSource("alsa_input.usb-Mic-00", "Mic", 2, alsa="hw:CARD=Mic,DEV=0")
-PLAYED = ServerSource("out.monitor", "Monitor of Out", 2, of_sink="Out")
 
 
 @pytest.fixture
 def listing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Give a server's answer: this PC has no card."""
-    answer = SoundInputs([], [CARD, PLAYED])
+    answer = SoundInputs([], [CARD, ServerSource("out.monitor", "Monitor of Out", 2, of_sink="Out")])
     monkeypatch.setattr(sound_inputs, "list_sound_inputs", lambda timeout_s=5.0: answer)
     monkeypatch.setattr(sound_source, "source_of_card", {CARD.alsa: CARD}.get)
 
@@ -524,19 +495,10 @@ def test_a_card_is_listed_as_the_device_it_is_and_can_be_named_as_the_servers() 
     assert (played.alsa, played.node, played.name) == (None, None, "What this computer plays (Out)")
 
 
-@pytest.mark.parametrize(
-    ("command", "hint"),
-    [
-        ("pipewire", f"The sound server has it, and shares it: --audio pulse:{CARD.name}"),
-        ("arecord", "Close that program, or name another device."),
-    ],
-)
 @pytest.mark.usefixtures("listing")
-def test_a_card_that_the_server_holds_is_said_to_be_had_from_it(
-    monkeypatch: pytest.MonkeyPatch, command: str, hint: str
-) -> None:
+def test_a_card_that_the_server_holds_is_said_to_be_had_from_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sound_source, "pcm_node", lambda _: "/dev/null")
-    monkeypatch.setattr(holders, "holders", lambda node: [holders.Holder(7, command)])
+    monkeypatch.setattr(holders, "holders", lambda node: [holders.Holder(7, "pipewire")])
     error = sound_source.open_error("Mic", CARD.alsa or "", SoundFailed("Device unavailable"))
-    assert (error.why, error.hint) == ("busy", hint)
-    assert error.message == f"Mic (/dev/null) is used by pid 7 ({command})"
+    assert (error.why, error.message) == ("busy", "Mic (/dev/null) is used by pid 7 (pipewire)")
+    assert f"--audio pulse:{CARD.name}" in str(error.hint)
