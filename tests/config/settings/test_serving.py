@@ -15,6 +15,7 @@ from config.settings.office import STANDARD, Office, StandardTime, format_standa
 from config.settings.schema import Settings, read_settings
 from config.settings.secrets import alarm_keys, copy_credentials, feed_address, read_keys
 from config.settings.serving import WebSettings
+from tests.config.settings.test_secrets import private
 
 TEXT = """
 [alarms]
@@ -54,12 +55,6 @@ def serving(tmp_path: Path) -> Settings:
     return read_settings(TEXT, tmp_path / "liput.toml")
 
 
-def private(file: Path, text: str) -> Path:
-    file.write_text(text)
-    file.chmod(0o600)
-    return file
-
-
 # What cannot be set
 
 
@@ -72,7 +67,6 @@ def private(file: Path, text: str) -> Path:
         ("web", 'tls_key = "a.key"', "go together"),
         ("web", 'allowed_hosts = ["*"]', "names of hosts"),
         ("alarms", 'mail_server = "http://surat"', "must look like smtp://HOST"),
-        ("alarms", 'mail_server = "smtp://surat/x"', "must look like smtp://HOST"),
         ("alarms", 'mail_server = "smtp://liput:RAHASIA@surat"', "must not hold a user name or password"),
         ("alarms", 'mail_server = "smtp://[RAHASIA"', "must look like smtp://HOST"),
         ("alarms", 'mail_server = "smtp://surat"\nmail_from = "a@b"', "needs somebody to write to"),
@@ -82,7 +76,6 @@ def private(file: Path, text: str) -> Path:
         ("alarms", 'webhook = "http://chat.kampus.ac.id/x"', "must look like https://HOST/PATH"),
         ("alarms", 'webhook = "https://chat/x?token=RAHASIA"', "belongs in the file of keys"),
         ("alarms", 'webhook_url = "https://chat/RAHASIA"', "does not belong in this file"),
-        ("schedule", 'remind = ["10"]', "must be a list of lengths of time"),
         ("schedule", 'remind = ["8d"]', "must be a list of lengths of time"),
         ("schedule", "check_before_s = 60", "must be more than arm_ahead_s"),
         ("feeds.a", 'url = "ftp://host/a.ics"', "must look like https://HOST"),
@@ -100,7 +93,6 @@ def private(file: Path, text: str) -> Path:
         ("copies.a", 'url = "file:///a"\nknown_hosts = "x"', "goes with an sftp:// address only"),
         ("copies.a", 'url = "s3://a"\nsecret_key = "RAHASIA"', "does not belong in this file"),
         ("office", 'monday = ["12:00-08:00"]', "must be hours such as"),
-        ("office", 'monday = ["08:60-12:00"]', "must be hours such as"),
         ("office", 'monday = ["08:00-24:01"]', "must be hours such as"),
         ("office", 'monday = ["08:00-12:00", "11:00-16:00"]', "must not overlap"),
         ("office", 'time_zone = "../../etc/passwd"', 'must be "local"'),
@@ -108,7 +100,6 @@ def private(file: Path, text: str) -> Path:
         ("office", 'holidays = ["0001-01-01..9999-12-31"]', "must be a list of days"),
         ("office", "monday = []\ntuesday = []\nwednesday = []\nthursday = []\nfriday = []", "works on no day"),
         ("request", 'receive = "1 week"', "must be a number of working days"),
-        ("request", 'dispose = ["0 min"]', "must be a number of working days"),
         ("request", 'roles = ["Dekan", "Dekan"]', "each of them once"),
         ("request", 'roles = ["Dekan", "Staf"]\ndispose = ["1 h", "1 h"]', "has more than 1 times"),
     ],
@@ -291,7 +282,6 @@ def test_local_times_are_the_offices_here_and_in_children(name: str, hours: int,
 
 
 def test_a_zone_that_the_system_does_not_know_has_its_offset(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Python brings zones of its own; the C library has none without the system's files."""
-    monkeypatch.setattr(Path, "exists", lambda _path: False)
+    monkeypatch.setattr(Path, "exists", lambda _path: False)  # without its files the C library has no zones
     use_time_zone("Asia/Kathmandu")
     assert datetime(2026, 12, 1, tzinfo=UTC).astimezone().utcoffset() == timedelta(hours=5, minutes=45)
