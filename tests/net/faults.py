@@ -6,11 +6,12 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from agent.sessions.receiver import start_server, stop_server, wait_until_listening
-from tests.net.lab import Lab, Place
+from agent.sessions.receiver import start_server
+from tests.net.lab import Lab, Place, listening
 from tests.support.rtmp_server import NginxRtmp
 from tests.support.srt_peer import free_udp_port
 from tests.support.waiting import wait_for
@@ -70,7 +71,7 @@ class Net:
         kind = NginxRtmp if scheme == "rtmp" else SrtServer
         self.server: NginxRtmp | SrtServer = kind(folder / "server", lab.server)
         self.host = lab.server.address
-        self._silent: subprocess.Popen[bytes] | None = None
+        self._silent = ExitStack()
         (folder / "hosts").write_text("127.0.0.1 localhost\n")
         lab.put_over(folder / "hosts", "/etc/hosts")
         lab.resolve_by(folder, lab.server.address)
@@ -83,13 +84,11 @@ class Net:
     def start_silent(self, port: int) -> None:
         """Start something on `port` that takes connections and never says a word."""
         words = [sys.executable, "-c", _SILENT, self.lab.server.address, str(port)]
-        self._silent = start_server([*self.lab.server.enter, *words], self.folder)
-        assert wait_until_listening(port, self._silent, self.lab.server.address, self.lab.server.pid)
+        self._silent.enter_context(listening(words, self.folder, port, self.lab.server))
 
     def replace_silent(self) -> None:
         """Put the server in its place, on its port."""
-        assert self._silent
-        stop_server(self._silent, signal.SIGKILL)
+        self._silent.close()
         self.server.start()
 
     def name_the_host(self) -> None:
@@ -99,8 +98,7 @@ class Net:
     def close(self) -> None:
         """End every server."""
         self.server.stop(signal.SIGKILL)
-        if self._silent and self._silent.poll() is None:
-            stop_server(self._silent, signal.SIGKILL)
+        self._silent.close()
 
 
 type Act = Callable[[Net], object]

@@ -7,13 +7,14 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
+from signal import SIGKILL
 from typing import Self
 
-from agent.sessions.receiver import HOST
+from agent.sessions.receiver import HOST, start_server, stop_server, wait_until_listening
 from tests.net.shaper import LEFT, RIGHT
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,6 +30,18 @@ class Place:
 
 
 LOOPBACK = Place(HOST)
+
+
+@contextmanager
+def listening(words: Sequence[str], folder: Path, port: int, place: Place = LOOPBACK) -> Iterator[None]:
+    """Run a server at a place, from when it listens on a port until the block ends; its output is in `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    server = start_server([*place.enter, *words], folder)
+    try:
+        assert wait_until_listening(port, server, place.address, place.pid), (folder / "output").read_text()
+        yield
+    finally:
+        stop_server(server, SIGKILL)
 
 
 class Lab:
@@ -104,7 +117,5 @@ class Lab:
                     pipe.close()
             process.wait(10)
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()

@@ -1,7 +1,4 @@
-"""Other opinions on a link: iperf3 on its rate, and how long a small packet takes there and back.
-
-`python -m tests.net.opinions` is a server that sends back what it gets by UDP, or asks it now and then.
-"""
+"""Other opinions on a link: iperf3 on its rate, and how long a small packet takes there and back."""
 
 import contextlib
 import json
@@ -16,12 +13,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from signal import SIGKILL
 from typing import Any
 
-from agent.sessions.receiver import free_port, start_server, stop_server, wait_until_listening
+from agent.sessions.receiver import free_port
 from devices.host.child import tie_to_parent
-from tests.net.lab import LOOPBACK, Lab, Place
+from tests.net.lab import LOOPBACK, Lab, Place, listening
 from tests.support.waiting import wait_for
 
 
@@ -29,14 +25,8 @@ from tests.support.waiting import wait_for
 def iperf_server(folder: Path, place: Place = LOOPBACK) -> Iterator[int]:
     """Run a server, and give its port."""
     port = free_port()
-    folder.mkdir(parents=True, exist_ok=True)
-    words = ["iperf3", "--server", "--bind", place.address, "--port", str(port)]
-    server = start_server([*place.enter, *words], folder)
-    try:
-        assert wait_until_listening(port, server, place.address, place.pid), (folder / "output").read_text()
+    with listening(["iperf3", "--server", "--bind", place.address, "--port", str(port)], folder, port, place):
         yield port
-    finally:
-        stop_server(server, SIGKILL)
 
 
 def _end(words: list[str]) -> dict[str, Any]:
@@ -58,15 +48,9 @@ class Opinion:
 def opinion(lab: Lab, port: int, streams: int, seconds: float, warm_up_s: float, *, down: bool = False) -> Opinion:
     """Ask iperf3, for `seconds` of which the `warm_up_s` do not count."""
     words = ["iperf3", "--client", lab.server.address, "--port", str(port), "--json", "--parallel", str(streams)]
+    words += ["--time", str(round(seconds - warm_up_s)), "--omit", str(round(warm_up_s))]
     # It counts whole blocks: with its own of 128 kB, 2 Mb/s would be a quarter off.
-    words += ["--length", "8K"]
-    words += [
-        "--time",
-        str(round(seconds - warm_up_s)),
-        "--omit",
-        str(round(warm_up_s)),
-        *(["--reverse"] if down else []),
-    ]
+    words += ["--length", "8K", *(["--reverse"] if down else [])]
     began = time.monotonic()
 
     def run() -> dict[str, Any]:
@@ -106,9 +90,7 @@ class Asking:
 def echoing(lab: Lab) -> Iterator[None]:
     """Run the server at the lab's server."""
     words = [*lab.server.enter, sys.executable, "-P", "-m", "tests.net.opinions", "serve", lab.server.address]
-    server = subprocess.Popen(
-        tie_to_parent(words), stdout=subprocess.PIPE
-    )  # a proof that is killed leaves nobody behind
+    server = subprocess.Popen(tie_to_parent(words), stdout=subprocess.PIPE)  # none is left of a proof that is killed
     try:
         assert server.stdout
         assert server.stdout.readline()

@@ -1,29 +1,21 @@
-"""Servers with LibreSpeed's backend: one as its PHP behaves or misbehaves, and nginx.
-
-`python -m tests.net.speed_server`. empty.php takes all that it is sent and answers with nothing; garbage.php gives as
-many MiB of noise as it is asked for.
-"""
+"""Servers with LibreSpeed's backend: one as its PHP behaves or misbehaves, and nginx."""
 
 import enum
 import os
-import signal
 import socket
 import socketserver
-import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from signal import SIGKILL
-from types import TracebackType
-from typing import Self
+from typing import NamedTuple
 
-from agent.sessions.receiver import free_port, nginx_with_rtmp, start_server, stop_server, wait_until_listening
-from tests.net.lab import LOOPBACK, Place
+from agent.sessions.receiver import free_port, nginx_with_rtmp
+from tests.net.lab import LOOPBACK, Place, listening
 
-GARBAGE_BYTES = 100 << 20
+_NOISE = os.urandom(1 << 20)
 _CONFIGURATION = """
 daemon off;
 master_process off;
@@ -47,44 +39,32 @@ http {{
 """
 
 
-class SpeedNginx:
-    """The server, at `place`, inside a `with`."""
+class SpeedServer(NamedTuple):
+    """One that runs."""
 
-    def __init__(self, folder: Path, place: Place = LOOPBACK) -> None:
-        self._folder = folder
-        self._place = place
-        self.port = free_port()
+    place: Place
+    port: int
 
     @property
     def address(self) -> str:
         """As it stands in the settings."""
-        return f"http://{self._place.address}:{self.port}/backend"
-
-    def __enter__(self) -> Self:
-        found = nginx_with_rtmp()
-        assert found, "nginx must be installed (Debian: nginx)"
-        self._folder.mkdir(parents=True)
-        noise = os.urandom(1 << 20)
-        with (self._folder / "garbage").open("wb") as garbage:
-            for _ in range(GARBAGE_BYTES >> 20):
-                garbage.write(noise)
-        configuration = self._folder / "nginx.conf"
-        configuration.write_text(_CONFIGURATION.format(folder=self._folder, host=self._place.address, port=self.port))
-        words = [found[0], "-e", f"{self._folder}/error.log", "-p", str(self._folder), "-c", str(configuration)]
-        self._server = start_server([*self._place.enter, *words], self._folder)
-        if not wait_until_listening(self.port, self._server, self._place.address, self._place.pid):
-            stop_server(self._server)
-            raise AssertionError((self._folder / "output").read_text())
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        stop_server(self._server, SIGKILL)
+        return f"http://{self.place.address}:{self.port}/backend"
 
 
-PORTAL = "login.hotel.test"
-_NOISE = os.urandom(1 << 20)
+@contextmanager
+def serving_nginx(folder: Path, place: Place) -> Iterator[SpeedServer]:
+    """Run nginx inside a `with`."""
+    found = nginx_with_rtmp()
+    assert found, "nginx must be installed (Debian: nginx)"
+    folder.mkdir(parents=True)
+    (folder / "garbage").write_bytes(_NOISE * 100)
+    configuration, port = folder / "nginx.conf", free_port()
+    configuration.write_text(_CONFIGURATION.format(folder=folder, host=place.address, port=port))
+    words = [found[0], "-e", f"{folder}/error.log", "-p", str(folder), "-c", str(configuration)]
+    with listening(words, folder, port, place):
+        yield SpeedServer(place, port)
+
+
 _AT_ONCE = 1 << 18
 
 
@@ -125,7 +105,7 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-")
             threading.Event().wait()
         if self.how is How.REDIRECTS:
-            return self._say(302, more=(("Location", f"http://{PORTAL}/login"),))
+            return self._say(302, more=(("Location", "http://login.hotel.test/login"),))
         if self.how is How.PAGE:
             return self._say(200, b"<!DOCTYPE html><title>Log in</title>")
         if self.how is How.WRONG:
@@ -188,37 +168,13 @@ class _Server(socketserver.ThreadingTCPServer):
         """Say nothing: clients hang up as they like."""
 
 
-class SpeedServer:
-    """The server, in a process of its own, at `place`."""
-
-    def __init__(self, folder: Path, how: How = How.WELL, place: Place = LOOPBACK, port: int = 0) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self.port = port or free_port()
-        self._place = place
-        words = [sys.executable, "-P", "-m", "tests.net.speed_server", place.address, str(self.port), how]
-        self._server: subprocess.Popen[bytes] = start_server([*place.enter, *words], folder)
-        if not wait_until_listening(self.port, self._server, place.address, place.pid):
-            stop_server(self._server)
-            raise AssertionError((folder / "output").read_text())
-
-    @property
-    def address(self) -> str:
-        """As it stands in the settings."""
-        return f"http://{self._place.address}:{self.port}/backend"
-
-    def close(self) -> None:
-        """End it."""
-        stop_server(self._server, signal.SIGKILL)
-
-
 @contextmanager
 def serving(folder: Path, how: How = How.WELL, place: Place = LOOPBACK, port: int = 0) -> Iterator[SpeedServer]:
     """Run one inside a `with`."""
-    server = SpeedServer(folder, how, place, port)
-    try:
-        yield server
-    finally:
-        server.close()
+    port = port or free_port()
+    words = [sys.executable, "-P", "-m", "tests.net.speed_server", place.address, str(port), how]
+    with listening(words, folder, port, place):
+        yield SpeedServer(place, port)
 
 
 def main() -> None:

@@ -1,6 +1,5 @@
 """What can stand between a PC and the servers of a session before it begins, in a room of two network namespaces."""
 
-import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -8,9 +7,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent.sessions.receiver import start_server, stop_server, wait_until_listening
 from devices.uplink.connecting import NetworkFault
-from tests.net.lab import ROOT, Lab
+from tests.net.lab import ROOT, Lab, listening
 from tests.net.speed_server import How, serving
 from tests.support.servers import make_certificate
 
@@ -64,17 +62,13 @@ class Room:
 
     def serves(self, program: str, port: int) -> None:
         """Start a program of Python that listens on a port of the server."""
-        server = self.lab.server
-        words = [*server.enter, sys.executable, "-c", program, server.address, str(port)]
-        self._started(start_server(words, self.folder), port)
+        self._start([sys.executable, "-c", program, self.lab.server.address, str(port)], port)
 
     def speaks_tls(self) -> None:
         """Start something with a certificate of its own in the place of the server."""
         certificate, key = make_certificate(self.folder, HOST)
-        server = self.lab.server
-        words = ["openssl", "s_server", "-accept", f"{server.address}:{_TLS_PORT}", "-quiet"]
-        words += ["-cert", str(certificate), "-key", str(key)]
-        self._started(start_server([*server.enter, *words], self.folder), _TLS_PORT)
+        words = ["openssl", "s_server", "-accept", f"{self.lab.server.address}:{_TLS_PORT}", "-quiet"]
+        self._start([*words, "-cert", str(certificate), "-key", str(key)], _TLS_PORT)
 
     def is_behind_a_portal(self) -> None:
         """Let everybody's pages be one of a login."""
@@ -90,9 +84,8 @@ class Room:
         self.stack.callback(server.stdout.close)
         assert server.stdout.readline()
 
-    def _started(self, server: "subprocess.Popen[bytes]", port: int) -> None:
-        self.stack.callback(stop_server, server, signal.SIGKILL)
-        assert wait_until_listening(port, server, self.lab.server.address, self.lab.server.pid)
+    def _start(self, words: list[str], port: int) -> None:
+        self.stack.enter_context(listening(words, self.folder, port, self.lab.server))
 
 
 @contextmanager

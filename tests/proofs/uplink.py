@@ -20,7 +20,7 @@ from devices.uplink.model import UplinkBudget, UplinkResult
 from tests.net.lab import Lab
 from tests.net.looked import look, measured
 from tests.net.opinions import Opinion, ask, echoing, iperf_server, opinion
-from tests.net.speed_server import SpeedNginx, serving
+from tests.net.speed_server import serving, serving_nginx
 from tests.net.uplink_faults import FAULTS, room, settings
 
 WHOLE = UplinkBudget(most_bytes=10**10)
@@ -121,7 +121,7 @@ def _cell(
         if "librespeed" in servers:
             addresses["librespeed"] = stack.enter_context(serving(folder / "speed", place=lab.server)).address
         if "nginx" in servers:
-            addresses["nginx"] = stack.enter_context(SpeedNginx(folder / "nginx", lab.server)).address
+            addresses["nginx"] = stack.enter_context(serving_nginx(folder / "nginx", lab.server)).address
         stack.enter_context(echoing(lab))
         opinions = [_opinions(lab, port, budget)]
         is_long = cell.rtt_s > SHORT_S

@@ -256,8 +256,9 @@ def test_a_server_that_stops_midway_is_told_soon(tmp_path: Path, how: How, monke
 
 
 def test_a_server_that_goes_away_midway_is_told(tmp_path: Path) -> None:
-    with serving(tmp_path) as server:
-        threading.Timer(0.5, server.close).start()
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(serving(tmp_path))
+        threading.Timer(0.5, stack.close).start()
         assert why_not(server.address, LONG)[0] == NetworkFault.CLOSED
 
 
