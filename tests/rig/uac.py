@@ -1,7 +1,6 @@
 """A USB Audio Class 1.0 function: stereo 16-bit 48 kHz input over an isochronous endpoint.
 
-One packet per millisecond of the device's clock.  What the host has no transfer queued for is
-lost, as on real hardware.
+Each packet is a millisecond. What the host has no transfer queued for is lost, as on real hardware.
 """
 
 import array
@@ -13,9 +12,8 @@ from tests.rig.usbip_device import ENDPOINT_IN, Delivery, Endpoint, Function, Se
 
 AUDIO, AUDIO_CONTROL, AUDIO_STREAMING = 1, 1, 2
 CS_INTERFACE, CS_ENDPOINT = 0x24, 0x25
-INPUT_ID, FEATURE_ID, OUTPUT_ID = 1, 2, 3
+INPUT_ID, OUTPUT_ID = 1, 3
 LINE_TERMINAL, STREAMING_TERMINAL = 0x0603, 0x0101
-SET_CUR, GET_CUR, GET_MIN, GET_MAX, GET_RES = 0x01, *range(0x81, 0x85)
 
 RATE = 48_000
 FRAME_BYTES = 4  # two channels of 16 bits
@@ -124,17 +122,12 @@ class AudioFunction(Function):
     def __init__(self, endpoint_number: int) -> None:
         self.audio = AudioEndpoint(endpoint_number | ENDPOINT_IN)
         self.endpoints = (self.audio,)
-        self._muted = 0
-        self._volume = 0
-
-    # Descriptors
 
     def descriptors(self, first_interface: int) -> bytes:
         streaming = first_interface + 1
         units = (
             struct.pack("<BBBBHBBHBB", 12, CS_INTERFACE, 2, INPUT_ID, LINE_TERMINAL, 0, 1, 0, 0, 0)
-            + struct.pack("<7BB", 8, CS_INTERFACE, 6, FEATURE_ID, INPUT_ID, 1, 3, 0)  # master mute and volume
-            + struct.pack("<BBBBHBBB", 9, CS_INTERFACE, 3, OUTPUT_ID, STREAMING_TERMINAL, 0, FEATURE_ID, 0)
+            + struct.pack("<BBBBHBBB", 9, CS_INTERFACE, 3, OUTPUT_ID, STREAMING_TERMINAL, 0, INPUT_ID, 0)
         )  # fmt: skip
         packet_bytes = PACKET_FRAMES * FRAME_BYTES + 2 * FRAME_BYTES
         return (
@@ -151,21 +144,5 @@ class AudioFunction(Function):
             + struct.pack("<BBBBBH", 7, CS_ENDPOINT, 1, 0, 0, 0)
         )
 
-    # Class requests
-
     def control(self, setup: Setup, data: bytes) -> bytes:
-        if setup.index >> 8 != FEATURE_ID:
-            raise Stall
-        is_mute = setup.value >> 8 == 1
-        if setup.request == SET_CUR:
-            if is_mute:
-                self._muted = data[0]
-            else:
-                self._volume = int.from_bytes(data, "little", signed=True)
-            return b""
-        if is_mute and setup.request == GET_CUR:
-            return bytes([self._muted])
-        levels = {GET_CUR: self._volume, GET_MIN: -0x1000, GET_MAX: 0, GET_RES: 0x100}
-        if is_mute or setup.request not in levels:
-            raise Stall
-        return levels[setup.request].to_bytes(2, "little", signed=True)
+        raise Stall
