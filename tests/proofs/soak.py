@@ -84,9 +84,9 @@ def run_in_the_rig(seconds: float) -> dict[str, object]:
         status = vm.run(
             [sys.executable, "-P", "-m", "tests.rig.soaking", str(seconds), str(_cycles(seconds))],
             artifacts,
-            machine=vm.Machine(modules=MODULES, memory="3G"),
             timeout=BOOT_S + PATIENCE * seconds,
-            directory=ROOT,
+            modules=MODULES,
+            memory="3G",
             environment={"PYTHONPATH": str(ROOT)},
         )
         if status:

@@ -1,11 +1,4 @@
-"""The devices of the kit, each of which obeys lines in a process of its own (tests/rig/rig.py).
-
-    plug PORT           unplug
-    set device.silent true          set video.picture no-signal      set audio.sound beep
-    get video.frames_sent           get controls.brightness          set controls.stalls focus
-
-The answer is one line, "ok" or "error: ...".
-"""
+"""The devices of the kit, each of which obeys lines in a process of its own; tests/rig/README.md has the faults."""
 
 import ast
 import os
@@ -37,11 +30,7 @@ def webcam(serial: str) -> UsbDevice:
 
 
 def hdmi_stick(serial: str) -> UsbDevice:
-    """Make an HDMI capture stick that presents itself as a MacroSilicon MS2109.
-
-    Those have no serial number of their own, so two of them differ by port only; pass
-    serial="" to have it so here.
-    """
+    """Make an HDMI capture stick that presents itself as a MacroSilicon MS2109: those have no serial number."""
     video = VideoFunction(3, STICK_MODES, CARD_CONTROLS)
     return UsbDevice(
         0x534D, 0x2109, [video, AudioFunction(2)],

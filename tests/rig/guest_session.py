@@ -1,11 +1,4 @@
-"""The host's side of the guest tests: virtual machines that run them, and what became of each.
-
-tests/rig/guest/conftest.py uses this: on the host, each test of a guest_*.py file waits for its own
-result here; in the guest, the same conftest writes the results, one JSON object a line:
-
-    {"test": node id, "when": "setup|call|teardown", "outcome": "passed|failed|skipped", "text": why,
-     "sections": [[title, text], ...]}
-"""
+"""The host's side of the guest tests: virtual machines that run them, and what became of each."""
 
 import dataclasses
 import json
@@ -21,21 +14,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.rig.sampling import shared
-from tests.rig.vm import NEVER_REPORTED, PATIENT, TIMED_OUT, CannotStart, fetch_loopback, usable_kernel
+from tests.rig.vm import FETCH_LOOPBACK, NEVER_REPORTED, PATIENT, TIMED_OUT, CannotStart, fetched, usable_kernel
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 MODULES = "vhci-hcd uvcvideo snd-usb-audio"
 RESULTS, TESTS, OUTPUT = "results.jsonl", "tests", "output.log"  # files among the artifacts
 LONGEST_RUN_SECONDS = 4800  # boot and all tests; each test has pytest-timeout's limit in the guest
-MOST_MACHINES = 2
 PRODUCT = ("agent", "capture", "config", "devices", "recorder")
 NEEDED = ("av", "click", "msgspec", "numpy", "psutil", "pyudev", "rich", "tomlkit")
 """Packages that commands in the guest load."""
 LOOPBACK_FOR = "virtual_camera"
 """In the name of a test that needs v4l2loopback, which is built for it."""
-POLL_SECONDS = 0.1
-LINES_SHOWN = 15
 
 
 @dataclasses.dataclass
@@ -55,22 +45,17 @@ class Outcome:
 
 
 class GuestSessions:
-    """The machines that run `tests` (node ids, FILE::TEST): each file in one of them, in order.
-
-    One machine keeps one processor of the host busy and its clock does not mind (see vm.py), so there
-    are as many as processors, two at most, and one where there is little to do.
-    """
+    """The machines that run `tests` (node ids, FILE::TEST): each keeps a processor busy, and has whole files."""
 
     def __init__(self, tests: Sequence[str]) -> None:
-        self._shares = shared(tests, min(MOST_MACHINES, len(os.sched_getaffinity(0))))
+        self._shares = shared(tests, min(2, len(os.sched_getaffinity(0))))
         self._sessions: dict[str, GuestSession] = {}
 
     def start(self) -> None:
         """Boot them all; else they boot when the first test is waited for."""
         if not self._sessions:
-            self._sessions = {
-                test: session for share in self._shares for session in [GuestSession(share)] for test in share
-            }
+            for share in self._shares:
+                self._sessions |= dict.fromkeys(share, GuestSession(share))
 
     def outcome(self, test: str) -> Outcome:
         """Wait until `test` has ended, or its machine has."""
@@ -78,7 +63,6 @@ class GuestSessions:
         return self._sessions[test].outcome(test)
 
     def close(self) -> None:
-        """End the machines that still run."""
         for session in set(self._sessions.values()):
             session.close()
 
@@ -86,9 +70,7 @@ class GuestSessions:
 class GuestSession:
     """One boot of the virtual machine that runs `tests` in their order.
 
-    Its files go to a new folder in $LIPUT_RIG_ARTIFACTS, or to a temporary one that `close` removes unless
-    a test failed: console.log and kernel.log, output.log (what pytest printed), junit.xml and
-    whatever the tests put into $ARTIFACTS.
+    `close` removes its folder (README.md says what is in it), unless a test failed or $LIPUT_RIG_ARTIFACTS is set.
     """
 
     def __init__(self, tests: Sequence[str]) -> None:
@@ -107,7 +89,7 @@ class GuestSession:
         try:
             kernel = usable_kernel()
             if any(LOOPBACK_FOR in test for test in tests):
-                fetch_loopback(kernel)
+                fetched(FETCH_LOOPBACK, kernel)
         except CannotStart as problem:
             self._problem = f"the virtual machine cannot be started: {problem}"
             return
@@ -119,11 +101,8 @@ class GuestSession:
             )  # fmt: skip
 
     def _command(self, kernel: Path) -> list[str]:
-        environment = {
-            "PYTHONPATH": str(ROOT),
-            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # each costs seconds to import there
-            "LIPUT_RIG_RESULTS": RESULTS,
-        }
+        # Each plugin costs seconds to import there.
+        environment = f"PYTHONPATH={ROOT}", "PYTEST_DISABLE_PLUGIN_AUTOLOAD=1", f"LIPUT_RIG_RESULTS={RESULTS}"
         pytest = (
             f"{shlex.quote(sys.executable)} -m pytest -p pytest_timeout -p no:cacheprovider"
             f' "--junitxml=$ARTIFACTS/junit.xml" "@$ARTIFACTS/{TESTS}"'  # another path there than here
@@ -132,15 +111,15 @@ class GuestSession:
             sys.executable, str(HERE / "vm.py"), "--kernel", str(kernel), "--modules", MODULES,
             "--nice", str(PATIENT),
             "--artifacts", str(self.artifacts), "--timeout", str(LONGEST_RUN_SECONDS),
-            *(f"--env={name}={value}" for name, value in environment.items()),
+            *(f"--env={variable}" for variable in environment),
             "--", "sh", "-c", f"exec {pytest}",
         ]  # fmt: skip
 
     def outcome(self, test: str) -> Outcome:
         """Wait until `test` has ended, or the guest has; the machine's own time limit bounds this."""
+        if self._machine is None:
+            return Outcome(self._problem)
         while True:
-            if self._machine is None:
-                return Outcome(self._problem, finished=True)
             status = self._machine.poll()  # before reading: what a guest wrote before it ended is there then
             self._take_in_results()
             outcome = self._outcomes.get(test, Outcome())
@@ -153,7 +132,7 @@ class GuestSession:
                 self._keep = True
                 where = f"\n\nThe guest's logs are in {self.artifacts}"
                 return dataclasses.replace(outcome, failure=outcome.failure + where)
-            time.sleep(POLL_SECONDS)
+            time.sleep(0.1)
 
     def _take_in_results(self) -> None:
         with (self.artifacts / RESULTS).open("rb") as results:
@@ -172,11 +151,10 @@ class GuestSession:
             return f"{what}: see the first test of which this is said"
         self._told = True
         printed = (self.artifacts / OUTPUT).read_text(errors="replace").splitlines()
-        last = [what, *printed[-LINES_SHOWN:]]
         console = self.artifacts / "console.log"
         if status in (TIMED_OUT, NEVER_REPORTED) and console.exists():
-            last += ["-- console:", *console.read_text(errors="replace").splitlines()[-LINES_SHOWN:]]
-        return "\n".join(last)
+            printed += ["-- console:", *console.read_text(errors="replace").splitlines()[-15:]]
+        return "\n".join([what, *printed[-30:]])
 
     def close(self) -> None:
         """End the machine if it still runs and remove what nobody needs."""
@@ -188,10 +166,7 @@ class GuestSession:
 
 
 def compile_python() -> None:
-    """Compile what the guest may import, unless it is compiled: here that takes a tenth of the time.
-
-    What tests import is compiled already by then, with the tests themselves, whose assertions pytest has rewritten.
-    """
+    """Compile what the guest imports beside the tests, unless it is compiled: here that takes a tenth of the time."""
     packages = Path(sysconfig.get_path("purelib"))
     folders = [ROOT / name for name in PRODUCT] + [packages / name for name in NEEDED]
     command = [sys.executable, "-m", "compileall", "-qq", "-j", "0", *map(str, folders)]

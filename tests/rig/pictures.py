@@ -1,9 +1,7 @@
-"""Test pictures that can be recognised after any lossy path: capture, decode, record, play back.
+"""Test pictures that can be recognised after any lossy path.
 
-A live picture carries its number (0 to NUMBERS - 1, then from 0 again) as a row of black and
-white blocks along the top, so a test can tell lost, repeated and frozen frames from the pixels;
-and it flashes white in its lower right quarter for the first FLASH_SECONDS of every second of
-the device's clock, together with the beep of uac.py, so a test can measure audio/video sync.
+A live one carries its number as a row of blocks along the top; it flashes in its lower right quarter for the first
+FLASH_SECONDS of every second of the device's clock, together with the beep of uac.py.
 """
 
 import fractions

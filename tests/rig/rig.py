@@ -1,18 +1,10 @@
-"""For tests inside the guest: plug in the kit's devices, break them, pull them out.
-
-with RigDevice("webcam", serial="CAM0001") as camera:
-    camera.plug(port=0)
-    node = camera.wait_for_video()  # "/dev/video0"
-    camera.set("video.picture", "frozen")
-    camera.unplug()
-"""
+"""For tests inside the guest: plug in the kit's devices, break them, pull them out."""
 
 import multiprocessing
 import subprocess
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 import pyudev
@@ -54,9 +46,7 @@ CONTEXT.set_forkserver_preload([devices.__name__])
 class RigDevice:
     """One emulated device, in a process of its own (so that a busy test does not starve it).
 
-    kind is "webcam" (046d:0825, a camera without sound), "hdmi-stick" (534d:2109, with sound) or "h264-camera"; their
-    modes, attributes and faults are in devices.py, uvc.py and uac.py. An order that the device refuses raises
-    RuntimeError with its answer.
+    An order that the device refuses raises RuntimeError with its answer.
     """
 
     def __init__(self, kind: str, serial: str = "") -> None:
@@ -71,12 +61,7 @@ class RigDevice:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
+    def __exit__(self, *_: object) -> None:
         """Pull it out if it is plugged in, wait until the kernel has forgotten it, and end its process."""
         if self._plugged and self._process.is_alive():
             self.unplug()
@@ -114,21 +99,15 @@ class RigDevice:
         self._tell("set", attribute, value)
 
     def get(self, attribute: str) -> str:
-        """Return an attribute as text, for example "video.frames_sent"."""
         return self._tell("get", attribute)
 
     @property
     def sysfs_path(self) -> str:
-        """The device's folder in sysfs while it is plugged in."""
         assert self.port is not None, "never plugged in"
         return f"/sys/bus/usb/devices/1-{self.port + 1}"
 
     def nodes(self, subsystem: str) -> list[pyudev.Device]:
-        """Return the udev devices of `subsystem` on this USB device that udev has finished with.
-
-        A camera has two video4linux nodes: the one with ":capture:" among its ID_V4L_CAPABILITIES
-        yields pictures, the other yields metadata only.
-        """
+        """Return the udev devices of `subsystem` on this USB device that udev has finished with."""
         prefix = str(Path(self.sysfs_path).resolve()) + "/"
         found = [
             device

@@ -1,16 +1,6 @@
-"""A USB device in user space, plugged into the local kernel's virtual host controller.
+"""A USB device in user space, plugged into the local kernel's virtual host controller (vhci-hcd).
 
-The kernel module vhci-hcd is a USB host controller whose devices live at the other end of a
-stream socket and speak the USB/IP protocol (kernel Documentation/usb/usbip_protocol.rst).  Here
-that other end is a thread of this process: it answers the standard requests from a device's
-descriptors, hands class requests to the device's functions, and completes bulk and isochronous
-IN transfers when the endpoints say that data is due.
-
-    device = UsbDevice(vendor_id=0x046D, product_id=0x0825, serial="A1", functions=[...])
-    device.plug(port=0)      # the kernel enumerates it: uevents, drivers, /dev nodes
-    device.unplug()          # as if the cable had been pulled
-
-Needs root and `modprobe vhci-hcd`.
+It speaks USB/IP (kernel Documentation/usb/usbip_protocol.rst) over a stream socket, on a thread of its own.
 """
 
 import abc
@@ -217,10 +207,8 @@ class UsbDevice:
         rows = (line.split() for line in (CONTROLLER / "status").read_text().splitlines()[1:])
         return any(int(row[1]) == self._port and int(row[2]) == PORT_FREE for row in rows)
 
-    # The device's thread.  Each round takes in all messages that have arrived, then sends all
-    # replies at once; while data streams, rounds are at least ROUND_SECONDS apart.  (The kernel
-    # asks for sound in transfers of one millisecond, and in an emulated guest every wake-up of
-    # this thread is dear.)
+    # The device's thread. While data streams, rounds are at least ROUND_SECONDS apart: the kernel asks for sound in
+    # transfers of one millisecond, and in an emulated guest every wake-up of this thread is dear.
 
     def _run(self) -> None:
         self._received.clear()

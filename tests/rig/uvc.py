@@ -1,9 +1,5 @@
 """A USB Video Class 1.1 function: one input, one bulk streaming endpoint, and controls.
 
-The endpoint sits in alternate setting 0, which is how UVC says "bulk": the kernel's uvcvideo
-starts a stream by queueing transfers and stops it by clearing the endpoint's halt.  (Most real
-cameras use isochronous endpoints; above the driver, nothing can tell the difference.)
-
 The controls are those of real cameras: they forget what was set when the power goes, and refuse what an automatic mode
 governs while that mode is on.
 """

@@ -1,22 +1,11 @@
-"""Run one command in a throw-away virtual machine that shares this machine's files.
+"""Run one command in a throw-away virtual machine that shares this machine's files; tests/rig/README.md has examples.
 
-The guest boots a stock Debian kernel (see fetch-kernel) under QEMU's TCG emulation: no KVM, no disk
-image, no initramfs, no root. Its root is a copy-on-write view of the host's root: every program,
-library and Python environment of the host is there under the same path, and nothing it writes
-reaches the host, except what it puts in the artifacts directory ($ARTIFACTS in the guest).
-
-    run-in-vm -- v4l2-ctl --list-devices
-    run-in-vm --artifacts out --modules "vhci-hcd uvcvideo" -- .venv/bin/python -m pytest -x FILE
-
-Standard output and error of the command arrive on standard output; its exit status is the exit
-status of this script (124: it ran past --timeout; 125: the guest never reported one, or it could
-not be started at all). ARTIFACTS/console.log has what the kernel prints if it dies,
-ARTIFACTS/kernel.log its whole log. Environment variables are not passed on: use --env, or env(1).
+Its exit status is the command's: 124 where that ran past --timeout, 125 where the guest never reported one. Environment
+variables are not passed on: use --env.
 """
 
 import argparse
 import contextlib
-import dataclasses
 import os
 import shlex
 import shutil
@@ -64,29 +53,12 @@ class CannotStart(Exception):
     """The virtual machine cannot be started on this host; the text says why and what to do."""
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Machine:
-    """How the guest is made.
-
-    kernel: a folder as fetch-kernel prints it (None: ask fetch-kernel, which may download it).
-    modules: the kernel modules to load before the command.
-    """
-
-    kernel: Path | None = None
-    modules: str = ""
-    memory: str = "2G"
-
-
 def find_program(name: str) -> str | None:
-    """Find a program on the PATH or where systems keep those that are not for people's PATHs."""
     return shutil.which(name) or shutil.which(name, path=os.pathsep.join(SYSTEM_FOLDERS))
 
 
 def usable_kernel(chosen: Path | None = None) -> Path:
-    """Return the folder of the kernel to boot (`chosen`, or fetch-kernel's) if this host can boot it.
-
-    Raises CannotStart with one line that says what is missing and what to do.
-    """
+    """Return the folder of the kernel to boot (`chosen`, or fetch-kernel's). Raises CannotStart."""
     packages = {name: package for name, package in (HOST_PROGRAMS | GUEST_PROGRAMS).items() if not find_program(name)}
     if packages:
         install = " ".join(dict.fromkeys(packages.values()))
@@ -96,13 +68,8 @@ def usable_kernel(chosen: Path | None = None) -> Path:
     return kernel
 
 
-def fetch_loopback(kernel: Path) -> None:
-    """Build the module of the virtual camera beside those of `kernel`, unless it is there."""
-    fetched(FETCH_LOOPBACK, kernel)
-
-
 def fetched(*command: Path) -> Path:
-    """Return the path that a program prints; raises CannotStart with its own line when it fails."""
+    """Return the path that a program prints. Raises CannotStart with its own line."""
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         said = done.stderr.strip().splitlines()
@@ -141,20 +108,20 @@ def _serve_files(cleanup: contextlib.ExitStack, socket_path: Path, directory: Pa
         time.sleep(0.01)
 
 
-def _qemu_command(machine: Machine, kernel: Path, sockets: Mapping[str, Path], artifacts: Path) -> list[str]:
+def _qemu_command(kernel: Path, modules: str, memory: str, sockets: Mapping[str, Path], artifacts: Path) -> list[str]:
     """Return QEMU's command line: no default devices, a serial port (kernel log), a console (stdio)."""
     command = [
         "qemu-system-x86_64", "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
         "-machine", "q35,usb=off,smbus=off,sata=off,hpet=off,memory-backend=ram",
         "-accel", "tcg,thread=single,tb-size=512", "-icount", f"shift={SHIFT},sleep=on", "-rtc", "clock=vm",
-        "-cpu", CPU_MODEL, "-m", machine.memory,
-        "-object", f"memory-backend-memfd,id=ram,size={machine.memory},share=on",
+        "-cpu", CPU_MODEL, "-m", memory,
+        "-object", f"memory-backend-memfd,id=ram,size={memory},share=on",
         "-chardev", f"file,id=log,path={_escaped(artifacts / 'console.log')}", "-serial", "chardev:log",
         "-chardev", "stdio,id=console,signal=on",
         "-device", "virtio-serial-pci", "-device", "virtconsole,chardev=console",
         "-device", "virtio-rng-pci",
         "-kernel", str(kernel_image(kernel)),
-        "-append", kernel_arguments(kernel, machine.modules),
+        "-append", kernel_arguments(kernel, modules),
     ]  # fmt: skip
     for tag, socket_path in sockets.items():
         command += ["-chardev", f"socket,id={tag},path={_escaped(socket_path)}",
@@ -167,9 +134,9 @@ def _escaped(path: Path) -> str:
     return str(path).replace(",", ",,")
 
 
-def _guest_script(command: Sequence[str], directory: Path, environment: Mapping[str, str]) -> str:
-    """Return what the guest's shell runs: the command in `directory`, replacing the shell."""
-    lines = [f"cd {shlex.quote(str(directory))} || exit {NEVER_REPORTED}"]
+def _guest_script(command: Sequence[str], environment: Mapping[str, str]) -> str:
+    """Return what the guest's shell runs: the command in the same directory, replacing the shell."""
+    lines = [f"cd {shlex.quote(str(Path.cwd()))} || exit {NEVER_REPORTED}"]
     lines += [f"export {name}={shlex.quote(value)}" for name, value in environment.items()]
     return "\n".join([*lines, f"exec {shlex.join(command)}", ""])
 
@@ -178,30 +145,28 @@ def run(
     command: Sequence[str],
     artifacts: Path,
     *,
-    machine: Machine,
     timeout: float,
+    kernel: Path | None = None,
+    modules: str = "",
+    memory: str = "2G",
     niceness: int = 0,
-    directory: Path | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> int:
-    """Boot the guest, run `command` in it as root, and return the command's exit status.
+    """Boot the guest, run `command` in it as root, and return its exit status, TIMED_OUT or NEVER_REPORTED.
 
-    The command starts in `directory` (None: the current one) with guest-init's environment and
-    `environment`; its output arrives on this process's standard output. `artifacts` is made if need
-    be. `timeout` counts seconds of boot and command together. QEMU is so much nicer than this process; what the guest
-    reads is served by others, for which its clock does not wait.
-    Returns TIMED_OUT or NEVER_REPORTED when there is no status. Raises CannotStart.
+    The `modules` are loaded before. `timeout` counts seconds of boot and command together. QEMU is so much nicer than
+    this process; what the guest reads is served by others, for which its clock does not wait. Raises CannotStart.
     """
-    kernel = usable_kernel(machine.kernel)
+    kernel = usable_kernel(kernel)
     artifacts = artifacts.resolve()
     artifacts.mkdir(parents=True, exist_ok=True)
     status_file = artifacts / "exit-status"
     status_file.unlink(missing_ok=True)
-    (artifacts / "command").write_text(_guest_script(command, directory or Path.cwd(), environment or {}))
+    (artifacts / "command").write_text(_guest_script(command, environment or {}))
     with contextlib.ExitStack() as cleanup:
         run_directory = Path(cleanup.enter_context(tempfile.TemporaryDirectory(prefix="run-in-vm-")))
         sockets = {"rootfs": run_directory / "rootfs.sock", "artifacts": run_directory / "artifacts.sock"}
-        qemu = _qemu_command(machine, kernel, sockets, artifacts)
+        qemu = _qemu_command(kernel, modules, memory, sockets, artifacts)
         _serve_files(cleanup, sockets["rootfs"], Path("/"), "--readonly", "--cache=always")
         _serve_files(cleanup, sockets["artifacts"], artifacts, "--cache=never")
         guest = subprocess.Popen(["nice", "-n", str(niceness), *qemu], start_new_session=bool(niceness))
@@ -246,17 +211,15 @@ def _parsed_arguments() -> argparse.Namespace:
 
 
 def main() -> int:
-    """Run what the command line says; see the module's text."""
     arguments = _parsed_arguments()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that nothing is left running
-    machine = Machine(kernel=arguments.kernel, modules=arguments.modules)
     environment = dict(assignment.split("=", 1) for assignment in arguments.env)
     with tempfile.TemporaryDirectory(prefix="run-in-vm-") as unwanted:
         artifacts = arguments.artifacts or Path(unwanted)
         try:
             return run(
-                arguments.command, artifacts, machine=machine, timeout=arguments.timeout, niceness=arguments.nice,
-                environment=environment,
+                arguments.command, artifacts, timeout=arguments.timeout, kernel=arguments.kernel,
+                modules=arguments.modules, niceness=arguments.nice, environment=environment,
             )  # fmt: skip
         except CannotStart as problem:
             sys.stderr.write(f"run-in-vm: {problem}\n")
