@@ -25,16 +25,14 @@ from devices.host.clock import SystemClock
 from devices.kernel import v4l2
 from devices.kernel.udev import read_udev_devices
 from devices.model.device import Device, DeviceKind, Mode
-from devices.monitor import holders
 from devices.monitor.device_changes import ChangeKind, DeviceChange
 from devices.monitor.known_devices import confirm, known_store
-from devices.monitor.modes import is_stream_free
 from devices.monitor.monitor import DeviceMonitor
 from devices.monitor.snapshot import list_devices
 from devices.roles.matching import MissingDevice, RoleBinding, binding_of, resolve
 from devices.usb.slow_ports import port_of, port_warning, streaming_neighbours
 from devices.usb.topology import UsbTopology
-from tests.rig.rig import CAMERA, STICK, STICK_SOUND, RigDevice, listed, plugged, streaming
+from tests.rig.rig import CAMERA, STICK, STICK_SOUND, RigDevice, listed, plugged
 from tests.support.health import Recorded
 from tests.support.ports import usb_tree
 from tests.support.processes import be_powerless_root, be_user, confined, refuse_ioctl
@@ -46,15 +44,10 @@ NOBODY = 65534
 
 
 def liput_devices(*words: str) -> bytes:
-    """Return the answer of `liput devices … --json`: another process than the one that has a device."""
     liput = Path(sys.executable).with_name("liput")
     done = subprocess.run([liput, "devices", *words, "--json"], capture_output=True, check=True)
     assert done.stderr == b""
     return done.stdout
-
-
-def told() -> list[Device]:
-    return msgspec.json.decode(liput_devices(), type=list[Device])
 
 
 # Listed
@@ -64,7 +57,7 @@ def test_camera_and_stick_are_listed_with_the_sticks_sound_paired(camera: RigDev
     camera.plug(0)
     stick.plug(1)
     webcam, picture, sound = devices = listed(CAMERA, STICK, STICK_SOUND)
-    assert told()[:3] == devices
+    assert msgspec.json.decode(liput_devices(), type=list[Device])[:3] == devices
     assert (webcam.kind, webcam.name, webcam.node) == (DeviceKind.CAMERA, "Rig Webcam", camera.wait_for_video())
     assert (webcam.vid, webcam.pid, webcam.serial, webcam.port) == ("046d", "0825", "CAM0001", "1-1")
     assert (webcam.alsa, webcam.paired_with, webcam.link_bps) == (None, None, 480_000_000)
@@ -88,25 +81,6 @@ def test_devices_without_a_usb_plug_have_ids_that_do_not_depend_on_numbers(camer
     finally:
         for module in ("vivid", "snd-aloop"):
             subprocess.run(["modprobe", "-r", module], check=True)
-
-
-def test_a_device_is_busy_while_somebody_streams_and_listing_it_disturbs_no_stream(camera: RigDevice) -> None:
-    node = plugged(camera, 0, CAMERA).node or ""
-    fd = os.open(node, os.O_RDONLY)
-    try:  # that a program merely has it open is no matter
-        assert [found.pid for found in holders.holders(node)] == [os.getpid()]
-        assert is_stream_free(node)
-        assert told()[0].health.state == "ok"
-    finally:
-        os.close(fd)
-    with streaming(node) as holder:
-        (device,) = told()
-        assert (device.id, device.health.state, device.health.fault) == (CAMERA, "busy", "busy")
-        assert device.health.reason == f"Rig Webcam ({node}) is used by pid {holder.pid} (v4l2-ctl)"
-        assert holder.stdout is not None
-        for _ in range(5):
-            assert not is_stream_free(node)
-            assert any("cap dqbuf" in line for line in holder.stdout)
 
 
 def test_the_usb_tree_is_the_recorded_one_and_the_page_of_a_device_says_what_would_be_opened(
@@ -204,7 +178,6 @@ class Watched:
             return [one for one in there if one[1].device.port == f"1-{port + 1}" and one[1].device.node]
 
         at, change = wait_for(found, 15, f"{kinds} in {port} among {self._told}")[0]
-        keep_time(change.kind, at - began)
         assert at - began < within_s
         return change
 
@@ -219,11 +192,6 @@ class Watched:
 
     def count(self, kind: ChangeKind) -> int:
         return sum(change.kind is kind for _, change in self._told)
-
-
-def keep_time(what: str, seconds: float) -> None:
-    with Path(os.environ["ARTIFACTS"], "told-after.txt").open("a") as times:
-        times.write(f"{what} {seconds:.3f} s\n")
 
 
 @pytest.fixture

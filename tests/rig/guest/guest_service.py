@@ -6,7 +6,6 @@ import json
 import os
 import queue
 import subprocess
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -27,7 +26,7 @@ from devices.monitor.device_changes import ChangeKind, DeviceChange
 from devices.monitor.snapshot import list_devices
 from devices.monitor.use_watcher import ASK_S
 from tests.rig.rig import CAMERA, RigDevice, plugged, streaming
-from tests.support.command import Line, Running, running
+from tests.support.command import Running, running
 from tests.support.health import Recorded
 from tests.support.processes import asked, figures
 from tests.support.waiting import wait_for
@@ -51,9 +50,9 @@ class Room:
         while (change := self.changes.get(timeout=20)).kind is not kind or change.device.serial != serial:
             pass
 
-    def lines(self, *kinds: LogKind) -> list[HealthLine]:
+    def lines(self, kind: LogKind) -> list[HealthLine]:
         self.log.flush()
-        return list(read(self.folder, LogFilter(kinds=kinds or None)))
+        return list(read(self.folder, LogFilter(kinds=(kind,))))
 
 
 @pytest.fixture
@@ -113,51 +112,32 @@ def test_a_camera_that_hangs_holds_up_neither_another_ones_presets_nor_the_monit
     camera.set("device.silent", "false")
 
 
-class Lines:
-    """The JSON lines of a command as they come, each with when it came."""
-
-    def __init__(self, command: Running) -> None:
-        self._came: queue.SimpleQueue[tuple[float, Line]] = queue.SimpleQueue()
-        threading.Thread(target=self._read, args=(command,), daemon=True).start()
-
-    def _read(self, command: Running) -> None:
-        for line in command.read():
-            self._came.put((time.monotonic(), line))
-
-    def until(self, wanted: Callable[[Line], bool]) -> tuple[float, Line]:
-        while True:
-            at, line = self._came.get(timeout=60)
-            if wanted(line):
-                return at, line
-
-    def health_after(self, act: Callable[[], object]) -> dict[str, Any]:
-        """Do something, and return the health of the camera that is told in time because of it."""
-        began = time.monotonic()
-        act()
-        at, line = self.until(lambda line: line.get("change") == "health")
-        assert at - began < SHOWN_S
-        device: Any = line["device"]
-        assert device["id"] == CAMERA
-        health: dict[str, Any] = device["health"]
-        return health
+def health_after(watch: Running, act: Callable[[], object]) -> dict[str, Any]:
+    """Do something, and return the health of the camera that is told in time because of it."""
+    began = time.monotonic()
+    act()
+    device: Any = watch.until("device-change", change="health")["device"]
+    assert time.monotonic() - began < SHOWN_S
+    assert device["id"] == CAMERA
+    health: dict[str, Any] = device["health"]
+    return health
 
 
 def test_who_uses_a_camera_is_a_line_of_the_watch_whether_it_is_opened_or_streamed_from(
     camera: RigDevice, tmp_path: Path
 ) -> None:
     node = plugged(camera, 0, CAMERA).node or ""
-    with running(tmp_path, "devices", "--watch", "--json") as command:
-        lines = Lines(command)
-        lines.until(lambda line: line["type"] == "devices")
+    with running(tmp_path, "devices", "--watch", "--json") as watch:
+        watch.until("devices")
         with contextlib.ExitStack() as viewing:
             viewers: list[subprocess.Popen[str]] = []
-            health = lines.health_after(lambda: viewers.append(viewing.enter_context(streaming(node))))
+            health = health_after(watch, lambda: viewers.append(viewing.enter_context(streaming(node))))
             assert health["state"] == "busy"
             assert health["reason"] == f"Rig Webcam ({node}) is used by pid {viewers[0].pid} (v4l2-ctl)"
             # However often it was looked at, the stream has gone on.
             assert viewers[0].stdout is not None
             assert any("cap dqbuf" in line for line in viewers[0].stdout)
-            assert lines.health_after(viewing.close)["state"] == "ok"
+            assert health_after(watch, viewing.close)["state"] == "ok"
         # What desktops do: they have it open all the time, and stream when somebody wants to see something.
         fd = os.open(node, os.O_RDWR)
         try:
@@ -165,7 +145,7 @@ def test_who_uses_a_camera_is_a_line_of_the_watch_whether_it_is_opened_or_stream
                 request = v4l2.Requestbuffers()
                 request.count, request.type, request.memory = count, v4l2.BUF_TYPE_VIDEO_CAPTURE, v4l2.MEMORY_MMAP
                 asking = (fd, v4l2.VIDIOC_REQBUFS, request)
-                assert lines.health_after(lambda: fcntl.ioctl(*asking))["state"] == state  # noqa: B023 - called at once
+                assert health_after(watch, lambda: fcntl.ioctl(*asking))["state"] == state  # noqa: B023 - at once
         finally:
             os.close(fd)
 

@@ -1,7 +1,4 @@
-"""Disks that fail while a session is recorded, made of the kernel's own parts: what is told, what is missing.
-
-Every part is read back afterwards and all together are one timeline.
-"""
+"""Disks that fail while a session is recorded, made of the kernel's own parts: what is told, what is missing."""
 
 import itertools
 import json
@@ -32,17 +29,13 @@ NUMBERS = itertools.count()
 
 
 @pytest.fixture(scope="module")
-def reel() -> Iterator[Reel]:
-    reel = Reel(SECONDS)
-    yield reel
-    reel.encoder.close()
+def reel() -> Reel:
+    return Reel(SECONDS)
 
 
 @pytest.fixture(scope="module")
-def long_reel() -> Iterator[Reel]:
-    reel = Reel(LONG_S)
-    yield reel
-    reel.encoder.close()
+def long_reel() -> Reel:
+    return Reel(LONG_S)
 
 
 @pytest.fixture
