@@ -1,7 +1,4 @@
-"""`./run prove AREA`: long proofs, whose figures are kept as dated JSON in docs/proofs/.
-
-CI runs a seeded sample of each (tests/proofs/test_samples.py, test_waiting_samples.py).
-"""
+"""`./run prove AREA`: long proofs, whose figures are kept as dated JSON in docs/proofs/; CI runs a sample of each."""
 
 import argparse
 import json
@@ -9,91 +6,42 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
 from datetime import datetime
+from importlib import import_module
 from pathlib import Path
-
-from tests.proofs import (
-    archive,
-    congestion,
-    crowd,
-    drift,
-    endurance,
-    kill,
-    latency,
-    live,
-    load,
-    minute,
-    page,
-    power,
-    rig,
-    sealing,
-    service,
-    soak,
-    sync,
-    uplink,
-    watches,
-    web,
-)
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "docs" / "proofs"
-
-type Proof = Callable[[argparse.Namespace], Mapping[str, object]]
-
-AREAS: dict[str, tuple[Proof, str]] = {
-    "archive": (
-        archive.prove,
-        "kill -9 at random moments of changes to archives and copies: always valid, nothing lost",
-    ),
-    "congestion": (congestion.prove, "an uplink of 6, 2 and again 6 Mb/s: the live encode adapts"),
-    "crowd": (
-        crowd.prove,
-        "ten minutes to four destinations, three of them failing: the fourth and the recording are whole",
-    ),
-    "drift": (drift.prove, "two hours with device clocks off by +-300 ppm: sound and picture stay in sync"),
-    "endurance": (endurance.prove, "eight hours of media at full speed: memory, descriptors and threads do not grow"),
-    "latency": (latency.prove, "delays: start to disk, loss to slate, plug to picture, layout to picture"),
-    "live": (live.prove, "live streams through each network failure: seconds lost for viewers, time to reconnect"),
-    "load": (
-        load.prove,
-        "a processor quota, and competing programs: the encode steps down; no frame dropped, sound whole",
-    ),
-    "kill": (kill.prove, "kill -9 at random moments in every state: recovery, and seconds lost"),
-    "minute": (minute.prove, "a minute of 1080p30 in real time with a live destination: no dropped frame"),
-    "page": (
-        page.prove,
-        "the cost of an open page for a 1080p30 session; twenty viewers, no dropped frame",
-    ),
-    "power": (power.prove, "a power cut at each flush of a recording on ext4: at most 1.5 s lost"),
-    "rig": (rig.prove, "every test against the kernel's own drivers; CI runs a sample of the long ones"),
-    "sealing": (sealing.prove, "sealing four hours (10 GB): time, processor, memory, display of the remaining time"),
-    "service": (
-        service.prove,
-        "systemd as PID 1: the daemon killed, out of memory, restarted, upgraded, hung, uninstalled; sessions continue",
-    ),
-    "soak": (
-        soak.prove,
-        "eight hours of media, then an hour of unplugs and reconnects: nothing grows, nothing is lost",
-    ),
-    "sync": (sync.prove, "flash and beep in ten minutes of media: sound and picture stay in sync"),
-    "uplink": (
-        uplink.prove,
-        "the measured uplink against iperf3 on the same link; the reasons of faults",
-    ),
-    "web": (
-        web.prove,
-        "5,000 generated API requests during a recording: no 5xx, no dropped frame",
-    ),
-    "watches": (watches.prove, "half an hour of a lecture without a false alarm; the time to detect each fault"),
+AREAS = {
+    "archive": "kill -9 at random moments of changes to archives and copies: always valid, nothing lost",
+    "congestion": "an uplink of 6, 2 and again 6 Mb/s: the live encode adapts",
+    "crowd": "ten minutes to four destinations, three of them failing: the fourth and the recording are whole",
+    "drift": "two hours with device clocks off by +-300 ppm: sound and picture stay in sync",
+    "endurance": "eight hours of media at full speed: memory, descriptors and threads do not grow",
+    "latency": "delays: start to disk, loss to slate, plug to picture, layout to picture",
+    "live": "live streams through each network failure: seconds lost for viewers, time to reconnect",
+    "load": "a processor quota, and competing programs: the encode steps down; no frame dropped, sound whole",
+    "kill": "kill -9 at random moments in every state: recovery, and seconds lost",
+    "minute": "a minute of 1080p30 in real time with a live destination: no dropped frame",
+    "page": "the cost of an open page for a 1080p30 session; twenty viewers, no dropped frame",
+    "power": "a power cut at each flush of a recording on ext4: at most 1.5 s lost",
+    "rig": "every test against the kernel's own drivers; CI runs a sample of the long ones",
+    "sealing": "sealing four hours (10 GB): time, processor, memory, display of the remaining time",
+    "service": "systemd as PID 1: the daemon killed, hung, out of memory, upgraded, uninstalled; sessions continue",
+    "soak": "eight hours of media, then an hour of unplugs and reconnects: nothing grows, nothing is lost",
+    "sync": "flash and beep in ten minutes of media: sound and picture stay in sync",
+    "uplink": "the measured uplink against iperf3 on the same link; the reasons of faults",
+    "web": "5,000 generated API requests during a recording: no 5xx, no dropped frame",
+    "watches": "half an hour of a lecture without a false alarm; the time to detect each fault",
 }
+"""The modules of this folder with a `prove`."""
 IN_PARTS = ("soak", "uplink")
 """Areas with parts for `--only`."""
 
 
 def main() -> int:
     """Run one proof, write its figures, and return 0 when it holds."""
-    areas = "\n".join(f"  {name:10} {text}" for name, (_, text) in AREAS.items())
+    areas = "\n".join(f"  {name:10} {text}" for name, text in AREAS.items())
     parser = argparse.ArgumentParser(
         prog="./run prove", description=f"Areas:\n{areas}", formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -110,7 +58,7 @@ def main() -> int:
     if arguments.only and arguments.area not in IN_PARTS:
         parser.error(f"{arguments.area} has no parts; --only is for {' and '.join(IN_PARTS)}")
     began = datetime.now().astimezone()
-    figures = AREAS[arguments.area][0](arguments)
+    figures = import_module(f"tests.proofs.{arguments.area}").prove(arguments)
     result = {
         "area": arguments.area,
         "command": f"./run prove {' '.join(sys.argv[1:])}",
