@@ -1,8 +1,4 @@
-"""`kill -9` at random moments of changes to an archive or a copy of it: it is always valid, and nothing is lost.
-
-Each kind of moment is an Act: it has a command killed at a moment that the bench decides, looks at the rest, lets the
-same command finish it, and checks that everything holds. A further kind is a further entry of ACTS.
-"""
+"""`kill -9` at random moments of changes to an archive or a copy of it: it is always valid, and nothing is lost."""
 
 import argparse
 import json

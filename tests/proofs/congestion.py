@@ -31,10 +31,7 @@ def prove(_: argparse.Namespace) -> Mapping[str, object]:
 
 
 def run(trace: Sequence[tuple[float, float]], *, busy: bool = False) -> Mapping[str, object]:
-    """Stream noise, which takes whatever rate it is given, through a link that changes as in `trace`.
-
-    On a `busy` machine the delay may be twice as long, and nobody asks how much of the link was used.
-    """
+    """Stream noise through a link that changes as in `trace`; a `busy` machine may be late and waste some of it."""
     with tempfile.TemporaryDirectory(prefix="liput-congestion-") as name, Lab() as lab:
         net = Net(lab, Path(name))
         try:

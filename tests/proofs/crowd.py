@@ -1,8 +1,4 @@
-"""Four live destinations for ten minutes, one healthy and three that fail in different ways.
-
-The healthy one and the recording lose nothing, memory stays, ending is quick, and no process is left behind, after a
-kill -9 of the recorder either.
-"""
+"""Four destinations for ten minutes, three of which fail in different ways: the fourth and the recording are whole."""
 
 import argparse
 import contextlib

@@ -1,9 +1,4 @@
-"""Two hours of sound from two devices whose clocks are off by +300 and -300 ppm: where each second of it plays.
-
-Simulated: the program's sound runs on a clock that moves when told. Pictures keep the session clock's times, so how far
-sound is from that clock is how far it is from the picture. Stamps jitter, are late now and then, and the clocks wander
-with the warmth of the day, as crystals do.
-"""
+"""Simulated hours of two devices whose clocks are off by +300 and -300 ppm: where each second of their sound plays."""
 
 import argparse
 import os

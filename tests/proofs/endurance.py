@@ -1,8 +1,4 @@
-"""Hours of media through the whole pipeline as fast as it goes: memory, descriptors and threads stay as they are.
-
-Runs in this process, whose memory is measured; sound and picture are compared at the start and at the end. What it
-takes of the processor grows along a line: the eighth hour costs what the first did.
-"""
+"""Hours of media through the whole pipeline as fast as it goes: memory, descriptors and threads stay as they are."""
 
 import argparse
 import gc
@@ -52,10 +48,7 @@ def prove(arguments: argparse.Namespace) -> Mapping[str, object]:
 
 
 def run(seconds: float, most_mb_per_hour: float = MOST_MB_PER_HOUR) -> Mapping[str, object]:
-    """Return how memory, descriptors and threads went, and the offsets of sound at both ends.
-
-    Less than an hour of media shows large leaks only: what memory does by itself is much for so short a time.
-    """
+    """Return how memory, descriptors, threads and the processor went; less than an hour of media shows large leaks."""
     with tempfile.TemporaryDirectory(prefix="liput-endurance-") as name:
         settings = Settings(profiles={"1080p30": PROFILE}, program=ProgramSettings(), report=ReportSettings(made=False))
         asked = SessionRequest(

@@ -1,8 +1,4 @@
-"""The cost of `kill -9` in every state of a session, and whether `liput recover` makes a whole package of the rest.
-
-Lost is the capture clock at the kill (of a session that was ending: at its end) less the last timestamp that ffmpeg
-plays of the recovered recording, the smaller of picture and sound.
-"""
+"""The cost of `kill -9` in every state of a session, and whether `liput recover` makes a whole package of the rest."""
 
 import argparse
 import os

@@ -97,7 +97,7 @@ class Shown:
                 self._changed.notify_all()
 
     def until(self, wanted: Callable[[float], bool]) -> float:
-        """Located when a picture was composed whose luma is `wanted`."""
+        """Return when a picture was composed whose luma is `wanted`."""
         with self._changed:
             assert self._changed.wait_for(lambda: wanted(self._luma), 20), "it was never shown"
             return self._at_s
@@ -139,10 +139,7 @@ def armed(folder: Path, shown: Shown, profile: str) -> Iterator[tuple[Session, P
 
 
 def start(folder: Path, shown: Shown, profile: str, pre_roll_s: float) -> float:
-    """Located how long a start takes until what it reaches back to plays from the disk (after fdatasync).
-
-    Without a pre-roll: until anything does.
-    """
+    """Return how long a start takes until what it reaches back to (without a pre-roll: anything) is on the disk."""
     with armed(folder, shown, profile) as (session, _):
         wait_for(lambda: session.status().pre_roll_s > pre_roll_s + BUILT_IN_PROFILES[profile].keyframe_s)
         began_s = time.monotonic()
@@ -153,7 +150,7 @@ def start(folder: Path, shown: Shown, profile: str, pre_roll_s: float) -> float:
 
 
 def others(folder: Path, shown: Shown, profile: str) -> dict[str, float]:
-    """Located how long a slate, a return and a change of layout take until a picture shows it."""
+    """Return how long a slate, a return and a change of layout take until a picture shows it."""
     with armed(folder, shown, profile) as (session, plug):
         session.start()
         wait_for(lambda: session.status().elapsed_s > 1)
@@ -180,7 +177,7 @@ def prove(arguments: argparse.Namespace) -> Mapping[str, object]:
 def run(
     count: int, profile: str = "720p30", slack: float = 1.0, reaches_back_s: float = REACHES_BACK_S
 ) -> Mapping[str, object]:
-    """Located median and worst of each latency, in seconds, over `count` sessions; `slack` widens what is promised."""
+    """Return median and worst of each latency, in seconds, over `count` sessions; `slack` widens what is promised."""
     figures: dict[str, list[float]] = {name: [] for name in BOUNDS_S}
     for _ in range(count):
         with tempfile.TemporaryDirectory(prefix="liput-latency-") as name:

@@ -1,8 +1,4 @@
-"""A lecture for the watches: what its camera and its capture card send, as JPEGs, the same for each seed.
-
-Everything in it is in order, and much of it is close to something that is not: a dark hall, a camera with heavy noise
-reduction before an empty lectern, a slide that stays for 25 minutes, blue slides, black slides, fades.
-"""
+"""A lecture for the watches: what its camera and its capture card send, as JPEGs, the same for each seed."""
 
 import random
 from collections.abc import Callable, Iterator

@@ -1,8 +1,4 @@
-"""A lecture for the watches of sound: what its microphones and its capture card give, the same for each seed.
-
-Everything in it is in order, and much of it is close to something that is not. The room is quiet (-68 dBFS), its
-wiring hums a little (-66 dBFS), and the gain is as it should be, so that somebody who speaks reaches -20 dBFS.
-"""
+"""A lecture for the watches of sound: what its microphones and its capture card give, the same for each seed."""
 
 from collections.abc import Callable, Iterator
 from itertools import count
@@ -178,10 +174,7 @@ def lapel(seconds: float, seed: int) -> Iterator[Chunk]:
 
 
 def card(seconds: float, seed: int) -> Iterator[Chunk]:
-    """Give the sound of a computer: it plays now and then, between that exactly nothing; then nothing for 25 minutes.
-
-    Or for most of the time if there is less.
-    """
+    """Give a computer's sound: it plays now and then, and nothing for the last 25 minutes, or most of the time."""
     stays_from_s = max(seconds - STAYS_S, seconds * 0.2)
     return _chunks(_Computer(seed).sounds(stays_from_s), seconds, seed)
 

@@ -1,8 +1,4 @@
-"""Live streams through networks that fail in each way we know: who notices, when viewers are back, what they missed.
-
-Every fault is a session of its own between two network namespaces. The numbers in the pictures that reached the server
-tell what viewers saw and how old it was; the recording must have each of them.
-"""
+"""Live streams through networks that fail in each way we know: who notices, when viewers are back, what they missed."""
 
 import argparse
 import statistics
@@ -47,10 +43,7 @@ def run(
     longest_s: float = 60.0,
     slack: float = 1.0,
 ) -> Mapping[str, object]:
-    """Try the faults called `names`, none for longer than `longest_s`, with streams of `bit_rate`.
-
-    On a machine that does other things too a picture may be `slack` times as old, and be noticed as much later.
-    """
+    """Try the faults called `names`, each for `longest_s` at most; a busy machine may be `slack` times as late."""
     faults = {name: replace(FAULTS[name], lasts_s=min(longest_s, FAULTS[name].lasts_s)) for name in names}
     runs = {name: try_fault(fault, seed, bit_rate, slack) for name, fault in faults.items()}
     return {"bit_rate": bit_rate, "faults": runs, "holds": all(figures["holds"] for figures in runs.values())}

@@ -1,8 +1,4 @@
-"""A PC that cannot keep up: a quota of the processor, and programs that want all of it, beside a 1080p30 session.
-
-Sound is whole, picture and sound stay together, nothing is late, and what has to go is stepped down, not dropped. With
-less than is promised (20 % of two cores) some pictures may be dropped until the steps work, and none later.
-"""
+"""A PC that cannot keep up: a quota of the processor, and programs that want all of it, beside a 1080p30 session."""
 
 import argparse
 import tempfile
@@ -90,10 +86,7 @@ def prove(arguments: argparse.Namespace) -> Mapping[str, object]:
 
 
 def run(some: Mapping[str, Case], profile: str, *, busy: bool = False) -> Mapping[str, object]:
-    """Run `some` cases; the figures of each, and whether all hold.
-
-    On a `busy` machine, which may not even have what a case gives, pictures may be dropped, and late.
-    """
+    """Run `some` cases; a `busy` machine, which may not have what a case gives, may drop pictures, and be late."""
     runs = {name: _one(case, profile, busy=busy) for name, case in some.items()}
     return {
         "profile": profile,
@@ -224,11 +217,7 @@ def _judged(told: Watched, case: Case, rate: Fraction, code: int, *, busy: bool)
 
 
 def _offsets(program: Path, from_s: float, rate: Fraction) -> list[float]:
-    """Return how much later than the picture's second the beep of that second begins, for each picture of a window.
-
-    By the numbers of the pictures: that the first picture of a flash was left out moves nothing. One that is repeated
-    stands for another that is missing, which is counted elsewhere.
-    """
+    """Return how much later than its second the beep begins, for each picture of a window, by the pictures' numbers."""
     beeps, found, before = sound_times(program, from_s), [], None
     with av.open(str(program)) as container:
         container.seek(int(from_s * av.time_base))

@@ -1,8 +1,4 @@
-"""The cost of an open page for a session of 1080p30 in real time; twenty pages cost it no picture.
-
-CPU is that of all processes of ours, in windows with the page closed and open in turn; the browser is not ours. Of
-twenty viewers two are Chromium; the others send the same requests, word for word. All must really get the answers.
-"""
+"""The cost of an open page for a session of 1080p30 in real time; twenty pages cost it no picture."""
 
 import argparse
 import asyncio
@@ -204,10 +200,7 @@ def run(
     seed: int, profile: str, *, pairs: tuple[int, float] = (PAIRS, WINDOW_S),
     crowd: tuple[int, float] = (CROWD_PAIRS, CROWD_WINDOW_S), slack: float = 1.0,
 ) -> Mapping[str, object]:  # fmt: skip
-    """Measure; `pairs` and `crowd` are how many pairs of windows, and how long; `seed` says which of two comes first.
-
-    A machine that does other things too gets `slack`.
-    """
+    """Measure `pairs` and `crowd` (pairs of windows, seconds of each); `seed` says which of two comes first."""
     with tempfile.TemporaryDirectory(prefix="liput-page-") as name, pytest.MonkeyPatch.context() as patch:
         home = Room(Path(name) / "home")
         home.home.mkdir()

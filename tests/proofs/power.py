@@ -1,8 +1,4 @@
-"""A power cut at each flush of a recording on ext4, as the virtual machine's kernel logs its writes.
-
-Each run boots the rig's machine and has its guest test record and replay (tests/rig/guest/guest_storage.py); CI runs
-that test once.
-"""
+"""A power cut at each flush of a recording on ext4, as the virtual machine's kernel logs its writes."""
 
 import argparse
 import json
@@ -29,10 +25,7 @@ def prove(arguments: argparse.Namespace) -> Mapping[str, object]:
 
 
 def run(count: int) -> dict[str, object]:
-    """Return what was lost at each power cut, of which nothing after the last flush was kept, in seconds.
-
-    DELAY_S is added: the pictures that wait in an encoder, which these had left already.
-    """
+    """Return the seconds lost at each power cut, with those of the pictures that wait in an encoder (DELAY_S)."""
     lost = [loss_s + DELAY_S for _ in range(count) for _, loss_s in _losses()]
     return {
         "bar_s": BAR_S,

@@ -1,9 +1,4 @@
-"""What it takes to seal a recording of four hours: time, processor, memory; and whether people see how long it takes.
-
-The media are ten seconds of 1080p30, repeated by ffmpeg without encoding, so that size and number of pictures are those
-of a real session. All is made of them that can be: slides are looked for (in full-frame noise, the dearest there is),
-overviews and the report.
-"""
+"""What it takes to seal a recording of four hours: time, processor, memory; and whether people see how long."""
 
 import argparse
 import os

@@ -1,7 +1,4 @@
-"""A session whose daemon is killed, out of memory, restarted, upgraded, hung, uninstalled, under a real systemd.
-
-boot-systemd starts systemd in namespaces; service_scenario.py are the steps. Needs root.
-"""
+"""A session whose daemon is killed, out of memory, restarted, upgraded, hung, uninstalled, under a real systemd."""
 
 import argparse
 import json
@@ -32,10 +29,7 @@ def prove(_: argparse.Namespace) -> Mapping[str, object]:
 
 
 def run(steps: Sequence[str], longest_s: float = LONGEST_S) -> dict[str, object]:
-    """Return what each step has shown, and whether all of them held.
-
-    Where one has not, the journal is kept in $LIPUT_RIG_ARTIFACTS, or its end is printed.
-    """
+    """Return what each step has shown; the journal of one that fails is kept in $LIPUT_RIG_ARTIFACTS, or printed."""
     began_s = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="liput-service-") as folder:
         artifacts = Path(folder)

@@ -1,8 +1,4 @@
-"""The commands of IT and of operators for a service under systemd, and looks at it.
-
-of the system   installed by root, its recorders in /run/liput, commanded by members of the group `liput`
-of a user       installed and commanded by that user, under the user's own service manager
-"""
+"""The commands of IT and of operators for a service under systemd, and looks at it."""
 
 import grp
 import json

@@ -1,9 +1,4 @@
-"""A session whose daemon is ended in every way there is, under systemd as the first process (boot-systemd).
-
-    tests/proofs/boot-systemd out . .venv/bin/python -m tests.proofs.service_scenario [STEP...]
-
-tests/proofs/service.py runs it and reads its findings: `service.json` among the artifacts, written after each step.
-"""
+"""A session whose daemon is ended in every way there is, under systemd as the first process (boot-systemd)."""
 
 import json
 import os

@@ -1,10 +1,4 @@
-"""Hours of everything at once: memory, descriptors, threads and children stay as they are, and no picture is lost.
-
-Three parts. Eight hours of media as fast as it goes are tests/proofs/endurance.py. An hour in real time of this PC,
-with a destination that ends, hangs and comes back every five minutes. The same in the rig's machine, whose camera and
-microphone are pulled and plugged in again, too (tests/rig/soaking.py); of the guest's clock, whose seconds take
-several here. CI runs half a minute of the second.
-"""
+"""Hours of everything at once, of media, of this PC and in the rig: nothing grows, and no picture is lost."""
 
 import argparse
 import json
@@ -99,10 +93,7 @@ def run_in_the_rig(seconds: float) -> dict[str, object]:
 
 
 def run_here(seconds: float, cycles: int, *, most_mb: float = MOST_MB, busy: bool = False) -> dict[str, object]:
-    """Record synthetic sources for so long on this machine, with the same server that comes and goes.
-
-    A `busy` machine may cost pictures, if that is told.
-    """
+    """Record synthetic sources here, with the same server; a `busy` machine may cost pictures, if that is told."""
     with tempfile.TemporaryDirectory(prefix="liput-soak-") as folder, NginxRtmp(Path(folder) / "server") as server:
         home = Path(folder)
         sources = ("--video", "synthetic", "--audio", "synthetic")
@@ -161,11 +152,7 @@ def judged(
     most_mb: float = MOST_MB,
     busy: bool = False,
 ) -> dict[str, object]:
-    """Return the figures of a run (Soaked.facts), and whether they hold.
-
-    `wall_s` is how long that was by the clock on the wall, if its own clock is another one. Less than an hour counts
-    as one: what grows by a step or two at its beginning would be far more in an hour.
-    """
+    """Return a run's figures, and whether they hold; less than an hour (`wall_s`, where given) counts as one."""
     run = Soaked(**{name: value for name, value in told.items() if name in Soaked.__dataclass_fields__})
     samples = [Sample(**sample) for sample in told["samples"]]
     seconds = run.cycles * run.cycle_s
@@ -211,10 +198,7 @@ def _mb_per_hour(samples: Sequence[Sample]) -> float:
 
 
 def _grown(samples: Sequence[Sample]) -> dict[str, int]:
-    """Return by how much there is more of anything while all is well near the end than near the beginning.
-
-    By the median of each: a status that is a second old may still call live what has just ended.
-    """
+    """Return how much more there is, while all is well, near the end than near the beginning: medians; statuses lag."""
     calm = [sample for sample in samples if sample.is_calm]
     part = max(1, len(calm) // 4)
     first, last = calm[:part], calm[-part:]

@@ -74,10 +74,7 @@ def flash_times(program: Path, from_s: float) -> list[float]:
 
 
 def _go_to(container: InputContainer, from_s: float) -> None:
-    """Go to a time; the beginning is there already. Going there would leave out what comes before the first sound.
-
-    AAC needs it to begin: without it the first 21 ms are silent.
-    """
+    """Go to a time, but not to the beginning: without what comes before it AAC is silent for 21 ms."""
     if from_s > 0:
         container.seek(int(from_s * av.time_base))
 

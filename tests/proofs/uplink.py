@@ -1,8 +1,4 @@
-"""The uplink as `liput check` measures it, against iperf3's opinion of the same link; every fault by its own reason.
-
-Links of 2 to 200 Mb/s, 20 and 150 ms, with and without loss, and three kinds of server: LibreSpeed's backend, nginx,
-and iperf3. All use the same number of connections and the system's own congestion control.
-"""
+"""The uplink as `liput check` measures it, against iperf3's opinion of the same link; every fault by its own reason."""
 
 import argparse
 import tempfile
@@ -82,11 +78,7 @@ def run(
     slack: float = 1.0,
     opinions: int = 2,
 ) -> Mapping[str, object]:
-    """Return the figures; `slack` multiplies how far a machine that does other things may be off.
-
-    Where packets are lost, or the way is long, iperf3 gives so many `opinions`, before and after: they differ. Where
-    the way is long, what is measured differs as much, and is the average of as many too.
-    """
+    """Return the figures; where packets are lost, or the way is long, iperf3 gives so many `opinions`."""
 
     def measure_all(cell: Cell) -> list[dict[str, object]]:
         found = list(_cell(cell, servers, budget, seed, slack, opinions))
@@ -182,11 +174,7 @@ def _is_unsure(cell: Cell, found: Sequence[Sequence[_Measured]], opinions: Seque
 
 
 def _compared(cell: Cell, tries: Sequence[_Measured], opinions: Sequence[_Opinions], slack: float) -> dict[str, object]:
-    """Return how far what was measured is off what iperf3 said before and after it; averages, as it says those.
-
-    Each verdict has to be right by itself. Latencies are compared with what other packets took meanwhile: from one load
-    to the next TCP fills a long queue, or does not.
-    """
+    """Return how far what was measured is off what iperf3 said, by averages; each verdict has to be right."""
     up_bps = mean(each.up.rate_bps for each in opinions)
     down_bps = mean(each.down.rate_bps for each in opinions)
     up_off = mean(each.uplink.up.mean_bps for each in tries) / up_bps - 1

@@ -1,8 +1,4 @@
-"""The watches: no false alarm in half an hour of a lecture, and how long each fault takes to be found.
-
-Both run on a simulated clock, as fast as they go; pictures are JPEGs, decoded as those of real devices are. Sound is in
-tests/proofs/watches_sound.py.
-"""
+"""The watches: no false alarm in half an hour of a lecture, and how long each fault takes to be found."""
 
 import argparse
 import itertools

@@ -1,8 +1,4 @@
-"""Thousands of requests made up from the API's own description, well-formed and not: none is answered with a 5xx.
-
-A session is recorded meanwhile, which must not notice. Recorders are started by none of the requests, and no check is
-run: what is proved is that nothing of what is asked breaks the server.
-"""
+"""Thousands of requests made up from the API's own description, well-formed and not: none is answered with a 5xx."""
 
 import argparse
 import json
@@ -117,10 +113,7 @@ def _last_lines(session: str) -> list[str]:
 
 
 def _send(page: Page, session: str, cases: int, seed: int) -> Counter[str]:
-    """Send the requests, about as many to each operation; half of them are not what the description asks for.
-
-    Some operations have fewer different ones than that: the rest is sent in further rounds.
-    """
+    """Send the requests, half of them wrong, in rounds: some operations have few different ones."""
     schema = schemathesis.openapi.from_dict(_with_session(described(ENDPOINTS), session))
     operations: list[Any] = [found.ok() for found in schema.get_all_operations() if isinstance(found, Ok)]
     statuses: Counter[str] = Counter()

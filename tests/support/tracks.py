@@ -104,11 +104,7 @@ class NumberedStage(SceneRenderer):
 
 
 class NotingEncoder(Encoder):
-    """Takes note of what it is given and encodes nothing.
-
-    `flushed` are the tracks that were ended; `on_picture` and `on_sound` are told the media time, in seconds, of each
-    picture and AAC frame.
-    """
+    """Takes note of what it is given; `on_picture` and `on_sound` are told the media time in seconds."""
 
     is_external = False
 
@@ -176,10 +172,7 @@ class NotingEncoder(Encoder):
 
 @dataclass
 class Rig:
-    """A clock, a timeline that began at the clock's time and ends at `end_s` of it, and what came out.
-
-    `released` hears which tracks' sources have ended, as the pace does.
-    """
+    """A clock, a timeline that began at the clock's time and ends at `end_s` of it, and what came out."""
 
     live: bool = True
     tracks: tuple[Track, ...] = (Track.VIDEO, Track.AUDIO)

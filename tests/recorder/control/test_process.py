@@ -1,7 +1,4 @@
-"""A recorder as a process, a child or a unit: how it is asked for, what it says first, and a log that cannot grow.
-
-Units are started by systemd's own socket activation, one for each connection.
-"""
+"""A recorder as a process, a child or a unit: how it is asked for, what it says first, and a log that cannot grow."""
 
 import json
 import os
@@ -244,10 +241,7 @@ RECORDER = (sys.executable, "-P", "-m", launch.MODULE, launch.UNIT_ARGUMENT)
 
 @pytest.fixture
 def manage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., int]]:
-    """Provide what starts systemd-socket-activate, whose socket LIPUT_RECORDERS then names; it returns its pid.
-
-    It starts `words` for each connection as systemd does for a socket of Accept=yes.
-    """
+    """Provide what starts systemd-socket-activate, which starts `words` for each connection; it returns its pid."""
     managers = []
 
     def manage(*words: str) -> int:
