@@ -98,9 +98,7 @@ def seal(folder: Path, bench: Bench) -> Mapping[str, object]:
     else:
         assert archive.verify(left) == [], "what is sealed is not whole"
     bench.finish("seal", folder, *SEAL)
-    (package,) = archive.list()
-    assert archive.verify(package) == [], "the package is not whole"
-    archives.validate_bag(package.folder)
+    _the_whole(archive)
     return {"after_s": round(after_s, 3), "in_the_middle": not finished}
 
 
@@ -116,11 +114,9 @@ def repair(folder: Path, bench: Bench) -> Mapping[str, object]:
     words = ("archive", "repair", package.id)
     finished, after_s = bench.kill("repair", folder, *words)
     bench.finish("repair", folder, *words)
-    (found,) = archive.list()
-    assert archive.verify(found) == [], "the package is not whole"
+    _the_whole(archive)
     (kept,) = (archive.root / DAMAGED).iterdir()
     assert (kept / EXTRA).read_bytes() == damaged, "the damaged one is not as it was"
-    assert not list(found.folder.parent.glob(".*")), "something is left half built"
     return {"after_s": round(after_s, 3), "in_the_middle": not finished}
 
 
@@ -135,12 +131,9 @@ def edit(folder: Path, bench: Bench) -> Mapping[str, object]:
     assert left.title in ({"Rapat Terbuka"} if finished else {"Rapat", "Rapat Terbuka"}), left.title
     assert archive.verify(left) == [], "what is there is not whole"
     bench.finish("edit", folder, *words)
-    (found,) = archive.list()
+    found = _the_whole(archive)
     assert found.title == "Rapat Terbuka"
-    assert archive.verify(found) == [], "the corrected package is not whole"
-    archives.validate_bag(found.folder)
     assert (found.folder / EXTRA).stat().st_ino == inode, "the media were touched"
-    assert not list(found.folder.parent.glob(".*")), "something is left half built"
     return {"after_s": round(after_s, 3), "in_the_middle": not finished}
 
 
@@ -155,11 +148,8 @@ def add(folder: Path, bench: Bench) -> Mapping[str, object]:
     (left,) = archive.list()
     assert archive.verify(left) == [], "what is there is not whole"
     bench.finish("add", folder, *words)
-    (found,) = archive.list()
-    assert archive.verify(found) == [], "the package is not whole"
-    archives.validate_bag(found.folder)
+    found = _the_whole(archive)
     assert [path.name for path in (found.folder / "data/tambahan").iterdir()] == [handed_in.name], "once"
-    assert not list(found.folder.parent.glob(".*")), "something is left half built"
     return {"after_s": round(after_s, 3), "in_the_middle": not finished}
 
 
@@ -178,6 +168,15 @@ def _archive(folder: Path) -> Archive:
     archive = Archive(folder / "arsip", SystemClock(), 1)
     copies.write_settings(folder, more=f'[archive]\npath = "{archive.root}"')
     return archive
+
+
+def _the_whole(archive: Archive) -> Package:
+    """Return the only package; fail unless it is whole, with nothing beside it."""
+    (package,) = archive.list()
+    assert archive.verify(package) == [], "the package is not whole"
+    archives.validate_bag(package.folder)
+    assert not list(package.folder.parent.glob(".*")), "something is left half built"
+    return package
 
 
 COPY = ("archive", "copy", "--all")
@@ -217,9 +216,7 @@ def _check_whole(folder: Path, place: Place, package: Package, archive: Archive)
     with place.opened() as target:
         assert package_copy.verify_remote(target, copies.place_of(package)) == [], "the copy is not whole"
     assert _counted(folder, package) == 1, "the copy is not counted"
-    (here,) = archive.list()
-    assert archive.verify(here) == [], "the package here is not whole"
-    archives.validate_bag(here.folder)
+    _the_whole(archive)
     if place.folder is not None:
         archives.validate_bag(place.folder / copies.place_of(package))
         assert not list(place.folder.rglob(".*.part")), "something is left half sent"
@@ -232,7 +229,6 @@ def _counted(folder: Path, package: Package) -> int:
 
 type Act = Callable[[Path, Bench], Mapping[str, object]]
 """Given an empty folder; returns figures, `in_the_middle` among them: whether the kill came before the end."""
-
 ACTS: dict[str, Act] = {
     "copying to a folder": act("folder"),
     "sealing": seal,

@@ -11,23 +11,17 @@ from tests.net.faults import Net
 from tests.net.lab import Lab
 from tests.net.session import NAME, PROFILE, RATE, LiveSession, Viewer, film, missing, numbers, settings, sources
 
-TRACE = ((6e6, 20.0), (2e6, 30.0), (6e6, 45.0))
-"""Bits a second of the link, and for how many seconds."""
 SETTLE_S = (8.0, 8.0, 25.0)
 """How long after each change the rate may take: down at once, up slowly."""
 DELAY_S = 3.0
 DOWN_S = 3.0
 USE = 0.8
 QUEUE_S = 0.3
-SETTINGS = """
-[video]
-stream_encode = "separate"
-"""
 
 
 def prove(_: argparse.Namespace) -> Mapping[str, object]:
-    """Stream through the trace."""
-    return run(TRACE)
+    """Stream through a link of so many bits a second for so many seconds."""
+    return run(((6e6, 20.0), (2e6, 30.0), (6e6, 45.0)))
 
 
 def run(trace: Sequence[tuple[float, float]], *, busy: bool = False) -> Mapping[str, object]:
@@ -45,7 +39,7 @@ def _stream(net: Net, trace: Sequence[tuple[float, float]], *, busy: bool) -> Ma
     net.server.start()
     net.lab.both(delay_s=0.02)
     net.lab.link(up={"rate": trace[0][0], "queue_s": QUEUE_S})
-    destinations, more = {NAME: (net.address, "good")}, SETTINGS + settings("5.5M")
+    destinations, more = {NAME: (net.address, "good")}, '[video]\nstream_encode = "separate"\n' + settings("5.5M")
     session = LiveSession(net.folder, net.lab.pc, destinations, PROFILE, more, sources(net.folder / "noise.mp4"))
     try:
         with Viewer(net.server.recorded) as viewer:

@@ -23,9 +23,6 @@ from tests.support.waiting import wait_for
 
 MINUTES = 10.0
 STOP_S = 5.0
-MB_PER_MINUTE = 0.5
-"""The most that memory may grow, from the second minute (or the second tenth) on."""
-EVERY_S = 1.0
 REASONS = {"hung": "stalled", "silent": "timeout", "refused": "refused"}
 """What people must be told of each."""
 SILENT_PORT, REFUSED_PORT = 1937, 1938
@@ -36,7 +33,7 @@ def prove(arguments: argparse.Namespace) -> Mapping[str, object]:
     return run((arguments.minutes or MINUTES) * 60, arguments.profile or "720p30")
 
 
-def run(seconds: float, profile: str, mb_per_minute: float = MB_PER_MINUTE) -> Mapping[str, object]:
+def run(seconds: float, profile: str, mb_per_minute: float = 0.5) -> Mapping[str, object]:
     """Stream to four destinations for `seconds`, end in order; then once more, and kill the recorder."""
     with tempfile.TemporaryDirectory(prefix="liput-crowd-") as name, Lab() as lab:
         net = Net(lab, Path(name))
@@ -112,7 +109,7 @@ def _watch(recorder: psutil.Process, seconds: float) -> tuple[list[tuple[float, 
         for child in recorder.children():
             with contextlib.suppress(OSError):  # it has just ended
                 of_children[child.pid].append((at, own_mb(child)))
-        time.sleep(EVERY_S)
+        time.sleep(1.0)
     return sizes, max(of_children.values(), key=len)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from capture.source import SAMPLE_RATE, AudioBlock, Samples
 from capture.sources.source_queue import SourceQueue
-from capture.sources.worker import AudioWorker, SourceWorker
+from capture.sources.worker import SourceWorker
 from devices.host.clock import NANOSECONDS
 from recorder.encode.encoder import Encoder
 from recorder.model.packet import EncodedPacket, Track, sound_track
@@ -95,11 +95,6 @@ def prove(arguments: argparse.Namespace) -> Mapping[str, object]:
     return run(arguments.minutes or HOURS * 60, arguments.seed)
 
 
-def worker_of(device: Device, clock: SimulatedClock) -> AudioWorker:
-    """Return a worker that never starts, whose queue is `device`."""
-    return SourceWorker(Silent(), clock, queue=cast("SourceQueue[AudioBlock]", device))
-
-
 def run(minutes: float, seed: int) -> Mapping[str, object]:
     """Return how far the sound of each device was from the picture, worst in all and in the end, and its ppm."""
     clock = SimulatedClock()
@@ -107,7 +102,8 @@ def run(minutes: float, seed: int) -> Mapping[str, object]:
     timeline.start(clock.now_ns())
     timeline.end_at(round(minutes * 60 * NANOSECONDS))
     names = [f"{ppm:+.0f} ppm" for ppm in DRIFTS_PPM]
-    workers = [worker_of(Device(clock, ppm, seed + number), clock) for number, ppm in enumerate(DRIFTS_PPM)]
+    devices = [Device(clock, ppm, seed + number) for number, ppm in enumerate(DRIFTS_PPM)]
+    workers = [SourceWorker(Silent(), clock, queue=cast("SourceQueue[AudioBlock]", device)) for device in devices]
     ear, events = Ear(), EventList()
     sound = ProgramAudio(
         [(microphone(name, own_track=True), worker) for name, worker in zip(names, workers, strict=True)],

@@ -74,11 +74,7 @@ def run(seconds: float, most_mb_per_hour: float = MOST_MB_PER_HOUR) -> Mapping[s
         "profile": "320x180 at 25",
         "promise_mb_per_hour": most_mb_per_hour,
         "memory_mb_per_hour": round(slope, 3),
-        "memory_mb": [
-            round(settled[0].rss_mb, 1),
-            round(settled[-1].rss_mb, 1),
-            round(max(s.rss_mb for s in samples), 1),
-        ],
+        "memory_mb": [round(mb, 1) for mb in (settled[0].rss_mb, settled[-1].rss_mb, max(s.rss_mb for s in samples))],
         "descriptors_grown": grown[0],
         "threads_grown": grown[1],
         "worst_offset_s": worst,
@@ -98,7 +94,7 @@ def run(seconds: float, most_mb_per_hour: float = MOST_MB_PER_HOUR) -> Mapping[s
 
 
 def slope_of(samples: Sequence[Sample]) -> float:
-    """Return the growth of memory in MB for each hour of media, by least squares."""
+    """Return the growth of memory in MB an hour, by least squares."""
     slope, _ = np.polyfit([sample.media_h for sample in samples], [sample.rss_mb for sample in samples], 1)
     return float(slope)
 
@@ -129,12 +125,6 @@ class Watch:
             if status.state is SessionState.LIVE and status.elapsed_s / 3600 >= due_h:
                 due_h = status.elapsed_s / 3600 + self._every_h
                 gc.collect()
-                self.samples.append(
-                    Sample(
-                        status.elapsed_s / 3600,
-                        self._process.memory_info().rss / 1e6,
-                        self._process.num_fds(),
-                        self._process.num_threads(),
-                    )
-                )
+                held = self._process.memory_info().rss / 1e6, self._process.num_fds(), self._process.num_threads()
+                self.samples.append(Sample(status.elapsed_s / 3600, *held))
         return results[0]

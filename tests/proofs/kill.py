@@ -8,12 +8,14 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from fractions import Fraction
 from pathlib import Path
+
+import pytest
 
 from config.errors import LiputError
 from devices.host.clock import SystemClock
@@ -22,10 +24,11 @@ from recorder.archive.archive import Archive
 from recorder.control.spawn import SpawnedRecorder
 from recorder.control.spec import RecorderSpec
 from recorder.package.fixity import walk
-from recorder.package.metadata import Package, Recording, VideoTrack
+from recorder.package.metadata import Recording, VideoTrack
 from recorder.recovery.unfinished import find_unfinished
 from recorder.running.client import send_command
 from recorder.running.protocol import StopCommand
+from recorder.running.runtime_directory import RUNTIME_VARIABLE as RUNTIME
 from recorder.running.runtime_directory import RecorderFolder, RecorderInfo
 from recorder.session.request import SessionRequest
 from tests.support import command, media, recorders
@@ -35,8 +38,6 @@ FIRST_S, LAST_S = 1.0, 6.0
 """A session is killed at a random moment between these, of media time."""
 SEALING_S = 0.7
 """How long after the end was asked for a session that closes and seals is killed, at most."""
-
-
 GO_ON_S = 1.0
 """How long what goes on after a kill goes on, before it is asked to end."""
 END_S = 0.2
@@ -53,7 +54,7 @@ class Stage(StrEnum):
 
 
 class Victim(StrEnum):
-    """Who is killed."""
+    """The process that is killed."""
 
     RECORDER = "recorder"
     CLIENT = "client"
@@ -64,12 +65,10 @@ class Victim(StrEnum):
 
     @property
     def has_daemon(self) -> bool:
-        """Whether `liput serve` runs meanwhile."""
         return self in {Victim.DAEMON, Victim.SERVED, Victim.ALL}
 
     @property
     def has_recorder(self) -> bool:
-        """Whether the recorder is among them."""
         return self not in {Victim.CLIENT, Victim.DAEMON}
 
 
@@ -99,16 +98,6 @@ def cases(count: int, seed: int) -> Iterator[Case]:
         )
 
 
-class Wrong(AssertionError):
-    """Something that must hold does not."""
-
-
-def must(holds: object, what: str) -> None:
-    """Raise Wrong unless it holds."""
-    if not holds:
-        raise Wrong(what)
-
-
 class Trial:
     """One case, in a folder of its own."""
 
@@ -122,10 +111,11 @@ class Trial:
         self._asked_s: float | None = None
 
     def run(self) -> dict[str, object]:
-        """Do it; return what was lost. Raises Wrong."""
+        """Do it; return what was lost. Raises AssertionError."""
         self._archive.mkdir()
         kept_s: float | None = None
-        with _runtime(self._folder), ExitStack() as stack:
+        with pytest.MonkeyPatch.context() as patch, ExitStack() as stack:
+            patch.setenv(RUNTIME, command.environment(self._folder)[RUNTIME])
             self._stack = stack
             if self._case.victim.has_daemon:
                 self._daemon = self._serve()
@@ -133,16 +123,16 @@ class Trial:
                 self._arm()
             else:
                 kept_s = self._record()
-        was_sealed = any(package.recording for package in self._packages())
+        was_sealed = any(package.recording for package in self._open().list())
         outcomes = self._recover()
         figures: dict[str, object] = {**asdict(self._case), "was_sealed": was_sealed}
         self._check_archive(outcomes)
         if kept_s is None:
-            must(not self._packages(), "a session that was only armed left a package")
+            assert not self._open().list(), "a session that was only armed left a package"
             return figures
-        (package,) = self._packages()
-        must(package.recording, "the package does not say what it holds")
-        return figures | self._measure(package.folder, package.recording or None, kept_s)
+        (package,) = self._open().list()
+        assert package.recording, "the package does not say what it holds"
+        return figures | self._measure(package.folder, package.recording, kept_s)
 
     def _serve(self) -> command.Running:
         daemon = self._stack.enter_context(command.running(self._folder, "serve", "--archive", self._archive, "--json"))
@@ -162,7 +152,7 @@ class Trial:
         assert info
         time.sleep(self._case.after_s)
         self._kill(None, info)
-        must(not self._case.victim.has_recorder or recorder.wait(10.0), "a killed recorder goes on")
+        assert not self._case.victim.has_recorder or recorder.wait(10.0), "a killed recorder goes on"
         if self._case.victim.has_recorder and self._case.victim.has_daemon:
             info = self._next(info, lambda _info: True)
             folder = RecorderFolder(folder.path.with_name(info.id))
@@ -184,7 +174,7 @@ class Trial:
             # Its output is read on, or it would stop at a full pipe.
             drain = threading.Thread(target=lambda: list(session.read()), daemon=True)
             drain.start()
-            _sleep_until(zero_ns, self._case.after_s)
+            time.sleep(max(0.0, self._case.after_s - _media_s(zero_ns)))
             kept_s = self._end(session, zero_ns)
             drain.join(60)
         return kept_s
@@ -206,8 +196,9 @@ class Trial:
             send_command(folder, StopCommand())
             time.sleep(self._case.sealing_s)
         killed_s = (self._kill(session, info) - zero_ns) / 1e9
+        kept_s = killed_s if asked_s is None else min(asked_s, killed_s)
         if victim.has_recorder and not victim.has_daemon:
-            return killed_s if asked_s is None else min(asked_s, killed_s)
+            return kept_s
         if victim.has_recorder and not is_sealing:
             info = self._next(info, lambda found: found.work is not None)
             folder = RecorderFolder(session.runtime / info.id)
@@ -218,7 +209,7 @@ class Trial:
         self._until_gone(info)
         if is_sealing and victim.has_daemon:
             wait_for(self._is_sealed, 60.0, "the daemon to seal it")
-        return killed_s if asked_s is None else min(asked_s, killed_s)
+        return kept_s
 
     def _kill(self, session: command.Running | None, info: RecorderInfo) -> int:
         """Kill whom the case says, at once; return when. Where the daemon is among them, start another one."""
@@ -239,10 +230,8 @@ class Trial:
         """Wait for the recorder that takes the place of one that was killed."""
 
         def found() -> RecorderInfo | None:
-            runtime = Path(os.environ["LIPUT_RUNTIME"])
-            return next(
-                (each for each in recorders.recorders(runtime) if each.pid != before.pid and wanted(each)), None
-            )
+            all_here = recorders.recorders(Path(os.environ[RUNTIME]))
+            return next((each for each in all_here if each.pid != before.pid and wanted(each)), None)
 
         info = wait_for(found, 60.0, "another recorder")
         assert info
@@ -250,10 +239,11 @@ class Trial:
 
     def _is_sealed(self) -> bool:
         """Return whether nothing is unfinished. Killed before that it should end was on disk, a session goes on."""
-        for info in recorders.recorders(Path(os.environ["LIPUT_RUNTIME"])):
+        runtime = Path(os.environ[RUNTIME])
+        for info in recorders.recorders(runtime):
             if info.work:
                 with suppress(LiputError):
-                    send_command(RecorderFolder(Path(os.environ["LIPUT_RUNTIME"]) / info.id), StopCommand())
+                    send_command(RecorderFolder(runtime / info.id), StopCommand())
         return not find_unfinished([self._open()])
 
     def _until_gone(self, info: RecorderInfo) -> None:
@@ -264,32 +254,28 @@ class Trial:
     def _open(self) -> Archive:
         return Archive(self._archive, SystemClock(), 1)
 
-    def _packages(self) -> Sequence[Package]:
-        return self._open().list()
-
     def _recover(self) -> list[command.Line]:
         done = command.liput(self._folder, "recover", "--json", "--archive", self._archive, timeout=120)
-        must(done.returncode in {0, 3}, f"liput recover ended with {done.returncode}: {done.stdout}{done.stderr}")
+        assert done.returncode in {0, 3}, f"liput recover ended with {done.returncode}: {done.stdout}{done.stderr}"
         return command.lines(done.stdout)
 
     def _check_archive(self, outcomes: list[command.Line]) -> None:
         archive = self._open()
-        must(len(outcomes) <= 1, f"one session, and more than one was found: {outcomes}")
-        must(find_unfinished([archive]) == [], "something is unfinished after recovery")
+        assert len(outcomes) <= 1, f"one session, and more than one was found: {outcomes}"
+        assert find_unfinished([archive]) == [], "something is unfinished after recovery"
         for package in archive.list():
-            must(package.recording, f"{package.id} is damaged")
+            assert package.recording, f"{package.id} is damaged"
             problems = archive.verify(package, decode=True)
-            must(not problems, f"{package.id}: {problems}")
+            assert not problems, f"{package.id}: {problems}"
         left = [path for path in self._archive.rglob(".*") if path.name != ".incoming"]
-        must(not left, f"left over: {left}")
+        assert not left, f"left over: {left}"
         before = walk(self._archive)
         again = command.liput(self._folder, "recover", "--json", "--archive", self._archive, timeout=120)
-        must((again.returncode, again.stdout) == (0, ""), f"a second recovery did something: {again.stdout}")
-        must(walk(self._archive) == before, "a second recovery changed something")
+        assert (again.returncode, again.stdout) == (0, ""), f"a second recovery did something: {again.stdout}"
+        assert walk(self._archive) == before, "a second recovery changed something"
 
-    def _measure(self, folder: Path, recording: Recording | None, kept_s: float) -> dict[str, object]:
+    def _measure(self, folder: Path, recording: Recording, kept_s: float) -> dict[str, object]:
         """Return what was lost before the kill and at the end, and how soon another recorder went on."""
-        assert recording is not None
         (program,) = (folder / "data" / "media").iterdir()
         rates = [track.rate for track in recording.media[0].tracks if isinstance(track, VideoTrack)]
         frames = {"v": float(1 / Fraction(rates[0])), "a": 1024 / 48_000}
@@ -305,34 +291,16 @@ class Trial:
             "degraded": list(recording.degraded),
         }
         if self._case.victim.has_daemon and self._case.victim.has_recorder and self._case.stage is not Stage.SEALING:
-            must(len(recording.parts) == 2, "the session did not go on as its second part")
+            assert len(recording.parts) == 2, "the session did not go on as its second part"
             figures["back_s"] = round(min(after) - kept_s, 3)
         if self._asked_s is not None:
             late_s = self._asked_s - min(shown[kind][-1] + frames[kind] for kind in "va")
-            must(late_s < END_S, f"the end that was asked for is missing: {late_s:.3f} s")
+            assert late_s < END_S, f"the end that was asked for is missing: {late_s:.3f} s"
         return figures
 
 
 def _media_s(zero_ns: int) -> float:
     return (time.monotonic_ns() - zero_ns) / 1e9
-
-
-def _sleep_until(zero_ns: int, media_s: float) -> None:
-    time.sleep(max(0.0, media_s - _media_s(zero_ns)))
-
-
-@contextmanager
-def _runtime(folder: Path) -> Iterator[None]:
-    """Let what runs here in this process look for recorders where the commands in `folder` put them."""
-    before = os.environ.get("LIPUT_RUNTIME")
-    os.environ["LIPUT_RUNTIME"] = command.environment(folder)["LIPUT_RUNTIME"]
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["LIPUT_RUNTIME"]
-        else:
-            os.environ["LIPUT_RUNTIME"] = before
 
 
 PROMISE_S = 1.0

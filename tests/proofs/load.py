@@ -34,11 +34,6 @@ EXCUSED_S = 1.5
 """...and until then no more pictures than a source gives in this time."""
 FAR_BEHIND_S = 0.6
 """Nobody is so far behind for as long as a status line needs to show it, and does nothing about it."""
-DEGRADED = 3
-"""The exit status of a session in which something was less than it should be: that it was stepped down is told."""
-FRAME_S = 1024 / SAMPLE_RATE
-LESS = {"share": PROMISED, "dropped_s": EXCUSED_S, "within_s": STEPS_S}
-"""What is promised of a case that gets less: so many seconds of pictures are dropped, within so many seconds."""
 
 
 @dataclass(frozen=True)
@@ -88,9 +83,10 @@ def prove(arguments: argparse.Namespace) -> Mapping[str, object]:
 def run(some: Mapping[str, Case], profile: str, *, busy: bool = False) -> Mapping[str, object]:
     """Run `some` cases; a `busy` machine, which may not have what a case gives, may drop pictures, and be late."""
     runs = {name: _one(case, profile, busy=busy) for name, case in some.items()}
+    less = {"share": PROMISED, "dropped_s": EXCUSED_S, "within_s": STEPS_S}
     return {
         "profile": profile,
-        "promise": {"av_s": TOGETHER_S, "delay_s": DELAY_S, "sound": "continuous", "dropped": 0, "below": LESS},
+        "promise": {"av_s": TOGETHER_S, "delay_s": DELAY_S, "sound": "continuous", "dropped": 0, "below": less},
         "cases": runs,
         "holds": all(figures["holds"] for figures in runs.values()),
     }
@@ -104,9 +100,9 @@ class Watched:
 
     def events(self, *kinds: str) -> list[tuple[float, Mapping[str, object]]]:
         return [
-            (round(at_s, 2), {"kind": line["kind"], **_detail(line)})
+            (round(at_s, 2), {"kind": line["kind"], **line["detail"]})
             for at_s, line in self.lines
-            if line["type"] == "event" and line["kind"] in kinds
+            if line["type"] == "event" and line["kind"] in kinds and isinstance(line["detail"], dict)
         ]
 
     @property
@@ -120,18 +116,8 @@ def _one(case: Case, profile: str, *, busy: bool) -> Mapping[str, object]:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="liput-load-")))
         part = stack.enter_context(quota("liput-load"))
         part.limit(case.share(0))
-        session = stack.enter_context(
-            command.running(
-                folder,
-                "record",
-                *words,
-                "--for",
-                f"{case.seconds}s",
-                "--archive",
-                folder / "archive",
-                enter=part.enter,
-            )
-        )
+        lasts = "--for", f"{case.seconds}s", "--archive", folder / "archive"
+        session = stack.enter_context(command.running(folder, "record", *words, *lasts, enter=part.enter))
         with full_load() if case.is_contested else nullcontext():
             told = _watch(session, part, case)
             code = session.wait()
@@ -167,23 +153,18 @@ def _dropped_by(told: Watched, by_s: float) -> float:
     return max((_number(line, "dropped") for line in told.statuses if _number(line, "elapsed_s") <= by_s), default=0.0)
 
 
-def _program(told: Watched) -> Path:
-    (result,) = [line for _, line in told.lines if line["type"] == "result"]
-    return Path(str(result["package"])) / "data" / "media" / "program.mp4"
-
-
 def _judged(told: Watched, case: Case, rate: Fraction, code: int, *, busy: bool) -> Mapping[str, object]:
     seconds = case.seconds
-    program = _program(told)
+    windows = range(ceil(seconds / WINDOW_S))
+    (result,) = [line for _, line in told.lines if line["type"] == "result"]
+    program = Path(str(result["package"])) / "data" / "media" / "program.mp4"
     media.decodes_cleanly(program)
     last = told.statuses[-1]
     load = last["load"]
     assert isinstance(load, dict)
-    apart = [offset for from_s in _windows(seconds) for offset in _offsets(program, from_s, rate)]
-    delays = [_number(line, "elapsed_s") - _number(line, "media_time_s") for line in told.statuses]
-    settled = [
-        delay for delay, line in zip(delays, told.statuses, strict=True) if _number(line, "elapsed_s") > SETTLED_S
-    ]
+    apart = [offset for number in windows for offset in _offsets(program, number * WINDOW_S, rate)]
+    times_s = [(_number(line, "elapsed_s"), _number(line, "media_time_s")) for line in told.statuses]
+    settled = [elapsed_s - media_s for elapsed_s, media_s in times_s if elapsed_s > SETTLED_S]
     may_be_dropped = excused(told, case, rate)
     gaps, sound_s = _sound(program)
     told_of_sound = told.events("sound-gap", "sound-lost")
@@ -212,7 +193,7 @@ def _judged(told: Watched, case: Case, rate: Fraction, code: int, *, busy: bool)
         and has_stepped
         and max(map(abs, apart)) <= TOGETHER_S
         and (busy or (max(settled) <= DELAY_S and last["dropped"] == may_be_dropped))
-        and code in {0, DEGRADED},
+        and code in {0, 3},  # 3: that it was stepped down is told
     }
 
 
@@ -235,22 +216,13 @@ def _offsets(program: Path, from_s: float, rate: Fraction) -> list[float]:
     return found
 
 
-def _windows(seconds: float) -> Sequence[float]:
-    return [number * WINDOW_S for number in range(ceil(seconds / WINDOW_S))]
-
-
 def _number(line: Mapping[str, object], name: str) -> float:
     return float(str(line[name]))
-
-
-def _detail(line: command.Line) -> Mapping[str, object]:
-    detail = line["detail"]
-    return detail if isinstance(detail, dict) else {}
 
 
 def _sound(program: Path) -> tuple[int, float]:
     """Return how often a frame of sound does not begin where the one before it ended, and where the last one ends."""
     with av.open(str(program)) as container:
         times = [(frame.time or 0.0, frame.samples / SAMPLE_RATE) for frame in container.decode(audio=0)]
-    gaps = sum(abs(after - before - length) > FRAME_S / 10 for (before, length), (after, _) in pairwise(times))
+    gaps = sum(abs(after - before - length) > length / 10 for (before, length), (after, _) in pairwise(times))
     return gaps, times[-1][0] + times[-1][1]

@@ -19,7 +19,6 @@ from recorder.running.runtime_directory import RecorderFolder
 ROOT = Path(__file__).resolve().parents[2]
 HOME = Path("/opt/liput")
 DAEMON = "liput.service"
-LONGEST_S = 90.0
 NOBODY = 65534
 
 
@@ -33,8 +32,7 @@ def run(*words: str | Path, statuses: Collection[int] = (0,), **more: Any) -> st
     return done.stdout
 
 
-def wait_for[T](condition: Callable[[], T], what: str, timeout_s: float = LONGEST_S) -> T:
-    """Wait for something to be true and return it."""
+def wait_for[T](condition: Callable[[], T], what: str, timeout_s: float = 90) -> T:
     deadline_s = time.monotonic() + timeout_s
     while time.monotonic() < deadline_s:
         if value := condition():
@@ -44,13 +42,12 @@ def wait_for[T](condition: Callable[[], T], what: str, timeout_s: float = LONGES
 
 
 def cgroup(pid: int) -> str:
-    """Return the control group of a process."""
     return Path(f"/proc/{pid}/cgroup").read_text().strip().partition("::")[2]
 
 
 @dataclass(frozen=True)
 class Service:
-    """One of the two services. `user` is whose it is, `installer` who installs it."""
+    """A service: root's for all, commanded by members of its group, or a user's own."""
 
     mode: str
     user: str
@@ -68,11 +65,7 @@ class Service:
 
     def environment(self, **more: str) -> dict[str, str]:
         """Return the variables of a command: of this process's only the path."""
-        kept = {
-            "PATH": os.environ["PATH"],
-            "PYTHONPATH": str(self.home),
-            "LC_ALL": "C.UTF-8",
-        }
+        kept = {"PATH": os.environ["PATH"], "PYTHONPATH": str(self.home), "LC_ALL": "C.UTF-8"}
         return kept | dict(self.variables) | more
 
     def install(self, *words: str | Path, **more: Any) -> str:
@@ -103,8 +96,6 @@ class Service:
         lines = self.systemctl("show", unit, f"--property={','.join(names)}").splitlines()
         return dict(line.split("=", 1) for line in lines)
 
-    # The daemon
-
     def daemon(self) -> int:
         """Return the daemon's process, 0 while it is not started."""
         said = self.show(DAEMON, "ActiveState", "MainPID")
@@ -113,8 +104,6 @@ class Service:
     def another_daemon(self, than: int) -> int:
         """Wait for another daemon than this one."""
         return wait_for(lambda: pid if (pid := self.daemon()) != than else 0, f"another daemon than {than}")
-
-    # The session
 
     def begin(self) -> int:
         """Begin a session as the daemon would, and let whoever began it die; return the recorder."""

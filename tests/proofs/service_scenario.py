@@ -22,13 +22,9 @@ NEXT_HOME = Path("/opt/liput-next")
 RESIDENT = "rapat"
 """The user with a service of their own."""
 SETTINGS = """
-[general]
-room = "Ruang Sidang"
-[archive]
-path = "{archive}"
-reserve = "1 MB"
-[web]
-enabled = false
+general.room = "Ruang Sidang"
+archive = {{ path = "{archive}", reserve = "1 MB" }}
+web.enabled = false
 [profiles.kecil]
 width = 160
 height = 90
@@ -38,12 +34,7 @@ preset = "ultrafast"
 audio_bitrate = "64 kbit/s"
 audio_channels = 1
 """
-"""A small session, and no page."""
 NO_RIGHTS = "0000000000000000"
-MOST_EXPOSED = 2.0
-HUNG_S = 40.0
-"""The watchdog's 20 s, 5 s for a core, a second until the next start, and the start of a busy PC."""
-LARGE = 8 << 20
 V1_MEMORY = Path("/run/memory")
 """Memory control groups where those of version 2 have no memory."""
 
@@ -85,7 +76,7 @@ class Scenario:
         wait_for(lambda: self._status()["recorders"], "a recorder in reserve")
         units = (DAEMON, self._status()["recorders"][0])
         exposures = {re.sub(r"@.*\.", "@.", unit): _exposure(unit) for unit in units}
-        assert max(exposures.values()) <= MOST_EXPOSED, exposures
+        assert max(exposures.values()) <= 2, exposures
         return {"verify": "nothing", "exposure": exposures}
 
     def _status(self) -> Mapping[str, Any]:
@@ -159,7 +150,7 @@ class Scenario:
             (group / "memory.limit_in_bytes").write_text("4M")
             (group / "cgroup.procs").write_text(str(pid))  # without its memory: only new memory counts
             with Path("/etc/liput/liput.toml").open("a") as settings:
-                settings.write("#" * LARGE)  # which the daemon reads
+                settings.write("#" * (8 << 20))  # which the daemon reads
             wait_for(lambda: self.service.daemon() != pid, "the kernel's kill for want of memory")
 
         group.mkdir()
@@ -196,7 +187,8 @@ class Scenario:
 
     def _watchdog_barks(self, began_s: float) -> None:
         hung_s = time.monotonic() - began_s
-        assert hung_s < HUNG_S, hung_s
+        # The watchdog's 20 s, 5 s for a core, a second until the next start, and the start of a busy PC.
+        assert hung_s < 40, hung_s
         assert f"{DAEMON}: Watchdog timeout" in run("journalctl", "--no-pager")
 
     def uninstalled(self) -> Shown:
@@ -223,8 +215,6 @@ class Scenario:
         afterwards(began_s)
         return {"daemons": [first, second], **self._goes_on()}
 
-    # A user's service
-
     def user(self) -> Shown:
         """Do the same with a user's service, whose manager runs while nobody is logged in (`enable-linger`)."""
         _prepare_user()
@@ -235,16 +225,15 @@ class Scenario:
         manager = f"/user@{service.runtime.parent.name}.service/"
         assert all(manager in group for group in groups.values()), groups
         assert groups["recorder"].rpartition("/")[2].startswith("liput-recorder@"), groups
-        ends: Mapping[str, Callable[[int], object]] = {
-            "killed": lambda daemon: os.kill(daemon, signal.SIGKILL),
-            "restarted": lambda _: service.systemctl("restart", DAEMON),
-        }
         on_disk = {}
-        for name, how in ends.items():
+        for how in ("killed", "restarted"):
             first = service.daemon()
-            how(first)
+            if how == "killed":
+                os.kill(first, signal.SIGKILL)
+            else:
+                service.systemctl("restart", DAEMON)
             service.another_daemon(first)
-            on_disk[name] = round(service.goes_on(pid), 1)
+            on_disk[how] = round(service.goes_on(pid), 1)
         sealed = _sealed(service, pid, Path("/home") / RESIDENT / "Videos" / "Liput", on_disk["restarted"])
         return {"cgroups": groups, "on_disk_s": on_disk, **sealed}
 
@@ -279,9 +268,8 @@ def _sealed(service: Service, pid: int, archive: Path, least_s: float) -> Shown:
     (package,) = json.loads(service.install("archive", "list", "--json", "--archive", archive))
     assert package["state"] == "sealed", package
     assert package["duration_s"] >= least_s, package
-    verified = json.loads(
-        service.install("archive", "verify", package["id"], "--decode", "--json", "--archive", archive)
-    )
+    words = "archive", "verify", package["id"], "--decode", "--json", "--archive", archive
+    verified = json.loads(service.install(*words))
     assert (verified["ok"], verified["problems"]) == (True, []), verified
     return {"duration_s": round(package["duration_s"], 1), "verified": True}
 

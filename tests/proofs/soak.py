@@ -32,22 +32,14 @@ MOST_MB = 1.0
 MOST_LOG_KB = 40.0
 """...and the logs for each cycle: it has some twenty things to tell of."""
 WARM_UP = 0.25
-POINTS = 60
-"""Of the memory over time, how many are kept."""
 PATIENCE = 8.0
 """How many seconds of the host one of the guest may take, on a machine that does nothing else."""
-BOOT_S = 3600.0
-"""...and its boot, where others use the processors too."""
-MACHINE_S = 60.0
-"""How long it takes at most on a machine that does nothing else to compile, boot and shut down."""
 AROUND_S = 0.25
 """So far from a gap that was told a picture may be missing or shown again."""
 DARK = 75
 """A slate's mean luma is below it, a picture's of the rig above."""
-RIG_SIZE, SYNTHETIC_SIZE = (320, 240), (320, 180)
 
 type Luma = NDArray[np.uint8]
-type Number = Callable[[Luma], int | None]
 
 
 def prove(arguments: argparse.Namespace) -> Mapping[str, object]:
@@ -70,7 +62,7 @@ def _cycles(seconds: float) -> int:
 
 
 def run_in_the_rig(seconds: float) -> dict[str, object]:
-    """Record for so long in the rig's machine, and judge here what it has recorded."""
+    """Record in the rig's machine, and judge here what it has recorded."""
     compile_python()
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="liput-soak-") as folder:
@@ -78,7 +70,7 @@ def run_in_the_rig(seconds: float) -> dict[str, object]:
         status = vm.run(
             [sys.executable, "-P", "-m", "tests.rig.soaking", str(seconds), str(_cycles(seconds))],
             artifacts,
-            timeout=BOOT_S + PATIENCE * seconds,
+            timeout=3600 + PATIENCE * seconds,  # the boot, where others use the processors too
             modules=MODULES,
             memory="3G",
             environment={"PYTHONPATH": str(ROOT)},
@@ -87,8 +79,9 @@ def run_in_the_rig(seconds: float) -> dict[str, object]:
             raise SystemExit(f"the guest ended with {status}")
         told = json.loads((artifacts / FIGURES).read_text())
         took_s = time.monotonic() - began
-        recorded = seen(artifacts / PROGRAM, RIG_SIZE, _rig_number)
-        figures = judged(told, recorded, pictures.NUMBERS, wall_s=took_s - MACHINE_S)
+        recorded = seen(artifacts / PROGRAM, (320, 240), _rig_number)
+        # To compile, boot and shut down takes a minute at most where nothing else runs.
+        figures = judged(told, recorded, pictures.NUMBERS, wall_s=took_s - 60)
         return {"took_s": round(took_s), **figures}
 
 
@@ -98,7 +91,7 @@ def run_here(seconds: float, cycles: int, *, most_mb: float = MOST_MB, busy: boo
         home = Path(folder)
         sources = ("--video", "synthetic", "--audio", "synthetic")
         run = soak(home, server, sources, "[report]\nmade = false\n", "240p15", (), seconds=seconds, cycles=cycles)
-        return judged(run.facts(), seen(run.program, SYNTHETIC_SIZE, frame_number), None, most_mb=most_mb, busy=busy)
+        return judged(run.facts(), seen(run.program, (320, 180), frame_number), None, most_mb=most_mb, busy=busy)
 
 
 # What was recorded
@@ -112,7 +105,7 @@ class Seen:
     number: int | None
 
 
-def seen(program: Path, size: tuple[int, int], number: Number) -> list[Seen]:
+def seen(program: Path, size: tuple[int, int], number: Callable[[Luma], int | None]) -> list[Seen]:
     """Return every picture of a recording as ffmpeg decodes it, without a word of complaint."""
     media.decodes_cleanly(program)
     width, height = size
@@ -157,7 +150,8 @@ def judged(
     samples = [Sample(**sample) for sample in told["samples"]]
     seconds = run.cycles * run.cycle_s
     settled = samples[int(len(samples) * WARM_UP) :]
-    grown_mb = _mb_per_hour(settled) * seconds / 3600
+    held = [endurance.Sample(one.at_s / 3600, one.own_mb, one.descriptors, one.threads) for one in settled]
+    grown_mb = endurance.slope_of(held) * seconds / 3600
     mb_per_hour = grown_mb / max(1.0, (wall_s or seconds) / 3600)
     grown = _grown(samples)
     of_picture = [(from_s, to_s) for name, from_s, to_s in run.gaps if not name.endswith("(sound)")]
@@ -182,19 +176,13 @@ def judged(
         "events": run.events,
         **{name: value for name, value in told.items() if name.startswith(("camera_", "stick_"))},
         "samples": len(samples),
-        "memory_mb_over_time": over_time(samples, seconds / POINTS),
+        "memory_mb_over_time": over_time(samples, seconds / 60),
     }
     came_back = run.events.get("destination-live", 0) > run.cycles
     is_whole = not missing and not run.losses and run.status["dropped"] == 0
     is_told = bool(run.losses) and int(str(run.status["dropped"])) > 0
     is_small = mb_per_hour < most_mb and log_kb < MOST_LOG_KB and max(grown.values()) <= 0
     return {**figures, "holds": (is_whole or (busy and is_told)) and came_back and is_small}
-
-
-def _mb_per_hour(samples: Sequence[Sample]) -> float:
-    return endurance.slope_of(
-        [endurance.Sample(one.at_s / 3600, one.own_mb, one.descriptors, one.threads) for one in samples]
-    )
 
 
 def _grown(samples: Sequence[Sample]) -> dict[str, int]:
@@ -218,8 +206,5 @@ def over_time(samples: Sequence[Sample], every_s: float) -> str:
 
 def _of_cycles(samples: Sequence[Sample], cycle_s: float) -> list[float]:
     """Return the largest memory of each cycle."""
-    most: dict[int, float] = {}
-    for sample in samples:
-        cycle = int(sample.at_s / cycle_s)
-        most[cycle] = max(most.get(cycle, 0.0), sample.own_mb)
-    return list(most.values())
+    cycles = groupby(samples, lambda sample: int(sample.at_s / cycle_s))
+    return [max(sample.own_mb for sample in some) for _, some in cycles]

@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import hypothesis
 import pytest
@@ -30,7 +30,6 @@ from tests.support.room import Room
 from tests.support.web import Page
 
 CASES = 5000
-LINES_SHOWN = 20
 ENDING = ("stop", "disarm", "recording")
 """What would end the session that is recorded is asked of others only."""
 
@@ -51,30 +50,22 @@ def run(cases: int, seed: int) -> Mapping[str, object]:
         patch.setenv(STATE, str(Path(name) / "state"))
         patch.setattr("devices.host.throttle.TokenBuckets.take", lambda *_: 0.0)
         runs, rehearsals = CommandRuns(lambda *_: (None, "")), CommandRuns(lambda *_: (None, ""))
+        spawned: list[SpawnedRecorder] = []
+
+        def spawn(spec: RecorderSpec) -> SpawnedRecorder:
+            """Start the first recorder that is asked for, and no other."""
+            if spawned:
+                raise DeviceNotFound(f"no camera is plugged in for {spec.asked.title!r}")
+            spawned.append(SpawnedRecorder(spec))
+            return spawned[0]
+
         try:
-            given: dict[str, Any] = {"runs": runs, "rehearsals": rehearsals, "spawn": _First()}
+            given: dict[str, Any] = {"runs": runs, "rehearsals": rehearsals, "spawn": spawn}
             with web.serving(config_file=room.settings, folder=room.archive, **given) as page:
                 return _beside_a_session(page, cases, seed)
         finally:
             if runtime.exists():
                 recorders.kill_recorders(runtime)
-
-
-class _First:
-    """Starts the first recorder that is asked for, and says of every other that there is no camera."""
-
-    def __init__(self) -> None:
-        self._left = 1
-
-    def __call__(self, spec: RecorderSpec) -> SpawnedRecorder:
-        if self._left:
-            self._left -= 1
-            return SpawnedRecorder(spec)
-        return _refuse(spec)
-
-
-def _refuse(spec: RecorderSpec) -> NoReturn:
-    raise DeviceNotFound(f"no camera is plugged in for {spec.asked.title!r}")
 
 
 def _beside_a_session(page: Page, cases: int, seed: int) -> Mapping[str, object]:
@@ -86,12 +77,15 @@ def _beside_a_session(page: Page, cases: int, seed: int) -> Mapping[str, object]
     running = page.get("/api/v1/state").json["sessions"]
     log = _last_lines(session)
     result = page.post(f"/api/v1/sessions/{session}/stop", {"wait": True}).json
+    by_status: Counter[str] = Counter()
+    for key, count in statuses.items():
+        by_status[key.rpartition(" ")[2]] += count
     broken = {key: count for key, count in statuses.items() if key.rpartition(" ")[2].startswith("5")}
     return {
         "cases": sum(statuses.values()),
         "seconds": round(took_s, 1),
         "operations": len({key.rpartition(" ")[0] for key in statuses}),
-        "by_status": dict(sorted(Counter(_by_status(statuses)).items())),
+        "by_status": dict(sorted(by_status.items())),
         "server_errors": broken,
         "recording_state": result.get("state"),
         "recording_dropped": (running[0]["status"] or {}).get("dropped") if running else None,
@@ -99,17 +93,10 @@ def _beside_a_session(page: Page, cases: int, seed: int) -> Mapping[str, object]
     } | ({} if running else {"recording_ended_early": result, "log": log})
 
 
-def _by_status(statuses: Counter[str]) -> Mapping[str, int]:
-    found: Counter[str] = Counter()
-    for key, count in statuses.items():
-        found[key.rpartition(" ")[2]] += count
-    return found
-
-
 def _last_lines(session: str) -> list[str]:
     """Return what the recorder's libraries printed last; a recorder that was killed leaves that."""
     log = ended_recorder_folder(session).log
-    return log.read_text(errors="replace").splitlines()[-LINES_SHOWN:] if log.exists() else []
+    return log.read_text(errors="replace").splitlines()[-20:] if log.exists() else []
 
 
 def _send(page: Page, session: str, cases: int, seed: int) -> Counter[str]:
