@@ -15,38 +15,31 @@ from pathlib import Path
 from typing import Never
 
 import av
-import msgspec
 import numpy as np
 import pytest
 from av.video.frame import VideoFrame
 
-from capture.pacing import FastPace, Pace
-from capture.source import Frame, Size
+from capture.pacing import Pace
+from capture.source import ColorMatrix, Frame, Size, VideoFormat
 from capture.sources.file import FileAudioSource, FileVideoSource
 from capture.sources.source_kind import ChosenSource
-from capture.synthetic.audio import SyntheticAudio
 from capture.synthetic.video import SyntheticVideo
 from config.errors import DeviceError, LiputError, MediaError
 from config.events import Event
-from config.settings.layouts import LayoutSettings
 from config.settings.schema import BUILT_IN_PROFILES
 from config.settings.secrets import Secret, StreamTarget
 from devices.health.faults import Fault, HealthTracker
 from devices.health.log_line import discard_line
 from devices.host.clock import NANOSECONDS, SystemClock
 from devices.model.device import Device, DeviceKind
-from recorder.archive.archive import Archive
 from recorder.encode.encoder import Encoder
 from recorder.model.packet import Track
 from recorder.model.status import SessionState
-from recorder.program.mixer import SoundInput
 from recorder.program.timeline import SleepWatch
-from recorder.session.session import Session
+from recorder.session.session import Session, encoder_settings
 from recorder.session.session_program import SessionProgram
-from tests.bench.peers import x264_options
 from tests.support import markers, media
-from tests.support.plans import session_plan
-from tests.support.sessions import HEIGHT, PROFILE, RATE, WIDTH, MakeAudio, MakeVideo, Room, lengths, program
+from tests.support.sessions import HEIGHT, RATE, WIDTH, MakeAudio, MakeVideo, Room, lengths, program
 
 pytestmark = pytest.mark.usefixtures("no_thread_is_left")
 
@@ -150,10 +143,6 @@ def test_a_broken_file_ends_the_session_where_it_breaks(tmp_path: Path) -> None:
     assert result.degraded == ["file-broken: film.mkv"]
 
 
-def nothing_is_left(room: Room) -> bool:
-    return not room.archive.root.exists() or not list(room.archive.root.iterdir())
-
-
 def test_stopped_before_the_first_picture_nothing_is_left(tmp_path: Path) -> None:
     class Silent(SyntheticVideo):
         def read(self, timeout_s: float) -> None:
@@ -162,7 +151,7 @@ def test_stopped_before_the_first_picture_nothing_is_left(tmp_path: Path) -> Non
     room = Room(tmp_path, lambda pace, stop: Silent(WIDTH, HEIGHT, RATE, pace, stop), live=True)
     result = room.run()
     assert (result.state, result.package, room.session.status().state) == ("idle", None, "idle")
-    assert nothing_is_left(room)
+    assert not any(tmp_path.glob("arsip/*"))
 
 
 def test_stopped_as_it_becomes_live_it_holds_its_first_picture(tmp_path: Path) -> None:
@@ -173,18 +162,12 @@ def test_stopped_as_it_becomes_live_it_holds_its_first_picture(tmp_path: Path) -
     assert media.decoded(program(result), "v").frames == result.frames
 
 
-class Damaged(SyntheticVideo):
-    """A camera whose pictures cannot be decoded."""
-
-    def __init__(self, pace: Pace, stop: threading.Event) -> None:
-        super().__init__(WIDTH, HEIGHT, RATE, pace, stop)
-
-    def decode(self, frame: Frame, within: Size | None = None) -> VideoFrame:
-        raise MediaError("not a picture")
-
-
 def test_sound_is_kept_also_where_no_picture_could_be_decoded(tmp_path: Path) -> None:
-    result = Room(tmp_path, Damaged, duration_s=1).run()
+    class Damaged(SyntheticVideo):
+        def decode(self, frame: Frame, within: Size | None = None) -> VideoFrame:
+            raise MediaError("not a picture")
+
+    result = Room(tmp_path, lambda pace, stop: Damaged(WIDTH, HEIGHT, RATE, pace, stop), duration_s=1).run()
     assert (result.state, result.frames) == (SessionState.SEALED, 0)
     assert "picture-damaged: synthetic picture" in result.degraded
     assert media.decoded(program(result), "a").end_s == pytest.approx(1, abs=0.025)
@@ -226,9 +209,9 @@ def test_what_a_watch_finds_is_an_event_and_in_the_status_and_degrades_if_the_re
 class Source(SyntheticVideo):
     """Pictures that take `read_s` each to be read, with the times of those that were decoded."""
 
-    def __init__(self, name: str, rate: int, read_s: float, pace: Pace, stop: threading.Event) -> None:
+    def __init__(self, rate: int, read_s: float, pace: Pace, stop: threading.Event) -> None:
         super().__init__(WIDTH, HEIGHT, Fraction(rate), pace, stop)
-        self.name = name
+        self.name = f"camera of {rate} in {read_s}"
         self.decoded_ns: list[int] = []
         self._read_s = read_s
 
@@ -245,26 +228,12 @@ class Source(SyntheticVideo):
 def test_each_shows_its_newest_picture_whatever_its_rate_and_one_that_is_slow_to_read_is_waited_for(
     tmp_path: Path,
 ) -> None:
-    clock, stop = SystemClock(), threading.Event()
-    pace = FastPace(("video", "audio"))
+    plan = Room(tmp_path, duration_s=2).plan
     sources = [
-        Source(f"camera of {rate} in {read_s}", rate, read_s, pace, stop)
-        for rate, read_s in ((15, 0), (15, 0.02), (2, 0.02), (60, 0.001))
+        Source(rate, read_s, plan.pace, plan.stop) for rate, read_s in ((15, 0), (15, 0.02), (2, 0.02), (60, 0.001))
     ]
-    plan = session_plan(
-        title="Seminar",
-        profile=PROFILE,
-        pictures=[ChosenSource(source.name, source) for source in sources],
-        sounds=[SoundInput("sound", SyntheticAudio(pace, stop))],
-        archives=[Archive(tmp_path / "arsip", clock, reserve_bytes=1)],
-        pace=pace,
-        stop=stop,
-        live=False,
-        layout="all",
-        layouts={"all": LayoutSettings(kind="side-by-side")},
-        duration_s=2,
-    )
-    session = Session(plan, clock=clock)
+    pictures = [ChosenSource(source.name, source) for source in sources]
+    session = Session(replace(plan, pictures=pictures, layout="side-by-side"), clock=SystemClock())
     session.start()
     result = session.run()
     assert (result.frames, result.degraded) == (30, [])
@@ -277,13 +246,10 @@ def test_each_shows_its_newest_picture_whatever_its_rate_and_one_that_is_slow_to
     assert all(0 <= one_ns < NANOSECONDS / 60 for one_ns in apart_ns)
 
 
-def test_a_recording_at_a_low_latency_is_made_without_looking_ahead(tmp_path: Path) -> None:
-    profile = msgspec.structs.replace(BUILT_IN_PROFILES["1080p30-low-latency"], width=320, height=240)
-    room = Room(tmp_path, duration_s=1)
-    session = Session(replace(room.plan, profile=profile), clock=SystemClock())
-    session.start()
-    told = x264_options(program(session.run()))
-    assert [told[name] for name in ("rc_lookahead", "bframes", "sliced_threads", "mbtree")] == ["0", "0", "1", "0"]
+@pytest.mark.parametrize(("name", "is_low"), [("1080p30-low-latency", True), ("1080p30", False)])
+def test_a_low_latency_is_asked_of_the_encoder(tmp_path: Path, name: str, is_low: bool) -> None:
+    plan = replace(Room(tmp_path).plan, profile=BUILT_IN_PROFILES[name])
+    assert encoder_settings(plan, VideoFormat(1920, 1080, RATE, ColorMatrix.BT709))[0].low_latency is is_low
 
 
 def encoders() -> int:
@@ -325,7 +291,6 @@ def test_a_recording_with_a_sleep_in_it_is_no_whole_one(tmp_path: Path, monkeypa
 
 # What an error that nobody has foreseen costs: nothing of what was recorded until then, and it is told.
 
-LOOK_AHEAD_S = 0.5
 WORDS = r"ZeroDivisionError\('a bug'\) at recorder/(session|program)/\w+\.py:\d+"
 
 
@@ -352,8 +317,8 @@ def test_a_track_that_fails_ends_the_session_and_what_it_has_recorded_is_sealed(
     result = room.run()
     video, audio = (media.decoded(program(result), stream).end_s for stream in "va")
     failed, other = (audio, video) if track is Track.AUDIO else (video, audio)
-    # 19 pictures of 1/15 s, or 59 blocks of 1024 samples; but for what the encoder has looked ahead at.
-    assert 1.26 - LOOK_AHEAD_S <= failed <= 1.27
+    # 19 pictures of 1/15 s, or 59 blocks of 1024 samples; but for 0.5 s that the encoder has looked ahead at.
+    assert 0.76 <= failed <= 1.27
     assert 1.2 < other < 5
     (failed_by,) = [event.message for event in room.events if event.kind == "session-failed"]
     assert re.fullmatch(f"the {track} track failed: {WORDS}", failed_by)
@@ -377,7 +342,7 @@ def test_a_mistake_before_the_start_ends_what_is_armed_and_nothing_is_left(
         room.session.run()
     assert room.session.status().state is SessionState.FAILED
     assert ("session-failed" in room.kinds) is of_track
-    assert nothing_is_left(room)
+    assert not any(tmp_path.glob("arsip/*"))
 
 
 @pytest.mark.parametrize("is_stopped", [False, True])

@@ -34,19 +34,11 @@ from tests.support.waiting import wait_for
 pytestmark = [pytest.mark.alone("it judges delays"), pytest.mark.usefixtures("no_thread_is_left")]
 
 
-@pytest.fixture
-def stop() -> threading.Event:
-    """Return what stops the cameras of a test."""
-    return threading.Event()
-
-
-@pytest.fixture
-def pace(stop: threading.Event) -> RealPace:
-    return RealPace(SystemClock(), stop)
-
-
-def camera(pace: RealPace, stop: threading.Event) -> SyntheticVideo:
-    return SyntheticVideo(WIDTH, HEIGHT, RATE, pace, stop)
+def cameras(count: int) -> tuple[list[SyntheticVideo], threading.Event]:
+    """Return cameras, and what stops them."""
+    stop = threading.Event()
+    pace = RealPace(SystemClock(), stop)
+    return [SyntheticVideo(WIDTH, HEIGHT, RATE, pace, stop) for _ in range(count)], stop
 
 
 def test_what_is_armed_and_disarmed_has_written_nothing(tmp_path: Path) -> None:
@@ -87,21 +79,18 @@ def test_a_start_reaches_back_and_the_recording_is_whole_and_in_sync(tmp_path: P
 WHY = DeviceNotFound("podium is missing", hint="plug it in")
 
 
-def test_what_is_missing_at_the_start_ends_a_session_that_does_not_allow_it(
-    tmp_path: Path, pace: RealPace, stop: threading.Event
-) -> None:
-    armed = Armed(tmp_path, supervised(camera(pace, stop), NeverThere(), WHY))
+def test_what_is_missing_at_the_start_ends_a_session_that_does_not_allow_it(tmp_path: Path) -> None:
+    ((camera,), _) = cameras(1)
+    armed = Armed(tmp_path, supervised(camera, NeverThere(), WHY))
     with pytest.raises(DeviceNotFound, match="podium is missing"):
         armed.session.run()
     assert armed.session.status().state is SessionState.FAILED
     assert not (tmp_path / "arsip").exists()
 
 
-def test_what_is_missing_at_the_start_is_a_slate_until_it_comes(
-    tmp_path: Path, pace: RealPace, stop: threading.Event
-) -> None:
-    where = NeverThere()
-    with Armed(tmp_path, supervised(camera(pace, stop), where, WHY), may_miss=True) as armed:
+def test_what_is_missing_at_the_start_is_a_slate_until_it_comes(tmp_path: Path) -> None:
+    where, ((camera,), stop) = NeverThere(), cameras(1)
+    with Armed(tmp_path, supervised(camera, where, WHY), may_miss=True) as armed:
         armed.session.start()
         armed.until(SessionState.DEGRADED)
         armed.wait(1)
@@ -138,9 +127,9 @@ def test_a_start_that_is_refused_leaves_it_armed_until_the_next(tmp_path: Path) 
 
 
 def test_a_disk_that_is_slow_to_open_costs_nothing_of_what_is_recorded_at_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pace: RealPace, stop: threading.Event
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sources = [camera(pace, stop) for _ in range(2)]
+    sources, stop = cameras(2)
     armed = Armed(tmp_path, *sources, layouts=LAYOUTS, layout="1", recording=RecordingSettings(pre_roll_s=0.5))
     begins = Archive.begin
 
@@ -194,10 +183,8 @@ def test_marks_are_kept_with_their_times_and_are_chapters(tmp_path: Path) -> Non
     assert f"start_time={first.media_s:.6f}" in chapters[1]
 
 
-def test_a_layout_is_switched_at_a_picture_and_none_is_lost(
-    tmp_path: Path, pace: RealPace, stop: threading.Event
-) -> None:
-    sources = [camera(pace, stop) for _ in range(2)]
+def test_a_layout_is_switched_at_a_picture_and_none_is_lost(tmp_path: Path) -> None:
+    sources, stop = cameras(2)
     with Armed(tmp_path, *sources, layouts=LAYOUTS, layout="1") as armed:
         armed.session.start()
         armed.until(SessionState.LIVE)
