@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 import msgspec
@@ -21,15 +20,9 @@ from recorder.model.marks import Mark
 from recorder.model.status import SessionResult, SessionState, SessionStatus
 from recorder.running import access, protocol, runtime_directory
 from recorder.running.client import ControlClient
-from recorder.running.protocol import DestinationChange, encode
+from recorder.running.protocol import encode
 from recorder.running.runtime_directory import RecorderFolder
 from recorder.session.session import Session
-
-
-def unchanged(_: DestinationChange) -> str:
-    """Change no destination."""
-    return ""
-
 
 type ChangeStatus = Callable[[SessionStatus], SessionStatus]
 
@@ -37,9 +30,9 @@ type ChangeStatus = Callable[[SessionStatus], SessionStatus]
 class ScriptedSession(Session):
     """Does nothing; `frames` counts the statuses that were asked for, which `change` may change."""
 
-    def __init__(self, state: SessionState = SessionState.LIVE, change: ChangeStatus = lambda status: status) -> None:
+    def __init__(self, change: ChangeStatus = lambda status: status) -> None:
         self.calls: list[tuple[object, ...]] = []
-        self.state, self.change = state, change
+        self.state, self.change = SessionState.LIVE, change
         self.asked = 0
         self.over = threading.Event()
 
@@ -77,7 +70,6 @@ class ScriptedSession(Session):
 
 
 RESULT = SessionResult(state=SessionState.SEALED, package="/arsip/p", duration_s=1.0, frames=30, degraded=[])
-
 NOW = datetime(2026, 11, 25, 9, 0, tzinfo=UTC)
 
 
@@ -88,7 +80,7 @@ class Served:
         self.folder = RecorderFolder(folder)
         self.session = ScriptedSession()
         self.server = ControlServer(self.folder.control, SystemClock())
-        self.server.start(self.session, unchanged)
+        self.server.start(self.session, lambda _: "")
         self._stack = ExitStack()
         self._number = 0
 
@@ -143,33 +135,26 @@ class ServedRecorder:
         clock = SystemClock()
         self.info = runtime_directory.new_recorder_info(title, Path("/arsip"), clock.now())
         self.folder = runtime_directory.make_recorder_folder(self.info, b"{}")
-        self.session = ScriptedSession(change=change)
-        self._server: ControlServer | None = ControlServer(self.folder.control, clock)
-        self._server.start(self.session, unchanged)
+        self.session = ScriptedSession(change)
+        self._server = ControlServer(self.folder.control, clock)
+        self._server.start(self.session, lambda _: "")
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self.close()
         self.folder.remove()
 
     def tell(self, kind: str, subject: str = "podium", **detail: object) -> None:
-        """Let something happen in its session."""
-        assert self._server
         self._server.tell(Event(SystemClock().now(), kind, subject, detail, f"{subject}: {kind}"))
 
     def close(self) -> None:
         """Serve no more: a connection is refused."""
-        if self._server:
-            self._server.close()
-            self._server = None
+        self._server.close()
 
     def end(self, result: SessionResult = RESULT) -> None:
         """End in order, as a session does."""
-        assert self._server
         self._server.finish(result)
         self._server.wait_told(5.0)
         self.close()

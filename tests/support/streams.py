@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from capture.pacing import RealPace
@@ -81,27 +80,17 @@ class Pump(threading.Thread):
         self.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self._enough.set()
         self.join()
 
 
 @contextmanager
 def running(
-    url: str,
-    encoder: SmallEncoder,
-    events: Events,
-    *,
-    ca_file: Path | None = None,
+    url: str, encoder: SmallEncoder, events: Events, *, ca_file: Path | None = None
 ) -> Iterator[LiveDestination]:
-    destination = LiveDestination(
-        StreamTarget("hall", secret_url(url), ca_file),
-        encoder.templates,
-        emit=events,
-        clock=SystemClock(),
-    )
+    target = StreamTarget("hall", secret_url(url), ca_file)
+    destination = LiveDestination(target, encoder.templates, emit=events, clock=SystemClock())
     destination.start()
     try:
         yield destination
@@ -163,25 +152,17 @@ def playlist(folder: Path) -> HlsPlaylist:
 
 
 PROFILE = BUILT_IN_PROFILES["240p15"]
-SEPARATE = StreamPlan("separate", 60_000, HeadroomQuery(PROFILE, 120_000))
 
 
 class Streamed:
-    """A session that runs on a thread until `end`."""
+    """A session that streams an encode of its own, and runs on a thread until `end`."""
 
-    def __init__(
-        self,
-        folder: Path,
-        server: NginxRtmp | None,
-        stream: StreamPlan = SEPARATE,
-        hooks: SessionHooks | None = None,
-    ) -> None:
+    def __init__(self, folder: Path, server: NginxRtmp, hooks: SessionHooks | None = None) -> None:
         clock, stop = SystemClock(), threading.Event()
         pace = RealPace(clock, stop)
         picture = SyntheticVideo(PROFILE.width, PROFILE.height, PROFILE.fps, pace, stop)
         sound = SyntheticAudio(pace, stop)
         self.events: list[Event] = []
-        url = server.url("good-key") if server else ""
         plan = session_plan(
             title="Rapat Senat",
             profile=PROFILE,
@@ -191,9 +172,9 @@ class Streamed:
             pace=pace,
             stop=stop,
             live=True,
-            stream=stream,
+            stream=StreamPlan("separate", 60_000, HeadroomQuery(PROFILE, 120_000)),
             hooks=hooks or SessionHooks(),
-            targets=[StreamTarget("kampus", Secret(url))] if server else [],
+            targets=[StreamTarget("kampus", Secret(server.url("good-key")))],
         )
         self.session = Session(plan, clock=clock, listener=self.events.append)
         self._results: list[SessionResult] = []
@@ -204,11 +185,8 @@ class Streamed:
             self.session.start()
         self._thread.start()
 
-    def until(self, kind: str, times: int = 1, timeout_s: float = 30.0) -> Event:
-        def seen() -> list[Event]:
-            return [event for event in self.events if event.kind == kind][times - 1 :]
-
-        return wait_for(seen, timeout_s, kind)[0]
+    def until(self, kind: str, times: int = 1) -> Event:
+        return wait_for(lambda: [event for event in self.events if event.kind == kind][times - 1 :], what=kind)[0]
 
     def until_frames(self, count: int) -> None:
         wait_for(lambda: self.session.status().frames >= count)
