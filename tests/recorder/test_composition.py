@@ -5,8 +5,8 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -20,7 +20,6 @@ from recorder.composition import SEAL_STEPS, SESSION_HOOKS
 from recorder.control.spec import RecorderSpec, encode_spec
 from recorder.model.status import LoadLine, SessionResult, SessionState, SessionStatus
 from recorder.program.armed_program import ArmedProgram
-from recorder.program.mixer import SamplesOrSilence
 from recorder.session import hooks as in_hooks
 from recorder.session.hooks import SessionHook, SessionHooks, make_hooks
 from recorder.session.planning import plan_session
@@ -140,8 +139,7 @@ class Noting(SessionHook):
         self.moments: list[str] = []
         self.calls = 0
         self._breaks = breaks
-        self.spacing = self._choose
-        self.bus = self._take
+        self.spacing = self.bus = self._use
 
     def _break(self) -> None:
         if self._breaks:
@@ -151,14 +149,10 @@ class Noting(SessionHook):
         self.moments.append(moment)
         self._break()
 
-    def _choose(self, _waited_ns: int, _filled: float) -> int:
+    def _use(self, *_given: object) -> Any:
         self.calls += 1
         self._break()
         return 1
-
-    def _take(self, _samples: Sequence[SamplesOrSilence], _count: int) -> None:
-        self.calls += 1
-        self._break()
 
     def attach(self, emit: Emit) -> None:
         self._note("attach")
@@ -215,6 +209,7 @@ def test_a_session_that_records_nothing_ends_its_hooks_too(tmp_path: Path) -> No
     room, noting = Room(tmp_path, live=True), Noting()
     room.use(noting)
     room.session.stop()
+    assert noting.moments == ["stop"], "before anything is waited for"
     room.session.run()
     assert noting.moments[-1] == "end idle"
 

@@ -24,7 +24,6 @@ from recorder.live.transports.hls import PLAYLIST, HlsPlaylist
 from recorder.live_encode.headroom import HeadroomQuery, StreamPlan
 from recorder.model.status import SessionResult
 from recorder.program.mixer import SoundInput
-from recorder.session.hooks import SessionHooks
 from recorder.session.session import Session
 from tests.support.encoded import RATE, SmallEncoder
 from tests.support.media import PutsPackets
@@ -157,7 +156,7 @@ PROFILE = BUILT_IN_PROFILES["240p15"]
 class Streamed:
     """A session that streams an encode of its own, and runs on a thread until `end`."""
 
-    def __init__(self, folder: Path, server: NginxRtmp, hooks: SessionHooks | None = None) -> None:
+    def __init__(self, folder: Path, server: NginxRtmp) -> None:
         clock, stop = SystemClock(), threading.Event()
         pace = RealPace(clock, stop)
         picture = SyntheticVideo(PROFILE.width, PROFILE.height, PROFILE.fps, pace, stop)
@@ -173,7 +172,6 @@ class Streamed:
             stop=stop,
             live=True,
             stream=StreamPlan("separate", 60_000, HeadroomQuery(PROFILE, 120_000)),
-            hooks=hooks or SessionHooks(),
             targets=[StreamTarget("kampus", Secret(server.url("good-key")))],
         )
         self.session = Session(plan, clock=clock, listener=self.events.append)

@@ -1,33 +1,18 @@
 """A whole session, in real time, that streams an encode of its own to a real server beside its recording."""
 
 import threading
-import time
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import av
 import pytest
 
-from capture.sources.source_kind import ChosenSources
 from config.errors import EncoderError
-from config.settings.schema import Settings
 from recorder.encode.encoder import Encoder
-from recorder.features.conference import camera as in_camera
-from recorder.features.conference import sound as in_sound
-from recorder.features.conference.camera import ConferenceCamera
-from recorder.features.conference.conference_hook import ConferenceHook
-from recorder.features.conference.sound import ConferenceSound
 from recorder.live_encode import live_encode_control
 from recorder.live_encode.live_encoder import LiveEncoder
 from recorder.model.packet import EncodedPacket
-from recorder.session.hooks import SessionHooks
-from recorder.session.request import SessionRequest
-from tests.recorder.features.conference.test_camera import INFO, Node
-from tests.recorder.features.conference.test_sound import NotingSpeaker
 from tests.support import media
-from tests.support.processes import children
 from tests.support.rtmp_server import NginxRtmp
 from tests.support.sessions import PROFILE, program
 from tests.support.streams import Streamed
@@ -126,55 +111,3 @@ def test_an_encode_that_fails_costs_neither_the_recording_nor_the_viewers(
     for received in (first, second):
         media.decodes_cleanly(received)
     assert media.decoded(second, "v").frames > 15
-
-
-def test_a_stop_takes_less_than_5_s_whatever_hangs_and_all_that_hangs_does_so_at_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: NginxRtmp
-) -> None:
-    never = threading.Event()
-
-    class HangingNode(Node):
-        """Its driver takes no picture, and never says so."""
-
-        def write(self, data: memoryview) -> bool:
-            never.wait(120)
-            return True
-
-    class HangingSpeaker(NotingSpeaker):
-        """What it asks never answers."""
-
-        def poll(self) -> bool:
-            return never.wait(120)
-
-    halves: list[Callable[..., Any]] = [ConferenceCamera, ConferenceSound]
-    node = partial(halves[0], find=lambda _: INFO, open_node=lambda *_: HangingNode())
-    both: list[Any] = []
-
-    def noting(make: Callable[..., Any]) -> Callable[..., Any]:
-        def made(*given: Any, **more: Any) -> Any:
-            both.append(make(*given, **more))
-            return both[-1]
-
-        return made
-
-    monkeypatch.setattr(in_camera, "ConferenceCamera", noting(node))
-    monkeypatch.setattr(in_sound, "ConferenceSound", noting(partial(halves[1], speaker=HangingSpeaker)))
-    hook = ConferenceHook(SessionRequest(title="Rapat", conference=True), Settings())
-    hook.plan(ChosenSources(), unattended=False)
-    streamed = Streamed(tmp_path, server, hooks=SessionHooks([hook]))
-    streamed.start()
-    streamed.until("destination-live")
-    streamed.until_frames(15)
-    (child,) = children()
-    child.suspend()
-    wished = time.monotonic()
-    streamed.session.stop()
-    begun = [half.stopped.is_set() for half in both]
-    streamed.until("destination-stopped")
-    took_s = time.monotonic() - wished
-    result = streamed.end()
-    never.set()
-    assert begun == [True, True], "they begin to end before anything is waited for"
-    assert took_s < 20
-    assert not child.is_running()
-    assert result.frames == media.decoded(program(result), "v").frames
