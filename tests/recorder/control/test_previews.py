@@ -94,15 +94,8 @@ def test_who_looks_gets_pictures_of_the_size_it_wants(recorder: RecorderFolder) 
             client.look(PreviewCommand(source=name, fps=5, width=width))
         for _ in range(3):
             assert [size(client) for client in clients] == [shown for _, _, shown in wanted]
-
-
-@pytest.mark.usefixtures("source")
-def test_another_request_on_the_same_connection_takes_the_place_of_the_first(recorder: RecorderFolder) -> None:
-    with PreviewClient(recorder) as client:
-        client.look(PreviewCommand(source="program", fps=5, width=320))
-        assert size(client) == (320, 180)
-        client.look(PreviewCommand(source="podium", fps=5, width=160))
-        assert size(client) == (160, 120)
+        clients[0].look(PreviewCommand(source="podium", fps=5, width=160))
+        assert size(clients[0]) == (160, 120), "it takes the place of the first request"
 
 
 @pytest.mark.usefixtures("source")

@@ -10,15 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from capture.pacing import FastPace
+from capture.pacing import Pace
 from capture.source import SAMPLE_RATE, AudioBlock, Samples
-from capture.sources.source_kind import ChosenSource
 from capture.synthetic.audio import SyntheticAudio
-from capture.synthetic.video import SyntheticVideo
 from config.events import Event
-from config.settings.schema import BUILT_IN_PROFILES
 from devices.host.clock import NANOSECONDS, SystemClock
-from recorder.archive.archive import Archive
 from recorder.encode.encoder import AAC_FRAME
 from recorder.model.packet import Track, sound_track
 from recorder.model.status import Loudness
@@ -29,8 +25,8 @@ from recorder.program.program_audio import ProgramAudio
 from recorder.program.timeline import MAX_EXCUSE_NS
 from recorder.recovery.remux import copy_packets, inspect_media
 from recorder.session.session import Session
-from tests.support import media
-from tests.support.plans import session_plan
+from tests.support import media, sessions
+from tests.support.sessions import Room
 from tests.support.tracks import Rig, in_time, microphone
 
 BLOCK = 960
@@ -350,11 +346,9 @@ def test_what_comes_slower_than_it_was_captured_is_given_up() -> None:
 class Tone(SyntheticAudio):
     """A source of one pitch, so that it can be told from others in a mix."""
 
-    def __init__(self, name: str, hertz: int, pace: FastPace, stop: threading.Event) -> None:
+    def __init__(self, hertz: int, pace: Pace, stop: threading.Event) -> None:
         super().__init__(pace, stop)
-        self.name = name
-        self._hertz = hertz
-        self._given = 0
+        self._hertz, self._given = hertz, 0
 
     def read(self, timeout_s: float) -> AudioBlock | None:
         block = super().read(timeout_s)
@@ -385,29 +379,15 @@ def pitches_db(path: Path, track: int) -> list[float]:
 
 
 def test_a_session_records_its_mix_and_each_input_that_asks_for_it(tmp_path: Path) -> None:
-    stop, clock, profile = threading.Event(), SystemClock(), BUILT_IN_PROFILES["240p15"]
-    pace = FastPace(("video", "audio"))
-    events: list[Event] = []
-    plan = session_plan(
-        title="Tiga mikrofon",
-        profile=profile,
-        pictures=[ChosenSource("kamera", SyntheticVideo(profile.width, profile.height, profile.fps, pace, stop))],
-        sounds=[
-            SoundInput("podium", Tone("podium", 440, pace, stop), own_track=True),
-            SoundInput("ruang", Tone("ruang", 1000, pace, stop), gain_db=-20),
-            SoundInput("tamu jauh", Tone("tamu jauh", 3000, pace, stop), gain_db=6, own_track=True),
-        ],
-        archives=[Archive(tmp_path, clock, reserve_bytes=1)],
-        pace=pace,
-        stop=stop,
-        live=False,
-        duration_s=2.0,
-    )
-    session = Session(plan, clock=clock, listener=events.append)
+    plan, events = Room(tmp_path, duration_s=2).plan, list[Event]()
+    sounds = [
+        SoundInput("podium", Tone(440, plan.pace, plan.stop), own_track=True),
+        SoundInput("ruang", Tone(1000, plan.pace, plan.stop), gain_db=-20),
+        SoundInput("tamu jauh", Tone(3000, plan.pace, plan.stop), gain_db=6, own_track=True),
+    ]
+    session = Session(replace(plan, sounds=sounds), clock=SystemClock(), listener=events.append)
     session.start()
-    result = session.run()
-    assert result.package
-    program = Path(result.package) / "data/media/program.mp4"
+    program = sessions.program(session.run())
     found = streams(program)
     assert [stream["tags"] for stream in found] == [{"handler_name": name} for name in ("Mix", "podium", "tamu jauh")]
     assert [stream["disposition"] for stream in found] == [{"default": 1}, {"default": 0}, {"default": 0}]
