@@ -66,7 +66,9 @@ def test_an_error_arrives_with_its_words_and_its_exit_status() -> None:
 
 def test_who_waits_waits_so_long_in_all_however_much_comes() -> None:
     with ServedRecorder() as one, ControlClient(one.folder) as client:
-        client.request(WatchCommand(every_s=0.1))
+        for _ in range(2):
+            one.tell("mark")
+        client.request(WatchCommand(every_s=0.1, events_from=0))
         began_s = time.monotonic()
         came = list(client.told_within(0.5))
         assert 0.5 <= time.monotonic() - began_s < 10.0
@@ -79,7 +81,7 @@ def test_one_that_hangs_is_given_up_in_time_however_many_wait_for_it(clients: in
         began = time.monotonic()
         with pytest.raises(RecorderLost):
             send_command(folder, StatusCommand(), 0.5)
-        assert time.monotonic() - began < ANSWER_S / 2
+        assert time.monotonic() - began < ANSWER_S, "which is what it takes where nobody says how long"
 
 
 @pytest.mark.parametrize("timeout_s", [0.0, 0.4e-6, 0.9999999])
@@ -89,7 +91,7 @@ def test_any_time_is_a_time_to_wait(timeout_s: float) -> None:
         began = time.monotonic()
         with pytest.raises(RecorderLost, match="cannot be reached: Resource temporarily unavailable"):
             send_command(folder, StatusCommand(), timeout_s)
-        assert time.monotonic() - began < ANSWER_S / 2
+        assert time.monotonic() - began < ANSWER_S
 
 
 def test_one_that_is_named_is_found_and_no_other_is_asked() -> None:
@@ -101,23 +103,26 @@ def test_one_that_is_named_is_found_and_no_other_is_asked() -> None:
         return status
 
     with ServedRecorder("Satu") as one, ServedRecorder("Dua", counted):
+        wait_for(lambda: (satu := find_running(one.info.id)) and satu.status)
         found = find_running(one.info.id)
         assert found
-        assert (found.info.title, found.status is not None, asked) == ("Satu", True, [])
+        assert (found.info.title, asked) == ("Satu", [])
         assert find_running(one.info.id[:-1]) is None, "only its whole id means it"
-        assert (len(running_recorders()), asked) == (2, ["Dua"])
+        assert len(running_recorders()) == 2
+        wait_for(lambda: asked)
 
 
 def test_those_that_hang_are_waited_for_together_and_asked_nothing_more_meanwhile() -> None:
     with ExitStack() as stack:
-        hung = [stack.enter_context(hanging(f"Macet {number}"))[1] for number in range(4)]
+        hung = [stack.enter_context(hanging(f"Macet {number}"))[1] for number in range(12)]
         well = stack.enter_context(ServedRecorder("Rapat"))
-        for most_s in (3 * PATIENCE_S, PATIENCE_S, PATIENCE_S):
-            began = time.monotonic()
-            assert [one.state for one in running_recorders()] == [None] * 4 + [SessionState.LIVE]
+        began = time.monotonic()
+        for _ in range(6):
+            wait_for(lambda: [one.state for one in running_recorders()] == [None] * 12 + [SessionState.LIVE])
             assert find_running(well.info.id)
-            assert time.monotonic() - began < most_s
-        assert [taken(listener) for listener in hung] == [1] * 4
+        # One after the other they take twelve times as long, and six times if each look waits for them again.
+        assert time.monotonic() - began < 5 * PATIENCE_S
+        assert [taken(listener) for listener in hung] == [1] * 12
 
 
 def test_one_that_has_hung_is_asked_again_once_it_answers() -> None:
