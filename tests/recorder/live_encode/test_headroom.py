@@ -1,8 +1,10 @@
 """What a PC can do: measured with the real encoders and sources, remembered, and chosen by."""
 
 import threading
+import time
 from fractions import Fraction
 
+import av
 import msgspec
 import pytest
 
@@ -15,7 +17,7 @@ from config.settings.schema import BUILT_IN_PROFILES, Profile, Settings
 from config.state import state_folder
 from devices.host.clock import SystemClock
 from devices.model.device import Device, DeviceKind, Mode
-from recorder.encode.encoder import AudioSettings
+from recorder.encode.encoder import AudioSettings, Encoder
 from recorder.encode.x264 import VideoSettings
 from recorder.live_encode import headroom
 from recorder.live_encode.headroom import (
@@ -29,6 +31,7 @@ from recorder.live_encode.headroom import (
 )
 from recorder.live_encode.measurement import measure_headroom
 from recorder.live_encode.source_frames import source_frames
+from recorder.model.packet import EncodedPacket
 from tests.support.errors import because
 from tests.support.waiting import wait_for
 
@@ -38,10 +41,17 @@ PLENTY = Headroom(one_encode=0.4, two_encodes=0.7, cores=4)
 NONE = Headroom(one_encode=1.2, two_encodes=2.2, cores=2)
 
 
-def test_two_encodes_take_more_than_one_and_the_cores_are_counted() -> None:
-    found = measure_headroom(SMALL, AudioSettings(2, 64_000), 300_000, seconds=4.0)
-    assert 0 < found.one_encode < found.two_encodes < 3 * found.one_encode
-    assert found.cores == usable_cores()
+def test_two_encodes_are_measured_beside_one_and_the_cores_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    encode, encoded = Encoder.encode_video, list[int]()
+
+    def counted(encoder: Encoder, picture: av.VideoFrame, pts: int) -> list[EncodedPacket]:
+        encoded.append(pts)
+        return encode(encoder, picture, pts)
+
+    monkeypatch.setattr(Encoder, "encode_video", counted)
+    monkeypatch.setattr(time, "process_time", lambda: 0.01 * len(encoded))
+    found = measure_headroom(SMALL, AudioSettings(2, 64_000), 300_000, seconds=1.0)
+    assert found == Headroom(one_encode=0.15, two_encodes=0.3, cores=usable_cores())
 
 
 @pytest.mark.parametrize(("two", "count", "affords"), [(1.4, 2, True), (1.41, 2, False)])
