@@ -15,7 +15,7 @@ import pytest
 from tests.proofs import page, prove
 from tests.proofs.load import EXCUSED_S, STEPS_S, Case, Watched, cases, excused
 from tests.proofs.page import Pair, Viewer, Window, per_second
-from tests.proofs.soak import Seen, judged, lost, over_time
+from tests.proofs.soak import Seen, judged, lost
 from tests.rig.soaking import Sample, gaps
 from tests.support.waiting import wait_for
 
@@ -264,10 +264,6 @@ def samples(mb_per_hour: float = 0.0, descriptors: int = 0, log_bytes: int = 0) 
 )
 def test_what_grows_or_is_lost_does_not_hold(facts: Mapping[str, Any], holds: bool) -> None:
     assert judged(facts, PULLED, MODULUS)["holds"] is holds
-
-
-def test_memory_over_time_is_the_median_of_each_part() -> None:
-    assert over_time(samples(mb_per_hour=10), 900) == "0s:101.2 900s:103.7 1800s:106.2 2700s:108.7 3600s:110.0"
 
 
 @pytest.mark.parametrize(("hours", "per_hour"), [(None, 1.8), (0.5, 1.8), (1, 1.8), (2, 0.9)])

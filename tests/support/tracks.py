@@ -40,8 +40,6 @@ from tests.support.simulated import EventList, ScriptedQueue, SimulatedClock
 
 DAMAGED = b"damaged"
 BREAKS = b"breaks"
-
-
 CAMERA_SIZE = 16, 16
 
 
@@ -72,7 +70,7 @@ class Camera(VideoSource):
         return numbered(int.from_bytes(frame.payload))
 
     def close(self) -> None:
-        """Nothing to let go of."""
+        pass
 
 
 class StillCamera(Camera):
@@ -181,21 +179,18 @@ class Rig:
     clock: SimulatedClock = field(default_factory=SimulatedClock)
     encoder: NotingEncoder = field(default_factory=NotingEncoder)
     events: EventList = field(default_factory=EventList)
-    released: Callable[[str], None] | None = None
+    released: Callable[[str], None] = lambda _: None
+    """Hears which tracks' sources have ended, as the pace does."""
 
     def __post_init__(self) -> None:
         self.zero_ns = self.clock.now_ns()
         self.timeline = Timeline(
-            self.clock, live=self.live, tracks=self.tracks, ending=self.ending, release=self._release
+            self.clock, live=self.live, tracks=self.tracks, ending=self.ending, release=lambda one: self.released(one)
         )
         self.timeline.start(self.zero_ns)
         if self.end_s is not None:
             self.timeline.end_at(round(self.end_s * NANOSECONDS))
         self.run = RunContext(self.timeline, self.clock, self.events)
-
-    def _release(self, track: str) -> None:
-        if self.released:
-            self.released(track)
 
     def at(self, seconds: float | Fraction) -> int:
         """Return a media time on the session clock."""
@@ -215,17 +210,9 @@ class Rig:
         **script: bool,
     ) -> VideoInput:
         """Return an input of pictures, whose frames are (when they arrive, frame)."""
-        return VideoInput(
-            name,
-            VideoWorker(
-                camera or Camera(),
-                self.clock,
-                queue=cast("SourceQueue[Frame]", ScriptedQueue(self.clock, frames, **script)),
-            ),
-            self.run,
-            rate=source_rate or rate,
-            program_rate=rate,
-        )
+        queue = cast("SourceQueue[Frame]", ScriptedQueue(self.clock, frames, **script))
+        worker = VideoWorker(camera or Camera(), self.clock, queue=queue)
+        return VideoInput(name, worker, self.run, rate=source_rate or rate, program_rate=rate)
 
     def track(
         self,
@@ -242,9 +229,8 @@ class Rig:
         self.scene = Scene(inputs, stage, SINGLE, run=self.run, offer=lambda *_: None)
         self.scene.begin()
         return VideoTrack(
-            self.scene, self.encoder, self.run, put=_ignore, spacing=spacing, stillness=stillness,
-            also=also,
-        )  # fmt: skip
+            self.scene, self.encoder, self.run, put=lambda _: None, spacing=spacing, stillness=stillness, also=also
+        )
 
     def audio(self, blocks: Iterable[tuple[int, AudioBlock]], *, channels: int = 1, **script: bool) -> ProgramAudio:
         """Return a track of sound, whose blocks are (when they arrive, block)."""
@@ -261,13 +247,12 @@ class Rig:
         channels: int = 1,
         bus: MixBus | None = None,
     ) -> ProgramAudio:
-        """Return the program's sound, made of several inputs."""
         return ProgramAudio(
             [(sound_input, audio_worker(queue, self.clock)) for sound_input, queue in inputs],
             self.encoder,
             self.run,
             channels=channels,
-            put=_ignore,
+            put=lambda _: None,
             bus=bus,
         )
 
@@ -299,12 +284,7 @@ def audio_worker(queue: ScriptedQueue[AudioBlock], clock: Clock) -> AudioWorker:
 
 
 def microphone(name: str, *, gain_db: float = 0.0, own_track: bool = False) -> SoundInput:
-    """Return an input that nobody opens."""
     return SoundInput(name, Silent(), gain_db=gain_db, own_track=own_track)
-
-
-def _ignore(_packet: EncodedPacket) -> None:
-    """Take a packet that nobody needs."""
 
 
 def in_time(run: Callable[[], None], timeout_s: float = 120.0) -> None:

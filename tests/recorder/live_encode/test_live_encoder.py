@@ -2,13 +2,12 @@
 
 import os
 import threading
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import av
 import pytest
@@ -64,7 +63,8 @@ class Counted(Encoder):
 class Running:
     """A LiveEncoder that was started, and what came of it."""
 
-    def __init__(self, asked: VideoSettings, fails_at: Iterable[int]) -> None:
+    def __init__(self, asked: VideoSettings | None = None, fails_at: Iterable[int] = ()) -> None:
+        asked = asked or settings()
         Counted.begun = Counted.done = Counted.opened = self.offered = 0
         Counted.fails_at, Counted.changes = frozenset(fails_at), []
         Counted.go.set()
@@ -82,6 +82,13 @@ class Running:
         )
         self.moving = Moving(asked.width, asked.height)
         self.encode.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.encode.close(10.0)
+        self.encode.free()
 
     def offer(self, *numbers: int) -> None:
         """Offer pictures, each once the ones before are taken, so that none is left out."""
@@ -108,16 +115,6 @@ class Running:
         return sum(inside) / (until_s - since_s)
 
 
-@contextmanager
-def running(asked: VideoSettings | None = None, fails_at: Iterable[int] = ()) -> Iterator[Running]:
-    it = Running(asked or settings(), fails_at)
-    try:
-        yield it
-    finally:
-        it.encode.close(10.0)
-        it.encode.free()
-
-
 def decode(it: Running) -> list[av.VideoFrame]:
     context = av.CodecContext.create("h264", "r")
     context.extradata = it.encode.templates[Track.VIDEO].codec_context.extradata
@@ -129,7 +126,7 @@ def decode(it: Running) -> list[av.VideoFrame]:
 
 def test_its_output_follows_the_rate_it_is_told_with_a_keyframe_every_two_seconds() -> None:
     most = 2_000_000
-    with running(settings(most)) as it:
+    with Running(settings(most)) as it:
         it.offer(*range(4 * RATE))
         it.encode.bit_rate = most // 4
         it.offer(*range(4 * RATE, 9 * RATE))
@@ -150,7 +147,7 @@ def test_its_output_follows_the_rate_it_is_told_with_a_keyframe_every_two_second
 
 def test_what_is_offered_may_change_at_once() -> None:
     """The scene draws its next picture but one into the same frame."""
-    with running(settings(2_000_000)) as it:
+    with Running(settings(2_000_000)) as it:
         same = it.moving.picture(0)
         for number in range(20):
             wait_for(it.has_done_all)
@@ -166,7 +163,7 @@ def test_what_is_offered_may_change_at_once() -> None:
 
 
 def test_an_encoder_that_hangs_holds_up_nobody_and_is_told_of_now_and_then() -> None:
-    with running() as it:
+    with Running() as it:
         Counted.go.clear()
         for number in range(50):
             it.encode.offer(it.moving.picture(number), number * STEP)
@@ -189,7 +186,7 @@ def test_an_encoder_that_hangs_holds_up_nobody_and_is_told_of_now_and_then() -> 
 
 
 def test_one_failure_is_gone_on_from_with_the_same_stream() -> None:
-    with running(settings(800_000), fails_at={45}) as it:
+    with Running(settings(800_000), fails_at={45}) as it:
         it.encode.bit_rate = 400_000
         parameters = it.encode.templates[Track.VIDEO].codec_context.extradata
         it.offer(*range(120))
@@ -206,7 +203,7 @@ def test_one_failure_is_gone_on_from_with_the_same_stream() -> None:
 def test_a_second_failure_is_the_end_of_it_unless_it_comes_later_and_costs_nobody_else_anything(
     *, after_a_minute: bool
 ) -> None:
-    with running(fails_at={20, 30}) as it:
+    with Running(fails_at={20, 30}) as it:
         it.offer(*range(30))
         wait_for(lambda: it.events == [("stream-encode-failed", "live picture")])
         if after_a_minute:
@@ -226,7 +223,7 @@ def test_a_second_failure_is_the_end_of_it_unless_it_comes_later_and_costs_nobod
 
 def test_a_simpler_encode_is_the_same_stream_at_the_rate_it_had() -> None:
     asked = settings(800_000)
-    with running(asked) as it:
+    with Running(asked) as it:
         it.offer(*range(30))
         it.encode.bit_rate = 400_000
         it.offer(*range(30, 60))
@@ -251,7 +248,7 @@ def test_a_simpler_encode_is_the_same_stream_at_the_rate_it_had() -> None:
 def test_after_a_pause_no_picture_is_to_be_decoded_at_a_time_from_before_it() -> None:
     """The first keyframe is where a destination's time begins; with B-frames it is decoded at an earlier picture's."""
     pause = 45 * 60 * RATE
-    with running(settings(800_000)) as it:
+    with Running(settings(800_000)) as it:
         it.encode.bit_rate = 400_000
         parameters = it.encode.templates[Track.VIDEO].codec_context.extradata
         it.offer(*range(60), *range(pause, pause + 120))
@@ -268,7 +265,7 @@ def test_after_a_pause_no_picture_is_to_be_decoded_at_a_time_from_before_it() ->
 
 @pytest.mark.parametrize(("rate", "spacing", "opened"), [(RATE, 59, 1), (RATE, 75, 2), (1, 4, 1)])
 def test_what_comes_seldom_is_no_pause(rate: int, spacing: int, opened: int) -> None:
-    with running(replace(settings(), rate=Fraction(rate))) as it:
+    with Running(replace(settings(), rate=Fraction(rate))) as it:
         for number in (*range(10), 9 + spacing):
             it.give(it.moving.picture(number), number * round(1 / rate / VIDEO_TIME_BASE))
         it.encode.close(10.0)
@@ -277,7 +274,7 @@ def test_what_comes_seldom_is_no_pause(rate: int, spacing: int, opened: int) -> 
 
 def test_what_cannot_be_opened_says_why() -> None:
     with pytest.raises(EncoderError, match="live encoder could not be opened"):
-        Running(replace(settings(), preset="no such"), ())
+        Running(replace(settings(), preset="no such"))
 
 
 def test_it_is_nicer_than_the_recording() -> None:
@@ -290,7 +287,7 @@ def test_it_is_nicer_than_the_recording() -> None:
         }
 
     before = niceness()
-    with running():
+    with Running():
         encodes = [str(one.native_id) for one in threading.enumerate() if one.name == "stream-encode"]
         new = {name: nice for name, nice in niceness().items() if name not in before}
         assert set(encodes) <= set(new)
