@@ -39,7 +39,6 @@ class Bench:
     takes_s: dict[str, float] = field(default_factory=dict)
 
     def place(self, kind: str, folder: Path) -> Place:
-        """Return a new place of a kind."""
         if kind == "folder":
             return copies.folder_place(folder / "tujuan")
         if kind == "sftp":
@@ -61,7 +60,6 @@ class Bench:
         return True, after_s
 
     def finish(self, act: str, folder: Path, *words: str) -> None:
-        """Run the command that was killed once more, to its end."""
         began = time.monotonic()
         done = command.liput(folder, *words, more=settings(folder))
         assert done.returncode == 0, done.stderr
@@ -70,7 +68,6 @@ class Bench:
 
 @contextmanager
 def bench(folder: Path, seed: int) -> Iterator[Bench]:
-    """Start the servers that copies go to."""
     program = archives.make_program(folder / "program.mp4")
     with Sshd(folder / "sshd") as sshd, Seaweed(folder / "seaweed") as seaweed:
         seaweed.make_bucket(copies.BUCKET)
@@ -78,7 +75,6 @@ def bench(folder: Path, seed: int) -> Iterator[Bench]:
 
 
 def settings(folder: Path) -> dict[str, str]:
-    """Return the environment in which the settings of a folder count."""
     return {"LIPUT_CONFIG": str(folder / "liput.toml")}
 
 
@@ -247,7 +243,6 @@ def prove(arguments: argparse.Namespace) -> Mapping[str, object]:
 
 
 def run(count: int, seed: int) -> Mapping[str, object]:
-    """Kill `count` times, each kind of moment in turn."""
     runs: list[Mapping[str, object]] = []
     wrong: list[str] = []
     with tempfile.TemporaryDirectory(prefix="liput-archive-") as folder, bench(Path(folder), seed) as here:

@@ -116,6 +116,5 @@ def _phase(
 
 
 def _used(rate: float, begin: float, end: float, bytes_at: Sequence[tuple[float, int]]) -> float:
-    """Return what part of the link was used."""
     counts = [count for at, count in bytes_at if begin <= at < end]
     return (counts[-1] - counts[0]) * 8 / rate / (end - begin) if counts else 0.0

@@ -111,7 +111,6 @@ class Watch:
         self._process = psutil.Process()
 
     def run(self) -> SessionResult:
-        """Return the session's result."""
         results: list[SessionResult] = []
         thread = threading.Thread(target=lambda: results.append(self._session.run()))
         thread.start()

@@ -45,8 +45,6 @@ END_S = 0.2
 
 
 class Stage(StrEnum):
-    """In which state the session is killed."""
-
     ARMED = "armed"
     LIVE = "live"
     DEGRADED = "degraded"
@@ -99,8 +97,6 @@ def cases(count: int, seed: int) -> Iterator[Case]:
 
 
 class Trial:
-    """One case, in a folder of its own."""
-
     def __init__(self, folder: Path, case: Case, profile: str) -> None:
         self._folder = folder
         self._case = case
@@ -314,7 +310,6 @@ def prove(arguments: argparse.Namespace) -> Mapping[str, object]:
 
 
 def run(count: int, seed: int, profile: str) -> Mapping[str, object]:
-    """Kill `count` sessions at moments that `seed` decides."""
     runs: list[dict[str, object]] = []
     wrong: list[str] = []
     for number, case in enumerate(cases(count, seed), start=1):

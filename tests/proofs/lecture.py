@@ -58,7 +58,6 @@ class _CameraPictures:
         self._still = tuple(plane.copy() for plane in self._speaker.draw(1.0, 0))
 
     def speaking(self, at_s: float, number: int, _since_s: float) -> bytes:
-        """Draw somebody who speaks."""
         return self._sent(*self._speaker.draw(at_s, number), noise=1.2)
 
     def denoised(self, at_s: float, number: int, _since_s: float) -> bytes:

@@ -136,7 +136,6 @@ def music(seconds: float, dbfs: float, random: np.random.Generator) -> Sound:
 
 
 def _note(degree: int, octave: int, seconds: float, random: np.random.Generator) -> Sound:
-    """Return a note of the scale: its harmonics, a soft beginning and end."""
     hertz = _G1_HZ * 2 ** ((_SCALE[degree % 7] + 12 * (degree // 7 + octave)) / 12)
     time_s = np.arange(samples_in(seconds)) / SAMPLE_RATE
     wave = sum(np.sin(2 * np.pi * hertz * part * time_s) / part**1.5 for part in range(1, 6))
@@ -225,7 +224,6 @@ class _Hall:
         return self._voice().speak(self._lasts(), -20, (0.2, 1.5)) * gains
 
     def _quiet(self) -> Sound:
-        """Speak quietly, and away from the microphone."""
         return self._voice().speak(self._lasts(), self._random.uniform(-48, -40), (0.5, 3))
 
     def _board(self) -> Sound:
@@ -301,7 +299,6 @@ class _Computer:
         return music(self._random.uniform(8, 25), -8, self._random)
 
     def _old_recording(self) -> Sound:
-        """Play a few seconds in one channel only, then in both."""
         played = music(12, -18, self._random)
         played[: samples_in(4), 1] = 0
         return played

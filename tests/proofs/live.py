@@ -31,7 +31,6 @@ TROUBLES = ("destination-lost", "destination-slow")
 
 
 def prove(arguments: argparse.Namespace) -> Mapping[str, object]:
-    """Try each fault."""
     return run(list(FAULTS), arguments.seed)
 
 
@@ -50,7 +49,6 @@ def run(
 
 
 def try_fault(fault: Fault, seed: int, bit_rate: str, slack: float = 1.0) -> Mapping[str, object]:
-    """Stream while something goes wrong; return the figures."""
     with tempfile.TemporaryDirectory(prefix="liput-live-") as name, Lab(seed) as lab:
         net = Net(lab, Path(name), fault.scheme)
         try:
@@ -80,7 +78,6 @@ def _stream(fault: Fault, net: Net, bit_rate: str, slack: float) -> Mapping[str,
 
 
 def _let_it_fail(fault: Fault, net: Net, session: LiveSession) -> tuple[float, float]:
-    """Return when it began and when it was over."""
     if fault.from_the_start:
         began = session.told.wait_for(_is("session-live"), 30)
     else:

@@ -15,13 +15,11 @@ HEAD = (
 
 
 def newest() -> Mapping[str, Mapping[str, object]]:
-    """Return the newest figures of each fault."""
     faults: Mapping[str, Mapping[str, object]] = json.loads(max(FOLDER.glob("*-live.json")).read_text())["faults"]
     return faults
 
 
 def table(faults: Mapping[str, Mapping[str, object]]) -> Sequence[str]:
-    """Return the lines of the table."""
     return [*HEAD, *(_row(FAULTS[name], figures) for name, figures in faults.items())]
 
 

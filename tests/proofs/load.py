@@ -58,7 +58,6 @@ class Case:
         return None
 
     def share(self, at_s: float) -> float | None:
-        """Return what it gets at `at_s` of media time."""
         for share, seconds in self.shares:
             if at_s < seconds:
                 return share

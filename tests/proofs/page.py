@@ -60,7 +60,6 @@ class Viewer:
             self.got[_picture(message[0])] += 1
 
     def follow(self, socket: WebSocket) -> None:
-        """Hear what a page sends and gets."""
         socket.on("framesent", self._hear)
         socket.on("framereceived", self.take)
 
@@ -126,8 +125,6 @@ class Looking:
         self.page.wait_for_timeout(seconds * 1000)
 
     def until(self, come: Callable[[], bool]) -> None:
-        """Go on until something has come."""
-
         def turn() -> bool:
             self.page.wait_for_timeout(50)
             return come()
@@ -182,7 +179,6 @@ type Pair = tuple[Window, Window]
 
 
 def prove(arguments: argparse.Namespace) -> Mapping[str, object]:
-    """Measure one viewer and twenty."""
     return run(arguments.seed, arguments.profile or "1080p30")
 
 
@@ -253,7 +249,6 @@ class Session:
     """A session that is recorded by a daemon, and looked at from time to time."""
 
     def __init__(self, served: Served, browser: Browser, profile: str, chance: random.Random) -> None:
-        """Begin it."""
         self._served, self._browser, self._chance = served, browser, chance
         self._rate = float(BUILT_IN_PROFILES[profile].fps)
         asked = {"title": "Rapat Senat", "videos": ["synthetic"], "audios": ["synthetic"], "profile": profile}

@@ -34,7 +34,6 @@ def prove(arguments: argparse.Namespace) -> Mapping[str, object]:
 
 
 def run(seconds: float, bit_rate: str, size: str = "1920x1080") -> Mapping[str, object]:
-    """Seal so many seconds of media."""
     with tempfile.TemporaryDirectory(prefix="liput-sealing-", dir=os.environ.get("LIPUT_PROOF_DISK")) as folder:
         return _run(Path(folder), seconds, bit_rate, size)
 

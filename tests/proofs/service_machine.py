@@ -86,13 +86,11 @@ class Service:
         return run(self.python, "-P", "-m", "agent.cli.main", *words, cwd="/", **more)
 
     def systemctl(self, *words: str) -> str:
-        """Ask the service's manager."""
         if self.mode == "system":
             return run("systemctl", *words)
         return run("systemctl", "--user", *words, env=self.environment(), user=self.user)
 
     def show(self, unit: str, *names: str) -> dict[str, str]:
-        """Return what the manager says of a unit."""
         lines = self.systemctl("show", unit, f"--property={','.join(names)}").splitlines()
         return dict(line.split("=", 1) for line in lines)
 
@@ -102,7 +100,6 @@ class Service:
         return int(said["MainPID"]) if said["ActiveState"] == "active" else 0
 
     def another_daemon(self, than: int) -> int:
-        """Wait for another daemon than this one."""
         return wait_for(lambda: pid if (pid := self.daemon()) != than else 0, f"another daemon than {than}")
 
     def begin(self) -> int:
@@ -124,8 +121,6 @@ class Service:
         return pid
 
     def recorder(self) -> dict[str, Any]:
-        """Return who the recorder of the session is."""
-
         def found() -> dict[str, Any]:
             for path in self.runtime.glob("*/recorder.json"):
                 info: dict[str, Any] = json.loads(path.read_text())
@@ -136,7 +131,6 @@ class Service:
         return wait_for(found, "a recorder that records")
 
     def media_s(self) -> float:
-        """Return how much of the session is on disk."""
         reply = send_command(RecorderFolder(self.runtime / self.recorder()["id"]), StatusCommand())
         return reply.status.media_time_s if reply.status else 0.0
 
@@ -151,13 +145,11 @@ class Service:
 
 
 def of_the_system(home: Path = HOME) -> Service:
-    """Return the service that root installs, with the Liput of this folder."""
     runtime = Path("/run/liput")
     return Service("system", "liput", "root", "liput", runtime, Path("/run/liput-recorders.sock"), {}, home)
 
 
 def of_a_user(name: str) -> Service:
-    """Return the service that a user installs."""
     runtime = Path("/run/user") / str(pwd.getpwnam(name).pw_uid)
     variables = {"XDG_RUNTIME_DIR": str(runtime), "USER": name}
     return Service("user", name, name, name, runtime / "liput", runtime / "liput-recorders.sock", variables)

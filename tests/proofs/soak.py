@@ -205,6 +205,5 @@ def over_time(samples: Sequence[Sample], every_s: float) -> str:
 
 
 def _of_cycles(samples: Sequence[Sample], cycle_s: float) -> list[float]:
-    """Return the largest memory of each cycle."""
     cycles = groupby(samples, lambda sample: int(sample.at_s / cycle_s))
     return [max(sample.own_mb for sample in some) for _, some in cycles]

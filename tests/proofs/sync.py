@@ -59,7 +59,6 @@ def offsets(program: Path, from_s: float) -> list[float]:
 
 
 def flash_times(program: Path, from_s: float) -> list[float]:
-    """Return when flashes begin, as ffmpeg's libraries show the pictures."""
     shown = []
     with av.open(str(program)) as container:
         _go_to(container, from_s)
@@ -80,7 +79,6 @@ def _go_to(container: InputContainer, from_s: float) -> None:
 
 
 def sound_times(program: Path, from_s: float) -> list[float]:
-    """Return when beeps begin."""
     with av.open(str(program)) as container:
         _go_to(container, from_s)
         pieces, first_s = [], None

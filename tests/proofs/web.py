@@ -35,7 +35,6 @@ ENDING = ("stop", "disarm", "recording")
 
 
 def prove(arguments: argparse.Namespace) -> Mapping[str, object]:
-    """Send CASES requests."""
     return run(CASES, arguments.seed)
 
 

@@ -43,7 +43,6 @@ class Events:
         self.seen.append((time.monotonic() - self._began, kind, subject, message, detail))
 
     def of(self, kind: str) -> list[dict[str, object]]:
-        """Return the details of the events of one kind."""
         return [detail for _, seen, _, _, detail in self.seen if seen == kind]
 
     def reasons(self) -> list[object]:

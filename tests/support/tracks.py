@@ -193,7 +193,6 @@ class Rig:
         self.run = RunContext(self.timeline, self.clock, self.events)
 
     def at(self, seconds: float | Fraction) -> int:
-        """Return a media time on the session clock."""
         return self.zero_ns + round(seconds * NANOSECONDS)
 
     def frame(self, seconds: float | Fraction, number: int, payload: bytes | None = None) -> Frame:
@@ -222,7 +221,6 @@ class Rig:
         stillness: StaticFrameSkipper | None = None,
         also: Callable[[av.VideoFrame, int], object] = lambda *_: None,
     ) -> VideoTrack:
-        """Return the track that shows the first of `inputs`; the layouts "1" and "2" show one of them."""
         form = VideoFormat(*CAMERA_SIZE, rate, ColorMatrix.BT709)
         layouts = {**BUILT_IN_LAYOUTS} | {one: LayoutSettings(kind=SINGLE, show=(one,)) for one in ("1", "2")}
         stage = NumberedStage(inputs, form, Appearance(layouts, ProgramSettings(), "Rapat", "id"))
@@ -233,7 +231,6 @@ class Rig:
         )
 
     def audio(self, blocks: Iterable[tuple[int, AudioBlock]], *, channels: int = 1, **script: bool) -> ProgramAudio:
-        """Return a track of sound, whose blocks are (when they arrive, block)."""
         return self.sound([(microphone("mimbar"), self.reader(blocks, **script))], channels=channels)
 
     def reader(self, blocks: Iterable[tuple[int, AudioBlock]], **script: bool) -> ScriptedQueue[AudioBlock]:

@@ -32,7 +32,6 @@ def picture(level: int, width: int = 640, height: int = 360) -> av.VideoFrame:
 
 
 def size(client: PreviewClient) -> tuple[int, int]:
-    """Return the size of the next picture that comes."""
     jpeg = client.picture(60.0)
     assert jpeg
     shown = decode_jpeg(jpeg)

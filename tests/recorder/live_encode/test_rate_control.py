@@ -41,7 +41,6 @@ class Run:
         return max(delay for at, delay in self.delays[name] if at >= since_s)
 
     def use(self, name: str, since_s: float, until_s: float) -> float:
-        """Return which part of the link was used between two moments."""
         inside = [(at, bits) for at, bits in self.bits[name] if since_s <= at <= until_s]
         could = sum(self.links[name].capacity(at) * STEP_S for at, _ in inside[1:])
         return (inside[-1][1] - inside[0][1]) / could

@@ -62,7 +62,6 @@ class Case:
         assert self.lane.pull(0.0)
 
     def to(self, seconds: float) -> None:
-        """Move the clock to that program time."""
         self.clock.advance_to(self.zero_ns + round(seconds * NANOSECONDS))
 
     def look_thrice(self) -> None:
@@ -74,7 +73,6 @@ class Case:
         return self.lane.has_reached_end
 
     def heard(self) -> list[int]:
-        """Take the first channel of all that is ready."""
         return [int(value) for value in self.lane.take(self.lane.ready)[:, 0]]
 
 

@@ -57,7 +57,6 @@ def clicks(rig: Rig, seconds: int, drift: float) -> Script:
 
 
 def run(rig: Rig, given: Script) -> MixerInput:
-    """Run a program of one microphone."""
     track = rig.audio(given)
     in_time(track.run)
     assert rig.encoder.flushed == [Track.AUDIO]
@@ -133,7 +132,6 @@ def test_stopped_in_the_middle_it_ends_there() -> None:
 
 
 def mix(rig: Rig, *inputs: tuple[SoundInput, Script]) -> ProgramAudio:
-    """Run a program of several microphones."""
     sound = rig.sound([(one, rig.reader(given)) for one, given in inputs])
     in_time(sound.run)
     assert sound.samples == len(rig.encoder.samples)

@@ -145,7 +145,6 @@ class Viewers(FrameFanout):
         return self.wants
 
     def show(self, seconds: int) -> None:
-        """Offer ten frames a second."""
         picture = av.VideoFrame(16, 16, "yuv420p")
         for number in range(seconds * 10):
             self.clock.advance_to(self.clock.now_ns() + NANOSECONDS // 10)
