@@ -62,10 +62,8 @@ def _stream(fault: Fault, net: Net, bit_rate: str, slack: float) -> Mapping[str,
         net.host = HOST_NAME
     (fault.begin if fault.from_the_start else lambda net: net.server.start())(net)
     film(net.folder / "noise.mp4", fault.lasts_s + LONGEST_S)
-    destinations, words = (
-        {NAME: (net.address, fault.key if fault.scheme == "rtmp" else "")},
-        sources(net.folder / "noise.mp4"),
-    )
+    destinations = {NAME: (net.address, fault.key if fault.scheme == "rtmp" else "")}
+    words = sources(net.folder / "noise.mp4")
     session = LiveSession(net.folder, net.lab.pc, destinations, PROFILE, settings(bit_rate), words)
     try:
         with Viewer(net.server.recorded) as viewer:
@@ -99,7 +97,7 @@ def _judge(
     seen = viewer.seen()
     ages = [(picture.at, picture.at - session.zero - (picture.number - first) / RATE) for picture in seen]
     back = next(((at, age) for at, age in ages if at >= ended), None) if fault.end else None
-    told = session.told.first(_is_trouble, began)
+    told = session.told.first(lambda line: line.get("kind") in TROUBLES, began)
     given = [age for at, age in ages if not (fault.takes_what_it_got and at >= ended and at - age < (told or ended))]
     reasons = [str(detail["reason"]) for _, detail in session.told_of(*TROUBLES)]
     figures = {
@@ -130,10 +128,6 @@ def _judge(
 
 def _is(kind: str) -> Callable[[Line], bool]:
     return lambda line: line.get("kind") == kind
-
-
-def _is_trouble(line: Line) -> bool:
-    return line.get("kind") in TROUBLES
 
 
 def _rounded(value: float | None) -> float | None:

@@ -14,14 +14,12 @@ from recorder.encode.x264 import DELAY_S
 
 ROOT = Path(__file__).resolve().parents[2]
 TEST = "tests/rig/guest/guest_storage.py::test_a_power_cut_costs_what_was_not_synced"
-MOST_RUNS = 5
-"""A run takes two minutes and tries some thirty power cuts."""
 BAR_S = 1.5
 
 
 def prove(arguments: argparse.Namespace) -> Mapping[str, object]:
-    """Run at most MOST_RUNS times."""
-    return run(min(arguments.count, MOST_RUNS))
+    """Run at most five times: each takes two minutes, and tries some thirty power cuts."""
+    return run(min(arguments.count, 5))
 
 
 def run(count: int) -> dict[str, object]:

@@ -6,8 +6,7 @@ import os
 import pwd
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,11 +14,13 @@ from typing import Any
 from recorder.running.client import send_command
 from recorder.running.protocol import StatusCommand
 from recorder.running.runtime_directory import RecorderFolder
+from tests.support.waiting import wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 HOME = Path("/opt/liput")
 DAEMON = "liput.service"
 NOBODY = 65534
+WAIT_S = 90.0
 
 
 def run(*words: str | Path, statuses: Collection[int] = (0,), **more: Any) -> str:
@@ -30,15 +31,6 @@ def run(*words: str | Path, statuses: Collection[int] = (0,), **more: Any) -> st
     if done.returncode not in statuses:
         raise AssertionError(f"{' '.join(map(str, words))}: status {done.returncode}: {done.stdout}{done.stderr}")
     return done.stdout
-
-
-def wait_for[T](condition: Callable[[], T], what: str, timeout_s: float = 90) -> T:
-    deadline_s = time.monotonic() + timeout_s
-    while time.monotonic() < deadline_s:
-        if value := condition():
-            return value
-        time.sleep(0.1)
-    raise AssertionError(f"{what} did not come true within {timeout_s:.0f} s")
 
 
 def cgroup(pid: int) -> str:
@@ -100,7 +92,7 @@ class Service:
         return int(said["MainPID"]) if said["ActiveState"] == "active" else 0
 
     def another_daemon(self, than: int) -> int:
-        return wait_for(lambda: pid if (pid := self.daemon()) != than else 0, f"another daemon than {than}")
+        return wait_for(lambda: pid if (pid := self.daemon()) != than else 0, WAIT_S, f"another daemon than {than}")
 
     def begin(self) -> int:
         """Begin a session as the daemon would, and let whoever began it die; return the recorder."""
@@ -128,7 +120,7 @@ class Service:
                     return info
             return {}
 
-        return wait_for(found, "a recorder that records")
+        return wait_for(found, WAIT_S, "a recorder that records")
 
     def media_s(self) -> float:
         reply = send_command(RecorderFolder(self.runtime / self.recorder()["id"]), StatusCommand())
@@ -137,9 +129,7 @@ class Service:
     def goes_on(self, pid: int) -> float:
         """Return how many seconds are on disk when there are more than now; the same process must put them there."""
         before_s = self.media_s()
-        now_s = wait_for(
-            lambda: found if (found := self.media_s()) > before_s + 0.5 else 0.0, "more of the session on disk"
-        )
+        now_s = wait_for(lambda: found if (found := self.media_s()) > before_s + 0.5 else 0.0, WAIT_S, "more on disk")
         assert self.recorder()["pid"] == pid, "another recorder"
         return now_s
 

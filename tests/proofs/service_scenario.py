@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.proofs import service_machine as machine
-from tests.proofs.service_machine import DAEMON, Service, cgroup, run, wait_for
+from tests.proofs.service_machine import DAEMON, WAIT_S, Service, cgroup, run
+from tests.support.waiting import wait_for
 
 ARCHIVE = Path("/srv/arsip")
 NEXT_HOME = Path("/opt/liput-next")
@@ -73,7 +74,7 @@ class Scenario:
         assert (status["installed"], status["enabled"], status["active"]) == (True, "enabled", "active"), status
         said = run("systemd-analyze", "verify", "--man=no", DAEMON, "liput-recorder.socket", "liput-recorder@7.service")
         assert not said, said
-        wait_for(lambda: self._status()["recorders"], "a recorder in reserve")
+        wait_for(lambda: self._status()["recorders"], WAIT_S, "a recorder in reserve")
         units = (DAEMON, self._status()["recorders"][0])
         exposures = {re.sub(r"@.*\.", "@.", unit): _exposure(unit) for unit in units}
         assert max(exposures.values()) <= 2, exposures
@@ -138,7 +139,7 @@ class Scenario:
 
         def starve(pid: int) -> None:
             self.service.systemctl("set-property", "--runtime", DAEMON, "MemoryMax=4M", "MemorySwapMax=0")
-            wait_for(lambda: self.service.daemon() != pid, "the kernel's kill for want of memory")
+            wait_for(lambda: self.service.daemon() != pid, WAIT_S, "the kernel's kill for want of memory")
             self.service.systemctl("set-property", "--runtime", DAEMON, "MemoryMax=infinity")
 
         shown = self._daemon_ends(starve)
@@ -151,7 +152,7 @@ class Scenario:
             (group / "cgroup.procs").write_text(str(pid))  # without its memory: only new memory counts
             with Path("/etc/liput/liput.toml").open("a") as settings:
                 settings.write("#" * (8 << 20))  # which the daemon reads
-            wait_for(lambda: self.service.daemon() != pid, "the kernel's kill for want of memory")
+            wait_for(lambda: self.service.daemon() != pid, WAIT_S, "the kernel's kill for want of memory")
 
         group.mkdir()
         text = Path("/etc/liput/liput.toml").read_text()
@@ -264,7 +265,7 @@ def _program(pid: int) -> str:
 def _sealed(service: Service, pid: int, archive: Path, least_s: float) -> Shown:
     result = json.loads(service.operate("stop", "--json", statuses=(0, 3)))  # 3: a busy PC may repeat a frame
     assert result["state"] == "sealed", result
-    wait_for(lambda: not Path(f"/proc/{pid}").exists(), "the recorder's end", 180.0)
+    wait_for(lambda: not Path(f"/proc/{pid}").exists(), 180.0, "the recorder's end")
     (package,) = json.loads(service.install("archive", "list", "--json", "--archive", archive))
     assert package["state"] == "sealed", package
     assert package["duration_s"] >= least_s, package
@@ -301,7 +302,7 @@ def _prepare_user() -> None:
     run("systemctl", "start", "dbus.socket", "systemd-logind.service")
     run("loginctl", "enable-linger", RESIDENT)
     manager = machine.of_a_user(RESIDENT).runtime.parent / "systemd" / "private"
-    wait_for(manager.exists, "the user's manager")
+    wait_for(manager.exists, WAIT_S, "the user's manager")
 
 
 def carry_out(scenario: Scenario, steps: Sequence[str], written: Path) -> bool:

@@ -29,13 +29,12 @@ from tests.support import recorders, web
 from tests.support.room import Room
 from tests.support.web import Page
 
-CASES = 5000
 ENDING = ("stop", "disarm", "recording")
 """What would end the session that is recorded is asked of others only."""
 
 
 def prove(arguments: argparse.Namespace) -> Mapping[str, object]:
-    return run(CASES, arguments.seed)
+    return run(5000, arguments.seed)
 
 
 def run(cases: int, seed: int) -> Mapping[str, object]:
