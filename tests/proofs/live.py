@@ -118,10 +118,10 @@ def _judge(
         "recording_is_whole": session.is_whole(recorded, RATE),
         "reason_is_right": next(iter(reasons), None) in fault.reasons,
         "noticed_in_time": None in fault.reasons or (told is not None and told - began < fault.notice_s * slack),
-        "back_in_time": fault.key != "good" or (back is not None and back[0] - ended < RETURN_S),
+        "back_in_time": fault.key != "good" or (back is not None and back[0] - ended < RETURN_S * slack),
         "newest_on_return": not (fault.anew and back) or back[1] < NEWEST_S * slack,
         "never_old": all(age < (DELAY_S + ON_ITS_WAY_S) * slack for age in given),
-        "stopped_in_time": stop_s < STOP_S,
+        "stopped_in_time": stop_s < STOP_S * slack,
     }
     return {**figures, **holds, "holds": all(holds.values())}
 
