@@ -8,7 +8,7 @@ from typing import Never
 
 import pytest
 
-from devices.host import threads
+from devices.host import deadline, threads
 from devices.host.background import BackgroundTask, pause_s
 from devices.host.clock import NANOSECONDS
 from devices.host.deadline import DeadlineTask, DeadlineTasks, close_within, count_hung_closings
@@ -160,6 +160,12 @@ class Passing(SimulatedClock):
 
 
 @pytest.fixture
+def passing(monkeypatch: pytest.MonkeyPatch) -> Passing:
+    monkeypatch.setattr(deadline, "WAIT_S", 0.001)  # between two looks
+    return Passing()
+
+
+@pytest.fixture
 def let_go() -> Iterator[threading.Event]:
     """Lets go of what hangs, at the end at the latest."""
     event = threading.Event()
@@ -175,8 +181,8 @@ def test_the_result_or_the_error_comes_to_the_caller() -> None:
         DeadlineTask(lambda: 1 // 0, "broken").get(LONG_S, TimeoutError())
 
 
-def test_a_call_that_hangs_is_abandoned_at_the_deadline_of_the_clock(let_go: threading.Event) -> None:
-    hanging = DeadlineTask(lambda: let_go.wait(LONG_S), "hanging", clock=Passing())
+def test_a_call_that_hangs_is_abandoned_at_the_deadline_of_the_clock(let_go: threading.Event, passing: Passing) -> None:
+    hanging = DeadlineTask(lambda: let_go.wait(LONG_S), "hanging", clock=passing)
     with pytest.raises(TimeoutError):
         hanging.get(10.0, TimeoutError())
     assert not hanging.is_over
@@ -199,7 +205,7 @@ def test_a_late_result_is_undone_and_not_returned(let_go: threading.Event) -> No
     wait_for(lambda: task.is_over)
 
 
-def test_progress_moves_the_deadline_on(let_go: threading.Event) -> None:
+def test_progress_moves_the_deadline_on(let_go: threading.Event, passing: Passing) -> None:
     seen = iter(range(1_000_000))
 
     def progress() -> int:
@@ -208,7 +214,7 @@ def test_progress_moves_the_deadline_on(let_go: threading.Event) -> None:
             let_go.set()
         return step
 
-    task = DeadlineTask(lambda: let_go.wait(LONG_S), "reading", clock=Passing())
+    task = DeadlineTask(lambda: let_go.wait(LONG_S), "reading", clock=passing)
     assert task.wait(3.0, progress)
 
 
