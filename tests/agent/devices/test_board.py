@@ -44,27 +44,18 @@ def board(*devices: Device) -> DeviceBoard:
     return board
 
 
-def changed(kind: ChangeKind, device: Device, before: Device | None, *devices: Device) -> DeviceChange:
-    return DeviceChange(kind, device, before, devices)
-
-
 def test_the_monitors_changes_are_told_in_its_own_words() -> None:
     shown = board(STICK)
-    assert shown.hardware(changed(ChangeKind.PLUGGED, CAMERA, None, CAMERA, STICK)) == [("plugged", CAMERA)]
+    assert shown.hardware(DeviceChange(ChangeKind.PLUGGED, CAMERA, None, (CAMERA, STICK))) == [("plugged", CAMERA)]
     assert shown.devices == (CAMERA, STICK)
-    assert shown.hardware(changed(ChangeKind.UNPLUGGED, CAMERA, CAMERA, STICK)) == [("unplugged", CAMERA)]
+    assert shown.hardware(DeviceChange(ChangeKind.UNPLUGGED, CAMERA, CAMERA, (STICK,))) == [("unplugged", CAMERA)]
     there = msgspec.structs.replace(CAMERA, port="1-7")
-    assert shown.hardware(changed(ChangeKind.MOVED, there, CAMERA, there, STICK)) == [("moved", there)]
-    assert shown.hardware(changed(ChangeKind.MOVED, there, CAMERA, there, STICK)) == []
+    assert shown.hardware(DeviceChange(ChangeKind.MOVED, there, CAMERA, (there, STICK))) == [("moved", there)]
+    assert shown.hardware(DeviceChange(ChangeKind.MOVED, there, CAMERA, (there, STICK))) == []
     renamed = msgspec.structs.replace(there, id="046d:0825@1-7")
-    assert shown.hardware(changed(ChangeKind.CHANGED, renamed, there, renamed, STICK)) == [("changed", renamed)]
-
-
-def test_what_the_servers_offer_comes_and_goes_like_devices() -> None:
-    shown = board(CAMERA)
-    assert shown.inputs([ROOM]) == [("plugged", ROOM)]
-    assert shown.devices == (CAMERA, ROOM)
-    assert shown.inputs([ROOM]) == []
+    assert shown.hardware(DeviceChange(ChangeKind.CHANGED, renamed, there, (renamed, STICK))) == [("changed", renamed)]
+    assert [*shown.inputs([ROOM]), *shown.inputs([ROOM])] == [("plugged", ROOM)], "so are inputs of sound servers"
+    assert shown.devices == (renamed, STICK, ROOM)
     assert shown.inputs([]) == [("unplugged", ROOM)]
 
 
@@ -73,7 +64,7 @@ def test_a_fault_that_a_recorder_found_is_a_change_of_health_until_it_is_over() 
     silent = msgspec.structs.replace(CAMERA, health=SILENT)
     assert shown.faults({CAMERA.id: SILENT, "gone": SILENT}) == [("health", silent)]
     assert list(shown.devices) == [silent, STICK]
-    assert shown.hardware(changed(ChangeKind.UNPLUGGED, STICK, STICK, CAMERA)) == [("unplugged", STICK)]
+    assert shown.hardware(DeviceChange(ChangeKind.UNPLUGGED, STICK, STICK, (CAMERA,))) == [("unplugged", STICK)]
     assert list(shown.devices) == [silent]
     assert shown.faults({}) == [("health", CAMERA)]
 
@@ -81,16 +72,16 @@ def test_a_fault_that_a_recorder_found_is_a_change_of_health_until_it_is_over() 
 def test_a_device_that_somebody_takes_or_renames_is_told_by_what_differs() -> None:
     shown = board(CAMERA, STICK)
     busy = msgspec.structs.replace(CAMERA, health=Health(HealthState.BUSY, "zoom has it", None, "busy"))
-    change = changed(ChangeKind.CHANGED, busy, CAMERA, busy, STICK)
+    change = DeviceChange(ChangeKind.CHANGED, busy, CAMERA, (busy, STICK))
     assert change.is_of_health_only
     assert shown.hardware(change) == [("health", busy)]
     # Who has it open may find a fault of it, which is what counts; when that is over it is still in use.
     silent = msgspec.structs.replace(CAMERA, health=SILENT)
     assert shown.faults({CAMERA.id: SILENT}) == [("health", silent)]
     assert shown.faults({}) == [("health", busy)]
-    assert shown.hardware(changed(ChangeKind.CHANGED, CAMERA, busy, CAMERA, STICK)) == [("health", CAMERA)]
+    assert shown.hardware(DeviceChange(ChangeKind.CHANGED, CAMERA, busy, (CAMERA, STICK))) == [("health", CAMERA)]
     moved = msgspec.structs.replace(CAMERA, node="/dev/video7")
-    change = changed(ChangeKind.CHANGED, moved, CAMERA, moved, STICK)
+    change = DeviceChange(ChangeKind.CHANGED, moved, CAMERA, (moved, STICK))
     assert not change.is_of_health_only
     assert shown.hardware(change) == [("changed", moved)]
 
@@ -103,7 +94,7 @@ def test_a_role_that_is_given_is_a_change_and_one_whose_device_has_gone_is_missi
     ((word, device),) = shown.roles()
     assert (word, device.id, device.role) == ("changed", STICK.id, "slides")
     assert shown.missing == []
-    shown.hardware(changed(ChangeKind.UNPLUGGED, STICK, STICK, CAMERA))
+    shown.hardware(DeviceChange(ChangeKind.UNPLUGGED, STICK, STICK, (CAMERA,)))
     (sentence,) = shown.missing
     assert sentence.startswith("slides is missing: Stick (534d:2109@1-4): ")
 
@@ -137,7 +128,7 @@ def log(tmp_path: Path) -> Iterator[HealthLog]:
 
 
 class Servers:
-    """What the sound servers have, and whoever wants to hear when that is something else."""
+    """The inputs of sound servers, and the way to tell of a change."""
 
     def __init__(self) -> None:
         self.answers: list[SoundInputs | DeviceError] = []
@@ -236,18 +227,15 @@ THEN = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 
 
 def swap(device: Device) -> None:
-    known = KnownDevice(
-        name=device.name, first_seen=THEN, last_seen=THEN, swapped="it may be its twin", swapped_at=THEN
-    )
+    known = KnownDevice(name=device.name, first_seen=THEN, last_seen=THEN, swapped="its twin?", swapped_at=THEN)
     known_store().change(lambda _: {device.id: known})
 
 
-def find(device: Device, *faults: Fault) -> None:
-    """Say in the health log what this process has found of a device that it has open."""
+def find(fault: Fault) -> None:
+    """Say in the health log what this process has found of a camera that it has open."""
     with HealthLog(clock=SystemClock(), journal=None) as log:
-        log(device.id, LogKind.OPENED)
-        for fault in faults:
-            log(device.id, LogKind.DEGRADED, f"it is {fault}", fault=fault)
+        log(CAMERA.id, LogKind.OPENED)
+        log(CAMERA.id, LogKind.DEGRADED, f"it is {fault}", fault=fault)
 
 
 def faults_of(*devices: Device) -> list[str | None]:
@@ -257,24 +245,24 @@ def faults_of(*devices: Device) -> list[str | None]:
 def test_the_worst_of_all_that_is_known_is_shown() -> None:
     twin = msgspec.structs.replace(CAMERA, id="046d:0825:A2")
     swap(CAMERA)
-    find(CAMERA, Fault.SLOW_PORT)
+    find(Fault.SLOW_PORT)
     assert faults_of(CAMERA, twin) == ["swapped", None]
-    find(CAMERA, Fault.FLAPPING)
+    find(Fault.FLAPPING)
     assert faults_of(CAMERA, twin) == ["flapping", None]
 
 
 def test_one_that_may_not_be_opened_or_is_in_use_is_as_whoever_has_it_says() -> None:
     busy = with_health(CAMERA, Fault.BUSY, "used by liput", THEN)
-    find(CAMERA, Fault.SLOW_PORT)
+    find(Fault.SLOW_PORT)
     assert faults_of(with_health(CAMERA, Fault.DENIED, "denied", THEN)) == ["denied"]
     assert faults_of(busy) == ["busy"]
-    find(CAMERA, Fault.FROZEN)
+    find(Fault.FROZEN)
     assert faults_of(busy) == ["frozen"]
 
 
 def test_what_cannot_be_read_costs_nothing_else() -> None:
     state = known_store().path.parent
-    find(CAMERA, Fault.HUM)
+    find(Fault.HUM)
     (state / "devices.json").write_text("torn")
     assert faults_of(CAMERA) == ["hum"]
     (state / "devices.json").unlink()
