@@ -52,14 +52,7 @@ def test_a_sentence_is_whole_says_what_to_do_and_what_is_recorded_where_that_is_
         ("source-lost", "podium", None, "Podium camera was unplugged: plug it in again. The recording goes on."),
         ("source-lost", "Rig {Webcam}", None, "Rig {Webcam} was unplugged: "),
         ("source-frozen", "synthetic 2", None, "Test source is frozen"),
-        (
-            "source-slow",
-            "Screen :0",
-            None,
-            "Screen :0 sends too few frames: this PC is too busy, close other programs.",
-        ),
         ("source-missing", "Screen :0", "lost", "Screen :0 sends no picture: log out"),
-        ("conference-lost", "camera", None, "The conference gets no picture:"),
         ("destination-lost", "podium", "unheard-of", "The stream to podium was cut off"),
         ("destination-lost", "youtube", "rejected", "youtube rejects the stream: its key is wrong"),
         ("of-a-newer-recorder", "podium", None, "Something is wrong with podium: look at Liput's page."),
@@ -74,9 +67,6 @@ def test_of_what_is_over_is_told_what_happened_and_no_advice() -> None:
         "Kamera podium kembali.", "Podium camera is back."
     )
     assert alarm.end_sentence("session-failed", "Rapat") is None
-    assert alarm.past_sentence("source-lost", "Screen :0") == LocalizedText(
-        "Screen :0 tidak memberi gambar.", "Screen :0 sends no picture."
-    )
     assert alarm.past_sentence("storage-full", "/mnt/a: b") == LocalizedText(
         "Disk /mnt/a: b penuh.", "The disk of /mnt/a: b is full."
     )
