@@ -34,19 +34,15 @@ def clock() -> SimulatedClock:
 
 
 @pytest.fixture
-def log(capsys: Capture, clock: SimulatedClock) -> Iterator[DaemonLog]:
+def log(capsys: Capture, clock: SimulatedClock, monkeypatch: pytest.MonkeyPatch) -> Iterator[DaemonLog]:
     root = logging.getLogger()
-    handlers, level, hook = root.handlers[:], root.level, threading.excepthook
+    monkeypatch.setattr(root, "handlers", root.handlers[:])
+    monkeypatch.setattr(root, "level", root.level)
+    monkeypatch.setattr(threading, "excepthook", threading.excepthook)
     made = DaemonLog("journal", clock)
     made.know(redactor([Secret(KEY)]))
     yield made
     logging.captureWarnings(capture=False)
-    for handler in root.handlers[:]:
-        root.removeHandler(handler)
-    for handler in handlers:
-        root.addHandler(handler)
-    root.setLevel(level)
-    threading.excepthook = hook
 
 
 def lines(capsys: Capture) -> list[dict[str, str]]:

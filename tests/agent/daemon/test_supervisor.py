@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -17,15 +18,16 @@ import msgspec
 import pytest
 
 from agent.daemon import presence, recovering, standby, supervisor
-from agent.daemon.presence import SUCCESSOR_WAIT_S, successor, with_replaced
+from agent.daemon.presence import successor, with_replaced
 from agent.daemon.recovering import SessionRecovery
 from agent.daemon.standby import StandbyRecorder
+from agent.sessions.control import NOTHING_RUNS
 from config.errors import ArchiveError, StateError
 from config.events import Event
 from devices.host.clock import SystemClock, boot_id
 from recorder.archive.archive import Archive
 from recorder.control.spec import RecorderSpec, encode_spec_for_disk
-from recorder.model.status import SessionResult, SessionState, SessionStatus
+from recorder.model.status import SessionResult, SessionStatus
 from recorder.package.metadata import PackageState
 from recorder.recovery.recover import RecoveryOutcome
 from recorder.running import protocol, runtime_directory
@@ -35,23 +37,13 @@ from recorder.session.request import SessionRequest
 from tests.support import archives, command, leftovers, media, recorders
 from tests.support.leftovers import live
 from tests.support.processes import children
-from tests.support.waiting import wait_for
-
-
-def end(runtime: Path, info: RecorderInfo) -> None:
-    send_command(RecorderFolder(runtime / info.id), protocol.StopCommand())
-    wait_for(lambda: not recorders.recorders(runtime))
+from tests.support.waiting import PATIENCE_S, wait_for
 
 
 def status_of(runtime: Path, info: RecorderInfo) -> SessionStatus:
     status = send_command(RecorderFolder(runtime / info.id), protocol.StatusCommand()).status
     assert status
     return status
-
-
-def reach_disk(runtime: Path, info: RecorderInfo) -> None:
-    """Wait until a second of a recording is on disk."""
-    wait_for(lambda: status_of(runtime, info).media_time_s > 1.0)
 
 
 @contextmanager
@@ -76,7 +68,7 @@ def test_a_session_whose_recorder_is_killed_goes_on_and_becomes_one_package(
         for request in (protocol.LayoutCommand(name="pause"), protocol.MuteCommand(name=None)):
             send_command(RecorderFolder(runtime / first.id), request)
         client.until("status", layout="pause")
-        reach_disk(runtime, first)
+        wait_for(lambda: status_of(runtime, first).media_time_s > 1.0)
         recorders.kill(first.pid)
         again = recorders.recording(runtime, first.pid)
         assert again.work == f"{first.work}.2"
@@ -87,8 +79,8 @@ def test_a_session_whose_recorder_is_killed_goes_on_and_becomes_one_package(
         mark: Any = send_command(RecorderFolder(runtime / again.id), protocol.MarkCommand(text="Lagi")).mark
         daemon.signal(signal.SIGTERM)
         assert daemon.wait() == 0, "it ends in order, and the recorder goes on"
-        reach_disk(runtime, again)
-        end(runtime, again)
+        wait_for(lambda: status_of(runtime, again).media_time_s > 1.0)
+        send_command(RecorderFolder(runtime / again.id), protocol.StopCommand())
         result = client.until("result")
         assert client.wait() == 3, "it has followed the session to its end"
     (package,) = archive.list()
@@ -153,25 +145,21 @@ def test_there_is_one_only(runtime: Path) -> None:
 
 
 LONG_AGO_S = presence.RESUME_WITHIN_S + 5
+ARMED = RecorderSpec(asked=SessionRequest(title="Rapat"), arm_only=True)
 
 
-def killed(runtime: Path, archive: Path, *, work: str | None, spec: RecorderSpec, age_s: float = 0.0) -> RecorderFolder:
+def killed(archive: Path, work: str | None = None, spec: RecorderSpec = ARMED, age_s: float = 0.0) -> RecorderFolder:
     """Leave the folder of a recorder that was armed `age_s` ago, and killed just now."""
-    info = runtime_directory.new_recorder_info(
-        spec.asked.title, archive, SystemClock().now() - timedelta(seconds=age_s)
-    )
-    folder = runtime_directory.make_recorder_folder(
-        msgspec.structs.replace(info, work=work, pid_started=1), encode_spec_for_disk(spec)
-    )
-    assert folder.path.parent == runtime
-    return folder
+    info = runtime_directory.new_recorder_info("Rapat", archive, SystemClock().now() - timedelta(seconds=age_s))
+    info = msgspec.structs.replace(info, work=work, pid_started=1)
+    return runtime_directory.make_recorder_folder(info, encode_spec_for_disk(spec))
 
 
 type LeaveKilled = Callable[..., tuple[RecorderFolder, Path]]
 
 
 @pytest.fixture
-def killed_live(runtime: Path, archive: Archive, program: Path) -> LeaveKilled:
+def killed_live(archive: Archive, program: Path) -> LeaveKilled:
     """Leave a session that was live until its recorder was killed `ago_s` ago; return both folders."""
 
     def leave(
@@ -179,7 +167,7 @@ def killed_live(runtime: Path, archive: Archive, program: Path) -> LeaveKilled:
     ) -> tuple[RecorderFolder, Path]:
         work = leftovers.leave(archive, {"program.mp4": program}, events=[live(), *events])
         spec = RecorderSpec(asked=SessionRequest(title="Rapat", duration_s=duration_s))
-        folder = killed(runtime, archive.root, work=str(work), spec=spec, age_s=age_s)
+        folder = killed(archive.root, str(work), spec, age_s)
         beat_s = time.time() - ago_s
         os.utime(folder.path / runtime_directory.RECORDER_FILE, (beat_s, beat_s))
         return folder, work
@@ -187,9 +175,9 @@ def killed_live(runtime: Path, archive: Archive, program: Path) -> LeaveKilled:
     return leave
 
 
-def test_one_that_recorded_goes_on_at_once_with_what_is_there(runtime: Path, tmp_path: Path) -> None:
+def test_one_that_recorded_goes_on_at_once_with_what_is_there(tmp_path: Path) -> None:
     spec = RecorderSpec(asked=SessionRequest(title="Rapat", videos=("podium",), duration_s=3600.0), arm_only=True)
-    folder = killed(runtime, tmp_path, work=str(tmp_path / ".incoming" / "rapat.2"), spec=spec)
+    folder = killed(tmp_path, str(tmp_path / ".incoming" / "rapat.2"), spec)
     info = folder.info()
     assert info
     following = supervisor.next_spec(folder, info, 600.0)
@@ -201,33 +189,33 @@ def test_one_that_recorded_goes_on_at_once_with_what_is_there(runtime: Path, tmp
     assert supervisor.next_spec(folder, info, 3599.5) is None, "its time is over"
 
 
+@dataclass
 class Recorders:
-    """Takes note of what would be started; says how it `ended` where it did so before it recorded anything."""
+    """Takes note of what would be started; how it `ended` where it did so before it recorded anything."""
 
-    def __init__(
-        self, runtime: Path, *, works: bool = True, ended: SessionResult | protocol.RecorderFailure | None = None
-    ) -> None:
-        self.specs: list[RecorderSpec] = []
-        self._runtime = runtime
-        self._works = works
-        self._ended = ended
+    runtime: Path
+    ended: SessionResult | protocol.RecorderFailure | StateError | None = None
+    specs: list[RecorderSpec] = field(default_factory=list)
 
     def __call__(self, spec: RecorderSpec) -> "Recorders":
         self.specs.append(spec)
         return self
 
     def ready(self) -> RecorderFolder:
-        if not self._works:
-            raise StateError("no camera")
-        folder = RecorderFolder(self._runtime / f"next{len(self.specs)}")
-        if self._ended is not None:
-            folder.end(protocol.encode(self._ended))
+        if isinstance(self.ended, StateError):
+            raise self.ended
+        folder = RecorderFolder(self.runtime / f"next{len(self.specs)}")
+        if self.ended is not None:
+            folder.end(protocol.encode(self.ended))
         else:
-            RecorderFolder(self._runtime / str(self.specs[-1].replaces)).remove()
+            RecorderFolder(self.runtime / str(self.specs[-1].replaces)).remove()
         return folder
 
     def wait(self, _timeout_s: float) -> bool:
         return True
+
+    def when_idle(self) -> None:
+        pass
 
 
 def served(archive: Archive, spawn: Recorders, enough: Callable[[list[str]], object]) -> list[str]:
@@ -236,7 +224,7 @@ def served(archive: Archive, spawn: Recorders, enough: Callable[[list[str]], obj
     stop = threading.Event()
     daemon = supervisor.RecorderSupervisor(
         [archive], SystemClock(), told.append, lambda outcome: told.append(outcome.state),
-        spawn,  # type: ignore[arg-type]
+        spawn, spawn.when_idle,  # type: ignore[arg-type]
     )  # fmt: skip
     thread = threading.Thread(target=daemon.run, args=(stop,))
     thread.start()
@@ -258,25 +246,14 @@ def test_one_that_had_ended_is_recovered_instead(killed_live: LeaveKilled, archi
     assert [package.state for package in archive.list()] == [PackageState.SEALED]
 
 
-@pytest.mark.parametrize(
-    ("works", "ended", "why"),
-    [
-        (False, None, "no camera"),
-        (True, protocol.RecorderFailure(message="the encoder refused"), "the encoder refused"),
-    ],
-)
+@pytest.mark.parametrize("ended", [StateError("no camera"), protocol.RecorderFailure(message="no camera")])
 def test_what_cannot_be_taken_up_now_is_tried_again(
-    killed_live: LeaveKilled,
-    archive: Archive,
-    runtime: Path,
-    works: bool,
-    ended: protocol.RecorderFailure | None,
-    why: str,
+    killed_live: LeaveKilled, archive: Archive, runtime: Path, ended: protocol.RecorderFailure | StateError
 ) -> None:
     folder, work = killed_live()
-    spawn = Recorders(runtime, works=works, ended=ended)
+    spawn = Recorders(runtime, ended)
     told = served(archive, spawn, lambda _told: len(spawn.specs) >= 2)
-    assert any(f"cannot be taken up now: {why}" in text for text in told)
+    assert any("cannot be taken up now: no camera" in text for text in told)
     assert folder.path.exists()
     assert work.exists(), "nor is it sealed meanwhile"
 
@@ -285,8 +262,7 @@ def test_one_whose_next_recorder_was_ended_before_it_recorded_is_recovered(
     killed_live: LeaveKilled, archive: Archive, runtime: Path
 ) -> None:
     folder, _ = killed_live()
-    nothing = SessionResult(state=SessionState.IDLE, package=None, duration_s=0.0, frames=0, degraded=[])
-    spawn = Recorders(runtime, ended=nothing)
+    spawn = Recorders(runtime, ended=NOTHING_RUNS)
     served(archive, spawn, lambda told: "sealed" in told)
     assert len(spawn.specs) == 1
     assert not folder.path.exists()
@@ -294,9 +270,8 @@ def test_one_whose_next_recorder_was_ended_before_it_recorded_is_recovered(
 
 def test_of_two_killed_recorders_of_a_session_the_one_that_recorded_counts(archive: Archive, runtime: Path) -> None:
     """The second died before it recorded anything, and the daemon with it."""
-    spec = RecorderSpec(asked=SessionRequest(title="Rapat"), arm_only=True)
-    first = killed(runtime, archive.root, work=None, spec=spec)
-    second = killed(runtime, archive.root, work=None, spec=msgspec.structs.replace(spec, replaces=first.id))
+    first = killed(archive.root)
+    second = killed(archive.root, spec=msgspec.structs.replace(ARMED, replaces=first.id))
     info = second.info()
     assert info
     second.write_info(msgspec.structs.replace(info, replaces=first.id))
@@ -305,39 +280,40 @@ def test_of_two_killed_recorders_of_a_session_the_one_that_recorded_counts(archi
     assert [each.replaces for each in spawn.specs] == [first.id]
 
 
-def test_recorders_that_die_at_once_are_started_ever_more_seldom(archive: Archive, runtime: Path) -> None:
-    spec = RecorderSpec(asked=SessionRequest(title="Rapat"), arm_only=True)
-    times: list[float] = []
+def test_recorders_that_die_at_once_are_started_ever_more_seldom(
+    archive: Archive, runtime: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Time passes while none is being started."""
+    now, times = [0.0], list[float]()
 
     class Dying(Recorders):
         def ready(self) -> RecorderFolder:
-            times.append(time.monotonic())
-            killed(runtime, archive.root, work=None, spec=spec)
+            times.append(now[0])
+            killed(archive.root)
             return super().ready()
 
-    killed(runtime, archive.root, work=None, spec=spec)
+        def when_idle(self) -> None:
+            now[0] += 0.25
+
+    monkeypatch.setattr(supervisor, "LOOK_S", 0.01)
+    monkeypatch.setattr(supervisor, "time", SimpleNamespace(monotonic=lambda: now[0], time=time.time))
+    killed(archive.root)
     served(archive, Dying(runtime), lambda _told: len(times) >= 4)
-    assert times[3] - times[2] > times[1] - times[0] + 0.5, "in real time: not once every quarter of a second"
+    assert [later - before for before, later in pairwise(times)][:3] == pytest.approx([1, 2, 4], abs=0.5)
 
 
-def test_one_that_was_killed_long_ago_is_recovered(killed_live: LeaveKilled, archive: Archive, runtime: Path) -> None:
-    folder, _ = killed_live(ago_s=LONG_AGO_S)
+@pytest.mark.parametrize("was_ended", [False, True])
+def test_one_that_was_killed_long_ago_is_recovered_and_has_failed_unless_people_had_ended_it(
+    killed_live: LeaveKilled, archive: Archive, runtime: Path, *, was_ended: bool
+) -> None:
+    """A planned session that has failed is begun again."""
+    stopping = leftovers.event(2, "session-stopping", "Rapat")
+    folder, _ = killed_live(*[stopping] * was_ended, ago_s=LONG_AGO_S)
     spawn = Recorders(runtime)
     served(archive, spawn, lambda told: "sealed" in told)
     assert spawn.specs == []
-    end = read_result(ended_recorder_folder(folder.id))
-    assert isinstance(end, protocol.RecorderFailure), "nobody has ended it: what was planned is begun again"
-    assert end.message == supervisor.KILLED
-
-
-def test_one_that_people_had_ended_and_that_was_killed_long_ago_is_not_said_to_have_failed(
-    killed_live: LeaveKilled, archive: Archive, runtime: Path
-) -> None:
-    """A planned session would be begun again."""
-    stopping = leftovers.event(2, "session-stopping", "Rapat")
-    folder, _ = killed_live(stopping, ago_s=LONG_AGO_S)
-    served(archive, Recorders(runtime), lambda told: "sealed" in told)
-    assert read_result(ended_recorder_folder(folder.id)) is None
+    failed = None if was_ended else protocol.RecorderFailure(message=supervisor.KILLED)
+    assert read_result(ended_recorder_folder(folder.id)) == failed
 
 
 def test_one_that_was_killed_long_ago_and_whose_disk_is_away_is_not_said_to_be_recovered(
@@ -353,8 +329,7 @@ def test_one_that_was_killed_long_ago_and_whose_disk_is_away_is_not_said_to_be_r
 
 
 def test_one_that_was_armed_long_ago_and_killed_just_now_is_armed_again(archive: Archive, runtime: Path) -> None:
-    spec = RecorderSpec(asked=SessionRequest(title="Rapat"), arm_only=True)
-    killed(runtime, archive.root, work=None, spec=spec, age_s=10 * presence.RESUME_WITHIN_S)
+    killed(archive.root, age_s=10 * presence.RESUME_WITHIN_S)
     spawn = Recorders(runtime)
     told = served(archive, spawn, lambda _told: spawn.specs)
     assert [(each.arm_only, each.asked.allow_missing) for each in spawn.specs] == [(True, True)]
@@ -385,9 +360,8 @@ def test_the_length_that_was_asked_for_counts_from_when_it_was_live(
 def recorder(**facts: object) -> RecorderFolder:
     """Leave the folder of a recorder: this very process, so that it counts as alive."""
     info = runtime_directory.new_recorder_info("Rapat", Path("/arsip"), SystemClock().now())
-    return runtime_directory.make_recorder_folder(
-        msgspec.structs.replace(info, work="/arsip/.incoming/rapat", **facts), b"{}"
-    )
+    facts = {"work": "/arsip/.incoming/rapat"} | facts
+    return runtime_directory.make_recorder_folder(msgspec.structs.replace(info, **facts), b"{}")
 
 
 @pytest.mark.parametrize("died_before_it_recorded", [False, True])
@@ -420,32 +394,26 @@ def test_none_is_waited_for_once_the_session_is_given_up_or_where_no_daemon_runs
     """The daemon takes the folder away, and makes a package of what there is."""
     killed = recorder(pid_started=1)
     began_s = time.monotonic()
-    assert successor(killed) is None
+    assert successor(killed, patience_s=3600.0) is None
     with presence.daemon_lock():
         threading.Timer(0.3, killed.remove).start()
-        assert successor(killed) is None
-    assert time.monotonic() - began_s < SUCCESSOR_WAIT_S / 2
+        assert successor(killed, patience_s=3600.0) is None
+    assert time.monotonic() - began_s < PATIENCE_S
 
 
 # Recovery of unfinished sessions beside running ones, in rounds
-
-
-def beside(archive: Archive, **facts: object) -> RecorderFolder:
-    """Leave the folder of a recorder that is alive."""
-    info = runtime_directory.new_recorder_info("Lain", archive.root, SystemClock().now())
-    return runtime_directory.make_recorder_folder(msgspec.structs.replace(info, **facts), b"{}")
 
 
 def test_what_is_recorded_at_its_start_is_left_alone_even_if_its_recorder_is_killed_just_then(
     archive: Archive, program: Path
 ) -> None:
     work = leftovers.leave(archive, {"program.mp4": program}, events=[live()])  # nobody holds it, as after a kill
-    recorder = beside(archive, work=str(work))  # who is alive when it is looked
+    alive = recorder(archive=str(archive.root), work=str(work))  # when it is looked
     outcomes: list[object] = []
     daemon = SessionRecovery([archive], SystemClock(), print, outcomes.append)
     daemon.recover_round()
     assert not outcomes, "it is gone on with"
-    recorder.remove()
+    alive.remove()
     daemon.recover_round()
     assert len(outcomes) == 1
 
@@ -464,9 +432,9 @@ def test_an_archive_that_cannot_be_read_at_first_is_no_reason_to_take_what_a_rec
         with pytest.raises(ArchiveError):
             daemon.recover_round()
     leftovers.leave(archive, {"program.mp4": program}, events=[live()])
-    recorder = beside(archive)
+    alive = recorder(archive=str(archive.root), work=None)
     daemon.recover_round()
-    recorder.remove()
+    alive.remove()
     daemon.recover_round()
     assert not outcomes, "it may be locked in a moment"
     daemon.recover_round()
@@ -483,10 +451,10 @@ def test_a_session_keeps_parts_from_being_joined_and_what_does_is_told_once(
         left = leftovers.leave(place, {"program.mp4": program}, part=part, offset_s=4.0 * part, events=[live(4 * part)])
         place.seal(place.reopen(left), may_be_joined=True)
     daemon = SessionRecovery([archive, second], SystemClock(), print, outcomes.append)
-    recorder = beside(archive)
+    alive = recorder(archive=str(archive.root), work=None)
     daemon.recover_round()
     assert not outcomes
-    recorder.remove()
+    alive.remove()
     if is_damaged:
         (damaged,) = second.list()
         (damaged.folder / "data/media/program.mp4").write_bytes(b"rot")
@@ -516,7 +484,7 @@ def test_a_spare_recorder_waits_and_ends_with_its_daemon(archive: Archive, runti
     recorder.ready()
     info = recorders.recording(runtime)
     assert info.pid == first
-    end(runtime, info)
+    send_command(RecorderFolder(runtime / info.id), protocol.StopCommand())
     assert recorder.wait(60.0)
     spares.keep()
     assert len(wait_for(spare_pids)) == 1
