@@ -38,25 +38,11 @@ def test_one_event_with_all_that_counts() -> None:
 
 
 def test_a_series_with_exceptions_one_moved_and_one_cancelled() -> None:
-    series = event(
-        "DTSTART;TZID=Asia/Jakarta:20261201T090000",
-        "DTEND;TZID=Asia/Jakarta:20261201T100000",
-        "RRULE:FREQ=DAILY;COUNT=5",
-        "EXDATE;TZID=Asia/Jakarta:20261202T090000",
-        "RDATE;TZID=Asia/Jakarta:20261220T130000",
-    )
-    moved = event(
-        "RECURRENCE-ID;TZID=Asia/Jakarta:20261203T090000",
-        "DTSTART;TZID=Asia/Jakarta:20261203T140000",
-        "DTEND;TZID=Asia/Jakarta:20261203T150000",
-    )
-    cancelled = event(
-        "RECURRENCE-ID;TZID=Asia/Jakarta:20261204T090000",
-        "DTSTART;TZID=Asia/Jakarta:20261204T090000",
-        "DTEND;TZID=Asia/Jakarta:20261204T100000",
-        "STATUS:CANCELLED",
-    )
-    found = events(series, moved, cancelled)
+    exceptions = ("EXDATE;TZID=WIB:20261202T090000", "RDATE;TZID=WIB:20261220T130000")
+    series = event("DTSTART;TZID=WIB:20261201T090000", "DURATION:PT1H", "RRULE:FREQ=DAILY;COUNT=5", *exceptions)
+    moved = event("RECURRENCE-ID;TZID=WIB:20261203T090000", "DTSTART;TZID=WIB:20261203T140000", "DURATION:PT1H")
+    off = ("RECURRENCE-ID;TZID=WIB:20261204T090000", "DTSTART;TZID=WIB:20261204T090000", "DURATION:PT1H")
+    found = events(series, moved, event(*off, "STATUS:CANCELLED"))
     assert [(each.recurrence_id, f"{each.starts_at:%d %H:%M}", each.is_cancelled) for each in found] == [
         ("20261201T020000Z", "01 09:00", False),
         ("20261203T020000Z", "03 14:00", False),
@@ -68,10 +54,8 @@ def test_a_series_with_exceptions_one_moved_and_one_cancelled() -> None:
 
 def test_what_is_moved_with_all_that_follows_keeps_ids_of_its_own() -> None:
     series = event("DTSTART:20261201T020000Z", "DTEND:20261201T030000Z", "RRULE:FREQ=DAILY;COUNT=4")
-    later = event(
-        "RECURRENCE-ID;RANGE=THISANDFUTURE:20261203T020000Z", "DTSTART:20261203T050000Z", "DTEND:20261203T060000Z"
-    )
-    found = events(series, later)
+    moved = ("RECURRENCE-ID;RANGE=THISANDFUTURE:20261203T020000Z", "DTSTART:20261203T050000Z", "DURATION:PT1H")
+    found = events(series, event(*moved))
     assert [f"{each.starts_at:%d %H}" for each in found] == ["01 02", "02 02", "03 05", "04 05"]
     assert len({each.recurrence_id for each in found}) == 4
 
@@ -106,7 +90,6 @@ def test_an_event_without_an_end_is_taken_for_an_hour_and_says_so() -> None:
         ("Asia/Ujung_Pandang", "+08:00"),
         ("/freeassociation.sourceforge.net/Asia/Jayapura", "+09:00"),
         ("Tokyo Standard Time", "+09:00"),
-        ("W. Europe Standard Time", "+01:00"),
         ('"(UTC+07:00) Bangkok, Hanoi, Jakarta"', "+07:00"),
         ("GMT+0800", "+08:00"),
         ("Entah di mana", "+07:00"),

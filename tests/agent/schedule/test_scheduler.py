@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
@@ -40,8 +39,6 @@ from tests.support.schedule import MINUTE, plan
 from tests.support.simulated import BEGINNING, SimulatedClock
 from tests.support.situations import session
 from tests.support.waiting import wait_for
-
-SEALED = SessionResult(state=SessionState.SEALED, package="p", duration_s=9.0, frames=9, degraded=[])
 
 
 class Spawned:
@@ -78,8 +75,6 @@ class Checked:
 
 @dataclass
 class Bench:
-    """A schedule with one PC around it."""
-
     folder: Path
     clock: SimulatedClock = field(default_factory=SimulatedClock)
     specs: list[RecorderSpec] = field(default_factory=list)
@@ -190,6 +185,14 @@ def test_what_is_begun_is_noted_before_it_is_told_anything_and_not_begun_twice(b
     assert bench.kinds == ["recording"]
 
 
+def test_a_process_that_died_before_it_was_a_recorder_is_replaced(bench: Bench) -> None:
+    Plans(bench.folder).add(plan_in(0))
+    bench.schedule().look()
+    bench.spawned[0].end()
+    bench.schedule().look()
+    assert len(bench.specs) == 2
+
+
 def test_a_clock_that_may_be_hours_off_begins_nothing_and_one_that_was_begun_goes_on(bench: Bench) -> None:
     Plans(bench.folder).add(plan_in(0))
     is_doubtful = True
@@ -210,14 +213,6 @@ def test_a_clock_that_may_be_hours_off_begins_nothing_and_one_that_was_begun_goe
     later.may_be_set_soon = lambda: True
     later.look()
     assert len(bench.specs) == 2, "what a power cut has ended goes on at once"
-
-
-def test_a_process_that_died_before_it_was_a_recorder_is_replaced(bench: Bench) -> None:
-    Plans(bench.folder).add(plan_in(0))
-    bench.schedule().look()
-    bench.spawned[0].end()
-    bench.schedule().look()
-    assert len(bench.specs) == 2
 
 
 def test_what_cannot_be_begun_is_told_once_and_tried_again_ever_more_seldom(bench: Bench) -> None:
@@ -280,7 +275,7 @@ def test_plans_that_cannot_be_read_any_more_hold_as_they_were(bench: Bench) -> N
 def test_a_session_that_failed_or_broke_off_is_begun_again_ever_more_seldom_until_its_end(
     bench: Bench, runtime: Path
 ) -> None:
-    """As of a disk that fails: nobody may be in the room. One that people stopped stays so, whatever failed then."""
+    """As of a disk that fails: nobody may be in the room."""
     runtime_folder(make=True)
     Plans(bench.folder).add(plan_in(0))
     schedule, begun = bench.schedule(), []
@@ -312,16 +307,13 @@ def test_a_session_that_failed_or_broke_off_is_begun_again_ever_more_seldom_unti
 # Settings that change while it runs
 
 
-def with_schedule(**own: Any) -> Settings:
-    return Settings(schedule=ScheduleSettings(mode="record", **own))
-
-
 def test_settings_that_are_new_hold_from_the_next_look_on_for_what_is_far_too(bench: Bench) -> None:
     Plans(bench.folder).add(plan_in(55))
     schedule = bench.schedule()
     schedule.look()
     assert (bench.specs, bench.kinds) == ([], [])
-    schedule.take(with_schedule(arm_ahead_s=3600.0, check_before_s=0.0))
+    rules = ScheduleSettings(mode="record", arm_ahead_s=3600.0, check_before_s=0.0)
+    schedule.take(Settings(schedule=rules))
     schedule.look()
     (spec,) = bench.specs
     assert (spec.plan, spec.arm_only) == (plan_in(55).id, True)
@@ -352,14 +344,6 @@ def armed(bench: Bench, one: Plan) -> Scheduler:
     bench.ready(schedule)
     bench.runs = [replace(bench.runs[0], state=SessionState.ARMED)]
     return schedule
-
-
-def begins(bench: Bench, schedule: Scheduler) -> None:
-    """Let a recorder be started, and be ready."""
-    for _ in range(2):  # what was before it may have to be noted first
-        if not bench.is_beginning:
-            schedule.look()
-    bench.ready(schedule)
 
 
 def test_one_that_changes_while_it_is_armed_is_armed_again_as_it_is_now(
@@ -397,7 +381,8 @@ def test_one_that_people_start_just_when_it_changes_is_not_begun_again_when_they
     assert len(asked) == 1
     bench.runs = [replace(bench.runs[0], state=SessionState.LIVE)]
     schedule.look()
-    bench.ended(runtime / "r1", SEALED)
+    sealed = SessionResult(state=SessionState.SEALED, package="p", duration_s=9.0, frames=9, degraded=[])
+    bench.ended(runtime / "r1", sealed)
     bench.looks_at(schedule, 10, 20, 200)
     assert len(bench.specs) == 1
 
@@ -427,7 +412,8 @@ def test_one_that_is_cancelled_while_it_is_armed_and_planned_again_is_armed_agai
     if is_seen_to_end:
         looks(again)
     become(state=PlanState.PLANNED)
-    begins(bench, again)
+    looks(again)  # what was before it may have to be noted first
+    bench.ready(again)
     assert (len(bench.specs), bench.kinds.count("armed")) == (2, 2)
     bench.ended(runtime / "r2", NOTHING_RUNS)  # now by people, while it holds
     bench.looks_at(again, 10, 20)
@@ -488,14 +474,8 @@ def test_a_plan_is_recorded_without_a_destination_that_is_lost_and_that_is_told(
 def test_the_command_of_a_check_has_what_the_plan_has() -> None:
     wishes = {"videos": ("podium",), "audios": ("mixer",), "streams": ("youtube", "kampus"), "profile": "720p30"}
     checked = ["check", "--quick", "--json", "--for", "7200s"]
-    devices, streams = ["--video", "podium", "--audio", "mixer"], ["--stream", "youtube", "--stream", "kampus"]
-    assert check_words(msgspec.structs.replace(plan(), **wishes)) == [
-        *checked,
-        *devices,
-        *streams,
-        "--profile",
-        "720p30",
-    ]
+    more = ["--video", "podium", "--audio", "mixer", "--stream", "youtube", "--stream", "kampus", "--profile", "720p30"]
+    assert check_words(msgspec.structs.replace(plan(), **wishes)) == checked + more
     assert check_words(plan()) == [*checked, "--session", "/dev/stdin"]
     assert check_words(plan(mode=PlanMode.REMIND)) == checked, "people may stream it anywhere"
 

@@ -9,15 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.schedule.plan import (
-    CalendarFields,
-    CalendarSource,
-    Plan,
-    PlanMode,
-    PlanState,
-    edited_fields,
-    updated_from_calendar,
-)
+from agent.schedule.plan import CalendarFields, CalendarSource, Plan, PlanMode, PlanState, edited_fields
 from agent.schedule.store import (
     PlanRecord,
     Plans,
@@ -28,7 +20,7 @@ from agent.schedule.store import (
     plan_record_store,
     record_of,
 )
-from config.errors import StateError, UsageError
+from config.errors import UsageError
 from tests.support.schedule import NINE, plan
 
 WINDOW = (NINE - timedelta(days=1), NINE + timedelta(days=30))
@@ -174,16 +166,6 @@ def test_ids_by_their_beginning_and_their_digits(plans: Plans) -> None:
             plans.find(unknown)
 
 
-def test_a_file_that_is_damaged_is_told_and_not_replaced(plans: Plans) -> None:
-    plans.add(plan())
-    plans.path.write_text("[{")
-    with pytest.raises(StateError, match="has unexpected content"):
-        plans.read()
-    with pytest.raises(StateError):
-        plans.add(plan("b"))
-    assert plans.path.read_text() == "[{"
-
-
 def test_what_was_done_is_forgotten_with_its_plan(tmp_path: Path) -> None:
     done = plan_record_store(tmp_path)
     one, other = plan("a"), plan("b")
@@ -219,8 +201,9 @@ def test_each_event_is_one_plan_and_what_is_written_is_read(readings: list[list[
     assert merge_events(plans, "aula", readings[-1], WINDOW) == plans, "reading it twice changes nothing"
 
 
-def test_a_plan_whose_calendar_comes_to_say_the_same_follows_it_again() -> None:
-    one = Plan(id="x", source=source(said()), **msgspec.structs.asdict(said("Pleno")))
-    same = updated_from_calendar(one, source(said("Pleno")))
-    assert edited_fields(same) == ()
-    assert updated_from_calendar(same, source(said("Biasa"))).title == "Biasa"
+def test_a_plan_whose_calendar_comes_to_say_the_same_follows_it_again(plans: Plans) -> None:
+    (made,) = plans.take_events("aula", [source(said())], WINDOW)
+    plans.replace(made.id, lambda one: msgspec.structs.replace(one, title="Pleno"))
+    for title in ("Pleno", "Biasa"):
+        (after,) = plans.take_events("aula", [source(said(title))], WINDOW)
+        assert (after.title, edited_fields(after)) == (title, ())
