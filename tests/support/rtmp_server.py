@@ -9,7 +9,6 @@ import subprocess
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from agent.sessions.receiver import (
@@ -23,6 +22,7 @@ from agent.sessions.receiver import (
     wait_until_listening,
 )
 from tests.net.lab import LOOPBACK, Place
+from tests.support.waiting import PATIENCE_S
 
 RULES = """
             notify_method get;
@@ -71,7 +71,7 @@ class NginxRtmp:
         configuration.write_text(text)
         words = [found[0], "-e", f"{self.folder}/error.log", "-p", str(self.folder), "-c", str(configuration)]
         self._server = start_server([*self._place.enter, *words], self.folder)
-        if not wait_until_listening(self.port, self._server, host, self._place.pid):
+        if not wait_until_listening(self.port, self._server, host, self._place.pid, PATIENCE_S):
             stop_server(self._server)
             raise AssertionError((self.folder / "output").read_text() + (self.folder / "error.log").read_text())
 
@@ -79,9 +79,7 @@ class NginxRtmp:
         self.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
@@ -127,9 +125,7 @@ class ScriptedRtmp:
         self._thread.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._listener.close()
         self._thread.join(60)
 

@@ -10,27 +10,24 @@ import urllib.error
 import urllib.request
 from functools import partial
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from agent.sessions.receiver import HOST, start_server, stop_server, wait_until_listening
-from tests.support.waiting import wait_for
+from tests.support.waiting import PATIENCE_S, wait_for
 
 WEED = Path(sys.executable).with_name("weed")
-START_S = 60.0
-"""It is a program of 150 MB, which may have to come from a disk that is busy."""
 SOCKETS = Path("/tmp")
 """Where the server makes sockets that it is not asked for, and leaves them."""
 ACCESS_KEY, SECRET_KEY = "liput-access", "a-secret/that+nobody=prints"
 
 
 class Seaweed:
-    """The server; `endpoint` is where."""
-
     def __init__(self, folder: Path) -> None:
         (folder / "data").mkdir(parents=True)
         self.folder = folder
-        self.port, self._filer, *self._others = free_ports(8)
+        with contextlib.ExitStack() as stack:  # no two the same
+            probes = [stack.enter_context(socket.create_server((HOST, 0))) for _ in range(8)]
+            self.port, self._filer, *self._others = (int(probe.getsockname()[1]) for probe in probes)
         self._server: subprocess.Popen[bytes] | None = None
         identity = {
             "name": "liput",
@@ -44,29 +41,21 @@ class Seaweed:
         return f"http://{HOST}:{self.port}"
 
     def start(self) -> None:
-        names = (
-            "master.port",
-            "master.port.grpc",
-            "volume.port",
-            "volume.port.grpc",
-            "filer.port.grpc",
-            "s3.port.grpc",
-        )
-        ports = dict(zip(names, self._others, strict=True)) | {"filer.port": self._filer, "s3.port": self.port}
-        words = [f"-{name}={port}" for name, port in ports.items()]
+        names = [f"{part}.port{grpc}" for grpc in ("", ".grpc") for part in ("filer", "s3", "master", "volume")]
+        ports = zip(names, (self._filer, self.port, *self._others), strict=True)
         self._server = start_server(
             [
                 str(WEED), f"-logdir={self.folder}", "server", f"-dir={self.folder / 'data'}", f"-ip={HOST}",
                 f"-ip.bind={HOST}", "-filer", "-s3",
                 f"-s3.config={self.folder / 's3.json'}", "-master.volumeSizeLimitMB=64", "-volume.max=100",
                 "-master.electionTimeout=1s", "-master.telemetry=false", "-s3.port.iceberg=0", "-s3.port.lance=0",
-                *words,
+                *(f"-{name}={port}" for name, port in ports),
             ],
             self.folder,
         )  # fmt: skip
         try:
             for port in (self._filer, self.port):
-                is_there = wait_until_listening(port, self._server, timeout_s=START_S)
+                is_there = wait_until_listening(port, self._server, timeout_s=PATIENCE_S)
                 assert is_there, (self.folder / "output").read_text()
             wait_for(self._answers, what="an answer of the store")
         except AssertionError:
@@ -118,16 +107,5 @@ class Seaweed:
         self.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
-
-
-def free_ports(count: int) -> list[int]:
-    """Return TCP ports of loopback that nobody listens on, no two the same."""
-    with contextlib.ExitStack() as stack:
-        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind((HOST, 0))
-        return [int(probe.getsockname()[1]) for probe in probes]

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from agent.sessions.receiver import HOST, free_port, start_server, stop_server, wait_until_listening
+from tests.support.waiting import PATIENCE_S
 
 
 class Listening:
@@ -37,9 +37,7 @@ class Listening:
         self._threads[0].start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._over.set()
         self._listener.shutdown(socket.SHUT_RDWR)
         for thread in self._threads:
@@ -136,7 +134,8 @@ class HookServer(Listening):
     def _take(self, connection: socket.socket) -> None:
         with connection.makefile("rb") as lines:
             first = lines.readline().decode().strip()
-            headers = dict(_header(line) for line in iter(lines.readline, b"\r\n"))
+            pairs = (line.decode().partition(":") for line in iter(lines.readline, b"\r\n"))
+            headers = {name.lower(): value.strip() for name, _, value in pairs}
             self.posted.append(Posted(first, headers, lines.read(int(headers["content-length"]))))
         if self.hangs:
             self._over.wait(60)
@@ -148,22 +147,17 @@ class HookServer(Listening):
             connection.sendall(self.answer)
 
 
-def _header(line: bytes) -> tuple[str, str]:
-    name, _, value = line.decode().partition(":")
-    return name.lower(), value.strip()
-
-
 VALID = ("-days", "2")
 EXPIRED = ("-not_before", "20200101000000Z", "-not_after", "20200201000000Z")
 
 
-def make_certificate(folder: Path, name: str, dates: Sequence[str] = VALID) -> tuple[Path, Path]:
-    """Make a self-signed certificate for the host `name`; return the files of certificate and key."""
+def make_certificate(folder: Path, name: str, words: Sequence[str] = VALID) -> tuple[Path, Path]:
+    """Make a certificate for the host `name`, self-signed unless `words` say more; return it and its key."""
     certificate, key = folder / f"{name}.crt", folder / f"{name}.key"
     subprocess.run(
         [
             *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"),
-            *("-keyout", str(key), "-out", str(certificate), *dates, "-subj", f"/CN={name}"),
+            *("-keyout", str(key), "-out", str(certificate), *words, "-subj", f"/CN={name}"),
             *("-addext", f"subjectAltName=DNS:{name}"),
         ],
         check=True,
@@ -174,19 +168,9 @@ def make_certificate(folder: Path, name: str, dates: Sequence[str] = VALID) -> t
 
 def make_signed_certificate(folder: Path, name: str) -> tuple[Path, Path, Path]:
     """Make an authority and a certificate for the host `name` signed by it; return authority, certificate, key."""
-    authority, authority_key = make_certificate(folder, "authority")
-    certificate, key = folder / f"{name}.crt", folder / f"{name}.key"
-    subprocess.run(
-        [
-            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"),
-            *("-CA", str(authority), "-CAkey", str(authority_key), "-keyout", str(key), "-out", str(certificate)),
-            *("-days", "2", "-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name}"),
-            *("-addext", "basicConstraints=critical,CA:FALSE"),
-        ],
-        check=True,
-        capture_output=True,
-    )
-    return authority, certificate, key
+    authority, key = make_certificate(folder, "authority")
+    signed = "-CA", str(authority), "-CAkey", str(key), "-addext", "basicConstraints=critical,CA:FALSE"
+    return authority, *make_certificate(folder, name, (*VALID, *signed))
 
 
 class TlsFront:
@@ -196,13 +180,7 @@ class TlsFront:
     """
 
     def __init__(
-        self,
-        folder: Path,
-        behind: int,
-        name: str = "localhost",
-        dates: Sequence[str] = VALID,
-        *,
-        signed: bool = False,
+        self, folder: Path, behind: int, name: str = "localhost", dates: Sequence[str] = VALID, *, signed: bool = False
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.port = free_port()
@@ -216,12 +194,18 @@ class TlsFront:
             f"connect = {HOST}:{behind}\ncert = {self.certificate}\nkey = {key}\n"
         )
         self._server = start_server(["stunnel4", str(configuration)], folder)
-        if not wait_until_listening(self.port, self._server):
+        if not wait_until_listening(self.port, self._server, timeout_s=PATIENCE_S):
             stop_server(self._server)
             raise AssertionError((folder / "output").read_text())
 
     def url(self, key: str) -> str:
         return f"rtmps://localhost:{self.port}/live/{key}"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
 
     def stop(self) -> None:
         stop_server(self._server)
@@ -241,8 +225,6 @@ class SmtpServer(Listening):
     hangs_at: str | None = None
     trickles: bool = False
     greeting: bytes = b"220 surat.kampus.example ESMTP"
-    fails: int = 0
-    """How many letters it refuses before it takes one."""
     refuses: dict[str, bytes] = field(default_factory=dict)
     """What it answers of whom it does not write to."""
     letters: list[EmailMessage] = field(default_factory=list)
@@ -286,19 +268,13 @@ class SmtpServer(Listening):
                 stack.callback(lines.close)
             elif word == "DATA":
                 connection.sendall(b"354 go ahead\r\n")
-                self._take(b"".join(iter(lines.readline, b".\r\n")), connection)
+                letter = b"".join(iter(lines.readline, b".\r\n"))
+                self.letters.append(message_from_bytes(letter, policy=policy.default))
+                connection.sendall(b"250 taken\r\n")
             else:
                 connection.sendall(self._answer(word, words, connection))
                 if word == "QUIT":
                     return
-
-    def _take(self, letter: bytes, connection: socket.socket) -> None:
-        if self.fails:
-            self.fails -= 1
-            connection.sendall(b"451 try again later\r\n")
-            return
-        self.letters.append(message_from_bytes(letter, policy=policy.default))
-        connection.sendall(b"250 taken\r\n")
 
     def _answer(self, word: str, words: str, connection: socket.socket) -> bytes:
         if word == "EHLO":

@@ -7,17 +7,13 @@ import signal
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 import asyncssh
 import psutil
 
 from agent.sessions.receiver import HOST, free_port, start_server, stop_server, wait_until_listening
-
-SSHD = "/usr/sbin/sshd"
-SEPARATION = Path("/run/sshd")
-"""Where sshd, started by root, locks up what reads from strangers; systemd makes it on a PC."""
+from tests.support.waiting import PATIENCE_S
 
 
 class Sshd:
@@ -36,9 +32,9 @@ class Sshd:
         self._configuration = folder / "sshd_config"
         self._server: subprocess.Popen[bytes] | None = None
         self.change_host_key()
-        self.write_known_hosts()
-        if os.geteuid() == 0:
-            SEPARATION.mkdir(mode=0o755, exist_ok=True)
+        self.known_hosts.write_text(f"[{HOST}]:{self.port} {(folder / 'host.pub').read_text()}")
+        if os.geteuid() == 0:  # where sshd locks up what reads from strangers; systemd makes it on a PC
+            Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
 
     @property
     def url(self) -> str:
@@ -49,9 +45,6 @@ class Sshd:
             path.unlink(missing_ok=True)
         new_key(self.folder / "host")
 
-    def write_known_hosts(self) -> None:
-        self.known_hosts.write_text(f"[{HOST}]:{self.port} {(self.folder / 'host.pub').read_text()}")
-
     def start(self) -> None:
         self._configuration.write_text(
             f"Port {self.port}\nListenAddress {HOST}\nHostKey {self.folder / 'host'}\nPidFile none\nUsePAM no\n"
@@ -59,8 +52,8 @@ class Sshd:
             "PasswordAuthentication no\nKbdInteractiveAuthentication no\nSubsystem sftp internal-sftp\n"
             "PerSourcePenalties no\nMaxStartups 50\n"
         )
-        self._server = start_server([SSHD, "-D", "-e", "-f", str(self._configuration)], self.folder)
-        if not wait_until_listening(self.port, self._server):
+        self._server = start_server(["/usr/sbin/sshd", "-D", "-e", "-f", str(self._configuration)], self.folder)
+        if not wait_until_listening(self.port, self._server, timeout_s=PATIENCE_S):
             raise AssertionError((self.folder / "output").read_text())
 
     def _everybody(self) -> list[psutil.Process]:
@@ -89,9 +82,7 @@ class Sshd:
         self.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
 
